@@ -1,0 +1,69 @@
+#include "index/code/code_spec.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
+#include "index/base/status_macros.h"
+
+namespace bebr {
+
+absl::StatusOr<CodeSpec> CodeSpec::Create(std::vector<Band> bands) {
+  if (bands.empty() || bands.size() > kMaxBands) {
+    return absl::InvalidArgumentError(absl::StrFormat("a code has %d bands; it needs 1 to %d", bands.size(), kMaxBands));
+  }
+  CodeSpec spec;
+  uint64_t dims = 0;
+  for (size_t b = 0; b < bands.size(); ++b) {
+    const Band& band = bands[b];
+    if (band.dims == 0 || band.dims > kMaxCodeDims) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("band %d has %d dims; a band has 1 to %d", b, band.dims, kMaxCodeDims));
+    }
+    if (band.levels == 0 || band.levels > kMaxLevels) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("band %d has %d levels; a band has 1 to %d", b, band.levels, kMaxLevels));
+    }
+    if (!std::isfinite(band.weight) || band.weight <= 0.0f) {
+      return absl::InvalidArgumentError(absl::StrFormat("band %d has weight %g; a weight is finite and above 0", b, band.weight));
+    }
+    dims += band.dims;
+    spec.bits_ += band.dims * band.levels;
+    spec.plane_words_ += PlaneWords(band.dims);
+    spec.code_words_ += PlaneWords(band.dims) * band.levels;
+    spec.max_levels_ = std::max(spec.max_levels_, band.levels);
+  }
+  if (dims > kMaxCodeDims) {
+    return absl::InvalidArgumentError(absl::StrFormat("the bands have %d dims in all; the limit is %d", dims, kMaxCodeDims));
+  }
+  if (spec.bits_ < kMinCodeBits) {
+    return absl::InvalidArgumentError(absl::StrFormat("the code has %d bits; it needs at least %d", spec.bits_, kMinCodeBits));
+  }
+  spec.dims_ = static_cast<uint32_t>(dims);
+  spec.bands_ = std::move(bands);
+  return spec;
+}
+
+std::string CodeSpec::ToString() const {
+  std::string text;
+  for (const Band& band : bands_) absl::StrAppend(&text, text.empty() ? "" : "+", band.dims, "x", band.levels);
+  return text;
+}
+
+absl::StatusOr<CodeSpec> ParseCodeSpec(std::string_view text) {
+  std::vector<Band> bands;
+  for (std::string_view part : absl::StrSplit(text, '+')) {
+    const std::vector<std::string_view> numbers = absl::StrSplit(part, 'x');
+    Band band;
+    if (numbers.size() != 2 || !absl::SimpleAtoi(numbers[0], &band.dims) || !absl::SimpleAtoi(numbers[1], &band.levels)) {
+      return absl::InvalidArgumentError(absl::StrFormat("'%s' is no code shape; write dims x levels, e.g. 128x2 or 32x4+96x2", text));
+    }
+    bands.push_back(band);
+  }
+  return CodeSpec::Create(std::move(bands));
+}
+
+}  // namespace bebr

@@ -1,0 +1,88 @@
+#ifndef BEBR_INDEX_CODE_CODE_SPEC_H_
+#define BEBR_INDEX_CODE_CODE_SPEC_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace bebr {
+
+inline constexpr uint32_t kMaxLevels = 4;
+inline constexpr uint32_t kMaxBands = 8;
+inline constexpr uint32_t kMaxCodeDims = 8192;  // of all bands together
+inline constexpr uint32_t kMinCodeBits = 8;
+
+// A band is a run of code dimensions with one level count and one weight.
+struct Band {
+  uint32_t dims = 0;
+  uint32_t levels = 0;   // of a stored document, 1..kMaxLevels
+  float weight = 1.0f;   // of the band's dot product in the score; finite and > 0
+
+  friend bool operator==(const Band&, const Band&) = default;
+};
+
+// A CodeSpec says what the codes of one space look like: bands in order, and nothing about where they come from.
+//
+//   CodeSpec spec = *CodeSpec::Create({{32, 4, 1.0f}, {64, 3, 1.0f}, {96, 2, 1.0f}});   // "32x4+64x3+96x2", 512 bits
+//
+// Code values. With L levels the value of one dimension is v = sum over t < L of 2^-t * (+-1), where bit t = 1 stands for +1.
+// Read as an unsigned number c whose most significant bit is level 0, 2^(L-1) * v = 2c - (2^L - 1): an odd integer. The dot
+// product of a query code (Q levels) and a document code (L levels) of one band is therefore the exact integer
+//   D = sum over dims of (2 c_q - (2^Q - 1)) * (2 c_d - (2^L - 1)) = 2^(Q-1) 2^(L-1) * <v_q, v_d>.
+//
+// Packed code ("planes"). Band after band; inside a band level after level (level 0 first); inside a level one bit per
+// dimension, dimension i in bit i % 32 of little-endian word i / 32, the last word padded with zero bits. A query code has the
+// same layout with query_levels levels in every band. A document's code is a prefix of its query code, level by level: fewer
+// levels of the same code are a valid, coarser code.
+//
+// Immutable value; thread-safe.
+class CodeSpec {
+ public:
+  CodeSpec() = default;
+  // INVALID_ARGUMENT unless 1..kMaxBands bands, every level count in 1..kMaxLevels, every weight finite and positive, at most
+  // kMaxCodeDims dims and at least kMinCodeBits bits in all.
+  static absl::StatusOr<CodeSpec> Create(std::vector<Band> bands);
+
+  const std::vector<Band>& bands() const { return bands_; }
+  uint32_t dims() const { return dims_; }
+  uint32_t max_levels() const { return max_levels_; }
+  // Information bits of a document's code, without padding: sum of dims * levels.
+  uint32_t bits() const { return bits_; }
+  // 32-bit words of one level of band `b`.
+  static uint32_t PlaneWords(uint32_t dims) { return (dims + 31) / 32; }
+  // 32-bit words of a document's packed code and of a query's with `query_levels` levels.
+  uint32_t code_words() const { return code_words_; }
+  uint32_t QueryWords(uint32_t query_levels) const { return plane_words_ * query_levels; }
+
+  // "128x4" or "32x4+64x3+96x2".
+  std::string ToString() const;
+
+  friend bool operator==(const CodeSpec& a, const CodeSpec& b) { return a.bands_ == b.bands_; }
+
+ private:
+  std::vector<Band> bands_;
+  uint32_t dims_ = 0;
+  uint32_t max_levels_ = 0;
+  uint32_t bits_ = 0;
+  uint32_t plane_words_ = 0;  // words of one level of all bands
+  uint32_t code_words_ = 0;
+};
+
+// Parses ToString's form, e.g. "128x2" or "32x4+96x2"; every weight is 1.
+absl::StatusOr<CodeSpec> ParseCodeSpec(std::string_view text);
+
+// What turns the integer dot products of a document's code into a score:
+//   score = (sum over bands of w_b * D_b) * scale + offset + query_offset
+// where w_b holds the band's weight, the query's own scale and the power of two in D_b. See Binarizer.
+struct CodeFactors {
+  float scale = 0.0f;
+  float offset = 0.0f;
+};
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_CODE_CODE_SPEC_H_

@@ -1,0 +1,48 @@
+#ifndef BEBR_INDEX_DATASET_VECTOR_FILE_H_
+#define BEBR_INDEX_DATASET_VECTOR_FILE_H_
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace bebr {
+
+// A row-major matrix of floats in memory.
+struct Matrix {
+  size_t rows = 0;
+  size_t dims = 0;
+  std::vector<float> values;  // rows * dims
+
+  const float* row(size_t i) const { return values.data() + i * dims; }
+  float* row(size_t i) { return values.data() + i * dims; }
+};
+
+// A VectorFile reads embeddings from a file, a bounded number of rows at a time. The format is told by the name's ending:
+// .npy (float16, float32 or float64; C order; 2 dimensions), .fvecs (ann-benchmarks, TEXMEX), .jsonl (one JSON array of numbers a line, or an
+// object with the array under "embedding" or "values"), .hdf5 (the dataset "train" of ann-benchmarks, or "test" with `name.hdf5:test`), and
+// IDX images as MNIST is published (-ubyte or -ubyte.gz: one row of bytes 0..255 an image).
+//
+// Errors: NOT_FOUND for a missing file; INVALID_ARGUMENT, naming file, row and what is wrong, for everything that is not such a
+// file: a header that does not fit, a length that is not rows * dims, NaN or infinity. Thread safety: none.
+class VectorFile {
+ public:
+  virtual ~VectorFile() = default;
+  static absl::StatusOr<std::unique_ptr<VectorFile>> Open(const std::string& path);
+
+  virtual size_t rows() const = 0;
+  virtual size_t dims() const = 0;
+  // Reads the next rows, at most `max_rows`, into `out` (dims() floats each). Returns how many; 0 at the end.
+  virtual absl::StatusOr<size_t> Read(size_t max_rows, float* out) = 0;
+};
+
+// Reads all rows, or the first `limit` where that is not 0.
+absl::StatusOr<Matrix> ReadVectors(const std::string& path, size_t limit = 0);
+// Writes a float32 .npy file.
+absl::Status WriteNpy(const std::string& path, const Matrix& matrix);
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_DATASET_VECTOR_FILE_H_
