@@ -1,0 +1,237 @@
+// The engine's whole public surface: what the server may use, beside the value types of index/base.
+//
+//   BEBR_ASSIGN_OR_RETURN(auto engine, Engine::Open({.data_dir = "/var/lib/bebr"}));
+//   BEBR_RETURN_IF_ERROR(engine->CreateCollection({.name = "papers", .version = "v1"}, model_file));
+//   engine->Upsert({.collection = "papers", .documents = docs}, [](absl::StatusOr<UpsertResult> result) { ... });
+//   engine->Search({.collection = "papers", .queries = {query}, .k = 10}, [](absl::StatusOr<SearchResult> result) { ... });
+#ifndef BEBR_INDEX_ENGINE_H_
+#define BEBR_INDEX_ENGINE_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "index/base/document.h"
+
+namespace bebr {
+
+inline constexpr size_t kMaxCollectionNameBytes = 128;  // [a-zA-Z0-9_.-], starting with a letter or digit
+inline constexpr size_t kMaxShards = 256;
+inline constexpr size_t kMaxK = 10000;
+inline constexpr size_t kMaxRerank = 10000;
+inline constexpr size_t kMaxQueriesPerRequest = 1024;
+inline constexpr size_t kMaxDocumentsPerRequest = 10000;
+inline constexpr size_t kMaxFilterBytes = 4096;
+
+struct EngineOptions {
+  std::string data_dir;
+  size_t threads = 0;                     // of scans and encoding; 0 = the processors available
+  size_t max_queued_queries = 4096;       // waiting for a scan, over all collections; more are refused
+  uint64_t max_queued_upsert_bytes = uint64_t{256} << 20;  // of floats waiting to be encoded and committed; more are refused
+  uint64_t memory_limit_bytes = 0;        // of all collections by the memory formula; 0 = no limit
+};
+
+// ---- Collections ----
+
+struct CollectionConfig {
+  std::string name;
+  std::string version = "v1";   // of the model file given with it: the first version, and the default
+  FloatStorage store_floats = FloatStorage::kNone;
+  uint32_t shards = 0;          // 0 = the processors available, at most 8
+};
+
+enum class VersionState : uint8_t { kActive = 0, kRetired = 1 };
+
+struct VersionInfo {
+  std::string name;
+  VersionState state = VersionState::kActive;
+  uint32_t space = 0;           // number of the code space it maps into
+  uint32_t input_dims = 0;
+  uint32_t query_levels = 0;
+  std::string code;             // shape of the space's codes, e.g. "32x4+64x3+96x2"
+  uint32_t bits = 0;            // a document's code, without padding
+  Metric metric = Metric::kCosine;
+  uint32_t model_checksum = 0;
+  std::string model;            // one line for people
+  uint64_t documents = 0;       // whose code this version wrote
+};
+
+// Bytes the engine holds in memory for a collection; FORMAT: README "Memory". `total` is their sum.
+struct MemoryUse {
+  uint64_t codes = 0;       // packed codes and factors
+  uint64_t ids = 0;         // ids and the id table
+  uint64_t attributes = 0;
+  uint64_t models = 0;
+  uint64_t total = 0;
+};
+
+struct CollectionInfo {
+  std::string name;
+  std::string default_version;
+  FloatStorage store_floats = FloatStorage::kNone;
+  uint32_t shards = 0;
+  absl::Time created;
+  std::vector<VersionInfo> versions;
+  uint64_t documents = 0;
+  uint64_t deleted_rows = 0;    // replaced or deleted rows whose memory is not yet reclaimed
+  uint64_t sequence = 0;        // sum over shards of the last mutation's number
+  MemoryUse memory;             // measured
+  uint64_t disk_bytes = 0;
+};
+
+// ---- Documents ----
+
+// One embedding of a document. `values` is borrowed: it stays valid until the call's `done` has run.
+struct EmbeddingInput {
+  std::string_view version;     // empty = the collection's default version
+  absl::Span<const float> values;
+};
+
+struct DocumentInput {
+  std::string id;
+  Attributes attributes;
+  std::vector<EmbeddingInput> embeddings;   // at least one
+};
+
+struct UpsertRequest {
+  std::string collection;
+  std::vector<DocumentInput> documents;     // 1..kMaxDocumentsPerRequest; of equal ids the last one wins
+};
+
+struct UpsertResult {
+  uint64_t documents = 0;
+  uint64_t created = 0;   // the rest replaced a document
+};
+
+struct StoredEmbedding {
+  std::string version;
+  std::vector<float> values;    // as stored: rounded to f16 if the collection keeps f16; empty if it keeps none
+};
+
+struct Document {
+  std::string id;
+  Attributes attributes;
+  std::vector<StoredEmbedding> embeddings;
+};
+
+// ---- Search ----
+
+enum class ScoreKind : uint8_t { kEstimated = 0, kExact = 1 };
+
+struct SearchHit {
+  std::string id;
+  float score = 0;
+  ScoreKind score_kind = ScoreKind::kEstimated;
+  float its = 0;               // information-theoretic score in [0, 1]; see README
+  std::string version;         // that wrote the document's code
+  Attributes attributes;       // if asked for
+};
+
+struct SearchRequest {
+  std::string collection;
+  std::string version;                              // empty = the default version
+  std::vector<absl::Span<const float>> queries;     // 1..kMaxQueriesPerRequest; borrowed until `done` has run
+  size_t k = 10;                                    // 1..kMaxK
+  size_t rerank = 0;                                // candidates to re-score with stored floats; 0 = none; else >= k
+  std::optional<float> min_score;                   // hits below are dropped
+  std::string filter;                               // README "Filters"; empty = all documents
+  bool with_attributes = false;
+  absl::Time deadline = absl::InfiniteFuture();
+  std::shared_ptr<std::atomic<bool>> cancelled;     // may be null; set by the caller at any time
+};
+
+// Microseconds a request spent in each stage. `scan` is that of the shared scan the request was part of.
+struct SearchTimings {
+  int64_t queue_us = 0;
+  int64_t encode_us = 0;
+  int64_t scan_us = 0;
+  int64_t rerank_us = 0;
+  uint32_t queries_in_scan = 0;
+};
+
+struct SearchResult {
+  std::vector<std::vector<SearchHit>> hits;         // one list per query, best first: score descending, then id ascending
+  SearchTimings timings;
+  uint64_t documents_scanned = 0;
+};
+
+// What has happened since the engine was opened; every number only grows, except the gauges.
+struct EngineStats {
+  uint64_t queries = 0;
+  uint64_t scans = 0;
+  uint64_t documents_scanned = 0;   // documents x queries
+  uint64_t bytes_scanned = 0;
+  uint64_t documents_upserted = 0;
+  uint64_t documents_deleted = 0;
+  uint64_t refused_queries = 0;
+  uint64_t refused_upserts = 0;
+  uint64_t encode_us = 0;           // of documents: processor time by stage of ingestion
+  uint64_t commit_us = 0;           // RocksDB write and sync
+  uint64_t apply_us = 0;            // scan layout
+  uint64_t scan_us = 0;
+  uint64_t queued_queries = 0;      // gauge
+  std::string simd;                 // name of the kernel table in use
+  size_t threads = 0;
+};
+
+// An Engine serves the collections of one data directory, which it locks.
+//
+// Guarantees. When `done` of an Upsert or Delete reports OK, the effect is on disk (write-ahead log synced) and in every search
+// submitted from then on. A failed write has no effect at all. A search sees one consistent snapshot of every shard.
+// Results depend on data and query alone: not on threads, instruction set, insertion order or restarts.
+//
+// Errors. INVALID_ARGUMENT names field, value and limit. NOT_FOUND: unknown collection or version. ALREADY_EXISTS.
+// RESOURCE_EXHAUSTED: queue or memory limit; try again later. DEADLINE_EXCEEDED and CANCELLED: a search ended early.
+// UNAVAILABLE: shutting down. DATA_LOSS: a checksum on disk is wrong.
+//
+// Thread safety: all methods may be called from any thread. `done` runs once, on one of the engine's threads (or the caller's, for
+// errors found at once), and must not block. Destruction waits for what is in flight.
+class Engine {
+ public:
+  static absl::StatusOr<std::unique_ptr<Engine>> Open(EngineOptions options);
+  virtual ~Engine() = default;
+
+  virtual absl::Status CreateCollection(const CollectionConfig& config, std::string_view model_file) = 0;
+  virtual absl::Status DeleteCollection(std::string_view name) = 0;
+  virtual absl::StatusOr<CollectionInfo> GetCollection(std::string_view name) = 0;
+  virtual std::vector<std::string> ListCollections() = 0;
+
+  // Adds a version to a collection. `space` of the model: into the space of `compatible_with` (a version's name) if that is not empty,
+  // whose code shape must be the model's, otherwise into a new space.
+  virtual absl::Status AddVersion(std::string_view collection, std::string_view version, std::string_view model_file,
+                                  std::string_view compatible_with) = 0;
+  // Makes `version` the default; FAILED_PRECONDITION if `expected_default` is not empty and not the default now.
+  virtual absl::Status PromoteVersion(std::string_view collection, std::string_view version,
+                                      std::string_view expected_default) = 0;
+  // Drops a version: its floats, and its space's codes if no other version maps into that space.
+  virtual absl::Status RetireVersion(std::string_view collection, std::string_view version) = 0;
+
+  virtual void Upsert(UpsertRequest request, absl::AnyInvocable<void(absl::StatusOr<UpsertResult>)> done) = 0;
+  // `done` gets the number of documents that were there.
+  virtual void Delete(std::string_view collection, std::vector<std::string> ids,
+                      absl::AnyInvocable<void(absl::StatusOr<uint64_t>)> done) = 0;
+  // The documents that exist, in the order of `ids`. Blocks on disk reads.
+  virtual absl::StatusOr<std::vector<Document>> Get(std::string_view collection, absl::Span<const std::string> ids,
+                                                    bool with_embeddings) = 0;
+
+  virtual void Search(SearchRequest request, absl::AnyInvocable<void(absl::StatusOr<SearchResult>)> done) = 0;
+
+  virtual EngineStats Stats() = 0;
+  // The memory formula: bytes for `documents` documents of a collection like `collection`, with ids of `id_bytes` bytes on average.
+  virtual absl::StatusOr<MemoryUse> EstimateMemory(std::string_view collection, uint64_t documents, double id_bytes) = 0;
+};
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_ENGINE_H_
