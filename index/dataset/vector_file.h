@@ -20,13 +20,14 @@ struct Matrix {
   float* row(size_t i) { return values.data() + i * dims; }
 };
 
-// A VectorFile reads embeddings from a file, a bounded number of rows at a time. The format is told by the name's ending:
-// .npy (float16, float32 or float64; C order; 2 dimensions), .fvecs (ann-benchmarks, TEXMEX), .jsonl (one JSON array of numbers a line, or an
-// object with the array under "embedding" or "values"), .hdf5 (the dataset "train" of ann-benchmarks, or "test" with `name.hdf5:test`), and
-// IDX images as MNIST is published (-ubyte or -ubyte.gz: one row of bytes 0..255 an image).
+// A VectorFile reads embeddings from a file, a bounded number of rows at a time. The format is told by the name's
+// ending: .npy (float16, float32 or float64; C order; 2 dimensions), .fvecs (ann-benchmarks, TEXMEX), .jsonl (one JSON
+// array of numbers a line, or an object with the array under "embedding" or "values"), .hdf5 (the dataset "train" of
+// ann-benchmarks, or "test" with `name.hdf5:test`), and IDX images as MNIST is published (-ubyte or -ubyte.gz: one row
+// of bytes 0..255 an image).
 //
-// Errors: NOT_FOUND for a missing file; INVALID_ARGUMENT, naming file, row and what is wrong, for everything that is not such a
-// file: a header that does not fit, a length that is not rows * dims, NaN or infinity. Thread safety: none.
+// Errors: NOT_FOUND for a missing file; INVALID_ARGUMENT, naming file, row and what is wrong, for everything that is
+// not such a file: a header that does not fit, a length that is not rows * dims, NaN or infinity. Thread safety: none.
 class VectorFile {
  public:
   virtual ~VectorFile() = default;
