@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "index/base/status_macros.h"
 
 namespace bebr {
@@ -55,8 +56,8 @@ std::string CodeSpec::ToString() const {
 
 absl::StatusOr<CodeSpec> ParseCodeSpec(std::string_view text) {
   std::vector<Band> bands;
-  for (std::string_view part : absl::StrSplit(text, '+')) {
-    const std::vector<std::string_view> numbers = absl::StrSplit(part, 'x');
+  for (absl::string_view part : absl::StrSplit(absl::string_view(text.data(), text.size()), '+')) {
+    const std::vector<absl::string_view> numbers = absl::StrSplit(part, 'x');
     Band band;
     if (numbers.size() != 2 || !absl::SimpleAtoi(numbers[0], &band.dims) || !absl::SimpleAtoi(numbers[1], &band.levels)) {
       return absl::InvalidArgumentError(absl::StrFormat("'%s' is no code shape; write dims x levels, e.g. 128x2 or 32x4+96x2", text));
