@@ -1,0 +1,323 @@
+#include "index/binarizer/encoder.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "index/base/status_macros.h"
+#include "index/simd/kernels.h"
+
+namespace bebr {
+namespace {
+
+constexpr size_t kLanes = 8;
+
+// Sum of a[i] * b[i] in double: eight partial sums in a fixed order, so that every compiler setting gives the same bits.
+double Dot(const float* a, const float* b, size_t count) {
+  double sums[kLanes] = {};
+  size_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    for (size_t j = 0; j < kLanes; ++j) sums[j] += static_cast<double>(a[i + j]) * static_cast<double>(b[i + j]);
+  }
+  for (size_t j = 0; i + j < count; ++j) sums[j] += static_cast<double>(a[i + j]) * static_cast<double>(b[i + j]);
+  return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
+}
+
+// A double as the nearest finite float.
+float Finite(double value) {
+  constexpr double kLimit = 3.4028234e38;
+  if (std::isnan(value)) return 0.0f;
+  return static_cast<float>(std::clamp(value, -kLimit, kLimit));
+}
+
+}  // namespace
+
+DenseLayer::DenseLayer(const std::vector<float>& weight, const std::vector<float>& bias, size_t inputs, size_t outputs)
+    : inputs_(inputs), outputs_(outputs), bias_(bias), packed_(simd::Kernels().packed_floats(outputs, inputs)) {
+  simd::Kernels().pack(weight.data(), outputs, inputs, packed_.data());
+}
+
+void DenseLayer::Apply(const float* x, size_t rows, float* out) const {
+  simd::Kernels().gemm(x, rows, inputs_, packed_.data(), outputs_, inputs_, bias_.empty() ? nullptr : bias_.data(), out, outputs_);
+}
+
+ResidualBlock::ResidualBlock(const BlockParameters& block, const std::vector<float>& linear_weight,
+                             const std::vector<uint32_t>& hidden, size_t inputs, size_t outputs)
+    : linear_(linear_weight, block.linear.bias, inputs, outputs) {
+  size_t width = inputs;
+  for (size_t i = 0; i < block.mlp.size(); ++i) {
+    const size_t layer_outputs = i < hidden.size() ? hidden[i] : outputs;
+    mlp_.emplace_back(block.mlp[i].weight, block.mlp[i].bias, width, layer_outputs);
+    width = layer_outputs;
+    widest_ = std::max(widest_, width);
+  }
+  scratch_floats_ = 2 * widest_;
+}
+
+void ResidualBlock::Apply(const float* x, size_t rows, float* out, float* scratch) const {
+  linear_.Apply(x, rows, out);
+  if (mlp_.empty()) return;
+  float* buffers[2] = {scratch, scratch + rows * widest_};
+  const float* input = x;
+  for (size_t i = 0; i < mlp_.size(); ++i) {
+    float* output = buffers[i % 2];
+    const size_t count = rows * mlp_[i].outputs();
+    mlp_[i].Apply(input, rows, output);
+    if (i + 1 < mlp_.size()) {
+      for (size_t j = 0; j < count; ++j) output[j] = output[j] > 0.0f ? output[j] : 0.0f;
+    } else {
+      for (size_t j = 0; j < count; ++j) out[j] += output[j];
+    }
+    input = output;
+  }
+}
+
+size_t ResidualBlock::memory_bytes() const {
+  size_t bytes = linear_.memory_bytes();
+  for (const DenseLayer& layer : mlp_) bytes += layer.memory_bytes();
+  return bytes;
+}
+
+// What a row's factors are made of.
+struct Encoder::RowNumbers {
+  double norm = 0.0;       // |x - mean|
+  double mean_dot = 0.0;   // <mean, x>
+  double energy = 0.0;     // sum of w_b |y_b|^2
+  double agreement = 0.0;  // sum of w_b <code_b, y_b>
+  // What the code is to be multiplied with so that its dot product with y is |y|^2, hence the estimate unbiased along y.
+  double Scale() const { return agreement > 0.0 ? norm * (energy / agreement) : 0.0; }
+};
+
+// One batch. `input` is x scaled to norm sqrt(n); `projection` the first level's values, before the sign.
+struct Encoder::Scratch {
+  std::vector<float> input, projection, residual, code, feedback, hidden;
+  RowNumbers rows[kBatchRows];
+};
+
+Encoder::Scratch& Encoder::ThreadScratch() const {
+  static thread_local Scratch scratch;
+  const size_t n = input_dims_, m = spec_.dims();
+  size_t hidden = project_.scratch_floats();
+  for (const Step& step : steps_) hidden = std::max({hidden, step.residual.scratch_floats(), step.reconstruct.scratch_floats()});
+  const auto grow = [](std::vector<float>& buffer, size_t size) {
+    if (buffer.size() < size) buffer.resize(size);
+  };
+  grow(scratch.input, kBatchRows * n);
+  grow(scratch.projection, kBatchRows * m);
+  grow(scratch.residual, kBatchRows * m);
+  grow(scratch.code, kBatchRows * m);
+  grow(scratch.feedback, kBatchRows * (residual_form_ == ResidualForm::kInput ? n : m));
+  grow(scratch.hidden, kBatchRows * hidden);
+  return scratch;
+}
+
+absl::StatusOr<std::unique_ptr<const Encoder>> Encoder::Create(const Model& model, uint32_t checksum) {
+  BEBR_RETURN_IF_ERROR(ValidateModel(model));
+  const size_t n = model.input_dims, m = model.spec.dims();
+  std::unique_ptr<Encoder> encoder(new Encoder());
+  encoder->spec_ = model.spec;
+  encoder->input_dims_ = model.input_dims;
+  encoder->query_levels_ = model.query_levels;
+  encoder->metric_ = model.metric;
+  encoder->checksum_ = checksum;
+  encoder->residual_form_ = model.residual_form;
+  encoder->mean_ = model.mean;
+  encoder->mean_squared_ = Dot(model.mean.data(), model.mean.data(), n);
+  encoder->project_ = ResidualBlock(model.project, model.project.linear.weight, model.hidden, n, m);
+  for (const StepParameters& parameters : model.steps) {
+    Step step;
+    step.gain = parameters.gain;
+    const bool input_form = model.residual_form == ResidualForm::kInput;
+    const bool own_weight = !parameters.residual.linear.weight.empty();
+    if (input_form || own_weight) {
+      const std::vector<float>& weight = own_weight ? parameters.residual.linear.weight : model.project.linear.weight;
+      step.residual = ResidualBlock(parameters.residual, weight, model.hidden, n, m);
+    } else {
+      step.bias_change.resize(m);
+      for (size_t i = 0; i < m; ++i) step.bias_change[i] = parameters.residual.linear.bias[i] - model.project.linear.bias[i];
+    }
+    if (!parameters.feedback.empty()) step.feedback = DenseLayer(parameters.feedback, {}, m, m);
+    if (input_form) step.reconstruct = ResidualBlock(parameters.reconstruct, parameters.reconstruct.linear.weight, model.hidden, m, n);
+    encoder->steps_.push_back(std::move(step));
+  }
+  encoder->description_ = absl::StrCat(
+      model.architecture == "median" ? "median thresholds" : "residual binarizer", ", ", n, "-d ", std::string(ToString(model.metric)), " -> ",
+      model.spec.ToString(), " (", model.spec.bits(), " bits), queries with ", model.query_levels, " levels",
+      model.hidden.empty() ? ", linear" : absl::StrCat(", hidden ", absl::StrJoin(model.hidden, ",")));
+  return encoder;
+}
+
+size_t Encoder::memory_bytes() const {
+  size_t bytes = sizeof(*this) + mean_.size() * sizeof(float) + project_.memory_bytes();
+  for (const Step& step : steps_) {
+    bytes += step.residual.memory_bytes() + step.reconstruct.memory_bytes() + step.feedback.memory_bytes() +
+             step.bias_change.size() * sizeof(float);
+  }
+  return bytes;
+}
+
+void Encoder::Prepare(const float* embeddings, size_t rows, Scratch& scratch) const {
+  const size_t n = input_dims_;
+  for (size_t r = 0; r < rows; ++r) {
+    const float* x = embeddings + r * n;
+    float* input = scratch.input.data() + r * n;
+    RowNumbers& row = scratch.rows[r];
+    row = RowNumbers();
+    double unit = 1.0;
+    if (metric_ == Metric::kCosine) {
+      const double squared = Dot(x, x, n);
+      unit = squared > 0.0 ? 1.0 / std::sqrt(squared) : 0.0;
+    }
+    row.mean_dot = unit * Dot(mean_.data(), x, n);
+    const float unit_float = Finite(unit);
+    for (size_t i = 0; i < n; ++i) input[i] = x[i] * unit_float - mean_[i];
+    row.norm = std::sqrt(Dot(input, input, n));
+    const float scale = row.norm > 0.0 ? Finite(std::sqrt(static_cast<double>(n)) / row.norm) : 0.0f;
+    for (size_t i = 0; i < n; ++i) input[i] *= scale;
+  }
+}
+
+void Encoder::FirstLevel(size_t rows, Scratch& scratch) const {
+  project_.Apply(scratch.input.data(), rows, scratch.projection.data(), scratch.hidden.data());
+  const size_t count = rows * spec_.dims();
+  for (size_t i = 0; i < count; ++i) {
+    scratch.residual[i] = scratch.projection[i];
+    scratch.code[i] = scratch.projection[i] >= 0.0f ? 1.0f : -1.0f;
+  }
+}
+
+void Encoder::ResidualInCode(const Step& step, size_t rows, Scratch& scratch) const {
+  const size_t m = spec_.dims();
+  const float* feedback = scratch.code.data();
+  if (!step.feedback.empty()) {
+    step.feedback.Apply(scratch.code.data(), rows, scratch.feedback.data());
+    feedback = scratch.feedback.data();
+  }
+  float* residual = scratch.residual.data();
+  if (!step.residual.empty()) {
+    step.residual.Apply(scratch.input.data(), rows, residual, scratch.hidden.data());
+    for (size_t i = 0; i < rows * m; ++i) residual[i] = residual[i] - step.gain * feedback[i];
+    return;
+  }
+  for (size_t r = 0; r < rows; ++r) {
+    const size_t first = r * m;
+    for (size_t i = 0; i < m; ++i) {
+      residual[first + i] = (scratch.projection[first + i] + step.bias_change[i]) - step.gain * feedback[first + i];
+    }
+  }
+}
+
+void Encoder::ResidualInInput(const Step& step, size_t rows, Scratch& scratch) const {
+  const size_t n = input_dims_;
+  float* rest = scratch.feedback.data();
+  step.reconstruct.Apply(scratch.code.data(), rows, rest, scratch.hidden.data());
+  for (size_t r = 0; r < rows; ++r) {
+    float* row = rest + r * n;
+    const float* input = scratch.input.data() + r * n;
+    const double squared = Dot(row, row, n);
+    const float scale = squared > 0.0 ? Finite(step.gain * std::sqrt(static_cast<double>(n) / squared)) : 0.0f;
+    for (size_t i = 0; i < n; ++i) row[i] = input[i] - scale * row[i];
+  }
+  step.residual.Apply(rest, rows, scratch.residual.data(), scratch.hidden.data());
+}
+
+void Encoder::NextLevel(uint32_t level, size_t rows, Scratch& scratch) const {
+  const Step& step = steps_[level - 1];
+  if (residual_form_ == ResidualForm::kCode) {
+    ResidualInCode(step, rows, scratch);
+  } else {
+    ResidualInInput(step, rows, scratch);
+  }
+  const float size = 1.0f / static_cast<float>(1u << level);
+  const size_t count = rows * spec_.dims();
+  for (size_t i = 0; i < count; ++i) scratch.code[i] += scratch.residual[i] >= 0.0f ? size : -size;
+}
+
+void Encoder::PackLevel(uint32_t level, size_t rows, const Scratch& scratch, bool query, uint32_t* out, size_t stride) const {
+  const size_t m = spec_.dims();
+  for (size_t r = 0; r < rows; ++r) {
+    const float* residual = scratch.residual.data() + r * m;
+    uint32_t* band_words = out + r * stride;
+    for (const Band& band : spec_.bands()) {
+      const uint32_t levels = query ? query_levels_ : band.levels;
+      const uint32_t plane_words = CodeSpec::PlaneWords(band.dims);
+      if (level < levels) {
+        uint32_t* words = band_words + level * plane_words;
+        for (uint32_t first = 0; first < band.dims; first += 32) {
+          const uint32_t count = std::min(32u, band.dims - first);
+          uint32_t word = 0;
+          for (uint32_t i = 0; i < count; ++i) word |= static_cast<uint32_t>(residual[first + i] >= 0.0f) << i;
+          words[first / 32] = word;
+        }
+      }
+      band_words += levels * plane_words;
+      residual += band.dims;
+    }
+  }
+}
+
+void Encoder::AddBandEnergy(size_t b, size_t rows, Scratch& scratch) const {
+  size_t first = 0;
+  for (size_t i = 0; i < b; ++i) first += spec_.bands()[i].dims;
+  const Band& band = spec_.bands()[b];
+  for (size_t r = 0; r < rows; ++r) {
+    const float* y = scratch.projection.data() + r * spec_.dims() + first;
+    const float* code = scratch.code.data() + r * spec_.dims() + first;
+    scratch.rows[r].energy += band.weight * Dot(y, y, band.dims);
+    scratch.rows[r].agreement += band.weight * Dot(code, y, band.dims);
+  }
+}
+
+void Encoder::EncodeDocuments(const float* embeddings, size_t rows, uint32_t* codes, CodeFactors* factors) const {
+  Scratch& scratch = ThreadScratch();
+  const size_t words = spec_.code_words();
+  for (size_t start = 0; start < rows; start += kBatchRows) {
+    const size_t batch = std::min(kBatchRows, rows - start);
+    Prepare(embeddings + start * input_dims_, batch, scratch);
+    for (uint32_t level = 0; level < spec_.max_levels(); ++level) {
+      level == 0 ? FirstLevel(batch, scratch) : NextLevel(level, batch, scratch);
+      PackLevel(level, batch, scratch, /*query=*/false, codes + start * words, words);
+      for (size_t b = 0; b < spec_.bands().size(); ++b) {
+        if (spec_.bands()[b].levels == level + 1) AddBandEnergy(b, batch, scratch);
+      }
+    }
+    for (size_t r = 0; r < batch; ++r) {
+      factors[start + r] = {Finite(scratch.rows[r].Scale()), Finite(scratch.rows[r].mean_dot)};
+    }
+  }
+}
+
+void Encoder::EncodeQueries(const float* embeddings, size_t rows, uint32_t* planes, float* weights, float* offsets) const {
+  Scratch& scratch = ThreadScratch();
+  const size_t words = spec_.QueryWords(query_levels_);
+  const size_t bands = spec_.bands().size();
+  for (size_t start = 0; start < rows; start += kBatchRows) {
+    const size_t batch = std::min(kBatchRows, rows - start);
+    Prepare(embeddings + start * input_dims_, batch, scratch);
+    for (uint32_t level = 0; level < query_levels_; ++level) {
+      level == 0 ? FirstLevel(batch, scratch) : NextLevel(level, batch, scratch);
+      PackLevel(level, batch, scratch, /*query=*/true, planes + start * words, words);
+    }
+    for (size_t b = 0; b < bands; ++b) AddBandEnergy(b, batch, scratch);
+    for (size_t r = 0; r < batch; ++r) {
+      const double scale = scratch.rows[r].Scale() / static_cast<double>(input_dims_);
+      for (size_t b = 0; b < bands; ++b) {
+        const Band& band = spec_.bands()[b];
+        weights[(start + r) * bands + b] = Finite(scale * band.weight / static_cast<double>(1u << (query_levels_ - 1 + band.levels - 1)));
+      }
+      offsets[start + r] = Finite(scratch.rows[r].mean_dot - mean_squared_);
+    }
+  }
+}
+
+absl::StatusOr<std::unique_ptr<const Binarizer>> Binarizer::Parse(std::string_view file) {
+  uint32_t checksum = 0;
+  BEBR_ASSIGN_OR_RETURN(const Model model, ParseModel(file, &checksum));
+  BEBR_ASSIGN_OR_RETURN(std::unique_ptr<const Encoder> encoder, Encoder::Create(model, checksum));
+  return std::unique_ptr<const Binarizer>(std::move(encoder));
+}
+
+}  // namespace bebr

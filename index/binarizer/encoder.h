@@ -1,0 +1,119 @@
+#ifndef BEBR_INDEX_BINARIZER_ENCODER_H_
+#define BEBR_INDEX_BINARIZER_ENCODER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "index/base/aligned_buffer.h"
+#include "index/binarizer/binarizer.h"
+#include "index/binarizer/model.h"
+
+namespace bebr {
+
+// A DenseLayer is a weight matrix in the order of the kernel table that this process uses, and its bias.
+class DenseLayer {
+ public:
+  DenseLayer() = default;
+  DenseLayer(const std::vector<float>& weight, const std::vector<float>& bias, size_t inputs, size_t outputs);
+
+  bool empty() const { return packed_.empty(); }
+  // out (rows x outputs) = x (rows x inputs) * weight^T + bias, both without padding between rows.
+  void Apply(const float* x, size_t rows, float* out) const;
+  size_t outputs() const { return outputs_; }
+  size_t memory_bytes() const { return (packed_.size() + bias_.size()) * sizeof(float); }
+
+ private:
+  size_t inputs_ = 0;
+  size_t outputs_ = 0;
+  std::vector<float> bias_;
+  AlignedBuffer<float> packed_;
+};
+
+// A ResidualBlock is linear(x) + mlp(x); the MLP is absent in linear models.
+class ResidualBlock {
+ public:
+  ResidualBlock() = default;
+  ResidualBlock(const BlockParameters& block, const std::vector<float>& linear_weight, const std::vector<uint32_t>& hidden,
+                size_t inputs, size_t outputs);
+
+  bool empty() const { return linear_.empty(); }
+  // `scratch` has room for rows * scratch_floats() floats.
+  void Apply(const float* x, size_t rows, float* out, float* scratch) const;
+  size_t scratch_floats() const { return scratch_floats_; }
+  size_t memory_bytes() const;
+
+ private:
+  DenseLayer linear_;
+  std::vector<DenseLayer> mlp_;
+  size_t scratch_floats_ = 0;
+  size_t widest_ = 0;
+};
+
+// The Encoder runs a Model: see Binarizer for what codes and scores mean, FORMAT.md for the recursion.
+//
+// Determinism. Dense layers go through simd::KernelTable::gemm, whose result for a row depends on that row alone; everything
+// else is elementwise or a sum in one fixed order. Works in batches of kBatchRows rows with scratch memory of the calling
+// thread (about kBatchRows * (2 * input_dims + 4 * dims) floats).
+//
+// Cost for a document of a linear model, in multiply-adds: dims * input_dims, and for every level after the first
+// dims * dims (feedback) + dims * input_dims (where the step has a projection of its own).
+class Encoder : public Binarizer {
+ public:
+  static constexpr size_t kBatchRows = 64;
+
+  static absl::StatusOr<std::unique_ptr<const Encoder>> Create(const Model& model, uint32_t checksum);
+
+  const CodeSpec& spec() const override { return spec_; }
+  uint32_t input_dims() const override { return input_dims_; }
+  uint32_t query_levels() const override { return query_levels_; }
+  Metric metric() const override { return metric_; }
+  uint32_t checksum() const override { return checksum_; }
+  std::string description() const override { return description_; }
+  size_t memory_bytes() const override;
+
+  void EncodeDocuments(const float* embeddings, size_t rows, uint32_t* codes, CodeFactors* factors) const override;
+  void EncodeQueries(const float* embeddings, size_t rows, uint32_t* planes, float* weights, float* offsets) const override;
+
+ private:
+  struct Step {
+    float gain = 1.0f;
+    ResidualBlock residual;           // empty: the projection's output is used
+    std::vector<float> bias_change;   // with an empty residual: its bias minus the projection's
+    DenseLayer feedback;              // empty: the identity
+    ResidualBlock reconstruct;        // kInput only
+  };
+  struct Scratch;
+  struct RowNumbers;
+
+  Encoder() = default;
+  Scratch& ThreadScratch() const;
+  void Prepare(const float* embeddings, size_t rows, Scratch& scratch) const;
+  void FirstLevel(size_t rows, Scratch& scratch) const;
+  void NextLevel(uint32_t level, size_t rows, Scratch& scratch) const;
+  void ResidualInCode(const Step& step, size_t rows, Scratch& scratch) const;
+  void ResidualInInput(const Step& step, size_t rows, Scratch& scratch) const;
+  // Writes one level's bits of `rows` rows; `levels` says how many levels each band of the output has.
+  void PackLevel(uint32_t level, size_t rows, const Scratch& scratch, bool query, uint32_t* out, size_t stride) const;
+  // Adds w_b |y|^2 and w_b <code, y> of band `b` to the row numbers.
+  void AddBandEnergy(size_t b, size_t rows, Scratch& scratch) const;
+
+  CodeSpec spec_;
+  uint32_t input_dims_ = 0;
+  uint32_t query_levels_ = 0;
+  Metric metric_ = Metric::kCosine;
+  uint32_t checksum_ = 0;
+  std::string description_;
+  ResidualForm residual_form_ = ResidualForm::kCode;
+  std::vector<float> mean_;
+  double mean_squared_ = 0.0;
+  ResidualBlock project_;
+  std::vector<Step> steps_;
+};
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_BINARIZER_ENCODER_H_

@@ -1,0 +1,272 @@
+#include "index/binarizer/model.h"
+
+#include <cmath>
+#include <map>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "index/base/status_macros.h"
+#include "index/binarizer/safetensors.h"
+
+namespace bebr {
+namespace {
+
+constexpr char kFormat[] = "bebr-binarizer";
+constexpr char kFormatVersion[] = "1";
+
+absl::Status Invalid(const std::string& what) { return absl::InvalidArgumentError("model file: " + what); }
+
+// Takes tensors and metadata out of a file one by one, so that what is left over at the end is known to be foreign.
+class Reader {
+ public:
+  explicit Reader(SafetensorsFile file) : file_(std::move(file)) {}
+
+  absl::StatusOr<std::string> Text(const std::string& key) const {
+    const auto entry = file_.metadata().find(key);
+    if (entry == file_.metadata().end()) return Invalid(absl::StrCat("metadata '", key, "' is missing"));
+    return entry->second;
+  }
+  absl::StatusOr<uint32_t> Number(const std::string& key, uint32_t low, uint32_t high) const {
+    BEBR_ASSIGN_OR_RETURN(const std::string text, Text(key));
+    uint32_t value = 0;
+    if (!absl::SimpleAtoi(text, &value) || value < low || value > high) {
+      return Invalid(absl::StrCat("metadata '", key, "' is '", text, "'; it must be a number in ", low, "..", high));
+    }
+    return value;
+  }
+  bool Has(const std::string& name) const { return file_.tensors().count(name) != 0; }
+  absl::StatusOr<std::vector<float>> Take(const std::string& name, const std::vector<size_t>& shape) {
+    const auto entry = file_.tensors().find(name);
+    if (entry == file_.tensors().end()) return Invalid(absl::StrCat("tensor '", name, "' is missing"));
+    if (entry->second.shape != shape) {
+      return Invalid(absl::StrCat("tensor '", name, "' has shape [", absl::StrJoin(entry->second.shape, ","),
+                                  "]; expected [", absl::StrJoin(shape, ","), "]"));
+    }
+    std::vector<float> values = std::move(entry->second.values);
+    file_.tensors().erase(entry);
+    return values;
+  }
+  absl::Status CheckNothingLeft() const {
+    if (file_.tensors().empty()) return absl::OkStatus();
+    return Invalid(absl::StrCat("tensor '", file_.tensors().begin()->first, "' does not belong to this architecture"));
+  }
+
+ private:
+  SafetensorsFile file_;
+};
+
+absl::StatusOr<BlockParameters> ReadBlock(Reader& reader, const std::string& name, size_t inputs, size_t outputs,
+                                          const std::vector<uint32_t>& hidden, bool weight_optional) {
+  BlockParameters block;
+  if (!weight_optional || reader.Has(name + ".weight")) {
+    BEBR_ASSIGN_OR_RETURN(block.linear.weight, reader.Take(name + ".weight", {outputs, inputs}));
+  }
+  BEBR_ASSIGN_OR_RETURN(block.linear.bias, reader.Take(name + ".bias", {outputs}));
+  size_t width = inputs;
+  for (size_t i = 0; !hidden.empty() && i <= hidden.size(); ++i) {
+    const std::string layer_name = i < hidden.size() ? absl::StrCat(name, ".hidden", i) : name + ".output";
+    const size_t layer_outputs = i < hidden.size() ? hidden[i] : outputs;
+    LayerParameters layer;
+    BEBR_ASSIGN_OR_RETURN(layer.weight, reader.Take(layer_name + ".weight", {layer_outputs, width}));
+    BEBR_ASSIGN_OR_RETURN(layer.bias, reader.Take(layer_name + ".bias", {layer_outputs}));
+    width = layer_outputs;
+    block.mlp.push_back(std::move(layer));
+  }
+  return block;
+}
+
+void WriteBlock(SafetensorsFile& file, const std::string& name, size_t inputs, size_t outputs,
+                const std::vector<uint32_t>& hidden, const BlockParameters& block) {
+  if (!block.linear.weight.empty()) file.tensors()[name + ".weight"] = {{outputs, inputs}, block.linear.weight};
+  file.tensors()[name + ".bias"] = {{outputs}, block.linear.bias};
+  size_t width = inputs;
+  for (size_t i = 0; i < block.mlp.size(); ++i) {
+    const std::string layer_name = i < hidden.size() ? absl::StrCat(name, ".hidden", i) : name + ".output";
+    const size_t layer_outputs = i < hidden.size() ? hidden[i] : outputs;
+    file.tensors()[layer_name + ".weight"] = {{layer_outputs, width}, block.mlp[i].weight};
+    file.tensors()[layer_name + ".bias"] = {{layer_outputs}, block.mlp[i].bias};
+    width = layer_outputs;
+  }
+}
+
+// The metadata that fixes every tensor's shape.
+absl::StatusOr<Model> ReadHead(const Reader& reader) {
+  Model model;
+  BEBR_ASSIGN_OR_RETURN(const std::string format, reader.Text("format"));
+  BEBR_ASSIGN_OR_RETURN(const std::string version, reader.Text("format_version"));
+  if (format != kFormat || version != kFormatVersion) {
+    return Invalid(absl::StrCat("it is '", format, "' version '", version, "'; this program reads '", kFormat,
+                                "' version '", kFormatVersion, "'"));
+  }
+  BEBR_ASSIGN_OR_RETURN(model.architecture, reader.Text("architecture"));
+  BEBR_ASSIGN_OR_RETURN(const std::string metric, reader.Text("metric"));
+  if (metric == ToString(Metric::kCosine)) {
+    model.metric = Metric::kCosine;
+  } else if (metric == ToString(Metric::kInnerProduct)) {
+    model.metric = Metric::kInnerProduct;
+  } else {
+    return Invalid(absl::StrCat("metadata 'metric' is '", metric, "'; it must be cosine or inner_product"));
+  }
+  BEBR_ASSIGN_OR_RETURN(model.input_dims, reader.Number("input_dims", 1, kMaxInputDims));
+  BEBR_ASSIGN_OR_RETURN(const std::string bands, reader.Text("bands"));
+  BEBR_ASSIGN_OR_RETURN(model.spec, ParseCodeSpec(bands));
+  BEBR_ASSIGN_OR_RETURN(model.query_levels, reader.Number("query_levels", model.spec.max_levels(), kMaxLevels));
+  BEBR_ASSIGN_OR_RETURN(const std::string hidden, reader.Text("hidden"));
+  for (const std::string& size : std::vector<std::string>(absl::StrSplit(hidden, ',', absl::SkipEmpty()))) {
+    uint32_t value = 0;
+    if (!absl::SimpleAtoi(size, &value) || value == 0 || value > kMaxHiddenDims || model.hidden.size() == kMaxHiddenLayers) {
+      return Invalid(absl::StrCat("metadata 'hidden' is '", hidden, "'; it must hold at most ", kMaxHiddenLayers,
+                                  " sizes in 1..", kMaxHiddenDims));
+    }
+    model.hidden.push_back(value);
+  }
+  BEBR_ASSIGN_OR_RETURN(const std::string form, reader.Text("residual_form"));
+  if (form != "code" && form != "input") {
+    return Invalid(absl::StrCat("metadata 'residual_form' is '", form, "'; it must be code or input"));
+  }
+  model.residual_form = form == "code" ? ResidualForm::kCode : ResidualForm::kInput;
+  BEBR_ASSIGN_OR_RETURN(model.trained, reader.Text("trained"));
+  return model;
+}
+
+absl::StatusOr<StepParameters> ReadStep(Reader& reader, const Model& model, const std::string& name) {
+  const size_t n = model.input_dims, m = model.spec.dims();
+  StepParameters step;
+  BEBR_ASSIGN_OR_RETURN(const std::vector<float> gain, reader.Take(name + ".gain", {1}));
+  step.gain = gain[0];
+  BEBR_ASSIGN_OR_RETURN(step.residual, ReadBlock(reader, name + ".residual", n, m, model.hidden, true));
+  if (model.residual_form == ResidualForm::kInput) {
+    BEBR_ASSIGN_OR_RETURN(step.reconstruct, ReadBlock(reader, name + ".reconstruct", m, n, model.hidden, false));
+  } else if (reader.Has(name + ".feedback")) {
+    BEBR_ASSIGN_OR_RETURN(step.feedback, reader.Take(name + ".feedback", {m, m}));
+  }
+  return step;
+}
+
+absl::Status CheckTensor(const std::vector<float>& values, size_t size, const std::string& name) {
+  if (values.size() != size) {
+    return Invalid(absl::StrCat("tensor '", name, "' has ", values.size(), " values; expected ", size));
+  }
+  for (const float value : values) {
+    if (!std::isfinite(value)) return Invalid(absl::StrCat("tensor '", name, "' holds ", value));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckBlock(const BlockParameters& block, size_t inputs, size_t outputs, const std::vector<uint32_t>& hidden,
+                        bool weight_optional, const std::string& name) {
+  if (!weight_optional || !block.linear.weight.empty()) {
+    BEBR_RETURN_IF_ERROR(CheckTensor(block.linear.weight, outputs * inputs, name + ".weight"));
+  }
+  BEBR_RETURN_IF_ERROR(CheckTensor(block.linear.bias, outputs, name + ".bias"));
+  if (block.mlp.size() != (hidden.empty() ? 0 : hidden.size() + 1)) {
+    return Invalid(absl::StrCat("block '", name, "' has ", block.mlp.size(), " MLP layers for ", hidden.size(), " hidden sizes"));
+  }
+  size_t width = inputs;
+  for (size_t i = 0; i < block.mlp.size(); ++i) {
+    const size_t layer_outputs = i < hidden.size() ? hidden[i] : outputs;
+    const std::string layer_name = i < hidden.size() ? absl::StrCat(name, ".hidden", i) : name + ".output";
+    BEBR_RETURN_IF_ERROR(CheckTensor(block.mlp[i].weight, layer_outputs * width, layer_name + ".weight"));
+    BEBR_RETURN_IF_ERROR(CheckTensor(block.mlp[i].bias, layer_outputs, layer_name + ".bias"));
+    width = layer_outputs;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status ValidateModel(const Model& model) {
+  const size_t n = model.input_dims, m = model.spec.dims();
+  if (model.architecture != "residual_mlp" && model.architecture != "median") {
+    return Invalid(absl::StrCat("architecture '", model.architecture, "' is unknown; it must be residual_mlp or median"));
+  }
+  if (n == 0 || n > kMaxInputDims) return Invalid(absl::StrCat("input_dims is ", n, "; the limit is ", kMaxInputDims));
+  if (model.spec.bands().empty()) return Invalid("it has no bands");
+  if (model.query_levels < model.spec.max_levels() || model.query_levels > kMaxLevels) {
+    return Invalid(absl::StrCat("query_levels is ", model.query_levels, "; it must be in ", model.spec.max_levels(), "..", kMaxLevels));
+  }
+  if (model.residual_form == ResidualForm::kCode && !model.hidden.empty()) {
+    return Invalid("residual_form code has no MLP path; 'hidden' must be empty");
+  }
+  if (model.steps.size() + 1 != model.query_levels) {
+    return Invalid(absl::StrCat("it has ", model.steps.size(), " steps for ", model.query_levels, " query levels"));
+  }
+  BEBR_RETURN_IF_ERROR(CheckTensor(model.mean, n, "mean"));
+  BEBR_RETURN_IF_ERROR(CheckBlock(model.project, n, m, model.hidden, false, "project"));
+  for (size_t t = 0; t < model.steps.size(); ++t) {
+    const StepParameters& step = model.steps[t];
+    const std::string name = absl::StrCat("step", t + 1);
+    BEBR_RETURN_IF_ERROR(CheckTensor({step.gain}, 1, name + ".gain"));
+    BEBR_RETURN_IF_ERROR(CheckBlock(step.residual, n, m, model.hidden, true, name + ".residual"));
+    if (model.residual_form == ResidualForm::kInput) {
+      BEBR_RETURN_IF_ERROR(CheckBlock(step.reconstruct, m, n, model.hidden, false, name + ".reconstruct"));
+    } else if (!step.feedback.empty()) {
+      BEBR_RETURN_IF_ERROR(CheckTensor(step.feedback, m * m, name + ".feedback"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Model> ParseModel(std::string_view file, uint32_t* checksum) {
+  BEBR_ASSIGN_OR_RETURN(SafetensorsFile contents, SafetensorsFile::Parse(file));
+  const uint32_t computed = contents.Checksum("checksum");
+  Reader reader(std::move(contents));
+  BEBR_ASSIGN_OR_RETURN(Model model, ReadHead(reader));
+  BEBR_ASSIGN_OR_RETURN(const std::string stated, reader.Text("checksum"));
+  if (stated != absl::StrFormat("%08x", computed)) {
+    return Invalid(absl::StrCat("checksum is ", stated, ", its contents have ", absl::StrFormat("%08x", computed), ": the file is damaged"));
+  }
+  BEBR_ASSIGN_OR_RETURN(const std::vector<float> weights, reader.Take("band_weights", {model.spec.bands().size()}));
+  std::vector<Band> bands = model.spec.bands();
+  for (size_t b = 0; b < bands.size(); ++b) bands[b].weight = weights[b];
+  BEBR_ASSIGN_OR_RETURN(model.spec, CodeSpec::Create(std::move(bands)));
+  BEBR_ASSIGN_OR_RETURN(model.mean, reader.Take("mean", {model.input_dims}));
+  BEBR_ASSIGN_OR_RETURN(model.project, ReadBlock(reader, "project", model.input_dims, model.spec.dims(), model.hidden, false));
+  for (uint32_t t = 1; t < model.query_levels; ++t) {
+    BEBR_ASSIGN_OR_RETURN(StepParameters step, ReadStep(reader, model, absl::StrCat("step", t)));
+    model.steps.push_back(std::move(step));
+  }
+  BEBR_RETURN_IF_ERROR(reader.CheckNothingLeft());
+  BEBR_RETURN_IF_ERROR(ValidateModel(model));
+  if (checksum != nullptr) *checksum = computed;
+  return model;
+}
+
+absl::StatusOr<std::string> SerializeModel(const Model& model) {
+  BEBR_RETURN_IF_ERROR(ValidateModel(model));
+  const size_t n = model.input_dims, m = model.spec.dims();
+  SafetensorsFile file;
+  file.metadata() = {{"format", kFormat},
+                     {"format_version", kFormatVersion},
+                     {"architecture", model.architecture},
+                     {"metric", std::string(ToString(model.metric))},
+                     {"input_dims", absl::StrCat(n)},
+                     {"bands", model.spec.ToString()},
+                     {"query_levels", absl::StrCat(model.query_levels)},
+                     {"hidden", absl::StrJoin(model.hidden, ",")},
+                     {"residual_form", model.residual_form == ResidualForm::kCode ? "code" : "input"},
+                     {"trained", model.trained}};
+  std::vector<float> weights;
+  for (const Band& band : model.spec.bands()) weights.push_back(band.weight);
+  file.tensors()["band_weights"] = {{weights.size()}, weights};
+  file.tensors()["mean"] = {{n}, model.mean};
+  WriteBlock(file, "project", n, m, model.hidden, model.project);
+  for (size_t t = 0; t < model.steps.size(); ++t) {
+    const StepParameters& step = model.steps[t];
+    const std::string name = absl::StrCat("step", t + 1);
+    file.tensors()[name + ".gain"] = {{1}, {step.gain}};
+    WriteBlock(file, name + ".residual", n, m, model.hidden, step.residual);
+    if (model.residual_form == ResidualForm::kInput) WriteBlock(file, name + ".reconstruct", m, n, model.hidden, step.reconstruct);
+    if (!step.feedback.empty()) file.tensors()[name + ".feedback"] = {{m, m}, step.feedback};
+  }
+  file.metadata()["checksum"] = absl::StrFormat("%08x", file.Checksum("checksum"));
+  return file.Serialize();
+}
+
+}  // namespace bebr

@@ -1,0 +1,76 @@
+#ifndef BEBR_INDEX_BINARIZER_MODEL_H_
+#define BEBR_INDEX_BINARIZER_MODEL_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "index/base/document.h"
+#include "index/code/code_spec.h"
+
+namespace bebr {
+
+inline constexpr uint32_t kMaxInputDims = 8192;
+inline constexpr uint32_t kMaxHiddenLayers = 4;
+inline constexpr uint32_t kMaxHiddenDims = 16384;
+
+// A dense layer: y = weight x + bias.
+struct LayerParameters {
+  std::vector<float> weight;  // outputs x inputs, row-major
+  std::vector<float> bias;    // outputs
+};
+
+// A residual block: the sum of a linear path and, where the model has hidden layers, an MLP path (ReLU between layers;
+// BatchNorm is folded into the weights before it comes here). The last of `mlp` is the output layer.
+struct BlockParameters {
+  LayerParameters linear;
+  std::vector<LayerParameters> mlp;  // empty, or hidden layers + 1
+};
+
+// How a level's residual is formed from the code so far, b.
+enum class ResidualForm {
+  kCode,   // r = R u + c - gain * F b: in code coordinates; linear models only
+  kInput,  // r = R(u - gain * sqrt(n) * B(b) / |B(b)|): in input coordinates, as the paper has it
+};
+
+// What turns the code of levels 0..t-1 into level t.
+struct StepParameters {
+  float gain = 1.0f;
+  BlockParameters residual;      // R; linear.weight empty: the project block's weight
+  std::vector<float> feedback;   // F, dims x dims, kCode only; empty: the identity
+  BlockParameters reconstruct;   // B, kInput only
+};
+
+// The contents of a model file (FORMAT.md): what the Encoder runs and what the trainer writes.
+//
+// Shapes: n = input_dims, m = spec.dims(), Q = query_levels. Ownership: a plain value. Thread safety: as a plain value.
+struct Model {
+  std::string architecture = "residual_mlp";  // or "median": thresholds at the medians, no training
+  Metric metric = Metric::kCosine;
+  uint32_t input_dims = 0;
+  CodeSpec spec;  // with the bands' weights
+  uint32_t query_levels = 0;
+  std::vector<uint32_t> hidden;  // sizes of the MLP path's hidden layers; empty: linear path only
+  ResidualForm residual_form = ResidualForm::kCode;
+  std::string trained;  // how it was made, for people
+
+  std::vector<float> mean;  // n
+  BlockParameters project;  // W: n -> m
+  std::vector<StepParameters> steps;  // Q - 1
+};
+
+// INVALID_ARGUMENT, naming the tensor or field, unless every size, limit and value is right.
+absl::Status ValidateModel(const Model& model);
+
+// Reads and checks a model file; `checksum`, where not null, receives the checksum of its contents.
+absl::StatusOr<Model> ParseModel(std::string_view file, uint32_t* checksum = nullptr);
+// The bytes of a model file, or ValidateModel's error.
+absl::StatusOr<std::string> SerializeModel(const Model& model);
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_BINARIZER_MODEL_H_

@@ -1,0 +1,101 @@
+// bebr-train: fits and trains a binarizer to a file of embeddings.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "index/binarizer/train/options.h"
+#include "index/binarizer/train/train.h"
+
+namespace bebr {
+namespace {
+
+struct Flags {
+  TrainOptions options;
+  uint32_t dims = 0;
+  uint32_t levels = 0;
+  std::string shape;
+  bool json = false;
+};
+
+void Declare(CLI::App& app, Flags& flags) {
+  TrainOptions& options = flags.options;
+  app.add_option("--input", options.input, "Document embeddings: .npy, .fvecs, .jsonl, .hdf5, IDX")->required();
+  app.add_option("--output", options.output, "The model file to write")->required();
+  app.add_option("--queries", options.queries, "Held-out queries (default: rows split off from the input)");
+  app.add_option("--bits", options.bits, "Bits a document; the shape is searched");
+  app.add_option("--dims", flags.dims, "Code dims, with --levels");
+  app.add_option("--levels", flags.levels, "Levels stored a document, 1..4");
+  app.add_option("--shape", flags.shape, "Bands of dims x levels, e.g. 32x4+64x3+96x2");
+  app.add_option("--query-levels", options.query_levels, "Levels of a query, 1..4")->capture_default_str();
+  app.add_option("--steps", options.steps, "Training steps; 0: only the training-free start");
+  app.add_option("--seed", options.seed, "Same seed, same model")->capture_default_str();
+  app.add_option("--threads", options.threads, "Threads (default: every processor)");
+  app.add_option("--metric", options.metric, "What scores estimate")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, Metric>{{"cosine", Metric::kCosine}, {"inner_product", Metric::kInnerProduct}}))
+      ->capture_default_str();
+  app.add_option("--method", options.method, "residual, or mib for training-free median thresholds")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, Method>{{"residual", Method::kResidual}, {"mib", Method::kMedian}}));
+  app.add_flag("--json", flags.json, "Print a JSON summary on standard output");
+}
+
+absl::Status Complete(Flags& flags) {
+  const int ways = (flags.options.bits != 0) + (flags.dims != 0 || flags.levels != 0) + !flags.shape.empty();
+  if (ways != 1) return absl::InvalidArgumentError("give exactly one of --bits, --dims with --levels, --shape");
+  if (flags.dims != 0 || flags.levels != 0) flags.shape = absl::StrCat(flags.dims, "x", flags.levels);
+  if (flags.shape.empty()) return absl::OkStatus();
+  absl::StatusOr<CodeSpec> spec = ParseCodeSpec(flags.shape);
+  if (!spec.ok()) return spec.status();
+  flags.options.shape = *std::move(spec);
+  return absl::OkStatus();
+}
+
+nlohmann::json Summary(const TrainResult& result) {
+  const CodeSpec& spec = result.model.spec;
+  nlohmann::json tried = nlohmann::json::array();
+  for (const TriedShape& shape : result.tried) {
+    tried.push_back({{"shape", shape.shape}, {"bits", shape.bits}, {"recall_at_10", shape.recall_at_10}});
+  }
+  return {{"shape", spec.ToString()},
+          {"bits", spec.bits()},
+          {"input_dims", result.model.input_dims},
+          {"query_levels", result.model.query_levels},
+          {"rows", result.rows},
+          {"held_out_queries", result.held_out_queries},
+          {"start", {{"recall_at_10", result.start.at_10}, {"recall_at_50", result.start.at_50}}},
+          {"kept", {{"recall_at_10", result.kept.at_10}, {"recall_at_50", result.kept.at_50}}},
+          {"trained_kept", result.trained_kept},
+          {"steps", result.steps},
+          {"start_s", result.start_s},
+          {"total_s", result.total_s},
+          {"shapes_tried", tried},
+          {"warnings", result.warnings}};
+}
+
+int Run(int argc, char** argv) {
+  CLI::App app("Fits and trains a binarizer: float embeddings in, a model file out.");
+  Flags flags;
+  Declare(app, flags);
+  CLI11_PARSE(app, argc, argv);
+  const auto fail = [](const absl::Status& status) {
+    std::fprintf(stderr, "bebr-train: %s\n", std::string(status.message()).c_str());
+    return 1;
+  };
+  if (const absl::Status status = Complete(flags); !status.ok()) return fail(status);
+  const absl::StatusOr<TrainResult> result = TrainFiles(flags.options);
+  if (!result.ok()) return fail(result.status());
+  for (const std::string& warning : result->warnings) std::fprintf(stderr, "bebr-train: warning: %s\n", warning.c_str());
+  std::fprintf(stderr, "%s, query %u levels: held-out recall@10 %.4f at start, %.4f kept (%s), %.1f s\n",
+               result->model.spec.ToString().c_str(), result->model.query_levels, result->start.at_10, result->kept.at_10,
+               result->trained_kept ? "trained" : "start", result->total_s);
+  if (flags.json) std::printf("%s\n", Summary(*result).dump(2).c_str());
+  return 0;
+}
+
+}  // namespace
+}  // namespace bebr
+
+int main(int argc, char** argv) { return bebr::Run(argc, argv); }

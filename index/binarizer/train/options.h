@@ -1,0 +1,44 @@
+#ifndef BEBR_INDEX_BINARIZER_TRAIN_OPTIONS_H_
+#define BEBR_INDEX_BINARIZER_TRAIN_OPTIONS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "index/base/document.h"
+#include "index/code/code_spec.h"
+
+namespace bebr {
+
+enum class Method { kResidual, kMedian };
+// How the gradient passes through the sign.
+enum class Estimator {
+  kStraightThrough,  // 1 for |x| <= 1
+  kReste,            // rectified straight-through: a power of |x|, sharper as training goes on
+  kTanh,             // tanh's derivative
+};
+
+// What bebr-train was asked for. Exactly one of bits, shape and target_recall is set.
+struct TrainOptions {
+  std::string input;    // document embeddings
+  std::string queries;  // held-out queries; empty: rows split off from `input`
+  std::string output;   // model file
+  size_t bits = 0;
+  std::optional<CodeSpec> shape;
+  double target_recall = 0.0;
+  uint32_t query_levels = 4;
+  Metric metric = Metric::kCosine;
+  Method method = Method::kResidual;
+  int64_t steps = -1;  // -1: as many as the trainer thinks right; 0: only the start
+  std::vector<uint32_t> hidden;
+  Estimator estimator = Estimator::kStraightThrough;
+  uint64_t seed = 1;
+  size_t threads = 0;  // 0: every processor
+  bool progress = true;
+};
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_BINARIZER_TRAIN_OPTIONS_H_

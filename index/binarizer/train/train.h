@@ -1,0 +1,47 @@
+#ifndef BEBR_INDEX_BINARIZER_TRAIN_TRAIN_H_
+#define BEBR_INDEX_BINARIZER_TRAIN_TRAIN_H_
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "index/binarizer/model.h"
+#include "index/binarizer/train/options.h"
+#include "index/binarizer/train/validation.h"
+#include "index/dataset/vector_file.h"
+
+namespace bebr {
+
+// A shape that was tried, and what its start reached on the held-out queries.
+struct TriedShape {
+  std::string shape;
+  uint32_t bits = 0;
+  double recall_at_10 = 0.0;
+};
+
+struct TrainResult {
+  Model model;
+  size_t rows = 0;
+  size_t held_out_queries = 0;
+  std::vector<TriedShape> tried;  // empty where the shape was given
+  HeldOutRecall start;            // on the held-out queries
+  HeldOutRecall kept;             // of `model`
+  bool trained_kept = false;      // false: the start is at least as good as everything that training reached
+  int64_t steps = 0;
+  double start_s = 0.0;           // until the start was there: statistics, shapes, fit
+  double total_s = 0.0;
+  std::vector<std::string> warnings;
+};
+
+// Fits and trains a binarizer to `documents`. `queries` are held out; where it is empty, rows are split off from the documents.
+// INVALID_ARGUMENT for input that no sound model can come from. Deterministic for options.seed, the number of threads and the
+// processor. Memory: the documents, and about 1 GiB.
+absl::StatusOr<TrainResult> Train(const TrainOptions& options, Matrix documents, Matrix queries);
+
+// Reads the files that `options` name, trains, and writes options.output (through a temporary file beside it).
+absl::StatusOr<TrainResult> TrainFiles(const TrainOptions& options);
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_BINARIZER_TRAIN_TRAIN_H_

@@ -1,0 +1,71 @@
+#include "index/binarizer/train/validation.h"
+
+#include <algorithm>
+#include <random>
+#include <utility>
+
+#include "index/base/status_macros.h"
+#include "index/binarizer/encoder.h"
+#include "index/binarizer/train/code_search.h"
+#include "index/dataset/evaluation.h"
+
+namespace bebr {
+namespace {
+
+Matrix EvenlySpaced(const Matrix& rows, size_t limit) {
+  if (rows.rows <= limit) return rows;
+  Matrix sample;
+  sample.rows = limit;
+  sample.dims = rows.dims;
+  sample.values.resize(limit * rows.dims);
+  for (size_t i = 0; i < limit; ++i) std::copy_n(rows.row(i * rows.rows / limit), rows.dims, sample.row(i));
+  return sample;
+}
+
+}  // namespace
+
+Validator::Validator(const Matrix& documents, Matrix queries, Metric metric, ThreadPool& pool)
+    : documents_(EvenlySpaced(documents, kMaxDocuments)), queries_(std::move(queries)), metric_(metric), pool_(pool),
+      exact_(ExactNeighbors(documents_, queries_, kDepth, metric, pool.size())) {}
+
+Validator Validator::Smaller(size_t queries, size_t documents) const {
+  return Validator(EvenlySpaced(documents_, documents), EvenlySpaced(queries_, queries), metric_, pool_);
+}
+
+absl::StatusOr<HeldOutRecall> Validator::Measure(const Model& model) const {
+  BEBR_ASSIGN_OR_RETURN(const std::unique_ptr<const Encoder> encoder, Encoder::Create(model, 0));
+  return Measure(*encoder);
+}
+
+HeldOutRecall Validator::Measure(const Binarizer& binarizer) const {
+  const CodeSearch search(binarizer, documents_, pool_);
+  const std::vector<uint32_t> found = search.Search(queries_, 50);
+  const size_t depth = std::min<size_t>(50, documents_.rows), k = std::min(kDepth, documents_.rows);
+  HeldOutRecall recall;
+  for (size_t q = 0; q < queries_.rows; ++q) {
+    recall.at_10 += bebr::Recall(exact_.data() + q * k, k, found.data() + q * depth, depth, 10);
+    recall.at_50 += bebr::Recall(exact_.data() + q * k, k, found.data() + q * depth, depth, 50);
+  }
+  recall.at_10 /= static_cast<double>(queries_.rows);
+  recall.at_50 /= static_cast<double>(queries_.rows);
+  return recall;
+}
+
+Matrix SplitRows(Matrix& input, size_t count, uint64_t seed) {
+  std::mt19937_64 random(seed);
+  Matrix taken;
+  taken.rows = count;
+  taken.dims = input.dims;
+  taken.values.reserve(count * input.dims);
+  for (size_t i = 0; i < count; ++i) {
+    float* row = input.row(random() % input.rows);
+    taken.values.insert(taken.values.end(), row, row + input.dims);
+    const float* last = input.row(input.rows - 1);
+    if (row != last) std::copy_n(last, input.dims, row);
+    --input.rows;
+  }
+  input.values.resize(input.rows * input.dims);
+  return taken;
+}
+
+}  // namespace bebr

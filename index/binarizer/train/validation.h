@@ -1,0 +1,54 @@
+#ifndef BEBR_INDEX_BINARIZER_TRAIN_VALIDATION_H_
+#define BEBR_INDEX_BINARIZER_TRAIN_VALIDATION_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "index/base/thread_pool.h"
+#include "index/binarizer/binarizer.h"
+#include "index/binarizer/model.h"
+#include "index/dataset/vector_file.h"
+
+namespace bebr {
+
+// What a model reaches on held-out queries: the share of the exact float top 10 among the first 10 and 50 of the code search.
+struct HeldOutRecall {
+  double at_10 = 0.0;
+  double at_50 = 0.0;
+};
+
+// A Validator measures models on queries that training does not see. Documents are at most kMaxDocuments rows of the input, evenly
+// spaced: the figure compares models with each other, and more rows would only make it slower.
+//
+// Ownership: keeps its own copy of queries and documents, and a reference to the pool. Thread safety: none.
+class Validator {
+ public:
+  static constexpr size_t kMaxDocuments = 100000;
+  static constexpr size_t kDepth = 10;
+
+  Validator(const Matrix& documents, Matrix queries, Metric metric, ThreadPool& pool);
+
+  size_t query_count() const { return queries_.rows; }
+  const Matrix& queries() const { return queries_; }
+  const Matrix& documents() const { return documents_; }
+  absl::StatusOr<HeldOutRecall> Measure(const Model& model) const;
+  HeldOutRecall Measure(const Binarizer& binarizer) const;
+  // A Validator over the first `queries` queries and `documents` evenly spaced documents: quicker and rougher.
+  Validator Smaller(size_t queries, size_t documents) const;
+
+ private:
+  Matrix documents_;
+  Matrix queries_;
+  Metric metric_;
+  ThreadPool& pool_;
+  std::vector<uint32_t> exact_;  // queries x min(kDepth, documents)
+};
+
+// Moves `count` random rows of `input` to a matrix of their own. Deterministic for a seed; `input` is permuted.
+Matrix SplitRows(Matrix& input, size_t count, uint64_t seed);
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_BINARIZER_TRAIN_VALIDATION_H_
