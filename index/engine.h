@@ -7,12 +7,10 @@
 #ifndef BEBR_INDEX_ENGINE_H_
 #define BEBR_INDEX_ENGINE_H_
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,16 +21,13 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "index/base/document.h"
+#include "index/search/search_types.h"
 
 namespace bebr {
 
 inline constexpr size_t kMaxCollectionNameBytes = 128;  // [a-zA-Z0-9_.-], starting with a letter or digit
 inline constexpr size_t kMaxShards = 256;
-inline constexpr size_t kMaxK = 10000;
-inline constexpr size_t kMaxRerank = 10000;
-inline constexpr size_t kMaxQueriesPerRequest = 1024;
 inline constexpr size_t kMaxDocumentsPerRequest = 10000;
-inline constexpr size_t kMaxFilterBytes = 4096;
 
 struct EngineOptions {
   std::string data_dir;
@@ -123,47 +118,6 @@ struct Document {
   std::string id;
   Attributes attributes;
   std::vector<StoredEmbedding> embeddings;
-};
-
-// ---- Search ----
-
-enum class ScoreKind : uint8_t { kEstimated = 0, kExact = 1 };
-
-struct SearchHit {
-  std::string id;
-  float score = 0;
-  ScoreKind score_kind = ScoreKind::kEstimated;
-  float its = 0;               // information-theoretic score in [0, 1]; see README
-  std::string version;         // that wrote the document's code
-  Attributes attributes;       // if asked for
-};
-
-struct SearchRequest {
-  std::string collection;
-  std::string version;                              // empty = the default version
-  std::vector<absl::Span<const float>> queries;     // 1..kMaxQueriesPerRequest; borrowed until `done` has run
-  size_t k = 10;                                    // 1..kMaxK
-  size_t rerank = 0;                                // candidates to re-score with stored floats; 0 = none; else >= k
-  std::optional<float> min_score;                   // hits below are dropped
-  std::string filter;                               // README "Filters"; empty = all documents
-  bool with_attributes = false;
-  absl::Time deadline = absl::InfiniteFuture();
-  std::shared_ptr<std::atomic<bool>> cancelled;     // may be null; set by the caller at any time
-};
-
-// Microseconds a request spent in each stage. `scan` is that of the shared scan the request was part of.
-struct SearchTimings {
-  int64_t queue_us = 0;
-  int64_t encode_us = 0;
-  int64_t scan_us = 0;
-  int64_t rerank_us = 0;
-  uint32_t queries_in_scan = 0;
-};
-
-struct SearchResult {
-  std::vector<std::vector<SearchHit>> hits;         // one list per query, best first: score descending, then id ascending
-  SearchTimings timings;
-  uint64_t documents_scanned = 0;
 };
 
 // What has happened since the engine was opened; every number only grows, except the gauges.

@@ -1,0 +1,199 @@
+#include "index/catalog/catalog.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "index/base/logging.h"
+#include "index/base/status_macros.h"
+#include "index/storage/files.h"
+
+namespace bebr {
+namespace {
+
+using nlohmann::json;
+constexpr int kManifestFormat = 1;
+constexpr size_t kMaxNameBytes = 128;
+constexpr std::string_view kManifestFile = "/manifest.json";
+
+std::string ModelPath(const std::string& directory, uint32_t version) {
+  return absl::StrFormat("%s/models/%d.safetensors", directory, version);
+}
+
+std::string ToJson(const CollectionManifest& manifest) {
+  json spaces = json::array();
+  for (const Space& space : manifest.spaces) {
+    json bands = json::array();
+    for (const Band& band : space.spec.bands()) {
+      bands.push_back({{"dims", band.dims}, {"levels", band.levels}, {"weight", band.weight}});
+    }
+    spaces.push_back({{"number", space.number}, {"bands", bands}});
+  }
+  json versions = json::array();
+  for (const Version& version : manifest.versions) {
+    versions.push_back(
+        {{"number", version.number}, {"name", version.name}, {"space", version.space}, {"retired", version.retired}});
+  }
+  const json object = {{"format", kManifestFormat},
+                       {"name", manifest.name},
+                       {"created_unix_us", manifest.created_unix_us},
+                       {"store_floats", std::string(ToString(manifest.store_floats))},
+                       {"shards", manifest.shards},
+                       {"default_version", manifest.default_version},
+                       {"next_space", manifest.next_space},
+                       {"spaces", spaces},
+                       {"versions", versions}};
+  return object.dump(2) + "\n";
+}
+
+absl::StatusOr<FloatStorage> ParseFloatStorage(const std::string& text) {
+  for (const FloatStorage storage : {FloatStorage::kNone, FloatStorage::kFloat16, FloatStorage::kFloat32}) {
+    if (text == ToString(storage)) return storage;
+  }
+  return absl::DataLossError(absl::StrFormat("store_floats is '%s'", text));
+}
+
+absl::StatusOr<CollectionManifest> FromJson(const std::string& text) {
+  // nlohmann::json throws on malformed text and wrong types; both mean that the file is not what was written.
+  try {
+    const json object = json::parse(text);
+    if (object.at("format") != kManifestFormat) {
+      return absl::FailedPreconditionError(
+          absl::StrFormat("format is %s; this server reads %d", object.at("format").dump(), kManifestFormat));
+    }
+    CollectionManifest manifest;
+    manifest.name = object.at("name");
+    manifest.created_unix_us = object.at("created_unix_us");
+    BEBR_ASSIGN_OR_RETURN(manifest.store_floats, ParseFloatStorage(object.at("store_floats")));
+    manifest.shards = object.at("shards");
+    manifest.default_version = object.at("default_version");
+    manifest.next_space = object.at("next_space");
+    for (const json& entry : object.at("spaces")) {
+      std::vector<Band> bands;
+      for (const json& band : entry.at("bands")) bands.push_back({band.at("dims"), band.at("levels"), band.at("weight")});
+      BEBR_ASSIGN_OR_RETURN(CodeSpec spec, CodeSpec::Create(std::move(bands)));
+      manifest.spaces.push_back({entry.at("number"), std::move(spec)});
+    }
+    for (const json& entry : object.at("versions")) {
+      manifest.versions.push_back({entry.at("number"), entry.at("name"), entry.at("space"), entry.at("retired"), nullptr});
+    }
+    return manifest;
+  } catch (const json::exception& error) {
+    return absl::DataLossError(error.what());
+  }
+}
+
+absl::Status Annotate(const absl::Status& status, const std::string& path) {
+  return absl::Status(status.code(), absl::StrCat(path, ": ", status.message()));
+}
+
+absl::StatusOr<CollectionManifest> LoadCollection(const std::string& directory) {
+  const std::string path = absl::StrCat(directory, kManifestFile);
+  BEBR_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  absl::StatusOr<CollectionManifest> manifest = FromJson(text);
+  if (!manifest.ok()) return Annotate(manifest.status(), path);
+  for (Version& version : manifest->versions) {
+    if (version.retired) continue;
+    const std::string model_path = ModelPath(directory, version.number);
+    BEBR_ASSIGN_OR_RETURN(const std::string model, ReadFile(model_path));
+    auto binarizer = Binarizer::Parse(model);
+    if (!binarizer.ok()) return Annotate(absl::DataLossError(binarizer.status().message()), model_path);
+    version.binarizer = *std::move(binarizer);
+  }
+  return manifest;
+}
+
+}  // namespace
+
+absl::StatusOr<const Version*> CollectionManifest::FindVersion(std::string_view version_name) const {
+  const std::string_view wanted = version_name.empty() ? std::string_view(default_version) : version_name;
+  std::vector<std::string_view> known;
+  for (const Version& version : versions) {
+    if (version.retired) continue;
+    if (version.name == wanted) return &version;
+    known.push_back(version.name);
+  }
+  return absl::NotFoundError(
+      absl::StrFormat("collection \"%s\" has no version \"%s\"; it has: %s", name, wanted, absl::StrJoin(known, ", ")));
+}
+
+const Version* CollectionManifest::VersionByNumber(uint32_t number) const {
+  return number < versions.size() ? &versions[number] : nullptr;
+}
+
+const Space* CollectionManifest::FindSpace(uint32_t number) const {
+  for (const Space& space : spaces) {
+    if (space.number == number) return &space;
+  }
+  return nullptr;
+}
+
+absl::Status ValidateName(std::string_view field, std::string_view name) {
+  const auto allowed = [](char c) { return absl::ascii_isalnum(c) || c == '_' || c == '.' || c == '-'; };
+  if (name.empty() || name.size() > kMaxNameBytes) {
+    return absl::InvalidArgumentError(absl::StrFormat("%s has %d bytes; a name has 1 to %d", field, name.size(), kMaxNameBytes));
+  }
+  if (!absl::ascii_isalnum(name.front()) || !std::all_of(name.begin(), name.end(), allowed)) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "%s is \"%s\"; a name is made of a-z A-Z 0-9 _ . - and begins with a letter or digit", field, absl::CHexEscape(name)));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<Catalog>> Catalog::Open(std::string data_dir) {
+  std::unique_ptr<Catalog> catalog(new Catalog(absl::StrCat(data_dir, "/collections")));
+  BEBR_RETURN_IF_ERROR(CreateDirectories(catalog->root_));
+  BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectories(catalog->root_));
+  for (const std::string& name : names) {
+    if (!name.starts_with('.')) continue;
+    LogInfo("removing what an interrupted operation left: {}", name);
+    BEBR_RETURN_IF_ERROR(RemoveAll(absl::StrCat(catalog->root_, "/", name)));
+  }
+  return catalog;
+}
+
+std::string Catalog::CollectionPath(std::string_view name) const { return absl::StrCat(root_, "/", name); }
+
+absl::StatusOr<std::vector<CollectionManifest>> Catalog::Load() const {
+  std::vector<CollectionManifest> manifests;
+  BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectories(root_));
+  for (const std::string& name : names) {
+    BEBR_ASSIGN_OR_RETURN(CollectionManifest manifest, LoadCollection(CollectionPath(name)));
+    manifests.push_back(std::move(manifest));
+  }
+  return manifests;
+}
+
+absl::Status Catalog::Create(const CollectionManifest& manifest, std::string_view model_file) {
+  const std::string building = absl::StrCat(root_, "/.creating-", manifest.name);
+  BEBR_RETURN_IF_ERROR(RemoveAll(building));
+  BEBR_RETURN_IF_ERROR(CreateDirectories(absl::StrCat(building, "/models")));
+  BEBR_RETURN_IF_ERROR(WriteFileAtomically(ModelPath(building, manifest.versions.back().number), model_file));
+  BEBR_RETURN_IF_ERROR(WriteFileAtomically(absl::StrCat(building, kManifestFile), ToJson(manifest)));
+  return RenameDirectory(building, CollectionPath(manifest.name));
+}
+
+absl::Status Catalog::Update(const CollectionManifest& manifest, std::string_view model_file) {
+  const std::string directory = CollectionPath(manifest.name);
+  if (!model_file.empty()) {
+    BEBR_RETURN_IF_ERROR(WriteFileAtomically(ModelPath(directory, manifest.versions.back().number), model_file));
+  }
+  BEBR_RETURN_IF_ERROR(WriteFileAtomically(absl::StrCat(directory, kManifestFile), ToJson(manifest)));
+  for (const Version& version : manifest.versions) {
+    if (version.retired) BEBR_RETURN_IF_ERROR(RemoveAll(ModelPath(directory, version.number)));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Catalog::Remove(std::string_view name) {
+  const std::string deleted = absl::StrCat(root_, "/.deleted-", name);
+  BEBR_RETURN_IF_ERROR(RemoveAll(deleted));
+  BEBR_RETURN_IF_ERROR(RenameDirectory(CollectionPath(name), deleted));
+  return RemoveAll(deleted);
+}
+
+}  // namespace bebr

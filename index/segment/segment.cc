@@ -1,0 +1,104 @@
+#include "index/segment/segment.h"
+
+#include <cstring>
+
+namespace bebr {
+
+simd::CodeShape MakeShape(const CodeSpec& spec, uint32_t query_levels) {
+  simd::CodeShape shape;
+  shape.band_count = static_cast<uint32_t>(spec.bands().size());
+  for (uint32_t b = 0; b < shape.band_count; ++b) shape.bands[b] = {spec.bands()[b].dims, spec.bands()[b].levels};
+  shape.query_levels = query_levels;
+  shape.code_words = spec.code_words();
+  return shape;
+}
+
+CodeColumn::CodeColumn(CodeSpec spec)
+    : spec_(std::move(spec)),
+      shape_(MakeShape(spec_, spec_.max_levels())),
+      block_bytes_(simd::BlockBytes(spec_.code_words())),
+      blocks_(block_bytes_ * kSegmentBlocks),
+      versions_(kSegmentRows) {}
+
+void CodeColumn::Store(uint32_t row, const RowCode& code) {
+  const uint32_t lane = row % simd::kBlockRows;
+  std::byte* block = blocks_.data() + row / simd::kBlockRows * block_bytes_;
+  simd::StoreLane(shape_, lane, code.words.data(), code.factors.scale, code.factors.offset, block);
+  versions_[row] = code.version + 1;
+}
+
+CodeFactors CodeColumn::Load(const std::byte* block, uint32_t lane, uint32_t* words) const {
+  CodeFactors factors;
+  simd::LoadLane(shape_, lane, block, words, &factors.scale, &factors.offset);
+  return factors;
+}
+
+Segment::Segment() : id_position_(kSegmentRows), attributes_(kSegmentRows) {}
+
+uint32_t Segment::AppendId(std::string_view id) {
+  const uint16_t length = static_cast<uint16_t>(id.size());
+  const size_t bytes = sizeof(length) + id.size();
+  size_t chunk = arena_used_ / kArenaChunkBytes;
+  if (arena_used_ % kArenaChunkBytes + bytes > kArenaChunkBytes) arena_used_ = ++chunk * kArenaChunkBytes;
+  if (arena_[chunk] == nullptr) arena_[chunk] = std::make_unique_for_overwrite<char[]>(kArenaChunkBytes);
+  char* to = arena_[chunk].get() + arena_used_ % kArenaChunkBytes;
+  std::memcpy(to, &length, sizeof(length));
+  std::memcpy(to + sizeof(length), id.data(), id.size());
+  id_position_[rows_] = static_cast<uint32_t>(arena_used_);
+  arena_used_ += bytes;
+  return rows_++;
+}
+
+uint32_t Segment::Append(std::string_view id, const Attributes& attributes, AttributeDictionary& dictionary) {
+  const uint32_t row = AppendId(id);
+  attributes_.Set(row, attributes, dictionary);
+  return row;
+}
+
+uint32_t Segment::AppendCopy(const Segment& from, uint32_t row) {
+  const uint32_t to = AppendId(from.id(row));
+  attributes_.Copy(from.attributes_, row, to);
+  std::vector<uint32_t> words;
+  for (const SpaceColumn& space : from.spaces_) {
+    const CodeColumn& column = *space.column;
+    if (!column.has(row)) continue;
+    words.resize(column.code_words());
+    const CodeFactors factors = column.Load(column.block(row / simd::kBlockRows), row % simd::kBlockRows, words.data());
+    SetCode(to, {space.space, column.version(row), factors, words}, column.spec());
+  }
+  return to;
+}
+
+CodeColumn& Segment::ColumnFor(uint32_t space, const CodeSpec& spec) {
+  for (const SpaceColumn& column : spaces_) {
+    if (column.space == space) return *column.column;
+  }
+  return *spaces_.emplace_back(space, std::make_shared<CodeColumn>(spec)).column;
+}
+
+void Segment::SetCode(uint32_t row, const RowCode& code, const CodeSpec& spec) {
+  ColumnFor(code.space, spec).Store(row, code);
+}
+
+void Segment::DropSpace(uint32_t space) {
+  std::erase_if(spaces_, [space](const SpaceColumn& column) { return column.space == space; });
+}
+
+std::string_view Segment::id(uint32_t row) const {
+  const uint32_t position = id_position_[row];
+  const char* from = arena_[position / kArenaChunkBytes].get() + position % kArenaChunkBytes;
+  uint16_t length;
+  std::memcpy(&length, from, sizeof(length));
+  return {from + sizeof(length), length};
+}
+
+uint64_t Segment::code_bytes() const {
+  const uint64_t blocks = (rows_ + simd::kBlockRows - 1) / simd::kBlockRows;
+  uint64_t bytes = 0;
+  for (const SpaceColumn& space : spaces_) bytes += blocks * space.column->block_bytes() + rows_;
+  return bytes;
+}
+
+uint64_t Segment::id_bytes() const { return arena_used_ + uint64_t{rows_} * sizeof(uint32_t); }
+
+}  // namespace bebr

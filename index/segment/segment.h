@@ -1,0 +1,143 @@
+#ifndef BEBR_INDEX_SEGMENT_SEGMENT_H_
+#define BEBR_INDEX_SEGMENT_SEGMENT_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "index/base/aligned_buffer.h"
+#include "index/base/document.h"
+#include "index/base/reserved_array.h"
+#include "index/code/code_spec.h"
+#include "index/segment/attribute_columns.h"
+#include "index/simd/kernels.h"
+
+namespace bebr {
+
+inline constexpr uint32_t kSegmentRows = 1 << 16;
+inline constexpr uint32_t kSegmentBlocks = kSegmentRows / simd::kBlockRows;
+
+// Rows of a segment that are no longer (bit = 1) part of the collection.
+struct DeletionSet {
+  std::array<uint64_t, kSegmentRows / 64> words{};
+
+  bool test(uint32_t row) const { return (words[row / 64] >> (row % 64)) & 1; }
+  void set(uint32_t row) { words[row / 64] |= uint64_t{1} << (row % 64); }
+};
+
+// What the kernels must know of codes of `spec` and of queries with `query_levels` levels.
+simd::CodeShape MakeShape(const CodeSpec& spec, uint32_t query_levels);
+
+// The code of one document in one space, as it enters and leaves a segment.
+struct RowCode {
+  uint32_t space = 0;
+  uint8_t version = 0;                 // number of the version that wrote it, 0..kMaxVersions-1
+  CodeFactors factors;
+  absl::Span<const uint32_t> words;    // packed code (CodeSpec); borrowed
+};
+inline constexpr uint32_t kMaxVersions = 254;
+
+// The codes of a segment's rows in one space, in scan layout (FORMAT.md): 16 documents a block.
+//
+// One thread appends; others read rows that were published to them (see Segment). Memory is taken as rows are written.
+class CodeColumn {
+ public:
+  explicit CodeColumn(CodeSpec spec);
+
+  void Store(uint32_t row, const RowCode& code);
+  // The packed code of lane `lane` of a block, into code_words() words; returns its factors.
+  CodeFactors Load(const std::byte* block, uint32_t lane, uint32_t* words) const;
+  bool has(uint32_t row) const { return versions_[row] != 0; }
+  // Of a row that has a code here.
+  uint8_t version(uint32_t row) const { return versions_[row] - 1; }
+  const uint8_t* presence() const { return versions_.data(); }  // one byte a row, 0 = no code here
+  const std::byte* block(uint32_t block) const { return blocks_.data() + block * block_bytes_; }
+  size_t block_bytes() const { return block_bytes_; }
+  uint32_t code_words() const { return shape_.code_words; }
+  const CodeSpec& spec() const { return spec_; }
+
+ private:
+  CodeSpec spec_;
+  simd::CodeShape shape_;
+  size_t block_bytes_;
+  ReservedArray<std::byte> blocks_;
+  ReservedArray<uint8_t> versions_;  // 1 + version number; 0 = the row has no code in this space
+};
+
+// A Segment holds up to kSegmentRows rows of a shard: ids, attributes and codes. Rows are appended and never change; a document that is
+// replaced gets a new row, and the old one is entered in a deletion set, which is kept beside the segment (SegmentView).
+//
+// Thread safety. One writer appends. Readers hold a SegmentView and read only rows below its `rows`; the writer hands views over through
+// a lock, which orders its writes before their reads. Code blocks are read whole by the kernels, so a view owns a copy of the one block
+// that is not yet full; the others never change.
+class Segment {
+ public:
+  Segment();
+
+  uint32_t rows() const { return rows_; }
+  bool full() const { return rows_ == kSegmentRows; }
+  // Appends a row and returns it; requires !full().
+  uint32_t Append(std::string_view id, const Attributes& attributes, AttributeDictionary& dictionary);
+  // Appends a copy of row `row` of `from`, a segment of the same shard: id, attributes and codes.
+  uint32_t AppendCopy(const Segment& from, uint32_t row);
+  // Gives the row just appended its code in a space of `spec`.
+  void SetCode(uint32_t row, const RowCode& code, const CodeSpec& spec);
+  void DropSpace(uint32_t space);
+
+  std::string_view id(uint32_t row) const;
+  const AttributeColumns& attributes() const { return attributes_; }
+  struct SpaceColumn {
+    SpaceColumn(uint32_t space, std::shared_ptr<CodeColumn> column) : space(space), column(std::move(column)) {}
+    uint32_t space;
+    std::shared_ptr<CodeColumn> column;
+  };
+  const std::vector<SpaceColumn>& spaces() const { return spaces_; }
+
+  // Bytes of memory written so far, by part.
+  uint64_t code_bytes() const;
+  uint64_t id_bytes() const;
+
+ private:
+  uint32_t AppendId(std::string_view id);
+  CodeColumn& ColumnFor(uint32_t space, const CodeSpec& spec);
+
+  static constexpr size_t kArenaChunkBytes = 1 << 16;
+  static constexpr size_t kMaxArenaChunks = 600;  // kSegmentRows ids of kMaxIdBytes and their lengths, with what is left over at chunk ends
+
+  uint32_t rows_ = 0;
+  ReservedArray<uint32_t> id_position_;  // of the id's 2-byte length in the arena: chunk * kArenaChunkBytes + offset
+  std::array<std::unique_ptr<char[]>, kMaxArenaChunks> arena_;
+  size_t arena_used_ = 0;
+  AttributeColumns attributes_;
+  std::vector<SpaceColumn> spaces_;
+};
+
+// What a reader sees of a segment.
+struct SegmentView {
+  struct SpaceView {
+    uint32_t space = 0;
+    std::shared_ptr<const CodeColumn> column;
+    std::shared_ptr<const AlignedBuffer<std::byte>> open_block;  // copy of block rows / 16 if rows % 16 != 0
+  };
+  std::shared_ptr<const Segment> segment;
+  uint32_t rows = 0;
+  uint32_t deleted_rows = 0;
+  std::shared_ptr<const DeletionSet> deleted;  // null = none
+  AttributeColumns::View attributes;
+  std::vector<SpaceView> spaces;
+
+  const SpaceView* FindSpace(uint32_t space) const {
+    for (const SpaceView& view : spaces) {
+      if (view.space == space) return &view;
+    }
+    return nullptr;
+  }
+};
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_SEGMENT_SEGMENT_H_

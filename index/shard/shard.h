@@ -1,0 +1,170 @@
+#ifndef BEBR_INDEX_SHARD_SHARD_H_
+#define BEBR_INDEX_SHARD_SHARD_H_
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/container/inlined_vector.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/synchronization/mutex.h"
+#include "index/base/document.h"
+#include "index/segment/segment.h"
+#include "index/storage/shard_store.h"
+
+namespace bebr {
+
+// One change of one document. Everything is borrowed from the Mutations that hold it.
+struct Mutation {
+  struct Floats {
+    uint32_t version = 0;
+    std::string_view bytes;
+  };
+  std::string_view id;
+  const Attributes* attributes = nullptr;  // null = delete the document; otherwise insert or replace it
+  absl::InlinedVector<RowCode, 1> codes;
+  absl::InlinedVector<Floats, 1> floats;
+};
+
+struct MutationResult {
+  uint64_t documents = 0;  // upserted, or deleted
+  uint64_t created = 0;    // of the upserted
+};
+
+// Mutations that are acknowledged together. `owner` keeps alive what they borrow. `done` must not block.
+struct Mutations {
+  std::vector<Mutation> list;
+  std::shared_ptr<const void> owner;
+  absl::AnyInvocable<void(absl::StatusOr<MutationResult>)> done;
+};
+
+// What a search sees of a shard; consistent and unchanging.
+struct ShardSnapshot {
+  std::vector<SegmentView> segments;
+  std::shared_ptr<const ShardStore::View> store;
+  const AttributeDictionary* dictionary = nullptr;  // the shard's
+  uint64_t sequence = 0;
+  uint64_t documents = 0;
+  uint64_t deleted_rows = 0;
+};
+
+// A Shard is one RocksDB directory and the scan layout of its documents: the unit of parallelism and of placement.
+//
+// Writing. Submit queues mutations; one thread takes what waits, writes it as one synced batch (group commit), applies it to the segments,
+// publishes a snapshot, and only then calls `done`. So an acknowledged write is on disk and in the next search. If the write to disk fails,
+// nothing is applied.
+// Replacing or deleting a document marks its row deleted; segments with many such rows are rewritten, which frees their memory.
+//
+// Thread safety: all methods may be called from any thread. The destructor commits what was submitted.
+class Shard {
+ public:
+  struct Stats {
+    uint64_t commit_us = 0;  // RocksDB write and sync
+    uint64_t apply_us = 0;   // scan layout and snapshot
+    uint64_t commits = 0;
+    uint64_t rewritten_rows = 0;
+  };
+  struct Memory {
+    uint64_t codes = 0;
+    uint64_t ids = 0;
+    uint64_t attributes = 0;
+  };
+
+  // Opens the shard at `path`, which it creates if need be, and rebuilds the segments of `spaces` from disk.
+  static absl::StatusOr<std::unique_ptr<Shard>> Open(std::string path, std::shared_ptr<StoreCache> cache,
+                                                     std::map<uint32_t, CodeSpec> spaces, std::vector<uint32_t> versions);
+  ~Shard();
+
+  void Submit(Mutations mutations);
+  std::shared_ptr<const ShardSnapshot> snapshot() const;
+  ShardStore& store() { return *store_; }
+  std::string_view path() const { return path_; }
+  Stats stats() const;
+  Memory memory() const;
+  // Documents whose code each version wrote.
+  std::map<uint32_t, uint64_t> DocumentsByVersion() const;
+
+  // Makes a space, or a version, known before the first mutation that uses it.
+  void AddSpace(uint32_t space, const CodeSpec& spec);
+  void AddVersion(uint32_t version);
+  // Drops all codes of a space, or all floats of a version, from memory and disk. Blocks until done.
+  absl::Status DropSpace(uint32_t space);
+  absl::Status DropVersion(uint32_t version);
+
+ private:
+  // Rows are numbered slot * kSegmentRows + row in segment.
+  struct Slot {
+    std::shared_ptr<Segment> segment;  // null = free
+    std::unique_ptr<DeletionSet> deleted;
+    uint32_t deleted_rows = 0;
+    std::shared_ptr<const DeletionSet> published_deleted;  // reset when `deleted` changes
+  };
+  struct IdHash {
+    using is_transparent = void;
+    const Shard* shard;
+    size_t operator()(uint32_t row) const;
+    size_t operator()(std::string_view id) const;
+  };
+  struct IdEqual {
+    using is_transparent = void;
+    const Shard* shard;
+    bool operator()(uint32_t a, uint32_t b) const { return a == b; }
+    bool operator()(uint32_t row, std::string_view id) const;
+    bool operator()(std::string_view id, uint32_t row) const { return (*this)(row, id); }
+  };
+
+  Shard(std::string path, std::unique_ptr<ShardStore> store, std::map<uint32_t, CodeSpec> spaces, std::vector<uint32_t> versions);
+
+  absl::Status Load() ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
+  void Run();
+  void CommitGroup(std::vector<Mutations>& group);
+  ShardStore::Batch BuildBatch(const std::vector<Mutations>& group) ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
+  MutationResult Apply(const Mutations& mutations) ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
+  // True if there was such a document.
+  bool EraseRow(std::string_view id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
+  void MarkDeleted(uint32_t row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
+  // The slot whose segment takes the next row.
+  uint32_t TailSlot() ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
+  void InsertRow(uint32_t row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
+  void CountVersions(const Segment& segment, uint32_t row, int64_t change) ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
+  // Moves the live rows out of segments that are mostly deleted.
+  void Reclaim() ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
+  void Publish() ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
+
+  std::string_view id(uint32_t row) const { return slots_[row / kSegmentRows].segment->id(row % kSegmentRows); }
+
+  const std::string path_;
+  const std::unique_ptr<ShardStore> store_;
+  AttributeDictionary dictionary_;
+
+  // Held while the segments change; readers use snapshots and never wait for it.
+  mutable absl::Mutex apply_mutex_;
+  std::map<uint32_t, CodeSpec> spaces_ ABSL_GUARDED_BY(apply_mutex_);
+  std::vector<uint32_t> versions_ ABSL_GUARDED_BY(apply_mutex_);
+  // Not annotated: the hash set's functors read them, always under apply_mutex_.
+  std::vector<Slot> slots_;
+  std::vector<uint32_t> free_slots_ ABSL_GUARDED_BY(apply_mutex_);
+  int64_t tail_slot_ ABSL_GUARDED_BY(apply_mutex_) = -1;
+  absl::flat_hash_set<uint32_t, IdHash, IdEqual> rows_ ABSL_GUARDED_BY(apply_mutex_);
+  std::map<uint32_t, int64_t> documents_by_version_ ABSL_GUARDED_BY(apply_mutex_);
+  Stats stats_ ABSL_GUARDED_BY(apply_mutex_);
+
+  mutable absl::Mutex snapshot_mutex_;
+  std::shared_ptr<const ShardSnapshot> snapshot_ ABSL_GUARDED_BY(snapshot_mutex_);
+
+  absl::Mutex queue_mutex_;
+  std::deque<Mutations> queue_ ABSL_GUARDED_BY(queue_mutex_);
+  bool stopping_ ABSL_GUARDED_BY(queue_mutex_) = false;
+  std::thread committer_;
+};
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_SHARD_SHARD_H_

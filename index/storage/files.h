@@ -1,0 +1,46 @@
+// The few file-system operations that durability depends on.
+#ifndef BEBR_INDEX_STORAGE_FILES_H_
+#define BEBR_INDEX_STORAGE_FILES_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace bebr {
+
+// Replaces the file at `path` by `contents` so that after a crash either the old or the new file is there, whole: writes a
+// temporary file beside it, syncs it, renames it and syncs the directory.
+absl::Status WriteFileAtomically(const std::string& path, std::string_view contents);
+absl::StatusOr<std::string> ReadFile(const std::string& path);
+absl::Status CreateDirectories(const std::string& path);
+// Renames a directory and syncs its parent.
+absl::Status RenameDirectory(const std::string& from, const std::string& to);
+// Removes a file or a whole directory; no error if it is not there.
+absl::Status RemoveAll(const std::string& path);
+// Names of the directories in `path`, sorted.
+absl::StatusOr<std::vector<std::string>> ListDirectories(const std::string& path);
+bool FileExists(const std::string& path);
+// Bytes of all files under `path`, at any depth.
+uint64_t DirectoryBytes(const std::string& path);
+
+// Holds an exclusive lock on `path`/LOCK while it lives. FAILED_PRECONDITION if another process holds it.
+class DirectoryLock {
+ public:
+  static absl::StatusOr<std::unique_ptr<DirectoryLock>> Acquire(const std::string& path);
+  ~DirectoryLock();
+  DirectoryLock(const DirectoryLock&) = delete;
+  DirectoryLock& operator=(const DirectoryLock&) = delete;
+
+ private:
+  explicit DirectoryLock(int fd) : fd_(fd) {}
+  int fd_;
+};
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_STORAGE_FILES_H_

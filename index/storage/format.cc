@@ -1,0 +1,131 @@
+#include "index/storage/format.h"
+
+#include <bit>
+#include <cstring>
+
+#include "absl/strings/str_format.h"
+
+static_assert(std::endian::native == std::endian::little, "values are copied as they lie in memory");
+
+namespace bebr {
+namespace {
+
+constexpr size_t kNumberBytes = 4;
+constexpr size_t kCodeHeaderBytes = 12;
+
+template <typename T>
+void Append(std::string* out, T value) {
+  out->append(reinterpret_cast<const char*>(&value), sizeof(value));
+}
+
+template <typename T>
+bool Take(std::string_view* in, T* value) {
+  if (in->size() < sizeof(T)) return false;
+  std::memcpy(value, in->data(), sizeof(T));
+  in->remove_prefix(sizeof(T));
+  return true;
+}
+
+bool TakeBytes(std::string_view* in, size_t count, std::string_view* bytes) {
+  if (in->size() < count) return false;
+  *bytes = in->substr(0, count);
+  in->remove_prefix(count);
+  return true;
+}
+
+bool TakeValue(std::string_view* in, AttributeValue* value) {
+  uint8_t type;
+  if (!Take(in, &type)) return false;
+  switch (type) {
+    case 0: {
+      uint32_t length;
+      std::string_view text;
+      if (!Take(in, &length) || !TakeBytes(in, length, &text)) return false;
+      *value = std::string(text);
+      return true;
+    }
+    case 1: return Take(in, &value->emplace<int64_t>());
+    case 2: return Take(in, &value->emplace<double>());
+    case 3: {
+      uint8_t flag;
+      if (!Take(in, &flag)) return false;
+      *value = flag != 0;
+      return true;
+    }
+    default: return false;
+  }
+}
+
+}  // namespace
+
+std::string NumberedKey(uint32_t number, std::string_view id) {
+  std::string key(kNumberBytes + id.size(), '\0');
+  for (size_t i = 0; i < kNumberBytes; ++i) key[i] = static_cast<char>(number >> (24 - 8 * i));
+  if (!id.empty()) std::memcpy(key.data() + kNumberBytes, id.data(), id.size());
+  return key;
+}
+
+std::string_view IdOfNumberedKey(std::string_view key) { return key.substr(kNumberBytes); }
+
+void EncodeCode(const StoredCode& code, std::string* out) {
+  out->clear();
+  Append(out, code.version);
+  Append(out, code.scale);
+  Append(out, code.offset);
+  out->append(reinterpret_cast<const char*>(code.words.data()), code.words.size() * sizeof(uint32_t));
+}
+
+absl::StatusOr<StoredCode> DecodeCode(std::string_view bytes, std::string* buffer) {
+  if (bytes.size() < kCodeHeaderBytes || bytes.size() % sizeof(uint32_t) != 0) {
+    return absl::DataLossError(absl::StrFormat("a stored code has %d bytes, which is no code's length", bytes.size()));
+  }
+  if (reinterpret_cast<uintptr_t>(bytes.data()) % alignof(uint32_t) != 0) {
+    buffer->assign(bytes);
+    bytes = *buffer;
+  }
+  StoredCode code;
+  std::string_view rest = bytes;
+  Take(&rest, &code.version);
+  Take(&rest, &code.scale);
+  Take(&rest, &code.offset);
+  code.words = absl::MakeConstSpan(reinterpret_cast<const uint32_t*>(rest.data()), rest.size() / sizeof(uint32_t));
+  return code;
+}
+
+std::string EncodeAttributes(const Attributes& attributes) {
+  std::string out;
+  Append(&out, static_cast<uint32_t>(attributes.size()));
+  for (const auto& [name, value] : attributes) {
+    Append(&out, static_cast<uint16_t>(name.size()));
+    out.append(name);
+    Append(&out, static_cast<uint8_t>(value.index()));
+    if (const auto* text = std::get_if<std::string>(&value)) {
+      Append(&out, static_cast<uint32_t>(text->size()));
+      out.append(*text);
+    } else if (const auto* integer = std::get_if<int64_t>(&value)) {
+      Append(&out, *integer);
+    } else if (const auto* number = std::get_if<double>(&value)) {
+      Append(&out, *number);
+    } else {
+      Append(&out, static_cast<uint8_t>(std::get<bool>(value)));
+    }
+  }
+  return out;
+}
+
+absl::StatusOr<Attributes> DecodeAttributes(std::string_view bytes) {
+  const auto corrupt = [] { return absl::DataLossError("stored attributes end early or hold an unknown type"); };
+  Attributes attributes;
+  uint32_t count;
+  if (!Take(&bytes, &count)) return corrupt();
+  for (uint32_t i = 0; i < count; ++i) {
+    uint16_t length;
+    std::string_view name;
+    AttributeValue value;
+    if (!Take(&bytes, &length) || !TakeBytes(&bytes, length, &name) || !TakeValue(&bytes, &value)) return corrupt();
+    attributes.emplace(name, std::move(value));
+  }
+  return attributes;
+}
+
+}  // namespace bebr

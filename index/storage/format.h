@@ -1,0 +1,38 @@
+// Keys and values of a shard's database, byte by byte as FORMAT.md says. All numbers in values are little-endian.
+#ifndef BEBR_INDEX_STORAGE_FORMAT_H_
+#define BEBR_INDEX_STORAGE_FORMAT_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "index/base/document.h"
+
+namespace bebr {
+
+inline constexpr uint32_t kShardFormatVersion = 1;
+
+// Key of a document's code in a space, or of its floats by a version: the number big-endian, then the id, so that one space or version is
+// one key range in the order of the ids.
+std::string NumberedKey(uint32_t number, std::string_view id);
+std::string_view IdOfNumberedKey(std::string_view key);
+
+// A code as stored: the number of the version that wrote it, its factors, its packed words (CodeSpec).
+struct StoredCode {
+  uint32_t version = 0;
+  float scale = 0;
+  float offset = 0;
+  absl::Span<const uint32_t> words;
+};
+void EncodeCode(const StoredCode& code, std::string* out);
+// `words` borrows from `bytes` where that is aligned, else from `*buffer`. DATA_LOSS if the length is wrong.
+absl::StatusOr<StoredCode> DecodeCode(std::string_view bytes, std::string* buffer);
+
+std::string EncodeAttributes(const Attributes& attributes);
+absl::StatusOr<Attributes> DecodeAttributes(std::string_view bytes);
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_STORAGE_FORMAT_H_

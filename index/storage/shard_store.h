@@ -1,0 +1,87 @@
+#ifndef BEBR_INDEX_STORAGE_SHARD_STORE_H_
+#define BEBR_INDEX_STORAGE_SHARD_STORE_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "index/storage/format.h"
+
+namespace bebr {
+
+// Memory that all shard stores of a process share: the block cache for reads of floats and documents.
+class StoreCache;
+std::shared_ptr<StoreCache> MakeStoreCache(uint64_t capacity_bytes);
+
+// A ShardStore is one shard's RocksDB: documents by id, codes by (space, id), floats by (version, id); FORMAT.md has the bytes.
+//
+// Durability. Commit returns OK after the write-ahead log is synced; the batch and its sequence are one atomic write.
+// Errors. RocksDB's, with the path: corruption as DATA_LOSS, a full disk as RESOURCE_EXHAUSTED, input and output errors as UNAVAILABLE.
+// Thread safety. One thread at a time may call Commit and MakeView; reads may run concurrently with everything.
+class ShardStore {
+ public:
+  // A write batch. Cheap to move; not thread-safe.
+  class Batch {
+   public:
+    Batch();
+    ~Batch();
+    Batch(Batch&&) noexcept;
+    Batch& operator=(Batch&&) noexcept;
+    void PutDocument(std::string_view id, std::string_view attributes);
+    void DeleteDocument(std::string_view id);
+    void PutCode(uint32_t space, std::string_view id, const StoredCode& code);
+    void DeleteCode(uint32_t space, std::string_view id);
+    void PutFloats(uint32_t version, std::string_view id, std::string_view bytes);
+    void DeleteFloats(uint32_t version, std::string_view id);
+    // Everything of a space, or of a version.
+    void DeleteAllCodes(uint32_t space);
+    void DeleteAllFloats(uint32_t version);
+    size_t bytes() const;
+
+   private:
+    friend class ShardStore;
+    struct Rep;
+    std::unique_ptr<Rep> rep_;
+    std::string scratch_;
+  };
+
+  // A View is the store as it was when it was made; reads through it see no later write.
+  class View {
+   public:
+    virtual ~View() = default;
+  };
+
+  static absl::StatusOr<std::unique_ptr<ShardStore>> Open(const std::string& path, std::shared_ptr<StoreCache> cache);
+  virtual ~ShardStore() = default;
+
+  // Number of the last committed mutation; 0 for an empty store.
+  virtual uint64_t sequence() const = 0;
+  virtual absl::Status Commit(Batch batch, uint64_t sequence) = 0;
+  virtual std::shared_ptr<const View> MakeView() = 0;
+
+  // Floats of `ids` by `version`, as written; nullopt where there are none.
+  virtual absl::StatusOr<std::vector<std::optional<std::string>>> GetFloats(const View* view, uint32_t version,
+                                                                           absl::Span<const std::string_view> ids) = 0;
+  virtual absl::StatusOr<std::vector<std::optional<std::string>>> GetDocuments(const View* view,
+                                                                              absl::Span<const std::string_view> ids) = 0;
+
+  // Calls `visit(id, attributes bytes, codes)` for every document in the order of the ids, with its code in each of `spaces` (nullopt
+  // where it has none). Stops at the first error, of its own or of `visit`.
+  using Visitor =
+      std::function<absl::Status(std::string_view id, std::string_view attributes, absl::Span<const std::optional<StoredCode>> codes)>;
+  virtual absl::Status VisitDocuments(absl::Span<const uint32_t> spaces, const Visitor& visit) = 0;
+
+  // Reclaims the disk space of deleted ranges.
+  virtual absl::Status Compact() = 0;
+};
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_STORAGE_SHARD_STORE_H_
