@@ -3,7 +3,8 @@
 //   BEBR_ASSIGN_OR_RETURN(auto engine, Engine::Open({.data_dir = "/var/lib/bebr"}));
 //   BEBR_RETURN_IF_ERROR(engine->CreateCollection({.name = "papers", .version = "v1"}, model_file));
 //   engine->Upsert({.collection = "papers", .documents = docs}, [](absl::StatusOr<UpsertResult> result) { ... });
-//   engine->Search({.collection = "papers", .queries = {query}, .k = 10}, [](absl::StatusOr<SearchResult> result) { ... });
+//   engine->Search({.collection = "papers", .queries = {query}, .k = 10}, [](absl::StatusOr<SearchResult> result) { ...
+//   });
 #ifndef BEBR_INDEX_ENGINE_H_
 #define BEBR_INDEX_ENGINE_H_
 
@@ -31,19 +32,20 @@ inline constexpr size_t kMaxDocumentsPerRequest = 10000;
 
 struct EngineOptions {
   std::string data_dir;
-  size_t threads = 0;                     // of scans and encoding; 0 = the processors available
-  size_t max_queued_queries = 4096;       // waiting for a scan, over all collections; more are refused
-  uint64_t max_queued_upsert_bytes = uint64_t{256} << 20;  // of floats waiting to be encoded and committed; more are refused
-  uint64_t memory_limit_bytes = 0;        // of all collections by the memory formula; 0 = no limit
+  size_t threads = 0;                // of scans and encoding; 0 = the processors available
+  size_t max_queued_queries = 4096;  // waiting for a scan, over all collections; more are refused
+  uint64_t max_queued_upsert_bytes = uint64_t{256}
+                                     << 20;  // of floats waiting to be encoded and committed; more are refused
+  uint64_t memory_limit_bytes = 0;           // of all collections by the memory formula; 0 = no limit
 };
 
 // ---- Collections ----
 
 struct CollectionConfig {
   std::string name;
-  std::string version = "v1";   // of the model file given with it: the first version, and the default
+  std::string version = "v1";  // of the model file given with it: the first version, and the default
   FloatStorage store_floats = FloatStorage::kNone;
-  uint32_t shards = 0;          // 0 = the processors available, at most 8
+  uint32_t shards = 0;  // 0 = the processors available, at most 8
 };
 
 enum class VersionState : uint8_t { kActive = 0, kRetired = 1 };
@@ -51,21 +53,21 @@ enum class VersionState : uint8_t { kActive = 0, kRetired = 1 };
 struct VersionInfo {
   std::string name;
   VersionState state = VersionState::kActive;
-  uint32_t space = 0;           // number of the code space it maps into
+  uint32_t space = 0;  // number of the code space it maps into
   uint32_t input_dims = 0;
   uint32_t query_levels = 0;
-  std::string code;             // shape of the space's codes, e.g. "32x4+64x3+96x2"
-  uint32_t bits = 0;            // a document's code, without padding
+  std::string code;   // shape of the space's codes, e.g. "32x4+64x3+96x2"
+  uint32_t bits = 0;  // a document's code, without padding
   Metric metric = Metric::kCosine;
   uint32_t model_checksum = 0;
-  std::string model;            // one line for people
-  uint64_t documents = 0;       // whose code this version wrote
+  std::string model;       // one line for people
+  uint64_t documents = 0;  // whose code this version wrote
 };
 
 // Bytes the engine holds in memory for a collection; FORMAT: README "Memory". `total` is their sum.
 struct MemoryUse {
-  uint64_t codes = 0;       // packed codes and factors
-  uint64_t ids = 0;         // ids and the id table
+  uint64_t codes = 0;  // packed codes and factors
+  uint64_t ids = 0;    // ids and the id table
   uint64_t attributes = 0;
   uint64_t models = 0;
   uint64_t total = 0;
@@ -79,9 +81,9 @@ struct CollectionInfo {
   absl::Time created;
   std::vector<VersionInfo> versions;
   uint64_t documents = 0;
-  uint64_t deleted_rows = 0;    // replaced or deleted rows whose memory is not yet reclaimed
-  uint64_t sequence = 0;        // sum over shards of the last mutation's number
-  MemoryUse memory;             // measured
+  uint64_t deleted_rows = 0;  // replaced or deleted rows whose memory is not yet reclaimed
+  uint64_t sequence = 0;      // sum over shards of the last mutation's number
+  MemoryUse memory;           // measured
   uint64_t disk_bytes = 0;
 };
 
@@ -89,29 +91,29 @@ struct CollectionInfo {
 
 // One embedding of a document. `values` is borrowed: it stays valid until the call's `done` has run.
 struct EmbeddingInput {
-  std::string_view version;     // empty = the collection's default version
+  std::string_view version;  // empty = the collection's default version
   absl::Span<const float> values;
 };
 
 struct DocumentInput {
   std::string id;
   Attributes attributes;
-  std::vector<EmbeddingInput> embeddings;   // at least one
+  std::vector<EmbeddingInput> embeddings;  // at least one
 };
 
 struct UpsertRequest {
   std::string collection;
-  std::vector<DocumentInput> documents;     // 1..kMaxDocumentsPerRequest; of equal ids the last one wins
+  std::vector<DocumentInput> documents;  // 1..kMaxDocumentsPerRequest; of equal ids the last one wins
 };
 
 struct UpsertResult {
   uint64_t documents = 0;
-  uint64_t created = 0;   // the rest replaced a document
+  uint64_t created = 0;  // the rest replaced a document
 };
 
 struct StoredEmbedding {
   std::string version;
-  std::vector<float> values;    // as stored: rounded to f16 if the collection keeps f16; empty if it keeps none
+  std::vector<float> values;  // as stored: rounded to f16 if the collection keeps f16; empty if it keeps none
 };
 
 struct Document {
@@ -124,33 +126,33 @@ struct Document {
 struct EngineStats {
   uint64_t queries = 0;
   uint64_t scans = 0;
-  uint64_t documents_scanned = 0;   // documents x queries
+  uint64_t documents_scanned = 0;  // documents x queries
   uint64_t bytes_scanned = 0;
   uint64_t documents_upserted = 0;
   uint64_t documents_deleted = 0;
   uint64_t refused_queries = 0;
   uint64_t refused_upserts = 0;
-  uint64_t encode_us = 0;           // of documents: processor time by stage of ingestion
-  uint64_t commit_us = 0;           // RocksDB write and sync
-  uint64_t apply_us = 0;            // scan layout
+  uint64_t encode_us = 0;  // of documents: processor time by stage of ingestion
+  uint64_t commit_us = 0;  // RocksDB write and sync
+  uint64_t apply_us = 0;   // scan layout
   uint64_t scan_us = 0;
-  uint64_t queued_queries = 0;      // gauge
-  std::string simd;                 // name of the kernel table in use
+  uint64_t queued_queries = 0;  // gauge
+  std::string simd;             // name of the kernel table in use
   size_t threads = 0;
 };
 
 // An Engine serves the collections of one data directory, which it locks.
 //
-// Guarantees. When `done` of an Upsert or Delete reports OK, the effect is on disk (write-ahead log synced) and in every search
-// submitted from then on. A failed write has no effect at all. A search sees one consistent snapshot of every shard.
-// Results depend on data and query alone: not on threads, instruction set, insertion order or restarts.
+// Guarantees. When `done` of an Upsert or Delete reports OK, the effect is on disk (write-ahead log synced) and in
+// every search submitted from then on. A failed write has no effect at all. A search sees one consistent snapshot of
+// every shard. Results depend on data and query alone: not on threads, instruction set, insertion order or restarts.
 //
 // Errors. INVALID_ARGUMENT names field, value and limit. NOT_FOUND: unknown collection or version. ALREADY_EXISTS.
 // RESOURCE_EXHAUSTED: queue or memory limit; try again later. DEADLINE_EXCEEDED and CANCELLED: a search ended early.
 // UNAVAILABLE: shutting down. DATA_LOSS: a checksum on disk is wrong.
 //
-// Thread safety: all methods may be called from any thread. `done` runs once, on one of the engine's threads (or the caller's, for
-// errors found at once), and must not block. Destruction waits for what is in flight.
+// Thread safety: all methods may be called from any thread. `done` runs once, on one of the engine's threads (or the
+// caller's, for errors found at once), and must not block. Destruction waits for what is in flight.
 class Engine {
  public:
   static absl::StatusOr<std::unique_ptr<Engine>> Open(EngineOptions options);
@@ -161,8 +163,8 @@ class Engine {
   virtual absl::StatusOr<CollectionInfo> GetCollection(std::string_view name) = 0;
   virtual std::vector<std::string> ListCollections() = 0;
 
-  // Adds a version to a collection. `space` of the model: into the space of `compatible_with` (a version's name) if that is not empty,
-  // whose code shape must be the model's, otherwise into a new space.
+  // Adds a version to a collection. `space` of the model: into the space of `compatible_with` (a version's name) if
+  // that is not empty, whose code shape must be the model's, otherwise into a new space.
   virtual absl::Status AddVersion(std::string_view collection, std::string_view version, std::string_view model_file,
                                   std::string_view compatible_with) = 0;
   // Makes `version` the default; FAILED_PRECONDITION if `expected_default` is not empty and not the default now.
@@ -182,8 +184,10 @@ class Engine {
   virtual void Search(SearchRequest request, absl::AnyInvocable<void(absl::StatusOr<SearchResult>)> done) = 0;
 
   virtual EngineStats Stats() = 0;
-  // The memory formula: bytes for `documents` documents of a collection like `collection`, with ids of `id_bytes` bytes on average.
-  virtual absl::StatusOr<MemoryUse> EstimateMemory(std::string_view collection, uint64_t documents, double id_bytes) = 0;
+  // The memory formula: bytes for `documents` documents of a collection like `collection`, with ids of `id_bytes` bytes
+  // on average.
+  virtual absl::StatusOr<MemoryUse> EstimateMemory(std::string_view collection, uint64_t documents,
+                                                   double id_bytes) = 0;
 };
 
 }  // namespace bebr

@@ -12,8 +12,8 @@
 
 namespace bebr {
 
-// An AlignedBuffer owns `size()` zeroed values of a trivial type T, aligned to a cache line; buffers of 2 MiB and more are
-// aligned to 2 MiB and offered to the kernel for huge pages, because a scan reads them from end to end.
+// An AlignedBuffer owns `size()` zeroed values of a trivial type T, aligned to a cache line; buffers of 2 MiB and more
+// are aligned to 2 MiB and offered to the kernel for huge pages, because a scan reads them from end to end.
 //
 // Thread safety: as a plain array. Errors: throws std::bad_alloc when the memory is not to be had.
 template <typename T>

@@ -8,23 +8,29 @@ namespace bebr {
 
 std::string_view ToString(FloatStorage storage) {
   switch (storage) {
-    case FloatStorage::kNone: return "none";
-    case FloatStorage::kFloat16: return "f16";
-    case FloatStorage::kFloat32: return "f32";
+    case FloatStorage::kNone:
+      return "none";
+    case FloatStorage::kFloat16:
+      return "f16";
+    case FloatStorage::kFloat32:
+      return "f32";
   }
   return "invalid";
 }
 
 std::string_view ToString(Metric metric) {
   switch (metric) {
-    case Metric::kCosine: return "cosine";
-    case Metric::kInnerProduct: return "inner_product";
+    case Metric::kCosine:
+      return "cosine";
+    case Metric::kInnerProduct:
+      return "inner_product";
   }
   return "invalid";
 }
 
 absl::Status ValidateId(std::string_view field, std::string_view id) {
-  if (id.empty()) return absl::InvalidArgumentError(absl::StrFormat("%s is empty; an id has 1 to %d bytes", field, kMaxIdBytes));
+  if (id.empty())
+    return absl::InvalidArgumentError(absl::StrFormat("%s is empty; an id has 1 to %d bytes", field, kMaxIdBytes));
   if (id.size() > kMaxIdBytes) {
     return absl::InvalidArgumentError(
         absl::StrFormat("%s has %d bytes; the limit is %d", field, id.size(), kMaxIdBytes));
@@ -40,8 +46,8 @@ absl::Status ValidateAttributes(std::string_view field, const Attributes& attrib
   size_t bytes = 0;
   for (const auto& [name, value] : attributes) {
     if (name.empty() || name.size() > kMaxAttributeNameBytes) {
-      return absl::InvalidArgumentError(absl::StrFormat("%s has an attribute name of %d bytes; a name has 1 to %d", field,
-                                                        name.size(), kMaxAttributeNameBytes));
+      return absl::InvalidArgumentError(absl::StrFormat("%s has an attribute name of %d bytes; a name has 1 to %d",
+                                                        field, name.size(), kMaxAttributeNameBytes));
     }
     bytes += name.size();
     if (const auto* text = std::get_if<std::string>(&value)) {
@@ -49,7 +55,8 @@ absl::Status ValidateAttributes(std::string_view field, const Attributes& attrib
     } else {
       bytes += sizeof(int64_t);
       if (const auto* number = std::get_if<double>(&value); number != nullptr && !std::isfinite(*number)) {
-        return absl::InvalidArgumentError(absl::StrFormat("%s[\"%s\"] is %f; NaN and infinity are refused", field, name, *number));
+        return absl::InvalidArgumentError(
+            absl::StrFormat("%s[\"%s\"] is %f; NaN and infinity are refused", field, name, *number));
       }
     }
   }

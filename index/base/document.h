@@ -33,7 +33,8 @@ std::string_view ToString(Metric metric);
 
 // INVALID_ARGUMENT, naming `field`, the length and the limit, unless `id` has 1..kMaxIdBytes bytes.
 absl::Status ValidateId(std::string_view field, std::string_view id);
-// INVALID_ARGUMENT unless count, name lengths and total size are within the limits above and no double is NaN or infinite.
+// INVALID_ARGUMENT unless count, name lengths and total size are within the limits above and no double is NaN or
+// infinite.
 absl::Status ValidateAttributes(std::string_view field, const Attributes& attributes);
 
 }  // namespace bebr

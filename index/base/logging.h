@@ -9,13 +9,21 @@
 namespace bebr {
 
 template <typename... Args>
-void LogDebug(fmt::format_string<Args...> format, Args&&... args) { spdlog::debug(format, std::forward<Args>(args)...); }
+void LogDebug(fmt::format_string<Args...> format, Args&&... args) {
+  spdlog::debug(format, std::forward<Args>(args)...);
+}
 template <typename... Args>
-void LogInfo(fmt::format_string<Args...> format, Args&&... args) { spdlog::info(format, std::forward<Args>(args)...); }
+void LogInfo(fmt::format_string<Args...> format, Args&&... args) {
+  spdlog::info(format, std::forward<Args>(args)...);
+}
 template <typename... Args>
-void LogWarning(fmt::format_string<Args...> format, Args&&... args) { spdlog::warn(format, std::forward<Args>(args)...); }
+void LogWarning(fmt::format_string<Args...> format, Args&&... args) {
+  spdlog::warn(format, std::forward<Args>(args)...);
+}
 template <typename... Args>
-void LogError(fmt::format_string<Args...> format, Args&&... args) { spdlog::error(format, std::forward<Args>(args)...); }
+void LogError(fmt::format_string<Args...> format, Args&&... args) {
+  spdlog::error(format, std::forward<Args>(args)...);
+}
 
 // Sends log lines to standard error with UTC times. `level` is debug, info, warning or error; returns false for others.
 bool InitLogging(std::string_view level);

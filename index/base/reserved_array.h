@@ -10,11 +10,12 @@
 
 namespace bebr {
 
-// A ReservedArray is a zero-filled array of fixed capacity whose pages take memory only once they are written. It never moves, so one
-// thread may append while others read what was there before.
+// A ReservedArray is a zero-filled array of fixed capacity whose pages take memory only once they are written. It never
+// moves, so one thread may append while others read what was there before.
 //
-// Shapes. `capacity` values of a trivial type T, page-aligned. Thread safety: as a plain array: elements that are published by other means
-// may be read while others are written. Errors: std::bad_alloc when the address space is not to be had.
+// Shapes. `capacity` values of a trivial type T, page-aligned. Thread safety: as a plain array: elements that are
+// published by other means may be read while others are written. Errors: std::bad_alloc when the address space is not
+// to be had.
 template <typename T>
 class ReservedArray {
   static_assert(std::is_trivial_v<T>);
@@ -23,7 +24,8 @@ class ReservedArray {
   ReservedArray() = default;
   explicit ReservedArray(size_t capacity) : capacity_(capacity) {
     if (capacity == 0) return;
-    void* memory = mmap(nullptr, capacity * sizeof(T), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* memory =
+        mmap(nullptr, capacity * sizeof(T), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) throw std::bad_alloc();
     data_ = static_cast<T*>(memory);
   }

@@ -6,8 +6,9 @@
 
 namespace bebr {
 
-// A 64-bit hash that never changes between builds and machines, because it decides which shard holds a document: FNV-1a (Fowler,
-// Noll, Vo) followed by the finaliser of MurmurHash3, which spreads the differences of similar ids over all bits.
+// A 64-bit hash that never changes between builds and machines, because it decides which shard holds a document: FNV-1a
+// (Fowler, Noll, Vo) followed by the finaliser of MurmurHash3, which spreads the differences of similar ids over all
+// bits.
 constexpr uint64_t StableHash(std::string_view bytes) {
   uint64_t hash = 0xcbf29ce484222325u;
   for (const char byte : bytes) hash = (hash ^ static_cast<unsigned char>(byte)) * 0x100000001b3u;

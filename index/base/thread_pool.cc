@@ -32,9 +32,8 @@ void ThreadPool::Run() {
     {
       absl::MutexLock lock(&mutex_);
       mutex_.Await(absl::Condition(
-          +[](ThreadPool* pool) ABSL_EXCLUSIVE_LOCKS_REQUIRED(pool->mutex_) {
-            return pool->stopping_ || !pool->tasks_.empty();
-          },
+          +[](ThreadPool* pool)
+               ABSL_EXCLUSIVE_LOCKS_REQUIRED(pool->mutex_) { return pool->stopping_ || !pool->tasks_.empty(); },
           this));
       if (tasks_.empty()) return;
       task = std::move(tasks_.front());
@@ -50,8 +49,8 @@ void ThreadPool::ParallelFor(size_t count, const std::function<void(size_t)>& bo
     for (size_t i = 0; i < count; ++i) body(i);
     return;
   }
-  // The helpers may start after the caller has done all the work and returned, so they share ownership of the state; they
-  // touch `body` only after they have taken an index, and the caller stays until every taken index is done.
+  // The helpers may start after the caller has done all the work and returned, so they share ownership of the state;
+  // they touch `body` only after they have taken an index, and the caller stays until every taken index is done.
   struct State {
     std::atomic<size_t> next{0};
     absl::Mutex mutex;

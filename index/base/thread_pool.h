@@ -20,7 +20,8 @@ namespace bebr {
 //   pool.ParallelFor(100, [&](size_t i) { ... });   // returns when all 100 calls have returned
 //
 // Thread safety: all methods may be called from any thread; ParallelFor also from within a task, since the caller works
-// along and so never waits for a thread that is not there. Tasks must not throw. The destructor runs what was submitted.
+// along and so never waits for a thread that is not there. Tasks must not throw. The destructor runs what was
+// submitted.
 class ThreadPool {
  public:
   explicit ThreadPool(size_t threads);

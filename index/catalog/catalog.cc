@@ -18,7 +18,7 @@ namespace {
 using nlohmann::json;
 constexpr int kManifestFormat = 1;
 constexpr size_t kMaxNameBytes = 128;
-constexpr std::string_view kManifestFile = "/manifest.json";
+constexpr const char* kManifestFile = "/manifest.json";
 
 std::string ModelPath(const std::string& directory, uint32_t version) {
   return absl::StrFormat("%s/models/%d.safetensors", directory, version);
@@ -74,12 +74,14 @@ absl::StatusOr<CollectionManifest> FromJson(const std::string& text) {
     manifest.next_space = object.at("next_space");
     for (const json& entry : object.at("spaces")) {
       std::vector<Band> bands;
-      for (const json& band : entry.at("bands")) bands.push_back({band.at("dims"), band.at("levels"), band.at("weight")});
+      for (const json& band : entry.at("bands"))
+        bands.push_back({band.at("dims"), band.at("levels"), band.at("weight")});
       BEBR_ASSIGN_OR_RETURN(CodeSpec spec, CodeSpec::Create(std::move(bands)));
       manifest.spaces.push_back({entry.at("number"), std::move(spec)});
     }
     for (const json& entry : object.at("versions")) {
-      manifest.versions.push_back({entry.at("number"), entry.at("name"), entry.at("space"), entry.at("retired"), nullptr});
+      manifest.versions.push_back(
+          {entry.at("number"), entry.at("name"), entry.at("space"), entry.at("retired"), nullptr});
     }
     return manifest;
   } catch (const json::exception& error) {
@@ -88,7 +90,7 @@ absl::StatusOr<CollectionManifest> FromJson(const std::string& text) {
 }
 
 absl::Status Annotate(const absl::Status& status, const std::string& path) {
-  return absl::Status(status.code(), absl::StrCat(path, ": ", status.message()));
+  return absl::Status(status.code(), absl::StrFormat("%s: %s", path, status.message()));
 }
 
 absl::StatusOr<CollectionManifest> LoadCollection(const std::string& directory) {
@@ -111,7 +113,7 @@ absl::StatusOr<CollectionManifest> LoadCollection(const std::string& directory) 
 
 absl::StatusOr<const Version*> CollectionManifest::FindVersion(std::string_view version_name) const {
   const std::string_view wanted = version_name.empty() ? std::string_view(default_version) : version_name;
-  std::vector<std::string_view> known;
+  std::vector<std::string> known;
   for (const Version& version : versions) {
     if (version.retired) continue;
     if (version.name == wanted) return &version;
@@ -135,11 +137,13 @@ const Space* CollectionManifest::FindSpace(uint32_t number) const {
 absl::Status ValidateName(std::string_view field, std::string_view name) {
   const auto allowed = [](char c) { return absl::ascii_isalnum(c) || c == '_' || c == '.' || c == '-'; };
   if (name.empty() || name.size() > kMaxNameBytes) {
-    return absl::InvalidArgumentError(absl::StrFormat("%s has %d bytes; a name has 1 to %d", field, name.size(), kMaxNameBytes));
+    return absl::InvalidArgumentError(
+        absl::StrFormat("%s has %d bytes; a name has 1 to %d", field, name.size(), kMaxNameBytes));
   }
   if (!absl::ascii_isalnum(name.front()) || !std::all_of(name.begin(), name.end(), allowed)) {
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "%s is \"%s\"; a name is made of a-z A-Z 0-9 _ . - and begins with a letter or digit", field, absl::CHexEscape(name)));
+    return absl::InvalidArgumentError(
+        absl::StrFormat("%s is \"%s\"; a name is made of a-z A-Z 0-9 _ . - and begins with a letter or digit", field,
+                        absl::CHexEscape({name.data(), name.size()})));
   }
   return absl::OkStatus();
 }
@@ -156,7 +160,7 @@ absl::StatusOr<std::unique_ptr<Catalog>> Catalog::Open(std::string data_dir) {
   return catalog;
 }
 
-std::string Catalog::CollectionPath(std::string_view name) const { return absl::StrCat(root_, "/", name); }
+std::string Catalog::CollectionPath(std::string_view name) const { return absl::StrFormat("%s/%s", root_, name); }
 
 absl::StatusOr<std::vector<CollectionManifest>> Catalog::Load() const {
   std::vector<CollectionManifest> manifests;
@@ -190,7 +194,7 @@ absl::Status Catalog::Update(const CollectionManifest& manifest, std::string_vie
 }
 
 absl::Status Catalog::Remove(std::string_view name) {
-  const std::string deleted = absl::StrCat(root_, "/.deleted-", name);
+  const std::string deleted = absl::StrFormat("%s/.deleted-%s", root_, name);
   BEBR_RETURN_IF_ERROR(RemoveAll(deleted));
   BEBR_RETURN_IF_ERROR(RenameDirectory(CollectionPath(name), deleted));
   return RemoveAll(deleted);

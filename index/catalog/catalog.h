@@ -50,8 +50,8 @@ struct CollectionManifest {
 // INVALID_ARGUMENT, naming `field`, unless 1..128 bytes of [a-zA-Z0-9_.-], the first a letter or digit.
 absl::Status ValidateName(std::string_view field, std::string_view name);
 
-// The Catalog keeps the manifests and model files of a data directory (FORMAT.md): one directory per collection. Each change is one
-// atomic rename, so that after a crash a collection, or a version, is there wholly or not at all.
+// The Catalog keeps the manifests and model files of a data directory (FORMAT.md): one directory per collection. Each
+// change is one atomic rename, so that after a crash a collection, or a version, is there wholly or not at all.
 //
 // Thread safety: none; the engine calls it under its lock.
 class Catalog {

@@ -14,7 +14,8 @@ namespace bebr {
 
 absl::StatusOr<CodeSpec> CodeSpec::Create(std::vector<Band> bands) {
   if (bands.empty() || bands.size() > kMaxBands) {
-    return absl::InvalidArgumentError(absl::StrFormat("a code has %d bands; it needs 1 to %d", bands.size(), kMaxBands));
+    return absl::InvalidArgumentError(
+        absl::StrFormat("a code has %d bands; it needs 1 to %d", bands.size(), kMaxBands));
   }
   CodeSpec spec;
   uint64_t dims = 0;
@@ -29,7 +30,8 @@ absl::StatusOr<CodeSpec> CodeSpec::Create(std::vector<Band> bands) {
           absl::StrFormat("band %d has %d levels; a band has 1 to %d", b, band.levels, kMaxLevels));
     }
     if (!std::isfinite(band.weight) || band.weight <= 0.0f) {
-      return absl::InvalidArgumentError(absl::StrFormat("band %d has weight %g; a weight is finite and above 0", b, band.weight));
+      return absl::InvalidArgumentError(
+          absl::StrFormat("band %d has weight %g; a weight is finite and above 0", b, band.weight));
     }
     dims += band.dims;
     spec.bits_ += band.dims * band.levels;
@@ -38,10 +40,12 @@ absl::StatusOr<CodeSpec> CodeSpec::Create(std::vector<Band> bands) {
     spec.max_levels_ = std::max(spec.max_levels_, band.levels);
   }
   if (dims > kMaxCodeDims) {
-    return absl::InvalidArgumentError(absl::StrFormat("the bands have %d dims in all; the limit is %d", dims, kMaxCodeDims));
+    return absl::InvalidArgumentError(
+        absl::StrFormat("the bands have %d dims in all; the limit is %d", dims, kMaxCodeDims));
   }
   if (spec.bits_ < kMinCodeBits) {
-    return absl::InvalidArgumentError(absl::StrFormat("the code has %d bits; it needs at least %d", spec.bits_, kMinCodeBits));
+    return absl::InvalidArgumentError(
+        absl::StrFormat("the code has %d bits; it needs at least %d", spec.bits_, kMinCodeBits));
   }
   spec.dims_ = static_cast<uint32_t>(dims);
   spec.bands_ = std::move(bands);
@@ -59,8 +63,10 @@ absl::StatusOr<CodeSpec> ParseCodeSpec(std::string_view text) {
   for (absl::string_view part : absl::StrSplit(absl::string_view(text.data(), text.size()), '+')) {
     const std::vector<absl::string_view> numbers = absl::StrSplit(part, 'x');
     Band band;
-    if (numbers.size() != 2 || !absl::SimpleAtoi(numbers[0], &band.dims) || !absl::SimpleAtoi(numbers[1], &band.levels)) {
-      return absl::InvalidArgumentError(absl::StrFormat("'%s' is no code shape; write dims x levels, e.g. 128x2 or 32x4+96x2", text));
+    if (numbers.size() != 2 || !absl::SimpleAtoi(numbers[0], &band.dims) ||
+        !absl::SimpleAtoi(numbers[1], &band.levels)) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("'%s' is no code shape; write dims x levels, e.g. 128x2 or 32x4+96x2", text));
     }
     bands.push_back(band);
   }

@@ -19,8 +19,8 @@ inline constexpr uint32_t kMinCodeBits = 8;
 // A band is a run of code dimensions with one level count and one weight.
 struct Band {
   uint32_t dims = 0;
-  uint32_t levels = 0;   // of a stored document, 1..kMaxLevels
-  float weight = 1.0f;   // of the band's dot product in the score; finite and > 0
+  uint32_t levels = 0;  // of a stored document, 1..kMaxLevels
+  float weight = 1.0f;  // of the band's dot product in the score; finite and > 0
 
   friend bool operator==(const Band&, const Band&) = default;
 };
@@ -29,22 +29,23 @@ struct Band {
 //
 //   CodeSpec spec = *CodeSpec::Create({{32, 4, 1.0f}, {64, 3, 1.0f}, {96, 2, 1.0f}});   // "32x4+64x3+96x2", 512 bits
 //
-// Code values. With L levels the value of one dimension is v = sum over t < L of 2^-t * (+-1), where bit t = 1 stands for +1.
-// Read as an unsigned number c whose most significant bit is level 0, 2^(L-1) * v = 2c - (2^L - 1): an odd integer. The dot
-// product of a query code (Q levels) and a document code (L levels) of one band is therefore the exact integer
+// Code values. With L levels the value of one dimension is v = sum over t < L of 2^-t * (+-1), where bit t = 1 stands
+// for +1. Read as an unsigned number c whose most significant bit is level 0, 2^(L-1) * v = 2c - (2^L - 1): an odd
+// integer. The dot product of a query code (Q levels) and a document code (L levels) of one band is therefore the exact
+// integer
 //   D = sum over dims of (2 c_q - (2^Q - 1)) * (2 c_d - (2^L - 1)) = 2^(Q-1) 2^(L-1) * <v_q, v_d>.
 //
 // Packed code ("planes"). Band after band; inside a band level after level (level 0 first); inside a level one bit per
-// dimension, dimension i in bit i % 32 of little-endian word i / 32, the last word padded with zero bits. A query code has the
-// same layout with query_levels levels in every band. A document's code is a prefix of its query code, level by level: fewer
-// levels of the same code are a valid, coarser code.
+// dimension, dimension i in bit i % 32 of little-endian word i / 32, the last word padded with zero bits. A query code
+// has the same layout with query_levels levels in every band. A document's code is a prefix of its query code, level by
+// level: fewer levels of the same code are a valid, coarser code.
 //
 // Immutable value; thread-safe.
 class CodeSpec {
  public:
   CodeSpec() = default;
-  // INVALID_ARGUMENT unless 1..kMaxBands bands, every level count in 1..kMaxLevels, every weight finite and positive, at most
-  // kMaxCodeDims dims and at least kMinCodeBits bits in all.
+  // INVALID_ARGUMENT unless 1..kMaxBands bands, every level count in 1..kMaxLevels, every weight finite and positive,
+  // at most kMaxCodeDims dims and at least kMinCodeBits bits in all.
   static absl::StatusOr<CodeSpec> Create(std::vector<Band> bands);
 
   const std::vector<Band>& bands() const { return bands_; }

@@ -27,22 +27,22 @@ struct SearchHit {
   std::string id;
   float score = 0;
   ScoreKind score_kind = ScoreKind::kEstimated;
-  float its = 0;               // information-theoretic score in [0, 1]; see README
-  std::string version;         // that wrote the document's code
-  Attributes attributes;       // if asked for
+  float its = 0;          // information-theoretic score in [0, 1]; see README
+  std::string version;    // that wrote the document's code
+  Attributes attributes;  // if asked for
 };
 
 struct SearchRequest {
   std::string collection;
-  std::string version;                              // empty = the default version
-  std::vector<absl::Span<const float>> queries;     // 1..kMaxQueriesPerRequest; borrowed until `done` has run
-  size_t k = 10;                                    // 1..kMaxK
-  size_t rerank = 0;                                // candidates to re-score with stored floats; 0 = none; else >= k
-  std::optional<float> min_score;                   // hits below are dropped
-  std::string filter;                               // README "Filters"; empty = all documents
+  std::string version;                           // empty = the default version
+  std::vector<absl::Span<const float>> queries;  // 1..kMaxQueriesPerRequest; borrowed until `done` has run
+  size_t k = 10;                                 // 1..kMaxK
+  size_t rerank = 0;                             // candidates to re-score with stored floats; 0 = none; else >= k
+  std::optional<float> min_score;                // hits below are dropped
+  std::string filter;                            // README "Filters"; empty = all documents
   bool with_attributes = false;
   absl::Time deadline = absl::InfiniteFuture();
-  std::shared_ptr<std::atomic<bool>> cancelled;     // may be null; set by the caller at any time
+  std::shared_ptr<std::atomic<bool>> cancelled;  // may be null; set by the caller at any time
 };
 
 // Microseconds a request spent in each stage. `scan` is that of the shared scan the request was part of.
@@ -55,7 +55,7 @@ struct SearchTimings {
 };
 
 struct SearchResult {
-  std::vector<std::vector<SearchHit>> hits;         // one list per query, best first: score descending, then id ascending
+  std::vector<std::vector<SearchHit>> hits;  // one list per query, best first: score descending, then id ascending
   SearchTimings timings;
   uint64_t documents_scanned = 0;
 };

@@ -16,11 +16,12 @@ struct Candidate {
   uint32_t row = 0;
 };
 
-// A TopK keeps the best k candidates of a stream by a total order `Better` (a strict weak order without ties between candidates).
+// A TopK keeps the best k candidates of a stream by a total order `Better` (a strict weak order without ties between
+// candidates).
 //
-// It gathers up to 2k + 64 candidates and then cuts back to the best k by partial selection, so a candidate costs O(1) amortised whatever k is;
-// threshold() is the score below which a candidate cannot be among the best k.
-// Thread safety: none.
+// It gathers up to 2k + 64 candidates and then cuts back to the best k by partial selection, so a candidate costs O(1)
+// amortised whatever k is; threshold() is the score below which a candidate cannot be among the best k. Thread safety:
+// none.
 template <typename Better>
 class TopK {
  public:

@@ -17,7 +17,8 @@
 
 namespace bebr {
 
-// The distinct attribute strings of a shard, numbered from 0 in the order of their arrival. Strings are never removed while the shard is open.
+// The distinct attribute strings of a shard, numbered from 0 in the order of their arrival. Strings are never removed
+// while the shard is open.
 //
 // Thread safety: all methods may run concurrently.
 class AttributeDictionary {
@@ -42,7 +43,8 @@ class AttributeDictionary {
 
 enum class AttributeType : uint8_t { kAbsent = 0, kString = 1, kInt = 2, kDouble = 3, kBool = 4 };
 
-// The attributes of a segment's rows by name: what a filter is evaluated on. 9 bytes a row and attribute, beside the strings.
+// The attributes of a segment's rows by name: what a filter is evaluated on. 9 bytes a row and attribute, beside the
+// strings.
 //
 // Thread safety: one writer; readers hold a View, taken by the writer, and read only rows that were published with it.
 class AttributeColumns {

@@ -35,9 +35,9 @@ simd::CodeShape MakeShape(const CodeSpec& spec, uint32_t query_levels);
 // The code of one document in one space, as it enters and leaves a segment.
 struct RowCode {
   uint32_t space = 0;
-  uint8_t version = 0;                 // number of the version that wrote it, 0..kMaxVersions-1
+  uint8_t version = 0;  // number of the version that wrote it, 0..kMaxVersions-1
   CodeFactors factors;
-  absl::Span<const uint32_t> words;    // packed code (CodeSpec); borrowed
+  absl::Span<const uint32_t> words;  // packed code (CodeSpec); borrowed
 };
 inline constexpr uint32_t kMaxVersions = 254;
 
@@ -68,12 +68,13 @@ class CodeColumn {
   ReservedArray<uint8_t> versions_;  // 1 + version number; 0 = the row has no code in this space
 };
 
-// A Segment holds up to kSegmentRows rows of a shard: ids, attributes and codes. Rows are appended and never change; a document that is
-// replaced gets a new row, and the old one is entered in a deletion set, which is kept beside the segment (SegmentView).
+// A Segment holds up to kSegmentRows rows of a shard: ids, attributes and codes. Rows are appended and never change; a
+// document that is replaced gets a new row, and the old one is entered in a deletion set, which is kept beside the
+// segment (SegmentView).
 //
-// Thread safety. One writer appends. Readers hold a SegmentView and read only rows below its `rows`; the writer hands views over through
-// a lock, which orders its writes before their reads. Code blocks are read whole by the kernels, so a view owns a copy of the one block
-// that is not yet full; the others never change.
+// Thread safety. One writer appends. Readers hold a SegmentView and read only rows below its `rows`; the writer hands
+// views over through a lock, which orders its writes before their reads. Code blocks are read whole by the kernels, so
+// a view owns a copy of the one block that is not yet full; the others never change.
 class Segment {
  public:
   Segment();
@@ -106,7 +107,8 @@ class Segment {
   CodeColumn& ColumnFor(uint32_t space, const CodeSpec& spec);
 
   static constexpr size_t kArenaChunkBytes = 1 << 16;
-  static constexpr size_t kMaxArenaChunks = 600;  // kSegmentRows ids of kMaxIdBytes and their lengths, with what is left over at chunk ends
+  static constexpr size_t kMaxArenaChunks =
+      600;  // kSegmentRows ids of kMaxIdBytes and their lengths, with what is left over at chunk ends
 
   uint32_t rows_ = 0;
   ReservedArray<uint32_t> id_position_;  // of the id's 2-byte length in the arena: chunk * kArenaChunkBytes + offset

@@ -13,8 +13,8 @@ namespace bebr {
 namespace {
 
 constexpr size_t kMaxGroupMutations = 16384;
-// A segment is rewritten once more than 1 / kReclaimShare of its rows are deleted: at most that share of memory is lost to deleted rows,
-// for kReclaimShare - 1 rows copied per row replaced.
+// A segment is rewritten once more than 1 / kReclaimShare of its rows are deleted: at most that share of memory is lost
+// to deleted rows, for kReclaimShare - 1 rows copied per row replaced.
 constexpr uint32_t kReclaimShare = 5;
 
 int64_t MicrosSince(absl::Time start) { return absl::ToInt64Microseconds(absl::Now() - start); }
@@ -26,7 +26,8 @@ size_t Shard::IdHash::operator()(std::string_view id) const { return StableHash(
 bool Shard::IdEqual::operator()(uint32_t row, std::string_view id) const { return shard->id(row) == id; }
 
 absl::StatusOr<std::unique_ptr<Shard>> Shard::Open(std::string path, std::shared_ptr<StoreCache> cache,
-                                                   std::map<uint32_t, CodeSpec> spaces, std::vector<uint32_t> versions) {
+                                                   std::map<uint32_t, CodeSpec> spaces,
+                                                   std::vector<uint32_t> versions) {
   BEBR_ASSIGN_OR_RETURN(auto store, ShardStore::Open(path, std::move(cache)));
   std::unique_ptr<Shard> shard(new Shard(std::move(path), std::move(store), std::move(spaces), std::move(versions)));
   {
@@ -38,7 +39,8 @@ absl::StatusOr<std::unique_ptr<Shard>> Shard::Open(std::string path, std::shared
   return shard;
 }
 
-Shard::Shard(std::string path, std::unique_ptr<ShardStore> store, std::map<uint32_t, CodeSpec> spaces, std::vector<uint32_t> versions)
+Shard::Shard(std::string path, std::unique_ptr<ShardStore> store, std::map<uint32_t, CodeSpec> spaces,
+             std::vector<uint32_t> versions)
     : path_(std::move(path)),
       store_(std::move(store)),
       spaces_(std::move(spaces)),
@@ -67,11 +69,14 @@ absl::Status Shard::Load() {
       if (!codes[s].has_value()) continue;
       const CodeSpec& spec = spaces_.at(numbers[s]);
       if (codes[s]->words.size() != spec.code_words()) {
-        return absl::DataLossError(absl::StrFormat("storage at %s: the code of document \"%s\" has %d words; its space has %d", path_, id,
-                                                   codes[s]->words.size(), spec.code_words()));
+        return absl::DataLossError(
+            absl::StrFormat("storage at %s: the code of document \"%s\" has %d words; its space has %d", path_, id,
+                            codes[s]->words.size(), spec.code_words()));
       }
-      segment.SetCode(row, {numbers[s], static_cast<uint8_t>(codes[s]->version), {codes[s]->scale, codes[s]->offset}, codes[s]->words},
-                      spec);
+      segment.SetCode(
+          row,
+          {numbers[s], static_cast<uint8_t>(codes[s]->version), {codes[s]->scale, codes[s]->offset}, codes[s]->words},
+          spec);
     }
     InsertRow(slot * kSegmentRows + row);
     return absl::OkStatus();
@@ -138,14 +143,16 @@ ShardStore::Batch Shard::BuildBatch(const std::vector<Mutations>& group) {
   ShardStore::Batch batch;
   for (const Mutations& mutations : group) {
     for (const Mutation& mutation : mutations.list) {
-      // What the document had before goes first, so that a replaced document keeps nothing of its old self. With one version and one
-      // space there is nothing that the new one does not overwrite.
+      // What the document had before goes first, so that a replaced document keeps nothing of its old self. With one
+      // version and one space there is nothing that the new one does not overwrite.
       for (const auto& [space, spec] : spaces_) {
-        const bool kept = std::any_of(mutation.codes.begin(), mutation.codes.end(), [&](const RowCode& c) { return c.space == space; });
+        const bool kept = std::any_of(mutation.codes.begin(), mutation.codes.end(),
+                                      [&](const RowCode& c) { return c.space == space; });
         if (!kept) batch.DeleteCode(space, mutation.id);
       }
       for (const uint32_t version : versions_) {
-        const bool kept = std::any_of(mutation.floats.begin(), mutation.floats.end(), [&](const auto& f) { return f.version == version; });
+        const bool kept = std::any_of(mutation.floats.begin(), mutation.floats.end(),
+                                      [&](const auto& f) { return f.version == version; });
         if (!kept) batch.DeleteFloats(version, mutation.id);
       }
       if (mutation.attributes == nullptr) {

@@ -57,10 +57,10 @@ struct ShardSnapshot {
 
 // A Shard is one RocksDB directory and the scan layout of its documents: the unit of parallelism and of placement.
 //
-// Writing. Submit queues mutations; one thread takes what waits, writes it as one synced batch (group commit), applies it to the segments,
-// publishes a snapshot, and only then calls `done`. So an acknowledged write is on disk and in the next search. If the write to disk fails,
-// nothing is applied.
-// Replacing or deleting a document marks its row deleted; segments with many such rows are rewritten, which frees their memory.
+// Writing. Submit queues mutations; one thread takes what waits, writes it as one synced batch (group commit), applies
+// it to the segments, publishes a snapshot, and only then calls `done`. So an acknowledged write is on disk and in the
+// next search. If the write to disk fails, nothing is applied. Replacing or deleting a document marks its row deleted;
+// segments with many such rows are rewritten, which frees their memory.
 //
 // Thread safety: all methods may be called from any thread. The destructor commits what was submitted.
 class Shard {
@@ -79,7 +79,8 @@ class Shard {
 
   // Opens the shard at `path`, which it creates if need be, and rebuilds the segments of `spaces` from disk.
   static absl::StatusOr<std::unique_ptr<Shard>> Open(std::string path, std::shared_ptr<StoreCache> cache,
-                                                     std::map<uint32_t, CodeSpec> spaces, std::vector<uint32_t> versions);
+                                                     std::map<uint32_t, CodeSpec> spaces,
+                                                     std::vector<uint32_t> versions);
   ~Shard();
 
   void Submit(Mutations mutations);
@@ -120,7 +121,8 @@ class Shard {
     bool operator()(std::string_view id, uint32_t row) const { return (*this)(row, id); }
   };
 
-  Shard(std::string path, std::unique_ptr<ShardStore> store, std::map<uint32_t, CodeSpec> spaces, std::vector<uint32_t> versions);
+  Shard(std::string path, std::unique_ptr<ShardStore> store, std::map<uint32_t, CodeSpec> spaces,
+        std::vector<uint32_t> versions);
 
   absl::Status Load() ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
   void Run();

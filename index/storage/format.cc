@@ -44,15 +44,18 @@ bool TakeValue(std::string_view* in, AttributeValue* value) {
       *value = std::string(text);
       return true;
     }
-    case 1: return Take(in, &value->emplace<int64_t>());
-    case 2: return Take(in, &value->emplace<double>());
+    case 1:
+      return Take(in, &value->emplace<int64_t>());
+    case 2:
+      return Take(in, &value->emplace<double>());
     case 3: {
       uint8_t flag;
       if (!Take(in, &flag)) return false;
       *value = flag != 0;
       return true;
     }
-    default: return false;
+    default:
+      return false;
   }
 }
 

@@ -14,8 +14,8 @@ namespace bebr {
 
 inline constexpr uint32_t kShardFormatVersion = 1;
 
-// Key of a document's code in a space, or of its floats by a version: the number big-endian, then the id, so that one space or version is
-// one key range in the order of the ids.
+// Key of a document's code in a space, or of its floats by a version: the number big-endian, then the id, so that one
+// space or version is one key range in the order of the ids.
 std::string NumberedKey(uint32_t number, std::string_view id);
 std::string_view IdOfNumberedKey(std::string_view key);
 

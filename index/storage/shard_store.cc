@@ -24,7 +24,9 @@ class StoreCache {
   const std::shared_ptr<rocksdb::Cache> blocks;
 };
 
-std::shared_ptr<StoreCache> MakeStoreCache(uint64_t capacity_bytes) { return std::make_shared<StoreCache>(capacity_bytes); }
+std::shared_ptr<StoreCache> MakeStoreCache(uint64_t capacity_bytes) {
+  return std::make_shared<StoreCache>(capacity_bytes);
+}
 
 namespace {
 
@@ -112,7 +114,8 @@ void ShardStore::Batch::DeleteAllCodes(uint32_t space) {
   rep_->writes.DeleteRange(&rep_->codes, NumberedKey(space, ""), NumberedKey(space + 1, "")).PermitUncheckedError();
 }
 void ShardStore::Batch::DeleteAllFloats(uint32_t version) {
-  rep_->writes.DeleteRange(&rep_->floats, NumberedKey(version, ""), NumberedKey(version + 1, "")).PermitUncheckedError();
+  rep_->writes.DeleteRange(&rep_->floats, NumberedKey(version, ""), NumberedKey(version + 1, ""))
+      .PermitUncheckedError();
 }
 size_t ShardStore::Batch::bytes() const { return rep_->writes.GetDataSize(); }
 
@@ -144,7 +147,7 @@ class RocksStore final : public ShardStore {
   uint64_t sequence() const override { return sequence_.load(std::memory_order_relaxed); }
 
   absl::Status Commit(Batch batch, uint64_t sequence) override {
-    rocksdb::WriteBatch& writes = batch.rep_->writes;
+    rocksdb::WriteBatch& writes = batch.rep().writes;
     writes.Put(ToSlice(kSequenceKey), SequenceBytes(sequence)).PermitUncheckedError();
     rocksdb::WriteOptions options;
     options.sync = true;
@@ -156,7 +159,7 @@ class RocksStore final : public ShardStore {
   std::shared_ptr<const View> MakeView() override { return std::make_shared<RocksView>(db_); }
 
   absl::StatusOr<std::vector<std::optional<std::string>>> GetFloats(const View* view, uint32_t version,
-                                                                   absl::Span<const std::string_view> ids) override {
+                                                                    absl::Span<const std::string_view> ids) override {
     std::vector<std::string> keys;
     keys.reserve(ids.size());
     for (std::string_view id : ids) keys.push_back(NumberedKey(version, id));
@@ -164,8 +167,8 @@ class RocksStore final : public ShardStore {
     return MultiGet(view, kFloats, slices);
   }
 
-  absl::StatusOr<std::vector<std::optional<std::string>>> GetDocuments(const View* view,
-                                                                      absl::Span<const std::string_view> ids) override {
+  absl::StatusOr<std::vector<std::optional<std::string>>> GetDocuments(
+      const View* view, absl::Span<const std::string_view> ids) override {
     std::vector<rocksdb::Slice> slices;
     slices.reserve(ids.size());
     for (std::string_view id : ids) slices.push_back(ToSlice(id));
@@ -183,7 +186,7 @@ class RocksStore final : public ShardStore {
 
  private:
   absl::StatusOr<std::vector<std::optional<std::string>>> MultiGet(const View* view, ColumnFamily family,
-                                                                  const std::vector<rocksdb::Slice>& keys) {
+                                                                   const std::vector<rocksdb::Slice>& keys) {
     rocksdb::ReadOptions options;
     if (view != nullptr) options.snapshot = static_cast<const RocksView*>(view)->snapshot();
     std::vector<rocksdb::PinnableSlice> values(keys.size());
@@ -216,14 +219,15 @@ absl::Status RocksStore::Initialize() {
   BEBR_RETURN_IF_ERROR(FromRocksDb(status, path_));
   uint32_t version;
   if (!absl::SimpleAtoi(value, &version) || version != kShardFormatVersion) {
-    return absl::FailedPreconditionError(absl::StrFormat("storage at %s has format %s; this server reads format %d", path_, value,
-                                                         kShardFormatVersion));
+    return absl::FailedPreconditionError(
+        absl::StrFormat("storage at %s has format %s; this server reads format %d", path_, value, kShardFormatVersion));
   }
   status = db_->Get({}, ToSlice(kSequenceKey), &value);
   if (status.IsNotFound()) return absl::OkStatus();
   BEBR_RETURN_IF_ERROR(FromRocksDb(status, path_));
   uint64_t sequence;
-  if (value.size() != sizeof(sequence)) return absl::DataLossError(absl::StrFormat("storage at %s: bad sequence", path_));
+  if (value.size() != sizeof(sequence))
+    return absl::DataLossError(absl::StrFormat("storage at %s: bad sequence", path_));
   std::memcpy(&sequence, value.data(), sizeof(sequence));
   sequence_.store(sequence, std::memory_order_relaxed);
   return absl::OkStatus();
@@ -260,7 +264,8 @@ absl::Status RocksStore::VisitDocuments(absl::Span<const uint32_t> spaces, const
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<ShardStore>> ShardStore::Open(const std::string& path, std::shared_ptr<StoreCache> cache) {
+absl::StatusOr<std::unique_ptr<ShardStore>> ShardStore::Open(const std::string& path,
+                                                             std::shared_ptr<StoreCache> cache) {
   rocksdb::DBOptions options;
   options.create_if_missing = true;
   options.create_missing_column_families = true;
@@ -268,7 +273,8 @@ absl::StatusOr<std::unique_ptr<ShardStore>> ShardStore::Open(const std::string& 
   options.keep_log_file_num = 4;
   options.max_open_files = 512;
   options.max_total_wal_size = 256 << 20;
-  // A log that ends in the middle of a record ends in a write that nobody was told about; a hole before its end is corruption.
+  // A log that ends in the middle of a record ends in a write that nobody was told about; a hole before its end is
+  // corruption.
   options.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
   std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
   for (uint32_t family = 0; family < kColumnFamilyNames.size(); ++family) {
@@ -282,7 +288,8 @@ absl::StatusOr<std::unique_ptr<ShardStore>> ShardStore::Open(const std::string& 
   // Batches name column families by number (FamilyId); RocksDB numbers them in the order of their creation.
   for (uint32_t family = 0; family < kColumnFamilyNames.size(); ++family) {
     if (store->FamilyNumber(family) != family) {
-      return absl::DataLossError(absl::StrFormat("storage at %s: column family %s has the wrong number", path, kColumnFamilyNames[family]));
+      return absl::DataLossError(
+          absl::StrFormat("storage at %s: column family %s has the wrong number", path, kColumnFamilyNames[family]));
     }
   }
   BEBR_RETURN_IF_ERROR(store->Initialize());

@@ -20,11 +20,13 @@ namespace bebr {
 class StoreCache;
 std::shared_ptr<StoreCache> MakeStoreCache(uint64_t capacity_bytes);
 
-// A ShardStore is one shard's RocksDB: documents by id, codes by (space, id), floats by (version, id); FORMAT.md has the bytes.
+// A ShardStore is one shard's RocksDB: documents by id, codes by (space, id), floats by (version, id); FORMAT.md has
+// the bytes.
 //
 // Durability. Commit returns OK after the write-ahead log is synced; the batch and its sequence are one atomic write.
-// Errors. RocksDB's, with the path: corruption as DATA_LOSS, a full disk as RESOURCE_EXHAUSTED, input and output errors as UNAVAILABLE.
-// Thread safety. One thread at a time may call Commit and MakeView; reads may run concurrently with everything.
+// Errors. RocksDB's, with the path: corruption as DATA_LOSS, a full disk as RESOURCE_EXHAUSTED, input and output errors
+// as UNAVAILABLE. Thread safety. One thread at a time may call Commit and MakeView; reads may run concurrently with
+// everything.
 class ShardStore {
  public:
   // A write batch. Cheap to move; not thread-safe.
@@ -45,9 +47,10 @@ class ShardStore {
     void DeleteAllFloats(uint32_t version);
     size_t bytes() const;
 
+    struct Rep;  // RocksDB's batch, for the store alone
+    Rep& rep() { return *rep_; }
+
    private:
-    friend class ShardStore;
-    struct Rep;
     std::unique_ptr<Rep> rep_;
     std::string scratch_;
   };
@@ -68,14 +71,14 @@ class ShardStore {
 
   // Floats of `ids` by `version`, as written; nullopt where there are none.
   virtual absl::StatusOr<std::vector<std::optional<std::string>>> GetFloats(const View* view, uint32_t version,
-                                                                           absl::Span<const std::string_view> ids) = 0;
-  virtual absl::StatusOr<std::vector<std::optional<std::string>>> GetDocuments(const View* view,
-                                                                              absl::Span<const std::string_view> ids) = 0;
+                                                                            absl::Span<const std::string_view> ids) = 0;
+  virtual absl::StatusOr<std::vector<std::optional<std::string>>> GetDocuments(
+      const View* view, absl::Span<const std::string_view> ids) = 0;
 
-  // Calls `visit(id, attributes bytes, codes)` for every document in the order of the ids, with its code in each of `spaces` (nullopt
-  // where it has none). Stops at the first error, of its own or of `visit`.
-  using Visitor =
-      std::function<absl::Status(std::string_view id, std::string_view attributes, absl::Span<const std::optional<StoredCode>> codes)>;
+  // Calls `visit(id, attributes bytes, codes)` for every document in the order of the ids, with its code in each of
+  // `spaces` (nullopt where it has none). Stops at the first error, of its own or of `visit`.
+  using Visitor = std::function<absl::Status(std::string_view id, std::string_view attributes,
+                                             absl::Span<const std::optional<StoredCode>> codes)>;
   virtual absl::Status VisitDocuments(absl::Span<const uint32_t> spaces, const Visitor& visit) = 0;
 
   // Reclaims the disk space of deleted ranges.

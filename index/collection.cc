@@ -1,0 +1,494 @@
+#include "index/collection.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "index/base/float16.h"
+#include "index/base/stable_hash.h"
+#include "index/base/status_macros.h"
+#include "index/storage/files.h"
+
+namespace bebr {
+namespace {
+
+constexpr size_t kEncodeRows = 128;  // documents a thread encodes at a time
+// Squares of values up to this add up, over kMaxCodeDims dims, within a float.
+constexpr float kMaxAbsValue = 1e15f;
+
+absl::Status CheckVector(std::string_view field, absl::Span<const float> values, const Version& version,
+                         float max_abs) {
+  if (values.size() != version.binarizer->input_dims()) {
+    return absl::InvalidArgumentError(absl::StrFormat("%s has %d values; version \"%s\" takes %d", field, values.size(),
+                                                      version.name, version.binarizer->input_dims()));
+  }
+  uint32_t largest = 0;  // magnitudes of floats are ordered like their bits
+  for (const float value : values) largest = std::max(largest, std::bit_cast<uint32_t>(value) & 0x7FFFFFFFu);
+  if (largest <= std::bit_cast<uint32_t>(max_abs)) return absl::OkStatus();
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (!std::isfinite(values[i])) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("%s: value %d is %f; NaN and infinity are refused", field, i, values[i]));
+    }
+    if (std::fabs(values[i]) > max_abs) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("%s: value %d is %g; magnitudes up to %g are accepted here", field, i, values[i], max_abs));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Capacity of a flat hash set that grew to `count` entries: 2^m - 1 slots, of which 7/8 are used at most.
+uint64_t HashSetCapacity(uint64_t count) {
+  uint64_t capacity = 1;
+  while (capacity - capacity / 8 < count) capacity = capacity * 2 + 1;
+  return capacity;
+}
+
+}  // namespace
+
+// An upsert between its check and its end: the request and, once encoded, what the shards borrow.
+struct Collection::Encoded {
+  struct VersionPart {
+    const Version* version = nullptr;
+    std::vector<uint32_t> documents;       // positions in the request
+    std::vector<const float*> embeddings;  // borrowed from the caller
+    std::vector<uint32_t> words;
+    std::vector<CodeFactors> factors;
+    std::string floats;      // as stored
+    size_t float_bytes = 0;  // of one embedding
+  };
+  UpsertRequest request;
+  std::shared_ptr<const CollectionManifest> manifest;
+  std::vector<VersionPart> parts;
+  uint64_t input_bytes = 0;
+};
+
+// A write in turn: mutations by shard, filled before it is ready.
+struct Collection::Write {
+  std::vector<std::vector<Mutation>> by_shard;
+  std::shared_ptr<const void> owner;
+  bool ready = false;
+  absl::AnyInvocable<void(absl::StatusOr<MutationResult>)> done;
+
+  absl::Mutex mutex;
+  size_t pending ABSL_GUARDED_BY(mutex) = 0;
+  absl::Status status ABSL_GUARDED_BY(mutex);
+  MutationResult result ABSL_GUARDED_BY(mutex);
+};
+
+absl::StatusOr<std::shared_ptr<Collection>> Collection::Open(CollectionManifest manifest, std::string path,
+                                                             EngineShared* shared) {
+  std::map<uint32_t, CodeSpec> spaces;
+  for (const Space& space : manifest.spaces) spaces.emplace(space.number, space.spec);
+  std::vector<uint32_t> versions;
+  for (const Version& version : manifest.versions) {
+    if (!version.retired) versions.push_back(version.number);
+  }
+  const uint32_t shard_count = manifest.shards;
+  std::shared_ptr<Collection> collection(new Collection(std::move(manifest), std::move(path), shared));
+  std::vector<absl::StatusOr<std::unique_ptr<Shard>>> opened(shard_count);
+  shared->pool.ParallelFor(shard_count, [&](size_t i) {
+    opened[i] = Shard::Open(absl::StrFormat("%s/shard-%03d", collection->path_, i), shared->cache, spaces, versions);
+  });
+  for (auto& shard : opened) {
+    BEBR_RETURN_IF_ERROR(shard.status());
+    collection->shards_.push_back(*std::move(shard));
+  }
+  return collection;
+}
+
+Collection::Collection(CollectionManifest manifest, std::string path, EngineShared* shared)
+    : path_(std::move(path)),
+      shared_(shared),
+      manifest_(std::make_shared<const CollectionManifest>(std::move(manifest))) {}
+
+std::shared_ptr<const CollectionManifest> Collection::manifest() const {
+  absl::MutexLock lock(&manifest_mutex_);
+  return manifest_;
+}
+
+uint32_t Collection::ShardOf(std::string_view id) const {
+  return static_cast<uint32_t>((static_cast<unsigned __int128>(StableHash(id)) * shards_.size()) >> 64);
+}
+
+absl::StatusOr<std::unique_ptr<Collection::Encoded>> Collection::Check(UpsertRequest request) const {
+  auto encoded = std::make_unique<Encoded>();
+  encoded->manifest = manifest();
+  const CollectionManifest& manifest = *encoded->manifest;
+  if (request.documents.empty() || request.documents.size() > kMaxDocumentsPerRequest) {
+    return absl::InvalidArgumentError(absl::StrFormat("documents has %d entries; a request has 1 to %d",
+                                                      request.documents.size(), kMaxDocumentsPerRequest));
+  }
+  const float max_abs = manifest.store_floats == FloatStorage::kFloat16 ? kFloat16Max : kMaxAbsValue;
+  for (size_t i = 0; i < request.documents.size(); ++i) {
+    const DocumentInput& document = request.documents[i];
+    const std::string field = absl::StrFormat("documents[%d]", i);
+    BEBR_RETURN_IF_ERROR(ValidateId(field + ".id", document.id));
+    BEBR_RETURN_IF_ERROR(ValidateAttributes(field + ".attributes", document.attributes));
+    if (document.embeddings.empty()) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("%s.embeddings is empty; a document needs at least one", field));
+    }
+    for (size_t e = 0; e < document.embeddings.size(); ++e) {
+      const EmbeddingInput& embedding = document.embeddings[e];
+      BEBR_ASSIGN_OR_RETURN(const Version* version, manifest.FindVersion(embedding.version));
+      BEBR_RETURN_IF_ERROR(
+          CheckVector(absl::StrFormat("%s.embeddings[%d]", field, e), embedding.values, *version, max_abs));
+      auto part = std::find_if(encoded->parts.begin(), encoded->parts.end(),
+                               [&](const auto& p) { return p.version == version; });
+      if (part == encoded->parts.end()) {
+        encoded->parts.emplace_back().version = version;
+        part = encoded->parts.end() - 1;
+      }
+      if (!part->documents.empty() && part->documents.back() == i) {
+        return absl::InvalidArgumentError(
+            absl::StrFormat("%s has two embeddings of version \"%s\"", field, version->name));
+      }
+      part->documents.push_back(static_cast<uint32_t>(i));
+      part->embeddings.push_back(embedding.values.data());
+      encoded->input_bytes += embedding.values.size() * sizeof(float);
+    }
+  }
+  encoded->request = std::move(request);
+  return encoded;
+}
+
+void Collection::Encode(Encoded& encoded) const {
+  const FloatStorage storage = encoded.manifest->store_floats;
+  for (Encoded::VersionPart& part : encoded.parts) {
+    const Binarizer& binarizer = *part.version->binarizer;
+    const size_t rows = part.documents.size(), dims = binarizer.input_dims(), words = binarizer.spec().code_words();
+    part.words.resize(rows * words);
+    part.factors.resize(rows);
+    if (storage != FloatStorage::kNone) {
+      part.float_bytes = dims * (storage == FloatStorage::kFloat16 ? sizeof(uint16_t) : sizeof(float));
+    }
+    part.floats.resize(rows * part.float_bytes);
+    shared_->pool.ParallelFor((rows + kEncodeRows - 1) / kEncodeRows, [&](size_t chunk) {
+      const absl::Time start = absl::Now();
+      const size_t begin = chunk * kEncodeRows, count = std::min(kEncodeRows, rows - begin);
+      std::vector<float> matrix(count * dims);
+      for (size_t r = 0; r < count; ++r) std::copy_n(part.embeddings[begin + r], dims, matrix.data() + r * dims);
+      binarizer.EncodeDocuments(matrix.data(), count, part.words.data() + begin * words, part.factors.data() + begin);
+      char* floats = part.floats.data() + begin * part.float_bytes;
+      if (storage == FloatStorage::kFloat16) {
+        FloatToHalf(matrix.data(), matrix.size(), reinterpret_cast<uint16_t*>(floats));
+      } else if (storage == FloatStorage::kFloat32) {
+        std::memcpy(floats, matrix.data(), matrix.size() * sizeof(float));
+      }
+      shared_->encode_us.fetch_add(static_cast<uint64_t>(absl::ToInt64Microseconds(absl::Now() - start)),
+                                   std::memory_order_relaxed);
+    });
+  }
+}
+
+void Collection::Upsert(UpsertRequest request, absl::AnyInvocable<void(absl::StatusOr<UpsertResult>)> done) {
+  auto checked = Check(std::move(request));
+  if (!checked.ok()) return done(checked.status());
+  std::shared_ptr<Encoded> encoded = *std::move(checked);
+  const uint64_t bytes = encoded->input_bytes;
+  const uint64_t queued = shared_->queued_upsert_bytes.fetch_add(bytes, std::memory_order_relaxed);
+  // A single request larger than the whole queue is let in when it is alone, or it never would be.
+  if (queued > 0 && queued + bytes > shared_->max_queued_upsert_bytes) {
+    shared_->queued_upsert_bytes.fetch_sub(bytes, std::memory_order_relaxed);
+    shared_->refused_upserts.fetch_add(1, std::memory_order_relaxed);
+    return done(absl::ResourceExhaustedError(
+        absl::StrFormat("%d bytes of floats wait to be written and the limit is %d; try again later", queued,
+                        shared_->max_queued_upsert_bytes)));
+  }
+  auto write = std::make_shared<Write>();
+  write->done = [self = shared_from_this(), bytes,
+                 done = std::move(done)](absl::StatusOr<MutationResult> result) mutable {
+    self->shared_->queued_upsert_bytes.fetch_sub(bytes, std::memory_order_relaxed);
+    if (!result.ok()) return done(result.status());
+    self->shared_->documents_upserted.fetch_add(result->documents, std::memory_order_relaxed);
+    done(UpsertResult{result->documents, result->created});
+  };
+  write->by_shard.resize(shards_.size());
+  write->owner = encoded;
+  Enqueue(write);
+  shared_->pool.Submit([this, self = shared_from_this(), encoded, write] {
+    Encode(*encoded);
+    std::vector<Mutation> mutations(encoded->request.documents.size());
+    for (const Encoded::VersionPart& part : encoded->parts) {
+      const size_t words = part.version->binarizer->spec().code_words();
+      for (size_t r = 0; r < part.documents.size(); ++r) {
+        Mutation& mutation = mutations[part.documents[r]];
+        mutation.codes.push_back({part.version->space, static_cast<uint8_t>(part.version->number), part.factors[r],
+                                  absl::MakeConstSpan(part.words.data() + r * words, words)});
+        if (part.float_bytes > 0) {
+          mutation.floats.push_back(
+              {part.version->number, std::string_view(part.floats).substr(r * part.float_bytes, part.float_bytes)});
+        }
+      }
+    }
+    for (size_t i = 0; i < mutations.size(); ++i) {
+      const DocumentInput& document = encoded->request.documents[i];
+      mutations[i].id = document.id;
+      mutations[i].attributes = &document.attributes;
+      write->by_shard[ShardOf(document.id)].push_back(std::move(mutations[i]));
+    }
+    MarkReady(write);
+  });
+}
+
+void Collection::Delete(std::vector<std::string> ids, absl::AnyInvocable<void(absl::StatusOr<uint64_t>)> done) {
+  if (ids.empty() || ids.size() > kMaxDocumentsPerRequest) {
+    return done(absl::InvalidArgumentError(
+        absl::StrFormat("ids has %d entries; a request has 1 to %d", ids.size(), kMaxDocumentsPerRequest)));
+  }
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (absl::Status status = ValidateId(absl::StrFormat("ids[%d]", i), ids[i]); !status.ok()) return done(status);
+  }
+  auto owner = std::make_shared<const std::vector<std::string>>(std::move(ids));
+  auto write = std::make_shared<Write>();
+  write->done = [self = shared_from_this(), done = std::move(done)](absl::StatusOr<MutationResult> result) mutable {
+    if (!result.ok()) return done(result.status());
+    self->shared_->documents_deleted.fetch_add(result->documents, std::memory_order_relaxed);
+    done(result->documents);
+  };
+  write->by_shard.resize(shards_.size());
+  for (const std::string& id : *owner) write->by_shard[ShardOf(id)].emplace_back().id = id;
+  write->owner = owner;
+  Enqueue(write);
+  MarkReady(write);
+}
+
+void Collection::Enqueue(std::shared_ptr<Write> write) {
+  absl::MutexLock lock(&order_mutex_);
+  order_.push_back(std::move(write));
+}
+
+void Collection::MarkReady(const std::shared_ptr<Write>& write) {
+  absl::MutexLock lock(&order_mutex_);
+  write->ready = true;
+  while (!order_.empty() && order_.front()->ready) {
+    SendToShards(order_.front());
+    order_.pop_front();
+  }
+}
+
+void Collection::SendToShards(const std::shared_ptr<Write>& write) {
+  {
+    absl::MutexLock lock(&write->mutex);
+    for (const auto& list : write->by_shard) write->pending += list.empty() ? 0 : 1;
+  }
+  for (size_t s = 0; s < shards_.size(); ++s) {
+    if (write->by_shard[s].empty()) continue;
+    const auto shard_done = [write](absl::StatusOr<MutationResult> result) {
+      absl::StatusOr<MutationResult> outcome;
+      {
+        absl::MutexLock lock(&write->mutex);
+        if (result.ok()) {
+          write->result.documents += result->documents;
+          write->result.created += result->created;
+        } else {
+          write->status.Update(result.status());
+        }
+        if (--write->pending > 0) return;
+        outcome = write->status.ok() ? absl::StatusOr<MutationResult>(write->result) : write->status;
+      }
+      write->done(std::move(outcome));
+    };
+    shards_[s]->Submit({std::move(write->by_shard[s]), write->owner, shard_done});
+  }
+}
+
+absl::StatusOr<std::vector<Document>> Collection::Get(absl::Span<const std::string> ids, bool with_embeddings) const {
+  if (ids.empty() || ids.size() > kMaxDocumentsPerRequest) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("ids has %d entries; a request has 1 to %d", ids.size(), kMaxDocumentsPerRequest));
+  }
+  const auto manifest = this->manifest();
+  std::vector<std::vector<size_t>> by_shard(shards_.size());
+  for (size_t i = 0; i < ids.size(); ++i) by_shard[ShardOf(ids[i])].push_back(i);
+  std::vector<std::optional<Document>> found(ids.size());
+  for (size_t s = 0; s < shards_.size(); ++s) {
+    if (by_shard[s].empty()) continue;
+    std::vector<std::string_view> shard_ids;
+    for (const size_t i : by_shard[s]) shard_ids.push_back(ids[i]);
+    const auto view = shards_[s]->snapshot()->store;
+    BEBR_ASSIGN_OR_RETURN(const auto documents, shards_[s]->store().GetDocuments(view.get(), shard_ids));
+    for (size_t j = 0; j < shard_ids.size(); ++j) {
+      if (!documents[j].has_value()) continue;
+      Document& document = found[by_shard[s][j]].emplace();
+      document.id = shard_ids[j];
+      BEBR_ASSIGN_OR_RETURN(document.attributes, DecodeAttributes(*documents[j]));
+    }
+    if (!with_embeddings || manifest->store_floats == FloatStorage::kNone) continue;
+    for (const Version& version : manifest->versions) {
+      if (version.retired) continue;
+      BEBR_ASSIGN_OR_RETURN(const auto floats, shards_[s]->store().GetFloats(view.get(), version.number, shard_ids));
+      for (size_t j = 0; j < shard_ids.size(); ++j) {
+        if (!floats[j].has_value() || !found[by_shard[s][j]].has_value()) continue;
+        StoredEmbedding& embedding = found[by_shard[s][j]]->embeddings.emplace_back();
+        embedding.version = version.name;
+        embedding.values.resize(version.binarizer->input_dims());
+        if (manifest->store_floats == FloatStorage::kFloat16) {
+          std::vector<uint16_t> halves(embedding.values.size());
+          std::memcpy(halves.data(), floats[j]->data(), std::min(floats[j]->size(), halves.size() * sizeof(uint16_t)));
+          HalfToFloat(halves.data(), halves.size(), embedding.values.data());
+        } else {
+          std::memcpy(embedding.values.data(), floats[j]->data(),
+                      std::min(floats[j]->size(), embedding.values.size() * sizeof(float)));
+        }
+      }
+    }
+  }
+  std::vector<Document> result;
+  for (std::optional<Document>& document : found) {
+    if (document.has_value()) result.push_back(*std::move(document));
+  }
+  return result;
+}
+
+absl::StatusOr<std::unique_ptr<SearchJob>> Collection::PrepareSearch(SearchRequest request) const {
+  auto job = std::make_unique<SearchJob>();
+  job->manifest = manifest();
+  BEBR_ASSIGN_OR_RETURN(const Version* version, job->manifest->FindVersion(request.version));
+  if (request.queries.empty() || request.queries.size() > kMaxQueriesPerRequest) {
+    return absl::InvalidArgumentError(absl::StrFormat("queries has %d entries; a request has 1 to %d",
+                                                      request.queries.size(), kMaxQueriesPerRequest));
+  }
+  if (request.k == 0 || request.k > kMaxK) {
+    return absl::InvalidArgumentError(absl::StrFormat("k is %d; it is 1 to %d", request.k, kMaxK));
+  }
+  if (request.rerank > 0) {
+    if (request.rerank < request.k || request.rerank > kMaxRerank) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("rerank is %d; it is 0 or from k (%d) to %d", request.rerank, request.k, kMaxRerank));
+    }
+    if (job->manifest->store_floats == FloatStorage::kNone) {
+      return absl::FailedPreconditionError(
+          absl::StrFormat("collection \"%s\" stores no floats, so there is nothing to rerank with; create it with "
+                          "store_floats f16 or f32",
+                          job->manifest->name));
+    }
+  }
+  if (request.min_score.has_value() && !std::isfinite(*request.min_score)) {
+    return absl::InvalidArgumentError(absl::StrFormat("min_score is %f; it must be finite", *request.min_score));
+  }
+  for (size_t i = 0; i < request.queries.size(); ++i) {
+    BEBR_RETURN_IF_ERROR(CheckVector(absl::StrFormat("queries[%d]", i), request.queries[i], *version, kMaxAbsValue));
+  }
+  if (request.filter.size() > kMaxFilterBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("filter has %d bytes; the limit is %d", request.filter.size(), kMaxFilterBytes));
+  }
+  if (!request.filter.empty()) {
+    BEBR_ASSIGN_OR_RETURN(job->filter, Filter::Parse(request.filter));
+  }
+  job->version = *version;
+  job->shards = shards_;
+  job->request = std::move(request);
+  return job;
+}
+
+uint64_t Collection::documents() const {
+  uint64_t documents = 0;
+  for (const auto& shard : shards_) documents += shard->snapshot()->documents;
+  return documents;
+}
+
+uint64_t Collection::DocumentsInSpace(uint32_t space) const {
+  const auto manifest = this->manifest();
+  uint64_t documents = 0;
+  for (const auto& shard : shards_) {
+    for (const auto& [number, count] : shard->DocumentsByVersion()) {
+      const Version* version = manifest->VersionByNumber(number);
+      if (version != nullptr && version->space == space) documents += count;
+    }
+  }
+  return documents;
+}
+
+CollectionInfo Collection::Info() const {
+  const auto manifest = this->manifest();
+  CollectionInfo info;
+  info.name = manifest->name;
+  info.default_version = manifest->default_version;
+  info.store_floats = manifest->store_floats;
+  info.shards = manifest->shards;
+  info.created = absl::FromUnixMicros(manifest->created_unix_us);
+  std::map<uint32_t, uint64_t> by_version;
+  for (const auto& shard : shards_) {
+    const auto snapshot = shard->snapshot();
+    info.documents += snapshot->documents;
+    info.deleted_rows += snapshot->deleted_rows;
+    info.sequence += snapshot->sequence;
+    const Shard::Memory memory = shard->memory();
+    info.memory.codes += memory.codes;
+    info.memory.ids += memory.ids;
+    info.memory.attributes += memory.attributes;
+    for (const auto& [number, count] : shard->DocumentsByVersion()) by_version[number] += count;
+  }
+  for (const Version& version : manifest->versions) {
+    VersionInfo& entry = info.versions.emplace_back();
+    entry.name = version.name;
+    entry.state = version.retired ? VersionState::kRetired : VersionState::kActive;
+    entry.space = version.space;
+    entry.documents = by_version[version.number];
+    if (version.binarizer == nullptr) continue;
+    entry.input_dims = version.binarizer->input_dims();
+    entry.query_levels = version.binarizer->query_levels();
+    entry.code = version.binarizer->spec().ToString();
+    entry.bits = version.binarizer->spec().bits();
+    entry.metric = version.binarizer->metric();
+    entry.model_checksum = version.binarizer->checksum();
+    entry.model = version.binarizer->description();
+    info.memory.models += version.binarizer->memory_bytes();
+  }
+  info.memory.total = info.memory.codes + info.memory.ids + info.memory.attributes + info.memory.models;
+  info.disk_bytes = DirectoryBytes(path_);
+  return info;
+}
+
+MemoryUse Collection::EstimateMemory(uint64_t documents, double id_bytes) const {
+  const auto manifest = this->manifest();
+  const uint64_t shards = shards_.size();
+  const uint64_t per_shard = (documents + shards - 1) / shards;
+  MemoryUse use;
+  for (const Space& space : manifest->spaces) {
+    const uint64_t blocks = (per_shard + simd::kBlockRows - 1) / simd::kBlockRows;
+    use.codes += shards * (blocks * simd::BlockBytes(space.spec.code_words()) + per_shard);
+  }
+  // Position and length of an id; the id; the table from ids to rows.
+  use.ids = static_cast<uint64_t>(static_cast<double>(documents) * (sizeof(uint32_t) + sizeof(uint16_t) + id_bytes)) +
+            shards * HashSetCapacity(per_shard) * (sizeof(uint32_t) + 1);
+  for (const Version& version : manifest->versions) {
+    if (version.binarizer != nullptr) use.models += version.binarizer->memory_bytes();
+  }
+  use.total = use.codes + use.ids + use.models;
+  return use;
+}
+
+void Collection::AddVersion(CollectionManifest manifest) {
+  const Version& version = manifest.versions.back();
+  for (const auto& shard : shards_) {
+    shard->AddSpace(version.space, manifest.FindSpace(version.space)->spec);
+    shard->AddVersion(version.number);
+  }
+  ReplaceManifest(std::move(manifest));
+}
+
+void Collection::ReplaceManifest(CollectionManifest manifest) {
+  absl::MutexLock lock(&manifest_mutex_);
+  manifest_ = std::make_shared<const CollectionManifest>(std::move(manifest));
+}
+
+absl::Status Collection::DropVersion(uint32_t version) {
+  for (const auto& shard : shards_) BEBR_RETURN_IF_ERROR(shard->DropVersion(version));
+  return absl::OkStatus();
+}
+
+absl::Status Collection::DropSpace(uint32_t space) {
+  for (const auto& shard : shards_) BEBR_RETURN_IF_ERROR(shard->DropSpace(space));
+  return absl::OkStatus();
+}
+
+}  // namespace bebr

@@ -1,0 +1,96 @@
+#ifndef BEBR_INDEX_COLLECTION_H_
+#define BEBR_INDEX_COLLECTION_H_
+
+#include <atomic>
+#include <deque>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "index/base/thread_pool.h"
+#include "index/catalog/catalog.h"
+#include "index/engine.h"
+#include "index/search/scheduler.h"
+#include "index/shard/shard.h"
+
+namespace bebr {
+
+// What the collections of an engine share.
+struct EngineShared {
+  EngineShared(size_t threads, uint64_t max_queued_upsert_bytes)
+      : pool(threads), max_queued_upsert_bytes(max_queued_upsert_bytes) {}
+
+  ThreadPool pool;  // encodes documents, opens shards
+  const uint64_t max_queued_upsert_bytes;
+  std::shared_ptr<StoreCache> cache;
+  std::atomic<uint64_t> queued_upsert_bytes{0};
+  std::atomic<uint64_t> encode_us{0};
+  std::atomic<uint64_t> documents_upserted{0};
+  std::atomic<uint64_t> documents_deleted{0};
+  std::atomic<uint64_t> refused_upserts{0};
+};
+
+// A Collection is an open collection: its manifest, its shards, and the way of a write from floats to shards.
+//
+// Writes take effect in the order of the calls: embeddings are encoded in parallel, but what is encoded is handed to
+// the shards in turn. Thread safety: all methods may be called from any thread; Update is called by the engine under
+// its lock. Lives until the last call and the last search that uses it have ended (shared_ptr).
+class Collection : public std::enable_shared_from_this<Collection> {
+ public:
+  static absl::StatusOr<std::shared_ptr<Collection>> Open(CollectionManifest manifest, std::string path,
+                                                          EngineShared* shared);
+
+  std::shared_ptr<const CollectionManifest> manifest() const;
+  const std::vector<std::shared_ptr<Shard>>& shards() const { return shards_; }
+
+  void Upsert(UpsertRequest request, absl::AnyInvocable<void(absl::StatusOr<UpsertResult>)> done);
+  void Delete(std::vector<std::string> ids, absl::AnyInvocable<void(absl::StatusOr<uint64_t>)> done);
+  absl::StatusOr<std::vector<Document>> Get(absl::Span<const std::string> ids, bool with_embeddings) const;
+  // A checked search, ready for the scheduler, or why it is refused.
+  absl::StatusOr<std::unique_ptr<SearchJob>> PrepareSearch(SearchRequest request) const;
+
+  CollectionInfo Info() const;
+  MemoryUse EstimateMemory(uint64_t documents, double id_bytes) const;
+  uint64_t documents() const;
+  // Documents with a code in `space`.
+  uint64_t DocumentsInSpace(uint32_t space) const;
+
+  // Makes a space and a version known to the shards, then replaces the manifest.
+  void AddVersion(CollectionManifest manifest);
+  void ReplaceManifest(CollectionManifest manifest);
+  absl::Status DropVersion(uint32_t version);
+  absl::Status DropSpace(uint32_t space);
+
+ private:
+  struct Write;
+  struct Encoded;
+
+  Collection(CollectionManifest manifest, std::string path, EngineShared* shared);
+
+  absl::StatusOr<std::unique_ptr<Encoded>> Check(UpsertRequest request) const;
+  void Encode(Encoded& encoded) const;
+  void Enqueue(std::shared_ptr<Write> write);
+  // Hands writes to the shards that are ready and have none before them that is not.
+  void MarkReady(const std::shared_ptr<Write>& write);
+  void SendToShards(const std::shared_ptr<Write>& write);
+  uint32_t ShardOf(std::string_view id) const;
+
+  const std::string path_;
+  EngineShared* const shared_;
+  std::vector<std::shared_ptr<Shard>> shards_;
+
+  mutable absl::Mutex manifest_mutex_;
+  std::shared_ptr<const CollectionManifest> manifest_ ABSL_GUARDED_BY(manifest_mutex_);
+
+  absl::Mutex order_mutex_;
+  std::deque<std::shared_ptr<Write>> order_ ABSL_GUARDED_BY(order_mutex_);
+};
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_COLLECTION_H_

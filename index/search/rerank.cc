@@ -1,0 +1,90 @@
+#include "index/search/rerank.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+#include "absl/strings/str_format.h"
+#include "index/base/float16.h"
+#include "index/base/status_macros.h"
+
+namespace bebr {
+
+float ExactScore(absl::Span<const float> query, std::string_view stored, FloatStorage storage, Metric metric) {
+  std::vector<float> document(query.size());
+  if (storage == FloatStorage::kFloat16) {
+    std::vector<uint16_t> halves(query.size());
+    std::memcpy(halves.data(), stored.data(), halves.size() * sizeof(uint16_t));
+    HalfToFloat(halves.data(), halves.size(), document.data());
+  } else {
+    std::memcpy(document.data(), stored.data(), document.size() * sizeof(float));
+  }
+  // Eight chains in a fixed order: fast enough, and the same on every machine.
+  constexpr size_t kChains = 8;
+  double dot[kChains] = {}, query_square[kChains] = {}, document_square[kChains] = {};
+  for (size_t i = 0; i < query.size(); ++i) {
+    const double q = query[i], d = document[i];
+    dot[i % kChains] += q * d;
+    query_square[i % kChains] += q * q;
+    document_square[i % kChains] += d * d;
+  }
+  for (size_t c = 1; c < kChains; ++c) {
+    dot[0] += dot[c];
+    query_square[0] += query_square[c];
+    document_square[0] += document_square[c];
+  }
+  if (metric == Metric::kInnerProduct) return static_cast<float>(dot[0]);
+  const double norms = std::sqrt(query_square[0]) * std::sqrt(document_square[0]);
+  return norms > 0 ? static_cast<float>(dot[0] / norms) : 0.0f;
+}
+
+float InformationScore(const CodeSpec& spec, uint32_t query_levels, const uint32_t* query, const uint32_t* document) {
+  uint32_t distance = 0;
+  for (const Band& band : spec.bands()) {
+    const uint32_t words = CodeSpec::PlaneWords(band.dims);
+    for (uint32_t w = 0; w < words; ++w) distance += std::popcount(query[w] ^ document[w]);
+    query += words * query_levels;
+    document += words * band.levels;
+  }
+  const double p = static_cast<double>(distance) / spec.dims();
+  if (p >= 0.5) return 0.0f;
+  if (p <= 0.0) return 1.0f;
+  return static_cast<float>(1.0 + p * std::log2(p) + (1.0 - p) * std::log2(1.0 - p));
+}
+
+absl::StatusOr<std::vector<ScoredCandidate>> Rerank(const ScanTarget& target, absl::Span<ShardStore* const> stores,
+                                                    const std::vector<Candidate>& candidates, size_t depth,
+                                                    uint32_t version, FloatStorage storage, Metric metric,
+                                                    absl::Span<const float> query) {
+  depth = std::min(depth, candidates.size());
+  std::vector<ScoredCandidate> scored;
+  for (const Candidate& candidate : candidates) scored.push_back({candidate, ScoreKind::kEstimated});
+  std::vector<std::vector<size_t>> by_shard(stores.size());
+  for (size_t i = 0; i < depth; ++i) by_shard[target.parts()[candidates[i].segment].shard].push_back(i);
+  const size_t expected = query.size() * (storage == FloatStorage::kFloat16 ? sizeof(uint16_t) : sizeof(float));
+  for (uint32_t shard = 0; shard < stores.size(); ++shard) {
+    if (by_shard[shard].empty()) continue;
+    std::vector<std::string_view> ids;
+    for (const size_t i : by_shard[shard]) ids.push_back(target.id(candidates[i]));
+    BEBR_ASSIGN_OR_RETURN(const auto floats,
+                          stores[shard]->GetFloats(target.snapshot(shard).store.get(), version, ids));
+    for (size_t j = 0; j < ids.size(); ++j) {
+      if (!floats[j].has_value()) continue;
+      if (floats[j]->size() != expected) {
+        return absl::DataLossError(
+            absl::StrFormat("the stored embedding of document \"%s\" has %d bytes; %d were expected", ids[j],
+                            floats[j]->size(), expected));
+      }
+      ScoredCandidate& entry = scored[by_shard[shard][j]];
+      entry.candidate.score = ExactScore(query, *floats[j], storage, metric);
+      entry.kind = ScoreKind::kExact;
+    }
+  }
+  std::sort(scored.begin(), scored.end(), [&](const ScoredCandidate& a, const ScoredCandidate& b) {
+    return target.Better(a.candidate, b.candidate);
+  });
+  return scored;
+}
+
+}  // namespace bebr

@@ -1,0 +1,41 @@
+#ifndef BEBR_INDEX_SEARCH_RERANK_H_
+#define BEBR_INDEX_SEARCH_RERANK_H_
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "index/base/document.h"
+#include "index/search/scan.h"
+#include "index/search/search_types.h"
+
+namespace bebr {
+
+// The exact value of `metric` between a query and a stored embedding of f16 or f32 values, computed in double precision
+// in a fixed order; 0 where the cosine of a zero vector is asked for.
+float ExactScore(absl::Span<const float> query, std::string_view stored, FloatStorage storage, Metric metric);
+
+// The information-theoretic score of a code pair: as a binary symmetric channel with crossover p = Hamming distance of
+// the level-0 bits / dims, its = 1 - H2(p) for p < 1/2, else 0. `query` has query_levels levels in every band,
+// `document` is a packed code.
+float InformationScore(const CodeSpec& spec, uint32_t query_levels, const uint32_t* query, const uint32_t* document);
+
+// Candidates with their final scores, in the total order of results.
+struct ScoredCandidate {
+  Candidate candidate;
+  ScoreKind kind = ScoreKind::kEstimated;
+};
+
+// Scores the first `depth` candidates again with the floats that `version` stored. A document without such floats keeps
+// its estimated score; all are put in one order by score, then id. `stores` are the shards' stores by ScanTarget's
+// shard number.
+absl::StatusOr<std::vector<ScoredCandidate>> Rerank(const ScanTarget& target, absl::Span<ShardStore* const> stores,
+                                                    const std::vector<Candidate>& candidates, size_t depth,
+                                                    uint32_t version, FloatStorage storage, Metric metric,
+                                                    absl::Span<const float> query);
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_SEARCH_RERANK_H_

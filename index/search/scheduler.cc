@@ -1,0 +1,276 @@
+#include "index/search/scheduler.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "index/base/status_macros.h"
+#include "index/search/rerank.h"
+
+namespace bebr {
+namespace {
+
+constexpr size_t kMaxQueriesPerScan = 256;
+constexpr size_t kEncodeRows = 16;  // queries a thread encodes at a time
+
+int64_t Micros(absl::Time from, absl::Time to) { return absl::ToInt64Microseconds(to - from); }
+
+// OK, or why a search should not go on.
+absl::Status Interrupted(const SearchRequest& request) {
+  if (request.cancelled != nullptr && request.cancelled->load(std::memory_order_relaxed)) {
+    return absl::CancelledError("the search was cancelled by the caller");
+  }
+  if (absl::Now() >= request.deadline)
+    return absl::DeadlineExceededError("the deadline passed before the search was done");
+  return absl::OkStatus();
+}
+
+size_t CandidateCount(const SearchRequest& request) { return std::max(request.k, request.rerank); }
+
+bool SameGroup(const SearchJob& a, const SearchJob& b) {
+  return a.manifest == b.manifest && a.version.number == b.version.number && a.request.filter == b.request.filter;
+}
+
+}  // namespace
+
+// A group of searches that share one scan, and what they found.
+struct Scheduler::Batch {
+  std::vector<std::unique_ptr<SearchJob>> jobs;
+  std::vector<size_t> first_query;  // of each job
+  std::vector<uint32_t> planes;
+  std::vector<float> weights;
+  std::vector<float> offsets;
+  std::unique_ptr<ScanTarget> target;
+  std::vector<std::vector<Candidate>> found;  // by query
+  absl::Time started;
+  SearchTimings timings;
+
+  const SearchJob& leader() const { return *jobs.front(); }
+  const CodeSpec& spec() const { return leader().version.binarizer->spec(); }
+  size_t query_words() const { return spec().QueryWords(leader().version.binarizer->query_levels()); }
+  size_t query_count() const { return first_query.back() + jobs.back()->request.queries.size(); }
+
+  void Encode(ThreadPool& pool);
+  absl::StatusOr<std::vector<SearchHit>> Hits(const SearchJob& job, size_t query,
+                                              absl::Span<const float> embedding) const;
+};
+
+void Scheduler::Batch::Encode(ThreadPool& pool) {
+  const Binarizer& binarizer = *leader().version.binarizer;
+  const size_t dims = binarizer.input_dims();
+  const size_t bands = spec().bands().size();
+  std::vector<float> rows(query_count() * dims);
+  for (size_t j = 0; j < jobs.size(); ++j) {
+    for (size_t i = 0; i < jobs[j]->request.queries.size(); ++i) {
+      std::copy_n(jobs[j]->request.queries[i].data(), dims, rows.data() + (first_query[j] + i) * dims);
+    }
+  }
+  planes.resize(query_count() * query_words());
+  weights.resize(query_count() * bands);
+  offsets.resize(query_count());
+  pool.ParallelFor((query_count() + kEncodeRows - 1) / kEncodeRows, [&](size_t part) {
+    const size_t begin = part * kEncodeRows;
+    const size_t count = std::min(kEncodeRows, query_count() - begin);
+    binarizer.EncodeQueries(rows.data() + begin * dims, count, planes.data() + begin * query_words(),
+                            weights.data() + begin * bands, offsets.data() + begin);
+  });
+}
+
+absl::StatusOr<std::vector<SearchHit>> Scheduler::Batch::Hits(const SearchJob& job, size_t query,
+                                                              absl::Span<const float> embedding) const {
+  const SearchRequest& request = job.request;
+  std::vector<ScoredCandidate> scored;
+  std::vector<ShardStore*> stores;
+  for (const auto& shard : job.shards) stores.push_back(&shard->store());
+  if (request.rerank > 0) {
+    BEBR_ASSIGN_OR_RETURN(scored, Rerank(*target, stores, found[query], request.rerank, job.version.number,
+                                         job.manifest->store_floats, job.version.binarizer->metric(), embedding));
+  } else {
+    for (const Candidate& candidate : found[query]) scored.push_back({candidate, ScoreKind::kEstimated});
+  }
+  std::vector<SearchHit> hits;
+  std::vector<uint32_t> words(spec().code_words());
+  for (const ScoredCandidate& entry : scored) {
+    if (hits.size() == request.k) break;
+    if (request.min_score.has_value() && entry.candidate.score < *request.min_score) break;
+    const ScanTarget::Part& part = target->parts()[entry.candidate.segment];
+    const uint32_t row = entry.candidate.row;
+    SearchHit hit;
+    hit.id = target->id(entry.candidate);
+    hit.score = entry.candidate.score;
+    hit.score_kind = entry.kind;
+    part.space->column->Load(part.block(row / simd::kBlockRows), row % simd::kBlockRows, words.data());
+    hit.its = InformationScore(spec(), job.version.binarizer->query_levels(), planes.data() + query * query_words(),
+                               words.data());
+    if (const Version* version = job.manifest->VersionByNumber(part.space->column->version(row)))
+      hit.version = version->name;
+    if (request.with_attributes) {
+      const std::string_view id = hit.id;
+      BEBR_ASSIGN_OR_RETURN(
+          const auto documents,
+          stores[part.shard]->GetDocuments(target->snapshot(part.shard).store.get(), absl::MakeConstSpan(&id, 1)));
+      if (documents[0].has_value()) {
+        BEBR_ASSIGN_OR_RETURN(hit.attributes, DecodeAttributes(*documents[0]));
+      }
+    }
+    hits.push_back(std::move(hit));
+  }
+  return hits;
+}
+
+Scheduler::Scheduler(size_t threads, size_t max_queued_queries)
+    : threads_(threads), max_queued_queries_(max_queued_queries), scan_pool_(threads - 1), finish_pool_(threads) {
+  thread_ = std::thread([this] { Run(); });
+}
+
+Scheduler::~Scheduler() {
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+  }
+  thread_.join();
+}
+
+void Scheduler::Submit(std::unique_ptr<SearchJob> job) {
+  const size_t queries = job->request.queries.size();
+  absl::Status refusal;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (stopping_) {
+      refusal = absl::UnavailableError("the server is shutting down");
+    } else if (queued_queries_ + queries > max_queued_queries_) {
+      refusal = absl::ResourceExhaustedError(absl::StrFormat("%d queries wait and the limit is %d; try again later",
+                                                             queued_queries_, max_queued_queries_));
+    } else {
+      queued_queries_ += queries;
+      job->submitted = absl::Now();
+      queue_.push_back(std::move(job));
+      return;
+    }
+  }
+  counters_.refused_queries.fetch_add(queries, std::memory_order_relaxed);
+  job->done(refusal);
+}
+
+size_t Scheduler::queued_queries() const {
+  absl::MutexLock lock(&mutex_);
+  return queued_queries_;
+}
+
+std::vector<std::unique_ptr<SearchJob>> Scheduler::TakeGroup() {
+  std::vector<std::unique_ptr<SearchJob>> group;
+  std::deque<std::unique_ptr<SearchJob>> rest;
+  size_t queries = 0;
+  for (std::unique_ptr<SearchJob>& job : queue_) {
+    const size_t count = job->request.queries.size();
+    // Once one of the group does not fit, no later one may overtake it.
+    const bool fits = group.empty() || (queries + count <= kMaxQueriesPerScan && SameGroup(*group.front(), *job));
+    if (!fits && !group.empty() && SameGroup(*group.front(), *job)) queries = kMaxQueriesPerScan;
+    if (fits) {
+      queries += count;
+      group.push_back(std::move(job));
+    } else {
+      rest.push_back(std::move(job));
+    }
+  }
+  queue_ = std::move(rest);
+  for (const auto& job : group) queued_queries_ -= job->request.queries.size();
+  return group;
+}
+
+void Scheduler::Run() {
+  for (;;) {
+    std::vector<std::unique_ptr<SearchJob>> group;
+    bool stopping;
+    {
+      absl::MutexLock lock(&mutex_);
+      mutex_.Await(absl::Condition(
+          +[](Scheduler* s) ABSL_EXCLUSIVE_LOCKS_REQUIRED(s->mutex_) { return s->stopping_ || !s->queue_.empty(); },
+          this));
+      if (queue_.empty()) return;
+      group = TakeGroup();
+      stopping = stopping_;
+    }
+    std::vector<std::unique_ptr<SearchJob>> ready;
+    for (std::unique_ptr<SearchJob>& job : group) {
+      absl::Status status = Interrupted(job->request);
+      if (stopping) status = absl::UnavailableError("the server is shutting down");
+      if (status.ok()) {
+        ready.push_back(std::move(job));
+      } else {
+        job->done(status);
+      }
+    }
+    if (!ready.empty()) RunGroup(std::move(ready));
+  }
+}
+
+void Scheduler::RunGroup(std::vector<std::unique_ptr<SearchJob>> jobs) {
+  auto batch = std::make_shared<Batch>();
+  batch->jobs = std::move(jobs);
+  batch->started = absl::Now();
+  size_t queries = 0;
+  std::vector<ScanQuery> scan_queries;
+  for (const auto& job : batch->jobs) {
+    batch->first_query.push_back(queries);
+    queries += job->request.queries.size();
+    const SearchRequest* request = &job->request;
+    ScanQuery query;
+    query.k = CandidateCount(*request);
+    // With rerank the final score is another one, so the estimate may drop nothing.
+    if (request->min_score.has_value() && request->rerank == 0) query.min_score = *request->min_score;
+    if (request->cancelled != nullptr || request->deadline != absl::InfiniteFuture()) {
+      query.stopped = [request] { return !Interrupted(*request).ok(); };
+    }
+    scan_queries.resize(queries, query);
+  }
+  batch->Encode(scan_pool_);
+  const absl::Time encoded = absl::Now();
+  const SearchJob& leader = batch->leader();
+  std::vector<std::shared_ptr<const ShardSnapshot>> snapshots;
+  for (const auto& shard : leader.shards) snapshots.push_back(shard->snapshot());
+  batch->target = std::make_unique<ScanTarget>(std::move(snapshots), leader.version.space);
+  const PreparedQueries prepared(batch->spec(), leader.version.binarizer->query_levels(), queries, batch->planes.data(),
+                                 batch->weights.data(), batch->offsets.data());
+  ScanCounts counts;
+  batch->found = Scan(*batch->target, prepared, scan_queries, leader.filter.get(), scan_pool_, threads_, &counts);
+  const absl::Time scanned = absl::Now();
+  batch->timings.encode_us = Micros(batch->started, encoded);
+  batch->timings.scan_us = Micros(encoded, scanned);
+  batch->timings.queries_in_scan = static_cast<uint32_t>(queries);
+  counters_.queries.fetch_add(queries, std::memory_order_relaxed);
+  counters_.scans.fetch_add(1, std::memory_order_relaxed);
+  counters_.documents_scanned.fetch_add(counts.documents, std::memory_order_relaxed);
+  counters_.bytes_scanned.fetch_add(counts.bytes, std::memory_order_relaxed);
+  counters_.scan_us.fetch_add(static_cast<uint64_t>(batch->timings.scan_us), std::memory_order_relaxed);
+  for (size_t j = 0; j < batch->jobs.size(); ++j) {
+    finish_pool_.Submit([this, batch, j] { Finish(batch, j); });
+  }
+}
+
+void Scheduler::Finish(const std::shared_ptr<Batch>& batch, size_t job_index) {
+  SearchJob& job = *batch->jobs[job_index];
+  const absl::Time start = absl::Now();
+  // A stopped query was not scanned to the end: it has no result.
+  if (absl::Status status = Interrupted(job.request); !status.ok()) {
+    job.done(status);
+    return;
+  }
+  SearchResult result;
+  for (size_t i = 0; i < job.request.queries.size(); ++i) {
+    auto hits = batch->Hits(job, batch->first_query[job_index] + i, job.request.queries[i]);
+    if (!hits.ok()) {
+      job.done(hits.status());
+      return;
+    }
+    result.hits.push_back(*std::move(hits));
+  }
+  result.timings = batch->timings;
+  result.timings.queue_us = Micros(job.submitted, batch->started);
+  result.timings.rerank_us = Micros(start, absl::Now());
+  result.documents_scanned = batch->target->live_rows();
+  job.done(std::move(result));
+}
+
+}  // namespace bebr

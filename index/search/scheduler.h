@@ -1,0 +1,83 @@
+#ifndef BEBR_INDEX_SEARCH_SCHEDULER_H_
+#define BEBR_INDEX_SEARCH_SCHEDULER_H_
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/synchronization/mutex.h"
+#include "index/base/thread_pool.h"
+#include "index/catalog/catalog.h"
+#include "index/search/filter.h"
+#include "index/search/scan.h"
+#include "index/search/search_types.h"
+#include "index/shard/shard.h"
+
+namespace bebr {
+
+// A search that has been checked and waits for its scan.
+struct SearchJob {
+  SearchRequest request;
+  std::vector<std::shared_ptr<Shard>> shards;
+  std::shared_ptr<const CollectionManifest> manifest;
+  Version version;                       // of the queries
+  std::shared_ptr<const Filter> filter;  // null = all documents
+  absl::AnyInvocable<void(absl::StatusOr<SearchResult>)> done;
+  absl::Time submitted;
+};
+
+// The Scheduler runs searches so that queries share scans: one thread takes the oldest waiting search and with it all
+// others that ask the same version of the same collection with the same filter, encodes their queries together, scans
+// all codes once for all of them, and hands each its result. Searches that arrive meanwhile form the next scan. Nothing
+// waits for company: an idle server answers at once, a busy one batches more.
+//
+// Order. First come, first served among groups; a search is never overtaken by one of its own group.
+// Limits. At most `max_queued_queries` queries wait; more are refused with RESOURCE_EXHAUSTED.
+// Thread safety: all methods may be called from any thread. The destructor answers what waits with UNAVAILABLE.
+class Scheduler {
+ public:
+  struct Counters {
+    std::atomic<uint64_t> queries{0};
+    std::atomic<uint64_t> scans{0};
+    std::atomic<uint64_t> documents_scanned{0};
+    std::atomic<uint64_t> bytes_scanned{0};
+    std::atomic<uint64_t> refused_queries{0};
+    std::atomic<uint64_t> scan_us{0};
+  };
+
+  Scheduler(size_t threads, size_t max_queued_queries);
+  ~Scheduler();
+
+  void Submit(std::unique_ptr<SearchJob> job);
+  const Counters& counters() const { return counters_; }
+  size_t queued_queries() const;
+
+ private:
+  struct Batch;
+  void Run();
+  std::vector<std::unique_ptr<SearchJob>> TakeGroup() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void RunGroup(std::vector<std::unique_ptr<SearchJob>> jobs);
+  void Finish(const std::shared_ptr<Batch>& batch, size_t job);
+
+  const size_t threads_;
+  const size_t max_queued_queries_;
+  Counters counters_;
+  ThreadPool scan_pool_;    // helps the scheduler's own thread
+  ThreadPool finish_pool_;  // rerank and results, beside the next scan
+
+  mutable absl::Mutex mutex_;
+  std::deque<std::unique_ptr<SearchJob>> queue_ ABSL_GUARDED_BY(mutex_);
+  size_t queued_queries_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;
+};
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_SEARCH_SCHEDULER_H_
