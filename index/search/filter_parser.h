@@ -1,0 +1,42 @@
+#ifndef BEBR_INDEX_SEARCH_FILTER_PARSER_H_
+#define BEBR_INDEX_SEARCH_FILTER_PARSER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "index/base/document.h"
+#include "index/search/filter.h"
+
+namespace bebr {
+
+// How deep parentheses and NOTs may nest: parsing, evaluating and destroying a filter recurse as deep.
+inline constexpr size_t kMaxFilterDepth = 64;
+
+enum class FilterOperator : uint8_t { kEqual, kNotEqual, kLess, kLessEqual, kGreater, kGreaterEqual, kIn, kExists };
+
+// A node of a filter's syntax tree: a combination of other nodes, or a test of one attribute. Chains of AND and of OR
+// are one node with many children, so the depth of the tree is that of the parentheses and NOTs alone.
+struct Filter::Node {
+  enum class Kind : uint8_t { kAnd, kOr, kNot, kTest };
+
+  Kind kind = Kind::kTest;
+  std::vector<std::unique_ptr<const Node>> children;  // kAnd, kOr: two or more; kNot: one
+
+  // Of a kTest.
+  std::string name;
+  FilterOperator op = FilterOperator::kExists;
+  std::vector<AttributeValue> literals;  // kIn: one or more; kExists: none; else one
+};
+
+// The syntax tree of `text`. Errors: INVALID_ARGUMENT with the position, a byte of `text` counted from 1, what was
+// expected there and what was found. Cost: linear in the length, which is at most kMaxFilterBytes.
+absl::StatusOr<std::unique_ptr<const Filter::Node>> ParseFilter(std::string_view text);
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_SEARCH_FILTER_PARSER_H_
