@@ -1,12 +1,13 @@
-// The kernel tables: one implementation of the scan's and the encoder's inner loops per instruction set, chosen at run time.
+// The kernel tables: one implementation of the scan's and the encoder's inner loops per instruction set, chosen at run
+// time.
 //
 //   const simd::KernelTable& kernels = simd::Kernels();          // the best this processor runs, or $BEBR_SIMD
 //   std::vector<std::byte> prepared(kernels.prepared_bytes(shape));
 //   kernels.prepare(shape, planes, weights, query_offset, prepared.data());
 //   kernels.score(shape, blocks, block_count, &prepared_ptr, 1, scores, stride);
 //
-// Every table gives bit-identical results: the integer dot products are exact, and the floating-point operations after them, and
-// those of gemm, are written in one fixed order (see below).
+// Every table gives bit-identical results: the integer dot products are exact, and the floating-point operations after
+// them, and those of gemm, are written in one fixed order (see below).
 //
 // Includes nothing but the standard library. Thread safety: tables are constant; every function is pure.
 #ifndef BEBR_INDEX_SIMD_KERNELS_H_
@@ -40,30 +41,40 @@ struct CodeShape {
 //   uint32_t words[code_words][16]   word w of the packed code (CodeSpec's order) of lane i
 //   float    scale[16]
 //   float    offset[16]
+// Padding bits after a band's last dimension are zero. Codes go in and out through StoreLane and LoadLane only.
 constexpr size_t BlockBytes(uint32_t code_words) { return (size_t{code_words} + 2) * 4 * kBlockRows; }
 
+// Writes a packed code of shape.code_words words, and its factors, into a lane of a block; and reads them back.
+void StoreLane(const CodeShape& shape, uint32_t lane, const uint32_t* code, float scale, float offset, void* block);
+void LoadLane(const CodeShape& shape, uint32_t lane, const void* block, uint32_t* code, float* scale, float* offset);
+
 struct KernelTable {
-  const char* name;        // "scalar", "avx2", "avx512", "avx512_vnni", "neon": what BEBR_SIMD takes
-  bool (*supported)();     // by the processor this runs on
+  const char* name;     // "scalar", "avx2", "avx512", "avx512bw", "neon": what BEBR_SIMD takes
+  bool (*supported)();  // by the processor this runs on
 
   // Bytes of a prepared query: the table's own form of it. The buffer must be 64-byte aligned.
   size_t (*prepared_bytes)(const CodeShape& shape);
   // `planes`: the query's packed code, query_levels levels in every band. `weights`: one per band.
-  void (*prepare)(const CodeShape& shape, const uint32_t* planes, const float* weights, float query_offset, void* prepared);
+  void (*prepare)(const CodeShape& shape, const uint32_t* planes, const float* weights, float query_offset,
+                  void* prepared);
   // Scores of all lanes of `block_count` consecutive blocks for `query_count` prepared queries:
   //   scores[q * stride + 16 * block + lane], each computed as
-  //   acc = 0; for each band in order: acc = acc + weight_b * float(D_b);   score = ((acc * scale) + offset) + query_offset
+  //   acc = 0; for each band in order: acc = acc + weight_b * float(D_b);   score = ((acc * scale) + offset) +
+  //   query_offset
   // with every operation rounded on its own (no fused multiply-add) and D_b the exact integer of CodeSpec.
   void (*score)(const CodeShape& shape, const void* blocks, size_t block_count, const void* const* prepared,
                 size_t query_count, float* scores, size_t stride);
-  // Writes the positions i < count with scores[i] >= threshold, ascending, to `positions` (room for count); returns how many.
+  // Writes the positions i < count with scores[i] >= threshold, ascending, to `positions` (room for count); returns how
+  // many.
   size_t (*collect)(const float* scores, size_t count, float threshold, uint32_t* positions);
 
-  // Dense layer. `packed` is a weight matrix W (n outputs x k inputs, row-major) after pack; the layout is the table's own.
+  // Dense layer. `packed` is a weight matrix W (n outputs x k inputs, row-major) after pack; the layout is the table's
+  // own.
   size_t (*packed_floats)(size_t n, size_t k);
   void (*pack)(const float* weights, size_t n, size_t k, float* packed);
-  // out[r * out_stride + j] = the chain acc = bias[j] (or 0); for i = 0..k-1: acc = fma(x[r * x_stride + i], W[j][i], acc)
-  // for `rows` rows. The chain is the same for every table, row count and position: a row's result depends on nothing else.
+  // out[r * out_stride + j] = the chain acc = bias[j] (or 0); for i = 0..k-1: acc = fma(x[r * x_stride + i], W[j][i],
+  // acc) for `rows` rows. The chain is the same for every table, row count and position: a row's result depends on
+  // nothing else.
   void (*gemm)(const float* x, size_t rows, size_t x_stride, const float* packed, size_t n, size_t k, const float* bias,
                float* out, size_t out_stride);
 };
@@ -72,8 +83,8 @@ struct KernelTable {
 std::span<const KernelTable* const> AllKernels();
 // The table `name`, or null.
 const KernelTable* FindKernels(std::string_view name);
-// The best supported table, or the one that the environment variable BEBR_SIMD names. A name that is unknown or not supported
-// by this processor ends the process with a message: a silent fallback would hide a slow server.
+// The best supported table, or the one that the environment variable BEBR_SIMD names. A name that is unknown or not
+// supported by this processor ends the process with a message: a silent fallback would hide a slow server.
 const KernelTable& Kernels();
 
 }  // namespace bebr::simd

@@ -1,0 +1,56 @@
+// What every table's prepared query begins with, and how a query's packed code is read. Included by the files of one
+// instruction set each, so everything has internal linkage: code built for a newer processor must not be merged into
+// common symbols.
+#ifndef BEBR_INDEX_SIMD_QUERY_H_
+#define BEBR_INDEX_SIMD_QUERY_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "index/simd/kernels.h"
+
+namespace bebr::simd {
+namespace {
+
+// The head of a prepared query; the table's payload for each band follows, 64-byte aligned.
+struct alignas(64) QueryHead {
+  float weight[kMaxBands];
+  int32_t constant[kMaxBands];  // D = constant + 2 * the band's sum over the bits or values of the document
+  float offset;
+};
+
+// One band of a code shape. Documents' words of level t begin at word first_word + t * words of a block, in rows of 16.
+struct BandView {
+  uint32_t dims;
+  uint32_t levels;
+  uint32_t query_levels;
+  uint32_t words;  // of one level
+  uint32_t first_word;
+};
+
+inline uint32_t PlaneWords(uint32_t dims) { return (dims + 31) / 32; }
+
+inline BandView FirstBand(const CodeShape& shape) {
+  return {shape.bands[0].dims, shape.bands[0].levels, shape.query_levels, PlaneWords(shape.bands[0].dims), 0};
+}
+
+inline BandView NextBand(const CodeShape& shape, uint32_t b, const BandView& last) {
+  return {shape.bands[b].dims, shape.bands[b].levels, shape.query_levels, PlaneWords(shape.bands[b].dims),
+          last.first_word + last.levels * last.words};
+}
+
+// 2 c_q - (2^Q - 1) of dimension i of a band's query planes; 0 after the last dimension.
+inline int32_t QueryValue(const BandView& band, const uint32_t* planes, uint32_t i) {
+  if (i >= band.dims) return 0;
+  int32_t c = 0;
+  for (uint32_t s = 0; s < band.query_levels; ++s) c = 2 * c + ((planes[s * band.words + i / 32] >> (i % 32)) & 1);
+  return 2 * c - ((1 << band.query_levels) - 1);
+}
+
+// 2^L - 1: the largest unsigned value of a document's dimension.
+inline int32_t FullValue(const BandView& band) { return (1 << band.levels) - 1; }
+
+}  // namespace
+}  // namespace bebr::simd
+
+#endif  // BEBR_INDEX_SIMD_QUERY_H_

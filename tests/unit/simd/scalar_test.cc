@@ -1,0 +1,86 @@
+// The scalar table against the definition of code_spec.h, written out with numbers instead of bits.
+#include <cmath>
+
+#include "gtest/gtest.h"
+#include "tests/unit/simd/test_tables.h"
+
+namespace bebr::simd {
+namespace {
+
+// The value of a dimension, sum over levels of 2^-t * (+-1).
+double Value(const uint32_t* planes, uint32_t levels, uint32_t words, uint32_t i) {
+  double value = 0;
+  for (uint32_t t = 0; t < levels; ++t) {
+    const bool bit = (planes[t * words + i / 32] >> (i % 32)) & 1;
+    value += std::ldexp(bit ? 1.0 : -1.0, -static_cast<int>(t));
+  }
+  return value;
+}
+
+float Expected(const Input& input, size_t q, size_t d) {
+  const uint32_t* query = input.queries[q].data();
+  const uint32_t* document = input.documents[d].data();
+  const uint32_t query_levels = input.shape.query_levels;
+  float acc = 0.0f;
+  for (uint32_t b = 0; b < input.shape.band_count; ++b) {
+    const BandShape& band = input.shape.bands[b];
+    const uint32_t words = (band.dims + 31) / 32;
+    double dot = 0;  // exact: a sum of small multiples of 2^-6
+    for (uint32_t i = 0; i < band.dims; ++i) {
+      dot += Value(query, query_levels, words, i) * Value(document, band.levels, words, i);
+    }
+    const double integer = std::ldexp(dot, static_cast<int>(query_levels - 1 + band.levels - 1));
+    EXPECT_EQ(integer, std::trunc(integer));
+    const float product = input.weights[q][b] * static_cast<float>(integer);
+    acc = acc + product;
+    query += query_levels * words;
+    document += band.levels * words;
+  }
+  const float scaled = acc * input.scales[d];
+  const float moved = scaled + input.offsets[d];
+  return moved + input.query_offsets[q];
+}
+
+void Check(const Input& input) {
+  const std::vector<float> scores = ScoreWith(*FindKernels("scalar"), input);
+  for (size_t q = 0; q < input.queries.size(); ++q) {
+    for (size_t d = 0; d < input.documents.size(); ++d) {
+      ASSERT_EQ(scores[q * input.documents.size() + d], Expected(input, q, d)) << "query " << q << ", document " << d;
+    }
+  }
+}
+
+TEST(Scalar, AgreesWithTheDefinition) {
+  for (uint32_t dims : {1u, 7u, 8u, 31u, 32u, 33u, 65u, 257u}) {
+    for (uint32_t levels = 1; levels <= kMaxLevels; ++levels) {
+      for (uint32_t query_levels = 1; query_levels <= kMaxLevels; ++query_levels) {
+        SCOPED_TRACE(testing::Message() << dims << "x" << levels << ", query levels " << query_levels);
+        Check(MakeInput(MakeShape({{dims, levels}}, query_levels), 2, 3, dims * 100 + levels * 10 + query_levels));
+      }
+    }
+  }
+}
+
+TEST(Scalar, AgreesWithTheDefinitionOnMixedBands) {
+  Check(MakeInput(MakeShape({{32, 4}, {64, 3}, {96, 2}}, 4), 2, 3, 1));
+  Check(MakeInput(MakeShape({{1, 1}, {33, 2}, {5, 3}, {31, 4}, {64, 1}, {7, 2}, {32, 3}, {100, 4}}, 2), 2, 3, 2));
+}
+
+TEST(Layout, LanesReadBackWhatWasStored) {
+  const CodeShape shape = MakeShape({{33, 3}, {64, 1}}, 4);
+  const Input input = MakeInput(shape, 2, 0, 7);
+  GuardedMemory blocks(2 * BlockBytes(shape.code_words));
+  input.FillBlocks(blocks.as<void>());
+  for (size_t i = 0; i < input.documents.size(); ++i) {
+    std::vector<uint32_t> code(shape.code_words);
+    float scale = 0, offset = 0;
+    LoadLane(shape, i % kBlockRows, blocks.as<uint8_t>() + i / kBlockRows * BlockBytes(shape.code_words), code.data(),
+             &scale, &offset);
+    EXPECT_EQ(code, input.documents[i]);
+    EXPECT_EQ(scale, input.scales[i]);
+    EXPECT_EQ(offset, input.offsets[i]);
+  }
+}
+
+}  // namespace
+}  // namespace bebr::simd

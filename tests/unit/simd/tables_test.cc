@@ -1,0 +1,176 @@
+// Every table against scalar, bit for bit, on edge shapes and in memory that ends at guard pages.
+#include <cmath>
+#include <limits>
+
+#include "gtest/gtest.h"
+#include "tests/unit/simd/test_tables.h"
+
+namespace bebr::simd {
+namespace {
+
+class Tables : public testing::TestWithParam<NamedTable> {
+ protected:
+  const KernelTable& table() const { return *GetParam().table; }
+  const KernelTable& scalar() const { return *FindKernels("scalar"); }
+
+  void ExpectSameScores(const Input& input) {
+    const std::vector<float> expected = ScoreWith(scalar(), input);
+    const std::vector<float> actual = ScoreWith(table(), input);
+    const int64_t at = FirstDifference(expected, actual);
+    if (at < 0) return;
+    const size_t documents = input.documents.size();
+    FAIL() << "query " << at / documents << " of " << input.queries.size() << ", document " << at % documents << " of "
+           << documents << ": " << actual[at] << " instead of " << expected[at];
+  }
+};
+
+std::vector<NamedTable> Parameters() {
+  static const std::vector<NamedTable> tables = TablesUnderTest();
+  return tables;
+}
+
+// What a run with few documents and queries costs about; large shapes get fewer of them.
+size_t Affordable(uint32_t dims, size_t wanted) {
+  const size_t most = dims > 2048 ? 3 : dims > 512 ? 17 : 33;
+  return wanted < most ? wanted : most;
+}
+
+TEST_P(Tables, ScoreEveryShape) {
+  const size_t block_counts[] = {1, 2, 3, 17};
+  const size_t query_counts[] = {1, 2, 3, 4, 5, 7, 8, 9, 16, 33};
+  uint64_t seed = 0;
+  for (uint32_t dims :
+       {1u, 7u, 8u, 9u, 31u, 32u, 33u, 63u, 64u, 65u, 255u, 256u, 257u, 511u, 513u, 784u, 1024u, 2048u, 8192u}) {
+    for (uint32_t levels = 1; levels <= kMaxLevels; ++levels) {
+      for (uint32_t query_levels = 1; query_levels <= kMaxLevels; ++query_levels, ++seed) {
+        const size_t blocks = Affordable(dims, block_counts[seed % 4]);
+        const size_t queries = Affordable(dims, query_counts[seed % 10]);
+        SCOPED_TRACE(testing::Message() << dims << "x" << levels << ", query levels " << query_levels << ", " << blocks
+                                        << " blocks, " << queries << " queries");
+        ExpectSameScores(MakeInput(MakeShape({{dims, levels}}, query_levels), blocks, queries, seed));
+      }
+    }
+  }
+}
+
+TEST_P(Tables, ScoreEveryCount) {
+  for (size_t blocks : {0, 1, 2, 3, 4, 5, 7, 8, 9, 17}) {
+    for (size_t queries = 0; queries <= 33; ++queries) {
+      const uint32_t levels = 1 + queries % 4;
+      SCOPED_TRACE(testing::Message() << "levels " << levels << ", " << blocks << " blocks, " << queries << " queries");
+      ExpectSameScores(MakeInput(MakeShape({{70, levels}}, 1 + blocks % 4), blocks, queries, blocks * 100 + queries));
+    }
+  }
+  for (size_t queries : {63, 64, 65, 129}) {
+    SCOPED_TRACE(testing::Message() << queries << " queries");
+    ExpectSameScores(MakeInput(MakeShape({{40, 2}, {24, 4}}, 4), 9, queries, queries));
+  }
+}
+
+TEST_P(Tables, ScoreMixedBands) {
+  const std::vector<std::vector<BandShape>> codes = {
+      {{32, 4}, {64, 3}, {96, 2}},
+      {{1, 1}, {1, 4}},
+      {{33, 2}, {257, 1}, {100, 3}},
+      {{1, 1}, {33, 2}, {5, 3}, {31, 4}, {64, 1}, {7, 2}, {32, 3}, {100, 4}},
+      {{1024, 1}, {1024, 2}, {1024, 3}, {1024, 4}, {1024, 1}, {1024, 2}, {1024, 3}, {1024, 4}},
+  };
+  for (size_t i = 0; i < codes.size(); ++i) {
+    for (uint32_t query_levels = 1; query_levels <= kMaxLevels; ++query_levels) {
+      SCOPED_TRACE(testing::Message() << "code " << i << ", query levels " << query_levels);
+      ExpectSameScores(MakeInput(MakeShape(codes[i], query_levels), 3, i == 4 ? 3 : 11, i * 10 + query_levels));
+    }
+  }
+}
+
+// The largest sums there are, of either sign: a sum that overflows shows here.
+TEST_P(Tables, ScoreExtremeCodes) {
+  for (uint32_t dims : {255u, 256u, 1024u, 2048u, 8192u}) {
+    for (uint32_t levels = 1; levels <= kMaxLevels; ++levels) {
+      for (uint32_t query_levels = 1; query_levels <= kMaxLevels; ++query_levels) {
+        for (Bits document : {Bits::kZeros, Bits::kOnes}) {
+          for (Bits query : {Bits::kZeros, Bits::kOnes}) {
+            SCOPED_TRACE(testing::Message() << dims << "x" << levels << ", query levels " << query_levels);
+            ExpectSameScores(MakeInput(MakeShape({{dims, levels}}, query_levels), 1, 5, dims, document, query));
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_P(Tables, CollectFindsTheSamePositions) {
+  std::mt19937_64 random(5);
+  const float infinity = std::numeric_limits<float>::infinity();
+  const float special[] = {0.0f, -0.0f, infinity, -infinity, std::numeric_limits<float>::quiet_NaN(), 1.0f, 1.5f};
+  for (size_t count = 0; count <= 200; ++count) {
+    GuardedMemory scores(count * sizeof(float), sizeof(float));
+    for (size_t i = 0; i < count; ++i) {
+      scores.as<float>()[i] =
+          random() % 4 == 0 ? special[random() % std::size(special)] : static_cast<float>(random() % 1000) / 500.0f;
+    }
+    for (float threshold :
+         {-infinity, -0.0f, 0.0f, 1.0f, 1.5f, 1.9f, infinity, std::numeric_limits<float>::quiet_NaN()}) {
+      GuardedMemory expected(count * sizeof(uint32_t), sizeof(uint32_t)),
+          actual(count * sizeof(uint32_t), sizeof(uint32_t));
+      const size_t n = scalar().collect(scores.as<float>(), count, threshold, expected.as<uint32_t>());
+      ASSERT_EQ(table().collect(scores.as<float>(), count, threshold, actual.as<uint32_t>()), n) << count;
+      ASSERT_EQ(std::memcmp(expected.as<void>(), actual.as<void>(), n * sizeof(uint32_t)), 0) << count;
+    }
+  }
+}
+
+struct GemmShape {
+  size_t rows, n, k;
+  bool bias;
+};
+
+std::vector<float> GemmWith(const KernelTable& table, const GemmShape& shape, uint64_t seed) {
+  constexpr float kUntouched = -123456.0f;
+  std::mt19937_64 random(seed);
+  std::normal_distribution<float> normal;
+  const size_t x_stride = shape.k + seed % 3, out_stride = shape.n + seed % 5;
+  GuardedMemory x(((shape.rows - 1) * x_stride + shape.k) * sizeof(float), sizeof(float));
+  GuardedMemory weights(shape.n * shape.k * sizeof(float), sizeof(float));
+  GuardedMemory bias(shape.n * sizeof(float), sizeof(float));
+  const size_t out_floats = (shape.rows - 1) * out_stride + shape.n;
+  GuardedMemory out(out_floats * sizeof(float), sizeof(float));
+  for (size_t i = 0; i < (shape.rows - 1) * x_stride + shape.k; ++i) x.as<float>()[i] = normal(random);
+  for (size_t i = 0; i < shape.n * shape.k; ++i) weights.as<float>()[i] = normal(random);
+  for (size_t i = 0; i < shape.n; ++i) bias.as<float>()[i] = normal(random);
+  for (size_t i = 0; i < out_floats; ++i) out.as<float>()[i] = kUntouched;
+  GuardedMemory packed(table.packed_floats(shape.n, shape.k) * sizeof(float));
+  table.pack(weights.as<float>(), shape.n, shape.k, packed.as<float>());
+  table.gemm(x.as<float>(), shape.rows, x_stride, packed.as<float>(), shape.n, shape.k,
+             shape.bias ? bias.as<float>() : nullptr, out.as<float>(), out_stride);
+  // With the floats between the rows, which must stay as they were.
+  return std::vector<float>(out.as<float>(), out.as<float>() + out_floats);
+}
+
+TEST_P(Tables, GemmIsOneChainForEveryOutput) {
+  uint64_t seed = 0;
+  for (size_t n : {1, 2, 7, 8, 15, 16, 17, 31, 32, 33, 48, 63, 64, 65, 129, 200}) {
+    for (size_t k : {1, 2, 3, 8, 17, 64, 257}) {
+      for (size_t rows : {1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 13, 16, 25, 33}) {
+        if (++seed % 3 != 0 && rows > 8) continue;
+        const GemmShape shape = {rows, n, k, seed % 2 == 0};
+        ASSERT_LT(FirstDifference(GemmWith(scalar(), shape, seed), GemmWith(table(), shape, seed)), 0)
+            << rows << " rows, n " << n << ", k " << k;
+      }
+    }
+  }
+}
+
+TEST_P(Tables, GemmWithoutInputsGivesTheBias) {
+  const float bias[] = {1.0f, -2.0f, 3.0f};
+  float packed[1] = {}, out[6] = {};
+  table().gemm(packed, 2, 0, packed, 3, 0, bias, out, 3);
+  for (int i = 0; i < 6; ++i) EXPECT_EQ(out[i], bias[i % 3]);
+}
+
+INSTANTIATE_TEST_SUITE_P(Simd, Tables, testing::ValuesIn(Parameters()),
+                         [](const testing::TestParamInfo<NamedTable>& info) { return info.param.name; });
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(Tables);
+
+}  // namespace
+}  // namespace bebr::simd

@@ -1,0 +1,204 @@
+// The tables under test, and inputs for them.
+#ifndef BEBR_TESTS_UNIT_SIMD_TEST_TABLES_H_
+#define BEBR_TESTS_UNIT_SIMD_TEST_TABLES_H_
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "index/simd/kernels.h"
+
+namespace bebr::simd {
+
+#ifdef BEBR_SIMD_TEST_EMULATED
+extern const KernelTable kEmulatedAvx512Table;
+extern const KernelTable kEmulatedAvx512BwTable;
+#endif
+
+struct NamedTable {
+  std::string name;
+  const KernelTable* table;
+};
+
+// Every table but scalar that can run here: the native ones the processor supports, and the emulated copies.
+inline std::vector<NamedTable> TablesUnderTest() {
+  std::vector<NamedTable> tables;
+  bool emulation_runs = false;
+  for (const KernelTable* table : AllKernels()) {
+    const std::string name = table->name;
+    if (name == "scalar") continue;
+    if (table->supported()) {
+      tables.push_back({name, table});
+      if (name == "avx2") emulation_runs = true;
+    } else {
+      std::printf("[ NOTE     ] table %s: NOT SUPPORTED by this processor, its native code is not run here\n",
+                  name.c_str());
+    }
+  }
+#ifdef BEBR_SIMD_TEST_EMULATED
+  if (emulation_runs) {
+    tables.push_back({"avx512_emulated", &kEmulatedAvx512Table});
+    tables.push_back({"avx512bw_emulated", &kEmulatedAvx512BwTable});
+  }
+#endif
+  if (!emulation_runs) std::printf("[ NOTE     ] the AVX-512 tables are not emulated in this run\n");
+  return tables;
+}
+
+// `bytes` of memory that end at an unreadable page (up to `alignment`), with another one before them.
+class GuardedMemory {
+ public:
+  explicit GuardedMemory(size_t bytes, size_t alignment = 64) {
+    const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+    const size_t inner = (bytes + page - 1) / page * page + page;
+    mapped_bytes_ = inner + 2 * page;
+    void* mapped = mmap(nullptr, mapped_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mapped == MAP_FAILED) {
+      std::perror("mmap of test memory");
+      std::abort();
+    }
+    mapped_ = static_cast<uint8_t*>(mapped);
+    if (mprotect(mapped_, page, PROT_NONE) != 0 || mprotect(mapped_ + page + inner, page, PROT_NONE) != 0) {
+      std::perror("mprotect of test memory");
+      std::abort();
+    }
+    data_ = mapped_ + page + (inner - bytes) / alignment * alignment;
+  }
+  ~GuardedMemory() { munmap(mapped_, mapped_bytes_); }
+  GuardedMemory(const GuardedMemory&) = delete;
+  GuardedMemory& operator=(const GuardedMemory&) = delete;
+
+  template <typename T>
+  T* as() {
+    return reinterpret_cast<T*>(data_);
+  }
+
+ private:
+  uint8_t* mapped_ = nullptr;
+  size_t mapped_bytes_ = 0;
+  uint8_t* data_ = nullptr;
+};
+
+inline CodeShape MakeShape(const std::vector<BandShape>& bands, uint32_t query_levels) {
+  CodeShape shape;
+  for (const BandShape& band : bands) {
+    shape.bands[shape.band_count++] = band;
+    shape.code_words += band.levels * ((band.dims + 31) / 32);
+  }
+  shape.query_levels = query_levels;
+  return shape;
+}
+
+enum class Bits { kRandom, kZeros, kOnes };
+
+// A packed code with `levels` levels in every band, or the bands' own for 0.
+inline std::vector<uint32_t> MakeCode(const CodeShape& shape, uint32_t levels, Bits bits, std::mt19937_64& random) {
+  std::vector<uint32_t> code;
+  for (uint32_t b = 0; b < shape.band_count; ++b) {
+    const uint32_t dims = shape.bands[b].dims;
+    for (uint32_t t = 0; t < (levels == 0 ? shape.bands[b].levels : levels); ++t) {
+      for (uint32_t first = 0; first < dims; first += 32) {
+        const uint32_t mask = dims - first >= 32 ? ~0u : (1u << (dims - first)) - 1;
+        const uint32_t word = bits == Bits::kRandom ? static_cast<uint32_t>(random()) : bits == Bits::kOnes ? ~0u : 0u;
+        code.push_back(word & mask);
+      }
+    }
+  }
+  return code;
+}
+
+// Blocks of documents and packed queries of one shape, with everything a table needs to score them.
+struct Input {
+  CodeShape shape;
+  size_t block_count = 0;
+  std::vector<std::vector<uint32_t>> documents, queries;
+  std::vector<float> scales, offsets;       // by document
+  std::vector<std::vector<float>> weights;  // by query, then band
+  std::vector<float> query_offsets;
+
+  void FillBlocks(void* blocks) const {
+    for (size_t i = 0; i < documents.size(); ++i) {
+      StoreLane(shape, i % kBlockRows, documents[i].data(), scales[i], offsets[i],
+                static_cast<uint8_t*>(blocks) + i / kBlockRows * BlockBytes(shape.code_words));
+    }
+  }
+};
+
+inline Input MakeInput(const CodeShape& shape, size_t block_count, size_t query_count, uint64_t seed,
+                       Bits document_bits = Bits::kRandom, Bits query_bits = Bits::kRandom) {
+  std::mt19937_64 random(seed);
+  std::uniform_real_distribution<float> uniform(-2.0f, 2.0f);
+  Input input;
+  input.shape = shape;
+  input.block_count = block_count;
+  for (size_t i = 0; i < block_count * kBlockRows; ++i) {
+    input.documents.push_back(MakeCode(shape, 0, document_bits, random));
+    input.scales.push_back(uniform(random));
+    input.offsets.push_back(uniform(random));
+  }
+  for (size_t q = 0; q < query_count; ++q) {
+    input.queries.push_back(MakeCode(shape, shape.query_levels, query_bits, random));
+    input.weights.emplace_back();
+    for (uint32_t b = 0; b < shape.band_count; ++b) input.weights.back().push_back(uniform(random));
+    input.query_offsets.push_back(uniform(random));
+  }
+  return input;
+}
+
+// All scores of an input, [query][document], computed in memory that ends at guard pages. Rows of the result are `gap`
+// floats further apart than they need be; what lies between must not be written.
+inline std::vector<float> ScoreWith(const KernelTable& table, const Input& input, size_t gap = 3) {
+  constexpr float kUntouched = -123456.0f;
+  const size_t documents = input.block_count * kBlockRows;
+  const size_t stride = documents + gap;
+  const size_t query_count = input.queries.size();
+  GuardedMemory blocks(input.block_count * BlockBytes(input.shape.code_words));
+  input.FillBlocks(blocks.as<void>());
+  const size_t prepared_bytes = (table.prepared_bytes(input.shape) + 63) / 64 * 64;
+  std::vector<std::unique_ptr<GuardedMemory>> prepared;
+  std::vector<const void*> pointers;
+  for (size_t q = 0; q < query_count; ++q) {
+    prepared.push_back(std::make_unique<GuardedMemory>(prepared_bytes));
+    table.prepare(input.shape, input.queries[q].data(), input.weights[q].data(), input.query_offsets[q],
+                  prepared.back()->as<void>());
+    pointers.push_back(prepared.back()->as<void>());
+  }
+  // The last row ends where its documents end.
+  const size_t floats = query_count == 0 ? 0 : (query_count - 1) * stride + documents;
+  GuardedMemory scores(floats * sizeof(float), sizeof(float));
+  float* out = scores.as<float>();
+  for (size_t i = 0; i < floats; ++i) out[i] = kUntouched;
+  table.score(input.shape, blocks.as<void>(), input.block_count, pointers.data(), query_count, out, stride);
+  std::vector<float> result;
+  for (size_t q = 0; q < query_count; ++q) {
+    result.insert(result.end(), out + q * stride, out + q * stride + documents);
+    for (size_t i = documents; i < stride && q * stride + i < floats; ++i) {
+      if (out[q * stride + i] != kUntouched) {
+        std::fprintf(stderr, "table %s wrote beyond the scores of query %zu\n", table.name, q);
+        std::abort();
+      }
+    }
+  }
+  return result;
+}
+
+// Index of the first float whose bits differ, or -1.
+inline int64_t FirstDifference(const std::vector<float>& a, const std::vector<float>& b) {
+  if (a.size() != b.size()) return 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    if (std::memcmp(&a[i], &b[i], sizeof(float)) != 0) return static_cast<int64_t>(i);
+  }
+  return -1;
+}
+
+}  // namespace bebr::simd
+
+#endif  // BEBR_TESTS_UNIT_SIMD_TEST_TABLES_H_
