@@ -1,0 +1,219 @@
+// Random operations on an engine and on an obvious model of it, with restarts, for many code shapes and thread counts:
+// every search must give the model's ids and scores exactly.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "absl/strings/str_cat.h"
+#include "index/simd/kernels.h"
+#include "tests/support/engine_calls.h"
+#include "tests/support/reference_search.h"
+#include "tests/support/test_models.h"
+
+namespace bebr::testing {
+namespace {
+
+struct Case {
+  const char* shape;
+  uint32_t query_levels;
+  uint32_t input_dims;
+  size_t threads;
+  uint32_t shards;
+  FloatStorage floats;
+  Metric metric;
+};
+
+class EngineModelTest : public ::testing::TestWithParam<Case> {
+ protected:
+  void Open() {
+    auto engine = Engine::Open({.data_dir = directory_.path(), .threads = GetParam().threads});
+    ASSERT_TRUE(engine.ok()) << engine.status();
+    engine_ = *std::move(engine);
+  }
+
+  void Compare(const std::vector<float>& query, size_t k, const std::string& filter,
+               const std::function<bool(const Attributes&)>& accept) {
+    SearchRequest request{.collection = "c", .queries = {query}, .k = k, .filter = filter};
+    const auto result = SearchAndWait(*engine_, std::move(request));
+    ASSERT_TRUE(result.ok()) << result.status();
+    const auto expected = reference_->Search(query, k, accept);
+    ASSERT_EQ(result->hits[0].size(), expected.size());
+    for (size_t i = 0; i < expected.size(); ++i) {
+      EXPECT_EQ(result->hits[0][i].id, expected[i].id) << "rank " << i;
+      EXPECT_EQ(result->hits[0][i].score, expected[i].score) << "rank " << i;
+      EXPECT_EQ(result->hits[0][i].version, "v1");
+    }
+  }
+
+  void CompareAll(uint64_t seed) {
+    for (const auto& query : RandomVectors(3, GetParam().input_dims, seed)) {
+      Compare(query, 10, "", {});
+      Compare(query, 1, "", {});
+      Compare(query, 10000, "", {});
+      Compare(query, 7, "color = \"red\" AND size < 5", [](const Attributes& a) {
+        const auto color = a.find("color");
+        const auto size = a.find("size");
+        return color != a.end() && color->second == AttributeValue("red") && size != a.end() &&
+               std::get<int64_t>(size->second) < 5;
+      });
+    }
+    const auto info = engine_->GetCollection("c");
+    ASSERT_TRUE(info.ok());
+    EXPECT_EQ(info->documents, reference_->documents().size());
+    EXPECT_EQ(info->versions[0].documents, reference_->documents().size());
+  }
+
+  TemporaryDirectory directory_;
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<ReferenceCollection> reference_;
+};
+
+TEST_P(EngineModelTest, AgreesWithTheModel) {
+  const Case& c = GetParam();
+  if (const char* name = std::getenv("BEBR_SIMD"); name != nullptr && !simd::FindKernels(name)->supported()) {
+    GTEST_SKIP() << "this processor has no " << name;
+  }
+  const CodeSpec spec = *ParseCodeSpec(c.shape);
+  const std::string model = RandomModelFile(c.input_dims, spec, c.query_levels, 1, c.metric);
+  reference_ = std::make_unique<ReferenceCollection>(model);
+  ASSERT_NO_FATAL_FAILURE(Open());
+  ASSERT_TRUE(engine_->CreateCollection({.name = "c", .store_floats = c.floats, .shards = c.shards}, model).ok());
+  std::mt19937_64 random(7);
+  const auto pool =
+      RandomVectors(64, c.input_dims, 99);  // few different vectors: many equal scores, so ids must break the ties
+  for (int round = 0; round < 12; ++round) {
+    for (int batch = 0; batch < 4; ++batch) {
+      UpsertRequest request{.collection = "c"};
+      const size_t count = 1 + random() % 200;
+      for (size_t i = 0; i < count; ++i) {
+        DocumentInput& document = request.documents.emplace_back();
+        document.id = absl::StrCat("doc-", random() % 1500);
+        if (random() % 4 != 0) document.attributes["color"] = std::string(random() % 2 == 0 ? "red" : "blue");
+        if (random() % 4 != 0) document.attributes["size"] = static_cast<int64_t>(random() % 10);
+        const auto& vector = pool[random() % pool.size()];
+        document.embeddings.push_back({.values = vector});
+        reference_->Upsert(document.id, vector, document.attributes);
+      }
+      ASSERT_TRUE(UpsertAndWait(*engine_, std::move(request)).ok());
+    }
+    std::vector<std::string> ids;
+    uint64_t expected_deleted = 0;
+    for (int i = 0; i < 100; ++i) {
+      ids.push_back(absl::StrCat("doc-", random() % 1500));
+      expected_deleted += reference_->Delete(ids.back()) ? 1 : 0;
+    }
+    const auto deleted = DeleteAndWait(*engine_, "c", ids);
+    ASSERT_TRUE(deleted.ok()) << deleted.status();
+    EXPECT_EQ(*deleted, expected_deleted);
+    ASSERT_NO_FATAL_FAILURE(CompareAll(1000 + round));
+    if (round % 4 == 3) {
+      engine_.reset();
+      ASSERT_NO_FATAL_FAILURE(Open());
+      ASSERT_NO_FATAL_FAILURE(CompareAll(2000 + round));
+    }
+  }
+  if (c.floats == FloatStorage::kNone) return;
+  const auto queries = RandomVectors(2, c.input_dims, 5);
+  for (const auto& query : queries) {
+    // With every document as a candidate, rerank is the exact search.
+    const auto result = SearchAndWait(*engine_, {.collection = "c", .queries = {query}, .k = 20, .rerank = 10000});
+    ASSERT_TRUE(result.ok()) << result.status();
+    const auto expected = reference_->SearchExact(query, 20, c.floats == FloatStorage::kFloat16);
+    ASSERT_EQ(result->hits[0].size(), expected.size());
+    for (size_t i = 0; i < expected.size(); ++i) {
+      EXPECT_EQ(result->hits[0][i].score_kind, ScoreKind::kExact);
+      EXPECT_NEAR(result->hits[0][i].score, expected[i].score, 1e-5 * std::max(1.0f, std::fabs(expected[i].score)));
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, EngineModelTest,
+                         ::testing::Values(Case{"64x1", 1, 16, 1, 1, FloatStorage::kNone, Metric::kCosine},
+                                           Case{"37x1", 4, 20, 2, 2, FloatStorage::kFloat16, Metric::kCosine},
+                                           Case{"130x2", 2, 33, 2, 3, FloatStorage::kFloat32, Metric::kInnerProduct},
+                                           Case{"65x3", 4, 24, 1, 2, FloatStorage::kNone, Metric::kInnerProduct},
+                                           Case{"129x4", 4, 40, 2, 1, FloatStorage::kFloat16, Metric::kInnerProduct},
+                                           Case{"8x4+17x3+33x2+70x1", 4, 31, 2, 2, FloatStorage::kFloat32,
+                                                Metric::kCosine}));
+
+TEST(EngineReclaimTest, ReplacedRowsGiveTheirMemoryBack) {
+  TemporaryDirectory directory;
+  auto engine = *Engine::Open({.data_dir = directory.path(), .threads = 2});
+  const std::string model = RandomModelFile(8, *ParseCodeSpec("32x1"), 1, 3);
+  ASSERT_TRUE(engine->CreateCollection({.name = "c", .shards = 1}, model).ok());
+  ReferenceCollection reference(model);
+  const auto vectors = RandomVectors(512, 8, 4);
+  constexpr size_t kDocuments = 30000, kRounds = 8;
+  for (size_t round = 0; round < kRounds; ++round) {
+    for (size_t begin = 0; begin < kDocuments; begin += 5000) {
+      UpsertRequest request{.collection = "c"};
+      for (size_t i = begin; i < begin + 5000; ++i) {
+        DocumentInput& document = request.documents.emplace_back();
+        document.id = absl::StrCat(i);
+        const auto& vector = vectors[(i * 7 + round * 13) % vectors.size()];
+        document.embeddings.push_back({.values = vector});
+        if (round + 1 == kRounds) reference.Upsert(document.id, vector, {});
+      }
+      ASSERT_TRUE(UpsertAndWait(*engine, std::move(request)).ok());
+    }
+  }
+  const auto info = engine->GetCollection("c");
+  ASSERT_TRUE(info.ok());
+  EXPECT_EQ(info->documents, kDocuments);
+  EXPECT_LE(info->deleted_rows, kDocuments);  // of 7 x kDocuments replaced
+  const auto result = SearchAndWait(*engine, {.collection = "c", .queries = {vectors[5]}, .k = 100});
+  ASSERT_TRUE(result.ok());
+  const auto expected = reference.Search(vectors[5], 100);
+  for (size_t i = 0; i < expected.size(); ++i) EXPECT_EQ(result->hits[0][i].id, expected[i].id);
+}
+
+TEST(EngineConcurrencyTest, SearchesSeeWholeDocumentsWhileTheyAreReplaced) {
+  TemporaryDirectory directory;
+  auto engine = *Engine::Open({.data_dir = directory.path(), .threads = 2});
+  const std::string model = RandomModelFile(8, *ParseCodeSpec("40x2"), 4, 3);
+  ASSERT_TRUE(engine->CreateCollection({.name = "c", .store_floats = FloatStorage::kFloat32, .shards = 2}, model).ok());
+  const auto vectors = RandomVectors(50, 8, 4);
+  const auto write = [&](int generation) {
+    UpsertRequest request{.collection = "c"};
+    for (int i = 0; i < 50; ++i) {
+      DocumentInput& document = request.documents.emplace_back();
+      document.id = absl::StrCat("d", i);
+      document.attributes["generation"] = static_cast<int64_t>(generation);
+      document.embeddings.push_back({.values = vectors[(i + generation) % 50]});
+    }
+    return UpsertAndWait(*engine, std::move(request));
+  };
+  ASSERT_TRUE(write(0).ok());
+  std::atomic<bool> stop{false};
+  std::thread writer([&] {
+    for (int generation = 1; !stop; ++generation) ASSERT_TRUE(write(generation).ok());
+  });
+  for (int i = 0; i < 200; ++i) {
+    const auto result = SearchAndWait(
+        *engine, {.collection = "c", .queries = {vectors[i % 50]}, .k = 50, .rerank = 50, .with_attributes = true});
+    ASSERT_TRUE(result.ok()) << result.status();
+    ASSERT_EQ(result->hits[0].size(), 50u);  // never a document missing or there twice
+    // The floats that reranked a document are those of the same generation as its code and attributes: its exact score
+    // is its vector's.
+    std::set<std::string> ids;
+    for (const SearchHit& hit : result->hits[0]) {
+      ids.insert(hit.id);
+      const int64_t generation = std::get<int64_t>(hit.attributes.at("generation"));
+      const auto& vector = vectors[(std::stoi(hit.id.substr(1)) + generation) % 50];
+      double dot = 0, a = 0, b = 0;
+      for (int d = 0; d < 8; ++d) {
+        dot += double{vector[d]} * vectors[i % 50][d];
+        a += double{vector[d]} * vector[d];
+        b += double{vectors[i % 50][d]} * vectors[i % 50][d];
+      }
+      EXPECT_NEAR(hit.score, dot / std::sqrt(a * b), 1e-5);
+    }
+    EXPECT_EQ(ids.size(), 50u);
+  }
+  stop = true;
+  writer.join();
+}
+
+}  // namespace
+}  // namespace bebr::testing

@@ -1,0 +1,95 @@
+#include "tests/support/reference_search.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+
+#include "index/base/float16.h"
+
+namespace bebr::testing {
+namespace {
+
+// The odd integer 2 c - (2^L - 1) of each dimension of one band, where the planes of the band start at `words`.
+std::vector<int64_t> DecodeBand(const uint32_t* words, uint32_t dims, uint32_t levels) {
+  std::vector<int64_t> values(dims);
+  for (uint32_t i = 0; i < dims; ++i) {
+    int64_t c = 0;
+    for (uint32_t t = 0; t < levels; ++t) c = 2 * c + ((words[t * ((dims + 31) / 32) + i / 32] >> (i % 32)) & 1);
+    values[i] = 2 * c - ((int64_t{1} << levels) - 1);
+  }
+  return values;
+}
+
+std::vector<ReferenceCollection::Hit> Best(std::vector<ReferenceCollection::Hit> hits, size_t k) {
+  std::sort(hits.begin(), hits.end(),
+            [](const auto& a, const auto& b) { return a.score != b.score ? a.score > b.score : a.id < b.id; });
+  if (hits.size() > k) hits.resize(k);
+  return hits;
+}
+
+}  // namespace
+
+ReferenceCollection::ReferenceCollection(std::string_view model_file) {
+  auto binarizer = Binarizer::Parse(model_file);
+  if (!binarizer.ok()) {
+    std::fprintf(stderr, "test model: %s\n", binarizer.status().ToString().c_str());
+    std::abort();
+  }
+  binarizer_ = *std::move(binarizer);
+}
+
+void ReferenceCollection::Upsert(const std::string& id, std::vector<float> embedding, Attributes attributes) {
+  Entry entry{std::move(embedding), std::move(attributes), std::vector<uint32_t>(binarizer_->spec().code_words()), {}};
+  binarizer_->EncodeDocuments(entry.embedding.data(), 1, entry.code.data(), &entry.factors);
+  documents_[id] = std::move(entry);
+}
+
+std::vector<ReferenceCollection::Hit> ReferenceCollection::Search(
+    const std::vector<float>& query, size_t k, const std::function<bool(const Attributes&)>& accept) const {
+  const CodeSpec& spec = binarizer_->spec();
+  const uint32_t query_levels = binarizer_->query_levels();
+  std::vector<uint32_t> planes(spec.QueryWords(query_levels));
+  std::vector<float> weights(spec.bands().size());
+  float offset = 0;
+  binarizer_->EncodeQueries(query.data(), 1, planes.data(), weights.data(), &offset);
+  std::vector<Hit> hits;
+  for (const auto& [id, entry] : documents_) {
+    if (accept && !accept(entry.attributes)) continue;
+    const uint32_t* query_words = planes.data();
+    const uint32_t* words = entry.code.data();
+    float sum = 0;
+    for (size_t b = 0; b < spec.bands().size(); ++b) {
+      const Band& band = spec.bands()[b];
+      const std::vector<int64_t> q = DecodeBand(query_words, band.dims, query_levels),
+                                 d = DecodeBand(words, band.dims, band.levels);
+      int64_t dot = 0;
+      for (uint32_t i = 0; i < band.dims; ++i) dot += q[i] * d[i];
+      sum += weights[b] * static_cast<float>(dot);
+      query_words += (band.dims + 31) / 32 * query_levels;
+      words += (band.dims + 31) / 32 * band.levels;
+    }
+    hits.push_back({id, sum * entry.factors.scale + entry.factors.offset + offset});
+  }
+  return Best(std::move(hits), k);
+}
+
+std::vector<ReferenceCollection::Hit> ReferenceCollection::SearchExact(const std::vector<float>& query, size_t k,
+                                                                       bool half) const {
+  std::vector<Hit> hits;
+  for (const auto& [id, entry] : documents_) {
+    double dot = 0, query_square = 0, square = 0;
+    for (size_t i = 0; i < query.size(); ++i) {
+      const double value = half ? HalfToFloat(FloatToHalf(entry.embedding[i])) : entry.embedding[i];
+      dot += query[i] * value;
+      query_square += static_cast<double>(query[i]) * query[i];
+      square += value * value;
+    }
+    const double norm = std::sqrt(query_square) * std::sqrt(square);
+    if (binarizer_->metric() == Metric::kCosine) dot = norm > 0 ? dot / norm : 0;
+    hits.push_back({id, static_cast<float>(dot)});
+  }
+  return Best(std::move(hits), k);
+}
+
+}  // namespace bebr::testing

@@ -1,0 +1,49 @@
+// The slow, obvious search that the engine must agree with, bit for bit.
+#ifndef BEBR_TESTS_SUPPORT_REFERENCE_SEARCH_H_
+#define BEBR_TESTS_SUPPORT_REFERENCE_SEARCH_H_
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "index/base/document.h"
+#include "index/binarizer/binarizer.h"
+
+namespace bebr::testing {
+
+// A collection as a map, searched by decoding every code to integers and sorting all scores.
+class ReferenceCollection {
+ public:
+  explicit ReferenceCollection(std::string_view model_file);
+
+  struct Entry {
+    std::vector<float> embedding;
+    Attributes attributes;
+    std::vector<uint32_t> code;
+    CodeFactors factors;
+  };
+  struct Hit {
+    std::string id;
+    float score;
+    friend bool operator==(const Hit&, const Hit&) = default;
+  };
+
+  void Upsert(const std::string& id, std::vector<float> embedding, Attributes attributes);
+  bool Delete(const std::string& id) { return documents_.erase(id) > 0; }
+  const std::map<std::string, Entry>& documents() const { return documents_; }
+  // The best k of the documents that `accept` (if any), by score, then id.
+  std::vector<Hit> Search(const std::vector<float>& query, size_t k,
+                          const std::function<bool(const Attributes&)>& accept = {}) const;
+  // The same by the exact inner product or cosine of the floats, rounded to f16 if `half`.
+  std::vector<Hit> SearchExact(const std::vector<float>& query, size_t k, bool half) const;
+
+ private:
+  std::unique_ptr<const Binarizer> binarizer_;
+  std::map<std::string, Entry> documents_;
+};
+
+}  // namespace bebr::testing
+
+#endif  // BEBR_TESTS_SUPPORT_REFERENCE_SEARCH_H_

@@ -1,0 +1,24 @@
+// Small binarizers for tests: real model files, made in a moment.
+#ifndef BEBR_TESTS_SUPPORT_TEST_MODELS_H_
+#define BEBR_TESTS_SUPPORT_TEST_MODELS_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "index/base/document.h"
+#include "index/code/code_spec.h"
+
+namespace bebr::testing {
+
+// The bytes of a model file: a random projection of `input_dims` floats to the dims of `spec`, the same for the same
+// seed.
+std::string RandomModelFile(uint32_t input_dims, const CodeSpec& spec, uint32_t query_levels, uint64_t seed,
+                            Metric metric = Metric::kCosine);
+
+// `count` vectors of `dims` normally distributed floats.
+std::vector<std::vector<float>> RandomVectors(size_t count, size_t dims, uint64_t seed);
+
+}  // namespace bebr::testing
+
+#endif  // BEBR_TESTS_SUPPORT_TEST_MODELS_H_
