@@ -16,19 +16,19 @@
 
 namespace bebr {
 
-// A Binarizer turns float embeddings of one upstream model into codes of one space. It is read from a safetensors model file
-// (index/binarizer/FORMAT.md) and never changes.
+// A Binarizer turns float embeddings of one upstream model into codes of one space. It is read from a safetensors model
+// file (index/binarizer/FORMAT.md) and never changes.
 //
-// Shapes. Embeddings are row-major, input_dims() floats a row. Document codes are row-major, spec().code_words() words a row;
-// query codes spec().QueryWords(query_levels()) words a row (CodeSpec: packed code).
+// Shapes. Embeddings are row-major, input_dims() floats a row. Document codes are row-major, spec().code_words() words
+// a row; query codes spec().QueryWords(query_levels()) words a row (CodeSpec: packed code).
 //
 // Scores. With b_q, b_d the real code values and w the spec's band weights, the score
 //   q_scale * sum_b w_b <b_q, b_d>_b * scale_d + offset_d + q_offset
-// estimates the metric: the inner product, or its value after normalising both sides for cosine. EncodeQueries folds q_scale, w_b
-// and the powers of two of the integer dot product (CodeSpec) into one float weight per band.
+// estimates the metric: the inner product, or its value after normalising both sides for cosine. EncodeQueries folds
+// q_scale, w_b and the powers of two of the integer dot product (CodeSpec) into one float weight per band.
 //
-// Determinism. A row's code depends on the row and the model only: not on the other rows of the call, the number of threads or
-// the instruction set (simd::KernelTable::gemm).
+// Determinism. A row's code depends on the row and the model only: not on the other rows of the call, the number of
+// threads or the instruction set (simd::KernelTable::gemm).
 //
 // Thread safety: all methods are const and may run concurrently.
 class Binarizer {
@@ -39,19 +39,20 @@ class Binarizer {
   static absl::StatusOr<std::unique_ptr<const Binarizer>> Parse(std::string_view file);
 
   virtual const CodeSpec& spec() const = 0;
-  virtual uint32_t input_dims() const = 0;     // 1..8192
-  virtual uint32_t query_levels() const = 0;   // 1..4, at least spec().max_levels()
+  virtual uint32_t input_dims() const = 0;    // 1..8192
+  virtual uint32_t query_levels() const = 0;  // 1..4, at least spec().max_levels()
   virtual Metric metric() const = 0;
-  virtual uint32_t checksum() const = 0;       // of the model file's contents; names the model
-  virtual std::string description() const = 0; // one line for people: architecture, dims, code shape
-  virtual size_t memory_bytes() const = 0;     // held by this object
+  virtual uint32_t checksum() const = 0;        // of the model file's contents; names the model
+  virtual std::string description() const = 0;  // one line for people: architecture, dims, code shape
+  virtual size_t memory_bytes() const = 0;      // held by this object
 
-  // Encodes `rows` embeddings. `codes` has rows * code_words() words, `factors` one entry a row. All-zero rows are encoded like any
-  // other. Values must be finite (the caller checks).
+  // Encodes `rows` embeddings. `codes` has rows * code_words() words, `factors` one entry a row. All-zero rows are
+  // encoded like any other. Values must be finite (the caller checks).
   virtual void EncodeDocuments(const float* embeddings, size_t rows, uint32_t* codes, CodeFactors* factors) const = 0;
-  // Encodes `rows` queries. `planes` has rows * spec().QueryWords(query_levels()) words, `weights` rows * bands floats, `offsets` one
-  // float a row: what simd::KernelTable::prepare takes.
-  virtual void EncodeQueries(const float* embeddings, size_t rows, uint32_t* planes, float* weights, float* offsets) const = 0;
+  // Encodes `rows` queries. `planes` has rows * spec().QueryWords(query_levels()) words, `weights` rows * bands floats,
+  // `offsets` one float a row: what simd::KernelTable::prepare takes.
+  virtual void EncodeQueries(const float* embeddings, size_t rows, uint32_t* planes, float* weights,
+                             float* offsets) const = 0;
 };
 
 }  // namespace bebr

@@ -15,7 +15,8 @@ namespace {
 
 constexpr size_t kLanes = 8;
 
-// Sum of a[i] * b[i] in double: eight partial sums in a fixed order, so that every compiler setting gives the same bits.
+// Sum of a[i] * b[i] in double: eight partial sums in a fixed order, so that every compiler setting gives the same
+// bits.
 double Dot(const float* a, const float* b, size_t count) {
   double sums[kLanes] = {};
   size_t i = 0;
@@ -41,7 +42,8 @@ DenseLayer::DenseLayer(const std::vector<float>& weight, const std::vector<float
 }
 
 void DenseLayer::Apply(const float* x, size_t rows, float* out) const {
-  simd::Kernels().gemm(x, rows, inputs_, packed_.data(), outputs_, inputs_, bias_.empty() ? nullptr : bias_.data(), out, outputs_);
+  simd::Kernels().gemm(x, rows, inputs_, packed_.data(), outputs_, inputs_, bias_.empty() ? nullptr : bias_.data(), out,
+                       outputs_);
 }
 
 ResidualBlock::ResidualBlock(const BlockParameters& block, const std::vector<float>& linear_weight,
@@ -87,7 +89,8 @@ struct Encoder::RowNumbers {
   double mean_dot = 0.0;   // <mean, x>
   double energy = 0.0;     // sum of w_b |y_b|^2
   double agreement = 0.0;  // sum of w_b <code_b, y_b>
-  // What the code is to be multiplied with so that its dot product with y is |y|^2, hence the estimate unbiased along y.
+  // What the code is to be multiplied with so that its dot product with y is |y|^2, hence the estimate unbiased along
+  // y.
   double Scale() const { return agreement > 0.0 ? norm * (energy / agreement) : 0.0; }
 };
 
@@ -101,7 +104,8 @@ Encoder::Scratch& Encoder::ThreadScratch() const {
   static thread_local Scratch scratch;
   const size_t n = input_dims_, m = spec_.dims();
   size_t hidden = project_.scratch_floats();
-  for (const Step& step : steps_) hidden = std::max({hidden, step.residual.scratch_floats(), step.reconstruct.scratch_floats()});
+  for (const Step& step : steps_)
+    hidden = std::max({hidden, step.residual.scratch_floats(), step.reconstruct.scratch_floats()});
   const auto grow = [](std::vector<float>& buffer, size_t size) {
     if (buffer.size() < size) buffer.resize(size);
   };
@@ -137,16 +141,20 @@ absl::StatusOr<std::unique_ptr<const Encoder>> Encoder::Create(const Model& mode
       step.residual = ResidualBlock(parameters.residual, weight, model.hidden, n, m);
     } else {
       step.bias_change.resize(m);
-      for (size_t i = 0; i < m; ++i) step.bias_change[i] = parameters.residual.linear.bias[i] - model.project.linear.bias[i];
+      for (size_t i = 0; i < m; ++i)
+        step.bias_change[i] = parameters.residual.linear.bias[i] - model.project.linear.bias[i];
     }
     if (!parameters.feedback.empty()) step.feedback = DenseLayer(parameters.feedback, {}, m, m);
-    if (input_form) step.reconstruct = ResidualBlock(parameters.reconstruct, parameters.reconstruct.linear.weight, model.hidden, m, n);
+    if (input_form)
+      step.reconstruct =
+          ResidualBlock(parameters.reconstruct, parameters.reconstruct.linear.weight, model.hidden, m, n);
     encoder->steps_.push_back(std::move(step));
   }
-  encoder->description_ = absl::StrCat(
-      model.architecture == "median" ? "median thresholds" : "residual binarizer", ", ", n, "-d ", std::string(ToString(model.metric)), " -> ",
-      model.spec.ToString(), " (", model.spec.bits(), " bits), queries with ", model.query_levels, " levels",
-      model.hidden.empty() ? ", linear" : absl::StrCat(", hidden ", absl::StrJoin(model.hidden, ",")));
+  encoder->description_ =
+      absl::StrCat(model.architecture == "median" ? "median thresholds" : "residual binarizer", ", ", n, "-d ",
+                   std::string(ToString(model.metric)), " -> ", model.spec.ToString(), " (", model.spec.bits(),
+                   " bits), queries with ", model.query_levels, " levels",
+                   model.hidden.empty() ? ", linear" : absl::StrCat(", hidden ", absl::StrJoin(model.hidden, ",")));
   return encoder;
 }
 
@@ -236,7 +244,8 @@ void Encoder::NextLevel(uint32_t level, size_t rows, Scratch& scratch) const {
   for (size_t i = 0; i < count; ++i) scratch.code[i] += scratch.residual[i] >= 0.0f ? size : -size;
 }
 
-void Encoder::PackLevel(uint32_t level, size_t rows, const Scratch& scratch, bool query, uint32_t* out, size_t stride) const {
+void Encoder::PackLevel(uint32_t level, size_t rows, const Scratch& scratch, bool query, uint32_t* out,
+                        size_t stride) const {
   const size_t m = spec_.dims();
   for (size_t r = 0; r < rows; ++r) {
     const float* residual = scratch.residual.data() + r * m;
@@ -290,7 +299,8 @@ void Encoder::EncodeDocuments(const float* embeddings, size_t rows, uint32_t* co
   }
 }
 
-void Encoder::EncodeQueries(const float* embeddings, size_t rows, uint32_t* planes, float* weights, float* offsets) const {
+void Encoder::EncodeQueries(const float* embeddings, size_t rows, uint32_t* planes, float* weights,
+                            float* offsets) const {
   Scratch& scratch = ThreadScratch();
   const size_t words = spec_.QueryWords(query_levels_);
   const size_t bands = spec_.bands().size();
@@ -306,7 +316,8 @@ void Encoder::EncodeQueries(const float* embeddings, size_t rows, uint32_t* plan
       const double scale = scratch.rows[r].Scale() / static_cast<double>(input_dims_);
       for (size_t b = 0; b < bands; ++b) {
         const Band& band = spec_.bands()[b];
-        weights[(start + r) * bands + b] = Finite(scale * band.weight / static_cast<double>(1u << (query_levels_ - 1 + band.levels - 1)));
+        weights[(start + r) * bands + b] =
+            Finite(scale * band.weight / static_cast<double>(1u << (query_levels_ - 1 + band.levels - 1)));
       }
       offsets[start + r] = Finite(scratch.rows[r].mean_dot - mean_squared_);
     }

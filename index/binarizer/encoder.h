@@ -37,8 +37,8 @@ class DenseLayer {
 class ResidualBlock {
  public:
   ResidualBlock() = default;
-  ResidualBlock(const BlockParameters& block, const std::vector<float>& linear_weight, const std::vector<uint32_t>& hidden,
-                size_t inputs, size_t outputs);
+  ResidualBlock(const BlockParameters& block, const std::vector<float>& linear_weight,
+                const std::vector<uint32_t>& hidden, size_t inputs, size_t outputs);
 
   bool empty() const { return linear_.empty(); }
   // `scratch` has room for rows * scratch_floats() floats.
@@ -55,9 +55,9 @@ class ResidualBlock {
 
 // The Encoder runs a Model: see Binarizer for what codes and scores mean, FORMAT.md for the recursion.
 //
-// Determinism. Dense layers go through simd::KernelTable::gemm, whose result for a row depends on that row alone; everything
-// else is elementwise or a sum in one fixed order. Works in batches of kBatchRows rows with scratch memory of the calling
-// thread (about kBatchRows * (2 * input_dims + 4 * dims) floats).
+// Determinism. Dense layers go through simd::KernelTable::gemm, whose result for a row depends on that row alone;
+// everything else is elementwise or a sum in one fixed order. Works in batches of kBatchRows rows with scratch memory
+// of the calling thread (about kBatchRows * (2 * input_dims + 4 * dims) floats).
 //
 // Cost for a document of a linear model, in multiply-adds: dims * input_dims, and for every level after the first
 // dims * dims (feedback) + dims * input_dims (where the step has a projection of its own).
@@ -76,15 +76,16 @@ class Encoder : public Binarizer {
   size_t memory_bytes() const override;
 
   void EncodeDocuments(const float* embeddings, size_t rows, uint32_t* codes, CodeFactors* factors) const override;
-  void EncodeQueries(const float* embeddings, size_t rows, uint32_t* planes, float* weights, float* offsets) const override;
+  void EncodeQueries(const float* embeddings, size_t rows, uint32_t* planes, float* weights,
+                     float* offsets) const override;
 
  private:
   struct Step {
     float gain = 1.0f;
-    ResidualBlock residual;           // empty: the projection's output is used
-    std::vector<float> bias_change;   // with an empty residual: its bias minus the projection's
-    DenseLayer feedback;              // empty: the identity
-    ResidualBlock reconstruct;        // kInput only
+    ResidualBlock residual;          // empty: the projection's output is used
+    std::vector<float> bias_change;  // with an empty residual: its bias minus the projection's
+    DenseLayer feedback;             // empty: the identity
+    ResidualBlock reconstruct;       // kInput only
   };
   struct Scratch;
   struct RowNumbers;

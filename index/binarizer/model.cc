@@ -120,7 +120,8 @@ absl::StatusOr<Model> ReadHead(const Reader& reader) {
   BEBR_ASSIGN_OR_RETURN(const std::string hidden, reader.Text("hidden"));
   for (const std::string& size : std::vector<std::string>(absl::StrSplit(hidden, ',', absl::SkipEmpty()))) {
     uint32_t value = 0;
-    if (!absl::SimpleAtoi(size, &value) || value == 0 || value > kMaxHiddenDims || model.hidden.size() == kMaxHiddenLayers) {
+    if (!absl::SimpleAtoi(size, &value) || value == 0 || value > kMaxHiddenDims ||
+        model.hidden.size() == kMaxHiddenLayers) {
       return Invalid(absl::StrCat("metadata 'hidden' is '", hidden, "'; it must hold at most ", kMaxHiddenLayers,
                                   " sizes in 1..", kMaxHiddenDims));
     }
@@ -159,14 +160,15 @@ absl::Status CheckTensor(const std::vector<float>& values, size_t size, const st
   return absl::OkStatus();
 }
 
-absl::Status CheckBlock(const BlockParameters& block, size_t inputs, size_t outputs, const std::vector<uint32_t>& hidden,
-                        bool weight_optional, const std::string& name) {
+absl::Status CheckBlock(const BlockParameters& block, size_t inputs, size_t outputs,
+                        const std::vector<uint32_t>& hidden, bool weight_optional, const std::string& name) {
   if (!weight_optional || !block.linear.weight.empty()) {
     BEBR_RETURN_IF_ERROR(CheckTensor(block.linear.weight, outputs * inputs, name + ".weight"));
   }
   BEBR_RETURN_IF_ERROR(CheckTensor(block.linear.bias, outputs, name + ".bias"));
   if (block.mlp.size() != (hidden.empty() ? 0 : hidden.size() + 1)) {
-    return Invalid(absl::StrCat("block '", name, "' has ", block.mlp.size(), " MLP layers for ", hidden.size(), " hidden sizes"));
+    return Invalid(
+        absl::StrCat("block '", name, "' has ", block.mlp.size(), " MLP layers for ", hidden.size(), " hidden sizes"));
   }
   size_t width = inputs;
   for (size_t i = 0; i < block.mlp.size(); ++i) {
@@ -184,12 +186,14 @@ absl::Status CheckBlock(const BlockParameters& block, size_t inputs, size_t outp
 absl::Status ValidateModel(const Model& model) {
   const size_t n = model.input_dims, m = model.spec.dims();
   if (model.architecture != "residual_mlp" && model.architecture != "median") {
-    return Invalid(absl::StrCat("architecture '", model.architecture, "' is unknown; it must be residual_mlp or median"));
+    return Invalid(
+        absl::StrCat("architecture '", model.architecture, "' is unknown; it must be residual_mlp or median"));
   }
   if (n == 0 || n > kMaxInputDims) return Invalid(absl::StrCat("input_dims is ", n, "; the limit is ", kMaxInputDims));
   if (model.spec.bands().empty()) return Invalid("it has no bands");
   if (model.query_levels < model.spec.max_levels() || model.query_levels > kMaxLevels) {
-    return Invalid(absl::StrCat("query_levels is ", model.query_levels, "; it must be in ", model.spec.max_levels(), "..", kMaxLevels));
+    return Invalid(absl::StrCat("query_levels is ", model.query_levels, "; it must be in ", model.spec.max_levels(),
+                                "..", kMaxLevels));
   }
   if (model.residual_form == ResidualForm::kCode && !model.hidden.empty()) {
     return Invalid("residual_form code has no MLP path; 'hidden' must be empty");
@@ -220,14 +224,16 @@ absl::StatusOr<Model> ParseModel(std::string_view file, uint32_t* checksum) {
   BEBR_ASSIGN_OR_RETURN(Model model, ReadHead(reader));
   BEBR_ASSIGN_OR_RETURN(const std::string stated, reader.Text("checksum"));
   if (stated != absl::StrFormat("%08x", computed)) {
-    return Invalid(absl::StrCat("checksum is ", stated, ", its contents have ", absl::StrFormat("%08x", computed), ": the file is damaged"));
+    return Invalid(absl::StrCat("checksum is ", stated, ", its contents have ", absl::StrFormat("%08x", computed),
+                                ": the file is damaged"));
   }
   BEBR_ASSIGN_OR_RETURN(const std::vector<float> weights, reader.Take("band_weights", {model.spec.bands().size()}));
   std::vector<Band> bands = model.spec.bands();
   for (size_t b = 0; b < bands.size(); ++b) bands[b].weight = weights[b];
   BEBR_ASSIGN_OR_RETURN(model.spec, CodeSpec::Create(std::move(bands)));
   BEBR_ASSIGN_OR_RETURN(model.mean, reader.Take("mean", {model.input_dims}));
-  BEBR_ASSIGN_OR_RETURN(model.project, ReadBlock(reader, "project", model.input_dims, model.spec.dims(), model.hidden, false));
+  BEBR_ASSIGN_OR_RETURN(model.project,
+                        ReadBlock(reader, "project", model.input_dims, model.spec.dims(), model.hidden, false));
   for (uint32_t t = 1; t < model.query_levels; ++t) {
     BEBR_ASSIGN_OR_RETURN(StepParameters step, ReadStep(reader, model, absl::StrCat("step", t)));
     model.steps.push_back(std::move(step));
@@ -262,7 +268,8 @@ absl::StatusOr<std::string> SerializeModel(const Model& model) {
     const std::string name = absl::StrCat("step", t + 1);
     file.tensors()[name + ".gain"] = {{1}, {step.gain}};
     WriteBlock(file, name + ".residual", n, m, model.hidden, step.residual);
-    if (model.residual_form == ResidualForm::kInput) WriteBlock(file, name + ".reconstruct", m, n, model.hidden, step.reconstruct);
+    if (model.residual_form == ResidualForm::kInput)
+      WriteBlock(file, name + ".reconstruct", m, n, model.hidden, step.reconstruct);
     if (!step.feedback.empty()) file.tensors()[name + ".feedback"] = {{m, m}, step.feedback};
   }
   file.metadata()["checksum"] = absl::StrFormat("%08x", file.Checksum("checksum"));

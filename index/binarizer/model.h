@@ -40,9 +40,9 @@ enum class ResidualForm {
 // What turns the code of levels 0..t-1 into level t.
 struct StepParameters {
   float gain = 1.0f;
-  BlockParameters residual;      // R; linear.weight empty: the project block's weight
-  std::vector<float> feedback;   // F, dims x dims, kCode only; empty: the identity
-  BlockParameters reconstruct;   // B, kInput only
+  BlockParameters residual;     // R; linear.weight empty: the project block's weight
+  std::vector<float> feedback;  // F, dims x dims, kCode only; empty: the identity
+  BlockParameters reconstruct;  // B, kInput only
 };
 
 // The contents of a model file (FORMAT.md): what the Encoder runs and what the trainer writes.
@@ -58,8 +58,8 @@ struct Model {
   ResidualForm residual_form = ResidualForm::kCode;
   std::string trained;  // how it was made, for people
 
-  std::vector<float> mean;  // n
-  BlockParameters project;  // W: n -> m
+  std::vector<float> mean;            // n
+  BlockParameters project;            // W: n -> m
   std::vector<StepParameters> steps;  // Q - 1
 };
 

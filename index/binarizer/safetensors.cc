@@ -16,7 +16,8 @@
 namespace bebr {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "tensors are read as the little-endian floats they are stored as");
+static_assert(std::endian::native == std::endian::little,
+              "tensors are read as the little-endian floats they are stored as");
 
 using nlohmann::json;
 
@@ -63,8 +64,9 @@ absl::StatusOr<Extent> ParseExtent(const std::string& name, const json& entry, s
   BEBR_ASSIGN_OR_RETURN(extent.begin, Unsigned(offsets[0], absl::StrCat("the offset of tensor '", name, "'")));
   BEBR_ASSIGN_OR_RETURN(extent.end, Unsigned(offsets[1], absl::StrCat("the end of tensor '", name, "'")));
   if (extent.begin > extent.end || extent.end > data_bytes || extent.end - extent.begin != count * sizeof(float)) {
-    return Invalid(absl::StrCat("tensor '", name, "' of shape [", absl::StrJoin(extent.shape, ","), "] has data_offsets [",
-                                extent.begin, ",", extent.end, "] in ", data_bytes, " bytes of data"));
+    return Invalid(absl::StrCat("tensor '", name, "' of shape [", absl::StrJoin(extent.shape, ","),
+                                "] has data_offsets [", extent.begin, ",", extent.end, "] in ", data_bytes,
+                                " bytes of data"));
   }
   return extent;
 }
@@ -79,7 +81,8 @@ absl::StatusOr<SafetensorsFile> SafetensorsFile::Parse(std::string_view file) {
     return Invalid(absl::StrCat("its header would have ", header_bytes, " bytes; the limit is ", kMaxHeaderBytes));
   }
   if (header_bytes > file.size() - 8) {
-    return Invalid(absl::StrCat("truncated: a header of ", header_bytes, " bytes in a file of ", file.size(), " bytes"));
+    return Invalid(
+        absl::StrCat("truncated: a header of ", header_bytes, " bytes in a file of ", file.size(), " bytes"));
   }
   const std::string_view data = file.substr(8 + header_bytes);
   const json header = json::parse(file.substr(8, header_bytes), nullptr, /*allow_exceptions=*/false);
@@ -155,7 +158,9 @@ uint32_t SafetensorsFile::Checksum(std::string_view excluded_key) const {
   }
   for (const auto& [name, tensor] : tensors_) {
     crc = Crc32(absl::StrCat(name, ":F32:[", absl::StrJoin(tensor.shape, ","), "]\n"), crc);
-    crc = Crc32(std::string_view(reinterpret_cast<const char*>(tensor.values.data()), tensor.values.size() * sizeof(float)), crc);
+    crc = Crc32(
+        std::string_view(reinterpret_cast<const char*>(tensor.values.data()), tensor.values.size() * sizeof(float)),
+        crc);
   }
   return crc;
 }

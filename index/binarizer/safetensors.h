@@ -33,8 +33,8 @@ class SafetensorsFile {
   static absl::StatusOr<SafetensorsFile> Parse(std::string_view file);
   std::string Serialize() const;
 
-  // CRC-32 of the contents, independent of how the header is spelled: for every metadata entry but `excluded_key`, by key,
-  // "key=value\n"; then for every tensor, by name, "name:F32:[d0,d1]\n" followed by its bytes.
+  // CRC-32 of the contents, independent of how the header is spelled: for every metadata entry but `excluded_key`, by
+  // key, "key=value\n"; then for every tensor, by name, "name:F32:[d0,d1]\n" followed by its bytes.
   uint32_t Checksum(std::string_view excluded_key) const;
 
   std::map<std::string, std::string>& metadata() { return metadata_; }

@@ -51,7 +51,10 @@ simd::CodeShape ShapeOf(const CodeSpec& spec, uint32_t query_levels) {
 }
 
 CodeSearch::CodeSearch(const Binarizer& binarizer, const Matrix& documents, ThreadPool& pool)
-    : binarizer_(binarizer), pool_(pool), shape_(ShapeOf(binarizer.spec(), binarizer.query_levels())), rows_(documents.rows),
+    : binarizer_(binarizer),
+      pool_(pool),
+      shape_(ShapeOf(binarizer.spec(), binarizer.query_levels())),
+      rows_(documents.rows),
       blocks_((documents.rows + simd::kBlockRows - 1) / simd::kBlockRows),
       data_(blocks_ * simd::BlockBytes(shape_.code_words) / sizeof(uint32_t)) {
   constexpr size_t kRowsPerTask = 64 * simd::kBlockRows;
@@ -71,20 +74,23 @@ CodeSearch::CodeSearch(const Binarizer& binarizer, const Matrix& documents, Thre
   });
 }
 
-std::vector<uint32_t> CodeSearch::Search(const Matrix& queries, size_t depth) const { return Search(binarizer_, queries, depth); }
+std::vector<uint32_t> CodeSearch::Search(const Matrix& queries, size_t depth) const {
+  return Search(binarizer_, queries, depth);
+}
 
 std::vector<uint32_t> CodeSearch::Search(const Binarizer& query_binarizer, const Matrix& queries, size_t depth) const {
   depth = std::min(depth, rows_);
   std::vector<uint32_t> found(queries.rows * depth);
   pool_.ParallelFor((queries.rows + kQueryBatch - 1) / kQueryBatch, [&](size_t task) {
     const size_t first = task * kQueryBatch;
-    SearchRange(query_binarizer, queries, first, std::min(kQueryBatch, queries.rows - first), depth, found.data() + first * depth);
+    SearchRange(query_binarizer, queries, first, std::min(kQueryBatch, queries.rows - first), depth,
+                found.data() + first * depth);
   });
   return found;
 }
 
-void CodeSearch::SearchRange(const Binarizer& binarizer, const Matrix& queries, size_t first, size_t count, size_t depth,
-                             uint32_t* out) const {
+void CodeSearch::SearchRange(const Binarizer& binarizer, const Matrix& queries, size_t first, size_t count,
+                             size_t depth, uint32_t* out) const {
   const simd::KernelTable& kernels = simd::Kernels();
   const CodeSpec& spec = binarizer.spec();
   simd::CodeShape shape = shape_;

@@ -13,11 +13,11 @@
 
 namespace bebr {
 
-// A CodeSearch holds the codes of a set of embeddings and finds the best of them for queries with the server's own encoder and
-// kernels, so that what is measured here is what the server answers.
+// A CodeSearch holds the codes of a set of embeddings and finds the best of them for queries with the server's own
+// encoder and kernels, so that what is measured here is what the server answers.
 //
-// Ownership: keeps references to the binarizer and the pool. Cost: (code_words + 2) * 4 bytes a row. Thread safety: const
-// methods may run concurrently.
+// Ownership: keeps references to the binarizer and the pool. Cost: (code_words + 2) * 4 bytes a row. Thread safety:
+// const methods may run concurrently.
 class CodeSearch {
  public:
   CodeSearch(const Binarizer& binarizer, const Matrix& documents, ThreadPool& pool);
@@ -28,7 +28,8 @@ class CodeSearch {
   std::vector<uint32_t> Search(const Binarizer& query_binarizer, const Matrix& queries, size_t depth) const;
 
  private:
-  void SearchRange(const Binarizer& binarizer, const Matrix& queries, size_t first, size_t count, size_t depth, uint32_t* out) const;
+  void SearchRange(const Binarizer& binarizer, const Matrix& queries, size_t first, size_t count, size_t depth,
+                   uint32_t* out) const;
 
   const Binarizer& binarizer_;
   ThreadPool& pool_;

@@ -15,8 +15,9 @@ namespace {
 
 constexpr size_t kBlockRows = 4096;
 
-// Standard deviation of a band's coordinates before the sign, by level count. The values a code of L levels can take have the
-// fixed distance 2^(2-L); these place them near a Gaussian's best uniform quantizer. Chosen by held-out recall.
+// Standard deviation of a band's coordinates before the sign, by level count. The values a code of L levels can take
+// have the fixed distance 2^(2-L); these place them near a Gaussian's best uniform quantizer. Chosen by held-out
+// recall.
 constexpr float kDeviation[kMaxLevels + 1] = {1.0f, 1.0f, 1.0f, 0.88f, 0.78f};
 
 double SquaredNorm(const float* x, size_t dims) {
@@ -37,8 +38,8 @@ std::vector<size_t> SampleRows(const Matrix& rows, size_t limit) {
 }
 
 // Rows that are orthonormal directions for band `b`, which begins at dimension `first`, and the variance along each.
-std::vector<float> BandDirections(const CorpusStatistics& statistics, size_t first, size_t dims, bool whole, std::mt19937_64& random,
-                                  double* variance) {
+std::vector<float> BandDirections(const CorpusStatistics& statistics, size_t first, size_t dims, bool whole,
+                                  std::mt19937_64& random, double* variance) {
   const size_t n = statistics.dims;
   std::vector<float> directions;
   std::vector<double> covariance;
@@ -90,7 +91,8 @@ absl::StatusOr<CorpusStatistics> MeasureCorpus(const Matrix& rows, Metric metric
   }
   const std::vector<size_t> sample = SampleRows(rows, kMaxFitRows);
   if (sample.size() < 2) {
-    return absl::InvalidArgumentError(absl::StrCat("the input has ", rows.rows, " rows, ", sample.size(), " of them not zero; at least 2 are needed"));
+    return absl::InvalidArgumentError(absl::StrCat("the input has ", rows.rows, " rows, ", sample.size(),
+                                                   " of them not zero; at least 2 are needed"));
   }
   CorpusStatistics statistics;
   statistics.dims = static_cast<uint32_t>(n);
@@ -118,14 +120,16 @@ absl::StatusOr<CorpusStatistics> MeasureCorpus(const Matrix& rows, Metric metric
   for (const size_t row : sample) {
     const float* x = rows.row(row);
     const double unit = metric == Metric::kCosine ? 1.0 / std::sqrt(SquaredNorm(x, n)) : 1.0;
-    for (size_t i = 0; i < n; ++i) spread += (unit * x[i] - mean[i]) * (unit * x[i] - mean[i]) / static_cast<double>(sample.size());
+    for (size_t i = 0; i < n; ++i)
+      spread += (unit * x[i] - mean[i]) * (unit * x[i] - mean[i]) / static_cast<double>(sample.size());
   }
   const double mean_squared = SquaredNorm(statistics.mean.data(), n);
   if (!std::isfinite(trace) || !std::isfinite(spread)) {
     return absl::InvalidArgumentError("the embeddings' values are too large: their covariance is not finite");
   }
   if (trace <= 0.0 || spread <= 1e-10 * mean_squared) {
-    return absl::InvalidArgumentError(absl::StrCat("all ", rows.rows, " rows are equal", metric == Metric::kCosine ? " after normalising" : "",
+    return absl::InvalidArgumentError(absl::StrCat("all ", rows.rows, " rows are equal",
+                                                   metric == Metric::kCosine ? " after normalising" : "",
                                                    ": there is nothing to tell them apart by"));
   }
   BEBR_ASSIGN_OR_RETURN(Eigen eigen, LargestEigenvectors(statistics.covariance, n, std::min(components, n), seed));
@@ -134,14 +138,17 @@ absl::StatusOr<CorpusStatistics> MeasureCorpus(const Matrix& rows, Metric metric
   return statistics;
 }
 
-absl::StatusOr<Model> StartModel(const CorpusStatistics& statistics, const CodeSpec& spec, uint32_t query_levels, uint64_t seed) {
+absl::StatusOr<Model> StartModel(const CorpusStatistics& statistics, const CodeSpec& spec, uint32_t query_levels,
+                                 uint64_t seed) {
   const size_t n = statistics.dims, m = spec.dims();
   const bool whole = spec.bands().size() == 1 && m >= n;
   if (!whole && m > n) {
-    return absl::InvalidArgumentError(absl::StrCat("shape ", spec.ToString(), " has ", m, " dims in several bands; the embeddings have ", n));
+    return absl::InvalidArgumentError(
+        absl::StrCat("shape ", spec.ToString(), " has ", m, " dims in several bands; the embeddings have ", n));
   }
   if (!whole && statistics.variances.size() < m) {
-    return absl::InternalError(absl::StrCat(m, " components are needed, ", statistics.variances.size(), " were measured"));
+    return absl::InternalError(
+        absl::StrCat(m, " components are needed, ", statistics.variances.size(), " were measured"));
   }
   Model model;
   model.metric = statistics.metric;
@@ -154,7 +161,8 @@ absl::StatusOr<Model> StartModel(const CorpusStatistics& statistics, const CodeS
   std::mt19937_64 random(seed);
   std::vector<Band> bands = spec.bands();
   size_t first = 0;
-  // A band without variance (beyond the rank of the data) must not blow up: it gets a weight that makes it count for nothing.
+  // A band without variance (beyond the rank of the data) must not blow up: it gets a weight that makes it count for
+  // nothing.
   const double floor = 1e-6 * static_cast<double>(n) / static_cast<double>(std::max(m, n));
   for (Band& band : bands) {
     double variance = 0.0;

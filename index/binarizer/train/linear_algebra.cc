@@ -33,7 +33,8 @@ absl::StatusOr<Eigen> DirectEigen(const std::vector<double>& a, size_t n, size_t
     result.vectors.assign(rows.data_ptr<float>(), rows.data_ptr<float>() + count * n);
     return result;
   } catch (const std::exception& error) {
-    return absl::InternalError(absl::StrCat("the eigenvalues of a ", n, " x ", n, " covariance were not found: ", error.what()));
+    return absl::InternalError(
+        absl::StrCat("the eigenvalues of a ", n, " x ", n, " covariance were not found: ", error.what()));
   }
 }
 
@@ -82,8 +83,8 @@ absl::StatusOr<Eigen> SubspaceEigen(const std::vector<double>& a, size_t n, size
 
 }  // namespace
 
-void Multiply(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k, const float* a, const float* b, float* c,
-              bool accumulate) {
+void Multiply(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k, const float* a, const float* b,
+              float* c, bool accumulate) {
   if (m == 0 || n == 0) return;
   dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', static_cast<dnnl_dim_t>(m), static_cast<dnnl_dim_t>(n),
              static_cast<dnnl_dim_t>(k), 1.0f, a, static_cast<dnnl_dim_t>(transpose_a ? m : k), b,
@@ -128,7 +129,8 @@ void EqualizeVariances(const std::vector<double>& covariance, size_t n, size_t m
   const auto at = [&c, m](size_t i, size_t j) -> double& { return c[i * m + j]; };
   double mean = 0.0;
   for (size_t i = 0; i < m; ++i) mean += at(i, i) / static_cast<double>(m);
-  // Each plane rotation of the smallest with the largest brings one of them to the mean exactly: at most m - 1 are needed.
+  // Each plane rotation of the smallest with the largest brings one of them to the mean exactly: at most m - 1 are
+  // needed.
   std::vector<bool> done(m, false);
   for (size_t round = 0; round + 1 < m; ++round) {
     size_t low = m, high = m;

@@ -38,7 +38,8 @@ void Declare(CLI::App& app, Flags& flags) {
           std::map<std::string, Metric>{{"cosine", Metric::kCosine}, {"inner_product", Metric::kInnerProduct}}))
       ->capture_default_str();
   app.add_option("--method", options.method, "residual, or mib for training-free median thresholds")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, Method>{{"residual", Method::kResidual}, {"mib", Method::kMedian}}));
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, Method>{{"residual", Method::kResidual}, {"mib", Method::kMedian}}));
   app.add_flag("--json", flags.json, "Print a JSON summary on standard output");
 }
 
@@ -87,10 +88,11 @@ int Run(int argc, char** argv) {
   if (const absl::Status status = Complete(flags); !status.ok()) return fail(status);
   const absl::StatusOr<TrainResult> result = TrainFiles(flags.options);
   if (!result.ok()) return fail(result.status());
-  for (const std::string& warning : result->warnings) std::fprintf(stderr, "bebr-train: warning: %s\n", warning.c_str());
+  for (const std::string& warning : result->warnings)
+    std::fprintf(stderr, "bebr-train: warning: %s\n", warning.c_str());
   std::fprintf(stderr, "%s, query %u levels: held-out recall@10 %.4f at start, %.4f kept (%s), %.1f s\n",
-               result->model.spec.ToString().c_str(), result->model.query_levels, result->start.at_10, result->kept.at_10,
-               result->trained_kept ? "trained" : "start", result->total_s);
+               result->model.spec.ToString().c_str(), result->model.query_levels, result->start.at_10,
+               result->kept.at_10, result->trained_kept ? "trained" : "start", result->total_s);
   if (flags.json) std::printf("%s\n", Summary(*result).dump(2).c_str());
   return 0;
 }

@@ -46,7 +46,8 @@ LevelCounts Fill(const std::vector<double>& variances, int64_t bits, int64_t uni
     for (uint32_t level = 0; level < max_levels; ++level) {
       const int64_t limit = level == 0 ? static_cast<int64_t>(variances.size()) : counts[level - 1];
       if (counts[level] >= limit) continue;
-      const double gain = std::pow(std::max(variances[counts[level]], 0.0), power) * (kDistortion[level] - kDistortion[level + 1]);
+      const double gain =
+          std::pow(std::max(variances[counts[level]], 0.0), power) * (kDistortion[level] - kDistortion[level + 1]);
       if (gain > best_gain) best = static_cast<int>(level), best_gain = gain;
     }
     if (best < 0) break;
@@ -74,7 +75,8 @@ LevelCounts CountsOf(const CodeSpec& spec) {
 absl::StatusOr<std::vector<CodeSpec>> CandidateShapes(const std::vector<double>& variances, size_t dims, size_t bits,
                                                       uint32_t max_levels) {
   if (bits < kMinCodeBits || bits > size_t{kMaxCodeDims} * max_levels) {
-    return absl::InvalidArgumentError(absl::StrCat("a budget of ", bits, " bits; it must be in ", kMinCodeBits, "..", kMaxCodeDims * max_levels));
+    return absl::InvalidArgumentError(
+        absl::StrCat("a budget of ", bits, " bits; it must be in ", kMinCodeBits, "..", kMaxCodeDims * max_levels));
   }
   std::vector<CodeSpec> shapes;
   const auto budget = static_cast<int64_t>(bits), n = static_cast<int64_t>(dims);
@@ -91,8 +93,8 @@ absl::StatusOr<std::vector<CodeSpec>> CandidateShapes(const std::vector<double>&
     }
   }
   if (shapes.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat("no shape of at most ", max_levels, " levels has exactly ", bits, " bits for ", dims,
-                                                   "-d embeddings; try a multiple of 8 or of 12"));
+    return absl::InvalidArgumentError(absl::StrCat("no shape of at most ", max_levels, " levels has exactly ", bits,
+                                                   " bits for ", dims, "-d embeddings; try a multiple of 8 or of 12"));
   }
   return shapes;
 }

@@ -24,7 +24,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr size_t kHeldOutQueries = 1000;
-constexpr size_t kSearchQueries = 500;     // of the shape search
+constexpr size_t kSearchQueries = 500;  // of the shape search
 constexpr size_t kSearchDocuments = 30000;
 constexpr int kSearchRounds = 4;
 
@@ -32,42 +32,50 @@ double SecondsSince(Clock::time_point start) { return std::chrono::duration<doub
 
 absl::Status CheckOptions(const TrainOptions& options, const Matrix& documents, const Matrix& queries) {
   if (documents.dims == 0 || documents.dims > kMaxInputDims) {
-    return absl::InvalidArgumentError(absl::StrCat("the embeddings have ", documents.dims, " dims; the limit is 1..", kMaxInputDims));
+    return absl::InvalidArgumentError(
+        absl::StrCat("the embeddings have ", documents.dims, " dims; the limit is 1..", kMaxInputDims));
   }
   if (documents.rows < 2) {
     return absl::InvalidArgumentError(absl::StrCat("the input has ", documents.rows, " rows; at least 2 are needed"));
   }
   if (queries.rows != 0 && queries.dims != documents.dims) {
-    return absl::InvalidArgumentError(absl::StrCat("the queries have ", queries.dims, " dims, the input has ", documents.dims));
+    return absl::InvalidArgumentError(
+        absl::StrCat("the queries have ", queries.dims, " dims, the input has ", documents.dims));
   }
   if (options.query_levels < 1 || options.query_levels > kMaxLevels) {
-    return absl::InvalidArgumentError(absl::StrCat("query levels are ", options.query_levels, "; they must be in 1..", kMaxLevels));
+    return absl::InvalidArgumentError(
+        absl::StrCat("query levels are ", options.query_levels, "; they must be in 1..", kMaxLevels));
   }
   if (options.shape.has_value() && options.shape->max_levels() > options.query_levels) {
-    return absl::InvalidArgumentError(absl::StrCat("shape ", options.shape->ToString(), " stores ", options.shape->max_levels(),
-                                                   " levels, queries have only ", options.query_levels));
+    return absl::InvalidArgumentError(absl::StrCat("shape ", options.shape->ToString(), " stores ",
+                                                   options.shape->max_levels(), " levels, queries have only ",
+                                                   options.query_levels));
   }
   for (const Matrix* matrix : {&documents, &queries}) {
     for (size_t i = 0; i < matrix->values.size(); ++i) {
       if (!std::isfinite(matrix->values[i])) {
-        return absl::InvalidArgumentError(absl::StrCat(matrix == &documents ? "input" : "queries", " row ", i / matrix->dims, " holds ",
-                                                       matrix->values[i], "; values must be finite"));
+        return absl::InvalidArgumentError(absl::StrCat(matrix == &documents ? "input" : "queries", " row ",
+                                                       i / matrix->dims, " holds ", matrix->values[i],
+                                                       "; values must be finite"));
       }
     }
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<Model> BuildStart(const TrainOptions& options, const CorpusStatistics& statistics, const Matrix& documents, const CodeSpec& shape) {
-  if (options.method == Method::kMedian) return MedianModel(statistics, documents, shape, options.query_levels, options.seed);
+absl::StatusOr<Model> BuildStart(const TrainOptions& options, const CorpusStatistics& statistics,
+                                 const Matrix& documents, const CodeSpec& shape) {
+  if (options.method == Method::kMedian)
+    return MedianModel(statistics, documents, shape, options.query_levels, options.seed);
   return StartModel(statistics, shape, options.query_levels, options.seed);
 }
 
 // Tries shapes of the budget on a part of the held-out queries, then moves dims between levels as long as that helps.
-absl::StatusOr<CodeSpec> PickShape(const TrainOptions& options, const CorpusStatistics& statistics, const Matrix& documents,
-                                   const Validator& validator, TrainResult& result) {
+absl::StatusOr<CodeSpec> PickShape(const TrainOptions& options, const CorpusStatistics& statistics,
+                                   const Matrix& documents, const Validator& validator, TrainResult& result) {
   const uint32_t max_levels = options.method == Method::kMedian ? 1 : options.query_levels;
-  BEBR_ASSIGN_OR_RETURN(std::vector<CodeSpec> waiting, CandidateShapes(statistics.variances, statistics.dims, options.bits, max_levels));
+  BEBR_ASSIGN_OR_RETURN(std::vector<CodeSpec> waiting,
+                        CandidateShapes(statistics.variances, statistics.dims, options.bits, max_levels));
   if (waiting.size() == 1) return waiting[0];
   const Validator quick = validator.Smaller(kSearchQueries, kSearchDocuments);
   std::vector<CodeSpec> seen;
@@ -81,7 +89,8 @@ absl::StatusOr<CodeSpec> PickShape(const TrainOptions& options, const CorpusStat
       BEBR_ASSIGN_OR_RETURN(const Model model, BuildStart(options, statistics, documents, shape));
       BEBR_ASSIGN_OR_RETURN(const HeldOutRecall recall, quick.Measure(model));
       result.tried.push_back({shape.ToString(), shape.bits(), recall.at_10});
-      if (options.progress) std::fprintf(stderr, "  shape %-28s recall@10 %.4f\n", shape.ToString().c_str(), recall.at_10);
+      if (options.progress)
+        std::fprintf(stderr, "  shape %-28s recall@10 %.4f\n", shape.ToString().c_str(), recall.at_10);
       if (recall.at_10 > best_recall) best = shape, best_recall = recall.at_10, better = true;
     }
     if (!better) break;
@@ -101,17 +110,20 @@ absl::StatusOr<TrainResult> Train(const TrainOptions& options, Matrix documents,
   TrainResult result;
   result.rows = documents.rows;
   if (documents.rows < documents.dims) {
-    result.warnings.push_back(absl::StrCat("the input has ", documents.rows, " rows for ", documents.dims, " dims: the model will know little"));
+    result.warnings.push_back(absl::StrCat("the input has ", documents.rows, " rows for ", documents.dims,
+                                           " dims: the model will know little"));
   }
   if (queries.rows == 0) {
     const size_t count = std::min(kHeldOutQueries, documents.rows / 10);
     queries = count > 0 ? SplitRows(documents, count, options.seed) : documents;
-    if (count == 0) result.warnings.push_back("too few rows to hold any out: the model is validated on its own training rows");
+    if (count == 0)
+      result.warnings.push_back("too few rows to hold any out: the model is validated on its own training rows");
   }
   result.held_out_queries = queries.rows;
   const Validator validator(documents, std::move(queries), options.metric, pool);
   const size_t components = options.shape.has_value() ? options.shape->dims() : documents.dims;
-  BEBR_ASSIGN_OR_RETURN(const CorpusStatistics statistics, MeasureCorpus(documents, options.metric, components, options.seed));
+  BEBR_ASSIGN_OR_RETURN(const CorpusStatistics statistics,
+                        MeasureCorpus(documents, options.metric, components, options.seed));
   CodeSpec shape;
   if (options.shape.has_value()) {
     shape = *options.shape;
@@ -141,7 +153,8 @@ absl::StatusOr<TrainResult> TrainFiles(const TrainOptions& options) {
   std::error_code error;
   if (out) std::filesystem::rename(temporary, options.output, error);
   if (!out || error) {
-    return absl::UnavailableError(absl::StrCat("'", options.output, "' cannot be written", error ? ": " + error.message() : ""));
+    return absl::UnavailableError(
+        absl::StrCat("'", options.output, "' cannot be written", error ? ": " + error.message() : ""));
   }
   return result;
 }

@@ -29,14 +29,14 @@ struct TrainResult {
   HeldOutRecall kept;             // of `model`
   bool trained_kept = false;      // false: the start is at least as good as everything that training reached
   int64_t steps = 0;
-  double start_s = 0.0;           // until the start was there: statistics, shapes, fit
+  double start_s = 0.0;  // until the start was there: statistics, shapes, fit
   double total_s = 0.0;
   std::vector<std::string> warnings;
 };
 
-// Fits and trains a binarizer to `documents`. `queries` are held out; where it is empty, rows are split off from the documents.
-// INVALID_ARGUMENT for input that no sound model can come from. Deterministic for options.seed, the number of threads and the
-// processor. Memory: the documents, and about 1 GiB.
+// Fits and trains a binarizer to `documents`. `queries` are held out; where it is empty, rows are split off from the
+// documents. INVALID_ARGUMENT for input that no sound model can come from. Deterministic for options.seed, the number
+// of threads and the processor. Memory: the documents, and about 1 GiB.
 absl::StatusOr<TrainResult> Train(const TrainOptions& options, Matrix documents, Matrix queries);
 
 // Reads the files that `options` name, trains, and writes options.output (through a temporary file beside it).

@@ -25,7 +25,10 @@ Matrix EvenlySpaced(const Matrix& rows, size_t limit) {
 }  // namespace
 
 Validator::Validator(const Matrix& documents, Matrix queries, Metric metric, ThreadPool& pool)
-    : documents_(EvenlySpaced(documents, kMaxDocuments)), queries_(std::move(queries)), metric_(metric), pool_(pool),
+    : documents_(EvenlySpaced(documents, kMaxDocuments)),
+      queries_(std::move(queries)),
+      metric_(metric),
+      pool_(pool),
       exact_(ExactNeighbors(documents_, queries_, kDepth, metric, pool.size())) {}
 
 Validator Validator::Smaller(size_t queries, size_t documents) const {

@@ -13,14 +13,15 @@
 
 namespace bebr {
 
-// What a model reaches on held-out queries: the share of the exact float top 10 among the first 10 and 50 of the code search.
+// What a model reaches on held-out queries: the share of the exact float top 10 among the first 10 and 50 of the code
+// search.
 struct HeldOutRecall {
   double at_10 = 0.0;
   double at_50 = 0.0;
 };
 
-// A Validator measures models on queries that training does not see. Documents are at most kMaxDocuments rows of the input, evenly
-// spaced: the figure compares models with each other, and more rows would only make it slower.
+// A Validator measures models on queries that training does not see. Documents are at most kMaxDocuments rows of the
+// input, evenly spaced: the figure compares models with each other, and more rows would only make it slower.
 //
 // Ownership: keeps its own copy of queries and documents, and a reference to the pool. Thread safety: none.
 class Validator {

@@ -1,0 +1,221 @@
+#include "index/binarizer/encoder.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "index/simd/kernels.h"
+#include "tests/unit/binarizer/random_model.h"
+
+namespace bebr {
+namespace {
+
+// What FORMAT.md says, written down as plainly as possible in double.
+class Reference {
+ public:
+  explicit Reference(const Model& model) : model_(model) {}
+
+  // Pre-sign values of every level, dims x levels, and u.
+  std::vector<std::vector<double>> Levels(const float* row) {
+    const size_t n = model_.input_dims;
+    double squared = 0.0;
+    for (size_t i = 0; i < n; ++i) squared += double{row[i]} * row[i];
+    unit_ = model_.metric == Metric::kCosine ? 1.0 / std::sqrt(squared) : 1.0;
+    u_.assign(n, 0.0);
+    norm_ = mean_dot_ = 0.0;
+    for (size_t i = 0; i < n; ++i) {
+      u_[i] = row[i] * unit_ - model_.mean[i];
+      norm_ += u_[i] * u_[i];
+      mean_dot_ += row[i] * unit_ * model_.mean[i];
+    }
+    norm_ = std::sqrt(norm_);
+    for (double& value : u_) value *= std::sqrt(static_cast<double>(n)) / norm_;
+    std::vector<std::vector<double>> levels = {Apply(model_.project, u_, n, model_.project.linear.weight)};
+    std::vector<double> code = Sign(levels[0]);
+    for (uint32_t t = 1; t < model_.query_levels; ++t) {
+      levels.push_back(Next(model_.steps[t - 1], code));
+      const std::vector<double> sign = Sign(levels.back());
+      for (size_t i = 0; i < code.size(); ++i) code[i] += std::ldexp(sign[i], -static_cast<int>(t));
+    }
+    return levels;
+  }
+  double norm() const { return norm_; }
+  double mean_dot() const { return mean_dot_; }
+
+ private:
+  static std::vector<double> Sign(std::vector<double> values) {
+    for (double& value : values) value = value >= 0.0 ? 1.0 : -1.0;
+    return values;
+  }
+  static std::vector<double> Dense(const std::vector<float>& weight, const std::vector<float>& bias,
+                                   const std::vector<double>& x) {
+    std::vector<double> out(weight.size() / x.size(), 0.0);
+    for (size_t j = 0; j < out.size(); ++j) {
+      out[j] = bias.empty() ? 0.0 : bias[j];
+      for (size_t i = 0; i < x.size(); ++i) out[j] += double{weight[j * x.size() + i]} * x[i];
+    }
+    return out;
+  }
+  static std::vector<double> Apply(const BlockParameters& block, const std::vector<double>& x, size_t,
+                                   const std::vector<float>& weight) {
+    std::vector<double> out = Dense(weight, block.linear.bias, x), hidden = x;
+    for (size_t i = 0; i < block.mlp.size(); ++i) {
+      hidden = Dense(block.mlp[i].weight, block.mlp[i].bias, hidden);
+      if (i + 1 < block.mlp.size()) {
+        for (double& value : hidden) value = std::max(value, 0.0);
+      }
+    }
+    if (!block.mlp.empty()) {
+      for (size_t i = 0; i < out.size(); ++i) out[i] += hidden[i];
+    }
+    return out;
+  }
+  std::vector<double> Next(const StepParameters& step, const std::vector<double>& code) const {
+    const auto& weight =
+        step.residual.linear.weight.empty() ? model_.project.linear.weight : step.residual.linear.weight;
+    if (model_.residual_form == ResidualForm::kCode) {
+      std::vector<double> residual = Apply(step.residual, u_, u_.size(), weight);
+      const std::vector<double> fed = step.feedback.empty() ? code : Dense(step.feedback, {}, code);
+      for (size_t i = 0; i < residual.size(); ++i) residual[i] -= step.gain * fed[i];
+      return residual;
+    }
+    std::vector<double> rest = Apply(step.reconstruct, code, code.size(), step.reconstruct.linear.weight);
+    double squared = 0.0;
+    for (const double value : rest) squared += value * value;
+    const double scale = step.gain * std::sqrt(u_.size() / squared);
+    for (size_t i = 0; i < rest.size(); ++i) rest[i] = u_[i] - scale * rest[i];
+    return Apply(step.residual, rest, rest.size(), weight);
+  }
+
+  const Model& model_;
+  std::vector<double> u_;
+  double unit_ = 1.0, norm_ = 0.0, mean_dot_ = 0.0;
+};
+
+bool Bit(const CodeSpec& spec, const uint32_t* words, uint32_t query_levels, size_t band, uint32_t level,
+         uint32_t dim) {
+  size_t word = 0;
+  for (size_t b = 0; b < band; ++b) {
+    word += CodeSpec::PlaneWords(spec.bands()[b].dims) * (query_levels != 0 ? query_levels : spec.bands()[b].levels);
+  }
+  word += level * CodeSpec::PlaneWords(spec.bands()[band].dims) + dim / 32;
+  return (words[word] >> (dim % 32)) & 1;
+}
+
+std::vector<RandomModelOptions> Variants() {
+  std::vector<RandomModelOptions> variants(6);
+  variants[1].own_residual_weight = false;
+  variants[2].feedback = false;
+  variants[2].own_residual_weight = false;
+  variants[2].metric = Metric::kInnerProduct;
+  variants[3].form = ResidualForm::kInput;
+  variants[4].form = ResidualForm::kInput;
+  variants[4].hidden = {31};
+  variants[4].own_residual_weight = false;
+  variants[5].form = ResidualForm::kInput;
+  variants[5].hidden = {16, 20};
+  variants[5].shape = "100x3";
+  return variants;
+}
+
+TEST(EncoderTest, CodesAndFactorsAreWhatTheFormatSays) {
+  for (const RandomModelOptions& options : Variants()) {
+    const Model model = RandomModel(options);
+    const auto encoder = Encoder::Create(model, 0);
+    ASSERT_TRUE(encoder.ok()) << encoder.status();
+    const CodeSpec& spec = (*encoder)->spec();
+    constexpr size_t kRows = 70;
+    const std::vector<float> rows = RandomRows(kRows, options.input_dims, 3);
+    std::vector<uint32_t> codes(kRows * spec.code_words()), planes(kRows * spec.QueryWords(options.query_levels));
+    std::vector<CodeFactors> factors(kRows);
+    std::vector<float> weights(kRows * spec.bands().size()), offsets(kRows);
+    (*encoder)->EncodeDocuments(rows.data(), kRows, codes.data(), factors.data());
+    (*encoder)->EncodeQueries(rows.data(), kRows, planes.data(), weights.data(), offsets.data());
+    Reference reference(model);
+    size_t close_calls = 0;
+    for (size_t r = 0; r < kRows; ++r) {
+      const auto levels = reference.Levels(rows.data() + r * options.input_dims);
+      double energy = 0.0, agreement = 0.0;
+      bool close = false;  // a sum this near to zero may round to either side, and all that follows may differ
+      for (const auto& level : levels) {
+        for (const double residual : level) close |= std::abs(residual) < 1e-5;
+      }
+      close_calls += close;
+      if (close) continue;
+      size_t first = 0;
+      for (size_t b = 0; b < spec.bands().size(); ++b) {
+        const Band& band = spec.bands()[b];
+        for (uint32_t i = 0; i < band.dims; ++i) {
+          double value = 0.0;
+          for (uint32_t t = 0; t < options.query_levels; ++t) {
+            const double residual = levels[t][first + i];
+            const bool query_bit =
+                Bit(spec, planes.data() + r * spec.QueryWords(options.query_levels), options.query_levels, b, t, i);
+            ASSERT_EQ(query_bit, residual >= 0.0) << "row " << r << " band " << b << " level " << t << " dim " << i;
+            if (t < band.levels) {
+              ASSERT_EQ(Bit(spec, codes.data() + r * spec.code_words(), 0, b, t, i), query_bit);
+              value += std::ldexp(query_bit ? 1.0 : -1.0, -static_cast<int>(t));
+            }
+          }
+          energy += band.weight * levels[0][first + i] * levels[0][first + i];
+          agreement += band.weight * levels[0][first + i] * value;
+        }
+        first += band.dims;
+      }
+      EXPECT_NEAR(factors[r].offset, reference.mean_dot(), 1e-5);
+      EXPECT_NEAR(factors[r].scale / (reference.norm() * energy / agreement), 1.0, 1e-4);
+    }
+    EXPECT_LT(close_calls, kRows / 10);
+  }
+}
+
+TEST(EncoderTest, ARowsCodeDependsOnTheRowAlone) {
+  for (const RandomModelOptions& options : Variants()) {
+    const auto encoder = *Encoder::Create(RandomModel(options), 0);
+    const CodeSpec& spec = encoder->spec();
+    constexpr size_t kRows = 131;
+    const std::vector<float> rows = RandomRows(kRows, options.input_dims, 9);
+    std::vector<uint32_t> together(kRows * spec.code_words()), alone(together.size());
+    std::vector<CodeFactors> together_factors(kRows), alone_factors(kRows);
+    encoder->EncodeDocuments(rows.data(), kRows, together.data(), together_factors.data());
+    const auto encode_some = [&](size_t part) {
+      for (size_t r = part; r < kRows; r += 2) {
+        encoder->EncodeDocuments(rows.data() + r * options.input_dims, 1, alone.data() + r * spec.code_words(),
+                                 &alone_factors[r]);
+      }
+    };
+    std::thread other(encode_some, 1);
+    encode_some(0);
+    other.join();
+    EXPECT_EQ(alone, together);
+    for (size_t r = 0; r < kRows; ++r) {
+      EXPECT_EQ(alone_factors[r].scale, together_factors[r].scale);
+      EXPECT_EQ(alone_factors[r].offset, together_factors[r].offset);
+    }
+  }
+}
+
+TEST(EncoderTest, OddRowsGiveFiniteFactors) {
+  const RandomModelOptions options;
+  Model model = RandomModel(options);
+  const auto encoder = *Encoder::Create(model, 0);
+  std::vector<float> rows(4 * options.input_dims, 0.0f);  // row 0: zero
+  for (uint32_t i = 0; i < options.input_dims; ++i) {
+    rows[options.input_dims + i] = 3e38f;       // row 1: as large as floats are
+    rows[2 * options.input_dims + i] = 1e-42f;  // row 2: denormal
+    rows[3 * options.input_dims + i] = i == 0 ? -3e38f : 0.0f;
+  }
+  std::vector<uint32_t> codes(4 * encoder->spec().code_words());
+  std::vector<CodeFactors> factors(4);
+  encoder->EncodeDocuments(rows.data(), 4, codes.data(), factors.data());
+  for (const CodeFactors& factor : factors) {
+    EXPECT_TRUE(std::isfinite(factor.scale));
+    EXPECT_TRUE(std::isfinite(factor.offset));
+  }
+}
+
+}  // namespace
+}  // namespace bebr

@@ -1,0 +1,66 @@
+#include "tests/unit/binarizer/random_model.h"
+
+#include <cmath>
+#include <random>
+
+namespace bebr {
+namespace {
+
+class Filler {
+ public:
+  explicit Filler(uint64_t seed) : random_(seed) {}
+  std::vector<float> Values(size_t count, double deviation) {
+    std::normal_distribution<double> normal(0.0, deviation);
+    std::vector<float> values(count);
+    for (float& value : values) value = static_cast<float>(normal(random_));
+    return values;
+  }
+  BlockParameters Block(size_t inputs, size_t outputs, const std::vector<uint32_t>& hidden) {
+    BlockParameters block;
+    block.linear = {Values(outputs * inputs, 1.0 / std::sqrt(inputs)), Values(outputs, 0.1)};
+    size_t width = inputs;
+    for (size_t i = 0; !hidden.empty() && i <= hidden.size(); ++i) {
+      const size_t size = i < hidden.size() ? hidden[i] : outputs;
+      block.mlp.push_back({Values(size * width, 1.0 / std::sqrt(width)), Values(size, 0.1)});
+      width = size;
+    }
+    return block;
+  }
+
+ private:
+  std::mt19937_64 random_;
+};
+
+}  // namespace
+
+Model RandomModel(const RandomModelOptions& options) {
+  Filler filler(options.seed);
+  Model model;
+  std::vector<Band> bands = ParseCodeSpec(options.shape)->bands();
+  for (size_t b = 0; b < bands.size(); ++b) bands[b].weight = 0.5f + static_cast<float>(b);
+  model.spec = *CodeSpec::Create(bands);
+  model.metric = options.metric;
+  model.input_dims = options.input_dims;
+  model.query_levels = options.query_levels;
+  model.hidden = options.hidden;
+  model.residual_form = options.form;
+  model.trained = "random weights for a test";
+  const size_t n = options.input_dims, m = model.spec.dims();
+  model.mean = filler.Values(n, 0.1);
+  model.project = filler.Block(n, m, options.hidden);
+  for (uint32_t t = 1; t < options.query_levels; ++t) {
+    StepParameters step;
+    step.gain = 0.9f;
+    step.residual = filler.Block(n, m, options.hidden);
+    if (!options.own_residual_weight) step.residual.linear.weight.clear();
+    if (options.form == ResidualForm::kInput) step.reconstruct = filler.Block(m, n, options.hidden);
+    if (options.form == ResidualForm::kCode && options.feedback)
+      step.feedback = filler.Values(m * m, 1.0 / std::sqrt(m));
+    model.steps.push_back(std::move(step));
+  }
+  return model;
+}
+
+std::vector<float> RandomRows(size_t rows, size_t dims, uint64_t seed) { return Filler(seed).Values(rows * dims, 1.0); }
+
+}  // namespace bebr

@@ -1,0 +1,30 @@
+// Models with random weights for tests: every tensor present, nothing trained.
+#ifndef BEBR_TESTS_UNIT_BINARIZER_RANDOM_MODEL_H_
+#define BEBR_TESTS_UNIT_BINARIZER_RANDOM_MODEL_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "index/binarizer/model.h"
+
+namespace bebr {
+
+struct RandomModelOptions {
+  uint32_t input_dims = 24;
+  std::string shape = "40x1+33x2+8x4";
+  uint32_t query_levels = 4;
+  std::vector<uint32_t> hidden;
+  ResidualForm form = ResidualForm::kCode;
+  Metric metric = Metric::kCosine;
+  bool own_residual_weight = true;
+  bool feedback = true;
+  uint64_t seed = 7;
+};
+
+Model RandomModel(const RandomModelOptions& options);
+std::vector<float> RandomRows(size_t rows, size_t dims, uint64_t seed);
+
+}  // namespace bebr
+
+#endif  // BEBR_TESTS_UNIT_BINARIZER_RANDOM_MODEL_H_
