@@ -1,0 +1,184 @@
+#include "client/client.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+#include <limits>
+#include <sstream>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "client/upsert_stream.h"
+
+namespace bebr {
+namespace {
+
+constexpr size_t kModelChunkBytes = 1 << 20;
+
+absl::Status ToAbsl(const grpc::Status& status) {
+  return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+}
+
+absl::Status ReadFile(const std::string& path, std::string& out) {
+  if (path.empty()) return absl::OkStatus();
+  std::ifstream file(path, std::ios::binary);
+  std::stringstream text;
+  text << file.rdbuf();
+  if (!file) return absl::InvalidArgumentError("the TLS file \"" + path + "\" cannot be read");
+  out = text.str();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeCredentials(const ClientOptions& options) {
+  if (options.tls_ca_file.empty() && options.tls_cert_file.empty()) return grpc::InsecureChannelCredentials();
+  grpc::SslCredentialsOptions ssl;
+  absl::Status status = ReadFile(options.tls_ca_file, ssl.pem_root_certs);
+  status.Update(ReadFile(options.tls_cert_file, ssl.pem_cert_chain));
+  status.Update(ReadFile(options.tls_key_file, ssl.pem_private_key));
+  if (!status.ok()) return status;
+  return grpc::SslCredentials(ssl);
+}
+
+}  // namespace
+
+Client::Client(ClientOptions options) : options_(std::move(options)) {
+  auto credentials = MakeCredentials(options_);
+  usable_ = credentials.status();
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(std::numeric_limits<int>::max());  // the server limits what it sends
+  const auto channel = grpc::CreateCustomChannel(
+      options_.server, credentials.ok() ? *credentials : grpc::InsecureChannelCredentials(), arguments);
+  collections_ = v1::CollectionService::NewStub(channel);
+  documents_ = v1::DocumentService::NewStub(channel);
+  search_ = v1::SearchService::NewStub(channel);
+  admin_ = v1::AdminService::NewStub(channel);
+}
+
+Client::~Client() = default;
+
+void Client::Prepare(grpc::ClientContext& context, bool with_deadline) const {
+  if (with_deadline && options_.deadline != absl::InfiniteDuration()) {
+    context.set_deadline(absl::ToChronoTime(absl::Now() + options_.deadline));
+  }
+  if (!options_.api_key.empty()) context.AddMetadata("authorization", "Bearer " + options_.api_key);
+}
+
+template <typename Response, typename Call>
+absl::StatusOr<Response> Client::Run(Call call) {
+  if (!usable_.ok()) return usable_;
+  grpc::ClientContext context;
+  Prepare(context, /*with_deadline=*/true);
+  Response response;
+  const grpc::Status status = call(&context, &response);
+  if (!status.ok()) return ToAbsl(status);
+  return response;
+}
+
+template <typename Request, typename Response, typename Config, typename Start>
+absl::StatusOr<v1::Collection> Client::Upload(const Config& config, std::string_view model, Start start) {
+  if (!usable_.ok()) return usable_;
+  grpc::ClientContext context;
+  Prepare(context, /*with_deadline=*/true);
+  Response response;
+  auto writer = start(&context, &response);
+  Request first;
+  *first.mutable_config() = config;
+  bool writing = writer->Write(first);
+  for (size_t offset = 0; writing && offset < model.size(); offset += kModelChunkBytes) {
+    Request next;
+    const std::string_view chunk = model.substr(offset, kModelChunkBytes);
+    next.set_model_chunk(chunk.data(), chunk.size());
+    writing = writer->Write(next);  // false when the server has refused already; the status says why
+  }
+  writer->WritesDone();
+  const grpc::Status status = writer->Finish();
+  if (!status.ok()) return ToAbsl(status);
+  return std::move(*response.mutable_collection());
+}
+
+absl::StatusOr<v1::Collection> Client::CreateCollection(const v1::CollectionConfig& config, std::string_view model) {
+  return Upload<v1::CreateCollectionRequest, v1::CreateCollectionResponse>(
+      config, model,
+      [this](auto* context, auto* response) { return collections_->CreateCollection(context, response); });
+}
+
+absl::StatusOr<v1::Collection> Client::AddVersion(const v1::VersionConfig& config, std::string_view model) {
+  return Upload<v1::AddVersionRequest, v1::AddVersionResponse>(
+      config, model, [this](auto* context, auto* response) { return collections_->AddVersion(context, response); });
+}
+
+absl::StatusOr<v1::Collection> Client::GetCollection(const std::string& name) {
+  v1::GetCollectionRequest request;
+  request.set_name(name);
+  auto response = Run<v1::GetCollectionResponse>(
+      [&](auto* context, auto* out) { return collections_->GetCollection(context, request, out); });
+  if (!response.ok()) return response.status();
+  return std::move(*response->mutable_collection());
+}
+
+absl::StatusOr<v1::ListCollectionsResponse> Client::ListCollections() {
+  return Run<v1::ListCollectionsResponse>([&](auto* context, auto* out) {
+    return collections_->ListCollections(context, v1::ListCollectionsRequest(), out);
+  });
+}
+
+absl::Status Client::DeleteCollection(const std::string& name) {
+  v1::DeleteCollectionRequest request;
+  request.set_name(name);
+  return Run<v1::DeleteCollectionResponse>(
+             [&](auto* context, auto* out) { return collections_->DeleteCollection(context, request, out); })
+      .status();
+}
+
+absl::StatusOr<v1::Collection> Client::PromoteVersion(const v1::PromoteVersionRequest& request) {
+  auto response = Run<v1::PromoteVersionResponse>(
+      [&](auto* context, auto* out) { return collections_->PromoteVersion(context, request, out); });
+  if (!response.ok()) return response.status();
+  return std::move(*response->mutable_collection());
+}
+
+absl::StatusOr<v1::Collection> Client::RetireVersion(const v1::RetireVersionRequest& request) {
+  auto response = Run<v1::RetireVersionResponse>(
+      [&](auto* context, auto* out) { return collections_->RetireVersion(context, request, out); });
+  if (!response.ok()) return response.status();
+  return std::move(*response->mutable_collection());
+}
+
+absl::StatusOr<v1::UpsertResponse> Client::Upsert(const v1::UpsertRequest& request) {
+  return Run<v1::UpsertResponse>([&](auto* context, auto* out) { return documents_->Upsert(context, request, out); });
+}
+
+absl::StatusOr<v1::GetResponse> Client::Get(const v1::GetRequest& request) {
+  return Run<v1::GetResponse>([&](auto* context, auto* out) { return documents_->Get(context, request, out); });
+}
+
+absl::StatusOr<v1::DeleteResponse> Client::Delete(const v1::DeleteRequest& request) {
+  return Run<v1::DeleteResponse>([&](auto* context, auto* out) { return documents_->Delete(context, request, out); });
+}
+
+std::unique_ptr<UpsertStream> Client::StreamUpsert(const std::string& collection, size_t window) {
+  return std::unique_ptr<UpsertStream>(new UpsertStream(*this, collection, std::max<size_t>(window, 1)));
+}
+
+absl::StatusOr<v1::SearchResponse> Client::Search(const v1::SearchRequest& request) {
+  return Run<v1::SearchResponse>([&](auto* context, auto* out) { return search_->Search(context, request, out); });
+}
+
+absl::StatusOr<v1::BatchSearchResponse> Client::BatchSearch(const v1::BatchSearchRequest& request) {
+  return Run<v1::BatchSearchResponse>(
+      [&](auto* context, auto* out) { return search_->BatchSearch(context, request, out); });
+}
+
+absl::StatusOr<v1::GetStatsResponse> Client::GetStats() {
+  return Run<v1::GetStatsResponse>(
+      [&](auto* context, auto* out) { return admin_->GetStats(context, v1::GetStatsRequest(), out); });
+}
+
+absl::StatusOr<v1::EstimateMemoryResponse> Client::EstimateMemory(const v1::EstimateMemoryRequest& request) {
+  return Run<v1::EstimateMemoryResponse>(
+      [&](auto* context, auto* out) { return admin_->EstimateMemory(context, request, out); });
+}
+
+}  // namespace bebr

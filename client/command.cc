@@ -1,0 +1,121 @@
+#include "client/command.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "index/base/float16.h"
+#include "index/base/status_macros.h"
+#include "index/dataset/evaluation.h"
+
+namespace bebr {
+
+Command::Command() {
+  const std::pair<const char*, std::string*> variables[] = {{"BEBR_SERVER", &server},
+                                                            {"BEBR_API_KEY", &api_key},
+                                                            {"BEBR_TLS_CA", &tls_ca_file},
+                                                            {"BEBR_TLS_CERT", &tls_cert_file},
+                                                            {"BEBR_TLS_KEY", &tls_key_file}};
+  for (const auto& [name, field] : variables) {
+    if (const char* value = std::getenv(name); value != nullptr && *value != '\0') *field = value;
+  }
+}
+
+Client Command::Connect() const {
+  return Client({.server = server,
+                 .deadline = deadline_s > 0 ? absl::Seconds(deadline_s) : absl::InfiniteDuration(),
+                 .api_key = api_key,
+                 .tls_ca_file = tls_ca_file,
+                 .tls_cert_file = tls_cert_file,
+                 .tls_key_file = tls_key_file});
+}
+
+CLI::App* AddVerb(CLI::App& parent, Command& command, const std::string& name, const std::string& description,
+                  std::function<absl::Status()> run) {
+  CLI::App* verb = parent.add_subcommand(name, description);
+  verb->add_option("--server", command.server, "HOST:PORT of the server (BEBR_SERVER)")->capture_default_str();
+  verb->add_flag("--json", command.json, "print JSON");
+  verb->add_option("--deadline", command.deadline_s, "seconds a call may take; 0: no limit")
+      ->check(CLI::NonNegativeNumber);
+  verb->add_option("--api-key", command.api_key, "API key; better given in the environment (BEBR_API_KEY)");
+  verb->add_option("--tls-ca", command.tls_ca_file, "PEM file of the server's authority; turns TLS on (BEBR_TLS_CA)");
+  verb->add_option("--tls-cert", command.tls_cert_file, "PEM file of the client's certificate (BEBR_TLS_CERT)");
+  verb->add_option("--tls-key", command.tls_key_file, "PEM file of the client's private key (BEBR_TLS_KEY)");
+  verb->callback([&command, run = std::move(run)] { command.run = run; });
+  return verb;
+}
+
+void PrintJson(const nlohmann::ordered_json& json) {
+  std::printf("%s\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+}
+
+absl::StatusOr<std::string> ReadWholeFile(std::string_view what, const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::stringstream text;
+  text << file.rdbuf();
+  if (!file) return absl::NotFoundError(absl::StrFormat("%s \"%s\" cannot be read", what, path));
+  return text.str();
+}
+
+absl::StatusOr<std::vector<std::string>> RowIds(const std::string& path, size_t rows) {
+  std::vector<std::string> ids;
+  if (path.empty()) {
+    ids.reserve(rows);
+    for (size_t i = 0; i < rows; ++i) ids.push_back(absl::StrCat(i));
+    return ids;
+  }
+  BEBR_ASSIGN_OR_RETURN(ids, ReadIds(path));
+  if (ids.size() != rows) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("\"%s\" has %d ids for %d vectors; there must be one id a vector", path, ids.size(), rows));
+  }
+  return ids;
+}
+
+absl::StatusOr<v1::Version> FindVersion(const v1::Collection& collection, const std::string& name) {
+  const std::string& wanted = name.empty() ? collection.default_version() : name;
+  for (const v1::Version& version : collection.versions()) {
+    if (version.name() == wanted) return version;
+  }
+  return absl::NotFoundError(
+      absl::StrFormat("collection \"%s\" has no version \"%s\"; `bebr version list %s` shows what it has",
+                      collection.name(), wanted, collection.name()));
+}
+
+void SetVector(const float* values, size_t count, v1::Vector* vector) {
+  std::string halves(count * sizeof(uint16_t), '\0');
+  bool exact = true;
+  for (size_t i = 0; exact && i < count; ++i) {
+    const uint16_t half = FloatToHalf(values[i]);
+    exact = HalfToFloat(half) == values[i];
+    halves[2 * i] = static_cast<char>(half & 0xff);
+    halves[2 * i + 1] = static_cast<char>(half >> 8);
+  }
+  if (exact) {
+    vector->set_float16(std::move(halves));
+  } else {
+    vector->mutable_values()->Add(values, values + count);
+  }
+}
+
+std::string WithCommas(uint64_t number) {
+  std::string text = absl::StrCat(number);
+  for (size_t at = text.size(); at > 3;) text.insert(at -= 3, ",");
+  return text;
+}
+
+std::string HumanBytes(uint64_t bytes) {
+  constexpr double kStep = 1000;
+  constexpr const char* kUnits[] = {"B", "kB", "MB", "GB", "TB"};
+  double value = static_cast<double>(bytes);
+  size_t unit = 0;
+  for (; value >= kStep && unit + 1 < std::size(kUnits); ++unit) value /= kStep;
+  return absl::StrFormat(unit == 0 ? "%.0f %s" : "%.1f %s", value, kUnits[unit]);
+}
+
+}  // namespace bebr

@@ -1,0 +1,74 @@
+// What the verbs of the command `bebr` share.
+#ifndef BEBR_CLIENT_COMMAND_H_
+#define BEBR_CLIENT_COMMAND_H_
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "client/client.h"
+#include "google/protobuf/message.h"
+#include "nlohmann/json.hpp"
+
+namespace bebr {
+
+// One run of the command: the options every verb has, and what the chosen verb does.
+struct Command {
+  Command();  // takes what the environment says
+
+  std::string server = "127.0.0.1:7700";
+  bool json = false;
+  double deadline_s = 0;  // 0: none
+  std::string api_key;
+  std::string tls_ca_file;
+  std::string tls_cert_file;
+  std::string tls_key_file;
+  std::function<absl::Status()> run;  // set by the verb that is asked for
+
+  Client Connect() const;
+};
+
+// Adds a verb with the options all verbs have. `run` is called after parsing, if this verb was asked for.
+CLI::App* AddVerb(CLI::App& parent, Command& command, const std::string& name, const std::string& description,
+                  std::function<absl::Status()> run);
+
+// One function a file of client/verbs.
+void AddCreate(CLI::App& app, Command& command);
+void AddImport(CLI::App& app, Command& command);
+void AddSearch(CLI::App& app, Command& command);
+void AddGet(CLI::App& app, Command& command);
+void AddDelete(CLI::App& app, Command& command);
+void AddCount(CLI::App& app, Command& command);
+void AddStats(CLI::App& app, Command& command);
+void AddCollections(CLI::App& app, Command& command);
+void AddDrop(CLI::App& app, Command& command);
+void AddEval(CLI::App& app, Command& command);
+void AddVersion(CLI::App& app, Command& command);
+
+// A message as JSON: fields by their names, 64-bit numbers as numbers, enum values short and in lower case ("f16"),
+// attributes as plain values. Fields that are not set are there with their defaults, but messages and optional fields
+// that are not set are left out.
+nlohmann::ordered_json ToJson(const google::protobuf::Message& message);
+void PrintJson(const nlohmann::ordered_json& json);
+
+// The whole file. NOT_FOUND, naming what it is, if it cannot be read.
+absl::StatusOr<std::string> ReadWholeFile(std::string_view what, const std::string& path);
+// Ids of rows [0, rows): from the file, which must have one for each, or the row numbers if `path` is empty.
+absl::StatusOr<std::vector<std::string>> RowIds(const std::string& path, size_t rows);
+// The version called `name`, or the default one if it is empty.
+absl::StatusOr<v1::Version> FindVersion(const v1::Collection& collection, const std::string& name);
+
+// Sets `vector` to `values`: as float16 where that loses nothing, since it is half the bytes, else as floats.
+void SetVector(const float* values, size_t count, v1::Vector* vector);
+
+// "12,345" and "1.4 MB".
+std::string WithCommas(uint64_t number);
+std::string HumanBytes(uint64_t bytes);
+
+}  // namespace bebr
+
+#endif  // BEBR_CLIENT_COMMAND_H_

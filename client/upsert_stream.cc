@@ -1,0 +1,153 @@
+#include "client/upsert_stream.h"
+
+#include <utility>
+
+#include "absl/time/clock.h"
+
+namespace bebr {
+namespace {
+
+constexpr absl::Duration kRetryPause = absl::Milliseconds(100);
+// A server whose memory limit is reached stays full: some time after, waiting is no use.
+constexpr int kMaxRefusals = 500;
+
+}  // namespace
+
+UpsertStream::UpsertStream(Client& client, std::string collection, size_t window)
+    : collection_(std::move(collection)), window_(window) {
+  error_ = client.usable_;
+  if (!error_.ok()) return;
+  client.Prepare(context_, /*with_deadline=*/false);
+  stream_ = client.documents_->StreamUpsert(&context_);
+  reader_ = std::thread([this] { ReadAcknowledgements(); });
+}
+
+UpsertStream::~UpsertStream() {
+  if (finished_ || stream_ == nullptr) return;
+  context_.TryCancel();
+  reader_.join();
+  (void)stream_->Finish();  // cancelled: the status tells nothing
+}
+
+void UpsertStream::ReadAcknowledgements() {
+  v1::StreamUpsertResponse response;
+  while (stream_->Read(&response)) Take(response);
+  absl::MutexLock lock(&mutex_);
+  ended_ = true;
+}
+
+void UpsertStream::Take(const v1::StreamUpsertResponse& response) {
+  const auto code = static_cast<absl::StatusCode>(response.error_code());
+  absl::MutexLock lock(&mutex_);
+  if (code == absl::StatusCode::kResourceExhausted && ++refusals_ < kMaxRefusals) {
+    refused_.push_back(response.sequence());
+    return;
+  }
+  if (code != absl::StatusCode::kOk) error_.Update(absl::Status(code, response.error_message()));
+  if (code == absl::StatusCode::kOk) refusals_ = 0;
+  waiting_.erase(response.sequence());
+  acknowledged_ += response.documents();
+  created_ += response.created();
+}
+
+absl::Status UpsertStream::Write(uint64_t sequence) {
+  const v1::StreamUpsertRequest* message = nullptr;
+  {
+    absl::MutexLock lock(&mutex_);
+    message = &waiting_.at(sequence);  // stays there until its acknowledgement, which cannot come before it is written
+  }
+  if (stream_->Write(*message)) return absl::OkStatus();
+  // The server has ended the call: its status says why.
+  reader_.join();
+  finished_ = true;
+  const grpc::Status status = stream_->Finish();
+  absl::MutexLock lock(&mutex_);
+  if (status.ok()) {
+    error_.Update(absl::UnavailableError("the server ended the stream before everything was written"));
+  } else {
+    error_.Update(absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message()));
+  }
+  return error_;
+}
+
+absl::Status UpsertStream::Resend() {
+  std::deque<uint64_t> again;
+  {
+    absl::MutexLock lock(&mutex_);
+    again.swap(refused_);
+  }
+  if (again.empty()) return absl::OkStatus();
+  absl::SleepFor(kRetryPause);
+  for (const uint64_t sequence : again) {
+    if (absl::Status status = Write(sequence); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status UpsertStream::WaitUntilBelow(size_t unacknowledged) {
+  for (;;) {
+    if (absl::Status status = Resend(); !status.ok()) return status;
+    absl::MutexLock lock(&mutex_);
+    const auto ready = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+      return ended_ || !error_.ok() || !refused_.empty() || waiting_.size() < unacknowledged;
+    };
+    mutex_.Await(absl::Condition(&ready));
+    if (!error_.ok()) return error_;
+    if (ended_) return absl::OkStatus();  // the next write finds out why
+    if (refused_.empty()) return absl::OkStatus();
+  }
+}
+
+absl::Status UpsertStream::Send(google::protobuf::RepeatedPtrField<v1::Document> documents) {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!error_.ok()) return error_;
+  }
+  if (absl::Status status = WaitUntilBelow(window_); !status.ok()) return status;
+  const uint64_t sequence = next_sequence_++;
+  v1::StreamUpsertRequest message;
+  message.set_collection(collection_);
+  message.set_sequence(sequence);
+  *message.mutable_documents() = std::move(documents);
+  {
+    absl::MutexLock lock(&mutex_);
+    waiting_.emplace(sequence, std::move(message));
+  }
+  return Write(sequence);
+}
+
+absl::Status UpsertStream::Finish() {
+  if (finished_ || stream_ == nullptr) {
+    absl::MutexLock lock(&mutex_);
+    return error_;
+  }
+  const absl::Status waited = WaitUntilBelow(1);
+  if (finished_) return waited;  // a message sent again found the stream ended
+  if (waited.ok()) {
+    stream_->WritesDone();
+  } else {
+    context_.TryCancel();
+  }
+  reader_.join();
+  finished_ = true;
+  const grpc::Status status = stream_->Finish();
+  if (!waited.ok()) return waited;
+  absl::MutexLock lock(&mutex_);
+  if (!error_.ok()) return error_;
+  if (!status.ok()) return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+  if (!waiting_.empty())
+    return absl::UnavailableError("the server ended the stream before everything was acknowledged");
+  return absl::OkStatus();
+}
+
+uint64_t UpsertStream::acknowledged() const {
+  absl::MutexLock lock(&mutex_);
+  return acknowledged_;
+}
+
+uint64_t UpsertStream::created() const {
+  absl::MutexLock lock(&mutex_);
+  return created_;
+}
+
+}  // namespace bebr

@@ -1,0 +1,76 @@
+#ifndef BEBR_CLIENT_UPSERT_STREAM_H_
+#define BEBR_CLIENT_UPSERT_STREAM_H_
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "client/client.h"
+
+namespace bebr {
+
+// An UpsertStream sends documents over one stream, several messages at a time, and keeps each until it is acknowledged.
+//
+//   auto stream = client.StreamUpsert("papers");
+//   while (...) BEBR_RETURN_IF_ERROR(stream->Send(std::move(documents)));
+//   BEBR_RETURN_IF_ERROR(stream->Finish());
+//
+// Messages that the server refuses because it is full (RESOURCE_EXHAUSTED) are sent again after a pause, until nothing
+// else happens for many times; every other refusal ends the stream with that error. Retried messages may be written
+// after later ones, so one document must not be sent twice at a time.
+//
+// Thread safety: Send and Finish from one thread; the counters from any.
+class UpsertStream {
+ public:
+  // Cancels what was not finished.
+  ~UpsertStream();
+
+  // Sends `documents` as one message, waiting while `window` messages are unacknowledged. The error may be that of an
+  // earlier message.
+  absl::Status Send(google::protobuf::RepeatedPtrField<v1::Document> documents);
+  // Waits until everything is acknowledged. Must be the last call.
+  absl::Status Finish();
+
+  uint64_t acknowledged() const;  // documents that are on the server's disk
+  uint64_t created() const;       // of these, new ones
+
+ private:
+  friend class Client;
+  using Messages = std::map<uint64_t, v1::StreamUpsertRequest>;
+
+  UpsertStream(Client& client, std::string collection, size_t window);
+  void ReadAcknowledgements();
+  void Take(const v1::StreamUpsertResponse& response);
+  // Writes the message, and before it those that the server wants again.
+  absl::Status Write(uint64_t sequence);
+  absl::Status Resend();
+  absl::Status WaitUntilBelow(size_t unacknowledged);
+
+  const std::string collection_;
+  const size_t window_;
+  grpc::ClientContext context_;
+  std::unique_ptr<grpc::ClientReaderWriter<v1::StreamUpsertRequest, v1::StreamUpsertResponse>> stream_;
+  uint64_t next_sequence_ = 1;
+  bool finished_ = false;
+
+  mutable absl::Mutex mutex_;
+  Messages waiting_ ABSL_GUARDED_BY(mutex_);              // sent, not acknowledged
+  std::deque<uint64_t> refused_ ABSL_GUARDED_BY(mutex_);  // of these, to be sent again
+  absl::Status error_ ABSL_GUARDED_BY(mutex_);
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;  // the server sends no more
+  int refusals_ ABSL_GUARDED_BY(mutex_) = 0;    // since the last acknowledgement that was not one
+  uint64_t acknowledged_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t created_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::thread reader_;
+};
+
+}  // namespace bebr
+
+#endif  // BEBR_CLIENT_UPSERT_STREAM_H_

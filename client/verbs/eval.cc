@@ -1,0 +1,232 @@
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_format.h"
+#include "client/command.h"
+#include "index/base/status_macros.h"
+#include "index/base/thread_pool.h"
+#include "index/dataset/evaluation.h"
+#include "index/dataset/vector_file.h"
+
+namespace bebr {
+namespace {
+
+constexpr size_t kBatchQueries = 64;
+constexpr size_t kExact = 10;              // of the float neighbours that recall counts
+constexpr size_t kDeepest = 100;           // recall_at_100
+constexpr uint32_t kUnknown = UINT32_MAX;  // row number of a document that is not in the file
+
+struct Options {
+  std::string name;
+  std::string queries_file;
+  std::string docs_file;
+  std::string ids_file;
+  std::string qrels_file;
+  std::string query_ids_file;
+  uint32_t k = 10;
+  uint32_t rerank = 0;
+  std::string version;
+  size_t limit = 0;
+};
+
+// What is read and computed before the server is measured.
+struct Inputs {
+  Matrix docs;
+  Matrix queries;
+  std::vector<std::string> ids;
+  absl::flat_hash_map<std::string, uint32_t> rows;  // by id
+  std::vector<uint32_t> exact;                      // queries.rows * exact_k row numbers
+  size_t exact_k = 0;
+  Qrels qrels;
+  std::vector<std::string> query_ids;  // empty without qrels
+  v1::Version version;
+};
+
+// The ids found for each query.
+using Found = std::vector<std::vector<std::string>>;
+
+absl::StatusOr<Inputs> Prepare(Client& client, const Options& options) {
+  Inputs in;
+  BEBR_ASSIGN_OR_RETURN(in.queries, ReadVectors(options.queries_file, options.limit));
+  BEBR_ASSIGN_OR_RETURN(in.docs, ReadVectors(options.docs_file));
+  if (in.queries.rows == 0 || in.docs.rows == 0)
+    return absl::InvalidArgumentError("there are no queries or no documents in the files");
+  if (in.queries.dims != in.docs.dims) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("the queries have %d dimensions, the documents %d", in.queries.dims, in.docs.dims));
+  }
+  BEBR_ASSIGN_OR_RETURN(in.ids, RowIds(options.ids_file, in.docs.rows));
+  for (size_t i = 0; i < in.ids.size(); ++i) in.rows.emplace(in.ids[i], static_cast<uint32_t>(i));
+  if (!options.qrels_file.empty()) {
+    BEBR_ASSIGN_OR_RETURN(in.qrels, ReadQrels(options.qrels_file));
+    BEBR_ASSIGN_OR_RETURN(in.query_ids, ReadIds(options.query_ids_file));
+    if (in.query_ids.size() < in.queries.rows) {
+      return absl::InvalidArgumentError(absl::StrFormat("\"%s\" has %d ids for %d queries", options.query_ids_file,
+                                                        in.query_ids.size(), in.queries.rows));
+    }
+  }
+  BEBR_ASSIGN_OR_RETURN(const v1::Collection collection, client.GetCollection(options.name));
+  BEBR_ASSIGN_OR_RETURN(in.version, FindVersion(collection, options.version));
+  if (options.rerank != 0 && collection.store_floats() == v1::FLOAT_STORAGE_NONE) {
+    return absl::FailedPreconditionError(
+        absl::StrFormat("collection \"%s\" stores no floats, so there is no --rerank", options.name));
+  }
+  in.exact_k = std::min(kExact, in.docs.rows);
+  in.exact = ExactNeighbors(in.docs, in.queries, in.exact_k,
+                            in.version.metric() == v1::METRIC_COSINE ? Metric::kCosine : Metric::kInnerProduct,
+                            AvailableProcessors());
+  return in;
+}
+
+absl::StatusOr<Found> SearchAll(Client& client, const Options& options, const Matrix& queries, size_t k,
+                                uint32_t rerank) {
+  Found found;
+  for (size_t begin = 0; begin < queries.rows; begin += kBatchQueries) {
+    v1::BatchSearchRequest request;
+    request.set_collection(options.name);
+    request.mutable_options()->set_k(static_cast<uint32_t>(k));
+    request.mutable_options()->set_version(options.version);
+    request.mutable_options()->set_rerank(rerank);
+    for (size_t i = begin; i < std::min(begin + kBatchQueries, queries.rows); ++i) {
+      SetVector(queries.row(i), queries.dims, request.add_queries());
+    }
+    BEBR_ASSIGN_OR_RETURN(const auto response, client.BatchSearch(request));
+    for (const auto& result : response.results()) {
+      auto& ids = found.emplace_back();
+      for (const v1::SearchHit& hit : result.hits()) ids.push_back(hit.id());
+    }
+  }
+  return found;
+}
+
+// One query at a time, as a lone client would: milliseconds each, sorted.
+absl::StatusOr<std::vector<double>> MeasureLatency(Client& client, const Options& options, const Matrix& queries) {
+  std::vector<double> times;
+  for (size_t i = 0; i < queries.rows; ++i) {
+    v1::SearchRequest request;
+    request.set_collection(options.name);
+    request.mutable_options()->set_k(options.k);
+    request.mutable_options()->set_version(options.version);
+    request.mutable_options()->set_rerank(options.rerank);
+    SetVector(queries.row(i), queries.dims, request.mutable_query());
+    const auto start = std::chrono::steady_clock::now();
+    BEBR_RETURN_IF_ERROR(client.Search(request).status());
+    times.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+  }
+  std::sort(times.begin(), times.end());
+  return times;
+}
+
+double Percentile(const std::vector<double>& sorted, double share) {
+  return sorted[std::min(sorted.size() - 1, static_cast<size_t>(share * static_cast<double>(sorted.size())))];
+}
+
+double MeanRecall(const Inputs& in, const Found& found, size_t depth) {
+  double sum = 0;
+  for (size_t q = 0; q < found.size(); ++q) {
+    std::vector<uint32_t> rows;
+    for (const std::string& id : found[q]) {
+      const auto row = in.rows.find(id);
+      rows.push_back(row == in.rows.end() ? kUnknown : row->second);
+    }
+    sum += Recall(in.exact.data() + q * in.exact_k, in.exact_k, rows.data(), rows.size(), depth);
+  }
+  return sum / static_cast<double>(found.size());
+}
+
+// Over the queries that have judgements.
+double MeanNdcg(const Inputs& in, const Found& found) {
+  double sum = 0;
+  size_t judged = 0;
+  for (size_t q = 0; q < found.size(); ++q) {
+    const auto judgements = in.qrels.find(in.query_ids[q]);
+    if (judgements == in.qrels.end()) continue;
+    ++judged;
+    sum += Ndcg(judgements->second, {found[q].begin(), found[q].end()}, kExact);
+  }
+  return judged == 0 ? 0 : sum / static_cast<double>(judged);
+}
+
+Found ExactIds(const Inputs& in) {
+  Found found(in.queries.rows);
+  for (size_t q = 0; q < found.size(); ++q) {
+    for (size_t i = 0; i < in.exact_k; ++i) found[q].push_back(in.ids[in.exact[q * in.exact_k + i]]);
+  }
+  return found;
+}
+
+absl::StatusOr<nlohmann::ordered_json> Evaluate(Client& client, const Options& options) {
+  BEBR_ASSIGN_OR_RETURN(const Inputs in, Prepare(client, options));
+  const size_t depth = std::max<size_t>(options.k, kDeepest);
+  const auto start = std::chrono::steady_clock::now();
+  BEBR_ASSIGN_OR_RETURN(const Found plain, SearchAll(client, options, in.queries, depth, 0));
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  nlohmann::ordered_json json{{"queries", in.queries.rows},
+                              {"k", options.k},
+                              {"recall_at_10", MeanRecall(in, plain, 10)},
+                              {"recall_at_50", MeanRecall(in, plain, 50)},
+                              {"recall_at_100", MeanRecall(in, plain, 100)}};
+  if (!in.query_ids.empty()) {
+    json["ndcg_at_10"] = MeanNdcg(in, plain);
+    json["ndcg_at_10_float"] = MeanNdcg(in, ExactIds(in));
+  }
+  if (options.rerank != 0) {
+    BEBR_ASSIGN_OR_RETURN(const Found reranked,
+                          SearchAll(client, options, in.queries, kExact, std::max<uint32_t>(options.rerank, kExact)));
+    json["rerank"] = options.rerank;
+    json["recall_at_10_reranked"] = MeanRecall(in, reranked, 10);
+    if (!in.query_ids.empty()) json["ndcg_at_10_reranked"] = MeanNdcg(in, reranked);
+  }
+  BEBR_ASSIGN_OR_RETURN(const auto times, MeasureLatency(client, options, in.queries));
+  json["bits_per_document"] = in.version.bits();
+  json["queries_per_s"] = static_cast<double>(in.queries.rows) / seconds;
+  json["p50_ms"] = Percentile(times, 0.50);
+  json["p99_ms"] = Percentile(times, 0.99);
+  return json;
+}
+
+absl::Status Run(const Command& command, const Options& options) {
+  Client client = command.Connect();
+  BEBR_ASSIGN_OR_RETURN(const auto json, Evaluate(client, options));
+  if (command.json) {
+    PrintJson(json);
+    return absl::OkStatus();
+  }
+  for (const auto& [name, value] : json.items()) {
+    if (value.is_number_float()) {
+      std::printf("%-22s %.4f\n", name.c_str(), value.get<double>());
+    } else {
+      std::printf("%-22s %s\n", name.c_str(), value.dump().c_str());
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddEval(CLI::App& app, Command& command) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb = AddVerb(
+      app, command, "eval",
+      "measure a collection against exact float search: recall_at_N is the share of the 10 exact neighbours that is "
+      "among the first N results; queries_per_s is of batches of 64, p50_ms and p99_ms of one query at a time",
+      [&command, options] { return Run(command, *options); });
+  verb->add_option("name", options->name, "name of the collection")->required();
+  verb->add_option("--queries", options->queries_file, "file of query vectors")->required();
+  verb->add_option("--docs", options->docs_file, "file of the vectors that were imported")->required();
+  verb->add_option("--ids", options->ids_file, "ids of the documents, one a line; row numbers without it");
+  CLI::Option* qrels =
+      verb->add_option("--qrels", options->qrels_file, "judgements: query id, document id and gain, tab-separated");
+  CLI::Option* query_ids = verb->add_option("--query-ids", options->query_ids_file, "ids of the queries, one a line");
+  qrels->needs(query_ids);
+  query_ids->needs(qrels);
+  verb->add_option("-k", options->k, "results of the queries that are timed")->capture_default_str();
+  verb->add_option("--rerank", options->rerank, "also measure with so many candidates scored again");
+  verb->add_option("--version", options->version, "version of the queries; the collection's default without it");
+  verb->add_option("--limit", options->limit, "only the first queries; 0: all");
+}
+
+}  // namespace bebr

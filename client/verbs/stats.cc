@@ -1,0 +1,85 @@
+#include <memory>
+
+#include "client/command.h"
+#include "index/base/status_macros.h"
+
+namespace bebr {
+namespace {
+
+struct Options {
+  std::string name;
+  uint64_t documents = 0;
+  double id_bytes = 0;
+};
+
+absl::Status ServerStats(const Command& command) {
+  Client client = command.Connect();
+  BEBR_ASSIGN_OR_RETURN(const auto stats, client.GetStats());
+  const auto json = ToJson(stats);
+  if (command.json) {
+    PrintJson(json);
+    return absl::OkStatus();
+  }
+  for (const auto& [name, value] : json.items()) {
+    std::printf("%-20s %s\n", name.c_str(),
+                value.is_string() ? value.get<std::string>().c_str() : value.dump().c_str());
+  }
+  return absl::OkStatus();
+}
+
+void PrintMemory(const v1::MemoryUse& memory) {
+  std::printf("memory            %s: codes %s, ids %s, attributes %s, models %s\n", HumanBytes(memory.total()).c_str(),
+              HumanBytes(memory.codes()).c_str(), HumanBytes(memory.ids()).c_str(),
+              HumanBytes(memory.attributes()).c_str(), HumanBytes(memory.models()).c_str());
+}
+
+absl::Status CollectionStats(const Command& command, const Options& options) {
+  Client client = command.Connect();
+  BEBR_ASSIGN_OR_RETURN(const v1::Collection collection, client.GetCollection(options.name));
+  if (command.json) {
+    PrintJson(ToJson(collection));
+    return absl::OkStatus();
+  }
+  std::printf("collection        %s\ndocuments         %s (%s deleted rows)\ndisk              %s\n",
+              collection.name().c_str(), WithCommas(collection.documents()).c_str(),
+              WithCommas(collection.deleted_rows()).c_str(), HumanBytes(collection.disk_bytes()).c_str());
+  PrintMemory(collection.memory());
+  for (const v1::Version& version : collection.versions()) {
+    std::printf("version           %s%s: %u-d floats to %s (%u bits), space %u, %s documents\n", version.name().c_str(),
+                version.name() == collection.default_version() ? " (default)" : "", version.input_dims(),
+                version.code().c_str(), version.bits(), version.space(), WithCommas(version.documents()).c_str());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Estimate(const Command& command, const Options& options) {
+  v1::EstimateMemoryRequest request;
+  request.set_collection(options.name);
+  request.set_documents(options.documents);
+  request.set_id_bytes(options.id_bytes);
+  Client client = command.Connect();
+  BEBR_ASSIGN_OR_RETURN(const auto response, client.EstimateMemory(request));
+  if (command.json) {
+    PrintJson(ToJson(response.memory()));
+  } else {
+    PrintMemory(response.memory());
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddStats(CLI::App& app, Command& command) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb = AddVerb(app, command, "stats", "figures of the server, or of one collection", [&command, options] {
+    if (options->name.empty()) return ServerStats(command);
+    return options->documents > 0 ? Estimate(command, *options) : CollectionStats(command, *options);
+  });
+  CLI::Option* name = verb->add_option("name", options->name, "name of a collection");
+  CLI::Option* documents =
+      verb->add_option("--estimate", options->documents, "instead: the memory that so many documents would need")
+          ->needs(name);
+  verb->add_option("--id-bytes", options->id_bytes, "with --estimate: mean length of an id; 0: 16")->needs(documents);
+}
+
+}  // namespace bebr

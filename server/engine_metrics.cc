@@ -1,0 +1,135 @@
+#include "server/engine_metrics.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <filesystem>
+#include <fstream>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "server/build_info.h"
+#include "server/metrics.h"
+
+namespace bebr {
+namespace {
+
+constexpr double kMicro = 1e-6;
+
+// Mean length of an id that the formula's metric assumes; what EstimateMemory assumes too if it is not told.
+constexpr double kIdBytes = 16;
+
+class FamilyList {
+ public:
+  // Adds a value to the family `name`, which is begun where it is not the last one.
+  void Add(const char* name, double value, std::vector<prometheus::ClientMetric::Label> labels = {}) {
+    if (families_.empty() || families_.back().name != name) families_.push_back(EmptyFamily(name));
+    prometheus::ClientMetric& metric = families_.back().metric.emplace_back();
+    metric.label = std::move(labels);
+    (families_.back().type == prometheus::MetricType::Counter ? metric.counter.value : metric.gauge.value) = value;
+  }
+  std::vector<prometheus::MetricFamily> Take() { return std::move(families_); }
+
+ private:
+  std::vector<prometheus::MetricFamily> families_;
+};
+
+void AddEngine(const EngineStats& stats, FamilyList& out) {
+  out.Add("bebr_queries_total", static_cast<double>(stats.queries));
+  out.Add("bebr_scans_total", static_cast<double>(stats.scans));
+  out.Add("bebr_documents_scanned_total", static_cast<double>(stats.documents_scanned));
+  out.Add("bebr_scanned_bytes_total", static_cast<double>(stats.bytes_scanned));
+  out.Add("bebr_scan_seconds_total", static_cast<double>(stats.scan_us) * kMicro);
+  out.Add("bebr_documents_upserted_total", static_cast<double>(stats.documents_upserted));
+  out.Add("bebr_documents_deleted_total", static_cast<double>(stats.documents_deleted));
+  out.Add("bebr_refused_queries_total", static_cast<double>(stats.refused_queries));
+  out.Add("bebr_refused_upserts_total", static_cast<double>(stats.refused_upserts));
+  out.Add("bebr_ingest_stage_seconds_total", static_cast<double>(stats.encode_us) * kMicro, {{"stage", "encode"}});
+  out.Add("bebr_ingest_stage_seconds_total", static_cast<double>(stats.commit_us) * kMicro, {{"stage", "commit"}});
+  out.Add("bebr_ingest_stage_seconds_total", static_cast<double>(stats.apply_us) * kMicro, {{"stage", "apply"}});
+  out.Add("bebr_queued_queries", static_cast<double>(stats.queued_queries));
+  out.Add("bebr_threads", static_cast<double>(stats.threads));
+}
+
+void AddCollections(Engine& engine, FamilyList& out) {
+  std::vector<CollectionInfo> infos;
+  for (const std::string& name : engine.ListCollections()) {
+    auto info = engine.GetCollection(name);
+    if (info.ok()) infos.push_back(*std::move(info));  // else dropped meanwhile
+  }
+  for (const auto& info : infos) {
+    out.Add("bebr_collection_documents", static_cast<double>(info.documents), {{"collection", info.name}});
+  }
+  for (const auto& info : infos) {
+    out.Add("bebr_collection_deleted_rows", static_cast<double>(info.deleted_rows), {{"collection", info.name}});
+  }
+  for (const auto& info : infos) {
+    const std::pair<const char*, uint64_t> parts[] = {{"codes", info.memory.codes},
+                                                      {"ids", info.memory.ids},
+                                                      {"attributes", info.memory.attributes},
+                                                      {"models", info.memory.models}};
+    for (const auto& [part, bytes] : parts) {
+      out.Add("bebr_collection_memory_bytes", static_cast<double>(bytes), {{"collection", info.name}, {"part", part}});
+    }
+  }
+  for (const auto& info : infos) {
+    const auto formula = engine.EstimateMemory(info.name, info.documents, kIdBytes);
+    if (!formula.ok()) continue;
+    out.Add("bebr_collection_memory_formula_bytes", static_cast<double>(formula->total), {{"collection", info.name}});
+  }
+  for (const auto& info : infos) {
+    out.Add("bebr_collection_disk_bytes", static_cast<double>(info.disk_bytes), {{"collection", info.name}});
+  }
+}
+
+void AddProcess(FamilyList& out) {
+  static const double start_seconds = absl::ToDoubleSeconds(absl::Now() - absl::UnixEpoch());
+  uint64_t total_pages = 0, resident_pages = 0;
+  std::ifstream("/proc/self/statm") >> total_pages >> resident_pages;
+  out.Add("process_resident_memory_bytes",
+          static_cast<double>(resident_pages) * static_cast<double>(sysconf(_SC_PAGESIZE)));
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * kMicro;
+  };
+  out.Add("process_cpu_seconds_total", seconds(usage.ru_utime) + seconds(usage.ru_stime));
+  std::error_code error;
+  double files = 0;
+  for (auto entry = std::filesystem::directory_iterator("/proc/self/fd", error); !error && entry != end(entry);
+       entry.increment(error)) {
+    ++files;
+  }
+  out.Add("process_open_fds", files);
+  out.Add("process_start_time_seconds", start_seconds);
+}
+
+}  // namespace
+
+prometheus::MetricFamily EmptyFamily(const char* name) {
+  for (const MetricInfo& info : AllMetrics()) {
+    if (std::string_view(info.name) == name)
+      return {.name = info.name, .help = info.help, .type = info.type, .metric = {}};
+  }
+  std::fprintf(stderr, "metric %s is not in the table of server/metrics.cc\n", name);
+  std::abort();  // a mistake in the program, found by the first scrape
+}
+
+std::vector<prometheus::MetricFamily> ReadMetrics(Engine* engine) {
+  FamilyList out;
+  std::string simd = "none";
+  if (engine != nullptr) {
+    const EngineStats stats = engine->Stats();
+    simd = stats.simd;
+    AddEngine(stats, out);
+    AddCollections(*engine, out);
+  }
+  out.Add("bebr_build_info", 1, {{"version", kBuildVersion}, {"simd", simd}});
+  AddProcess(out);
+  return out.Take();
+}
+
+}  // namespace bebr

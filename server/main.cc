@@ -1,0 +1,72 @@
+// bebr-server: reads its configuration, serves until SIGTERM or SIGINT, drains, exits.
+#include <pthread.h>
+#include <signal.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "index/base/logging.h"
+#include "server/build_info.h"
+#include "server/config.h"
+#include "server/server.h"
+
+namespace {
+
+constexpr int kUsageError = 2;
+
+// SIGHUP reads the keys again; SIGTERM and SIGINT end it.
+void ServeUntilSignal(const sigset_t& signals, bebr::Server& server) {
+  for (;;) {
+    int signal = 0;
+    sigwait(&signals, &signal);
+    if (signal != SIGHUP) {
+      bebr::LogInfo("signal {}: draining", signal);
+      break;
+    }
+    const absl::Status reloaded = server.Reload();
+    if (reloaded.ok()) {
+      bebr::LogInfo("keys read again");
+    } else {
+      bebr::LogError("keys stay as they were: {}", std::string(reloaded.message()));
+    }
+  }
+  // A second signal need not wait.
+  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+  server.Drain();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const auto command = bebr::ParseServerConfig(std::vector<std::string>(argv + 1, argv + argc),
+                                               [](const std::string& name) { return std::getenv(name.c_str()); });
+  if (!command.ok()) {
+    std::fprintf(stderr, "bebr-server cannot start:\n%s\n", std::string(command.status().message()).c_str());
+    return kUsageError;
+  }
+  if (command->help || command->version || command->print_config) {
+    const std::string text = command->help      ? bebr::ServerHelp()
+                             : command->version ? std::string("bebr-server ") + bebr::kBuildVersion + "\n"
+                                                : bebr::PrintServerConfig(command->config);
+    std::fputs(text.c_str(), stdout);
+    return EXIT_SUCCESS;
+  }
+  bebr::InitLogging(command->config.log_level);
+  // Before any thread starts, so that all inherit it and only sigwait sees these signals.
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+
+  auto server = bebr::Server::Start(command->config);
+  if (!server.ok()) {
+    bebr::LogError("cannot start: {}", std::string(server.status().message()));
+    return EXIT_FAILURE;
+  }
+  ServeUntilSignal(signals, **server);
+  bebr::LogInfo("stopped");
+  return EXIT_SUCCESS;
+}

@@ -1,0 +1,265 @@
+#include "server/rpc/convert.h"
+
+#include <chrono>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "index/base/float16.h"
+#include "index/base/status_macros.h"
+
+namespace bebr {
+namespace {
+
+absl::StatusOr<AttributeValue> ToAttribute(std::string_view field, std::string_view name,
+                                           const v1::AttributeValue& value) {
+  switch (value.kind_case()) {
+    case v1::AttributeValue::kStringValue:
+      return AttributeValue(value.string_value());
+    case v1::AttributeValue::kIntValue:
+      return AttributeValue(static_cast<int64_t>(value.int_value()));
+    case v1::AttributeValue::kDoubleValue:
+      return AttributeValue(value.double_value());
+    case v1::AttributeValue::kBoolValue:
+      return AttributeValue(value.bool_value());
+    case v1::AttributeValue::KIND_NOT_SET:
+      break;
+  }
+  return absl::InvalidArgumentError(
+      absl::StrFormat("%s[\"%s\"] has no value; set one of string_value, int_value, double_value, "
+                      "bool_value",
+                      field, name));
+}
+
+void ToProto(Attributes&& attributes, google::protobuf::Map<std::string, v1::AttributeValue>* out) {
+  for (auto& [name, value] : attributes) {
+    v1::AttributeValue& target = (*out)[name];
+    if (auto* text = std::get_if<std::string>(&value)) {
+      target.set_string_value(std::move(*text));
+    } else if (const auto* integer = std::get_if<int64_t>(&value)) {
+      target.set_int_value(*integer);
+    } else if (const auto* number = std::get_if<double>(&value)) {
+      target.set_double_value(*number);
+    } else {
+      target.set_bool_value(std::get<bool>(value));
+    }
+  }
+}
+
+absl::StatusOr<DocumentInput> ToDocument(size_t index, const v1::Document& document, VectorArena& arena) {
+  DocumentInput input;
+  input.id = document.id();
+  for (const auto& [name, value] : document.attributes()) {
+    BEBR_ASSIGN_OR_RETURN(AttributeValue converted,
+                          ToAttribute(absl::StrFormat("documents[%d].attributes", index), name, value));
+    input.attributes.emplace(name, std::move(converted));
+  }
+  input.embeddings.reserve(document.embeddings_size());
+  for (int i = 0; i < document.embeddings_size(); ++i) {
+    const v1::Embedding& embedding = document.embeddings(i);
+    auto values = arena.Read("", embedding.vector());
+    if (!values.ok()) {
+      // The path is built only for errors: it would cost more than the rest of the conversion.
+      return arena.Read(absl::StrFormat("documents[%d].embeddings[%d].vector", index, i), embedding.vector()).status();
+    }
+    input.embeddings.push_back({.version = embedding.version(), .values = *values});
+  }
+  return input;
+}
+
+// The part that both kinds of search share.
+absl::StatusOr<SearchRequest> WithOptions(const std::string& collection, const v1::SearchOptions& options) {
+  SearchRequest request;
+  request.collection = collection;
+  request.version = options.version();
+  if (options.k() != 0) request.k = options.k();
+  request.rerank = options.rerank();
+  if (options.has_min_score()) request.min_score = options.min_score();
+  request.filter = options.filter();
+  request.with_attributes = options.with_attributes();
+  return request;
+}
+
+v1::FloatStorage ToProto(FloatStorage storage) {
+  switch (storage) {
+    case FloatStorage::kNone:
+      return v1::FLOAT_STORAGE_NONE;
+    case FloatStorage::kFloat16:
+      return v1::FLOAT_STORAGE_F16;
+    case FloatStorage::kFloat32:
+      return v1::FLOAT_STORAGE_F32;
+  }
+  return v1::FLOAT_STORAGE_UNSPECIFIED;
+}
+
+void ToProto(const VersionInfo& info, v1::Version* out) {
+  out->set_name(info.name);
+  out->set_space(info.space);
+  out->set_input_dims(info.input_dims);
+  out->set_query_levels(info.query_levels);
+  out->set_code(info.code);
+  out->set_bits(info.bits);
+  out->set_metric(info.metric == Metric::kCosine ? v1::METRIC_COSINE : v1::METRIC_INNER_PRODUCT);
+  out->set_model_checksum(info.model_checksum);
+  out->set_model(info.model);
+  out->set_documents(info.documents);
+  out->set_state(info.state == VersionState::kActive ? v1::VERSION_STATE_ACTIVE : v1::VERSION_STATE_RETIRED);
+}
+
+}  // namespace
+
+absl::StatusOr<absl::Span<const float>> VectorArena::Read(std::string_view field, const v1::Vector& vector) {
+  const std::string& bytes = vector.float16();
+  if (bytes.empty()) return absl::MakeConstSpan(vector.values().data(), vector.values_size());
+  if (vector.values_size() != 0) {
+    return absl::InvalidArgumentError(absl::StrFormat("%s has values and float16; set one of them", field));
+  }
+  if (bytes.size() % sizeof(uint16_t) != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("%s.float16 has %d bytes; it has 2 a value", field, bytes.size()));
+  }
+  const size_t count = bytes.size() / sizeof(uint16_t);
+  std::vector<uint16_t> halves(count);  // a message's bytes need not be aligned
+  std::memcpy(halves.data(), bytes.data(), bytes.size());
+  std::vector<float>& values = expanded_.emplace_back(count);
+  HalfToFloat(halves.data(), count, values.data());
+  return absl::MakeConstSpan(values);
+}
+
+absl::StatusOr<std::vector<DocumentInput>> ToDocuments(
+    const google::protobuf::RepeatedPtrField<v1::Document>& documents, VectorArena& arena) {
+  if (documents.empty() || static_cast<size_t>(documents.size()) > kMaxDocumentsPerRequest) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("documents has %d entries; a request has 1 to %d", documents.size(), kMaxDocumentsPerRequest));
+  }
+  std::vector<DocumentInput> inputs;
+  inputs.reserve(documents.size());
+  for (int i = 0; i < documents.size(); ++i) {
+    BEBR_ASSIGN_OR_RETURN(DocumentInput input, ToDocument(i, documents[i], arena));
+    inputs.push_back(std::move(input));
+  }
+  return inputs;
+}
+
+absl::StatusOr<SearchRequest> ToSearchRequest(const v1::SearchRequest& request, VectorArena& arena) {
+  BEBR_ASSIGN_OR_RETURN(SearchRequest search, WithOptions(request.collection(), request.options()));
+  BEBR_ASSIGN_OR_RETURN(const auto query, arena.Read("query", request.query()));
+  search.queries.push_back(query);
+  return search;
+}
+
+absl::StatusOr<SearchRequest> ToSearchRequest(const v1::BatchSearchRequest& request, VectorArena& arena) {
+  BEBR_ASSIGN_OR_RETURN(SearchRequest search, WithOptions(request.collection(), request.options()));
+  if (request.queries().empty() || static_cast<size_t>(request.queries_size()) > kMaxQueriesPerRequest) {
+    return absl::InvalidArgumentError(absl::StrFormat("queries has %d entries; a request has 1 to %d",
+                                                      request.queries_size(), kMaxQueriesPerRequest));
+  }
+  search.queries.reserve(request.queries_size());
+  for (int i = 0; i < request.queries_size(); ++i) {
+    BEBR_ASSIGN_OR_RETURN(const auto query, arena.Read(absl::StrFormat("queries[%d]", i), request.queries(i)));
+    search.queries.push_back(query);
+  }
+  return search;
+}
+
+absl::StatusOr<CollectionConfig> ToCollectionConfig(const v1::CollectionConfig& config) {
+  CollectionConfig result;
+  result.name = config.name();
+  if (!config.version().empty()) result.version = config.version();
+  result.shards = config.shards();
+  switch (config.store_floats()) {
+    case v1::FLOAT_STORAGE_UNSPECIFIED:
+    case v1::FLOAT_STORAGE_NONE:
+      result.store_floats = FloatStorage::kNone;
+      break;
+    case v1::FLOAT_STORAGE_F16:
+      result.store_floats = FloatStorage::kFloat16;
+      break;
+    case v1::FLOAT_STORAGE_F32:
+      result.store_floats = FloatStorage::kFloat32;
+      break;
+    default:
+      return absl::InvalidArgumentError(absl::StrFormat("store_floats is %d; it is 1 (none), 2 (f16) or 3 (f32)",
+                                                        static_cast<int>(config.store_floats())));
+  }
+  return result;
+}
+
+void ToProto(const CollectionInfo& info, v1::Collection* out) {
+  out->set_name(info.name);
+  out->set_default_version(info.default_version);
+  out->set_store_floats(ToProto(info.store_floats));
+  out->set_shards(info.shards);
+  out->set_created_unix_us(absl::ToUnixMicros(info.created));
+  for (const VersionInfo& version : info.versions) ToProto(version, out->add_versions());
+  out->set_documents(info.documents);
+  out->set_deleted_rows(info.deleted_rows);
+  out->set_sequence(info.sequence);
+  ToProto(info.memory, out->mutable_memory());
+  out->set_disk_bytes(info.disk_bytes);
+}
+
+void ToProto(const MemoryUse& memory, v1::MemoryUse* out) {
+  out->set_codes(memory.codes);
+  out->set_ids(memory.ids);
+  out->set_attributes(memory.attributes);
+  out->set_models(memory.models);
+  out->set_total(memory.total);
+}
+
+void ToProto(const EngineStats& stats, v1::GetStatsResponse* out) {
+  out->set_simd(stats.simd);
+  out->set_threads(static_cast<uint32_t>(stats.threads));
+  out->set_queries(stats.queries);
+  out->set_scans(stats.scans);
+  out->set_documents_scanned(stats.documents_scanned);
+  out->set_bytes_scanned(stats.bytes_scanned);
+  out->set_documents_upserted(stats.documents_upserted);
+  out->set_documents_deleted(stats.documents_deleted);
+  out->set_refused_queries(stats.refused_queries);
+  out->set_refused_upserts(stats.refused_upserts);
+  out->set_encode_us(stats.encode_us);
+  out->set_commit_us(stats.commit_us);
+  out->set_apply_us(stats.apply_us);
+  out->set_scan_us(stats.scan_us);
+  out->set_queued_queries(stats.queued_queries);
+}
+
+void ToProto(Document&& document, v1::Document* out) {
+  out->set_id(std::move(document.id));
+  ToProto(std::move(document.attributes), out->mutable_attributes());
+  for (StoredEmbedding& embedding : document.embeddings) {
+    v1::Embedding* target = out->add_embeddings();
+    target->set_version(std::move(embedding.version));
+    target->mutable_vector()->mutable_values()->Add(embedding.values.begin(), embedding.values.end());
+  }
+}
+
+void ToProto(std::vector<SearchHit>&& hits, google::protobuf::RepeatedPtrField<v1::SearchHit>* out) {
+  out->Reserve(static_cast<int>(hits.size()));
+  for (SearchHit& hit : hits) {
+    v1::SearchHit* target = out->Add();
+    target->set_id(std::move(hit.id));
+    target->set_score(hit.score);
+    target->set_score_kind(hit.score_kind == ScoreKind::kExact ? v1::SCORE_KIND_EXACT : v1::SCORE_KIND_ESTIMATED);
+    target->set_its(hit.its);
+    target->set_version(std::move(hit.version));
+    ToProto(std::move(hit.attributes), target->mutable_attributes());
+  }
+}
+
+void ToProto(const SearchTimings& timings, v1::SearchTimings* out) {
+  out->set_queue_us(timings.queue_us);
+  out->set_encode_us(timings.encode_us);
+  out->set_scan_us(timings.scan_us);
+  out->set_rerank_us(timings.rerank_us);
+  out->set_queries_in_scan(timings.queries_in_scan);
+}
+
+absl::Time DeadlineOf(const grpc::ServerContextBase& context) {
+  const auto deadline = context.deadline();
+  if (deadline == std::chrono::system_clock::time_point::max()) return absl::InfiniteFuture();
+  return absl::FromChrono(deadline);
+}
+
+}  // namespace bebr

@@ -1,0 +1,55 @@
+// Between the API's messages and the engine's types. Vectors are not copied: the engine's requests point into the
+// message.
+#ifndef BEBR_SERVER_RPC_CONVERT_H_
+#define BEBR_SERVER_RPC_CONVERT_H_
+
+#include <grpcpp/server_context.h>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "bebr/v1/admin.pb.h"
+#include "bebr/v1/collections.pb.h"
+#include "bebr/v1/documents.pb.h"
+#include "bebr/v1/search.pb.h"
+#include "index/engine.h"
+
+namespace bebr {
+
+// Holds the floats of a message's float16 vectors; must live as long as the engine's request that points into it.
+class VectorArena {
+ public:
+  // The floats of `vector`: those of the message itself, or expanded here. INVALID_ARGUMENT names `field`.
+  absl::StatusOr<absl::Span<const float>> Read(std::string_view field, const v1::Vector& vector);
+
+ private:
+  std::vector<std::vector<float>> expanded_;  // moving an inner vector keeps its values where they are
+};
+
+// `documents` of an upsert. The result borrows from both arguments.
+absl::StatusOr<std::vector<DocumentInput>> ToDocuments(
+    const google::protobuf::RepeatedPtrField<v1::Document>& documents, VectorArena& arena);
+
+// A search; queries are borrowed from the message and the arena.
+absl::StatusOr<SearchRequest> ToSearchRequest(const v1::SearchRequest& request, VectorArena& arena);
+absl::StatusOr<SearchRequest> ToSearchRequest(const v1::BatchSearchRequest& request, VectorArena& arena);
+
+absl::StatusOr<CollectionConfig> ToCollectionConfig(const v1::CollectionConfig& config);
+
+void ToProto(const CollectionInfo& info, v1::Collection* out);
+void ToProto(const MemoryUse& memory, v1::MemoryUse* out);
+void ToProto(const EngineStats& stats, v1::GetStatsResponse* out);
+void ToProto(Document&& document, v1::Document* out);
+void ToProto(std::vector<SearchHit>&& hits, google::protobuf::RepeatedPtrField<v1::SearchHit>* out);
+void ToProto(const SearchTimings& timings, v1::SearchTimings* out);
+
+// The call's deadline; InfiniteFuture where the client gave none.
+absl::Time DeadlineOf(const grpc::ServerContextBase& context);
+
+}  // namespace bebr
+
+#endif  // BEBR_SERVER_RPC_CONVERT_H_

@@ -1,0 +1,86 @@
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_format.h"
+#include "index/base/status_macros.h"
+#include "server/rpc/services.h"
+#include "server/rpc/stream_upsert.h"
+
+namespace bebr {
+namespace {
+
+absl::Status CheckIds(const google::protobuf::RepeatedPtrField<std::string>& ids) {
+  if (ids.empty() || static_cast<size_t>(ids.size()) > kMaxDocumentsPerRequest) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("ids has %d entries; a request has 1 to %d", ids.size(), kMaxDocumentsPerRequest));
+  }
+  for (int i = 0; i < ids.size(); ++i) {
+    if (ids[i].empty() || ids[i].size() > kMaxIdBytes) return ValidateId(absl::StrFormat("ids[%d]", i), ids[i]);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<UpsertRequest> ToUpsert(const v1::UpsertRequest& request, VectorArena& arena) {
+  UpsertRequest upsert;
+  upsert.collection = request.collection();
+  BEBR_ASSIGN_OR_RETURN(upsert.documents, ToDocuments(request.documents(), arena));
+  return upsert;
+}
+
+}  // namespace
+
+grpc::ServerUnaryReactor* DocumentServiceImpl::Upsert(grpc::CallbackServerContext* context,
+                                                      const v1::UpsertRequest* request, v1::UpsertResponse* response) {
+  auto* call = new UnaryCall;
+  absl::Status checked = rpc_.authenticator->Check(*context, "Upsert", Role::kWrite, request->collection());
+  auto upsert = checked.ok() ? ToUpsert(*request, call->arena()) : absl::StatusOr<UpsertRequest>(checked);
+  if (!upsert.ok()) {
+    call->End(upsert.status());
+    return call;
+  }
+  rpc_.engine->Upsert(*std::move(upsert), [call, response](absl::StatusOr<UpsertResult> result) {
+    if (result.ok()) {
+      response->set_documents(result->documents);
+      response->set_created(result->created);
+    }
+    call->End(result.status());
+  });
+  return call;
+}
+
+grpc::ServerBidiReactor<v1::StreamUpsertRequest, v1::StreamUpsertResponse>* DocumentServiceImpl::StreamUpsert(
+    grpc::CallbackServerContext* context) {
+  return new StreamUpsertCall(rpc_, *context);
+}
+
+grpc::ServerUnaryReactor* DocumentServiceImpl::Get(grpc::CallbackServerContext* context, const v1::GetRequest* request,
+                                                   v1::GetResponse* response) {
+  absl::Status checked = rpc_.authenticator->Check(*context, "Get", Role::kRead, request->collection());
+  if (checked.ok()) checked = CheckIds(request->ids());
+  return RunBlocking(rpc_, checked, [this, request, response]() -> absl::Status {
+    const std::vector<std::string> ids(request->ids().begin(), request->ids().end());
+    BEBR_ASSIGN_OR_RETURN(auto documents, rpc_.engine->Get(request->collection(), ids, request->with_embeddings()));
+    for (Document& document : documents) ToProto(std::move(document), response->add_documents());
+    return CheckSize(rpc_, *response, "ask for fewer ids");
+  });
+}
+
+grpc::ServerUnaryReactor* DocumentServiceImpl::Delete(grpc::CallbackServerContext* context,
+                                                      const v1::DeleteRequest* request, v1::DeleteResponse* response) {
+  auto* call = new UnaryCall;
+  absl::Status checked = rpc_.authenticator->Check(*context, "Delete", Role::kWrite, request->collection());
+  if (checked.ok()) checked = CheckIds(request->ids());
+  if (!checked.ok()) {
+    call->End(checked);
+    return call;
+  }
+  std::vector<std::string> ids(request->ids().begin(), request->ids().end());
+  rpc_.engine->Delete(request->collection(), std::move(ids), [call, response](absl::StatusOr<uint64_t> deleted) {
+    if (deleted.ok()) response->set_deleted(*deleted);
+    call->End(deleted.status());
+  });
+  return call;
+}
+
+}  // namespace bebr

@@ -1,0 +1,59 @@
+#include <utility>
+
+#include "server/rpc/services.h"
+
+namespace bebr {
+namespace {
+
+// What a search takes from the call beside its message.
+void Attach(const grpc::CallbackServerContext& context, const UnaryCall& call, SearchRequest& request) {
+  request.deadline = DeadlineOf(context);
+  request.cancelled = call.cancelled();
+}
+
+}  // namespace
+
+grpc::ServerUnaryReactor* SearchServiceImpl::Search(grpc::CallbackServerContext* context,
+                                                    const v1::SearchRequest* request, v1::SearchResponse* response) {
+  auto* call = new UnaryCall;
+  absl::Status checked = rpc_.authenticator->Check(*context, "Search", Role::kRead, request->collection());
+  auto search = checked.ok() ? ToSearchRequest(*request, call->arena()) : absl::StatusOr<SearchRequest>(checked);
+  if (!search.ok()) {
+    call->End(search.status());
+    return call;
+  }
+  Attach(*context, *call, *search);
+  rpc_.engine->Search(*std::move(search), [this, call, response](absl::StatusOr<SearchResult> result) {
+    if (!result.ok()) return call->End(result.status());
+    rpc_.metrics->ObserveSearch(result->timings);
+    ToProto(std::move(result->hits[0]), response->mutable_hits());
+    ToProto(result->timings, response->mutable_timings());
+    response->set_documents_scanned(result->documents_scanned);
+    call->End(CheckSize(rpc_, *response, "ask for a smaller k, or without attributes"));
+  });
+  return call;
+}
+
+grpc::ServerUnaryReactor* SearchServiceImpl::BatchSearch(grpc::CallbackServerContext* context,
+                                                         const v1::BatchSearchRequest* request,
+                                                         v1::BatchSearchResponse* response) {
+  auto* call = new UnaryCall;
+  absl::Status checked = rpc_.authenticator->Check(*context, "BatchSearch", Role::kRead, request->collection());
+  auto search = checked.ok() ? ToSearchRequest(*request, call->arena()) : absl::StatusOr<SearchRequest>(checked);
+  if (!search.ok()) {
+    call->End(search.status());
+    return call;
+  }
+  Attach(*context, *call, *search);
+  rpc_.engine->Search(*std::move(search), [this, call, response](absl::StatusOr<SearchResult> result) {
+    if (!result.ok()) return call->End(result.status());
+    rpc_.metrics->ObserveSearch(result->timings);
+    for (auto& hits : result->hits) ToProto(std::move(hits), response->add_results()->mutable_hits());
+    ToProto(result->timings, response->mutable_timings());
+    response->set_documents_scanned(result->documents_scanned);
+    call->End(CheckSize(rpc_, *response, "ask for a smaller k, fewer queries, or without attributes"));
+  });
+  return call;
+}
+
+}  // namespace bebr

@@ -1,0 +1,56 @@
+#include "server/rpc/status.h"
+
+#include <string>
+
+#include "absl/strings/ascii.h"
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
+
+namespace bebr {
+namespace {
+
+// Queues drain in milliseconds; a client that waits this long and finds the server still full should double it.
+constexpr int32_t kRetryDelayNanos = 100'000'000;
+
+// gRPC puts messages and details into HTTP/2 trailers, which peers cut off or refuse beyond 8 KiB.
+constexpr size_t kMaxMessageBytes = 1024;
+
+}  // namespace
+
+std::string_view LeadingField(std::string_view message) {
+  size_t end = 0;
+  while (end < message.size() && (absl::ascii_isalnum(message[end]) || message[end] == '_' || message[end] == '.' ||
+                                  message[end] == '[' || message[end] == ']')) {
+    ++end;
+  }
+  while (end > 0 && message[end - 1] == '.') --end;
+  const std::string_view field = message.substr(0, end);
+  if (field.empty() || !absl::ascii_islower(field[0])) return {};
+  // The field is followed by what is wrong with it; a word alone is no path.
+  if (end == message.size() || (message[end] != ' ' && message[end] != ':')) return {};
+  return field;
+}
+
+grpc::Status ToGrpcStatus(const absl::Status& status) {
+  if (status.ok()) return grpc::Status::OK;
+  std::string message(status.message().substr(0, kMaxMessageBytes));
+  google::rpc::Status details;
+  details.set_code(static_cast<int32_t>(status.code()));
+  details.set_message(message);
+  if (absl::IsInvalidArgument(status)) {
+    if (const std::string_view field = LeadingField(message); !field.empty()) {
+      google::rpc::BadRequest bad;
+      auto* violation = bad.add_field_violations();
+      violation->set_field(std::string(field));
+      violation->set_description(message);
+      details.add_details()->PackFrom(bad);
+    }
+  } else if (absl::IsResourceExhausted(status)) {
+    google::rpc::RetryInfo retry;
+    retry.mutable_retry_delay()->set_nanos(kRetryDelayNanos);
+    details.add_details()->PackFrom(retry);
+  }
+  return grpc::Status(static_cast<grpc::StatusCode>(status.code()), message, details.SerializeAsString());
+}
+
+}  // namespace bebr

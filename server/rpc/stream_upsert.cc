@@ -1,0 +1,145 @@
+#include "server/rpc/stream_upsert.h"
+
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "index/base/status_macros.h"
+
+namespace bebr {
+
+StreamUpsertCall::StreamUpsertCall(RpcContext& rpc, const grpc::CallbackServerContext& context)
+    : rpc_(rpc), context_(context) {
+  const bool added = rpc_.streams->Add(this, [this] { Drain(); });
+  mutex_.Lock();
+  draining_ |= !added;
+  AdvanceAndUnlock();
+}
+
+void StreamUpsertCall::OnReadDone(bool ok) {
+  mutex_.Lock();
+  Message* message = messages_.back().get();
+  if (!ok || finished_) {
+    if (!ok) messages_.pop_back();
+    input_ended_ |= !ok;
+    reading_ = false;
+    AdvanceAndUnlock();
+    return;
+  }
+  ++in_engine_;
+  mutex_.Unlock();
+  Submit(message);
+  mutex_.Lock();
+  reading_ = false;  // only now: messages reach the engine in their order
+  AdvanceAndUnlock();
+}
+
+absl::Status StreamUpsertCall::Check(const Message& message) {
+  const std::string& collection = message.request.collection();
+  if (collection_.empty()) {
+    if (collection.empty())
+      return absl::InvalidArgumentError("collection is empty; the first message of a stream names it");
+    BEBR_RETURN_IF_ERROR(rpc_.authenticator->Check(context_, "StreamUpsert", Role::kWrite, collection));
+    collection_ = collection;
+  } else if (!collection.empty() && collection != collection_) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "collection is \"%s\"; this stream writes to \"%s\" since its first message", collection, collection_));
+  }
+  return absl::OkStatus();
+}
+
+void StreamUpsertCall::Submit(Message* message) {
+  if (absl::Status checked = Check(*message); !checked.ok()) return Acknowledge(message, checked);
+  auto documents = ToDocuments(message->request.documents(), message->arena);
+  if (!documents.ok()) return Acknowledge(message, documents.status());
+  UpsertRequest upsert{.collection = collection_, .documents = *std::move(documents)};
+  rpc_.engine->Upsert(std::move(upsert),
+                      [this, message](const absl::StatusOr<UpsertResult>& result) { Acknowledge(message, result); });
+}
+
+void StreamUpsertCall::Acknowledge(Message* message, const absl::StatusOr<UpsertResult>& result) {
+  message->response.set_sequence(message->request.sequence());
+  if (result.ok()) {
+    message->response.set_documents(result->documents);
+    message->response.set_created(result->created);
+  } else {
+    message->response.set_error_code(static_cast<int32_t>(result.status().code()));
+    message->response.set_error_message(std::string(result.status().message()));
+  }
+  mutex_.Lock();
+  message->done = true;
+  --in_engine_;
+  AdvanceAndUnlock();
+}
+
+void StreamUpsertCall::OnWriteDone(bool ok) {
+  mutex_.Lock();
+  writing_ = false;
+  broken_ |= !ok;
+  messages_.pop_front();
+  AdvanceAndUnlock();
+}
+
+void StreamUpsertCall::OnCancel() {
+  mutex_.Lock();
+  broken_ = true;
+  AdvanceAndUnlock();
+}
+
+void StreamUpsertCall::Drain() {
+  mutex_.Lock();
+  draining_ = true;
+  AdvanceAndUnlock();
+}
+
+void StreamUpsertCall::OnDone() {
+  rpc_.streams->Remove(this);
+  delete this;
+}
+
+bool StreamUpsertCall::MayFinish() const {
+  if (finished_ || writing_ || in_engine_ > 0 || starting_ > 0) return false;
+  if (broken_) return true;
+  // What may still be there is the message that a read waits for.
+  return (input_ended_ || draining_) && messages_.size() == (reading_ ? 1u : 0u);
+}
+
+void StreamUpsertCall::AdvanceAndUnlock() {
+  for (;;) {
+    Message* to_write = nullptr;
+    Message* to_read = nullptr;
+    if (!finished_ && !broken_) {
+      if (!writing_ && !messages_.empty() && messages_.front()->done) {
+        writing_ = true;
+        to_write = messages_.front().get();
+      }
+      if (!reading_ && !input_ended_ && !draining_ && messages_.size() < rpc_.config.upsert_window_messages) {
+        reading_ = true;
+        to_read = messages_.emplace_back(std::make_unique<Message>()).get();
+      }
+    }
+    if (to_write == nullptr && to_read == nullptr) break;
+    ++starting_;
+    mutex_.Unlock();
+    // The read first: it is what keeps the client busy.
+    if (to_read != nullptr) StartRead(&to_read->request);
+    if (to_write != nullptr) StartWrite(&to_write->response);
+    mutex_.Lock();
+    --starting_;
+  }
+  if (!MayFinish()) {
+    mutex_.Unlock();
+    return;
+  }
+  finished_ = true;
+  absl::Status status;
+  if (broken_) {
+    status = absl::CancelledError("the client ended the call");
+  } else if (!input_ended_) {
+    status =
+        absl::UnavailableError("the server is shutting down; messages without an acknowledgement were not written");
+  }
+  mutex_.Unlock();
+  Finish(ToGrpcStatus(status));
+}
+
+}  // namespace bebr

@@ -1,0 +1,71 @@
+#ifndef BEBR_SERVER_RPC_STREAM_UPSERT_H_
+#define BEBR_SERVER_RPC_STREAM_UPSERT_H_
+
+#include <deque>
+#include <memory>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "bebr/v1/documents.grpc.pb.h"
+#include "server/rpc/context.h"
+
+namespace bebr {
+
+// One stream of upserts. Messages are handed to the engine as they come, several at a time, and acknowledged in their
+// order. At most upsert_window_messages are unacknowledged; while there are so many nothing is read, and HTTP/2's flow
+// control holds the client back.
+//
+// Lifetime: deletes itself when gRPC and the engine are both done with it. When the server drains, what was read is
+// written and acknowledged, then the stream ends with UNAVAILABLE. Thread safety: gRPC and the engine call it from any
+// thread.
+class StreamUpsertCall : public grpc::ServerBidiReactor<v1::StreamUpsertRequest, v1::StreamUpsertResponse> {
+ public:
+  StreamUpsertCall(RpcContext& rpc, const grpc::CallbackServerContext& context);
+
+ private:
+  // A message on its way from arrival to acknowledgement.
+  struct Message {
+    v1::StreamUpsertRequest request;
+    VectorArena arena;
+    v1::StreamUpsertResponse response;
+    bool done = false;  // the engine answered; guarded by mutex_
+  };
+
+  void OnReadDone(bool ok) override;
+  void OnWriteDone(bool ok) override;
+  void OnCancel() override;
+  void OnDone() override;
+
+  void Drain();
+  // Checks and submits a message; every path ends in Acknowledge.
+  void Submit(Message* message);
+  absl::Status Check(const Message& message);
+  void Acknowledge(Message* message, const absl::StatusOr<UpsertResult>& result);
+  // Starts what the state allows: a write, a read, or the end. Called after every change of the state, in the same
+  // critical section, because without the lock and without an operation outstanding another thread may end the call and
+  // delete it.
+  void AdvanceAndUnlock() ABSL_UNLOCK_FUNCTION(mutex_);
+  bool MayFinish() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  RpcContext& rpc_;
+  const grpc::CallbackServerContext& context_;
+  std::string collection_;  // of the first message; touched only while a message is checked
+
+  absl::Mutex mutex_;
+  std::deque<std::unique_ptr<Message>> messages_
+      ABSL_GUARDED_BY(mutex_);  // in order of arrival; the last may be being read
+  bool reading_ ABSL_GUARDED_BY(mutex_) = false;
+  bool writing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool input_ended_ ABSL_GUARDED_BY(mutex_) = false;
+  bool broken_ ABSL_GUARDED_BY(mutex_) = false;  // the client is gone: acknowledgements are dropped
+  bool draining_ ABSL_GUARDED_BY(mutex_) = false;
+  bool finished_ ABSL_GUARDED_BY(mutex_) = false;
+  size_t in_engine_ ABSL_GUARDED_BY(mutex_) = 0;
+  size_t starting_ ABSL_GUARDED_BY(mutex_) =
+      0;  // threads that are about to start an operation; none may start after Finish
+};
+
+}  // namespace bebr
+
+#endif  // BEBR_SERVER_RPC_STREAM_UPSERT_H_

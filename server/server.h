@@ -1,0 +1,33 @@
+#ifndef BEBR_SERVER_SERVER_H_
+#define BEBR_SERVER_SERVER_H_
+
+#include <memory>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "server/config.h"
+
+namespace bebr {
+
+// A Server is the whole process: an engine, its gRPC API (with the standard health service and reflection), and the
+// HTTP side.
+//
+// Start opens in this order: HTTP (alive, not ready), engine, gRPC (SERVING, ready). Drain goes the other way: not
+// ready and NOT_SERVING, no new calls, calls in flight finish or are cancelled after drain_timeout_s, engine closed,
+// HTTP closed.
+//
+// Thread safety: Drain is called once, from any thread. Errors: INVALID_ARGUMENT for files named by the configuration,
+// UNAVAILABLE for addresses that cannot be listened on, else the engine's.
+class Server {
+ public:
+  static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerConfig& config);
+  virtual ~Server() = default;
+
+  virtual void Drain() = 0;
+  // Reads the keys file again.
+  virtual absl::Status Reload() = 0;
+};
+
+}  // namespace bebr
+
+#endif  // BEBR_SERVER_SERVER_H_
