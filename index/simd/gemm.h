@@ -50,8 +50,8 @@ void GemmTile(const GemmTask& task) {
   constexpr int kVectors = Vec::kPanel * kPanels;
   const size_t valid = task.n < kColumns ? task.n : kColumns;
   typename Vec::F acc[kRows][kVectors];
-  float edge[kColumns];
-  for (size_t j = 0; j < kColumns; ++j) edge[j] = task.bias != nullptr && j < valid ? task.bias[j] : 0.0f;
+  float edge[kColumns] = {};
+  if (task.bias != nullptr) std::memcpy(edge, task.bias, valid * sizeof(float));
   for (int r = 0; r < kRows; ++r) {
     for (int v = 0; v < kVectors; ++v) acc[r][v] = Vec::LoadF(edge + v * Vec::kFloats);
   }
