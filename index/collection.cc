@@ -75,7 +75,7 @@ struct Collection::Write {
   bool ready = false;
   absl::AnyInvocable<void(absl::StatusOr<MutationResult>)> done;
 
-  absl::Mutex mutex;
+  Mutex mutex;
   size_t pending ABSL_GUARDED_BY(mutex) = 0;
   absl::Status status ABSL_GUARDED_BY(mutex);
   MutationResult result ABSL_GUARDED_BY(mutex);
@@ -108,7 +108,7 @@ Collection::Collection(CollectionManifest manifest, std::string path, EngineShar
       manifest_(std::make_shared<const CollectionManifest>(std::move(manifest))) {}
 
 std::shared_ptr<const CollectionManifest> Collection::manifest() const {
-  absl::MutexLock lock(&manifest_mutex_);
+  MutexLock lock(&manifest_mutex_);
   return manifest_;
 }
 
@@ -260,12 +260,12 @@ void Collection::Delete(std::vector<std::string> ids, absl::AnyInvocable<void(ab
 }
 
 void Collection::Enqueue(std::shared_ptr<Write> write) {
-  absl::MutexLock lock(&order_mutex_);
+  MutexLock lock(&order_mutex_);
   order_.push_back(std::move(write));
 }
 
 void Collection::MarkReady(const std::shared_ptr<Write>& write) {
-  absl::MutexLock lock(&order_mutex_);
+  MutexLock lock(&order_mutex_);
   write->ready = true;
   while (!order_.empty() && order_.front()->ready) {
     SendToShards(order_.front());
@@ -275,7 +275,7 @@ void Collection::MarkReady(const std::shared_ptr<Write>& write) {
 
 void Collection::SendToShards(const std::shared_ptr<Write>& write) {
   {
-    absl::MutexLock lock(&write->mutex);
+    MutexLock lock(&write->mutex);
     for (const auto& list : write->by_shard) write->pending += list.empty() ? 0 : 1;
   }
   for (size_t s = 0; s < shards_.size(); ++s) {
@@ -283,7 +283,7 @@ void Collection::SendToShards(const std::shared_ptr<Write>& write) {
     const auto shard_done = [write](absl::StatusOr<MutationResult> result) {
       absl::StatusOr<MutationResult> outcome;
       {
-        absl::MutexLock lock(&write->mutex);
+        MutexLock lock(&write->mutex);
         if (result.ok()) {
           write->result.documents += result->documents;
           write->result.created += result->created;
@@ -477,7 +477,7 @@ void Collection::AddVersion(CollectionManifest manifest) {
 }
 
 void Collection::ReplaceManifest(CollectionManifest manifest) {
-  absl::MutexLock lock(&manifest_mutex_);
+  MutexLock lock(&manifest_mutex_);
   manifest_ = std::make_shared<const CollectionManifest>(std::move(manifest));
 }
 

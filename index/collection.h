@@ -11,7 +11,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
+#include "index/base/mutex.h"
 #include "index/base/thread_pool.h"
 #include "index/catalog/catalog.h"
 #include "index/engine.h"
@@ -84,10 +84,10 @@ class Collection : public std::enable_shared_from_this<Collection> {
   EngineShared* const shared_;
   std::vector<std::shared_ptr<Shard>> shards_;
 
-  mutable absl::Mutex manifest_mutex_;
+  mutable Mutex manifest_mutex_;
   std::shared_ptr<const CollectionManifest> manifest_ ABSL_GUARDED_BY(manifest_mutex_);
 
-  absl::Mutex order_mutex_;
+  Mutex order_mutex_;
   std::deque<std::shared_ptr<Write>> order_ ABSL_GUARDED_BY(order_mutex_);
 };
 

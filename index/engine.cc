@@ -6,9 +6,9 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "index/base/logging.h"
+#include "index/base/mutex.h"
 #include "index/base/status_macros.h"
 #include "index/catalog/catalog.h"
 #include "index/collection.h"
@@ -35,7 +35,7 @@ class EngineImpl final : public Engine {
 
   ~EngineImpl() override {
     scheduler_.reset();  // ends searches, which hold shards
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     collections_.clear();
   }
 
@@ -90,7 +90,7 @@ class EngineImpl final : public Engine {
 
  private:
   absl::StatusOr<std::shared_ptr<Collection>> Find(std::string_view name) {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     const auto it = collections_.find(name);
     if (it != collections_.end()) return it->second;
     return absl::NotFoundError(
@@ -104,8 +104,8 @@ class EngineImpl final : public Engine {
   const std::unique_ptr<EngineShared> shared_;
   std::unique_ptr<Scheduler> scheduler_;
 
-  absl::Mutex admin_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);  // one change of the catalogue at a time
-  absl::Mutex mutex_;
+  Mutex admin_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);  // one change of the catalogue at a time
+  Mutex mutex_;
   std::map<std::string, std::shared_ptr<Collection>, std::less<>> collections_ ABSL_GUARDED_BY(mutex_);
 };
 
@@ -122,7 +122,7 @@ absl::Status EngineImpl::Open(CollectionManifest manifest) {
                         Collection::Open(std::move(manifest), catalog_->CollectionPath(name), shared_.get()));
   LogInfo("collection {}: {} documents in {} shards, opened in {} ms", name, collection->documents(),
           collection->shards().size(), absl::ToInt64Milliseconds(absl::Now() - start));
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   collections_.emplace(name, std::move(collection));
   return absl::OkStatus();
 }
@@ -137,7 +137,7 @@ absl::Status EngineImpl::CreateCollection(const CollectionConfig& config, std::s
   if (!binarizer.ok()) {
     return absl::InvalidArgumentError(absl::StrFormat("model: %s", binarizer.status().message()));
   }
-  absl::MutexLock lock(&admin_mutex_);
+  MutexLock lock(&admin_mutex_);
   if (Find(config.name).ok()) {
     return absl::AlreadyExistsError(absl::StrFormat("a collection is named \"%s\" already", config.name));
   }
@@ -155,10 +155,10 @@ absl::Status EngineImpl::CreateCollection(const CollectionConfig& config, std::s
 }
 
 absl::Status EngineImpl::DeleteCollection(std::string_view name) {
-  absl::MutexLock lock(&admin_mutex_);
+  MutexLock lock(&admin_mutex_);
   BEBR_RETURN_IF_ERROR(Find(name).status());
   {
-    absl::MutexLock inner(&mutex_);
+    MutexLock inner(&mutex_);
     collections_.erase(collections_.find(name));
   }
   // Searches and writes in flight hold the open files; their space is returned when they end.
@@ -171,7 +171,7 @@ absl::StatusOr<CollectionInfo> EngineImpl::GetCollection(std::string_view name) 
 }
 
 std::vector<std::string> EngineImpl::ListCollections() {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   std::vector<std::string> names;
   for (const auto& [name, collection] : collections_) names.push_back(name);
   return names;
@@ -182,7 +182,7 @@ absl::Status EngineImpl::AddVersion(std::string_view name, std::string_view vers
   BEBR_RETURN_IF_ERROR(ValidateName("version", version));
   auto binarizer = Binarizer::Parse(model_file);
   if (!binarizer.ok()) return absl::InvalidArgumentError(absl::StrFormat("model: %s", binarizer.status().message()));
-  absl::MutexLock lock(&admin_mutex_);
+  MutexLock lock(&admin_mutex_);
   BEBR_ASSIGN_OR_RETURN(const auto collection, Find(name));
   CollectionManifest manifest = *collection->manifest();
   for (const Version& other : manifest.versions) {
@@ -224,7 +224,7 @@ absl::Status EngineImpl::AddVersion(std::string_view name, std::string_view vers
 
 absl::Status EngineImpl::PromoteVersion(std::string_view name, std::string_view version,
                                         std::string_view expected_default) {
-  absl::MutexLock lock(&admin_mutex_);
+  MutexLock lock(&admin_mutex_);
   BEBR_ASSIGN_OR_RETURN(const auto collection, Find(name));
   CollectionManifest manifest = *collection->manifest();
   if (!expected_default.empty() && expected_default != manifest.default_version) {
@@ -246,7 +246,7 @@ absl::Status EngineImpl::PromoteVersion(std::string_view name, std::string_view 
 }
 
 absl::Status EngineImpl::RetireVersion(std::string_view name, std::string_view version) {
-  absl::MutexLock lock(&admin_mutex_);
+  MutexLock lock(&admin_mutex_);
   BEBR_ASSIGN_OR_RETURN(const auto collection, Find(name));
   CollectionManifest manifest = *collection->manifest();
   if (version.empty()) return absl::InvalidArgumentError("version is empty; name the version to retire");
@@ -295,7 +295,7 @@ EngineStats EngineImpl::Stats() {
   stats.encode_us = shared_->encode_us.load();
   stats.simd = simd::Kernels().name;
   stats.threads = options_.threads;
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   for (const auto& [name, collection] : collections_) {
     for (const auto& shard : collection->shards()) {
       const Shard::Stats shard_stats = shard->stats();

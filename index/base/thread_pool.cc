@@ -15,26 +15,27 @@ ThreadPool::ThreadPool(size_t threads) {
 
 ThreadPool::~ThreadPool() {
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     stopping_ = true;
   }
+  wake_.NotifyAll();
   for (std::thread& thread : threads_) thread.join();
 }
 
 void ThreadPool::Submit(absl::AnyInvocable<void()> task) {
-  absl::MutexLock lock(&mutex_);
-  tasks_.push_back(std::move(task));
+  {
+    MutexLock lock(&mutex_);
+    tasks_.push_back(std::move(task));
+  }
+  wake_.NotifyOne();
 }
 
 void ThreadPool::Run() {
   for (;;) {
     absl::AnyInvocable<void()> task;
     {
-      absl::MutexLock lock(&mutex_);
-      mutex_.Await(absl::Condition(
-          +[](ThreadPool* pool)
-               ABSL_EXCLUSIVE_LOCKS_REQUIRED(pool->mutex_) { return pool->stopping_ || !pool->tasks_.empty(); },
-          this));
+      MutexLock lock(&mutex_);
+      while (!stopping_ && tasks_.empty()) wake_.Wait(&mutex_);
       if (tasks_.empty()) return;
       task = std::move(tasks_.front());
       tasks_.pop_front();
@@ -53,7 +54,8 @@ void ThreadPool::ParallelFor(size_t count, const std::function<void(size_t)>& bo
   // they touch `body` only after they have taken an index, and the caller stays until every taken index is done.
   struct State {
     std::atomic<size_t> next{0};
-    absl::Mutex mutex;
+    Mutex mutex;
+    CondVar all_done;
     size_t done ABSL_GUARDED_BY(mutex) = 0;
   };
   auto state = std::make_shared<State>();
@@ -62,16 +64,16 @@ void ThreadPool::ParallelFor(size_t count, const std::function<void(size_t)>& bo
     size_t mine = 0;
     for (size_t i; (i = state->next.fetch_add(1, std::memory_order_relaxed)) < count; ++mine) (*body_ptr)(i);
     if (mine > 0) {
-      absl::MutexLock lock(&state->mutex);
+      MutexLock lock(&state->mutex);
       state->done += mine;
+      if (state->done == count) state->all_done.NotifyAll();
     }
   };
   const size_t helpers = std::min(threads_.size(), count - 1);
   for (size_t i = 0; i < helpers; ++i) Submit(work);
   work();
-  absl::MutexLock lock(&state->mutex);
-  const auto all_done = [&] { return state->done == count; };
-  state->mutex.Await(absl::Condition(&all_done));
+  MutexLock lock(&state->mutex);
+  while (state->done != count) state->all_done.Wait(&state->mutex);
 }
 
 size_t AvailableProcessors() {

@@ -9,7 +9,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/any_invocable.h"
-#include "absl/synchronization/mutex.h"
+#include "index/base/mutex.h"
 
 namespace bebr {
 
@@ -37,7 +37,8 @@ class ThreadPool {
  private:
   void Run();
 
-  absl::Mutex mutex_;
+  Mutex mutex_;
+  CondVar wake_;  // a task came, or stopping_
   std::deque<absl::AnyInvocable<void()>> tasks_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::thread> threads_;

@@ -126,9 +126,10 @@ Scheduler::Scheduler(size_t threads, size_t max_queued_queries)
 
 Scheduler::~Scheduler() {
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     stopping_ = true;
   }
+  wake_.NotifyAll();
   thread_.join();
 }
 
@@ -136,7 +137,7 @@ void Scheduler::Submit(std::unique_ptr<SearchJob> job) {
   const size_t queries = job->request.queries.size();
   absl::Status refusal;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (stopping_) {
       refusal = absl::UnavailableError("the server is shutting down");
     } else if (queued_queries_ + queries > max_queued_queries_) {
@@ -146,6 +147,7 @@ void Scheduler::Submit(std::unique_ptr<SearchJob> job) {
       queued_queries_ += queries;
       job->submitted = absl::Now();
       queue_.push_back(std::move(job));
+      wake_.NotifyOne();
       return;
     }
   }
@@ -154,7 +156,7 @@ void Scheduler::Submit(std::unique_ptr<SearchJob> job) {
 }
 
 size_t Scheduler::queued_queries() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return queued_queries_;
 }
 
@@ -184,10 +186,8 @@ void Scheduler::Run() {
     std::vector<std::unique_ptr<SearchJob>> group;
     bool stopping;
     {
-      absl::MutexLock lock(&mutex_);
-      mutex_.Await(absl::Condition(
-          +[](Scheduler* s) ABSL_EXCLUSIVE_LOCKS_REQUIRED(s->mutex_) { return s->stopping_ || !s->queue_.empty(); },
-          this));
+      MutexLock lock(&mutex_);
+      while (!stopping_ && queue_.empty()) wake_.Wait(&mutex_);
       if (queue_.empty()) return;
       group = TakeGroup();
       stopping = stopping_;

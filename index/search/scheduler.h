@@ -11,7 +11,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/any_invocable.h"
-#include "absl/synchronization/mutex.h"
+#include "index/base/mutex.h"
 #include "index/base/thread_pool.h"
 #include "index/catalog/catalog.h"
 #include "index/search/filter.h"
@@ -71,7 +71,8 @@ class Scheduler {
   ThreadPool scan_pool_;    // helps the scheduler's own thread
   ThreadPool finish_pool_;  // rerank and results, beside the next scan
 
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
+  CondVar wake_;  // a job came, or stopping_
   std::deque<std::unique_ptr<SearchJob>> queue_ ABSL_GUARDED_BY(mutex_);
   size_t queued_queries_ ABSL_GUARDED_BY(mutex_) = 0;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

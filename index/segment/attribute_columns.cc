@@ -5,7 +5,7 @@
 namespace bebr {
 
 uint32_t AttributeDictionary::Add(std::string_view text) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (const auto it = numbers_.find(text); it != numbers_.end()) return it->second;
   const uint32_t number = static_cast<uint32_t>(texts_.size());
   const std::string& stored = texts_.emplace_back(text);
@@ -15,19 +15,19 @@ uint32_t AttributeDictionary::Add(std::string_view text) {
 }
 
 std::optional<uint32_t> AttributeDictionary::Find(std::string_view text) const {
-  absl::ReaderMutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   const auto it = numbers_.find(text);
   if (it == numbers_.end()) return std::nullopt;
   return it->second;
 }
 
 uint32_t AttributeDictionary::size() const {
-  absl::ReaderMutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return static_cast<uint32_t>(texts_.size());
 }
 
 uint64_t AttributeDictionary::memory_bytes() const {
-  absl::ReaderMutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return bytes_ + numbers_.capacity() * (sizeof(std::pair<std::string_view, uint32_t>) + 1);
 }
 

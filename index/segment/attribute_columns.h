@@ -11,8 +11,8 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
-#include "absl/synchronization/mutex.h"
 #include "index/base/document.h"
+#include "index/base/mutex.h"
 #include "index/base/reserved_array.h"
 
 namespace bebr {
@@ -28,14 +28,14 @@ class AttributeDictionary {
   // Calls visit(number, text) for every string.
   template <typename Visit>
   void ForEach(const Visit& visit) const {
-    absl::ReaderMutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     for (uint32_t i = 0; i < texts_.size(); ++i) visit(i, std::string_view(texts_[i]));
   }
   uint32_t size() const;
   uint64_t memory_bytes() const;
 
  private:
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   std::deque<std::string> texts_ ABSL_GUARDED_BY(mutex_);  // a deque: the map's keys point into it
   absl::flat_hash_map<std::string_view, uint32_t> numbers_ ABSL_GUARDED_BY(mutex_);
   uint64_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -31,7 +31,7 @@ absl::StatusOr<std::unique_ptr<Shard>> Shard::Open(std::string path, std::shared
   BEBR_ASSIGN_OR_RETURN(auto store, ShardStore::Open(path, std::move(cache)));
   std::unique_ptr<Shard> shard(new Shard(std::move(path), std::move(store), std::move(spaces), std::move(versions)));
   {
-    absl::MutexLock lock(&shard->apply_mutex_);
+    MutexLock lock(&shard->apply_mutex_);
     BEBR_RETURN_IF_ERROR(shard->Load());
     shard->Publish();
   }
@@ -49,9 +49,10 @@ Shard::Shard(std::string path, std::unique_ptr<ShardStore> store, std::map<uint3
 
 Shard::~Shard() {
   {
-    absl::MutexLock lock(&queue_mutex_);
+    MutexLock lock(&queue_mutex_);
     stopping_ = true;
   }
+  wake_.NotifyAll();
   if (committer_.joinable()) committer_.join();
 }
 
@@ -60,7 +61,6 @@ absl::Status Shard::Load() {
   for (const auto& [number, spec] : spaces_) numbers.push_back(number);
   const auto visit = [&](std::string_view id, std::string_view bytes,
                          absl::Span<const std::optional<StoredCode>> codes) -> absl::Status {
-    apply_mutex_.AssertHeld();
     BEBR_ASSIGN_OR_RETURN(const Attributes attributes, DecodeAttributes(bytes));
     const uint32_t slot = TailSlot();
     Segment& segment = *slots_[slot].segment;
@@ -85,20 +85,19 @@ absl::Status Shard::Load() {
 }
 
 void Shard::Submit(Mutations mutations) {
-  absl::MutexLock lock(&queue_mutex_);
-  queue_.push_back(std::move(mutations));
+  {
+    MutexLock lock(&queue_mutex_);
+    queue_.push_back(std::move(mutations));
+  }
+  wake_.NotifyOne();
 }
 
 void Shard::Run() {
   for (;;) {
     std::vector<Mutations> group;
     {
-      absl::MutexLock lock(&queue_mutex_);
-      queue_mutex_.Await(absl::Condition(
-          +[](Shard* shard) ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard->queue_mutex_) {
-            return shard->stopping_ || !shard->queue_.empty();
-          },
-          this));
+      MutexLock lock(&queue_mutex_);
+      while (!stopping_ && queue_.empty()) wake_.Wait(&queue_mutex_);
       if (queue_.empty()) return;
       for (size_t count = 0; !queue_.empty() && count < kMaxGroupMutations;) {
         count += queue_.front().list.size();
@@ -114,7 +113,7 @@ void Shard::CommitGroup(std::vector<Mutations>& group) {
   std::vector<MutationResult> results;
   absl::Status status;
   {
-    absl::MutexLock lock(&apply_mutex_);
+    MutexLock lock(&apply_mutex_);
     size_t count = 0;
     for (const Mutations& mutations : group) count += mutations.list.size();
     const absl::Time start = absl::Now();
@@ -211,6 +210,7 @@ void Shard::MarkDeleted(uint32_t row) {
 
 uint32_t Shard::TailSlot() {
   if (tail_slot_ >= 0 && !slots_[tail_slot_].segment->full()) return static_cast<uint32_t>(tail_slot_);
+  if (tail_slot_ >= 0) slots_[tail_slot_].segment->Seal();
   if (free_slots_.empty()) {
     tail_slot_ = static_cast<int64_t>(slots_.size());
     slots_.emplace_back();
@@ -285,22 +285,22 @@ void Shard::Publish() {
     snapshot->deleted_rows += view.deleted_rows;
     snapshot->segments.push_back(std::move(view));
   }
-  absl::MutexLock lock(&snapshot_mutex_);
+  MutexLock lock(&snapshot_mutex_);
   snapshot_ = std::move(snapshot);
 }
 
 std::shared_ptr<const ShardSnapshot> Shard::snapshot() const {
-  absl::MutexLock lock(&snapshot_mutex_);
+  MutexLock lock(&snapshot_mutex_);
   return snapshot_;
 }
 
 Shard::Stats Shard::stats() const {
-  absl::MutexLock lock(&apply_mutex_);
+  MutexLock lock(&apply_mutex_);
   return stats_;
 }
 
 Shard::Memory Shard::memory() const {
-  absl::MutexLock lock(&apply_mutex_);
+  MutexLock lock(&apply_mutex_);
   Memory memory;
   for (const Slot& slot : slots_) {
     if (slot.segment == nullptr) continue;
@@ -314,7 +314,7 @@ Shard::Memory Shard::memory() const {
 }
 
 std::map<uint32_t, uint64_t> Shard::DocumentsByVersion() const {
-  absl::MutexLock lock(&apply_mutex_);
+  MutexLock lock(&apply_mutex_);
   std::map<uint32_t, uint64_t> counts;
   for (const auto& [version, count] : documents_by_version_) {
     if (count > 0) counts[version] = static_cast<uint64_t>(count);
@@ -323,17 +323,17 @@ std::map<uint32_t, uint64_t> Shard::DocumentsByVersion() const {
 }
 
 void Shard::AddSpace(uint32_t space, const CodeSpec& spec) {
-  absl::MutexLock lock(&apply_mutex_);
+  MutexLock lock(&apply_mutex_);
   spaces_.emplace(space, spec);
 }
 
 void Shard::AddVersion(uint32_t version) {
-  absl::MutexLock lock(&apply_mutex_);
+  MutexLock lock(&apply_mutex_);
   if (std::find(versions_.begin(), versions_.end(), version) == versions_.end()) versions_.push_back(version);
 }
 
 absl::Status Shard::DropSpace(uint32_t space) {
-  absl::MutexLock lock(&apply_mutex_);
+  MutexLock lock(&apply_mutex_);
   ShardStore::Batch batch;
   batch.DeleteAllCodes(space);
   BEBR_RETURN_IF_ERROR(store_->Commit(std::move(batch), store_->sequence() + 1));
@@ -348,7 +348,7 @@ absl::Status Shard::DropSpace(uint32_t space) {
 }
 
 absl::Status Shard::DropVersion(uint32_t version) {
-  absl::MutexLock lock(&apply_mutex_);
+  MutexLock lock(&apply_mutex_);
   ShardStore::Batch batch;
   batch.DeleteAllFloats(version);
   BEBR_RETURN_IF_ERROR(store_->Commit(std::move(batch), store_->sequence() + 1));

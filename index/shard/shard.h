@@ -14,8 +14,8 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/container/inlined_vector.h"
 #include "absl/functional/any_invocable.h"
-#include "absl/synchronization/mutex.h"
 #include "index/base/document.h"
+#include "index/base/mutex.h"
 #include "index/segment/segment.h"
 #include "index/storage/shard_store.h"
 
@@ -147,7 +147,7 @@ class Shard {
   AttributeDictionary dictionary_;
 
   // Held while the segments change; readers use snapshots and never wait for it.
-  mutable absl::Mutex apply_mutex_;
+  mutable Mutex apply_mutex_;
   std::map<uint32_t, CodeSpec> spaces_ ABSL_GUARDED_BY(apply_mutex_);
   std::vector<uint32_t> versions_ ABSL_GUARDED_BY(apply_mutex_);
   // Not annotated: the hash set's functors read them, always under apply_mutex_.
@@ -158,10 +158,11 @@ class Shard {
   std::map<uint32_t, int64_t> documents_by_version_ ABSL_GUARDED_BY(apply_mutex_);
   Stats stats_ ABSL_GUARDED_BY(apply_mutex_);
 
-  mutable absl::Mutex snapshot_mutex_;
+  mutable Mutex snapshot_mutex_;
   std::shared_ptr<const ShardSnapshot> snapshot_ ABSL_GUARDED_BY(snapshot_mutex_);
 
-  absl::Mutex queue_mutex_;
+  Mutex queue_mutex_;
+  CondVar wake_;  // mutations came, or stopping_
   std::deque<Mutations> queue_ ABSL_GUARDED_BY(queue_mutex_);
   bool stopping_ ABSL_GUARDED_BY(queue_mutex_) = false;
   std::thread committer_;

@@ -5,48 +5,36 @@
 #include <stdlib.h>
 
 #include <filesystem>
+#include <future>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/synchronization/notification.h"
 #include "index/engine.h"
 
 namespace bebr::testing {
 
 inline absl::StatusOr<UpsertResult> UpsertAndWait(Engine& engine, UpsertRequest request) {
-  absl::StatusOr<UpsertResult> outcome;
-  absl::Notification finished;
-  engine.Upsert(std::move(request), [&](absl::StatusOr<UpsertResult> result) {
-    outcome = std::move(result);
-    finished.Notify();
-  });
-  finished.WaitForNotification();
-  return outcome;
+  auto outcome = std::make_shared<std::promise<absl::StatusOr<UpsertResult>>>();  // shared: set_value may outlast get
+  engine.Upsert(std::move(request),
+                [outcome](absl::StatusOr<UpsertResult> result) { outcome->set_value(std::move(result)); });
+  return outcome->get_future().get();
 }
 
 inline absl::StatusOr<uint64_t> DeleteAndWait(Engine& engine, std::string_view collection,
                                               std::vector<std::string> ids) {
-  absl::StatusOr<uint64_t> outcome;
-  absl::Notification finished;
-  engine.Delete(collection, std::move(ids), [&](absl::StatusOr<uint64_t> result) {
-    outcome = std::move(result);
-    finished.Notify();
-  });
-  finished.WaitForNotification();
-  return outcome;
+  auto outcome = std::make_shared<std::promise<absl::StatusOr<uint64_t>>>();  // shared: set_value may outlast get
+  engine.Delete(collection, std::move(ids),
+                [outcome](absl::StatusOr<uint64_t> result) { outcome->set_value(std::move(result)); });
+  return outcome->get_future().get();
 }
 
 inline absl::StatusOr<SearchResult> SearchAndWait(Engine& engine, SearchRequest request) {
-  absl::StatusOr<SearchResult> outcome;
-  absl::Notification finished;
-  engine.Search(std::move(request), [&](absl::StatusOr<SearchResult> result) {
-    outcome = std::move(result);
-    finished.Notify();
-  });
-  finished.WaitForNotification();
-  return outcome;
+  auto outcome = std::make_shared<std::promise<absl::StatusOr<SearchResult>>>();  // shared: set_value may outlast get
+  engine.Search(std::move(request),
+                [outcome](absl::StatusOr<SearchResult> result) { outcome->set_value(std::move(result)); });
+  return outcome->get_future().get();
 }
 
 // A directory that is removed with everything in it.
