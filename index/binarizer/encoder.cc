@@ -219,16 +219,10 @@ void Encoder::ResidualInCode(const Step& step, size_t rows, Scratch& scratch) co
 }
 
 void Encoder::ResidualInInput(const Step& step, size_t rows, Scratch& scratch) const {
-  const size_t n = input_dims_;
   float* rest = scratch.feedback.data();
   step.reconstruct.Apply(scratch.code.data(), rows, rest, scratch.hidden.data());
-  for (size_t r = 0; r < rows; ++r) {
-    float* row = rest + r * n;
-    const float* input = scratch.input.data() + r * n;
-    const double squared = Dot(row, row, n);
-    const float scale = squared > 0.0 ? Finite(step.gain * std::sqrt(static_cast<double>(n) / squared)) : 0.0f;
-    for (size_t i = 0; i < n; ++i) row[i] = input[i] - scale * row[i];
-  }
+  const size_t count = rows * input_dims_;
+  for (size_t i = 0; i < count; ++i) rest[i] = scratch.input[i] - step.gain * rest[i];
   step.residual.Apply(rest, rows, scratch.residual.data(), scratch.hidden.data());
 }
 

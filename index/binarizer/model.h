@@ -34,7 +34,7 @@ struct BlockParameters {
 // How a level's residual is formed from the code so far, b.
 enum class ResidualForm {
   kCode,   // r = R u + c - gain * F b: in code coordinates; linear models only
-  kInput,  // r = R(u - gain * sqrt(n) * B(b) / |B(b)|): in input coordinates, as the paper has it
+  kInput,  // r = R(u - gain * B(b)): in input coordinates, as the paper has it but for its normalisation of B(b)
 };
 
 // What turns the code of levels 0..t-1 into level t.

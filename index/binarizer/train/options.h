@@ -34,6 +34,11 @@ struct TrainOptions {
   int64_t steps = -1;  // -1: as many as the trainer thinks right; 0: only the start
   std::vector<uint32_t> hidden;
   Estimator estimator = Estimator::kStraightThrough;
+  double learning_rate = 0.0;  // peak; 0: the trainer's choice
+  double prefix_share = 0.0;   // share of the steps that train a prefix of the levels
+  std::string pairs;           // query embeddings that belong to documents; empty: none
+  std::string pair_rows;       // their documents' row numbers, one a line; empty: row i to row i
+  bool resume = false;         // go on from output + ".checkpoint" where it exists
   uint64_t seed = 1;
   size_t threads = 0;  // 0: every processor
   bool progress = true;

@@ -17,13 +17,14 @@
 #include "index/base/thread_pool.h"
 #include "index/binarizer/train/fit.h"
 #include "index/binarizer/train/shapes.h"
+#include "index/binarizer/train/torch_model.h"
 
 namespace bebr {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr size_t kHeldOutQueries = 1000;
+constexpr size_t kHeldOutQueries = 2000;
 constexpr size_t kSearchQueries = 500;  // of the shape search
 constexpr size_t kSearchDocuments = 30000;
 constexpr int kSearchRounds = 4;
@@ -99,9 +100,32 @@ absl::StatusOr<CodeSpec> PickShape(const TrainOptions& options, const CorpusStat
   return best;
 }
 
+absl::StatusOr<QueryPairs> ReadPairs(const TrainOptions& options, const Matrix& documents) {
+  QueryPairs pairs;
+  if (options.pairs.empty()) return pairs;
+  BEBR_ASSIGN_OR_RETURN(pairs.queries, ReadVectors(options.pairs));
+  if (pairs.queries.dims != documents.dims) {
+    return absl::InvalidArgumentError(absl::StrCat("the pairs' queries have ", pairs.queries.dims, " dims, the input has ", documents.dims));
+  }
+  if (options.pair_rows.empty()) {
+    for (size_t i = 0; i < pairs.queries.rows; ++i) pairs.rows.push_back(static_cast<uint32_t>(i));
+  } else {
+    std::ifstream in(options.pair_rows);
+    for (uint32_t row = 0; in >> row;) pairs.rows.push_back(row);
+    if (!in.eof()) return absl::InvalidArgumentError(absl::StrCat("'", options.pair_rows, "' line ", pairs.rows.size() + 1, " is not a row number"));
+  }
+  if (pairs.rows.size() != pairs.queries.rows) {
+    return absl::InvalidArgumentError(absl::StrCat(pairs.rows.size(), " row numbers for ", pairs.queries.rows, " pairs"));
+  }
+  for (const uint32_t row : pairs.rows) {
+    if (row >= documents.rows) return absl::InvalidArgumentError(absl::StrCat("a pair names row ", row, "; the input has ", documents.rows, " rows"));
+  }
+  return pairs;
+}
+
 }  // namespace
 
-absl::StatusOr<TrainResult> Train(const TrainOptions& options, Matrix documents, Matrix queries) {
+absl::StatusOr<TrainResult> Train(const TrainOptions& options, Matrix documents, Matrix queries, QueryPairs pairs) {
   const Clock::time_point begin = Clock::now();
   BEBR_RETURN_IF_ERROR(CheckOptions(options, documents, queries));
   const size_t threads = options.threads == 0 ? AvailableProcessors() : options.threads;
@@ -114,6 +138,7 @@ absl::StatusOr<TrainResult> Train(const TrainOptions& options, Matrix documents,
                                            " dims: the model will know little"));
   }
   if (queries.rows == 0) {
+    if (pairs.queries.rows != 0) return absl::InvalidArgumentError("pairs need held-out queries (--queries) beside them");
     const size_t count = std::min(kHeldOutQueries, documents.rows / 10);
     queries = count > 0 ? SplitRows(documents, count, options.seed) : documents;
     if (count == 0)
@@ -134,6 +159,20 @@ absl::StatusOr<TrainResult> Train(const TrainOptions& options, Matrix documents,
   BEBR_ASSIGN_OR_RETURN(result.start, validator.Measure(result.model));
   result.kept = result.start;
   result.start_s = SecondsSince(begin);
+  if (options.method == Method::kResidual && options.steps != 0) {
+    Model start = result.model;
+    if (!options.hidden.empty()) start = WithHiddenLayers(start, options.hidden, options.seed);
+    BEBR_ASSIGN_OR_RETURN(TrainingOutcome outcome, Trainer::Run(options, start, result.start, documents, pairs, validator));
+    result.steps = outcome.steps;
+    result.curve = std::move(outcome.curve);
+    result.trained_kept = outcome.improved;
+    if (outcome.improved) {
+      result.model = std::move(outcome.model);
+      result.model.trained = absl::StrCat("trained, ", result.steps, " steps, seed ", options.seed);
+      result.kept = std::move(outcome.recall);
+    }
+  }
+  BEBR_ASSIGN_OR_RETURN(result.bits_that_differ, CodeDisagreement(result.model, validator.queries()));
   result.total_s = SecondsSince(begin);
   return result;
 }
@@ -144,7 +183,8 @@ absl::StatusOr<TrainResult> TrainFiles(const TrainOptions& options) {
   if (!options.queries.empty()) {
     BEBR_ASSIGN_OR_RETURN(queries, ReadVectors(options.queries));
   }
-  BEBR_ASSIGN_OR_RETURN(TrainResult result, Train(options, std::move(documents), std::move(queries)));
+  BEBR_ASSIGN_OR_RETURN(QueryPairs pairs, ReadPairs(options, documents));
+  BEBR_ASSIGN_OR_RETURN(TrainResult result, Train(options, std::move(documents), std::move(queries), std::move(pairs)));
   BEBR_ASSIGN_OR_RETURN(const std::string file, SerializeModel(result.model));
   const std::string temporary = options.output + ".part";
   std::ofstream out(temporary, std::ios::binary | std::ios::trunc);

@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "index/binarizer/model.h"
 #include "index/binarizer/train/options.h"
+#include "index/binarizer/train/trainer.h"
 #include "index/binarizer/train/validation.h"
 #include "index/dataset/vector_file.h"
 
@@ -29,6 +30,8 @@ struct TrainResult {
   HeldOutRecall kept;             // of `model`
   bool trained_kept = false;      // false: the start is at least as good as everything that training reached
   int64_t steps = 0;
+  std::vector<CurvePoint> curve;
+  double bits_that_differ = 0.0;  // share, between libtorch's forward pass and the encoder: CodeDisagreement
   double start_s = 0.0;  // until the start was there: statistics, shapes, fit
   double total_s = 0.0;
   std::vector<std::string> warnings;
@@ -37,7 +40,7 @@ struct TrainResult {
 // Fits and trains a binarizer to `documents`. `queries` are held out; where it is empty, rows are split off from the
 // documents. INVALID_ARGUMENT for input that no sound model can come from. Deterministic for options.seed, the number
 // of threads and the processor. Memory: the documents, and about 1 GiB.
-absl::StatusOr<TrainResult> Train(const TrainOptions& options, Matrix documents, Matrix queries);
+absl::StatusOr<TrainResult> Train(const TrainOptions& options, Matrix documents, Matrix queries, QueryPairs pairs = {});
 
 // Reads the files that `options` name, trains, and writes options.output (through a temporary file beside it).
 absl::StatusOr<TrainResult> TrainFiles(const TrainOptions& options);

@@ -1,6 +1,7 @@
 #include "index/binarizer/train/validation.h"
 
 #include <algorithm>
+#include <cmath>
 #include <random>
 #include <utility>
 
@@ -46,12 +47,28 @@ HeldOutRecall Validator::Measure(const Binarizer& binarizer) const {
   const size_t depth = std::min<size_t>(50, documents_.rows), k = std::min(kDepth, documents_.rows);
   HeldOutRecall recall;
   for (size_t q = 0; q < queries_.rows; ++q) {
-    recall.at_10 += bebr::Recall(exact_.data() + q * k, k, found.data() + q * depth, depth, 10);
+    recall.per_query.push_back(
+        static_cast<float>(bebr::Recall(exact_.data() + q * k, k, found.data() + q * depth, depth, 10)));
+    recall.at_10 += recall.per_query.back();
     recall.at_50 += bebr::Recall(exact_.data() + q * k, k, found.data() + q * depth, depth, 50);
   }
   recall.at_10 /= static_cast<double>(queries_.rows);
   recall.at_50 /= static_cast<double>(queries_.rows);
   return recall;
+}
+
+double PairedGain(const HeldOutRecall& a, const HeldOutRecall& b) {
+  const size_t count = std::min(a.per_query.size(), b.per_query.size());
+  double sum = 0.0, squares = 0.0;
+  for (size_t i = 0; i < count; ++i) {
+    const double difference = a.per_query[i] - b.per_query[i];
+    sum += difference;
+    squares += difference * difference;
+  }
+  if (count < 2 || squares == 0.0) return 0.0;
+  const double mean = sum / static_cast<double>(count);
+  const double variance = std::max(squares / static_cast<double>(count) - mean * mean, 1e-12);
+  return mean / std::sqrt(variance / static_cast<double>(count));
 }
 
 Matrix SplitRows(Matrix& input, size_t count, uint64_t seed) {

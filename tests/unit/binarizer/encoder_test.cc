@@ -83,10 +83,7 @@ class Reference {
       return residual;
     }
     std::vector<double> rest = Apply(step.reconstruct, code, code.size(), step.reconstruct.linear.weight);
-    double squared = 0.0;
-    for (const double value : rest) squared += value * value;
-    const double scale = step.gain * std::sqrt(u_.size() / squared);
-    for (size_t i = 0; i < rest.size(); ++i) rest[i] = u_[i] - scale * rest[i];
+    for (size_t i = 0; i < rest.size(); ++i) rest[i] = u_[i] - step.gain * rest[i];
     return Apply(step.residual, rest, rest.size(), weight);
   }
 

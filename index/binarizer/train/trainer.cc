@@ -1,0 +1,486 @@
+#include "index/binarizer/train/trainer.h"
+
+#include <torch/torch.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <numbers>
+#include <random>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "index/base/checksum.h"
+#include "index/base/status_macros.h"
+#include "index/binarizer/encoder.h"
+#include "index/binarizer/train/torch_model.h"
+#include "index/dataset/evaluation.h"
+
+namespace bebr {
+namespace {
+
+using torch::Tensor;
+using Clock = std::chrono::steady_clock;
+
+constexpr int64_t kSeeds = 64;
+constexpr int64_t kPositives = 31;
+constexpr size_t kNeighbors = 100;
+constexpr int64_t kRandomDocuments = 1024;
+constexpr int64_t kPairs = 64;
+constexpr int64_t kHardNegatives = 5;
+constexpr int64_t kQueueLength = 4096;
+constexpr double kPairWeight = 0.1;
+constexpr double kPerplexity = 50.0;
+constexpr double kAverage = 0.99;
+constexpr int kMeasurements = 8;
+constexpr int kPatience = 4;
+constexpr double kMaxGradientNorm = 1.0;
+constexpr double kNeighborFlops = 4e11;  // spent on exact neighbours before training begins
+
+// Rows of embeddings as the loss sees them: of norm 1 for cosine.
+Tensor Rows(const Matrix& matrix, const Tensor& index, Metric metric) {
+  const Tensor all = torch::from_blob(const_cast<float*>(matrix.values.data()),
+                                      {static_cast<int64_t>(matrix.rows), static_cast<int64_t>(matrix.dims)});
+  const Tensor rows = all.index_select(0, index);
+  if (metric != Metric::kCosine) return rows;
+  return rows / rows.norm(2, {1}, true).clamp_min(1e-30);
+}
+
+// The temperature at which a document's softmax over the corpus has perplexity 50, on average: by bisection on a sample.
+double Temperature(const Matrix& documents, Metric metric, std::mt19937_64& random) {
+  torch::NoGradGuard no_grad;
+  const int64_t rows = static_cast<int64_t>(documents.rows), seeds = std::min<int64_t>(128, rows), sample = std::min<int64_t>(16384, rows);
+  std::vector<int64_t> seed_rows(seeds), sample_rows(sample);
+  for (int64_t& row : seed_rows) row = static_cast<int64_t>(random() % documents.rows);
+  for (int64_t i = 0; i < sample; ++i) sample_rows[i] = i * rows / sample;
+  const Tensor similarity = MultiplyTransposed(Rows(documents, torch::tensor(seed_rows), metric), Rows(documents, torch::tensor(sample_rows), metric));
+  // A sample of one in c stands for c times as many documents.
+  const double target = std::max(2.0, std::min(kPerplexity, 0.5 * static_cast<double>(rows)) * static_cast<double>(sample) / static_cast<double>(rows));
+  const double spread = std::max(similarity.std().item<double>(), 1e-12);
+  double low = 1e-4 * spread, high = 1e2 * spread;
+  for (int i = 0; i < 40; ++i) {
+    const double middle = std::sqrt(low * high);
+    const Tensor log_share = torch::log_softmax(similarity / middle, 1);
+    const double perplexity = std::exp(-(log_share.exp() * log_share).sum(1).mean().item<double>());
+    (perplexity > target ? high : low) = middle;
+  }
+  return std::sqrt(low * high);
+}
+
+// Seed documents and the nearest neighbours of each, without itself.
+struct Neighborhoods {
+  std::vector<int64_t> seeds;
+  std::vector<uint32_t> neighbors;  // seeds x per_seed
+  size_t per_seed = 0;
+};
+
+Neighborhoods FindNeighborhoods(const Matrix& documents, Metric metric, size_t threads, std::mt19937_64& random) {
+  Neighborhoods found;
+  const double row_flops = 2.0 * static_cast<double>(documents.rows) * static_cast<double>(documents.dims);
+  const size_t count = std::min(documents.rows, static_cast<size_t>(std::clamp(kNeighborFlops / row_flops, 2048.0, 65536.0)));
+  Matrix queries;
+  queries.rows = count;
+  queries.dims = documents.dims;
+  queries.values.resize(count * documents.dims);
+  for (size_t i = 0; i < count; ++i) {
+    // One random row out of each of `count` equal parts.
+    const size_t first = i * documents.rows / count, last = (i + 1) * documents.rows / count;
+    const size_t row = first + random() % std::max<size_t>(1, last - first);
+    found.seeds.push_back(static_cast<int64_t>(row));
+    std::copy_n(documents.row(row), documents.dims, queries.row(i));
+  }
+  const size_t k = std::min(kNeighbors + 1, documents.rows);
+  const std::vector<uint32_t> exact = ExactNeighbors(documents, queries, k, metric, threads);
+  found.per_seed = k - 1;
+  for (size_t i = 0; i < count; ++i) {
+    size_t kept = 0;
+    for (size_t j = 0; j < k && kept < found.per_seed; ++j) {
+      const uint32_t row = exact[i * k + j];
+      if (row != static_cast<uint32_t>(found.seeds[i])) found.neighbors.push_back(row), ++kept;
+    }
+  }
+  return found;
+}
+
+// Adam with one-cycle learning rate, gradient clipping and an average of the parameters.
+class Optimizer {
+ public:
+  Optimizer(std::vector<Tensor> parameters, double peak_rate, int64_t steps) : parameters_(std::move(parameters)), peak_rate_(peak_rate), steps_(steps) {
+    for (const Tensor& parameter : parameters_) {
+      first_.push_back(torch::zeros_like(parameter));
+      second_.push_back(torch::zeros_like(parameter));
+    }
+  }
+  void Step(int64_t step) {
+    torch::NoGradGuard no_grad;
+    double squared = 0.0;
+    for (const Tensor& parameter : parameters_) {
+      if (parameter.grad().defined()) squared += parameter.grad().square().sum().item<double>();
+    }
+    if (!std::isfinite(squared)) return;  // one bad batch must not ruin the model
+    const double clip = std::min(1.0, kMaxGradientNorm / (std::sqrt(squared) + 1e-12));
+    const double t = static_cast<double>(step + 1);
+    const double rate = Rate(step) * std::sqrt(1.0 - std::pow(0.999, t)) / (1.0 - std::pow(0.9, t));
+    for (size_t i = 0; i < parameters_.size(); ++i) {
+      if (!parameters_[i].grad().defined()) continue;
+      const Tensor gradient = parameters_[i].grad() * clip;
+      first_[i].mul_(0.9).add_(gradient, 0.1);
+      second_[i].mul_(0.999).addcmul_(gradient, gradient, 0.001);
+      parameters_[i].addcdiv_(first_[i], second_[i].sqrt().add_(1e-8), -rate);
+      parameters_[i].mutable_grad() = Tensor();
+    }
+  }
+  void Halve() { factor_ *= 0.5; }
+  double factor() const { return factor_; }
+  void set_factor(double factor) { factor_ = factor; }
+  std::vector<Tensor>& first() { return first_; }
+  std::vector<Tensor>& second() { return second_; }
+
+ private:
+  double Rate(int64_t step) const {
+    const double position = static_cast<double>(step) / static_cast<double>(steps_), warm = 0.1;
+    const double shape = position < warm ? 0.04 + 0.96 * position / warm : 0.5 * (1.0 + std::cos(std::numbers::pi * (position - warm) / (1.0 - warm)));
+    return peak_rate_ * factor_ * shape;
+  }
+  std::vector<Tensor> parameters_, first_, second_;
+  double peak_rate_;
+  int64_t steps_;
+  double factor_ = 1.0;
+};
+
+std::vector<Tensor> Clone(const std::vector<Tensor>& tensors) {
+  std::vector<Tensor> copies;
+  for (const Tensor& tensor : tensors) copies.push_back(tensor.detach().clone());
+  return copies;
+}
+
+void CopyInto(std::vector<Tensor> targets, const std::vector<Tensor>& sources) {
+  torch::NoGradGuard no_grad;
+  for (size_t i = 0; i < targets.size(); ++i) targets[i].copy_(sources[i]);
+}
+
+// One training run: everything that a step needs and a checkpoint holds.
+class Session {
+ public:
+  Session(const TrainOptions& options, const Model& start, const HeldOutRecall& start_recall, const Matrix& documents, const QueryPairs& pairs,
+          const Validator& validator, int64_t steps)
+      : options_(options), documents_(documents), pairs_(pairs), validator_(validator), steps_(steps), model_(start), average_(start),
+        optimizer_(model_.parameters(), PeakRate(options, start), steps), start_recall_(start_recall), best_recall_(start_recall) {
+    std::mt19937_64 random(options.seed);
+    const size_t threads = static_cast<size_t>(torch::get_num_threads());
+    temperature_ = Temperature(documents, options.metric, random);
+    neighborhoods_ = FindNeighborhoods(documents, options.metric, threads, random);
+    fingerprint_ = Crc32(absl::StrCat(start.spec.ToString(), ",", start.query_levels, ",", start.input_dims, ",", documents.rows, ",", options.seed, ",",
+                                      steps, ",", start.hidden.size(), ",", static_cast<int>(options.estimator)));
+    best_parameters_ = Clone(average_.parameters());
+    best_buffers_ = Clone(average_.buffers());
+  }
+
+  absl::StatusOr<TrainingOutcome> Run() {
+    if (options_.resume) BEBR_RETURN_IF_ERROR(Load());
+    const int64_t every = std::max<int64_t>(1, steps_ / kMeasurements);
+    begin_ = Clock::now();
+    const int64_t first_step = step_;
+    while (step_ < steps_ && since_best_ < kPatience) {
+      loss_sum_ += Step();
+      ++loss_count_;
+      ++step_;
+      if (options_.progress) Progress(first_step);
+      if (step_ % every == 0 || step_ == steps_) {
+        BEBR_RETURN_IF_ERROR(Measure());
+        if (!options_.output.empty()) BEBR_RETURN_IF_ERROR(Save());
+      }
+    }
+    if (options_.progress) std::fprintf(stderr, "\n");
+    TrainingOutcome outcome;
+    outcome.steps = step_;
+    outcome.curve = curve_;
+    outcome.recall = best_recall_;
+    outcome.improved = improved_;
+    if (improved_) outcome.model = model_.ToModel(best_parameters_, best_buffers_);
+    std::error_code ignored;
+    if (!options_.output.empty()) std::filesystem::remove(CheckpointPath(), ignored);
+    return outcome;
+  }
+
+ private:
+  static double PeakRate(const TrainOptions& options, const Model& model) {
+    // A weight's size falls with the embeddings' dims: 1e-4 at 256 dims, found by trying on text and image data.
+    return options.learning_rate > 0.0 ? options.learning_rate : 0.0256 / static_cast<double>(model.input_dims);
+  }
+  std::string CheckpointPath() const { return options_.output + ".checkpoint"; }
+
+  // Documents of one step, and for every seed which of them it is itself.
+  void Draw(std::mt19937_64& random, std::vector<int64_t>& seeds, std::vector<int64_t>& documents) const {
+    for (int64_t s = 0; s < kSeeds; ++s) {
+      const size_t seed = random() % neighborhoods_.seeds.size();
+      seeds.push_back(neighborhoods_.seeds[seed]);
+      for (int64_t p = 0; p < kPositives && neighborhoods_.per_seed > 0; ++p) {
+        documents.push_back(neighborhoods_.neighbors[seed * neighborhoods_.per_seed + random() % neighborhoods_.per_seed]);
+      }
+    }
+    for (int64_t i = 0; i < kRandomDocuments; ++i) documents.push_back(static_cast<int64_t>(random() % documents_.rows));
+    // Twice the same document would count twice in the softmax.
+    std::sort(documents.begin(), documents.end());
+    documents.erase(std::unique(documents.begin(), documents.end()), documents.end());
+  }
+
+  double Sharpness() const { return 1.0 + 2.0 * static_cast<double>(step_) / static_cast<double>(steps_); }
+
+  double Step() {
+    std::mt19937_64 random(options_.seed * 1000003 + static_cast<uint64_t>(step_) + 1);
+    std::vector<int64_t> seed_rows, document_rows;
+    Draw(random, seed_rows, document_rows);
+    const Tensor seed_index = torch::tensor(seed_rows), document_index = torch::tensor(document_rows);
+    const Tensor queries = Rows(documents_, seed_index, options_.metric), documents = Rows(documents_, document_index, options_.metric);
+    const Tensor self = seed_index.unsqueeze(1) == document_index.unsqueeze(0);
+    // Now and then shorter codes, where wanted: a prefix of the levels then serves as a code of its own.
+    const bool shorter = static_cast<double>(random() % 1000) < 1000.0 * options_.prefix_share;
+    const int64_t cap = shorter ? 1 + static_cast<int64_t>(random() % kMaxLevels) : static_cast<int64_t>(kMaxLevels);
+
+    const TorchCodes query_codes = model_.Encode(queries, true, kMaxLevels, options_.estimator, Sharpness(), true);
+    const TorchCodes document_codes = model_.Encode(documents, false, cap, options_.estimator, Sharpness(), true);
+    const Tensor score = (model_.Scores(query_codes, document_codes) / temperature_).masked_fill(self, -1e9);
+    Tensor target;
+    {
+      torch::NoGradGuard no_grad;
+      target = torch::log_softmax((MultiplyTransposed(queries, documents) / temperature_).masked_fill(self, -1e9), 1);
+    }
+    Tensor loss = (target.exp() * (target - torch::log_softmax(score, 1))).sum(1).mean();
+    if (pairs_.queries.rows > 0) loss = loss + kPairWeight * PairLoss(random);
+    loss.backward();
+    optimizer_.Step(step_);
+    UpdateAverage();
+    return loss.item<double>();
+  }
+
+  Tensor PairLoss(std::mt19937_64& random) {
+    std::vector<int64_t> pair_rows, document_rows;
+    for (int64_t i = 0; i < kPairs; ++i) {
+      pair_rows.push_back(static_cast<int64_t>(random() % pairs_.queries.rows));
+      document_rows.push_back(pairs_.rows[pair_rows.back()]);
+    }
+    const Tensor document_index = torch::tensor(document_rows);
+    const Tensor queries = Rows(pairs_.queries, torch::tensor(pair_rows), options_.metric);
+    const Tensor documents = Rows(documents_, document_index, options_.metric);
+    const TorchCodes query_codes = model_.Encode(queries, true, kMaxLevels, options_.estimator, Sharpness(), true);
+    const TorchCodes codes = model_.Encode(documents, false, kMaxLevels, options_.estimator, Sharpness(), true);
+    const Tensor scores = model_.Scores(query_codes, codes);
+    const Tensor positive = scores.diagonal().unsqueeze(1);
+    const Tensor same = document_index.unsqueeze(1) == document_index.unsqueeze(0);
+    Tensor negatives = scores.masked_fill(same, -1e9);
+    if (queue_.code.defined()) {
+      const Tensor queued = model_.Scores(query_codes, queue_).masked_fill(document_index.unsqueeze(1) == queue_rows_.unsqueeze(0), -1e9);
+      negatives = torch::cat({negatives, queued}, 1);
+    }
+    const Tensor hard = std::get<0>(negatives.topk(std::min(kHardNegatives, negatives.size(1)), 1));
+    Enqueue(documents, document_index);
+    return -torch::log_softmax(torch::cat({positive, hard}, 1) / temperature_, 1).select(1, 0).mean();
+  }
+
+  void Enqueue(const Tensor& documents, const Tensor& rows) {
+    torch::NoGradGuard no_grad;
+    const TorchCodes codes = average_.Encode(documents, false, kMaxLevels, options_.estimator, 1.0, false);
+    const auto join = [](const Tensor& old, const Tensor& more) {
+      return old.defined() ? torch::cat({more, old}, 0).slice(0, 0, kQueueLength) : more;
+    };
+    queue_ = {join(queue_.code, codes.code), join(queue_.scale, codes.scale), join(queue_.offset, codes.offset)};
+    queue_rows_ = join(queue_rows_, rows);
+  }
+
+  void UpdateAverage() {
+    torch::NoGradGuard no_grad;
+    const std::vector<Tensor> targets = average_.parameters(), sources = model_.parameters();
+    for (size_t i = 0; i < targets.size(); ++i) targets[i].lerp_(sources[i], 1.0 - kAverage);
+    CopyInto(average_.buffers(), model_.buffers());
+  }
+
+  absl::Status Measure() {
+    BEBR_ASSIGN_OR_RETURN(HeldOutRecall recall, validator_.Measure(average_.ToModel(average_.parameters(), average_.buffers())));
+    last_recall_ = recall.at_10;
+    const double elapsed = elapsed_before_s_ + std::chrono::duration<double>(Clock::now() - begin_).count();
+    curve_.push_back({step_, loss_sum_ / std::max<double>(1.0, static_cast<double>(loss_count_)), recall.at_10, elapsed});
+    loss_sum_ = 0.0;
+    loss_count_ = 0;
+    ++since_best_;
+    // Better than the start beyond doubt; among those, the best.
+    if (recall.at_10 > best_recall_.at_10 && PairedGain(recall, start_recall_) > 1.0) {
+      best_recall_ = std::move(recall);
+      improved_ = true;
+      since_best_ = 0;
+      best_parameters_ = Clone(average_.parameters());
+      best_buffers_ = Clone(average_.buffers());
+    } else if (recall.at_10 < best_recall_.at_10 && PairedGain(best_recall_, recall) > 2.0) {
+      // Clearly worse than what there is: the steps are too large for this data. Go on from the best with smaller ones.
+      CopyInto(model_.parameters(), best_parameters_);
+      CopyInto(average_.parameters(), best_parameters_);
+      CopyInto(model_.buffers(), best_buffers_);
+      CopyInto(average_.buffers(), best_buffers_);
+      optimizer_.Halve();
+    }
+    return absl::OkStatus();
+  }
+
+  void Progress(int64_t first_step) {
+    const bool terminal = isatty(STDERR_FILENO) != 0;
+    const double done = static_cast<double>(step_ - first_step), elapsed = std::chrono::duration<double>(Clock::now() - begin_).count();
+    if (!terminal && (step_ * 10) / steps_ == ((step_ - 1) * 10) / steps_) return;
+    const int filled = static_cast<int>(20 * step_ / steps_);
+    std::fprintf(stderr, "%s[%-20.*s] step %lld/%lld  loss %.4f  held-out recall@10 %.4f (start %.4f)  %.0f s left%s", terminal ? "\r" : "", filled,
+                 "####################", static_cast<long long>(step_), static_cast<long long>(steps_),
+                 loss_count_ > 0 ? loss_sum_ / static_cast<double>(loss_count_) : 0.0, last_recall_ > 0.0 ? last_recall_ : start_recall_.at_10,
+                 start_recall_.at_10, elapsed / done * static_cast<double>(steps_ - step_), terminal ? "  " : "\n");
+    std::fflush(stderr);
+  }
+
+  std::vector<Tensor> State() {
+    std::vector<Tensor> state = {torch::tensor({static_cast<int64_t>(fingerprint_), step_, since_best_, int64_t{improved_}}),
+                                 torch::tensor({optimizer_.factor(), best_recall_.at_10, best_recall_.at_50, last_recall_}, torch::kFloat64),
+                                 torch::tensor(best_recall_.per_query)};
+    for (const auto& group : {model_.parameters(), model_.buffers(), average_.parameters(), average_.buffers(), best_parameters_, best_buffers_,
+                              optimizer_.first(), optimizer_.second()}) {
+      state.insert(state.end(), group.begin(), group.end());
+    }
+    return state;
+  }
+
+  absl::Status Save() {
+    try {
+      const std::string temporary = CheckpointPath() + ".part";
+      std::vector<Tensor> state;
+      for (const Tensor& tensor : State()) state.push_back(tensor.detach());
+      torch::save(state, temporary);
+      std::filesystem::rename(temporary, CheckpointPath());
+      return absl::OkStatus();
+    } catch (const std::exception& error) {
+      return absl::UnavailableError(absl::StrCat("the checkpoint '", CheckpointPath(), "' cannot be written: ", error.what()));
+    }
+  }
+
+  absl::Status Load() {
+    if (!std::filesystem::exists(CheckpointPath())) return absl::OkStatus();
+    try {
+      torch::NoGradGuard no_grad;
+      std::vector<Tensor> loaded, mine = State();
+      torch::load(loaded, CheckpointPath());
+      if (loaded.size() != mine.size() || loaded[0].index({0}).item<int64_t>() != static_cast<int64_t>(fingerprint_)) {
+        return absl::FailedPreconditionError(absl::StrCat("the checkpoint '", CheckpointPath(), "' is of another run (data, shape, seed, steps): remove it, or do not resume"));
+      }
+      step_ = loaded[0].index({1}).item<int64_t>();
+      since_best_ = loaded[0].index({2}).item<int64_t>();
+      improved_ = loaded[0].index({3}).item<int64_t>() != 0;
+      optimizer_.set_factor(loaded[1].index({0}).item<double>());
+      best_recall_.at_10 = loaded[1].index({1}).item<double>();
+      best_recall_.at_50 = loaded[1].index({2}).item<double>();
+      last_recall_ = loaded[1].index({3}).item<double>();
+      best_recall_.per_query.assign(loaded[2].data_ptr<float>(), loaded[2].data_ptr<float>() + loaded[2].numel());
+      for (size_t i = 3; i < mine.size(); ++i) mine[i].copy_(loaded[i]);
+      if (options_.progress) std::fprintf(stderr, "resumed after step %lld\n", static_cast<long long>(step_));
+      return absl::OkStatus();
+    } catch (const std::exception& error) {
+      return absl::DataLossError(absl::StrCat("the checkpoint '", CheckpointPath(), "' cannot be read: ", error.what()));
+    }
+  }
+
+  const TrainOptions& options_;
+  const Matrix& documents_;
+  const QueryPairs& pairs_;
+  const Validator& validator_;
+  int64_t steps_;
+  TorchModel model_, average_;
+  Optimizer optimizer_;
+  HeldOutRecall start_recall_, best_recall_;
+  double temperature_ = 1.0;
+  Neighborhoods neighborhoods_;
+  uint32_t fingerprint_ = 0;
+  std::vector<Tensor> best_parameters_, best_buffers_;
+  TorchCodes queue_;
+  Tensor queue_rows_;
+  int64_t step_ = 0, since_best_ = 0;
+  bool improved_ = false;
+  double last_recall_ = 0.0, loss_sum_ = 0.0, elapsed_before_s_ = 0.0;
+  int64_t loss_count_ = 0;
+  std::vector<CurvePoint> curve_;
+  Clock::time_point begin_;
+};
+
+Matrix EvenlySpacedRows(const Matrix& rows, size_t limit) {
+  Matrix sample;
+  sample.rows = limit;
+  sample.dims = rows.dims;
+  sample.values.resize(limit * rows.dims);
+  for (size_t i = 0; i < limit; ++i) std::copy_n(rows.row(i * rows.rows / limit), rows.dims, sample.row(i));
+  return sample;
+}
+
+}  // namespace
+
+int64_t Trainer::DefaultSteps(const Model& model) {
+  const double n = model.input_dims, m = model.spec.dims(), rows = kSeeds * kPositives + kRandomDocuments;
+  double per_row = n * m + (model.spec.max_levels() - 1.0) * m * m;
+  for (const uint32_t hidden : model.hidden) per_row += hidden * (n + m) * (2.0 * model.spec.max_levels() - 1.0);
+  const double step_flops = 6.0 * rows * per_row;
+  return static_cast<int64_t>(std::clamp(5e12 / step_flops, 300.0, 1500.0));
+}
+
+absl::StatusOr<TrainingOutcome> Trainer::Run(const TrainOptions& options, const Model& start, const HeldOutRecall& start_recall, const Matrix& documents,
+                                             const QueryPairs& pairs, const Validator& validator) {
+  const int64_t steps = options.steps >= 0 ? options.steps : DefaultSteps(start);
+  TrainingOutcome outcome;
+  outcome.model = start;
+  outcome.recall = start_recall;
+  if (steps == 0) return outcome;
+  try {
+    // Pairs name rows of the whole input, so it is not thinned out then.
+    Matrix sample;
+    const bool thin = documents.rows > kTrainingDocuments && pairs.queries.rows == 0;
+    if (thin) sample = EvenlySpacedRows(documents, kTrainingDocuments);
+    Session session(options, start, start_recall, thin ? sample : documents, pairs, validator, steps);
+    BEBR_ASSIGN_OR_RETURN(TrainingOutcome trained, session.Run());
+    if (!trained.improved) trained.model = start;
+    return trained;
+  } catch (const std::exception& error) {
+    return absl::InternalError(absl::StrCat("training failed: ", error.what()));
+  }
+}
+
+absl::StatusOr<double> CodeDisagreement(const Model& model, const Matrix& rows) {
+  BEBR_ASSIGN_OR_RETURN(const std::unique_ptr<const Encoder> encoder, Encoder::Create(model, 0));
+  const CodeSpec& spec = model.spec;
+  std::vector<uint32_t> planes(rows.rows * spec.QueryWords(model.query_levels));
+  std::vector<float> weights(rows.rows * spec.bands().size()), offsets(rows.rows);
+  encoder->EncodeQueries(rows.values.data(), rows.rows, planes.data(), weights.data(), offsets.data());
+  try {
+    torch::NoGradGuard no_grad;
+    const TorchModel torch_model(model);
+    const Tensor x = Rows(rows, torch::arange(static_cast<int64_t>(rows.rows)), model.metric);
+    const Tensor code = torch_model.Encode(x, true, kMaxLevels, Estimator::kStraightThrough, 1.0, false).code.contiguous();
+    const float* values = code.data_ptr<float>();
+    size_t differ = 0;
+    for (size_t r = 0; r < rows.rows; ++r) {
+      const uint32_t* words = planes.data() + r * spec.QueryWords(model.query_levels);
+      for (const Band& band : spec.bands()) {
+        const uint32_t plane_words = CodeSpec::PlaneWords(band.dims);
+        for (uint32_t i = 0; i < band.dims; ++i) {
+          float rest = *values++;
+          for (uint32_t t = 0; t < model.query_levels; ++t) {
+            const bool torch_bit = rest >= 0.0f;
+            rest -= std::ldexp(torch_bit ? 1.0f : -1.0f, -static_cast<int>(t));
+            differ += torch_bit != (((words[t * plane_words + i / 32] >> (i % 32)) & 1) != 0);
+          }
+        }
+        words += plane_words * model.query_levels;
+      }
+    }
+    return static_cast<double>(differ) / (static_cast<double>(rows.rows) * spec.dims() * model.query_levels);
+  } catch (const std::exception& error) {
+    return absl::InternalError(absl::StrCat("libtorch failed: ", error.what()));
+  }
+}
+
+}  // namespace bebr
