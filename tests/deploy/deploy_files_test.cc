@@ -1,0 +1,111 @@
+// The files of deploy/ that programs read, read as those programs would.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <sstream>
+#include <string>
+
+#include "nlohmann/json.hpp"
+#include "server/config.h"
+
+namespace bebr {
+namespace {
+
+using ::testing::IsSupersetOf;
+using ::testing::SizeIs;
+
+std::filesystem::path Deploy(const std::string& name) { return std::filesystem::path(BEBR_DEPLOY_DIR) / name; }
+
+std::string ReadText(const std::filesystem::path& path) {
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  EXPECT_TRUE(file) << path;
+  return text.str();
+}
+
+nlohmann::json ReadJson(const std::filesystem::path& path, bool with_comments = false) {
+  return nlohmann::json::parse(ReadText(path), nullptr, /*allow_exceptions=*/false, with_comments);
+}
+
+const char* NoEnvironment(const std::string&) { return nullptr; }
+
+std::set<std::string> Keys(const nlohmann::json& object) {
+  std::set<std::string> keys;
+  for (const auto& [key, value] : object.items()) keys.insert(key);
+  return keys;
+}
+
+// Every option there is, from the server itself.
+std::set<std::string> Options() { return Keys(nlohmann::json::parse(PrintServerConfig(ServerConfig()))); }
+
+TEST(ExampleConfiguration, IsTheDefaultsAndHasEveryOption) {
+  const auto path = Deploy("bebr-server.json");
+  const auto command = ParseServerConfig({"--config", path.string()}, NoEnvironment);
+  ASSERT_TRUE(command.ok()) << command.status();
+  ServerConfig expected;
+  expected.data_dir = "/var/lib/bebr";
+  EXPECT_EQ(PrintServerConfig(command->config), PrintServerConfig(expected));
+  EXPECT_EQ(Keys(ReadJson(path, /*with_comments=*/true)), Options());
+}
+
+TEST(Chart, KnowsEveryOptionThatItDoesNotSetItself) {
+  const auto schema = ReadJson(Deploy("helm/bebr/values.schema.json"));
+  ASSERT_TRUE(schema.is_object());
+  std::set<std::string> known = Keys(schema["properties"]["config"]["properties"]);
+  for (const char* set_by_chart : {"listen", "metrics_listen", "data_dir", "allow_insecure_remote", "tls_cert_file",
+                                   "tls_key_file", "tls_client_ca_file", "keys_file"}) {
+    EXPECT_TRUE(known.insert(set_by_chart).second) << set_by_chart;
+  }
+  EXPECT_EQ(known, Options());
+}
+
+TEST(JsonFiles, AreValid) {
+  int files = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(BEBR_DEPLOY_DIR)) {
+    if (entry.path().extension() != ".json") continue;
+    const bool with_comments = entry.path().filename() == "bebr-server.json";
+    EXPECT_TRUE(ReadJson(entry.path(), with_comments).is_object()) << entry.path();
+    ++files;
+  }
+  EXPECT_GE(files, 3);
+}
+
+TEST(Dashboard, PanelsAreWhole) {
+  const auto dashboard = ReadJson(Deploy("grafana/dashboards/bebr.json"));
+  ASSERT_TRUE(dashboard.is_object());
+  std::set<int> ids;
+  std::set<std::string> rows;
+  std::set<std::pair<int, int>> cells;  // of the grid, taken
+  for (const auto& panel : dashboard["panels"]) {
+    const std::string title = panel.value("title", "");
+    EXPECT_FALSE(title.empty()) << panel;
+    EXPECT_TRUE(ids.insert(panel.at("id").get<int>()).second) << title;
+    const auto& place = panel.at("gridPos");
+    for (int y = place.at("y"); y < place.at("y").get<int>() + place.at("h").get<int>(); ++y) {
+      for (int x = place.at("x"); x < place.at("x").get<int>() + place.at("w").get<int>(); ++x) {
+        EXPECT_LT(x, 24) << title;
+        EXPECT_TRUE(cells.emplace(x, y).second) << title << " overlaps another panel at " << x << ", " << y;
+      }
+    }
+    if (panel.at("type") == "row") {
+      rows.insert(title);
+      continue;
+    }
+    EXPECT_FALSE(panel.value("targets", nlohmann::json::array()).empty()) << title;
+    std::set<std::string> queries;
+    for (const auto& target : panel["targets"]) {
+      EXPECT_TRUE(queries.insert(target.at("refId").get<std::string>()).second) << title;
+      EXPECT_FALSE(target.value("expr", "").empty()) << title;
+      EXPECT_EQ(target.at("datasource").at("uid"), "${datasource}") << title;
+    }
+  }
+  EXPECT_THAT(rows, IsSupersetOf({"Overview", "Latency", "Throughput", "Ingestion", "Storage", "Versions"}));
+  EXPECT_THAT(dashboard["templating"]["list"], SizeIs(3));
+}
+
+}  // namespace
+}  // namespace bebr
