@@ -72,7 +72,7 @@ absl::StatusOr<SearchRequest> WithOptions(const std::string& collection, const v
   SearchRequest request;
   request.collection = collection;
   request.version = options.version();
-  if (options.k() != 0) request.k = options.k();
+  if (options.has_k()) request.k = options.k();
   request.rerank = options.rerank();
   if (options.has_min_score()) request.min_score = options.min_score();
   request.filter = options.filter();

@@ -1,5 +1,7 @@
 #include <utility>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "server/rpc/services.h"
 
 namespace bebr {
@@ -9,6 +11,13 @@ namespace {
 void Attach(const grpc::CallbackServerContext& context, const UnaryCall& call, SearchRequest& request) {
   request.deadline = DeadlineOf(context);
   request.cancelled = call.cancelled();
+}
+
+// The engine knows lists of queries only; here there is one, and its field has another name.
+absl::Status OfOneQuery(const absl::Status& status) {
+  constexpr absl::string_view kField = "queries[0]";
+  if (!absl::StartsWith(status.message(), kField)) return status;
+  return absl::Status(status.code(), absl::StrCat("query", status.message().substr(kField.size())));
 }
 
 }  // namespace
@@ -24,7 +33,7 @@ grpc::ServerUnaryReactor* SearchServiceImpl::Search(grpc::CallbackServerContext*
   }
   Attach(*context, *call, *search);
   rpc_.engine->Search(*std::move(search), [this, call, response](absl::StatusOr<SearchResult> result) {
-    if (!result.ok()) return call->End(result.status());
+    if (!result.ok()) return call->End(OfOneQuery(result.status()));
     rpc_.metrics->ObserveSearch(result->timings);
     ToProto(std::move(result->hits[0]), response->mutable_hits());
     ToProto(result->timings, response->mutable_timings());

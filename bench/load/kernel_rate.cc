@@ -1,0 +1,96 @@
+#include "bench/load/kernel_rate.h"
+
+#include <algorithm>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "bench/support/machine.h"
+#include "index/base/aligned_buffer.h"
+#include "index/base/thread_pool.h"
+#include "index/simd/kernels.h"
+
+namespace bebr::bench {
+namespace {
+
+constexpr size_t kQueries = 64;
+constexpr size_t kTileBlocks = 64;  // scores of a tile stay in the cache
+constexpr double kMeasure_s = 2;
+
+absl::StatusOr<simd::CodeShape> ParseShape(std::string_view code, unsigned query_levels) {
+  simd::CodeShape shape;
+  shape.query_levels = query_levels;
+  for (const auto& band : absl::StrSplit(std::string(code), '+')) {
+    const std::vector<std::string> parts = absl::StrSplit(band, 'x');
+    simd::BandShape& out = shape.bands[shape.band_count++];
+    if (parts.size() != 2 || shape.band_count > simd::kMaxBands)
+      return absl::InvalidArgumentError(absl::StrCat("code shape ", std::string(code)));
+    out.dims = static_cast<uint32_t>(std::stoul(parts[0]));
+    out.levels = static_cast<uint32_t>(std::stoul(parts[1]));
+    shape.code_words += out.levels * ((out.dims + 31) / 32);
+  }
+  return shape;
+}
+
+// Words of a code with the padding of each level zero, as the layout demands.
+std::vector<uint32_t> RandomCode(const simd::CodeShape& shape, bool query, std::mt19937& random) {
+  std::vector<uint32_t> words;
+  for (uint32_t b = 0; b < shape.band_count; ++b) {
+    const uint32_t levels = query ? shape.query_levels : shape.bands[b].levels;
+    for (uint32_t level = 0; level < levels; ++level) {
+      for (uint32_t left = shape.bands[b].dims; left > 0; left -= std::min(left, 32u)) {
+        words.push_back(left >= 32 ? random() : random() & ((1u << left) - 1));
+      }
+    }
+  }
+  return words;
+}
+
+}  // namespace
+
+absl::StatusOr<double> MeasureBatchKernel(std::string_view code, unsigned query_levels, size_t documents,
+                                          size_t threads) {
+  const auto parsed = ParseShape(code, query_levels);
+  if (!parsed.ok()) return parsed.status();
+  const simd::CodeShape& shape = *parsed;
+  const simd::KernelTable& kernels = simd::Kernels();
+  const size_t block_bytes = simd::BlockBytes(shape.code_words);
+  const size_t blocks = (documents + simd::kBlockRows - 1) / simd::kBlockRows;
+  AlignedBuffer<std::byte> data(blocks * block_bytes);
+  std::mt19937 random(1);
+  for (size_t block = 0; block < blocks; ++block) {
+    for (uint32_t lane = 0; lane < simd::kBlockRows; ++lane) {
+      simd::StoreLane(shape, lane, RandomCode(shape, false, random).data(), 1.0f, 0.0f,
+                      data.data() + block * block_bytes);
+    }
+  }
+  std::vector<AlignedBuffer<std::byte>> prepared;
+  std::vector<const void*> pointers;
+  const std::vector<float> weights(shape.band_count, 1.0f);
+  for (size_t q = 0; q < kQueries; ++q) {
+    prepared.emplace_back(kernels.prepared_bytes(shape));
+    kernels.prepare(shape, RandomCode(shape, true, random).data(), weights.data(), 0.0f, prepared.back().data());
+    pointers.push_back(prepared.back().data());
+  }
+  ThreadPool pool(threads - 1);  // ParallelFor works on the caller's thread too
+  double best = 1e30;
+  const double begin = NowSeconds();
+  while (NowSeconds() - begin < kMeasure_s) {
+    const double start = NowSeconds();
+    pool.ParallelFor(threads, [&](size_t thread) {
+      constexpr size_t kStride = kTileBlocks * simd::kBlockRows;
+      AlignedBuffer<float> scores(kQueries * kStride);
+      const size_t end = blocks * (thread + 1) / threads;
+      for (size_t block = blocks * thread / threads; block < end; block += kTileBlocks) {
+        kernels.score(shape, data.data() + block * block_bytes, std::min(kTileBlocks, end - block), pointers.data(),
+                      kQueries, scores.data(), kStride);
+      }
+    });
+    best = std::min(best, NowSeconds() - start);
+  }
+  return static_cast<double>(kQueries) / best;
+}
+
+}  // namespace bebr::bench

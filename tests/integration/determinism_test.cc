@@ -1,0 +1,65 @@
+// The same data and query give the same answer on every instruction set, with any number of threads, before and after a
+// restart.
+#include <signal.h>
+
+#include "tests/integration/fixture.h"
+
+namespace bebr::testing {
+namespace {
+
+class DeterminismTest : public ServerTest {
+ protected:
+  // All hits of some searches, plain, filtered and reranked, as bytes.
+  std::vector<std::string> Answers() {
+    std::vector<std::string> answers;
+    for (size_t q = 0; q < 20; ++q) {
+      for (const uint32_t rerank : {0u, 60u}) {
+        v1::SearchRequest request = MakeSearch("c", VectorOf(5000 + q), 50);
+        request.mutable_options()->set_rerank(rerank);
+        if (q % 3 == 0) request.mutable_options()->set_filter("n >= 200");
+        const auto response = client_->Search(request);
+        EXPECT_TRUE(response.ok()) << response.status();
+        v1::SearchResponse hits;
+        if (response.ok()) *hits.mutable_hits() = response->hits();
+        answers.push_back(hits.SerializeAsString());
+      }
+    }
+    return answers;
+  }
+  std::string Simd() { return client_->GetStats()->simd(); }
+};
+
+TEST_F(DeterminismTest, SameAnswersUnderEverySetting) {
+  Start();
+  CreateCollection();
+  for (size_t first = 0; first < 2000; first += 500) ASSERT_TRUE(client_->Upsert(MakeUpsert("c", first, 500)).ok());
+  const auto expected = Answers();
+  for (const char* simd : {"scalar", "avx2", "avx512"}) {
+    if (std::string(simd) == "avx512" && !__builtin_cpu_supports("avx512bw")) continue;
+    if (std::string(simd) == "avx2" && !__builtin_cpu_supports("avx2")) continue;
+    for (const char* threads : {"1", "2"}) {
+      server_->Signal(SIGTERM);
+      ASSERT_EQ(server_->Wait(), 0);
+      Start({"--threads", threads}, {{"BEBR_SIMD", simd}});
+      EXPECT_THAT(Simd(), ::testing::HasSubstr(simd));
+      EXPECT_EQ(Answers(), expected) << simd << ", " << threads << " threads";
+    }
+  }
+}
+
+TEST_F(DeterminismTest, CodesDoNotDependOnTheInstructionSetOrTheOrder) {
+  Start({}, {{"BEBR_SIMD", "scalar"}});
+  CreateCollection();
+  ASSERT_TRUE(client_->Upsert(MakeUpsert("c", 0, 700)).ok());
+  const auto expected = Answers();
+  ASSERT_TRUE(client_->DeleteCollection("c").ok());
+  server_->Signal(SIGTERM);
+  ASSERT_EQ(server_->Wait(), 0);
+  Start({"--threads", "1"});
+  CreateCollection();
+  for (size_t first = 700; first > 0; first -= 70) ASSERT_TRUE(client_->Upsert(MakeUpsert("c", first - 70, 70)).ok());
+  EXPECT_EQ(Answers(), expected);
+}
+
+}  // namespace
+}  // namespace bebr::testing

@@ -1,0 +1,103 @@
+#include "client/command.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+namespace bebr {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+TEST(SetVector, SendsHalfFloatsOnlyWhereNothingIsLost) {
+  const float exact[] = {0.5f, -1024.0f, 0.0f};
+  v1::Vector vector;
+  SetVector(exact, 3, &vector);
+  EXPECT_EQ(vector.float16(), std::string("\x00\x38\x00\xe4\x00\x00", 6));
+  EXPECT_TRUE(vector.values().empty());
+
+  const float inexact[] = {0.5f, 0.1f, 0.0f};
+  v1::Vector floats;
+  SetVector(inexact, 3, &floats);
+  EXPECT_TRUE(floats.float16().empty());
+  EXPECT_THAT(floats.values(), ElementsAre(0.5f, 0.1f, 0.0f));
+
+  const float large[] = {1e10f};  // beyond float16
+  v1::Vector beyond;
+  SetVector(large, 1, &beyond);
+  EXPECT_THAT(beyond.values(), ElementsAre(1e10f));
+}
+
+TEST(ToJson, GivesNumbersShortEnumsAndPlainAttributes) {
+  v1::Collection collection;
+  collection.set_name("c");
+  collection.set_store_floats(v1::FLOAT_STORAGE_F16);
+  collection.set_documents(uint64_t{1} << 60);
+  collection.add_versions()->set_metric(v1::METRIC_INNER_PRODUCT);
+  const auto json = ToJson(collection);
+  EXPECT_EQ(json["name"], "c");
+  EXPECT_EQ(json["store_floats"], "f16");
+  EXPECT_EQ(json["documents"], uint64_t{1} << 60);
+  EXPECT_EQ(json["versions"][0]["metric"], "inner_product");
+  EXPECT_EQ(json["disk_bytes"], 0);
+  EXPECT_FALSE(json.contains("memory"));
+
+  v1::Document document;
+  (*document.mutable_attributes())["b"].set_bool_value(false);
+  (*document.mutable_attributes())["a"].set_string_value("text");
+  (*document.mutable_attributes())["n"].set_int_value(-3);
+  EXPECT_EQ(ToJson(document)["attributes"].dump(), R"({"a":"text","b":false,"n":-3})");
+}
+
+TEST(ToJson, LeavesOutOptionalFieldsThatAreNotSet) {
+  v1::SearchOptions options;
+  EXPECT_FALSE(ToJson(options).contains("min_score"));
+  options.set_min_score(0);
+  EXPECT_EQ(ToJson(options)["min_score"], 0);
+}
+
+TEST(RowIds, AreRowNumbersOrOneALine) {
+  EXPECT_THAT(*RowIds("", 3), ElementsAre("0", "1", "2"));
+  const std::string path = ::testing::TempDir() + "bebr_ids.txt";
+  std::ofstream(path) << "x\ny\n";
+  EXPECT_THAT(*RowIds(path, 2), ElementsAre("x", "y"));
+  EXPECT_THAT(std::string(RowIds(path, 3).status().message()), HasSubstr("2 ids for 3 vectors"));
+  std::filesystem::remove(path);
+  EXPECT_THAT(std::string(RowIds(path, 3).status().message()), HasSubstr(path));
+}
+
+TEST(FindVersion, TakesTheDefaultForNoName) {
+  v1::Collection collection;
+  collection.set_name("c");
+  collection.set_default_version("v2");
+  collection.add_versions()->set_name("v1");
+  collection.add_versions()->set_name("v2");
+  EXPECT_EQ(FindVersion(collection, "")->name(), "v2");
+  EXPECT_EQ(FindVersion(collection, "v1")->name(), "v1");
+  EXPECT_THAT(std::string(FindVersion(collection, "v3").status().message()), HasSubstr("no version \"v3\""));
+}
+
+TEST(Command, TakesTheServerFromTheEnvironment) {
+  unsetenv("BEBR_SERVER");
+  EXPECT_EQ(Command().server, "127.0.0.1:7700");
+  setenv("BEBR_SERVER", "localhost:1", 1);
+  EXPECT_EQ(Command().server, "localhost:1");
+  unsetenv("BEBR_SERVER");
+}
+
+TEST(Format, IsForPeople) {
+  EXPECT_EQ(WithCommas(0), "0");
+  EXPECT_EQ(WithCommas(999), "999");
+  EXPECT_EQ(WithCommas(1000), "1,000");
+  EXPECT_EQ(WithCommas(1234567), "1,234,567");
+  EXPECT_EQ(HumanBytes(12), "12 B");
+  EXPECT_EQ(HumanBytes(1500), "1.5 kB");
+  EXPECT_EQ(HumanBytes(2500000000), "2.5 GB");
+}
+
+}  // namespace
+}  // namespace bebr
