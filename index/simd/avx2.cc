@@ -33,6 +33,8 @@ struct Vec {
 struct Bytes {
   using B = __m256i;
   static constexpr size_t kBlocks = 2;
+  static constexpr int kSteps = 4;
+  static constexpr uint32_t kNibbleOrder[8] = {0, 2, 1, 3, 4, 6, 5, 7};
 
   static B Zero() { return _mm256_setzero_si256(); }
   static B Table(const uint8_t* p) {
@@ -47,8 +49,7 @@ struct Bytes {
   // Word `offset` of 16 documents of two blocks: bytes 0..3 of four documents each are gathered, and the dwords
   // transposed.
   static void UnpackWord(const uint32_t* const* rows, size_t offset, uint8_t* out) {
-    const B gather = _mm256_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15,  //
-                                      0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    const B gather = Gather();
     B quarter[4];
     for (int i = 0; i < 4; ++i) {
       const auto* low = reinterpret_cast<const __m128i*>(rows[0] + offset + 4 * i);
@@ -61,9 +62,35 @@ struct Bytes {
     const B low23 = _mm256_unpacklo_epi32(quarter[2], quarter[3]);
     const B high23 = _mm256_unpackhi_epi32(quarter[2], quarter[3]);
     StoreNibbles(_mm256_unpacklo_epi64(low01, low23), out);
-    StoreNibbles(_mm256_unpackhi_epi64(low01, low23), out + 64);
+    StoreNibbles(_mm256_unpackhi_epi64(low01, low23), out + 32);
     StoreNibbles(_mm256_unpacklo_epi64(high01, high23), out + 128);
-    StoreNibbles(_mm256_unpackhi_epi64(high01, high23), out + 192);
+    StoreNibbles(_mm256_unpackhi_epi64(high01, high23), out + 160);
+  }
+
+  // A word of one block: bytes 0 and 1 of 16 documents in the halves of a vector, then bytes 2 and 3. The documents
+  // come out in the order 0-3, 8-11, 4-7, 12-15.
+  static void LoadWord(const uint32_t* row, B (&index)[kSteps]) {
+    const B gather = Gather();
+    const B first = _mm256_shuffle_epi8(_mm256_loadu_si256(reinterpret_cast<const B*>(row)), gather);
+    const B second = _mm256_shuffle_epi8(_mm256_loadu_si256(reinterpret_cast<const B*>(row + 8)), gather);
+    constexpr int kSwapMiddle = 0xD8;
+    const B low = _mm256_permute4x64_epi64(_mm256_unpacklo_epi32(first, second), kSwapMiddle);
+    const B high = _mm256_permute4x64_epi64(_mm256_unpackhi_epi32(first, second), kSwapMiddle);
+    const B mask = _mm256_set1_epi8(15);
+    index[0] = _mm256_and_si256(low, mask);
+    index[1] = _mm256_and_si256(_mm256_srli_epi16(low, 4), mask);
+    index[2] = _mm256_and_si256(high, mask);
+    index[3] = _mm256_and_si256(_mm256_srli_epi16(high, 4), mask);
+  }
+
+  static void StoreBlockSums(B even, B odd, int32_t* sums, bool add) {
+    even = _mm256_sub_epi16(even, _mm256_slli_epi16(odd, 8));
+    const __m128i evens = _mm_add_epi16(_mm256_castsi256_si128(even), _mm256_extracti128_si256(even, 1));
+    const __m128i odds = _mm_add_epi16(_mm256_castsi256_si128(odd), _mm256_extracti128_si256(odd, 1));
+    const __m128i first = _mm_unpacklo_epi16(evens, odds);  // documents 0-3, 8-11
+    const __m128i second = _mm_unpackhi_epi16(evens, odds);
+    StoreEight(_mm_unpacklo_epi64(first, second), sums, add);
+    StoreEight(_mm_unpackhi_epi64(first, second), sums + 8, add);
   }
 
   static void StoreSums(B even, B odd, int32_t* sums, bool add) {
@@ -77,10 +104,16 @@ struct Bytes {
   }
 
  private:
+  static B Gather() {
+    return _mm256_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15,  //
+                            0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  }
+
+  // Low nibbles, and two vectors on the high ones, as kNibbleOrder says.
   static void StoreNibbles(B bytes, uint8_t* out) {
     const B mask = _mm256_set1_epi8(15);
     _mm256_store_si256(reinterpret_cast<B*>(out), _mm256_and_si256(bytes, mask));
-    _mm256_store_si256(reinterpret_cast<B*>(out + 32), _mm256_and_si256(_mm256_srli_epi16(bytes, 4), mask));
+    _mm256_store_si256(reinterpret_cast<B*>(out + 64), _mm256_and_si256(_mm256_srli_epi16(bytes, 4), mask));
   }
 
   static void StoreEight(__m128i values, int32_t* sums, bool add) {

@@ -8,8 +8,9 @@
 // nibble. Entries are added in bytes while they cannot overflow, then as 16-bit numbers of even and odd bytes, then as
 // int32.
 //
-// A Bytes type offers: kBlocks, blocks side by side in a vector B; UnpackWord, Table, Lookup, LoadIndex, Zero, Add8,
-// Add16, ShiftRight8 and StoreSums.
+// A Bytes type offers: kBlocks, blocks side by side in a vector B; kNibbleOrder, the order of a word's nibbles in
+// vectors and tables; UnpackWord, Table, Lookup, LoadIndex, Zero, Add8, Add16, ShiftRight8 and StoreSums; and for one
+// query kSteps, the vectors of a word of one block, LoadWord and StoreBlockSums, or kSteps = 0.
 #ifndef BEBR_INDEX_SIMD_LOOKUP_SUMS_H_
 #define BEBR_INDEX_SIMD_LOOKUP_SUMS_H_
 
@@ -49,11 +50,11 @@ struct LookupSums {
 
   static int32_t PreparePayload(const BandView& band, const uint32_t* planes, uint8_t* payload) {
     int32_t magnitude = 0;
-    for (uint32_t i = 0; i < band.words * 32; i += 4, payload += kTableBytes) {
+    for (uint32_t i = 0; i < band.words * kNibbles; ++i, payload += kTableBytes) {
       int32_t smallest = 0;
       int32_t value[4];
       for (uint32_t j = 0; j < 4; ++j) {
-        value[j] = QueryValue(band, planes, i + j);
+        value[j] = QueryValue(band, planes, i / kNibbles * 32 + Bytes::kNibbleOrder[i % kNibbles] * 4 + j);
         if (value[j] < 0) smallest += value[j];
         magnitude += value[j] < 0 ? -value[j] : value[j];
       }
@@ -66,6 +67,9 @@ struct LookupSums {
   }
 
   static void Run(const BandView& band, const Tile& tile, const uint8_t* const* payloads, int32_t* sums) {
+    if constexpr (Bytes::kSteps > 0) {
+      if (tile.query_count == 1) return RunOneQuery(band, tile, payloads[0], sums);
+    }
     // 16-bit sums hold (2^L - 1) * (2^Q - 1) * 32 * words: at most 57,600 with kChunkWords / L words.
     const uint32_t most = kChunkWords / band.levels;
     const uint32_t chunks = (band.words + most - 1) / most;
@@ -88,6 +92,49 @@ struct LookupSums {
   }
 
  private:
+  // One query: a vector holds several bytes of one block, so that the codes are read from end to end and used at once.
+  static void RunOneQuery(const BandView& band, const Tile& tile, const uint8_t* tables, int32_t* sums) {
+    const auto run = band.query_levels == 1   ? RunBlock<FlushNibbles(1)>
+                     : band.query_levels == 2 ? RunBlock<FlushNibbles(2)>
+                     : band.query_levels == 3 ? RunBlock<FlushNibbles(3)>
+                                              : RunBlock<FlushNibbles(4)>;
+    for (size_t block = 0; block < tile.block_count; ++block) {
+      run(band, tile.blocks + block * tile.block_words + size_t{band.first_word} * kBlockRows, tables,
+          sums + block * kBlockRows);
+    }
+  }
+
+  template <uint32_t kFlush>
+  static void RunBlock(const BandView& band, const uint32_t* rows, const uint8_t* tables, int32_t* sums) {
+    constexpr uint32_t kFlushWords = kFlush / Bytes::kSteps;
+    const uint32_t most = kChunkWords / band.levels;
+    for (uint32_t w0 = 0; w0 < band.words; w0 += most) {
+      const uint32_t end = band.words - w0 < most ? band.words : w0 + most;
+      B even = Bytes::Zero(), odd = Bytes::Zero();
+      for (uint32_t t = 0; t < band.levels; ++t) {
+        even = Bytes::Add16(even, even);
+        odd = Bytes::Add16(odd, odd);
+        const uint32_t* level = rows + size_t{t} * band.words * kBlockRows;
+        for (uint32_t from = w0; from < end; from += kFlushWords) {
+          const uint32_t to = kFlushWords == 1 || end - from >= kFlushWords ? from + kFlushWords : end;
+          B bytes = Bytes::Zero();
+          for (uint32_t w = from; w < to; ++w) {
+            B index[Bytes::kSteps];
+            Bytes::LoadWord(level + size_t{w} * kBlockRows, index);
+#pragma GCC unroll 4
+            for (int i = 0; i < Bytes::kSteps; ++i) {
+              const B table = Bytes::LoadIndex(tables + size_t{w} * kWordTables + i * kVector);
+              bytes = Bytes::Add8(bytes, Bytes::Lookup(table, index[i]));
+            }
+          }
+          even = Bytes::Add16(even, bytes);
+          odd = Bytes::Add16(odd, Bytes::ShiftRight8(bytes));
+        }
+      }
+      Bytes::StoreBlockSums(even, odd, sums, w0 > 0);
+    }
+  }
+
   // The blocks that a last group lacks are read as its last one again; their sums are never used.
   static void Unpack(const BandView& band, const Tile& tile, uint32_t w0, const Chunk& chunk, uint8_t* out) {
     for (size_t first = 0; first < tile.block_count; first += Bytes::kBlocks) {
@@ -139,49 +186,72 @@ struct LookupSums {
   }
 
   // kGroups groups of blocks times kQueries queries, in registers. `even` holds the sums of the even bytes plus 256
-  // times those of the odd bytes, modulo 2^16; StoreSums takes the latter off again.
+  // times those of the odd bytes, modulo 2^16; StoreSums takes the latter off again. Not inlined: the caller's
+  // variables would take the registers away from the sums.
   template <uint32_t kFlush, int kGroups, int kQueries>
-  static void RunTile(const Chunk& chunk, const uint8_t* nibbles, const uint8_t* const* tables, int32_t* sums) {
+  [[gnu::noinline]] static void RunTile(const Chunk& chunk, const uint8_t* nibbles, const uint8_t* const* tables,
+                                        int32_t* sums) {
     const uint32_t end = chunk.words * kNibbles;
     B even[kGroups][kQueries], odd[kGroups][kQueries];
-    for (int g = 0; g < kGroups; ++g) {
-      for (int q = 0; q < kQueries; ++q) even[g][q] = odd[g][q] = Bytes::Zero();
+#pragma GCC unroll 8
+    for (int i = 0; i < kGroups * kQueries; ++i) {
+      even[i / kQueries][i % kQueries] = odd[i / kQueries][i % kQueries] = Bytes::Zero();
     }
-    for (uint32_t t = 0; t < chunk.levels; ++t) {
-      for (int g = 0; g < kGroups; ++g) {
-        for (int q = 0; q < kQueries; ++q) {
-          even[g][q] = Bytes::Add16(even[g][q], even[g][q]);
-          odd[g][q] = Bytes::Add16(odd[g][q], odd[g][q]);
-        }
-      }
-      const uint8_t* level = nibbles + size_t{t} * end * kVector;
+    for (uint32_t t = 0; t < chunk.levels; ++t, nibbles += size_t{end} * kVector) {
+      if (t > 0) Double(even, odd);
       for (uint32_t from = 0; from < end; from += kFlush) {
         const uint32_t to = kFlush <= kNibbles || end - from >= kFlush ? from + kFlush : end;
         B bytes[kGroups][kQueries];
-        for (int g = 0; g < kGroups; ++g) {
-          for (int q = 0; q < kQueries; ++q) bytes[g][q] = Bytes::Zero();
-        }
-        for (uint32_t n = from; n < to; ++n) {
-          B documents[kGroups];
-          for (int g = 0; g < kGroups; ++g)
-            documents[g] = Bytes::LoadIndex(level + g * chunk.group_bytes + n * kVector);
-          for (int q = 0; q < kQueries; ++q) {
-            const B table = Bytes::Table(tables[q] + n * kTableBytes);
-            for (int g = 0; g < kGroups; ++g)
-              bytes[g][q] = Bytes::Add8(bytes[g][q], Bytes::Lookup(table, documents[g]));
-          }
-        }
-        for (int g = 0; g < kGroups; ++g) {
-          for (int q = 0; q < kQueries; ++q) {
-            even[g][q] = Bytes::Add16(even[g][q], bytes[g][q]);
-            odd[g][q] = Bytes::Add16(odd[g][q], Bytes::ShiftRight8(bytes[g][q]));
-          }
+        SumBytes<kGroups, kQueries>(nibbles, chunk.group_bytes, tables, from, to, bytes);
+#pragma GCC unroll 8
+        for (int i = 0; i < kGroups * kQueries; ++i) {
+          const B sum = bytes[i / kQueries][i % kQueries];
+          even[i / kQueries][i % kQueries] = Bytes::Add16(even[i / kQueries][i % kQueries], sum);
+          odd[i / kQueries][i % kQueries] = Bytes::Add16(odd[i / kQueries][i % kQueries], Bytes::ShiftRight8(sum));
         }
       }
     }
-    for (int g = 0; g < kGroups; ++g) {
-      for (int q = 0; q < kQueries; ++q) {
-        Bytes::StoreSums(even[g][q], odd[g][q], sums + q * kTileRows + g * kVector, chunk.add);
+#pragma GCC unroll 8
+    for (int i = 0; i < kGroups * kQueries; ++i) {
+      const int g = i / kQueries, q = i % kQueries;
+      Bytes::StoreSums(even[g][q], odd[g][q], sums + q * kTileRows + g * kVector, chunk.add);
+    }
+  }
+
+  template <int kGroups, int kQueries>
+  [[gnu::always_inline]] static inline void Double(B (&even)[kGroups][kQueries], B (&odd)[kGroups][kQueries]) {
+#pragma GCC unroll 8
+    for (int i = 0; i < kGroups * kQueries; ++i) {
+      B& even_sum = even[i / kQueries][i % kQueries];
+      B& odd_sum = odd[i / kQueries][i % kQueries];
+      even_sum = Bytes::Add16(even_sum, even_sum);
+      odd_sum = Bytes::Add16(odd_sum, odd_sum);
+    }
+  }
+
+  // The inner loop: nibbles from..to - 1, a multiple of 4.
+  template <int kGroups, int kQueries>
+  [[gnu::always_inline]] static inline void SumBytes(const uint8_t* nibbles, size_t group_bytes,
+                                                     const uint8_t* const* tables, uint32_t from, uint32_t to,
+                                                     B (&bytes)[kGroups][kQueries]) {
+    const uint8_t* index[kGroups];
+    const uint8_t* table[kQueries];
+#pragma GCC unroll 8
+    for (int g = 0; g < kGroups; ++g) index[g] = nibbles + g * group_bytes + size_t{from} * kVector;
+#pragma GCC unroll 8
+    for (int q = 0; q < kQueries; ++q) table[q] = tables[q] + size_t{from} * kTableBytes;
+#pragma GCC unroll 8
+    for (int i = 0; i < kGroups * kQueries; ++i) bytes[i / kQueries][i % kQueries] = Bytes::Zero();
+    const size_t steps = to - from;
+#pragma GCC unroll 2
+    for (size_t n = 0; n < steps; ++n) {
+      B documents[kGroups];
+#pragma GCC unroll 8
+      for (int g = 0; g < kGroups; ++g) documents[g] = Bytes::LoadIndex(index[g] + n * kVector);
+#pragma GCC unroll 8
+      for (int i = 0; i < kGroups * kQueries; ++i) {
+        const int q = i / kGroups, g = i % kGroups;
+        bytes[g][q] = Bytes::Add8(bytes[g][q], Bytes::Lookup(Bytes::Table(table[q] + n * kTableBytes), documents[g]));
       }
     }
   }

@@ -35,6 +35,8 @@ struct Vec {
 struct Bytes {
   using B = uint8x16_t;
   static constexpr size_t kBlocks = 1;
+  static constexpr int kSteps = 0;  // a vector is one block's anyway
+  static constexpr uint32_t kNibbleOrder[8] = {0, 1, 2, 3, 4, 5, 6, 7};
 
   static B Zero() { return vdupq_n_u8(0); }
   static B Table(const uint8_t* p) { return vld1q_u8(p); }

@@ -1,0 +1,182 @@
+#include "bench/kernels/limits.h"
+
+#include <atomic>
+#include <bit>
+#include <thread>
+#include <vector>
+
+#include "bench/support/machine.h"
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace bebr::bench {
+namespace {
+
+constexpr size_t kLoopBytes = 8192;  // of documents, in the first-level cache
+constexpr int kQueries = 8;
+
+// What the loops compute is stored here, so that they cannot be left out.
+std::atomic<uint64_t> sink;
+
+#if defined(__x86_64__)
+bool HasAvx2() { return __builtin_cpu_supports("avx2"); }
+bool HasVpopcnt() { return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vpopcntdq"); }
+
+__attribute__((target("avx2"))) uint64_t ReadAvx2(const uint8_t* data, size_t bytes) {
+  __m256i sum[4] = {};
+  for (size_t i = 0; i + 128 <= bytes; i += 128) {
+    for (int j = 0; j < 4; ++j) {
+      sum[j] = _mm256_xor_si256(sum[j], _mm256_load_si256(reinterpret_cast<const __m256i*>(data + i + 32 * j)));
+    }
+  }
+  const __m256i all = _mm256_xor_si256(_mm256_xor_si256(sum[0], sum[1]), _mm256_xor_si256(sum[2], sum[3]));
+  return static_cast<uint64_t>(_mm256_extract_epi64(all, 0) ^ _mm256_extract_epi64(all, 3));
+}
+
+// Nibbles of 32 bytes of code are 64 bytes, so each pair of look-ups stands for 32 bytes. Two vectors of nibbles
+// against the tables of four queries are what 16 registers hold.
+__attribute__((target("avx2"))) uint64_t LookupAvx2(const uint8_t* nibbles, size_t passes) {
+  constexpr int kTables = kQueries / 2;
+  __m256i sum[2][kTables], table[kTables];
+#pragma GCC unroll 8
+  for (int q = 0; q < kTables; ++q) {
+    table[q] = _mm256_load_si256(reinterpret_cast<const __m256i*>(nibbles + 32 * q));
+    sum[0][q] = sum[1][q] = _mm256_setzero_si256();
+  }
+  for (size_t pass = 0; pass < passes; ++pass) {
+    for (size_t i = 0; i < kLoopBytes; i += 64) {
+#pragma GCC unroll 2
+      for (int d = 0; d < 2; ++d) {
+        const __m256i index = _mm256_load_si256(reinterpret_cast<const __m256i*>(nibbles + i + 32 * d));
+#pragma GCC unroll 8
+        for (int q = 0; q < kTables; ++q) {
+          sum[d][q] = _mm256_add_epi8(sum[d][q], _mm256_shuffle_epi8(table[q], index));
+        }
+      }
+    }
+  }
+  uint64_t all = 0;
+#pragma GCC unroll 8
+  for (int q = 0; q < kTables; ++q) {
+    all ^= static_cast<uint64_t>(_mm256_extract_epi64(_mm256_xor_si256(sum[0][q], sum[1][q]), 0));
+  }
+  return all;
+}
+
+__attribute__((target("avx512f,avx512vpopcntdq"))) uint64_t PopcountAvx512(const uint8_t* data, size_t passes) {
+  __m512i sum[kQueries], query[kQueries];
+#pragma GCC unroll 8
+  for (int q = 0; q < kQueries; ++q) {
+    sum[q] = _mm512_setzero_si512();
+    query[q] = _mm512_set1_epi32(data[q]);
+  }
+  for (size_t pass = 0; pass < passes; ++pass) {
+    for (size_t i = 0; i < kLoopBytes; i += 64) {
+      const __m512i row = _mm512_loadu_si512(data + i);
+#pragma GCC unroll 8
+      for (int q = 0; q < kQueries; ++q) {
+        sum[q] = _mm512_add_epi32(sum[q], _mm512_popcnt_epi32(_mm512_xor_si512(row, query[q])));
+      }
+    }
+  }
+  uint64_t all = 0;
+#pragma GCC unroll 8
+  for (int q = 0; q < kQueries; ++q) all ^= static_cast<uint64_t>(_mm_cvtsi128_si32(_mm512_castsi512_si128(sum[q])));
+  return all;
+}
+#endif
+
+uint64_t ReadPlain(const uint8_t* data, size_t bytes) {
+  uint64_t sum[8] = {};
+  const auto* words = reinterpret_cast<const uint64_t*>(data);
+  for (size_t i = 0; i + 8 <= bytes / 8; i += 8) {
+    for (int j = 0; j < 8; ++j) sum[j] ^= words[i + j];
+  }
+  return sum[0] ^ sum[1] ^ sum[2] ^ sum[3] ^ sum[4] ^ sum[5] ^ sum[6] ^ sum[7];
+}
+
+uint64_t PopcountPlain(const uint8_t* data, size_t passes) {
+  uint64_t sum[kQueries] = {};
+  const auto* words = reinterpret_cast<const uint64_t*>(data);
+  for (size_t pass = 0; pass < passes; ++pass) {
+    for (size_t i = 0; i < kLoopBytes / 8; ++i) {
+      for (int q = 0; q < kQueries; ++q) sum[q] += static_cast<uint64_t>(std::popcount(words[i] ^ (pass + q)));
+    }
+  }
+  return sum[0] ^ sum[1] ^ sum[2] ^ sum[3] ^ sum[4] ^ sum[5] ^ sum[6] ^ sum[7];
+}
+
+}  // namespace
+
+double TimeThreads(int threads, const std::function<void(int)>& work) {
+  if (threads == 1) {
+    const double start = NowSeconds();
+    work(0);
+    return NowSeconds() - start;
+  }
+  std::atomic<int> ready = 0;
+  std::atomic<bool> go = false;
+  std::vector<std::thread> pool;
+  for (int t = 0; t < threads; ++t) {
+    pool.emplace_back([&, t] {
+      ready.fetch_add(1);
+      while (!go.load(std::memory_order_acquire)) std::this_thread::yield();
+      work(t);
+    });
+  }
+  while (ready.load() < threads) std::this_thread::yield();
+  const double start = NowSeconds();
+  go.store(true, std::memory_order_release);
+  for (std::thread& thread : pool) thread.join();
+  return NowSeconds() - start;
+}
+
+double ReadGbPerS(const uint8_t* data, size_t bytes, int threads) {
+  const size_t share = bytes / static_cast<size_t>(threads) / 4096 * 4096;
+  const double seconds = TimeThreads(threads, [&](int t) {
+    const uint8_t* from = data + static_cast<size_t>(t) * share;
+#if defined(__x86_64__)
+    if (HasAvx2()) {
+      sink ^= ReadAvx2(from, share);
+      return;
+    }
+#endif
+    sink ^= ReadPlain(from, share);
+  });
+  return static_cast<double>(share) * threads / seconds / 1e9;
+}
+
+double PopcountGbPerS(int threads) {
+  constexpr size_t kPasses = 2000;
+  size_t counted = kLoopBytes * kQueries;  // code bytes times queries of a pass
+#if defined(__x86_64__)
+  if (!HasVpopcnt() && HasAvx2()) counted = kLoopBytes / 2 * (kQueries / 2);
+#endif
+  alignas(64) static uint8_t data[kLoopBytes];
+  for (size_t i = 0; i < kLoopBytes; ++i) data[i] = static_cast<uint8_t>(i * 7 % 16);
+  const double seconds = TimeThreads(threads, [&](int) {
+#if defined(__x86_64__)
+    if (HasVpopcnt()) {
+      sink ^= PopcountAvx512(data, kPasses);
+      return;
+    }
+    if (HasAvx2()) {
+      sink ^= LookupAvx2(data, kPasses);
+      return;
+    }
+#endif
+    sink ^= PopcountPlain(data, kPasses);
+  });
+  return static_cast<double>(counted) * kPasses * threads / seconds / 1e9;
+}
+
+std::string PopcountMethod() {
+#if defined(__x86_64__)
+  if (HasVpopcnt()) return "vpxord + vpopcntd + vpaddd";
+  if (HasAvx2()) return "2 x (vpshufb + vpaddb) on nibbles";
+#endif
+  return "64-bit xor + popcount + add";
+}
+
+}  // namespace bebr::bench

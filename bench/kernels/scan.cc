@@ -1,0 +1,103 @@
+#include "bench/kernels/scan.h"
+
+#include <algorithm>
+#include <cstring>
+#include <random>
+
+#include "bench/kernels/limits.h"
+
+namespace bebr::bench {
+namespace {
+
+// Scores of a piece stay in the second-level cache.
+constexpr size_t kPieceScores = 32768;
+constexpr size_t kMostPieceBlocks = 256;
+
+struct PreparedQueries {
+  std::vector<AlignedBuffer<uint8_t>> buffers;
+  std::vector<const void*> pointers;
+};
+
+PreparedQueries Prepare(const Cell& cell, const simd::CodeShape& shape) {
+  std::mt19937_64 random(3);
+  size_t words = 0;
+  for (const simd::BandShape& band : cell.bands) words += (band.dims + 31) / 32 * cell.query_levels;
+  PreparedQueries queries;
+  std::vector<uint32_t> planes(words);
+  const std::vector<float> weights(cell.bands.size(), 0.01f);
+  for (size_t q = 0; q < cell.queries; ++q) {
+    for (uint32_t& word : planes) word = static_cast<uint32_t>(random());
+    queries.buffers.emplace_back(cell.table->prepared_bytes(shape));
+    cell.table->prepare(shape, planes.data(), weights.data(), 0.0f, queries.buffers.back().data());
+    queries.pointers.push_back(queries.buffers.back().data());
+  }
+  return queries;
+}
+
+}  // namespace
+
+simd::CodeShape ShapeOf(const Cell& cell) {
+  simd::CodeShape shape;
+  for (const simd::BandShape& band : cell.bands) {
+    shape.bands[shape.band_count++] = band;
+    shape.code_words += (band.dims + 31) / 32 * band.levels;
+  }
+  shape.query_levels = cell.query_levels;
+  return shape;
+}
+
+size_t BitsOf(const Cell& cell) {
+  size_t bits = 0;
+  for (const simd::BandShape& band : cell.bands) bits += size_t{band.dims} * band.levels;
+  return bits;
+}
+
+Documents::Documents(size_t documents, uint32_t code_words)
+    : blocks_(documents / simd::kBlockRows * simd::BlockBytes(code_words)), code_words_(code_words) {
+  std::mt19937_64 random(2);
+  const size_t block_bytes = simd::BlockBytes(code_words);
+  for (size_t block = 0; block < documents / simd::kBlockRows; ++block) {
+    uint8_t* at = blocks_.data() + block * block_bytes;
+    for (size_t i = 0; i < code_words * 4 * simd::kBlockRows; i += 8) {
+      const uint64_t word = random();
+      std::memcpy(at + i, &word, sizeof(word));
+    }
+    auto* factors = reinterpret_cast<float*>(at + size_t{code_words} * 4 * simd::kBlockRows);
+    for (size_t i = 0; i < 2 * simd::kBlockRows; ++i) factors[i] = i < simd::kBlockRows ? 1.0f : 0.25f;
+  }
+}
+
+double Documents::Scan(const Cell& cell) const {
+  const simd::CodeShape shape = ShapeOf(cell);
+  const PreparedQueries queries = Prepare(cell, shape);
+  const size_t block_bytes = simd::BlockBytes(code_words_);
+  const size_t blocks = cell.documents / simd::kBlockRows;
+  const size_t piece = std::clamp(kPieceScores / simd::kBlockRows / cell.queries, size_t{8}, kMostPieceBlocks);
+  const size_t stride = piece * simd::kBlockRows;
+  // The threshold: what the best few of a sample reach. Not timed.
+  std::vector<float> sample(std::min(blocks, size_t{4096}) * simd::kBlockRows);
+  cell.table->score(shape, blocks_.data(), sample.size() / simd::kBlockRows, queries.pointers.data(), 1, sample.data(),
+                    sample.size());
+  const float threshold = *std::max_element(sample.begin(), sample.end());
+  std::vector<size_t> found(cell.threads);
+  std::vector<AlignedBuffer<float>> scores;
+  std::vector<AlignedBuffer<uint32_t>> positions;
+  for (int t = 0; t < cell.threads; ++t) {
+    scores.emplace_back(stride * cell.queries);
+    positions.emplace_back(stride);
+  }
+  return TimeThreads(cell.threads, [&](int t) {
+    const size_t end = blocks * (t + 1) / cell.threads;
+    for (size_t b = blocks * t / cell.threads; b < end; b += piece) {
+      const size_t count = std::min(piece, end - b);
+      cell.table->score(shape, blocks_.data() + b * block_bytes, count, queries.pointers.data(), cell.queries,
+                        scores[t].data(), stride);
+      for (size_t q = 0; q < cell.queries; ++q) {
+        found[t] += cell.table->collect(scores[t].data() + q * stride, count * simd::kBlockRows, threshold,
+                                        positions[t].data());
+      }
+    }
+  });
+}
+
+}  // namespace bebr::bench
