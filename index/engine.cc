@@ -54,6 +54,7 @@ class EngineImpl final : public Engine {
   void Upsert(UpsertRequest request, absl::AnyInvocable<void(absl::StatusOr<UpsertResult>)> done) override {
     auto collection = Find(request.collection);
     if (!collection.ok()) return done(collection.status());
+    if (absl::Status status = CheckMemory(); !status.ok()) return done(status);
     (*collection)->Upsert(std::move(request), std::move(done));
   }
   void Delete(std::string_view name, std::vector<std::string> ids,
@@ -97,6 +98,22 @@ class EngineImpl final : public Engine {
         absl::StrFormat("no collection is named \"%s\"", name.substr(0, kMaxCollectionNameBytes)));
   }
   absl::Status Open(CollectionManifest manifest);
+  // RESOURCE_EXHAUSTED once the collections hold memory_limit_bytes.
+  absl::Status CheckMemory() {
+    if (options_.memory_limit_bytes == 0) return absl::OkStatus();
+    uint64_t used = 0;
+    {
+      MutexLock lock(&mutex_);
+      for (const auto& [name, collection] : collections_) {
+        for (const auto& shard : collection->shards()) used += shard->memory_bytes();
+      }
+    }
+    if (used < options_.memory_limit_bytes) return absl::OkStatus();
+    shared_->refused_upserts.fetch_add(1, std::memory_order_relaxed);
+    return absl::ResourceExhaustedError(absl::StrFormat(
+        "the collections hold %d bytes of memory and memory_limit_bytes is %d; delete documents or raise the limit",
+        used, options_.memory_limit_bytes));
+  }
 
   const EngineOptions options_;
   const std::unique_ptr<DirectoryLock> lock_;

@@ -140,6 +140,10 @@ void Scheduler::Submit(std::unique_ptr<SearchJob> job) {
     MutexLock lock(&mutex_);
     if (stopping_) {
       refusal = absl::UnavailableError("the server is shutting down");
+    } else if (queries > max_queued_queries_) {
+      refusal = absl::ResourceExhaustedError(absl::StrFormat(
+          "the request has %d queries and at most %d may wait (max_queued_queries); send fewer at a time", queries,
+          max_queued_queries_));
     } else if (queued_queries_ + queries > max_queued_queries_) {
       refusal = absl::ResourceExhaustedError(absl::StrFormat("%d queries wait and the limit is %d; try again later",
                                                              queued_queries_, max_queued_queries_));

@@ -285,6 +285,8 @@ void Shard::Publish() {
     snapshot->deleted_rows += view.deleted_rows;
     snapshot->segments.push_back(std::move(view));
   }
+  const Memory memory = MemoryLocked();
+  memory_bytes_.store(memory.codes + memory.ids + memory.attributes, std::memory_order_relaxed);
   MutexLock lock(&snapshot_mutex_);
   snapshot_ = std::move(snapshot);
 }
@@ -301,6 +303,10 @@ Shard::Stats Shard::stats() const {
 
 Shard::Memory Shard::memory() const {
   MutexLock lock(&apply_mutex_);
+  return MemoryLocked();
+}
+
+Shard::Memory Shard::MemoryLocked() const {
   Memory memory;
   for (const Slot& slot : slots_) {
     if (slot.segment == nullptr) continue;

@@ -1,6 +1,7 @@
 #ifndef BEBR_INDEX_SHARD_SHARD_H_
 #define BEBR_INDEX_SHARD_SHARD_H_
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -89,6 +90,8 @@ class Shard {
   std::string_view path() const { return path_; }
   Stats stats() const;
   Memory memory() const;
+  // The sum of memory() at the last commit, without waiting for one that is under way.
+  uint64_t memory_bytes() const { return memory_bytes_.load(std::memory_order_relaxed); }
   // Documents whose code each version wrote.
   std::map<uint32_t, uint64_t> DocumentsByVersion() const;
 
@@ -138,6 +141,7 @@ class Shard {
   void CountVersions(const Segment& segment, uint32_t row, int64_t change) ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
   // Moves the live rows out of segments that are mostly deleted.
   void Reclaim() ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
+  Memory MemoryLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
   void Publish() ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
 
   std::string_view id(uint32_t row) const { return slots_[row / kSegmentRows].segment->id(row % kSegmentRows); }
@@ -145,6 +149,7 @@ class Shard {
   const std::string path_;
   const std::unique_ptr<ShardStore> store_;
   AttributeDictionary dictionary_;
+  std::atomic<uint64_t> memory_bytes_{0};
 
   // Held while the segments change; readers use snapshots and never wait for it.
   mutable Mutex apply_mutex_;

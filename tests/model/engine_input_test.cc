@@ -131,8 +131,24 @@ TEST_F(EngineInputTest, QueueLimit) {
   auto engine = *Engine::Open({.data_dir = directory_.path() + "/small", .threads = 1, .max_queued_queries = 2});
   ASSERT_TRUE(engine->CreateCollection({.name = "c"}, model_).ok());
   Expect(SearchAndWait(*engine, {.collection = "c", .queries = {query_, query_, query_}}).status(),
-         absl::StatusCode::kResourceExhausted, {"limit is 2"});
+         absl::StatusCode::kResourceExhausted, {"3 queries", "at most 2"});
   EXPECT_EQ(engine->Stats().refused_queries, 3u);
+}
+
+TEST_F(EngineInputTest, MemoryLimit) {
+  // The first write goes in, since nothing is held yet; the second finds the limit reached.
+  auto engine = *Engine::Open({.data_dir = directory_.path() + "/small", .threads = 1, .memory_limit_bytes = 1});
+  ASSERT_TRUE(engine->CreateCollection({.name = "c"}, model_).ok());
+  const auto write = [&](const char* id) {
+    UpsertRequest request{.collection = "c"};
+    request.documents.emplace_back().id = id;
+    request.documents[0].embeddings.push_back({.values = query_});
+    return UpsertAndWait(*engine, std::move(request)).status();
+  };
+  ASSERT_TRUE(write("first").ok());
+  Expect(write("second"), absl::StatusCode::kResourceExhausted, {"memory_limit_bytes is 1"});
+  EXPECT_EQ(engine->GetCollection("c")->documents, 1u);
+  ASSERT_TRUE(DeleteAndWait(*engine, "c", {"first"}).ok());
 }
 
 }  // namespace
