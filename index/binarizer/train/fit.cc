@@ -18,7 +18,12 @@ constexpr size_t kBlockRows = 4096;
 // Standard deviation of a band's coordinates before the sign, by level count. The values a code of L levels can take
 // have the fixed distance 2^(2-L); these place them near a Gaussian's best uniform quantizer. Chosen by held-out
 // recall.
-constexpr float kDeviation[kMaxLevels + 1] = {1.0f, 1.0f, 1.0f, 0.88f, 0.78f};
+constexpr float kDeviation[kMaxLevels + 1] = {1.0f, 1.0f, 0.97f, 0.88f, 0.78f};
+
+// A single level says less of a coordinate than its two values claim: the mean of a Gaussian beyond zero is 0.8 of its
+// standard deviation. A band's weight is lowered by about that much beside bands of more levels. Chosen by held-out
+// recall.
+constexpr float kConfidence[kMaxLevels + 1] = {1.0f, 0.88f, 1.0f, 1.0f, 1.0f};
 
 double SquaredNorm(const float* x, size_t dims) {
   double sum = 0.0;
@@ -171,7 +176,7 @@ absl::StatusOr<Model> StartModel(const CorpusStatistics& statistics, const CodeS
     const float deviation = kDeviation[band.levels];
     const float scale = deviation / static_cast<float>(std::sqrt(variance));
     for (const float value : directions) model.project.linear.weight.push_back(value * scale);
-    band.weight = static_cast<float>(variance) / (deviation * deviation);
+    band.weight = static_cast<float>(variance) / (deviation * deviation) * kConfidence[band.levels];
     first += band.dims;
   }
   BEBR_ASSIGN_OR_RETURN(model.spec, CodeSpec::Create(std::move(bands)));

@@ -40,15 +40,20 @@ void Declare(CLI::App& app, Flags& flags) {
   app.add_option("--method", options.method, "residual, or mib for training-free median thresholds")
       ->transform(CLI::CheckedTransformer(
           std::map<std::string, Method>{{"residual", Method::kResidual}, {"mib", Method::kMedian}}));
-  app.add_option("--hidden", options.hidden, "Sizes of an MLP path's hidden layers, e.g. 1024; 0: linear (default)")->delimiter(',');
+  app.add_option("--hidden", options.hidden, "Sizes of an MLP path's hidden layers, e.g. 1024; 0: linear (default)")
+      ->delimiter(',');
   app.add_option("--estimator", options.estimator, "Gradient of the sign: ste, reste, tanh")
       ->transform(CLI::CheckedTransformer(std::map<std::string, Estimator>{
           {"ste", Estimator::kStraightThrough}, {"reste", Estimator::kReste}, {"tanh", Estimator::kTanh}}));
-  app.add_option("--learning-rate", options.learning_rate, "Peak learning rate (default: from the dims)")->check(CLI::Range(0.0, 1.0));
-  app.add_option("--prefix-share", options.prefix_share, "Share of the steps that train shorter codes (prefixes of the levels)")
+  app.add_option("--learning-rate", options.learning_rate, "Peak learning rate (default: from the dims)")
       ->check(CLI::Range(0.0, 1.0));
-  app.add_option("--pairs", options.pairs, "Query embeddings that belong to input rows: adds the contrastive loss (needs --queries)");
-  app.add_option("--pair-rows", options.pair_rows, "Row numbers of the pairs' documents, one a line (default: row i to row i)");
+  app.add_option("--prefix-share", options.prefix_share,
+                 "Share of the steps that train shorter codes (prefixes of the levels)")
+      ->check(CLI::Range(0.0, 1.0));
+  app.add_option("--pairs", options.pairs,
+                 "Query embeddings that belong to input rows: adds the contrastive loss (needs --queries)");
+  app.add_option("--pair-rows", options.pair_rows,
+                 "Row numbers of the pairs' documents, one a line (default: row i to row i)");
   app.add_flag("--resume", options.resume, "Go on from OUTPUT.checkpoint, which an interrupted run leaves");
   app.add_flag("--json", flags.json, "Print a JSON summary on standard output");
 }
@@ -56,9 +61,11 @@ void Declare(CLI::App& app, Flags& flags) {
 absl::Status Complete(Flags& flags) {
   std::erase(flags.options.hidden, 0u);
   for (const uint32_t hidden : flags.options.hidden) {
-    if (hidden > kMaxHiddenDims) return absl::InvalidArgumentError(absl::StrCat("--hidden ", hidden, ": the limit is ", kMaxHiddenDims));
+    if (hidden > kMaxHiddenDims)
+      return absl::InvalidArgumentError(absl::StrCat("--hidden ", hidden, ": the limit is ", kMaxHiddenDims));
   }
-  if (flags.options.hidden.size() > kMaxHiddenLayers) return absl::InvalidArgumentError(absl::StrCat("--hidden: at most ", kMaxHiddenLayers, " layers"));
+  if (flags.options.hidden.size() > kMaxHiddenLayers)
+    return absl::InvalidArgumentError(absl::StrCat("--hidden: at most ", kMaxHiddenLayers, " layers"));
   const int ways = (flags.options.bits != 0) + (flags.dims != 0 || flags.levels != 0) + !flags.shape.empty();
   if (ways != 1) return absl::InvalidArgumentError("give exactly one of --bits, --dims with --levels, --shape");
   if (flags.dims != 0 || flags.levels != 0) flags.shape = absl::StrCat(flags.dims, "x", flags.levels);
@@ -73,7 +80,10 @@ nlohmann::json Summary(const TrainResult& result) {
   const CodeSpec& spec = result.model.spec;
   nlohmann::json curve = nlohmann::json::array();
   for (const CurvePoint& point : result.curve) {
-    curve.push_back({{"step", point.step}, {"loss", point.loss}, {"recall_at_10", point.recall_at_10}, {"elapsed_s", point.elapsed_s}});
+    curve.push_back({{"step", point.step},
+                     {"loss", point.loss},
+                     {"recall_at_10", point.recall_at_10},
+                     {"elapsed_s", point.elapsed_s}});
   }
   nlohmann::json tried = nlohmann::json::array();
   for (const TriedShape& shape : result.tried) {

@@ -24,7 +24,8 @@ class MultiplyFunction : public torch::autograd::Function<MultiplyFunction> {
     const Tensor x = x_any.contiguous(), w = w_any.contiguous();
     context->save_for_backward({x, w});
     Tensor out = torch::empty({x.size(0), w.size(0)}, x.options());
-    Multiply(false, true, Size(x, 0), Size(w, 0), Size(x, 1), x.data_ptr<float>(), w.data_ptr<float>(), out.data_ptr<float>());
+    Multiply(false, true, Size(x, 0), Size(w, 0), Size(x, 1), x.data_ptr<float>(), w.data_ptr<float>(),
+             out.data_ptr<float>());
     return out;
   }
   static variable_list backward(AutogradContext* context, variable_list gradients) {
@@ -33,11 +34,13 @@ class MultiplyFunction : public torch::autograd::Function<MultiplyFunction> {
     Tensor dx, dw;
     if (context->needs_input_grad(0)) {
       dx = torch::empty_like(x);
-      Multiply(false, false, Size(x, 0), Size(x, 1), Size(w, 0), g.data_ptr<float>(), w.data_ptr<float>(), dx.data_ptr<float>());
+      Multiply(false, false, Size(x, 0), Size(x, 1), Size(w, 0), g.data_ptr<float>(), w.data_ptr<float>(),
+               dx.data_ptr<float>());
     }
     if (context->needs_input_grad(1)) {
       dw = torch::empty_like(w);
-      Multiply(true, false, Size(w, 0), Size(x, 1), Size(x, 0), g.data_ptr<float>(), x.data_ptr<float>(), dw.data_ptr<float>());
+      Multiply(true, false, Size(w, 0), Size(x, 1), Size(x, 0), g.data_ptr<float>(), x.data_ptr<float>(),
+               dw.data_ptr<float>());
     }
     return {dx, dw};
   }
@@ -92,7 +95,8 @@ Tensor TorchModel::Buffer(Tensor value) {
   return value;
 }
 
-TorchModel::Block TorchModel::MakeBlock(const BlockParameters& block, const std::vector<float>& weight, int64_t inputs, int64_t outputs) {
+TorchModel::Block TorchModel::MakeBlock(const BlockParameters& block, const std::vector<float>& weight, int64_t inputs,
+                                        int64_t outputs) {
   Block made;
   made.linear = {Parameter(weight, {outputs, inputs}), Parameter(block.linear.bias, {outputs})};
   int64_t width = inputs;
@@ -100,8 +104,9 @@ TorchModel::Block TorchModel::MakeBlock(const BlockParameters& block, const std:
     const auto size = static_cast<int64_t>(block.mlp[i].bias.size());
     made.mlp.push_back({Parameter(block.mlp[i].weight, {size, width}), Parameter(block.mlp[i].bias, {size})});
     if (i + 1 < block.mlp.size()) {
-      made.norms.push_back({Parameter(std::vector<float>(size, 1.0f), {size}), Parameter(std::vector<float>(size, 0.0f), {size}),
-                            Buffer(torch::zeros({size})), Buffer(torch::ones({size}))});
+      made.norms.push_back({Parameter(std::vector<float>(size, 1.0f), {size}),
+                            Parameter(std::vector<float>(size, 0.0f), {size}), Buffer(torch::zeros({size})),
+                            Buffer(torch::ones({size}))});
     }
     width = size;
   }
@@ -151,22 +156,27 @@ Tensor TorchModel::Apply(const Block& block, const Tensor& x, bool training) con
     hidden = MultiplyTransposed(hidden, block.mlp[i].weight) + block.mlp[i].bias;
     if (i + 1 == block.mlp.size()) break;
     const Norm& norm = block.norms[i];
-    hidden = torch::relu(torch::batch_norm(hidden, norm.gamma, norm.beta, norm.mean, norm.variance, training, kNormMomentum, kNormEpsilon, false));
+    hidden = torch::relu(torch::batch_norm(hidden, norm.gamma, norm.beta, norm.mean, norm.variance, training,
+                                           kNormMomentum, kNormEpsilon, false));
   }
   return out + hidden;
 }
 
 Tensor TorchModel::BandWeights() const { return log_weights_.exp().index_select(0, band_of_); }
 
-TorchCodes TorchModel::Encode(const Tensor& x, bool query, int64_t level_cap, Estimator estimator, double sharpness, bool training) const {
+TorchCodes TorchModel::Encode(const Tensor& x, bool query, int64_t level_cap, Estimator estimator, double sharpness,
+                              bool training) const {
   const double root = std::sqrt(static_cast<double>(start_.input_dims));
   const Tensor centered = x - mean_;
   const Tensor norm = centered.norm(2, {1}, true).clamp_min(1e-30);
   const Tensor u = centered * (root / norm);
   const Tensor y = Apply(project_, u, training);
-  const auto sign = [&](const Tensor& value) { return SignFunction::apply(value, static_cast<int64_t>(estimator), sharpness); };
+  const auto sign = [&](const Tensor& value) {
+    return SignFunction::apply(value, static_cast<int64_t>(estimator), sharpness);
+  };
   Tensor code = sign(y), kept = code;
-  const Tensor own_levels = query ? torch::full_like(levels_, static_cast<int64_t>(start_.query_levels)) : levels_.clamp_max(level_cap);
+  const Tensor own_levels =
+      query ? torch::full_like(levels_, static_cast<int64_t>(start_.query_levels)) : levels_.clamp_max(level_cap);
   const int64_t most = own_levels.max().item<int64_t>();
   for (int64_t t = 1; t < most; ++t) {
     const Step& step = steps_[t - 1];
@@ -219,7 +229,8 @@ Model TorchModel::ToModel(const std::vector<Tensor>& parameters, const std::vect
   for (size_t i = 0; i < buffers.size(); ++i) copy.buffers_[i].copy_(buffers[i]);
   Model model = start_;
   std::vector<Band> bands = model.spec.bands();
-  for (size_t b = 0; b < bands.size(); ++b) bands[b].weight = copy.log_weights_.index({static_cast<int64_t>(b)}).exp().item<float>();
+  for (size_t b = 0; b < bands.size(); ++b)
+    bands[b].weight = copy.log_weights_.index({static_cast<int64_t>(b)}).exp().item<float>();
   if (auto spec = CodeSpec::Create(std::move(bands)); spec.ok()) model.spec = *std::move(spec);
   model.project = Fold(copy.project_);
   for (size_t t = 0; t < copy.steps_.size(); ++t) {
@@ -269,7 +280,8 @@ Model WithHiddenLayers(const Model& start, const std::vector<uint32_t>& hidden, 
       const float* row = start.project.linear.weight.data() + j * n;
       float squared = 0.0f;
       for (size_t i = 0; i < n; ++i) squared += row[i] * row[i];
-      for (size_t i = 0; squared > 0.0f && i < n; ++i) step.reconstruct.linear.weight[i * m + j] = row[i] / (squared * spread);
+      for (size_t i = 0; squared > 0.0f && i < n; ++i)
+        step.reconstruct.linear.weight[i * m + j] = row[i] / (squared * spread);
     }
     add_mlp(step.reconstruct, m, n);
   }

@@ -11,7 +11,8 @@
 
 namespace bebr {
 
-// x (rows x k) times w (m x k) transposed, with gradients, through oneDNN: the BLAS that libtorch happens to find may be slow.
+// x (rows x k) times w (m x k) transposed, with gradients, through oneDNN: the BLAS that libtorch happens to find may
+// be slow.
 torch::Tensor MultiplyTransposed(const torch::Tensor& x, const torch::Tensor& w);
 
 // Codes with what turns them into scores: see CodeFactors.
@@ -21,22 +22,23 @@ struct TorchCodes {
   torch::Tensor offset;  // rows: <mean, x>
 };
 
-// A TorchModel is a Model whose parameters have gradients: the same recursion as Encoder, with a surrogate gradient for the sign.
-// Linear models learn projection, thresholds, feedback matrices and band weights; models with hidden layers (ResidualForm::kInput)
-// every block, BatchNorm included, which ToModel folds into the weights.
+// A TorchModel is a Model whose parameters have gradients: the same recursion as Encoder, with a surrogate gradient for
+// the sign. Linear models learn projection, thresholds, feedback matrices and band weights; models with hidden layers
+// (ResidualForm::kInput) every block, BatchNorm included, which ToModel folds into the weights.
 //
 // Thread safety: none. Errors: libtorch throws c10::Error.
 class TorchModel {
  public:
   explicit TorchModel(const Model& start);
 
-  // Every value that training changes, and those that it only tracks (BatchNorm's running statistics).
+  // Every value that training changes, the bands' logarithmic weights first, and those that it only tracks (BatchNorm's running statistics).
   std::vector<torch::Tensor> parameters() const { return parameters_; }
   std::vector<torch::Tensor> buffers() const { return buffers_; }
 
-  // x: rows of embeddings, already of norm 1 for cosine. `query`: all query levels in every band; else the spec's, but at most
-  // `level_cap`. `sharpness` >= 1 belongs to Estimator::kReste.
-  TorchCodes Encode(const torch::Tensor& x, bool query, int64_t level_cap, Estimator estimator, double sharpness, bool training) const;
+  // x: rows of embeddings, already of norm 1 for cosine. `query`: all query levels in every band; else the spec's, but
+  // at most `level_cap`. `sharpness` >= 1 belongs to Estimator::kReste.
+  TorchCodes Encode(const torch::Tensor& x, bool query, int64_t level_cap, Estimator estimator, double sharpness,
+                    bool training) const;
   // Estimated similarity of every query with every document.
   torch::Tensor Scores(const TorchCodes& queries, const TorchCodes& documents) const;
   torch::Tensor BandWeights() const;  // one a dimension
@@ -74,8 +76,8 @@ class TorchModel {
   std::vector<Step> steps_;
 };
 
-// Gives a linear start the paper's blocks: transposed reconstructions and MLP paths whose output layer is zero, so that the codes
-// are unchanged. Deterministic for the seed.
+// Gives a linear start the paper's blocks: transposed reconstructions and MLP paths whose output layer is zero, so that
+// the codes are unchanged. Deterministic for the seed.
 Model WithHiddenLayers(const Model& start, const std::vector<uint32_t>& hidden, uint64_t seed);
 
 }  // namespace bebr

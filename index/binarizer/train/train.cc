@@ -105,20 +105,26 @@ absl::StatusOr<QueryPairs> ReadPairs(const TrainOptions& options, const Matrix& 
   if (options.pairs.empty()) return pairs;
   BEBR_ASSIGN_OR_RETURN(pairs.queries, ReadVectors(options.pairs));
   if (pairs.queries.dims != documents.dims) {
-    return absl::InvalidArgumentError(absl::StrCat("the pairs' queries have ", pairs.queries.dims, " dims, the input has ", documents.dims));
+    return absl::InvalidArgumentError(
+        absl::StrCat("the pairs' queries have ", pairs.queries.dims, " dims, the input has ", documents.dims));
   }
   if (options.pair_rows.empty()) {
     for (size_t i = 0; i < pairs.queries.rows; ++i) pairs.rows.push_back(static_cast<uint32_t>(i));
   } else {
     std::ifstream in(options.pair_rows);
     for (uint32_t row = 0; in >> row;) pairs.rows.push_back(row);
-    if (!in.eof()) return absl::InvalidArgumentError(absl::StrCat("'", options.pair_rows, "' line ", pairs.rows.size() + 1, " is not a row number"));
+    if (!in.eof())
+      return absl::InvalidArgumentError(
+          absl::StrCat("'", options.pair_rows, "' line ", pairs.rows.size() + 1, " is not a row number"));
   }
   if (pairs.rows.size() != pairs.queries.rows) {
-    return absl::InvalidArgumentError(absl::StrCat(pairs.rows.size(), " row numbers for ", pairs.queries.rows, " pairs"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(pairs.rows.size(), " row numbers for ", pairs.queries.rows, " pairs"));
   }
   for (const uint32_t row : pairs.rows) {
-    if (row >= documents.rows) return absl::InvalidArgumentError(absl::StrCat("a pair names row ", row, "; the input has ", documents.rows, " rows"));
+    if (row >= documents.rows)
+      return absl::InvalidArgumentError(
+          absl::StrCat("a pair names row ", row, "; the input has ", documents.rows, " rows"));
   }
   return pairs;
 }
@@ -138,7 +144,8 @@ absl::StatusOr<TrainResult> Train(const TrainOptions& options, Matrix documents,
                                            " dims: the model will know little"));
   }
   if (queries.rows == 0) {
-    if (pairs.queries.rows != 0) return absl::InvalidArgumentError("pairs need held-out queries (--queries) beside them");
+    if (pairs.queries.rows != 0)
+      return absl::InvalidArgumentError("pairs need held-out queries (--queries) beside them");
     const size_t count = std::min(kHeldOutQueries, documents.rows / 10);
     queries = count > 0 ? SplitRows(documents, count, options.seed) : documents;
     if (count == 0)
@@ -162,7 +169,8 @@ absl::StatusOr<TrainResult> Train(const TrainOptions& options, Matrix documents,
   if (options.method == Method::kResidual && options.steps != 0) {
     Model start = result.model;
     if (!options.hidden.empty()) start = WithHiddenLayers(start, options.hidden, options.seed);
-    BEBR_ASSIGN_OR_RETURN(TrainingOutcome outcome, Trainer::Run(options, start, result.start, documents, pairs, validator));
+    BEBR_ASSIGN_OR_RETURN(TrainingOutcome outcome,
+                          Trainer::Run(options, start, result.start, documents, pairs, validator));
     result.steps = outcome.steps;
     result.curve = std::move(outcome.curve);
     result.trained_kept = outcome.improved;

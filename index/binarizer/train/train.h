@@ -32,7 +32,7 @@ struct TrainResult {
   int64_t steps = 0;
   std::vector<CurvePoint> curve;
   double bits_that_differ = 0.0;  // share, between libtorch's forward pass and the encoder: CodeDisagreement
-  double start_s = 0.0;  // until the start was there: statistics, shapes, fit
+  double start_s = 0.0;           // until the start was there: statistics, shapes, fit
   double total_s = 0.0;
   std::vector<std::string> warnings;
 };

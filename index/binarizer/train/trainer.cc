@@ -27,8 +27,8 @@ namespace {
 using torch::Tensor;
 using Clock = std::chrono::steady_clock;
 
-constexpr int64_t kSeeds = 64;
-constexpr int64_t kPositives = 31;
+constexpr int64_t kSeeds = 256;
+constexpr int64_t kPositives = 8;
 constexpr size_t kNeighbors = 100;
 constexpr int64_t kRandomDocuments = 1024;
 constexpr int64_t kPairs = 64;
@@ -40,6 +40,7 @@ constexpr double kAverage = 0.99;
 constexpr int kMeasurements = 8;
 constexpr int kPatience = 4;
 constexpr double kMaxGradientNorm = 1.0;
+constexpr double kBandWeightRate = 20.0;  // a handful of logarithms can and must move faster than a matrix
 constexpr double kNeighborFlops = 4e11;  // spent on exact neighbours before training begins
 
 // Rows of embeddings as the loss sees them: of norm 1 for cosine.
@@ -51,16 +52,20 @@ Tensor Rows(const Matrix& matrix, const Tensor& index, Metric metric) {
   return rows / rows.norm(2, {1}, true).clamp_min(1e-30);
 }
 
-// The temperature at which a document's softmax over the corpus has perplexity 50, on average: by bisection on a sample.
+// The temperature at which a document's softmax over the corpus has perplexity 50, on average: by bisection on a
+// sample.
 double Temperature(const Matrix& documents, Metric metric, std::mt19937_64& random) {
   torch::NoGradGuard no_grad;
-  const int64_t rows = static_cast<int64_t>(documents.rows), seeds = std::min<int64_t>(128, rows), sample = std::min<int64_t>(16384, rows);
+  const int64_t rows = static_cast<int64_t>(documents.rows), seeds = std::min<int64_t>(128, rows),
+                sample = std::min<int64_t>(16384, rows);
   std::vector<int64_t> seed_rows(seeds), sample_rows(sample);
   for (int64_t& row : seed_rows) row = static_cast<int64_t>(random() % documents.rows);
   for (int64_t i = 0; i < sample; ++i) sample_rows[i] = i * rows / sample;
-  const Tensor similarity = MultiplyTransposed(Rows(documents, torch::tensor(seed_rows), metric), Rows(documents, torch::tensor(sample_rows), metric));
+  const Tensor similarity = MultiplyTransposed(Rows(documents, torch::tensor(seed_rows), metric),
+                                               Rows(documents, torch::tensor(sample_rows), metric));
   // A sample of one in c stands for c times as many documents.
-  const double target = std::max(2.0, std::min(kPerplexity, 0.5 * static_cast<double>(rows)) * static_cast<double>(sample) / static_cast<double>(rows));
+  const double target = std::max(2.0, std::min(kPerplexity, 0.5 * static_cast<double>(rows)) *
+                                          static_cast<double>(sample) / static_cast<double>(rows));
   const double spread = std::max(similarity.std().item<double>(), 1e-12);
   double low = 1e-4 * spread, high = 1e2 * spread;
   for (int i = 0; i < 40; ++i) {
@@ -82,7 +87,8 @@ struct Neighborhoods {
 Neighborhoods FindNeighborhoods(const Matrix& documents, Metric metric, size_t threads, std::mt19937_64& random) {
   Neighborhoods found;
   const double row_flops = 2.0 * static_cast<double>(documents.rows) * static_cast<double>(documents.dims);
-  const size_t count = std::min(documents.rows, static_cast<size_t>(std::clamp(kNeighborFlops / row_flops, 2048.0, 65536.0)));
+  const size_t count =
+      std::min(documents.rows, static_cast<size_t>(std::clamp(kNeighborFlops / row_flops, 2048.0, 65536.0)));
   Matrix queries;
   queries.rows = count;
   queries.dims = documents.dims;
@@ -110,7 +116,8 @@ Neighborhoods FindNeighborhoods(const Matrix& documents, Metric metric, size_t t
 // Adam with one-cycle learning rate, gradient clipping and an average of the parameters.
 class Optimizer {
  public:
-  Optimizer(std::vector<Tensor> parameters, double peak_rate, int64_t steps) : parameters_(std::move(parameters)), peak_rate_(peak_rate), steps_(steps) {
+  Optimizer(std::vector<Tensor> parameters, double peak_rate, int64_t steps)
+      : parameters_(std::move(parameters)), peak_rate_(peak_rate), steps_(steps) {
     for (const Tensor& parameter : parameters_) {
       first_.push_back(torch::zeros_like(parameter));
       second_.push_back(torch::zeros_like(parameter));
@@ -128,10 +135,11 @@ class Optimizer {
     const double rate = Rate(step) * std::sqrt(1.0 - std::pow(0.999, t)) / (1.0 - std::pow(0.9, t));
     for (size_t i = 0; i < parameters_.size(); ++i) {
       if (!parameters_[i].grad().defined()) continue;
+      const double own_rate = i == 0 ? kBandWeightRate * rate : rate;  // parameters()[0]: the band weights
       const Tensor gradient = parameters_[i].grad() * clip;
       first_[i].mul_(0.9).add_(gradient, 0.1);
       second_[i].mul_(0.999).addcmul_(gradient, gradient, 0.001);
-      parameters_[i].addcdiv_(first_[i], second_[i].sqrt().add_(1e-8), -rate);
+      parameters_[i].addcdiv_(first_[i], second_[i].sqrt().add_(1e-8), -own_rate);
       parameters_[i].mutable_grad() = Tensor();
     }
   }
@@ -144,7 +152,8 @@ class Optimizer {
  private:
   double Rate(int64_t step) const {
     const double position = static_cast<double>(step) / static_cast<double>(steps_), warm = 0.1;
-    const double shape = position < warm ? 0.04 + 0.96 * position / warm : 0.5 * (1.0 + std::cos(std::numbers::pi * (position - warm) / (1.0 - warm)));
+    const double shape = position < warm ? 0.04 + 0.96 * position / warm
+                                         : 0.5 * (1.0 + std::cos(std::numbers::pi * (position - warm) / (1.0 - warm)));
     return peak_rate_ * factor_ * shape;
   }
   std::vector<Tensor> parameters_, first_, second_;
@@ -167,16 +176,25 @@ void CopyInto(std::vector<Tensor> targets, const std::vector<Tensor>& sources) {
 // One training run: everything that a step needs and a checkpoint holds.
 class Session {
  public:
-  Session(const TrainOptions& options, const Model& start, const HeldOutRecall& start_recall, const Matrix& documents, const QueryPairs& pairs,
-          const Validator& validator, int64_t steps)
-      : options_(options), documents_(documents), pairs_(pairs), validator_(validator), steps_(steps), model_(start), average_(start),
-        optimizer_(model_.parameters(), PeakRate(options, start), steps), start_recall_(start_recall), best_recall_(start_recall) {
+  Session(const TrainOptions& options, const Model& start, const HeldOutRecall& start_recall, const Matrix& documents,
+          const QueryPairs& pairs, const Validator& validator, int64_t steps)
+      : options_(options),
+        documents_(documents),
+        pairs_(pairs),
+        validator_(validator),
+        steps_(steps),
+        model_(start),
+        average_(start),
+        optimizer_(model_.parameters(), PeakRate(options, start), steps),
+        start_recall_(start_recall),
+        best_recall_(start_recall) {
     std::mt19937_64 random(options.seed);
     const size_t threads = static_cast<size_t>(torch::get_num_threads());
     temperature_ = Temperature(documents, options.metric, random);
     neighborhoods_ = FindNeighborhoods(documents, options.metric, threads, random);
-    fingerprint_ = Crc32(absl::StrCat(start.spec.ToString(), ",", start.query_levels, ",", start.input_dims, ",", documents.rows, ",", options.seed, ",",
-                                      steps, ",", start.hidden.size(), ",", static_cast<int>(options.estimator)));
+    fingerprint_ = Crc32(absl::StrCat(start.spec.ToString(), ",", start.query_levels, ",", start.input_dims, ",",
+                                      documents.rows, ",", options.seed, ",", steps, ",", start.hidden.size(), ",",
+                                      static_cast<int>(options.estimator)));
     best_parameters_ = Clone(average_.parameters());
     best_buffers_ = Clone(average_.buffers());
   }
@@ -210,8 +228,8 @@ class Session {
 
  private:
   static double PeakRate(const TrainOptions& options, const Model& model) {
-    // A weight's size falls with the embeddings' dims: 1e-4 at 256 dims, found by trying on text and image data.
-    return options.learning_rate > 0.0 ? options.learning_rate : 0.0256 / static_cast<double>(model.input_dims);
+    // A weight's size falls with the embeddings' dims: 2e-4 at 256 dims, found by trying on text and image data.
+    return options.learning_rate > 0.0 ? options.learning_rate : 0.0512 / static_cast<double>(model.input_dims);
   }
   std::string CheckpointPath() const { return options_.output + ".checkpoint"; }
 
@@ -221,10 +239,12 @@ class Session {
       const size_t seed = random() % neighborhoods_.seeds.size();
       seeds.push_back(neighborhoods_.seeds[seed]);
       for (int64_t p = 0; p < kPositives && neighborhoods_.per_seed > 0; ++p) {
-        documents.push_back(neighborhoods_.neighbors[seed * neighborhoods_.per_seed + random() % neighborhoods_.per_seed]);
+        documents.push_back(
+            neighborhoods_.neighbors[seed * neighborhoods_.per_seed + random() % neighborhoods_.per_seed]);
       }
     }
-    for (int64_t i = 0; i < kRandomDocuments; ++i) documents.push_back(static_cast<int64_t>(random() % documents_.rows));
+    for (int64_t i = 0; i < kRandomDocuments; ++i)
+      documents.push_back(static_cast<int64_t>(random() % documents_.rows));
     // Twice the same document would count twice in the softmax.
     std::sort(documents.begin(), documents.end());
     documents.erase(std::unique(documents.begin(), documents.end()), documents.end());
@@ -237,7 +257,8 @@ class Session {
     std::vector<int64_t> seed_rows, document_rows;
     Draw(random, seed_rows, document_rows);
     const Tensor seed_index = torch::tensor(seed_rows), document_index = torch::tensor(document_rows);
-    const Tensor queries = Rows(documents_, seed_index, options_.metric), documents = Rows(documents_, document_index, options_.metric);
+    const Tensor queries = Rows(documents_, seed_index, options_.metric),
+                 documents = Rows(documents_, document_index, options_.metric);
     const Tensor self = seed_index.unsqueeze(1) == document_index.unsqueeze(0);
     // Now and then shorter codes, where wanted: a prefix of the levels then serves as a code of its own.
     const bool shorter = static_cast<double>(random() % 1000) < 1000.0 * options_.prefix_share;
@@ -275,7 +296,8 @@ class Session {
     const Tensor same = document_index.unsqueeze(1) == document_index.unsqueeze(0);
     Tensor negatives = scores.masked_fill(same, -1e9);
     if (queue_.code.defined()) {
-      const Tensor queued = model_.Scores(query_codes, queue_).masked_fill(document_index.unsqueeze(1) == queue_rows_.unsqueeze(0), -1e9);
+      const Tensor queued =
+          model_.Scores(query_codes, queue_).masked_fill(document_index.unsqueeze(1) == queue_rows_.unsqueeze(0), -1e9);
       negatives = torch::cat({negatives, queued}, 1);
     }
     const Tensor hard = std::get<0>(negatives.topk(std::min(kHardNegatives, negatives.size(1)), 1));
@@ -301,10 +323,12 @@ class Session {
   }
 
   absl::Status Measure() {
-    BEBR_ASSIGN_OR_RETURN(HeldOutRecall recall, validator_.Measure(average_.ToModel(average_.parameters(), average_.buffers())));
+    BEBR_ASSIGN_OR_RETURN(HeldOutRecall recall,
+                          validator_.Measure(average_.ToModel(average_.parameters(), average_.buffers())));
     last_recall_ = recall.at_10;
     const double elapsed = elapsed_before_s_ + std::chrono::duration<double>(Clock::now() - begin_).count();
-    curve_.push_back({step_, loss_sum_ / std::max<double>(1.0, static_cast<double>(loss_count_)), recall.at_10, elapsed});
+    curve_.push_back(
+        {step_, loss_sum_ / std::max<double>(1.0, static_cast<double>(loss_count_)), recall.at_10, elapsed});
     loss_sum_ = 0.0;
     loss_count_ = 0;
     ++since_best_;
@@ -328,22 +352,25 @@ class Session {
 
   void Progress(int64_t first_step) {
     const bool terminal = isatty(STDERR_FILENO) != 0;
-    const double done = static_cast<double>(step_ - first_step), elapsed = std::chrono::duration<double>(Clock::now() - begin_).count();
+    const double done = static_cast<double>(step_ - first_step),
+                 elapsed = std::chrono::duration<double>(Clock::now() - begin_).count();
     if (!terminal && (step_ * 10) / steps_ == ((step_ - 1) * 10) / steps_) return;
     const int filled = static_cast<int>(20 * step_ / steps_);
-    std::fprintf(stderr, "%s[%-20.*s] step %lld/%lld  loss %.4f  held-out recall@10 %.4f (start %.4f)  %.0f s left%s", terminal ? "\r" : "", filled,
-                 "####################", static_cast<long long>(step_), static_cast<long long>(steps_),
-                 loss_count_ > 0 ? loss_sum_ / static_cast<double>(loss_count_) : 0.0, last_recall_ > 0.0 ? last_recall_ : start_recall_.at_10,
-                 start_recall_.at_10, elapsed / done * static_cast<double>(steps_ - step_), terminal ? "  " : "\n");
+    std::fprintf(stderr, "%s[%-20.*s] step %lld/%lld  loss %.4f  held-out recall@10 %.4f (start %.4f)  %.0f s left%s",
+                 terminal ? "\r" : "", filled, "####################", static_cast<long long>(step_),
+                 static_cast<long long>(steps_), loss_count_ > 0 ? loss_sum_ / static_cast<double>(loss_count_) : 0.0,
+                 last_recall_ > 0.0 ? last_recall_ : start_recall_.at_10, start_recall_.at_10,
+                 elapsed / done * static_cast<double>(steps_ - step_), terminal ? "  " : "\n");
     std::fflush(stderr);
   }
 
   std::vector<Tensor> State() {
-    std::vector<Tensor> state = {torch::tensor({static_cast<int64_t>(fingerprint_), step_, since_best_, int64_t{improved_}}),
-                                 torch::tensor({optimizer_.factor(), best_recall_.at_10, best_recall_.at_50, last_recall_}, torch::kFloat64),
-                                 torch::tensor(best_recall_.per_query)};
-    for (const auto& group : {model_.parameters(), model_.buffers(), average_.parameters(), average_.buffers(), best_parameters_, best_buffers_,
-                              optimizer_.first(), optimizer_.second()}) {
+    std::vector<Tensor> state = {
+        torch::tensor({static_cast<int64_t>(fingerprint_), step_, since_best_, int64_t{improved_}}),
+        torch::tensor({optimizer_.factor(), best_recall_.at_10, best_recall_.at_50, last_recall_}, torch::kFloat64),
+        torch::tensor(best_recall_.per_query)};
+    for (const auto& group : {model_.parameters(), model_.buffers(), average_.parameters(), average_.buffers(),
+                              best_parameters_, best_buffers_, optimizer_.first(), optimizer_.second()}) {
       state.insert(state.end(), group.begin(), group.end());
     }
     return state;
@@ -358,7 +385,8 @@ class Session {
       std::filesystem::rename(temporary, CheckpointPath());
       return absl::OkStatus();
     } catch (const std::exception& error) {
-      return absl::UnavailableError(absl::StrCat("the checkpoint '", CheckpointPath(), "' cannot be written: ", error.what()));
+      return absl::UnavailableError(
+          absl::StrCat("the checkpoint '", CheckpointPath(), "' cannot be written: ", error.what()));
     }
   }
 
@@ -369,7 +397,9 @@ class Session {
       std::vector<Tensor> loaded, mine = State();
       torch::load(loaded, CheckpointPath());
       if (loaded.size() != mine.size() || loaded[0].index({0}).item<int64_t>() != static_cast<int64_t>(fingerprint_)) {
-        return absl::FailedPreconditionError(absl::StrCat("the checkpoint '", CheckpointPath(), "' is of another run (data, shape, seed, steps): remove it, or do not resume"));
+        return absl::FailedPreconditionError(
+            absl::StrCat("the checkpoint '", CheckpointPath(),
+                         "' is of another run (data, shape, seed, steps): remove it, or do not resume"));
       }
       step_ = loaded[0].index({1}).item<int64_t>();
       since_best_ = loaded[0].index({2}).item<int64_t>();
@@ -383,7 +413,8 @@ class Session {
       if (options_.progress) std::fprintf(stderr, "resumed after step %lld\n", static_cast<long long>(step_));
       return absl::OkStatus();
     } catch (const std::exception& error) {
-      return absl::DataLossError(absl::StrCat("the checkpoint '", CheckpointPath(), "' cannot be read: ", error.what()));
+      return absl::DataLossError(
+          absl::StrCat("the checkpoint '", CheckpointPath(), "' cannot be read: ", error.what()));
     }
   }
 
@@ -428,7 +459,8 @@ int64_t Trainer::DefaultSteps(const Model& model) {
   return static_cast<int64_t>(std::clamp(5e12 / step_flops, 300.0, 1500.0));
 }
 
-absl::StatusOr<TrainingOutcome> Trainer::Run(const TrainOptions& options, const Model& start, const HeldOutRecall& start_recall, const Matrix& documents,
+absl::StatusOr<TrainingOutcome> Trainer::Run(const TrainOptions& options, const Model& start,
+                                             const HeldOutRecall& start_recall, const Matrix& documents,
                                              const QueryPairs& pairs, const Validator& validator) {
   const int64_t steps = options.steps >= 0 ? options.steps : DefaultSteps(start);
   TrainingOutcome outcome;
@@ -459,7 +491,8 @@ absl::StatusOr<double> CodeDisagreement(const Model& model, const Matrix& rows) 
     torch::NoGradGuard no_grad;
     const TorchModel torch_model(model);
     const Tensor x = Rows(rows, torch::arange(static_cast<int64_t>(rows.rows)), model.metric);
-    const Tensor code = torch_model.Encode(x, true, kMaxLevels, Estimator::kStraightThrough, 1.0, false).code.contiguous();
+    const Tensor code =
+        torch_model.Encode(x, true, kMaxLevels, Estimator::kStraightThrough, 1.0, false).code.contiguous();
     const float* values = code.data_ptr<float>();
     size_t differ = 0;
     for (size_t r = 0; r < rows.rows; ++r) {

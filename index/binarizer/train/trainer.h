@@ -23,10 +23,10 @@ struct CurvePoint {
 };
 
 struct TrainingOutcome {
-  Model model;            // the best checkpoint; the start where none was better
-  HeldOutRecall recall;   // of `model`
+  Model model;           // the best checkpoint; the start where none was better
+  HeldOutRecall recall;  // of `model`
   bool improved = false;
-  int64_t steps = 0;      // run, in this call and those it resumed
+  int64_t steps = 0;  // run, in this call and those it resumed
   std::vector<CurvePoint> curve;
 };
 
@@ -36,27 +36,31 @@ struct QueryPairs {
   std::vector<uint32_t> rows;
 };
 
-// Improves `start` by gradient descent on the order of neighbourhoods: for 64 seed documents, 31 of the 100 nearest neighbours of
-// each and 1,024 random documents, KL(softmax(similarity / tau) || softmax(score / tau)), the score as the server computes it. tau
-// is set from the data. With pairs, the paper's contrastive loss is added: each query's document against its five hardest
-// negatives of the batch and of a queue of earlier documents coded by the averaged model.
+// Improves `start` by gradient descent on the order of neighbourhoods: for 64 seed documents, 31 of the 100 nearest
+// neighbours of each and 1,024 random documents, KL(softmax(similarity / tau) || softmax(score / tau)), the score as
+// the server computes it. tau is set from the data. With pairs, the paper's contrastive loss is added: each query's
+// document against its five hardest negatives of the batch and of a queue of earlier documents coded by the averaged
+// model.
 //
-// What is kept is the averaged model with the best held-out recall, and only if it beats the start by more than the standard error
-// of their difference. Stops early where nothing better came for four measurements. Every step draws from a generator seeded by
-// (seed, step), so an interrupted run resumes exactly from options.output + ".checkpoint".
+// What is kept is the averaged model with the best held-out recall, and only if it beats the start by more than the
+// standard error of their difference. Stops early where nothing better came for four measurements. Every step draws
+// from a generator seeded by (seed, step), so an interrupted run resumes exactly from options.output + ".checkpoint".
 //
-// Memory beside the documents: about 300 MiB at 768 dims. Training uses at most kTrainingDocuments evenly spaced documents.
+// Memory beside the documents: about 300 MiB at 768 dims. Training uses at most kTrainingDocuments evenly spaced
+// documents.
 class Trainer {
  public:
   static constexpr size_t kTrainingDocuments = 200000;
 
-  static absl::StatusOr<TrainingOutcome> Run(const TrainOptions& options, const Model& start, const HeldOutRecall& start_recall,
-                                             const Matrix& documents, const QueryPairs& pairs, const Validator& validator);
+  static absl::StatusOr<TrainingOutcome> Run(const TrainOptions& options, const Model& start,
+                                             const HeldOutRecall& start_recall, const Matrix& documents,
+                                             const QueryPairs& pairs, const Validator& validator);
   // Steps that -1 stands for: as many as take about three minutes on two cores, 300 to 1,500.
   static int64_t DefaultSteps(const Model& model);
 };
 
-// Share of the code bits that libtorch's forward pass and the Encoder disagree on, over `rows`: sums within rounding of zero.
+// Share of the code bits that libtorch's forward pass and the Encoder disagree on, over `rows`: sums within rounding of
+// zero.
 absl::StatusOr<double> CodeDisagreement(const Model& model, const Matrix& rows);
 
 }  // namespace bebr

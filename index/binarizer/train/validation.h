@@ -21,8 +21,8 @@ struct HeldOutRecall {
   std::vector<float> per_query;  // recall at 10 of each query
 };
 
-// The mean of `a` minus `b` over the queries, in units of its own standard error; 0 where they are equal. For telling a better
-// model from a lucky one.
+// The mean of `a` minus `b` over the queries, in units of its own standard error; 0 where they are equal. For telling a
+// better model from a lucky one.
 double PairedGain(const HeldOutRecall& a, const HeldOutRecall& b);
 
 // A Validator measures models on queries that training does not see. Documents are at most kMaxDocuments rows of the
