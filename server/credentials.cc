@@ -108,8 +108,9 @@ class ReloadingCredentials final : public grpc::ServerCredentials {
     if (!first_ && !Changed()) return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_UNCHANGED;
     first_ = false;
     grpc_ssl_pem_key_cert_pair pair = {files_.key.c_str(), files_.cert.c_str()};
-    *config = grpc_ssl_server_certificate_config_create(files_.client_ca.empty() ? nullptr : files_.client_ca.c_str(),
-                                                        &pair, 1);
+    // gRPC insists on authorities even where it asks clients for no certificate and so never uses them.
+    const std::string& authorities = files_.client_ca.empty() ? files_.cert : files_.client_ca;
+    *config = grpc_ssl_server_certificate_config_create(authorities.c_str(), &pair, 1);
     return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW;
   }
 

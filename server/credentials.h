@@ -14,7 +14,8 @@ namespace bebr {
 // again when one of them changes; a certificate that does not belong to its key is not put to use, the log says so, and
 // the last good pair goes on.
 //
-// Errors: INVALID_ARGUMENT names the file that is missing or not what it should be.
+// Ownership: must live as long as the server that uses it. Errors: INVALID_ARGUMENT names the file that is missing or
+// not what it should be.
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeCredentials(const ServerConfig& config);
 
 }  // namespace bebr

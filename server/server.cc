@@ -30,12 +30,12 @@ class ServerImpl : public Server {
 
   absl::Status Start() {
     BEBR_ASSIGN_OR_RETURN(authenticator_, Authenticator::Create(config_.keys_file));
-    BEBR_ASSIGN_OR_RETURN(auto credentials, MakeCredentials(config_));
+    BEBR_ASSIGN_OR_RETURN(credentials_, MakeCredentials(config_));
     if (!config_.metrics_listen.empty()) {
       BEBR_ASSIGN_OR_RETURN(http_, HttpServer::Start(config_.metrics_listen, &metrics_, &ready_));
     }
     BEBR_RETURN_IF_ERROR(OpenEngine());
-    BEBR_RETURN_IF_ERROR(Listen(std::move(credentials)));
+    BEBR_RETURN_IF_ERROR(Listen());
     grpc_->GetHealthCheckService()->SetServingStatus(true);
     ready_ = true;
     LogInfo("serving: grpc={} metrics={} tls={} keys={}", With(config_.listen, port_),
@@ -80,7 +80,7 @@ class ServerImpl : public Server {
     return absl::OkStatus();
   }
 
-  absl::Status Listen(std::shared_ptr<grpc::ServerCredentials> credentials) {
+  absl::Status Listen() {
     rpc_.reset(new RpcContext{.config = config_,
                               .engine = engine_.get(),
                               .metrics = &metrics_,
@@ -98,7 +98,7 @@ class ServerImpl : public Server {
     std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
     interceptors.push_back(std::make_unique<MetricsInterceptorFactory>(&metrics_));
     builder.experimental().SetInterceptorCreators(std::move(interceptors));
-    builder.AddListeningPort(config_.listen, std::move(credentials), &port_);
+    builder.AddListeningPort(config_.listen, credentials_, &port_);
     for (grpc::Service* service :
          std::initializer_list<grpc::Service*>{collections_.get(), documents_.get(), search_.get(), admin_.get()}) {
       builder.RegisterService(service);
@@ -131,6 +131,7 @@ class ServerImpl : public Server {
   Metrics metrics_;
   std::atomic<bool> ready_{false};
   std::unique_ptr<Authenticator> authenticator_;
+  std::shared_ptr<grpc::ServerCredentials> credentials_;  // gRPC calls back into it, but does not keep it
   std::unique_ptr<HttpServer> http_;
   std::unique_ptr<Engine> engine_;
   BlockingPool blocking_;

@@ -165,7 +165,8 @@ TEST_F(BadInputTest, AModelComesAfterItsConfiguration) {
 TEST_F(BadInputTest, AnOversizedMessageIsRefused) {
   v1::UpsertRequest request = MakeUpsert("c", 0, 1);
   request.mutable_documents(0)->set_id(std::string(5 << 20, 'x'));
-  ExpectRefused(client_->Upsert(request).status(), absl::StatusCode::kResourceExhausted, {"5242", "4194304"});
+  ExpectRefused(client_->Upsert(request).status(), absl::StatusCode::kResourceExhausted,
+                {"larger than max", "4194304"});
 }
 
 TEST_F(BadInputTest, DetailsNameTheField) {

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <regex>
 #include <thread>
 
 #include "tests/integration/fixture.h"
@@ -97,7 +98,7 @@ TEST_F(LimitsTest, ReflectionListsTheServices) {
 TEST_F(LimitsTest, MetricsMove) {
   Start();
   CreateCollection();
-  EXPECT_THAT(server_->HttpGet("/metrics"), HasSubstr("bebr_documents_upserted_total 0"));
+  EXPECT_NE(server_->HttpGet("/metrics").find("bebr_documents_upserted_total 0"), std::string::npos);
   ASSERT_TRUE(client_->Upsert(MakeUpsert("c", 0, 30)).ok());
   ASSERT_TRUE(client_->Search(MakeSearch("c", VectorOf(1), 3)).ok());
   ASSERT_FALSE(client_->Search(MakeSearch("nowhere", VectorOf(1), 3)).ok());
@@ -106,18 +107,18 @@ TEST_F(LimitsTest, MetricsMove) {
   remove.add_ids("3");
   ASSERT_TRUE(client_->Delete(remove).ok());
   const std::string text = server_->HttpGet("/metrics");
-  EXPECT_THAT(text, HasSubstr("bebr_documents_upserted_total 30"));
-  EXPECT_THAT(text, HasSubstr("bebr_documents_deleted_total 1"));
-  EXPECT_THAT(text, HasSubstr("bebr_queries_total 1"));
-  EXPECT_THAT(text, HasSubstr("bebr_documents_scanned_total 30"));
-  EXPECT_THAT(text, HasSubstr("bebr_collection_documents{collection=\"c\"} 29"));
-  EXPECT_THAT(text, HasSubstr("bebr_search_stage_seconds_count{stage=\"scan\"} 1"));
-  EXPECT_THAT(
-      text, ::testing::ContainsRegex("grpc_server_handled_total\\{grpc_code=\"OK\",grpc_method=\"Search\"[^}]*\\} 1"));
-  EXPECT_THAT(text, ::testing::ContainsRegex(
-                        "grpc_server_handled_total\\{grpc_code=\"NotFound\",grpc_method=\"Search\"[^}]*\\} 1"));
-  EXPECT_THAT(text, ::testing::ContainsRegex("grpc_server_started_total\\{grpc_method=\"Upsert\"[^}]*\\} 1"));
-  EXPECT_THAT(text, ::testing::ContainsRegex("grpc_server_handling_seconds_count\\{grpc_method=\"Search\"[^}]*\\} 2"));
+  for (const char* line :
+       {"bebr_documents_upserted_total 30", "bebr_documents_deleted_total 1", "bebr_queries_total 1",
+        "bebr_scans_total 1", "bebr_documents_scanned_total [1-9]", "bebr_collection_documents.collection=.c.. 29",
+        "bebr_search_stage_seconds_count.stage=.scan.. 1",
+        "grpc_server_handled_total.grpc_code=.OK.,grpc_method=.Search.[^}]*. 1",
+        "grpc_server_handled_total.grpc_code=.NotFound.,grpc_method=.Search.[^}]*. 1",
+        "grpc_server_started_total.grpc_method=.Upsert.[^}]*. 1",
+        "grpc_server_handling_seconds_count.grpc_method=.Search.[^}]*. 2",
+        "grpc_server_msg_received_total.grpc_method=.Search.[^}]*. 2",
+        "grpc_server_msg_sent_total.grpc_method=.Search.[^}]*. 1"}) {
+    EXPECT_TRUE(std::regex_search(text, std::regex(line))) << line;
+  }
 }
 
 TEST_F(LimitsTest, MetricsPassPromtool) {
@@ -237,7 +238,7 @@ TEST_F(LimitsTest, AnAbandonedUploadCreatesNothing) {
     v1::CreateCollectionRequest request;
     request.mutable_config()->set_name("half");
     ASSERT_TRUE(writer->Write(request));
-    request.set_model_chunk(ModelFile());  // whole, but the client does not say that it is
+    request.set_model_chunk(ModelFile().substr(0, ModelFile().size() / 2));
     writer->Write(request);
     context.TryCancel();
     EXPECT_FALSE(writer->Finish().ok());
