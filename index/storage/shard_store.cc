@@ -272,7 +272,9 @@ absl::StatusOr<std::unique_ptr<ShardStore>> ShardStore::Open(const std::string& 
   options.max_background_jobs = 2;
   options.keep_log_file_num = 4;
   options.max_open_files = 512;
-  options.max_total_wal_size = 256 << 20;
+  // Opening replays the log into memory and writes nothing, so a start costs reading; the bound keeps the log short.
+  options.max_total_wal_size = 64 << 20;
+  options.avoid_flush_during_recovery = true;
   // A log that ends in the middle of a record ends in a write that nobody was told about; a hole before its end is
   // corruption.
   options.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
