@@ -36,7 +36,8 @@ struct EngineOptions {
   size_t max_queued_queries = 4096;  // waiting for a scan, over all collections; more are refused
   uint64_t max_queued_upsert_bytes = uint64_t{256}
                                      << 20;  // of floats waiting to be encoded and committed; more are refused
-  uint64_t memory_limit_bytes = 0;           // codes, ids and attributes of all collections; writes beyond are refused; 0 = no limit
+  uint64_t memory_limit_bytes =
+      0;  // codes, ids and attributes of all collections; writes beyond are refused; 0 = no limit
 };
 
 // ---- Collections ----

@@ -19,16 +19,16 @@ using RowSet = std::vector<uint64_t>;
 //   section = "libs" AND installed_kib < 1000
 //   (priority IN ("optional", "extra") OR NOT essential = true) AND title EXISTS
 //
-// Grammar. Comparisons: name =, !=, <, <=, >, >= literal; name IN (literal, ...); name EXISTS; combined by AND, OR, NOT (binding
-// NOT, AND, OR) and parentheses; keywords in any case. A name is [a-zA-Z_][a-zA-Z0-9_.-]* or any text in back quotes. Literals: "text" or
-// 'text', integers (64 bits), decimals (with a point or an exponent), true, false. In quotes of all three kinds \ stands before a quote or
-// another \.
-// Meaning. Numbers of both types are compared by value, exactly; strings by bytes; false is less than true. A comparison with an attribute
-// that a document lacks, or has with another type, is false, also for !=; NOT of it is true.
+// Grammar. Comparisons: name =, !=, <, <=, >, >= literal; name IN (literal, ...); name EXISTS; combined by AND, OR, NOT
+// (binding NOT, AND, OR) and parentheses; keywords in any case. A name is [a-zA-Z_][a-zA-Z0-9_.-]* or any text in back
+// quotes. Literals: "text" or 'text', integers (64 bits), decimals (with a point or an exponent), true, false. In
+// quotes of all three kinds \ stands before a quote or another \. Meaning. Numbers of both types are compared by value,
+// exactly; strings by bytes; false is less than true. A comparison with an attribute that a document lacks, or has with
+// another type, is false, also for !=; NOT of it is true.
 //
-// Immutable; thread-safe. Errors: INVALID_ARGUMENT with the position (a byte, counted from 1), what was expected there and what was found.
-// Cost of Evaluate: a pass over the rows for each comparison that can still change the answer; <, <=, > and >= with a string also compare it
-// with every string of the dictionary, once.
+// Immutable; thread-safe. Errors: INVALID_ARGUMENT with the position (a byte, counted from 1), what was expected there
+// and what was found. Cost of Evaluate: a pass over the rows for each comparison that can still change the answer; <,
+// <=, > and >= with a string also compare it with every string of the dictionary, once.
 class Filter {
  public:
   static absl::StatusOr<std::unique_ptr<const Filter>> Parse(std::string_view text);
