@@ -58,11 +58,17 @@ void GemmTile(const GemmTask& task) {
   const size_t panel_size = kWidth * task.k;
   const float* weights = task.packed;
   for (size_t i = 0; i < task.k; ++i, weights += kWidth) {
+    // Weights of one input in registers, then row after row: the broadcasts of several rows must not live at once.
+    typename Vec::F w[kVectors];
 #pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v) {
-      const auto w = Vec::LoadF(weights + (v / Vec::kPanel) * panel_size + (v % Vec::kPanel) * Vec::kFloats);
+      w[v] = Vec::LoadF(weights + (v / Vec::kPanel) * panel_size + (v % Vec::kPanel) * Vec::kFloats);
+    }
 #pragma GCC unroll 16
-      for (int r = 0; r < kRows; ++r) acc[r][v] = Vec::Fma(Vec::SetF(task.x[r * task.x_stride + i]), w, acc[r][v]);
+    for (int r = 0; r < kRows; ++r) {
+      const auto value = Vec::SetF(task.x[r * task.x_stride + i]);
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) acc[r][v] = Vec::Fma(value, w[v], acc[r][v]);
     }
   }
   for (int r = 0; r < kRows; ++r) {

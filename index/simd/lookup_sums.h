@@ -155,23 +155,33 @@ struct LookupSums {
                        int32_t* sums) {
     switch (query_levels) {
       case 1:
-        return RunQueries<FlushNibbles(1), 4>(chunk, tile, tables, sums);
+        return RunQueries<FlushNibbles(1), 3>(chunk, tile, tables, sums);
       case 2:
-        return RunQueries<FlushNibbles(2), 4>(chunk, tile, tables, sums);
+        return RunQueries<FlushNibbles(2), 3>(chunk, tile, tables, sums);
       case 3:
-        return RunQueries<FlushNibbles(3), 2>(chunk, tile, tables, sums);
+        return RunQueries<FlushNibbles(3), 3>(chunk, tile, tables, sums);
       default:
-        return RunQueries<FlushNibbles(4), 2>(chunk, tile, tables, sums);
+        return RunQueries<FlushNibbles(4), 3>(chunk, tile, tables, sums);
     }
   }
 
+  // Tiles of kQueries queries, and of two at the end rather than of one.
   template <uint32_t kFlush, int kQueries>
   static void RunQueries(const Chunk& chunk, const Tile& tile, const uint8_t* const* tables, int32_t* sums) {
     size_t q = 0;
-    for (; q + kQueries <= tile.query_count; q += kQueries) {
-      RunGroups<kFlush, kQueries>(chunk, tile, tables + q, sums + q * kTileRows);
+    while (q < tile.query_count) {
+      const size_t left = tile.query_count - q;
+      if (left >= kQueries && left != kQueries + 1) {
+        RunGroups<kFlush, kQueries>(chunk, tile, tables + q, sums + q * kTileRows);
+        q += kQueries;
+      } else if (left >= 2) {
+        RunGroups<kFlush, 2>(chunk, tile, tables + q, sums + q * kTileRows);
+        q += 2;
+      } else {
+        RunGroups<kFlush, 1>(chunk, tile, tables + q, sums + q * kTileRows);
+        q += 1;
+      }
     }
-    for (; q < tile.query_count; ++q) RunGroups<kFlush, 1>(chunk, tile, tables + q, sums + q * kTileRows);
   }
 
   template <uint32_t kFlush, int kQueries>
