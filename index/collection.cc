@@ -202,11 +202,12 @@ void Collection::Upsert(UpsertRequest request, absl::AnyInvocable<void(absl::Sta
                         shared_->max_queued_upsert_bytes)));
   }
   auto write = std::make_shared<Write>();
-  write->done = [self = shared_from_this(), bytes,
-                 done = std::move(done)](absl::StatusOr<MutationResult> result) mutable {
-    self->shared_->queued_upsert_bytes.fetch_sub(bytes, std::memory_order_relaxed);
+  // Runs, and is destroyed, on a shard's own thread, so it must not hold the collection: its end would wait for that
+  // thread.
+  write->done = [shared = shared_, bytes, done = std::move(done)](absl::StatusOr<MutationResult> result) mutable {
+    shared->queued_upsert_bytes.fetch_sub(bytes, std::memory_order_relaxed);
     if (!result.ok()) return done(result.status());
-    self->shared_->documents_upserted.fetch_add(result->documents, std::memory_order_relaxed);
+    shared->documents_upserted.fetch_add(result->documents, std::memory_order_relaxed);
     done(UpsertResult{result->documents, result->created});
   };
   write->by_shard.resize(shards_.size());
@@ -247,9 +248,9 @@ void Collection::Delete(std::vector<std::string> ids, absl::AnyInvocable<void(ab
   }
   auto owner = std::make_shared<const std::vector<std::string>>(std::move(ids));
   auto write = std::make_shared<Write>();
-  write->done = [self = shared_from_this(), done = std::move(done)](absl::StatusOr<MutationResult> result) mutable {
+  write->done = [shared = shared_, done = std::move(done)](absl::StatusOr<MutationResult> result) mutable {
     if (!result.ok()) return done(result.status());
-    self->shared_->documents_deleted.fetch_add(result->documents, std::memory_order_relaxed);
+    shared->documents_deleted.fetch_add(result->documents, std::memory_order_relaxed);
     done(result->documents);
   };
   write->by_shard.resize(shards_.size());

@@ -23,9 +23,8 @@ namespace bebr {
 // What the collections of an engine share.
 struct EngineShared {
   EngineShared(size_t threads, uint64_t max_queued_upsert_bytes)
-      : pool(threads), max_queued_upsert_bytes(max_queued_upsert_bytes) {}
+      : max_queued_upsert_bytes(max_queued_upsert_bytes), pool(threads) {}
 
-  ThreadPool pool;  // encodes documents, opens shards
   const uint64_t max_queued_upsert_bytes;
   std::shared_ptr<StoreCache> cache;
   std::atomic<uint64_t> queued_upsert_bytes{0};
@@ -33,6 +32,7 @@ struct EngineShared {
   std::atomic<uint64_t> documents_upserted{0};
   std::atomic<uint64_t> documents_deleted{0};
   std::atomic<uint64_t> refused_upserts{0};
+  ThreadPool pool;  // encodes documents, opens shards; the last member, since its end runs what still waits
 };
 
 // A Collection is an open collection: its manifest, its shards, and the way of a write from floats to shards.
