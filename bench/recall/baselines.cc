@@ -54,12 +54,19 @@ std::vector<uint64_t> PackSigns(const Model& model, const Matrix& rows) {
 
 // The orthogonal matrix nearest to `a` (m x m), by Newton-Schulz: X <- 1.5 X - 0.5 X X^T X.
 std::vector<float> NearestRotation(std::vector<float> a, size_t m) {
-  double squared = 0.0;
-  for (const float value : a) squared += static_cast<double>(value) * value;
-  // The Frobenius norm over sqrt(m) is the mean singular value; three times it bounds the largest well enough here.
-  const double scale = 1.0 / (std::sqrt(squared / static_cast<double>(m)) * 1.5);
-  for (float& value : a) value = static_cast<float>(value * scale);
-  std::vector<float> gram(m * m), product(m * m);
+  std::vector<float> gram(m * m), product(m * m), vector(m, 1.0f), image(m);
+  // The iteration converges from singular values in (0, sqrt(3)): divide by the largest, found by power iteration.
+  Multiply(true, false, m, m, m, a.data(), a.data(), gram.data());
+  double largest = 1.0;
+  for (int i = 0; i < 30; ++i) {
+    Multiply(false, true, 1, m, m, vector.data(), gram.data(), image.data());
+    double squared = 0.0;
+    for (const float value : image) squared += static_cast<double>(value) * value;
+    largest = std::sqrt(squared);
+    for (size_t j = 0; j < m; ++j) vector[j] = static_cast<float>(image[j] / largest);
+  }
+  const float scale = static_cast<float>(1.0 / (1.05 * std::sqrt(largest)));
+  for (float& value : a) value *= scale;
   for (int i = 0; i < kPolarIterations; ++i) {
     Multiply(true, false, m, m, m, a.data(), a.data(), gram.data());
     Multiply(false, false, m, m, m, a.data(), gram.data(), product.data());

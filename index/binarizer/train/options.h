@@ -39,6 +39,7 @@ struct TrainOptions {
   std::string pairs;           // query embeddings that belong to documents; empty: none
   std::string pair_rows;       // their documents' row numbers, one a line; empty: row i to row i
   bool resume = false;         // go on from output + ".checkpoint" where it exists
+  int64_t stop_after = -1;  // CANCELLED after this step, its checkpoints kept: what an interruption leaves; -1: never
   uint64_t seed = 1;
   size_t threads = 0;  // 0: every processor
   bool progress = true;

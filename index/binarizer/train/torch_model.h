@@ -31,7 +31,8 @@ class TorchModel {
  public:
   explicit TorchModel(const Model& start);
 
-  // Every value that training changes, the bands' logarithmic weights first, and those that it only tracks (BatchNorm's running statistics).
+  // Every value that training changes, the bands' logarithmic weights first, and those that it only tracks (BatchNorm's
+  // running statistics).
   std::vector<torch::Tensor> parameters() const { return parameters_; }
   std::vector<torch::Tensor> buffers() const { return buffers_; }
 

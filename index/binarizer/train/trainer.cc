@@ -41,7 +41,7 @@ constexpr int kMeasurements = 8;
 constexpr int kPatience = 4;
 constexpr double kMaxGradientNorm = 1.0;
 constexpr double kBandWeightRate = 20.0;  // a handful of logarithms can and must move faster than a matrix
-constexpr double kNeighborFlops = 4e11;  // spent on exact neighbours before training begins
+constexpr double kNeighborFlops = 4e11;   // spent on exact neighbours before training begins
 
 // Rows of embeddings as the loss sees them: of norm 1 for cosine.
 Tensor Rows(const Matrix& matrix, const Tensor& index, Metric metric) {
@@ -208,6 +208,7 @@ class Session {
       loss_sum_ += Step();
       ++loss_count_;
       ++step_;
+      if (step_ == options_.stop_after) return absl::CancelledError(absl::StrCat("stopped after step ", step_));
       if (options_.progress) Progress(first_step);
       if (step_ % every == 0 || step_ == steps_) {
         BEBR_RETURN_IF_ERROR(Measure());

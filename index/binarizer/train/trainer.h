@@ -36,7 +36,7 @@ struct QueryPairs {
   std::vector<uint32_t> rows;
 };
 
-// Improves `start` by gradient descent on the order of neighbourhoods: for 64 seed documents, 31 of the 100 nearest
+// Improves `start` by gradient descent on the order of neighbourhoods: for 256 seed documents, 8 of the 100 nearest
 // neighbours of each and 1,024 random documents, KL(softmax(similarity / tau) || softmax(score / tau)), the score as
 // the server computes it. tau is set from the data. With pairs, the paper's contrastive loss is added: each query's
 // document against its five hardest negatives of the batch and of a queue of earlier documents coded by the averaged

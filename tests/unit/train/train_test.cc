@@ -1,0 +1,200 @@
+#include "index/binarizer/train/train.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <string>
+
+#include "index/binarizer/binarizer.h"
+#include "index/binarizer/encoder.h"
+#include "index/binarizer/train/torch_model.h"
+#include "index/binarizer/train/trainer.h"
+#include "tests/unit/train/clusters.h"
+
+namespace bebr {
+namespace {
+
+using ::testing::HasSubstr;
+
+TrainOptions Quiet(const char* shape, int64_t steps) {
+  TrainOptions options;
+  if (shape != nullptr) options.shape = *ParseCodeSpec(shape);
+  options.steps = steps;
+  options.threads = 1;
+  options.progress = false;
+  return options;
+}
+
+std::string Error(const TrainOptions& options, Matrix rows) {
+  const auto result = Train(options, std::move(rows), {});
+  EXPECT_FALSE(result.ok());
+  return std::string(result.status().message());
+}
+
+TEST(TrainTest, NeverWorseThanTheStartAndTheSameForASeed) {
+  TrainOptions options = Quiet("16x2+16x1", 24);
+  const auto first = Train(options, Clusters(3000, 48, 1), {});
+  const auto second = Train(options, Clusters(3000, 48, 1), {});
+  ASSERT_TRUE(first.ok()) << first.status();
+  EXPECT_GT(first->start.at_10, 0.2);
+  EXPECT_GE(first->kept.at_10, first->start.at_10);
+  EXPECT_EQ(*SerializeModel(first->model), *SerializeModel(second->model));
+  EXPECT_GE(first->curve.size(), 4u);
+  EXPECT_LT(first->bits_that_differ, 1e-4);
+  options.seed = 2;
+  EXPECT_NE(*SerializeModel(Train(options, Clusters(3000, 48, 1), {})->model), *SerializeModel(first->model));
+}
+
+TEST(TrainTest, ABadLearningRateKeepsTheStart) {
+  TrainOptions options = Quiet("16x2", 16);
+  options.learning_rate = 1.0;
+  const auto result = Train(options, Clusters(2000, 32, 1), {});
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_FALSE(result->trained_kept);
+  EXPECT_EQ(result->kept.at_10, result->start.at_10);
+  EXPECT_THAT(result->model.trained, HasSubstr("start"));
+}
+
+TEST(TrainTest, TheEncoderGivesTheTrainersCodes) {
+  const Matrix rows = Clusters(1500, 40, 3);
+  const auto start = Train(Quiet("16x3+16x1", 0), rows, {});
+  ASSERT_TRUE(start.ok());
+  for (const bool hidden : {false, true}) {
+    const Model model = hidden ? WithHiddenLayers(start->model, {24, 16}, 1) : start->model;
+    TorchModel torch_model(model);
+    // Away from the start, so that every tensor matters.
+    torch::manual_seed(5);
+    std::vector<torch::Tensor> parameters, buffers;
+    for (const auto& parameter : torch_model.parameters()) {
+      parameters.push_back(parameter.detach() +
+                           0.05 * torch::randn_like(parameter) * parameter.detach().abs().mean().clamp_min(0.05));
+    }
+    for (const auto& buffer : torch_model.buffers()) buffers.push_back(buffer + 0.2 * torch::rand_like(buffer));
+    const Model moved = torch_model.ToModel(parameters, buffers);
+    ASSERT_TRUE(ValidateModel(moved).ok()) << ValidateModel(moved);
+    const auto differ = CodeDisagreement(moved, rows);
+    ASSERT_TRUE(differ.ok()) << differ.status();
+    EXPECT_LT(*differ, 2e-5) << "hidden " << hidden;
+  }
+}
+
+TEST(TrainTest, AddingHiddenLayersLeavesTheCodesAsTheyWere) {
+  const Matrix rows = Clusters(1000, 40, 3);
+  const Model start = Train(Quiet("16x3+16x1", 0), rows, {})->model;
+  const auto plain = *Encoder::Create(start, 0), with_hidden = *Encoder::Create(WithHiddenLayers(start, {24}, 1), 0);
+  const size_t words = plain->spec().code_words();
+  std::vector<uint32_t> a(rows.rows * words), b(rows.rows * words);
+  std::vector<CodeFactors> factors(rows.rows);
+  plain->EncodeDocuments(rows.values.data(), rows.rows, a.data(), factors.data());
+  with_hidden->EncodeDocuments(rows.values.data(), rows.rows, b.data(), factors.data());
+  size_t differ = 0;
+  for (size_t i = 0; i < a.size(); ++i) differ += static_cast<size_t>(__builtin_popcount(a[i] ^ b[i]));
+  EXPECT_LT(static_cast<double>(differ), 1e-3 * static_cast<double>(rows.rows * plain->spec().bits()));
+}
+
+TEST(TrainTest, PicksAShapeOfTheBudget) {
+  TrainOptions options = Quiet(nullptr, 0);
+  options.bits = 64;
+  const auto result = Train(options, Clusters(2000, 48, 1), {});
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->model.spec.bits(), 64u);
+  ASSERT_GT(result->tried.size(), 2u);
+  double best = 0.0;
+  for (const TriedShape& shape : result->tried) best = std::max(best, shape.recall_at_10);
+  const auto kept = std::find_if(result->tried.begin(), result->tried.end(),
+                                 [&](const TriedShape& shape) { return shape.shape == result->model.spec.ToString(); });
+  ASSERT_NE(kept, result->tried.end());
+  EXPECT_EQ(kept->recall_at_10, best);
+}
+
+TEST(TrainTest, EveryEstimatorAndHiddenLayersAndPairsRun) {
+  const Matrix rows = Clusters(1200, 32, 1);
+  for (const Estimator estimator : {Estimator::kStraightThrough, Estimator::kReste, Estimator::kTanh}) {
+    TrainOptions options = Quiet("16x2", 4);
+    options.estimator = estimator;
+    options.hidden = {24};
+    options.prefix_share = 0.5;
+    QueryPairs pairs;
+    pairs.queries = Clusters(100, 32, 9);
+    for (uint32_t i = 0; i < 100; ++i) pairs.rows.push_back(i);
+    const auto result = Train(options, rows, Clusters(200, 32, 5), pairs);
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_EQ(result->steps, 4);
+    EXPECT_TRUE(std::isfinite(result->curve.back().loss));
+  }
+}
+
+TEST(TrainTest, BadInputIsNamed) {
+  const TrainOptions options = Quiet("16x1", 0);
+  EXPECT_THAT(Error(options, Matrix{1, 16, std::vector<float>(16, 1.0f)}), HasSubstr("at least 2"));
+  EXPECT_THAT(Error(options, Matrix{40, 16, std::vector<float>(640, 1.0f)}), HasSubstr("equal"));
+  Matrix nan = Clusters(50, 16, 1);
+  nan.values[33] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_THAT(Error(options, nan), HasSubstr("input row 2 holds nan"));
+  EXPECT_THAT(Error(Quiet("8x2+16x1", 0), Clusters(50, 16, 1)), HasSubstr("24 dims in several bands"));
+  TrainOptions few_levels = Quiet("16x3", 0);
+  few_levels.query_levels = 2;
+  EXPECT_THAT(Error(few_levels, Clusters(50, 16, 1)), HasSubstr("3 levels"));
+  TrainOptions small = Quiet(nullptr, 0);
+  small.bits = 4;
+  EXPECT_THAT(Error(small, Clusters(50, 16, 1)), HasSubstr("4 bits"));
+}
+
+TEST(TrainTest, PoorInputGivesASoundModel) {
+  Matrix few = Clusters(12, 64, 1);  // fewer rows than dims
+  Matrix constant = Clusters(300, 32, 1);
+  for (size_t r = 0; r < constant.rows; ++r) constant.row(r)[3] = 7.0f, constant.row(r)[5] = 0.0f;
+  Matrix duplicates = Clusters(20, 32, 1);
+  const std::vector<float> once = duplicates.values;
+  for (int i = 0; i < 9; ++i) duplicates.values.insert(duplicates.values.end(), once.begin(), once.end());
+  duplicates.rows *= 10;
+  Matrix zeros = Clusters(300, 32, 1);
+  for (size_t r = 0; r < 100; ++r) std::fill_n(zeros.row(r * 3), 32, 0.0f);
+  for (const Matrix& rows : {few, constant, duplicates, zeros}) {
+    for (const char* shape : {"16x2", "8x4+16x1", "64x1"}) {
+      if (ParseCodeSpec(shape)->dims() > rows.dims && ParseCodeSpec(shape)->bands().size() > 1) continue;
+      const auto result = Train(Quiet(shape, 3), rows, {});
+      ASSERT_TRUE(result.ok()) << shape << ": " << result.status();
+      const auto file = SerializeModel(result->model);
+      ASSERT_TRUE(file.ok()) << file.status();
+      EXPECT_TRUE(Binarizer::Parse(*file).ok());
+    }
+  }
+}
+
+TEST(TrainTest, AnInterruptedRunResumesToTheSameModel) {
+  const std::string folder = ::testing::TempDir() + "/resume." + std::to_string(::getpid());
+  std::filesystem::create_directories(folder);
+  ASSERT_TRUE(WriteNpy(folder + "/docs.npy", Clusters(2000, 32, 1)).ok());
+  TrainOptions options = Quiet("16x2", 16);
+  options.input = folder + "/docs.npy";
+  options.output = folder + "/whole.safetensors";
+  const auto whole = TrainFiles(options);
+  ASSERT_TRUE(whole.ok()) << whole.status();
+  EXPECT_FALSE(std::filesystem::exists(options.output + ".checkpoint"));
+  options.output = folder + "/parts.safetensors";
+  options.stop_after = 7;  // as an interruption would: the last checkpoint is that of step 6
+  EXPECT_EQ(TrainFiles(options).status().code(), absl::StatusCode::kCancelled);
+  ASSERT_TRUE(std::filesystem::exists(options.output + ".checkpoint"));
+  options.stop_after = -1;
+  options.resume = true;
+  const auto resumed = TrainFiles(options);
+  ASSERT_TRUE(resumed.ok()) << resumed.status();
+  EXPECT_EQ(*SerializeModel(resumed->model), *SerializeModel(whole->model));
+  options.seed = 99;
+  options.stop_after = 3;
+  options.resume = false;
+  EXPECT_FALSE(TrainFiles(options).ok());
+  options.seed = 1;
+  options.resume = true;
+  EXPECT_THAT(std::string(TrainFiles(options).status().message()), HasSubstr("another run"));
+  std::filesystem::remove_all(folder);
+}
+
+}  // namespace
+}  // namespace bebr
