@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -191,6 +192,20 @@ nlohmann::json Report(const Options& options, const Limits& limits, const std::v
   return report;
 }
 
+// Runnable processes a processor, over the last minute. Timings taken while others compute are worth little: said, not
+// hidden.
+double LoadPerProcessor() {
+  double load = 0;
+  if (getloadavg(&load, 1) != 1) return 0;
+  const double per_processor = load / static_cast<double>(AvailableProcessors());
+  if (per_processor > 0.3) {
+    std::fprintf(stderr,
+                 "WARNING: the machine is busy (load %.1f): only limits and ratios near each other mean anything\n",
+                 load);
+  }
+  return per_processor;
+}
+
 int Run(int argc, char** argv) {
   Options options;
   options.most_threads = std::clamp(static_cast<int>(AvailableProcessors()), 1, 2);
@@ -212,13 +227,16 @@ int Run(int argc, char** argv) {
       return 2;
     }
   }
+  const double load = LoadPerProcessor();
   Limits limits;
   limits.read.resize(static_cast<size_t>(options.most_threads));
   limits.popcount.resize(static_cast<size_t>(options.most_threads));
   std::vector<Cell> cells;
   std::vector<PeerCell> peers;
   for (size_t bits : options.bits) MeasureWidth(bits, options, limits, cells, peers);
-  const absl::Status status = WriteJson(options.json, Report(options, limits, cells, peers));
+  nlohmann::json report = Report(options, limits, cells, peers);
+  report["machine"]["load_per_processor_at_start"] = load;
+  const absl::Status status = WriteJson(options.json, report);
   if (!status.ok()) std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());
   return status.ok() ? 0 : 1;
 }
