@@ -50,6 +50,14 @@ CLI::App* AddVerb(CLI::App& parent, Command& command, const std::string& name, c
   return verb;
 }
 
+void AddProgressive(CLI::App* verb, uint32_t& first_levels, uint32_t& candidates) {
+  verb->add_option("--first-levels", first_levels,
+                   "score all documents by so many levels of their codes, and only some by all; 0: all by all");
+  verb->add_option("--candidates", candidates,
+                   "with --first-levels: how many documents are scored by all levels; 0: as many as it takes to find "
+                   "exactly what a scan of all levels finds");
+}
+
 void PrintJson(const nlohmann::ordered_json& json) {
   std::printf("%s\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
 }

@@ -36,6 +36,9 @@ struct Command {
 CLI::App* AddVerb(CLI::App& parent, Command& command, const std::string& name, const std::string& description,
                   std::function<absl::Status()> run);
 
+// Adds the options of level-progressive search.
+void AddProgressive(CLI::App* verb, uint32_t& first_levels, uint32_t& candidates);
+
 // One function a file of client/verbs.
 void AddCreate(CLI::App& app, Command& command);
 void AddImport(CLI::App& app, Command& command);

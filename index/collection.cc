@@ -371,6 +371,22 @@ absl::StatusOr<std::unique_ptr<SearchJob>> Collection::PrepareSearch(SearchReque
                           job->manifest->name));
     }
   }
+  if (request.first_levels > kMaxLevels) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("first_levels is %d; codes have at most %d levels", request.first_levels, kMaxLevels));
+  }
+  if (request.candidates > 0) {
+    const size_t least = std::max(request.k, request.rerank);
+    if (request.first_levels == 0) {
+      return absl::InvalidArgumentError(absl::StrFormat(
+          "candidates is %d without first_levels; set the levels by which they are chosen", request.candidates));
+    }
+    if (request.candidates < least || request.candidates > kMaxCandidates) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("candidates is %d; it is 0 or from the larger of k and rerank (%d) to %d", request.candidates,
+                          least, kMaxCandidates));
+    }
+  }
   if (request.min_score.has_value() && !std::isfinite(*request.min_score)) {
     return absl::InvalidArgumentError(absl::StrFormat("min_score is %f; it must be finite", *request.min_score));
   }

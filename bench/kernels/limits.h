@@ -12,7 +12,8 @@ namespace bebr::bench {
 // Runs `work(thread)` on `threads` threads at once and returns the seconds from the start of all to the end of all.
 double TimeThreads(int threads, const std::function<void(int)>& work);
 
-// GB/s of one pass of plain vector loads over `data`, split among the threads.
+// GB/s of the better of two passes of plain vector loads over `data`, split among the threads: with and without asking
+// ahead.
 double ReadGbPerS(const uint8_t* data, size_t bytes, int threads);
 
 // GB/s of code bytes times queries of the shortest known instruction sequence that counts different bits, on data in

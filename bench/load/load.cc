@@ -57,11 +57,12 @@ struct Prepared {
   std::unique_ptr<ServerProcess> server;
   v1::Version version;
   std::vector<v1::SearchRequest> queries;
+  std::vector<std::string> hits;  // of each query, as a single client got them
 };
 
 absl::StatusOr<Prepared> Prepare(const Options& options, const WorkDirectory& work) {
   constexpr size_t kDistinct = 50000;  // of the documents' vectors; they repeat under other ids
-  constexpr size_t kQueries = 2000;
+  constexpr size_t kQueries = 500;
   const Matrix data = MakeVectors(std::min(options.documents, kDistinct), options.dims, 1);
   BEBR_RETURN_IF_ERROR(WriteNpy(work.path() + "/sample.npy", data));
   const std::string model = work.path() + "/model.safetensors";
@@ -84,13 +85,10 @@ absl::StatusOr<Prepared> Prepare(const Options& options, const WorkDirectory& wo
     request.set_collection("load");
     request.mutable_query()->mutable_values()->Add(queries.row(i), queries.row(i) + options.dims);
     request.mutable_options()->set_k(options.k);
+    BEBR_ASSIGN_OR_RETURN(const v1::SearchResponse response, Search(prepared.server->channel(), request));
+    prepared.hits.push_back(HitsOf(response));
   }
   return prepared;
-}
-
-double Percentile(const std::vector<double>& sorted, double share) {
-  if (sorted.empty()) return 0;
-  return sorted[std::min(sorted.size() - 1, static_cast<size_t>(share * static_cast<double>(sorted.size())))];
 }
 
 // Processor time as shares of all cores while something ran.
@@ -113,7 +111,8 @@ absl::StatusOr<nlohmann::json> MeasureRow(const Options& options, const Prepared
       .server = prepared.server->address(),
       .clients = clients,
       .seconds = options.seconds,
-      .query = [&](size_t i) -> const v1::SearchRequest& { return prepared.queries[i % prepared.queries.size()]; }};
+      .query = [&](size_t i) -> const v1::SearchRequest& { return prepared.queries[i % prepared.queries.size()]; },
+      .expected = [&](size_t i) -> const std::string& { return prepared.hits[i % prepared.hits.size()]; }};
   const CpuShares closed_cpu(prepared.server->pid());
   BEBR_ASSIGN_OR_RETURN(const LoadResult closed, RunClosedLoop(load));
   const double client_share = closed_cpu.client(), server_share = closed_cpu.server();
@@ -135,7 +134,8 @@ absl::StatusOr<nlohmann::json> MeasureRow(const Options& options, const Prepared
                         {"p50_ms", Percentile(open.latencies_ms, 0.50)},
                         {"p99_ms", Percentile(open.latencies_ms, 0.99)},
                         {"p999_ms", Percentile(open.latencies_ms, 0.999)},
-                        {"refused", closed.refused + open.refused}};
+                        {"refused", closed.refused + open.refused},
+                        {"different_from_single_client", closed.different + open.different}};
 }
 
 void PrintRow(const nlohmann::json& row) {
@@ -168,6 +168,13 @@ absl::Status Run(const Options& options) {
   for (const auto& row : rows) {
     if (row["clients"] == kMainClients) json = row;
   }
+  for (const auto& row : rows) {
+    const auto different = row["different_from_single_client"].get<uint64_t>();
+    if (different == 0) continue;
+    return absl::InternalError(absl::StrCat(different, " answers of ", row["clients"].get<size_t>(),
+                                            " clients differ from those of a single client"));
+  }
+  std::printf("every answer was compared: all are those that a single client got\n");
   json["rows"] = rows;
   json["code"] = prepared.version.code();
   json["query_levels"] = prepared.version.query_levels();

@@ -55,9 +55,11 @@ class Load {
       ++outstanding_;
     }
     stubs_[client]->async()->Search(&call->context, &options_.query(number), &call->response,
-                                    [this, call, intended, then = std::move(then)](const grpc::Status& status) {
+                                    [this, call, number, intended, then = std::move(then)](const grpc::Status& status) {
                                       const double now = NowSeconds();
-                                      const bool go_on = Record(status, (now - intended) * 1e3);
+                                      const bool same = !options_.expected || !status.ok() ||
+                                                        HitsOf(call->response) == options_.expected(number);
+                                      const bool go_on = Record(status, (now - intended) * 1e3, same);
                                       if (go_on && then) then();
                                       // After `then`, so that a run does not look finished between two queries.
                                       absl::MutexLock lock(&mutex_);
@@ -88,8 +90,9 @@ class Load {
   }
 
  private:
-  bool Record(const grpc::Status& status, double latency_ms) {
+  bool Record(const grpc::Status& status, double latency_ms, bool same) {
     absl::MutexLock lock(&mutex_);
+    if (!same) ++result_.different;
     if (status.ok()) {
       // Answers that come after the end count as latencies, not as throughput.
       if (!stopped_) ++result_.answered;
@@ -118,6 +121,15 @@ void SleepUntil(double moment) {
 }
 
 }  // namespace
+
+std::string HitsOf(const v1::SearchResponse& response) {
+  std::string hits;
+  for (const v1::SearchHit& hit : response.hits()) {
+    const float score = hit.score();
+    hits.append(hit.id()).append(1, '\0').append(reinterpret_cast<const char*>(&score), sizeof(score));
+  }
+  return hits;
+}
 
 absl::StatusOr<LoadResult> RunClosedLoop(const LoadOptions& options) {
   Load load(options);

@@ -15,6 +15,7 @@ struct LoadResult {
   double wall_s = 0;
   uint64_t answered = 0;
   uint64_t refused = 0;              // RESOURCE_EXHAUSTED
+  uint64_t different = 0;            // answers other than LoadOptions::expected
   std::vector<double> latencies_ms;  // sorted
 };
 
@@ -25,7 +26,12 @@ struct LoadOptions {
   size_t clients = 1;
   double seconds = 10;
   std::function<const v1::SearchRequest&(size_t)> query;  // called from several threads
+  // What HitsOf the i-th query's answer must be; may be empty. Called from several threads.
+  std::function<const std::string&(size_t)> expected;
 };
+
+// The ids and scores of an answer, to be compared.
+std::string HitsOf(const v1::SearchResponse& response);
 
 // Closed loop: every client sends its next query when the answer has come. The latency is that of the call.
 absl::StatusOr<LoadResult> RunClosedLoop(const LoadOptions& options);

@@ -5,6 +5,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <fstream>
@@ -89,6 +90,11 @@ double ProcessCpuSeconds(int pid) {
 uint64_t ResidentBytes(int pid) {
   const std::string value = FirstValue(absl::StrCat("/proc/", pid, "/status"), "VmRSS");
   return value.empty() ? 0 : std::stoull(value) * 1024;
+}
+
+double Percentile(const std::vector<double>& sorted, double share) {
+  if (sorted.empty()) return 0;
+  return sorted[std::min(sorted.size() - 1, static_cast<size_t>(share * static_cast<double>(sorted.size())))];
 }
 
 nlohmann::json DescribeMachine() {

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -17,6 +18,9 @@ double OwnCpuSeconds();
 double ProcessCpuSeconds(int pid);
 // Resident bytes of a process; 0 if it is not there.
 uint64_t ResidentBytes(int pid);
+
+// The value at `share` of an ascending list; 0 if it is empty.
+double Percentile(const std::vector<double>& sorted, double share);
 
 // {processor, cores, memory_gib, kernel}
 nlohmann::json DescribeMachine();

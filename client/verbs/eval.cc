@@ -28,6 +28,8 @@ struct Options {
   std::string query_ids_file;
   uint32_t k = 10;
   uint32_t rerank = 0;
+  uint32_t first_levels = 0;
+  uint32_t candidates = 0;
   std::string version;
   size_t limit = 0;
 };
@@ -90,6 +92,8 @@ absl::StatusOr<Found> SearchAll(Client& client, const Options& options, const Ma
     request.mutable_options()->set_k(static_cast<uint32_t>(k));
     request.mutable_options()->set_version(options.version);
     request.mutable_options()->set_rerank(rerank);
+    request.mutable_options()->set_first_levels(options.first_levels);
+    request.mutable_options()->set_candidates(options.candidates);
     for (size_t i = begin; i < std::min(begin + kBatchQueries, queries.rows); ++i) {
       SetVector(queries.row(i), queries.dims, request.add_queries());
     }
@@ -111,6 +115,8 @@ absl::StatusOr<std::vector<double>> MeasureLatency(Client& client, const Options
     request.mutable_options()->set_k(options.k);
     request.mutable_options()->set_version(options.version);
     request.mutable_options()->set_rerank(options.rerank);
+    request.mutable_options()->set_first_levels(options.first_levels);
+    request.mutable_options()->set_candidates(options.candidates);
     SetVector(queries.row(i), queries.dims, request.mutable_query());
     const auto start = std::chrono::steady_clock::now();
     BEBR_RETURN_IF_ERROR(client.Search(request).status());
@@ -181,6 +187,10 @@ absl::StatusOr<nlohmann::ordered_json> Evaluate(Client& client, const Options& o
     if (!in.query_ids.empty()) json["ndcg_at_10_reranked"] = MeanNdcg(in, reranked);
   }
   BEBR_ASSIGN_OR_RETURN(const auto times, MeasureLatency(client, options, in.queries));
+  if (options.first_levels != 0) {
+    json["first_levels"] = options.first_levels;
+    json["candidates"] = options.candidates;
+  }
   json["bits_per_document"] = in.version.bits();
   json["queries_per_s"] = static_cast<double>(in.queries.rows) / seconds;
   json["p50_ms"] = Percentile(times, 0.50);
@@ -225,6 +235,7 @@ void AddEval(CLI::App& app, Command& command) {
   query_ids->needs(qrels);
   verb->add_option("-k", options->k, "results of the queries that are timed")->capture_default_str();
   verb->add_option("--rerank", options->rerank, "also measure with so many candidates scored again");
+  AddProgressive(verb, options->first_levels, options->candidates);
   verb->add_option("--version", options->version, "version of the queries; the collection's default without it");
   verb->add_option("--limit", options->limit, "only the first queries; 0: all");
 }

@@ -19,6 +19,8 @@ struct Options {
   uint32_t k = 10;
   std::string version;
   uint32_t rerank = 0;
+  uint32_t first_levels = 0;
+  uint32_t candidates = 0;
   std::string filter;
   std::optional<float> min_score;
   bool attributes = false;
@@ -63,6 +65,8 @@ absl::Status Run(const Command& command, const Options& options) {
     search->set_k(options.k);
     search->set_version(options.version);
     search->set_rerank(options.rerank);
+    search->set_first_levels(options.first_levels);
+    search->set_candidates(options.candidates);
     search->set_filter(options.filter);
     search->set_with_attributes(options.attributes);
     if (options.min_score.has_value()) search->set_min_score(*options.min_score);
@@ -95,6 +99,7 @@ void AddSearch(CLI::App& app, Command& command) {
   verb->add_option("-k", options->k, "results a query, 1 to 10,000")->capture_default_str();
   verb->add_option("--version", options->version, "version of the queries; the collection's default without it");
   verb->add_option("--rerank", options->rerank, "candidates to score again with the stored floats; 0: none");
+  AddProgressive(verb, options->first_levels, options->candidates);
   verb->add_option("--filter", options->filter,
                    "only documents with such attributes, e.g. 'section = \"libs\" AND size < 1000'");
   verb->add_option("--min-score", options->min_score, "leave out results with a lower score");

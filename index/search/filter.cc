@@ -107,11 +107,23 @@ bool Any(const RowSet& rows) {
   return any != 0;
 }
 
+// <, <=, > and >= are "at least a bound", or its negation: < negates >=, and <= negates >.
+bool Negated(FilterOperator op) { return op == FilterOperator::kLess || op == FilterOperator::kLessEqual; }
+bool OrEqual(FilterOperator op) { return op == FilterOperator::kLess || op == FilterOperator::kGreaterEqual; }
+bool IsOrder(FilterOperator op) {
+  return Negated(op) || op == FilterOperator::kGreater || op == FilterOperator::kGreaterEqual;
+}
+
 // The tests of one filter condition on one column.
 class ColumnTest {
  public:
-  ColumnTest(const AttributeColumns::Column& column, const AttributeDictionary& dictionary, uint32_t row_count)
-      : types_(column.types.data()), values_(column.values.data()), dictionary_(dictionary), row_count_(row_count) {}
+  ColumnTest(const AttributeColumns::Column& column, const AttributeDictionary& dictionary,
+             const Filter::TextAnswers& texts, uint32_t row_count)
+      : types_(column.types.data()),
+        values_(column.values.data()),
+        dictionary_(dictionary),
+        texts_(texts),
+        row_count_(row_count) {}
 
   // The rows of `rows` that satisfy `node`.
   RowSet Evaluate(const Filter::Node& node, const RowSet& rows) const {
@@ -124,7 +136,7 @@ class ColumnTest {
       case FilterOperator::kNotEqual:
         return NoneOf(node.literals, rows);
       default:
-        return Ordered(node.op, node.literals.front(), rows);
+        return Ordered(node, rows);
     }
   }
 
@@ -230,11 +242,11 @@ class ColumnTest {
     return type == AttributeType::kInt || type == AttributeType::kDouble;
   }
 
-  // <, <=, > and >=. Each is "at least a bound" or its negation: < negates >=, and <= negates >.
-  RowSet Ordered(FilterOperator op, const AttributeValue& literal, const RowSet& rows) const {
-    const bool negated = op == FilterOperator::kLess || op == FilterOperator::kLessEqual;
-    const bool or_equal = op == FilterOperator::kLess || op == FilterOperator::kGreaterEqual;
-    if (const auto* text = std::get_if<std::string>(&literal)) return OrderedText(*text, or_equal, negated, rows);
+  // <, <=, > and >=.
+  RowSet Ordered(const Filter::Node& node, const RowSet& rows) const {
+    const AttributeValue& literal = node.literals.front();
+    const bool negated = Negated(node.op), or_equal = OrEqual(node.op);
+    if (std::holds_alternative<std::string>(literal)) return OrderedText(texts_.at(&node), negated, rows);
     if (const auto* flag = std::get_if<bool>(&literal)) {
       const uint64_t bound = (*flag ? 1 : 0) + (or_equal ? 0 : 1);
       return Matching(AttributeType::kBool, negated, rows, [bound](uint64_t value) { return value >= bound; });
@@ -255,14 +267,7 @@ class ColumnTest {
     return result;
   }
 
-  // The dictionary is not sorted: each of its strings is compared once, and the rows look the answers up.
-  RowSet OrderedText(const std::string& text, bool or_equal, bool negated, const RowSet& rows) const {
-    std::vector<uint64_t> at_least(dictionary_.size() / 64 + 1, 0);
-    dictionary_.ForEach([&](uint32_t number, std::string_view entry) {
-      if (number / 64 >= at_least.size()) return;  // came after size(): in no row that we read
-      const bool holds = or_equal ? entry >= text : entry > text;
-      at_least[number / 64] |= uint64_t{holds} << (number % 64);
-    });
+  RowSet OrderedText(const std::vector<uint64_t>& at_least, bool negated, const RowSet& rows) const {
     // The value is a number of the dictionary in rows of strings only.
     return Scan(rows, row_count_, [&](uint32_t first, uint32_t count, uint8_t* flags) {
       for (uint32_t i = 0; i < count; ++i) {
@@ -280,6 +285,7 @@ class ColumnTest {
   const AttributeType* const types_;
   const uint64_t* const values_;
   const AttributeDictionary& dictionary_;
+  const Filter::TextAnswers& texts_;
   const uint32_t row_count_;
 };
 
@@ -288,6 +294,7 @@ class ColumnTest {
 struct Table {
   const AttributeColumns::Map& columns;
   const AttributeDictionary& dictionary;
+  const Filter::TextAnswers& texts;
   uint32_t row_count;
 };
 
@@ -298,7 +305,7 @@ RowSet EvaluateNode(const Filter::Node& node, const Table& table, RowSet rows) {
     case Filter::Node::Kind::kTest: {
       const auto found = table.columns.find(node.name);
       if (found == table.columns.end()) return RowSet(rows.size(), 0);
-      return ColumnTest(*found->second, table.dictionary, table.row_count).Evaluate(node, rows);
+      return ColumnTest(*found->second, table.dictionary, table.texts, table.row_count).Evaluate(node, rows);
     }
     case Filter::Node::Kind::kAnd:
       for (const auto& child : node.children) rows = EvaluateNode(*child, table, std::move(rows));
@@ -331,11 +338,32 @@ absl::StatusOr<std::unique_ptr<const Filter>> Filter::Parse(std::string_view tex
   return std::unique_ptr<const Filter>(new Filter(std::move(root)));
 }
 
+Filter::TextAnswers Filter::CompareTexts(const AttributeDictionary& dictionary) const {
+  TextAnswers answers;
+  std::vector<const Node*> nodes = {root_.get()};
+  while (!nodes.empty()) {
+    const Node& node = *nodes.back();
+    nodes.pop_back();
+    for (const auto& child : node.children) nodes.push_back(child.get());
+    if (node.kind != Node::Kind::kTest || !IsOrder(node.op)) continue;
+    const auto* text = std::get_if<std::string>(&node.literals.front());
+    if (text == nullptr) continue;
+    std::vector<uint64_t>& at_least = answers[&node];
+    at_least.resize(dictionary.size() / 64 + 1);
+    dictionary.ForEach([&](uint32_t number, std::string_view entry) {
+      if (number / 64 >= at_least.size()) return;  // came after size(): in no row that is read
+      const bool holds = OrEqual(node.op) ? entry >= *text : entry > *text;
+      at_least[number / 64] |= uint64_t{holds} << (number % 64);
+    });
+  }
+  return answers;
+}
+
 RowSet Filter::Evaluate(const AttributeColumns::Map& columns, const AttributeDictionary& dictionary,
-                        uint32_t rows) const {
+                        const TextAnswers& texts, uint32_t rows) const {
   RowSet all((uint64_t{rows} + kWordRows - 1) / kWordRows, ~uint64_t{0});
   if (rows % kWordRows != 0) all.back() = (uint64_t{1} << (rows % kWordRows)) - 1;
-  return EvaluateNode(*root_, Table{columns, dictionary, rows}, std::move(all));
+  return EvaluateNode(*root_, Table{columns, dictionary, texts, rows}, std::move(all));
 }
 
 }  // namespace bebr

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "index/segment/attribute_columns.h"
 
@@ -27,17 +28,24 @@ using RowSet = std::vector<uint64_t>;
 // another type, is false, also for !=; NOT of it is true.
 //
 // Immutable; thread-safe. Errors: INVALID_ARGUMENT with the position (a byte, counted from 1), what was expected there
-// and what was found. Cost of Evaluate: a pass over the rows for each comparison that can still change the answer; <,
-// <=, > and >= with a string also compare it with every string of the dictionary, once.
+// and what was found. Cost of Evaluate: a pass over the rows for each comparison that can still change the answer.
 class Filter {
  public:
   static absl::StatusOr<std::unique_ptr<const Filter>> Parse(std::string_view text);
   ~Filter();
 
-  // The rows 0..rows-1 that satisfy the condition. `dictionary` is that of the columns' strings.
-  RowSet Evaluate(const AttributeColumns::Map& columns, const AttributeDictionary& dictionary, uint32_t rows) const;
-
   struct Node;  // of the syntax tree
+
+  // For each <, <=, > and >= with a string: a bit for every string of a dictionary, set where it is not below (or, for
+  // <= and >, is above) the condition's.
+  using TextAnswers = absl::flat_hash_map<const Node*, std::vector<uint64_t>>;
+  // Compares with every string of the dictionary: to be done once for all segments that share it.
+  TextAnswers CompareTexts(const AttributeDictionary& dictionary) const;
+
+  // The rows 0..rows-1 that satisfy the condition. `dictionary` is that of the columns' strings, and `texts` its
+  // answers, computed when the rows were there.
+  RowSet Evaluate(const AttributeColumns::Map& columns, const AttributeDictionary& dictionary, const TextAnswers& texts,
+                  uint32_t rows) const;
 
  private:
   explicit Filter(std::unique_ptr<const Node> root);

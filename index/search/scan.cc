@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <limits>
 
 namespace bebr {
 namespace {
@@ -10,12 +11,19 @@ constexpr uint32_t kUnitBlocks = 128;  // blocks a thread takes at a time
 constexpr size_t kScoresPerRun =
     2048 * 16;  // floats of scores between scoring and collecting: 128 KiB, which stay in the L2 cache
 constexpr uint32_t kMinRunBlocks = 16;
+// Bounds pay as long as they rule out most blocks: after a run of blocks in which more than a quarter had to be scored
+// again, a query's next runs are scored with all levels at once.
+constexpr uint32_t kMostAgain = 4;
+constexpr uint32_t kRunsWithoutBounds = 15;
 
 struct Unit {
   uint32_t part;
   uint32_t begin;  // blocks
   uint32_t end;
 };
+
+// Blocks first..end - 1 of a part.
+using Run = Unit;
 
 struct IsBetter {
   const ScanTarget* target;
@@ -32,15 +40,17 @@ void AtomicMax(std::atomic<float>& target, float value) {
 // One scan: what its workers share, and the work.
 class ScanRun {
  public:
-  ScanRun(const ScanTarget& target, const PreparedQueries& prepared, absl::Span<const ScanQuery> queries,
-          const Filter* filter)
+  ScanRun(const ScanTarget& target, const PreparedQueries& prepared, const FirstPass* first,
+          absl::Span<const ScanQuery> queries, const Filter* filter)
       : target_(target),
         prepared_(prepared),
+        first_(first),
         queries_(queries),
         thresholds_(queries.size()),
         filter_(filter),
+        texts_(filter == nullptr ? 0 : target.shard_count()),
         row_sets_(target.parts().size()) {
-    for (size_t q = 0; q < queries.size(); ++q) thresholds_[q].store(queries[q].min_score, std::memory_order_relaxed);
+    for (size_t q = 0; q < queries.size(); ++q) thresholds_[q].store(MinScore(q), std::memory_order_relaxed);
     for (uint32_t part = 0; part < target.parts().size(); ++part) {
       const uint32_t blocks = target.parts()[part].block_count();
       for (uint32_t begin = 0; begin < blocks; begin += kUnitBlocks)
@@ -48,24 +58,54 @@ class ScanRun {
     }
   }
 
-  void EvaluateFilter(uint32_t part) {
-    const ScanTarget::Part& p = target_.parts()[part];
-    row_sets_[part] = filter_->Evaluate(*p.view->attributes, *target_.snapshot(p.shard).dictionary, p.view->rows);
+  // Before the blocks: the filter's comparisons with the strings of every shard, then with the rows of every part.
+  void EvaluateFilter(ThreadPool& pool) {
+    if (filter_ == nullptr) return;
+    pool.ParallelFor(texts_.size(), [this](size_t shard) {
+      texts_[shard] = filter_->CompareTexts(*target_.snapshot(static_cast<uint32_t>(shard)).dictionary);
+    });
+    pool.ParallelFor(row_sets_.size(), [this](size_t i) {
+      const ScanTarget::Part& part = target_.parts()[i];
+      const AttributeDictionary& dictionary = *target_.snapshot(part.shard).dictionary;
+      row_sets_[i] = filter_->Evaluate(*part.view->attributes, dictionary, texts_[part.shard], part.view->rows);
+    });
+  }
+
+  // What a query's pass over the blocks keeps: its best k, or the candidates of which another pass takes them.
+  Best MakeBest(size_t q) const {
+    return Best(choosing() ? first_->candidates : queries_[q].k, MinScore(q), IsBetter{&target_});
   }
 
   // Takes units until there are none; returns the best of what it saw.
   std::vector<Best> Work() {
     std::vector<Best> best;
     best.reserve(queries_.size());
-    for (const ScanQuery& query : queries_) best.emplace_back(query.k, query.min_score, IsBetter{&target_});
+    for (size_t q = 0; q < queries_.size(); ++q) best.push_back(MakeBest(q));
     Scratch scratch;
     scratch.scores = AlignedBuffer<float>(std::max(kScoresPerRun, queries_.size() * kMinRunBlocks * simd::kBlockRows));
     scratch.positions.resize(kUnitBlocks * simd::kBlockRows);
+    scratch.runs_without_bounds.resize(queries_.size());
     for (size_t u; (u = next_unit_.fetch_add(1, std::memory_order_relaxed)) < units_.size();)
       ScanUnit(units_[u], best, scratch);
     return best;
   }
 
+  // Of candidates chosen by their first levels, the best k by all levels.
+  std::vector<Candidate> ScoreChosen(size_t q, std::vector<Candidate> chosen) {
+    std::sort(chosen.begin(), chosen.end(), [](const Candidate& a, const Candidate& b) {
+      return a.segment != b.segment ? a.segment < b.segment : a.row < b.row;
+    });
+    Best best(queries_[q].k, queries_[q].min_score, IsBetter{&target_});
+    BlockScores block;
+    for (Candidate& candidate : chosen) {
+      candidate.score = ScoreRow(q, candidate.segment, candidate.row, block);
+      if (candidate.score >= best.threshold()) best.Add(candidate);
+    }
+    return best.Take();
+  }
+
+  // Whether the pass over the blocks finds candidates for another one.
+  bool choosing() const { return first_ != nullptr && first_->candidates > 0; }
   ScanCounts counts() const { return {documents_.load(), bytes_.load()}; }
 
  private:
@@ -73,16 +113,28 @@ class ScanRun {
     AlignedBuffer<float> scores;
     std::vector<uint32_t> positions;
     std::vector<uint32_t> active;       // queries not stopped
-    std::vector<const void*> prepared;  // of the active
+    std::vector<uint32_t> bounded;      // of these, those scored by bounds first
+    std::vector<uint32_t> unbounded;    // the others
+    std::vector<const void*> prepared;  // of the queries that are scored
+    std::vector<uint32_t> runs_without_bounds;
   };
+
+  // A query's scores of one block with all levels.
+  struct BlockScores {
+    uint32_t part = ~0u;
+    uint32_t block = 0;
+    alignas(64) float scores[simd::kBlockRows];
+  };
+
+  // Candidates are chosen by another score than the final one, so that may drop none of them.
+  float MinScore(size_t q) const {
+    return choosing() ? -std::numeric_limits<float>::infinity() : queries_[q].min_score;
+  }
 
   void ScanUnit(const Unit& unit, std::vector<Best>& best, Scratch& scratch) {
     scratch.active.clear();
-    scratch.prepared.clear();
     for (uint32_t q = 0; q < queries_.size(); ++q) {
-      if (queries_[q].stopped && queries_[q].stopped()) continue;
-      scratch.active.push_back(q);
-      scratch.prepared.push_back(prepared_[q]);
+      if (!queries_[q].stopped || !queries_[q].stopped()) scratch.active.push_back(q);
     }
     if (scratch.active.empty()) return;
     const uint32_t run_blocks =
@@ -96,7 +148,7 @@ class ScanRun {
       uint32_t end = begin + 1;
       // The open block lies elsewhere, so it is a run of its own.
       while (end < unit.end && end - begin < run_blocks && end < full && Selected(unit.part, end)) ++end;
-      ScanBlocks(unit.part, begin, end, best, scratch);
+      ScanRunOfBlocks({unit.part, begin, end}, best, scratch);
       begin = end;
     }
     for (const uint32_t q : scratch.active) AtomicMax(thresholds_[q], best[q].threshold());
@@ -109,36 +161,89 @@ class ScanRun {
     return ((row_sets_[part][row / 64] >> (row % 64)) & 0xFFFF) != 0;
   }
 
-  void ScanBlocks(uint32_t part_index, uint32_t begin, uint32_t end, std::vector<Best>& best, Scratch& scratch) {
-    const ScanTarget::Part& part = target_.parts()[part_index];
-    const size_t rows = size_t{end - begin} * simd::kBlockRows;
+  void ScanRunOfBlocks(const Run& run, std::vector<Best>& best, Scratch& scratch) {
+    const auto add = [&best](uint32_t q, const Candidate& candidate) { best[q].Add(candidate); };
+    documents_.fetch_add(target_.parts()[run.part].LiveRows(run.begin, run.end) * scratch.active.size(),
+                         std::memory_order_relaxed);
+    if (first_ == nullptr) return ScoreBlocks(prepared_, run, scratch.active, best, scratch, add);
+    if (choosing()) return ScoreBlocks(first_->prepared, run, scratch.active, best, scratch, add);
+    scratch.bounded.clear();
+    scratch.unbounded.clear();
+    for (const uint32_t q : scratch.active) {
+      uint32_t& wait = scratch.runs_without_bounds[q];
+      const bool bounded = wait == 0 && best[q].threshold() > -std::numeric_limits<float>::infinity();
+      if (wait > 0) --wait;
+      (bounded ? scratch.bounded : scratch.unbounded).push_back(q);
+    }
+    ScoreBlocks(prepared_, run, scratch.unbounded, best, scratch, add);
+    BlockScores block;
+    uint32_t block_query = ~0u;
+    uint32_t again = 0;  // blocks of this query that were scored with all levels
+    ScoreBlocks(first_->prepared, run, scratch.bounded, best, scratch, [&](uint32_t q, Candidate candidate) {
+      if (q != block_query) {
+        block.part = ~0u;
+        block_query = q;
+        again = 0;
+      }
+      const uint32_t before = block.part == run.part ? block.block : ~0u;
+      candidate.score = ScoreRow(q, candidate.segment, candidate.row, block);
+      if (block.block != before && ++again * kMostAgain > run.end - run.begin)
+        scratch.runs_without_bounds[q] = kRunsWithoutBounds;
+      if (candidate.score >= best[q].threshold()) best[q].Add(candidate);
+    });
+  }
+
+  // Scores a run of blocks for some of the queries and calls visit(query, candidate) for every live row that passes the
+  // filter and has at least the query's threshold.
+  template <typename Visit>
+  void ScoreBlocks(const PreparedQueries& prepared, const Run& run, const std::vector<uint32_t>& queries,
+                   std::vector<Best>& best, Scratch& scratch, const Visit& visit) {
+    if (queries.empty()) return;
+    const ScanTarget::Part& part = target_.parts()[run.part];
+    const size_t rows = size_t{run.end - run.begin} * simd::kBlockRows;
     const simd::KernelTable& kernels = simd::Kernels();
-    kernels.score(prepared_.shape(), part.block(begin), end - begin, scratch.prepared.data(), scratch.prepared.size(),
-                  scratch.scores.data(), rows);
-    for (size_t a = 0; a < scratch.active.size(); ++a) {
-      const uint32_t q = scratch.active[a];
-      Best& heap = best[q];
-      heap.Raise(thresholds_[q].load(std::memory_order_relaxed));
-      const float* scores = scratch.scores.data() + a * rows;
-      const size_t found = kernels.collect(scores, rows, heap.threshold(), scratch.positions.data());
-      for (size_t i = 0; i < found; ++i) {
-        const uint32_t row = begin * simd::kBlockRows + scratch.positions[i];
-        const float score = scores[scratch.positions[i]];
-        if (score < heap.threshold() || !part.live(row)) continue;
-        if (filter_ != nullptr && ((row_sets_[part_index][row / 64] >> (row % 64)) & 1) == 0) continue;
-        heap.Add({score, part_index, row});
+    scratch.prepared.clear();
+    for (const uint32_t q : queries) scratch.prepared.push_back(prepared[q]);
+    kernels.score(prepared.shape(), part.block(run.begin), run.end - run.begin, scratch.prepared.data(),
+                  scratch.prepared.size(), scratch.scores.data(), rows);
+    for (size_t i = 0; i < queries.size(); ++i) {
+      const uint32_t q = queries[i];
+      best[q].Raise(thresholds_[q].load(std::memory_order_relaxed));
+      const float* scores = scratch.scores.data() + i * rows;
+      const size_t found = kernels.collect(scores, rows, best[q].threshold(), scratch.positions.data());
+      for (size_t j = 0; j < found; ++j) {
+        const uint32_t row = run.begin * simd::kBlockRows + scratch.positions[j];
+        const float score = scores[scratch.positions[j]];
+        if (score < best[q].threshold() || !part.live(row)) continue;
+        if (filter_ != nullptr && ((row_sets_[run.part][row / 64] >> (row % 64)) & 1) == 0) continue;
+        visit(q, {score, run.part, row});
       }
     }
-    documents_.fetch_add(rows * scratch.active.size(), std::memory_order_relaxed);
-    bytes_.fetch_add(size_t{end - begin} * part.space->column->block_bytes(), std::memory_order_relaxed);
+    bytes_.fetch_add(size_t{run.end - run.begin} * prepared.block_bytes(), std::memory_order_relaxed);
+  }
+
+  // The score of one row with all levels; scores its whole block, which costs about the same, unless `block` has it.
+  float ScoreRow(size_t q, uint32_t part, uint32_t row, BlockScores& block) {
+    const uint32_t number = row / simd::kBlockRows;
+    if (block.part != part || block.block != number) {
+      block.part = part;
+      block.block = number;
+      const void* prepared = prepared_[q];
+      simd::Kernels().score(prepared_.shape(), target_.parts()[part].block(number), 1, &prepared, 1, block.scores,
+                            simd::kBlockRows);
+      bytes_.fetch_add(prepared_.block_bytes(), std::memory_order_relaxed);
+    }
+    return block.scores[row % simd::kBlockRows];
   }
 
   const ScanTarget& target_;
   const PreparedQueries& prepared_;
+  const FirstPass* const first_;
   const absl::Span<const ScanQuery> queries_;
-  std::vector<std::atomic<float>> thresholds_;  // a score below is not among a query's best k, whoever finds it
+  std::vector<std::atomic<float>> thresholds_;  // a score below is not among a query's best, whoever finds it
   const Filter* const filter_;
-  std::vector<RowSet> row_sets_;  // by part, if there is a filter
+  std::vector<Filter::TextAnswers> texts_;  // by shard, if there is a filter
+  std::vector<RowSet> row_sets_;            // by part, if there is a filter
   std::vector<Unit> units_;
   std::atomic<size_t> next_unit_{0};
   std::atomic<uint64_t> documents_{0};
@@ -159,12 +264,28 @@ ScanTarget::ScanTarget(std::vector<std::shared_ptr<const ShardSnapshot>> snapsho
   }
 }
 
-PreparedQueries::PreparedQueries(const CodeSpec& spec, uint32_t query_levels, size_t count, const uint32_t* planes,
-                                 const float* weights, const float* offsets)
-    : shape_(MakeShape(spec, query_levels)) {
+uint64_t ScanTarget::Part::LiveRows(uint32_t begin, uint32_t end) const {
+  const uint32_t last = std::min(end * simd::kBlockRows, view->rows);
+  const uint8_t* presence = space->column->presence();
+  uint64_t live = 0;
+  for (uint32_t row = begin * simd::kBlockRows; row < last;) {
+    const uint32_t group_end = std::min((row / 64 + 1) * 64, last);
+    const uint64_t deleted = view->deleted == nullptr ? 0 : view->deleted->words[row / 64];
+    uint8_t present = 0;  // at most 64: a sum of bytes, which the compiler turns into vector instructions
+    for (uint32_t i = row; i < group_end; ++i) present += presence[i] != 0;
+    live += present;
+    for (uint32_t i = row; deleted != 0 && i < group_end; ++i) live -= presence[i] != 0 && ((deleted >> (i % 64)) & 1);
+    row = group_end;
+  }
+  return live;
+}
+
+PreparedQueries::PreparedQueries(const CodeSpec& spec, const simd::CodeShape& shape, size_t count,
+                                 const uint32_t* planes, const float* weights, const float* offsets)
+    : shape_(shape) {
   const simd::KernelTable& kernels = simd::Kernels();
   const size_t bytes = (kernels.prepared_bytes(shape_) + 63) / 64 * 64;
-  const size_t words = spec.QueryWords(query_levels);
+  const size_t words = spec.QueryWords(shape.query_levels);
   buffer_ = AlignedBuffer<std::byte>(bytes * count);
   for (size_t q = 0; q < count; ++q) {
     std::byte* prepared = buffer_.data() + q * bytes;
@@ -173,23 +294,35 @@ PreparedQueries::PreparedQueries(const CodeSpec& spec, uint32_t query_levels, si
   }
 }
 
-std::vector<std::vector<Candidate>> Scan(const ScanTarget& target, const PreparedQueries& prepared,
-                                         absl::Span<const ScanQuery> queries, const Filter* filter, ThreadPool& pool,
-                                         size_t threads, ScanCounts* counts) {
-  ScanRun run(target, prepared, queries, filter);
-  if (filter != nullptr) {
-    pool.ParallelFor(target.parts().size(), [&](size_t part) { run.EvaluateFilter(static_cast<uint32_t>(part)); });
+size_t PreparedQueries::block_bytes() const {
+  uint32_t words = 0;
+  for (uint32_t b = 0; b < shape_.band_count; ++b) {
+    const simd::BandShape& band = shape_.bands[b];
+    words += (band.levels - band.left_out) * CodeSpec::PlaneWords(band.dims);
   }
+  return simd::BlockBytes(words);
+}
+
+std::vector<std::vector<Candidate>> Scan(const ScanTarget& target, const PreparedQueries& prepared,
+                                         const FirstPass* first, absl::Span<const ScanQuery> queries,
+                                         const Filter* filter, ThreadPool& pool, size_t threads, ScanCounts* counts) {
+  ScanRun run(target, prepared, first, queries, filter);
+  run.EvaluateFilter(pool);
   std::vector<std::vector<Best>> by_worker(std::max<size_t>(1, threads));
   pool.ParallelFor(by_worker.size(), [&](size_t worker) { by_worker[worker] = run.Work(); });
-  std::vector<std::vector<Candidate>> results;
-  results.reserve(queries.size());
-  for (size_t q = 0; q < queries.size(); ++q) {
-    Best merged(queries[q].k, queries[q].min_score, IsBetter{&target});
+  std::vector<std::vector<Candidate>> results(queries.size());
+  const auto merge = [&](size_t q) {
+    Best merged = run.MakeBest(q);
     for (std::vector<Best>& worker : by_worker) {
       for (const Candidate& candidate : worker[q].Take()) merged.Add(candidate);
     }
-    results.push_back(merged.Take());
+    results[q] = merged.Take();
+    if (run.choosing()) results[q] = run.ScoreChosen(q, std::move(results[q]));
+  };
+  if (run.choosing()) {
+    pool.ParallelFor(queries.size(), merge);
+  } else {
+    for (size_t q = 0; q < queries.size(); ++q) merge(q);
   }
   if (counts != nullptr) *counts = run.counts();
   return results;

@@ -40,11 +40,14 @@ class ScanTarget {
     bool live(uint32_t row) const {
       return row < view->rows && space->column->has(row) && (view->deleted == nullptr || !view->deleted->test(row));
     }
+    // How many rows of blocks begin..end - 1 are.
+    uint64_t LiveRows(uint32_t begin, uint32_t end) const;
   };
 
   ScanTarget(std::vector<std::shared_ptr<const ShardSnapshot>> snapshots, uint32_t space);
 
   const std::vector<Part>& parts() const { return parts_; }
+  size_t shard_count() const { return snapshots_.size(); }
   const ShardSnapshot& snapshot(uint32_t shard) const { return *snapshots_[shard]; }
   std::string_view id(const Candidate& candidate) const {
     return parts_[candidate.segment].view->segment->id(candidate.row);
@@ -65,12 +68,15 @@ class ScanTarget {
 // Queries as the kernels take them, all of one shape.
 class PreparedQueries {
  public:
-  // `planes`, `weights`, `offsets` as Binarizer::EncodeQueries writes them, `count` rows.
-  PreparedQueries(const CodeSpec& spec, uint32_t query_levels, size_t count, const uint32_t* planes,
+  // `planes`, `weights`, `offsets` as Binarizer::EncodeQueries writes them, `count` rows. `shape` is MakeShape's, or
+  // that with levels left out.
+  PreparedQueries(const CodeSpec& spec, const simd::CodeShape& shape, size_t count, const uint32_t* planes,
                   const float* weights, const float* offsets);
   const simd::CodeShape& shape() const { return shape_; }
   size_t size() const { return pointers_.size(); }
   const void* operator[](size_t i) const { return pointers_[i]; }
+  // Of a block, what scoring it reads.
+  size_t block_bytes() const;
 
  private:
   simd::CodeShape shape_;
@@ -88,16 +94,25 @@ struct ScanQuery {
 };
 
 struct ScanCounts {
-  uint64_t documents = 0;  // rows x queries that were scored
+  uint64_t documents = 0;  // live documents x queries that were scored
   uint64_t bytes = 0;      // code bytes read
 };
 
+// The first pass of a level-progressive scan: all documents are scored by the first levels of their codes alone.
+struct FirstPass {
+  const PreparedQueries& prepared;  // of the same queries, in a shape with levels left out
+  // The best so many by that score are scored with all levels, and the best k of these are the result; at least k. 0:
+  // the shape gives bounds, and those whose bound reaches the best k so far are scored with all levels, which gives
+  // exactly the result of a scan of all levels.
+  size_t candidates = 0;
+};
+
 // Scores every live document for every query and returns each query's best k, best first. All queries share one pass
-// over the codes: the blocks of the target are shared out over `threads` threads of the pool and the caller's. `filter`
-// may be null. The result depends on target and queries alone.
+// over the codes: the blocks of the target are shared out over `threads` threads of the pool and the caller's. `first`
+// and `filter` may be null. The result depends on target, queries and first->candidates alone.
 std::vector<std::vector<Candidate>> Scan(const ScanTarget& target, const PreparedQueries& prepared,
-                                         absl::Span<const ScanQuery> queries, const Filter* filter, ThreadPool& pool,
-                                         size_t threads, ScanCounts* counts);
+                                         const FirstPass* first, absl::Span<const ScanQuery> queries,
+                                         const Filter* filter, ThreadPool& pool, size_t threads, ScanCounts* counts);
 
 }  // namespace bebr
 

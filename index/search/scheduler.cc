@@ -12,6 +12,7 @@ namespace bebr {
 namespace {
 
 constexpr size_t kMaxQueriesPerScan = 256;
+constexpr int kCompanyShare = 8;    // of a scan's time, that the next one waits for company
 constexpr size_t kEncodeRows = 16;  // queries a thread encodes at a time
 
 int64_t Micros(absl::Time from, absl::Time to) { return absl::ToInt64Microseconds(to - from); }
@@ -29,7 +30,8 @@ absl::Status Interrupted(const SearchRequest& request) {
 size_t CandidateCount(const SearchRequest& request) { return std::max(request.k, request.rerank); }
 
 bool SameGroup(const SearchJob& a, const SearchJob& b) {
-  return a.manifest == b.manifest && a.version.number == b.version.number && a.request.filter == b.request.filter;
+  return a.manifest == b.manifest && a.version.number == b.version.number && a.request.filter == b.request.filter &&
+         a.request.first_levels == b.request.first_levels && a.request.candidates == b.request.candidates;
 }
 
 }  // namespace
@@ -52,6 +54,11 @@ struct Scheduler::Batch {
   size_t query_count() const { return first_query.back() + jobs.back()->request.queries.size(); }
 
   void Encode(ThreadPool& pool);
+  PreparedQueries Prepare(const simd::CodeShape& shape) const {
+    return PreparedQueries(spec(), shape, query_count(), planes.data(), weights.data(), offsets.data());
+  }
+  // Scans the target for all queries.
+  void FindCandidates(absl::Span<const ScanQuery> queries, ThreadPool& pool, size_t threads, ScanCounts* counts);
   absl::StatusOr<std::vector<SearchHit>> Hits(const SearchJob& job, size_t query,
                                               absl::Span<const float> embedding) const;
 };
@@ -75,6 +82,25 @@ void Scheduler::Batch::Encode(ThreadPool& pool) {
     binarizer.EncodeQueries(rows.data() + begin * dims, count, planes.data() + begin * query_words(),
                             weights.data() + begin * bands, offsets.data() + begin);
   });
+}
+
+void Scheduler::Batch::FindCandidates(absl::Span<const ScanQuery> queries, ThreadPool& pool, size_t threads,
+                                      ScanCounts* counts) {
+  simd::CodeShape shape = MakeShape(spec(), leader().version.binarizer->query_levels());
+  const PreparedQueries prepared = Prepare(shape);
+  const Filter* filter = leader().filter.get();
+  const SearchRequest& request = leader().request;
+  if (request.first_levels == 0 || request.first_levels >= spec().max_levels()) {
+    found = Scan(*target, prepared, nullptr, queries, filter, pool, threads, counts);
+    return;
+  }
+  for (uint32_t b = 0; b < shape.band_count; ++b) {
+    shape.bands[b].left_out = std::max(shape.bands[b].levels, request.first_levels) - request.first_levels;
+  }
+  shape.bound = request.candidates == 0;
+  const PreparedQueries first_levels = Prepare(shape);
+  const FirstPass first{first_levels, request.candidates};
+  found = Scan(*target, prepared, &first, queries, filter, pool, threads, counts);
 }
 
 absl::StatusOr<std::vector<SearchHit>> Scheduler::Batch::Hits(const SearchJob& job, size_t query,
@@ -185,6 +211,15 @@ std::vector<std::unique_ptr<SearchJob>> Scheduler::TakeGroup() {
   return group;
 }
 
+void Scheduler::AwaitCompany() {
+  const size_t enough = std::min(expected_queries_, kMaxQueriesPerScan);
+  while (!stopping_ && queued_queries_ < enough) {
+    const absl::Duration left = company_until_ - absl::Now();
+    if (left <= absl::ZeroDuration()) return;
+    wake_.WaitFor(&mutex_, left);
+  }
+}
+
 void Scheduler::Run() {
   for (;;) {
     std::vector<std::unique_ptr<SearchJob>> group;
@@ -192,6 +227,7 @@ void Scheduler::Run() {
     {
       MutexLock lock(&mutex_);
       while (!stopping_ && queue_.empty()) wake_.Wait(&mutex_);
+      AwaitCompany();
       if (queue_.empty()) return;
       group = TakeGroup();
       stopping = stopping_;
@@ -206,7 +242,15 @@ void Scheduler::Run() {
         job->done(status);
       }
     }
-    if (!ready.empty()) RunGroup(std::move(ready));
+    if (ready.empty()) continue;
+    size_t answered = 0;
+    for (const auto& job : ready) answered += job->request.queries.size();
+    const absl::Time start = absl::Now();
+    RunGroup(std::move(ready));
+    MutexLock lock(&mutex_);
+    const absl::Time end = absl::Now();
+    expected_queries_ = queued_queries_ + answered;
+    company_until_ = end + (end - start) / kCompanyShare;
   }
 }
 
@@ -235,10 +279,8 @@ void Scheduler::RunGroup(std::vector<std::unique_ptr<SearchJob>> jobs) {
   std::vector<std::shared_ptr<const ShardSnapshot>> snapshots;
   for (const auto& shard : leader.shards) snapshots.push_back(shard->snapshot());
   batch->target = std::make_unique<ScanTarget>(std::move(snapshots), leader.version.space);
-  const PreparedQueries prepared(batch->spec(), leader.version.binarizer->query_levels(), queries, batch->planes.data(),
-                                 batch->weights.data(), batch->offsets.data());
   ScanCounts counts;
-  batch->found = Scan(*batch->target, prepared, scan_queries, leader.filter.get(), scan_pool_, threads_, &counts);
+  batch->FindCandidates(scan_queries, scan_pool_, threads_, &counts);
   const absl::Time scanned = absl::Now();
   batch->timings.encode_us = Micros(batch->started, encoded);
   batch->timings.scan_us = Micros(encoded, scanned);
@@ -272,7 +314,7 @@ void Scheduler::Finish(const std::shared_ptr<Batch>& batch, size_t job_index) {
   }
   result.timings = batch->timings;
   result.timings.queue_us = Micros(job.submitted, batch->started);
-  result.timings.rerank_us = Micros(start, absl::Now());
+  if (job.request.rerank > 0) result.timings.rerank_us = std::max<int64_t>(1, Micros(start, absl::Now()));
   result.documents_scanned = batch->target->live_rows();
   job.done(std::move(result));
 }

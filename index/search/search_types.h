@@ -18,6 +18,7 @@ namespace bebr {
 
 inline constexpr size_t kMaxK = 10000;
 inline constexpr size_t kMaxRerank = 10000;
+inline constexpr size_t kMaxCandidates = 10000;
 inline constexpr size_t kMaxQueriesPerRequest = 1024;
 inline constexpr size_t kMaxFilterBytes = 4096;
 
@@ -38,8 +39,13 @@ struct SearchRequest {
   std::vector<absl::Span<const float>> queries;  // 1..kMaxQueriesPerRequest; borrowed until `done` has run
   size_t k = 10;                                 // 1..kMaxK
   size_t rerank = 0;                             // candidates to re-score with stored floats; 0 = none; else >= k
-  std::optional<float> min_score;                // hits below are dropped
-  std::string filter;                            // README "Filters"; empty = all documents
+  // Level-progressive search: all documents are scored by the first `first_levels` levels of their codes, and only some
+  // by the others too: the best `candidates` (max(k, rerank)..kMaxCandidates), or for 0 as many as it takes to find
+  // exactly what a scan of all levels finds. 0 levels, or as many as the code has: a scan of all levels.
+  uint32_t first_levels = 0;
+  size_t candidates = 0;
+  std::optional<float> min_score;  // hits below are dropped
+  std::string filter;              // README "Filters"; empty = all documents
   bool with_attributes = false;
   absl::Time deadline = absl::InfiniteFuture();
   std::shared_ptr<std::atomic<bool>> cancelled;  // may be null; set by the caller at any time

@@ -26,7 +26,8 @@ inline constexpr uint32_t kMaxLevels = 4;
 
 struct BandShape {
   uint32_t dims = 0;
-  uint32_t levels = 0;  // a document's, 1..4
+  uint32_t levels = 0;    // a document's, 1..4
+  uint32_t left_out = 0;  // the last levels of a document that a score does without, 0..levels - 1
 };
 
 // What a kernel must know of documents and queries it compares. Words of one level of a band: ceil(dims / 32).
@@ -35,6 +36,7 @@ struct CodeShape {
   uint32_t band_count = 0;
   uint32_t query_levels = 0;  // of every band of the query, 1..4
   uint32_t code_words = 0;    // 32-bit words of a document's packed code: sum of levels * ceil(dims / 32)
+  bool bound = false;         // of the levels left out, assume the most they can add to the score
 };
 
 // The scan layout. A block holds 16 documents ("lanes"), 64-byte aligned:
@@ -61,7 +63,11 @@ struct KernelTable {
   //   scores[q * stride + 16 * block + lane], each computed as
   //   acc = 0; for each band in order: acc = acc + weight_b * float(D_b);   score = ((acc * scale) + offset) +
   //   query_offset
-  // with every operation rounded on its own (no fused multiply-add) and D_b the exact integer of CodeSpec.
+  // with every operation rounded on its own (no fused multiply-add) and D_b the exact integer of CodeSpec. Of a band
+  // with levels left out, D_b is 2^left_out times the exact integer of the code that the first levels are; the others
+  // would add an integer of magnitude up to (2^left_out - 1) * sum of |v_q|, and `bound` adds that much or, for a
+  // negative weight, takes it off. Every operation is monotone, so that no document whose scale is not negative has a
+  // score above its bound, to the last bit.
   void (*score)(const CodeShape& shape, const void* blocks, size_t block_count, const void* const* prepared,
                 size_t query_count, float* scores, size_t stride);
   // Writes the positions i < count with scores[i] >= threshold, ascending, to `positions` (room for count); returns how

@@ -99,40 +99,65 @@ struct LookupSums {
                      : band.query_levels == 3 ? RunBlock<FlushNibbles(3)>
                                               : RunBlock<FlushNibbles(4)>;
     for (size_t block = 0; block < tile.block_count; ++block) {
-      run(band, tile.blocks + block * tile.block_words + size_t{band.first_word} * kBlockRows, tables,
+      run(band, tile.blocks + block * tile.block_words + size_t{band.first_word} * kBlockRows, WordsAhead(tile), tables,
           sums + block * kBlockRows);
     }
   }
 
+  // One block. All levels of a run of words share 16-bit sums where they fit; in wider bands level after level, so that
+  // the words are read in ascending order there too.
   template <uint32_t kFlush>
-  static void RunBlock(const BandView& band, const uint32_t* rows, const uint8_t* tables, int32_t* sums) {
-    constexpr uint32_t kFlushWords = kFlush / Bytes::kSteps;
-    const uint32_t most = kChunkWords / band.levels;
-    for (uint32_t w0 = 0; w0 < band.words; w0 += most) {
-      const uint32_t end = band.words - w0 < most ? band.words : w0 + most;
-      B even = Bytes::Zero(), odd = Bytes::Zero();
-      for (uint32_t t = 0; t < band.levels; ++t) {
-        even = Bytes::Add16(even, even);
-        odd = Bytes::Add16(odd, odd);
-        const uint32_t* level = rows + size_t{t} * band.words * kBlockRows;
-        for (uint32_t from = w0; from < end; from += kFlushWords) {
-          const uint32_t to = kFlushWords == 1 || end - from >= kFlushWords ? from + kFlushWords : end;
-          B bytes = Bytes::Zero();
-          for (uint32_t w = from; w < to; ++w) {
-            B index[Bytes::kSteps];
-            Bytes::LoadWord(level + size_t{w} * kBlockRows, index);
-#pragma GCC unroll 4
-            for (int i = 0; i < Bytes::kSteps; ++i) {
-              const B table = Bytes::LoadIndex(tables + size_t{w} * kWordTables + i * kVector);
-              bytes = Bytes::Add8(bytes, Bytes::Lookup(table, index[i]));
-            }
-          }
-          even = Bytes::Add16(even, bytes);
-          odd = Bytes::Add16(odd, Bytes::ShiftRight8(bytes));
-        }
-      }
-      Bytes::StoreBlockSums(even, odd, sums, w0 > 0);
+  static void RunBlock(const BandView& band, const uint32_t* rows, size_t ahead, const uint8_t* tables, int32_t* sums) {
+    const uint32_t one_level = 65535 / (32 * ((1u << band.query_levels) - 1));  // words
+    if (band.words * static_cast<uint32_t>(FullValue(band)) <= one_level) {
+      return RunRows<kFlush>({rows, ahead, band.words, band.levels, 0, band.words}, tables, sums, false);
     }
+    for (uint32_t t = 0; t < band.levels; ++t) {
+      for (uint32_t i = 0; t > 0 && i < kBlockRows; ++i) sums[i] *= 2;
+      for (uint32_t from = 0; from < band.words; from += one_level) {
+        const uint32_t to = band.words - from < one_level ? band.words : from + one_level;
+        const uint32_t* level = rows + size_t{t} * band.words * kBlockRows;
+        RunRows<kFlush>({level, ahead, band.words, 1, from, to}, tables, sums, t > 0 || from > 0);
+      }
+    }
+  }
+
+  // Words first..end - 1 of `levels` levels of one block.
+  struct Rows {
+    const uint32_t* levels_begin;
+    size_t ahead;  // words from a row to the one that is asked for meanwhile
+    uint32_t level_words;
+    uint32_t levels;
+    uint32_t first, end;
+  };
+
+  // Without asking for the next codes, reading stops at three quarters of the memory's bandwidth.
+  template <uint32_t kFlush>
+  static void RunRows(const Rows& rows, const uint8_t* tables, int32_t* sums, bool add) {
+    constexpr uint32_t kFlushWords = kFlush / Bytes::kSteps;
+    B even = Bytes::Zero(), odd = Bytes::Zero();
+    for (uint32_t t = 0; t < rows.levels; ++t) {
+      even = Bytes::Add16(even, even);
+      odd = Bytes::Add16(odd, odd);
+      const uint32_t* level = rows.levels_begin + size_t{t} * rows.level_words * kBlockRows;
+      for (uint32_t from = rows.first; from < rows.end; from += kFlushWords) {
+        const uint32_t to = kFlushWords == 1 || rows.end - from >= kFlushWords ? from + kFlushWords : rows.end;
+        B bytes = Bytes::Zero();
+        for (uint32_t w = from; w < to; ++w) {
+          __builtin_prefetch(level + size_t{w} * kBlockRows + rows.ahead);
+          B index[Bytes::kSteps];
+          Bytes::LoadWord(level + size_t{w} * kBlockRows, index);
+#pragma GCC unroll 4
+          for (int i = 0; i < Bytes::kSteps; ++i) {
+            const B table = Bytes::LoadIndex(tables + size_t{w} * kWordTables + i * kVector);
+            bytes = Bytes::Add8(bytes, Bytes::Lookup(table, index[i]));
+          }
+        }
+        even = Bytes::Add16(even, bytes);
+        odd = Bytes::Add16(odd, Bytes::ShiftRight8(bytes));
+      }
+    }
+    Bytes::StoreBlockSums(even, odd, sums, add);
   }
 
   // The blocks that a last group lacks are read as its last one again; their sums are never used.

@@ -22,21 +22,24 @@ struct alignas(64) QueryHead {
 // One band of a code shape. Documents' words of level t begin at word first_word + t * words of a block, in rows of 16.
 struct BandView {
   uint32_t dims;
-  uint32_t levels;
+  uint32_t levels;  // that are scored
   uint32_t query_levels;
   uint32_t words;  // of one level
   uint32_t first_word;
+  uint32_t left_out;
 };
 
 inline uint32_t PlaneWords(uint32_t dims) { return (dims + 31) / 32; }
 
-inline BandView FirstBand(const CodeShape& shape) {
-  return {shape.bands[0].dims, shape.bands[0].levels, shape.query_levels, PlaneWords(shape.bands[0].dims), 0};
+inline BandView ViewBand(const CodeShape& shape, uint32_t b, uint32_t first_word) {
+  const BandShape& band = shape.bands[b];
+  return {band.dims, band.levels - band.left_out, shape.query_levels, PlaneWords(band.dims), first_word, band.left_out};
 }
 
+inline BandView FirstBand(const CodeShape& shape) { return ViewBand(shape, 0, 0); }
+
 inline BandView NextBand(const CodeShape& shape, uint32_t b, const BandView& last) {
-  return {shape.bands[b].dims, shape.bands[b].levels, shape.query_levels, PlaneWords(shape.bands[b].dims),
-          last.first_word + last.levels * last.words};
+  return ViewBand(shape, b, last.first_word + (last.levels + last.left_out) * last.words);
 }
 
 // 2 c_q - (2^Q - 1) of dimension i of a band's query planes; 0 after the last dimension.
@@ -45,6 +48,22 @@ inline int32_t QueryValue(const BandView& band, const uint32_t* planes, uint32_t
   int32_t c = 0;
   for (uint32_t s = 0; s < band.query_levels; ++s) c = 2 * c + ((planes[s * band.words + i / 32] >> (i % 32)) & 1);
   return 2 * c - ((1 << band.query_levels) - 1);
+}
+
+// The weight of a band's D: the levels left out are the lesser ones.
+inline float BandWeight(const BandView& band, float weight) { return weight * static_cast<float>(1u << band.left_out); }
+
+// What the levels left out can add to a band's D at most, rounded up; 0 unless the shape asks for bounds.
+inline int32_t BoundConstant(const CodeShape& shape, const BandView& band, const uint32_t* planes, float weight) {
+  if (!shape.bound || band.left_out == 0) return 0;
+  int32_t magnitude = 0;
+  for (uint32_t i = 0; i < band.dims; ++i) {
+    const int32_t value = QueryValue(band, planes, i);
+    magnitude += value < 0 ? -value : value;
+  }
+  const int32_t unit = 1 << band.left_out;
+  const int32_t most = (magnitude * (unit - 1) + unit - 1) / unit;
+  return weight < 0 ? -most : most;
 }
 
 // 2^L - 1: the largest unsigned value of a document's dimension.

@@ -19,9 +19,15 @@ size_t PreparedBytes(const CodeShape& shape) {
 void Prepare(const CodeShape& shape, const uint32_t* planes, const float* weights, float query_offset, void* prepared) {
   auto* head = static_cast<QueryHead*>(prepared);
   std::memset(head, 0, sizeof(*head));
-  std::memcpy(head->weight, weights, shape.band_count * sizeof(float));
   head->offset = query_offset;
   std::memcpy(head + 1, planes, PreparedBytes(shape) - sizeof(*head));
+  BandView band = FirstBand(shape);
+  for (uint32_t b = 0; b < shape.band_count; ++b) {
+    if (b > 0) band = NextBand(shape, b, band);
+    head->weight[b] = BandWeight(band, weights[b]);
+    head->constant[b] = BoundConstant(shape, band, planes, weights[b]);
+    planes += size_t{band.words} * band.query_levels;
+  }
 }
 
 // The exact integer D of one lane: every pair of a document's and a query's plane, weighted by its two levels. Two
@@ -48,7 +54,8 @@ float LaneScore(const CodeShape& shape, const uint32_t* block, uint32_t lane, co
   float acc = 0.0f;
   for (uint32_t b = 0; b < shape.band_count; ++b) {
     if (b > 0) band = NextBand(shape, b, band);
-    acc = acc + head->weight[b] * static_cast<float>(BandProduct(band, block, lane, query));
+    const int32_t product = head->constant[b] + BandProduct(band, block, lane, query);
+    acc = acc + head->weight[b] * static_cast<float>(product);
     query += size_t{band.words} * band.query_levels;
   }
   float scale, offset;

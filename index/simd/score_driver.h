@@ -29,6 +29,12 @@ struct Tile {
   size_t query_count;      // 1..kTileQueries
 };
 
+// Words to what a single query asks the memory for while it works on a row: whole blocks, at least 4 KiB.
+inline size_t WordsAhead(const Tile& tile) {
+  constexpr size_t kLeast = 4096 / sizeof(uint32_t);
+  return (kLeast + tile.block_words - 1) / tile.block_words * tile.block_words;
+}
+
 template <typename Sums>
 size_t VecPreparedBytes(const CodeShape& shape) {
   size_t bytes = sizeof(QueryHead);
@@ -50,8 +56,8 @@ void VecPrepare(const CodeShape& shape, const uint32_t* planes, const float* wei
   BandView band = FirstBand(shape);
   for (uint32_t b = 0; b < shape.band_count; ++b) {
     if (b > 0) band = NextBand(shape, b, band);
-    head->weight[b] = weights[b];
-    head->constant[b] = Sums::PreparePayload(band, planes, payload);
+    head->weight[b] = BandWeight(band, weights[b]);
+    head->constant[b] = Sums::PreparePayload(band, planes, payload) + BoundConstant(shape, band, planes, weights[b]);
     planes += size_t{band.words} * band.query_levels;
     payload += Sums::PayloadBytes(band);
   }
@@ -65,9 +71,14 @@ void FinishQuery(const Tile& tile, const QueryHead& head, uint32_t b, size_t cod
   const F weight = Vec::SetF(head.weight[b]);
   const F query_offset = Vec::SetF(head.offset);
   const typename Vec::I constant = Vec::SetI(head.constant[b]);
+  const size_t ahead = kLast && tile.query_count == 1 ? WordsAhead(tile) : 0;
   for (size_t block = 0; block < tile.block_count; ++block) {
     const auto* factors =
         reinterpret_cast<const float*>(tile.blocks + block * tile.block_words + code_words * kBlockRows);
+    if (ahead > 0) {
+      __builtin_prefetch(factors + ahead);
+      __builtin_prefetch(factors + ahead + kBlockRows);
+    }
     for (size_t i = 0; i < kBlockRows; i += Vec::kFloats) {
       const size_t row = block * kBlockRows + i;
       const typename Vec::I sum = Vec::LoadI(sums + row);
@@ -110,9 +121,12 @@ template <typename Vec, typename Sums>
 void VecScore(const CodeShape& shape, const void* blocks, size_t block_count, const void* const* prepared,
               size_t query_count, float* scores, size_t stride) {
   const size_t block_words = (size_t{shape.code_words} + 2) * kBlockRows;
-  for (size_t b = 0; b < block_count; b += kTileBlocks) {
+  // One query is bound by memory, which is fastest when read in ascending order: block after block, not band after
+  // band.
+  const size_t tile_blocks = query_count == 1 && shape.band_count > 1 ? 2 : kTileBlocks;
+  for (size_t b = 0; b < block_count; b += tile_blocks) {
     Tile tile = {static_cast<const uint32_t*>(blocks) + b * block_words, block_words, block_count - b, 0};
-    if (tile.block_count > kTileBlocks) tile.block_count = kTileBlocks;
+    if (tile.block_count > tile_blocks) tile.block_count = tile_blocks;
     for (size_t q = 0; q < query_count; q += kTileQueries) {
       tile.query_count = query_count - q < kTileQueries ? query_count - q : kTileQueries;
       ScoreTile<Vec, Sums>(shape, tile, prepared + q, scores + q * stride + b * kBlockRows, stride);

@@ -74,6 +74,8 @@ absl::StatusOr<SearchRequest> WithOptions(const std::string& collection, const v
   request.version = options.version();
   if (options.has_k()) request.k = options.k();
   request.rerank = options.rerank();
+  request.first_levels = options.first_levels();
+  request.candidates = options.candidates();
   if (options.has_min_score()) request.min_score = options.min_score();
   request.filter = options.filter();
   request.with_attributes = options.with_attributes();

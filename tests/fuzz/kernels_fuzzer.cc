@@ -65,8 +65,12 @@ Input ReadInput(Source& source) {
   std::vector<BandShape> bands(source.Byte() % 3 == 0 ? 1 + source.Byte() % kMaxBands : 1);
   for (BandShape& band : bands)
     band = {Dims(source, 8192 / kMaxBands * (bands.size() == 1 ? 8 : 1)), 1 + source.Byte() % kMaxLevels};
+  if (source.Byte() % 3 == 0) {
+    for (BandShape& band : bands) band.left_out = source.Byte() % band.levels;
+  }
   Input input;
   input.shape = MakeShape(bands, 1 + source.Byte() % kMaxLevels);
+  input.shape.bound = source.Byte() % 2 == 0;
   input.block_count = source.Byte() % 20;
   size_t queries = source.Byte() % 40;
   // A bound on the work of one input.

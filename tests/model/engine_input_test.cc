@@ -93,6 +93,10 @@ TEST_F(EngineInputTest, Searches) {
   Expect(Search({.k = 10001}), kInvalid, {"10001", "10000"});
   Expect(Search({.k = 10, .rerank = 5}), kInvalid, {"rerank is 5"});
   Expect(Search({.rerank = 10001}), kInvalid, {"10001"});
+  Expect(Search({.first_levels = 5}), kInvalid, {"first_levels is 5", "4"});
+  Expect(Search({.candidates = 100}), kInvalid, {"candidates is 100", "first_levels"});
+  Expect(Search({.k = 10, .rerank = 20, .first_levels = 1, .candidates = 19}), kInvalid, {"candidates is 19", "20"});
+  Expect(Search({.first_levels = 1, .candidates = 10001}), kInvalid, {"candidates is 10001", "10000"});
   Expect(Search({.collection = "nowhere"}), absl::StatusCode::kNotFound, {"nowhere"});
   Expect(Search({.version = "v9"}), absl::StatusCode::kNotFound, {"v9"});
   const std::vector<float> short_query = {1}, nan_query = {1, NAN, 0, 0};

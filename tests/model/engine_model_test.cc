@@ -34,10 +34,29 @@ class EngineModelTest : public ::testing::TestWithParam<Case> {
 
   void Compare(const std::vector<float>& query, size_t k, const std::string& filter,
                const std::function<bool(const Attributes&)>& accept) {
-    SearchRequest request{.collection = "c", .queries = {query}, .k = k, .filter = filter};
+    const auto expected = reference_->Search(query, k, accept);
+    const SearchRequest request{.collection = "c", .queries = {query}, .k = k, .filter = filter};
+    ExpectHits(request, expected);
+    // By bounds, and by the first levels with every document a candidate: the same.
+    for (uint32_t levels : {1, 2, 3}) {
+      SearchRequest progressive = request;
+      progressive.first_levels = levels;
+      ExpectHits(progressive, expected);
+      progressive.candidates = 10000;
+      ExpectHits(progressive, expected);
+    }
+  }
+
+  void CompareProgressive(const std::vector<float>& query, size_t k, uint32_t first_levels, size_t candidates) {
+    ExpectHits({.collection = "c", .queries = {query}, .k = k, .first_levels = first_levels, .candidates = candidates},
+               reference_->SearchProgressive(query, k, first_levels, candidates));
+  }
+
+  void ExpectHits(SearchRequest request, const std::vector<ReferenceCollection::Hit>& expected) {
+    SCOPED_TRACE(absl::StrCat("k ", request.k, ", filter '", request.filter, "', first levels ", request.first_levels,
+                              ", candidates ", request.candidates));
     const auto result = SearchAndWait(*engine_, std::move(request));
     ASSERT_TRUE(result.ok()) << result.status();
-    const auto expected = reference_->Search(query, k, accept);
     ASSERT_EQ(result->hits[0].size(), expected.size());
     for (size_t i = 0; i < expected.size(); ++i) {
       EXPECT_EQ(result->hits[0][i].id, expected[i].id) << "rank " << i;
@@ -51,6 +70,12 @@ class EngineModelTest : public ::testing::TestWithParam<Case> {
       Compare(query, 10, "", {});
       Compare(query, 1, "", {});
       Compare(query, 10000, "", {});
+      Compare(query, 7, "color < \"green\"", [](const Attributes& a) {
+        const auto color = a.find("color");
+        return color != a.end() && color->second == AttributeValue("blue");
+      });
+      CompareProgressive(query, 5, 1, 40);
+      CompareProgressive(query, 20, 2, 20);
       Compare(query, 7, "color = \"red\" AND size < 5", [](const Attributes& a) {
         const auto color = a.find("color");
         const auto size = a.find("size");

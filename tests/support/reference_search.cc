@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <set>
 
 #include "index/base/float16.h"
 
@@ -47,6 +48,21 @@ void ReferenceCollection::Upsert(const std::string& id, std::vector<float> embed
 
 std::vector<ReferenceCollection::Hit> ReferenceCollection::Search(
     const std::vector<float>& query, size_t k, const std::function<bool(const Attributes&)>& accept) const {
+  return Best(Scores(query, kMaxLevels, accept), k);
+}
+
+std::vector<ReferenceCollection::Hit> ReferenceCollection::SearchProgressive(const std::vector<float>& query, size_t k,
+                                                                             uint32_t first_levels,
+                                                                             size_t candidates) const {
+  std::set<std::string> chosen;
+  for (const Hit& hit : Best(Scores(query, first_levels, {}), candidates)) chosen.insert(hit.id);
+  std::vector<Hit> hits = Scores(query, kMaxLevels, {});
+  std::erase_if(hits, [&](const Hit& hit) { return !chosen.contains(hit.id); });
+  return Best(std::move(hits), k);
+}
+
+std::vector<ReferenceCollection::Hit> ReferenceCollection::Scores(
+    const std::vector<float>& query, uint32_t levels, const std::function<bool(const Attributes&)>& accept) const {
   const CodeSpec& spec = binarizer_->spec();
   const uint32_t query_levels = binarizer_->query_levels();
   std::vector<uint32_t> planes(spec.QueryWords(query_levels));
@@ -61,17 +77,18 @@ std::vector<ReferenceCollection::Hit> ReferenceCollection::Search(
     float sum = 0;
     for (size_t b = 0; b < spec.bands().size(); ++b) {
       const Band& band = spec.bands()[b];
+      const uint32_t scored = std::min(levels, band.levels);
       const std::vector<int64_t> q = DecodeBand(query_words, band.dims, query_levels),
-                                 d = DecodeBand(words, band.dims, band.levels);
+                                 d = DecodeBand(words, band.dims, scored);
       int64_t dot = 0;
       for (uint32_t i = 0; i < band.dims; ++i) dot += q[i] * d[i];
-      sum += weights[b] * static_cast<float>(dot);
+      sum += weights[b] * static_cast<float>(dot << (band.levels - scored));
       query_words += (band.dims + 31) / 32 * query_levels;
       words += (band.dims + 31) / 32 * band.levels;
     }
     hits.push_back({id, sum * entry.factors.scale + entry.factors.offset + offset});
   }
-  return Best(std::move(hits), k);
+  return hits;
 }
 
 std::vector<ReferenceCollection::Hit> ReferenceCollection::SearchExact(const std::vector<float>& query, size_t k,

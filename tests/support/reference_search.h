@@ -36,10 +36,17 @@ class ReferenceCollection {
   // The best k of the documents that `accept` (if any), by score, then id.
   std::vector<Hit> Search(const std::vector<float>& query, size_t k,
                           const std::function<bool(const Attributes&)>& accept = {}) const;
-  // The same by the exact inner product or cosine of the floats, rounded to f16 if `half`.
+  // The best k by all levels of the best `candidates` by the first `first_levels` levels.
+  std::vector<Hit> SearchProgressive(const std::vector<float>& query, size_t k, uint32_t first_levels,
+                                     size_t candidates) const;
+  // The same as Search by the exact inner product or cosine of the floats, rounded to f16 if `half`.
   std::vector<Hit> SearchExact(const std::vector<float>& query, size_t k, bool half) const;
 
  private:
+  // Scores of all documents that `accept` (if any), by the first `levels` levels of their codes.
+  std::vector<Hit> Scores(const std::vector<float>& query, uint32_t levels,
+                          const std::function<bool(const Attributes&)>& accept) const;
+
   std::unique_ptr<const Binarizer> binarizer_;
   std::map<std::string, Entry> documents_;
 };

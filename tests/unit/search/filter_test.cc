@@ -44,7 +44,7 @@ class Table {
   uint32_t rows() const { return static_cast<uint32_t>(documents_.size()); }
   const Attributes& document(uint32_t row) const { return documents_[row]; }
   RowSet Evaluate(const Filter& filter, uint32_t rows) const {
-    return filter.Evaluate(*columns_.view(), dictionary_, rows);
+    return filter.Evaluate(*columns_.view(), dictionary_, filter.CompareTexts(dictionary_), rows);
   }
 
   // The numbers of the rows that satisfy the filter; a failure if it has no meaning or bits beyond the rows are set.

@@ -27,7 +27,7 @@ float Expected(const Input& input, size_t q, size_t d) {
     const uint32_t words = (band.dims + 31) / 32;
     double dot = 0;  // exact: a sum of small multiples of 2^-6
     for (uint32_t i = 0; i < band.dims; ++i) {
-      dot += Value(query, query_levels, words, i) * Value(document, band.levels, words, i);
+      dot += Value(query, query_levels, words, i) * Value(document, band.levels - band.left_out, words, i);
     }
     const double integer = std::ldexp(dot, static_cast<int>(query_levels - 1 + band.levels - 1));
     EXPECT_EQ(integer, std::trunc(integer));
@@ -64,6 +64,34 @@ TEST(Scalar, AgreesWithTheDefinition) {
 TEST(Scalar, AgreesWithTheDefinitionOnMixedBands) {
   Check(MakeInput(MakeShape({{32, 4}, {64, 3}, {96, 2}}, 4), 2, 3, 1));
   Check(MakeInput(MakeShape({{1, 1}, {33, 2}, {5, 3}, {31, 4}, {64, 1}, {7, 2}, {32, 3}, {100, 4}}, 2), 2, 3, 2));
+}
+
+TEST(Scalar, LeavesLevelsOut) {
+  Check(MakeInput(MakeShape({{70, 4, 3}}, 4), 2, 3, 1));
+  Check(MakeInput(MakeShape({{33, 2, 1}, {257, 1}, {100, 3, 1}}, 3), 2, 3, 2));
+}
+
+// A bound holds to the last bit, and is reached where the levels left out agree with the query.
+TEST(Scalar, NoScoreIsAboveItsBound) {
+  for (uint64_t seed = 0; seed < 40; ++seed) {
+    CodeShape shape = MakeShape({{33, 2}, {64, 4}, {5, 3}, {40, 1}}, 1 + seed % 4);
+    Input input = MakeInput(shape, 4, 5, seed);
+    for (float& scale : input.scales) scale = std::fabs(scale);
+    const std::vector<float> scores = ScoreWith(*FindKernels("scalar"), input);
+    for (uint32_t b = 0; b < shape.band_count; ++b) {
+      input.shape.bands[b].left_out = (seed / 4) % shape.bands[b].levels;
+    }
+    input.shape.bound = true;
+    const std::vector<float> bounds = ScoreWith(*FindKernels("scalar"), input);
+    for (size_t i = 0; i < scores.size(); ++i) ASSERT_GE(bounds[i], scores[i]) << "seed " << seed << ", score " << i;
+  }
+  Input input = MakeInput(MakeShape({{64, 2}}, 1), 1, 1, 0, Bits::kOnes, Bits::kOnes);
+  input.weights[0][0] = 1;
+  input.scales.assign(kBlockRows, 1.0f);
+  const std::vector<float> scores = ScoreWith(*FindKernels("scalar"), input);
+  input.shape.bands[0].left_out = 1;
+  input.shape.bound = true;
+  EXPECT_EQ(ScoreWith(*FindKernels("scalar"), input), scores);
 }
 
 TEST(Layout, LanesReadBackWhatWasStored) {

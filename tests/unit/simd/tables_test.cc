@@ -83,6 +83,24 @@ TEST_P(Tables, ScoreMixedBands) {
   }
 }
 
+TEST_P(Tables, ScoreWithLevelsLeftOut) {
+  const std::vector<std::vector<BandShape>> codes = {
+      {{256, 2, 1}}, {{128, 4, 3}}, {{128, 4, 1}}, {{32, 4, 2}, {64, 3, 2}, {96, 2, 1}}, {{33, 2, 0}, {700, 3, 1}}};
+  for (size_t i = 0; i < codes.size(); ++i) {
+    for (uint32_t query_levels = 1; query_levels <= kMaxLevels; ++query_levels) {
+      for (size_t queries : {1, 7}) {
+        for (bool bound : {false, true}) {
+          SCOPED_TRACE(testing::Message() << "code " << i << ", query levels " << query_levels << ", " << queries
+                                          << " queries, bound " << bound);
+          CodeShape shape = MakeShape(codes[i], query_levels);
+          shape.bound = bound;
+          ExpectSameScores(MakeInput(shape, 11, queries, i * 10 + query_levels));
+        }
+      }
+    }
+  }
+}
+
 // The largest sums there are, of either sign: a sum that overflows shows here.
 TEST_P(Tables, ScoreExtremeCodes) {
   for (uint32_t dims : {255u, 256u, 1024u, 2048u, 8192u}) {
