@@ -17,7 +17,6 @@ namespace {
 
 constexpr size_t kQueries = 64;
 constexpr size_t kTileBlocks = 64;  // scores of a tile stay in the cache
-constexpr double kMeasure_s = 2;
 
 absl::StatusOr<simd::CodeShape> ParseShape(std::string_view code, unsigned query_levels) {
   simd::CodeShape shape;
@@ -50,47 +49,59 @@ std::vector<uint32_t> RandomCode(const simd::CodeShape& shape, bool query, std::
 
 }  // namespace
 
-absl::StatusOr<double> MeasureBatchKernel(std::string_view code, unsigned query_levels, size_t documents,
-                                          size_t threads) {
-  const auto parsed = ParseShape(code, query_levels);
-  if (!parsed.ok()) return parsed.status();
-  const simd::CodeShape& shape = *parsed;
-  const simd::KernelTable& kernels = simd::Kernels();
-  const size_t block_bytes = simd::BlockBytes(shape.code_words);
+absl::StatusOr<std::unique_ptr<BatchKernel>> BatchKernel::Create(std::string_view code, unsigned query_levels,
+                                                                 size_t documents, size_t threads) {
+  const auto shape = ParseShape(code, query_levels);
+  if (!shape.ok()) return shape.status();
   const size_t blocks = (documents + simd::kBlockRows - 1) / simd::kBlockRows;
-  AlignedBuffer<std::byte> data(blocks * block_bytes);
+  return std::unique_ptr<BatchKernel>(new BatchKernel(*shape, blocks, threads));
+}
+
+BatchKernel::BatchKernel(const simd::CodeShape& shape, size_t blocks, size_t threads)
+    : shape_(shape),
+      blocks_(blocks),
+      block_bytes_(simd::BlockBytes(shape.code_words)),
+      data_(blocks * block_bytes_),
+      pool_(threads - 1) {
   std::mt19937 random(1);
   for (size_t block = 0; block < blocks; ++block) {
     for (uint32_t lane = 0; lane < simd::kBlockRows; ++lane) {
       simd::StoreLane(shape, lane, RandomCode(shape, false, random).data(), 1.0f, 0.0f,
-                      data.data() + block * block_bytes);
+                      data_.data() + block * block_bytes_);
     }
   }
-  std::vector<AlignedBuffer<std::byte>> prepared;
-  std::vector<const void*> pointers;
+  const simd::KernelTable& kernels = simd::Kernels();
   const std::vector<float> weights(shape.band_count, 1.0f);
   for (size_t q = 0; q < kQueries; ++q) {
-    prepared.emplace_back(kernels.prepared_bytes(shape));
-    kernels.prepare(shape, RandomCode(shape, true, random).data(), weights.data(), 0.0f, prepared.back().data());
-    pointers.push_back(prepared.back().data());
+    prepared_.emplace_back(kernels.prepared_bytes(shape));
+    kernels.prepare(shape, RandomCode(shape, true, random).data(), weights.data(), 0.0f, prepared_.back().data());
+    pointers_.push_back(prepared_.back().data());
   }
-  ThreadPool pool(threads - 1);  // ParallelFor works on the caller's thread too
-  double best = 1e30;
-  const double begin = NowSeconds();
-  while (NowSeconds() - begin < kMeasure_s) {
-    const double start = NowSeconds();
-    pool.ParallelFor(threads, [&](size_t thread) {
-      constexpr size_t kStride = kTileBlocks * simd::kBlockRows;
-      AlignedBuffer<float> scores(kQueries * kStride);
-      const size_t end = blocks * (thread + 1) / threads;
-      for (size_t block = blocks * thread / threads; block < end; block += kTileBlocks) {
-        kernels.score(shape, data.data() + block * block_bytes, std::min(kTileBlocks, end - block), pointers.data(),
-                      kQueries, scores.data(), kStride);
-      }
-    });
-    best = std::min(best, NowSeconds() - start);
+}
+
+void BatchKernel::ScanOnce() {
+  const size_t threads = pool_.size() + 1;
+  pool_.ParallelFor(threads, [&](size_t thread) {
+    constexpr size_t kStride = kTileBlocks * simd::kBlockRows;
+    AlignedBuffer<float> scores(kQueries * kStride);
+    const size_t end = blocks_ * (thread + 1) / threads;
+    for (size_t block = blocks_ * thread / threads; block < end; block += kTileBlocks) {
+      simd::Kernels().score(shape_, data_.data() + block * block_bytes_, std::min(kTileBlocks, end - block),
+                            pointers_.data(), kQueries, scores.data(), kStride);
+    }
+  });
+}
+
+double BatchKernel::Rate(double seconds) {
+  ScanOnce();
+  size_t queries = 0;
+  const double start = NowSeconds();
+  double passed = 0;
+  for (; passed < seconds; passed = NowSeconds() - start) {
+    ScanOnce();
+    queries += kQueries;
   }
-  return static_cast<double>(kQueries) / best;
+  return static_cast<double>(queries) / passed;
 }
 
 }  // namespace bebr::bench

@@ -2,16 +2,40 @@
 #define BEBR_BENCH_LOAD_KERNEL_RATE_H_
 
 #include <cstddef>
+#include <memory>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/statusor.h"
+#include "index/base/aligned_buffer.h"
+#include "index/base/thread_pool.h"
+#include "index/simd/kernels.h"
 
 namespace bebr::bench {
 
-// Queries a second of the bare batch kernel: 64 queries at a time over `documents` codes of the shape `code` ("256x2"),
-// on `threads` threads, without top-k, encoding or any server. The best of a few passes.
-absl::StatusOr<double> MeasureBatchKernel(std::string_view code, unsigned query_levels, size_t documents,
-                                          size_t threads);
+// The bare batch kernel: 64 queries at a time over random codes, without top-k, encoding or any server. Thread safety:
+// none.
+class BatchKernel {
+ public:
+  // `documents` codes of the shape `code` ("256x2"), scanned on `threads` threads.
+  static absl::StatusOr<std::unique_ptr<BatchKernel>> Create(std::string_view code, unsigned query_levels,
+                                                             size_t documents, size_t threads);
+  // Queries a second over about `seconds`: the mean, as that of a server, and not the best moment of a machine whose
+  // speed wanders.
+  double Rate(double seconds);
+
+ private:
+  BatchKernel(const simd::CodeShape& shape, size_t blocks, size_t threads);
+  void ScanOnce();
+
+  const simd::CodeShape shape_;
+  const size_t blocks_;
+  const size_t block_bytes_;
+  AlignedBuffer<std::byte> data_;
+  std::vector<AlignedBuffer<std::byte>> prepared_;
+  std::vector<const void*> pointers_;
+  ThreadPool pool_;  // ParallelFor works on the caller's thread too
+};
 
 }  // namespace bebr::bench
 

@@ -22,6 +22,7 @@
 namespace bebr::bench {
 namespace {
 
+constexpr double kKernelSeconds = 1.5;
 constexpr size_t kMainClients = 64;  // whose row is at the top of the JSON
 
 struct Options {
@@ -106,17 +107,20 @@ class CpuShares {
 };
 
 absl::StatusOr<nlohmann::json> MeasureRow(const Options& options, const Prepared& prepared, size_t clients,
-                                          double kernel_rate) {
+                                          BatchKernel& kernel) {
   LoadOptions load{
       .server = prepared.server->address(),
       .clients = clients,
       .seconds = options.seconds,
       .query = [&](size_t i) -> const v1::SearchRequest& { return prepared.queries[i % prepared.queries.size()]; },
       .expected = [&](size_t i) -> const std::string& { return prepared.hits[i % prepared.hits.size()]; }};
+  // The kernel before and after, while the server idles: the machine's speed wanders.
+  double kernel_rate = kernel.Rate(kKernelSeconds) / 2;
   const CpuShares closed_cpu(prepared.server->pid());
   BEBR_ASSIGN_OR_RETURN(const LoadResult closed, RunClosedLoop(load));
   const double client_share = closed_cpu.client(), server_share = closed_cpu.server();
   const double rate = static_cast<double>(closed.answered) / closed.wall_s;
+  kernel_rate += kernel.Rate(kKernelSeconds) / 2;
   BEBR_ASSIGN_OR_RETURN(const LoadResult open, RunOpenLoop(load, rate * options.open_share));
   return nlohmann::json{{"clients", clients},
                         {"documents", options.documents},
@@ -128,6 +132,7 @@ absl::StatusOr<nlohmann::json> MeasureRow(const Options& options, const Prepared
                         {"ratio_without_client", rate / (kernel_rate * std::max(0.01, 1 - client_share))},
                         {"client_cpu_share", client_share},
                         {"server_cpu_share", server_share},
+                        {"queries_in_scan", closed.queries_in_scan / static_cast<double>(closed.latencies_ms.size())},
                         {"closed_p50_ms", Percentile(closed.latencies_ms, 0.50)},
                         {"closed_p99_ms", Percentile(closed.latencies_ms, 0.99)},
                         {"open_queries_per_s", rate * options.open_share},
@@ -139,9 +144,11 @@ absl::StatusOr<nlohmann::json> MeasureRow(const Options& options, const Prepared
 }
 
 void PrintRow(const nlohmann::json& row) {
-  std::printf("%7zu %10.0f %7.2f %9.2f %8.0f%% %8.0f%% %11.0f %9.2f %9.2f %9.2f\n", row["clients"].get<size_t>(),
-              row["queries_per_s"].get<double>(), row["ratio"].get<double>(), row["ratio_without_client"].get<double>(),
-              100 * row["client_cpu_share"].get<double>(), 100 * row["server_cpu_share"].get<double>(),
+  std::printf("%7zu %10.0f %9.0f %6.2f %9.2f %8.0f%% %8.0f%% %7.1f %11.0f %9.2f %9.2f %9.2f\n",
+              row["clients"].get<size_t>(), row["queries_per_s"].get<double>(),
+              row["batch_kernel_queries_per_s"].get<double>(), row["ratio"].get<double>(),
+              row["ratio_without_client"].get<double>(), 100 * row["client_cpu_share"].get<double>(),
+              100 * row["server_cpu_share"].get<double>(), row["queries_in_scan"].get<double>(),
               row["open_queries_per_s"].get<double>(), row["p50_ms"].get<double>(), row["p99_ms"].get<double>(),
               row["p999_ms"].get<double>());
   std::fflush(stdout);
@@ -150,17 +157,17 @@ void PrintRow(const nlohmann::json& row) {
 absl::Status Run(const Options& options) {
   const WorkDirectory work;
   BEBR_ASSIGN_OR_RETURN(const Prepared prepared, Prepare(options, work));
-  BEBR_ASSIGN_OR_RETURN(const double kernel_rate,
-                        MeasureBatchKernel(prepared.version.code(), prepared.version.query_levels(), options.documents,
-                                           AvailableProcessors()));
-  std::printf("%zu documents of %s (%u bits); the batch kernel alone: %.0f queries/s on %zu cores\n", options.documents,
-              prepared.version.code().c_str(), prepared.version.bits(), kernel_rate, AvailableProcessors());
-  std::printf("        --------------- closed loop ------------------ ------------ open loop, ms -----------\n");
-  std::printf("%7s %10s %7s %9s %9s %9s %11s %9s %9s %9s\n", "clients", "queries/s", "ratio", "w/o client", "client",
-              "server", "queries/s", "p50", "p99", "p99.9");
+  BEBR_ASSIGN_OR_RETURN(const auto kernel, BatchKernel::Create(prepared.version.code(), prepared.version.query_levels(),
+                                                               options.documents, AvailableProcessors()));
+  std::printf("%zu documents of %s (%u bits), %zu cores\n", options.documents, prepared.version.code().c_str(),
+              prepared.version.bits(), AvailableProcessors());
+  std::printf(
+      "        ----------------------- closed loop --------------------- ------------ open loop, ms -----------\n");
+  std::printf("%7s %10s %9s %6s %9s %9s %9s %7s %11s %9s %9s %9s\n", "clients", "queries/s", "kernel/s", "ratio",
+              "w/o client", "client", "server", "a scan", "queries/s", "p50", "p99", "p99.9");
   nlohmann::json rows = nlohmann::json::array();
   for (const size_t clients : options.clients) {
-    BEBR_ASSIGN_OR_RETURN(auto row, MeasureRow(options, prepared, clients, kernel_rate));
+    BEBR_ASSIGN_OR_RETURN(auto row, MeasureRow(options, prepared, clients, *kernel));
     PrintRow(row);
     rows.push_back(std::move(row));
   }

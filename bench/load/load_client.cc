@@ -59,7 +59,7 @@ class Load {
                                       const double now = NowSeconds();
                                       const bool same = !options_.expected || !status.ok() ||
                                                         HitsOf(call->response) == options_.expected(number);
-                                      const bool go_on = Record(status, (now - intended) * 1e3, same);
+                                      const bool go_on = Record(status, call->response, (now - intended) * 1e3, same);
                                       if (go_on && then) then();
                                       // After `then`, so that a run does not look finished between two queries.
                                       absl::MutexLock lock(&mutex_);
@@ -90,8 +90,9 @@ class Load {
   }
 
  private:
-  bool Record(const grpc::Status& status, double latency_ms, bool same) {
+  bool Record(const grpc::Status& status, const v1::SearchResponse& response, double latency_ms, bool same) {
     absl::MutexLock lock(&mutex_);
+    result_.queries_in_scan += response.timings().queries_in_scan();
     if (!same) ++result_.different;
     if (status.ok()) {
       // Answers that come after the end count as latencies, not as throughput.

@@ -16,6 +16,7 @@ struct LoadResult {
   uint64_t answered = 0;
   uint64_t refused = 0;              // RESOURCE_EXHAUSTED
   uint64_t different = 0;            // answers other than LoadOptions::expected
+  double queries_in_scan = 0;        // summed over the answers
   std::vector<double> latencies_ms;  // sorted
 };
 

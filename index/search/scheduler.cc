@@ -1,6 +1,7 @@
 #include "index/search/scheduler.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 
 #include "absl/strings/str_format.h"
@@ -45,6 +46,7 @@ struct Scheduler::Batch {
   std::vector<float> offsets;
   std::unique_ptr<ScanTarget> target;
   std::vector<std::vector<Candidate>> found;  // by query
+  std::atomic<size_t> next_to_finish{0};      // job
   absl::Time started;
   SearchTimings timings;
 
@@ -290,8 +292,10 @@ void Scheduler::RunGroup(std::vector<std::unique_ptr<SearchJob>> jobs) {
   counters_.documents_scanned.fetch_add(counts.documents, std::memory_order_relaxed);
   counters_.bytes_scanned.fetch_add(counts.bytes, std::memory_order_relaxed);
   counters_.scan_us.fetch_add(static_cast<uint64_t>(batch->timings.scan_us), std::memory_order_relaxed);
-  for (size_t j = 0; j < batch->jobs.size(); ++j) {
-    finish_pool_.Submit([this, batch, j] { Finish(batch, j); });
+  for (size_t t = 0; t < std::min(finish_pool_.size(), batch->jobs.size()); ++t) {
+    finish_pool_.Submit([this, batch] {
+      for (size_t j; (j = batch->next_to_finish.fetch_add(1)) < batch->jobs.size();) Finish(batch, j);
+    });
   }
 }
 
