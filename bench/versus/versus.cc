@@ -40,6 +40,7 @@ struct Options {
   size_t ef_construction = 200;
   std::vector<size_t> efs = {10, 20, 40, 80, 160, 320, 640};
   std::vector<size_t> reranks = {0, 20, 50, 100, 200};
+  size_t replace_rounds = 3;
 };
 
 // Both sides hold the same rows; `documents` has room for the largest size.
@@ -191,7 +192,7 @@ absl::StatusOr<nlohmann::json> MeasureFilter(Contest& contest) {
 // Replaces a tenth of the documents by other ones, several times over.
 absl::StatusOr<nlohmann::json> MeasureReplacing(Contest& contest, const Matrix& real) {
   nlohmann::json rounds = nlohmann::json::array();
-  for (size_t round = 0; round < 3; ++round) {
+  for (size_t round = 0; round < contest.options.replace_rounds; ++round) {
     const size_t tenth = contest.rows / 10, first = round * tenth;
     FillRows(real, contest.options, 100 + round, first, first + tenth, real.rows, contest.documents);
     const auto row = [&](size_t i) { return contest.row(i); };
@@ -305,8 +306,12 @@ absl::Status Run(Options options) {
                          {"threads", contest.threads},
                          {"queries", contest.queries.rows},
                          {"rows", nlohmann::json::array()},
-                         {"sizes", nlohmann::json::array()}};
-  for (const size_t rows : options.sizes) BEBR_RETURN_IF_ERROR(MeasureSize(contest, rows, json));
+                         {"sizes", nlohmann::json::array()},
+                         {"replacing", nlohmann::json::array()}};
+  for (const size_t rows : options.sizes) {
+    BEBR_RETURN_IF_ERROR(MeasureSize(contest, rows, json));
+    BEBR_RETURN_IF_ERROR(WriteJson(options.json, json));  // the next size may take long
+  }
   BEBR_ASSIGN_OR_RETURN(json["replacing"], MeasureReplacing(contest, real));
   std::printf("%s\n", json["replacing"].dump().c_str());
   return WriteJson(options.json, json);
@@ -331,6 +336,9 @@ int main(int argc, char** argv) {
   app.add_option("--ef-construction", options.ef_construction, "hnswlib's ef_construction")->capture_default_str();
   app.add_option("--efs", options.efs, "hnswlib's search widths, ascending")->delimiter(',');
   app.add_option("--reranks", options.reranks, "candidates that are scored again")->delimiter(',');
+  app.add_option("--replace-rounds", options.replace_rounds, "how often a tenth of the documents is replaced")
+      ->check(CLI::Range(0, 10))
+      ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   const absl::Status status = bebr::bench::Run(options);
   if (status.ok()) return 0;
