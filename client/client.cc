@@ -146,6 +146,39 @@ absl::StatusOr<v1::Collection> Client::RetireVersion(const v1::RetireVersionRequ
   return std::move(*response->mutable_collection());
 }
 
+absl::StatusOr<v1::Collection> Client::BackfillVersion(const v1::BackfillVersionRequest& request) {
+  auto response = Run<v1::BackfillVersionResponse>(
+      [&](auto* context, auto* out) { return collections_->BackfillVersion(context, request, out); });
+  if (!response.ok()) return response.status();
+  return std::move(*response->mutable_collection());
+}
+
+absl::StatusOr<v1::VersionCheck> Client::CheckVersion(const v1::CheckVersionRequest& request) {
+  auto response = Run<v1::CheckVersionResponse>(
+      [&](auto* context, auto* out) { return collections_->CheckVersion(context, request, out); });
+  if (!response.ok()) return response.status();
+  return std::move(*response->mutable_check());
+}
+
+absl::Status Client::SetAlias(const v1::SetAliasRequest& request) {
+  return Run<v1::SetAliasResponse>(
+             [&](auto* context, auto* out) { return collections_->SetAlias(context, request, out); })
+      .status();
+}
+
+absl::StatusOr<v1::ListAliasesResponse> Client::ListAliases() {
+  return Run<v1::ListAliasesResponse>(
+      [&](auto* context, auto* out) { return collections_->ListAliases(context, v1::ListAliasesRequest(), out); });
+}
+
+absl::Status Client::DeleteAlias(const std::string& name) {
+  v1::DeleteAliasRequest request;
+  request.set_name(name);
+  return Run<v1::DeleteAliasResponse>(
+             [&](auto* context, auto* out) { return collections_->DeleteAlias(context, request, out); })
+      .status();
+}
+
 absl::StatusOr<v1::UpsertResponse> Client::Upsert(const v1::UpsertRequest& request) {
   return Run<v1::UpsertResponse>([&](auto* context, auto* out) { return documents_->Upsert(context, request, out); });
 }
@@ -158,8 +191,8 @@ absl::StatusOr<v1::DeleteResponse> Client::Delete(const v1::DeleteRequest& reque
   return Run<v1::DeleteResponse>([&](auto* context, auto* out) { return documents_->Delete(context, request, out); });
 }
 
-std::unique_ptr<UpsertStream> Client::StreamUpsert(const std::string& collection, size_t window) {
-  return std::unique_ptr<UpsertStream>(new UpsertStream(*this, collection, std::max<size_t>(window, 1)));
+std::unique_ptr<UpsertStream> Client::StreamUpsert(const std::string& collection, size_t window, v1::UpsertMode mode) {
+  return std::unique_ptr<UpsertStream>(new UpsertStream(*this, collection, std::max<size_t>(window, 1), mode));
 }
 
 absl::StatusOr<v1::SearchResponse> Client::Search(const v1::SearchRequest& request) {

@@ -56,12 +56,18 @@ class Client {
   absl::StatusOr<v1::Collection> AddVersion(const v1::VersionConfig& config, std::string_view model);
   absl::StatusOr<v1::Collection> PromoteVersion(const v1::PromoteVersionRequest& request);
   absl::StatusOr<v1::Collection> RetireVersion(const v1::RetireVersionRequest& request);
+  absl::StatusOr<v1::Collection> BackfillVersion(const v1::BackfillVersionRequest& request);
+  absl::StatusOr<v1::VersionCheck> CheckVersion(const v1::CheckVersionRequest& request);
+  absl::Status SetAlias(const v1::SetAliasRequest& request);
+  absl::StatusOr<v1::ListAliasesResponse> ListAliases();
+  absl::Status DeleteAlias(const std::string& name);
 
   absl::StatusOr<v1::UpsertResponse> Upsert(const v1::UpsertRequest& request);
   absl::StatusOr<v1::GetResponse> Get(const v1::GetRequest& request);
   absl::StatusOr<v1::DeleteResponse> Delete(const v1::DeleteRequest& request);
   // A stream that writes to `collection`, with up to `window` messages on their way. The client must outlive it.
-  std::unique_ptr<UpsertStream> StreamUpsert(const std::string& collection, size_t window = 8);
+  std::unique_ptr<UpsertStream> StreamUpsert(const std::string& collection, size_t window = 8,
+                                             v1::UpsertMode mode = v1::UPSERT_MODE_REPLACE);
 
   absl::StatusOr<v1::SearchResponse> Search(const v1::SearchRequest& request);
   absl::StatusOr<v1::BatchSearchResponse> BatchSearch(const v1::BatchSearchRequest& request);

@@ -49,6 +49,7 @@ int main(int argc, char** argv) {
   bebr::AddDrop(app, command);
   bebr::AddEval(app, command);
   bebr::AddVersion(app, command);
+  bebr::AddAlias(app, command);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

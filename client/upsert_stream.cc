@@ -10,11 +10,12 @@ namespace {
 constexpr absl::Duration kRetryPause = absl::Milliseconds(100);
 // A server whose memory limit is reached stays full: some time after, waiting is no use.
 constexpr int kMaxRefusals = 500;
+constexpr size_t kMaxUnknownIds = 10;
 
 }  // namespace
 
-UpsertStream::UpsertStream(Client& client, std::string collection, size_t window)
-    : collection_(std::move(collection)), window_(window) {
+UpsertStream::UpsertStream(Client& client, std::string collection, size_t window, v1::UpsertMode mode)
+    : collection_(std::move(collection)), window_(window), mode_(mode) {
   error_ = client.usable_;
   if (!error_.ok()) return;
   client.Prepare(context_, /*with_deadline=*/false);
@@ -48,6 +49,10 @@ void UpsertStream::Take(const v1::StreamUpsertResponse& response) {
   waiting_.erase(response.sequence());
   acknowledged_ += response.documents();
   created_ += response.created();
+  unknown_ += static_cast<uint64_t>(response.unknown_ids_size());
+  for (const std::string& id : response.unknown_ids()) {
+    if (unknown_ids_.size() < kMaxUnknownIds) unknown_ids_.push_back(id);
+  }
 }
 
 absl::Status UpsertStream::Write(uint64_t sequence) {
@@ -107,6 +112,7 @@ absl::Status UpsertStream::Send(google::protobuf::RepeatedPtrField<v1::Document>
   const uint64_t sequence = next_sequence_++;
   v1::StreamUpsertRequest message;
   message.set_collection(collection_);
+  message.set_mode(mode_);
   message.set_sequence(sequence);
   *message.mutable_documents() = std::move(documents);
   {
@@ -148,6 +154,16 @@ uint64_t UpsertStream::acknowledged() const {
 uint64_t UpsertStream::created() const {
   absl::MutexLock lock(&mutex_);
   return created_;
+}
+
+uint64_t UpsertStream::unknown() const {
+  absl::MutexLock lock(&mutex_);
+  return unknown_;
+}
+
+std::vector<std::string> UpsertStream::unknown_ids() const {
+  absl::MutexLock lock(&mutex_);
+  return unknown_ids_;
 }
 
 }  // namespace bebr

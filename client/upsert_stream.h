@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -40,12 +41,15 @@ class UpsertStream {
 
   uint64_t acknowledged() const;  // documents that are on the server's disk
   uint64_t created() const;       // of these, new ones
+  // Of a merge: documents that do not exist and were not written; the first of their ids.
+  uint64_t unknown() const;
+  std::vector<std::string> unknown_ids() const;
 
  private:
   friend class Client;
   using Messages = std::map<uint64_t, v1::StreamUpsertRequest>;
 
-  UpsertStream(Client& client, std::string collection, size_t window);
+  UpsertStream(Client& client, std::string collection, size_t window, v1::UpsertMode mode);
   void ReadAcknowledgements();
   void Take(const v1::StreamUpsertResponse& response);
   // Writes the message, and before it those that the server wants again.
@@ -55,6 +59,7 @@ class UpsertStream {
 
   const std::string collection_;
   const size_t window_;
+  const v1::UpsertMode mode_;
   grpc::ClientContext context_;
   std::unique_ptr<grpc::ClientReaderWriter<v1::StreamUpsertRequest, v1::StreamUpsertResponse>> stream_;
   uint64_t next_sequence_ = 1;
@@ -68,6 +73,8 @@ class UpsertStream {
   int refusals_ ABSL_GUARDED_BY(mutex_) = 0;    // since the last acknowledgement that was not one
   uint64_t acknowledged_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t created_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t unknown_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::vector<std::string> unknown_ids_ ABSL_GUARDED_BY(mutex_);
   std::thread reader_;
 };
 

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "absl/container/flat_hash_map.h"
+#include "absl/container/inlined_vector.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "index/base/float16.h"
@@ -42,6 +42,41 @@ absl::Status CheckVector(std::string_view field, absl::Span<const float> values,
   return absl::OkStatus();
 }
 
+// The versions that encode an embedding which came for `source`: of all that take it, one for each space, `source` in
+// its own and otherwise the newest.
+std::vector<const Version*> Encoders(const CollectionManifest& manifest, const Version& source) {
+  std::vector<const Version*> encoders = {&source};
+  const std::vector<const Version*> takers = manifest.VersionsOfEmbedding(source.embedding);
+  for (auto taker = takers.rbegin(); taker != takers.rend(); ++taker) {
+    if (std::none_of(encoders.begin(), encoders.end(), [&](const Version* e) { return e->space == (*taker)->space; }))
+      encoders.push_back(*taker);
+  }
+  return encoders;
+}
+
+// What the manifest knows of a version.
+VersionInfo Describe(const CollectionManifest& manifest, const Version& version) {
+  VersionInfo info;
+  info.name = version.name;
+  info.state = version.retired                            ? VersionState::kRetired
+               : version.name == manifest.default_version ? VersionState::kDefault
+               : version.backfilling                      ? VersionState::kBackfilling
+                                                          : VersionState::kAdded;
+  info.space = version.space;
+  if (version.embedding != version.number) info.same_embeddings_as = manifest.versions[version.embedding].name;
+  info.check = version.check;
+  if (version.binarizer == nullptr) return info;
+  const Binarizer& binarizer = *version.binarizer;
+  info.input_dims = binarizer.input_dims();
+  info.query_levels = binarizer.query_levels();
+  info.code = binarizer.spec().ToString();
+  info.bits = binarizer.spec().bits();
+  info.metric = binarizer.metric();
+  info.model_checksum = binarizer.checksum();
+  info.model = binarizer.description();
+  return info;
+}
+
 // Capacity of a flat hash set that grew to `count` entries: 2^m - 1 slots, of which 7/8 are used at most.
 uint64_t HashSetCapacity(uint64_t count) {
   uint64_t capacity = 1;
@@ -51,15 +86,21 @@ uint64_t HashSetCapacity(uint64_t count) {
 
 }  // namespace
 
+absl::Status CheckEmbedding(std::string_view field, absl::Span<const float> values, const Version& version) {
+  return CheckVector(field, values, version, kMaxAbsValue);
+}
+
 // An upsert between its check and its end: the request and, once encoded, what the shards borrow.
 struct Collection::Encoded {
+  // Embeddings that came for `source`, encoded by `version`, which takes the same ones.
   struct VersionPart {
+    const Version* source = nullptr;
     const Version* version = nullptr;
     std::vector<uint32_t> documents;       // positions in the request
     std::vector<const float*> embeddings;  // borrowed from the caller
     std::vector<uint32_t> words;
     std::vector<CodeFactors> factors;
-    std::string floats;      // as stored
+    std::string floats;      // as stored, if this part is the one that stores them
     size_t float_bytes = 0;  // of one embedding
   };
   UpsertRequest request;
@@ -83,17 +124,16 @@ struct Collection::Write {
 
 absl::StatusOr<std::shared_ptr<Collection>> Collection::Open(CollectionManifest manifest, std::string path,
                                                              EngineShared* shared) {
-  std::map<uint32_t, CodeSpec> spaces;
-  for (const Space& space : manifest.spaces) spaces.emplace(space.number, space.spec);
-  std::vector<uint32_t> versions;
+  Shard::Contents contents{.stores_floats = manifest.store_floats != FloatStorage::kNone};
+  for (const Space& space : manifest.spaces) contents.spaces.emplace(space.number, space.spec);
   for (const Version& version : manifest.versions) {
-    if (!version.retired) versions.push_back(version.number);
+    if (!version.retired) contents.versions.emplace(version.number, version.embedding);
   }
   const uint32_t shard_count = manifest.shards;
   std::shared_ptr<Collection> collection(new Collection(std::move(manifest), std::move(path), shared));
   std::vector<absl::StatusOr<std::unique_ptr<Shard>>> opened(shard_count);
   shared->pool.ParallelFor(shard_count, [&](size_t i) {
-    opened[i] = Shard::Open(absl::StrFormat("%s/shard-%03d", collection->path_, i), shared->cache, spaces, versions);
+    opened[i] = Shard::Open(absl::StrFormat("%s/shard-%03d", collection->path_, i), shared->cache, contents);
   });
   for (auto& shard : opened) {
     BEBR_RETURN_IF_ERROR(shard.status());
@@ -119,43 +159,60 @@ uint32_t Collection::ShardOf(std::string_view id) const {
 absl::StatusOr<std::unique_ptr<Collection::Encoded>> Collection::Check(UpsertRequest request) const {
   auto encoded = std::make_unique<Encoded>();
   encoded->manifest = manifest();
-  const CollectionManifest& manifest = *encoded->manifest;
   if (request.documents.empty() || request.documents.size() > kMaxDocumentsPerRequest) {
     return absl::InvalidArgumentError(absl::StrFormat("documents has %d entries; a request has 1 to %d",
                                                       request.documents.size(), kMaxDocumentsPerRequest));
   }
-  const float max_abs = manifest.store_floats == FloatStorage::kFloat16 ? kFloat16Max : kMaxAbsValue;
-  for (size_t i = 0; i < request.documents.size(); ++i) {
-    const DocumentInput& document = request.documents[i];
-    const std::string field = absl::StrFormat("documents[%d]", i);
-    BEBR_RETURN_IF_ERROR(ValidateId(field + ".id", document.id));
-    BEBR_RETURN_IF_ERROR(ValidateAttributes(field + ".attributes", document.attributes));
-    if (document.embeddings.empty()) {
-      return absl::InvalidArgumentError(
-          absl::StrFormat("%s.embeddings is empty; a document needs at least one", field));
-    }
-    for (size_t e = 0; e < document.embeddings.size(); ++e) {
-      const EmbeddingInput& embedding = document.embeddings[e];
-      BEBR_ASSIGN_OR_RETURN(const Version* version, manifest.FindVersion(embedding.version));
-      BEBR_RETURN_IF_ERROR(
-          CheckVector(absl::StrFormat("%s.embeddings[%d]", field, e), embedding.values, *version, max_abs));
-      auto part = std::find_if(encoded->parts.begin(), encoded->parts.end(),
-                               [&](const auto& p) { return p.version == version; });
-      if (part == encoded->parts.end()) {
-        encoded->parts.emplace_back().version = version;
-        part = encoded->parts.end() - 1;
-      }
-      if (!part->documents.empty() && part->documents.back() == i) {
-        return absl::InvalidArgumentError(
-            absl::StrFormat("%s has two embeddings of version \"%s\"", field, version->name));
-      }
-      part->documents.push_back(static_cast<uint32_t>(i));
-      part->embeddings.push_back(embedding.values.data());
-      encoded->input_bytes += embedding.values.size() * sizeof(float);
-    }
-  }
   encoded->request = std::move(request);
+  for (size_t i = 0; i < encoded->request.documents.size(); ++i) BEBR_RETURN_IF_ERROR(CheckDocument(i, *encoded));
   return encoded;
+}
+
+absl::Status Collection::CheckDocument(size_t index, Encoded& encoded) const {
+  const CollectionManifest& manifest = *encoded.manifest;
+  const float max_abs = manifest.store_floats == FloatStorage::kFloat16 ? kFloat16Max : kMaxAbsValue;
+  const DocumentInput& document = encoded.request.documents[index];
+  const std::string field = absl::StrFormat("documents[%d]", index);
+  BEBR_RETURN_IF_ERROR(ValidateId(field + ".id", document.id));
+  BEBR_RETURN_IF_ERROR(ValidateAttributes(field + ".attributes", document.attributes));
+  if (encoded.request.mode == UpsertMode::kMerge && !document.attributes.empty()) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "%s.attributes is not empty; a merge adds embeddings and leaves the attributes as they are", field));
+  }
+  if (document.embeddings.empty()) {
+    return absl::InvalidArgumentError(absl::StrFormat("%s.embeddings is empty; a document needs at least one", field));
+  }
+  absl::InlinedVector<const Version*, 2> seen;
+  for (size_t e = 0; e < document.embeddings.size(); ++e) {
+    const EmbeddingInput& embedding = document.embeddings[e];
+    BEBR_ASSIGN_OR_RETURN(const Version* source, manifest.FindVersion(embedding.version));
+    BEBR_RETURN_IF_ERROR(
+        CheckVector(absl::StrFormat("%s.embeddings[%d]", field, e), embedding.values, *source, max_abs));
+    for (const Version* other : seen) {
+      if (other == source) {
+        return absl::InvalidArgumentError(
+            absl::StrFormat("%s has two embeddings of version \"%s\"", field, source->name));
+      }
+      if (other->embedding == source->embedding) {
+        return absl::InvalidArgumentError(absl::StrFormat(
+            "%s has an embedding of version \"%s\" and one of \"%s\", which take the same embeddings; send one", field,
+            other->name, source->name));
+      }
+    }
+    seen.push_back(source);
+    for (const Version* version : Encoders(manifest, *source)) {
+      auto part = std::find_if(encoded.parts.begin(), encoded.parts.end(),
+                               [&](const auto& p) { return p.source == source && p.version == version; });
+      if (part == encoded.parts.end()) {
+        encoded.parts.push_back({.source = source, .version = version});
+        part = encoded.parts.end() - 1;
+      }
+      part->documents.push_back(static_cast<uint32_t>(index));
+      part->embeddings.push_back(embedding.values.data());
+    }
+    encoded.input_bytes += embedding.values.size() * sizeof(float);
+  }
+  return absl::OkStatus();
 }
 
 void Collection::Encode(Encoded& encoded) const {
@@ -165,7 +222,7 @@ void Collection::Encode(Encoded& encoded) const {
     const size_t rows = part.documents.size(), dims = binarizer.input_dims(), words = binarizer.spec().code_words();
     part.words.resize(rows * words);
     part.factors.resize(rows);
-    if (storage != FloatStorage::kNone) {
+    if (storage != FloatStorage::kNone && part.version == part.source) {
       part.float_bytes = dims * (storage == FloatStorage::kFloat16 ? sizeof(uint16_t) : sizeof(float));
     }
     part.floats.resize(rows * part.float_bytes);
@@ -174,13 +231,17 @@ void Collection::Encode(Encoded& encoded) const {
       const size_t begin = chunk * kEncodeRows, count = std::min(kEncodeRows, rows - begin);
       std::vector<float> matrix(count * dims);
       for (size_t r = 0; r < count; ++r) std::copy_n(part.embeddings[begin + r], dims, matrix.data() + r * dims);
-      binarizer.EncodeDocuments(matrix.data(), count, part.words.data() + begin * words, part.factors.data() + begin);
       char* floats = part.floats.data() + begin * part.float_bytes;
       if (storage == FloatStorage::kFloat16) {
-        FloatToHalf(matrix.data(), matrix.size(), reinterpret_cast<uint16_t*>(floats));
-      } else if (storage == FloatStorage::kFloat32) {
+        // The code is that of the floats as they are stored, so that encoding them again gives it again.
+        std::vector<uint16_t> halves(matrix.size());
+        FloatToHalf(matrix.data(), matrix.size(), halves.data());
+        HalfToFloat(halves.data(), halves.size(), matrix.data());
+        if (part.float_bytes > 0) std::memcpy(floats, halves.data(), halves.size() * sizeof(uint16_t));
+      } else if (part.float_bytes > 0) {
         std::memcpy(floats, matrix.data(), matrix.size() * sizeof(float));
       }
+      binarizer.EncodeDocuments(matrix.data(), count, part.words.data() + begin * words, part.factors.data() + begin);
       shared_->encode_us.fetch_add(static_cast<uint64_t>(absl::ToInt64Microseconds(absl::Now() - start)),
                                    std::memory_order_relaxed);
     });
@@ -208,34 +269,53 @@ void Collection::Upsert(UpsertRequest request, absl::AnyInvocable<void(absl::Sta
     shared->queued_upsert_bytes.fetch_sub(bytes, std::memory_order_relaxed);
     if (!result.ok()) return done(result.status());
     shared->documents_upserted.fetch_add(result->documents, std::memory_order_relaxed);
-    done(UpsertResult{result->documents, result->created});
+    done(UpsertResult{result->documents, result->created, std::move(result->unknown_ids)});
   };
   write->by_shard.resize(shards_.size());
   write->owner = encoded;
   Enqueue(write);
   shared_->pool.Submit([this, self = shared_from_this(), encoded, write] {
     Encode(*encoded);
-    std::vector<Mutation> mutations(encoded->request.documents.size());
-    for (const Encoded::VersionPart& part : encoded->parts) {
-      const size_t words = part.version->binarizer->spec().code_words();
-      for (size_t r = 0; r < part.documents.size(); ++r) {
-        Mutation& mutation = mutations[part.documents[r]];
-        mutation.codes.push_back({part.version->space, static_cast<uint8_t>(part.version->number), part.factors[r],
-                                  absl::MakeConstSpan(part.words.data() + r * words, words)});
-        if (part.float_bytes > 0) {
-          mutation.floats.push_back(
-              {part.version->number, std::string_view(part.floats).substr(r * part.float_bytes, part.float_bytes)});
-        }
-      }
-    }
-    for (size_t i = 0; i < mutations.size(); ++i) {
-      const DocumentInput& document = encoded->request.documents[i];
-      mutations[i].id = document.id;
-      mutations[i].attributes = &document.attributes;
-      write->by_shard[ShardOf(document.id)].push_back(std::move(mutations[i]));
+    for (Mutation& mutation : MakeMutations(*encoded)) {
+      write->by_shard[ShardOf(mutation.id)].push_back(std::move(mutation));
     }
     MarkReady(write);
   });
+}
+
+std::vector<Mutation> Collection::MakeMutations(const Encoded& encoded) const {
+  const CollectionManifest& manifest = *encoded.manifest;
+  std::vector<Mutation> mutations(encoded.request.documents.size());
+  for (size_t i = 0; i < mutations.size(); ++i) {
+    const DocumentInput& document = encoded.request.documents[i];
+    mutations[i].kind = encoded.request.mode == UpsertMode::kMerge ? MutationKind::kMerge : MutationKind::kReplace;
+    mutations[i].id = document.id;
+    mutations[i].attributes = &document.attributes;
+  }
+  // Of several codes for one space the default version's stays, else the newest version's.
+  const auto rank = [&](uint32_t number) {
+    return std::pair(manifest.versions[number].name == manifest.default_version, number);
+  };
+  for (const Encoded::VersionPart& part : encoded.parts) {
+    const size_t words = part.version->binarizer->spec().code_words();
+    for (size_t r = 0; r < part.documents.size(); ++r) {
+      Mutation& mutation = mutations[part.documents[r]];
+      const RowCode code{part.version->space, static_cast<uint8_t>(part.version->number), part.factors[r],
+                         absl::MakeConstSpan(part.words.data() + r * words, words)};
+      auto same = std::find_if(mutation.codes.begin(), mutation.codes.end(),
+                               [&](const RowCode& other) { return other.space == code.space; });
+      if (same == mutation.codes.end()) {
+        mutation.codes.push_back(code);
+      } else if (rank(code.version) > rank(same->version)) {
+        *same = code;
+      }
+      if (part.float_bytes > 0) {
+        mutation.floats.push_back(
+            {part.source->embedding, std::string_view(part.floats).substr(r * part.float_bytes, part.float_bytes)});
+      }
+    }
+  }
+  return mutations;
 }
 
 void Collection::Delete(std::vector<std::string> ids, absl::AnyInvocable<void(absl::StatusOr<uint64_t>)> done) {
@@ -254,7 +334,11 @@ void Collection::Delete(std::vector<std::string> ids, absl::AnyInvocable<void(ab
     done(result->documents);
   };
   write->by_shard.resize(shards_.size());
-  for (const std::string& id : *owner) write->by_shard[ShardOf(id)].emplace_back().id = id;
+  for (const std::string& id : *owner) {
+    Mutation& mutation = write->by_shard[ShardOf(id)].emplace_back();
+    mutation.kind = MutationKind::kDelete;
+    mutation.id = id;
+  }
   write->owner = owner;
   Enqueue(write);
   MarkReady(write);
@@ -288,11 +372,12 @@ void Collection::SendToShards(const std::shared_ptr<Write>& write) {
         if (result.ok()) {
           write->result.documents += result->documents;
           write->result.created += result->created;
+          for (std::string& id : result->unknown_ids) write->result.unknown_ids.push_back(std::move(id));
         } else {
           write->status.Update(result.status());
         }
         if (--write->pending > 0) return;
-        outcome = write->status.ok() ? absl::StatusOr<MutationResult>(write->result) : write->status;
+        outcome = write->status.ok() ? absl::StatusOr<MutationResult>(std::move(write->result)) : write->status;
       }
       write->done(std::move(outcome));
     };
@@ -323,21 +408,15 @@ absl::StatusOr<std::vector<Document>> Collection::Get(absl::Span<const std::stri
     }
     if (!with_embeddings || manifest->store_floats == FloatStorage::kNone) continue;
     for (const Version& version : manifest->versions) {
-      if (version.retired) continue;
-      BEBR_ASSIGN_OR_RETURN(const auto floats, shards_[s]->store().GetFloats(view.get(), version.number, shard_ids));
+      // Embeddings that several versions take are given once, under the name of the first of them.
+      if (version.retired || manifest->VersionsOfEmbedding(version.embedding).front() != &version) continue;
+      BEBR_ASSIGN_OR_RETURN(const auto floats, shards_[s]->store().GetFloats(view.get(), version.embedding, shard_ids));
       for (size_t j = 0; j < shard_ids.size(); ++j) {
         if (!floats[j].has_value() || !found[by_shard[s][j]].has_value()) continue;
         StoredEmbedding& embedding = found[by_shard[s][j]]->embeddings.emplace_back();
         embedding.version = version.name;
         embedding.values.resize(version.binarizer->input_dims());
-        if (manifest->store_floats == FloatStorage::kFloat16) {
-          std::vector<uint16_t> halves(embedding.values.size());
-          std::memcpy(halves.data(), floats[j]->data(), std::min(floats[j]->size(), halves.size() * sizeof(uint16_t)));
-          HalfToFloat(halves.data(), halves.size(), embedding.values.data());
-        } else {
-          std::memcpy(embedding.values.data(), floats[j]->data(),
-                      std::min(floats[j]->size(), embedding.values.size() * sizeof(float)));
-        }
+        BEBR_RETURN_IF_ERROR(ReadStoredFloats(manifest->store_floats, *floats[j], absl::MakeSpan(embedding.values)));
       }
     }
   }
@@ -391,7 +470,7 @@ absl::StatusOr<std::unique_ptr<SearchJob>> Collection::PrepareSearch(SearchReque
     return absl::InvalidArgumentError(absl::StrFormat("min_score is %f; it must be finite", *request.min_score));
   }
   for (size_t i = 0; i < request.queries.size(); ++i) {
-    BEBR_RETURN_IF_ERROR(CheckVector(absl::StrFormat("queries[%d]", i), request.queries[i], *version, kMaxAbsValue));
+    BEBR_RETURN_IF_ERROR(CheckEmbedding(absl::StrFormat("queries[%d]", i), request.queries[i], *version));
   }
   if (request.filter.size() > kMaxFilterBytes) {
     return absl::InvalidArgumentError(
@@ -416,10 +495,20 @@ uint64_t Collection::DocumentsInSpace(uint32_t space) const {
   const auto manifest = this->manifest();
   uint64_t documents = 0;
   for (const auto& shard : shards_) {
-    for (const auto& [number, count] : shard->DocumentsByVersion()) {
+    for (const auto& [number, count] : shard->counts().codes) {
       const Version* version = manifest->VersionByNumber(number);
       if (version != nullptr && version->space == space) documents += count;
     }
+  }
+  return documents;
+}
+
+uint64_t Collection::DocumentsWithEmbedding(uint32_t embedding) const {
+  uint64_t documents = 0;
+  for (const auto& shard : shards_) {
+    const auto counts = shard->counts();
+    const auto it = counts.embeddings.find(embedding);
+    if (it != counts.embeddings.end()) documents += it->second;
   }
   return documents;
 }
@@ -429,10 +518,11 @@ CollectionInfo Collection::Info() const {
   CollectionInfo info;
   info.name = manifest->name;
   info.default_version = manifest->default_version;
+  info.previous_default = manifest->previous_default;
   info.store_floats = manifest->store_floats;
   info.shards = manifest->shards;
   info.created = absl::FromUnixMicros(manifest->created_unix_us);
-  std::map<uint32_t, uint64_t> by_version;
+  Shard::Counts counts;
   for (const auto& shard : shards_) {
     const auto snapshot = shard->snapshot();
     info.documents += snapshot->documents;
@@ -442,22 +532,19 @@ CollectionInfo Collection::Info() const {
     info.memory.codes += memory.codes;
     info.memory.ids += memory.ids;
     info.memory.attributes += memory.attributes;
-    for (const auto& [number, count] : shard->DocumentsByVersion()) by_version[number] += count;
+    const Shard::Counts of_shard = shard->counts();
+    for (const auto& [number, count] : of_shard.codes) counts.codes[number] += count;
+    for (const auto& [number, count] : of_shard.embeddings) counts.embeddings[number] += count;
   }
+  std::map<uint32_t, uint64_t> in_space;
+  for (const Version& version : manifest->versions) in_space[version.space] += counts.codes[version.number];
   for (const Version& version : manifest->versions) {
-    VersionInfo& entry = info.versions.emplace_back();
-    entry.name = version.name;
-    entry.state = version.retired ? VersionState::kRetired : VersionState::kActive;
-    entry.space = version.space;
-    entry.documents = by_version[version.number];
+    VersionInfo& entry = info.versions.emplace_back(Describe(*manifest, version));
+    entry.documents = counts.codes[version.number];
     if (version.binarizer == nullptr) continue;
-    entry.input_dims = version.binarizer->input_dims();
-    entry.query_levels = version.binarizer->query_levels();
-    entry.code = version.binarizer->spec().ToString();
-    entry.bits = version.binarizer->spec().bits();
-    entry.metric = version.binarizer->metric();
-    entry.model_checksum = version.binarizer->checksum();
-    entry.model = version.binarizer->description();
+    entry.embeddings = counts.embeddings[version.embedding];
+    if (entry.state == VersionState::kAdded && in_space[version.space] >= info.documents && info.documents > 0)
+      entry.state = VersionState::kReady;
     info.memory.models += version.binarizer->memory_bytes();
   }
   info.memory.total = info.memory.codes + info.memory.ids + info.memory.attributes + info.memory.models;
@@ -486,10 +573,8 @@ MemoryUse Collection::EstimateMemory(uint64_t documents, double id_bytes) const 
 
 void Collection::AddVersion(CollectionManifest manifest) {
   const Version& version = manifest.versions.back();
-  for (const auto& shard : shards_) {
-    shard->AddSpace(version.space, manifest.FindSpace(version.space)->spec);
-    shard->AddVersion(version.number);
-  }
+  const CodeSpec& spec = manifest.FindSpace(version.space)->spec;
+  for (const auto& shard : shards_) shard->AddVersion(version.number, version.embedding, version.space, spec);
   ReplaceManifest(std::move(manifest));
 }
 
@@ -498,13 +583,12 @@ void Collection::ReplaceManifest(CollectionManifest manifest) {
   manifest_ = std::make_shared<const CollectionManifest>(std::move(manifest));
 }
 
-absl::Status Collection::DropVersion(uint32_t version) {
-  for (const auto& shard : shards_) BEBR_RETURN_IF_ERROR(shard->DropVersion(version));
-  return absl::OkStatus();
-}
-
-absl::Status Collection::DropSpace(uint32_t space) {
-  for (const auto& shard : shards_) BEBR_RETURN_IF_ERROR(shard->DropSpace(space));
+absl::Status Collection::DropVersion(const Version& version) {
+  const auto manifest = this->manifest();
+  std::optional<uint32_t> space, embedding;
+  if (manifest->FindSpace(version.space) == nullptr) space = version.space;
+  if (manifest->VersionsOfEmbedding(version.embedding).empty()) embedding = version.embedding;
+  for (const auto& shard : shards_) BEBR_RETURN_IF_ERROR(shard->DropVersion(version.number, space, embedding));
   return absl::OkStatus();
 }
 

@@ -31,9 +31,14 @@ struct EngineShared {
   std::atomic<uint64_t> encode_us{0};
   std::atomic<uint64_t> documents_upserted{0};
   std::atomic<uint64_t> documents_deleted{0};
+  std::atomic<uint64_t> documents_reencoded{0};
   std::atomic<uint64_t> refused_upserts{0};
   ThreadPool pool;  // encodes documents, opens shards; the last member, since its end runs what still waits
 };
+
+// INVALID_ARGUMENT, naming `field`, unless `values` are an embedding that `version` takes: its length, all finite and
+// of magnitudes that can be added up.
+absl::Status CheckEmbedding(std::string_view field, absl::Span<const float> values, const Version& version);
 
 // A Collection is an open collection: its manifest, its shards, and the way of a write from floats to shards.
 //
@@ -54,17 +59,21 @@ class Collection : public std::enable_shared_from_this<Collection> {
   // A checked search, ready for the scheduler, or why it is refused.
   absl::StatusOr<std::unique_ptr<SearchJob>> PrepareSearch(SearchRequest request) const;
 
+  // What Engine::GetCollection says, but for the backfills.
   CollectionInfo Info() const;
   MemoryUse EstimateMemory(uint64_t documents, double id_bytes) const;
   uint64_t documents() const;
-  // Documents with a code in `space`.
+  // Documents with a code in `space`, and documents with floats of `embedding`.
   uint64_t DocumentsInSpace(uint32_t space) const;
+  uint64_t DocumentsWithEmbedding(uint32_t embedding) const;
 
-  // Makes a space and a version known to the shards, then replaces the manifest.
+  // Makes the manifest's last version known to the shards, then replaces the manifest.
   void AddVersion(CollectionManifest manifest);
   void ReplaceManifest(CollectionManifest manifest);
-  absl::Status DropVersion(uint32_t version);
-  absl::Status DropSpace(uint32_t space);
+  // Drops what `version`, which the manifest calls retired, leaves behind: codes of a space without other versions, and
+  // floats that no other version takes.
+  absl::Status DropVersion(const Version& version);
+  EngineShared& shared() const { return *shared_; }
 
  private:
   struct Write;
@@ -73,7 +82,9 @@ class Collection : public std::enable_shared_from_this<Collection> {
   Collection(CollectionManifest manifest, std::string path, EngineShared* shared);
 
   absl::StatusOr<std::unique_ptr<Encoded>> Check(UpsertRequest request) const;
+  absl::Status CheckDocument(size_t index, Encoded& encoded) const;
   void Encode(Encoded& encoded) const;
+  std::vector<Mutation> MakeMutations(const Encoded& encoded) const;
   void Enqueue(std::shared_ptr<Write> write);
   // Hands writes to the shards that are ready and have none before them that is not.
   void MarkReady(const std::shared_ptr<Write>& write);

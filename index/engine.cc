@@ -1,12 +1,15 @@
 #include "index/engine.h"
 
 #include <algorithm>
+#include <future>
 #include <map>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
+#include "index/backfill.h"
 #include "index/base/logging.h"
 #include "index/base/mutex.h"
 #include "index/base/status_macros.h"
@@ -15,6 +18,8 @@
 #include "index/search/scheduler.h"
 #include "index/simd/kernels.h"
 #include "index/storage/files.h"
+#include "index/version_check.h"
+#include "index/versions.h"
 
 namespace bebr {
 namespace {
@@ -34,6 +39,7 @@ class EngineImpl final : public Engine {
   }
 
   ~EngineImpl() override {
+    StopBackfills("", "");
     scheduler_.reset();  // ends searches, which hold shards
     MutexLock lock(&mutex_);
     collections_.clear();
@@ -45,11 +51,23 @@ class EngineImpl final : public Engine {
   absl::Status DeleteCollection(std::string_view name) override;
   absl::StatusOr<CollectionInfo> GetCollection(std::string_view name) override;
   std::vector<std::string> ListCollections() override;
-  absl::Status AddVersion(std::string_view collection, std::string_view version, std::string_view model_file,
-                          std::string_view compatible_with) override;
-  absl::Status PromoteVersion(std::string_view collection, std::string_view version,
-                              std::string_view expected_default) override;
+  absl::Status AddVersion(std::string_view collection, const VersionConfig& config,
+                          std::string_view model_file) override;
+  absl::Status PromoteVersion(std::string_view collection, std::string_view version, std::string_view expected_default,
+                              bool force) override;
   absl::Status RetireVersion(std::string_view collection, std::string_view version) override;
+  absl::Status StartBackfill(std::string_view collection, std::string_view version, uint64_t documents_per_s) override;
+  absl::Status StopBackfill(std::string_view collection, std::string_view version) override;
+  absl::StatusOr<VersionCheck> CheckVersion(std::string_view collection, const CheckRequest& request) override;
+  absl::Status SetAlias(std::string_view alias, std::string_view collection,
+                        std::optional<std::string_view> expected) override;
+  absl::Status DeleteAlias(std::string_view alias) override;
+  std::vector<Alias> ListAliases() override;
+  std::string Resolve(std::string_view name) override {
+    MutexLock lock(&mutex_);
+    const auto alias = aliases_.find(name);
+    return alias == aliases_.end() ? std::string(name) : alias->second;
+  }
 
   void Upsert(UpsertRequest request, absl::AnyInvocable<void(absl::StatusOr<UpsertResult>)> done) override {
     auto collection = Find(request.collection);
@@ -92,12 +110,24 @@ class EngineImpl final : public Engine {
  private:
   absl::StatusOr<std::shared_ptr<Collection>> Find(std::string_view name) {
     MutexLock lock(&mutex_);
-    const auto it = collections_.find(name);
+    const auto alias = aliases_.find(name);
+    const auto it = collections_.find(alias == aliases_.end() ? name : std::string_view(alias->second));
     if (it != collections_.end()) return it->second;
     return absl::NotFoundError(
         absl::StrFormat("no collection is named \"%s\"", name.substr(0, kMaxCollectionNameBytes)));
   }
   absl::Status Open(CollectionManifest manifest);
+  absl::Status CheckNameIsFree(std::string_view name);
+  // Writes and publishes a changed manifest.
+  absl::Status Save(Collection& collection, CollectionManifest manifest, std::string_view model_file = "")
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(admin_mutex_);
+
+  using BackfillKey = std::pair<std::string, std::string>;  // collection, version
+  void RunBackfill(const std::shared_ptr<Collection>& collection, const Version& version);
+  void EndBackfill(const BackfillKey& key, const Backfill* ended);
+  // Stops those of a collection, or of one of its versions, or all where the names are empty. Waits for their threads,
+  // so admin_mutex_ must not be held.
+  void StopBackfills(std::string_view collection, std::string_view version);
   // RESOURCE_EXHAUSTED once the collections hold memory_limit_bytes.
   absl::Status CheckMemory() {
     if (options_.memory_limit_bytes == 0) return absl::OkStatus();
@@ -124,11 +154,48 @@ class EngineImpl final : public Engine {
   Mutex admin_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);  // one change of the catalogue at a time
   Mutex mutex_;
   std::map<std::string, std::shared_ptr<Collection>, std::less<>> collections_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, std::string, std::less<>> aliases_ ABSL_GUARDED_BY(mutex_);
+  std::map<BackfillKey, std::shared_ptr<Backfill>> backfills_ ABSL_GUARDED_BY(mutex_);  // also ended ones
 };
 
 absl::Status EngineImpl::Initialize() {
   BEBR_ASSIGN_OR_RETURN(std::vector<CollectionManifest> manifests, catalog_->Load());
   for (CollectionManifest& manifest : manifests) BEBR_RETURN_IF_ERROR(Open(std::move(manifest)));
+  BEBR_ASSIGN_OR_RETURN(auto aliases, catalog_->LoadAliases());
+  std::vector<std::shared_ptr<Collection>> collections;
+  {
+    MutexLock lock(&mutex_);
+    // A collection and then its alias are dropped in two steps: the second may be missing.
+    std::erase_if(aliases, [&](const auto& alias)
+                               ABSL_NO_THREAD_SAFETY_ANALYSIS { return !collections_.contains(alias.second); });
+    aliases_ = std::move(aliases);
+    for (const auto& [name, collection] : collections_) collections.push_back(collection);
+  }
+  for (const auto& collection : collections) {
+    for (const Version& version : collection->manifest()->versions) {
+      if (!version.backfilling || version.retired) continue;
+      LogInfo("collection {}: going on with the backfill of version {}", collection->manifest()->name, version.name);
+      RunBackfill(collection, version);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status EngineImpl::Save(Collection& collection, CollectionManifest manifest, std::string_view model_file) {
+  BEBR_RETURN_IF_ERROR(catalog_->Update(manifest, model_file));
+  collection.ReplaceManifest(std::move(manifest));
+  return absl::OkStatus();
+}
+
+absl::Status EngineImpl::CheckNameIsFree(std::string_view name) {
+  MutexLock lock(&mutex_);
+  if (collections_.contains(name)) {
+    return absl::AlreadyExistsError(absl::StrFormat("a collection is named \"%s\" already", name));
+  }
+  if (const auto alias = aliases_.find(name); alias != aliases_.end()) {
+    return absl::AlreadyExistsError(
+        absl::StrFormat("\"%s\" is an alias of collection \"%s\" already", name, alias->second));
+  }
   return absl::OkStatus();
 }
 
@@ -155,9 +222,7 @@ absl::Status EngineImpl::CreateCollection(const CollectionConfig& config, std::s
     return absl::InvalidArgumentError(absl::StrFormat("model: %s", binarizer.status().message()));
   }
   MutexLock lock(&admin_mutex_);
-  if (Find(config.name).ok()) {
-    return absl::AlreadyExistsError(absl::StrFormat("a collection is named \"%s\" already", config.name));
-  }
+  BEBR_RETURN_IF_ERROR(CheckNameIsFree(config.name));
   CollectionManifest manifest;
   manifest.name = config.name;
   manifest.created_unix_us = absl::ToUnixMicros(absl::Now());
@@ -166,25 +231,43 @@ absl::Status EngineImpl::CreateCollection(const CollectionConfig& config, std::s
   manifest.default_version = config.version;
   manifest.spaces.push_back({0, (*binarizer)->spec()});
   manifest.next_space = 1;
-  manifest.versions.push_back({0, config.version, 0, false, *std::move(binarizer)});
+  manifest.versions.push_back({.name = config.version, .binarizer = *std::move(binarizer)});
   BEBR_RETURN_IF_ERROR(catalog_->Create(manifest, model_file));
   return Open(std::move(manifest));
 }
 
 absl::Status EngineImpl::DeleteCollection(std::string_view name) {
-  MutexLock lock(&admin_mutex_);
-  BEBR_RETURN_IF_ERROR(Find(name).status());
   {
+    MutexLock lock(&admin_mutex_);
+    BEBR_RETURN_IF_ERROR(Find(name).status());
     MutexLock inner(&mutex_);
+    if (const auto alias = aliases_.find(name); alias != aliases_.end()) {
+      return absl::FailedPreconditionError(
+          absl::StrFormat("\"%s\" is an alias of collection \"%s\"; delete the alias, or name the collection itself",
+                          name, alias->second));
+    }
+    for (const auto& [alias, target] : aliases_) {
+      if (target != name) continue;
+      return absl::FailedPreconditionError(
+          absl::StrFormat("alias \"%s\" names collection \"%s\"; switch or delete the alias first", alias, name));
+    }
     collections_.erase(collections_.find(name));
   }
+  StopBackfills(name, "");
+  MutexLock lock(&admin_mutex_);
   // Searches and writes in flight hold the open files; their space is returned when they end.
   return catalog_->Remove(name);
 }
 
 absl::StatusOr<CollectionInfo> EngineImpl::GetCollection(std::string_view name) {
   BEBR_ASSIGN_OR_RETURN(const auto collection, Find(name));
-  return collection->Info();
+  CollectionInfo info = collection->Info();
+  MutexLock lock(&mutex_);
+  for (VersionInfo& version : info.versions) {
+    const auto backfill = backfills_.find({info.name, version.name});
+    if (backfill != backfills_.end()) version.backfill = backfill->second->info();
+  }
+  return info;
 }
 
 std::vector<std::string> EngineImpl::ListCollections() {
@@ -194,53 +277,21 @@ std::vector<std::string> EngineImpl::ListCollections() {
   return names;
 }
 
-absl::Status EngineImpl::AddVersion(std::string_view name, std::string_view version, std::string_view model_file,
-                                    std::string_view compatible_with) {
-  BEBR_RETURN_IF_ERROR(ValidateName("version", version));
+absl::Status EngineImpl::AddVersion(std::string_view name, const VersionConfig& config, std::string_view model_file) {
+  BEBR_RETURN_IF_ERROR(ValidateName("version", config.name));
   auto binarizer = Binarizer::Parse(model_file);
   if (!binarizer.ok()) return absl::InvalidArgumentError(absl::StrFormat("model: %s", binarizer.status().message()));
   MutexLock lock(&admin_mutex_);
   BEBR_ASSIGN_OR_RETURN(const auto collection, Find(name));
-  CollectionManifest manifest = *collection->manifest();
-  for (const Version& other : manifest.versions) {
-    if (other.name == version) {
-      return absl::AlreadyExistsError(
-          absl::StrFormat("collection \"%s\" has had a version \"%s\" already", name, version));
-    }
-  }
-  if (manifest.versions.size() >= kMaxVersions) {
-    return absl::ResourceExhaustedError(
-        absl::StrFormat("collection \"%s\" has had %d versions, which is the limit", name, kMaxVersions));
-  }
-  BEBR_ASSIGN_OR_RETURN(const Version* default_version, manifest.FindVersion(""));
-  if ((*binarizer)->metric() != default_version->binarizer->metric()) {
-    return absl::InvalidArgumentError(absl::StrFormat("model: its metric is %s; the collection's is %s",
-                                                      ToString((*binarizer)->metric()),
-                                                      ToString(default_version->binarizer->metric())));
-  }
-  uint32_t space = manifest.next_space;
-  if (!compatible_with.empty()) {
-    BEBR_ASSIGN_OR_RETURN(const Version* other, manifest.FindVersion(compatible_with));
-    space = other->space;
-    const CodeSpec& spec = manifest.FindSpace(space)->spec;
-    if (!(spec == (*binarizer)->spec())) {
-      return absl::InvalidArgumentError(absl::StrFormat(
-          "model: its code is %s; the space of version \"%s\" has %s (weights count too), so it is not compatible",
-          (*binarizer)->spec().ToString(), compatible_with, spec.ToString()));
-    }
-  } else {
-    manifest.spaces.push_back({space, (*binarizer)->spec()});
-    ++manifest.next_space;
-  }
-  const uint32_t number = static_cast<uint32_t>(manifest.versions.size());
-  manifest.versions.push_back({number, std::string(version), space, false, *std::move(binarizer)});
+  BEBR_ASSIGN_OR_RETURN(CollectionManifest manifest,
+                        WithVersion(*collection->manifest(), config, *std::move(binarizer)));
   BEBR_RETURN_IF_ERROR(catalog_->Update(manifest, model_file));
   collection->AddVersion(std::move(manifest));
   return absl::OkStatus();
 }
 
 absl::Status EngineImpl::PromoteVersion(std::string_view name, std::string_view version,
-                                        std::string_view expected_default) {
+                                        std::string_view expected_default, bool force) {
   MutexLock lock(&admin_mutex_);
   BEBR_ASSIGN_OR_RETURN(const auto collection, Find(name));
   CollectionManifest manifest = *collection->manifest();
@@ -251,49 +302,203 @@ absl::Status EngineImpl::PromoteVersion(std::string_view name, std::string_view 
   }
   if (version.empty()) return absl::InvalidArgumentError("version is empty; name the version to promote");
   BEBR_ASSIGN_OR_RETURN(const Version* promoted, manifest.FindVersion(version));
-  if (collection->documents() > 0 && collection->DocumentsInSpace(promoted->space) == 0) {
-    return absl::FailedPreconditionError(absl::StrFormat(
-        "no document has a code in the space of version \"%s\", so searches would find nothing; backfill it first",
-        version));
+  if (!force && collection->documents() > 0 && collection->DocumentsInSpace(promoted->space) == 0) {
+    return absl::FailedPreconditionError(
+        absl::StrFormat("no document has a code in the space of version \"%s\", so searches would find nothing; "
+                        "backfill it first, or force it",
+                        version));
   }
+  if (manifest.default_version == version) return absl::OkStatus();
+  manifest.previous_default = manifest.default_version;
   manifest.default_version = version;
-  BEBR_RETURN_IF_ERROR(catalog_->Update(manifest, ""));
-  collection->ReplaceManifest(std::move(manifest));
-  return absl::OkStatus();
+  return Save(*collection, std::move(manifest));
 }
 
 absl::Status EngineImpl::RetireVersion(std::string_view name, std::string_view version) {
+  if (version.empty()) return absl::InvalidArgumentError("version is empty; name the version to retire");
+  Version retired;
+  std::shared_ptr<Collection> collection;
+  {
+    MutexLock lock(&admin_mutex_);
+    BEBR_ASSIGN_OR_RETURN(collection, Find(name));
+    BEBR_ASSIGN_OR_RETURN(CollectionManifest manifest, WithoutVersion(*collection, version));
+    BEBR_ASSIGN_OR_RETURN(const Version* found, collection->manifest()->FindVersion(version));
+    retired = *found;
+    BEBR_RETURN_IF_ERROR(Save(*collection, std::move(manifest)));
+  }
+  StopBackfills(collection->manifest()->name, version);
+  return collection->DropVersion(retired);
+}
+
+void EngineImpl::RunBackfill(const std::shared_ptr<Collection>& collection, const Version& version) {
+  const BackfillKey key(collection->manifest()->name, version.name);
+  auto backfill = std::make_shared<Backfill>(collection, version, version.backfill_documents_per_s,
+                                             [this, key](const Backfill* ended) { EndBackfill(key, ended); });
+  MutexLock lock(&mutex_);
+  backfills_[key] = std::move(backfill);
+}
+
+void EngineImpl::EndBackfill(const BackfillKey& key, const Backfill* ended) {
+  MutexLock lock(&admin_mutex_);
+  {
+    MutexLock inner(&mutex_);
+    const auto current = backfills_.find(key);
+    if (current == backfills_.end() || current->second.get() != ended) return;  // started again meanwhile, or stopped
+  }
+  const auto collection = Find(key.first);
+  if (!collection.ok()) return;
+  CollectionManifest manifest = *(*collection)->manifest();
+  const auto version = manifest.FindVersion(key.second);
+  if (!version.ok()) return;
+  manifest.versions[(*version)->number].backfilling = false;
+  if (absl::Status status = Save(**collection, std::move(manifest)); !status.ok()) {
+    LogError("the end of a backfill could not be recorded, so it will run again: {}", status.ToString());
+  }
+}
+
+void EngineImpl::StopBackfills(std::string_view collection, std::string_view version) {
+  std::vector<std::shared_ptr<Backfill>> stopped;  // ended here, outside the lock
+  MutexLock lock(&mutex_);
+  std::erase_if(backfills_, [&](auto& entry) {
+    if (!collection.empty() && entry.first.first != collection) return false;
+    if (!version.empty() && entry.first.second != version) return false;
+    stopped.push_back(std::move(entry.second));
+    return true;
+  });
+}
+
+absl::Status EngineImpl::StartBackfill(std::string_view name, std::string_view version, uint64_t documents_per_s) {
+  if (version.empty()) return absl::InvalidArgumentError("version is empty; name the version to backfill");
+  std::shared_ptr<Backfill> old;  // the one before; ends after the lock, which its thread may wait for
   MutexLock lock(&admin_mutex_);
   BEBR_ASSIGN_OR_RETURN(const auto collection, Find(name));
   CollectionManifest manifest = *collection->manifest();
-  if (version.empty()) return absl::InvalidArgumentError("version is empty; name the version to retire");
   BEBR_ASSIGN_OR_RETURN(const Version* found, manifest.FindVersion(version));
-  const Version retired = *found;
-  if (retired.name == manifest.default_version) {
+  if (manifest.store_floats == FloatStorage::kNone) {
     return absl::FailedPreconditionError(
-        absl::StrFormat("version \"%s\" is the default; promote another version first", version));
+        absl::StrFormat("collection \"%s\" stores no floats, so the server has nothing to encode again; write the new "
+                        "embeddings with an "
+                        "upsert of mode merge (bebr import --merge)",
+                        manifest.name));
   }
-  const bool last_of_space =
-      std::none_of(manifest.versions.begin(), manifest.versions.end(), [&](const Version& other) {
-        return !other.retired && other.number != retired.number && other.space == retired.space;
-      });
-  BEBR_ASSIGN_OR_RETURN(const Version* default_version, manifest.FindVersion(""));
-  if (last_of_space) {
-    const uint64_t documents = collection->documents(), kept = collection->DocumentsInSpace(default_version->space);
-    if (kept < documents) {
-      return absl::FailedPreconditionError(absl::StrFormat(
-          "%d of %d documents have no code in the space of the default version \"%s\" and would be lost to searches; "
-          "backfill or delete them first",
-          documents - kept, documents, manifest.default_version));
+  if (collection->documents() > 0 && collection->DocumentsWithEmbedding(found->embedding) == 0) {
+    return absl::FailedPreconditionError(
+        absl::StrFormat("no document has stored floats that version \"%s\" takes; write the new embeddings with an "
+                        "upsert of mode merge "
+                        "(bebr import --merge), or add the version with same_embeddings_as if it is another binarizer "
+                        "for embeddings that "
+                        "are stored",
+                        version));
+  }
+  Version& changed = manifest.versions[found->number];
+  const bool was_running = changed.backfilling;
+  changed.backfilling = true;
+  changed.backfill_documents_per_s = documents_per_s;
+  const Version copy = changed;
+  const BackfillKey key(manifest.name, copy.name);
+  BEBR_RETURN_IF_ERROR(Save(*collection, std::move(manifest)));
+  {
+    MutexLock inner(&mutex_);
+    const auto backfill = backfills_.find(key);
+    if (backfill != backfills_.end()) old = backfill->second;
+  }
+  if (was_running && old != nullptr && old->info().running) {
+    old->SetLimit(documents_per_s);
+  } else {
+    RunBackfill(collection, copy);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status EngineImpl::StopBackfill(std::string_view name, std::string_view version) {
+  std::string collection_name;
+  {
+    MutexLock lock(&admin_mutex_);
+    BEBR_ASSIGN_OR_RETURN(const auto collection, Find(name));
+    CollectionManifest manifest = *collection->manifest();
+    if (version.empty()) return absl::InvalidArgumentError("version is empty; name the version");
+    BEBR_ASSIGN_OR_RETURN(const Version* found, manifest.FindVersion(version));
+    if (!found->backfilling) {
+      return absl::FailedPreconditionError(absl::StrFormat("no backfill of version \"%s\" is running", version));
     }
-    std::erase_if(manifest.spaces, [&](const Space& space) { return space.number == retired.space; });
+    manifest.versions[found->number].backfilling = false;
+    collection_name = manifest.name;
+    BEBR_RETURN_IF_ERROR(Save(*collection, std::move(manifest)));
   }
-  manifest.versions[retired.number].retired = true;
-  manifest.versions[retired.number].binarizer = nullptr;
-  BEBR_RETURN_IF_ERROR(catalog_->Update(manifest, ""));
-  collection->ReplaceManifest(std::move(manifest));
-  BEBR_RETURN_IF_ERROR(collection->DropVersion(retired.number));
-  return last_of_space ? collection->DropSpace(retired.space) : absl::OkStatus();
+  StopBackfills(collection_name, version);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<VersionCheck> EngineImpl::CheckVersion(std::string_view name, const CheckRequest& request) {
+  BEBR_ASSIGN_OR_RETURN(const auto collection, Find(name));
+  const auto search = [this](SearchRequest query) {
+    auto outcome = std::make_shared<std::promise<absl::StatusOr<SearchResult>>>();  // shared: set_value may outlast get
+    Search(std::move(query), [outcome](auto result) { outcome->set_value(std::move(result)); });
+    return outcome->get_future().get();
+  };
+  BEBR_ASSIGN_OR_RETURN(VersionCheck check, CompareVersions(*collection, request, search));
+  MutexLock lock(&admin_mutex_);
+  CollectionManifest manifest = *collection->manifest();
+  BEBR_ASSIGN_OR_RETURN(const Version* found, manifest.FindVersion(request.version));
+  manifest.versions[found->number].check = check;
+  BEBR_RETURN_IF_ERROR(Save(*collection, std::move(manifest)));
+  return check;
+}
+
+absl::Status EngineImpl::SetAlias(std::string_view alias, std::string_view name,
+                                  std::optional<std::string_view> expected) {
+  BEBR_RETURN_IF_ERROR(ValidateName("alias", alias));
+  MutexLock lock(&admin_mutex_);
+  std::map<std::string, std::string, std::less<>> aliases;
+  {
+    MutexLock inner(&mutex_);
+    aliases = aliases_;
+    if (collections_.contains(alias)) {
+      return absl::AlreadyExistsError(absl::StrFormat("a collection is named \"%s\" already", alias));
+    }
+    if (!collections_.contains(name)) {
+      return absl::NotFoundError(
+          absl::StrFormat("no collection is named \"%s\"; an alias names a collection, not another alias",
+                          name.substr(0, kMaxCollectionNameBytes)));
+    }
+  }
+  const auto current = aliases.find(alias);
+  const std::string_view named = current == aliases.end() ? std::string_view() : current->second;
+  if (expected.has_value() && *expected != named) {
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "alias \"%s\" names \"%s\", not \"%s\" (\"\" means that there is none): somebody has changed it meanwhile",
+        alias, named, expected->substr(0, kMaxCollectionNameBytes)));
+  }
+  aliases[std::string(alias)] = name;
+  BEBR_RETURN_IF_ERROR(catalog_->SaveAliases(aliases));
+  MutexLock inner(&mutex_);
+  aliases_ = std::move(aliases);
+  return absl::OkStatus();
+}
+
+absl::Status EngineImpl::DeleteAlias(std::string_view alias) {
+  MutexLock lock(&admin_mutex_);
+  std::map<std::string, std::string, std::less<>> aliases;
+  {
+    MutexLock inner(&mutex_);
+    aliases = aliases_;
+  }
+  const auto found = aliases.find(alias);
+  if (found == aliases.end()) {
+    return absl::NotFoundError(absl::StrFormat("no alias is named \"%s\"", alias.substr(0, kMaxCollectionNameBytes)));
+  }
+  aliases.erase(found);
+  BEBR_RETURN_IF_ERROR(catalog_->SaveAliases(aliases));
+  MutexLock inner(&mutex_);
+  aliases_ = std::move(aliases);
+  return absl::OkStatus();
+}
+
+std::vector<Alias> EngineImpl::ListAliases() {
+  MutexLock lock(&mutex_);
+  std::vector<Alias> aliases;
+  for (const auto& [alias, collection] : aliases_) aliases.push_back({alias, collection});
+  return aliases;
 }
 
 EngineStats EngineImpl::Stats() {
@@ -308,6 +513,7 @@ EngineStats EngineImpl::Stats() {
   stats.queued_queries = scheduler_->queued_queries();
   stats.documents_upserted = shared_->documents_upserted.load();
   stats.documents_deleted = shared_->documents_deleted.load();
+  stats.documents_reencoded = shared_->documents_reencoded.load();
   stats.refused_upserts = shared_->refused_upserts.load();
   stats.encode_us = shared_->encode_us.load();
   stats.simd = simd::Kernels().name;

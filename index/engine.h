@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +23,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "index/base/document.h"
+#include "index/catalog/version_check.h"
 #include "index/search/search_types.h"
 
 namespace bebr {
@@ -29,6 +31,8 @@ namespace bebr {
 inline constexpr size_t kMaxCollectionNameBytes = 128;  // [a-zA-Z0-9_.-], starting with a letter or digit
 inline constexpr size_t kMaxShards = 256;
 inline constexpr size_t kMaxDocumentsPerRequest = 10000;
+inline constexpr size_t kMaxCheckQueries = 1000;
+inline constexpr size_t kMaxCheckK = 100;
 
 struct EngineOptions {
   std::string data_dir;
@@ -49,20 +53,49 @@ struct CollectionConfig {
   uint32_t shards = 0;  // 0 = the processors available, at most 8
 };
 
-enum class VersionState : uint8_t { kActive = 0, kRetired = 1 };
+struct VersionConfig {
+  std::string name;
+  // A version into whose space the model maps: the code shapes must be the same. Empty: a space of its own.
+  std::string compatible_with;
+  // A version whose embeddings this one takes too: another binarizer for the same upstream model. The floats are stored
+  // once, and a write of one version is encoded for both. Empty: embeddings of its own.
+  std::string same_embeddings_as;
+};
+
+// How far an upgrade to a version has come.
+enum class VersionState : uint8_t {
+  kAdded = 0,        // some documents have no code in its space: its searches do not find them
+  kBackfilling = 1,  // the server is re-encoding documents
+  kReady = 2,        // every document has a code in its space
+  kDefault = 3,
+  kRetired = 4,
+};
+
+// What a re-encoding in the background does, or did since the engine was opened.
+struct BackfillInfo {
+  bool running = false;
+  uint64_t limit_documents_per_s = 0;  // 0 = none
+  uint64_t written = 0;                // documents re-encoded
+  double documents_per_s = 0;          // lately; 0 when it does not run
+  std::string error;                   // why it ended early
+};
 
 struct VersionInfo {
   std::string name;
-  VersionState state = VersionState::kActive;
-  uint32_t space = 0;  // number of the code space it maps into
+  VersionState state = VersionState::kAdded;
+  uint32_t space = 0;              // number of the code space it maps into
+  std::string same_embeddings_as;  // the first version that takes these embeddings, if that is another one
   uint32_t input_dims = 0;
   uint32_t query_levels = 0;
   std::string code;   // shape of the space's codes, e.g. "32x4+64x3+96x2"
   uint32_t bits = 0;  // a document's code, without padding
   Metric metric = Metric::kCosine;
   uint32_t model_checksum = 0;
-  std::string model;       // one line for people
-  uint64_t documents = 0;  // whose code this version wrote
+  std::string model;                     // one line for people
+  uint64_t documents = 0;                // whose code this version wrote
+  uint64_t embeddings = 0;               // documents with stored floats that it takes
+  std::optional<BackfillInfo> backfill;  // the last one since the engine was opened
+  std::optional<VersionCheck> check;     // the last one
 };
 
 // Bytes the engine holds in memory for a collection; FORMAT: README "Memory". `total` is their sum.
@@ -77,6 +110,7 @@ struct MemoryUse {
 struct CollectionInfo {
   std::string name;
   std::string default_version;
+  std::string previous_default;  // the default before the last promotion; empty if it is retired or there was none
   FloatStorage store_floats = FloatStorage::kNone;
   uint32_t shards = 0;
   absl::Time created;
@@ -102,14 +136,21 @@ struct DocumentInput {
   std::vector<EmbeddingInput> embeddings;  // at least one
 };
 
+enum class UpsertMode : uint8_t {
+  kReplace = 0,  // inserts a document, or replaces all of it
+  kMerge = 1,    // adds embeddings to documents that exist; attributes and other embeddings stay
+};
+
 struct UpsertRequest {
   std::string collection;
   std::vector<DocumentInput> documents;  // 1..kMaxDocumentsPerRequest; of equal ids the last one wins
+  UpsertMode mode = UpsertMode::kReplace;
 };
 
 struct UpsertResult {
   uint64_t documents = 0;
-  uint64_t created = 0;  // the rest replaced a document
+  uint64_t created = 0;                  // the rest were there before
+  std::vector<std::string> unknown_ids;  // of a merge: documents that do not exist and were not written
 };
 
 struct StoredEmbedding {
@@ -131,6 +172,7 @@ struct EngineStats {
   uint64_t bytes_scanned = 0;
   uint64_t documents_upserted = 0;
   uint64_t documents_deleted = 0;
+  uint64_t documents_reencoded = 0;  // by backfills
   uint64_t refused_queries = 0;
   uint64_t refused_upserts = 0;
   uint64_t encode_us = 0;  // of documents: processor time by stage of ingestion
@@ -142,7 +184,24 @@ struct EngineStats {
   size_t threads = 0;
 };
 
+struct CheckRequest {
+  std::string version;
+  std::string against;    // empty = the default version
+  uint32_t sample = 200;  // documents whose stored floats are the queries: 1..kMaxCheckQueries
+  uint32_t k = 10;        // 1..100
+  // Instead of a sample, embeddings of the two versions: as many of one as of the other; borrowed.
+  std::vector<absl::Span<const float>> queries;
+  std::vector<absl::Span<const float>> against_queries;
+};
+
+struct Alias {
+  std::string name;
+  std::string collection;
+};
+
 // An Engine serves the collections of one data directory, which it locks.
+//
+// Wherever a collection is named, one of its aliases will do, but for DeleteCollection.
 //
 // Guarantees. When `done` of an Upsert or Delete reports OK, the effect is on disk (write-ahead log synced) and in
 // every search submitted from then on. A failed write has no effect at all. A search sees one consistent snapshot of
@@ -164,15 +223,38 @@ class Engine {
   virtual absl::StatusOr<CollectionInfo> GetCollection(std::string_view name) = 0;
   virtual std::vector<std::string> ListCollections() = 0;
 
-  // Adds a version to a collection. `space` of the model: into the space of `compatible_with` (a version's name) if
-  // that is not empty, whose code shape must be the model's, otherwise into a new space.
-  virtual absl::Status AddVersion(std::string_view collection, std::string_view version, std::string_view model_file,
-                                  std::string_view compatible_with) = 0;
-  // Makes `version` the default; FAILED_PRECONDITION if `expected_default` is not empty and not the default now.
+  // Adds a version to a collection; nothing else changes.
+  virtual absl::Status AddVersion(std::string_view collection, const VersionConfig& config,
+                                  std::string_view model_file) = 0;
+  // Makes `version` the default; FAILED_PRECONDITION if `expected_default` is not empty and not the default now, or if
+  // no document has a code in the version's space, unless `force`.
   virtual absl::Status PromoteVersion(std::string_view collection, std::string_view version,
-                                      std::string_view expected_default) = 0;
-  // Drops a version: its floats, and its space's codes if no other version maps into that space.
+                                      std::string_view expected_default, bool force) = 0;
+  // Drops a version: its floats if no other version takes them, and its space's codes if no other version maps into
+  // that space. Blocks until the disk space is free.
   virtual absl::Status RetireVersion(std::string_view collection, std::string_view version) = 0;
+
+  // Starts to re-encode, in the background, every document that has floats of `version` and in its space no code, or
+  // one that another version wrote. At most `documents_per_s`, 0 = no limit; starting it again changes the limit. What
+  // is done is what documents have, so an interruption loses nothing; after a restart it goes on by itself. Ends when
+  // nothing is left to do. FAILED_PRECONDITION if there are no such floats.
+  virtual absl::Status StartBackfill(std::string_view collection, std::string_view version,
+                                     uint64_t documents_per_s) = 0;
+  // What was re-encoded stays so.
+  virtual absl::Status StopBackfill(std::string_view collection, std::string_view version) = 0;
+  // Compares two versions on queries that are sampled documents, or given: see VersionCheck, which is also kept.
+  // FAILED_PRECONDITION where floats are missing. Reads all floats of both versions: costs that, and documents x
+  // queries x dims multiplications. Blocks.
+  virtual absl::StatusOr<VersionCheck> CheckVersion(std::string_view collection, const CheckRequest& request) = 0;
+
+  // Makes `alias` another name of `collection`, or switches it to that, at once for all clients. FAILED_PRECONDITION if
+  // `expected` is given and not what it names now (empty: it must be new). ALREADY_EXISTS if a collection has the name.
+  virtual absl::Status SetAlias(std::string_view alias, std::string_view collection,
+                                std::optional<std::string_view> expected) = 0;
+  virtual absl::Status DeleteAlias(std::string_view alias) = 0;
+  virtual std::vector<Alias> ListAliases() = 0;
+  // The collection that `name` stands for: that of the alias, else `name` itself.
+  virtual std::string Resolve(std::string_view name) = 0;
 
   virtual void Upsert(UpsertRequest request, absl::AnyInvocable<void(absl::StatusOr<UpsertResult>)> done) = 0;
   // `done` gets the number of documents that were there.

@@ -45,6 +45,7 @@ void AddEngine(const EngineStats& stats, FamilyList& out) {
   out.Add("bebr_scan_seconds_total", static_cast<double>(stats.scan_us) * kMicro);
   out.Add("bebr_documents_upserted_total", static_cast<double>(stats.documents_upserted));
   out.Add("bebr_documents_deleted_total", static_cast<double>(stats.documents_deleted));
+  out.Add("bebr_documents_reencoded_total", static_cast<double>(stats.documents_reencoded));
   out.Add("bebr_refused_queries_total", static_cast<double>(stats.refused_queries));
   out.Add("bebr_refused_upserts_total", static_cast<double>(stats.refused_upserts));
   out.Add("bebr_ingest_stage_seconds_total", static_cast<double>(stats.encode_us) * kMicro, {{"stage", "encode"}});
@@ -52,6 +53,22 @@ void AddEngine(const EngineStats& stats, FamilyList& out) {
   out.Add("bebr_ingest_stage_seconds_total", static_cast<double>(stats.apply_us) * kMicro, {{"stage", "apply"}});
   out.Add("bebr_queued_queries", static_cast<double>(stats.queued_queries));
   out.Add("bebr_threads", static_cast<double>(stats.threads));
+}
+
+// Versions in use: what an upgrade waits for.
+void AddVersions(const std::vector<CollectionInfo>& infos, FamilyList& out) {
+  const auto add = [&](const char* name, const auto& value) {
+    for (const CollectionInfo& info : infos) {
+      for (const VersionInfo& version : info.versions) {
+        if (version.state == VersionState::kRetired) continue;
+        out.Add(name, value(version), {{"collection", info.name}, {"version", version.name}});
+      }
+    }
+  };
+  add("bebr_version_documents", [](const VersionInfo& v) { return static_cast<double>(v.documents); });
+  add("bebr_version_embeddings", [](const VersionInfo& v) { return static_cast<double>(v.embeddings); });
+  add("bebr_version_backfill_running",
+      [](const VersionInfo& v) { return v.backfill.has_value() && v.backfill->running ? 1.0 : 0.0; });
 }
 
 void AddCollections(Engine& engine, FamilyList& out) {
@@ -83,6 +100,7 @@ void AddCollections(Engine& engine, FamilyList& out) {
   for (const auto& info : infos) {
     out.Add("bebr_collection_disk_bytes", static_cast<double>(info.disk_bytes), {{"collection", info.name}});
   }
+  AddVersions(infos, out);
 }
 
 void AddProcess(FamilyList& out) {

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "client/command.h"
 #include "client/progress.h"
 #include "client/upsert_stream.h"
@@ -25,6 +26,8 @@ struct Options {
   size_t batch = 0;  // 0: as many as make about 1 MiB
   size_t window = 8;
   size_t limit = 0;
+  bool merge = false;
+  bool skip_unknown = false;
 };
 
 // Reads one JSON object of attributes a line.
@@ -89,6 +92,15 @@ absl::Status CheckDims(const v1::Collection& collection, const Options& options,
                       file.dims(), version.name(), collection.name(), version.input_dims()));
 }
 
+absl::Status UnknownIds(const Options& options, const UpsertStream& stream) {
+  return absl::NotFoundError(absl::StrFormat(
+      "%s of the documents are not in collection \"%s\" and were not written: %s%s; %s others were. A merge writes "
+      "only to "
+      "documents that exist; --skip-unknown passes over the rest",
+      WithCommas(stream.unknown()), options.name, absl::StrJoin(stream.unknown_ids(), ", "),
+      stream.unknown() > stream.unknown_ids().size() ? ", ..." : "", WithCommas(stream.acknowledged())));
+}
+
 absl::StatusOr<nlohmann::ordered_json> Import(const Command& command, const Options& options) {
   BEBR_ASSIGN_OR_RETURN(const auto file, VectorFile::Open(options.file));
   const size_t rows = options.limit == 0 ? file->rows() : std::min(options.limit, file->rows());
@@ -101,7 +113,8 @@ absl::StatusOr<nlohmann::ordered_json> Import(const Command& command, const Opti
   const size_t dims = file->dims();
   const size_t batch = BatchRows(options, dims);
   std::vector<float> values(batch * dims);
-  const auto stream = client.StreamUpsert(options.name, options.window);
+  const auto stream = client.StreamUpsert(options.name, options.window,
+                                          options.merge ? v1::UPSERT_MODE_MERGE : v1::UPSERT_MODE_REPLACE);
   Progress progress("import", "documents", rows, command.json);
   for (size_t row = 0; row < rows;) {
     BEBR_ASSIGN_OR_RETURN(const size_t got, file->Read(std::min(batch, rows - row), values.data()));
@@ -118,14 +131,16 @@ absl::StatusOr<nlohmann::ordered_json> Import(const Command& command, const Opti
     }
     BEBR_RETURN_IF_ERROR(stream->Send(std::move(documents)));
     row += got;
-    progress.Set(stream->acknowledged());
+    progress.Set(stream->acknowledged() + stream->unknown());
   }
   BEBR_RETURN_IF_ERROR(stream->Finish());
-  const double seconds = progress.End(stream->acknowledged());
+  const double seconds = progress.End(stream->acknowledged() + stream->unknown());
+  if (stream->unknown() > 0 && !options.skip_unknown) return UnknownIds(options, *stream);
   return nlohmann::ordered_json{
       {"collection", options.name},
       {"documents", stream->acknowledged()},
       {"created", stream->created()},
+      {"unknown", stream->unknown()},
       {"seconds", seconds},
       {"documents_per_s", static_cast<double>(stream->acknowledged()) / std::max(seconds, 1e-9)}};
 }
@@ -136,8 +151,11 @@ absl::Status Run(const Command& command, const Options& options) {
     PrintJson(summary);
     return absl::OkStatus();
   }
-  std::printf("imported %s documents (%s new) in %.1f s: %s a second\n", WithCommas(summary["documents"]).c_str(),
-              WithCommas(summary["created"]).c_str(), summary["seconds"].get<double>(),
+  std::printf("%s %s documents (%s) in %.1f s: %s a second\n", options.merge ? "merged into" : "imported",
+              WithCommas(summary["documents"]).c_str(),
+              options.merge ? (WithCommas(summary["unknown"]) + " unknown").c_str()
+                            : (WithCommas(summary["created"]) + " new").c_str(),
+              summary["seconds"].get<double>(),
               WithCommas(static_cast<uint64_t>(summary["documents_per_s"].get<double>())).c_str());
   return absl::OkStatus();
 }
@@ -153,6 +171,11 @@ void AddImport(CLI::App& app, Command& command) {
   verb->add_option("--ids", options->ids_file, "one id a line; without it the row number is the id");
   verb->add_option("--attributes", options->attributes_file, "one JSON object a line");
   verb->add_option("--version", options->version, "version of the embeddings; the collection's default without it");
+  CLI::Option* merge = verb->add_flag("--merge", options->merge,
+                                      "add the embeddings to documents that exist, which keep their attributes and "
+                                      "embeddings of other versions");
+  verb->add_flag("--skip-unknown", options->skip_unknown, "with --merge: documents that do not exist are no error")
+      ->needs(merge);
   verb->add_option("--batch", options->batch, "documents a message; 0: about 1 MiB")->check(CLI::Range(0, 10000));
   verb->add_option("--window", options->window, "messages on their way at a time")
       ->check(CLI::Range(1, 1024))

@@ -24,6 +24,54 @@ std::string ModelPath(const std::string& directory, uint32_t version) {
   return absl::StrFormat("%s/models/%d.safetensors", directory, version);
 }
 
+json ToJson(const Version& version) {
+  json object = {{"number", version.number},
+                 {"name", version.name},
+                 {"space", version.space},
+                 {"embedding", version.embedding},
+                 {"retired", version.retired}};
+  if (version.backfilling) object["backfill"] = {{"documents_per_s", version.backfill_documents_per_s}};
+  if (const auto& check = version.check; check.has_value()) {
+    object["check"] = {{"checked_unix_us", check->checked_unix_us},
+                       {"against", check->against},
+                       {"queries", check->queries},
+                       {"k", check->k},
+                       {"recall", check->recall},
+                       {"against_recall", check->against_recall},
+                       {"overlap", check->overlap},
+                       {"documents", check->documents},
+                       {"against_documents", check->against_documents}};
+  }
+  return object;
+}
+
+// Throws json::exception, as the caller expects.
+Version ParseVersion(const json& object) {
+  Version version;
+  version.number = object.at("number");
+  version.name = object.at("name");
+  version.space = object.at("space");
+  version.embedding = object.value("embedding", version.number);  // files of earlier servers have none
+  version.retired = object.at("retired");
+  if (object.contains("backfill")) {
+    version.backfilling = true;
+    version.backfill_documents_per_s = object.at("backfill").at("documents_per_s");
+  }
+  if (object.contains("check")) {
+    const json& check = object.at("check");
+    version.check = VersionCheck{.checked_unix_us = check.at("checked_unix_us"),
+                                 .against = check.at("against"),
+                                 .queries = check.at("queries"),
+                                 .k = check.at("k"),
+                                 .recall = check.at("recall"),
+                                 .against_recall = check.at("against_recall"),
+                                 .overlap = check.at("overlap"),
+                                 .documents = check.at("documents"),
+                                 .against_documents = check.at("against_documents")};
+  }
+  return version;
+}
+
 std::string ToJson(const CollectionManifest& manifest) {
   json spaces = json::array();
   for (const Space& space : manifest.spaces) {
@@ -34,16 +82,14 @@ std::string ToJson(const CollectionManifest& manifest) {
     spaces.push_back({{"number", space.number}, {"bands", bands}});
   }
   json versions = json::array();
-  for (const Version& version : manifest.versions) {
-    versions.push_back(
-        {{"number", version.number}, {"name", version.name}, {"space", version.space}, {"retired", version.retired}});
-  }
+  for (const Version& version : manifest.versions) versions.push_back(ToJson(version));
   const json object = {{"format", kManifestFormat},
                        {"name", manifest.name},
                        {"created_unix_us", manifest.created_unix_us},
                        {"store_floats", std::string(ToString(manifest.store_floats))},
                        {"shards", manifest.shards},
                        {"default_version", manifest.default_version},
+                       {"previous_default", manifest.previous_default},
                        {"next_space", manifest.next_space},
                        {"spaces", spaces},
                        {"versions", versions}};
@@ -71,6 +117,7 @@ absl::StatusOr<CollectionManifest> FromJson(const std::string& text) {
     BEBR_ASSIGN_OR_RETURN(manifest.store_floats, ParseFloatStorage(object.at("store_floats")));
     manifest.shards = object.at("shards");
     manifest.default_version = object.at("default_version");
+    manifest.previous_default = object.value("previous_default", "");
     manifest.next_space = object.at("next_space");
     for (const json& entry : object.at("spaces")) {
       std::vector<Band> bands;
@@ -79,10 +126,7 @@ absl::StatusOr<CollectionManifest> FromJson(const std::string& text) {
       BEBR_ASSIGN_OR_RETURN(CodeSpec spec, CodeSpec::Create(std::move(bands)));
       manifest.spaces.push_back({entry.at("number"), std::move(spec)});
     }
-    for (const json& entry : object.at("versions")) {
-      manifest.versions.push_back(
-          {entry.at("number"), entry.at("name"), entry.at("space"), entry.at("retired"), nullptr});
-    }
+    for (const json& entry : object.at("versions")) manifest.versions.push_back(ParseVersion(entry));
     return manifest;
   } catch (const json::exception& error) {
     return absl::DataLossError(error.what());
@@ -127,6 +171,14 @@ const Version* CollectionManifest::VersionByNumber(uint32_t number) const {
   return number < versions.size() ? &versions[number] : nullptr;
 }
 
+std::vector<const Version*> CollectionManifest::VersionsOfEmbedding(uint32_t embedding) const {
+  std::vector<const Version*> found;
+  for (const Version& version : versions) {
+    if (!version.retired && version.embedding == embedding) found.push_back(&version);
+  }
+  return found;
+}
+
 const Space* CollectionManifest::FindSpace(uint32_t number) const {
   for (const Space& space : spaces) {
     if (space.number == number) return &space;
@@ -149,7 +201,7 @@ absl::Status ValidateName(std::string_view field, std::string_view name) {
 }
 
 absl::StatusOr<std::unique_ptr<Catalog>> Catalog::Open(std::string data_dir) {
-  std::unique_ptr<Catalog> catalog(new Catalog(absl::StrCat(data_dir, "/collections")));
+  std::unique_ptr<Catalog> catalog(new Catalog(data_dir));
   BEBR_RETURN_IF_ERROR(CreateDirectories(catalog->root_));
   BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectories(catalog->root_));
   for (const std::string& name : names) {
@@ -198,6 +250,29 @@ absl::Status Catalog::Remove(std::string_view name) {
   BEBR_RETURN_IF_ERROR(RemoveAll(deleted));
   BEBR_RETURN_IF_ERROR(RenameDirectory(CollectionPath(name), deleted));
   return RemoveAll(deleted);
+}
+
+absl::StatusOr<std::map<std::string, std::string, std::less<>>> Catalog::LoadAliases() const {
+  std::map<std::string, std::string, std::less<>> aliases;
+  if (!FileExists(aliases_file_)) return aliases;
+  BEBR_ASSIGN_OR_RETURN(const std::string text, ReadFile(aliases_file_));
+  try {
+    const json object = json::parse(text);
+    if (object.at("format") != kManifestFormat) {
+      return absl::FailedPreconditionError(absl::StrFormat("%s: format is %s; this server reads %d", aliases_file_,
+                                                           object.at("format").dump(), kManifestFormat));
+    }
+    for (const auto& [alias, collection] : object.at("aliases").items()) aliases.emplace(alias, collection);
+  } catch (const json::exception& error) {
+    return absl::DataLossError(absl::StrFormat("%s: %s", aliases_file_, error.what()));
+  }
+  return aliases;
+}
+
+absl::Status Catalog::SaveAliases(const std::map<std::string, std::string, std::less<>>& aliases) {
+  json names = json::object();
+  for (const auto& [alias, collection] : aliases) names[alias] = collection;
+  return WriteFileAtomically(aliases_file_, json{{"format", kManifestFormat}, {"aliases", names}}.dump(2) + "\n");
 }
 
 }  // namespace bebr

@@ -2,7 +2,10 @@
 #define BEBR_INDEX_CATALOG_CATALOG_H_
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "index/base/document.h"
 #include "index/binarizer/binarizer.h"
+#include "index/catalog/version_check.h"
 #include "index/code/code_spec.h"
 
 namespace bebr {
@@ -26,8 +30,13 @@ struct Version {
   uint32_t number = 0;
   std::string name;
   uint32_t space = 0;
+  uint32_t embedding = 0;  // number of the first version that takes these embeddings: its own, or an older one's
   bool retired = false;
   std::shared_ptr<const Binarizer> binarizer;  // null once retired
+  // The state of an upgrade: whether the server re-encodes for it, how fast at most (0: no limit), the last check.
+  bool backfilling = false;
+  uint64_t backfill_documents_per_s = 0;
+  std::optional<VersionCheck> check;
 };
 
 // What a collection is, without its documents. A value: it is changed by writing a changed copy.
@@ -37,6 +46,7 @@ struct CollectionManifest {
   FloatStorage store_floats = FloatStorage::kNone;
   uint32_t shards = 1;
   std::string default_version;
+  std::string previous_default;   // before the last promotion; may be empty
   std::vector<Space> spaces;      // in use
   std::vector<Version> versions;  // retired ones too
   uint32_t next_space = 0;        // the number of the next space
@@ -44,6 +54,8 @@ struct CollectionManifest {
   // Of a version in use; an empty name stands for the default. NOT_FOUND names the versions there are.
   absl::StatusOr<const Version*> FindVersion(std::string_view version_name) const;
   const Version* VersionByNumber(uint32_t number) const;
+  // Versions in use that take the embedding of that number.
+  std::vector<const Version*> VersionsOfEmbedding(uint32_t embedding) const;
   const Space* FindSpace(uint32_t number) const;
 };
 
@@ -69,9 +81,15 @@ class Catalog {
   // After this the collection does not exist; its files are gone or will be at the next Open.
   absl::Status Remove(std::string_view name);
 
+  // Collections by alias; SaveAliases replaces all at once.
+  absl::StatusOr<std::map<std::string, std::string, std::less<>>> LoadAliases() const;
+  absl::Status SaveAliases(const std::map<std::string, std::string, std::less<>>& aliases);
+
  private:
-  explicit Catalog(std::string root) : root_(std::move(root)) {}
+  explicit Catalog(const std::string& data_dir)
+      : root_(data_dir + "/collections"), aliases_file_(data_dir + "/aliases.json") {}
   std::string root_;
+  std::string aliases_file_;
 };
 
 }  // namespace bebr

@@ -55,7 +55,7 @@ float InformationScore(const CodeSpec& spec, uint32_t query_levels, const uint32
 
 absl::StatusOr<std::vector<ScoredCandidate>> Rerank(const ScanTarget& target, absl::Span<ShardStore* const> stores,
                                                     const std::vector<Candidate>& candidates, size_t depth,
-                                                    uint32_t version, FloatStorage storage, Metric metric,
+                                                    uint32_t embedding, FloatStorage storage, Metric metric,
                                                     absl::Span<const float> query) {
   depth = std::min(depth, candidates.size());
   std::vector<ScoredCandidate> scored;
@@ -68,7 +68,7 @@ absl::StatusOr<std::vector<ScoredCandidate>> Rerank(const ScanTarget& target, ab
     std::vector<std::string_view> ids;
     for (const size_t i : by_shard[shard]) ids.push_back(target.id(candidates[i]));
     BEBR_ASSIGN_OR_RETURN(const auto floats,
-                          stores[shard]->GetFloats(target.snapshot(shard).store.get(), version, ids));
+                          stores[shard]->GetFloats(target.snapshot(shard).store.get(), embedding, ids));
     for (size_t j = 0; j < ids.size(); ++j) {
       if (!floats[j].has_value()) continue;
       if (floats[j]->size() != expected) {

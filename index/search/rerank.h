@@ -28,12 +28,12 @@ struct ScoredCandidate {
   ScoreKind kind = ScoreKind::kEstimated;
 };
 
-// Scores the first `depth` candidates again with the floats that `version` stored. A document without such floats keeps
+// Scores the first `depth` candidates again with the stored floats of `embedding`. A document without such floats keeps
 // its estimated score; all are put in one order by score, then id. `stores` are the shards' stores by ScanTarget's
 // shard number.
 absl::StatusOr<std::vector<ScoredCandidate>> Rerank(const ScanTarget& target, absl::Span<ShardStore* const> stores,
                                                     const std::vector<Candidate>& candidates, size_t depth,
-                                                    uint32_t version, FloatStorage storage, Metric metric,
+                                                    uint32_t embedding, FloatStorage storage, Metric metric,
                                                     absl::Span<const float> query);
 
 }  // namespace bebr

@@ -112,7 +112,7 @@ absl::StatusOr<std::vector<SearchHit>> Scheduler::Batch::Hits(const SearchJob& j
   std::vector<ShardStore*> stores;
   for (const auto& shard : job.shards) stores.push_back(&shard->store());
   if (request.rerank > 0) {
-    BEBR_ASSIGN_OR_RETURN(scored, Rerank(*target, stores, found[query], request.rerank, job.version.number,
+    BEBR_ASSIGN_OR_RETURN(scored, Rerank(*target, stores, found[query], request.rerank, job.version.embedding,
                                          job.manifest->store_floats, job.version.binarizer->metric(), embedding));
   } else {
     for (const Candidate& candidate : found[query]) scored.push_back({candidate, ScoreKind::kEstimated});

@@ -33,7 +33,7 @@ CodeFactors CodeColumn::Load(const std::byte* block, uint32_t lane, uint32_t* wo
   return factors;
 }
 
-Segment::Segment() : id_position_(kSegmentRows), attributes_(kSegmentRows) {}
+Segment::Segment() : id_position_(kSegmentRows), attributes_(kSegmentRows), marks_(kSegmentRows) {}
 
 uint32_t Segment::AppendId(std::string_view id) {
   const uint16_t length = static_cast<uint16_t>(id.size());
@@ -58,6 +58,7 @@ uint32_t Segment::Append(std::string_view id, const Attributes& attributes, Attr
 uint32_t Segment::AppendCopy(const Segment& from, uint32_t row) {
   const uint32_t to = AppendId(from.id(row));
   attributes_.Copy(from.attributes_, row, to);
+  if (from.marks(row) != 0) SetMarks(to, from.marks(row));  // pages of zeros take no memory until they are written
   std::vector<uint32_t> words;
   for (const SpaceColumn& space : from.spaces_) {
     const CodeColumn& column = *space.column;

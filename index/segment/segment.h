@@ -94,6 +94,9 @@ class Segment {
     for (const SpaceColumn& space : spaces_) space.column->Seal();
   }
   void DropSpace(uint32_t space);
+  // A number of the shard's that goes with the row wherever it is copied; 0 unless it was set. For the writer alone.
+  void SetMarks(uint32_t row, uint16_t marks) { marks_[row] = marks; }
+  uint16_t marks(uint32_t row) const { return marks_[row]; }
 
   std::string_view id(uint32_t row) const;
   const AttributeColumns& attributes() const { return attributes_; }
@@ -122,6 +125,7 @@ class Segment {
   size_t arena_used_ = 0;
   AttributeColumns attributes_;
   std::vector<SpaceColumn> spaces_;
+  ReservedArray<uint16_t> marks_;
 };
 
 // What a reader sees of a segment.

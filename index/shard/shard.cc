@@ -1,6 +1,7 @@
 #include "index/shard/shard.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_format.h"
@@ -26,12 +27,12 @@ size_t Shard::IdHash::operator()(std::string_view id) const { return StableHash(
 bool Shard::IdEqual::operator()(uint32_t row, std::string_view id) const { return shard->id(row) == id; }
 
 absl::StatusOr<std::unique_ptr<Shard>> Shard::Open(std::string path, std::shared_ptr<StoreCache> cache,
-                                                   std::map<uint32_t, CodeSpec> spaces,
-                                                   std::vector<uint32_t> versions) {
+                                                   Contents contents) {
   BEBR_ASSIGN_OR_RETURN(auto store, ShardStore::Open(path, std::move(cache)));
-  std::unique_ptr<Shard> shard(new Shard(std::move(path), std::move(store), std::move(spaces), std::move(versions)));
+  std::unique_ptr<Shard> shard(new Shard(std::move(path), std::move(store), std::move(contents)));
   {
     MutexLock lock(&shard->apply_mutex_);
+    BEBR_RETURN_IF_ERROR(shard->DropUnused());
     BEBR_RETURN_IF_ERROR(shard->Load());
     shard->Publish();
   }
@@ -39,12 +40,10 @@ absl::StatusOr<std::unique_ptr<Shard>> Shard::Open(std::string path, std::shared
   return shard;
 }
 
-Shard::Shard(std::string path, std::unique_ptr<ShardStore> store, std::map<uint32_t, CodeSpec> spaces,
-             std::vector<uint32_t> versions)
+Shard::Shard(std::string path, std::unique_ptr<ShardStore> store, Contents contents)
     : path_(std::move(path)),
       store_(std::move(store)),
-      spaces_(std::move(spaces)),
-      versions_(std::move(versions)),
+      contents_(std::move(contents)),
       rows_(0, IdHash{this}, IdEqual{this}) {}
 
 Shard::~Shard() {
@@ -56,18 +55,38 @@ Shard::~Shard() {
   if (committer_.joinable()) committer_.join();
 }
 
+absl::Status Shard::DropUnused() {
+  BEBR_ASSIGN_OR_RETURN(std::vector<uint32_t> spaces, store_->StoredSpaces());
+  BEBR_ASSIGN_OR_RETURN(std::vector<uint32_t> embeddings, store_->StoredEmbeddings());
+  std::erase_if(spaces, [&](uint32_t space) { return contents_.spaces.contains(space); });
+  std::erase_if(embeddings, [&](uint32_t embedding) { return InUse(embedding); });
+  if (spaces.empty() && embeddings.empty()) return absl::OkStatus();
+  LogInfo("storage at {}: dropping {} spaces and {} embeddings of retired versions", path_, spaces.size(),
+          embeddings.size());
+  ShardStore::Batch batch;
+  for (const uint32_t space : spaces) batch.DeleteAllCodes(space);
+  for (const uint32_t embedding : embeddings) batch.DeleteAllFloats(embedding);
+  BEBR_RETURN_IF_ERROR(store_->Commit(std::move(batch), store_->sequence() + 1));
+  for (const uint32_t space : spaces) BEBR_RETURN_IF_ERROR(store_->CompactSpace(space));
+  for (const uint32_t embedding : embeddings) BEBR_RETURN_IF_ERROR(store_->CompactFloats(embedding));
+  return absl::OkStatus();
+}
+
 absl::Status Shard::Load() {
-  std::vector<uint32_t> numbers;
-  for (const auto& [number, spec] : spaces_) numbers.push_back(number);
-  const auto visit = [&](std::string_view id, std::string_view bytes,
-                         absl::Span<const std::optional<StoredCode>> codes) -> absl::Status {
+  std::vector<uint32_t> numbers, embeddings;
+  for (const auto& [number, spec] : contents_.spaces) numbers.push_back(number);
+  for (const auto& [version, embedding] : contents_.versions) embeddings.push_back(embedding);
+  std::sort(embeddings.begin(), embeddings.end());
+  embeddings.erase(std::unique(embeddings.begin(), embeddings.end()), embeddings.end());
+  const auto visit = [&](std::string_view id, std::string_view bytes, absl::Span<const std::optional<StoredCode>> codes,
+                         absl::Span<const uint32_t> marks) -> absl::Status {
     BEBR_ASSIGN_OR_RETURN(const Attributes attributes, DecodeAttributes(bytes));
     const uint32_t slot = TailSlot();
     Segment& segment = *slots_[slot].segment;
     const uint32_t row = segment.Append(id, attributes, dictionary_);
     for (size_t s = 0; s < numbers.size(); ++s) {
       if (!codes[s].has_value()) continue;
-      const CodeSpec& spec = spaces_.at(numbers[s]);
+      const CodeSpec& spec = contents_.spaces.at(numbers[s]);
       if (codes[s]->words.size() != spec.code_words()) {
         return absl::DataLossError(
             absl::StrFormat("storage at %s: the code of document \"%s\" has %d words; its space has %d", path_, id,
@@ -78,10 +97,11 @@ absl::Status Shard::Load() {
           {numbers[s], static_cast<uint8_t>(codes[s]->version), {codes[s]->scale, codes[s]->offset}, codes[s]->words},
           spec);
     }
+    if (!marks.empty()) segment.SetMarks(row, MarkSet(marks));
     InsertRow(slot * kSegmentRows + row);
     return absl::OkStatus();
   };
-  return store_->VisitDocuments(numbers, visit);
+  return store_->VisitDocuments(numbers, embeddings, visit);
 }
 
 void Shard::Submit(Mutations mutations) {
@@ -117,6 +137,7 @@ void Shard::CommitGroup(std::vector<Mutations>& group) {
     size_t count = 0;
     for (const Mutations& mutations : group) count += mutations.list.size();
     const absl::Time start = absl::Now();
+    Resolve(group);
     status = store_->Commit(BuildBatch(group), store_->sequence() + count);
     stats_.commit_us += MicrosSince(start);
     if (status.ok()) {
@@ -131,77 +152,182 @@ void Shard::CommitGroup(std::vector<Mutations>& group) {
   if (!status.ok()) LogError("a write failed and had no effect: {}", status.ToString());
   for (size_t i = 0; i < group.size(); ++i) {
     if (status.ok()) {
-      group[i].done(results[i]);
+      group[i].done(std::move(results[i]));
     } else {
       group[i].done(status);
     }
   }
 }
 
+bool Shard::InUse(uint32_t embedding) const {
+  return std::any_of(contents_.versions.begin(), contents_.versions.end(),
+                     [&](const auto& version) { return version.second == embedding; });
+}
+
+Shard::Held Shard::Find(std::string_view id) const {
+  Held held;
+  const auto it = rows_.find(id);
+  if (it == rows_.end()) return held;
+  held.exists = true;
+  held.segment = slots_[*it / kSegmentRows].segment.get();
+  held.row = *it % kSegmentRows;
+  for (const Segment::SpaceColumn& space : held.segment->spaces()) {
+    if (space.column->has(held.row)) held.codes.emplace_back(space.space, space.column->version(held.row));
+  }
+  const std::vector<uint32_t>& marks = mark_sets_[held.segment->marks(held.row)];
+  held.marks.assign(marks.begin(), marks.end());
+  return held;
+}
+
+void Shard::Resolve(std::vector<Mutations>& group) {
+  // What merges in the group find was written by those before them or stands in the segments.
+  absl::flat_hash_map<std::string_view, Held> changed;
+  const bool merges = std::any_of(group.begin(), group.end(), [](const Mutations& mutations) {
+    return std::any_of(mutations.list.begin(), mutations.list.end(),
+                       [](const Mutation& m) { return m.kind == MutationKind::kMerge; });
+  });
+  for (Mutations& mutations : group) {
+    for (Mutation& mutation : mutations.list) {
+      // A version that was retired after the document was encoded takes nothing more.
+      const auto unused = [&](const RowCode& code) { return !contents_.spaces.contains(code.space); };
+      mutation.codes.erase(std::remove_if(mutation.codes.begin(), mutation.codes.end(), unused), mutation.codes.end());
+      const auto dropped = [&](const Mutation::Floats& floats) { return !InUse(floats.embedding); };
+      mutation.floats.erase(std::remove_if(mutation.floats.begin(), mutation.floats.end(), dropped),
+                            mutation.floats.end());
+      if (!merges && mutation.floats.size() <= 1) continue;  // the usual case: nothing to mark
+      Held held;
+      if (mutation.kind == MutationKind::kMerge) {
+        const auto it = changed.find(mutation.id);
+        held = it != changed.end() ? it->second : Find(mutation.id);
+      }
+      ResolveOne(mutation, held);
+      if (merges && mutation.applies) changed[mutation.id] = std::move(held);
+    }
+  }
+}
+
+void Shard::ResolveOne(Mutation& mutation, Held& held) {
+  if (mutation.kind == MutationKind::kMerge) {
+    const bool expected =
+        mutation.expected_segment == nullptr ||
+        (!held.changed && held.segment == mutation.expected_segment && held.row == mutation.expected_row);
+    mutation.applies = held.exists && expected;
+    if (!mutation.applies) return;
+  }
+  const auto embeddings_of = [&](absl::Span<const std::pair<uint32_t, uint32_t>> codes) {
+    absl::InlinedVector<uint32_t, 2> embeddings;
+    for (const auto& [space, version] : codes) {
+      const auto it = contents_.versions.find(version);
+      if (it != contents_.versions.end()) embeddings.push_back(it->second);
+    }
+    return embeddings;
+  };
+  absl::InlinedVector<uint32_t, 2> all = embeddings_of(held.codes);
+  all.insert(all.end(), held.marks.begin(), held.marks.end());
+  for (const Mutation::Floats& floats : mutation.floats) all.push_back(floats.embedding);
+  for (const RowCode& code : mutation.codes) {
+    const auto it =
+        std::find_if(held.codes.begin(), held.codes.end(), [&](const auto& c) { return c.first == code.space; });
+    if (it != held.codes.end()) {
+      it->second = code.version;
+    } else {
+      held.codes.emplace_back(code.space, code.version);
+    }
+  }
+  held.exists = mutation.kind != MutationKind::kDelete;
+  held.changed = true;
+  held.marks.clear();
+  if (!contents_.stores_floats) return;
+  const auto told = embeddings_of(held.codes);
+  for (const uint32_t embedding : all) {
+    if (InUse(embedding) && std::find(told.begin(), told.end(), embedding) == told.end())
+      held.marks.push_back(embedding);
+  }
+  std::sort(held.marks.begin(), held.marks.end());
+  held.marks.erase(std::unique(held.marks.begin(), held.marks.end()), held.marks.end());
+  mutation.marks = held.marks;
+}
+
 ShardStore::Batch Shard::BuildBatch(const std::vector<Mutations>& group) {
   ShardStore::Batch batch;
   for (const Mutations& mutations : group) {
     for (const Mutation& mutation : mutations.list) {
-      // What the document had before goes first, so that a replaced document keeps nothing of its old self. With one
-      // version and one space there is nothing that the new one does not overwrite.
-      for (const auto& [space, spec] : spaces_) {
-        const bool kept = std::any_of(mutation.codes.begin(), mutation.codes.end(),
-                                      [&](const RowCode& c) { return c.space == space; });
-        if (!kept) batch.DeleteCode(space, mutation.id);
-      }
-      for (const uint32_t version : versions_) {
-        const bool kept = std::any_of(mutation.floats.begin(), mutation.floats.end(),
-                                      [&](const auto& f) { return f.version == version; });
-        if (!kept) batch.DeleteFloats(version, mutation.id);
-      }
-      if (mutation.attributes == nullptr) {
-        batch.DeleteDocument(mutation.id);
-        continue;
-      }
-      batch.PutDocument(mutation.id, EncodeAttributes(*mutation.attributes));
-      for (const RowCode& code : mutation.codes) {
-        batch.PutCode(code.space, mutation.id, {code.version, code.factors.scale, code.factors.offset, code.words});
-      }
-      for (const Mutation::Floats& floats : mutation.floats) batch.PutFloats(floats.version, mutation.id, floats.bytes);
+      if (mutation.applies) AddToBatch(mutation, batch);
     }
   }
   return batch;
 }
 
+void Shard::AddToBatch(const Mutation& mutation, ShardStore::Batch& batch) {
+  const bool merge = mutation.kind == MutationKind::kMerge;
+  // Of a document that is replaced or deleted nothing stays but what the new one overwrites; with one version there is
+  // nothing else.
+  for (const auto& [space, spec] : contents_.spaces) {
+    const bool written = std::any_of(mutation.codes.begin(), mutation.codes.end(),
+                                     [&](const RowCode& code) { return code.space == space; });
+    if (!written && !merge) batch.DeleteCode(space, mutation.id);
+  }
+  const bool may_have_marks = contents_.versions.size() > 1 || mark_sets_.size() > 1;
+  for (const auto& [version, embedding] : contents_.versions) {
+    const bool written = std::any_of(mutation.floats.begin(), mutation.floats.end(),
+                                     [e = embedding](const auto& floats) { return floats.embedding == e; });
+    if (!written && !merge) batch.DeleteFloats(embedding, mutation.id);
+    if (!may_have_marks) continue;
+    if (std::binary_search(mutation.marks.begin(), mutation.marks.end(), embedding)) {
+      batch.PutMark(embedding, mutation.id);
+    } else {
+      batch.DeleteMark(embedding, mutation.id);
+    }
+  }
+  if (mutation.kind == MutationKind::kDelete) return batch.DeleteDocument(mutation.id);
+  if (!merge) batch.PutDocument(mutation.id, EncodeAttributes(*mutation.attributes));
+  for (const RowCode& code : mutation.codes) {
+    batch.PutCode(code.space, mutation.id, {code.version, code.factors.scale, code.factors.offset, code.words});
+  }
+  for (const Mutation::Floats& floats : mutation.floats) batch.PutFloats(floats.embedding, mutation.id, floats.bytes);
+}
+
 MutationResult Shard::Apply(const Mutations& mutations) {
   MutationResult result;
   for (const Mutation& mutation : mutations.list) {
-    const bool existed = EraseRow(mutation.id);
-    if (mutation.attributes == nullptr) {
-      result.documents += existed ? 1 : 0;
+    if (!mutation.applies) {
+      if (mutation.expected_segment == nullptr) result.unknown_ids.emplace_back(mutation.id);
       continue;
     }
-    const uint32_t slot = TailSlot();
-    Segment& segment = *slots_[slot].segment;
-    const uint32_t row = segment.Append(mutation.id, *mutation.attributes, dictionary_);
-    for (const RowCode& code : mutation.codes) {
-      // A space that was dropped after the document was encoded takes no more codes.
-      if (const auto spec = spaces_.find(code.space); spec != spaces_.end()) segment.SetCode(row, code, spec->second);
+    const std::optional<uint32_t> old = EraseRow(mutation.id);
+    if (mutation.kind == MutationKind::kDelete) {
+      result.documents += old.has_value() ? 1 : 0;
+      continue;
     }
-    InsertRow(slot * kSegmentRows + row);
+    AppendRow(mutation, mutation.kind == MutationKind::kMerge ? old : std::nullopt);
     ++result.documents;
-    result.created += existed ? 0 : 1;
+    result.created += old.has_value() ? 0 : 1;
   }
   return result;
 }
 
-bool Shard::EraseRow(std::string_view id) {
+void Shard::AppendRow(const Mutation& mutation, std::optional<uint32_t> old) {
+  const uint32_t slot = TailSlot();
+  Segment& segment = *slots_[slot].segment;
+  const uint32_t row = old.has_value() ? segment.AppendCopy(*slots_[*old / kSegmentRows].segment, *old % kSegmentRows)
+                                       : segment.Append(mutation.id, *mutation.attributes, dictionary_);
+  for (const RowCode& code : mutation.codes) segment.SetCode(row, code, contents_.spaces.at(code.space));
+  if (!mutation.marks.empty() || segment.marks(row) != 0) segment.SetMarks(row, MarkSet(mutation.marks));
+  InsertRow(slot * kSegmentRows + row);
+}
+
+std::optional<uint32_t> Shard::EraseRow(std::string_view id) {
   const auto it = rows_.find(id);
-  if (it == rows_.end()) return false;
+  if (it == rows_.end()) return std::nullopt;
   const uint32_t row = *it;
   rows_.erase(it);
   MarkDeleted(row);
-  return true;
+  return row;
 }
 
 void Shard::MarkDeleted(uint32_t row) {
   Slot& slot = slots_[row / kSegmentRows];
-  CountVersions(*slot.segment, row % kSegmentRows, -1);
+  Count(*slot.segment, row % kSegmentRows, -1);
   if (slot.deleted == nullptr) slot.deleted = std::make_unique<DeletionSet>();
   slot.deleted->set(row % kSegmentRows);
   ++slot.deleted_rows;
@@ -224,13 +350,42 @@ uint32_t Shard::TailSlot() {
 
 void Shard::InsertRow(uint32_t row) {
   rows_.insert(row);
-  CountVersions(*slots_[row / kSegmentRows].segment, row % kSegmentRows, 1);
+  Count(*slots_[row / kSegmentRows].segment, row % kSegmentRows, 1);
 }
 
-void Shard::CountVersions(const Segment& segment, uint32_t row, int64_t change) {
+void Shard::Count(const Segment& segment, uint32_t row, int64_t change) {
+  absl::InlinedVector<uint32_t, 4> embeddings;
+  const auto add = [&](uint32_t embedding) {
+    if (std::find(embeddings.begin(), embeddings.end(), embedding) != embeddings.end()) return;
+    embeddings.push_back(embedding);
+    documents_by_embedding_[embedding] += change;
+  };
   for (const Segment::SpaceColumn& space : segment.spaces()) {
-    if (space.column->has(row)) documents_by_version_[space.column->version(row)] += change;
+    if (!space.column->has(row)) continue;
+    const uint32_t version = space.column->version(row);
+    codes_by_version_[version] += change;
+    const auto it = contents_.versions.find(version);
+    if (contents_.stores_floats && it != contents_.versions.end()) add(it->second);
   }
+  for (const uint32_t embedding : mark_sets_[segment.marks(row)]) {
+    if (InUse(embedding)) add(embedding);
+  }
+}
+
+void Shard::CountAgain() {
+  codes_by_version_.clear();
+  documents_by_embedding_.clear();
+  for (const uint32_t row : rows_) Count(*slots_[row / kSegmentRows].segment, row % kSegmentRows, 1);
+}
+
+uint16_t Shard::MarkSet(absl::Span<const uint32_t> marks) {
+  for (size_t i = 0; i < mark_sets_.size(); ++i) {
+    if (absl::MakeConstSpan(mark_sets_[i]) == marks) return static_cast<uint16_t>(i);
+  }
+  // Sets are as many as the steps of all upgrades together; should they ever run out, only a count is too low.
+  if (mark_sets_.size() > std::numeric_limits<uint16_t>::max()) return 0;
+  mark_sets_.emplace_back(marks.begin(), marks.end());
+  return static_cast<uint16_t>(mark_sets_.size() - 1);
 }
 
 void Shard::Reclaim() {
@@ -319,47 +474,41 @@ Shard::Memory Shard::MemoryLocked() const {
   return memory;
 }
 
-std::map<uint32_t, uint64_t> Shard::DocumentsByVersion() const {
+Shard::Counts Shard::counts() const {
   MutexLock lock(&apply_mutex_);
-  std::map<uint32_t, uint64_t> counts;
-  for (const auto& [version, count] : documents_by_version_) {
-    if (count > 0) counts[version] = static_cast<uint64_t>(count);
+  Counts counts;
+  for (const auto& [version, count] : codes_by_version_) counts.codes[version] = static_cast<uint64_t>(count);
+  for (const auto& [embedding, count] : documents_by_embedding_) {
+    counts.embeddings[embedding] = static_cast<uint64_t>(count);
   }
   return counts;
 }
 
-void Shard::AddSpace(uint32_t space, const CodeSpec& spec) {
+void Shard::AddVersion(uint32_t version, uint32_t embedding, uint32_t space, const CodeSpec& spec) {
   MutexLock lock(&apply_mutex_);
-  spaces_.emplace(space, spec);
+  contents_.versions.emplace(version, embedding);
+  contents_.spaces.emplace(space, spec);
 }
 
-void Shard::AddVersion(uint32_t version) {
-  MutexLock lock(&apply_mutex_);
-  if (std::find(versions_.begin(), versions_.end(), version) == versions_.end()) versions_.push_back(version);
-}
-
-absl::Status Shard::DropSpace(uint32_t space) {
-  MutexLock lock(&apply_mutex_);
-  ShardStore::Batch batch;
-  batch.DeleteAllCodes(space);
-  BEBR_RETURN_IF_ERROR(store_->Commit(std::move(batch), store_->sequence() + 1));
-  spaces_.erase(space);
-  for (Slot& slot : slots_) {
-    if (slot.segment != nullptr) slot.segment->DropSpace(space);
+absl::Status Shard::DropVersion(uint32_t version, std::optional<uint32_t> space, std::optional<uint32_t> embedding) {
+  {
+    MutexLock lock(&apply_mutex_);
+    ShardStore::Batch batch;
+    if (space.has_value()) batch.DeleteAllCodes(*space);
+    if (embedding.has_value()) batch.DeleteAllFloats(*embedding);
+    BEBR_RETURN_IF_ERROR(store_->Commit(std::move(batch), store_->sequence() + 1));
+    contents_.versions.erase(version);
+    if (space.has_value()) {
+      contents_.spaces.erase(*space);
+      for (Slot& slot : slots_) {
+        if (slot.segment != nullptr) slot.segment->DropSpace(*space);
+      }
+    }
+    CountAgain();
+    Publish();  // also lets go of the old view, which would keep the dropped data on disk
   }
-  documents_by_version_.clear();
-  for (const uint32_t row : rows_) CountVersions(*slots_[row / kSegmentRows].segment, row % kSegmentRows, 1);
-  Publish();
-  return store_->Compact();
-}
-
-absl::Status Shard::DropVersion(uint32_t version) {
-  MutexLock lock(&apply_mutex_);
-  ShardStore::Batch batch;
-  batch.DeleteAllFloats(version);
-  BEBR_RETURN_IF_ERROR(store_->Commit(std::move(batch), store_->sequence() + 1));
-  std::erase(versions_, version);
-  return store_->Compact();
+  if (space.has_value()) BEBR_RETURN_IF_ERROR(store_->CompactSpace(*space));
+  return embedding.has_value() ? store_->CompactFloats(*embedding) : absl::OkStatus();
 }
 
 }  // namespace bebr

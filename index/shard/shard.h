@@ -6,45 +6,23 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/container/inlined_vector.h"
-#include "absl/functional/any_invocable.h"
 #include "index/base/document.h"
 #include "index/base/mutex.h"
 #include "index/segment/segment.h"
+#include "index/shard/mutation.h"
 #include "index/storage/shard_store.h"
 
 namespace bebr {
-
-// One change of one document. Everything is borrowed from the Mutations that hold it.
-struct Mutation {
-  struct Floats {
-    uint32_t version = 0;
-    std::string_view bytes;
-  };
-  std::string_view id;
-  const Attributes* attributes = nullptr;  // null = delete the document; otherwise insert or replace it
-  absl::InlinedVector<RowCode, 1> codes;
-  absl::InlinedVector<Floats, 1> floats;
-};
-
-struct MutationResult {
-  uint64_t documents = 0;  // upserted, or deleted
-  uint64_t created = 0;    // of the upserted
-};
-
-// Mutations that are acknowledged together. `owner` keeps alive what they borrow. `done` must not block.
-struct Mutations {
-  std::vector<Mutation> list;
-  std::shared_ptr<const void> owner;
-  absl::AnyInvocable<void(absl::StatusOr<MutationResult>)> done;
-};
 
 // What a search sees of a shard; consistent and unchanging.
 struct ShardSnapshot {
@@ -60,8 +38,12 @@ struct ShardSnapshot {
 //
 // Writing. Submit queues mutations; one thread takes what waits, writes it as one synced batch (group commit), applies
 // it to the segments, publishes a snapshot, and only then calls `done`. So an acknowledged write is on disk and in the
-// next search. If the write to disk fails, nothing is applied. Replacing or deleting a document marks its row deleted;
-// segments with many such rows are rewritten, which frees their memory.
+// next search. If the write to disk fails, nothing is applied. Replacing, merging into or deleting a document marks its
+// row deleted; segments with many such rows are rewritten, which frees their memory.
+//
+// Embeddings. Versions that take the same embedding share its floats, which are stored once under its number. Which
+// floats a document has is known without reading them: a code tells of the embedding of the version that wrote it, and
+// marks of the others.
 //
 // Thread safety: all methods may be called from any thread. The destructor commits what was submitted.
 class Shard {
@@ -78,10 +60,16 @@ class Shard {
     uint64_t attributes = 0;
   };
 
-  // Opens the shard at `path`, which it creates if need be, and rebuilds the segments of `spaces` from disk.
+  // What is in use. `versions` maps a version's number to that of the embedding it takes.
+  struct Contents {
+    std::map<uint32_t, CodeSpec> spaces;
+    std::map<uint32_t, uint32_t> versions;
+    bool stores_floats = false;
+  };
+  // Opens the shard at `path`, which it creates if need be, and rebuilds the segments from disk. Drops what is on disk
+  // but no longer in use.
   static absl::StatusOr<std::unique_ptr<Shard>> Open(std::string path, std::shared_ptr<StoreCache> cache,
-                                                     std::map<uint32_t, CodeSpec> spaces,
-                                                     std::vector<uint32_t> versions);
+                                                     Contents contents);
   ~Shard();
 
   void Submit(Mutations mutations);
@@ -92,15 +80,17 @@ class Shard {
   Memory memory() const;
   // The sum of memory() at the last commit, without waiting for one that is under way.
   uint64_t memory_bytes() const { return memory_bytes_.load(std::memory_order_relaxed); }
-  // Documents whose code each version wrote.
-  std::map<uint32_t, uint64_t> DocumentsByVersion() const;
+  struct Counts {
+    std::map<uint32_t, uint64_t> codes;       // documents whose code each version wrote
+    std::map<uint32_t, uint64_t> embeddings;  // documents with floats of each embedding
+  };
+  Counts counts() const;
 
-  // Makes a space, or a version, known before the first mutation that uses it.
-  void AddSpace(uint32_t space, const CodeSpec& spec);
-  void AddVersion(uint32_t version);
-  // Drops all codes of a space, or all floats of a version, from memory and disk. Blocks until done.
-  absl::Status DropSpace(uint32_t space);
-  absl::Status DropVersion(uint32_t version);
+  // Makes a version, its embedding and its space known before the first mutation that uses them.
+  void AddVersion(uint32_t version, uint32_t embedding, uint32_t space, const CodeSpec& spec);
+  // Forgets a version. Drops all codes of `space` and all floats of `embedding`, where they are given, from memory and
+  // disk. Writes wait only while memory and log change, not for the disk space.
+  absl::Status DropVersion(uint32_t version, std::optional<uint32_t> space, std::optional<uint32_t> embedding);
 
  private:
   // Rows are numbered slot * kSegmentRows + row in segment.
@@ -124,21 +114,42 @@ class Shard {
     bool operator()(std::string_view id, uint32_t row) const { return (*this)(row, id); }
   };
 
-  Shard(std::string path, std::unique_ptr<ShardStore> store, std::map<uint32_t, CodeSpec> spaces,
-        std::vector<uint32_t> versions);
+  // What a document has, as far as merging must know.
+  struct Held {
+    bool exists = false;
+    bool changed = false;  // by an earlier mutation of the same group, not yet applied
+    const Segment* segment = nullptr;
+    uint32_t row = 0;
+    absl::InlinedVector<std::pair<uint32_t, uint32_t>, 2> codes;  // space, version
+    absl::InlinedVector<uint32_t, 2> marks;
+  };
 
+  Shard(std::string path, std::unique_ptr<ShardStore> store, Contents contents);
+
+  absl::Status DropUnused() ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
   absl::Status Load() ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
   void Run();
   void CommitGroup(std::vector<Mutations>& group);
+  // Decides what each mutation of a group does, given those before it.
+  void Resolve(std::vector<Mutations>& group) ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
+  void ResolveOne(Mutation& mutation, Held& held) ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
+  Held Find(std::string_view id) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
+  bool InUse(uint32_t embedding) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
   ShardStore::Batch BuildBatch(const std::vector<Mutations>& group) ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
+  void AddToBatch(const Mutation& mutation, ShardStore::Batch& batch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
   MutationResult Apply(const Mutations& mutations) ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
-  // True if there was such a document.
-  bool EraseRow(std::string_view id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
+  // Appends the row that a kReplace, or a kMerge into the row `old`, makes.
+  void AppendRow(const Mutation& mutation, std::optional<uint32_t> old) ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
+  // The row of the document, which is marked deleted, if there was such a document.
+  std::optional<uint32_t> EraseRow(std::string_view id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
   void MarkDeleted(uint32_t row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
   // The slot whose segment takes the next row.
   uint32_t TailSlot() ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
   void InsertRow(uint32_t row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
-  void CountVersions(const Segment& segment, uint32_t row, int64_t change) ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
+  void Count(const Segment& segment, uint32_t row, int64_t change) ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
+  void CountAgain() ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
+  // The number of a set of marks in mark_sets_.
+  uint16_t MarkSet(absl::Span<const uint32_t> marks) ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
   // Moves the live rows out of segments that are mostly deleted.
   void Reclaim() ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
   Memory MemoryLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
@@ -153,14 +164,15 @@ class Shard {
 
   // Held while the segments change; readers use snapshots and never wait for it.
   mutable Mutex apply_mutex_;
-  std::map<uint32_t, CodeSpec> spaces_ ABSL_GUARDED_BY(apply_mutex_);
-  std::vector<uint32_t> versions_ ABSL_GUARDED_BY(apply_mutex_);
+  Contents contents_ ABSL_GUARDED_BY(apply_mutex_);
+  std::vector<std::vector<uint32_t>> mark_sets_ ABSL_GUARDED_BY(apply_mutex_) = {{}};  // what Segment::marks numbers
   // Not annotated: the hash set's functors read them, always under apply_mutex_.
   std::vector<Slot> slots_;
   std::vector<uint32_t> free_slots_ ABSL_GUARDED_BY(apply_mutex_);
   int64_t tail_slot_ ABSL_GUARDED_BY(apply_mutex_) = -1;
   absl::flat_hash_set<uint32_t, IdHash, IdEqual> rows_ ABSL_GUARDED_BY(apply_mutex_);
-  std::map<uint32_t, int64_t> documents_by_version_ ABSL_GUARDED_BY(apply_mutex_);
+  std::map<uint32_t, int64_t> codes_by_version_ ABSL_GUARDED_BY(apply_mutex_);
+  std::map<uint32_t, int64_t> documents_by_embedding_ ABSL_GUARDED_BY(apply_mutex_);
   Stats stats_ ABSL_GUARDED_BY(apply_mutex_);
 
   mutable Mutex snapshot_mutex_;

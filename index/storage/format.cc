@@ -2,8 +2,10 @@
 
 #include <bit>
 #include <cstring>
+#include <vector>
 
 #include "absl/strings/str_format.h"
+#include "index/base/float16.h"
 
 static_assert(std::endian::native == std::endian::little, "values are copied as they lie in memory");
 
@@ -70,6 +72,12 @@ std::string NumberedKey(uint32_t number, std::string_view id) {
 
 std::string_view IdOfNumberedKey(std::string_view key) { return key.substr(kNumberBytes); }
 
+uint32_t NumberOfNumberedKey(std::string_view key) {
+  uint32_t number = 0;
+  for (size_t i = 0; i < kNumberBytes; ++i) number = number << 8 | static_cast<uint8_t>(key[i]);
+  return number;
+}
+
 void EncodeCode(const StoredCode& code, std::string* out) {
   out->clear();
   Append(out, code.version);
@@ -93,6 +101,22 @@ absl::StatusOr<StoredCode> DecodeCode(std::string_view bytes, std::string* buffe
   Take(&rest, &code.offset);
   code.words = absl::MakeConstSpan(reinterpret_cast<const uint32_t*>(rest.data()), rest.size() / sizeof(uint32_t));
   return code;
+}
+
+absl::Status ReadStoredFloats(FloatStorage storage, std::string_view bytes, absl::Span<float> values) {
+  const size_t expected = values.size() * (storage == FloatStorage::kFloat16 ? sizeof(uint16_t) : sizeof(float));
+  if (bytes.size() != expected) {
+    return absl::DataLossError(
+        absl::StrFormat("a stored embedding has %d bytes; %d were expected", bytes.size(), expected));
+  }
+  if (storage == FloatStorage::kFloat16) {
+    std::vector<uint16_t> halves(values.size());
+    std::memcpy(halves.data(), bytes.data(), bytes.size());
+    HalfToFloat(halves.data(), halves.size(), values.data());
+  } else {
+    std::memcpy(values.data(), bytes.data(), bytes.size());
+  }
+  return absl::OkStatus();
 }
 
 std::string EncodeAttributes(const Attributes& attributes) {

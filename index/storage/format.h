@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "index/base/document.h"
@@ -13,11 +14,14 @@
 namespace bebr {
 
 inline constexpr uint32_t kShardFormatVersion = 1;
+// Added to an embedding's number in the keys of marks, which stand beside the codes.
+inline constexpr uint32_t kMarkBase = 0x80000000u;
 
 // Key of a document's code in a space, or of its floats by a version: the number big-endian, then the id, so that one
 // space or version is one key range in the order of the ids.
 std::string NumberedKey(uint32_t number, std::string_view id);
 std::string_view IdOfNumberedKey(std::string_view key);
+uint32_t NumberOfNumberedKey(std::string_view key);
 
 // A code as stored: the number of the version that wrote it, its factors, its packed words (CodeSpec).
 struct StoredCode {
@@ -29,6 +33,10 @@ struct StoredCode {
 void EncodeCode(const StoredCode& code, std::string* out);
 // `words` borrows from `bytes` where that is aligned, else from `*buffer`. DATA_LOSS if the length is wrong.
 absl::StatusOr<StoredCode> DecodeCode(std::string_view bytes, std::string* buffer);
+
+// Expands floats stored as `storage` says into `values`, whose size is that of the embedding. DATA_LOSS if the length
+// is wrong.
+absl::Status ReadStoredFloats(FloatStorage storage, std::string_view bytes, absl::Span<float> values);
 
 std::string EncodeAttributes(const Attributes& attributes);
 absl::StatusOr<Attributes> DecodeAttributes(std::string_view bytes);

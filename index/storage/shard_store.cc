@@ -104,18 +104,25 @@ void ShardStore::Batch::PutCode(uint32_t space, std::string_view id, const Store
 void ShardStore::Batch::DeleteCode(uint32_t space, std::string_view id) {
   rep_->writes.Delete(&rep_->codes, NumberedKey(space, id)).PermitUncheckedError();
 }
-void ShardStore::Batch::PutFloats(uint32_t version, std::string_view id, std::string_view bytes) {
-  rep_->writes.Put(&rep_->floats, NumberedKey(version, id), ToSlice(bytes)).PermitUncheckedError();
+void ShardStore::Batch::PutFloats(uint32_t embedding, std::string_view id, std::string_view bytes) {
+  rep_->writes.Put(&rep_->floats, NumberedKey(embedding, id), ToSlice(bytes)).PermitUncheckedError();
 }
-void ShardStore::Batch::DeleteFloats(uint32_t version, std::string_view id) {
-  rep_->writes.Delete(&rep_->floats, NumberedKey(version, id)).PermitUncheckedError();
+void ShardStore::Batch::DeleteFloats(uint32_t embedding, std::string_view id) {
+  rep_->writes.Delete(&rep_->floats, NumberedKey(embedding, id)).PermitUncheckedError();
+}
+void ShardStore::Batch::PutMark(uint32_t embedding, std::string_view id) {
+  rep_->writes.Put(&rep_->codes, NumberedKey(kMarkBase + embedding, id), rocksdb::Slice()).PermitUncheckedError();
+}
+void ShardStore::Batch::DeleteMark(uint32_t embedding, std::string_view id) {
+  rep_->writes.Delete(&rep_->codes, NumberedKey(kMarkBase + embedding, id)).PermitUncheckedError();
 }
 void ShardStore::Batch::DeleteAllCodes(uint32_t space) {
   rep_->writes.DeleteRange(&rep_->codes, NumberedKey(space, ""), NumberedKey(space + 1, "")).PermitUncheckedError();
 }
-void ShardStore::Batch::DeleteAllFloats(uint32_t version) {
-  rep_->writes.DeleteRange(&rep_->floats, NumberedKey(version, ""), NumberedKey(version + 1, ""))
+void ShardStore::Batch::DeleteAllFloats(uint32_t embedding) {
+  rep_->writes.DeleteRange(&rep_->floats, NumberedKey(embedding, ""), NumberedKey(embedding + 1, ""))
       .PermitUncheckedError();
+  DeleteAllCodes(kMarkBase + embedding);
 }
 size_t ShardStore::Batch::bytes() const { return rep_->writes.GetDataSize(); }
 
@@ -158,11 +165,11 @@ class RocksStore final : public ShardStore {
 
   std::shared_ptr<const View> MakeView() override { return std::make_shared<RocksView>(db_); }
 
-  absl::StatusOr<std::vector<std::optional<std::string>>> GetFloats(const View* view, uint32_t version,
+  absl::StatusOr<std::vector<std::optional<std::string>>> GetFloats(const View* view, uint32_t embedding,
                                                                     absl::Span<const std::string_view> ids) override {
     std::vector<std::string> keys;
     keys.reserve(ids.size());
-    for (std::string_view id : ids) keys.push_back(NumberedKey(version, id));
+    for (std::string_view id : ids) keys.push_back(NumberedKey(embedding, id));
     std::vector<rocksdb::Slice> slices(keys.begin(), keys.end());
     return MultiGet(view, kFloats, slices);
   }
@@ -175,16 +182,38 @@ class RocksStore final : public ShardStore {
     return MultiGet(view, kDocuments, slices);
   }
 
-  absl::Status VisitDocuments(absl::Span<const uint32_t> spaces, const Visitor& visit) override;
+  absl::Status VisitDocuments(absl::Span<const uint32_t> spaces, absl::Span<const uint32_t> embeddings,
+                              const Visitor& visit) override;
+  absl::Status VisitFloats(const View* view, uint32_t embedding, const FloatVisitor& visit) override;
 
-  absl::Status Compact() override {
-    for (auto* family : {families_[kCodes], families_[kFloats]}) {
-      BEBR_RETURN_IF_ERROR(FromRocksDb(db_->CompactRange({}, family, nullptr, nullptr), path_));
-    }
-    return absl::OkStatus();
+  absl::StatusOr<std::vector<uint32_t>> StoredSpaces() override { return Numbers(kCodes, kMarkBase); }
+  absl::StatusOr<std::vector<uint32_t>> StoredEmbeddings() override { return Numbers(kFloats, kMarkBase); }
+
+  absl::Status CompactSpace(uint32_t space) override { return CompactNumber(kCodes, space); }
+  absl::Status CompactFloats(uint32_t embedding) override {
+    BEBR_RETURN_IF_ERROR(CompactNumber(kCodes, kMarkBase + embedding));
+    return CompactNumber(kFloats, embedding);
   }
 
  private:
+  absl::Status CompactNumber(ColumnFamily family, uint32_t number) {
+    const std::string begin = NumberedKey(number, ""), end = NumberedKey(number + 1, "");
+    const rocksdb::Slice begin_slice = begin, end_slice = end;
+    return FromRocksDb(db_->CompactRange({}, families_[family], &begin_slice, &end_slice), path_);
+  }
+  // The numbers below `limit` that keys begin with: one seek each.
+  absl::StatusOr<std::vector<uint32_t>> Numbers(ColumnFamily family, uint32_t limit) {
+    const std::unique_ptr<rocksdb::Iterator> cursor(db_->NewIterator({}, families_[family]));
+    std::vector<uint32_t> numbers;
+    for (cursor->SeekToFirst(); cursor->Valid(); cursor->Seek(NumberedKey(numbers.back() + 1, ""))) {
+      const uint32_t number = NumberOfNumberedKey(ToView(cursor->key()));
+      if (number >= limit) break;
+      numbers.push_back(number);
+    }
+    BEBR_RETURN_IF_ERROR(FromRocksDb(cursor->status(), path_));
+    return numbers;
+  }
+
   absl::StatusOr<std::vector<std::optional<std::string>>> MultiGet(const View* view, ColumnFamily family,
                                                                    const std::vector<rocksdb::Slice>& keys) {
     rocksdb::ReadOptions options;
@@ -233,33 +262,80 @@ absl::Status RocksStore::Initialize() {
   return absl::OkStatus();
 }
 
-absl::Status RocksStore::VisitDocuments(absl::Span<const uint32_t> spaces, const Visitor& visit) {
+namespace {
+
+rocksdb::ReadOptions ForVisit() {
   rocksdb::ReadOptions options;
   options.fill_cache = false;
   options.readahead_size = 4 << 20;
-  const std::unique_ptr<rocksdb::Iterator> documents(db_->NewIterator(options, families_[kDocuments]));
-  std::vector<std::unique_ptr<rocksdb::Iterator>> cursors;
-  for (const uint32_t space : spaces) {
-    cursors.emplace_back(db_->NewIterator(options, families_[kCodes]))->Seek(NumberedKey(space, ""));
+  return options;
+}
+
+// Walks the keys of one number beside the documents. Keys without a document are passed over.
+class NumberCursor {
+ public:
+  NumberCursor(uint32_t number, std::unique_ptr<rocksdb::Iterator> iterator)
+      : number_(number), iterator_(std::move(iterator)) {
+    iterator_->Seek(NumberedKey(number, ""));
   }
+  // Whether there is a key for `id`; ids must grow from call to call.
+  bool MoveTo(std::string_view id) {
+    const std::string wanted = NumberedKey(number_, id);
+    while (iterator_->Valid() && ToView(iterator_->key()) < wanted) iterator_->Next();
+    return iterator_->Valid() && ToView(iterator_->key()) == wanted;
+  }
+  std::string_view value() const { return ToView(iterator_->value()); }
+  rocksdb::Status status() const { return iterator_->status(); }
+
+ private:
+  uint32_t number_;
+  std::unique_ptr<rocksdb::Iterator> iterator_;
+};
+
+}  // namespace
+
+absl::Status RocksStore::VisitDocuments(absl::Span<const uint32_t> spaces, absl::Span<const uint32_t> embeddings,
+                                        const Visitor& visit) {
+  const rocksdb::ReadOptions options = ForVisit();
+  const std::unique_ptr<rocksdb::Iterator> documents(db_->NewIterator(options, families_[kDocuments]));
+  std::vector<NumberCursor> cursors;  // of the spaces, then of the marks
+  const auto add = [&](uint32_t number) {
+    cursors.emplace_back(number, std::unique_ptr<rocksdb::Iterator>(db_->NewIterator(options, families_[kCodes])));
+  };
+  for (const uint32_t space : spaces) add(space);
+  for (const uint32_t embedding : embeddings) add(kMarkBase + embedding);
   std::vector<std::string> buffers(spaces.size());
   std::vector<std::optional<StoredCode>> codes(spaces.size());
+  std::vector<uint32_t> marks;
   for (documents->SeekToFirst(); documents->Valid(); documents->Next()) {
     const std::string_view id = ToView(documents->key());
     for (size_t s = 0; s < spaces.size(); ++s) {
       codes[s].reset();
-      rocksdb::Iterator& cursor = *cursors[s];
-      if (!cursor.Valid() || ToView(cursor.key()) != NumberedKey(spaces[s], id)) continue;
-      BEBR_ASSIGN_OR_RETURN(codes[s], DecodeCode(ToView(cursor.value()), &buffers[s]));
+      if (!cursors[s].MoveTo(id)) continue;
+      BEBR_ASSIGN_OR_RETURN(codes[s], DecodeCode(cursors[s].value(), &buffers[s]));
     }
-    BEBR_RETURN_IF_ERROR(visit(id, ToView(documents->value()), codes));
-    for (size_t s = 0; s < spaces.size(); ++s) {
-      if (codes[s].has_value()) cursors[s]->Next();
+    marks.clear();
+    for (size_t e = 0; e < embeddings.size(); ++e) {
+      if (cursors[spaces.size() + e].MoveTo(id)) marks.push_back(embeddings[e]);
     }
+    BEBR_RETURN_IF_ERROR(visit(id, ToView(documents->value()), codes, marks));
   }
   BEBR_RETURN_IF_ERROR(FromRocksDb(documents->status(), path_));
-  for (const auto& cursor : cursors) BEBR_RETURN_IF_ERROR(FromRocksDb(cursor->status(), path_));
+  for (const NumberCursor& cursor : cursors) BEBR_RETURN_IF_ERROR(FromRocksDb(cursor.status(), path_));
   return absl::OkStatus();
+}
+
+absl::Status RocksStore::VisitFloats(const View* view, uint32_t embedding, const FloatVisitor& visit) {
+  rocksdb::ReadOptions options = ForVisit();
+  options.snapshot = static_cast<const RocksView*>(view)->snapshot();
+  const std::string end = NumberedKey(embedding + 1, "");
+  const rocksdb::Slice end_slice = end;
+  options.iterate_upper_bound = &end_slice;
+  const std::unique_ptr<rocksdb::Iterator> cursor(db_->NewIterator(options, families_[kFloats]));
+  for (cursor->Seek(NumberedKey(embedding, "")); cursor->Valid(); cursor->Next()) {
+    BEBR_RETURN_IF_ERROR(visit(IdOfNumberedKey(ToView(cursor->key())), ToView(cursor->value())));
+  }
+  return FromRocksDb(cursor->status(), path_);
 }
 
 }  // namespace

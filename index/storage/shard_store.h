@@ -20,8 +20,8 @@ namespace bebr {
 class StoreCache;
 std::shared_ptr<StoreCache> MakeStoreCache(uint64_t capacity_bytes);
 
-// A ShardStore is one shard's RocksDB: documents by id, codes by (space, id), floats by (version, id); FORMAT.md has
-// the bytes.
+// A ShardStore is one shard's RocksDB: documents by id, codes by (space, id), floats and marks by (embedding, id);
+// FORMAT.md has the bytes.
 //
 // Durability. Commit returns OK after the write-ahead log is synced; the batch and its sequence are one atomic write.
 // Errors. RocksDB's, with the path: corruption as DATA_LOSS, a full disk as RESOURCE_EXHAUSTED, input and output errors
@@ -40,11 +40,14 @@ class ShardStore {
     void DeleteDocument(std::string_view id);
     void PutCode(uint32_t space, std::string_view id, const StoredCode& code);
     void DeleteCode(uint32_t space, std::string_view id);
-    void PutFloats(uint32_t version, std::string_view id, std::string_view bytes);
-    void DeleteFloats(uint32_t version, std::string_view id);
-    // Everything of a space, or of a version.
+    void PutFloats(uint32_t embedding, std::string_view id, std::string_view bytes);
+    void DeleteFloats(uint32_t embedding, std::string_view id);
+    // Says that the document has floats which none of its codes tells of.
+    void PutMark(uint32_t embedding, std::string_view id);
+    void DeleteMark(uint32_t embedding, std::string_view id);
+    // Everything of a space; all floats and marks of an embedding.
     void DeleteAllCodes(uint32_t space);
-    void DeleteAllFloats(uint32_t version);
+    void DeleteAllFloats(uint32_t embedding);
     size_t bytes() const;
 
     struct Rep;  // RocksDB's batch, for the store alone
@@ -69,20 +72,31 @@ class ShardStore {
   virtual absl::Status Commit(Batch batch, uint64_t sequence) = 0;
   virtual std::shared_ptr<const View> MakeView() = 0;
 
-  // Floats of `ids` by `version`, as written; nullopt where there are none.
-  virtual absl::StatusOr<std::vector<std::optional<std::string>>> GetFloats(const View* view, uint32_t version,
+  // Floats of `ids` under `embedding`, as written; nullopt where there are none.
+  virtual absl::StatusOr<std::vector<std::optional<std::string>>> GetFloats(const View* view, uint32_t embedding,
                                                                             absl::Span<const std::string_view> ids) = 0;
   virtual absl::StatusOr<std::vector<std::optional<std::string>>> GetDocuments(
       const View* view, absl::Span<const std::string_view> ids) = 0;
 
-  // Calls `visit(id, attributes bytes, codes)` for every document in the order of the ids, with its code in each of
-  // `spaces` (nullopt where it has none). Stops at the first error, of its own or of `visit`.
-  using Visitor = std::function<absl::Status(std::string_view id, std::string_view attributes,
-                                             absl::Span<const std::optional<StoredCode>> codes)>;
-  virtual absl::Status VisitDocuments(absl::Span<const uint32_t> spaces, const Visitor& visit) = 0;
+  // Calls `visit(id, attributes bytes, codes, marks)` for every document in the order of the ids, with its code in each
+  // of `spaces` (nullopt where it has none) and those of `embeddings` it has a mark of. Stops at the first error, of
+  // its own or of `visit`.
+  using Visitor =
+      std::function<absl::Status(std::string_view id, std::string_view attributes,
+                                 absl::Span<const std::optional<StoredCode>> codes, absl::Span<const uint32_t> marks)>;
+  virtual absl::Status VisitDocuments(absl::Span<const uint32_t> spaces, absl::Span<const uint32_t> embeddings,
+                                      const Visitor& visit) = 0;
+  // Calls `visit(id, floats)` for all floats of an embedding in the order of the ids. Stops at the first error.
+  using FloatVisitor = std::function<absl::Status(std::string_view id, std::string_view bytes)>;
+  virtual absl::Status VisitFloats(const View* view, uint32_t embedding, const FloatVisitor& visit) = 0;
 
-  // Reclaims the disk space of deleted ranges.
-  virtual absl::Status Compact() = 0;
+  // Numbers of the spaces, and of the embeddings, that have anything on disk.
+  virtual absl::StatusOr<std::vector<uint32_t>> StoredSpaces() = 0;
+  virtual absl::StatusOr<std::vector<uint32_t>> StoredEmbeddings() = 0;
+
+  // Gives back the disk space of a deleted space, or of deleted floats, once no View is left that sees them.
+  virtual absl::Status CompactSpace(uint32_t space) = 0;
+  virtual absl::Status CompactFloats(uint32_t embedding) = 0;
 };
 
 }  // namespace bebr

@@ -32,12 +32,13 @@ grpc::ServerUnaryReactor* AdminServiceImpl::GetStats(grpc::CallbackServerContext
 grpc::ServerUnaryReactor* AdminServiceImpl::EstimateMemory(grpc::CallbackServerContext* context,
                                                            const v1::EstimateMemoryRequest* request,
                                                            v1::EstimateMemoryResponse* response) {
-  absl::Status checked = rpc_.authenticator->Check(*context, "EstimateMemory", Role::kRead, request->collection());
+  const std::string collection = rpc_.engine->Resolve(request->collection());
+  absl::Status checked = rpc_.authenticator->Check(*context, "EstimateMemory", Role::kRead, collection);
   if (checked.ok()) checked = CheckIdBytes(request->id_bytes());
-  return RunBlocking(rpc_, checked, [this, request, response]() -> absl::Status {
+  return RunBlocking(rpc_, checked, [this, collection, request, response]() -> absl::Status {
     const double id_bytes = request->id_bytes() == 0 ? kDefaultIdBytes : request->id_bytes();
     BEBR_ASSIGN_OR_RETURN(const MemoryUse memory,
-                          rpc_.engine->EstimateMemory(request->collection(), request->documents(), id_bytes));
+                          rpc_.engine->EstimateMemory(collection, request->documents(), id_bytes));
     ToProto(memory, response->mutable_memory());
     return absl::OkStatus();
   });

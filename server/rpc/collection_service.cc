@@ -6,16 +6,6 @@
 #include "server/rpc/services.h"
 
 namespace bebr {
-namespace {
-
-absl::Status Describe(Engine& engine, const std::string& name, v1::Collection* out) {
-  BEBR_ASSIGN_OR_RETURN(const CollectionInfo info, engine.GetCollection(name));
-  ToProto(info, out);
-  return absl::OkStatus();
-}
-
-}  // namespace
-
 grpc::ServerReadReactor<v1::CreateCollectionRequest>* CollectionServiceImpl::CreateCollection(
     grpc::CallbackServerContext* context, v1::CreateCollectionResponse* response) {
   using Request = v1::CreateCollectionRequest;
@@ -30,23 +20,7 @@ grpc::ServerReadReactor<v1::CreateCollectionRequest>* CollectionServiceImpl::Cre
   auto work = [this, response](const Request& request, const std::string& model) -> absl::Status {
     BEBR_ASSIGN_OR_RETURN(const CollectionConfig config, ToCollectionConfig(request.config()));
     BEBR_RETURN_IF_ERROR(rpc_.engine->CreateCollection(config, model));
-    return Describe(*rpc_.engine, config.name, response->mutable_collection());
-  };
-  return new ModelUploadCall<Request>(rpc_, std::move(check), std::move(work));
-}
-
-grpc::ServerReadReactor<v1::AddVersionRequest>* CollectionServiceImpl::AddVersion(grpc::CallbackServerContext* context,
-                                                                                  v1::AddVersionResponse* response) {
-  using Request = v1::AddVersionRequest;
-  auto check = [this, context](const Request& request) -> absl::Status {
-    BEBR_RETURN_IF_ERROR(
-        rpc_.authenticator->Check(*context, "AddVersion", Role::kAdmin, request.config().collection()));
-    return rpc_.engine->GetCollection(request.config().collection()).status();
-  };
-  auto work = [this, response](const Request& request, const std::string& model) -> absl::Status {
-    const v1::VersionConfig& config = request.config();
-    BEBR_RETURN_IF_ERROR(rpc_.engine->AddVersion(config.collection(), config.name(), model, config.compatible_with()));
-    return Describe(*rpc_.engine, config.collection(), response->mutable_collection());
+    return Describe(rpc_, config.name, response->mutable_collection());
   };
   return new ModelUploadCall<Request>(rpc_, std::move(check), std::move(work));
 }
@@ -54,10 +28,10 @@ grpc::ServerReadReactor<v1::AddVersionRequest>* CollectionServiceImpl::AddVersio
 grpc::ServerUnaryReactor* CollectionServiceImpl::GetCollection(grpc::CallbackServerContext* context,
                                                                const v1::GetCollectionRequest* request,
                                                                v1::GetCollectionResponse* response) {
-  const absl::Status checked = rpc_.authenticator->Check(*context, "GetCollection", Role::kRead, request->name());
-  return RunBlocking(rpc_, checked, [this, request, response] {
-    return Describe(*rpc_.engine, request->name(), response->mutable_collection());
-  });
+  const std::string name = rpc_.engine->Resolve(request->name());
+  const absl::Status checked = rpc_.authenticator->Check(*context, "GetCollection", Role::kRead, name);
+  return RunBlocking(rpc_, checked,
+                     [this, name, response] { return Describe(rpc_, name, response->mutable_collection()); });
 }
 
 grpc::ServerUnaryReactor* CollectionServiceImpl::ListCollections(grpc::CallbackServerContext* context,
@@ -78,31 +52,9 @@ grpc::ServerUnaryReactor* CollectionServiceImpl::ListCollections(grpc::CallbackS
 grpc::ServerUnaryReactor* CollectionServiceImpl::DeleteCollection(grpc::CallbackServerContext* context,
                                                                   const v1::DeleteCollectionRequest* request,
                                                                   v1::DeleteCollectionResponse*) {
-  const absl::Status checked = rpc_.authenticator->Check(*context, "DeleteCollection", Role::kAdmin, request->name());
+  const absl::Status checked =
+      rpc_.authenticator->Check(*context, "DeleteCollection", Role::kAdmin, rpc_.engine->Resolve(request->name()));
   return RunBlocking(rpc_, checked, [this, request] { return rpc_.engine->DeleteCollection(request->name()); });
-}
-
-grpc::ServerUnaryReactor* CollectionServiceImpl::PromoteVersion(grpc::CallbackServerContext* context,
-                                                                const v1::PromoteVersionRequest* request,
-                                                                v1::PromoteVersionResponse* response) {
-  const absl::Status checked =
-      rpc_.authenticator->Check(*context, "PromoteVersion", Role::kAdmin, request->collection());
-  return RunBlocking(rpc_, checked, [this, request, response]() -> absl::Status {
-    BEBR_RETURN_IF_ERROR(
-        rpc_.engine->PromoteVersion(request->collection(), request->version(), request->expected_default()));
-    return Describe(*rpc_.engine, request->collection(), response->mutable_collection());
-  });
-}
-
-grpc::ServerUnaryReactor* CollectionServiceImpl::RetireVersion(grpc::CallbackServerContext* context,
-                                                               const v1::RetireVersionRequest* request,
-                                                               v1::RetireVersionResponse* response) {
-  const absl::Status checked =
-      rpc_.authenticator->Check(*context, "RetireVersion", Role::kAdmin, request->collection());
-  return RunBlocking(rpc_, checked, [this, request, response]() -> absl::Status {
-    BEBR_RETURN_IF_ERROR(rpc_.engine->RetireVersion(request->collection(), request->version()));
-    return Describe(*rpc_.engine, request->collection(), response->mutable_collection());
-  });
 }
 
 }  // namespace bebr

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "absl/strings/str_format.h"
+#include "index/base/status_macros.h"
 
 namespace bebr {
 
@@ -55,6 +56,12 @@ grpc::ServerUnaryReactor* RunBlocking(RpcContext& rpc, const absl::Status& check
       rpc.blocking->TrySubmit([call, body = std::move(body)]() mutable { call->End(body()); });
   if (!submitted.ok()) call->End(submitted);
   return call;
+}
+
+absl::Status Describe(const RpcContext& rpc, const std::string& collection, v1::Collection* out) {
+  BEBR_ASSIGN_OR_RETURN(const CollectionInfo info, rpc.engine->GetCollection(collection));
+  ToProto(info, out);
+  return absl::OkStatus();
 }
 
 absl::Status CheckSize(const RpcContext& rpc, const google::protobuf::Message& message, std::string_view advice) {

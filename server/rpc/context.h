@@ -86,6 +86,9 @@ class UnaryCall : public grpc::ServerUnaryReactor {
 grpc::ServerUnaryReactor* RunBlocking(RpcContext& rpc, const absl::Status& checked,
                                       absl::AnyInvocable<absl::Status()> body);
 
+// Fills in what the collection is now.
+absl::Status Describe(const RpcContext& rpc, const std::string& collection, v1::Collection* out);
+
 // RESOURCE_EXHAUSTED if `message` is larger than the server may send. `advice` says what to do.
 absl::Status CheckSize(const RpcContext& rpc, const google::protobuf::Message& message, std::string_view advice);
 

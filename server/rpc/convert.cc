@@ -94,6 +94,30 @@ v1::FloatStorage ToProto(FloatStorage storage) {
   return v1::FLOAT_STORAGE_UNSPECIFIED;
 }
 
+v1::VersionState ToProto(VersionState state) {
+  switch (state) {
+    case VersionState::kAdded:
+      return v1::VERSION_STATE_ADDED;
+    case VersionState::kBackfilling:
+      return v1::VERSION_STATE_BACKFILLING;
+    case VersionState::kReady:
+      return v1::VERSION_STATE_READY;
+    case VersionState::kDefault:
+      return v1::VERSION_STATE_DEFAULT;
+    case VersionState::kRetired:
+      return v1::VERSION_STATE_RETIRED;
+  }
+  return v1::VERSION_STATE_UNSPECIFIED;
+}
+
+void ToProto(const BackfillInfo& info, v1::Backfill* out) {
+  out->set_running(info.running);
+  out->set_limit_documents_per_s(info.limit_documents_per_s);
+  out->set_written(info.written);
+  out->set_documents_per_s(info.documents_per_s);
+  out->set_error(info.error);
+}
+
 void ToProto(const VersionInfo& info, v1::Version* out) {
   out->set_name(info.name);
   out->set_space(info.space);
@@ -105,7 +129,11 @@ void ToProto(const VersionInfo& info, v1::Version* out) {
   out->set_model_checksum(info.model_checksum);
   out->set_model(info.model);
   out->set_documents(info.documents);
-  out->set_state(info.state == VersionState::kActive ? v1::VERSION_STATE_ACTIVE : v1::VERSION_STATE_RETIRED);
+  out->set_state(ToProto(info.state));
+  out->set_embeddings(info.embeddings);
+  out->set_same_embeddings_as(info.same_embeddings_as);
+  if (info.backfill.has_value()) ToProto(*info.backfill, out->mutable_backfill());
+  if (info.check.has_value()) ToProto(*info.check, out->mutable_check());
 }
 
 }  // namespace
@@ -141,6 +169,37 @@ absl::StatusOr<std::vector<DocumentInput>> ToDocuments(
     inputs.push_back(std::move(input));
   }
   return inputs;
+}
+
+absl::StatusOr<UpsertMode> ToUpsertMode(v1::UpsertMode mode) {
+  switch (mode) {
+    case v1::UPSERT_MODE_UNSPECIFIED:
+    case v1::UPSERT_MODE_REPLACE:
+      return UpsertMode::kReplace;
+    case v1::UPSERT_MODE_MERGE:
+      return UpsertMode::kMerge;
+    default:
+      return absl::InvalidArgumentError(
+          absl::StrFormat("mode is %d; it is 1 (replace) or 2 (merge)", static_cast<int>(mode)));
+  }
+}
+
+absl::StatusOr<CheckRequest> ToCheckRequest(const v1::CheckVersionRequest& request, VectorArena& arena) {
+  CheckRequest check;
+  check.version = request.version();
+  check.against = request.against();
+  if (request.sample() != 0) check.sample = request.sample();
+  if (request.k() != 0) check.k = request.k();
+  const auto read = [&arena](const char* field, const auto& vectors, auto& out) -> absl::Status {
+    for (int i = 0; i < vectors.size(); ++i) {
+      BEBR_ASSIGN_OR_RETURN(const auto values, arena.Read(absl::StrFormat("%s[%d]", field, i), vectors[i]));
+      out.push_back(values);
+    }
+    return absl::OkStatus();
+  };
+  BEBR_RETURN_IF_ERROR(read("queries", request.queries(), check.queries));
+  BEBR_RETURN_IF_ERROR(read("against_queries", request.against_queries(), check.against_queries));
+  return check;
 }
 
 absl::StatusOr<SearchRequest> ToSearchRequest(const v1::SearchRequest& request, VectorArena& arena) {
@@ -190,6 +249,7 @@ absl::StatusOr<CollectionConfig> ToCollectionConfig(const v1::CollectionConfig& 
 void ToProto(const CollectionInfo& info, v1::Collection* out) {
   out->set_name(info.name);
   out->set_default_version(info.default_version);
+  out->set_previous_default(info.previous_default);
   out->set_store_floats(ToProto(info.store_floats));
   out->set_shards(info.shards);
   out->set_created_unix_us(absl::ToUnixMicros(info.created));
@@ -199,6 +259,18 @@ void ToProto(const CollectionInfo& info, v1::Collection* out) {
   out->set_sequence(info.sequence);
   ToProto(info.memory, out->mutable_memory());
   out->set_disk_bytes(info.disk_bytes);
+}
+
+void ToProto(const VersionCheck& check, v1::VersionCheck* out) {
+  out->set_checked_unix_us(check.checked_unix_us);
+  out->set_against(check.against);
+  out->set_queries(check.queries);
+  out->set_k(check.k);
+  out->set_recall(check.recall);
+  out->set_against_recall(check.against_recall);
+  out->set_overlap(check.overlap);
+  out->set_documents(check.documents);
+  out->set_against_documents(check.against_documents);
 }
 
 void ToProto(const MemoryUse& memory, v1::MemoryUse* out) {
@@ -218,6 +290,7 @@ void ToProto(const EngineStats& stats, v1::GetStatsResponse* out) {
   out->set_bytes_scanned(stats.bytes_scanned);
   out->set_documents_upserted(stats.documents_upserted);
   out->set_documents_deleted(stats.documents_deleted);
+  out->set_documents_reencoded(stats.documents_reencoded);
   out->set_refused_queries(stats.refused_queries);
   out->set_refused_upserts(stats.refused_upserts);
   out->set_encode_us(stats.encode_us);

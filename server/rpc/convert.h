@@ -34,13 +34,19 @@ class VectorArena {
 absl::StatusOr<std::vector<DocumentInput>> ToDocuments(
     const google::protobuf::RepeatedPtrField<v1::Document>& documents, VectorArena& arena);
 
+absl::StatusOr<UpsertMode> ToUpsertMode(v1::UpsertMode mode);
+
 // A search; queries are borrowed from the message and the arena.
 absl::StatusOr<SearchRequest> ToSearchRequest(const v1::SearchRequest& request, VectorArena& arena);
 absl::StatusOr<SearchRequest> ToSearchRequest(const v1::BatchSearchRequest& request, VectorArena& arena);
 
+// Queries are borrowed, as those of a search.
+absl::StatusOr<CheckRequest> ToCheckRequest(const v1::CheckVersionRequest& request, VectorArena& arena);
+
 absl::StatusOr<CollectionConfig> ToCollectionConfig(const v1::CollectionConfig& config);
 
 void ToProto(const CollectionInfo& info, v1::Collection* out);
+void ToProto(const VersionCheck& check, v1::VersionCheck* out);
 void ToProto(const MemoryUse& memory, v1::MemoryUse* out);
 void ToProto(const EngineStats& stats, v1::GetStatsResponse* out);
 void ToProto(Document&& document, v1::Document* out);

@@ -21,9 +21,11 @@ absl::Status CheckIds(const google::protobuf::RepeatedPtrField<std::string>& ids
   return absl::OkStatus();
 }
 
-absl::StatusOr<UpsertRequest> ToUpsert(const v1::UpsertRequest& request, VectorArena& arena) {
+absl::StatusOr<UpsertRequest> ToUpsert(const std::string& collection, const v1::UpsertRequest& request,
+                                       VectorArena& arena) {
   UpsertRequest upsert;
-  upsert.collection = request.collection();
+  upsert.collection = collection;
+  BEBR_ASSIGN_OR_RETURN(upsert.mode, ToUpsertMode(request.mode()));
   BEBR_ASSIGN_OR_RETURN(upsert.documents, ToDocuments(request.documents(), arena));
   return upsert;
 }
@@ -33,8 +35,9 @@ absl::StatusOr<UpsertRequest> ToUpsert(const v1::UpsertRequest& request, VectorA
 grpc::ServerUnaryReactor* DocumentServiceImpl::Upsert(grpc::CallbackServerContext* context,
                                                       const v1::UpsertRequest* request, v1::UpsertResponse* response) {
   auto* call = new UnaryCall;
-  absl::Status checked = rpc_.authenticator->Check(*context, "Upsert", Role::kWrite, request->collection());
-  auto upsert = checked.ok() ? ToUpsert(*request, call->arena()) : absl::StatusOr<UpsertRequest>(checked);
+  const std::string collection = rpc_.engine->Resolve(request->collection());
+  absl::Status checked = rpc_.authenticator->Check(*context, "Upsert", Role::kWrite, collection);
+  auto upsert = checked.ok() ? ToUpsert(collection, *request, call->arena()) : absl::StatusOr<UpsertRequest>(checked);
   if (!upsert.ok()) {
     call->End(upsert.status());
     return call;
@@ -43,6 +46,7 @@ grpc::ServerUnaryReactor* DocumentServiceImpl::Upsert(grpc::CallbackServerContex
     if (result.ok()) {
       response->set_documents(result->documents);
       response->set_created(result->created);
+      for (std::string& id : result->unknown_ids) response->add_unknown_ids(std::move(id));
     }
     call->End(result.status());
   });
@@ -56,11 +60,12 @@ grpc::ServerBidiReactor<v1::StreamUpsertRequest, v1::StreamUpsertResponse>* Docu
 
 grpc::ServerUnaryReactor* DocumentServiceImpl::Get(grpc::CallbackServerContext* context, const v1::GetRequest* request,
                                                    v1::GetResponse* response) {
-  absl::Status checked = rpc_.authenticator->Check(*context, "Get", Role::kRead, request->collection());
+  const std::string collection = rpc_.engine->Resolve(request->collection());
+  absl::Status checked = rpc_.authenticator->Check(*context, "Get", Role::kRead, collection);
   if (checked.ok()) checked = CheckIds(request->ids());
-  return RunBlocking(rpc_, checked, [this, request, response]() -> absl::Status {
+  return RunBlocking(rpc_, checked, [this, collection, request, response]() -> absl::Status {
     const std::vector<std::string> ids(request->ids().begin(), request->ids().end());
-    BEBR_ASSIGN_OR_RETURN(auto documents, rpc_.engine->Get(request->collection(), ids, request->with_embeddings()));
+    BEBR_ASSIGN_OR_RETURN(auto documents, rpc_.engine->Get(collection, ids, request->with_embeddings()));
     for (Document& document : documents) ToProto(std::move(document), response->add_documents());
     return CheckSize(rpc_, *response, "ask for fewer ids");
   });
@@ -69,14 +74,15 @@ grpc::ServerUnaryReactor* DocumentServiceImpl::Get(grpc::CallbackServerContext* 
 grpc::ServerUnaryReactor* DocumentServiceImpl::Delete(grpc::CallbackServerContext* context,
                                                       const v1::DeleteRequest* request, v1::DeleteResponse* response) {
   auto* call = new UnaryCall;
-  absl::Status checked = rpc_.authenticator->Check(*context, "Delete", Role::kWrite, request->collection());
+  const std::string collection = rpc_.engine->Resolve(request->collection());
+  absl::Status checked = rpc_.authenticator->Check(*context, "Delete", Role::kWrite, collection);
   if (checked.ok()) checked = CheckIds(request->ids());
   if (!checked.ok()) {
     call->End(checked);
     return call;
   }
   std::vector<std::string> ids(request->ids().begin(), request->ids().end());
-  rpc_.engine->Delete(request->collection(), std::move(ids), [call, response](absl::StatusOr<uint64_t> deleted) {
+  rpc_.engine->Delete(collection, std::move(ids), [call, response](absl::StatusOr<uint64_t> deleted) {
     if (deleted.ok()) response->set_deleted(*deleted);
     call->End(deleted.status());
   });

@@ -25,12 +25,14 @@ absl::Status OfOneQuery(const absl::Status& status) {
 grpc::ServerUnaryReactor* SearchServiceImpl::Search(grpc::CallbackServerContext* context,
                                                     const v1::SearchRequest* request, v1::SearchResponse* response) {
   auto* call = new UnaryCall;
-  absl::Status checked = rpc_.authenticator->Check(*context, "Search", Role::kRead, request->collection());
+  const std::string collection = rpc_.engine->Resolve(request->collection());
+  absl::Status checked = rpc_.authenticator->Check(*context, "Search", Role::kRead, collection);
   auto search = checked.ok() ? ToSearchRequest(*request, call->arena()) : absl::StatusOr<SearchRequest>(checked);
   if (!search.ok()) {
     call->End(search.status());
     return call;
   }
+  search->collection = collection;
   Attach(*context, *call, *search);
   rpc_.engine->Search(*std::move(search), [this, call, response](absl::StatusOr<SearchResult> result) {
     if (!result.ok()) return call->End(OfOneQuery(result.status()));
@@ -47,12 +49,14 @@ grpc::ServerUnaryReactor* SearchServiceImpl::BatchSearch(grpc::CallbackServerCon
                                                          const v1::BatchSearchRequest* request,
                                                          v1::BatchSearchResponse* response) {
   auto* call = new UnaryCall;
-  absl::Status checked = rpc_.authenticator->Check(*context, "BatchSearch", Role::kRead, request->collection());
+  const std::string collection = rpc_.engine->Resolve(request->collection());
+  absl::Status checked = rpc_.authenticator->Check(*context, "BatchSearch", Role::kRead, collection);
   auto search = checked.ok() ? ToSearchRequest(*request, call->arena()) : absl::StatusOr<SearchRequest>(checked);
   if (!search.ok()) {
     call->End(search.status());
     return call;
   }
+  search->collection = collection;
   Attach(*context, *call, *search);
   rpc_.engine->Search(*std::move(search), [this, call, response](absl::StatusOr<SearchResult> result) {
     if (!result.ok()) return call->End(result.status());

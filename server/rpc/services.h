@@ -32,6 +32,17 @@ class CollectionServiceImpl final : public v1::CollectionService::CallbackServic
                                            v1::PromoteVersionResponse* response) override;
   grpc::ServerUnaryReactor* RetireVersion(grpc::CallbackServerContext* context, const v1::RetireVersionRequest* request,
                                           v1::RetireVersionResponse* response) override;
+  grpc::ServerUnaryReactor* BackfillVersion(grpc::CallbackServerContext* context,
+                                            const v1::BackfillVersionRequest* request,
+                                            v1::BackfillVersionResponse* response) override;
+  grpc::ServerUnaryReactor* CheckVersion(grpc::CallbackServerContext* context, const v1::CheckVersionRequest* request,
+                                         v1::CheckVersionResponse* response) override;
+  grpc::ServerUnaryReactor* SetAlias(grpc::CallbackServerContext* context, const v1::SetAliasRequest* request,
+                                     v1::SetAliasResponse* response) override;
+  grpc::ServerUnaryReactor* ListAliases(grpc::CallbackServerContext* context, const v1::ListAliasesRequest* request,
+                                        v1::ListAliasesResponse* response) override;
+  grpc::ServerUnaryReactor* DeleteAlias(grpc::CallbackServerContext* context, const v1::DeleteAliasRequest* request,
+                                        v1::DeleteAliasResponse* response) override;
 
  private:
   RpcContext& rpc_;

@@ -38,11 +38,13 @@ absl::Status StreamUpsertCall::Check(const Message& message) {
   if (collection_.empty()) {
     if (collection.empty())
       return absl::InvalidArgumentError("collection is empty; the first message of a stream names it");
-    BEBR_RETURN_IF_ERROR(rpc_.authenticator->Check(context_, "StreamUpsert", Role::kWrite, collection));
-    collection_ = collection;
-  } else if (!collection.empty() && collection != collection_) {
+    const std::string resolved = rpc_.engine->Resolve(collection);
+    BEBR_RETURN_IF_ERROR(rpc_.authenticator->Check(context_, "StreamUpsert", Role::kWrite, resolved));
+    name_ = collection;
+    collection_ = resolved;
+  } else if (!collection.empty() && collection != name_) {
     return absl::InvalidArgumentError(absl::StrFormat(
-        "collection is \"%s\"; this stream writes to \"%s\" since its first message", collection, collection_));
+        "collection is \"%s\"; this stream writes to \"%s\" since its first message", collection, name_));
   }
   return absl::OkStatus();
 }
@@ -51,7 +53,9 @@ void StreamUpsertCall::Submit(Message* message) {
   if (absl::Status checked = Check(*message); !checked.ok()) return Acknowledge(message, checked);
   auto documents = ToDocuments(message->request.documents(), message->arena);
   if (!documents.ok()) return Acknowledge(message, documents.status());
-  UpsertRequest upsert{.collection = collection_, .documents = *std::move(documents)};
+  const auto mode = ToUpsertMode(message->request.mode());
+  if (!mode.ok()) return Acknowledge(message, mode.status());
+  UpsertRequest upsert{.collection = collection_, .documents = *std::move(documents), .mode = *mode};
   rpc_.engine->Upsert(std::move(upsert),
                       [this, message](const absl::StatusOr<UpsertResult>& result) { Acknowledge(message, result); });
 }
@@ -61,6 +65,7 @@ void StreamUpsertCall::Acknowledge(Message* message, const absl::StatusOr<Upsert
   if (result.ok()) {
     message->response.set_documents(result->documents);
     message->response.set_created(result->created);
+    for (const std::string& id : result->unknown_ids) message->response.add_unknown_ids(id);
   } else {
     message->response.set_error_code(static_cast<int32_t>(result.status().code()));
     message->response.set_error_message(std::string(result.status().message()));

@@ -50,7 +50,9 @@ class StreamUpsertCall : public grpc::ServerBidiReactor<v1::StreamUpsertRequest,
 
   RpcContext& rpc_;
   const grpc::CallbackServerContext& context_;
-  std::string collection_;  // of the first message; touched only while a message is checked
+  // Of the first message, and what it stands for; touched only while a message is checked.
+  std::string name_;
+  std::string collection_;
 
   absl::Mutex mutex_;
   std::deque<std::unique_ptr<Message>> messages_

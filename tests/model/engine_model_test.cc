@@ -101,7 +101,7 @@ TEST_P(EngineModelTest, AgreesWithTheModel) {
   }
   const CodeSpec spec = *ParseCodeSpec(c.shape);
   const std::string model = RandomModelFile(c.input_dims, spec, c.query_levels, 1, c.metric);
-  reference_ = std::make_unique<ReferenceCollection>(model);
+  reference_ = std::make_unique<ReferenceCollection>(model, c.floats == FloatStorage::kFloat16);
   ASSERT_NO_FATAL_FAILURE(Open());
   ASSERT_TRUE(engine_->CreateCollection({.name = "c", .store_floats = c.floats, .shards = c.shards}, model).ok());
   std::mt19937_64 random(7);
@@ -144,7 +144,7 @@ TEST_P(EngineModelTest, AgreesWithTheModel) {
     // With every document as a candidate, rerank is the exact search.
     const auto result = SearchAndWait(*engine_, {.collection = "c", .queries = {query}, .k = 20, .rerank = 10000});
     ASSERT_TRUE(result.ok()) << result.status();
-    const auto expected = reference_->SearchExact(query, 20, c.floats == FloatStorage::kFloat16);
+    const auto expected = reference_->SearchExact(query, 20);
     ASSERT_EQ(result->hits[0].size(), expected.size());
     for (size_t i = 0; i < expected.size(); ++i) {
       EXPECT_EQ(result->hits[0][i].score_kind, ScoreKind::kExact);

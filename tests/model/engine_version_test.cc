@@ -56,9 +56,9 @@ class EngineVersionTest : public ::testing::Test {
 
 TEST_F(EngineVersionTest, NewSpaceFromAddingToRetiring) {
   Write(0, 200, {"v1"});
-  ASSERT_TRUE(engine_->AddVersion("c", "v2", new_model_, "").ok());
-  EXPECT_EQ(engine_->AddVersion("c", "v2", new_model_, "").code(), absl::StatusCode::kAlreadyExists);
-  EXPECT_EQ(engine_->PromoteVersion("c", "v2", "v1").code(),
+  ASSERT_TRUE(engine_->AddVersion("c", {.name = "v2"}, new_model_).ok());
+  EXPECT_EQ(engine_->AddVersion("c", {.name = "v2"}, new_model_).code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(engine_->PromoteVersion("c", "v2", "v1", false).code(),
             absl::StatusCode::kFailedPrecondition);  // no document has a code
   const auto old_answer = Search("v1", old_vectors_[7]);
   Write(0, 100, {"v1", "v2"});
@@ -67,9 +67,9 @@ TEST_F(EngineVersionTest, NewSpaceFromAddingToRetiring) {
   ReferenceCollection reference(new_model_);
   for (size_t i = 0; i < 100; ++i) reference.Upsert(absl::StrCat("d", i), new_vectors_[i], {});
   EXPECT_EQ(Search("v2", new_vectors_[150]), reference.Search(new_vectors_[150], 20));
-  EXPECT_EQ(engine_->PromoteVersion("c", "v2", "v3").code(),
+  EXPECT_EQ(engine_->PromoteVersion("c", "v2", "v3", false).code(),
             absl::StatusCode::kFailedPrecondition);  // not what is the default
-  ASSERT_TRUE(engine_->PromoteVersion("c", "v2", "v1").ok());
+  ASSERT_TRUE(engine_->PromoteVersion("c", "v2", "v1", false).ok());
   EXPECT_EQ(Search("", new_vectors_[150]), reference.Search(new_vectors_[150], 20));
   EXPECT_EQ(engine_->RetireVersion("c", "v2").code(), absl::StatusCode::kFailedPrecondition);  // the default
   EXPECT_EQ(engine_->RetireVersion("c", "v1").code(), absl::StatusCode::kFailedPrecondition);  // half would be lost
@@ -86,9 +86,9 @@ TEST_F(EngineVersionTest, NewSpaceFromAddingToRetiring) {
 }
 
 TEST_F(EngineVersionTest, CompatibleVersionsShareASpace) {
-  EXPECT_EQ(engine_->AddVersion("c", "v2", new_model_, "v1").code(),
+  EXPECT_EQ(engine_->AddVersion("c", {.name = "v2", .compatible_with = "v1"}, new_model_).code(),
             absl::StatusCode::kInvalidArgument);  // another shape
-  ASSERT_TRUE(engine_->AddVersion("c", "v2", compatible_model_, "v1").ok());
+  ASSERT_TRUE(engine_->AddVersion("c", {.name = "v2", .compatible_with = "v1"}, compatible_model_).ok());
   Write(0, 150, {"v1"});
   Write(150, 200, {"v2"});
   const auto hits = Search("v2", new_vectors_[3], 200);
@@ -106,7 +106,7 @@ TEST_F(EngineVersionTest, CompatibleVersionsShareASpace) {
     // Only documents with floats of the query's version can be scored exactly.
     EXPECT_EQ(hit.score_kind, is_new ? ScoreKind::kExact : ScoreKind::kEstimated);
   }
-  ASSERT_TRUE(engine_->PromoteVersion("c", "v2", "v1").ok());
+  ASSERT_TRUE(engine_->PromoteVersion("c", "v2", "v1", false).ok());
   ASSERT_TRUE(engine_->RetireVersion("c", "v1").ok());  // its codes stay: the space is still in use
   EXPECT_EQ(Search("", new_vectors_[3], 200), hits);
   Open();

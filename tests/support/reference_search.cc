@@ -31,7 +31,7 @@ std::vector<ReferenceCollection::Hit> Best(std::vector<ReferenceCollection::Hit>
 
 }  // namespace
 
-ReferenceCollection::ReferenceCollection(std::string_view model_file) {
+ReferenceCollection::ReferenceCollection(std::string_view model_file, bool half) : half_(half) {
   auto binarizer = Binarizer::Parse(model_file);
   if (!binarizer.ok()) {
     std::fprintf(stderr, "test model: %s\n", binarizer.status().ToString().c_str());
@@ -41,6 +41,9 @@ ReferenceCollection::ReferenceCollection(std::string_view model_file) {
 }
 
 void ReferenceCollection::Upsert(const std::string& id, std::vector<float> embedding, Attributes attributes) {
+  if (half_) {
+    for (float& value : embedding) value = HalfToFloat(FloatToHalf(value));
+  }
   Entry entry{std::move(embedding), std::move(attributes), std::vector<uint32_t>(binarizer_->spec().code_words()), {}};
   binarizer_->EncodeDocuments(entry.embedding.data(), 1, entry.code.data(), &entry.factors);
   documents_[id] = std::move(entry);
@@ -91,13 +94,13 @@ std::vector<ReferenceCollection::Hit> ReferenceCollection::Scores(
   return hits;
 }
 
-std::vector<ReferenceCollection::Hit> ReferenceCollection::SearchExact(const std::vector<float>& query, size_t k,
-                                                                       bool half) const {
+std::vector<ReferenceCollection::Hit> ReferenceCollection::SearchExact(const std::vector<float>& query,
+                                                                       size_t k) const {
   std::vector<Hit> hits;
   for (const auto& [id, entry] : documents_) {
     double dot = 0, query_square = 0, square = 0;
     for (size_t i = 0; i < query.size(); ++i) {
-      const double value = half ? HalfToFloat(FloatToHalf(entry.embedding[i])) : entry.embedding[i];
+      const double value = entry.embedding[i];
       dot += query[i] * value;
       query_square += static_cast<double>(query[i]) * query[i];
       square += value * value;

@@ -16,7 +16,8 @@ namespace bebr::testing {
 // A collection as a map, searched by decoding every code to integers and sorting all scores.
 class ReferenceCollection {
  public:
-  explicit ReferenceCollection(std::string_view model_file);
+  // `half`: floats are stored, and so encoded, as f16.
+  explicit ReferenceCollection(std::string_view model_file, bool half = false);
 
   struct Entry {
     std::vector<float> embedding;
@@ -39,8 +40,8 @@ class ReferenceCollection {
   // The best k by all levels of the best `candidates` by the first `first_levels` levels.
   std::vector<Hit> SearchProgressive(const std::vector<float>& query, size_t k, uint32_t first_levels,
                                      size_t candidates) const;
-  // The same as Search by the exact inner product or cosine of the floats, rounded to f16 if `half`.
-  std::vector<Hit> SearchExact(const std::vector<float>& query, size_t k, bool half) const;
+  // The same as Search by the exact inner product or cosine of the floats as they are stored.
+  std::vector<Hit> SearchExact(const std::vector<float>& query, size_t k) const;
 
  private:
   // Scores of all documents that `accept` (if any), by the first `levels` levels of their codes.
@@ -48,6 +49,7 @@ class ReferenceCollection {
                           const std::function<bool(const Attributes&)>& accept) const;
 
   std::unique_ptr<const Binarizer> binarizer_;
+  const bool half_;
   std::map<std::string, Entry> documents_;
 };
 

@@ -1,0 +1,61 @@
+// What is asked of a shard.
+#ifndef BEBR_INDEX_SHARD_MUTATION_H_
+#define BEBR_INDEX_SHARD_MUTATION_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/inlined_vector.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "index/base/document.h"
+#include "index/segment/segment.h"
+
+namespace bebr {
+
+enum class MutationKind : uint8_t {
+  kReplace,  // insert the document, or replace all of it
+  kMerge,    // give a document that exists these codes and floats; the rest of it stays
+  kDelete,
+};
+
+// One change of one document. Everything is borrowed from the Mutations that hold it.
+struct Mutation {
+  struct Floats {
+    uint32_t embedding = 0;
+    std::string_view bytes;
+  };
+  MutationKind kind = MutationKind::kReplace;
+  std::string_view id;
+  const Attributes* attributes = nullptr;  // of a kReplace
+  absl::InlinedVector<RowCode, 1> codes;   // one a space
+  absl::InlinedVector<Floats, 1> floats;
+  // A kMerge made from what was read before: without effect unless the document still is this row, that is unless
+  // nobody has written it meanwhile. The owner keeps the segment.
+  const Segment* expected_segment = nullptr;
+  uint32_t expected_row = 0;
+
+  // Filled in by the shard when the mutation's turn has come.
+  bool applies = true;
+  absl::InlinedVector<uint32_t, 2> marks;  // embeddings whose floats no code of the document tells of, sorted
+};
+
+struct MutationResult {
+  uint64_t documents = 0;                // upserted, or deleted
+  uint64_t created = 0;                  // of the upserted
+  std::vector<std::string> unknown_ids;  // of merges: documents that do not exist
+};
+
+// Mutations that are acknowledged together. `owner` keeps alive what they borrow. `done` must not block.
+struct Mutations {
+  std::vector<Mutation> list;
+  std::shared_ptr<const void> owner;
+  absl::AnyInvocable<void(absl::StatusOr<MutationResult>)> done;
+};
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_SHARD_MUTATION_H_
