@@ -41,11 +41,17 @@ ReferenceCollection::ReferenceCollection(std::string_view model_file, bool half)
 }
 
 void ReferenceCollection::Upsert(const std::string& id, std::vector<float> embedding, Attributes attributes) {
+  UpsertBy(*this, id, std::move(embedding));
+  documents_[id].attributes = std::move(attributes);
+}
+
+void ReferenceCollection::UpsertBy(const ReferenceCollection& writer, const std::string& id,
+                                   std::vector<float> embedding) {
   if (half_) {
     for (float& value : embedding) value = HalfToFloat(FloatToHalf(value));
   }
-  Entry entry{std::move(embedding), std::move(attributes), std::vector<uint32_t>(binarizer_->spec().code_words()), {}};
-  binarizer_->EncodeDocuments(entry.embedding.data(), 1, entry.code.data(), &entry.factors);
+  Entry entry{std::move(embedding), {}, std::vector<uint32_t>(binarizer_->spec().code_words()), {}};
+  writer.binarizer_->EncodeDocuments(entry.embedding.data(), 1, entry.code.data(), &entry.factors);
   documents_[id] = std::move(entry);
 }
 

@@ -32,6 +32,8 @@ class ReferenceCollection {
   };
 
   void Upsert(const std::string& id, std::vector<float> embedding, Attributes attributes);
+  // A document whose code the binarizer of `writer` wrote, which maps into the same space.
+  void UpsertBy(const ReferenceCollection& writer, const std::string& id, std::vector<float> embedding);
   bool Delete(const std::string& id) { return documents_.erase(id) > 0; }
   const std::map<std::string, Entry>& documents() const { return documents_; }
   // The best k of the documents that `accept` (if any), by score, then id.
