@@ -214,4 +214,29 @@ absl::StatusOr<v1::EstimateMemoryResponse> Client::EstimateMemory(const v1::Esti
       [&](auto* context, auto* out) { return admin_->EstimateMemory(context, request, out); });
 }
 
+absl::StatusOr<v1::Snapshot> Client::CreateSnapshot(const v1::CreateSnapshotRequest& request) {
+  auto response = Run<v1::CreateSnapshotResponse>(
+      [&](auto* context, auto* out) { return admin_->CreateSnapshot(context, request, out); });
+  if (!response.ok()) return response.status();
+  return std::move(*response->mutable_snapshot());
+}
+
+absl::StatusOr<v1::ListSnapshotsResponse> Client::ListSnapshots(const v1::ListSnapshotsRequest& request) {
+  return Run<v1::ListSnapshotsResponse>(
+      [&](auto* context, auto* out) { return admin_->ListSnapshots(context, request, out); });
+}
+
+absl::StatusOr<v1::Collection> Client::RestoreSnapshot(const v1::RestoreSnapshotRequest& request) {
+  auto response = Run<v1::RestoreSnapshotResponse>(
+      [&](auto* context, auto* out) { return admin_->RestoreSnapshot(context, request, out); });
+  if (!response.ok()) return response.status();
+  return std::move(*response->mutable_collection());
+}
+
+absl::Status Client::DeleteSnapshot(const v1::DeleteSnapshotRequest& request) {
+  return Run<v1::DeleteSnapshotResponse>(
+             [&](auto* context, auto* out) { return admin_->DeleteSnapshot(context, request, out); })
+      .status();
+}
+
 }  // namespace bebr

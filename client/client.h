@@ -74,6 +74,10 @@ class Client {
 
   absl::StatusOr<v1::GetStatsResponse> GetStats();
   absl::StatusOr<v1::EstimateMemoryResponse> EstimateMemory(const v1::EstimateMemoryRequest& request);
+  absl::StatusOr<v1::Snapshot> CreateSnapshot(const v1::CreateSnapshotRequest& request);
+  absl::StatusOr<v1::ListSnapshotsResponse> ListSnapshots(const v1::ListSnapshotsRequest& request);
+  absl::StatusOr<v1::Collection> RestoreSnapshot(const v1::RestoreSnapshotRequest& request);
+  absl::Status DeleteSnapshot(const v1::DeleteSnapshotRequest& request);
 
  private:
   friend class UpsertStream;

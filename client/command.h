@@ -52,6 +52,7 @@ void AddDrop(CLI::App& app, Command& command);
 void AddEval(CLI::App& app, Command& command);
 void AddVersion(CLI::App& app, Command& command);
 void AddAlias(CLI::App& app, Command& command);
+void AddSnapshot(CLI::App& app, Command& command);
 
 // A message as JSON: fields by their names, 64-bit numbers as numbers, enum values short and in lower case ("f16"),
 // attributes as plain values. Fields that are not set are there with their defaults, but messages and optional fields

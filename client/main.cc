@@ -50,6 +50,7 @@ int main(int argc, char** argv) {
   bebr::AddEval(app, command);
   bebr::AddVersion(app, command);
   bebr::AddAlias(app, command);
+  bebr::AddSnapshot(app, command);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

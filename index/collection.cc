@@ -54,6 +54,10 @@ std::vector<const Version*> Encoders(const CollectionManifest& manifest, const V
   return encoders;
 }
 
+std::string ShardPath(const std::string& collection, size_t shard) {
+  return absl::StrFormat("%s/shard-%03d", collection, shard);
+}
+
 // What the manifest knows of a version.
 VersionInfo Describe(const CollectionManifest& manifest, const Version& version) {
   VersionInfo info;
@@ -133,7 +137,7 @@ absl::StatusOr<std::shared_ptr<Collection>> Collection::Open(CollectionManifest 
   std::shared_ptr<Collection> collection(new Collection(std::move(manifest), std::move(path), shared));
   std::vector<absl::StatusOr<std::unique_ptr<Shard>>> opened(shard_count);
   shared->pool.ParallelFor(shard_count, [&](size_t i) {
-    opened[i] = Shard::Open(absl::StrFormat("%s/shard-%03d", collection->path_, i), shared->cache, contents);
+    opened[i] = Shard::Open(ShardPath(collection->path_, i), shared->cache, contents);
   });
   for (auto& shard : opened) {
     BEBR_RETURN_IF_ERROR(shard.status());
@@ -589,6 +593,16 @@ absl::Status Collection::DropVersion(const Version& version) {
   if (manifest->FindSpace(version.space) == nullptr) space = version.space;
   if (manifest->VersionsOfEmbedding(version.embedding).empty()) embedding = version.embedding;
   for (const auto& shard : shards_) BEBR_RETURN_IF_ERROR(shard->DropVersion(version.number, space, embedding));
+  return absl::OkStatus();
+}
+
+absl::Status Collection::Checkpoint(const std::string& path) const {
+  for (const auto& shard : shards_) BEBR_RETURN_IF_ERROR(shard->store().Flush());
+  std::vector<std::unique_ptr<Shard::Pause>> pauses;
+  for (const auto& shard : shards_) pauses.push_back(std::make_unique<Shard::Pause>(*shard));
+  for (size_t i = 0; i < shards_.size(); ++i) {
+    BEBR_RETURN_IF_ERROR(shards_[i]->store().Checkpoint(ShardPath(path, i)));
+  }
   return absl::OkStatus();
 }
 

@@ -73,6 +73,9 @@ class Collection : public std::enable_shared_from_this<Collection> {
   // Drops what `version`, which the manifest calls retired, leaves behind: codes of a space without other versions, and
   // floats that no other version takes.
   absl::Status DropVersion(const Version& version);
+  // Makes `path`/shard-NNN checkpoints of the shards as they all are at one moment, for which writes wait. Every
+  // acknowledged write is in it; of one that is under way, each document is in it wholly or not at all.
+  absl::Status Checkpoint(const std::string& path) const;
   EngineShared& shared() const { return *shared_; }
 
  private:

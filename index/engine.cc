@@ -14,6 +14,7 @@
 #include "index/base/mutex.h"
 #include "index/base/status_macros.h"
 #include "index/catalog/catalog.h"
+#include "index/catalog/snapshots.h"
 #include "index/collection.h"
 #include "index/search/scheduler.h"
 #include "index/simd/kernels.h"
@@ -29,10 +30,12 @@ constexpr uint32_t kMaxDefaultShards = 8;
 
 class EngineImpl final : public Engine {
  public:
-  EngineImpl(EngineOptions options, std::unique_ptr<DirectoryLock> lock, std::unique_ptr<Catalog> catalog)
+  EngineImpl(EngineOptions options, std::unique_ptr<DirectoryLock> lock, std::unique_ptr<Catalog> catalog,
+             std::unique_ptr<Snapshots> snapshots)
       : options_(std::move(options)),
         lock_(std::move(lock)),
         catalog_(std::move(catalog)),
+        snapshots_(std::move(snapshots)),
         shared_(std::make_unique<EngineShared>(options_.threads, options_.max_queued_upsert_bytes)),
         scheduler_(std::make_unique<Scheduler>(options_.threads, options_.max_queued_queries)) {
     shared_->cache = MakeStoreCache(kStoreCacheBytes);
@@ -63,6 +66,17 @@ class EngineImpl final : public Engine {
                         std::optional<std::string_view> expected) override;
   absl::Status DeleteAlias(std::string_view alias) override;
   std::vector<Alias> ListAliases() override;
+  absl::StatusOr<SnapshotInfo> CreateSnapshot(std::string_view collection, std::string_view name) override;
+  absl::StatusOr<std::vector<SnapshotInfo>> ListSnapshots(std::string_view collection) override {
+    MutexLock lock(&admin_mutex_);
+    return snapshots_->List(collection);
+  }
+  absl::Status RestoreSnapshot(std::string_view collection, std::string_view name,
+                               std::string_view new_collection) override;
+  absl::Status DeleteSnapshot(std::string_view collection, std::string_view name) override {
+    MutexLock lock(&admin_mutex_);
+    return snapshots_->Remove(collection, name);
+  }
   std::string Resolve(std::string_view name) override {
     MutexLock lock(&mutex_);
     const auto alias = aliases_.find(name);
@@ -148,6 +162,7 @@ class EngineImpl final : public Engine {
   const EngineOptions options_;
   const std::unique_ptr<DirectoryLock> lock_;
   const std::unique_ptr<Catalog> catalog_;
+  const std::unique_ptr<Snapshots> snapshots_;
   const std::unique_ptr<EngineShared> shared_;
   std::unique_ptr<Scheduler> scheduler_;
 
@@ -501,6 +516,35 @@ std::vector<Alias> EngineImpl::ListAliases() {
   return aliases;
 }
 
+absl::StatusOr<SnapshotInfo> EngineImpl::CreateSnapshot(std::string_view name, std::string_view snapshot) {
+  const absl::Time now = absl::Now();
+  const std::string given =
+      snapshot.empty() ? absl::FormatTime("%Y%m%d-%H%M%S", now, absl::UTCTimeZone()) : std::string(snapshot);
+  BEBR_RETURN_IF_ERROR(ValidateName("snapshot", given));
+  MutexLock lock(&admin_mutex_);  // so the manifest stays what the shards follow
+  BEBR_ASSIGN_OR_RETURN(const auto collection, Find(name));
+  const auto manifest = collection->manifest();
+  const SnapshotInfo info{
+      .collection = manifest->name, .name = given, .created = now, .documents = collection->documents()};
+  return snapshots_->Create(info, catalog_->CollectionPath(manifest->name), [&](const std::string& path) {
+    const absl::Status status = WriteManifest(path, *manifest);
+    return status.ok() ? collection->Checkpoint(path) : status;
+  });
+}
+
+absl::Status EngineImpl::RestoreSnapshot(std::string_view name, std::string_view snapshot,
+                                         std::string_view new_collection) {
+  BEBR_RETURN_IF_ERROR(ValidateName("new_collection", new_collection));
+  MutexLock lock(&admin_mutex_);
+  BEBR_RETURN_IF_ERROR(CheckNameIsFree(new_collection));
+  BEBR_ASSIGN_OR_RETURN(const std::string path, snapshots_->Find(name, snapshot));
+  BEBR_ASSIGN_OR_RETURN(CollectionManifest manifest, ReadManifest(path));
+  manifest.name = new_collection;
+  for (Version& version : manifest.versions) version.backfilling = false;  // who wants it starts it
+  BEBR_RETURN_IF_ERROR(catalog_->Restore(manifest, path));
+  return Open(std::move(manifest));
+}
+
 EngineStats EngineImpl::Stats() {
   EngineStats stats;
   const Scheduler::Counters& counters = scheduler_->counters();
@@ -538,7 +582,10 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(EngineOptions options) {
   BEBR_RETURN_IF_ERROR(CreateDirectories(options.data_dir));
   BEBR_ASSIGN_OR_RETURN(auto lock, DirectoryLock::Acquire(options.data_dir));
   BEBR_ASSIGN_OR_RETURN(auto catalog, Catalog::Open(options.data_dir));
-  auto engine = std::make_unique<EngineImpl>(std::move(options), std::move(lock), std::move(catalog));
+  BEBR_ASSIGN_OR_RETURN(auto snapshots, Snapshots::Open(options.snapshot_dir.empty() ? options.data_dir + "/snapshots"
+                                                                                     : options.snapshot_dir));
+  auto engine =
+      std::make_unique<EngineImpl>(std::move(options), std::move(lock), std::move(catalog), std::move(snapshots));
   BEBR_RETURN_IF_ERROR(engine->Initialize());
   return engine;
 }

@@ -23,6 +23,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "index/base/document.h"
+#include "index/catalog/snapshots.h"
 #include "index/catalog/version_check.h"
 #include "index/search/search_types.h"
 
@@ -36,6 +37,7 @@ inline constexpr size_t kMaxCheckK = 100;
 
 struct EngineOptions {
   std::string data_dir;
+  std::string snapshot_dir;          // empty: data_dir/snapshots
   size_t threads = 0;                // of scans and encoding; 0 = the processors available
   size_t max_queued_queries = 4096;  // waiting for a scan, over all collections; more are refused
   uint64_t max_queued_upsert_bytes = uint64_t{256}
@@ -255,6 +257,15 @@ class Engine {
   virtual std::vector<Alias> ListAliases() = 0;
   // The collection that `name` stands for: that of the alias, else `name` itself.
   virtual std::string Resolve(std::string_view name) = 0;
+
+  // Keeps the collection as it is now, while searches go on and writes wait for a moment. An empty `name`: the time.
+  virtual absl::StatusOr<SnapshotInfo> CreateSnapshot(std::string_view collection, std::string_view name) = 0;
+  // Of one collection, or of all where the name is empty; also of dropped ones.
+  virtual absl::StatusOr<std::vector<SnapshotInfo>> ListSnapshots(std::string_view collection) = 0;
+  // Makes a new collection of a snapshot: versions, documents and answers are those of its moment.
+  virtual absl::Status RestoreSnapshot(std::string_view collection, std::string_view name,
+                                       std::string_view new_collection) = 0;
+  virtual absl::Status DeleteSnapshot(std::string_view collection, std::string_view name) = 0;
 
   virtual void Upsert(UpsertRequest request, absl::AnyInvocable<void(absl::StatusOr<UpsertResult>)> done) = 0;
   // `done` gets the number of documents that were there.

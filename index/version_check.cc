@@ -33,9 +33,6 @@ class Best {
     heap_.emplace(score, id);
     if (heap_.size() > k_) heap_.pop();
   }
-  void Merge(Best& other) {
-    for (; !other.heap_.empty(); other.heap_.pop()) Add(other.heap_.top().first, other.heap_.top().second);
-  }
   std::vector<std::string> Take() {
     std::vector<std::string> ids(heap_.size());
     for (size_t i = ids.size(); i > 0; heap_.pop()) ids[--i] = heap_.top().second;
@@ -102,23 +99,17 @@ absl::StatusOr<Answers> ExactAnswers(const Collection& collection, const Version
   for (const auto& row : queries.rows) weight.insert(weight.end(), row.begin(), row.end());
   // A dense layer whose weights are the queries scores documents as fast as the machine multiplies.
   const DenseLayer layer(weight, std::vector<float>(count), dims, count);
-  const FloatStorage storage = collection.manifest()->store_floats;
-  std::vector<ExactScan> scans(collection.shards().size(), ExactScan(version, storage, layer, count, k));
-  std::vector<absl::Status> statuses(scans.size());
-  collection.shared().pool.ParallelFor(scans.size(), [&](size_t s) {
-    Shard& shard = *collection.shards()[s];
-    const auto snapshot = shard.snapshot();
-    statuses[s] =
-        shard.store().VisitFloats(snapshot->store.get(), version.embedding,
-                                  [&](std::string_view id, std::string_view bytes) { return scans[s].Add(id, bytes); });
-    scans[s].Flush();
-  });
-  for (const absl::Status& status : statuses) BEBR_RETURN_IF_ERROR(status);
-  Answers answers;
-  for (size_t q = 0; q < count; ++q) {
-    for (size_t s = 1; s < scans.size(); ++s) scans[0].best()[q].Merge(scans[s].best()[q]);
-    answers.push_back(scans[0].best()[q].Take());
+  // On this thread alone: those of the pool encode what clients write.
+  ExactScan scan(version, collection.manifest()->store_floats, layer, count, k);
+  for (const auto& shard : collection.shards()) {
+    const auto snapshot = shard->snapshot();
+    BEBR_RETURN_IF_ERROR(
+        shard->store().VisitFloats(snapshot->store.get(), version.embedding,
+                                   [&](std::string_view id, std::string_view bytes) { return scan.Add(id, bytes); }));
   }
+  scan.Flush();
+  Answers answers;
+  for (Best& best : scan.best()) answers.push_back(best.Take());
   return answers;
 }
 

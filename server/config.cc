@@ -34,6 +34,8 @@ const std::vector<Option>& Options() {
       {"metrics_listen", &C::metrics_listen, 0, 0,
        "HOST:PORT of /metrics, /healthz and /readyz over HTTP; empty: none"},
       {"data_dir", &C::data_dir, 0, 0, "directory of the collections; required; created if it is not there"},
+      {"snapshot_dir", &C::snapshot_dir, 0, 0,
+       "directory of the snapshots; empty: snapshots in data_dir; on another file system files are copied, not linked"},
       {"threads", &C::threads, 0, 1024, "threads of scans and encoding; 0: the processors available"},
       {"log_level", &C::log_level, 0, 0, "debug, info, warning or error"},
       {"allow_insecure_remote", &C::allow_insecure_remote, 0, 0,

@@ -17,6 +17,7 @@ struct ServerConfig {
   std::string listen = "127.0.0.1:7700";
   std::string metrics_listen = "127.0.0.1:7701";
   std::string data_dir;
+  std::string snapshot_dir;
   uint64_t threads = 0;
   std::string log_level = "info";
   bool allow_insecure_remote = false;

@@ -68,6 +68,7 @@ class ServerImpl : public Server {
   absl::Status OpenEngine() {
     const absl::Time start = absl::Now();
     BEBR_ASSIGN_OR_RETURN(engine_, Engine::Open({.data_dir = config_.data_dir,
+                                                 .snapshot_dir = config_.snapshot_dir,
                                                  .threads = config_.threads,
                                                  .max_queued_queries = config_.max_queued_queries,
                                                  .max_queued_upsert_bytes = config_.max_queued_upsert_bytes,

@@ -137,7 +137,9 @@ absl::Status Annotate(const absl::Status& status, const std::string& path) {
   return absl::Status(status.code(), absl::StrFormat("%s: %s", path, status.message()));
 }
 
-absl::StatusOr<CollectionManifest> LoadCollection(const std::string& directory) {
+}  // namespace
+
+absl::StatusOr<CollectionManifest> ReadManifest(const std::string& directory) {
   const std::string path = absl::StrCat(directory, kManifestFile);
   BEBR_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
   absl::StatusOr<CollectionManifest> manifest = FromJson(text);
@@ -153,7 +155,9 @@ absl::StatusOr<CollectionManifest> LoadCollection(const std::string& directory) 
   return manifest;
 }
 
-}  // namespace
+absl::Status WriteManifest(const std::string& directory, const CollectionManifest& manifest) {
+  return WriteFileAtomically(absl::StrCat(directory, kManifestFile), ToJson(manifest));
+}
 
 absl::StatusOr<const Version*> CollectionManifest::FindVersion(std::string_view version_name) const {
   const std::string_view wanted = version_name.empty() ? std::string_view(default_version) : version_name;
@@ -218,7 +222,7 @@ absl::StatusOr<std::vector<CollectionManifest>> Catalog::Load() const {
   std::vector<CollectionManifest> manifests;
   BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectories(root_));
   for (const std::string& name : names) {
-    BEBR_ASSIGN_OR_RETURN(CollectionManifest manifest, LoadCollection(CollectionPath(name)));
+    BEBR_ASSIGN_OR_RETURN(CollectionManifest manifest, ReadManifest(CollectionPath(name)));
     manifests.push_back(std::move(manifest));
   }
   return manifests;
@@ -229,7 +233,7 @@ absl::Status Catalog::Create(const CollectionManifest& manifest, std::string_vie
   BEBR_RETURN_IF_ERROR(RemoveAll(building));
   BEBR_RETURN_IF_ERROR(CreateDirectories(absl::StrCat(building, "/models")));
   BEBR_RETURN_IF_ERROR(WriteFileAtomically(ModelPath(building, manifest.versions.back().number), model_file));
-  BEBR_RETURN_IF_ERROR(WriteFileAtomically(absl::StrCat(building, kManifestFile), ToJson(manifest)));
+  BEBR_RETURN_IF_ERROR(WriteManifest(building, manifest));
   return RenameDirectory(building, CollectionPath(manifest.name));
 }
 
@@ -238,7 +242,7 @@ absl::Status Catalog::Update(const CollectionManifest& manifest, std::string_vie
   if (!model_file.empty()) {
     BEBR_RETURN_IF_ERROR(WriteFileAtomically(ModelPath(directory, manifest.versions.back().number), model_file));
   }
-  BEBR_RETURN_IF_ERROR(WriteFileAtomically(absl::StrCat(directory, kManifestFile), ToJson(manifest)));
+  BEBR_RETURN_IF_ERROR(WriteManifest(directory, manifest));
   for (const Version& version : manifest.versions) {
     if (version.retired) BEBR_RETURN_IF_ERROR(RemoveAll(ModelPath(directory, version.number)));
   }
@@ -250,6 +254,14 @@ absl::Status Catalog::Remove(std::string_view name) {
   BEBR_RETURN_IF_ERROR(RemoveAll(deleted));
   BEBR_RETURN_IF_ERROR(RenameDirectory(CollectionPath(name), deleted));
   return RemoveAll(deleted);
+}
+
+absl::Status Catalog::Restore(const CollectionManifest& manifest, const std::string& from) {
+  const std::string building = absl::StrCat(root_, "/.creating-", manifest.name);
+  BEBR_RETURN_IF_ERROR(RemoveAll(building));
+  BEBR_RETURN_IF_ERROR(CopyDirectory(from, building, ".sst"));
+  BEBR_RETURN_IF_ERROR(WriteManifest(building, manifest));
+  return RenameDirectory(building, CollectionPath(manifest.name));
 }
 
 absl::StatusOr<std::map<std::string, std::string, std::less<>>> Catalog::LoadAliases() const {

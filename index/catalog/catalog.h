@@ -59,6 +59,10 @@ struct CollectionManifest {
   const Space* FindSpace(uint32_t number) const;
 };
 
+// The manifest in a directory, its binarizers loaded; and the other way round, without the binarizers.
+absl::StatusOr<CollectionManifest> ReadManifest(const std::string& directory);
+absl::Status WriteManifest(const std::string& directory, const CollectionManifest& manifest);
+
 // INVALID_ARGUMENT, naming `field`, unless 1..128 bytes of [a-zA-Z0-9_.-], the first a letter or digit.
 absl::Status ValidateName(std::string_view field, std::string_view name);
 
@@ -80,6 +84,9 @@ class Catalog {
   absl::Status Update(const CollectionManifest& manifest, std::string_view model_file);
   // After this the collection does not exist; its files are gone or will be at the next Open.
   absl::Status Remove(std::string_view name);
+
+  // Makes a collection of what is in the directory `from`, a snapshot: manifest, models and shards.
+  absl::Status Restore(const CollectionManifest& manifest, const std::string& from);
 
   // Collections by alias; SaveAliases replaces all at once.
   absl::StatusOr<std::map<std::string, std::string, std::less<>>> LoadAliases() const;

@@ -67,6 +67,7 @@ absl::Status Shard::DropUnused() {
   for (const uint32_t space : spaces) batch.DeleteAllCodes(space);
   for (const uint32_t embedding : embeddings) batch.DeleteAllFloats(embedding);
   BEBR_RETURN_IF_ERROR(store_->Commit(std::move(batch), store_->sequence() + 1));
+  BEBR_RETURN_IF_ERROR(store_->Flush());
   for (const uint32_t space : spaces) BEBR_RETURN_IF_ERROR(store_->CompactSpace(space));
   for (const uint32_t embedding : embeddings) BEBR_RETURN_IF_ERROR(store_->CompactFloats(embedding));
   return absl::OkStatus();
@@ -507,6 +508,7 @@ absl::Status Shard::DropVersion(uint32_t version, std::optional<uint32_t> space,
     CountAgain();
     Publish();  // also lets go of the old view, which would keep the dropped data on disk
   }
+  BEBR_RETURN_IF_ERROR(store_->Flush());  // ends the log that still holds what is dropped
   if (space.has_value()) BEBR_RETURN_IF_ERROR(store_->CompactSpace(*space));
   return embedding.has_value() ? store_->CompactFloats(*embedding) : absl::OkStatus();
 }

@@ -72,6 +72,18 @@ class Shard {
                                                      Contents contents);
   ~Shard();
 
+  // Holds writes up while it lives; searches and reads go on, statistics wait.
+  class Pause {
+   public:
+    explicit Pause(Shard& shard) ABSL_NO_THREAD_SAFETY_ANALYSIS : shard_(shard) { shard_.apply_mutex_.Lock(); }
+    ~Pause() ABSL_NO_THREAD_SAFETY_ANALYSIS { shard_.apply_mutex_.Unlock(); }
+    Pause(const Pause&) = delete;
+    Pause& operator=(const Pause&) = delete;
+
+   private:
+    Shard& shard_;
+  };
+
   void Submit(Mutations mutations);
   std::shared_ptr<const ShardSnapshot> snapshot() const;
   ShardStore& store() { return *store_; }

@@ -90,6 +90,27 @@ absl::StatusOr<std::vector<std::string>> ListDirectories(const std::string& path
   return names;
 }
 
+absl::Status CopyDirectory(const std::string& from, const std::string& to, std::string_view linked) {
+  BEBR_RETURN_IF_ERROR(CreateDirectories(to));
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator(from, error)) {
+    const std::string target = (fs::path(to) / entry.path().filename()).string();
+    if (entry.is_directory()) {
+      BEBR_RETURN_IF_ERROR(CopyDirectory(entry.path().string(), target, linked));
+      continue;
+    }
+    if (target.ends_with(linked)) {
+      fs::create_hard_link(entry.path(), target, error);
+      if (!error) continue;
+    }
+    fs::copy_file(entry.path(), target, error);
+    if (error) return absl::UnavailableError(absl::StrFormat("cannot copy to %s: %s", target, error.message()));
+    BEBR_RETURN_IF_ERROR(SyncPath(target));
+  }
+  if (error) return absl::UnavailableError(absl::StrFormat("cannot list %s: %s", from, error.message()));
+  return SyncPath(to);
+}
+
 bool FileExists(const std::string& path) {
   std::error_code error;
   return fs::exists(path, error);

@@ -24,6 +24,9 @@ absl::Status RenameDirectory(const std::string& from, const std::string& to);
 absl::Status RemoveAll(const std::string& path);
 // Names of the directories in `path`, sorted.
 absl::StatusOr<std::vector<std::string>> ListDirectories(const std::string& path);
+// Copies a directory with all that is in it, synced to disk. Files whose name ends in `linked`, which never change,
+// become hard links where the file system allows it.
+absl::Status CopyDirectory(const std::string& from, const std::string& to, std::string_view linked);
 bool FileExists(const std::string& path);
 // Bytes of all files under `path`, at any depth.
 uint64_t DirectoryBytes(const std::string& path);

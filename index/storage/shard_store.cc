@@ -5,6 +5,7 @@
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/options.h>
 #include <rocksdb/table.h>
+#include <rocksdb/utilities/checkpoint.h>
 #include <rocksdb/write_batch.h>
 
 #include <array>
@@ -193,6 +194,14 @@ class RocksStore final : public ShardStore {
   absl::Status CompactFloats(uint32_t embedding) override {
     BEBR_RETURN_IF_ERROR(CompactNumber(kCodes, kMarkBase + embedding));
     return CompactNumber(kFloats, embedding);
+  }
+
+  absl::Status Flush() override { return FromRocksDb(db_->Flush({}, families_), path_); }
+  absl::Status Checkpoint(const std::string& path) override {
+    rocksdb::Checkpoint* raw = nullptr;
+    BEBR_RETURN_IF_ERROR(FromRocksDb(rocksdb::Checkpoint::Create(db_.get(), &raw), path_));
+    const std::unique_ptr<rocksdb::Checkpoint> checkpoint(raw);
+    return FromRocksDb(checkpoint->CreateCheckpoint(path), path_);
   }
 
  private:

@@ -97,6 +97,12 @@ class ShardStore {
   // Gives back the disk space of a deleted space, or of deleted floats, once no View is left that sees them.
   virtual absl::Status CompactSpace(uint32_t space) = 0;
   virtual absl::Status CompactFloats(uint32_t embedding) = 0;
+
+  // Writes what is in memory to files, which makes a Checkpoint that follows quick.
+  virtual absl::Status Flush() = 0;
+  // Makes `path`, which must not exist, a store of its own with what is committed now. Files that never change are
+  // shared by hard links where the file system allows it.
+  virtual absl::Status Checkpoint(const std::string& path) = 0;
 };
 
 }  // namespace bebr

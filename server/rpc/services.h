@@ -87,6 +87,17 @@ class AdminServiceImpl final : public v1::AdminService::CallbackService {
   grpc::ServerUnaryReactor* EstimateMemory(grpc::CallbackServerContext* context,
                                            const v1::EstimateMemoryRequest* request,
                                            v1::EstimateMemoryResponse* response) override;
+  grpc::ServerUnaryReactor* CreateSnapshot(grpc::CallbackServerContext* context,
+                                           const v1::CreateSnapshotRequest* request,
+                                           v1::CreateSnapshotResponse* response) override;
+  grpc::ServerUnaryReactor* ListSnapshots(grpc::CallbackServerContext* context, const v1::ListSnapshotsRequest* request,
+                                          v1::ListSnapshotsResponse* response) override;
+  grpc::ServerUnaryReactor* RestoreSnapshot(grpc::CallbackServerContext* context,
+                                            const v1::RestoreSnapshotRequest* request,
+                                            v1::RestoreSnapshotResponse* response) override;
+  grpc::ServerUnaryReactor* DeleteSnapshot(grpc::CallbackServerContext* context,
+                                           const v1::DeleteSnapshotRequest* request,
+                                           v1::DeleteSnapshotResponse* response) override;
 
  private:
   RpcContext& rpc_;

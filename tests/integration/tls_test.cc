@@ -155,6 +155,20 @@ TEST_F(TlsTest, KeysHaveRolesAndCollections) {
   EXPECT_TRUE(with("new-admin-key").DeleteCollection("secret").ok());
   EXPECT_THAT(server_->Log(), HasSubstr("audit method=DeleteCollection collection=\"secret\" key=admin"));
   EXPECT_THAT(server_->Log(), Not(HasSubstr("admin-key")));
+
+  // An alias opens nothing that its collection keeps closed.
+  v1::SetAliasRequest alias;
+  alias.mutable_alias()->set_name("door");
+  alias.mutable_alias()->set_collection("secret");
+  EXPECT_EQ(with("writer-key").SetAlias(alias).code(), denied);
+  ASSERT_TRUE(with("admin-key").SetAlias(alias).ok());
+  EXPECT_EQ(with("reader-key").Search(MakeSearch("door", VectorOf(1), 3)).status().code(), denied);
+  EXPECT_EQ(with("reader-key").GetCollection("door").status().code(), denied);
+  EXPECT_EQ(with("reader-key").ListAliases()->aliases_size(), 0);
+  alias.mutable_alias()->set_collection("c");
+  ASSERT_TRUE(with("admin-key").SetAlias(alias).ok());
+  EXPECT_TRUE(with("reader-key").Search(MakeSearch("door", VectorOf(1), 3)).ok());
+  EXPECT_EQ(with("reader-key").ListAliases()->aliases_size(), 1);
 }
 
 }  // namespace

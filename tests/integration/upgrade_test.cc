@@ -250,7 +250,9 @@ TEST_F(UpgradeTest, Kill9AtEveryStepResumesAndRollbackIsExact) {
   EXPECT_EQ(server_->Wait(), 128 + SIGKILL);
   retiring.join();
   Start();
-  if (Version("v1").state() != v1::VERSION_STATE_RETIRED) ASSERT_TRUE(Retire("v1").ok());
+  if (Version("v1").state() != v1::VERSION_STATE_RETIRED) {
+    ASSERT_TRUE(Retire("v1").ok());
+  }
   EXPECT_EQ(Answers("", true), new_answers);
 }
 

@@ -70,7 +70,7 @@ class EngineUpgradeTest : public ::testing::TestWithParam<FloatStorage> {
   }
 
   void Write(UpsertMode mode) {
-    UpsertRequest request{.collection = "c", .mode = mode};
+    UpsertRequest request{.collection = collection_, .mode = mode};
     std::set<std::string> unknown;
     const size_t count = 1 + random_() % 60;
     for (size_t i = 0; i < count; ++i) {
@@ -113,21 +113,22 @@ class EngineUpgradeTest : public ::testing::TestWithParam<FloatStorage> {
     std::vector<std::string> ids;
     for (int i = 0; i < 20; ++i) ids.push_back(absl::StrCat("d", random_() % 400));
     for (const std::string& id : ids) documents_.erase(id);
-    ASSERT_TRUE(DeleteAndWait(*engine_, "c", ids).ok());
+    ASSERT_TRUE(DeleteAndWait(*engine_, collection_, ids).ok());
   }
 
   void Backfill(int v) {
     const TestVersion& version = kVersions[v];
     if (GetParam() == FloatStorage::kNone) {
-      EXPECT_THAT(std::string(engine_->StartBackfill("c", version.name, 0).message()), HasSubstr("stores no floats"));
+      EXPECT_THAT(std::string(engine_->StartBackfill(collection_, version.name, 0).message()),
+                  HasSubstr("stores no floats"));
       return;
     }
-    if (engine_->GetCollection("c")->versions[v].embeddings == 0) return;
-    ASSERT_TRUE(engine_->StartBackfill("c", version.name, 0).ok());
-    for (int i = 0; i < 3000 && engine_->GetCollection("c")->versions[v].backfill->running; ++i) {
+    if (engine_->GetCollection(collection_)->versions[v].embeddings == 0) return;
+    ASSERT_TRUE(engine_->StartBackfill(collection_, version.name, 0).ok());
+    for (int i = 0; i < 3000 && engine_->GetCollection(collection_)->versions[v].backfill->running; ++i) {
       absl::SleepFor(absl::Milliseconds(10));
     }
-    const auto info = engine_->GetCollection("c");
+    const auto info = engine_->GetCollection(collection_);
     ASSERT_FALSE(info->versions[v].backfill->running);
     EXPECT_EQ(info->versions[v].backfill->error, "");
     for (auto& [id, document] : documents_) {
@@ -148,8 +149,8 @@ class EngineUpgradeTest : public ::testing::TestWithParam<FloatStorage> {
     }
     const auto query = vectors_[v][random_() % vectors_[v].size()];
     for (const size_t k : {size_t{7}, size_t{1000}}) {
-      const auto result =
-          SearchAndWait(*engine_, {.collection = "c", .version = kVersions[v].name, .queries = {query}, .k = k});
+      const auto result = SearchAndWait(
+          *engine_, {.collection = collection_, .version = kVersions[v].name, .queries = {query}, .k = k});
       ASSERT_TRUE(result.ok()) << result.status();
       const auto expected = reference.Search(query, k);
       ASSERT_EQ(result->hits[0].size(), expected.size()) << kVersions[v].name;
@@ -167,7 +168,8 @@ class EngineUpgradeTest : public ::testing::TestWithParam<FloatStorage> {
     if (GetParam() == FloatStorage::kNone) return;
     const auto query = vectors_[v][random_() % vectors_[v].size()];
     const auto result = SearchAndWait(
-        *engine_, {.collection = "c", .version = kVersions[v].name, .queries = {query}, .k = 1000, .rerank = 1000});
+        *engine_,
+        {.collection = collection_, .version = kVersions[v].name, .queries = {query}, .k = 1000, .rerank = 1000});
     ASSERT_TRUE(result.ok()) << result.status();
     const auto& hits = result->hits[0];
     for (size_t i = 0; i < hits.size(); ++i) {
@@ -180,7 +182,7 @@ class EngineUpgradeTest : public ::testing::TestWithParam<FloatStorage> {
   }
 
   void CompareCounts() {
-    const auto info = engine_->GetCollection("c");
+    const auto info = engine_->GetCollection(collection_);
     ASSERT_TRUE(info.ok());
     EXPECT_EQ(info->documents, documents_.size());
     for (int v = 0; v < kVersionCount; ++v) {
@@ -205,7 +207,7 @@ class EngineUpgradeTest : public ::testing::TestWithParam<FloatStorage> {
 
   void CompareDocuments() {
     for (const auto& [id, document] : documents_) {
-      const auto got = engine_->Get("c", {id}, true);
+      const auto got = engine_->Get(collection_, {id}, true);
       ASSERT_TRUE(got.ok()) << got.status();
       ASSERT_EQ(got->size(), 1u) << id;
       EXPECT_EQ((*got)[0].attributes, (Attributes{{"n", document.n}}));
@@ -248,7 +250,7 @@ class EngineUpgradeTest : public ::testing::TestWithParam<FloatStorage> {
       default: {
         const int v = static_cast<int>(random_() % kVersionCount);
         if (retired_.contains(v)) return;
-        ASSERT_TRUE(engine_->PromoteVersion("c", kVersions[v].name, kVersions[default_].name, true).ok());
+        ASSERT_TRUE(engine_->PromoteVersion(collection_, kVersions[v].name, kVersions[default_].name, true).ok());
         default_ = v;
       }
     }
@@ -256,6 +258,7 @@ class EngineUpgradeTest : public ::testing::TestWithParam<FloatStorage> {
 
   TemporaryDirectory directory_;
   std::unique_ptr<Engine> engine_;
+  std::string collection_ = "c";
   std::vector<std::string> models_;
   std::vector<std::vector<std::vector<float>>> vectors_;
   std::map<std::string, TestDocument> documents_;
@@ -265,7 +268,14 @@ class EngineUpgradeTest : public ::testing::TestWithParam<FloatStorage> {
 };
 
 TEST_P(EngineUpgradeTest, AgreesWithTheModel) {
+  std::map<std::string, TestDocument> kept;
+  int kept_default = 0;
   for (int round = 0; round < 60; ++round) {
+    if (round == 40) {
+      ASSERT_TRUE(engine_->CreateSnapshot("c", "s").ok());
+      kept = documents_;
+      kept_default = default_;
+    }
     ASSERT_NO_FATAL_FAILURE(Step());
     ASSERT_NO_FATAL_FAILURE(CompareAll()) << "round " << round;
     if (round % 15 == 14) {
@@ -275,14 +285,25 @@ TEST_P(EngineUpgradeTest, AgreesWithTheModel) {
     }
   }
   // v1 retires; its embeddings stay, since v4 takes them, and so do its codes in the space of v2.
-  ASSERT_TRUE(engine_->PromoteVersion("c", "v2", "", true).ok());
+  ASSERT_TRUE(engine_->PromoteVersion(collection_, "v2", "", true).ok());
   default_ = 1;
-  ASSERT_TRUE(engine_->RetireVersion("c", "v1").ok());
+  ASSERT_TRUE(engine_->RetireVersion(collection_, "v1").ok());
   retired_.insert(0);
   for (int round = 0; round < 20; ++round) {
     ASSERT_NO_FATAL_FAILURE(Step());
     ASSERT_NO_FATAL_FAILURE(CompareAll()) << "round " << round << " without v1";
   }
+  ASSERT_NO_FATAL_FAILURE(Open());
+  ASSERT_NO_FATAL_FAILURE(CompareAll());
+  // The snapshot knows nothing of all that, and what becomes of it goes its own way.
+  ASSERT_TRUE(engine_->RestoreSnapshot("c", "s", "restored").ok());
+  collection_ = "restored";
+  documents_ = kept;
+  default_ = kept_default;
+  retired_.clear();
+  ASSERT_NO_FATAL_FAILURE(CompareAll());
+  ASSERT_NO_FATAL_FAILURE(CompareDocuments());
+  for (int round = 0; round < 10; ++round) ASSERT_NO_FATAL_FAILURE(Step());
   ASSERT_NO_FATAL_FAILURE(Open());
   ASSERT_NO_FATAL_FAILURE(CompareAll());
 }

@@ -1,0 +1,94 @@
+#include <memory>
+
+#include "absl/time/time.h"
+#include "client/command.h"
+#include "index/base/status_macros.h"
+
+namespace bebr {
+namespace {
+
+struct Options {
+  std::string collection;
+  std::string snapshot;
+  std::string new_collection;
+};
+
+void Print(const v1::Snapshot& snapshot) {
+  const absl::Time created = absl::FromUnixMicros(snapshot.created_unix_us());
+  std::printf("%-24s %-24s %s  %s documents, %s\n", snapshot.collection().c_str(), snapshot.name().c_str(),
+              absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", created, absl::UTCTimeZone()).c_str(),
+              WithCommas(snapshot.documents()).c_str(), HumanBytes(snapshot.bytes()).c_str());
+}
+
+absl::Status Create(const Command& command, const Options& options) {
+  v1::CreateSnapshotRequest request;
+  request.set_collection(options.collection);
+  request.set_name(options.snapshot);
+  BEBR_ASSIGN_OR_RETURN(const v1::Snapshot snapshot, command.Connect().CreateSnapshot(request));
+  if (command.json) {
+    PrintJson(ToJson(snapshot));
+  } else {
+    Print(snapshot);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status List(const Command& command, const Options& options) {
+  v1::ListSnapshotsRequest request;
+  request.set_collection(options.collection);
+  BEBR_ASSIGN_OR_RETURN(const auto response, command.Connect().ListSnapshots(request));
+  if (command.json) {
+    PrintJson(ToJson(response)["snapshots"]);
+    return absl::OkStatus();
+  }
+  if (response.snapshots().empty()) std::printf("no snapshots; `bebr snapshot create` makes one\n");
+  for (const v1::Snapshot& snapshot : response.snapshots()) Print(snapshot);
+  return absl::OkStatus();
+}
+
+absl::Status Restore(const Command& command, const Options& options) {
+  v1::RestoreSnapshotRequest request;
+  request.set_collection(options.collection);
+  request.set_name(options.snapshot);
+  request.set_new_collection(options.new_collection);
+  BEBR_ASSIGN_OR_RETURN(const v1::Collection collection, command.Connect().RestoreSnapshot(request));
+  if (command.json) {
+    PrintJson(ToJson(collection));
+  } else {
+    std::printf("collection \"%s\" has the %s documents of the snapshot\n", collection.name().c_str(),
+                WithCommas(collection.documents()).c_str());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Delete(const Command& command, const Options& options) {
+  v1::DeleteSnapshotRequest request;
+  request.set_collection(options.collection);
+  request.set_name(options.snapshot);
+  return command.Connect().DeleteSnapshot(request);
+}
+
+}  // namespace
+
+void AddSnapshot(CLI::App& app, Command& command) {
+  auto options = std::make_shared<Options>();
+  CLI::App* group = app.add_subcommand("snapshot", "keep collections as they are, and bring them back");
+  group->require_subcommand(1);
+  const auto add = [&](const char* name, const char* description, absl::Status (*run)(const Command&, const Options&)) {
+    return AddVerb(*group, command, name, description, [&command, options, run] { return run(command, *options); });
+  };
+  CLI::App* create = add("create", "keep a collection as it is now, on the server", Create);
+  create->add_option("name", options->collection, "name of the collection")->required();
+  create->add_option("--name", options->snapshot, "of the snapshot; the time without it");
+  add("list", "list the snapshots", List)
+      ->add_option("name", options->collection, "name of a collection; all without it");
+  CLI::App* restore = add("restore", "make a new collection of a snapshot", Restore);
+  CLI::App* remove = add("delete", "delete a snapshot", Delete);
+  for (CLI::App* verb : {restore, remove}) {
+    verb->add_option("name", options->collection, "the collection that the snapshot was taken of")->required();
+    verb->add_option("snapshot", options->snapshot, "name of the snapshot")->required();
+  }
+  restore->add_option("--as", options->new_collection, "name of the new collection")->required();
+}
+
+}  // namespace bebr

@@ -1,0 +1,120 @@
+#include "index/catalog/snapshots.h"
+
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "index/base/logging.h"
+#include "index/base/status_macros.h"
+#include "index/catalog/catalog.h"
+#include "index/storage/files.h"
+
+namespace bebr {
+namespace {
+
+using nlohmann::json;
+constexpr int kSnapshotFormat = 1;
+constexpr const char* kInfoFile = "/snapshot.json";
+
+absl::StatusOr<SnapshotInfo> ReadInfo(const std::string& directory) {
+  BEBR_ASSIGN_OR_RETURN(const std::string text, ReadFile(absl::StrCat(directory, kInfoFile)));
+  try {
+    const json object = json::parse(text);
+    if (object.at("format") != kSnapshotFormat) {
+      return absl::FailedPreconditionError(absl::StrFormat("%s%s: format is %s; this server reads %d", directory,
+                                                           kInfoFile, object.at("format").dump(), kSnapshotFormat));
+    }
+    return SnapshotInfo{.collection = object.at("collection"),
+                        .name = object.at("name"),
+                        .created = absl::FromUnixMicros(object.at("created_unix_us").get<int64_t>()),
+                        .documents = object.at("documents"),
+                        .bytes = DirectoryBytes(directory)};
+  } catch (const json::exception& error) {
+    return absl::DataLossError(absl::StrFormat("%s%s: %s", directory, kInfoFile, error.what()));
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Snapshots>> Snapshots::Open(std::string root) {
+  std::unique_ptr<Snapshots> snapshots(new Snapshots(std::move(root)));
+  if (!FileExists(snapshots->root_)) return snapshots;  // made with the first snapshot
+  BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> collections, ListDirectories(snapshots->root_));
+  for (const std::string& collection : collections) {
+    BEBR_ASSIGN_OR_RETURN(const auto names, ListDirectories(snapshots->Path(collection, "")));
+    for (const std::string& name : names) {
+      if (!name.starts_with('.')) continue;
+      LogInfo("removing what an interrupted operation left: {}/{}", collection, name);
+      BEBR_RETURN_IF_ERROR(RemoveAll(snapshots->Path(collection, name)));
+    }
+  }
+  return snapshots;
+}
+
+std::string Snapshots::Path(std::string_view collection, std::string_view name) const {
+  return absl::StrFormat("%s/%s/%s", root_, collection, name);
+}
+
+absl::StatusOr<SnapshotInfo> Snapshots::Create(const SnapshotInfo& info, const std::string& from,
+                                               const std::function<absl::Status(const std::string&)>& fill) {
+  const std::string path = Path(info.collection, info.name), building = Path(info.collection, ".creating-" + info.name);
+  if (FileExists(path)) {
+    return absl::AlreadyExistsError(
+        absl::StrFormat("collection \"%s\" has a snapshot \"%s\" already", info.collection, info.name));
+  }
+  BEBR_RETURN_IF_ERROR(RemoveAll(building));
+  BEBR_RETURN_IF_ERROR(CreateDirectories(building));
+  absl::Status status = CopyDirectory(from + "/models", building + "/models", "");
+  if (status.ok()) status = fill(building);
+  const json object = {{"format", kSnapshotFormat},
+                       {"collection", info.collection},
+                       {"name", info.name},
+                       {"created_unix_us", absl::ToUnixMicros(info.created)},
+                       {"documents", info.documents}};
+  if (status.ok()) status = WriteFileAtomically(building + kInfoFile, object.dump(2) + "\n");
+  if (status.ok()) status = RenameDirectory(building, path);
+  if (!status.ok()) {
+    RemoveAll(building).IgnoreError();  // the first error is the one that counts
+    return status;
+  }
+  return ReadInfo(path);
+}
+
+absl::StatusOr<std::vector<SnapshotInfo>> Snapshots::List(std::string_view collection) const {
+  std::vector<SnapshotInfo> infos;
+  if (!FileExists(root_)) return infos;
+  BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> collections, ListDirectories(root_));
+  for (const std::string& of : collections) {
+    if (!collection.empty() && of != collection) continue;
+    BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectories(Path(of, "")));
+    for (const std::string& name : names) {
+      if (name.starts_with('.')) continue;
+      BEBR_ASSIGN_OR_RETURN(SnapshotInfo info, ReadInfo(Path(of, name)));
+      infos.push_back(std::move(info));
+    }
+  }
+  return infos;
+}
+
+absl::StatusOr<std::string> Snapshots::Find(std::string_view collection, std::string_view name) const {
+  BEBR_RETURN_IF_ERROR(ValidateName("collection", collection));
+  BEBR_RETURN_IF_ERROR(ValidateName("snapshot", name));
+  std::string path = Path(collection, name);
+  if (FileExists(path)) return path;
+  std::vector<std::string> known;
+  BEBR_ASSIGN_OR_RETURN(const auto infos, List(collection));
+  for (const SnapshotInfo& info : infos) known.push_back(info.name);
+  return absl::NotFoundError(absl::StrFormat("collection \"%s\" has no snapshot \"%s\"; it has: %s", collection, name,
+                                             known.empty() ? "none" : absl::StrJoin(known, ", ")));
+}
+
+absl::Status Snapshots::Remove(std::string_view collection, std::string_view name) {
+  BEBR_ASSIGN_OR_RETURN(const std::string path, Find(collection, name));
+  const std::string deleted = Path(collection, absl::StrCat(".deleted-", std::string(name)));
+  BEBR_RETURN_IF_ERROR(RemoveAll(deleted));
+  BEBR_RETURN_IF_ERROR(RenameDirectory(path, deleted));
+  return RemoveAll(deleted);
+}
+
+}  // namespace bebr
