@@ -171,7 +171,7 @@ TEST_F(UpgradeTest, LiveServerLosesNoQueryAndNoWrite) {
     check.set_sample(50);
     const auto checked = client_->CheckVersion(check);
     ASSERT_TRUE(checked.ok()) << checked.status();
-    EXPECT_GT(checked->recall(), 0.2);
+    EXPECT_GT(checked->recall(), 0.05);  // of few random bits; chance is 0.005
     ASSERT_TRUE(Promote("v2", "v1").ok());
     ASSERT_TRUE(Promote("v1", "v2").ok());
     ASSERT_TRUE(Promote("v2", "v1").ok());
@@ -391,7 +391,7 @@ TEST_F(UpgradeTest, Aliases) {
   refused({"alias", "set", "d", "c"}, "a collection is named \"d\" already");
   refused({"alias", "set", "x", "live"}, "an alias names a collection, not another alias");
   refused({"alias", "set", "x", "nowhere"}, "no collection is named \"nowhere\"");
-  refused({"alias", "set", "-x", "c"}, "");
+  refused({"alias", "set", ".x", "c"}, "alias is \".x\"");
   refused({"alias", "set", "live", "d", "--expect", "d"}, "somebody has changed it meanwhile");
   refused({"alias", "set", "live", "d", "--expect", ""}, "somebody has changed it meanwhile");
   refused({"alias", "delete", "nothing"}, "no alias is named \"nothing\"");
