@@ -33,6 +33,8 @@ struct EngineShared {
   std::atomic<uint64_t> documents_deleted{0};
   std::atomic<uint64_t> documents_reencoded{0};
   std::atomic<uint64_t> refused_upserts{0};
+  std::atomic<uint64_t> refused_memory{0};
+  std::atomic<uint64_t> refused_disk{0};
   ThreadPool pool;  // encodes documents, opens shards; the last member, since its end runs what still waits
 };
 

@@ -38,7 +38,7 @@ class EngineImpl final : public Engine {
         snapshots_(std::move(snapshots)),
         shared_(std::make_unique<EngineShared>(options_.threads, options_.max_queued_upsert_bytes)),
         scheduler_(std::make_unique<Scheduler>(options_.threads, options_.max_queued_queries)) {
-    shared_->cache = MakeStoreCache(kStoreCacheBytes);
+    shared_->cache = MakeStoreCache(kStoreCacheBytes, options_.write_buffer_bytes);
   }
 
   ~EngineImpl() override {
@@ -87,6 +87,7 @@ class EngineImpl final : public Engine {
     auto collection = Find(request.collection);
     if (!collection.ok()) return done(collection.status());
     if (absl::Status status = CheckMemory(); !status.ok()) return done(status);
+    if (absl::Status status = CheckDisk(); !status.ok()) return done(status);
     (*collection)->Upsert(std::move(request), std::move(done));
   }
   void Delete(std::string_view name, std::vector<std::string> ids,
@@ -153,10 +154,23 @@ class EngineImpl final : public Engine {
       }
     }
     if (used < options_.memory_limit_bytes) return absl::OkStatus();
-    shared_->refused_upserts.fetch_add(1, std::memory_order_relaxed);
+    shared_->refused_memory.fetch_add(1, std::memory_order_relaxed);
     return absl::ResourceExhaustedError(absl::StrFormat(
         "the collections hold %d bytes of memory and memory_limit_bytes is %d; delete documents or raise the limit",
         used, options_.memory_limit_bytes));
+  }
+
+  // RESOURCE_EXHAUSTED while the disk has less than min_free_disk_bytes: a full disk would stop deletes and compactions
+  // too, and those are what makes room.
+  absl::Status CheckDisk() {
+    if (options_.min_free_disk_bytes == 0) return absl::OkStatus();
+    const DiskSpace space = DiskSpaceOf(options_.data_dir);
+    if (space.total_bytes == 0 || space.free_bytes >= options_.min_free_disk_bytes) return absl::OkStatus();
+    shared_->refused_disk.fetch_add(1, std::memory_order_relaxed);
+    return absl::ResourceExhaustedError(absl::StrFormat(
+        "the disk of %s has %d bytes left and min_free_disk_bytes is %d: nothing is added until there is "
+        "more; delete documents or collections, or enlarge the disk",
+        options_.data_dir, space.free_bytes, options_.min_free_disk_bytes));
   }
 
   const EngineOptions options_;
@@ -227,6 +241,7 @@ absl::Status EngineImpl::Open(CollectionManifest manifest) {
 }
 
 absl::Status EngineImpl::CreateCollection(const CollectionConfig& config, std::string_view model_file) {
+  BEBR_RETURN_IF_ERROR(CheckDisk());
   BEBR_RETURN_IF_ERROR(ValidateName("name", config.name));
   BEBR_RETURN_IF_ERROR(ValidateName("version", config.version));
   if (config.shards > kMaxShards) {
@@ -293,6 +308,7 @@ std::vector<std::string> EngineImpl::ListCollections() {
 }
 
 absl::Status EngineImpl::AddVersion(std::string_view name, const VersionConfig& config, std::string_view model_file) {
+  BEBR_RETURN_IF_ERROR(CheckDisk());
   BEBR_RETURN_IF_ERROR(ValidateName("version", config.name));
   auto binarizer = Binarizer::Parse(model_file);
   if (!binarizer.ok()) return absl::InvalidArgumentError(absl::StrFormat("model: %s", binarizer.status().message()));
@@ -559,6 +575,13 @@ EngineStats EngineImpl::Stats() {
   stats.documents_deleted = shared_->documents_deleted.load();
   stats.documents_reencoded = shared_->documents_reencoded.load();
   stats.refused_upserts = shared_->refused_upserts.load();
+  stats.refused_memory = shared_->refused_memory.load();
+  stats.refused_disk = shared_->refused_disk.load();
+  stats.queued_upsert_bytes = shared_->queued_upsert_bytes.load();
+  const DiskSpace space = DiskSpaceOf(options_.data_dir);
+  stats.disk_free_bytes = space.free_bytes;
+  stats.disk_total_bytes = space.total_bytes;
+  stats.storage = SharedStats(*shared_->cache);
   stats.encode_us = shared_->encode_us.load();
   stats.simd = simd::Kernels().name;
   stats.threads = options_.threads;
@@ -568,6 +591,8 @@ EngineStats EngineImpl::Stats() {
       const Shard::Stats shard_stats = shard->stats();
       stats.commit_us += shard_stats.commit_us;
       stats.apply_us += shard_stats.apply_us;
+      stats.failed_commits += shard_stats.failed_commits;
+      shard->store().AddStats(stats.storage);
     }
   }
   return stats;

@@ -26,6 +26,7 @@
 #include "index/catalog/snapshots.h"
 #include "index/catalog/version_check.h"
 #include "index/search/search_types.h"
+#include "index/storage/storage_stats.h"
 
 namespace bebr {
 
@@ -44,6 +45,8 @@ struct EngineOptions {
                                      << 20;  // of floats waiting to be encoded and committed; more are refused
   uint64_t memory_limit_bytes =
       0;  // codes, ids and attributes of all collections; writes beyond are refused; 0 = no limit
+  uint64_t min_free_disk_bytes = 0;                   // with less free disk, what adds data is refused; 0 = no limit
+  uint64_t write_buffer_bytes = uint64_t{112} << 20;  // of one shard's RocksDB
 };
 
 // ---- Collections ----
@@ -176,13 +179,20 @@ struct EngineStats {
   uint64_t documents_deleted = 0;
   uint64_t documents_reencoded = 0;  // by backfills
   uint64_t refused_queries = 0;
-  uint64_t refused_upserts = 0;
-  uint64_t encode_us = 0;  // of documents: processor time by stage of ingestion
-  uint64_t commit_us = 0;  // RocksDB write and sync
-  uint64_t apply_us = 0;   // scan layout
+  uint64_t refused_upserts = 0;  // the queue was full
+  uint64_t refused_memory = 0;   // writes beyond memory_limit_bytes
+  uint64_t refused_disk = 0;     // writes with less than min_free_disk_bytes left
+  uint64_t failed_commits = 0;   // writes that storage did not take, by group
+  uint64_t encode_us = 0;        // of documents: processor time by stage of ingestion
+  uint64_t commit_us = 0;        // RocksDB write and sync
+  uint64_t apply_us = 0;         // scan layout
   uint64_t scan_us = 0;
-  uint64_t queued_queries = 0;  // gauge
-  std::string simd;             // name of the kernel table in use
+  uint64_t queued_queries = 0;       // gauge
+  uint64_t queued_upsert_bytes = 0;  // gauge
+  uint64_t disk_free_bytes = 0;      // gauge, of the file system of data_dir
+  uint64_t disk_total_bytes = 0;
+  StorageStats storage;
+  std::string simd;  // name of the kernel table in use
   size_t threads = 0;
 };
 
@@ -210,8 +220,8 @@ struct Alias {
 // every shard. Results depend on data and query alone: not on threads, instruction set, insertion order or restarts.
 //
 // Errors. INVALID_ARGUMENT names field, value and limit. NOT_FOUND: unknown collection or version. ALREADY_EXISTS.
-// RESOURCE_EXHAUSTED: queue or memory limit; try again later. DEADLINE_EXCEEDED and CANCELLED: a search ended early.
-// UNAVAILABLE: shutting down. DATA_LOSS: a checksum on disk is wrong.
+// RESOURCE_EXHAUSTED: queue, memory or disk limit; try again later. DEADLINE_EXCEEDED and CANCELLED: a search ended
+// early. UNAVAILABLE: shutting down. DATA_LOSS: a checksum on disk is wrong.
 //
 // Thread safety: all methods may be called from any thread. `done` runs once, on one of the engine's threads (or the
 // caller's, for errors found at once), and must not block. Destruction waits for what is in flight.

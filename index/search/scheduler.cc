@@ -28,6 +28,23 @@ absl::Status Interrupted(const SearchRequest& request) {
   return absl::OkStatus();
 }
 
+// RESOURCE_EXHAUSTED if `hits`, on top of `bytes`, which grows by them, are more than the request may collect.
+absl::Status CheckResultBytes(const SearchRequest& request, const std::vector<SearchHit>& hits, uint64_t& bytes) {
+  if (request.max_result_bytes == 0) return absl::OkStatus();
+  for (const SearchHit& hit : hits) {
+    bytes += hit.id.size() + sizeof(SearchHit);
+    for (const auto& [name, value] : hit.attributes) {
+      const auto* text = std::get_if<std::string>(&value);
+      bytes += name.size() + (text == nullptr ? sizeof(value) : text->size());
+    }
+  }
+  if (bytes <= request.max_result_bytes) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      absl::StrFormat("the results have over %d bytes, the limit of an answer: ask for a smaller k, fewer queries, or "
+                      "without attributes",
+                      request.max_result_bytes));
+}
+
 size_t CandidateCount(const SearchRequest& request) { return std::max(request.k, request.rerank); }
 
 bool SameGroup(const SearchJob& a, const SearchJob& b) {
@@ -308,10 +325,12 @@ void Scheduler::Finish(const std::shared_ptr<Batch>& batch, size_t job_index) {
     return;
   }
   SearchResult result;
+  uint64_t result_bytes = 0;
   for (size_t i = 0; i < job.request.queries.size(); ++i) {
     auto hits = batch->Hits(job, batch->first_query[job_index] + i, job.request.queries[i]);
-    if (!hits.ok()) {
-      job.done(hits.status());
+    const absl::Status status = hits.ok() ? CheckResultBytes(job.request, *hits, result_bytes) : hits.status();
+    if (!status.ok()) {
+      job.done(status);
       return;
     }
     result.hits.push_back(*std::move(hits));

@@ -148,6 +148,8 @@ void Shard::CommitGroup(std::vector<Mutations>& group) {
       Publish();
       ++stats_.commits;
       stats_.apply_us += MicrosSince(applying);
+    } else {
+      ++stats_.failed_commits;
     }
   }
   if (!status.ok()) LogError("a write failed and had no effect: {}", status.ToString());

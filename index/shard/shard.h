@@ -52,6 +52,7 @@ class Shard {
     uint64_t commit_us = 0;  // RocksDB write and sync
     uint64_t apply_us = 0;   // scan layout and snapshot
     uint64_t commits = 0;
+    uint64_t failed_commits = 0;  // that storage refused
     uint64_t rewritten_rows = 0;
   };
   struct Memory {

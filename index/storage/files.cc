@@ -127,6 +127,13 @@ uint64_t DirectoryBytes(const std::string& path) {
   return bytes;
 }
 
+DiskSpace DiskSpaceOf(const std::string& path) {
+  std::error_code error;
+  const fs::space_info space = fs::space(path, error);
+  if (error) return {};
+  return {space.available, space.capacity};
+}
+
 absl::StatusOr<std::unique_ptr<DirectoryLock>> DirectoryLock::Acquire(const std::string& path) {
   const std::string file = path + "/LOCK";
   const int fd = open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);

@@ -31,6 +31,14 @@ bool FileExists(const std::string& path);
 // Bytes of all files under `path`, at any depth.
 uint64_t DirectoryBytes(const std::string& path);
 
+// Of the file system that holds `path`; `free_bytes` is what a process without privileges may still write. Zeros if it
+// cannot be told.
+struct DiskSpace {
+  uint64_t free_bytes = 0;
+  uint64_t total_bytes = 0;
+};
+DiskSpace DiskSpaceOf(const std::string& path);
+
 // Holds an exclusive lock on `path`/LOCK while it lives. FAILED_PRECONDITION if another process holds it.
 class DirectoryLock {
  public:

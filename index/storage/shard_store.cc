@@ -4,6 +4,7 @@
 #include <rocksdb/db.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/options.h>
+#include <rocksdb/statistics.h>
 #include <rocksdb/table.h>
 #include <rocksdb/utilities/checkpoint.h>
 #include <rocksdb/write_batch.h>
@@ -21,12 +22,34 @@ namespace bebr {
 
 class StoreCache {
  public:
-  explicit StoreCache(uint64_t capacity_bytes) : blocks(rocksdb::NewLRUCache(capacity_bytes)) {}
+  StoreCache(uint64_t capacity_bytes, uint64_t shard_write_buffer_bytes)
+      : blocks(rocksdb::NewLRUCache(capacity_bytes)),
+        counters(rocksdb::CreateDBStatistics()),
+        write_buffer_bytes(shard_write_buffer_bytes) {
+    counters->set_stats_level(rocksdb::StatsLevel::kExceptHistogramOrTimers);
+  }
   const std::shared_ptr<rocksdb::Cache> blocks;
+  const std::shared_ptr<rocksdb::Statistics> counters;
+  const uint64_t write_buffer_bytes;
 };
 
-std::shared_ptr<StoreCache> MakeStoreCache(uint64_t capacity_bytes) {
-  return std::make_shared<StoreCache>(capacity_bytes);
+std::shared_ptr<StoreCache> MakeStoreCache(uint64_t capacity_bytes, uint64_t write_buffer_bytes) {
+  return std::make_shared<StoreCache>(capacity_bytes, write_buffer_bytes);
+}
+
+StorageStats SharedStats(const StoreCache& cache) {
+  const auto count = [&](uint32_t ticker) { return cache.counters->getTickerCount(ticker); };
+  StorageStats stats;
+  stats.wal_bytes = count(rocksdb::WAL_FILE_BYTES);
+  stats.wal_syncs = count(rocksdb::WAL_FILE_SYNCED);
+  stats.flushed_bytes = count(rocksdb::FLUSH_WRITE_BYTES);
+  stats.compaction_read_bytes = count(rocksdb::COMPACT_READ_BYTES);
+  stats.compaction_written_bytes = count(rocksdb::COMPACT_WRITE_BYTES);
+  stats.stall_us = count(rocksdb::STALL_MICROS);
+  stats.cache_hits = count(rocksdb::BLOCK_CACHE_HIT);
+  stats.cache_misses = count(rocksdb::BLOCK_CACHE_MISS);
+  stats.cache_bytes = cache.blocks->GetUsage();
+  return stats;
 }
 
 namespace {
@@ -74,7 +97,8 @@ rocksdb::ColumnFamilyOptions FamilyOptions(ColumnFamily family, const StoreCache
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   // Codes and floats are close to random bits: compressing them costs time and saves nothing.
   options.compression = family == kDocuments ? rocksdb::kLZ4Compression : rocksdb::kNoCompression;
-  options.write_buffer_size = family == kFloats ? 64 << 20 : 16 << 20;
+  constexpr uint64_t kBufferParts = 7;  // one each for meta, documents and codes, the rest for floats
+  options.write_buffer_size = cache.write_buffer_bytes / kBufferParts * (family == kFloats ? 4 : 1);
   options.level_compaction_dynamic_level_bytes = true;
   return options;
 }
@@ -186,6 +210,17 @@ class RocksStore final : public ShardStore {
   absl::Status VisitDocuments(absl::Span<const uint32_t> spaces, absl::Span<const uint32_t> embeddings,
                               const Visitor& visit) override;
   absl::Status VisitFloats(const View* view, uint32_t embedding, const FloatVisitor& visit) override;
+
+  void AddStats(StorageStats& stats) const override {
+    using Properties = rocksdb::DB::Properties;
+    const auto add = [&](const std::string& property, uint64_t& sum) {
+      uint64_t value = 0;
+      if (db_->GetAggregatedIntProperty(property, &value)) sum += value;
+    };
+    add(Properties::kCurSizeAllMemTables, stats.write_buffer_bytes);
+    add(Properties::kTotalSstFilesSize, stats.file_bytes);
+    add(Properties::kEstimatePendingCompactionBytes, stats.pending_compaction_bytes);
+  }
 
   absl::StatusOr<std::vector<uint32_t>> StoredSpaces() override { return Numbers(kCodes, kMarkBase); }
   absl::StatusOr<std::vector<uint32_t>> StoredEmbeddings() override { return Numbers(kFloats, kMarkBase); }
@@ -355,6 +390,7 @@ absl::StatusOr<std::unique_ptr<ShardStore>> ShardStore::Open(const std::string& 
   options.create_if_missing = true;
   options.create_missing_column_families = true;
   options.max_background_jobs = 2;
+  options.statistics = cache->counters;
   options.keep_log_file_num = 4;
   options.max_open_files = 512;
   // Opening replays the log into memory and writes nothing, so a start costs reading; the bound keeps the log short.

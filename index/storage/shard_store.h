@@ -13,12 +13,18 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "index/storage/format.h"
+#include "index/storage/storage_stats.h"
 
 namespace bebr {
 
-// Memory that all shard stores of a process share: the block cache for reads of floats and documents.
+// What all shard stores of a process share: the block cache for reads of floats and documents, and RocksDB's counters.
+// `write_buffer_bytes` is the most that one shard collects in memory before it is written to files.
 class StoreCache;
-std::shared_ptr<StoreCache> MakeStoreCache(uint64_t capacity_bytes);
+inline constexpr uint64_t kDefaultWriteBufferBytes = uint64_t{112} << 20;
+std::shared_ptr<StoreCache> MakeStoreCache(uint64_t capacity_bytes,
+                                           uint64_t write_buffer_bytes = kDefaultWriteBufferBytes);
+// The counters and the cache; what belongs to single shards is added by ShardStore::AddStats.
+StorageStats SharedStats(const StoreCache& cache);
 
 // A ShardStore is one shard's RocksDB: documents by id, codes by (space, id), floats and marks by (embedding, id);
 // FORMAT.md has the bytes.
@@ -89,6 +95,9 @@ class ShardStore {
   // Calls `visit(id, floats)` for all floats of an embedding in the order of the ids. Stops at the first error.
   using FloatVisitor = std::function<absl::Status(std::string_view id, std::string_view bytes)>;
   virtual absl::Status VisitFloats(const View* view, uint32_t embedding, const FloatVisitor& visit) = 0;
+
+  // Adds this shard's gauges.
+  virtual void AddStats(StorageStats& stats) const = 0;
 
   // Numbers of the spaces, and of the embeddings, that have anything on disk.
   virtual absl::StatusOr<std::vector<uint32_t>> StoredSpaces() = 0;
