@@ -13,10 +13,13 @@
 #include "index/base/logging.h"
 #include "index/base/status_macros.h"
 #include "nlohmann/json.hpp"
+#include "server/rpc/call_context.h"
+#include "server/rpc/status.h"
 
 namespace bebr {
 namespace {
 
+constexpr double kMaxRate = 1e12;
 constexpr const char* kRoles[] = {"read", "write", "admin"};
 
 const char* RoleName(Role role) { return kRoles[static_cast<size_t>(role)]; }
@@ -46,9 +49,17 @@ absl::StatusOr<ApiKey> ParseKey(size_t index, const nlohmann::json& entry) {
     } else if (name == "collections" && value.is_array() &&
                std::all_of(value.begin(), value.end(), [](const auto& item) { return item.is_string(); })) {
       key.collections = value.get<std::vector<std::string>>();
+    } else if ((name == "requests_per_s" || name == "bytes_per_s") && value.is_number()) {
+      const double rate = value;
+      if (!(rate > 0 && rate <= kMaxRate)) {
+        return error(absl::StrFormat("has a %s of %g; it is above 0 and at most %g", name, rate, kMaxRate));
+      }
+      (name == "requests_per_s" ? key.requests_per_s : key.bytes_per_s) = rate;
     } else {
       return error(absl::StrFormat(
-          "has \"%s\", which is unknown or of the wrong type; a key has name, sha256, role, collections", name));
+          "has \"%s\", which is unknown or of the wrong type; a key has name, sha256, role, collections, "
+          "requests_per_s, bytes_per_s",
+          name));
     }
   }
   if (key.name.empty() || !entry.contains("sha256") || !entry.contains("role"))
@@ -56,15 +67,7 @@ absl::StatusOr<ApiKey> ParseKey(size_t index, const nlohmann::json& entry) {
   return key;
 }
 
-// Compares with all keys, each in constant time, so that the time tells nothing about them.
-const ApiKey* FindKey(const std::vector<ApiKey>& keys, std::string_view shown) {
-  const Sha256 hash = HashKey(shown);
-  const ApiKey* found = nullptr;
-  for (const ApiKey& key : keys) {
-    if (CRYPTO_memcmp(key.hash.data(), hash.data(), hash.size()) == 0) found = &key;
-  }
-  return found;
-}
+bool SameHash(const Sha256& a, const Sha256& b) { return CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0; }
 
 std::string_view BearerKey(const grpc::ServerContextBase& context) {
   constexpr std::string_view kPrefix = "Bearer ";
@@ -97,10 +100,31 @@ absl::StatusOr<std::vector<ApiKey>> ParseKeys(std::string_view text) {
   return keys;
 }
 
-absl::StatusOr<std::unique_ptr<Authenticator>> Authenticator::Create(std::string keys_file) {
-  auto authenticator = std::unique_ptr<Authenticator>(new Authenticator(std::move(keys_file)));
+absl::StatusOr<std::unique_ptr<Authenticator>> Authenticator::Create(std::string keys_file, Metrics* metrics) {
+  auto authenticator = std::unique_ptr<Authenticator>(new Authenticator(std::move(keys_file), metrics));
   if (!authenticator->keys_file_.empty()) BEBR_RETURN_IF_ERROR(authenticator->Reload());
   return authenticator;
+}
+
+// The key with buckets of its own, or those that it had before if its rates are the same: reading the file again is no
+// way to more calls.
+std::shared_ptr<const Authenticator::LimitedKey> Authenticator::WithLimits(const ApiKey& key,
+                                                                           const Keys* before) const {
+  auto limited = std::make_shared<LimitedKey>();
+  static_cast<ApiKey&>(*limited) = key;
+  if (key.requests_per_s > 0) limited->requests = std::make_shared<TokenBucket>(key.requests_per_s);
+  if (key.bytes_per_s > 0) limited->bytes = std::make_shared<TokenBucket>(key.bytes_per_s);
+  if (metrics_ != nullptr && key.requests_per_s > 0)
+    limited->refused_requests = &metrics_->RateLimited(key.name, "requests_per_s");
+  if (metrics_ != nullptr && key.bytes_per_s > 0)
+    limited->refused_bytes = &metrics_->RateLimited(key.name, "bytes_per_s");
+  if (before == nullptr) return limited;
+  for (const auto& old : *before) {
+    if (!SameHash(old->hash, key.hash)) continue;
+    if (old->requests_per_s == key.requests_per_s) limited->requests = old->requests;
+    if (old->bytes_per_s == key.bytes_per_s) limited->bytes = old->bytes;
+  }
+  return limited;
 }
 
 absl::Status Authenticator::Reload() {
@@ -111,47 +135,86 @@ absl::Status Authenticator::Reload() {
   auto keys = ParseKeys(text.str());
   if (!keys.ok())
     return absl::InvalidArgumentError(absl::StrFormat("keys_file \"%s\": %s", keys_file_, keys.status().message()));
-  auto shared = std::make_shared<const std::vector<ApiKey>>(*std::move(keys));
   absl::MutexLock lock(&mutex_);
+  auto shared = std::make_shared<Keys>();
+  for (const ApiKey& key : *keys) shared->push_back(WithLimits(key, keys_.get()));
   keys_ = std::move(shared);
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::string> Authenticator::Decide(const grpc::ServerContextBase& context, Role role,
-                                                  std::string_view collection) const {
-  std::shared_ptr<const std::vector<ApiKey>> keys;
+Authenticator::Decision Authenticator::Decide(const grpc::ServerContextBase& context, Role role,
+                                              std::string_view collection) const {
+  std::shared_ptr<const Keys> keys;
   {
     absl::MutexLock lock(&mutex_);
     keys = keys_;
   }
-  if (keys == nullptr) return std::string("-");
+  if (keys == nullptr) return {};
   const std::string_view shown = BearerKey(context);
   if (shown.empty())
-    return absl::UnauthenticatedError("this server wants an API key in the metadata \"authorization: Bearer KEY\"");
-  const ApiKey* key = FindKey(*keys, shown);
-  if (key == nullptr) return absl::UnauthenticatedError("the API key is not known to this server");
+    return {absl::UnauthenticatedError("this server wants an API key in the metadata \"authorization: Bearer KEY\"")};
+  // Compares with all keys, each in constant time, so that the time tells nothing about them.
+  const Sha256 hash = HashKey(shown);
+  std::shared_ptr<const LimitedKey> key;
+  for (const auto& known : *keys) {
+    if (SameHash(known->hash, hash)) key = known;
+  }
+  if (key == nullptr) return {absl::UnauthenticatedError("the API key is not known to this server")};
   if (key->role < role) {
-    return absl::PermissionDeniedError(absl::StrFormat("key \"%s\" has the role %s; this call needs %s", key->name,
-                                                       RoleName(key->role), RoleName(role)));
+    return {absl::PermissionDeniedError(absl::StrFormat("key \"%s\" has the role %s; this call needs %s", key->name,
+                                                        RoleName(key->role), RoleName(role))),
+            key};
   }
   const auto& allowed = key->collections;
   if (!collection.empty() && !allowed.empty() &&
       std::find(allowed.begin(), allowed.end(), collection) == allowed.end()) {
-    return absl::PermissionDeniedError(
-        absl::StrFormat("key \"%s\" is not for collection \"%s\"", key->name, collection));
+    return {absl::PermissionDeniedError(absl::StrFormat("key \"%s\" is not for collection \"%s\"", key->name,
+                                                        collection.substr(0, kMaxCollectionNameBytes))),
+            key};
   }
-  return key->name;
+  return {absl::OkStatus(), key};
+}
+
+absl::Status Authenticator::Charge(const LimitedKey& key, uint64_t bytes) const {
+  const absl::Time now = absl::Now();
+  const auto take = [&](TokenBucket* bucket, double amount, double rate, const char* unit,
+                        prometheus::Counter* refused) -> absl::Status {
+    const absl::Duration wait = bucket == nullptr ? absl::ZeroDuration() : bucket->Take(amount, now);
+    if (wait == absl::ZeroDuration()) return absl::OkStatus();
+    if (refused != nullptr) refused->Increment();
+    return WithRetryDelay(
+        absl::ResourceExhaustedError(absl::StrFormat("key \"%s\" may send %g %s a second and has done "
+                                                     "so; try again in %s",
+                                                     key.name, rate, unit, absl::FormatDuration(wait))),
+        wait);
+  };
+  BEBR_RETURN_IF_ERROR(take(key.requests.get(), 1, key.requests_per_s, "requests", key.refused_requests));
+  return take(key.bytes.get(), static_cast<double>(bytes), key.bytes_per_s, "bytes", key.refused_bytes);
 }
 
 absl::Status Authenticator::Check(const grpc::ServerContextBase& context, std::string_view method, Role role,
-                                  std::string_view collection) const {
-  const auto caller = Decide(context, role, collection);
+                                  std::string_view collection, uint64_t bytes) const {
+  const Decision decision = Decide(context, role, collection);
+  const bool known = decision.key != nullptr;
   if (role == Role::kAdmin) {
-    LogInfo("audit method={} collection=\"{}\" key={} peer={} {}", method,
-            absl::CEscape(std::string(collection.substr(0, 128))), caller.ok() ? *caller : "?", context.peer(),
-            caller.ok() ? "allowed" : "denied");
+    const auto* call = dynamic_cast<const CallContext*>(&context);
+    const std::string peer = context.peer();
+    LogEvent(LogLevel::kInfo, "audit",
+             {{"method", method},
+              {"collection", collection.substr(0, kMaxCollectionNameBytes)},
+              {"key", known                  ? std::string_view(decision.key->name)
+                      : decision.status.ok() ? "none"
+                                             : "unknown"},
+              {"peer", peer},
+              {"request_id", call == nullptr ? "" : std::string_view(call->ids.request_id)},
+              {"result", decision.status.ok() ? "allowed" : "denied"}});
   }
-  return caller.status();
+  if (!decision.status.ok() || !known) return decision.status;
+  return Charge(*decision.key, bytes);
+}
+
+bool Authenticator::May(const grpc::ServerContextBase& context, Role role, std::string_view collection) const {
+  return Decide(context, role, collection).status.ok();
 }
 
 }  // namespace bebr

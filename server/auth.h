@@ -13,6 +13,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "server/metrics.h"
+#include "server/rate_limit.h"
 
 namespace bebr {
 
@@ -28,37 +30,55 @@ struct ApiKey {
   Sha256 hash;
   Role role = Role::kRead;
   std::vector<std::string> collections;  // empty: all
+  double requests_per_s = 0;             // calls and messages of upsert streams; 0: no limit
+  double bytes_per_s = 0;                // of requests; 0: no limit
 };
 
-// Parses a keys file: {"keys": [{"name": "app", "sha256": "<64 hex digits>", "role": "read", "collections":
-// ["papers"]}]}. INVALID_ARGUMENT names the entry and what is wrong with it.
+// Parses a keys file: {"keys": [{"name": "app", "sha256": "<64 hex digits>", "role": "read", "collections": ["papers"],
+// "requests_per_s": 100, "bytes_per_s": 1000000}]}. INVALID_ARGUMENT names the entry and what is wrong with it.
 absl::StatusOr<std::vector<ApiKey>> ParseKeys(std::string_view text);
 
 // An Authenticator decides whether a caller may do something. The caller shows its key in the metadata "authorization:
 // Bearer KEY". Without a keys file everything is allowed. What needs the role admin is written to the log, allowed or
-// not.
+// not. It also holds each key to its rates.
 //
 // Thread safety: all methods may be called from any thread.
 class Authenticator {
  public:
-  // `keys_file` may be empty.
-  static absl::StatusOr<std::unique_ptr<Authenticator>> Create(std::string keys_file);
+  // `keys_file` may be empty. `metrics`, which may be null, counts what the rates refuse and must outlive it.
+  static absl::StatusOr<std::unique_ptr<Authenticator>> Create(std::string keys_file, Metrics* metrics = nullptr);
 
-  // UNAUTHENTICATED without a valid key, PERMISSION_DENIED for one that may not. An empty `collection` means none in
-  // particular.
+  // UNAUTHENTICATED without a valid key, PERMISSION_DENIED for one that may not, RESOURCE_EXHAUSTED with the time to
+  // wait (server/rpc/status.h) for one whose rate is used up. An empty `collection` means none in particular; `bytes`
+  // is the size of the request.
   absl::Status Check(const grpc::ServerContextBase& context, std::string_view method, Role role,
-                     std::string_view collection) const;
+                     std::string_view collection, uint64_t bytes = 0) const;
+  // Whether Check would allow it but for the rates; counts and logs nothing.
+  bool May(const grpc::ServerContextBase& context, Role role, std::string_view collection) const;
   // Reads the keys file again. If it is not valid the old keys stay.
   absl::Status Reload();
 
  private:
-  explicit Authenticator(std::string keys_file) : keys_file_(std::move(keys_file)) {}
-  absl::StatusOr<std::string> Decide(const grpc::ServerContextBase& context, Role role,
-                                     std::string_view collection) const;
+  // A key in use, with what is left of its rates.
+  struct LimitedKey : ApiKey {
+    std::shared_ptr<TokenBucket> requests, bytes;                               // null: no limit
+    prometheus::Counter *refused_requests = nullptr, *refused_bytes = nullptr;  // null: not counted
+  };
+  using Keys = std::vector<std::shared_ptr<const LimitedKey>>;
+  struct Decision {
+    absl::Status status;
+    std::shared_ptr<const LimitedKey> key;  // null: no known key, or none is needed
+  };
+
+  Authenticator(std::string keys_file, Metrics* metrics) : keys_file_(std::move(keys_file)), metrics_(metrics) {}
+  Decision Decide(const grpc::ServerContextBase& context, Role role, std::string_view collection) const;
+  absl::Status Charge(const LimitedKey& key, uint64_t bytes) const;
+  std::shared_ptr<const LimitedKey> WithLimits(const ApiKey& key, const Keys* before) const;
 
   const std::string keys_file_;
+  Metrics* const metrics_;
   mutable absl::Mutex mutex_;
-  std::shared_ptr<const std::vector<ApiKey>> keys_ ABSL_GUARDED_BY(mutex_);  // null: everything is allowed
+  std::shared_ptr<const Keys> keys_ ABSL_GUARDED_BY(mutex_);  // null: everything is allowed
 };
 
 }  // namespace bebr

@@ -38,11 +38,18 @@ const std::vector<Option>& Options() {
        "directory of the snapshots; empty: snapshots in data_dir; on another file system files are copied, not linked"},
       {"threads", &C::threads, 0, 1024, "threads of scans and encoding; 0: the processors available"},
       {"log_level", &C::log_level, 0, 0, "debug, info, warning or error"},
+      {"log_format", &C::log_format, 0, 0, "text, or json: an object a line"},
+      {"slow_query_ms", &C::slow_query_ms, 0, 1 << 30,
+       "searches that take so long are logged with the time of each stage; 0: none"},
       {"allow_insecure_remote", &C::allow_insecure_remote, 0, 0,
        "true: serve addresses that other machines reach without TLS or without keys"},
+      {"allow_remote_metrics", &C::allow_remote_metrics, 0, 0,
+       "true: serve metrics, which need no key, on an address that other machines reach"},
       {"max_message_bytes", &C::max_message_bytes, 64 << 10, uint64_t{2047} << 20, "largest gRPC message, in and out"},
       {"max_model_bytes", &C::max_model_bytes, 1 << 10, uint64_t{1} << 30,
        "largest model file; all uploads at once may have twice that"},
+      {"max_connections", &C::max_connections, 1, 1 << 20,
+       "connections at a time, at most half of the file descriptors; beyond it they are closed"},
       {"max_concurrent_streams", &C::max_concurrent_streams, 1, 1 << 20, "calls in flight on one connection"},
       {"grpc_memory_bytes", &C::grpc_memory_bytes, 16 << 20, kMaxBytes,
        "memory of gRPC's buffers; beyond it calls are refused"},
@@ -50,13 +57,27 @@ const std::vector<Option>& Options() {
        "queries waiting for a scan; beyond it they are refused"},
       {"max_queued_upsert_bytes", &C::max_queued_upsert_bytes, 1 << 20, kMaxBytes,
        "floats waiting to be encoded and committed; beyond it writes are refused"},
+      {"max_results_per_call", &C::max_results_per_call, 1, uint64_t{1} << 32,
+       "queries x the larger of k and rerank; searches that ask for more are refused"},
+      {"max_pending_response_bytes", &C::max_pending_response_bytes, 1 << 20, kMaxBytes,
+       "answers that wait for slow clients; beyond it searches and Get are refused"},
       {"memory_limit_bytes", &C::memory_limit_bytes, 0, kMaxBytes,
        "memory of all collections by the memory formula; 0: no limit"},
+      {"min_free_disk_bytes", &C::min_free_disk_bytes, 0, kMaxBytes,
+       "with less space left on the disk of data_dir nothing is added; deletes and searches go on; 0: no limit"},
+      {"write_buffer_bytes", &C::write_buffer_bytes, 448 << 10, uint64_t{7} << 30,
+       "what one shard collects in memory before RocksDB writes it to files"},
       {"read_threads", &C::read_threads, 1, 256,
        "threads of calls that wait for the disk: Get, collections, statistics"},
       {"upsert_window_messages", &C::upsert_window_messages, 1, 256, "unacknowledged messages of one upsert stream"},
       {"keepalive_min_interval_s", &C::keepalive_min_interval_s, 1, 3600,
        "clients that ping more often are disconnected"},
+      {"handshake_timeout_s", &C::handshake_timeout_s, 1, 3600,
+       "connections that have not spoken TLS and HTTP/2 by then are closed"},
+      {"idle_connection_timeout_s", &C::idle_connection_timeout_s, 1, 1 << 30,
+       "connections without a call for so long are closed; clients connect again by themselves"},
+      {"response_timeout_s", &C::response_timeout_s, 1, 3600,
+       "calls whose client does not take the answer by then are cancelled"},
       {"drain_timeout_s", &C::drain_timeout_s, 0, 3600,
        "after SIGTERM calls in flight may take so long; then they are cancelled"},
       {"tls_cert_file", &C::tls_cert_file, 0, 0,
@@ -202,6 +223,11 @@ void CheckAddresses(const ServerConfig& config, std::vector<std::string>& errors
   }
   if (!config.metrics_listen.empty() && !IsHostPort(config.metrics_listen)) {
     errors.push_back(absl::StrFormat("metrics_listen is \"%s\"; it is HOST:PORT or empty", config.metrics_listen));
+  } else if (!config.metrics_listen.empty() && !IsLoopback(config.metrics_listen) && !config.allow_remote_metrics) {
+    errors.push_back(
+        absl::StrFormat("metrics_listen is \"%s\", which other machines reach, and asks for no key: accept with "
+                        "allow_remote_metrics that anyone there may read names, sizes and load of the collections",
+                        config.metrics_listen));
   }
 }
 
@@ -214,6 +240,9 @@ void CheckTogether(const ServerConfig& config, std::vector<std::string>& errors)
   for (const char* level : kLevels) known |= config.log_level == level;
   if (!known)
     errors.push_back(absl::StrFormat("log_level is \"%s\"; it is debug, info, warning or error", config.log_level));
+  if (config.log_format != "text" && config.log_format != "json") {
+    errors.push_back(absl::StrFormat("log_format is \"%s\"; it is text or json", config.log_format));
+  }
   if (config.tls_cert_file.empty() != config.tls_key_file.empty()) {
     errors.push_back("tls_cert_file and tls_key_file go together; only one is set");
   }
@@ -261,6 +290,15 @@ std::string PrintServerConfig(const ServerConfig& config) {
     std::visit([&](auto field) { json[option.name] = config.*field; }, option.field);
   }
   return json.dump(2) + "\n";
+}
+
+std::map<std::string, uint64_t> NumericOptions(const ServerConfig& config) {
+  std::map<std::string, uint64_t> numbers;
+  for (const Option& option : Options()) {
+    if (const auto* field = std::get_if<uint64_t ServerConfig::*>(&option.field))
+      numbers[option.name] = config.*(*field);
+  }
+  return numbers;
 }
 
 std::string ServerHelp() {

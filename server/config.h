@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,17 +21,28 @@ struct ServerConfig {
   std::string snapshot_dir;
   uint64_t threads = 0;
   std::string log_level = "info";
+  std::string log_format = "text";
+  uint64_t slow_query_ms = 1000;
   bool allow_insecure_remote = false;
+  bool allow_remote_metrics = false;
   uint64_t max_message_bytes = uint64_t{64} << 20;
   uint64_t max_model_bytes = uint64_t{1} << 30;
+  uint64_t max_connections = 10000;
   uint64_t max_concurrent_streams = 1024;
   uint64_t grpc_memory_bytes = uint64_t{1} << 30;
   uint64_t max_queued_queries = 4096;
   uint64_t max_queued_upsert_bytes = uint64_t{256} << 20;
+  uint64_t max_results_per_call = 500000;
+  uint64_t max_pending_response_bytes = uint64_t{512} << 20;
   uint64_t memory_limit_bytes = 0;
+  uint64_t min_free_disk_bytes = uint64_t{256} << 20;
+  uint64_t write_buffer_bytes = uint64_t{112} << 20;
   uint64_t read_threads = 4;
   uint64_t upsert_window_messages = 4;
   uint64_t keepalive_min_interval_s = 10;
+  uint64_t handshake_timeout_s = 20;
+  uint64_t idle_connection_timeout_s = 3600;
+  uint64_t response_timeout_s = 60;
   uint64_t drain_timeout_s = 30;
   std::string tls_cert_file;
   std::string tls_key_file;
@@ -58,6 +70,8 @@ absl::StatusOr<ServerCommand> ParseServerConfig(const std::vector<std::string>& 
 
 // The configuration in use as a JSON object that --config reads back.
 std::string PrintServerConfig(const ServerConfig& config);
+// The options that are numbers, by name.
+std::map<std::string, uint64_t> NumericOptions(const ServerConfig& config);
 // All options with default, limits and meaning.
 std::string ServerHelp();
 

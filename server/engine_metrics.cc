@@ -8,9 +8,10 @@
 #include <ctime>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <sstream>
 #include <utility>
 
-#include "absl/time/clock.h"
 #include "server/build_info.h"
 #include "server/metrics.h"
 
@@ -47,12 +48,35 @@ void AddEngine(const EngineStats& stats, FamilyList& out) {
   out.Add("bebr_documents_deleted_total", static_cast<double>(stats.documents_deleted));
   out.Add("bebr_documents_reencoded_total", static_cast<double>(stats.documents_reencoded));
   out.Add("bebr_refused_queries_total", static_cast<double>(stats.refused_queries));
-  out.Add("bebr_refused_upserts_total", static_cast<double>(stats.refused_upserts));
+  out.Add("bebr_refused_upserts_total", static_cast<double>(stats.refused_upserts), {{"reason", "queue"}});
+  out.Add("bebr_refused_upserts_total", static_cast<double>(stats.refused_memory), {{"reason", "memory"}});
+  out.Add("bebr_refused_upserts_total", static_cast<double>(stats.refused_disk), {{"reason", "disk"}});
+  out.Add("bebr_failed_commits_total", static_cast<double>(stats.failed_commits));
   out.Add("bebr_ingest_stage_seconds_total", static_cast<double>(stats.encode_us) * kMicro, {{"stage", "encode"}});
   out.Add("bebr_ingest_stage_seconds_total", static_cast<double>(stats.commit_us) * kMicro, {{"stage", "commit"}});
   out.Add("bebr_ingest_stage_seconds_total", static_cast<double>(stats.apply_us) * kMicro, {{"stage", "apply"}});
   out.Add("bebr_queued_queries", static_cast<double>(stats.queued_queries));
+  out.Add("bebr_queued_upsert_bytes", static_cast<double>(stats.queued_upsert_bytes));
   out.Add("bebr_threads", static_cast<double>(stats.threads));
+  out.Add("bebr_disk_free_bytes", static_cast<double>(stats.disk_free_bytes));
+  out.Add("bebr_disk_size_bytes", static_cast<double>(stats.disk_total_bytes));
+}
+
+void AddStorage(const StorageStats& stats, FamilyList& out) {
+  out.Add("bebr_storage_wal_bytes_total", static_cast<double>(stats.wal_bytes));
+  out.Add("bebr_storage_wal_syncs_total", static_cast<double>(stats.wal_syncs));
+  out.Add("bebr_storage_flushed_bytes_total", static_cast<double>(stats.flushed_bytes));
+  out.Add("bebr_storage_compaction_bytes_total", static_cast<double>(stats.compaction_read_bytes),
+          {{"direction", "read"}});
+  out.Add("bebr_storage_compaction_bytes_total", static_cast<double>(stats.compaction_written_bytes),
+          {{"direction", "written"}});
+  out.Add("bebr_storage_stall_seconds_total", static_cast<double>(stats.stall_us) * kMicro);
+  out.Add("bebr_storage_cache_requests_total", static_cast<double>(stats.cache_hits), {{"result", "hit"}});
+  out.Add("bebr_storage_cache_requests_total", static_cast<double>(stats.cache_misses), {{"result", "miss"}});
+  out.Add("bebr_storage_cache_bytes", static_cast<double>(stats.cache_bytes));
+  out.Add("bebr_storage_write_buffer_bytes", static_cast<double>(stats.write_buffer_bytes));
+  out.Add("bebr_storage_file_bytes", static_cast<double>(stats.file_bytes));
+  out.Add("bebr_storage_pending_compaction_bytes", static_cast<double>(stats.pending_compaction_bytes));
 }
 
 // Versions in use: what an upgrade waits for.
@@ -103,8 +127,25 @@ void AddCollections(Engine& engine, FamilyList& out) {
   AddVersions(infos, out);
 }
 
+// Start of this process: ticks after the machine's start, in field 22 of /proc/self/stat.
+double StartSeconds() {
+  std::ifstream file("/proc/self/stat");
+  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  text.erase(0, text.rfind(')') + 1);  // the second field is a name, which may hold spaces
+  std::istringstream fields(text);
+  std::string skipped;
+  for (int field = 3; field < 22; ++field) fields >> skipped;
+  double ticks = 0, machine_start = 0;
+  fields >> ticks;
+  std::ifstream stat("/proc/stat");
+  for (std::string word; stat >> word;) {
+    if (word == "btime") stat >> machine_start;
+  }
+  return machine_start + ticks / static_cast<double>(sysconf(_SC_CLK_TCK));
+}
+
 void AddProcess(FamilyList& out) {
-  static const double start_seconds = absl::ToDoubleSeconds(absl::Now() - absl::UnixEpoch());
+  static const double start_seconds = StartSeconds();
   uint64_t total_pages = 0, resident_pages = 0;
   std::ifstream("/proc/self/statm") >> total_pages >> resident_pages;
   out.Add("process_resident_memory_bytes",
@@ -122,6 +163,9 @@ void AddProcess(FamilyList& out) {
     ++files;
   }
   out.Add("process_open_fds", files);
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  out.Add("process_max_fds", static_cast<double>(limit.rlim_cur));
   out.Add("process_start_time_seconds", start_seconds);
 }
 
@@ -143,6 +187,7 @@ std::vector<prometheus::MetricFamily> ReadMetrics(Engine* engine) {
     const EngineStats stats = engine->Stats();
     simd = stats.simd;
     AddEngine(stats, out);
+    AddStorage(stats.storage, out);
     AddCollections(*engine, out);
   }
   out.Add("bebr_build_info", 1, {{"version", kBuildVersion}, {"simd", simd}});

@@ -1,6 +1,7 @@
 // bebr-server: reads its configuration, serves until SIGTERM or SIGINT, drains, exits.
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -37,6 +38,14 @@ void ServeUntilSignal(const sigset_t& signals, bebr::Server& server) {
   server.Drain();
 }
 
+// Connections and data files need more descriptors than the low limit that most programs start with.
+void RaiseFileLimit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -53,7 +62,8 @@ int main(int argc, char** argv) {
     std::fputs(text.c_str(), stdout);
     return EXIT_SUCCESS;
   }
-  bebr::InitLogging(command->config.log_level);
+  bebr::InitLogging(command->config.log_level, command->config.log_format == "json");
+  RaiseFileLimit();
   // Before any thread starts, so that all inherit it and only sigwait sees these signals.
   sigset_t signals;
   sigemptyset(&signals);

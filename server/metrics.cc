@@ -37,6 +37,10 @@ prometheus::Family<prometheus::Counter>& CounterFamily(prometheus::Registry& reg
   return prometheus::BuildCounter().Name(name).Help(EmptyFamily(name).help).Register(registry);
 }
 
+prometheus::Family<prometheus::Gauge>& GaugeFamily(prometheus::Registry& registry, const char* name) {
+  return prometheus::BuildGauge().Name(name).Help(EmptyFamily(name).help).Register(registry);
+}
+
 prometheus::Family<prometheus::Histogram>& HistogramFamily(prometheus::Registry& registry, const char* name) {
   return prometheus::BuildHistogram().Name(name).Help(EmptyFamily(name).help).Register(registry);
 }
@@ -65,9 +69,20 @@ const std::vector<MetricInfo>& AllMetrics() {
       {"bebr_documents_deleted_total", kCounter, "", "Documents deleted."},
       {"bebr_documents_reencoded_total", kCounter, "", "Documents re-encoded by backfills."},
       {"bebr_refused_queries_total", kCounter, "", "Queries refused because the queue was full."},
-      {"bebr_refused_upserts_total", kCounter, "", "Writes refused because the queue or the memory was full."},
+      {"bebr_refused_upserts_total", kCounter, "reason", "Writes refused for want of room: queue, memory, disk."},
+      {"bebr_failed_commits_total", kCounter, "", "Groups of writes that storage did not take."},
+      {"bebr_refused_stream_messages_total", kCounter, "grpc_code",
+       "Messages of upsert streams that were answered with an error."},
+      {"bebr_rate_limited_calls_total", kCounter, "key,limit",
+       "Times that a call was refused, or a stream held back, because its key's rate was used up."},
+      {"bebr_slow_queries_total", kCounter, "", "Searches that took slow_query_ms or longer."},
+      {"bebr_connections", kGauge, "", "Open connections."},
+      {"bebr_refused_connections_total", kCounter, "", "Connections closed because there were max_connections."},
+      {"bebr_pending_response_bytes", kGauge, "", "Answers that their clients have not taken yet."},
+      {"bebr_slow_readers_total", kCounter, "", "Calls cancelled because their client did not take the answer."},
       {"bebr_ingest_stage_seconds_total", kCounter, "stage", "Time of ingestion by stage: encode, commit, apply."},
       {"bebr_queued_queries", kGauge, "", "Queries waiting for a scan."},
+      {"bebr_queued_upsert_bytes", kGauge, "", "Floats waiting to be encoded and committed."},
       {"bebr_threads", kGauge, "", "Threads of scans and encoding."},
       {"bebr_collection_documents", kGauge, "collection", "Documents of a collection."},
       {"bebr_collection_deleted_rows", kGauge, "collection",
@@ -81,10 +96,25 @@ const std::vector<MetricInfo>& AllMetrics() {
       {"bebr_version_embeddings", kGauge, "collection,version", "Documents with stored floats that the version takes."},
       {"bebr_version_backfill_running", kGauge, "collection,version",
        "1 while the server re-encodes documents for the version."},
+      {"bebr_disk_free_bytes", kGauge, "", "Free space on the file system of data_dir."},
+      {"bebr_disk_size_bytes", kGauge, "", "Size of the file system of data_dir."},
+      {"bebr_storage_wal_bytes_total", kCounter, "", "Bytes written to RocksDB's write-ahead logs."},
+      {"bebr_storage_wal_syncs_total", kCounter, "", "Syncs of RocksDB's write-ahead logs."},
+      {"bebr_storage_flushed_bytes_total", kCounter, "", "Bytes written from RocksDB's write buffers to files."},
+      {"bebr_storage_compaction_bytes_total", kCounter, "direction", "Bytes of RocksDB's compactions: read, written."},
+      {"bebr_storage_stall_seconds_total", kCounter, "", "Time that RocksDB held writes back."},
+      {"bebr_storage_cache_requests_total", kCounter, "result", "Look-ups in RocksDB's block cache: hit, miss."},
+      {"bebr_storage_cache_bytes", kGauge, "", "Memory of RocksDB's block cache."},
+      {"bebr_storage_write_buffer_bytes", kGauge, "", "Memory of RocksDB's write buffers."},
+      {"bebr_storage_file_bytes", kGauge, "", "RocksDB's table files, without logs."},
+      {"bebr_storage_pending_compaction_bytes", kGauge, "", "Estimate of what compactions have yet to rewrite."},
+      {"bebr_ready", kGauge, "", "1 while calls are taken, else 0."},
+      {"bebr_option", kGauge, "option", "Value of a numeric option of the server, limits among them."},
       {"bebr_build_info", kGauge, "version,simd", "Always 1; the build and the kernel table in use."},
       {"process_resident_memory_bytes", kGauge, "", "Resident memory of the process."},
       {"process_cpu_seconds_total", kCounter, "", "Processor time of the process."},
       {"process_open_fds", kGauge, "", "Open file descriptors of the process."},
+      {"process_max_fds", kGauge, "", "File descriptors that the process may open."},
       {"process_start_time_seconds", kGauge, "", "Start of the process, in seconds since 1970."},
   };
   return *metrics;
@@ -97,6 +127,14 @@ Metrics::Metrics()
       received_(CounterFamily(registry_, "grpc_server_msg_received_total")),
       sent_(CounterFamily(registry_, "grpc_server_msg_sent_total")),
       stages_(HistogramFamily(registry_, "bebr_search_stage_seconds")),
+      rate_limited_(CounterFamily(registry_, "bebr_rate_limited_calls_total")),
+      options_(GaugeFamily(registry_, "bebr_option")),
+      ready_(GaugeFamily(registry_, "bebr_ready").Add({})),
+      connections_(GaugeFamily(registry_, "bebr_connections").Add({})),
+      refused_connections_(CounterFamily(registry_, "bebr_refused_connections_total").Add({})),
+      pending_response_bytes_(GaugeFamily(registry_, "bebr_pending_response_bytes").Add({})),
+      slow_readers_(CounterFamily(registry_, "bebr_slow_readers_total").Add({})),
+      slow_queries_(CounterFamily(registry_, "bebr_slow_queries_total").Add({})),
       queries_per_scan_(
           HistogramFamily(registry_, "bebr_search_queries_per_scan")
               .Add({}, prometheus::Histogram::BucketBoundaries{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024})),
@@ -116,6 +154,25 @@ Metrics::Metrics()
     }
   }
   AddMethod(std::string(kOther), std::string(kOther), "unary");
+  auto& messages = CounterFamily(registry_, "bebr_refused_stream_messages_total");
+  for (size_t code = 0; code < refused_messages_.size(); ++code) {
+    refused_messages_[code] = &messages.Add({{"grpc_code", kCodes[code]}});
+  }
+}
+
+prometheus::Counter& Metrics::RateLimited(const std::string& key, const std::string& limit) {
+  return rate_limited_.Add({{"key", key}, {"limit", limit}});
+}
+
+prometheus::Counter& Metrics::RefusedMessage(absl::StatusCode code) {
+  constexpr size_t kUnknown = 2;
+  const auto number = static_cast<size_t>(code);
+  return *refused_messages_[number < refused_messages_.size() ? number : kUnknown];
+}
+
+void Metrics::SetOptions(const ServerConfig& config) {
+  for (const auto& [name, value] : NumericOptions(config))
+    options_.Add({{"option", name}}).Set(static_cast<double>(value));
 }
 
 prometheus::Histogram& Metrics::Stage(const char* stage) { return stages_.Add({{"stage", stage}}, SecondsBuckets()); }

@@ -3,6 +3,7 @@
 
 #include <prometheus/counter.h>
 #include <prometheus/family.h>
+#include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
 #include <prometheus/metric_family.h>
 #include <prometheus/registry.h>
@@ -14,7 +15,10 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
 #include "index/engine.h"
+#include "server/config.h"
 
 namespace bebr {
 
@@ -48,6 +52,17 @@ class Metrics {
   // Of "/bebr.v1.SearchService/Search"; methods outside the API share one entry.
   Method& ForMethod(std::string_view path);
   void ObserveSearch(const SearchTimings& timings);
+  // Calls of an API key that were refused because of one of its limits, named as in the keys file.
+  prometheus::Counter& RateLimited(const std::string& key, const std::string& limit);
+  // Messages of upsert streams that were answered with this canonical code.
+  prometheus::Counter& RefusedMessage(absl::StatusCode code);
+  prometheus::Gauge& ready() { return ready_; }
+  prometheus::Gauge& connections() { return connections_; }
+  prometheus::Counter& refused_connections() { return refused_connections_; }
+  prometheus::Gauge& pending_response_bytes() { return pending_response_bytes_; }
+  prometheus::Counter& slow_readers() { return slow_readers_; }
+  prometheus::Counter& slow_queries() { return slow_queries_; }
+  void SetOptions(const ServerConfig& config);
   // The engine whose figures are exported; null (at first, and when it closes) means that there are none.
   void SetEngine(Engine* engine);
   // All metrics. May take milliseconds: it measures every collection.
@@ -64,6 +79,15 @@ class Metrics {
   prometheus::Family<prometheus::Counter>& received_;
   prometheus::Family<prometheus::Counter>& sent_;
   prometheus::Family<prometheus::Histogram>& stages_;
+  prometheus::Family<prometheus::Counter>& rate_limited_;
+  prometheus::Family<prometheus::Gauge>& options_;
+  prometheus::Gauge& ready_;
+  prometheus::Gauge& connections_;
+  prometheus::Counter& refused_connections_;
+  prometheus::Gauge& pending_response_bytes_;
+  prometheus::Counter& slow_readers_;
+  prometheus::Counter& slow_queries_;
+  std::array<prometheus::Counter*, 17> refused_messages_;  // by canonical code
   prometheus::Histogram& queries_per_scan_;
   prometheus::Histogram& queue_;
   prometheus::Histogram& encode_;

@@ -3,7 +3,9 @@
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <sys/resource.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <limits>
@@ -16,8 +18,11 @@
 #include "server/auth.h"
 #include "server/credentials.h"
 #include "server/http_server.h"
+#include "server/listener.h"
 #include "server/metrics.h"
-#include "server/rpc/metrics_interceptor.h"
+#include "server/rpc/call_context.h"
+#include "server/rpc/call_interceptor.h"
+#include "server/rpc/response_watch.h"
 #include "server/rpc/services.h"
 
 namespace bebr {
@@ -25,11 +30,16 @@ namespace {
 
 class ServerImpl : public Server {
  public:
-  explicit ServerImpl(const ServerConfig& config) : config_(config), blocking_(config.read_threads) {}
+  explicit ServerImpl(const ServerConfig& config)
+      : config_(config),
+        blocking_(config.read_threads),
+        responses_(absl::Seconds(config.response_timeout_s), config.max_pending_response_bytes, &metrics_) {
+    metrics_.SetOptions(config_);
+  }
   ~ServerImpl() override { Drain(); }
 
   absl::Status Start() {
-    BEBR_ASSIGN_OR_RETURN(authenticator_, Authenticator::Create(config_.keys_file));
+    BEBR_ASSIGN_OR_RETURN(authenticator_, Authenticator::Create(config_.keys_file, &metrics_));
     BEBR_ASSIGN_OR_RETURN(credentials_, MakeCredentials(config_));
     if (!config_.metrics_listen.empty()) {
       BEBR_ASSIGN_OR_RETURN(http_, HttpServer::Start(config_.metrics_listen, &metrics_, &ready_));
@@ -37,8 +47,8 @@ class ServerImpl : public Server {
     BEBR_RETURN_IF_ERROR(OpenEngine());
     BEBR_RETURN_IF_ERROR(Listen());
     grpc_->GetHealthCheckService()->SetServingStatus(true);
-    ready_ = true;
-    LogInfo("serving: grpc={} metrics={} tls={} keys={}", With(config_.listen, port_),
+    SetReady(true);
+    LogInfo("serving: grpc={} metrics={} tls={} keys={}", With(config_.listen, listener_->port()),
             http_ == nullptr ? "none" : With(config_.metrics_listen, http_->port()),
             config_.tls_cert_file.empty() ? "no" : "yes", config_.keys_file.empty() ? "no" : "yes");
     return absl::OkStatus();
@@ -46,7 +56,8 @@ class ServerImpl : public Server {
 
   void Drain() override {
     if (grpc_ != nullptr) {
-      ready_ = false;
+      SetReady(false);
+      listener_.reset();
       grpc_->GetHealthCheckService()->Shutdown();
       rpc_->streams->Drain();
       grpc_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(config_.drain_timeout_s));
@@ -65,6 +76,11 @@ class ServerImpl : public Server {
     return absl::StrFormat("%s:%d", address.substr(0, address.rfind(':')), port);
   }
 
+  void SetReady(bool ready) {
+    ready_ = ready;
+    metrics_.ready().Set(ready ? 1 : 0);
+  }
+
   absl::Status OpenEngine() {
     const absl::Time start = absl::Now();
     BEBR_ASSIGN_OR_RETURN(engine_, Engine::Open({.data_dir = config_.data_dir,
@@ -72,7 +88,9 @@ class ServerImpl : public Server {
                                                  .threads = config_.threads,
                                                  .max_queued_queries = config_.max_queued_queries,
                                                  .max_queued_upsert_bytes = config_.max_queued_upsert_bytes,
-                                                 .memory_limit_bytes = config_.memory_limit_bytes}));
+                                                 .memory_limit_bytes = config_.memory_limit_bytes,
+                                                 .min_free_disk_bytes = config_.min_free_disk_bytes,
+                                                 .write_buffer_bytes = config_.write_buffer_bytes}));
     metrics_.SetEngine(engine_.get());
     const EngineStats stats = engine_->Stats();
     LogInfo("opened {}: {} collections in {} ms; simd={} threads={}", config_.data_dir,
@@ -81,13 +99,27 @@ class ServerImpl : public Server {
     return absl::OkStatus();
   }
 
+  // max_connections, less where that would leave too few descriptors for files: a shard may have hundreds open.
+  size_t MaxConnections() const {
+    rlimit limit{};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    const uint64_t most = std::max<uint64_t>(limit.rlim_cur / 2, 1);
+    if (config_.max_connections > most) {
+      LogWarning("max_connections is {} but only {} descriptors may be open: {} connections are accepted",
+                 config_.max_connections, limit.rlim_cur, most);
+    }
+    return std::min(config_.max_connections, most);
+  }
+
   absl::Status Listen() {
+    BEBR_ASSIGN_OR_RETURN(listener_, Listener::Create(config_.listen, MaxConnections(), &metrics_));
     rpc_.reset(new RpcContext{.config = config_,
                               .engine = engine_.get(),
                               .metrics = &metrics_,
                               .authenticator = authenticator_.get(),
                               .blocking = &blocking_,
-                              .streams = &streams_});
+                              .streams = &streams_,
+                              .responses = &responses_});
     collections_ = std::make_unique<CollectionServiceImpl>(*rpc_);
     documents_ = std::make_unique<DocumentServiceImpl>(*rpc_);
     search_ = std::make_unique<SearchServiceImpl>(*rpc_);
@@ -97,34 +129,43 @@ class ServerImpl : public Server {
     grpc::ServerBuilder builder;
     SetLimits(builder);
     std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
-    interceptors.push_back(std::make_unique<MetricsInterceptorFactory>(&metrics_));
+    interceptors.push_back(std::make_unique<CallInterceptorFactory>(&metrics_, &responses_));
     builder.experimental().SetInterceptorCreators(std::move(interceptors));
-    builder.AddListeningPort(config_.listen, credentials_, &port_);
+    builder.SetContextAllocator(std::make_unique<CallContextAllocator>());
+    acceptor_ = builder.experimental().AddExternalConnectionAcceptor(
+        grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, credentials_);
     for (grpc::Service* service :
          std::initializer_list<grpc::Service*>{collections_.get(), documents_.get(), search_.get(), admin_.get()}) {
       builder.RegisterService(service);
     }
     grpc_ = builder.BuildAndStart();
-    if (grpc_ != nullptr && port_ != 0) return absl::OkStatus();
-    return absl::UnavailableError(absl::StrFormat(
-        "listen \"%s\" cannot be listened on: is the port taken? Another one: --listen HOST:PORT", config_.listen));
+    if (grpc_ == nullptr) return absl::UnavailableError("gRPC cannot start; its message is above");
+    listener_->Start([this](int fd) {
+      grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
+      connection.fd = fd;
+      acceptor_->HandleNewConnection(&connection);
+    });
+    return absl::OkStatus();
   }
 
   void SetLimits(grpc::ServerBuilder& builder) {
     constexpr int kMillis = 1000;
+    constexpr uint64_t kMaxIdle = std::numeric_limits<int>::max() / kMillis;
     grpc::ResourceQuota quota("bebr");
     quota.Resize(config_.grpc_memory_bytes);
     builder.SetResourceQuota(quota);
     builder.SetMaxReceiveMessageSize(static_cast<int>(config_.max_message_bytes));
     builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, static_cast<int>(config_.max_concurrent_streams));
-    // Another server on the port is an error, not a share of its calls.
-    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
     // Dead clients are found and their connections closed; those that ping too often are sent away.
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 60 * kMillis);
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20 * kMillis);
     builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
                                static_cast<int>(config_.keepalive_min_interval_s) * kMillis);
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+    builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
+                               static_cast<int>(config_.handshake_timeout_s) * kMillis);
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS,
+                               static_cast<int>(std::min(config_.idle_connection_timeout_s, kMaxIdle)) * kMillis);
   }
 
   const ServerConfig config_;
@@ -137,13 +178,15 @@ class ServerImpl : public Server {
   std::unique_ptr<Engine> engine_;
   BlockingPool blocking_;
   StreamRegistry streams_;
+  ResponseWatch responses_;
   std::unique_ptr<RpcContext> rpc_;
   std::unique_ptr<CollectionServiceImpl> collections_;
   std::unique_ptr<DocumentServiceImpl> documents_;
   std::unique_ptr<SearchServiceImpl> search_;
   std::unique_ptr<AdminServiceImpl> admin_;
+  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;
   std::unique_ptr<grpc::Server> grpc_;
-  int port_ = 0;
+  std::unique_ptr<Listener> listener_;  // stops before what it hands connections to
 };
 
 }  // namespace

@@ -7,6 +7,8 @@
 #include <memory>
 #include <string>
 
+#include "nlohmann/json.hpp"
+
 namespace bebr {
 namespace {
 
@@ -15,21 +17,9 @@ std::atomic<bool> json_lines{false};
 // Stands before the fields of an event on their way to the formatter; no message begins with it.
 constexpr char kFieldsMark = '\x1e';
 
+// In ASCII, whatever bytes a client sent.
 void AppendQuoted(std::string_view text, std::string& out) {
-  out += '"';
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      (out += '\\') += c;
-    } else if (c == '\n') {
-      out += "\\n";
-    } else if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) >= 0x7f) {
-      // Bytes of UTF-8 too: a line stays ASCII, whatever a client sends.
-      out += fmt::format("\\u{:04x}", static_cast<unsigned char>(c));
-    } else {
-      out += c;
-    }
-  }
-  out += '"';
+  out += nlohmann::json(text).dump(/*indent=*/-1, ' ', /*ensure_ascii=*/true, nlohmann::json::error_handler_t::replace);
 }
 
 bool IsPlain(std::string_view text) {

@@ -19,6 +19,7 @@
 #include "server/config.h"
 #include "server/metrics.h"
 #include "server/rpc/convert.h"
+#include "server/rpc/response_watch.h"
 #include "server/rpc/status.h"
 
 namespace bebr {
@@ -61,6 +62,7 @@ struct RpcContext {
   const Authenticator* authenticator;
   BlockingPool* blocking;
   StreamRegistry* streams;
+  ResponseWatch* responses;
   std::atomic<uint64_t> upload_bytes{0};  // held by model uploads in progress
   const absl::Time started = absl::Now();
 };

@@ -292,7 +292,7 @@ void ToProto(const EngineStats& stats, v1::GetStatsResponse* out) {
   out->set_documents_deleted(stats.documents_deleted);
   out->set_documents_reencoded(stats.documents_reencoded);
   out->set_refused_queries(stats.refused_queries);
-  out->set_refused_upserts(stats.refused_upserts);
+  out->set_refused_upserts(stats.refused_upserts + stats.refused_memory + stats.refused_disk);
   out->set_encode_us(stats.encode_us);
   out->set_commit_us(stats.commit_us);
   out->set_apply_us(stats.apply_us);

@@ -10,6 +10,8 @@
 namespace bebr {
 namespace {
 
+constexpr size_t kIdsPerRead = 500;
+
 absl::Status CheckIds(const google::protobuf::RepeatedPtrField<std::string>& ids) {
   if (ids.empty() || static_cast<size_t>(ids.size()) > kMaxDocumentsPerRequest) {
     return absl::InvalidArgumentError(
@@ -36,7 +38,8 @@ grpc::ServerUnaryReactor* DocumentServiceImpl::Upsert(grpc::CallbackServerContex
                                                       const v1::UpsertRequest* request, v1::UpsertResponse* response) {
   auto* call = new UnaryCall;
   const std::string collection = rpc_.engine->Resolve(request->collection());
-  absl::Status checked = rpc_.authenticator->Check(*context, "Upsert", Role::kWrite, collection);
+  absl::Status checked =
+      rpc_.authenticator->Check(*context, "Upsert", Role::kWrite, collection, request->ByteSizeLong());
   auto upsert = checked.ok() ? ToUpsert(collection, *request, call->arena()) : absl::StatusOr<UpsertRequest>(checked);
   if (!upsert.ok()) {
     call->End(upsert.status());
@@ -61,13 +64,19 @@ grpc::ServerBidiReactor<v1::StreamUpsertRequest, v1::StreamUpsertResponse>* Docu
 grpc::ServerUnaryReactor* DocumentServiceImpl::Get(grpc::CallbackServerContext* context, const v1::GetRequest* request,
                                                    v1::GetResponse* response) {
   const std::string collection = rpc_.engine->Resolve(request->collection());
-  absl::Status checked = rpc_.authenticator->Check(*context, "Get", Role::kRead, collection);
+  absl::Status checked = rpc_.authenticator->Check(*context, "Get", Role::kRead, collection, request->ByteSizeLong());
   if (checked.ok()) checked = CheckIds(request->ids());
+  if (checked.ok()) checked = rpc_.responses->Admit();
   return RunBlocking(rpc_, checked, [this, collection, request, response]() -> absl::Status {
     const std::vector<std::string> ids(request->ids().begin(), request->ids().end());
-    BEBR_ASSIGN_OR_RETURN(auto documents, rpc_.engine->Get(collection, ids, request->with_embeddings()));
-    for (Document& document : documents) ToProto(std::move(document), response->add_documents());
-    return CheckSize(rpc_, *response, "ask for fewer ids");
+    // In pieces, so that an answer that is too large is found before it is all in memory.
+    for (size_t first = 0; first < ids.size(); first += kIdsPerRead) {
+      const auto piece = absl::MakeConstSpan(ids).subspan(first, kIdsPerRead);
+      BEBR_ASSIGN_OR_RETURN(auto documents, rpc_.engine->Get(collection, piece, request->with_embeddings()));
+      for (Document& document : documents) ToProto(std::move(document), response->add_documents());
+      BEBR_RETURN_IF_ERROR(CheckSize(rpc_, *response, "ask for fewer ids"));
+    }
+    return absl::OkStatus();
   });
 }
 
@@ -75,7 +84,8 @@ grpc::ServerUnaryReactor* DocumentServiceImpl::Delete(grpc::CallbackServerContex
                                                       const v1::DeleteRequest* request, v1::DeleteResponse* response) {
   auto* call = new UnaryCall;
   const std::string collection = rpc_.engine->Resolve(request->collection());
-  absl::Status checked = rpc_.authenticator->Check(*context, "Delete", Role::kWrite, collection);
+  absl::Status checked =
+      rpc_.authenticator->Check(*context, "Delete", Role::kWrite, collection, request->ByteSizeLong());
   if (checked.ok()) checked = CheckIds(request->ids());
   if (!checked.ok()) {
     call->End(checked);

@@ -10,7 +10,9 @@ namespace bebr {
 namespace {
 
 // Queues drain in milliseconds; a client that waits this long and finds the server still full should double it.
-constexpr int32_t kRetryDelayNanos = 100'000'000;
+constexpr absl::Duration kRetryDelay = absl::Milliseconds(100);
+
+constexpr const char* kRetryPayload = "google.rpc.RetryInfo";
 
 // gRPC puts messages and details into HTTP/2 trailers, which peers cut off or refuse beyond 8 KiB.
 constexpr size_t kMaxMessageBytes = 1024;
@@ -31,6 +33,18 @@ std::string_view LeadingField(std::string_view message) {
   return field;
 }
 
+absl::Status WithRetryDelay(absl::Status status, absl::Duration delay) {
+  status.SetPayload(kRetryPayload, absl::Cord(absl::FormatDuration(delay)));
+  return status;
+}
+
+absl::Duration RetryDelayOf(const absl::Status& status) {
+  const auto payload = status.GetPayload(kRetryPayload);
+  absl::Duration delay;
+  if (!payload.has_value() || !absl::ParseDuration(std::string(*payload), &delay)) return absl::ZeroDuration();
+  return delay;
+}
+
 grpc::Status ToGrpcStatus(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
   std::string message(status.message().substr(0, kMaxMessageBytes));
@@ -46,8 +60,13 @@ grpc::Status ToGrpcStatus(const absl::Status& status) {
       details.add_details()->PackFrom(bad);
     }
   } else if (absl::IsResourceExhausted(status)) {
+    const absl::Duration given = RetryDelayOf(status);
+    const absl::Duration delay = given == absl::ZeroDuration() ? kRetryDelay : given;
+    const int64_t seconds = absl::ToInt64Seconds(delay);
     google::rpc::RetryInfo retry;
-    retry.mutable_retry_delay()->set_nanos(kRetryDelayNanos);
+    retry.mutable_retry_delay()->set_seconds(seconds);
+    retry.mutable_retry_delay()->set_nanos(
+        static_cast<int32_t>(absl::ToInt64Nanoseconds(delay - absl::Seconds(seconds))));
     details.add_details()->PackFrom(retry);
   }
   return grpc::Status(static_cast<grpc::StatusCode>(status.code()), message, details.SerializeAsString());

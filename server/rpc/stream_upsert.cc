@@ -1,11 +1,17 @@
 #include "server/rpc/stream_upsert.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_format.h"
 #include "index/base/status_macros.h"
 
 namespace bebr {
+namespace {
+
+constexpr absl::Duration kLongestWait = absl::Milliseconds(200);
+
+}  // namespace
 
 StreamUpsertCall::StreamUpsertCall(RpcContext& rpc, const grpc::CallbackServerContext& context)
     : rpc_(rpc), context_(context) {
@@ -26,10 +32,30 @@ void StreamUpsertCall::OnReadDone(bool ok) {
     return;
   }
   ++in_engine_;
+  ++starting_;  // until Take is done with the call
   mutex_.Unlock();
-  Submit(message);
+  Take(message);
+}
+
+void StreamUpsertCall::Take(Message* message) {
+  const absl::Status checked = Check(*message);
+  const absl::Duration wait = RetryDelayOf(checked);
+  mutex_.Lock();
+  const bool ending = broken_ || draining_;
+  mutex_.Unlock();
+  if (wait > absl::ZeroDuration() && !ending) {
+    // In short steps: the end of the call is not held up for long.
+    wait_.Set(absl::ToChronoTime(absl::Now() + std::min(wait, kLongestWait)), [this, message](bool) { Take(message); });
+    return;
+  }
+  if (checked.ok()) {
+    Submit(message);
+  } else {
+    Acknowledge(message, checked);
+  }
   mutex_.Lock();
   reading_ = false;  // only now: messages reach the engine in their order
+  --starting_;
   AdvanceAndUnlock();
 }
 
@@ -38,19 +64,21 @@ absl::Status StreamUpsertCall::Check(const Message& message) {
   if (collection_.empty()) {
     if (collection.empty())
       return absl::InvalidArgumentError("collection is empty; the first message of a stream names it");
-    const std::string resolved = rpc_.engine->Resolve(collection);
-    BEBR_RETURN_IF_ERROR(rpc_.authenticator->Check(context_, "StreamUpsert", Role::kWrite, resolved));
-    name_ = collection;
-    collection_ = resolved;
   } else if (!collection.empty() && collection != name_) {
     return absl::InvalidArgumentError(absl::StrFormat(
         "collection is \"%s\"; this stream writes to \"%s\" since its first message", collection, name_));
+  }
+  const std::string resolved = collection_.empty() ? rpc_.engine->Resolve(collection) : collection_;
+  BEBR_RETURN_IF_ERROR(
+      rpc_.authenticator->Check(context_, "StreamUpsert", Role::kWrite, resolved, message.request.ByteSizeLong()));
+  if (collection_.empty()) {
+    name_ = collection;
+    collection_ = resolved;
   }
   return absl::OkStatus();
 }
 
 void StreamUpsertCall::Submit(Message* message) {
-  if (absl::Status checked = Check(*message); !checked.ok()) return Acknowledge(message, checked);
   auto documents = ToDocuments(message->request.documents(), message->arena);
   if (!documents.ok()) return Acknowledge(message, documents.status());
   const auto mode = ToUpsertMode(message->request.mode());
@@ -67,9 +95,13 @@ void StreamUpsertCall::Acknowledge(Message* message, const absl::StatusOr<Upsert
     message->response.set_created(result->created);
     for (const std::string& id : result->unknown_ids) message->response.add_unknown_ids(id);
   } else {
+    rpc_.metrics->RefusedMessage(result.status().code()).Increment();
     message->response.set_error_code(static_cast<int32_t>(result.status().code()));
     message->response.set_error_message(std::string(result.status().message()));
   }
+  // A client that does not read its acknowledgements must not keep what it sent in memory.
+  message->request = {};
+  message->arena = {};
   mutex_.Lock();
   message->done = true;
   --in_engine_;

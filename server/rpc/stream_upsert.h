@@ -1,6 +1,8 @@
 #ifndef BEBR_SERVER_RPC_STREAM_UPSERT_H_
 #define BEBR_SERVER_RPC_STREAM_UPSERT_H_
 
+#include <grpcpp/alarm.h>
+
 #include <deque>
 #include <memory>
 #include <string>
@@ -14,7 +16,8 @@ namespace bebr {
 
 // One stream of upserts. Messages are handed to the engine as they come, several at a time, and acknowledged in their
 // order. At most upsert_window_messages are unacknowledged; while there are so many nothing is read, and HTTP/2's flow
-// control holds the client back.
+// control holds the client back. So it does while the rates of the caller's key are used up: a stream is slowed down,
+// not refused. The key is checked for every message.
 //
 // Lifetime: deletes itself when gRPC and the engine are both done with it. When the server drains, what was read is
 // written and acknowledged, then the stream ends with UNAVAILABLE. Thread safety: gRPC and the engine call it from any
@@ -38,7 +41,9 @@ class StreamUpsertCall : public grpc::ServerBidiReactor<v1::StreamUpsertRequest,
   void OnDone() override;
 
   void Drain();
-  // Checks and submits a message; every path ends in Acknowledge.
+  // Checks a message and hands it to the engine, later if the rates of its key are used up; every path ends in
+  // Acknowledge, and the next message is read after that.
+  void Take(Message* message);
   void Submit(Message* message);
   absl::Status Check(const Message& message);
   void Acknowledge(Message* message, const absl::StatusOr<UpsertResult>& result);
@@ -53,6 +58,7 @@ class StreamUpsertCall : public grpc::ServerBidiReactor<v1::StreamUpsertRequest,
   // Of the first message, and what it stands for; touched only while a message is checked.
   std::string name_;
   std::string collection_;
+  grpc::Alarm wait_;  // for the rates
 
   absl::Mutex mutex_;
   std::deque<std::unique_ptr<Message>> messages_

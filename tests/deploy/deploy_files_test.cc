@@ -56,7 +56,7 @@ TEST(Chart, KnowsEveryOptionThatItDoesNotSetItself) {
   const auto schema = ReadJson(Deploy("helm/bebr/values.schema.json"));
   ASSERT_TRUE(schema.is_object());
   std::set<std::string> known = Keys(schema["properties"]["config"]["properties"]);
-  for (const char* set_by_chart : {"listen", "metrics_listen", "data_dir", "allow_insecure_remote", "tls_cert_file",
+  for (const char* set_by_chart : {"listen", "metrics_listen", "data_dir", "allow_insecure_remote", "allow_remote_metrics", "tls_cert_file",
                                    "tls_key_file", "tls_client_ca_file", "keys_file"}) {
     EXPECT_TRUE(known.insert(set_by_chart).second) << set_by_chart;
   }

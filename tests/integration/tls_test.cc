@@ -1,69 +1,21 @@
 // TLS, client certificates and API keys, with rotation.
-#include <signal.h>
-
+#include <atomic>
 #include <chrono>
-#include <cstdlib>
 #include <filesystem>
+#include <sstream>
 #include <thread>
 
-#include "tests/integration/fixture.h"
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
+#include "nlohmann/json.hpp"
+#include "tests/integration/tls_fixture.h"
 
 namespace bebr::testing {
 namespace {
 
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-// What `sha256sum` prints for a key.
-std::string Sha256Of(const std::string& key) {
-  const std::string command = "printf %s '" + key + "' | sha256sum";
-  FILE* pipe = popen(command.c_str(), "r");
-  char digits[65] = {};
-  const size_t got = fread(digits, 1, 64, pipe);
-  pclose(pipe);
-  return std::string(digits, got);
-}
-
-class TlsTest : public ServerTest {
- protected:
-  void SetUp() override {
-    if (std::system("command -v openssl >/dev/null") != 0) GTEST_SKIP() << "openssl is not installed";
-    MakeAuthority("ca");
-    MakeCertificate("server", "ca");
-  }
-
-  void Shell(const std::string& command) {
-    ASSERT_EQ(std::system((command + " >/dev/null 2>&1").c_str()), 0) << command;
-  }
-  void MakeAuthority(const std::string& name) {
-    Shell("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=" + name +
-          " -keyout " + Path(name + ".key") + " -out " + Path(name + ".pem"));
-  }
-  void MakeCertificate(const std::string& name, const std::string& authority) {
-    WriteFile("extensions", "subjectAltName=DNS:localhost,IP:127.0.0.1\n");
-    Shell("openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=" + name + " -keyout " +
-          Path(name + ".key") + " -out " + Path(name + ".csr"));
-    Shell("openssl x509 -req -days 2 -in " + Path(name + ".csr") + " -CA " + Path(authority + ".pem") + " -CAkey " +
-          Path(authority + ".key") + " -CAcreateserial -extfile " + Path("extensions") + " -out " +
-          Path(name + ".pem"));
-  }
-  std::vector<std::string> TlsFlags() {
-    return {"--tls_cert_file", Path("server.pem"), "--tls_key_file", Path("server.key")};
-  }
-  absl::Status Try(ClientOptions options) {
-    options.server = server_->address();
-    options.deadline = absl::Seconds(20);
-    return Client(options).ListCollections().status();
-  }
-  void WriteKeys(const std::string& admin_key) {
-    const auto key = [](const std::string& text, const std::string& role, const std::string& more) {
-      return "{\"name\": \"" + role + "\", \"sha256\": \"" + Sha256Of(text) + "\", \"role\": \"" + role + "\"" + more +
-             "}";
-    };
-    WriteFile("keys.json", "{\"keys\": [" + key("reader-key", "read", ", \"collections\": [\"c\"]") + "," +
-                               key("writer-key", "write", "") + "," + key(admin_key, "admin", "") + "]}");
-  }
-};
 
 TEST_F(TlsTest, ServesOverTlsAndDemandsClientCertificates) {
   auto flags = TlsFlags();
@@ -83,6 +35,10 @@ TEST_F(TlsTest, ServesOverTlsAndDemandsClientCertificates) {
   EXPECT_FALSE(Try({.tls_ca_file = Path("ca.pem")}).ok());
   EXPECT_FALSE(
       Try({.tls_ca_file = Path("ca.pem"), .tls_cert_file = Path("stranger.pem"), .tls_key_file = Path("stranger.key")})
+          .ok());
+  MakeCertificate("expired", "ca", /*expired=*/true);
+  EXPECT_FALSE(
+      Try({.tls_ca_file = Path("ca.pem"), .tls_cert_file = Path("expired.pem"), .tls_key_file = Path("expired.key")})
           .ok());
 }
 
@@ -159,17 +115,192 @@ TEST_F(TlsTest, KeysHaveRolesAndCollections) {
 
   // Rotation: the old key ends, the new one begins, a broken file changes nothing.
   WriteKeys("new-admin-key");
-  server_->Signal(SIGHUP);
-  while (server_->Log().find("keys read again") == std::string::npos)
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  ReloadKeys("keys read again");
   EXPECT_EQ(with("admin-key").DeleteCollection("secret").code(), absl::StatusCode::kUnauthenticated);
   WriteFile("keys.json", "{");
-  server_->Signal(SIGHUP);
-  while (server_->Log().find("keys stay as they were") == std::string::npos)
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  ReloadKeys("keys stay as they were");
   EXPECT_TRUE(with("new-admin-key").DeleteCollection("secret").ok());
-  EXPECT_THAT(server_->Log(), HasSubstr("audit method=DeleteCollection collection=\"secret\" key=admin"));
+  EXPECT_THAT(server_->Log(), HasSubstr("audit method=DeleteCollection collection=secret key=admin peer="));
+  // A denied call names the key that was shown.
+  EXPECT_THAT(server_->Log(), ContainsRegex("audit method=CreateCollection collection=c key=write .*result=denied"));
+  EXPECT_THAT(server_->Log(), ContainsRegex("audit method=CreateCollection collection=c key=unknown .*result=denied"));
   EXPECT_THAT(server_->Log(), Not(HasSubstr("admin-key")));
+}
+
+TEST_F(TlsTest, RotationFailsNoCall) {
+  WriteKeys("old-key");
+  auto flags = TlsFlags();
+  flags.insert(flags.end(), {"--keys_file", Path("keys.json")});
+  Start(flags);
+  const auto options = [&](const std::string& key) {
+    return ClientOptions{
+        .server = server_->address(), .deadline = absl::Seconds(30), .api_key = key, .tls_ca_file = Path("ca.pem")};
+  };
+  v1::CollectionConfig config;
+  config.set_name("c");
+  ASSERT_TRUE(Client(options("old-key")).CreateCollection(config, ModelFile()).ok());
+
+  std::atomic<bool> new_key{false}, stop{false};
+  std::atomic<int> calls{0}, old_calls{0};
+  const auto work = [&](bool new_connections) {
+    auto before = std::make_unique<Client>(options("old-key"));
+    auto after = std::make_unique<Client>(options("new-key"));
+    for (size_t number = 0; !stop; ++number) {
+      const bool use_new = new_key;
+      if (new_connections)
+        (use_new ? after : before) = std::make_unique<Client>(options(use_new ? "new-key" : "old-key"));
+      Client& client = use_new ? *after : *before;
+      if (!use_new) ++old_calls;
+      const absl::Status status = number % 2 == 0 ? client.Upsert(MakeUpsert("c", number % 50, 1)).status()
+                                                  : client.Search(MakeSearch("c", VectorOf(number), 3)).status();
+      if (!use_new) --old_calls;
+      EXPECT_TRUE(status.ok()) << status;
+      ++calls;
+    }
+  };
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) threads.emplace_back(work, i % 2 == 0);
+  const auto some_calls = [&] {
+    for (const int before = calls; calls < before + 40;) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  };
+  some_calls();
+  // As deploy/README.md says: the new key beside the old one, then the clients, then without the old one.
+  WriteKeys("old-key", ",{\"name\": \"next\", \"role\": \"admin\", \"sha256\": \"" + Sha256Of("new-key") + "\"}");
+  ReloadKeys("keys read again");
+  some_calls();
+  new_key = true;
+  some_calls();
+  while (old_calls > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  WriteKeys("new-key");
+  ReloadKeys("keys read again");
+  some_calls();
+  EXPECT_EQ(Client(options("old-key")).ListCollections().status().code(), absl::StatusCode::kUnauthenticated);
+  // Certificates, three times, the certificate a moment before its key as a careless script does it.
+  for (const char* name : {"second", "third", "fourth"}) {
+    MakeCertificate(name, "ca");
+    for (const char* kind : {".pem", ".key"}) {
+      std::filesystem::copy_file(Path(name + std::string(kind)), Path(std::string("server") + kind),
+                                 std::filesystem::copy_options::overwrite_existing);
+      std::this_thread::sleep_for(std::chrono::milliseconds(1200));
+    }
+    some_calls();
+  }
+  stop = true;
+  for (auto& thread : threads) thread.join();
+  EXPECT_THAT(server_->Log(), HasSubstr("new TLS certificate in use"));
+}
+
+TEST_F(TlsTest, RatesHoldAKeyBack) {
+  const std::string limited = ",{\"name\": \"limited\", \"role\": \"write\", \"requests_per_s\": 2, \"sha256\": \"" +
+                              Sha256Of("limited-key") + "\"},{\"name\": \"narrow\", \"role\": \"write\", " +
+                              "\"bytes_per_s\": 4000, \"sha256\": \"" + Sha256Of("narrow-key") + "\"}";
+  WriteKeys("admin-key", limited);
+  auto flags = TlsFlags();
+  flags.insert(flags.end(), {"--keys_file", Path("keys.json")});
+  Start(flags);
+  const auto with = [&](const std::string& key) {
+    return Client(
+        {.server = server_->address(), .deadline = absl::Seconds(60), .api_key = key, .tls_ca_file = Path("ca.pem")});
+  };
+  v1::CollectionConfig config;
+  config.set_name("c");
+  ASSERT_TRUE(with("admin-key").CreateCollection(config, ModelFile()).ok());
+
+  Client client = with("limited-key");
+  int refused = 0;
+  absl::Status refusal;
+  for (int i = 0; i < 20; ++i) {
+    const absl::Status status = client.Search(MakeSearch("c", VectorOf(1), 3)).status();
+    if (!status.ok()) refusal = status;
+    refused += status.ok() ? 0 : 1;
+  }
+  EXPECT_GT(refused, 0);
+  EXPECT_EQ(refusal.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(refusal.message()), HasSubstr("key \"limited\" may send 2 requests a second"));
+  // Others are not concerned.
+  for (int i = 0; i < 20; ++i) EXPECT_TRUE(with("reader-key").Search(MakeSearch("c", VectorOf(1), 3)).ok());
+  // A client that waits as it is told is served; reading the keys again gives it nothing.
+  ReloadKeys("keys read again");
+  const auto started = std::chrono::steady_clock::now();
+  for (int served = 0; served < 4;) {
+    const absl::Status status = client.Search(MakeSearch("c", VectorOf(1), 3)).status();
+    served += status.ok() ? 1 : 0;
+    if (!status.ok()) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  EXPECT_GT(std::chrono::steady_clock::now() - started, std::chrono::milliseconds(1000));
+
+  // A stream is slowed down and loses nothing: 10 messages of some 1,400 bytes at 4,000 bytes a second.
+  Client narrow = with("narrow-key");
+  const auto begun = std::chrono::steady_clock::now();
+  auto stream = narrow.StreamUpsert("c");
+  for (size_t i = 0; i < 10; ++i) ASSERT_TRUE(stream->Send(MakeDocuments(i * 10, 10)).ok());
+  EXPECT_TRUE(stream->Finish().ok());
+  EXPECT_GT(std::chrono::steady_clock::now() - begun, std::chrono::milliseconds(1500));
+  EXPECT_EQ(with("admin-key").GetCollection("c")->documents(), 100u);
+}
+
+TEST_F(TlsTest, ARefusalSaysWhenToTryAgain) {
+  WriteKeys("admin-key", ",{\"name\": \"slow\", \"role\": \"read\", \"requests_per_s\": 0.1, \"sha256\": \"" +
+                             Sha256Of("slow-key") + "\"}");
+  Start({"--keys_file", Path("keys.json"), "--log_format", "json"});
+  auto stub = v1::AdminService::NewStub(grpc::CreateChannel(server_->address(), grpc::InsecureChannelCredentials()));
+  grpc::Status status;
+  for (int i = 0; i < 2; ++i) {
+    grpc::ClientContext context;
+    context.AddMetadata("authorization", "Bearer slow-key");
+    v1::GetStatsResponse response;
+    status = stub->GetStats(&context, v1::GetStatsRequest(), &response);
+  }
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  google::rpc::Status details;
+  google::rpc::RetryInfo retry;
+  ASSERT_TRUE(details.ParseFromString(status.error_details()));
+  ASSERT_EQ(details.details_size(), 1);
+  ASSERT_TRUE(details.details(0).UnpackTo(&retry));
+  EXPECT_GE(retry.retry_delay().seconds(), 5);
+  EXPECT_LE(retry.retry_delay().seconds(), 10);
+}
+
+TEST_F(TlsTest, CallsAreToldApartInTheLog) {
+  WriteKeys("admin-key");
+  Start({"--keys_file", Path("keys.json"), "--log_format", "json"});
+  auto stub =
+      v1::CollectionService::NewStub(grpc::CreateChannel(server_->address(), grpc::InsecureChannelCredentials()));
+  const std::string trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+  std::string made_up;
+  for (const std::string& request_id : {std::string("order-7"), std::string()}) {
+    grpc::ClientContext context;
+    if (!request_id.empty()) {
+      context.AddMetadata("x-request-id", request_id);
+      context.AddMetadata("traceparent", trace);
+    }
+    context.AddMetadata("authorization", "Bearer reader-key");
+    v1::DeleteCollectionRequest request;
+    request.set_name("c\n\"x\"");
+    v1::DeleteCollectionResponse response;
+    EXPECT_EQ(stub->DeleteCollection(&context, request, &response).error_code(), grpc::StatusCode::PERMISSION_DENIED);
+    const auto& metadata = context.GetServerInitialMetadata();
+    ASSERT_EQ(metadata.count("x-request-id"), 1u);
+    ASSERT_EQ(metadata.count("traceparent"), 1u);
+    made_up = std::string(metadata.find("x-request-id")->second.data(), metadata.find("x-request-id")->second.size());
+    if (!request_id.empty()) {
+      EXPECT_EQ(made_up, request_id);
+      EXPECT_EQ(metadata.find("traceparent")->second, trace);
+    }
+  }
+  std::vector<std::string> logged;
+  std::istringstream log(server_->Log());
+  for (std::string line; std::getline(log, line);) {
+    const auto json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+    ASSERT_TRUE(json.is_object()) << line;
+    EXPECT_TRUE(json.contains("time") && json.contains("level")) << line;
+    if (json.value("event", "") != "audit") continue;
+    EXPECT_EQ(json.value("collection", ""), "c\n\"x\"");
+    EXPECT_EQ(json.value("key", ""), "read");
+    EXPECT_EQ(json.value("result", ""), "denied");
+    logged.push_back(json.value("request_id", ""));
+  }
+  EXPECT_THAT(logged, ::testing::ElementsAre("order-7", made_up));
 }
 
 }  // namespace

@@ -46,6 +46,18 @@ TEST(ParseKeys, NamesWhatIsWrong) {
               HasSubstr("\"collection\""));
 }
 
+TEST(ParseKeys, ReadsRates) {
+  const std::string begin = R"({"keys": [{"name": "a", "role": "read", "sha256": ")" + std::string(64, 'a') + '"';
+  const auto keys = ParseKeys(begin + R"(, "requests_per_s": 0.5, "bytes_per_s": 1000}]})");
+  ASSERT_TRUE(keys.ok()) << keys.status();
+  EXPECT_EQ((*keys)[0].requests_per_s, 0.5);
+  EXPECT_EQ((*keys)[0].bytes_per_s, 1000);
+  for (const char* bad : {"0", "-1", "1e13", "\"9\""}) {
+    EXPECT_THAT(std::string(ParseKeys(begin + R"(, "bytes_per_s": )" + bad + "}]}").status().message()),
+                HasSubstr("bytes_per_s"));
+  }
+}
+
 TEST(Authenticator, NeedsAReadableKeysFile) {
   EXPECT_TRUE(Authenticator::Create("").ok());
   EXPECT_THAT(std::string(Authenticator::Create("/nonexistent/keys").status().message()),

@@ -92,6 +92,20 @@ TEST(ServerConfig, RefusesPlaintextBeyondLoopbackUnlessTold) {
   EXPECT_TRUE(ParseServerConfig(tls, Variables({{"BEBR_KEYS_FILE", "keys.json"}})).ok());
 }
 
+TEST(ServerConfig, RefusesMetricsBeyondLoopbackUnlessTold) {
+  const std::vector<std::string> remote = {"--data_dir", "d", "--metrics_listen", "0.0.0.0:7701"};
+  EXPECT_THAT(ErrorOf(remote), AllOf(HasSubstr("metrics_listen"), HasSubstr("allow_remote_metrics")));
+  auto accepted = remote;
+  accepted.push_back("--allow_remote_metrics");
+  EXPECT_TRUE(ParseServerConfig(accepted, Variables({})).ok());
+}
+
+TEST(ServerConfig, KnowsItsNumbers) {
+  const auto numbers = NumericOptions({.max_connections = 7});
+  EXPECT_EQ(numbers.at("max_connections"), 7u);
+  EXPECT_EQ(numbers.count("listen"), 0u);
+}
+
 TEST(ServerConfig, KnowsWhatIsLoopback) {
   for (const char* address : {"127.0.0.1:1", "127.9.9.9:1", "localhost:1", "[::1]:1"})
     EXPECT_TRUE(IsLoopback(address)) << address;

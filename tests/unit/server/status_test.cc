@@ -43,6 +43,16 @@ TEST(ToGrpcStatus, SaysWhenToTryAgain) {
   EXPECT_GT(retry.retry_delay().nanos(), 0);
 }
 
+TEST(ToGrpcStatus, PassesTheTimeToWaitOn) {
+  const absl::Status status = WithRetryDelay(absl::ResourceExhaustedError("slow down"), absl::Milliseconds(2750));
+  EXPECT_EQ(RetryDelayOf(status), absl::Milliseconds(2750));
+  EXPECT_EQ(RetryDelayOf(absl::ResourceExhaustedError("the queue is full")), absl::ZeroDuration());
+  google::rpc::RetryInfo retry;
+  ASSERT_TRUE(DetailsOf(ToGrpcStatus(status)).details(0).UnpackTo(&retry));
+  EXPECT_EQ(retry.retry_delay().seconds(), 2);
+  EXPECT_EQ(retry.retry_delay().nanos(), 750'000'000);
+}
+
 TEST(ToGrpcStatus, BoundsTheMessage) {
   const auto status = ToGrpcStatus(absl::InvalidArgumentError("filter " + std::string(100000, 'x')));
   EXPECT_LE(status.error_message().size(), 1024u);

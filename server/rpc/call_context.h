@@ -1,0 +1,50 @@
+#ifndef BEBR_SERVER_RPC_CALL_CONTEXT_H_
+#define BEBR_SERVER_RPC_CALL_CONTEXT_H_
+
+#include <grpcpp/server_context.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+
+namespace bebr {
+
+// What identifies a call in logs and to the services around it. `request_id` is the metadata x-request-id,
+// `traceparent` that of the W3C's Trace Context; what the client does not send, or sends malformed, is made up. Both
+// are returned in the initial metadata.
+struct CallIds {
+  std::string request_id;
+  std::string traceparent;
+
+  // The 32 hexadecimal digits of traceparent.
+  std::string_view trace_id() const { return std::string_view(traceparent).substr(3, 32); }
+};
+
+CallIds ReadCallIds(const std::multimap<grpc::string_ref, grpc::string_ref>& metadata);
+
+// The server context of every call of the API, with what the interceptor and the handler share.
+class CallContext : public grpc::CallbackServerContext {
+ public:
+  CallIds ids;
+  const absl::Time started = absl::Now();
+
+  // The context of a handler, as made by CallContextAllocator.
+  static const CallContext& Of(const grpc::CallbackServerContext& context) {
+    return static_cast<const CallContext&>(context);
+  }
+};
+
+// Makes gRPC use CallContext.
+class CallContextAllocator : public grpc::ContextAllocator {
+ public:
+  grpc::CallbackServerContext* NewCallbackServerContext() override { return new CallContext; }
+  void Release(grpc::CallbackServerContext* context) override { delete static_cast<CallContext*>(context); }
+};
+
+}  // namespace bebr
+
+#endif  // BEBR_SERVER_RPC_CALL_CONTEXT_H_

@@ -1,0 +1,398 @@
+// Clients that misbehave: garbage, idle connections, slow readers, floods. Whatever they do, others are served, memory
+// stays within the limits, and every refusal has its code.
+#include <arpa/inet.h>
+#include <grpcpp/generic/generic_stub.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <fstream>
+#include <random>
+#include <thread>
+
+#include "tests/integration/tls_fixture.h"
+
+namespace bebr::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr uint64_t kMiB = uint64_t{1} << 20;
+
+uint64_t ResidentKib(pid_t pid, const char* field) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/status");
+  for (std::string line; std::getline(file, line);) {
+    if (line.rfind(field, 0) == 0) return std::stoull(line.substr(line.find_first_of("0123456789")));
+  }
+  return 0;
+}
+
+// A TCP connection that knows nothing of gRPC.
+class RawConnection {
+ public:
+  explicit RawConnection(const std::string& address) : fd_(socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(static_cast<uint16_t>(std::stoi(address.substr(address.rfind(':') + 1))));
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    connected_ = fd_ >= 0 && connect(fd_, reinterpret_cast<const sockaddr*>(&to), sizeof(to)) == 0;
+  }
+  RawConnection(RawConnection&& other) noexcept
+      : fd_(std::exchange(other.fd_, -1)), connected_(std::exchange(other.connected_, false)) {}
+  ~RawConnection() {
+    if (fd_ >= 0) close(fd_);
+  }
+  bool connected() const { return connected_; }
+  // False once the server has closed the connection.
+  bool Send(const std::string& bytes) const {
+    return send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size());
+  }
+  // Whether the server closes the connection within `timeout_ms`; what it sends until then is dropped.
+  bool ClosedWithin(int timeout_ms) const {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
+    char buffer[4096];
+    while (std::chrono::steady_clock::now() < deadline) {
+      pollfd polled{fd_, POLLIN, 0};
+      if (poll(&polled, 1, 100) > 0 && recv(fd_, buffer, sizeof(buffer), 0) <= 0) return true;
+    }
+    return false;
+  }
+
+ private:
+  int fd_;
+  bool connected_ = false;
+};
+
+const std::string kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+std::string Frame(uint8_t type, uint8_t flags, uint32_t stream, const std::string& payload, uint32_t length) {
+  std::string frame;
+  for (const int shift : {16, 8, 0}) frame += static_cast<char>(length >> shift & 0xff);
+  frame += static_cast<char>(type);
+  frame += static_cast<char>(flags);
+  for (const int shift : {24, 16, 8, 0}) frame += static_cast<char>(stream >> shift & 0xff);
+  return frame + payload;
+}
+std::string Frame(uint8_t type, uint8_t flags, uint32_t stream, const std::string& payload) {
+  return Frame(type, flags, stream, payload, static_cast<uint32_t>(payload.size()));
+}
+const std::string kSettings = Frame(4, 0, 0, "");
+
+std::string RandomBytes(size_t count, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::string bytes(count, '\0');
+  for (char& byte : bytes) byte = static_cast<char>(random());
+  return bytes;
+}
+
+// Searches and writes without a pause, as a well-behaved client does, and counts what fails.
+class Bystander {
+ public:
+  explicit Bystander(ClientOptions options) : client_(std::move(options)), thread_([this] { Run(); }) {}
+  ~Bystander() {
+    stop_ = true;
+    thread_.join();
+    EXPECT_GT(calls_, 0);
+    EXPECT_EQ(failures_, 0);
+  }
+  // Returns after the client was served `count` times more.
+  void AwaitCalls(int count) const {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    const int before = calls_;
+    while (calls_ < before + count && std::chrono::steady_clock::now() < deadline)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    EXPECT_GE(calls_, before + count) << "the server does not serve others";
+  }
+
+ private:
+  void Run() {
+    for (size_t number = 0; !stop_; ++number) {
+      const absl::Status status = number % 8 == 0 ? client_.Upsert(MakeUpsert("c", number % 100, 1)).status()
+                                                  : client_.Search(MakeSearch("c", VectorOf(number % 100), 5)).status();
+      if (!status.ok()) {
+        ++failures_;
+        ADD_FAILURE() << "a bystander's call failed: " << status;
+        return;
+      }
+      ++calls_;
+    }
+  }
+  Client client_;
+  std::atomic<bool> stop_{false};
+  std::atomic<int> calls_{0}, failures_{0};
+  std::thread thread_;
+};
+
+class AbuseTest : public TlsTest {
+ protected:
+  void StartPlain(const std::vector<std::string>& flags) {
+    Start(flags);
+    CreateCollection(v1::FLOAT_STORAGE_NONE);
+    ASSERT_TRUE(client_->Upsert(MakeUpsert("c", 0, 5000)).ok());
+  }
+  v1::BatchSearchRequest LargeSearch(size_t queries, uint32_t k) {
+    v1::BatchSearchRequest request;
+    request.set_collection("c");
+    request.mutable_options()->set_k(k);
+    for (size_t i = 0; i < queries; ++i) {
+      const auto values = VectorOf(i);
+      request.add_queries()->mutable_values()->Add(values.begin(), values.end());
+    }
+    return request;
+  }
+};
+
+TEST_F(AbuseTest, GarbageIsClosed) {
+  StartPlain({"--handshake_timeout_s", "2"});
+  const Bystander bystander(client_->options());
+  const std::string open = kPreface + kSettings;
+  // Headers of a call, by HPACK without table and Huffman: literal field, name, value.
+  const auto field = [](const std::string& name, const std::string& value) {
+    std::string text(1, '\0');
+    for (const std::string& part : {name, value}) {
+      if (part.size() < 127) {
+        text += static_cast<char>(part.size());
+      } else {  // a length of more than 7 bits
+        text += '\x7f';
+        size_t rest = part.size() - 127;
+        for (; rest >= 128; rest >>= 7) text += static_cast<char>(rest % 128 + 128);
+        text += static_cast<char>(rest);
+      }
+      text += part;
+    }
+    return text;
+  };
+  const std::string call = field(":method", "POST") + field(":scheme", "http") + field(":authority", "x") +
+                           field(":path", "/bebr.v1.SearchService/Search") + field("te", "trailers") +
+                           field("content-type", "application/grpc");
+  const struct {
+    const char* name;
+    std::string bytes;
+  } closed[] = {
+      {"random bytes", RandomBytes(5000, 1)},
+      {"HTTP/1", "GET / HTTP/1.1\r\nHost: x\r\n\r\n"},
+      {"TLS on a plaintext port",
+       std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11) + RandomBytes(500, 2)},
+      {"a frame of 16 MiB", open + Frame(0, 0, 1, RandomBytes(1000, 3), 0xffffff)},
+      {"settings of a length that is no multiple of 6", open + Frame(4, 0, 0, "12345")},
+      {"data on stream 0", open + Frame(0, 0, 0, "data")},
+      {"headers that are no HPACK", open + Frame(1, 4, 1, std::string("\xff\xff\xff\xff\xff\xff\xff\xff", 8))},
+      {"a continuation of nothing", open + Frame(9, 4, 1, "")},
+      {"a window that overflows", open + Frame(8, 0, 0, std::string("\x7f\xff\xff\xff", 4))},
+      {"random frames", open + RandomBytes(20000, 4)},
+      {"nothing", ""},
+      {"half a preface", kPreface.substr(0, 10)},
+  };
+  for (const auto& attack : closed) {
+    const RawConnection connection(server_->address());
+    ASSERT_TRUE(connection.connected());
+    (void)connection.Send(attack.bytes);
+    EXPECT_TRUE(connection.ClosedWithin(30000)) << attack.name;
+  }
+  // These may be answered on the stream alone; the server must live on.
+  for (const std::string& frames :
+       {Frame(1, 4, 1, call) + Frame(0, 1, 1, std::string("\x00\xff\xff\xff\xff", 5)),  // a message of 4 GiB
+        Frame(1, 4, 1, call) +
+            Frame(0, 1, 1, std::string("\x01\x00\x00\x00\x05", 5) + "xxxxx"),  // compressed by nothing
+        Frame(1, 4, 1, call) + Frame(0, 1, 1, std::string("\x00\x00\x00\x00\x05", 5) + "\xff\xff\xff\xff\xff"),
+        Frame(1, 4, 1, call + field("x", std::string(16000, 'y')))}) {
+    const RawConnection connection(server_->address());
+    (void)connection.Send(open + frames);
+    (void)connection.ClosedWithin(200);
+  }
+  // Thousands of calls begun and taken back on one connection.
+  {
+    const RawConnection connection(server_->address());
+    std::string storm = open;
+    for (uint32_t stream = 1; stream < 20000; stream += 2) {
+      storm += Frame(1, 4, stream, call) + Frame(3, 0, stream, std::string("\x00\x00\x00\x08", 4));
+    }
+    (void)connection.Send(storm);
+  }
+  // Pings without end: sent away.
+  const RawConnection pinging(server_->address());
+  (void)pinging.Send(open);
+  bool open_still = true;
+  for (int i = 0; i < 100000 && open_still; ++i) open_still = pinging.Send(Frame(6, 0, 0, "12345678"));
+  EXPECT_TRUE(!open_still || pinging.ClosedWithin(30000));
+  bystander.AwaitCalls(20);
+  EXPECT_TRUE(server_->Running());
+}
+
+TEST_F(AbuseTest, IdleConnectionsAreBounded) {
+  rlimit files{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &files), 0);
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
+  constexpr size_t kConnections = 10000;
+  const size_t most = std::min<size_t>(kConnections, files.rlim_cur - 500);
+  StartPlain({"--max_connections", std::to_string(most - 500), "--handshake_timeout_s", "60"});
+  const Bystander bystander(client_->options());
+  bystander.AwaitCalls(1);  // it is connected
+  const uint64_t before_kib = ResidentKib(server_->pid(), "VmRSS");
+  std::vector<RawConnection> idle;
+  for (size_t i = 0; i < most; ++i) {
+    idle.emplace_back(server_->address());
+    // Half of them speak HTTP/2 and then say nothing.
+    if (i % 2 == 0) (void)idle.back().Send(kPreface + kSettings);
+  }
+  bystander.AwaitCalls(50);
+  EXPECT_THAT(server_->HttpGet("/metrics"), ::testing::ContainsRegex("bebr_refused_connections_total [1-9]"));
+  // A new client finds no place, and one once there is.
+  const ClientOptions patient{.server = server_->address(), .deadline = absl::Seconds(5)};
+  EXPECT_EQ(Client(patient).ListCollections().status().code(), absl::StatusCode::kUnavailable);
+  const uint64_t per_connection_kib = (ResidentKib(server_->pid(), "VmHWM") - before_kib) / most;
+  EXPECT_LT(per_connection_kib, 64u);
+  idle.clear();
+  absl::Status status = absl::UnavailableError("");
+  for (int i = 0; i < 100 && !status.ok(); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    status = Client(patient).ListCollections().status();
+  }
+  EXPECT_TRUE(status.ok()) << status;
+}
+
+TEST_F(AbuseTest, AServerThatRunsOutOfFilesRecovers) {
+  StartPlain({"--handshake_timeout_s", "60"});
+  // What the start did not know of: fewer descriptors than it reckoned with.
+  const rlimit few{.rlim_cur = 200, .rlim_max = 100000};
+  rlimit before{};
+  ASSERT_EQ(prlimit(server_->pid(), RLIMIT_NOFILE, nullptr, &before), 0);
+  const rlimit lowered{.rlim_cur = few.rlim_cur, .rlim_max = before.rlim_max};
+  ASSERT_EQ(prlimit(server_->pid(), RLIMIT_NOFILE, &lowered, nullptr), 0);
+  {
+    std::vector<RawConnection> idle;
+    for (int i = 0; i < 300; ++i) idle.emplace_back(server_->address());
+    while (server_->Log().find("cannot be accepted") == std::string::npos)
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    EXPECT_TRUE(client_->Search(MakeSearch("c", VectorOf(1), 3)).ok());  // over the connection that it has
+  }
+  absl::Status status = absl::UnavailableError("");
+  for (int i = 0; i < 100 && !status.ok(); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    status = Client({.server = server_->address(), .deadline = absl::Seconds(5)}).ListCollections().status();
+  }
+  EXPECT_TRUE(status.ok()) << status;
+}
+
+TEST_F(AbuseTest, SlowReadersFillNoMemory) {
+  constexpr uint64_t kPending = 32 * kMiB;
+  StartPlain({"--response_timeout_s", "3", "--max_pending_response_bytes", std::to_string(kPending),
+              "--max_message_bytes", std::to_string(8 * kMiB)});
+  // Answers of some 5 MiB each, which nobody takes.
+  const std::string bytes = LargeSearch(100, 2000).SerializeAsString();
+  const grpc::Slice slice(bytes);
+  const grpc::ByteBuffer request(&slice, 1);
+  const uint64_t before_kib = ResidentKib(server_->pid(), "VmRSS");
+  struct SlowCall {
+    std::unique_ptr<grpc::GenericStub> stub;
+    grpc::ClientContext context;
+    std::unique_ptr<grpc::GenericClientAsyncResponseReader> reader;
+  };
+  grpc::CompletionQueue queue;
+  std::vector<std::unique_ptr<SlowCall>> calls;
+  absl::Status refused;
+  for (int i = 0; i < 60; ++i) {
+    grpc::ChannelArguments own_connection;
+    own_connection.SetInt("grpc.use_local_subchannel_pool", 1);
+    auto call = std::make_unique<SlowCall>();
+    call->stub = std::make_unique<grpc::GenericStub>(
+        grpc::CreateCustomChannel(server_->address(), grpc::InsecureChannelCredentials(), own_connection));
+    call->reader = call->stub->PrepareUnaryCall(&call->context, "/bebr.v1.SearchService/BatchSearch", request, &queue);
+    call->reader->StartCall();
+    calls.push_back(std::move(call));
+    // Others are served, or, while too much waits, told to come back: never left waiting.
+    const absl::Status status = client_->Search(MakeSearch("c", VectorOf(1), 3)).status();
+    if (!status.ok()) refused = status;
+  }
+  EXPECT_TRUE(refused.ok() || refused.code() == absl::StatusCode::kResourceExhausted) << refused;
+  // Calls that are being answered when the limit is reached add their own answers: one a thread, at most.
+  const uint64_t grown_kib = ResidentKib(server_->pid(), "VmHWM") - before_kib;
+  EXPECT_LT(grown_kib * 1024, kPending + 300 * kMiB);
+  // After the timeout they are gone, and everybody is served.
+  absl::Status status = absl::UnavailableError("");
+  for (int i = 0; i < 100 && !status.ok(); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    status = client_->Search(MakeSearch("c", VectorOf(1), 3)).status();
+  }
+  EXPECT_TRUE(status.ok()) << status;
+  std::this_thread::sleep_for(std::chrono::seconds(5));
+  EXPECT_THAT(server_->HttpGet("/metrics"), HasSubstr("bebr_pending_response_bytes 0"));
+  EXPECT_THAT(server_->HttpGet("/metrics"), ::testing::ContainsRegex("bebr_slow_readers_total [1-9]"));
+  for (const auto& call : calls) call->context.TryCancel();
+}
+
+TEST_F(AbuseTest, AFloodOfExpensiveQueriesIsBounded) {
+  WriteKeys("admin-key");
+  auto flags = TlsFlags();
+  flags.insert(flags.end(),
+               {"--keys_file", Path("keys.json"), "--tls_client_ca_file", Path("ca.pem"), "--max_queued_queries",
+                "2048", "--max_results_per_call", "200000", "--max_pending_response_bytes", std::to_string(64 * kMiB)});
+  MakeCertificate("client", "ca");
+  Start(flags);
+  const auto options = [&](const std::string& key) {
+    return ClientOptions{.server = server_->address(),
+                         .deadline = absl::Seconds(60),
+                         .api_key = key,
+                         .tls_ca_file = Path("ca.pem"),
+                         .tls_cert_file = Path("client.pem"),
+                         .tls_key_file = Path("client.key")};
+  };
+  v1::CollectionConfig config;
+  config.set_name("c");
+  ASSERT_TRUE(Client(options("admin-key")).CreateCollection(config, ModelFile()).ok());
+  ASSERT_TRUE(Client(options("writer-key")).Upsert(MakeUpsert("c", 0, 5000)).ok());
+  const uint64_t before_kib = ResidentKib(server_->pid(), "VmRSS");
+
+  Client greedy(options("reader-key"));
+  const absl::Status too_much = greedy.BatchSearch(LargeSearch(500, 401)).status();
+  EXPECT_EQ(too_much.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(too_much.message()), HasSubstr("k is 401, which times 500 queries is more than 200000"));
+
+  std::atomic<bool> stop{false};
+  std::atomic<int> served{0}, refused{0};
+  std::vector<std::thread> flood;
+  for (int i = 0; i < 12; ++i) {
+    flood.emplace_back([&] {
+      Client client(options("reader-key"));
+      while (!stop) {
+        const absl::Status status = client.BatchSearch(LargeSearch(500, 400)).status();
+        if (status.ok()) {
+          ++served;
+        } else if (status.code() == absl::StatusCode::kResourceExhausted) {
+          ++refused;
+        } else {
+          ADD_FAILURE() << status;
+        }
+      }
+    });
+  }
+  // One that tries again when it is told to is served all the while.
+  Client polite(options("writer-key"));
+  for (int calls = 0; calls < 10; ++calls) {
+    absl::Status status = absl::ResourceExhaustedError("");
+    for (int attempt = 0; attempt < 300 && absl::IsResourceExhausted(status); ++attempt) {
+      status = polite.Search(MakeSearch("c", VectorOf(1), 3)).status();
+      if (!status.ok()) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
+    EXPECT_TRUE(status.ok()) << status;
+    // Wrong keys and roles are refused as ever, by their own codes.
+    EXPECT_EQ(Client(options("")).Search(MakeSearch("c", VectorOf(1), 3)).status().code(),
+              absl::StatusCode::kUnauthenticated);
+    EXPECT_EQ(greedy.Upsert(MakeUpsert("c", 0, 1)).status().code(), absl::StatusCode::kPermissionDenied);
+    EXPECT_EQ(greedy.Search(MakeSearch("other", VectorOf(1), 3)).status().code(), absl::StatusCode::kPermissionDenied);
+  }
+  stop = true;
+  for (auto& thread : flood) thread.join();
+  EXPECT_GT(served, 0);
+  EXPECT_GT(refused, 0);
+  EXPECT_LT((ResidentKib(server_->pid(), "VmHWM") - before_kib) / 1024, 600u);
+  EXPECT_TRUE(server_->Running());
+}
+
+}  // namespace
+}  // namespace bebr::testing
