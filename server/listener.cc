@@ -20,10 +20,13 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
 #include "index/base/logging.h"
 
 namespace bebr {
 namespace {
+
+constexpr absl::Duration kPruneInterval = absl::Milliseconds(500);
 
 // Closes a file descriptor.
 class Descriptor {
@@ -114,7 +117,11 @@ class ThreadListener final : public Listener {
     }
   }
 
+  // Looking at all connections takes milliseconds when there are thousands.
   void Prune() {
+    const absl::Time now = absl::Now();
+    if (now < next_prune_) return;
+    next_prune_ = now + kPruneInterval;
     std::erase_if(connections_, [](const Connection& connection) { return !connection.open(); });
   }
 
@@ -149,6 +156,7 @@ class ThreadListener final : public Listener {
   const Descriptor stop_{eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
   Take take_;
   std::vector<Connection> connections_;  // of the thread
+  absl::Time next_prune_ = absl::InfinitePast();
   std::thread thread_;
 };
 

@@ -56,11 +56,30 @@ TEST(Chart, KnowsEveryOptionThatItDoesNotSetItself) {
   const auto schema = ReadJson(Deploy("helm/bebr/values.schema.json"));
   ASSERT_TRUE(schema.is_object());
   std::set<std::string> known = Keys(schema["properties"]["config"]["properties"]);
-  for (const char* set_by_chart : {"listen", "metrics_listen", "data_dir", "allow_insecure_remote", "allow_remote_metrics", "tls_cert_file",
-                                   "tls_key_file", "tls_client_ca_file", "keys_file"}) {
+  for (const char* set_by_chart :
+       {"listen", "metrics_listen", "data_dir", "allow_insecure_remote", "allow_remote_metrics", "tls_cert_file",
+        "tls_key_file", "tls_client_ca_file", "keys_file"}) {
     EXPECT_TRUE(known.insert(set_by_chart).second) << set_by_chart;
   }
   EXPECT_EQ(known, Options());
+}
+
+// What the chart puts into the pod is a configuration that the server takes.
+TEST(Chart, RendersAConfigurationThatTheServerTakes) {
+  for (const char* name : {"open", "secured"}) {
+    const std::string text = ReadText(std::filesystem::path(BEBR_CHART_RENDERS) / (std::string(name) + ".yaml"));
+    const size_t begin = text.find("bebr-server.json: |\n");
+    ASSERT_NE(begin, std::string::npos) << name;
+    const size_t open = text.find('{', begin), close = text.find("\n    }", open);
+    const std::string file = ::testing::TempDir() + "bebr-chart-" + name + ".json";
+    std::ofstream(file) << text.substr(open, close + 6 - open);
+    const auto command = ParseServerConfig({"--config", file}, NoEnvironment);
+    std::filesystem::remove(file);
+    ASSERT_TRUE(command.ok()) << command.status();
+    EXPECT_EQ(command->config.listen, "0.0.0.0:7700");
+    EXPECT_EQ(command->config.allow_insecure_remote, std::string(name) == "open");
+    EXPECT_EQ(command->config.tls_client_ca_file.empty(), std::string(name) == "open");
+  }
 }
 
 TEST(JsonFiles, AreValid) {

@@ -8,10 +8,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <random>
 #include <set>
 #include <sstream>
 #include <thread>
@@ -52,6 +54,13 @@ bool Moved(const std::string& name, const Samples& before, const Samples& after)
   return false;
 }
 
+std::string RandomText(size_t count, uint64_t seed) {
+  std::mt19937_64 random(seed);
+  std::string text(count, '\0');
+  for (char& c : text) c = static_cast<char>('!' + random() % 90);
+  return text;
+}
+
 class MetricsTest : public ServerTest {
  protected:
   // Does `action` and waits, for as long as a slow machine may need, until each of `names` has moved.
@@ -63,9 +72,10 @@ class MetricsTest : public ServerTest {
   void ExpectSince(const Samples& before, const std::vector<std::string>& names) {
     std::set<std::string> waiting(names.begin(), names.end());
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-    while (!waiting.empty() && std::chrono::steady_clock::now() < deadline) {
+    for (;;) {
       const Samples after = Scrape(*server_);
       std::erase_if(waiting, [&](const std::string& name) { return Moved(name, before, after); });
+      if (waiting.empty() || std::chrono::steady_clock::now() > deadline) break;
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
     for (const std::string& name : waiting) ADD_FAILURE() << name << " did not move\n" << server_->Log();
@@ -154,13 +164,28 @@ void MetricsTest::Storage() {
       {"bebr_storage_flushed_bytes_total", "bebr_storage_compaction_bytes_total{direction=\"read\"}",
        "bebr_storage_compaction_bytes_total{direction=\"written\"}", "bebr_storage_file_bytes", "bebr_disk_free_bytes"},
       [&] { Fill(); });
-  // Files appear faster than they are merged, so in the end RocksDB makes writers wait.
+  // Large documents come to eight shards faster than one thread writes and merges their files, so in the end RocksDB
+  // makes writers wait.
+  v1::CollectionConfig config;
+  config.set_name("wide");
+  config.set_shards(8);
+  ASSERT_TRUE(client_->CreateCollection(config, ModelFile()).ok());
   const Samples before = Scrape(*server_);
-  for (int round = 0; round < 60 && !Moved("bebr_storage_stall_seconds_total", before, Scrape(*server_)); ++round) {
-    for (size_t first = 0; first < 40000; first += 10000)
-      ASSERT_TRUE(client_->Upsert(MakeUpsert("c", first, 10000)).ok());
+  std::atomic<bool> stalled{false};
+  std::vector<std::thread> writers;
+  for (size_t writer = 0; writer < 4; ++writer) {
+    writers.emplace_back([&, writer] {
+      for (size_t round = 0; round < 60 && !stalled; ++round) {
+        v1::UpsertRequest request = MakeUpsert("wide", writer * 500, 500);
+        for (auto& document : *request.mutable_documents())
+          (*document.mutable_attributes())["text"].set_string_value(RandomText(15000, round * 500 + writer));
+        (void)client_->Upsert(request);
+      }
+    });
   }
   ExpectSince(before, {"bebr_storage_stall_seconds_total", "bebr_storage_pending_compaction_bytes"});
+  stalled = true;
+  for (auto& thread : writers) thread.join();
   Expect({"bebr_storage_cache_requests_total{result=\"hit\"}", "bebr_storage_cache_requests_total{result=\"miss\"}",
           "bebr_storage_cache_bytes"},
          [&] {
@@ -223,13 +248,14 @@ void MetricsTest::Clients() {
   Expect({"bebr_pending_response_bytes", "bebr_slow_readers_total"}, [&] {
     auto call = stub.PrepareUnaryCall(&context, "/bebr.v1.SearchService/BatchSearch", request, &queue);
     call->StartCall();
+    call->ReadInitialMetadata(nullptr);  // and no more than that
     ExpectSince(Scrape(*server_), {"bebr_pending_response_bytes", "bebr_slow_readers_total"});
     grpc::ByteBuffer response;
     grpc::Status status;
     call->Finish(&response, &status, nullptr);
     void* tag = nullptr;
     bool ok = false;
-    queue.Next(&tag, &ok);
+    for (int operation = 0; operation < 2; ++operation) queue.Next(&tag, &ok);
     EXPECT_FALSE(status.ok());
   });
 }
@@ -271,7 +297,7 @@ void MetricsTest::Refusals() {
   // A disk that takes no more: no file may grow beyond this size, which a write to the log does.
   StartWith({"--write_buffer_bytes", "117440512"});
   Expect({"bebr_failed_commits_total"}, [&] {
-    const rlimit limit{.rlim_cur = 1 << 20, .rlim_max = RLIM_INFINITY};
+    const rlimit limit{.rlim_cur = 128 << 10, .rlim_max = RLIM_INFINITY};
     ASSERT_EQ(prlimit(server_->pid(), RLIMIT_FSIZE, &limit, nullptr), 0);
     EXPECT_EQ(client_->Upsert(MakeUpsert("c", 0, 10000)).status().code(), absl::StatusCode::kUnavailable);
   });
