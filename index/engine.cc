@@ -400,6 +400,7 @@ void EngineImpl::StopBackfills(std::string_view collection, std::string_view ver
 
 absl::Status EngineImpl::StartBackfill(std::string_view name, std::string_view version, uint64_t documents_per_s) {
   if (version.empty()) return absl::InvalidArgumentError("version is empty; name the version to backfill");
+  BEBR_RETURN_IF_ERROR(CheckDisk());
   std::shared_ptr<Backfill> old;  // the one before; ends after the lock, which its thread may wait for
   MutexLock lock(&admin_mutex_);
   BEBR_ASSIGN_OR_RETURN(const auto collection, Find(name));

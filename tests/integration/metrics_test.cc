@@ -113,6 +113,7 @@ class MetricsTest : public ServerTest {
 
   void Documents();
   void Load();
+  void Versions();
   void Storage();
   void Clients();
   void Refusals();
@@ -157,6 +158,25 @@ void MetricsTest::Documents() {
     (void)stream->Send(std::move(documents));
     EXPECT_EQ(stream->Finish().code(), absl::StatusCode::kInvalidArgument);
   });
+}
+
+void MetricsTest::Versions() {
+  Expect({"bebr_version_documents", "bebr_version_embeddings", "bebr_version_backfill_running",
+          "bebr_documents_reencoded_total"},
+         [&] {
+           v1::VersionConfig config;
+           config.set_collection("c");
+           config.set_name("v2");
+           config.set_same_embeddings_as("v1");
+           const auto added = client_->AddVersion(config, ModelFile(2));
+           ASSERT_TRUE(added.ok()) << added.status();
+           v1::BackfillVersionRequest backfill;
+           backfill.set_collection("c");
+           backfill.set_version("v2");
+           backfill.set_documents_per_s(20);  // slow enough to be seen running
+           const auto started = client_->BackfillVersion(backfill);
+           ASSERT_TRUE(started.ok()) << started.status();
+         });
 }
 
 void MetricsTest::Storage() {
@@ -340,6 +360,7 @@ void MetricsTest::Restarts() {
 TEST_F(MetricsTest, EveryOneMoves) {
   StartWith({"--max_connections", "40", "--response_timeout_s", "1"});
   Documents();
+  Versions();
   Storage();
   Load();
   Clients();
