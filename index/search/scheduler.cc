@@ -28,14 +28,17 @@ absl::Status Interrupted(const SearchRequest& request) {
   return absl::OkStatus();
 }
 
+// What a hit takes in an answer beside its id and attributes, at least.
+constexpr uint64_t kHitBytes = 16;
+
 // RESOURCE_EXHAUSTED if `hits`, on top of `bytes`, which grows by them, are more than the request may collect.
 absl::Status CheckResultBytes(const SearchRequest& request, const std::vector<SearchHit>& hits, uint64_t& bytes) {
   if (request.max_result_bytes == 0) return absl::OkStatus();
   for (const SearchHit& hit : hits) {
-    bytes += hit.id.size() + sizeof(SearchHit);
+    bytes += hit.id.size() + kHitBytes;
     for (const auto& [name, value] : hit.attributes) {
       const auto* text = std::get_if<std::string>(&value);
-      bytes += name.size() + (text == nullptr ? sizeof(value) : text->size());
+      bytes += name.size() + (text == nullptr ? 0 : text->size());
     }
   }
   if (bytes <= request.max_result_bytes) return absl::OkStatus();

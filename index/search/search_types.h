@@ -47,8 +47,8 @@ struct SearchRequest {
   std::optional<float> min_score;  // hits below are dropped
   std::string filter;              // README "Filters"; empty = all documents
   bool with_attributes = false;
-  uint64_t max_result_bytes =
-      0;  // of ids and attributes; more: RESOURCE_EXHAUSTED, found while collecting; 0 = no limit
+  // Ids, attributes and 16 bytes for each hit; beyond it RESOURCE_EXHAUSTED as soon as it is found; 0 = no limit.
+  uint64_t max_result_bytes = 0;
   absl::Time deadline = absl::InfiniteFuture();
   std::shared_ptr<std::atomic<bool>> cancelled;  // may be null; set by the caller at any time
 };

@@ -23,9 +23,6 @@ SearchShape ShapeOf(const SearchRequest& request) {
   return {request.collection, request.queries.size(), request.k, request.rerank, !request.filter.empty()};
 }
 
-// Results are collected before they are counted as bytes of a message; the structures around them take more.
-constexpr uint64_t kResultBytesPerMessageByte = 2;
-
 // The request as the engine takes it, once it is clear that the caller may and the server can.
 template <typename Message>
 absl::StatusOr<SearchRequest> Prepare(RpcContext& rpc, const grpc::CallbackServerContext& context, const char* method,
@@ -45,7 +42,7 @@ absl::StatusOr<SearchRequest> Prepare(RpcContext& rpc, const grpc::CallbackServe
   request.collection = collection;
   request.deadline = DeadlineOf(context);
   request.cancelled = call.cancelled();
-  request.max_result_bytes = rpc.config.max_message_bytes * kResultBytesPerMessageByte;
+  request.max_result_bytes = rpc.config.max_message_bytes;
   return request;
 }
 
