@@ -103,8 +103,8 @@ struct Encoder::Scratch {
 Encoder::Scratch& Encoder::ThreadScratch() const {
   static thread_local Scratch scratch;
   const size_t n = input_dims_, m = spec_.dims();
-  size_t hidden = project_.scratch_floats();
-  for (const Step& step : steps_)
+  size_t hidden = document_path_.project.scratch_floats();
+  for (const Step& step : document_path_.steps)
     hidden = std::max({hidden, step.residual.scratch_floats(), step.reconstruct.scratch_floats()});
   const auto grow = [](std::vector<float>& buffer, size_t size) {
     if (buffer.size() < size) buffer.resize(size);
@@ -113,56 +113,79 @@ Encoder::Scratch& Encoder::ThreadScratch() const {
   grow(scratch.projection, kBatchRows * m);
   grow(scratch.residual, kBatchRows * m);
   grow(scratch.code, kBatchRows * m);
-  grow(scratch.feedback, kBatchRows * (residual_form_ == ResidualForm::kInput ? n : m));
+  grow(scratch.feedback, kBatchRows * (document_path_.form == ResidualForm::kInput ? n : m));
   grow(scratch.hidden, kBatchRows * hidden);
   return scratch;
 }
 
-absl::StatusOr<std::unique_ptr<const Encoder>> Encoder::Create(const Model& model, uint32_t checksum) {
-  BEBR_RETURN_IF_ERROR(ValidateModel(model));
+Encoder::Path Encoder::DocumentPath(const Model& model) {
   const size_t n = model.input_dims, m = model.spec.dims();
-  std::unique_ptr<Encoder> encoder(new Encoder());
-  encoder->spec_ = model.spec;
-  encoder->input_dims_ = model.input_dims;
-  encoder->query_levels_ = model.query_levels;
-  encoder->metric_ = model.metric;
-  encoder->checksum_ = checksum;
-  encoder->residual_form_ = model.residual_form;
-  encoder->mean_ = model.mean;
-  encoder->mean_squared_ = Dot(model.mean.data(), model.mean.data(), n);
-  encoder->project_ = ResidualBlock(model.project, model.project.linear.weight, model.hidden, n, m);
+  const std::vector<uint32_t> hidden = model.step_hidden();
+  Path path;
+  path.form = model.residual_form;
+  path.project = ResidualBlock(model.project, model.project.linear.weight, model.hidden, n, m);
   for (const StepParameters& parameters : model.steps) {
     Step step;
     step.gain = parameters.gain;
-    const bool input_form = model.residual_form == ResidualForm::kInput;
     const bool own_weight = !parameters.residual.linear.weight.empty();
-    if (input_form || own_weight) {
+    // The projection's output can stand for R u only where nothing but the linear path went into it.
+    if (path.form == ResidualForm::kInput || own_weight || !model.hidden.empty()) {
       const std::vector<float>& weight = own_weight ? parameters.residual.linear.weight : model.project.linear.weight;
-      step.residual = ResidualBlock(parameters.residual, weight, model.hidden, n, m);
+      step.residual = ResidualBlock(parameters.residual, weight, hidden, n, m);
     } else {
       step.bias_change.resize(m);
       for (size_t i = 0; i < m; ++i)
         step.bias_change[i] = parameters.residual.linear.bias[i] - model.project.linear.bias[i];
     }
     if (!parameters.feedback.empty()) step.feedback = DenseLayer(parameters.feedback, {}, m, m);
-    if (input_form)
-      step.reconstruct =
-          ResidualBlock(parameters.reconstruct, parameters.reconstruct.linear.weight, model.hidden, m, n);
-    encoder->steps_.push_back(std::move(step));
+    if (path.form == ResidualForm::kInput)
+      step.reconstruct = ResidualBlock(parameters.reconstruct, parameters.reconstruct.linear.weight, hidden, m, n);
+    path.steps.push_back(std::move(step));
   }
+  return path;
+}
+
+Encoder::Path Encoder::QueryPath(const Model& model) {
+  Path path;
+  if (!model.has_query_projection()) return path;
+  const size_t n = model.input_dims, m = model.spec.dims();
+  path.project = ResidualBlock({model.query, {}}, model.query.weight, {}, n, m);
+  for (uint32_t t = 1; t < model.query_levels; ++t) {
+    Step step;
+    step.bias_change.assign(m, 0.0f);
+    path.steps.push_back(std::move(step));
+  }
+  return path;
+}
+
+absl::StatusOr<std::unique_ptr<const Encoder>> Encoder::Create(const Model& model, uint32_t checksum) {
+  BEBR_RETURN_IF_ERROR(ValidateModel(model));
+  std::unique_ptr<Encoder> encoder(new Encoder());
+  encoder->spec_ = model.spec;
+  encoder->input_dims_ = model.input_dims;
+  encoder->query_levels_ = model.query_levels;
+  encoder->metric_ = model.metric;
+  encoder->checksum_ = checksum;
+  encoder->mean_ = model.mean;
+  encoder->mean_squared_ = Dot(model.mean.data(), model.mean.data(), model.mean.size());
+  encoder->document_path_ = DocumentPath(model);
+  encoder->query_path_ = QueryPath(model);
   encoder->description_ =
-      absl::StrCat(model.architecture == "median" ? "median thresholds" : "residual binarizer", ", ", n, "-d ",
-                   std::string(ToString(model.metric)), " -> ", model.spec.ToString(), " (", model.spec.bits(),
+      absl::StrCat(model.architecture == "median" ? "median thresholds" : "residual binarizer", ", ", model.input_dims,
+                   "-d ", std::string(ToString(model.metric)), " -> ", model.spec.ToString(), " (", model.spec.bits(),
                    " bits), queries with ", model.query_levels, " levels",
                    model.hidden.empty() ? ", linear" : absl::StrCat(", hidden ", absl::StrJoin(model.hidden, ",")));
   return encoder;
 }
 
 size_t Encoder::memory_bytes() const {
-  size_t bytes = sizeof(*this) + mean_.size() * sizeof(float) + project_.memory_bytes();
-  for (const Step& step : steps_) {
-    bytes += step.residual.memory_bytes() + step.reconstruct.memory_bytes() + step.feedback.memory_bytes() +
-             step.bias_change.size() * sizeof(float);
+  size_t bytes = sizeof(*this) + mean_.size() * sizeof(float);
+  for (const Path* path : {&document_path_, &query_path_}) {
+    bytes += path->project.memory_bytes();
+    for (const Step& step : path->steps) {
+      bytes += step.residual.memory_bytes() + step.reconstruct.memory_bytes() + step.feedback.memory_bytes() +
+               step.bias_change.size() * sizeof(float);
+    }
   }
   return bytes;
 }
@@ -188,8 +211,8 @@ void Encoder::Prepare(const float* embeddings, size_t rows, Scratch& scratch) co
   }
 }
 
-void Encoder::FirstLevel(size_t rows, Scratch& scratch) const {
-  project_.Apply(scratch.input.data(), rows, scratch.projection.data(), scratch.hidden.data());
+void Encoder::FirstLevel(const Path& path, size_t rows, Scratch& scratch) const {
+  path.project.Apply(scratch.input.data(), rows, scratch.projection.data(), scratch.hidden.data());
   const size_t count = rows * spec_.dims();
   for (size_t i = 0; i < count; ++i) {
     scratch.residual[i] = scratch.projection[i];
@@ -226,9 +249,9 @@ void Encoder::ResidualInInput(const Step& step, size_t rows, Scratch& scratch) c
   step.residual.Apply(rest, rows, scratch.residual.data(), scratch.hidden.data());
 }
 
-void Encoder::NextLevel(uint32_t level, size_t rows, Scratch& scratch) const {
-  const Step& step = steps_[level - 1];
-  if (residual_form_ == ResidualForm::kCode) {
+void Encoder::NextLevel(const Path& path, uint32_t level, size_t rows, Scratch& scratch) const {
+  const Step& step = path.steps[level - 1];
+  if (path.form == ResidualForm::kCode) {
     ResidualInCode(step, rows, scratch);
   } else {
     ResidualInInput(step, rows, scratch);
@@ -281,7 +304,7 @@ void Encoder::EncodeDocuments(const float* embeddings, size_t rows, uint32_t* co
     const size_t batch = std::min(kBatchRows, rows - start);
     Prepare(embeddings + start * input_dims_, batch, scratch);
     for (uint32_t level = 0; level < spec_.max_levels(); ++level) {
-      level == 0 ? FirstLevel(batch, scratch) : NextLevel(level, batch, scratch);
+      level == 0 ? FirstLevel(document_path_, batch, scratch) : NextLevel(document_path_, level, batch, scratch);
       PackLevel(level, batch, scratch, /*query=*/false, codes + start * words, words);
       for (size_t b = 0; b < spec_.bands().size(); ++b) {
         if (spec_.bands()[b].levels == level + 1) AddBandEnergy(b, batch, scratch);
@@ -296,13 +319,14 @@ void Encoder::EncodeDocuments(const float* embeddings, size_t rows, uint32_t* co
 void Encoder::EncodeQueries(const float* embeddings, size_t rows, uint32_t* planes, float* weights,
                             float* offsets) const {
   Scratch& scratch = ThreadScratch();
+  const Path& path = query_path();
   const size_t words = spec_.QueryWords(query_levels_);
   const size_t bands = spec_.bands().size();
   for (size_t start = 0; start < rows; start += kBatchRows) {
     const size_t batch = std::min(kBatchRows, rows - start);
     Prepare(embeddings + start * input_dims_, batch, scratch);
     for (uint32_t level = 0; level < query_levels_; ++level) {
-      level == 0 ? FirstLevel(batch, scratch) : NextLevel(level, batch, scratch);
+      level == 0 ? FirstLevel(path, batch, scratch) : NextLevel(path, level, batch, scratch);
       PackLevel(level, batch, scratch, /*query=*/true, planes + start * words, words);
     }
     for (size_t b = 0; b < bands; ++b) AddBandEnergy(b, batch, scratch);

@@ -59,8 +59,9 @@ class ResidualBlock {
 // everything else is elementwise or a sum in one fixed order. Works in batches of kBatchRows rows with scratch memory
 // of the calling thread (about kBatchRows * (2 * input_dims + 4 * dims) floats).
 //
-// Cost for a document of a linear model, in multiply-adds: dims * input_dims, and for every level after the first
-// dims * dims (feedback) + dims * input_dims (where the step has a projection of its own).
+// Cost in multiply-adds. A document: dims * input_dims, plus h * (input_dims + dims) for a hidden layer of h, and for
+// every level after the first dims * dims (feedback) + dims * input_dims (where the step has a projection of its own).
+// A query: dims * input_dims where the model has a projection for queries, else as a document.
 class Encoder : public Binarizer {
  public:
   static constexpr size_t kBatchRows = 64;
@@ -87,14 +88,23 @@ class Encoder : public Binarizer {
     DenseLayer feedback;             // empty: the identity
     ResidualBlock reconstruct;       // kInput only
   };
+  // From an embedding to the levels of its code.
+  struct Path {
+    ResidualForm form = ResidualForm::kCode;
+    ResidualBlock project;
+    std::vector<Step> steps;
+  };
   struct Scratch;
   struct RowNumbers;
 
   Encoder() = default;
+  static Path DocumentPath(const Model& model);
+  static Path QueryPath(const Model& model);
+  const Path& query_path() const { return query_path_.project.empty() ? document_path_ : query_path_; }
   Scratch& ThreadScratch() const;
   void Prepare(const float* embeddings, size_t rows, Scratch& scratch) const;
-  void FirstLevel(size_t rows, Scratch& scratch) const;
-  void NextLevel(uint32_t level, size_t rows, Scratch& scratch) const;
+  void FirstLevel(const Path& path, size_t rows, Scratch& scratch) const;
+  void NextLevel(const Path& path, uint32_t level, size_t rows, Scratch& scratch) const;
   void ResidualInCode(const Step& step, size_t rows, Scratch& scratch) const;
   void ResidualInInput(const Step& step, size_t rows, Scratch& scratch) const;
   // Writes one level's bits of `rows` rows; `levels` says how many levels each band of the output has.
@@ -108,11 +118,10 @@ class Encoder : public Binarizer {
   Metric metric_ = Metric::kCosine;
   uint32_t checksum_ = 0;
   std::string description_;
-  ResidualForm residual_form_ = ResidualForm::kCode;
   std::vector<float> mean_;
   double mean_squared_ = 0.0;
-  ResidualBlock project_;
-  std::vector<Step> steps_;
+  Path document_path_;
+  Path query_path_;  // empty: queries take the documents'
 };
 
 }  // namespace bebr

@@ -141,7 +141,7 @@ absl::StatusOr<StepParameters> ReadStep(Reader& reader, const Model& model, cons
   StepParameters step;
   BEBR_ASSIGN_OR_RETURN(const std::vector<float> gain, reader.Take(name + ".gain", {1}));
   step.gain = gain[0];
-  BEBR_ASSIGN_OR_RETURN(step.residual, ReadBlock(reader, name + ".residual", n, m, model.hidden, true));
+  BEBR_ASSIGN_OR_RETURN(step.residual, ReadBlock(reader, name + ".residual", n, m, model.step_hidden(), true));
   if (model.residual_form == ResidualForm::kInput) {
     BEBR_ASSIGN_OR_RETURN(step.reconstruct, ReadBlock(reader, name + ".reconstruct", m, n, model.hidden, false));
   } else if (reader.Has(name + ".feedback")) {
@@ -195,19 +195,20 @@ absl::Status ValidateModel(const Model& model) {
     return Invalid(absl::StrCat("query_levels is ", model.query_levels, "; it must be in ", model.spec.max_levels(),
                                 "..", kMaxLevels));
   }
-  if (model.residual_form == ResidualForm::kCode && !model.hidden.empty()) {
-    return Invalid("residual_form code has no MLP path; 'hidden' must be empty");
-  }
-  if (model.steps.size() + 1 != model.query_levels) {
-    return Invalid(absl::StrCat("it has ", model.steps.size(), " steps for ", model.query_levels, " query levels"));
+  if (model.steps.size() != model.step_count()) {
+    return Invalid(absl::StrCat("it has ", model.steps.size(), " steps; expected ", model.step_count()));
   }
   BEBR_RETURN_IF_ERROR(CheckTensor(model.mean, n, "mean"));
   BEBR_RETURN_IF_ERROR(CheckBlock(model.project, n, m, model.hidden, false, "project"));
+  if (model.has_query_projection()) {
+    BEBR_RETURN_IF_ERROR(CheckTensor(model.query.weight, m * n, "query.weight"));
+    BEBR_RETURN_IF_ERROR(CheckTensor(model.query.bias, m, "query.bias"));
+  }
   for (size_t t = 0; t < model.steps.size(); ++t) {
     const StepParameters& step = model.steps[t];
     const std::string name = absl::StrCat("step", t + 1);
     BEBR_RETURN_IF_ERROR(CheckTensor({step.gain}, 1, name + ".gain"));
-    BEBR_RETURN_IF_ERROR(CheckBlock(step.residual, n, m, model.hidden, true, name + ".residual"));
+    BEBR_RETURN_IF_ERROR(CheckBlock(step.residual, n, m, model.step_hidden(), true, name + ".residual"));
     if (model.residual_form == ResidualForm::kInput) {
       BEBR_RETURN_IF_ERROR(CheckBlock(step.reconstruct, m, n, model.hidden, false, name + ".reconstruct"));
     } else if (!step.feedback.empty()) {
@@ -234,7 +235,11 @@ absl::StatusOr<Model> ParseModel(std::string_view file, uint32_t* checksum) {
   BEBR_ASSIGN_OR_RETURN(model.mean, reader.Take("mean", {model.input_dims}));
   BEBR_ASSIGN_OR_RETURN(model.project,
                         ReadBlock(reader, "project", model.input_dims, model.spec.dims(), model.hidden, false));
-  for (uint32_t t = 1; t < model.query_levels; ++t) {
+  if (reader.Has("query.weight")) {
+    BEBR_ASSIGN_OR_RETURN(model.query.weight, reader.Take("query.weight", {model.spec.dims(), model.input_dims}));
+    BEBR_ASSIGN_OR_RETURN(model.query.bias, reader.Take("query.bias", {model.spec.dims()}));
+  }
+  for (uint32_t t = 1; t <= model.step_count(); ++t) {
     BEBR_ASSIGN_OR_RETURN(StepParameters step, ReadStep(reader, model, absl::StrCat("step", t)));
     model.steps.push_back(std::move(step));
   }
@@ -263,11 +268,15 @@ absl::StatusOr<std::string> SerializeModel(const Model& model) {
   file.tensors()["band_weights"] = {{weights.size()}, weights};
   file.tensors()["mean"] = {{n}, model.mean};
   WriteBlock(file, "project", n, m, model.hidden, model.project);
+  if (model.has_query_projection()) {
+    file.tensors()["query.weight"] = {{m, n}, model.query.weight};
+    file.tensors()["query.bias"] = {{m}, model.query.bias};
+  }
   for (size_t t = 0; t < model.steps.size(); ++t) {
     const StepParameters& step = model.steps[t];
     const std::string name = absl::StrCat("step", t + 1);
     file.tensors()[name + ".gain"] = {{1}, {step.gain}};
-    WriteBlock(file, name + ".residual", n, m, model.hidden, step.residual);
+    WriteBlock(file, name + ".residual", n, m, model.step_hidden(), step.residual);
     if (model.residual_form == ResidualForm::kInput)
       WriteBlock(file, name + ".reconstruct", m, n, model.hidden, step.reconstruct);
     if (!step.feedback.empty()) file.tensors()[name + ".feedback"] = {{m, m}, step.feedback};

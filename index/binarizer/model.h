@@ -24,8 +24,8 @@ struct LayerParameters {
   std::vector<float> bias;    // outputs
 };
 
-// A residual block: the sum of a linear path and, where the model has hidden layers, an MLP path (ReLU between layers;
-// BatchNorm is folded into the weights before it comes here). The last of `mlp` is the output layer.
+// A residual block: the sum of a linear path and, where it has hidden layers, an MLP path (ReLU between layers). The
+// last of `mlp` is the output layer.
 struct BlockParameters {
   LayerParameters linear;
   std::vector<LayerParameters> mlp;  // empty, or hidden layers + 1
@@ -33,7 +33,7 @@ struct BlockParameters {
 
 // How a level's residual is formed from the code so far, b.
 enum class ResidualForm {
-  kCode,   // r = R u + c - gain * F b: in code coordinates; linear models only
+  kCode,   // r = R u + c - gain * F b: in code coordinates; hidden layers only in the projection
   kInput,  // r = R(u - gain * B(b)): in input coordinates, as the paper has it but for its normalisation of B(b)
 };
 
@@ -54,13 +54,23 @@ struct Model {
   uint32_t input_dims = 0;
   CodeSpec spec;  // with the bands' weights
   uint32_t query_levels = 0;
-  std::vector<uint32_t> hidden;  // sizes of the MLP path's hidden layers; empty: linear path only
+  std::vector<uint32_t> hidden;  // sizes of the MLP paths' hidden layers; empty: linear paths only
   ResidualForm residual_form = ResidualForm::kCode;
   std::string trained;  // how it was made, for people
 
   std::vector<float> mean;            // n
   BlockParameters project;            // W: n -> m
-  std::vector<StepParameters> steps;  // Q - 1
+  std::vector<StepParameters> steps;  // step_count()
+  LayerParameters query;              // n -> m; empty: queries are encoded as documents are
+
+  bool has_query_projection() const { return !query.weight.empty(); }
+  // Levels after the first that `steps` computes: as many as documents store, or as queries have where they go the
+  // documents' way.
+  uint32_t step_count() const { return (has_query_projection() ? spec.max_levels() : query_levels) - 1; }
+  // Hidden layers of the residual and reconstruction blocks.
+  std::vector<uint32_t> step_hidden() const {
+    return residual_form == ResidualForm::kInput ? hidden : std::vector<uint32_t>();
+  }
 };
 
 // INVALID_ARGUMENT, naming the tensor or field, unless every size, limit and value is right.

@@ -26,6 +26,9 @@ void Declare(CLI::App& app, Flags& flags) {
   app.add_option("--output", options.output, "The model file to write")->required();
   app.add_option("--queries", options.queries, "Held-out queries (default: rows split off from the input)");
   app.add_option("--bits", options.bits, "Bits a document; the shape is searched");
+  app.add_option("--target-recall", options.target_recall,
+                 "Instead of bits: the fewest whose start has this held-out recall@10")
+      ->check(CLI::Range(0.01, 1.0));
   app.add_option("--dims", flags.dims, "Code dims, with --levels");
   app.add_option("--levels", flags.levels, "Levels stored a document, 1..4");
   app.add_option("--shape", flags.shape, "Bands of dims x levels, e.g. 32x4+64x3+96x2");
@@ -40,8 +43,13 @@ void Declare(CLI::App& app, Flags& flags) {
   app.add_option("--method", options.method, "residual, or mib for training-free median thresholds")
       ->transform(CLI::CheckedTransformer(
           std::map<std::string, Method>{{"residual", Method::kResidual}, {"mib", Method::kMedian}}));
-  app.add_option("--hidden", options.hidden, "Sizes of an MLP path's hidden layers, e.g. 1024; 0: linear (default)")
-      ->delimiter(',');
+  app.add_option("--hidden", options.hidden, "Sizes of an MLP path's hidden layers; 0: linear")
+      ->delimiter(',')
+      ->capture_default_str();
+  app.add_option("--residual-form", options.residual_form,
+                 "code: residuals of the code, the MLP in the projection alone; input: the paper's blocks")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, ResidualForm>{{"code", ResidualForm::kCode}, {"input", ResidualForm::kInput}}));
   app.add_option("--estimator", options.estimator, "Gradient of the sign: ste, reste, tanh")
       ->transform(CLI::CheckedTransformer(std::map<std::string, Estimator>{
           {"ste", Estimator::kStraightThrough}, {"reste", Estimator::kReste}, {"tanh", Estimator::kTanh}}));
@@ -66,8 +74,10 @@ absl::Status Complete(Flags& flags) {
   }
   if (flags.options.hidden.size() > kMaxHiddenLayers)
     return absl::InvalidArgumentError(absl::StrCat("--hidden: at most ", kMaxHiddenLayers, " layers"));
-  const int ways = (flags.options.bits != 0) + (flags.dims != 0 || flags.levels != 0) + !flags.shape.empty();
-  if (ways != 1) return absl::InvalidArgumentError("give exactly one of --bits, --dims with --levels, --shape");
+  const int ways = (flags.options.bits != 0) + (flags.options.target_recall > 0.0) +
+                   (flags.dims != 0 || flags.levels != 0) + !flags.shape.empty();
+  if (ways != 1)
+    return absl::InvalidArgumentError("give exactly one of --bits, --target-recall, --dims with --levels, --shape");
   if (flags.dims != 0 || flags.levels != 0) flags.shape = absl::StrCat(flags.dims, "x", flags.levels);
   if (flags.shape.empty()) return absl::OkStatus();
   absl::StatusOr<CodeSpec> spec = ParseCodeSpec(flags.shape);
@@ -87,7 +97,10 @@ nlohmann::json Summary(const TrainResult& result) {
   }
   nlohmann::json tried = nlohmann::json::array();
   for (const TriedShape& shape : result.tried) {
-    tried.push_back({{"shape", shape.shape}, {"bits", shape.bits}, {"recall_at_10", shape.recall_at_10}});
+    tried.push_back({{"shape", shape.shape},
+                     {"bits", shape.bits},
+                     {"recall_at_10", shape.recall_at_10},
+                     {"all_queries", shape.all_queries}});
   }
   return {{"shape", spec.ToString()},
           {"bits", spec.bits()},

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "index/base/document.h"
+#include "index/binarizer/model.h"
 #include "index/code/code_spec.h"
 
 namespace bebr {
@@ -31,8 +32,9 @@ struct TrainOptions {
   uint32_t query_levels = 4;
   Metric metric = Metric::kCosine;
   Method method = Method::kResidual;
-  int64_t steps = -1;  // -1: as many as the trainer thinks right; 0: only the start
-  std::vector<uint32_t> hidden;
+  int64_t steps = -1;                                // -1: as many as the trainer thinks right; 0: only the start
+  std::vector<uint32_t> hidden = {256};              // of the MLP paths; empty: linear
+  ResidualForm residual_form = ResidualForm::kCode;  // kInput: the paper's blocks
   Estimator estimator = Estimator::kStraightThrough;
   double learning_rate = 0.0;  // peak; 0: the trainer's choice
   double prefix_share = 0.0;   // share of the steps that train a prefix of the levels

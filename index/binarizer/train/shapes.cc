@@ -18,7 +18,7 @@ constexpr std::array<double, kMaxLevels + 1> kDistortion = {1.0, 0.3634, 0.1188,
 using LevelCounts = std::array<int64_t, kMaxLevels>;
 
 int64_t Unit(int64_t bits) {
-  if (bits % 32 == 0 && bits >= 256) return 32;
+  if (bits % 32 == 0 && bits >= 512) return 32;
   if (bits % 16 == 0 && bits >= 96) return 16;
   return bits % 8 == 0 && bits >= 32 ? 8 : 1;
 }

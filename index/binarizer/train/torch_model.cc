@@ -13,9 +13,6 @@ using torch::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-constexpr double kNormEpsilon = 1e-5;
-constexpr double kNormMomentum = 0.1;
-
 size_t Size(const Tensor& tensor, int64_t dimension) { return static_cast<size_t>(tensor.size(dimension)); }
 
 class MultiplyFunction : public torch::autograd::Function<MultiplyFunction> {
@@ -90,25 +87,20 @@ Tensor TorchModel::Parameter(const std::vector<float>& values, std::vector<int64
   return tensor;
 }
 
-Tensor TorchModel::Buffer(Tensor value) {
-  buffers_.push_back(value);
-  return value;
+TorchModel::Dense TorchModel::MakeDense(const std::vector<float>& weight, const std::vector<float>& bias,
+                                        int64_t inputs) {
+  const auto outputs = static_cast<int64_t>(bias.size());
+  return {Parameter(weight, {outputs, inputs}), Parameter(bias, {outputs})};
 }
 
-TorchModel::Block TorchModel::MakeBlock(const BlockParameters& block, const std::vector<float>& weight, int64_t inputs,
-                                        int64_t outputs) {
+TorchModel::Block TorchModel::MakeBlock(const BlockParameters& block, const std::vector<float>& weight,
+                                        int64_t inputs) {
   Block made;
-  made.linear = {Parameter(weight, {outputs, inputs}), Parameter(block.linear.bias, {outputs})};
+  made.linear = MakeDense(weight, block.linear.bias, inputs);
   int64_t width = inputs;
-  for (size_t i = 0; i < block.mlp.size(); ++i) {
-    const auto size = static_cast<int64_t>(block.mlp[i].bias.size());
-    made.mlp.push_back({Parameter(block.mlp[i].weight, {size, width}), Parameter(block.mlp[i].bias, {size})});
-    if (i + 1 < block.mlp.size()) {
-      made.norms.push_back({Parameter(std::vector<float>(size, 1.0f), {size}),
-                            Parameter(std::vector<float>(size, 0.0f), {size}), Buffer(torch::zeros({size})),
-                            Buffer(torch::ones({size}))});
-    }
-    width = size;
+  for (const LayerParameters& layer : block.mlp) {
+    made.mlp.push_back(MakeDense(layer.weight, layer.bias, width));
+    width = static_cast<int64_t>(layer.bias.size());
   }
   return made;
 }
@@ -127,13 +119,14 @@ TorchModel::TorchModel(const Model& start) : start_(start) {
   levels_ = torch::tensor(levels);
   band_of_ = torch::tensor(band_of);
   log_weights_ = Parameter(log_weights, {static_cast<int64_t>(log_weights.size())});
-  project_ = MakeBlock(start.project, start.project.linear.weight, n, m);
+  project_ = MakeBlock(start.project, start.project.linear.weight, n);
+  if (start.has_query_projection()) query_ = MakeDense(start.query.weight, start.query.bias, n);
   for (const StepParameters& parameters : start.steps) {
     Step step;
+    const auto& own = parameters.residual.linear.weight;
+    step.residual = MakeBlock(parameters.residual, own.empty() ? start.project.linear.weight : own, n);
     if (start.residual_form == ResidualForm::kInput) {
-      const auto& own = parameters.residual.linear.weight;
-      step.residual = MakeBlock(parameters.residual, own.empty() ? start.project.linear.weight : own, n, m);
-      step.reconstruct = MakeBlock(parameters.reconstruct, parameters.reconstruct.linear.weight, m, n);
+      step.reconstruct = MakeBlock(parameters.reconstruct, parameters.reconstruct.linear.weight, m);
     } else {
       std::vector<float> feedback = parameters.feedback;
       if (feedback.empty()) {
@@ -142,148 +135,171 @@ TorchModel::TorchModel(const Model& start) : start_(start) {
       }
       for (float& value : feedback) value *= parameters.gain;
       step.feedback = Parameter(feedback, {m, m});
-      step.bias = Parameter(parameters.residual.linear.bias, {m});
     }
     steps_.push_back(std::move(step));
   }
 }
 
-Tensor TorchModel::Apply(const Block& block, const Tensor& x, bool training) const {
-  Tensor out = MultiplyTransposed(x, block.linear.weight) + block.linear.bias;
+Tensor TorchModel::Apply(const Dense& layer, const Tensor& x) {
+  return MultiplyTransposed(x, layer.weight) + layer.bias;
+}
+
+Tensor TorchModel::Apply(const Block& block, const Tensor& x) {
+  const Tensor out = Apply(block.linear, x);
   if (block.mlp.empty()) return out;
   Tensor hidden = x;
   for (size_t i = 0; i < block.mlp.size(); ++i) {
-    hidden = MultiplyTransposed(hidden, block.mlp[i].weight) + block.mlp[i].bias;
-    if (i + 1 == block.mlp.size()) break;
-    const Norm& norm = block.norms[i];
-    hidden = torch::relu(torch::batch_norm(hidden, norm.gamma, norm.beta, norm.mean, norm.variance, training,
-                                           kNormMomentum, kNormEpsilon, false));
+    hidden = Apply(block.mlp[i], hidden);
+    if (i + 1 < block.mlp.size()) hidden = torch::relu(hidden);
   }
   return out + hidden;
 }
 
 Tensor TorchModel::BandWeights() const { return log_weights_.exp().index_select(0, band_of_); }
 
-TorchCodes TorchModel::Encode(const Tensor& x, bool query, int64_t level_cap, Estimator estimator, double sharpness,
-                              bool training) const {
+TorchModel::Centered TorchModel::Center(const Tensor& x) const {
   const double root = std::sqrt(static_cast<double>(start_.input_dims));
   const Tensor centered = x - mean_;
   const Tensor norm = centered.norm(2, {1}, true).clamp_min(1e-30);
-  const Tensor u = centered * (root / norm);
-  const Tensor y = Apply(project_, u, training);
+  return {centered * (root / norm), norm.squeeze(1), (x * mean_).sum(1)};
+}
+
+Tensor TorchModel::Recur(const Tensor& u, const Tensor& y, const Tensor& own_levels, Estimator estimator,
+                         double sharpness) const {
   const auto sign = [&](const Tensor& value) {
     return SignFunction::apply(value, static_cast<int64_t>(estimator), sharpness);
   };
   Tensor code = sign(y), kept = code;
-  const Tensor own_levels =
-      query ? torch::full_like(levels_, static_cast<int64_t>(start_.query_levels)) : levels_.clamp_max(level_cap);
   const int64_t most = own_levels.max().item<int64_t>();
   for (int64_t t = 1; t < most; ++t) {
     const Step& step = steps_[t - 1];
-    Tensor residual;
-    if (start_.residual_form == ResidualForm::kCode) {
-      const Tensor shared = y - project_.linear.bias + step.bias;
-      residual = shared - MultiplyTransposed(code, step.feedback);
-    } else {
-      residual = Apply(step.residual, u - Apply(step.reconstruct, code, training), training);
-    }
+    const Tensor residual = start_.residual_form == ResidualForm::kCode
+                                ? Apply(step.residual, u) - MultiplyTransposed(code, step.feedback)
+                                : Apply(step.residual, u - Apply(step.reconstruct, code));
     const Tensor change = sign(residual) * std::ldexp(1.0, -static_cast<int>(t));
     code = code + change;
     kept = kept + change * (own_levels > t);
   }
+  return kept;
+}
+
+TorchCodes TorchModel::WithFactors(const Centered& rows, const Tensor& y, const Tensor& code) const {
   const Tensor weights = BandWeights();
-  const Tensor energy = (y * y * weights).sum(1), agreement = (kept * y * weights).sum(1).clamp_min(1e-30);
-  TorchCodes codes;
-  codes.code = kept;
-  codes.scale = norm.squeeze(1) * energy / agreement;
-  codes.offset = (x * mean_).sum(1);
-  return codes;
+  const Tensor energy = (y * y * weights).sum(1), agreement = (code * y * weights).sum(1).clamp_min(1e-30);
+  return {code, rows.norm * energy / agreement, rows.offset};
+}
+
+TorchCodes TorchModel::EncodeDocuments(const Tensor& x, int64_t level_cap, Estimator estimator,
+                                       double sharpness) const {
+  const Centered rows = Center(x);
+  const Tensor y = Apply(project_, rows.u);
+  return WithFactors(rows, y, Recur(rows.u, y, levels_.clamp_max(level_cap), estimator, sharpness));
+}
+
+TorchCodes TorchModel::EncodeQueries(const Tensor& x, Estimator estimator, double sharpness) const {
+  const Centered rows = Center(x);
+  if (!start_.has_query_projection()) {
+    const Tensor y = Apply(project_, rows.u);
+    const Tensor all = torch::full_like(levels_, static_cast<int64_t>(start_.query_levels));
+    return WithFactors(rows, y, Recur(rows.u, y, all, estimator, sharpness));
+  }
+  const Tensor y = Apply(query_, rows.u);
+  Tensor code = SignFunction::apply(y, static_cast<int64_t>(estimator), sharpness);
+  for (uint32_t t = 1; t < start_.query_levels; ++t) {
+    code = code + SignFunction::apply(y - code, static_cast<int64_t>(estimator), sharpness) *
+                      std::ldexp(1.0, -static_cast<int>(t));
+  }
+  return WithFactors(rows, y, code);
 }
 
 Tensor TorchModel::Scores(const TorchCodes& queries, const TorchCodes& documents) const {
-  const Tensor dots = MultiplyTransposed(queries.code * BandWeights(), documents.code);
-  const Tensor query_scale = queries.scale / static_cast<double>(start_.input_dims);
-  return dots * query_scale.unsqueeze(1) * documents.scale.unsqueeze(0) + documents.offset.unsqueeze(0);
+  const Tensor scale = queries.scale / static_cast<double>(start_.input_dims);
+  const Tensor weighted = queries.code * BandWeights() * scale.unsqueeze(1);
+  return MultiplyTransposed(weighted, documents.code * documents.scale.unsqueeze(1)) + documents.offset.unsqueeze(0);
 }
 
-BlockParameters TorchModel::Fold(const Block& block) {
-  BlockParameters folded;
-  folded.linear = {ToVector(block.linear.weight), ToVector(block.linear.bias)};
-  for (size_t i = 0; i < block.mlp.size(); ++i) {
-    Tensor weight = block.mlp[i].weight.detach(), bias = block.mlp[i].bias.detach();
-    if (i < block.norms.size()) {
-      const Norm& norm = block.norms[i];
-      const Tensor scale = norm.gamma.detach() / (norm.variance + kNormEpsilon).sqrt();
-      weight = weight * scale.unsqueeze(1);
-      bias = (bias - norm.mean) * scale + norm.beta.detach();
-    }
-    folded.mlp.push_back({ToVector(weight), ToVector(bias)});
-  }
-  return folded;
+LayerParameters TorchModel::Values(const Dense& layer) { return {ToVector(layer.weight), ToVector(layer.bias)}; }
+
+BlockParameters TorchModel::Values(const Block& block) {
+  BlockParameters values;
+  values.linear = Values(block.linear);
+  for (const Dense& layer : block.mlp) values.mlp.push_back(Values(layer));
+  return values;
 }
 
-Model TorchModel::ToModel(const std::vector<Tensor>& parameters, const std::vector<Tensor>& buffers) const {
+Model TorchModel::ToModel(const std::vector<Tensor>& parameters) const {
   torch::NoGradGuard no_grad;
   TorchModel copy(start_);
   for (size_t i = 0; i < parameters.size(); ++i) copy.parameters_[i].copy_(parameters[i]);
-  for (size_t i = 0; i < buffers.size(); ++i) copy.buffers_[i].copy_(buffers[i]);
   Model model = start_;
   std::vector<Band> bands = model.spec.bands();
   for (size_t b = 0; b < bands.size(); ++b)
     bands[b].weight = copy.log_weights_.index({static_cast<int64_t>(b)}).exp().item<float>();
   if (auto spec = CodeSpec::Create(std::move(bands)); spec.ok()) model.spec = *std::move(spec);
-  model.project = Fold(copy.project_);
+  model.project = Values(copy.project_);
+  if (start_.has_query_projection()) model.query = Values(copy.query_);
   for (size_t t = 0; t < copy.steps_.size(); ++t) {
     StepParameters& step = model.steps[t];
     step.gain = 1.0f;
+    step.residual = Values(copy.steps_[t].residual);
     if (model.residual_form == ResidualForm::kInput) {
-      step.residual = Fold(copy.steps_[t].residual);
-      step.reconstruct = Fold(copy.steps_[t].reconstruct);
+      step.reconstruct = Values(copy.steps_[t].reconstruct);
     } else {
       step.feedback = ToVector(copy.steps_[t].feedback);
-      step.residual.linear.bias = ToVector(copy.steps_[t].bias);
     }
   }
   return model;
 }
 
-Model WithHiddenLayers(const Model& start, const std::vector<uint32_t>& hidden, uint64_t seed) {
+namespace {
+
+void AddMlp(BlockParameters& block, const std::vector<uint32_t>& hidden, size_t inputs, std::mt19937_64& random) {
+  block.mlp.clear();
+  size_t width = inputs;
+  for (size_t i = 0; !hidden.empty() && i <= hidden.size(); ++i) {
+    const bool last = i == hidden.size();
+    const size_t size = last ? block.linear.bias.size() : hidden[i];
+    LayerParameters layer{std::vector<float>(size * width, 0.0f), std::vector<float>(size, 0.0f)};
+    std::normal_distribution<float> normal(0.0f, 1.0f / std::sqrt(static_cast<float>(width)));
+    for (float& value : layer.weight) value = last ? 0.0f : normal(random);
+    block.mlp.push_back(std::move(layer));
+    width = size;
+  }
+}
+
+// B = W's transpose, scaled so that it undoes the projection; with more code dims than inputs, so that it averages.
+BlockParameters Transposed(const std::vector<float>& weight, size_t n, size_t m) {
+  const float spread = m > n ? static_cast<float>(m) / static_cast<float>(n) : 1.0f;
+  BlockParameters block;
+  block.linear.weight.assign(n * m, 0.0f);
+  block.linear.bias.assign(n, 0.0f);
+  for (size_t j = 0; j < m; ++j) {
+    const float* row = weight.data() + j * n;
+    float squared = 0.0f;
+    for (size_t i = 0; i < n; ++i) squared += row[i] * row[i];
+    for (size_t i = 0; squared > 0.0f && i < n; ++i) block.linear.weight[i * m + j] = row[i] / (squared * spread);
+  }
+  return block;
+}
+
+}  // namespace
+
+Model ToTrainable(const Model& start, ResidualForm form, const std::vector<uint32_t>& hidden, uint64_t seed) {
   Model model = start;
-  model.hidden = hidden;
-  model.residual_form = ResidualForm::kInput;
   const size_t n = start.input_dims, m = start.spec.dims();
+  model.hidden = hidden;
+  model.residual_form = form;
+  model.query = start.project.linear;
+  model.steps.resize(model.step_count());
   std::mt19937_64 random(seed);
-  const auto add_mlp = [&](BlockParameters& block, size_t inputs, size_t outputs) {
-    block.mlp.clear();
-    size_t width = inputs;
-    for (size_t i = 0; i <= hidden.size(); ++i) {
-      const bool last = i == hidden.size();
-      const size_t size = last ? outputs : hidden[i];
-      LayerParameters layer{std::vector<float>(size * width, 0.0f), std::vector<float>(size, 0.0f)};
-      std::normal_distribution<float> normal(0.0f, 1.0f / std::sqrt(static_cast<float>(width)));
-      for (float& value : layer.weight) value = last ? 0.0f : normal(random);
-      block.mlp.push_back(std::move(layer));
-      width = size;
-    }
-  };
-  add_mlp(model.project, n, m);
+  AddMlp(model.project, hidden, n, random);
   for (StepParameters& step : model.steps) {
-    step.gain = 1.0f;
-    step.feedback.clear();
     if (step.residual.linear.weight.empty()) step.residual.linear.weight = start.project.linear.weight;
-    add_mlp(step.residual, n, m);
-    // The transpose, scaled so that it undoes the projection; with more code dims than inputs, so that it averages.
-    const float spread = m > n ? static_cast<float>(m) / static_cast<float>(n) : 1.0f;
-    step.reconstruct.linear.weight.assign(n * m, 0.0f);
-    step.reconstruct.linear.bias.assign(n, 0.0f);
-    for (size_t j = 0; j < m; ++j) {
-      const float* row = start.project.linear.weight.data() + j * n;
-      float squared = 0.0f;
-      for (size_t i = 0; i < n; ++i) squared += row[i] * row[i];
-      for (size_t i = 0; squared > 0.0f && i < n; ++i)
-        step.reconstruct.linear.weight[i * m + j] = row[i] / (squared * spread);
-    }
-    add_mlp(step.reconstruct, m, n);
+    if (form == ResidualForm::kCode) continue;
+    step.feedback.clear();
+    step.reconstruct = Transposed(start.project.linear.weight, n, m);
+    AddMlp(step.residual, hidden, n, random);
+    AddMlp(step.reconstruct, hidden, m, random);
   }
   return model;
 }

@@ -23,63 +23,69 @@ struct TorchCodes {
 };
 
 // A TorchModel is a Model whose parameters have gradients: the same recursion as Encoder, with a surrogate gradient for
-// the sign. Linear models learn projection, thresholds, feedback matrices and band weights; models with hidden layers
-// (ResidualForm::kInput) every block, BatchNorm included, which ToModel folds into the weights.
+// the sign. It learns the band weights, the projections of documents and queries, and every level's residual block
+// with its feedback matrix (ResidualForm::kCode) or reconstruction (kInput).
 //
 // Thread safety: none. Errors: libtorch throws c10::Error.
 class TorchModel {
  public:
   explicit TorchModel(const Model& start);
 
-  // Every value that training changes, the bands' logarithmic weights first, and those that it only tracks (BatchNorm's
-  // running statistics).
+  // Every value that training changes; first the bands' logarithmic weights.
   std::vector<torch::Tensor> parameters() const { return parameters_; }
-  std::vector<torch::Tensor> buffers() const { return buffers_; }
 
-  // x: rows of embeddings, already of norm 1 for cosine. `query`: all query levels in every band; else the spec's, but
-  // at most `level_cap`. `sharpness` >= 1 belongs to Estimator::kReste.
-  TorchCodes Encode(const torch::Tensor& x, bool query, int64_t level_cap, Estimator estimator, double sharpness,
-                    bool training) const;
+  // x: rows of embeddings, already of norm 1 for cosine. Documents keep the spec's levels, but at most `level_cap`.
+  // `sharpness` >= 1 belongs to Estimator::kReste.
+  TorchCodes EncodeDocuments(const torch::Tensor& x, int64_t level_cap, Estimator estimator, double sharpness) const;
+  TorchCodes EncodeQueries(const torch::Tensor& x, Estimator estimator, double sharpness) const;
   // Estimated similarity of every query with every document.
   torch::Tensor Scores(const TorchCodes& queries, const TorchCodes& documents) const;
   torch::Tensor BandWeights() const;  // one a dimension
 
-  // The model with these values for the parameters and buffers (in the order of parameters() and buffers()).
-  Model ToModel(const std::vector<torch::Tensor>& parameters, const std::vector<torch::Tensor>& buffers) const;
+  // The model with these values for the parameters, in the order of parameters().
+  Model ToModel(const std::vector<torch::Tensor>& parameters) const;
 
  private:
   struct Dense {
     torch::Tensor weight, bias;
   };
-  struct Norm {
-    torch::Tensor gamma, beta, mean, variance;
-  };
   struct Block {
     Dense linear;
     std::vector<Dense> mlp;
-    std::vector<Norm> norms;
   };
   struct Step {
     Block residual, reconstruct;
-    torch::Tensor bias, feedback;  // linear models
+    torch::Tensor feedback;  // kCode only
+  };
+  struct Centered {
+    torch::Tensor u, norm, offset;
   };
 
   torch::Tensor Parameter(const std::vector<float>& values, std::vector<int64_t> shape);
-  torch::Tensor Buffer(torch::Tensor value);
-  Block MakeBlock(const BlockParameters& block, const std::vector<float>& weight, int64_t inputs, int64_t outputs);
-  torch::Tensor Apply(const Block& block, const torch::Tensor& x, bool training) const;
-  static BlockParameters Fold(const Block& block);
+  Dense MakeDense(const std::vector<float>& weight, const std::vector<float>& bias, int64_t inputs);
+  Block MakeBlock(const BlockParameters& block, const std::vector<float>& weight, int64_t inputs);
+  static torch::Tensor Apply(const Dense& layer, const torch::Tensor& x);
+  static torch::Tensor Apply(const Block& block, const torch::Tensor& x);
+  static LayerParameters Values(const Dense& layer);
+  static BlockParameters Values(const Block& block);
+  Centered Center(const torch::Tensor& x) const;
+  // The levels of a document's code, `own_levels` of them in each dimension.
+  torch::Tensor Recur(const torch::Tensor& u, const torch::Tensor& y, const torch::Tensor& own_levels,
+                      Estimator estimator, double sharpness) const;
+  TorchCodes WithFactors(const Centered& rows, const torch::Tensor& y, const torch::Tensor& code) const;
 
   Model start_;
-  std::vector<torch::Tensor> parameters_, buffers_;
+  std::vector<torch::Tensor> parameters_;
   torch::Tensor mean_, levels_, log_weights_, band_of_;
   Block project_;
+  Dense query_;
   std::vector<Step> steps_;
 };
 
-// Gives a linear start the paper's blocks: transposed reconstructions and MLP paths whose output layer is zero, so that
-// the codes are unchanged. Deterministic for the seed.
-Model WithHiddenLayers(const Model& start, const std::vector<uint32_t>& hidden, uint64_t seed);
+// Gives a start what training can use: a projection of its own for queries, and blocks of the residual form with MLP
+// paths of these hidden layers. MLP paths begin at zero and reconstructions as the projection's transpose, so that the
+// start's codes are unchanged (but for rounding). Deterministic for the seed.
+Model ToTrainable(const Model& start, ResidualForm form, const std::vector<uint32_t>& hidden, uint64_t seed);
 
 }  // namespace bebr
 

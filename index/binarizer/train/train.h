@@ -19,6 +19,7 @@ struct TriedShape {
   std::string shape;
   uint32_t bits = 0;
   double recall_at_10 = 0.0;
+  bool all_queries = false;  // measured on every held-out query, not on a part
 };
 
 struct TrainResult {

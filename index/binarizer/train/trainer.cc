@@ -27,21 +27,24 @@ namespace {
 using torch::Tensor;
 using Clock = std::chrono::steady_clock;
 
-constexpr int64_t kSeeds = 256;
-constexpr int64_t kPositives = 8;
+constexpr int64_t kSeeds = 64;
+constexpr int64_t kPositives = 31;
 constexpr size_t kNeighbors = 100;
 constexpr int64_t kRandomDocuments = 1024;
 constexpr int64_t kPairs = 64;
 constexpr int64_t kHardNegatives = 5;
 constexpr int64_t kQueueLength = 4096;
+constexpr double kNever = -1e9;  // the logarithm of a share of nothing
 constexpr double kPairWeight = 0.1;
 constexpr double kPerplexity = 50.0;
 constexpr double kAverage = 0.99;
-constexpr int kMeasurements = 8;
-constexpr int kPatience = 4;
+constexpr int kMeasurements = 10;
+constexpr int kPatience = 3;
+constexpr double kFarBelow = 0.05;  // recall@10
 constexpr double kMaxGradientNorm = 1.0;
-constexpr double kBandWeightRate = 20.0;  // a handful of logarithms can and must move faster than a matrix
-constexpr double kNeighborFlops = 4e11;   // spent on exact neighbours before training begins
+constexpr double kBandWeightRate = 10.0;  // a handful of logarithms can and must move faster than a matrix
+constexpr double kTrainingFlops = 1.5e13;
+constexpr double kNeighborFlops = 4e11;  // spent on exact neighbours before training begins
 
 // Rows of embeddings as the loss sees them: of norm 1 for cosine.
 Tensor Rows(const Matrix& matrix, const Tensor& index, Metric metric) {
@@ -194,9 +197,8 @@ class Session {
     neighborhoods_ = FindNeighborhoods(documents, options.metric, threads, random);
     fingerprint_ = Crc32(absl::StrCat(start.spec.ToString(), ",", start.query_levels, ",", start.input_dims, ",",
                                       documents.rows, ",", options.seed, ",", steps, ",", start.hidden.size(), ",",
-                                      static_cast<int>(options.estimator)));
+                                      static_cast<int>(options.estimator), ",", static_cast<int>(start.residual_form)));
     best_parameters_ = Clone(average_.parameters());
-    best_buffers_ = Clone(average_.buffers());
   }
 
   absl::StatusOr<TrainingOutcome> Run() {
@@ -221,7 +223,7 @@ class Session {
     outcome.curve = curve_;
     outcome.recall = best_recall_;
     outcome.improved = improved_;
-    if (improved_) outcome.model = model_.ToModel(best_parameters_, best_buffers_);
+    if (improved_) outcome.model = model_.ToModel(best_parameters_);
     std::error_code ignored;
     if (!options_.output.empty()) std::filesystem::remove(CheckpointPath(), ignored);
     return outcome;
@@ -229,51 +231,62 @@ class Session {
 
  private:
   static double PeakRate(const TrainOptions& options, const Model& model) {
-    // A weight's size falls with the embeddings' dims: 2e-4 at 256 dims, found by trying on text and image data.
-    return options.learning_rate > 0.0 ? options.learning_rate : 0.0512 / static_cast<double>(model.input_dims);
+    // Inputs have norm sqrt(n), so a weight's change moves a sum by up to n times itself. Found by trying on text and
+    // image data.
+    return options.learning_rate > 0.0 ? options.learning_rate
+                                       : std::min(2e-3, 0.5 / static_cast<double>(model.input_dims));
   }
   std::string CheckpointPath() const { return options_.output + ".checkpoint"; }
 
-  // Documents of one step, and for every seed which of them it is itself.
-  void Draw(std::mt19937_64& random, std::vector<int64_t>& seeds, std::vector<int64_t>& documents) const {
+  // The documents of one step: neighbourhoods, whose members are also its queries, and random others.
+  void Draw(std::mt19937_64& random, std::vector<int64_t>& queries, std::vector<int64_t>& documents) const {
     for (int64_t s = 0; s < kSeeds; ++s) {
       const size_t seed = random() % neighborhoods_.seeds.size();
-      seeds.push_back(neighborhoods_.seeds[seed]);
+      queries.push_back(neighborhoods_.seeds[seed]);
       for (int64_t p = 0; p < kPositives && neighborhoods_.per_seed > 0; ++p) {
-        documents.push_back(
+        queries.push_back(
             neighborhoods_.neighbors[seed * neighborhoods_.per_seed + random() % neighborhoods_.per_seed]);
       }
     }
+    // Twice the same document would count twice in the softmax.
+    const auto unique = [](std::vector<int64_t>& rows) {
+      std::sort(rows.begin(), rows.end());
+      rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
+    };
+    unique(queries);
+    documents = queries;
     for (int64_t i = 0; i < kRandomDocuments; ++i)
       documents.push_back(static_cast<int64_t>(random() % documents_.rows));
-    // Twice the same document would count twice in the softmax.
-    std::sort(documents.begin(), documents.end());
-    documents.erase(std::unique(documents.begin(), documents.end()), documents.end());
+    unique(documents);
   }
 
   double Sharpness() const { return 1.0 + 2.0 * static_cast<double>(step_) / static_cast<double>(steps_); }
 
   double Step() {
     std::mt19937_64 random(options_.seed * 1000003 + static_cast<uint64_t>(step_) + 1);
-    std::vector<int64_t> seed_rows, document_rows;
-    Draw(random, seed_rows, document_rows);
-    const Tensor seed_index = torch::tensor(seed_rows), document_index = torch::tensor(document_rows);
-    const Tensor queries = Rows(documents_, seed_index, options_.metric),
+    std::vector<int64_t> query_rows, document_rows;
+    Draw(random, query_rows, document_rows);
+    const Tensor query_index = torch::tensor(query_rows), document_index = torch::tensor(document_rows);
+    const Tensor queries = Rows(documents_, query_index, options_.metric),
                  documents = Rows(documents_, document_index, options_.metric);
-    const Tensor self = seed_index.unsqueeze(1) == document_index.unsqueeze(0);
+    const Tensor self = query_index.unsqueeze(1) == document_index.unsqueeze(0);
     // Now and then shorter codes, where wanted: a prefix of the levels then serves as a code of its own.
     const bool shorter = static_cast<double>(random() % 1000) < 1000.0 * options_.prefix_share;
     const int64_t cap = shorter ? 1 + static_cast<int64_t>(random() % kMaxLevels) : static_cast<int64_t>(kMaxLevels);
 
-    const TorchCodes query_codes = model_.Encode(queries, true, kMaxLevels, options_.estimator, Sharpness(), true);
-    const TorchCodes document_codes = model_.Encode(documents, false, cap, options_.estimator, Sharpness(), true);
-    const Tensor score = (model_.Scores(query_codes, document_codes) / temperature_).masked_fill(self, -1e9);
+    const TorchCodes query_codes = model_.EncodeQueries(queries, options_.estimator, Sharpness());
+    const TorchCodes document_codes = model_.EncodeDocuments(documents, cap, options_.estimator, Sharpness());
+    const Tensor score = (model_.Scores(query_codes, document_codes) / temperature_).masked_fill(self, kNever);
     Tensor target;
+    double entropy = 0.0;
     {
       torch::NoGradGuard no_grad;
-      target = torch::log_softmax((MultiplyTransposed(queries, documents) / temperature_).masked_fill(self, -1e9), 1);
+      Tensor log_target = MultiplyTransposed(queries / temperature_, documents).masked_fill_(self, kNever);
+      log_target = torch::log_softmax(log_target, 1);
+      target = log_target.exp();
+      entropy = -log_target.mul_(target).sum().item<double>() / static_cast<double>(query_rows.size());
     }
-    Tensor loss = (target.exp() * (target - torch::log_softmax(score, 1))).sum(1).mean();
+    Tensor loss = (target * torch::log_softmax(score, 1)).sum() / -static_cast<double>(query_rows.size()) - entropy;
     if (pairs_.queries.rows > 0) loss = loss + kPairWeight * PairLoss(random);
     loss.backward();
     optimizer_.Step(step_);
@@ -290,15 +303,15 @@ class Session {
     const Tensor document_index = torch::tensor(document_rows);
     const Tensor queries = Rows(pairs_.queries, torch::tensor(pair_rows), options_.metric);
     const Tensor documents = Rows(documents_, document_index, options_.metric);
-    const TorchCodes query_codes = model_.Encode(queries, true, kMaxLevels, options_.estimator, Sharpness(), true);
-    const TorchCodes codes = model_.Encode(documents, false, kMaxLevels, options_.estimator, Sharpness(), true);
+    const TorchCodes query_codes = model_.EncodeQueries(queries, options_.estimator, Sharpness());
+    const TorchCodes codes = model_.EncodeDocuments(documents, kMaxLevels, options_.estimator, Sharpness());
     const Tensor scores = model_.Scores(query_codes, codes);
     const Tensor positive = scores.diagonal().unsqueeze(1);
     const Tensor same = document_index.unsqueeze(1) == document_index.unsqueeze(0);
-    Tensor negatives = scores.masked_fill(same, -1e9);
+    Tensor negatives = scores.masked_fill(same, kNever);
     if (queue_.code.defined()) {
-      const Tensor queued =
-          model_.Scores(query_codes, queue_).masked_fill(document_index.unsqueeze(1) == queue_rows_.unsqueeze(0), -1e9);
+      const Tensor queued = model_.Scores(query_codes, queue_)
+                                .masked_fill(document_index.unsqueeze(1) == queue_rows_.unsqueeze(0), kNever);
       negatives = torch::cat({negatives, queued}, 1);
     }
     const Tensor hard = std::get<0>(negatives.topk(std::min(kHardNegatives, negatives.size(1)), 1));
@@ -308,7 +321,7 @@ class Session {
 
   void Enqueue(const Tensor& documents, const Tensor& rows) {
     torch::NoGradGuard no_grad;
-    const TorchCodes codes = average_.Encode(documents, false, kMaxLevels, options_.estimator, 1.0, false);
+    const TorchCodes codes = average_.EncodeDocuments(documents, kMaxLevels, options_.estimator, 1.0);
     const auto join = [](const Tensor& old, const Tensor& more) {
       return old.defined() ? torch::cat({more, old}, 0).slice(0, 0, kQueueLength) : more;
     };
@@ -320,32 +333,28 @@ class Session {
     torch::NoGradGuard no_grad;
     const std::vector<Tensor> targets = average_.parameters(), sources = model_.parameters();
     for (size_t i = 0; i < targets.size(); ++i) targets[i].lerp_(sources[i], 1.0 - kAverage);
-    CopyInto(average_.buffers(), model_.buffers());
   }
 
   absl::Status Measure() {
-    BEBR_ASSIGN_OR_RETURN(HeldOutRecall recall,
-                          validator_.Measure(average_.ToModel(average_.parameters(), average_.buffers())));
+    BEBR_ASSIGN_OR_RETURN(HeldOutRecall recall, validator_.Measure(average_.ToModel(average_.parameters())));
     last_recall_ = recall.at_10;
     const double elapsed = elapsed_before_s_ + std::chrono::duration<double>(Clock::now() - begin_).count();
     curve_.push_back(
         {step_, loss_sum_ / std::max<double>(1.0, static_cast<double>(loss_count_)), recall.at_10, elapsed});
     loss_sum_ = 0.0;
     loss_count_ = 0;
-    ++since_best_;
+    // Until the rate begins to fall for good, recall may dip on its way up.
+    if (2 * step_ > steps_) ++since_best_;
     // Better than the start beyond doubt; among those, the best.
     if (recall.at_10 > best_recall_.at_10 && PairedGain(recall, start_recall_) > 1.0) {
       best_recall_ = std::move(recall);
       improved_ = true;
       since_best_ = 0;
       best_parameters_ = Clone(average_.parameters());
-      best_buffers_ = Clone(average_.buffers());
-    } else if (recall.at_10 < best_recall_.at_10 && PairedGain(best_recall_, recall) > 2.0) {
-      // Clearly worse than what there is: the steps are too large for this data. Go on from the best with smaller ones.
+    } else if (recall.at_10 < best_recall_.at_10 - kFarBelow) {
+      // The steps are too large for this data. Go on from the best with smaller ones.
       CopyInto(model_.parameters(), best_parameters_);
       CopyInto(average_.parameters(), best_parameters_);
-      CopyInto(model_.buffers(), best_buffers_);
-      CopyInto(average_.buffers(), best_buffers_);
       optimizer_.Halve();
     }
     return absl::OkStatus();
@@ -370,8 +379,8 @@ class Session {
         torch::tensor({static_cast<int64_t>(fingerprint_), step_, since_best_, int64_t{improved_}}),
         torch::tensor({optimizer_.factor(), best_recall_.at_10, best_recall_.at_50, last_recall_}, torch::kFloat64),
         torch::tensor(best_recall_.per_query)};
-    for (const auto& group : {model_.parameters(), model_.buffers(), average_.parameters(), average_.buffers(),
-                              best_parameters_, best_buffers_, optimizer_.first(), optimizer_.second()}) {
+    for (const auto& group :
+         {model_.parameters(), average_.parameters(), best_parameters_, optimizer_.first(), optimizer_.second()}) {
       state.insert(state.end(), group.begin(), group.end());
     }
     return state;
@@ -430,7 +439,7 @@ class Session {
   double temperature_ = 1.0;
   Neighborhoods neighborhoods_;
   uint32_t fingerprint_ = 0;
-  std::vector<Tensor> best_parameters_, best_buffers_;
+  std::vector<Tensor> best_parameters_;
   TorchCodes queue_;
   Tensor queue_rows_;
   int64_t step_ = 0, since_best_ = 0;
@@ -453,11 +462,16 @@ Matrix EvenlySpacedRows(const Matrix& rows, size_t limit) {
 }  // namespace
 
 int64_t Trainer::DefaultSteps(const Model& model) {
-  const double n = model.input_dims, m = model.spec.dims(), rows = kSeeds * kPositives + kRandomDocuments;
-  double per_row = n * m + (model.spec.max_levels() - 1.0) * m * m;
-  for (const uint32_t hidden : model.hidden) per_row += hidden * (n + m) * (2.0 * model.spec.max_levels() - 1.0);
-  const double step_flops = 6.0 * rows * per_row;
-  return static_cast<int64_t>(std::clamp(5e12 / step_flops, 300.0, 1500.0));
+  const double n = model.input_dims, m = model.spec.dims(), steps = model.spec.max_levels() - 1.0;
+  const double queries = kSeeds * (kPositives + 1.0), documents = queries + kRandomDocuments;
+  double per_document = n * m + steps * (n * m + m * m);
+  double width = n;
+  for (const uint32_t hidden : model.hidden) per_document += width * hidden, width = hidden;
+  if (!model.hidden.empty()) per_document += width * m;
+  // Twice as much backwards, but the inputs' gradients are not needed, nor those of the similarities.
+  const double step_flops =
+      2.0 * (3.0 * documents * per_document + 2.0 * queries * n * m + queries * documents * (3.0 * m + n));
+  return static_cast<int64_t>(std::clamp(kTrainingFlops / step_flops, 300.0, 1500.0));
 }
 
 absl::StatusOr<TrainingOutcome> Trainer::Run(const TrainOptions& options, const Model& start,
@@ -482,36 +496,52 @@ absl::StatusOr<TrainingOutcome> Trainer::Run(const TrainOptions& options, const 
   }
 }
 
+namespace {
+
+// Bits of `words`, codes with `levels_of(band)` levels, that are not those of the values in `code`.
+template <typename LevelsOf>
+size_t DifferentBits(const CodeSpec& spec, const Tensor& code, const std::vector<uint32_t>& words, LevelsOf levels_of) {
+  const float* values = code.data_ptr<float>();
+  const uint32_t* plane = words.data();
+  size_t differ = 0;
+  for (int64_t r = 0; r < code.size(0); ++r) {
+    for (const Band& band : spec.bands()) {
+      const uint32_t plane_words = CodeSpec::PlaneWords(band.dims), levels = levels_of(band);
+      for (uint32_t i = 0; i < band.dims; ++i) {
+        float rest = *values++;
+        for (uint32_t t = 0; t < levels; ++t) {
+          const bool torch_bit = rest >= 0.0f;
+          rest -= std::ldexp(torch_bit ? 1.0f : -1.0f, -static_cast<int>(t));
+          differ += torch_bit != (((plane[t * plane_words + i / 32] >> (i % 32)) & 1) != 0);
+        }
+      }
+      plane += plane_words * levels;
+    }
+  }
+  return differ;
+}
+
+}  // namespace
+
 absl::StatusOr<double> CodeDisagreement(const Model& model, const Matrix& rows) {
   BEBR_ASSIGN_OR_RETURN(const std::unique_ptr<const Encoder> encoder, Encoder::Create(model, 0));
   const CodeSpec& spec = model.spec;
-  std::vector<uint32_t> planes(rows.rows * spec.QueryWords(model.query_levels));
+  std::vector<uint32_t> planes(rows.rows * spec.QueryWords(model.query_levels)), codes(rows.rows * spec.code_words());
   std::vector<float> weights(rows.rows * spec.bands().size()), offsets(rows.rows);
+  std::vector<CodeFactors> factors(rows.rows);
   encoder->EncodeQueries(rows.values.data(), rows.rows, planes.data(), weights.data(), offsets.data());
+  encoder->EncodeDocuments(rows.values.data(), rows.rows, codes.data(), factors.data());
   try {
     torch::NoGradGuard no_grad;
     const TorchModel torch_model(model);
     const Tensor x = Rows(rows, torch::arange(static_cast<int64_t>(rows.rows)), model.metric);
-    const Tensor code =
-        torch_model.Encode(x, true, kMaxLevels, Estimator::kStraightThrough, 1.0, false).code.contiguous();
-    const float* values = code.data_ptr<float>();
-    size_t differ = 0;
-    for (size_t r = 0; r < rows.rows; ++r) {
-      const uint32_t* words = planes.data() + r * spec.QueryWords(model.query_levels);
-      for (const Band& band : spec.bands()) {
-        const uint32_t plane_words = CodeSpec::PlaneWords(band.dims);
-        for (uint32_t i = 0; i < band.dims; ++i) {
-          float rest = *values++;
-          for (uint32_t t = 0; t < model.query_levels; ++t) {
-            const bool torch_bit = rest >= 0.0f;
-            rest -= std::ldexp(torch_bit ? 1.0f : -1.0f, -static_cast<int>(t));
-            differ += torch_bit != (((words[t * plane_words + i / 32] >> (i % 32)) & 1) != 0);
-          }
-        }
-        words += plane_words * model.query_levels;
-      }
-    }
-    return static_cast<double>(differ) / (static_cast<double>(rows.rows) * spec.dims() * model.query_levels);
+    const Tensor queries = torch_model.EncodeQueries(x, Estimator::kStraightThrough, 1.0).code.contiguous();
+    const Tensor documents =
+        torch_model.EncodeDocuments(x, kMaxLevels, Estimator::kStraightThrough, 1.0).code.contiguous();
+    const size_t differ = DifferentBits(spec, queries, planes, [&](const Band&) { return model.query_levels; }) +
+                          DifferentBits(spec, documents, codes, [](const Band& band) { return band.levels; });
+    return static_cast<double>(differ) /
+           (static_cast<double>(rows.rows) * (spec.dims() * model.query_levels + spec.bits()));
   } catch (const std::exception& error) {
     return absl::InternalError(absl::StrCat("libtorch failed: ", error.what()));
   }

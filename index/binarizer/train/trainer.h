@@ -36,15 +36,16 @@ struct QueryPairs {
   std::vector<uint32_t> rows;
 };
 
-// Improves `start` by gradient descent on the order of neighbourhoods: for 256 seed documents, 8 of the 100 nearest
-// neighbours of each and 1,024 random documents, KL(softmax(similarity / tau) || softmax(score / tau)), the score as
-// the server computes it. tau is set from the data. With pairs, the paper's contrastive loss is added: each query's
-// document against its five hardest negatives of the batch and of a queue of earlier documents coded by the averaged
-// model.
+// Improves `start` by gradient descent on the order of neighbourhoods. A step draws 64 seed documents with 31 of the
+// 100 nearest neighbours of each, and 1,024 random documents; every member of a neighbourhood is a query among all of
+// them, and the loss is KL(softmax(similarity / tau) || softmax(score / tau)), the score as the server computes it. tau
+// is set from the data. With pairs, the paper's contrastive loss is added: each query's document against its five
+// hardest negatives of the batch and of a queue of earlier documents coded by the averaged model.
 //
 // What is kept is the averaged model with the best held-out recall, and only if it beats the start by more than the
-// standard error of their difference. Stops early where nothing better came for four measurements. Every step draws
-// from a generator seeded by (seed, step), so an interrupted run resumes exactly from options.output + ".checkpoint".
+// standard error of their difference. Stops early where the second half brings nothing better for three measurements.
+// Every step draws from a generator seeded by (seed, step), so an interrupted run resumes exactly from
+// options.output + ".checkpoint".
 //
 // Memory beside the documents: about 300 MiB at 768 dims. Training uses at most kTrainingDocuments evenly spaced
 // documents.

@@ -18,8 +18,8 @@ class Reference {
  public:
   explicit Reference(const Model& model) : model_(model) {}
 
-  // Pre-sign values of every level, dims x levels, and u.
-  std::vector<std::vector<double>> Levels(const float* row) {
+  // Pre-sign values of a document's or query's levels, dims x levels.
+  std::vector<std::vector<double>> Levels(const float* row, bool query) {
     const size_t n = model_.input_dims;
     double squared = 0.0;
     for (size_t i = 0; i < n; ++i) squared += double{row[i]} * row[i];
@@ -33,10 +33,17 @@ class Reference {
     }
     norm_ = std::sqrt(norm_);
     for (double& value : u_) value *= std::sqrt(static_cast<double>(n)) / norm_;
-    std::vector<std::vector<double>> levels = {Apply(model_.project, u_, n, model_.project.linear.weight)};
+    const bool own = query && model_.has_query_projection();
+    std::vector<std::vector<double>> levels = {own ? Dense(model_.query.weight, model_.query.bias, u_)
+                                                   : Apply(model_.project, u_, n, model_.project.linear.weight)};
     std::vector<double> code = Sign(levels[0]);
-    for (uint32_t t = 1; t < model_.query_levels; ++t) {
-      levels.push_back(Next(model_.steps[t - 1], code));
+    for (uint32_t t = 1; t < (query ? model_.query_levels : model_.spec.max_levels()); ++t) {
+      if (own) {
+        levels.push_back(levels[0]);
+        for (size_t i = 0; i < code.size(); ++i) levels[t][i] -= code[i];
+      } else {
+        levels.push_back(Next(model_.steps[t - 1], code));
+      }
       const std::vector<double> sign = Sign(levels.back());
       for (size_t i = 0; i < code.size(); ++i) code[i] += std::ldexp(sign[i], -static_cast<int>(t));
     }
@@ -103,7 +110,7 @@ bool Bit(const CodeSpec& spec, const uint32_t* words, uint32_t query_levels, siz
 }
 
 std::vector<RandomModelOptions> Variants() {
-  std::vector<RandomModelOptions> variants(6);
+  std::vector<RandomModelOptions> variants(9);
   variants[1].own_residual_weight = false;
   variants[2].feedback = false;
   variants[2].own_residual_weight = false;
@@ -115,6 +122,14 @@ std::vector<RandomModelOptions> Variants() {
   variants[5].form = ResidualForm::kInput;
   variants[5].hidden = {16, 20};
   variants[5].shape = "100x3";
+  variants[6].query_projection = true;
+  variants[7].query_projection = true;
+  variants[7].hidden = {20};
+  variants[7].own_residual_weight = false;
+  variants[7].shape = "40x1+33x2";
+  variants[8].query_projection = true;
+  variants[8].form = ResidualForm::kInput;
+  variants[8].hidden = {16};
   return variants;
 }
 
@@ -134,38 +149,49 @@ TEST(EncoderTest, CodesAndFactorsAreWhatTheFormatSays) {
     Reference reference(model);
     size_t close_calls = 0;
     for (size_t r = 0; r < kRows; ++r) {
-      const auto levels = reference.Levels(rows.data() + r * options.input_dims);
-      double energy = 0.0, agreement = 0.0;
-      bool close = false;  // a sum this near to zero may round to either side, and all that follows may differ
-      for (const auto& level : levels) {
-        for (const double residual : level) close |= std::abs(residual) < 1e-5;
-      }
-      close_calls += close;
-      if (close) continue;
-      size_t first = 0;
-      for (size_t b = 0; b < spec.bands().size(); ++b) {
-        const Band& band = spec.bands()[b];
-        for (uint32_t i = 0; i < band.dims; ++i) {
-          double value = 0.0;
-          for (uint32_t t = 0; t < options.query_levels; ++t) {
-            const double residual = levels[t][first + i];
-            const bool query_bit =
-                Bit(spec, planes.data() + r * spec.QueryWords(options.query_levels), options.query_levels, b, t, i);
-            ASSERT_EQ(query_bit, residual >= 0.0) << "row " << r << " band " << b << " level " << t << " dim " << i;
-            if (t < band.levels) {
-              ASSERT_EQ(Bit(spec, codes.data() + r * spec.code_words(), 0, b, t, i), query_bit);
-              value += std::ldexp(query_bit ? 1.0 : -1.0, -static_cast<int>(t));
-            }
-          }
-          energy += band.weight * levels[0][first + i] * levels[0][first + i];
-          agreement += band.weight * levels[0][first + i] * value;
+      for (const bool query : {false, true}) {
+        const auto levels = reference.Levels(rows.data() + r * options.input_dims, query);
+        bool close = false;  // a sum this near to zero may round to either side, and all that follows may differ
+        for (const auto& level : levels) {
+          for (const double residual : level) close |= std::abs(residual) < 1e-5;
         }
-        first += band.dims;
+        close_calls += close;
+        if (close) continue;
+        const uint32_t query_levels = query ? options.query_levels : 0;
+        const uint32_t* words =
+            query ? planes.data() + r * spec.QueryWords(query_levels) : codes.data() + r * spec.code_words();
+        double energy = 0.0, agreement = 0.0;
+        size_t first = 0;
+        for (size_t b = 0; b < spec.bands().size(); ++b) {
+          const Band& band = spec.bands()[b];
+          for (uint32_t i = 0; i < band.dims; ++i) {
+            double value = 0.0;
+            for (uint32_t t = 0; t < (query ? query_levels : band.levels); ++t) {
+              const bool bit = Bit(spec, words, query_levels, b, t, i);
+              ASSERT_EQ(bit, levels[t][first + i] >= 0.0)
+                  << (query ? "query " : "document ") << r << " band " << b << " level " << t << " dim " << i;
+              value += std::ldexp(bit ? 1.0 : -1.0, -static_cast<int>(t));
+            }
+            energy += band.weight * levels[0][first + i] * levels[0][first + i];
+            agreement += band.weight * levels[0][first + i] * value;
+          }
+          first += band.dims;
+        }
+        const double scale = agreement > 0.0 ? reference.norm() * energy / agreement : 0.0;
+        if (!query) {
+          EXPECT_NEAR(factors[r].offset, reference.mean_dot(), 1e-5);
+          EXPECT_NEAR(factors[r].scale, scale, 1e-4 * std::abs(scale));
+          continue;
+        }
+        for (size_t b = 0; b < spec.bands().size(); ++b) {
+          const Band& band = spec.bands()[b];
+          const double expected =
+              scale / options.input_dims * band.weight / std::ldexp(1.0, query_levels - 1 + band.levels - 1);
+          EXPECT_NEAR(weights[r * spec.bands().size() + b], expected, 1e-4 * std::abs(expected));
+        }
       }
-      EXPECT_NEAR(factors[r].offset, reference.mean_dot(), 1e-5);
-      EXPECT_NEAR(factors[r].scale / (reference.norm() * energy / agreement), 1.0, 1e-4);
     }
-    EXPECT_LT(close_calls, kRows / 10);
+    EXPECT_LT(close_calls, kRows / 5);
   }
 }
 

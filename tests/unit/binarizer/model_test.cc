@@ -36,7 +36,8 @@ TEST(ModelTest, RoundTripOfEveryForm) {
     for (const bool own_weight : {false, true}) {
       RandomModelOptions options;
       options.form = input_form ? ResidualForm::kInput : ResidualForm::kCode;
-      if (input_form) options.hidden = {12, 7};
+      if (input_form || own_weight) options.hidden = {12, 7};
+      options.query_projection = own_weight;
       options.own_residual_weight = own_weight;
       options.feedback = own_weight;
       const Model model = RandomModel(options);
@@ -48,6 +49,7 @@ TEST(ModelTest, RoundTripOfEveryForm) {
       EXPECT_EQ(parsed->spec, model.spec);
       EXPECT_EQ(parsed->hidden, model.hidden);
       EXPECT_EQ(parsed->mean, model.mean);
+      EXPECT_EQ(parsed->query.weight, model.query.weight);
       EXPECT_EQ(parsed->steps[1].feedback, model.steps[1].feedback);
       EXPECT_EQ(*SerializeModel(*parsed), *file);
       const auto binarizer = Binarizer::Parse(*file);
@@ -112,7 +114,7 @@ TEST(ModelTest, NamesTheFieldOrTensor) {
 TEST(ModelTest, SerializeRefusesWhatParseWould) {
   Model model = RandomModel({});
   model.steps.pop_back();
-  EXPECT_THAT(std::string(SerializeModel(model).status().message()), HasSubstr("2 steps for 4 query levels"));
+  EXPECT_THAT(std::string(SerializeModel(model).status().message()), HasSubstr("2 steps; expected 3"));
   model = RandomModel({});
   model.project.linear.weight.pop_back();
   EXPECT_THAT(std::string(SerializeModel(model).status().message()), HasSubstr("project.weight"));

@@ -48,12 +48,13 @@ Model RandomModel(const RandomModelOptions& options) {
   const size_t n = options.input_dims, m = model.spec.dims();
   model.mean = filler.Values(n, 0.1);
   model.project = filler.Block(n, m, options.hidden);
-  for (uint32_t t = 1; t < options.query_levels; ++t) {
+  if (options.query_projection) model.query = filler.Block(n, m, {}).linear;
+  for (uint32_t t = 1; t <= model.step_count(); ++t) {
     StepParameters step;
     step.gain = 0.9f;
-    step.residual = filler.Block(n, m, options.hidden);
+    step.residual = filler.Block(n, m, model.step_hidden());
     if (!options.own_residual_weight) step.residual.linear.weight.clear();
-    if (options.form == ResidualForm::kInput) step.reconstruct = filler.Block(m, n, options.hidden);
+    if (options.form == ResidualForm::kInput) step.reconstruct = filler.Block(m, n, model.step_hidden());
     if (options.form == ResidualForm::kCode && options.feedback)
       step.feedback = filler.Values(m * m, 1.0 / std::sqrt(m));
     model.steps.push_back(std::move(step));

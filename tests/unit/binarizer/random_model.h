@@ -19,6 +19,7 @@ struct RandomModelOptions {
   Metric metric = Metric::kCosine;
   bool own_residual_weight = true;
   bool feedback = true;
+  bool query_projection = false;
   uint64_t seed = 7;
 };
 
