@@ -85,8 +85,8 @@ size_t ResidualBlock::memory_bytes() const {
 
 // What a row's factors are made of.
 struct Encoder::RowNumbers {
-  double norm = 0.0;       // |x - mean|
-  double mean_dot = 0.0;   // <mean, x>
+  double norm = 0.0;       // |x - mean|, or what the model's factors say
+  double mean_dot = 0.0;   // <mean, x>, likewise
   double energy = 0.0;     // sum of w_b |y_b|^2
   double agreement = 0.0;  // sum of w_b <code_b, y_b>
   // What the code is to be multiplied with so that its dot product with y is |y|^2, hence the estimate unbiased along
@@ -167,7 +167,11 @@ absl::StatusOr<std::unique_ptr<const Encoder>> Encoder::Create(const Model& mode
   encoder->metric_ = model.metric;
   encoder->checksum_ = checksum;
   encoder->mean_ = model.mean;
-  encoder->mean_squared_ = Dot(model.mean.data(), model.mean.data(), model.mean.size());
+  encoder->factors_ = model.factors;
+  encoder->query_offset_ = model.factors.has_value() ? model.factors->query_offset
+                                                     : -Dot(model.mean.data(), model.mean.data(), model.mean.size());
+  encoder->query_scale_ =
+      model.factors.has_value() ? model.factors->query_scale : 1.0 / static_cast<double>(model.input_dims);
   encoder->document_path_ = DocumentPath(model);
   encoder->query_path_ = QueryPath(model);
   encoder->description_ =
@@ -208,6 +212,10 @@ void Encoder::Prepare(const float* embeddings, size_t rows, Scratch& scratch) co
     row.norm = std::sqrt(Dot(input, input, n));
     const float scale = row.norm > 0.0 ? Finite(std::sqrt(static_cast<double>(n)) / row.norm) : 0.0f;
     for (size_t i = 0; i < n; ++i) input[i] *= scale;
+    if (!factors_.has_value()) continue;
+    const double squared = unit * Dot(factors_->squared_norm.data(), x, n) + factors_->squared_norm_bias;
+    row.norm = row.norm > 0.0 ? std::sqrt(std::max(squared, 0.0)) : 0.0;
+    row.mean_dot = unit * Dot(factors_->offset.data(), x, n) + factors_->offset_bias;
   }
 }
 
@@ -331,13 +339,13 @@ void Encoder::EncodeQueries(const float* embeddings, size_t rows, uint32_t* plan
     }
     for (size_t b = 0; b < bands; ++b) AddBandEnergy(b, batch, scratch);
     for (size_t r = 0; r < batch; ++r) {
-      const double scale = scratch.rows[r].Scale() / static_cast<double>(input_dims_);
+      const double scale = scratch.rows[r].Scale() * query_scale_;
       for (size_t b = 0; b < bands; ++b) {
         const Band& band = spec_.bands()[b];
         weights[(start + r) * bands + b] =
             Finite(scale * band.weight / static_cast<double>(1u << (query_levels_ - 1 + band.levels - 1)));
       }
-      offsets[start + r] = Finite(scratch.rows[r].mean_dot - mean_squared_);
+      offsets[start + r] = Finite(scratch.rows[r].mean_dot + query_offset_);
     }
   }
 }

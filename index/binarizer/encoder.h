@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -119,7 +120,9 @@ class Encoder : public Binarizer {
   uint32_t checksum_ = 0;
   std::string description_;
   std::vector<float> mean_;
-  double mean_squared_ = 0.0;
+  double query_offset_ = 0.0;  // -|mean|^2
+  double query_scale_ = 1.0;   // 1 / n
+  std::optional<FactorParameters> factors_;
   Path document_path_;
   Path query_path_;  // empty: queries take the documents'
 };

@@ -204,6 +204,14 @@ absl::Status ValidateModel(const Model& model) {
     BEBR_RETURN_IF_ERROR(CheckTensor(model.query.weight, m * n, "query.weight"));
     BEBR_RETURN_IF_ERROR(CheckTensor(model.query.bias, m, "query.bias"));
   }
+  if (model.factors.has_value()) {
+    const FactorParameters& factors = *model.factors;
+    BEBR_RETURN_IF_ERROR(CheckTensor(factors.offset, n, "factors.offset.weight"));
+    BEBR_RETURN_IF_ERROR(CheckTensor(factors.squared_norm, n, "factors.squared_norm.weight"));
+    BEBR_RETURN_IF_ERROR(
+        CheckTensor({factors.offset_bias, factors.squared_norm_bias, factors.query_offset, factors.query_scale}, 4,
+                    "factors.constants"));
+  }
   for (size_t t = 0; t < model.steps.size(); ++t) {
     const StepParameters& step = model.steps[t];
     const std::string name = absl::StrCat("step", t + 1);
@@ -239,6 +247,17 @@ absl::StatusOr<Model> ParseModel(std::string_view file, uint32_t* checksum) {
     BEBR_ASSIGN_OR_RETURN(model.query.weight, reader.Take("query.weight", {model.spec.dims(), model.input_dims}));
     BEBR_ASSIGN_OR_RETURN(model.query.bias, reader.Take("query.bias", {model.spec.dims()}));
   }
+  if (reader.Has("factors.constants")) {
+    FactorParameters factors;
+    BEBR_ASSIGN_OR_RETURN(factors.offset, reader.Take("factors.offset.weight", {model.input_dims}));
+    BEBR_ASSIGN_OR_RETURN(factors.squared_norm, reader.Take("factors.squared_norm.weight", {model.input_dims}));
+    BEBR_ASSIGN_OR_RETURN(const std::vector<float> constants, reader.Take("factors.constants", {4}));
+    factors.offset_bias = constants[0];
+    factors.squared_norm_bias = constants[1];
+    factors.query_offset = constants[2];
+    factors.query_scale = constants[3];
+    model.factors = std::move(factors);
+  }
   for (uint32_t t = 1; t <= model.step_count(); ++t) {
     BEBR_ASSIGN_OR_RETURN(StepParameters step, ReadStep(reader, model, absl::StrCat("step", t)));
     model.steps.push_back(std::move(step));
@@ -271,6 +290,13 @@ absl::StatusOr<std::string> SerializeModel(const Model& model) {
   if (model.has_query_projection()) {
     file.tensors()["query.weight"] = {{m, n}, model.query.weight};
     file.tensors()["query.bias"] = {{m}, model.query.bias};
+  }
+  if (model.factors.has_value()) {
+    const FactorParameters& factors = *model.factors;
+    file.tensors()["factors.offset.weight"] = {{n}, factors.offset};
+    file.tensors()["factors.squared_norm.weight"] = {{n}, factors.squared_norm};
+    file.tensors()["factors.constants"] = {
+        {4}, {factors.offset_bias, factors.squared_norm_bias, factors.query_offset, factors.query_scale}};
   }
   for (size_t t = 0; t < model.steps.size(); ++t) {
     const StepParameters& step = model.steps[t];

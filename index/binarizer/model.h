@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,6 +46,17 @@ struct StepParameters {
   BlockParameters reconstruct;  // B, kInput only
 };
 
+// The factors of a version that writes into another version's space, as functions of the row x (scaled to norm 1 for
+// cosine): so its documents compare with those that the other version coded. All of it estimates the other version's.
+struct FactorParameters {
+  std::vector<float> offset;        // n: <offset, x> + offset_bias is a document's offset
+  std::vector<float> squared_norm;  // n: <squared_norm, x> + squared_norm_bias is |x - mean|^2
+  float offset_bias = 0.0f;
+  float squared_norm_bias = 0.0f;
+  float query_offset = 0.0f;  // added to a query's offset: -|mean|^2
+  float query_scale = 1.0f;   // of a query's factor: 1 / n
+};
+
 // The contents of a model file (FORMAT.md): what the Encoder runs and what the trainer writes.
 //
 // Shapes: n = input_dims, m = spec.dims(), Q = query_levels. Ownership: a plain value. Thread safety: as a plain value.
@@ -58,10 +70,11 @@ struct Model {
   ResidualForm residual_form = ResidualForm::kCode;
   std::string trained;  // how it was made, for people
 
-  std::vector<float> mean;            // n
-  BlockParameters project;            // W: n -> m
-  std::vector<StepParameters> steps;  // step_count()
-  LayerParameters query;              // n -> m; empty: queries are encoded as documents are
+  std::vector<float> mean;                  // n
+  BlockParameters project;                  // W: n -> m
+  std::vector<StepParameters> steps;        // step_count()
+  LayerParameters query;                    // n -> m; empty: queries are encoded as documents are
+  std::optional<FactorParameters> factors;  // of a compatible version
 
   bool has_query_projection() const { return !query.weight.empty(); }
   // Levels after the first that `steps` computes: as many as documents store, or as queries have where they go the

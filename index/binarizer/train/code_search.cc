@@ -64,14 +64,25 @@ CodeSearch::CodeSearch(const Binarizer& binarizer, const Matrix& documents, Thre
     std::vector<uint32_t> codes(count * words);
     std::vector<CodeFactors> factors(count);
     binarizer_.EncodeDocuments(documents.row(first), count, codes.data(), factors.data());
-    for (size_t i = 0; i < count; ++i) {
-      const size_t row = first + i, lane = row % simd::kBlockRows;
-      uint32_t* block = data_.data() + row / simd::kBlockRows * (words + 2) * simd::kBlockRows;
-      for (size_t w = 0; w < words; ++w) block[w * simd::kBlockRows + lane] = codes[i * words + w];
-      std::memcpy(block + words * simd::kBlockRows + lane, &factors[i].scale, sizeof(float));
-      std::memcpy(block + (words + 1) * simd::kBlockRows + lane, &factors[i].offset, sizeof(float));
-    }
+    for (size_t i = 0; i < count; ++i) Store(first + i, codes.data() + i * words, factors[i]);
   });
+}
+
+void CodeSearch::Store(size_t row, const uint32_t* code, const CodeFactors& factors) {
+  const size_t words = shape_.code_words, lane = row % simd::kBlockRows;
+  uint32_t* block = data_.data() + row / simd::kBlockRows * (words + 2) * simd::kBlockRows;
+  for (size_t w = 0; w < words; ++w) block[w * simd::kBlockRows + lane] = code[w];
+  std::memcpy(block + words * simd::kBlockRows + lane, &factors.scale, sizeof(float));
+  std::memcpy(block + (words + 1) * simd::kBlockRows + lane, &factors.offset, sizeof(float));
+}
+
+void CodeSearch::Recode(const Binarizer& binarizer, const Matrix& documents, size_t every) {
+  std::vector<uint32_t> code(shape_.code_words);
+  CodeFactors factors;
+  for (size_t row = 0; row < rows_; row += every) {
+    binarizer.EncodeDocuments(documents.row(row), 1, code.data(), &factors);
+    Store(row, code.data(), factors);
+  }
 }
 
 std::vector<uint32_t> CodeSearch::Search(const Matrix& queries, size_t depth) const {

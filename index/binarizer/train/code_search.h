@@ -22,12 +22,17 @@ class CodeSearch {
  public:
   CodeSearch(const Binarizer& binarizer, const Matrix& documents, ThreadPool& pool);
 
+  // Codes rows 0, every, 2 * every, ... again by another binarizer of the same space; `documents` are all rows' other
+  // embeddings.
+  void Recode(const Binarizer& binarizer, const Matrix& documents, size_t every);
+
   // The `depth` best rows for every query, best first, ties by row number: queries.rows * min(depth, rows) row numbers.
   std::vector<uint32_t> Search(const Matrix& queries, size_t depth) const;
   // The same, queries encoded by another binarizer of the same space.
   std::vector<uint32_t> Search(const Binarizer& query_binarizer, const Matrix& queries, size_t depth) const;
 
  private:
+  void Store(size_t row, const uint32_t* code, const CodeFactors& factors);
   void SearchRange(const Binarizer& binarizer, const Matrix& queries, size_t first, size_t count, size_t depth,
                    uint32_t* out) const;
 

@@ -58,6 +58,9 @@ void Declare(CLI::App& app, Flags& flags) {
   app.add_option("--prefix-share", options.prefix_share,
                  "Share of the steps that train shorter codes (prefixes of the levels)")
       ->check(CLI::Range(0.0, 1.0));
+  app.add_option("--compatible-with", options.compatible_with,
+                 "Model file of an older version: the new one writes into its space (needs --paired)");
+  app.add_option("--paired", options.paired, "The older version's embeddings of the rows of --input");
   app.add_option("--pairs", options.pairs,
                  "Query embeddings that belong to input rows: adds the contrastive loss (needs --queries)");
   app.add_option("--pair-rows", options.pair_rows,
@@ -75,9 +78,12 @@ absl::Status Complete(Flags& flags) {
   if (flags.options.hidden.size() > kMaxHiddenLayers)
     return absl::InvalidArgumentError(absl::StrCat("--hidden: at most ", kMaxHiddenLayers, " layers"));
   const int ways = (flags.options.bits != 0) + (flags.options.target_recall > 0.0) +
-                   (flags.dims != 0 || flags.levels != 0) + !flags.shape.empty();
-  if (ways != 1)
-    return absl::InvalidArgumentError("give exactly one of --bits, --target-recall, --dims with --levels, --shape");
+                   (flags.dims != 0 || flags.levels != 0) + !flags.shape.empty() +
+                   !flags.options.compatible_with.empty();
+  if (ways != 1) {
+    return absl::InvalidArgumentError(
+        "give exactly one of --bits, --target-recall, --dims with --levels, --shape, --compatible-with");
+  }
   if (flags.dims != 0 || flags.levels != 0) flags.shape = absl::StrCat(flags.dims, "x", flags.levels);
   if (flags.shape.empty()) return absl::OkStatus();
   absl::StatusOr<CodeSpec> spec = ParseCodeSpec(flags.shape);
@@ -102,8 +108,18 @@ nlohmann::json Summary(const TrainResult& result) {
                      {"recall_at_10", shape.recall_at_10},
                      {"all_queries", shape.all_queries}});
   }
+  nlohmann::json compatibility;
+  if (result.compatibility.has_value()) {
+    const CompatibilityReport& report = *result.compatibility;
+    compatibility = {{"new_on_old", report.new_on_old},
+                     {"new_on_mixed", report.new_on_mixed},
+                     {"new_on_new", report.new_on_new},
+                     {"own_space_start", report.own_space_start}};
+    if (report.old_on_old.has_value()) compatibility["old_on_old"] = *report.old_on_old;
+  }
   return {{"shape", spec.ToString()},
           {"bits", spec.bits()},
+          {"compatibility", compatibility},
           {"input_dims", result.model.input_dims},
           {"query_levels", result.model.query_levels},
           {"rows", result.rows},
@@ -118,6 +134,18 @@ nlohmann::json Summary(const TrainResult& result) {
           {"total_s", result.total_s},
           {"shapes_tried", tried},
           {"warnings", result.warnings}};
+}
+
+void PrintCompatibility(const CompatibilityReport& report) {
+  std::fprintf(stderr, "Held-out recall@10 of the new embedding's exact neighbours:\n");
+  if (report.old_on_old.has_value())
+    std::fprintf(stderr, "  old queries on old codes             %.4f\n", *report.old_on_old);
+  std::fprintf(stderr,
+               "  new queries on old codes             %.4f\n"
+               "  new queries on half old, half new    %.4f\n"
+               "  new queries on new codes             %.4f\n"
+               "  a space of its own, untrained        %.4f\n",
+               report.new_on_old, report.new_on_mixed, report.new_on_new, report.own_space_start);
 }
 
 int Run(int argc, char** argv) {
@@ -137,6 +165,7 @@ int Run(int argc, char** argv) {
   std::fprintf(stderr, "%s, query %u levels: held-out recall@10 %.4f at start, %.4f kept (%s), %.1f s\n",
                result->model.spec.ToString().c_str(), result->model.query_levels, result->start.at_10,
                result->kept.at_10, result->trained_kept ? "trained" : "start", result->total_s);
+  if (result->compatibility.has_value()) PrintCompatibility(*result->compatibility);
   if (flags.json) std::printf("%s\n", Summary(*result).dump(2).c_str());
   return 0;
 }

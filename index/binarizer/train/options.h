@@ -21,7 +21,7 @@ enum class Estimator {
   kTanh,             // tanh's derivative
 };
 
-// What bebr-train was asked for. Exactly one of bits, shape and target_recall is set.
+// What bebr-train was asked for. Exactly one of bits, shape, target_recall and compatible_with is set.
 struct TrainOptions {
   std::string input;    // document embeddings
   std::string queries;  // held-out queries; empty: rows split off from `input`
@@ -36,11 +36,13 @@ struct TrainOptions {
   std::vector<uint32_t> hidden = {256};              // of the MLP paths; empty: linear
   ResidualForm residual_form = ResidualForm::kCode;  // kInput: the paper's blocks
   Estimator estimator = Estimator::kStraightThrough;
-  double learning_rate = 0.0;  // peak; 0: the trainer's choice
-  double prefix_share = 0.0;   // share of the steps that train a prefix of the levels
-  std::string pairs;           // query embeddings that belong to documents; empty: none
-  std::string pair_rows;       // their documents' row numbers, one a line; empty: row i to row i
-  bool resume = false;         // go on from output + ".checkpoint" where it exists
+  double learning_rate = 0.0;   // peak; 0: the trainer's choice
+  double prefix_share = 0.0;    // share of the steps that train a prefix of the levels
+  std::string compatible_with;  // model file of an older version, into whose space the new one writes; empty: none
+  std::string paired;           // the older version's embeddings of the rows of `input`
+  std::string pairs;            // query embeddings that belong to documents; empty: none
+  std::string pair_rows;        // their documents' row numbers, one a line; empty: row i to row i
+  bool resume = false;          // go on from output + ".checkpoint" where it exists
   int64_t stop_after = -1;  // CANCELLED after this step, its checkpoints kept: what an interruption leaves; -1: never
   uint64_t seed = 1;
   size_t threads = 0;  // 0: every processor

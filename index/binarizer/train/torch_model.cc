@@ -161,7 +161,29 @@ TorchModel::Centered TorchModel::Center(const Tensor& x) const {
   const double root = std::sqrt(static_cast<double>(start_.input_dims));
   const Tensor centered = x - mean_;
   const Tensor norm = centered.norm(2, {1}, true).clamp_min(1e-30);
-  return {centered * (root / norm), norm.squeeze(1), (x * mean_).sum(1)};
+  Centered rows = {centered * (root / norm), norm.squeeze(1), (x * mean_).sum(1)};
+  if (start_.factors.has_value()) {
+    const FactorParameters& factors = *start_.factors;
+    const auto vector = [](const std::vector<float>& values) {
+      return torch::from_blob(const_cast<float*>(values.data()), {static_cast<int64_t>(values.size())});
+    };
+    rows.norm = ((x * vector(factors.squared_norm)).sum(1) + factors.squared_norm_bias).clamp_min(0.0).sqrt();
+    rows.offset = (x * vector(factors.offset)).sum(1) + factors.offset_bias;
+  }
+  return rows;
+}
+
+std::vector<Tensor> TorchModel::Projections(const Tensor& x) const {
+  const Centered rows = Center(x);
+  std::vector<Tensor> values = {Apply(project_, rows.u)};
+  for (const Step& step : steps_) values.push_back(Apply(step.residual, rows.u));
+  values.push_back(start_.has_query_projection() ? Apply(query_, rows.u) : values[0]);
+  return values;
+}
+
+std::pair<Tensor, Tensor> TorchModel::NormsAndOffsets(const Tensor& x) const {
+  const Centered rows = Center(x);
+  return {rows.norm, rows.offset};
 }
 
 Tensor TorchModel::Recur(const Tensor& u, const Tensor& y, const Tensor& own_levels, Estimator estimator,
@@ -213,7 +235,8 @@ TorchCodes TorchModel::EncodeQueries(const Tensor& x, Estimator estimator, doubl
 }
 
 Tensor TorchModel::Scores(const TorchCodes& queries, const TorchCodes& documents) const {
-  const Tensor scale = queries.scale / static_cast<double>(start_.input_dims);
+  const double unit = start_.factors.has_value() ? start_.factors->query_scale : 1.0 / start_.input_dims;
+  const Tensor scale = queries.scale * unit;
   const Tensor weighted = queries.code * BandWeights() * scale.unsqueeze(1);
   return MultiplyTransposed(weighted, documents.code * documents.scale.unsqueeze(1)) + documents.offset.unsqueeze(0);
 }
@@ -301,6 +324,14 @@ Model ToTrainable(const Model& start, ResidualForm form, const std::vector<uint3
     AddMlp(step.residual, hidden, n, random);
     AddMlp(step.reconstruct, hidden, m, random);
   }
+  return model;
+}
+
+Model WithHidden(const Model& start, const std::vector<uint32_t>& hidden, uint64_t seed) {
+  Model model = start;
+  model.hidden = hidden;
+  std::mt19937_64 random(seed);
+  AddMlp(model.project, hidden, start.input_dims, random);
   return model;
 }
 

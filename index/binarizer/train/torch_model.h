@@ -4,6 +4,7 @@
 #include <torch/torch.h>
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "index/binarizer/model.h"
@@ -41,6 +42,11 @@ class TorchModel {
   // Estimated similarity of every query with every document.
   torch::Tensor Scores(const TorchCodes& queries, const TorchCodes& documents) const;
   torch::Tensor BandWeights() const;  // one a dimension
+  // What every projection gives for the rows: the first level's, those of later levels before feedback
+  // (ResidualForm::kCode), and last the queries' (the first again where they have none of their own).
+  std::vector<torch::Tensor> Projections(const torch::Tensor& x) const;
+  // |x - mean| and the offset of every row, as the model's factors have it.
+  std::pair<torch::Tensor, torch::Tensor> NormsAndOffsets(const torch::Tensor& x) const;
 
   // The model with these values for the parameters, in the order of parameters().
   Model ToModel(const std::vector<torch::Tensor>& parameters) const;
@@ -86,6 +92,8 @@ class TorchModel {
 // paths of these hidden layers. MLP paths begin at zero and reconstructions as the projection's transpose, so that the
 // start's codes are unchanged (but for rounding). Deterministic for the seed.
 Model ToTrainable(const Model& start, ResidualForm form, const std::vector<uint32_t>& hidden, uint64_t seed);
+// Gives only an MLP path, to a start of form kCode that has all else.
+Model WithHidden(const Model& start, const std::vector<uint32_t>& hidden, uint64_t seed);
 
 }  // namespace bebr
 

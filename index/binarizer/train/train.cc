@@ -8,6 +8,8 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <memory>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -15,6 +17,7 @@
 #include "absl/strings/str_format.h"
 #include "index/base/status_macros.h"
 #include "index/base/thread_pool.h"
+#include "index/binarizer/encoder.h"
 #include "index/binarizer/train/fit.h"
 #include "index/binarizer/train/shapes.h"
 #include "index/binarizer/train/torch_model.h"
@@ -160,27 +163,56 @@ absl::StatusOr<QueryPairs> ReadPairs(const TrainOptions& options, const Matrix& 
   return pairs;
 }
 
+// Splits queries off where there are none, and warns where there is little to learn from.
+Matrix HoldOut(const TrainOptions& options, Matrix& documents, TrainResult& result) {
+  const size_t count = std::min(kHeldOutQueries, documents.rows / 10);
+  if (count > 0) return SplitRows(documents, count, options.seed);
+  result.warnings.push_back("too few rows to hold any out: the model is validated on its own training rows");
+  return documents;
+}
+
+void WarnOfFewRows(const Matrix& documents, TrainResult& result) {
+  if (documents.rows >= documents.dims) return;
+  result.warnings.push_back(absl::StrCat("the input has ", documents.rows, " rows for ", documents.dims,
+                                         " dims: the model will know little"));
+}
+
+size_t UseThreads(const TrainOptions& options) {
+  const size_t threads = options.threads == 0 ? AvailableProcessors() : options.threads;
+  at::set_num_threads(static_cast<int>(threads));
+  return threads;
+}
+
+// Trains from result.model, whose recall is result.start, and keeps what is better.
+absl::Status Improve(const TrainOptions& options, const Model& start, const Matrix& documents, const QueryPairs& pairs,
+                     const Validator& validator, const OlderVersion* older, TrainResult& result) {
+  if (options.method != Method::kResidual || options.steps == 0) return absl::OkStatus();
+  BEBR_ASSIGN_OR_RETURN(TrainingOutcome outcome,
+                        Trainer::Run(options, start, result.start, documents, pairs, validator, older));
+  result.steps = outcome.steps;
+  result.curve = std::move(outcome.curve);
+  result.trained_kept = outcome.improved;
+  if (!outcome.improved) return absl::OkStatus();
+  result.model = std::move(outcome.model);
+  result.model.trained = absl::StrCat("trained, ", result.steps, " steps, seed ", options.seed,
+                                      older == nullptr ? "" : ", compatible with an older version");
+  result.kept = std::move(outcome.recall);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<TrainResult> Train(const TrainOptions& options, Matrix documents, Matrix queries, QueryPairs pairs) {
   const Clock::time_point begin = Clock::now();
   BEBR_RETURN_IF_ERROR(CheckOptions(options, documents, queries));
-  const size_t threads = options.threads == 0 ? AvailableProcessors() : options.threads;
-  at::set_num_threads(static_cast<int>(threads));
-  ThreadPool pool(threads);
+  ThreadPool pool(UseThreads(options));
   TrainResult result;
   result.rows = documents.rows;
-  if (documents.rows < documents.dims) {
-    result.warnings.push_back(absl::StrCat("the input has ", documents.rows, " rows for ", documents.dims,
-                                           " dims: the model will know little"));
-  }
+  WarnOfFewRows(documents, result);
   if (queries.rows == 0) {
     if (pairs.queries.rows != 0)
       return absl::InvalidArgumentError("pairs need held-out queries (--queries) beside them");
-    const size_t count = std::min(kHeldOutQueries, documents.rows / 10);
-    queries = count > 0 ? SplitRows(documents, count, options.seed) : documents;
-    if (count == 0)
-      result.warnings.push_back("too few rows to hold any out: the model is validated on its own training rows");
+    queries = HoldOut(options, documents, result);
   }
   result.held_out_queries = queries.rows;
   const Validator validator(documents, std::move(queries), options.metric, pool);
@@ -202,23 +234,83 @@ absl::StatusOr<TrainResult> Train(const TrainOptions& options, Matrix documents,
   BEBR_ASSIGN_OR_RETURN(result.start, validator.Measure(result.model));
   result.kept = result.start;
   result.start_s = SecondsSince(begin);
-  if (options.method == Method::kResidual && options.steps != 0) {
-    const Model start = ToTrainable(result.model, options.residual_form, options.hidden, options.seed);
-    BEBR_ASSIGN_OR_RETURN(TrainingOutcome outcome,
-                          Trainer::Run(options, start, result.start, documents, pairs, validator));
-    result.steps = outcome.steps;
-    result.curve = std::move(outcome.curve);
-    result.trained_kept = outcome.improved;
-    if (outcome.improved) {
-      result.model = std::move(outcome.model);
-      result.model.trained = absl::StrCat("trained, ", result.steps, " steps, seed ", options.seed);
-      result.kept = std::move(outcome.recall);
-    }
-  }
+  const Model start = ToTrainable(result.model, options.residual_form, options.hidden, options.seed);
+  BEBR_RETURN_IF_ERROR(Improve(options, start, documents, pairs, validator, nullptr, result));
   BEBR_ASSIGN_OR_RETURN(result.bits_that_differ, CodeDisagreement(result.model, validator.queries()));
   result.total_s = SecondsSince(begin);
   return result;
 }
+
+absl::StatusOr<TrainResult> TrainCompatible(const TrainOptions& options, OlderVersion older, Matrix documents,
+                                            Matrix queries) {
+  const Clock::time_point begin = Clock::now();
+  BEBR_RETURN_IF_ERROR(CheckOptions(options, documents, queries));
+  if (options.metric != older.model.metric) {
+    return absl::InvalidArgumentError(absl::StrCat("the metric is ", std::string(ToString(options.metric)),
+                                                   ", that of the model to be compatible with ",
+                                                   std::string(ToString(older.model.metric))));
+  }
+  if (older.documents.rows != documents.rows) {
+    return absl::InvalidArgumentError(absl::StrCat("--paired has ", older.documents.rows, " rows, --input has ",
+                                                   documents.rows, ": they must be the same documents, row for row"));
+  }
+  ThreadPool pool(UseThreads(options));
+  TrainResult result;
+  result.rows = documents.rows;
+  WarnOfFewRows(documents, result);
+  Matrix queries_old;
+  if (queries.rows == 0) {
+    queries = HoldOut(options, documents, result);
+    TrainResult ignored;
+    queries_old = HoldOut(options, older.documents, ignored);  // the same rows
+  }
+  result.held_out_queries = queries.rows;
+  BEBR_ASSIGN_OR_RETURN(const std::unique_ptr<const Encoder> old_encoder, Encoder::Create(older.model, 0));
+  BEBR_ASSIGN_OR_RETURN(result.model, CompatibleStart(older, documents));
+  Validator validator(documents, std::move(queries), options.metric, pool);
+  validator.MeasureAlsoOn(*old_encoder, older.documents);
+  BEBR_ASSIGN_OR_RETURN(result.start, validator.Measure(result.model));
+  result.kept = result.start;
+  result.start_s = SecondsSince(begin);
+  const Model start = WithHidden(result.model, options.hidden, options.seed);
+  BEBR_RETURN_IF_ERROR(Improve(options, start, documents, {}, validator, &older, result));
+  BEBR_ASSIGN_OR_RETURN(result.compatibility, MeasureCompatibility(result.model, older, queries_old, validator));
+  BEBR_ASSIGN_OR_RETURN(result.bits_that_differ, CodeDisagreement(result.model, validator.queries()));
+  result.total_s = SecondsSince(begin);
+  return result;
+}
+
+namespace {
+
+absl::StatusOr<OlderVersion> ReadOlder(const TrainOptions& options) {
+  if (options.paired.empty()) {
+    return absl::InvalidArgumentError(
+        "--compatible-with needs --paired: the older version's embeddings of the rows of --input");
+  }
+  if (!options.pairs.empty()) return absl::InvalidArgumentError("--pairs cannot be used with --compatible-with");
+  std::ifstream in(options.compatible_with, std::ios::binary);
+  if (!in) return absl::NotFoundError(absl::StrCat("'", options.compatible_with, "' cannot be read"));
+  const std::string bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  OlderVersion older;
+  BEBR_ASSIGN_OR_RETURN(older.model, ParseModel(bytes));
+  BEBR_ASSIGN_OR_RETURN(older.documents, ReadVectors(options.paired));
+  if (older.documents.dims != older.model.input_dims) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--paired has ", older.documents.dims, " dims; the model of --compatible-with takes ", older.model.input_dims));
+  }
+  return older;
+}
+
+absl::StatusOr<TrainResult> TrainAsAsked(const TrainOptions& options, Matrix documents, Matrix queries) {
+  if (!options.compatible_with.empty()) {
+    BEBR_ASSIGN_OR_RETURN(OlderVersion older, ReadOlder(options));
+    return TrainCompatible(options, std::move(older), std::move(documents), std::move(queries));
+  }
+  BEBR_ASSIGN_OR_RETURN(QueryPairs pairs, ReadPairs(options, documents));
+  return Train(options, std::move(documents), std::move(queries), std::move(pairs));
+}
+
+}  // namespace
 
 absl::StatusOr<TrainResult> TrainFiles(const TrainOptions& options) {
   BEBR_ASSIGN_OR_RETURN(Matrix documents, ReadVectors(options.input));
@@ -226,8 +318,7 @@ absl::StatusOr<TrainResult> TrainFiles(const TrainOptions& options) {
   if (!options.queries.empty()) {
     BEBR_ASSIGN_OR_RETURN(queries, ReadVectors(options.queries));
   }
-  BEBR_ASSIGN_OR_RETURN(QueryPairs pairs, ReadPairs(options, documents));
-  BEBR_ASSIGN_OR_RETURN(TrainResult result, Train(options, std::move(documents), std::move(queries), std::move(pairs)));
+  BEBR_ASSIGN_OR_RETURN(const TrainResult result, TrainAsAsked(options, std::move(documents), std::move(queries)));
   BEBR_ASSIGN_OR_RETURN(const std::string file, SerializeModel(result.model));
   const std::string temporary = options.output + ".part";
   std::ofstream out(temporary, std::ios::binary | std::ios::trunc);

@@ -2,11 +2,13 @@
 #define BEBR_INDEX_BINARIZER_TRAIN_TRAIN_H_
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "index/binarizer/model.h"
+#include "index/binarizer/train/compatible.h"
 #include "index/binarizer/train/options.h"
 #include "index/binarizer/train/trainer.h"
 #include "index/binarizer/train/validation.h"
@@ -32,6 +34,7 @@ struct TrainResult {
   bool trained_kept = false;      // false: the start is at least as good as everything that training reached
   int64_t steps = 0;
   std::vector<CurvePoint> curve;
+  std::optional<CompatibilityReport> compatibility;
   double bits_that_differ = 0.0;  // share, between libtorch's forward pass and the encoder: CodeDisagreement
   double start_s = 0.0;           // until the start was there: statistics, shapes, fit
   double total_s = 0.0;
@@ -42,6 +45,11 @@ struct TrainResult {
 // documents. INVALID_ARGUMENT for input that no sound model can come from. Deterministic for options.seed, the number
 // of threads and the processor. Memory: the documents, and about 1 GiB.
 absl::StatusOr<TrainResult> Train(const TrainOptions& options, Matrix documents, Matrix queries, QueryPairs pairs = {});
+
+// The same for a model that writes into an older version's space (CompatibleStart, Trainer). Recalls are the mean of
+// those on the older version's codes and on its own.
+absl::StatusOr<TrainResult> TrainCompatible(const TrainOptions& options, OlderVersion older, Matrix documents,
+                                            Matrix queries);
 
 // Reads the files that `options` name, trains, and writes options.output (through a temporary file beside it).
 absl::StatusOr<TrainResult> TrainFiles(const TrainOptions& options);

@@ -43,6 +43,7 @@ constexpr int kPatience = 3;
 constexpr double kFarBelow = 0.05;  // recall@10
 constexpr double kMaxGradientNorm = 1.0;
 constexpr double kBandWeightRate = 10.0;  // a handful of logarithms can and must move faster than a matrix
+constexpr int64_t kHandful = 8;
 constexpr double kTrainingFlops = 1.5e13;
 constexpr double kNeighborFlops = 4e11;  // spent on exact neighbours before training begins
 
@@ -138,7 +139,7 @@ class Optimizer {
     const double rate = Rate(step) * std::sqrt(1.0 - std::pow(0.999, t)) / (1.0 - std::pow(0.9, t));
     for (size_t i = 0; i < parameters_.size(); ++i) {
       if (!parameters_[i].grad().defined()) continue;
-      const double own_rate = i == 0 ? kBandWeightRate * rate : rate;  // parameters()[0]: the band weights
+      const double own_rate = parameters_[i].numel() <= kHandful ? kBandWeightRate * rate : rate;
       const Tensor gradient = parameters_[i].grad() * clip;
       first_[i].mul_(0.9).add_(gradient, 0.1);
       second_[i].mul_(0.999).addcmul_(gradient, gradient, 0.001);
@@ -180,7 +181,7 @@ void CopyInto(std::vector<Tensor> targets, const std::vector<Tensor>& sources) {
 class Session {
  public:
   Session(const TrainOptions& options, const Model& start, const HeldOutRecall& start_recall, const Matrix& documents,
-          const QueryPairs& pairs, const Validator& validator, int64_t steps)
+          const QueryPairs& pairs, const Validator& validator, const OlderVersion* older, int64_t steps)
       : options_(options),
         documents_(documents),
         pairs_(pairs),
@@ -188,12 +189,19 @@ class Session {
         steps_(steps),
         model_(start),
         average_(start),
-        optimizer_(model_.parameters(), PeakRate(options, start), steps),
+        older_(older),
+        optimizer_(Trained(), PeakRate(options, start), steps),
         start_recall_(start_recall),
         best_recall_(start_recall) {
     std::mt19937_64 random(options.seed);
     const size_t threads = static_cast<size_t>(torch::get_num_threads());
     temperature_ = Temperature(documents, options.metric, random);
+    {
+      torch::NoGradGuard no_grad;
+      log_score_temperature_.fill_(
+          std::log(older == nullptr ? temperature_ : Temperature(older->documents, options.metric, random)));
+    }
+    if (older != nullptr) old_model_ = std::make_unique<TorchModel>(older->model);
     neighborhoods_ = FindNeighborhoods(documents, options.metric, threads, random);
     fingerprint_ = Crc32(absl::StrCat(start.spec.ToString(), ",", start.query_levels, ",", start.input_dims, ",",
                                       documents.rows, ",", options.seed, ",", steps, ",", start.hidden.size(), ",",
@@ -223,7 +231,7 @@ class Session {
     outcome.curve = curve_;
     outcome.recall = best_recall_;
     outcome.improved = improved_;
-    if (improved_) outcome.model = model_.ToModel(best_parameters_);
+    if (improved_) outcome.model = WithValues(best_parameters_);
     std::error_code ignored;
     if (!options_.output.empty()) std::filesystem::remove(CheckpointPath(), ignored);
     return outcome;
@@ -237,6 +245,23 @@ class Session {
                                        : std::min(2e-3, 0.5 / static_cast<double>(model.input_dims));
   }
   std::string CheckpointPath() const { return options_.output + ".checkpoint"; }
+
+  // What the optimizer moves. In another version's space the band weights are that version's, and the scores'
+  // temperature is learned instead.
+  std::vector<Tensor> Trained() {
+    std::vector<Tensor> trained = model_.parameters();
+    log_score_temperature_ = torch::zeros({1});
+    if (older_ != nullptr) {
+      trained[0].set_requires_grad(false);
+      trained.push_back(log_score_temperature_.set_requires_grad(true));
+    }
+    return trained;
+  }
+  Model WithValues(const std::vector<Tensor>& parameters) const {
+    Model model = model_.ToModel(parameters);
+    if (older_ != nullptr) model.spec = older_->model.spec;  // bit for bit
+    return model;
+  }
 
   // The documents of one step: neighbourhoods, whose members are also its queries, and random others.
   void Draw(std::mt19937_64& random, std::vector<int64_t>& queries, std::vector<int64_t>& documents) const {
@@ -276,7 +301,6 @@ class Session {
 
     const TorchCodes query_codes = model_.EncodeQueries(queries, options_.estimator, Sharpness());
     const TorchCodes document_codes = model_.EncodeDocuments(documents, cap, options_.estimator, Sharpness());
-    const Tensor score = (model_.Scores(query_codes, document_codes) / temperature_).masked_fill(self, kNever);
     Tensor target;
     double entropy = 0.0;
     {
@@ -286,12 +310,37 @@ class Session {
       target = log_target.exp();
       entropy = -log_target.mul_(target).sum().item<double>() / static_cast<double>(query_rows.size());
     }
-    Tensor loss = (target * torch::log_softmax(score, 1)).sum() / -static_cast<double>(query_rows.size()) - entropy;
+    const auto divergence = [&](const TorchCodes& codes) {
+      const Tensor score = (model_.Scores(query_codes, codes) / log_score_temperature_.exp()).masked_fill(self, kNever);
+      return (target * torch::log_softmax(score, 1)).sum() / -static_cast<double>(query_rows.size()) - entropy;
+    };
+    Tensor loss;
+    if (older_ == nullptr) {
+      loss = divergence(document_codes);
+    } else {
+      const TorchCodes old_codes = OldCodes(document_index);
+      loss = 0.5 * (divergence(old_codes) + divergence(Mixed(old_codes, document_codes, random)));
+    }
     if (pairs_.queries.rows > 0) loss = loss + kPairWeight * PairLoss(random);
     loss.backward();
     optimizer_.Step(step_);
     UpdateAverage();
     return loss.item<double>();
+  }
+
+  TorchCodes OldCodes(const Tensor& rows) const {
+    torch::NoGradGuard no_grad;
+    return old_model_->EncodeDocuments(Rows(older_->documents, rows, options_.metric), kMaxLevels, options_.estimator,
+                                       1.0);
+  }
+
+  // Every document's code by one of the two versions, at random.
+  static TorchCodes Mixed(const TorchCodes& a, const TorchCodes& b, std::mt19937_64& random) {
+    std::vector<uint8_t> coin(static_cast<size_t>(a.code.size(0)));
+    for (uint8_t& side : coin) side = static_cast<uint8_t>(random() & 1);
+    const Tensor first = torch::tensor(coin) > 0;
+    return {torch::where(first.unsqueeze(1), a.code, b.code), torch::where(first, a.scale, b.scale),
+            torch::where(first, a.offset, b.offset)};
   }
 
   Tensor PairLoss(std::mt19937_64& random) {
@@ -336,15 +385,16 @@ class Session {
   }
 
   absl::Status Measure() {
-    BEBR_ASSIGN_OR_RETURN(HeldOutRecall recall, validator_.Measure(average_.ToModel(average_.parameters())));
+    BEBR_ASSIGN_OR_RETURN(HeldOutRecall recall, validator_.Measure(WithValues(average_.parameters())));
+    const bool rising = recall.at_10 > last_recall_;
     last_recall_ = recall.at_10;
     const double elapsed = elapsed_before_s_ + std::chrono::duration<double>(Clock::now() - begin_).count();
     curve_.push_back(
         {step_, loss_sum_ / std::max<double>(1.0, static_cast<double>(loss_count_)), recall.at_10, elapsed});
     loss_sum_ = 0.0;
     loss_count_ = 0;
-    // Until the rate begins to fall for good, recall may dip on its way up.
-    if (2 * step_ > steps_) ++since_best_;
+    // Recall dips while the rate is high and comes back as it falls: only what neither leads nor rises is idle.
+    if (2 * step_ > steps_ && !rising) ++since_best_;
     // Better than the start beyond doubt; among those, the best.
     if (recall.at_10 > best_recall_.at_10 && PairedGain(recall, start_recall_) > 1.0) {
       best_recall_ = std::move(recall);
@@ -378,7 +428,7 @@ class Session {
     std::vector<Tensor> state = {
         torch::tensor({static_cast<int64_t>(fingerprint_), step_, since_best_, int64_t{improved_}}),
         torch::tensor({optimizer_.factor(), best_recall_.at_10, best_recall_.at_50, last_recall_}, torch::kFloat64),
-        torch::tensor(best_recall_.per_query)};
+        torch::tensor(best_recall_.per_query), log_score_temperature_};
     for (const auto& group :
          {model_.parameters(), average_.parameters(), best_parameters_, optimizer_.first(), optimizer_.second()}) {
       state.insert(state.end(), group.begin(), group.end());
@@ -434,6 +484,9 @@ class Session {
   const Validator& validator_;
   int64_t steps_;
   TorchModel model_, average_;
+  const OlderVersion* older_;
+  std::unique_ptr<TorchModel> old_model_;
+  Tensor log_score_temperature_;
   Optimizer optimizer_;
   HeldOutRecall start_recall_, best_recall_;
   double temperature_ = 1.0;
@@ -476,7 +529,8 @@ int64_t Trainer::DefaultSteps(const Model& model) {
 
 absl::StatusOr<TrainingOutcome> Trainer::Run(const TrainOptions& options, const Model& start,
                                              const HeldOutRecall& start_recall, const Matrix& documents,
-                                             const QueryPairs& pairs, const Validator& validator) {
+                                             const QueryPairs& pairs, const Validator& validator,
+                                             const OlderVersion* older) {
   const int64_t steps = options.steps >= 0 ? options.steps : DefaultSteps(start);
   TrainingOutcome outcome;
   outcome.model = start;
@@ -485,9 +539,14 @@ absl::StatusOr<TrainingOutcome> Trainer::Run(const TrainOptions& options, const 
   try {
     // Pairs name rows of the whole input, so it is not thinned out then.
     Matrix sample;
+    OlderVersion old_sample;
     const bool thin = documents.rows > kTrainingDocuments && pairs.queries.rows == 0;
     if (thin) sample = EvenlySpacedRows(documents, kTrainingDocuments);
-    Session session(options, start, start_recall, thin ? sample : documents, pairs, validator, steps);
+    if (thin && older != nullptr) {
+      old_sample = {older->model, EvenlySpacedRows(older->documents, kTrainingDocuments)};
+      older = &old_sample;
+    }
+    Session session(options, start, start_recall, thin ? sample : documents, pairs, validator, older, steps);
     BEBR_ASSIGN_OR_RETURN(TrainingOutcome trained, session.Run());
     if (!trained.improved) trained.model = start;
     return trained;

@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "index/binarizer/model.h"
+#include "index/binarizer/train/compatible.h"
 #include "index/binarizer/train/options.h"
 #include "index/binarizer/train/validation.h"
 #include "index/dataset/vector_file.h"
@@ -43,9 +44,13 @@ struct QueryPairs {
 // hardest negatives of the batch and of a queue of earlier documents coded by the averaged model.
 //
 // What is kept is the averaged model with the best held-out recall, and only if it beats the start by more than the
-// standard error of their difference. Stops early where the second half brings nothing better for three measurements.
+// standard error of their difference. Stops early after three measurements in the second half that neither lead nor rise.
 // Every step draws from a generator seeded by (seed, step), so an interrupted run resumes exactly from
 // options.output + ".checkpoint".
+//
+// With an older version, the band weights stay as they are and every query is trained against the older version's codes
+// and against a mixture of both versions' codes. The scores estimate the older embedding's similarity, so their
+// temperature is learned.
 //
 // Memory beside the documents: about 300 MiB at 768 dims. Training uses at most kTrainingDocuments evenly spaced
 // documents.
@@ -55,7 +60,8 @@ class Trainer {
 
   static absl::StatusOr<TrainingOutcome> Run(const TrainOptions& options, const Model& start,
                                              const HeldOutRecall& start_recall, const Matrix& documents,
-                                             const QueryPairs& pairs, const Validator& validator);
+                                             const QueryPairs& pairs, const Validator& validator,
+                                             const OlderVersion* older = nullptr);
   // Steps that -1 stands for: as many as take about three minutes on two cores, 300 to 1,500.
   static int64_t DefaultSteps(const Model& model);
 };

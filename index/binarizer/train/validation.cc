@@ -7,7 +7,6 @@
 
 #include "index/base/status_macros.h"
 #include "index/binarizer/encoder.h"
-#include "index/binarizer/train/code_search.h"
 #include "index/dataset/evaluation.h"
 
 namespace bebr {
@@ -41,9 +40,26 @@ absl::StatusOr<HeldOutRecall> Validator::Measure(const Model& model) const {
   return Measure(*encoder);
 }
 
+void Validator::MeasureAlsoOn(const Binarizer& older, const Matrix& older_documents) {
+  older_ = &older;
+  older_documents_ = EvenlySpaced(older_documents, kMaxDocuments);
+}
+
 HeldOutRecall Validator::Measure(const Binarizer& binarizer) const {
-  const CodeSearch search(binarizer, documents_, pool_);
-  const std::vector<uint32_t> found = search.Search(queries_, 50);
+  CodeSearch search(binarizer, documents_, pool_);
+  HeldOutRecall recall = Measure(search, binarizer, queries_);
+  if (older_ == nullptr) return recall;
+  search.Recode(*older_, older_documents_, 1);
+  const HeldOutRecall on_older = Measure(search, binarizer, queries_);
+  recall.at_10 = 0.5 * (recall.at_10 + on_older.at_10);
+  recall.at_50 = 0.5 * (recall.at_50 + on_older.at_50);
+  for (size_t q = 0; q < queries_.rows; ++q) recall.per_query[q] = 0.5f * (recall.per_query[q] + on_older.per_query[q]);
+  return recall;
+}
+
+HeldOutRecall Validator::Measure(const CodeSearch& search, const Binarizer& query_binarizer,
+                                 const Matrix& queries) const {
+  const std::vector<uint32_t> found = search.Search(query_binarizer, queries, 50);
   const size_t depth = std::min<size_t>(50, documents_.rows), k = std::min(kDepth, documents_.rows);
   HeldOutRecall recall;
   for (size_t q = 0; q < queries_.rows; ++q) {

@@ -9,6 +9,7 @@
 #include "index/base/thread_pool.h"
 #include "index/binarizer/binarizer.h"
 #include "index/binarizer/model.h"
+#include "index/binarizer/train/code_search.h"
 #include "index/dataset/vector_file.h"
 
 namespace bebr {
@@ -36,11 +37,20 @@ class Validator {
 
   Validator(const Matrix& documents, Matrix queries, Metric metric, ThreadPool& pool);
 
+  // Makes Measure the mean of two recalls: on codes that `older`, a binarizer of the same space, makes of the same
+  // documents' other embeddings, and on the measured binarizer's own. `older` must outlive this.
+  void MeasureAlsoOn(const Binarizer& older, const Matrix& older_documents);
+
   size_t query_count() const { return queries_.rows; }
   const Matrix& queries() const { return queries_; }
   const Matrix& documents() const { return documents_; }
   absl::StatusOr<HeldOutRecall> Measure(const Model& model) const;
   HeldOutRecall Measure(const Binarizer& binarizer) const;
+  // Recall of any queries with the same true neighbours as this validator's: another version's embeddings of them.
+  HeldOutRecall Measure(const CodeSearch& search, const Binarizer& query_binarizer, const Matrix& queries) const;
+  const Binarizer* older() const { return older_; }
+  const Matrix& older_documents() const { return older_documents_; }
+  ThreadPool& pool() const { return pool_; }
   // A Validator over the first `queries` queries and `documents` evenly spaced documents: quicker and rougher.
   Validator Smaller(size_t queries, size_t documents) const;
 
@@ -49,6 +59,8 @@ class Validator {
   Matrix queries_;
   Metric metric_;
   ThreadPool& pool_;
+  const Binarizer* older_ = nullptr;
+  Matrix older_documents_;
   std::vector<uint32_t> exact_;  // queries x min(kDepth, documents)
 };
 

@@ -1,0 +1,115 @@
+#include "index/binarizer/train/compatible.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <random>
+#include <string>
+
+#include "index/binarizer/encoder.h"
+#include "index/binarizer/train/code_search.h"
+#include "index/binarizer/train/torch_model.h"
+#include "index/binarizer/train/train.h"
+#include "tests/unit/train/clusters.h"
+
+namespace bebr {
+namespace {
+
+using ::testing::HasSubstr;
+
+TrainOptions Quiet(int64_t steps) {
+  TrainOptions options;
+  options.steps = steps;
+  options.hidden = {16};
+  options.threads = 1;
+  options.progress = false;
+  return options;
+}
+
+// What another, smaller encoder makes of the same items: a random linear map, the same for every call.
+Matrix Older(const Matrix& rows, size_t dims) {
+  std::mt19937_64 random(17);
+  std::normal_distribution<float> normal;
+  std::vector<float> map(dims * rows.dims);
+  for (float& value : map) value = normal(random);
+  Matrix out{rows.rows, dims, std::vector<float>(rows.rows * dims, 0.0f)};
+  for (size_t r = 0; r < rows.rows; ++r) {
+    for (size_t j = 0; j < dims; ++j) {
+      for (size_t i = 0; i < rows.dims; ++i) out.row(r)[j] += map[j * rows.dims + i] * rows.row(r)[i];
+    }
+  }
+  return out;
+}
+
+OlderVersion MakeOlder(const Matrix& documents, size_t dims, int64_t steps) {
+  OlderVersion older;
+  older.documents = Older(documents, dims);
+  TrainOptions options = Quiet(steps);
+  options.shape = *ParseCodeSpec("12x3+12x2");
+  older.model = Train(options, older.documents, {})->model;
+  return older;
+}
+
+TEST(CompatibleTest, NewQueriesFindOldDocuments) {
+  const Matrix documents = Clusters(3000, 40, 1);
+  for (const int64_t older_steps : {0, 6}) {  // an older version with and without a projection for queries
+    const OlderVersion older = MakeOlder(documents, 28, older_steps);
+    const auto result = TrainCompatible(Quiet(12), older, documents, {});
+    ASSERT_TRUE(result.ok()) << result.status();
+    const CompatibilityReport& report = *result->compatibility;
+    ASSERT_TRUE(report.old_on_old.has_value());
+    EXPECT_GT(report.new_on_old, 0.8 * *report.old_on_old);
+    EXPECT_GT(report.new_on_mixed, 0.8 * *report.old_on_old);
+    EXPECT_GT(report.new_on_new, 0.8 * *report.old_on_old);
+    EXPECT_GE(result->kept.at_10, result->start.at_10);
+    EXPECT_LT(result->bits_that_differ, 1e-4);
+    EXPECT_EQ(result->model.spec, older.model.spec);  // the same space, weights included
+    const auto parsed = ParseModel(*SerializeModel(result->model));
+    ASSERT_TRUE(parsed.ok()) << parsed.status();
+    EXPECT_EQ(parsed->factors->offset, result->model.factors->offset);
+    // Without compatibility the codes say nothing to each other.
+    TrainOptions options = Quiet(0);
+    options.shape = older.model.spec;
+    const auto unrelated = *Encoder::Create(Train(options, documents, {})->model, 0);
+    const auto old_encoder = *Encoder::Create(older.model, 0);
+    const auto new_encoder = *Encoder::Create(result->model, 0);
+    ThreadPool pool(1);
+    const Matrix queries = Clusters(200, 40, 8);
+    const Validator validator(documents, queries, Metric::kCosine, pool);
+    const CodeSearch search(*old_encoder, older.documents, pool);
+    EXPECT_LT(validator.Measure(search, *unrelated, queries).at_10,
+              0.5 * validator.Measure(search, *new_encoder, queries).at_10);
+  }
+}
+
+TEST(CompatibleTest, AThirdVersionWritesIntoTheSameSpace) {
+  const Matrix documents = Clusters(2000, 40, 1);
+  OlderVersion first = MakeOlder(documents, 28, 0);
+  const auto second = TrainCompatible(Quiet(0), first, documents, {});
+  ASSERT_TRUE(second.ok()) << second.status();
+  const auto third = TrainCompatible(Quiet(0), {second->model, documents}, Older(documents, 36), {});
+  ASSERT_TRUE(third.ok()) << third.status();
+  EXPECT_EQ(third->model.spec, first.model.spec);
+  EXPECT_EQ(third->model.factors->query_scale, 1.0f / 28.0f);
+  EXPECT_GT(third->compatibility->new_on_old, 0.7 * *third->compatibility->old_on_old);
+}
+
+TEST(CompatibleTest, BadInputIsNamed) {
+  const Matrix documents = Clusters(600, 40, 1);
+  const OlderVersion older = MakeOlder(documents, 28, 0);
+  const auto error = [&](const OlderVersion& version, const Matrix& rows, TrainOptions options = Quiet(0)) {
+    const auto result = TrainCompatible(options, version, rows, {});
+    EXPECT_EQ(result.status().code(), absl::StatusCode::kInvalidArgument) << result.status();
+    return std::string(result.status().message());
+  };
+  EXPECT_THAT(error(older, Clusters(599, 40, 1)), HasSubstr("--paired has 600 rows, --input has 599"));
+  EXPECT_THAT(error({older.model, Older(documents, 27)}, documents), HasSubstr("27 dims; the model"));
+  TrainOptions inner_product = Quiet(0);
+  inner_product.metric = Metric::kInnerProduct;
+  EXPECT_THAT(error(older, documents, inner_product), HasSubstr("inner_product"));
+  const Model input_form = ToTrainable(older.model, ResidualForm::kInput, {}, 1);
+  EXPECT_THAT(error({input_form, older.documents}, documents), HasSubstr("residual form 'input'"));
+}
+
+}  // namespace
+}  // namespace bebr
