@@ -44,8 +44,8 @@ struct QueryPairs {
 // hardest negatives of the batch and of a queue of earlier documents coded by the averaged model.
 //
 // What is kept is the averaged model with the best held-out recall, and only if it beats the start by more than the
-// standard error of their difference. Stops early after three measurements in the second half that neither lead nor rise.
-// Every step draws from a generator seeded by (seed, step), so an interrupted run resumes exactly from
+// standard error of their difference. Stops early after three measurements in the second half that neither lead nor
+// rise. Every step draws from a generator seeded by (seed, step), so an interrupted run resumes exactly from
 // options.output + ".checkpoint".
 //
 // With an older version, the band weights stay as they are and every query is trained against the older version's codes
