@@ -291,11 +291,17 @@ absl::Status EngineImpl::DeleteCollection(std::string_view name) {
 
 absl::StatusOr<CollectionInfo> EngineImpl::GetCollection(std::string_view name) {
   BEBR_ASSIGN_OR_RETURN(const auto collection, Find(name));
+  const auto manifest = collection->manifest();
   CollectionInfo info = collection->Info();
   MutexLock lock(&mutex_);
-  for (VersionInfo& version : info.versions) {
+  for (size_t v = 0; v < info.versions.size(); ++v) {
+    VersionInfo& version = info.versions[v];
     const auto backfill = backfills_.find({info.name, version.name});
-    if (backfill != backfills_.end()) version.backfill = backfill->second->info();
+    if (backfill == backfills_.end()) continue;
+    version.backfill = backfill->second->info();
+    // Done is what the catalogue says is done: who waits for the end finds the version's new state.
+    const bool recorded = v >= manifest->versions.size() || !manifest->versions[v].backfilling;
+    if (!recorded && version.backfill->error.empty()) version.backfill->running = true;
   }
   return info;
 }
