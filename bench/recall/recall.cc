@@ -2,6 +2,7 @@
 // data.
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <fstream>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -28,6 +29,7 @@ struct Flags {
   std::string json, svg, docs, queries, ids, query_ids, qrels, name = "custom";
   size_t limit = 2000;
   std::vector<size_t> budgets;
+  std::vector<std::string> from;
   int64_t steps = -1;
   size_t threads = 0;
   uint64_t seed = 1;
@@ -200,7 +202,24 @@ std::vector<PlotChart> Charts(const nlohmann::json& rows) {
   return charts;
 }
 
+// The rows of earlier runs, to draw them together.
+absl::StatusOr<nlohmann::json> ReadRows(const std::vector<std::string>& files) {
+  nlohmann::json rows = nlohmann::json::array();
+  for (const std::string& file : files) {
+    std::ifstream in(file);
+    const nlohmann::json result = nlohmann::json::parse(in, nullptr, /*allow_exceptions=*/false);
+    if (!result.is_object() || !result.contains("rows"))
+      return absl::InvalidArgumentError(absl::StrCat("'", file, "' is not what --json writes"));
+    for (const nlohmann::json& row : result["rows"]) rows.push_back(row);
+  }
+  return rows;
+}
+
 absl::Status RunAll(const Flags& flags) {
+  if (!flags.from.empty()) {
+    BEBR_ASSIGN_OR_RETURN(const nlohmann::json earlier, ReadRows(flags.from));
+    return WritePlot(flags.svg, Charts(earlier));
+  }
   ThreadPool pool(flags.threads == 0 ? AvailableProcessors() : flags.threads);
   nlohmann::json rows = nlohmann::json::array();
   const double begin = NowSeconds();
@@ -234,7 +253,8 @@ int Main(int argc, char** argv) {
   CLI::App app("Recall against bits: training-free quantizers, RaBitQ, our start and trained binarizers.");
   Flags flags;
   app.add_option("--json", flags.json, "Write the rows as JSON");
-  app.add_option("--svg", flags.svg, "Write a plot of recall@10 against bits");
+  auto* svg = app.add_option("--svg", flags.svg, "Write a plot of recall@10 against bits");
+  app.add_option("--from", flags.from, "Measure nothing: draw what earlier runs wrote with --json")->needs(svg);
   auto* docs = app.add_option("--docs", flags.docs, "Document embeddings of another data set");
   auto* queries = app.add_option("--queries", flags.queries, "Its queries");
   docs->needs(queries);

@@ -62,7 +62,7 @@ class Trainer {
                                              const HeldOutRecall& start_recall, const Matrix& documents,
                                              const QueryPairs& pairs, const Validator& validator,
                                              const OlderVersion* older = nullptr);
-  // Steps that -1 stands for: as many as take about three minutes on two cores, 300 to 1,500.
+  // Steps that -1 stands for: as many as take about five minutes on two cores, 300 to 1,500.
   static int64_t DefaultSteps(const Model& model);
 };
 
