@@ -58,22 +58,6 @@ class Regression {
   Tensor square_, product_;
 };
 
-absl::Status CheckPair(const OlderVersion& older, const Matrix& documents) {
-  if (older.documents.rows != documents.rows) {
-    return absl::InvalidArgumentError(absl::StrCat("--paired has ", older.documents.rows, " rows, --input has ",
-                                                   documents.rows, ": they must be the same documents, row for row"));
-  }
-  if (older.documents.dims != older.model.input_dims) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--paired has ", older.documents.dims, " dims; the model of --compatible-with takes ", older.model.input_dims));
-  }
-  if (older.model.residual_form == ResidualForm::kInput) {
-    return absl::InvalidArgumentError(
-        "the model of --compatible-with is of residual form 'input'; only form 'code' can be written into");
-  }
-  return absl::OkStatus();
-}
-
 // The new model with everything but what the regressions give.
 Model Frame(const Model& old_model, const CorpusStatistics& statistics) {
   Model model;
@@ -106,8 +90,24 @@ FactorParameters Factors(const Model& old_model, const Tensor& weight, const Ten
 
 }  // namespace
 
+absl::Status CheckPaired(const OlderVersion& older, const Matrix& documents) {
+  if (older.documents.rows != documents.rows) {
+    return absl::InvalidArgumentError(absl::StrCat("--paired has ", older.documents.rows, " rows, --input has ",
+                                                   documents.rows, ": they must be the same documents, row for row"));
+  }
+  if (older.documents.dims != older.model.input_dims) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--paired has ", older.documents.dims, " dims; the model of --compatible-with takes ", older.model.input_dims));
+  }
+  if (older.model.residual_form == ResidualForm::kInput) {
+    return absl::InvalidArgumentError(
+        "the model of --compatible-with is of residual form 'input'; only form 'code' can be written into");
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<Model> CompatibleStart(const OlderVersion& older, const Matrix& documents) {
-  BEBR_RETURN_IF_ERROR(CheckPair(older, documents));
+  BEBR_RETURN_IF_ERROR(CheckPaired(older, documents));
   BEBR_ASSIGN_OR_RETURN(const CorpusStatistics statistics,
                         MeasureCorpus(documents, older.model.metric, documents.dims, 1));
   try {

@@ -29,9 +29,13 @@ struct CompatibilityReport {
   double own_space_start = 0.0;  // the new version in a space of its own of the same shape, untrained
 };
 
+// INVALID_ARGUMENT, naming the option and the figures, unless the rows pair up, the old model takes the old embeddings,
+// and its space can be written into.
+absl::Status CheckPaired(const OlderVersion& older, const Matrix& documents);
+
 // A model that maps new embeddings into the old version's space: ridge regressions from `documents` (the new
 // embeddings) to the values before the sign of every projection of the old model, and to its factors. Deterministic.
-// INVALID_ARGUMENT if the rows do not pair up, or the old model is of residual form `input`. Cost: rows * n^2.
+// Errors: CheckPaired's. Cost: rows * n^2.
 absl::StatusOr<Model> CompatibleStart(const OlderVersion& older, const Matrix& documents);
 
 // Measures `model` against the old version. `queries_old` are the old version's embeddings of the validator's queries,

@@ -250,10 +250,7 @@ absl::StatusOr<TrainResult> TrainCompatible(const TrainOptions& options, OlderVe
                                                    ", that of the model to be compatible with ",
                                                    std::string(ToString(older.model.metric))));
   }
-  if (older.documents.rows != documents.rows) {
-    return absl::InvalidArgumentError(absl::StrCat("--paired has ", older.documents.rows, " rows, --input has ",
-                                                   documents.rows, ": they must be the same documents, row for row"));
-  }
+  BEBR_RETURN_IF_ERROR(CheckPaired(older, documents));
   ThreadPool pool(UseThreads(options));
   TrainResult result;
   result.rows = documents.rows;
@@ -294,10 +291,6 @@ absl::StatusOr<OlderVersion> ReadOlder(const TrainOptions& options) {
   OlderVersion older;
   BEBR_ASSIGN_OR_RETURN(older.model, ParseModel(bytes));
   BEBR_ASSIGN_OR_RETURN(older.documents, ReadVectors(options.paired));
-  if (older.documents.dims != older.model.input_dims) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--paired has ", older.documents.dims, " dims; the model of --compatible-with takes ", older.model.input_dims));
-  }
   return older;
 }
 

@@ -503,15 +503,6 @@ class Session {
   Clock::time_point begin_;
 };
 
-Matrix EvenlySpacedRows(const Matrix& rows, size_t limit) {
-  Matrix sample;
-  sample.rows = limit;
-  sample.dims = rows.dims;
-  sample.values.resize(limit * rows.dims);
-  for (size_t i = 0; i < limit; ++i) std::copy_n(rows.row(i * rows.rows / limit), rows.dims, sample.row(i));
-  return sample;
-}
-
 }  // namespace
 
 int64_t Trainer::DefaultSteps(const Model& model) {
@@ -541,9 +532,9 @@ absl::StatusOr<TrainingOutcome> Trainer::Run(const TrainOptions& options, const 
     Matrix sample;
     OlderVersion old_sample;
     const bool thin = documents.rows > kTrainingDocuments && pairs.queries.rows == 0;
-    if (thin) sample = EvenlySpacedRows(documents, kTrainingDocuments);
+    if (thin) sample = EvenlySpaced(documents, kTrainingDocuments);
     if (thin && older != nullptr) {
-      old_sample = {older->model, EvenlySpacedRows(older->documents, kTrainingDocuments)};
+      old_sample = {older->model, EvenlySpaced(older->documents, kTrainingDocuments)};
       older = &old_sample;
     }
     Session session(options, start, start_recall, thin ? sample : documents, pairs, validator, older, steps);

@@ -10,8 +10,6 @@
 #include "index/dataset/evaluation.h"
 
 namespace bebr {
-namespace {
-
 Matrix EvenlySpaced(const Matrix& rows, size_t limit) {
   if (rows.rows <= limit) return rows;
   Matrix sample;
@@ -21,8 +19,6 @@ Matrix EvenlySpaced(const Matrix& rows, size_t limit) {
   for (size_t i = 0; i < limit; ++i) std::copy_n(rows.row(i * rows.rows / limit), rows.dims, sample.row(i));
   return sample;
 }
-
-}  // namespace
 
 Validator::Validator(const Matrix& documents, Matrix queries, Metric metric, ThreadPool& pool)
     : documents_(EvenlySpaced(documents, kMaxDocuments)),
@@ -41,16 +37,15 @@ absl::StatusOr<HeldOutRecall> Validator::Measure(const Model& model) const {
 }
 
 void Validator::MeasureAlsoOn(const Binarizer& older, const Matrix& older_documents) {
-  older_ = &older;
   older_documents_ = EvenlySpaced(older_documents, kMaxDocuments);
+  on_older_ = std::make_unique<const CodeSearch>(older, older_documents_, pool_);
 }
 
 HeldOutRecall Validator::Measure(const Binarizer& binarizer) const {
-  CodeSearch search(binarizer, documents_, pool_);
+  const CodeSearch search(binarizer, documents_, pool_);
   HeldOutRecall recall = Measure(search, binarizer, queries_);
-  if (older_ == nullptr) return recall;
-  search.Recode(*older_, older_documents_, 1);
-  const HeldOutRecall on_older = Measure(search, binarizer, queries_);
+  if (on_older_ == nullptr) return recall;
+  const HeldOutRecall on_older = Measure(*on_older_, binarizer, queries_);
   recall.at_10 = 0.5 * (recall.at_10 + on_older.at_10);
   recall.at_50 = 0.5 * (recall.at_50 + on_older.at_50);
   for (size_t q = 0; q < queries_.rows; ++q) recall.per_query[q] = 0.5f * (recall.per_query[q] + on_older.per_query[q]);

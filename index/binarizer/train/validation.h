@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -48,7 +49,6 @@ class Validator {
   HeldOutRecall Measure(const Binarizer& binarizer) const;
   // Recall of any queries with the same true neighbours as this validator's: another version's embeddings of them.
   HeldOutRecall Measure(const CodeSearch& search, const Binarizer& query_binarizer, const Matrix& queries) const;
-  const Binarizer* older() const { return older_; }
   const Matrix& older_documents() const { return older_documents_; }
   ThreadPool& pool() const { return pool_; }
   // A Validator over the first `queries` queries and `documents` evenly spaced documents: quicker and rougher.
@@ -59,10 +59,13 @@ class Validator {
   Matrix queries_;
   Metric metric_;
   ThreadPool& pool_;
-  const Binarizer* older_ = nullptr;
   Matrix older_documents_;
-  std::vector<uint32_t> exact_;  // queries x min(kDepth, documents)
+  std::unique_ptr<const CodeSearch> on_older_;  // the older version's codes; null: Measure has one recall
+  std::vector<uint32_t> exact_;                 // queries x min(kDepth, documents)
 };
+
+// At most `limit` rows, evenly spaced.
+Matrix EvenlySpaced(const Matrix& rows, size_t limit);
 
 // Moves `count` random rows of `input` to a matrix of their own. Deterministic for a seed; `input` is permuted.
 Matrix SplitRows(Matrix& input, size_t count, uint64_t seed);
