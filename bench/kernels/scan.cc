@@ -9,7 +9,7 @@
 namespace bebr::bench {
 namespace {
 
-// Scores of a piece stay in the second-level cache.
+// Lanes times queries of a piece: its blocks stay in the second-level cache.
 constexpr size_t kPieceScores = 32768;
 constexpr size_t kMostPieceBlocks = 256;
 
@@ -82,20 +82,20 @@ double Documents::Scan(const Cell& cell) const {
   std::vector<size_t> found(cell.threads);
   std::vector<AlignedBuffer<float>> scores;
   std::vector<AlignedBuffer<uint32_t>> positions;
+  std::vector<std::vector<simd::QueryHits>> hits(cell.threads);
   for (int t = 0; t < cell.threads; ++t) {
     scores.emplace_back(stride * cell.queries);
-    positions.emplace_back(stride);
+    positions.emplace_back(stride * cell.queries);
+    for (size_t q = 0; q < cell.queries; ++q)
+      hits[t].push_back({threshold, positions[t].data() + q * stride, scores[t].data() + q * stride, 0});
   }
   return TimeThreads(cell.threads, [&](int t) {
     const size_t end = blocks * (t + 1) / cell.threads;
     for (size_t b = blocks * t / cell.threads; b < end; b += piece) {
       const size_t count = std::min(piece, end - b);
-      cell.table->score(shape, blocks_.data() + b * block_bytes, count, queries.pointers.data(), cell.queries,
-                        scores[t].data(), stride);
-      for (size_t q = 0; q < cell.queries; ++q) {
-        found[t] += cell.table->collect(scores[t].data() + q * stride, count * simd::kBlockRows, threshold,
-                                        positions[t].data());
-      }
+      cell.table->scan(shape, blocks_.data() + b * block_bytes, count, queries.pointers.data(), cell.queries,
+                       hits[t].data());
+      for (const simd::QueryHits& query : hits[t]) found[t] += query.count;
     }
   });
 }

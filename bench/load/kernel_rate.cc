@@ -16,7 +16,8 @@ namespace bebr::bench {
 namespace {
 
 constexpr size_t kQueries = 64;
-constexpr size_t kTileBlocks = 64;  // scores of a tile stay in the cache
+constexpr size_t kTileBlocks = 64;  // which stay in the second-level cache
+constexpr size_t kSampleBlocks = 4096;
 
 absl::StatusOr<simd::CodeShape> ParseShape(std::string_view code, unsigned query_levels) {
   simd::CodeShape shape;
@@ -77,6 +78,11 @@ BatchKernel::BatchKernel(const simd::CodeShape& shape, size_t blocks, size_t thr
     kernels.prepare(shape, RandomCode(shape, true, random).data(), weights.data(), 0.0f, prepared_.back().data());
     pointers_.push_back(prepared_.back().data());
   }
+  std::vector<float> sample(std::min(blocks, kSampleBlocks) * simd::kBlockRows);
+  for (size_t q = 0; q < kQueries; ++q) {
+    kernels.score(shape, data_.data(), sample.size() / simd::kBlockRows, &pointers_[q], 1, sample.data(), 0);
+    thresholds_.push_back(*std::max_element(sample.begin(), sample.end()));
+  }
 }
 
 void BatchKernel::ScanOnce() {
@@ -84,10 +90,14 @@ void BatchKernel::ScanOnce() {
   pool_.ParallelFor(threads, [&](size_t thread) {
     constexpr size_t kStride = kTileBlocks * simd::kBlockRows;
     AlignedBuffer<float> scores(kQueries * kStride);
+    AlignedBuffer<uint32_t> positions(kQueries * kStride);
+    std::vector<simd::QueryHits> hits;
+    for (size_t q = 0; q < kQueries; ++q)
+      hits.push_back({thresholds_[q], positions.data() + q * kStride, scores.data() + q * kStride, 0});
     const size_t end = blocks_ * (thread + 1) / threads;
     for (size_t block = blocks_ * thread / threads; block < end; block += kTileBlocks) {
-      simd::Kernels().score(shape_, data_.data() + block * block_bytes_, std::min(kTileBlocks, end - block),
-                            pointers_.data(), kQueries, scores.data(), kStride);
+      simd::Kernels().scan(shape_, data_.data() + block * block_bytes_, std::min(kTileBlocks, end - block),
+                           pointers_.data(), kQueries, hits.data());
     }
   });
 }

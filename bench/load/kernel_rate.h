@@ -13,8 +13,8 @@
 
 namespace bebr::bench {
 
-// The bare batch kernel: 64 queries at a time over random codes, without top-k, encoding or any server. Thread safety:
-// none.
+// The bare batch kernel: 64 queries at a time over random codes, with a threshold, without top-k, encoding or any
+// server. Thread safety: none.
 class BatchKernel {
  public:
   // `documents` codes of the shape `code` ("256x2"), scanned on `threads` threads.
@@ -34,7 +34,8 @@ class BatchKernel {
   AlignedBuffer<std::byte> data_;
   std::vector<AlignedBuffer<std::byte>> prepared_;
   std::vector<const void*> pointers_;
-  ThreadPool pool_;  // ParallelFor works on the caller's thread too
+  std::vector<float> thresholds_;  // of each query: what the best of a sample reaches
+  ThreadPool pool_;                // ParallelFor works on the caller's thread too
 };
 
 }  // namespace bebr::bench

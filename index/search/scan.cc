@@ -7,9 +7,8 @@
 namespace bebr {
 namespace {
 
-constexpr uint32_t kUnitBlocks = 128;  // blocks a thread takes at a time
-constexpr size_t kScoresPerRun =
-    2048 * 16;  // floats of scores between scoring and collecting: 128 KiB, which stay in the L2 cache
+constexpr uint32_t kUnitBlocks = 128;        // blocks a thread takes at a time
+constexpr size_t kScoresPerRun = 2048 * 16;  // lanes times queries of a run of blocks
 constexpr uint32_t kMinRunBlocks = 16;
 // Bounds pay as long as they rule out most blocks: after a run of blocks in which more than a quarter had to be scored
 // again, a query's next runs are scored with all levels at once.
@@ -82,8 +81,9 @@ class ScanRun {
     best.reserve(queries_.size());
     for (size_t q = 0; q < queries_.size(); ++q) best.push_back(MakeBest(q));
     Scratch scratch;
-    scratch.scores = AlignedBuffer<float>(std::max(kScoresPerRun, queries_.size() * kMinRunBlocks * simd::kBlockRows));
-    scratch.positions.resize(kUnitBlocks * simd::kBlockRows);
+    const size_t lanes = std::max(kScoresPerRun, queries_.size() * kMinRunBlocks * simd::kBlockRows);
+    scratch.scores = AlignedBuffer<float>(lanes);
+    scratch.positions = AlignedBuffer<uint32_t>(lanes);
     scratch.runs_without_bounds.resize(queries_.size());
     for (size_t u; (u = next_unit_.fetch_add(1, std::memory_order_relaxed)) < units_.size();)
       ScanUnit(units_[u], best, scratch);
@@ -110,8 +110,9 @@ class ScanRun {
 
  private:
   struct Scratch {
-    AlignedBuffer<float> scores;
-    std::vector<uint32_t> positions;
+    AlignedBuffer<float> scores;        // of a run's hits, by query
+    AlignedBuffer<uint32_t> positions;  // of these, in the run
+    std::vector<simd::QueryHits> hits;  // of the queries that are scored
     std::vector<uint32_t> active;       // queries not stopped
     std::vector<uint32_t> bounded;      // of these, those scored by bounds first
     std::vector<uint32_t> unbounded;    // the others
@@ -203,20 +204,23 @@ class ScanRun {
     const size_t rows = size_t{run.end - run.begin} * simd::kBlockRows;
     const simd::KernelTable& kernels = simd::Kernels();
     scratch.prepared.clear();
-    for (const uint32_t q : queries) scratch.prepared.push_back(prepared[q]);
-    kernels.score(prepared.shape(), part.block(run.begin), run.end - run.begin, scratch.prepared.data(),
-                  scratch.prepared.size(), scratch.scores.data(), rows);
+    scratch.hits.clear();
+    for (const uint32_t q : queries) {
+      best[q].Raise(thresholds_[q].load(std::memory_order_relaxed));
+      const size_t at = scratch.hits.size() * rows;
+      scratch.prepared.push_back(prepared[q]);
+      scratch.hits.push_back({best[q].threshold(), scratch.positions.data() + at, scratch.scores.data() + at, 0});
+    }
+    kernels.scan(prepared.shape(), part.block(run.begin), run.end - run.begin, scratch.prepared.data(),
+                 scratch.prepared.size(), scratch.hits.data());
     for (size_t i = 0; i < queries.size(); ++i) {
       const uint32_t q = queries[i];
-      best[q].Raise(thresholds_[q].load(std::memory_order_relaxed));
-      const float* scores = scratch.scores.data() + i * rows;
-      const size_t found = kernels.collect(scores, rows, best[q].threshold(), scratch.positions.data());
-      for (size_t j = 0; j < found; ++j) {
-        const uint32_t row = run.begin * simd::kBlockRows + scratch.positions[j];
-        const float score = scores[scratch.positions[j]];
-        if (score < best[q].threshold() || !part.live(row)) continue;
+      const simd::QueryHits& hits = scratch.hits[i];
+      for (size_t j = 0; j < hits.count; ++j) {
+        const uint32_t row = run.begin * simd::kBlockRows + hits.positions[j];
+        if (hits.scores[j] < best[q].threshold() || !part.live(row)) continue;
         if (filter_ != nullptr && ((row_sets_[run.part][row / 64] >> (row % 64)) & 1) == 0) continue;
-        visit(q, {score, run.part, row});
+        visit(q, {hits.scores[j], run.part, row});
       }
     }
     bytes_.fetch_add(size_t{run.end - run.begin} * prepared.block_bytes(), std::memory_order_relaxed);

@@ -24,9 +24,9 @@ struct Vec {
   static F Mul(F a, F b) { return _mm256_mul_ps(a, b); }
   static F Fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
   static I LoadI(const int32_t* p) { return _mm256_load_si256(reinterpret_cast<const I*>(p)); }
-  static I SetI(int32_t v) { return _mm256_set1_epi32(v); }
-  static I AddI(I a, I b) { return _mm256_add_epi32(a, b); }
   static F ToFloat(I v) { return _mm256_cvtepi32_ps(v); }
+  static F Max(F a, F b) { return _mm256_max_ps(a, b); }
+  static bool AnyNotLess(F a, F b) { return _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_NLT_UQ)) != 0; }
   static uint32_t AtLeast(F a, F b) { return _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_GE_OQ)); }
 };
 
@@ -127,8 +127,14 @@ using Sums = LookupSums<Bytes>;
 
 }  // namespace
 
-const KernelTable kAvx2Table = {
-    "avx2",          Avx2Supported,        VecPreparedBytes<Sums>, VecPrepare<Sums>, VecScore<Vec, Sums>,
-    VecCollect<Vec>, VecPackedFloats<Vec>, VecPack<Vec>,           VecGemm<Vec>};
+const KernelTable kAvx2Table = {"avx2",
+                                Avx2Supported,
+                                VecPreparedBytes<Sums>,
+                                VecPrepare<Sums>,
+                                VecScore<Vec, Sums>,
+                                VecScan<Vec, Sums>,
+                                VecPackedFloats<Vec>,
+                                VecPack<Vec>,
+                                VecGemm<Vec>};
 
 }  // namespace bebr::simd

@@ -1,11 +1,12 @@
-// AVX-512 with VPOPCNTDQ and VNNI (Ice Lake, Zen 4 and later). A vector is a row of a block: lane = document. Three
-// ways to the sums of a band, by the levels of document (L) and query (Q), whichever needs the fewest instructions:
-//   plane pairs      a popcount for each pair of a document's and a query's plane, weighted by both levels
-//   three popcounts  L = Q = 2; see ThreePopcounts
-//   values           L >= 2 and L * Q >= 6: documents are unpacked, once for all queries of a tile, so that the bytes
-//   of a lane hold
-//                    the values c_d of four dimensions, and vpdpbusd multiplies them with the query's values v_q:
-//                    D = 2 * sum c_d v_q - (2^L - 1) * sum v_q
+// AVX-512 with VPOPCNTDQ, VNNI and VBMI (Ice Lake, Zen 4 and later). A vector is a row of a block: lane = document.
+// Three ways to the sums of a band, by the levels of document (L) and query (Q):
+//   popcount   L = Q = 1: the bits in which document and query agree
+//   look-up    the others, if there is one query or L * Q < 6. A nibble of a document's level stands for four
+//              dimensions, and the query has a table of their 16 sums; vpermb looks up the nibbles of all four bytes of
+//              a lane in four such tables at once
+//   values     L >= 2 and L * Q >= 6, for several queries: documents are unpacked, once for all queries of a tile, so
+//              that the bytes of a lane hold the values c_d of four dimensions, and vpdpbusd multiplies them with the
+//              query's values v_q: D = 2 * sum c_d v_q - (2^L - 1) * sum v_q
 #include <cstring>
 
 #include "index/simd/avx512_vec.h"
@@ -17,20 +18,38 @@ namespace {
 
 using I = __m512i;
 
-enum class Method { kPlanePairs, kThreePopcounts, kValues };
+constexpr size_t kTileBlocks = 4;
+constexpr size_t kTileRows = kTileBlocks * kBlockRows;
 
+enum class Method { kPopcount, kLookup, kValues };
+
+// Of several queries; one query takes look-ups where several take values.
 inline Method MethodOf(const BandView& band) {
-  if (band.levels == 2 && band.query_levels == 2) return Method::kThreePopcounts;
-  return band.levels >= 2 && band.levels * band.query_levels >= 6 ? Method::kValues : Method::kPlanePairs;
+  if (band.levels * band.query_levels == 1) return Method::kPopcount;
+  return band.levels >= 2 && band.levels * band.query_levels >= 6 ? Method::kValues : Method::kLookup;
 }
 
-inline I LoadRow(const uint32_t* row) { return _mm512_loadu_si512(row); }
+inline I LoadRow(const void* row) { return _mm512_loadu_si512(row); }
+
+// Of a word, for a query: four tables for the low nibbles of its bytes, four for the high ones.
+constexpr size_t kWordTables = 128;
+// Rows are unpacked ones: eight for a word of 32 dimensions.
+constexpr uint32_t kUnpackedRows = 8;
+constexpr size_t kWordValues = 4 * kUnpackedRows;
+
+inline size_t TableBytes(const BandView& band) { return size_t{band.words} * kWordTables; }
+
+// What vpermb takes to look up the low (or, of a row shifted by four, the high) nibble of every byte: byte j of a lane
+// has its table at 16 * j.
+inline I TableIndex(I row) {
+  constexpr int kAndOr = 0xEA;  // (a & b) | c
+  return _mm512_ternarylogic_epi32(row, _mm512_set1_epi8(15), _mm512_set1_epi32(0x30201000), kAndOr);
+}
 
 // A part of a band in a tile: kBlocks blocks and kQueries queries at a time go through one of the functions below,
 // which write their sums, or add them.
 struct Part {
   uint32_t levels;
-  uint32_t query_levels;
   uint32_t words;      // of one level
   size_t block_words;  // from one block to the next
   size_t block_count;
@@ -48,121 +67,91 @@ void StoreSums(const Part& part, const I (&acc)[kBlocks][kQueries], int32_t* sum
   }
 }
 
-template <int kBlocks, int kQueries>
-void Clear(I (&acc)[kBlocks][kQueries]) {
-  for (int d = 0; d < kBlocks; ++d) {
-    for (int q = 0; q < kQueries; ++q) acc[d][q] = _mm512_setzero_si512();
-  }
-}
-
-template <int kBlocks, int kQueries>
-void Double(I (&acc)[kBlocks][kQueries]) {
-  for (int d = 0; d < kBlocks; ++d) {
-    for (int q = 0; q < kQueries; ++q) acc[d][q] = _mm512_add_epi32(acc[d][q], acc[d][q]);
-  }
-}
-
-// Subtracts the number of different bits of a document's plane and a query's plane.
-template <int kBlocks, int kQueries>
-void CountDifferent(const Part& part, const uint32_t* rows, const uint32_t* const* queries, uint32_t query_word,
-                    I (&acc)[kBlocks][kQueries]) {
-  for (uint32_t w = 0; w < part.words; ++w) {
-    I row[kBlocks];
-    for (int d = 0; d < kBlocks; ++d) row[d] = LoadRow(rows + d * part.block_words + size_t{w} * kBlockRows);
-    for (int q = 0; q < kQueries; ++q) {
-      const I query = _mm512_set1_epi32(static_cast<int>(queries[q][query_word + w]));
-      for (int d = 0; d < kBlocks; ++d) {
-        acc[d][q] = _mm512_sub_epi32(acc[d][q], _mm512_popcnt_epi32(_mm512_xor_si512(row[d], query)));
-      }
-    }
-  }
-}
-
-struct OnePair {
+// The bits in which documents and queries agree, of padding none: the query's payload is its complement.
+struct Popcount {
   static constexpr int kQueries = 8;
-  template <int kBlocks, int kQueries>
-  static void Run(const Part& part, const uint32_t* rows, const uint32_t* const* queries, int32_t* sums) {
-    I acc[kBlocks][kQueries];
-    Clear(acc);
-    CountDifferent(part, rows, queries, 0, acc);
-    StoreSums(part, acc, sums);
-  }
-};
+  static constexpr int kBlocks = 2;
 
-struct PlanePairs {
-  static constexpr int kQueries = 4;
+  static I Count(I row, const uint8_t* query, uint32_t w) {
+    int32_t word;
+    std::memcpy(&word, query + size_t{w} * 4, sizeof(word));
+    return _mm512_popcnt_epi32(_mm512_xor_si512(row, _mm512_set1_epi32(word)));
+  }
+
   template <int kBlocks, int kQueries>
-  static void Run(const Part& part, const uint32_t* rows, const uint32_t* const* queries, int32_t* sums) {
-    I acc[kBlocks][kQueries], level[kBlocks][kQueries];
-    Clear(acc);
-    for (uint32_t t = 0; t < part.levels; ++t) {
-      Clear(level);
-      for (uint32_t s = 0; s < part.query_levels; ++s) {
-        Double(level);
-        CountDifferent(part, rows + size_t{t} * part.words * kBlockRows, queries, s * part.words, level);
-      }
-      Double(acc);
-      for (int d = 0; d < kBlocks; ++d) {
-        for (int q = 0; q < kQueries; ++q) acc[d][q] = _mm512_add_epi32(acc[d][q], level[d][q]);
+  static void Run(const Part& part, const uint32_t* rows, const uint8_t* const* queries, int32_t* sums) {
+    I acc[kBlocks][kQueries];
+    for (int q = 0; q < kQueries; ++q) {
+      for (int d = 0; d < kBlocks; ++d) acc[d][q] = Count(LoadRow(rows + d * part.block_words), queries[q], 0);
+    }
+    for (uint32_t w = 1; w < part.words; ++w) {
+      I row[kBlocks];
+      for (int d = 0; d < kBlocks; ++d) row[d] = LoadRow(rows + d * part.block_words + size_t{w} * kBlockRows);
+      for (int q = 0; q < kQueries; ++q) {
+        for (int d = 0; d < kBlocks; ++d) acc[d][q] = _mm512_add_epi32(acc[d][q], Count(row[d], queries[q], w));
       }
     }
     StoreSums(part, acc, sums);
   }
 };
 
-// With A = d0 ^ q0, E = d1 ^ q1, F = d0 ^ q1 and G = d1 ^ q0, four times the product of two values +-1 +-1/2 is
-// 9 - 2 * (4A + E + 2F + 2G). Because F ^ G = A ^ E, 2F + 2G = 2(A ^ E) + 4FG, and with M = majority(A, F, G), which is
-// G where A = E and A elsewhere, the bracket is 2A + 3E + 4M: three popcounts instead of four.
-struct ThreePopcounts {
-  static constexpr int kQueries = 2;
+struct Lookup {
+  static constexpr int kQueries = 3;
+  static constexpr int kBlocks = 4;
+
+  // Adds what the nibbles of a row stand for, times the weight of its level in every byte of `weight`: entries are up
+  // to 60, so two of them fit a byte.
+  static I Add(I acc, I low, I high, const uint8_t* tables, I weight) {
+    const I both = _mm512_add_epi8(_mm512_permutexvar_epi8(low, LoadRow(tables)),
+                                   _mm512_permutexvar_epi8(high, LoadRow(tables + kWordTables / 2)));
+    return _mm512_dpbusd_epi32(acc, both, weight);
+  }
+
+  static I LevelWeight(uint32_t levels, uint32_t t) {
+    return _mm512_set1_epi8(static_cast<char>(1 << (levels - 1 - t)));
+  }
+
   template <int kBlocks, int kQueries>
-  static void Run(const Part& part, const uint32_t* rows, const uint32_t* const* queries, int32_t* sums) {
-    constexpr int kMajority = 0xB2;
-    I a[kBlocks][kQueries], e[kBlocks][kQueries], m[kBlocks][kQueries];
-    Clear(a);
-    Clear(e);
-    Clear(m);
-    const size_t second = size_t{part.words} * kBlockRows;
-    for (uint32_t w = 0; w < part.words; ++w) {
-      for (int q = 0; q < kQueries; ++q) {
-        const I q0 = _mm512_set1_epi32(static_cast<int>(queries[q][w]));
-        const I q1 = _mm512_set1_epi32(static_cast<int>(queries[q][part.words + w]));
+  static void Run(const Part& part, const uint32_t* rows, const uint8_t* const* queries, int32_t* sums) {
+    I acc[kBlocks][kQueries];
+    for (int d = 0; d < kBlocks; ++d) {
+      for (int q = 0; q < kQueries; ++q) acc[d][q] = _mm512_setzero_si512();
+    }
+    for (uint32_t t = 0; t < part.levels; ++t, rows += size_t{part.words} * kBlockRows) {
+      const I weight = LevelWeight(part.levels, t);
+      for (uint32_t w = 0; w < part.words; ++w) {
+        I low[kBlocks], high[kBlocks];
         for (int d = 0; d < kBlocks; ++d) {
-          const uint32_t* row = rows + d * part.block_words + size_t{w} * kBlockRows;
-          const I d1 = LoadRow(row + second);
-          const I bits_a = _mm512_xor_si512(LoadRow(row), q0);
-          const I bits_e = _mm512_xor_si512(d1, q1);
-          const I bits_m = _mm512_ternarylogic_epi32(bits_a, bits_e, _mm512_xor_si512(d1, q0), kMajority);
-          a[d][q] = _mm512_sub_epi32(a[d][q], _mm512_popcnt_epi32(bits_a));
-          e[d][q] = _mm512_sub_epi32(e[d][q], _mm512_popcnt_epi32(bits_e));
-          m[d][q] = _mm512_sub_epi32(m[d][q], _mm512_popcnt_epi32(bits_m));
+          const I row = LoadRow(rows + d * part.block_words + size_t{w} * kBlockRows);
+          low[d] = TableIndex(row);
+          high[d] = TableIndex(_mm512_srli_epi32(row, 4));
+        }
+        for (int q = 0; q < kQueries; ++q) {
+          const uint8_t* tables = queries[q] + size_t{w} * kWordTables;
+          for (int d = 0; d < kBlocks; ++d) acc[d][q] = Add(acc[d][q], low[d], high[d], tables, weight);
         }
       }
     }
-    for (int d = 0; d < kBlocks; ++d) {
-      for (int q = 0; q < kQueries; ++q) {
-        const I half = _mm512_add_epi32(_mm512_add_epi32(a[d][q], e[d][q]), _mm512_add_epi32(m[d][q], m[d][q]));
-        a[d][q] = _mm512_add_epi32(_mm512_add_epi32(half, half), e[d][q]);
-      }
-    }
-    StoreSums(part, a, sums);
+    StoreSums(part, acc, sums);
   }
 };
 
-// Rows are unpacked ones: eight for a word of 32 dimensions.
-constexpr uint32_t kUnpackedRows = 8;
-
 struct Values {
-  static constexpr int kQueries = 4;
+  static constexpr int kQueries = 6;
+  static constexpr int kBlocks = 4;
   template <int kBlocks, int kQueries>
-  static void Run(const Part& part, const uint32_t* rows, const uint32_t* const* queries, int32_t* sums) {
+  static void Run(const Part& part, const uint32_t* rows, const uint8_t* const* queries, int32_t* sums) {
     I acc[kBlocks][kQueries];
-    Clear(acc);
+    for (int d = 0; d < kBlocks; ++d) {
+      for (int q = 0; q < kQueries; ++q) acc[d][q] = _mm512_setzero_si512();
+    }
     for (uint32_t i = 0; i < part.words * kUnpackedRows; ++i) {
       I row[kBlocks];
       for (int d = 0; d < kBlocks; ++d) row[d] = LoadRow(rows + d * part.block_words + size_t{i} * kBlockRows);
       for (int q = 0; q < kQueries; ++q) {
-        const I query = _mm512_set1_epi32(static_cast<int>(queries[q][i]));
+        int32_t four;
+        std::memcpy(&four, queries[q] + size_t{i} * 4, sizeof(four));
+        const I query = _mm512_set1_epi32(four);
         for (int d = 0; d < kBlocks; ++d) acc[d][q] = _mm512_dpbusd_epi32(acc[d][q], row[d], query);
       }
     }
@@ -172,22 +161,22 @@ struct Values {
 
 // All blocks and queries of a part, in register tiles.
 template <typename How, int kQueries>
-void RunBlocks(const Part& part, const uint32_t* rows, const uint32_t* const* queries, int32_t* sums) {
+void RunBlocks(const Part& part, const uint32_t* rows, const uint8_t* const* queries, int32_t* sums) {
   size_t d = 0;
-  for (; d + 2 <= part.block_count; d += 2) {
-    How::template Run<2, kQueries>(part, rows + d * part.block_words, queries, sums + d * kBlockRows);
+  for (; d + How::kBlocks <= part.block_count; d += How::kBlocks) {
+    How::template Run<How::kBlocks, kQueries>(part, rows + d * part.block_words, queries, sums + d * kBlockRows);
   }
-  if (d < part.block_count)
+  for (; d < part.block_count; ++d)
     How::template Run<1, kQueries>(part, rows + d * part.block_words, queries, sums + d * kBlockRows);
 }
 
 template <typename How>
-void RunPart(const Part& part, const uint32_t* rows, const uint32_t* const* queries, int32_t* sums) {
+void RunPart(const Part& part, const uint32_t* rows, const uint8_t* const* queries, int32_t* sums) {
   size_t q = 0;
-  for (; q + How::kQueries <= part.query_count; q += How::kQueries) {
+  for (; q + How::kQueries <= part.query_count; q += How::kQueries)
     RunBlocks<How, How::kQueries>(part, rows, queries + q, sums + q * kTileRows);
-  }
-  for (; q < part.query_count; ++q) RunBlocks<How, 1>(part, rows, queries + q, sums + q * kTileRows);
+  for (; q + 2 <= part.query_count; q += 2) RunBlocks<How, 2>(part, rows, queries + q, sums + q * kTileRows);
+  if (q < part.query_count) RunBlocks<How, 1>(part, rows, queries + q, sums + q * kTileRows);
 }
 
 inline I Select(int mask, I where_set, I elsewhere) {
@@ -214,65 +203,140 @@ inline void UnpackValues(const I (&plane)[4], uint32_t* out) {
 }
 
 struct Sums {
+  static constexpr size_t kTileBlocks = simd::kTileBlocks;
+
+  // The complemented planes, or the tables, which one query takes, and then the values, if several queries take them.
   static size_t PayloadBytes(const BandView& band) {
-    const size_t bytes = size_t{band.words} * (MethodOf(band) == Method::kValues ? 32 : 4 * band.query_levels);
-    return (bytes + 63) / 64 * 64;
+    const Method method = MethodOf(band);
+    const size_t bytes = method == Method::kPopcount ? size_t{band.words} * 4 : TableBytes(band);
+    return (bytes + 63) / 64 * 64 + (method == Method::kValues ? ValueBytes(band) : 0);
   }
 
   static int32_t PreparePayload(const BandView& band, const uint32_t* planes, uint8_t* payload) {
-    if (MethodOf(band) != Method::kValues) {
-      std::memcpy(payload, planes, size_t{band.words} * band.query_levels * 4);
-      return FullValue(band) * ((1 << band.query_levels) - 1) * static_cast<int32_t>(band.dims);
-    }
+    const Method method = MethodOf(band);
+    if (method == Method::kPopcount) return PrepareComplement(band, planes, payload);
+    const int32_t raised = FullValue(band) * PrepareTables(band, planes, payload);
     int32_t sum = 0;
-    for (uint32_t i = 0; i < band.words * 32; ++i) {
-      const int32_t value = QueryValue(band, planes, i);
-      const uint32_t row = i / 32 * kUnpackedRows + i % 4 * 2 + i % 8 / 4;
-      payload[row * 4 + i % 32 / 8] = static_cast<uint8_t>(value);
-      sum += value;
+    if (method == Method::kValues) {
+      sum = PrepareValues(band, planes, raised, payload + TableBytes(band));
+    } else {
+      for (uint32_t i = 0; i < band.dims; ++i) sum += QueryValue(band, planes, i);
+      return -FullValue(band) * sum - 2 * raised;
     }
     return -FullValue(band) * sum;
   }
 
+  static void RunBlock(const BandView& band, const uint32_t* rows, size_t ahead, const uint8_t* payload,
+                       int32_t* sums) {
+    I acc = _mm512_setzero_si512();
+    if (MethodOf(band) == Method::kPopcount) {
+      for (uint32_t w = 0; w < band.words; ++w, rows += kBlockRows) {
+        __builtin_prefetch(rows + ahead);
+        acc = _mm512_add_epi32(acc, Popcount::Count(LoadRow(rows), payload, w));
+      }
+    } else {
+      for (uint32_t t = 0; t < band.levels; ++t) {
+        const I weight = Lookup::LevelWeight(band.levels, t);
+        const uint8_t* tables = payload;
+        for (uint32_t w = 0; w < band.words; ++w, rows += kBlockRows, tables += kWordTables) {
+          __builtin_prefetch(rows + ahead);
+          const I row = LoadRow(rows);
+          acc = Lookup::Add(acc, TableIndex(row), TableIndex(_mm512_srli_epi32(row, 4)), tables, weight);
+        }
+      }
+      acc = _mm512_sub_epi32(acc, Raised(band, payload));
+    }
+    _mm512_store_si512(sums, acc);
+  }
+
   static void Run(const BandView& band, const Tile& tile, const uint8_t* const* payloads, int32_t* sums) {
-    const uint32_t* queries[kTileQueries];
-    for (size_t q = 0; q < tile.query_count; ++q) queries[q] = reinterpret_cast<const uint32_t*>(payloads[q]);
     const uint32_t* rows = tile.blocks + size_t{band.first_word} * kBlockRows;
-    const Part part = {band.levels,      band.query_levels, band.words, tile.block_words,
-                       tile.block_count, tile.query_count,  false};
+    const Part part = {band.levels, band.words, tile.block_words, tile.block_count, tile.query_count, false};
     switch (MethodOf(band)) {
-      case Method::kPlanePairs:
-        return band.levels * band.query_levels == 1 ? RunPart<OnePair>(part, rows, queries, sums)
-                                                    : RunPart<PlanePairs>(part, rows, queries, sums);
-      case Method::kThreePopcounts:
-        return RunPart<ThreePopcounts>(part, rows, queries, sums);
+      case Method::kPopcount:
+        return RunPart<Popcount>(part, rows, payloads, sums);
+      case Method::kLookup:
+        return RunPart<Lookup>(part, rows, payloads, sums);
       case Method::kValues:
-        return RunValues(part, rows, queries, sums);
+        const uint8_t* values[kTileQueries];
+        for (size_t q = 0; q < tile.query_count; ++q) values[q] = payloads[q] + TableBytes(band) + kRaisedBytes;
+        return RunValues(part, rows, values, sums);
     }
   }
 
  private:
+  // A look-up's sum is larger than that of the values by what its tables' entries were raised to be positive; it stands
+  // before the values, in a vector of its own.
+  static constexpr size_t kRaisedBytes = 64;
+
+  static size_t ValueBytes(const BandView& band) { return kRaisedBytes + size_t{band.words} * kWordValues; }
+
+  static I Raised(const BandView& band, const uint8_t* payload) {
+    if (MethodOf(band) != Method::kValues) return _mm512_setzero_si512();
+    int32_t raised;
+    std::memcpy(&raised, payload + TableBytes(band), sizeof(raised));
+    return _mm512_set1_epi32(raised);
+  }
+
+  static int32_t PrepareComplement(const BandView& band, const uint32_t* planes, uint8_t* payload) {
+    for (uint32_t w = 0; w < band.words; ++w) {
+      const uint32_t padding = w + 1 == band.words && band.dims % 32 != 0 ? ~0u << (band.dims % 32) : 0;
+      const uint32_t word = ~(planes[w] | padding);
+      std::memcpy(payload + size_t{w} * 4, &word, sizeof(word));
+    }
+    return -static_cast<int32_t>(band.dims);
+  }
+
+  // Returns how much the sum of all dimensions' entries of a level was raised.
+  static int32_t PrepareTables(const BandView& band, const uint32_t* planes, uint8_t* tables) {
+    constexpr uint32_t kEntries = 16;
+    int32_t raised = 0;
+    for (uint32_t first = 0; first < band.words * 32; first += 4) {
+      const uint32_t byte = first % 32 / 8, high = first % 8 / 4;
+      uint8_t* table = tables + first / 32 * kWordTables + (4 * high + byte) * kEntries;
+      int32_t value[4], smallest = 0;
+      for (uint32_t j = 0; j < 4; ++j) {
+        value[j] = QueryValue(band, planes, first + j);
+        if (value[j] < 0) smallest -= value[j];
+      }
+      raised += smallest;
+      table[0] = static_cast<uint8_t>(smallest);
+      for (uint32_t j = 0; j < 4; ++j) {
+        for (uint32_t m = 0; m < (1u << j); ++m) table[m + (1u << j)] = static_cast<uint8_t>(table[m] + value[j]);
+      }
+    }
+    return raised;
+  }
+
+  // Returns their sum.
+  static int32_t PrepareValues(const BandView& band, const uint32_t* planes, int32_t raised, uint8_t* payload) {
+    std::memset(payload, 0, kRaisedBytes);
+    std::memcpy(payload, &raised, sizeof(raised));
+    int32_t sum = 0;
+    for (uint32_t i = 0; i < band.words * 32; ++i) {
+      const int32_t value = QueryValue(band, planes, i);
+      const uint32_t row = i / 32 * kUnpackedRows + i % 4 * 2 + i % 8 / 4;
+      payload[kRaisedBytes + row * 4 + i % 32 / 8] = static_cast<uint8_t>(value);
+      sum += value;
+    }
+    return sum;
+  }
+
   // Unpacks 16 KiB at a time: what the first-level cache holds beside the queries.
-  static void RunValues(const Part& whole, const uint32_t* rows, const uint32_t** queries, int32_t* sums) {
-    constexpr uint32_t kRoom = 32;  // words
+  static void RunValues(const Part& whole, const uint32_t* rows, const uint8_t** queries, int32_t* sums) {
     constexpr uint32_t kMostWords = 8;
-    const uint32_t step = whole.words < kMostWords ? whole.words : kMostWords;
-    const size_t blocks_at_once = kRoom / step < kTileBlocks ? kRoom / step : kTileBlocks;
-    alignas(64) uint32_t values[kRoom * kUnpackedRows * kBlockRows];
-    for (uint32_t w0 = 0; w0 < whole.words; w0 += step) {
+    alignas(64) uint32_t values[kTileBlocks * kMostWords * kUnpackedRows * kBlockRows];
+    for (uint32_t w0 = 0; w0 < whole.words; w0 += kMostWords) {
       Part part = whole;
-      part.words = whole.words - w0 < step ? whole.words - w0 : step;
+      part.words = whole.words - w0 < kMostWords ? whole.words - w0 : kMostWords;
       part.block_words = size_t{part.words} * kUnpackedRows * kBlockRows;
       part.add = w0 > 0;
-      for (size_t first = 0; first < whole.block_count; first += blocks_at_once) {
-        part.block_count = whole.block_count - first < blocks_at_once ? whole.block_count - first : blocks_at_once;
-        for (size_t d = 0; d < part.block_count; ++d) {
-          UnpackBlock(whole, part.words, rows + (first + d) * whole.block_words + size_t{w0} * kBlockRows,
-                      values + d * part.block_words);
-        }
-        RunPart<Values>(part, values, queries, sums + first * kBlockRows);
+      for (size_t d = 0; d < part.block_count; ++d) {
+        UnpackBlock(whole, part.words, rows + d * whole.block_words + size_t{w0} * kBlockRows,
+                    values + d * part.block_words);
       }
-      for (size_t q = 0; q < whole.query_count; ++q) queries[q] += size_t{step} * kUnpackedRows;
+      RunPart<Values>(part, values, queries, sums);
+      for (size_t q = 0; q < whole.query_count; ++q) queries[q] += kMostWords * kWordValues;
     }
   }
 
@@ -290,7 +354,7 @@ struct Sums {
 }  // namespace
 
 const KernelTable BEBR_SIMD_AVX512_TABLE = {
-    "avx512",        Avx512Supported,      VecPreparedBytes<Sums>, VecPrepare<Sums>, VecScore<Vec, Sums>,
-    VecCollect<Vec>, VecPackedFloats<Vec>, VecPack<Vec>,           VecGemm<Vec>};
+    "avx512",           Avx512Supported,      VecPreparedBytes<Sums>, VecPrepare<Sums>, VecScore<Vec, Sums>,
+    VecScan<Vec, Sums>, VecPackedFloats<Vec>, VecPack<Vec>,           VecGemm<Vec>};
 
 }  // namespace bebr::simd

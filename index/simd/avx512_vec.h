@@ -29,9 +29,9 @@ struct Vec {
   static F Mul(F a, F b) { return _mm512_mul_ps(a, b); }
   static F Fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
   static I LoadI(const int32_t* p) { return _mm512_loadu_si512(p); }
-  static I SetI(int32_t v) { return _mm512_set1_epi32(v); }
-  static I AddI(I a, I b) { return _mm512_add_epi32(a, b); }
   static F ToFloat(I v) { return _mm512_cvtepi32_ps(v); }
+  static F Max(F a, F b) { return _mm512_max_ps(a, b); }
+  static bool AnyNotLess(F a, F b) { return _mm512_cmp_ps_mask(a, b, _CMP_NLT_UQ) != 0; }
   static uint32_t AtLeast(F a, F b) { return _mm512_cmp_ps_mask(a, b, _CMP_GE_OQ); }
 };
 

@@ -103,7 +103,7 @@ using Sums = LookupSums<Bytes>;
 }  // namespace
 
 const KernelTable BEBR_SIMD_AVX512BW_TABLE = {"avx512bw",           Avx512BwSupported,   VecPreparedBytes<Sums>,
-                                              VecPrepare<Sums>,     VecScore<Vec, Sums>, VecCollect<Vec>,
+                                              VecPrepare<Sums>,     VecScore<Vec, Sums>, VecScan<Vec, Sums>,
                                               VecPackedFloats<Vec>, VecPack<Vec>,        VecGemm<Vec>};
 
 }  // namespace bebr::simd

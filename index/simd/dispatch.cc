@@ -61,7 +61,8 @@ bool Avx512BwSupported() {
 }
 
 bool Avx512Supported() {
-  return Avx512BwSupported() && __builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512vnni");
+  return Avx512BwSupported() && __builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512vnni") &&
+         __builtin_cpu_supports("avx512vbmi");
 }
 #elif defined(BEBR_SIMD_ARM)
 bool NeonSupported() { return true; }  // part of every 64-bit Arm processor

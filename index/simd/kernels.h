@@ -4,7 +4,7 @@
 //   const simd::KernelTable& kernels = simd::Kernels();          // the best this processor runs, or $BEBR_SIMD
 //   std::vector<std::byte> prepared(kernels.prepared_bytes(shape));
 //   kernels.prepare(shape, planes, weights, query_offset, prepared.data());
-//   kernels.score(shape, blocks, block_count, &prepared_ptr, 1, scores, stride);
+//   kernels.scan(shape, blocks, block_count, &prepared_ptr, 1, &hits);
 //
 // Every table gives bit-identical results: the integer dot products are exact, and the floating-point operations after
 // them, and those of gemm, are written in one fixed order (see below).
@@ -50,6 +50,14 @@ constexpr size_t BlockBytes(uint32_t code_words) { return (size_t{code_words} + 
 void StoreLane(const CodeShape& shape, uint32_t lane, const uint32_t* code, float scale, float offset, void* block);
 void LoadLane(const CodeShape& shape, uint32_t lane, const void* block, uint32_t* code, float* scale, float* offset);
 
+// What a scan keeps for one query: the documents with score >= threshold. A score that is no number is never kept.
+struct QueryHits {
+  float threshold;
+  uint32_t* positions;  // 16 * block + lane, ascending; the caller's, room for all lanes
+  float* scores;        // of these, likewise
+  size_t count;         // set by the kernel
+};
+
 struct KernelTable {
   const char* name;     // "scalar", "avx2", "avx512", "avx512bw", "neon": what BEBR_SIMD takes
   bool (*supported)();  // by the processor this runs on
@@ -70,9 +78,11 @@ struct KernelTable {
   // score above its bound, to the last bit.
   void (*score)(const CodeShape& shape, const void* blocks, size_t block_count, const void* const* prepared,
                 size_t query_count, float* scores, size_t stride);
-  // Writes the positions i < count with scores[i] >= threshold, ascending, to `positions` (room for count); returns how
-  // many.
-  size_t (*collect)(const float* scores, size_t count, float threshold, uint32_t* positions);
+  // The same scores, of which it keeps for each query those that reach the query's threshold: what a scan for the best
+  // few is made of. Most documents are ruled out by an upper bound of their score, in fewer operations than the score
+  // itself takes; those that are kept have exactly the bits that `score` writes.
+  void (*scan)(const CodeShape& shape, const void* blocks, size_t block_count, const void* const* prepared,
+               size_t query_count, QueryHits* hits);
 
   // Dense layer. `packed` is a weight matrix W (n outputs x k inputs, row-major) after pack; the layout is the table's
   // own.

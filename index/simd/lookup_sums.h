@@ -26,8 +26,7 @@ namespace {
 constexpr uint32_t kNibbles = 8;      // of a word
 constexpr uint32_t kTableBytes = 16;  // of a nibble
 constexpr uint32_t kWordTables = kNibbles * kTableBytes;
-constexpr uint32_t kChunkWords = 32;                  // words of all levels that are unpacked at a time
-constexpr uint32_t kUnpackedWords = 4 * kChunkWords;  // of all blocks of a tile: 16 KiB
+constexpr uint32_t kChunkWords = 32;  // words of all levels that are unpacked at a time
 
 // A run of a band's words, unpacked.
 struct Chunk {
@@ -45,6 +44,9 @@ template <typename Bytes>
 struct LookupSums {
   using B = typename Bytes::B;
   static constexpr uint32_t kVector = 16 * Bytes::kBlocks;
+  static constexpr size_t kTileBlocks = 8;
+  static constexpr size_t kTileRows = kTileBlocks * kBlockRows;
+  static constexpr uint32_t kUnpackedWords = kTileBlocks / 2 * kChunkWords;  // of all blocks of a tile: 16 KiB
 
   static size_t PayloadBytes(const BandView& band) { return size_t{band.words} * kWordTables; }
 
@@ -66,10 +68,24 @@ struct LookupSums {
     return -FullValue(band) * magnitude;
   }
 
-  static void Run(const BandView& band, const Tile& tile, const uint8_t* const* payloads, int32_t* sums) {
-    if constexpr (Bytes::kSteps > 0) {
-      if (tile.query_count == 1) return RunOneQuery(band, tile, payloads[0], sums);
+  // A vector holds several bytes of the block, so that the codes are read from end to end and used at once. `ahead`:
+  // words from a row to the one that is asked for meanwhile.
+  static void RunBlock(const BandView& band, const uint32_t* rows, size_t ahead, const uint8_t* tables, int32_t* sums) {
+    if constexpr (Bytes::kSteps == 0) {
+      const BandView alone = {band.dims, band.levels, band.query_levels, band.words, 0, band.left_out};
+      int32_t tile_sums[kTileRows];
+      Run(alone, {rows, 0, 1, 1}, &tables, tile_sums);
+      for (uint32_t i = 0; i < kBlockRows; ++i) sums[i] = tile_sums[i];
+    } else {
+      const auto run = band.query_levels == 1   ? RunFlushing<FlushNibbles(1)>
+                       : band.query_levels == 2 ? RunFlushing<FlushNibbles(2)>
+                       : band.query_levels == 3 ? RunFlushing<FlushNibbles(3)>
+                                                : RunFlushing<FlushNibbles(4)>;
+      run(band, rows, ahead, tables, sums);
     }
+  }
+
+  static void Run(const BandView& band, const Tile& tile, const uint8_t* const* payloads, int32_t* sums) {
     // 16-bit sums hold (2^L - 1) * (2^Q - 1) * 32 * words: at most 57,600 with kChunkWords / L words.
     const uint32_t most = kChunkWords / band.levels;
     const uint32_t chunks = (band.words + most - 1) / most;
@@ -92,22 +108,11 @@ struct LookupSums {
   }
 
  private:
-  // One query: a vector holds several bytes of one block, so that the codes are read from end to end and used at once.
-  static void RunOneQuery(const BandView& band, const Tile& tile, const uint8_t* tables, int32_t* sums) {
-    const auto run = band.query_levels == 1   ? RunBlock<FlushNibbles(1)>
-                     : band.query_levels == 2 ? RunBlock<FlushNibbles(2)>
-                     : band.query_levels == 3 ? RunBlock<FlushNibbles(3)>
-                                              : RunBlock<FlushNibbles(4)>;
-    for (size_t block = 0; block < tile.block_count; ++block) {
-      run(band, tile.blocks + block * tile.block_words + size_t{band.first_word} * kBlockRows, WordsAhead(tile), tables,
-          sums + block * kBlockRows);
-    }
-  }
-
   // One block. All levels of a run of words share 16-bit sums where they fit; in wider bands level after level, so that
   // the words are read in ascending order there too.
   template <uint32_t kFlush>
-  static void RunBlock(const BandView& band, const uint32_t* rows, size_t ahead, const uint8_t* tables, int32_t* sums) {
+  static void RunFlushing(const BandView& band, const uint32_t* rows, size_t ahead, const uint8_t* tables,
+                          int32_t* sums) {
     const uint32_t one_level = 65535 / (32 * ((1u << band.query_levels) - 1));  // words
     if (band.words * static_cast<uint32_t>(FullValue(band)) <= one_level) {
       return RunRows<kFlush>({rows, ahead, band.words, band.levels, 0, band.words}, tables, sums, false);
@@ -125,13 +130,12 @@ struct LookupSums {
   // Words first..end - 1 of `levels` levels of one block.
   struct Rows {
     const uint32_t* levels_begin;
-    size_t ahead;  // words from a row to the one that is asked for meanwhile
+    size_t ahead;
     uint32_t level_words;
     uint32_t levels;
     uint32_t first, end;
   };
 
-  // Without asking for the next codes, reading stops at three quarters of the memory's bandwidth.
   template <uint32_t kFlush>
   static void RunRows(const Rows& rows, const uint8_t* tables, int32_t* sums, bool add) {
     constexpr uint32_t kFlushWords = kFlush / Bytes::kSteps;

@@ -23,9 +23,9 @@ struct Vec {
   static F Mul(F a, F b) { return vmulq_f32(a, b); }
   static F Fma(F a, F b, F c) { return vfmaq_f32(c, a, b); }
   static I LoadI(const int32_t* p) { return vld1q_s32(p); }
-  static I SetI(int32_t v) { return vdupq_n_s32(v); }
-  static I AddI(I a, I b) { return vaddq_s32(a, b); }
   static F ToFloat(I v) { return vcvtq_f32_s32(v); }
+  static F Max(F a, F b) { return vmaxnmq_f32(a, b); }
+  static bool AnyNotLess(F a, F b) { return vminvq_u32(vcltq_f32(a, b)) == 0; }
   static uint32_t AtLeast(F a, F b) {
     static constexpr uint32_t kBits[4] = {1, 2, 4, 8};
     return vaddvq_u32(vandq_u32(vcgeq_f32(a, b), vld1q_u32(kBits)));
@@ -78,8 +78,14 @@ using Sums = LookupSums<Bytes>;
 
 }  // namespace
 
-const KernelTable kNeonTable = {
-    "neon",          NeonSupported,        VecPreparedBytes<Sums>, VecPrepare<Sums>, VecScore<Vec, Sums>,
-    VecCollect<Vec>, VecPackedFloats<Vec>, VecPack<Vec>,           VecGemm<Vec>};
+const KernelTable kNeonTable = {"neon",
+                                NeonSupported,
+                                VecPreparedBytes<Sums>,
+                                VecPrepare<Sums>,
+                                VecScore<Vec, Sums>,
+                                VecScan<Vec, Sums>,
+                                VecPackedFloats<Vec>,
+                                VecPack<Vec>,
+                                VecGemm<Vec>};
 
 }  // namespace bebr::simd

@@ -17,6 +17,7 @@ struct alignas(64) QueryHead {
   float weight[kMaxBands];
   int32_t constant[kMaxBands];  // D = constant + 2 * the band's sum over the bits or values of the document
   float offset;
+  float magnitude;  // of the sum over the bands, at most
 };
 
 // One band of a code shape. Documents' words of level t begin at word first_word + t * words of a block, in rows of 16.
@@ -68,6 +69,12 @@ inline int32_t BoundConstant(const CodeShape& shape, const BandView& band, const
 
 // 2^L - 1: the largest unsigned value of a document's dimension.
 inline int32_t FullValue(const BandView& band) { return (1 << band.levels) - 1; }
+
+// The magnitude of a weighted D, at most, rounded up.
+inline float MostOf(const BandView& band, float weight) {
+  const float most = static_cast<float>(band.dims) * static_cast<float>((2 * FullValue(band) + 1) << band.query_levels);
+  return (weight < 0 ? -weight : weight) * most;
+}
 
 }  // namespace
 }  // namespace bebr::simd

@@ -78,12 +78,19 @@ void Score(const CodeShape& shape, const void* blocks, size_t block_count, const
   }
 }
 
-size_t Collect(const float* scores, size_t count, float threshold, uint32_t* positions) {
-  size_t found = 0;
-  for (size_t i = 0; i < count; ++i) {
-    if (scores[i] >= threshold) positions[found++] = static_cast<uint32_t>(i);
+void Scan(const CodeShape& shape, const void* blocks, size_t block_count, const void* const* prepared,
+          size_t query_count, QueryHits* hits) {
+  const size_t block_words = (size_t{shape.code_words} + 2) * kBlockRows;
+  for (size_t q = 0; q < query_count; ++q) {
+    hits[q].count = 0;
+    for (size_t row = 0; row < block_count * kBlockRows; ++row) {
+      const auto* block = static_cast<const uint32_t*>(blocks) + row / kBlockRows * block_words;
+      const float score = LaneScore(shape, block, row % kBlockRows, static_cast<const QueryHead*>(prepared[q]));
+      if (!(score >= hits[q].threshold)) continue;
+      hits[q].positions[hits[q].count] = static_cast<uint32_t>(row);
+      hits[q].scores[hits[q].count++] = score;
+    }
   }
-  return found;
 }
 
 size_t PackedFloats(size_t n, size_t k) { return n * k; }
@@ -106,6 +113,6 @@ void Gemm(const float* x, size_t rows, size_t x_stride, const float* packed, siz
 }  // namespace
 
 const KernelTable kScalarTable = {"scalar", ScalarSupported, PreparedBytes, Prepare, Score,
-                                  Collect,  PackedFloats,    Pack,          Gemm};
+                                  Scan,     PackedFloats,    Pack,          Gemm};
 
 }  // namespace bebr::simd

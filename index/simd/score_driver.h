@@ -1,10 +1,14 @@
-// The frame of `score` that the vector tables share: tiles of blocks and queries, the float operations after the exact
-// sums, and collect. Each including file gives it its own vector types, so everything has internal linkage.
+// The frame of `score` and `scan` that the vector tables share: tiles of blocks and queries, and the float operations
+// after the exact sums. Each including file gives it its own vector types, so everything has internal linkage.
 //
 // A Vec type offers: kFloats; F and I (vectors of kFloats floats and of as many int32); LoadF, StoreF, SetF, Add, Mul,
-// Fma, LoadI, SetI, AddI, ToFloat; AtLeast(F, F), a bit for every lane that is >= (false for NaN). A Sums type offers:
-// PayloadBytes(band), a multiple of 64; PreparePayload(band, planes, payload), which returns the constant of QueryHead;
-// and Run, which fills sums[query][16 * block + lane] so that D = constant + 2 * sum.
+// Fma, LoadI, ToFloat; Max(a, b), which is b where a is no number; AtLeast(a, b), a bit for every lane that is >=
+// (false for NaN), and AnyNotLess(a, b), whether any lane is >= or not comparable.
+//
+// A Sums type offers: kTileBlocks; PayloadBytes(band), a multiple of 64; PreparePayload(band, planes, payload), which
+// returns the constant of QueryHead; and two ways to the sums of a band, which are such that D = constant + 2 * sum:
+//   RunBlock   one block and one query: fills sums[lane]
+//   Run        a tile: fills sums[query * kTileRows + 16 * block + lane]
 #ifndef BEBR_INDEX_SIMD_SCORE_DRIVER_H_
 #define BEBR_INDEX_SIMD_SCORE_DRIVER_H_
 
@@ -17,102 +21,239 @@
 namespace bebr::simd {
 namespace {
 
-// A tile's sums and floats stay in the second-level cache, its unpacked codes in the first.
-constexpr size_t kTileBlocks = 8;
 constexpr size_t kTileQueries = 64;
-constexpr size_t kTileRows = kTileBlocks * kBlockRows;
 
+// Blocks and queries whose sums lie in the first-level cache, or nearly.
 struct Tile {
   const uint32_t* blocks;  // the first
   size_t block_words;      // from one block to the next
-  size_t block_count;      // 1..kTileBlocks
+  size_t block_count;      // 1..Sums::kTileBlocks
   size_t query_count;      // 1..kTileQueries
 };
 
-// Words to what a single query asks the memory for while it works on a row: whole blocks, at least 4 KiB.
-inline size_t WordsAhead(const Tile& tile) {
-  constexpr size_t kLeast = 4096 / sizeof(uint32_t);
-  return (kLeast + tile.block_words - 1) / tile.block_words * tile.block_words;
+// The bands of a shape as one call needs them.
+struct Bands {
+  BandView view[kMaxBands];
+  size_t payload[kMaxBands];  // bytes from a prepared query's begin
+  uint32_t count;
+};
+
+template <typename Sums>
+Bands ViewBands(const CodeShape& shape) {
+  Bands bands;
+  bands.count = shape.band_count;
+  size_t at = sizeof(QueryHead);
+  for (uint32_t b = 0; b < shape.band_count; ++b) {
+    bands.view[b] = b == 0 ? FirstBand(shape) : NextBand(shape, b, bands.view[b - 1]);
+    bands.payload[b] = at;
+    at += Sums::PayloadBytes(bands.view[b]);
+  }
+  return bands;
 }
 
 template <typename Sums>
 size_t VecPreparedBytes(const CodeShape& shape) {
-  size_t bytes = sizeof(QueryHead);
-  BandView band = FirstBand(shape);
-  for (uint32_t b = 0; b < shape.band_count; ++b) {
-    if (b > 0) band = NextBand(shape, b, band);
-    bytes += Sums::PayloadBytes(band);
-  }
-  return bytes;
+  const Bands bands = ViewBands<Sums>(shape);
+  return bands.payload[bands.count - 1] + Sums::PayloadBytes(bands.view[bands.count - 1]);
 }
 
 template <typename Sums>
 void VecPrepare(const CodeShape& shape, const uint32_t* planes, const float* weights, float query_offset,
                 void* prepared) {
+  const Bands bands = ViewBands<Sums>(shape);
   auto* head = static_cast<QueryHead*>(prepared);
-  auto* payload = reinterpret_cast<uint8_t*>(head + 1);
   std::memset(static_cast<void*>(head), 0, sizeof(*head));
   head->offset = query_offset;
-  BandView band = FirstBand(shape);
-  for (uint32_t b = 0; b < shape.band_count; ++b) {
-    if (b > 0) band = NextBand(shape, b, band);
+  for (uint32_t b = 0; b < bands.count; ++b) {
+    const BandView& band = bands.view[b];
     head->weight[b] = BandWeight(band, weights[b]);
-    head->constant[b] = Sums::PreparePayload(band, planes, payload) + BoundConstant(shape, band, planes, weights[b]);
+    head->constant[b] = Sums::PreparePayload(band, planes, static_cast<uint8_t*>(prepared) + bands.payload[b]) +
+                        BoundConstant(shape, band, planes, weights[b]);
+    head->magnitude += MostOf(band, head->weight[b]);
     planes += size_t{band.words} * band.query_levels;
-    payload += Sums::PayloadBytes(band);
   }
 }
 
-// Turns a band's sums into floats: `values` holds the sum over the bands so far. The last band's result is the score.
-template <typename Vec, bool kFirst, bool kLast>
-void FinishQuery(const Tile& tile, const QueryHead& head, uint32_t b, size_t code_words, const int32_t* sums,
-                 float* values, float* scores) {
-  using F = typename Vec::F;
-  const F weight = Vec::SetF(head.weight[b]);
-  const F query_offset = Vec::SetF(head.offset);
-  const typename Vec::I constant = Vec::SetI(head.constant[b]);
-  const size_t ahead = kLast && tile.query_count == 1 ? WordsAhead(tile) : 0;
-  for (size_t block = 0; block < tile.block_count; ++block) {
-    const auto* factors =
-        reinterpret_cast<const float*>(tile.blocks + block * tile.block_words + code_words * kBlockRows);
-    if (ahead > 0) {
-      __builtin_prefetch(factors + ahead);
-      __builtin_prefetch(factors + ahead + kBlockRows);
+// A band's part of the score of kFloats lanes. D is below 2^24 in magnitude, as is 2 * sum, so that float(D) and the
+// fused operation that makes it are exact.
+template <typename Vec>
+inline typename Vec::F Product(const QueryHead& head, uint32_t b, const int32_t* sums) {
+  const auto constant = Vec::SetF(static_cast<float>(head.constant[b]));
+  return Vec::Mul(Vec::SetF(head.weight[b]), Vec::Fma(Vec::SetF(2.0f), Vec::ToFloat(Vec::LoadI(sums)), constant));
+}
+
+// The score of kFloats lanes from the sum over their bands; `factors` are their scales, the offsets follow.
+template <typename Vec>
+inline typename Vec::F Finish(const QueryHead& head, typename Vec::F acc, const float* factors) {
+  const auto scaled = Vec::Add(Vec::Mul(acc, Vec::LoadF(factors)), Vec::LoadF(factors + kBlockRows));
+  return Vec::Add(scaled, Vec::SetF(head.offset));
+}
+
+inline const float* FactorsOf(const uint32_t* block, size_t block_words) {
+  return reinterpret_cast<const float*>(block + block_words - 2 * kBlockRows);
+}
+
+// Takes the scores of lanes `row`..row + kFloats - 1 for one query.
+template <typename Vec>
+struct KeepAll {
+  float* scores;
+  void operator()(size_t row, typename Vec::F score) { Vec::StoreF(scores + row, score); }
+};
+
+template <typename Vec>
+struct KeepHits {
+  QueryHits& hits;
+  void operator()(size_t row, typename Vec::F score) {
+    uint32_t mask = Vec::AtLeast(score, Vec::SetF(hits.threshold));
+    if (mask == 0) [[likely]]
+      return;
+    alignas(64) float lanes[Vec::kFloats];
+    Vec::StoreF(lanes, score);
+    for (; mask != 0; mask &= mask - 1) {
+      const int lane = __builtin_ctz(mask);
+      hits.positions[hits.count] = static_cast<uint32_t>(row) + static_cast<uint32_t>(lane);
+      hits.scores[hits.count++] = lanes[lane];
     }
-    for (size_t i = 0; i < kBlockRows; i += Vec::kFloats) {
-      const size_t row = block * kBlockRows + i;
-      const typename Vec::I sum = Vec::LoadI(sums + row);
-      const F product = Vec::Mul(weight, Vec::ToFloat(Vec::AddI(constant, Vec::AddI(sum, sum))));
-      const F acc = Vec::Add(kFirst ? Vec::SetF(0.0f) : Vec::LoadF(values + row), product);
-      if (!kLast) {
-        Vec::StoreF(values + row, acc);
-        continue;
-      }
-      const F scaled = Vec::Add(Vec::Mul(acc, Vec::LoadF(factors + i)), Vec::LoadF(factors + kBlockRows + i));
-      Vec::StoreF(scores + row, Vec::Add(scaled, query_offset));
+  }
+};
+
+// One query is bound by memory, which is fastest when read in ascending order: block after block, not band after band.
+// Without asking for the next codes ahead, reading stops at three quarters of the memory's bandwidth.
+template <typename Vec, typename Sums, typename Keep>
+void OneQuery(const Bands& bands, const uint32_t* blocks, size_t block_words, size_t block_count, const void* prepared,
+              Keep keep) {
+  constexpr size_t kParts = kBlockRows / Vec::kFloats;
+  constexpr size_t kLeastAhead = 4096 / sizeof(uint32_t);
+  const size_t ahead = (kLeastAhead + block_words - 1) / block_words * block_words;  // whole blocks
+  const auto& head = *static_cast<const QueryHead*>(prepared);
+  const auto* payloads = static_cast<const uint8_t*>(prepared);
+  for (size_t block = 0; block < block_count; ++block, blocks += block_words) {
+    const float* factors = FactorsOf(blocks, block_words);
+    __builtin_prefetch(factors + ahead);
+    __builtin_prefetch(factors + ahead + kBlockRows);
+    typename Vec::F acc[kParts];
+    for (size_t i = 0; i < kParts; ++i) acc[i] = Vec::SetF(0.0f);
+    for (uint32_t b = 0; b < bands.count; ++b) {
+      alignas(64) int32_t sums[kBlockRows];
+      const BandView& band = bands.view[b];
+      Sums::RunBlock(band, blocks + size_t{band.first_word} * kBlockRows, ahead, payloads + bands.payload[b], sums);
+      for (size_t i = 0; i < kParts; ++i) acc[i] = Vec::Add(acc[i], Product<Vec>(head, b, sums + i * Vec::kFloats));
+    }
+    for (size_t i = 0; i < kParts; ++i) {
+      const size_t lane = i * Vec::kFloats;
+      keep(block * kBlockRows + lane, Finish<Vec>(head, acc[i], factors + lane));
     }
   }
 }
 
-template <typename Vec, typename Sums>
-void ScoreTile(const CodeShape& shape, const Tile& tile, const void* const* prepared, float* scores, size_t stride) {
+// A tile's sums of one band, and the sum over the bands before it, by query.
+template <typename Sums>
+struct TileSums {
+  static constexpr size_t kTileRows = Sums::kTileBlocks * kBlockRows;
   alignas(64) int32_t sums[kTileQueries * kTileRows];
   alignas(64) float values[kTileQueries * kTileRows];
+};
+
+template <typename Vec>
+void AddBand(const Tile& tile, const QueryHead& head, uint32_t b, const int32_t* sums, float* values) {
+  for (size_t row = 0; row < tile.block_count * kBlockRows; row += Vec::kFloats) {
+    const auto before = b == 0 ? Vec::SetF(0.0f) : Vec::LoadF(values + row);
+    Vec::StoreF(values + row, Vec::Add(before, Product<Vec>(head, b, sums + row)));
+  }
+}
+
+template <typename Vec, typename Keep>
+void FinishTile(const Tile& tile, const QueryHead& head, uint32_t last, const int32_t* sums, const float* values,
+                Keep keep) {
+  for (size_t block = 0; block < tile.block_count; ++block) {
+    const float* factors = FactorsOf(tile.blocks + block * tile.block_words, tile.block_words);
+    for (size_t lane = 0; lane < kBlockRows; lane += Vec::kFloats) {
+      const size_t row = block * kBlockRows + lane;
+      const auto before = last == 0 ? Vec::SetF(0.0f) : Vec::LoadF(values + row);
+      keep(row, Finish<Vec>(head, Vec::Add(before, Product<Vec>(head, last, sums + row)), factors + lane));
+    }
+  }
+}
+
+// The largest magnitudes of a tile's factors.
+struct MostFactors {
+  float scale = 0;
+  float offset = 0;
+};
+
+template <typename Vec>
+MostFactors MostOfTile(const Tile& tile) {
+  auto scale = Vec::SetF(0.0f), offset = Vec::SetF(0.0f);
+  const auto minus = Vec::SetF(-1.0f);
+  for (size_t block = 0; block < tile.block_count; ++block) {
+    const float* factors = FactorsOf(tile.blocks + block * tile.block_words, tile.block_words);
+    for (size_t lane = 0; lane < kBlockRows; lane += Vec::kFloats) {
+      const auto s = Vec::LoadF(factors + lane), o = Vec::LoadF(factors + kBlockRows + lane);
+      scale = Vec::Max(Vec::Max(s, Vec::Mul(s, minus)), scale);
+      offset = Vec::Max(Vec::Max(o, Vec::Mul(o, minus)), offset);
+    }
+  }
+  float scales[Vec::kFloats], offsets[Vec::kFloats];
+  Vec::StoreF(scales, scale);
+  Vec::StoreF(offsets, offset);
+  MostFactors most;
+  for (int i = 0; i < Vec::kFloats; ++i) {
+    if (scales[i] > most.scale) most.scale = scales[i];
+    if (offsets[i] > most.offset) most.offset = offsets[i];
+  }
+  return most;
+}
+
+// Whether any document of the tile may reach the threshold. The fused operations below differ from the score, less its
+// query offset, by a few roundings of numbers that are no larger than the terms of `most`; `slack` is more than these.
+template <typename Vec, bool kOneBand>
+bool MayHit(const Tile& tile, const MostFactors& most, const QueryHead& head, uint32_t last, float threshold,
+            const int32_t* sums, const float* values) {
+  constexpr float kRoundings = 32.0f / (1 << 24);
+  const float weight = head.weight[last];
+  const float slack = kRoundings * (head.magnitude * most.scale + most.offset + __builtin_fabsf(head.offset) +
+                                    __builtin_fabsf(threshold));
+  const auto double_weight = Vec::SetF(2.0f * weight);
+  const auto constant = Vec::SetF(weight * static_cast<float>(head.constant[last]));
+  auto best = Vec::SetF(-__builtin_inff());
+  for (size_t block = 0; block < tile.block_count; ++block) {
+    const float* factors = FactorsOf(tile.blocks + block * tile.block_words, tile.block_words);
+    for (size_t lane = 0; lane < kBlockRows; lane += Vec::kFloats) {
+      const size_t row = block * kBlockRows + lane;
+      const auto sum = Vec::ToFloat(Vec::LoadI(sums + row));
+      const auto acc = Vec::Fma(sum, double_weight, kOneBand ? constant : Vec::Add(Vec::LoadF(values + row), constant));
+      best = Vec::Max(Vec::Fma(acc, Vec::LoadF(factors + lane), Vec::LoadF(factors + kBlockRows + lane)), best);
+    }
+  }
+  return Vec::AnyNotLess(best, Vec::SetF(threshold - head.offset - slack));
+}
+
+// Calls work(tile, first_query, first_row) for all tiles; up to kTileQueries queries see all blocks before the next do.
+template <typename Sums, typename Work>
+void ForTiles(size_t block_words, const void* blocks, size_t block_count, size_t query_count, const Work& work) {
+  for (size_t q = 0; q < query_count; q += kTileQueries) {
+    for (size_t b = 0; b < block_count; b += Sums::kTileBlocks) {
+      Tile tile = {static_cast<const uint32_t*>(blocks) + b * block_words, block_words, block_count - b,
+                   query_count - q};
+      if (tile.block_count > Sums::kTileBlocks) tile.block_count = Sums::kTileBlocks;
+      if (tile.query_count > kTileQueries) tile.query_count = kTileQueries;
+      work(tile, q, b * kBlockRows);
+    }
+  }
+}
+
+// Fills `out` with the last band's sums and, if there are several, with the values of those before.
+template <typename Vec, typename Sums>
+void SumTile(const Bands& bands, const Tile& tile, const void* const* prepared, TileSums<Sums>& out) {
   const uint8_t* payloads[kTileQueries];
-  for (size_t q = 0; q < tile.query_count; ++q)
-    payloads[q] = static_cast<const uint8_t*>(prepared[q]) + sizeof(QueryHead);
-  BandView band = FirstBand(shape);
-  for (uint32_t b = 0; b < shape.band_count; ++b) {
-    if (b > 0) band = NextBand(shape, b, band);
-    Sums::Run(band, tile, payloads, sums);
-    const bool first = b == 0;
-    const bool last = b + 1 == shape.band_count;
-    const auto finish = last ? (first ? FinishQuery<Vec, true, true> : FinishQuery<Vec, false, true>)
-                             : (first ? FinishQuery<Vec, true, false> : FinishQuery<Vec, false, false>);
+  for (uint32_t b = 0; b < bands.count; ++b) {
+    for (size_t q = 0; q < tile.query_count; ++q)
+      payloads[q] = static_cast<const uint8_t*>(prepared[q]) + bands.payload[b];
+    Sums::Run(bands.view[b], tile, payloads, out.sums);
+    if (b + 1 == bands.count) return;
     for (size_t q = 0; q < tile.query_count; ++q) {
-      const auto& head = *static_cast<const QueryHead*>(prepared[q]);
-      finish(tile, head, b, shape.code_words, sums + q * kTileRows, values + q * kTileRows, scores + q * stride);
-      payloads[q] += Sums::PayloadBytes(band);
+      const size_t at = q * TileSums<Sums>::kTileRows;
+      AddBand<Vec>(tile, *static_cast<const QueryHead*>(prepared[q]), b, out.sums + at, out.values + at);
     }
   }
 }
@@ -120,38 +261,50 @@ void ScoreTile(const CodeShape& shape, const Tile& tile, const void* const* prep
 template <typename Vec, typename Sums>
 void VecScore(const CodeShape& shape, const void* blocks, size_t block_count, const void* const* prepared,
               size_t query_count, float* scores, size_t stride) {
+  const Bands bands = ViewBands<Sums>(shape);
   const size_t block_words = (size_t{shape.code_words} + 2) * kBlockRows;
-  // One query is bound by memory, which is fastest when read in ascending order: block after block, not band after
-  // band.
-  const size_t tile_blocks = query_count == 1 && shape.band_count > 1 ? 2 : kTileBlocks;
-  for (size_t b = 0; b < block_count; b += tile_blocks) {
-    Tile tile = {static_cast<const uint32_t*>(blocks) + b * block_words, block_words, block_count - b, 0};
-    if (tile.block_count > tile_blocks) tile.block_count = tile_blocks;
-    for (size_t q = 0; q < query_count; q += kTileQueries) {
-      tile.query_count = query_count - q < kTileQueries ? query_count - q : kTileQueries;
-      ScoreTile<Vec, Sums>(shape, tile, prepared + q, scores + q * stride + b * kBlockRows, stride);
-    }
+  if (query_count == 1) {
+    return OneQuery<Vec, Sums>(bands, static_cast<const uint32_t*>(blocks), block_words, block_count, prepared[0],
+                               KeepAll<Vec>{scores});
   }
+  TileSums<Sums> tile_sums;
+  ForTiles<Sums>(block_words, blocks, block_count, query_count, [&](const Tile& tile, size_t first, size_t row) {
+    SumTile<Vec, Sums>(bands, tile, prepared + first, tile_sums);
+    for (size_t q = 0; q < tile.query_count; ++q) {
+      const size_t at = q * TileSums<Sums>::kTileRows;
+      FinishTile<Vec>(tile, *static_cast<const QueryHead*>(prepared[first + q]), bands.count - 1, tile_sums.sums + at,
+                      tile_sums.values + at, KeepAll<Vec>{scores + (first + q) * stride + row});
+    }
+  });
 }
 
-// Hits are rare, so whole groups of vectors are passed over with one test.
-template <typename Vec>
-size_t VecCollect(const float* scores, size_t count, float threshold, uint32_t* positions) {
-  constexpr size_t kGroup = 32;
-  const typename Vec::F limit = Vec::SetF(threshold);
-  size_t found = 0;
-  size_t i = 0;
-  for (; i + kGroup <= count; i += kGroup) {
-    uint32_t hits = 0;
-    for (size_t j = 0; j < kGroup; j += Vec::kFloats) {
-      hits |= static_cast<uint32_t>(Vec::AtLeast(Vec::LoadF(scores + i + j), limit)) << j;
+template <typename Vec, typename Sums>
+void VecScan(const CodeShape& shape, const void* blocks, size_t block_count, const void* const* prepared,
+             size_t query_count, QueryHits* hits) {
+  const Bands bands = ViewBands<Sums>(shape);
+  const size_t block_words = (size_t{shape.code_words} + 2) * kBlockRows;
+  for (size_t q = 0; q < query_count; ++q) hits[q].count = 0;
+  if (query_count == 1) {
+    return OneQuery<Vec, Sums>(bands, static_cast<const uint32_t*>(blocks), block_words, block_count, prepared[0],
+                               KeepHits<Vec>{hits[0]});
+  }
+  TileSums<Sums> tile_sums;
+  const auto may_hit = bands.count == 1 ? MayHit<Vec, true> : MayHit<Vec, false>;
+  const uint32_t last = bands.count - 1;
+  ForTiles<Sums>(block_words, blocks, block_count, query_count, [&](const Tile& tile, size_t first, size_t row) {
+    SumTile<Vec, Sums>(bands, tile, prepared + first, tile_sums);
+    const MostFactors most = MostOfTile<Vec>(tile);
+    for (size_t q = 0; q < tile.query_count; ++q) {
+      const size_t at = q * TileSums<Sums>::kTileRows;
+      const auto& head = *static_cast<const QueryHead*>(prepared[first + q]);
+      QueryHits& found = hits[first + q];
+      if (!may_hit(tile, most, head, last, found.threshold, tile_sums.sums + at, tile_sums.values + at)) [[likely]]
+        continue;
+      KeepHits<Vec> keep{found};
+      FinishTile<Vec>(tile, head, last, tile_sums.sums + at, tile_sums.values + at,
+                      [&keep, row](size_t lane, typename Vec::F score) { keep(row + lane, score); });
     }
-    for (; hits != 0; hits &= hits - 1) positions[found++] = static_cast<uint32_t>(i) + __builtin_ctz(hits);
-  }
-  for (; i < count; ++i) {
-    if (scores[i] >= threshold) positions[found++] = static_cast<uint32_t>(i);
-  }
-  return found;
+  });
 }
 
 }  // namespace

@@ -107,11 +107,12 @@ Input ReadInput(Source& source) {
   std::abort();
 }
 
-void CheckCollect(const NamedTable& table, const std::vector<float>& scores, float threshold) {
-  std::vector<uint32_t> expected(scores.size()), actual(scores.size());
-  expected.resize(FindKernels("scalar")->collect(scores.data(), scores.size(), threshold, expected.data()));
-  actual.resize(table.table->collect(scores.data(), scores.size(), threshold, actual.data()));
-  if (expected != actual) Fail(table, "collect", nullptr, static_cast<int64_t>(actual.size()));
+void CheckScan(const NamedTable& table, const Input& input, const std::vector<float>& thresholds) {
+  const auto expected = ScanWith(*FindKernels("scalar"), input, thresholds);
+  const auto actual = ScanWith(*table.table, input, thresholds);
+  for (size_t q = 0; q < expected.size(); ++q) {
+    if (expected[q] != actual[q]) Fail(table, "scan", &input, static_cast<int64_t>(q));
+  }
 }
 
 std::vector<float> Gemm(const KernelTable& table, const std::vector<float>& x, size_t rows,
@@ -147,7 +148,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (const NamedTable& table : tables) {
     const int64_t at = FirstDifference(expected, ScoreWith(*table.table, input));
     if (at >= 0) Fail(table, "score", &input, at);
-    if (!expected.empty()) CheckCollect(table, expected, expected[source.Word() % expected.size()]);
+    CheckScan(table, input, ThresholdsFor(input, expected));
   }
   if (source.Byte() % 4 == 0) CheckGemm(source, tables);
   return 0;

@@ -121,16 +121,19 @@ void CodeSearch::SearchRange(const Binarizer& binarizer, const Matrix& queries, 
   }
   constexpr size_t kStride = kChunkBlocks * simd::kBlockRows;
   AlignedBuffer<float> scores(count * kStride);
-  std::vector<uint32_t> positions(kStride);
+  AlignedBuffer<uint32_t> positions(count * kStride);
+  std::vector<simd::QueryHits> hits(count);
   const size_t block_words = (shape.code_words + 2) * simd::kBlockRows;
   for (size_t block = 0; block < blocks_; block += kChunkBlocks) {
     const size_t chunk = std::min(kChunkBlocks, blocks_ - block), row = block * simd::kBlockRows;
-    kernels.score(shape, data_.data() + block * block_words, chunk, pointers.data(), count, scores.data(), kStride);
-    const size_t rows = std::min(chunk * simd::kBlockRows, rows_ - row);
+    for (size_t q = 0; q < count; ++q)
+      hits[q] = {best[q].threshold(), positions.data() + q * kStride, scores.data() + q * kStride, 0};
+    kernels.scan(shape, data_.data() + block * block_words, chunk, pointers.data(), count, hits.data());
     for (size_t q = 0; q < count; ++q) {
-      const float* line = scores.data() + q * kStride;
-      const size_t hits = kernels.collect(line, rows, best[q].threshold(), positions.data());
-      for (size_t i = 0; i < hits; ++i) best[q].Add(line[positions[i]], static_cast<uint32_t>(row + positions[i]));
+      for (size_t i = 0; i < hits[q].count; ++i) {
+        const size_t found = row + hits[q].positions[i];
+        if (found < rows_) best[q].Add(hits[q].scores[i], static_cast<uint32_t>(found));
+      }
       best[q].Shrink();
     }
   }

@@ -13,11 +13,17 @@ class Tables : public testing::TestWithParam<NamedTable> {
   const KernelTable& table() const { return *GetParam().table; }
   const KernelTable& scalar() const { return *FindKernels("scalar"); }
 
+  void ExpectSameHits(const Input& input, const std::vector<float>& scores) {
+    const std::vector<float> thresholds = ThresholdsFor(input, scores);
+    EXPECT_EQ(ScanWith(table(), input, thresholds), ScanWith(scalar(), input, thresholds));
+  }
+
+  // And, by several thresholds, the same hits of a scan.
   void ExpectSameScores(const Input& input) {
     const std::vector<float> expected = ScoreWith(scalar(), input);
     const std::vector<float> actual = ScoreWith(table(), input);
     const int64_t at = FirstDifference(expected, actual);
-    if (at < 0) return;
+    if (at < 0) return ExpectSameHits(input, expected);
     const size_t documents = input.documents.size();
     FAIL() << "query " << at / documents << " of " << input.queries.size() << ", document " << at % documents << " of "
            << documents << ": " << actual[at] << " instead of " << expected[at];
@@ -117,23 +123,27 @@ TEST_P(Tables, ScoreExtremeCodes) {
   }
 }
 
-TEST_P(Tables, CollectFindsTheSamePositions) {
-  std::mt19937_64 random(5);
+// Factors far larger and smaller than those of codes, and such as are no numbers.
+TEST_P(Tables, ScanWithUnusualFactors) {
   const float infinity = std::numeric_limits<float>::infinity();
-  const float special[] = {0.0f, -0.0f, infinity, -infinity, std::numeric_limits<float>::quiet_NaN(), 1.0f, 1.5f};
-  for (size_t count = 0; count <= 200; ++count) {
-    GuardedMemory scores(count * sizeof(float), sizeof(float));
-    for (size_t i = 0; i < count; ++i) {
-      scores.as<float>()[i] =
-          random() % 4 == 0 ? special[random() % std::size(special)] : static_cast<float>(random() % 1000) / 500.0f;
-    }
-    for (float threshold :
-         {-infinity, -0.0f, 0.0f, 1.0f, 1.5f, 1.9f, infinity, std::numeric_limits<float>::quiet_NaN()}) {
-      GuardedMemory expected(count * sizeof(uint32_t), sizeof(uint32_t)),
-          actual(count * sizeof(uint32_t), sizeof(uint32_t));
-      const size_t n = scalar().collect(scores.as<float>(), count, threshold, expected.as<uint32_t>());
-      ASSERT_EQ(table().collect(scores.as<float>(), count, threshold, actual.as<uint32_t>()), n) << count;
-      ASSERT_EQ(std::memcmp(expected.as<void>(), actual.as<void>(), n * sizeof(uint32_t)), 0) << count;
+  const float special[] = {0.0f, -0.0f, 1e-38f, 1e30f, -1e30f, infinity, std::numeric_limits<float>::quiet_NaN()};
+  for (const std::vector<BandShape>& bands : std::vector<std::vector<BandShape>>{{{64, 1}}, {{40, 2}, {24, 4}}}) {
+    for (size_t queries : {1, 9}) {
+      for (uint64_t seed = 0; seed < 40; ++seed) {
+        SCOPED_TRACE(testing::Message() << bands.size() << " bands, " << queries << " queries, seed " << seed);
+        Input input = MakeInput(MakeShape(bands, 1 + seed % 4), 9, queries, seed);
+        std::mt19937_64 random(seed);
+        for (size_t i = 0; i < input.documents.size(); ++i) {
+          if (random() % 8 == 0) input.scales[i] = special[random() % std::size(special)];
+          if (random() % 8 == 0) input.offsets[i] = special[random() % std::size(special)];
+        }
+        std::vector<float> thresholds;
+        for (size_t q = 0; q < queries; ++q) {
+          const float choices[] = {0.0f, -0.0f, 10.0f, 1e29f, -infinity, infinity};
+          thresholds.push_back(choices[(seed + q) % std::size(choices)]);
+        }
+        EXPECT_EQ(ScanWith(table(), input, thresholds), ScanWith(scalar(), input, thresholds));
+      }
     }
   }
 }

@@ -5,10 +5,14 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
+#include <limits>
 #include <memory>
 #include <random>
 #include <string>
@@ -153,30 +157,40 @@ inline Input MakeInput(const CodeShape& shape, size_t block_count, size_t query_
   return input;
 }
 
-// All scores of an input, [query][document], computed in memory that ends at guard pages. Rows of the result are `gap`
-// floats further apart than they need be; what lies between must not be written.
+// An input as a table takes it, in memory that ends at guard pages.
+struct PreparedInput {
+  PreparedInput(const KernelTable& table, const Input& input)
+      : blocks(input.block_count * BlockBytes(input.shape.code_words)) {
+    input.FillBlocks(blocks.as<void>());
+    const size_t prepared_bytes = (table.prepared_bytes(input.shape) + 63) / 64 * 64;
+    for (size_t q = 0; q < input.queries.size(); ++q) {
+      queries.push_back(std::make_unique<GuardedMemory>(prepared_bytes));
+      table.prepare(input.shape, input.queries[q].data(), input.weights[q].data(), input.query_offsets[q],
+                    queries.back()->as<void>());
+      pointers.push_back(queries.back()->as<void>());
+    }
+  }
+
+  GuardedMemory blocks;
+  std::vector<std::unique_ptr<GuardedMemory>> queries;
+  std::vector<const void*> pointers;
+};
+
+// All scores of an input, [query][document]. Rows of the result are `gap` floats further apart than they need be; what
+// lies between must not be written.
 inline std::vector<float> ScoreWith(const KernelTable& table, const Input& input, size_t gap = 3) {
   constexpr float kUntouched = -123456.0f;
   const size_t documents = input.block_count * kBlockRows;
   const size_t stride = documents + gap;
   const size_t query_count = input.queries.size();
-  GuardedMemory blocks(input.block_count * BlockBytes(input.shape.code_words));
-  input.FillBlocks(blocks.as<void>());
-  const size_t prepared_bytes = (table.prepared_bytes(input.shape) + 63) / 64 * 64;
-  std::vector<std::unique_ptr<GuardedMemory>> prepared;
-  std::vector<const void*> pointers;
-  for (size_t q = 0; q < query_count; ++q) {
-    prepared.push_back(std::make_unique<GuardedMemory>(prepared_bytes));
-    table.prepare(input.shape, input.queries[q].data(), input.weights[q].data(), input.query_offsets[q],
-                  prepared.back()->as<void>());
-    pointers.push_back(prepared.back()->as<void>());
-  }
+  PreparedInput prepared(table, input);
   // The last row ends where its documents end.
   const size_t floats = query_count == 0 ? 0 : (query_count - 1) * stride + documents;
   GuardedMemory scores(floats * sizeof(float), sizeof(float));
   float* out = scores.as<float>();
   for (size_t i = 0; i < floats; ++i) out[i] = kUntouched;
-  table.score(input.shape, blocks.as<void>(), input.block_count, pointers.data(), query_count, out, stride);
+  table.score(input.shape, prepared.blocks.as<void>(), input.block_count, prepared.pointers.data(), query_count, out,
+              stride);
   std::vector<float> result;
   for (size_t q = 0; q < query_count; ++q) {
     result.insert(result.end(), out + q * stride, out + q * stride + documents);
@@ -188,6 +202,65 @@ inline std::vector<float> ScoreWith(const KernelTable& table, const Input& input
     }
   }
   return result;
+}
+
+// Thresholds for an input whose scores are `scores`, [query][document], so that all, some, one or none of a query's
+// documents reach its own, often one exactly.
+inline std::vector<float> ThresholdsFor(const Input& input, const std::vector<float>& scores) {
+  const size_t documents = input.block_count * kBlockRows;
+  std::vector<float> thresholds;
+  for (size_t q = 0; q < input.queries.size(); ++q) {
+    std::vector<float> sorted(scores.begin() + static_cast<ptrdiff_t>(q * documents),
+                              scores.begin() + static_cast<ptrdiff_t>((q + 1) * documents));
+    std::sort(sorted.begin(), sorted.end());
+    const float none = sorted.empty() ? 0.0f : std::nextafter(sorted.back(), std::numeric_limits<float>::infinity());
+    const float some = sorted.empty() ? 0.0f : sorted[q * 7 % sorted.size()];
+    const float one = sorted.empty() ? 0.0f : sorted.back();
+    const float choices[] = {one,
+                             some,
+                             none,
+                             -std::numeric_limits<float>::infinity(),
+                             one,
+                             some,
+                             std::numeric_limits<float>::infinity(),
+                             some,
+                             one,
+                             std::numeric_limits<float>::quiet_NaN()};
+    thresholds.push_back(choices[q % std::size(choices)]);
+  }
+  return thresholds;
+}
+
+struct Hit {
+  uint32_t position;
+  uint32_t score_bits;
+  bool operator==(const Hit&) const = default;
+};
+
+// By query. Positions and scores lie in memory that ends at guard pages.
+inline std::vector<std::vector<Hit>> ScanWith(const KernelTable& table, const Input& input,
+                                              const std::vector<float>& thresholds) {
+  const size_t documents = input.block_count * kBlockRows;
+  PreparedInput prepared(table, input);
+  std::vector<std::unique_ptr<GuardedMemory>> memory;
+  std::vector<QueryHits> hits;
+  for (const float threshold : thresholds) {
+    memory.push_back(std::make_unique<GuardedMemory>(documents * sizeof(uint32_t), sizeof(uint32_t)));
+    auto* positions = memory.back()->as<uint32_t>();
+    memory.push_back(std::make_unique<GuardedMemory>(documents * sizeof(float), sizeof(float)));
+    hits.push_back({threshold, positions, memory.back()->as<float>(), 12345});
+  }
+  table.scan(input.shape, prepared.blocks.as<void>(), input.block_count, prepared.pointers.data(), hits.size(),
+             hits.data());
+  std::vector<std::vector<Hit>> found(hits.size());
+  for (size_t q = 0; q < hits.size(); ++q) {
+    for (size_t i = 0; i < hits[q].count; ++i) {
+      Hit hit = {hits[q].positions[i], 0};
+      std::memcpy(&hit.score_bits, &hits[q].scores[i], sizeof(float));
+      found[q].push_back(hit);
+    }
+  }
+  return found;
 }
 
 // Index of the first float whose bits differ, or -1.
