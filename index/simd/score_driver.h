@@ -204,20 +204,51 @@ MostFactors MostOfTile(const Tile& tile) {
   return most;
 }
 
-// Whether any document of the tile may reach the threshold. The fused operations below differ from the score, less its
-// query offset, by a few roundings of numbers that are no larger than the terms of `most`; `slack` is more than these.
+// The queries of a tile, for the question whether any document of it may reach their thresholds. That takes an upper
+// bound of the score, less the query's offset, which fused operations compute from the last band's sums; it differs
+// from the score itself by a few roundings of numbers that are no larger than the terms of the slack.
+struct Bounds {
+  alignas(64) float double_weight[kTileQueries];  // of the last band
+  alignas(64) float constant[kTileQueries];       // its constant, weighted
+  alignas(64) float threshold[kTileQueries];      // less the query's offset and the query's own part of the slack
+  alignas(64) float magnitude[kTileQueries];      // of the sum over the bands, times kRoundings
+  alignas(64) float cut[kTileQueries];            // of the tile at hand: threshold less the rest of the slack
+};
+
+constexpr float kRoundings = 32.0f / (1 << 24);
+
+inline void SetBounds(const void* const* prepared, const QueryHits* hits, size_t query_count, uint32_t last,
+                      Bounds& bounds) {
+  for (size_t q = 0; q < query_count; ++q) {
+    const auto& head = *static_cast<const QueryHead*>(prepared[q]);
+    const float threshold = hits[q].threshold;
+    bounds.double_weight[q] = 2.0f * head.weight[last];
+    bounds.constant[q] = head.weight[last] * static_cast<float>(head.constant[last]);
+    bounds.threshold[q] =
+        threshold - head.offset - kRoundings * (__builtin_fabsf(head.offset) + __builtin_fabsf(threshold));
+    bounds.magnitude[q] = kRoundings * head.magnitude;
+  }
+}
+
+template <typename Vec>
+void SetCuts(const Tile& tile, Bounds& bounds) {
+  const MostFactors most = MostOfTile<Vec>(tile);
+  const auto scale = Vec::SetF(-most.scale), offset = Vec::SetF(-kRoundings * most.offset);
+  for (size_t q = 0; q < kTileQueries; q += Vec::kFloats) {
+    const auto cut = Vec::Fma(Vec::LoadF(bounds.magnitude + q), scale, Vec::LoadF(bounds.threshold + q));
+    Vec::StoreF(bounds.cut + q, Vec::Add(cut, offset));
+  }
+}
+
+// Whether any document of the tile may reach the threshold of query q, whose sums and values are given.
 template <typename Vec, bool kOneBand>
-bool MayHit(const Tile& tile, const MostFactors& most, const QueryHead& head, uint32_t last, float threshold,
-            const int32_t* sums, const float* values) {
-  constexpr float kRoundings = 32.0f / (1 << 24);
-  const float weight = head.weight[last];
-  const float slack = kRoundings * (head.magnitude * most.scale + most.offset + __builtin_fabsf(head.offset) +
-                                    __builtin_fabsf(threshold));
-  const auto double_weight = Vec::SetF(2.0f * weight);
-  const auto constant = Vec::SetF(weight * static_cast<float>(head.constant[last]));
+inline bool MayHit(const Tile& tile, size_t block_count, const Bounds& bounds, size_t q, const int32_t* sums,
+                   const float* values) {
+  const auto double_weight = Vec::SetF(bounds.double_weight[q]);
+  const auto constant = Vec::SetF(bounds.constant[q]);
   auto best = Vec::SetF(-__builtin_inff());
-  for (size_t block = 0; block < tile.block_count; ++block) {
-    const float* factors = FactorsOf(tile.blocks + block * tile.block_words, tile.block_words);
+  const float* factors = FactorsOf(tile.blocks, tile.block_words);
+  for (size_t block = 0; block < block_count; ++block, factors += tile.block_words) {
     for (size_t lane = 0; lane < kBlockRows; lane += Vec::kFloats) {
       const size_t row = block * kBlockRows + lane;
       const auto sum = Vec::ToFloat(Vec::LoadI(sums + row));
@@ -225,21 +256,7 @@ bool MayHit(const Tile& tile, const MostFactors& most, const QueryHead& head, ui
       best = Vec::Max(Vec::Fma(acc, Vec::LoadF(factors + lane), Vec::LoadF(factors + kBlockRows + lane)), best);
     }
   }
-  return Vec::AnyNotLess(best, Vec::SetF(threshold - head.offset - slack));
-}
-
-// Calls work(tile, first_query, first_row) for all tiles; up to kTileQueries queries see all blocks before the next do.
-template <typename Sums, typename Work>
-void ForTiles(size_t block_words, const void* blocks, size_t block_count, size_t query_count, const Work& work) {
-  for (size_t q = 0; q < query_count; q += kTileQueries) {
-    for (size_t b = 0; b < block_count; b += Sums::kTileBlocks) {
-      Tile tile = {static_cast<const uint32_t*>(blocks) + b * block_words, block_words, block_count - b,
-                   query_count - q};
-      if (tile.block_count > Sums::kTileBlocks) tile.block_count = Sums::kTileBlocks;
-      if (tile.query_count > kTileQueries) tile.query_count = kTileQueries;
-      work(tile, q, b * kBlockRows);
-    }
-  }
+  return Vec::AnyNotLess(best, Vec::SetF(bounds.cut[q]));
 }
 
 // Fills `out` with the last band's sums and, if there are several, with the values of those before.
@@ -258,6 +275,18 @@ void SumTile(const Bands& bands, const Tile& tile, const void* const* prepared, 
   }
 }
 
+template <typename Sums>
+Tile TileAt(const void* blocks, size_t block_words, size_t block, size_t block_count, size_t query_count) {
+  const size_t left = block_count - block;
+  return {static_cast<const uint32_t*>(blocks) + block * block_words, block_words,
+          left < Sums::kTileBlocks ? left : Sums::kTileBlocks, query_count};
+}
+
+// Up to kTileQueries queries see all blocks before the next do.
+inline size_t QueriesAt(size_t first, size_t query_count) {
+  return query_count - first < kTileQueries ? query_count - first : kTileQueries;
+}
+
 template <typename Vec, typename Sums>
 void VecScore(const CodeShape& shape, const void* blocks, size_t block_count, const void* const* prepared,
               size_t query_count, float* scores, size_t stride) {
@@ -268,14 +297,35 @@ void VecScore(const CodeShape& shape, const void* blocks, size_t block_count, co
                                KeepAll<Vec>{scores});
   }
   TileSums<Sums> tile_sums;
-  ForTiles<Sums>(block_words, blocks, block_count, query_count, [&](const Tile& tile, size_t first, size_t row) {
-    SumTile<Vec, Sums>(bands, tile, prepared + first, tile_sums);
-    for (size_t q = 0; q < tile.query_count; ++q) {
-      const size_t at = q * TileSums<Sums>::kTileRows;
-      FinishTile<Vec>(tile, *static_cast<const QueryHead*>(prepared[first + q]), bands.count - 1, tile_sums.sums + at,
-                      tile_sums.values + at, KeepAll<Vec>{scores + (first + q) * stride + row});
+  for (size_t first = 0; first < query_count; first += kTileQueries) {
+    for (size_t block = 0; block < block_count; block += Sums::kTileBlocks) {
+      const Tile tile = TileAt<Sums>(blocks, block_words, block, block_count, QueriesAt(first, query_count));
+      SumTile<Vec, Sums>(bands, tile, prepared + first, tile_sums);
+      for (size_t q = 0; q < tile.query_count; ++q) {
+        const size_t at = q * TileSums<Sums>::kTileRows;
+        FinishTile<Vec>(tile, *static_cast<const QueryHead*>(prepared[first + q]), bands.count - 1, tile_sums.sums + at,
+                        tile_sums.values + at, KeepAll<Vec>{scores + (first + q) * stride + block * kBlockRows});
+      }
     }
-  });
+  }
+}
+
+// Keeps the hits of a tile whose sums are given; its first row is `row`.
+template <typename Vec, typename Sums, bool kOneBand>
+void KeepTile(const Tile& tile, uint32_t last, const void* const* prepared, const Bounds& bounds,
+              const TileSums<Sums>& tile_sums, size_t row, QueryHits* hits) {
+  for (size_t q = 0; q < tile.query_count; ++q) {
+    const int32_t* sums = tile_sums.sums + q * TileSums<Sums>::kTileRows;
+    const float* values = tile_sums.values + q * TileSums<Sums>::kTileRows;
+    const bool may_hit = tile.block_count == Sums::kTileBlocks  // so that its loop is unrolled
+                             ? MayHit<Vec, kOneBand>(tile, Sums::kTileBlocks, bounds, q, sums, values)
+                             : MayHit<Vec, kOneBand>(tile, tile.block_count, bounds, q, sums, values);
+    if (!may_hit) [[likely]]
+      continue;
+    KeepHits<Vec> keep{hits[q]};
+    FinishTile<Vec>(tile, *static_cast<const QueryHead*>(prepared[q]), last, sums, values,
+                    [&keep, row](size_t lane, typename Vec::F score) { keep(row + lane, score); });
+  }
 }
 
 template <typename Vec, typename Sums>
@@ -289,22 +339,18 @@ void VecScan(const CodeShape& shape, const void* blocks, size_t block_count, con
                                KeepHits<Vec>{hits[0]});
   }
   TileSums<Sums> tile_sums;
-  const auto may_hit = bands.count == 1 ? MayHit<Vec, true> : MayHit<Vec, false>;
+  Bounds bounds = {};
   const uint32_t last = bands.count - 1;
-  ForTiles<Sums>(block_words, blocks, block_count, query_count, [&](const Tile& tile, size_t first, size_t row) {
-    SumTile<Vec, Sums>(bands, tile, prepared + first, tile_sums);
-    const MostFactors most = MostOfTile<Vec>(tile);
-    for (size_t q = 0; q < tile.query_count; ++q) {
-      const size_t at = q * TileSums<Sums>::kTileRows;
-      const auto& head = *static_cast<const QueryHead*>(prepared[first + q]);
-      QueryHits& found = hits[first + q];
-      if (!may_hit(tile, most, head, last, found.threshold, tile_sums.sums + at, tile_sums.values + at)) [[likely]]
-        continue;
-      KeepHits<Vec> keep{found};
-      FinishTile<Vec>(tile, head, last, tile_sums.sums + at, tile_sums.values + at,
-                      [&keep, row](size_t lane, typename Vec::F score) { keep(row + lane, score); });
+  const auto keep = last == 0 ? KeepTile<Vec, Sums, true> : KeepTile<Vec, Sums, false>;
+  for (size_t first = 0; first < query_count; first += kTileQueries) {
+    SetBounds(prepared + first, hits + first, QueriesAt(first, query_count), last, bounds);
+    for (size_t block = 0; block < block_count; block += Sums::kTileBlocks) {
+      const Tile tile = TileAt<Sums>(blocks, block_words, block, block_count, QueriesAt(first, query_count));
+      SumTile<Vec, Sums>(bands, tile, prepared + first, tile_sums);
+      SetCuts<Vec>(tile, bounds);
+      keep(tile, last, prepared + first, bounds, tile_sums, block * kBlockRows, hits + first);
     }
-  });
+  }
 }
 
 }  // namespace
