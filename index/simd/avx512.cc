@@ -1,10 +1,10 @@
 // AVX-512 with VPOPCNTDQ, VNNI and VBMI (Ice Lake, Zen 4 and later). A vector is a row of a block: lane = document.
 // Three ways to the sums of a band, by the levels of document (L) and query (Q):
 //   popcount   L = Q = 1: the bits in which document and query agree
-//   look-up    the others, if there is one query or L * Q < 6. A nibble of a document's level stands for four
+//   look-up    the others, if there is one query or L = 2. A nibble of a document's level stands for four
 //              dimensions, and the query has a table of their 16 sums; vpermb looks up the nibbles of all four bytes of
 //              a lane in four such tables at once
-//   values     L >= 2 and L * Q >= 6, for several queries: documents are unpacked, once for all queries of a tile, so
+//   values     L >= 3, for several queries: documents are unpacked, once for all queries of a tile, so
 //              that the bytes of a lane hold the values c_d of four dimensions, and vpdpbusd multiplies them with the
 //              query's values v_q: D = 2 * sum c_d v_q - (2^L - 1) * sum v_q
 #include <cstring>
@@ -26,7 +26,7 @@ enum class Method { kPopcount, kLookup, kValues };
 // Of several queries; one query takes look-ups where several take values.
 inline Method MethodOf(const BandView& band) {
   if (band.levels * band.query_levels == 1) return Method::kPopcount;
-  return band.levels >= 2 && band.levels * band.query_levels >= 6 ? Method::kValues : Method::kLookup;
+  return band.levels >= 3 ? Method::kValues : Method::kLookup;
 }
 
 inline I LoadRow(const void* row) { return _mm512_loadu_si512(row); }

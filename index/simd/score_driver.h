@@ -282,6 +282,12 @@ Tile TileAt(const void* blocks, size_t block_words, size_t block, size_t block_c
           left < Sums::kTileBlocks ? left : Sums::kTileBlocks, query_count};
 }
 
+// Asks for the tile after this one, which is far enough away in time for the slowest memory.
+inline void PrefetchNext(const Tile& tile) {
+  const uint32_t* next = tile.blocks + tile.block_count * tile.block_words;
+  for (size_t word = 0; word < tile.block_count * tile.block_words; word += kBlockRows) __builtin_prefetch(next + word);
+}
+
 // Up to kTileQueries queries see all blocks before the next do.
 inline size_t QueriesAt(size_t first, size_t query_count) {
   return query_count - first < kTileQueries ? query_count - first : kTileQueries;
@@ -300,6 +306,7 @@ void VecScore(const CodeShape& shape, const void* blocks, size_t block_count, co
   for (size_t first = 0; first < query_count; first += kTileQueries) {
     for (size_t block = 0; block < block_count; block += Sums::kTileBlocks) {
       const Tile tile = TileAt<Sums>(blocks, block_words, block, block_count, QueriesAt(first, query_count));
+      if (first == 0) PrefetchNext(tile);
       SumTile<Vec, Sums>(bands, tile, prepared + first, tile_sums);
       for (size_t q = 0; q < tile.query_count; ++q) {
         const size_t at = q * TileSums<Sums>::kTileRows;
@@ -346,6 +353,7 @@ void VecScan(const CodeShape& shape, const void* blocks, size_t block_count, con
     SetBounds(prepared + first, hits + first, QueriesAt(first, query_count), last, bounds);
     for (size_t block = 0; block < block_count; block += Sums::kTileBlocks) {
       const Tile tile = TileAt<Sums>(blocks, block_words, block, block_count, QueriesAt(first, query_count));
+      if (first == 0) PrefetchNext(tile);
       SumTile<Vec, Sums>(bands, tile, prepared + first, tile_sums);
       SetCuts<Vec>(tile, bounds);
       keep(tile, last, prepared + first, bounds, tile_sums, block * kBlockRows, hits + first);
