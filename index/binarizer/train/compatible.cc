@@ -21,11 +21,8 @@ using torch::Tensor;
 
 constexpr int64_t kBatch = 4096;
 constexpr double kRidge = 1e-3;  // of the mean squared input
-
-std::vector<float> ToVector(const Tensor& tensor) {
-  const Tensor flat = tensor.to(torch::kFloat32).contiguous();
-  return std::vector<float>(flat.data_ptr<float>(), flat.data_ptr<float>() + flat.numel());
-}
+constexpr double kBalances[] = {1.0, 1.025, 1.05, 1.1, 1.15, 1.2};
+constexpr double kCloseToBest = 0.005;  // recall@10
 
 Tensor Batch(const Matrix& rows, int64_t first, int64_t count, Metric metric) {
   const Tensor x = torch::from_blob(const_cast<float*>(rows.row(static_cast<size_t>(first))),
@@ -148,6 +145,27 @@ absl::StatusOr<Model> CompatibleStart(const OlderVersion& older, const Matrix& d
   } catch (const std::exception& error) {
     return absl::InternalError(absl::StrCat("the regression into the old space failed: ", error.what()));
   }
+}
+
+absl::StatusOr<Model> BalanceVersions(const Model& model, const OlderVersion& older, const Validator& validator) {
+  if (!model.factors.has_value()) return absl::InternalError("the model has no factors of its own");
+  BEBR_ASSIGN_OR_RETURN(const std::unique_ptr<const Encoder> old_encoder, Encoder::Create(older.model, 0));
+  std::vector<Model> balanced;
+  std::vector<double> recalls;
+  for (const double constant : kBalances) {
+    Model& scaled = balanced.emplace_back(model);
+    const auto square = static_cast<float>(constant * constant);
+    for (float& value : scaled.factors->squared_norm) value *= square;
+    scaled.factors->squared_norm_bias *= square;
+    scaled.factors->query_scale /= static_cast<float>(constant);  // the constant is in a query's norm, too
+    BEBR_ASSIGN_OR_RETURN(const std::unique_ptr<const Encoder> encoder, Encoder::Create(scaled, 0));
+    CodeSearch search(*encoder, validator.documents(), validator.pool());
+    search.Recode(*old_encoder, validator.older_documents(), 2);
+    recalls.push_back(validator.Measure(search, *encoder, validator.queries()).at_10);
+  }
+  const double best = *std::max_element(recalls.begin(), recalls.end());
+  const auto chosen = std::find_if(recalls.begin(), recalls.end(), [&](double r) { return r >= best - kCloseToBest; });
+  return balanced[static_cast<size_t>(chosen - recalls.begin())];
 }
 
 absl::StatusOr<CompatibilityReport> MeasureCompatibility(const Model& model, const OlderVersion& older,

@@ -38,6 +38,12 @@ absl::Status CheckPaired(const OlderVersion& older, const Matrix& documents);
 // Errors: CheckPaired's. Cost: rows * n^2.
 absl::StatusOr<Model> CompatibleStart(const OlderVersion& older, const Matrix& documents);
 
+// Multiplies the scale of the new version's documents by a constant, at most 1.2, that makes queries of the new version
+// find more of their exact neighbours where every other document is coded by the older version: a code of the older one
+// says less of the new similarity, so equal scores are not equally sure. The smallest constant that comes close to the
+// best. Scores on codes of one version keep their order but for the weight of the offsets.
+absl::StatusOr<Model> BalanceVersions(const Model& model, const OlderVersion& older, const Validator& validator);
+
 // Measures `model` against the old version. `queries_old` are the old version's embeddings of the validator's queries,
 // or empty. The validator's documents must be all of the old version's, in order.
 absl::StatusOr<CompatibilityReport> MeasureCompatibility(const Model& model, const OlderVersion& older,

@@ -13,6 +13,11 @@ using torch::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
+// The values of a code reach from -2 to 2. Found by trying 1 at every level and 1.25, 1.5, 2, 2.5 and 3 halved with
+// every level: the halving is what gains, most where there are many levels.
+constexpr double kReach = 2.0;
+constexpr double kSmallestSquare = 1e-12;  // whose root still has a gradient
+
 size_t Size(const Tensor& tensor, int64_t dimension) { return static_cast<size_t>(tensor.size(dimension)); }
 
 class MultiplyFunction : public torch::autograd::Function<MultiplyFunction> {
@@ -43,11 +48,13 @@ class MultiplyFunction : public torch::autograd::Function<MultiplyFunction> {
   }
 };
 
-// sign(x) with sign(0) = +1; the gradient is the estimator's.
+// sign(x) with sign(0) = +1; the gradient is the estimator's. `level` is that whose sign it is: its residuals are that
+// many times halved, and so is the range in which the straight-through gradient passes.
 class SignFunction : public torch::autograd::Function<SignFunction> {
  public:
-  static Tensor forward(AutogradContext* context, const Tensor& x, int64_t estimator, double sharpness) {
+  static Tensor forward(AutogradContext* context, const Tensor& x, int64_t estimator, double sharpness, int64_t level) {
     context->save_for_backward({x});
+    context->saved_data["reach"] = std::ldexp(kReach, -static_cast<int>(level));
     context->saved_data["estimator"] = estimator;
     context->saved_data["sharpness"] = sharpness;
     return torch::where(x >= 0, torch::ones_like(x), -torch::ones_like(x));
@@ -64,19 +71,19 @@ class SignFunction : public torch::autograd::Function<SignFunction> {
         slope = 1.0 - x.tanh().square();
         break;
       case Estimator::kStraightThrough:
-        slope = (x.abs() <= 1.0).to(x.dtype());
+        slope = (x.abs() <= context->saved_data["reach"].toDouble()).to(x.dtype());
         break;
     }
-    return {gradients[0] * slope, Tensor(), Tensor()};
+    return {gradients[0] * slope, Tensor(), Tensor(), Tensor()};
   }
 };
+
+}  // namespace
 
 std::vector<float> ToVector(const Tensor& tensor) {
   const Tensor flat = tensor.detach().to(torch::kFloat32).contiguous();
   return std::vector<float>(flat.data_ptr<float>(), flat.data_ptr<float>() + flat.numel());
 }
-
-}  // namespace
 
 torch::Tensor MultiplyTransposed(const Tensor& x, const Tensor& w) { return MultiplyFunction::apply(x, w); }
 
@@ -138,6 +145,10 @@ TorchModel::TorchModel(const Model& start) : start_(start) {
     }
     steps_.push_back(std::move(step));
   }
+  if (start.factors.has_value()) {
+    norm_ = MakeDense(start.factors->squared_norm, {start.factors->squared_norm_bias}, n);
+    offset_ = MakeDense(start.factors->offset, {start.factors->offset_bias}, n);
+  }
 }
 
 Tensor TorchModel::Apply(const Dense& layer, const Tensor& x) {
@@ -163,12 +174,8 @@ TorchModel::Centered TorchModel::Center(const Tensor& x) const {
   const Tensor norm = centered.norm(2, {1}, true).clamp_min(1e-30);
   Centered rows = {centered * (root / norm), norm.squeeze(1), (x * mean_).sum(1)};
   if (start_.factors.has_value()) {
-    const FactorParameters& factors = *start_.factors;
-    const auto vector = [](const std::vector<float>& values) {
-      return torch::from_blob(const_cast<float*>(values.data()), {static_cast<int64_t>(values.size())});
-    };
-    rows.norm = ((x * vector(factors.squared_norm)).sum(1) + factors.squared_norm_bias).clamp_min(0.0).sqrt();
-    rows.offset = (x * vector(factors.offset)).sum(1) + factors.offset_bias;
+    rows.norm = Apply(norm_, x).squeeze(1).clamp_min(kSmallestSquare).sqrt();
+    rows.offset = Apply(offset_, x).squeeze(1);
   }
   return rows;
 }
@@ -188,17 +195,17 @@ std::pair<Tensor, Tensor> TorchModel::NormsAndOffsets(const Tensor& x) const {
 
 Tensor TorchModel::Recur(const Tensor& u, const Tensor& y, const Tensor& own_levels, Estimator estimator,
                          double sharpness) const {
-  const auto sign = [&](const Tensor& value) {
-    return SignFunction::apply(value, static_cast<int64_t>(estimator), sharpness);
+  const auto sign = [&](const Tensor& value, int64_t level) {
+    return SignFunction::apply(value, static_cast<int64_t>(estimator), sharpness, level);
   };
-  Tensor code = sign(y), kept = code;
+  Tensor code = sign(y, 0), kept = code;
   const int64_t most = own_levels.max().item<int64_t>();
   for (int64_t t = 1; t < most; ++t) {
     const Step& step = steps_[t - 1];
     const Tensor residual = start_.residual_form == ResidualForm::kCode
                                 ? Apply(step.residual, u) - MultiplyTransposed(code, step.feedback)
                                 : Apply(step.residual, u - Apply(step.reconstruct, code));
-    const Tensor change = sign(residual) * std::ldexp(1.0, -static_cast<int>(t));
+    const Tensor change = sign(residual, t) * std::ldexp(1.0, -static_cast<int>(t));
     code = code + change;
     kept = kept + change * (own_levels > t);
   }
@@ -226,9 +233,9 @@ TorchCodes TorchModel::EncodeQueries(const Tensor& x, Estimator estimator, doubl
     return WithFactors(rows, y, Recur(rows.u, y, all, estimator, sharpness));
   }
   const Tensor y = Apply(query_, rows.u);
-  Tensor code = SignFunction::apply(y, static_cast<int64_t>(estimator), sharpness);
-  for (uint32_t t = 1; t < start_.query_levels; ++t) {
-    code = code + SignFunction::apply(y - code, static_cast<int64_t>(estimator), sharpness) *
+  Tensor code = torch::zeros_like(y);
+  for (uint32_t t = 0; t < start_.query_levels; ++t) {
+    code = code + SignFunction::apply(y - code, static_cast<int64_t>(estimator), sharpness, int64_t{t}) *
                       std::ldexp(1.0, -static_cast<int>(t));
   }
   return WithFactors(rows, y, code);
@@ -271,6 +278,12 @@ Model TorchModel::ToModel(const std::vector<Tensor>& parameters) const {
       step.feedback = ToVector(copy.steps_[t].feedback);
     }
   }
+  if (model.factors.has_value()) {
+    model.factors->squared_norm = ToVector(copy.norm_.weight);
+    model.factors->squared_norm_bias = copy.norm_.bias.item<float>();
+    model.factors->offset = ToVector(copy.offset_.weight);
+    model.factors->offset_bias = copy.offset_.bias.item<float>();
+  }
   return model;
 }
 
@@ -288,6 +301,13 @@ void AddMlp(BlockParameters& block, const std::vector<uint32_t>& hidden, size_t 
     block.mlp.push_back(std::move(layer));
     width = size;
   }
+}
+
+Model WithHidden(const Model& start, const std::vector<uint32_t>& hidden, std::mt19937_64& random) {
+  Model model = start;
+  model.hidden = hidden;
+  AddMlp(model.project, hidden, start.input_dims, random);
+  return model;
 }
 
 // B = W's transpose, scaled so that it undoes the projection; with more code dims than inputs, so that it averages.
@@ -308,14 +328,12 @@ BlockParameters Transposed(const std::vector<float>& weight, size_t n, size_t m)
 }  // namespace
 
 Model ToTrainable(const Model& start, ResidualForm form, const std::vector<uint32_t>& hidden, uint64_t seed) {
-  Model model = start;
+  std::mt19937_64 random(seed);
+  Model model = WithHidden(start, hidden, random);
   const size_t n = start.input_dims, m = start.spec.dims();
-  model.hidden = hidden;
   model.residual_form = form;
   model.query = start.project.linear;
   model.steps.resize(model.step_count());
-  std::mt19937_64 random(seed);
-  AddMlp(model.project, hidden, n, random);
   for (StepParameters& step : model.steps) {
     if (step.residual.linear.weight.empty()) step.residual.linear.weight = start.project.linear.weight;
     if (form == ResidualForm::kCode) continue;
@@ -328,11 +346,8 @@ Model ToTrainable(const Model& start, ResidualForm form, const std::vector<uint3
 }
 
 Model WithHidden(const Model& start, const std::vector<uint32_t>& hidden, uint64_t seed) {
-  Model model = start;
-  model.hidden = hidden;
   std::mt19937_64 random(seed);
-  AddMlp(model.project, hidden, start.input_dims, random);
-  return model;
+  return WithHidden(start, hidden, random);
 }
 
 }  // namespace bebr

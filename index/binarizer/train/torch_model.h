@@ -12,6 +12,9 @@
 
 namespace bebr {
 
+// The tensor's values as float32, row-major.
+std::vector<float> ToVector(const torch::Tensor& tensor);
+
 // x (rows x k) times w (m x k) transposed, with gradients, through oneDNN: the BLAS that libtorch happens to find may
 // be slow.
 torch::Tensor MultiplyTransposed(const torch::Tensor& x, const torch::Tensor& w);
@@ -24,8 +27,8 @@ struct TorchCodes {
 };
 
 // A TorchModel is a Model whose parameters have gradients: the same recursion as Encoder, with a surrogate gradient for
-// the sign. It learns the band weights, the projections of documents and queries, and every level's residual block
-// with its feedback matrix (ResidualForm::kCode) or reconstruction (kInput).
+// the sign. It learns the band weights, the projections of documents and queries, every level's residual block with its
+// feedback matrix (ResidualForm::kCode) or reconstruction (kInput), and the factors of a compatible version.
 //
 // Thread safety: none. Errors: libtorch throws c10::Error.
 class TorchModel {
@@ -85,6 +88,7 @@ class TorchModel {
   torch::Tensor mean_, levels_, log_weights_, band_of_;
   Block project_;
   Dense query_;
+  Dense norm_, offset_;  // where the model has factors: |x - mean|^2 and the offset
   std::vector<Step> steps_;
 };
 

@@ -186,7 +186,7 @@ size_t UseThreads(const TrainOptions& options) {
 // Trains from result.model, whose recall is result.start, and keeps what is better.
 absl::Status Improve(const TrainOptions& options, const Model& start, const Matrix& documents, const QueryPairs& pairs,
                      const Validator& validator, const OlderVersion* older, TrainResult& result) {
-  if (options.method != Method::kResidual || options.steps == 0) return absl::OkStatus();
+  if (options.method != Method::kResidual) return absl::OkStatus();
   BEBR_ASSIGN_OR_RETURN(TrainingOutcome outcome,
                         Trainer::Run(options, start, result.start, documents, pairs, validator, older));
   result.steps = outcome.steps;
@@ -234,8 +234,10 @@ absl::StatusOr<TrainResult> Train(const TrainOptions& options, Matrix documents,
   BEBR_ASSIGN_OR_RETURN(result.start, validator.Measure(result.model));
   result.kept = result.start;
   result.start_s = SecondsSince(begin);
-  const Model start = ToTrainable(result.model, options.residual_form, options.hidden, options.seed);
-  BEBR_RETURN_IF_ERROR(Improve(options, start, documents, pairs, validator, nullptr, result));
+  if (options.steps != 0) {
+    const Model start = ToTrainable(result.model, options.residual_form, options.hidden, options.seed);
+    BEBR_RETURN_IF_ERROR(Improve(options, start, documents, pairs, validator, nullptr, result));
+  }
   BEBR_ASSIGN_OR_RETURN(result.bits_that_differ, CodeDisagreement(result.model, validator.queries()));
   result.total_s = SecondsSince(begin);
   return result;
@@ -271,6 +273,11 @@ absl::StatusOr<TrainResult> TrainCompatible(const TrainOptions& options, OlderVe
   result.start_s = SecondsSince(begin);
   const Model start = WithHidden(result.model, options.hidden, options.seed);
   BEBR_RETURN_IF_ERROR(Improve(options, start, documents, {}, validator, &older, result));
+  if (result.trained_kept) {
+    BEBR_ASSIGN_OR_RETURN(Model balanced, BalanceVersions(result.model, older, validator));
+    BEBR_ASSIGN_OR_RETURN(HeldOutRecall recall, validator.Measure(balanced));
+    if (recall.at_10 >= result.start.at_10) result.model = std::move(balanced), result.kept = std::move(recall);
+  }
   BEBR_ASSIGN_OR_RETURN(result.compatibility, MeasureCompatibility(result.model, older, queries_old, validator));
   BEBR_ASSIGN_OR_RETURN(result.bits_that_differ, CodeDisagreement(result.model, validator.queries()));
   result.total_s = SecondsSince(begin);

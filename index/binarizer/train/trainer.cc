@@ -9,7 +9,6 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
-#include <numbers>
 #include <random>
 #include <utility>
 
@@ -18,8 +17,9 @@
 #include "index/base/checksum.h"
 #include "index/base/status_macros.h"
 #include "index/binarizer/encoder.h"
+#include "index/binarizer/train/neighborhoods.h"
+#include "index/binarizer/train/optimizer.h"
 #include "index/binarizer/train/torch_model.h"
-#include "index/dataset/evaluation.h"
 
 namespace bebr {
 namespace {
@@ -27,144 +27,21 @@ namespace {
 using torch::Tensor;
 using Clock = std::chrono::steady_clock;
 
-constexpr int64_t kSeeds = 64;
+constexpr int64_t kSeeds = 32;
 constexpr int64_t kPositives = 31;
-constexpr size_t kNeighbors = 100;
-constexpr int64_t kRandomDocuments = 1024;
+constexpr int64_t kRandomDocuments = 512;
 constexpr int64_t kPairs = 64;
 constexpr int64_t kHardNegatives = 5;
 constexpr int64_t kQueueLength = 4096;
 constexpr double kNever = -1e9;  // the logarithm of a share of nothing
 constexpr double kPairWeight = 0.1;
-constexpr double kPerplexity = 50.0;
+constexpr double kPerplexity = 20.0;
+constexpr double kCompatiblePerplexity = 200.0;  // what the older codes can tell apart is coarser
 constexpr double kAverage = 0.99;
 constexpr int kMeasurements = 10;
 constexpr int kPatience = 3;
 constexpr double kFarBelow = 0.05;  // recall@10
-constexpr double kMaxGradientNorm = 1.0;
-constexpr double kBandWeightRate = 10.0;  // a handful of logarithms can and must move faster than a matrix
-constexpr int64_t kHandful = 8;
 constexpr double kTrainingFlops = 1.5e13;
-constexpr double kNeighborFlops = 4e11;  // spent on exact neighbours before training begins
-
-// Rows of embeddings as the loss sees them: of norm 1 for cosine.
-Tensor Rows(const Matrix& matrix, const Tensor& index, Metric metric) {
-  const Tensor all = torch::from_blob(const_cast<float*>(matrix.values.data()),
-                                      {static_cast<int64_t>(matrix.rows), static_cast<int64_t>(matrix.dims)});
-  const Tensor rows = all.index_select(0, index);
-  if (metric != Metric::kCosine) return rows;
-  return rows / rows.norm(2, {1}, true).clamp_min(1e-30);
-}
-
-// The temperature at which a document's softmax over the corpus has perplexity 50, on average: by bisection on a
-// sample.
-double Temperature(const Matrix& documents, Metric metric, std::mt19937_64& random) {
-  torch::NoGradGuard no_grad;
-  const int64_t rows = static_cast<int64_t>(documents.rows), seeds = std::min<int64_t>(128, rows),
-                sample = std::min<int64_t>(16384, rows);
-  std::vector<int64_t> seed_rows(seeds), sample_rows(sample);
-  for (int64_t& row : seed_rows) row = static_cast<int64_t>(random() % documents.rows);
-  for (int64_t i = 0; i < sample; ++i) sample_rows[i] = i * rows / sample;
-  const Tensor similarity = MultiplyTransposed(Rows(documents, torch::tensor(seed_rows), metric),
-                                               Rows(documents, torch::tensor(sample_rows), metric));
-  // A sample of one in c stands for c times as many documents.
-  const double target = std::max(2.0, std::min(kPerplexity, 0.5 * static_cast<double>(rows)) *
-                                          static_cast<double>(sample) / static_cast<double>(rows));
-  const double spread = std::max(similarity.std().item<double>(), 1e-12);
-  double low = 1e-4 * spread, high = 1e2 * spread;
-  for (int i = 0; i < 40; ++i) {
-    const double middle = std::sqrt(low * high);
-    const Tensor log_share = torch::log_softmax(similarity / middle, 1);
-    const double perplexity = std::exp(-(log_share.exp() * log_share).sum(1).mean().item<double>());
-    (perplexity > target ? high : low) = middle;
-  }
-  return std::sqrt(low * high);
-}
-
-// Seed documents and the nearest neighbours of each, without itself.
-struct Neighborhoods {
-  std::vector<int64_t> seeds;
-  std::vector<uint32_t> neighbors;  // seeds x per_seed
-  size_t per_seed = 0;
-};
-
-Neighborhoods FindNeighborhoods(const Matrix& documents, Metric metric, size_t threads, std::mt19937_64& random) {
-  Neighborhoods found;
-  const double row_flops = 2.0 * static_cast<double>(documents.rows) * static_cast<double>(documents.dims);
-  const size_t count =
-      std::min(documents.rows, static_cast<size_t>(std::clamp(kNeighborFlops / row_flops, 2048.0, 65536.0)));
-  Matrix queries;
-  queries.rows = count;
-  queries.dims = documents.dims;
-  queries.values.resize(count * documents.dims);
-  for (size_t i = 0; i < count; ++i) {
-    // One random row out of each of `count` equal parts.
-    const size_t first = i * documents.rows / count, last = (i + 1) * documents.rows / count;
-    const size_t row = first + random() % std::max<size_t>(1, last - first);
-    found.seeds.push_back(static_cast<int64_t>(row));
-    std::copy_n(documents.row(row), documents.dims, queries.row(i));
-  }
-  const size_t k = std::min(kNeighbors + 1, documents.rows);
-  const std::vector<uint32_t> exact = ExactNeighbors(documents, queries, k, metric, threads);
-  found.per_seed = k - 1;
-  for (size_t i = 0; i < count; ++i) {
-    size_t kept = 0;
-    for (size_t j = 0; j < k && kept < found.per_seed; ++j) {
-      const uint32_t row = exact[i * k + j];
-      if (row != static_cast<uint32_t>(found.seeds[i])) found.neighbors.push_back(row), ++kept;
-    }
-  }
-  return found;
-}
-
-// Adam with one-cycle learning rate, gradient clipping and an average of the parameters.
-class Optimizer {
- public:
-  Optimizer(std::vector<Tensor> parameters, double peak_rate, int64_t steps)
-      : parameters_(std::move(parameters)), peak_rate_(peak_rate), steps_(steps) {
-    for (const Tensor& parameter : parameters_) {
-      first_.push_back(torch::zeros_like(parameter));
-      second_.push_back(torch::zeros_like(parameter));
-    }
-  }
-  void Step(int64_t step) {
-    torch::NoGradGuard no_grad;
-    double squared = 0.0;
-    for (const Tensor& parameter : parameters_) {
-      if (parameter.grad().defined()) squared += parameter.grad().square().sum().item<double>();
-    }
-    if (!std::isfinite(squared)) return;  // one bad batch must not ruin the model
-    const double clip = std::min(1.0, kMaxGradientNorm / (std::sqrt(squared) + 1e-12));
-    const double t = static_cast<double>(step + 1);
-    const double rate = Rate(step) * std::sqrt(1.0 - std::pow(0.999, t)) / (1.0 - std::pow(0.9, t));
-    for (size_t i = 0; i < parameters_.size(); ++i) {
-      if (!parameters_[i].grad().defined()) continue;
-      const double own_rate = parameters_[i].numel() <= kHandful ? kBandWeightRate * rate : rate;
-      const Tensor gradient = parameters_[i].grad() * clip;
-      first_[i].mul_(0.9).add_(gradient, 0.1);
-      second_[i].mul_(0.999).addcmul_(gradient, gradient, 0.001);
-      parameters_[i].addcdiv_(first_[i], second_[i].sqrt().add_(1e-8), -own_rate);
-      parameters_[i].mutable_grad() = Tensor();
-    }
-  }
-  void Halve() { factor_ *= 0.5; }
-  double factor() const { return factor_; }
-  void set_factor(double factor) { factor_ = factor; }
-  std::vector<Tensor>& first() { return first_; }
-  std::vector<Tensor>& second() { return second_; }
-
- private:
-  double Rate(int64_t step) const {
-    const double position = static_cast<double>(step) / static_cast<double>(steps_), warm = 0.1;
-    const double shape = position < warm ? 0.04 + 0.96 * position / warm
-                                         : 0.5 * (1.0 + std::cos(std::numbers::pi * (position - warm) / (1.0 - warm)));
-    return peak_rate_ * factor_ * shape;
-  }
-  std::vector<Tensor> parameters_, first_, second_;
-  double peak_rate_;
-  int64_t steps_;
-  double factor_ = 1.0;
-};
 
 std::vector<Tensor> Clone(const std::vector<Tensor>& tensors) {
   std::vector<Tensor> copies;
@@ -190,16 +67,17 @@ class Session {
         model_(start),
         average_(start),
         older_(older),
-        optimizer_(Trained(), PeakRate(options, start), steps),
+        optimizer_(Trained(), PeakRate(options, start, older != nullptr), steps),
         start_recall_(start_recall),
         best_recall_(start_recall) {
     std::mt19937_64 random(options.seed);
     const size_t threads = static_cast<size_t>(torch::get_num_threads());
-    temperature_ = Temperature(documents, options.metric, random);
+    const double perplexity = older == nullptr ? kPerplexity : kCompatiblePerplexity;
+    temperature_ = Temperature(documents, options.metric, perplexity, random);
     {
       torch::NoGradGuard no_grad;
-      log_score_temperature_.fill_(
-          std::log(older == nullptr ? temperature_ : Temperature(older->documents, options.metric, random)));
+      log_score_temperature_.fill_(std::log(
+          older == nullptr ? temperature_ : Temperature(older->documents, options.metric, perplexity, random)));
     }
     if (older != nullptr) old_model_ = std::make_unique<TorchModel>(older->model);
     neighborhoods_ = FindNeighborhoods(documents, options.metric, threads, random);
@@ -238,11 +116,12 @@ class Session {
   }
 
  private:
-  static double PeakRate(const TrainOptions& options, const Model& model) {
+  static double PeakRate(const TrainOptions& options, const Model& model, bool compatible) {
     // Inputs have norm sqrt(n), so a weight's change moves a sum by up to n times itself. Found by trying on text and
     // image data.
-    return options.learning_rate > 0.0 ? options.learning_rate
-                                       : std::min(2e-3, 0.5 / static_cast<double>(model.input_dims));
+    return options.learning_rate > 0.0
+               ? options.learning_rate
+               : std::min(compatible ? 5e-3 : 2e-3, 0.5 / static_cast<double>(model.input_dims));
   }
   std::string CheckpointPath() const { return options_.output + ".checkpoint"; }
 
@@ -319,7 +198,9 @@ class Session {
       loss = divergence(document_codes);
     } else {
       const TorchCodes old_codes = OldCodes(document_index);
-      loss = 0.5 * (divergence(old_codes) + divergence(Mixed(old_codes, document_codes, random)));
+      loss =
+          (divergence(old_codes) + divergence(Mixed(old_codes, document_codes, random)) + divergence(document_codes)) /
+          3.0;
     }
     if (pairs_.queries.rows > 0) loss = loss + kPairWeight * PairLoss(random);
     loss.backward();
@@ -515,7 +396,7 @@ int64_t Trainer::DefaultSteps(const Model& model) {
   // Twice as much backwards, but the inputs' gradients are not needed, nor those of the similarities.
   const double step_flops =
       2.0 * (3.0 * documents * per_document + 2.0 * queries * n * m + queries * documents * (3.0 * m + n));
-  return static_cast<int64_t>(std::clamp(kTrainingFlops / step_flops, 300.0, 1500.0));
+  return static_cast<int64_t>(std::clamp(kTrainingFlops / step_flops, 600.0, 3000.0));
 }
 
 absl::StatusOr<TrainingOutcome> Trainer::Run(const TrainOptions& options, const Model& start,
