@@ -26,20 +26,21 @@ constexpr char kFashionDocuments[] = "/usr/share/datasets/fashion-mnist/train-im
 constexpr char kFashionQueries[] = "/usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz";
 
 struct Flags {
-  std::string json, svg, docs, queries, ids, query_ids, qrels, name = "custom";
+  std::string json, svg, docs, queries, held_out, ids, query_ids, qrels, name = "custom";
   size_t limit = 2000;
   std::vector<size_t> budgets;
   std::vector<std::string> from;
   int64_t steps = -1;
   size_t threads = 0;
   uint64_t seed = 1;
-  bool no_fashion = false, no_training = false;
+  bool no_fashion = false, no_training = false, no_baselines = false;
 };
 
 // One set of documents and queries with what is right for them.
 struct Dataset {
   std::string name;
   Matrix documents, queries;
+  Matrix held_out;              // shown to the trainer for validation; none: it holds out documents
   std::vector<uint32_t> exact;  // queries x 10
   std::vector<std::string> ids, query_ids;
   Qrels qrels;
@@ -68,6 +69,14 @@ class Benchmark {
 
   absl::Status Run() {
     const size_t d = data_.documents.dims;
+    if (!flags_.no_baselines) BEBR_RETURN_IF_ERROR(RunBaselines(d));
+    for (const size_t bits : flags_.budgets.empty() ? std::vector<size_t>{d / 2, d, 2 * d} : flags_.budgets)
+      BEBR_RETURN_IF_ERROR(RunBudget(bits));
+    return absl::OkStatus();
+  }
+
+ private:
+  absl::Status RunBaselines(size_t d) {
     BEBR_ASSIGN_OR_RETURN(statistics_, MeasureCorpus(data_.documents, Metric::kCosine, d, flags_.seed));
     BEBR_ASSIGN_OR_RETURN(const CodeSpec one_bit, CodeSpec::Create({{static_cast<uint32_t>(d), 1, 1.0f}}));
     if (!data_.qrels.empty())
@@ -91,12 +100,9 @@ class Benchmark {
       Add("rabitq", absl::StrCat(variant.dims, "x", variant.bits), variant.bits, 32, variant.dims * variant.bits,
           found);
     }
-    for (const size_t bits : flags_.budgets.empty() ? std::vector<size_t>{d / 2, d, 2 * d} : flags_.budgets)
-      BEBR_RETURN_IF_ERROR(RunBudget(bits));
     return absl::OkStatus();
   }
 
- private:
   absl::Status RunBudget(size_t bits) {
     TrainOptions options;
     options.bits = bits;
@@ -104,15 +110,15 @@ class Benchmark {
     options.threads = pool_.size();
     options.steps = 0;
     options.progress = false;
-    // The benchmark's queries are not shown to the trainer: it holds out documents of its own.
-    BEBR_ASSIGN_OR_RETURN(const TrainResult start, Train(options, data_.documents, {}));
+    // The benchmark's queries are not shown to the trainer: it holds out documents of its own, or is given others.
+    BEBR_ASSIGN_OR_RETURN(const TrainResult start, Train(options, data_.documents, data_.held_out));
     BEBR_RETURN_IF_ERROR(AddModel("start", start));
     if (flags_.no_training) return absl::OkStatus();
     options.bits = 0;
     options.shape = start.model.spec;
     options.steps = flags_.steps;
     options.progress = true;
-    BEBR_ASSIGN_OR_RETURN(const TrainResult trained, Train(options, data_.documents, {}));
+    BEBR_ASSIGN_OR_RETURN(const TrainResult trained, Train(options, data_.documents, data_.held_out));
     return AddModel("trained", trained);
   }
 
@@ -227,6 +233,9 @@ absl::Status RunAll(const Flags& flags) {
               "rerank", "nDCG@10");
   if (!flags.docs.empty()) {
     BEBR_ASSIGN_OR_RETURN(Dataset data, LoadDataset(flags.name, flags.docs, flags.queries, flags));
+    if (!flags.held_out.empty()) {
+      BEBR_ASSIGN_OR_RETURN(data.held_out, ReadVectors(flags.held_out));
+    }
     if (!flags.qrels.empty()) {
       BEBR_ASSIGN_OR_RETURN(data.qrels, ReadQrels(flags.qrels));
       BEBR_ASSIGN_OR_RETURN(data.ids, ReadIds(flags.ids));
@@ -258,6 +267,9 @@ int Main(int argc, char** argv) {
   auto* docs = app.add_option("--docs", flags.docs, "Document embeddings of another data set");
   auto* queries = app.add_option("--queries", flags.queries, "Its queries");
   docs->needs(queries);
+  app.add_option("--held-out", flags.held_out,
+                 "Other queries, for the trainer's validation (default: documents held out)")
+      ->needs(docs);
   auto* qrels = app.add_option("--qrels", flags.qrels, "Its relevance judgements (needs both id files)");
   qrels->needs(app.add_option("--ids", flags.ids, "Document ids, one a line"));
   qrels->needs(app.add_option("--query-ids", flags.query_ids, "Query ids, one a line"));
@@ -268,6 +280,7 @@ int Main(int argc, char** argv) {
   app.add_option("--threads", flags.threads, "Threads (default: every processor)");
   app.add_option("--seed", flags.seed)->capture_default_str();
   app.add_flag("--no-fashion", flags.no_fashion, "Leave Fashion-MNIST out");
+  app.add_flag("--no-baselines", flags.no_baselines, "Only this project's binarizers");
   app.add_flag("--no-training", flags.no_training, "Leave trained binarizers out");
   CLI11_PARSE(app, argc, argv);
   if (const absl::Status status = RunAll(flags); !status.ok()) {

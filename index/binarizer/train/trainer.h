@@ -37,8 +37,8 @@ struct QueryPairs {
   std::vector<uint32_t> rows;
 };
 
-// Improves `start` by gradient descent on the order of neighbourhoods. A step draws 64 seed documents with 31 of the
-// 100 nearest neighbours of each, and 1,024 random documents; every member of a neighbourhood is a query among all of
+// Improves `start` by gradient descent on the order of neighbourhoods. A step draws 32 seed documents with 31 of the
+// 100 nearest neighbours of each, and 512 random documents; every member of a neighbourhood is a query among all of
 // them, and the loss is KL(softmax(similarity / tau) || softmax(score / tau)), the score as the server computes it. tau
 // is set from the data. With pairs, the paper's contrastive loss is added: each query's document against its five
 // hardest negatives of the batch and of a queue of earlier documents coded by the averaged model.
@@ -48,9 +48,9 @@ struct QueryPairs {
 // rise. Every step draws from a generator seeded by (seed, step), so an interrupted run resumes exactly from
 // options.output + ".checkpoint".
 //
-// With an older version, the band weights stay as they are and every query is trained against the older version's codes
-// and against a mixture of both versions' codes. The scores estimate the older embedding's similarity, so their
-// temperature is learned.
+// With an older version, the band weights stay as they are and every query is trained against the older version's codes,
+// against a mixture of both versions' codes, and against the new ones. The documents' scales and offsets start as
+// estimates of the older version's and are learned with the rest, as is the scores' temperature.
 //
 // Memory beside the documents: about 300 MiB at 768 dims. Training uses at most kTrainingDocuments evenly spaced
 // documents.
@@ -62,7 +62,7 @@ class Trainer {
                                              const HeldOutRecall& start_recall, const Matrix& documents,
                                              const QueryPairs& pairs, const Validator& validator,
                                              const OlderVersion* older = nullptr);
-  // Steps that -1 stands for: as many as take about five minutes on two cores, 300 to 1,500.
+  // Steps that -1 stands for: as many as take about five minutes on two cores, 600 to 3,000.
   static int64_t DefaultSteps(const Model& model);
 };
 
