@@ -25,7 +25,7 @@ struct Flags {
   std::string old_docs, new_docs, old_queries, new_queries, doc_labels, query_labels, qrels, ids, query_ids, json;
   std::string shape = "48x4", name = "upgrade";
   size_t limit = 10000;
-  int64_t steps = -1;
+  int64_t steps = -1, compatible_steps = -1;
   uint64_t seed = 1;
 };
 
@@ -105,6 +105,7 @@ class Upgrade {
     BEBR_ASSIGN_OR_RETURN(const TrainResult old_version, Train(options, data_.old_docs, {}));
     BEBR_ASSIGN_OR_RETURN(const TrainResult own, Train(options, data_.new_docs, {}));
     options.shape.reset();
+    if (flags_.compatible_steps >= 0) options.steps = flags_.compatible_steps;
     BEBR_ASSIGN_OR_RETURN(const TrainResult compatible,
                           TrainCompatible(options, {old_version.model, data_.old_docs}, data_.new_docs, {}));
     BEBR_ASSIGN_OR_RETURN(const auto old_encoder, Encoder::Create(old_version.model, 0));
@@ -168,6 +169,7 @@ int Main(int argc, char** argv) {
   app.add_option("--name", flags.name, "The data set's name in the table")->capture_default_str();
   app.add_option("--limit", flags.limit, "Queries at most")->capture_default_str();
   app.add_option("--steps", flags.steps, "Training steps (default: the trainer's)");
+  app.add_option("--compatible-steps", flags.compatible_steps, "Those of the compatible binarizer (default: --steps)");
   app.add_option("--seed", flags.seed)->capture_default_str();
   app.add_option("--json", flags.json, "Write the rows as JSON");
   CLI11_PARSE(app, argc, argv);
