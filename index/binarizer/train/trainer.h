@@ -48,9 +48,9 @@ struct QueryPairs {
 // rise. Every step draws from a generator seeded by (seed, step), so an interrupted run resumes exactly from
 // options.output + ".checkpoint".
 //
-// With an older version, the band weights stay as they are and every query is trained against the older version's codes,
-// against a mixture of both versions' codes, and against the new ones. The documents' scales and offsets start as
-// estimates of the older version's and are learned with the rest, as is the scores' temperature.
+// With an older version, the band weights stay as they are and every query is trained against the older version's
+// codes, against a mixture of both versions' codes, and against the new ones. The documents' scales and offsets start
+// as estimates of the older version's and are learned with the rest, as is the scores' temperature.
 //
 // Memory beside the documents: about 300 MiB at 768 dims. Training uses at most kTrainingDocuments evenly spaced
 // documents.
