@@ -81,13 +81,6 @@ VersionInfo Describe(const CollectionManifest& manifest, const Version& version)
   return info;
 }
 
-// Capacity of a flat hash set that grew to `count` entries: 2^m - 1 slots, of which 7/8 are used at most.
-uint64_t HashSetCapacity(uint64_t count) {
-  uint64_t capacity = 1;
-  while (capacity - capacity / 8 < count) capacity = capacity * 2 + 1;
-  return capacity;
-}
-
 }  // namespace
 
 absl::Status CheckEmbedding(std::string_view field, absl::Span<const float> values, const Version& version) {
@@ -526,6 +519,7 @@ CollectionInfo Collection::Info() const {
   info.store_floats = manifest->store_floats;
   info.shards = manifest->shards;
   info.created = absl::FromUnixMicros(manifest->created_unix_us);
+  info.expected_documents = manifest->expected_documents;
   Shard::Counts counts;
   for (const auto& shard : shards_) {
     const auto snapshot = shard->snapshot();
@@ -554,25 +548,6 @@ CollectionInfo Collection::Info() const {
   info.memory.total = info.memory.codes + info.memory.ids + info.memory.attributes + info.memory.models;
   info.disk_bytes = DirectoryBytes(path_);
   return info;
-}
-
-MemoryUse Collection::EstimateMemory(uint64_t documents, double id_bytes) const {
-  const auto manifest = this->manifest();
-  const uint64_t shards = shards_.size();
-  const uint64_t per_shard = (documents + shards - 1) / shards;
-  MemoryUse use;
-  for (const Space& space : manifest->spaces) {
-    const uint64_t blocks = (per_shard + simd::kBlockRows - 1) / simd::kBlockRows;
-    use.codes += shards * (blocks * simd::BlockBytes(space.spec.code_words()) + per_shard);
-  }
-  // Position and length of an id; the id; the table from ids to rows.
-  use.ids = static_cast<uint64_t>(static_cast<double>(documents) * (sizeof(uint32_t) + sizeof(uint16_t) + id_bytes)) +
-            shards * HashSetCapacity(per_shard) * (sizeof(uint32_t) + 1);
-  for (const Version& version : manifest->versions) {
-    if (version.binarizer != nullptr) use.models += version.binarizer->memory_bytes();
-  }
-  use.total = use.codes + use.ids + use.models;
-  return use;
 }
 
 void Collection::AddVersion(CollectionManifest manifest) {

@@ -63,7 +63,6 @@ class Collection : public std::enable_shared_from_this<Collection> {
 
   // What Engine::GetCollection says, but for the backfills.
   CollectionInfo Info() const;
-  MemoryUse EstimateMemory(uint64_t documents, double id_bytes) const;
   uint64_t documents() const;
   // Documents with a code in `space`, and documents with floats of `embedding`.
   uint64_t DocumentsInSpace(uint32_t space) const;

@@ -11,11 +11,14 @@
 #include "absl/time/clock.h"
 #include "index/backfill.h"
 #include "index/base/logging.h"
+#include "index/base/machine_memory.h"
 #include "index/base/mutex.h"
 #include "index/base/status_macros.h"
 #include "index/catalog/catalog.h"
 #include "index/catalog/snapshots.h"
 #include "index/collection.h"
+#include "index/memory_formula.h"
+#include "index/recall_monitor.h"
 #include "index/search/scheduler.h"
 #include "index/simd/kernels.h"
 #include "index/storage/files.h"
@@ -27,6 +30,7 @@ namespace {
 
 constexpr uint64_t kStoreCacheBytes = uint64_t{128} << 20;
 constexpr uint32_t kMaxDefaultShards = 8;
+constexpr uint64_t kMaxExpectedDocuments = uint64_t{1} << 40;
 
 class EngineImpl final : public Engine {
  public:
@@ -42,6 +46,7 @@ class EngineImpl final : public Engine {
   }
 
   ~EngineImpl() override {
+    recall_monitor_.reset();
     StopBackfills("", "");
     scheduler_.reset();  // ends searches, which hold shards
     MutexLock lock(&mutex_);
@@ -115,11 +120,12 @@ class EngineImpl final : public Engine {
     if (!(id_bytes >= 1 && id_bytes <= kMaxIdBytes)) {
       return absl::InvalidArgumentError(absl::StrFormat("id_bytes is %g; it is 1 to %d", id_bytes, kMaxIdBytes));
     }
-    if (documents > (uint64_t{1} << 40)) {
-      return absl::InvalidArgumentError(absl::StrFormat("documents is %d; the limit is 2^40", documents));
+    if (documents > kMaxExpectedDocuments) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("documents is %d; the limit is %d (2^40)", documents, kMaxExpectedDocuments));
     }
     BEBR_ASSIGN_OR_RETURN(const auto collection, Find(name));
-    return collection->EstimateMemory(documents, id_bytes);
+    return bebr::EstimateMemory(*collection->manifest(), documents, id_bytes);
   }
 
  private:
@@ -143,6 +149,9 @@ class EngineImpl final : public Engine {
   // Stops those of a collection, or of one of its versions, or all where the names are empty. Waits for their threads,
   // so admin_mutex_ must not be held.
   void StopBackfills(std::string_view collection, std::string_view version);
+  absl::StatusOr<SearchResult> SearchNowAndWait(SearchRequest request);
+  // RESOURCE_EXHAUSTED if `documents` documents of such a collection would not fit beside the other ones.
+  absl::Status CheckFits(const CollectionManifest& manifest, uint64_t documents);
   // RESOURCE_EXHAUSTED once the collections hold memory_limit_bytes.
   absl::Status CheckMemory() {
     if (options_.memory_limit_bytes == 0) return absl::OkStatus();
@@ -179,6 +188,7 @@ class EngineImpl final : public Engine {
   const std::unique_ptr<Snapshots> snapshots_;
   const std::unique_ptr<EngineShared> shared_;
   std::unique_ptr<Scheduler> scheduler_;
+  std::unique_ptr<RecallMonitor> recall_monitor_;  // null: off
 
   Mutex admin_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);  // one change of the catalogue at a time
   Mutex mutex_;
@@ -207,7 +217,51 @@ absl::Status EngineImpl::Initialize() {
       RunBackfill(collection, version);
     }
   }
+  if (options_.recall_monitor_interval <= absl::ZeroDuration()) return absl::OkStatus();
+  const auto list = [this] {
+    MutexLock lock(&mutex_);
+    std::vector<std::shared_ptr<Collection>> open;
+    for (const auto& [name, collection] : collections_) open.push_back(collection);
+    return open;
+  };
+  recall_monitor_ = std::make_unique<RecallMonitor>(
+      RecallMonitor::Options{.interval = options_.recall_monitor_interval,
+                             .queries = options_.recall_monitor_queries,
+                             .documents_per_s = options_.recall_monitor_documents_per_s},
+      list, [this](SearchRequest request) { return SearchNowAndWait(std::move(request)); });
   return absl::OkStatus();
+}
+
+absl::StatusOr<SearchResult> EngineImpl::SearchNowAndWait(SearchRequest request) {
+  auto outcome = std::make_shared<std::promise<absl::StatusOr<SearchResult>>>();  // shared: set_value may outlast get
+  Search(std::move(request), [outcome](auto result) { outcome->set_value(std::move(result)); });
+  return outcome->get_future().get();
+}
+
+absl::Status EngineImpl::CheckFits(const CollectionManifest& manifest, uint64_t documents) {
+  if (documents == 0) return absl::OkStatus();
+  const MemoryUse needed = bebr::EstimateMemory(manifest, documents, kUsualIdBytes);
+  uint64_t others = 0;
+  {
+    MutexLock lock(&mutex_);
+    for (const auto& [name, collection] : collections_) {
+      if (name == manifest.name) continue;
+      const auto other = collection->manifest();
+      uint64_t held = 0;
+      for (const auto& shard : collection->shards()) held += shard->memory_bytes();
+      others += std::max(held, bebr::EstimateMemory(*other, other->expected_documents, kUsualIdBytes).total);
+    }
+  }
+  const bool limited = options_.memory_limit_bytes > 0;
+  const uint64_t limit = limited ? options_.memory_limit_bytes : MachineMemoryBytes();
+  if (needed.total <= limit && others <= limit - needed.total) return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrFormat(
+      "collection \"%s\" would not fit: %d documents take %d bytes of memory by the formula (codes %d, ids %d, models "
+      "%d), the other collections hold or expect %d, and %s is %d; expect fewer documents, use shorter codes, drop or "
+      "retire what is not needed, or %s",
+      manifest.name, documents, needed.total, needed.codes, needed.ids, needed.models, others,
+      limited ? "memory_limit_bytes" : "the memory of this machine", limit,
+      limited ? "raise the limit" : "take a machine with more memory"));
 }
 
 absl::Status EngineImpl::Save(Collection& collection, CollectionManifest manifest, std::string_view model_file) {
@@ -247,6 +301,10 @@ absl::Status EngineImpl::CreateCollection(const CollectionConfig& config, std::s
   if (config.shards > kMaxShards) {
     return absl::InvalidArgumentError(absl::StrFormat("shards is %d; the limit is %d", config.shards, kMaxShards));
   }
+  if (config.expected_documents > kMaxExpectedDocuments) {
+    return absl::InvalidArgumentError(absl::StrFormat("expected_documents is %d; the limit is %d (2^40)",
+                                                      config.expected_documents, kMaxExpectedDocuments));
+  }
   auto binarizer = Binarizer::Parse(model_file);
   if (!binarizer.ok()) {
     return absl::InvalidArgumentError(absl::StrFormat("model: %s", binarizer.status().message()));
@@ -258,10 +316,12 @@ absl::Status EngineImpl::CreateCollection(const CollectionConfig& config, std::s
   manifest.created_unix_us = absl::ToUnixMicros(absl::Now());
   manifest.store_floats = config.store_floats;
   manifest.shards = config.shards != 0 ? config.shards : std::min<uint32_t>(kMaxDefaultShards, options_.threads);
+  manifest.expected_documents = config.expected_documents;
   manifest.default_version = config.version;
   manifest.spaces.push_back({0, (*binarizer)->spec()});
   manifest.next_space = 1;
   manifest.versions.push_back({.name = config.version, .binarizer = *std::move(binarizer)});
+  BEBR_RETURN_IF_ERROR(CheckFits(manifest, manifest.expected_documents));
   BEBR_RETURN_IF_ERROR(catalog_->Create(manifest, model_file));
   return Open(std::move(manifest));
 }
@@ -296,6 +356,9 @@ absl::StatusOr<CollectionInfo> EngineImpl::GetCollection(std::string_view name) 
   MutexLock lock(&mutex_);
   for (size_t v = 0; v < info.versions.size(); ++v) {
     VersionInfo& version = info.versions[v];
+    if (recall_monitor_ != nullptr && version.state != VersionState::kRetired) {
+      version.recall = recall_monitor_->Last(info.name, version.name);
+    }
     const auto backfill = backfills_.find({info.name, version.name});
     if (backfill == backfills_.end()) continue;
     version.backfill = backfill->second->info();
@@ -322,6 +385,7 @@ absl::Status EngineImpl::AddVersion(std::string_view name, const VersionConfig& 
   BEBR_ASSIGN_OR_RETURN(const auto collection, Find(name));
   BEBR_ASSIGN_OR_RETURN(CollectionManifest manifest,
                         WithVersion(*collection->manifest(), config, *std::move(binarizer)));
+  BEBR_RETURN_IF_ERROR(CheckFits(manifest, std::max(manifest.expected_documents, collection->documents())));
   BEBR_RETURN_IF_ERROR(catalog_->Update(manifest, model_file));
   collection->AddVersion(std::move(manifest));
   return absl::OkStatus();
@@ -469,12 +533,9 @@ absl::Status EngineImpl::StopBackfill(std::string_view name, std::string_view ve
 
 absl::StatusOr<VersionCheck> EngineImpl::CheckVersion(std::string_view name, const CheckRequest& request) {
   BEBR_ASSIGN_OR_RETURN(const auto collection, Find(name));
-  const auto search = [this](SearchRequest query) {
-    auto outcome = std::make_shared<std::promise<absl::StatusOr<SearchResult>>>();  // shared: set_value may outlast get
-    Search(std::move(query), [outcome](auto result) { outcome->set_value(std::move(result)); });
-    return outcome->get_future().get();
-  };
-  BEBR_ASSIGN_OR_RETURN(VersionCheck check, CompareVersions(*collection, request, search));
+  const auto search = [this](SearchRequest query) { return SearchNowAndWait(std::move(query)); };
+  BEBR_ASSIGN_OR_RETURN(VersionCheck check,
+                        CompareVersions(*collection, request, search, {.threads = options_.threads, .spend = nullptr}));
   MutexLock lock(&admin_mutex_);
   CollectionManifest manifest = *collection->manifest();
   BEBR_ASSIGN_OR_RETURN(const Version* found, manifest.FindVersion(request.version));
@@ -590,6 +651,11 @@ EngineStats EngineImpl::Stats() {
   stats.disk_total_bytes = space.total_bytes;
   stats.storage = SharedStats(*shared_->cache);
   stats.encode_us = shared_->encode_us.load();
+  if (recall_monitor_ != nullptr) {
+    const RecallMonitor::Counters recall = recall_monitor_->counters();
+    stats.recall_measured = recall.measured;
+    stats.recall_failed = recall.failed;
+  }
   stats.simd = simd::Kernels().name;
   stats.threads = options_.threads;
   MutexLock lock(&mutex_);

@@ -47,6 +47,11 @@ struct EngineOptions {
       0;  // codes, ids and attributes of all collections; writes beyond are refused; 0 = no limit
   uint64_t min_free_disk_bytes = 0;                   // with less free disk, what adds data is refused; 0 = no limit
   uint64_t write_buffer_bytes = uint64_t{112} << 20;  // of one shard's RocksDB
+  // Recall of every version that has stored floats, measured so often on so many sampled documents, reading so many
+  // documents a second at most (0 = no limit). An interval of 0: never.
+  absl::Duration recall_monitor_interval = absl::ZeroDuration();
+  size_t recall_monitor_queries = 100;
+  uint64_t recall_monitor_documents_per_s = 50000;
 };
 
 // ---- Collections ----
@@ -56,6 +61,9 @@ struct CollectionConfig {
   std::string version = "v1";  // of the model file given with it: the first version, and the default
   FloatStorage store_floats = FloatStorage::kNone;
   uint32_t shards = 0;  // 0 = the processors available, at most 8
+  // Memory for so many documents, by the memory formula with ids of 16 bytes, is set aside: what would not fit is
+  // refused now. 0 = nobody knows.
+  uint64_t expected_documents = 0;
 };
 
 struct VersionConfig {
@@ -85,6 +93,15 @@ struct BackfillInfo {
   std::string error;                   // why it ended early
 };
 
+// Recall of a version's codes as the monitor found it last: of the k exact neighbours by the stored floats of sampled
+// documents, the mean share among the first k of its code search.
+struct RecallSample {
+  absl::Time measured;
+  double recall = 0;
+  uint32_t queries = 0;
+  uint32_t k = 0;
+};
+
 struct VersionInfo {
   std::string name;
   VersionState state = VersionState::kAdded;
@@ -101,6 +118,7 @@ struct VersionInfo {
   uint64_t embeddings = 0;               // documents with stored floats that it takes
   std::optional<BackfillInfo> backfill;  // the last one since the engine was opened
   std::optional<VersionCheck> check;     // the last one
+  std::optional<RecallSample> recall;    // if the monitor is on and has measured it
 };
 
 // Bytes the engine holds in memory for a collection; FORMAT: README "Memory". `total` is their sum.
@@ -118,6 +136,7 @@ struct CollectionInfo {
   std::string previous_default;  // the default before the last promotion; empty if it is retired or there was none
   FloatStorage store_floats = FloatStorage::kNone;
   uint32_t shards = 0;
+  uint64_t expected_documents = 0;  // 0: not told
   absl::Time created;
   std::vector<VersionInfo> versions;
   uint64_t documents = 0;
@@ -183,9 +202,11 @@ struct EngineStats {
   uint64_t refused_memory = 0;   // writes beyond memory_limit_bytes
   uint64_t refused_disk = 0;     // writes with less than min_free_disk_bytes left
   uint64_t failed_commits = 0;   // writes that storage did not take, by group
-  uint64_t encode_us = 0;        // of documents: processor time by stage of ingestion
-  uint64_t commit_us = 0;        // RocksDB write and sync
-  uint64_t apply_us = 0;         // scan layout
+  uint64_t recall_measured = 0;  // by the recall monitor, and attempts that failed
+  uint64_t recall_failed = 0;
+  uint64_t encode_us = 0;  // of documents: processor time by stage of ingestion
+  uint64_t commit_us = 0;  // RocksDB write and sync
+  uint64_t apply_us = 0;   // scan layout
   uint64_t scan_us = 0;
   uint64_t queued_queries = 0;       // gauge
   uint64_t queued_upsert_bytes = 0;  // gauge
@@ -230,12 +251,15 @@ class Engine {
   static absl::StatusOr<std::unique_ptr<Engine>> Open(EngineOptions options);
   virtual ~Engine() = default;
 
+  // RESOURCE_EXHAUSTED if its expected documents would not fit, by the memory formula, beside what the other
+  // collections hold or expect, in memory_limit_bytes or, where there is none, in the machine's memory.
   virtual absl::Status CreateCollection(const CollectionConfig& config, std::string_view model_file) = 0;
   virtual absl::Status DeleteCollection(std::string_view name) = 0;
   virtual absl::StatusOr<CollectionInfo> GetCollection(std::string_view name) = 0;
   virtual std::vector<std::string> ListCollections() = 0;
 
-  // Adds a version to a collection; nothing else changes.
+  // Adds a version to a collection; nothing else changes. RESOURCE_EXHAUSTED, as of CreateCollection, if the codes of a
+  // space of its own would not fit.
   virtual absl::Status AddVersion(std::string_view collection, const VersionConfig& config,
                                   std::string_view model_file) = 0;
   // Makes `version` the default; FAILED_PRECONDITION if `expected_default` is not empty and not the default now, or if

@@ -1,22 +1,18 @@
 #ifndef BEBR_INDEX_VERSION_CHECK_H_
 #define BEBR_INDEX_VERSION_CHECK_H_
 
-#include <functional>
-
 #include "absl/status/statusor.h"
 #include "index/collection.h"
 #include "index/engine.h"
+#include "index/recall.h"
 
 namespace bebr {
-
-// Runs a search and waits for it.
-using SearchNow = std::function<absl::StatusOr<SearchResult>(SearchRequest)>;
 
 // Compares two versions of a collection: Engine::CheckVersion. Queries that are sampled documents (those with the
 // smallest hashes of their ids among the documents that have floats of both versions) do not count themselves among
 // their neighbours. Exact neighbours are those among the documents that have floats of the version.
 absl::StatusOr<VersionCheck> CompareVersions(const Collection& collection, const CheckRequest& request,
-                                             const SearchNow& search);
+                                             const SearchNow& search, const ReadingPace& pace);
 
 }  // namespace bebr
 

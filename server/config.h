@@ -37,6 +37,9 @@ struct ServerConfig {
   uint64_t memory_limit_bytes = 0;
   uint64_t min_free_disk_bytes = uint64_t{256} << 20;
   uint64_t write_buffer_bytes = uint64_t{112} << 20;
+  uint64_t recall_monitor_interval_s = 0;
+  uint64_t recall_monitor_queries = 100;
+  uint64_t recall_monitor_documents_per_s = 50000;
   uint64_t read_threads = 4;
   uint64_t upsert_window_messages = 4;
   uint64_t keepalive_min_interval_s = 10;

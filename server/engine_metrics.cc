@@ -55,6 +55,8 @@ void AddEngine(const EngineStats& stats, FamilyList& out) {
   out.Add("bebr_ingest_stage_seconds_total", static_cast<double>(stats.encode_us) * kMicro, {{"stage", "encode"}});
   out.Add("bebr_ingest_stage_seconds_total", static_cast<double>(stats.commit_us) * kMicro, {{"stage", "commit"}});
   out.Add("bebr_ingest_stage_seconds_total", static_cast<double>(stats.apply_us) * kMicro, {{"stage", "apply"}});
+  out.Add("bebr_recall_measurements_total", static_cast<double>(stats.recall_measured), {{"result", "ok"}});
+  out.Add("bebr_recall_measurements_total", static_cast<double>(stats.recall_failed), {{"result", "failed"}});
   out.Add("bebr_queued_queries", static_cast<double>(stats.queued_queries));
   out.Add("bebr_queued_upsert_bytes", static_cast<double>(stats.queued_upsert_bytes));
   out.Add("bebr_threads", static_cast<double>(stats.threads));
@@ -93,6 +95,13 @@ void AddVersions(const std::vector<CollectionInfo>& infos, FamilyList& out) {
   add("bebr_version_embeddings", [](const VersionInfo& v) { return static_cast<double>(v.embeddings); });
   add("bebr_version_backfill_running",
       [](const VersionInfo& v) { return v.backfill.has_value() && v.backfill->running ? 1.0 : 0.0; });
+  for (const CollectionInfo& info : infos) {
+    for (const VersionInfo& version : info.versions) {
+      if (!version.recall.has_value()) continue;  // the monitor is off, or has not come to it
+      out.Add("bebr_version_recall_ratio", version.recall->recall,
+              {{"collection", info.name}, {"version", version.name}});
+    }
+  }
 }
 
 void AddCollections(Engine& engine, FamilyList& out) {

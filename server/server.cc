@@ -83,14 +83,18 @@ class ServerImpl : public Server {
 
   absl::Status OpenEngine() {
     const absl::Time start = absl::Now();
-    BEBR_ASSIGN_OR_RETURN(engine_, Engine::Open({.data_dir = config_.data_dir,
-                                                 .snapshot_dir = config_.snapshot_dir,
-                                                 .threads = config_.threads,
-                                                 .max_queued_queries = config_.max_queued_queries,
-                                                 .max_queued_upsert_bytes = config_.max_queued_upsert_bytes,
-                                                 .memory_limit_bytes = config_.memory_limit_bytes,
-                                                 .min_free_disk_bytes = config_.min_free_disk_bytes,
-                                                 .write_buffer_bytes = config_.write_buffer_bytes}));
+    BEBR_ASSIGN_OR_RETURN(engine_,
+                          Engine::Open({.data_dir = config_.data_dir,
+                                        .snapshot_dir = config_.snapshot_dir,
+                                        .threads = config_.threads,
+                                        .max_queued_queries = config_.max_queued_queries,
+                                        .max_queued_upsert_bytes = config_.max_queued_upsert_bytes,
+                                        .memory_limit_bytes = config_.memory_limit_bytes,
+                                        .min_free_disk_bytes = config_.min_free_disk_bytes,
+                                        .write_buffer_bytes = config_.write_buffer_bytes,
+                                        .recall_monitor_interval = absl::Seconds(config_.recall_monitor_interval_s),
+                                        .recall_monitor_queries = config_.recall_monitor_queries,
+                                        .recall_monitor_documents_per_s = config_.recall_monitor_documents_per_s}));
     metrics_.SetEngine(engine_.get());
     const EngineStats stats = engine_->Stats();
     LogInfo("opened {}: {} collections in {} ms; simd={} threads={}", config_.data_dir,

@@ -58,6 +58,13 @@ void PrintCheck(const v1::VersionCheck& check) {
               check.against().c_str(), Percent(check.overlap()).c_str());
 }
 
+void PrintRecall(const v1::RecallSample& recall) {
+  const absl::Time time = absl::FromUnixMicros(recall.measured_unix_us());
+  std::printf("    monitored %s, %u queries: recall@%u %s\n",
+              absl::FormatTime("%Y-%m-%d %H:%M UTC", time, absl::UTCTimeZone()).c_str(), recall.queries(), recall.k(),
+              Percent(recall.recall()).c_str());
+}
+
 void PrintBackfill(const v1::Version& version) {
   const v1::Backfill& backfill = version.backfill();
   const double share = version.embeddings() == 0
@@ -96,6 +103,7 @@ absl::Status Show(const Command& command, const absl::StatusOr<v1::Collection>& 
                 version.model().c_str());
     if (version.has_backfill()) PrintBackfill(version);
     if (version.has_check()) PrintCheck(version.check());
+    if (version.has_recall()) PrintRecall(version.recall());
   }
   return absl::OkStatus();
 }

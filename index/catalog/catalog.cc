@@ -88,6 +88,7 @@ std::string ToJson(const CollectionManifest& manifest) {
                        {"created_unix_us", manifest.created_unix_us},
                        {"store_floats", std::string(ToString(manifest.store_floats))},
                        {"shards", manifest.shards},
+                       {"expected_documents", manifest.expected_documents},
                        {"default_version", manifest.default_version},
                        {"previous_default", manifest.previous_default},
                        {"next_space", manifest.next_space},
@@ -116,6 +117,7 @@ absl::StatusOr<CollectionManifest> FromJson(const std::string& text) {
     manifest.created_unix_us = object.at("created_unix_us");
     BEBR_ASSIGN_OR_RETURN(manifest.store_floats, ParseFloatStorage(object.at("store_floats")));
     manifest.shards = object.at("shards");
+    manifest.expected_documents = object.value("expected_documents", uint64_t{0});  // files of earlier servers: none
     manifest.default_version = object.at("default_version");
     manifest.previous_default = object.value("previous_default", "");
     manifest.next_space = object.at("next_space");

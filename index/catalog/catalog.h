@@ -46,10 +46,11 @@ struct CollectionManifest {
   FloatStorage store_floats = FloatStorage::kNone;
   uint32_t shards = 1;
   std::string default_version;
-  std::string previous_default;   // before the last promotion; may be empty
-  std::vector<Space> spaces;      // in use
-  std::vector<Version> versions;  // retired ones too
-  uint32_t next_space = 0;        // the number of the next space
+  std::string previous_default;     // before the last promotion; may be empty
+  std::vector<Space> spaces;        // in use
+  std::vector<Version> versions;    // retired ones too
+  uint32_t next_space = 0;          // the number of the next space
+  uint64_t expected_documents = 0;  // for which memory is set aside; 0: nobody said
 
   // Of a version in use; an empty name stands for the default. NOT_FOUND names the versions there are.
   absl::StatusOr<const Version*> FindVersion(std::string_view version_name) const;

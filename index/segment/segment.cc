@@ -85,6 +85,12 @@ void Segment::DropSpace(uint32_t space) {
   std::erase_if(spaces_, [space](const SpaceColumn& column) { return column.space == space; });
 }
 
+void Segment::ClearMarks() {
+  if (!marked_) return;
+  marks_ = ReservedArray<uint16_t>(kSegmentRows);
+  marked_ = false;
+}
+
 std::string_view Segment::id(uint32_t row) const {
   const uint32_t position = id_position_[row];
   const char* from = arena_[position / kArenaChunkBytes].get() + position % kArenaChunkBytes;
@@ -97,7 +103,7 @@ uint64_t Segment::code_bytes() const {
   const uint64_t blocks = (rows_ + simd::kBlockRows - 1) / simd::kBlockRows;
   uint64_t bytes = 0;
   for (const SpaceColumn& space : spaces_) bytes += blocks * space.column->block_bytes() + rows_;
-  return bytes;
+  return marked_ ? bytes + uint64_t{rows_} * sizeof(uint16_t) : bytes;
 }
 
 uint64_t Segment::id_bytes() const { return arena_used_ + uint64_t{rows_} * sizeof(uint32_t); }

@@ -95,7 +95,12 @@ class Segment {
   }
   void DropSpace(uint32_t space);
   // A number of the shard's that goes with the row wherever it is copied; 0 unless it was set. For the writer alone.
-  void SetMarks(uint32_t row, uint16_t marks) { marks_[row] = marks; }
+  void SetMarks(uint32_t row, uint16_t marks) {
+    marks_[row] = marks;
+    marked_ = true;
+  }
+  // Sets all to 0, and takes no memory for them any more.
+  void ClearMarks();
   uint16_t marks(uint32_t row) const { return marks_[row]; }
 
   std::string_view id(uint32_t row) const;
@@ -107,7 +112,7 @@ class Segment {
   };
   const std::vector<SpaceColumn>& spaces() const { return spaces_; }
 
-  // Bytes of memory written so far, by part.
+  // Bytes of memory written so far, by part; marks count among the codes.
   uint64_t code_bytes() const;
   uint64_t id_bytes() const;
 
@@ -126,6 +131,7 @@ class Segment {
   AttributeColumns attributes_;
   std::vector<SpaceColumn> spaces_;
   ReservedArray<uint16_t> marks_;
+  bool marked_ = false;  // some were set
 };
 
 // What a reader sees of a segment.

@@ -391,6 +391,19 @@ uint16_t Shard::MarkSet(absl::Span<const uint32_t> marks) {
   return static_cast<uint16_t>(mark_sets_.size() - 1);
 }
 
+void Shard::ForgetMarks(uint32_t embedding) {
+  bool empty = true;
+  for (std::vector<uint32_t>& marks : mark_sets_) {
+    std::erase(marks, embedding);
+    empty = empty && marks.empty();
+  }
+  if (!empty) return;
+  mark_sets_.assign(1, {});
+  for (Slot& slot : slots_) {
+    if (slot.segment != nullptr) slot.segment->ClearMarks();
+  }
+}
+
 void Shard::Reclaim() {
   for (uint32_t s = 0; s < slots_.size(); ++s) {
     if (slots_[s].segment == nullptr || slots_[s].deleted_rows == 0) continue;
@@ -507,6 +520,7 @@ absl::Status Shard::DropVersion(uint32_t version, std::optional<uint32_t> space,
         if (slot.segment != nullptr) slot.segment->DropSpace(*space);
       }
     }
+    if (embedding.has_value()) ForgetMarks(*embedding);
     CountAgain();
     Publish();  // also lets go of the old view, which would keep the dropped data on disk
   }

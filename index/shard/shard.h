@@ -163,6 +163,8 @@ class Shard {
   void CountAgain() ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
   // The number of a set of marks in mark_sets_.
   uint16_t MarkSet(absl::Span<const uint32_t> marks) ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
+  // Takes a dropped embedding out of all sets of marks; the last one to go frees their memory.
+  void ForgetMarks(uint32_t embedding) ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
   // Moves the live rows out of segments that are mostly deleted.
   void Reclaim() ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
   Memory MemoryLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);

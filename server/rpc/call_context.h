@@ -3,6 +3,7 @@
 
 #include <grpcpp/server_context.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -30,6 +31,8 @@ CallIds ReadCallIds(const std::multimap<grpc::string_ref, grpc::string_ref>& met
 class CallContext : public grpc::CallbackServerContext {
  public:
   CallIds ids;
+  // Called once the answer has been made into bytes; lets go of the messages, which take several times as much.
+  std::function<void()> when_serialized;
   const absl::Time started = absl::Now();
 
   // The context of a handler, as made by CallContextAllocator.
@@ -37,6 +40,16 @@ class CallContext : public grpc::CallbackServerContext {
     return static_cast<const CallContext&>(context);
   }
 };
+
+// For calls with large answers: request and response are emptied as soon as the answer lies in gRPC's buffers, where it
+// may wait for its client for long. The handler must not use them after it has ended the call.
+template <typename Request, typename Response>
+void FreeWhenSerialized(grpc::CallbackServerContext& context, const Request* request, Response* response) {
+  static_cast<CallContext&>(context).when_serialized = [request, response] {
+    Response().Swap(response);
+    Request().Swap(const_cast<Request*>(request));  // gRPC's own, made for this call, and not read again
+  };
+}
 
 // Makes gRPC use CallContext.
 class CallContextAllocator : public grpc::ContextAllocator {

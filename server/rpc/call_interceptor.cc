@@ -1,6 +1,7 @@
 #include "server/rpc/call_interceptor.h"
 
 #include <chrono>
+#include <utility>
 
 #include "index/base/logging.h"
 #include "server/rpc/call_context.h"
@@ -44,6 +45,7 @@ class CallInterceptor : public grpc::experimental::Interceptor {
     if (at(InterceptionHookPoints::PRE_SEND_MESSAGE)) {
       counters_.sent->Increment();
       if (const grpc::ByteBuffer* message = methods->GetSerializedSendMessage()) sent_bytes_ = message->Length();
+      if (call_ != nullptr && call_->when_serialized != nullptr) std::exchange(call_->when_serialized, nullptr)();
     }
     if (at(InterceptionHookPoints::PRE_SEND_STATUS)) Handled(methods->GetSendStatus());
     methods->Proceed();

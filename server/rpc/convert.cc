@@ -134,6 +134,12 @@ void ToProto(const VersionInfo& info, v1::Version* out) {
   out->set_same_embeddings_as(info.same_embeddings_as);
   if (info.backfill.has_value()) ToProto(*info.backfill, out->mutable_backfill());
   if (info.check.has_value()) ToProto(*info.check, out->mutable_check());
+  if (info.recall.has_value()) {
+    out->mutable_recall()->set_measured_unix_us(absl::ToUnixMicros(info.recall->measured));
+    out->mutable_recall()->set_recall(info.recall->recall);
+    out->mutable_recall()->set_queries(info.recall->queries);
+    out->mutable_recall()->set_k(info.recall->k);
+  }
 }
 
 }  // namespace
@@ -228,6 +234,7 @@ absl::StatusOr<CollectionConfig> ToCollectionConfig(const v1::CollectionConfig& 
   result.name = config.name();
   if (!config.version().empty()) result.version = config.version();
   result.shards = config.shards();
+  result.expected_documents = config.expected_documents();
   switch (config.store_floats()) {
     case v1::FLOAT_STORAGE_UNSPECIFIED:
     case v1::FLOAT_STORAGE_NONE:
@@ -252,6 +259,7 @@ void ToProto(const CollectionInfo& info, v1::Collection* out) {
   out->set_previous_default(info.previous_default);
   out->set_store_floats(ToProto(info.store_floats));
   out->set_shards(info.shards);
+  out->set_expected_documents(info.expected_documents);
   out->set_created_unix_us(absl::ToUnixMicros(info.created));
   for (const VersionInfo& version : info.versions) ToProto(version, out->add_versions());
   out->set_documents(info.documents);

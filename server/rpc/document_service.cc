@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_format.h"
 #include "index/base/status_macros.h"
+#include "server/rpc/call_context.h"
 #include "server/rpc/services.h"
 #include "server/rpc/stream_upsert.h"
 
@@ -67,6 +68,7 @@ grpc::ServerUnaryReactor* DocumentServiceImpl::Get(grpc::CallbackServerContext* 
   absl::Status checked = rpc_.authenticator->Check(*context, "Get", Role::kRead, collection, request->ByteSizeLong());
   if (checked.ok()) checked = CheckIds(request->ids());
   if (checked.ok()) checked = rpc_.responses->Admit();
+  FreeWhenSerialized(*context, request, response);
   return RunBlocking(rpc_, checked, [this, collection, request, response]() -> absl::Status {
     const std::vector<std::string> ids(request->ids().begin(), request->ids().end());
     // In pieces, so that an answer that is too large is found before it is all in memory.

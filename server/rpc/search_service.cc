@@ -94,6 +94,7 @@ grpc::ServerUnaryReactor* SearchServiceImpl::Search(grpc::CallbackServerContext*
     return call;
   }
   const SearchShape shape = ShapeOf(*search);
+  FreeWhenSerialized(*context, request, response);
   rpc_.engine->Search(*std::move(search), [=, this](absl::StatusOr<SearchResult> result) {
     if (!result.ok()) return call->End(OfOneQuery(result.status()));
     Observe(rpc_, *context, "Search", shape, *result);
@@ -115,6 +116,7 @@ grpc::ServerUnaryReactor* SearchServiceImpl::BatchSearch(grpc::CallbackServerCon
     return call;
   }
   const SearchShape shape = ShapeOf(*search);
+  FreeWhenSerialized(*context, request, response);
   rpc_.engine->Search(*std::move(search), [=, this](absl::StatusOr<SearchResult> result) {
     if (!result.ok()) return call->End(result.status());
     Observe(rpc_, *context, "BatchSearch", shape, *result);
