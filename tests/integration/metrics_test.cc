@@ -361,9 +361,11 @@ void MetricsTest::Restarts() {
 }
 
 TEST_F(MetricsTest, EveryOneMoves) {
-  StartWith({"--max_connections", "40", "--response_timeout_s", "1"});
+  StartWith({"--max_connections", "40", "--response_timeout_s", "1", "--recall_monitor_interval_s", "1"});
+  const Samples at_start = Scrape(*server_);
   Documents();
   Versions();
+  ExpectSince(at_start, {"bebr_version_recall_ratio", "bebr_recall_measurements_total{result=\"ok\"}"});
   Storage();
   Load();
   Clients();

@@ -10,6 +10,7 @@
 #include "index/dataset/vector_file.h"
 #include "nlohmann/json.hpp"
 #include "tests/integration/fixture.h"
+#include "tests/support/test_models.h"
 
 namespace bebr::testing {
 namespace {
@@ -256,6 +257,117 @@ TEST_F(UpgradeTest, Kill9AtEveryStepResumesAndRollbackIsExact) {
   EXPECT_EQ(Answers("", true), new_answers);
 }
 
+// The same while clients search and write all the time: they may find the server gone, but what was acknowledged stays,
+// and an answer is never half of one thing and half of another.
+TEST_F(UpgradeTest, Kill9AtEveryStepUnderLoadLosesNothing) {
+  Start();
+  CreateCollection();
+  constexpr size_t kFixed = 1500;  // documents that nobody writes again
+  ASSERT_TRUE(client_->Upsert(MakeUpsert("c", 0, kFixed)).ok());
+  const std::vector<std::string> listen = {"--listen", server_->address()};
+  const auto gone = [](const absl::Status& status) {
+    return absl::IsUnavailable(status) || absl::IsCancelled(status) || absl::IsDeadlineExceeded(status);
+  };
+  // Answers among the fixed documents, which must be the same before, during and after.
+  const auto answers = [this](const std::string& version) {
+    std::vector<std::string> all;
+    for (size_t i = 0; i < 5; ++i) {
+      v1::SearchRequest request = MakeSearch("c", VectorOf(7000 + i), 50);
+      request.mutable_options()->set_version(version);
+      request.mutable_options()->set_rerank(100);
+      request.mutable_options()->set_filter("n < 1500");
+      const auto found = client_->Search(request);
+      EXPECT_TRUE(found.ok()) << found.status();
+      if (found.ok()) {
+        for (const v1::SearchHit& hit : found->hits()) all.push_back(hit.SerializeAsString());
+      }
+    }
+    return all;
+  };
+  const auto old_answers = answers("v1");
+  std::atomic<bool> stopping{false};
+  std::atomic<size_t> acknowledged{kFixed}, searches{0};
+  const ClientOptions patient{.server = server_->address(), .deadline = absl::Seconds(10)};
+  std::thread writer([&] {
+    Client client(patient);
+    while (!stopping) {
+      const absl::Status status = client.Upsert(MakeUpsert("c", acknowledged, 5)).status();
+      ASSERT_TRUE(status.ok() || gone(status)) << status;
+      if (status.ok()) acknowledged += 5;  // else the same ones again
+      if (!status.ok()) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+  });
+  std::thread searcher([&] {
+    Client client(patient);
+    for (size_t i = 0; !stopping; ++i) {
+      v1::SearchRequest request = MakeSearch("c", VectorOf(i % 100), 20);
+      request.mutable_options()->set_rerank(i % 2 == 0 ? 0 : 40);
+      const auto found = client.Search(request);
+      if (!found.ok()) {
+        ASSERT_TRUE(gone(found.status())) << found.status();
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        continue;
+      }
+      ++searches;
+      std::set<std::string> ids;
+      for (const v1::SearchHit& hit : found->hits()) ids.insert(hit.id());
+      ASSERT_EQ(ids.size(), 20u);
+    }
+  });
+  // Kills the server in the middle of a step, starts it again, and does the step until it is done.
+  int delay_ms = 1;
+  const auto step = [&](const std::function<absl::Status()>& action, const std::function<bool()>& done) {
+    std::thread acting([&] { (void)action(); });  // its answer may get lost
+    std::this_thread::sleep_for(std::chrono::milliseconds(delay_ms));
+    delay_ms = delay_ms * 3 % 23;
+    server_->Signal(SIGKILL);
+    EXPECT_EQ(server_->Wait(), 128 + SIGKILL);
+    acting.join();
+    Start(listen);
+    if (!done()) {
+      const absl::Status status = action();
+      EXPECT_TRUE(status.ok()) << status;
+    }
+    EXPECT_TRUE(done());
+    EXPECT_EQ(answers("v1"), old_answers);
+  };
+  const auto is_default = [this](const char* name) { return client_->GetCollection("c")->default_version() == name; };
+  step([this] { return Add("v2", 2, "", "v1").status(); }, [this] { return Version("v2").name() == "v2"; });
+  step([this] { return StartBackfill("v2", 2000).status(); },
+       [this] { return Version("v2").has_backfill() || Version("v2").state() == v1::VERSION_STATE_READY; });
+  step([this] { return StartBackfill("v2", 0).status(); },
+       [this] { return Version("v2").has_backfill() || Version("v2").state() == v1::VERSION_STATE_READY; });
+  ASSERT_TRUE(StartBackfill("v2", 0).ok());
+  WaitForBackfill("v2");
+  const auto new_answers = answers("v2");
+  v1::CheckVersionRequest check;
+  check.set_collection("c");
+  check.set_version("v2");
+  check.set_sample(50);
+  step([&] { return client_->CheckVersion(check).status(); }, [this] { return Version("v2").has_check(); });
+  step([this] { return Promote("v2").status(); }, [&] { return is_default("v2"); });
+  EXPECT_EQ(answers(""), new_answers);
+  step([this] { return Promote("v1").status(); }, [&] { return is_default("v1"); });
+  EXPECT_EQ(answers(""), old_answers);
+  step([this] { return Promote("v2").status(); }, [&] { return is_default("v2"); });
+  (void)Retire("v1");
+  KillAndRestart();
+  stopping = true;
+  writer.join();
+  searcher.join();
+  EXPECT_EQ(Version("v1").state(), v1::VERSION_STATE_RETIRED);
+  EXPECT_EQ(answers(""), new_answers);
+  EXPECT_GT(searches, 50u);
+  EXPECT_GT(acknowledged, kFixed + 50);
+  for (size_t number = kFixed; number < acknowledged; number += 7) {
+    v1::SearchRequest request = MakeSearch("c", VectorOf(number), 1);
+    request.mutable_options()->set_rerank(3000);
+    const auto found = client_->Search(request);
+    ASSERT_TRUE(found.ok()) << found.status();
+    EXPECT_EQ(found->hits(0).id(), std::to_string(number));
+  }
+}
+
 TEST_F(UpgradeTest, CompatibleVersionsRollBackByEncodingAgain) {
   Start();
   CreateCollection();
@@ -330,6 +442,19 @@ TEST_F(UpgradeTest, WhatIsWrongIsRefused) {
   constexpr auto kNotFound = absl::StatusCode::kNotFound;
   expect(Add("v2", 2, "v9").status(), kNotFound, "v9");
   expect(Add("v2", 2, "", "v9").status(), kNotFound, "v9");
+  // A compatible model whose shape is not that of the space.
+  const std::string before = client_->GetCollection("c")->SerializeAsString();
+  const auto answers = Answers("", true);
+  v1::VersionConfig misfit;
+  misfit.set_collection("c");
+  misfit.set_name("v2");
+  misfit.set_compatible_with("v1");
+  expect(client_->AddVersion(misfit, RandomModelFile(kDims, *ParseCodeSpec("48x2"), 2, 5)).status(), kInvalid,
+         "so it is not compatible");
+  expect(Retire("v1").status(), kPrecondition, "promote another version first");
+  expect(Promote("v9").status(), kNotFound, "v9");
+  EXPECT_EQ(client_->GetCollection("c")->SerializeAsString(), before) << "nothing changed";
+  EXPECT_EQ(Answers("", true), answers);
   ASSERT_TRUE(Add("v2", 2).ok());
   expect(Add("v2", 2).status(), absl::StatusCode::kAlreadyExists, "v2");
   expect(Promote("v2").status(), kPrecondition, "no document has a code");

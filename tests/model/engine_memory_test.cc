@@ -1,0 +1,151 @@
+// The memory formula is true within 5%, during an upgrade in a shared space and after it too; and what would not fit is
+// refused by it.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "tests/support/engine_calls.h"
+#include "tests/support/test_models.h"
+
+namespace bebr::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr size_t kDocuments = 50000;
+constexpr double kIdBytes = 16;
+
+class EngineMemoryTest : public ::testing::Test {
+ protected:
+  void Open(EngineOptions options = {}) {
+    engine_.reset();
+    options.data_dir = directory_.path();
+    options.threads = 2;
+    auto engine = Engine::Open(std::move(options));
+    ASSERT_TRUE(engine.ok()) << engine.status();
+    engine_ = *std::move(engine);
+  }
+  void Write(const std::string& version, UpsertMode mode, size_t count = kDocuments) {
+    const auto vectors = RandomVectors(1000, 8, version == "v1" ? 1 : 2);
+    for (size_t first = 0; first < count; first += 10000) {
+      UpsertRequest request{.collection = "c", .mode = mode};
+      for (size_t i = first; i < std::min(first + 10000, count); ++i) {
+        DocumentInput& document = request.documents.emplace_back();
+        document.id = absl::StrFormat("%016d", i);
+        document.embeddings.push_back({.version = version, .values = vectors[i % vectors.size()]});
+      }
+      const auto result = UpsertAndWait(*engine_, std::move(request));
+      ASSERT_TRUE(result.ok()) << result.status();
+    }
+  }
+  void ExpectFormula() {
+    const auto info = engine_->GetCollection("c");
+    ASSERT_TRUE(info.ok()) << info.status();
+    const auto formula = engine_->EstimateMemory("c", info->documents, kIdBytes);
+    ASSERT_TRUE(formula.ok());
+    EXPECT_NEAR(static_cast<double>(info->memory.total), static_cast<double>(formula->total),
+                0.05 * static_cast<double>(formula->total));
+  }
+  uint64_t Figure() { return engine_->EstimateMemory("c", kDocuments, kIdBytes)->total; }
+
+  TemporaryDirectory directory_;
+  std::unique_ptr<Engine> engine_;
+};
+
+TEST_F(EngineMemoryTest, HoldsDuringAndAfterAnUpgradeInASharedSpace) {
+  Open();
+  const auto spec = ParseCodeSpec("64x1");
+  ASSERT_TRUE(engine_
+                  ->CreateCollection({.name = "c", .store_floats = FloatStorage::kFloat16, .shards = 2},
+                                     RandomModelFile(8, *spec, 4, 1))
+                  .ok());
+  Write("v1", UpsertMode::kReplace);
+  ExpectFormula();
+  const uint64_t one_version = Figure();
+  ASSERT_TRUE(engine_->AddVersion("c", {.name = "v2", .compatible_with = "v1"}, RandomModelFile(8, *spec, 4, 2)).ok());
+  const uint64_t model = engine_->GetCollection("c")->memory.models / 2;
+  EXPECT_EQ(Figure(), one_version + 2 * kDocuments + model);
+  Write("v2", UpsertMode::kMerge);
+  Open();  // without the rows that were replaced
+  EXPECT_EQ(engine_->GetCollection("c")->versions[0].embeddings, kDocuments);
+  ExpectFormula();
+  const uint64_t marked = engine_->GetCollection("c")->memory.codes;
+  ASSERT_TRUE(engine_->PromoteVersion("c", "v2", "v1", false).ok());
+  ASSERT_TRUE(engine_->RetireVersion("c", "v1").ok());
+  EXPECT_EQ(marked - engine_->GetCollection("c")->memory.codes, 2 * kDocuments) << "the marks went with the version";
+  EXPECT_EQ(engine_->GetCollection("c")->versions[1].embeddings, kDocuments);
+  EXPECT_EQ(Figure(), one_version);
+  ExpectFormula();
+}
+
+TEST_F(EngineMemoryTest, HoldsWithSpacesOfTheirOwn) {
+  Open();
+  ASSERT_TRUE(
+      engine_->CreateCollection({.name = "c", .shards = 2}, RandomModelFile(8, *ParseCodeSpec("32x4+64x3+96x2"), 4, 1))
+          .ok());
+  Write("v1", UpsertMode::kReplace);
+  ExpectFormula();
+  ASSERT_TRUE(engine_->AddVersion("c", {.name = "v2"}, RandomModelFile(8, *ParseCodeSpec("128x2"), 4, 2)).ok());
+  Write("v2", UpsertMode::kMerge);
+  Open();
+  ExpectFormula();
+  ASSERT_TRUE(engine_->PromoteVersion("c", "v2", "v1", false).ok());
+  ASSERT_TRUE(engine_->RetireVersion("c", "v1").ok());
+  ExpectFormula();
+}
+
+TEST_F(EngineMemoryTest, WhatWouldNotFitIsRefusedWithTheFigure) {
+  Open({.memory_limit_bytes = 10'000'000});
+  const std::string model = RandomModelFile(8, *ParseCodeSpec("64x1"), 4, 1);
+  const auto create = [&](const std::string& name, uint64_t documents) {
+    return engine_->CreateCollection({.name = name, .shards = 2, .expected_documents = documents}, model);
+  };
+  const absl::Status refused = create("c", 1'000'000);
+  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted) << refused;
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("1000000 documents take"));
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("memory_limit_bytes is 10000000"));
+  EXPECT_TRUE(engine_->ListCollections().empty());
+  ASSERT_TRUE(create("c", 130'000).ok());
+  EXPECT_THAT(std::string(refused.message()),
+              HasSubstr(absl::StrFormat("%d bytes", engine_->EstimateMemory("c", 1'000'000, kIdBytes)->total)));
+  // What the first expects is set aside, also after a restart.
+  EXPECT_EQ(create("d", 130'000).code(), absl::StatusCode::kResourceExhausted);
+  Open({.memory_limit_bytes = 10'000'000});
+  EXPECT_EQ(create("d", 130'000).code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(engine_->GetCollection("c")->expected_documents, 130'000u);
+  ASSERT_TRUE(create("d", 10'000).ok());
+  // A second space for the same documents.
+  EXPECT_EQ(engine_->AddVersion("c", {.name = "v2"}, RandomModelFile(8, *ParseCodeSpec("2048x1"), 4, 2)).code(),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(engine_->GetCollection("c")->versions.size(), 1u);
+  EXPECT_EQ(create("e", uint64_t{1} << 41).code(), absl::StatusCode::kInvalidArgument);
+  Open();  // no limit: that of the machine
+  EXPECT_THAT(std::string(create("e", uint64_t{1} << 40).message()), HasSubstr("the memory of this machine"));
+}
+
+TEST_F(EngineMemoryTest, TheMonitorMeasuresWhatTheCheckDoes) {
+  Open({.recall_monitor_interval = absl::Milliseconds(50), .recall_monitor_documents_per_s = 100000});
+  ASSERT_TRUE(engine_
+                  ->CreateCollection({.name = "c", .store_floats = FloatStorage::kFloat32, .shards = 2},
+                                     RandomModelFile(8, *ParseCodeSpec("64x2"), 4, 1))
+                  .ok());
+  ASSERT_TRUE(engine_
+                  ->AddVersion("c", {.name = "v2", .same_embeddings_as = "v1"},
+                               RandomModelFile(8, *ParseCodeSpec("32x1"), 4, 2))
+                  .ok());
+  Write("v1", UpsertMode::kReplace, 1000);
+  for (int i = 0; i < 600 && engine_->Stats().recall_measured < 6; ++i) absl::SleepFor(absl::Milliseconds(50));
+  const auto check = engine_->CheckVersion("c", {.version = "v2", .sample = 100, .k = 10});
+  ASSERT_TRUE(check.ok()) << check.status();
+  const auto info = engine_->GetCollection("c");
+  ASSERT_TRUE(info->versions[0].recall.has_value() && info->versions[1].recall.has_value());
+  EXPECT_EQ(info->versions[1].recall->recall, check->recall);
+  EXPECT_EQ(info->versions[0].recall->recall, check->against_recall);
+  EXPECT_EQ(info->versions[0].recall->queries, 100u);
+  EXPECT_EQ(engine_->Stats().recall_failed, 0u);
+  EXPECT_GT(check->against_recall, check->recall);  // 128 bits against 32
+}
+
+}  // namespace
+}  // namespace bebr::testing
