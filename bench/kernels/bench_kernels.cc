@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -27,9 +28,12 @@ struct Options {
   bool peers = true;
 };
 
+// GB/s by threads - 1, the best so far. What can be read a second depends on how much there is: a part of a smaller
+// width's documents lies in the third-level cache, so each width is held against its own.
 struct Limits {
-  std::vector<double> read, popcount;  // GB/s by threads - 1, the best so far
+  std::vector<double> read, popcount;
 };
+using LimitsByBits = std::map<size_t, Limits>;
 
 struct PeerCell {
   size_t bits, queries;
@@ -102,14 +106,15 @@ nlohmann::json RowOf(const std::string& kernel, size_t bits, uint32_t levels, ui
           {"gb_per_s", gb / seconds},
           {"share_of_limit", gb / seconds / limit},
           {"ns_per_code", NsPerCode(seconds, documents, queries)},
-          {"limit", read ? "read" : "popcount"}};
+          {"limit", read ? "read" : "popcount"},
+          {"limit_gb_per_s", limit}};
 }
 
-nlohmann::json RowOf(const Cell& cell, const Limits& limits) {
+nlohmann::json RowOf(const Cell& cell, const LimitsByBits& limits) {
   const simd::CodeShape shape = ShapeOf(cell);
   nlohmann::json row =
       RowOf(cell.kernel, BitsOf(cell), cell.bands[0].levels, cell.query_levels, cell.documents, cell.queries,
-            cell.threads, cell.seconds, simd::BlockBytes(shape.code_words) / simd::kBlockRows, limits);
+            cell.threads, cell.seconds, simd::BlockBytes(shape.code_words) / simd::kBlockRows, limits.at(BitsOf(cell)));
   row["table"] = cell.table->name;
   std::string code;
   for (const simd::BandShape& band : cell.bands) {
@@ -160,16 +165,20 @@ void MeasureWidth(size_t bits, const Options& options, Limits& limits, std::vect
   cells.insert(cells.end(), width.begin(), width.end());
 }
 
-nlohmann::json Report(const Options& options, const Limits& limits, const std::vector<Cell>& cells,
+nlohmann::json Report(const Options& options, const LimitsByBits& limits, const std::vector<Cell>& cells,
                       const std::vector<PeerCell>& peers) {
   nlohmann::json report = {
       {"machine", DescribeMachine()}, {"rows", nlohmann::json::array()}, {"peers", nlohmann::json::array()}};
-  for (size_t t = 0; t < limits.read.size(); ++t) {
-    const std::string threads = std::to_string(t + 1);
-    report["limits"]["read_gb_per_s"][threads] = limits.read[t];
-    report["limits"]["popcount_gb_per_s"][threads] = limits.popcount[t];
-    std::printf("limits, %s thread%s: read %.1f GB/s, popcount %.1f GB/s of code x queries\n", threads.c_str(),
-                t == 0 ? "" : "s", limits.read[t], limits.popcount[t]);
+  for (const auto& [bits, width] : limits) {
+    for (size_t t = 0; t < width.read.size(); ++t) {
+      const std::string threads = std::to_string(t + 1);
+      // Of the widest codes, and each width's own.
+      report["limits"]["read_gb_per_s"][threads] = width.read[t];
+      report["limits"]["popcount_gb_per_s"][threads] = width.popcount[t];
+      report["limits"]["read_gb_per_s_by_bits"][std::to_string(bits)][threads] = width.read[t];
+      std::printf("limits, %zu bits, %s thread%s: read %.1f GB/s, popcount %.1f GB/s of code x queries\n", bits,
+                  threads.c_str(), t == 0 ? "" : "s", width.read[t], width.popcount[t]);
+    }
   }
   report["limits"]["popcount_method"] = PopcountMethod();
   std::printf("popcount limit by %s\n\n%-16s %-9s %-22s %2s %4s %8s %3s %2s %9s %8s %8s\n", PopcountMethod().c_str(),
@@ -180,7 +189,7 @@ nlohmann::json Report(const Options& options, const Limits& limits, const std::v
   }
   for (const PeerCell& peer : peers) {
     nlohmann::json row = RowOf("hamming", peer.bits, 1, 1, options.documents, peer.queries, peer.threads, peer.seconds,
-                               peer.bits / 8, limits);
+                               peer.bits / 8, limits.at(peer.bits));
     row["name"] = "FAISS IndexBinaryFlat";
     row["ratio"] = peer.seconds / peer.ours;
     report["peers"].push_back(row);
@@ -228,12 +237,14 @@ int Run(int argc, char** argv) {
     }
   }
   const double load = LoadPerProcessor();
-  Limits limits;
-  limits.read.resize(static_cast<size_t>(options.most_threads));
-  limits.popcount.resize(static_cast<size_t>(options.most_threads));
+  LimitsByBits limits;
   std::vector<Cell> cells;
   std::vector<PeerCell> peers;
-  for (size_t bits : options.bits) MeasureWidth(bits, options, limits, cells, peers);
+  for (size_t bits : options.bits) {
+    limits[bits].read.resize(static_cast<size_t>(options.most_threads));
+    limits[bits].popcount.resize(static_cast<size_t>(options.most_threads));
+    MeasureWidth(bits, options, limits[bits], cells, peers);
+  }
   nlohmann::json report = Report(options, limits, cells, peers);
   report["machine"]["load_per_processor_at_start"] = load;
   const absl::Status status = WriteJson(options.json, report);
