@@ -89,7 +89,7 @@ double Documents::Scan(const Cell& cell) const {
     for (size_t q = 0; q < cell.queries; ++q)
       hits[t].push_back({threshold, positions[t].data() + q * stride, scores[t].data() + q * stride, 0});
   }
-  return TimeThreads(cell.threads, [&](int t) {
+  const auto scan = [&](int t) {
     const size_t end = blocks * (t + 1) / cell.threads;
     for (size_t b = blocks * t / cell.threads; b < end; b += piece) {
       const size_t count = std::min(piece, end - b);
@@ -97,7 +97,13 @@ double Documents::Scan(const Cell& cell) const {
                        hits[t].data());
       for (const simd::QueryHits& query : hits[t]) found[t] += query.count;
     }
-  });
+  };
+  // A single query is held against the read bandwidth, which is the best of three passes too: what of the documents is
+  // in the third-level cache must be the same for both, whatever ran before.
+  const int passes = cell.queries == 1 ? 3 : 1;
+  double best = TimeThreads(cell.threads, scan);
+  for (int pass = 1; pass < passes; ++pass) best = std::min(best, TimeThreads(cell.threads, scan));
+  return best;
 }
 
 }  // namespace bebr::bench
