@@ -54,17 +54,19 @@ class Load {
       number = next_query_++;
       ++outstanding_;
     }
-    stubs_[client]->async()->Search(&call->context, &options_.query(number), &call->response,
-                                    [this, call, number, intended, then = std::move(then)](const grpc::Status& status) {
-                                      const double now = NowSeconds();
-                                      const bool same = !options_.expected || !status.ok() ||
-                                                        HitsOf(call->response) == options_.expected(number);
-                                      const bool go_on = Record(status, call->response, (now - intended) * 1e3, same);
-                                      if (go_on && then) then();
-                                      // After `then`, so that a run does not look finished between two queries.
-                                      absl::MutexLock lock(&mutex_);
-                                      --outstanding_;
-                                    });
+    stubs_[client]->async()->Search(
+        &call->context, &options_.query(number), &call->response,
+        [this, call, number, intended, then = std::move(then)](const grpc::Status& status) mutable {
+          const double now = NowSeconds();
+          const bool same = !options_.expected || !status.ok() || HitsOf(call->response) == options_.expected(number);
+          const bool go_on = Record(status, call->response, (now - intended) * 1e3, same);
+          if (go_on && then) then();
+          // A call holds its channel, which must not end on one of its own threads.
+          call.reset();
+          // After `then`, so that a run does not look finished between two queries.
+          absl::MutexLock lock(&mutex_);
+          --outstanding_;
+        });
   }
 
   void Stop() {
