@@ -14,7 +14,7 @@ constexpr size_t kPieceScores = 32768;
 constexpr size_t kMostPieceBlocks = 256;
 
 struct PreparedQueries {
-  std::vector<AlignedBuffer<uint8_t>> buffers;
+  AlignedBuffer<uint8_t> buffer;
   std::vector<const void*> pointers;
 };
 
@@ -25,11 +25,12 @@ PreparedQueries Prepare(const Cell& cell, const simd::CodeShape& shape) {
   PreparedQueries queries;
   std::vector<uint32_t> planes(words);
   const std::vector<float> weights(cell.bands.size(), 0.01f);
+  const size_t bytes = (cell.table->prepared_bytes(shape) + 63) / 64 * 64;
+  queries.buffer = AlignedBuffer<uint8_t>(bytes * cell.queries);
   for (size_t q = 0; q < cell.queries; ++q) {
     for (uint32_t& word : planes) word = static_cast<uint32_t>(random());
-    queries.buffers.emplace_back(cell.table->prepared_bytes(shape));
-    cell.table->prepare(shape, planes.data(), weights.data(), 0.0f, queries.buffers.back().data());
-    queries.pointers.push_back(queries.buffers.back().data());
+    queries.pointers.push_back(queries.buffer.data() + q * bytes);
+    cell.table->prepare(shape, planes.data(), weights.data(), 0.0f, queries.buffer.data() + q * bytes);
   }
   return queries;
 }

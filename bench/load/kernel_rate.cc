@@ -73,10 +73,11 @@ BatchKernel::BatchKernel(const simd::CodeShape& shape, size_t blocks, size_t thr
   }
   const simd::KernelTable& kernels = simd::Kernels();
   const std::vector<float> weights(shape.band_count, 1.0f);
+  const size_t bytes = (kernels.prepared_bytes(shape) + 63) / 64 * 64;
+  prepared_ = AlignedBuffer<std::byte>(bytes * kQueries);
   for (size_t q = 0; q < kQueries; ++q) {
-    prepared_.emplace_back(kernels.prepared_bytes(shape));
-    kernels.prepare(shape, RandomCode(shape, true, random).data(), weights.data(), 0.0f, prepared_.back().data());
-    pointers_.push_back(prepared_.back().data());
+    pointers_.push_back(prepared_.data() + q * bytes);
+    kernels.prepare(shape, RandomCode(shape, true, random).data(), weights.data(), 0.0f, prepared_.data() + q * bytes);
   }
   std::vector<float> sample(std::min(blocks, kSampleBlocks) * simd::kBlockRows);
   for (size_t q = 0; q < kQueries; ++q) {

@@ -32,7 +32,7 @@ class BatchKernel {
   const size_t blocks_;
   const size_t block_bytes_;
   AlignedBuffer<std::byte> data_;
-  std::vector<AlignedBuffer<std::byte>> prepared_;
+  AlignedBuffer<std::byte> prepared_;
   std::vector<const void*> pointers_;
   std::vector<float> thresholds_;  // of each query: what the best of a sample reaches
   ThreadPool pool_;                // ParallelFor works on the caller's thread too

@@ -1,3 +1,7 @@
+#if defined(BEBR_SIMD_X86)
+#include <cpuid.h>
+#endif
+
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -12,9 +16,7 @@ namespace {
 // Best first.
 constexpr const KernelTable* kTables[] = {
 #if defined(BEBR_SIMD_X86)
-    &kAvx512Table,
-    &kAvx512BwTable,
-    &kAvx2Table,
+    &kAmxTable,    &kAvx512Table, &kAvx512BwTable, &kAvx2Table,
 #elif defined(BEBR_SIMD_ARM)
     &kNeonTable,
 #endif
@@ -63,6 +65,16 @@ bool Avx512BwSupported() {
 bool Avx512Supported() {
   return Avx512BwSupported() && __builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512vnni") &&
          __builtin_cpu_supports("avx512vbmi");
+}
+
+bool AmxSupported() {
+  if (!Avx512Supported()) return false;
+  // GCC 12 has no name for it: leaf 7, bits 24 (tiles) and 25 (of bytes) of edx.
+  unsigned eax, ebx, ecx, edx;
+  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0) return false;
+  if ((edx >> 24 & 3) != 3) return false;
+  static const bool permitted = RequestAmx();
+  return permitted;
 }
 #elif defined(BEBR_SIMD_ARM)
 bool NeonSupported() { return true; }  // part of every 64-bit Arm processor

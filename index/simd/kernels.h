@@ -59,11 +59,12 @@ struct QueryHits {
 };
 
 struct KernelTable {
-  const char* name;     // "scalar", "avx2", "avx512", "avx512bw", "neon": what BEBR_SIMD takes
+  const char* name;     // "scalar", "avx2", "avx512bw", "avx512", "amx", "neon": what BEBR_SIMD takes
   bool (*supported)();  // by the processor this runs on
 
   // Bytes of a prepared query: the table's own form of it. The buffer must be 64-byte aligned.
   size_t (*prepared_bytes)(const CodeShape& shape);
+  // Batches of which all queries lie at equal distances in memory are faster with some tables.
   // `planes`: the query's packed code, query_levels levels in every band. `weights`: one per band.
   void (*prepare)(const CodeShape& shape, const uint32_t* planes, const float* weights, float query_offset,
                   void* prepared);

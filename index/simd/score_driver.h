@@ -6,7 +6,8 @@
 // (false for NaN), and AnyNotLess(a, b), whether any lane is >= or not comparable.
 //
 // A Sums type offers: kTileBlocks; PayloadBytes(band), a multiple of 64; PreparePayload(band, planes, payload), which
-// returns the constant of QueryHead; and two ways to the sums of a band, which are such that D = constant + 2 * sum:
+// returns the constant of QueryHead; Session, what a call with several queries sets up and takes down; and two ways to
+// the sums of a band, which are such that D = constant + 2 * sum:
 //   RunBlock   one block and one query: fills sums[lane]
 //   Run        a tile: fills sums[query * kTileRows + 16 * block + lane]
 #ifndef BEBR_INDEX_SIMD_SCORE_DRIVER_H_
@@ -302,6 +303,7 @@ void VecScore(const CodeShape& shape, const void* blocks, size_t block_count, co
     return OneQuery<Vec, Sums>(bands, static_cast<const uint32_t*>(blocks), block_words, block_count, prepared[0],
                                KeepAll<Vec>{scores});
   }
+  [[maybe_unused]] typename Sums::Session session;
   TileSums<Sums> tile_sums;
   for (size_t first = 0; first < query_count; first += kTileQueries) {
     for (size_t block = 0; block < block_count; block += Sums::kTileBlocks) {
@@ -345,6 +347,7 @@ void VecScan(const CodeShape& shape, const void* blocks, size_t block_count, con
     return OneQuery<Vec, Sums>(bands, static_cast<const uint32_t*>(blocks), block_words, block_count, prepared[0],
                                KeepHits<Vec>{hits[0]});
   }
+  [[maybe_unused]] typename Sums::Session session;
   TileSums<Sums> tile_sums;
   Bounds bounds = {};
   const uint32_t last = bands.count - 1;

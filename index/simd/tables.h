@@ -11,12 +11,15 @@ extern const KernelTable kScalarTable;
 extern const KernelTable kAvx2Table;
 extern const KernelTable kAvx512BwTable;
 extern const KernelTable kAvx512Table;
+extern const KernelTable kAmxTable;
 extern const KernelTable kNeonTable;
 
 bool ScalarSupported();
 bool Avx2Supported();
 bool Avx512BwSupported();
 bool Avx512Supported();
+bool AmxSupported();
+bool RequestAmx();  // asks the operating system
 bool NeonSupported();
 
 }  // namespace bebr::simd

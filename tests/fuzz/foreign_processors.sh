@@ -58,7 +58,9 @@ if [ -n "$emulator" ] && [ "$(uname -m)" = x86_64 ]; then
     ${CXX:-g++} $flags $quiet -mavx2 -mfma -mavx512f -mavx512bw -c "$simd/avx512bw.cc" -o "$build/avx512bw.o"
     ${CXX:-g++} $flags $quiet -mavx2 -mfma -mavx512f -mavx512bw -mavx512vpopcntdq -mavx512vnni -mavx512vbmi \
       -c "$simd/avx512.cc" -o "$build/avx512.o"
-    ${CXX:-g++} $flags -DBEBR_SIMD_X86 $common "$build/avx2.o" "$build/avx512bw.o" "$build/avx512.o" -o "$build/kernels_replay_x86"
+    ${CXX:-g++} $flags $quiet -mavx2 -mfma -mavx512f -mavx512bw -mavx512vpopcntdq -mavx512vnni -mavx512vbmi -mamx-tile -mamx-int8 \
+      -c "$simd/amx.cc" -o "$build/amx.o"
+    ${CXX:-g++} $flags -DBEBR_SIMD_X86 $common "$build/avx2.o" "$build/avx512bw.o" "$build/avx512.o" "$build/amx.o" -o "$build/kernels_replay_x86"
   }
   "$emulator" -cpu Nehalem "$build/kernels_replay_x86" --rounds 5 >"$build/nehalem.txt"
   expect_chosen "$build/nehalem.txt" scalar

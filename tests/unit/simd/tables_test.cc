@@ -21,9 +21,15 @@ class Tables : public testing::TestWithParam<NamedTable> {
   // And, by several thresholds, the same hits of a scan.
   void ExpectSameScores(const Input& input) {
     const std::vector<float> expected = ScoreWith(scalar(), input);
-    const std::vector<float> actual = ScoreWith(table(), input);
-    const int64_t at = FirstDifference(expected, actual);
-    if (at < 0) return ExpectSameHits(input, expected);
+    for (const bool in_one_piece : {true, false}) {
+      const std::vector<float> actual = ScoreWith(table(), input, in_one_piece);
+      const int64_t at = FirstDifference(expected, actual);
+      if (at >= 0) return FailAt(input, at, expected, actual);
+    }
+    ExpectSameHits(input, expected);
+  }
+
+  void FailAt(const Input& input, int64_t at, const std::vector<float>& expected, const std::vector<float>& actual) {
     const size_t documents = input.documents.size();
     FAIL() << "query " << at / documents << " of " << input.queries.size() << ", document " << at % documents << " of "
            << documents << ": " << actual[at] << " instead of " << expected[at];

@@ -157,17 +157,21 @@ inline Input MakeInput(const CodeShape& shape, size_t block_count, size_t query_
   return input;
 }
 
-// An input as a table takes it, in memory that ends at guard pages.
+// An input as a table takes it, in memory that ends at guard pages. Its queries lie in one piece, at equal distances,
+// or each for itself, which some tables treat in another way.
 struct PreparedInput {
-  PreparedInput(const KernelTable& table, const Input& input)
+  PreparedInput(const KernelTable& table, const Input& input, bool in_one_piece)
       : blocks(input.block_count * BlockBytes(input.shape.code_words)) {
     input.FillBlocks(blocks.as<void>());
     const size_t prepared_bytes = (table.prepared_bytes(input.shape) + 63) / 64 * 64;
-    for (size_t q = 0; q < input.queries.size(); ++q) {
-      queries.push_back(std::make_unique<GuardedMemory>(prepared_bytes));
-      table.prepare(input.shape, input.queries[q].data(), input.weights[q].data(), input.query_offsets[q],
-                    queries.back()->as<void>());
-      pointers.push_back(queries.back()->as<void>());
+    const size_t count = input.queries.size();
+    if (in_one_piece) queries.push_back(std::make_unique<GuardedMemory>(prepared_bytes * count));
+    for (size_t q = 0; q < count; ++q) {
+      // Every other one is a page longer than it need be, so that distances differ.
+      if (!in_one_piece) queries.push_back(std::make_unique<GuardedMemory>(prepared_bytes + q % 2 * 4096));
+      void* place = queries.back()->as<uint8_t>() + (in_one_piece ? q * prepared_bytes : q % 2 * 4096);
+      table.prepare(input.shape, input.queries[q].data(), input.weights[q].data(), input.query_offsets[q], place);
+      pointers.push_back(place);
     }
   }
 
@@ -176,14 +180,15 @@ struct PreparedInput {
   std::vector<const void*> pointers;
 };
 
-// All scores of an input, [query][document]. Rows of the result are `gap` floats further apart than they need be; what
-// lies between must not be written.
-inline std::vector<float> ScoreWith(const KernelTable& table, const Input& input, size_t gap = 3) {
+// All scores of an input, [query][document]. Rows of the result are a few floats further apart than they need
+// be; what lies between must not be written.
+inline std::vector<float> ScoreWith(const KernelTable& table, const Input& input, bool in_one_piece = true) {
+  constexpr size_t kGap = 3;
   constexpr float kUntouched = -123456.0f;
   const size_t documents = input.block_count * kBlockRows;
-  const size_t stride = documents + gap;
+  const size_t stride = documents + kGap;
   const size_t query_count = input.queries.size();
-  PreparedInput prepared(table, input);
+  PreparedInput prepared(table, input, in_one_piece);
   // The last row ends where its documents end.
   const size_t floats = query_count == 0 ? 0 : (query_count - 1) * stride + documents;
   GuardedMemory scores(floats * sizeof(float), sizeof(float));
@@ -241,7 +246,7 @@ struct Hit {
 inline std::vector<std::vector<Hit>> ScanWith(const KernelTable& table, const Input& input,
                                               const std::vector<float>& thresholds) {
   const size_t documents = input.block_count * kBlockRows;
-  PreparedInput prepared(table, input);
+  PreparedInput prepared(table, input, /*in_one_piece=*/true);
   std::vector<std::unique_ptr<GuardedMemory>> memory;
   std::vector<QueryHits> hits;
   for (const float threshold : thresholds) {

@@ -1,0 +1,150 @@
+// AVX-512 with the matrix unit AMX (Sapphire Rapids and later): 16 queries and 16 documents at a time. A tile
+// instruction multiplies the values of 64 dimensions, of queries as signed and of documents as unsigned bytes, whatever
+// their levels; documents are unpacked as the values of avx512_sums.h, which is just the layout that the unit wants of
+// them. A single query, few queries and very wide bands go the way of the avx512 table.
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "index/simd/avx512_sums.h"
+#include "index/simd/tables.h"
+
+namespace bebr::simd {
+namespace {
+
+constexpr size_t kTileSide = 16;     // queries, and documents, of a tile
+constexpr uint32_t kTileWords = 2;   // of a document's level: 64 dimensions
+constexpr size_t kTileBytes = 1024;  // 16 rows of 64 bytes
+constexpr uint32_t kMostWords = 64;  // of a band, so that its values of two blocks lie in the second-level cache
+
+struct [[gnu::packed]] TileConfig {
+  uint8_t palette = 1;
+  uint8_t start_row = 0;
+  uint8_t reserved[14] = {};
+  uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+};
+
+struct Sums : RowSums<true> {
+  using Base = RowSums<true>;
+
+  // The tile registers are part of a thread's state that the kernel saves only while they are in use.
+  struct Session {
+    Session() {
+      const TileConfig config;
+      _tile_loadconfig(&config);
+    }
+    ~Session() { _tile_release(); }
+  };
+
+  static void Run(const BandView& band, const Tile& tile, const uint8_t* const* payloads, int32_t* sums) {
+    if (tile.query_count < kTileSide || band.words > kMostWords || !EquallySpaced(tile, payloads))
+      return Base::Run(band, tile, payloads, sums);
+    const uint32_t chunks = (band.words + kTileWords - 1) / kTileWords;
+    alignas(64) uint32_t values[2][(kMostWords + 1) * kUnpackedRows * kBlockRows];
+    for (size_t d = 0; d < tile.block_count; d += 2) {
+      const size_t blocks = tile.block_count - d < 2 ? 1 : 2;
+      for (size_t i = 0; i < blocks; ++i) Unpack(band, tile, d + i, values[i]);
+      const auto run = blocks == 2 ? RunQueries<2> : RunQueries<1>;
+      run(band, tile, payloads, chunks, values, sums + d * kBlockRows);
+    }
+  }
+
+ private:
+  static ptrdiff_t Distance(const uint8_t* const* payloads) { return payloads[1] - payloads[0]; }
+
+  // A tile is read as rows at equal distances: the callers that care prepare their queries in one piece of memory.
+  static bool EquallySpaced(const Tile& tile, const uint8_t* const* payloads) {
+    for (size_t q = 2; q < tile.query_count; ++q) {
+      if (payloads[q] - payloads[q - 1] != Distance(payloads)) return false;
+    }
+    return true;
+  }
+
+  static void Unpack(const BandView& band, const Tile& tile, size_t block, uint32_t* values) {
+    const uint32_t* rows = tile.blocks + block * tile.block_words + size_t{band.first_word} * kBlockRows;
+    UnpackBlock(band.levels, band.words, band.words, rows, values);
+    if (band.words % kTileWords == 0) return;
+    uint32_t* rest = values + size_t{band.words} * kUnpackedRows * kBlockRows;
+    for (uint32_t i = 0; i < kUnpackedRows; ++i) _mm512_store_si512(rest + i * kBlockRows, _mm512_setzero_si512());
+  }
+
+  // All queries, 32 and then 16 at a time; the last 16 may overlap those before them.
+  template <int kBlocks>
+  static void RunQueries(const BandView& band, const Tile& tile, const uint8_t* const* payloads, uint32_t chunks,
+                         const uint32_t (*values)[(kMostWords + 1) * kUnpackedRows * kBlockRows], int32_t* sums) {
+    const ptrdiff_t distance = Distance(payloads);
+    size_t q = 0;
+    for (; q + 2 * kTileSide <= tile.query_count; q += 2 * kTileSide)
+      RunTiles<2, kBlocks>(ValuesOf(band, payloads[q]), distance, chunks, values, sums + q * kTileRows);
+    while (q < tile.query_count) {
+      if (q + kTileSide > tile.query_count) q = tile.query_count - kTileSide;
+      RunTiles<1, kBlocks>(ValuesOf(band, payloads[q]), distance, chunks, values, sums + q * kTileRows);
+      q += kTileSide;
+    }
+  }
+
+  // kGroups x kBlocks sums in tiles 0..3, queries in 4 and 5, documents in 6 and 7.
+  template <int kGroups, int kBlocks>
+  static void RunTiles(const uint8_t* queries, ptrdiff_t distance, uint32_t chunks,
+                       const uint32_t (*values)[(kMostWords + 1) * kUnpackedRows * kBlockRows], int32_t* sums) {
+    constexpr size_t kRowBytes = 64;
+    const uint8_t* second = queries + static_cast<ptrdiff_t>(kTileSide) * distance;
+    alignas(64) int32_t start[kGroups][kTileSide * kBlockRows];
+    for (int g = 0; g < kGroups; ++g) {
+      for (size_t i = 0; i < kTileSide; ++i) {
+        const uint8_t* query = (g == 0 ? queries : second) + static_cast<ptrdiff_t>(i) * distance;
+        _mm512_store_si512(start[g] + i * kBlockRows, _mm512_set1_epi32(RaisedBefore(query)));
+      }
+    }
+    _tile_loadd(0, start[0], kRowBytes);
+    if (kBlocks == 2) _tile_loadd(1, start[0], kRowBytes);
+    if (kGroups == 2) _tile_loadd(2, start[kGroups - 1], kRowBytes);
+    if (kGroups == 2 && kBlocks == 2) _tile_loadd(3, start[kGroups - 1], kRowBytes);
+    for (uint32_t c = 0; c < chunks; ++c) {
+      const size_t at = c * (kTileBytes / sizeof(uint32_t));
+      _tile_loadd(4, queries + c * kRowBytes, distance);
+      _tile_loadd(6, values[0] + at, kRowBytes);
+      _tile_dpbsud(0, 4, 6);
+      if (kBlocks == 2) {
+        _tile_loadd(7, values[kBlocks - 1] + at, kRowBytes);
+        _tile_dpbsud(1, 4, 7);
+      }
+      if (kGroups == 2) {
+        _tile_loadd(5, second + c * kRowBytes, distance);
+        _tile_dpbsud(2, 5, 6);
+        if (kBlocks == 2) _tile_dpbsud(3, 5, 7);
+      }
+    }
+    constexpr size_t kSumsBytes = kTileRows * sizeof(int32_t);
+    int32_t* second_sums = sums + kTileSide * kTileRows;
+    _tile_stored(0, sums, kSumsBytes);
+    if (kBlocks == 2) _tile_stored(1, sums + kBlockRows, kSumsBytes);
+    if (kGroups == 2) _tile_stored(2, second_sums, kSumsBytes);
+    if (kGroups == 2 && kBlocks == 2) _tile_stored(3, second_sums + kBlockRows, kSumsBytes);
+  }
+};
+
+}  // namespace
+
+// The kernel lets a process use the tile registers if it asks, once, for all its threads.
+bool RequestAmx() {
+#if defined(__linux__)
+  constexpr long kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
+  constexpr long kTileData = 18;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
+}
+
+const KernelTable kAmxTable = {"amx",
+                               AmxSupported,
+                               VecPreparedBytes<Sums>,
+                               VecPrepare<Sums>,
+                               VecScore<Vec, Sums>,
+                               VecScan<Vec, Sums>,
+                               VecPackedFloats<Vec>,
+                               VecPack<Vec>,
+                               VecGemm<Vec>};
+
+}  // namespace bebr::simd
