@@ -36,11 +36,28 @@ struct Sums : RowSums<true> {
     ~Session() { _tile_release(); }
   };
 
+  // With a constant for sums that are not raised: tiles start from zero.
+  static int32_t PreparePayload(const BandView& band, const uint32_t* planes, uint8_t* payload) {
+    const int32_t constant = Base::PreparePayload(band, planes, payload);
+    return HasValues(band) ? constant + 2 * RaisedBefore(ValuesOf(band, payload)) : constant;
+  }
+
+  static void RunBlock(const BandView& band, const uint32_t* rows, size_t ahead, const uint8_t* payload,
+                       int32_t* sums) {
+    Base::RunBlock(band, rows, ahead, payload, sums);
+    if (HasValues(band)) Lower(RaisedBefore(ValuesOf(band, payload)), 1, sums);
+  }
+
   static void Run(const BandView& band, const Tile& tile, const uint8_t* const* payloads, int32_t* sums) {
-    if (tile.query_count < kTileSide || band.words > kMostWords || !EquallySpaced(tile, payloads))
-      return Base::Run(band, tile, payloads, sums);
+    if (!HasValues(band)) return Base::Run(band, tile, payloads, sums);
+    if (tile.query_count < kTileSide || band.words > kMostWords || !EquallySpaced(tile, payloads)) {
+      Base::Run(band, tile, payloads, sums);
+      for (size_t q = 0; q < tile.query_count; ++q)
+        Lower(RaisedBefore(ValuesOf(band, payloads[q])), tile.block_count, sums + q * kTileRows);
+      return;
+    }
     const uint32_t chunks = (band.words + kTileWords - 1) / kTileWords;
-    alignas(64) uint32_t values[2][(kMostWords + 1) * kUnpackedRows * kBlockRows];
+    alignas(64) UnpackedBlock values[2];
     for (size_t d = 0; d < tile.block_count; d += 2) {
       const size_t blocks = tile.block_count - d < 2 ? 1 : 2;
       for (size_t i = 0; i < blocks; ++i) Unpack(band, tile, d + i, values[i]);
@@ -50,6 +67,15 @@ struct Sums : RowSums<true> {
   }
 
  private:
+  using UnpackedBlock = uint32_t[(kMostWords + 1) * kUnpackedRows * kBlockRows];
+
+  static void Lower(int32_t raised, size_t block_count, int32_t* sums) {
+    for (size_t row = 0; row < block_count * kBlockRows; row += kBlockRows) {
+      const I lowered = _mm512_sub_epi32(_mm512_load_si512(sums + row), _mm512_set1_epi32(raised));
+      _mm512_store_si512(sums + row, lowered);
+    }
+  }
+
   static ptrdiff_t Distance(const uint8_t* const* payloads) { return payloads[1] - payloads[0]; }
 
   // A tile is read as rows at equal distances: the callers that care prepare their queries in one piece of memory.
@@ -71,7 +97,7 @@ struct Sums : RowSums<true> {
   // All queries, 32 and then 16 at a time; the last 16 may overlap those before them.
   template <int kBlocks>
   static void RunQueries(const BandView& band, const Tile& tile, const uint8_t* const* payloads, uint32_t chunks,
-                         const uint32_t (*values)[(kMostWords + 1) * kUnpackedRows * kBlockRows], int32_t* sums) {
+                         const UnpackedBlock* values, int32_t* sums) {
     const ptrdiff_t distance = Distance(payloads);
     size_t q = 0;
     for (; q + 2 * kTileSide <= tile.query_count; q += 2 * kTileSide)
@@ -85,21 +111,14 @@ struct Sums : RowSums<true> {
 
   // kGroups x kBlocks sums in tiles 0..3, queries in 4 and 5, documents in 6 and 7.
   template <int kGroups, int kBlocks>
-  static void RunTiles(const uint8_t* queries, ptrdiff_t distance, uint32_t chunks,
-                       const uint32_t (*values)[(kMostWords + 1) * kUnpackedRows * kBlockRows], int32_t* sums) {
+  static void RunTiles(const uint8_t* queries, ptrdiff_t distance, uint32_t chunks, const UnpackedBlock* values,
+                       int32_t* sums) {
     constexpr size_t kRowBytes = 64;
     const uint8_t* second = queries + static_cast<ptrdiff_t>(kTileSide) * distance;
-    alignas(64) int32_t start[kGroups][kTileSide * kBlockRows];
-    for (int g = 0; g < kGroups; ++g) {
-      for (size_t i = 0; i < kTileSide; ++i) {
-        const uint8_t* query = (g == 0 ? queries : second) + static_cast<ptrdiff_t>(i) * distance;
-        _mm512_store_si512(start[g] + i * kBlockRows, _mm512_set1_epi32(RaisedBefore(query)));
-      }
-    }
-    _tile_loadd(0, start[0], kRowBytes);
-    if (kBlocks == 2) _tile_loadd(1, start[0], kRowBytes);
-    if (kGroups == 2) _tile_loadd(2, start[kGroups - 1], kRowBytes);
-    if (kGroups == 2 && kBlocks == 2) _tile_loadd(3, start[kGroups - 1], kRowBytes);
+    _tile_zero(0);
+    if (kBlocks == 2) _tile_zero(1);
+    if (kGroups == 2) _tile_zero(2);
+    if (kGroups == 2 && kBlocks == 2) _tile_zero(3);
     for (uint32_t c = 0; c < chunks; ++c) {
       const size_t at = c * (kTileBytes / sizeof(uint32_t));
       _tile_loadd(4, queries + c * kRowBytes, distance);

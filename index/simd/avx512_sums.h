@@ -216,13 +216,15 @@ inline void UnpackValues(const I (&plane)[4], uint32_t* out) {
   }
 }
 
-// kAllValues: queries have values for every band, for a table that derives its own way with several queries.
+// kAllValues: queries have values for look-up bands too, for a table that has its own way with several queries.
 template <bool kAllValues>
 struct RowSums {
   static constexpr size_t kTileBlocks = simd::kTileBlocks;
   struct Session {};
 
-  static bool HasValues(const BandView& band) { return kAllValues || MethodOf(band) == Method::kValues; }
+  static bool HasValues(const BandView& band) {
+    return MethodOf(band) == Method::kValues || (kAllValues && MethodOf(band) == Method::kLookup);
+  }
 
   // The complemented planes, or the tables, which one query takes, and then the values, if several queries take them.
   static size_t PayloadBytes(const BandView& band) { return ValuesAt(band) + (HasValues(band) ? ValueBytes(band) : 0); }
