@@ -1,7 +1,7 @@
-// AVX-512 with the matrix unit AMX (Sapphire Rapids and later): 16 queries and 16 documents at a time. A tile
+// AVX-512 with the matrix unit AMX (Sapphire Rapids and later): up to 16 queries and 16 documents at a time. A tile
 // instruction multiplies the values of 64 dimensions, of queries as signed and of documents as unsigned bytes, whatever
 // their levels; documents are unpacked as the values of avx512_sums.h, which is just the layout that the unit wants of
-// them. A single query, few queries and very wide bands go the way of the avx512 table.
+// them. A single query, very few queries and very wide bands go the way of the avx512 table.
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -11,7 +11,7 @@
 namespace bebr::simd {
 namespace {
 
-constexpr size_t kTileSide = 16;     // queries, and documents, of a tile
+constexpr size_t kTileSide = 16;     // documents of a tile, and the most queries
 constexpr uint32_t kTileWords = 2;   // of a document's level: 64 dimensions
 constexpr size_t kTileBytes = 1024;  // 16 rows of 64 bytes
 constexpr uint32_t kMostWords = 64;  // of a band, so that its values of two blocks lie in the second-level cache
@@ -21,16 +21,26 @@ struct [[gnu::packed]] TileConfig {
   uint8_t start_row = 0;
   uint8_t reserved[14] = {};
   uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+  uint8_t rows[16] = {};
 };
+
+// Of the registers: sums in 0..3, queries in 4 and 5, documents in 6 and 7.
+constexpr int kFirstDocuments = 6;
+constexpr int kTiles = 8;
+
+// Queries of a tile, of so many.
+size_t SideOf(size_t query_count) { return query_count < kTileSide ? query_count : kTileSide; }
 
 struct Sums : RowSums<true> {
   using Base = RowSums<true>;
 
   // The tile registers are part of a thread's state that the kernel saves only while they are in use.
   struct Session {
-    Session() {
-      const TileConfig config;
+    explicit Session(size_t query_count) {
+      TileConfig config;
+      for (int tile = 0; tile < kFirstDocuments; ++tile) config.rows[tile] = static_cast<uint8_t>(SideOf(query_count));
+      for (int tile = kFirstDocuments; tile < kTiles; ++tile) config.rows[tile] = kTileSide;
+      asm volatile("" : : "r"(&config) : "memory");  // GCC takes the next line to read the first eight bytes only
       _tile_loadconfig(&config);
     }
     ~Session() { _tile_release(); }
@@ -50,7 +60,7 @@ struct Sums : RowSums<true> {
 
   static void Run(const BandView& band, const Tile& tile, const uint8_t* const* payloads, int32_t* sums) {
     if (!HasValues(band)) return Base::Run(band, tile, payloads, sums);
-    if (tile.query_count < kTileSide || band.words > kMostWords || !EquallySpaced(tile, payloads)) {
+    if (tile.query_count < LeastQueries(band) || band.words > kMostWords || !EquallySpaced(tile, payloads)) {
       Base::Run(band, tile, payloads, sums);
       for (size_t q = 0; q < tile.query_count; ++q)
         Lower(RaisedBefore(ValuesOf(band, payloads[q])), tile.block_count, sums + q * kTileRows);
@@ -76,6 +86,9 @@ struct Sums : RowSums<true> {
     }
   }
 
+  // From how many queries on unpacking a document for the tiles is worth while.
+  static size_t LeastQueries(const BandView& band) { return MethodOf(band) == Method::kValues ? 4 : 12; }
+
   static ptrdiff_t Distance(const uint8_t* const* payloads) { return payloads[1] - payloads[0]; }
 
   // A tile is read as rows at equal distances: the callers that care prepare their queries in one piece of memory.
@@ -94,7 +107,7 @@ struct Sums : RowSums<true> {
     for (uint32_t i = 0; i < kUnpackedRows; ++i) _mm512_store_si512(rest + i * kBlockRows, _mm512_setzero_si512());
   }
 
-  // All queries, 32 and then 16 at a time; the last 16 may overlap those before them.
+  // All queries, 32 and then 16 at a time, of which the last 16 may overlap those before them; or all of fewer.
   template <int kBlocks>
   static void RunQueries(const BandView& band, const Tile& tile, const uint8_t* const* payloads, uint32_t chunks,
                          const UnpackedBlock* values, int32_t* sums) {
@@ -102,14 +115,15 @@ struct Sums : RowSums<true> {
     size_t q = 0;
     for (; q + 2 * kTileSide <= tile.query_count; q += 2 * kTileSide)
       RunTiles<2, kBlocks>(ValuesOf(band, payloads[q]), distance, chunks, values, sums + q * kTileRows);
+    const size_t side = SideOf(tile.query_count);
     while (q < tile.query_count) {
-      if (q + kTileSide > tile.query_count) q = tile.query_count - kTileSide;
+      if (q + side > tile.query_count) q = tile.query_count - side;
       RunTiles<1, kBlocks>(ValuesOf(band, payloads[q]), distance, chunks, values, sums + q * kTileRows);
-      q += kTileSide;
+      q += side;
     }
   }
 
-  // kGroups x kBlocks sums in tiles 0..3, queries in 4 and 5, documents in 6 and 7.
+  // kGroups x kBlocks sums.
   template <int kGroups, int kBlocks>
   static void RunTiles(const uint8_t* queries, ptrdiff_t distance, uint32_t chunks, const UnpackedBlock* values,
                        int32_t* sums) {

@@ -220,7 +220,9 @@ inline void UnpackValues(const I (&plane)[4], uint32_t* out) {
 template <bool kAllValues>
 struct RowSums {
   static constexpr size_t kTileBlocks = simd::kTileBlocks;
-  struct Session {};
+  struct Session {
+    explicit Session(size_t) {}
+  };
 
   static bool HasValues(const BandView& band) {
     return MethodOf(band) == Method::kValues || (kAllValues && MethodOf(band) == Method::kLookup);

@@ -45,7 +45,9 @@ struct LookupSums {
   using B = typename Bytes::B;
   static constexpr uint32_t kVector = 16 * Bytes::kBlocks;
   static constexpr size_t kTileBlocks = 8;
-  struct Session {};
+  struct Session {
+    explicit Session(size_t) {}
+  };
   static constexpr size_t kTileRows = kTileBlocks * kBlockRows;
   static constexpr uint32_t kUnpackedWords = kTileBlocks / 2 * kChunkWords;  // of all blocks of a tile: 16 KiB
 

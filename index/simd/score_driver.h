@@ -6,8 +6,8 @@
 // (false for NaN), and AnyNotLess(a, b), whether any lane is >= or not comparable.
 //
 // A Sums type offers: kTileBlocks; PayloadBytes(band), a multiple of 64; PreparePayload(band, planes, payload), which
-// returns the constant of QueryHead; Session, what a call with several queries sets up and takes down; and two ways to
-// the sums of a band, which are such that D = constant + 2 * sum:
+// returns the constant of QueryHead; Session(query_count), what the tiles of so many queries set up and take down; and
+// two ways to the sums of a band, which are such that D = constant + 2 * sum:
 //   RunBlock   one block and one query: fills sums[lane]
 //   Run        a tile: fills sums[query * kTileRows + 16 * block + lane]
 #ifndef BEBR_INDEX_SIMD_SCORE_DRIVER_H_
@@ -303,9 +303,9 @@ void VecScore(const CodeShape& shape, const void* blocks, size_t block_count, co
     return OneQuery<Vec, Sums>(bands, static_cast<const uint32_t*>(blocks), block_words, block_count, prepared[0],
                                KeepAll<Vec>{scores});
   }
-  [[maybe_unused]] typename Sums::Session session;
   TileSums<Sums> tile_sums;
   for (size_t first = 0; first < query_count; first += kTileQueries) {
+    [[maybe_unused]] const typename Sums::Session session(QueriesAt(first, query_count));
     for (size_t block = 0; block < block_count; block += Sums::kTileBlocks) {
       const Tile tile = TileAt<Sums>(blocks, block_words, block, block_count, QueriesAt(first, query_count));
       if (first == 0) PrefetchNext(tile);
@@ -347,12 +347,12 @@ void VecScan(const CodeShape& shape, const void* blocks, size_t block_count, con
     return OneQuery<Vec, Sums>(bands, static_cast<const uint32_t*>(blocks), block_words, block_count, prepared[0],
                                KeepHits<Vec>{hits[0]});
   }
-  [[maybe_unused]] typename Sums::Session session;
   TileSums<Sums> tile_sums;
   Bounds bounds = {};
   const uint32_t last = bands.count - 1;
   const auto keep = last == 0 ? KeepTile<Vec, Sums, true> : KeepTile<Vec, Sums, false>;
   for (size_t first = 0; first < query_count; first += kTileQueries) {
+    [[maybe_unused]] const typename Sums::Session session(QueriesAt(first, query_count));
     SetBounds(prepared + first, hits + first, QueriesAt(first, query_count), last, bounds);
     for (size_t block = 0; block < block_count; block += Sums::kTileBlocks) {
       const Tile tile = TileAt<Sums>(blocks, block_words, block, block_count, QueriesAt(first, query_count));
