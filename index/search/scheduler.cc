@@ -13,8 +13,9 @@ namespace bebr {
 namespace {
 
 constexpr size_t kMaxQueriesPerScan = 256;
-constexpr int kCompanyShare = 8;    // of a scan's time, that the next one waits for company
-constexpr size_t kEncodeRows = 16;  // queries a thread encodes at a time
+constexpr int kCompanyShare = 8;      // of a scan's time, that the next one waits for company
+constexpr size_t kEncodeRows = 16;    // queries a thread encodes at a time
+constexpr size_t kHitsAtATime = 128;  // whose attributes are read in one go, before the limit is checked
 
 int64_t Micros(absl::Time from, absl::Time to) { return absl::ToInt64Microseconds(to - from); }
 
@@ -31,9 +32,11 @@ absl::Status Interrupted(const SearchRequest& request) {
 // What a hit takes in an answer beside its id and attributes, at least.
 constexpr uint64_t kHitBytes = 16;
 
-// RESOURCE_EXHAUSTED if `hits`, on top of `bytes`, which grows by them, are more than the request may collect.
-absl::Status CheckResultBytes(const SearchRequest& request, const std::vector<SearchHit>& hits, uint64_t& bytes) {
+// RESOURCE_EXHAUSTED if `hits`, on top of `total`, which grows by them, are more than the request may collect.
+absl::Status CheckResultBytes(const SearchRequest& request, absl::Span<const SearchHit> hits,
+                              std::atomic<uint64_t>& total) {
   if (request.max_result_bytes == 0) return absl::OkStatus();
+  uint64_t bytes = 0;
   for (const SearchHit& hit : hits) {
     bytes += hit.id.size() + kHitBytes;
     for (const auto& [name, value] : hit.attributes) {
@@ -41,7 +44,7 @@ absl::Status CheckResultBytes(const SearchRequest& request, const std::vector<Se
       bytes += name.size() + (text == nullptr ? 0 : text->size());
     }
   }
-  if (bytes <= request.max_result_bytes) return absl::OkStatus();
+  if (total.fetch_add(bytes) + bytes <= request.max_result_bytes) return absl::OkStatus();
   return absl::ResourceExhaustedError(
       absl::StrFormat("the results have over %d bytes, the limit of an answer: ask for a smaller k, fewer queries, or "
                       "without attributes",
@@ -57,6 +60,25 @@ bool SameGroup(const SearchJob& a, const SearchJob& b) {
 
 }  // namespace
 
+// A search's answer while its queries are finished, by several threads if there are several.
+struct Scheduler::Answer {
+  SearchResult result;
+  absl::Time begun;  // set by the thread that takes the first query
+  std::atomic<size_t> queries_left{0};
+  std::atomic<uint64_t> bytes{0};
+  Mutex mutex;
+  absl::Status status ABSL_GUARDED_BY(mutex);  // the first error
+
+  absl::Status Status() {
+    MutexLock lock(&mutex);
+    return status;
+  }
+  void Fail(absl::Status error) {
+    MutexLock lock(&mutex);
+    status.Update(std::move(error));
+  }
+};
+
 // A group of searches that share one scan, and what they found.
 struct Scheduler::Batch {
   std::vector<std::unique_ptr<SearchJob>> jobs;
@@ -65,8 +87,10 @@ struct Scheduler::Batch {
   std::vector<float> weights;
   std::vector<float> offsets;
   std::unique_ptr<ScanTarget> target;
-  std::vector<std::vector<Candidate>> found;  // by query
-  std::atomic<size_t> next_to_finish{0};      // job
+  std::vector<std::vector<Candidate>> found;     // by query
+  std::vector<std::unique_ptr<Answer>> answers;  // by job
+  std::vector<size_t> job_of_query;
+  std::atomic<size_t> next_to_finish{0};  // query
   absl::Time started;
   SearchTimings timings;
 
@@ -81,8 +105,14 @@ struct Scheduler::Batch {
   }
   // Scans the target for all queries.
   void FindCandidates(absl::Span<const ScanQuery> queries, ThreadPool& pool, size_t threads, ScanCounts* counts);
-  absl::StatusOr<std::vector<SearchHit>> Hits(const SearchJob& job, size_t query,
-                                              absl::Span<const float> embedding) const;
+  // Without attributes; `shard_of` gets the shard of each.
+  absl::StatusOr<std::vector<SearchHit>> Hits(const SearchJob& job, size_t query, absl::Span<const float> embedding,
+                                              std::vector<uint32_t>& shard_of) const;
+  absl::Status AddAttributes(absl::Span<const std::shared_ptr<Shard>> shards, absl::Span<const uint32_t> shard_of,
+                             absl::Span<SearchHit> hits) const;
+  absl::Status FillHits(const SearchJob& job, size_t query, Answer& answer, size_t position) const;
+  // Ranks what was found for a query, and answers its job if that was the last of it.
+  void Finish(size_t query);
 };
 
 void Scheduler::Batch::Encode(ThreadPool& pool) {
@@ -126,7 +156,8 @@ void Scheduler::Batch::FindCandidates(absl::Span<const ScanQuery> queries, Threa
 }
 
 absl::StatusOr<std::vector<SearchHit>> Scheduler::Batch::Hits(const SearchJob& job, size_t query,
-                                                              absl::Span<const float> embedding) const {
+                                                              absl::Span<const float> embedding,
+                                                              std::vector<uint32_t>& shard_of) const {
   const SearchRequest& request = job.request;
   std::vector<ScoredCandidate> scored;
   std::vector<ShardStore*> stores;
@@ -153,18 +184,32 @@ absl::StatusOr<std::vector<SearchHit>> Scheduler::Batch::Hits(const SearchJob& j
                                words.data());
     if (const Version* version = job.manifest->VersionByNumber(part.space->column->version(row)))
       hit.version = version->name;
-    if (request.with_attributes) {
-      const std::string_view id = hit.id;
-      BEBR_ASSIGN_OR_RETURN(
-          const auto documents,
-          stores[part.shard]->GetDocuments(target->snapshot(part.shard).store.get(), absl::MakeConstSpan(&id, 1)));
-      if (documents[0].has_value()) {
-        BEBR_ASSIGN_OR_RETURN(hit.attributes, DecodeAttributes(*documents[0]));
-      }
-    }
+    shard_of.push_back(part.shard);
     hits.push_back(std::move(hit));
   }
   return hits;
+}
+
+absl::Status Scheduler::Batch::AddAttributes(absl::Span<const std::shared_ptr<Shard>> shards,
+                                             absl::Span<const uint32_t> shard_of, absl::Span<SearchHit> hits) const {
+  for (uint32_t shard = 0; shard < shards.size(); ++shard) {
+    std::vector<SearchHit*> of_shard;
+    std::vector<std::string_view> ids;
+    for (size_t i = 0; i < hits.size(); ++i) {
+      if (shard_of[i] != shard) continue;
+      of_shard.push_back(&hits[i]);
+      ids.push_back(hits[i].id);
+    }
+    if (ids.empty()) continue;
+    const ShardSnapshot& snapshot = target->snapshot(shard);
+    BEBR_ASSIGN_OR_RETURN(const auto documents, shards[shard]->store().GetDocuments(snapshot.store.get(), ids));
+    for (size_t i = 0; i < ids.size(); ++i) {
+      if (documents[i].has_value()) {
+        BEBR_ASSIGN_OR_RETURN(of_shard[i]->attributes, DecodeAttributes(*documents[i]));
+      }
+    }
+  }
+  return absl::OkStatus();
 }
 
 Scheduler::Scheduler(size_t threads, size_t max_queued_queries)
@@ -284,6 +329,10 @@ void Scheduler::RunGroup(std::vector<std::unique_ptr<SearchJob>> jobs) {
   std::vector<ScanQuery> scan_queries;
   for (const auto& job : batch->jobs) {
     batch->first_query.push_back(queries);
+    batch->job_of_query.resize(queries + job->request.queries.size(), batch->first_query.size() - 1);
+    auto& answer = batch->answers.emplace_back(std::make_unique<Answer>());
+    answer->result.hits.resize(job->request.queries.size());
+    answer->queries_left = job->request.queries.size();
     queries += job->request.queries.size();
     const SearchRequest* request = &job->request;
     ScanQuery query;
@@ -312,36 +361,48 @@ void Scheduler::RunGroup(std::vector<std::unique_ptr<SearchJob>> jobs) {
   counters_.documents_scanned.fetch_add(counts.documents, std::memory_order_relaxed);
   counters_.bytes_scanned.fetch_add(counts.bytes, std::memory_order_relaxed);
   counters_.scan_us.fetch_add(static_cast<uint64_t>(batch->timings.scan_us), std::memory_order_relaxed);
-  for (size_t t = 0; t < std::min(finish_pool_.size(), batch->jobs.size()); ++t) {
-    finish_pool_.Submit([this, batch] {
-      for (size_t j; (j = batch->next_to_finish.fetch_add(1)) < batch->jobs.size();) Finish(batch, j);
+  for (size_t t = 0; t < std::min(finish_pool_.size(), queries); ++t) {
+    finish_pool_.Submit([batch] {
+      for (size_t q; (q = batch->next_to_finish.fetch_add(1)) < batch->job_of_query.size();) batch->Finish(q);
     });
   }
 }
 
-void Scheduler::Finish(const std::shared_ptr<Batch>& batch, size_t job_index) {
-  SearchJob& job = *batch->jobs[job_index];
-  const absl::Time start = absl::Now();
+absl::Status Scheduler::Batch::FillHits(const SearchJob& job, size_t query, Answer& answer, size_t position) const {
   // A stopped query was not scanned to the end: it has no result.
-  if (absl::Status status = Interrupted(job.request); !status.ok()) {
-    job.done(status);
+  BEBR_RETURN_IF_ERROR(Interrupted(job.request));
+  std::vector<SearchHit>& hits = answer.result.hits[position];
+  std::vector<uint32_t> shard_of;
+  BEBR_ASSIGN_OR_RETURN(hits, Hits(job, query, job.request.queries[position], shard_of));
+  for (size_t begin = 0; begin < hits.size(); begin += kHitsAtATime) {
+    const absl::Span<SearchHit> some = absl::MakeSpan(hits).subspan(begin, kHitsAtATime);
+    if (job.request.with_attributes) {
+      BEBR_RETURN_IF_ERROR(AddAttributes(job.shards, absl::MakeConstSpan(shard_of).subspan(begin), some));
+    }
+    BEBR_RETURN_IF_ERROR(CheckResultBytes(job.request, some, answer.bytes));
+  }
+  return absl::OkStatus();
+}
+
+void Scheduler::Batch::Finish(size_t query) {
+  const size_t j = job_of_query[query];
+  SearchJob& job = *jobs[j];
+  Answer& answer = *answers[j];
+  const size_t position = query - first_query[j];
+  if (position == 0) answer.begun = absl::Now();
+  if (answer.Status().ok()) {
+    if (absl::Status status = FillHits(job, query, answer, position); !status.ok()) answer.Fail(std::move(status));
+  }
+  if (answer.queries_left.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
+  if (absl::Status status = answer.Status(); !status.ok()) {
+    job.done(std::move(status));
     return;
   }
-  SearchResult result;
-  uint64_t result_bytes = 0;
-  for (size_t i = 0; i < job.request.queries.size(); ++i) {
-    auto hits = batch->Hits(job, batch->first_query[job_index] + i, job.request.queries[i]);
-    const absl::Status status = hits.ok() ? CheckResultBytes(job.request, *hits, result_bytes) : hits.status();
-    if (!status.ok()) {
-      job.done(status);
-      return;
-    }
-    result.hits.push_back(*std::move(hits));
-  }
-  result.timings = batch->timings;
-  result.timings.queue_us = Micros(job.submitted, batch->started);
-  if (job.request.rerank > 0) result.timings.rerank_us = std::max<int64_t>(1, Micros(start, absl::Now()));
-  result.documents_scanned = batch->target->live_rows();
+  SearchResult& result = answer.result;
+  result.timings = timings;
+  result.timings.queue_us = Micros(job.submitted, started);
+  if (job.request.rerank > 0) result.timings.rerank_us = std::max<int64_t>(1, Micros(answer.begun, absl::Now()));
+  result.documents_scanned = target->live_rows();
   job.done(std::move(result));
 }
 

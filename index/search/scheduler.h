@@ -63,12 +63,12 @@ class Scheduler {
   size_t queued_queries() const;
 
  private:
+  struct Answer;
   struct Batch;
   void Run();
   void AwaitCompany() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::vector<std::unique_ptr<SearchJob>> TakeGroup() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RunGroup(std::vector<std::unique_ptr<SearchJob>> jobs);
-  void Finish(const std::shared_ptr<Batch>& batch, size_t job);
 
   const size_t threads_;
   const size_t max_queued_queries_;
