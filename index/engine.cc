@@ -28,7 +28,6 @@
 namespace bebr {
 namespace {
 
-constexpr uint64_t kStoreCacheBytes = uint64_t{128} << 20;
 constexpr uint32_t kMaxDefaultShards = 8;
 constexpr uint64_t kMaxExpectedDocuments = uint64_t{1} << 40;
 
@@ -42,7 +41,7 @@ class EngineImpl final : public Engine {
         snapshots_(std::move(snapshots)),
         shared_(std::make_unique<EngineShared>(options_.threads, options_.max_queued_upsert_bytes)),
         scheduler_(std::make_unique<Scheduler>(options_.threads, options_.max_queued_queries)) {
-    shared_->cache = MakeStoreCache(kStoreCacheBytes, options_.write_buffer_bytes);
+    shared_->cache = MakeStoreCache(options_.block_cache_bytes, options_.write_buffer_bytes);
   }
 
   ~EngineImpl() override {

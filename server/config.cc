@@ -67,6 +67,8 @@ const std::vector<Option>& Options() {
        "with less space left on the disk of data_dir nothing is added; deletes and searches go on; 0: no limit"},
       {"write_buffer_bytes", &C::write_buffer_bytes, 448 << 10, uint64_t{7} << 30,
        "what one shard collects in memory before RocksDB writes it to files"},
+      {"block_cache_bytes", &C::block_cache_bytes, 1 << 20, kMaxBytes,
+       "memory for parts of RocksDB's files, of all collections: a larger one makes rerank and attributes faster"},
       {"recall_monitor_interval_s", &C::recall_monitor_interval_s, 0, 1 << 30,
        "recall of every version with stored floats is measured so often, for bebr_version_recall_ratio; 0: never"},
       {"recall_monitor_queries", &C::recall_monitor_queries, 1, 1000,

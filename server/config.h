@@ -37,6 +37,7 @@ struct ServerConfig {
   uint64_t memory_limit_bytes = 0;
   uint64_t min_free_disk_bytes = uint64_t{256} << 20;
   uint64_t write_buffer_bytes = uint64_t{112} << 20;
+  uint64_t block_cache_bytes = uint64_t{128} << 20;
   uint64_t recall_monitor_interval_s = 0;
   uint64_t recall_monitor_queries = 100;
   uint64_t recall_monitor_documents_per_s = 50000;

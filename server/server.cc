@@ -92,6 +92,7 @@ class ServerImpl : public Server {
                                         .memory_limit_bytes = config_.memory_limit_bytes,
                                         .min_free_disk_bytes = config_.min_free_disk_bytes,
                                         .write_buffer_bytes = config_.write_buffer_bytes,
+                                        .block_cache_bytes = config_.block_cache_bytes,
                                         .recall_monitor_interval = absl::Seconds(config_.recall_monitor_interval_s),
                                         .recall_monitor_queries = config_.recall_monitor_queries,
                                         .recall_monitor_documents_per_s = config_.recall_monitor_documents_per_s}));

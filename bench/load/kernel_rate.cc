@@ -103,14 +103,17 @@ void BatchKernel::ScanOnce() {
   });
 }
 
-double BatchKernel::Rate(double seconds) {
+double BatchKernel::Rate(double seconds, std::vector<double>& scans_ms) {
   ScanOnce();
   size_t queries = 0;
   const double start = NowSeconds();
   double passed = 0;
-  for (; passed < seconds; passed = NowSeconds() - start) {
+  while (passed < seconds) {
     ScanOnce();
     queries += kQueries;
+    const double before = passed;
+    passed = NowSeconds() - start;
+    scans_ms.push_back((passed - before) * 1e3);
   }
   return static_cast<double>(queries) / passed;
 }

@@ -21,8 +21,8 @@ class BatchKernel {
   static absl::StatusOr<std::unique_ptr<BatchKernel>> Create(std::string_view code, unsigned query_levels,
                                                              size_t documents, size_t threads);
   // Queries a second over about `seconds`: the mean, as that of a server, and not the best moment of a machine whose
-  // speed wanders.
-  double Rate(double seconds);
+  // speed wanders. Appends the milliseconds of each scan, whose spread is the machine's own.
+  double Rate(double seconds, std::vector<double>& scans_ms);
 
  private:
   BatchKernel(const simd::CodeShape& shape, size_t blocks, size_t threads);

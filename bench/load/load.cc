@@ -22,8 +22,9 @@
 namespace bebr::bench {
 namespace {
 
-constexpr double kKernelSeconds = 1.5;
-constexpr size_t kMainClients = 64;  // whose row is at the top of the JSON
+constexpr size_t kRounds = 10;
+constexpr double kKernelSeconds = 6;  // in all
+constexpr size_t kMainClients = 64;   // whose row is at the top of the JSON
 
 struct Options {
   std::string json;
@@ -95,15 +96,21 @@ absl::StatusOr<Prepared> Prepare(const Options& options, const WorkDirectory& wo
 // Processor time as shares of all cores while something ran.
 class CpuShares {
  public:
-  explicit CpuShares(int server)
-      : server_(server), wall_(NowSeconds()), own_cpu_(OwnCpuSeconds()), server_cpu_(ProcessCpuSeconds(server)) {}
-  double client() const { return (OwnCpuSeconds() - own_cpu_) / Capacity(); }
-  double server() const { return (ProcessCpuSeconds(server_) - server_cpu_) / Capacity(); }
+  explicit CpuShares(int server) : server_(server) {}
+  void Resume() { Add(-1); }
+  void Pause() { Add(1); }
+  double client() const { return own_cpu_ / Capacity(); }
+  double server() const { return server_cpu_ / Capacity(); }
 
  private:
-  double Capacity() const { return (NowSeconds() - wall_) * static_cast<double>(AvailableProcessors()); }
-  int server_;
-  double wall_, own_cpu_, server_cpu_;
+  void Add(double sign) {
+    wall_ += sign * NowSeconds();
+    own_cpu_ += sign * OwnCpuSeconds();
+    server_cpu_ += sign * ProcessCpuSeconds(server_);
+  }
+  double Capacity() const { return wall_ * static_cast<double>(AvailableProcessors()); }
+  const int server_;
+  double wall_ = 0, own_cpu_ = 0, server_cpu_ = 0;
 };
 
 absl::StatusOr<nlohmann::json> MeasureRow(const Options& options, const Prepared& prepared, size_t clients,
@@ -114,24 +121,32 @@ absl::StatusOr<nlohmann::json> MeasureRow(const Options& options, const Prepared
       .seconds = options.seconds,
       .query = [&](size_t i) -> const v1::SearchRequest& { return prepared.queries[i % prepared.queries.size()]; },
       .expected = [&](size_t i) -> const std::string& { return prepared.hits[i % prepared.hits.size()]; }};
-  // The kernel before and after, while the server idles: the machine's speed wanders.
-  double kernel_rate = kernel.Rate(kKernelSeconds) / 2;
-  const CpuShares closed_cpu(prepared.server->pid());
-  BEBR_ASSIGN_OR_RETURN(const LoadResult closed, RunClosedLoop(load));
-  const double client_share = closed_cpu.client(), server_share = closed_cpu.server();
+  // The kernel runs between the rounds, while the server idles: the machine's speed wanders.
+  std::vector<double> kernel_ms;
+  double kernel_rate = 0;
+  CpuShares cpu(prepared.server->pid());
+  const RoundHooks hooks{.before =
+                             [&] {
+                               kernel_rate += kernel.Rate(kKernelSeconds / kRounds, kernel_ms) / kRounds;
+                               cpu.Resume();
+                             },
+                         .after = [&] { cpu.Pause(); }};
+  BEBR_ASSIGN_OR_RETURN(const LoadResult closed, RunClosedLoop(load, kRounds, hooks));
   const double rate = static_cast<double>(closed.answered) / closed.wall_s;
-  kernel_rate += kernel.Rate(kKernelSeconds) / 2;
+  std::sort(kernel_ms.begin(), kernel_ms.end());
   BEBR_ASSIGN_OR_RETURN(const LoadResult open, RunOpenLoop(load, rate * options.open_share));
   return nlohmann::json{{"clients", clients},
                         {"documents", options.documents},
                         {"bits", prepared.version.bits()},
                         {"queries_per_s", rate},
                         {"batch_kernel_queries_per_s", kernel_rate},
+                        {"batch_kernel_p50_ms", Percentile(kernel_ms, 0.50)},
+                        {"batch_kernel_p99_ms", Percentile(kernel_ms, 0.99)},
                         {"ratio", rate / kernel_rate},
                         // The kernel with what the load client left of the processors.
-                        {"ratio_without_client", rate / (kernel_rate * std::max(0.01, 1 - client_share))},
-                        {"client_cpu_share", client_share},
-                        {"server_cpu_share", server_share},
+                        {"ratio_without_client", rate / (kernel_rate * std::max(0.01, 1 - cpu.client()))},
+                        {"client_cpu_share", cpu.client()},
+                        {"server_cpu_share", cpu.server()},
                         {"queries_in_scan", closed.queries_in_scan / static_cast<double>(closed.latencies_ms.size())},
                         {"closed_p50_ms", Percentile(closed.latencies_ms, 0.50)},
                         {"closed_p99_ms", Percentile(closed.latencies_ms, 0.99)},
@@ -144,13 +159,14 @@ absl::StatusOr<nlohmann::json> MeasureRow(const Options& options, const Prepared
 }
 
 void PrintRow(const nlohmann::json& row) {
-  std::printf("%7zu %10.0f %9.0f %6.2f %9.2f %8.0f%% %8.0f%% %7.1f %11.0f %9.2f %9.2f %9.2f\n",
+  std::printf("%7zu %10.0f %9.0f %6.2f %9.2f %8.0f%% %8.0f%% %7.1f %11.0f %9.2f %9.2f %9.2f %9.2f %9.2f\n",
               row["clients"].get<size_t>(), row["queries_per_s"].get<double>(),
               row["batch_kernel_queries_per_s"].get<double>(), row["ratio"].get<double>(),
               row["ratio_without_client"].get<double>(), 100 * row["client_cpu_share"].get<double>(),
               100 * row["server_cpu_share"].get<double>(), row["queries_in_scan"].get<double>(),
               row["open_queries_per_s"].get<double>(), row["p50_ms"].get<double>(), row["p99_ms"].get<double>(),
-              row["p999_ms"].get<double>());
+              row["p999_ms"].get<double>(), row["batch_kernel_p50_ms"].get<double>(),
+              row["batch_kernel_p99_ms"].get<double>());
   std::fflush(stdout);
 }
 
@@ -162,9 +178,10 @@ absl::Status Run(const Options& options) {
   std::printf("%zu documents of %s (%u bits), %zu cores\n", options.documents, prepared.version.code().c_str(),
               prepared.version.bits(), AvailableProcessors());
   std::printf(
-      "        ----------------------- closed loop --------------------- ------------ open loop, ms -----------\n");
-  std::printf("%7s %10s %9s %6s %9s %9s %9s %7s %11s %9s %9s %9s\n", "clients", "queries/s", "kernel/s", "ratio",
-              "w/o client", "client", "server", "a scan", "queries/s", "p50", "p99", "p99.9");
+      "        ----------------------- closed loop --------------------- ------------ open loop, ms ----------- "
+      "kernel's scan, ms\n");
+  std::printf("%7s %10s %9s %6s %9s %9s %9s %7s %11s %9s %9s %9s %9s %9s\n", "clients", "queries/s", "kernel/s",
+              "ratio", "w/o client", "client", "server", "a scan", "queries/s", "p50", "p99", "p99.9", "p50", "p99");
   nlohmann::json rows = nlohmann::json::array();
   for (const size_t clients : options.clients) {
     BEBR_ASSIGN_OR_RETURN(auto row, MeasureRow(options, prepared, clients, *kernel));

@@ -69,9 +69,19 @@ class Load {
         });
   }
 
+  void Start() {
+    absl::MutexLock lock(&mutex_);
+    stopped_ = false;
+  }
   void Stop() {
     absl::MutexLock lock(&mutex_);
     stopped_ = true;
+  }
+  // Waits for all answers.
+  void AwaitIdle() {
+    absl::MutexLock lock(&mutex_);
+    const auto idle = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return outstanding_ == 0; };
+    mutex_.Await(absl::Condition(&idle));
   }
   bool Overrun() {
     absl::MutexLock lock(&mutex_);
@@ -80,11 +90,9 @@ class Load {
     return !error_.ok();
   }
 
-  // Waits for all answers.
   absl::StatusOr<LoadResult> Finish(double wall_s) {
+    AwaitIdle();
     absl::MutexLock lock(&mutex_);
-    const auto idle = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return outstanding_ == 0; };
-    mutex_.Await(absl::Condition(&idle));
     if (!error_.ok()) return error_;
     result_.wall_s = wall_s;
     std::sort(result_.latencies_ms.begin(), result_.latencies_ms.end());
@@ -134,18 +142,26 @@ std::string HitsOf(const v1::SearchResponse& response) {
   return hits;
 }
 
-absl::StatusOr<LoadResult> RunClosedLoop(const LoadOptions& options) {
+absl::StatusOr<LoadResult> RunClosedLoop(const LoadOptions& options, size_t rounds, const RoundHooks& hooks) {
   Load load(options);
   if (absl::Status status = load.Warm(); !status.ok()) return status;
   std::vector<std::function<void()>> next(options.clients);
   for (size_t client = 0; client < options.clients; ++client) {
     next[client] = [&load, &next, client] { load.Send(client, NowSeconds(), next[client]); };
   }
-  const double start = NowSeconds();
-  for (const auto& send : next) send();
-  SleepUntil(start + options.seconds);
-  load.Stop();
-  return load.Finish(NowSeconds() - start);
+  double wall = 0;
+  for (size_t round = 0; round < rounds; ++round) {
+    hooks.before();
+    load.Start();
+    const double start = NowSeconds();
+    for (const auto& send : next) send();
+    SleepUntil(start + options.seconds / static_cast<double>(rounds));
+    load.Stop();
+    wall += NowSeconds() - start;
+    load.AwaitIdle();
+    hooks.after();
+  }
+  return load.Finish(wall);
 }
 
 absl::StatusOr<LoadResult> RunOpenLoop(const LoadOptions& options, double rate) {

@@ -34,8 +34,15 @@ struct LoadOptions {
 // The ids and scores of an answer, to be compared.
 std::string HitsOf(const v1::SearchResponse& response);
 
-// Closed loop: every client sends its next query when the answer has come. The latency is that of the call.
-absl::StatusOr<LoadResult> RunClosedLoop(const LoadOptions& options);
+// What happens around a round of a closed loop, while no query is in flight.
+struct RoundHooks {
+  std::function<void()> before;
+  std::function<void()> after;
+};
+
+// Closed loop: every client sends its next query when the answer has come. The latency is that of the call. The seconds
+// are shared out among `rounds`.
+absl::StatusOr<LoadResult> RunClosedLoop(const LoadOptions& options, size_t rounds, const RoundHooks& hooks);
 
 // Open loop: queries leave at a steady `rate` a second, shared out among the clients, whether or not earlier ones are
 // answered. The latency counts from the moment a query should have left, so that a slow server, or a sender that falls

@@ -4,6 +4,8 @@
 #include <atomic>
 #include <limits>
 
+#include "absl/time/clock.h"
+
 namespace bebr {
 namespace {
 
@@ -134,8 +136,9 @@ class ScanRun {
 
   void ScanUnit(const Unit& unit, std::vector<Best>& best, Scratch& scratch) {
     scratch.active.clear();
+    const absl::Time now = absl::Now();
     for (uint32_t q = 0; q < queries_.size(); ++q) {
-      if (!queries_[q].stopped || !queries_[q].stopped()) scratch.active.push_back(q);
+      if (!queries_[q].stopped || !queries_[q].stopped(now)) scratch.active.push_back(q);
     }
     if (scratch.active.empty()) return;
     const uint32_t run_blocks =

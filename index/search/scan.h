@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "index/base/aligned_buffer.h"
 #include "index/base/thread_pool.h"
@@ -56,7 +57,9 @@ class ScanTarget {
 
   // The total order of results: score descending, then id ascending.
   bool Better(const Candidate& a, const Candidate& b) const {
-    return a.score != b.score ? a.score > b.score : id(a) < id(b);
+    if (a.score != b.score) return a.score > b.score;
+    // Sorting compares candidates with themselves too, and an id is far away in memory.
+    return (a.segment != b.segment || a.row != b.row) && id(a) < id(b);
   }
 
  private:
@@ -88,9 +91,9 @@ class PreparedQueries {
 struct ScanQuery {
   size_t k = 1;
   float min_score = -std::numeric_limits<float>::infinity();
-  // Polled between runs of blocks; once true the query is scanned no further and its candidates mean nothing. May be
-  // null.
-  std::function<bool()> stopped;
+  // Polled between runs of blocks, with the time; once true the query is scanned no further and its candidates mean
+  // nothing. May be null.
+  std::function<bool(absl::Time now)> stopped;
 };
 
 struct ScanCounts {

@@ -20,12 +20,11 @@ constexpr size_t kHitsAtATime = 128;  // whose attributes are read in one go, be
 int64_t Micros(absl::Time from, absl::Time to) { return absl::ToInt64Microseconds(to - from); }
 
 // OK, or why a search should not go on.
-absl::Status Interrupted(const SearchRequest& request) {
+absl::Status Interrupted(const SearchRequest& request, absl::Time now) {
   if (request.cancelled != nullptr && request.cancelled->load(std::memory_order_relaxed)) {
     return absl::CancelledError("the search was cancelled by the caller");
   }
-  if (absl::Now() >= request.deadline)
-    return absl::DeadlineExceededError("the deadline passed before the search was done");
+  if (now >= request.deadline) return absl::DeadlineExceededError("the deadline passed before the search was done");
   return absl::OkStatus();
 }
 
@@ -301,7 +300,7 @@ void Scheduler::Run() {
     }
     std::vector<std::unique_ptr<SearchJob>> ready;
     for (std::unique_ptr<SearchJob>& job : group) {
-      absl::Status status = Interrupted(job->request);
+      absl::Status status = Interrupted(job->request, absl::Now());
       if (stopping) status = absl::UnavailableError("the server is shutting down");
       if (status.ok()) {
         ready.push_back(std::move(job));
@@ -340,7 +339,7 @@ void Scheduler::RunGroup(std::vector<std::unique_ptr<SearchJob>> jobs) {
     // With rerank the final score is another one, so the estimate may drop nothing.
     if (request->min_score.has_value() && request->rerank == 0) query.min_score = *request->min_score;
     if (request->cancelled != nullptr || request->deadline != absl::InfiniteFuture()) {
-      query.stopped = [request] { return !Interrupted(*request).ok(); };
+      query.stopped = [request](absl::Time now) { return !Interrupted(*request, now).ok(); };
     }
     scan_queries.resize(queries, query);
   }
@@ -370,7 +369,7 @@ void Scheduler::RunGroup(std::vector<std::unique_ptr<SearchJob>> jobs) {
 
 absl::Status Scheduler::Batch::FillHits(const SearchJob& job, size_t query, Answer& answer, size_t position) const {
   // A stopped query was not scanned to the end: it has no result.
-  BEBR_RETURN_IF_ERROR(Interrupted(job.request));
+  BEBR_RETURN_IF_ERROR(Interrupted(job.request, absl::Now()));
   std::vector<SearchHit>& hits = answer.result.hits[position];
   std::vector<uint32_t> shard_of;
   BEBR_ASSIGN_OR_RETURN(hits, Hits(job, query, job.request.queries[position], shard_of));

@@ -19,7 +19,7 @@ struct Candidate {
 // A TopK keeps the best k candidates of a stream by a total order `Better` (a strict weak order without ties between
 // candidates).
 //
-// It gathers up to 2k + 64 candidates and then cuts back to the best k by partial selection, so a candidate costs O(1)
+// It gathers up to 2k + 8 candidates and then cuts back to the best k by partial selection, so a candidate costs O(1)
 // amortised whatever k is; threshold() is the score below which a candidate cannot be among the best k. Thread safety:
 // none.
 template <typename Better>
@@ -30,7 +30,7 @@ class TopK {
   float threshold() const { return threshold_; }
   void Add(const Candidate& candidate) {
     candidates_.push_back(candidate);
-    if (candidates_.size() >= 2 * k_ + 64) Cut();
+    if (candidates_.size() >= 2 * k_ + 8) Cut();
   }
   // Lifts the threshold to what another part of the scan has found.
   void Raise(float threshold) { threshold_ = std::max(threshold_, threshold); }

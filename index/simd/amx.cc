@@ -28,8 +28,11 @@ struct [[gnu::packed]] TileConfig {
 constexpr int kFirstDocuments = 6;
 constexpr int kTiles = 8;
 
-// Queries of a tile, of so many.
-size_t SideOf(size_t query_count) { return query_count < kTileSide ? query_count : kTileSide; }
+// Queries of a tile, of so many: as few as fill the same number of tiles, since a tile's time is that of its queries.
+size_t SideOf(size_t query_count) {
+  const size_t tiles = (query_count + kTileSide - 1) / kTileSide;
+  return (query_count + tiles - 1) / tiles;
+}
 
 struct Sums : RowSums<true> {
   using Base = RowSums<true>;
@@ -107,28 +110,27 @@ struct Sums : RowSums<true> {
     for (uint32_t i = 0; i < kUnpackedRows; ++i) _mm512_store_si512(rest + i * kBlockRows, _mm512_setzero_si512());
   }
 
-  // All queries, 32 and then 16 at a time, of which the last 16 may overlap those before them; or all of fewer.
+  // All queries, two tiles and then one at a time; the last may overlap those before it.
   template <int kBlocks>
   static void RunQueries(const BandView& band, const Tile& tile, const uint8_t* const* payloads, uint32_t chunks,
                          const UnpackedBlock* values, int32_t* sums) {
     const ptrdiff_t distance = Distance(payloads);
-    size_t q = 0;
-    for (; q + 2 * kTileSide <= tile.query_count; q += 2 * kTileSide)
-      RunTiles<2, kBlocks>(ValuesOf(band, payloads[q]), distance, chunks, values, sums + q * kTileRows);
     const size_t side = SideOf(tile.query_count);
-    while (q < tile.query_count) {
+    size_t q = 0;
+    for (; q + 2 * side <= tile.query_count; q += 2 * side)
+      RunTiles<2, kBlocks>(ValuesOf(band, payloads[q]), side, distance, chunks, values, sums + q * kTileRows);
+    for (; q < tile.query_count; q += side) {
       if (q + side > tile.query_count) q = tile.query_count - side;
-      RunTiles<1, kBlocks>(ValuesOf(band, payloads[q]), distance, chunks, values, sums + q * kTileRows);
-      q += side;
+      RunTiles<1, kBlocks>(ValuesOf(band, payloads[q]), side, distance, chunks, values, sums + q * kTileRows);
     }
   }
 
   // kGroups x kBlocks sums.
   template <int kGroups, int kBlocks>
-  static void RunTiles(const uint8_t* queries, ptrdiff_t distance, uint32_t chunks, const UnpackedBlock* values,
-                       int32_t* sums) {
+  static void RunTiles(const uint8_t* queries, size_t side, ptrdiff_t distance, uint32_t chunks,
+                       const UnpackedBlock* values, int32_t* sums) {
     constexpr size_t kRowBytes = 64;
-    const uint8_t* second = queries + static_cast<ptrdiff_t>(kTileSide) * distance;
+    const uint8_t* second = queries + static_cast<ptrdiff_t>(side) * distance;
     _tile_zero(0);
     if (kBlocks == 2) _tile_zero(1);
     if (kGroups == 2) _tile_zero(2);
@@ -149,7 +151,7 @@ struct Sums : RowSums<true> {
       }
     }
     constexpr size_t kSumsBytes = kTileRows * sizeof(int32_t);
-    int32_t* second_sums = sums + kTileSide * kTileRows;
+    int32_t* second_sums = sums + side * kTileRows;
     _tile_stored(0, sums, kSumsBytes);
     if (kBlocks == 2) _tile_stored(1, sums + kBlockRows, kSumsBytes);
     if (kGroups == 2) _tile_stored(2, second_sums, kSumsBytes);

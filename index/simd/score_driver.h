@@ -289,9 +289,18 @@ inline void PrefetchNext(const Tile& tile) {
   for (size_t word = 0; word < tile.block_count * tile.block_words; word += kBlockRows) __builtin_prefetch(next + word);
 }
 
-// Up to kTileQueries queries see all blocks before the next do.
+// Up to kTileQueries queries see all blocks before the next do: so many of `query_count`, in parts of about the same
+// size, as few queries cost more each.
+inline size_t QueriesAtOnce(size_t query_count) {
+  constexpr size_t kMultiple = 8;
+  const size_t parts = (query_count + kTileQueries - 1) / kTileQueries;
+  return parts == 0 ? 0 : ((query_count + parts - 1) / parts + kMultiple - 1) / kMultiple * kMultiple;
+}
+
+// Of the part that begins with query `first`.
 inline size_t QueriesAt(size_t first, size_t query_count) {
-  return query_count - first < kTileQueries ? query_count - first : kTileQueries;
+  const size_t at_once = QueriesAtOnce(query_count);
+  return query_count - first < at_once ? query_count - first : at_once;
 }
 
 template <typename Vec, typename Sums>
@@ -304,7 +313,7 @@ void VecScore(const CodeShape& shape, const void* blocks, size_t block_count, co
                                KeepAll<Vec>{scores});
   }
   TileSums<Sums> tile_sums;
-  for (size_t first = 0; first < query_count; first += kTileQueries) {
+  for (size_t first = 0; first < query_count; first += QueriesAtOnce(query_count)) {
     [[maybe_unused]] const typename Sums::Session session(QueriesAt(first, query_count));
     for (size_t block = 0; block < block_count; block += Sums::kTileBlocks) {
       const Tile tile = TileAt<Sums>(blocks, block_words, block, block_count, QueriesAt(first, query_count));
@@ -351,7 +360,7 @@ void VecScan(const CodeShape& shape, const void* blocks, size_t block_count, con
   Bounds bounds = {};
   const uint32_t last = bands.count - 1;
   const auto keep = last == 0 ? KeepTile<Vec, Sums, true> : KeepTile<Vec, Sums, false>;
-  for (size_t first = 0; first < query_count; first += kTileQueries) {
+  for (size_t first = 0; first < query_count; first += QueriesAtOnce(query_count)) {
     [[maybe_unused]] const typename Sums::Session session(QueriesAt(first, query_count));
     SetBounds(prepared + first, hits + first, QueriesAt(first, query_count), last, bounds);
     for (size_t block = 0; block < block_count; block += Sums::kTileBlocks) {

@@ -73,7 +73,7 @@ TEST_P(Tables, ScoreEveryCount) {
       ExpectSameScores(MakeInput(MakeShape({{70, levels}}, 1 + blocks % 4), blocks, queries, blocks * 100 + queries));
     }
   }
-  for (size_t queries : {63, 64, 65, 129}) {
+  for (size_t queries : {47, 54, 63, 64, 65, 66, 129, 195}) {
     SCOPED_TRACE(testing::Message() << queries << " queries");
     ExpectSameScores(MakeInput(MakeShape({{40, 2}, {24, 4}}, 4), 9, queries, queries));
   }
