@@ -120,6 +120,10 @@ TEST_F(EngineMemoryTest, WhatWouldNotFitIsRefusedWithTheFigure) {
             absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(engine_->GetCollection("c")->versions.size(), 1u);
   EXPECT_EQ(create("e", uint64_t{1} << 41).code(), absl::StatusCode::kInvalidArgument);
+  // A snapshot takes what its collection takes.
+  ASSERT_TRUE(engine_->CreateSnapshot("c", "s").ok());
+  EXPECT_EQ(engine_->RestoreSnapshot("c", "s", "e").code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(engine_->ListCollections().size(), 2u);
   Open();  // no limit: that of the machine
   EXPECT_THAT(std::string(create("e", uint64_t{1} << 40).message()), HasSubstr("the memory of this machine"));
 }
