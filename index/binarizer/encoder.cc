@@ -103,7 +103,7 @@ struct Encoder::Scratch {
 Encoder::Scratch& Encoder::ThreadScratch() const {
   static thread_local Scratch scratch;
   const size_t n = input_dims_, m = spec_.dims();
-  size_t hidden = document_path_.project.scratch_floats();
+  size_t hidden = std::max(document_path_.project.scratch_floats(), query_path_.project.scratch_floats());
   for (const Step& step : document_path_.steps)
     hidden = std::max({hidden, step.residual.scratch_floats(), step.reconstruct.scratch_floats()});
   const auto grow = [](std::vector<float>& buffer, size_t size) {
@@ -149,7 +149,7 @@ Encoder::Path Encoder::QueryPath(const Model& model) {
   Path path;
   if (!model.has_query_projection()) return path;
   const size_t n = model.input_dims, m = model.spec.dims();
-  path.project = ResidualBlock({model.query, {}}, model.query.weight, {}, n, m);
+  path.project = ResidualBlock(model.query, model.query.linear.weight, model.query_hidden, n, m);
   for (uint32_t t = 1; t < model.query_levels; ++t) {
     Step step;
     step.bias_change.assign(m, 0.0f);

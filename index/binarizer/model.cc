@@ -40,6 +40,7 @@ class Reader {
     }
     return value;
   }
+  bool HasText(const std::string& key) const { return file_.metadata().count(key) != 0; }
   bool Has(const std::string& name) const { return file_.tensors().count(name) != 0; }
   absl::StatusOr<std::vector<float>> Take(const std::string& name, const std::vector<size_t>& shape) {
     const auto entry = file_.tensors().find(name);
@@ -95,6 +96,19 @@ void WriteBlock(SafetensorsFile& file, const std::string& name, size_t inputs, s
   }
 }
 
+absl::StatusOr<std::vector<uint32_t>> HiddenSizes(std::string_view key, const std::string& text) {
+  std::vector<uint32_t> sizes;
+  for (const std::string& size : std::vector<std::string>(absl::StrSplit(text, ',', absl::SkipEmpty()))) {
+    uint32_t value = 0;
+    if (!absl::SimpleAtoi(size, &value) || value == 0 || value > kMaxHiddenDims || sizes.size() == kMaxHiddenLayers) {
+      return Invalid(absl::StrCat("metadata '", std::string(key), "' is '", text, "'; it must hold at most ",
+                                  kMaxHiddenLayers, " sizes in 1..", kMaxHiddenDims));
+    }
+    sizes.push_back(value);
+  }
+  return sizes;
+}
+
 // The metadata that fixes every tensor's shape.
 absl::StatusOr<Model> ReadHead(const Reader& reader) {
   Model model;
@@ -118,14 +132,10 @@ absl::StatusOr<Model> ReadHead(const Reader& reader) {
   BEBR_ASSIGN_OR_RETURN(model.spec, ParseCodeSpec(bands));
   BEBR_ASSIGN_OR_RETURN(model.query_levels, reader.Number("query_levels", model.spec.max_levels(), kMaxLevels));
   BEBR_ASSIGN_OR_RETURN(const std::string hidden, reader.Text("hidden"));
-  for (const std::string& size : std::vector<std::string>(absl::StrSplit(hidden, ',', absl::SkipEmpty()))) {
-    uint32_t value = 0;
-    if (!absl::SimpleAtoi(size, &value) || value == 0 || value > kMaxHiddenDims ||
-        model.hidden.size() == kMaxHiddenLayers) {
-      return Invalid(absl::StrCat("metadata 'hidden' is '", hidden, "'; it must hold at most ", kMaxHiddenLayers,
-                                  " sizes in 1..", kMaxHiddenDims));
-    }
-    model.hidden.push_back(value);
+  BEBR_ASSIGN_OR_RETURN(model.hidden, HiddenSizes("hidden", hidden));
+  if (reader.HasText("query_hidden")) {
+    BEBR_ASSIGN_OR_RETURN(const std::string query_hidden, reader.Text("query_hidden"));
+    BEBR_ASSIGN_OR_RETURN(model.query_hidden, HiddenSizes("query_hidden", query_hidden));
   }
   BEBR_ASSIGN_OR_RETURN(const std::string form, reader.Text("residual_form"));
   if (form != "code" && form != "input") {
@@ -201,8 +211,9 @@ absl::Status ValidateModel(const Model& model) {
   BEBR_RETURN_IF_ERROR(CheckTensor(model.mean, n, "mean"));
   BEBR_RETURN_IF_ERROR(CheckBlock(model.project, n, m, model.hidden, false, "project"));
   if (model.has_query_projection()) {
-    BEBR_RETURN_IF_ERROR(CheckTensor(model.query.weight, m * n, "query.weight"));
-    BEBR_RETURN_IF_ERROR(CheckTensor(model.query.bias, m, "query.bias"));
+    BEBR_RETURN_IF_ERROR(CheckBlock(model.query, n, m, model.query_hidden, false, "query"));
+  } else if (!model.query_hidden.empty()) {
+    return Invalid("metadata 'query_hidden' needs the tensor 'query.weight'");
   }
   if (model.factors.has_value()) {
     const FactorParameters& factors = *model.factors;
@@ -244,8 +255,8 @@ absl::StatusOr<Model> ParseModel(std::string_view file, uint32_t* checksum) {
   BEBR_ASSIGN_OR_RETURN(model.project,
                         ReadBlock(reader, "project", model.input_dims, model.spec.dims(), model.hidden, false));
   if (reader.Has("query.weight")) {
-    BEBR_ASSIGN_OR_RETURN(model.query.weight, reader.Take("query.weight", {model.spec.dims(), model.input_dims}));
-    BEBR_ASSIGN_OR_RETURN(model.query.bias, reader.Take("query.bias", {model.spec.dims()}));
+    BEBR_ASSIGN_OR_RETURN(model.query,
+                          ReadBlock(reader, "query", model.input_dims, model.spec.dims(), model.query_hidden, false));
   }
   if (reader.Has("factors.constants")) {
     FactorParameters factors;
@@ -287,10 +298,8 @@ absl::StatusOr<std::string> SerializeModel(const Model& model) {
   file.tensors()["band_weights"] = {{weights.size()}, weights};
   file.tensors()["mean"] = {{n}, model.mean};
   WriteBlock(file, "project", n, m, model.hidden, model.project);
-  if (model.has_query_projection()) {
-    file.tensors()["query.weight"] = {{m, n}, model.query.weight};
-    file.tensors()["query.bias"] = {{m}, model.query.bias};
-  }
+  if (!model.query_hidden.empty()) file.metadata()["query_hidden"] = absl::StrJoin(model.query_hidden, ",");
+  if (model.has_query_projection()) WriteBlock(file, "query", n, m, model.query_hidden, model.query);
   if (model.factors.has_value()) {
     const FactorParameters& factors = *model.factors;
     file.tensors()["factors.offset.weight"] = {{n}, factors.offset};

@@ -66,17 +66,18 @@ struct Model {
   uint32_t input_dims = 0;
   CodeSpec spec;  // with the bands' weights
   uint32_t query_levels = 0;
-  std::vector<uint32_t> hidden;  // sizes of the MLP paths' hidden layers; empty: linear paths only
+  std::vector<uint32_t> hidden;        // sizes of the MLP paths' hidden layers; empty: linear paths only
+  std::vector<uint32_t> query_hidden;  // the same of `query`
   ResidualForm residual_form = ResidualForm::kCode;
   std::string trained;  // how it was made, for people
 
   std::vector<float> mean;                  // n
   BlockParameters project;                  // W: n -> m
   std::vector<StepParameters> steps;        // step_count()
-  LayerParameters query;                    // n -> m; empty: queries are encoded as documents are
+  BlockParameters query;                    // n -> m; empty: queries are encoded as documents are
   std::optional<FactorParameters> factors;  // of a compatible version
 
-  bool has_query_projection() const { return !query.weight.empty(); }
+  bool has_query_projection() const { return !query.linear.weight.empty(); }
   // Levels after the first that `steps` computes: as many as documents store, or as queries have where they go the
   // documents' way.
   uint32_t step_count() const { return (has_query_projection() ? spec.max_levels() : query_levels) - 1; }

@@ -131,7 +131,7 @@ absl::StatusOr<Model> CompatibleStart(const OlderVersion& older, const Matrix& d
       return LayerParameters{ToVector(weight), ToVector(bias)};
     };
     model.project.linear = layer(projections.front());
-    model.query = layer(projections.back());
+    model.query.linear = layer(projections.back());
     for (uint32_t t = 0; t < model.step_count(); ++t) {
       StepParameters step;
       step.gain = older.model.steps[t].gain;

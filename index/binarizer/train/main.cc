@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "index/base/status_macros.h"
 #include "index/binarizer/train/options.h"
 #include "index/binarizer/train/train.h"
 
@@ -46,6 +47,9 @@ void Declare(CLI::App& app, Flags& flags) {
   app.add_option("--hidden", options.hidden, "Sizes of an MLP path's hidden layers; 0: linear")
       ->delimiter(',')
       ->capture_default_str();
+  app.add_option("--query-hidden", options.query_hidden, "The same for queries of a compatible version; 0: linear")
+      ->delimiter(',')
+      ->capture_default_str();
   app.add_option("--residual-form", options.residual_form,
                  "code: residuals of the code, the MLP in the projection alone; input: the paper's blocks")
       ->transform(CLI::CheckedTransformer(
@@ -69,14 +73,20 @@ void Declare(CLI::App& app, Flags& flags) {
   app.add_flag("--json", flags.json, "Print a JSON summary on standard output");
 }
 
-absl::Status Complete(Flags& flags) {
-  std::erase(flags.options.hidden, 0u);
-  for (const uint32_t hidden : flags.options.hidden) {
-    if (hidden > kMaxHiddenDims)
-      return absl::InvalidArgumentError(absl::StrCat("--hidden ", hidden, ": the limit is ", kMaxHiddenDims));
+absl::Status CompleteHidden(const std::string& name, std::vector<uint32_t>& sizes) {
+  std::erase(sizes, 0u);
+  for (const uint32_t size : sizes) {
+    if (size > kMaxHiddenDims)
+      return absl::InvalidArgumentError(absl::StrCat(name, " ", size, ": the limit is ", kMaxHiddenDims));
   }
-  if (flags.options.hidden.size() > kMaxHiddenLayers)
-    return absl::InvalidArgumentError(absl::StrCat("--hidden: at most ", kMaxHiddenLayers, " layers"));
+  if (sizes.size() > kMaxHiddenLayers)
+    return absl::InvalidArgumentError(absl::StrCat(name, ": at most ", kMaxHiddenLayers, " layers"));
+  return absl::OkStatus();
+}
+
+absl::Status Complete(Flags& flags) {
+  BEBR_RETURN_IF_ERROR(CompleteHidden("--hidden", flags.options.hidden));
+  BEBR_RETURN_IF_ERROR(CompleteHidden("--query-hidden", flags.options.query_hidden));
   const int ways = (flags.options.bits != 0) + (flags.options.target_recall > 0.0) +
                    (flags.dims != 0 || flags.levels != 0) + !flags.shape.empty() +
                    !flags.options.compatible_with.empty();

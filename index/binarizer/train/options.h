@@ -34,6 +34,7 @@ struct TrainOptions {
   Method method = Method::kResidual;
   int64_t steps = -1;                                // -1: as many as the trainer thinks right; 0: only the start
   std::vector<uint32_t> hidden = {256};              // of the MLP paths; empty: linear
+  std::vector<uint32_t> query_hidden = {1024};       // of a compatible version's queries, likewise
   ResidualForm residual_form = ResidualForm::kCode;  // kInput: the paper's blocks
   Estimator estimator = Estimator::kStraightThrough;
   double learning_rate = 0.0;   // peak; 0: the trainer's choice

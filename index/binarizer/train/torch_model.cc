@@ -127,7 +127,7 @@ TorchModel::TorchModel(const Model& start) : start_(start) {
   band_of_ = torch::tensor(band_of);
   log_weights_ = Parameter(log_weights, {static_cast<int64_t>(log_weights.size())});
   project_ = MakeBlock(start.project, start.project.linear.weight, n);
-  if (start.has_query_projection()) query_ = MakeDense(start.query.weight, start.query.bias, n);
+  if (start.has_query_projection()) query_ = MakeBlock(start.query, start.query.linear.weight, n);
   for (const StepParameters& parameters : start.steps) {
     Step step;
     const auto& own = parameters.residual.linear.weight;
@@ -332,7 +332,7 @@ Model ToTrainable(const Model& start, ResidualForm form, const std::vector<uint3
   Model model = WithHidden(start, hidden, random);
   const size_t n = start.input_dims, m = start.spec.dims();
   model.residual_form = form;
-  model.query = start.project.linear;
+  model.query.linear = start.project.linear;
   model.steps.resize(model.step_count());
   for (StepParameters& step : model.steps) {
     if (step.residual.linear.weight.empty()) step.residual.linear.weight = start.project.linear.weight;
@@ -345,9 +345,13 @@ Model ToTrainable(const Model& start, ResidualForm form, const std::vector<uint3
   return model;
 }
 
-Model WithHidden(const Model& start, const std::vector<uint32_t>& hidden, uint64_t seed) {
+Model WithHidden(const Model& start, const std::vector<uint32_t>& hidden, const std::vector<uint32_t>& query_hidden,
+                 uint64_t seed) {
   std::mt19937_64 random(seed);
-  return WithHidden(start, hidden, random);
+  Model model = WithHidden(start, hidden, random);
+  model.query_hidden = query_hidden;
+  AddMlp(model.query, query_hidden, start.input_dims, random);
+  return model;
 }
 
 }  // namespace bebr

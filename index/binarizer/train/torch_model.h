@@ -87,7 +87,7 @@ class TorchModel {
   std::vector<torch::Tensor> parameters_;
   torch::Tensor mean_, levels_, log_weights_, band_of_;
   Block project_;
-  Dense query_;
+  Block query_;
   Dense norm_, offset_;  // where the model has factors: |x - mean|^2 and the offset
   std::vector<Step> steps_;
 };
@@ -96,8 +96,9 @@ class TorchModel {
 // paths of these hidden layers. MLP paths begin at zero and reconstructions as the projection's transpose, so that the
 // start's codes are unchanged (but for rounding). Deterministic for the seed.
 Model ToTrainable(const Model& start, ResidualForm form, const std::vector<uint32_t>& hidden, uint64_t seed);
-// Gives only an MLP path, to a start of form kCode that has all else.
-Model WithHidden(const Model& start, const std::vector<uint32_t>& hidden, uint64_t seed);
+// Gives only MLP paths to the projections, to a start of form kCode that has all else.
+Model WithHidden(const Model& start, const std::vector<uint32_t>& hidden, const std::vector<uint32_t>& query_hidden,
+                 uint64_t seed);
 
 }  // namespace bebr
 

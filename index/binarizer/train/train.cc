@@ -271,7 +271,7 @@ absl::StatusOr<TrainResult> TrainCompatible(const TrainOptions& options, OlderVe
   BEBR_ASSIGN_OR_RETURN(result.start, validator.Measure(result.model));
   result.kept = result.start;
   result.start_s = SecondsSince(begin);
-  const Model start = WithHidden(result.model, options.hidden, options.seed);
+  const Model start = WithHidden(result.model, options.hidden, options.query_hidden, options.seed);
   BEBR_RETURN_IF_ERROR(Improve(options, start, documents, {}, validator, &older, result));
   if (result.trained_kept) {
     BEBR_ASSIGN_OR_RETURN(Model balanced, BalanceVersions(result.model, older, validator));

@@ -34,7 +34,7 @@ class Reference {
     norm_ = std::sqrt(norm_);
     for (double& value : u_) value *= std::sqrt(static_cast<double>(n)) / norm_;
     const bool own = query && model_.has_query_projection();
-    std::vector<std::vector<double>> levels = {own ? Dense(model_.query.weight, model_.query.bias, u_)
+    std::vector<std::vector<double>> levels = {own ? Apply(model_.query, u_, n, model_.query.linear.weight)
                                                    : Apply(model_.project, u_, n, model_.project.linear.weight)};
     std::vector<double> code = Sign(levels[0]);
     for (uint32_t t = 1; t < (query ? model_.query_levels : model_.spec.max_levels()); ++t) {
@@ -123,6 +123,7 @@ std::vector<RandomModelOptions> Variants() {
   variants[5].hidden = {16, 20};
   variants[5].shape = "100x3";
   variants[6].query_projection = true;
+  variants[6].query_hidden = {64, 5};
   variants[7].query_projection = true;
   variants[7].hidden = {20};
   variants[7].own_residual_weight = false;

@@ -38,6 +38,7 @@ TEST(ModelTest, RoundTripOfEveryForm) {
       options.form = input_form ? ResidualForm::kInput : ResidualForm::kCode;
       if (input_form || own_weight) options.hidden = {12, 7};
       options.query_projection = own_weight;
+      if (own_weight && !input_form) options.query_hidden = {9};
       options.own_residual_weight = own_weight;
       options.feedback = own_weight;
       const Model model = RandomModel(options);
@@ -49,7 +50,8 @@ TEST(ModelTest, RoundTripOfEveryForm) {
       EXPECT_EQ(parsed->spec, model.spec);
       EXPECT_EQ(parsed->hidden, model.hidden);
       EXPECT_EQ(parsed->mean, model.mean);
-      EXPECT_EQ(parsed->query.weight, model.query.weight);
+      EXPECT_EQ(parsed->query.linear.weight, model.query.linear.weight);
+      EXPECT_EQ(parsed->query_hidden, model.query_hidden);
       EXPECT_EQ(parsed->steps[1].feedback, model.steps[1].feedback);
       EXPECT_EQ(*SerializeModel(*parsed), *file);
       const auto binarizer = Binarizer::Parse(*file);

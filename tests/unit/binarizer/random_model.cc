@@ -48,7 +48,10 @@ Model RandomModel(const RandomModelOptions& options) {
   const size_t n = options.input_dims, m = model.spec.dims();
   model.mean = filler.Values(n, 0.1);
   model.project = filler.Block(n, m, options.hidden);
-  if (options.query_projection) model.query = filler.Block(n, m, {}).linear;
+  if (options.query_projection) {
+    model.query_hidden = options.query_hidden;
+    model.query = filler.Block(n, m, options.query_hidden);
+  }
   for (uint32_t t = 1; t <= model.step_count(); ++t) {
     StepParameters step;
     step.gain = 0.9f;

@@ -20,6 +20,7 @@ struct RandomModelOptions {
   bool own_residual_weight = true;
   bool feedback = true;
   bool query_projection = false;
+  std::vector<uint32_t> query_hidden;  // with query_projection
   uint64_t seed = 7;
 };
 
