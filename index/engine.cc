@@ -624,12 +624,8 @@ absl::Status EngineImpl::RestoreSnapshot(std::string_view name, std::string_view
   BEBR_ASSIGN_OR_RETURN(CollectionManifest manifest, ReadManifest(path));
   manifest.name = new_collection;
   for (Version& version : manifest.versions) version.backfilling = false;  // who wants it starts it
-  uint64_t documents = manifest.expected_documents;
-  BEBR_ASSIGN_OR_RETURN(const auto infos, snapshots_->List(name));
-  for (const SnapshotInfo& info : infos) {
-    if (info.name == snapshot) documents = std::max(documents, info.documents);
-  }
-  BEBR_RETURN_IF_ERROR(CheckFits(manifest, documents));
+  BEBR_ASSIGN_OR_RETURN(const SnapshotInfo info, snapshots_->Info(name, snapshot));
+  BEBR_RETURN_IF_ERROR(CheckFits(manifest, std::max(manifest.expected_documents, info.documents)));
   BEBR_RETURN_IF_ERROR(catalog_->Restore(manifest, path));
   return Open(std::move(manifest));
 }

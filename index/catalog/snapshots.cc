@@ -109,6 +109,11 @@ absl::StatusOr<std::string> Snapshots::Find(std::string_view collection, std::st
                                              known.empty() ? "none" : absl::StrJoin(known, ", ")));
 }
 
+absl::StatusOr<SnapshotInfo> Snapshots::Info(std::string_view collection, std::string_view name) const {
+  BEBR_ASSIGN_OR_RETURN(const std::string path, Find(collection, name));
+  return ReadInfo(path);
+}
+
 absl::Status Snapshots::Remove(std::string_view collection, std::string_view name) {
   BEBR_ASSIGN_OR_RETURN(const std::string path, Find(collection, name));
   const std::string deleted = Path(collection, absl::StrCat(".deleted-", std::string(name)));

@@ -40,6 +40,8 @@ class Snapshots {
   absl::StatusOr<std::vector<SnapshotInfo>> List(std::string_view collection) const;
   // The directory. NOT_FOUND names the snapshots there are.
   absl::StatusOr<std::string> Find(std::string_view collection, std::string_view name) const;
+  // What List says of one. NOT_FOUND as Find.
+  absl::StatusOr<SnapshotInfo> Info(std::string_view collection, std::string_view name) const;
   absl::Status Remove(std::string_view collection, std::string_view name);
 
  private:
