@@ -25,7 +25,18 @@ struct Vec {
   static F Fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
   static I LoadI(const int32_t* p) { return _mm256_load_si256(reinterpret_cast<const I*>(p)); }
   static F ToFloat(I v) { return _mm256_cvtepi32_ps(v); }
+  static void StoreI(int32_t* p, I v) { _mm256_store_si256(reinterpret_cast<I*>(p), v); }
+  static I SetI(int32_t v) { return _mm256_set1_epi32(v); }
+  static I MaxI(I a, I b) { return _mm256_max_epi32(a, b); }
+  static I ToInt(F v) { return _mm256_cvttps_epi32(v); }
   static F Max(F a, F b) { return _mm256_max_ps(a, b); }
+  static F Min(F a, F b) { return _mm256_min_ps(a, b); }
+  static float Highest(F v) {
+    const __m128 four = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+  }
+  static bool AnyAbove(I a, I b) { return _mm256_movemask_epi8(_mm256_cmpgt_epi32(a, b)) != 0; }
   static bool AnyNotLess(F a, F b) { return _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_NLT_UQ)) != 0; }
   static uint32_t AtLeast(F a, F b) { return _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_GE_OQ)); }
 };

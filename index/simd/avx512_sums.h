@@ -216,17 +216,13 @@ inline void UnpackValues(const I (&plane)[4], uint32_t* out) {
   }
 }
 
-// kAllValues: queries have values for look-up bands too, for a table that has its own way with several queries.
+// kAllValues: queries have values for all bands, for a table that has its own way with several queries.
 template <bool kAllValues>
 struct RowSums {
   static constexpr size_t kTileBlocks = simd::kTileBlocks;
-  struct Session {
-    explicit Session(size_t) {}
-  };
+  using Runner = WholeBatch<RowSums>;
 
-  static bool HasValues(const BandView& band) {
-    return MethodOf(band) == Method::kValues || (kAllValues && MethodOf(band) == Method::kLookup);
-  }
+  static bool HasValues(const BandView& band) { return kAllValues || MethodOf(band) == Method::kValues; }
 
   // The complemented planes, or the tables, which one query takes, and then the values, if several queries take them.
   static size_t PayloadBytes(const BandView& band) { return ValuesAt(band) + (HasValues(band) ? ValueBytes(band) : 0); }
@@ -268,9 +264,10 @@ struct RowSums {
     _mm512_store_si512(sums, acc);
   }
 
-  static void Run(const BandView& band, const Tile& tile, const uint8_t* const* payloads, int32_t* sums) {
+  static void Run(const BandView& band, const Tile& tile, const uint8_t* const* payloads, size_t query_count,
+                  int32_t* sums) {
     const uint32_t* rows = tile.blocks + size_t{band.first_word} * kBlockRows;
-    const Part part = {band.levels, band.words, tile.block_words, tile.block_count, tile.query_count, false};
+    const Part part = {band.levels, band.words, tile.block_words, tile.block_count, query_count, false};
     switch (MethodOf(band)) {
       case Method::kPopcount:
         return RunPart<Popcount>(part, rows, payloads, sums);
@@ -278,7 +275,7 @@ struct RowSums {
         return RunPart<Lookup>(part, rows, payloads, sums);
       case Method::kValues:
         const uint8_t* values[kTileQueries];
-        for (size_t q = 0; q < tile.query_count; ++q) values[q] = ValuesOf(band, payloads[q]);
+        for (size_t q = 0; q < query_count; ++q) values[q] = ValuesOf(band, payloads[q]);
         return RunValues(part, rows, values, sums);
     }
   }

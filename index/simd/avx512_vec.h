@@ -30,7 +30,14 @@ struct Vec {
   static F Fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
   static I LoadI(const int32_t* p) { return _mm512_loadu_si512(p); }
   static F ToFloat(I v) { return _mm512_cvtepi32_ps(v); }
+  static void StoreI(int32_t* p, I v) { _mm512_storeu_si512(p, v); }
+  static I SetI(int32_t v) { return _mm512_set1_epi32(v); }
+  static I MaxI(I a, I b) { return _mm512_max_epi32(a, b); }
+  static I ToInt(F v) { return _mm512_cvttps_epi32(v); }
   static F Max(F a, F b) { return _mm512_max_ps(a, b); }
+  static F Min(F a, F b) { return _mm512_min_ps(a, b); }
+  static float Highest(F v) { return _mm512_reduce_max_ps(v); }
+  static bool AnyAbove(I a, I b) { return _mm512_cmpgt_epi32_mask(a, b) != 0; }
   static bool AnyNotLess(F a, F b) { return _mm512_cmp_ps_mask(a, b, _CMP_NLT_UQ) != 0; }
   static uint32_t AtLeast(F a, F b) { return _mm512_cmp_ps_mask(a, b, _CMP_GE_OQ); }
 };

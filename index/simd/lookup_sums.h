@@ -18,7 +18,7 @@
 #include <cstdint>
 
 #include "index/simd/query.h"
-#include "index/simd/score_driver.h"
+#include "index/simd/tile.h"
 
 namespace bebr::simd {
 namespace {
@@ -28,13 +28,15 @@ constexpr uint32_t kTableBytes = 16;  // of a nibble
 constexpr uint32_t kWordTables = kNibbles * kTableBytes;
 constexpr uint32_t kChunkWords = 32;  // words of all levels that are unpacked at a time
 
-// A run of a band's words, unpacked.
+// A run of a band's words, unpacked, and the queries for it.
 struct Chunk {
   uint32_t words;  // of one level
   uint32_t levels;
   const uint8_t* nibbles;
   size_t group_bytes;  // from one group of Bytes::kBlocks blocks to the next
   bool add;            // to the sums of the chunks before
+  size_t block_count;
+  size_t query_count;
 };
 
 // Entries up to 4 * (2^Q - 1) that a byte can sum: 60, 20, 8 or 4, so that the rest of a word is always whole.
@@ -45,9 +47,7 @@ struct LookupSums {
   using B = typename Bytes::B;
   static constexpr uint32_t kVector = 16 * Bytes::kBlocks;
   static constexpr size_t kTileBlocks = 8;
-  struct Session {
-    explicit Session(size_t) {}
-  };
+  using Runner = WholeBatch<LookupSums>;
   static constexpr size_t kTileRows = kTileBlocks * kBlockRows;
   static constexpr uint32_t kUnpackedWords = kTileBlocks / 2 * kChunkWords;  // of all blocks of a tile: 16 KiB
 
@@ -77,7 +77,7 @@ struct LookupSums {
     if constexpr (Bytes::kSteps == 0) {
       const BandView alone = {band.dims, band.levels, band.query_levels, band.words, 0, band.left_out};
       int32_t tile_sums[kTileRows];
-      Run(alone, {rows, 0, 1, 1}, &tables, tile_sums);
+      Run(alone, {rows, 0, 1}, &tables, 1, tile_sums);
       for (uint32_t i = 0; i < kBlockRows; ++i) sums[i] = tile_sums[i];
     } else {
       const auto run = band.query_levels == 1   ? RunFlushing<FlushNibbles(1)>
@@ -88,7 +88,8 @@ struct LookupSums {
     }
   }
 
-  static void Run(const BandView& band, const Tile& tile, const uint8_t* const* payloads, int32_t* sums) {
+  static void Run(const BandView& band, const Tile& tile, const uint8_t* const* payloads, size_t query_count,
+                  int32_t* sums) {
     // 16-bit sums hold (2^L - 1) * (2^Q - 1) * 32 * words: at most 57,600 with kChunkWords / L words.
     const uint32_t most = kChunkWords / band.levels;
     const uint32_t chunks = (band.words + most - 1) / most;
@@ -101,11 +102,12 @@ struct LookupSums {
       part.block_count = tile.block_count - first < blocks_at_once ? tile.block_count - first : blocks_at_once;
       for (uint32_t w = 0; w < band.words; w += step) {
         const uint32_t words = band.words - w < step ? band.words - w : step;
-        Chunk chunk = {words, band.levels, nibbles, size_t{words} * band.levels * kNibbles * kVector, w > 0};
+        Chunk chunk = {words, band.levels,      nibbles,    size_t{words} * band.levels * kNibbles * kVector,
+                       w > 0, part.block_count, query_count};
         Unpack(band, part, w, chunk, nibbles);
         const uint8_t* tables[kTileQueries];
-        for (size_t q = 0; q < tile.query_count; ++q) tables[q] = payloads[q] + size_t{w} * kWordTables;
-        RunChunk(band.query_levels, chunk, part, tables, sums + first * kBlockRows);
+        for (size_t q = 0; q < query_count; ++q) tables[q] = payloads[q] + size_t{w} * kWordTables;
+        RunChunk(band.query_levels, chunk, tables, sums + first * kBlockRows);
       }
     }
   }
@@ -183,42 +185,41 @@ struct LookupSums {
     }
   }
 
-  static void RunChunk(uint32_t query_levels, const Chunk& chunk, const Tile& tile, const uint8_t* const* tables,
-                       int32_t* sums) {
+  static void RunChunk(uint32_t query_levels, const Chunk& chunk, const uint8_t* const* tables, int32_t* sums) {
     switch (query_levels) {
       case 1:
-        return RunQueries<FlushNibbles(1), 3>(chunk, tile, tables, sums);
+        return RunQueries<FlushNibbles(1), 3>(chunk, tables, sums);
       case 2:
-        return RunQueries<FlushNibbles(2), 3>(chunk, tile, tables, sums);
+        return RunQueries<FlushNibbles(2), 3>(chunk, tables, sums);
       case 3:
-        return RunQueries<FlushNibbles(3), 3>(chunk, tile, tables, sums);
+        return RunQueries<FlushNibbles(3), 3>(chunk, tables, sums);
       default:
-        return RunQueries<FlushNibbles(4), 3>(chunk, tile, tables, sums);
+        return RunQueries<FlushNibbles(4), 3>(chunk, tables, sums);
     }
   }
 
   // Tiles of kQueries queries, and of two at the end rather than of one.
   template <uint32_t kFlush, int kQueries>
-  static void RunQueries(const Chunk& chunk, const Tile& tile, const uint8_t* const* tables, int32_t* sums) {
+  static void RunQueries(const Chunk& chunk, const uint8_t* const* tables, int32_t* sums) {
     size_t q = 0;
-    while (q < tile.query_count) {
-      const size_t left = tile.query_count - q;
+    while (q < chunk.query_count) {
+      const size_t left = chunk.query_count - q;
       if (left >= kQueries && left != kQueries + 1) {
-        RunGroups<kFlush, kQueries>(chunk, tile, tables + q, sums + q * kTileRows);
+        RunGroups<kFlush, kQueries>(chunk, tables + q, sums + q * kTileRows);
         q += kQueries;
       } else if (left >= 2) {
-        RunGroups<kFlush, 2>(chunk, tile, tables + q, sums + q * kTileRows);
+        RunGroups<kFlush, 2>(chunk, tables + q, sums + q * kTileRows);
         q += 2;
       } else {
-        RunGroups<kFlush, 1>(chunk, tile, tables + q, sums + q * kTileRows);
+        RunGroups<kFlush, 1>(chunk, tables + q, sums + q * kTileRows);
         q += 1;
       }
     }
   }
 
   template <uint32_t kFlush, int kQueries>
-  static void RunGroups(const Chunk& chunk, const Tile& tile, const uint8_t* const* tables, int32_t* sums) {
-    const size_t groups = (tile.block_count + Bytes::kBlocks - 1) / Bytes::kBlocks;
+  static void RunGroups(const Chunk& chunk, const uint8_t* const* tables, int32_t* sums) {
+    const size_t groups = (chunk.block_count + Bytes::kBlocks - 1) / Bytes::kBlocks;
     size_t g = 0;
     for (; g + 2 <= groups; g += 2) {
       RunTile<kFlush, 2, kQueries>(chunk, chunk.nibbles + g * chunk.group_bytes, tables, sums + g * kVector);

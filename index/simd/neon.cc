@@ -24,7 +24,14 @@ struct Vec {
   static F Fma(F a, F b, F c) { return vfmaq_f32(c, a, b); }
   static I LoadI(const int32_t* p) { return vld1q_s32(p); }
   static F ToFloat(I v) { return vcvtq_f32_s32(v); }
+  static void StoreI(int32_t* p, I v) { vst1q_s32(p, v); }
+  static I SetI(int32_t v) { return vdupq_n_s32(v); }
+  static I MaxI(I a, I b) { return vmaxq_s32(a, b); }
+  static I ToInt(F v) { return vcvtq_s32_f32(v); }
   static F Max(F a, F b) { return vmaxnmq_f32(a, b); }
+  static F Min(F a, F b) { return vminnmq_f32(a, b); }
+  static float Highest(F v) { return vmaxvq_f32(v); }
+  static bool AnyAbove(I a, I b) { return vmaxvq_u32(vcgtq_s32(a, b)) != 0; }
   static bool AnyNotLess(F a, F b) { return vminvq_u32(vcltq_f32(a, b)) == 0; }
   static uint32_t AtLeast(F a, F b) {
     static constexpr uint32_t kBits[4] = {1, 2, 4, 8};

@@ -2,14 +2,16 @@
 // after the exact sums. Each including file gives it its own vector types, so everything has internal linkage.
 //
 // A Vec type offers: kFloats; F and I (vectors of kFloats floats and of as many int32); LoadF, StoreF, SetF, Add, Mul,
-// Fma, LoadI, ToFloat; Max(a, b), which is b where a is no number; AtLeast(a, b), a bit for every lane that is >=
-// (false for NaN), and AnyNotLess(a, b), whether any lane is >= or not comparable.
+// Fma; LoadI, StoreI, SetI, MaxI, ToFloat, and ToInt, towards zero; Max(a, b) and Min(a, b), which are b where a is no
+// number; Highest of all lanes; AtLeast(a, b), a bit for every lane that is >= (false for NaN);
+// AnyNotLess(a, b), whether any lane is >= or not comparable; AnyAbove(a, b), whether any integer is greater.
 //
-// A Sums type offers: kTileBlocks; PayloadBytes(band), a multiple of 64; PreparePayload(band, planes, payload), which
-// returns the constant of QueryHead; Session(query_count), what the tiles of so many queries set up and take down; and
-// two ways to the sums of a band, which are such that D = constant + 2 * sum:
-//   RunBlock   one block and one query: fills sums[lane]
-//   Run        a tile: fills sums[query * kTileRows + 16 * block + lane]
+// A Sums type offers: kTileBlocks, of a tile at most; PayloadBytes(band), a multiple of 64; PreparePayload(band,
+// planes, payload), which returns the constant of QueryHead; and two ways to the sums of a band, which are such that D
+// = constant + 2 * sum. RunBlock takes one block and one query and fills sums[lane]. A Runner(bands, batch) takes tiles
+// of tile_blocks() and group_queries() of the batch at a time, whose sums are used before those of the next group:
+//   Run(band, tile, first, count, sums)   fills sums[i * 16 * kTileBlocks + 16 * block + lane] of query first + i of
+//                                         the batch. A tile's groups come in order.
 #ifndef BEBR_INDEX_SIMD_SCORE_DRIVER_H_
 #define BEBR_INDEX_SIMD_SCORE_DRIVER_H_
 
@@ -17,27 +19,12 @@
 #include <cstdint>
 #include <cstring>
 
+#include "index/simd/bounds.h"
 #include "index/simd/query.h"
+#include "index/simd/tile.h"
 
 namespace bebr::simd {
 namespace {
-
-constexpr size_t kTileQueries = 64;
-
-// Blocks and queries whose sums lie in the first-level cache, or nearly.
-struct Tile {
-  const uint32_t* blocks;  // the first
-  size_t block_words;      // from one block to the next
-  size_t block_count;      // 1..Sums::kTileBlocks
-  size_t query_count;      // 1..kTileQueries
-};
-
-// The bands of a shape as one call needs them.
-struct Bands {
-  BandView view[kMaxBands];
-  size_t payload[kMaxBands];  // bytes from a prepared query's begin
-  uint32_t count;
-};
 
 template <typename Sums>
 Bands ViewBands(const CodeShape& shape) {
@@ -88,10 +75,6 @@ template <typename Vec>
 inline typename Vec::F Finish(const QueryHead& head, typename Vec::F acc, const float* factors) {
   const auto scaled = Vec::Add(Vec::Mul(acc, Vec::LoadF(factors)), Vec::LoadF(factors + kBlockRows));
   return Vec::Add(scaled, Vec::SetF(head.offset));
-}
-
-inline const float* FactorsOf(const uint32_t* block, size_t block_words) {
-  return reinterpret_cast<const float*>(block + block_words - 2 * kBlockRows);
 }
 
 // Takes the scores of lanes `row`..row + kFloats - 1 for one query.
@@ -147,147 +130,63 @@ void OneQuery(const Bands& bands, const uint32_t* blocks, size_t block_words, si
   }
 }
 
-// A tile's sums of one band, and the sum over the bands before it, by query.
 template <typename Sums>
-struct TileSums {
-  static constexpr size_t kTileRows = Sums::kTileBlocks * kBlockRows;
-  alignas(64) int32_t sums[kTileQueries * kTileRows];
-  alignas(64) float values[kTileQueries * kTileRows];
-};
+using SumsOf = GroupSums<Sums::kTileBlocks>;
 
-template <typename Vec>
-void AddBand(const Tile& tile, const QueryHead& head, uint32_t b, const int32_t* sums, float* values) {
-  for (size_t row = 0; row < tile.block_count * kBlockRows; row += Vec::kFloats) {
-    const auto before = b == 0 ? Vec::SetF(0.0f) : Vec::LoadF(values + row);
-    Vec::StoreF(values + row, Vec::Add(before, Product<Vec>(head, b, sums + row)));
-  }
-}
-
-template <typename Vec, typename Keep>
-void FinishTile(const Tile& tile, const QueryHead& head, uint32_t last, const int32_t* sums, const float* values,
+// The scores of a tile for the query of `head`, which is query i of the sums.
+template <typename Vec, typename Sums, typename Keep>
+void FinishTile(const Tile& tile, const Bands& bands, const QueryHead& head, const SumsOf<Sums>& sums, size_t i,
                 Keep keep) {
   for (size_t block = 0; block < tile.block_count; ++block) {
     const float* factors = FactorsOf(tile.blocks + block * tile.block_words, tile.block_words);
     for (size_t lane = 0; lane < kBlockRows; lane += Vec::kFloats) {
       const size_t row = block * kBlockRows + lane;
-      const auto before = last == 0 ? Vec::SetF(0.0f) : Vec::LoadF(values + row);
-      keep(row, Finish<Vec>(head, Vec::Add(before, Product<Vec>(head, last, sums + row)), factors + lane));
+      auto acc = Vec::SetF(0.0f);
+      for (uint32_t b = 0; b < bands.count; ++b) acc = Vec::Add(acc, Product<Vec>(head, b, sums.at(b, i) + row));
+      keep(row, Finish<Vec>(head, acc, factors + lane));
     }
   }
 }
 
-// The largest magnitudes of a tile's factors.
-struct MostFactors {
-  float scale = 0;
-  float offset = 0;
+// The tiles of a call.
+class Tiles {
+ public:
+  Tiles(const void* blocks, size_t block_words, size_t block_count, size_t tile_blocks)
+      : blocks_(static_cast<const uint32_t*>(blocks)),
+        block_words_(block_words),
+        block_count_(block_count),
+        tile_blocks_(tile_blocks) {}
+  // The tile that begins with a block; after the last an empty one.
+  Tile At(size_t block) const {
+    const size_t left = block < block_count_ ? block_count_ - block : 0;
+    return {blocks_ + block * block_words_, block_words_, left < tile_blocks_ ? left : tile_blocks_};
+  }
+
+ private:
+  const uint32_t* const blocks_;
+  const size_t block_words_;
+  const size_t block_count_;
+  const size_t tile_blocks_;
 };
 
-template <typename Vec>
-MostFactors MostOfTile(const Tile& tile) {
-  auto scale = Vec::SetF(0.0f), offset = Vec::SetF(0.0f);
-  const auto minus = Vec::SetF(-1.0f);
-  for (size_t block = 0; block < tile.block_count; ++block) {
-    const float* factors = FactorsOf(tile.blocks + block * tile.block_words, tile.block_words);
-    for (size_t lane = 0; lane < kBlockRows; lane += Vec::kFloats) {
-      const auto s = Vec::LoadF(factors + lane), o = Vec::LoadF(factors + kBlockRows + lane);
-      scale = Vec::Max(Vec::Max(s, Vec::Mul(s, minus)), scale);
-      offset = Vec::Max(Vec::Max(o, Vec::Mul(o, minus)), offset);
-    }
+// Asks for documents that will be needed, some lines for every query that is dealt with meanwhile: the processor stops
+// where too many are on their way. They may lie after the last: it is no access. The first-level cache is left to
+// queries and sums.
+class Prefetch {
+ public:
+  Prefetch(const uint32_t* words, size_t word_count, size_t query_count)
+      : next_(words), end_(words + word_count), lines_((word_count / kBlockRows + query_count - 1) / query_count) {}
+  void Some() {
+    constexpr int kSecondLevel = 2;
+    for (size_t i = 0; i < lines_ && next_ != end_; ++i, next_ += kBlockRows)
+      __builtin_prefetch(next_, 0, kSecondLevel);
   }
-  float scales[Vec::kFloats], offsets[Vec::kFloats];
-  Vec::StoreF(scales, scale);
-  Vec::StoreF(offsets, offset);
-  MostFactors most;
-  for (int i = 0; i < Vec::kFloats; ++i) {
-    if (scales[i] > most.scale) most.scale = scales[i];
-    if (offsets[i] > most.offset) most.offset = offsets[i];
-  }
-  return most;
-}
 
-// The queries of a tile, for the question whether any document of it may reach their thresholds. That takes an upper
-// bound of the score, less the query's offset, which fused operations compute from the last band's sums; it differs
-// from the score itself by a few roundings of numbers that are no larger than the terms of the slack.
-struct Bounds {
-  alignas(64) float double_weight[kTileQueries];  // of the last band
-  alignas(64) float constant[kTileQueries];       // its constant, weighted
-  alignas(64) float threshold[kTileQueries];      // less the query's offset and the query's own part of the slack
-  alignas(64) float magnitude[kTileQueries];      // of the sum over the bands, times kRoundings
-  alignas(64) float cut[kTileQueries];            // of the tile at hand: threshold less the rest of the slack
+ private:
+  const uint32_t* next_;
+  const uint32_t* end_;
+  size_t lines_;
 };
-
-constexpr float kRoundings = 32.0f / (1 << 24);
-
-inline void SetBounds(const void* const* prepared, const QueryHits* hits, size_t query_count, uint32_t last,
-                      Bounds& bounds) {
-  for (size_t q = 0; q < query_count; ++q) {
-    const auto& head = *static_cast<const QueryHead*>(prepared[q]);
-    const float threshold = hits[q].threshold;
-    bounds.double_weight[q] = 2.0f * head.weight[last];
-    bounds.constant[q] = head.weight[last] * static_cast<float>(head.constant[last]);
-    bounds.threshold[q] =
-        threshold - head.offset - kRoundings * (__builtin_fabsf(head.offset) + __builtin_fabsf(threshold));
-    bounds.magnitude[q] = kRoundings * head.magnitude;
-  }
-}
-
-template <typename Vec>
-void SetCuts(const Tile& tile, Bounds& bounds) {
-  const MostFactors most = MostOfTile<Vec>(tile);
-  const auto scale = Vec::SetF(-most.scale), offset = Vec::SetF(-kRoundings * most.offset);
-  for (size_t q = 0; q < kTileQueries; q += Vec::kFloats) {
-    const auto cut = Vec::Fma(Vec::LoadF(bounds.magnitude + q), scale, Vec::LoadF(bounds.threshold + q));
-    Vec::StoreF(bounds.cut + q, Vec::Add(cut, offset));
-  }
-}
-
-// Whether any document of the tile may reach the threshold of query q, whose sums and values are given.
-template <typename Vec, bool kOneBand>
-inline bool MayHit(const Tile& tile, size_t block_count, const Bounds& bounds, size_t q, const int32_t* sums,
-                   const float* values) {
-  const auto double_weight = Vec::SetF(bounds.double_weight[q]);
-  const auto constant = Vec::SetF(bounds.constant[q]);
-  auto best = Vec::SetF(-__builtin_inff());
-  const float* factors = FactorsOf(tile.blocks, tile.block_words);
-  for (size_t block = 0; block < block_count; ++block, factors += tile.block_words) {
-    for (size_t lane = 0; lane < kBlockRows; lane += Vec::kFloats) {
-      const size_t row = block * kBlockRows + lane;
-      const auto sum = Vec::ToFloat(Vec::LoadI(sums + row));
-      const auto acc = Vec::Fma(sum, double_weight, kOneBand ? constant : Vec::Add(Vec::LoadF(values + row), constant));
-      best = Vec::Max(Vec::Fma(acc, Vec::LoadF(factors + lane), Vec::LoadF(factors + kBlockRows + lane)), best);
-    }
-  }
-  return Vec::AnyNotLess(best, Vec::SetF(bounds.cut[q]));
-}
-
-// Fills `out` with the last band's sums and, if there are several, with the values of those before.
-template <typename Vec, typename Sums>
-void SumTile(const Bands& bands, const Tile& tile, const void* const* prepared, TileSums<Sums>& out) {
-  const uint8_t* payloads[kTileQueries];
-  for (uint32_t b = 0; b < bands.count; ++b) {
-    for (size_t q = 0; q < tile.query_count; ++q)
-      payloads[q] = static_cast<const uint8_t*>(prepared[q]) + bands.payload[b];
-    Sums::Run(bands.view[b], tile, payloads, out.sums);
-    if (b + 1 == bands.count) return;
-    for (size_t q = 0; q < tile.query_count; ++q) {
-      const size_t at = q * TileSums<Sums>::kTileRows;
-      AddBand<Vec>(tile, *static_cast<const QueryHead*>(prepared[q]), b, out.sums + at, out.values + at);
-    }
-  }
-}
-
-template <typename Sums>
-Tile TileAt(const void* blocks, size_t block_words, size_t block, size_t block_count, size_t query_count) {
-  const size_t left = block_count - block;
-  return {static_cast<const uint32_t*>(blocks) + block * block_words, block_words,
-          left < Sums::kTileBlocks ? left : Sums::kTileBlocks, query_count};
-}
-
-// Asks for the tile after this one, which is far enough away in time for the slowest memory.
-inline void PrefetchNext(const Tile& tile) {
-  const uint32_t* next = tile.blocks + tile.block_count * tile.block_words;
-  for (size_t word = 0; word < tile.block_count * tile.block_words; word += kBlockRows) __builtin_prefetch(next + word);
-}
 
 // Up to kTileQueries queries see all blocks before the next do: so many of `query_count`, in parts of about the same
 // size, as few queries cost more each.
@@ -303,6 +202,60 @@ inline size_t QueriesAt(size_t first, size_t query_count) {
   return query_count - first < at_once ? query_count - first : at_once;
 }
 
+// Keeps the hits of tiles, whose sums and cuts are given, for a group of queries at a time.
+template <typename Vec, typename Sums>
+class HitKeeper {
+ public:
+  HitKeeper(const Bands& bands, const Batch& batch, const Bounds& bounds, const Cuts& cuts, const SumsOf<Sums>& sums,
+            QueryHits* hits)
+      : bands_(bands), batch_(batch), bounds_(bounds), cuts_(cuts), sums_(sums), hits_(hits) {}
+
+  // `row`: the tile's first; queries first..first + count - 1 of the batch.
+  void Keep(const Tile& tile, size_t row, size_t first, size_t count, Prefetch& prefetch) {
+    if (bands_.count > 1) {
+      ForEach(count, prefetch, [&](size_t i) {
+        if (AnyWeightedEnough<Vec>(tile, bands_.count, bounds_, cuts_, first + i, sums_, i)) [[unlikely]]
+          KeepQuery(tile, row, first + i, i);
+      });
+    } else if (tile.block_count == Sums::kTileBlocks) {  // a constant, so that a loop is unrolled
+      KeepOfOneBand(tile, Sums::kTileBlocks, row, first, count, prefetch);
+    } else {
+      KeepOfOneBand(tile, tile.block_count, row, first, count, prefetch);
+    }
+  }
+
+ private:
+  template <typename Visit>
+  [[gnu::always_inline]] static void ForEach(size_t count, Prefetch& prefetch, const Visit& visit) {
+    for (size_t i = 0; i < count; ++i) {
+      prefetch.Some();
+      visit(i);
+    }
+  }
+
+  [[gnu::always_inline]] void KeepOfOneBand(const Tile& tile, size_t block_count, size_t row, size_t first,
+                                            size_t count, Prefetch& prefetch) {
+    ForEach(count, prefetch, [&](size_t i) {
+      if (AnySumEnough<Vec>(sums_.at(0, i), block_count, cuts_.too_small[first + i])) [[unlikely]]
+        KeepQuery(tile, row, first + i, i);
+    });
+  }
+
+  [[gnu::noinline]] void KeepQuery(const Tile& tile, size_t row, size_t q, size_t i) {
+    if (!AnyMayHit<Vec>(tile, bands_.count, bounds_, cuts_, q, sums_, i)) return;
+    KeepHits<Vec> keep{hits_[q]};
+    FinishTile<Vec, Sums>(tile, bands_, batch_.head(q), sums_, i,
+                          [&](size_t lane, typename Vec::F score) { keep(row + lane, score); });
+  }
+
+  const Bands& bands_;
+  const Batch& batch_;
+  const Bounds& bounds_;
+  const Cuts& cuts_;
+  const SumsOf<Sums>& sums_;
+  QueryHits* const hits_;
+};
+
 template <typename Vec, typename Sums>
 void VecScore(const CodeShape& shape, const void* blocks, size_t block_count, const void* const* prepared,
               size_t query_count, float* scores, size_t stride) {
@@ -312,37 +265,23 @@ void VecScore(const CodeShape& shape, const void* blocks, size_t block_count, co
     return OneQuery<Vec, Sums>(bands, static_cast<const uint32_t*>(blocks), block_words, block_count, prepared[0],
                                KeepAll<Vec>{scores});
   }
-  TileSums<Sums> tile_sums;
-  for (size_t first = 0; first < query_count; first += QueriesAtOnce(query_count)) {
-    [[maybe_unused]] const typename Sums::Session session(QueriesAt(first, query_count));
-    for (size_t block = 0; block < block_count; block += Sums::kTileBlocks) {
-      const Tile tile = TileAt<Sums>(blocks, block_words, block, block_count, QueriesAt(first, query_count));
-      if (first == 0) PrefetchNext(tile);
-      SumTile<Vec, Sums>(bands, tile, prepared + first, tile_sums);
-      for (size_t q = 0; q < tile.query_count; ++q) {
-        const size_t at = q * TileSums<Sums>::kTileRows;
-        FinishTile<Vec>(tile, *static_cast<const QueryHead*>(prepared[first + q]), bands.count - 1, tile_sums.sums + at,
-                        tile_sums.values + at, KeepAll<Vec>{scores + (first + q) * stride + block * kBlockRows});
+  SumsOf<Sums> sums;
+  for (size_t begin = 0; begin < query_count; begin += QueriesAtOnce(query_count)) {
+    const Batch batch(bands, prepared + begin, QueriesAt(begin, query_count));
+    typename Sums::Runner runner(bands, batch);
+    const Tiles tiles(blocks, block_words, block_count, runner.tile_blocks());
+    for (size_t block = 0; block < block_count; block += runner.tile_blocks()) {
+      const Tile tile = tiles.At(block);
+      for (size_t first = 0; first < batch.count; first += runner.group_queries()) {
+        const size_t left = batch.count - first;
+        const size_t count = left < runner.group_queries() ? left : runner.group_queries();
+        for (uint32_t b = 0; b < bands.count; ++b) runner.Run(b, tile, first, count, sums.of_band[b]);
+        for (size_t i = 0; i < count; ++i) {
+          float* out = scores + (begin + first + i) * stride + block * kBlockRows;
+          FinishTile<Vec, Sums>(tile, bands, batch.head(first + i), sums, i, KeepAll<Vec>{out});
+        }
       }
     }
-  }
-}
-
-// Keeps the hits of a tile whose sums are given; its first row is `row`.
-template <typename Vec, typename Sums, bool kOneBand>
-void KeepTile(const Tile& tile, uint32_t last, const void* const* prepared, const Bounds& bounds,
-              const TileSums<Sums>& tile_sums, size_t row, QueryHits* hits) {
-  for (size_t q = 0; q < tile.query_count; ++q) {
-    const int32_t* sums = tile_sums.sums + q * TileSums<Sums>::kTileRows;
-    const float* values = tile_sums.values + q * TileSums<Sums>::kTileRows;
-    const bool may_hit = tile.block_count == Sums::kTileBlocks  // so that its loop is unrolled
-                             ? MayHit<Vec, kOneBand>(tile, Sums::kTileBlocks, bounds, q, sums, values)
-                             : MayHit<Vec, kOneBand>(tile, tile.block_count, bounds, q, sums, values);
-    if (!may_hit) [[likely]]
-      continue;
-    KeepHits<Vec> keep{hits[q]};
-    FinishTile<Vec>(tile, *static_cast<const QueryHead*>(prepared[q]), last, sums, values,
-                    [&keep, row](size_t lane, typename Vec::F score) { keep(row + lane, score); });
   }
 }
 
@@ -356,19 +295,26 @@ void VecScan(const CodeShape& shape, const void* blocks, size_t block_count, con
     return OneQuery<Vec, Sums>(bands, static_cast<const uint32_t*>(blocks), block_words, block_count, prepared[0],
                                KeepHits<Vec>{hits[0]});
   }
-  TileSums<Sums> tile_sums;
+  SumsOf<Sums> sums;
   Bounds bounds = {};
-  const uint32_t last = bands.count - 1;
-  const auto keep = last == 0 ? KeepTile<Vec, Sums, true> : KeepTile<Vec, Sums, false>;
-  for (size_t first = 0; first < query_count; first += QueriesAtOnce(query_count)) {
-    [[maybe_unused]] const typename Sums::Session session(QueriesAt(first, query_count));
-    SetBounds(prepared + first, hits + first, QueriesAt(first, query_count), last, bounds);
-    for (size_t block = 0; block < block_count; block += Sums::kTileBlocks) {
-      const Tile tile = TileAt<Sums>(blocks, block_words, block, block_count, QueriesAt(first, query_count));
-      if (first == 0) PrefetchNext(tile);
-      SumTile<Vec, Sums>(bands, tile, prepared + first, tile_sums);
-      SetCuts<Vec>(tile, bounds);
-      keep(tile, last, prepared + first, bounds, tile_sums, block * kBlockRows, hits + first);
+  Cuts cuts;
+  for (size_t begin = 0; begin < query_count; begin += QueriesAtOnce(query_count)) {
+    const Batch batch(bands, prepared + begin, QueriesAt(begin, query_count));
+    typename Sums::Runner runner(bands, batch);
+    SetBounds(bands, batch, hits + begin, bounds);
+    HitKeeper<Vec, Sums> keeper(bands, batch, bounds, cuts, sums, hits + begin);
+    const Tiles tiles(blocks, block_words, block_count, runner.tile_blocks());
+    const size_t tile_words = runner.tile_blocks() * block_words;
+    for (size_t block = 0; block < block_count; block += runner.tile_blocks()) {
+      const Tile tile = tiles.At(block);
+      SetCuts<Vec>(tile, bounds, batch.count, cuts);
+      Prefetch prefetch(tile.blocks + 2 * tile_words, begin == 0 ? tile_words : 0, batch.count);
+      for (size_t first = 0; first < batch.count; first += runner.group_queries()) {
+        const size_t left = batch.count - first;
+        const size_t count = left < runner.group_queries() ? left : runner.group_queries();
+        for (uint32_t b = 0; b < bands.count; ++b) runner.Run(b, tile, first, count, sums.of_band[b]);
+        keeper.Keep(tile, block * kBlockRows, first, count, prefetch);
+      }
     }
   }
 }

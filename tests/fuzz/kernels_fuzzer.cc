@@ -90,6 +90,7 @@ Input ReadInput(Source& source) {
     for (uint32_t b = 0; b < input.shape.band_count; ++b) input.weights.back().push_back(source.Float());
     input.query_offsets.push_back(source.Float());
   }
+  if (source.Byte() % 2 == 0) MakePositive(input);
   return input;
 }
 

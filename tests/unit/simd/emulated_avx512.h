@@ -34,6 +34,24 @@ static inline simde__m512i BebrCvtepu16Epi32(simde__m256i a) {
   return simde_mm512_loadu_si512(out);
 }
 
+static inline simde__m512i BebrCvttpsEpi32(simde__m512 a) {
+  float in[16];
+  int32_t out[16];
+  std::memcpy(in, &a, sizeof(in));
+  for (int i = 0; i < 16; ++i) out[i] = static_cast<int32_t>(in[i]);
+  return simde_mm512_loadu_si512(out);
+}
+
+static inline float BebrReduceMaxPs(simde__m512 a) {
+  float in[16];
+  std::memcpy(in, &a, sizeof(in));
+  float most = in[0];
+  for (int i = 1; i < 16; ++i) most = in[i] > most ? in[i] : most;
+  return most;
+}
+
+#define _mm512_cvttps_epi32(a) BebrCvttpsEpi32(a)
+#define _mm512_reduce_max_ps(a) BebrReduceMaxPs(a)
 #define _mm512_cvtepi32_ps(a) BebrCvtepi32Ps(a)
 #define _mm512_cvtepu16_epi32(a) BebrCvtepu16Epi32(a)
 

@@ -100,13 +100,13 @@ TEST_P(Tables, ScoreWithLevelsLeftOut) {
       {{256, 2, 1}}, {{128, 4, 3}}, {{128, 4, 1}}, {{32, 4, 2}, {64, 3, 2}, {96, 2, 1}}, {{33, 2, 0}, {700, 3, 1}}};
   for (size_t i = 0; i < codes.size(); ++i) {
     for (uint32_t query_levels = 1; query_levels <= kMaxLevels; ++query_levels) {
-      for (size_t queries : {1, 7}) {
+      for (size_t queries : {1, 7, 19}) {
         for (bool bound : {false, true}) {
           SCOPED_TRACE(testing::Message() << "code " << i << ", query levels " << query_levels << ", " << queries
                                           << " queries, bound " << bound);
           CodeShape shape = MakeShape(codes[i], query_levels);
           shape.bound = bound;
-          ExpectSameScores(MakeInput(shape, 11, queries, i * 10 + query_levels));
+          ExpectSameScores(MakeInput(shape, 11, queries, i * 10 + query_levels + queries));
         }
       }
     }
@@ -121,7 +121,7 @@ TEST_P(Tables, ScoreExtremeCodes) {
         for (Bits document : {Bits::kZeros, Bits::kOnes}) {
           for (Bits query : {Bits::kZeros, Bits::kOnes}) {
             SCOPED_TRACE(testing::Message() << dims << "x" << levels << ", query levels " << query_levels);
-            ExpectSameScores(MakeInput(MakeShape({{dims, levels}}, query_levels), 1, 5, dims, document, query));
+            ExpectSameScores(MakeInput(MakeShape({{dims, levels}}, query_levels), 1, 17, dims, document, query));
           }
         }
       }
@@ -134,7 +134,7 @@ TEST_P(Tables, ScanWithUnusualFactors) {
   const float infinity = std::numeric_limits<float>::infinity();
   const float special[] = {0.0f, -0.0f, 1e-38f, 1e30f, -1e30f, infinity, std::numeric_limits<float>::quiet_NaN()};
   for (const std::vector<BandShape>& bands : std::vector<std::vector<BandShape>>{{{64, 1}}, {{40, 2}, {24, 4}}}) {
-    for (size_t queries : {1, 9}) {
+    for (size_t queries : {1, 9, 18}) {
       for (uint64_t seed = 0; seed < 40; ++seed) {
         SCOPED_TRACE(testing::Message() << bands.size() << " bands, " << queries << " queries, seed " << seed);
         Input input = MakeInput(MakeShape(bands, 1 + seed % 4), 9, queries, seed);

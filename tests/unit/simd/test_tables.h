@@ -136,6 +136,15 @@ struct Input {
   }
 };
 
+// Positive scales and weights, which is what codes have: a scan rules out more documents without scoring them then.
+inline void MakePositive(Input& input) {
+  for (float& scale : input.scales) scale = std::fabs(scale);
+  for (std::vector<float>& weights : input.weights) {
+    for (float& weight : weights) weight = std::fabs(weight);
+  }
+}
+
+// Factors and weights are of either sign with an even seed.
 inline Input MakeInput(const CodeShape& shape, size_t block_count, size_t query_count, uint64_t seed,
                        Bits document_bits = Bits::kRandom, Bits query_bits = Bits::kRandom) {
   std::mt19937_64 random(seed);
@@ -154,6 +163,7 @@ inline Input MakeInput(const CodeShape& shape, size_t block_count, size_t query_
     for (uint32_t b = 0; b < shape.band_count; ++b) input.weights.back().push_back(uniform(random));
     input.query_offsets.push_back(uniform(random));
   }
+  if (seed % 2 == 1) MakePositive(input);
   return input;
 }
 
