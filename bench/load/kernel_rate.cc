@@ -1,6 +1,7 @@
 #include "bench/load/kernel_rate.h"
 
 #include <algorithm>
+#include <memory>
 #include <random>
 #include <string>
 #include <vector>
@@ -16,7 +17,7 @@ namespace bebr::bench {
 namespace {
 
 constexpr size_t kQueries = 64;
-constexpr size_t kTileBlocks = 64;  // which stay in the second-level cache
+constexpr size_t kTileBlocks = 128;  // which stay in the second-level cache
 constexpr size_t kSampleBlocks = 4096;
 
 absl::StatusOr<simd::CodeShape> ParseShape(std::string_view code, unsigned query_levels) {
@@ -90,11 +91,11 @@ void BatchKernel::ScanOnce() {
   const size_t threads = pool_.size() + 1;
   pool_.ParallelFor(threads, [&](size_t thread) {
     constexpr size_t kStride = kTileBlocks * simd::kBlockRows;
-    AlignedBuffer<float> scores(kQueries * kStride);
-    AlignedBuffer<uint32_t> positions(kQueries * kStride);
+    const auto scores = std::make_unique_for_overwrite<float[]>(kQueries * kStride);
+    const auto positions = std::make_unique_for_overwrite<uint32_t[]>(kQueries * kStride);
     std::vector<simd::QueryHits> hits;
     for (size_t q = 0; q < kQueries; ++q)
-      hits.push_back({thresholds_[q], positions.data() + q * kStride, scores.data() + q * kStride, 0});
+      hits.push_back({thresholds_[q], positions.get() + q * kStride, scores.get() + q * kStride, 0});
     const size_t end = blocks_ * (thread + 1) / threads;
     for (size_t block = blocks_ * thread / threads; block < end; block += kTileBlocks) {
       simd::Kernels().scan(shape_, data_.data() + block * block_bytes_, std::min(kTileBlocks, end - block),

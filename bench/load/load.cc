@@ -55,6 +55,18 @@ Matrix MakeVectors(size_t rows, size_t dims, unsigned seed) {
   return matrix;
 }
 
+// A row of the sample with some of another one, so that no two documents are equal; valid until the thread asks again.
+const float* MixedRow(const Matrix& sample, size_t i) {
+  constexpr float kShare = 0.3f;
+  thread_local std::vector<float> mixed;
+  const size_t first = i % sample.rows;
+  const float* a = sample.row(first);
+  const float* b = sample.row((first + 1 + i / sample.rows * 7919) % sample.rows);
+  mixed.resize(sample.dims);
+  for (size_t j = 0; j < sample.dims; ++j) mixed[j] = a[j] + kShare * b[j];
+  return mixed.data();
+}
+
 struct Prepared {
   std::unique_ptr<ServerProcess> server;
   v1::Version version;
@@ -63,9 +75,9 @@ struct Prepared {
 };
 
 absl::StatusOr<Prepared> Prepare(const Options& options, const WorkDirectory& work) {
-  constexpr size_t kDistinct = 50000;  // of the documents' vectors; they repeat under other ids
+  constexpr size_t kSampled = 50000;
   constexpr size_t kQueries = 500;
-  const Matrix data = MakeVectors(std::min(options.documents, kDistinct), options.dims, 1);
+  const Matrix data = MakeVectors(std::min(options.documents, kSampled), options.dims, 1);
   BEBR_RETURN_IF_ERROR(WriteNpy(work.path() + "/sample.npy", data));
   const std::string model = work.path() + "/model.safetensors";
   BEBR_RETURN_IF_ERROR(
@@ -78,7 +90,7 @@ absl::StatusOr<Prepared> Prepare(const Options& options, const WorkDirectory& wo
   config.set_name("load");
   BEBR_RETURN_IF_ERROR(CreateCollection(prepared.server->channel(), config, model));
   const IngestOptions ingest{.collection = "load", .documents = options.documents, .dims = options.dims};
-  BEBR_RETURN_IF_ERROR(Ingest(prepared.server->channel(), ingest, [&](size_t i) { return data.row(i % data.rows); }));
+  BEBR_RETURN_IF_ERROR(Ingest(prepared.server->channel(), ingest, [&](size_t i) { return MixedRow(data, i); }));
   BEBR_ASSIGN_OR_RETURN(const v1::Collection collection, GetCollection(prepared.server->channel(), "load"));
   prepared.version = collection.versions(0);
   const Matrix queries = MakeVectors(kQueries, options.dims, 2);

@@ -3,14 +3,17 @@
 #include <algorithm>
 #include <atomic>
 #include <limits>
+#include <memory>
 
 #include "absl/time/clock.h"
 
 namespace bebr {
 namespace {
 
-constexpr uint32_t kUnitBlocks = 128;        // blocks a thread takes at a time
-constexpr size_t kScoresPerRun = 2048 * 16;  // lanes times queries of a run of blocks
+constexpr uint32_t kUnitBlocks = 128;  // blocks a thread takes at a time
+// Blocks times queries of a run, which one call of the kernel scans: many, as a call has its price. A worker's first
+// runs are shorter, until it knows what thresholds to look for.
+constexpr size_t kBlocksPerRun = 8192;
 constexpr uint32_t kMinRunBlocks = 16;
 // Bounds pay as long as they rule out most blocks: after a run of blocks in which more than a quarter had to be scored
 // again, a query's next runs are scored with all levels at once.
@@ -83,9 +86,9 @@ class ScanRun {
     best.reserve(queries_.size());
     for (size_t q = 0; q < queries_.size(); ++q) best.push_back(MakeBest(q));
     Scratch scratch;
-    const size_t lanes = std::max(kScoresPerRun, queries_.size() * kMinRunBlocks * simd::kBlockRows);
-    scratch.scores = AlignedBuffer<float>(lanes);
-    scratch.positions = AlignedBuffer<uint32_t>(lanes);
+    const size_t lanes = MostRunBlocks(queries_.size()) * queries_.size() * simd::kBlockRows;
+    scratch.scores = std::make_unique_for_overwrite<float[]>(lanes);
+    scratch.positions = std::make_unique_for_overwrite<uint32_t[]>(lanes);
     scratch.runs_without_bounds.resize(queries_.size());
     for (size_t u; (u = next_unit_.fetch_add(1, std::memory_order_relaxed)) < units_.size();)
       ScanUnit(units_[u], best, scratch);
@@ -112,14 +115,15 @@ class ScanRun {
 
  private:
   struct Scratch {
-    AlignedBuffer<float> scores;        // of a run's hits, by query
-    AlignedBuffer<uint32_t> positions;  // of these, in the run
-    std::vector<simd::QueryHits> hits;  // of the queries that are scored
-    std::vector<uint32_t> active;       // queries not stopped
-    std::vector<uint32_t> bounded;      // of these, those scored by bounds first
-    std::vector<uint32_t> unbounded;    // the others
-    std::vector<const void*> prepared;  // of the queries that are scored
+    std::unique_ptr<float[]> scores;        // of a run's hits, by query; mostly never touched
+    std::unique_ptr<uint32_t[]> positions;  // of these, in the run
+    std::vector<simd::QueryHits> hits;      // of the queries that are scored
+    std::vector<uint32_t> active;           // queries not stopped
+    std::vector<uint32_t> bounded;          // of these, those scored by bounds first
+    std::vector<uint32_t> unbounded;        // the others
+    std::vector<const void*> prepared;      // of the queries that are scored
     std::vector<uint32_t> runs_without_bounds;
+    uint32_t run_blocks = kMinRunBlocks;  // of the next run, at most
   };
 
   // A query's scores of one block with all levels.
@@ -128,6 +132,10 @@ class ScanRun {
     uint32_t block = 0;
     alignas(64) float scores[simd::kBlockRows];
   };
+
+  static uint32_t MostRunBlocks(size_t query_count) {
+    return static_cast<uint32_t>(std::clamp<size_t>(kBlocksPerRun / query_count, kMinRunBlocks, kUnitBlocks));
+  }
 
   // Candidates are chosen by another score than the final one, so that may drop none of them.
   float MinScore(size_t q) const {
@@ -141,8 +149,6 @@ class ScanRun {
       if (!queries_[q].stopped || !queries_[q].stopped(now)) scratch.active.push_back(q);
     }
     if (scratch.active.empty()) return;
-    const uint32_t run_blocks =
-        std::clamp<uint32_t>(kScoresPerRun / (scratch.active.size() * simd::kBlockRows), kMinRunBlocks, kUnitBlocks);
     const uint32_t full = target_.parts()[unit.part].full_blocks();
     for (uint32_t begin = unit.begin; begin < unit.end;) {
       if (!Selected(unit.part, begin)) {
@@ -151,8 +157,9 @@ class ScanRun {
       }
       uint32_t end = begin + 1;
       // The open block lies elsewhere, so it is a run of its own.
-      while (end < unit.end && end - begin < run_blocks && end < full && Selected(unit.part, end)) ++end;
+      while (end < unit.end && end - begin < scratch.run_blocks && end < full && Selected(unit.part, end)) ++end;
       ScanRunOfBlocks({unit.part, begin, end}, best, scratch);
+      scratch.run_blocks = std::min(2 * scratch.run_blocks, MostRunBlocks(queries_.size()));
       begin = end;
     }
     for (const uint32_t q : scratch.active) AtomicMax(thresholds_[q], best[q].threshold());
@@ -212,7 +219,7 @@ class ScanRun {
       best[q].Raise(thresholds_[q].load(std::memory_order_relaxed));
       const size_t at = scratch.hits.size() * rows;
       scratch.prepared.push_back(prepared[q]);
-      scratch.hits.push_back({best[q].threshold(), scratch.positions.data() + at, scratch.scores.data() + at, 0});
+      scratch.hits.push_back({best[q].threshold(), scratch.positions.get() + at, scratch.scores.get() + at, 0});
     }
     kernels.scan(prepared.shape(), part.block(run.begin), run.end - run.begin, scratch.prepared.data(),
                  scratch.prepared.size(), scratch.hits.data());

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
+#include "index/base/retry.h"
 #include "index/base/status_macros.h"
 #include "index/search/rerank.h"
 
@@ -13,7 +14,9 @@ namespace bebr {
 namespace {
 
 constexpr size_t kMaxQueriesPerScan = 256;
-constexpr int kCompanyShare = 8;      // of a scan's time, that the next one waits for company
+constexpr int kCompanyShare = 4;  // of a scan's time, that the next one waits for company at most,
+constexpr int kLullShare = 16;    // and this much, but at least kLeastLull, after somebody came
+constexpr absl::Duration kLeastLull = absl::Microseconds(300);
 constexpr size_t kEncodeRows = 16;    // queries a thread encodes at a time
 constexpr size_t kHitsAtATime = 128;  // whose attributes are read in one go, before the limit is checked
 
@@ -237,8 +240,8 @@ void Scheduler::Submit(std::unique_ptr<SearchJob> job) {
           "the request has %d queries and at most %d may wait (max_queued_queries); send fewer at a time", queries,
           max_queued_queries_));
     } else if (queued_queries_ + queries > max_queued_queries_) {
-      refusal = absl::ResourceExhaustedError(absl::StrFormat("%d queries wait and the limit is %d; try again later",
-                                                             queued_queries_, max_queued_queries_));
+      refusal = TryAgainLater(absl::StrFormat("%d queries wait and the limit is %d; try again later", queued_queries_,
+                                              max_queued_queries_));
     } else {
       queued_queries_ += queries;
       job->submitted = absl::Now();
@@ -279,10 +282,15 @@ std::vector<std::unique_ptr<SearchJob>> Scheduler::TakeGroup() {
 
 void Scheduler::AwaitCompany() {
   const size_t enough = std::min(expected_queries_, kMaxQueriesPerScan);
-  while (!stopping_ && queued_queries_ < enough) {
-    const absl::Duration left = company_until_ - absl::Now();
-    if (left <= absl::ZeroDuration()) return;
-    wake_.WaitFor(&mutex_, left);
+  const absl::Time until = last_scan_end_ + last_scan_ / kCompanyShare;
+  const absl::Duration lull = std::max(kLeastLull, last_scan_ / kLullShare);
+  absl::Time now = absl::Now();
+  absl::Time quiet = now + lull;
+  while (!stopping_ && queued_queries_ < enough && now < std::min(until, quiet)) {
+    const size_t before = queued_queries_;
+    wake_.WaitFor(&mutex_, std::min(until, quiet) - now);
+    now = absl::Now();
+    if (queued_queries_ > before) quiet = now + lull;
   }
 }
 
@@ -314,9 +322,9 @@ void Scheduler::Run() {
     const absl::Time start = absl::Now();
     RunGroup(std::move(ready));
     MutexLock lock(&mutex_);
-    const absl::Time end = absl::Now();
     expected_queries_ = queued_queries_ + answered;
-    company_until_ = end + (end - start) / kCompanyShare;
+    last_scan_end_ = absl::Now();
+    last_scan_ = last_scan_end_ - start;
   }
 }
 

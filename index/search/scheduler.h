@@ -38,8 +38,8 @@ struct SearchJob {
 //
 // Company. An idle server answers at once. After a scan, the next one waits for as many queries as are known to be
 // about, those that came during the scan and those it has just answered, whose clients often have another one; at most
-// an eighth of the time that the scan took. Without that, clients that ask again at once would fall into two groups
-// that scan in turn, each at half the size.
+// a quarter of the time that the scan took, and no longer than a sixteenth of it after the last one came. Without that,
+// clients that ask again at once would fall into two groups that scan in turn, each at half the size.
 //
 // Order. First come, first served among groups; a search is never overtaken by one of its own group.
 // Limits. At most `max_queued_queries` queries wait; more are refused with RESOURCE_EXHAUSTED.
@@ -82,7 +82,8 @@ class Scheduler {
   size_t queued_queries_ ABSL_GUARDED_BY(mutex_) = 0;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   size_t expected_queries_ ABSL_GUARDED_BY(mutex_) = 0;  // that are about, as the last scan's end showed
-  absl::Time company_until_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  absl::Time last_scan_end_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  absl::Duration last_scan_ ABSL_GUARDED_BY(mutex_);
   std::thread thread_;
 };
 
