@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "index/base/float16.h"
+#include "index/base/retry.h"
 #include "index/base/stable_hash.h"
 #include "index/base/status_macros.h"
 #include "index/storage/files.h"
@@ -255,9 +256,9 @@ void Collection::Upsert(UpsertRequest request, absl::AnyInvocable<void(absl::Sta
   if (queued > 0 && queued + bytes > shared_->max_queued_upsert_bytes) {
     shared_->queued_upsert_bytes.fetch_sub(bytes, std::memory_order_relaxed);
     shared_->refused_upserts.fetch_add(1, std::memory_order_relaxed);
-    return done(absl::ResourceExhaustedError(
-        absl::StrFormat("%d bytes of floats wait to be written and the limit is %d; try again later", queued,
-                        shared_->max_queued_upsert_bytes)));
+    return done(
+        TryAgainLater(absl::StrFormat("%d bytes of floats wait to be written and the limit is %d; try again later",
+                                      queued, shared_->max_queued_upsert_bytes)));
   }
   auto write = std::make_shared<Write>();
   // Runs, and is destroyed, on a shard's own thread, so it must not hold the collection: its end would wait for that

@@ -11,6 +11,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_format.h"
 #include "index/base/logging.h"
+#include "index/base/retry.h"
 #include "index/base/status_macros.h"
 #include "nlohmann/json.hpp"
 #include "server/rpc/call_context.h"
@@ -182,11 +183,9 @@ absl::Status Authenticator::Charge(const LimitedKey& key, uint64_t bytes) const 
     const absl::Duration wait = bucket == nullptr ? absl::ZeroDuration() : bucket->Take(amount, now);
     if (wait == absl::ZeroDuration()) return absl::OkStatus();
     if (refused != nullptr) refused->Increment();
-    return WithRetryDelay(
-        absl::ResourceExhaustedError(absl::StrFormat("key \"%s\" may send %g %s a second and has done "
-                                                     "so; try again in %s",
-                                                     key.name, rate, unit, absl::FormatDuration(wait))),
-        wait);
+    return TryAgainLater(absl::StrFormat("key \"%s\" may send %g %s a second and has done so; try again in %s",
+                                         key.name, rate, unit, absl::FormatDuration(wait)),
+                         wait);
   };
   BEBR_RETURN_IF_ERROR(take(key.requests.get(), 1, key.requests_per_s, "requests", key.refused_requests));
   return take(key.bytes.get(), static_cast<double>(bytes), key.bytes_per_s, "bytes", key.refused_bytes);

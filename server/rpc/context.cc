@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "absl/strings/str_format.h"
+#include "index/base/retry.h"
 #include "index/base/status_macros.h"
 
 namespace bebr {
@@ -10,8 +11,7 @@ namespace bebr {
 absl::Status BlockingPool::TrySubmit(absl::AnyInvocable<void()> task) {
   if (waiting_.fetch_add(1) >= kMaxWaiting) {
     waiting_.fetch_sub(1);
-    return absl::ResourceExhaustedError(
-        absl::StrFormat("%d calls wait for the disk already; try again later", kMaxWaiting));
+    return TryAgainLater(absl::StrFormat("%d calls wait for the disk already; try again later", kMaxWaiting));
   }
   pool_.Submit([this, task = std::move(task)]() mutable {
     waiting_.fetch_sub(1);

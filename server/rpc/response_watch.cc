@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
+#include "index/base/retry.h"
 
 namespace bebr {
 
@@ -23,7 +24,7 @@ ResponseWatch::~ResponseWatch() {
 absl::Status ResponseWatch::Admit() const {
   const uint64_t bytes = bytes_.load(std::memory_order_relaxed);
   if (bytes <= max_bytes_) return absl::OkStatus();
-  return absl::ResourceExhaustedError(absl::StrFormat(
+  return TryAgainLater(absl::StrFormat(
       "%d bytes of answers wait for their clients and the limit is %d (max_pending_response_bytes); try "
       "again later",
       bytes, max_bytes_));

@@ -5,14 +5,10 @@
 #include "absl/strings/ascii.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
+#include "index/base/retry.h"
 
 namespace bebr {
 namespace {
-
-// Queues drain in milliseconds; a client that waits this long and finds the server still full should double it.
-constexpr absl::Duration kRetryDelay = absl::Milliseconds(100);
-
-constexpr const char* kRetryPayload = "google.rpc.RetryInfo";
 
 // gRPC puts messages and details into HTTP/2 trailers, which peers cut off or refuse beyond 8 KiB.
 constexpr size_t kMaxMessageBytes = 1024;
@@ -33,18 +29,6 @@ std::string_view LeadingField(std::string_view message) {
   return field;
 }
 
-absl::Status WithRetryDelay(absl::Status status, absl::Duration delay) {
-  status.SetPayload(kRetryPayload, absl::Cord(absl::FormatDuration(delay)));
-  return status;
-}
-
-absl::Duration RetryDelayOf(const absl::Status& status) {
-  const auto payload = status.GetPayload(kRetryPayload);
-  absl::Duration delay;
-  if (!payload.has_value() || !absl::ParseDuration(std::string(*payload), &delay)) return absl::ZeroDuration();
-  return delay;
-}
-
 grpc::Status ToGrpcStatus(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
   std::string message(status.message().substr(0, kMaxMessageBytes));
@@ -59,9 +43,7 @@ grpc::Status ToGrpcStatus(const absl::Status& status) {
       violation->set_description(message);
       details.add_details()->PackFrom(bad);
     }
-  } else if (absl::IsResourceExhausted(status)) {
-    const absl::Duration given = RetryDelayOf(status);
-    const absl::Duration delay = given == absl::ZeroDuration() ? kRetryDelay : given;
+  } else if (const absl::Duration delay = RetryDelayOf(status); delay > absl::ZeroDuration()) {
     const int64_t seconds = absl::ToInt64Seconds(delay);
     google::rpc::RetryInfo retry;
     retry.mutable_retry_delay()->set_seconds(seconds);

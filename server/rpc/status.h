@@ -7,21 +7,15 @@
 #include <string_view>
 
 #include "absl/status/status.h"
-#include "absl/time/time.h"
 
 namespace bebr {
 
 // The same canonical code and message, with google.rpc details: for INVALID_ARGUMENT a BadRequest that names the field,
-// for RESOURCE_EXHAUSTED a RetryInfo.
+// for a RESOURCE_EXHAUSTED that passes by waiting (index/base/retry.h) a RetryInfo.
 //
 // The convention this rests on: the message of an INVALID_ARGUMENT begins with the field it is about, as in
 // "documents[3].id has 600 bytes; the limit is 512".
 grpc::Status ToGrpcStatus(const absl::Status& status);
-
-// `status` with the time after which the caller should try again, which ToGrpcStatus puts into the RetryInfo.
-absl::Status WithRetryDelay(absl::Status status, absl::Duration delay);
-// The time given to WithRetryDelay; zero if there is none.
-absl::Duration RetryDelayOf(const absl::Status& status);
 
 // The field path at the start of an error message; empty if it begins otherwise.
 std::string_view LeadingField(std::string_view message);

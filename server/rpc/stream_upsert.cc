@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "index/base/retry.h"
 #include "index/base/status_macros.h"
 
 namespace bebr {

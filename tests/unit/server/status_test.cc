@@ -4,6 +4,7 @@
 
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
+#include "index/base/retry.h"
 
 namespace bebr {
 namespace {
@@ -36,15 +37,19 @@ TEST(ToGrpcStatus, NamesTheFieldOfABadRequest) {
 }
 
 TEST(ToGrpcStatus, SaysWhenToTryAgain) {
-  const auto details = DetailsOf(ToGrpcStatus(absl::ResourceExhaustedError("the queue is full")));
+  const auto details = DetailsOf(ToGrpcStatus(TryAgainLater("the queue is full")));
   ASSERT_EQ(details.details_size(), 1);
   google::rpc::RetryInfo retry;
   ASSERT_TRUE(details.details(0).UnpackTo(&retry));
   EXPECT_GT(retry.retry_delay().nanos(), 0);
 }
 
+TEST(ToGrpcStatus, SaysNothingOfTryingAgainWhereWaitingDoesNotHelp) {
+  EXPECT_EQ(DetailsOf(ToGrpcStatus(absl::ResourceExhaustedError("k is too large"))).details_size(), 0);
+}
+
 TEST(ToGrpcStatus, PassesTheTimeToWaitOn) {
-  const absl::Status status = WithRetryDelay(absl::ResourceExhaustedError("slow down"), absl::Milliseconds(2750));
+  const absl::Status status = TryAgainLater("slow down", absl::Milliseconds(2750));
   EXPECT_EQ(RetryDelayOf(status), absl::Milliseconds(2750));
   EXPECT_EQ(RetryDelayOf(absl::ResourceExhaustedError("the queue is full")), absl::ZeroDuration());
   google::rpc::RetryInfo retry;
