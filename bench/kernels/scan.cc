@@ -9,9 +9,10 @@
 namespace bebr::bench {
 namespace {
 
-// Lanes times queries of a piece: its blocks stay in the second-level cache.
-constexpr size_t kPieceScores = 32768;
-constexpr size_t kMostPieceBlocks = 256;
+// Blocks times queries of a piece, as the server's scan calls the kernel: its blocks stay in the second-level cache.
+constexpr size_t kPieceScores = 8192;
+constexpr size_t kLeastPieceBlocks = 16;
+constexpr size_t kMostPieceBlocks = 128;
 
 struct PreparedQueries {
   AlignedBuffer<uint8_t> buffer;
@@ -73,7 +74,7 @@ double Documents::Scan(const Cell& cell) const {
   const PreparedQueries queries = Prepare(cell, shape);
   const size_t block_bytes = simd::BlockBytes(code_words_);
   const size_t blocks = cell.documents / simd::kBlockRows;
-  const size_t piece = std::clamp(kPieceScores / simd::kBlockRows / cell.queries, size_t{8}, kMostPieceBlocks);
+  const size_t piece = std::clamp(kPieceScores / cell.queries, kLeastPieceBlocks, kMostPieceBlocks);
   const size_t stride = piece * simd::kBlockRows;
   // The threshold: what the best few of a sample reach. Not timed.
   std::vector<float> sample(std::min(blocks, size_t{4096}) * simd::kBlockRows);

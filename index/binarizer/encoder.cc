@@ -174,11 +174,12 @@ absl::StatusOr<std::unique_ptr<const Encoder>> Encoder::Create(const Model& mode
       model.factors.has_value() ? model.factors->query_scale : 1.0 / static_cast<double>(model.input_dims);
   encoder->document_path_ = DocumentPath(model);
   encoder->query_path_ = QueryPath(model);
-  encoder->description_ =
-      absl::StrCat(model.architecture == "median" ? "median thresholds" : "residual binarizer", ", ", model.input_dims,
-                   "-d ", std::string(ToString(model.metric)), " -> ", model.spec.ToString(), " (", model.spec.bits(),
-                   " bits), queries with ", model.query_levels, " levels",
-                   model.hidden.empty() ? ", linear" : absl::StrCat(", hidden ", absl::StrJoin(model.hidden, ",")));
+  encoder->description_ = absl::StrCat(
+      model.architecture == "median" ? "median thresholds" : "residual binarizer", ", ", model.input_dims, "-d ",
+      std::string(ToString(model.metric)), " -> ", model.spec.ToString(), " (", model.spec.bits(),
+      " bits), queries with ", model.query_levels, " levels",
+      model.hidden.empty() ? ", linear" : absl::StrCat(", hidden ", absl::StrJoin(model.hidden, ",")),
+      model.query_hidden.empty() ? "" : absl::StrCat(", queries' hidden ", absl::StrJoin(model.query_hidden, ",")));
   return encoder;
 }
 

@@ -14,6 +14,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "index/base/checksum.h"
 #include "index/base/status_macros.h"
 #include "index/binarizer/encoder.h"
@@ -81,10 +82,10 @@ class Session {
     }
     if (older != nullptr) old_model_ = std::make_unique<TorchModel>(older->model);
     neighborhoods_ = FindNeighborhoods(documents, options.metric, threads, random);
-    fingerprint_ =
-        Crc32(absl::StrCat(start.spec.ToString(), ",", start.query_levels, ",", start.input_dims, ",", documents.rows,
-                           ",", options.seed, ",", steps, ",", start.hidden.size(), ",", start.query_hidden.size(), ",",
-                           static_cast<int>(options.estimator), ",", static_cast<int>(start.residual_form)));
+    fingerprint_ = Crc32(absl::StrCat(
+        start.spec.ToString(), ",", start.query_levels, ",", start.input_dims, ",", documents.rows, ",", options.seed,
+        ",", steps, ",", absl::StrJoin(start.hidden, "-"), ",", absl::StrJoin(start.query_hidden, "-"), ",",
+        static_cast<int>(options.estimator), ",", static_cast<int>(start.residual_form)));
     best_parameters_ = Clone(average_.parameters());
   }
 
