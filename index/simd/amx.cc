@@ -19,9 +19,11 @@ constexpr size_t kSide = 16;         // documents of a tile register, and the mo
 constexpr uint32_t kTileWords = 2;   // of a document's level: 64 dimensions
 constexpr size_t kTileBytes = 1024;  // 16 rows of 64 bytes
 constexpr size_t kTileValues = kTileBytes / sizeof(uint32_t);
-// A band's values are unpacked and multiplied in parts that fill so many registers with a block, so that documents,
-// queries and sums lie in the first-level cache, or nearly; and tiles are of four blocks if a block fills few in all.
-constexpr size_t kPartTiles = 8;
+// A band's values of a block are unpacked and multiplied at once if they fill few registers, else in parts that fill
+// fewer, so that documents, queries and sums lie in the first-level cache, or nearly. And tiles are of four blocks if
+// the values of a block fill very few in all, else of two.
+constexpr size_t kWholeTiles = 8;
+constexpr size_t kPartTiles = 4;
 constexpr size_t kFewTiles = 2;
 
 struct [[gnu::packed]] TileConfig {
@@ -86,8 +88,9 @@ class Sums::Runner {
       if (batch.count < LeastQueries(bands.view[b]) || !EquallySpaced(batch, b)) continue;
       tiles_[b] = (bands.view[b].words + kTileWords - 1) / kTileWords;
       first_tile_[b] = block_tiles;
-      block_tiles += tiles_[b] < kPartTiles ? tiles_[b] : kPartTiles;
-      if (tiles_[b] > kPartTiles) group_queries_ = kTileQueries;
+      part_tiles_[b] = tiles_[b] <= kWholeTiles ? tiles_[b] : kPartTiles;
+      block_tiles += part_tiles_[b];
+      if (tiles_[b] > kWholeTiles) group_queries_ = kTileQueries;
     }
     if (block_tiles == 0) return;
     if (block_tiles > kFewTiles) tile_blocks_ = 2;
@@ -113,10 +116,10 @@ class Sums::Runner {
     for (size_t d = 0; d < tile.block_count; d += 2) {
       const size_t blocks = tile.block_count - d < 2 ? 1 : 2;
       const uint32_t* rows = tile.blocks + d * tile.block_words + size_t{band.first_word} * kBlockRows;
-      for (size_t begin = 0; begin < tiles_[b]; begin += kPartTiles) {
+      for (size_t begin = 0; begin < tiles_[b]; begin += part_tiles_[b]) {
         const size_t left = tiles_[b] - begin;
         const size_t at = first_tile_[b] * tile_blocks_ + d * tiles_[b];  // d is 0 if there are several parts
-        const Part part = {begin, left < kPartTiles ? left : kPartTiles, values_ + at * kTileValues};
+        const Part part = {begin, left < part_tiles_[b] ? left : part_tiles_[b], values_ + at * kTileValues};
         if (first == 0) {
           for (size_t i = 0; i < blocks; ++i) Unpack(band, rows + i * tile.block_words, part, part.values_of(i));
         }
@@ -268,10 +271,11 @@ class Sums::Runner {
   const size_t side_;
   size_t group_queries_;
   size_t tile_blocks_ = kTileBlocks;
-  size_t tiles_[kMaxBands] = {};  // that a block's values fill; 0: the band goes the way of the avx512 table
+  size_t tiles_[kMaxBands] = {};       // that a block's values fill; 0: the band goes the way of the avx512 table
+  size_t part_tiles_[kMaxBands] = {};  // of these at once
   size_t first_tile_[kMaxBands] = {};
   bool configured_ = false;
-  alignas(64) uint32_t values_[kMaxBands * 2 * kPartTiles * kTileValues];
+  alignas(64) uint32_t values_[kMaxBands * 2 * kWholeTiles * kTileValues];
 };
 
 }  // namespace
