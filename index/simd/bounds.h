@@ -50,7 +50,7 @@ struct Bounds {
   alignas(64) float constant[kTileQueries];   // of all bands, weighted
   alignas(64) float threshold[kTileQueries];  // less the query's offset and the query's own part of the slack
   alignas(64) float magnitude[kTileQueries];  // of the sum over the bands, times kRoundings
-  // With one band: a weighted sum v is that of a band's sum v * per_weight - below, less some slack.
+  // With one band: its sum that gives the weighted sum v is more than v * per_weight - below, by the slack.
   alignas(64) float per_weight[kTileQueries];
   alignas(64) float below[kTileQueries];
 };
