@@ -15,7 +15,6 @@
 #include "index/base/status_macros.h"
 #include "nlohmann/json.hpp"
 #include "server/rpc/call_context.h"
-#include "server/rpc/status.h"
 
 namespace bebr {
 namespace {

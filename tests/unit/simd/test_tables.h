@@ -144,7 +144,7 @@ inline void MakePositive(Input& input) {
   }
 }
 
-// Factors and weights are of either sign with an even seed.
+// Factors and weights are of either sign for every other seed or so, whatever the shape that goes with it.
 inline Input MakeInput(const CodeShape& shape, size_t block_count, size_t query_count, uint64_t seed,
                        Bits document_bits = Bits::kRandom, Bits query_bits = Bits::kRandom) {
   std::mt19937_64 random(seed);
@@ -163,7 +163,7 @@ inline Input MakeInput(const CodeShape& shape, size_t block_count, size_t query_
     for (uint32_t b = 0; b < shape.band_count; ++b) input.weights.back().push_back(uniform(random));
     input.query_offsets.push_back(uniform(random));
   }
-  if (seed % 2 == 1) MakePositive(input);
+  if (random() % 2 == 0) MakePositive(input);
   return input;
 }
 
