@@ -1,0 +1,224 @@
+// Writes a data directory for tests/testdata, and what this build sees in it:
+//
+//   build/tests/write_kept_data tests/testdata/format-2
+//
+// Run it once for each release whose formats differ from the last one's, and commit what it wrote; nothing is written
+// again. It does what a server does in a long life: versions that came, were compared, re-encoded for, promoted and
+// retired, documents that were replaced, merged and deleted, a snapshot, restarts; some writes are in table files and
+// some in write-ahead logs.
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <map>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "tests/formats/observe.h"
+#include "tests/support/engine_calls.h"
+#include "tests/support/test_models.h"
+
+namespace bebr::testing {
+namespace {
+
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+void Must(const absl::Status& status) {
+  if (!status.ok()) throw std::runtime_error(status.ToString());
+}
+
+class Writer {
+ public:
+  explicit Writer(const std::string& directory) : directory_(directory) {
+    fs::create_directories(directory_);
+    Reopen();
+  }
+
+  void Write() {
+    WritePapers();
+    WriteNotes();
+    WriteFigures();
+    Must(engine_->SetAlias("live", "papers", ""));
+    Must(engine_->SetAlias("drafts", "notes", ""));
+    Reopen();
+    // These stay in the write-ahead logs.
+    Upsert("papers", "v3", "late-", 4, 20, 31, UpsertMode::kReplace);
+    Delete("papers", {"paper-7", "paper-8"});
+    Delete("notes", {"note-3"});
+    WriteExpected();
+    engine_.reset();
+    RemoveWhatIsNotData();
+  }
+
+ private:
+  void Reopen() {
+    engine_.reset();
+    auto engine = Engine::Open({.data_dir = directory_ + "/data", .threads = 2});
+    Must(engine.status());
+    engine_ = *std::move(engine);
+  }
+
+  static Attributes AttributesOf(size_t i) {
+    static constexpr std::array<const char*, 4> kTopics = {"codes", "graphs", "Straße und Brücke", ""};
+    Attributes attributes;
+    if (i % 5 != 4) attributes["topic"] = std::string(kTopics[i % 4]);
+    attributes["year"] = static_cast<int64_t>(2000 + i);
+    if (i % 3 == 0) attributes["weight"] = 0.125 * static_cast<double>(i) - 1.5;
+    if (i % 2 == 0) attributes["open"] = i % 4 == 0;
+    if (i == 11) attributes["year"] = std::numeric_limits<int64_t>::min();
+    if (i == 12) attributes.clear();
+    return attributes;
+  }
+
+  void Upsert(const std::string& collection, const std::string& version, const std::string& prefix, size_t count,
+              uint32_t dims, uint64_t seed, UpsertMode mode) {
+    const auto vectors = RandomVectors(count, dims, seed);
+    UpsertRequest request{.collection = collection, .mode = mode};
+    for (size_t i = 0; i < count; ++i) {
+      DocumentInput& document = request.documents.emplace_back();
+      document.id = absl::StrCat(prefix, i);
+      if (mode == UpsertMode::kReplace) document.attributes = AttributesOf(i);
+      document.embeddings.push_back({.version = version, .values = vectors[i]});
+      std::vector<std::string>& ids = ids_[collection];
+      if (std::find(ids.begin(), ids.end(), document.id) == ids.end()) ids.push_back(document.id);
+    }
+    Must(UpsertAndWait(*engine_, std::move(request)).status());
+  }
+
+  void Delete(const std::string& collection, const std::vector<std::string>& ids) {
+    Must(DeleteAndWait(*engine_, collection, ids).status());
+  }
+
+  void Backfill(const std::string& collection, const std::string& version) {
+    Must(engine_->StartBackfill(collection, version, 0));
+    for (bool running = true; running; std::this_thread::sleep_for(std::chrono::milliseconds(10))) {
+      running = false;
+      const auto info = engine_->GetCollection(collection);
+      Must(info.status());
+      for (const VersionInfo& found : info->versions) running |= found.backfill.has_value() && found.backfill->running;
+    }
+  }
+
+  void WritePapers() {
+    const CodeSpec first = *ParseCodeSpec("40x1"), second = *ParseCodeSpec("24x3+40x1"), third = *ParseCodeSpec("64x2");
+    const std::string papers = "papers";
+    Must(engine_->CreateCollection({.name = papers,
+                                    .version = "v0",
+                                    .store_floats = FloatStorage::kFloat16,
+                                    .shards = 2,
+                                    .expected_documents = 64},
+                                   RandomModelFile(12, first, 1, 1)));
+    Upsert(papers, "v0", "paper-", 32, 12, 11, UpsertMode::kReplace);
+    Must(engine_->AddVersion(papers, {.name = "v1"}, RandomModelFile(16, second, 4, 2)));
+    Upsert(papers, "v1", "paper-", 32, 16, 12, UpsertMode::kMerge);
+    Must(engine_->PromoteVersion(papers, "v1", "v0", false));
+    Must(engine_->RetireVersion(papers, "v0"));
+    Reopen();
+    Must(engine_->AddVersion(papers, {.name = "v2", .compatible_with = "v1"}, RandomModelFile(20, second, 3, 3)));
+    Upsert(papers, "v2", "paper-", 20, 20, 13, UpsertMode::kMerge);
+    Upsert(papers, "v2", "new-", 6, 20, 14, UpsertMode::kReplace);
+    Upsert(papers, "v2", std::string(500, 'x') + "/é-", 1, 20, 15, UpsertMode::kReplace);
+    Must(engine_->CreateSnapshot(papers, "before-v3").status());
+    WriteRequests(papers, {{"v1", 16}, {"v2", 20}});
+    at_snapshot_ = ObserveCollection(*engine_, papers, ids_[papers], requests_[papers]);
+    Must(engine_->AddVersion(papers, {.name = "v3", .same_embeddings_as = "v2"}, RandomModelFile(20, third, 2, 4)));
+    Backfill(papers, "v3");
+    Must(engine_->CheckVersion(papers, {.version = "v2", .against = "v1", .sample = 10, .k = 5}).status());
+    Must(engine_->PromoteVersion(papers, "v3", "v1", false));
+    Upsert(papers, "v1", "paper-", 3, 16, 16, UpsertMode::kReplace);
+    WriteRequests(papers, {{"v1", 16}, {"v2", 20}, {"v3", 20}});
+  }
+
+  void WriteNotes() {
+    Must(engine_->CreateCollection({.name = "notes", .shards = 1}, RandomModelFile(10, *ParseCodeSpec("33x4"), 4, 5)));
+    Upsert("notes", "", "note-", 12, 10, 21, UpsertMode::kReplace);
+    WriteRequests("notes", {{"v1", 10}});
+  }
+
+  void WriteFigures() {
+    Must(engine_->CreateCollection({.name = "figures", .store_floats = FloatStorage::kFloat32, .shards = 1},
+                                   RandomModelFile(10, *ParseCodeSpec("48x2"), 2, 6, Metric::kInnerProduct)));
+    Upsert("figures", "", "figure-", 12, 10, 22, UpsertMode::kReplace);
+    WriteRequests("figures", {{"v1", 10}});
+  }
+
+  // Requests of every kind for each version.
+  void WriteRequests(const std::string& collection, const std::vector<std::pair<std::string, uint32_t>>& versions) {
+    const bool floats = engine_->GetCollection(collection)->store_floats != FloatStorage::kNone;
+    json& requests = requests_[collection] = json::array();
+    for (const auto& [version, dims] : versions) {
+      for (auto& query : RandomVectors(2, dims, 100 + requests.size())) {
+        for (float& value : query) value = std::round(value * 64) / 64;  // few digits
+        const json request = {{"version", version}, {"query", query}};
+        const auto add = [&](const json& more) {
+          requests.push_back(request);
+          requests.back().update(more);
+        };
+        add({{"k", 100}});
+        add({{"k", 5}, {"filter", "topic = \"codes\" OR year >= 2010 AND NOT open = true"}});
+        add({{"k", 5}, {"first_levels", 1}, {"candidates", 12}});
+        if (floats) add({{"k", 8}, {"rerank", 16}});
+      }
+    }
+  }
+
+  void WriteExpected() {
+    json collections = json::array();
+    for (const std::string& name : engine_->ListCollections()) {
+      collections.push_back(ObserveCollection(*engine_, name, ids_[name], requests_[name]));
+    }
+    const json expected = {{"collections", collections},
+                           {"ids", ids_},
+                           {"aliases", ObserveAliases(*engine_)},
+                           {"snapshots", ObserveSnapshots(*engine_)},
+                           {"at_snapshot", at_snapshot_}};
+    std::ofstream out(directory_ + "/expected.json");
+    // One line an object, so that people can read what differs.
+    out << absl::StrReplaceAll(expected.dump(), {{"},{", "},\n{"}, {"],\"", "],\n\""}}) << "\n";
+    if (!out.flush()) throw std::runtime_error("cannot write expected.json");
+  }
+
+  // Locks, RocksDB's log for people and the record of its options, which it writes anew.
+  void RemoveWhatIsNotData() const {
+    std::vector<fs::path> paths;
+    for (const auto& entry : fs::recursive_directory_iterator(directory_)) {
+      const std::string name = entry.path().filename().string();
+      if (name == "LOCK" || name.starts_with("LOG") || name.starts_with("OPTIONS-")) paths.push_back(entry.path());
+    }
+    for (const fs::path& path : paths) fs::remove(path);
+  }
+
+  const std::string directory_;
+  std::unique_ptr<Engine> engine_;
+  std::map<std::string, std::vector<std::string>> ids_;
+  std::map<std::string, json> requests_;
+  json at_snapshot_;
+};
+
+}  // namespace
+}  // namespace bebr::testing
+
+int main(int argc, char** argv) {
+  if (argc != 2 || std::filesystem::exists(argv[1])) {
+    std::fprintf(stderr, "usage: write_kept_data DIRECTORY   (which must not exist)\n");
+    return 2;
+  }
+  try {
+    bebr::testing::Writer(argv[1]).Write();
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "write_kept_data: %s\n", error.what());
+    return 1;
+  }
+  return 0;
+}
