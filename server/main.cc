@@ -10,7 +10,7 @@
 
 #include "index/base/logging.h"
 #include "server/build_info.h"
-#include "server/config.h"
+#include "server/config/config.h"
 #include "server/server.h"
 
 namespace {

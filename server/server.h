@@ -5,7 +5,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "server/config.h"
+#include "server/config/config.h"
 
 namespace bebr {
 

@@ -2,8 +2,12 @@
 
 #include "absl/strings/str_format.h"
 #include "index/base/status_macros.h"
+#include "server/access/auth.h"
 #include "server/build_info.h"
+#include "server/call/call_context.h"
+#include "server/rpc/convert.h"
 #include "server/rpc/services.h"
+#include "server/rpc/unary_call.h"
 
 namespace bebr {
 namespace {
@@ -20,7 +24,7 @@ absl::Status CheckIdBytes(double id_bytes) {
 
 grpc::ServerUnaryReactor* AdminServiceImpl::GetStats(grpc::CallbackServerContext* context, const v1::GetStatsRequest*,
                                                      v1::GetStatsResponse* response) {
-  const absl::Status checked = rpc_.authenticator->Check(*context, "GetStats", Role::kRead, "");
+  const absl::Status checked = rpc_.authenticator->Check(CallerOf(*context), "GetStats", Role::kRead, "");
   return RunBlocking(rpc_, checked, [this, response] {
     ToProto(rpc_.engine->Stats(), response);
     response->set_build_version(kBuildVersion);
@@ -33,7 +37,7 @@ grpc::ServerUnaryReactor* AdminServiceImpl::EstimateMemory(grpc::CallbackServerC
                                                            const v1::EstimateMemoryRequest* request,
                                                            v1::EstimateMemoryResponse* response) {
   const std::string collection = rpc_.engine->Resolve(request->collection());
-  absl::Status checked = rpc_.authenticator->Check(*context, "EstimateMemory", Role::kRead, collection);
+  absl::Status checked = rpc_.authenticator->Check(CallerOf(*context), "EstimateMemory", Role::kRead, collection);
   if (checked.ok()) checked = CheckIdBytes(request->id_bytes());
   return RunBlocking(rpc_, checked, [this, collection, request, response]() -> absl::Status {
     const double id_bytes = request->id_bytes() == 0 ? kDefaultIdBytes : request->id_bytes();

@@ -4,18 +4,21 @@
 #include <string>
 
 #include "index/base/status_macros.h"
+#include "server/access/auth.h"
+#include "server/call/call_context.h"
 #include "server/rpc/services.h"
+#include "server/rpc/unary_call.h"
 
 namespace bebr {
 
 grpc::ServerUnaryReactor* CollectionServiceImpl::SetAlias(grpc::CallbackServerContext* context,
                                                           const v1::SetAliasRequest* request, v1::SetAliasResponse*) {
   const v1::Alias& alias = request->alias();
-  absl::Status checked = rpc_.authenticator->Check(*context, "SetAlias", Role::kAdmin, alias.collection());
+  absl::Status checked = rpc_.authenticator->Check(CallerOf(*context), "SetAlias", Role::kAdmin, alias.collection());
   // Switching it takes it away from the collection it names now.
   const std::string current = rpc_.engine->Resolve(alias.name());
   if (checked.ok() && current != alias.name()) {
-    checked = rpc_.authenticator->Check(*context, "SetAlias", Role::kAdmin, current);
+    checked = rpc_.authenticator->Check(CallerOf(*context), "SetAlias", Role::kAdmin, current);
   }
   return RunBlocking(rpc_, checked, [this, request] {
     std::optional<std::string_view> expected;
@@ -27,11 +30,11 @@ grpc::ServerUnaryReactor* CollectionServiceImpl::SetAlias(grpc::CallbackServerCo
 grpc::ServerUnaryReactor* CollectionServiceImpl::ListAliases(grpc::CallbackServerContext* context,
                                                              const v1::ListAliasesRequest*,
                                                              v1::ListAliasesResponse* response) {
-  const absl::Status checked = rpc_.authenticator->Check(*context, "ListAliases", Role::kRead, "");
+  const absl::Status checked = rpc_.authenticator->Check(CallerOf(*context), "ListAliases", Role::kRead, "");
   return RunBlocking(rpc_, checked, [this, context, response] {
     for (const Alias& alias : rpc_.engine->ListAliases()) {
       // A key for some collections sees their aliases only.
-      if (!rpc_.authenticator->May(*context, Role::kRead, alias.collection)) continue;
+      if (!rpc_.authenticator->May(CallerOf(*context), Role::kRead, alias.collection)) continue;
       v1::Alias* out = response->add_aliases();
       out->set_name(alias.name);
       out->set_collection(alias.collection);
@@ -44,7 +47,7 @@ grpc::ServerUnaryReactor* CollectionServiceImpl::DeleteAlias(grpc::CallbackServe
                                                              const v1::DeleteAliasRequest* request,
                                                              v1::DeleteAliasResponse*) {
   const absl::Status checked =
-      rpc_.authenticator->Check(*context, "DeleteAlias", Role::kAdmin, rpc_.engine->Resolve(request->name()));
+      rpc_.authenticator->Check(CallerOf(*context), "DeleteAlias", Role::kAdmin, rpc_.engine->Resolve(request->name()));
   return RunBlocking(rpc_, checked, [this, request] { return rpc_.engine->DeleteAlias(request->name()); });
 }
 

@@ -2,8 +2,13 @@
 
 #include "absl/strings/str_format.h"
 #include "index/base/status_macros.h"
+#include "server/access/auth.h"
+#include "server/call/call_context.h"
+#include "server/rpc/answers.h"
+#include "server/rpc/convert.h"
 #include "server/rpc/model_upload.h"
 #include "server/rpc/services.h"
+#include "server/rpc/unary_call.h"
 
 namespace bebr {
 grpc::ServerReadReactor<v1::CreateCollectionRequest>* CollectionServiceImpl::CreateCollection(
@@ -11,7 +16,7 @@ grpc::ServerReadReactor<v1::CreateCollectionRequest>* CollectionServiceImpl::Cre
   using Request = v1::CreateCollectionRequest;
   auto check = [this, context](const Request& request) -> absl::Status {
     BEBR_RETURN_IF_ERROR(
-        rpc_.authenticator->Check(*context, "CreateCollection", Role::kAdmin, request.config().name()));
+        rpc_.authenticator->Check(CallerOf(*context), "CreateCollection", Role::kAdmin, request.config().name()));
     if (rpc_.engine->GetCollection(request.config().name()).ok()) {  // better said before the model is uploaded
       return absl::AlreadyExistsError(absl::StrFormat("collection \"%s\" exists already", request.config().name()));
     }
@@ -29,7 +34,7 @@ grpc::ServerUnaryReactor* CollectionServiceImpl::GetCollection(grpc::CallbackSer
                                                                const v1::GetCollectionRequest* request,
                                                                v1::GetCollectionResponse* response) {
   const std::string name = rpc_.engine->Resolve(request->name());
-  const absl::Status checked = rpc_.authenticator->Check(*context, "GetCollection", Role::kRead, name);
+  const absl::Status checked = rpc_.authenticator->Check(CallerOf(*context), "GetCollection", Role::kRead, name);
   return RunBlocking(rpc_, checked,
                      [this, name, response] { return Describe(rpc_, name, response->mutable_collection()); });
 }
@@ -37,11 +42,11 @@ grpc::ServerUnaryReactor* CollectionServiceImpl::GetCollection(grpc::CallbackSer
 grpc::ServerUnaryReactor* CollectionServiceImpl::ListCollections(grpc::CallbackServerContext* context,
                                                                  const v1::ListCollectionsRequest*,
                                                                  v1::ListCollectionsResponse* response) {
-  const absl::Status checked = rpc_.authenticator->Check(*context, "ListCollections", Role::kRead, "");
+  const absl::Status checked = rpc_.authenticator->Check(CallerOf(*context), "ListCollections", Role::kRead, "");
   return RunBlocking(rpc_, checked, [this, context, response]() -> absl::Status {
     for (const std::string& name : rpc_.engine->ListCollections()) {
       // A key for some collections sees those only.
-      if (!rpc_.authenticator->May(*context, Role::kRead, name)) continue;
+      if (!rpc_.authenticator->May(CallerOf(*context), Role::kRead, name)) continue;
       const auto info = rpc_.engine->GetCollection(name);
       if (info.ok()) ToProto(*info, response->add_collections());  // else dropped meanwhile
     }
@@ -52,8 +57,8 @@ grpc::ServerUnaryReactor* CollectionServiceImpl::ListCollections(grpc::CallbackS
 grpc::ServerUnaryReactor* CollectionServiceImpl::DeleteCollection(grpc::CallbackServerContext* context,
                                                                   const v1::DeleteCollectionRequest* request,
                                                                   v1::DeleteCollectionResponse*) {
-  const absl::Status checked =
-      rpc_.authenticator->Check(*context, "DeleteCollection", Role::kAdmin, rpc_.engine->Resolve(request->name()));
+  const absl::Status checked = rpc_.authenticator->Check(CallerOf(*context), "DeleteCollection", Role::kAdmin,
+                                                         rpc_.engine->Resolve(request->name()));
   return RunBlocking(rpc_, checked, [this, request] { return rpc_.engine->DeleteCollection(request->name()); });
 }
 

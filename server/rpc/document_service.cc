@@ -4,9 +4,13 @@
 
 #include "absl/strings/str_format.h"
 #include "index/base/status_macros.h"
-#include "server/rpc/call_context.h"
+#include "server/access/auth.h"
+#include "server/call/call_context.h"
+#include "server/rpc/answers.h"
+#include "server/rpc/convert.h"
 #include "server/rpc/services.h"
 #include "server/rpc/stream_upsert.h"
+#include "server/rpc/unary_call.h"
 
 namespace bebr {
 namespace {
@@ -40,7 +44,7 @@ grpc::ServerUnaryReactor* DocumentServiceImpl::Upsert(grpc::CallbackServerContex
   auto* call = new UnaryCall;
   const std::string collection = rpc_.engine->Resolve(request->collection());
   absl::Status checked =
-      rpc_.authenticator->Check(*context, "Upsert", Role::kWrite, collection, request->ByteSizeLong());
+      rpc_.authenticator->Check(CallerOf(*context), "Upsert", Role::kWrite, collection, request->ByteSizeLong());
   auto upsert = checked.ok() ? ToUpsert(collection, *request, call->arena()) : absl::StatusOr<UpsertRequest>(checked);
   if (!upsert.ok()) {
     call->End(upsert.status());
@@ -59,13 +63,14 @@ grpc::ServerUnaryReactor* DocumentServiceImpl::Upsert(grpc::CallbackServerContex
 
 grpc::ServerBidiReactor<v1::StreamUpsertRequest, v1::StreamUpsertResponse>* DocumentServiceImpl::StreamUpsert(
     grpc::CallbackServerContext* context) {
-  return new StreamUpsertCall(rpc_, *context);
+  return StreamUpsertCall::Start(rpc_, *context);
 }
 
 grpc::ServerUnaryReactor* DocumentServiceImpl::Get(grpc::CallbackServerContext* context, const v1::GetRequest* request,
                                                    v1::GetResponse* response) {
   const std::string collection = rpc_.engine->Resolve(request->collection());
-  absl::Status checked = rpc_.authenticator->Check(*context, "Get", Role::kRead, collection, request->ByteSizeLong());
+  absl::Status checked =
+      rpc_.authenticator->Check(CallerOf(*context), "Get", Role::kRead, collection, request->ByteSizeLong());
   if (checked.ok()) checked = CheckIds(request->ids());
   if (checked.ok()) checked = rpc_.responses->Admit();
   FreeWhenSerialized(*context, request, response);
@@ -87,7 +92,7 @@ grpc::ServerUnaryReactor* DocumentServiceImpl::Delete(grpc::CallbackServerContex
   auto* call = new UnaryCall;
   const std::string collection = rpc_.engine->Resolve(request->collection());
   absl::Status checked =
-      rpc_.authenticator->Check(*context, "Delete", Role::kWrite, collection, request->ByteSizeLong());
+      rpc_.authenticator->Check(CallerOf(*context), "Delete", Role::kWrite, collection, request->ByteSizeLong());
   if (checked.ok()) checked = CheckIds(request->ids());
   if (!checked.ok()) {
     call->End(checked);

@@ -6,7 +6,8 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/strings/str_format.h"
-#include "server/rpc/context.h"
+#include "server/call/rpc_context.h"
+#include "server/call/status.h"
 
 namespace bebr {
 

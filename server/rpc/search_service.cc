@@ -6,8 +6,14 @@
 #include "absl/strings/str_format.h"
 #include "index/base/logging.h"
 #include "index/base/status_macros.h"
-#include "server/rpc/call_context.h"
+#include "server/access/auth.h"
+#include "server/call/call_context.h"
+#include "server/config/config.h"
+#include "server/metrics/metrics.h"
+#include "server/rpc/answers.h"
+#include "server/rpc/convert.h"
 #include "server/rpc/services.h"
+#include "server/rpc/unary_call.h"
 
 namespace bebr {
 namespace {
@@ -28,7 +34,8 @@ template <typename Message>
 absl::StatusOr<SearchRequest> Prepare(RpcContext& rpc, const grpc::CallbackServerContext& context, const char* method,
                                       const Message& message, UnaryCall& call) {
   const std::string collection = rpc.engine->Resolve(message.collection());
-  BEBR_RETURN_IF_ERROR(rpc.authenticator->Check(context, method, Role::kRead, collection, message.ByteSizeLong()));
+  BEBR_RETURN_IF_ERROR(
+      rpc.authenticator->Check(CallerOf(context), method, Role::kRead, collection, message.ByteSizeLong()));
   BEBR_RETURN_IF_ERROR(rpc.responses->Admit());
   BEBR_ASSIGN_OR_RETURN(SearchRequest request, ToSearchRequest(message, call.arena()));
   const uint64_t results = request.queries.size() * std::max(request.k, request.rerank);

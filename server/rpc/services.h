@@ -7,7 +7,7 @@
 #include "bebr/v1/collections.grpc.pb.h"
 #include "bebr/v1/documents.grpc.pb.h"
 #include "bebr/v1/search.grpc.pb.h"
-#include "server/rpc/context.h"
+#include "server/call/rpc_context.h"
 
 namespace bebr {
 

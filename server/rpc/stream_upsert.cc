@@ -6,6 +6,12 @@
 #include "absl/strings/str_format.h"
 #include "index/base/retry.h"
 #include "index/base/status_macros.h"
+#include "server/access/auth.h"
+#include "server/call/call_context.h"
+#include "server/call/status.h"
+#include "server/config/config.h"
+#include "server/metrics/metrics.h"
+#include "server/rpc/convert.h"
 
 namespace bebr {
 namespace {
@@ -14,12 +20,14 @@ constexpr absl::Duration kLongestWait = absl::Milliseconds(200);
 
 }  // namespace
 
-StreamUpsertCall::StreamUpsertCall(RpcContext& rpc, const grpc::CallbackServerContext& context)
-    : rpc_(rpc), context_(context) {
-  const bool added = rpc_.streams->Add(this, [this] { Drain(); });
-  mutex_.Lock();
-  draining_ |= !added;
-  AdvanceAndUnlock();
+StreamUpsertCall* StreamUpsertCall::Start(RpcContext& rpc, const grpc::CallbackServerContext& context) {
+  auto* call = new StreamUpsertCall(rpc, context);
+  call->self_ = std::shared_ptr<StreamUpsertCall>(call);
+  const bool added = rpc.streams->Add(call->self_);
+  call->mutex_.Lock();
+  call->draining_ |= !added;
+  call->AdvanceAndUnlock();
+  return call;
 }
 
 void StreamUpsertCall::OnReadDone(bool ok) {
@@ -70,8 +78,8 @@ absl::Status StreamUpsertCall::Check(const Message& message) {
         "collection is \"%s\"; this stream writes to \"%s\" since its first message", collection, name_));
   }
   const std::string resolved = collection_.empty() ? rpc_.engine->Resolve(collection) : collection_;
-  BEBR_RETURN_IF_ERROR(
-      rpc_.authenticator->Check(context_, "StreamUpsert", Role::kWrite, resolved, message.request.ByteSizeLong()));
+  BEBR_RETURN_IF_ERROR(rpc_.authenticator->Check(CallerOf(context_), "StreamUpsert", Role::kWrite, resolved,
+                                                 message.request.ByteSizeLong()));
   if (collection_.empty()) {
     name_ = collection;
     collection_ = resolved;
@@ -129,10 +137,7 @@ void StreamUpsertCall::Drain() {
   AdvanceAndUnlock();
 }
 
-void StreamUpsertCall::OnDone() {
-  rpc_.streams->Remove(this);
-  delete this;
-}
+void StreamUpsertCall::OnDone() { self_.reset(); }
 
 bool StreamUpsertCall::MayFinish() const {
   if (finished_ || writing_ || in_engine_ > 0 || starting_ > 0) return false;

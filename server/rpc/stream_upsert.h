@@ -8,9 +8,10 @@
 #include <string>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "bebr/v1/documents.grpc.pb.h"
-#include "server/rpc/context.h"
+#include "index/base/mutex.h"
+#include "server/call/rpc_context.h"
+#include "server/rpc/convert.h"
 
 namespace bebr {
 
@@ -19,12 +20,13 @@ namespace bebr {
 // control holds the client back. So it does while the rates of the caller's key are used up: a stream is slowed down,
 // not refused. The key is checked for every message.
 //
-// Lifetime: deletes itself when gRPC and the engine are both done with it. When the server drains, what was read is
+// Lifetime: owns itself until gRPC and the engine are both done with it. When the server drains, what was read is
 // written and acknowledged, then the stream ends with UNAVAILABLE. Thread safety: gRPC and the engine call it from any
 // thread.
-class StreamUpsertCall : public grpc::ServerBidiReactor<v1::StreamUpsertRequest, v1::StreamUpsertResponse> {
+class StreamUpsertCall : public grpc::ServerBidiReactor<v1::StreamUpsertRequest, v1::StreamUpsertResponse>,
+                         public DrainableStream {
  public:
-  StreamUpsertCall(RpcContext& rpc, const grpc::CallbackServerContext& context);
+  static StreamUpsertCall* Start(RpcContext& rpc, const grpc::CallbackServerContext& context);
 
  private:
   // A message on its way from arrival to acknowledgement.
@@ -35,12 +37,13 @@ class StreamUpsertCall : public grpc::ServerBidiReactor<v1::StreamUpsertRequest,
     bool done = false;  // the engine answered; guarded by mutex_
   };
 
+  StreamUpsertCall(RpcContext& rpc, const grpc::CallbackServerContext& context) : rpc_(rpc), context_(context) {}
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
   void OnCancel() override;
   void OnDone() override;
 
-  void Drain();
+  void Drain() override;
   // Checks a message and hands it to the engine, later if the rates of its key are used up; every path ends in
   // Acknowledge, and the next message is read after that.
   void Take(Message* message);
@@ -53,6 +56,7 @@ class StreamUpsertCall : public grpc::ServerBidiReactor<v1::StreamUpsertRequest,
   void AdvanceAndUnlock() ABSL_UNLOCK_FUNCTION(mutex_);
   bool MayFinish() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  std::shared_ptr<StreamUpsertCall> self_;  // until gRPC is done with it
   RpcContext& rpc_;
   const grpc::CallbackServerContext& context_;
   // Of the first message, and what it stands for; touched only while a message is checked.
@@ -60,7 +64,7 @@ class StreamUpsertCall : public grpc::ServerBidiReactor<v1::StreamUpsertRequest,
   std::string collection_;
   grpc::Alarm wait_;  // for the rates
 
-  absl::Mutex mutex_;
+  Mutex mutex_;
   std::deque<std::unique_ptr<Message>> messages_
       ABSL_GUARDED_BY(mutex_);  // in order of arrival; the last may be being read
   bool reading_ ABSL_GUARDED_BY(mutex_) = false;

@@ -3,8 +3,13 @@
 #include <utility>
 
 #include "index/base/status_macros.h"
+#include "server/access/auth.h"
+#include "server/call/call_context.h"
+#include "server/rpc/answers.h"
+#include "server/rpc/convert.h"
 #include "server/rpc/model_upload.h"
 #include "server/rpc/services.h"
+#include "server/rpc/unary_call.h"
 
 namespace bebr {
 namespace {
@@ -23,7 +28,7 @@ grpc::ServerReadReactor<v1::AddVersionRequest>* CollectionServiceImpl::AddVersio
   auto collection = std::make_shared<std::string>();  // that of the first message, for the work at the end
   auto check = [this, context, collection](const Request& request) -> absl::Status {
     *collection = rpc_.engine->Resolve(request.config().collection());
-    BEBR_RETURN_IF_ERROR(rpc_.authenticator->Check(*context, "AddVersion", Role::kAdmin, *collection));
+    BEBR_RETURN_IF_ERROR(rpc_.authenticator->Check(CallerOf(*context), "AddVersion", Role::kAdmin, *collection));
     return rpc_.engine->GetCollection(*collection).status();
   };
   auto work = [this, response, collection](const Request& request, const std::string& model) -> absl::Status {
@@ -37,7 +42,8 @@ grpc::ServerUnaryReactor* CollectionServiceImpl::PromoteVersion(grpc::CallbackSe
                                                                 const v1::PromoteVersionRequest* request,
                                                                 v1::PromoteVersionResponse* response) {
   const std::string collection = rpc_.engine->Resolve(request->collection());
-  const absl::Status checked = rpc_.authenticator->Check(*context, "PromoteVersion", Role::kAdmin, collection);
+  const absl::Status checked =
+      rpc_.authenticator->Check(CallerOf(*context), "PromoteVersion", Role::kAdmin, collection);
   return RunBlocking(rpc_, checked, [this, collection, request, response]() -> absl::Status {
     BEBR_RETURN_IF_ERROR(
         rpc_.engine->PromoteVersion(collection, request->version(), request->expected_default(), request->force()));
@@ -49,7 +55,7 @@ grpc::ServerUnaryReactor* CollectionServiceImpl::RetireVersion(grpc::CallbackSer
                                                                const v1::RetireVersionRequest* request,
                                                                v1::RetireVersionResponse* response) {
   const std::string collection = rpc_.engine->Resolve(request->collection());
-  const absl::Status checked = rpc_.authenticator->Check(*context, "RetireVersion", Role::kAdmin, collection);
+  const absl::Status checked = rpc_.authenticator->Check(CallerOf(*context), "RetireVersion", Role::kAdmin, collection);
   return RunBlocking(rpc_, checked, [this, collection, request, response]() -> absl::Status {
     BEBR_RETURN_IF_ERROR(rpc_.engine->RetireVersion(collection, request->version()));
     return Describe(rpc_, collection, response->mutable_collection());
@@ -60,7 +66,8 @@ grpc::ServerUnaryReactor* CollectionServiceImpl::BackfillVersion(grpc::CallbackS
                                                                  const v1::BackfillVersionRequest* request,
                                                                  v1::BackfillVersionResponse* response) {
   const std::string collection = rpc_.engine->Resolve(request->collection());
-  const absl::Status checked = rpc_.authenticator->Check(*context, "BackfillVersion", Role::kAdmin, collection);
+  const absl::Status checked =
+      rpc_.authenticator->Check(CallerOf(*context), "BackfillVersion", Role::kAdmin, collection);
   return RunBlocking(rpc_, checked, [this, collection, request, response]() -> absl::Status {
     const absl::Status done =
         request->stop() ? rpc_.engine->StopBackfill(collection, request->version())
@@ -74,7 +81,7 @@ grpc::ServerUnaryReactor* CollectionServiceImpl::CheckVersion(grpc::CallbackServ
                                                               const v1::CheckVersionRequest* request,
                                                               v1::CheckVersionResponse* response) {
   const std::string collection = rpc_.engine->Resolve(request->collection());
-  const absl::Status checked = rpc_.authenticator->Check(*context, "CheckVersion", Role::kAdmin, collection);
+  const absl::Status checked = rpc_.authenticator->Check(CallerOf(*context), "CheckVersion", Role::kAdmin, collection);
   return RunBlocking(rpc_, checked, [this, collection, request, response]() -> absl::Status {
     VectorArena arena;
     BEBR_ASSIGN_OR_RETURN(const CheckRequest check, ToCheckRequest(*request, arena));

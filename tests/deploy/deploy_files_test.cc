@@ -9,7 +9,7 @@
 #include <string>
 
 #include "nlohmann/json.hpp"
-#include "server/config.h"
+#include "server/config/config.h"
 
 namespace bebr {
 namespace {

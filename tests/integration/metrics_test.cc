@@ -1,5 +1,5 @@
 // Every metric of the table moves when the thing that it counts happens.
-#include "server/metrics.h"
+#include "server/metrics/metrics.h"
 
 #include <arpa/inet.h>
 #include <grpcpp/generic/generic_stub.h>

@@ -1,0 +1,67 @@
+#include "server/call/call_context.h"
+
+#include <algorithm>
+#include <cstdint>
+
+#include "absl/random/random.h"
+#include "absl/strings/str_format.h"
+
+namespace bebr {
+namespace {
+
+constexpr size_t kMaxRequestIdBytes = 128;
+
+std::string RandomHex(size_t digits) {
+  thread_local absl::BitGen random;
+  std::string text;
+  while (text.size() < digits) text += absl::StrFormat("%016x", absl::Uniform<uint64_t>(random));
+  text.resize(digits);
+  return text;
+}
+
+bool IsHex(std::string_view text) { return text.find_first_not_of("0123456789abcdef") == std::string_view::npos; }
+bool IsZero(std::string_view text) { return text.find_first_not_of('0') == std::string_view::npos; }
+
+// Version 00 of https://www.w3.org/TR/trace-context: 00-<trace id>-<parent id>-<flags>.
+bool IsTraceparent(std::string_view text) {
+  return text.size() == 55 && text.substr(0, 3) == "00-" && text[35] == '-' && text[52] == '-' &&
+         IsHex(text.substr(3, 32)) && !IsZero(text.substr(3, 32)) && IsHex(text.substr(36, 16)) &&
+         !IsZero(text.substr(36, 16)) && IsHex(text.substr(53, 2));
+}
+
+bool IsRequestId(std::string_view text) {
+  return !text.empty() && text.size() <= kMaxRequestIdBytes &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c <= '~'; });
+}
+
+// The key of "authorization: Bearer KEY"; empty: none.
+std::string_view BearerKey(const grpc::ServerContextBase& context) {
+  constexpr std::string_view kPrefix = "Bearer ";
+  const auto found = context.client_metadata().find("authorization");
+  if (found == context.client_metadata().end()) return {};
+  const std::string_view value(found->second.data(), found->second.size());
+  return value.substr(0, kPrefix.size()) == kPrefix ? value.substr(kPrefix.size()) : std::string_view();
+}
+
+}  // namespace
+
+Caller CallerOf(const grpc::CallbackServerContext& context) {
+  return {
+      .shown_key = BearerKey(context), .peer = context.peer(), .request_id = CallContext::Of(context).ids.request_id};
+}
+
+CallIds ReadCallIds(const std::multimap<grpc::string_ref, grpc::string_ref>& metadata) {
+  const auto find = [&](const char* name) -> std::string_view {
+    const auto found = metadata.find(name);
+    if (found == metadata.end()) return {};
+    return {found->second.data(), found->second.size()};
+  };
+  CallIds ids;
+  const std::string_view request_id = find("x-request-id"), traceparent = find("traceparent");
+  ids.request_id = IsRequestId(request_id) ? std::string(request_id) : RandomHex(16);
+  ids.traceparent =
+      IsTraceparent(traceparent) ? std::string(traceparent) : "00-" + RandomHex(32) + "-" + RandomHex(16) + "-00";
+  return ids;
+}
+
+}  // namespace bebr

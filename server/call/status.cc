@@ -1,0 +1,57 @@
+#include "server/call/status.h"
+
+#include <string>
+
+#include "absl/strings/ascii.h"
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
+#include "index/base/retry.h"
+
+namespace bebr {
+namespace {
+
+// gRPC puts messages and details into HTTP/2 trailers, which peers cut off or refuse beyond 8 KiB.
+constexpr size_t kMaxMessageBytes = 1024;
+
+}  // namespace
+
+std::string_view LeadingField(std::string_view message) {
+  size_t end = 0;
+  while (end < message.size() && (absl::ascii_isalnum(message[end]) || message[end] == '_' || message[end] == '.' ||
+                                  message[end] == '[' || message[end] == ']')) {
+    ++end;
+  }
+  while (end > 0 && message[end - 1] == '.') --end;
+  const std::string_view field = message.substr(0, end);
+  if (field.empty() || !absl::ascii_islower(field[0])) return {};
+  // The field is followed by what is wrong with it; a word alone is no path.
+  if (end == message.size() || (message[end] != ' ' && message[end] != ':')) return {};
+  return field;
+}
+
+grpc::Status ToGrpcStatus(const absl::Status& status) {
+  if (status.ok()) return grpc::Status::OK;
+  std::string message(status.message().substr(0, kMaxMessageBytes));
+  google::rpc::Status details;
+  details.set_code(static_cast<int32_t>(status.code()));
+  details.set_message(message);
+  if (absl::IsInvalidArgument(status)) {
+    if (const std::string_view field = LeadingField(message); !field.empty()) {
+      google::rpc::BadRequest bad;
+      auto* violation = bad.add_field_violations();
+      violation->set_field(std::string(field));
+      violation->set_description(message);
+      details.add_details()->PackFrom(bad);
+    }
+  } else if (const absl::Duration delay = RetryDelayOf(status); delay > absl::ZeroDuration()) {
+    const int64_t seconds = absl::ToInt64Seconds(delay);
+    google::rpc::RetryInfo retry;
+    retry.mutable_retry_delay()->set_seconds(seconds);
+    retry.mutable_retry_delay()->set_nanos(
+        static_cast<int32_t>(absl::ToInt64Nanoseconds(delay - absl::Seconds(seconds))));
+    details.add_details()->PackFrom(retry);
+  }
+  return grpc::Status(static_cast<grpc::StatusCode>(status.code()), message, details.SerializeAsString());
+}
+
+}  // namespace bebr

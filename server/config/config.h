@@ -1,0 +1,87 @@
+#ifndef BEBR_SERVER_CONFIG_CONFIG_H_
+#define BEBR_SERVER_CONFIG_CONFIG_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace bebr {
+
+// What a server is told at its start. Every field is an option of the same name; config.cc holds the one table of
+// names, limits and descriptions, which --help prints.
+struct ServerConfig {
+  std::string listen = "127.0.0.1:7700";
+  std::string metrics_listen = "127.0.0.1:7701";
+  std::string data_dir;
+  std::string snapshot_dir;
+  uint64_t threads = 0;
+  std::string log_level = "info";
+  std::string log_format = "text";
+  uint64_t slow_query_ms = 1000;
+  bool allow_insecure_remote = false;
+  bool allow_remote_metrics = false;
+  uint64_t max_message_bytes = uint64_t{64} << 20;
+  uint64_t max_model_bytes = uint64_t{1} << 30;
+  uint64_t max_connections = 10000;
+  uint64_t max_concurrent_streams = 1024;
+  uint64_t grpc_memory_bytes = uint64_t{1} << 30;
+  uint64_t max_queued_queries = 4096;
+  uint64_t max_queued_upsert_bytes = uint64_t{256} << 20;
+  uint64_t max_results_per_call = 500000;
+  uint64_t max_pending_response_bytes = uint64_t{512} << 20;
+  uint64_t memory_limit_bytes = 0;
+  uint64_t min_free_disk_bytes = uint64_t{256} << 20;
+  uint64_t write_buffer_bytes = uint64_t{112} << 20;
+  uint64_t block_cache_bytes = uint64_t{128} << 20;
+  uint64_t recall_monitor_interval_s = 0;
+  uint64_t recall_monitor_queries = 100;
+  uint64_t recall_monitor_documents_per_s = 50000;
+  uint64_t read_threads = 4;
+  uint64_t upsert_window_messages = 4;
+  uint64_t keepalive_min_interval_s = 10;
+  uint64_t handshake_timeout_s = 20;
+  uint64_t idle_connection_timeout_s = 3600;
+  uint64_t response_timeout_s = 60;
+  uint64_t drain_timeout_s = 30;
+  std::string tls_cert_file;
+  std::string tls_key_file;
+  std::string tls_client_ca_file;
+  std::string keys_file;
+};
+
+// What the command line asks for.
+struct ServerCommand {
+  ServerConfig config;
+  bool print_config = false;
+  bool help = false;
+  bool version = false;
+};
+
+// The value of an environment variable, or null. A parameter so that tests need not touch the real environment.
+using Environment = std::function<const char*(const std::string&)>;
+
+// Reads options from flags (--name value, --name=value; for true/false also plain --name), then for those not given
+// from the environment (BEBR_NAME in upper case), then from the JSON object in the file named by --config or
+// BEBR_CONFIG. INVALID_ARGUMENT lists every problem found, one a line: unknown names, values out of range, and settings
+// that do not go together.
+absl::StatusOr<ServerCommand> ParseServerConfig(const std::vector<std::string>& arguments,
+                                                const Environment& environment);
+
+// The configuration in use as a JSON object that --config reads back.
+std::string PrintServerConfig(const ServerConfig& config);
+// The options that are numbers, by name.
+std::map<std::string, uint64_t> NumericOptions(const ServerConfig& config);
+// All options with default, limits and meaning.
+std::string ServerHelp();
+
+// Whether the host of HOST:PORT is this machine only: 127.0.0.0/8, [::1] or localhost.
+bool IsLoopback(std::string_view address);
+
+}  // namespace bebr
+
+#endif  // BEBR_SERVER_CONFIG_CONFIG_H_

@@ -1,0 +1,101 @@
+#include "server/metrics/metric_table.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <string_view>
+
+namespace bebr {
+namespace {
+
+constexpr auto kCounter = prometheus::MetricType::Counter;
+constexpr auto kGauge = prometheus::MetricType::Gauge;
+constexpr auto kHistogram = prometheus::MetricType::Histogram;
+
+}  // namespace
+
+const std::vector<MetricInfo>& AllMetrics() {
+  static const auto* const metrics = new std::vector<MetricInfo>{
+      {"grpc_server_started_total", kCounter, "grpc_type,grpc_service,grpc_method", "RPCs started on the server."},
+      {"grpc_server_handled_total", kCounter, "grpc_type,grpc_service,grpc_method,grpc_code",
+       "RPCs completed on the server, whatever the outcome."},
+      {"grpc_server_handling_seconds", kHistogram, "grpc_type,grpc_service,grpc_method",
+       "Time from the start of an RPC on the server to its status."},
+      {"grpc_server_msg_received_total", kCounter, "grpc_type,grpc_service,grpc_method",
+       "Messages received from clients."},
+      {"grpc_server_msg_sent_total", kCounter, "grpc_type,grpc_service,grpc_method", "Messages sent to clients."},
+      {"bebr_search_stage_seconds", kHistogram, "stage",
+       "Time a search spent in a stage: queue, encode, scan, rerank."},
+      {"bebr_search_queries_per_scan", kHistogram, "", "Queries that shared the scan of a search."},
+      {"bebr_queries_total", kCounter, "", "Queries answered."},
+      {"bebr_scans_total", kCounter, "", "Scans run; queries that wait together share one."},
+      {"bebr_documents_scanned_total", kCounter, "", "Documents times queries scanned."},
+      {"bebr_scanned_bytes_total", kCounter, "", "Bytes of codes read by scans."},
+      {"bebr_scan_seconds_total", kCounter, "", "Time spent scanning."},
+      {"bebr_documents_upserted_total", kCounter, "", "Documents written."},
+      {"bebr_documents_deleted_total", kCounter, "", "Documents deleted."},
+      {"bebr_documents_reencoded_total", kCounter, "", "Documents re-encoded by backfills."},
+      {"bebr_refused_queries_total", kCounter, "", "Queries refused because the queue was full."},
+      {"bebr_refused_upserts_total", kCounter, "reason", "Writes refused for want of room: queue, memory, disk."},
+      {"bebr_failed_commits_total", kCounter, "", "Groups of writes that storage did not take."},
+      {"bebr_refused_stream_messages_total", kCounter, "grpc_code",
+       "Messages of upsert streams that were answered with an error."},
+      {"bebr_rate_limited_calls_total", kCounter, "key,limit",
+       "Times that a call was refused, or a stream held back, because its key's rate was used up."},
+      {"bebr_slow_queries_total", kCounter, "", "Searches that took slow_query_ms or longer."},
+      {"bebr_connections", kGauge, "", "Open connections."},
+      {"bebr_refused_connections_total", kCounter, "", "Connections closed because there were max_connections."},
+      {"bebr_pending_response_bytes", kGauge, "", "Answers that their clients have not taken yet."},
+      {"bebr_slow_readers_total", kCounter, "", "Calls cancelled because their client did not take the answer."},
+      {"bebr_ingest_stage_seconds_total", kCounter, "stage", "Time of ingestion by stage: encode, commit, apply."},
+      {"bebr_queued_queries", kGauge, "", "Queries waiting for a scan."},
+      {"bebr_queued_upsert_bytes", kGauge, "", "Floats waiting to be encoded and committed."},
+      {"bebr_threads", kGauge, "", "Threads of scans and encoding."},
+      {"bebr_collection_documents", kGauge, "collection", "Documents of a collection."},
+      {"bebr_collection_deleted_rows", kGauge, "collection",
+       "Replaced or deleted rows whose memory is not yet reclaimed."},
+      {"bebr_collection_memory_bytes", kGauge, "collection,part",
+       "Memory of a collection: codes, ids, attributes, models."},
+      {"bebr_collection_memory_formula_bytes", kGauge, "collection",
+       "What the memory formula gives for the collection's documents, with ids of 16 bytes."},
+      {"bebr_collection_disk_bytes", kGauge, "collection", "Disk space of a collection."},
+      {"bebr_version_documents", kGauge, "collection,version", "Documents whose code the version wrote."},
+      {"bebr_version_embeddings", kGauge, "collection,version", "Documents with stored floats that the version takes."},
+      {"bebr_version_backfill_running", kGauge, "collection,version",
+       "1 while the server re-encodes documents for the version."},
+      {"bebr_version_recall_ratio", kGauge, "collection,version",
+       "Recall@10 of the version's codes on sampled documents, as the recall monitor found it last."},
+      {"bebr_recall_measurements_total", kCounter, "result", "Measurements of the recall monitor: ok, failed."},
+      {"bebr_disk_free_bytes", kGauge, "", "Free space on the file system of data_dir."},
+      {"bebr_disk_size_bytes", kGauge, "", "Size of the file system of data_dir."},
+      {"bebr_storage_wal_bytes_total", kCounter, "", "Bytes written to RocksDB's write-ahead logs."},
+      {"bebr_storage_wal_syncs_total", kCounter, "", "Syncs of RocksDB's write-ahead logs."},
+      {"bebr_storage_flushed_bytes_total", kCounter, "", "Bytes written from RocksDB's write buffers to files."},
+      {"bebr_storage_compaction_bytes_total", kCounter, "direction", "Bytes of RocksDB's compactions: read, written."},
+      {"bebr_storage_stall_seconds_total", kCounter, "", "Time that RocksDB held writes back."},
+      {"bebr_storage_cache_requests_total", kCounter, "result", "Look-ups in RocksDB's block cache: hit, miss."},
+      {"bebr_storage_cache_bytes", kGauge, "", "Memory of RocksDB's block cache."},
+      {"bebr_storage_write_buffer_bytes", kGauge, "", "Memory of RocksDB's write buffers."},
+      {"bebr_storage_file_bytes", kGauge, "", "RocksDB's table files, without logs."},
+      {"bebr_storage_pending_compaction_bytes", kGauge, "", "Estimate of what compactions have yet to rewrite."},
+      {"bebr_ready", kGauge, "", "1 while calls are taken, else 0."},
+      {"bebr_option", kGauge, "option", "Value of a numeric option of the server, limits among them."},
+      {"bebr_build_info", kGauge, "version,simd", "Always 1; the build and the kernel table in use."},
+      {"process_resident_memory_bytes", kGauge, "", "Resident memory of the process."},
+      {"process_cpu_seconds_total", kCounter, "", "Processor time of the process."},
+      {"process_open_fds", kGauge, "", "Open file descriptors of the process."},
+      {"process_max_fds", kGauge, "", "File descriptors that the process may open."},
+      {"process_start_time_seconds", kGauge, "", "Start of the process, in seconds since 1970."},
+  };
+  return *metrics;
+}
+
+prometheus::MetricFamily EmptyFamily(const char* name) {
+  for (const MetricInfo& info : AllMetrics()) {
+    if (std::string_view(info.name) == name)
+      return {.name = info.name, .help = info.help, .type = info.type, .metric = {}};
+  }
+  std::fprintf(stderr, "metric %s is not in the table of server/metrics/metric_table.cc\n", name);
+  std::abort();  // a mistake in the program, found by the first scrape
+}
+
+}  // namespace bebr

@@ -1,0 +1,92 @@
+#ifndef BEBR_SERVER_METRICS_METRICS_H_
+#define BEBR_SERVER_METRICS_METRICS_H_
+
+#include <prometheus/counter.h>
+#include <prometheus/family.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+
+#include <array>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "index/base/mutex.h"
+#include "index/engine.h"
+#include "server/config/config.h"
+
+namespace bebr {
+
+// Metrics counts what the server does and serialises it, with the engine's figures read at that time, in Prometheus's
+// text format.
+//
+// Labels are bounded: methods are those of the API, codes the 17 canonical ones, collections those that exist.
+// Thread safety: all methods may be called from any thread; counting takes no lock but the histograms'.
+class Metrics {
+ public:
+  // The counters of one RPC method.
+  struct Method {
+    prometheus::Counter* started;
+    std::array<prometheus::Counter*, 17> handled;  // by canonical code
+    prometheus::Histogram* seconds;
+    prometheus::Counter* received;
+    prometheus::Counter* sent;
+  };
+
+  Metrics();
+
+  // Of "/bebr.v1.SearchService/Search"; methods outside the API share one entry.
+  Method& ForMethod(std::string_view path);
+  void ObserveSearch(const SearchTimings& timings);
+  // Calls of an API key that were refused because of one of its limits, named as in the keys file.
+  prometheus::Counter& RateLimited(const std::string& key, const std::string& limit);
+  // Messages of upsert streams that were answered with this canonical code.
+  prometheus::Counter& RefusedMessage(absl::StatusCode code);
+  prometheus::Gauge& ready() { return ready_; }
+  prometheus::Gauge& connections() { return connections_; }
+  prometheus::Counter& refused_connections() { return refused_connections_; }
+  prometheus::Gauge& pending_response_bytes() { return pending_response_bytes_; }
+  prometheus::Counter& slow_readers() { return slow_readers_; }
+  prometheus::Counter& slow_queries() { return slow_queries_; }
+  void SetOptions(const ServerConfig& config);
+  // The engine whose figures are exported; null (at first, and when it closes) means that there are none.
+  void SetEngine(Engine* engine);
+  // All metrics. May take milliseconds: it measures every collection.
+  std::string Serialize();
+
+ private:
+  prometheus::Histogram& Stage(const char* stage);
+  void AddMethod(const std::string& service, const std::string& method, const std::string& type);
+
+  prometheus::Registry registry_;
+  prometheus::Family<prometheus::Counter>& started_;
+  prometheus::Family<prometheus::Counter>& handled_;
+  prometheus::Family<prometheus::Histogram>& seconds_;
+  prometheus::Family<prometheus::Counter>& received_;
+  prometheus::Family<prometheus::Counter>& sent_;
+  prometheus::Family<prometheus::Histogram>& stages_;
+  prometheus::Family<prometheus::Counter>& rate_limited_;
+  prometheus::Family<prometheus::Gauge>& options_;
+  prometheus::Gauge& ready_;
+  prometheus::Gauge& connections_;
+  prometheus::Counter& refused_connections_;
+  prometheus::Gauge& pending_response_bytes_;
+  prometheus::Counter& slow_readers_;
+  prometheus::Counter& slow_queries_;
+  std::array<prometheus::Counter*, 17> refused_messages_;  // by canonical code
+  prometheus::Histogram& queries_per_scan_;
+  prometheus::Histogram& queue_;
+  prometheus::Histogram& encode_;
+  prometheus::Histogram& scan_;
+  prometheus::Histogram& rerank_;
+  absl::flat_hash_map<std::string, Method> methods_;  // fixed after construction
+  Mutex engine_mutex_;
+  Engine* engine_ ABSL_GUARDED_BY(engine_mutex_) = nullptr;
+};
+
+}  // namespace bebr
+
+#endif  // BEBR_SERVER_METRICS_METRICS_H_

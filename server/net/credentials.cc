@@ -1,0 +1,161 @@
+#include "server/net/credentials.h"
+
+#include <grpc/grpc.h>
+#include <grpc/grpc_security.h>
+#include <openssl/bio.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "index/base/logging.h"
+#include "index/base/mutex.h"
+#include "index/base/status_macros.h"
+
+namespace bebr {
+namespace {
+
+struct PemFiles {
+  std::string cert;
+  std::string key;
+  std::string client_ca;  // empty: clients need no certificate
+};
+
+absl::StatusOr<std::string> ReadPem(const char* option, const std::string& path) {
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  if (!file || text.str().find("-----BEGIN ") == std::string::npos) {
+    return absl::InvalidArgumentError(absl::StrFormat("%s \"%s\" cannot be read or is not a PEM file", option, path));
+  }
+  return text.str();
+}
+
+using Bio = std::unique_ptr<BIO, decltype(&BIO_free)>;
+using Certificate = std::unique_ptr<X509, decltype(&X509_free)>;
+using PrivateKey = std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)>;
+
+Certificate ParseCertificate(const std::string& pem) {
+  const Bio bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())), BIO_free);
+  return {PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr), X509_free};
+}
+
+// A certificate of one key with another key breaks every handshake, so a half-finished rotation must not be put to use.
+absl::Status CheckPair(const ServerConfig& config, const PemFiles& files) {
+  const Certificate certificate = ParseCertificate(files.cert);
+  if (certificate == nullptr)
+    return absl::InvalidArgumentError(
+        absl::StrFormat("tls_cert_file \"%s\" holds no certificate", config.tls_cert_file));
+  const Bio bio(BIO_new_mem_buf(files.key.data(), static_cast<int>(files.key.size())), BIO_free);
+  const PrivateKey key(PEM_read_bio_PrivateKey(bio.get(), nullptr, nullptr, nullptr), EVP_PKEY_free);
+  if (key == nullptr)
+    return absl::InvalidArgumentError(absl::StrFormat("tls_key_file \"%s\" holds no private key", config.tls_key_file));
+  if (X509_check_private_key(certificate.get(), key.get()) != 1) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("tls_key_file \"%s\" is not the key of the certificate in tls_cert_file \"%s\"",
+                        config.tls_key_file, config.tls_cert_file));
+  }
+  if (!files.client_ca.empty() && ParseCertificate(files.client_ca) == nullptr) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("tls_client_ca_file \"%s\" holds no certificate", config.tls_client_ca_file));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<PemFiles> ReadFiles(const ServerConfig& config) {
+  PemFiles files;
+  BEBR_ASSIGN_OR_RETURN(files.cert, ReadPem("tls_cert_file", config.tls_cert_file));
+  BEBR_ASSIGN_OR_RETURN(files.key, ReadPem("tls_key_file", config.tls_key_file));
+  if (!config.tls_client_ca_file.empty()) {
+    BEBR_ASSIGN_OR_RETURN(files.client_ca, ReadPem("tls_client_ca_file", config.tls_client_ca_file));
+  }
+  BEBR_RETURN_IF_ERROR(CheckPair(config, files));
+  return files;
+}
+
+// Credentials that look at their files before a handshake, once a second at most.
+class ReloadingCredentials final : public grpc::ServerCredentials {
+ public:
+  ReloadingCredentials(const ServerConfig& config, PemFiles files) : config_(config), files_(std::move(files)) {
+    stamp_ = Stamp();
+    const auto demand = config.tls_client_ca_file.empty() ? GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE
+                                                          : GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY;
+    credentials_ = grpc_ssl_server_credentials_create_with_options(
+        grpc_ssl_server_credentials_create_options_using_config_fetcher(demand, &ReloadingCredentials::Fetch, this));
+  }
+  ~ReloadingCredentials() override { grpc_server_credentials_release(credentials_); }
+
+ private:
+  void SetAuthMetadataProcessor(const std::shared_ptr<grpc::AuthMetadataProcessor>&) override {
+  }  // keys are checked by the handlers
+  int AddPortToServer(const std::string& address, grpc_server* server) override {
+    return grpc_server_add_http2_port(server, address.c_str(), credentials_);
+  }
+
+  static grpc_ssl_certificate_config_reload_status Fetch(void* self, grpc_ssl_server_certificate_config** config) {
+    return static_cast<ReloadingCredentials*>(self)->Refresh(config);
+  }
+
+  grpc_ssl_certificate_config_reload_status Refresh(grpc_ssl_server_certificate_config** config) {
+    MutexLock lock(&mutex_);
+    if (!first_ && !Changed()) return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_UNCHANGED;
+    first_ = false;
+    grpc_ssl_pem_key_cert_pair pair = {files_.key.c_str(), files_.cert.c_str()};
+    // gRPC insists on authorities even where it asks clients for no certificate and so never uses them.
+    const std::string& authorities = files_.client_ca.empty() ? files_.cert : files_.client_ca;
+    *config = grpc_ssl_server_certificate_config_create(authorities.c_str(), &pair, 1);
+    return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW;
+  }
+
+  // Whether there are new valid files, which are then in files_.
+  bool Changed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (absl::Now() < next_look_) return false;
+    next_look_ = absl::Now() + absl::Seconds(1);
+    const auto stamp = Stamp();
+    if (stamp == stamp_) return false;
+    auto files = ReadFiles(config_);
+    if (!files.ok()) {
+      LogError("new TLS files are not used, the old ones stay in use: {}", std::string(files.status().message()));
+      return false;  // looked at again a second later: the other file of the pair may follow
+    }
+    stamp_ = stamp;
+    files_ = *std::move(files);
+    LogInfo("new TLS certificate in use: {}", config_.tls_cert_file);
+    return true;
+  }
+
+  std::vector<std::filesystem::file_time_type> Stamp() const {
+    std::vector<std::filesystem::file_time_type> times;
+    for (const std::string* path : {&config_.tls_cert_file, &config_.tls_key_file, &config_.tls_client_ca_file}) {
+      std::error_code error;
+      times.push_back(path->empty() ? std::filesystem::file_time_type()
+                                    : std::filesystem::last_write_time(*path, error));
+    }
+    return times;
+  }
+
+  const ServerConfig config_;
+  grpc_server_credentials* credentials_ = nullptr;
+  Mutex mutex_;
+  PemFiles files_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::filesystem::file_time_type> stamp_ ABSL_GUARDED_BY(mutex_);
+  absl::Time next_look_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  bool first_ ABSL_GUARDED_BY(mutex_) = true;
+};
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeCredentials(const ServerConfig& config) {
+  if (config.tls_cert_file.empty()) return grpc::InsecureServerCredentials();
+  BEBR_ASSIGN_OR_RETURN(PemFiles files, ReadFiles(config));
+  return std::shared_ptr<grpc::ServerCredentials>(std::make_shared<ReloadingCredentials>(config, std::move(files)));
+}
+
+}  // namespace bebr

@@ -1,0 +1,23 @@
+#ifndef BEBR_SERVER_NET_CREDENTIALS_H_
+#define BEBR_SERVER_NET_CREDENTIALS_H_
+
+#include <grpcpp/security/server_credentials.h>
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "server/config/config.h"
+
+namespace bebr {
+
+// What the gRPC listener uses: plaintext, TLS, or TLS that demands a client certificate. With TLS the files are read
+// again when one of them changes; a certificate that does not belong to its key is not put to use, the log says so, and
+// the last good pair goes on.
+//
+// Ownership: must live as long as the server that uses it. Errors: INVALID_ARGUMENT names the file that is missing or
+// not what it should be.
+absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeCredentials(const ServerConfig& config);
+
+}  // namespace bebr
+
+#endif  // BEBR_SERVER_NET_CREDENTIALS_H_
