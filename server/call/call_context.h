@@ -59,7 +59,8 @@ void FreeWhenSerialized(grpc::CallbackServerContext& context, const Request* req
 class CallContextAllocator : public grpc::ContextAllocator {
  public:
   grpc::CallbackServerContext* NewCallbackServerContext() override { return new CallContext; }
-  void Release(grpc::CallbackServerContext* context) override { delete static_cast<CallContext*>(context); }
+  // Also called for contexts of unknown methods, which gRPC makes, and deletes, itself.
+  void Release(grpc::CallbackServerContext* context) override { delete dynamic_cast<CallContext*>(context); }
 };
 
 }  // namespace bebr
