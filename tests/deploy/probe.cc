@@ -4,6 +4,9 @@
 //     probe check ADDRESS COUNT     the documents 0 to COUNT - 1 are there, and a search finds them
 //     probe load ADDRESS SECONDS    a bit of everything that a server is asked, and some mistakes
 //     probe upsert ADDRESS          writes 10,000 documents at once; prints OK or the error
+//     probe stream ADDRESS          100 messages over one stream, each sent when the one before it is acknowledged
+//     probe search ADDRESS SECONDS  20 searches a second; prints how many were sent and how many answered
+// The key is that of BEBR_API_KEY; with BEBR_TLS_CA it speaks TLS.
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -156,15 +159,49 @@ int Upsert(Client& client) {
   return EXIT_SUCCESS;
 }
 
+// Acknowledgements must come while the stream is open: what stands between may hold neither direction back.
+int Stream(Client& client) {
+  auto stream = client.StreamUpsert("c", /*window=*/1);
+  absl::Status status;
+  for (size_t i = 0; i < 100 && status.ok(); ++i) status = stream->Send(MakeDocuments(i, 1));
+  status.Update(stream->Finish());
+  std::printf("%s\n", status.ok() ? "OK" : status.ToString().c_str());
+  return EXIT_SUCCESS;
+}
+
+int Search(Client& client, int seconds) {
+  int answered = 0;
+  const int count = seconds * 20;
+  const auto start = std::chrono::steady_clock::now();
+  for (int i = 0; i < count; ++i) {
+    std::this_thread::sleep_until(start + i * std::chrono::milliseconds(50));
+    const auto found = client.Search(MakeSearch(i % 5000, 10, 0));
+    if (found.ok() && found->hits_size() == 10) {
+      ++answered;
+    } else {
+      std::fprintf(stderr, "probe: search %d: %s\n", i, found.status().ToString().c_str());
+    }
+  }
+  std::printf("%d %d\n", count, answered);
+  return EXIT_SUCCESS;
+}
+
 int Main(const std::vector<std::string>& arguments) {
-  if (arguments.size() < 2) return Fail("usage: create|write|check|load|upsert ADDRESS [COUNT|SECONDS]");
-  const char* key = std::getenv("BEBR_API_KEY");
-  Client client({.server = arguments[1], .deadline = absl::Seconds(60), .api_key = key == nullptr ? "" : key});
+  if (arguments.size() < 2) return Fail("usage: create|write|check|load|upsert|stream|search ADDRESS [COUNT|SECONDS]");
+  const auto environment = [](const char* name) {
+    return std::string(std::getenv(name) == nullptr ? "" : std::getenv(name));
+  };
+  Client client({.server = arguments[1],
+                 .deadline = absl::Seconds(60),
+                 .api_key = environment("BEBR_API_KEY"),
+                 .tls_ca_file = environment("BEBR_TLS_CA")});
   if (arguments[0] == "create") return Create(client);
   if (arguments[0] == "write") return Write(client);
   if (arguments[0] == "check" && arguments.size() == 3) return Check(client, std::stoul(arguments[2]));
   if (arguments[0] == "load" && arguments.size() == 3) return Load(client, std::stoi(arguments[2]));
   if (arguments[0] == "upsert") return Upsert(client);
+  if (arguments[0] == "stream") return Stream(client);
+  if (arguments[0] == "search" && arguments.size() == 3) return Search(client, std::stoi(arguments[2]));
   return Fail("unknown verb " + arguments[0]);
 }
 
