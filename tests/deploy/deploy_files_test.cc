@@ -8,12 +8,14 @@
 #include <sstream>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "nlohmann/json.hpp"
 #include "server/config/config.h"
 
 namespace bebr {
 namespace {
 
+using ::testing::HasSubstr;
 using ::testing::IsSupersetOf;
 using ::testing::SizeIs;
 
@@ -64,10 +66,25 @@ TEST(Chart, KnowsEveryOptionThatItDoesNotSetItself) {
   EXPECT_EQ(known, Options());
 }
 
+// A number that the server would refuse is refused before it is in a pod that does not start.
+TEST(Chart, HasTheServersLimits) {
+  const auto schema = ReadJson(Deploy("helm/bebr/values.schema.json"));
+  int numbers = 0;
+  for (const auto& [name, type] : schema["properties"]["config"]["properties"].items()) {
+    if (type.value("type", "") != "integer") continue;
+    ++numbers;
+    const auto refused = ParseServerConfig({"--data_dir", "d", "--" + name, "18446744073709551615"}, NoEnvironment);
+    const std::string limits = absl::StrCat("the limits are ", type.value("minimum", uint64_t{0}), " and ",
+                                            type.value("maximum", uint64_t{0}));
+    EXPECT_THAT(std::string(refused.status().message()), HasSubstr(limits)) << name;
+  }
+  EXPECT_GE(numbers, 20);
+}
+
 // What the chart puts into the pod is a configuration that the server takes.
 TEST(Chart, RendersAConfigurationThatTheServerTakes) {
-  for (const char* name : {"open", "secured"}) {
-    const std::string text = ReadText(std::filesystem::path(BEBR_CHART_RENDERS) / (std::string(name) + ".yaml"));
+  for (const std::string name : {"open", "secured", "edge"}) {
+    const std::string text = ReadText(std::filesystem::path(BEBR_CHART_RENDERS) / (name + ".yaml"));
     const size_t begin = text.find("bebr-server.json: |\n");
     ASSERT_NE(begin, std::string::npos) << name;
     const size_t open = text.find('{', begin), close = text.find("\n    }", open);
@@ -76,9 +93,12 @@ TEST(Chart, RendersAConfigurationThatTheServerTakes) {
     const auto command = ParseServerConfig({"--config", file}, NoEnvironment);
     std::filesystem::remove(file);
     ASSERT_TRUE(command.ok()) << command.status();
-    EXPECT_EQ(command->config.listen, "0.0.0.0:7700");
-    EXPECT_EQ(command->config.allow_insecure_remote, std::string(name) == "open");
-    EXPECT_EQ(command->config.tls_client_ca_file.empty(), std::string(name) == "open");
+    EXPECT_EQ(command->config.listen, name == "edge" ? "127.0.0.1:7700" : "0.0.0.0:7700");
+    EXPECT_EQ(command->config.allow_insecure_remote, name == "open");
+    EXPECT_EQ(command->config.tls_client_ca_file.empty(), name != "secured");
+    // 75% of the container's limit, 8 Gi or 16 Gi; what config says itself goes before it.
+    const uint64_t gib = name == "open" ? 6 : name == "edge" ? 12 : 16;
+    EXPECT_EQ(command->config.memory_limit_bytes, gib << 30);
   }
 }
 
