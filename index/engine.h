@@ -1,4 +1,4 @@
-// The engine's whole public surface: what the server may use, beside the value types of index/base.
+// The engine's whole public surface: what the server may use, beside the value types of index/types.
 //
 //   BEBR_ASSIGN_OR_RETURN(auto engine, Engine::Open({.data_dir = "/var/lib/bebr"}));
 //   BEBR_RETURN_IF_ERROR(engine->CreateCollection({.name = "papers", .version = "v1"}, model_file));
@@ -22,20 +22,15 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
-#include "index/base/document.h"
-#include "index/catalog/snapshots.h"
-#include "index/catalog/version_check.h"
-#include "index/search/search_types.h"
-#include "index/storage/storage_stats.h"
+#include "index/types/collection.h"
+#include "index/types/document.h"
+#include "index/types/search.h"
+#include "index/types/stats.h"
+#include "index/types/write.h"
 
 namespace bebr {
 
-inline constexpr size_t kMaxCollectionNameBytes = 128;  // [a-zA-Z0-9_.-], starting with a letter or digit
-inline constexpr size_t kMaxShards = 256;
-inline constexpr size_t kMaxDocumentsPerRequest = 10000;
-inline constexpr size_t kMaxCheckQueries = 1000;
-inline constexpr size_t kMaxCheckK = 100;
-
+// How an engine is to run.
 struct EngineOptions {
   std::string data_dir;
   std::string snapshot_dir;          // empty: data_dir/snapshots
@@ -53,184 +48,6 @@ struct EngineOptions {
   absl::Duration recall_monitor_interval = absl::ZeroDuration();
   size_t recall_monitor_queries = 100;
   uint64_t recall_monitor_documents_per_s = 50000;
-};
-
-// ---- Collections ----
-
-struct CollectionConfig {
-  std::string name;
-  std::string version = "v1";  // of the model file given with it: the first version, and the default
-  FloatStorage store_floats = FloatStorage::kNone;
-  uint32_t shards = 0;  // 0 = the processors available, at most 8
-  // Memory for so many documents, by the memory formula with ids of 16 bytes, is set aside: what would not fit is
-  // refused now. 0 = nobody knows.
-  uint64_t expected_documents = 0;
-};
-
-struct VersionConfig {
-  std::string name;
-  // A version into whose space the model maps: the code shapes must be the same. Empty: a space of its own.
-  std::string compatible_with;
-  // A version whose embeddings this one takes too: another binarizer for the same upstream model. The floats are stored
-  // once, and a write of one version is encoded for both. Empty: embeddings of its own.
-  std::string same_embeddings_as;
-};
-
-// How far an upgrade to a version has come.
-enum class VersionState : uint8_t {
-  kAdded = 0,        // some documents have no code in its space: its searches do not find them
-  kBackfilling = 1,  // the server is re-encoding documents
-  kReady = 2,        // every document has a code in its space
-  kDefault = 3,
-  kRetired = 4,
-};
-
-// What a re-encoding in the background does, or did since the engine was opened.
-struct BackfillInfo {
-  bool running = false;
-  uint64_t limit_documents_per_s = 0;  // 0 = none
-  uint64_t written = 0;                // documents re-encoded
-  double documents_per_s = 0;          // lately; 0 when it does not run
-  std::string error;                   // why it ended early
-};
-
-// Recall of a version's codes as the monitor found it last: of the k exact neighbours by the stored floats of sampled
-// documents, the mean share among the first k of its code search.
-struct RecallSample {
-  absl::Time measured;
-  double recall = 0;
-  uint32_t queries = 0;
-  uint32_t k = 0;
-};
-
-struct VersionInfo {
-  std::string name;
-  VersionState state = VersionState::kAdded;
-  uint32_t space = 0;              // number of the code space it maps into
-  std::string same_embeddings_as;  // the first version that takes these embeddings, if that is another one
-  uint32_t input_dims = 0;
-  uint32_t query_levels = 0;
-  std::string code;   // shape of the space's codes, e.g. "32x4+64x3+96x2"
-  uint32_t bits = 0;  // a document's code, without padding
-  Metric metric = Metric::kCosine;
-  uint32_t model_checksum = 0;
-  std::string model;                     // one line for people
-  uint64_t documents = 0;                // whose code this version wrote
-  uint64_t embeddings = 0;               // documents with stored floats that it takes
-  std::optional<BackfillInfo> backfill;  // the last one since the engine was opened
-  std::optional<VersionCheck> check;     // the last one
-  std::optional<RecallSample> recall;    // if the monitor is on and has measured it
-};
-
-// Bytes the engine holds in memory for a collection; FORMAT: README "Memory". `total` is their sum.
-struct MemoryUse {
-  uint64_t codes = 0;  // packed codes and factors
-  uint64_t ids = 0;    // ids and the id table
-  uint64_t attributes = 0;
-  uint64_t models = 0;
-  uint64_t total = 0;
-};
-
-struct CollectionInfo {
-  std::string name;
-  std::string default_version;
-  std::string previous_default;  // the default before the last promotion; empty if it is retired or there was none
-  FloatStorage store_floats = FloatStorage::kNone;
-  uint32_t shards = 0;
-  uint64_t expected_documents = 0;  // 0: not told
-  absl::Time created;
-  std::vector<VersionInfo> versions;
-  uint64_t documents = 0;
-  uint64_t deleted_rows = 0;  // replaced or deleted rows whose memory is not yet reclaimed
-  uint64_t sequence = 0;      // sum over shards of the last mutation's number
-  MemoryUse memory;           // measured
-  uint64_t disk_bytes = 0;
-};
-
-// ---- Documents ----
-
-// One embedding of a document. `values` is borrowed: it stays valid until the call's `done` has run.
-struct EmbeddingInput {
-  std::string_view version;  // empty = the collection's default version
-  absl::Span<const float> values;
-};
-
-struct DocumentInput {
-  std::string id;
-  Attributes attributes;
-  std::vector<EmbeddingInput> embeddings;  // at least one
-};
-
-enum class UpsertMode : uint8_t {
-  kReplace = 0,  // inserts a document, or replaces all of it
-  kMerge = 1,    // adds embeddings to documents that exist; attributes and other embeddings stay
-};
-
-struct UpsertRequest {
-  std::string collection;
-  std::vector<DocumentInput> documents;  // 1..kMaxDocumentsPerRequest; of equal ids the last one wins
-  UpsertMode mode = UpsertMode::kReplace;
-};
-
-struct UpsertResult {
-  uint64_t documents = 0;
-  uint64_t created = 0;                  // the rest were there before
-  std::vector<std::string> unknown_ids;  // of a merge: documents that do not exist and were not written
-};
-
-struct StoredEmbedding {
-  std::string version;
-  std::vector<float> values;  // as stored: rounded to f16 if the collection keeps f16; empty if it keeps none
-};
-
-struct Document {
-  std::string id;
-  Attributes attributes;
-  std::vector<StoredEmbedding> embeddings;
-};
-
-// What has happened since the engine was opened; every number only grows, except the gauges.
-struct EngineStats {
-  uint64_t queries = 0;
-  uint64_t scans = 0;
-  uint64_t documents_scanned = 0;  // documents x queries
-  uint64_t bytes_scanned = 0;
-  uint64_t documents_upserted = 0;
-  uint64_t documents_deleted = 0;
-  uint64_t documents_reencoded = 0;  // by backfills
-  uint64_t refused_queries = 0;
-  uint64_t refused_upserts = 0;  // the queue was full
-  uint64_t refused_memory = 0;   // writes beyond memory_limit_bytes
-  uint64_t refused_disk = 0;     // writes with less than min_free_disk_bytes left
-  uint64_t failed_commits = 0;   // writes that storage did not take, by group
-  uint64_t recall_measured = 0;  // by the recall monitor, and attempts that failed
-  uint64_t recall_failed = 0;
-  uint64_t encode_us = 0;  // of documents: processor time by stage of ingestion
-  uint64_t commit_us = 0;  // RocksDB write and sync
-  uint64_t apply_us = 0;   // scan layout
-  uint64_t scan_us = 0;
-  uint64_t queued_queries = 0;       // gauge
-  uint64_t queued_upsert_bytes = 0;  // gauge
-  uint64_t disk_free_bytes = 0;      // gauge, of the file system of data_dir
-  uint64_t disk_total_bytes = 0;
-  StorageStats storage;
-  std::string simd;  // name of the kernel table in use
-  size_t threads = 0;
-};
-
-struct CheckRequest {
-  std::string version;
-  std::string against;    // empty = the default version
-  uint32_t sample = 200;  // documents whose stored floats are the queries: 1..kMaxCheckQueries
-  uint32_t k = 10;        // 1..100
-  // Instead of a sample, embeddings of the two versions: as many of one as of the other; borrowed.
-  std::vector<absl::Span<const float>> queries;
-  std::vector<absl::Span<const float>> against_queries;
-};
-
-struct Alias {
-  std::string name;
-  std::string collection;
 };
 
 // An Engine serves the collections of one data directory, which it locks.

@@ -10,7 +10,7 @@
 #include "absl/status/statusor.h"
 #include "index/base/thread_pool.h"
 #include "index/binarizer/model.h"
-#include "index/binarizer/train/fit.h"
+#include "index/train/fit.h"
 #include "index/dataset/vector_file.h"
 
 namespace bebr::bench {

@@ -12,8 +12,8 @@
 #include "bench/support/machine.h"
 #include "index/base/status_macros.h"
 #include "index/binarizer/encoder.h"
-#include "index/binarizer/train/code_search.h"
-#include "index/binarizer/train/train.h"
+#include "index/train/code_search.h"
+#include "index/train/train.h"
 #include "index/dataset/evaluation.h"
 
 namespace bebr::bench {

@@ -11,7 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "index/base/document.h"
+#include "index/types/document.h"
 #include "index/code/code_spec.h"
 
 namespace bebr {

@@ -10,7 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "index/base/document.h"
+#include "index/types/document.h"
 #include "index/code/code_spec.h"
 
 namespace bebr {

@@ -12,9 +12,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "index/base/document.h"
+#include "index/types/document.h"
 #include "index/binarizer/binarizer.h"
-#include "index/catalog/version_check.h"
+#include "index/types/collection.h"
 #include "index/code/code_spec.h"
 
 namespace bebr {

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -56,9 +57,23 @@ std::string Snapshots::Path(std::string_view collection, std::string_view name) 
   return absl::StrFormat("%s/%s/%s", root_, collection, name);
 }
 
+absl::Status Snapshots::Claim(const std::string& path) {
+  MutexLock lock(&mutex_);
+  if (claimed_.insert(path).second) return absl::OkStatus();
+  return absl::AbortedError(
+      absl::StrFormat("snapshot %s is being made or removed by somebody else at this moment", path));
+}
+
+void Snapshots::Release(const std::string& path) {
+  MutexLock lock(&mutex_);
+  claimed_.erase(path);
+}
+
 absl::StatusOr<SnapshotInfo> Snapshots::Create(const SnapshotInfo& info, const std::string& from,
                                                const std::function<absl::Status(const std::string&)>& fill) {
   const std::string path = Path(info.collection, info.name), building = Path(info.collection, ".creating-" + info.name);
+  BEBR_RETURN_IF_ERROR(Claim(path));
+  const absl::Cleanup release = [&] { Release(path); };
   if (FileExists(path)) {
     return absl::AlreadyExistsError(
         absl::StrFormat("collection \"%s\" has a snapshot \"%s\" already", info.collection, info.name));
@@ -116,6 +131,8 @@ absl::StatusOr<SnapshotInfo> Snapshots::Info(std::string_view collection, std::s
 
 absl::Status Snapshots::Remove(std::string_view collection, std::string_view name) {
   BEBR_ASSIGN_OR_RETURN(const std::string path, Find(collection, name));
+  BEBR_RETURN_IF_ERROR(Claim(path));
+  const absl::Cleanup release = [this, path = path] { Release(path); };
   const std::string deleted = Path(collection, absl::StrCat(".deleted-", std::string(name)));
   BEBR_RETURN_IF_ERROR(RemoveAll(deleted));
   BEBR_RETURN_IF_ERROR(RenameDirectory(path, deleted));

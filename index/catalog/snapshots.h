@@ -1,32 +1,26 @@
 #ifndef BEBR_INDEX_CATALOG_SNAPSHOTS_H_
 #define BEBR_INDEX_CATALOG_SNAPSHOTS_H_
 
-#include <cstdint>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
+#include "index/base/mutex.h"
+#include "index/types/collection.h"
 
 namespace bebr {
-
-// A collection as it was at one moment.
-struct SnapshotInfo {
-  std::string collection;
-  std::string name;
-  absl::Time created;
-  uint64_t documents = 0;
-  uint64_t bytes = 0;  // of files, also those that are shared with the collection by hard links
-};
 
 // The Snapshots of a server: directories ROOT/COLLECTION/NAME, laid out like a collection's own (FORMAT.md). A snapshot
 // is there wholly or not at all, and outlives its collection.
 //
-// Thread safety: none; the engine calls it under its lock.
+// Thread safety: all methods may be called from any thread. Creating and removing one of the same name at the same time
+// is refused with ABORTED.
 class Snapshots {
  public:
   // Removes what an interrupted creation left behind.
@@ -47,8 +41,13 @@ class Snapshots {
  private:
   explicit Snapshots(std::string root) : root_(std::move(root)) {}
   std::string Path(std::string_view collection, std::string_view name) const;
+  // Takes the snapshot for one caller who creates or removes it, until Release.
+  absl::Status Claim(const std::string& path);
+  void Release(const std::string& path);
 
   const std::string root_;
+  Mutex mutex_;
+  std::set<std::string> claimed_ ABSL_GUARDED_BY(mutex_);  // paths being made or removed
 };
 
 }  // namespace bebr

@@ -10,7 +10,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
-#include "index/base/document.h"
+#include "index/types/document.h"
 #include "index/dataset/vector_file.h"
 
 namespace bebr {

@@ -12,7 +12,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 #include "index/base/status_macros.h"
-#include "index/search/search_types.h"
+#include "index/types/search.h"
 
 namespace bebr {
 namespace {

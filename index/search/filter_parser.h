@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "index/base/document.h"
+#include "index/types/document.h"
 #include "index/search/filter.h"
 
 namespace bebr {

@@ -7,9 +7,9 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "index/base/document.h"
+#include "index/types/document.h"
 #include "index/search/scan.h"
-#include "index/search/search_types.h"
+#include "index/types/search.h"
 
 namespace bebr {
 

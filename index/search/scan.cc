@@ -66,11 +66,11 @@ class ScanRun {
   void EvaluateFilter(ThreadPool& pool) {
     if (filter_ == nullptr) return;
     pool.ParallelFor(texts_.size(), [this](size_t shard) {
-      texts_[shard] = filter_->CompareTexts(*target_.snapshot(static_cast<uint32_t>(shard)).dictionary);
+      texts_[shard] = filter_->CompareTexts(*target_.view(static_cast<uint32_t>(shard)).dictionary);
     });
     pool.ParallelFor(row_sets_.size(), [this](size_t i) {
       const ScanTarget::Part& part = target_.parts()[i];
-      const AttributeDictionary& dictionary = *target_.snapshot(part.shard).dictionary;
+      const AttributeDictionary& dictionary = *target_.view(part.shard).dictionary;
       row_sets_[i] = filter_->Evaluate(*part.view->attributes, dictionary, texts_[part.shard], part.view->rows);
     });
   }
@@ -266,10 +266,10 @@ class ScanRun {
 
 }  // namespace
 
-ScanTarget::ScanTarget(std::vector<std::shared_ptr<const ShardSnapshot>> snapshots, uint32_t space)
-    : snapshots_(std::move(snapshots)) {
-  for (uint32_t shard = 0; shard < snapshots_.size(); ++shard) {
-    for (const SegmentView& view : snapshots_[shard]->segments) {
+ScanTarget::ScanTarget(std::vector<std::shared_ptr<const ShardView>> shard_views, uint32_t space)
+    : views_(std::move(shard_views)) {
+  for (uint32_t shard = 0; shard < views_.size(); ++shard) {
+    for (const SegmentView& view : views_[shard]->segments) {
       const SegmentView::SpaceView* space_view = view.FindSpace(space);
       if (space_view == nullptr || view.rows == view.deleted_rows) continue;
       parts_.push_back({&view, space_view, shard});

@@ -21,10 +21,10 @@
 
 namespace bebr {
 
-// The segments of a scan: consistent snapshots of all shards of a collection, in one list, with what one space has in
+// The segments of a scan: consistent views of all shards of a collection, in one list, with what one space has in
 // them.
 //
-// Holds the snapshots, so everything it points to stays as it is. Immutable; thread-safe.
+// Holds the views, so everything it points to stays as it is. Immutable; thread-safe.
 class ScanTarget {
  public:
   struct Part {
@@ -45,11 +45,11 @@ class ScanTarget {
     uint64_t LiveRows(uint32_t begin, uint32_t end) const;
   };
 
-  ScanTarget(std::vector<std::shared_ptr<const ShardSnapshot>> snapshots, uint32_t space);
+  ScanTarget(std::vector<std::shared_ptr<const ShardView>> shard_views, uint32_t space);
 
   const std::vector<Part>& parts() const { return parts_; }
-  size_t shard_count() const { return snapshots_.size(); }
-  const ShardSnapshot& snapshot(uint32_t shard) const { return *snapshots_[shard]; }
+  size_t shard_count() const { return views_.size(); }
+  const ShardView& view(uint32_t shard) const { return *views_[shard]; }
   std::string_view id(const Candidate& candidate) const {
     return parts_[candidate.segment].view->segment->id(candidate.row);
   }
@@ -63,7 +63,7 @@ class ScanTarget {
   }
 
  private:
-  std::vector<std::shared_ptr<const ShardSnapshot>> snapshots_;
+  std::vector<std::shared_ptr<const ShardView>> views_;
   std::vector<Part> parts_;
   uint64_t live_rows_ = 0;
 };

@@ -203,8 +203,8 @@ absl::Status Scheduler::Batch::AddAttributes(absl::Span<const std::shared_ptr<Sh
       ids.push_back(hits[i].id);
     }
     if (ids.empty()) continue;
-    const ShardSnapshot& snapshot = target->snapshot(shard);
-    BEBR_ASSIGN_OR_RETURN(const auto documents, shards[shard]->store().GetDocuments(snapshot.store.get(), ids));
+    const ShardView& shard_view = target->view(shard);
+    BEBR_ASSIGN_OR_RETURN(const auto documents, shards[shard]->store().GetDocuments(shard_view.store.get(), ids));
     for (size_t i = 0; i < ids.size(); ++i) {
       if (documents[i].has_value()) {
         BEBR_ASSIGN_OR_RETURN(of_shard[i]->attributes, DecodeAttributes(*documents[i]));
@@ -354,9 +354,9 @@ void Scheduler::RunGroup(std::vector<std::unique_ptr<SearchJob>> jobs) {
   batch->Encode(scan_pool_);
   const absl::Time encoded = absl::Now();
   const SearchJob& leader = batch->leader();
-  std::vector<std::shared_ptr<const ShardSnapshot>> snapshots;
-  for (const auto& shard : leader.shards) snapshots.push_back(shard->snapshot());
-  batch->target = std::make_unique<ScanTarget>(std::move(snapshots), leader.version.space);
+  std::vector<std::shared_ptr<const ShardView>> shard_views;
+  for (const auto& shard : leader.shards) shard_views.push_back(shard->view());
+  batch->target = std::make_unique<ScanTarget>(std::move(shard_views), leader.version.space);
   ScanCounts counts;
   batch->FindCandidates(scan_queries, scan_pool_, threads_, &counts);
   const absl::Time scanned = absl::Now();

@@ -14,23 +14,12 @@
 #include "index/base/mutex.h"
 #include "index/base/thread_pool.h"
 #include "index/catalog/catalog.h"
-#include "index/search/filter.h"
 #include "index/search/scan.h"
-#include "index/search/search_types.h"
+#include "index/search/search_job.h"
+#include "index/types/search.h"
 #include "index/shard/shard.h"
 
 namespace bebr {
-
-// A search that has been checked and waits for its scan.
-struct SearchJob {
-  SearchRequest request;
-  std::vector<std::shared_ptr<Shard>> shards;
-  std::shared_ptr<const CollectionManifest> manifest;
-  Version version;                       // of the queries
-  std::shared_ptr<const Filter> filter;  // null = all documents
-  absl::AnyInvocable<void(absl::StatusOr<SearchResult>)> done;
-  absl::Time submitted;
-};
 
 // The Scheduler runs searches so that queries share scans: one thread takes the oldest waiting search and with it all
 // others that ask the same version of the same collection with the same filter, encodes their queries together, scans

@@ -11,7 +11,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
-#include "index/base/document.h"
+#include "index/types/document.h"
 #include "index/base/mutex.h"
 #include "index/base/reserved_array.h"
 

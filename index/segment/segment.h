@@ -10,7 +10,7 @@
 
 #include "absl/types/span.h"
 #include "index/base/aligned_buffer.h"
-#include "index/base/document.h"
+#include "index/types/document.h"
 #include "index/base/reserved_array.h"
 #include "index/code/code_spec.h"
 #include "index/segment/attribute_columns.h"

@@ -11,7 +11,7 @@
 #include "absl/container/inlined_vector.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
-#include "index/base/document.h"
+#include "index/types/document.h"
 #include "index/segment/segment.h"
 
 namespace bebr {

@@ -140,16 +140,16 @@ void Shard::CommitGroup(std::vector<Mutations>& group) {
     const absl::Time start = absl::Now();
     Resolve(group);
     status = store_->Commit(BuildBatch(group), store_->sequence() + count);
-    stats_.commit_us += MicrosSince(start);
+    counters_.commit_us.fetch_add(static_cast<uint64_t>(MicrosSince(start)), std::memory_order_relaxed);
     if (status.ok()) {
       const absl::Time applying = absl::Now();
       for (const Mutations& mutations : group) results.push_back(Apply(mutations));
       Reclaim();
       Publish();
-      ++stats_.commits;
-      stats_.apply_us += MicrosSince(applying);
+      counters_.commits.fetch_add(1, std::memory_order_relaxed);
+      counters_.apply_us.fetch_add(static_cast<uint64_t>(MicrosSince(applying)), std::memory_order_relaxed);
     } else {
-      ++stats_.failed_commits;
+      counters_.failed_commits.fetch_add(1, std::memory_order_relaxed);
     }
   }
   if (!status.ok()) LogError("a write failed and had no effect: {}", status.ToString());
@@ -420,7 +420,7 @@ void Shard::Reclaim() {
       const uint32_t moved = slots_[slot].segment->AppendCopy(*old, row);
       rows_.erase(s * kSegmentRows + row);
       rows_.insert(slot * kSegmentRows + moved);
-      ++stats_.rewritten_rows;
+      counters_.rewritten_rows.fetch_add(1, std::memory_order_relaxed);
     }
     slots_[s] = Slot();
     free_slots_.push_back(s);
@@ -428,10 +428,10 @@ void Shard::Reclaim() {
 }
 
 void Shard::Publish() {
-  auto snapshot = std::make_shared<ShardSnapshot>();
-  snapshot->sequence = store_->sequence();
-  snapshot->store = store_->MakeView();
-  snapshot->dictionary = &dictionary_;
+  auto shard_view = std::make_shared<ShardView>();
+  shard_view->sequence = store_->sequence();
+  shard_view->store = store_->MakeView();
+  shard_view->dictionary = &dictionary_;
   for (Slot& slot : slots_) {
     if (slot.segment == nullptr) continue;
     if (slot.deleted_rows > 0 && slot.published_deleted == nullptr) {
@@ -452,33 +452,33 @@ void Shard::Publish() {
       }
       view.spaces.push_back(std::move(space_view));
     }
-    snapshot->documents += view.rows - view.deleted_rows;
-    snapshot->deleted_rows += view.deleted_rows;
-    snapshot->segments.push_back(std::move(view));
+    shard_view->documents += view.rows - view.deleted_rows;
+    shard_view->deleted_rows += view.deleted_rows;
+    shard_view->segments.push_back(std::move(view));
   }
-  const Memory memory = MemoryLocked();
-  memory_bytes_.store(memory.codes + memory.ids + memory.attributes, std::memory_order_relaxed);
-  MutexLock lock(&snapshot_mutex_);
-  snapshot_ = std::move(snapshot);
+  shard_view->memory = Memory();
+  shard_view->counts = Counts();
+  memory_bytes_.store(shard_view->memory.total(), std::memory_order_relaxed);
+  MutexLock lock(&view_mutex_);
+  view_ = std::move(shard_view);
 }
 
-std::shared_ptr<const ShardSnapshot> Shard::snapshot() const {
-  MutexLock lock(&snapshot_mutex_);
-  return snapshot_;
+std::shared_ptr<const ShardView> Shard::view() const {
+  MutexLock lock(&view_mutex_);
+  return view_;
 }
 
 Shard::Stats Shard::stats() const {
-  MutexLock lock(&apply_mutex_);
-  return stats_;
+  const auto load = [](const std::atomic<uint64_t>& counter) { return counter.load(std::memory_order_relaxed); };
+  return {.commit_us = load(counters_.commit_us),
+          .apply_us = load(counters_.apply_us),
+          .commits = load(counters_.commits),
+          .failed_commits = load(counters_.failed_commits),
+          .rewritten_rows = load(counters_.rewritten_rows)};
 }
 
-Shard::Memory Shard::memory() const {
-  MutexLock lock(&apply_mutex_);
-  return MemoryLocked();
-}
-
-Shard::Memory Shard::MemoryLocked() const {
-  Memory memory;
+ShardMemory Shard::Memory() const {
+  ShardMemory memory;
   for (const Slot& slot : slots_) {
     if (slot.segment == nullptr) continue;
     memory.codes += slot.segment->code_bytes();
@@ -490,9 +490,8 @@ Shard::Memory Shard::MemoryLocked() const {
   return memory;
 }
 
-Shard::Counts Shard::counts() const {
-  MutexLock lock(&apply_mutex_);
-  Counts counts;
+ShardCounts Shard::Counts() const {
+  ShardCounts counts;
   for (const auto& [version, count] : codes_by_version_) counts.codes[version] = static_cast<uint64_t>(count);
   for (const auto& [embedding, count] : documents_by_embedding_) {
     counts.embeddings[embedding] = static_cast<uint64_t>(count);

@@ -16,7 +16,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/container/inlined_vector.h"
-#include "index/base/document.h"
+#include "index/types/document.h"
 #include "index/base/mutex.h"
 #include "index/segment/segment.h"
 #include "index/shard/mutation.h"
@@ -24,20 +24,36 @@
 
 namespace bebr {
 
-// What a search sees of a shard; consistent and unchanging.
-struct ShardSnapshot {
+// Bytes that a shard holds in memory.
+struct ShardMemory {
+  uint64_t codes = 0;
+  uint64_t ids = 0;
+  uint64_t attributes = 0;
+  uint64_t total() const { return codes + ids + attributes; }
+};
+
+// Documents of a shard by what they have.
+struct ShardCounts {
+  std::map<uint32_t, uint64_t> codes;       // documents whose code each version wrote
+  std::map<uint32_t, uint64_t> embeddings;  // documents with floats of each embedding
+};
+
+// What a search, or statistics, see of a shard: how it was after one of its commits. Consistent and unchanging.
+struct ShardView {
   std::vector<SegmentView> segments;
   std::shared_ptr<const ShardStore::View> store;
   const AttributeDictionary* dictionary = nullptr;  // the shard's
   uint64_t sequence = 0;
   uint64_t documents = 0;
   uint64_t deleted_rows = 0;
+  ShardMemory memory;
+  ShardCounts counts;
 };
 
 // A Shard is one RocksDB directory and the scan layout of its documents: the unit of parallelism and of placement.
 //
 // Writing. Submit queues mutations; one thread takes what waits, writes it as one synced batch (group commit), applies
-// it to the segments, publishes a snapshot, and only then calls `done`. So an acknowledged write is on disk and in the
+// it to the segments, publishes a view, and only then calls `done`. So an acknowledged write is on disk and in the
 // next search. If the write to disk fails, nothing is applied. Replacing, merging into or deleting a document marks its
 // row deleted; segments with many such rows are rewritten, which frees their memory.
 //
@@ -48,19 +64,14 @@ struct ShardSnapshot {
 // Thread safety: all methods may be called from any thread. The destructor commits what was submitted.
 class Shard {
  public:
+  // What the committer has done since the shard was opened; read without waiting for it.
   struct Stats {
     uint64_t commit_us = 0;  // RocksDB write and sync
-    uint64_t apply_us = 0;   // scan layout and snapshot
+    uint64_t apply_us = 0;   // scan layout and view
     uint64_t commits = 0;
     uint64_t failed_commits = 0;  // that storage refused
     uint64_t rewritten_rows = 0;
   };
-  struct Memory {
-    uint64_t codes = 0;
-    uint64_t ids = 0;
-    uint64_t attributes = 0;
-  };
-
   // What is in use. `versions` maps a version's number to that of the embedding it takes.
   struct Contents {
     std::map<uint32_t, CodeSpec> spaces;
@@ -73,7 +84,7 @@ class Shard {
                                                      Contents contents);
   ~Shard();
 
-  // Holds writes up while it lives; searches and reads go on, statistics wait.
+  // Holds writes up while it lives; searches, reads and statistics go on.
   class Pause {
    public:
     explicit Pause(Shard& shard) ABSL_NO_THREAD_SAFETY_ANALYSIS : shard_(shard) { shard_.apply_mutex_.Lock(); }
@@ -86,18 +97,12 @@ class Shard {
   };
 
   void Submit(Mutations mutations);
-  std::shared_ptr<const ShardSnapshot> snapshot() const;
+  std::shared_ptr<const ShardView> view() const;
   ShardStore& store() { return *store_; }
   std::string_view path() const { return path_; }
   Stats stats() const;
-  Memory memory() const;
-  // The sum of memory() at the last commit, without waiting for one that is under way.
+  // The view's memory in all.
   uint64_t memory_bytes() const { return memory_bytes_.load(std::memory_order_relaxed); }
-  struct Counts {
-    std::map<uint32_t, uint64_t> codes;       // documents whose code each version wrote
-    std::map<uint32_t, uint64_t> embeddings;  // documents with floats of each embedding
-  };
-  Counts counts() const;
 
   // Makes a version, its embedding and its space known before the first mutation that uses them.
   void AddVersion(uint32_t version, uint32_t embedding, uint32_t space, const CodeSpec& spec);
@@ -167,7 +172,8 @@ class Shard {
   void ForgetMarks(uint32_t embedding) ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
   // Moves the live rows out of segments that are mostly deleted.
   void Reclaim() ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
-  Memory MemoryLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
+  ShardMemory Memory() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
+  ShardCounts Counts() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
   void Publish() ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
 
   std::string_view id(uint32_t row) const { return slots_[row / kSegmentRows].segment->id(row % kSegmentRows); }
@@ -177,7 +183,7 @@ class Shard {
   AttributeDictionary dictionary_;
   std::atomic<uint64_t> memory_bytes_{0};
 
-  // Held while the segments change; readers use snapshots and never wait for it.
+  // Held while the segments change; readers use views and never wait for it.
   mutable Mutex apply_mutex_;
   Contents contents_ ABSL_GUARDED_BY(apply_mutex_);
   std::vector<std::vector<uint32_t>> mark_sets_ ABSL_GUARDED_BY(apply_mutex_) = {{}};  // what Segment::marks numbers
@@ -188,10 +194,14 @@ class Shard {
   absl::flat_hash_set<uint32_t, IdHash, IdEqual> rows_ ABSL_GUARDED_BY(apply_mutex_);
   std::map<uint32_t, int64_t> codes_by_version_ ABSL_GUARDED_BY(apply_mutex_);
   std::map<uint32_t, int64_t> documents_by_embedding_ ABSL_GUARDED_BY(apply_mutex_);
-  Stats stats_ ABSL_GUARDED_BY(apply_mutex_);
 
-  mutable Mutex snapshot_mutex_;
-  std::shared_ptr<const ShardSnapshot> snapshot_ ABSL_GUARDED_BY(snapshot_mutex_);
+  struct Counters {
+    std::atomic<uint64_t> commit_us{0}, apply_us{0}, commits{0}, failed_commits{0}, rewritten_rows{0};
+  };
+  Counters counters_;
+
+  mutable Mutex view_mutex_;
+  std::shared_ptr<const ShardView> view_ ABSL_GUARDED_BY(view_mutex_);
 
   Mutex queue_mutex_;
   CondVar wake_;  // mutations came, or stopping_

@@ -13,7 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "index/storage/format.h"
-#include "index/storage/storage_stats.h"
+#include "index/types/stats.h"
 
 namespace bebr {
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "index/base/document.h"
+#include "index/types/document.h"
 #include "index/binarizer/binarizer.h"
 
 namespace bebr::testing {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "index/base/document.h"
+#include "index/types/document.h"
 #include "index/code/code_spec.h"
 
 namespace bebr::testing {

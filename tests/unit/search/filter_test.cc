@@ -19,7 +19,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "index/search/filter_parser.h"
-#include "index/search/search_types.h"
+#include "index/types/search.h"
 
 namespace bebr {
 namespace {

@@ -1,4 +1,4 @@
-#include "index/binarizer/train/compatible.h"
+#include "index/train/compatible.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,9 +7,9 @@
 #include <string>
 
 #include "index/binarizer/encoder.h"
-#include "index/binarizer/train/code_search.h"
-#include "index/binarizer/train/torch_model.h"
-#include "index/binarizer/train/train.h"
+#include "index/train/code_search.h"
+#include "index/train/torch_model.h"
+#include "index/train/train.h"
 #include "tests/unit/train/clusters.h"
 
 namespace bebr {

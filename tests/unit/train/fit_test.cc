@@ -1,4 +1,4 @@
-#include "index/binarizer/train/fit.h"
+#include "index/train/fit.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,7 +7,7 @@
 #include <random>
 #include <vector>
 
-#include "index/binarizer/train/linear_algebra.h"
+#include "index/train/linear_algebra.h"
 #include "tests/unit/train/clusters.h"
 
 namespace bebr {

@@ -1,4 +1,4 @@
-#include "index/binarizer/train/shapes.h"
+#include "index/train/shapes.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

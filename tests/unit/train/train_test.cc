@@ -1,4 +1,4 @@
-#include "index/binarizer/train/train.h"
+#include "index/train/train.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -12,8 +12,8 @@
 
 #include "index/binarizer/binarizer.h"
 #include "index/binarizer/encoder.h"
-#include "index/binarizer/train/torch_model.h"
-#include "index/binarizer/train/trainer.h"
+#include "index/train/torch_model.h"
+#include "index/train/trainer.h"
 #include "tests/unit/train/clusters.h"
 
 namespace bebr {

@@ -1,0 +1,34 @@
+#include "index/catalog/embedding.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+
+#include "absl/strings/str_format.h"
+
+namespace bebr {
+
+absl::Status CheckEmbedding(std::string_view field, absl::Span<const float> values, const Version& version,
+                            float max_abs) {
+  if (values.size() != version.binarizer->input_dims()) {
+    return absl::InvalidArgumentError(absl::StrFormat("%s has %d values; version \"%s\" takes %d", field, values.size(),
+                                                      version.name, version.binarizer->input_dims()));
+  }
+  uint32_t largest = 0;  // magnitudes of floats are ordered like their bits
+  for (const float value : values) largest = std::max(largest, std::bit_cast<uint32_t>(value) & 0x7FFFFFFFu);
+  if (largest <= std::bit_cast<uint32_t>(max_abs)) return absl::OkStatus();
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (!std::isfinite(values[i])) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("%s: value %d is %f; NaN and infinity are refused", field, i, values[i]));
+    }
+    if (std::fabs(values[i]) > max_abs) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("%s: value %d is %g; magnitudes up to %g are accepted here", field, i, values[i], max_abs));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace bebr

@@ -1,0 +1,23 @@
+// What makes an embedding that a version takes.
+#ifndef BEBR_INDEX_CATALOG_EMBEDDING_H_
+#define BEBR_INDEX_CATALOG_EMBEDDING_H_
+
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "index/catalog/catalog.h"
+
+namespace bebr {
+
+// Squares of values up to this add up, over kMaxCodeDims dims, within a float.
+inline constexpr float kMaxAbsValue = 1e15f;
+
+// INVALID_ARGUMENT, naming `field`, unless `values` are an embedding that `version` takes: its length, all finite and
+// of magnitudes up to `max_abs`. Costs one pass over the values.
+absl::Status CheckEmbedding(std::string_view field, absl::Span<const float> values, const Version& version,
+                            float max_abs = kMaxAbsValue);
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_CATALOG_EMBEDDING_H_

@@ -1,0 +1,48 @@
+#include "index/collection/backups.h"
+
+#include <algorithm>
+
+#include "absl/time/clock.h"
+#include "index/base/status_macros.h"
+
+namespace bebr {
+
+absl::StatusOr<std::unique_ptr<Backups>> Backups::Open(std::string directory, Registry* registry, Capacity* capacity) {
+  BEBR_ASSIGN_OR_RETURN(auto snapshots, Snapshots::Open(std::move(directory)));
+  return std::unique_ptr<Backups>(new Backups(std::move(snapshots), registry, capacity));
+}
+
+absl::StatusOr<SnapshotInfo> Backups::Create(std::string_view name, std::string_view snapshot) {
+  const absl::Time now = absl::Now();
+  const std::string given =
+      snapshot.empty() ? absl::FormatTime("%Y%m%d-%H%M%S", now, absl::UTCTimeZone()) : std::string(snapshot);
+  BEBR_RETURN_IF_ERROR(ValidateName("snapshot", given));
+  SnapshotInfo created;
+  // Nobody changes the collection meanwhile, so the manifest stays what the shards follow.
+  BEBR_RETURN_IF_ERROR(registry_->Hold(name, [&](const Collection& collection) -> absl::Status {
+    const auto manifest = collection.manifest();
+    const SnapshotInfo info{
+        .collection = manifest->name, .name = given, .created = now, .documents = collection.documents()};
+    const auto fill = [&](const std::string& path) {
+      const absl::Status status = WriteManifest(path, *manifest);
+      return status.ok() ? collection.Checkpoint(path) : status;
+    };
+    BEBR_ASSIGN_OR_RETURN(created, snapshots_->Create(info, registry_->PathOf(collection), fill));
+    return absl::OkStatus();
+  }));
+  return created;
+}
+
+absl::Status Backups::Restore(std::string_view name, std::string_view snapshot, std::string_view new_collection) {
+  BEBR_RETURN_IF_ERROR(ValidateName("new_collection", new_collection));
+  BEBR_ASSIGN_OR_RETURN(const std::string path, snapshots_->Find(name, snapshot));
+  BEBR_ASSIGN_OR_RETURN(CollectionManifest manifest, ReadManifest(path));
+  manifest.name = new_collection;
+  for (Version& version : manifest.versions) version.backfilling = false;  // who wants it starts it
+  BEBR_ASSIGN_OR_RETURN(const SnapshotInfo info, snapshots_->Info(name, snapshot));
+  BEBR_RETURN_IF_ERROR(
+      capacity_->CheckFits(manifest, std::max(manifest.expected_documents, info.documents), registry_->List()));
+  return registry_->Restore(std::move(manifest), path);
+}
+
+}  // namespace bebr

@@ -1,0 +1,46 @@
+#ifndef BEBR_INDEX_COLLECTION_BACKUPS_H_
+#define BEBR_INDEX_COLLECTION_BACKUPS_H_
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "index/catalog/snapshots.h"
+#include "index/collection/capacity.h"
+#include "index/collection/registry.h"
+#include "index/types/collection.h"
+
+namespace bebr {
+
+// Backups makes snapshots of open collections, and collections of snapshots: what Engine's methods of the same names
+// say.
+//
+// Ownership: the registry and the capacity are borrowed. Thread safety: all methods may be called from any thread.
+class Backups {
+ public:
+  static absl::StatusOr<std::unique_ptr<Backups>> Open(std::string directory, Registry* registry, Capacity* capacity);
+
+  absl::StatusOr<SnapshotInfo> Create(std::string_view collection, std::string_view name);
+  absl::StatusOr<std::vector<SnapshotInfo>> List(std::string_view collection) const {
+    return snapshots_->List(collection);
+  }
+  absl::Status Restore(std::string_view collection, std::string_view name, std::string_view new_collection);
+  absl::Status Remove(std::string_view collection, std::string_view name) {
+    return snapshots_->Remove(collection, name);
+  }
+
+ private:
+  Backups(std::unique_ptr<Snapshots> snapshots, Registry* registry, Capacity* capacity)
+      : snapshots_(std::move(snapshots)), registry_(registry), capacity_(capacity) {}
+
+  const std::unique_ptr<Snapshots> snapshots_;
+  Registry* const registry_;
+  Capacity* const capacity_;
+};
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_COLLECTION_BACKUPS_H_

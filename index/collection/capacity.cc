@@ -1,0 +1,100 @@
+#include "index/collection/capacity.h"
+
+#include <algorithm>
+#include <set>
+
+#include "absl/strings/str_format.h"
+#include "index/base/machine_memory.h"
+#include "index/simd/kernels.h"
+#include "index/storage/files.h"
+
+namespace bebr {
+namespace {
+
+// Capacity of a flat hash set that grew to `count` entries: 2^m - 1 slots, of which 7/8 are used at most.
+uint64_t HashSetCapacity(uint64_t count) {
+  uint64_t capacity = 1;
+  while (capacity - capacity / 8 < count) capacity = capacity * 2 + 1;
+  return capacity;
+}
+
+// Whether documents may have floats that none of their codes tells of: one code stands in a space, but versions with
+// embeddings of their own share it.
+bool HasMarks(const CollectionManifest& manifest) {
+  if (manifest.store_floats == FloatStorage::kNone) return false;
+  return std::any_of(manifest.spaces.begin(), manifest.spaces.end(), [&](const Space& space) {
+    std::set<uint32_t> embeddings;
+    for (const Version& version : manifest.versions) {
+      if (!version.retired && version.space == space.number) embeddings.insert(version.embedding);
+    }
+    return embeddings.size() > 1;
+  });
+}
+
+}  // namespace
+
+MemoryUse EstimateMemory(const CollectionManifest& manifest, uint64_t documents, double id_bytes) {
+  const uint64_t shards = manifest.shards;
+  const uint64_t per_shard = (documents + shards - 1) / shards;
+  MemoryUse use;
+  for (const Space& space : manifest.spaces) {
+    const uint64_t blocks = (per_shard + simd::kBlockRows - 1) / simd::kBlockRows;
+    use.codes += shards * (blocks * simd::BlockBytes(space.spec.code_words()) + per_shard);
+  }
+  if (HasMarks(manifest)) use.codes += documents * sizeof(uint16_t);
+  // Position and length of an id; the id; the table from ids to rows.
+  use.ids = static_cast<uint64_t>(static_cast<double>(documents) * (sizeof(uint32_t) + sizeof(uint16_t) + id_bytes)) +
+            shards * HashSetCapacity(per_shard) * (sizeof(uint32_t) + 1);
+  for (const Version& version : manifest.versions) {
+    if (version.binarizer != nullptr) use.models += version.binarizer->memory_bytes();
+  }
+  use.total = use.codes + use.ids + use.models;
+  return use;
+}
+
+absl::Status Capacity::CheckMemory(absl::Span<const std::shared_ptr<Collection>> collections) {
+  if (limits_.memory_limit_bytes == 0) return absl::OkStatus();
+  uint64_t used = 0;
+  for (const auto& collection : collections) used += collection->memory_bytes();
+  if (used < limits_.memory_limit_bytes) return absl::OkStatus();
+  refused_memory_.fetch_add(1, std::memory_order_relaxed);
+  return absl::ResourceExhaustedError(absl::StrFormat(
+      "the collections hold %d bytes of memory and memory_limit_bytes is %d; delete documents or raise the limit", used,
+      limits_.memory_limit_bytes));
+}
+
+absl::Status Capacity::CheckDisk() {
+  if (limits_.min_free_disk_bytes == 0) return absl::OkStatus();
+  const DiskSpace space = DiskSpaceOf(limits_.data_dir);
+  if (space.total_bytes == 0 || space.free_bytes >= limits_.min_free_disk_bytes) return absl::OkStatus();
+  refused_disk_.fetch_add(1, std::memory_order_relaxed);
+  return absl::ResourceExhaustedError(absl::StrFormat(
+      "the disk of %s has %d bytes left and min_free_disk_bytes is %d: nothing is added until there is "
+      "more; delete documents or collections, or enlarge the disk",
+      limits_.data_dir, space.free_bytes, limits_.min_free_disk_bytes));
+}
+
+absl::Status Capacity::CheckFits(const CollectionManifest& manifest, uint64_t documents,
+                                 absl::Span<const std::shared_ptr<Collection>> collections) const {
+  if (documents == 0) return absl::OkStatus();
+  const MemoryUse needed = EstimateMemory(manifest, documents, kUsualIdBytes);
+  uint64_t others = 0;
+  for (const auto& collection : collections) {
+    const auto other = collection->manifest();
+    if (other->name == manifest.name) continue;
+    others += std::max(collection->memory_bytes(),
+                       EstimateMemory(*other, other->expected_documents, kUsualIdBytes).total);
+  }
+  const bool limited = limits_.memory_limit_bytes > 0;
+  const uint64_t limit = limited ? limits_.memory_limit_bytes : MachineMemoryBytes();
+  if (needed.total <= limit && others <= limit - needed.total) return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrFormat(
+      "collection \"%s\" would not fit: %d documents take %d bytes of memory by the formula (codes %d, ids %d, models "
+      "%d), the other collections hold or expect %d, and %s is %d; expect fewer documents, use shorter codes, drop or "
+      "retire what is not needed, or %s",
+      manifest.name, documents, needed.total, needed.codes, needed.ids, needed.models, others,
+      limited ? "memory_limit_bytes" : "the memory of this machine", limit,
+      limited ? "raise the limit" : "take a machine with more memory"));
+}
+
+}  // namespace bebr

@@ -1,0 +1,61 @@
+// What fits: the memory formula, and the checks of memory and disk that writes and new collections must pass.
+#ifndef BEBR_INDEX_COLLECTION_CAPACITY_H_
+#define BEBR_INDEX_COLLECTION_CAPACITY_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "index/catalog/catalog.h"
+#include "index/collection/collection.h"
+#include "index/types/collection.h"
+
+namespace bebr {
+
+// Mean length of an id where nobody says another one.
+inline constexpr double kUsualIdBytes = 16;
+
+// The memory formula of the README: bytes that a collection of this manifest takes for `documents` documents with ids of
+// `id_bytes` bytes on average, without attributes.
+MemoryUse EstimateMemory(const CollectionManifest& manifest, uint64_t documents, double id_bytes);
+
+// A Capacity refuses what would not fit, and counts what it refuses. All errors are RESOURCE_EXHAUSTED and say which
+// limit it is and what to do; waiting does not help.
+//
+// Thread safety: all methods may be called from any thread.
+class Capacity {
+ public:
+  struct Limits {
+    std::string data_dir;              // whose file system's free space counts
+    uint64_t memory_limit_bytes = 0;   // of all collections; 0 = no limit
+    uint64_t min_free_disk_bytes = 0;  // 0 = no limit
+  };
+  explicit Capacity(Limits limits) : limits_(std::move(limits)) {}
+
+  // An error once the collections hold memory_limit_bytes.
+  absl::Status CheckMemory(absl::Span<const std::shared_ptr<Collection>> collections);
+  // An error while the disk has less than min_free_disk_bytes: a full disk would stop deletes and compactions too, and
+  // those are what makes room.
+  absl::Status CheckDisk();
+  // An error if `documents` documents of such a collection would not fit, by the memory formula, beside what the other
+  // `collections` hold or expect.
+  absl::Status CheckFits(const CollectionManifest& manifest, uint64_t documents,
+                         absl::Span<const std::shared_ptr<Collection>> collections) const;
+
+  // How often CheckMemory and CheckDisk refused.
+  uint64_t refused_memory() const { return refused_memory_.load(std::memory_order_relaxed); }
+  uint64_t refused_disk() const { return refused_disk_.load(std::memory_order_relaxed); }
+
+ private:
+  const Limits limits_;
+  std::atomic<uint64_t> refused_memory_{0};
+  std::atomic<uint64_t> refused_disk_{0};
+};
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_COLLECTION_CAPACITY_H_

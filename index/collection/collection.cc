@@ -1,0 +1,275 @@
+#include "index/collection/collection.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "index/base/float16.h"
+#include "index/base/retry.h"
+#include "index/base/stable_hash.h"
+#include "index/base/status_macros.h"
+#include "index/collection/prepared_upsert.h"
+#include "index/storage/files.h"
+
+namespace bebr {
+namespace {
+
+std::string ShardPath(const std::string& collection, size_t shard) {
+  return absl::StrFormat("%s/shard-%03d", collection, shard);
+}
+
+// What the manifest knows of a version.
+VersionInfo Describe(const CollectionManifest& manifest, const Version& version) {
+  VersionInfo info;
+  info.name = version.name;
+  info.state = version.retired                            ? VersionState::kRetired
+               : version.name == manifest.default_version ? VersionState::kDefault
+               : version.backfilling                      ? VersionState::kBackfilling
+                                                          : VersionState::kAdded;
+  info.space = version.space;
+  if (version.embedding != version.number) info.same_embeddings_as = manifest.versions[version.embedding].name;
+  info.check = version.check;
+  if (version.binarizer == nullptr) return info;
+  const Binarizer& binarizer = *version.binarizer;
+  info.input_dims = binarizer.input_dims();
+  info.query_levels = binarizer.query_levels();
+  info.code = binarizer.spec().ToString();
+  info.bits = binarizer.spec().bits();
+  info.metric = binarizer.metric();
+  info.model_checksum = binarizer.checksum();
+  info.model = binarizer.description();
+  return info;
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<Collection>> Collection::Open(CollectionManifest manifest, std::string path,
+                                                             EngineShared* shared) {
+  Shard::Contents contents{.stores_floats = manifest.store_floats != FloatStorage::kNone};
+  for (const Space& space : manifest.spaces) contents.spaces.emplace(space.number, space.spec);
+  for (const Version& version : manifest.versions) {
+    if (!version.retired) contents.versions.emplace(version.number, version.embedding);
+  }
+  const uint32_t shard_count = manifest.shards;
+  std::shared_ptr<Collection> collection(new Collection(std::move(manifest), std::move(path), shared));
+  std::vector<absl::StatusOr<std::unique_ptr<Shard>>> opened(shard_count);
+  shared->pool.ParallelFor(shard_count, [&](size_t i) {
+    opened[i] = Shard::Open(ShardPath(collection->path_, i), shared->cache, contents);
+  });
+  for (auto& shard : opened) {
+    BEBR_RETURN_IF_ERROR(shard.status());
+    collection->shards_.push_back(*std::move(shard));
+  }
+  return collection;
+}
+
+Collection::Collection(CollectionManifest manifest, std::string path, EngineShared* shared)
+    : path_(std::move(path)),
+      shared_(shared),
+      writes_(&shards_),
+      manifest_(std::make_shared<const CollectionManifest>(std::move(manifest))) {}
+
+std::shared_ptr<const CollectionManifest> Collection::manifest() const {
+  MutexLock lock(&manifest_mutex_);
+  return manifest_;
+}
+
+uint32_t Collection::ShardOf(std::string_view id) const {
+  return static_cast<uint32_t>((static_cast<unsigned __int128>(StableHash(id)) * shards_.size()) >> 64);
+}
+
+void Collection::Upsert(UpsertRequest request, absl::AnyInvocable<void(absl::StatusOr<UpsertResult>)> done) {
+  auto checked = PreparedUpsert::Create(std::move(request), manifest());
+  if (!checked.ok()) return done(checked.status());
+  std::shared_ptr<PreparedUpsert> prepared = *std::move(checked);
+  const uint64_t bytes = prepared->input_bytes();
+  const uint64_t queued = shared_->queued_upsert_bytes.fetch_add(bytes, std::memory_order_relaxed);
+  // A single request larger than the whole queue is let in when it is alone, or it never would be.
+  if (queued > 0 && queued + bytes > shared_->max_queued_upsert_bytes) {
+    shared_->queued_upsert_bytes.fetch_sub(bytes, std::memory_order_relaxed);
+    shared_->refused_upserts.fetch_add(1, std::memory_order_relaxed);
+    return done(
+        TryAgainLater(absl::StrFormat("%d bytes of floats wait to be written and the limit is %d; try again later",
+                                      queued, shared_->max_queued_upsert_bytes)));
+  }
+  auto finish = [shared = shared_, bytes,
+                       done = std::move(done)](absl::StatusOr<MutationResult> result) mutable {
+    shared->queued_upsert_bytes.fetch_sub(bytes, std::memory_order_relaxed);
+    if (!result.ok()) return done(result.status());
+    shared->documents_upserted.fetch_add(result->documents, std::memory_order_relaxed);
+    done(UpsertResult{result->documents, result->created, std::move(result->unknown_ids)});
+  };
+  auto write = std::make_shared<WriteQueue::Write>(shards_.size(), prepared, std::move(finish));
+  writes_.Enqueue(write);
+  shared_->pool.Submit([this, self = shared_from_this(), prepared, write] {
+    prepared->Encode(shared_->pool, shared_->encode_us);
+    for (Mutation& mutation : prepared->Mutations()) write->Add(ShardOf(mutation.id), std::move(mutation));
+    writes_.MarkReady(write);
+  });
+}
+
+void Collection::Delete(std::vector<std::string> ids, absl::AnyInvocable<void(absl::StatusOr<uint64_t>)> done) {
+  if (absl::Status status = ValidateCount("ids", ids.size(), kMaxDocumentsPerRequest); !status.ok()) return done(status);
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (absl::Status status = ValidateId(absl::StrFormat("ids[%d]", i), ids[i]); !status.ok()) return done(status);
+  }
+  auto owner = std::make_shared<const std::vector<std::string>>(std::move(ids));
+  auto finish = [shared = shared_, done = std::move(done)](absl::StatusOr<MutationResult> result) mutable {
+    if (!result.ok()) return done(result.status());
+    shared->documents_deleted.fetch_add(result->documents, std::memory_order_relaxed);
+    done(result->documents);
+  };
+  auto write = std::make_shared<WriteQueue::Write>(shards_.size(), owner, std::move(finish));
+  for (const std::string& id : *owner) {
+    Mutation& mutation = write->Add(ShardOf(id));
+    mutation.kind = MutationKind::kDelete;
+    mutation.id = id;
+  }
+  writes_.Enqueue(write);
+  writes_.MarkReady(write);
+}
+
+absl::StatusOr<std::vector<Document>> Collection::Get(absl::Span<const std::string> ids, bool with_embeddings) const {
+  BEBR_RETURN_IF_ERROR(ValidateCount("ids", ids.size(), kMaxDocumentsPerRequest));
+  const auto manifest = this->manifest();
+  std::vector<std::vector<size_t>> by_shard(shards_.size());
+  for (size_t i = 0; i < ids.size(); ++i) by_shard[ShardOf(ids[i])].push_back(i);
+  std::vector<std::optional<Document>> found(ids.size());
+  for (size_t s = 0; s < shards_.size(); ++s) {
+    if (by_shard[s].empty()) continue;
+    std::vector<std::string_view> shard_ids;
+    for (const size_t i : by_shard[s]) shard_ids.push_back(ids[i]);
+    const auto view = shards_[s]->view()->store;
+    BEBR_ASSIGN_OR_RETURN(const auto documents, shards_[s]->store().GetDocuments(view.get(), shard_ids));
+    for (size_t j = 0; j < shard_ids.size(); ++j) {
+      if (!documents[j].has_value()) continue;
+      Document& document = found[by_shard[s][j]].emplace();
+      document.id = shard_ids[j];
+      BEBR_ASSIGN_OR_RETURN(document.attributes, DecodeAttributes(*documents[j]));
+    }
+    if (!with_embeddings || manifest->store_floats == FloatStorage::kNone) continue;
+    for (const Version& version : manifest->versions) {
+      // Embeddings that several versions take are given once, under the name of the first of them.
+      if (version.retired || manifest->VersionsOfEmbedding(version.embedding).front() != &version) continue;
+      BEBR_ASSIGN_OR_RETURN(const auto floats, shards_[s]->store().GetFloats(view.get(), version.embedding, shard_ids));
+      for (size_t j = 0; j < shard_ids.size(); ++j) {
+        if (!floats[j].has_value() || !found[by_shard[s][j]].has_value()) continue;
+        StoredEmbedding& embedding = found[by_shard[s][j]]->embeddings.emplace_back();
+        embedding.version = version.name;
+        embedding.values.resize(version.binarizer->input_dims());
+        BEBR_RETURN_IF_ERROR(ReadStoredFloats(manifest->store_floats, *floats[j], absl::MakeSpan(embedding.values)));
+      }
+    }
+  }
+  std::vector<Document> result;
+  for (std::optional<Document>& document : found) {
+    if (document.has_value()) result.push_back(*std::move(document));
+  }
+  return result;
+}
+
+uint64_t Collection::documents() const {
+  uint64_t documents = 0;
+  for (const auto& shard : shards_) documents += shard->view()->documents;
+  return documents;
+}
+
+uint64_t Collection::memory_bytes() const {
+  uint64_t bytes = 0;
+  for (const auto& shard : shards_) bytes += shard->memory_bytes();
+  return bytes;
+}
+
+uint64_t Collection::DocumentsInSpace(uint32_t space) const {
+  const auto manifest = this->manifest();
+  uint64_t documents = 0;
+  for (const auto& shard : shards_) {
+    const auto view = shard->view();
+    for (const auto& [number, count] : view->counts.codes) {
+      const Version* version = manifest->VersionByNumber(number);
+      if (version != nullptr && version->space == space) documents += count;
+    }
+  }
+  return documents;
+}
+
+uint64_t Collection::DocumentsWithEmbedding(uint32_t embedding) const {
+  uint64_t documents = 0;
+  for (const auto& shard : shards_) {
+    const auto view = shard->view();
+    const auto it = view->counts.embeddings.find(embedding);
+    if (it != view->counts.embeddings.end()) documents += it->second;
+  }
+  return documents;
+}
+
+CollectionInfo Collection::Info() const {
+  const auto manifest = this->manifest();
+  CollectionInfo info;
+  info.name = manifest->name;
+  info.default_version = manifest->default_version;
+  info.previous_default = manifest->previous_default;
+  info.store_floats = manifest->store_floats;
+  info.shards = manifest->shards;
+  info.created = absl::FromUnixMicros(manifest->created_unix_us);
+  info.expected_documents = manifest->expected_documents;
+  ShardCounts counts;
+  for (const auto& shard : shards_) {
+    const auto view = shard->view();
+    info.documents += view->documents;
+    info.deleted_rows += view->deleted_rows;
+    info.sequence += view->sequence;
+    info.memory.codes += view->memory.codes;
+    info.memory.ids += view->memory.ids;
+    info.memory.attributes += view->memory.attributes;
+    for (const auto& [number, count] : view->counts.codes) counts.codes[number] += count;
+    for (const auto& [number, count] : view->counts.embeddings) counts.embeddings[number] += count;
+  }
+  std::map<uint32_t, uint64_t> in_space;
+  for (const Version& version : manifest->versions) in_space[version.space] += counts.codes[version.number];
+  for (const Version& version : manifest->versions) {
+    VersionInfo& entry = info.versions.emplace_back(Describe(*manifest, version));
+    entry.documents = counts.codes[version.number];
+    if (version.binarizer == nullptr) continue;
+    entry.embeddings = counts.embeddings[version.embedding];
+    if (entry.state == VersionState::kAdded && in_space[version.space] >= info.documents && info.documents > 0)
+      entry.state = VersionState::kReady;
+    info.memory.models += version.binarizer->memory_bytes();
+  }
+  info.memory.total = info.memory.codes + info.memory.ids + info.memory.attributes + info.memory.models;
+  info.disk_bytes = DirectoryBytes(path_);
+  return info;
+}
+
+void Collection::ReplaceManifest(CollectionManifest manifest) {
+  const size_t known = this->manifest()->versions.size();
+  for (size_t v = known; v < manifest.versions.size(); ++v) {
+    const Version& version = manifest.versions[v];
+    const CodeSpec& spec = manifest.FindSpace(version.space)->spec;
+    for (const auto& shard : shards_) shard->AddVersion(version.number, version.embedding, version.space, spec);
+  }
+  MutexLock lock(&manifest_mutex_);
+  manifest_ = std::make_shared<const CollectionManifest>(std::move(manifest));
+}
+
+absl::Status Collection::DropVersion(const Version& version) {
+  const auto manifest = this->manifest();
+  std::optional<uint32_t> space, embedding;
+  if (manifest->FindSpace(version.space) == nullptr) space = version.space;
+  if (manifest->VersionsOfEmbedding(version.embedding).empty()) embedding = version.embedding;
+  for (const auto& shard : shards_) BEBR_RETURN_IF_ERROR(shard->DropVersion(version.number, space, embedding));
+  return absl::OkStatus();
+}
+
+absl::Status Collection::Checkpoint(const std::string& path) const {
+  for (const auto& shard : shards_) BEBR_RETURN_IF_ERROR(shard->store().Flush());
+  std::vector<std::unique_ptr<Shard::Pause>> pauses;
+  for (const auto& shard : shards_) pauses.push_back(std::make_unique<Shard::Pause>(*shard));
+  for (size_t i = 0; i < shards_.size(); ++i) {
+    BEBR_RETURN_IF_ERROR(shards_[i]->store().Checkpoint(ShardPath(path, i)));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace bebr

@@ -1,0 +1,77 @@
+#ifndef BEBR_INDEX_COLLECTION_COLLECTION_H_
+#define BEBR_INDEX_COLLECTION_COLLECTION_H_
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "index/base/mutex.h"
+#include "index/catalog/catalog.h"
+#include "index/collection/engine_shared.h"
+#include "index/collection/write_queue.h"
+#include "index/shard/shard.h"
+#include "index/types/collection.h"
+#include "index/types/write.h"
+
+namespace bebr {
+
+// A Collection is an open collection: its manifest, its shards, and the way of a write from floats to shards.
+//
+// Writes take effect in the order of the calls: embeddings are encoded in parallel, but what is encoded is handed to
+// the shards in turn. Thread safety: all methods may be called from any thread. Lives until the last call and the last
+// search that uses it have ended (shared_ptr).
+class Collection : public std::enable_shared_from_this<Collection> {
+ public:
+  static absl::StatusOr<std::shared_ptr<Collection>> Open(CollectionManifest manifest, std::string path,
+                                                          EngineShared* shared);
+
+  std::shared_ptr<const CollectionManifest> manifest() const;
+  const std::vector<std::shared_ptr<Shard>>& shards() const { return shards_; }
+
+  void Upsert(UpsertRequest request, absl::AnyInvocable<void(absl::StatusOr<UpsertResult>)> done);
+  void Delete(std::vector<std::string> ids, absl::AnyInvocable<void(absl::StatusOr<uint64_t>)> done);
+  absl::StatusOr<std::vector<Document>> Get(absl::Span<const std::string> ids, bool with_embeddings) const;
+
+  // What Engine::GetCollection says, but for the backfills.
+  CollectionInfo Info() const;
+  uint64_t documents() const;
+  // Bytes of codes, ids and attributes in memory.
+  uint64_t memory_bytes() const;
+  // Documents with a code in `space`, and documents with floats of `embedding`.
+  uint64_t DocumentsInSpace(uint32_t space) const;
+  uint64_t DocumentsWithEmbedding(uint32_t embedding) const;
+
+  // The next manifest; a version that it has and the one before has not is made known to the shards first. Called for
+  // one manifest at a time.
+  void ReplaceManifest(CollectionManifest manifest);
+  // Drops what `version`, which the manifest calls retired, leaves behind: codes of a space without other versions, and
+  // floats that no other version takes.
+  absl::Status DropVersion(const Version& version);
+  // Makes `path`/shard-NNN checkpoints of the shards as they all are at one moment, for which writes wait. Every
+  // acknowledged write is in it; of one that is under way, each document is in it wholly or not at all.
+  absl::Status Checkpoint(const std::string& path) const;
+  EngineShared& shared() const { return *shared_; }
+  // Held while the collection is changed as a whole, by the Registry and by snapshots: one change at a time.
+  Mutex& change_mutex() const ABSL_LOCK_RETURNED(change_mutex_) { return change_mutex_; }
+
+ private:
+  Collection(CollectionManifest manifest, std::string path, EngineShared* shared);
+  uint32_t ShardOf(std::string_view id) const;
+
+  const std::string path_;
+  EngineShared* const shared_;
+  std::vector<std::shared_ptr<Shard>> shards_;
+  WriteQueue writes_;
+
+  mutable Mutex change_mutex_;
+  mutable Mutex manifest_mutex_;
+  std::shared_ptr<const CollectionManifest> manifest_ ABSL_GUARDED_BY(manifest_mutex_);
+};
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_COLLECTION_COLLECTION_H_

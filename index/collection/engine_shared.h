@@ -1,0 +1,33 @@
+#ifndef BEBR_INDEX_COLLECTION_ENGINE_SHARED_H_
+#define BEBR_INDEX_COLLECTION_ENGINE_SHARED_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "index/base/thread_pool.h"
+#include "index/storage/shard_store.h"
+
+namespace bebr {
+
+// What the collections of an engine share: threads, RocksDB's cache, the bound of queued writes, and counters that only
+// grow. Thread safety: as of its members; `cache` is set before the first collection is opened.
+struct EngineShared {
+  EngineShared(size_t threads, uint64_t max_queued_upsert_bytes)
+      : max_queued_upsert_bytes(max_queued_upsert_bytes), pool(threads) {}
+
+  const uint64_t max_queued_upsert_bytes;
+  std::shared_ptr<StoreCache> cache;
+  std::atomic<uint64_t> queued_upsert_bytes{0};
+  std::atomic<uint64_t> encode_us{0};
+  std::atomic<uint64_t> documents_upserted{0};
+  std::atomic<uint64_t> documents_deleted{0};
+  std::atomic<uint64_t> documents_reencoded{0};
+  std::atomic<uint64_t> refused_upserts{0};
+  ThreadPool pool;  // encodes documents, opens shards; the last member, since its end runs what still waits
+};
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_COLLECTION_ENGINE_SHARED_H_

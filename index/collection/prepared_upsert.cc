@@ -1,0 +1,164 @@
+#include "index/collection/prepared_upsert.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "absl/container/inlined_vector.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "index/base/float16.h"
+#include "index/base/status_macros.h"
+#include "index/catalog/embedding.h"
+
+namespace bebr {
+namespace {
+
+constexpr size_t kEncodeRows = 128;  // documents a thread encodes at a time
+
+// The versions that encode an embedding which came for `source`: of all that take it, one for each space, `source` in
+// its own and otherwise the newest.
+std::vector<const Version*> Encoders(const CollectionManifest& manifest, const Version& source) {
+  std::vector<const Version*> encoders = {&source};
+  const std::vector<const Version*> takers = manifest.VersionsOfEmbedding(source.embedding);
+  for (auto taker = takers.rbegin(); taker != takers.rend(); ++taker) {
+    if (std::none_of(encoders.begin(), encoders.end(), [&](const Version* e) { return e->space == (*taker)->space; }))
+      encoders.push_back(*taker);
+  }
+  return encoders;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<PreparedUpsert>> PreparedUpsert::Create(
+    UpsertRequest request, std::shared_ptr<const CollectionManifest> manifest) {
+  BEBR_RETURN_IF_ERROR(ValidateCount("documents", request.documents.size(), kMaxDocumentsPerRequest));
+  std::unique_ptr<PreparedUpsert> prepared(new PreparedUpsert(std::move(request), std::move(manifest)));
+  for (size_t i = 0; i < prepared->request_.documents.size(); ++i) BEBR_RETURN_IF_ERROR(prepared->CheckDocument(i));
+  return prepared;
+}
+
+absl::Status PreparedUpsert::CheckDocument(size_t index) {
+  const float max_abs = manifest_->store_floats == FloatStorage::kFloat16 ? kFloat16Max : kMaxAbsValue;
+  const DocumentInput& document = request_.documents[index];
+  const std::string field = absl::StrFormat("documents[%d]", index);
+  BEBR_RETURN_IF_ERROR(ValidateId(field + ".id", document.id));
+  BEBR_RETURN_IF_ERROR(ValidateAttributes(field + ".attributes", document.attributes));
+  if (request_.mode == UpsertMode::kMerge && !document.attributes.empty()) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "%s.attributes is not empty; a merge adds embeddings and leaves the attributes as they are", field));
+  }
+  if (document.embeddings.empty()) {
+    return absl::InvalidArgumentError(absl::StrFormat("%s.embeddings is empty; a document needs at least one", field));
+  }
+  absl::InlinedVector<const Version*, 2> seen;
+  for (size_t e = 0; e < document.embeddings.size(); ++e) {
+    const EmbeddingInput& embedding = document.embeddings[e];
+    BEBR_ASSIGN_OR_RETURN(const Version* source, manifest_->FindVersion(embedding.version));
+    BEBR_RETURN_IF_ERROR(
+        CheckEmbedding(absl::StrFormat("%s.embeddings[%d]", field, e), embedding.values, *source, max_abs));
+    for (const Version* other : seen) {
+      if (other == source) {
+        return absl::InvalidArgumentError(
+            absl::StrFormat("%s has two embeddings of version \"%s\"", field, source->name));
+      }
+      if (other->embedding == source->embedding) {
+        return absl::InvalidArgumentError(absl::StrFormat(
+            "%s has an embedding of version \"%s\" and one of \"%s\", which take the same embeddings; send one", field,
+            other->name, source->name));
+      }
+    }
+    seen.push_back(source);
+    AddEmbedding(index, embedding.values.data(), *source);
+    input_bytes_ += embedding.values.size() * sizeof(float);
+  }
+  return absl::OkStatus();
+}
+
+void PreparedUpsert::AddEmbedding(size_t document, const float* values, const Version& source) {
+  for (const Version* version : Encoders(*manifest_, source)) {
+    auto part = std::find_if(parts_.begin(), parts_.end(),
+                             [&](const auto& p) { return p.source == &source && p.version == version; });
+    if (part == parts_.end()) {
+      parts_.push_back({.source = &source, .version = version});
+      part = parts_.end() - 1;
+    }
+    part->documents.push_back(static_cast<uint32_t>(document));
+    part->embeddings.push_back(values);
+  }
+}
+
+void PreparedUpsert::Encode(ThreadPool& pool, std::atomic<uint64_t>& encode_us) {
+  const FloatStorage storage = manifest_->store_floats;
+  for (VersionPart& part : parts_) {
+    const Binarizer& binarizer = *part.version->binarizer;
+    const size_t rows = part.documents.size();
+    part.words.resize(rows * binarizer.spec().code_words());
+    part.factors.resize(rows);
+    if (storage != FloatStorage::kNone && part.version == part.source) {
+      part.float_bytes = binarizer.input_dims() * (storage == FloatStorage::kFloat16 ? sizeof(uint16_t) : sizeof(float));
+    }
+    part.floats.resize(rows * part.float_bytes);
+    pool.ParallelFor((rows + kEncodeRows - 1) / kEncodeRows, [&](size_t chunk) {
+      const absl::Time start = absl::Now();
+      const size_t begin = chunk * kEncodeRows;
+      EncodeRows(part, begin, std::min(kEncodeRows, rows - begin));
+      encode_us.fetch_add(static_cast<uint64_t>(absl::ToInt64Microseconds(absl::Now() - start)),
+                          std::memory_order_relaxed);
+    });
+  }
+}
+
+void PreparedUpsert::EncodeRows(VersionPart& part, size_t begin, size_t count) {
+  const Binarizer& binarizer = *part.version->binarizer;
+  const size_t dims = binarizer.input_dims(), words = binarizer.spec().code_words();
+  std::vector<float> matrix(count * dims);
+  for (size_t r = 0; r < count; ++r) std::copy_n(part.embeddings[begin + r], dims, matrix.data() + r * dims);
+  char* floats = part.floats.data() + begin * part.float_bytes;
+  if (manifest_->store_floats == FloatStorage::kFloat16) {
+    // The code is that of the floats as they are stored, so that encoding them again gives it again.
+    std::vector<uint16_t> halves(matrix.size());
+    FloatToHalf(matrix.data(), matrix.size(), halves.data());
+    HalfToFloat(halves.data(), halves.size(), matrix.data());
+    if (part.float_bytes > 0) std::memcpy(floats, halves.data(), halves.size() * sizeof(uint16_t));
+  } else if (part.float_bytes > 0) {
+    std::memcpy(floats, matrix.data(), matrix.size() * sizeof(float));
+  }
+  binarizer.EncodeDocuments(matrix.data(), count, part.words.data() + begin * words, part.factors.data() + begin);
+}
+
+std::vector<Mutation> PreparedUpsert::Mutations() const {
+  std::vector<Mutation> mutations(request_.documents.size());
+  for (size_t i = 0; i < mutations.size(); ++i) {
+    const DocumentInput& document = request_.documents[i];
+    mutations[i].kind = request_.mode == UpsertMode::kMerge ? MutationKind::kMerge : MutationKind::kReplace;
+    mutations[i].id = document.id;
+    mutations[i].attributes = &document.attributes;
+  }
+  // Of several codes for one space the default version's stays, else the newest version's.
+  const auto rank = [&](uint32_t number) {
+    return std::pair(manifest_->versions[number].name == manifest_->default_version, number);
+  };
+  for (const VersionPart& part : parts_) {
+    const size_t words = part.version->binarizer->spec().code_words();
+    for (size_t r = 0; r < part.documents.size(); ++r) {
+      Mutation& mutation = mutations[part.documents[r]];
+      const RowCode code{part.version->space, static_cast<uint8_t>(part.version->number), part.factors[r],
+                         absl::MakeConstSpan(part.words.data() + r * words, words)};
+      auto same = std::find_if(mutation.codes.begin(), mutation.codes.end(),
+                               [&](const RowCode& other) { return other.space == code.space; });
+      if (same == mutation.codes.end()) {
+        mutation.codes.push_back(code);
+      } else if (rank(code.version) > rank(same->version)) {
+        *same = code;
+      }
+      if (part.float_bytes > 0) {
+        mutation.floats.push_back(
+            {part.source->embedding, std::string_view(part.floats).substr(r * part.float_bytes, part.float_bytes)});
+      }
+    }
+  }
+  return mutations;
+}
+
+}  // namespace bebr

@@ -1,0 +1,87 @@
+#include "index/search/search_job.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "index/base/status_macros.h"
+#include "index/catalog/embedding.h"
+
+namespace bebr {
+namespace {
+
+absl::Status CheckRerank(const SearchRequest& request, const CollectionManifest& manifest) {
+  if (request.rerank == 0) return absl::OkStatus();
+  if (request.rerank < request.k || request.rerank > kMaxRerank) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("rerank is %d; it is 0 or from k (%d) to %d", request.rerank, request.k, kMaxRerank));
+  }
+  if (manifest.store_floats == FloatStorage::kNone) {
+    return absl::FailedPreconditionError(
+        absl::StrFormat("collection \"%s\" stores no floats, so there is nothing to rerank with; create it with "
+                        "store_floats f16 or f32",
+                        manifest.name));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckLevels(const SearchRequest& request) {
+  if (request.first_levels > kMaxLevels) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("first_levels is %d; codes have at most %d levels", request.first_levels, kMaxLevels));
+  }
+  if (request.candidates > 0) {
+    const size_t least = std::max(request.k, request.rerank);
+    if (request.first_levels == 0) {
+      return absl::InvalidArgumentError(absl::StrFormat(
+          "candidates is %d without first_levels; set the levels by which they are chosen", request.candidates));
+    }
+    if (request.candidates < least || request.candidates > kMaxCandidates) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("candidates is %d; it is 0 or from the larger of k and rerank (%d) to %d", request.candidates,
+                          least, kMaxCandidates));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckLimits(const SearchRequest& request) {
+  BEBR_RETURN_IF_ERROR(ValidateCount("queries", request.queries.size(), kMaxQueriesPerRequest));
+  if (request.k == 0 || request.k > kMaxK) {
+    return absl::InvalidArgumentError(absl::StrFormat("k is %d; it is 1 to %d", request.k, kMaxK));
+  }
+  if (request.min_score.has_value() && !std::isfinite(*request.min_score)) {
+    return absl::InvalidArgumentError(absl::StrFormat("min_score is %f; it must be finite", *request.min_score));
+  }
+  if (request.filter.size() > kMaxFilterBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("filter has %d bytes; the limit is %d", request.filter.size(), kMaxFilterBytes));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<SearchJob>> PrepareSearch(SearchRequest request,
+                                                         std::shared_ptr<const CollectionManifest> manifest,
+                                                         std::vector<std::shared_ptr<Shard>> shards) {
+  BEBR_ASSIGN_OR_RETURN(const Version* version, manifest->FindVersion(request.version));
+  BEBR_RETURN_IF_ERROR(CheckLimits(request));
+  BEBR_RETURN_IF_ERROR(CheckRerank(request, *manifest));
+  BEBR_RETURN_IF_ERROR(CheckLevels(request));
+  for (size_t i = 0; i < request.queries.size(); ++i) {
+    BEBR_RETURN_IF_ERROR(CheckEmbedding(absl::StrFormat("queries[%d]", i), request.queries[i], *version));
+  }
+  auto job = std::make_unique<SearchJob>();
+  if (!request.filter.empty()) {
+    BEBR_ASSIGN_OR_RETURN(job->filter, Filter::Parse(request.filter));
+  }
+  job->version = *version;
+  job->manifest = std::move(manifest);
+  job->shards = std::move(shards);
+  job->request = std::move(request);
+  return job;
+}
+
+}  // namespace bebr

@@ -1,0 +1,36 @@
+#ifndef BEBR_INDEX_SEARCH_SEARCH_JOB_H_
+#define BEBR_INDEX_SEARCH_SEARCH_JOB_H_
+
+#include <memory>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "index/catalog/catalog.h"
+#include "index/search/filter.h"
+#include "index/shard/shard.h"
+#include "index/types/search.h"
+
+namespace bebr {
+
+// A search that has been checked and waits for its scan.
+struct SearchJob {
+  SearchRequest request;
+  std::vector<std::shared_ptr<Shard>> shards;
+  std::shared_ptr<const CollectionManifest> manifest;
+  Version version;                       // of the queries
+  std::shared_ptr<const Filter> filter;  // null = all documents
+  absl::AnyInvocable<void(absl::StatusOr<SearchResult>)> done;
+  absl::Time submitted;
+};
+
+// A checked search of a collection, ready for the scheduler but for `done`. INVALID_ARGUMENT names field, value and
+// limit; NOT_FOUND: an unknown version; FAILED_PRECONDITION: a rerank without stored floats.
+absl::StatusOr<std::unique_ptr<SearchJob>> PrepareSearch(SearchRequest request,
+                                                         std::shared_ptr<const CollectionManifest> manifest,
+                                                         std::vector<std::shared_ptr<Shard>> shards);
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_SEARCH_SEARCH_JOB_H_

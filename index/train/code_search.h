@@ -1,0 +1,52 @@
+#ifndef BEBR_INDEX_TRAIN_CODE_SEARCH_H_
+#define BEBR_INDEX_TRAIN_CODE_SEARCH_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "index/base/aligned_buffer.h"
+#include "index/base/thread_pool.h"
+#include "index/binarizer/binarizer.h"
+#include "index/dataset/vector_file.h"
+#include "index/simd/kernels.h"
+
+namespace bebr {
+
+// A CodeSearch holds the codes of a set of embeddings and finds the best of them for queries with the server's own
+// encoder and kernels, so that what is measured here is what the server answers.
+//
+// Ownership: keeps references to the binarizer and the pool. Cost: (code_words + 2) * 4 bytes a row. Thread safety:
+// const methods may run concurrently.
+class CodeSearch {
+ public:
+  CodeSearch(const Binarizer& binarizer, const Matrix& documents, ThreadPool& pool);
+
+  // Codes rows 0, every, 2 * every, ... again by another binarizer of the same space; `documents` are all rows' other
+  // embeddings.
+  void Recode(const Binarizer& binarizer, const Matrix& documents, size_t every);
+
+  // The `depth` best rows for every query, best first, ties by row number: queries.rows * min(depth, rows) row numbers.
+  std::vector<uint32_t> Search(const Matrix& queries, size_t depth) const;
+  // The same, queries encoded by another binarizer of the same space.
+  std::vector<uint32_t> Search(const Binarizer& query_binarizer, const Matrix& queries, size_t depth) const;
+
+ private:
+  void Store(size_t row, const uint32_t* code, const CodeFactors& factors);
+  void SearchRange(const Binarizer& binarizer, const Matrix& queries, size_t first, size_t count, size_t depth,
+                   uint32_t* out) const;
+
+  const Binarizer& binarizer_;
+  ThreadPool& pool_;
+  simd::CodeShape shape_;
+  size_t rows_ = 0;
+  size_t blocks_ = 0;
+  AlignedBuffer<uint32_t> data_;
+};
+
+// The kernels' form of a code spec.
+simd::CodeShape ShapeOf(const CodeSpec& spec, uint32_t query_levels);
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_TRAIN_CODE_SEARCH_H_

@@ -1,0 +1,195 @@
+#include "index/train/compatible.h"
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "index/base/status_macros.h"
+#include "index/binarizer/encoder.h"
+#include "index/train/code_search.h"
+#include "index/train/fit.h"
+#include "index/train/torch_model.h"
+
+namespace bebr {
+namespace {
+
+using torch::Tensor;
+
+constexpr int64_t kBatch = 4096;
+constexpr double kRidge = 1e-3;  // of the mean squared input
+constexpr double kBalances[] = {1.0, 1.025, 1.05, 1.1, 1.15, 1.2};
+constexpr double kCloseToBest = 0.005;  // recall@10
+
+Tensor Batch(const Matrix& rows, int64_t first, int64_t count, Metric metric) {
+  const Tensor x = torch::from_blob(const_cast<float*>(rows.row(static_cast<size_t>(first))),
+                                    {count, static_cast<int64_t>(rows.dims)});
+  return metric == Metric::kCosine ? x / x.norm(2, {1}, true).clamp_min(1e-30) : x;
+}
+
+// Sums of a linear regression: of inputs with a constant 1 appended, and of inputs with targets.
+class Regression {
+ public:
+  void Add(const Tensor& inputs, const Tensor& targets) {
+    const Tensor x = torch::cat({inputs, torch::ones({inputs.size(0), 1})}, 1);
+    const Tensor xt = x.t().contiguous();
+    const Tensor square = MultiplyTransposed(xt, xt).to(torch::kFloat64);
+    const Tensor product = MultiplyTransposed(xt, targets.t().contiguous()).to(torch::kFloat64);
+    square_ = square_.defined() ? square_ + square : square;
+    product_ = product_.defined() ? product_ + product : product;
+  }
+  // Weights (targets x inputs) and biases (targets) of the ridge regression.
+  std::pair<Tensor, Tensor> Solve() const {
+    const int64_t n = square_.size(0) - 1;
+    Tensor penalty =
+        torch::full({n + 1}, 1e-12 + kRidge * square_.diagonal().slice(0, 0, n).mean().item<double>(), torch::kFloat64);
+    penalty[n] = 0.0;  // the constant is free
+    const Tensor solution = torch::linalg_solve(square_ + torch::diag(penalty), product_, true);
+    return {solution.slice(0, 0, n).t().contiguous(), solution.select(0, n).contiguous()};
+  }
+
+ private:
+  Tensor square_, product_;
+};
+
+// The new model with everything but what the regressions give.
+Model Frame(const Model& old_model, const CorpusStatistics& statistics) {
+  Model model;
+  model.metric = old_model.metric;
+  model.input_dims = statistics.dims;
+  model.spec = old_model.spec;
+  model.query_levels = old_model.query_levels;
+  model.mean = statistics.mean;
+  model.trained = "start: regression into the space of another version";
+  return model;
+}
+
+FactorParameters Factors(const Model& old_model, const Tensor& weight, const Tensor& bias) {
+  FactorParameters factors;
+  factors.squared_norm = ToVector(weight[0]);
+  factors.offset = ToVector(weight[1]);
+  factors.squared_norm_bias = bias[0].item<float>();
+  factors.offset_bias = bias[1].item<float>();
+  if (old_model.factors.has_value()) {
+    factors.query_offset = old_model.factors->query_offset;
+    factors.query_scale = old_model.factors->query_scale;
+  } else {
+    double squared = 0.0;
+    for (const float value : old_model.mean) squared += static_cast<double>(value) * value;
+    factors.query_offset = static_cast<float>(-squared);
+    factors.query_scale = 1.0f / static_cast<float>(old_model.input_dims);
+  }
+  return factors;
+}
+
+}  // namespace
+
+absl::Status CheckPaired(const OlderVersion& older, const Matrix& documents) {
+  if (older.documents.rows != documents.rows) {
+    return absl::InvalidArgumentError(absl::StrCat("--paired has ", older.documents.rows, " rows, --input has ",
+                                                   documents.rows, ": they must be the same documents, row for row"));
+  }
+  if (older.documents.dims != older.model.input_dims) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--paired has ", older.documents.dims, " dims; the model of --compatible-with takes ", older.model.input_dims));
+  }
+  if (older.model.residual_form == ResidualForm::kInput) {
+    return absl::InvalidArgumentError(
+        "the model of --compatible-with is of residual form 'input'; only form 'code' can be written into");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Model> CompatibleStart(const OlderVersion& older, const Matrix& documents) {
+  BEBR_RETURN_IF_ERROR(CheckPaired(older, documents));
+  BEBR_ASSIGN_OR_RETURN(const CorpusStatistics statistics,
+                        MeasureCorpus(documents, older.model.metric, documents.dims, 1));
+  try {
+    torch::NoGradGuard no_grad;
+    Model model = Frame(older.model, statistics);
+    const TorchModel old_model(older.model);
+    std::vector<Regression> projections(older.model.steps.size() + 2);
+    Regression factors;
+    std::vector<float> scaled(static_cast<size_t>(kBatch) * documents.dims);
+    const auto rows = static_cast<int64_t>(documents.rows), n = static_cast<int64_t>(documents.dims);
+    for (int64_t first = 0; first < rows; first += kBatch) {
+      const int64_t count = std::min(kBatch, rows - first);
+      const Tensor old_x = Batch(older.documents, first, count, model.metric);
+      CenterAndScale(model.mean, model.metric, documents.row(static_cast<size_t>(first)), static_cast<size_t>(count),
+                     scaled.data());
+      const Tensor u = torch::from_blob(scaled.data(), {count, n});
+      const std::vector<Tensor> values = old_model.Projections(old_x);
+      for (size_t i = 0; i < values.size(); ++i) projections[i].Add(u, values[i]);
+      const auto [norm, offset] = old_model.NormsAndOffsets(old_x);
+      factors.Add(Batch(documents, first, count, model.metric), torch::stack({norm.square(), offset}, 1));
+    }
+    const auto layer = [](const Regression& regression) {
+      const auto [weight, bias] = regression.Solve();
+      return LayerParameters{ToVector(weight), ToVector(bias)};
+    };
+    model.project.linear = layer(projections.front());
+    model.query.linear = layer(projections.back());
+    for (uint32_t t = 0; t < model.step_count(); ++t) {
+      StepParameters step;
+      step.gain = older.model.steps[t].gain;
+      step.feedback = older.model.steps[t].feedback;
+      step.residual.linear = layer(projections[t + 1]);
+      model.steps.push_back(std::move(step));
+    }
+    const auto [weight, bias] = factors.Solve();
+    model.factors = Factors(older.model, weight, bias);
+    return model;
+  } catch (const std::exception& error) {
+    return absl::InternalError(absl::StrCat("the regression into the old space failed: ", error.what()));
+  }
+}
+
+absl::StatusOr<Model> BalanceVersions(const Model& model, const OlderVersion& older, const Validator& validator) {
+  if (!model.factors.has_value()) return absl::InternalError("the model has no factors of its own");
+  BEBR_ASSIGN_OR_RETURN(const std::unique_ptr<const Encoder> old_encoder, Encoder::Create(older.model, 0));
+  std::vector<Model> balanced;
+  std::vector<double> recalls;
+  for (const double constant : kBalances) {
+    Model& scaled = balanced.emplace_back(model);
+    const auto square = static_cast<float>(constant * constant);
+    for (float& value : scaled.factors->squared_norm) value *= square;
+    scaled.factors->squared_norm_bias *= square;
+    scaled.factors->query_scale /= static_cast<float>(constant);  // the constant is in a query's norm, too
+    BEBR_ASSIGN_OR_RETURN(const std::unique_ptr<const Encoder> encoder, Encoder::Create(scaled, 0));
+    CodeSearch search(*encoder, validator.documents(), validator.pool());
+    search.Recode(*old_encoder, validator.older_documents(), 2);
+    recalls.push_back(validator.Measure(search, *encoder, validator.queries()).at_10);
+  }
+  const double best = *std::max_element(recalls.begin(), recalls.end());
+  const auto chosen = std::find_if(recalls.begin(), recalls.end(), [&](double r) { return r >= best - kCloseToBest; });
+  return balanced[static_cast<size_t>(chosen - recalls.begin())];
+}
+
+absl::StatusOr<CompatibilityReport> MeasureCompatibility(const Model& model, const OlderVersion& older,
+                                                         const Matrix& queries_old, const Validator& validator) {
+  BEBR_ASSIGN_OR_RETURN(const std::unique_ptr<const Encoder> encoder, Encoder::Create(model, 0));
+  BEBR_ASSIGN_OR_RETURN(const std::unique_ptr<const Encoder> old_encoder, Encoder::Create(older.model, 0));
+  CompatibilityReport report;
+  CodeSearch search(*encoder, validator.documents(), validator.pool());
+  report.new_on_new = validator.Measure(search, *encoder, validator.queries()).at_10;
+  search.Recode(*old_encoder, validator.older_documents(), 2);
+  report.new_on_mixed = validator.Measure(search, *encoder, validator.queries()).at_10;
+  search.Recode(*old_encoder, validator.older_documents(), 1);
+  report.new_on_old = validator.Measure(search, *encoder, validator.queries()).at_10;
+  if (queries_old.rows > 0) report.old_on_old = validator.Measure(search, *old_encoder, queries_old).at_10;
+  BEBR_ASSIGN_OR_RETURN(const CorpusStatistics statistics,
+                        MeasureCorpus(validator.documents(), model.metric, model.input_dims, 1));
+  const CodeSpec& shape = model.spec;
+  if (shape.dims() <= model.input_dims || shape.bands().size() == 1) {
+    BEBR_ASSIGN_OR_RETURN(const Model own, StartModel(statistics, shape, model.query_levels, 1));
+    BEBR_ASSIGN_OR_RETURN(const std::unique_ptr<const Encoder> own_encoder, Encoder::Create(own, 0));
+    const CodeSearch own_search(*own_encoder, validator.documents(), validator.pool());
+    report.own_space_start = validator.Measure(own_search, *own_encoder, validator.queries()).at_10;
+  }
+  return report;
+}
+
+}  // namespace bebr

@@ -1,0 +1,212 @@
+#include "index/train/fit.h"
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "index/base/status_macros.h"
+#include "index/train/linear_algebra.h"
+
+namespace bebr {
+namespace {
+
+constexpr size_t kBlockRows = 4096;
+
+// Standard deviation of a band's coordinates before the sign, by level count. The values a code of L levels can take
+// have the fixed distance 2^(2-L); these place them near a Gaussian's best uniform quantizer. Chosen by held-out
+// recall.
+constexpr float kDeviation[kMaxLevels + 1] = {1.0f, 1.0f, 0.97f, 0.88f, 0.78f};
+
+// A single level says less of a coordinate than its two values claim: the mean of a Gaussian beyond zero is 0.8 of its
+// standard deviation. A band's weight is lowered by about that much beside bands of more levels. Chosen by held-out
+// recall.
+constexpr float kConfidence[kMaxLevels + 1] = {1.0f, 0.88f, 1.0f, 1.0f, 1.0f};
+
+double SquaredNorm(const float* x, size_t dims) {
+  double sum = 0.0;
+  for (size_t i = 0; i < dims; ++i) sum += static_cast<double>(x[i]) * x[i];
+  return sum;
+}
+
+// Evenly spaced row numbers without the rows that are zero (they say nothing about the corpus).
+std::vector<size_t> SampleRows(const Matrix& rows, size_t limit) {
+  std::vector<size_t> sample;
+  const size_t count = std::min(rows.rows, limit);
+  for (size_t i = 0; i < count; ++i) {
+    const size_t row = i * rows.rows / count;
+    if (SquaredNorm(rows.row(row), rows.dims) > 0.0) sample.push_back(row);
+  }
+  return sample;
+}
+
+// Rows that are orthonormal directions for band `b`, which begins at dimension `first`, and the variance along each.
+std::vector<float> BandDirections(const CorpusStatistics& statistics, size_t first, size_t dims, bool whole,
+                                  std::mt19937_64& random, double* variance) {
+  const size_t n = statistics.dims;
+  std::vector<float> directions;
+  std::vector<double> covariance;
+  if (whole) {
+    directions = RandomRotation(dims, n, random);
+    EqualizeVariances(statistics.covariance, n, dims, directions);
+    double trace = 0.0;
+    for (size_t i = 0; i < n; ++i) trace += statistics.covariance[i * n + i];
+    *variance = trace / static_cast<double>(dims);
+    return directions;
+  }
+  std::vector<float> rotation = RandomRotation(dims, dims, random);
+  std::vector<double> diagonal(dims * dims, 0.0);
+  double trace = 0.0;
+  for (size_t i = 0; i < dims; ++i) {
+    diagonal[i * dims + i] = std::max(statistics.variances[first + i], 0.0);
+    trace += diagonal[i * dims + i];
+  }
+  EqualizeVariances(diagonal, dims, dims, rotation);
+  *variance = trace / static_cast<double>(dims);
+  directions.resize(dims * n);
+  Multiply(false, false, dims, n, dims, rotation.data(), statistics.components.data() + first * n, directions.data());
+  return directions;
+}
+
+}  // namespace
+
+void CenterAndScale(const std::vector<float>& mean, Metric metric, const float* rows, size_t count, float* out) {
+  const size_t n = mean.size();
+  for (size_t r = 0; r < count; ++r) {
+    const float* x = rows + r * n;
+    float* u = out + r * n;
+    float unit = 1.0f;
+    if (metric == Metric::kCosine) {
+      const double squared = SquaredNorm(x, n);
+      unit = squared > 0.0 ? static_cast<float>(1.0 / std::sqrt(squared)) : 0.0f;
+    }
+    for (size_t i = 0; i < n; ++i) u[i] = x[i] * unit - mean[i];
+    const double squared = SquaredNorm(u, n);
+    const float scale = squared > 0.0 ? static_cast<float>(std::sqrt(static_cast<double>(n) / squared)) : 0.0f;
+    for (size_t i = 0; i < n; ++i) u[i] *= scale;
+  }
+}
+
+absl::StatusOr<CorpusStatistics> MeasureCorpus(const Matrix& rows, Metric metric, size_t components, uint64_t seed) {
+  const size_t n = rows.dims;
+  if (n == 0 || n > kMaxInputDims) {
+    return absl::InvalidArgumentError(absl::StrCat("the embeddings have ", n, " dims; the limit is ", kMaxInputDims));
+  }
+  const std::vector<size_t> sample = SampleRows(rows, kMaxFitRows);
+  if (sample.size() < 2) {
+    return absl::InvalidArgumentError(absl::StrCat("the input has ", rows.rows, " rows, ", sample.size(),
+                                                   " of them not zero; at least 2 are needed"));
+  }
+  CorpusStatistics statistics;
+  statistics.dims = static_cast<uint32_t>(n);
+  statistics.metric = metric;
+  statistics.rows = sample.size();
+  std::vector<double> mean(n, 0.0);
+  for (const size_t row : sample) {
+    const float* x = rows.row(row);
+    const double unit = metric == Metric::kCosine ? 1.0 / std::sqrt(SquaredNorm(x, n)) : 1.0;
+    for (size_t i = 0; i < n; ++i) mean[i] += unit * x[i] / static_cast<double>(sample.size());
+  }
+  statistics.mean.assign(mean.begin(), mean.end());
+
+  statistics.covariance.assign(n * n, 0.0);
+  std::vector<float> block(kBlockRows * n), scaled(kBlockRows * n), product(n * n);
+  for (size_t start = 0; start < sample.size(); start += kBlockRows) {
+    const size_t count = std::min(kBlockRows, sample.size() - start);
+    for (size_t i = 0; i < count; ++i) std::copy_n(rows.row(sample[start + i]), n, block.data() + i * n);
+    CenterAndScale(statistics.mean, metric, block.data(), count, scaled.data());
+    Multiply(true, false, n, n, count, scaled.data(), scaled.data(), product.data());
+    for (size_t i = 0; i < n * n; ++i) statistics.covariance[i] += product[i] / static_cast<double>(sample.size());
+  }
+  double trace = 0.0, spread = 0.0;
+  for (size_t i = 0; i < n; ++i) trace += statistics.covariance[i * n + i];
+  for (const size_t row : sample) {
+    const float* x = rows.row(row);
+    const double unit = metric == Metric::kCosine ? 1.0 / std::sqrt(SquaredNorm(x, n)) : 1.0;
+    for (size_t i = 0; i < n; ++i)
+      spread += (unit * x[i] - mean[i]) * (unit * x[i] - mean[i]) / static_cast<double>(sample.size());
+  }
+  const double mean_squared = SquaredNorm(statistics.mean.data(), n);
+  if (!std::isfinite(trace) || !std::isfinite(spread)) {
+    return absl::InvalidArgumentError("the embeddings' values are too large: their covariance is not finite");
+  }
+  if (trace <= 0.0 || spread <= 1e-10 * mean_squared) {
+    return absl::InvalidArgumentError(absl::StrCat("all ", rows.rows, " rows are equal",
+                                                   metric == Metric::kCosine ? " after normalising" : "",
+                                                   ": there is nothing to tell them apart by"));
+  }
+  BEBR_ASSIGN_OR_RETURN(Eigen eigen, LargestEigenvectors(statistics.covariance, n, std::min(components, n), seed));
+  statistics.variances = std::move(eigen.values);
+  statistics.components = std::move(eigen.vectors);
+  return statistics;
+}
+
+absl::StatusOr<Model> StartModel(const CorpusStatistics& statistics, const CodeSpec& spec, uint32_t query_levels,
+                                 uint64_t seed) {
+  const size_t n = statistics.dims, m = spec.dims();
+  const bool whole = spec.bands().size() == 1 && m >= n;
+  if (!whole && m > n) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("shape ", spec.ToString(), " has ", m, " dims in several bands; the embeddings have ", n));
+  }
+  if (!whole && statistics.variances.size() < m) {
+    return absl::InternalError(
+        absl::StrCat(m, " components are needed, ", statistics.variances.size(), " were measured"));
+  }
+  Model model;
+  model.metric = statistics.metric;
+  model.input_dims = statistics.dims;
+  model.query_levels = query_levels;
+  model.mean = statistics.mean;
+  model.trained = "start: rotated principal components";
+  model.project.linear.weight.reserve(m * n);
+  model.project.linear.bias.assign(m, 0.0f);
+  std::mt19937_64 random(seed);
+  std::vector<Band> bands = spec.bands();
+  size_t first = 0;
+  // A band without variance (beyond the rank of the data) must not blow up: it gets a weight that makes it count for
+  // nothing.
+  const double floor = 1e-6 * static_cast<double>(n) / static_cast<double>(std::max(m, n));
+  for (Band& band : bands) {
+    double variance = 0.0;
+    const std::vector<float> directions = BandDirections(statistics, first, band.dims, whole, random, &variance);
+    variance = std::max(variance, floor);
+    const float deviation = kDeviation[band.levels];
+    const float scale = deviation / static_cast<float>(std::sqrt(variance));
+    for (const float value : directions) model.project.linear.weight.push_back(value * scale);
+    band.weight = static_cast<float>(variance) / (deviation * deviation) * kConfidence[band.levels];
+    first += band.dims;
+  }
+  BEBR_ASSIGN_OR_RETURN(model.spec, CodeSpec::Create(std::move(bands)));
+  model.steps.resize(query_levels - 1);
+  for (StepParameters& step : model.steps) step.residual.linear.bias.assign(m, 0.0f);
+  return model;
+}
+
+absl::StatusOr<Model> MedianModel(const CorpusStatistics& statistics, const Matrix& rows, const CodeSpec& spec,
+                                  uint32_t query_levels, uint64_t seed) {
+  BEBR_ASSIGN_OR_RETURN(Model model, StartModel(statistics, spec, query_levels, seed));
+  const size_t n = statistics.dims, m = spec.dims();
+  const std::vector<size_t> sample = SampleRows(rows, 20000);
+  std::vector<float> values(sample.size() * m), block(kBlockRows * n), scaled(kBlockRows * n);
+  for (size_t start = 0; start < sample.size(); start += kBlockRows) {
+    const size_t count = std::min(kBlockRows, sample.size() - start);
+    for (size_t i = 0; i < count; ++i) std::copy_n(rows.row(sample[start + i]), n, block.data() + i * n);
+    CenterAndScale(model.mean, model.metric, block.data(), count, scaled.data());
+    Multiply(false, true, count, m, n, scaled.data(), model.project.linear.weight.data(), values.data() + start * m);
+  }
+  std::vector<float> column(sample.size());
+  for (size_t j = 0; j < m; ++j) {
+    for (size_t i = 0; i < sample.size(); ++i) column[i] = values[i * m + j];
+    std::nth_element(column.begin(), column.begin() + column.size() / 2, column.end());
+    model.project.linear.bias[j] = -column[column.size() / 2];
+  }
+  for (StepParameters& step : model.steps) step.residual.linear.bias = model.project.linear.bias;
+  model.architecture = "median";
+  model.trained = "median thresholds over rotated principal components";
+  return model;
+}
+
+}  // namespace bebr

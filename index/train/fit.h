@@ -1,0 +1,49 @@
+#ifndef BEBR_INDEX_TRAIN_FIT_H_
+#define BEBR_INDEX_TRAIN_FIT_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "index/types/document.h"
+#include "index/binarizer/model.h"
+#include "index/code/code_spec.h"
+#include "index/dataset/vector_file.h"
+
+namespace bebr {
+
+// What the training-free start needs to know of a set of embeddings.
+struct CorpusStatistics {
+  uint32_t dims = 0;
+  Metric metric = Metric::kCosine;
+  size_t rows = 0;                 // that were used: not the all-zero ones
+  std::vector<float> mean;         // of the rows, after normalising for cosine
+  std::vector<double> covariance;  // dims x dims, of u = (x - mean) sqrt(dims) / |x - mean|; its trace is about dims
+  std::vector<double> variances;   // eigenvalues of `covariance`, falling; as many as were asked for
+  std::vector<float> components;   // their vectors, one a row
+};
+
+// Measures `rows`, at most `kMaxFitRows` of them, evenly spaced. `components` is how many principal components are
+// wanted; it is cut to dims. INVALID_ARGUMENT for no rows, more than kMaxInputDims dims, or rows that are all equal.
+inline constexpr size_t kMaxFitRows = 100000;
+absl::StatusOr<CorpusStatistics> MeasureCorpus(const Matrix& rows, Metric metric, size_t components, uint64_t seed);
+
+// u of binarizer rows: out[i] = (x_i - mean) sqrt(n) / |x_i - mean|, after normalising for cosine.
+void CenterAndScale(const std::vector<float>& mean, Metric metric, const float* rows, size_t count, float* out);
+
+// The start of training, and a sound linear binarizer by itself: principal components, cut into the bands of `spec`, a
+// random rotation inside each band with the variances made equal, unit variance. Where one band has at least as many
+// dims as the embeddings, a random rotation of the embeddings themselves. The bands' weights are their variances.
+// INVALID_ARGUMENT if several bands together have more dims than the embeddings.
+absl::StatusOr<Model> StartModel(const CorpusStatistics& statistics, const CodeSpec& spec, uint32_t query_levels,
+                                 uint64_t seed);
+
+// Maximally informative bits (MIB): the same rotation, with every bit's threshold at the median of `rows`.
+absl::StatusOr<Model> MedianModel(const CorpusStatistics& statistics, const Matrix& rows, const CodeSpec& spec,
+                                  uint32_t query_levels, uint64_t seed);
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_TRAIN_FIT_H_

@@ -1,0 +1,40 @@
+// The little linear algebra that fitting and training need, on row-major float matrices.
+#ifndef BEBR_INDEX_TRAIN_LINEAR_ALGEBRA_H_
+#define BEBR_INDEX_TRAIN_LINEAR_ALGEBRA_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <random>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace bebr {
+
+// c (m x n) = a * b, plus c where `accumulate`. With `transpose_a` a is stored k x m, with `transpose_b` b is stored n
+// x k. Runs oneDNN's sgemm on the OpenMP threads of the process.
+void Multiply(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k, const float* a, const float* b,
+              float* c, bool accumulate = false);
+
+// Eigenvectors of a symmetric matrix, by falling eigenvalue.
+struct Eigen {
+  std::vector<double> values;  // count
+  std::vector<float> vectors;  // count x n, one vector a row
+};
+
+// The `count` largest eigenvalues of the symmetric n x n matrix `a` with their vectors. Small matrices are solved
+// directly (LAPACK), large ones by subspace iteration, whose vectors span the leading subspace closely but not to the
+// last bit. INTERNAL if the solver does not converge.
+absl::StatusOr<Eigen> LargestEigenvectors(const std::vector<double>& a, size_t n, size_t count, uint64_t seed);
+
+// A random orthogonal matrix, rows x columns with rows >= columns and orthonormal columns: rounds of plane rotations by
+// random angles over random pairs, which mix every coordinate with every other in O(rows^2 log rows) operations.
+std::vector<float> RandomRotation(size_t rows, size_t columns, std::mt19937_64& random);
+
+// Turns the rows of `rotation` (m x n) by plane rotations until every row r has the same r^T covariance r, so that all
+// coordinates of a code carry the same variance. `covariance` is n x n. Orthonormality is kept. O(m^2 n + m n^2).
+void EqualizeVariances(const std::vector<double>& covariance, size_t n, size_t m, std::vector<float>& rotation);
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_TRAIN_LINEAR_ALGEBRA_H_

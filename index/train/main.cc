@@ -1,0 +1,186 @@
+// bebr-train: fits and trains a binarizer to a file of embeddings.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "index/base/status_macros.h"
+#include "index/train/options.h"
+#include "index/train/train.h"
+
+namespace bebr {
+namespace {
+
+struct Flags {
+  TrainOptions options;
+  uint32_t dims = 0;
+  uint32_t levels = 0;
+  std::string shape;
+  bool json = false;
+};
+
+void Declare(CLI::App& app, Flags& flags) {
+  TrainOptions& options = flags.options;
+  app.add_option("--input", options.input, "Document embeddings: .npy, .fvecs, .jsonl, .hdf5, IDX")->required();
+  app.add_option("--output", options.output, "The model file to write")->required();
+  app.add_option("--queries", options.queries, "Held-out queries (default: rows split off from the input)");
+  app.add_option("--bits", options.bits, "Bits a document; the shape is searched");
+  app.add_option("--target-recall", options.target_recall,
+                 "Instead of bits: the fewest whose start has this held-out recall@10")
+      ->check(CLI::Range(0.01, 1.0));
+  app.add_option("--dims", flags.dims, "Code dims, with --levels");
+  app.add_option("--levels", flags.levels, "Levels stored a document, 1..4");
+  app.add_option("--shape", flags.shape, "Bands of dims x levels, e.g. 32x4+64x3+96x2");
+  app.add_option("--query-levels", options.query_levels, "Levels of a query, 1..4")->capture_default_str();
+  app.add_option("--steps", options.steps, "Training steps; 0: only the training-free start");
+  app.add_option("--seed", options.seed, "Same seed, same model")->capture_default_str();
+  app.add_option("--threads", options.threads, "Threads (default: every processor)");
+  app.add_option("--metric", options.metric, "What scores estimate")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, Metric>{{"cosine", Metric::kCosine}, {"inner_product", Metric::kInnerProduct}}))
+      ->capture_default_str();
+  app.add_option("--method", options.method, "residual, or mib for training-free median thresholds")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, Method>{{"residual", Method::kResidual}, {"mib", Method::kMedian}}));
+  app.add_option("--hidden", options.hidden, "Sizes of an MLP path's hidden layers; 0: linear")
+      ->delimiter(',')
+      ->capture_default_str();
+  app.add_option("--query-hidden", options.query_hidden, "The same for queries of a compatible version; 0: linear")
+      ->delimiter(',')
+      ->capture_default_str();
+  app.add_option("--residual-form", options.residual_form,
+                 "code: residuals of the code, the MLP in the projection alone; input: the paper's blocks")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, ResidualForm>{{"code", ResidualForm::kCode}, {"input", ResidualForm::kInput}}));
+  app.add_option("--estimator", options.estimator, "Gradient of the sign: ste, reste, tanh")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, Estimator>{
+          {"ste", Estimator::kStraightThrough}, {"reste", Estimator::kReste}, {"tanh", Estimator::kTanh}}));
+  app.add_option("--learning-rate", options.learning_rate, "Peak learning rate (default: from the dims)")
+      ->check(CLI::Range(0.0, 1.0));
+  app.add_option("--prefix-share", options.prefix_share,
+                 "Share of the steps that train shorter codes (prefixes of the levels)")
+      ->check(CLI::Range(0.0, 1.0));
+  app.add_option("--compatible-with", options.compatible_with,
+                 "Model file of an older version: the new one writes into its space (needs --paired)");
+  app.add_option("--paired", options.paired, "The older version's embeddings of the rows of --input");
+  app.add_option("--pairs", options.pairs,
+                 "Query embeddings that belong to input rows: adds the contrastive loss (needs --queries)");
+  app.add_option("--pair-rows", options.pair_rows,
+                 "Row numbers of the pairs' documents, one a line (default: row i to row i)");
+  app.add_flag("--resume", options.resume, "Go on from OUTPUT.checkpoint, which an interrupted run leaves");
+  app.add_flag("--json", flags.json, "Print a JSON summary on standard output");
+}
+
+absl::Status CompleteHidden(const std::string& name, std::vector<uint32_t>& sizes) {
+  std::erase(sizes, 0u);
+  for (const uint32_t size : sizes) {
+    if (size > kMaxHiddenDims)
+      return absl::InvalidArgumentError(absl::StrCat(name, " ", size, ": the limit is ", kMaxHiddenDims));
+  }
+  if (sizes.size() > kMaxHiddenLayers)
+    return absl::InvalidArgumentError(absl::StrCat(name, ": at most ", kMaxHiddenLayers, " layers"));
+  return absl::OkStatus();
+}
+
+absl::Status Complete(Flags& flags) {
+  BEBR_RETURN_IF_ERROR(CompleteHidden("--hidden", flags.options.hidden));
+  BEBR_RETURN_IF_ERROR(CompleteHidden("--query-hidden", flags.options.query_hidden));
+  const int ways = (flags.options.bits != 0) + (flags.options.target_recall > 0.0) +
+                   (flags.dims != 0 || flags.levels != 0) + !flags.shape.empty() +
+                   !flags.options.compatible_with.empty();
+  if (ways != 1) {
+    return absl::InvalidArgumentError(
+        "give exactly one of --bits, --target-recall, --dims with --levels, --shape, --compatible-with");
+  }
+  if (flags.dims != 0 || flags.levels != 0) flags.shape = absl::StrCat(flags.dims, "x", flags.levels);
+  if (flags.shape.empty()) return absl::OkStatus();
+  absl::StatusOr<CodeSpec> spec = ParseCodeSpec(flags.shape);
+  if (!spec.ok()) return spec.status();
+  flags.options.shape = *std::move(spec);
+  return absl::OkStatus();
+}
+
+nlohmann::json Summary(const TrainResult& result) {
+  const CodeSpec& spec = result.model.spec;
+  nlohmann::json curve = nlohmann::json::array();
+  for (const CurvePoint& point : result.curve) {
+    curve.push_back({{"step", point.step},
+                     {"loss", point.loss},
+                     {"recall_at_10", point.recall_at_10},
+                     {"elapsed_s", point.elapsed_s}});
+  }
+  nlohmann::json tried = nlohmann::json::array();
+  for (const TriedShape& shape : result.tried) {
+    tried.push_back({{"shape", shape.shape},
+                     {"bits", shape.bits},
+                     {"recall_at_10", shape.recall_at_10},
+                     {"all_queries", shape.all_queries}});
+  }
+  nlohmann::json compatibility;
+  if (result.compatibility.has_value()) {
+    const CompatibilityReport& report = *result.compatibility;
+    compatibility = {{"new_on_old", report.new_on_old},
+                     {"new_on_mixed", report.new_on_mixed},
+                     {"new_on_new", report.new_on_new},
+                     {"own_space_start", report.own_space_start}};
+    if (report.old_on_old.has_value()) compatibility["old_on_old"] = *report.old_on_old;
+  }
+  return {{"shape", spec.ToString()},
+          {"bits", spec.bits()},
+          {"compatibility", compatibility},
+          {"input_dims", result.model.input_dims},
+          {"query_levels", result.model.query_levels},
+          {"rows", result.rows},
+          {"held_out_queries", result.held_out_queries},
+          {"start", {{"recall_at_10", result.start.at_10}, {"recall_at_50", result.start.at_50}}},
+          {"kept", {{"recall_at_10", result.kept.at_10}, {"recall_at_50", result.kept.at_50}}},
+          {"trained_kept", result.trained_kept},
+          {"steps", result.steps},
+          {"curve", curve},
+          {"bits_that_differ", result.bits_that_differ},
+          {"start_s", result.start_s},
+          {"total_s", result.total_s},
+          {"shapes_tried", tried},
+          {"warnings", result.warnings}};
+}
+
+void PrintCompatibility(const CompatibilityReport& report) {
+  std::fprintf(stderr, "Held-out recall@10 of the new embedding's exact neighbours:\n");
+  if (report.old_on_old.has_value())
+    std::fprintf(stderr, "  old queries on old codes             %.4f\n", *report.old_on_old);
+  std::fprintf(stderr,
+               "  new queries on old codes             %.4f\n"
+               "  new queries on half old, half new    %.4f\n"
+               "  new queries on new codes             %.4f\n"
+               "  a space of its own, untrained        %.4f\n",
+               report.new_on_old, report.new_on_mixed, report.new_on_new, report.own_space_start);
+}
+
+int Run(int argc, char** argv) {
+  CLI::App app("Fits and trains a binarizer: float embeddings in, a model file out.");
+  Flags flags;
+  Declare(app, flags);
+  CLI11_PARSE(app, argc, argv);
+  const auto fail = [](const absl::Status& status) {
+    std::fprintf(stderr, "bebr-train: %s\n", std::string(status.message()).c_str());
+    return 1;
+  };
+  if (const absl::Status status = Complete(flags); !status.ok()) return fail(status);
+  const absl::StatusOr<TrainResult> result = TrainFiles(flags.options);
+  if (!result.ok()) return fail(result.status());
+  for (const std::string& warning : result->warnings)
+    std::fprintf(stderr, "bebr-train: warning: %s\n", warning.c_str());
+  std::fprintf(stderr, "%s, query %u levels: held-out recall@10 %.4f at start, %.4f kept (%s), %.1f s\n",
+               result->model.spec.ToString().c_str(), result->model.query_levels, result->start.at_10,
+               result->kept.at_10, result->trained_kept ? "trained" : "start", result->total_s);
+  if (result->compatibility.has_value()) PrintCompatibility(*result->compatibility);
+  if (flags.json) std::printf("%s\n", Summary(*result).dump(2).c_str());
+  return 0;
+}
+
+}  // namespace
+}  // namespace bebr
+
+int main(int argc, char** argv) { return bebr::Run(argc, argv); }

@@ -1,0 +1,35 @@
+#ifndef BEBR_INDEX_TRAIN_NEIGHBORHOODS_H_
+#define BEBR_INDEX_TRAIN_NEIGHBORHOODS_H_
+
+#include <torch/torch.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <random>
+#include <vector>
+
+#include "index/types/document.h"
+#include "index/dataset/vector_file.h"
+
+namespace bebr {
+
+// Rows of embeddings as the loss sees them: of norm 1 for cosine.
+torch::Tensor Rows(const Matrix& matrix, const torch::Tensor& index, Metric metric);
+
+// The temperature at which a document's softmax over the corpus has this perplexity, on average: by bisection on a
+// sample.
+double Temperature(const Matrix& documents, Metric metric, double perplexity, std::mt19937_64& random);
+
+// Seed documents and the nearest neighbours of each, without itself.
+struct Neighborhoods {
+  std::vector<int64_t> seeds;
+  std::vector<uint32_t> neighbors;  // seeds x per_seed
+  size_t per_seed = 0;
+};
+
+// At least 2,048 seeds where there are as many documents, more where their exact neighbours are found in some seconds.
+Neighborhoods FindNeighborhoods(const Matrix& documents, Metric metric, size_t threads, std::mt19937_64& random);
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_TRAIN_NEIGHBORHOODS_H_

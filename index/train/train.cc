@@ -1,0 +1,336 @@
+#include "index/train/train.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "index/base/status_macros.h"
+#include "index/base/thread_pool.h"
+#include "index/binarizer/encoder.h"
+#include "index/train/fit.h"
+#include "index/train/shapes.h"
+#include "index/train/torch_model.h"
+
+namespace bebr {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr size_t kHeldOutQueries = 2000;
+constexpr size_t kSearchQueries = 1000;  // of the shape search
+constexpr size_t kSearchDocuments = 30000;
+constexpr int kSearchRounds = 4;
+constexpr size_t kFinalists = 3;  // shapes that are measured again on all held-out queries
+
+double SecondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+absl::Status CheckOptions(const TrainOptions& options, const Matrix& documents, const Matrix& queries) {
+  if (documents.dims == 0 || documents.dims > kMaxInputDims) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the embeddings have ", documents.dims, " dims; the limit is 1..", kMaxInputDims));
+  }
+  if (documents.rows < 2) {
+    return absl::InvalidArgumentError(absl::StrCat("the input has ", documents.rows, " rows; at least 2 are needed"));
+  }
+  if (queries.rows != 0 && queries.dims != documents.dims) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the queries have ", queries.dims, " dims, the input has ", documents.dims));
+  }
+  if (options.query_levels < 1 || options.query_levels > kMaxLevels) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("query levels are ", options.query_levels, "; they must be in 1..", kMaxLevels));
+  }
+  if (options.shape.has_value() && options.shape->max_levels() > options.query_levels) {
+    return absl::InvalidArgumentError(absl::StrCat("shape ", options.shape->ToString(), " stores ",
+                                                   options.shape->max_levels(), " levels, queries have only ",
+                                                   options.query_levels));
+  }
+  for (const Matrix* matrix : {&documents, &queries}) {
+    for (size_t i = 0; i < matrix->values.size(); ++i) {
+      if (!std::isfinite(matrix->values[i])) {
+        return absl::InvalidArgumentError(absl::StrCat(matrix == &documents ? "input" : "queries", " row ",
+                                                       i / matrix->dims, " holds ", matrix->values[i],
+                                                       "; values must be finite"));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Model> BuildStart(const TrainOptions& options, const CorpusStatistics& statistics,
+                                 const Matrix& documents, const CodeSpec& shape) {
+  if (options.method == Method::kMedian)
+    return MedianModel(statistics, documents, shape, options.query_levels, options.seed);
+  return StartModel(statistics, shape, options.query_levels, options.seed);
+}
+
+// Tries shapes of `bits` on a part of the held-out queries, moves dims between levels as long as that helps, and
+// measures the best few on all of them.
+absl::StatusOr<CodeSpec> PickShape(const TrainOptions& options, size_t bits, const CorpusStatistics& statistics,
+                                   const Matrix& documents, const Validator& validator, const Validator& quick,
+                                   TrainResult& result) {
+  const uint32_t max_levels = options.method == Method::kMedian ? 1 : options.query_levels;
+  BEBR_ASSIGN_OR_RETURN(std::vector<CodeSpec> waiting,
+                        CandidateShapes(statistics.variances, statistics.dims, bits, max_levels));
+  if (waiting.size() == 1) return waiting[0];
+  std::vector<std::pair<double, CodeSpec>> seen;
+  for (int round = 0; round <= kSearchRounds && !waiting.empty(); ++round) {
+    const double before = seen.empty() ? -1.0 : seen.front().first;
+    for (const CodeSpec& shape : waiting) {
+      if (std::any_of(seen.begin(), seen.end(), [&](const auto& tried) { return tried.second == shape; })) continue;
+      BEBR_ASSIGN_OR_RETURN(const Model model, BuildStart(options, statistics, documents, shape));
+      BEBR_ASSIGN_OR_RETURN(const HeldOutRecall recall, quick.Measure(model));
+      seen.emplace_back(recall.at_10, shape);
+      result.tried.push_back({shape.ToString(), shape.bits(), recall.at_10, false});
+      if (options.progress)
+        std::fprintf(stderr, "  %5u bits  %-30s recall@10 %.4f\n", shape.bits(), shape.ToString().c_str(),
+                     recall.at_10);
+    }
+    std::stable_sort(seen.begin(), seen.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+    if (seen.front().first <= before) break;
+    waiting = NeighborShapes(seen.front().second, statistics.dims, max_levels);
+  }
+  CodeSpec best;
+  double best_recall = -1.0;
+  for (size_t i = 0; i < std::min(kFinalists, seen.size()); ++i) {
+    BEBR_ASSIGN_OR_RETURN(const Model model, BuildStart(options, statistics, documents, seen[i].second));
+    BEBR_ASSIGN_OR_RETURN(const HeldOutRecall recall, validator.Measure(model));
+    const CodeSpec& shape = seen[i].second;
+    result.tried.push_back({shape.ToString(), shape.bits(), recall.at_10, true});
+    if (options.progress)
+      std::fprintf(stderr, "  %5u bits  %-30s recall@10 %.4f on all held-out queries\n", shape.bits(),
+                   shape.ToString().c_str(), recall.at_10);
+    if (recall.at_10 > best_recall) best = shape, best_recall = recall.at_10;
+  }
+  return best;
+}
+
+// The smallest budget, by steps of about an eighth, whose start reaches the wanted recall on the held-out queries.
+absl::StatusOr<CodeSpec> PickBudget(const TrainOptions& options, const CorpusStatistics& statistics,
+                                    const Matrix& documents, const Validator& validator, const Validator& quick,
+                                    TrainResult& result) {
+  double best = 0.0;
+  const size_t most = std::min<size_t>(size_t{statistics.dims} * kMaxLevels, 8192);
+  for (size_t bits = 64; bits <= most; bits += std::max<size_t>(32, bits / 8 / 32 * 32)) {
+    BEBR_ASSIGN_OR_RETURN(const CodeSpec shape,
+                          PickShape(options, bits, statistics, documents, validator, quick, result));
+    BEBR_ASSIGN_OR_RETURN(const Model model, BuildStart(options, statistics, documents, shape));
+    BEBR_ASSIGN_OR_RETURN(const HeldOutRecall recall, validator.Measure(model));
+    best = std::max(best, recall.at_10);
+    if (recall.at_10 >= options.target_recall) return shape;
+  }
+  return absl::InvalidArgumentError(absl::StrFormat(
+      "a held-out recall@10 of %.3f was asked for; up to %d bits give %.3f", options.target_recall, most, best));
+}
+
+absl::StatusOr<QueryPairs> ReadPairs(const TrainOptions& options, const Matrix& documents) {
+  QueryPairs pairs;
+  if (options.pairs.empty()) return pairs;
+  BEBR_ASSIGN_OR_RETURN(pairs.queries, ReadVectors(options.pairs));
+  if (pairs.queries.dims != documents.dims) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the pairs' queries have ", pairs.queries.dims, " dims, the input has ", documents.dims));
+  }
+  if (options.pair_rows.empty()) {
+    for (size_t i = 0; i < pairs.queries.rows; ++i) pairs.rows.push_back(static_cast<uint32_t>(i));
+  } else {
+    std::ifstream in(options.pair_rows);
+    for (uint32_t row = 0; in >> row;) pairs.rows.push_back(row);
+    if (!in.eof())
+      return absl::InvalidArgumentError(
+          absl::StrCat("'", options.pair_rows, "' line ", pairs.rows.size() + 1, " is not a row number"));
+  }
+  if (pairs.rows.size() != pairs.queries.rows) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(pairs.rows.size(), " row numbers for ", pairs.queries.rows, " pairs"));
+  }
+  for (const uint32_t row : pairs.rows) {
+    if (row >= documents.rows)
+      return absl::InvalidArgumentError(
+          absl::StrCat("a pair names row ", row, "; the input has ", documents.rows, " rows"));
+  }
+  return pairs;
+}
+
+// Splits queries off where there are none, and warns where there is little to learn from.
+Matrix HoldOut(const TrainOptions& options, Matrix& documents, TrainResult& result) {
+  const size_t count = std::min(kHeldOutQueries, documents.rows / 10);
+  if (count > 0) return SplitRows(documents, count, options.seed);
+  result.warnings.push_back("too few rows to hold any out: the model is validated on its own training rows");
+  return documents;
+}
+
+void WarnOfFewRows(const Matrix& documents, TrainResult& result) {
+  if (documents.rows >= documents.dims) return;
+  result.warnings.push_back(absl::StrCat("the input has ", documents.rows, " rows for ", documents.dims,
+                                         " dims: the model will know little"));
+}
+
+size_t UseThreads(const TrainOptions& options) {
+  const size_t threads = options.threads == 0 ? AvailableProcessors() : options.threads;
+  at::set_num_threads(static_cast<int>(threads));
+  return threads;
+}
+
+// Trains from result.model, whose recall is result.start, and keeps what is better.
+absl::Status Improve(const TrainOptions& options, const Model& start, const Matrix& documents, const QueryPairs& pairs,
+                     const Validator& validator, const OlderVersion* older, TrainResult& result) {
+  if (options.method != Method::kResidual) return absl::OkStatus();
+  BEBR_ASSIGN_OR_RETURN(TrainingOutcome outcome,
+                        Trainer::Run(options, start, result.start, documents, pairs, validator, older));
+  result.steps = outcome.steps;
+  result.curve = std::move(outcome.curve);
+  result.trained_kept = outcome.improved;
+  if (!outcome.improved) return absl::OkStatus();
+  result.model = std::move(outcome.model);
+  result.model.trained = absl::StrCat("trained, ", result.steps, " steps, seed ", options.seed,
+                                      older == nullptr ? "" : ", compatible with an older version");
+  result.kept = std::move(outcome.recall);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<TrainResult> Train(const TrainOptions& options, Matrix documents, Matrix queries, QueryPairs pairs) {
+  const Clock::time_point begin = Clock::now();
+  BEBR_RETURN_IF_ERROR(CheckOptions(options, documents, queries));
+  ThreadPool pool(UseThreads(options));
+  TrainResult result;
+  result.rows = documents.rows;
+  WarnOfFewRows(documents, result);
+  if (queries.rows == 0) {
+    if (pairs.queries.rows != 0)
+      return absl::InvalidArgumentError("pairs need held-out queries (--queries) beside them");
+    queries = HoldOut(options, documents, result);
+  }
+  result.held_out_queries = queries.rows;
+  const Validator validator(documents, std::move(queries), options.metric, pool);
+  const size_t components = options.shape.has_value() ? options.shape->dims() : documents.dims;
+  BEBR_ASSIGN_OR_RETURN(const CorpusStatistics statistics,
+                        MeasureCorpus(documents, options.metric, components, options.seed));
+  CodeSpec shape;
+  if (options.shape.has_value()) {
+    shape = *options.shape;
+  } else {
+    const Validator quick = validator.Smaller(kSearchQueries, kSearchDocuments);
+    if (options.target_recall > 0.0) {
+      BEBR_ASSIGN_OR_RETURN(shape, PickBudget(options, statistics, documents, validator, quick, result));
+    } else {
+      BEBR_ASSIGN_OR_RETURN(shape, PickShape(options, options.bits, statistics, documents, validator, quick, result));
+    }
+  }
+  BEBR_ASSIGN_OR_RETURN(result.model, BuildStart(options, statistics, documents, shape));
+  BEBR_ASSIGN_OR_RETURN(result.start, validator.Measure(result.model));
+  result.kept = result.start;
+  result.start_s = SecondsSince(begin);
+  if (options.steps != 0) {
+    const Model start = ToTrainable(result.model, options.residual_form, options.hidden, options.seed);
+    BEBR_RETURN_IF_ERROR(Improve(options, start, documents, pairs, validator, nullptr, result));
+  }
+  BEBR_ASSIGN_OR_RETURN(result.bits_that_differ, CodeDisagreement(result.model, validator.queries()));
+  result.total_s = SecondsSince(begin);
+  return result;
+}
+
+absl::StatusOr<TrainResult> TrainCompatible(const TrainOptions& options, OlderVersion older, Matrix documents,
+                                            Matrix queries) {
+  const Clock::time_point begin = Clock::now();
+  BEBR_RETURN_IF_ERROR(CheckOptions(options, documents, queries));
+  if (options.metric != older.model.metric) {
+    return absl::InvalidArgumentError(absl::StrCat("the metric is ", std::string(ToString(options.metric)),
+                                                   ", that of the model to be compatible with ",
+                                                   std::string(ToString(older.model.metric))));
+  }
+  BEBR_RETURN_IF_ERROR(CheckPaired(older, documents));
+  ThreadPool pool(UseThreads(options));
+  TrainResult result;
+  result.rows = documents.rows;
+  WarnOfFewRows(documents, result);
+  Matrix queries_old;
+  if (queries.rows == 0) {
+    queries = HoldOut(options, documents, result);
+    TrainResult ignored;
+    queries_old = HoldOut(options, older.documents, ignored);  // the same rows
+  }
+  result.held_out_queries = queries.rows;
+  BEBR_ASSIGN_OR_RETURN(const std::unique_ptr<const Encoder> old_encoder, Encoder::Create(older.model, 0));
+  BEBR_ASSIGN_OR_RETURN(result.model, CompatibleStart(older, documents));
+  Validator validator(documents, std::move(queries), options.metric, pool);
+  validator.MeasureAlsoOn(*old_encoder, older.documents);
+  BEBR_ASSIGN_OR_RETURN(result.start, validator.Measure(result.model));
+  result.kept = result.start;
+  result.start_s = SecondsSince(begin);
+  const Model start = WithHidden(result.model, options.hidden, options.query_hidden, options.seed);
+  BEBR_RETURN_IF_ERROR(Improve(options, start, documents, {}, validator, &older, result));
+  if (result.trained_kept) {
+    BEBR_ASSIGN_OR_RETURN(Model balanced, BalanceVersions(result.model, older, validator));
+    BEBR_ASSIGN_OR_RETURN(HeldOutRecall recall, validator.Measure(balanced));
+    if (recall.at_10 >= result.start.at_10) result.model = std::move(balanced), result.kept = std::move(recall);
+  }
+  BEBR_ASSIGN_OR_RETURN(result.compatibility, MeasureCompatibility(result.model, older, queries_old, validator));
+  BEBR_ASSIGN_OR_RETURN(result.bits_that_differ, CodeDisagreement(result.model, validator.queries()));
+  result.total_s = SecondsSince(begin);
+  return result;
+}
+
+namespace {
+
+absl::StatusOr<OlderVersion> ReadOlder(const TrainOptions& options) {
+  if (options.paired.empty()) {
+    return absl::InvalidArgumentError(
+        "--compatible-with needs --paired: the older version's embeddings of the rows of --input");
+  }
+  if (!options.pairs.empty()) return absl::InvalidArgumentError("--pairs cannot be used with --compatible-with");
+  std::ifstream in(options.compatible_with, std::ios::binary);
+  if (!in) return absl::NotFoundError(absl::StrCat("'", options.compatible_with, "' cannot be read"));
+  const std::string bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  OlderVersion older;
+  BEBR_ASSIGN_OR_RETURN(older.model, ParseModel(bytes));
+  BEBR_ASSIGN_OR_RETURN(older.documents, ReadVectors(options.paired));
+  return older;
+}
+
+absl::StatusOr<TrainResult> TrainAsAsked(const TrainOptions& options, Matrix documents, Matrix queries) {
+  if (!options.compatible_with.empty()) {
+    BEBR_ASSIGN_OR_RETURN(OlderVersion older, ReadOlder(options));
+    return TrainCompatible(options, std::move(older), std::move(documents), std::move(queries));
+  }
+  BEBR_ASSIGN_OR_RETURN(QueryPairs pairs, ReadPairs(options, documents));
+  return Train(options, std::move(documents), std::move(queries), std::move(pairs));
+}
+
+}  // namespace
+
+absl::StatusOr<TrainResult> TrainFiles(const TrainOptions& options) {
+  BEBR_ASSIGN_OR_RETURN(Matrix documents, ReadVectors(options.input));
+  Matrix queries;
+  if (!options.queries.empty()) {
+    BEBR_ASSIGN_OR_RETURN(queries, ReadVectors(options.queries));
+  }
+  BEBR_ASSIGN_OR_RETURN(const TrainResult result, TrainAsAsked(options, std::move(documents), std::move(queries)));
+  BEBR_ASSIGN_OR_RETURN(const std::string file, SerializeModel(result.model));
+  const std::string temporary = options.output + ".part";
+  std::ofstream out(temporary, std::ios::binary | std::ios::trunc);
+  out.write(file.data(), static_cast<std::streamsize>(file.size()));
+  out.close();
+  std::error_code error;
+  if (out) std::filesystem::rename(temporary, options.output, error);
+  if (!out || error) {
+    return absl::UnavailableError(
+        absl::StrCat("'", options.output, "' cannot be written", error ? ": " + error.message() : ""));
+  }
+  return result;
+}
+
+}  // namespace bebr

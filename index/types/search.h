@@ -1,0 +1,73 @@
+// The value types of a search.
+#ifndef BEBR_INDEX_TYPES_SEARCH_H_
+#define BEBR_INDEX_TYPES_SEARCH_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "index/types/document.h"
+
+namespace bebr {
+
+inline constexpr size_t kMaxK = 10000;
+inline constexpr size_t kMaxRerank = 10000;
+inline constexpr size_t kMaxCandidates = 10000;
+inline constexpr size_t kMaxQueriesPerRequest = 1024;
+inline constexpr size_t kMaxFilterBytes = 4096;
+
+enum class ScoreKind : uint8_t { kEstimated = 0, kExact = 1 };
+
+struct SearchHit {
+  std::string id;
+  float score = 0;
+  ScoreKind score_kind = ScoreKind::kEstimated;
+  float its = 0;          // information-theoretic score in [0, 1]; see README
+  std::string version;    // that wrote the document's code
+  Attributes attributes;  // if asked for
+};
+
+struct SearchRequest {
+  std::string collection;
+  std::string version;                           // empty = the default version
+  std::vector<absl::Span<const float>> queries;  // 1..kMaxQueriesPerRequest; borrowed until `done` has run
+  size_t k = 10;                                 // 1..kMaxK
+  size_t rerank = 0;                             // candidates to re-score with stored floats; 0 = none; else >= k
+  // Level-progressive search: all documents are scored by the first `first_levels` levels of their codes, and only some
+  // by the others too: the best `candidates` (max(k, rerank)..kMaxCandidates), or for 0 as many as it takes to find
+  // exactly what a scan of all levels finds. 0 levels, or as many as the code has: a scan of all levels.
+  uint32_t first_levels = 0;
+  size_t candidates = 0;
+  std::optional<float> min_score;  // hits below are dropped
+  std::string filter;              // README "Filters"; empty = all documents
+  bool with_attributes = false;
+  // Ids, attributes and 16 bytes for each hit; beyond it RESOURCE_EXHAUSTED as soon as it is found; 0 = no limit.
+  uint64_t max_result_bytes = 0;
+  absl::Time deadline = absl::InfiniteFuture();
+  std::shared_ptr<std::atomic<bool>> cancelled;  // may be null; set by the caller at any time
+};
+
+// Microseconds a request spent in each stage. `scan` is that of the shared scan the request was part of.
+struct SearchTimings {
+  int64_t queue_us = 0;
+  int64_t encode_us = 0;
+  int64_t scan_us = 0;
+  int64_t rerank_us = 0;
+  uint32_t queries_in_scan = 0;
+};
+
+struct SearchResult {
+  std::vector<std::vector<SearchHit>> hits;  // one list per query, best first: score descending, then id ascending
+  SearchTimings timings;
+  uint64_t documents_scanned = 0;
+};
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_TYPES_SEARCH_H_

@@ -1,0 +1,60 @@
+// What the engine counts.
+#ifndef BEBR_INDEX_TYPES_STATS_H_
+#define BEBR_INDEX_TYPES_STATS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace bebr {
+
+// What RocksDB does, over all shards of a process. Counters only grow; gauges say how it is now.
+struct StorageStats {
+  // Counters since the process started.
+  uint64_t wal_bytes = 0;  // written to write-ahead logs
+  uint64_t wal_syncs = 0;
+  uint64_t flushed_bytes = 0;  // from write buffers to files
+  uint64_t compaction_read_bytes = 0;
+  uint64_t compaction_written_bytes = 0;
+  uint64_t stall_us = 0;    // time that writes were held back because flushes or compactions are behind
+  uint64_t cache_hits = 0;  // of the block cache
+  uint64_t cache_misses = 0;
+  // Gauges.
+  uint64_t cache_bytes = 0;
+  uint64_t write_buffer_bytes = 0;
+  uint64_t file_bytes = 0;                // of table files, without logs
+  uint64_t pending_compaction_bytes = 0;  // estimate of what compactions have yet to rewrite
+};
+
+// What has happened since the engine was opened; every number only grows, except the gauges.
+struct EngineStats {
+  uint64_t queries = 0;
+  uint64_t scans = 0;
+  uint64_t documents_scanned = 0;  // documents x queries
+  uint64_t bytes_scanned = 0;
+  uint64_t documents_upserted = 0;
+  uint64_t documents_deleted = 0;
+  uint64_t documents_reencoded = 0;  // by backfills
+  uint64_t refused_queries = 0;
+  uint64_t refused_upserts = 0;  // the queue was full
+  uint64_t refused_memory = 0;   // writes beyond memory_limit_bytes
+  uint64_t refused_disk = 0;     // writes with less than min_free_disk_bytes left
+  uint64_t failed_commits = 0;   // writes that storage did not take, by group
+  uint64_t recall_measured = 0;  // by the recall monitor, and attempts that failed
+  uint64_t recall_failed = 0;
+  uint64_t encode_us = 0;  // of documents: processor time by stage of ingestion
+  uint64_t commit_us = 0;  // RocksDB write and sync
+  uint64_t apply_us = 0;   // scan layout
+  uint64_t scan_us = 0;
+  uint64_t queued_queries = 0;       // gauge
+  uint64_t queued_upsert_bytes = 0;  // gauge
+  uint64_t disk_free_bytes = 0;      // gauge, of the file system of data_dir
+  uint64_t disk_total_bytes = 0;
+  StorageStats storage;
+  std::string simd;  // name of the kernel table in use
+  size_t threads = 0;
+};
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_TYPES_STATS_H_

@@ -1,0 +1,277 @@
+#include "index/upgrade/recall.h"
+
+#include <algorithm>
+#include <cmath>
+#include <queue>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "index/base/background.h"
+#include "index/base/stable_hash.h"
+#include "index/base/status_macros.h"
+#include "index/binarizer/encoder.h"
+
+namespace bebr {
+namespace {
+
+constexpr size_t kExactRows = 64;  // documents scored together
+
+// The best `k` ids seen so far, by score, then id.
+class Best {
+ public:
+  explicit Best(size_t k) : k_(k) {}
+  void Add(float score, std::string_view id) {
+    if (heap_.size() == k_ && score < heap_.top().first) return;
+    heap_.emplace(score, id);
+    if (heap_.size() > k_) heap_.pop();
+  }
+  void Add(Best&& other) {
+    for (; !other.heap_.empty(); other.heap_.pop()) Add(other.heap_.top().first, other.heap_.top().second);
+  }
+  std::vector<std::string> Take() {
+    std::vector<std::string> ids(heap_.size());
+    for (size_t i = ids.size(); i > 0; heap_.pop()) ids[--i] = heap_.top().second;
+    return ids;
+  }
+
+ private:
+  using Entry = std::pair<float, std::string>;
+  struct Better {
+    bool operator()(const Entry& a, const Entry& b) const {
+      return a.first != b.first ? a.first > b.first : a.second < b.second;
+    }
+  };
+  size_t k_;
+  std::priority_queue<Entry, std::vector<Entry>, Better> heap_;  // the worst on top
+};
+
+// Scores the floats of one shard for all queries.
+class ExactScan {
+ public:
+  ExactScan(const Version& version, FloatStorage storage, const DenseLayer& queries, size_t count, size_t k,
+            const ReadingPace& pace)
+      : dims_(version.binarizer->input_dims()),
+        cosine_(version.binarizer->metric() == Metric::kCosine),
+        storage_(storage),
+        queries_(queries),
+        pace_(pace),
+        best_(count, Best(k)) {}
+
+  absl::Status Add(std::string_view id, std::string_view bytes) {
+    rows_.resize((ids_.size() + 1) * dims_);
+    BEBR_RETURN_IF_ERROR(ReadStoredFloats(storage_, bytes, absl::MakeSpan(rows_).last(dims_)));
+    ids_.emplace_back(id);
+    return ids_.size() == kExactRows ? Flush() : absl::OkStatus();
+  }
+  absl::Status Flush() {
+    const size_t rows = ids_.size();
+    scores_.resize(ids_.size() * best_.size());
+    if (!ids_.empty()) queries_.Apply(rows_.data(), ids_.size(), scores_.data());
+    for (size_t r = 0; r < ids_.size(); ++r) {
+      float square = 0;
+      for (size_t i = 0; i < dims_; ++i) square += rows_[r * dims_ + i] * rows_[r * dims_ + i];
+      const float factor = cosine_ ? (square > 0 ? 1.0f / std::sqrt(square) : 0.0f) : 1.0f;
+      for (size_t q = 0; q < best_.size(); ++q) best_[q].Add(scores_[r * best_.size() + q] * factor, ids_[r]);
+    }
+    ids_.clear();
+    rows_.clear();
+    return pace_.spend == nullptr ? absl::OkStatus() : pace_.spend(rows);
+  }
+  std::vector<Best>& best() { return best_; }
+
+ private:
+  const size_t dims_;
+  const bool cosine_;
+  const FloatStorage storage_;
+  const DenseLayer& queries_;
+  const ReadingPace& pace_;
+  std::vector<std::string> ids_;
+  std::vector<float> rows_;
+  std::vector<float> scores_;
+  std::vector<Best> best_;
+};
+
+absl::StatusOr<Answers> ExactAnswers(const Collection& collection, const Version& version, const Queries& queries,
+                                     size_t k, const ReadingPace& pace) {
+  const size_t count = queries.rows.size(), dims = version.binarizer->input_dims();
+  std::vector<float> weight;
+  for (const auto& row : queries.rows) weight.insert(weight.end(), row.begin(), row.end());
+  // A dense layer whose weights are the queries scores documents as fast as the machine multiplies.
+  const DenseLayer layer(weight, std::vector<float>(count), dims, count);
+  const auto& shards = collection.shards();
+  std::vector<std::vector<Best>> best(shards.size());
+  std::vector<absl::Status> outcomes(shards.size());
+  RunInBackground(pace.threads, shards.size(), [&](size_t s) {
+    ExactScan scan(version, collection.manifest()->store_floats, layer, count, k, pace);
+    const auto shard_view = shards[s]->view();
+    outcomes[s] = shards[s]->store().VisitFloats(
+        shard_view->store.get(), version.embedding,
+        [&](std::string_view id, std::string_view bytes) { return scan.Add(id, bytes); });
+    outcomes[s].Update(scan.Flush());
+    best[s] = std::move(scan.best());
+  });
+  for (const absl::Status& outcome : outcomes) BEBR_RETURN_IF_ERROR(outcome);
+  Answers answers;
+  for (size_t q = 0; q < count; ++q) {
+    Best of_all(k);
+    for (auto& of_shard : best) of_all.Add(std::move(of_shard[q]));
+    answers.push_back(of_all.Take());
+  }
+  return answers;
+}
+
+absl::StatusOr<Answers> CodeAnswers(const CollectionManifest& manifest, const Version& version, const Queries& queries,
+                                    size_t k, const SearchNow& search) {
+  SearchRequest request{.collection = manifest.name, .version = version.name, .k = k};
+  for (const auto& row : queries.rows) request.queries.push_back(row);
+  BEBR_ASSIGN_OR_RETURN(const SearchResult result, search(std::move(request)));
+  Answers answers;
+  for (const auto& hits : result.hits) {
+    std::vector<std::string>& ids = answers.emplace_back();
+    for (const SearchHit& hit : hits) ids.push_back(hit.id);
+  }
+  return answers;
+}
+
+// Takes each query's own document out and leaves k.
+void Trim(const Queries& queries, size_t k, Answers& answers) {
+  for (size_t q = 0; q < answers.size(); ++q) {
+    if (!queries.ids.empty()) std::erase(answers[q], queries.ids[q]);
+    if (answers[q].size() > k) answers[q].resize(k);
+  }
+}
+
+// A document by the hash of its id.
+using HashedId = std::pair<uint64_t, std::string_view>;
+
+// Those of a shard with the smallest hashes, in order, `count` of them at most; only such as come after `after`.
+std::vector<HashedId> SmallestHashes(const ShardView& shard_view, const HashedId* after, size_t count) {
+  std::priority_queue<HashedId> smallest;
+  for (const SegmentView& view : shard_view.segments) {
+    for (uint32_t row = 0; row < view.rows; ++row) {
+      if (view.deleted != nullptr && view.deleted->test(row)) continue;
+      const std::string_view id = view.segment->id(row);
+      const HashedId entry(StableHash(id), id);
+      if (after != nullptr && entry <= *after) continue;
+      if (smallest.size() == count && entry >= smallest.top()) continue;
+      smallest.push(entry);
+      if (smallest.size() > count) smallest.pop();
+    }
+  }
+  std::vector<HashedId> ordered(smallest.size());
+  for (size_t i = ordered.size(); i > 0; smallest.pop()) ordered[--i] = smallest.top();
+  return ordered;
+}
+
+struct Sample {
+  uint64_t hash = 0;
+  std::string id;
+  std::vector<std::vector<float>> rows;  // by version
+  bool operator<(const Sample& other) const { return hash != other.hash ? hash < other.hash : id < other.id; }
+};
+
+// Whether the document has floats of all versions, which are then in `sample`.
+absl::StatusOr<bool> ReadSample(Shard& shard, const ShardView& shard_view, FloatStorage storage,
+                                absl::Span<const Version* const> versions, Sample& sample) {
+  const std::string_view id = sample.id;
+  for (const Version* version : versions) {
+    BEBR_ASSIGN_OR_RETURN(const auto floats, shard.store().GetFloats(shard_view.store.get(), version->embedding,
+                                                                     absl::MakeConstSpan(&id, 1)));
+    if (!floats[0].has_value()) return false;
+    auto& row = sample.rows.emplace_back(version->binarizer->input_dims());
+    BEBR_RETURN_IF_ERROR(ReadStoredFloats(storage, *floats[0], absl::MakeSpan(row)));
+  }
+  return true;
+}
+
+absl::Status SampleShard(Shard& shard, FloatStorage storage, absl::Span<const Version* const> versions, size_t count,
+                         std::vector<Sample>& samples) {
+  const auto shard_view = shard.view();
+  size_t taken = 0;
+  HashedId last;
+  bool first_pass = true;
+  // Where few documents have the floats, further passes look at more and more of them.
+  for (size_t look_at = 2 * count;; look_at *= 4) {
+    const std::vector<HashedId> candidates = SmallestHashes(*shard_view, first_pass ? nullptr : &last, look_at);
+    for (const HashedId& candidate : candidates) {
+      Sample sample{candidate.first, std::string(candidate.second), {}};
+      BEBR_ASSIGN_OR_RETURN(const bool whole, ReadSample(shard, *shard_view, storage, versions, sample));
+      if (whole) samples.push_back(std::move(sample));
+      taken += whole ? 1 : 0;
+      if (taken == count) return absl::OkStatus();
+    }
+    if (candidates.size() < look_at) return absl::OkStatus();
+    last = candidates.back();
+    first_pass = false;
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<Queries>> SampleQueries(const Collection& collection,
+                                                   absl::Span<const Version* const> versions, size_t count) {
+  std::vector<Sample> samples;
+  for (const auto& shard : collection.shards()) {
+    BEBR_RETURN_IF_ERROR(SampleShard(*shard, collection.manifest()->store_floats, versions, count, samples));
+  }
+  std::sort(samples.begin(), samples.end());
+  if (samples.size() > count) samples.resize(count);
+  std::vector<Queries> queries(versions.size());
+  for (Sample& sample : samples) {
+    for (size_t v = 0; v < versions.size(); ++v) {
+      queries[v].ids.push_back(sample.id);
+      queries[v].rows.push_back(std::move(sample.rows[v]));
+    }
+  }
+  return queries;
+}
+
+double MeanShare(const Answers& wanted, const Answers& found) {
+  double sum = 0;
+  size_t counted = 0;
+  for (size_t q = 0; q < wanted.size(); ++q) {
+    if (wanted[q].empty()) continue;
+    const std::set<std::string_view> there(found[q].begin(), found[q].end());
+    size_t common = 0;
+    for (const std::string& id : wanted[q]) common += there.contains(id) ? 1 : 0;
+    sum += static_cast<double>(common) / static_cast<double>(wanted[q].size());
+    ++counted;
+  }
+  return counted == 0 ? 0.0 : sum / static_cast<double>(counted);
+}
+
+double ComparedAnswers::recall() const { return MeanShare(exact, found); }
+
+absl::StatusOr<ComparedAnswers> CompareWithExact(const Collection& collection, const Version& version,
+                                                 const Queries& queries, size_t k, const SearchNow& search,
+                                                 const ReadingPace& pace) {
+  const size_t deep = k + (queries.ids.empty() ? 0 : 1);
+  ComparedAnswers answers;
+  BEBR_ASSIGN_OR_RETURN(answers.exact, ExactAnswers(collection, version, queries, deep, pace));
+  BEBR_ASSIGN_OR_RETURN(answers.found, CodeAnswers(*collection.manifest(), version, queries, deep, search));
+  Trim(queries, k, answers.exact);
+  Trim(queries, k, answers.found);
+  return answers;
+}
+
+absl::Status NoFloats(const Version& version) {
+  return absl::FailedPreconditionError(absl::StrFormat(
+      "no document has stored floats of version \"%s\", so there is nothing to compare its codes with", version.name));
+}
+
+absl::StatusOr<RecallSample> MeasureRecall(const Collection& collection, const Version& version, size_t queries,
+                                           size_t k, const SearchNow& search, const ReadingPace& pace) {
+  const Version* const versions[] = {&version};
+  BEBR_ASSIGN_OR_RETURN(const std::vector<Queries> sampled, SampleQueries(collection, versions, queries));
+  if (sampled[0].rows.empty()) return NoFloats(version);
+  BEBR_ASSIGN_OR_RETURN(const ComparedAnswers answers,
+                        CompareWithExact(collection, version, sampled[0], k, search, pace));
+  return RecallSample{.measured = absl::Now(),
+                      .recall = answers.recall(),
+                      .queries = static_cast<uint32_t>(sampled[0].rows.size()),
+                      .k = static_cast<uint32_t>(k)};
+}
+
+}  // namespace bebr
