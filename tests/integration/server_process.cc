@@ -38,7 +38,7 @@ std::string TemporaryFile() {
 // Starts a program with its output going to files.
 pid_t Spawn(const std::string& name, const std::vector<std::string>& arguments, const Variables& variables,
             const std::string& out, const std::string& err) {
-  const std::string path = std::string(BEBR_PROGRAMS) + "/" + name;
+  const std::string path = (std::filesystem::path(BEBR_PROGRAMS) / name).string();
   std::vector<char*> argv = {const_cast<char*>(path.c_str())};
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);

@@ -20,7 +20,7 @@ struct Outcome {
 
 using Variables = std::map<std::string, std::string>;
 
-// Runs a program of the build directory to its end. Its environment is this process's with `variables`.
+// Runs a program of the build directory, or one with an absolute path, to its end. Its environment is this process's with `variables`.
 Outcome RunProgram(const std::string& name, const std::vector<std::string>& arguments, const Variables& variables = {});
 
 // A ServerProcess is a running bebr-server. Ownership: killed with this object if it still runs. Thread safety: none.

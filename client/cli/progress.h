@@ -1,5 +1,5 @@
-#ifndef BEBR_CLIENT_PROGRESS_H_
-#define BEBR_CLIENT_PROGRESS_H_
+#ifndef BEBR_CLIENT_CLI_PROGRESS_H_
+#define BEBR_CLIENT_CLI_PROGRESS_H_
 
 #include <chrono>
 #include <cstdint>
@@ -33,4 +33,4 @@ class Progress {
 
 }  // namespace bebr
 
-#endif  // BEBR_CLIENT_PROGRESS_H_
+#endif  // BEBR_CLIENT_CLI_PROGRESS_H_

@@ -4,7 +4,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "bebr/v1/types.pb.h"
-#include "client/command.h"
+#include "client/cli/command.h"
 
 namespace bebr {
 namespace {

@@ -1,4 +1,4 @@
-#include "client/progress.h"
+#include "client/cli/progress.h"
 
 #include <unistd.h>
 
@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
-#include "client/command.h"
+#include "client/cli/command.h"
 
 namespace bebr {
 namespace {

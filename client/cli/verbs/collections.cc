@@ -1,6 +1,6 @@
 #include <memory>
 
-#include "client/command.h"
+#include "client/cli/command.h"
 #include "index/base/status_macros.h"
 
 namespace bebr {

@@ -3,7 +3,7 @@
 #include <cstdlib>
 
 #include "absl/strings/match.h"
-#include "client/command.h"
+#include "client/cli/command.h"
 #include "index/base/logging.h"
 
 namespace {

@@ -1,4 +1,4 @@
-#include "client/command.h"
+#include "client/cli/command.h"
 
 #include <cstdio>
 #include <cstdlib>

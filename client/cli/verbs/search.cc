@@ -3,7 +3,7 @@
 #include <optional>
 
 #include "absl/strings/str_format.h"
-#include "client/command.h"
+#include "client/cli/command.h"
 #include "index/base/status_macros.h"
 #include "index/dataset/vector_file.h"
 

@@ -5,8 +5,8 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "client/command.h"
-#include "client/progress.h"
+#include "client/cli/command.h"
+#include "client/cli/progress.h"
 #include "index/base/status_macros.h"
 #include "index/dataset/vector_file.h"
 

@@ -1,7 +1,7 @@
 #include <memory>
 
 #include "absl/time/time.h"
-#include "client/command.h"
+#include "client/cli/command.h"
 #include "index/base/status_macros.h"
 
 namespace bebr {

@@ -5,7 +5,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_format.h"
-#include "client/command.h"
+#include "client/cli/command.h"
 #include "index/base/status_macros.h"
 #include "index/base/thread_pool.h"
 #include "index/dataset/evaluation.h"

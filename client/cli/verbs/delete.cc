@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <memory>
 
-#include "client/command.h"
+#include "client/cli/command.h"
 #include "index/base/status_macros.h"
 #include "index/dataset/evaluation.h"
 

@@ -1,6 +1,6 @@
 // What the verbs of the command `bebr` share.
-#ifndef BEBR_CLIENT_COMMAND_H_
-#define BEBR_CLIENT_COMMAND_H_
+#ifndef BEBR_CLIENT_CLI_COMMAND_H_
+#define BEBR_CLIENT_CLI_COMMAND_H_
 
 #include <CLI/CLI.hpp>
 #include <functional>
@@ -39,7 +39,7 @@ CLI::App* AddVerb(CLI::App& parent, Command& command, const std::string& name, c
 // Adds the options of level-progressive search.
 void AddProgressive(CLI::App* verb, uint32_t& first_levels, uint32_t& candidates);
 
-// One function a file of client/verbs.
+// One function a file of client/cli/verbs.
 void AddCreate(CLI::App& app, Command& command);
 void AddImport(CLI::App& app, Command& command);
 void AddSearch(CLI::App& app, Command& command);
@@ -76,4 +76,4 @@ std::string HumanBytes(uint64_t bytes);
 
 }  // namespace bebr
 
-#endif  // BEBR_CLIENT_COMMAND_H_
+#endif  // BEBR_CLIENT_CLI_COMMAND_H_
