@@ -6,14 +6,14 @@ nm=$1
 shift
 checked=0
 for object in "$@"; do
-  case $object in
-    *avx*.o | *neon*.o) ;;
-    *) continue ;;
+  case ${object##*/} in
+    scalar.* | dispatch.*) continue ;; # for every processor
   esac
   checked=$((checked + 1))
-  # Lower case: local to the object. Upper case: visible to the linker; V, W, u and C may be merged.
+  # Lower case: local to the object. Upper case: visible to the linker; V, W, u and C may be merged. RequestAmx is called on
+  # processors with AMX only.
   found=$("$nm" -C --defined-only "$object" | grep -E '^[0-9a-f]* [A-Zu] ' | grep -v -E ' [DR] bebr::simd::k[A-Za-z0-9]*Table$' |
-    grep -v -E ' (__asan|__odr_asan|DW.ref)')
+    grep -v -E ' (__asan|__odr_asan|DW.ref)| T bebr::simd::RequestAmx\(\)$')
   if [ -n "$found" ]; then
     echo "$object: symbols that code for other processors could be linked to:"
     echo "$found"
