@@ -2,9 +2,7 @@
 // how much of the answer the first levels find.
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -12,6 +10,7 @@
 #include "bench/support/engine_run.h"
 #include "bench/support/machine.h"
 #include "bench/support/server_process.h"
+#include "index/base/file.h"
 #include "index/base/status_macros.h"
 #include "index/code/code_spec.h"
 #include "index/dataset/vector_file.h"
@@ -36,10 +35,7 @@ absl::StatusOr<std::string> Train(const std::string& shape, const std::string& d
   const std::string model = absl::StrCat(directory, "/", shape, ".safetensors");
   BEBR_RETURN_IF_ERROR(RunProgram({Sibling("bebr-train"), "--input", directory + "/sample.npy", "--shape", shape,
                                    "--steps", "0", "--output", model}));
-  std::ifstream file(model, std::ios::binary);
-  std::stringstream text;
-  text << file.rdbuf();
-  return text.str();
+  return ReadFile(model);
 }
 
 // Everything of one code shape.

@@ -15,9 +15,9 @@
 #include "bench/support/machine.h"
 #include "index/base/status_macros.h"
 #include "index/binarizer/encoder.h"
-#include "index/train/code_search.h"
-#include "index/train/train.h"
 #include "index/dataset/evaluation.h"
+#include "index/train/code_search.h"
+#include "index/train/training_run.h"
 
 namespace bebr::bench {
 namespace {

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
-#include <fstream>
-#include <iterator>
 #include <thread>
 #include <vector>
 
@@ -15,6 +13,7 @@
 #include "bebr/v1/documents.grpc.pb.h"
 #include "bebr/v1/search.grpc.pb.h"
 #include "bench/support/machine.h"
+#include "index/base/file.h"
 #include "index/base/float16.h"
 #include "index/base/status_macros.h"
 
@@ -125,9 +124,7 @@ std::string DocumentId(size_t i) { return absl::StrCat("document-", i); }
 
 absl::Status CreateCollection(const std::shared_ptr<grpc::Channel>& channel, const v1::CollectionConfig& config,
                               const std::string& model_path) {
-  std::ifstream file(model_path, std::ios::binary);
-  const std::string model((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  if (!file || model.empty()) return absl::NotFoundError(absl::StrCat("cannot read ", model_path));
+  BEBR_ASSIGN_OR_RETURN(const std::string model, ReadFile(model_path));
   grpc::ClientContext context;
   v1::CreateCollectionResponse response;
   const auto writer = v1::CollectionService::NewStub(channel)->CreateCollection(&context, &response);

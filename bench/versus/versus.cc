@@ -5,9 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <cmath>
 #include <cstdio>
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -16,6 +14,7 @@
 #include "bench/support/machine.h"
 #include "bench/support/server_process.h"
 #include "bench/versus/hnsw_peer.h"
+#include "index/base/file.h"
 #include "index/base/status_macros.h"
 #include "index/base/thread_pool.h"
 #include "index/dataset/evaluation.h"
@@ -89,11 +88,7 @@ absl::StatusOr<std::string> MakeModel(const Options& options, const Matrix& real
     BEBR_RETURN_IF_ERROR(RunProgram({Sibling("bebr-train"), "--input", directory + "/sample.npy", "--bits",
                                      absl::StrCat(options.bits), "--steps", "0", "--output", model}));
   }
-  std::ifstream file(model, std::ios::binary);
-  std::stringstream text;
-  text << file.rdbuf();
-  if (!file) return absl::NotFoundError(absl::StrCat("the model \"", model, "\" cannot be read"));
-  return text.str();
+  return ReadFile(model);
 }
 
 absl::Status Grow(Contest& contest, size_t rows) {

@@ -2,13 +2,12 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
-#include <sstream>
 #include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "index/base/file.h"
 #include "index/base/float16.h"
 #include "index/base/status_macros.h"
 #include "index/dataset/evaluation.h"
@@ -63,11 +62,9 @@ void PrintJson(const nlohmann::ordered_json& json) {
 }
 
 absl::StatusOr<std::string> ReadWholeFile(std::string_view what, const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::stringstream text;
-  text << file.rdbuf();
-  if (!file) return absl::NotFoundError(absl::StrFormat("%s \"%s\" cannot be read", what, path));
-  return text.str();
+  absl::StatusOr<std::string> bytes = ReadFile(path);
+  if (!bytes.ok()) return absl::Status(bytes.status().code(), absl::StrFormat("%s %s", what, bytes.status().message()));
+  return bytes;
 }
 
 absl::StatusOr<std::vector<std::string>> RowIds(const std::string& path, size_t rows) {

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "index/base/file.h"
 #include "index/base/logging.h"
 #include "index/base/status_macros.h"
 #include "index/catalog/catalog.h"

@@ -1,12 +1,8 @@
 #include "index/dataset/evaluation.h"
 
-#include <dnnl.h>
-#include <omp.h>
-
 #include <algorithm>
 #include <cmath>
 #include <fstream>
-#include <limits>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -16,22 +12,23 @@
 #include "index/base/status_macros.h"
 #include "index/base/thread_pool.h"
 #include "index/dataset/input_file.h"
+#include "index/exact/exact_search.h"
 
 namespace bebr {
 namespace {
 
 constexpr size_t kQueryBlock = 128;
-constexpr size_t kDocBlock = 8192;  // with kQueryBlock 4 MiB of scores for each thread
-// The sums of a matrix product depend on the place in the block, so equal rows may come out unequal. The candidates
-// beyond k let the final order be taken from sums that depend on the rows only.
+constexpr size_t kDocBlock = 512;  // with kQueryBlock 256 KiB of scores for each thread: they stay in its cache
+// Sums of floats are rounded. The candidates beyond k let the final order be taken from sums in double.
 constexpr size_t kSpare = 16;
 
 struct Candidate {
   double score;
   uint32_t row;
+  bool operator<(const Candidate& other) const {  // the better one first
+    return score != other.score ? score > other.score : row < other.row;
+  }
 };
-// The better one first; also the order of a heap whose top is the worst.
-bool Better(const Candidate& a, const Candidate& b) { return a.score != b.score ? a.score > b.score : a.row < b.row; }
 
 double Dot(const float* a, const float* b, size_t dims) {
   double sum = 0;
@@ -39,45 +36,28 @@ double Dot(const float* a, const float* b, size_t dims) {
   return sum;
 }
 
-// Offers scores[i] * scale[row] (scale may be null) for the documents first_row + i to the heap of the best `keep`.
-void Offer(const float* scores, size_t count, size_t first_row, const float* scale, size_t keep,
-           std::vector<Candidate>* heap) {
-  for (size_t i = 0; i < count; ++i) {
-    const float score = scale == nullptr ? scores[i] : scores[i] * scale[first_row + i];
-    if (heap->size() == keep) {
-      if (!(score > heap->front().score)) continue;  // rows come in ascending order: an equal one loses
-      std::pop_heap(heap->begin(), heap->end(), Better);
-      heap->pop_back();
-    }
-    heap->push_back({score, static_cast<uint32_t>(first_row + i)});
-    std::push_heap(heap->begin(), heap->end(), Better);
-  }
+double Score(const float* query, const float* doc, size_t dims, Metric metric) {
+  const double dot = Dot(query, doc, dims);
+  if (metric == Metric::kInnerProduct) return dot;
+  const double norm = std::sqrt(Dot(doc, doc, dims));
+  return norm > 0 ? dot / norm : 0;
 }
 
-// The neighbours of the queries first..first + count - 1.
-void SearchBlock(const Matrix& docs, const Matrix& queries, size_t first, size_t count, size_t k, const float* scale,
-                 uint32_t* out) {
-  omp_set_num_threads(1);  // of this thread: the matrix product stays on it, the blocks are the parallel part
-  const size_t keep = std::min(docs.rows, k + kSpare);
-  std::vector<float> scores(count * std::min(kDocBlock, docs.rows));
-  std::vector<std::vector<Candidate>> heaps(count);
+// The neighbours of the queries first..first + count - 1. `factors`: of every document, or null (ExactBest).
+void SearchBlock(const Matrix& docs, const Matrix& queries, size_t first, size_t count, size_t k, Metric metric,
+                 const float* factors, uint32_t* out) {
+  const ExactQueries block(queries.row(first), count, queries.dims);
+  ExactBest<uint32_t> best(block, std::min(docs.rows, k + kSpare));
   for (size_t doc = 0; doc < docs.rows; doc += kDocBlock) {
-    const size_t width = std::min(kDocBlock, docs.rows - doc);
-    dnnl_sgemm('N', 'T', static_cast<dnnl_dim_t>(count), static_cast<dnnl_dim_t>(width),
-               static_cast<dnnl_dim_t>(docs.dims), 1.0f, queries.row(first), static_cast<dnnl_dim_t>(docs.dims),
-               docs.row(doc), static_cast<dnnl_dim_t>(docs.dims), 0.0f, scores.data(), static_cast<dnnl_dim_t>(width));
-    for (size_t q = 0; q < count; ++q) Offer(scores.data() + q * width, width, doc, scale, keep, &heaps[q]);
+    best.Add(docs.row(doc), std::min(kDocBlock, docs.rows - doc), factors == nullptr ? nullptr : factors + doc,
+             [doc](size_t i) { return static_cast<uint32_t>(doc + i); });
   }
   for (size_t q = 0; q < count; ++q) {
-    for (Candidate& candidate : heaps[q]) {
-      candidate.score = Dot(queries.row(first + q), docs.row(candidate.row), docs.dims);
-      if (scale != nullptr) {
-        const double norm = std::sqrt(Dot(docs.row(candidate.row), docs.row(candidate.row), docs.dims));
-        candidate.score = norm > 0 ? candidate.score / norm : 0;
-      }
-    }
-    std::sort(heaps[q].begin(), heaps[q].end(), Better);
-    for (size_t i = 0; i < k; ++i) out[q * k + i] = heaps[q][i].row;
+    std::vector<Candidate> found;
+    for (const auto& [score, row] : best.Take(q))
+      found.push_back({Score(queries.row(first + q), docs.row(row), docs.dims, metric), row});
+    std::sort(found.begin(), found.end());
+    for (size_t i = 0; i < k; ++i) out[q * k + i] = found[i].row;
   }
 }
 
@@ -103,20 +83,18 @@ std::vector<uint32_t> ExactNeighbors(const Matrix& docs, const Matrix& queries, 
   std::vector<uint32_t> neighbors(queries.rows * k);
   if (neighbors.empty() || docs.dims != queries.dims) return {};
   ThreadPool pool(threads > 1 ? threads - 1 : 0);  // the caller works along
-  std::vector<float> scale;
-  if (metric == Metric::kCosine) {  // a query's own length changes no order
-    scale.resize(docs.rows);
+  std::vector<float> factors;
+  if (metric == Metric::kCosine) {
+    factors.resize(docs.rows);
     pool.ParallelFor((docs.rows + kDocBlock - 1) / kDocBlock, [&](size_t block) {
-      for (size_t i = block * kDocBlock; i < std::min(docs.rows, (block + 1) * kDocBlock); ++i) {
-        const double norm = std::sqrt(Dot(docs.row(i), docs.row(i), docs.dims));
-        scale[i] = norm > 0 ? static_cast<float>(1 / norm) : 0.0f;
-      }
+      for (size_t i = block * kDocBlock; i < std::min(docs.rows, (block + 1) * kDocBlock); ++i)
+        factors[i] = InverseLength(docs.row(i), docs.dims);
     });
   }
   pool.ParallelFor((queries.rows + kQueryBlock - 1) / kQueryBlock, [&](size_t block) {
     const size_t first = block * kQueryBlock;
-    SearchBlock(docs, queries, first, std::min(kQueryBlock, queries.rows - first), k,
-                scale.empty() ? nullptr : scale.data(), neighbors.data() + first * k);
+    SearchBlock(docs, queries, first, std::min(kQueryBlock, queries.rows - first), k, metric,
+                factors.empty() ? nullptr : factors.data(), neighbors.data() + first * k);
   });
   return neighbors;
 }

@@ -5,6 +5,9 @@
 #include <limits>
 #include <memory>
 
+#include "absl/time/clock.h"
+#include "index/base/top_k.h"
+
 namespace bebr {
 namespace {
 
@@ -31,7 +34,7 @@ struct IsBetter {
   const ScanTarget* target;
   bool operator()(const Candidate& a, const Candidate& b) const { return target->Better(a, b); }
 };
-using Best = TopK<IsBetter>;
+using Best = TopK<Candidate, IsBetter>;
 
 void AtomicMax(std::atomic<float>& target, float value) {
   float seen = target.load(std::memory_order_relaxed);
@@ -142,7 +145,7 @@ class ScanRun {
 
   void ScanUnit(const Unit& unit, std::vector<Best>& best, Scratch& scratch) {
     scratch.active.clear();
-    const SteadyTime now = SteadyNow();
+    const absl::Time now = absl::Now();
     for (uint32_t q = 0; q < queries_.size(); ++q) {
       if (!queries_[q].stopped || !queries_[q].stopped(now)) scratch.active.push_back(q);
     }

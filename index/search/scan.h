@@ -8,18 +8,24 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "index/base/aligned_buffer.h"
-#include "index/base/clock.h"
 #include "index/base/thread_pool.h"
 #include "index/code/code_spec.h"
 #include "index/search/filter.h"
-#include "index/search/top_k.h"
 #include "index/segment/segment.h"
 #include "index/shard/shard.h"
 #include "index/simd/kernels.h"
 
 namespace bebr {
+
+// A row of a scan and its score. `segment` numbers the segments of the scan.
+struct Candidate {
+  float score = 0;
+  uint32_t segment = 0;
+  uint32_t row = 0;
+};
 
 // The segments of a scan: consistent views of all shards of a collection, in one list, with what one space has in
 // them.
@@ -93,7 +99,7 @@ struct ScanQuery {
   float min_score = -std::numeric_limits<float>::infinity();
   // Polled between runs of blocks, with the time; once true the query is scanned no further and its candidates mean
   // nothing. May be null.
-  std::function<bool(SteadyTime now)> stopped;
+  std::function<bool(absl::Time now)> stopped;
 };
 
 struct ScanCounts {

@@ -4,6 +4,9 @@
 
 namespace bebr {
 
+static_assert(kMaxBands == simd::kMaxBands && kMaxLevels == simd::kMaxLevels,
+              "the kernels take every code there may be");
+
 simd::CodeShape MakeShape(const CodeSpec& spec, uint32_t query_levels) {
   simd::CodeShape shape;
   shape.band_count = static_cast<uint32_t>(spec.bands().size());

@@ -6,10 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_format.h"
@@ -49,14 +46,6 @@ absl::Status WriteFileAtomically(const std::string& path, std::string_view conte
   }
   if (rename(temporary.c_str(), path.c_str()) != 0) return ErrnoStatus("cannot rename to", path);
   return SyncPath(fs::path(path).parent_path().string());
-}
-
-absl::StatusOr<std::string> ReadFile(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return absl::NotFoundError(absl::StrFormat("cannot open %s: %s", path, std::strerror(errno)));
-  std::string contents{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-  if (in.bad()) return absl::DataLossError(absl::StrFormat("cannot read %s", path));
-  return contents;
 }
 
 absl::Status CreateDirectories(const std::string& path) {

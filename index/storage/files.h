@@ -16,7 +16,6 @@ namespace bebr {
 // Replaces the file at `path` by `contents` so that after a crash either the old or the new file is there, whole:
 // writes a temporary file beside it, syncs it, renames it and syncs the directory.
 absl::Status WriteFileAtomically(const std::string& path, std::string_view contents);
-absl::StatusOr<std::string> ReadFile(const std::string& path);
 absl::Status CreateDirectories(const std::string& path);
 // Renames a directory and syncs its parent.
 absl::Status RenameDirectory(const std::string& from, const std::string& to);

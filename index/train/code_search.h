@@ -41,11 +41,9 @@ class CodeSearch {
   simd::CodeShape shape_;
   size_t rows_ = 0;
   size_t blocks_ = 0;
-  AlignedBuffer<uint32_t> data_;
+  size_t block_bytes_ = 0;
+  AlignedBuffer<std::byte> data_;  // blocks in scan layout
 };
-
-// The kernels' form of a code spec.
-simd::CodeShape ShapeOf(const CodeSpec& spec, uint32_t query_levels);
 
 }  // namespace bebr
 

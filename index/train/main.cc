@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "index/base/status_macros.h"
 #include "index/train/options.h"
-#include "index/train/train.h"
+#include "index/train/training_run.h"
 
 namespace bebr {
 namespace {

@@ -1,7 +1,6 @@
 #include "index/upgrade/recall.h"
 
 #include <algorithm>
-#include <cmath>
 #include <queue>
 #include <set>
 #include <utility>
@@ -11,113 +10,75 @@
 #include "index/base/background.h"
 #include "index/base/stable_hash.h"
 #include "index/base/status_macros.h"
-#include "index/binarizer/encoder.h"
+#include "index/exact/exact_search.h"
 
 namespace bebr {
 namespace {
 
 constexpr size_t kExactRows = 64;  // documents scored together
 
-// The best `k` ids seen so far, by score, then id.
-class Best {
+// Shows the floats of one shard, as they are read, to an ExactBest.
+class ShardReader {
  public:
-  explicit Best(size_t k) : k_(k) {}
-  void Add(float score, std::string_view id) {
-    if (heap_.size() == k_ && score < heap_.top().first) return;
-    heap_.emplace(score, id);
-    if (heap_.size() > k_) heap_.pop();
-  }
-  void Add(Best&& other) {
-    for (; !other.heap_.empty(); other.heap_.pop()) Add(other.heap_.top().first, other.heap_.top().second);
-  }
-  std::vector<std::string> Take() {
-    std::vector<std::string> ids(heap_.size());
-    for (size_t i = ids.size(); i > 0; heap_.pop()) ids[--i] = heap_.top().second;
-    return ids;
-  }
-
- private:
-  using Entry = std::pair<float, std::string>;
-  struct Better {
-    bool operator()(const Entry& a, const Entry& b) const {
-      return a.first != b.first ? a.first > b.first : a.second < b.second;
-    }
-  };
-  size_t k_;
-  std::priority_queue<Entry, std::vector<Entry>, Better> heap_;  // the worst on top
-};
-
-// Scores the floats of one shard for all queries.
-class ExactScan {
- public:
-  ExactScan(const Version& version, FloatStorage storage, const DenseLayer& queries, size_t count, size_t k,
-            const ReadingPace& pace)
+  ShardReader(const Version& version, FloatStorage storage, const ReadingPace& pace, ExactBest<std::string>& best)
       : dims_(version.binarizer->input_dims()),
         cosine_(version.binarizer->metric() == Metric::kCosine),
         storage_(storage),
-        queries_(queries),
         pace_(pace),
-        best_(count, Best(k)) {}
+        best_(best) {}
 
   absl::Status Add(std::string_view id, std::string_view bytes) {
     rows_.resize((ids_.size() + 1) * dims_);
     BEBR_RETURN_IF_ERROR(ReadStoredFloats(storage_, bytes, absl::MakeSpan(rows_).last(dims_)));
+    factors_.push_back(cosine_ ? InverseLength(rows_.data() + ids_.size() * dims_, dims_) : 1.0f);
     ids_.emplace_back(id);
     return ids_.size() == kExactRows ? Flush() : absl::OkStatus();
   }
   absl::Status Flush() {
     const size_t rows = ids_.size();
-    scores_.resize(ids_.size() * best_.size());
-    if (!ids_.empty()) queries_.Apply(rows_.data(), ids_.size(), scores_.data());
-    for (size_t r = 0; r < ids_.size(); ++r) {
-      float square = 0;
-      for (size_t i = 0; i < dims_; ++i) square += rows_[r * dims_ + i] * rows_[r * dims_ + i];
-      const float factor = cosine_ ? (square > 0 ? 1.0f / std::sqrt(square) : 0.0f) : 1.0f;
-      for (size_t q = 0; q < best_.size(); ++q) best_[q].Add(scores_[r * best_.size() + q] * factor, ids_[r]);
-    }
+    if (rows > 0) best_.Add(rows_.data(), rows, factors_.data(), [this](size_t i) { return ids_[i]; });
     ids_.clear();
     rows_.clear();
+    factors_.clear();
     return pace_.spend == nullptr ? absl::OkStatus() : pace_.spend(rows);
   }
-  std::vector<Best>& best() { return best_; }
 
  private:
   const size_t dims_;
   const bool cosine_;
   const FloatStorage storage_;
-  const DenseLayer& queries_;
   const ReadingPace& pace_;
+  ExactBest<std::string>& best_;
   std::vector<std::string> ids_;
   std::vector<float> rows_;
-  std::vector<float> scores_;
-  std::vector<Best> best_;
+  std::vector<float> factors_;
 };
 
 absl::StatusOr<Answers> ExactAnswers(const Collection& collection, const Version& version, const Queries& queries,
                                      size_t k, const ReadingPace& pace) {
-  const size_t count = queries.rows.size(), dims = version.binarizer->input_dims();
-  std::vector<float> weight;
-  for (const auto& row : queries.rows) weight.insert(weight.end(), row.begin(), row.end());
-  // A dense layer whose weights are the queries scores documents as fast as the machine multiplies.
-  const DenseLayer layer(weight, std::vector<float>(count), dims, count);
+  std::vector<float> floats;
+  for (const auto& row : queries.rows) floats.insert(floats.end(), row.begin(), row.end());
+  const ExactQueries exact(floats.data(), queries.rows.size(), version.binarizer->input_dims());
   const auto& shards = collection.shards();
-  std::vector<std::vector<Best>> best(shards.size());
+  std::vector<ExactBest<std::string>> best(shards.size(), ExactBest<std::string>(exact, k));
   std::vector<absl::Status> outcomes(shards.size());
   RunInBackground(pace.threads, shards.size(), [&](size_t s) {
-    ExactScan scan(version, collection.manifest()->store_floats, layer, count, k, pace);
+    ShardReader reader(version, collection.manifest()->store_floats, pace, best[s]);
     const auto shard_view = shards[s]->view();
     outcomes[s] = shards[s]->store().VisitFloats(
         shard_view->store.get(), version.embedding,
-        [&](std::string_view id, std::string_view bytes) { return scan.Add(id, bytes); });
-    outcomes[s].Update(scan.Flush());
-    best[s] = std::move(scan.best());
+        [&](std::string_view id, std::string_view bytes) { return reader.Add(id, bytes); });
+    outcomes[s].Update(reader.Flush());
   });
   for (const absl::Status& outcome : outcomes) BEBR_RETURN_IF_ERROR(outcome);
-  Answers answers;
-  for (size_t q = 0; q < count; ++q) {
-    Best of_all(k);
-    for (auto& of_shard : best) of_all.Add(std::move(of_shard[q]));
-    answers.push_back(of_all.Take());
+  Answers answers(exact.count());
+  for (size_t q = 0; q < exact.count(); ++q) {
+    std::vector<ExactBest<std::string>::Entry> found;
+    for (auto& of_shard : best) {
+      for (auto& entry : of_shard.Take(q)) found.push_back(std::move(entry));
+    }
+    std::sort(found.begin(), found.end());
+    for (size_t i = 0; i < std::min(k, found.size()); ++i) answers[q].push_back(std::move(found[i].id));
   }
   return answers;
 }

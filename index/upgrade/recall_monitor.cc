@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "absl/time/clock.h"
 #include "index/base/background.h"
 #include "index/base/logging.h"
 
@@ -38,9 +39,9 @@ RecallMonitor::Counters RecallMonitor::counters() const {
 }
 
 bool RecallMonitor::Wait(absl::Duration duration) {
-  const SteadyTime until = SteadyNow() + duration;
+  const absl::Time until = absl::Now() + duration;
   MutexLock lock(&mutex_);
-  while (!stopping_ && SteadyNow() < until) wake_.WaitFor(&mutex_, until - SteadyNow());
+  while (!stopping_ && absl::Now() < until) wake_.WaitFor(&mutex_, until - absl::Now());
   return !stopping_;
 }
 
@@ -87,8 +88,8 @@ absl::Status RecallMonitor::Spend(size_t documents) {
   MutexLock lock(&mutex_);
   if (options_.documents_per_s > 0) {
     const double seconds = static_cast<double>(documents) / static_cast<double>(options_.documents_per_s);
-    next_read_ = std::max(next_read_, SteadyNow()) + absl::Seconds(seconds);
-    while (!stopping_ && SteadyNow() < next_read_) wake_.WaitFor(&mutex_, next_read_ - SteadyNow());
+    next_read_ = std::max(next_read_, absl::Now()) + absl::Seconds(seconds);
+    while (!stopping_ && absl::Now() < next_read_) wake_.WaitFor(&mutex_, next_read_ - absl::Now());
   }
   return stopping_ ? absl::CancelledError("the server is shutting down") : absl::OkStatus();
 }

@@ -4,12 +4,12 @@
 #include <openssl/sha.h>
 
 #include <algorithm>
-#include <fstream>
-#include <sstream>
 #include <utility>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "index/base/file.h"
 #include "index/base/logging.h"
 #include "index/base/retry.h"
 #include "index/base/status_macros.h"
@@ -120,11 +120,9 @@ std::shared_ptr<const Authenticator::LimitedKey> Authenticator::WithLimits(const
 }
 
 absl::Status Authenticator::Reload() {
-  std::ifstream file(keys_file_);
-  if (!file) return absl::NotFoundError(absl::StrFormat("keys_file \"%s\" cannot be read", keys_file_));
-  std::stringstream text;
-  text << file.rdbuf();
-  auto keys = ParseKeys(text.str());
+  const absl::StatusOr<std::string> text = ReadFile(keys_file_);
+  if (!text.ok()) return absl::Status(text.status().code(), absl::StrCat("keys_file ", text.status().message()));
+  auto keys = ParseKeys(*text);
   if (!keys.ok())
     return absl::InvalidArgumentError(absl::StrFormat("keys_file \"%s\": %s", keys_file_, keys.status().message()));
   MutexLock lock(&mutex_);

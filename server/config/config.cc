@@ -1,10 +1,8 @@
 #include "server/config/config.h"
 
 #include <cstdint>
-#include <fstream>
 #include <map>
 #include <optional>
-#include <sstream>
 #include <variant>
 
 #include "absl/strings/ascii.h"
@@ -12,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "index/base/file.h"
 #include "nlohmann/json.hpp"
 
 namespace bebr {
@@ -186,16 +185,14 @@ void ReadFlags(const std::vector<std::string>& arguments, ServerCommand& command
   }
 }
 
-void ReadFile(const std::string& path, GivenOptions& given, std::vector<std::string>& errors) {
-  std::ifstream file(path);
-  if (!file) {
-    errors.push_back(absl::StrFormat("config file \"%s\" cannot be read", path));
+void ReadConfigFile(const std::string& path, GivenOptions& given, std::vector<std::string>& errors) {
+  const absl::StatusOr<std::string> text = ReadFile(path);
+  if (!text.ok()) {
+    errors.push_back(absl::StrCat("config file ", text.status().message()));
     return;
   }
-  std::stringstream text;
-  text << file.rdbuf();
   const nlohmann::json json =
-      nlohmann::json::parse(text.str(), nullptr, /*allow_exceptions=*/false, /*ignore_comments=*/true);
+      nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false, /*ignore_comments=*/true);
   if (!json.is_object()) {
     errors.push_back(absl::StrFormat("config file \"%s\" is not a JSON object", path));
     return;
@@ -282,7 +279,7 @@ absl::StatusOr<ServerCommand> ParseServerConfig(const std::vector<std::string>& 
     if (value != nullptr && given.count(option.name) == 0) given[option.name] = {variable, value};
   }
   if (const char* value = environment("BEBR_CONFIG"); value != nullptr && config_file.empty()) config_file = value;
-  if (!config_file.empty()) ReadFile(config_file, given, errors);
+  if (!config_file.empty()) ReadConfigFile(config_file, given, errors);
   for (const auto& [name, value] : given) {
     if (const auto problem = Set(*FindOption(name), value.text, command.config)) {
       errors.push_back(absl::StrCat(value.source, " ", *problem));

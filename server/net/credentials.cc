@@ -7,14 +7,13 @@
 #include <openssl/x509.h>
 
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
+#include "index/base/file.h"
 #include "index/base/logging.h"
 #include "index/base/mutex.h"
 #include "index/base/status_macros.h"
@@ -29,13 +28,11 @@ struct PemFiles {
 };
 
 absl::StatusOr<std::string> ReadPem(const char* option, const std::string& path) {
-  std::ifstream file(path);
-  std::stringstream text;
-  text << file.rdbuf();
-  if (!file || text.str().find("-----BEGIN ") == std::string::npos) {
-    return absl::InvalidArgumentError(absl::StrFormat("%s \"%s\" cannot be read or is not a PEM file", option, path));
-  }
-  return text.str();
+  absl::StatusOr<std::string> text = ReadFile(path);
+  if (!text.ok()) return absl::InvalidArgumentError(absl::StrFormat("%s %s", option, text.status().message()));
+  if (text->find("-----BEGIN ") == std::string::npos)
+    return absl::InvalidArgumentError(absl::StrFormat("%s \"%s\" is not a PEM file", option, path));
+  return text;
 }
 
 using Bio = std::unique_ptr<BIO, decltype(&BIO_free)>;

@@ -164,10 +164,7 @@ absl::StatusOr<absl::Span<const float>> VectorArena::Read(std::string_view field
 
 absl::StatusOr<std::vector<DocumentInput>> ToDocuments(
     const google::protobuf::RepeatedPtrField<v1::Document>& documents, VectorArena& arena) {
-  if (documents.empty() || static_cast<size_t>(documents.size()) > kMaxDocumentsPerRequest) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("documents has %d entries; a request has 1 to %d", documents.size(), kMaxDocumentsPerRequest));
-  }
+  BEBR_RETURN_IF_ERROR(ValidateCount("documents", static_cast<size_t>(documents.size()), kMaxDocumentsPerRequest));
   std::vector<DocumentInput> inputs;
   inputs.reserve(documents.size());
   for (int i = 0; i < documents.size(); ++i) {
@@ -217,10 +214,7 @@ absl::StatusOr<SearchRequest> ToSearchRequest(const v1::SearchRequest& request, 
 
 absl::StatusOr<SearchRequest> ToSearchRequest(const v1::BatchSearchRequest& request, VectorArena& arena) {
   BEBR_ASSIGN_OR_RETURN(SearchRequest search, WithOptions(request.collection(), request.options()));
-  if (request.queries().empty() || static_cast<size_t>(request.queries_size()) > kMaxQueriesPerRequest) {
-    return absl::InvalidArgumentError(absl::StrFormat("queries has %d entries; a request has 1 to %d",
-                                                      request.queries_size(), kMaxQueriesPerRequest));
-  }
+  BEBR_RETURN_IF_ERROR(ValidateCount("queries", static_cast<size_t>(request.queries_size()), kMaxQueriesPerRequest));
   search.queries.reserve(request.queries_size());
   for (int i = 0; i < request.queries_size(); ++i) {
     BEBR_ASSIGN_OR_RETURN(const auto query, arena.Read(absl::StrFormat("queries[%d]", i), request.queries(i)));
@@ -339,11 +333,10 @@ void ToProto(const SearchTimings& timings, v1::SearchTimings* out) {
   out->set_queries_in_scan(timings.queries_in_scan);
 }
 
-SteadyTime DeadlineOf(const grpc::ServerContextBase& context) {
+absl::Time DeadlineOf(const grpc::ServerContextBase& context) {
   const auto deadline = context.deadline();
-  if (deadline == std::chrono::system_clock::time_point::max()) return absl::InfiniteDuration();
-  // What is left of it is the same on every clock; from here on only the steady one counts.
-  return SteadyNow() + absl::FromChrono(deadline - std::chrono::system_clock::now());
+  if (deadline == std::chrono::system_clock::time_point::max()) return absl::InfiniteFuture();
+  return absl::FromChrono(deadline);
 }
 
 }  // namespace bebr

@@ -18,10 +18,7 @@ namespace {
 constexpr size_t kIdsPerRead = 500;
 
 absl::Status CheckIds(const google::protobuf::RepeatedPtrField<std::string>& ids) {
-  if (ids.empty() || static_cast<size_t>(ids.size()) > kMaxDocumentsPerRequest) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("ids has %d entries; a request has 1 to %d", ids.size(), kMaxDocumentsPerRequest));
-  }
+  BEBR_RETURN_IF_ERROR(ValidateCount("ids", static_cast<size_t>(ids.size()), kMaxDocumentsPerRequest));
   for (int i = 0; i < ids.size(); ++i) {
     if (ids[i].empty() || ids[i].size() > kMaxIdBytes) return ValidateId(absl::StrFormat("ids[%d]", i), ids[i]);
   }

@@ -9,7 +9,7 @@
 #include "index/binarizer/encoder.h"
 #include "index/train/code_search.h"
 #include "index/train/torch_model.h"
-#include "index/train/train.h"
+#include "index/train/training_run.h"
 #include "tests/unit/train/clusters.h"
 
 namespace bebr {

@@ -1,5 +1,5 @@
-#ifndef BEBR_INDEX_TRAIN_TRAIN_H_
-#define BEBR_INDEX_TRAIN_TRAIN_H_
+#ifndef BEBR_INDEX_TRAIN_TRAINING_RUN_H_
+#define BEBR_INDEX_TRAIN_TRAINING_RUN_H_
 
 #include <cstddef>
 #include <optional>
@@ -8,11 +8,11 @@
 
 #include "absl/status/statusor.h"
 #include "index/binarizer/model.h"
+#include "index/dataset/vector_file.h"
 #include "index/train/compatible.h"
 #include "index/train/options.h"
 #include "index/train/trainer.h"
 #include "index/train/validation.h"
-#include "index/dataset/vector_file.h"
 
 namespace bebr {
 
@@ -56,4 +56,4 @@ absl::StatusOr<TrainResult> TrainFiles(const TrainOptions& options);
 
 }  // namespace bebr
 
-#endif  // BEBR_INDEX_TRAIN_TRAIN_H_
+#endif  // BEBR_INDEX_TRAIN_TRAINING_RUN_H_

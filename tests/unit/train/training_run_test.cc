@@ -1,4 +1,4 @@
-#include "index/train/train.h"
+#include "index/train/training_run.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

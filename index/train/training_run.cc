@@ -1,4 +1,4 @@
-#include "index/train/train.h"
+#include "index/train/training_run.h"
 
 #include <ATen/Parallel.h>
 
@@ -8,13 +8,13 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <memory>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "index/base/file.h"
 #include "index/base/status_macros.h"
 #include "index/base/thread_pool.h"
 #include "index/binarizer/encoder.h"
@@ -292,9 +292,7 @@ absl::StatusOr<OlderVersion> ReadOlder(const TrainOptions& options) {
         "--compatible-with needs --paired: the older version's embeddings of the rows of --input");
   }
   if (!options.pairs.empty()) return absl::InvalidArgumentError("--pairs cannot be used with --compatible-with");
-  std::ifstream in(options.compatible_with, std::ios::binary);
-  if (!in) return absl::NotFoundError(absl::StrCat("'", options.compatible_with, "' cannot be read"));
-  const std::string bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  BEBR_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(options.compatible_with));
   OlderVersion older;
   BEBR_ASSIGN_OR_RETURN(older.model, ParseModel(bytes));
   BEBR_ASSIGN_OR_RETURN(older.documents, ReadVectors(options.paired));

@@ -1,35 +1,28 @@
-#ifndef BEBR_INDEX_SEARCH_TOP_K_H_
-#define BEBR_INDEX_SEARCH_TOP_K_H_
+// The best few of many.
+#ifndef BEBR_INDEX_BASE_TOP_K_H_
+#define BEBR_INDEX_BASE_TOP_K_H_
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
-#include <limits>
+#include <utility>
 #include <vector>
 
 namespace bebr {
 
-// A row of a scan and its score. `segment` numbers the segments of the scan.
-struct Candidate {
-  float score = 0;
-  uint32_t segment = 0;
-  uint32_t row = 0;
-};
-
 // A TopK keeps the best k candidates of a stream by a total order `Better` (a strict weak order without ties between
-// candidates).
+// candidates, in which the one with the higher `score` comes first).
 //
 // It gathers up to 2k + 8 candidates and then cuts back to the best k by partial selection, so a candidate costs O(1)
-// amortised whatever k is; threshold() is the score below which a candidate cannot be among the best k. Thread safety:
-// none.
-template <typename Better>
+// amortised whatever k is; threshold() is the score below which a candidate cannot be among the best k, and the caller
+// need not add such. `k` is 1 or more. Thread safety: none.
+template <typename Candidate, typename Better>
 class TopK {
  public:
   TopK(size_t k, float min_score, Better better) : k_(k), threshold_(min_score), better_(better) {}
 
   float threshold() const { return threshold_; }
-  void Add(const Candidate& candidate) {
-    candidates_.push_back(candidate);
+  void Add(Candidate candidate) {
+    candidates_.push_back(std::move(candidate));
     if (candidates_.size() >= 2 * k_ + 8) Cut();
   }
   // Lifts the threshold to what another part of the scan has found.
@@ -57,4 +50,4 @@ class TopK {
 
 }  // namespace bebr
 
-#endif  // BEBR_INDEX_SEARCH_TOP_K_H_
+#endif  // BEBR_INDEX_BASE_TOP_K_H_
