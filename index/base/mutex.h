@@ -41,7 +41,7 @@ class CondVar {
     condition_.wait(lock);
     lock.release();
   }
-  // The same, but returns after `most` at the latest.
+  // The same, but returns after `most` at the latest, whatever is done to the wall clock.
   void WaitFor(Mutex* mutex, absl::Duration most) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     std::unique_lock<std::mutex> lock(mutex->mutex_, std::adopt_lock);
     condition_.wait_for(lock, absl::ToChronoNanoseconds(most));

@@ -6,7 +6,7 @@
 
 #include "absl/container/inlined_vector.h"
 #include "absl/strings/str_format.h"
-#include "absl/time/clock.h"
+#include "index/base/clock.h"
 #include "index/base/float16.h"
 #include "index/base/status_macros.h"
 #include "index/catalog/embedding.h"
@@ -96,15 +96,15 @@ void PreparedUpsert::Encode(ThreadPool& pool, std::atomic<uint64_t>& encode_us) 
     part.words.resize(rows * binarizer.spec().code_words());
     part.factors.resize(rows);
     if (storage != FloatStorage::kNone && part.version == part.source) {
-      part.float_bytes = binarizer.input_dims() * (storage == FloatStorage::kFloat16 ? sizeof(uint16_t) : sizeof(float));
+      part.float_bytes =
+          binarizer.input_dims() * (storage == FloatStorage::kFloat16 ? sizeof(uint16_t) : sizeof(float));
     }
     part.floats.resize(rows * part.float_bytes);
     pool.ParallelFor((rows + kEncodeRows - 1) / kEncodeRows, [&](size_t chunk) {
-      const absl::Time start = absl::Now();
+      const SteadyTime start = SteadyNow();
       const size_t begin = chunk * kEncodeRows;
       EncodeRows(part, begin, std::min(kEncodeRows, rows - begin));
-      encode_us.fetch_add(static_cast<uint64_t>(absl::ToInt64Microseconds(absl::Now() - start)),
-                          std::memory_order_relaxed);
+      encode_us.fetch_add(static_cast<uint64_t>(MicrosSince(start)), std::memory_order_relaxed);
     });
   }
 }

@@ -2,7 +2,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_format.h"
-#include "absl/time/clock.h"
+#include "index/base/clock.h"
 #include "index/base/logging.h"
 #include "index/base/status_macros.h"
 
@@ -34,12 +34,12 @@ absl::Status Registry::Load() {
 }
 
 absl::Status Registry::OpenCollection(CollectionManifest manifest) {
-  const absl::Time start = absl::Now();
+  const SteadyTime start = SteadyNow();
   const std::string name = manifest.name;
   BEBR_ASSIGN_OR_RETURN(auto collection,
                         Collection::Open(std::move(manifest), catalog_->CollectionPath(name), shared_));
   LogInfo("collection {}: {} documents in {} shards, opened in {} ms", name, collection->documents(),
-          collection->shards().size(), absl::ToInt64Milliseconds(absl::Now() - start));
+          collection->shards().size(), absl::ToInt64Milliseconds(SteadyNow() - start));
   MutexLock lock(&mutex_);
   collections_.emplace(name, std::move(collection));
   return absl::OkStatus();

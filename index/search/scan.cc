@@ -5,7 +5,6 @@
 #include <limits>
 #include <memory>
 
-#include "absl/time/clock.h"
 #include "index/base/top_k.h"
 
 namespace bebr {
@@ -145,7 +144,7 @@ class ScanRun {
 
   void ScanUnit(const Unit& unit, std::vector<Best>& best, Scratch& scratch) {
     scratch.active.clear();
-    const absl::Time now = absl::Now();
+    const SteadyTime now = SteadyNow();
     for (uint32_t q = 0; q < queries_.size(); ++q) {
       if (!queries_[q].stopped || !queries_[q].stopped(now)) scratch.active.push_back(q);
     }

@@ -8,9 +8,9 @@
 #include <string_view>
 #include <vector>
 
-#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "index/base/aligned_buffer.h"
+#include "index/base/clock.h"
 #include "index/base/thread_pool.h"
 #include "index/code/code_spec.h"
 #include "index/search/filter.h"
@@ -99,7 +99,7 @@ struct ScanQuery {
   float min_score = -std::numeric_limits<float>::infinity();
   // Polled between runs of blocks, with the time; once true the query is scanned no further and its candidates mean
   // nothing. May be null.
-  std::function<bool(absl::Time now)> stopped;
+  std::function<bool(SteadyTime now)> stopped;
 };
 
 struct ScanCounts {

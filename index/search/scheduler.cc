@@ -5,7 +5,6 @@
 #include <cstring>
 
 #include "absl/strings/str_format.h"
-#include "absl/time/clock.h"
 #include "index/base/retry.h"
 #include "index/base/status_macros.h"
 #include "index/search/rerank.h"
@@ -20,10 +19,10 @@ constexpr absl::Duration kLeastLull = absl::Microseconds(300);
 constexpr size_t kEncodeRows = 16;    // queries a thread encodes at a time
 constexpr size_t kHitsAtATime = 128;  // whose attributes are read in one go, before the limit is checked
 
-int64_t Micros(absl::Time from, absl::Time to) { return absl::ToInt64Microseconds(to - from); }
+int64_t Micros(SteadyTime from, SteadyTime to) { return absl::ToInt64Microseconds(to - from); }
 
 // OK, or why a search should not go on.
-absl::Status Interrupted(const SearchRequest& request, absl::Time now) {
+absl::Status Interrupted(const SearchRequest& request, SteadyTime now) {
   if (request.cancelled != nullptr && request.cancelled->load(std::memory_order_relaxed)) {
     return absl::CancelledError("the search was cancelled by the caller");
   }
@@ -65,7 +64,7 @@ bool SameGroup(const SearchJob& a, const SearchJob& b) {
 // A search's answer while its queries are finished, by several threads if there are several.
 struct Scheduler::Answer {
   SearchResult result;
-  absl::Time begun;  // set by the thread that takes the first query
+  SteadyTime begun;  // set by the thread that takes the first query
   std::atomic<size_t> queries_left{0};
   std::atomic<uint64_t> bytes{0};
   Mutex mutex;
@@ -93,7 +92,7 @@ struct Scheduler::Batch {
   std::vector<std::unique_ptr<Answer>> answers;  // by job
   std::vector<size_t> job_of_query;
   std::atomic<size_t> next_to_finish{0};  // query
-  absl::Time started;
+  SteadyTime started;
   SearchTimings timings;
 
   const SearchJob& leader() const { return *jobs.front(); }
@@ -244,7 +243,7 @@ void Scheduler::Submit(std::unique_ptr<SearchJob> job) {
                                               max_queued_queries_));
     } else {
       queued_queries_ += queries;
-      job->submitted = absl::Now();
+      job->submitted = SteadyNow();
       queue_.push_back(std::move(job));
       wake_.NotifyOne();
       return;
@@ -282,14 +281,14 @@ std::vector<std::unique_ptr<SearchJob>> Scheduler::TakeGroup() {
 
 void Scheduler::AwaitCompany() {
   const size_t enough = std::min(expected_queries_, kMaxQueriesPerScan);
-  const absl::Time until = last_scan_end_ + last_scan_ / kCompanyShare;
+  const SteadyTime until = last_scan_end_ + last_scan_ / kCompanyShare;
   const absl::Duration lull = std::max(kLeastLull, last_scan_ / kLullShare);
-  absl::Time now = absl::Now();
-  absl::Time quiet = now + lull;
+  SteadyTime now = SteadyNow();
+  SteadyTime quiet = now + lull;
   while (!stopping_ && queued_queries_ < enough && now < std::min(until, quiet)) {
     const size_t before = queued_queries_;
     wake_.WaitFor(&mutex_, std::min(until, quiet) - now);
-    now = absl::Now();
+    now = SteadyNow();
     if (queued_queries_ > before) quiet = now + lull;
   }
 }
@@ -308,7 +307,7 @@ void Scheduler::Run() {
     }
     std::vector<std::unique_ptr<SearchJob>> ready;
     for (std::unique_ptr<SearchJob>& job : group) {
-      absl::Status status = Interrupted(job->request, absl::Now());
+      absl::Status status = Interrupted(job->request, SteadyNow());
       if (stopping) status = absl::UnavailableError("the server is shutting down");
       if (status.ok()) {
         ready.push_back(std::move(job));
@@ -319,11 +318,11 @@ void Scheduler::Run() {
     if (ready.empty()) continue;
     size_t answered = 0;
     for (const auto& job : ready) answered += job->request.queries.size();
-    const absl::Time start = absl::Now();
+    const SteadyTime start = SteadyNow();
     RunGroup(std::move(ready));
     MutexLock lock(&mutex_);
     expected_queries_ = queued_queries_ + answered;
-    last_scan_end_ = absl::Now();
+    last_scan_end_ = SteadyNow();
     last_scan_ = last_scan_end_ - start;
   }
 }
@@ -331,7 +330,7 @@ void Scheduler::Run() {
 void Scheduler::RunGroup(std::vector<std::unique_ptr<SearchJob>> jobs) {
   auto batch = std::make_shared<Batch>();
   batch->jobs = std::move(jobs);
-  batch->started = absl::Now();
+  batch->started = SteadyNow();
   size_t queries = 0;
   std::vector<ScanQuery> scan_queries;
   for (const auto& job : batch->jobs) {
@@ -346,20 +345,20 @@ void Scheduler::RunGroup(std::vector<std::unique_ptr<SearchJob>> jobs) {
     query.k = CandidateCount(*request);
     // With rerank the final score is another one, so the estimate may drop nothing.
     if (request->min_score.has_value() && request->rerank == 0) query.min_score = *request->min_score;
-    if (request->cancelled != nullptr || request->deadline != absl::InfiniteFuture()) {
-      query.stopped = [request](absl::Time now) { return !Interrupted(*request, now).ok(); };
+    if (request->cancelled != nullptr || request->deadline != absl::InfiniteDuration()) {
+      query.stopped = [request](SteadyTime now) { return !Interrupted(*request, now).ok(); };
     }
     scan_queries.resize(queries, query);
   }
   batch->Encode(scan_pool_);
-  const absl::Time encoded = absl::Now();
+  const SteadyTime encoded = SteadyNow();
   const SearchJob& leader = batch->leader();
   std::vector<std::shared_ptr<const ShardView>> shard_views;
   for (const auto& shard : leader.shards) shard_views.push_back(shard->view());
   batch->target = std::make_unique<ScanTarget>(std::move(shard_views), leader.version.space);
   ScanCounts counts;
   batch->FindCandidates(scan_queries, scan_pool_, threads_, &counts);
-  const absl::Time scanned = absl::Now();
+  const SteadyTime scanned = SteadyNow();
   batch->timings.encode_us = Micros(batch->started, encoded);
   batch->timings.scan_us = Micros(encoded, scanned);
   batch->timings.queries_in_scan = static_cast<uint32_t>(queries);
@@ -377,7 +376,7 @@ void Scheduler::RunGroup(std::vector<std::unique_ptr<SearchJob>> jobs) {
 
 absl::Status Scheduler::Batch::FillHits(const SearchJob& job, size_t query, Answer& answer, size_t position) const {
   // A stopped query was not scanned to the end: it has no result.
-  BEBR_RETURN_IF_ERROR(Interrupted(job.request, absl::Now()));
+  BEBR_RETURN_IF_ERROR(Interrupted(job.request, SteadyNow()));
   std::vector<SearchHit>& hits = answer.result.hits[position];
   std::vector<uint32_t> shard_of;
   BEBR_ASSIGN_OR_RETURN(hits, Hits(job, query, job.request.queries[position], shard_of));
@@ -396,7 +395,7 @@ void Scheduler::Batch::Finish(size_t query) {
   SearchJob& job = *jobs[j];
   Answer& answer = *answers[j];
   const size_t position = query - first_query[j];
-  if (position == 0) answer.begun = absl::Now();
+  if (position == 0) answer.begun = SteadyNow();
   if (answer.Status().ok()) {
     if (absl::Status status = FillHits(job, query, answer, position); !status.ok()) answer.Fail(std::move(status));
   }
@@ -408,7 +407,7 @@ void Scheduler::Batch::Finish(size_t query) {
   SearchResult& result = answer.result;
   result.timings = timings;
   result.timings.queue_us = Micros(job.submitted, started);
-  if (job.request.rerank > 0) result.timings.rerank_us = std::max<int64_t>(1, Micros(answer.begun, absl::Now()));
+  if (job.request.rerank > 0) result.timings.rerank_us = std::max<int64_t>(1, Micros(answer.begun, SteadyNow()));
   result.documents_scanned = target->live_rows();
   job.done(std::move(result));
 }

@@ -11,13 +11,14 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/any_invocable.h"
+#include "index/base/clock.h"
 #include "index/base/mutex.h"
 #include "index/base/thread_pool.h"
 #include "index/catalog/catalog.h"
 #include "index/search/scan.h"
 #include "index/search/search_job.h"
-#include "index/types/search.h"
 #include "index/shard/shard.h"
+#include "index/types/search.h"
 
 namespace bebr {
 
@@ -71,7 +72,7 @@ class Scheduler {
   size_t queued_queries_ ABSL_GUARDED_BY(mutex_) = 0;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   size_t expected_queries_ ABSL_GUARDED_BY(mutex_) = 0;  // that are about, as the last scan's end showed
-  absl::Time last_scan_end_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  SteadyTime last_scan_end_ ABSL_GUARDED_BY(mutex_) = -absl::InfiniteDuration();
   absl::Duration last_scan_ ABSL_GUARDED_BY(mutex_);
   std::thread thread_;
 };

@@ -6,7 +6,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
+#include "index/base/clock.h"
 #include "index/catalog/catalog.h"
 #include "index/search/filter.h"
 #include "index/shard/shard.h"
@@ -22,7 +22,7 @@ struct SearchJob {
   Version version;                       // of the queries
   std::shared_ptr<const Filter> filter;  // null = all documents
   absl::AnyInvocable<void(absl::StatusOr<SearchResult>)> done;
-  absl::Time submitted;
+  SteadyTime submitted;
 };
 
 // A checked search of a collection, ready for the scheduler but for `done`. INVALID_ARGUMENT names field, value and

@@ -5,7 +5,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_format.h"
-#include "absl/time/clock.h"
+#include "index/base/clock.h"
 #include "index/base/logging.h"
 #include "index/base/stable_hash.h"
 #include "index/base/status_macros.h"
@@ -17,8 +17,6 @@ constexpr size_t kMaxGroupMutations = 16384;
 // A segment is rewritten once more than 1 / kReclaimShare of its rows are deleted: at most that share of memory is lost
 // to deleted rows, for kReclaimShare - 1 rows copied per row replaced.
 constexpr uint32_t kReclaimShare = 5;
-
-int64_t MicrosSince(absl::Time start) { return absl::ToInt64Microseconds(absl::Now() - start); }
 
 }  // namespace
 
@@ -137,12 +135,12 @@ void Shard::CommitGroup(std::vector<Mutations>& group) {
     MutexLock lock(&apply_mutex_);
     size_t count = 0;
     for (const Mutations& mutations : group) count += mutations.list.size();
-    const absl::Time start = absl::Now();
+    const SteadyTime start = SteadyNow();
     Resolve(group);
     status = store_->Commit(BuildBatch(group), store_->sequence() + count);
     counters_.commit_us.fetch_add(static_cast<uint64_t>(MicrosSince(start)), std::memory_order_relaxed);
     if (status.ok()) {
-      const absl::Time applying = absl::Now();
+      const SteadyTime applying = SteadyNow();
       for (const Mutations& mutations : group) results.push_back(Apply(mutations));
       Reclaim();
       Publish();

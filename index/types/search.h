@@ -49,8 +49,8 @@ struct SearchRequest {
   bool with_attributes = false;
   // Ids, attributes and 16 bytes for each hit; beyond it RESOURCE_EXHAUSTED as soon as it is found; 0 = no limit.
   uint64_t max_result_bytes = 0;
-  absl::Time deadline = absl::InfiniteFuture();
-  std::shared_ptr<std::atomic<bool>> cancelled;  // may be null; set by the caller at any time
+  absl::Duration deadline = absl::InfiniteDuration();  // on the clock of SteadyNow(), index/base/clock.h
+  std::shared_ptr<std::atomic<bool>> cancelled;        // may be null; set by the caller at any time
 };
 
 // Microseconds a request spent in each stage. `scan` is that of the shared scan the request was part of.

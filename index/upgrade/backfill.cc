@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <future>
 
-#include "absl/time/clock.h"
 #include "index/base/logging.h"
 #include "index/base/status_macros.h"
 
@@ -56,7 +55,7 @@ void Backfill::SetLimit(uint64_t documents_per_s) {
   {
     MutexLock lock(&mutex_);
     info_.limit_documents_per_s = documents_per_s;
-    next_batch_ = absl::InfinitePast();
+    next_batch_ = SteadyTime();
   }
   wake_.NotifyAll();
 }
@@ -68,7 +67,7 @@ BackfillInfo Backfill::info() const {
   uint64_t documents = 0;
   for (const auto& [time, count] : recent_) documents += count;
   info.documents_per_s =
-      static_cast<double>(documents) / std::max(absl::ToDoubleSeconds(absl::Now() - recent_.front().first), 0.1);
+      static_cast<double>(documents) / std::max(absl::ToDoubleSeconds(SteadyNow() - recent_.front().first), 0.1);
   return info;
 }
 
@@ -182,14 +181,14 @@ absl::StatusOr<uint64_t> Backfill::Encode(Shard& shard, const std::shared_ptr<co
 
 void Backfill::CountAndWait(uint64_t written) {
   MutexLock lock(&mutex_);
-  const absl::Time now = absl::Now();
+  const SteadyTime now = SteadyNow();
   info_.written += written;
   recent_.emplace_back(now, written);
   while (recent_.front().first < now - kRateWindow) recent_.pop_front();
   if (info_.limit_documents_per_s == 0) return;
   const auto limit = static_cast<double>(info_.limit_documents_per_s);
   next_batch_ = std::max(next_batch_, now) + absl::Seconds(static_cast<double>(written) / limit);
-  while (!stopping_ && absl::Now() < next_batch_) wake_.WaitFor(&mutex_, next_batch_ - absl::Now());
+  while (!stopping_ && SteadyNow() < next_batch_) wake_.WaitFor(&mutex_, next_batch_ - SteadyNow());
 }
 
 }  // namespace bebr

@@ -13,7 +13,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
+#include "index/base/clock.h"
 #include "index/base/mutex.h"
 #include "index/collection/collection.h"
 #include "index/types/collection.h"
@@ -63,8 +63,8 @@ class Backfill {
   CondVar wake_;  // stopping_, or a new limit
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   BackfillInfo info_ ABSL_GUARDED_BY(mutex_);
-  std::deque<std::pair<absl::Time, uint64_t>> recent_ ABSL_GUARDED_BY(mutex_);  // batches of the last seconds
-  absl::Time next_batch_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  std::deque<std::pair<SteadyTime, uint64_t>> recent_ ABSL_GUARDED_BY(mutex_);  // batches of the last seconds
+  SteadyTime next_batch_ ABSL_GUARDED_BY(mutex_);
   std::thread thread_;
 };
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "absl/time/clock.h"
 #include "index/base/background.h"
 #include "index/base/logging.h"
 
@@ -39,9 +38,9 @@ RecallMonitor::Counters RecallMonitor::counters() const {
 }
 
 bool RecallMonitor::Wait(absl::Duration duration) {
-  const absl::Time until = absl::Now() + duration;
+  const SteadyTime until = SteadyNow() + duration;
   MutexLock lock(&mutex_);
-  while (!stopping_ && absl::Now() < until) wake_.WaitFor(&mutex_, until - absl::Now());
+  while (!stopping_ && SteadyNow() < until) wake_.WaitFor(&mutex_, until - SteadyNow());
   return !stopping_;
 }
 
@@ -88,8 +87,8 @@ absl::Status RecallMonitor::Spend(size_t documents) {
   MutexLock lock(&mutex_);
   if (options_.documents_per_s > 0) {
     const double seconds = static_cast<double>(documents) / static_cast<double>(options_.documents_per_s);
-    next_read_ = std::max(next_read_, absl::Now()) + absl::Seconds(seconds);
-    while (!stopping_ && absl::Now() < next_read_) wake_.WaitFor(&mutex_, next_read_ - absl::Now());
+    next_read_ = std::max(next_read_, SteadyNow()) + absl::Seconds(seconds);
+    while (!stopping_ && SteadyNow() < next_read_) wake_.WaitFor(&mutex_, next_read_ - SteadyNow());
   }
   return stopping_ ? absl::CancelledError("the server is shutting down") : absl::OkStatus();
 }

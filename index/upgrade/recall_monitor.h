@@ -14,6 +14,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "index/base/clock.h"
 #include "index/base/mutex.h"
 #include "index/upgrade/recall.h"
 
@@ -59,7 +60,7 @@ class RecallMonitor {
   mutable Mutex mutex_;
   CondVar wake_;  // stopping_
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  absl::Time next_read_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  SteadyTime next_read_ ABSL_GUARDED_BY(mutex_);
   std::map<std::pair<std::string, std::string>, RecallSample> last_ ABSL_GUARDED_BY(mutex_);  // collection, version
   Counters counters_ ABSL_GUARDED_BY(mutex_);
   std::thread thread_;

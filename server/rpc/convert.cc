@@ -333,10 +333,11 @@ void ToProto(const SearchTimings& timings, v1::SearchTimings* out) {
   out->set_queries_in_scan(timings.queries_in_scan);
 }
 
-absl::Time DeadlineOf(const grpc::ServerContextBase& context) {
+SteadyTime DeadlineOf(const grpc::ServerContextBase& context) {
   const auto deadline = context.deadline();
-  if (deadline == std::chrono::system_clock::time_point::max()) return absl::InfiniteFuture();
-  return absl::FromChrono(deadline);
+  if (deadline == std::chrono::system_clock::time_point::max()) return absl::InfiniteDuration();
+  // What is left of it is the same on every clock; from here on only the steady one counts.
+  return SteadyNow() + absl::FromChrono(deadline - std::chrono::system_clock::now());
 }
 
 }  // namespace bebr

@@ -16,6 +16,7 @@
 #include "bebr/v1/collections.pb.h"
 #include "bebr/v1/documents.pb.h"
 #include "bebr/v1/search.pb.h"
+#include "index/base/clock.h"
 #include "index/engine.h"
 
 namespace bebr {
@@ -53,8 +54,8 @@ void ToProto(Document&& document, v1::Document* out);
 void ToProto(std::vector<SearchHit>&& hits, google::protobuf::RepeatedPtrField<v1::SearchHit>* out);
 void ToProto(const SearchTimings& timings, v1::SearchTimings* out);
 
-// The call's deadline; InfiniteFuture where the client gave none.
-absl::Time DeadlineOf(const grpc::ServerContextBase& context);
+// The call's deadline; InfiniteDuration where the client gave none.
+SteadyTime DeadlineOf(const grpc::ServerContextBase& context);
 
 }  // namespace bebr
 

@@ -1,5 +1,4 @@
 // Every metric of the table moves when the thing that it counts happens.
-#include "server/metrics/metrics.h"
 
 #include <arpa/inet.h>
 #include <grpcpp/generic/generic_stub.h>
@@ -18,6 +17,7 @@
 #include <sstream>
 #include <thread>
 
+#include "server/metrics/metric_table.h"
 #include "tests/integration/fixture.h"
 
 namespace bebr::testing {

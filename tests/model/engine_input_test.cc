@@ -105,7 +105,7 @@ TEST_F(EngineInputTest, Searches) {
   Expect(Search({.min_score = NAN}), kInvalid, {"min_score"});
   Expect(Search({.filter = "a ="}), kInvalid, {});
   Expect(Search({.filter = std::string(5000, 'x')}), kInvalid, {"5000", "4096"});
-  Expect(Search({.deadline = absl::InfinitePast()}), absl::StatusCode::kDeadlineExceeded, {});
+  Expect(Search({.deadline = absl::ZeroDuration()}), absl::StatusCode::kDeadlineExceeded, {});
   auto cancelled = std::make_shared<std::atomic<bool>>(true);
   Expect(Search({.cancelled = cancelled}), absl::StatusCode::kCancelled, {});
 }

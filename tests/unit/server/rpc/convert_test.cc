@@ -112,7 +112,7 @@ TEST(ToSearchRequest, TakesOptionsAndDefaults) {
   ASSERT_TRUE(request.ok());
   EXPECT_EQ(request->k, 10u);
   EXPECT_FALSE(request->min_score.has_value());
-  EXPECT_EQ(request->deadline, absl::InfiniteFuture());
+  EXPECT_EQ(request->deadline, absl::InfiniteDuration());
   message.mutable_options()->set_k(7);
   message.mutable_options()->set_min_score(0);
   message.mutable_options()->set_rerank(70);
