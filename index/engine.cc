@@ -10,6 +10,7 @@
 #include "index/base/thread_pool.h"
 #include "index/collection/backups.h"
 #include "index/collection/capacity.h"
+#include "index/collection/caretaker.h"
 #include "index/collection/engine_shared.h"
 #include "index/collection/registry.h"
 #include "index/search/scheduler.h"
@@ -38,6 +39,7 @@ class EngineImpl final : public Engine {
   }
 
   ~EngineImpl() override {
+    caretaker_.reset();
     upgrades_.reset();   // its searches still end
     scheduler_.reset();  // ends searches, which hold shards
   }
@@ -136,6 +138,7 @@ class EngineImpl final : public Engine {
   std::unique_ptr<Backups> backups_;
   std::unique_ptr<Scheduler> scheduler_;
   std::unique_ptr<Upgrades> upgrades_;
+  std::unique_ptr<Caretaker> caretaker_;
 };
 
 absl::Status EngineImpl::Initialize() {
@@ -150,6 +153,7 @@ absl::Status EngineImpl::Initialize() {
                              .queries = options_.recall_monitor_queries,
                              .documents_per_s = options_.recall_monitor_documents_per_s});
   BEBR_RETURN_IF_ERROR(registry_->Load());
+  caretaker_ = std::make_unique<Caretaker>(registry_.get());
   upgrades_->Start();
   return absl::OkStatus();
 }
@@ -248,6 +252,7 @@ EngineStats EngineImpl::Stats() {
       stats.commit_us += shard_stats.commit_us;
       stats.apply_us += shard_stats.apply_us;
       stats.failed_commits += shard_stats.failed_commits;
+      stats.failing_shards += shard->store().health().ok() ? 0 : 1;
       shard->store().AddStats(stats.storage);
     }
   }

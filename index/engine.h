@@ -60,7 +60,11 @@ struct EngineOptions {
 //
 // Errors. INVALID_ARGUMENT names field, value and limit. NOT_FOUND: unknown collection or version. ALREADY_EXISTS.
 // RESOURCE_EXHAUSTED: queue, memory or disk limit; try again later. DEADLINE_EXCEEDED and CANCELLED: a search ended
-// early. UNAVAILABLE: shutting down. DATA_LOSS: a checksum on disk is wrong.
+// early. UNAVAILABLE: shutting down, or the disk failed. DATA_LOSS: a checksum on disk is wrong.
+//
+// Faults of the disk. A shard whose write failed takes no more of them until the disk does: that is tried again about
+// once a second. Searches go on meanwhile; CollectionInfo::problem and EngineStats::failing_shards tell of it. A write
+// that failed for such a fault may be there, whole, after a crash.
 //
 // Thread safety: all methods may be called from any thread. `done` runs once, on one of the engine's threads (or the
 // caller's, for errors found at once), and must not block. Destruction waits for what is in flight.

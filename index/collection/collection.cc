@@ -223,6 +223,7 @@ CollectionInfo Collection::Info() const {
     info.memory.codes += view->memory.codes;
     info.memory.ids += view->memory.ids;
     info.memory.attributes += view->memory.attributes;
+    if (info.problem.empty()) info.problem = std::string(shard->store().health().message());
     for (const auto& [number, count] : view->counts.codes) counts.codes[number] += count;
     for (const auto& [number, count] : view->counts.embeddings) counts.embeddings[number] += count;
   }

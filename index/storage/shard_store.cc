@@ -7,9 +7,7 @@
 #include <rocksdb/statistics.h>
 #include <rocksdb/table.h>
 #include <rocksdb/utilities/checkpoint.h>
-#include <rocksdb/write_batch.h>
 
-#include <array>
 #include <atomic>
 #include <cstring>
 
@@ -17,6 +15,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "index/base/status_macros.h"
+#include "index/storage/files.h"
+#include "index/storage/rocks.h"
+#include "index/storage/shard_file_system.h"
+#include "index/storage/store_health.h"
 
 namespace bebr {
 
@@ -54,36 +56,8 @@ StorageStats SharedStats(const StoreCache& cache) {
 
 namespace {
 
-enum ColumnFamily : uint32_t { kMeta = 0, kDocuments = 1, kCodes = 2, kFloats = 3 };
-constexpr std::array<const char*, 4> kColumnFamilyNames = {"default", "documents", "codes", "floats"};
 constexpr std::string_view kFormatKey = "format";
 constexpr std::string_view kSequenceKey = "sequence";
-
-rocksdb::Slice ToSlice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
-std::string_view ToView(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
-
-absl::Status FromRocksDb(const rocksdb::Status& status, const std::string& path) {
-  if (status.ok()) return absl::OkStatus();
-  const std::string message = absl::StrFormat("storage at %s: %s", path, status.ToString());
-  if (status.IsCorruption()) return absl::DataLossError(message);
-  if (status.IsNoSpace()) return absl::ResourceExhaustedError(message + "; free disk space and restart the server");
-  if (status.IsNotFound()) return absl::NotFoundError(message);
-  return absl::UnavailableError(message);
-}
-
-// The write batch names a column family by its number alone, so a batch can be filled before and outside the store.
-class FamilyId final : public rocksdb::ColumnFamilyHandle {
- public:
-  explicit FamilyId(uint32_t id) : id_(id) {}
-  const std::string& GetName() const override { return name_; }
-  uint32_t GetID() const override { return id_; }
-  rocksdb::Status GetDescriptor(rocksdb::ColumnFamilyDescriptor*) override { return rocksdb::Status::NotSupported(); }
-  const rocksdb::Comparator* GetComparator() const override { return rocksdb::BytewiseComparator(); }
-
- private:
-  uint32_t id_;
-  std::string name_;
-};
 
 std::string SequenceBytes(uint64_t sequence) { return {reinterpret_cast<const char*>(&sequence), sizeof(sequence)}; }
 
@@ -103,72 +77,52 @@ rocksdb::ColumnFamilyOptions FamilyOptions(ColumnFamily family, const StoreCache
   return options;
 }
 
-}  // namespace
+rocksdb::DBOptions DatabaseOptions(const StoreCache& cache) {
+  rocksdb::DBOptions options;
+  options.create_if_missing = true;
+  options.create_missing_column_families = true;
+  options.max_background_jobs = 2;
+  options.statistics = cache.counters;
+  options.max_open_files = 512;
+  // Opening replays the log into memory and writes nothing, so a start costs reading; the bound keeps the log short.
+  options.max_total_wal_size = 64 << 20;
+  options.avoid_flush_during_recovery = true;
+  options.avoid_flush_during_shutdown = true;
+  // A log that ends in the middle of a record ends in a write that nobody was told about; a hole before its end is
+  // corruption.
+  options.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
+  return options;
+}
 
-struct ShardStore::Batch::Rep {
-  rocksdb::WriteBatch writes;
-  FamilyId documents{kDocuments}, codes{kCodes}, floats{kFloats};
+// A shard's open database and what it stands on, which outlives it.
+struct Database {
+  std::shared_ptr<ShardFileSystem> files;
+  std::unique_ptr<rocksdb::Env> env;
+  std::shared_ptr<StoreHealth> health;
+  std::unique_ptr<rocksdb::DB> db;  // closed before the rest goes
 };
-
-ShardStore::Batch::Batch() : rep_(std::make_unique<Rep>()) {}
-ShardStore::Batch::~Batch() = default;
-ShardStore::Batch::Batch(Batch&&) noexcept = default;
-ShardStore::Batch& ShardStore::Batch::operator=(Batch&&) noexcept = default;
-
-// A WriteBatch in memory refuses nothing but sizes beyond 4 GiB, which the limits on requests exclude.
-void ShardStore::Batch::PutDocument(std::string_view id, std::string_view attributes) {
-  rep_->writes.Put(&rep_->documents, ToSlice(id), ToSlice(attributes)).PermitUncheckedError();
-}
-void ShardStore::Batch::DeleteDocument(std::string_view id) {
-  rep_->writes.Delete(&rep_->documents, ToSlice(id)).PermitUncheckedError();
-}
-void ShardStore::Batch::PutCode(uint32_t space, std::string_view id, const StoredCode& code) {
-  EncodeCode(code, &scratch_);
-  rep_->writes.Put(&rep_->codes, NumberedKey(space, id), scratch_).PermitUncheckedError();
-}
-void ShardStore::Batch::DeleteCode(uint32_t space, std::string_view id) {
-  rep_->writes.Delete(&rep_->codes, NumberedKey(space, id)).PermitUncheckedError();
-}
-void ShardStore::Batch::PutFloats(uint32_t embedding, std::string_view id, std::string_view bytes) {
-  rep_->writes.Put(&rep_->floats, NumberedKey(embedding, id), ToSlice(bytes)).PermitUncheckedError();
-}
-void ShardStore::Batch::DeleteFloats(uint32_t embedding, std::string_view id) {
-  rep_->writes.Delete(&rep_->floats, NumberedKey(embedding, id)).PermitUncheckedError();
-}
-void ShardStore::Batch::PutMark(uint32_t embedding, std::string_view id) {
-  rep_->writes.Put(&rep_->codes, NumberedKey(kMarkBase + embedding, id), rocksdb::Slice()).PermitUncheckedError();
-}
-void ShardStore::Batch::DeleteMark(uint32_t embedding, std::string_view id) {
-  rep_->writes.Delete(&rep_->codes, NumberedKey(kMarkBase + embedding, id)).PermitUncheckedError();
-}
-void ShardStore::Batch::DeleteAllCodes(uint32_t space) {
-  rep_->writes.DeleteRange(&rep_->codes, NumberedKey(space, ""), NumberedKey(space + 1, "")).PermitUncheckedError();
-}
-void ShardStore::Batch::DeleteAllFloats(uint32_t embedding) {
-  rep_->writes.DeleteRange(&rep_->floats, NumberedKey(embedding, ""), NumberedKey(embedding + 1, ""))
-      .PermitUncheckedError();
-  DeleteAllCodes(kMarkBase + embedding);
-}
-size_t ShardStore::Batch::bytes() const { return rep_->writes.GetDataSize(); }
-
-namespace {
 
 class RocksView final : public ShardStore::View {
  public:
-  explicit RocksView(std::shared_ptr<rocksdb::DB> db) : db_(std::move(db)), snapshot_(db_->GetSnapshot()) {}
-  ~RocksView() override { db_->ReleaseSnapshot(snapshot_); }
+  explicit RocksView(std::shared_ptr<Database> database)
+      : database_(std::move(database)), snapshot_(database_->db->GetSnapshot()) {}
+  ~RocksView() override { database_->db->ReleaseSnapshot(snapshot_); }
   const rocksdb::Snapshot* snapshot() const { return snapshot_; }
 
  private:
-  std::shared_ptr<rocksdb::DB> db_;
+  std::shared_ptr<Database> database_;
   const rocksdb::Snapshot* snapshot_;
 };
 
 class RocksStore final : public ShardStore {
  public:
-  RocksStore(std::string path, std::shared_ptr<rocksdb::DB> db, std::vector<rocksdb::ColumnFamilyHandle*> families,
+  RocksStore(std::string path, std::shared_ptr<Database> database, std::vector<rocksdb::ColumnFamilyHandle*> families,
              std::shared_ptr<StoreCache> cache)
-      : path_(std::move(path)), cache_(std::move(cache)), db_(std::move(db)), families_(std::move(families)) {}
+      : path_(std::move(path)),
+        cache_(std::move(cache)),
+        database_(std::move(database)),
+        db_(database_->db.get()),
+        families_(std::move(families)) {}
   ~RocksStore() override {
     for (auto* family : families_) db_->DestroyColumnFamilyHandle(family).PermitUncheckedError();
   }
@@ -181,14 +135,15 @@ class RocksStore final : public ShardStore {
   absl::Status Commit(Batch batch, uint64_t sequence) override {
     rocksdb::WriteBatch& writes = batch.rep().writes;
     writes.Put(ToSlice(kSequenceKey), SequenceBytes(sequence)).PermitUncheckedError();
-    rocksdb::WriteOptions options;
-    options.sync = true;
-    BEBR_RETURN_IF_ERROR(FromRocksDb(db_->Write(options, &writes), path_));
+    BEBR_RETURN_IF_ERROR(Write(&writes));
     sequence_.store(sequence, std::memory_order_relaxed);
     return absl::OkStatus();
   }
 
-  std::shared_ptr<const View> MakeView() override { return std::make_shared<RocksView>(db_); }
+  absl::Status health() const override { return database_->health->status(); }
+  absl::Status Recover() override;
+
+  std::shared_ptr<const View> MakeView() override { return std::make_shared<RocksView>(database_); }
 
   absl::StatusOr<std::vector<std::optional<std::string>>> GetFloats(const View* view, uint32_t embedding,
                                                                     absl::Span<const std::string_view> ids) override {
@@ -234,12 +189,14 @@ class RocksStore final : public ShardStore {
   absl::Status Flush() override { return FromRocksDb(db_->Flush({}, families_), path_); }
   absl::Status Checkpoint(const std::string& path) override {
     rocksdb::Checkpoint* raw = nullptr;
-    BEBR_RETURN_IF_ERROR(FromRocksDb(rocksdb::Checkpoint::Create(db_.get(), &raw), path_));
+    BEBR_RETURN_IF_ERROR(FromRocksDb(rocksdb::Checkpoint::Create(db_, &raw), path_));
     const std::unique_ptr<rocksdb::Checkpoint> checkpoint(raw);
     return FromRocksDb(checkpoint->CreateCheckpoint(path), path_);
   }
 
  private:
+  // Writes a batch and syncs the log.
+  absl::Status Write(rocksdb::WriteBatch* writes);
   absl::Status CompactNumber(ColumnFamily family, uint32_t number) {
     const std::string begin = NumberedKey(number, ""), end = NumberedKey(number + 1, "");
     const rocksdb::Slice begin_slice = begin, end_slice = end;
@@ -276,18 +233,59 @@ class RocksStore final : public ShardStore {
 
   const std::string path_;
   const std::shared_ptr<StoreCache> cache_;
-  const std::shared_ptr<rocksdb::DB> db_;
+  const std::shared_ptr<Database> database_;
+  rocksdb::DB* const db_;  // database_'s
   const std::vector<rocksdb::ColumnFamilyHandle*> families_;
   std::atomic<uint64_t> sequence_{0};
+  Mutex recover_mutex_;  // one attempt at a time
 };
+
+absl::Status RocksStore::Write(rocksdb::WriteBatch* writes) {
+  if (database_->health->refuses_writes()) {
+    const absl::Status error = health();
+    return absl::Status(error.code(), absl::StrFormat("no write is taken until this has passed: %s", error.message()));
+  }
+  rocksdb::WriteOptions options;
+  options.sync = true;
+  rocksdb::Status status;
+  {
+    const ShardFileSystem::Committing committing;
+    status = db_->Write(options, writes);
+  }
+  if (status.IsBusy()) status = database_->files->log_error();
+  const absl::Status result = FromRocksDb(status, path_);
+  if (!result.ok()) database_->health->WriteFailed(result);
+  return result;
+}
+
+absl::Status RocksStore::Recover() {
+  MutexLock lock(&recover_mutex_);
+  if (health().ok()) return absl::OkStatus();
+  rocksdb::Status status = db_->Resume();  // "busy" while RocksDB is at it by itself
+  if (status.ok() && database_->files->log_failed()) {
+    // A new log is begun when something is written to table files. That may be all that is left to do, so there must be
+    // something: what is there already, written again past the log.
+    rocksdb::WriteOptions past_log;
+    past_log.disableWAL = true;
+    past_log.no_slowdown = true;
+    status = db_->Put(past_log, ToSlice(kFormatKey), absl::StrCat(kShardFormatVersion));
+    rocksdb::FlushOptions at_once;
+    at_once.allow_write_stall = true;
+    if (status.ok()) status = db_->Flush(at_once, families_);
+    if (status.ok() && database_->files->log_failed()) status = database_->files->log_error();
+  }
+  BEBR_RETURN_IF_ERROR(FromRocksDb(status, path_));
+  database_->health->Recovered();
+  return absl::OkStatus();
+}
 
 absl::Status RocksStore::Initialize() {
   std::string value;
   rocksdb::Status status = db_->Get({}, ToSlice(kFormatKey), &value);
   if (status.IsNotFound()) {
-    rocksdb::WriteOptions options;
-    options.sync = true;
-    return FromRocksDb(db_->Put(options, ToSlice(kFormatKey), absl::StrCat(kShardFormatVersion)), path_);
+    rocksdb::WriteBatch writes;
+    writes.Put(ToSlice(kFormatKey), absl::StrCat(kShardFormatVersion)).PermitUncheckedError();
+    return Write(&writes);
   }
   BEBR_RETURN_IF_ERROR(FromRocksDb(status, path_));
   uint32_t version;
@@ -305,8 +303,6 @@ absl::Status RocksStore::Initialize() {
   sequence_.store(sequence, std::memory_order_relaxed);
   return absl::OkStatus();
 }
-
-namespace {
 
 rocksdb::ReadOptions ForVisit() {
   rocksdb::ReadOptions options;
@@ -335,8 +331,6 @@ class NumberCursor {
   uint32_t number_;
   std::unique_ptr<rocksdb::Iterator> iterator_;
 };
-
-}  // namespace
 
 absl::Status RocksStore::VisitDocuments(absl::Span<const uint32_t> spaces, absl::Span<const uint32_t> embeddings,
                                         const Visitor& visit) {
@@ -386,28 +380,24 @@ absl::Status RocksStore::VisitFloats(const View* view, uint32_t embedding, const
 
 absl::StatusOr<std::unique_ptr<ShardStore>> ShardStore::Open(const std::string& path,
                                                              std::shared_ptr<StoreCache> cache) {
-  rocksdb::DBOptions options;
-  options.create_if_missing = true;
-  options.create_missing_column_families = true;
-  options.max_background_jobs = 2;
-  options.statistics = cache->counters;
-  options.keep_log_file_num = 4;
-  options.max_open_files = 512;
-  // Opening replays the log into memory and writes nothing, so a start costs reading; the bound keeps the log short.
-  options.max_total_wal_size = 64 << 20;
-  options.avoid_flush_during_recovery = true;
-  // A log that ends in the middle of a record ends in a write that nobody was told about; a hole before its end is
-  // corruption.
-  options.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
+  BEBR_RETURN_IF_ERROR(CreateDirectories(path));
+  auto database = std::make_shared<Database>();
+  database->files = std::make_shared<ShardFileSystem>(rocksdb::FileSystem::Default());
+  database->env = rocksdb::NewCompositeEnv(database->files);
+  database->health = std::make_shared<StoreHealth>(path);
+  rocksdb::DBOptions options = DatabaseOptions(*cache);
+  options.env = database->env.get();
+  options.info_log = std::make_shared<RocksLog>(path);
+  options.listeners.push_back(database->health);
   std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
   for (uint32_t family = 0; family < kColumnFamilyNames.size(); ++family) {
     descriptors.emplace_back(kColumnFamilyNames[family], FamilyOptions(static_cast<ColumnFamily>(family), *cache));
   }
   std::vector<rocksdb::ColumnFamilyHandle*> families;
-  rocksdb::DB* raw = nullptr;
-  BEBR_RETURN_IF_ERROR(FromRocksDb(rocksdb::DB::Open(options, path, descriptors, &families, &raw), path));
-  std::shared_ptr<rocksdb::DB> db(raw);
-  auto store = std::make_unique<RocksStore>(path, std::move(db), std::move(families), std::move(cache));
+  rocksdb::DB* db = nullptr;
+  BEBR_RETURN_IF_ERROR(FromRocksDb(rocksdb::DB::Open(options, path, descriptors, &families, &db), path));
+  database->db.reset(db);
+  auto store = std::make_unique<RocksStore>(path, std::move(database), std::move(families), std::move(cache));
   // Batches name column families by number (FamilyId); RocksDB numbers them in the order of their creation.
   for (uint32_t family = 0; family < kColumnFamilyNames.size(); ++family) {
     if (store->FamilyNumber(family) != family) {

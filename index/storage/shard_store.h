@@ -29,10 +29,13 @@ StorageStats SharedStats(const StoreCache& cache);
 // A ShardStore is one shard's RocksDB: documents by id, codes by (space, id), floats and marks by (embedding, id);
 // FORMAT.md has the bytes.
 //
-// Durability. Commit returns OK after the write-ahead log is synced; the batch and its sequence are one atomic write.
+// Durability. Commit returns OK after the write-ahead log is synced; the batch and its sequence are one atomic write. A
+// Commit that fails has no effect, but that after a crash it may be there all the same, whole.
+// Faults of the disk. After a Commit that failed all are refused, until Recover has dealt with what it may have left
+// behind. Reads go on.
 // Errors. RocksDB's, with the path: corruption as DATA_LOSS, a full disk as RESOURCE_EXHAUSTED, input and output errors
-// as UNAVAILABLE. Thread safety. One thread at a time may call Commit and MakeView; reads may run concurrently with
-// everything.
+// as UNAVAILABLE. Thread safety. One thread at a time may call Commit and MakeView; reads, health and Recover may run
+// concurrently with everything.
 class ShardStore {
  public:
   // A write batch. Cheap to move; not thread-safe.
@@ -77,6 +80,12 @@ class ShardStore {
   virtual uint64_t sequence() const = 0;
   virtual absl::Status Commit(Batch batch, uint64_t sequence) = 0;
   virtual std::shared_ptr<const View> MakeView() = 0;
+
+  // OK, or what went wrong, from the first fault of the disk until Recover returns OK.
+  virtual absl::Status health() const = 0;
+  // Tries to take writes again, if health() is not OK: writes what is in memory to files and begins a new log. An error
+  // where the fault has not passed. Blocks on the disk.
+  virtual absl::Status Recover() = 0;
 
   // Floats of `ids` under `embedding`, as written; nullopt where there are none.
   virtual absl::StatusOr<std::vector<std::optional<std::string>>> GetFloats(const View* view, uint32_t embedding,

@@ -137,6 +137,7 @@ struct CollectionInfo {
   uint64_t sequence = 0;      // sum over shards of the last mutation's number
   MemoryUse memory;           // measured
   uint64_t disk_bytes = 0;
+  std::string problem;  // why it takes no writes; empty: it does
 };
 
 // Another name of a collection.

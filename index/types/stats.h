@@ -50,6 +50,7 @@ struct EngineStats {
   uint64_t queued_upsert_bytes = 0;  // gauge
   uint64_t disk_free_bytes = 0;      // gauge, of the file system of data_dir
   uint64_t disk_total_bytes = 0;
+  uint64_t failing_shards = 0;  // gauge: shards that take no writes, for a fault of the disk
   StorageStats storage;
   std::string simd;  // name of the kernel table in use
   size_t threads = 0;

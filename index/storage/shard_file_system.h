@@ -1,0 +1,74 @@
+#ifndef BEBR_INDEX_STORAGE_SHARD_FILE_SYSTEM_H_
+#define BEBR_INDEX_STORAGE_SHARD_FILE_SYSTEM_H_
+
+#include <rocksdb/file_system.h>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "index/base/mutex.h"
+
+namespace bebr {
+
+// A ShardFileSystem lies between one shard's RocksDB and the disk. It passes on what RocksDB asks for, and keeps faults
+// of the disk from becoming more than they are:
+//
+// Errors are retryable. RocksDB takes an I/O error that is not marked so for the end: it takes no write until it is
+// opened again. Marked ones it tries to recover from by itself.
+//
+// A log that fails is left behind. After a failed write or sync nobody knows what the file holds, so nothing more may
+// follow in it. It is cut back to its last synced byte, which is the end of the last acknowledged write, and takes
+// nothing more: a Committing thread gets the error again, and whoever only wants to finish the file is told that all is
+// well. The write is refused and has no effect; RocksDB goes on. What the log held must then be written to table files
+// and a new log begun (DB::Flush): until then log_failed() holds.
+//
+// Thread safety: all methods may be called from any thread.
+class ShardFileSystem final : public rocksdb::FileSystemWrapper {
+ public:
+  explicit ShardFileSystem(std::shared_ptr<rocksdb::FileSystem> disk) : FileSystemWrapper(std::move(disk)) {}
+
+  // Marks the calling thread, while it lives, as one that writes to the log what will be acknowledged.
+  class Committing {
+   public:
+    Committing();
+    ~Committing();
+    Committing(const Committing&) = delete;
+    Committing& operator=(const Committing&) = delete;
+  };
+
+  // Whether the log that is written to takes nothing more; and what happened to it.
+  bool log_failed() const { return log_failed_.load(std::memory_order_acquire); }
+  rocksdb::IOStatus log_error() const;
+
+  const char* Name() const override { return "ShardFileSystem"; }
+  rocksdb::IOStatus NewWritableFile(const std::string& path, const rocksdb::FileOptions& options,
+                                    std::unique_ptr<rocksdb::FSWritableFile>* file,
+                                    rocksdb::IODebugContext* debug) override;
+  rocksdb::IOStatus NewDirectory(const std::string& path, const rocksdb::IOOptions& options,
+                                 std::unique_ptr<rocksdb::FSDirectory>* directory,
+                                 rocksdb::IODebugContext* debug) override;
+  rocksdb::IOStatus RenameFile(const std::string& from, const std::string& to, const rocksdb::IOOptions& options,
+                               rocksdb::IODebugContext* debug) override;
+  rocksdb::IOStatus DeleteFile(const std::string& path, const rocksdb::IOOptions& options,
+                               rocksdb::IODebugContext* debug) override;
+
+ private:
+  class File;
+  class Log;
+  class Directory;
+
+  // Notes that log `number` failed, which matters if it is written to: if a committing thread says so, or it is the
+  // newest.
+  void LogFailed(uint64_t number, const rocksdb::IOStatus& error);
+
+  mutable Mutex mutex_;
+  uint64_t newest_log_ ABSL_GUARDED_BY(mutex_) = 0;
+  rocksdb::IOStatus log_error_ ABSL_GUARDED_BY(mutex_);
+  std::atomic<bool> log_failed_{false};
+};
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_STORAGE_SHARD_FILE_SYSTEM_H_
