@@ -1,12 +1,14 @@
 #!/bin/sh
 # Compares the kernel tables of other processors with scalar, in QEMU's user mode: NEON on 64-bit Arm, and what is left on an
-# x86-64 of 2008, where the choice must fall on scalar. Says what it had to leave out; exits 77 if that was everything.
+# x86-64 of 2008, where the choice must fall on scalar. Says what it had to leave out; exits 77 if that was everything, and 1 if
+# it was anything under continuous integration ($CI).
 # Usage: foreign_processors.sh SOURCE_DIRECTORY BUILD_DIRECTORY
 set -eu
 source=$1
 build=$2
 mkdir -p "$build"
 ran=0
+left_out=0
 
 first_of() {
   for program in "$@"; do
@@ -44,6 +46,7 @@ if [ -n "$compiler" ] && [ -n "$emulator" ]; then
   sh "$source/tests/unit/simd/check_symbols.sh" aarch64-linux-gnu-nm "$build/neon.o"
   ran=$((ran + 1))
 else
+  left_out=$((left_out + 1))
   echo "NOT RUN: NEON (needs g++-aarch64-linux-gnu and qemu-user-static)"
 fi
 
@@ -72,6 +75,8 @@ if [ -n "$emulator" ] && [ "$(uname -m)" = x86_64 ]; then
   esac
   ran=$((ran + 1))
 else
+  left_out=$((left_out + 1))
   echo "NOT RUN: x86-64 without AVX (needs qemu-user-static on an x86-64 machine)"
 fi
 [ "$ran" -gt 0 ] || exit 77
+[ -z "${CI:-}" ] || [ "$left_out" -eq 0 ]
