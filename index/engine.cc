@@ -52,6 +52,7 @@ class EngineImpl final : public Engine {
   }
   absl::StatusOr<CollectionInfo> GetCollection(std::string_view name) override;
   std::vector<std::string> ListCollections() override;
+  std::vector<UnavailableCollection> UnavailableCollections() override { return registry_->Unavailable(); }
 
   absl::Status AddVersion(std::string_view collection, const VersionConfig& config,
                           std::string_view model_file) override {

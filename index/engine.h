@@ -79,6 +79,8 @@ class Engine {
   virtual absl::Status DeleteCollection(std::string_view name) = 0;
   virtual absl::StatusOr<CollectionInfo> GetCollection(std::string_view name) = 0;
   virtual std::vector<std::string> ListCollections() = 0;
+  // Collections whose files are missing or damaged: they are served by errors alone, and hold up no other.
+  virtual std::vector<UnavailableCollection> UnavailableCollections() = 0;
 
   // Adds a version to a collection; nothing else changes. RESOURCE_EXHAUSTED, as of CreateCollection, if the codes of a
   // space of its own would not fit.

@@ -136,6 +136,45 @@ absl::StatusOr<CollectionManifest> FromJson(const std::string& text) {
   }
 }
 
+// Whether all that the manifest says fits together. Files are written whole, so what does not was changed by somebody.
+absl::Status Validate(const CollectionManifest& manifest) {
+  const auto wrong = [](const std::string& what) { return absl::DataLossError(what); };
+  if (const absl::Status name = ValidateName("name", manifest.name); !name.ok())
+    return wrong(std::string(name.message()));
+  if (manifest.shards < 1 || manifest.shards > kMaxShards) {
+    return wrong(absl::StrFormat("shards is %d; it is 1 to %d", manifest.shards, kMaxShards));
+  }
+  for (const Space& space : manifest.spaces) {
+    if (space.number >= manifest.next_space || manifest.FindSpace(space.number) != &space) {
+      return wrong(absl::StrFormat("space %d is not below next_space, %d, or is there twice", space.number,
+                                   manifest.next_space));
+    }
+  }
+  for (size_t v = 0; v < manifest.versions.size(); ++v) {
+    const Version& version = manifest.versions[v];
+    if (version.number != v) return wrong(absl::StrFormat("version number %d stands in place %d", version.number, v));
+    const Version* first = manifest.VersionByNumber(version.embedding);
+    if (version.embedding > v || first->embedding != version.embedding) {
+      return wrong(
+          absl::StrFormat("version \"%s\" takes the embeddings of version number %d, which has none of its own",
+                          version.name, version.embedding));
+    }
+    if (!version.retired && manifest.FindSpace(version.space) == nullptr) {
+      return wrong(absl::StrFormat("version \"%s\" is of space %d, which is not there", version.name, version.space));
+    }
+  }
+  if (!manifest.FindVersion("").ok()) {
+    return wrong(absl::StrFormat("default_version is \"%s\", which is no version in use", manifest.default_version));
+  }
+  return absl::OkStatus();
+}
+
+// A file that must be there.
+absl::StatusOr<std::string> ReadNeeded(const std::string& path) {
+  if (!FileExists(path)) return absl::DataLossError(absl::StrFormat("%s is missing", path));
+  return ReadFile(path);
+}
+
 absl::Status Annotate(const absl::Status& status, const std::string& path) {
   return absl::Status(status.code(), absl::StrFormat("%s: %s", path, status.message()));
 }
@@ -144,15 +183,20 @@ absl::Status Annotate(const absl::Status& status, const std::string& path) {
 
 absl::StatusOr<CollectionManifest> ReadManifest(const std::string& directory) {
   const std::string path = absl::StrCat(directory, kManifestFile);
-  BEBR_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  BEBR_ASSIGN_OR_RETURN(const std::string text, ReadNeeded(path));
   absl::StatusOr<CollectionManifest> manifest = FromJson(text);
   if (!manifest.ok()) return Annotate(manifest.status(), path);
+  if (const absl::Status valid = Validate(*manifest); !valid.ok()) return Annotate(valid, path);
   for (Version& version : manifest->versions) {
     if (version.retired) continue;
     const std::string model_path = ModelPath(directory, version.number);
-    BEBR_ASSIGN_OR_RETURN(const std::string model, ReadFile(model_path));
+    BEBR_ASSIGN_OR_RETURN(const std::string model, ReadNeeded(model_path));
     auto binarizer = Binarizer::Parse(model);
     if (!binarizer.ok()) return Annotate(absl::DataLossError(binarizer.status().message()), model_path);
+    if (!((*binarizer)->spec() == manifest->FindSpace(version.space)->spec)) {
+      return Annotate(absl::DataLossError("it is not the model of its version: its code has another shape"),
+                      model_path);
+    }
     version.binarizer = *std::move(binarizer);
   }
   return manifest;
@@ -221,14 +265,27 @@ absl::StatusOr<std::unique_ptr<Catalog>> Catalog::Open(std::string data_dir) {
 
 std::string Catalog::CollectionPath(std::string_view name) const { return absl::StrFormat("%s/%s", root_, name); }
 
-absl::StatusOr<std::vector<CollectionManifest>> Catalog::Load() const {
-  std::vector<CollectionManifest> manifests;
-  BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectories(root_));
-  for (const std::string& name : names) {
-    BEBR_ASSIGN_OR_RETURN(CollectionManifest manifest, ReadManifest(CollectionPath(name)));
-    manifests.push_back(std::move(manifest));
-  }
-  return manifests;
+absl::StatusOr<std::vector<std::string>> Catalog::Names() const {
+  BEBR_ASSIGN_OR_RETURN(std::vector<std::string> names, ListDirectories(root_));
+  const auto stray = [&](const std::string& name) {
+    const std::string path = CollectionPath(name);
+    const auto directories = ListDirectories(path);
+    const auto files = ListFiles(path);
+    const bool empty = directories.ok() && files.ok() && directories->empty() && files->empty();
+    if (ValidateName("name", name).ok() && !empty) return false;
+    LogWarning("{} is no collection and is passed over", path);
+    return true;
+  };
+  std::erase_if(names, stray);
+  return names;
+}
+
+absl::StatusOr<CollectionManifest> Catalog::Load(std::string_view name) const {
+  const std::string path = CollectionPath(name);
+  BEBR_ASSIGN_OR_RETURN(CollectionManifest manifest, ReadManifest(path));
+  if (manifest.name == name) return manifest;
+  return absl::DataLossError(
+      absl::StrFormat("%s%s is the manifest of collection \"%s\"", path, kManifestFile, manifest.name));
 }
 
 absl::Status Catalog::Create(const CollectionManifest& manifest, std::string_view model_file) {

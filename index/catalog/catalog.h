@@ -12,10 +12,10 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "index/types/document.h"
 #include "index/binarizer/binarizer.h"
-#include "index/types/collection.h"
 #include "index/code/code_spec.h"
+#include "index/types/collection.h"
+#include "index/types/document.h"
 
 namespace bebr {
 
@@ -60,7 +60,8 @@ struct CollectionManifest {
   const Space* FindSpace(uint32_t number) const;
 };
 
-// The manifest in a directory, its binarizers loaded; and the other way round, without the binarizers.
+// The manifest in a directory, its binarizers loaded; and the other way round, without the binarizers. DATA_LOSS names
+// the file that is missing, damaged or contradicts itself.
 absl::StatusOr<CollectionManifest> ReadManifest(const std::string& directory);
 absl::Status WriteManifest(const std::string& directory, const CollectionManifest& manifest);
 
@@ -77,8 +78,11 @@ class Catalog {
   static absl::StatusOr<std::unique_ptr<Catalog>> Open(std::string data_dir);
 
   std::string CollectionPath(std::string_view name) const;
-  // All manifests, their binarizers loaded.
-  absl::StatusOr<std::vector<CollectionManifest>> Load() const;
+  // Names of the collections that have a directory, sorted. What is none, such as lost+found or an empty directory, is
+  // passed over with a warning.
+  absl::StatusOr<std::vector<std::string>> Names() const;
+  // The manifest of one of them, its binarizers loaded.
+  absl::StatusOr<CollectionManifest> Load(std::string_view name) const;
   // Makes the directory with the manifest and the model file of its only version.
   absl::Status Create(const CollectionManifest& manifest, std::string_view model_file);
   // Writes a changed manifest; where `model_file` is not empty it belongs to the last version and is written first.

@@ -41,17 +41,33 @@ absl::StatusOr<SnapshotInfo> ReadInfo(const std::string& directory) {
 
 absl::StatusOr<std::unique_ptr<Snapshots>> Snapshots::Open(std::string root) {
   std::unique_ptr<Snapshots> snapshots(new Snapshots(std::move(root)));
-  if (!FileExists(snapshots->root_)) return snapshots;  // made with the first snapshot
-  BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> collections, ListDirectories(snapshots->root_));
-  for (const std::string& collection : collections) {
-    BEBR_ASSIGN_OR_RETURN(const auto names, ListDirectories(snapshots->Path(collection, "")));
-    for (const std::string& name : names) {
+  for (const std::string& collection : snapshots->Collections()) {
+    const auto names = ListDirectories(snapshots->Path(collection, ""));
+    if (!names.ok()) continue;  // told by Collections
+    for (const std::string& name : *names) {
       if (!name.starts_with('.')) continue;
       LogInfo("removing what an interrupted operation left: {}/{}", collection, name);
-      BEBR_RETURN_IF_ERROR(RemoveAll(snapshots->Path(collection, name)));
+      const absl::Status removed = RemoveAll(snapshots->Path(collection, name));
+      if (!removed.ok()) LogWarning("{}", std::string(removed.message()));
     }
   }
   return snapshots;
+}
+
+std::vector<std::string> Snapshots::Collections() const {
+  if (!FileExists(root_)) return {};  // made with the first snapshot
+  auto names = ListDirectories(root_);
+  if (!names.ok()) {
+    LogWarning("snapshots are not seen: {}", std::string(names.status().message()));
+    return {};
+  }
+  std::erase_if(*names, [&](const std::string& name) {
+    if (!ValidateName("collection", name).ok()) return true;  // not ours: lost+found
+    const absl::Status listed = ListDirectories(Path(name, "")).status();
+    if (!listed.ok()) LogWarning("snapshots of {} are not seen: {}", name, std::string(listed.message()));
+    return !listed.ok();
+  });
+  return *std::move(names);
 }
 
 std::string Snapshots::Path(std::string_view collection, std::string_view name) const {
@@ -99,15 +115,17 @@ absl::StatusOr<SnapshotInfo> Snapshots::Create(const SnapshotInfo& info, const s
 
 absl::StatusOr<std::vector<SnapshotInfo>> Snapshots::List(std::string_view collection) const {
   std::vector<SnapshotInfo> infos;
-  if (!FileExists(root_)) return infos;
-  BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> collections, ListDirectories(root_));
-  for (const std::string& of : collections) {
+  for (const std::string& of : Collections()) {
     if (!collection.empty() && of != collection) continue;
     BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectories(Path(of, "")));
     for (const std::string& name : names) {
       if (name.starts_with('.')) continue;
-      BEBR_ASSIGN_OR_RETURN(SnapshotInfo info, ReadInfo(Path(of, name)));
-      infos.push_back(std::move(info));
+      absl::StatusOr<SnapshotInfo> info = ReadInfo(Path(of, name));
+      if (info.ok()) {
+        infos.push_back(*std::move(info));
+      } else {
+        LogWarning("a snapshot is passed over: {}", std::string(info.status().message()));
+      }
     }
   }
   return infos;

@@ -30,7 +30,8 @@ class Snapshots {
   // the snapshot known. ALREADY_EXISTS if there is one of that name.
   absl::StatusOr<SnapshotInfo> Create(const SnapshotInfo& info, const std::string& from,
                                       const std::function<absl::Status(const std::string&)>& fill);
-  // Of one collection, or of all where the name is empty; by collection, then name.
+  // Of one collection, or of all where the name is empty; by collection, then name. Broken ones are passed over with a
+  // warning; Info says what is wrong with one.
   absl::StatusOr<std::vector<SnapshotInfo>> List(std::string_view collection) const;
   // The directory. NOT_FOUND names the snapshots there are.
   absl::StatusOr<std::string> Find(std::string_view collection, std::string_view name) const;
@@ -40,6 +41,8 @@ class Snapshots {
 
  private:
   explicit Snapshots(std::string root) : root_(std::move(root)) {}
+  // Names that have a directory of snapshots. What cannot be read is passed over with a warning.
+  std::vector<std::string> Collections() const;
   std::string Path(std::string_view collection, std::string_view name) const;
   // Takes the snapshot for one caller who creates or removes it, until Release.
   absl::Status Claim(const std::string& path);

@@ -6,6 +6,7 @@ namespace bebr {
 namespace {
 
 constexpr absl::Duration kInterval = absl::Seconds(1);
+constexpr int kRoundsToReopen = 10;  // opening a collection costs more than trying a write
 
 }  // namespace
 
@@ -21,12 +22,13 @@ Caretaker::~Caretaker() {
 }
 
 void Caretaker::Run() {
-  for (;;) {
+  for (int round = 1;; ++round) {
     {
       MutexLock lock(&mutex_);
       if (!stopping_) wake_.WaitFor(&mutex_, kInterval);
       if (stopping_) return;
     }
+    if (round % kRoundsToReopen == 0) registry_->RetryUnavailable();
     for (const auto& collection : registry_->List()) {
       for (const auto& shard : collection->shards()) {
         // What still fails is said by health(), and was logged when it began.

@@ -21,15 +21,26 @@ absl::StatusOr<std::unique_ptr<Registry>> Registry::Open(const std::string& data
 }
 
 absl::Status Registry::Load() {
-  BEBR_ASSIGN_OR_RETURN(std::vector<CollectionManifest> manifests, catalog_->Load());
-  for (CollectionManifest& manifest : manifests) BEBR_RETURN_IF_ERROR(OpenCollection(std::move(manifest)));
-  BEBR_ASSIGN_OR_RETURN(Aliases aliases, catalog_->LoadAliases());
+  BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> names, catalog_->Names());
+  shared_->pool.ParallelFor(names.size(), [&](size_t i) {
+    absl::StatusOr<CollectionManifest> manifest = catalog_->Load(names[i]);
+    const absl::Status status = manifest.ok() ? OpenCollection(*std::move(manifest)) : manifest.status();
+    if (status.ok()) return;
+    LogError("collection {} is not served: {}", names[i], std::string(status.message()));
+    MutexLock lock(&mutex_);
+    unavailable_.emplace(names[i], status);
+  });
+  absl::StatusOr<Aliases> aliases = catalog_->LoadAliases();
+  if (!aliases.ok()) LogError("no alias is served: {}", std::string(aliases.status().message()));
   MutexLock lock(&mutex_);
+  aliases_status_ = aliases.status();
+  if (!aliases.ok()) return absl::OkStatus();
   // A collection and then its alias are dropped in two steps: the second may be missing.
-  for (auto alias = aliases.begin(); alias != aliases.end();) {
-    alias = collections_.contains(alias->second) ? std::next(alias) : aliases.erase(alias);
+  for (auto alias = aliases->begin(); alias != aliases->end();) {
+    const bool known = collections_.contains(alias->second) || unavailable_.contains(alias->second);
+    alias = known ? std::next(alias) : aliases->erase(alias);
   }
-  aliases_ = std::move(aliases);
+  aliases_ = *std::move(aliases);
   return absl::OkStatus();
 }
 
@@ -48,8 +59,16 @@ absl::Status Registry::OpenCollection(CollectionManifest manifest) {
 absl::StatusOr<std::shared_ptr<Collection>> Registry::Find(std::string_view name) const {
   MutexLock lock(&mutex_);
   const auto alias = aliases_.find(name);
-  const auto it = collections_.find(alias == aliases_.end() ? name : std::string_view(alias->second));
-  if (it != collections_.end()) return it->second;
+  const std::string_view named = alias == aliases_.end() ? name : std::string_view(alias->second);
+  if (const auto it = collections_.find(named); it != collections_.end()) return it->second;
+  if (const auto it = unavailable_.find(named); it != unavailable_.end()) {
+    return absl::Status(it->second.code(),
+                        absl::StrFormat("collection \"%s\" cannot be opened: %s", named, it->second.message()));
+  }
+  if (!aliases_status_.ok()) {
+    return absl::UnavailableError(absl::StrFormat("no collection is named \"%s\"; aliases cannot be read: %s",
+                                                  name.substr(0, kMaxCollectionNameBytes), aliases_status_.message()));
+  }
   return absl::NotFoundError(absl::StrFormat("no collection is named \"%s\"", name.substr(0, kMaxCollectionNameBytes)));
 }
 
@@ -66,6 +85,13 @@ std::vector<std::shared_ptr<Collection>> Registry::List() const {
   return list;
 }
 
+std::vector<UnavailableCollection> Registry::Unavailable() const {
+  MutexLock lock(&mutex_);
+  std::vector<UnavailableCollection> list;
+  for (const auto& [name, status] : unavailable_) list.push_back({name, std::string(status.message())});
+  return list;
+}
+
 bool Registry::IsOpen(const std::shared_ptr<Collection>& collection) const {
   MutexLock lock(&mutex_);
   const auto it = collections_.find(collection->manifest()->name);
@@ -73,6 +99,10 @@ bool Registry::IsOpen(const std::shared_ptr<Collection>& collection) const {
 }
 
 absl::Status Registry::CheckNameIsFree(std::string_view name) const {
+  if (unavailable_.contains(name)) {
+    return absl::AlreadyExistsError(absl::StrFormat(
+        "a collection is named \"%s\" already, which cannot be opened; take another name, or drop that first", name));
+  }
   if (collections_.contains(name) || reserved_.contains(name)) {
     return absl::AlreadyExistsError(absl::StrFormat("a collection is named \"%s\" already", name));
   }
@@ -99,32 +129,86 @@ absl::Status Registry::Create(CollectionManifest manifest, std::string_view mode
   BEBR_RETURN_IF_ERROR(Reserve(manifest.name));
   const absl::Cleanup release = [this, name = manifest.name] { Release(name); };
   BEBR_RETURN_IF_ERROR(catalog_->Create(manifest, model_file));
-  return OpenCollection(std::move(manifest));
+  return OpenMade(std::move(manifest));
 }
 
 absl::Status Registry::Restore(CollectionManifest manifest, const std::string& from) {
   BEBR_RETURN_IF_ERROR(Reserve(manifest.name));
   const absl::Cleanup release = [this, name = manifest.name] { Release(name); };
   BEBR_RETURN_IF_ERROR(catalog_->Restore(manifest, from));
-  return OpenCollection(std::move(manifest));
+  return OpenMade(std::move(manifest));
+}
+
+absl::Status Registry::OpenMade(CollectionManifest manifest) {
+  const std::string name = manifest.name;
+  const absl::Status status = OpenCollection(std::move(manifest));
+  if (status.ok()) return status;
+  const absl::Status removed = catalog_->Remove(name);
+  if (!removed.ok()) LogError("what was made of collection {} is left: {}", name, std::string(removed.message()));
+  return status;
+}
+
+void Registry::RetryUnavailable() {
+  std::vector<std::string> names;
+  {
+    MutexLock lock(&mutex_);
+    for (const auto& [name, status] : unavailable_) {
+      if (!absl::IsDataLoss(status) && !absl::IsFailedPrecondition(status)) names.push_back(name);
+    }
+  }
+  for (const std::string& name : names) {
+    MutexLock one_at_a_time(&unavailable_mutex_);
+    {
+      MutexLock lock(&mutex_);
+      if (!unavailable_.contains(name)) continue;  // dropped meanwhile
+    }
+    absl::StatusOr<CollectionManifest> manifest = catalog_->Load(name);
+    const absl::Status status = manifest.ok() ? OpenCollection(*std::move(manifest)) : manifest.status();
+    MutexLock lock(&mutex_);
+    if (status.ok()) {
+      unavailable_.erase(name);
+    } else {
+      unavailable_[name] = status;
+    }
+  }
+}
+
+absl::Status Registry::DropUnavailable(std::string_view name) {
+  MutexLock one_at_a_time(&unavailable_mutex_);
+  MutexLock aliases_lock(&aliases_mutex_);
+  {
+    MutexLock lock(&mutex_);
+    if (!unavailable_.contains(name)) return absl::NotFoundError("it is not unavailable");
+    BEBR_RETURN_IF_ERROR(CheckNotAliased(name));
+  }
+  BEBR_RETURN_IF_ERROR(catalog_->Remove(name));
+  MutexLock lock(&mutex_);
+  unavailable_.erase(unavailable_.find(name));
+  return absl::OkStatus();
+}
+
+absl::Status Registry::CheckNotAliased(std::string_view name) const {
+  if (const auto alias = aliases_.find(name); alias != aliases_.end()) {
+    return absl::FailedPreconditionError(
+        absl::StrFormat("\"%s\" is an alias of collection \"%s\"; delete the alias, or name the collection itself",
+                        name, alias->second));
+  }
+  for (const auto& [alias, target] : aliases_) {
+    if (target != name) continue;
+    return absl::FailedPreconditionError(
+        absl::StrFormat("alias \"%s\" names collection \"%s\"; switch or delete the alias first", alias, name));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Registry::Drop(std::string_view name, absl::FunctionRef<void()> detached) {
+  if (const absl::Status status = DropUnavailable(name); !absl::IsNotFound(status)) return status;
   {
     BEBR_ASSIGN_OR_RETURN(const auto collection, Find(name));
     MutexLock change_lock(&collection->change_mutex());
     MutexLock aliases_lock(&aliases_mutex_);
     MutexLock lock(&mutex_);
-    if (const auto alias = aliases_.find(name); alias != aliases_.end()) {
-      return absl::FailedPreconditionError(
-          absl::StrFormat("\"%s\" is an alias of collection \"%s\"; delete the alias, or name the collection itself",
-                          name, alias->second));
-    }
-    for (const auto& [alias, target] : aliases_) {
-      if (target != name) continue;
-      return absl::FailedPreconditionError(
-          absl::StrFormat("alias \"%s\" names collection \"%s\"; switch or delete the alias first", alias, name));
-    }
+    BEBR_RETURN_IF_ERROR(CheckNotAliased(name));
     const auto it = collections_.find(name);
     if (it == collections_.end() || it->second != collection) {
       return Dropped(name);
@@ -170,8 +254,9 @@ absl::Status Registry::SetAlias(std::string_view alias, std::string_view name,
   Aliases aliases;
   {
     MutexLock inner(&mutex_);
+    BEBR_RETURN_IF_ERROR(aliases_status_);
     aliases = aliases_;
-    if (collections_.contains(alias)) {
+    if (collections_.contains(alias) || unavailable_.contains(alias)) {
       return absl::AlreadyExistsError(absl::StrFormat("a collection is named \"%s\" already", alias));
     }
     if (!collections_.contains(name)) {
@@ -196,6 +281,7 @@ absl::Status Registry::DeleteAlias(std::string_view alias) {
   Aliases aliases;
   {
     MutexLock inner(&mutex_);
+    BEBR_RETURN_IF_ERROR(aliases_status_);
     aliases = aliases_;
   }
   const auto found = aliases.find(alias);

@@ -23,8 +23,8 @@
 
 namespace bebr {
 
-// The Registry knows the open collections of a data directory by name, and their aliases, and changes both in memory and
-// on disk. Wherever a collection is looked up, one of its aliases will do, but for Drop.
+// The Registry knows the open collections of a data directory by name, and their aliases, and changes both in memory
+// and on disk. Wherever a collection is looked up, one of its aliases will do, but for Drop.
 //
 // Locks. A collection is changed by one caller at a time, under its change_mutex(); the names are guarded by a mutex of
 // their own that is never held while the disk is waited for. So what happens to one collection holds up no other.
@@ -35,20 +35,26 @@ class Registry {
   // Removes what interrupted operations left behind; opens nothing. `shared` is borrowed and outlives it.
   static absl::StatusOr<std::unique_ptr<Registry>> Open(const std::string& data_dir, EngineShared* shared);
 
-  // Opens all collections and reads the aliases. Called once, before anything else.
+  // Opens all collections and reads the aliases. What cannot be read is told in the log and by Unavailable(), and holds
+  // up nothing else. Called once, before anything else.
   absl::Status Load();
 
-  // NOT_FOUND if there is no such collection.
+  // NOT_FOUND if there is no such collection; what is wrong with it, if it is unavailable.
   absl::StatusOr<std::shared_ptr<Collection>> Find(std::string_view name) const;
   // The collection that `name` stands for: that of the alias, else `name` itself.
   std::string Resolve(std::string_view name) const;
-  // By name.
+  // By name, those that are open; and those that cannot be opened.
   std::vector<std::shared_ptr<Collection>> List() const;
+  std::vector<UnavailableCollection> Unavailable() const;
+  // Tries to open the unavailable ones again whose reason may have passed, such as a full disk.
+  void RetryUnavailable();
   // The directory of a collection's files.
-  std::string PathOf(const Collection& collection) const { return catalog_->CollectionPath(collection.manifest()->name); }
+  std::string PathOf(const Collection& collection) const {
+    return catalog_->CollectionPath(collection.manifest()->name);
+  }
 
   // Makes a collection, with the model file of its only version, or of a snapshot's directory. ALREADY_EXISTS if a
-  // collection or an alias has the name.
+  // collection or an alias has the name. Nothing is left of what fails.
   absl::Status Create(CollectionManifest manifest, std::string_view model_file);
   absl::Status Restore(CollectionManifest manifest, const std::string& from);
   // Drops a collection. `detached` runs once nobody finds it any more and before its files go. FAILED_PRECONDITION for
@@ -73,6 +79,11 @@ class Registry {
   Registry(std::unique_ptr<Catalog> catalog, EngineShared* shared) : catalog_(std::move(catalog)), shared_(shared) {}
 
   absl::Status OpenCollection(CollectionManifest manifest);
+  // Opens what has just been made on disk, or removes it again.
+  absl::Status OpenMade(CollectionManifest manifest);
+  absl::Status DropUnavailable(std::string_view name);
+  // FAILED_PRECONDITION if it is an alias, or there is one of it.
+  absl::Status CheckNotAliased(std::string_view name) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Takes a free name, so that nobody else makes a collection of it meanwhile; Release gives it back.
   absl::Status Reserve(std::string_view name);
   void Release(std::string_view name);
@@ -84,10 +95,13 @@ class Registry {
   const std::unique_ptr<Catalog> catalog_;
   EngineShared* const shared_;
 
-  Mutex aliases_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);  // one change of the aliases at a time
+  Mutex unavailable_mutex_ ABSL_ACQUIRED_BEFORE(aliases_mutex_);  // one change of the unavailable ones at a time
+  Mutex aliases_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);              // one change of the aliases at a time
   mutable Mutex mutex_;
   std::map<std::string, std::shared_ptr<Collection>, std::less<>> collections_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, absl::Status, std::less<>> unavailable_ ABSL_GUARDED_BY(mutex_);  // why
   Aliases aliases_ ABSL_GUARDED_BY(mutex_);
+  absl::Status aliases_status_ ABSL_GUARDED_BY(mutex_);                  // why there are none
   std::set<std::string, std::less<>> reserved_ ABSL_GUARDED_BY(mutex_);  // names being made or dropped
 };
 

@@ -2,11 +2,15 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
+#include <cstring>
 #include <filesystem>
+#include <system_error>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_format.h"
@@ -18,85 +22,114 @@ namespace {
 namespace fs = std::filesystem;
 
 absl::Status ErrnoStatus(std::string_view what, const std::string& path) {
-  return absl::ErrnoToStatus(errno, absl::StrFormat("%s %s", what, path));
+  const int error = errno;
+  const std::string message = absl::StrFormat("cannot %s %s", what, path);
+  // Abseil has no code for it, and it is the one that a failing disk gives.
+  if (error == EIO) return absl::UnavailableError(absl::StrFormat("%s: %s", message, std::strerror(error)));
+  return absl::ErrnoToStatus(error, message);
+}
+
+absl::Status ErrorStatus(std::string_view what, const std::string& path, const std::error_code& error) {
+  errno = error.value();
+  return ErrnoStatus(what, path);
 }
 
 absl::Status SyncPath(const std::string& path) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return ErrnoStatus("cannot open", path);
+  if (fd < 0) return ErrnoStatus("open", path);
   const absl::Cleanup close_fd = [fd] { close(fd); };
-  return fsync(fd) == 0 ? absl::OkStatus() : ErrnoStatus("cannot sync", path);
+  return fsync(fd) == 0 ? absl::OkStatus() : ErrnoStatus("sync", path);
+}
+
+// Makes lasting what was made, renamed or removed at `path`: its directory's entry.
+absl::Status SyncParent(const std::string& path) {
+  const std::string parent = fs::path(path).parent_path().string();
+  return SyncPath(parent.empty() ? "." : parent);
+}
+
+absl::Status WriteAndSync(const std::string& path, std::string_view contents) {
+  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (fd < 0) return ErrnoStatus("create", path);
+  const absl::Cleanup close_fd = [fd] { close(fd); };
+  while (!contents.empty()) {
+    const ssize_t written = write(fd, contents.data(), contents.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return ErrnoStatus("write", path);
+    contents.remove_prefix(static_cast<size_t>(written));
+  }
+  return fsync(fd) == 0 ? absl::OkStatus() : ErrnoStatus("sync", path);
+}
+
+// Names in `path` of directories, or of everything else, sorted. What goes meanwhile is passed over.
+absl::StatusOr<std::vector<std::string>> List(const std::string& path, bool directories) {
+  std::error_code error;
+  std::vector<std::string> names;
+  fs::directory_iterator entry(path, error);
+  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
+    std::error_code gone;
+    const bool is_directory = entry->is_directory(gone);
+    if (!gone && is_directory == directories) names.push_back(entry->path().filename().string());
+  }
+  if (error) return ErrorStatus("list", path, error);
+  std::sort(names.begin(), names.end());
+  return names;
 }
 
 }  // namespace
 
 absl::Status WriteFileAtomically(const std::string& path, std::string_view contents) {
   const std::string temporary = path + ".tmp";
-  const int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (fd < 0) return ErrnoStatus("cannot create", temporary);
-  {
-    const absl::Cleanup close_fd = [fd] { close(fd); };
-    while (!contents.empty()) {
-      const ssize_t written = write(fd, contents.data(), contents.size());
-      if (written < 0 && errno == EINTR) continue;
-      if (written < 0) return ErrnoStatus("cannot write", temporary);
-      contents.remove_prefix(static_cast<size_t>(written));
-    }
-    if (fsync(fd) != 0) return ErrnoStatus("cannot sync", temporary);
-  }
-  if (rename(temporary.c_str(), path.c_str()) != 0) return ErrnoStatus("cannot rename to", path);
-  return SyncPath(fs::path(path).parent_path().string());
+  absl::Status status = WriteAndSync(temporary, contents);
+  if (status.ok() && rename(temporary.c_str(), path.c_str()) != 0) status = ErrnoStatus("rename to", path);
+  if (status.ok()) return SyncParent(path);
+  unlink(temporary.c_str());  // the first error is the one that counts
+  return status;
 }
 
 absl::Status CreateDirectories(const std::string& path) {
   std::error_code error;
-  fs::create_directories(path, error);
-  if (error) return absl::UnavailableError(absl::StrFormat("cannot create directory %s: %s", path, error.message()));
-  const std::string parent = fs::path(path).parent_path().string();
-  return parent.empty() ? absl::OkStatus() : SyncPath(parent);
+  if (path.empty() || fs::is_directory(path, error)) return absl::OkStatus();
+  BEBR_RETURN_IF_ERROR(CreateDirectories(fs::path(path).parent_path().string()));
+  if (mkdir(path.c_str(), 0755) != 0 && (errno != EEXIST || !fs::is_directory(path, error))) {
+    return ErrnoStatus("create directory", path);
+  }
+  return SyncParent(path);
 }
 
 absl::Status RenameDirectory(const std::string& from, const std::string& to) {
-  if (rename(from.c_str(), to.c_str()) != 0) return ErrnoStatus("cannot rename to", to);
-  return SyncPath(fs::path(to).parent_path().string());
+  if (rename(from.c_str(), to.c_str()) != 0) return ErrnoStatus("rename to", to);
+  BEBR_RETURN_IF_ERROR(SyncParent(to));
+  return fs::path(from).parent_path() == fs::path(to).parent_path() ? absl::OkStatus() : SyncParent(from);
 }
 
 absl::Status RemoveAll(const std::string& path) {
   std::error_code error;
-  fs::remove_all(path, error);
-  if (error) return absl::UnavailableError(absl::StrFormat("cannot remove %s: %s", path, error.message()));
-  return absl::OkStatus();
+  const auto removed = fs::remove_all(path, error);
+  if (error) return ErrorStatus("remove", path, error);
+  return removed == 0 ? absl::OkStatus() : SyncParent(path);
 }
 
-absl::StatusOr<std::vector<std::string>> ListDirectories(const std::string& path) {
-  std::error_code error;
-  std::vector<std::string> names;
-  for (const fs::directory_entry& entry : fs::directory_iterator(path, error)) {
-    if (entry.is_directory()) names.push_back(entry.path().filename().string());
-  }
-  if (error) return absl::UnavailableError(absl::StrFormat("cannot list %s: %s", path, error.message()));
-  std::sort(names.begin(), names.end());
-  return names;
-}
+absl::StatusOr<std::vector<std::string>> ListDirectories(const std::string& path) { return List(path, true); }
+absl::StatusOr<std::vector<std::string>> ListFiles(const std::string& path) { return List(path, false); }
 
 absl::Status CopyDirectory(const std::string& from, const std::string& to, std::string_view linked) {
   BEBR_RETURN_IF_ERROR(CreateDirectories(to));
-  std::error_code error;
-  for (const fs::directory_entry& entry : fs::directory_iterator(from, error)) {
-    const std::string target = (fs::path(to) / entry.path().filename()).string();
-    if (entry.is_directory()) {
-      BEBR_RETURN_IF_ERROR(CopyDirectory(entry.path().string(), target, linked));
-      continue;
-    }
+  BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> directories, ListDirectories(from));
+  for (const std::string& name : directories) {
+    BEBR_RETURN_IF_ERROR(CopyDirectory(from + "/" + name, to + "/" + name, linked));
+  }
+  BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> files, ListFiles(from));
+  for (const std::string& name : files) {
+    const std::string source = from + "/" + name, target = to + "/" + name;
+    std::error_code error;
     if (target.ends_with(linked)) {
-      fs::create_hard_link(entry.path(), target, error);
+      fs::create_hard_link(source, target, error);
       if (!error) continue;
     }
-    fs::copy_file(entry.path(), target, error);
-    if (error) return absl::UnavailableError(absl::StrFormat("cannot copy to %s: %s", target, error.message()));
+    fs::copy_file(source, target, error);
+    if (error) return ErrorStatus("copy to", target, error);
     BEBR_RETURN_IF_ERROR(SyncPath(target));
   }
-  if (error) return absl::UnavailableError(absl::StrFormat("cannot list %s: %s", from, error.message()));
   return SyncPath(to);
 }
 
@@ -126,7 +159,7 @@ DiskSpace DiskSpaceOf(const std::string& path) {
 absl::StatusOr<std::unique_ptr<DirectoryLock>> DirectoryLock::Acquire(const std::string& path) {
   const std::string file = path + "/LOCK";
   const int fd = open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (fd < 0) return ErrnoStatus("cannot open", file);
+  if (fd < 0) return ErrnoStatus("open", file);
   if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
     close(fd);
     return absl::FailedPreconditionError(absl::StrFormat("data directory %s is in use by another process", path));

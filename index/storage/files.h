@@ -1,4 +1,6 @@
-// The few file-system operations that durability depends on.
+// The few file-system operations that durability depends on. What they make, rename or remove is on disk when they
+// return: files are synced, and so are the directories that name them. Errors name the path; a full disk is
+// RESOURCE_EXHAUSTED, a failing one UNAVAILABLE.
 #ifndef BEBR_INDEX_STORAGE_FILES_H_
 #define BEBR_INDEX_STORAGE_FILES_H_
 
@@ -17,12 +19,12 @@ namespace bebr {
 // writes a temporary file beside it, syncs it, renames it and syncs the directory.
 absl::Status WriteFileAtomically(const std::string& path, std::string_view contents);
 absl::Status CreateDirectories(const std::string& path);
-// Renames a directory and syncs its parent.
 absl::Status RenameDirectory(const std::string& from, const std::string& to);
 // Removes a file or a whole directory; no error if it is not there.
 absl::Status RemoveAll(const std::string& path);
-// Names of the directories in `path`, sorted.
+// Names of the directories in `path`, and of all else that is in it, sorted.
 absl::StatusOr<std::vector<std::string>> ListDirectories(const std::string& path);
+absl::StatusOr<std::vector<std::string>> ListFiles(const std::string& path);
 // Copies a directory with all that is in it, synced to disk. Files whose name ends in `linked`, which never change,
 // become hard links where the file system allows it.
 absl::Status CopyDirectory(const std::string& from, const std::string& to, std::string_view linked);

@@ -155,6 +155,13 @@ struct SnapshotInfo {
   uint64_t bytes = 0;  // of files, also those that are shared with the collection by hard links
 };
 
+// A collection that is on disk but cannot be opened. Everything that is asked of it fails with the reason, but dropping
+// it.
+struct UnavailableCollection {
+  std::string name;
+  std::string reason;
+};
+
 }  // namespace bebr
 
 #endif  // BEBR_INDEX_TYPES_COLLECTION_H_
