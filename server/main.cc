@@ -16,6 +16,7 @@
 namespace {
 
 constexpr int kUsageError = 2;
+constexpr absl::Duration kFlushTime = absl::Seconds(1);
 
 // SIGHUP reads the keys again; SIGTERM and SIGINT end it.
 void ServeUntilSignal(const sigset_t& signals, bebr::Server& server) {
@@ -63,6 +64,7 @@ int main(int argc, char** argv) {
     return EXIT_SUCCESS;
   }
   bebr::InitLogging(command->config.log_level, command->config.log_format == "json");
+  bebr::WriteLogInBackground();
   RaiseFileLimit();
   // Before any thread starts, so that all inherit it and only sigwait sees these signals.
   sigset_t signals;
@@ -74,9 +76,11 @@ int main(int argc, char** argv) {
   auto server = bebr::Server::Start(command->config);
   if (!server.ok()) {
     bebr::LogError("cannot start: {}", std::string(server.status().message()));
+    bebr::FlushLog(kFlushTime);
     return EXIT_FAILURE;
   }
   ServeUntilSignal(signals, **server);
   bebr::LogInfo("stopped");
+  bebr::FlushLog(kFlushTime);
   return EXIT_SUCCESS;
 }

@@ -1,8 +1,6 @@
 #include "server/server.h"
 
-#include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
-#include <grpcpp/health_check_service_interface.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -17,14 +15,15 @@
 #include "index/base/status_macros.h"
 #include "index/engine.h"
 #include "server/access/auth.h"
-#include "server/call/call_context.h"
-#include "server/call/call_interceptor.h"
+#include "server/call/door.h"
 #include "server/call/response_watch.h"
+#include "server/call/rpc_context.h"
 #include "server/metrics/metrics.h"
 #include "server/net/credentials.h"
 #include "server/net/http_server.h"
 #include "server/net/listener.h"
-#include "server/rpc/services.h"
+#include "server/rpc/health.h"
+#include "server/rpc/methods.h"
 
 namespace bebr {
 namespace {
@@ -47,7 +46,6 @@ class ServerImpl : public Server {
     }
     BEBR_RETURN_IF_ERROR(OpenEngine());
     BEBR_RETURN_IF_ERROR(Listen());
-    grpc_->GetHealthCheckService()->SetServingStatus(true);
     SetReady(true);
     LogInfo("serving: grpc={} metrics={} tls={} keys={}", With(config_.listen, listener_->port()),
             http_ == nullptr ? "none" : With(config_.metrics_listen, http_->port()),
@@ -58,8 +56,7 @@ class ServerImpl : public Server {
   void Drain() override {
     if (grpc_ != nullptr) {
       SetReady(false);
-      listener_.reset();
-      grpc_->GetHealthCheckService()->Shutdown();
+      listener_->Stop();
       rpc_->streams->Drain();
       grpc_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(config_.drain_timeout_s));
       grpc_.reset();  // waits for the last handler
@@ -79,6 +76,7 @@ class ServerImpl : public Server {
 
   void SetReady(bool ready) {
     ready_ = ready;
+    health_.SetServing(ready);
     metrics_.ready().Set(ready ? 1 : 0);
   }
 
@@ -125,25 +123,15 @@ class ServerImpl : public Server {
                               .authenticator = authenticator_.get(),
                               .blocking = &blocking_,
                               .streams = &streams_,
-                              .responses = &responses_});
-    collections_ = std::make_unique<CollectionServiceImpl>(*rpc_);
-    documents_ = std::make_unique<DocumentServiceImpl>(*rpc_);
-    search_ = std::make_unique<SearchServiceImpl>(*rpc_);
-    admin_ = std::make_unique<AdminServiceImpl>(*rpc_);
-    grpc::EnableDefaultHealthCheckService(true);
-    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+                              .responses = &responses_,
+                              .known = [this](std::string_view peer) { listener_->Known(peer); },
+                              .greeted = [this](std::string_view peer) { listener_->Greeted(peer); }});
+    door_ = std::make_unique<Door>(*rpc_, AllMethods(&health_), ApiLimits());
     grpc::ServerBuilder builder;
     SetLimits(builder);
-    std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
-    interceptors.push_back(std::make_unique<CallInterceptorFactory>(&metrics_, &responses_));
-    builder.experimental().SetInterceptorCreators(std::move(interceptors));
-    builder.SetContextAllocator(std::make_unique<CallContextAllocator>());
     acceptor_ = builder.experimental().AddExternalConnectionAcceptor(
         grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, credentials_);
-    for (grpc::Service* service :
-         std::initializer_list<grpc::Service*>{collections_.get(), documents_.get(), search_.get(), admin_.get()}) {
-      builder.RegisterService(service);
-    }
+    builder.RegisterCallbackGenericService(door_.get());
     grpc_ = builder.BuildAndStart();
     if (grpc_ == nullptr) return absl::UnavailableError("gRPC cannot start; its message is above");
     listener_->Start([this](int fd) {
@@ -161,6 +149,9 @@ class ServerImpl : public Server {
     quota.Resize(config_.grpc_memory_bytes);
     builder.SetResourceQuota(quota);
     builder.SetMaxReceiveMessageSize(static_cast<int>(config_.max_message_bytes));
+    // A thousand times its bytes can come out of a compressed message, and gRPC does not look at the limit again.
+    for (const grpc_compression_algorithm algorithm : {GRPC_COMPRESS_DEFLATE, GRPC_COMPRESS_GZIP})
+      builder.SetCompressionAlgorithmSupportStatus(algorithm, false);
     builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, static_cast<int>(config_.max_concurrent_streams));
     // Dead clients are found and their connections closed; those that ping too often are sent away.
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 60 * kMillis);
@@ -186,10 +177,8 @@ class ServerImpl : public Server {
   StreamRegistry streams_;
   ResponseWatch responses_;
   std::unique_ptr<RpcContext> rpc_;
-  std::unique_ptr<CollectionServiceImpl> collections_;
-  std::unique_ptr<DocumentServiceImpl> documents_;
-  std::unique_ptr<SearchServiceImpl> search_;
-  std::unique_ptr<AdminServiceImpl> admin_;
+  HealthState health_;
+  std::unique_ptr<Door> door_;
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;
   std::unique_ptr<grpc::Server> grpc_;
   std::unique_ptr<Listener> listener_;  // stops before what it hands connections to

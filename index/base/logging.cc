@@ -1,18 +1,28 @@
 #include "index/base/logging.h"
 
 #include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
+#include <utility>
 
+#include "index/base/log_writer.h"
 #include "nlohmann/json.hpp"
 
 namespace bebr {
 namespace {
 
 std::atomic<bool> json_lines{false};
+std::atomic<LogWriter*> background{nullptr};
+
+// Of lines that wait for being written.
+constexpr size_t kMaxQueuedBytes = size_t{4} << 20;
 
 // Stands before the fields of an event on their way to the formatter; no message begins with it.
 constexpr char kFieldsMark = '\x1e';
@@ -59,6 +69,52 @@ class JsonFormatter final : public spdlog::formatter {
                                   spdlog::pattern_time_type::utc, ""};
 };
 
+// Hands lines to a LogWriter.
+class BackgroundSink final : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  explicit BackgroundSink(LogWriter* writer) : writer_(writer) {}
+
+ private:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    writer_->Write(std::string(line.data(), line.size()));
+  }
+  void flush_() override {}
+
+  LogWriter* const writer_;
+};
+
+std::shared_ptr<spdlog::logger> MakeLogger(spdlog::sink_ptr sink, spdlog::level::level_enum level) {
+  auto logger = std::make_shared<spdlog::logger>("bebr", std::move(sink));
+  if (json_lines) {
+    logger->set_formatter(std::make_unique<JsonFormatter>());
+  } else {
+    logger->set_formatter(
+        std::make_unique<spdlog::pattern_formatter>("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc));
+  }
+  logger->set_level(level);
+  logger->flush_on(spdlog::level::info);
+  return logger;
+}
+
+std::optional<spdlog::level::level_enum> ParseLevel(std::string_view level) {
+  const auto parsed = spdlog::level::from_str(std::string(level));
+  if (parsed == spdlog::level::off && level != "off") return std::nullopt;
+  return parsed;
+}
+
+// Whatever the level is.
+void LogAlways(std::string_view line) {
+  const auto logger = spdlog::default_logger();
+  const spdlog::details::log_msg message(logger->name(), spdlog::level::info,
+                                         spdlog::string_view_t(line.data(), line.size()));
+  for (const auto& sink : logger->sinks()) {
+    sink->log(message);
+    sink->flush();
+  }
+}
+
 }  // namespace
 
 void LogEvent(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) {
@@ -74,6 +130,7 @@ void LogEvent(LogLevel level, std::string_view event, std::initializer_list<LogF
     (((line += json ? ", \"" : " ") += field.name) += json ? "\": " : "=");
     AppendValue(field, json, line);
   }
+  if (level == LogLevel::kAudit) return LogAlways(line);
   spdlog::log(level == LogLevel::kInfo      ? spdlog::level::info
               : level == LogLevel::kWarning ? spdlog::level::warn
                                             : spdlog::level::err,
@@ -81,20 +138,32 @@ void LogEvent(LogLevel level, std::string_view event, std::initializer_list<LogF
 }
 
 bool InitLogging(std::string_view level, bool json) {
-  const auto parsed = spdlog::level::from_str(std::string(level));
-  if (parsed == spdlog::level::off && level != "off") return false;
-  auto logger = std::make_shared<spdlog::logger>("bebr", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
+  const auto parsed = ParseLevel(level);
+  if (!parsed.has_value()) return false;
   json_lines = json;
-  if (json) {
-    logger->set_formatter(std::make_unique<JsonFormatter>());
-  } else {
-    logger->set_formatter(
-        std::make_unique<spdlog::pattern_formatter>("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc));
-  }
-  logger->set_level(parsed);
-  logger->flush_on(spdlog::level::info);
-  spdlog::set_default_logger(std::move(logger));
+  spdlog::set_default_logger(MakeLogger(std::make_shared<spdlog::sinks::stderr_color_sink_mt>(), *parsed));
   return true;
+}
+
+bool SetLogLevel(std::string_view level) {
+  const auto parsed = ParseLevel(level);
+  if (parsed.has_value()) spdlog::set_level(*parsed);
+  return parsed.has_value();
+}
+
+void WriteLogInBackground() {
+  auto* writer = new LogWriter(STDERR_FILENO, kMaxQueuedBytes);  // never deleted: anybody may log until the very end
+  background = writer;
+  spdlog::set_default_logger(MakeLogger(std::make_shared<BackgroundSink>(writer), spdlog::get_level()));
+}
+
+uint64_t DroppedLogLines() {
+  const LogWriter* writer = background;
+  return writer == nullptr ? 0 : writer->dropped();
+}
+
+void FlushLog(absl::Duration most) {
+  if (LogWriter* writer = background) writer->Flush(most);
 }
 
 }  // namespace bebr

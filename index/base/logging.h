@@ -10,6 +10,8 @@
 #include <string_view>
 #include <variant>
 
+#include "absl/time/time.h"
+
 namespace bebr {
 
 template <typename... Args>
@@ -29,7 +31,8 @@ void LogError(fmt::format_string<Args...> format, Args&&... args) {
   spdlog::error(format, std::forward<Args>(args)...);
 }
 
-enum class LogLevel { kInfo, kWarning, kError };
+// kAudit is written whatever the level is.
+enum class LogLevel { kInfo, kWarning, kError, kAudit };
 
 // A value of an event. Borrowed: nothing is kept after LogEvent.
 struct LogField {
@@ -44,6 +47,17 @@ void LogEvent(LogLevel level, std::string_view event, std::initializer_list<LogF
 // Sends log lines to standard error with UTC times: text, or, with `json`, one JSON object a line with time, level, and
 // message or event. `level` is debug, info, warning or error; returns false for others.
 bool InitLogging(std::string_view level, bool json = false);
+
+// Changes the level; returns false, changing nothing, for others than those of InitLogging.
+bool SetLogLevel(std::string_view level);
+
+// For servers, after InitLogging: from now on lines are written by a thread of their own, and dropped where they cannot
+// be written as fast as they come.
+void WriteLogInBackground();
+// Lines dropped so far.
+uint64_t DroppedLogLines();
+// Returns when all lines so far are written, or after `most`. For the end of the program.
+void FlushLog(absl::Duration most);
 
 }  // namespace bebr
 

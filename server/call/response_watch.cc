@@ -3,7 +3,6 @@
 #include <vector>
 
 #include "absl/strings/str_format.h"
-#include "absl/time/clock.h"
 #include "index/base/retry.h"
 
 namespace bebr {
@@ -36,7 +35,7 @@ absl::Status ResponseWatch::Admit() const {
 
 void ResponseWatch::Begin(grpc::ServerContextBase* context, uint64_t bytes) {
   MutexLock lock(&mutex_);
-  if (!waiting_.emplace(context, Waiting{context->c_call(), absl::Now(), bytes}).second) return;
+  if (!waiting_.emplace(context, Waiting{context->c_call(), SteadyNow(), bytes}).second) return;
   grpc_call_ref(context->c_call());
   metrics_->pending_response_bytes().Set(static_cast<double>(bytes_.fetch_add(bytes) + bytes));
 }
@@ -67,13 +66,13 @@ void ResponseWatch::Run() {
 }
 
 void ResponseWatch::CancelLate() {
-  const absl::Time late = absl::Now() - timeout_;
+  const SteadyTime late = SteadyNow() - timeout_;
   std::vector<grpc_call*> calls;
   {
     MutexLock lock(&mutex_);
     for (auto& [context, waiting] : waiting_) {
       if (waiting.since > late) continue;
-      waiting.since = absl::InfiniteFuture();  // cancelled once
+      waiting.since = absl::InfiniteDuration();  // cancelled once
       grpc_call_ref(waiting.call);
       calls.push_back(waiting.call);
     }

@@ -12,6 +12,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "index/base/clock.h"
 #include "index/base/mutex.h"
 #include "server/metrics/metrics.h"
 
@@ -37,7 +38,7 @@ class ResponseWatch {
  private:
   struct Waiting {
     grpc_call* call;  // with a reference of its own
-    absl::Time since;
+    SteadyTime since;
     uint64_t bytes;
   };
   void Run();

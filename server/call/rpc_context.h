@@ -3,12 +3,16 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
+#include <string_view>
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "index/engine.h"
 #include "server/access/auth.h"
+#include "server/access/limits.h"
 #include "server/call/blocking_pool.h"
+#include "server/call/memory_budget.h"
 #include "server/call/response_watch.h"
 #include "server/call/stream_registry.h"
 #include "server/config/config.h"
@@ -16,7 +20,7 @@
 
 namespace bebr {
 
-// What every handler works with. Ownership: the Server's; outlives all calls.
+// What every call works with. Ownership: the Server's; outlives all calls.
 struct RpcContext {
   const ServerConfig& config;
   Engine* engine;
@@ -25,6 +29,12 @@ struct RpcContext {
   BlockingPool* blocking;
   StreamRegistry* streams;
   ResponseWatch* responses;
+  // Told of callers, by gRPC's name for the peer, that were let in with their key, and without one.
+  std::function<void(std::string_view peer)> known = [](std::string_view) {};
+  std::function<void(std::string_view peer)> greeted = [](std::string_view) {};
+  MemoryBudget parsed{config.max_parsed_bytes};  // of requests in progress
+  RefusalLimits refusals;
+  KeylessCalls keyless;
   std::atomic<uint64_t> upload_bytes{0};  // held by model uploads in progress
   const absl::Time started = absl::Now();
 };

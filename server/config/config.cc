@@ -52,6 +52,8 @@ const std::vector<Option>& Options() {
       {"max_concurrent_streams", &C::max_concurrent_streams, 1, 1 << 20, "calls in flight on one connection"},
       {"grpc_memory_bytes", &C::grpc_memory_bytes, 16 << 20, kMaxBytes,
        "memory of gRPC's buffers; beyond it calls are refused"},
+      {"max_parsed_bytes", &C::max_parsed_bytes, 16 << 20, kMaxBytes,
+       "memory of the requests in progress, once they are parsed; beyond it calls are refused"},
       {"max_queued_queries", &C::max_queued_queries, 1, 1 << 24,
        "queries waiting for a scan; beyond it they are refused"},
       {"max_queued_upsert_bytes", &C::max_queued_upsert_bytes, 1 << 20, kMaxBytes,

@@ -10,6 +10,7 @@
 #include <sstream>
 #include <utility>
 
+#include "index/base/logging.h"
 #include "server/build_info.h"
 #include "server/metrics/metric_table.h"
 
@@ -188,6 +189,7 @@ std::vector<prometheus::MetricFamily> ReadMetrics(Engine* engine) {
     AddStorage(stats.storage, out);
     AddCollections(*engine, out);
   }
+  out.Add("bebr_log_dropped_total", static_cast<double>(DroppedLogLines()));
   out.Add("bebr_build_info", 1, {{"version", kBuildVersion}, {"simd", simd}});
   AddProcess(out);
   return out.Take();

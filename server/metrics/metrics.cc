@@ -52,6 +52,7 @@ Metrics::Metrics()
       sent_(CounterFamily(registry_, "grpc_server_msg_sent_total")),
       stages_(HistogramFamily(registry_, "bebr_search_stage_seconds")),
       rate_limited_(CounterFamily(registry_, "bebr_rate_limited_calls_total")),
+      closed_strangers_(CounterFamily(registry_, "bebr_closed_strangers_total")),
       options_(GaugeFamily(registry_, "bebr_option")),
       ready_(GaugeFamily(registry_, "bebr_ready").Add({})),
       connections_(GaugeFamily(registry_, "bebr_connections").Add({})),
@@ -78,6 +79,7 @@ Metrics::Metrics()
     }
   }
   AddMethod(std::string(kOther), std::string(kOther), "unary");
+  for (const char* reason : {"bytes", "silence", "room"}) ClosedStranger(reason);
   auto& messages = CounterFamily(registry_, "bebr_refused_stream_messages_total");
   for (size_t code = 0; code < refused_messages_.size(); ++code) {
     refused_messages_[code] = &messages.Add({{"grpc_code", kCodes[code]}});
@@ -87,6 +89,8 @@ Metrics::Metrics()
 prometheus::Counter& Metrics::RateLimited(const std::string& key, const std::string& limit) {
   return rate_limited_.Add({{"key", key}, {"limit", limit}});
 }
+
+prometheus::Counter& Metrics::ClosedStranger(const char* reason) { return closed_strangers_.Add({{"reason", reason}}); }
 
 prometheus::Counter& Metrics::RefusedMessage(absl::StatusCode code) {
   constexpr size_t kUnknown = 2;

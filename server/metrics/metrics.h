@@ -45,6 +45,8 @@ class Metrics {
   prometheus::Counter& RateLimited(const std::string& key, const std::string& limit);
   // Messages of upsert streams that were answered with this canonical code.
   prometheus::Counter& RefusedMessage(absl::StatusCode code);
+  // Connections of strangers that were closed for this reason: bytes, silence, room.
+  prometheus::Counter& ClosedStranger(const char* reason);
   prometheus::Gauge& ready() { return ready_; }
   prometheus::Gauge& connections() { return connections_; }
   prometheus::Counter& refused_connections() { return refused_connections_; }
@@ -69,6 +71,7 @@ class Metrics {
   prometheus::Family<prometheus::Counter>& sent_;
   prometheus::Family<prometheus::Histogram>& stages_;
   prometheus::Family<prometheus::Counter>& rate_limited_;
+  prometheus::Family<prometheus::Counter>& closed_strangers_;
   prometheus::Family<prometheus::Gauge>& options_;
   prometheus::Gauge& ready_;
   prometheus::Gauge& connections_;

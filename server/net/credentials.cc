@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "absl/strings/str_format.h"
-#include "absl/time/clock.h"
+#include "index/base/clock.h"
 #include "index/base/file.h"
 #include "index/base/logging.h"
 #include "index/base/mutex.h"
@@ -113,8 +113,8 @@ class ReloadingCredentials final : public grpc::ServerCredentials {
 
   // Whether there are new valid files, which are then in files_.
   bool Changed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    if (absl::Now() < next_look_) return false;
-    next_look_ = absl::Now() + absl::Seconds(1);
+    if (SteadyNow() < next_look_) return false;
+    next_look_ = SteadyNow() + absl::Seconds(1);
     const auto stamp = Stamp();
     if (stamp == stamp_) return false;
     auto files = ReadFiles(config_);
@@ -143,7 +143,7 @@ class ReloadingCredentials final : public grpc::ServerCredentials {
   Mutex mutex_;
   PemFiles files_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::filesystem::file_time_type> stamp_ ABSL_GUARDED_BY(mutex_);
-  absl::Time next_look_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  SteadyTime next_look_ ABSL_GUARDED_BY(mutex_) = -absl::InfiniteDuration();
   bool first_ ABSL_GUARDED_BY(mutex_) = true;
 };
 

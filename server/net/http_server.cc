@@ -1,95 +1,151 @@
 #include "server/net/http_server.h"
 
-#include <CivetServer.h>
+#include <microhttpd.h>
 
-#include <exception>
-#include <functional>
+#include <cstdarg>
+#include <cstdio>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "absl/strings/str_format.h"
+#include "index/base/logging.h"
+#include "index/base/mutex.h"
+#include "index/base/status_macros.h"
+#include "index/base/thread_pool.h"
+#include "server/net/sockets.h"
 
 namespace bebr {
 namespace {
 
-// Answers GET with what a function returns.
-class TextHandler : public CivetHandler {
- public:
-  struct Answer {
-    bool ok = true;
-    std::string text;
-  };
-  TextHandler(const char* content_type, std::function<Answer()> answer)
-      : content_type_(content_type), answer_(std::move(answer)) {}
+// Connections at a time: those that begin a request and never end it are closed after the timeout, and hold up nobody
+// until then.
+constexpr unsigned kMaxConnections = 1024;
+constexpr unsigned kTimeoutSeconds = 5;
+constexpr size_t kConnectionBytes = 16 << 10;  // for what a client sends
+constexpr size_t kMaxWaitingScrapes = 16;
 
-  bool handleGet(CivetServer*, mg_connection* connection) override {
-    const Answer answer = answer_();
-    mg_printf(connection, "HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
-              answer.ok ? "200 OK" : "503 Service Unavailable", content_type_, answer.text.size());
-    mg_write(connection, answer.text.data(), answer.text.size());
-    return true;
-  }
-
- private:
-  const char* const content_type_;
-  const std::function<Answer()> answer_;
+// A request on its way. Made when its headers are there, deleted when it is answered.
+struct Request {
+  enum class State { kNew, kMeasuring, kDone } state = State::kNew;
+  std::string metrics;  // of a scrape, once it is done
 };
 
-class CivetHttpServer : public HttpServer {
+// One thread takes connections, reads requests and sends answers; another one makes the text of /metrics, which may
+// take long on a machine in trouble. So the probes are answered at once whatever happens.
+class MicroHttpServer final : public HttpServer {
  public:
-  CivetHttpServer(const std::vector<std::string>& options, Metrics* metrics, const std::atomic<bool>* ready)
-      : metrics_("text/plain; version=0.0.4; charset=utf-8",
-                 [metrics] { return TextHandler::Answer{.ok = true, .text = metrics->Serialize()}; }),
-        health_("text/plain", [] { return TextHandler::Answer{.ok = true, .text = "alive\n"}; }),
-        ready_("text/plain",
-               [ready] {
-                 const bool is_ready = ready->load();
-                 return TextHandler::Answer{.ok = is_ready, .text = is_ready ? "ready\n" : "not ready\n"};
-               }),
-        server_(options) {
-    server_.addHandler("/metrics$", metrics_);
-    server_.addHandler("/healthz$", health_);
-    server_.addHandler("/readyz$", ready_);
+  MicroHttpServer(Metrics* metrics, const std::atomic<bool>* ready) : metrics_(metrics), ready_(ready) {}
+  ~MicroHttpServer() override {
+    if (daemon_ == nullptr) return;
+    {
+      MutexLock lock(&mutex_);
+      stopping_ = true;  // no scrape begins any more
+    }
+    scraper_.reset();  // ends those that have begun: the daemon may not be stopped before
+    MHD_stop_daemon(daemon_);
   }
 
+  absl::Status Listen(const std::string& address) {
+    BEBR_ASSIGN_OR_RETURN(ListeningSockets listening, ListenOn("metrics_listen", address));
+    port_ = listening.port;
+    daemon_ = MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, /*port=*/0, nullptr, nullptr,
+        &MicroHttpServer::Handle, this, MHD_OPTION_EXTERNAL_LOGGER, &MicroHttpServer::Log, nullptr,
+        MHD_OPTION_LISTEN_SOCKET, listening.sockets.front().get(), MHD_OPTION_CONNECTION_LIMIT, kMaxConnections,
+        MHD_OPTION_CONNECTION_TIMEOUT, kTimeoutSeconds, MHD_OPTION_CONNECTION_MEMORY_LIMIT, kConnectionBytes,
+        MHD_OPTION_NOTIFY_COMPLETED, &MicroHttpServer::Completed, nullptr, MHD_OPTION_END);
+    if (daemon_ != nullptr) {
+      listening.sockets.front().Release();  // the daemon closes it
+      return absl::OkStatus();
+    }
+    return absl::UnavailableError(absl::StrFormat("metrics_listen \"%s\": the HTTP server cannot start", address));
+  }
   int port() const override { return port_; }
-  bool FindPort() {
-    const std::vector<int> ports = server_.getListeningPorts();
-    if (ports.empty()) return false;
-    port_ = ports[0];
+
+ private:
+  static void Log(void*, const char* format, va_list arguments) {
+    char text[256];
+    std::vsnprintf(text, sizeof(text), format, arguments);
+    LogDebug("http: {}", text);
+  }
+  static void Completed(void*, MHD_Connection*, void** request, MHD_RequestTerminationCode) {
+    delete static_cast<Request*>(*request);
+    *request = nullptr;
+  }
+  static MHD_Result Handle(void* self, MHD_Connection* connection, const char* url, const char* method, const char*,
+                           const char*, size_t*, void** request) {
+    if (*request == nullptr) {
+      *request = new Request;
+      return MHD_YES;  // called again once the request is whole
+    }
+    return static_cast<MicroHttpServer*>(self)->Answer(connection, url, method, *static_cast<Request*>(*request));
+  }
+
+  MHD_Result Answer(MHD_Connection* connection, std::string_view url, std::string_view method, Request& request) {
+    if (method != "GET" && method != "HEAD") return Send(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "GET only\n");
+    if (url == "/healthz") return Send(connection, MHD_HTTP_OK, "alive\n");
+    if (url == "/readyz") {
+      return *ready_ ? Send(connection, MHD_HTTP_OK, "ready\n")
+                     : Send(connection, MHD_HTTP_SERVICE_UNAVAILABLE, "not ready\n");
+    }
+    if (url != "/metrics") return Send(connection, MHD_HTTP_NOT_FOUND, "/metrics, /healthz, /readyz\n");
+    if (request.state == Request::State::kDone)
+      return Send(connection, MHD_HTTP_OK, request.metrics, "text/plain; version=0.0.4; charset=utf-8");
+    if (request.state == Request::State::kMeasuring) return MHD_YES;
+    if (!Measure(connection, request)) return Send(connection, MHD_HTTP_SERVICE_UNAVAILABLE, "too many scrapes wait\n");
+    return MHD_YES;
+  }
+
+  // Has the metrics written into the request, and Answer called again then. False if too many wait for that.
+  bool Measure(MHD_Connection* connection, Request& request) {
+    MutexLock lock(&mutex_);
+    if (stopping_ || waiting_ >= kMaxWaitingScrapes) return false;
+    ++waiting_;
+    request.state = Request::State::kMeasuring;
+    MHD_suspend_connection(connection);
+    scraper_->Submit([this, connection, &request] {
+      request.metrics = metrics_->Serialize();
+      request.state = Request::State::kDone;
+      {
+        MutexLock lock(&mutex_);
+        --waiting_;
+      }
+      MHD_resume_connection(connection);
+    });
     return true;
   }
 
- private:
-  TextHandler metrics_;
-  TextHandler health_;
-  TextHandler ready_;
-  CivetServer server_;  // last: it stops before the handlers go
+  static MHD_Result Send(MHD_Connection* connection, unsigned status, const std::string& text,
+                         const char* content_type = "text/plain") {
+    MHD_Response* response =
+        MHD_create_response_from_buffer(text.size(), const_cast<char*>(text.data()), MHD_RESPMEM_MUST_COPY);
+    if (response == nullptr) return MHD_NO;
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
+    const MHD_Result queued = MHD_queue_response(connection, status, response);
+    MHD_destroy_response(response);
+    return queued;
+  }
+
+  Metrics* const metrics_;
+  const std::atomic<bool>* const ready_;
   int port_ = 0;
+  MHD_Daemon* daemon_ = nullptr;
+  std::unique_ptr<ThreadPool> scraper_ = std::make_unique<ThreadPool>(1);
+  Mutex mutex_;
+  size_t waiting_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const std::string& address, Metrics* metrics,
                                                               const std::atomic<bool>* ready) {
-  // Civetweb knows numbers only.
-  std::string numeric = address;
-  if (constexpr std::string_view kLocal = "localhost:"; address.rfind(kLocal, 0) == 0) {
-    numeric = "127.0.0.1:" + address.substr(kLocal.size());
-  }
-  const std::vector<std::string> options = {
-      "listening_ports", numeric, "num_threads", "2", "request_timeout_ms", "10000", "enable_directory_listing", "no"};
-  try {
-    auto server = std::make_unique<CivetHttpServer>(options, metrics, ready);
-    if (server->FindPort()) return server;
-  } catch (const std::exception&) {
-    // Its message says only that the server could not be created.
-  }
-  return absl::UnavailableError(
-      absl::StrFormat("metrics_listen \"%s\" cannot be listened on: is the port taken? Another one: --metrics_listen "
-                      "HOST:PORT, none: --metrics_listen ''",
-                      address));
+  auto server = std::make_unique<MicroHttpServer>(metrics, ready);
+  // It listens on one address.
+  constexpr std::string_view kLocal = "localhost:";
+  const bool local = address.rfind(kLocal, 0) == 0;
+  BEBR_RETURN_IF_ERROR(server->Listen(local ? "127.0.0.1:" + address.substr(kLocal.size()) : address));
+  return server;
 }
 
 }  // namespace bebr

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "absl/status/statusor.h"
 #include "server/metrics/metrics.h"
@@ -14,7 +15,13 @@ namespace bebr {
 // at once. gRPC's own listener has no such limit, and one that ever runs out of file descriptors accepts nothing any
 // more.
 //
-// Thread safety: none needed; it has a thread of its own.
+// Strangers. A connection whose caller has not made a call that was let in (Known) has bounds of its own, since a
+// stranger can send what is no call at all: headers without end, which cost gRPC time out of proportion. It is closed
+// when it has sent 256 KiB and a second later is still a stranger's, with 1 MiB or where that has happened before from
+// its host at once; when it was silent for a minute; and, the most silent first, when strangers have a quarter of
+// max_connections and another one comes.
+//
+// Thread safety: Known and Greeted may be called from any thread. It has a thread of its own.
 class Listener {
  public:
   // Takes over a connected socket, non-blocking, which it closes when it is done with it.
@@ -23,11 +30,16 @@ class Listener {
   // Listens on `address`, HOST:PORT; port 0 takes a free one. UNAVAILABLE if that is not possible.
   static absl::StatusOr<std::unique_ptr<Listener>> Create(const std::string& address, size_t max_connections,
                                                           Metrics* metrics);
-  // Stops accepting.
-  virtual ~Listener() = default;
+  virtual ~Listener() = default;  // stops
   virtual int port() const = 0;
   // Begins to accept. Called once.
   virtual void Start(Take take) = 0;
+  // Accepts no more. Those that there are go on, but are no longer looked at.
+  virtual void Stop() = 0;
+  // The caller at `peer`, as gRPC names it, is no stranger from now on.
+  virtual void Known(std::string_view peer) = 0;
+  // A stranger made a call that needs no key: its silence ends, and it may send as much again.
+  virtual void Greeted(std::string_view peer) = 0;
 };
 
 }  // namespace bebr

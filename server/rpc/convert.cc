@@ -1,6 +1,5 @@
 #include "server/rpc/convert.h"
 
-#include <chrono>
 #include <cstring>
 #include <utility>
 
@@ -331,13 +330,6 @@ void ToProto(const SearchTimings& timings, v1::SearchTimings* out) {
   out->set_scan_us(timings.scan_us);
   out->set_rerank_us(timings.rerank_us);
   out->set_queries_in_scan(timings.queries_in_scan);
-}
-
-SteadyTime DeadlineOf(const grpc::ServerContextBase& context) {
-  const auto deadline = context.deadline();
-  if (deadline == std::chrono::system_clock::time_point::max()) return absl::InfiniteDuration();
-  // What is left of it is the same on every clock; from here on only the steady one counts.
-  return SteadyNow() + absl::FromChrono(deadline - std::chrono::system_clock::now());
 }
 
 }  // namespace bebr

@@ -3,8 +3,6 @@
 #ifndef BEBR_SERVER_RPC_CONVERT_H_
 #define BEBR_SERVER_RPC_CONVERT_H_
 
-#include <grpcpp/server_context.h>
-
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,7 +14,6 @@
 #include "bebr/v1/collections.pb.h"
 #include "bebr/v1/documents.pb.h"
 #include "bebr/v1/search.pb.h"
-#include "index/base/clock.h"
 #include "index/engine.h"
 
 namespace bebr {
@@ -53,9 +50,6 @@ void ToProto(const EngineStats& stats, v1::GetStatsResponse* out);
 void ToProto(Document&& document, v1::Document* out);
 void ToProto(std::vector<SearchHit>&& hits, google::protobuf::RepeatedPtrField<v1::SearchHit>* out);
 void ToProto(const SearchTimings& timings, v1::SearchTimings* out);
-
-// The call's deadline; InfiniteDuration where the client gave none.
-SteadyTime DeadlineOf(const grpc::ServerContextBase& context);
 
 }  // namespace bebr
 

@@ -1,17 +1,24 @@
 // The admin service's calls about snapshots.
-#include <string>
 #include <vector>
 
+#include "bebr/v1/admin.pb.h"
 #include "index/base/status_macros.h"
-#include "server/access/auth.h"
-#include "server/call/call_context.h"
+#include "index/engine.h"
 #include "server/rpc/answers.h"
-#include "server/rpc/convert.h"
-#include "server/rpc/services.h"
-#include "server/rpc/unary_call.h"
+#include "server/rpc/make_method.h"
+#include "server/rpc/methods.h"
 
 namespace bebr {
 namespace {
+
+template <typename Request>
+Target OfSnapshot(const Request& request) {
+  return {.collection = request.collection(), .object = request.name()};
+}
+
+Target OfRestoration(const v1::RestoreSnapshotRequest& request) {
+  return {.collection = request.collection(), .other = request.new_collection(), .object = {}};
+}
 
 void ToProto(const SnapshotInfo& info, v1::Snapshot* out) {
   out->set_collection(info.collection);
@@ -21,59 +28,41 @@ void ToProto(const SnapshotInfo& info, v1::Snapshot* out) {
   out->set_bytes(info.bytes);
 }
 
+absl::Status CreateSnapshot(RpcContext& rpc, const Call& call, const v1::CreateSnapshotRequest& request,
+                            v1::CreateSnapshotResponse& response) {
+  BEBR_ASSIGN_OR_RETURN(const SnapshotInfo info, rpc.engine->CreateSnapshot(call.collection(), request.name()));
+  ToProto(info, response.mutable_snapshot());
+  return absl::OkStatus();
+}
+
+absl::Status ListSnapshots(RpcContext& rpc, const Call& call, const v1::ListSnapshotsRequest&,
+                           v1::ListSnapshotsResponse& response) {
+  BEBR_ASSIGN_OR_RETURN(const std::vector<SnapshotInfo> infos, rpc.engine->ListSnapshots(call.collection()));
+  for (const SnapshotInfo& info : infos) {
+    // A key for some collections sees their snapshots only.
+    if (call.identity().Sees(info.collection)) ToProto(info, response.add_snapshots());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RestoreSnapshot(RpcContext& rpc, const Call& call, const v1::RestoreSnapshotRequest& request,
+                             v1::RestoreSnapshotResponse& response) {
+  BEBR_RETURN_IF_ERROR(rpc.engine->RestoreSnapshot(call.collection(), request.name(), request.new_collection()));
+  return Describe(rpc, request.new_collection(), response.mutable_collection());
+}
+
+absl::Status DeleteSnapshot(RpcContext& rpc, const Call& call, const v1::DeleteSnapshotRequest& request,
+                            v1::DeleteSnapshotResponse&) {
+  return rpc.engine->DeleteSnapshot(call.collection(), request.name());
+}
+
 }  // namespace
 
-grpc::ServerUnaryReactor* AdminServiceImpl::CreateSnapshot(grpc::CallbackServerContext* context,
-                                                           const v1::CreateSnapshotRequest* request,
-                                                           v1::CreateSnapshotResponse* response) {
-  const std::string collection = rpc_.engine->Resolve(request->collection());
-  const absl::Status checked =
-      rpc_.authenticator->Check(CallerOf(*context), "CreateSnapshot", Role::kAdmin, collection);
-  return RunBlocking(rpc_, checked, [this, collection, request, response]() -> absl::Status {
-    BEBR_ASSIGN_OR_RETURN(const SnapshotInfo info, rpc_.engine->CreateSnapshot(collection, request->name()));
-    ToProto(info, response->mutable_snapshot());
-    return absl::OkStatus();
-  });
-}
-
-grpc::ServerUnaryReactor* AdminServiceImpl::ListSnapshots(grpc::CallbackServerContext* context,
-                                                          const v1::ListSnapshotsRequest* request,
-                                                          v1::ListSnapshotsResponse* response) {
-  const std::string collection = rpc_.engine->Resolve(request->collection());
-  const absl::Status checked = rpc_.authenticator->Check(CallerOf(*context), "ListSnapshots", Role::kRead, collection);
-  return RunBlocking(rpc_, checked, [this, context, collection, response]() -> absl::Status {
-    BEBR_ASSIGN_OR_RETURN(const std::vector<SnapshotInfo> infos, rpc_.engine->ListSnapshots(collection));
-    for (const SnapshotInfo& info : infos) {
-      // A key for some collections sees their snapshots only.
-      if (!rpc_.authenticator->May(CallerOf(*context), Role::kRead, info.collection)) continue;
-      ToProto(info, response->add_snapshots());
-    }
-    return absl::OkStatus();
-  });
-}
-
-grpc::ServerUnaryReactor* AdminServiceImpl::RestoreSnapshot(grpc::CallbackServerContext* context,
-                                                            const v1::RestoreSnapshotRequest* request,
-                                                            v1::RestoreSnapshotResponse* response) {
-  const std::string collection = rpc_.engine->Resolve(request->collection());
-  absl::Status checked = rpc_.authenticator->Check(CallerOf(*context), "RestoreSnapshot", Role::kAdmin, collection);
-  if (checked.ok()) {
-    checked = rpc_.authenticator->Check(CallerOf(*context), "RestoreSnapshot", Role::kAdmin, request->new_collection());
-  }
-  return RunBlocking(rpc_, checked, [this, collection, request, response]() -> absl::Status {
-    BEBR_RETURN_IF_ERROR(rpc_.engine->RestoreSnapshot(collection, request->name(), request->new_collection()));
-    return Describe(rpc_, request->new_collection(), response->mutable_collection());
-  });
-}
-
-grpc::ServerUnaryReactor* AdminServiceImpl::DeleteSnapshot(grpc::CallbackServerContext* context,
-                                                           const v1::DeleteSnapshotRequest* request,
-                                                           v1::DeleteSnapshotResponse*) {
-  const std::string collection = rpc_.engine->Resolve(request->collection());
-  const absl::Status checked =
-      rpc_.authenticator->Check(CallerOf(*context), "DeleteSnapshot", Role::kAdmin, collection);
-  return RunBlocking(rpc_, checked,
-                     [this, collection, request] { return rpc_.engine->DeleteSnapshot(collection, request->name()); });
+std::vector<Method> SnapshotMethods() {
+  return {Blocking("/bebr.v1.AdminService/CreateSnapshot", Role::kAdmin, OfSnapshot, CreateSnapshot),
+          Blocking("/bebr.v1.AdminService/ListSnapshots", Role::kRead, OfCollection, ListSnapshots),
+          Blocking("/bebr.v1.AdminService/RestoreSnapshot", Role::kAdmin, OfRestoration, RestoreSnapshot),
+          Blocking("/bebr.v1.AdminService/DeleteSnapshot", Role::kAdmin, OfSnapshot, DeleteSnapshot)};
 }
 
 }  // namespace bebr

@@ -6,12 +6,9 @@
 #include "absl/strings/str_format.h"
 #include "index/base/retry.h"
 #include "index/base/status_macros.h"
-#include "server/access/auth.h"
-#include "server/call/call_context.h"
-#include "server/call/status.h"
 #include "server/config/config.h"
 #include "server/metrics/metrics.h"
-#include "server/rpc/convert.h"
+#include "server/rpc/make_method.h"
 
 namespace bebr {
 namespace {
@@ -20,17 +17,25 @@ constexpr absl::Duration kLongestWait = absl::Milliseconds(200);
 
 }  // namespace
 
-StreamUpsertCall* StreamUpsertCall::Start(RpcContext& rpc, const grpc::CallbackServerContext& context) {
-  auto* call = new StreamUpsertCall(rpc, context);
+Method StreamUpsertMethod() {
+  Method method = MethodOf<v1::StreamUpsertRequest, v1::StreamUpsertResponse>("/bebr.v1.DocumentService/StreamUpsert",
+                                                                              Role::kWrite);
+  method.client_streams = method.server_streams = true;
+  method.make = [](CallStart start) -> Call* { return StreamUpsertCall::Start(std::move(start)); };
+  return method;
+}
+
+StreamUpsertCall* StreamUpsertCall::Start(CallStart start) {
+  auto* call = new StreamUpsertCall(std::move(start));
   call->self_ = std::shared_ptr<StreamUpsertCall>(call);
-  const bool added = rpc.streams->Add(call->self_);
+  const bool added = call->rpc().streams->Add(call->self_);
   call->mutex_.Lock();
   call->draining_ |= !added;
   call->AdvanceAndUnlock();
   return call;
 }
 
-void StreamUpsertCall::OnReadDone(bool ok) {
+void StreamUpsertCall::EndRead(bool ok) {
   mutex_.Lock();
   Message* message = messages_.back().get();
   if (!ok || finished_) {
@@ -41,26 +46,27 @@ void StreamUpsertCall::OnReadDone(bool ok) {
     return;
   }
   ++in_engine_;
-  ++starting_;  // until Take is done with the call
+  ++starting_;  // until Accept is done with the call
   mutex_.Unlock();
-  Take(message);
+  Accept(message);
 }
 
-void StreamUpsertCall::Take(Message* message) {
-  const absl::Status checked = Check(*message);
-  const absl::Duration wait = RetryDelayOf(checked);
+void StreamUpsertCall::Accept(Message* message) {
+  const absl::Status admitted = Admit(*message);
+  const absl::Duration wait = RetryDelayOf(admitted);
   mutex_.Lock();
   const bool ending = broken_ || draining_;
   mutex_.Unlock();
   if (wait > absl::ZeroDuration() && !ending) {
     // In short steps: the end of the call is not held up for long.
-    wait_.Set(absl::ToChronoTime(absl::Now() + std::min(wait, kLongestWait)), [this, message](bool) { Take(message); });
+    wait_.Set(absl::ToChronoTime(absl::Now() + std::min(wait, kLongestWait)),
+              [this, message](bool) { Accept(message); });
     return;
   }
-  if (checked.ok()) {
+  if (admitted.ok()) {
     Submit(message);
   } else {
-    Acknowledge(message, checked);
+    Acknowledge(message, admitted);
   }
   mutex_.Lock();
   reading_ = false;  // only now: messages reach the engine in their order
@@ -68,22 +74,29 @@ void StreamUpsertCall::Take(Message* message) {
   AdvanceAndUnlock();
 }
 
-absl::Status StreamUpsertCall::Check(const Message& message) {
-  const std::string& collection = message.request.collection();
-  if (collection_.empty()) {
-    if (collection.empty())
-      return absl::InvalidArgumentError("collection is empty; the first message of a stream names it");
-  } else if (!collection.empty() && collection != name_) {
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "collection is \"%s\"; this stream writes to \"%s\" since its first message", collection, name_));
+absl::Status StreamUpsertCall::Admit(Message& message) {
+  if (!message.charged) {
+    BEBR_RETURN_IF_ERROR(AuthorizeAgain());
+    BEBR_RETURN_IF_ERROR(identity().Charge(input_bytes()));
+    message.charged = true;
   }
-  const std::string resolved = collection_.empty() ? rpc_.engine->Resolve(collection) : collection_;
-  BEBR_RETURN_IF_ERROR(rpc_.authenticator->Check(CallerOf(context_), "StreamUpsert", Role::kWrite, resolved,
-                                                 message.request.ByteSizeLong()));
-  if (collection_.empty()) {
-    name_ = collection;
-    collection_ = resolved;
+  if (absl::Status taken = Take(&message.request, &message.hold); !taken.ok()) {
+    message.request.set_sequence(PeekNumber(v1::StreamUpsertRequest::kSequenceFieldNumber));
+    return taken;
   }
+  return Check(message.request);
+}
+
+absl::Status StreamUpsertCall::Check(const v1::StreamUpsertRequest& request) {
+  const std::string& named = request.collection();
+  if (!collection().empty()) {
+    if (named.empty() || named == name_) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        absl::StrFormat("collection is \"%s\"; this stream writes to \"%s\" since its first message", named, name_));
+  }
+  if (named.empty()) return absl::InvalidArgumentError("collection is empty; the first message of a stream names it");
+  BEBR_RETURN_IF_ERROR(Authorize({.collection = named}));
+  name_ = named;
   return absl::OkStatus();
 }
 
@@ -92,9 +105,9 @@ void StreamUpsertCall::Submit(Message* message) {
   if (!documents.ok()) return Acknowledge(message, documents.status());
   const auto mode = ToUpsertMode(message->request.mode());
   if (!mode.ok()) return Acknowledge(message, mode.status());
-  UpsertRequest upsert{.collection = collection_, .documents = *std::move(documents), .mode = *mode};
-  rpc_.engine->Upsert(std::move(upsert),
-                      [this, message](const absl::StatusOr<UpsertResult>& result) { Acknowledge(message, result); });
+  UpsertRequest upsert{.collection = collection(), .documents = *std::move(documents), .mode = *mode};
+  rpc().engine->Upsert(std::move(upsert),
+                       [this, message](const absl::StatusOr<UpsertResult>& result) { Acknowledge(message, result); });
 }
 
 void StreamUpsertCall::Acknowledge(Message* message, const absl::StatusOr<UpsertResult>& result) {
@@ -104,13 +117,14 @@ void StreamUpsertCall::Acknowledge(Message* message, const absl::StatusOr<Upsert
     message->response.set_created(result->created);
     for (const std::string& id : result->unknown_ids) message->response.add_unknown_ids(id);
   } else {
-    rpc_.metrics->RefusedMessage(result.status().code()).Increment();
+    rpc().metrics->RefusedMessage(result.status().code()).Increment();
     message->response.set_error_code(static_cast<int32_t>(result.status().code()));
     message->response.set_error_message(std::string(result.status().message()));
   }
   // A client that does not read its acknowledgements must not keep what it sent in memory.
   message->request = {};
   message->arena = {};
+  message->hold = {};
   mutex_.Lock();
   message->done = true;
   --in_engine_;
@@ -125,7 +139,7 @@ void StreamUpsertCall::OnWriteDone(bool ok) {
   AdvanceAndUnlock();
 }
 
-void StreamUpsertCall::OnCancel() {
+void StreamUpsertCall::OnCancelled() {
   mutex_.Lock();
   broken_ = true;
   AdvanceAndUnlock();
@@ -137,8 +151,6 @@ void StreamUpsertCall::Drain() {
   AdvanceAndUnlock();
 }
 
-void StreamUpsertCall::OnDone() { self_.reset(); }
-
 bool StreamUpsertCall::MayFinish() const {
   if (finished_ || writing_ || in_engine_ > 0 || starting_ > 0) return false;
   if (broken_) return true;
@@ -149,23 +161,24 @@ bool StreamUpsertCall::MayFinish() const {
 void StreamUpsertCall::AdvanceAndUnlock() {
   for (;;) {
     Message* to_write = nullptr;
-    Message* to_read = nullptr;
+    bool reads = false;
     if (!finished_ && !broken_) {
       if (!writing_ && !messages_.empty() && messages_.front()->done) {
         writing_ = true;
         to_write = messages_.front().get();
       }
-      if (!reading_ && !input_ended_ && !draining_ && messages_.size() < rpc_.config.upsert_window_messages) {
+      if (!reading_ && !input_ended_ && !draining_ && messages_.size() < rpc().config.upsert_window_messages) {
         reading_ = true;
-        to_read = messages_.emplace_back(std::make_unique<Message>()).get();
+        messages_.push_back(std::make_unique<Message>());
+        reads = true;
       }
     }
-    if (to_write == nullptr && to_read == nullptr) break;
+    if (to_write == nullptr && !reads) break;
     ++starting_;
     mutex_.Unlock();
     // The read first: it is what keeps the client busy.
-    if (to_read != nullptr) StartRead(&to_read->request);
-    if (to_write != nullptr) StartWrite(&to_write->response);
+    if (reads) Read();
+    if (to_write != nullptr) Write(to_write->response);
     mutex_.Lock();
     --starting_;
   }
@@ -182,7 +195,7 @@ void StreamUpsertCall::AdvanceAndUnlock() {
         absl::UnavailableError("the server is shutting down; messages without an acknowledgement were not written");
   }
   mutex_.Unlock();
-  Finish(ToGrpcStatus(status));
+  End(status);
 }
 
 }  // namespace bebr

@@ -1,94 +1,74 @@
 // The collection service's calls about versions.
 #include <string>
-#include <utility>
 
+#include "bebr/v1/collections.pb.h"
 #include "index/base/status_macros.h"
-#include "server/access/auth.h"
-#include "server/call/call_context.h"
+#include "index/engine.h"
 #include "server/rpc/answers.h"
 #include "server/rpc/convert.h"
+#include "server/rpc/make_method.h"
+#include "server/rpc/methods.h"
 #include "server/rpc/model_upload.h"
-#include "server/rpc/services.h"
-#include "server/rpc/unary_call.h"
 
 namespace bebr {
 namespace {
 
-VersionConfig ToVersionConfig(const v1::VersionConfig& config) {
-  return {.name = config.name(),
-          .compatible_with = config.compatible_with(),
-          .same_embeddings_as = config.same_embeddings_as()};
+Target OfNewVersion(const v1::AddVersionRequest& request) {
+  return {.collection = request.config().collection(), .object = request.config().name()};
+}
+
+absl::Status CheckAddition(RpcContext& rpc, const Call& call, const v1::AddVersionRequest&) {
+  return rpc.engine->GetCollection(call.collection()).status();  // better said before the model is uploaded
+}
+
+absl::Status AddVersion(RpcContext& rpc, const Call& call, const v1::AddVersionRequest& request,
+                        const std::string& model, v1::AddVersionResponse& response) {
+  const VersionConfig config{.name = request.config().name(),
+                             .compatible_with = request.config().compatible_with(),
+                             .same_embeddings_as = request.config().same_embeddings_as()};
+  BEBR_RETURN_IF_ERROR(rpc.engine->AddVersion(call.collection(), config, model));
+  return Describe(rpc, call.collection(), response.mutable_collection());
+}
+
+absl::Status PromoteVersion(RpcContext& rpc, const Call& call, const v1::PromoteVersionRequest& request,
+                            v1::PromoteVersionResponse& response) {
+  BEBR_RETURN_IF_ERROR(
+      rpc.engine->PromoteVersion(call.collection(), request.version(), request.expected_default(), request.force()));
+  return Describe(rpc, call.collection(), response.mutable_collection());
+}
+
+absl::Status RetireVersion(RpcContext& rpc, const Call& call, const v1::RetireVersionRequest& request,
+                           v1::RetireVersionResponse& response) {
+  BEBR_RETURN_IF_ERROR(rpc.engine->RetireVersion(call.collection(), request.version()));
+  return Describe(rpc, call.collection(), response.mutable_collection());
+}
+
+absl::Status BackfillVersion(RpcContext& rpc, const Call& call, const v1::BackfillVersionRequest& request,
+                             v1::BackfillVersionResponse& response) {
+  const absl::Status done =
+      request.stop() ? rpc.engine->StopBackfill(call.collection(), request.version())
+                     : rpc.engine->StartBackfill(call.collection(), request.version(), request.documents_per_s());
+  BEBR_RETURN_IF_ERROR(done);
+  return Describe(rpc, call.collection(), response.mutable_collection());
+}
+
+absl::Status CheckVersion(RpcContext& rpc, const Call& call, const v1::CheckVersionRequest& request,
+                          v1::CheckVersionResponse& response) {
+  VectorArena arena;
+  BEBR_ASSIGN_OR_RETURN(const CheckRequest check, ToCheckRequest(request, arena));
+  BEBR_ASSIGN_OR_RETURN(const VersionCheck found, rpc.engine->CheckVersion(call.collection(), check));
+  ToProto(found, response.mutable_check());
+  return absl::OkStatus();
 }
 
 }  // namespace
 
-grpc::ServerReadReactor<v1::AddVersionRequest>* CollectionServiceImpl::AddVersion(grpc::CallbackServerContext* context,
-                                                                                  v1::AddVersionResponse* response) {
-  using Request = v1::AddVersionRequest;
-  auto collection = std::make_shared<std::string>();  // that of the first message, for the work at the end
-  auto check = [this, context, collection](const Request& request) -> absl::Status {
-    *collection = rpc_.engine->Resolve(request.config().collection());
-    BEBR_RETURN_IF_ERROR(rpc_.authenticator->Check(CallerOf(*context), "AddVersion", Role::kAdmin, *collection));
-    return rpc_.engine->GetCollection(*collection).status();
-  };
-  auto work = [this, response, collection](const Request& request, const std::string& model) -> absl::Status {
-    BEBR_RETURN_IF_ERROR(rpc_.engine->AddVersion(*collection, ToVersionConfig(request.config()), model));
-    return Describe(rpc_, *collection, response->mutable_collection());
-  };
-  return new ModelUploadCall<Request>(rpc_, std::move(check), std::move(work));
-}
-
-grpc::ServerUnaryReactor* CollectionServiceImpl::PromoteVersion(grpc::CallbackServerContext* context,
-                                                                const v1::PromoteVersionRequest* request,
-                                                                v1::PromoteVersionResponse* response) {
-  const std::string collection = rpc_.engine->Resolve(request->collection());
-  const absl::Status checked =
-      rpc_.authenticator->Check(CallerOf(*context), "PromoteVersion", Role::kAdmin, collection);
-  return RunBlocking(rpc_, checked, [this, collection, request, response]() -> absl::Status {
-    BEBR_RETURN_IF_ERROR(
-        rpc_.engine->PromoteVersion(collection, request->version(), request->expected_default(), request->force()));
-    return Describe(rpc_, collection, response->mutable_collection());
-  });
-}
-
-grpc::ServerUnaryReactor* CollectionServiceImpl::RetireVersion(grpc::CallbackServerContext* context,
-                                                               const v1::RetireVersionRequest* request,
-                                                               v1::RetireVersionResponse* response) {
-  const std::string collection = rpc_.engine->Resolve(request->collection());
-  const absl::Status checked = rpc_.authenticator->Check(CallerOf(*context), "RetireVersion", Role::kAdmin, collection);
-  return RunBlocking(rpc_, checked, [this, collection, request, response]() -> absl::Status {
-    BEBR_RETURN_IF_ERROR(rpc_.engine->RetireVersion(collection, request->version()));
-    return Describe(rpc_, collection, response->mutable_collection());
-  });
-}
-
-grpc::ServerUnaryReactor* CollectionServiceImpl::BackfillVersion(grpc::CallbackServerContext* context,
-                                                                 const v1::BackfillVersionRequest* request,
-                                                                 v1::BackfillVersionResponse* response) {
-  const std::string collection = rpc_.engine->Resolve(request->collection());
-  const absl::Status checked =
-      rpc_.authenticator->Check(CallerOf(*context), "BackfillVersion", Role::kAdmin, collection);
-  return RunBlocking(rpc_, checked, [this, collection, request, response]() -> absl::Status {
-    const absl::Status done =
-        request->stop() ? rpc_.engine->StopBackfill(collection, request->version())
-                        : rpc_.engine->StartBackfill(collection, request->version(), request->documents_per_s());
-    BEBR_RETURN_IF_ERROR(done);
-    return Describe(rpc_, collection, response->mutable_collection());
-  });
-}
-
-grpc::ServerUnaryReactor* CollectionServiceImpl::CheckVersion(grpc::CallbackServerContext* context,
-                                                              const v1::CheckVersionRequest* request,
-                                                              v1::CheckVersionResponse* response) {
-  const std::string collection = rpc_.engine->Resolve(request->collection());
-  const absl::Status checked = rpc_.authenticator->Check(CallerOf(*context), "CheckVersion", Role::kAdmin, collection);
-  return RunBlocking(rpc_, checked, [this, collection, request, response]() -> absl::Status {
-    VectorArena arena;
-    BEBR_ASSIGN_OR_RETURN(const CheckRequest check, ToCheckRequest(*request, arena));
-    BEBR_ASSIGN_OR_RETURN(const VersionCheck found, rpc_.engine->CheckVersion(collection, check));
-    ToProto(found, response->mutable_check());
-    return absl::OkStatus();
-  });
+std::vector<Method> VersionMethods() {
+  return {ModelUpload("/bebr.v1.CollectionService/AddVersion", OfNewVersion, CheckAddition, AddVersion),
+          Blocking("/bebr.v1.CollectionService/PromoteVersion", Role::kAdmin, OfVersion, PromoteVersion),
+          Blocking("/bebr.v1.CollectionService/RetireVersion", Role::kAdmin, OfVersion, RetireVersion),
+          Blocking("/bebr.v1.CollectionService/BackfillVersion", Role::kAdmin, OfVersion, BackfillVersion),
+          Blocking("/bebr.v1.CollectionService/CheckVersion", Role::kAdmin, OfVersion, CheckVersion)};
 }
 
 }  // namespace bebr

@@ -16,9 +16,11 @@
 #include <set>
 #include <sstream>
 #include <thread>
+#include <utility>
 
 #include "server/metrics/metric_table.h"
 #include "tests/integration/fixture.h"
+#include "tests/integration/raw_call.h"
 
 namespace bebr::testing {
 namespace {
@@ -248,15 +250,28 @@ void MetricsTest::Clients() {
   address.sin_port =
       htons(static_cast<uint16_t>(std::stoi(server_->address().substr(server_->address().rfind(':') + 1))));
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  Expect({"bebr_connections", "bebr_refused_connections_total"}, [&] {
+  Expect({"bebr_connections", "bebr_closed_strangers_total{reason=\"room\"}"}, [&] {
     for (int i = 0; i < 60; ++i) {
       sockets.push_back(socket(AF_INET, SOCK_STREAM, 0));
       (void)connect(sockets.back(), reinterpret_cast<const sockaddr*>(&address), sizeof(address));
     }
   });
   const Samples full = Scrape(*server_);
-  for (const int fd : sockets) close(fd);
+  for (const int fd : std::exchange(sockets, {})) close(fd);
   ExpectSince(full, {"bebr_connections"});
+  Expect({"bebr_refused_connections_total"}, [&] {
+    std::vector<std::shared_ptr<grpc::Channel>> known;
+    for (int i = 0; i < 38; ++i) {
+      known.push_back(OwnConnection(server_->address()));
+      EXPECT_TRUE(CallRaw(known.back(), "/bebr.v1.AdminService/GetStats", {""}).status.ok());
+    }
+    for (int i = 0; i < 20; ++i) {
+      sockets.push_back(socket(AF_INET, SOCK_STREAM, 0));
+      (void)connect(sockets.back(), reinterpret_cast<const sockaddr*>(&address), sizeof(address));
+    }
+    ExpectSince(full, {"bebr_refused_connections_total"});
+    for (const int fd : sockets) close(fd);
+  });
 
   // A client that asks for much and takes nothing: its window stays as small as HTTP/2 makes it.
   grpc::ChannelArguments small_window;
@@ -325,6 +340,12 @@ void MetricsTest::Refusals() {
     EXPECT_EQ(client_->Upsert(MakeUpsert("c", 0, 10000)).status().code(), absl::StatusCode::kUnavailable);
   });
   EXPECT_TRUE(client_->Search(MakeSearch("c", VectorOf(1), 3)).ok());
+  // Nor does the log, which holds up nobody.
+  Expect({"bebr_log_dropped_total"}, [&] {
+    const rlimit limit{.rlim_cur = 1, .rlim_max = RLIM_INFINITY};
+    ASSERT_EQ(prlimit(server_->pid(), RLIMIT_FSIZE, &limit, nullptr), 0);
+    EXPECT_EQ(client_->Upsert(MakeUpsert("c", 0, 10)).status().code(), absl::StatusCode::kUnavailable);
+  });
 }
 
 // What is the same for as long as a server lives differs between two of them.

@@ -105,6 +105,14 @@ void ServerProcess::WaitUntilServing() {
 
 std::string ServerProcess::Log() const { return ReadText(log_file_); }
 
+std::string ServerProcess::AwaitLog(const std::string& part) const {
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  std::string log = Log();
+  for (; log.find(part) == std::string::npos && std::chrono::steady_clock::now() < deadline; log = Log())
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  return log;
+}
+
 bool ServerProcess::Running() {
   if (pid_ < 0) return false;
   int status = 0;

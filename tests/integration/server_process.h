@@ -20,7 +20,8 @@ struct Outcome {
 
 using Variables = std::map<std::string, std::string>;
 
-// Runs a program of the build directory, or one with an absolute path, to its end. Its environment is this process's with `variables`.
+// Runs a program of the build directory, or one with an absolute path, to its end. Its environment is this process's
+// with `variables`.
 Outcome RunProgram(const std::string& name, const std::vector<std::string>& arguments, const Variables& variables = {});
 
 // A ServerProcess is a running bebr-server. Ownership: killed with this object if it still runs. Thread safety: none.
@@ -41,7 +42,11 @@ class ServerProcess {
   // Waits for the end, at most two minutes; the exit code, or 128 + the signal that ended it.
   int Wait();
   std::string Log() const;
+  // Waits until the log has `part`; it is written a moment after what it tells of. The log, for messages.
+  std::string AwaitLog(const std::string& part) const;
   bool Running();
+  // HOST:PORT of the HTTP port.
+  std::string http_address() const { return "127.0.0.1:" + std::to_string(http_port_); }
   // GET `path` of the HTTP port: status line and body.
   std::string HttpGet(const std::string& path) const;
 

@@ -120,11 +120,14 @@ TEST_F(TlsTest, KeysHaveRolesAndCollections) {
   WriteFile("keys.json", "{");
   ReloadKeys("keys stay as they were");
   EXPECT_TRUE(with("new-admin-key").DeleteCollection("secret").ok());
-  EXPECT_THAT(server_->Log(), HasSubstr("audit method=DeleteCollection collection=secret key=admin peer="));
-  // A denied call names the key that was shown.
-  EXPECT_THAT(server_->Log(), ContainsRegex("audit method=CreateCollection collection=c key=write .*result=denied"));
-  EXPECT_THAT(server_->Log(), ContainsRegex("audit method=CreateCollection collection=c key=unknown .*result=denied"));
-  EXPECT_THAT(server_->Log(), Not(HasSubstr("admin-key")));
+  const std::string log = server_->AwaitLog("audit method=DeleteCollection collection=secret key=admin peer=");
+  EXPECT_THAT(log, ContainsRegex("audit method=DeleteCollection collection=secret key=admin .*result=done"));
+  EXPECT_THAT(log, ContainsRegex("audit method=SetAlias collection=secret key=admin .*result=done code=0 object=door"));
+  // A denied call names the key that was shown; of what it asked for nothing was read.
+  EXPECT_THAT(log, ContainsRegex("audit method=CreateCollection collection=\"\" key=write .*result=denied"));
+  EXPECT_THAT(log, ContainsRegex("audit method=CreateCollection collection=\"\" key=unknown .*result=denied"));
+  EXPECT_THAT(log, ContainsRegex("audit method=Search collection=door key=read .*result=denied"));
+  EXPECT_THAT(log, Not(HasSubstr("admin-key")));
 }
 
 TEST_F(TlsTest, RotationFailsNoCall) {
@@ -262,7 +265,8 @@ TEST_F(TlsTest, ARefusalSaysWhenToTryAgain) {
 }
 
 TEST_F(TlsTest, CallsAreToldApartInTheLog) {
-  WriteKeys("admin-key");
+  WriteKeys("admin-key", ",{\"name\": \"limited\", \"role\": \"admin\", \"collections\": [\"d\"], \"sha256\": \"" +
+                             Sha256Of("limited-key") + "\"}");
   Start({"--keys_file", Path("keys.json"), "--log_format", "json"});
   auto stub =
       v1::CollectionService::NewStub(grpc::CreateChannel(server_->address(), grpc::InsecureChannelCredentials()));
@@ -274,7 +278,7 @@ TEST_F(TlsTest, CallsAreToldApartInTheLog) {
       context.AddMetadata("x-request-id", request_id);
       context.AddMetadata("traceparent", trace);
     }
-    context.AddMetadata("authorization", "Bearer reader-key");
+    context.AddMetadata("authorization", "Bearer limited-key");
     v1::DeleteCollectionRequest request;
     request.set_name("c\n\"x\"");
     v1::DeleteCollectionResponse response;
@@ -289,14 +293,14 @@ TEST_F(TlsTest, CallsAreToldApartInTheLog) {
     }
   }
   std::vector<std::string> logged;
-  std::istringstream log(server_->Log());
+  std::istringstream log(server_->AwaitLog(made_up));
   for (std::string line; std::getline(log, line);) {
     const auto json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
     ASSERT_TRUE(json.is_object()) << line;
     EXPECT_TRUE(json.contains("time") && json.contains("level")) << line;
     if (json.value("event", "") != "audit") continue;
     EXPECT_EQ(json.value("collection", ""), "c\n\"x\"");
-    EXPECT_EQ(json.value("key", ""), "read");
+    EXPECT_EQ(json.value("key", ""), "limited");
     EXPECT_EQ(json.value("result", ""), "denied");
     logged.push_back(json.value("request_id", ""));
   }

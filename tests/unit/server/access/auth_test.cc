@@ -2,66 +2,92 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
+#include <string>
 
 #include "absl/strings/escaping.h"
+#include "index/base/retry.h"
 
 namespace bebr {
 namespace {
 
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
-TEST(HashKey, IsSha256) {
-  const Sha256 hash = HashKey("abc");  // the example of FIPS 180-2
-  EXPECT_EQ(absl::BytesToHexString(std::string(hash.begin(), hash.end())),
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+std::string Entry(const std::string& name, const std::string& role, const std::string& more = "") {
+  const Sha256 hash = HashKey(name + "-key");
+  return R"({"name": ")" + name + R"(", "role": ")" + role + R"(", "sha256": ")" +
+         absl::BytesToHexString(std::string(hash.begin(), hash.end())) + '"' + more + "}";
 }
 
-TEST(ParseKeys, ReadsRolesAndCollections) {
-  const std::string hash(64, 'a');
-  const auto keys =
-      ParseKeys(R"({"keys": [{"name": "app", "sha256": ")" + hash + R"(", "role": "read", "collections": ["papers"]},
-                                           {"name": "ops", "sha256": ")" +
-                hash + R"(", "role": "admin"}]})");
-  ASSERT_TRUE(keys.ok()) << keys.status();
-  ASSERT_EQ(keys->size(), 2u);
-  EXPECT_EQ((*keys)[0].role, Role::kRead);
-  EXPECT_THAT((*keys)[0].collections, ElementsAre("papers"));
-  EXPECT_EQ((*keys)[0].hash[0], 0xaa);
-  EXPECT_EQ((*keys)[1].role, Role::kAdmin);
-  EXPECT_TRUE((*keys)[1].collections.empty());
-}
-
-TEST(ParseKeys, NamesWhatIsWrong) {
-  const auto error = [](const std::string& text) { return std::string(ParseKeys(text).status().message()); };
-  const std::string hash = R"("sha256": ")" + std::string(64, 'a') + R"(")";
-  EXPECT_THAT(error(""), HasSubstr("keys is missing"));
-  EXPECT_THAT(error(R"({"keys": []})"), HasSubstr("keys is missing or empty"));
-  EXPECT_THAT(error(R"({"keys": [1]})"), HasSubstr("keys[0] is not an object"));
-  EXPECT_THAT(error(R"({"keys": [{"name": "a", "role": "read"}]})"), HasSubstr("keys[0] lacks"));
-  EXPECT_THAT(error(R"({"keys": [{"name": "a", "role": "read", "sha256": "12"}]})"),
-              HasSubstr("64 hexadecimal digits"));
-  EXPECT_THAT(error(R"({"keys": [{"name": "a", "role": "root", )" + hash + "}]}"), HasSubstr("read, write or admin"));
-  EXPECT_THAT(error(R"({"keys": [{"name": "a", "role": "read", "collection": "x", )" + hash + "}]}"),
-              HasSubstr("\"collection\""));
-}
-
-TEST(ParseKeys, ReadsRates) {
-  const std::string begin = R"({"keys": [{"name": "a", "role": "read", "sha256": ")" + std::string(64, 'a') + '"';
-  const auto keys = ParseKeys(begin + R"(, "requests_per_s": 0.5, "bytes_per_s": 1000}]})");
-  ASSERT_TRUE(keys.ok()) << keys.status();
-  EXPECT_EQ((*keys)[0].requests_per_s, 0.5);
-  EXPECT_EQ((*keys)[0].bytes_per_s, 1000);
-  for (const char* bad : {"0", "-1", "1e13", "\"9\""}) {
-    EXPECT_THAT(std::string(ParseKeys(begin + R"(, "bytes_per_s": )" + bad + "}]}").status().message()),
-                HasSubstr("bytes_per_s"));
+class AuthenticatorTest : public ::testing::Test {
+ protected:
+  AuthenticatorTest() : file_(::testing::TempDir() + "/keys-" + std::to_string(getpid()) + ".json") {
+    Write(Entry("reader", "read", R"(, "collections": ["papers"])") + "," + Entry("admin", "admin") + "," +
+          Entry("slow", "write", R"(, "requests_per_s": 1)"));
+    authenticator_ = *Authenticator::Create(file_);
   }
-}
+  ~AuthenticatorTest() override { std::remove(file_.c_str()); }
+  void Write(const std::string& entries) { std::ofstream(file_) << R"({"keys": [)" << entries << "]}"; }
+
+  const std::string file_;
+  std::unique_ptr<Authenticator> authenticator_;
+};
 
 TEST(Authenticator, NeedsAReadableKeysFile) {
-  EXPECT_TRUE(Authenticator::Create("").ok());
   EXPECT_THAT(std::string(Authenticator::Create("/nonexistent/keys").status().message()),
               HasSubstr("/nonexistent/keys"));
+}
+
+TEST(Authenticator, WithoutKeysAnybodyMayDoEverything) {
+  const auto authenticator = *Authenticator::Create("");
+  const Identity anybody = *authenticator->Identify("");
+  EXPECT_TRUE(anybody.MayDo(Role::kAdmin).ok());
+  EXPECT_TRUE(anybody.MayUse("papers", "papers").ok());
+  EXPECT_TRUE(anybody.Charge(1 << 30).ok());
+  EXPECT_EQ(anybody.name(), "none");
+}
+
+TEST_F(AuthenticatorTest, TellsKeysApart) {
+  EXPECT_EQ(authenticator_->Identify("").status().code(), absl::StatusCode::kUnauthenticated);
+  EXPECT_EQ(authenticator_->Identify("other-key").status().code(), absl::StatusCode::kUnauthenticated);
+  EXPECT_EQ(authenticator_->Identify("reader-key")->name(), "reader");
+  EXPECT_EQ(authenticator_->Identify("admin-key")->name(), "admin");
+}
+
+TEST_F(AuthenticatorTest, RolesAndCollections) {
+  const Identity reader = *authenticator_->Identify("reader-key");
+  EXPECT_TRUE(reader.MayDo(Role::kRead).ok());
+  EXPECT_EQ(reader.MayDo(Role::kWrite).code(), absl::StatusCode::kPermissionDenied);
+  EXPECT_TRUE(reader.MayUse("papers", "an-alias").ok());
+  EXPECT_TRUE(reader.MayUse("", "").ok());
+  // What the alias stands for is not said.
+  const absl::Status denied = reader.MayUse("secret", "an-alias");
+  EXPECT_EQ(denied.code(), absl::StatusCode::kPermissionDenied);
+  EXPECT_THAT(std::string(denied.message()), HasSubstr("an-alias"));
+  EXPECT_THAT(std::string(denied.message()), Not(HasSubstr("secret")));
+  EXPECT_TRUE(authenticator_->Identify("admin-key")->MayUse("secret", "secret").ok());
+}
+
+TEST_F(AuthenticatorTest, ReadingTheFileAgainKeepsWhatIsLeftOfTheRates) {
+  EXPECT_TRUE(authenticator_->Identify("slow-key")->Charge(1).ok());
+  ASSERT_TRUE(authenticator_->Reload().ok());
+  const absl::Status refused = authenticator_->Identify("slow-key")->Charge(1);
+  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_GT(RetryDelayOf(refused), absl::ZeroDuration());
+}
+
+TEST_F(AuthenticatorTest, AFileThatIsNotValidChangesNothing) {
+  std::ofstream(file_) << "{";
+  EXPECT_EQ(authenticator_->Reload().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_TRUE(authenticator_->Identify("admin-key").ok());
+  Write(Entry("next", "admin"));
+  EXPECT_TRUE(authenticator_->Reload().ok());
+  EXPECT_EQ(authenticator_->Identify("admin-key").status().code(), absl::StatusCode::kUnauthenticated);
+  EXPECT_TRUE(authenticator_->Identify("next-key").ok());
 }
 
 }  // namespace

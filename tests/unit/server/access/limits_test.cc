@@ -2,10 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+#include <vector>
+
 namespace bebr {
 namespace {
 
-const absl::Time kStart = absl::FromUnixSeconds(1000);
+const SteadyTime kStart = absl::Hours(1000);
 
 TEST(TokenBucket, HoldsASecondsWorth) {
   TokenBucket bucket(10);
@@ -18,7 +21,7 @@ TEST(TokenBucket, HoldsASecondsWorth) {
 TEST(TokenBucket, FillsNoFurtherThanASecond) {
   TokenBucket bucket(10);
   EXPECT_EQ(bucket.Take(10, kStart), absl::ZeroDuration());
-  const absl::Time later = kStart + absl::Hours(1);
+  const SteadyTime later = kStart + absl::Hours(1);
   for (int i = 0; i < 10; ++i) EXPECT_EQ(bucket.Take(1, later), absl::ZeroDuration()) << i;
   EXPECT_GT(bucket.Take(1, later), absl::ZeroDuration());
 }
@@ -43,6 +46,42 @@ TEST(TokenBucket, AClockThatGoesBackTakesNothingAway) {
   EXPECT_EQ(bucket.Take(5, kStart), absl::ZeroDuration());
   EXPECT_EQ(bucket.Take(5, kStart - absl::Hours(1)), absl::ZeroDuration());
   EXPECT_EQ(bucket.Take(1, kStart), absl::Milliseconds(100));
+}
+
+TEST(HostOfPeer, IsWhatStandsBeforeThePort) {
+  EXPECT_EQ(HostOfPeer("ipv4:10.0.0.1:4711"), "ipv4:10.0.0.1");
+  EXPECT_EQ(HostOfPeer("ipv6:%5B::1%5D:4711"), "ipv6:%5B::1%5D");
+  EXPECT_EQ(HostOfPeer(""), "");
+}
+
+TEST(RefusalLimits, AreOfAHost) {
+  RefusalLimits limits;
+  int taken = 0;
+  for (int port = 0; port < 1000; ++port) taken += limits.Take("ipv4:10.0.0.1:" + std::to_string(port)) ? 1 : 0;
+  EXPECT_GE(taken, 100);
+  EXPECT_LT(taken, 1000);
+}
+
+TEST(KeylessCalls, AreBoundedByHostAndInAll) {
+  KeylessCalls calls;
+  std::vector<KeylessCalls::Slot> slots;
+  for (uint32_t i = 0; i < KeylessCalls::kMostOfHost; ++i) {
+    slots.push_back(calls.Enter("ipv4:10.0.0.1:" + std::to_string(i)));
+    EXPECT_TRUE(slots.back().entered());
+  }
+  EXPECT_FALSE(calls.Enter("ipv4:10.0.0.1:9").entered());
+  slots.pop_back();
+  slots.push_back(calls.Enter("ipv4:10.0.0.1:9"));  // a place that was given back, and only once
+  EXPECT_TRUE(slots.back().entered());
+  EXPECT_FALSE(calls.Enter("ipv4:10.0.0.1:10").entered());
+  size_t others = 0;
+  for (int host = 0; host < 5000; ++host) {
+    slots.push_back(calls.Enter("ipv4:10.1." + std::to_string(host) + ".1:1"));
+    others += slots.back().entered() ? 1 : 0;
+  }
+  EXPECT_EQ(others, KeylessCalls::kMost - KeylessCalls::kMostOfHost);
+  slots.clear();
+  EXPECT_TRUE(calls.Enter("ipv4:10.0.0.1:11").entered());
 }
 
 }  // namespace

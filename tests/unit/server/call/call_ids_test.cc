@@ -1,4 +1,4 @@
-#include "server/call/call_context.h"
+#include "server/call/call_ids.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "server/call/call_context.h"
+#include "server/call/call_ids.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -34,34 +34,27 @@ bool IsRequestId(std::string_view text) {
          std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c <= '~'; });
 }
 
-// The key of "authorization: Bearer KEY"; empty: none.
-std::string_view BearerKey(const grpc::ServerContextBase& context) {
-  constexpr std::string_view kPrefix = "Bearer ";
-  const auto found = context.client_metadata().find("authorization");
-  if (found == context.client_metadata().end()) return {};
-  const std::string_view value(found->second.data(), found->second.size());
-  return value.substr(0, kPrefix.size()) == kPrefix ? value.substr(kPrefix.size()) : std::string_view();
+std::string_view Find(const CallMetadata& metadata, const char* name) {
+  const auto found = metadata.find(name);
+  if (found == metadata.end()) return {};
+  return {found->second.data(), found->second.size()};
 }
 
 }  // namespace
 
-Caller CallerOf(const grpc::CallbackServerContext& context) {
-  return {
-      .shown_key = BearerKey(context), .peer = context.peer(), .request_id = CallContext::Of(context).ids.request_id};
-}
-
-CallIds ReadCallIds(const std::multimap<grpc::string_ref, grpc::string_ref>& metadata) {
-  const auto find = [&](const char* name) -> std::string_view {
-    const auto found = metadata.find(name);
-    if (found == metadata.end()) return {};
-    return {found->second.data(), found->second.size()};
-  };
+CallIds ReadCallIds(const CallMetadata& metadata) {
   CallIds ids;
-  const std::string_view request_id = find("x-request-id"), traceparent = find("traceparent");
+  const std::string_view request_id = Find(metadata, "x-request-id"), traceparent = Find(metadata, "traceparent");
   ids.request_id = IsRequestId(request_id) ? std::string(request_id) : RandomHex(16);
   ids.traceparent =
       IsTraceparent(traceparent) ? std::string(traceparent) : "00-" + RandomHex(32) + "-" + RandomHex(16) + "-00";
   return ids;
+}
+
+std::string_view BearerKey(const CallMetadata& metadata) {
+  constexpr std::string_view kPrefix = "Bearer ";
+  const std::string_view value = Find(metadata, "authorization");
+  return value.substr(0, kPrefix.size()) == kPrefix ? value.substr(kPrefix.size()) : std::string_view();
 }
 
 }  // namespace bebr

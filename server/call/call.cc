@@ -1,0 +1,184 @@
+#include "server/call/call.h"
+
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/wire_format_lite.h>
+#include <grpcpp/impl/codegen/proto_utils.h>
+
+#include <chrono>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "index/base/logging.h"
+#include "index/base/status_macros.h"
+#include "index/engine.h"
+#include "server/call/status.h"
+
+namespace bebr {
+namespace {
+
+// Whether a status means that something is wrong with the server, not with the call or the load.
+bool IsServerError(grpc::StatusCode code) {
+  return code == grpc::StatusCode::UNKNOWN || code == grpc::StatusCode::INTERNAL ||
+         code == grpc::StatusCode::UNAVAILABLE || code == grpc::StatusCode::DATA_LOSS;
+}
+
+bool IsDenied(absl::StatusCode code) {
+  return code == absl::StatusCode::kUnauthenticated || code == absl::StatusCode::kPermissionDenied;
+}
+
+}  // namespace
+
+Call::Call(CallStart start)
+    : rpc_(start.rpc),
+      method_(start.method),
+      context_(start.context),
+      identity_(std::move(start.identity)),
+      ids_(ReadCallIds(context_.client_metadata())),
+      peer_(std::move(start.peer)),
+      slot_(std::move(start.slot)) {
+  method_.counters->started->Increment();
+  context_.AddInitialMetadata("x-request-id", ids_.request_id);
+  context_.AddInitialMetadata("traceparent", ids_.traceparent);
+}
+
+SteadyTime Call::deadline() const {
+  const auto deadline = context_.deadline();
+  if (deadline == std::chrono::system_clock::time_point::max()) return absl::InfiniteDuration();
+  // What is left of it is the same on every clock; from here on only the steady one counts.
+  return SteadyNow() + absl::FromChrono(deadline - std::chrono::system_clock::now());
+}
+
+absl::Duration Call::age() const { return SteadyNow() - started_; }
+
+bool Call::gone() const { return *cancelled_ || context_.IsCancelled(); }
+
+void Call::OnReadDone(bool ok) {
+  if (!ok) return OnInputEnd();
+  method_.counters->received->Increment();
+  OnMessage();
+}
+
+absl::Status Call::Take(google::protobuf::Message* message, MemoryBudget::Hold* hold) {
+  const uint64_t bytes = input_.Length();
+  {
+    grpc::ProtoBufferReader reader(&input_);
+    BEBR_ASSIGN_OR_RETURN(const uint64_t parsed_bytes, method_.schema->Measure(reader, bytes));
+    BEBR_ASSIGN_OR_RETURN(*hold, rpc_.parsed.Take(parsed_bytes));
+  }
+  grpc::ProtoBufferReader reader(&input_);
+  const bool parsed = message->ParseFromZeroCopyStream(&reader);
+  input_.Clear();
+  if (parsed) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrFormat("the request is no %s: its bytes are garbled", message->GetDescriptor()->full_name()));
+}
+
+uint64_t Call::PeekNumber(int field) {
+  using google::protobuf::internal::WireFormatLite;
+  grpc::ProtoBufferReader reader(&input_);
+  google::protobuf::io::CodedInputStream in(&reader);
+  const uint32_t wanted = WireFormatLite::MakeTag(field, WireFormatLite::WIRETYPE_VARINT);
+  uint64_t number = 0;
+  while (const uint32_t tag = in.ReadTag()) {
+    if (!(tag == wanted ? in.ReadVarint64(&number) : WireFormatLite::SkipField(&in, tag))) break;
+  }
+  return number;
+}
+
+absl::Status Call::Authorize(const Target& target) {
+  named_ = target.collection.substr(0, kMaxCollectionNameBytes);
+  object_ = target.other.empty() ? target.object : std::string(target.other.substr(0, kMaxCollectionNameBytes));
+  return Audited(CheckTarget(target));
+}
+
+absl::Status Call::CheckTarget(const Target& target) {
+  std::string collection = rpc_.engine->Resolve(target.collection);
+  BEBR_RETURN_IF_ERROR(identity_.MayUse(collection, target.collection));
+  if (!target.other.empty()) BEBR_RETURN_IF_ERROR(identity_.MayUse(rpc_.engine->Resolve(target.other), target.other));
+  collection_ = std::move(collection);
+  return absl::OkStatus();
+}
+
+absl::Status Call::AuthorizeAgain() { return Audited(IdentifyAgain()); }
+
+absl::Status Call::IdentifyAgain() {
+  BEBR_ASSIGN_OR_RETURN(identity_, rpc_.authenticator->Identify(BearerKey(context_.client_metadata())));
+  BEBR_RETURN_IF_ERROR(identity_.MayDo(*method_.role));
+  return identity_.MayUse(collection_, named_);
+}
+
+absl::Status Call::Audited(absl::Status denied) {
+  if (denied.ok()) return denied;
+  if (rpc_.refusals.Take(peer_)) Audit(denied.code());
+  Hush();
+  return denied;
+}
+
+void Call::Serialize(const google::protobuf::Message& message) {
+  bool own_buffer = false;
+  output_.Clear();
+  grpc::SerializationTraits<google::protobuf::Message>::Serialize(message, &output_, &own_buffer);
+  method_.counters->sent->Increment();
+}
+
+void Call::Write(const google::protobuf::Message& message) {
+  Serialize(message);
+  StartWrite(&output_);
+}
+
+void Call::Answer(const google::protobuf::Message& message) {
+  Serialize(message);
+  Ended(grpc::Status::OK, output_.Length());
+  StartWriteAndFinish(&output_, grpc::WriteOptions(), grpc::Status::OK);
+}
+
+void Call::End(const absl::Status& status) {
+  const grpc::Status converted = ToGrpcStatus(status);
+  Ended(converted, 0);
+  Finish(converted);
+}
+
+void Call::Ended(const grpc::Status& status, uint64_t answer_bytes) {
+  constexpr size_t kUnknown = 2;
+  auto& counters = *method_.counters;
+  const auto code = static_cast<size_t>(status.error_code());
+  const auto absl_code = static_cast<absl::StatusCode>(status.error_code());
+  counters.handled[code < counters.handled.size() ? code : kUnknown]->Increment();
+  counters.seconds->Observe(absl::ToDoubleSeconds(age()));
+  rpc_.responses->Begin(&context_, answer_bytes);
+  if (method_.audited || IsDenied(absl_code)) Audit(absl_code);
+  if (!IsServerError(status.error_code())) return;
+  LogEvent(LogLevel::kWarning, "call_failed",
+           {{"method", method_.path},
+            {"code", static_cast<int64_t>(code)},
+            {"error", status.error_message()},
+            {"request_id", ids_.request_id},
+            {"trace_id", ids_.trace_id()}});
+}
+
+void Call::Audit(absl::StatusCode code) {
+  if (std::exchange(audited_, true)) return;
+  LogEvent(LogLevel::kAudit, "audit",
+           {{"method", method()},
+            {"collection", named_},
+            {"key", code == absl::StatusCode::kUnauthenticated ? "unknown" : identity_.name()},
+            {"peer", peer_},
+            {"request_id", ids_.request_id},
+            {"result", code == absl::StatusCode::kOk ? "done"
+                       : IsDenied(code)              ? "denied"
+                                                     : "failed"},
+            {"code", static_cast<int64_t>(code)},
+            {"object", object_}});
+}
+
+void Call::OnCancel() {
+  cancelled_->store(true, std::memory_order_relaxed);
+  OnCancelled();
+}
+
+void Call::OnDone() {
+  rpc_.responses->End(&context_);
+  Release();
+}
+
+}  // namespace bebr

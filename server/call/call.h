@@ -1,0 +1,127 @@
+#ifndef BEBR_SERVER_CALL_CALL_H_
+#define BEBR_SERVER_CALL_CALL_H_
+
+#include <google/protobuf/message.h>
+#include <grpcpp/generic/async_generic_service.h>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "index/base/clock.h"
+#include "server/access/auth.h"
+#include "server/call/call_ids.h"
+#include "server/call/memory_budget.h"
+#include "server/call/method.h"
+#include "server/call/rpc_context.h"
+
+namespace bebr {
+
+// What a request is about, for access and for the audit. Views are borrowed from the request.
+struct Target {
+  std::string_view collection;  // a collection or an alias, which must be the caller's; empty: none in particular
+  std::string_view other;       // another one that must be, or nothing
+  std::string object;           // what else the audit names: a version, a snapshot
+};
+
+// A Call is one call of a method, of whatever kind, from when its caller was let in until gRPC is done with it: it
+// reads messages within the limits, answers, and does for every call what is the same for all: counts it for the
+// grpc_server_* metrics, returns its ids, logs its outcome where that is of interest, and watches that its answer is
+// taken.
+//
+// Ownership: deletes itself when gRPC is done with it, which is after End or Answer; one of them must be called exactly
+// once. Thread safety: gRPC calls one method at a time, but for OnCancel, which may come at any time; what subclasses
+// do from other threads is theirs to order.
+class Call : public grpc::ServerGenericBidiReactor {
+ public:
+  const CallIds& ids() const { return ids_; }
+  const std::string& peer() const { return peer_; }
+  const Identity& identity() const { return identity_; }
+  std::string_view method() const { return method_.name(); }
+  // The collection that the request is about, aliases resolved; empty before it was authorised.
+  const std::string& collection() const { return collection_; }
+  SteadyTime deadline() const;  // InfiniteDuration where the client gave none
+  absl::Duration age() const;
+  // Whether the client has gone, or taken the call back. True before OnInputEnd where that is why the input ended.
+  bool gone() const;
+  // The same, for work that may end early and outlive the call; set a moment later.
+  const std::shared_ptr<std::atomic<bool>>& cancelled() const { return cancelled_; }
+
+  // Ends the call with a status, for streams also with OK.
+  void End(const absl::Status& status);
+
+ protected:
+  explicit Call(CallStart start);
+  ~Call() override = default;
+
+  // Reads the next message; OnMessage or OnInputEnd follows.
+  void Read() { StartRead(&input_); }
+  // The next message is there; Take it before the next Read.
+  virtual void OnMessage() {}
+  // The client sends no more, or has gone.
+  virtual void OnInputEnd() {}
+
+  // Takes the message that was read apart. INVALID_ARGUMENT and RESOURCE_EXHAUSTED as of WireSchema::Measure and
+  // MemoryBudget::Take; `hold` is what it takes of the budget, for as long as it lives.
+  absl::Status Take(google::protobuf::Message* message, MemoryBudget::Hold* hold);
+  uint64_t input_bytes() const { return input_.Length(); }
+  // The number in a field of the message that was read, without taking it apart; 0 where there is none.
+  uint64_t PeekNumber(int field);
+  // PERMISSION_DENIED unless the caller may use the target's collections; sets collection().
+  absl::Status Authorize(const Target& target);
+  // For calls that last: whether the key that the call came with is still good for it, UNAUTHENTICATED or
+  // PERMISSION_DENIED if not.
+  absl::Status AuthorizeAgain();
+  // The call is not logged any more.
+  void Hush() { audited_ = true; }
+
+  // Sends a message of a stream; OnWriteDone follows. `message` need not live on.
+  void Write(const google::protobuf::Message& message);
+  // Sends the one message that answers the call, and ends it. `message` need not live on.
+  void Answer(const google::protobuf::Message& message);
+  virtual void OnCancelled() {}
+  // gRPC is done with the call.
+  virtual void Release() { delete this; }
+
+  RpcContext& rpc() const { return rpc_; }
+
+ private:
+  void OnReadDone(bool ok) final;
+  void OnCancel() final;
+  void OnDone() final;
+  // What is to be done at the end whatever it is.
+  void Ended(const grpc::Status& status, uint64_t answer_bytes);
+  // Writes the call into the audit, once.
+  void Audit(absl::StatusCode code);
+  // Writes a refusal into the audit, if there are not too many of them.
+  absl::Status Audited(absl::Status denied);
+  absl::Status CheckTarget(const Target& target);
+  absl::Status IdentifyAgain();
+
+  void Serialize(const google::protobuf::Message& message);
+
+  RpcContext& rpc_;
+  const Method& method_;
+  grpc::GenericCallbackServerContext& context_;
+  Identity identity_;
+  const CallIds ids_;
+  const std::string peer_;
+  std::string collection_;
+  // For the audit: as the request has them.
+  std::string named_;
+  std::string object_;
+  bool audited_ = false;
+  const KeylessCalls::Slot slot_;
+  const SteadyTime started_ = SteadyNow();
+  const std::shared_ptr<std::atomic<bool>> cancelled_ = std::make_shared<std::atomic<bool>>(false);
+  grpc::ByteBuffer input_;
+  grpc::ByteBuffer output_;
+};
+
+}  // namespace bebr
+
+#endif  // BEBR_SERVER_CALL_CALL_H_

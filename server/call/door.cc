@@ -1,0 +1,76 @@
+#include "server/call/door.h"
+
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "index/base/retry.h"
+#include "index/base/status_macros.h"
+#include "server/call/call.h"
+
+namespace bebr {
+namespace {
+
+constexpr size_t kMaxPathBytes = 128;  // of a message
+constexpr absl::Duration kRefusalDelay = absl::Seconds(1);
+
+// A call that is refused before anything of it is read.
+class RefusedCall final : public Call {
+ public:
+  RefusedCall(CallStart start, const absl::Status& status, bool quiet) : Call(std::move(start)) {
+    if (quiet) Hush();
+    End(status);
+  }
+};
+
+}  // namespace
+
+Door::Door(RpcContext& rpc, std::vector<Method> methods, const FieldLimits& limits) : rpc_(rpc) {
+  for (Method& method : methods) {
+    method.counters = &rpc.metrics->ForMethod(method.path);
+    method.schema = std::make_shared<WireSchema>(method.request, limits);
+    const std::string path = method.path;
+    methods_.emplace(path, std::move(method));
+  }
+  unknown_.path = "unknown";
+  unknown_.counters = &rpc.metrics->ForMethod(unknown_.path);
+}
+
+absl::Status Door::Admit(CallStart& start) {
+  if (!start.method.role.has_value()) {
+    start.slot = rpc_.keyless.Enter(start.peer);
+    if (!start.slot.entered())
+      return TryAgainLater("too many calls without a key are in progress; try again later", kRefusalDelay);
+    rpc_.greeted(start.peer);
+    return absl::OkStatus();
+  }
+  BEBR_ASSIGN_OR_RETURN(start.identity, rpc_.authenticator->Identify(BearerKey(start.context.client_metadata())));
+  BEBR_RETURN_IF_ERROR(start.identity.MayDo(*start.method.role));
+  rpc_.known(start.peer);
+  return absl::OkStatus();
+}
+
+grpc::ServerGenericBidiReactor* Door::CreateReactor(grpc::GenericCallbackServerContext* context) {
+  std::string peer = context->peer();
+  const auto found = methods_.find(context->method());
+  if (found == methods_.end()) {
+    return new RefusedCall({rpc_, unknown_, *context, std::move(peer), {}, {}},
+                           absl::UnimplementedError(absl::StrFormat("this server has no method \"%s\"",
+                                                                    context->method().substr(0, kMaxPathBytes))),
+                           /*quiet=*/true);
+  }
+  const Method& method = found->second;
+  CallStart start{rpc_, method, *context, std::move(peer), {}, {}};
+  absl::Status admitted = Admit(start);
+  if (admitted.ok()) return method.make(std::move(start));
+  const bool quiet = !rpc_.refusals.Take(start.peer);
+  if (quiet && absl::IsUnauthenticated(admitted)) {
+    admitted = TryAgainLater(
+        "this address has made many calls without a key that the server knows; show a key in the metadata "
+        "\"authorization: Bearer KEY\", and try again later",
+        kRefusalDelay);
+  }
+  return new RefusedCall(std::move(start), admitted, quiet);
+}
+
+}  // namespace bebr

@@ -1,0 +1,61 @@
+#ifndef BEBR_SERVER_CALL_UNARY_CALL_H_
+#define BEBR_SERVER_CALL_UNARY_CALL_H_
+
+#include <functional>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "index/base/status_macros.h"
+#include "server/call/call.h"
+
+namespace bebr {
+
+// A call with one request and one response. The request is read, charged to the key's rates, taken apart and
+// authorised, in this order, before a handler sees it.
+template <typename Request, typename Response>
+class UnaryCall final : public Call {
+ public:
+  // Must end in Done, exactly once, on whatever thread.
+  using Handler = std::function<void(RpcContext&, UnaryCall&)>;
+
+  // `handler` is the method's, which outlives the call.
+  UnaryCall(CallStart start, Target (*target)(const Request&), const Handler& handler)
+      : Call(std::move(start)), target_(target), handler_(handler) {
+    Read();
+  }
+
+  const Request& request() const { return request_; }
+  Response& response() { return response_; }
+  // Sends the response, or the error. Request and response are gone afterwards: the answer may wait for its client for
+  // long, and they take several times as much.
+  void Done(const absl::Status& status) {
+    if (!status.ok()) return End(status);
+    const Response response = std::move(response_);
+    request_ = Request();
+    hold_ = MemoryBudget::Hold();
+    Answer(response);
+  }
+
+ private:
+  void OnMessage() override {
+    if (const absl::Status taken = Admit(); !taken.ok()) return End(taken);
+    handler_(rpc(), *this);
+  }
+  void OnInputEnd() override { End(absl::InvalidArgumentError("the call has no message; it has one")); }
+
+  absl::Status Admit() {
+    BEBR_RETURN_IF_ERROR(identity().Charge(input_bytes()));
+    BEBR_RETURN_IF_ERROR(Take(&request_, &hold_));
+    return Authorize(target_(request_));
+  }
+
+  Target (*const target_)(const Request&);
+  const Handler& handler_;
+  Request request_;
+  Response response_;
+  MemoryBudget::Hold hold_;
+};
+
+}  // namespace bebr
+
+#endif  // BEBR_SERVER_CALL_UNARY_CALL_H_

@@ -1,0 +1,163 @@
+#include "server/net/connections.h"
+
+#include <arpa/inet.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/hash/hash.h"
+#include "absl/strings/str_format.h"
+
+namespace bebr {
+namespace {
+
+constexpr size_t kHostBuckets = 1024;
+constexpr absl::Duration kGrace = absl::Seconds(1);
+constexpr absl::Duration kStrictTime = absl::Minutes(1);
+constexpr size_t kStrangersShare = 4;  // one in so many connections
+
+// The socket's number alone does not tell whether it is still open: the number may have been given to another file
+// meanwhile, but not the socket's inode with it.
+bool IsOpen(int fd, ino_t inode) {
+  struct stat info {};
+  return fstat(fd, &info) == 0 && info.st_ino == inode;
+}
+
+uint64_t BytesReceived(int fd) {
+  tcp_info info{};
+  socklen_t size = sizeof(info);
+  return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 ? info.tcpi_bytes_received : 0;
+}
+
+}  // namespace
+
+std::string PeerName(const sockaddr_storage& address) {
+  char text[INET6_ADDRSTRLEN] = "";
+  if (address.ss_family == AF_INET) {
+    const auto& v4 = reinterpret_cast<const sockaddr_in&>(address);
+    inet_ntop(AF_INET, &v4.sin_addr, text, sizeof(text));
+    return absl::StrFormat("ipv4:%s:%d", text, ntohs(v4.sin_port));
+  }
+  const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address);
+  if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr)) {
+    inet_ntop(AF_INET, &v6.sin6_addr.s6_addr[12], text, sizeof(text));
+    return absl::StrFormat("ipv4:%s:%d", text, ntohs(v6.sin6_port));
+  }
+  inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof(text));
+  const std::string zone = v6.sin6_scope_id == 0 ? "" : absl::StrFormat("%%25%d", v6.sin6_scope_id);
+  return absl::StrFormat("ipv6:%%5B%s%s%%5D:%d", text, zone, ntohs(v6.sin6_port));
+}
+
+Connections::Connections(size_t most, Metrics* metrics)
+    : most_(most),
+      most_strangers_(most / kStrangersShare + 1),
+      metrics_(metrics),
+      floods_(kHostBuckets, -absl::InfiniteDuration()) {}
+
+bool Connections::Add(int fd, const sockaddr_storage& address, SteadyTime now) {
+  struct stat info {};
+  fstat(fd, &info);
+  MutexLock lock(&mutex_);
+  if (strangers_.size() >= most_strangers_) Close(strangers_.front(), "room");
+  if (connections_.size() >= most_) return false;
+  const auto added = connections_.emplace(PeerName(address), Connection{.fd = fd,
+                                                                        .inode = info.st_ino,
+                                                                        .heard = now,
+                                                                        .allowed_bytes = kStrangerBytes,
+                                                                        .exceeded_at = absl::InfiniteDuration()});
+  added->second.place = strangers_.insert(strangers_.end(), added);
+  return true;
+}
+
+void Connections::Known(std::string_view peer) {
+  MutexLock lock(&mutex_);
+  const auto [begin, end] = connections_.equal_range(peer);
+  for (auto connection = begin; connection != end; ++connection) Befriend(connection);
+}
+
+void Connections::Greeted(std::string_view peer, SteadyTime now) {
+  MutexLock lock(&mutex_);
+  const auto [begin, end] = connections_.equal_range(peer);
+  for (auto at = begin; at != end; ++at) {
+    Connection& connection = at->second;
+    if (!connection.stranger) continue;
+    connection.heard = now;
+    connection.allowed_bytes = BytesReceived(connection.fd) + kStrangerBytes;
+    connection.exceeded_at = absl::InfiniteDuration();
+    strangers_.splice(strangers_.end(), strangers_, connection.place);
+  }
+}
+
+void Connections::Befriend(Map::iterator connection) {
+  if (!std::exchange(connection->second.stranger, false)) return;
+  strangers_.erase(connection->second.place);
+}
+
+SteadyTime& Connections::LastFlood(std::string_view peer) {
+  return floods_[absl::HashOf(peer.substr(0, peer.rfind(':'))) % kHostBuckets];
+}
+
+const char* Connections::ReasonToClose(const Map::value_type& entry, SteadyTime now) {
+  const auto& [peer, connection] = entry;
+  if (now - connection.heard > kStrangerSilence) return "silence";
+  if (connection.exceeded_at == absl::InfiniteDuration()) return nullptr;
+  const bool strict = now - LastFlood(peer) < kStrictTime;
+  const bool far = BytesReceived(connection.fd) > connection.allowed_bytes - kStrangerBytes + kMostStrangerBytes;
+  return strict || far || now - connection.exceeded_at > kGrace ? "bytes" : nullptr;
+}
+
+void Connections::Look(SteadyTime now) {
+  MutexLock lock(&mutex_);
+  for (auto at = strangers_.begin(); at != strangers_.end();) {
+    const auto entry = *at++;  // closing it takes it out of the list
+    Connection& connection = entry->second;
+    if (!IsOpen(connection.fd, connection.inode)) continue;
+    if (BytesReceived(connection.fd) > connection.allowed_bytes)
+      connection.exceeded_at = std::min(connection.exceeded_at, now);
+    const char* reason = ReasonToClose(*entry, now);
+    if (reason == nullptr) continue;
+    if (std::string_view(reason) == "bytes") LastFlood(entry->first) = now;
+    Close(entry, reason);
+  }
+}
+
+void Connections::Forget() {
+  MutexLock lock(&mutex_);
+  for (auto at = connections_.begin(); at != connections_.end();) {
+    if (IsOpen(at->second.fd, at->second.inode)) {
+      ++at;
+      continue;
+    }
+    Befriend(at);
+    at = connections_.erase(at);
+  }
+}
+
+void Connections::Close(Map::iterator connection, const char* reason) {
+  const int fd = connection->second.fd;
+  if (IsOpen(fd, connection->second.inode)) {
+    // gRPC, whose socket it is, sees the end of the stream and closes it, which the peer is told by a reset: what it
+    // has yet to send would otherwise wait for ever.
+    const linger reset{.l_onoff = 1, .l_linger = 0};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    shutdown(fd, SHUT_RDWR);
+  }
+  metrics_->ClosedStranger(reason).Increment();
+  Befriend(connection);
+  connections_.erase(connection);
+}
+
+size_t Connections::size() const {
+  MutexLock lock(&mutex_);
+  return connections_.size();
+}
+
+bool Connections::has_strangers() const {
+  MutexLock lock(&mutex_);
+  return !strangers_.empty();
+}
+
+}  // namespace bebr

@@ -1,0 +1,85 @@
+#ifndef BEBR_SERVER_NET_CONNECTIONS_H_
+#define BEBR_SERVER_NET_CONNECTIONS_H_
+
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <list>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/time/time.h"
+#include "index/base/clock.h"
+#include "index/base/mutex.h"
+#include "server/metrics/metrics.h"
+
+namespace bebr {
+
+// The connections that were handed to gRPC, which are strangers', and what strangers may do: see Listener.
+//
+// They are known by their sockets' numbers, which belong to gRPC: one is closed for reading and writing here, and gRPC
+// does the rest. Thread safety: all methods may be called from any thread.
+class Connections {
+ public:
+  static constexpr uint64_t kStrangerBytes = 256 << 10;
+  static constexpr uint64_t kMostStrangerBytes = 1 << 20;  // not even for a second
+  static constexpr absl::Duration kStrangerSilence = absl::Seconds(60);
+
+  Connections(size_t most, Metrics* metrics);
+
+  // Adds a connection, closing a stranger's where they have their share. False, adding nothing, if there are too many.
+  bool Add(int fd, const sockaddr_storage& address, SteadyTime now);
+  void Known(std::string_view peer);
+  void Greeted(std::string_view peer, SteadyTime now);
+  // Closes strangers' that have had their time or sent too much. Cost: about a microsecond a stranger.
+  void Look(SteadyTime now);
+  // Forgets those that are closed. Cost: about a microsecond a connection.
+  void Forget();
+
+  size_t size() const;
+  // Whether Look is worth calling often.
+  bool has_strangers() const;
+
+ private:
+  struct Connection;
+  // By peer. One peer may have several, to different addresses of this machine.
+  using Map = std::multimap<std::string, Connection, std::less<>>;
+  using Strangers = std::list<Map::iterator>;
+  struct Connection {
+    int fd = -1;
+    ino_t inode = 0;
+    bool stranger = true;
+    // Of a stranger:
+    SteadyTime heard;                // its last call, or when it came
+    uint64_t allowed_bytes = 0;      // what it may have sent in all
+    SteadyTime exceeded_at;          // when it had sent more; InfiniteDuration: it has not
+    Strangers::iterator place = {};  // in strangers_
+  };
+
+  void Befriend(Map::iterator connection) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Why the stranger is to be closed; null if it is not.
+  const char* ReasonToClose(const Map::value_type& entry, SteadyTime now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Close(Map::iterator connection, const char* reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  SteadyTime& LastFlood(std::string_view peer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const size_t most_;
+  const size_t most_strangers_;
+  Metrics* const metrics_;
+  mutable Mutex mutex_;
+  Map connections_ ABSL_GUARDED_BY(mutex_);
+  Strangers strangers_ ABSL_GUARDED_BY(mutex_);  // the most silent first
+  // When one of a host was closed for its bytes; hosts share by hash.
+  std::vector<SteadyTime> floods_ ABSL_GUARDED_BY(mutex_);
+};
+
+// The name that gRPC gives to a peer of this address: "ipv4:10.0.0.1:4711", "ipv6:%5B::1%5D:4711".
+std::string PeerName(const sockaddr_storage& address);
+
+}  // namespace bebr
+
+#endif  // BEBR_SERVER_NET_CONNECTIONS_H_

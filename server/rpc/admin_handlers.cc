@@ -1,0 +1,43 @@
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "bebr/v1/admin.pb.h"
+#include "index/base/status_macros.h"
+#include "index/engine.h"
+#include "server/build_info.h"
+#include "server/rpc/convert.h"
+#include "server/rpc/make_method.h"
+#include "server/rpc/methods.h"
+
+namespace bebr {
+namespace {
+
+constexpr double kDefaultIdBytes = 16;
+
+absl::Status GetStats(RpcContext& rpc, const Call&, const v1::GetStatsRequest&, v1::GetStatsResponse& response) {
+  ToProto(rpc.engine->Stats(), &response);
+  response.set_build_version(kBuildVersion);
+  response.set_uptime_seconds(static_cast<uint64_t>(absl::ToInt64Seconds(absl::Now() - rpc.started)));
+  return absl::OkStatus();
+}
+
+absl::Status EstimateMemory(RpcContext& rpc, const Call& call, const v1::EstimateMemoryRequest& request,
+                            v1::EstimateMemoryResponse& response) {
+  const double id_bytes = request.id_bytes();
+  if (id_bytes != 0 && !(id_bytes >= 1 && id_bytes <= static_cast<double>(kMaxIdBytes))) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("id_bytes is %g; it is 0 (for %g) or 1 to %d", id_bytes, kDefaultIdBytes, kMaxIdBytes));
+  }
+  BEBR_ASSIGN_OR_RETURN(const MemoryUse memory, rpc.engine->EstimateMemory(call.collection(), request.documents(),
+                                                                           id_bytes == 0 ? kDefaultIdBytes : id_bytes));
+  ToProto(memory, response.mutable_memory());
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::vector<Method> AdminMethods() {
+  return {Blocking("/bebr.v1.AdminService/GetStats", Role::kRead, OfNone, GetStats),
+          Blocking("/bebr.v1.AdminService/EstimateMemory", Role::kRead, OfCollection, EstimateMemory)};
+}
+
+}  // namespace bebr

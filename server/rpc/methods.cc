@@ -1,0 +1,48 @@
+#include "server/rpc/methods.h"
+
+#include <algorithm>
+#include <iterator>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "index/engine.h"
+
+namespace bebr {
+
+namespace {
+
+std::vector<std::string> ServicesOf(const std::vector<Method>& methods) {
+  std::set<std::string> names;
+  for (const Method& method : methods) names.insert(method.path.substr(1, method.path.rfind('/') - 1));
+  return std::vector<std::string>(names.begin(), names.end());
+}
+
+}  // namespace
+
+std::vector<Method> AllMethods(HealthState* health) {
+  std::vector<Method> all;
+  const auto add = [&all](std::vector<Method> methods) {
+    std::move(methods.begin(), methods.end(), std::back_inserter(all));
+  };
+  for (auto* methods : {AdminMethods, AliasMethods, CollectionMethods, DocumentMethods, SearchMethods, SnapshotMethods,
+                        VersionMethods}) {
+    add(methods());
+  }
+  add(HealthMethods(health));
+  add(ReflectionMethods(ServicesOf(all)));
+  return all;
+}
+
+FieldLimits ApiLimits() {
+  return {{"bebr.v1.UpsertRequest.documents", kMaxDocumentsPerRequest},
+          {"bebr.v1.StreamUpsertRequest.documents", kMaxDocumentsPerRequest},
+          {"bebr.v1.GetRequest.ids", kMaxDocumentsPerRequest},
+          {"bebr.v1.DeleteRequest.ids", kMaxDocumentsPerRequest},
+          {"bebr.v1.BatchSearchRequest.queries", kMaxQueriesPerRequest},
+          {"bebr.v1.CheckVersionRequest.queries", kMaxCheckQueries},
+          {"bebr.v1.CheckVersionRequest.against_queries", kMaxCheckQueries},
+          {"bebr.v1.Document.attributes", kMaxAttributes}};
+}
+
+}  // namespace bebr

@@ -1,0 +1,130 @@
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "bebr/v1/search.pb.h"
+#include "index/base/logging.h"
+#include "index/base/status_macros.h"
+#include "index/engine.h"
+#include "server/config/config.h"
+#include "server/metrics/metrics.h"
+#include "server/rpc/answers.h"
+#include "server/rpc/convert.h"
+#include "server/rpc/make_method.h"
+#include "server/rpc/methods.h"
+
+namespace bebr {
+namespace {
+
+// What the log says of a search beside its times.
+struct SearchShape {
+  size_t queries = 0, k = 0, rerank = 0;
+  bool filter = false;
+};
+
+SearchShape ShapeOf(const SearchRequest& request) {
+  return {request.queries.size(), request.k, request.rerank, !request.filter.empty()};
+}
+
+// The request as the engine takes it, once it is clear that the server can.
+template <typename Message>
+absl::StatusOr<SearchRequest> Prepare(RpcContext& rpc, const Call& call, const Message& message, VectorArena& arena) {
+  BEBR_RETURN_IF_ERROR(rpc.responses->Admit());
+  BEBR_ASSIGN_OR_RETURN(SearchRequest request, ToSearchRequest(message, arena));
+  const uint64_t results = request.queries.size() * std::max(request.k, request.rerank);
+  // Beyond the API's own limits the engine says it better.
+  if (results > rpc.config.max_results_per_call && request.k <= kMaxK && request.rerank <= kMaxRerank) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "%s is %d, which times %d queries is more than %d, the limit of this server (max_results_per_call)",
+        request.rerank > request.k ? "rerank" : "k", std::max(request.k, request.rerank), request.queries.size(),
+        rpc.config.max_results_per_call));
+  }
+  request.collection = call.collection();
+  request.deadline = call.deadline();
+  request.cancelled = call.cancelled();
+  request.max_result_bytes = rpc.config.max_message_bytes;
+  return request;
+}
+
+// Counts a search and logs it if it was slow.
+void Observe(RpcContext& rpc, const Call& call, const SearchShape& shape, const SearchResult& result) {
+  const SearchTimings& timings = result.timings;
+  rpc.metrics->ObserveSearch(timings);
+  const absl::Duration age = call.age();
+  if (rpc.config.slow_query_ms == 0 || age < absl::Milliseconds(rpc.config.slow_query_ms)) return;
+  rpc.metrics->slow_queries().Increment();
+  LogEvent(LogLevel::kWarning, "slow_query",
+           {{"method", call.method()},
+            {"collection", call.collection()},
+            {"key", call.identity().name()},
+            {"peer", call.peer()},
+            {"request_id", call.ids().request_id},
+            {"trace_id", call.ids().trace_id()},
+            {"queries", static_cast<int64_t>(shape.queries)},
+            {"k", static_cast<int64_t>(shape.k)},
+            {"rerank", static_cast<int64_t>(shape.rerank)},
+            {"filter", shape.filter ? "yes" : "no"},
+            {"total_us", absl::ToInt64Microseconds(age)},
+            {"queue_us", timings.queue_us},
+            {"encode_us", timings.encode_us},
+            {"scan_us", timings.scan_us},
+            {"rerank_us", timings.rerank_us},
+            {"queries_in_scan", int64_t{timings.queries_in_scan}},
+            {"documents_scanned", static_cast<int64_t>(result.documents_scanned)}});
+}
+
+// The engine knows lists of queries only; here there is one, and its field has another name.
+absl::Status OfOneQuery(const absl::Status& status) {
+  constexpr absl::string_view kField = "queries[0]";
+  if (!absl::StartsWith(status.message(), kField)) return status;
+  return absl::Status(status.code(), absl::StrCat("query", status.message().substr(kField.size())));
+}
+
+void Search(RpcContext& rpc, UnaryCall<v1::SearchRequest, v1::SearchResponse>& call) {
+  auto arena = std::make_unique<VectorArena>();
+  auto search = Prepare(rpc, call, call.request(), *arena);
+  if (!search.ok()) return call.Done(search.status());
+  const SearchShape shape = ShapeOf(*search);
+  rpc.engine->Search(*std::move(search),
+                     [&rpc, &call, shape, arena = std::move(arena)](absl::StatusOr<SearchResult> result) {
+                       if (!result.ok()) return call.Done(OfOneQuery(result.status()));
+                       Observe(rpc, call, shape, *result);
+                       v1::SearchResponse& response = call.response();
+                       ToProto(std::move(result->hits[0]), response.mutable_hits());
+                       ToProto(result->timings, response.mutable_timings());
+                       response.set_documents_scanned(result->documents_scanned);
+                       call.Done(CheckSize(rpc, response, "ask for a smaller k, or without attributes"));
+                     });
+}
+
+void BatchSearch(RpcContext& rpc, UnaryCall<v1::BatchSearchRequest, v1::BatchSearchResponse>& call) {
+  auto arena = std::make_unique<VectorArena>();
+  auto search = Prepare(rpc, call, call.request(), *arena);
+  if (!search.ok()) return call.Done(search.status());
+  const SearchShape shape = ShapeOf(*search);
+  rpc.engine->Search(*std::move(search),
+                     [&rpc, &call, shape, arena = std::move(arena)](absl::StatusOr<SearchResult> result) {
+                       if (!result.ok()) return call.Done(result.status());
+                       Observe(rpc, call, shape, *result);
+                       v1::BatchSearchResponse& response = call.response();
+                       for (auto& hits : result->hits) ToProto(std::move(hits), response.add_results()->mutable_hits());
+                       ToProto(result->timings, response.mutable_timings());
+                       response.set_documents_scanned(result->documents_scanned);
+                       call.Done(CheckSize(rpc, response, "ask for a smaller k, fewer queries, or without attributes"));
+                     });
+}
+
+}  // namespace
+
+std::vector<Method> SearchMethods() {
+  return {
+      Unary<v1::SearchRequest, v1::SearchResponse>("/bebr.v1.SearchService/Search", Role::kRead, OfCollection, Search),
+      Unary<v1::BatchSearchRequest, v1::BatchSearchResponse>("/bebr.v1.SearchService/BatchSearch", Role::kRead,
+                                                             OfCollection, BatchSearch)};
+}
+
+}  // namespace bebr
