@@ -19,8 +19,8 @@ namespace bebr {
 // Mean length of an id where nobody says another one.
 inline constexpr double kUsualIdBytes = 16;
 
-// The memory formula of the README: bytes that a collection of this manifest takes for `documents` documents with ids of
-// `id_bytes` bytes on average, without attributes.
+// The memory formula of index/README.md: bytes that a collection of this manifest takes for `documents` documents with
+// ids of `id_bytes` bytes on average, without attributes.
 MemoryUse EstimateMemory(const CollectionManifest& manifest, uint64_t documents, double id_bytes);
 
 // A Capacity refuses what would not fit, and counts what it refuses. All errors are RESOURCE_EXHAUSTED and say which

@@ -113,7 +113,7 @@ struct VersionInfo {
   std::optional<RecallSample> recall;    // if the monitor is on and has measured it
 };
 
-// Bytes the engine holds in memory for a collection; FORMAT: README "Memory". `total` is their sum.
+// Bytes the engine holds in memory for a collection; the formula: index/README.md. `total` is their sum.
 struct MemoryUse {
   uint64_t codes = 0;  // packed codes and factors
   uint64_t ids = 0;    // ids and the id table

@@ -28,7 +28,7 @@ struct SearchHit {
   std::string id;
   float score = 0;
   ScoreKind score_kind = ScoreKind::kEstimated;
-  float its = 0;          // information-theoretic score in [0, 1]; see README
+  float its = 0;          // information-theoretic score in [0, 1]; see index/README.md
   std::string version;    // that wrote the document's code
   Attributes attributes;  // if asked for
 };
@@ -45,7 +45,7 @@ struct SearchRequest {
   uint32_t first_levels = 0;
   size_t candidates = 0;
   std::optional<float> min_score;  // hits below are dropped
-  std::string filter;              // README "Filters"; empty = all documents
+  std::string filter;              // client/README.md "Filters"; empty = all documents
   bool with_attributes = false;
   // Ids, attributes and 16 bytes for each hit; beyond it RESOURCE_EXHAUSTED as soon as it is found; 0 = no limit.
   uint64_t max_result_bytes = 0;
