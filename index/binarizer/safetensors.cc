@@ -22,6 +22,19 @@ static_assert(std::endian::native == std::endian::little,
 using nlohmann::json;
 
 constexpr size_t kMaxTensorDimensions = 4;
+constexpr int kMaxHeaderDepth = 4;  // the header, an entry, its shape; one more
+
+// The header, or null if it is no JSON or nested deeper than any header is: what handles JSON recurses as deep as that
+// goes, and a header of nothing but brackets would take a hundred times its size.
+json ParseHeader(std::string_view text) {
+  bool too_deep = false;
+  const auto keep = [&](int depth, json::parse_event_t, json&) {
+    too_deep |= depth > kMaxHeaderDepth;
+    return !too_deep;
+  };
+  json header = json::parse(text, keep, /*allow_exceptions=*/false);
+  return too_deep ? json() : header;
+}
 
 struct Extent {
   size_t begin = 0;
@@ -85,8 +98,8 @@ absl::StatusOr<SafetensorsFile> SafetensorsFile::Parse(std::string_view file) {
         absl::StrCat("truncated: a header of ", header_bytes, " bytes in a file of ", file.size(), " bytes"));
   }
   const std::string_view data = file.substr(8 + header_bytes);
-  const json header = json::parse(file.substr(8, header_bytes), nullptr, /*allow_exceptions=*/false);
-  if (!header.is_object()) return Invalid("its header is not a JSON object");
+  const json header = ParseHeader(file.substr(8, header_bytes));
+  if (!header.is_object()) return Invalid("its header is not a JSON object of a header's form");
 
   SafetensorsFile result;
   std::vector<Extent> extents;

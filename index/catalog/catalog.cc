@@ -1,6 +1,7 @@
 #include "index/catalog/catalog.h"
 
 #include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/ascii.h"
@@ -11,6 +12,7 @@
 #include "index/base/file.h"
 #include "index/base/logging.h"
 #include "index/base/status_macros.h"
+#include "index/catalog/manifest_check.h"
 #include "index/storage/files.h"
 
 namespace bebr {
@@ -46,31 +48,68 @@ json ToJson(const Version& version) {
   return object;
 }
 
-// Throws json::exception, as the caller expects.
-Version ParseVersion(const json& object) {
+// Throw json::exception, as the callers expect, but for numbers that are no T.
+template <typename T>
+absl::StatusOr<T> Number(const json& object, const char* key) {
+  const json& value = object.at(key);
+  if (value.is_number_unsigned() && value.get<uint64_t>() <= std::numeric_limits<T>::max()) return value.get<T>();
+  return absl::DataLossError(
+      absl::StrFormat("%s is no whole number from 0 to %d", key, uint64_t{std::numeric_limits<T>::max()}));
+}
+
+absl::StatusOr<int64_t> Time(const json& object, const char* key) {
+  if (object.at(key).is_number_integer()) return object.at(key).get<int64_t>();
+  return absl::DataLossError(absl::StrFormat("%s is no whole number", key));
+}
+
+absl::StatusOr<VersionCheck> ParseCheck(const json& object) {
+  VersionCheck check;
+  BEBR_ASSIGN_OR_RETURN(check.checked_unix_us, Time(object, "checked_unix_us"));
+  check.against = object.at("against");
+  BEBR_ASSIGN_OR_RETURN(check.queries, Number<uint32_t>(object, "queries"));
+  BEBR_ASSIGN_OR_RETURN(check.k, Number<uint32_t>(object, "k"));
+  check.recall = object.at("recall");
+  check.against_recall = object.at("against_recall");
+  check.overlap = object.at("overlap");
+  BEBR_ASSIGN_OR_RETURN(check.documents, Number<uint64_t>(object, "documents"));
+  BEBR_ASSIGN_OR_RETURN(check.against_documents, Number<uint64_t>(object, "against_documents"));
+  return check;
+}
+
+absl::StatusOr<Version> ParseVersion(const json& object) {
   Version version;
-  version.number = object.at("number");
+  BEBR_ASSIGN_OR_RETURN(version.number, Number<uint32_t>(object, "number"));
   version.name = object.at("name");
-  version.space = object.at("space");
-  version.embedding = object.value("embedding", version.number);  // files of earlier servers have none
+  BEBR_ASSIGN_OR_RETURN(version.space, Number<uint32_t>(object, "space"));
+  version.embedding = version.number;  // files of earlier servers have none
+  if (object.contains("embedding")) {
+    BEBR_ASSIGN_OR_RETURN(version.embedding, Number<uint32_t>(object, "embedding"));
+  }
   version.retired = object.at("retired");
   if (object.contains("backfill")) {
     version.backfilling = true;
-    version.backfill_documents_per_s = object.at("backfill").at("documents_per_s");
+    BEBR_ASSIGN_OR_RETURN(version.backfill_documents_per_s, Number<uint64_t>(object.at("backfill"), "documents_per_s"));
   }
   if (object.contains("check")) {
-    const json& check = object.at("check");
-    version.check = VersionCheck{.checked_unix_us = check.at("checked_unix_us"),
-                                 .against = check.at("against"),
-                                 .queries = check.at("queries"),
-                                 .k = check.at("k"),
-                                 .recall = check.at("recall"),
-                                 .against_recall = check.at("against_recall"),
-                                 .overlap = check.at("overlap"),
-                                 .documents = check.at("documents"),
-                                 .against_documents = check.at("against_documents")};
+    BEBR_ASSIGN_OR_RETURN(version.check, ParseCheck(object.at("check")));
   }
   return version;
+}
+
+absl::StatusOr<Space> ParseSpace(const json& object) {
+  Space space;
+  BEBR_ASSIGN_OR_RETURN(space.number, Number<uint32_t>(object, "number"));
+  std::vector<Band> bands;
+  for (const json& entry : object.at("bands")) {
+    Band& band = bands.emplace_back();
+    BEBR_ASSIGN_OR_RETURN(band.dims, Number<uint32_t>(entry, "dims"));
+    BEBR_ASSIGN_OR_RETURN(band.levels, Number<uint32_t>(entry, "levels"));
+    band.weight = entry.at("weight");
+  }
+  const absl::StatusOr<CodeSpec> spec = CodeSpec::Create(std::move(bands));
+  if (!spec.ok()) return absl::DataLossError(spec.status().message());
+  space.spec = *spec;
+  return space;
 }
 
 std::string ToJson(const CollectionManifest& manifest) {
@@ -105,68 +144,40 @@ absl::StatusOr<FloatStorage> ParseFloatStorage(const std::string& text) {
   return absl::DataLossError(absl::StrFormat("store_floats is '%s'", text));
 }
 
+absl::Status CheckFormat(const json& object) {
+  BEBR_ASSIGN_OR_RETURN(const uint64_t format, Number<uint64_t>(object, "format"));
+  if (format == kManifestFormat) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrFormat("format is %d; this server reads %d", format, kManifestFormat));
+}
+
 absl::StatusOr<CollectionManifest> FromJson(const std::string& text) {
   // nlohmann::json throws on malformed text and wrong types; both mean that the file is not what was written.
   try {
     const json object = json::parse(text);
-    if (object.at("format") != kManifestFormat) {
-      return absl::FailedPreconditionError(
-          absl::StrFormat("format is %s; this server reads %d", object.at("format").dump(), kManifestFormat));
-    }
+    BEBR_RETURN_IF_ERROR(CheckFormat(object));
     CollectionManifest manifest;
     manifest.name = object.at("name");
-    manifest.created_unix_us = object.at("created_unix_us");
+    BEBR_ASSIGN_OR_RETURN(manifest.created_unix_us, Time(object, "created_unix_us"));
     BEBR_ASSIGN_OR_RETURN(manifest.store_floats, ParseFloatStorage(object.at("store_floats")));
-    manifest.shards = object.at("shards");
-    manifest.expected_documents = object.value("expected_documents", uint64_t{0});  // files of earlier servers: none
+    BEBR_ASSIGN_OR_RETURN(manifest.shards, Number<uint32_t>(object, "shards"));
+    if (object.contains("expected_documents")) {  // files of earlier servers have none
+      BEBR_ASSIGN_OR_RETURN(manifest.expected_documents, Number<uint64_t>(object, "expected_documents"));
+    }
     manifest.default_version = object.at("default_version");
     manifest.previous_default = object.value("previous_default", "");
-    manifest.next_space = object.at("next_space");
+    BEBR_ASSIGN_OR_RETURN(manifest.next_space, Number<uint32_t>(object, "next_space"));
     for (const json& entry : object.at("spaces")) {
-      std::vector<Band> bands;
-      for (const json& band : entry.at("bands"))
-        bands.push_back({band.at("dims"), band.at("levels"), band.at("weight")});
-      BEBR_ASSIGN_OR_RETURN(CodeSpec spec, CodeSpec::Create(std::move(bands)));
-      manifest.spaces.push_back({entry.at("number"), std::move(spec)});
+      BEBR_ASSIGN_OR_RETURN(Space space, ParseSpace(entry));
+      manifest.spaces.push_back(std::move(space));
     }
-    for (const json& entry : object.at("versions")) manifest.versions.push_back(ParseVersion(entry));
+    for (const json& entry : object.at("versions")) {
+      BEBR_ASSIGN_OR_RETURN(Version version, ParseVersion(entry));
+      manifest.versions.push_back(std::move(version));
+    }
     return manifest;
   } catch (const json::exception& error) {
     return absl::DataLossError(error.what());
   }
-}
-
-// Whether all that the manifest says fits together. Files are written whole, so what does not was changed by somebody.
-absl::Status Validate(const CollectionManifest& manifest) {
-  const auto wrong = [](const std::string& what) { return absl::DataLossError(what); };
-  if (const absl::Status name = ValidateName("name", manifest.name); !name.ok())
-    return wrong(std::string(name.message()));
-  if (manifest.shards < 1 || manifest.shards > kMaxShards) {
-    return wrong(absl::StrFormat("shards is %d; it is 1 to %d", manifest.shards, kMaxShards));
-  }
-  for (const Space& space : manifest.spaces) {
-    if (space.number >= manifest.next_space || manifest.FindSpace(space.number) != &space) {
-      return wrong(absl::StrFormat("space %d is not below next_space, %d, or is there twice", space.number,
-                                   manifest.next_space));
-    }
-  }
-  for (size_t v = 0; v < manifest.versions.size(); ++v) {
-    const Version& version = manifest.versions[v];
-    if (version.number != v) return wrong(absl::StrFormat("version number %d stands in place %d", version.number, v));
-    const Version* first = manifest.VersionByNumber(version.embedding);
-    if (version.embedding > v || first->embedding != version.embedding) {
-      return wrong(
-          absl::StrFormat("version \"%s\" takes the embeddings of version number %d, which has none of its own",
-                          version.name, version.embedding));
-    }
-    if (!version.retired && manifest.FindSpace(version.space) == nullptr) {
-      return wrong(absl::StrFormat("version \"%s\" is of space %d, which is not there", version.name, version.space));
-    }
-  }
-  if (!manifest.FindVersion("").ok()) {
-    return wrong(absl::StrFormat("default_version is \"%s\", which is no version in use", manifest.default_version));
-  }
-  return absl::OkStatus();
 }
 
 // A file that must be there.
@@ -186,17 +197,15 @@ absl::StatusOr<CollectionManifest> ReadManifest(const std::string& directory) {
   BEBR_ASSIGN_OR_RETURN(const std::string text, ReadNeeded(path));
   absl::StatusOr<CollectionManifest> manifest = FromJson(text);
   if (!manifest.ok()) return Annotate(manifest.status(), path);
-  if (const absl::Status valid = Validate(*manifest); !valid.ok()) return Annotate(valid, path);
+  if (const absl::Status valid = CheckManifest(*manifest); !valid.ok()) return Annotate(valid, path);
   for (Version& version : manifest->versions) {
     if (version.retired) continue;
     const std::string model_path = ModelPath(directory, version.number);
     BEBR_ASSIGN_OR_RETURN(const std::string model, ReadNeeded(model_path));
     auto binarizer = Binarizer::Parse(model);
     if (!binarizer.ok()) return Annotate(absl::DataLossError(binarizer.status().message()), model_path);
-    if (!((*binarizer)->spec() == manifest->FindSpace(version.space)->spec)) {
-      return Annotate(absl::DataLossError("it is not the model of its version: its code has another shape"),
-                      model_path);
-    }
+    if (const absl::Status valid = CheckModel(*manifest, version, **binarizer); !valid.ok())
+      return Annotate(valid, model_path);
     version.binarizer = *std::move(binarizer);
   }
   return manifest;
@@ -288,13 +297,21 @@ absl::StatusOr<CollectionManifest> Catalog::Load(std::string_view name) const {
       absl::StrFormat("%s%s is the manifest of collection \"%s\"", path, kManifestFile, manifest.name));
 }
 
-absl::Status Catalog::Create(const CollectionManifest& manifest, std::string_view model_file) {
-  const std::string building = absl::StrCat(root_, "/.creating-", manifest.name);
+absl::Status Catalog::Build(const std::string& name, const std::function<absl::Status(const std::string&)>& fill) {
+  const std::string building = absl::StrCat(root_, "/.creating-", name);
   BEBR_RETURN_IF_ERROR(RemoveAll(building));
-  BEBR_RETURN_IF_ERROR(CreateDirectories(absl::StrCat(building, "/models")));
-  BEBR_RETURN_IF_ERROR(WriteFileAtomically(ModelPath(building, manifest.versions.back().number), model_file));
-  BEBR_RETURN_IF_ERROR(WriteManifest(building, manifest));
-  return RenameDirectory(building, CollectionPath(manifest.name));
+  absl::Status status = fill(building);
+  if (status.ok()) status = RenameDirectory(building, CollectionPath(name));
+  if (!status.ok()) RemoveAll(building).IgnoreError();  // the first error is the one that counts
+  return status;
+}
+
+absl::Status Catalog::Create(const CollectionManifest& manifest, std::string_view model_file) {
+  return Build(manifest.name, [&](const std::string& building) -> absl::Status {
+    BEBR_RETURN_IF_ERROR(CreateDirectories(absl::StrCat(building, "/models")));
+    BEBR_RETURN_IF_ERROR(WriteFileAtomically(ModelPath(building, manifest.versions.back().number), model_file));
+    return WriteManifest(building, manifest);
+  });
 }
 
 absl::Status Catalog::Update(const CollectionManifest& manifest, std::string_view model_file) {
@@ -317,11 +334,10 @@ absl::Status Catalog::Remove(std::string_view name) {
 }
 
 absl::Status Catalog::Restore(const CollectionManifest& manifest, const std::string& from) {
-  const std::string building = absl::StrCat(root_, "/.creating-", manifest.name);
-  BEBR_RETURN_IF_ERROR(RemoveAll(building));
-  BEBR_RETURN_IF_ERROR(CopyDirectory(from, building, ".sst"));
-  BEBR_RETURN_IF_ERROR(WriteManifest(building, manifest));
-  return RenameDirectory(building, CollectionPath(manifest.name));
+  return Build(manifest.name, [&](const std::string& building) -> absl::Status {
+    BEBR_RETURN_IF_ERROR(CopyDirectory(from, building, ".sst"));
+    return WriteManifest(building, manifest);
+  });
 }
 
 absl::StatusOr<std::map<std::string, std::string, std::less<>>> Catalog::LoadAliases() const {
@@ -330,11 +346,14 @@ absl::StatusOr<std::map<std::string, std::string, std::less<>>> Catalog::LoadAli
   BEBR_ASSIGN_OR_RETURN(const std::string text, ReadFile(aliases_file_));
   try {
     const json object = json::parse(text);
-    if (object.at("format") != kManifestFormat) {
-      return absl::FailedPreconditionError(absl::StrFormat("%s: format is %s; this server reads %d", aliases_file_,
-                                                           object.at("format").dump(), kManifestFormat));
+    if (const absl::Status status = CheckFormat(object); !status.ok()) return Annotate(status, aliases_file_);
+    if (!object.at("aliases").is_object()) return absl::DataLossError(aliases_file_ + ": aliases is no object");
+    for (const auto& [alias, collection] : object.at("aliases").items()) {
+      if (!ValidateName("alias", alias).ok()) {
+        return absl::DataLossError(absl::StrFormat("%s: \"%s\" is no alias", aliases_file_, alias));
+      }
+      aliases.emplace(alias, collection);
     }
-    for (const auto& [alias, collection] : object.at("aliases").items()) aliases.emplace(alias, collection);
   } catch (const json::exception& error) {
     return absl::DataLossError(absl::StrFormat("%s: %s", aliases_file_, error.what()));
   }

@@ -98,6 +98,9 @@ class Catalog {
   absl::Status SaveAliases(const std::map<std::string, std::string, std::less<>>& aliases);
 
  private:
+  // Makes the directory of a collection, which `fill` fills under another name; leaves nothing of a failure.
+  absl::Status Build(const std::string& name, const std::function<absl::Status(const std::string&)>& fill);
+
   explicit Catalog(const std::string& data_dir)
       : root_(data_dir + "/collections"), aliases_file_(data_dir + "/aliases.json") {}
   std::string root_;

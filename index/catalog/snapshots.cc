@@ -19,22 +19,29 @@ using nlohmann::json;
 constexpr int kSnapshotFormat = 1;
 constexpr const char* kInfoFile = "/snapshot.json";
 
-absl::StatusOr<SnapshotInfo> ReadInfo(const std::string& directory) {
-  BEBR_ASSIGN_OR_RETURN(const std::string text, ReadFile(absl::StrCat(directory, kInfoFile)));
+// What snapshot.json says; but the names are those of the directory, since a snapshot may have been copied.
+absl::StatusOr<SnapshotInfo> ReadInfo(const std::string& directory, std::string_view collection,
+                                      std::string_view name) {
+  const std::string path = absl::StrCat(directory, kInfoFile);
+  BEBR_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  SnapshotInfo info{.collection = std::string(collection), .name = std::string(name)};
   try {
     const json object = json::parse(text);
     if (object.at("format") != kSnapshotFormat) {
-      return absl::FailedPreconditionError(absl::StrFormat("%s%s: format is %s; this server reads %d", directory,
-                                                           kInfoFile, object.at("format").dump(), kSnapshotFormat));
+      return absl::FailedPreconditionError(
+          absl::StrFormat("%s: its format is another than the one this server reads, %d", path, kSnapshotFormat));
     }
-    return SnapshotInfo{.collection = object.at("collection"),
-                        .name = object.at("name"),
-                        .created = absl::FromUnixMicros(object.at("created_unix_us").get<int64_t>()),
-                        .documents = object.at("documents"),
-                        .bytes = DirectoryBytes(directory)};
+    const json &created = object.at("created_unix_us"), &documents = object.at("documents");
+    if (!created.is_number_integer() || !documents.is_number_unsigned()) {
+      return absl::DataLossError(path + ": created_unix_us and documents are no whole numbers");
+    }
+    info.created = absl::FromUnixMicros(created.get<int64_t>());
+    info.documents = documents.get<uint64_t>();
   } catch (const json::exception& error) {
-    return absl::DataLossError(absl::StrFormat("%s%s: %s", directory, kInfoFile, error.what()));
+    return absl::DataLossError(absl::StrFormat("%s: %s", path, error.what()));
   }
+  info.bytes = DirectoryBytes(directory);
+  return info;
 }
 
 }  // namespace
@@ -110,7 +117,7 @@ absl::StatusOr<SnapshotInfo> Snapshots::Create(const SnapshotInfo& info, const s
     RemoveAll(building).IgnoreError();  // the first error is the one that counts
     return status;
   }
-  return ReadInfo(path);
+  return ReadInfo(path, info.collection, info.name);
 }
 
 absl::StatusOr<std::vector<SnapshotInfo>> Snapshots::List(std::string_view collection) const {
@@ -120,7 +127,7 @@ absl::StatusOr<std::vector<SnapshotInfo>> Snapshots::List(std::string_view colle
     BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectories(Path(of, "")));
     for (const std::string& name : names) {
       if (name.starts_with('.')) continue;
-      absl::StatusOr<SnapshotInfo> info = ReadInfo(Path(of, name));
+      absl::StatusOr<SnapshotInfo> info = ReadInfo(Path(of, name), of, name);
       if (info.ok()) {
         infos.push_back(*std::move(info));
       } else {
@@ -145,7 +152,7 @@ absl::StatusOr<std::string> Snapshots::Find(std::string_view collection, std::st
 
 absl::StatusOr<SnapshotInfo> Snapshots::Info(std::string_view collection, std::string_view name) const {
   BEBR_ASSIGN_OR_RETURN(const std::string path, Find(collection, name));
-  return ReadInfo(path);
+  return ReadInfo(path, collection, name);
 }
 
 absl::Status Snapshots::Remove(std::string_view collection, std::string_view name) {

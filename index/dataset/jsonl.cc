@@ -20,7 +20,8 @@ constexpr size_t kMaxLineBytes = 4 << 20;
 // Gives a file's lines one after the other, without their line ends; at most kMaxLineBytes each.
 class LineReader {
  public:
-  explicit LineReader(InputFile file) : file_(std::move(file)), buffer_(kReadBufferBytes) {}
+  explicit LineReader(InputFile file)
+      : file_(std::move(file)), buffer_(std::clamp<uint64_t>(file_.size(), 1, kReadBufferBytes)) {}
 
   // False at the end. The line lives until the next call.
   absl::StatusOr<bool> Next(std::string* line) {

@@ -15,6 +15,7 @@
 #include "index/code/code_spec.h"
 #include "index/segment/attribute_columns.h"
 #include "index/simd/kernels.h"
+#include "index/types/collection.h"
 
 namespace bebr {
 
@@ -39,7 +40,6 @@ struct RowCode {
   CodeFactors factors;
   absl::Span<const uint32_t> words;  // packed code (CodeSpec); borrowed
 };
-inline constexpr uint32_t kMaxVersions = 254;
 
 // The codes of a segment's rows in one space, in scan layout (FORMAT.md): 16 documents a block.
 //

@@ -70,12 +70,12 @@ std::string NumberedKey(uint32_t number, std::string_view id) {
   return key;
 }
 
-std::string_view IdOfNumberedKey(std::string_view key) { return key.substr(kNumberBytes); }
-
-uint32_t NumberOfNumberedKey(std::string_view key) {
-  uint32_t number = 0;
-  for (size_t i = 0; i < kNumberBytes; ++i) number = number << 8 | static_cast<uint8_t>(key[i]);
-  return number;
+std::optional<NumberedKeyParts> SplitNumberedKey(std::string_view key) {
+  if (key.size() < kNumberBytes) return std::nullopt;
+  NumberedKeyParts parts;
+  for (size_t i = 0; i < kNumberBytes; ++i) parts.number = parts.number << 8 | static_cast<uint8_t>(key[i]);
+  parts.id = key.substr(kNumberBytes);
+  return parts;
 }
 
 void EncodeCode(const StoredCode& code, std::string* out) {
@@ -109,6 +109,7 @@ absl::Status ReadStoredFloats(FloatStorage storage, std::string_view bytes, absl
     return absl::DataLossError(
         absl::StrFormat("a stored embedding has %d bytes; %d were expected", bytes.size(), expected));
   }
+  if (values.empty()) return absl::OkStatus();  // memcpy takes no null pointers
   if (storage == FloatStorage::kFloat16) {
     std::vector<uint16_t> halves(values.size());
     std::memcpy(halves.data(), bytes.data(), bytes.size());
@@ -141,7 +142,9 @@ std::string EncodeAttributes(const Attributes& attributes) {
 }
 
 absl::StatusOr<Attributes> DecodeAttributes(std::string_view bytes) {
-  const auto corrupt = [] { return absl::DataLossError("stored attributes end early or hold an unknown type"); };
+  const auto corrupt = [] {
+    return absl::DataLossError("stored attributes end early, go on too long or hold an unknown type");
+  };
   Attributes attributes;
   uint32_t count;
   if (!Take(&bytes, &count)) return corrupt();
@@ -152,6 +155,7 @@ absl::StatusOr<Attributes> DecodeAttributes(std::string_view bytes) {
     if (!Take(&bytes, &length) || !TakeBytes(&bytes, length, &name) || !TakeValue(&bytes, &value)) return corrupt();
     attributes.emplace(name, std::move(value));
   }
+  if (!bytes.empty()) return corrupt();
   return attributes;
 }
 

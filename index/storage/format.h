@@ -3,6 +3,7 @@
 #define BEBR_INDEX_STORAGE_FORMAT_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -20,8 +21,12 @@ inline constexpr uint32_t kMarkBase = 0x80000000u;
 // Key of a document's code in a space, or of its floats by a version: the number big-endian, then the id, so that one
 // space or version is one key range in the order of the ids.
 std::string NumberedKey(uint32_t number, std::string_view id);
-std::string_view IdOfNumberedKey(std::string_view key);
-uint32_t NumberOfNumberedKey(std::string_view key);
+struct NumberedKeyParts {
+  uint32_t number = 0;
+  std::string_view id;  // borrows from the key
+};
+// Nullopt if the key is too short to be one.
+std::optional<NumberedKeyParts> SplitNumberedKey(std::string_view key);
 
 // A code as stored: the number of the version that wrote it, its factors, its packed words (CodeSpec).
 struct StoredCode {

@@ -207,9 +207,10 @@ class RocksStore final : public ShardStore {
     const std::unique_ptr<rocksdb::Iterator> cursor(db_->NewIterator({}, families_[family]));
     std::vector<uint32_t> numbers;
     for (cursor->SeekToFirst(); cursor->Valid(); cursor->Seek(NumberedKey(numbers.back() + 1, ""))) {
-      const uint32_t number = NumberOfNumberedKey(ToView(cursor->key()));
-      if (number >= limit) break;
-      numbers.push_back(number);
+      const auto key = SplitNumberedKey(ToView(cursor->key()));
+      if (!key.has_value()) return absl::DataLossError(absl::StrFormat("storage at %s: a key without a number", path_));
+      if (key->number >= limit) break;
+      numbers.push_back(key->number);
     }
     BEBR_RETURN_IF_ERROR(FromRocksDb(cursor->status(), path_));
     return numbers;
@@ -371,7 +372,8 @@ absl::Status RocksStore::VisitFloats(const View* view, uint32_t embedding, const
   options.iterate_upper_bound = &end_slice;
   const std::unique_ptr<rocksdb::Iterator> cursor(db_->NewIterator(options, families_[kFloats]));
   for (cursor->Seek(NumberedKey(embedding, "")); cursor->Valid(); cursor->Next()) {
-    BEBR_RETURN_IF_ERROR(visit(IdOfNumberedKey(ToView(cursor->key())), ToView(cursor->value())));
+    const auto key = SplitNumberedKey(ToView(cursor->key()));  // has a number: it lies between two that have
+    BEBR_RETURN_IF_ERROR(visit(key->id, ToView(cursor->value())));
   }
   return FromRocksDb(cursor->status(), path_);
 }

@@ -16,6 +16,7 @@ namespace bebr {
 
 inline constexpr size_t kMaxCollectionNameBytes = 128;  // [a-zA-Z0-9_.-], starting with a letter or digit
 inline constexpr size_t kMaxShards = 256;
+inline constexpr uint32_t kMaxVersions = 254;  // that a collection has ever had
 inline constexpr size_t kMaxCheckQueries = 1000;
 inline constexpr size_t kMaxCheckK = 100;
 inline constexpr uint64_t kMaxExpectedDocuments = uint64_t{1} << 40;

@@ -13,6 +13,14 @@ namespace {
 // gRPC puts messages and details into HTTP/2 trailers, which peers cut off or refuse beyond 8 KiB.
 constexpr size_t kMaxMessageBytes = 1024;
 
+// The message, or as much of it as is sent: whole characters, since protobuf takes no halves.
+std::string_view Shortened(std::string_view message) {
+  if (message.size() <= kMaxMessageBytes) return message;
+  size_t end = kMaxMessageBytes;
+  while (end > 0 && (static_cast<unsigned char>(message[end]) & 0xC0) == 0x80) --end;
+  return message.substr(0, end);
+}
+
 }  // namespace
 
 std::string_view LeadingField(std::string_view message) {
@@ -31,7 +39,7 @@ std::string_view LeadingField(std::string_view message) {
 
 grpc::Status ToGrpcStatus(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
-  std::string message(status.message().substr(0, kMaxMessageBytes));
+  std::string message(Shortened({status.message().data(), status.message().size()}));
   google::rpc::Status details;
   details.set_code(static_cast<int32_t>(status.code()));
   details.set_message(message);

@@ -1,11 +1,6 @@
 // Runs every kernel table that this processor supports on one input and aborts if two of them differ in a bit. The
 // first bytes of the input choose shapes and counts, often at their edges; the rest become codes. Memory ends at guard
 // pages.
-//
-// kernels_replay (replay_main.cc) runs it on fixed seeds and on files. With Clang, kernels_fuzzer is the libFuzzer
-// program:
-//   cmake -S . -B build-fuzz -DCMAKE_CXX_COMPILER=clang++ && cmake --build build-fuzz --target kernels_fuzzer
-//   build-fuzz/tests/kernels_fuzzer -max_total_time=60
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -137,12 +132,20 @@ void CheckGemm(Source& source, const std::vector<NamedTable>& tables) {
   }
 }
 
+std::vector<NamedTable> AnnouncedTables() {
+  std::vector<NamedTable> tables = TablesUnderTest();
+  std::printf("chosen by default: %s\ncompared with scalar:", Kernels().name);
+  for (const NamedTable& table : tables) std::printf(" %s", table.name.c_str());
+  std::printf("\n");
+  return tables;
+}
+
 }  // namespace
 }  // namespace bebr::simd
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace bebr::simd;
-  static const std::vector<NamedTable> tables = TablesUnderTest();
+  static const std::vector<NamedTable> tables = AnnouncedTables();
   Source source(data, size);
   const Input input = ReadInput(source);
   const std::vector<float> expected = ScoreWith(*FindKernels("scalar"), input);

@@ -1,46 +1,72 @@
-// Runs a fuzzer's entry point without libFuzzer: on the files named, or on `--rounds N` inputs that follow from fixed
-// seeds.
+// Runs a fuzzer's entry point without libFuzzer: on the files named and those in the folders named, or on `--rounds N`
+// inputs that follow from fixed seeds.
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <random>
+#include <string>
 #include <vector>
 
-#include "tests/unit/simd/test_tables.h"
+#include "tests/fuzz/fuzzer.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
+namespace {
 
-int main(int argc, char** argv) {
-  uint64_t rounds = 300;
-  bool files = false;
-  for (int i = 1; i < argc; ++i) {
-    if (std::strcmp(argv[i], "--rounds") == 0 && i + 1 < argc) {
-      rounds = std::strtoull(argv[++i], nullptr, 10);
-      continue;
-    }
-    std::ifstream file(argv[i], std::ios::binary);
-    if (!file) {
-      std::fprintf(stderr, "%s: cannot be read\n", argv[i]);
-      return 1;
-    }
-    const std::vector<char> bytes((std::istreambuf_iterator<char>(file)), {});
-    LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
-    files = true;
+namespace fs = std::filesystem;
+
+bool RunFile(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) {
+    std::fprintf(stderr, "%s: cannot be read\n", path.c_str());
+    return false;
   }
-  if (files) return 0;
-  std::printf("chosen by default: %s\n", bebr::simd::Kernels().name);
-  const std::vector<bebr::simd::NamedTable> tables = bebr::simd::TablesUnderTest();
-  std::printf("compared with scalar:");
-  for (const bebr::simd::NamedTable& table : tables) std::printf(" %s", table.name.c_str());
-  std::printf("\n");
+  const std::string bytes((std::istreambuf_iterator<char>(file)), {});
+  std::printf("%s, %zu bytes\n", path.c_str(), bytes.size());
+  std::fflush(stdout);  // so that the last line names the input that ended the process
+  LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
+  return true;
+}
+
+std::vector<fs::path> FilesOf(const char* argument) {
+  if (!fs::is_directory(argument)) return {argument};
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::directory_iterator(argument)) files.push_back(entry.path());
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+void RunRounds(uint64_t rounds) {
   for (uint64_t round = 0; round < rounds; ++round) {
     std::mt19937_64 random(round);
     std::vector<uint8_t> bytes(random() % 400);
     for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random());
     LLVMFuzzerTestOneInput(bytes.data(), bytes.size());
   }
-  std::printf("%llu inputs, no difference\n", static_cast<unsigned long long>(rounds));
+  std::printf("%llu inputs of fixed seeds, nothing found\n", static_cast<unsigned long long>(rounds));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  size_t files = 0;
+  uint64_t rounds = 0;
+  for (int i = 1; i < argc; ++i) {
+    if (std::strcmp(argv[i], "--rounds") == 0 && i + 1 < argc) {
+      rounds = std::strtoull(argv[++i], nullptr, 10);
+      continue;
+    }
+    for (const fs::path& path : FilesOf(argv[i])) {
+      if (!RunFile(path)) return 1;
+      ++files;
+    }
+  }
+  RunRounds(rounds);
+  std::printf("%zu files\n", files);
+  if (files > 0 || rounds > 0) return 0;
+  std::fprintf(stderr, "nothing to run\n");
+  return 1;
 }

@@ -83,6 +83,12 @@ TEST(SafetensorsTest, NamesWhatIsWrong) {
   EXPECT_THAT(Error(huge), HasSubstr("the limit is"));
 }
 
+TEST(SafetensorsTest, RefusesAHeaderOfBrackets) {
+  const std::string open(1000000, '['), close(1000000, ']');
+  EXPECT_THAT(Error(File(open + close, "")), HasSubstr("not a JSON object"));
+  EXPECT_THAT(Error(File(R"({"x":{"dtype":)" + open + close + "}}", "")), HasSubstr("not a JSON object"));
+}
+
 TEST(SafetensorsTest, RefusesNanAndInfinity) {
   for (const float value : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
     SafetensorsFile file;

@@ -64,6 +64,16 @@ TEST(ToGrpcStatus, BoundsTheMessage) {
   EXPECT_LE(status.error_details().size(), 8192u);
 }
 
+TEST(ToGrpcStatus, CutsBetweenCharacters) {
+  for (const size_t shift : {0, 1}) {
+    std::string text(shift, 'x');
+    for (int i = 0; i < 600; ++i) text += "é";
+    const auto status = ToGrpcStatus(absl::InvalidArgumentError(text));
+    EXPECT_EQ(status.error_message().size(), 1024u - shift);
+    EXPECT_EQ(DetailsOf(status).message(), status.error_message());
+  }
+}
+
 TEST(LeadingField, IsAPathFollowedByText) {
   EXPECT_EQ(LeadingField("k is 0; the limits are 1 and 10000"), "k");
   EXPECT_EQ(LeadingField("query.float16 has 3 bytes"), "query.float16");
