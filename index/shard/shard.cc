@@ -79,6 +79,10 @@ absl::Status Shard::Load() {
   embeddings.erase(std::unique(embeddings.begin(), embeddings.end()), embeddings.end());
   const auto visit = [&](std::string_view id, std::string_view bytes, absl::Span<const std::optional<StoredCode>> codes,
                          absl::Span<const uint32_t> marks) -> absl::Status {
+    if (id.empty() || id.size() > kMaxIdBytes) {
+      return absl::DataLossError(
+          absl::StrFormat("storage at %s: an id has %d bytes; the limit is %d", path_, id.size(), kMaxIdBytes));
+    }
     BEBR_ASSIGN_OR_RETURN(const Attributes attributes, DecodeAttributes(bytes));
     const uint32_t slot = TailSlot();
     Segment& segment = *slots_[slot].segment;
@@ -90,6 +94,10 @@ absl::Status Shard::Load() {
         return absl::DataLossError(
             absl::StrFormat("storage at %s: the code of document \"%s\" has %d words; its space has %d", path_, id,
                             codes[s]->words.size(), spec.code_words()));
+      }
+      if (codes[s]->version >= kMaxVersions) {
+        return absl::DataLossError(absl::StrFormat("storage at %s: the code of document \"%s\" is of version %d", path_,
+                                                   id, codes[s]->version));
       }
       segment.SetCode(
           row,
@@ -265,7 +273,7 @@ void Shard::AddToBatch(const Mutation& mutation, ShardStore::Batch& batch) {
   // nothing else.
   for (const auto& [space, spec] : contents_.spaces) {
     const bool written = std::any_of(mutation.codes.begin(), mutation.codes.end(),
-                                     [&](const RowCode& code) { return code.space == space; });
+                                     [s = space](const RowCode& code) { return code.space == s; });
     if (!written && !merge) batch.DeleteCode(space, mutation.id);
   }
   const bool may_have_marks = contents_.versions.size() > 1 || mark_sets_.size() > 1;

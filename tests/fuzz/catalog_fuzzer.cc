@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "index/base/file.h"
 #include "index/catalog/catalog.h"
 #include "index/catalog/snapshots.h"
-#include "index/storage/files.h"
 #include "tests/fuzz/fuzzer.h"
 #include "tests/support/test_models.h"
 

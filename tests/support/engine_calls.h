@@ -2,9 +2,6 @@
 #ifndef BEBR_TESTS_SUPPORT_ENGINE_CALLS_H_
 #define BEBR_TESTS_SUPPORT_ENGINE_CALLS_H_
 
-#include <stdlib.h>
-
-#include <filesystem>
 #include <future>
 #include <memory>
 #include <string>
@@ -12,6 +9,7 @@
 #include <vector>
 
 #include "index/engine.h"
+#include "tests/support/temporary_directory.h"
 
 namespace bebr::testing {
 
@@ -36,22 +34,6 @@ inline absl::StatusOr<SearchResult> SearchAndWait(Engine& engine, SearchRequest 
                 [outcome](absl::StatusOr<SearchResult> result) { outcome->set_value(std::move(result)); });
   return outcome->get_future().get();
 }
-
-// A directory that is removed with everything in it.
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    std::string name = (std::filesystem::temp_directory_path() / "bebr-test-XXXXXX").string();
-    path_ = mkdtemp(name.data());
-  }
-  ~TemporaryDirectory() { std::filesystem::remove_all(path_); }
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 }  // namespace bebr::testing
 

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "index/types/document.h"
 #include "index/binarizer/binarizer.h"
+#include "index/types/document.h"
 
 namespace bebr::testing {
 

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "index/types/document.h"
 #include "index/code/code_spec.h"
+#include "index/types/document.h"
 
 namespace bebr::testing {
 

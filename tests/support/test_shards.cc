@@ -1,0 +1,94 @@
+#include "tests/support/test_shards.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <future>
+#include <utility>
+
+#include "index/base/stable_hash.h"
+
+namespace bebr::testing {
+namespace {
+
+template <typename T>
+T Must(absl::StatusOr<T> result) {
+  if (!result.ok()) {
+    std::fprintf(stderr, "test shards: %s\n", result.status().ToString().c_str());
+    std::abort();
+  }
+  return *std::move(result);
+}
+
+}  // namespace
+
+absl::StatusOr<MutationResult> SubmitAndWait(Shard& shard, std::vector<Mutation> list) {
+  auto outcome = std::make_shared<std::promise<absl::StatusOr<MutationResult>>>();  // shared: set_value may outlast get
+  shard.Submit({.list = std::move(list),
+                .done = [outcome](absl::StatusOr<MutationResult> result) { outcome->set_value(std::move(result)); }});
+  return outcome->get_future().get();
+}
+
+TestShards::TestShards(const std::string& model_file, size_t shards)
+    : binarizer_(Must(Binarizer::Parse(model_file))), reference_(model_file) {
+  const auto cache = MakeStoreCache(1 << 20, 1 << 20);
+  const Shard::Contents contents{.spaces = {{0, binarizer_->spec()}}, .versions = {{0, 0}}, .stores_floats = true};
+  for (size_t s = 0; s < shards; ++s) {
+    shards_.push_back(Must(Shard::Open(directory_.path() + "/shard" + std::to_string(s), cache, contents)));
+  }
+}
+
+Shard& TestShards::ShardOf(const std::string& id) const { return *shards_[StableHash(id) % shards_.size()]; }
+
+void TestShards::Put(const std::string& id, const std::vector<float>& embedding, Attributes attributes) {
+  std::vector<uint32_t> words(binarizer_->spec().code_words());
+  CodeFactors factors;
+  binarizer_->EncodeDocuments(embedding.data(), 1, words.data(), &factors);
+  const std::string floats(reinterpret_cast<const char*>(embedding.data()), embedding.size() * sizeof(float));
+  std::vector<Mutation> list(1);
+  Mutation& mutation = list[0];
+  mutation.id = id;
+  mutation.attributes = &attributes;
+  mutation.codes.push_back({.space = 0, .version = 0, .factors = factors, .words = words});
+  mutation.floats.push_back({.embedding = 0, .bytes = floats});
+  Must(SubmitAndWait(ShardOf(id), std::move(list)));
+  reference_.Upsert(id, embedding, std::move(attributes));
+}
+
+void TestShards::Delete(const std::string& id) {
+  Must(SubmitAndWait(ShardOf(id), {Mutation{.kind = MutationKind::kDelete, .id = id}}));
+  reference_.Delete(id);
+}
+
+ScanTarget TestShards::Target() const {
+  std::vector<std::shared_ptr<const ShardView>> views;
+  for (const auto& shard : shards_) views.push_back(shard->view());
+  return ScanTarget(std::move(views), 0);
+}
+
+PreparedQueries TestShards::Prepare(const std::vector<std::vector<float>>& queries, uint32_t first_levels,
+                                    bool bound) const {
+  const CodeSpec& spec = binarizer_->spec();
+  const uint32_t levels = binarizer_->query_levels();
+  std::vector<float> rows;
+  for (const auto& query : queries) rows.insert(rows.end(), query.begin(), query.end());
+  std::vector<uint32_t> planes(queries.size() * spec.QueryWords(levels));
+  std::vector<float> weights(queries.size() * spec.bands().size()), offsets(queries.size());
+  binarizer_->EncodeQueries(rows.data(), queries.size(), planes.data(), weights.data(), offsets.data());
+  simd::CodeShape shape = MakeShape(spec, levels);
+  if (first_levels > 0) {
+    for (uint32_t b = 0; b < shape.band_count; ++b) {
+      shape.bands[b].left_out = std::max(shape.bands[b].levels, first_levels) - first_levels;
+    }
+    shape.bound = bound;
+  }
+  return PreparedQueries(spec, shape, queries.size(), planes.data(), weights.data(), offsets.data());
+}
+
+std::vector<ReferenceCollection::Hit> HitsOf(const ScanTarget& target, const std::vector<Candidate>& candidates) {
+  std::vector<ReferenceCollection::Hit> hits;
+  for (const Candidate& candidate : candidates) hits.push_back({std::string(target.id(candidate)), candidate.score});
+  return hits;
+}
+
+}  // namespace bebr::testing

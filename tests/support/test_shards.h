@@ -1,0 +1,55 @@
+// Shards of one code space with real documents, for tests of what searches them.
+#ifndef BEBR_TESTS_SUPPORT_TEST_SHARDS_H_
+#define BEBR_TESTS_SUPPORT_TEST_SHARDS_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "index/binarizer/binarizer.h"
+#include "index/search/scan.h"
+#include "index/shard/shard.h"
+#include "tests/support/reference_search.h"
+#include "tests/support/temporary_directory.h"
+
+namespace bebr::testing {
+
+// Submits mutations and waits until they are on disk and in the view.
+absl::StatusOr<MutationResult> SubmitAndWait(Shard& shard, std::vector<Mutation> list);
+
+// `shards` shards in a directory of their own, with documents in space 0 by version 0, whose floats are stored as
+// float32; and the same documents in a ReferenceCollection. Everything fails by a message and abort().
+class TestShards {
+ public:
+  TestShards(const std::string& model_file, size_t shards);
+
+  void Put(const std::string& id, const std::vector<float>& embedding, Attributes attributes = {});
+  void Delete(const std::string& id);
+
+  const Binarizer& binarizer() const { return *binarizer_; }
+  const ReferenceCollection& reference() const { return reference_; }
+  const std::vector<std::shared_ptr<Shard>>& shards() const { return shards_; }
+  // The documents as they are now.
+  ScanTarget Target() const;
+  // Queries as a scan takes them; `first_levels` of 0: with all levels, else the first pass over so many, with bounds
+  // or without.
+  PreparedQueries Prepare(const std::vector<std::vector<float>>& queries, uint32_t first_levels = 0,
+                          bool bound = false) const;
+
+ private:
+  Shard& ShardOf(const std::string& id) const;
+
+  TemporaryDirectory directory_;
+  std::unique_ptr<const Binarizer> binarizer_;
+  ReferenceCollection reference_;
+  std::vector<std::shared_ptr<Shard>> shards_;
+};
+
+// The hits of a scan with the ids of their documents.
+std::vector<ReferenceCollection::Hit> HitsOf(const ScanTarget& target, const std::vector<Candidate>& candidates);
+
+}  // namespace bebr::testing
+
+#endif  // BEBR_TESTS_SUPPORT_TEST_SHARDS_H_

@@ -1,0 +1,307 @@
+#include "index/catalog/catalog.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "index/base/file.h"
+#include "index/storage/files.h"
+#include "tests/support/temporary_directory.h"
+#include "tests/support/test_models.h"
+
+namespace bebr {
+namespace {
+
+using nlohmann::json;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Pair;
+using testing::RandomModelFile;
+namespace fs = std::filesystem;
+
+// Version 0 of 4 floats into space 0, version 1 of 5 floats into the same, version 2 of 4 floats into space 1.
+std::vector<std::string> ModelFiles() {
+  return {RandomModelFile(4, *ParseCodeSpec("8x2"), 2, 1), RandomModelFile(5, *ParseCodeSpec("8x2"), 2, 2),
+          RandomModelFile(4, *ParseCodeSpec("16x1"), 2, 3)};
+}
+
+CollectionManifest FirstVersion(const std::string& name) {
+  CollectionManifest manifest;
+  manifest.name = name;
+  manifest.created_unix_us = 1700000000123456;
+  manifest.store_floats = FloatStorage::kFloat16;
+  manifest.shards = 2;
+  manifest.default_version = "v1";
+  manifest.spaces.push_back({0, *ParseCodeSpec("8x2")});
+  manifest.next_space = 1;
+  manifest.versions.push_back({.number = 0, .name = "v1", .space = 0});
+  return manifest;
+}
+
+CollectionManifest ThreeVersions(const std::string& name) {
+  CollectionManifest manifest = FirstVersion(name);
+  manifest.expected_documents = 1000;
+  manifest.previous_default = "v2";
+  manifest.spaces.push_back({1, *ParseCodeSpec("16x1")});
+  manifest.next_space = 2;
+  manifest.versions.push_back({.number = 1, .name = "v2", .space = 0, .embedding = 1});
+  manifest.versions.push_back(
+      {.number = 2, .name = "v3", .space = 1, .embedding = 0, .backfilling = true, .backfill_documents_per_s = 7});
+  manifest.versions[1].check = VersionCheck{.checked_unix_us = 5,
+                                            .against = "v1",
+                                            .queries = 20,
+                                            .k = 10,
+                                            .recall = 0.75,
+                                            .against_recall = 0.5,
+                                            .overlap = 0.25,
+                                            .documents = 3,
+                                            .against_documents = 4};
+  return manifest;
+}
+
+class CatalogTest : public ::testing::Test {
+ protected:
+  void SetUp() override { Open(); }
+  void Open() {
+    auto catalog = Catalog::Open(directory_.path());
+    ASSERT_TRUE(catalog.ok()) << catalog.status();
+    catalog_ = *std::move(catalog);
+  }
+  // The collection "c" of three versions, made as a server would.
+  void CreateThreeVersions() {
+    ASSERT_TRUE(catalog_->Create(FirstVersion("c"), models_[0]).ok());
+    CollectionManifest manifest = ThreeVersions("c");
+    const Version third = manifest.versions[2];
+    manifest.versions.pop_back();
+    ASSERT_TRUE(catalog_->Update(manifest, models_[1]).ok());
+    manifest.versions.push_back(third);
+    ASSERT_TRUE(catalog_->Update(manifest, models_[2]).ok());
+  }
+  std::string ManifestPath() const { return catalog_->CollectionPath("c") + "/manifest.json"; }
+  json Manifest() const { return json::parse(*ReadFile(ManifestPath())); }
+  absl::Status ReadChanged(const std::function<void(json&)>& change) const {
+    const std::string before = *ReadFile(ManifestPath());
+    json changed = json::parse(before);
+    change(changed);
+    EXPECT_TRUE(WriteFileAtomically(ManifestPath(), changed.dump()).ok());
+    const absl::Status status = ReadManifest(catalog_->CollectionPath("c")).status();
+    EXPECT_TRUE(WriteFileAtomically(ManifestPath(), before).ok());
+    return status;
+  }
+
+  testing::TemporaryDirectory directory_;
+  std::unique_ptr<Catalog> catalog_;
+  const std::vector<std::string> models_ = ModelFiles();
+};
+
+TEST_F(CatalogTest, ReadsWhatItWrote) {
+  CreateThreeVersions();
+  Open();
+  const auto manifests = catalog_->Load();
+  ASSERT_TRUE(manifests.ok()) << manifests.status();
+  ASSERT_EQ(manifests->size(), 1u);
+  const CollectionManifest& read = manifests->front();
+  const CollectionManifest written = ThreeVersions("c");
+  EXPECT_EQ(read.name, "c");
+  EXPECT_EQ(read.created_unix_us, written.created_unix_us);
+  EXPECT_EQ(read.store_floats, FloatStorage::kFloat16);
+  EXPECT_EQ(read.shards, 2u);
+  EXPECT_EQ(read.expected_documents, 1000u);
+  EXPECT_EQ(read.default_version, "v1");
+  EXPECT_EQ(read.previous_default, "v2");
+  EXPECT_EQ(read.next_space, 2u);
+  ASSERT_EQ(read.spaces.size(), 2u);
+  EXPECT_EQ(read.spaces[1].number, 1u);
+  EXPECT_EQ(read.spaces[1].spec, *ParseCodeSpec("16x1"));
+  ASSERT_EQ(read.versions.size(), 3u);
+  for (uint32_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(read.versions[i].number, i);
+    EXPECT_EQ(read.versions[i].name, written.versions[i].name);
+    EXPECT_EQ(read.versions[i].space, written.versions[i].space);
+    EXPECT_EQ(read.versions[i].embedding, written.versions[i].embedding);
+    EXPECT_EQ(read.versions[i].binarizer->input_dims(), i == 1 ? 5u : 4u);
+  }
+  EXPECT_TRUE(read.versions[2].backfilling);
+  EXPECT_EQ(read.versions[2].backfill_documents_per_s, 7u);
+  ASSERT_TRUE(read.versions[1].check.has_value());
+  EXPECT_EQ(read.versions[1].check->against, "v1");
+  EXPECT_EQ(read.versions[1].check->recall, 0.75);
+  EXPECT_EQ(read.versions[1].check->against_documents, 4u);
+}
+
+// The keys of index/catalog/FORMAT.md.
+TEST_F(CatalogTest, WritesTheDocumentedFiles) {
+  CreateThreeVersions();
+  const json manifest = Manifest();
+  EXPECT_EQ(manifest.at("format"), 1);
+  EXPECT_EQ(manifest.at("store_floats"), "f16");
+  EXPECT_EQ(manifest.at("spaces").at(0), json::parse(R"({"number":0,"bands":[{"dims":8,"levels":2,"weight":1.0}]})"));
+  EXPECT_EQ(manifest.at("versions").at(0),
+            json::parse(R"({"number":0,"name":"v1","space":0,"embedding":0,"retired":false})"));
+  EXPECT_EQ(manifest.at("versions").at(2).at("backfill"), json::parse(R"({"documents_per_s":7})"));
+  EXPECT_EQ(*ReadFile(catalog_->CollectionPath("c") + "/models/2.safetensors"), models_[2]);
+  ASSERT_TRUE(catalog_->SaveAliases({{"live", "c"}}).ok());
+  EXPECT_EQ(json::parse(*ReadFile(directory_.path() + "/aliases.json")),
+            json::parse(R"({"format":1,"aliases":{"live":"c"}})"));
+}
+
+TEST_F(CatalogTest, ReadsManifestsOfEarlierServers) {
+  CreateThreeVersions();
+  json manifest = Manifest();
+  manifest.erase("expected_documents");
+  manifest.erase("previous_default");
+  for (json& version : manifest["versions"]) version.erase("embedding");
+  ASSERT_TRUE(WriteFileAtomically(ManifestPath(), manifest.dump()).ok());
+  const auto read = ReadManifest(catalog_->CollectionPath("c"));
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->expected_documents, 0u);
+  EXPECT_EQ(read->previous_default, "");
+  EXPECT_EQ(read->versions[2].embedding, 2u);
+}
+
+TEST_F(CatalogTest, RefusesManifestsThatDoNotHoldTogether) {
+  CreateThreeVersions();
+  ASSERT_TRUE(ReadChanged([](json&) {}).ok());
+  const std::vector<std::pair<const char*, std::function<void(json&)>>> changes = {
+      {"name", [](json& m) { m["name"] = "../c"; }},
+      {"shards", [](json& m) { m["shards"] = 0; }},
+      {"shards", [](json& m) { m["shards"] = 257; }},
+      {"shards", [](json& m) { m["shards"] = -1; }},
+      {"shards", [](json& m) { m["shards"] = 2.5; }},
+      {"shards", [](json& m) { m["shards"] = uint64_t{1} << 32; }},
+      {"shards", [](json& m) { m.erase("shards"); }},
+      {"expected_documents", [](json& m) { m["expected_documents"] = ~uint64_t{0}; }},
+      {"store_floats", [](json& m) { m["store_floats"] = "f64"; }},
+      {"default_version", [](json& m) { m["default_version"] = "v9"; }},
+      {"next_space", [](json& m) { m["next_space"] = 1; }},
+      {"next_space", [](json& m) { m["next_space"] = 4; }},
+      {"space", [](json& m) { m["spaces"].erase(1); }},
+      {"space", [](json& m) { m["spaces"][1]["number"] = 0; }},
+      {"space", [](json& m) { m["versions"][2]["space"] = 0; }},  // its code is of another shape
+      {"weight", [](json& m) { m["spaces"][0]["bands"][0]["weight"] = -1; }},
+      {"number", [](json& m) { m["versions"][1]["number"] = 2; }},
+      {"name", [](json& m) { m["versions"][1]["name"] = ""; }},
+      {"v1", [](json& m) { m["versions"][1]["name"] = "v1"; }},
+      {"embedding", [](json& m) { m["versions"][1]["embedding"] = 2; }},
+      {"embedding", [](json& m) { m["versions"][1]["embedding"] = 0; }},  // of another length
+      {"versions", [](json& m) { m["versions"] = json::array(); }},
+      {"versions", [](json& m) { m["versions"] = 3; }},
+      {"retired", [](json& m) { m["versions"][0]["retired"] = true; }},  // the default
+  };
+  for (const auto& [word, change] : changes) {
+    const absl::Status status = ReadChanged(change);
+    EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << word << ": " << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(ManifestPath())) << word;
+  }
+  EXPECT_EQ(ReadChanged([](json& m) { m["format"] = 2; }).code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_FALSE(ReadChanged([](json& m) { m["format"] = json::parse("[[[[1]]]]"); }).ok());
+  EXPECT_EQ(ReadChanged([](json& m) { m = json::array(); }).code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(CatalogTest, ADamagedModelIsNamed) {
+  CreateThreeVersions();
+  const std::string path = catalog_->CollectionPath("c") + "/models/1.safetensors";
+  ASSERT_TRUE(WriteFileAtomically(path, models_[1].substr(0, models_[1].size() / 2)).ok());
+  const auto manifests = catalog_->Load();
+  EXPECT_EQ(manifests.status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(std::string(manifests.status().message()), HasSubstr(path));
+}
+
+TEST_F(CatalogTest, ARetiredVersionGivesItsModelBack) {
+  CreateThreeVersions();
+  CollectionManifest manifest = ThreeVersions("c");
+  manifest.versions[2].retired = true;
+  manifest.spaces.pop_back();
+  ASSERT_TRUE(catalog_->Update(manifest, "").ok());
+  EXPECT_FALSE(FileExists(catalog_->CollectionPath("c") + "/models/2.safetensors"));
+  const auto read = ReadManifest(catalog_->CollectionPath("c"));
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->versions[2].binarizer, nullptr);
+  EXPECT_EQ(read->FindVersion("v3").status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(CatalogTest, FindsVersionsAndSpaces) {
+  CreateThreeVersions();
+  const CollectionManifest manifest = *ReadManifest(catalog_->CollectionPath("c"));
+  EXPECT_EQ((*manifest.FindVersion(""))->name, "v1");
+  EXPECT_EQ((*manifest.FindVersion("v3"))->number, 2u);
+  EXPECT_THAT(std::string(manifest.FindVersion("v4").status().message()), HasSubstr("it has: v1, v2, v3"));
+  EXPECT_EQ(manifest.VersionByNumber(1)->name, "v2");
+  EXPECT_EQ(manifest.VersionByNumber(3), nullptr);
+  ASSERT_EQ(manifest.VersionsOfEmbedding(0).size(), 2u);
+  EXPECT_EQ(manifest.VersionsOfEmbedding(0)[1]->name, "v3");
+  EXPECT_EQ(manifest.FindSpace(1)->spec, *ParseCodeSpec("16x1"));
+  EXPECT_EQ(manifest.FindSpace(2), nullptr);
+}
+
+TEST_F(CatalogTest, RemovesWhatACrashLeft) {
+  CreateThreeVersions();
+  for (const char* name : {".creating-d", ".deleted-e"}) {
+    fs::create_directories(directory_.path() + "/collections/" + name + "/models");
+  }
+  Open();
+  EXPECT_THAT(*ListDirectories(directory_.path() + "/collections"), ElementsAre("c"));
+  EXPECT_EQ(catalog_->Load()->size(), 1u);
+}
+
+TEST_F(CatalogTest, ARemovedCollectionIsGone) {
+  CreateThreeVersions();
+  EXPECT_FALSE(catalog_->Create(FirstVersion("c"), models_[0]).ok());  // there is one
+  ASSERT_TRUE(catalog_->Remove("c").ok());
+  EXPECT_THAT(*catalog_->Load(), IsEmpty());
+  EXPECT_THAT(*ListDirectories(directory_.path() + "/collections"), IsEmpty());
+  EXPECT_TRUE(catalog_->Create(FirstVersion("c"), models_[0]).ok());
+}
+
+TEST_F(CatalogTest, ADirectoryUnderAnotherNameIsNoCollection) {
+  CreateThreeVersions();
+  fs::rename(catalog_->CollectionPath("c"), catalog_->CollectionPath("d"));
+  const auto manifests = catalog_->Load();
+  EXPECT_EQ(manifests.status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(std::string(manifests.status().message()), HasSubstr(catalog_->CollectionPath("d")));
+}
+
+TEST_F(CatalogTest, ARestoredCollectionHasItsNewName) {
+  CreateThreeVersions();
+  CollectionManifest manifest = ThreeVersions("restored");
+  ASSERT_TRUE(catalog_->Restore(manifest, catalog_->CollectionPath("c")).ok());
+  const auto manifests = catalog_->Load();
+  ASSERT_TRUE(manifests.ok()) << manifests.status();
+  ASSERT_EQ(manifests->size(), 2u);
+  EXPECT_EQ((*manifests)[1].name, "restored");
+}
+
+TEST_F(CatalogTest, KeepsAliases) {
+  EXPECT_THAT(*catalog_->LoadAliases(), IsEmpty());
+  ASSERT_TRUE(catalog_->SaveAliases({{"a", "c"}, {"b", "c"}}).ok());
+  Open();
+  EXPECT_THAT(*catalog_->LoadAliases(), ElementsAre(Pair("a", "c"), Pair("b", "c")));
+  for (const char* text : {"", "[]", R"({"format":1})", R"({"format":1,"aliases":[]})",
+                           R"({"format":1,"aliases":{"a":1}})", R"({"format":1,"aliases":{"":"c"}})"}) {
+    ASSERT_TRUE(WriteFileAtomically(directory_.path() + "/aliases.json", text).ok());
+    EXPECT_EQ(catalog_->LoadAliases().status().code(), absl::StatusCode::kDataLoss) << text;
+  }
+  ASSERT_TRUE(WriteFileAtomically(directory_.path() + "/aliases.json", R"({"format":7,"aliases":{}})").ok());
+  EXPECT_EQ(catalog_->LoadAliases().status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST(ValidateNameTest, TakesWhatAFileNameMayBe) {
+  for (const char* name : {"a", "0", "A-b_c.d", "v1.2-x"}) EXPECT_TRUE(ValidateName("name", name).ok()) << name;
+  EXPECT_TRUE(ValidateName("name", std::string(128, 'a')).ok());
+  for (const std::string name : {"", ".", "..", ".a", "-a", "_a", "a/b", "a b", "ä", "a\n", "a\\b"}) {
+    EXPECT_EQ(ValidateName("name", name).code(), absl::StatusCode::kInvalidArgument) << name;
+  }
+  EXPECT_FALSE(ValidateName("name", std::string(129, 'a')).ok());
+  EXPECT_FALSE(ValidateName("name", std::string_view("a\0b", 3)).ok());
+}
+
+}  // namespace
+}  // namespace bebr

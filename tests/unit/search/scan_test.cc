@@ -1,0 +1,199 @@
+#include "index/search/scan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "tests/support/test_models.h"
+#include "tests/support/test_shards.h"
+
+namespace bebr {
+namespace {
+
+using ::testing::ElementsAreArray;
+using testing::HitsOf;
+using ::testing::IsEmpty;
+using testing::RandomModelFile;
+using testing::RandomVectors;
+using testing::ReferenceCollection;
+using testing::TestShards;
+
+constexpr uint32_t kInputDims = 12;
+
+struct Case {
+  const char* shape;
+  uint32_t query_levels;
+  size_t shards;
+  size_t threads;
+};
+
+// Documents of few different vectors, so that many scores are equal and ids must break the ties; some replaced, some
+// deleted.
+std::unique_ptr<TestShards> MakeShards(const char* shape, uint32_t query_levels, size_t shards, size_t documents) {
+  auto made = std::make_unique<TestShards>(RandomModelFile(kInputDims, *ParseCodeSpec(shape), query_levels, 1), shards);
+  const auto vectors = RandomVectors(40, kInputDims, 2);
+  std::mt19937_64 random(3);
+  for (size_t i = 0; i < documents; ++i) {
+    Attributes attributes;
+    if (i % 3 != 0) attributes["n"] = static_cast<int64_t>(i);
+    made->Put(absl::StrCat("d", i), vectors[random() % vectors.size()], std::move(attributes));
+  }
+  for (size_t i = 0; i < documents; i += 5) made->Put(absl::StrCat("d", i), vectors[random() % vectors.size()]);
+  for (size_t i = 0; i < documents; i += 7) made->Delete(absl::StrCat("d", i));
+  return made;
+}
+
+class ScanTest : public ::testing::TestWithParam<Case> {};
+
+TEST_P(ScanTest, FindsWhatTheReferenceFinds) {
+  const Case& c = GetParam();
+  const auto shards = MakeShards(c.shape, c.query_levels, c.shards, 300);
+  const auto queries = RandomVectors(5, kInputDims, 4);
+  const ScanTarget target = shards->Target();
+  EXPECT_EQ(target.live_rows(), shards->reference().documents().size());
+  const PreparedQueries prepared = shards->Prepare(queries);
+  ThreadPool pool(2);
+  for (const size_t k : {1, 10, 1000}) {
+    const std::vector<ScanQuery> asked(queries.size(), {.k = k});
+    ScanCounts counts;
+    const auto found = Scan(target, prepared, nullptr, asked, nullptr, pool, c.threads, &counts);
+    ASSERT_EQ(found.size(), queries.size());
+    EXPECT_EQ(counts.documents, target.live_rows() * queries.size());
+    EXPECT_GT(counts.bytes, 0u);
+    for (size_t q = 0; q < queries.size(); ++q) {
+      EXPECT_THAT(HitsOf(target, found[q]), ElementsAreArray(shards->reference().Search(queries[q], k))) << "k " << k;
+    }
+    // With bounds from the first levels: the same.
+    for (uint32_t levels = 1; levels < shards->binarizer().spec().max_levels(); ++levels) {
+      const PreparedQueries bounds = shards->Prepare(queries, levels, true);
+      const FirstPass first{bounds, 0};
+      const auto bounded = Scan(target, prepared, &first, asked, nullptr, pool, c.threads, nullptr);
+      for (size_t q = 0; q < queries.size(); ++q) {
+        EXPECT_THAT(HitsOf(target, bounded[q]), ElementsAreArray(HitsOf(target, found[q]))) << levels << " levels";
+      }
+    }
+  }
+}
+
+TEST_P(ScanTest, ChoosesCandidatesByTheFirstLevels) {
+  const Case& c = GetParam();
+  const auto shards = MakeShards(c.shape, c.query_levels, c.shards, 200);
+  const auto queries = RandomVectors(3, kInputDims, 5);
+  const ScanTarget target = shards->Target();
+  const PreparedQueries prepared = shards->Prepare(queries), coarse = shards->Prepare(queries, 1);
+  ThreadPool pool(2);
+  const std::vector<ScanQuery> asked(queries.size(), {.k = 7});
+  const FirstPass first{coarse, 20};
+  const auto found = Scan(target, prepared, &first, asked, nullptr, pool, c.threads, nullptr);
+  for (size_t q = 0; q < queries.size(); ++q) {
+    EXPECT_THAT(HitsOf(target, found[q]),
+                ElementsAreArray(shards->reference().SearchProgressive(queries[q], 7, 1, 20)));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, ScanTest,
+                         ::testing::Values(Case{"64x1", 1, 1, 1}, Case{"37x1", 4, 3, 3}, Case{"40x2", 2, 2, 2},
+                                           Case{"8x4+17x3+33x2+70x1", 4, 2, 3}));
+
+TEST(ScanQueryTest, DropsWhatIsBelowTheLeastScore) {
+  const auto shards = MakeShards("40x2", 4, 2, 100);
+  const std::vector<float> query = RandomVectors(1, kInputDims, 6)[0];
+  const ScanTarget target = shards->Target();
+  const PreparedQueries prepared = shards->Prepare({query});
+  ThreadPool pool(1);
+  const auto all = shards->reference().Search(query, 1000);
+  const float least = all[all.size() / 2].score;
+  auto expected = all;
+  std::erase_if(expected, [least](const auto& hit) { return hit.score < least; });
+  ASSERT_LT(expected.size(), all.size());
+  const std::vector<ScanQuery> asked = {{.k = 1000, .min_score = least}};
+  const auto found = Scan(target, prepared, nullptr, asked, nullptr, pool, 2, nullptr);
+  EXPECT_THAT(HitsOf(target, found[0]), ElementsAreArray(expected));
+}
+
+TEST(ScanQueryTest, LooksAtTheRowsOfTheFilterOnly) {
+  const auto shards = MakeShards("40x2", 4, 2, 100);
+  const std::vector<float> query = RandomVectors(1, kInputDims, 6)[0];
+  const auto filter = *Filter::Parse("n >= 50 OR NOT n EXISTS");
+  const auto accept = [](const Attributes& attributes) {
+    const auto n = attributes.find("n");
+    return n == attributes.end() || std::get<int64_t>(n->second) >= 50;
+  };
+  const ScanTarget target = shards->Target();
+  const PreparedQueries prepared = shards->Prepare({query}), bounds = shards->Prepare({query}, 1, true);
+  const FirstPass first{bounds, 0};
+  ThreadPool pool(1);
+  const std::vector<ScanQuery> asked = {{.k = 1000}};
+  for (const FirstPass* pass : {static_cast<const FirstPass*>(nullptr), &first}) {
+    const auto found = Scan(target, prepared, pass, asked, filter.get(), pool, 2, nullptr);
+    EXPECT_THAT(HitsOf(target, found[0]), ElementsAreArray(shards->reference().Search(query, 1000, accept)));
+  }
+  const auto nobody = *Filter::Parse("n < 0");
+  EXPECT_THAT(Scan(target, prepared, nullptr, asked, nobody.get(), pool, 2, nullptr)[0], IsEmpty());
+}
+
+TEST(ScanQueryTest, AStoppedQueryLeavesTheOthersAlone) {
+  const auto shards = MakeShards("40x2", 4, 1, 100);
+  const auto queries = RandomVectors(3, kInputDims, 7);
+  const ScanTarget target = shards->Target();
+  const PreparedQueries prepared = shards->Prepare(queries);
+  ThreadPool pool(1);
+  std::vector<ScanQuery> asked(3, {.k = 5});
+  asked[1].stopped = [](auto) { return true; };
+  ScanCounts counts;
+  const auto found = Scan(target, prepared, nullptr, asked, nullptr, pool, 2, &counts);
+  EXPECT_EQ(counts.documents, 2 * target.live_rows());
+  for (const size_t q : {0, 2}) {
+    EXPECT_THAT(HitsOf(target, found[q]), ElementsAreArray(shards->reference().Search(queries[q], 5)));
+  }
+}
+
+TEST(ScanTargetTest, CountsLiveRowsAtTheEdgesOfBlocks) {
+  TestShards shards(RandomModelFile(kInputDims, *ParseCodeSpec("40x1"), 1, 1), 1);
+  const auto vectors = RandomVectors(80, kInputDims, 2);
+  ThreadPool pool(1);
+  EXPECT_EQ(shards.Target().live_rows(), 0u);
+  EXPECT_TRUE(shards.Target().parts().empty());
+  for (size_t i = 0; i < vectors.size(); ++i) {
+    shards.Put(absl::StrCat(i), vectors[i]);
+    const ScanTarget target = shards.Target();
+    ASSERT_EQ(target.parts().size(), 1u);
+    EXPECT_EQ(target.live_rows(), i + 1);
+    EXPECT_EQ(target.parts()[0].block_count(), i / 16 + 1);
+    EXPECT_EQ(target.parts()[0].LiveRows(0, target.parts()[0].block_count()), i + 1);
+    const std::vector<ScanQuery> asked = {{.k = 100}};
+    const auto found = Scan(target, shards.Prepare({vectors[0]}), nullptr, asked, nullptr, pool, 1, nullptr);
+    EXPECT_THAT(HitsOf(target, found[0]), ElementsAreArray(shards.reference().Search(vectors[0], 100)));
+  }
+  shards.Delete("63");
+  shards.Delete("64");
+  const ScanTarget target = shards.Target();
+  EXPECT_EQ(target.live_rows(), 78u);
+  EXPECT_EQ(target.parts()[0].LiveRows(3, 4), 15u);
+  EXPECT_EQ(target.parts()[0].LiveRows(4, 5), 15u);
+  EXPECT_FALSE(target.parts()[0].live(63));
+  EXPECT_TRUE(target.parts()[0].live(65));
+  EXPECT_FALSE(target.parts()[0].live(80));
+}
+
+TEST(ScanTargetTest, ASnapshotDoesNotSeeLaterWrites) {
+  TestShards shards(RandomModelFile(kInputDims, *ParseCodeSpec("40x1"), 1, 1), 2);
+  const auto vectors = RandomVectors(20, kInputDims, 2);
+  for (size_t i = 0; i < 10; ++i) shards.Put(absl::StrCat(i), vectors[i]);
+  const ScanTarget before = shards.Target();
+  const auto expected = shards.reference().Search(vectors[0], 100);
+  for (size_t i = 5; i < 20; ++i) shards.Put(absl::StrCat(i), vectors[19 - i / 2]);
+  shards.Delete("0");
+  ThreadPool pool(1);
+  const std::vector<ScanQuery> asked = {{.k = 100}};
+  const auto found = Scan(before, shards.Prepare({vectors[0]}), nullptr, asked, nullptr, pool, 1, nullptr);
+  EXPECT_THAT(HitsOf(before, found[0]), ElementsAreArray(expected));
+}
+
+}  // namespace
+}  // namespace bebr

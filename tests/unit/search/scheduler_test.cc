@@ -1,0 +1,184 @@
+#include "index/search/scheduler.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <future>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "index/base/clock.h"
+#include "tests/support/test_models.h"
+#include "tests/support/test_shards.h"
+
+namespace bebr {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::RandomModelFile;
+using testing::RandomVectors;
+using testing::ReferenceCollection;
+using testing::TestShards;
+
+constexpr uint32_t kDims = 12;
+constexpr size_t kDocuments = 200;
+using Outcome = std::future<absl::StatusOr<SearchResult>>;
+
+class SchedulerTest : public ::testing::Test {
+ protected:
+  SchedulerTest() : model_(RandomModelFile(kDims, *ParseCodeSpec("40x2"), 4, 1)), shards_(model_, 2) {
+    const auto vectors = RandomVectors(kDocuments, kDims, 2);
+    for (size_t i = 0; i < kDocuments; ++i) {
+      shards_.Put(absl::StrCat("d", i), vectors[i], {{"n", static_cast<int64_t>(i)}, {"text", std::string(50, 'x')}});
+    }
+    auto manifest = std::make_shared<CollectionManifest>();
+    manifest->name = "c";
+    manifest->store_floats = FloatStorage::kFloat32;
+    manifest->default_version = "v1";
+    manifest->spaces.push_back({0, shards_.binarizer().spec()});
+    manifest->versions.push_back({.name = "v1", .binarizer = *Binarizer::Parse(model_)});
+    manifest_ = std::move(manifest);
+  }
+
+  std::unique_ptr<SearchJob> Job(SearchRequest request, Outcome* outcome) const {
+    auto prepared = PrepareSearch(std::move(request), manifest_, shards_.shards());
+    EXPECT_TRUE(prepared.ok()) << prepared.status();
+    std::unique_ptr<SearchJob> job = *std::move(prepared);
+    auto promise = std::make_shared<std::promise<absl::StatusOr<SearchResult>>>();  // set_value may outlast get
+    *outcome = promise->get_future();
+    job->done = [promise](absl::StatusOr<SearchResult> result) { promise->set_value(std::move(result)); };
+    return job;
+  }
+  absl::StatusOr<SearchResult> Run(Scheduler& scheduler, SearchRequest request) const {
+    Outcome outcome;
+    scheduler.Submit(Job(std::move(request), &outcome));
+    return outcome.get();
+  }
+  static void ExpectHits(const std::vector<SearchHit>& hits, const std::vector<ReferenceCollection::Hit>& expected) {
+    ASSERT_EQ(hits.size(), expected.size());
+    for (size_t i = 0; i < hits.size(); ++i) {
+      EXPECT_EQ(hits[i].id, expected[i].id) << i;
+      EXPECT_EQ(hits[i].score, expected[i].score) << i;
+    }
+  }
+
+  const std::string model_;
+  TestShards shards_;
+  std::shared_ptr<const CollectionManifest> manifest_;
+  const std::vector<std::vector<float>> queries_ = RandomVectors(64, kDims, 3);
+};
+
+TEST_F(SchedulerTest, AnswersEveryQueryOfARequest) {
+  Scheduler scheduler(2, 1000);
+  const auto result =
+      Run(scheduler, {.queries = {queries_[0], queries_[1], queries_[2]}, .k = 7, .with_attributes = true});
+  ASSERT_TRUE(result.ok()) << result.status();
+  ASSERT_EQ(result->hits.size(), 3u);
+  EXPECT_EQ(result->documents_scanned, kDocuments);
+  EXPECT_GE(result->timings.queries_in_scan, 3u);
+  for (size_t q = 0; q < 3; ++q) {
+    ExpectHits(result->hits[q], shards_.reference().Search(queries_[q], 7));
+    for (const SearchHit& hit : result->hits[q]) {
+      EXPECT_EQ(hit.version, "v1");
+      EXPECT_EQ(hit.score_kind, ScoreKind::kEstimated);
+      EXPECT_TRUE(hit.its >= 0 && hit.its <= 1);
+      EXPECT_EQ(absl::StrCat("d", std::get<int64_t>(hit.attributes.at("n"))), hit.id);
+    }
+  }
+  EXPECT_EQ(scheduler.counters().queries, 3u);
+  EXPECT_EQ(scheduler.counters().scans, 1u);
+  EXPECT_EQ(scheduler.counters().documents_scanned, 3 * kDocuments);
+  EXPECT_EQ(scheduler.queued_queries(), 0u);
+}
+
+TEST_F(SchedulerTest, KeepsRequestsApart) {
+  Scheduler scheduler(2, 1000);
+  std::vector<std::thread> clients;
+  for (size_t client = 0; client < 4; ++client) {
+    clients.emplace_back([&, client] {
+      for (size_t i = client; i < queries_.size(); i += 4) {
+        // Some can share a scan, some cannot.
+        const bool filtered = i % 3 == 0;
+        const size_t k = 1 + i % 9;
+        const auto result = Run(scheduler, {.queries = {queries_[i]}, .k = k, .filter = filtered ? "n < 100" : ""});
+        ASSERT_TRUE(result.ok()) << result.status();
+        const auto accept = [&](const Attributes& a) { return !filtered || std::get<int64_t>(a.at("n")) < 100; };
+        ExpectHits(result->hits[0], shards_.reference().Search(queries_[i], k, accept));
+      }
+    });
+  }
+  for (std::thread& client : clients) client.join();
+  EXPECT_EQ(scheduler.counters().queries, queries_.size());
+  EXPECT_LE(scheduler.counters().scans, queries_.size());
+}
+
+TEST_F(SchedulerTest, RerankedAnswersAreCutByTheirExactScores) {
+  Scheduler scheduler(1, 1000);
+  const auto exact = shards_.reference().SearchExact(queries_[0], 10);
+  const auto result = Run(scheduler, {.queries = {queries_[0]}, .k = 10, .rerank = kDocuments});
+  ASSERT_TRUE(result.ok()) << result.status();
+  ASSERT_EQ(result->hits[0].size(), 10u);
+  for (size_t i = 0; i < 10; ++i) {
+    EXPECT_EQ(result->hits[0][i].id, exact[i].id);
+    EXPECT_EQ(result->hits[0][i].score_kind, ScoreKind::kExact);
+  }
+  EXPECT_GT(result->timings.rerank_us, 0);
+  const float least = (exact[3].score + exact[4].score) / 2;
+  const auto cut = Run(scheduler, {.queries = {queries_[0]}, .k = 10, .rerank = kDocuments, .min_score = least});
+  ASSERT_TRUE(cut.ok()) << cut.status();
+  EXPECT_EQ(cut->hits[0].size(), 4u);
+}
+
+TEST_F(SchedulerTest, RefusesMoreThanMayWait) {
+  Scheduler scheduler(1, 2);
+  const auto refused = Run(scheduler, {.queries = {queries_[0], queries_[1], queries_[2]}});
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(refused.status().message()), HasSubstr("3 queries"));
+  EXPECT_EQ(scheduler.counters().refused_queries, 3u);
+  EXPECT_TRUE(Run(scheduler, {.queries = {queries_[0], queries_[1]}}).ok());
+}
+
+TEST_F(SchedulerTest, RefusesAnswersThatAreTooLarge) {
+  Scheduler scheduler(2, 1000);
+  SearchRequest request{.queries = {queries_[0], queries_[1]}, .k = 100, .max_result_bytes = 2 * 100 * (4 + 16 + 5)};
+  EXPECT_TRUE(Run(scheduler, request).ok());
+  request.with_attributes = true;
+  EXPECT_EQ(Run(scheduler, request).status().code(), absl::StatusCode::kResourceExhausted);
+}
+
+TEST_F(SchedulerTest, EndsSearchesThatNobodyWaitsFor) {
+  Scheduler scheduler(1, 1000);
+  auto cancelled = std::make_shared<std::atomic<bool>>(true);
+  EXPECT_EQ(Run(scheduler, {.queries = {queries_[0]}, .cancelled = cancelled}).status().code(),
+            absl::StatusCode::kCancelled);
+  EXPECT_EQ(Run(scheduler, {.queries = {queries_[0]}, .deadline = SteadyNow() - absl::Seconds(1)}).status().code(),
+            absl::StatusCode::kDeadlineExceeded);
+  cancelled->store(false);
+  EXPECT_TRUE(
+      Run(scheduler, {.queries = {queries_[0]}, .deadline = SteadyNow() + absl::Hours(1), .cancelled = cancelled})
+          .ok());
+}
+
+TEST_F(SchedulerTest, AnswersEverybodyWhenItEnds) {
+  std::vector<Outcome> outcomes(200);
+  {
+    Scheduler scheduler(2, 1000);
+    for (size_t i = 0; i < outcomes.size(); ++i) {
+      scheduler.Submit(Job({.queries = {queries_[i % queries_.size()]}}, &outcomes[i]));
+    }
+  }
+  for (Outcome& outcome : outcomes) {
+    ASSERT_EQ(outcome.wait_for(std::chrono::seconds(0)), std::future_status::ready);
+    const auto result = outcome.get();
+    EXPECT_TRUE(result.ok() || result.status().code() == absl::StatusCode::kUnavailable) << result.status();
+  }
+}
+
+}  // namespace
+}  // namespace bebr

@@ -1,0 +1,186 @@
+#include "index/segment/segment.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace bebr {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::ElementsAreArray;
+
+uint32_t WordAt(const std::byte* block, size_t offset) {
+  uint32_t word;
+  std::memcpy(&word, block + offset, sizeof(word));
+  return word;
+}
+float FloatAt(const std::byte* block, size_t offset) { return std::bit_cast<float>(WordAt(block, offset)); }
+
+// A code of `spec` that follows from `seed`, its padding clean.
+std::vector<uint32_t> CodeOf(const CodeSpec& spec, uint32_t seed) {
+  std::vector<uint32_t> words;
+  for (const Band& band : spec.bands()) {
+    for (uint32_t t = 0; t < band.levels; ++t) {
+      for (uint32_t first = 0; first < band.dims; first += 32) {
+        const uint32_t bits = std::min(32u, band.dims - first);
+        words.push_back(seed * 2654435761u >> (32 - bits));
+        seed = seed * 31 + 7;
+      }
+    }
+  }
+  return words;
+}
+
+TEST(CodeColumnTest, BlocksLieAsTheFormatSays) {
+  const CodeSpec spec = *ParseCodeSpec("40x2");  // 4 words
+  CodeColumn column(spec);
+  EXPECT_EQ(column.block_bytes(), 64u * (4 + 2));
+  for (const uint32_t row : {0u, 15u, 16u, 37u, kSegmentRows - 1}) {
+    const std::vector<uint32_t> words = CodeOf(spec, row + 1);
+    column.Store(row, {.version = 3, .factors = {0.5f + static_cast<float>(row), -2.0f}, .words = words});
+    const std::byte* block = column.block(row / 16);
+    const size_t lane = row % 16;
+    for (size_t w = 0; w < 4; ++w) EXPECT_EQ(WordAt(block, 64 * w + 4 * lane), words[w]) << "row " << row;
+    EXPECT_EQ(FloatAt(block, 64 * 4 + 4 * lane), 0.5f + static_cast<float>(row));
+    EXPECT_EQ(FloatAt(block, 64 * 5 + 4 * lane), -2.0f);
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(block) % 64, 0u);
+  }
+  // A lane without a code is zero.
+  for (size_t word = 0; word < 6; ++word) EXPECT_EQ(WordAt(column.block(0), 64 * word + 4 * 7), 0u);
+}
+
+TEST(CodeColumnTest, GivesBackWhatItWasGiven) {
+  for (const char* shape : {"8x1", "32x4", "33x3", "8x4+17x3+33x2+70x1"}) {
+    const CodeSpec spec = *ParseCodeSpec(shape);
+    CodeColumn column(spec);
+    EXPECT_EQ(column.code_words(), spec.code_words());
+    for (uint32_t row = 0; row < 40; row += 3) {
+      column.Store(row, {.version = static_cast<uint8_t>(row), .factors = {1.5f, 0.25f}, .words = CodeOf(spec, row)});
+    }
+    for (uint32_t row = 0; row < 40; ++row) {
+      ASSERT_EQ(column.has(row), row % 3 == 0) << shape << " row " << row;
+      EXPECT_EQ(column.presence()[row], row % 3 == 0 ? row + 1 : 0);
+      if (row % 3 != 0) continue;
+      EXPECT_EQ(column.version(row), row);
+      std::vector<uint32_t> words(spec.code_words());
+      const CodeFactors factors = column.Load(column.block(row / 16), row % 16, words.data());
+      EXPECT_THAT(words, ElementsAreArray(CodeOf(spec, row))) << shape << " row " << row;
+      EXPECT_EQ(factors.scale, 1.5f);
+      EXPECT_EQ(factors.offset, 0.25f);
+    }
+  }
+}
+
+TEST(CodeColumnTest, TakesTheGreatestVersionNumber) {
+  CodeColumn column(*ParseCodeSpec("8x1"));
+  column.Store(0, {.version = kMaxVersions - 1, .words = std::vector<uint32_t>{1}});
+  EXPECT_TRUE(column.has(0));
+  EXPECT_EQ(column.version(0), kMaxVersions - 1);
+}
+
+TEST(SegmentTest, ShapesAreThoseOfTheSpec) {
+  const CodeSpec spec = *ParseCodeSpec("32x4+65x2");
+  const simd::CodeShape shape = MakeShape(spec, 4);
+  ASSERT_EQ(shape.band_count, 2u);
+  EXPECT_EQ(shape.bands[0].dims, 32u);
+  EXPECT_EQ(shape.bands[0].levels, 4u);
+  EXPECT_EQ(shape.bands[1].dims, 65u);
+  EXPECT_EQ(shape.bands[1].levels, 2u);
+  EXPECT_EQ(shape.query_levels, 4u);
+  EXPECT_EQ(shape.code_words, 4u + 3 * 2);
+}
+
+TEST(SegmentTest, HoldsRowsInTheirOrderUntilItIsFull) {
+  AttributeDictionary dictionary;
+  const auto segment = std::make_unique<Segment>();
+  for (uint32_t row = 0; row < kSegmentRows; ++row) {
+    ASSERT_FALSE(segment->full());
+    ASSERT_EQ(segment->Append("id" + std::to_string(row), {}, dictionary), row);
+  }
+  EXPECT_TRUE(segment->full());
+  EXPECT_EQ(segment->rows(), kSegmentRows);
+  segment->Seal();
+  for (const uint32_t row : {0u, 1u, 4095u, kSegmentRows - 1}) EXPECT_EQ(segment->id(row), "id" + std::to_string(row));
+}
+
+TEST(SegmentTest, TakesTheLongestIds) {
+  AttributeDictionary dictionary;
+  const auto segment = std::make_unique<Segment>();
+  std::string id(kMaxIdBytes, 'x');
+  for (uint32_t row = 0; row < kSegmentRows; ++row) {
+    std::memcpy(id.data(), &row, sizeof(row));
+    segment->Append(id, {}, dictionary);
+  }
+  for (uint32_t row = 0; row < kSegmentRows; row += 997) {
+    std::memcpy(id.data(), &row, sizeof(row));
+    ASSERT_EQ(segment->id(row), id);
+  }
+  EXPECT_GE(segment->id_bytes(), uint64_t{kSegmentRows} * (kMaxIdBytes + 2 + 4));
+}
+
+TEST(SegmentTest, ARowHasACodeInSomeSpaces) {
+  AttributeDictionary dictionary;
+  const CodeSpec small = *ParseCodeSpec("8x1"), large = *ParseCodeSpec("64x2");
+  const auto segment = std::make_unique<Segment>();
+  segment->Append("a", {}, dictionary);
+  segment->SetCode(0, {.space = 4, .version = 1, .factors = {1, 2}, .words = CodeOf(small, 1)}, small);
+  segment->Append("b", {}, dictionary);
+  segment->SetCode(1, {.space = 7, .version = 2, .factors = {3, 4}, .words = CodeOf(large, 2)}, large);
+  ASSERT_EQ(segment->spaces().size(), 2u);
+  EXPECT_EQ(segment->spaces()[0].space, 4u);
+  EXPECT_TRUE(segment->spaces()[0].column->has(0));
+  EXPECT_FALSE(segment->spaces()[0].column->has(1));
+  EXPECT_TRUE(segment->spaces()[1].column->has(1));
+  // One block of each column, and a byte a row.
+  EXPECT_EQ(segment->code_bytes(), 64u * (1 + 2) + 2 + 64 * (4 + 2) + 2);
+  segment->DropSpace(4);
+  ASSERT_EQ(segment->spaces().size(), 1u);
+  EXPECT_EQ(segment->spaces()[0].space, 7u);
+}
+
+TEST(SegmentTest, ACopiedRowBringsEverything) {
+  AttributeDictionary dictionary;
+  const CodeSpec spec = *ParseCodeSpec("33x3");
+  const auto from = std::make_unique<Segment>(), to = std::make_unique<Segment>();
+  from->Append("other", {}, dictionary);
+  from->Append("row", {{"color", std::string("red")}, {"size", int64_t{3}}}, dictionary);
+  from->SetCode(1, {.space = 2, .version = 5, .factors = {1, -1}, .words = CodeOf(spec, 9)}, spec);
+  from->SetMarks(1, 17);
+  to->Append("before", {{"size", int64_t{1}}}, dictionary);
+  ASSERT_EQ(to->AppendCopy(*from, 1), 1u);
+  EXPECT_EQ(to->id(1), "row");
+  EXPECT_EQ(to->marks(0), 0);
+  EXPECT_EQ(to->marks(1), 17);
+  const CodeColumn& column = *to->spaces().at(0).column;
+  EXPECT_FALSE(column.has(0));
+  EXPECT_EQ(column.version(1), 5);
+  std::vector<uint32_t> words(spec.code_words());
+  column.Load(column.block(0), 1, words.data());
+  EXPECT_THAT(words, ElementsAreArray(CodeOf(spec, 9)));
+  const AttributeColumns::View columns = to->attributes().view();
+  EXPECT_EQ(columns->at("color")->values[1], dictionary.Find("red"));
+  EXPECT_EQ(columns->at("size")->values[1], 3u);
+  to->ClearMarks();
+  EXPECT_EQ(to->marks(1), 0);
+}
+
+TEST(DeletionSetTest, IsOneBitARow) {
+  const auto set = std::make_unique<DeletionSet>();
+  for (const uint32_t row : {0u, 63u, 64u, kSegmentRows - 1}) {
+    EXPECT_FALSE(set->test(row));
+    set->set(row);
+    EXPECT_TRUE(set->test(row));
+  }
+  EXPECT_FALSE(set->test(1));
+  EXPECT_FALSE(set->test(62));
+  EXPECT_FALSE(set->test(65));
+}
+
+}  // namespace
+}  // namespace bebr

@@ -1,0 +1,135 @@
+#include "index/storage/format.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <limits>
+#include <string>
+#include <vector>
+
+namespace bebr {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+// The bytes written as hexadecimal digits, with spaces where they help.
+std::string Bytes(std::string_view hex) {
+  std::string bytes, digits;
+  for (const char c : hex) {
+    if (c == ' ') continue;
+    digits += c;
+    if (digits.size() < 2) continue;
+    bytes += static_cast<char>(std::stoi(digits, nullptr, 16));
+    digits.clear();
+  }
+  return bytes;
+}
+
+TEST(StorageFormatTest, NumberedKeysAreBigEndianSoThatOneNumberIsOneRange) {
+  EXPECT_EQ(NumberedKey(1, "id"), Bytes("00 00 00 01") + "id");
+  EXPECT_EQ(NumberedKey(0xA1B2C3D4, ""), Bytes("a1 b2 c3 d4"));
+  EXPECT_EQ(NumberedKey(kMarkBase + 3, "x"), Bytes("80 00 00 03") + "x");
+  EXPECT_LT(NumberedKey(1, "\xff\xff"), NumberedKey(2, ""));
+  EXPECT_LT(NumberedKey(255, "z"), NumberedKey(256, "a"));
+  const auto parts = SplitNumberedKey(Bytes("00 00 01 02") + "id");
+  ASSERT_TRUE(parts.has_value());
+  EXPECT_EQ(parts->number, 258u);
+  EXPECT_EQ(parts->id, "id");
+  EXPECT_EQ(SplitNumberedKey(Bytes("00 00 00 07"))->id, "");
+  EXPECT_FALSE(SplitNumberedKey(Bytes("00 00 01")).has_value());
+  EXPECT_FALSE(SplitNumberedKey("").has_value());
+}
+
+// The worked example of index/storage/FORMAT.md.
+TEST(StorageFormatTest, CodesAreTheDocumentedBytes) {
+  const std::vector<uint32_t> words = {0xFFFFFFFF, 0x000000FF, 0, 0};
+  const std::string expected =
+      Bytes("02 00 00 00  00 00 00 3f  00 00 80 bf   ff ff ff ff  ff 00 00 00   00 00 00 00  00 00 00 00");
+  std::string encoded = "what was there before";
+  EncodeCode({.version = 2, .scale = 0.5f, .offset = -1.0f, .words = words}, &encoded);
+  EXPECT_EQ(encoded, expected);
+
+  std::string buffer;
+  const absl::StatusOr<StoredCode> code = DecodeCode(expected, &buffer);
+  ASSERT_TRUE(code.ok()) << code.status();
+  EXPECT_EQ(code->version, 2u);
+  EXPECT_EQ(code->scale, 0.5f);
+  EXPECT_EQ(code->offset, -1.0f);
+  EXPECT_THAT(code->words, ElementsAre(0xFFFFFFFF, 0x000000FF, 0, 0));
+}
+
+TEST(StorageFormatTest, CodesAreReadFromAnyAddress) {
+  std::string encoded;
+  EncodeCode({.version = 1, .scale = 2, .offset = 3, .words = std::vector<uint32_t>{4, 5}}, &encoded);
+  for (size_t shift = 0; shift < 4; ++shift) {
+    const std::string shifted = std::string(shift, '-') + encoded;
+    std::string buffer;
+    const auto code = DecodeCode(std::string_view(shifted).substr(shift), &buffer);
+    ASSERT_TRUE(code.ok()) << shift;
+    EXPECT_THAT(code->words, ElementsAre(4, 5)) << shift;
+  }
+}
+
+TEST(StorageFormatTest, CodesOfOtherLengthsAreDataLoss) {
+  std::string buffer;
+  for (const size_t bytes : {0, 8, 11, 13, 15, 17}) {
+    const auto code = DecodeCode(std::string(bytes, 'x'), &buffer);
+    EXPECT_EQ(code.status().code(), absl::StatusCode::kDataLoss) << bytes;
+  }
+  EXPECT_TRUE(DecodeCode(std::string(12, 'x'), &buffer)->words.empty());
+}
+
+TEST(StorageFormatTest, AttributesAreTheDocumentedBytes) {
+  const Attributes attributes = {{"b", true}, {"f", -0.5}, {"n", int64_t{-2}}, {"s", std::string("é")}};
+  const std::string expected = Bytes("04 00 00 00") +                          // count
+                               Bytes("01 00 62 03 01") +                       // b: bool
+                               Bytes("01 00 66 02 00 00 00 00 00 00 e0 bf") +  // f: f64
+                               Bytes("01 00 6e 01 fe ff ff ff ff ff ff ff") +  // n: i64
+                               Bytes("01 00 73 00 02 00 00 00 c3 a9");         // s: string
+  EXPECT_EQ(EncodeAttributes(attributes), expected);
+  const auto decoded = DecodeAttributes(expected);
+  ASSERT_TRUE(decoded.ok()) << decoded.status();
+  EXPECT_EQ(*decoded, attributes);
+  EXPECT_EQ(EncodeAttributes({}), Bytes("00 00 00 00"));
+  EXPECT_TRUE(DecodeAttributes(Bytes("00 00 00 00"))->empty());
+}
+
+TEST(StorageFormatTest, AttributesComeBackAtTheirLimits) {
+  Attributes attributes;
+  for (size_t i = 0; i < kMaxAttributes; ++i)
+    attributes[std::string(kMaxAttributeNameBytes - 2, 'a') + std::to_string(10 + i)] = int64_t(i);
+  attributes["empty"] = std::string();
+  attributes["least"] = std::numeric_limits<int64_t>::min();
+  attributes["zeros"] = std::string(3, '\0');
+  attributes["minus zero"] = -0.0;
+  const auto decoded = DecodeAttributes(EncodeAttributes(attributes));
+  ASSERT_TRUE(decoded.ok()) << decoded.status();
+  EXPECT_EQ(*decoded, attributes);
+}
+
+TEST(StorageFormatTest, DamagedAttributesAreDataLoss) {
+  const std::string whole = EncodeAttributes({{"name", std::string("text")}, {"number", int64_t{7}}, {"truth", true}});
+  for (size_t bytes = 0; bytes < whole.size(); ++bytes) {
+    EXPECT_EQ(DecodeAttributes(whole.substr(0, bytes)).status().code(), absl::StatusCode::kDataLoss) << bytes;
+  }
+  EXPECT_EQ(DecodeAttributes(whole + "x").status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(DecodeAttributes(Bytes("01 00 00 00 01 00 61 04 00")).status().code(),
+            absl::StatusCode::kDataLoss);  // type 4
+  EXPECT_EQ(DecodeAttributes(Bytes("ff ff ff ff")).status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST(StorageFormatTest, FloatsAreExpandedAndMeasured) {
+  std::array<float, 2> values;
+  ASSERT_TRUE(ReadStoredFloats(FloatStorage::kFloat16, Bytes("00 3c 00 c0"), absl::MakeSpan(values)).ok());
+  EXPECT_THAT(values, ElementsAre(1.0f, -2.0f));
+  ASSERT_TRUE(ReadStoredFloats(FloatStorage::kFloat32, Bytes("00 00 00 3f 00 00 80 bf"), absl::MakeSpan(values)).ok());
+  EXPECT_THAT(values, ElementsAre(0.5f, -1.0f));
+  const absl::Status status = ReadStoredFloats(FloatStorage::kFloat32, Bytes("00 00 00 3f"), absl::MakeSpan(values));
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("has 4 bytes; 8 were expected"));
+}
+
+}  // namespace
+}  // namespace bebr

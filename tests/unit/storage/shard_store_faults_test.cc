@@ -1,0 +1,137 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "index/storage/shard_store.h"
+#include "tests/support/disk_faults.h"
+
+namespace bebr {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+class ShardStoreFaultsTest : public ::testing::Test {
+ protected:
+  ShardStoreFaultsTest()
+      : path_(fs::temp_directory_path() /
+              absl::StrCat("bebr-store-", getpid(), "-",
+                           ::testing::UnitTest::GetInstance()->current_test_info()->name())) {
+    fs::remove_all(path_);
+    Open();
+  }
+  ~ShardStoreFaultsTest() override {
+    testing::ClearDiskFault();
+    store_.reset();
+    fs::remove_all(path_);
+  }
+
+  void Open() {
+    store_.reset();
+    auto store = ShardStore::Open(path_, MakeStoreCache(1 << 20, 70 << 20));
+    ASSERT_TRUE(store.ok()) << store.status();
+    store_ = *std::move(store);
+  }
+
+  // Writes document `id` with attributes large enough for several writes to the log.
+  absl::Status Put(const std::string& id, char fill = 'x') {
+    ShardStore::Batch batch;
+    batch.PutDocument(id, std::string(3 << 20, fill));
+    return store_->Commit(std::move(batch), store_->sequence() + 1);
+  }
+
+  bool Has(const std::string& id, char fill = 'x') {
+    const std::string_view ids[] = {id};
+    const auto found = store_->GetDocuments(nullptr, ids);
+    EXPECT_TRUE(found.ok()) << found.status();
+    return found.ok() && (*found)[0].has_value() && (*found)[0]->front() == fill;
+  }
+
+  const std::string path_;
+  std::unique_ptr<ShardStore> store_;
+};
+
+// What a fault does to one write, for each kind of call on each kind of file it may hit.
+struct LogFault {
+  const char* what;
+  testing::DiskFault fault;
+};
+
+class LogFaultTest : public ShardStoreFaultsTest, public ::testing::WithParamInterface<LogFault> {};
+
+TEST_P(LogFaultTest, RefusedWritesHaveNoEffectAndTheStoreRecovers) {
+  ASSERT_TRUE(Put("before").ok());
+  testing::SetDiskFault(GetParam().fault);
+  EXPECT_FALSE(Put("refused").ok());
+  EXPECT_GT(testing::FailedDiskCalls(), 0);
+  EXPECT_FALSE(store_->health().ok());
+  EXPECT_FALSE(Put("refused too").ok());
+  EXPECT_TRUE(Has("before"));
+  EXPECT_FALSE(Has("refused"));
+  if (GetParam().fault.count < 0) {
+    EXPECT_FALSE(store_->Recover().ok());
+    EXPECT_FALSE(store_->Recover().ok());
+    EXPECT_FALSE(Put("refused too").ok());
+  }
+
+  testing::ClearDiskFault();
+  for (int i = 0; i < 100 && !store_->Recover().ok(); ++i) usleep(100000);  // RocksDB tries once a second
+  ASSERT_TRUE(store_->health().ok()) << store_->health();
+  EXPECT_TRUE(Put("after").ok());
+  Open();
+  EXPECT_TRUE(Has("before"));
+  EXPECT_TRUE(Has("after"));
+  EXPECT_FALSE(Has("refused"));
+}
+
+// The same where nothing is left to be written to table files: a new log must be begun all the same.
+TEST_P(LogFaultTest, RecoversWithNothingInMemory) {
+  ASSERT_TRUE(Put("before").ok());
+  ASSERT_TRUE(store_->Flush().ok());
+  testing::SetDiskFault(GetParam().fault);
+  EXPECT_FALSE(Put("refused").ok());
+  testing::ClearDiskFault();
+  for (int i = 0; i < 100 && !store_->Recover().ok(); ++i) usleep(100000);
+  EXPECT_TRUE(Put("after").ok());
+  Open();
+  EXPECT_TRUE(Has("before"));
+  EXPECT_TRUE(Has("after"));
+  EXPECT_FALSE(Has("refused"));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Faults, LogFaultTest,
+    ::testing::Values(
+        LogFault{"OneWrite", {.calls = testing::kWriteCall, .path_part = ".log", .count = 1}},
+        LogFault{"SecondWrite", {.calls = testing::kWriteCall, .path_part = ".log", .skip = 1, .count = 1}},
+        LogFault{"EveryWrite", {.calls = testing::kWriteCall, .path_part = "/bebr-store-"}},
+        LogFault{"NoSpace", {.calls = testing::kWriteCall, .path_part = "/bebr-store-", .error = ENOSPC}},
+        LogFault{"Quota", {.calls = testing::kWriteCall, .path_part = "/bebr-store-", .error = EDQUOT, .count = 2}},
+        LogFault{"OneSync", {.calls = testing::kSyncCall, .path_part = ".log", .count = 1}},
+        LogFault{"EverySync", {.calls = testing::kSyncCall, .path_part = "/bebr-store-"}},
+        LogFault{"Everything", {.calls = testing::kChangingCalls, .path_part = "/bebr-store-"}}),
+    [](const auto& info) { return std::string(info.param.what); });
+
+TEST_F(ShardStoreFaultsTest, HealthNamesTheFileAndTheError) {
+  testing::SetDiskFault({.calls = testing::kSyncCall, .path_part = ".log"});
+  ASSERT_FALSE(Put("refused").ok());
+  EXPECT_EQ(store_->health().code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(store_->health().message()), HasSubstr(path_));
+  EXPECT_THAT(std::string(store_->health().message()), HasSubstr("Input/output error"));
+}
+
+TEST_F(ShardStoreFaultsTest, AFullDiskIsResourceExhausted) {
+  testing::SetDiskFault({.calls = testing::kWriteCall, .path_part = ".log", .error = ENOSPC});
+  const absl::Status status = Put("refused");
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("No space left"));
+}
+
+}  // namespace
+}  // namespace bebr
