@@ -10,16 +10,13 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "client/status.h"
 #include "client/upsert_stream.h"
 
 namespace bebr {
 namespace {
 
 constexpr size_t kModelChunkBytes = 1 << 20;
-
-absl::Status ToAbsl(const grpc::Status& status) {
-  return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
-}
 
 absl::Status ReadFile(const std::string& path, std::string& out) {
   if (path.empty()) return absl::OkStatus();
@@ -42,6 +39,11 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeCredentials(const 
 }
 
 }  // namespace
+
+bool MayPassLater(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
+         status.GetPayload("type.googleapis.com/google.rpc.RetryInfo").has_value();
+}
 
 Client::Client(ClientOptions options) : options_(std::move(options)) {
   auto credentials = MakeCredentials(options_);
@@ -72,7 +74,7 @@ absl::StatusOr<Response> Client::Run(Call call) {
   Prepare(context, /*with_deadline=*/true);
   Response response;
   const grpc::Status status = call(&context, &response);
-  if (!status.ok()) return ToAbsl(status);
+  if (!status.ok()) return FromGrpc(status);
   return response;
 }
 
@@ -94,7 +96,7 @@ absl::StatusOr<v1::Collection> Client::Upload(const Config& config, std::string_
   }
   writer->WritesDone();
   const grpc::Status status = writer->Finish();
-  if (!status.ok()) return ToAbsl(status);
+  if (!status.ok()) return FromGrpc(status);
   return std::move(*response.mutable_collection());
 }
 

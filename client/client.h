@@ -34,11 +34,16 @@ struct ClientOptions {
   std::string tls_key_file;
 };
 
+// Whether the same call may succeed later: no server answers, it refuses for now (RESOURCE_EXHAUSTED with RetryInfo),
+// or the time was too short.
+bool MayPassLater(const absl::Status& status);
+
 class UpsertStream;
 
 // A Client talks to one server. Calls wait for their answer and return the messages of proto/bebr/v1 as they are.
 //
-// Errors: the server's status, code and message. UNAVAILABLE: no server answers there. INVALID_ARGUMENT also for TLS
+// Errors: the server's status, code and message, its details (google.rpc.BadRequest, RetryInfo) as payloads by their
+// type URLs. UNAVAILABLE: no server answers there. INVALID_ARGUMENT also for TLS
 // files that cannot be read. Thread safety: all methods may be called from any thread. Cost: one connection, made on
 // the first call.
 class Client {

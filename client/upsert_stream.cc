@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "client/status.h"
 
 namespace bebr {
 namespace {
@@ -44,8 +45,11 @@ void UpsertStream::Take(const v1::StreamUpsertResponse& response) {
     refused_.push_back(response.sequence());
     return;
   }
-  if (code != absl::StatusCode::kOk) error_.Update(absl::Status(code, response.error_message()));
-  if (code == absl::StatusCode::kOk) refusals_ = 0;
+  if (code != absl::StatusCode::kOk) {
+    error_.Update(absl::Status(code, response.error_message()));
+    return;
+  }
+  refusals_ = 0;
   waiting_.erase(response.sequence());
   acknowledged_ += response.documents();
   created_ += response.created();
@@ -59,7 +63,8 @@ absl::Status UpsertStream::Write(uint64_t sequence) {
   const v1::StreamUpsertRequest* message = nullptr;
   {
     absl::MutexLock lock(&mutex_);
-    message = &waiting_.at(sequence);  // stays there until its acknowledgement, which cannot come before it is written
+    message = &waiting_.at(sequence)
+                   .message;  // stays there until its acknowledgement, which cannot come before it is written
   }
   if (stream_->Write(*message)) return absl::OkStatus();
   // The server has ended the call: its status says why.
@@ -70,7 +75,7 @@ absl::Status UpsertStream::Write(uint64_t sequence) {
   if (status.ok()) {
     error_.Update(absl::UnavailableError("the server ended the stream before everything was written"));
   } else {
-    error_.Update(absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message()));
+    error_.Update(FromGrpc(status));
   }
   return error_;
 }
@@ -117,7 +122,9 @@ absl::Status UpsertStream::Send(google::protobuf::RepeatedPtrField<v1::Document>
   *message.mutable_documents() = std::move(documents);
   {
     absl::MutexLock lock(&mutex_);
-    waiting_.emplace(sequence, std::move(message));
+    const auto count = static_cast<uint64_t>(message.documents_size());
+    waiting_.emplace(sequence, Sent{.message = std::move(message), .documents_before = sent_});
+    sent_ += count;
   }
   return Write(sequence);
 }
@@ -127,7 +134,7 @@ absl::Status UpsertStream::Finish() {
     absl::MutexLock lock(&mutex_);
     return error_;
   }
-  const absl::Status waited = WaitUntilBelow(1);
+  absl::Status waited = WaitUntilBelow(1);
   if (finished_) return waited;  // a message sent again found the stream ended
   if (waited.ok()) {
     stream_->WritesDone();
@@ -140,7 +147,7 @@ absl::Status UpsertStream::Finish() {
   if (!waited.ok()) return waited;
   absl::MutexLock lock(&mutex_);
   if (!error_.ok()) return error_;
-  if (!status.ok()) return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+  if (!status.ok()) return FromGrpc(status);
   if (!waiting_.empty())
     return absl::UnavailableError("the server ended the stream before everything was acknowledged");
   return absl::OkStatus();
@@ -154,6 +161,11 @@ uint64_t UpsertStream::acknowledged() const {
 uint64_t UpsertStream::created() const {
   absl::MutexLock lock(&mutex_);
   return created_;
+}
+
+uint64_t UpsertStream::acknowledged_in_order() const {
+  absl::MutexLock lock(&mutex_);
+  return waiting_.empty() ? sent_ : waiting_.begin()->second.documents_before;
 }
 
 uint64_t UpsertStream::unknown() const {

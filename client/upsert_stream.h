@@ -20,8 +20,10 @@ namespace bebr {
 // An UpsertStream sends documents over one stream, several messages at a time, and keeps each until it is acknowledged.
 //
 //   auto stream = client.StreamUpsert("papers");
-//   while (...) BEBR_RETURN_IF_ERROR(stream->Send(std::move(documents)));
-//   BEBR_RETURN_IF_ERROR(stream->Finish());
+//   while (...) {
+//     if (absl::Status status = stream->Send(std::move(documents)); !status.ok()) return status;
+//   }
+//   return stream->Finish();
 //
 // Messages that the server refuses because it is full (RESOURCE_EXHAUSTED) are sent again after a pause, until nothing
 // else happens for many times; every other refusal ends the stream with that error. Retried messages may be written
@@ -41,13 +43,19 @@ class UpsertStream {
 
   uint64_t acknowledged() const;  // documents that are on the server's disk
   uint64_t created() const;       // of these, new ones
+  // Documents of the messages from the first to the last before one that is not acknowledged: where the stream breaks
+  // off, one can go on with the document after these.
+  uint64_t acknowledged_in_order() const;
   // Of a merge: documents that do not exist and were not written; the first of their ids.
   uint64_t unknown() const;
   std::vector<std::string> unknown_ids() const;
 
  private:
   friend class Client;
-  using Messages = std::map<uint64_t, v1::StreamUpsertRequest>;
+  struct Sent {
+    v1::StreamUpsertRequest message;
+    uint64_t documents_before = 0;  // in messages sent earlier
+  };
 
   UpsertStream(Client& client, std::string collection, size_t window, v1::UpsertMode mode);
   void ReadAcknowledgements();
@@ -66,8 +74,9 @@ class UpsertStream {
   bool finished_ = false;
 
   mutable absl::Mutex mutex_;
-  Messages waiting_ ABSL_GUARDED_BY(mutex_);              // sent, not acknowledged
-  std::deque<uint64_t> refused_ ABSL_GUARDED_BY(mutex_);  // of these, to be sent again
+  std::map<uint64_t, Sent> waiting_ ABSL_GUARDED_BY(mutex_);  // by sequence: not acknowledged, or refused for good
+  std::deque<uint64_t> refused_ ABSL_GUARDED_BY(mutex_);      // of these, to be sent again
+  uint64_t sent_ ABSL_GUARDED_BY(mutex_) = 0;                 // documents
   absl::Status error_ ABSL_GUARDED_BY(mutex_);
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;  // the server sends no more
   int refusals_ ABSL_GUARDED_BY(mutex_) = 0;    // since the last acknowledgement that was not one

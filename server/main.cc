@@ -9,13 +9,13 @@
 #include <vector>
 
 #include "index/base/logging.h"
+#include "index/base/program.h"
 #include "server/build_info.h"
 #include "server/config/config.h"
 #include "server/server.h"
 
 namespace {
 
-constexpr int kUsageError = 2;
 constexpr absl::Duration kFlushTime = absl::Seconds(1);
 
 // SIGHUP reads the keys again; SIGTERM and SIGINT end it.
@@ -54,14 +54,14 @@ int main(int argc, char** argv) {
                                                [](const std::string& name) { return std::getenv(name.c_str()); });
   if (!command.ok()) {
     std::fprintf(stderr, "bebr-server cannot start:\n%s\n", std::string(command.status().message()).c_str());
-    return kUsageError;
+    return bebr::kExitUsage;
   }
   if (command->help || command->version || command->print_config) {
     const std::string text = command->help      ? bebr::ServerHelp()
                              : command->version ? std::string("bebr-server ") + bebr::kBuildVersion + "\n"
                                                 : bebr::PrintServerConfig(command->config);
     std::fputs(text.c_str(), stdout);
-    return EXIT_SUCCESS;
+    return bebr::EndOutput("bebr-server", bebr::kExitDone);
   }
   bebr::InitLogging(command->config.log_level, command->config.log_format == "json");
   bebr::WriteLogInBackground();
@@ -77,10 +77,10 @@ int main(int argc, char** argv) {
   if (!server.ok()) {
     bebr::LogError("cannot start: {}", std::string(server.status().message()));
     bebr::FlushLog(kFlushTime);
-    return EXIT_FAILURE;
+    return bebr::kExitFailed;
   }
   ServeUntilSignal(signals, **server);
   bebr::LogInfo("stopped");
   bebr::FlushLog(kFlushTime);
-  return EXIT_SUCCESS;
+  return bebr::kExitDone;
 }

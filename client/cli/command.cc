@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <utility>
 
-#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "index/base/file.h"
@@ -34,27 +34,59 @@ Client Command::Connect() const {
                  .tls_key_file = tls_key_file});
 }
 
+void AddCommonOptions(CLI::App& app, Command& command) {
+  app.add_option("--server", command.server, "HOST:PORT of the server (BEBR_SERVER)")
+      ->capture_default_str()
+      ->group(kCommonGroup);
+  app.add_flag("--json", command.json, "print JSON")->group(kCommonGroup);
+  app.add_option("--deadline", command.deadline_s, "seconds a call may take; 0: no limit")
+      ->check(CLI::NonNegativeNumber)
+      ->group(kCommonGroup);
+  app.add_option("--api-key", command.api_key, "API key; better given in the environment (BEBR_API_KEY)")
+      ->group(kCommonGroup);
+  app.add_option("--tls-ca", command.tls_ca_file, "PEM file of the server's authority; turns TLS on (BEBR_TLS_CA)")
+      ->group(kCommonGroup);
+  app.add_option("--tls-cert", command.tls_cert_file, "PEM file of the client's certificate (BEBR_TLS_CERT)")
+      ->group(kCommonGroup);
+  app.add_option("--tls-key", command.tls_key_file, "PEM file of the client's private key (BEBR_TLS_KEY)")
+      ->group(kCommonGroup);
+}
+
 CLI::App* AddVerb(CLI::App& parent, Command& command, const std::string& name, const std::string& description,
-                  std::function<absl::Status()> run) {
+                  const std::string& example, std::function<absl::Status()> run) {
   CLI::App* verb = parent.add_subcommand(name, description);
-  verb->add_option("--server", command.server, "HOST:PORT of the server (BEBR_SERVER)")->capture_default_str();
-  verb->add_flag("--json", command.json, "print JSON");
-  verb->add_option("--deadline", command.deadline_s, "seconds a call may take; 0: no limit")
-      ->check(CLI::NonNegativeNumber);
-  verb->add_option("--api-key", command.api_key, "API key; better given in the environment (BEBR_API_KEY)");
-  verb->add_option("--tls-ca", command.tls_ca_file, "PEM file of the server's authority; turns TLS on (BEBR_TLS_CA)");
-  verb->add_option("--tls-cert", command.tls_cert_file, "PEM file of the client's certificate (BEBR_TLS_CERT)");
-  verb->add_option("--tls-key", command.tls_key_file, "PEM file of the client's private key (BEBR_TLS_KEY)");
+  AddCommonOptions(*verb, command);
+  verb->footer(absl::StrCat("Example:\n  ", example));
   verb->callback([&command, run = std::move(run)] { command.run = run; });
   return verb;
 }
 
+CLI::App* AddGroup(CLI::App& parent, Command& command, const std::string& name, const std::string& description) {
+  CLI::App* group = parent.add_subcommand(name, description);
+  AddCommonOptions(*group, command);
+  group->require_subcommand(1);
+  group->footer(absl::StrCat("`bebr ", name, " VERB --help` shows what a verb takes, with an example."));
+  return group;
+}
+
+CLI::Validator WholeNumber() {
+  return CLI::Validator(
+      [](std::string& text) {
+        uint64_t number = 0;
+        const bool whole = absl::SimpleAtoi(text, &number);
+        return whole ? std::string() : absl::StrFormat("\"%s\" is no whole number of 0 or more", text);
+      },
+      "");
+}
+
 void AddProgressive(CLI::App* verb, uint32_t& first_levels, uint32_t& candidates) {
   verb->add_option("--first-levels", first_levels,
-                   "score all documents by so many levels of their codes, and only some by all; 0: all by all");
+                   "score all documents by so many levels of their codes, and only some by all; 0: all by all")
+      ->check(WholeNumber());
   verb->add_option("--candidates", candidates,
                    "with --first-levels: how many documents are scored by all levels; 0: as many as it takes to find "
-                   "exactly what a scan of all levels finds");
+                   "exactly what a scan of all levels finds")
+      ->check(WholeNumber());
 }
 
 void PrintJson(const nlohmann::ordered_json& json) {

@@ -32,10 +32,19 @@ struct Command {
   Client Connect() const;
 };
 
-// Adds a verb with the options all verbs have. `run` is called after parsing, if this verb was asked for.
+// The heading of the options that every verb has.
+inline constexpr char kCommonGroup[] = "Options of every verb, which may also stand before it";
+// Adds the options that stand before a verb as well as after it.
+void AddCommonOptions(CLI::App& app, Command& command);
+// Adds a verb with these options. `example` is one line that could be typed; --help shows it. `run` is called after
+// parsing, if this verb was asked for.
 CLI::App* AddVerb(CLI::App& parent, Command& command, const std::string& name, const std::string& description,
-                  std::function<absl::Status()> run);
+                  const std::string& example, std::function<absl::Status()> run);
+// Adds a verb that has verbs of its own.
+CLI::App* AddGroup(CLI::App& parent, Command& command, const std::string& name, const std::string& description);
 
+// For options that count something: refuses what is no whole number of 0 or more, in such words.
+CLI::Validator WholeNumber();
 // Adds the options of level-progressive search.
 void AddProgressive(CLI::App* verb, uint32_t& first_levels, uint32_t& candidates);
 
@@ -53,6 +62,9 @@ void AddEval(CLI::App& app, Command& command);
 void AddVersion(CLI::App& app, Command& command);
 void AddAlias(CLI::App& app, Command& command);
 void AddSnapshot(CLI::App& app, Command& command);
+void AddTop(CLI::App& app, Command& command);
+void AddDoctor(CLI::App& app, Command& command);
+void AddManual(CLI::App& app, Command& command);
 
 // A message as JSON: fields by their names, 64-bit numbers as numbers, enum values short and in lower case ("f16"),
 // attributes as plain values. Fields that are not set are there with their defaults, but messages and optional fields

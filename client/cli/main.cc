@@ -1,60 +1,59 @@
 // bebr: the command-line client.
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
 
 #include "absl/strings/match.h"
-#include "client/cli/command.h"
+#include "client/cli/app.h"
 #include "index/base/logging.h"
+#include "index/base/program.h"
 
 namespace {
 
-// Exit codes: 0 done, 1 the server or a file said no, 2 wrong usage, 3 no server.
-constexpr int kFailed = 1;
-constexpr int kUsageError = 2;
-constexpr int kNoServer = 3;
-
 int Report(const bebr::Command& command, const absl::Status& status) {
-  if (status.ok()) return EXIT_SUCCESS;
+  if (status.ok()) return bebr::kExitDone;
   const std::string message(status.message());
-  const bool refused = absl::IsUnavailable(status) && (absl::StrContains(message, "failed to connect") ||
-                                                       absl::StrContains(message, "DNS resolution failed"));
-  if (refused) {
+  if (absl::IsUnavailable(status) &&
+      (absl::StrContains(message, "failed to connect") || absl::StrContains(message, "DNS resolution failed"))) {
     std::fprintf(stderr,
                  "bebr: no server answers at %s (%s)\n"
                  "Start one with: bebr-server --data_dir DIR\n"
                  "or name another with --server HOST:PORT or the environment variable BEBR_SERVER.\n",
                  command.server.c_str(), message.c_str());
-    return kNoServer;
+    return bebr::kExitServerNotNow;
   }
   std::fprintf(stderr, "bebr: %s: %s\n", absl::StatusCodeToString(status.code()).c_str(), message.c_str());
-  return kFailed;
+  if (absl::IsUnauthenticated(status)) {
+    std::fprintf(stderr, "Give a key in the environment variable BEBR_API_KEY, or with --api-key.\n");
+  }
+  if (absl::IsNotFound(status) && absl::StartsWith(message, "no collection is named")) {
+    std::fprintf(stderr, "`bebr collections` lists those that there are.\n");
+  }
+  if (!bebr::MayPassLater(status)) return bebr::kExitFailed;
+  std::fprintf(stderr, "That may pass: try again.\n");
+  return bebr::kExitServerNotNow;
+}
+
+int Run(int argc, char** argv) {
+  bebr::InitLogging("error");
+  setenv("GRPC_VERBOSITY", "NONE", 0);  // its messages repeat ours
+  bebr::Command command;
+  const auto app = bebr::MakeApp(command);
+  try {
+    app->parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return bebr::EndOutput("bebr", app->exit(error) == 0 ? bebr::kExitDone : bebr::kExitUsage);
+  }
+  return bebr::EndOutput("bebr", Report(command, command.run()));
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  bebr::InitLogging("error");
-  setenv("GRPC_VERBOSITY", "NONE", 0);  // its messages repeat ours
-  bebr::Command command;
-  CLI::App app("bebr: client of the binary-embedding vector search server");
-  app.require_subcommand(1);
-  bebr::AddCreate(app, command);
-  bebr::AddImport(app, command);
-  bebr::AddSearch(app, command);
-  bebr::AddGet(app, command);
-  bebr::AddDelete(app, command);
-  bebr::AddCount(app, command);
-  bebr::AddStats(app, command);
-  bebr::AddCollections(app, command);
-  bebr::AddDrop(app, command);
-  bebr::AddEval(app, command);
-  bebr::AddVersion(app, command);
-  bebr::AddAlias(app, command);
-  bebr::AddSnapshot(app, command);
   try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? EXIT_SUCCESS : kUsageError;
+    return Run(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "bebr: %s\n", error.what());
+    return kFailed;
   }
-  return Report(command, command.run());
 }

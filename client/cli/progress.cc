@@ -1,27 +1,46 @@
 #include "client/cli/progress.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "client/cli/command.h"
 
 namespace bebr {
 namespace {
 
-constexpr double kTerminalInterval_s = 0.1;
-constexpr double kPlainInterval_s = 10;
+constexpr double kTerminalSeconds = 0.1;
+constexpr double kPlainSeconds = 10;
 constexpr size_t kBarCells = 30;
+constexpr size_t kLeastBarCells = 5;
+constexpr size_t kUsualColumns = 80;
 
 std::string TimeLeft(double seconds) {
-  const auto whole = static_cast<uint64_t>(seconds + 0.5);
+  const auto whole = static_cast<uint64_t>(std::llround(seconds));
   return whole >= 60 ? absl::StrFormat("%d min %02d s", whole / 60, whole % 60) : absl::StrFormat("%d s", whole);
 }
 
+// Asked every time: the window may change.
+size_t TerminalColumns() {
+  winsize size{};
+  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : kUsualColumns;
+}
+
 }  // namespace
+
+std::string ProgressLine(const std::string& title, const std::string& figures, double share, size_t columns) {
+  const size_t beside = title.size() + figures.size() + 4;  // two spaces, two brackets
+  if (columns < beside + kLeastBarCells) return absl::StrCat(title, " ", figures).substr(0, columns);
+  const size_t cells = std::min(kBarCells, columns - beside);
+  const auto filled = static_cast<size_t>(share * static_cast<double>(cells));
+  return absl::StrCat(title, " [", std::string(filled, '#'), std::string(cells - filled, '.'), "] ", figures);
+}
 
 Progress::Progress(std::string title, std::string unit, uint64_t total, bool quiet)
     : title_(std::move(title)),
@@ -30,9 +49,13 @@ Progress::Progress(std::string title, std::string unit, uint64_t total, bool qui
       terminal_(isatty(STDERR_FILENO) == 1),
       quiet_(quiet) {}
 
+Progress::~Progress() {
+  if (on_line_) std::fputc('\n', stderr);
+}
+
 void Progress::Set(uint64_t done) {
   const double now = Seconds();
-  if (now - shown_at_ < (terminal_ ? kTerminalInterval_s : kPlainInterval_s)) return;
+  if (now - shown_at_ < (terminal_ ? kTerminalSeconds : kPlainSeconds)) return;
   shown_at_ = now;
   Show(done);
 }
@@ -40,8 +63,14 @@ void Progress::Set(uint64_t done) {
 double Progress::End(uint64_t done) {
   const double seconds = Seconds();
   Show(done);
-  if (terminal_) std::fputc('\n', stderr);
+  if (on_line_) std::fputc('\n', stderr);
+  on_line_ = false;
   return seconds;
+}
+
+void Progress::Clear() {
+  if (on_line_) std::fputs("\r\033[K", stderr);
+  on_line_ = false;
 }
 
 void Progress::Show(uint64_t done) {
@@ -58,10 +87,10 @@ void Progress::Show(uint64_t done) {
     std::fprintf(stderr, "%s %s\n", title_.c_str(), figures.c_str());
     return;
   }
-  const auto filled = static_cast<size_t>(share * kBarCells);
-  std::fprintf(stderr, "\r%s [%s%s] %s\033[K", title_.c_str(), std::string(filled, '#').c_str(),
-               std::string(kBarCells - filled, '.').c_str(), figures.c_str());
+  // One column stays free: some terminals begin a new line when the last one is written.
+  std::fprintf(stderr, "\r%s\033[K", ProgressLine(title_, figures, share, TerminalColumns() - 1).c_str());
   std::fflush(stderr);
+  on_line_ = true;
 }
 
 }  // namespace bebr

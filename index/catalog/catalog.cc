@@ -33,6 +33,15 @@ json ToJson(const Version& version) {
                  {"space", version.space},
                  {"embedding", version.embedding},
                  {"retired", version.retired}};
+  if (const auto& was = version.was; was.has_value()) {
+    object["was"] = {{"input_dims", was->input_dims},
+                     {"query_levels", was->query_levels},
+                     {"code", was->code},
+                     {"bits", was->bits},
+                     {"metric", ToString(was->metric)},
+                     {"checksum", was->checksum},
+                     {"words", was->words}};
+  }
   if (version.backfilling) object["backfill"] = {{"documents_per_s", version.backfill_documents_per_s}};
   if (const auto& check = version.check; check.has_value()) {
     object["check"] = {{"checked_unix_us", check->checked_unix_us},
@@ -86,6 +95,18 @@ absl::StatusOr<Version> ParseVersion(const json& object) {
     BEBR_ASSIGN_OR_RETURN(version.embedding, Number<uint32_t>(object, "embedding"));
   }
   version.retired = object.at("retired");
+  if (object.contains("was")) {
+    const json& was = object.at("was");
+    version.was = ModelDescription{.input_dims = was.at("input_dims"),
+                                   .query_levels = was.at("query_levels"),
+                                   .code = was.at("code"),
+                                   .bits = was.at("bits"),
+                                   .metric = was.at("metric").get<std::string>() == ToString(Metric::kCosine)
+                                                 ? Metric::kCosine
+                                                 : Metric::kInnerProduct,
+                                   .checksum = was.at("checksum"),
+                                   .words = was.at("words")};
+  }
   if (object.contains("backfill")) {
     version.backfilling = true;
     BEBR_ASSIGN_OR_RETURN(version.backfill_documents_per_s, Number<uint64_t>(object.at("backfill"), "documents_per_s"));
@@ -192,6 +213,16 @@ absl::Status Annotate(const absl::Status& status, const std::string& path) {
 
 }  // namespace
 
+ModelDescription DescribeModel(const Binarizer& binarizer) {
+  return {.input_dims = binarizer.input_dims(),
+          .query_levels = binarizer.query_levels(),
+          .code = binarizer.spec().ToString(),
+          .bits = binarizer.spec().bits(),
+          .metric = binarizer.metric(),
+          .checksum = binarizer.checksum(),
+          .words = binarizer.description()};
+}
+
 absl::StatusOr<CollectionManifest> ReadManifest(const std::string& directory) {
   const std::string path = absl::StrCat(directory, kManifestFile);
   BEBR_ASSIGN_OR_RETURN(const std::string text, ReadNeeded(path));
@@ -260,7 +291,7 @@ absl::Status ValidateName(std::string_view field, std::string_view name) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::unique_ptr<Catalog>> Catalog::Open(std::string data_dir) {
+absl::StatusOr<std::unique_ptr<Catalog>> Catalog::Open(const std::string& data_dir) {
   std::unique_ptr<Catalog> catalog(new Catalog(data_dir));
   BEBR_RETURN_IF_ERROR(CreateDirectories(catalog->root_));
   BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectories(catalog->root_));

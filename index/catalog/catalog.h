@@ -25,6 +25,18 @@ struct Space {
   CodeSpec spec;
 };
 
+// A version's binarizer in figures and words: what is left of it once the version is retired.
+struct ModelDescription {
+  uint32_t input_dims = 0;
+  uint32_t query_levels = 0;
+  std::string code;   // shape, e.g. "32x4+64x3+96x2"
+  uint32_t bits = 0;  // of a document's code
+  Metric metric = Metric::kCosine;
+  uint32_t checksum = 0;
+  std::string words;  // one line
+};
+ModelDescription DescribeModel(const Binarizer& binarizer);
+
 // An embedding version of a collection. Numbers are never used twice.
 struct Version {
   uint32_t number = 0;
@@ -33,6 +45,7 @@ struct Version {
   uint32_t embedding = 0;  // number of the first version that takes these embeddings: its own, or an older one's
   bool retired = false;
   std::shared_ptr<const Binarizer> binarizer;  // null once retired
+  std::optional<ModelDescription> was;         // of a retired one, unless an earlier server retired it
   // The state of an upgrade: whether the server re-encodes for it, how fast at most (0: no limit), the last check.
   bool backfilling = false;
   uint64_t backfill_documents_per_s = 0;
@@ -75,7 +88,7 @@ absl::Status ValidateName(std::string_view field, std::string_view name);
 class Catalog {
  public:
   // Removes what an interrupted creation or deletion left behind.
-  static absl::StatusOr<std::unique_ptr<Catalog>> Open(std::string data_dir);
+  static absl::StatusOr<std::unique_ptr<Catalog>> Open(const std::string& data_dir);
 
   std::string CollectionPath(std::string_view name) const;
   // Names of the collections that have a directory, sorted. What is none, such as lost+found or an empty directory, is

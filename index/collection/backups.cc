@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "index/base/status_macros.h"
 
@@ -21,14 +22,19 @@ absl::StatusOr<SnapshotInfo> Backups::Create(std::string_view name, std::string_
   // Nobody changes the collection meanwhile, so the manifest stays what the shards follow.
   BEBR_RETURN_IF_ERROR(registry_->Hold(name, [&](const Collection& collection) -> absl::Status {
     const auto manifest = collection.manifest();
-    const SnapshotInfo info{
-        .collection = manifest->name, .name = given, .created = now, .documents = collection.documents()};
+    SnapshotInfo info{.collection = manifest->name, .name = given, .created = now, .documents = collection.documents()};
     const auto fill = [&](const std::string& path) {
       const absl::Status status = WriteManifest(path, *manifest);
       return status.ok() ? collection.Checkpoint(path) : status;
     };
-    BEBR_ASSIGN_OR_RETURN(created, snapshots_->Create(info, registry_->PathOf(collection), fill));
-    return absl::OkStatus();
+    auto made = snapshots_->Create(info, registry_->PathOf(collection), fill);
+    // The time names only the first of a second.
+    for (int n = 2; snapshot.empty() && absl::IsAlreadyExists(made.status()); ++n) {
+      info.name = absl::StrCat(given, "-", n);
+      made = snapshots_->Create(info, registry_->PathOf(collection), fill);
+    }
+    if (made.ok()) created = *std::move(made);
+    return made.status();
   }));
   return created;
 }

@@ -30,15 +30,15 @@ VersionInfo Describe(const CollectionManifest& manifest, const Version& version)
   info.space = version.space;
   if (version.embedding != version.number) info.same_embeddings_as = manifest.versions[version.embedding].name;
   info.check = version.check;
-  if (version.binarizer == nullptr) return info;
-  const Binarizer& binarizer = *version.binarizer;
-  info.input_dims = binarizer.input_dims();
-  info.query_levels = binarizer.query_levels();
-  info.code = binarizer.spec().ToString();
-  info.bits = binarizer.spec().bits();
-  info.metric = binarizer.metric();
-  info.model_checksum = binarizer.checksum();
-  info.model = binarizer.description();
+  const ModelDescription model =
+      version.binarizer != nullptr ? DescribeModel(*version.binarizer) : version.was.value_or(ModelDescription());
+  info.input_dims = model.input_dims;
+  info.query_levels = model.query_levels;
+  info.code = model.code;
+  info.bits = model.bits;
+  info.metric = model.metric;
+  info.model_checksum = model.checksum;
+  info.model = model.words;
   return info;
 }
 
@@ -93,8 +93,7 @@ void Collection::Upsert(UpsertRequest request, absl::AnyInvocable<void(absl::Sta
         TryAgainLater(absl::StrFormat("%d bytes of floats wait to be written and the limit is %d; try again later",
                                       queued, shared_->max_queued_upsert_bytes)));
   }
-  auto finish = [shared = shared_, bytes,
-                       done = std::move(done)](absl::StatusOr<MutationResult> result) mutable {
+  auto finish = [shared = shared_, bytes, done = std::move(done)](absl::StatusOr<MutationResult> result) mutable {
     shared->queued_upsert_bytes.fetch_sub(bytes, std::memory_order_relaxed);
     if (!result.ok()) return done(result.status());
     shared->documents_upserted.fetch_add(result->documents, std::memory_order_relaxed);
@@ -104,13 +103,17 @@ void Collection::Upsert(UpsertRequest request, absl::AnyInvocable<void(absl::Sta
   writes_.Enqueue(write);
   shared_->pool.Submit([this, self = shared_from_this(), prepared, write] {
     prepared->Encode(shared_->pool, shared_->encode_us);
-    for (Mutation& mutation : prepared->Mutations()) write->Add(ShardOf(mutation.id), std::move(mutation));
+    for (Mutation& mutation : prepared->Mutations()) {
+      const size_t shard = ShardOf(mutation.id);
+      write->Add(shard, std::move(mutation));
+    }
     writes_.MarkReady(write);
   });
 }
 
 void Collection::Delete(std::vector<std::string> ids, absl::AnyInvocable<void(absl::StatusOr<uint64_t>)> done) {
-  if (absl::Status status = ValidateCount("ids", ids.size(), kMaxDocumentsPerRequest); !status.ok()) return done(status);
+  if (absl::Status status = ValidateCount("ids", ids.size(), kMaxDocumentsPerRequest); !status.ok())
+    return done(status);
   for (size_t i = 0; i < ids.size(); ++i) {
     if (absl::Status status = ValidateId(absl::StrFormat("ids[%d]", i), ids[i]); !status.ok()) return done(status);
   }

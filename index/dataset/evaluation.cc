@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -12,6 +11,7 @@
 #include "index/base/status_macros.h"
 #include "index/base/thread_pool.h"
 #include "index/dataset/input_file.h"
+#include "index/dataset/line_reader.h"
 #include "index/exact/exact_search.h"
 
 namespace bebr {
@@ -64,15 +64,13 @@ void SearchBlock(const Matrix& docs, const Matrix& queries, size_t first, size_t
 // Calls line(number from 1, text without its line end) for every line of the file.
 template <typename Line>
 absl::Status ForEachLine(const std::string& path, Line line) {
-  BEBR_RETURN_IF_ERROR(InputFile::Open(path).status());
-  std::ifstream file(path);
+  BEBR_ASSIGN_OR_RETURN(LineReader reader, LineReader::Open(path));
   std::string text;
-  for (size_t number = 1; std::getline(file, text); ++number) {
-    if (!text.empty() && text.back() == '\r') text.pop_back();
-    BEBR_RETURN_IF_ERROR(line(number, absl::string_view(text)));
+  for (;;) {
+    BEBR_ASSIGN_OR_RETURN(const bool more, reader.Next(&text));
+    if (!more) return absl::OkStatus();
+    BEBR_RETURN_IF_ERROR(line(reader.number(), absl::string_view(text)));
   }
-  if (file.bad()) return absl::DataLossError(absl::StrCat("cannot read ", path));
-  return absl::OkStatus();
 }
 
 }  // namespace
@@ -146,9 +144,17 @@ double Ndcg(const absl::flat_hash_map<std::string, double>& judgements, const st
 
 absl::StatusOr<std::vector<std::string>> ReadIds(const std::string& path) {
   std::vector<std::string> ids;
-  BEBR_RETURN_IF_ERROR(ForEachLine(path, [&](size_t number, absl::string_view text) {
-    const absl::string_view id = text.substr(0, text.find('\t'));
-    ids.emplace_back(id);
+  bool columns = false;
+  BEBR_RETURN_IF_ERROR(ForEachLine(path, [&](size_t number, absl::string_view text) -> absl::Status {
+    const size_t tab = text.find('\t');
+    if (number == 1) columns = tab != absl::string_view::npos;
+    if (columns != (tab != absl::string_view::npos)) {
+      return InvalidFile(path, absl::StrFormat("line %d has %s tab, and line 1 has %s; ids have none, and in a file of "
+                                               "columns, of which the first is taken, every line has one",
+                                               number, columns ? "no" : "a", columns ? "one" : "none"));
+    }
+    ids.emplace_back(text.substr(0, tab));
+    if (!IsUtf8(ids.back())) return InvalidFile(path, absl::StrFormat("the id in line %d is not UTF-8", number));
     return ValidateId(absl::StrFormat("%s: the id in line %d", path, number), ids.back());
   }));
   if (ids.empty()) return InvalidFile(path, "holds no ids");

@@ -10,14 +10,14 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
-#include "index/types/document.h"
 #include "index/dataset/vector_file.h"
+#include "index/types/document.h"
 
 namespace bebr {
 
 // The exact k best rows of `docs` for every row of `queries` by `metric`, best first, ties by row number: queries.rows
-// * k row numbers. Computed in blocks, about 1 MiB a thread beside the input; k is cut to docs.rows. Cost: 2 * queries *
-// docs * dims operations.
+// * k row numbers. Computed in blocks, about 1 MiB a thread beside the input; k is cut to docs.rows. Cost: 2 * queries
+// * docs * dims operations.
 std::vector<uint32_t> ExactNeighbors(const Matrix& docs, const Matrix& queries, size_t k, Metric metric,
                                      size_t threads);
 
@@ -32,8 +32,8 @@ absl::StatusOr<Qrels> ReadQrels(const std::string& path);
 double Ndcg(const absl::flat_hash_map<std::string, double>& judgements, const std::vector<std::string_view>& ranked,
             size_t k);
 
-// One id a line, or the first column of a tab-separated file. INVALID_ARGUMENT names the line of an id that is empty or
-// too long.
+// One id a line, or the first column of a tab-separated file: then every line has a tab. INVALID_ARGUMENT names the
+// line of an id that is empty, too long or not UTF-8.
 absl::StatusOr<std::vector<std::string>> ReadIds(const std::string& path);
 
 }  // namespace bebr

@@ -1,149 +1,24 @@
-// .jsonl: one JSON value a line, either an array of numbers or an object with that array under "embedding" or "values".
+// .jsonl: one JSON value a line, either an array of numbers or an object with that array under "embedding" or "values",
+// and with other fields.
 #include <algorithm>
 #include <cstring>
-#include <nlohmann/json.hpp>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "index/base/status_macros.h"
 #include "index/dataset/input_file.h"
+#include "index/dataset/json_row.h"
+#include "index/dataset/line_reader.h"
 
 namespace bebr {
 namespace {
 
-using nlohmann::json;
-
-constexpr size_t kMaxLineBytes = 4 << 20;
-
-// Gives a file's lines one after the other, without their line ends; at most kMaxLineBytes each.
-class LineReader {
- public:
-  explicit LineReader(InputFile file)
-      : file_(std::move(file)), buffer_(std::clamp<uint64_t>(file_.size(), 1, kReadBufferBytes)) {}
-
-  // False at the end. The line lives until the next call.
-  absl::StatusOr<bool> Next(std::string* line) {
-    line->clear();
-    for (;;) {
-      if (begin_ == end_) {
-        BEBR_ASSIGN_OR_RETURN(end_, file_.Read(buffer_.size(), buffer_.data()));
-        begin_ = 0;
-        if (end_ == 0) break;
-      }
-      const char* start = buffer_.data() + begin_;
-      const auto* feed = static_cast<const char*>(std::memchr(start, '\n', end_ - begin_));
-      const size_t length = feed != nullptr ? static_cast<size_t>(feed - start) : end_ - begin_;
-      if (line->size() + length > kMaxLineBytes) {
-        return InvalidFile(path(), absl::StrFormat("line %d has more than %d bytes", number_ + 1, kMaxLineBytes));
-      }
-      line->append(start, length);
-      begin_ += length + (feed != nullptr ? 1 : 0);
-      if (feed != nullptr) {
-        ++number_;
-        return true;
-      }
-    }
-    if (line->empty()) return false;
-    ++number_;
-    return true;
-  }
-
-  size_t number() const { return number_; }  // of the line last given, from 1
-  const std::string& path() const { return file_.path(); }
-
- private:
-  InputFile file_;
-  std::vector<char> buffer_;
-  size_t begin_ = 0;
-  size_t end_ = 0;
-  size_t number_ = 0;
-};
-
-// Takes the numbers of the embedding out of a line as the parser meets them, without building a tree.
-class EmbeddingHandler final : public nlohmann::json_sax<json> {
- public:
-  explicit EmbeddingHandler(std::vector<float>* values) : values_(values) {}
-
-  bool found() const { return found_; }
-  const std::string& error() const { return error_; }
-
-  bool null() override { return Other("null"); }
-  bool boolean(bool) override { return Other("true or false"); }
-  bool number_integer(number_integer_t value) override { return Number(static_cast<double>(value)); }
-  bool number_unsigned(number_unsigned_t value) override { return Number(static_cast<double>(value)); }
-  bool number_float(number_float_t value, const string_t&) override { return Number(value); }
-  bool string(string_t&) override { return Other("a string"); }
-  bool binary(binary_t&) override { return Other("bytes"); }
-  bool start_object(size_t) override {
-    ++depth_;
-    return Other("an object");
-  }
-  bool end_object() override {
-    --depth_;
-    return true;
-  }
-  bool key(string_t& name) override {
-    if (depth_ == 1) wanted_ = name == "embedding" || name == "values";
-    return true;
-  }
-  bool start_array(size_t) override {
-    if (inside_) return Fail("the embedding holds another array; numbers are expected");
-    if (depth_ == 0 || (depth_ == 1 && wanted_)) {
-      if (found_) return Fail("there are two embeddings; give 'embedding' or 'values', not both");
-      found_ = inside_ = true;
-    }
-    ++depth_;
-    return true;
-  }
-  bool end_array() override {
-    --depth_;
-    inside_ = false;  // only numbers stand inside, so this ends the embedding or another array
-    return true;
-  }
-  bool parse_error(size_t position, const std::string&, const nlohmann::detail::exception&) override {
-    return Fail(absl::StrFormat("it is no JSON (byte %d)", position));
-  }
-
- private:
-  bool Number(double value) {
-    if (!inside_) return true;
-    if (values_->size() == kMaxFileDims) return Fail(absl::StrFormat("there are more than %d values", kMaxFileDims));
-    values_->push_back(static_cast<float>(value));
-    return true;
-  }
-  bool Other(const char* what) {
-    return !inside_ || Fail(absl::StrCat("the embedding holds ", what, "; numbers are expected"));
-  }
-  bool Fail(std::string error) {
-    if (error_.empty()) error_ = std::move(error);
-    return false;
-  }
-
-  std::vector<float>* values_;
-  size_t depth_ = 0;
-  bool wanted_ = false;
-  bool found_ = false;
-  bool inside_ = false;
-  std::string error_;
-};
-
-absl::Status ParseLine(const LineReader& lines, std::string_view line, std::vector<float>* values) {
-  values->clear();
-  EmbeddingHandler handler(values);
-  std::string error;
-  try {
-    json::sax_parse(line, &handler);
-    error = handler.error();
-  } catch (const json::exception&) {  // e.g. a number out of range
-    error = "it is no JSON";
-  }
-  if (error.empty() && !handler.found())
-    error = "there is no array, and no object with an array under 'embedding' or 'values'";
-  if (error.empty() && values->empty()) error = "the array is empty";
-  if (error.empty()) return absl::OkStatus();
-  return InvalidFile(lines.path(), absl::StrFormat("line %d: %s", lines.number(), error));
+absl::Status ParseLine(const LineReader& lines, const std::string& line, std::vector<float>* values, RowFields* fields,
+                       bool with_attributes) {
+  const std::string error = ParseJsonRow(line, values, fields, with_attributes);
+  return error.empty() ? absl::OkStatus() : lines.Error(error);
 }
 
 class JsonlFile final : public VectorFile {
@@ -153,23 +28,35 @@ class JsonlFile final : public VectorFile {
   size_t rows() const override { return rows_; }
   size_t dims() const override { return dims_; }
   absl::StatusOr<size_t> Read(size_t max_rows, float* out) override {
+    return ReadRows(max_rows, out, nullptr, /*with_attributes=*/false);
+  }
+  absl::StatusOr<size_t> ReadRows(size_t max_rows, float* out, std::vector<RowFields>* fields,
+                                  bool with_attributes) override {
     const size_t count = std::min(max_rows, rows_ - row_);
+    if (fields != nullptr) fields->resize(count);
     for (size_t i = 0; i < count; ++i) {
-      BEBR_ASSIGN_OR_RETURN(const bool more, lines_.Next(&line_));
-      if (!more)
-        return InvalidFile(lines_.path(), absl::StrFormat("was shortened while it was read, to %d lines", row_ + i));
-      BEBR_RETURN_IF_ERROR(ParseLine(lines_, line_, &values_));
-      if (values_.size() != dims_) {
-        return InvalidFile(lines_.path(), absl::StrFormat("line %d has %d values; the first line has %d",
-                                                          lines_.number(), values_.size(), dims_));
-      }
-      std::memcpy(out + i * dims_, values_.data(), dims_ * sizeof(float));
+      BEBR_RETURN_IF_ERROR(ReadRow(out + i * dims_, fields == nullptr ? nullptr : &(*fields)[i], with_attributes));
     }
     row_ += count;
     return count;
   }
 
  private:
+  absl::Status ReadRow(float* out, RowFields* fields, bool with_attributes) {
+    BEBR_ASSIGN_OR_RETURN(const bool more, lines_.Next(&line_));
+    if (!more) {
+      return InvalidFile(lines_.path(),
+                         absl::StrFormat("was shortened while it was read, to %d lines", lines_.number()));
+    }
+    BEBR_RETURN_IF_ERROR(ParseLine(lines_, line_, &values_, fields, with_attributes));
+    if (values_.size() != dims_) {
+      return InvalidFile(lines_.path(), absl::StrFormat("line %d has %d values; the first line has %d", lines_.number(),
+                                                        values_.size(), dims_));
+    }
+    std::memcpy(out, values_.data(), dims_ * sizeof(float));
+    return absl::OkStatus();
+  }
+
   LineReader lines_;
   size_t rows_;
   size_t dims_;
@@ -182,8 +69,7 @@ class JsonlFile final : public VectorFile {
 
 absl::StatusOr<std::unique_ptr<VectorFile>> OpenJsonl(const std::string& path) {
   // One pass counts the lines; the second, by Read, parses them.
-  BEBR_ASSIGN_OR_RETURN(InputFile first, InputFile::Open(path));
-  LineReader counter(std::move(first));
+  BEBR_ASSIGN_OR_RETURN(LineReader counter, LineReader::Open(path));
   std::string line;
   std::vector<float> values;
   size_t rows = 0;
@@ -192,11 +78,11 @@ absl::StatusOr<std::unique_ptr<VectorFile>> OpenJsonl(const std::string& path) {
     if (!more) break;
     if (absl::StripAsciiWhitespace(line).empty())
       return InvalidFile(path, absl::StrFormat("line %d is empty", rows + 1));
-    if (rows == 0) BEBR_RETURN_IF_ERROR(ParseLine(counter, line, &values));
+    if (rows == 0) BEBR_RETURN_IF_ERROR(ParseLine(counter, line, &values, nullptr, /*with_attributes=*/false));
   }
   BEBR_RETURN_IF_ERROR(CheckShape(path, rows, rows == 0 ? 1 : values.size()));
-  BEBR_ASSIGN_OR_RETURN(InputFile file, InputFile::Open(path));
-  return std::make_unique<JsonlFile>(LineReader(std::move(file)), rows, values.size());
+  BEBR_ASSIGN_OR_RETURN(LineReader lines, LineReader::Open(path));
+  return std::make_unique<JsonlFile>(std::move(lines), rows, values.size());
 }
 
 }  // namespace bebr

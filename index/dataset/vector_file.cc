@@ -34,14 +34,22 @@ class FiniteFile final : public VectorFile {
   size_t dims() const override { return file_->dims(); }
   absl::StatusOr<size_t> Read(size_t max_rows, float* out) override {
     BEBR_ASSIGN_OR_RETURN(const size_t count, file_->Read(max_rows, out));
+    return Checked(count, out);
+  }
+  absl::StatusOr<size_t> ReadRows(size_t max_rows, float* out, std::vector<RowFields>* fields,
+                                  bool with_attributes) override {
+    BEBR_ASSIGN_OR_RETURN(const size_t count, file_->ReadRows(max_rows, out, fields, with_attributes));
+    return Checked(count, out);
+  }
+
+ private:
+  absl::StatusOr<size_t> Checked(size_t count, const float* out) {
     for (size_t i = 0; i < count; ++i) {
       if (!AllFinite(out + i * dims(), dims())) return RowError(row_ + i, out + i * dims());
     }
     row_ += count;
     return count;
   }
-
- private:
   absl::Status RowError(size_t row, const float* values) const {
     size_t column = 0;
     while (AllFinite(values + column, 1)) ++column;
@@ -70,6 +78,11 @@ absl::StatusOr<std::unique_ptr<VectorFile>> OpenByEnding(const std::string& path
 }
 
 }  // namespace
+
+absl::StatusOr<size_t> VectorFile::ReadRows(size_t max_rows, float* out, std::vector<RowFields>* fields, bool) {
+  fields->clear();
+  return Read(max_rows, out);
+}
 
 absl::StatusOr<std::unique_ptr<VectorFile>> VectorFile::Open(const std::string& path) {
   BEBR_ASSIGN_OR_RETURN(std::unique_ptr<VectorFile> file, OpenByEnding(path));

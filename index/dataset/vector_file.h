@@ -3,10 +3,12 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "index/types/document.h"
 
 namespace bebr {
 
@@ -20,11 +22,17 @@ struct Matrix {
   float* row(size_t i) { return values.data() + i * dims; }
 };
 
+// What a row says beside its vector.
+struct RowFields {
+  std::optional<std::string> id;
+  Attributes attributes;
+};
+
 // A VectorFile reads embeddings from a file, a bounded number of rows at a time. The format is told by the name's
 // ending: .npy (float16, float32 or float64; C order; 2 dimensions), .fvecs (ann-benchmarks, TEXMEX), .jsonl (one JSON
-// array of numbers a line, or an object with the array under "embedding" or "values"), .hdf5 (the dataset "train" of
-// ann-benchmarks, or "test" with `name.hdf5:test`), and IDX images as MNIST is published (-ubyte or -ubyte.gz: one row
-// of bytes 0..255 an image).
+// array of numbers a line, or an object with the array under "embedding" or "values" and other fields), .hdf5 (the
+// dataset "train" of ann-benchmarks, or "test" with `name.hdf5:test`), and IDX images as MNIST is published (-ubyte or
+// -ubyte.gz: one row of bytes 0..255 an image).
 //
 // Errors: NOT_FOUND for a missing file; INVALID_ARGUMENT, naming file, row and what is wrong, for everything that is
 // not such a file: a header that does not fit, a length that is not rows * dims, NaN or infinity. Thread safety: none.
@@ -37,6 +45,10 @@ class VectorFile {
   virtual size_t dims() const = 0;
   // Reads the next rows, at most `max_rows`, into `out` (dims() floats each). Returns how many; 0 at the end.
   virtual absl::StatusOr<size_t> Read(size_t max_rows, float* out) = 0;
+  // As Read, and into `fields` the rows' ids and, `with_attributes`, attributes: one entry a row, or none where the
+  // format (any but .jsonl) has no such fields.
+  virtual absl::StatusOr<size_t> ReadRows(size_t max_rows, float* out, std::vector<RowFields>* fields,
+                                          bool with_attributes);
 };
 
 // Reads all rows, or the first `limit` where that is not 0.

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "index/base/program.h"
 #include "index/base/status_macros.h"
 #include "index/train/options.h"
 #include "index/train/training_run.h"
@@ -159,17 +160,23 @@ void PrintCompatibility(const CompatibilityReport& report) {
 }
 
 int Run(int argc, char** argv) {
-  CLI::App app("Fits and trains a binarizer: float embeddings in, a model file out.");
+  CLI::App app("Fits and trains a binarizer: float embeddings in, a model file out.", "bebr-train");
+  app.set_version_flag("--version", "bebr-train " BEBR_VERSION);
+  app.footer("Example:\n  bebr-train --input docs.npy --bits 512 --output model.safetensors");
   Flags flags;
   Declare(app, flags);
-  CLI11_PARSE(app, argc, argv);
-  const auto fail = [](const absl::Status& status) {
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kExitDone : kExitUsage;
+  }
+  const auto fail = [](const absl::Status& status, int code) {
     std::fprintf(stderr, "bebr-train: %s\n", std::string(status.message()).c_str());
-    return 1;
+    return code;
   };
-  if (const absl::Status status = Complete(flags); !status.ok()) return fail(status);
+  if (const absl::Status status = Complete(flags); !status.ok()) return fail(status, kExitUsage);
   const absl::StatusOr<TrainResult> result = TrainFiles(flags.options);
-  if (!result.ok()) return fail(result.status());
+  if (!result.ok()) return fail(result.status(), kExitFailed);
   for (const std::string& warning : result->warnings)
     std::fprintf(stderr, "bebr-train: warning: %s\n", warning.c_str());
   std::fprintf(stderr, "%s, query %u levels: held-out recall@10 %.4f at start, %.4f kept (%s), %.1f s\n",
@@ -177,10 +184,10 @@ int Run(int argc, char** argv) {
                result->kept.at_10, result->trained_kept ? "trained" : "start", result->total_s);
   if (result->compatibility.has_value()) PrintCompatibility(*result->compatibility);
   if (flags.json) std::printf("%s\n", Summary(*result).dump(2).c_str());
-  return 0;
+  return kExitDone;
 }
 
 }  // namespace
 }  // namespace bebr
 
-int main(int argc, char** argv) { return bebr::Run(argc, argv); }
+int main(int argc, char** argv) { return bebr::EndOutput("bebr-train", bebr::Run(argc, argv)); }

@@ -75,6 +75,7 @@ absl::StatusOr<CollectionManifest> WithoutVersion(const Collection& collection, 
   }
   Version& retired = manifest.versions[found->number];
   retired.retired = true;
+  retired.was = DescribeModel(*retired.binarizer);
   retired.binarizer = nullptr;
   retired.backfilling = false;
   if (manifest.previous_default == retired.name) manifest.previous_default.clear();

@@ -39,17 +39,17 @@ absl::Status Set(const Command& command, const Options& options) {
 
 void AddAlias(CLI::App& app, Command& command) {
   auto options = std::make_shared<Options>();
-  CLI::App* group = app.add_subcommand("alias", "other names of collections");
-  group->require_subcommand(1);
+  CLI::App* group = AddGroup(app, command, "alias", "other names of collections");
   CLI::App* set = AddVerb(*group, command, "set", "make or switch an alias, at once for all clients",
+                          "bebr alias set live papers_2025 --expect papers_2024",
                           [&command, options] { return Set(command, *options); });
   set->add_option("name", options->name, "name of the alias")->required();
   set->add_option("collection", options->collection, "the collection it names from now on")->required();
   options->expect = set->add_option("--expect", options->expected,
                                     "fail if it does not name this collection now; \"\": fail if it exists");
-  AddVerb(*group, command, "list", "list the aliases", [&command] { return List(command); });
+  AddVerb(*group, command, "list", "list the aliases", "bebr alias list", [&command] { return List(command); });
   CLI::App* remove = AddVerb(*group, command, "delete", "delete an alias; its collection stays",
-                             [&command, options]() -> absl::Status {
+                             "bebr alias delete live", [&command, options]() -> absl::Status {
                                BEBR_RETURN_IF_ERROR(command.Connect().DeleteAlias(options->name));
                                return List(command);
                              });

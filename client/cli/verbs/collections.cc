@@ -6,7 +6,7 @@
 namespace bebr {
 
 void AddCollections(CLI::App& app, Command& command) {
-  AddVerb(app, command, "collections", "list the collections", [&command]() -> absl::Status {
+  AddVerb(app, command, "collections", "list the collections", "bebr collections --json", [&command]() -> absl::Status {
     Client client = command.Connect();
     BEBR_ASSIGN_OR_RETURN(const auto response, client.ListCollections());
     if (command.json) {

@@ -49,6 +49,7 @@ absl::Status Run(const Command& command, const Options& options) {
 void AddCreate(CLI::App& app, Command& command) {
   auto options = std::make_shared<Options>();
   CLI::App* verb = AddVerb(app, command, "create", "create a collection with a binarizer",
+                           "bebr create papers --model model.safetensors --store-floats f16",
                            [&command, options] { return Run(command, *options); });
   verb->add_option("name", options->name, "name of the collection")->required();
   verb->add_option("--model", options->model_file, "the binarizer: a safetensors file of bebr-train")->required();
@@ -56,9 +57,12 @@ void AddCreate(CLI::App& app, Command& command) {
   verb->add_option("--store-floats", options->store_floats, "keep the floats, for --rerank and for re-encoding")
       ->check(CLI::IsMember({"none", "f16", "f32"}))
       ->capture_default_str();
-  verb->add_option("--shards", options->shards, "1 to 256; 0: one per processor, at most 8")->capture_default_str();
+  verb->add_option("--shards", options->shards, "1 to 256; 0: one per processor, at most 8")
+      ->check(WholeNumber())
+      ->capture_default_str();
   verb->add_option("--expect-documents", options->expected_documents,
-                   "documents that it will hold: refused now if they would not fit in memory");
+                   "documents that it will hold: refused now if they would not fit in memory")
+      ->check(WholeNumber());
 }
 
 }  // namespace bebr

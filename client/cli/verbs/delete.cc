@@ -45,7 +45,7 @@ absl::Status Run(const Command& command, const Options& options) {
 void AddDelete(CLI::App& app, Command& command) {
   auto options = std::make_shared<Options>();
   CLI::App* verb = AddVerb(app, command, "delete", "delete documents; ids that do not exist are ignored",
-                           [&command, options] { return Run(command, *options); });
+                           "bebr delete papers p17 p18", [&command, options] { return Run(command, *options); });
   verb->add_option("name", options->name, "name of the collection")->required();
   verb->add_option("ids", options->ids, "ids of documents");
   verb->add_option("--ids", options->ids_file, "file of ids, one a line");

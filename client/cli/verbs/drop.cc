@@ -8,7 +8,7 @@ namespace bebr {
 void AddDrop(CLI::App& app, Command& command) {
   auto name = std::make_shared<std::string>();
   CLI::App* verb = AddVerb(app, command, "drop", "delete a collection with all its documents, for good",
-                           [&command, name]() -> absl::Status {
+                           "bebr drop papers", [&command, name]() -> absl::Status {
                              Client client = command.Connect();
                              BEBR_RETURN_IF_ERROR(client.DeleteCollection(*name));
                              if (command.json) {

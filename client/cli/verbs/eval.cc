@@ -223,6 +223,7 @@ void AddEval(CLI::App& app, Command& command) {
       app, command, "eval",
       "measure a collection against exact float search: recall_at_N is the share of the 10 exact neighbours that is "
       "among the first N results; queries_per_s is of batches of 64, p50_ms and p99_ms of one query at a time",
+      "bebr eval papers --queries queries.npy --docs docs.npy --ids ids.txt --rerank 100",
       [&command, options] { return Run(command, *options); });
   verb->add_option("name", options->name, "name of the collection")->required();
   verb->add_option("--queries", options->queries_file, "file of query vectors")->required();
@@ -233,11 +234,14 @@ void AddEval(CLI::App& app, Command& command) {
   CLI::Option* query_ids = verb->add_option("--query-ids", options->query_ids_file, "ids of the queries, one a line");
   qrels->needs(query_ids);
   query_ids->needs(qrels);
-  verb->add_option("-k", options->k, "results of the queries that are timed")->capture_default_str();
-  verb->add_option("--rerank", options->rerank, "also measure with so many candidates scored again");
+  verb->add_option("-k", options->k, "results of the queries that are timed")
+      ->check(WholeNumber())
+      ->capture_default_str();
+  verb->add_option("--rerank", options->rerank, "also measure with so many candidates scored again")
+      ->check(WholeNumber());
   AddProgressive(verb, options->first_levels, options->candidates);
   verb->add_option("--version", options->version, "version of the queries; the collection's default without it");
-  verb->add_option("--limit", options->limit, "only the first queries; 0: all");
+  verb->add_option("--limit", options->limit, "only the first queries; 0: all")->check(WholeNumber());
 }
 
 }  // namespace bebr

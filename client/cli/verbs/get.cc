@@ -42,8 +42,8 @@ absl::Status Run(const Command& command, const Options& options) {
 
 void AddGet(CLI::App& app, Command& command) {
   auto options = std::make_shared<Options>();
-  CLI::App* verb =
-      AddVerb(app, command, "get", "show documents", [&command, options] { return Run(command, *options); });
+  CLI::App* verb = AddVerb(app, command, "get", "show documents", "bebr get papers p17 p18 --embeddings --json",
+                           [&command, options] { return Run(command, *options); });
   verb->add_option("name", options->name, "name of the collection")->required();
   verb->add_option("ids", options->ids, "ids of documents")->required();
   verb->add_flag("--embeddings", options->embeddings, "also the stored floats");

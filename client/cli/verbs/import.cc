@@ -1,16 +1,18 @@
 #include <algorithm>
-#include <fstream>
+#include <csignal>
 #include <memory>
-#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "client/cli/command.h"
+#include "client/cli/import_source.h"
 #include "client/cli/progress.h"
 #include "client/upsert_stream.h"
 #include "index/base/status_macros.h"
-#include "index/dataset/vector_file.h"
 
 namespace bebr {
 namespace {
@@ -19,62 +21,24 @@ using Documents = google::protobuf::RepeatedPtrField<v1::Document>;
 
 struct Options {
   std::string name;
-  std::string file;
-  std::string ids_file;
-  std::string attributes_file;
+  ImportFiles files;
   std::string version;
   size_t batch = 0;  // 0: as many as make about 1 MiB
   size_t window = 8;
-  size_t limit = 0;
   bool merge = false;
   bool skip_unknown = false;
+  bool unchecked = false;
 };
 
-// Reads one JSON object of attributes a line.
-class AttributeFile {
- public:
-  static absl::StatusOr<std::optional<AttributeFile>> Open(const std::string& path) {
-    if (path.empty()) return std::optional<AttributeFile>();
-    AttributeFile file(path);
-    if (!file.stream_) return absl::NotFoundError(absl::StrFormat("attributes file \"%s\" cannot be read", path));
-    return std::optional<AttributeFile>(std::move(file));
-  }
+volatile std::sig_atomic_t interrupted = 0;
 
-  absl::Status ReadInto(v1::Document* document) {
-    std::string line;
-    ++line_;
-    if (!std::getline(stream_, line)) return Error("is missing: the file has fewer lines than there are vectors");
-    const auto json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (!json.is_object()) return Error("is not a JSON object");
-    for (const auto& [name, value] : json.items()) {
-      v1::AttributeValue& attribute = (*document->mutable_attributes())[name];
-      if (value.is_string()) {
-        attribute.set_string_value(value.get<std::string>());
-      } else if (value.is_boolean()) {
-        attribute.set_bool_value(value);
-      } else if (value.is_number_unsigned() && value.get<uint64_t>() > static_cast<uint64_t>(INT64_MAX)) {
-        return Error(absl::StrFormat("has \"%s\", a whole number beyond 64 bits", name));
-      } else if (value.is_number_integer()) {
-        attribute.set_int_value(value);
-      } else if (value.is_number_float()) {
-        attribute.set_double_value(value);
-      } else {
-        return Error(absl::StrFormat("has \"%s\", which is neither text, a number, nor true or false", name));
-      }
-    }
-    return absl::OkStatus();
-  }
-
- private:
-  explicit AttributeFile(std::string path) : path_(std::move(path)), stream_(path_) {}
-  absl::Status Error(std::string_view what) const {
-    return absl::InvalidArgumentError(absl::StrFormat("line %d of \"%s\" %s", line_, path_, what));
-  }
-
-  std::string path_;
-  std::ifstream stream_;
-  size_t line_ = 0;
-};
+// Ctrl-C ends an import between two messages; a second one ends the program.
+void NoticeInterrupts() {
+  struct sigaction action = {};
+  action.sa_handler = [](int) { interrupted = 1; };
+  action.sa_flags = static_cast<int>(SA_RESETHAND);
+  sigaction(SIGINT, &action, nullptr);
+}
 
 size_t BatchRows(const Options& options, size_t dims) {
   constexpr size_t kMessageBytes = 1 << 20;
@@ -84,56 +48,97 @@ size_t BatchRows(const Options& options, size_t dims) {
 }
 
 // What is said before a server is asked: that version takes vectors of this length.
-absl::Status CheckDims(const v1::Collection& collection, const Options& options, const VectorFile& file) {
+absl::Status CheckDims(const v1::Collection& collection, const Options& options, size_t dims) {
   BEBR_ASSIGN_OR_RETURN(const v1::Version version, FindVersion(collection, options.version));
-  if (version.input_dims() == file.dims()) return absl::OkStatus();
+  if (version.input_dims() == dims) return absl::OkStatus();
   return absl::InvalidArgumentError(
-      absl::StrFormat("\"%s\" has vectors of %d dimensions; version \"%s\" of collection \"%s\" takes %d", options.file,
-                      file.dims(), version.name(), collection.name(), version.input_dims()));
+      absl::StrFormat("\"%s\" has vectors of %d dimensions; version \"%s\" of collection \"%s\" takes %d",
+                      options.files.vectors, dims, version.name(), collection.name(), version.input_dims()));
+}
+
+absl::Status CheckFiles(const Command& command, const Options& options, size_t rows) {
+  Progress progress("check", "rows", rows, command.json);
+  const absl::Status status = ImportSource::Check(options.files, [&](size_t done) { progress.Set(done); });
+  progress.Clear();
+  if (status.ok()) return status;
+  return absl::Status(status.code(), absl::StrFormat("%s. Nothing was written", status.message()));
+}
+
+void SetAttribute(const AttributeValue& value, v1::AttributeValue* out) {
+  if (const auto* text = std::get_if<std::string>(&value)) out->set_string_value(*text);
+  if (const auto* number = std::get_if<int64_t>(&value)) out->set_int_value(*number);
+  if (const auto* number = std::get_if<double>(&value)) out->set_double_value(*number);
+  if (const auto* yes = std::get_if<bool>(&value)) out->set_bool_value(*yes);
+}
+
+Documents MakeDocuments(const ImportSource::Rows& rows, size_t dims, const std::string& version) {
+  Documents documents;
+  documents.Reserve(static_cast<int>(rows.count));
+  for (size_t i = 0; i < rows.count; ++i) {
+    v1::Document* document = documents.Add();
+    document->set_id(rows.ids[i]);
+    for (const auto& [name, value] : rows.attributes[i]) {
+      SetAttribute(value, &(*document->mutable_attributes())[name]);
+    }
+    v1::Embedding* embedding = document->add_embeddings();
+    embedding->set_version(version);
+    SetVector(rows.values.data() + i * dims, dims, embedding->mutable_vector());
+  }
+  return documents;
+}
+
+absl::Status SendAll(const Options& options, ImportSource& source, UpsertStream& stream, Progress& progress) {
+  const size_t batch = BatchRows(options, source.dims());
+  ImportSource::Rows rows;
+  for (;;) {
+    BEBR_RETURN_IF_ERROR(source.Read(batch, &rows));
+    if (rows.count == 0) return absl::OkStatus();
+    if (interrupted != 0) return absl::CancelledError("interrupted");
+    BEBR_RETURN_IF_ERROR(stream.Send(MakeDocuments(rows, source.dims(), options.version)));
+    progress.Set(stream.acknowledged() + stream.unknown());
+  }
+}
+
+// The error with what is there now, and how to go on.
+absl::Status WithState(const absl::Status& status, const Options& options, const ImportSource& source,
+                       const UpsertStream& stream) {
+  const uint64_t next = source.begin() + stream.acknowledged_in_order();
+  const std::string state =
+      next == source.begin()
+          ? absl::StrFormat("No row of \"%s\" is known to be in \"%s\"; start again", options.files.vectors,
+                            options.name)
+          : absl::StrFormat(
+                "Rows %d to %d of \"%s\" are in \"%s\", %d documents; `bebr import` with --offset %d goes on",
+                source.begin(), next - 1, options.files.vectors, options.name, next - source.begin(), next);
+  absl::Status told(status.code(), absl::StrCat(status.message(), ". ", state));
+  status.ForEachPayload([&](absl::string_view url, const absl::Cord& payload) { told.SetPayload(url, payload); });
+  return told;
 }
 
 absl::Status UnknownIds(const Options& options, const UpsertStream& stream) {
   return absl::NotFoundError(absl::StrFormat(
       "%s of the documents are not in collection \"%s\" and were not written: %s%s; %s others were. A merge writes "
-      "only to "
-      "documents that exist; --skip-unknown passes over the rest",
+      "only to documents that exist; --skip-unknown passes over the rest",
       WithCommas(stream.unknown()), options.name, absl::StrJoin(stream.unknown_ids(), ", "),
       stream.unknown() > stream.unknown_ids().size() ? ", ..." : "", WithCommas(stream.acknowledged())));
 }
 
 absl::StatusOr<nlohmann::ordered_json> Import(const Command& command, const Options& options) {
-  BEBR_ASSIGN_OR_RETURN(const auto file, VectorFile::Open(options.file));
-  const size_t rows = options.limit == 0 ? file->rows() : std::min(options.limit, file->rows());
-  BEBR_ASSIGN_OR_RETURN(const auto ids, RowIds(options.ids_file, rows));
-  BEBR_ASSIGN_OR_RETURN(auto attributes, AttributeFile::Open(options.attributes_file));
+  BEBR_ASSIGN_OR_RETURN(const auto source, ImportSource::Open(options.files));
   Client client = command.Connect();
   BEBR_ASSIGN_OR_RETURN(const v1::Collection collection, client.GetCollection(options.name));
-  BEBR_RETURN_IF_ERROR(CheckDims(collection, options, *file));
+  BEBR_RETURN_IF_ERROR(CheckDims(collection, options, source->dims()));
+  const size_t rows = source->end() - source->begin();
+  if (!options.unchecked) BEBR_RETURN_IF_ERROR(CheckFiles(command, options, rows));
 
-  const size_t dims = file->dims();
-  const size_t batch = BatchRows(options, dims);
-  std::vector<float> values(batch * dims);
+  NoticeInterrupts();
   const auto stream = client.StreamUpsert(options.name, options.window,
                                           options.merge ? v1::UPSERT_MODE_MERGE : v1::UPSERT_MODE_REPLACE);
   Progress progress("import", "documents", rows, command.json);
-  for (size_t row = 0; row < rows;) {
-    BEBR_ASSIGN_OR_RETURN(const size_t got, file->Read(std::min(batch, rows - row), values.data()));
-    if (got == 0) break;
-    Documents documents;
-    documents.Reserve(static_cast<int>(got));
-    for (size_t i = 0; i < got; ++i) {
-      v1::Document* document = documents.Add();
-      document->set_id(ids[row + i]);
-      if (attributes.has_value()) BEBR_RETURN_IF_ERROR(attributes->ReadInto(document));
-      v1::Embedding* embedding = document->add_embeddings();
-      embedding->set_version(options.version);
-      SetVector(values.data() + i * dims, dims, embedding->mutable_vector());
-    }
-    BEBR_RETURN_IF_ERROR(stream->Send(std::move(documents)));
-    row += got;
-    progress.Set(stream->acknowledged() + stream->unknown());
-  }
-  BEBR_RETURN_IF_ERROR(stream->Finish());
+  absl::Status status = SendAll(options, *source, *stream, progress);
+  const absl::Status finished = stream->Finish();  // also after an error of a file: what was sent is acknowledged
+  status.Update(finished);
+  if (!status.ok()) return WithState(status, options, *source, *stream);
   const double seconds = progress.End(stream->acknowledged() + stream->unknown());
   if (stream->unknown() > 0 && !options.skip_unknown) return UnknownIds(options, *stream);
   return nlohmann::ordered_json{
@@ -160,27 +165,41 @@ absl::Status Run(const Command& command, const Options& options) {
   return absl::OkStatus();
 }
 
+void AddSending(CLI::App* verb, Options& options) {
+  CLI::Option* merge = verb->add_flag("--merge", options.merge,
+                                      "add the embeddings to documents that exist, which keep their attributes and "
+                                      "embeddings of other versions");
+  verb->add_flag("--skip-unknown", options.skip_unknown, "with --merge: documents that do not exist are no error")
+      ->needs(merge);
+  verb->add_flag("--unchecked", options.unchecked,
+                 "do not read the files through before anything is written; what is wrong is found midway");
+  verb->add_option("--batch", options.batch, "documents a message; 0: about 1 MiB")->check(CLI::Range(0, 10000));
+  verb->add_option("--window", options.window, "messages on their way at a time")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+}
+
 }  // namespace
 
 void AddImport(CLI::App& app, Command& command) {
   auto options = std::make_shared<Options>();
   CLI::App* verb = AddVerb(app, command, "import", "write the vectors of a file to a collection",
+                           "bebr import papers docs.npy --ids ids.txt --attributes attributes.jsonl",
                            [&command, options] { return Run(command, *options); });
+  ImportFiles& files = options->files;
   verb->add_option("name", options->name, "name of the collection")->required();
-  verb->add_option("file", options->file, ".npy, .fvecs, .jsonl, .hdf5 or IDX (-ubyte, -ubyte.gz)")->required();
-  verb->add_option("--ids", options->ids_file, "one id a line; without it the row number is the id");
-  verb->add_option("--attributes", options->attributes_file, "one JSON object a line");
+  verb->add_option("file", files.vectors,
+                   ".npy, .fvecs, .hdf5, IDX (-ubyte, -ubyte.gz), or .jsonl: an object a line with the vector under "
+                   "\"embedding\", the id under \"id\", and attributes under all other keys")
+      ->required();
+  verb->add_option("--ids", files.ids, "one id a line; without it that of the row, else its number");
+  verb->add_option("--attributes", files.attributes, "one JSON object a line");
+  verb->add_flag("--no-attributes", files.no_attributes, "of a .jsonl file take vectors and ids only");
   verb->add_option("--version", options->version, "version of the embeddings; the collection's default without it");
-  CLI::Option* merge = verb->add_flag("--merge", options->merge,
-                                      "add the embeddings to documents that exist, which keep their attributes and "
-                                      "embeddings of other versions");
-  verb->add_flag("--skip-unknown", options->skip_unknown, "with --merge: documents that do not exist are no error")
-      ->needs(merge);
-  verb->add_option("--batch", options->batch, "documents a message; 0: about 1 MiB")->check(CLI::Range(0, 10000));
-  verb->add_option("--window", options->window, "messages on their way at a time")
-      ->check(CLI::Range(1, 1024))
-      ->capture_default_str();
-  verb->add_option("--limit", options->limit, "only the first rows; 0: all");
+  verb->add_option("--offset", files.offset, "pass over so many rows, to go on where an import ended")
+      ->check(WholeNumber());
+  verb->add_option("--limit", files.limit, "only so many rows; 0: all")->check(WholeNumber());
+  AddSending(verb, *options);
 }
 
 }  // namespace bebr

@@ -90,15 +90,20 @@ absl::Status Run(const Command& command, const Options& options) {
 
 void AddSearch(CLI::App& app, Command& command) {
   auto options = std::make_shared<Options>();
-  CLI::App* verb = AddVerb(app, command, "search", "find the documents nearest to queries",
-                           [&command, options] { return Run(command, *options); });
+  CLI::App* verb =
+      AddVerb(app, command, "search", "find the documents nearest to queries",
+              "bebr search papers --queries queries.npy --row 0 -k 10 --rerank 100 --filter 'year >= 2020'",
+              [&command, options] { return Run(command, *options); });
   verb->add_option("name", options->name, "name of the collection")->required();
   verb->add_option("--queries", options->queries_file, "file of query vectors, of the forms that import reads")
       ->required();
-  verb->add_option("--row", options->rows, "only this row, counted from 0; may be given several times");
-  verb->add_option("-k", options->k, "results a query, 1 to 10,000")->capture_default_str();
+  verb->add_option("--row", options->rows, "only this row, counted from 0; may be given several times")
+      ->check(WholeNumber())
+      ->allow_extra_args(false);
+  verb->add_option("-k", options->k, "results a query, 1 to 10,000")->check(WholeNumber())->capture_default_str();
   verb->add_option("--version", options->version, "version of the queries; the collection's default without it");
-  verb->add_option("--rerank", options->rerank, "candidates to score again with the stored floats; 0: none");
+  verb->add_option("--rerank", options->rerank, "candidates to score again with the stored floats; 0: none")
+      ->check(WholeNumber());
   AddProgressive(verb, options->first_levels, options->candidates);
   verb->add_option("--filter", options->filter,
                    "only documents with such attributes, e.g. 'section = \"libs\" AND size < 1000'");

@@ -72,18 +72,21 @@ absl::Status Delete(const Command& command, const Options& options) {
 
 void AddSnapshot(CLI::App& app, Command& command) {
   auto options = std::make_shared<Options>();
-  CLI::App* group = app.add_subcommand("snapshot", "keep collections as they are, and bring them back");
-  group->require_subcommand(1);
-  const auto add = [&](const char* name, const char* description, absl::Status (*run)(const Command&, const Options&)) {
-    return AddVerb(*group, command, name, description, [&command, options, run] { return run(command, *options); });
+  CLI::App* group = AddGroup(app, command, "snapshot", "keep collections as they are, and bring them back");
+  const auto add = [&](const char* name, const char* description, const char* example,
+                       absl::Status (*run)(const Command&, const Options&)) {
+    return AddVerb(*group, command, name, description, example,
+                   [&command, options, run] { return run(command, *options); });
   };
-  CLI::App* create = add("create", "keep a collection as it is now, on the server", Create);
+  CLI::App* create = add("create", "keep a collection as it is now, on the server",
+                         "bebr snapshot create papers --name monday", Create);
   create->add_option("name", options->collection, "name of the collection")->required();
   create->add_option("--name", options->snapshot, "of the snapshot; the time without it");
-  add("list", "list the snapshots", List)
+  add("list", "list the snapshots", "bebr snapshot list papers", List)
       ->add_option("name", options->collection, "name of a collection; all without it");
-  CLI::App* restore = add("restore", "make a new collection of a snapshot", Restore);
-  CLI::App* remove = add("delete", "delete a snapshot", Delete);
+  CLI::App* restore = add("restore", "make a new collection of a snapshot",
+                          "bebr snapshot restore papers monday --as papers_monday", Restore);
+  CLI::App* remove = add("delete", "delete a snapshot", "bebr snapshot delete papers monday", Delete);
   for (CLI::App* verb : {restore, remove}) {
     verb->add_option("name", options->collection, "the collection that the snapshot was taken of")->required();
     verb->add_option("snapshot", options->snapshot, "name of the snapshot")->required();

@@ -71,13 +71,16 @@ absl::Status Estimate(const Command& command, const Options& options) {
 
 void AddStats(CLI::App& app, Command& command) {
   auto options = std::make_shared<Options>();
-  CLI::App* verb = AddVerb(app, command, "stats", "figures of the server, or of one collection", [&command, options] {
-    if (options->name.empty()) return ServerStats(command);
-    return options->documents > 0 ? Estimate(command, *options) : CollectionStats(command, *options);
-  });
+  CLI::App* verb =
+      AddVerb(app, command, "stats", "figures of the server, or of one collection",
+              "bebr stats papers --estimate 10000000", [&command, options] {
+                if (options->name.empty()) return ServerStats(command);
+                return options->documents > 0 ? Estimate(command, *options) : CollectionStats(command, *options);
+              });
   CLI::Option* name = verb->add_option("name", options->name, "name of a collection");
   CLI::Option* documents =
       verb->add_option("--estimate", options->documents, "instead: the memory that so many documents would need")
+          ->check(WholeNumber())
           ->needs(name);
   verb->add_option("--id-bytes", options->id_bytes, "with --estimate: mean length of an id; 0: 16")->needs(documents);
 }

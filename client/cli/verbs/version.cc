@@ -83,6 +83,16 @@ void PrintBackfill(const v1::Version& version) {
   std::printf("\n");
 }
 
+// What it was; servers of before did not keep that.
+void PrintRetired(const v1::Version& version) {
+  std::printf("%-16s %-12s", version.name().c_str(), "retired");
+  if (version.bits() != 0) {
+    std::printf(" was %u-d floats to %s (%u bits)  %s", version.input_dims(), version.code().c_str(), version.bits(),
+                version.model().c_str());
+  }
+  std::printf("\n");
+}
+
 absl::Status Show(const Command& command, const absl::StatusOr<v1::Collection>& collection) {
   if (!collection.ok()) return collection.status();
   if (command.json) {
@@ -93,6 +103,10 @@ absl::Status Show(const Command& command, const absl::StatusOr<v1::Collection>& 
     return absl::OkStatus();
   }
   for (const v1::Version& version : collection->versions()) {
+    if (version.state() == v1::VERSION_STATE_RETIRED) {
+      PrintRetired(version);
+      continue;
+    }
     std::printf("%-16s %-12s space %u  %s (%u bits)  codes %s of %s  floats %s%s  %s\n", version.name().c_str(),
                 StateName(version).c_str(), version.space(), version.code().c_str(), version.bits(),
                 WithCommas(version.documents()).c_str(), WithCommas(collection->documents()).c_str(),
@@ -227,28 +241,30 @@ absl::Status Check(const Command& command, const Options& options) {
 
 void AddVersion(CLI::App& app, Command& command) {
   auto options = std::make_shared<Options>();
-  CLI::App* group = app.add_subcommand("version", "upgrade to another embedding model or binarizer, step by step");
-  group->require_subcommand(1);
-  const auto add = [&](const char* name, const char* description, absl::Status (*run)(const Command&, const Options&),
-                       bool names_one) {
-    CLI::App* verb =
-        AddVerb(*group, command, name, description, [&command, options, run] { return run(command, *options); });
+  CLI::App* group = AddGroup(app, command, "version", "upgrade to another embedding model or binarizer, step by step");
+  const auto add = [&](const char* name, const char* description, const char* example,
+                       absl::Status (*run)(const Command&, const Options&), bool names_one) {
+    CLI::App* verb = AddVerb(*group, command, name, description, example,
+                             [&command, options, run] { return run(command, *options); });
     verb->add_option("name", options->collection, "name of the collection")->required();
     if (names_one) verb->add_option("version", options->version, "name of the version")->required();
     return verb;
   };
-  CLI::App* added = add("add", "add a version", Add, true);
+  CLI::App* added =
+      add("add", "add a version", "bebr version add papers v2 --model v2.safetensors --compatible-with v1", Add, true);
   added->add_option("--model", options->model_file, "its binarizer: a safetensors file of bebr-train")->required();
   added->add_option("--compatible-with", options->compatible_with,
                     "map into the space of this version, for a model trained for it; a space of its own without it");
   added->add_option("--same-embeddings-as", options->same_embeddings_as,
                     "take the embeddings of this version: another binarizer for the same embedding model");
-  add("list", "list the versions and how far each is", List, false);
-  CLI::App* backfill = add("backfill", "let the server re-encode stored floats in the background", RunBackfill, true);
-  backfill->add_option("--documents-per-s", options->documents_per_s, "at most; 0: no limit");
+  add("list", "list the versions and how far each is", "bebr version list papers", List, false);
+  CLI::App* backfill = add("backfill", "let the server re-encode stored floats in the background",
+                           "bebr version backfill papers v2 --documents-per-s 2000 --wait", RunBackfill, true);
+  backfill->add_option("--documents-per-s", options->documents_per_s, "at most; 0: no limit")->check(WholeNumber());
   backfill->add_flag("--stop", options->stop, "end it; what was re-encoded stays so");
   backfill->add_flag("--wait", options->wait, "show the progress and return when it ends");
-  CLI::App* check = add("check", "compare a version with another one, on the server", Check, true);
+  CLI::App* check = add("check", "compare a version with another one, on the server",
+                        "bebr version check papers v2 --sample 200", Check, true);
   check->add_option("--against", options->against, "the other version; the default without it");
   check->add_option("--sample", options->sample, "documents, or rows of --queries, that are the queries")
       ->check(CLI::Range(1, 1000))
@@ -260,12 +276,13 @@ void AddVersion(CLI::App& app, Command& command) {
                                            "embeddings of the same queries by the other version");
   queries->needs(against);
   against->needs(queries);
-  CLI::App* promoted = add("promote", "make a version the default", Promote, true);
+  CLI::App* promoted =
+      add("promote", "make a version the default", "bebr version promote papers v2 --expect v1", Promote, true);
   promoted->add_option("--expect,--expected-default", options->expected_default,
                        "fail if the default is not this version");
   promoted->add_flag("--force", options->force, "also if no document has a code in its space");
-  add("rollback", "make the previous default the default again", Rollback, false);
-  add("retire", "drop a version, its floats and unshared codes", Retire, true);
+  add("rollback", "make the previous default the default again", "bebr version rollback papers", Rollback, false);
+  add("retire", "drop a version, its floats and unshared codes", "bebr version retire papers v1", Retire, true);
 }
 
 }  // namespace bebr

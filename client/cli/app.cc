@@ -1,0 +1,65 @@
+#include "client/cli/app.h"
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+
+namespace bebr {
+namespace {
+
+bool HasVerbs(const CLI::App& app) {
+  return !app.get_subcommands([](const CLI::App*) { return true; }).empty();
+}
+
+// What is wrong with the arguments, and where it says how they should be.
+std::string Explain(const CLI::App* app, const CLI::Error& error) {
+  const CLI::App* verb = app;
+  std::string called = app->get_name();
+  for (auto chosen = verb->get_subcommands(); !chosen.empty(); chosen = verb->get_subcommands()) {
+    verb = chosen.back();
+    absl::StrAppend(&called, " ", verb->get_name());
+  }
+  std::string what = error.what();
+  // A word that nobody knows is the likelier mistake than what is then missing.
+  if (const std::vector<std::string> extra = app->remaining(/*recurse=*/true); !extra.empty()) {
+    what = absl::StartsWith(extra[0], "-") ? absl::StrCat("there is no option ", extra[0])
+           : HasVerbs(*verb)               ? absl::StrCat("there is no verb \"", extra[0], "\"")
+                                           : absl::StrCat("\"", extra[0], "\" is a word too many");
+  } else if (HasVerbs(*verb)) {
+    what = "which verb?";
+  }
+  return absl::StrCat(called, ": ", what, "\n`", called, " --help` shows ",
+                      HasVerbs(*verb) ? "the verbs" : "what it takes, with an example", ".\n");
+}
+
+}  // namespace
+
+std::unique_ptr<CLI::App> MakeApp(Command& command) {
+  auto app = std::make_unique<CLI::App>("Client of the binary-embedding vector search server.", "bebr");
+  app->require_subcommand(1);
+  app->set_version_flag("--version", "bebr " BEBR_VERSION);
+  app->footer("Example:\n  bebr collections --server 127.0.0.1:7700\n`bebr VERB --help` shows what a verb takes.");
+  app->failure_message(Explain);
+  AddCommonOptions(*app, command);
+  AddCreate(*app, command);
+  AddImport(*app, command);
+  AddSearch(*app, command);
+  AddGet(*app, command);
+  AddDelete(*app, command);
+  AddCount(*app, command);
+  AddStats(*app, command);
+  AddCollections(*app, command);
+  AddDrop(*app, command);
+  AddEval(*app, command);
+  AddVersion(*app, command);
+  AddAlias(*app, command);
+  AddSnapshot(*app, command);
+  AddTop(*app, command);
+  AddDoctor(*app, command);
+  AddManual(*app, command);
+  return app;
+}
+
+}  // namespace bebr

@@ -1,0 +1,158 @@
+#include "index/dataset/json_row.h"
+
+#include <cstdint>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "index/dataset/input_file.h"
+
+namespace bebr {
+namespace {
+
+using nlohmann::json;
+
+// Takes what is wanted out of a line as the parser meets it, without building a tree. `values` is null for a line of
+// attributes alone, `fields` for a line of which only the embedding is wanted.
+class RowHandler final : public nlohmann::json_sax<json> {
+ public:
+  RowHandler(std::vector<float>* values, RowFields* fields, bool with_attributes)
+      : values_(values), fields_(fields), with_attributes_(with_attributes) {}
+
+  bool found() const { return found_; }
+  const std::string& error() const { return error_; }
+
+  bool null() override { return !inside_ || Fail("the embedding holds null; numbers are expected"); }
+  bool boolean(bool value) override { return Scalar("true or false", value); }
+  bool number_integer(number_integer_t value) override {
+    return inside_ ? Number(static_cast<double>(value)) : WholeNumber(value);
+  }
+  bool number_unsigned(number_unsigned_t value) override {
+    if (inside_) return Number(static_cast<double>(value));
+    if (IsField() && value > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) return TooLarge();
+    return WholeNumber(static_cast<int64_t>(value));
+  }
+  bool number_float(number_float_t value, const string_t& text) override {
+    if (inside_) return Number(value);
+    // The parser makes a float of a whole number that is too large.
+    if (IsField() && text.find_first_of(".eE") == std::string::npos) return TooLarge();
+    return Scalar("a number", value);
+  }
+  bool string(string_t& value) override {
+    if (!inside_ && IsId()) return Id(value);
+    return Scalar("a string", std::move(value));
+  }
+  bool binary(binary_t&) override { return Fail("it holds bytes"); }
+  bool start_object(size_t) override { return Container("an object"); }
+  bool end_object() override {
+    --depth_;
+    return true;
+  }
+  bool key(string_t& name) override {
+    if (depth_ == 1) name_ = std::move(name);
+    return true;
+  }
+  bool start_array(size_t) override {
+    if (inside_) return Fail("the embedding holds another array; numbers are expected");
+    if (values_ != nullptr && (depth_ == 0 || (depth_ == 1 && (name_ == "embedding" || name_ == "values")))) {
+      if (found_) return Fail("there are two embeddings; give 'embedding' or 'values', not both");
+      found_ = inside_ = true;
+      ++depth_;
+      return true;
+    }
+    return Container("a list");
+  }
+  bool end_array() override {
+    --depth_;
+    inside_ = false;  // only numbers stand inside, so this ends the embedding or another array
+    return true;
+  }
+  bool parse_error(size_t position, const std::string&, const nlohmann::detail::exception&) override {
+    return Fail(absl::StrFormat("it is no JSON (byte %d)", position));
+  }
+
+ private:
+  // Whether the value met now is one of a field.
+  bool IsField() const { return fields_ != nullptr && depth_ == 1 && (with_attributes_ || IsId()); }
+  bool IsId() const { return fields_ != nullptr && depth_ == 1 && values_ != nullptr && name_ == "id"; }
+
+  bool Number(double value) {
+    if (values_->size() == kMaxFileDims) return Fail(absl::StrFormat("there are more than %d values", kMaxFileDims));
+    values_->push_back(static_cast<float>(value));
+    return true;
+  }
+  bool WholeNumber(int64_t value) { return IsId() ? Id(absl::StrCat(value)) : Scalar("a number", value); }
+  bool TooLarge() { return Fail(absl::StrFormat("\"%s\" is a whole number beyond 64 bits", name_)); }
+  bool Id(std::string id) {
+    if (fields_->id.has_value()) return Fail("\"id\" stands there twice");
+    if (const absl::Status status = ValidateId("\"id\"", id); !status.ok()) return Fail(std::string(status.message()));
+    fields_->id = std::move(id);
+    return true;
+  }
+  template <typename T>
+  bool Scalar(const char* what, T value) {
+    if (inside_) return Fail(absl::StrCat("the embedding holds ", what, "; numbers are expected"));
+    if (!IsField()) return true;
+    if (IsId()) return Fail(absl::StrCat("\"id\" is ", what, "; it must be text or a whole number"));
+    const bool is_new = fields_->attributes.emplace(name_, AttributeValue(std::move(value))).second;
+    return is_new || Fail(absl::StrFormat("\"%s\" stands there twice", name_));
+  }
+  bool Container(const char* what) {
+    if (inside_) return Fail(absl::StrCat("the embedding holds ", what, "; numbers are expected"));
+    if (IsField()) {
+      return Fail(absl::StrFormat("\"%s\" is %s; an attribute is text, a number, or true or false", name_, what));
+    }
+    ++depth_;
+    return true;
+  }
+  bool Fail(std::string error) {
+    if (error_.empty()) error_ = std::move(error);
+    return false;
+  }
+
+  std::vector<float>* values_;
+  RowFields* fields_;
+  bool with_attributes_;
+  size_t depth_ = 0;
+  std::string name_;     // of the field met last
+  bool found_ = false;   // the embedding
+  bool inside_ = false;  // the embedding
+  std::string error_;
+};
+
+std::string Parse(std::string_view line, RowHandler* handler) {
+  try {
+    json::sax_parse(line, handler);
+    return handler->error();
+  } catch (const json::exception&) {  // e.g. a number out of range
+    return "it is no JSON";
+  }
+}
+
+}  // namespace
+
+std::string ParseJsonRow(std::string_view line, std::vector<float>* values, RowFields* fields, bool with_attributes) {
+  values->clear();
+  if (fields != nullptr) *fields = RowFields();
+  RowHandler handler(values, fields, with_attributes);
+  if (std::string error = Parse(line, &handler); !error.empty()) return error;
+  if (!handler.found()) return "there is no array, and no object with an array under 'embedding' or 'values'";
+  if (values->empty()) return "the array is empty";
+  if (fields == nullptr) return {};
+  return std::string(ValidateAttributes("it", fields->attributes).message());
+}
+
+std::string ParseJsonAttributes(std::string_view line, Attributes* attributes) {
+  const absl::string_view text = absl::StripLeadingAsciiWhitespace(absl::string_view(line.data(), line.size()));
+  if (text.empty() || text.front() != '{') return "it is no JSON object";
+  RowFields fields;
+  RowHandler handler(nullptr, &fields, /*with_attributes=*/true);
+  if (std::string error = Parse(line, &handler); !error.empty()) return error;
+  *attributes = std::move(fields.attributes);
+  return std::string(ValidateAttributes("it", *attributes).message());
+}
+
+}  // namespace bebr

@@ -1,0 +1,198 @@
+// The programs as scripts meet them: exit codes, what is printed where, and an import that says what it did.
+#include <filesystem>
+#include <fstream>
+#include <set>
+
+#include "index/dataset/vector_file.h"
+#include "nlohmann/json.hpp"
+#include "tests/integration/fixture.h"
+
+namespace bebr::testing {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
+
+class CommandLineTest : public ServerTest {
+ protected:
+  // A file of one JSON object a line: ids "d<first>" .. and the attribute n; the vector of row `bad`, if there is one,
+  // begins with 1e6, which float16 does not hold.
+  std::string WriteJsonLines(const std::string& name, size_t rows, size_t bad = SIZE_MAX) {
+    std::string text;
+    for (size_t i = 0; i < rows; ++i) {
+      nlohmann::json row{{"id", "d" + std::to_string(i)}, {"n", i}, {"embedding", VectorOf(i)}};
+      if (i == bad) row["embedding"][0] = 1e6;
+      text += row.dump() + "\n";
+    }
+    return WriteFile(name, text);
+  }
+  uint64_t Documents() { return client_->GetCollection("c")->documents(); }
+  // Runs a line of shell; $BIN is the folder of the programs.
+  static Outcome Shell(const std::string& line) {
+    return RunProgram("/bin/sh", {"-c", line}, {{"BIN", BEBR_PROGRAMS}});
+  }
+};
+
+TEST(Programs, AgreeOnExitCodes) {
+  EXPECT_EQ(RunProgram("bebr", {"serch"}).exit_code, 2);
+  EXPECT_EQ(RunProgram("bebr", {"count"}).exit_code, 2);
+  EXPECT_EQ(RunProgram("bebr-server", {"--no_such_flag"}).exit_code, 2);
+  EXPECT_EQ(RunProgram("bebr-server",
+                       {"--data_dir", "/proc/nowhere", "--listen", "127.0.0.1:0", "--metrics_listen", "127.0.0.1:0"})
+                .exit_code,
+            1);
+  EXPECT_EQ(RunProgram("bebr", {"create", "c", "--model", "/nowhere"}).exit_code, 1);
+  EXPECT_EQ(RunProgram("bebr", {"count", "c", "--server", "127.0.0.1:1"}).exit_code, 3);
+  for (const char* program : {"bebr", "bebr-server"}) {
+    EXPECT_EQ(RunProgram(program, {"--help"}).exit_code, 0) << program;
+    const Outcome version = RunProgram(program, {"--version"});
+    EXPECT_EQ(version.exit_code, 0) << program;
+    EXPECT_THAT(version.out, MatchesRegex(std::string(program) + " [0-9]+.[0-9]+.[0-9]+\n"));
+  }
+}
+
+TEST(Programs, TheTrainerAgreesToo) {
+  if (!std::filesystem::exists(BEBR_PROGRAMS "/bebr-train")) GTEST_SKIP() << "built without the trainer";
+  EXPECT_EQ(RunProgram("bebr-train", {"--no-such-flag"}).exit_code, 2);
+  EXPECT_EQ(RunProgram("bebr-train", {"--input", "/nowhere.npy"}).exit_code, 2);
+  EXPECT_EQ(RunProgram("bebr-train", {"--input", "/nowhere.npy", "--output", "/tmp/m", "--bits", "8", "--shape", "8x1"})
+                .exit_code,
+            2);
+  EXPECT_EQ(RunProgram("bebr-train", {"--input", "/nowhere.npy", "--output", "/tmp/m", "--bits", "64"}).exit_code, 1);
+  EXPECT_EQ(RunProgram("bebr-train", {"--help"}).exit_code, 0);
+  EXPECT_THAT(RunProgram("bebr-train", {"--version"}).out, MatchesRegex("bebr-train [0-9]+.[0-9]+.[0-9]+\n"));
+}
+
+TEST(Programs, FailWhenTheirOutputIsLost) {
+  for (const char* line :
+       {"$BIN/bebr --help >/dev/full", "$BIN/bebr --version >/dev/full", "$BIN/bebr-server --help >/dev/full",
+        "$BIN/bebr-server --data_dir /tmp --print_config >/dev/full"}) {
+    const Outcome outcome = RunProgram("/bin/sh", {"-c", line}, {{"BIN", BEBR_PROGRAMS}});
+    EXPECT_EQ(outcome.exit_code, 1) << line;
+    EXPECT_THAT(outcome.err, HasSubstr("the output could not be written")) << line;
+  }
+}
+
+TEST_F(CommandLineTest, AnswersThatAreLostAreAFailure) {
+  Start();
+  const std::string line = "$BIN/bebr collections --server " + server_->address() + " >";
+  EXPECT_EQ(Shell(line + "/dev/null").exit_code, 0);
+  const Outcome full = Shell(line + "/dev/full");
+  EXPECT_EQ(full.exit_code, 1);
+  EXPECT_THAT(full.err, HasSubstr("bebr: the output could not be written"));
+}
+
+TEST_F(CommandLineTest, ImportTakesIdsAndAttributesOfJsonLines) {
+  Start();
+  CreateCollection();
+  const Outcome imported = Bebr({"import", "c", WriteJsonLines("rows.jsonl", 300), "--json"});
+  ASSERT_EQ(imported.exit_code, 0) << imported.err;
+  EXPECT_EQ(nlohmann::json::parse(imported.out)["created"], 300);
+  const auto got = nlohmann::json::parse(Bebr({"get", "c", "d17", "--json"}).out);
+  EXPECT_EQ(got[0]["attributes"].dump(), "{\"n\":17}");
+}
+
+TEST_F(CommandLineTest, ImportWritesNothingFromAFileThatIsWrongSomewhere) {
+  Start();
+  CreateCollection();
+  const std::string good = WriteJsonLines("rows.jsonl", 1000);
+  std::ofstream(good, std::ios::app) << "oops\n";
+  const Outcome refused = Bebr({"import", "c", good, "--batch", "100"});
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.err, AllOf(HasSubstr("line 1001"), HasSubstr("Nothing was written")));
+  EXPECT_EQ(Documents(), 0u);
+  const Outcome midway = Bebr({"import", "c", good, "--batch", "100", "--unchecked"});
+  EXPECT_EQ(midway.exit_code, 1);
+  EXPECT_THAT(midway.err, AllOf(HasSubstr("line 1001"), HasSubstr("--offset 1000 goes on")));
+  EXPECT_EQ(Documents(), 1000u);
+}
+
+TEST_F(CommandLineTest, ImportSaysHowToGoOn) {
+  Start();
+  CreateCollection(v1::FLOAT_STORAGE_F16);
+  const Outcome refused =
+      Bebr({"import", "c", WriteJsonLines("rows.jsonl", 1000, 420), "--batch", "100", "--window", "1"});
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.err,
+              AllOf(HasSubstr("Rows 0 to 399"), HasSubstr("400 documents"), HasSubstr("--offset 400 goes on")));
+  EXPECT_EQ(Documents(), 400u);
+  const Outcome rest =
+      Bebr({"import", "c", WriteJsonLines("rows.jsonl", 1000), "--batch", "100", "--offset", "400", "--json"});
+  ASSERT_EQ(rest.exit_code, 0) << rest.err;
+  EXPECT_EQ(nlohmann::json::parse(rest.out)["created"], 600);
+  EXPECT_EQ(Documents(), 1000u);
+}
+
+TEST_F(CommandLineTest, ImportLimitsRowsWithIds) {
+  Start();
+  CreateCollection();
+  Matrix matrix{.rows = 50, .dims = kDims, .values = {}};
+  std::string ids;
+  for (size_t i = 0; i < matrix.rows; ++i) {
+    const auto values = VectorOf(i);
+    matrix.values.insert(matrix.values.end(), values.begin(), values.end());
+    ids += "id" + std::to_string(i) + "\n";
+  }
+  ASSERT_TRUE(WriteNpy(Path("docs.npy"), matrix).ok());
+  const std::string ids_file = WriteFile("ids.txt", ids);
+  EXPECT_EQ(Bebr({"import", "c", Path("docs.npy"), "--ids", ids_file, "--limit", "20"}).exit_code, 0);
+  EXPECT_EQ(Bebr({"import", "c", Path("docs.npy"), "--ids", ids_file, "--offset", "20", "--limit", "5"}).exit_code, 0);
+  EXPECT_EQ(Documents(), 25u);
+  EXPECT_EQ(Bebr({"get", "c", "id24"}).exit_code, 0);
+  EXPECT_EQ(Bebr({"get", "c", "id25"}).exit_code, 1);
+}
+
+TEST_F(CommandLineTest, UnnamedSnapshotsGetNamesOfTheirOwn) {
+  Start();
+  CreateCollection();
+  std::set<std::string> names;
+  for (int i = 0; i < 4; ++i) {
+    const Outcome made = Bebr({"snapshot", "create", "c", "--json"});
+    ASSERT_EQ(made.exit_code, 0) << made.err;
+    names.insert(nlohmann::json::parse(made.out)["name"].get<std::string>());
+  }
+  EXPECT_EQ(names.size(), 4u);
+  EXPECT_EQ(Bebr({"snapshot", "create", "c", "--name", *names.begin()}).exit_code, 1);
+}
+
+TEST_F(CommandLineTest, ARetiredVersionSaysWhatItWas) {
+  Start();
+  CreateCollection();
+  v1::VersionConfig config;
+  config.set_collection("c");
+  config.set_name("v2");
+  ASSERT_TRUE(client_->AddVersion(config, ModelFile(2)).ok());
+  ASSERT_EQ(Bebr({"version", "promote", "c", "v2", "--force"}).exit_code, 0);
+  ASSERT_EQ(Bebr({"version", "retire", "c", "v1"}).exit_code, 0);
+  for (int round = 0; round < 2; ++round) {
+    const Outcome list = Bebr({"version", "list", "c"});
+    EXPECT_THAT(list.out, HasSubstr("retired      was 24-d floats to 32x2+32x1 (96 bits)")) << list.err;
+    Start();  // the second time it was read from disk
+  }
+}
+
+TEST_F(CommandLineTest, TopAndDoctorLookAtTheServer) {
+  Start();
+  CreateCollection();
+  ASSERT_TRUE(client_->Upsert(MakeUpsert("c", 0, 100)).ok());
+  const Outcome top = Bebr({"top", "--frames", "2", "--interval", "0.1", "--json"});
+  ASSERT_EQ(top.exit_code, 0) << top.err;
+  const auto frame = nlohmann::json::parse(top.out.substr(top.out.find('\n') + 1));
+  EXPECT_EQ(frame["collections"][0]["documents"], 100);
+  EXPECT_EQ(frame["queries_per_s"], 0);
+  EXPECT_THAT(Bebr({"top", "--frames", "1", "--interval", "0.1"}).out, HasSubstr("\nc       "));
+
+  const Outcome doctor = Bebr({"doctor", "--data-dir", Path("data"), "--json"});
+  std::set<std::string> about;
+  for (const auto& finding : nlohmann::json::parse(doctor.out)) about.insert(finding["about"]);
+  for (const char* one : {"processor", "clock", "format", "writing", "server", "kernels", "load", "collections"}) {
+    EXPECT_TRUE(about.contains(one)) << one;
+  }
+  const Outcome none = RunProgram("bebr", {"doctor", "--server", "127.0.0.1:1"});
+  EXPECT_EQ(none.exit_code, 1);
+  EXPECT_THAT(none.out, HasSubstr("fault    server"));
+}
+
+}  // namespace
+}  // namespace bebr::testing

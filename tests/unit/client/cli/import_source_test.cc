@@ -1,0 +1,144 @@
+#include "client/cli/import_source.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+namespace bebr {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+class ImportSourceTest : public ::testing::Test {
+ protected:
+  ImportSourceTest() : directory_(::testing::TempDir() + "bebr_import_source") {
+    std::filesystem::create_directories(directory_);
+  }
+  ~ImportSourceTest() override { std::filesystem::remove_all(directory_); }
+
+  std::string Write(const std::string& name, const std::string& text) {
+    const std::string path = directory_ + "/" + name;
+    std::ofstream(path, std::ios::binary) << text;
+    return path;
+  }
+  // `rows` rows of two values: row i is (i, 1).
+  std::string WriteRows(size_t rows) {
+    Matrix matrix{.rows = rows, .dims = 2, .values = {}};
+    matrix.values.resize(2 * rows, 1.0f);
+    for (size_t i = 0; i < rows; ++i) matrix.values[2 * i] = static_cast<float>(i);
+    EXPECT_TRUE(WriteNpy(directory_ + "/rows.npy", matrix).ok());
+    return directory_ + "/rows.npy";
+  }
+  static ImportSource::Rows ReadAll(const ImportFiles& files) {
+    const auto source = ImportSource::Open(files);
+    EXPECT_TRUE(source.ok()) << source.status();
+    ImportSource::Rows rows;
+    if (source.ok()) {
+      const absl::Status status = (*source)->Read(1000, &rows);
+      EXPECT_TRUE(status.ok()) << status;
+    }
+    return rows;
+  }
+  static std::string Refusal(const ImportFiles& files) {
+    const absl::Status status = ImportSource::Check(files, [](size_t) {});
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+    return std::string(status.message());
+  }
+
+  const std::string directory_;
+};
+
+TEST_F(ImportSourceTest, TakesIdAndAllOtherKeysOfJsonLines) {
+  const ImportFiles files{
+      .vectors =
+          Write("a.jsonl",
+                "\xEF\xBB\xBF{\"id\": \"x\", \"embedding\": [1, 2], \"title\": \"caf\xC3\xA9\", \"year\": 2024}\r\n"
+                "{\"score\": 0.5, \"values\": [3, 4], \"id\": 77, \"open\": true, \"gone\": null}\n")};
+  EXPECT_TRUE(ImportSource::Check(files, [](size_t) {}).ok());
+  const ImportSource::Rows rows = ReadAll(files);
+  EXPECT_THAT(rows.ids, ElementsAre("x", "77"));
+  EXPECT_THAT(rows.values, ElementsAre(1, 2, 3, 4));
+  EXPECT_EQ(rows.attributes[0], (Attributes{{"title", std::string("caf\xC3\xA9")}, {"year", int64_t{2024}}}));
+  EXPECT_EQ(rows.attributes[1], (Attributes{{"open", true}, {"score", 0.5}}));
+
+  ImportFiles bare = files;
+  bare.no_attributes = true;
+  EXPECT_THAT(ReadAll(bare).ids, ElementsAre("x", "77"));
+  EXPECT_THAT(ReadAll(bare).attributes, ElementsAre(IsEmpty(), IsEmpty()));
+}
+
+TEST_F(ImportSourceTest, OffsetAndLimitKeepRowsLinesAndIdsTogether) {
+  const std::string vectors = WriteRows(6);
+  const std::string ids = Write("ids.txt", "a\nb\nc\nd\ne\nf\n");
+  const std::string attributes =
+      Write("attributes.jsonl", "{\"n\": 0}\n{\"n\": 1}\n{\"n\": 2}\n{\"n\": 3}\n{\"n\": 4}\n{\"n\": 5}\n");
+  const ImportFiles files{.vectors = vectors, .ids = ids, .attributes = attributes, .offset = 2, .limit = 3};
+  EXPECT_TRUE(ImportSource::Check(files, [](size_t) {}).ok());
+  const ImportSource::Rows rows = ReadAll(files);
+  EXPECT_EQ(rows.first, 2u);
+  EXPECT_THAT(rows.ids, ElementsAre("c", "d", "e"));
+  EXPECT_THAT(rows.values, ElementsAre(2, 1, 3, 1, 4, 1));
+  EXPECT_EQ(rows.attributes[2], (Attributes{{"n", int64_t{4}}}));
+  // Without ids a row keeps its number; files that end with the last row asked for will do.
+  EXPECT_THAT(ReadAll({.vectors = vectors, .offset = 4}).ids, ElementsAre("4", "5"));
+  EXPECT_THAT(ReadAll({.vectors = vectors, .ids = Write("two.txt", "a\nb\n"), .limit = 2}).ids, ElementsAre("a", "b"));
+  EXPECT_EQ(ReadAll({.vectors = vectors, .offset = 6}).count, 0u);
+  EXPECT_THAT(std::string(ImportSource::Open({.vectors = vectors, .offset = 7}).status().message()),
+              HasSubstr("--offset 7"));
+}
+
+TEST_F(ImportSourceTest, NamesTheLineOfWhatIsWrong) {
+  const std::string good = "{\"id\": \"a\", \"embedding\": [1, 2]}\n";
+  const auto rows = [&](const std::string& second) {
+    return ImportFiles{.vectors = Write("bad.jsonl", good + second)};
+  };
+  EXPECT_THAT(Refusal(rows("{\"id\": \"a\", \"embedding\": [1, 2]}\n")),
+              HasSubstr("line 2 has the id \"a\" of line 1"));
+  EXPECT_THAT(Refusal(rows("{\"embedding\": [1, 2]}\n")), HasSubstr("line 2 has no \"id\""));
+  EXPECT_THAT(Refusal(rows("{\"id\": \"\", \"embedding\": [1, 2]}\n")), HasSubstr("line 2: \"id\" is empty"));
+  EXPECT_THAT(Refusal(rows("{\"id\": 1.5, \"embedding\": [1, 2]}\n")), HasSubstr("line 2: \"id\" is a number"));
+  EXPECT_THAT(Refusal(rows("{\"id\": \"b\", \"embedding\": [1, 2], \"n\": 9223372036854775808}\n")),
+              HasSubstr("line 2: \"n\" is a whole number beyond 64 bits"));
+  EXPECT_THAT(Refusal(rows("{\"id\": \"b\", \"embedding\": [1, 2], \"n\": -99999999999999999999999}\n")),
+              HasSubstr("line 2: \"n\" is a whole number beyond 64 bits"));
+  EXPECT_THAT(Refusal(rows("{\"id\": \"b\", \"embedding\": [1, 2], \"tags\": [\"x\"]}\n")),
+              HasSubstr("line 2: \"tags\" is a list"));
+  EXPECT_THAT(Refusal(rows("{\"id\": \"b\", \"embedding\": [1, 2], \"n\": 1, \"n\": 2}\n")), HasSubstr("twice"));
+  EXPECT_THAT(Refusal(rows("{\"id\": \"\xFF\", \"embedding\": [1, 2]}\n")), HasSubstr("line 2: it is no JSON"));
+  EXPECT_THAT(Refusal(rows("{\"id\": \"b\", \"embedding\": [1]}\n")), HasSubstr("line 2 has 1 values"));
+}
+
+TEST_F(ImportSourceTest, IdsAndAttributesMatchTheRows) {
+  const std::string vectors = WriteRows(3);
+  const auto ids = [&](const std::string& text) {
+    return ImportFiles{.vectors = vectors, .ids = Write("i.txt", text)};
+  };
+  EXPECT_THAT(Refusal(ids("a\nb\n")), HasSubstr("2 ids for 3 vectors"));
+  EXPECT_THAT(Refusal(ids("a\nb\nc\nd\n")), HasSubstr("4 ids for 3 vectors"));
+  EXPECT_THAT(Refusal(ids("a\nb\na\n")), HasSubstr("line 3 has the id \"a\" of line 1"));
+  EXPECT_THAT(Refusal(ids("a\nb\nc\td\n")), HasSubstr("line 3 has a tab"));
+  EXPECT_THAT(Refusal(ids("a\nb\n\xC3\n")), HasSubstr("line 3 is not UTF-8"));
+  EXPECT_THAT(ReadAll(ids("\xEF\xBB\xBF"
+                          "a\r\nb\r\nc\r\n"))
+                  .ids,
+              ElementsAre("a", "b", "c"));
+  const auto lines = [&](const std::string& text) {
+    return ImportFiles{.vectors = vectors, .attributes = Write("t.jsonl", text)};
+  };
+  EXPECT_THAT(Refusal(lines("{}\n{}\n")), HasSubstr("2 lines of attributes for 3 vectors"));
+  EXPECT_THAT(Refusal(lines("{}\n{}\n{}\n{}\n{}\n")), HasSubstr("5 lines of attributes for 3 vectors"));
+  EXPECT_THAT(Refusal(lines("{}\n[1]\n{}\n")), HasSubstr("line 2: it is no JSON object"));
+  EXPECT_THAT(Refusal(lines("{}\n{\"a\": {}}\n{}\n")), HasSubstr("line 2: \"a\" is an object"));
+  EXPECT_THAT(Refusal(lines("{}\n{}\n{\"n\": 18446744073709551616}\n")), HasSubstr("line 3: \"n\""));
+  EXPECT_THAT(Refusal(lines("{}\n{}\n{\"" + std::string(200, 'x') + "\": 1}\n")), HasSubstr("line 3"));
+  const std::string own = Write("own.jsonl", "{\"id\": \"a\", \"embedding\": [1, 2], \"n\": 1}\n");
+  EXPECT_THAT(Refusal({.vectors = own, .ids = Write("i.txt", "a\n")}), HasSubstr("--ids"));
+  EXPECT_THAT(Refusal({.vectors = own, .attributes = Write("t.jsonl", "{}\n")}), HasSubstr("--attributes"));
+}
+
+}  // namespace
+}  // namespace bebr
