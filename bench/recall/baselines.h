@@ -10,8 +10,8 @@
 #include "absl/status/statusor.h"
 #include "index/base/thread_pool.h"
 #include "index/binarizer/model.h"
-#include "index/train/fit.h"
 #include "index/dataset/vector_file.h"
+#include "index/train/fit.h"
 
 namespace bebr::bench {
 

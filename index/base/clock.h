@@ -9,8 +9,8 @@
 
 namespace bebr {
 
-// A moment: the time since an arbitrary start, which only grows, at the rate of real time. A type that does not mix with
-// absl::Time, the wall clock's. absl::InfiniteDuration() is a moment that never comes.
+// A moment: the time since an arbitrary start, which only grows, at the rate of real time. A type that does not mix
+// with absl::Time, the wall clock's. absl::InfiniteDuration() is a moment that never comes.
 using SteadyTime = absl::Duration;
 
 inline SteadyTime SteadyNow() { return absl::FromChrono(std::chrono::steady_clock::now().time_since_epoch()); }

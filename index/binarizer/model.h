@@ -10,8 +10,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "index/types/document.h"
 #include "index/code/code_spec.h"
+#include "index/types/document.h"
 
 namespace bebr {
 

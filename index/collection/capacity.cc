@@ -68,10 +68,10 @@ absl::Status Capacity::CheckDisk() {
   const DiskSpace space = DiskSpaceOf(limits_.data_dir);
   if (space.total_bytes == 0 || space.free_bytes >= limits_.min_free_disk_bytes) return absl::OkStatus();
   refused_disk_.fetch_add(1, std::memory_order_relaxed);
-  return absl::ResourceExhaustedError(absl::StrFormat(
-      "the disk of %s has %d bytes left and min_free_disk_bytes is %d: nothing is added until there is "
-      "more; delete documents or collections, or enlarge the disk",
-      limits_.data_dir, space.free_bytes, limits_.min_free_disk_bytes));
+  return absl::ResourceExhaustedError(
+      absl::StrFormat("the disk of %s has %d bytes left and min_free_disk_bytes is %d: nothing is added until there is "
+                      "more; delete documents or collections, or enlarge the disk",
+                      limits_.data_dir, space.free_bytes, limits_.min_free_disk_bytes));
 }
 
 absl::Status Capacity::CheckFits(const CollectionManifest& manifest, uint64_t documents,
@@ -82,8 +82,8 @@ absl::Status Capacity::CheckFits(const CollectionManifest& manifest, uint64_t do
   for (const auto& collection : collections) {
     const auto other = collection->manifest();
     if (other->name == manifest.name) continue;
-    others += std::max(collection->memory_bytes(),
-                       EstimateMemory(*other, other->expected_documents, kUsualIdBytes).total);
+    others +=
+        std::max(collection->memory_bytes(), EstimateMemory(*other, other->expected_documents, kUsualIdBytes).total);
   }
   const bool limited = limits_.memory_limit_bytes > 0;
   const uint64_t limit = limited ? limits_.memory_limit_bytes : MachineMemoryBytes();

@@ -16,8 +16,8 @@
 
 namespace bebr {
 
-// A PreparedUpsert is an upsert between its check and its end: the request and, once it is encoded, the codes and floats
-// that the shards' mutations borrow.
+// A PreparedUpsert is an upsert between its check and its end: the request and, once it is encoded, the codes and
+// floats that the shards' mutations borrow.
 //
 // Ownership: holds the request and the manifest it was checked against; the embeddings' values are the caller's. Thread
 // safety: none; Create, Encode and Mutations follow each other.

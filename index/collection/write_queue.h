@@ -25,8 +25,8 @@ class WriteQueue {
   // A write in turn: its mutations by shard, filled before it is ready.
   class Write {
    public:
-    // `owner` keeps alive what the mutations borrow. `done` runs once, on a shard's own thread, which the last holder of
-    // the collection must not be: so it must not hold the collection.
+    // `owner` keeps alive what the mutations borrow. `done` runs once, on a shard's own thread, which the last holder
+    // of the collection must not be: so it must not hold the collection.
     Write(size_t shards, std::shared_ptr<const void> owner,
           absl::AnyInvocable<void(absl::StatusOr<MutationResult>)> done)
         : by_shard_(shards), owner_(std::move(owner)), done_(std::move(done)) {}

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "index/types/document.h"
 #include "index/search/filter.h"
+#include "index/types/document.h"
 
 namespace bebr {
 

@@ -67,8 +67,7 @@ absl::StatusOr<std::vector<ScoredCandidate>> Rerank(const ScanTarget& target, ab
     if (by_shard[shard].empty()) continue;
     std::vector<std::string_view> ids;
     for (const size_t i : by_shard[shard]) ids.push_back(target.id(candidates[i]));
-    BEBR_ASSIGN_OR_RETURN(const auto floats,
-                          stores[shard]->GetFloats(target.view(shard).store.get(), embedding, ids));
+    BEBR_ASSIGN_OR_RETURN(const auto floats, stores[shard]->GetFloats(target.view(shard).store.get(), embedding, ids));
     for (size_t j = 0; j < ids.size(); ++j) {
       if (!floats[j].has_value()) continue;
       if (floats[j]->size() != expected) {

@@ -7,8 +7,8 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "index/types/document.h"
 #include "index/search/scan.h"
+#include "index/types/document.h"
 #include "index/types/search.h"
 
 namespace bebr {

@@ -11,9 +11,9 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
-#include "index/types/document.h"
 #include "index/base/mutex.h"
 #include "index/base/reserved_array.h"
+#include "index/types/document.h"
 
 namespace bebr {
 

@@ -10,12 +10,12 @@
 
 #include "absl/types/span.h"
 #include "index/base/aligned_buffer.h"
-#include "index/types/document.h"
 #include "index/base/reserved_array.h"
 #include "index/code/code_spec.h"
 #include "index/segment/attribute_columns.h"
 #include "index/simd/kernels.h"
 #include "index/types/collection.h"
+#include "index/types/document.h"
 
 namespace bebr {
 

@@ -11,8 +11,8 @@
 #include "absl/container/inlined_vector.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
-#include "index/types/document.h"
 #include "index/segment/segment.h"
+#include "index/types/document.h"
 
 namespace bebr {
 

@@ -56,8 +56,11 @@ Shard::~Shard() {
 absl::Status Shard::DropUnused() {
   BEBR_ASSIGN_OR_RETURN(std::vector<uint32_t> spaces, store_->StoredSpaces());
   BEBR_ASSIGN_OR_RETURN(std::vector<uint32_t> embeddings, store_->StoredEmbeddings());
-  std::erase_if(spaces, [&](uint32_t space) { return contents_.spaces.contains(space); });
-  std::erase_if(embeddings, [&](uint32_t embedding) { return InUse(embedding); });
+  const auto in_use = [&](uint32_t embedding) ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_) { return InUse(embedding); };
+  const auto known = [&](uint32_t space)
+                         ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_) { return contents_.spaces.contains(space); };
+  std::erase_if(spaces, known);
+  std::erase_if(embeddings, in_use);
   if (spaces.empty() && embeddings.empty()) return absl::OkStatus();
   LogInfo("storage at {}: dropping {} spaces and {} embeddings of retired versions", path_, spaces.size(),
           embeddings.size());
@@ -78,7 +81,7 @@ absl::Status Shard::Load() {
   std::sort(embeddings.begin(), embeddings.end());
   embeddings.erase(std::unique(embeddings.begin(), embeddings.end()), embeddings.end());
   const auto visit = [&](std::string_view id, std::string_view bytes, absl::Span<const std::optional<StoredCode>> codes,
-                         absl::Span<const uint32_t> marks) -> absl::Status {
+                         absl::Span<const uint32_t> marks) ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_) -> absl::Status {
     if (id.empty() || id.size() > kMaxIdBytes) {
       return absl::DataLossError(
           absl::StrFormat("storage at %s: an id has %d bytes; the limit is %d", path_, id.size(), kMaxIdBytes));
@@ -198,9 +201,12 @@ void Shard::Resolve(std::vector<Mutations>& group) {
   for (Mutations& mutations : group) {
     for (Mutation& mutation : mutations.list) {
       // A version that was retired after the document was encoded takes nothing more.
-      const auto unused = [&](const RowCode& code) { return !contents_.spaces.contains(code.space); };
+      const auto unused = [&](const RowCode& code) ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_) {
+        return !contents_.spaces.contains(code.space);
+      };
       mutation.codes.erase(std::remove_if(mutation.codes.begin(), mutation.codes.end(), unused), mutation.codes.end());
-      const auto dropped = [&](const Mutation::Floats& floats) { return !InUse(floats.embedding); };
+      const auto dropped = [&](const Mutation::Floats& floats)
+                               ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_) { return !InUse(floats.embedding); };
       mutation.floats.erase(std::remove_if(mutation.floats.begin(), mutation.floats.end(), dropped),
                             mutation.floats.end());
       if (!merges && mutation.floats.size() <= 1) continue;  // the usual case: nothing to mark
@@ -215,6 +221,15 @@ void Shard::Resolve(std::vector<Mutations>& group) {
   }
 }
 
+absl::InlinedVector<uint32_t, 2> Shard::EmbeddingsOf(const Held& held) const {
+  absl::InlinedVector<uint32_t, 2> embeddings;
+  for (const auto& [space, version] : held.codes) {
+    const auto it = contents_.versions.find(version);
+    if (it != contents_.versions.end()) embeddings.push_back(it->second);
+  }
+  return embeddings;
+}
+
 void Shard::ResolveOne(Mutation& mutation, Held& held) {
   if (mutation.kind == MutationKind::kMerge) {
     const bool expected =
@@ -223,15 +238,7 @@ void Shard::ResolveOne(Mutation& mutation, Held& held) {
     mutation.applies = held.exists && expected;
     if (!mutation.applies) return;
   }
-  const auto embeddings_of = [&](absl::Span<const std::pair<uint32_t, uint32_t>> codes) {
-    absl::InlinedVector<uint32_t, 2> embeddings;
-    for (const auto& [space, version] : codes) {
-      const auto it = contents_.versions.find(version);
-      if (it != contents_.versions.end()) embeddings.push_back(it->second);
-    }
-    return embeddings;
-  };
-  absl::InlinedVector<uint32_t, 2> all = embeddings_of(held.codes);
+  absl::InlinedVector<uint32_t, 2> all = EmbeddingsOf(held);
   all.insert(all.end(), held.marks.begin(), held.marks.end());
   for (const Mutation::Floats& floats : mutation.floats) all.push_back(floats.embedding);
   for (const RowCode& code : mutation.codes) {
@@ -247,7 +254,7 @@ void Shard::ResolveOne(Mutation& mutation, Held& held) {
   held.changed = true;
   held.marks.clear();
   if (!contents_.stores_floats) return;
-  const auto told = embeddings_of(held.codes);
+  const auto told = EmbeddingsOf(held);
   for (const uint32_t embedding : all) {
     if (InUse(embedding) && std::find(told.begin(), told.end(), embedding) == told.end())
       held.marks.push_back(embedding);
@@ -364,7 +371,7 @@ void Shard::InsertRow(uint32_t row) {
 
 void Shard::Count(const Segment& segment, uint32_t row, int64_t change) {
   absl::InlinedVector<uint32_t, 4> embeddings;
-  const auto add = [&](uint32_t embedding) {
+  const auto add = [&](uint32_t embedding) ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_) {
     if (std::find(embeddings.begin(), embeddings.end(), embedding) != embeddings.end()) return;
     embeddings.push_back(embedding);
     documents_by_embedding_[embedding] += change;

@@ -16,11 +16,11 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/container/inlined_vector.h"
-#include "index/types/document.h"
 #include "index/base/mutex.h"
 #include "index/segment/segment.h"
 #include "index/shard/mutation.h"
 #include "index/storage/shard_store.h"
+#include "index/types/document.h"
 
 namespace bebr {
 
@@ -151,6 +151,8 @@ class Shard {
   // Decides what each mutation of a group does, given those before it.
   void Resolve(std::vector<Mutations>& group) ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
   void ResolveOne(Mutation& mutation, Held& held) ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
+  // The embeddings that a document's codes tell of.
+  absl::InlinedVector<uint32_t, 2> EmbeddingsOf(const Held& held) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
   Held Find(std::string_view id) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
   bool InUse(uint32_t embedding) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);
   ShardStore::Batch BuildBatch(const std::vector<Mutations>& group) ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_);

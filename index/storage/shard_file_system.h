@@ -27,7 +27,7 @@ namespace bebr {
 // Thread safety: all methods may be called from any thread.
 class ShardFileSystem final : public rocksdb::FileSystemWrapper {
  public:
-  explicit ShardFileSystem(std::shared_ptr<rocksdb::FileSystem> disk) : FileSystemWrapper(std::move(disk)) {}
+  explicit ShardFileSystem(const std::shared_ptr<rocksdb::FileSystem>& disk) : FileSystemWrapper(disk) {}
 
   // Marks the calling thread, while it lives, as one that writes to the log what will be acknowledged.
   class Committing {

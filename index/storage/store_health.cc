@@ -23,7 +23,8 @@ void StoreHealth::Fail(const absl::Status& error, bool refuse) {
     if (first) status_ = error;
     refuses_writes_ = refuses_writes_ || refuse;
   }
-  if (first) LogError("{}; searches go on, and writes as soon as the disk takes them again", std::string(error.message()));
+  if (first)
+    LogError("{}; searches go on, and writes as soon as the disk takes them again", std::string(error.message()));
 }
 
 void StoreHealth::Recovered() {

@@ -7,9 +7,9 @@
 
 #include "absl/status/statusor.h"
 #include "index/binarizer/model.h"
+#include "index/dataset/vector_file.h"
 #include "index/train/options.h"
 #include "index/train/validation.h"
-#include "index/dataset/vector_file.h"
 
 namespace bebr {
 

@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "index/types/document.h"
 #include "index/binarizer/model.h"
 #include "index/code/code_spec.h"
 #include "index/dataset/vector_file.h"
+#include "index/types/document.h"
 
 namespace bebr {
 

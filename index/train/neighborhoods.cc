@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "index/train/torch_model.h"
 #include "index/dataset/evaluation.h"
+#include "index/train/torch_model.h"
 
 namespace bebr {
 namespace {

@@ -8,8 +8,8 @@
 #include <random>
 #include <vector>
 
-#include "index/types/document.h"
 #include "index/dataset/vector_file.h"
+#include "index/types/document.h"
 
 namespace bebr {
 

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "index/types/document.h"
 #include "index/binarizer/model.h"
 #include "index/code/code_spec.h"
+#include "index/types/document.h"
 
 namespace bebr {
 

@@ -10,8 +10,8 @@
 #include "index/base/thread_pool.h"
 #include "index/binarizer/binarizer.h"
 #include "index/binarizer/model.h"
-#include "index/train/code_search.h"
 #include "index/dataset/vector_file.h"
+#include "index/train/code_search.h"
 
 namespace bebr {
 

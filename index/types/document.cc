@@ -30,8 +30,7 @@ std::string_view ToString(Metric metric) {
 
 absl::Status ValidateCount(std::string_view field, size_t count, size_t limit) {
   if (count > 0 && count <= limit) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrFormat("%s has %d entries; a request has 1 to %d", field, count, limit));
+  return absl::InvalidArgumentError(absl::StrFormat("%s has %d entries; a request has 1 to %d", field, count, limit));
 }
 
 absl::Status ValidateId(std::string_view field, std::string_view id) {

@@ -243,7 +243,7 @@ void CheckAddresses(const ServerConfig& config, std::vector<std::string>& errors
 void CheckTogether(const ServerConfig& config, std::vector<std::string>& errors) {
   if (config.data_dir.empty()) errors.push_back("data_dir is not set; give a directory, e.g. --data_dir /var/lib/bebr");
   CheckAddresses(config, errors);
-  static const char* const kLevels[] = {"debug", "info", "warning", "error"};
+  constexpr const char* kLevels[] = {"debug", "info", "warning", "error"};
   bool known = false;
   for (const char* level : kLevels) known |= config.log_level == level;
   if (!known)

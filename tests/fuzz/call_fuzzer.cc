@@ -6,7 +6,7 @@
 #include <string>
 
 #include "absl/strings/ascii.h"
-#include "server/call/call_context.h"
+#include "server/call/call_ids.h"
 #include "server/call/status.h"
 #include "tests/fuzz/fuzzer.h"
 

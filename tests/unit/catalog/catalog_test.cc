@@ -105,10 +105,10 @@ class CatalogTest : public ::testing::Test {
 TEST_F(CatalogTest, ReadsWhatItWrote) {
   CreateThreeVersions();
   Open();
-  const auto manifests = catalog_->Load();
-  ASSERT_TRUE(manifests.ok()) << manifests.status();
-  ASSERT_EQ(manifests->size(), 1u);
-  const CollectionManifest& read = manifests->front();
+  EXPECT_THAT(*catalog_->Names(), ElementsAre("c"));
+  const auto manifest = catalog_->Load("c");
+  ASSERT_TRUE(manifest.ok()) << manifest.status();
+  const CollectionManifest& read = *manifest;
   const CollectionManifest written = ThreeVersions("c");
   EXPECT_EQ(read.name, "c");
   EXPECT_EQ(read.created_unix_us, written.created_unix_us);
@@ -199,7 +199,7 @@ TEST_F(CatalogTest, RefusesManifestsThatDoNotHoldTogether) {
   for (const auto& [word, change] : changes) {
     const absl::Status status = ReadChanged(change);
     EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << word << ": " << status;
-    EXPECT_THAT(std::string(status.message()), HasSubstr(ManifestPath())) << word;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(catalog_->CollectionPath("c"))) << word;
   }
   EXPECT_EQ(ReadChanged([](json& m) { m["format"] = 2; }).code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_FALSE(ReadChanged([](json& m) { m["format"] = json::parse("[[[[1]]]]"); }).ok());
@@ -210,9 +210,13 @@ TEST_F(CatalogTest, ADamagedModelIsNamed) {
   CreateThreeVersions();
   const std::string path = catalog_->CollectionPath("c") + "/models/1.safetensors";
   ASSERT_TRUE(WriteFileAtomically(path, models_[1].substr(0, models_[1].size() / 2)).ok());
-  const auto manifests = catalog_->Load();
-  EXPECT_EQ(manifests.status().code(), absl::StatusCode::kDataLoss);
-  EXPECT_THAT(std::string(manifests.status().message()), HasSubstr(path));
+  const absl::Status damaged = catalog_->Load("c").status();
+  EXPECT_EQ(damaged.code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(std::string(damaged.message()), HasSubstr(path));
+  ASSERT_TRUE(RemoveAll(path).ok());
+  const absl::Status missing = catalog_->Load("c").status();
+  EXPECT_EQ(missing.code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(std::string(missing.message()), HasSubstr(path));
 }
 
 TEST_F(CatalogTest, ARetiredVersionGivesItsModelBack) {
@@ -249,14 +253,14 @@ TEST_F(CatalogTest, RemovesWhatACrashLeft) {
   }
   Open();
   EXPECT_THAT(*ListDirectories(directory_.path() + "/collections"), ElementsAre("c"));
-  EXPECT_EQ(catalog_->Load()->size(), 1u);
+  EXPECT_TRUE(catalog_->Load("c").ok());
 }
 
 TEST_F(CatalogTest, ARemovedCollectionIsGone) {
   CreateThreeVersions();
   EXPECT_FALSE(catalog_->Create(FirstVersion("c"), models_[0]).ok());  // there is one
   ASSERT_TRUE(catalog_->Remove("c").ok());
-  EXPECT_THAT(*catalog_->Load(), IsEmpty());
+  EXPECT_THAT(*catalog_->Names(), IsEmpty());
   EXPECT_THAT(*ListDirectories(directory_.path() + "/collections"), IsEmpty());
   EXPECT_TRUE(catalog_->Create(FirstVersion("c"), models_[0]).ok());
 }
@@ -264,19 +268,19 @@ TEST_F(CatalogTest, ARemovedCollectionIsGone) {
 TEST_F(CatalogTest, ADirectoryUnderAnotherNameIsNoCollection) {
   CreateThreeVersions();
   fs::rename(catalog_->CollectionPath("c"), catalog_->CollectionPath("d"));
-  const auto manifests = catalog_->Load();
-  EXPECT_EQ(manifests.status().code(), absl::StatusCode::kDataLoss);
-  EXPECT_THAT(std::string(manifests.status().message()), HasSubstr(catalog_->CollectionPath("d")));
+  const absl::Status status = catalog_->Load("d").status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(std::string(status.message()), HasSubstr(catalog_->CollectionPath("d")));
 }
 
 TEST_F(CatalogTest, ARestoredCollectionHasItsNewName) {
   CreateThreeVersions();
   CollectionManifest manifest = ThreeVersions("restored");
   ASSERT_TRUE(catalog_->Restore(manifest, catalog_->CollectionPath("c")).ok());
-  const auto manifests = catalog_->Load();
-  ASSERT_TRUE(manifests.ok()) << manifests.status();
-  ASSERT_EQ(manifests->size(), 2u);
-  EXPECT_EQ((*manifests)[1].name, "restored");
+  EXPECT_THAT(*catalog_->Names(), ElementsAre("c", "restored"));
+  const auto restored = catalog_->Load("restored");
+  ASSERT_TRUE(restored.ok()) << restored.status();
+  EXPECT_EQ(restored->name, "restored");
 }
 
 TEST_F(CatalogTest, KeepsAliases) {
