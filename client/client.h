@@ -25,6 +25,7 @@
 
 namespace bebr {
 
+// Where the server is and how to talk to it. A plain value; the defaults are a server on this machine without keys.
 struct ClientOptions {
   std::string server = "127.0.0.1:7700";
   absl::Duration deadline = absl::InfiniteDuration();  // of each call, but not of streams

@@ -1,3 +1,4 @@
+// Errors of calls, as absl::Status.
 #ifndef BEBR_CLIENT_STATUS_H_
 #define BEBR_CLIENT_STATUS_H_
 

@@ -1,3 +1,4 @@
+// Writing many documents over one stream: what Client::StreamUpsert returns.
 #ifndef BEBR_CLIENT_UPSERT_STREAM_H_
 #define BEBR_CLIENT_UPSERT_STREAM_H_
 

@@ -1,3 +1,4 @@
+// The server as a whole.
 #ifndef BEBR_SERVER_SERVER_H_
 #define BEBR_SERVER_SERVER_H_
 

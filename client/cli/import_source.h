@@ -1,3 +1,4 @@
+// Where the rows of an import come from: embeddings, ids and attributes.
 #ifndef BEBR_CLIENT_CLI_IMPORT_SOURCE_H_
 #define BEBR_CLIENT_CLI_IMPORT_SOURCE_H_
 

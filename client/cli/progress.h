@@ -1,3 +1,4 @@
+// The progress bar of long verbs.
 #ifndef BEBR_CLIENT_CLI_PROGRESS_H_
 #define BEBR_CLIENT_CLI_PROGRESS_H_
 

@@ -1,3 +1,4 @@
+// Memory for scans: aligned, and in huge pages where it is large.
 #ifndef BEBR_INDEX_BASE_ALIGNED_BUFFER_H_
 #define BEBR_INDEX_BASE_ALIGNED_BUFFER_H_
 

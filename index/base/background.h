@@ -1,3 +1,4 @@
+// Work that yields to everything else on the machine.
 #ifndef BEBR_INDEX_BASE_BACKGROUND_H_
 #define BEBR_INDEX_BASE_BACKGROUND_H_
 

@@ -1,3 +1,4 @@
+// The checksum of model files and records.
 #ifndef BEBR_INDEX_BASE_CHECKSUM_H_
 #define BEBR_INDEX_BASE_CHECKSUM_H_
 

@@ -1,3 +1,4 @@
+// Writing the log without making anybody wait for it.
 #ifndef BEBR_INDEX_BASE_LOG_WRITER_H_
 #define BEBR_INDEX_BASE_LOG_WRITER_H_
 

@@ -1,3 +1,4 @@
+// How much memory there is to plan with.
 #ifndef BEBR_INDEX_BASE_MACHINE_MEMORY_H_
 #define BEBR_INDEX_BASE_MACHINE_MEMORY_H_
 

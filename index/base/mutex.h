@@ -12,6 +12,7 @@
 
 namespace bebr {
 
+// A lock that one thread holds at a time. Not recursive.
 class ABSL_LOCKABLE Mutex {
  public:
   void Lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() { mutex_.lock(); }
@@ -22,6 +23,7 @@ class ABSL_LOCKABLE Mutex {
   std::mutex mutex_;
 };
 
+// Holds a Mutex while it lives.
 class ABSL_SCOPED_LOCKABLE MutexLock {
  public:
   explicit MutexLock(Mutex* mutex) ABSL_EXCLUSIVE_LOCK_FUNCTION(mutex) : mutex_(mutex) { mutex_->Lock(); }
@@ -33,6 +35,7 @@ class ABSL_SCOPED_LOCKABLE MutexLock {
   Mutex* const mutex_;
 };
 
+// Lets threads that hold a Mutex wait for each other. The Mutex must be the same for all that wait.
 class CondVar {
  public:
   // Releases the mutex while it waits; may return without a notification, so call it in a loop.

@@ -1,3 +1,4 @@
+// Memory that grows in place, so that readers are never disturbed.
 #ifndef BEBR_INDEX_BASE_RESERVED_ARRAY_H_
 #define BEBR_INDEX_BASE_RESERVED_ARRAY_H_
 

@@ -1,3 +1,4 @@
+// Errors that pass by waiting, and how long to wait.
 #ifndef BEBR_INDEX_BASE_RETRY_H_
 #define BEBR_INDEX_BASE_RETRY_H_
 

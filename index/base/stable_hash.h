@@ -1,3 +1,4 @@
+// The hash that decides which shard holds a document, for ever.
 #ifndef BEBR_INDEX_BASE_STABLE_HASH_H_
 #define BEBR_INDEX_BASE_STABLE_HASH_H_
 

@@ -1,3 +1,4 @@
+// A fixed number of threads that share work.
 #ifndef BEBR_INDEX_BASE_THREAD_POOL_H_
 #define BEBR_INDEX_BASE_THREAD_POOL_H_
 

@@ -1,3 +1,4 @@
+// From float embeddings to codes: the interface that the rest of the engine sees.
 #ifndef BEBR_INDEX_BINARIZER_BINARIZER_H_
 #define BEBR_INDEX_BINARIZER_BINARIZER_H_
 

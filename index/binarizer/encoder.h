@@ -1,3 +1,4 @@
+// The one Binarizer: a Model made ready to run on the kernel tables.
 #ifndef BEBR_INDEX_BINARIZER_ENCODER_H_
 #define BEBR_INDEX_BINARIZER_ENCODER_H_
 

@@ -1,3 +1,4 @@
+// What a model file holds, as plain parameters, and the way to and from its bytes (FORMAT.md).
 #ifndef BEBR_INDEX_BINARIZER_MODEL_H_
 #define BEBR_INDEX_BINARIZER_MODEL_H_
 

@@ -1,3 +1,4 @@
+// The safetensors format: what model files are written in.
 #ifndef BEBR_INDEX_BINARIZER_SAFETENSORS_H_
 #define BEBR_INDEX_BINARIZER_SAFETENSORS_H_
 

@@ -1,3 +1,4 @@
+// What collections are, apart from their documents, and the files that say so (FORMAT.md).
 #ifndef BEBR_INDEX_CATALOG_CATALOG_H_
 #define BEBR_INDEX_CATALOG_CATALOG_H_
 

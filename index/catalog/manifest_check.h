@@ -1,3 +1,4 @@
+// Whether a manifest can be true.
 #ifndef BEBR_INDEX_CATALOG_MANIFEST_CHECK_H_
 #define BEBR_INDEX_CATALOG_MANIFEST_CHECK_H_
 

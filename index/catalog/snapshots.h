@@ -1,3 +1,4 @@
+// Snapshots of collections as directories on disk.
 #ifndef BEBR_INDEX_CATALOG_SNAPSHOTS_H_
 #define BEBR_INDEX_CATALOG_SNAPSHOTS_H_
 

@@ -1,3 +1,4 @@
+// What a code is: its bands, levels, packing and integer dot product.
 #ifndef BEBR_INDEX_CODE_CODE_SPEC_H_
 #define BEBR_INDEX_CODE_CODE_SPEC_H_
 

@@ -1,3 +1,4 @@
+// Making snapshots of collections, and collections of snapshots.
 #ifndef BEBR_INDEX_COLLECTION_BACKUPS_H_
 #define BEBR_INDEX_COLLECTION_BACKUPS_H_
 

@@ -1,3 +1,4 @@
+// Recovery from faults of the disk without a restart.
 #ifndef BEBR_INDEX_COLLECTION_CARETAKER_H_
 #define BEBR_INDEX_COLLECTION_CARETAKER_H_
 

@@ -1,3 +1,4 @@
+// An open collection.
 #ifndef BEBR_INDEX_COLLECTION_COLLECTION_H_
 #define BEBR_INDEX_COLLECTION_COLLECTION_H_
 

@@ -1,3 +1,4 @@
+// What all collections of an engine have in common.
 #ifndef BEBR_INDEX_COLLECTION_ENGINE_SHARED_H_
 #define BEBR_INDEX_COLLECTION_ENGINE_SHARED_H_
 

@@ -1,3 +1,4 @@
+// The first half of a write: checking and encoding.
 #ifndef BEBR_INDEX_COLLECTION_PREPARED_UPSERT_H_
 #define BEBR_INDEX_COLLECTION_PREPARED_UPSERT_H_
 

@@ -1,3 +1,4 @@
+// Collections and aliases by name.
 #ifndef BEBR_INDEX_COLLECTION_REGISTRY_H_
 #define BEBR_INDEX_COLLECTION_REGISTRY_H_
 

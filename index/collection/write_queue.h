@@ -1,3 +1,4 @@
+// The second half of a write: to the shards, in order.
 #ifndef BEBR_INDEX_COLLECTION_WRITE_QUEUE_H_
 #define BEBR_INDEX_COLLECTION_WRITE_QUEUE_H_
 

@@ -1,3 +1,4 @@
+// Text files, line by line.
 #ifndef BEBR_INDEX_DATASET_LINE_READER_H_
 #define BEBR_INDEX_DATASET_LINE_READER_H_
 

@@ -1,3 +1,4 @@
+// Embeddings from and to files.
 #ifndef BEBR_INDEX_DATASET_VECTOR_FILE_H_
 #define BEBR_INDEX_DATASET_VECTOR_FILE_H_
 

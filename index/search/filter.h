@@ -1,3 +1,4 @@
+// Conditions on attributes: "section = "libs" AND installed_kib < 1000".
 #ifndef BEBR_INDEX_SEARCH_FILTER_H_
 #define BEBR_INDEX_SEARCH_FILTER_H_
 

@@ -1,3 +1,4 @@
+// From the text of a filter to its syntax tree.
 #ifndef BEBR_INDEX_SEARCH_FILTER_PARSER_H_
 #define BEBR_INDEX_SEARCH_FILTER_PARSER_H_
 
@@ -17,6 +18,7 @@ namespace bebr {
 // How deep parentheses and NOTs may nest: parsing, evaluating and destroying a filter recurse as deep.
 inline constexpr size_t kMaxFilterDepth = 64;
 
+// What a test compares an attribute by.
 enum class FilterOperator : uint8_t { kEqual, kNotEqual, kLess, kLessEqual, kGreater, kGreaterEqual, kIn, kExists };
 
 // A node of a filter's syntax tree: a combination of other nodes, or a test of one attribute. Chains of AND and of OR

@@ -1,3 +1,4 @@
+// Scores from stored floats, for the best candidates of a scan.
 #ifndef BEBR_INDEX_SEARCH_RERANK_H_
 #define BEBR_INDEX_SEARCH_RERANK_H_
 

@@ -1,3 +1,4 @@
+// The scan of all codes of a space for the best few of each query.
 #ifndef BEBR_INDEX_SEARCH_SCAN_H_
 #define BEBR_INDEX_SEARCH_SCAN_H_
 
@@ -102,6 +103,7 @@ struct ScanQuery {
   std::function<bool(SteadyTime now)> stopped;
 };
 
+// What a scan has read.
 struct ScanCounts {
   uint64_t documents = 0;  // live documents x queries that were scored
   uint64_t bytes = 0;      // code bytes read

@@ -1,3 +1,4 @@
+// Which searches are scanned together, and when.
 #ifndef BEBR_INDEX_SEARCH_SCHEDULER_H_
 #define BEBR_INDEX_SEARCH_SCHEDULER_H_
 

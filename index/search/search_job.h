@@ -1,3 +1,4 @@
+// A search between its check and its scan.
 #ifndef BEBR_INDEX_SEARCH_SEARCH_JOB_H_
 #define BEBR_INDEX_SEARCH_SEARCH_JOB_H_
 

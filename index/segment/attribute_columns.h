@@ -1,3 +1,4 @@
+// Attributes in memory, column by column, for filters.
 #ifndef BEBR_INDEX_SEGMENT_ATTRIBUTE_COLUMNS_H_
 #define BEBR_INDEX_SEGMENT_ATTRIBUTE_COLUMNS_H_
 
@@ -41,6 +42,7 @@ class AttributeDictionary {
   uint64_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
+// The type of an attribute of a row; one byte in memory.
 enum class AttributeType : uint8_t { kAbsent = 0, kString = 1, kInt = 2, kDouble = 3, kBool = 4 };
 
 // The attributes of a segment's rows by name: what a filter is evaluated on. 9 bytes a row and attribute, beside the

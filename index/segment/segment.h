@@ -1,3 +1,4 @@
+// Codes and ids in memory, in the order in which they are scanned (FORMAT.md).
 #ifndef BEBR_INDEX_SEGMENT_SEGMENT_H_
 #define BEBR_INDEX_SEGMENT_SEGMENT_H_
 

@@ -16,6 +16,7 @@
 
 namespace bebr {
 
+// What a mutation does to its document.
 enum class MutationKind : uint8_t {
   kReplace,  // insert the document, or replace all of it
   kMerge,    // give a document that exists these codes and floats; the rest of it stays
@@ -43,6 +44,7 @@ struct Mutation {
   absl::InlinedVector<uint32_t, 2> marks;  // embeddings whose floats no code of the document tells of, sorted
 };
 
+// What came of Mutations, all together.
 struct MutationResult {
   uint64_t documents = 0;                // upserted, or deleted
   uint64_t created = 0;                  // of the upserted

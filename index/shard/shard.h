@@ -1,3 +1,4 @@
+// A shard: its documents on disk and in memory, its writes, and the views that searches read.
 #ifndef BEBR_INDEX_SHARD_SHARD_H_
 #define BEBR_INDEX_SHARD_SHARD_H_
 

@@ -25,6 +25,7 @@ using I = __m512i;
 constexpr size_t kTileBlocks = 4;
 constexpr size_t kTileRows = kTileBlocks * kBlockRows;
 
+// How the dot products of a band are computed: bits counted, nibbles looked up, or values multiplied.
 enum class Method { kPopcount, kLookup, kValues };
 
 // Of several queries; one query takes look-ups where several take values.
@@ -99,6 +100,7 @@ struct Popcount {
   }
 };
 
+// Dot products by looking up what each nibble of a document adds.
 struct Lookup {
   static constexpr int kQueries = 3;
   static constexpr int kBlocks = 4;
@@ -149,6 +151,7 @@ inline int32_t RaisedBefore(const uint8_t* values) {
   return raised;
 }
 
+// Dot products by multiplying unpacked values, four to a 32-bit sum.
 struct Values {
   static constexpr int kQueries = 6;
   static constexpr int kBlocks = 4;

@@ -15,6 +15,7 @@
 namespace bebr::simd {
 namespace {
 
+// Sixteen floats, and what score_driver.h and gemm.h ask of a vector.
 struct Vec {
   using F = __m512;
   using I = __m512i;

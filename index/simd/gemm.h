@@ -31,6 +31,7 @@ void VecPack(const float* weights, size_t n, size_t k, float* packed) {
   }
 }
 
+// A tile of the product: where its inputs, weights and outputs lie.
 struct GemmTask {
   const float* x;
   size_t x_stride;

@@ -24,6 +24,7 @@ inline constexpr uint32_t kBlockRows = 16;  // documents in a block
 inline constexpr uint32_t kMaxBands = 8;
 inline constexpr uint32_t kMaxLevels = 4;
 
+// What a kernel must know of a band.
 struct BandShape {
   uint32_t dims = 0;
   uint32_t levels = 0;    // a document's, 1..4
@@ -58,6 +59,7 @@ struct QueryHits {
   size_t count;         // set by the kernel
 };
 
+// One implementation of the inner loops. All functions are pure; buffers are the caller's.
 struct KernelTable {
   const char* name;     // "scalar", "avx2", "avx512bw", "avx512", "amx", "neon": what BEBR_SIMD takes
   bool (*supported)();  // by the processor this runs on

@@ -42,6 +42,7 @@ struct Chunk {
 // Entries up to 4 * (2^Q - 1) that a byte can sum: 60, 20, 8 or 4, so that the rest of a word is always whole.
 constexpr uint32_t FlushNibbles(uint32_t query_levels) { return 255 / (4 * ((1u << query_levels) - 1)) / 4 * 4; }
 
+// The dot products of a tile of documents with a tile of queries, by look-ups of nibbles.
 template <typename Bytes>
 struct LookupSums {
   using B = typename Bytes::B;

@@ -84,6 +84,7 @@ struct KeepAll {
   void operator()(size_t row, typename Vec::F score) { Vec::StoreF(scores + row, score); }
 };
 
+// Likewise, but keeps only those that reach the query's threshold.
 template <typename Vec>
 struct KeepHits {
   QueryHits& hits;

@@ -21,6 +21,7 @@ inline constexpr uint32_t kMarkBase = 0x80000000u;
 // Key of a document's code in a space, or of its floats by a version: the number big-endian, then the id, so that one
 // space or version is one key range in the order of the ids.
 std::string NumberedKey(uint32_t number, std::string_view id);
+// A key of codes or floats, taken apart.
 struct NumberedKeyParts {
   uint32_t number = 0;
   std::string_view id;  // borrows from the key

@@ -18,6 +18,7 @@
 
 namespace bebr {
 
+// The column families of a shard; their numbers are on disk and never change.
 enum ColumnFamily : uint32_t { kMeta = 0, kDocuments = 1, kCodes = 2, kFloats = 3 };
 inline constexpr std::array<const char*, 4> kColumnFamilyNames = {"default", "documents", "codes", "floats"};
 
@@ -58,6 +59,7 @@ class FamilyId final : public rocksdb::ColumnFamilyHandle {
   std::string name_;
 };
 
+// What a Batch holds: a batch of RocksDB, and the handles that it is filled by.
 struct ShardStore::Batch::Rep {
   rocksdb::WriteBatch writes;
   FamilyId documents{kDocuments}, codes{kCodes}, floats{kFloats};

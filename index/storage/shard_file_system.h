@@ -1,3 +1,4 @@
+// What stands between RocksDB and a disk that fails.
 #ifndef BEBR_INDEX_STORAGE_SHARD_FILE_SYSTEM_H_
 #define BEBR_INDEX_STORAGE_SHARD_FILE_SYSTEM_H_
 

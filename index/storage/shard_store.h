@@ -1,3 +1,4 @@
+// The documents of a shard on disk (FORMAT.md).
 #ifndef BEBR_INDEX_STORAGE_SHARD_STORE_H_
 #define BEBR_INDEX_STORAGE_SHARD_STORE_H_
 

@@ -1,3 +1,4 @@
+// The code search that training is measured by.
 #ifndef BEBR_INDEX_TRAIN_CODE_SEARCH_H_
 #define BEBR_INDEX_TRAIN_CODE_SEARCH_H_
 

@@ -1,3 +1,4 @@
+// Models that write into the space of an older one.
 #ifndef BEBR_INDEX_TRAIN_COMPATIBLE_H_
 #define BEBR_INDEX_TRAIN_COMPATIBLE_H_
 

@@ -1,3 +1,4 @@
+// Models that need no training: the start, and MIB.
 #ifndef BEBR_INDEX_TRAIN_FIT_H_
 #define BEBR_INDEX_TRAIN_FIT_H_
 

@@ -1,3 +1,4 @@
+// Which documents are neighbours: what the loss compares with.
 #ifndef BEBR_INDEX_TRAIN_NEIGHBORHOODS_H_
 #define BEBR_INDEX_TRAIN_NEIGHBORHOODS_H_
 

@@ -1,3 +1,4 @@
+// How parameters move along their gradients.
 #ifndef BEBR_INDEX_TRAIN_OPTIMIZER_H_
 #define BEBR_INDEX_TRAIN_OPTIMIZER_H_
 

@@ -1,3 +1,4 @@
+// What bebr-train can be asked for.
 #ifndef BEBR_INDEX_TRAIN_OPTIONS_H_
 #define BEBR_INDEX_TRAIN_OPTIONS_H_
 
@@ -13,6 +14,7 @@
 
 namespace bebr {
 
+// What makes the codes: residual levels that are trained, or MIB, whose bits are cut at medians.
 enum class Method { kResidual, kMedian };
 // How the gradient passes through the sign.
 enum class Estimator {

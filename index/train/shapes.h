@@ -1,3 +1,4 @@
+// Which shapes of a code are worth trying for a bit budget.
 #ifndef BEBR_INDEX_TRAIN_SHAPES_H_
 #define BEBR_INDEX_TRAIN_SHAPES_H_
 

@@ -1,3 +1,4 @@
+// A model with gradients.
 #ifndef BEBR_INDEX_TRAIN_TORCH_MODEL_H_
 #define BEBR_INDEX_TRAIN_TORCH_MODEL_H_
 

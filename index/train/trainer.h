@@ -1,3 +1,4 @@
+// Gradient descent from a start to a better model.
 #ifndef BEBR_INDEX_TRAIN_TRAINER_H_
 #define BEBR_INDEX_TRAIN_TRAINER_H_
 
@@ -23,6 +24,7 @@ struct CurvePoint {
   double elapsed_s = 0.0;
 };
 
+// What a training has reached.
 struct TrainingOutcome {
   Model model;           // the best checkpoint; the start where none was better
   HeldOutRecall recall;  // of `model`

@@ -1,3 +1,4 @@
+// The whole way from embeddings to a model file.
 #ifndef BEBR_INDEX_TRAIN_TRAINING_RUN_H_
 #define BEBR_INDEX_TRAIN_TRAINING_RUN_H_
 
@@ -24,6 +25,7 @@ struct TriedShape {
   bool all_queries = false;  // measured on every held-out query, not on a part
 };
 
+// A model and how it came about; what bebr-train prints.
 struct TrainResult {
   Model model;
   size_t rows = 0;

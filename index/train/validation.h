@@ -1,3 +1,4 @@
+// How good a model is: recall on queries that training does not see.
 #ifndef BEBR_INDEX_TRAIN_VALIDATION_H_
 #define BEBR_INDEX_TRAIN_VALIDATION_H_
 

@@ -22,8 +22,10 @@ inline constexpr size_t kMaxCandidates = 10000;
 inline constexpr size_t kMaxQueriesPerRequest = 1024;
 inline constexpr size_t kMaxFilterBytes = 4096;
 
+// Whether a score is estimated from codes or computed from floats.
 enum class ScoreKind : uint8_t { kEstimated = 0, kExact = 1 };
 
+// A document that was found.
 struct SearchHit {
   std::string id;
   float score = 0;
@@ -33,6 +35,7 @@ struct SearchHit {
   Attributes attributes;  // if asked for
 };
 
+// What a search asks for: one or more queries with the same options.
 struct SearchRequest {
   std::string collection;
   std::string version;                           // empty = the default version
@@ -62,6 +65,7 @@ struct SearchTimings {
   uint32_t queries_in_scan = 0;
 };
 
+// What a search has found, and what it took.
 struct SearchResult {
   std::vector<std::vector<SearchHit>> hits;  // one list per query, best first: score descending, then id ascending
   SearchTimings timings;

@@ -1,3 +1,4 @@
+// Re-encoding a collection for a new version while it is in use.
 #ifndef BEBR_INDEX_UPGRADE_BACKFILL_H_
 #define BEBR_INDEX_UPGRADE_BACKFILL_H_
 

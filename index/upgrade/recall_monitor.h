@@ -1,3 +1,4 @@
+// Recall measured again and again, in the background.
 #ifndef BEBR_INDEX_UPGRADE_RECALL_MONITOR_H_
 #define BEBR_INDEX_UPGRADE_RECALL_MONITOR_H_
 

@@ -1,3 +1,4 @@
+// The life of versions: add, backfill, check, promote, retire.
 #ifndef BEBR_INDEX_UPGRADE_UPGRADES_H_
 #define BEBR_INDEX_UPGRADE_UPGRADES_H_
 

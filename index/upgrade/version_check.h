@@ -1,3 +1,4 @@
+// Whether a new version is as good as the old one.
 #ifndef BEBR_INDEX_UPGRADE_VERSION_CHECK_H_
 #define BEBR_INDEX_UPGRADE_VERSION_CHECK_H_
 

@@ -1,3 +1,4 @@
+// API keys: who may do what, and how much of it.
 #ifndef BEBR_SERVER_ACCESS_AUTH_H_
 #define BEBR_SERVER_ACCESS_AUTH_H_
 

@@ -1,3 +1,4 @@
+// API keys and the file that lists them.
 #ifndef BEBR_SERVER_ACCESS_KEYS_H_
 #define BEBR_SERVER_ACCESS_KEYS_H_
 

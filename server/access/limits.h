@@ -1,3 +1,4 @@
+// Rates: so much a second.
 #ifndef BEBR_SERVER_ACCESS_LIMITS_H_
 #define BEBR_SERVER_ACCESS_LIMITS_H_
 

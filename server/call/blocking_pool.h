@@ -1,3 +1,4 @@
+// Threads for calls that wait for the disk.
 #ifndef BEBR_SERVER_CALL_BLOCKING_POOL_H_
 #define BEBR_SERVER_CALL_BLOCKING_POOL_H_
 

@@ -1,3 +1,4 @@
+// What is the same for every call.
 #ifndef BEBR_SERVER_CALL_CALL_H_
 #define BEBR_SERVER_CALL_CALL_H_
 

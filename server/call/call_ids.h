@@ -1,3 +1,4 @@
+// What identifies a call, and the key that it shows.
 #ifndef BEBR_SERVER_CALL_CALL_IDS_H_
 #define BEBR_SERVER_CALL_CALL_IDS_H_
 

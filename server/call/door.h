@@ -1,3 +1,4 @@
+// The one way in for calls of all methods.
 #ifndef BEBR_SERVER_CALL_DOOR_H_
 #define BEBR_SERVER_CALL_DOOR_H_
 

@@ -1,3 +1,4 @@
+// How much memory requests in progress may take together.
 #ifndef BEBR_SERVER_CALL_MEMORY_BUDGET_H_
 #define BEBR_SERVER_CALL_MEMORY_BUDGET_H_
 

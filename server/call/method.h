@@ -1,3 +1,4 @@
+// What the server knows of a method before it is called.
 #ifndef BEBR_SERVER_CALL_METHOD_H_
 #define BEBR_SERVER_CALL_METHOD_H_
 

@@ -1,3 +1,4 @@
+// Answers that clients do not take.
 #ifndef BEBR_SERVER_CALL_RESPONSE_WATCH_H_
 #define BEBR_SERVER_CALL_RESPONSE_WATCH_H_
 

@@ -1,3 +1,4 @@
+// What handlers work with.
 #ifndef BEBR_SERVER_CALL_RPC_CONTEXT_H_
 #define BEBR_SERVER_CALL_RPC_CONTEXT_H_
 

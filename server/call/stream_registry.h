@@ -1,3 +1,4 @@
+// Streams in progress, and how they end when the server drains.
 #ifndef BEBR_SERVER_CALL_STREAM_REGISTRY_H_
 #define BEBR_SERVER_CALL_STREAM_REGISTRY_H_
 

@@ -1,3 +1,4 @@
+// Calls with one request and one response.
 #ifndef BEBR_SERVER_CALL_UNARY_CALL_H_
 #define BEBR_SERVER_CALL_UNARY_CALL_H_
 

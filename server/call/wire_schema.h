@@ -1,3 +1,4 @@
+// What a message will take once it is parsed, read off its bytes.
 #ifndef BEBR_SERVER_CALL_WIRE_SCHEMA_H_
 #define BEBR_SERVER_CALL_WIRE_SCHEMA_H_
 

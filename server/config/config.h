@@ -1,3 +1,4 @@
+// The options of bebr-server.
 #ifndef BEBR_SERVER_CONFIG_CONFIG_H_
 #define BEBR_SERVER_CONFIG_CONFIG_H_
 

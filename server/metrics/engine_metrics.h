@@ -1,3 +1,4 @@
+// Metrics that are read when somebody asks.
 #ifndef BEBR_SERVER_METRICS_ENGINE_METRICS_H_
 #define BEBR_SERVER_METRICS_ENGINE_METRICS_H_
 

@@ -1,3 +1,4 @@
+// The one table of all metrics.
 #ifndef BEBR_SERVER_METRICS_METRIC_TABLE_H_
 #define BEBR_SERVER_METRICS_METRIC_TABLE_H_
 

@@ -1,3 +1,4 @@
+// Counting what the server does, and exporting it.
 #ifndef BEBR_SERVER_METRICS_METRICS_H_
 #define BEBR_SERVER_METRICS_METRICS_H_
 

@@ -1,3 +1,4 @@
+// The connections there are, and which of them are strangers.
 #ifndef BEBR_SERVER_NET_CONNECTIONS_H_
 #define BEBR_SERVER_NET_CONNECTIONS_H_
 

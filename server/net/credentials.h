@@ -1,3 +1,4 @@
+// TLS, with certificates that change while the server runs.
 #ifndef BEBR_SERVER_NET_CREDENTIALS_H_
 #define BEBR_SERVER_NET_CREDENTIALS_H_
 

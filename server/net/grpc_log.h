@@ -1,3 +1,4 @@
+// gRPC's own log lines, in ours.
 #ifndef BEBR_SERVER_NET_GRPC_LOG_H_
 #define BEBR_SERVER_NET_GRPC_LOG_H_
 

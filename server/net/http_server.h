@@ -1,3 +1,4 @@
+// The HTTP side: metrics and probes.
 #ifndef BEBR_SERVER_NET_HTTP_SERVER_H_
 #define BEBR_SERVER_NET_HTTP_SERVER_H_
 

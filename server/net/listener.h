@@ -1,3 +1,4 @@
+// Accepting connections, up to a limit.
 #ifndef BEBR_SERVER_NET_LISTENER_H_
 #define BEBR_SERVER_NET_LISTENER_H_
 

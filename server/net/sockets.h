@@ -1,3 +1,4 @@
+// Sockets and their addresses.
 #ifndef BEBR_SERVER_NET_SOCKETS_H_
 #define BEBR_SERVER_NET_SOCKETS_H_
 

@@ -1,3 +1,4 @@
+// What several handlers answer with.
 #ifndef BEBR_SERVER_RPC_ANSWERS_H_
 #define BEBR_SERVER_RPC_ANSWERS_H_
 

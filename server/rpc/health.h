@@ -1,3 +1,4 @@
+// The health service of gRPC.
 #ifndef BEBR_SERVER_RPC_HEALTH_H_
 #define BEBR_SERVER_RPC_HEALTH_H_
 

@@ -1,3 +1,4 @@
+// Calls that send a model file in pieces.
 #ifndef BEBR_SERVER_RPC_MODEL_UPLOAD_H_
 #define BEBR_SERVER_RPC_MODEL_UPLOAD_H_
 

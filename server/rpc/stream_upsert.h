@@ -1,3 +1,4 @@
+// The call that writes a stream of documents.
 #ifndef BEBR_SERVER_RPC_STREAM_UPSERT_H_
 #define BEBR_SERVER_RPC_STREAM_UPSERT_H_
 
