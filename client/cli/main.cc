@@ -54,6 +54,6 @@ int main(int argc, char** argv) {
     return Run(argc, argv);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "bebr: %s\n", error.what());
-    return kFailed;
+    return bebr::kExitFailed;
   }
 }
