@@ -40,7 +40,7 @@ class ShardTest : public ::testing::Test {
   void SetUp() override { Open(ThreeVersions()); }
   absl::StatusOr<std::unique_ptr<Shard>> TryOpen(Shard::Contents contents) {
     shard_.reset();
-    return Shard::Open(path(), MakeStoreCache(1 << 20, 1 << 20), std::move(contents));
+    return Shard::Open(path(), MakeStoreCache(1 << 20, 64 << 20), std::move(contents));
   }
   void Open(Shard::Contents contents) {
     auto shard = TryOpen(std::move(contents));
