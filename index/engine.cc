@@ -100,7 +100,8 @@ class EngineImpl final : public Engine {
   void Upsert(UpsertRequest request, absl::AnyInvocable<void(absl::StatusOr<UpsertResult>)> done) override {
     auto collection = registry_->Find(request.collection);
     if (!collection.ok()) return done(collection.status());
-    if (absl::Status status = capacity_.CheckMemory(registry_->List()); !status.ok()) return done(status);
+    if (absl::Status status = capacity_.CheckMemory([this] { return registry_->List(); }); !status.ok())
+      return done(status);
     if (absl::Status status = capacity_.CheckDisk(); !status.ok()) return done(status);
     (*collection)->Upsert(std::move(request), std::move(done));
   }

@@ -52,10 +52,10 @@ MemoryUse EstimateMemory(const CollectionManifest& manifest, uint64_t documents,
   return use;
 }
 
-absl::Status Capacity::CheckMemory(absl::Span<const std::shared_ptr<Collection>> collections) {
+absl::Status Capacity::CheckMemory(ListCollections list) {
   if (limits_.memory_limit_bytes == 0) return absl::OkStatus();
   uint64_t used = 0;
-  for (const auto& collection : collections) used += collection->memory_bytes();
+  for (const auto& collection : list()) used += collection->memory_bytes();
   if (used < limits_.memory_limit_bytes) return absl::OkStatus();
   refused_memory_.fetch_add(1, std::memory_order_relaxed);
   return absl::ResourceExhaustedError(absl::StrFormat(

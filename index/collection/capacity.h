@@ -7,7 +7,9 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "index/catalog/catalog.h"
@@ -36,8 +38,9 @@ class Capacity {
   };
   explicit Capacity(Limits limits) : limits_(std::move(limits)) {}
 
-  // An error once the collections hold memory_limit_bytes.
-  absl::Status CheckMemory(absl::Span<const std::shared_ptr<Collection>> collections);
+  // An error once the collections hold memory_limit_bytes. They are listed only if there is a limit.
+  using ListCollections = absl::FunctionRef<std::vector<std::shared_ptr<Collection>>()>;
+  absl::Status CheckMemory(ListCollections list);
   // An error while the disk has less than min_free_disk_bytes: a full disk would stop deletes and compactions too, and
   // those are what makes room.
   absl::Status CheckDisk();

@@ -229,7 +229,8 @@ absl::Status Registry::Hold(std::string_view name, absl::FunctionRef<absl::Statu
   return body(*collection);
 }
 
-absl::Status Registry::Change(std::string_view name, Edit edit, std::string_view model_file) {
+absl::Status Registry::Change(std::string_view name, Edit edit, std::string_view model_file,
+                              absl::FunctionRef<void()> changed) {
   BEBR_ASSIGN_OR_RETURN(const auto collection, Find(name));
   MutexLock lock(&collection->change_mutex());
   if (!IsOpen(collection)) return Dropped(name);
@@ -237,6 +238,7 @@ absl::Status Registry::Change(std::string_view name, Edit edit, std::string_view
   BEBR_RETURN_IF_ERROR(edit(*collection, manifest));
   BEBR_RETURN_IF_ERROR(catalog_->Update(manifest, model_file));
   collection->ReplaceManifest(std::move(manifest));
+  changed();
   return absl::OkStatus();
 }
 

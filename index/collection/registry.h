@@ -63,9 +63,11 @@ class Registry {
   absl::Status Drop(std::string_view name, absl::FunctionRef<void()> detached);
 
   // Changes a collection's manifest: `edit` gets a copy, which is written and takes effect if it returns OK.
-  // Where `model_file` is not empty it belongs to the last version and is written first.
+  // Where `model_file` is not empty it belongs to the last version and is written first. `changed` runs once it took
+  // effect, before the next change.
   using Edit = absl::FunctionRef<absl::Status(const Collection&, CollectionManifest&)>;
-  absl::Status Change(std::string_view name, Edit edit, std::string_view model_file = "");
+  absl::Status Change(
+      std::string_view name, Edit edit, std::string_view model_file = "", absl::FunctionRef<void()> changed = [] {});
   // Runs `body` while nobody changes the collection.
   absl::Status Hold(std::string_view name, absl::FunctionRef<absl::Status(const Collection&)> body);
 

@@ -53,6 +53,7 @@ void Upgrades::Start() {
     for (const Version& version : collection->manifest()->versions) {
       if (!version.backfilling || version.retired) continue;
       LogInfo("collection {}: going on with the backfill of version {}", collection->manifest()->name, version.name);
+      MutexLock unchanged(&collection->change_mutex());
       RunBackfill(collection, version);
     }
   }
@@ -118,13 +119,13 @@ void Upgrades::RunBackfill(const std::shared_ptr<Collection>& collection, const 
   auto backfill = std::make_shared<Backfill>(collection, version, version.backfill_documents_per_s,
                                              [this, key](const Backfill* ended) { EndBackfill(key, ended); });
   MutexLock lock(&mutex_);
-  std::swap(backfills_[key], backfill);
+  backfills_[key] = std::move(backfill);
 }
 
 void Upgrades::EndBackfill(const Key& key, const Backfill* ended) {
   const auto edit = [&](const Collection&, CollectionManifest& manifest) -> absl::Status {
     // Started again meanwhile, or stopped: then it is not this one's end that counts.
-    if (FindBackfill(key).get() != ended) return absl::CancelledError();
+    if (!IsCurrent(key, ended)) return absl::CancelledError();
     BEBR_ASSIGN_OR_RETURN(const Version* version, manifest.FindVersion(key.second));
     manifest.versions[version->number].backfilling = false;
     return absl::OkStatus();
@@ -132,6 +133,12 @@ void Upgrades::EndBackfill(const Key& key, const Backfill* ended) {
   const absl::Status status = registry_->Change(key.first, edit);
   if (status.ok() || absl::IsCancelled(status) || absl::IsNotFound(status)) return;
   LogError("the end of a backfill could not be recorded, so it will run again: {}", status.ToString());
+}
+
+bool Upgrades::IsCurrent(const Key& key, const Backfill* backfill) const {
+  MutexLock lock(&mutex_);
+  const auto found = backfills_.find(key);
+  return found != backfills_.end() && found->second.get() == backfill;
 }
 
 std::shared_ptr<Backfill> Upgrades::FindBackfill(const Key& key) const {
@@ -168,14 +175,16 @@ absl::Status Upgrades::StartBackfill(std::string_view name, std::string_view ver
     return absl::OkStatus();
   };
   const std::string collection_name = collection->manifest()->name;
-  BEBR_RETURN_IF_ERROR(registry_->Change(collection_name, edit));
-  const auto old = FindBackfill({collection_name, started.name});
-  if (was_running && old != nullptr && old->info().running) {
-    old->SetLimit(documents_per_s);
-  } else {
-    RunBackfill(collection, started);
-  }
-  return absl::OkStatus();
+  std::shared_ptr<Backfill> old;  // ends here: its thread may wait for the change to be over
+  const auto start = [&] {
+    old = FindBackfill({collection_name, started.name});
+    if (was_running && old != nullptr && old->info().running) {
+      old->SetLimit(documents_per_s);
+    } else {
+      RunBackfill(collection, started);
+    }
+  };
+  return registry_->Change(collection_name, edit, "", start);
 }
 
 absl::Status Upgrades::StopBackfill(std::string_view name, std::string_view version) {

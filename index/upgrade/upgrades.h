@@ -54,8 +54,12 @@ class Upgrades {
  private:
   using Key = std::pair<std::string, std::string>;  // collection, version
 
+  // Starts one, while nobody changes the collection: so it is known before its end, which waits for that. The caller
+  // holds the one that it takes the place of, if any, until the collection may be changed again.
   void RunBackfill(const std::shared_ptr<Collection>& collection, const Version& version);
   void EndBackfill(const Key& key, const Backfill* ended);
+  // On a backfill's own thread, which must not hold what would end it.
+  bool IsCurrent(const Key& key, const Backfill* backfill) const;
   // Stops those of a collection, or of one of its versions, or all where the names are empty. Waits for their threads,
   // which may wait for the collection's change_mutex(): so that must not be held.
   void StopBackfills(std::string_view collection, std::string_view version);
