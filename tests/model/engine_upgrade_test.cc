@@ -308,6 +308,25 @@ TEST_P(EngineUpgradeTest, AgreesWithTheModel) {
   ASSERT_NO_FATAL_FAILURE(CompareAll());
 }
 
+TEST(EngineBackfillTest, OneThatEndsAtOnceIsKnownToHaveEnded) {
+  const TemporaryDirectory directory;
+  auto engine = Engine::Open({.data_dir = directory.path(), .threads = 2});
+  ASSERT_TRUE(engine.ok()) << engine.status();
+  const std::string model = RandomModelFile(6, *ParseCodeSpec("24x2"), 4, 1);
+  ASSERT_TRUE((*engine)->CreateCollection({.name = "c", .store_floats = FloatStorage::kFloat32}, model).ok());
+  for (int round = 0; round < 500; ++round) {
+    ASSERT_TRUE((*engine)->StartBackfill("c", "v1", 0).ok());
+    bool running = true;
+    for (int i = 0; running && i < 5000; ++i) {
+      absl::SleepFor(absl::Milliseconds(i == 0 ? 0 : 1));
+      const auto info = (*engine)->GetCollection("c");
+      ASSERT_TRUE(info.ok()) << info.status();
+      running = info->versions[0].backfill->running;
+    }
+    ASSERT_FALSE(running) << "in round " << round;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Storage, EngineUpgradeTest,
                          ::testing::Values(FloatStorage::kNone, FloatStorage::kFloat16, FloatStorage::kFloat32));
 
