@@ -12,6 +12,7 @@
 #include "index/base/program.h"
 #include "server/build_info.h"
 #include "server/config/config.h"
+#include "server/net/grpc_log.h"
 #include "server/server.h"
 
 namespace {
@@ -64,14 +65,15 @@ int main(int argc, char** argv) {
     return bebr::EndOutput("bebr-server", bebr::kExitDone);
   }
   bebr::InitLogging(command->config.log_level, command->config.log_format == "json");
-  bebr::WriteLogInBackground();
   RaiseFileLimit();
-  // Before any thread starts, so that all inherit it and only sigwait sees these signals.
+  // Before any thread starts, that of the log too, so that all inherit it and only sigwait sees these signals.
   sigset_t signals;
   sigemptyset(&signals);
   for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
+  bebr::WriteLogInBackground();
+  bebr::LogGrpcLines();
 
   auto server = bebr::Server::Start(command->config);
   if (!server.ok()) {

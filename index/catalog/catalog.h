@@ -85,7 +85,8 @@ absl::Status ValidateName(std::string_view field, std::string_view name);
 // The Catalog keeps the manifests and model files of a data directory (FORMAT.md): one directory per collection. Each
 // change is one atomic rename, so that after a crash a collection, or a version, is there wholly or not at all.
 //
-// Thread safety: none; the engine calls it under its lock.
+// Thread safety: all methods may be called from any thread, for different collections; for one collection, and for the
+// aliases, the caller lets in one change at a time.
 class Catalog {
  public:
   // Removes what an interrupted creation or deletion left behind.

@@ -41,6 +41,7 @@ absl::StatusOr<SnapshotInfo> Backups::Create(std::string_view name, std::string_
 
 absl::Status Backups::Restore(std::string_view name, std::string_view snapshot, std::string_view new_collection) {
   BEBR_RETURN_IF_ERROR(ValidateName("new_collection", new_collection));
+  MutexLock lock(&restore_mutex_);
   BEBR_ASSIGN_OR_RETURN(const std::string path, snapshots_->Find(name, snapshot));
   BEBR_ASSIGN_OR_RETURN(CollectionManifest manifest, ReadManifest(path));
   manifest.name = new_collection;

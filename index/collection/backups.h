@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "index/base/mutex.h"
 #include "index/catalog/snapshots.h"
 #include "index/collection/capacity.h"
 #include "index/collection/registry.h"
@@ -28,8 +29,10 @@ class Backups {
   absl::StatusOr<std::vector<SnapshotInfo>> List(std::string_view collection) const {
     return snapshots_->List(collection);
   }
+  // A snapshot is not removed while one is restored: what is copied is whole.
   absl::Status Restore(std::string_view collection, std::string_view name, std::string_view new_collection);
   absl::Status Remove(std::string_view collection, std::string_view name) {
+    MutexLock lock(&restore_mutex_);
     return snapshots_->Remove(collection, name);
   }
 
@@ -40,6 +43,7 @@ class Backups {
   const std::unique_ptr<Snapshots> snapshots_;
   Registry* const registry_;
   Capacity* const capacity_;
+  Mutex restore_mutex_;
 };
 
 }  // namespace bebr

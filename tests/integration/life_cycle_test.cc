@@ -1,6 +1,10 @@
 // What a service does with a server, over gRPC and with the command, across restarts.
 #include <signal.h>
 
+#include <filesystem>
+#include <fstream>
+
+#include "absl/strings/str_cat.h"
 #include "index/dataset/vector_file.h"
 #include "nlohmann/json.hpp"
 #include "tests/integration/fixture.h"
@@ -31,6 +35,24 @@ class LifeCycleTest : public ServerTest {
     EXPECT_EQ(server_->Wait(), 0) << server_->Log();
   }
 };
+
+// A signal that came to another thread than the one that waits for it would end the server, or be lost.
+TEST_F(LifeCycleTest, NoOtherThreadTakesSignals) {
+  Start();
+  uint64_t ours = 0;
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) ours |= uint64_t{1} << (number - 1);
+  size_t threads = 0;
+  for (const auto& task : std::filesystem::directory_iterator(absl::StrCat("/proc/", server_->pid(), "/task"))) {
+    if (task.path().filename() == absl::StrCat(server_->pid())) continue;
+    std::ifstream status(task.path() / "status");
+    for (std::string line; std::getline(status, line);) {
+      if (line.rfind("SigBlk:", 0) != 0) continue;
+      ++threads;
+      EXPECT_EQ(std::stoull(line.substr(7), nullptr, 16) & ours, ours) << task.path();
+    }
+  }
+  EXPECT_GT(threads, 5u);
+}
 
 TEST_F(LifeCycleTest, WritesSearchesRestartsAndSearchesAgain) {
   Start();

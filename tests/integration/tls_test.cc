@@ -8,6 +8,7 @@
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 #include "nlohmann/json.hpp"
+#include "tests/integration/raw_connection.h"
 #include "tests/integration/tls_fixture.h"
 
 namespace bebr::testing {
@@ -305,6 +306,22 @@ TEST_F(TlsTest, CallsAreToldApartInTheLog) {
     logged.push_back(json.value("request_id", ""));
   }
   EXPECT_THAT(logged, ::testing::ElementsAre("order-7", made_up));
+}
+
+TEST_F(TlsTest, GrpcsOwnLinesAreLinesOfTheLog) {
+  std::vector<std::string> flags = TlsFlags();
+  flags.insert(flags.end(), {"--log_format", "json"});
+  Start(flags);
+  const RawConnection no_tls(server_->address());
+  ASSERT_TRUE(no_tls.Send("this is no handshake\r\n\r\n"));
+  std::istringstream log(server_->AwaitLog("gRPC: "));
+  bool told = false;
+  for (std::string line; std::getline(log, line);) {
+    const auto json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+    ASSERT_TRUE(json.is_object()) << line;
+    told = told || line.find("gRPC: ") != std::string::npos;
+  }
+  EXPECT_TRUE(told);
 }
 
 }  // namespace
