@@ -223,6 +223,9 @@ absl::StatusOr<SearchRequest> ToSearchRequest(const v1::BatchSearchRequest& requ
 }
 
 absl::StatusOr<CollectionConfig> ToCollectionConfig(const v1::CollectionConfig& config) {
+  if (config.has_auto_binarizer() || config.default_rerank() != 0) {
+    return absl::UnimplementedError("auto_binarizer and default_rerank are not served yet; send a model file");
+  }
   CollectionConfig result;
   result.name = config.name();
   if (!config.version().empty()) result.version = config.version();
