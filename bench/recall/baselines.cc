@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "index/base/status_macros.h"
-#include "index/train/linear_algebra.h"
+#include "index/fit/linear_algebra.h"
 
 namespace bebr::bench {
 namespace {

@@ -11,7 +11,7 @@
 #include "index/base/thread_pool.h"
 #include "index/binarizer/model.h"
 #include "index/dataset/vector_file.h"
-#include "index/train/fit.h"
+#include "index/fit/start_model.h"
 
 namespace bebr::bench {
 

@@ -13,7 +13,7 @@
 #include "index/base/status_macros.h"
 #include "index/binarizer/encoder.h"
 #include "index/dataset/evaluation.h"
-#include "index/train/code_search.h"
+#include "index/fit/code_search.h"
 #include "index/train/training_run.h"
 
 namespace bebr::bench {

@@ -1,4 +1,5 @@
-// What a search result is measured against: exact float neighbours, relevance judgements, and the usual figures.
+// What a search result is measured against: exact float neighbours (index/exact), relevance judgements, and the usual
+// figures.
 #ifndef BEBR_INDEX_DATASET_EVALUATION_H_
 #define BEBR_INDEX_DATASET_EVALUATION_H_
 
@@ -10,19 +11,9 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
-#include "index/dataset/vector_file.h"
-#include "index/types/document.h"
+#include "index/exact/neighbors.h"  // its users compare with these
 
 namespace bebr {
-
-// The exact k best rows of `docs` for every row of `queries` by `metric`, best first, ties by row number: queries.rows
-// * k row numbers. Computed in blocks, about 1 MiB a thread beside the input; k is cut to docs.rows. Cost: 2 * queries
-// * docs * dims operations.
-std::vector<uint32_t> ExactNeighbors(const Matrix& docs, const Matrix& queries, size_t k, Metric metric,
-                                     size_t threads);
-
-// Share of `exact` (k_exact row numbers) that is among the first `depth` of `found`.
-double Recall(const uint32_t* exact, size_t k_exact, const uint32_t* found, size_t found_count, size_t depth);
 
 // Relevance judgements: query id -> document id -> gain.
 using Qrels = absl::flat_hash_map<std::string, absl::flat_hash_map<std::string, double>>;

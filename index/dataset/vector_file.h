@@ -9,19 +9,10 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "index/exact/matrix.h"
 #include "index/types/document.h"
 
 namespace bebr {
-
-// A row-major matrix of floats in memory.
-struct Matrix {
-  size_t rows = 0;
-  size_t dims = 0;
-  std::vector<float> values;  // rows * dims
-
-  const float* row(size_t i) const { return values.data() + i * dims; }
-  float* row(size_t i) { return values.data() + i * dims; }
-};
 
 // What a row says beside its vector.
 struct RowFields {

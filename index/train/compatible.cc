@@ -10,8 +10,8 @@
 #include "absl/strings/str_cat.h"
 #include "index/base/status_macros.h"
 #include "index/binarizer/encoder.h"
-#include "index/train/code_search.h"
-#include "index/train/fit.h"
+#include "index/fit/code_search.h"
+#include "index/fit/start_model.h"
 #include "index/train/torch_model.h"
 
 namespace bebr {

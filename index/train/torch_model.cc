@@ -4,7 +4,7 @@
 #include <random>
 #include <utility>
 
-#include "index/train/linear_algebra.h"
+#include "index/train/sgemm.h"
 
 namespace bebr {
 namespace {
@@ -26,8 +26,8 @@ class MultiplyFunction : public torch::autograd::Function<MultiplyFunction> {
     const Tensor x = x_any.contiguous(), w = w_any.contiguous();
     context->save_for_backward({x, w});
     Tensor out = torch::empty({x.size(0), w.size(0)}, x.options());
-    Multiply(false, true, Size(x, 0), Size(w, 0), Size(x, 1), x.data_ptr<float>(), w.data_ptr<float>(),
-             out.data_ptr<float>());
+    Sgemm(false, true, Size(x, 0), Size(w, 0), Size(x, 1), x.data_ptr<float>(), w.data_ptr<float>(),
+          out.data_ptr<float>());
     return out;
   }
   static variable_list backward(AutogradContext* context, variable_list gradients) {
@@ -36,13 +36,13 @@ class MultiplyFunction : public torch::autograd::Function<MultiplyFunction> {
     Tensor dx, dw;
     if (context->needs_input_grad(0)) {
       dx = torch::empty_like(x);
-      Multiply(false, false, Size(x, 0), Size(x, 1), Size(w, 0), g.data_ptr<float>(), w.data_ptr<float>(),
-               dx.data_ptr<float>());
+      Sgemm(false, false, Size(x, 0), Size(x, 1), Size(w, 0), g.data_ptr<float>(), w.data_ptr<float>(),
+            dx.data_ptr<float>());
     }
     if (context->needs_input_grad(1)) {
       dw = torch::empty_like(w);
-      Multiply(true, false, Size(w, 0), Size(x, 1), Size(x, 0), g.data_ptr<float>(), x.data_ptr<float>(),
-               dw.data_ptr<float>());
+      Sgemm(true, false, Size(w, 0), Size(x, 1), Size(x, 0), g.data_ptr<float>(), x.data_ptr<float>(),
+            dw.data_ptr<float>());
     }
     return {dx, dw};
   }

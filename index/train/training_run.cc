@@ -18,8 +18,8 @@
 #include "index/base/status_macros.h"
 #include "index/base/thread_pool.h"
 #include "index/binarizer/encoder.h"
-#include "index/train/fit.h"
-#include "index/train/shapes.h"
+#include "index/fit/shape_search.h"
+#include "index/fit/start_model.h"
 #include "index/train/torch_model.h"
 
 namespace bebr {
@@ -30,8 +30,6 @@ using Clock = std::chrono::steady_clock;
 constexpr size_t kHeldOutQueries = 2000;
 constexpr size_t kSearchQueries = 1000;  // of the shape search
 constexpr size_t kSearchDocuments = 30000;
-constexpr int kSearchRounds = 4;
-constexpr size_t kFinalists = 3;  // shapes that are measured again on all held-out queries
 
 double SecondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
@@ -75,63 +73,23 @@ absl::StatusOr<Model> BuildStart(const TrainOptions& options, const CorpusStatis
   return StartModel(statistics, shape, options.query_levels, options.seed);
 }
 
-// Tries shapes of `bits` on a part of the held-out queries, moves dims between levels as long as that helps, and
-// measures the best few on all of them.
-absl::StatusOr<CodeSpec> PickShape(const TrainOptions& options, size_t bits, const CorpusStatistics& statistics,
-                                   const Matrix& documents, const Validator& validator, const Validator& quick,
-                                   TrainResult& result) {
-  const uint32_t max_levels = options.method == Method::kMedian ? 1 : options.query_levels;
-  BEBR_ASSIGN_OR_RETURN(std::vector<CodeSpec> waiting,
-                        CandidateShapes(statistics.variances, statistics.dims, bits, max_levels));
-  if (waiting.size() == 1) return waiting[0];
-  std::vector<std::pair<double, CodeSpec>> seen;
-  for (int round = 0; round <= kSearchRounds && !waiting.empty(); ++round) {
-    const double before = seen.empty() ? -1.0 : seen.front().first;
-    for (const CodeSpec& shape : waiting) {
-      if (std::any_of(seen.begin(), seen.end(), [&](const auto& tried) { return tried.second == shape; })) continue;
-      BEBR_ASSIGN_OR_RETURN(const Model model, BuildStart(options, statistics, documents, shape));
-      BEBR_ASSIGN_OR_RETURN(const HeldOutRecall recall, quick.Measure(model));
-      seen.emplace_back(recall.at_10, shape);
-      result.tried.push_back({shape.ToString(), shape.bits(), recall.at_10, false});
-      if (options.progress)
-        std::fprintf(stderr, "  %5u bits  %-30s recall@10 %.4f\n", shape.bits(), shape.ToString().c_str(),
-                     recall.at_10);
+// The search for the shape that the options ask for, which tells of what it tries.
+ShapeSearch SearchFor(const TrainOptions& options, const CorpusStatistics& statistics, const Matrix& documents,
+                      TrainResult& result) {
+  ShapeSearch search;
+  search.make_model = [&](const CodeSpec& shape) { return BuildStart(options, statistics, documents, shape); };
+  search.tried = [&](const CodeSpec& shape, double recall, bool all_queries) {
+    result.tried.push_back({shape.ToString(), shape.bits(), recall, all_queries});
+    if (options.progress) {
+      std::fprintf(stderr, "  %5u bits  %-30s recall@10 %.4f%s\n", shape.bits(), shape.ToString().c_str(), recall,
+                   all_queries ? " on all held-out queries" : "");
     }
-    std::stable_sort(seen.begin(), seen.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
-    if (seen.front().first <= before) break;
-    waiting = NeighborShapes(seen.front().second, statistics.dims, max_levels);
-  }
-  CodeSpec best;
-  double best_recall = -1.0;
-  for (size_t i = 0; i < std::min(kFinalists, seen.size()); ++i) {
-    BEBR_ASSIGN_OR_RETURN(const Model model, BuildStart(options, statistics, documents, seen[i].second));
-    BEBR_ASSIGN_OR_RETURN(const HeldOutRecall recall, validator.Measure(model));
-    const CodeSpec& shape = seen[i].second;
-    result.tried.push_back({shape.ToString(), shape.bits(), recall.at_10, true});
-    if (options.progress)
-      std::fprintf(stderr, "  %5u bits  %-30s recall@10 %.4f on all held-out queries\n", shape.bits(),
-                   shape.ToString().c_str(), recall.at_10);
-    if (recall.at_10 > best_recall) best = shape, best_recall = recall.at_10;
-  }
-  return best;
-}
-
-// The smallest budget, by steps of about an eighth, whose start reaches the wanted recall on the held-out queries.
-absl::StatusOr<CodeSpec> PickBudget(const TrainOptions& options, const CorpusStatistics& statistics,
-                                    const Matrix& documents, const Validator& validator, const Validator& quick,
-                                    TrainResult& result) {
-  double best = 0.0;
-  const size_t most = std::min<size_t>(size_t{statistics.dims} * kMaxLevels, 8192);
-  for (size_t bits = 64; bits <= most; bits += std::max<size_t>(32, bits / 8 / 32 * 32)) {
-    BEBR_ASSIGN_OR_RETURN(const CodeSpec shape,
-                          PickShape(options, bits, statistics, documents, validator, quick, result));
-    BEBR_ASSIGN_OR_RETURN(const Model model, BuildStart(options, statistics, documents, shape));
-    BEBR_ASSIGN_OR_RETURN(const HeldOutRecall recall, validator.Measure(model));
-    best = std::max(best, recall.at_10);
-    if (recall.at_10 >= options.target_recall) return shape;
-  }
-  return absl::InvalidArgumentError(absl::StrFormat(
-      "a held-out recall@10 of %.3f was asked for; up to %d bits give %.3f", options.target_recall, most, best));
+    return absl::OkStatus();
+  };
+  search.variances = statistics.variances;
+  search.dims = statistics.dims;
+  search.max_levels = options.method == Method::kMedian ? 1 : options.query_levels;
+  return search;
 }
 
 absl::StatusOr<QueryPairs> ReadPairs(const TrainOptions& options, const Matrix& documents) {
@@ -218,16 +176,17 @@ absl::StatusOr<TrainResult> Train(const TrainOptions& options, Matrix documents,
   const Validator validator(documents, std::move(queries), options.metric, pool);
   const size_t components = options.shape.has_value() ? options.shape->dims() : documents.dims;
   BEBR_ASSIGN_OR_RETURN(const CorpusStatistics statistics,
-                        MeasureCorpus(documents, options.metric, components, options.seed));
+                        MeasureCorpus(documents, options.metric, components, options.seed, pool.size()));
   CodeSpec shape;
   if (options.shape.has_value()) {
     shape = *options.shape;
   } else {
     const Validator quick = validator.Smaller(kSearchQueries, kSearchDocuments);
+    const ShapeSearch search = SearchFor(options, statistics, documents, result);
     if (options.target_recall > 0.0) {
-      BEBR_ASSIGN_OR_RETURN(shape, PickBudget(options, statistics, documents, validator, quick, result));
+      BEBR_ASSIGN_OR_RETURN(shape, ShapeForRecall(search, options.target_recall, validator, quick));
     } else {
-      BEBR_ASSIGN_OR_RETURN(shape, PickShape(options, options.bits, statistics, documents, validator, quick, result));
+      BEBR_ASSIGN_OR_RETURN(shape, ShapeForBits(search, options.bits, validator, quick));
     }
   }
   BEBR_ASSIGN_OR_RETURN(result.model, BuildStart(options, statistics, documents, shape));

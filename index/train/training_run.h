@@ -10,10 +10,10 @@
 #include "absl/status/statusor.h"
 #include "index/binarizer/model.h"
 #include "index/dataset/vector_file.h"
+#include "index/fit/validation.h"
 #include "index/train/compatible.h"
 #include "index/train/options.h"
 #include "index/train/trainer.h"
-#include "index/train/validation.h"
 
 namespace bebr {
 

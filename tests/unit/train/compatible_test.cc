@@ -7,10 +7,10 @@
 #include <string>
 
 #include "index/binarizer/encoder.h"
-#include "index/train/code_search.h"
+#include "index/fit/code_search.h"
 #include "index/train/torch_model.h"
 #include "index/train/training_run.h"
-#include "tests/unit/train/clusters.h"
+#include "tests/unit/fit/clusters.h"
 
 namespace bebr {
 namespace {

@@ -14,7 +14,7 @@
 #include "index/binarizer/encoder.h"
 #include "index/train/torch_model.h"
 #include "index/train/trainer.h"
-#include "tests/unit/train/clusters.h"
+#include "tests/unit/fit/clusters.h"
 
 namespace bebr {
 namespace {

@@ -1,4 +1,4 @@
-#include "index/train/validation.h"
+#include "index/fit/validation.h"
 
 #include <algorithm>
 #include <cmath>
@@ -7,7 +7,7 @@
 
 #include "index/base/status_macros.h"
 #include "index/binarizer/encoder.h"
-#include "index/dataset/evaluation.h"
+#include "index/exact/neighbors.h"
 
 namespace bebr {
 Matrix EvenlySpaced(const Matrix& rows, size_t limit) {

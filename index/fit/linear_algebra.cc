@@ -1,8 +1,7 @@
-#include "index/train/linear_algebra.h"
+#include "index/fit/linear_algebra.h"
 
-#include <dnnl.h>
-#include <torch/torch.h>
-
+#include <Eigen/Cholesky>
+#include <Eigen/Eigenvalues>
 #include <algorithm>
 #include <cmath>
 #include <numbers>
@@ -11,51 +10,60 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "index/base/aligned_buffer.h"
+#include "index/base/background.h"
 #include "index/base/status_macros.h"
+#include "index/simd/kernels.h"
 
 namespace bebr {
 namespace {
 
-// Above this the direct solver would take minutes with a plain LAPACK.
-constexpr size_t kDirectEigenLimit = 1024;
+// Above this the direct solver takes longer than the other, if only some vectors are wanted: it takes 5 s for 1,536.
+constexpr size_t kDirectEigenLimit = 2048;
 constexpr int kSubspaceIterations = 24;
+constexpr size_t kRowsPerTask = 64;
 
-absl::StatusOr<Eigen> DirectEigen(const std::vector<double>& a, size_t n, size_t count) {
-  try {
-    torch::NoGradGuard no_grad;
-    const auto size = static_cast<int64_t>(n);
-    const torch::Tensor matrix = torch::from_blob(const_cast<double*>(a.data()), {size, size}, torch::kFloat64);
-    auto [values, vectors] = torch::linalg_eigh(matrix, "L");
-    const torch::Tensor rows = vectors.t().flip({0}).to(torch::kFloat32).contiguous();
-    const torch::Tensor sorted = values.flip({0}).contiguous();
-    Eigen result;
-    result.values.assign(sorted.data_ptr<double>(), sorted.data_ptr<double>() + count);
-    result.vectors.assign(rows.data_ptr<float>(), rows.data_ptr<float>() + count * n);
-    return result;
-  } catch (const std::exception& error) {
-    return absl::InternalError(
-        absl::StrCat("the eigenvalues of a ", n, " x ", n, " covariance were not found: ", error.what()));
+using RowMajor = ::Eigen::Matrix<double, ::Eigen::Dynamic, ::Eigen::Dynamic, ::Eigen::RowMajor>;
+
+absl::StatusOr<EigenPairs> DirectEigen(const std::vector<double>& a, size_t n, size_t count) {
+  const auto size = static_cast<::Eigen::Index>(n);
+  const ::Eigen::SelfAdjointEigenSolver<::Eigen::MatrixXd> solver(
+      ::Eigen::Map<const RowMajor>(a.data(), size, size).eval());
+  if (solver.info() != ::Eigen::Success) {
+    return absl::InternalError(absl::StrCat("the eigenvalues of a ", n, " x ", n, " covariance were not found"));
   }
+  EigenPairs result;
+  for (size_t i = 0; i < count; ++i) {
+    const ::Eigen::Index column = size - 1 - static_cast<::Eigen::Index>(i);  // the solver's rise
+    result.values.push_back(solver.eigenvalues()[column]);
+    for (::Eigen::Index j = 0; j < size; ++j) {
+      result.vectors.push_back(static_cast<float>(solver.eigenvectors()(j, column)));
+    }
+  }
+  return result;
 }
 
-// Orthonormalises the rows of `basis` (k x n) through the inverse square root of their Gram matrix.
+// Orthonormalises the rows of `basis` (k x n) by the Cholesky factor of their Gram matrix, with a little on its
+// diagonal so that rows which have become alike do no harm.
 absl::Status Orthonormalize(std::vector<float>& basis, size_t k, size_t n) {
   std::vector<float> gram(k * k);
   Multiply(false, true, k, k, n, basis.data(), basis.data(), gram.data());
-  BEBR_ASSIGN_OR_RETURN(const Eigen eigen, DirectEigen(std::vector<double>(gram.begin(), gram.end()), k, k));
-  std::vector<float> scaled(k * k);
-  const double floor = std::max(eigen.values[0], 1e-30) * 1e-10;
-  for (size_t i = 0; i < k; ++i) {
-    const double scale = 1.0 / std::sqrt(std::max(eigen.values[i], floor));
-    for (size_t j = 0; j < k; ++j) scaled[i * k + j] = static_cast<float>(scale * eigen.vectors[i * k + j]);
-  }
+  const auto size = static_cast<::Eigen::Index>(k);
+  RowMajor matrix = ::Eigen::Map<::Eigen::Matrix<float, ::Eigen::Dynamic, ::Eigen::Dynamic, ::Eigen::RowMajor>>(
+                        gram.data(), size, size)
+                        .cast<double>();
+  matrix.diagonal().array() += std::max(matrix.diagonal().maxCoeff(), 1e-30) * 1e-7;
+  const ::Eigen::LLT<RowMajor> factor(matrix);
+  if (factor.info() != ::Eigen::Success) return absl::InternalError("a basis could not be made orthonormal");
+  const RowMajor inverse = factor.matrixL().solve(RowMajor::Identity(size, size));
+  std::vector<float> scaled(inverse.data(), inverse.data() + k * k);
   std::vector<float> result(k * n);
   Multiply(false, false, k, n, k, scaled.data(), basis.data(), result.data());
   basis = std::move(result);
   return absl::OkStatus();
 }
 
-absl::StatusOr<Eigen> SubspaceEigen(const std::vector<double>& a, size_t n, size_t count, uint64_t seed) {
+absl::StatusOr<EigenPairs> SubspaceEigen(const std::vector<double>& a, size_t n, size_t count, uint64_t seed) {
   const std::vector<float> matrix(a.begin(), a.end());
   const size_t k = std::min(n, count + 32);
   std::mt19937_64 random(seed);
@@ -73,25 +81,50 @@ absl::StatusOr<Eigen> SubspaceEigen(const std::vector<double>& a, size_t n, size
   std::vector<float> projected(k * k);
   Multiply(false, false, k, n, n, basis.data(), matrix.data(), product.data());
   Multiply(false, true, k, k, n, product.data(), basis.data(), projected.data());
-  BEBR_ASSIGN_OR_RETURN(Eigen small, DirectEigen(std::vector<double>(projected.begin(), projected.end()), k, count));
-  Eigen result;
+  BEBR_ASSIGN_OR_RETURN(EigenPairs small,
+                        DirectEigen(std::vector<double>(projected.begin(), projected.end()), k, count));
+  EigenPairs result;
   result.values = std::move(small.values);
   result.vectors.resize(count * n);
   Multiply(false, false, count, n, k, small.vectors.data(), basis.data(), result.vectors.data());
   return result;
 }
 
+// b^T of the `rows` x `columns` matrix b.
+std::vector<float> Transposed(const float* b, size_t rows, size_t columns) {
+  constexpr size_t kTile = 32;
+  std::vector<float> result(rows * columns);
+  for (size_t i0 = 0; i0 < rows; i0 += kTile) {
+    for (size_t j0 = 0; j0 < columns; j0 += kTile) {
+      for (size_t i = i0; i < std::min(rows, i0 + kTile); ++i) {
+        for (size_t j = j0; j < std::min(columns, j0 + kTile); ++j) result[j * rows + i] = b[i * columns + j];
+      }
+    }
+  }
+  return result;
+}
+
 }  // namespace
 
 void Multiply(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k, const float* a, const float* b,
-              float* c, bool accumulate) {
+              float* c, size_t threads) {
   if (m == 0 || n == 0) return;
-  dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', static_cast<dnnl_dim_t>(m), static_cast<dnnl_dim_t>(n),
-             static_cast<dnnl_dim_t>(k), 1.0f, a, static_cast<dnnl_dim_t>(transpose_a ? m : k), b,
-             static_cast<dnnl_dim_t>(transpose_b ? k : n), accumulate ? 1.0f : 0.0f, c, static_cast<dnnl_dim_t>(n));
+  const simd::KernelTable& kernels = simd::Kernels();
+  std::vector<float> turned_a, turned_b;
+  if (transpose_a) turned_a = Transposed(a, k, m), a = turned_a.data();
+  if (!transpose_b) turned_b = Transposed(b, k, n), b = turned_b.data();
+  AlignedBuffer<float> packed(kernels.packed_floats(n, k));
+  kernels.pack(b, n, k, packed.data());
+  const auto some_rows = [&](size_t task) {
+    const size_t first = task * kRowsPerTask, count = std::min(kRowsPerTask, m - first);
+    kernels.gemm(a + first * k, count, k, packed.data(), n, k, nullptr, c + first * n, n);
+  };
+  const size_t tasks = (m + kRowsPerTask - 1) / kRowsPerTask;
+  if (threads > 1) return RunInBackground(threads, tasks, some_rows);
+  for (size_t task = 0; task < tasks; ++task) some_rows(task);
 }
 
-absl::StatusOr<Eigen> LargestEigenvectors(const std::vector<double>& a, size_t n, size_t count, uint64_t seed) {
+absl::StatusOr<EigenPairs> LargestEigenvectors(const std::vector<double>& a, size_t n, size_t count, uint64_t seed) {
   if (n <= kDirectEigenLimit || count + 32 >= n) return DirectEigen(a, n, count);
   return SubspaceEigen(a, n, count, seed);
 }

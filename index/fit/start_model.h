@@ -1,6 +1,6 @@
 // Models that need no training: the start, and MIB.
-#ifndef BEBR_INDEX_TRAIN_FIT_H_
-#define BEBR_INDEX_TRAIN_FIT_H_
+#ifndef BEBR_INDEX_FIT_START_MODEL_H_
+#define BEBR_INDEX_FIT_START_MODEL_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -10,7 +10,7 @@
 #include "absl/status/statusor.h"
 #include "index/binarizer/model.h"
 #include "index/code/code_spec.h"
-#include "index/dataset/vector_file.h"
+#include "index/exact/matrix.h"
 #include "index/types/document.h"
 
 namespace bebr {
@@ -27,9 +27,11 @@ struct CorpusStatistics {
 };
 
 // Measures `rows`, at most `kMaxFitRows` of them, evenly spaced. `components` is how many principal components are
-// wanted; it is cut to dims. INVALID_ARGUMENT for no rows, more than kMaxInputDims dims, or rows that are all equal.
+// wanted; it is cut to dims. Runs on `threads` (Multiply). INVALID_ARGUMENT for no rows, more than kMaxInputDims dims,
+// or rows that are all equal.
 inline constexpr size_t kMaxFitRows = 100000;
-absl::StatusOr<CorpusStatistics> MeasureCorpus(const Matrix& rows, Metric metric, size_t components, uint64_t seed);
+absl::StatusOr<CorpusStatistics> MeasureCorpus(const Matrix& rows, Metric metric, size_t components, uint64_t seed,
+                                               size_t threads = 1);
 
 // u of binarizer rows: out[i] = (x_i - mean) sqrt(n) / |x_i - mean|, after normalising for cosine.
 void CenterAndScale(const std::vector<float>& mean, Metric metric, const float* rows, size_t count, float* out);
@@ -41,10 +43,15 @@ void CenterAndScale(const std::vector<float>& mean, Metric metric, const float* 
 absl::StatusOr<Model> StartModel(const CorpusStatistics& statistics, const CodeSpec& spec, uint32_t query_levels,
                                  uint64_t seed);
 
+// A binarizer for embeddings of which nothing is known: a random rotation that takes every direction to be as good as
+// any other. `spec` has one band.
+absl::StatusOr<Model> RotationModel(uint32_t dims, Metric metric, const CodeSpec& spec, uint32_t query_levels,
+                                    uint64_t seed);
+
 // Maximally informative bits (MIB): the same rotation, with every bit's threshold at the median of `rows`.
 absl::StatusOr<Model> MedianModel(const CorpusStatistics& statistics, const Matrix& rows, const CodeSpec& spec,
                                   uint32_t query_levels, uint64_t seed);
 
 }  // namespace bebr
 
-#endif  // BEBR_INDEX_TRAIN_FIT_H_
+#endif  // BEBR_INDEX_FIT_START_MODEL_H_

@@ -1,6 +1,6 @@
 // How good a model is: recall on queries that training does not see.
-#ifndef BEBR_INDEX_TRAIN_VALIDATION_H_
-#define BEBR_INDEX_TRAIN_VALIDATION_H_
+#ifndef BEBR_INDEX_FIT_VALIDATION_H_
+#define BEBR_INDEX_FIT_VALIDATION_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -11,8 +11,8 @@
 #include "index/base/thread_pool.h"
 #include "index/binarizer/binarizer.h"
 #include "index/binarizer/model.h"
-#include "index/dataset/vector_file.h"
-#include "index/train/code_search.h"
+#include "index/exact/matrix.h"
+#include "index/fit/code_search.h"
 
 namespace bebr {
 
@@ -73,4 +73,4 @@ Matrix SplitRows(Matrix& input, size_t count, uint64_t seed);
 
 }  // namespace bebr
 
-#endif  // BEBR_INDEX_TRAIN_VALIDATION_H_
+#endif  // BEBR_INDEX_FIT_VALIDATION_H_

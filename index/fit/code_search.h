@@ -1,6 +1,6 @@
 // The code search that training is measured by.
-#ifndef BEBR_INDEX_TRAIN_CODE_SEARCH_H_
-#define BEBR_INDEX_TRAIN_CODE_SEARCH_H_
+#ifndef BEBR_INDEX_FIT_CODE_SEARCH_H_
+#define BEBR_INDEX_FIT_CODE_SEARCH_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -9,7 +9,7 @@
 #include "index/base/aligned_buffer.h"
 #include "index/base/thread_pool.h"
 #include "index/binarizer/binarizer.h"
-#include "index/dataset/vector_file.h"
+#include "index/exact/matrix.h"
 #include "index/simd/kernels.h"
 
 namespace bebr {
@@ -48,4 +48,4 @@ class CodeSearch {
 
 }  // namespace bebr
 
-#endif  // BEBR_INDEX_TRAIN_CODE_SEARCH_H_
+#endif  // BEBR_INDEX_FIT_CODE_SEARCH_H_

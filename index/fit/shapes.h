@@ -1,6 +1,6 @@
 // Which shapes of a code are worth trying for a bit budget.
-#ifndef BEBR_INDEX_TRAIN_SHAPES_H_
-#define BEBR_INDEX_TRAIN_SHAPES_H_
+#ifndef BEBR_INDEX_FIT_SHAPES_H_
+#define BEBR_INDEX_FIT_SHAPES_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -27,4 +27,4 @@ std::vector<CodeSpec> NeighborShapes(const CodeSpec& spec, size_t dims, uint32_t
 
 }  // namespace bebr
 
-#endif  // BEBR_INDEX_TRAIN_SHAPES_H_
+#endif  // BEBR_INDEX_FIT_SHAPES_H_

@@ -1,6 +1,6 @@
 // Embeddings with a structure to learn: points around random centres, with falling variances.
-#ifndef BEBR_TESTS_UNIT_TRAIN_CLUSTERS_H_
-#define BEBR_TESTS_UNIT_TRAIN_CLUSTERS_H_
+#ifndef BEBR_TESTS_UNIT_FIT_CLUSTERS_H_
+#define BEBR_TESTS_UNIT_FIT_CLUSTERS_H_
 
 #include <cmath>
 #include <random>
@@ -32,4 +32,4 @@ inline Matrix Clusters(size_t rows, size_t dims, uint64_t seed) {
 
 }  // namespace bebr
 
-#endif  // BEBR_TESTS_UNIT_TRAIN_CLUSTERS_H_
+#endif  // BEBR_TESTS_UNIT_FIT_CLUSTERS_H_

@@ -1,4 +1,4 @@
-#include "index/train/code_search.h"
+#include "index/fit/code_search.h"
 
 #include <algorithm>
 #include <limits>

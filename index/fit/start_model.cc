@@ -1,4 +1,4 @@
-#include "index/train/fit.h"
+#include "index/fit/start_model.h"
 
 #include <algorithm>
 #include <cmath>
@@ -8,7 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "index/base/status_macros.h"
-#include "index/train/linear_algebra.h"
+#include "index/fit/linear_algebra.h"
 
 namespace bebr {
 namespace {
@@ -89,7 +89,8 @@ void CenterAndScale(const std::vector<float>& mean, Metric metric, const float* 
   }
 }
 
-absl::StatusOr<CorpusStatistics> MeasureCorpus(const Matrix& rows, Metric metric, size_t components, uint64_t seed) {
+absl::StatusOr<CorpusStatistics> MeasureCorpus(const Matrix& rows, Metric metric, size_t components, uint64_t seed,
+                                               size_t threads) {
   const size_t n = rows.dims;
   if (n == 0 || n > kMaxInputDims) {
     return absl::InvalidArgumentError(absl::StrCat("the embeddings have ", n, " dims; the limit is ", kMaxInputDims));
@@ -117,7 +118,7 @@ absl::StatusOr<CorpusStatistics> MeasureCorpus(const Matrix& rows, Metric metric
     const size_t count = std::min(kBlockRows, sample.size() - start);
     for (size_t i = 0; i < count; ++i) std::copy_n(rows.row(sample[start + i]), n, block.data() + i * n);
     CenterAndScale(statistics.mean, metric, block.data(), count, scaled.data());
-    Multiply(true, false, n, n, count, scaled.data(), scaled.data(), product.data());
+    Multiply(true, false, n, n, count, scaled.data(), scaled.data(), product.data(), threads);
     for (size_t i = 0; i < n * n; ++i) statistics.covariance[i] += product[i] / static_cast<double>(sample.size());
   }
   double trace = 0.0, spread = 0.0;
@@ -137,7 +138,7 @@ absl::StatusOr<CorpusStatistics> MeasureCorpus(const Matrix& rows, Metric metric
                                                    metric == Metric::kCosine ? " after normalising" : "",
                                                    ": there is nothing to tell them apart by"));
   }
-  BEBR_ASSIGN_OR_RETURN(Eigen eigen, LargestEigenvectors(statistics.covariance, n, std::min(components, n), seed));
+  BEBR_ASSIGN_OR_RETURN(EigenPairs eigen, LargestEigenvectors(statistics.covariance, n, std::min(components, n), seed));
   statistics.variances = std::move(eigen.values);
   statistics.components = std::move(eigen.vectors);
   return statistics;
@@ -182,6 +183,23 @@ absl::StatusOr<Model> StartModel(const CorpusStatistics& statistics, const CodeS
   BEBR_ASSIGN_OR_RETURN(model.spec, CodeSpec::Create(std::move(bands)));
   model.steps.resize(query_levels - 1);
   for (StepParameters& step : model.steps) step.residual.linear.bias.assign(m, 0.0f);
+  return model;
+}
+
+absl::StatusOr<Model> RotationModel(uint32_t dims, Metric metric, const CodeSpec& spec, uint32_t query_levels,
+                                    uint64_t seed) {
+  CorpusStatistics statistics;
+  statistics.dims = dims;
+  statistics.metric = metric;
+  statistics.mean.assign(dims, 0.0f);
+  statistics.covariance.assign(size_t{dims} * dims, 0.0);
+  for (size_t i = 0; i < dims; ++i) statistics.covariance[i * dims + i] = 1.0;
+  statistics.variances.assign(dims, 1.0);
+  // Directions that have nothing to do with the embeddings' own axes: a code may have fewer dims than they.
+  std::mt19937_64 random(seed);
+  statistics.components = RandomRotation(dims, dims, random);
+  BEBR_ASSIGN_OR_RETURN(Model model, StartModel(statistics, spec, query_levels, seed));
+  model.trained = "random rotation, fitted to nothing";
   return model;
 }
 

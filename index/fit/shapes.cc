@@ -1,4 +1,4 @@
-#include "index/train/shapes.h"
+#include "index/fit/shapes.h"
 
 #include <algorithm>
 #include <array>

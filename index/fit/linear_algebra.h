@@ -1,6 +1,6 @@
 // The little linear algebra that fitting and training need, on row-major float matrices.
-#ifndef BEBR_INDEX_TRAIN_LINEAR_ALGEBRA_H_
-#define BEBR_INDEX_TRAIN_LINEAR_ALGEBRA_H_
+#ifndef BEBR_INDEX_FIT_LINEAR_ALGEBRA_H_
+#define BEBR_INDEX_FIT_LINEAR_ALGEBRA_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -11,21 +11,22 @@
 
 namespace bebr {
 
-// c (m x n) = a * b, plus c where `accumulate`. With `transpose_a` a is stored k x m, with `transpose_b` b is stored n
-// x k. Runs oneDNN's sgemm on the OpenMP threads of the process.
+// c (m x n) = a * b. With `transpose_a` a is stored k x m, with `transpose_b` b is stored n x k. Runs the kernel
+// table's gemm on the caller's thread, or on `threads` that yield to others; the result is the same for any number of
+// them.
 void Multiply(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k, const float* a, const float* b,
-              float* c, bool accumulate = false);
+              float* c, size_t threads = 1);
 
 // Eigenvectors of a symmetric matrix, by falling eigenvalue.
-struct Eigen {
+struct EigenPairs {
   std::vector<double> values;  // count
   std::vector<float> vectors;  // count x n, one vector a row
 };
 
 // The `count` largest eigenvalues of the symmetric n x n matrix `a` with their vectors. Small matrices are solved
-// directly (LAPACK), large ones by subspace iteration, whose vectors span the leading subspace closely but not to the
+// directly, large ones by subspace iteration, whose vectors span the leading subspace closely but not to the
 // last bit. INTERNAL if the solver does not converge.
-absl::StatusOr<Eigen> LargestEigenvectors(const std::vector<double>& a, size_t n, size_t count, uint64_t seed);
+absl::StatusOr<EigenPairs> LargestEigenvectors(const std::vector<double>& a, size_t n, size_t count, uint64_t seed);
 
 // A random orthogonal matrix, rows x columns with rows >= columns and orthonormal columns: rounds of plane rotations by
 // random angles over random pairs, which mix every coordinate with every other in O(rows^2 log rows) operations.
@@ -37,4 +38,4 @@ void EqualizeVariances(const std::vector<double>& covariance, size_t n, size_t m
 
 }  // namespace bebr
 
-#endif  // BEBR_INDEX_TRAIN_LINEAR_ALGEBRA_H_
+#endif  // BEBR_INDEX_FIT_LINEAR_ALGEBRA_H_

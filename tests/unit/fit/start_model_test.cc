@@ -1,4 +1,4 @@
-#include "index/train/fit.h"
+#include "index/fit/start_model.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,8 +7,8 @@
 #include <random>
 #include <vector>
 
-#include "index/train/linear_algebra.h"
-#include "tests/unit/train/clusters.h"
+#include "index/fit/linear_algebra.h"
+#include "tests/unit/fit/clusters.h"
 
 namespace bebr {
 namespace {

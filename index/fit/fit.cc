@@ -1,0 +1,83 @@
+#include "index/fit/fit.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "index/base/status_macros.h"
+#include "index/base/thread_pool.h"
+#include "index/fit/shape_search.h"
+#include "index/fit/start_model.h"
+#include "index/fit/validation.h"
+
+namespace bebr {
+namespace {
+
+constexpr uint32_t kQueryLevels = 4;
+constexpr size_t kHeldOut = 500;
+constexpr size_t kQuickQueries = 300;
+constexpr size_t kQuickDocuments = 4000;
+constexpr size_t kDocuments = 8000;  // among which the finalists look for neighbours
+constexpr size_t kMostBits = 8192;
+
+// Components that a shape of `bits` may use: all of them where the budget is not known yet.
+size_t ComponentsFor(size_t dims, size_t bits) { return bits == 0 ? dims : std::min(dims, bits); }
+
+absl::StatusOr<CodeSpec> PickShape(const ShapeSearch& search, const FitRequest& request, const Validator& validator,
+                                   FittedModel& fitted) {
+  const Validator quick = validator.Smaller(kQuickQueries, kQuickDocuments);
+  if (request.bits != 0) return ShapeForBits(search, request.bits, validator, quick);
+  absl::StatusOr<CodeSpec> shape = ShapeForRecall(search, request.recall, validator, quick);
+  if (!absl::IsInvalidArgument(shape.status())) return shape;
+  fitted.reached = false;
+  const size_t most = std::min(search.dims * kMaxLevels, kMostBits) / 32 * 32;
+  return ShapeForBits(search, std::max<size_t>(most, 64), validator, quick);
+}
+
+// The most levels that divide `bits` into at least `dims` whole words; 1 if none do.
+uint32_t EvenLevels(uint32_t dims, size_t bits) {
+  for (uint32_t levels = kMaxLevels; levels > 1; --levels) {
+    if (bits % (32 * levels) == 0 && bits / levels >= dims) return levels;
+  }
+  return 1;
+}
+
+}  // namespace
+
+absl::StatusOr<FittedModel> FitStart(FitRequest request) {
+  ThreadPool nobody(0);  // the caller works alone
+  FittedModel fitted;
+  const size_t held_out = std::min(kHeldOut, request.rows.rows / 10);
+  if (held_out == 0) {
+    return absl::InvalidArgumentError(absl::StrFormat("%d rows are too few to fit to", request.rows.rows));
+  }
+  Matrix queries = SplitRows(request.rows, held_out, request.seed);
+  fitted.rows = request.rows.rows;
+  BEBR_ASSIGN_OR_RETURN(
+      const CorpusStatistics statistics,
+      MeasureCorpus(request.rows, request.metric, ComponentsFor(request.rows.dims, request.bits), request.seed));
+  const Validator validator(EvenlySpaced(request.rows, kDocuments), std::move(queries), request.metric, nobody);
+  const auto stop = [&] { return request.cancelled != nullptr && request.cancelled(); };
+  ShapeSearch search;
+  search.make_model = [&](const CodeSpec& shape) { return StartModel(statistics, shape, kQueryLevels, request.seed); };
+  search.tried = [&](const CodeSpec&, double, bool) {
+    return stop() ? absl::CancelledError("the fit is no longer wanted") : absl::OkStatus();
+  };
+  search.variances = statistics.variances;
+  search.dims = statistics.dims;
+  search.max_levels = kQueryLevels;
+  if (stop()) return absl::CancelledError("the fit is no longer wanted");
+  BEBR_ASSIGN_OR_RETURN(const CodeSpec shape, PickShape(search, request, validator, fitted));
+  BEBR_ASSIGN_OR_RETURN(fitted.model, StartModel(statistics, shape, kQueryLevels, request.seed));
+  BEBR_ASSIGN_OR_RETURN(const HeldOutRecall recall, validator.Measure(fitted.model));
+  fitted.recall_at_10 = recall.at_10;
+  return fitted;
+}
+
+absl::StatusOr<Model> DataFreeModel(uint32_t dims, Metric metric, size_t bits, uint64_t seed) {
+  const uint32_t levels = EvenLevels(dims, bits);
+  BEBR_ASSIGN_OR_RETURN(const CodeSpec shape, CodeSpec::Create({{static_cast<uint32_t>(bits / levels), levels, 1.0f}}));
+  return RotationModel(dims, metric, shape, kQueryLevels, seed);
+}
+
+}  // namespace bebr

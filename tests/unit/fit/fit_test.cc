@@ -1,0 +1,63 @@
+#include "index/fit/fit.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "index/binarizer/encoder.h"
+#include "index/fit/validation.h"
+#include "tests/unit/fit/clusters.h"
+
+namespace bebr {
+namespace {
+
+using ::testing::HasSubstr;
+
+double RecallOf(const Model& model, const Matrix& rows, const Matrix& queries) {
+  ThreadPool nobody(0);
+  return Validator(rows, queries, Metric::kCosine, nobody).Measure(model)->at_10;
+}
+
+TEST(FitStartTest, IsBetterThanTheDataFreeModelAndTheSameForASeed) {
+  const Matrix rows = Clusters(3000, 48, 1), queries = Clusters(200, 48, 2);
+  const auto fitted = FitStart({.rows = rows, .bits = 96});
+  ASSERT_TRUE(fitted.ok()) << fitted.status();
+  EXPECT_EQ(fitted->rows, 2700u);
+  EXPECT_EQ(fitted->model.spec.bits(), 96u);
+  const auto data_free = DataFreeModel(48, Metric::kCosine, 96, 1);
+  ASSERT_TRUE(data_free.ok()) << data_free.status();
+  EXPECT_EQ(data_free->spec.bits(), 96u);
+  EXPECT_GT(RecallOf(fitted->model, rows, queries), RecallOf(*data_free, rows, queries) + 0.02);
+  EXPECT_EQ(*SerializeModel(FitStart({.rows = rows, .bits = 96})->model), *SerializeModel(fitted->model));
+}
+
+TEST(FitStartTest, TakesAsFewBitsAsTheRecallNeeds) {
+  const Matrix rows = Clusters(2000, 64, 1);
+  const auto low = FitStart({.rows = rows, .recall = 0.3}), high = FitStart({.rows = rows, .recall = 0.9});
+  ASSERT_TRUE(low.ok() && high.ok()) << low.status() << high.status();
+  EXPECT_LT(low->model.spec.bits(), high->model.spec.bits());
+  EXPECT_GE(high->recall_at_10, 0.9);
+  const auto impossible = FitStart({.rows = rows, .recall = 0.9999});
+  ASSERT_TRUE(impossible.ok()) << impossible.status();
+  EXPECT_FALSE(impossible->reached);
+  EXPECT_EQ(impossible->model.spec.bits(), 256u);
+}
+
+TEST(FitStartTest, EndsWhenItIsCancelledAndRefusesTooFewRows) {
+  EXPECT_TRUE(absl::IsCancelled(
+      FitStart({.rows = Clusters(500, 16, 1), .bits = 32, .cancelled = [] { return true; }}).status()));
+  EXPECT_THAT(std::string(FitStart({.rows = Clusters(9, 16, 1), .bits = 32}).status().message()), HasSubstr("9 rows"));
+}
+
+TEST(DataFreeModelTest, SpendsTheBudgetAndStaysValid) {
+  for (const uint32_t dims : {2u, 33u, 64u, 384u, 784u}) {
+    for (const size_t bits : {32u, 96u, 256u, 768u, 1024u}) {
+      const auto model = DataFreeModel(dims, Metric::kInnerProduct, bits, 1);
+      ASSERT_TRUE(model.ok()) << dims << " floats, " << bits << " bits: " << model.status();
+      EXPECT_EQ(model->spec.bits(), bits);
+      EXPECT_TRUE(Encoder::Create(*model, 0).ok());
+    }
+  }
+}
+
+}  // namespace
+}  // namespace bebr
