@@ -1,0 +1,322 @@
+"""Every call as a value: its method, its request, and how its answer is read. The clients only carry them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any, Callable, Dict, Generic, Iterator, List, Mapping, Optional, Sequence, TypeVar, Union
+
+import numpy as np
+import numpy.typing as npt
+
+from bebr import _values, filters, v1
+from bebr import types as t
+from bebr.errors import InvalidArgument
+
+T = TypeVar("T")
+
+Model = Union[str, "os.PathLike[str]", bytes]
+"""A binarizer: the path of its safetensors file, or the bytes of one."""
+
+MODEL_CHUNK_BYTES = 1 << 20
+FLOAT_STORAGE = {"none": v1.FLOAT_STORAGE_NONE, "f16": v1.FLOAT_STORAGE_F16, "f32": v1.FLOAT_STORAGE_F32}
+METRICS = {v1.METRIC_COSINE: "cosine", v1.METRIC_INNER_PRODUCT: "inner_product"}
+STATES = {v1.VERSION_STATE_ADDED: "added", v1.VERSION_STATE_RETIRED: "retired", v1.VERSION_STATE_BACKFILLING: "backfilling",
+          v1.VERSION_STATE_READY: "ready", v1.VERSION_STATE_DEFAULT: "default"}
+AUTO_STATES = {v1.AUTO_STATE_COLLECTING: "collecting", v1.AUTO_STATE_FITTING: "fitting", v1.AUTO_STATE_BACKFILLING: "backfilling",
+               v1.AUTO_STATE_CHECKING: "checking", v1.AUTO_STATE_FITTED: "fitted", v1.AUTO_STATE_FINAL: "final"}
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """One call. `again`: whether it may be sent again when nobody knows whether it took effect."""
+
+    service: str
+    method: str
+    request: Any
+    read: Callable[[Any], T]
+    again: bool = True
+    first_row: int = 0
+    parts: Optional[Callable[[], Iterator[Any]]] = None
+    """Of a call whose request is a stream: makes its messages."""
+
+    @property
+    def path(self) -> str:
+        return f"/bebr.v1.{self.service}/{self.method}"
+
+    @property
+    def response_class(self) -> Any:
+        return getattr(v1, f"{self.method}Response")
+
+
+def nothing(response: Any) -> None:
+    return None
+
+
+# Values.
+
+
+def time_of(unix_us: int) -> datetime:
+    return datetime.fromtimestamp(unix_us / 1e6, tz=timezone.utc)
+
+
+def fields_of(message: Any, *names: str) -> Dict[str, Any]:
+    return {name: getattr(message, name) for name in names}
+
+
+def check_of(check: v1.VersionCheck) -> t.Check:
+    return t.Check(checked=time_of(check.checked_unix_us), **fields_of(check, "against", "queries", "k", "recall", "against_recall", "overlap",
+                                                                      "documents", "against_documents"))
+
+
+def version_of(version: v1.Version) -> t.Version:
+    backfill = recall = check = None
+    if version.HasField("backfill"):
+        backfill = t.Backfill(**fields_of(version.backfill, "running", "limit_documents_per_s", "written", "documents_per_s", "error"))
+    if version.HasField("check"):
+        check = check_of(version.check)
+    if version.HasField("recall"):
+        recall = t.RecallSample(measured=time_of(version.recall.measured_unix_us), **fields_of(version.recall, "recall", "queries", "k"))
+    return t.Version(state=STATES.get(version.state, "unknown"), metric=METRICS.get(version.metric, "unknown"), backfill=backfill,
+                     check=check, recall=recall, **fields_of(version, "name", "input_dims", "code", "bits", "query_levels", "space",
+                                                             "documents", "embeddings", "same_embeddings_as", "model"))
+
+
+def auto_of(status: v1.AutoStatus) -> t.AutoStatus:
+    events = tuple(t.AutoEvent(time=time_of(event.unix_us), text=event.text) for event in status.events)
+    return t.AutoStatus(state=AUTO_STATES.get(status.state, "unknown"), events=events,
+                        **fields_of(status, "fitted_documents", "next_fit_documents", "recall", "recall_goal", "fits", "promotions", "error"))
+
+
+def stats_of(collection: v1.Collection) -> t.CollectionStats:
+    storage = {number: name for name, number in FLOAT_STORAGE.items()}.get(collection.store_floats, "none")
+    memory = t.MemoryUse(**fields_of(collection.memory, "codes", "ids", "attributes", "models", "total"))
+    auto = auto_of(collection.auto_status) if collection.HasField("auto_status") else None
+    return t.CollectionStats(auto=auto, store_floats=storage, created=time_of(collection.created_unix_us),
+                             versions=tuple(version_of(version) for version in collection.versions), memory=memory,
+                             **fields_of(collection, "name", "documents", "default_version", "previous_default", "shards", "deleted_rows",
+                                         "sequence", "disk_bytes", "expected_documents", "default_rerank"))
+
+
+def snapshot_of(snapshot: v1.Snapshot) -> t.Snapshot:
+    return t.Snapshot(created=time_of(snapshot.created_unix_us), **fields_of(snapshot, "collection", "name", "documents", "bytes"))
+
+
+def model_bytes(model: Model) -> bytes:
+    if isinstance(model, bytes):
+        return model
+    with open(model, "rb") as file:
+        return file.read()
+
+
+def uploaded(request_class: Any, config: Any, model: Optional[Model]) -> Callable[[], Iterator[Any]]:
+    data = model_bytes(model) if model is not None else b""
+
+    def parts() -> Iterator[Any]:
+        yield request_class(config=config)
+        for first in range(0, len(data), MODEL_CHUNK_BYTES):
+            yield request_class(model_chunk=data[first:first + MODEL_CHUNK_BYTES])
+
+    return parts
+
+
+def one_of(what: str, value: str, known: Mapping[str, int]) -> int:
+    if value not in known:
+        raise InvalidArgument(f"{what} is {value!r}; it is one of {', '.join(map(repr, known))}", field=what)
+    return known[value]
+
+
+# Collections.
+
+
+def create(name: str, *, dims: Optional[int], model: Optional[Model], bits: int, recall: float, metric: str, version: str, store_floats: str,
+           shards: int, expected_documents: int, default_rerank: int) -> Call[t.CollectionStats]:
+    if (dims is None) == (model is None):
+        raise InvalidArgument("create takes dims, and the server makes the binarizer, or model, a binarizer's file; give one of them",
+                              field="dims" if dims is None else "model")
+    config = v1.CollectionConfig(name=name, version=version, store_floats=one_of("store_floats", store_floats, FLOAT_STORAGE), shards=shards,
+                                 expected_documents=expected_documents, default_rerank=default_rerank)
+    if dims is not None:
+        known = {name: number for number, name in METRICS.items()}
+        config.auto_binarizer.CopyFrom(v1.AutoBinarizer(dims=dims, bits=bits, recall=recall, metric=one_of("metric", metric, known)))
+    elif bits or recall or metric != "cosine":
+        raise InvalidArgument("bits, recall and metric are those of the model; they go with dims", field="model")
+    return Call("CollectionService", "CreateCollection", None, lambda r: stats_of(r.collection), again=False,
+                parts=uploaded(v1.CreateCollectionRequest, config, model))
+
+
+def stats(name: str) -> Call[t.CollectionStats]:
+    return Call("CollectionService", "GetCollection", v1.GetCollectionRequest(name=name), lambda r: stats_of(r.collection))
+
+
+def count(name: str) -> Call[int]:
+    return Call("CollectionService", "GetCollection", v1.GetCollectionRequest(name=name), lambda r: int(r.collection.documents))
+
+
+def collections() -> Call[List[t.CollectionStats]]:
+    return Call("CollectionService", "ListCollections", v1.ListCollectionsRequest(), lambda r: [stats_of(c) for c in r.collections])
+
+
+def drop(name: str) -> Call[None]:
+    return Call("CollectionService", "DeleteCollection", v1.DeleteCollectionRequest(name=name), nothing, again=False)
+
+
+# Documents.
+
+
+def upsert_mode(merge: bool) -> int:
+    return v1.UPSERT_MODE_MERGE if merge else v1.UPSERT_MODE_REPLACE
+
+
+def upsert(name: str, rows: _values.Rows, merge: bool) -> Call[t.Upserted]:
+    request = v1.UpsertRequest(collection=name, mode=upsert_mode(merge))
+    rows.fill(request.documents, 0, len(rows))
+    return Call("DocumentService", "Upsert", request,
+                lambda r: t.Upserted(documents=r.documents, created=r.created, unknown_ids=tuple(r.unknown_ids)))
+
+
+def get(name: str, ids: Any, with_embeddings: bool) -> Call[List[t.Document]]:
+    return Call("DocumentService", "Get", v1.GetRequest(collection=name, ids=_values.id_list(ids), with_embeddings=with_embeddings),
+                lambda r: [_values.from_document(document) for document in r.documents])
+
+
+def delete(name: str, ids: Any) -> Call[int]:
+    return Call("DocumentService", "Delete", v1.DeleteRequest(collection=name, ids=_values.id_list(ids)), lambda r: int(r.deleted))
+
+
+# Search.
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """What searches take beside the query."""
+
+    k: int
+    filter: filters.Filter
+    rerank: Optional[int]
+    min_score: Optional[float]
+    with_attributes: bool
+    version: str
+    first_levels: int
+    candidates: int
+
+    def message(self) -> v1.SearchOptions:
+        for name, value in (("k", self.k), ("rerank", self.rerank), ("first_levels", self.first_levels), ("candidates", self.candidates)):
+            if value is not None and not 0 <= value < 2**32:
+                raise InvalidArgument(f"{name} is {value}; it is a whole number, not negative", field=name)
+        return v1.SearchOptions(k=self.k, filter=filters.text(self.filter), rerank=self.rerank, min_score=self.min_score,
+                                with_attributes=self.with_attributes, version=self.version, first_levels=self.first_levels,
+                                candidates=self.candidates)
+
+
+def timings_of(timings: v1.SearchTimings) -> t.Timings:
+    return t.Timings(**fields_of(timings, "queue_us", "encode_us", "scan_us", "rerank_us", "queries_in_scan"))
+
+
+def hits_of(hits: Any, response: Any) -> t.Hits:
+    return t.Hits(hits=tuple(_values.from_hits(hits)), documents_scanned=response.documents_scanned, timings=timings_of(response.timings))
+
+
+def search(name: str, vector: npt.ArrayLike, options: SearchOptions) -> Call[t.Hits]:
+    request = v1.SearchRequest(collection=name, options=options.message())
+    _values.to_vector(request.query, _values.row(vector, "vector"))
+    return Call("SearchService", "Search", request, lambda r: hits_of(r.hits, r))
+
+
+def search_batches(name: str, vectors: npt.ArrayLike, options: SearchOptions) -> Iterator[Call[List[t.Hits]]]:
+    """Calls of as many queries as one takes, by the limits that a server has unless it is told otherwise."""
+    rows = _values.matrix(vectors, "vectors")
+    size = max(1, min(1024, 500_000 // max(1, options.k, options.rerank or 0)))
+    for first in range(0, len(rows), size):
+        request = v1.BatchSearchRequest(collection=name, options=options.message())
+        for values in rows[first:first + size]:
+            _values.to_vector(request.queries.add(), values)
+        yield Call("SearchService", "BatchSearch", request, lambda r: [hits_of(result.hits, r) for result in r.results], first_row=first)
+
+
+# Versions.
+
+
+def add_version(name: str, version: str, model: Model, compatible_with: str, same_embeddings_as: str) -> Call[t.CollectionStats]:
+    config = v1.VersionConfig(collection=name, name=version, compatible_with=compatible_with, same_embeddings_as=same_embeddings_as)
+    return Call("CollectionService", "AddVersion", None, lambda r: stats_of(r.collection), again=False,
+                parts=uploaded(v1.AddVersionRequest, config, model))
+
+
+def promote(name: str, version: str, expected_default: str, force: bool) -> Call[t.CollectionStats]:
+    request = v1.PromoteVersionRequest(collection=name, version=version, expected_default=expected_default, force=force)
+    return Call("CollectionService", "PromoteVersion", request, lambda r: stats_of(r.collection), again=False)
+
+
+def retire(name: str, version: str) -> Call[t.CollectionStats]:
+    return Call("CollectionService", "RetireVersion", v1.RetireVersionRequest(collection=name, version=version),
+                lambda r: stats_of(r.collection), again=False)
+
+
+def backfill(name: str, version: str, documents_per_s: int, stop: bool) -> Call[t.CollectionStats]:
+    request = v1.BackfillVersionRequest(collection=name, version=version, documents_per_s=documents_per_s, stop=stop)
+    return Call("CollectionService", "BackfillVersion", request, lambda r: stats_of(r.collection), again=False)
+
+
+def check(name: str, version: str, against: str, sample: int, k: int, queries: Optional[npt.ArrayLike],
+          against_queries: Optional[npt.ArrayLike]) -> Call[t.Check]:
+    request = v1.CheckVersionRequest(collection=name, version=version, against=against, sample=sample, k=k)
+    for target, rows, what in ((request.queries, queries, "queries"), (request.against_queries, against_queries, "against_queries")):
+        for values in _values.matrix(rows, what) if rows is not None else np.empty((0, 0), np.float32):
+            _values.to_vector(target.add(), values)
+    return Call("CollectionService", "CheckVersion", request, lambda r: check_of(r.check))
+
+
+# Aliases and snapshots.
+
+
+def set_alias(alias: str, collection: str, expected: Optional[str]) -> Call[None]:
+    request = v1.SetAliasRequest(alias=v1.Alias(name=alias, collection=collection), expected_collection=expected)
+    return Call("CollectionService", "SetAlias", request, nothing, again=expected is None)
+
+
+def aliases() -> Call[Dict[str, str]]:
+    return Call("CollectionService", "ListAliases", v1.ListAliasesRequest(), lambda r: {alias.name: alias.collection for alias in r.aliases})
+
+
+def delete_alias(alias: str) -> Call[None]:
+    return Call("CollectionService", "DeleteAlias", v1.DeleteAliasRequest(name=alias), nothing, again=False)
+
+
+def create_snapshot(collection: str, name: str) -> Call[t.Snapshot]:
+    return Call("AdminService", "CreateSnapshot", v1.CreateSnapshotRequest(collection=collection, name=name),
+                lambda r: snapshot_of(r.snapshot), again=False)
+
+
+def snapshots(collection: str) -> Call[List[t.Snapshot]]:
+    return Call("AdminService", "ListSnapshots", v1.ListSnapshotsRequest(collection=collection),
+                lambda r: [snapshot_of(snapshot) for snapshot in r.snapshots])
+
+
+def restore(collection: str, name: str, new_collection: str) -> Call[t.CollectionStats]:
+    request = v1.RestoreSnapshotRequest(collection=collection, name=name, new_collection=new_collection)
+    return Call("AdminService", "RestoreSnapshot", request, lambda r: stats_of(r.collection), again=False)
+
+
+def delete_snapshot(collection: str, name: str) -> Call[None]:
+    return Call("AdminService", "DeleteSnapshot", v1.DeleteSnapshotRequest(collection=collection, name=name), nothing, again=False)
+
+
+# The server.
+
+
+def server_stats() -> Call[t.ServerStats]:
+    own = ("build_version", "simd", "threads", "uptime_seconds")
+
+    def read(r: Any) -> t.ServerStats:
+        counters = {field.name: int(getattr(r, field.name)) for field in r.DESCRIPTOR.fields if field.name not in own}
+        return t.ServerStats(counters=counters, **fields_of(r, *own))
+
+    return Call("AdminService", "GetStats", v1.GetStatsRequest(), read)
+
+
+def estimate_memory(collection: str, documents: int, id_bytes: float) -> Call[t.MemoryUse]:
+    request = v1.EstimateMemoryRequest(collection=collection, documents=documents, id_bytes=id_bytes)
+    return Call("AdminService", "EstimateMemory", request,
+                lambda r: t.MemoryUse(**fields_of(r.memory, "codes", "ids", "attributes", "models", "total")))

@@ -1,0 +1,101 @@
+"""A stream of upserts without its network: what was sent, what is acknowledged, what must be sent again."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional
+
+from bebr import _values, errors, v1
+from bebr import types as t
+from bebr._calls import upsert_mode
+
+# Messages on their way. The server answers four at a time unless it is set otherwise; the others fill the pause between.
+WINDOW = 8
+# A server that is full stays so: after so many refusals in a row waiting is no use.
+_MOST_REFUSALS = 300
+_REFUSAL_PAUSE_S = 0.1
+
+Progress = Callable[[int], object]
+"""Is told the number of documents that are acknowledged so far."""
+
+
+def messages_of_rows(name: str, rows: _values.Rows, merge: bool, batch: Optional[int]) -> Iterator[v1.StreamUpsertRequest]:
+    """Messages of arrays; sequence numbers are those of their first rows."""
+    size = batch or rows.batch_rows()
+    for first in range(0, len(rows), size):
+        message = v1.StreamUpsertRequest(collection=name, sequence=first, mode=upsert_mode(merge))
+        rows.fill(message.documents, first, min(first + size, len(rows)))
+        yield message
+
+
+class Packer:
+    """Makes messages of single documents."""
+
+    def __init__(self, name: str, version: str, merge: bool, batch: Optional[int]) -> None:
+        self._name, self._version, self._mode, self._batch = name, version, upsert_mode(merge), batch
+        self._next = 0
+        self._message = self._new()
+
+    def _new(self) -> v1.StreamUpsertRequest:
+        return v1.StreamUpsertRequest(collection=self._name, sequence=self._next, mode=self._mode)
+
+    def add(self, record: t.Record) -> Optional[v1.StreamUpsertRequest]:
+        """The message that is full now, if one is."""
+        size = _values.add_record(self._message.documents, record, self._version)
+        self._next += 1
+        full = len(self._message.documents) >= (self._batch or _values.batch_rows(size))
+        return self.rest() if full else None
+
+    def rest(self) -> Optional[v1.StreamUpsertRequest]:
+        """What there is of the last message."""
+        if not len(self._message.documents):
+            return None
+        message, self._message = self._message, self._new()
+        return message
+
+    def messages(self, records: Iterable[t.Record]) -> Iterator[v1.StreamUpsertRequest]:
+        for record in records:
+            message = self.add(record)
+            if message is not None:
+                yield message
+        message = self.rest()
+        if message is not None:
+            yield message
+
+
+class Window:
+    """The messages that are not acknowledged yet."""
+
+    def __init__(self, progress: Optional[Progress]) -> None:
+        self._progress = progress
+        self._refusals = 0
+        self._written = 0
+        self._created = 0
+        self._unknown: List[str] = []
+        self.waiting: Dict[int, Any] = {}
+
+    @property
+    def full(self) -> bool:
+        return len(self.waiting) >= WINDOW
+
+    def sent(self, message: v1.StreamUpsertRequest) -> None:
+        self.waiting[message.sequence] = message
+
+    def take(self, answer: v1.StreamUpsertResponse) -> float:
+        """Seconds to wait before the message of this answer is sent again; 0: it is written. Raises what ends the stream."""
+        if answer.error_code:
+            error = errors.of_answer(answer.error_code, answer.error_message, first_row=answer.sequence)
+            self._refusals += 1
+            if not isinstance(error, errors.ResourceExhausted) or self._refusals > _MOST_REFUSALS:
+                raise error
+            return _REFUSAL_PAUSE_S
+        self._refusals = 0
+        del self.waiting[answer.sequence]
+        self._written += answer.documents
+        self._created += answer.created
+        self._unknown.extend(answer.unknown_ids)
+        if self._progress is not None:
+            self._progress(self._written)
+        return 0.0
+
+    def result(self) -> t.Upserted:
+        return t.Upserted(documents=self._written, created=self._created, unknown_ids=tuple(self._unknown))

@@ -1,0 +1,200 @@
+"""Between numpy, Python's values and the API's messages. What is wrong is told with the row, before anything is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as MappingBase
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+
+import numpy as np
+import numpy.typing as npt
+
+from bebr import v1
+from bebr.errors import InvalidArgument
+from bebr.types import Attribute, Attributes, Document, Floats, Hit, Ids, Record, Vectors
+
+_INT_MIN, _INT_MAX = -(2**63), 2**63 - 1
+
+
+def matrix(values: npt.ArrayLike, what: str) -> Floats:
+    """Rows of float16 as they are, else of float32."""
+    try:
+        array = np.asarray(values)
+        if array.dtype != np.float16:
+            array = array.astype(np.float32, copy=False)
+    except (TypeError, ValueError) as error:
+        raise InvalidArgument(f"{what} are no rows of numbers of one length: {error}", field=what) from None
+    if array.ndim != 2:
+        raise InvalidArgument(f"{what} has the shape {array.shape}; it is (rows, dims)", field=what)
+    return np.ascontiguousarray(array)
+
+
+def row(values: npt.ArrayLike, what: str) -> Floats:
+    """One vector."""
+    array = np.asarray(values)
+    if array.ndim == 2 and array.shape[0] == 1:
+        array = array[0]
+    if array.ndim != 1:
+        more = "; search_batch takes several" if what == "vector" and array.ndim == 2 else ""
+        raise InvalidArgument(f"{what} has the shape {array.shape}; it is (dims,){more}", field=what)
+    one: Floats = matrix(array[np.newaxis], what)[0]
+    return one
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def to_vector(vector: v1.Vector, values: Floats) -> None:
+    """Field 1 of a Vector is packed, so its bytes on the wire are those of the array: no float becomes a Python object."""
+    if values.dtype == np.float16:
+        vector.float16 = values.astype("<f2", copy=False).tobytes()
+    else:
+        data = values.astype("<f4", copy=False).tobytes()
+        vector.MergeFromString(b"\x0a" + _varint(len(data)) + data)
+
+
+def from_vector(vector: v1.Vector) -> Floats:
+    if vector.float16:
+        return np.frombuffer(vector.float16, dtype="<f2").astype(np.float32)
+    count = len(vector.values)
+    return np.frombuffer(vector.SerializeToString(), dtype=np.uint8)[-4 * count:].copy().view("<f4") if count else np.empty(0, np.float32)
+
+
+def to_attribute(target: v1.AttributeValue, value: object, what: str) -> None:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, bool):
+        target.bool_value = value
+    elif isinstance(value, str):
+        target.string_value = value
+    elif isinstance(value, int):
+        if not _INT_MIN <= value <= _INT_MAX:
+            raise InvalidArgument(f"{what} is {value}; whole numbers have 64 bits with sign", field=what, limit=_INT_MAX)
+        target.int_value = value
+    elif isinstance(value, float):
+        target.double_value = value
+    else:
+        raise InvalidArgument(f"{what} is of {type(value).__name__}; it is str, int, float or bool, or None for no value", field=what)
+
+
+def _set_attributes(document: v1.Document, values: Mapping[str, object]) -> None:
+    for name, value in values.items():
+        if value is not None:
+            to_attribute(document.attributes[name], value, f"attributes[{name!r}] of document {document.id!r}")
+
+
+def from_attributes(values: Any) -> Dict[str, Attribute]:
+    return {name: getattr(value, value.WhichOneof("kind")) for name, value in values.items()}
+
+
+def one_id(value: object, what: str) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+        return str(int(value))
+    raise InvalidArgument(f"{what} is of {type(value).__name__}; an id is a str, or a whole number", field=what)
+
+
+def id_list(ids: Any, what: str = "ids") -> List[str]:
+    """A string alone is one id."""
+    if isinstance(ids, str):
+        return [ids]
+    return [one_id(value, f"{what}[{index}]") for index, value in enumerate(ids)]
+
+
+def _attributes_of(attributes: Optional[Attributes], count: int) -> Callable[[int], Mapping[str, object]]:
+    """What gives a row's attributes."""
+    if attributes is None:
+        return lambda index: {}
+    if isinstance(attributes, MappingBase):
+        columns = attributes
+        for name, column in columns.items():
+            if isinstance(column, str) or len(column) != count:
+                size = "a single value" if isinstance(column, str) else f"{len(column)} values"
+                raise InvalidArgument(f"attributes[{name!r}] has {size}; there are {count} ids", field=f"attributes[{name!r}]", limit=count)
+        return lambda index: {name: column[index] for name, column in columns.items()}
+    rows: Sequence[Optional[Mapping[str, object]]] = attributes
+    if len(rows) != count:
+        raise InvalidArgument(f"attributes has {len(rows)} rows; there are {count} ids", field="attributes", limit=count)
+    return lambda index: rows[index] or {}
+
+
+class Rows:
+    """Documents to write, as arrays: ids, one matrix a version, attributes."""
+
+    def __init__(self, ids: Ids, vectors: Vectors, attributes: Optional[Attributes], version: str) -> None:
+        self.ids = id_list(ids)
+        seen: Dict[str, int] = {}
+        for index, id in enumerate(self.ids):
+            if seen.setdefault(id, index) != index:
+                raise InvalidArgument(f"ids[{index}] and ids[{seen[id]}] are both {id!r}; a document is there once", field=f"ids[{index}]",
+                                      row=index)
+        if isinstance(vectors, MappingBase):
+            if version:
+                raise InvalidArgument("vectors names versions, and version is set; give one of them", field="version")
+            self.embeddings = [(name, matrix(values, f"vectors[{name!r}]")) for name, values in vectors.items()]
+        else:
+            self.embeddings = [(version, matrix(vectors, "vectors"))]
+        for name, values in self.embeddings:
+            if len(values) != len(self.ids):
+                of = f" of version {name!r}" if name else ""
+                raise InvalidArgument(f"vectors{of} has {len(values)} rows; there are {len(self.ids)} ids", field="vectors",
+                                      limit=len(self.ids))
+        self._attributes = _attributes_of(attributes, len(self.ids))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def batch_rows(self) -> int:
+        return batch_rows(sum(values.shape[1] * values.itemsize for _, values in self.embeddings))
+
+    def fill(self, documents: Any, first: int, last: int) -> None:
+        """Adds the rows from `first` to before `last` to a message's documents."""
+        for index in range(first, last):
+            document = documents.add(id=self.ids[index])
+            _set_attributes(document, self._attributes(index))
+            for version, values in self.embeddings:
+                to_vector(document.embeddings.add(version=version).vector, values[index])
+
+
+def batch_rows(row_bytes: int) -> int:
+    """Documents a message: 1,000, or fewer of some 4 MiB."""
+    return max(1, min(1000, (4 << 20) // max(1, row_bytes)))
+
+
+def add_record(documents: Any, record: Record, version: str) -> int:
+    """Adds a document of a stream; its bytes of embeddings."""
+    attributes: Mapping[str, object] = {}
+    if isinstance(record, Document):
+        id, attributes = record.id, record.attributes
+        embeddings: List[Tuple[str, npt.ArrayLike]] = list(record.embeddings.items())
+    elif isinstance(record, tuple) and len(record) in (2, 3):
+        parts: Tuple[Any, ...] = record
+        id, embeddings, attributes = parts[0], [("", parts[1])], parts[2] if len(parts) == 3 else {}
+    else:
+        raise InvalidArgument(f"a document of a stream is of {type(record).__name__}; it is a bebr.Document, (id, vector) or "
+                              "(id, vector, attributes)")
+    document = documents.add(id=one_id(id, "id"))
+    _set_attributes(document, attributes)
+    size = 0
+    for name, values in embeddings:
+        array = row(values, f"vector of document {document.id!r}")
+        to_vector(document.embeddings.add(version=name or version).vector, array)
+        size += array.nbytes
+    return size
+
+
+def from_document(document: v1.Document) -> Document:
+    return Document(id=document.id, attributes=from_attributes(document.attributes),
+                    embeddings={embedding.version: from_vector(embedding.vector) for embedding in document.embeddings})
+
+
+def from_hits(hits: Any) -> Iterator[Hit]:
+    for hit in hits:
+        yield Hit(id=hit.id, score=hit.score, exact=hit.score_kind == v1.SCORE_KIND_EXACT, its=hit.its, version=hit.version,
+                  attributes=from_attributes(hit.attributes))

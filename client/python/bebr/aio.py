@@ -1,0 +1,378 @@
+"""The client for asyncio: bebr.Client with await.
+
+    async with bebr.aio.Client("127.0.0.1:7700") as client:
+        papers = client.collection("papers")
+        hits = await papers.search(vector, k=10)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Any, AsyncIterable, AsyncIterator, Dict, Iterable, List, Optional, Type, TypeVar, Union
+
+import grpc
+import grpc.aio
+import numpy.typing as npt
+
+from bebr import _calls, _stream, _values, errors, v1
+from bebr import types as t
+from bebr._calls import Call, Model, SearchOptions
+from bebr._stream import Progress
+from bebr._transport import Options, Patience
+from bebr.filters import Filter
+
+T = TypeVar("T")
+
+
+class Client:
+    """A server, and the collections in it, for one event loop. What it takes and when it tries again: bebr.Client."""
+
+    def __init__(self, server: Optional[str] = None, *, api_key: Optional[str] = None, timeout: Optional[float] = 30.0, retries: int = 5,
+                 tls_ca: Optional[str] = None, tls_cert: Optional[str] = None, tls_key: Optional[str] = None) -> None:
+        self._options = Options.of(server, timeout, retries, api_key, tls_ca, tls_cert, tls_key)
+        self._channel = self._options.open_channel(grpc.aio)
+
+    def __repr__(self) -> str:
+        return f"bebr.aio.Client({self._options.server!r})"
+
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Ends the connection; calls in progress are given up."""
+        await self._channel.close()
+
+    async def create(self, name: str, *, dims: Optional[int] = None, bits: int = 0, recall: float = 0.0, metric: str = "cosine",
+                     model: Optional[Model] = None, version: str = "", store_floats: str = "f16", shards: int = 0, expected_documents: int = 0,
+                     default_rerank: int = 0, timeout: Optional[float] = None) -> Collection:
+        """Makes a collection.
+
+        With `dims`, the floats an embedding has, the server makes the binarizer, from the documents as they come, and stats().auto says
+        what it did. `bits` a document, or the `recall` that codes are to reach without rerank (of 1), and `metric` ("cosine" or
+        "inner_product") go with it; without bits and recall the server takes what suits most.
+
+        With `model` instead, a safetensors file of bebr-train by path or as bytes, all of that is the model's. `version` names it.
+
+        `store_floats` is "f16", "f32" or "none": without floats there is no rerank. `default_rerank` is for searches that do not say;
+        0: with dims what a recall@10 of 0.99 takes, with a model none. `expected_documents` that would not fit in memory are refused,
+        with the figure.
+        """
+        await self._run(_calls.create(name, dims=dims, model=model, bits=bits, recall=recall, metric=metric, version=version,
+                                store_floats=store_floats, shards=shards, expected_documents=expected_documents,
+                                default_rerank=default_rerank), timeout)
+        return Collection(self, name)
+
+    def collection(self, name: str) -> Collection:
+        """A collection or an alias, by name. Calls nothing: whether it is there, its first call tells."""
+        return Collection(self, name)
+
+    async def collections(self, *, timeout: Optional[float] = None) -> List[t.CollectionStats]:
+        """All collections that the key may see, by name."""
+        return await self._run(_calls.collections(), timeout)
+
+    async def drop(self, name: str, *, timeout: Optional[float] = None) -> None:
+        """Drops a collection and its data, for good; its snapshots stay."""
+        await self._run(_calls.drop(name), timeout)
+
+    async def aliases(self, *, timeout: Optional[float] = None) -> Dict[str, str]:
+        """The collection of every alias."""
+        return await self._run(_calls.aliases(), timeout)
+
+    async def snapshots(self, *, timeout: Optional[float] = None) -> List[t.Snapshot]:
+        """Of all collections, also dropped ones."""
+        return await self._run(_calls.snapshots(""), timeout)
+
+    async def restore(self, collection: str, snapshot: str, new_name: str, *, timeout: Optional[float] = None) -> Collection:
+        """Makes a new collection of a snapshot of `collection`, which need not exist any more. The snapshot stays."""
+        await self._run(_calls.restore(collection, snapshot, new_name), timeout)
+        return Collection(self, new_name)
+
+    async def stats(self, *, timeout: Optional[float] = None) -> t.ServerStats:
+        """The server's counters."""
+        return await self._run(_calls.server_stats(), timeout)
+
+    def _time(self, timeout: Optional[float]) -> Optional[float]:
+        return timeout if timeout is not None else self._options.timeout
+
+    async def _run(self, call: Call[T], timeout: Optional[float]) -> T:
+        patience = Patience(self._options, self._time(timeout), call.again)
+        while True:
+            try:
+                return call.read(await self._send(call, patience.left()))
+            except grpc.RpcError as failure:
+                error = errors.of_call(failure, self._options.server, call.first_row)
+            pause = patience.pause_after(error)
+            if pause is None:
+                raise error
+            await asyncio.sleep(pause)
+
+    def _send(self, call: Call[Any], timeout: Optional[float]) -> Any:
+        make = self._channel.stream_unary if call.parts else self._channel.unary_unary
+        method = make(call.path, request_serializer=lambda message: message.SerializeToString(),
+                      response_deserializer=call.response_class.FromString)
+        return method(call.parts() if call.parts else call.request, timeout=timeout, metadata=self._options.metadata())
+
+    async def _upsert_stream(self, messages: AsyncIterator[v1.StreamUpsertRequest], timeout: Optional[float],
+                             progress: Optional[Progress]) -> t.Upserted:
+        window = _stream.Window(progress)
+        patience = Patience(self._options, None, again=True)
+        stream = _Stream(self._channel, self._options)
+
+        async def advance() -> None:
+            """Waits for one answer, and sends again what must be."""
+            nonlocal stream
+            try:
+                answer = await stream.receive(self._time(timeout))
+            except errors.Unavailable as error:
+                pause = patience.pause_after(error)
+                if pause is None:
+                    raise
+                stream.cancel()
+                await asyncio.sleep(pause)
+                stream = _Stream(self._channel, self._options)
+                for message in window.waiting.values():
+                    await stream.send(message)
+                return
+            pause = window.take(answer)
+            patience.progress()
+            if pause:
+                await asyncio.sleep(pause)
+                await stream.send(window.waiting[answer.sequence])
+
+        try:
+            async for message in messages:
+                while window.full:
+                    await advance()
+                window.sent(message)
+                await stream.send(message)
+            while window.waiting:
+                await advance()
+        finally:
+            stream.cancel()
+        return window.result()
+
+
+class _Stream:
+    """One StreamUpsert call."""
+
+    def __init__(self, channel: Any, options: Options) -> None:
+        self._server = options.server
+        method = channel.stream_stream("/bebr.v1.DocumentService/StreamUpsert", request_serializer=lambda m: m.SerializeToString(),
+                                       response_deserializer=v1.StreamUpsertResponse.FromString)
+        self._call = method(metadata=options.metadata())
+
+    async def send(self, message: v1.StreamUpsertRequest) -> None:
+        try:
+            await self._call.write(message)
+        except (grpc.RpcError, asyncio.InvalidStateError):
+            pass  # the call has ended: receive() says why
+
+    async def receive(self, timeout: Optional[float]) -> v1.StreamUpsertResponse:
+        try:
+            answer = await asyncio.wait_for(self._call.read(), timeout)
+        except asyncio.TimeoutError:
+            raise errors.DeadlineExceeded(f"{self._server} has acknowledged nothing for {timeout:g} s") from None
+        except grpc.RpcError as failure:
+            raise errors.of_call(failure, self._server) from None
+        if answer is grpc.aio.EOF:
+            raise errors.Unavailable(f"{self._server} ended the stream before everything was acknowledged")
+        response: v1.StreamUpsertResponse = answer
+        return response
+
+    def cancel(self) -> None:
+        self._call.cancel()
+
+
+async def _later(messages: Iterable[v1.StreamUpsertRequest]) -> AsyncIterator[v1.StreamUpsertRequest]:
+    for message in messages:
+        yield message
+
+
+async def _packed(packer: _stream.Packer, documents: AsyncIterable[t.Record]) -> AsyncIterator[v1.StreamUpsertRequest]:
+    async for record in documents:
+        message = packer.add(record)
+        if message is not None:
+            yield message
+    message = packer.rest()
+    if message is not None:
+        yield message
+
+
+class Collection:
+    """A collection of a server, by name or alias.
+
+        await papers.upsert(ids, vectors, attributes)
+        hits = await papers.search(vector, k=10, filter='year >= 2020')
+
+    `versions`, `snapshots` and `aliases` hold what concerns these.
+    """
+
+    def __init__(self, client: Client, name: str) -> None:
+        self._client = client
+        self.name = name
+        self.versions = Versions(client, name)
+        self.snapshots = Snapshots(client, name)
+        self.aliases = Aliases(client, name)
+
+    def __repr__(self) -> str:
+        return f"bebr.aio.Collection({self.name!r} on {self._client._options.server})"
+
+    async def upsert(self, ids: t.Ids, vectors: t.Vectors, attributes: Optional[t.Attributes] = None, *, version: str = "", merge: bool = False,
+                     batch: Optional[int] = None, progress: Optional[Progress] = None, timeout: Optional[float] = None) -> t.Upserted:
+        """Inserts documents, or replaces those with the same ids. What it returns for is on the server's disk and in its next search.
+
+        `ids` are strings, or whole numbers, which become strings; each is there once. `vectors` is (rows, dims): float16 goes as it is,
+        everything else as float32. To write several versions' embeddings at once give them by version: {"v1": a, "v2": b}.
+        `attributes` is a mapping a row, [{"year": 2021}, ...], or a column an attribute, {"year": [2021, ...]}; None is no value.
+
+        `merge` adds embeddings to documents that exist and leaves everything else of them; ids that do not exist come back.
+
+        More than one message's documents (`batch`, by default some 4 MiB, at most 1,000) go over a stream, a few messages at a time, as
+        fast as the server takes them. What a lost connection or a full server left open is sent again. `progress` is told the documents
+        written so far. If it raises, the rows before may be written; the same call again is harmless. `timeout` is then for each answer.
+        """
+        rows = _values.Rows(ids, vectors, attributes, version)
+        if not len(rows):
+            return t.Upserted(documents=0, created=0)
+        if len(rows) <= (batch or rows.batch_rows()) and progress is None:
+            return await self._client._run(_calls.upsert(self.name, rows, merge), timeout)
+        return await self._client._upsert_stream(_later(_stream.messages_of_rows(self.name, rows, merge, batch)), timeout, progress)
+
+    async def upsert_stream(self, documents: Union[Iterable[t.Record], AsyncIterable[t.Record]], *, version: str = "", merge: bool = False,
+                            batch: Optional[int] = None, progress: Optional[Progress] = None,
+                            timeout: Optional[float] = None) -> t.Upserted:
+        """As upsert, of documents that need not be in memory all at once: (id, vector), (id, vector, attributes) or bebr.Document.
+
+        Takes from `documents` only as fast as the server takes from it. An id should come once: of two, either may win.
+        """
+        packer = _stream.Packer(self.name, version, merge, batch)
+        messages = _packed(packer, documents) if isinstance(documents, AsyncIterable) else _later(packer.messages(documents))
+        return await self._client._upsert_stream(messages, timeout, progress)
+
+    async def search(self, vector: npt.ArrayLike, k: int = 10, *, filter: Filter = "", rerank: Optional[int] = None,
+                     min_score: Optional[float] = None, with_attributes: bool = True, version: str = "", first_levels: int = 0,
+                     candidates: int = 0, timeout: Optional[float] = None) -> t.Hits:
+        """The k documents nearest to a vector, best first, ties by id. Every document is looked at.
+
+        `filter` is a condition on attributes: text, as 'year >= 2020 AND lang IN ("en", "de")', or values by names, as
+        {"year": 2020, "lang": ["en", "de"]}. `rerank` scores the best so many again with the stored floats, 0 for none; None takes the
+        collection's default. `min_score` drops what is worse. `first_levels` and `candidates` trade recall for speed: proto/README.md.
+        """
+        options = SearchOptions(k, filter, rerank, min_score, with_attributes, version, first_levels, candidates)
+        return await self._client._run(_calls.search(self.name, vector, options), timeout)
+
+    async def search_batch(self, vectors: npt.ArrayLike, k: int = 10, *, filter: Filter = "", rerank: Optional[int] = None,
+                           min_score: Optional[float] = None, with_attributes: bool = True, version: str = "", first_levels: int = 0,
+                           candidates: int = 0, timeout: Optional[float] = None) -> List[t.Hits]:
+        """As search, for every row of `vectors`, which share scans. As many calls as the server's limits ask for."""
+        options = SearchOptions(k, filter, rerank, min_score, with_attributes, version, first_levels, candidates)
+        return [hits for call in _calls.search_batches(self.name, vectors, options) for hits in await self._client._run(call, timeout)]
+
+    async def get(self, ids: t.Ids, *, with_embeddings: bool = False, timeout: Optional[float] = None) -> List[t.Document]:
+        """Documents by id, in that order; those that do not exist are left out. At most 10,000."""
+        return await self._client._run(_calls.get(self.name, ids, with_embeddings), timeout)
+
+    async def delete(self, ids: t.Ids, *, timeout: Optional[float] = None) -> int:
+        """Deletes documents by id; how many there were of them. At most 10,000."""
+        return await self._client._run(_calls.delete(self.name, ids), timeout)
+
+    async def count(self, *, timeout: Optional[float] = None) -> int:
+        """Documents in it."""
+        return await self._client._run(_calls.count(self.name), timeout)
+
+    async def stats(self, *, timeout: Optional[float] = None) -> t.CollectionStats:
+        """What it holds and takes: documents, versions, memory, disk."""
+        return await self._client._run(_calls.stats(self.name), timeout)
+
+    async def estimate_memory(self, documents: int, *, id_bytes: float = 0, timeout: Optional[float] = None) -> t.MemoryUse:
+        """What so many documents would take, by the formula; ids of 16 bytes, unless their mean is given."""
+        return await self._client._run(_calls.estimate_memory(self.name, documents, id_bytes), timeout)
+
+    async def drop(self, *, timeout: Optional[float] = None) -> None:
+        """Drops the collection and its data, for good; its snapshots stay."""
+        await self._client._run(_calls.drop(self.name), timeout)
+
+
+class Versions:
+    """The embedding versions of a collection: the steps of an upgrade to another model."""
+
+    def __init__(self, client: Client, collection: str) -> None:
+        self._client = client
+        self._collection = collection
+
+    async def list(self, *, timeout: Optional[float] = None) -> List[t.Version]:
+        """All of them, retired ones too."""
+        return list((await self._client._run(_calls.stats(self._collection), timeout)).versions)
+
+    async def add(self, name: str, *, model: Model, compatible_with: str = "", same_embeddings_as: str = "",
+                  timeout: Optional[float] = None) -> t.CollectionStats:
+        """Adds a version; the default stays. `compatible_with`: the version into whose codes the model writes, so that its queries find
+        the documents of both. `same_embeddings_as`: the version whose floats it takes too, another binarizer for the same embeddings."""
+        return await self._client._run(_calls.add_version(self._collection, name, model, compatible_with, same_embeddings_as), timeout)
+
+    async def backfill(self, name: str, *, documents_per_s: int = 0, stop: bool = False, timeout: Optional[float] = None) -> t.CollectionStats:
+        """Starts, changes or stops the re-encoding of stored floats; it goes on in the background."""
+        return await self._client._run(_calls.backfill(self._collection, name, documents_per_s, stop), timeout)
+
+    async def check(self, name: str, *, against: str = "", sample: int = 0, k: int = 0, queries: Optional[npt.ArrayLike] = None,
+                    against_queries: Optional[npt.ArrayLike] = None, timeout: Optional[float] = 600.0) -> t.Check:
+        """Compares a version with another one, by default the default: on a sample of documents, or on embeddings of the same texts by
+        the two. Takes seconds to minutes."""
+        return await self._client._run(_calls.check(self._collection, name, against, sample, k, queries, against_queries), timeout)
+
+    async def promote(self, name: str, *, expected_default: str = "", force: bool = False, timeout: Optional[float] = None) -> t.CollectionStats:
+        """Makes a version the default, at once for all clients. Promoting the previous one undoes it."""
+        return await self._client._run(_calls.promote(self._collection, name, expected_default, force), timeout)
+
+    async def retire(self, name: str, *, timeout: Optional[float] = None) -> t.CollectionStats:
+        """Drops a version that is not the default, with what it alone needs."""
+        return await self._client._run(_calls.retire(self._collection, name), timeout)
+
+
+class Snapshots:
+    """Copies of a collection on the server's disk."""
+
+    def __init__(self, client: Client, collection: str) -> None:
+        self._client = client
+        self._collection = collection
+
+    async def create(self, name: str = "", *, timeout: Optional[float] = None) -> t.Snapshot:
+        """Keeps the collection as it is now; without a name, by the time."""
+        return await self._client._run(_calls.create_snapshot(self._collection, name), timeout)
+
+    async def list(self, *, timeout: Optional[float] = None) -> List[t.Snapshot]:
+        """By name."""
+        return await self._client._run(_calls.snapshots(self._collection), timeout)
+
+    async def restore(self, name: str, new_collection: str, *, timeout: Optional[float] = None) -> Collection:
+        """Makes a new collection of a snapshot, which stays."""
+        return await self._client.restore(self._collection, name, new_collection, timeout=timeout)
+
+    async def delete(self, name: str, *, timeout: Optional[float] = None) -> None:
+        """Removes a snapshot."""
+        await self._client._run(_calls.delete_snapshot(self._collection, name), timeout)
+
+
+class Aliases:
+    """Other names of a collection."""
+
+    def __init__(self, client: Client, collection: str) -> None:
+        self._client = client
+        self._collection = collection
+
+    async def list(self, *, timeout: Optional[float] = None) -> List[str]:
+        """Names that stand for this collection."""
+        return [alias for alias, name in (await self._client.aliases(timeout=timeout)).items() if name == self._collection]
+
+    async def set(self, alias: str, *, expected: Optional[str] = None, timeout: Optional[float] = None) -> None:
+        """Makes a name stand for this collection, also if it stood for another one; with `expected`, only if it stood for that one
+        ("": for none)."""
+        await self._client._run(_calls.set_alias(alias, self._collection, expected), timeout)
+
+    async def delete(self, alias: str, *, timeout: Optional[float] = None) -> None:
+        """Removes a name; the collection stays."""
+        await self._client._run(_calls.delete_alias(alias), timeout)

@@ -1,0 +1,144 @@
+"""A vector store for LangChain (langchain-core 0.2 and later; `pip install bebr[langchain]`).
+
+    store = BebrVectorStore(client.create("papers", dims=384), embedding)
+    store.add_texts(["a text"], [{"year": 2021}])
+    store.similarity_search("a question", k=4, filter="year >= 2020")
+
+Texts are an attribute, so a text and its metadata have 16 KiB together: split longer ones. Metadata are str, int, float or bool.
+
+Tested against stand-ins of the published interface, not against the package itself, which Debian does not have.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tuple, Type
+
+import numpy as np
+
+from bebr.client import Client, Collection
+from bebr.errors import NotFound
+from bebr.filters import Filter
+from bebr.types import Hit, Hits
+
+try:
+    from langchain_core.documents import Document
+    from langchain_core.embeddings import Embeddings
+    from langchain_core.vectorstores import VectorStore
+except ImportError as error:
+    raise ImportError("bebr.langchain needs langchain-core: pip install langchain-core") from error
+
+
+class BebrVectorStore(VectorStore):
+    """A collection as LangChain's vector store. Searches take bebr's options: filter, rerank, min_score, version, timeout."""
+
+    def __init__(self, collection: Collection, embedding: Embeddings, *, text_attribute: str = "text") -> None:
+        self.collection = collection
+        self._embedding = embedding
+        self._text = text_attribute
+
+    @property
+    def embeddings(self) -> Embeddings:
+        """What makes vectors of texts."""
+        return self._embedding
+
+    def add_texts(self, texts: Iterable[str], metadatas: Optional[List[Dict[str, Any]]] = None, *, ids: Optional[List[str]] = None,
+                  **kwargs: Any) -> List[str]:
+        """Embeds and writes texts; their ids, which are made up where there are none."""
+        written = list(texts)
+        if not written:
+            return []
+        names = [id or str(uuid.uuid4()) for id in (ids if ids is not None else [""] * len(written))]
+        attributes = [{**(metadata or {}), self._text: text} for text, metadata in zip(written, metadatas or [{}] * len(written))]
+        self.collection.upsert(names, np.asarray(self._embedding.embed_documents(written), np.float32), attributes, **kwargs)
+        return names
+
+    def delete(self, ids: Optional[List[str]] = None, **kwargs: Any) -> Optional[bool]:
+        """Deletes by id."""
+        if ids is None:
+            raise ValueError("delete takes ids; to remove everything, drop the collection")
+        for first in range(0, len(ids), 10_000):
+            self.collection.delete(ids[first:first + 10_000], **kwargs)
+        return True
+
+    def get_by_ids(self, ids: Sequence[str], /) -> List[Document]:
+        """Documents by id; those that do not exist are left out."""
+        return [self._document(found.id, found.attributes) for found in self.collection.get(list(ids))] if ids else []
+
+    def similarity_search(self, query: str, k: int = 4, **kwargs: Any) -> List[Document]:
+        """The nearest documents."""
+        return [document for document, _ in self.similarity_search_with_score(query, k, **kwargs)]
+
+    def similarity_search_with_score(self, query: str, k: int = 4, **kwargs: Any) -> List[Tuple[Document, float]]:
+        """The nearest documents with their scores: the higher the nearer."""
+        hits = self._search(self._embedding.embed_query(query), k, **kwargs)
+        return [(self._document(hit.id, hit.attributes), hit.score) for hit in hits]
+
+    def similarity_search_by_vector(self, embedding: List[float], k: int = 4, **kwargs: Any) -> List[Document]:
+        """The documents nearest to a vector."""
+        return [self._document(hit.id, hit.attributes) for hit in self._search(embedding, k, **kwargs)]
+
+    def max_marginal_relevance_search(self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5,
+                                      **kwargs: Any) -> List[Document]:
+        """As max_marginal_relevance_search_by_vector."""
+        return self.max_marginal_relevance_search_by_vector(self._embedding.embed_query(query), k, fetch_k, lambda_mult, **kwargs)
+
+    def max_marginal_relevance_search_by_vector(self, embedding: List[float], k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5,
+                                                **kwargs: Any) -> List[Document]:
+        """Near documents that differ from one another. The collection must store floats."""
+        hits = list(self._search(embedding, max(k, fetch_k), **kwargs))
+        if not hits:
+            return []
+        version = kwargs.get("version") or self.collection.stats().default_version
+        stored = {found.id: found.embeddings for found in self.collection.get([hit.id for hit in hits], with_embeddings=True)}
+        hits = [hit for hit in hits if version in stored.get(hit.id, {})]
+        if not hits:
+            raise NotFound(f"no document that was found has stored floats of version {version!r}; the collection must store floats")
+        vectors = np.array([stored[hit.id][version] for hit in hits], np.float32)
+        return [self._document(hit.id, hit.attributes) for hit in _spread(hits, vectors, np.asarray(embedding, np.float32), k, lambda_mult)]
+
+    def _select_relevance_score_fn(self) -> Callable[[float], float]:
+        metric = self.collection.stats().version().metric
+        if metric != "cosine":
+            raise ValueError(f"relevance between 0 and 1 is of the cosine; the collection's metric is {metric}")
+        return lambda score: min(1.0, max(0.0, (1.0 + score) / 2.0))
+
+    def _search(self, vector: Any, k: int, *, filter: Optional[Filter] = None, **kwargs: Any) -> Hits:
+        return self.collection.search(np.asarray(vector, np.float32), k, filter=filter or "", **kwargs)
+
+    def _document(self, id: str, attributes: Any) -> Document:
+        metadata = dict(attributes)
+        return Document(page_content=str(metadata.pop(self._text, "")), metadata=metadata, id=id)
+
+    @classmethod
+    def from_texts(cls: Type[BebrVectorStore], texts: List[str], embedding: Embeddings, metadatas: Optional[List[Dict[str, Any]]] = None, *,
+                   ids: Optional[List[str]] = None, collection_name: str = "langchain", client: Optional[Client] = None,
+                   **kwargs: Any) -> BebrVectorStore:
+        """Writes texts into a collection, which is made if it is not there; `kwargs` go to Client.create."""
+        client = client or Client()
+        collection = client.collection(collection_name)
+        if collection_name not in {one.name for one in client.collections()} and collection_name not in client.aliases():
+            if "model" not in kwargs:
+                kwargs.setdefault("dims", len(embedding.embed_query("dims")))
+            collection = client.create(collection_name, **kwargs)
+        store = cls(collection, embedding)
+        store.add_texts(texts, metadatas, ids=ids)
+        return store
+
+
+def _spread(hits: List[Hit], vectors: Any, query: Any, k: int, lambda_mult: float) -> List[Hit]:
+    """Takes one at a time: near to the query, far from what was taken."""
+
+    def unit(rows: Any) -> Any:
+        return rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)
+
+    vectors = unit(vectors)
+    relevance = vectors @ unit(query)
+    taken: List[int] = []
+    likeness = np.full(len(hits), -np.inf)
+    while len(taken) < min(k, len(hits)):
+        gain = relevance if not taken else lambda_mult * relevance - (1 - lambda_mult) * likeness
+        gain = np.where(np.isin(np.arange(len(hits)), taken), -np.inf, gain)
+        taken.append(int(np.argmax(gain)))
+        likeness = np.maximum(likeness, vectors @ vectors[taken[-1]])
+    return [hits[index] for index in taken]

@@ -1,0 +1,298 @@
+"""What calls return: plain values, which stay as they are."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence as SequenceBase
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union, overload
+
+import numpy as np
+import numpy.typing as npt
+
+Attribute = Union[str, int, float, bool]
+"""Value of an attribute. Whole numbers have 64 bits with sign; floats are finite."""
+
+Floats = npt.NDArray[np.floating[Any]]
+
+
+class Hit(NamedTuple):
+    """A document that a search found."""
+
+    id: str
+    score: float
+    """Of the collection's metric: exact, or the estimate from the codes."""
+    exact: bool
+    """Whether the score was computed from the stored floats (rerank)."""
+    its: float
+    """Information-theoretic score of the codes, 0 to 1."""
+    version: str
+    """The version that wrote the document's code."""
+    attributes: Mapping[str, Attribute]
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Microseconds of a search by stage."""
+
+    queue_us: int
+    encode_us: int
+    scan_us: int
+    rerank_us: int
+    queries_in_scan: int
+    """Queries that shared the scan."""
+
+
+@dataclass(frozen=True)
+class Hits(SequenceBase[Hit]):
+    """The answer to a query, best first: a sequence of Hit. Prints as a table, in a notebook too."""
+
+    hits: Tuple[Hit, ...]
+    documents_scanned: int
+    timings: Timings
+
+    @property
+    def ids(self) -> List[str]:
+        """Ids, best first."""
+        return [hit.id for hit in self.hits]
+
+    @property
+    def scores(self) -> npt.NDArray[np.float32]:
+        """Scores, best first."""
+        return np.array([hit.score for hit in self.hits], dtype=np.float32)
+
+    def __len__(self) -> int:
+        return len(self.hits)
+
+    @overload
+    def __getitem__(self, index: int) -> Hit: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Tuple[Hit, ...]: ...
+
+    def __getitem__(self, index: Union[int, slice]) -> Union[Hit, Tuple[Hit, ...]]:
+        return self.hits[index]
+
+    def _rows(self) -> List[Tuple[str, str, str]]:
+        return [(f"{hit.score:.4f}{'' if hit.exact else ' ~'}", hit.id, ", ".join(f"{k}={v!r}" for k, v in sorted(hit.attributes.items())))
+                for hit in self.hits]
+
+    def __repr__(self) -> str:
+        if not self.hits:
+            return f"no hits among {self.documents_scanned} documents"
+        rows = [("score", "id", "attributes"), *self._rows()]
+        widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+        return "\n".join(f"{score:>{widths[0]}}  {id:<{widths[1]}}  {rest}".rstrip() for score, id, rest in rows)
+
+    def _repr_html_(self) -> str:
+        rows = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in self._rows())
+        return f"<table><tr><th>score</th><th>id</th><th>attributes</th></tr>{rows}</table>"
+
+
+@dataclass(frozen=True)
+class Document:
+    """A stored document, or one to write."""
+
+    id: str
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    embeddings: Mapping[str, Floats] = field(default_factory=dict)
+    """By version; to write, "" stands for the collection's default."""
+
+    @property
+    def vector(self) -> Floats:
+        """The embedding, where there is just one."""
+        if len(self.embeddings) != 1:
+            raise LookupError(f"document {self.id!r} has embeddings of {list(self.embeddings) or 'no version'}; take one from .embeddings"
+                              " (get() brings them with_embeddings=True)")
+        return next(iter(self.embeddings.values()))
+
+
+@dataclass(frozen=True)
+class Upserted:
+    """What an upsert has written."""
+
+    documents: int
+    """Written, all of them synced to the server's disk."""
+    created: int
+    """Of these, documents that did not exist before."""
+    unknown_ids: Tuple[str, ...] = ()
+    """Of a merge: documents that do not exist; nothing was written for them."""
+
+
+@dataclass(frozen=True)
+class MemoryUse:
+    """Bytes held in memory."""
+
+    codes: int
+    ids: int
+    attributes: int
+    models: int
+    total: int
+
+
+@dataclass(frozen=True)
+class RecallSample:
+    """Recall of the codes on sampled documents, without rerank."""
+
+    measured: datetime
+    recall: float
+    queries: int
+    k: int
+
+
+@dataclass(frozen=True)
+class Backfill:
+    """The re-encoding of stored floats in the background."""
+
+    running: bool
+    limit_documents_per_s: int
+    written: int
+    documents_per_s: float
+    error: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """How a version does beside another; shares are of the k nearest documents."""
+
+    checked: datetime
+    against: str
+    queries: int
+    k: int
+    recall: float
+    """Exact neighbours by the version's floats that its codes find, without rerank."""
+    against_recall: float
+    """The same of the other version."""
+    overlap: float
+    """Answers of the other version that are also answers of this one."""
+    documents: int
+    against_documents: int
+
+
+@dataclass(frozen=True)
+class Version:
+    """An embedding version of a collection."""
+
+    name: str
+    state: str
+    """"added", "backfilling", "ready", "default" or "retired"."""
+    input_dims: int
+    """Floats an embedding has."""
+    code: str
+    """Shape of the codes, dims x levels by band."""
+    bits: int
+    query_levels: int
+    metric: str
+    """"cosine" or "inner_product"."""
+    space: int
+    """Versions with one number can be searched together."""
+    documents: int
+    """Whose code it wrote."""
+    embeddings: int
+    """Documents with stored floats that it takes."""
+    same_embeddings_as: str
+    model: str
+    """The binarizer in a line."""
+    backfill: Optional[Backfill]
+    check: Optional[Check]
+    recall: Optional[RecallSample]
+
+
+@dataclass(frozen=True)
+class AutoEvent:
+    """Something the server did with the binarizers of a collection, and why."""
+
+    time: datetime
+    text: str
+
+
+@dataclass(frozen=True)
+class AutoStatus:
+    """How far the server has come with the binarizers that it makes."""
+
+    state: str
+    """"collecting" documents for the first fit, "fitting", "backfilling", "checking", "fitted" or "final"."""
+    fitted_documents: int
+    """There at the last fit; 0: none was made yet."""
+    next_fit_documents: int
+    recall: float
+    """recall@10 of the codes without rerank, as measured last; 0: not yet."""
+    recall_goal: float
+    fits: int
+    promotions: int
+    """Fits whose version became the default."""
+    events: Tuple[AutoEvent, ...]
+    """The last 32, oldest first."""
+    error: str
+    """Why the last attempt failed, if it did; it is tried again."""
+
+
+@dataclass(frozen=True)
+class CollectionStats:
+    """A collection as the server sees it now."""
+
+    name: str
+    documents: int
+    default_version: str
+    previous_default: str
+    store_floats: str
+    """"none", "f16" or "f32"."""
+    shards: int
+    created: datetime
+    versions: Tuple[Version, ...]
+    deleted_rows: int
+    """Replaced or deleted rows whose memory is not yet reclaimed."""
+    sequence: int
+    memory: MemoryUse
+    disk_bytes: int
+    expected_documents: int
+    default_rerank: int
+    """Candidates that a search reranks which does not say itself; 0: none."""
+    auto: Optional[AutoStatus]
+    """Set if the server makes the binarizers."""
+
+    def version(self, name: str = "") -> Version:
+        """The version of that name, or the default."""
+        wanted = name or self.default_version
+        for version in self.versions:
+            if version.name == wanted:
+                return version
+        raise LookupError(f"collection {self.name!r} has no version {wanted!r}; it has {[version.name for version in self.versions]}")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A copy of a collection on the server's disk."""
+
+    collection: str
+    name: str
+    created: datetime
+    documents: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class ServerStats:
+    """Counters of a server since its start."""
+
+    build_version: str
+    simd: str
+    threads: int
+    uptime_seconds: int
+    counters: Mapping[str, int]
+    """All others, by their names in proto/bebr/v1/admin.proto."""
+
+
+Vectors = Union[npt.ArrayLike, Mapping[str, npt.ArrayLike]]
+"""A row a document; or several versions' rows by their names."""
+
+Attributes = Union[Sequence[Optional[Mapping[str, object]]], Mapping[str, Union[Sequence[object], npt.NDArray[Any]]]]
+"""A mapping a document, or a column an attribute. None stands for no value."""
+
+Ids = Union[Sequence[str], Sequence[int], npt.NDArray[np.generic]]
+"""Strings, or whole numbers, which become strings."""
+
+Record = Union[Document, Tuple[str, npt.ArrayLike], Tuple[str, npt.ArrayLike, Mapping[str, object]]]
+"""A document of a stream: Document, (id, vector) or (id, vector, attributes)."""
+

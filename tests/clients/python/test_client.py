@@ -1,0 +1,331 @@
+"""The package from its user's place, against a real server."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import pydoc
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any, AsyncIterator, Callable, Dict, Iterator, List, Tuple
+
+import numpy as np
+import pytest
+
+import bebr
+from conftest import DIMS, Matrix, Server
+
+
+def test_writes_and_searches(papers: bebr.Collection, docs: Matrix) -> None:
+    hits = papers.search(docs[7], k=5, rerank=50, filter="year >= 2005")
+    assert hits[0].id == "p7" and hits[0].exact and hits[0].score == pytest.approx(1.0, abs=1e-3)
+    assert hits[0].attributes == {"year": 2007, "lang": "en"}
+    assert len(hits) == 5 and list(hits.scores) == sorted(hits.scores, reverse=True) and hits.ids == [hit.id for hit in hits]
+    assert all(int(str(hit.attributes["year"])) >= 2005 for hit in hits)
+    assert hits.documents_scanned == 1000
+    estimated = papers.search(docs[7], with_attributes=False)
+    assert not estimated[0].exact and estimated[0].attributes == {} and len(estimated) == 10
+
+
+def test_a_batch_answers_as_single_searches_do(papers: bebr.Collection, docs: Matrix) -> None:
+    batch = papers.search_batch(docs[:1300], k=400, with_attributes=False)  # more than one call takes
+    assert len(batch) == 1300
+    for row in (0, 1249, 1250, 1299):
+        alone = papers.search(docs[row], k=400)
+        assert batch[row].ids == alone.ids and np.array_equal(batch[row].scores, alone.scores)
+
+
+def test_filters_of_values_are_quoted(papers: bebr.Collection, docs: Matrix) -> None:
+    nasty = 'a "b" \\ \' ` OR true'
+    papers.upsert(["nasty"], docs[:1], [{"odd name": nasty, "year": 1999}])
+    assert papers.search(docs[0], filter={"odd name": nasty}).ids == ["nasty"]
+    assert papers.search(docs[0], filter={"odd name": nasty, "year": [1998, np.int64(1999)]}).ids == ["nasty"]
+    assert papers.search(docs[0], filter={"odd name": nasty[:-1]}).ids == []
+    assert {hit.attributes["lang"] for hit in papers.search(docs[0], k=50, filter={"lang": "de"})} == {"de"}
+
+
+def test_values_come_back_as_they_were(papers: bebr.Collection, docs: Matrix) -> None:
+    values: Dict[str, Any] = {"text": "ä", "whole": 2**63 - 1, "least": -(2**63), "real": 0.1, "yes": True, "none": None,
+                              "numpy": np.float32(0.5), "flag": np.bool_(False)}
+    papers.upsert([12], docs[:1].astype(np.float64), [values])
+    document, = papers.get("12", with_embeddings=True)
+    assert document.attributes == {"text": "ä", "whole": 2**63 - 1, "least": -(2**63), "real": 0.1, "yes": True, "numpy": 0.5, "flag": False}
+    assert type(document.attributes["yes"]) is bool and type(document.attributes["whole"]) is int
+    assert document.vector.dtype == np.float32 and np.allclose(document.vector, docs[0], rtol=1e-3, atol=1e-3)
+    assert [found.id for found in papers.get(["p2", "no", "p1"])] == ["p2", "p1"]
+    with pytest.raises(LookupError, match="with_embeddings"):
+        papers.get("p1")[0].vector
+
+
+def test_halves_go_as_they_are(papers: bebr.Collection, docs: Matrix) -> None:
+    papers.upsert(["half"], docs[:1].astype(np.float16))
+    assert np.array_equal(papers.get("half", with_embeddings=True)[0].vector, docs[0].astype(np.float16).astype(np.float32))
+
+
+def test_streams_take_no_more_than_the_server(papers: bebr.Collection, docs: Matrix) -> None:
+    taken: List[int] = []
+    ahead: List[int] = []
+
+    def records() -> Iterator[Tuple[str, Matrix, Dict[str, object]]]:
+        for i, row in enumerate(docs):
+            taken.append(i)
+            yield f"s{i}", row, {"i": i}
+
+    done = papers.upsert_stream(records(), batch=50, progress=lambda written: ahead.append(len(taken) - written))
+    assert done == bebr.Upserted(documents=3000, created=3000) and papers.count() == 4000
+    assert max(ahead) <= 9 * 50  # the window's messages and the one that is being filled
+    again = papers.upsert([f"s{i}" for i in range(3000)], docs, batch=100)
+    assert again == bebr.Upserted(documents=3000, created=0)
+
+
+def test_streams_survive_a_server_that_dies(start_server: Callable[..., Server], models: Dict[str, str], docs: Matrix) -> None:
+    server = start_server()
+    client = bebr.Client(server.address, retries=12)
+    papers = client.create("papers", model=models["v1"])
+    died: List[threading.Thread] = []
+
+    def die(written: int) -> None:
+        if written >= 500 and not died:
+            server.stop(signal.SIGKILL)
+            died.append(threading.Thread(target=server.start))
+            died[0].start()
+
+    assert papers.upsert(range(3000), docs, batch=50, progress=die).documents == 3000
+    died[0].join()
+    assert papers.count() == 3000 and papers.search(docs[2999], k=1).ids == ["2999"]
+
+
+def test_reads_wait_for_a_server_that_starts_but_creations_do_not(start_server: Callable[..., Server], models: Dict[str, str]) -> None:
+    server = start_server()
+    client = bebr.Client(server.address, retries=12)
+    client.create("papers", model=models["v1"])
+    server.stop()
+    began = time.monotonic()
+    with pytest.raises(bebr.Unavailable, match=server.address):
+        client.create("more", model=models["v1"])
+    assert time.monotonic() - began < 10
+    starting = threading.Timer(0.5, server.start)
+    starting.start()
+    assert client.collection("papers").count() == 0
+    starting.join()
+
+
+def test_deadlines(client: bebr.Client) -> None:
+    with pytest.raises(bebr.DeadlineExceeded, match="timeout=") as caught:
+        client.collections(timeout=1e-6)
+    assert isinstance(caught.value, TimeoutError)
+    with bebr.Client("127.0.0.1:1", timeout=1.0, retries=100) as nobody:
+        began = time.monotonic()
+        with pytest.raises((bebr.Unavailable, bebr.DeadlineExceeded)):
+            nobody.stats()
+        assert time.monotonic() - began < 5
+
+
+def rejected(call: Callable[[], object]) -> bebr.Error:
+    with pytest.raises(bebr.Error) as caught:
+        call()
+    assert caught.value.__cause__ is None and "Rpc" not in str(caught.value)  # nothing of gRPC where a person reads
+    return caught.value
+
+
+def test_errors_say_what_where_and_how_much(papers: bebr.Collection, client: bebr.Client, docs: Matrix) -> None:
+    error = rejected(lambda: papers.search(docs[0], k=0))
+    assert isinstance(error, bebr.InvalidArgument) and isinstance(error, ValueError)
+    assert (error.code, error.field, error.limit, str(error)) == ("INVALID_ARGUMENT", "k", 10_000, "k is 0; it is 1 to 10000")
+    error = rejected(lambda: papers.search(docs[0][:3]))
+    assert (error.field, error.limit) == ("query", DIMS)
+    assert rejected(lambda: papers.search(docs[0], filter="year >=")).field == "filter"
+    error = rejected(lambda: papers.upsert(["a" * 513], docs[:1]))
+    assert (error.field, error.limit, error.row) == ("documents[0].id", 512, 0)
+    assert isinstance(rejected(lambda: client.collection("none").count()), bebr.NotFound)
+    assert isinstance(rejected(lambda: client.create("papers", model=b"no model")), bebr.Error)
+    assert isinstance(rejected(lambda: client.create("x", model=b"no model")), bebr.InvalidArgument)
+    assert isinstance(rejected(lambda: papers.versions.promote("v9")), bebr.NotFound)
+
+
+def test_a_wrong_row_is_named_by_its_place_in_the_array(papers: bebr.Collection, docs: Matrix) -> None:
+    wrong = docs.copy()
+    wrong[2345, 3] = np.nan
+    error = rejected(lambda: papers.upsert(range(3000), wrong))
+    assert (error.row, error.field) == (2345, "documents[345].embeddings[0]") and str(error).startswith("row 2345: ")
+
+
+def test_what_is_wrong_here_is_told_before_anything_is_sent(papers: bebr.Collection, client: bebr.Client, docs: Matrix) -> None:
+    two = docs[:2]
+    cases: List[Tuple[Callable[[], object], str]] = [
+        (lambda: papers.upsert(["a", "a"], two), r"ids\[1\] and ids\[0\]"),
+        (lambda: papers.upsert(["a"], two), "2 rows; there are 1 ids"),
+        (lambda: papers.upsert(["a", "b"], two, [{}]), "attributes has 1 rows"),
+        (lambda: papers.upsert(["a", "b"], two, {"year": [1]}), r"attributes\['year'\] has 1 values"),
+        (lambda: papers.upsert(["a", "b"], two, [{"when": object()}, {}]), "'when'.* is of object"),
+        (lambda: papers.upsert(["a", "b"], two, [{"big": 2**63}, {}]), "64 bits"),
+        (lambda: papers.upsert([1.5, "b"], two), r"ids\[0\] is of float"),  # type: ignore[arg-type]
+        (lambda: papers.upsert(["a"], docs[0]), r"\(rows, dims\)"),
+        (lambda: papers.search(two), "search_batch"),
+        (lambda: client.create("x"), "dims.*model"),
+        (lambda: client.create("x", model=b"", store_floats="f64"), "'none', 'f16', 'f32'"),
+    ]
+    for call, message in cases:
+        assert isinstance(rejected(call), bebr.InvalidArgument)
+        with pytest.raises(bebr.InvalidArgument, match=message):
+            call()
+    assert papers.count() == 1000
+    assert papers.upsert([], np.empty((0, DIMS))) == bebr.Upserted(0, 0)
+
+
+def test_versions(papers: bebr.Collection, docs: Matrix, models: Dict[str, str]) -> None:
+    new = np.load(models["docs_v2"])
+    papers.versions.add("v2", model=models["v2"], compatible_with="v1")
+    merged = papers.upsert(["p0", "p1", "unknown"], new[[0, 1, 2]], version="v2", merge=True)
+    assert merged == bebr.Upserted(documents=2, created=0, unknown_ids=("unknown",))
+    papers.upsert(["both"], {"v1": docs[:1], "v2": new[:1]}, [{"year": 2030}])
+    both, = papers.get(["both"], with_embeddings=True)
+    assert set(both.embeddings) == {"v1", "v2"} and both.embeddings["v2"].shape == (24,)
+    check = papers.versions.check("v2", sample=3)
+    assert check.against == "v1" and check.queries <= 3
+    assert papers.versions.promote("v2", expected_default="v1").default_version == "v2"
+    assert [version.state for version in papers.versions.list()] == ["ready", "default"] or papers.stats().version().name == "v2"
+    with pytest.raises(bebr.FailedPrecondition):
+        papers.versions.promote("v1", expected_default="v1")
+    papers.versions.promote("v1")
+    with pytest.raises(LookupError, match="v1"):
+        papers.stats().version("v9")
+
+
+def test_snapshots_and_aliases(papers: bebr.Collection, client: bebr.Client) -> None:
+    kept = papers.snapshots.create("kept")
+    assert kept.documents == 1000 and kept in papers.snapshots.list() and kept in client.snapshots()
+    assert papers.delete(["p1", "p2", "no"]) == 2
+    assert papers.snapshots.restore("kept", "back").count() == 1000 and papers.count() == 998
+    papers.aliases.set("live", expected="")
+    assert papers.aliases.list() == ["live"] and client.aliases() == {"live": "papers"} and client.collection("live").count() == 998
+    with pytest.raises(bebr.FailedPrecondition):
+        client.collection("back").aliases.set("live", expected="back")
+    papers.aliases.delete("live")
+    papers.snapshots.delete("kept")
+    assert papers.snapshots.list() == [] and client.aliases() == {}
+
+
+def test_stats(papers: bebr.Collection, client: bebr.Client) -> None:
+    stats = papers.stats()
+    assert (stats.name, stats.documents, stats.default_version, stats.store_floats) == ("papers", 1000, "v1", "f16")
+    assert stats.version().input_dims == DIMS and stats.version().metric == "cosine" and stats.created.year >= 2020
+    assert papers.estimate_memory(1_000_000).total > stats.memory.total
+    server = client.stats()
+    assert server.counters["documents_upserted"] >= 1000
+    assert server.build_version == bebr.__version__  # setup.cfg's against CMakeLists.txt's
+
+
+def test_keys(start_server: Callable[..., Server], tmp_path: Path, models: Dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    import hashlib
+    import json
+
+    keys = [{"name": role, "sha256": hashlib.sha256(f"the key of {role}".encode()).hexdigest(), "role": role} for role in ("admin", "read")]
+    file = tmp_path / "keys.json"
+    file.write_text(json.dumps({"keys": keys}))
+    server = start_server("--keys_file", str(file))
+    with pytest.raises(bebr.Unauthenticated):
+        bebr.Client(server.address).collections()
+    bebr.Client(server.address, api_key="the key of admin").create("papers", model=models["v1"])
+    monkeypatch.setenv("BEBR_API_KEY", "the key of read")
+    monkeypatch.setenv("BEBR_SERVER", server.address)
+    reader = bebr.Client()
+    assert [one.name for one in reader.collections()] == ["papers"]
+    with pytest.raises(bebr.PermissionDenied):
+        reader.drop("papers")
+
+
+def test_tls(start_server: Callable[..., Server], tmp_path: Path) -> None:
+    import subprocess
+
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
+                    "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", tmp_path / "key.pem", "-out",
+                    tmp_path / "cert.pem"], check=True, capture_output=True)
+    server = start_server("--tls_cert_file", str(tmp_path / "cert.pem"), "--tls_key_file", str(tmp_path / "key.pem"))
+    assert bebr.Client(server.address, tls_ca=str(tmp_path / "cert.pem")).collections() == []
+    with pytest.raises(bebr.Unavailable):
+        bebr.Client(f"https://{server.address}", retries=0).collections()  # by authorities that did not sign it
+    with pytest.raises(bebr.Unavailable):
+        bebr.Client(server.address, retries=0).collections()
+    with pytest.raises(bebr.InvalidArgument, match="tls_ca"):
+        bebr.Client(server.address, tls_cert="cert.pem")
+
+
+def test_asyncio(server: Server, papers: bebr.Collection, docs: Matrix) -> None:
+    async def run() -> None:
+        async with bebr.aio.Client(server.address) as client:
+            collection = client.collection("papers")
+            found = await asyncio.gather(*(collection.search(docs[row], k=1) for row in range(20)))
+            assert [hits.ids[0] for hits in found] == [f"p{row}" for row in range(20)]
+
+            async def records() -> AsyncIterator[Tuple[str, Matrix]]:
+                for i, row in enumerate(docs):
+                    yield f"a{i}", row
+
+            assert (await collection.upsert_stream(records(), batch=50)).created == 3000
+            assert (await collection.upsert([f"a{i}" for i in range(3000)], docs, batch=100)).created == 0
+            batch = await collection.search_batch(docs[:5], k=3, filter={"lang": "en"})
+            assert [hits.ids for hits in batch] == [hits.ids for hits in papers.search_batch(docs[:5], k=3, filter={"lang": "en"})]
+            assert await collection.count() == 4000 and (await client.collections())[0].name == "papers"
+            with pytest.raises(bebr.InvalidArgument) as caught:
+                await collection.upsert_stream([("x", docs[0]), ("y", docs[0] * np.nan)], batch=1)
+            assert caught.value.row == 1
+            with pytest.raises(bebr.NotFound):
+                await client.collection("none").stats()
+
+    asyncio.run(run())
+
+
+def test_asyncio_survives_a_server_that_dies(start_server: Callable[..., Server], models: Dict[str, str], docs: Matrix) -> None:
+    server = start_server()
+
+    async def run() -> None:
+        async with bebr.aio.Client(server.address, retries=12) as client:
+            papers = await client.create("papers", model=models["v1"])
+            died: List[threading.Thread] = []
+
+            def die(written: int) -> None:
+                if written >= 500 and not died:
+                    server.stop(signal.SIGKILL)
+                    died.append(threading.Thread(target=server.start))
+                    died[0].start()
+
+            assert (await papers.upsert(range(3000), docs, batch=50, progress=die)).documents == 3000
+            died[0].join()
+            assert await papers.count() == 3000
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("name", ["Client", "Collection", "Versions", "Snapshots", "Aliases"])
+def test_both_clients_are_alike(name: str) -> None:
+    ours, theirs = (dict(inspect.getmembers(getattr(module, name), inspect.isfunction)) for module in (bebr.client, bebr.aio))
+    public = {method for method in ours if not method.startswith("_")}
+    assert public == {method for method in theirs if not method.startswith("_")}
+    for method in public:
+        assert ours[method].__doc__ == theirs[method].__doc__, method
+        parameters = [[(p.name, p.default, p.kind) for p in inspect.signature(kind[method]).parameters.values()] for kind in (ours, theirs)]
+        assert parameters[0] == parameters[1], method
+
+
+def test_everything_public_says_what_it_is() -> None:
+    for name in bebr.__all__:
+        if name == "Attribute":
+            continue
+        thing = getattr(bebr, name)
+        assert thing.__doc__ and not thing.__doc__.startswith(f"{name}("), name
+        for method, function in inspect.getmembers(thing, inspect.isfunction):
+            assert method.startswith("_") or function.__doc__, f"{name}.{method}"
+    text = pydoc.render_doc(bebr)
+    assert 'client.create("papers", dims=384)' in text
+
+
+def test_hits_print_as_a_table(papers: bebr.Collection, docs: Matrix) -> None:
+    hits = papers.search(docs[7], k=2, rerank=10)
+    lines = repr(hits).splitlines()
+    assert lines[0].split() == ["score", "id", "attributes"] and lines[1] == "1.0000  p7   lang='en', year=2007" and len(lines) == 3
+    papers.upsert(["<b>"], docs[:1])
+    assert "<td>&lt;b&gt;</td>" in papers.search(docs[0], k=2)._repr_html_()
+    assert repr(papers.search(docs[7], filter="year = 1")) == "no hits among 1001 documents"
