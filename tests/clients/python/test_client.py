@@ -112,10 +112,21 @@ def test_reads_wait_for_a_server_that_starts_but_creations_do_not(start_server: 
     starting.join()
 
 
-def test_deadlines(client: bebr.Client) -> None:
-    with pytest.raises(bebr.DeadlineExceeded, match="timeout=") as caught:
-        client.collections(timeout=1e-6)
-    assert isinstance(caught.value, TimeoutError)
+def test_deadlines(start_server: Callable[..., Server], models: Dict[str, str], docs: Matrix) -> None:
+    server = start_server()
+    client = bebr.Client(server.address)
+    papers = client.create("papers", model=models["v1"])
+    assert server.process is not None
+    server.process.send_signal(signal.SIGSTOP)
+    try:
+        with pytest.raises(bebr.DeadlineExceeded, match="timeout=") as caught:
+            client.collections(timeout=0.3)
+        assert isinstance(caught.value, TimeoutError)
+        with pytest.raises(bebr.DeadlineExceeded, match="nothing for 0.3 s"):
+            papers.upsert(range(3000), docs, batch=50, timeout=0.3)
+    finally:
+        server.process.send_signal(signal.SIGCONT)
+    assert papers.upsert(range(3000), docs, batch=50).documents == 3000
     with bebr.Client("127.0.0.1:1", timeout=1.0, retries=100) as nobody:
         began = time.monotonic()
         with pytest.raises((bebr.Unavailable, bebr.DeadlineExceeded)):
