@@ -100,7 +100,8 @@ class EngineImpl final : public Engine {
   void Upsert(UpsertRequest request, absl::AnyInvocable<void(absl::StatusOr<UpsertResult>)> done) override {
     auto collection = registry_->Find(request.collection);
     if (!collection.ok()) return done(collection.status());
-    if (absl::Status status = capacity_.CheckMemory([this] { return registry_->List(); }); !status.ok())
+    if (absl::Status status = capacity_.CheckMemory(static_cast<uint64_t>(shared_.commits.memory_bytes.load()));
+        !status.ok())
       return done(status);
     if (absl::Status status = capacity_.CheckDisk(); !status.ok()) return done(status);
     (*collection)->Upsert(std::move(request), std::move(done));
@@ -248,15 +249,15 @@ EngineStats EngineImpl::Stats() {
   stats.recall_failed = recall.failed;
   stats.simd = simd::Kernels().name;
   stats.threads = options_.threads;
+  stats.commit_us = shared_.commits.commit_us.load();
+  stats.apply_us = shared_.commits.apply_us.load();
+  stats.failed_commits = shared_.commits.failed_commits.load();
+  stats.commits = shared_.commits.commits.counts();
+  stats.syncs = shared_.commits.syncs.counts();
   for (const auto& collection : registry_->List()) {
-    for (const auto& shard : collection->shards()) {
-      const Shard::Stats shard_stats = shard->stats();
-      stats.commit_us += shard_stats.commit_us;
-      stats.apply_us += shard_stats.apply_us;
-      stats.failed_commits += shard_stats.failed_commits;
-      stats.failing_shards += shard->store().health().ok() ? 0 : 1;
-      shard->store().AddStats(stats.storage);
-    }
+    const CollectionStore& store = collection->shards()->store();
+    stats.failing_collections += store.health().ok() ? 0 : 1;
+    store.AddStats(stats.storage);
   }
   return stats;
 }

@@ -55,16 +55,18 @@ struct EngineOptions {
 // Wherever a collection is named, one of its aliases will do, but for DeleteCollection.
 //
 // Guarantees. When `done` of an Upsert or Delete reports OK, the effect is on disk (write-ahead log synced) and in
-// every search submitted from then on. A failed write has no effect at all. A search sees one consistent snapshot of
-// every shard. Results depend on data and query alone: not on threads, instruction set, insertion order or restarts.
+// every search submitted from then on. A request is atomic: a search, a Get or a snapshot sees all of its documents as
+// it left them or none, and so does the next start after a crash. A failed write has no effect; if it failed on the
+// disk, the next start may find it, and then all of it. Results depend on data and query alone: not on threads,
+// instruction set, insertion order or restarts.
 //
 // Errors. INVALID_ARGUMENT names field, value and limit. NOT_FOUND: unknown collection or version. ALREADY_EXISTS.
 // RESOURCE_EXHAUSTED: queue, memory or disk limit; try again later. DEADLINE_EXCEEDED and CANCELLED: a search ended
 // early. UNAVAILABLE: shutting down, or the disk failed. DATA_LOSS: a checksum on disk is wrong.
 //
-// Faults of the disk. A shard whose write failed takes no more of them until the disk does: that is tried again about
-// once a second. Searches go on meanwhile; CollectionInfo::problem and EngineStats::failing_shards tell of it. A write
-// that failed for such a fault may be there, whole, after a crash.
+// Faults of the disk. A collection whose write failed takes no more of them until the disk does: that is tried again
+// about once a second. Searches go on meanwhile; CollectionInfo::problem and EngineStats::failing_collections tell of
+// it. A write that failed for such a fault may be there, whole, after a crash.
 //
 // Thread safety: all methods may be called from any thread. `done` runs once, on one of the engine's threads (or the
 // caller's, for errors found at once), and must not block. Destruction waits for what is in flight.
@@ -116,7 +118,8 @@ class Engine {
   // The collection that `name` stands for: that of the alias, else `name` itself.
   virtual std::string Resolve(std::string_view name) = 0;
 
-  // Keeps the collection as it is now, while searches go on and writes wait for a moment. An empty `name`: the time.
+  // Keeps the collection as it is now, while searches go on and writes wait for a moment: every acknowledged write, and
+  // of one that is under way all or nothing. An empty `name`: the time.
   virtual absl::StatusOr<SnapshotInfo> CreateSnapshot(std::string_view collection, std::string_view name) = 0;
   // Of one collection, or of all where the name is empty; also of dropped ones.
   virtual absl::StatusOr<std::vector<SnapshotInfo>> ListSnapshots(std::string_view collection) = 0;

@@ -19,7 +19,7 @@ namespace bebr {
 namespace {
 
 using nlohmann::json;
-constexpr int kManifestFormat = 1;
+constexpr int kAliasesFormat = 1;
 constexpr size_t kMaxNameBytes = 128;
 constexpr const char* kManifestFile = "/manifest.json";
 
@@ -144,7 +144,7 @@ std::string ToJson(const CollectionManifest& manifest) {
   }
   json versions = json::array();
   for (const Version& version : manifest.versions) versions.push_back(ToJson(version));
-  const json object = {{"format", kManifestFormat},
+  const json object = {{"format", manifest.format},
                        {"name", manifest.name},
                        {"created_unix_us", manifest.created_unix_us},
                        {"store_floats", std::string(ToString(manifest.store_floats))},
@@ -165,18 +165,21 @@ absl::StatusOr<FloatStorage> ParseFloatStorage(const std::string& text) {
   return absl::DataLossError(absl::StrFormat("store_floats is '%s'", text));
 }
 
-absl::Status CheckFormat(const json& object) {
+// `newest` is the newest format of such a file that this server knows; it reads all older ones.
+absl::Status CheckFormat(const json& object, uint32_t newest) {
   BEBR_ASSIGN_OR_RETURN(const uint64_t format, Number<uint64_t>(object, "format"));
-  if (format == kManifestFormat) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrFormat("format is %d; this server reads %d", format, kManifestFormat));
+  if (format >= 1 && format <= newest) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrFormat("format is %d; this server reads 1 to %d. Was it written by a newer one?", format, newest));
 }
 
 absl::StatusOr<CollectionManifest> FromJson(const std::string& text) {
   // nlohmann::json throws on malformed text and wrong types; both mean that the file is not what was written.
   try {
     const json object = json::parse(text);
-    BEBR_RETURN_IF_ERROR(CheckFormat(object));
+    BEBR_RETURN_IF_ERROR(CheckFormat(object, kManifestFormat));
     CollectionManifest manifest;
+    manifest.format = object.at("format");
     manifest.name = object.at("name");
     BEBR_ASSIGN_OR_RETURN(manifest.created_unix_us, Time(object, "created_unix_us"));
     BEBR_ASSIGN_OR_RETURN(manifest.store_floats, ParseFloatStorage(object.at("store_floats")));
@@ -377,7 +380,8 @@ absl::StatusOr<std::map<std::string, std::string, std::less<>>> Catalog::LoadAli
   BEBR_ASSIGN_OR_RETURN(const std::string text, ReadFile(aliases_file_));
   try {
     const json object = json::parse(text);
-    if (const absl::Status status = CheckFormat(object); !status.ok()) return Annotate(status, aliases_file_);
+    if (const absl::Status status = CheckFormat(object, kAliasesFormat); !status.ok())
+      return Annotate(status, aliases_file_);
     if (!object.at("aliases").is_object()) return absl::DataLossError(aliases_file_ + ": aliases is no object");
     for (const auto& [alias, collection] : object.at("aliases").items()) {
       if (!ValidateName("alias", alias).ok()) {
@@ -394,7 +398,7 @@ absl::StatusOr<std::map<std::string, std::string, std::less<>>> Catalog::LoadAli
 absl::Status Catalog::SaveAliases(const std::map<std::string, std::string, std::less<>>& aliases) {
   json names = json::object();
   for (const auto& [alias, collection] : aliases) names[alias] = collection;
-  return WriteFileAtomically(aliases_file_, json{{"format", kManifestFormat}, {"aliases", names}}.dump(2) + "\n");
+  return WriteFileAtomically(aliases_file_, json{{"format", kAliasesFormat}, {"aliases", names}}.dump(2) + "\n");
 }
 
 }  // namespace bebr

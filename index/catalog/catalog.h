@@ -20,6 +20,8 @@
 
 namespace bebr {
 
+inline constexpr uint32_t kManifestFormat = 2;
+
 // A code space of a collection.
 struct Space {
   uint32_t number = 0;
@@ -55,6 +57,7 @@ struct Version {
 
 // What a collection is, without its documents. A value: it is changed by writing a changed copy.
 struct CollectionManifest {
+  uint32_t format = kManifestFormat;  // in a file of an earlier server: 1, which had a store for each shard
   std::string name;
   int64_t created_unix_us = 0;
   FloatStorage store_floats = FloatStorage::kNone;

@@ -40,7 +40,7 @@ absl::StatusOr<SnapshotInfo> ReadInfo(const std::string& directory, std::string_
   } catch (const json::exception& error) {
     return absl::DataLossError(absl::StrFormat("%s: %s", path, error.what()));
   }
-  info.bytes = DirectoryBytes(directory);
+  info.bytes = SizeOf(directory).file_bytes;
   return info;
 }
 

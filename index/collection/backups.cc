@@ -22,10 +22,11 @@ absl::StatusOr<SnapshotInfo> Backups::Create(std::string_view name, std::string_
   // Nobody changes the collection meanwhile, so the manifest stays what the shards follow.
   BEBR_RETURN_IF_ERROR(registry_->Hold(name, [&](const Collection& collection) -> absl::Status {
     const auto manifest = collection.manifest();
-    SnapshotInfo info{.collection = manifest->name, .name = given, .created = now, .documents = collection.documents()};
-    const auto fill = [&](const std::string& path) {
-      const absl::Status status = WriteManifest(path, *manifest);
-      return status.ok() ? collection.Checkpoint(path) : status;
+    SnapshotInfo info{.collection = manifest->name, .name = given, .created = now};
+    const auto fill = [&](const std::string& path) -> absl::Status {
+      BEBR_RETURN_IF_ERROR(WriteManifest(path, *manifest));
+      BEBR_ASSIGN_OR_RETURN(info.documents, collection.Checkpoint(path));
+      return absl::OkStatus();
     };
     auto made = snapshots_->Create(info, registry_->PathOf(collection), fill);
     // The time names only the first of a second.

@@ -52,15 +52,12 @@ MemoryUse EstimateMemory(const CollectionManifest& manifest, uint64_t documents,
   return use;
 }
 
-absl::Status Capacity::CheckMemory(ListCollections list) {
-  if (limits_.memory_limit_bytes == 0) return absl::OkStatus();
-  uint64_t used = 0;
-  for (const auto& collection : list()) used += collection->memory_bytes();
-  if (used < limits_.memory_limit_bytes) return absl::OkStatus();
+absl::Status Capacity::CheckMemory(uint64_t used_bytes) {
+  if (limits_.memory_limit_bytes == 0 || used_bytes < limits_.memory_limit_bytes) return absl::OkStatus();
   refused_memory_.fetch_add(1, std::memory_order_relaxed);
   return absl::ResourceExhaustedError(absl::StrFormat(
-      "the collections hold %d bytes of memory and memory_limit_bytes is %d; delete documents or raise the limit", used,
-      limits_.memory_limit_bytes));
+      "the collections hold %d bytes of memory and memory_limit_bytes is %d; delete documents or raise the limit",
+      used_bytes, limits_.memory_limit_bytes));
 }
 
 absl::Status Capacity::CheckDisk() {

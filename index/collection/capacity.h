@@ -9,7 +9,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "index/catalog/catalog.h"
@@ -38,9 +37,8 @@ class Capacity {
   };
   explicit Capacity(Limits limits) : limits_(std::move(limits)) {}
 
-  // An error once the collections hold memory_limit_bytes. They are listed only if there is a limit.
-  using ListCollections = absl::FunctionRef<std::vector<std::shared_ptr<Collection>>()>;
-  absl::Status CheckMemory(ListCollections list);
+  // An error once the collections hold memory_limit_bytes; `used_bytes` is what they hold.
+  absl::Status CheckMemory(uint64_t used_bytes);
   // An error while the disk has less than min_free_disk_bytes: a full disk would stop deletes and compactions too, and
   // those are what makes room.
   absl::Status CheckDisk();

@@ -30,10 +30,9 @@ void Caretaker::Run() {
     }
     if (round % kRoundsToReopen == 0) registry_->RetryUnavailable();
     for (const auto& collection : registry_->List()) {
-      for (const auto& shard : collection->shards()) {
-        // What still fails is said by health(), and was logged when it began.
-        if (!shard->store().health().ok()) shard->store().Recover().IgnoreError();
-      }
+      // What still fails is said by health(), and was logged when it began.
+      CollectionStore& store = collection->shards()->store();
+      if (!store.health().ok()) store.Recover().IgnoreError();
     }
   }
 }

@@ -10,8 +10,8 @@
 
 namespace bebr {
 
-// A Caretaker tries again, about once a second, what a fault of the disk has stopped: shards that take no writes. So a
-// server needs no restart when the disk has room again or is back.
+// A Caretaker tries again, about once a second, what a fault of the disk has stopped: collections that take no writes.
+// So a server needs no restart when the disk has room again or is back.
 //
 // Ownership: the registry is borrowed. Its one thread runs until it is destroyed, which waits for the attempt that is
 // under way.

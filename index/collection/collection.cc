@@ -1,22 +1,38 @@
 #include "index/collection/collection.h"
 
-#include <algorithm>
+#include <future>
 #include <utility>
 
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "index/base/float16.h"
 #include "index/base/retry.h"
-#include "index/base/stable_hash.h"
 #include "index/base/status_macros.h"
 #include "index/collection/prepared_upsert.h"
 #include "index/storage/files.h"
+#include "index/storage/merge_shards.h"
 
 namespace bebr {
 namespace {
 
-std::string ShardPath(const std::string& collection, size_t shard) {
-  return absl::StrFormat("%s/shard-%03d", collection, shard);
+ShardContents ContentsOf(const CollectionManifest& manifest) {
+  ShardContents contents{.stores_floats = manifest.store_floats != FloatStorage::kNone};
+  for (const Space& space : manifest.spaces) contents.spaces.emplace(space.number, space.spec);
+  for (const Version& version : manifest.versions) {
+    if (!version.retired) contents.versions.emplace(version.number, version.embedding);
+  }
+  return contents;
+}
+
+// A collection of format 1 has a store for each shard: they become one.
+absl::Status MergeStores(const std::string& path, CollectionManifest& manifest,
+                         const std::shared_ptr<StoreCache>& cache) {
+  if (manifest.format == 1) {
+    BEBR_RETURN_IF_ERROR(MergeShardStores(path, manifest.shards, cache));
+    manifest.format = kManifestFormat;
+    BEBR_RETURN_IF_ERROR(WriteManifest(path, manifest));
+  }
+  return FinishMergingShardStores(path);
 }
 
 // What the manifest knows of a version.
@@ -46,37 +62,23 @@ VersionInfo Describe(const CollectionManifest& manifest, const Version& version)
 
 absl::StatusOr<std::shared_ptr<Collection>> Collection::Open(CollectionManifest manifest, std::string path,
                                                              EngineShared* shared) {
-  Shard::Contents contents{.stores_floats = manifest.store_floats != FloatStorage::kNone};
-  for (const Space& space : manifest.spaces) contents.spaces.emplace(space.number, space.spec);
-  for (const Version& version : manifest.versions) {
-    if (!version.retired) contents.versions.emplace(version.number, version.embedding);
-  }
-  const uint32_t shard_count = manifest.shards;
-  std::shared_ptr<Collection> collection(new Collection(std::move(manifest), std::move(path), shared));
-  std::vector<absl::StatusOr<std::unique_ptr<Shard>>> opened(shard_count);
-  shared->pool.ParallelFor(shard_count, [&](size_t i) {
-    opened[i] = Shard::Open(ShardPath(collection->path_, i), shared->cache, contents);
-  });
-  for (auto& shard : opened) {
-    BEBR_RETURN_IF_ERROR(shard.status());
-    collection->shards_.push_back(*std::move(shard));
-  }
-  return collection;
+  BEBR_RETURN_IF_ERROR(MergeStores(path, manifest, shared->cache));
+  BEBR_ASSIGN_OR_RETURN(auto shards, ShardSet::Open(StorePath(path), manifest.shards, ContentsOf(manifest),
+                                                    shared->cache, &shared->pool, &shared->commits));
+  return std::shared_ptr<Collection>(new Collection(std::move(manifest), std::move(path), std::move(shards), shared));
 }
 
-Collection::Collection(CollectionManifest manifest, std::string path, EngineShared* shared)
+Collection::Collection(CollectionManifest manifest, std::string path, std::shared_ptr<ShardSet> shards,
+                       EngineShared* shared)
     : path_(std::move(path)),
       shared_(shared),
-      writes_(&shards_),
+      shards_(std::move(shards)),
+      writes_(shards_.get(), &shared->committers),
       manifest_(std::make_shared<const CollectionManifest>(std::move(manifest))) {}
 
 std::shared_ptr<const CollectionManifest> Collection::manifest() const {
   MutexLock lock(&manifest_mutex_);
   return manifest_;
-}
-
-uint32_t Collection::ShardOf(std::string_view id) const {
-  return static_cast<uint32_t>((static_cast<unsigned __int128>(StableHash(id)) * shards_.size()) >> 64);
 }
 
 void Collection::Upsert(UpsertRequest request, absl::AnyInvocable<void(absl::StatusOr<UpsertResult>)> done) {
@@ -99,12 +101,12 @@ void Collection::Upsert(UpsertRequest request, absl::AnyInvocable<void(absl::Sta
     shared->documents_upserted.fetch_add(result->documents, std::memory_order_relaxed);
     done(UpsertResult{result->documents, result->created, std::move(result->unknown_ids)});
   };
-  auto write = std::make_shared<WriteQueue::Write>(shards_.size(), prepared, std::move(finish));
+  auto write = std::make_shared<WriteQueue::Write>(shards_->size(), prepared, std::move(finish));
   writes_.Enqueue(write);
   shared_->pool.Submit([this, self = shared_from_this(), prepared, write] {
     prepared->Encode(shared_->pool, shared_->encode_us);
     for (Mutation& mutation : prepared->Mutations()) {
-      const size_t shard = ShardOf(mutation.id);
+      const size_t shard = shards_->ShardOf(mutation.id);
       write->Add(shard, std::move(mutation));
     }
     writes_.MarkReady(write);
@@ -123,9 +125,9 @@ void Collection::Delete(std::vector<std::string> ids, absl::AnyInvocable<void(ab
     shared->documents_deleted.fetch_add(result->documents, std::memory_order_relaxed);
     done(result->documents);
   };
-  auto write = std::make_shared<WriteQueue::Write>(shards_.size(), owner, std::move(finish));
+  auto write = std::make_shared<WriteQueue::Write>(shards_->size(), owner, std::move(finish));
   for (const std::string& id : *owner) {
-    Mutation& mutation = write->Add(ShardOf(id));
+    Mutation& mutation = write->Add(shards_->ShardOf(id));
     mutation.kind = MutationKind::kDelete;
     mutation.id = id;
   }
@@ -133,18 +135,30 @@ void Collection::Delete(std::vector<std::string> ids, absl::AnyInvocable<void(ab
   writes_.MarkReady(write);
 }
 
+absl::StatusOr<MutationResult> Collection::WriteAndWait(std::vector<Mutation> mutations,
+                                                        std::shared_ptr<const void> owner) {
+  auto outcome = std::make_shared<std::promise<absl::StatusOr<MutationResult>>>();  // shared: set_value may outlast get
+  auto write = std::make_shared<WriteQueue::Write>(shards_->size(), std::move(owner),
+                                                   [outcome](auto result) { outcome->set_value(std::move(result)); });
+  for (Mutation& mutation : mutations) write->Add(shards_->ShardOf(mutation.id), std::move(mutation));
+  writes_.Enqueue(write);
+  writes_.MarkReady(write);
+  return outcome->get_future().get();
+}
+
 absl::StatusOr<std::vector<Document>> Collection::Get(absl::Span<const std::string> ids, bool with_embeddings) const {
   BEBR_RETURN_IF_ERROR(ValidateCount("ids", ids.size(), kMaxDocumentsPerRequest));
   const auto manifest = this->manifest();
-  std::vector<std::vector<size_t>> by_shard(shards_.size());
-  for (size_t i = 0; i < ids.size(); ++i) by_shard[ShardOf(ids[i])].push_back(i);
+  const auto view = shards_->view();
+  CollectionStore& store = shards_->store();
+  std::vector<std::vector<size_t>> by_shard(shards_->size());
+  for (size_t i = 0; i < ids.size(); ++i) by_shard[shards_->ShardOf(ids[i])].push_back(i);
   std::vector<std::optional<Document>> found(ids.size());
-  for (size_t s = 0; s < shards_.size(); ++s) {
+  for (uint32_t s = 0; s < by_shard.size(); ++s) {
     if (by_shard[s].empty()) continue;
     std::vector<std::string_view> shard_ids;
     for (const size_t i : by_shard[s]) shard_ids.push_back(ids[i]);
-    const auto view = shards_[s]->view()->store;
-    BEBR_ASSIGN_OR_RETURN(const auto documents, shards_[s]->store().GetDocuments(view.get(), shard_ids));
+    BEBR_ASSIGN_OR_RETURN(const auto documents, store.GetDocuments(view->store.get(), s, shard_ids));
     for (size_t j = 0; j < shard_ids.size(); ++j) {
       if (!documents[j].has_value()) continue;
       Document& document = found[by_shard[s][j]].emplace();
@@ -155,7 +169,7 @@ absl::StatusOr<std::vector<Document>> Collection::Get(absl::Span<const std::stri
     for (const Version& version : manifest->versions) {
       // Embeddings that several versions take are given once, under the name of the first of them.
       if (version.retired || manifest->VersionsOfEmbedding(version.embedding).front() != &version) continue;
-      BEBR_ASSIGN_OR_RETURN(const auto floats, shards_[s]->store().GetFloats(view.get(), version.embedding, shard_ids));
+      BEBR_ASSIGN_OR_RETURN(const auto floats, store.GetFloats(view->store.get(), version.embedding, s, shard_ids));
       for (size_t j = 0; j < shard_ids.size(); ++j) {
         if (!floats[j].has_value() || !found[by_shard[s][j]].has_value()) continue;
         StoredEmbedding& embedding = found[by_shard[s][j]]->embeddings.emplace_back();
@@ -174,22 +188,17 @@ absl::StatusOr<std::vector<Document>> Collection::Get(absl::Span<const std::stri
 
 uint64_t Collection::documents() const {
   uint64_t documents = 0;
-  for (const auto& shard : shards_) documents += shard->view()->documents;
+  for (const auto& shard : shards_->view()->shards) documents += shard->documents;
   return documents;
 }
 
-uint64_t Collection::memory_bytes() const {
-  uint64_t bytes = 0;
-  for (const auto& shard : shards_) bytes += shard->memory_bytes();
-  return bytes;
-}
+uint64_t Collection::memory_bytes() const { return shards_->memory_bytes(); }
 
 uint64_t Collection::DocumentsInSpace(uint32_t space) const {
   const auto manifest = this->manifest();
   uint64_t documents = 0;
-  for (const auto& shard : shards_) {
-    const auto view = shard->view();
-    for (const auto& [number, count] : view->counts.codes) {
+  for (const auto& shard : shards_->view()->shards) {
+    for (const auto& [number, count] : shard->counts.codes) {
       const Version* version = manifest->VersionByNumber(number);
       if (version != nullptr && version->space == space) documents += count;
     }
@@ -199,10 +208,9 @@ uint64_t Collection::DocumentsInSpace(uint32_t space) const {
 
 uint64_t Collection::DocumentsWithEmbedding(uint32_t embedding) const {
   uint64_t documents = 0;
-  for (const auto& shard : shards_) {
-    const auto view = shard->view();
-    const auto it = view->counts.embeddings.find(embedding);
-    if (it != view->counts.embeddings.end()) documents += it->second;
+  for (const auto& shard : shards_->view()->shards) {
+    const auto it = shard->counts.embeddings.find(embedding);
+    if (it != shard->counts.embeddings.end()) documents += it->second;
   }
   return documents;
 }
@@ -217,18 +225,18 @@ CollectionInfo Collection::Info() const {
   info.shards = manifest->shards;
   info.created = absl::FromUnixMicros(manifest->created_unix_us);
   info.expected_documents = manifest->expected_documents;
+  const auto view = shards_->view();
+  info.sequence = view->sequence;
+  info.problem = std::string(shards_->store().health().message());
   ShardCounts counts;
-  for (const auto& shard : shards_) {
-    const auto view = shard->view();
-    info.documents += view->documents;
-    info.deleted_rows += view->deleted_rows;
-    info.sequence += view->sequence;
-    info.memory.codes += view->memory.codes;
-    info.memory.ids += view->memory.ids;
-    info.memory.attributes += view->memory.attributes;
-    if (info.problem.empty()) info.problem = std::string(shard->store().health().message());
-    for (const auto& [number, count] : view->counts.codes) counts.codes[number] += count;
-    for (const auto& [number, count] : view->counts.embeddings) counts.embeddings[number] += count;
+  for (const auto& shard : view->shards) {
+    info.documents += shard->documents;
+    info.deleted_rows += shard->deleted_rows;
+    info.memory.codes += shard->memory.codes;
+    info.memory.ids += shard->memory.ids;
+    info.memory.attributes += shard->memory.attributes;
+    for (const auto& [number, count] : shard->counts.codes) counts.codes[number] += count;
+    for (const auto& [number, count] : shard->counts.embeddings) counts.embeddings[number] += count;
   }
   std::map<uint32_t, uint64_t> in_space;
   for (const Version& version : manifest->versions) in_space[version.space] += counts.codes[version.number];
@@ -242,16 +250,23 @@ CollectionInfo Collection::Info() const {
     info.memory.models += version.binarizer->memory_bytes();
   }
   info.memory.total = info.memory.codes + info.memory.ids + info.memory.attributes + info.memory.models;
-  info.disk_bytes = DirectoryBytes(path_);
+  info.disk_bytes = SizeOf(path_).allocated_bytes;
   return info;
 }
 
 void Collection::ReplaceManifest(CollectionManifest manifest) {
   const size_t known = this->manifest()->versions.size();
-  for (size_t v = known; v < manifest.versions.size(); ++v) {
-    const Version& version = manifest.versions[v];
-    const CodeSpec& spec = manifest.FindSpace(version.space)->spec;
-    for (const auto& shard : shards_) shard->AddVersion(version.number, version.embedding, version.space, spec);
+  if (known < manifest.versions.size()) {
+    writes_
+        .RunAlone([&] {
+          for (size_t v = known; v < manifest.versions.size(); ++v) {
+            const Version& version = manifest.versions[v];
+            const CodeSpec& spec = manifest.FindSpace(version.space)->spec;
+            shards_->AddVersion(version.number, version.embedding, version.space, spec);
+          }
+          return absl::OkStatus();
+        })
+        .IgnoreError();  // it has none
   }
   MutexLock lock(&manifest_mutex_);
   manifest_ = std::make_shared<const CollectionManifest>(std::move(manifest));
@@ -262,18 +277,18 @@ absl::Status Collection::DropVersion(const Version& version) {
   std::optional<uint32_t> space, embedding;
   if (manifest->FindSpace(version.space) == nullptr) space = version.space;
   if (manifest->VersionsOfEmbedding(version.embedding).empty()) embedding = version.embedding;
-  for (const auto& shard : shards_) BEBR_RETURN_IF_ERROR(shard->DropVersion(version.number, space, embedding));
-  return absl::OkStatus();
+  BEBR_RETURN_IF_ERROR(writes_.RunAlone([&] { return shards_->DropVersion(version.number, space, embedding); }));
+  return shards_->Compact(space, embedding);
 }
 
-absl::Status Collection::Checkpoint(const std::string& path) const {
-  for (const auto& shard : shards_) BEBR_RETURN_IF_ERROR(shard->store().Flush());
-  std::vector<std::unique_ptr<Shard::Pause>> pauses;
-  for (const auto& shard : shards_) pauses.push_back(std::make_unique<Shard::Pause>(*shard));
-  for (size_t i = 0; i < shards_.size(); ++i) {
-    BEBR_RETURN_IF_ERROR(shards_[i]->store().Checkpoint(ShardPath(path, i)));
-  }
-  return absl::OkStatus();
+absl::StatusOr<uint64_t> Collection::Checkpoint(const std::string& path) const {
+  BEBR_RETURN_IF_ERROR(shards_->store().Flush());  // so that writes wait for a short one only
+  uint64_t documents = 0;
+  BEBR_RETURN_IF_ERROR(writes_.RunAlone([&] {
+    documents = this->documents();
+    return shards_->store().Checkpoint(StorePath(path));
+  }));
+  return documents;
 }
 
 }  // namespace bebr

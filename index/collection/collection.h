@@ -14,7 +14,7 @@
 #include "index/catalog/catalog.h"
 #include "index/collection/engine_shared.h"
 #include "index/collection/write_queue.h"
-#include "index/shard/shard.h"
+#include "index/shard/shard_set.h"
 #include "index/types/collection.h"
 #include "index/types/write.h"
 
@@ -31,11 +31,14 @@ class Collection : public std::enable_shared_from_this<Collection> {
                                                           EngineShared* shared);
 
   std::shared_ptr<const CollectionManifest> manifest() const;
-  const std::vector<std::shared_ptr<Shard>>& shards() const { return shards_; }
+  // What searches hold.
+  const std::shared_ptr<ShardSet>& shards() const { return shards_; }
 
   void Upsert(UpsertRequest request, absl::AnyInvocable<void(absl::StatusOr<UpsertResult>)> done);
   void Delete(std::vector<std::string> ids, absl::AnyInvocable<void(absl::StatusOr<uint64_t>)> done);
   absl::StatusOr<std::vector<Document>> Get(absl::Span<const std::string> ids, bool with_embeddings) const;
+  // Commits one write in its turn and waits for it.
+  absl::StatusOr<MutationResult> WriteAndWait(std::vector<Mutation> mutations, std::shared_ptr<const void> owner);
 
   // What Engine::GetCollection says, but for the backfills.
   CollectionInfo Info() const;
@@ -52,21 +55,20 @@ class Collection : public std::enable_shared_from_this<Collection> {
   // Drops what `version`, which the manifest calls retired, leaves behind: codes of a space without other versions, and
   // floats that no other version takes.
   absl::Status DropVersion(const Version& version);
-  // Makes `path`/shard-NNN checkpoints of the shards as they all are at one moment, for which writes wait. Every
-  // acknowledged write is in it; of one that is under way, each document is in it wholly or not at all.
-  absl::Status Checkpoint(const std::string& path) const;
+  // Makes in `path` a copy of the store as it is at one moment, for which writes wait, and returns how many documents
+  // it has. Every acknowledged write is in it, and of one that is under way all or nothing.
+  absl::StatusOr<uint64_t> Checkpoint(const std::string& path) const;
   EngineShared& shared() const { return *shared_; }
   // Held while the collection is changed as a whole, by the Registry and by snapshots: one change at a time.
   Mutex& change_mutex() const ABSL_LOCK_RETURNED(change_mutex_) { return change_mutex_; }
 
  private:
-  Collection(CollectionManifest manifest, std::string path, EngineShared* shared);
-  uint32_t ShardOf(std::string_view id) const;
+  Collection(CollectionManifest manifest, std::string path, std::shared_ptr<ShardSet> shards, EngineShared* shared);
 
   const std::string path_;
   EngineShared* const shared_;
-  std::vector<std::shared_ptr<Shard>> shards_;
-  WriteQueue writes_;
+  const std::shared_ptr<ShardSet> shards_;
+  mutable WriteQueue writes_;
 
   mutable Mutex change_mutex_;
   mutable Mutex manifest_mutex_;

@@ -8,13 +8,17 @@
 #include <memory>
 
 #include "index/base/thread_pool.h"
-#include "index/storage/shard_store.h"
+#include "index/shard/commit_counters.h"
+#include "index/storage/collection_store.h"
 
 namespace bebr {
 
 // What the collections of an engine share: threads, RocksDB's cache, the bound of queued writes, and counters that only
 // grow. Thread safety: as of its members; `cache` is set before the first collection is opened.
 struct EngineShared {
+  // So many collections can wait for the disk at the same time before one of them holds up others.
+  static constexpr size_t kCommitThreads = 24;
+
   EngineShared(size_t threads, uint64_t max_queued_upsert_bytes)
       : max_queued_upsert_bytes(max_queued_upsert_bytes), pool(threads) {}
 
@@ -26,7 +30,9 @@ struct EngineShared {
   std::atomic<uint64_t> documents_deleted{0};
   std::atomic<uint64_t> documents_reencoded{0};
   std::atomic<uint64_t> refused_upserts{0};
-  ThreadPool pool;  // encodes documents, opens shards; the last member, since its end runs what still waits
+  CommitCounters commits;
+  ThreadPool committers{kCommitThreads};  // of all collections' write queues
+  ThreadPool pool;  // encodes documents, loads shards; the last member, since its end runs what still waits
 };
 
 }  // namespace bebr

@@ -50,7 +50,7 @@ absl::Status Registry::OpenCollection(CollectionManifest manifest) {
   BEBR_ASSIGN_OR_RETURN(auto collection,
                         Collection::Open(std::move(manifest), catalog_->CollectionPath(name), shared_));
   LogInfo("collection {}: {} documents in {} shards, opened in {} ms", name, collection->documents(),
-          collection->shards().size(), absl::ToInt64Milliseconds(SteadyNow() - start));
+          collection->shards()->size(), absl::ToInt64Milliseconds(SteadyNow() - start));
   MutexLock lock(&mutex_);
   collections_.emplace(name, std::move(collection));
   return absl::OkStatus();

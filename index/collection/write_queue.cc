@@ -1,9 +1,26 @@
 #include "index/collection/write_queue.h"
 
-#include <algorithm>
-#include <string>
+#include <future>
+#include <memory>
+#include <utility>
 
 namespace bebr {
+namespace {
+
+constexpr size_t kMaxGroupMutations = 16384;
+
+}  // namespace
+
+size_t WriteQueue::Write::size() const {
+  size_t size = 0;
+  for (const auto& list : mutations_.by_shard) size += list.size();
+  return size;
+}
+
+WriteQueue::~WriteQueue() {
+  MutexLock lock(&mutex_);
+  while (running_) idle_.Wait(&mutex_);
+}
 
 void WriteQueue::Enqueue(std::shared_ptr<Write> write) {
   MutexLock lock(&mutex_);
@@ -13,40 +30,71 @@ void WriteQueue::Enqueue(std::shared_ptr<Write> write) {
 void WriteQueue::MarkReady(const std::shared_ptr<Write>& write) {
   MutexLock lock(&mutex_);
   write->ready_ = true;
-  while (!order_.empty() && order_.front()->ready_) {
-    order_.front()->Submit(order_.front(), shards_);
+  if (has_work()) Wake();
+}
+
+absl::Status WriteQueue::RunAlone(absl::FunctionRef<absl::Status()> task) {
+  auto outcome = std::make_shared<std::promise<absl::Status>>();  // shared: set_value may outlast get
+  {
+    MutexLock lock(&mutex_);
+    tasks_.push_back([outcome, task] { outcome->set_value(task()); });
+    Wake();
+  }
+  return outcome->get_future().get();
+}
+
+void WriteQueue::Wake() {
+  if (running_) return;
+  running_ = true;
+  pool_.Submit([this] { RunOne(); });
+}
+
+WriteQueue::Group WriteQueue::TakeGroup() {
+  Group group;
+  for (size_t count = 0; !order_.empty() && order_.front()->ready_ && count < kMaxGroupMutations;) {
+    count += order_.front()->size();
+    group.push_back(std::move(order_.front()));
     order_.pop_front();
   }
+  return group;
 }
 
-void WriteQueue::Write::Submit(const std::shared_ptr<Write>& self, const std::vector<std::shared_ptr<Shard>>& shards) {
+void WriteQueue::RunOne() {
+  std::function<void()> task;
+  Group group;
   {
     MutexLock lock(&mutex_);
-    pending_ = static_cast<size_t>(
-        std::count_if(by_shard_.begin(), by_shard_.end(), [](const auto& list) { return !list.empty(); }));
-  }
-  for (size_t s = 0; s < shards.size(); ++s) {
-    if (by_shard_[s].empty()) continue;
-    shards[s]->Submit({std::move(by_shard_[s]), owner_,
-                       [self](absl::StatusOr<MutationResult> result) { self->ShardDone(std::move(result)); }});
-  }
-}
-
-void WriteQueue::Write::ShardDone(absl::StatusOr<MutationResult> result) {
-  absl::StatusOr<MutationResult> outcome;
-  {
-    MutexLock lock(&mutex_);
-    if (result.ok()) {
-      result_.documents += result->documents;
-      result_.created += result->created;
-      for (std::string& id : result->unknown_ids) result_.unknown_ids.push_back(std::move(id));
+    if (tasks_.empty()) {
+      group = TakeGroup();
     } else {
-      status_.Update(result.status());
+      task = std::move(tasks_.front());
+      tasks_.pop_front();
     }
-    if (--pending_ > 0) return;
-    outcome = status_.ok() ? absl::StatusOr<MutationResult>(std::move(result_)) : status_;
   }
-  done_(std::move(outcome));
+  if (task != nullptr) task();
+  if (!group.empty()) Commit(group);
+  group.clear();
+  MutexLock lock(&mutex_);
+  // Behind what other collections wait for: one that is written to all the time takes no thread for itself.
+  running_ = has_work();
+  if (running_) {
+    pool_.Submit([this] { RunOne(); });
+  } else {
+    idle_.NotifyAll();
+  }
+}
+
+void WriteQueue::Commit(const Group& group) {
+  std::vector<Mutations*> mutations;
+  for (const auto& write : group) mutations.push_back(&write->mutations_);
+  absl::StatusOr<std::vector<MutationResult>> results = shards_.Commit(mutations);
+  for (size_t i = 0; i < group.size(); ++i) {
+    if (results.ok()) {
+      group[i]->done_(std::move((*results)[i]));
+    } else {
+      group[i]->done_(results.status());
+    }
+  }
 }
 
 }  // namespace bebr

@@ -3,65 +3,86 @@
 #define BEBR_INDEX_COLLECTION_WRITE_QUEUE_H_
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/any_invocable.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "index/base/mutex.h"
+#include "index/base/thread_pool.h"
 #include "index/shard/mutation.h"
-#include "index/shard/shard.h"
+#include "index/shard/shard_set.h"
 
 namespace bebr {
 
-// The WriteQueue of a collection hands its writes to the shards in the order in which they came, although they are
-// encoded in parallel and so get ready in any order.
+// The WriteQueue of a collection commits its writes in the order in which they came, although they are encoded in
+// parallel and so get ready in any order. What waits while a commit is under way is one group for the next: one batch
+// and one sync of the log (group commit).
 //
-// Ownership: the shards are borrowed and outlive it. Thread safety: all methods may be called from any thread.
+// It takes a thread of a shared pool for as long as there is something to commit, one at a time, so the ShardSet has
+// one writer. No lock is held during a commit.
+//
+// Ownership: shards and pool are borrowed and outlive it. Thread safety: all methods may be called from any thread but
+// the pool's. The destructor commits what is ready.
 class WriteQueue {
  public:
-  // A write in turn: its mutations by shard, filled before it is ready.
+  // A write in turn: its mutations, filled before it is ready.
   class Write {
    public:
-    // `owner` keeps alive what the mutations borrow. `done` runs once, on a shard's own thread, which the last holder
-    // of the collection must not be: so it must not hold the collection.
+    // `done` runs once, on a thread of the pool, which the last holder of the collection must not be: so it must not
+    // hold the collection. It must not block.
     Write(size_t shards, std::shared_ptr<const void> owner,
           absl::AnyInvocable<void(absl::StatusOr<MutationResult>)> done)
-        : by_shard_(shards), owner_(std::move(owner)), done_(std::move(done)) {}
+        : mutations_(shards), done_(std::move(done)) {
+      mutations_.owner = std::move(owner);
+    }
 
-    Mutation& Add(size_t shard) { return by_shard_[shard].emplace_back(); }
-    void Add(size_t shard, Mutation mutation) { by_shard_[shard].push_back(std::move(mutation)); }
+    Mutation& Add(size_t shard) { return mutations_.by_shard[shard].emplace_back(); }
+    void Add(size_t shard, Mutation mutation) { mutations_.by_shard[shard].push_back(std::move(mutation)); }
 
    private:
     friend class WriteQueue;
-    void Submit(const std::shared_ptr<Write>& self, const std::vector<std::shared_ptr<Shard>>& shards);
-    void ShardDone(absl::StatusOr<MutationResult> result);
+    size_t size() const;
 
-    std::vector<std::vector<Mutation>> by_shard_;
-    const std::shared_ptr<const void> owner_;
+    Mutations mutations_;
     absl::AnyInvocable<void(absl::StatusOr<MutationResult>)> done_;
     bool ready_ = false;  // guarded by the queue's mutex
-
-    Mutex mutex_;
-    size_t pending_ ABSL_GUARDED_BY(mutex_) = 0;
-    absl::Status status_ ABSL_GUARDED_BY(mutex_);
-    MutationResult result_ ABSL_GUARDED_BY(mutex_);
   };
 
-  explicit WriteQueue(const std::vector<std::shared_ptr<Shard>>* shards) : shards_(*shards) {}
+  WriteQueue(ShardSet* shards, ThreadPool* pool) : shards_(*shards), pool_(*pool) {}
+  ~WriteQueue();
 
   // Gives a write its place.
   void Enqueue(std::shared_ptr<Write> write);
-  // Hands to the shards every write that is ready and has none before it that is not.
+  // Every write that is ready and has none before it that is not will be committed.
   void MarkReady(const std::shared_ptr<Write>& write);
+  // Runs `task` while nothing is being committed, and waits for it.
+  absl::Status RunAlone(absl::FunctionRef<absl::Status()> task);
 
  private:
-  const std::vector<std::shared_ptr<Shard>>& shards_;
+  using Group = std::vector<std::shared_ptr<Write>>;
+
+  void Wake() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool has_work() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return !tasks_.empty() || (!order_.empty() && order_.front()->ready_);
+  }
+  // Runs the next task, or commits the next group.
+  void RunOne();
+  Group TakeGroup() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Commit(const Group& group);
+
+  ShardSet& shards_;
+  ThreadPool& pool_;
   Mutex mutex_;
+  CondVar idle_;  // running_ is false
   std::deque<std::shared_ptr<Write>> order_ ABSL_GUARDED_BY(mutex_);
+  std::deque<std::function<void()>> tasks_ ABSL_GUARDED_BY(mutex_);
+  bool running_ ABSL_GUARDED_BY(mutex_) = false;  // a thread of the pool works for this queue, or is about to
 };
 
 }  // namespace bebr

@@ -53,21 +53,21 @@ float InformationScore(const CodeSpec& spec, uint32_t query_levels, const uint32
   return static_cast<float>(1.0 + p * std::log2(p) + (1.0 - p) * std::log2(1.0 - p));
 }
 
-absl::StatusOr<std::vector<ScoredCandidate>> Rerank(const ScanTarget& target, absl::Span<ShardStore* const> stores,
+absl::StatusOr<std::vector<ScoredCandidate>> Rerank(const ScanTarget& target, CollectionStore& store,
                                                     const std::vector<Candidate>& candidates, size_t depth,
                                                     uint32_t embedding, FloatStorage storage, Metric metric,
                                                     absl::Span<const float> query) {
   depth = std::min(depth, candidates.size());
   std::vector<ScoredCandidate> scored;
   for (const Candidate& candidate : candidates) scored.push_back({candidate, ScoreKind::kEstimated});
-  std::vector<std::vector<size_t>> by_shard(stores.size());
+  std::vector<std::vector<size_t>> by_shard(target.shard_count());
   for (size_t i = 0; i < depth; ++i) by_shard[target.parts()[candidates[i].segment].shard].push_back(i);
   const size_t expected = query.size() * (storage == FloatStorage::kFloat16 ? sizeof(uint16_t) : sizeof(float));
-  for (uint32_t shard = 0; shard < stores.size(); ++shard) {
+  for (uint32_t shard = 0; shard < by_shard.size(); ++shard) {
     if (by_shard[shard].empty()) continue;
     std::vector<std::string_view> ids;
     for (const size_t i : by_shard[shard]) ids.push_back(target.id(candidates[i]));
-    BEBR_ASSIGN_OR_RETURN(const auto floats, stores[shard]->GetFloats(target.view(shard).store.get(), embedding, ids));
+    BEBR_ASSIGN_OR_RETURN(const auto floats, store.GetFloats(target.store_view(), embedding, shard, ids));
     for (size_t j = 0; j < ids.size(); ++j) {
       if (!floats[j].has_value()) continue;
       if (floats[j]->size() != expected) {

@@ -30,9 +30,8 @@ struct ScoredCandidate {
 };
 
 // Scores the first `depth` candidates again with the stored floats of `embedding`. A document without such floats keeps
-// its estimated score; all are put in one order by score, then id. `stores` are the shards' stores by ScanTarget's
-// shard number.
-absl::StatusOr<std::vector<ScoredCandidate>> Rerank(const ScanTarget& target, absl::Span<ShardStore* const> stores,
+// its estimated score; all are put in one order by score, then id. `store` is that of the target's collection.
+absl::StatusOr<std::vector<ScoredCandidate>> Rerank(const ScanTarget& target, CollectionStore& store,
                                                     const std::vector<Candidate>& candidates, size_t depth,
                                                     uint32_t embedding, FloatStorage storage, Metric metric,
                                                     absl::Span<const float> query);

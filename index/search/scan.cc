@@ -66,11 +66,11 @@ class ScanRun {
   void EvaluateFilter(ThreadPool& pool) {
     if (filter_ == nullptr) return;
     pool.ParallelFor(texts_.size(), [this](size_t shard) {
-      texts_[shard] = filter_->CompareTexts(*target_.view(static_cast<uint32_t>(shard)).dictionary);
+      texts_[shard] = filter_->CompareTexts(*target_.shard(static_cast<uint32_t>(shard)).dictionary);
     });
     pool.ParallelFor(row_sets_.size(), [this](size_t i) {
       const ScanTarget::Part& part = target_.parts()[i];
-      const AttributeDictionary& dictionary = *target_.view(part.shard).dictionary;
+      const AttributeDictionary& dictionary = *target_.shard(part.shard).dictionary;
       row_sets_[i] = filter_->Evaluate(*part.view->attributes, dictionary, texts_[part.shard], part.view->rows);
     });
   }
@@ -266,13 +266,13 @@ class ScanRun {
 
 }  // namespace
 
-ScanTarget::ScanTarget(std::vector<std::shared_ptr<const ShardView>> shard_views, uint32_t space)
-    : views_(std::move(shard_views)) {
-  for (uint32_t shard = 0; shard < views_.size(); ++shard) {
-    for (const SegmentView& view : views_[shard]->segments) {
+ScanTarget::ScanTarget(std::shared_ptr<const CollectionView> collection_view, uint32_t space)
+    : view_(std::move(collection_view)) {
+  for (uint32_t s = 0; s < shard_count(); ++s) {
+    for (const SegmentView& view : shard(s).segments) {
       const SegmentView::SpaceView* space_view = view.FindSpace(space);
       if (space_view == nullptr || view.rows == view.deleted_rows) continue;
-      parts_.push_back({&view, space_view, shard});
+      parts_.push_back({&view, space_view, s});
       live_rows_ += view.rows - view.deleted_rows;
     }
   }

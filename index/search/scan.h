@@ -16,7 +16,7 @@
 #include "index/code/code_spec.h"
 #include "index/search/filter.h"
 #include "index/segment/segment.h"
-#include "index/shard/shard.h"
+#include "index/shard/shard_set.h"
 #include "index/simd/kernels.h"
 
 namespace bebr {
@@ -28,10 +28,9 @@ struct Candidate {
   uint32_t row = 0;
 };
 
-// The segments of a scan: consistent views of all shards of a collection, in one list, with what one space has in
-// them.
+// The segments of a scan: those of all shards in a view of a collection, in one list, with what one space has in them.
 //
-// Holds the views, so everything it points to stays as it is. Immutable; thread-safe.
+// Holds the view, so everything it points to stays as it is. Immutable; thread-safe.
 class ScanTarget {
  public:
   struct Part {
@@ -52,11 +51,12 @@ class ScanTarget {
     uint64_t LiveRows(uint32_t begin, uint32_t end) const;
   };
 
-  ScanTarget(std::vector<std::shared_ptr<const ShardView>> shard_views, uint32_t space);
+  ScanTarget(std::shared_ptr<const CollectionView> collection_view, uint32_t space);
 
   const std::vector<Part>& parts() const { return parts_; }
-  size_t shard_count() const { return views_.size(); }
-  const ShardView& view(uint32_t shard) const { return *views_[shard]; }
+  size_t shard_count() const { return view_->shards.size(); }
+  const ShardView& shard(uint32_t shard) const { return *view_->shards[shard]; }
+  const CollectionStore::View* store_view() const { return view_->store.get(); }
   std::string_view id(const Candidate& candidate) const {
     return parts_[candidate.segment].view->segment->id(candidate.row);
   }
@@ -70,7 +70,7 @@ class ScanTarget {
   }
 
  private:
-  std::vector<std::shared_ptr<const ShardView>> views_;
+  std::shared_ptr<const CollectionView> view_;
   std::vector<Part> parts_;
   uint64_t live_rows_ = 0;
 };

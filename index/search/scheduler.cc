@@ -109,8 +109,7 @@ struct Scheduler::Batch {
   // Without attributes; `shard_of` gets the shard of each.
   absl::StatusOr<std::vector<SearchHit>> Hits(const SearchJob& job, size_t query, absl::Span<const float> embedding,
                                               std::vector<uint32_t>& shard_of) const;
-  absl::Status AddAttributes(absl::Span<const std::shared_ptr<Shard>> shards, absl::Span<const uint32_t> shard_of,
-                             absl::Span<SearchHit> hits) const;
+  absl::Status AddAttributes(absl::Span<const uint32_t> shard_of, absl::Span<SearchHit> hits) const;
   absl::Status FillHits(const SearchJob& job, size_t query, Answer& answer, size_t position) const;
   // Ranks what was found for a query, and answers its job if that was the last of it.
   void Finish(size_t query);
@@ -161,11 +160,10 @@ absl::StatusOr<std::vector<SearchHit>> Scheduler::Batch::Hits(const SearchJob& j
                                                               std::vector<uint32_t>& shard_of) const {
   const SearchRequest& request = job.request;
   std::vector<ScoredCandidate> scored;
-  std::vector<ShardStore*> stores;
-  for (const auto& shard : job.shards) stores.push_back(&shard->store());
   if (request.rerank > 0) {
-    BEBR_ASSIGN_OR_RETURN(scored, Rerank(*target, stores, found[query], request.rerank, job.version.embedding,
-                                         job.manifest->store_floats, job.version.binarizer->metric(), embedding));
+    BEBR_ASSIGN_OR_RETURN(scored,
+                          Rerank(*target, job.shards->store(), found[query], request.rerank, job.version.embedding,
+                                 job.manifest->store_floats, job.version.binarizer->metric(), embedding));
   } else {
     for (const Candidate& candidate : found[query]) scored.push_back({candidate, ScoreKind::kEstimated});
   }
@@ -191,9 +189,9 @@ absl::StatusOr<std::vector<SearchHit>> Scheduler::Batch::Hits(const SearchJob& j
   return hits;
 }
 
-absl::Status Scheduler::Batch::AddAttributes(absl::Span<const std::shared_ptr<Shard>> shards,
-                                             absl::Span<const uint32_t> shard_of, absl::Span<SearchHit> hits) const {
-  for (uint32_t shard = 0; shard < shards.size(); ++shard) {
+absl::Status Scheduler::Batch::AddAttributes(absl::Span<const uint32_t> shard_of, absl::Span<SearchHit> hits) const {
+  CollectionStore& store = leader().shards->store();
+  for (uint32_t shard = 0; shard < target->shard_count(); ++shard) {
     std::vector<SearchHit*> of_shard;
     std::vector<std::string_view> ids;
     for (size_t i = 0; i < hits.size(); ++i) {
@@ -202,8 +200,7 @@ absl::Status Scheduler::Batch::AddAttributes(absl::Span<const std::shared_ptr<Sh
       ids.push_back(hits[i].id);
     }
     if (ids.empty()) continue;
-    const ShardView& shard_view = target->view(shard);
-    BEBR_ASSIGN_OR_RETURN(const auto documents, shards[shard]->store().GetDocuments(shard_view.store.get(), ids));
+    BEBR_ASSIGN_OR_RETURN(const auto documents, store.GetDocuments(target->store_view(), shard, ids));
     for (size_t i = 0; i < ids.size(); ++i) {
       if (documents[i].has_value()) {
         BEBR_ASSIGN_OR_RETURN(of_shard[i]->attributes, DecodeAttributes(*documents[i]));
@@ -353,9 +350,7 @@ void Scheduler::RunGroup(std::vector<std::unique_ptr<SearchJob>> jobs) {
   batch->Encode(scan_pool_);
   const SteadyTime encoded = SteadyNow();
   const SearchJob& leader = batch->leader();
-  std::vector<std::shared_ptr<const ShardView>> shard_views;
-  for (const auto& shard : leader.shards) shard_views.push_back(shard->view());
-  batch->target = std::make_unique<ScanTarget>(std::move(shard_views), leader.version.space);
+  batch->target = std::make_unique<ScanTarget>(leader.shards->view(), leader.version.space);
   ScanCounts counts;
   batch->FindCandidates(scan_queries, scan_pool_, threads_, &counts);
   const SteadyTime scanned = SteadyNow();
@@ -383,7 +378,7 @@ absl::Status Scheduler::Batch::FillHits(const SearchJob& job, size_t query, Answ
   for (size_t begin = 0; begin < hits.size(); begin += kHitsAtATime) {
     const absl::Span<SearchHit> some = absl::MakeSpan(hits).subspan(begin, kHitsAtATime);
     if (job.request.with_attributes) {
-      BEBR_RETURN_IF_ERROR(AddAttributes(job.shards, absl::MakeConstSpan(shard_of).subspan(begin), some));
+      BEBR_RETURN_IF_ERROR(AddAttributes(absl::MakeConstSpan(shard_of).subspan(begin), some));
     }
     BEBR_RETURN_IF_ERROR(CheckResultBytes(job.request, some, answer.bytes));
   }

@@ -18,7 +18,7 @@
 #include "index/catalog/catalog.h"
 #include "index/search/scan.h"
 #include "index/search/search_job.h"
-#include "index/shard/shard.h"
+#include "index/shard/shard_set.h"
 #include "index/types/search.h"
 
 namespace bebr {

@@ -65,7 +65,7 @@ absl::Status CheckLimits(const SearchRequest& request) {
 
 absl::StatusOr<std::unique_ptr<SearchJob>> PrepareSearch(SearchRequest request,
                                                          std::shared_ptr<const CollectionManifest> manifest,
-                                                         std::vector<std::shared_ptr<Shard>> shards) {
+                                                         std::shared_ptr<ShardSet> shards) {
   BEBR_ASSIGN_OR_RETURN(const Version* version, manifest->FindVersion(request.version));
   BEBR_RETURN_IF_ERROR(CheckLimits(request));
   BEBR_RETURN_IF_ERROR(CheckRerank(request, *manifest));

@@ -3,14 +3,13 @@
 #define BEBR_INDEX_SEARCH_SEARCH_JOB_H_
 
 #include <memory>
-#include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "index/base/clock.h"
 #include "index/catalog/catalog.h"
 #include "index/search/filter.h"
-#include "index/shard/shard.h"
+#include "index/shard/shard_set.h"
 #include "index/types/search.h"
 
 namespace bebr {
@@ -18,7 +17,7 @@ namespace bebr {
 // A search that has been checked and waits for its scan.
 struct SearchJob {
   SearchRequest request;
-  std::vector<std::shared_ptr<Shard>> shards;
+  std::shared_ptr<ShardSet> shards;
   std::shared_ptr<const CollectionManifest> manifest;
   Version version;                       // of the queries
   std::shared_ptr<const Filter> filter;  // null = all documents
@@ -30,7 +29,7 @@ struct SearchJob {
 // limit; NOT_FOUND: an unknown version; FAILED_PRECONDITION: a rerank without stored floats.
 absl::StatusOr<std::unique_ptr<SearchJob>> PrepareSearch(SearchRequest request,
                                                          std::shared_ptr<const CollectionManifest> manifest,
-                                                         std::vector<std::shared_ptr<Shard>> shards);
+                                                         std::shared_ptr<ShardSet> shards);
 
 }  // namespace bebr
 

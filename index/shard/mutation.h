@@ -1,4 +1,4 @@
-// What is asked of a shard.
+// What is asked of the shards of a collection.
 #ifndef BEBR_INDEX_SHARD_MUTATION_H_
 #define BEBR_INDEX_SHARD_MUTATION_H_
 
@@ -9,8 +9,6 @@
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
-#include "absl/functional/any_invocable.h"
-#include "absl/status/statusor.h"
 #include "index/segment/segment.h"
 #include "index/types/document.h"
 
@@ -51,11 +49,13 @@ struct MutationResult {
   std::vector<std::string> unknown_ids;  // of merges: documents that do not exist
 };
 
-// Mutations that are acknowledged together. `owner` keeps alive what they borrow. `done` must not block.
+// The mutations of one request, by shard and in order: all of them take effect at once, or none. `owner` keeps alive
+// what they borrow.
 struct Mutations {
-  std::vector<Mutation> list;
+  explicit Mutations(size_t shards) : by_shard(shards) {}
+
+  std::vector<std::vector<Mutation>> by_shard;
   std::shared_ptr<const void> owner;
-  absl::AnyInvocable<void(absl::StatusOr<MutationResult>)> done;
 };
 
 }  // namespace bebr

@@ -3,17 +3,14 @@
 #include <algorithm>
 #include <limits>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_format.h"
-#include "index/base/clock.h"
-#include "index/base/logging.h"
 #include "index/base/stable_hash.h"
 #include "index/base/status_macros.h"
+#include "index/types/collection.h"
 
 namespace bebr {
 namespace {
 
-constexpr size_t kMaxGroupMutations = 16384;
 // A segment is rewritten once more than 1 / kReclaimShare of its rows are deleted: at most that share of memory is lost
 // to deleted rows, for kReclaimShare - 1 rows copied per row replaced.
 constexpr uint32_t kReclaimShare = 5;
@@ -24,55 +21,13 @@ size_t Shard::IdHash::operator()(uint32_t row) const { return StableHash(shard->
 size_t Shard::IdHash::operator()(std::string_view id) const { return StableHash(id); }
 bool Shard::IdEqual::operator()(uint32_t row, std::string_view id) const { return shard->id(row) == id; }
 
-absl::StatusOr<std::unique_ptr<Shard>> Shard::Open(std::string path, std::shared_ptr<StoreCache> cache,
-                                                   Contents contents) {
-  BEBR_ASSIGN_OR_RETURN(auto store, ShardStore::Open(path, std::move(cache)));
-  std::unique_ptr<Shard> shard(new Shard(std::move(path), std::move(store), std::move(contents)));
-  {
-    MutexLock lock(&shard->apply_mutex_);
-    BEBR_RETURN_IF_ERROR(shard->DropUnused());
-    BEBR_RETURN_IF_ERROR(shard->Load());
-    shard->Publish();
-  }
-  shard->committer_ = std::thread([s = shard.get()] { s->Run(); });
-  return shard;
+bool ShardContents::InUse(uint32_t embedding) const {
+  return std::any_of(versions.begin(), versions.end(),
+                     [&](const auto& version) { return version.second == embedding; });
 }
 
-Shard::Shard(std::string path, std::unique_ptr<ShardStore> store, Contents contents)
-    : path_(std::move(path)),
-      store_(std::move(store)),
-      contents_(std::move(contents)),
-      rows_(0, IdHash{this}, IdEqual{this}) {}
-
-Shard::~Shard() {
-  {
-    MutexLock lock(&queue_mutex_);
-    stopping_ = true;
-  }
-  wake_.NotifyAll();
-  if (committer_.joinable()) committer_.join();
-}
-
-absl::Status Shard::DropUnused() {
-  BEBR_ASSIGN_OR_RETURN(std::vector<uint32_t> spaces, store_->StoredSpaces());
-  BEBR_ASSIGN_OR_RETURN(std::vector<uint32_t> embeddings, store_->StoredEmbeddings());
-  const auto in_use = [&](uint32_t embedding) ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_) { return InUse(embedding); };
-  const auto known = [&](uint32_t space)
-                         ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_) { return contents_.spaces.contains(space); };
-  std::erase_if(spaces, known);
-  std::erase_if(embeddings, in_use);
-  if (spaces.empty() && embeddings.empty()) return absl::OkStatus();
-  LogInfo("storage at {}: dropping {} spaces and {} embeddings of retired versions", path_, spaces.size(),
-          embeddings.size());
-  ShardStore::Batch batch;
-  for (const uint32_t space : spaces) batch.DeleteAllCodes(space);
-  for (const uint32_t embedding : embeddings) batch.DeleteAllFloats(embedding);
-  BEBR_RETURN_IF_ERROR(store_->Commit(std::move(batch), store_->sequence() + 1));
-  BEBR_RETURN_IF_ERROR(store_->Flush());
-  for (const uint32_t space : spaces) BEBR_RETURN_IF_ERROR(store_->CompactSpace(space));
-  for (const uint32_t embedding : embeddings) BEBR_RETURN_IF_ERROR(store_->CompactFloats(embedding));
-  return absl::OkStatus();
-}
+Shard::Shard(uint32_t number, CollectionStore* store, const ShardContents* contents)
+    : number_(number), store_(store), contents_(*contents), rows_(0, IdHash{this}, IdEqual{this}) {}
 
 absl::Status Shard::Load() {
   std::vector<uint32_t> numbers, embeddings;
@@ -81,26 +36,24 @@ absl::Status Shard::Load() {
   std::sort(embeddings.begin(), embeddings.end());
   embeddings.erase(std::unique(embeddings.begin(), embeddings.end()), embeddings.end());
   const auto visit = [&](std::string_view id, std::string_view bytes, absl::Span<const std::optional<StoredCode>> codes,
-                         absl::Span<const uint32_t> marks) ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_) -> absl::Status {
+                         absl::Span<const uint32_t> marks) -> absl::Status {
     if (id.empty() || id.size() > kMaxIdBytes) {
-      return absl::DataLossError(
-          absl::StrFormat("storage at %s: an id has %d bytes; the limit is %d", path_, id.size(), kMaxIdBytes));
+      return absl::DataLossError(absl::StrFormat("an id has %d bytes; the limit is %d", id.size(), kMaxIdBytes));
     }
     BEBR_ASSIGN_OR_RETURN(const Attributes attributes, DecodeAttributes(bytes));
     const uint32_t slot = TailSlot();
     Segment& segment = *slots_[slot].segment;
-    const uint32_t row = segment.Append(id, attributes, dictionary_);
+    const uint32_t row = segment.Append(id, attributes, *dictionary_);
     for (size_t s = 0; s < numbers.size(); ++s) {
       if (!codes[s].has_value()) continue;
       const CodeSpec& spec = contents_.spaces.at(numbers[s]);
       if (codes[s]->words.size() != spec.code_words()) {
-        return absl::DataLossError(
-            absl::StrFormat("storage at %s: the code of document \"%s\" has %d words; its space has %d", path_, id,
-                            codes[s]->words.size(), spec.code_words()));
+        return absl::DataLossError(absl::StrFormat("the stored code of document \"%s\" has %d words; its space has %d",
+                                                   id, codes[s]->words.size(), spec.code_words()));
       }
       if (codes[s]->version >= kMaxVersions) {
-        return absl::DataLossError(absl::StrFormat("storage at %s: the code of document \"%s\" is of version %d", path_,
-                                                   id, codes[s]->version));
+        return absl::DataLossError(
+            absl::StrFormat("the stored code of document \"%s\" is of version %d", id, codes[s]->version));
       }
       segment.SetCode(
           row,
@@ -111,69 +64,23 @@ absl::Status Shard::Load() {
     InsertRow(slot * kSegmentRows + row);
     return absl::OkStatus();
   };
-  return store_->VisitDocuments(numbers, embeddings, visit);
+  return store_->VisitDocuments(number_, numbers, embeddings, visit);
 }
 
-void Shard::Submit(Mutations mutations) {
-  {
-    MutexLock lock(&queue_mutex_);
-    queue_.push_back(std::move(mutations));
-  }
-  wake_.NotifyOne();
-}
-
-void Shard::Run() {
-  for (;;) {
-    std::vector<Mutations> group;
-    {
-      MutexLock lock(&queue_mutex_);
-      while (!stopping_ && queue_.empty()) wake_.Wait(&queue_mutex_);
-      if (queue_.empty()) return;
-      for (size_t count = 0; !queue_.empty() && count < kMaxGroupMutations;) {
-        count += queue_.front().list.size();
-        group.push_back(std::move(queue_.front()));
-        queue_.pop_front();
-      }
+void Shard::Prepare(const Group& group, CollectionStore::Batch& batch) {
+  Resolve(group);
+  for (const absl::Span<Mutation> mutations : group) {
+    for (const Mutation& mutation : mutations) {
+      if (mutation.applies) AddToBatch(mutation, batch);
     }
-    CommitGroup(group);
   }
 }
 
-void Shard::CommitGroup(std::vector<Mutations>& group) {
+std::vector<MutationResult> Shard::Apply(const Group& group) {
   std::vector<MutationResult> results;
-  absl::Status status;
-  {
-    MutexLock lock(&apply_mutex_);
-    size_t count = 0;
-    for (const Mutations& mutations : group) count += mutations.list.size();
-    const SteadyTime start = SteadyNow();
-    Resolve(group);
-    status = store_->Commit(BuildBatch(group), store_->sequence() + count);
-    counters_.commit_us.fetch_add(static_cast<uint64_t>(MicrosSince(start)), std::memory_order_relaxed);
-    if (status.ok()) {
-      const SteadyTime applying = SteadyNow();
-      for (const Mutations& mutations : group) results.push_back(Apply(mutations));
-      Reclaim();
-      Publish();
-      counters_.commits.fetch_add(1, std::memory_order_relaxed);
-      counters_.apply_us.fetch_add(static_cast<uint64_t>(MicrosSince(applying)), std::memory_order_relaxed);
-    } else {
-      counters_.failed_commits.fetch_add(1, std::memory_order_relaxed);
-    }
-  }
-  if (!status.ok()) LogError("a write failed and had no effect: {}", status.ToString());
-  for (size_t i = 0; i < group.size(); ++i) {
-    if (status.ok()) {
-      group[i].done(std::move(results[i]));
-    } else {
-      group[i].done(status);
-    }
-  }
-}
-
-bool Shard::InUse(uint32_t embedding) const {
-  return std::any_of(contents_.versions.begin(), contents_.versions.end(),
-                     [&](const auto& version) { return version.second == embedding; });
+  for (const absl::Span<Mutation> mutations : group) results.push_back(ApplyRequest(mutations));
+  Reclaim();
+  return results;
 }
 
 Shard::Held Shard::Find(std::string_view id) const {
@@ -191,22 +98,19 @@ Shard::Held Shard::Find(std::string_view id) const {
   return held;
 }
 
-void Shard::Resolve(std::vector<Mutations>& group) {
+void Shard::Resolve(const Group& group) {
   // What merges in the group find was written by those before them or stands in the segments.
   absl::flat_hash_map<std::string_view, Held> changed;
-  const bool merges = std::any_of(group.begin(), group.end(), [](const Mutations& mutations) {
-    return std::any_of(mutations.list.begin(), mutations.list.end(),
+  const bool merges = std::any_of(group.begin(), group.end(), [](absl::Span<const Mutation> mutations) {
+    return std::any_of(mutations.begin(), mutations.end(),
                        [](const Mutation& m) { return m.kind == MutationKind::kMerge; });
   });
-  for (Mutations& mutations : group) {
-    for (Mutation& mutation : mutations.list) {
+  for (const absl::Span<Mutation> mutations : group) {
+    for (Mutation& mutation : mutations) {
       // A version that was retired after the document was encoded takes nothing more.
-      const auto unused = [&](const RowCode& code) ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_) {
-        return !contents_.spaces.contains(code.space);
-      };
+      const auto unused = [&](const RowCode& code) { return !contents_.spaces.contains(code.space); };
       mutation.codes.erase(std::remove_if(mutation.codes.begin(), mutation.codes.end(), unused), mutation.codes.end());
-      const auto dropped = [&](const Mutation::Floats& floats)
-                               ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_) { return !InUse(floats.embedding); };
+      const auto dropped = [&](const Mutation::Floats& floats) { return !contents_.InUse(floats.embedding); };
       mutation.floats.erase(std::remove_if(mutation.floats.begin(), mutation.floats.end(), dropped),
                             mutation.floats.end());
       if (!merges && mutation.floats.size() <= 1) continue;  // the usual case: nothing to mark
@@ -230,7 +134,7 @@ absl::InlinedVector<uint32_t, 2> Shard::EmbeddingsOf(const Held& held) const {
   return embeddings;
 }
 
-void Shard::ResolveOne(Mutation& mutation, Held& held) {
+void Shard::ResolveOne(Mutation& mutation, Held& held) const {
   if (mutation.kind == MutationKind::kMerge) {
     const bool expected =
         mutation.expected_segment == nullptr ||
@@ -256,7 +160,7 @@ void Shard::ResolveOne(Mutation& mutation, Held& held) {
   if (!contents_.stores_floats) return;
   const auto told = EmbeddingsOf(held);
   for (const uint32_t embedding : all) {
-    if (InUse(embedding) && std::find(told.begin(), told.end(), embedding) == told.end())
+    if (contents_.InUse(embedding) && std::find(told.begin(), told.end(), embedding) == told.end())
       held.marks.push_back(embedding);
   }
   std::sort(held.marks.begin(), held.marks.end());
@@ -264,48 +168,40 @@ void Shard::ResolveOne(Mutation& mutation, Held& held) {
   mutation.marks = held.marks;
 }
 
-ShardStore::Batch Shard::BuildBatch(const std::vector<Mutations>& group) {
-  ShardStore::Batch batch;
-  for (const Mutations& mutations : group) {
-    for (const Mutation& mutation : mutations.list) {
-      if (mutation.applies) AddToBatch(mutation, batch);
-    }
-  }
-  return batch;
-}
-
-void Shard::AddToBatch(const Mutation& mutation, ShardStore::Batch& batch) {
+void Shard::AddToBatch(const Mutation& mutation, CollectionStore::Batch& batch) const {
   const bool merge = mutation.kind == MutationKind::kMerge;
   // Of a document that is replaced or deleted nothing stays but what the new one overwrites; with one version there is
   // nothing else.
   for (const auto& [space, spec] : contents_.spaces) {
     const bool written = std::any_of(mutation.codes.begin(), mutation.codes.end(),
                                      [s = space](const RowCode& code) { return code.space == s; });
-    if (!written && !merge) batch.DeleteCode(space, mutation.id);
+    if (!written && !merge) batch.DeleteCode(space, number_, mutation.id);
   }
   const bool may_have_marks = contents_.versions.size() > 1 || mark_sets_.size() > 1;
   for (const auto& [version, embedding] : contents_.versions) {
     const bool written = std::any_of(mutation.floats.begin(), mutation.floats.end(),
                                      [e = embedding](const auto& floats) { return floats.embedding == e; });
-    if (!written && !merge) batch.DeleteFloats(embedding, mutation.id);
+    if (!written && !merge) batch.DeleteFloats(embedding, number_, mutation.id);
     if (!may_have_marks) continue;
     if (std::binary_search(mutation.marks.begin(), mutation.marks.end(), embedding)) {
-      batch.PutMark(embedding, mutation.id);
+      batch.PutMark(embedding, number_, mutation.id);
     } else {
-      batch.DeleteMark(embedding, mutation.id);
+      batch.DeleteMark(embedding, number_, mutation.id);
     }
   }
-  if (mutation.kind == MutationKind::kDelete) return batch.DeleteDocument(mutation.id);
-  if (!merge) batch.PutDocument(mutation.id, EncodeAttributes(*mutation.attributes));
+  if (mutation.kind == MutationKind::kDelete) return batch.DeleteDocument(number_, mutation.id);
+  if (!merge) batch.PutDocument(number_, mutation.id, EncodeAttributes(*mutation.attributes));
   for (const RowCode& code : mutation.codes) {
-    batch.PutCode(code.space, mutation.id, {code.version, code.factors.scale, code.factors.offset, code.words});
+    batch.PutCode(code.space, number_, mutation.id,
+                  {code.version, code.factors.scale, code.factors.offset, code.words});
   }
-  for (const Mutation::Floats& floats : mutation.floats) batch.PutFloats(floats.embedding, mutation.id, floats.bytes);
+  for (const Mutation::Floats& floats : mutation.floats)
+    batch.PutFloats(floats.embedding, number_, mutation.id, floats.bytes);
 }
 
-MutationResult Shard::Apply(const Mutations& mutations) {
+MutationResult Shard::ApplyRequest(absl::Span<const Mutation> mutations) {
   MutationResult result;
-  for (const Mutation& mutation : mutations.list) {
+  for (const Mutation& mutation : mutations) {
     if (!mutation.applies) {
       if (mutation.expected_segment == nullptr) result.unknown_ids.emplace_back(mutation.id);
       continue;
@@ -326,7 +222,7 @@ void Shard::AppendRow(const Mutation& mutation, std::optional<uint32_t> old) {
   const uint32_t slot = TailSlot();
   Segment& segment = *slots_[slot].segment;
   const uint32_t row = old.has_value() ? segment.AppendCopy(*slots_[*old / kSegmentRows].segment, *old % kSegmentRows)
-                                       : segment.Append(mutation.id, *mutation.attributes, dictionary_);
+                                       : segment.Append(mutation.id, *mutation.attributes, *dictionary_);
   for (const RowCode& code : mutation.codes) segment.SetCode(row, code, contents_.spaces.at(code.space));
   if (!mutation.marks.empty() || segment.marks(row) != 0) segment.SetMarks(row, MarkSet(mutation.marks));
   InsertRow(slot * kSegmentRows + row);
@@ -371,7 +267,7 @@ void Shard::InsertRow(uint32_t row) {
 
 void Shard::Count(const Segment& segment, uint32_t row, int64_t change) {
   absl::InlinedVector<uint32_t, 4> embeddings;
-  const auto add = [&](uint32_t embedding) ABSL_EXCLUSIVE_LOCKS_REQUIRED(apply_mutex_) {
+  const auto add = [&](uint32_t embedding) {
     if (std::find(embeddings.begin(), embeddings.end(), embedding) != embeddings.end()) return;
     embeddings.push_back(embedding);
     documents_by_embedding_[embedding] += change;
@@ -384,7 +280,7 @@ void Shard::Count(const Segment& segment, uint32_t row, int64_t change) {
     if (contents_.stores_floats && it != contents_.versions.end()) add(it->second);
   }
   for (const uint32_t embedding : mark_sets_[segment.marks(row)]) {
-    if (InUse(embedding)) add(embedding);
+    if (contents_.InUse(embedding)) add(embedding);
   }
 }
 
@@ -433,18 +329,15 @@ void Shard::Reclaim() {
       const uint32_t moved = slots_[slot].segment->AppendCopy(*old, row);
       rows_.erase(s * kSegmentRows + row);
       rows_.insert(slot * kSegmentRows + moved);
-      counters_.rewritten_rows.fetch_add(1, std::memory_order_relaxed);
     }
     slots_[s] = Slot();
     free_slots_.push_back(s);
   }
 }
 
-void Shard::Publish() {
+std::shared_ptr<const ShardView> Shard::MakeView() {
   auto shard_view = std::make_shared<ShardView>();
-  shard_view->sequence = store_->sequence();
-  shard_view->store = store_->MakeView();
-  shard_view->dictionary = &dictionary_;
+  shard_view->dictionary = dictionary_;
   for (Slot& slot : slots_) {
     if (slot.segment == nullptr) continue;
     if (slot.deleted_rows > 0 && slot.published_deleted == nullptr) {
@@ -471,23 +364,7 @@ void Shard::Publish() {
   }
   shard_view->memory = Memory();
   shard_view->counts = Counts();
-  memory_bytes_.store(shard_view->memory.total(), std::memory_order_relaxed);
-  MutexLock lock(&view_mutex_);
-  view_ = std::move(shard_view);
-}
-
-std::shared_ptr<const ShardView> Shard::view() const {
-  MutexLock lock(&view_mutex_);
-  return view_;
-}
-
-Shard::Stats Shard::stats() const {
-  const auto load = [](const std::atomic<uint64_t>& counter) { return counter.load(std::memory_order_relaxed); };
-  return {.commit_us = load(counters_.commit_us),
-          .apply_us = load(counters_.apply_us),
-          .commits = load(counters_.commits),
-          .failed_commits = load(counters_.failed_commits),
-          .rewritten_rows = load(counters_.rewritten_rows)};
+  return shard_view;
 }
 
 ShardMemory Shard::Memory() const {
@@ -499,7 +376,7 @@ ShardMemory Shard::Memory() const {
     memory.attributes += slot.segment->attributes().memory_bytes(slot.segment->rows());
   }
   memory.ids += rows_.capacity() * (sizeof(uint32_t) + 1);
-  memory.attributes += dictionary_.memory_bytes();
+  memory.attributes += dictionary_->memory_bytes();
   return memory;
 }
 
@@ -512,33 +389,14 @@ ShardCounts Shard::Counts() const {
   return counts;
 }
 
-void Shard::AddVersion(uint32_t version, uint32_t embedding, uint32_t space, const CodeSpec& spec) {
-  MutexLock lock(&apply_mutex_);
-  contents_.versions.emplace(version, embedding);
-  contents_.spaces.emplace(space, spec);
-}
-
-absl::Status Shard::DropVersion(uint32_t version, std::optional<uint32_t> space, std::optional<uint32_t> embedding) {
-  {
-    MutexLock lock(&apply_mutex_);
-    ShardStore::Batch batch;
-    if (space.has_value()) batch.DeleteAllCodes(*space);
-    if (embedding.has_value()) batch.DeleteAllFloats(*embedding);
-    BEBR_RETURN_IF_ERROR(store_->Commit(std::move(batch), store_->sequence() + 1));
-    contents_.versions.erase(version);
-    if (space.has_value()) {
-      contents_.spaces.erase(*space);
-      for (Slot& slot : slots_) {
-        if (slot.segment != nullptr) slot.segment->DropSpace(*space);
-      }
+void Shard::Drop(std::optional<uint32_t> space, std::optional<uint32_t> embedding) {
+  if (space.has_value()) {
+    for (Slot& slot : slots_) {
+      if (slot.segment != nullptr) slot.segment->DropSpace(*space);
     }
-    if (embedding.has_value()) ForgetMarks(*embedding);
-    CountAgain();
-    Publish();  // also lets go of the old view, which would keep the dropped data on disk
   }
-  BEBR_RETURN_IF_ERROR(store_->Flush());  // ends the log that still holds what is dropped
-  if (space.has_value()) BEBR_RETURN_IF_ERROR(store_->CompactSpace(*space));
-  return embedding.has_value() ? store_->CompactFloats(*embedding) : absl::OkStatus();
+  if (embedding.has_value()) ForgetMarks(*embedding);
+  CountAgain();
 }
 
 }  // namespace bebr

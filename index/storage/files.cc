@@ -138,15 +138,18 @@ bool FileExists(const std::string& path) {
   return fs::exists(path, error);
 }
 
-uint64_t DirectoryBytes(const std::string& path) {
-  uint64_t bytes = 0;
+DirectorySize SizeOf(const std::string& path) {
+  constexpr uint64_t kStatBlockBytes = 512;  // what st_blocks counts, whatever the file system's blocks are
+  DirectorySize size;
   std::error_code error;
   for (auto it = fs::recursive_directory_iterator(path, error); !error && it != fs::recursive_directory_iterator();
        it.increment(error)) {
-    std::error_code ignored;  // a file that is compacted away meanwhile counts nothing
-    if (const auto size = it->is_regular_file(ignored) ? it->file_size(ignored) : 0; !ignored) bytes += size;
+    struct stat file;  // one that is compacted away meanwhile counts nothing
+    if (lstat(it->path().c_str(), &file) != 0) continue;
+    size.allocated_bytes += static_cast<uint64_t>(file.st_blocks) * kStatBlockBytes;
+    if (S_ISREG(file.st_mode)) size.file_bytes += static_cast<uint64_t>(file.st_size);
   }
-  return bytes;
+  return size;
 }
 
 DiskSpace DiskSpaceOf(const std::string& path) {

@@ -29,8 +29,12 @@ absl::StatusOr<std::vector<std::string>> ListFiles(const std::string& path);
 // become hard links where the file system allows it.
 absl::Status CopyDirectory(const std::string& from, const std::string& to, std::string_view linked);
 bool FileExists(const std::string& path);
-// Bytes of all files under `path`, at any depth.
-uint64_t DirectoryBytes(const std::string& path);
+// What is under `path`, at any depth.
+struct DirectorySize {
+  uint64_t file_bytes = 0;       // that can be read from its files
+  uint64_t allocated_bytes = 0;  // that they take of the disk: more where a file is preallocated, or small
+};
+DirectorySize SizeOf(const std::string& path);
 
 // Of the file system that holds `path`; `free_bytes` is what a process without privileges may still write. Zeros if it
 // cannot be told.

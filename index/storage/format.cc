@@ -13,6 +13,7 @@ namespace bebr {
 namespace {
 
 constexpr size_t kNumberBytes = 4;
+constexpr size_t kShardBytes = 2;
 constexpr size_t kCodeHeaderBytes = 12;
 
 template <typename T>
@@ -61,21 +62,51 @@ bool TakeValue(std::string_view* in, AttributeValue* value) {
   }
 }
 
+void AppendBigEndian(uint32_t number, size_t bytes, std::string& key) {
+  for (size_t i = bytes; i-- > 0;) key.push_back(static_cast<char>(number >> (8 * i)));
+}
+
+uint32_t BigEndian(std::string_view bytes) {
+  uint32_t number = 0;
+  for (const char byte : bytes) number = number << 8 | static_cast<uint8_t>(byte);
+  return number;
+}
+
 }  // namespace
 
-std::string NumberedKey(uint32_t number, std::string_view id) {
-  std::string key(kNumberBytes + id.size(), '\0');
-  for (size_t i = 0; i < kNumberBytes; ++i) key[i] = static_cast<char>(number >> (24 - 8 * i));
-  if (!id.empty()) std::memcpy(key.data() + kNumberBytes, id.data(), id.size());
+std::string DocumentKey(uint32_t shard, std::string_view id) {
+  std::string key;
+  key.reserve(kShardBytes + id.size());
+  AppendBigEndian(shard, kShardBytes, key);
+  key.append(id);
   return key;
+}
+
+std::string NumberedKey(uint32_t number, uint32_t shard, std::string_view id) {
+  std::string key;
+  key.reserve(kNumberBytes + kShardBytes + id.size());
+  AppendBigEndian(number, kNumberBytes, key);
+  AppendBigEndian(shard, kShardBytes, key);
+  key.append(id);
+  return key;
+}
+
+std::string NumberPrefix(uint32_t number) {
+  std::string key;
+  AppendBigEndian(number, kNumberBytes, key);
+  return key;
+}
+
+std::optional<DocumentKeyParts> SplitDocumentKey(std::string_view key) {
+  if (key.size() < kShardBytes) return std::nullopt;
+  return DocumentKeyParts{BigEndian(key.substr(0, kShardBytes)), key.substr(kShardBytes)};
 }
 
 std::optional<NumberedKeyParts> SplitNumberedKey(std::string_view key) {
   if (key.size() < kNumberBytes) return std::nullopt;
-  NumberedKeyParts parts;
-  for (size_t i = 0; i < kNumberBytes; ++i) parts.number = parts.number << 8 | static_cast<uint8_t>(key[i]);
-  parts.id = key.substr(kNumberBytes);
-  return parts;
+  const auto document = SplitDocumentKey(key.substr(kNumberBytes));
+  if (!document.has_value()) return std::nullopt;
+  return NumberedKeyParts{BigEndian(key.substr(0, kNumberBytes)), *document};
 }
 
 void EncodeCode(const StoredCode& code, std::string* out) {

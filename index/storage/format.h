@@ -1,4 +1,4 @@
-// Keys and values of a shard's database, byte by byte as FORMAT.md says. All numbers in values are little-endian.
+// Keys and values of a collection's database, byte by byte as FORMAT.md says. All numbers in values are little-endian.
 #ifndef BEBR_INDEX_STORAGE_FORMAT_H_
 #define BEBR_INDEX_STORAGE_FORMAT_H_
 
@@ -14,19 +14,30 @@
 
 namespace bebr {
 
-inline constexpr uint32_t kShardFormatVersion = 1;
+inline constexpr uint32_t kStoreFormatVersion = 2;
 // Added to an embedding's number in the keys of marks, which stand beside the codes.
 inline constexpr uint32_t kMarkBase = 0x80000000u;
 
-// Key of a document's code in a space, or of its floats by a version: the number big-endian, then the id, so that one
-// space or version is one key range in the order of the ids.
-std::string NumberedKey(uint32_t number, std::string_view id);
+// Key of a document: its shard big-endian, then the id, so that a shard is one key range in the order of the ids.
+std::string DocumentKey(uint32_t shard, std::string_view id);
+// Key of a document's code in a space, or of its floats by a version: the number big-endian, then its DocumentKey, so
+// that one space or version is one key range, and a shard's part of it too.
+std::string NumberedKey(uint32_t number, uint32_t shard, std::string_view id);
+// Where the keys of a number begin; they end where those of the next one do.
+std::string NumberPrefix(uint32_t number);
+
+// A key of a document, taken apart.
+struct DocumentKeyParts {
+  uint32_t shard = 0;
+  std::string_view id;  // borrows from the key
+};
 // A key of codes or floats, taken apart.
 struct NumberedKeyParts {
   uint32_t number = 0;
-  std::string_view id;  // borrows from the key
+  DocumentKeyParts document;
 };
 // Nullopt if the key is too short to be one.
+std::optional<DocumentKeyParts> SplitDocumentKey(std::string_view key);
 std::optional<NumberedKeyParts> SplitNumberedKey(std::string_view key);
 
 // A code as stored: the number of the version that wrote it, its factors, its packed words (CodeSpec).

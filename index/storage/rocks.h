@@ -14,11 +14,11 @@
 #include <utility>
 
 #include "absl/status/status.h"
-#include "index/storage/shard_store.h"
+#include "index/storage/collection_store.h"
 
 namespace bebr {
 
-// The column families of a shard; their numbers are on disk and never change.
+// The column families of a store; their numbers are on disk and never change.
 enum ColumnFamily : uint32_t { kMeta = 0, kDocuments = 1, kCodes = 2, kFloats = 3 };
 inline constexpr std::array<const char*, 4> kColumnFamilyNames = {"default", "documents", "codes", "floats"};
 
@@ -60,7 +60,7 @@ class FamilyId final : public rocksdb::ColumnFamilyHandle {
 };
 
 // What a Batch holds: a batch of RocksDB, and the handles that it is filled by.
-struct ShardStore::Batch::Rep {
+struct CollectionStore::Batch::Rep {
   rocksdb::WriteBatch writes;
   FamilyId documents{kDocuments}, codes{kCodes}, floats{kFloats};
 };

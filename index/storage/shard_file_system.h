@@ -13,8 +13,8 @@
 
 namespace bebr {
 
-// A ShardFileSystem lies between one shard's RocksDB and the disk. It passes on what RocksDB asks for, and keeps faults
-// of the disk from becoming more than they are:
+// A ShardFileSystem lies between a collection's RocksDB and the disk. It passes on what RocksDB asks for, and keeps
+// faults of the disk from becoming more than they are:
 //
 // Errors are retryable. RocksDB takes an I/O error that is not marked so for the end: it takes no write until it is
 // opened again. Marked ones it tries to recover from by itself.

@@ -13,7 +13,7 @@
 
 namespace bebr {
 
-// A StoreHealth remembers what is wrong with one shard's storage, from the first failure until it has recovered, and
+// A StoreHealth remembers what is wrong with a collection's storage, from the first failure until it has recovered, and
 // says both once in the log.
 //
 // Thread safety: all methods may be called from any thread; RocksDB's background threads do.

@@ -135,7 +135,7 @@ struct CollectionInfo {
   std::vector<VersionInfo> versions;
   uint64_t documents = 0;
   uint64_t deleted_rows = 0;  // replaced or deleted rows whose memory is not yet reclaimed
-  uint64_t sequence = 0;      // sum over shards of the last mutation's number
+  uint64_t sequence = 0;      // number of the last mutation
   MemoryUse memory;           // measured
   uint64_t disk_bytes = 0;
   std::string problem;  // why it takes no writes; empty: it does

@@ -2,13 +2,23 @@
 #ifndef BEBR_INDEX_TYPES_STATS_H_
 #define BEBR_INDEX_TYPES_STATS_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
 
 namespace bebr {
 
-// What RocksDB does, over all shards of a process. Counters only grow; gauges say how it is now.
+// Durations by size, as a histogram of Prometheus has them.
+struct DurationCounts {
+  static constexpr std::array<double, 15> kBoundsSeconds = {0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
+                                                            0.1,     0.25,   0.5,   1,      2.5,   5,    10};
+  // As long as the bound of the same place at most, and longer than the one before; the last place: longer than all.
+  std::array<uint64_t, kBoundsSeconds.size() + 1> counts{};
+  double sum_seconds = 0;
+};
+
+// What RocksDB does, over all collections of a process. Counters only grow; gauges say how it is now.
 struct StorageStats {
   // Counters since the process started.
   uint64_t wal_bytes = 0;  // written to write-ahead logs
@@ -43,14 +53,16 @@ struct EngineStats {
   uint64_t recall_measured = 0;  // by the recall monitor, and attempts that failed
   uint64_t recall_failed = 0;
   uint64_t encode_us = 0;  // of documents: processor time by stage of ingestion
-  uint64_t commit_us = 0;  // RocksDB write and sync
+  uint64_t commit_us = 0;  // building, writing and syncing batches
   uint64_t apply_us = 0;   // scan layout
   uint64_t scan_us = 0;
+  DurationCounts commits;            // of groups of writes to storage, failed ones too
+  DurationCounts syncs;              // of the log, within those
   uint64_t queued_queries = 0;       // gauge
   uint64_t queued_upsert_bytes = 0;  // gauge
   uint64_t disk_free_bytes = 0;      // gauge, of the file system of data_dir
   uint64_t disk_total_bytes = 0;
-  uint64_t failing_shards = 0;  // gauge: shards that take no writes, for a fault of the disk
+  uint64_t failing_collections = 0;  // gauge: that take no writes, for a fault of the disk
   StorageStats storage;
   std::string simd;  // name of the kernel table in use
   size_t threads = 0;

@@ -34,7 +34,7 @@ enum class UpsertMode : uint8_t {
   kMerge = 1,    // adds embeddings to documents that exist; attributes and other embeddings stay
 };
 
-// Documents to write, all or none of them.
+// Documents to write, all of them at once or none.
 struct UpsertRequest {
   std::string collection;
   std::vector<DocumentInput> documents;  // 1..kMaxDocumentsPerRequest; of equal ids the last one wins

@@ -1,7 +1,6 @@
 #include "index/upgrade/backfill.h"
 
 #include <algorithm>
-#include <future>
 
 #include "index/base/logging.h"
 #include "index/base/status_macros.h"
@@ -15,7 +14,7 @@ constexpr absl::Duration kRateWindow = absl::Seconds(5);
 
 // What the mutations of a batch borrow.
 struct Batch {
-  std::shared_ptr<const ShardView> shard_view;
+  std::shared_ptr<const CollectionView> view;  // holds the segment
   std::vector<std::string> ids;
   std::vector<uint32_t> words;
   std::vector<CodeFactors> factors;
@@ -100,11 +99,13 @@ void Backfill::Run() {
 
 absl::StatusOr<uint64_t> Backfill::Pass() {
   uint64_t found = 0;
-  for (const auto& shard : collection_->shards()) {
+  for (uint32_t shard = 0; shard < collection_->shards()->size(); ++shard) {
     std::vector<std::shared_ptr<const Segment>> segments;
-    for (const SegmentView& view : shard->view()->segments) segments.push_back(view.segment);
+    for (const SegmentView& view : collection_->shards()->view()->shards[shard]->segments) {
+      segments.push_back(view.segment);
+    }
     for (const auto& segment : segments) {
-      BEBR_ASSIGN_OR_RETURN(const uint64_t in_segment, PassSegment(*shard, segment));
+      BEBR_ASSIGN_OR_RETURN(const uint64_t in_segment, PassSegment(shard, segment));
       found += in_segment;
       if (stopped()) return found;
     }
@@ -112,17 +113,17 @@ absl::StatusOr<uint64_t> Backfill::Pass() {
   return found;
 }
 
-absl::StatusOr<uint64_t> Backfill::PassSegment(Shard& shard, const std::shared_ptr<const Segment>& segment) {
+absl::StatusOr<uint64_t> Backfill::PassSegment(uint32_t shard, const std::shared_ptr<const Segment>& segment) {
   uint64_t found = 0;
   uint32_t next = 0;
   while (!stopped()) {
     // A new view each time: an old one would keep what is replaced meanwhile on disk.
-    const auto shard_view = shard.view();
-    const SegmentView* view = FindView(*shard_view, segment.get());
-    if (view == nullptr) break;
-    const Rows rows = TakeRows(*view, &next);
+    const auto view = collection_->shards()->view();
+    const SegmentView* segment_view = FindView(*view->shards[shard], segment.get());
+    if (segment_view == nullptr) break;
+    const Rows rows = TakeRows(*segment_view, &next);
     if (rows.empty()) break;
-    BEBR_ASSIGN_OR_RETURN(const uint64_t in_batch, Encode(shard, shard_view, *view, rows));
+    BEBR_ASSIGN_OR_RETURN(const uint64_t in_batch, Encode(shard, view, *segment_view, rows));
     found += in_batch;
   }
   return found;
@@ -140,14 +141,15 @@ Backfill::Rows Backfill::TakeRows(const SegmentView& view, uint32_t* next) const
   return rows;
 }
 
-absl::StatusOr<uint64_t> Backfill::Encode(Shard& shard, const std::shared_ptr<const ShardView>& shard_view,
-                                          const SegmentView& view, const Rows& rows) {
+absl::StatusOr<uint64_t> Backfill::Encode(uint32_t shard, const std::shared_ptr<const CollectionView>& view,
+                                          const SegmentView& segment, const Rows& rows) {
   std::vector<std::string_view> ids;
-  for (const uint32_t row : rows) ids.push_back(view.segment->id(row));
-  BEBR_ASSIGN_OR_RETURN(const auto floats, shard.store().GetFloats(shard_view->store.get(), version_.embedding, ids));
+  for (const uint32_t row : rows) ids.push_back(segment.segment->id(row));
+  CollectionStore& store = collection_->shards()->store();
+  BEBR_ASSIGN_OR_RETURN(const auto floats, store.GetFloats(view->store.get(), version_.embedding, shard, ids));
   const size_t dims = version_.binarizer->input_dims(), words = version_.binarizer->spec().code_words();
   auto batch = std::make_shared<Batch>();
-  batch->shard_view = shard_view;
+  batch->view = view;
   std::vector<float> matrix;
   std::vector<uint32_t> kept;
   for (size_t i = 0; i < rows.size(); ++i) {
@@ -161,19 +163,17 @@ absl::StatusOr<uint64_t> Backfill::Encode(Shard& shard, const std::shared_ptr<co
   batch->words.resize(kept.size() * words);
   batch->factors.resize(kept.size());
   version_.binarizer->EncodeDocuments(matrix.data(), kept.size(), batch->words.data(), batch->factors.data());
-  auto outcome = std::make_shared<std::promise<absl::StatusOr<MutationResult>>>();  // shared: set_value may outlast get
-  Mutations mutations{.owner = batch, .done = [outcome](auto result) { outcome->set_value(std::move(result)); }};
+  std::vector<Mutation> mutations;
   for (size_t i = 0; i < kept.size(); ++i) {
-    Mutation& mutation = mutations.list.emplace_back();
+    Mutation& mutation = mutations.emplace_back();
     mutation.kind = MutationKind::kMerge;
     mutation.id = batch->ids[i];
     mutation.codes.push_back({version_.space, static_cast<uint8_t>(version_.number), batch->factors[i],
                               absl::MakeConstSpan(batch->words.data() + i * words, words)});
-    mutation.expected_segment = view.segment.get();
+    mutation.expected_segment = segment.segment.get();
     mutation.expected_row = kept[i];
   }
-  shard.Submit(std::move(mutations));
-  BEBR_ASSIGN_OR_RETURN(const MutationResult result, outcome->get_future().get());
+  BEBR_ASSIGN_OR_RETURN(const MutationResult result, collection_->WriteAndWait(std::move(mutations), batch));
   collection_->shared().documents_reencoded.fetch_add(result.documents, std::memory_order_relaxed);
   CountAndWait(result.documents);
   return kept.size();

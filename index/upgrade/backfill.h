@@ -47,11 +47,11 @@ class Backfill {
   void Run();
   // Documents that had something to encode; 0 means that nothing is left.
   absl::StatusOr<uint64_t> Pass();
-  absl::StatusOr<uint64_t> PassSegment(Shard& shard, const std::shared_ptr<const Segment>& segment);
+  absl::StatusOr<uint64_t> PassSegment(uint32_t shard, const std::shared_ptr<const Segment>& segment);
   // The rows of a segment, from `*next` on, that need another code; as many as make a batch.
   Rows TakeRows(const SegmentView& view, uint32_t* next) const;
-  absl::StatusOr<uint64_t> Encode(Shard& shard, const std::shared_ptr<const ShardView>& shard_view,
-                                  const SegmentView& view, const Rows& rows);
+  absl::StatusOr<uint64_t> Encode(uint32_t shard, const std::shared_ptr<const CollectionView>& view,
+                                  const SegmentView& segment, const Rows& rows);
   void CountAndWait(uint64_t written);
   bool stopped() const;
 

@@ -59,15 +59,15 @@ absl::StatusOr<Answers> ExactAnswers(const Collection& collection, const Version
   std::vector<float> floats;
   for (const auto& row : queries.rows) floats.insert(floats.end(), row.begin(), row.end());
   const ExactQueries exact(floats.data(), queries.rows.size(), version.binarizer->input_dims());
-  const auto& shards = collection.shards();
+  ShardSet& shards = *collection.shards();
+  const auto view = shards.view();
   std::vector<ExactBest<std::string>> best(shards.size(), ExactBest<std::string>(exact, k));
   std::vector<absl::Status> outcomes(shards.size());
   RunInBackground(pace.threads, shards.size(), [&](size_t s) {
     ShardReader reader(version, collection.manifest()->store_floats, pace, best[s]);
-    const auto shard_view = shards[s]->view();
-    outcomes[s] = shards[s]->store().VisitFloats(
-        shard_view->store.get(), version.embedding,
-        [&](std::string_view id, std::string_view bytes) { return reader.Add(id, bytes); });
+    outcomes[s] =
+        shards.store().VisitFloats(view->store.get(), version.embedding, static_cast<uint32_t>(s),
+                                   [&](std::string_view id, std::string_view bytes) { return reader.Add(id, bytes); });
     outcomes[s].Update(reader.Flush());
   });
   for (const absl::Status& outcome : outcomes) BEBR_RETURN_IF_ERROR(outcome);
@@ -134,12 +134,12 @@ struct Sample {
 };
 
 // Whether the document has floats of all versions, which are then in `sample`.
-absl::StatusOr<bool> ReadSample(Shard& shard, const ShardView& shard_view, FloatStorage storage,
-                                absl::Span<const Version* const> versions, Sample& sample) {
+absl::StatusOr<bool> ReadSample(CollectionStore& store, const CollectionView& view, uint32_t shard,
+                                FloatStorage storage, absl::Span<const Version* const> versions, Sample& sample) {
   const std::string_view id = sample.id;
   for (const Version* version : versions) {
-    BEBR_ASSIGN_OR_RETURN(const auto floats, shard.store().GetFloats(shard_view.store.get(), version->embedding,
-                                                                     absl::MakeConstSpan(&id, 1)));
+    BEBR_ASSIGN_OR_RETURN(const auto floats,
+                          store.GetFloats(view.store.get(), version->embedding, shard, absl::MakeConstSpan(&id, 1)));
     if (!floats[0].has_value()) return false;
     auto& row = sample.rows.emplace_back(version->binarizer->input_dims());
     BEBR_RETURN_IF_ERROR(ReadStoredFloats(storage, *floats[0], absl::MakeSpan(row)));
@@ -147,18 +147,17 @@ absl::StatusOr<bool> ReadSample(Shard& shard, const ShardView& shard_view, Float
   return true;
 }
 
-absl::Status SampleShard(Shard& shard, FloatStorage storage, absl::Span<const Version* const> versions, size_t count,
-                         std::vector<Sample>& samples) {
-  const auto shard_view = shard.view();
+absl::Status SampleShard(CollectionStore& store, const CollectionView& view, uint32_t shard, FloatStorage storage,
+                         absl::Span<const Version* const> versions, size_t count, std::vector<Sample>& samples) {
   size_t taken = 0;
   HashedId last;
   bool first_pass = true;
   // Where few documents have the floats, further passes look at more and more of them.
   for (size_t look_at = 2 * count;; look_at *= 4) {
-    const std::vector<HashedId> candidates = SmallestHashes(*shard_view, first_pass ? nullptr : &last, look_at);
+    const std::vector<HashedId> candidates = SmallestHashes(*view.shards[shard], first_pass ? nullptr : &last, look_at);
     for (const HashedId& candidate : candidates) {
       Sample sample{candidate.first, std::string(candidate.second), {}};
-      BEBR_ASSIGN_OR_RETURN(const bool whole, ReadSample(shard, *shard_view, storage, versions, sample));
+      BEBR_ASSIGN_OR_RETURN(const bool whole, ReadSample(store, view, shard, storage, versions, sample));
       if (whole) samples.push_back(std::move(sample));
       taken += whole ? 1 : 0;
       if (taken == count) return absl::OkStatus();
@@ -174,8 +173,11 @@ absl::Status SampleShard(Shard& shard, FloatStorage storage, absl::Span<const Ve
 absl::StatusOr<std::vector<Queries>> SampleQueries(const Collection& collection,
                                                    absl::Span<const Version* const> versions, size_t count) {
   std::vector<Sample> samples;
-  for (const auto& shard : collection.shards()) {
-    BEBR_RETURN_IF_ERROR(SampleShard(*shard, collection.manifest()->store_floats, versions, count, samples));
+  ShardSet& shards = *collection.shards();
+  const auto view = shards.view();
+  const FloatStorage storage = collection.manifest()->store_floats;
+  for (uint32_t s = 0; s < shards.size(); ++s) {
+    BEBR_RETURN_IF_ERROR(SampleShard(shards.store(), *view, s, storage, versions, count, samples));
   }
   std::sort(samples.begin(), samples.end());
   if (samples.size() > count) samples.resize(count);

@@ -35,8 +35,13 @@ void RunFloats(FloatStorage storage, std::string_view bytes) {
 
 void RunKey(std::string_view bytes) {
   const auto parts = SplitNumberedKey(bytes);
-  FUZZ_REQUIRE(parts.has_value() == (bytes.size() >= 4));
-  if (parts.has_value()) FUZZ_REQUIRE(NumberedKey(parts->number, parts->id) == bytes);
+  FUZZ_REQUIRE(parts.has_value() == (bytes.size() >= 6));
+  if (parts.has_value()) {
+    FUZZ_REQUIRE(NumberedKey(parts->number, parts->document.shard, parts->document.id) == bytes);
+  }
+  const auto document = SplitDocumentKey(bytes);
+  FUZZ_REQUIRE(document.has_value() == (bytes.size() >= 2));
+  if (document.has_value()) FUZZ_REQUIRE(DocumentKey(document->shard, document->id) == bytes);
 }
 
 }  // namespace

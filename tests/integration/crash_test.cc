@@ -49,7 +49,7 @@ class CrashTest : public ServerTest {
     return acknowledged;
   }
 
-  // Every document of the acknowledged batches must be there as it was sent; others may be, but then wholly.
+  // Every document of the acknowledged batches must be there as it was sent; other batches may be, but then wholly.
   void CheckAfterRestart(size_t batches) {
     Start();
     const uint64_t count = client_->GetCollection("c")->documents();
@@ -63,8 +63,8 @@ class CrashTest : public ServerTest {
       const auto got = client_->Get(get);
       ASSERT_TRUE(got.ok()) << got.status();
       present += got->documents_size();
-      if (number < batches * kBatch) {
-        EXPECT_EQ(got->documents_size(), static_cast<int>(kBatch)) << number;
+      if (number < batches * kBatch || got->documents_size() > 0) {
+        EXPECT_EQ(got->documents_size(), static_cast<int>(kBatch)) << "half a request is there: " << number;
       }
       for (const v1::Document& document : got->documents()) {
         const size_t id = std::stoul(document.id());

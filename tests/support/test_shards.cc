@@ -3,10 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <future>
 #include <utility>
-
-#include "index/base/stable_hash.h"
 
 namespace bebr::testing {
 namespace {
@@ -22,23 +19,24 @@ T Must(absl::StatusOr<T> result) {
 
 }  // namespace
 
-absl::StatusOr<MutationResult> SubmitAndWait(Shard& shard, std::vector<Mutation> list) {
-  auto outcome = std::make_shared<std::promise<absl::StatusOr<MutationResult>>>();  // shared: set_value may outlast get
-  shard.Submit({.list = std::move(list),
-                .done = [outcome](absl::StatusOr<MutationResult> result) { outcome->set_value(std::move(result)); }});
-  return outcome->get_future().get();
+absl::StatusOr<MutationResult> CommitRequest(ShardSet& shards, std::vector<Mutation> list) {
+  Mutations mutations(shards.size());
+  for (Mutation& mutation : list) {
+    const uint32_t shard = shards.ShardOf(mutation.id);
+    mutations.by_shard[shard].push_back(std::move(mutation));
+  }
+  Mutations* const group[] = {&mutations};
+  absl::StatusOr<std::vector<MutationResult>> results = shards.Commit(group);
+  if (!results.ok()) return results.status();
+  return std::move(results->front());
 }
 
 TestShards::TestShards(const std::string& model_file, size_t shards)
     : binarizer_(Must(Binarizer::Parse(model_file))), reference_(model_file) {
-  const auto cache = MakeStoreCache(1 << 20, 1 << 20);
-  const Shard::Contents contents{.spaces = {{0, binarizer_->spec()}}, .versions = {{0, 0}}, .stores_floats = true};
-  for (size_t s = 0; s < shards; ++s) {
-    shards_.push_back(Must(Shard::Open(directory_.path() + "/shard" + std::to_string(s), cache, contents)));
-  }
+  ShardContents contents{.spaces = {{0, binarizer_->spec()}}, .versions = {{0, 0}}, .stores_floats = true};
+  shards_ = Must(ShardSet::Open(directory_.path() + "/store", static_cast<uint32_t>(shards), std::move(contents),
+                                MakeStoreCache(1 << 20, 1 << 20), &pool_, &counters_));
 }
-
-Shard& TestShards::ShardOf(const std::string& id) const { return *shards_[StableHash(id) % shards_.size()]; }
 
 void TestShards::Put(const std::string& id, const std::vector<float>& embedding, Attributes attributes) {
   std::vector<uint32_t> words(binarizer_->spec().code_words());
@@ -51,20 +49,16 @@ void TestShards::Put(const std::string& id, const std::vector<float>& embedding,
   mutation.attributes = &attributes;
   mutation.codes.push_back({.space = 0, .version = 0, .factors = factors, .words = words});
   mutation.floats.push_back({.embedding = 0, .bytes = floats});
-  Must(SubmitAndWait(ShardOf(id), std::move(list)));
+  Must(CommitRequest(*shards_, std::move(list)));
   reference_.Upsert(id, embedding, std::move(attributes));
 }
 
 void TestShards::Delete(const std::string& id) {
-  Must(SubmitAndWait(ShardOf(id), {Mutation{.kind = MutationKind::kDelete, .id = id}}));
+  Must(CommitRequest(*shards_, {Mutation{.kind = MutationKind::kDelete, .id = id}}));
   reference_.Delete(id);
 }
 
-ScanTarget TestShards::Target() const {
-  std::vector<std::shared_ptr<const ShardView>> views;
-  for (const auto& shard : shards_) views.push_back(shard->view());
-  return ScanTarget(std::move(views), 0);
-}
+ScanTarget TestShards::Target() const { return ScanTarget(shards_->view(), 0); }
 
 PreparedQueries TestShards::Prepare(const std::vector<std::vector<float>>& queries, uint32_t first_levels,
                                     bool bound) const {

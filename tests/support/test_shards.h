@@ -8,16 +8,17 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "index/base/thread_pool.h"
 #include "index/binarizer/binarizer.h"
 #include "index/search/scan.h"
-#include "index/shard/shard.h"
+#include "index/shard/shard_set.h"
 #include "tests/support/reference_search.h"
 #include "tests/support/temporary_directory.h"
 
 namespace bebr::testing {
 
-// Submits mutations and waits until they are on disk and in the view.
-absl::StatusOr<MutationResult> SubmitAndWait(Shard& shard, std::vector<Mutation> list);
+// Commits mutations as one request: when it returns, they are on disk and in the view.
+absl::StatusOr<MutationResult> CommitRequest(ShardSet& shards, std::vector<Mutation> list);
 
 // `shards` shards in a directory of their own, with documents in space 0 by version 0, whose floats are stored as
 // float32; and the same documents in a ReferenceCollection. Everything fails by a message and abort().
@@ -30,7 +31,7 @@ class TestShards {
 
   const Binarizer& binarizer() const { return *binarizer_; }
   const ReferenceCollection& reference() const { return reference_; }
-  const std::vector<std::shared_ptr<Shard>>& shards() const { return shards_; }
+  const std::shared_ptr<ShardSet>& shards() const { return shards_; }
   // The documents as they are now.
   ScanTarget Target() const;
   // Queries as a scan takes them; `first_levels` of 0: with all levels, else the first pass over so many, with bounds
@@ -39,12 +40,12 @@ class TestShards {
                           bool bound = false) const;
 
  private:
-  Shard& ShardOf(const std::string& id) const;
-
   TemporaryDirectory directory_;
   std::unique_ptr<const Binarizer> binarizer_;
   ReferenceCollection reference_;
-  std::vector<std::shared_ptr<Shard>> shards_;
+  ThreadPool pool_{1};
+  CommitCounters counters_;
+  std::shared_ptr<ShardSet> shards_;
 };
 
 // The hits of a scan with the ids of their documents.

@@ -85,7 +85,6 @@ class RerankTest : public ::testing::Test {
   RerankTest() : shards_(RandomModelFile(kDims, *ParseCodeSpec("16x1"), 1, 1), 3) {
     const auto vectors = RandomVectors(60, kDims, 2);
     for (size_t i = 0; i < vectors.size(); ++i) shards_.Put(absl::StrCat("d", i), vectors[i]);
-    for (const auto& shard : shards_.shards()) stores_.push_back(&shard->store());
   }
   std::vector<Candidate> Candidates(const ScanTarget& target, size_t k) {
     ThreadPool pool(1);
@@ -94,14 +93,13 @@ class RerankTest : public ::testing::Test {
   }
 
   TestShards shards_;
-  std::vector<ShardStore*> stores_;
   const std::vector<float> query_ = RandomVectors(1, kDims, 3)[0];
 };
 
 TEST_F(RerankTest, OfAllCandidatesIsTheExactSearch) {
   const ScanTarget target = shards_.Target();
-  const auto scored =
-      Rerank(target, stores_, Candidates(target, 60), 60, 0, FloatStorage::kFloat32, Metric::kCosine, query_);
+  const auto scored = Rerank(target, shards_.shards()->store(), Candidates(target, 60), 60, 0, FloatStorage::kFloat32,
+                             Metric::kCosine, query_);
   ASSERT_TRUE(scored.ok()) << scored.status();
   const auto expected = shards_.reference().SearchExact(query_, 60);
   ASSERT_EQ(scored->size(), expected.size());
@@ -113,19 +111,18 @@ TEST_F(RerankTest, OfAllCandidatesIsTheExactSearch) {
 }
 
 TEST_F(RerankTest, LeavesWhatIsDeeperAndWhatHasNoFloats) {
-  ShardStore::Batch batch;
-  for (int i = 0; i < 60; i += 2) batch.DeleteFloats(0, absl::StrCat("d", i));
-  // Every store takes the deletions; those of documents that lie elsewhere have no effect.
-  ASSERT_TRUE(stores_[0]->Commit(std::move(batch), stores_[0]->sequence() + 1).ok());
-  const ScanTarget target = [&] {  // views with the floats gone: a write publishes one
-    shards_.Put("d1", RandomVectors(60, kDims, 2)[1]);
-    for (const auto& shard : shards_.shards()) {
-      EXPECT_TRUE(testing::SubmitAndWait(*shard, {Mutation{.kind = MutationKind::kDelete, .id = "nobody"}}).ok());
-    }
-    return shards_.Target();
-  }();
+  ShardSet& shards = *shards_.shards();
+  CollectionStore::Batch batch;
+  for (int i = 0; i < 60; i += 2) {
+    const std::string id = absl::StrCat("d", i);
+    batch.DeleteFloats(0, shards.ShardOf(id), id);
+  }
+  ASSERT_TRUE(shards.store().Commit(std::move(batch), shards.store().sequence() + 1).ok());
+  shards_.Put("d1", RandomVectors(60, kDims, 2)[1]);  // publishes a view with the floats gone
+  const ScanTarget target = shards_.Target();
   const std::vector<Candidate> candidates = Candidates(target, 60);
-  const auto scored = Rerank(target, stores_, candidates, 20, 0, FloatStorage::kFloat32, Metric::kCosine, query_);
+  const auto scored =
+      Rerank(target, shards_.shards()->store(), candidates, 20, 0, FloatStorage::kFloat32, Metric::kCosine, query_);
   ASSERT_TRUE(scored.ok()) << scored.status();
   ASSERT_EQ(scored->size(), candidates.size());
   size_t exact = 0;
@@ -133,8 +130,7 @@ TEST_F(RerankTest, LeavesWhatIsDeeperAndWhatHasNoFloats) {
     size_t rank = 0;
     while (target.id(candidates[rank]) != target.id(entry.candidate)) ++rank;
     const int number = std::stoi(std::string(target.id(entry.candidate)).substr(1));
-    const bool has_floats = number % 2 == 1 || target.parts()[entry.candidate.segment].shard != 0;
-    EXPECT_EQ(entry.kind == ScoreKind::kExact, rank < 20 && has_floats) << rank;
+    EXPECT_EQ(entry.kind == ScoreKind::kExact, rank < 20 && number % 2 == 1) << rank;
     if (entry.kind == ScoreKind::kEstimated) {
       EXPECT_EQ(entry.candidate.score, candidates[rank].score);
     }
@@ -149,8 +145,8 @@ TEST_F(RerankTest, LeavesWhatIsDeeperAndWhatHasNoFloats) {
 
 TEST_F(RerankTest, FloatsOfAnotherLengthAreDataLoss) {
   const ScanTarget target = shards_.Target();
-  const auto scored =
-      Rerank(target, stores_, Candidates(target, 5), 5, 0, FloatStorage::kFloat16, Metric::kCosine, query_);
+  const auto scored = Rerank(target, shards_.shards()->store(), Candidates(target, 5), 5, 0, FloatStorage::kFloat16,
+                             Metric::kCosine, query_);
   EXPECT_EQ(scored.status().code(), absl::StatusCode::kDataLoss);
 }
 

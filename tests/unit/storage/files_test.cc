@@ -94,8 +94,13 @@ TEST_F(FilesTest, CountsTheBytesOfADirectory) {
   fs::create_directories(Path("d/below"));
   Write("d/one", "12345");
   Write("d/below/two", "678");
-  EXPECT_EQ(DirectoryBytes(Path("d")), 8u);
-  EXPECT_EQ(DirectoryBytes(Path("nothing")), 0u);
+  EXPECT_EQ(SizeOf(Path("d")).file_bytes, 8u);
+  EXPECT_GE(SizeOf(Path("d")).allocated_bytes, 8u);
+  EXPECT_EQ(SizeOf(Path("nothing")).file_bytes, 0u);
+  EXPECT_EQ(SizeOf(Path("nothing")).allocated_bytes, 0u);
+  fs::resize_file(Path("d/one"), 100 << 20);  // a hole takes no disk
+  EXPECT_GE(SizeOf(Path("d")).file_bytes, uint64_t{100} << 20);
+  EXPECT_LT(SizeOf(Path("d")).allocated_bytes, uint64_t{1} << 20);
   const DiskSpace space = DiskSpaceOf(directory_.path());
   EXPECT_GT(space.total_bytes, 0u);
   EXPECT_LE(space.free_bytes, space.total_bytes);

@@ -27,19 +27,31 @@ std::string Bytes(std::string_view hex) {
   return bytes;
 }
 
-TEST(StorageFormatTest, NumberedKeysAreBigEndianSoThatOneNumberIsOneRange) {
-  EXPECT_EQ(NumberedKey(1, "id"), Bytes("00 00 00 01") + "id");
-  EXPECT_EQ(NumberedKey(0xA1B2C3D4, ""), Bytes("a1 b2 c3 d4"));
-  EXPECT_EQ(NumberedKey(kMarkBase + 3, "x"), Bytes("80 00 00 03") + "x");
-  EXPECT_LT(NumberedKey(1, "\xff\xff"), NumberedKey(2, ""));
-  EXPECT_LT(NumberedKey(255, "z"), NumberedKey(256, "a"));
-  const auto parts = SplitNumberedKey(Bytes("00 00 01 02") + "id");
+TEST(StorageFormatTest, KeysAreBigEndianSoThatANumberAndAShardAreRanges) {
+  EXPECT_EQ(DocumentKey(0x0102, "id"), Bytes("01 02") + "id");
+  EXPECT_EQ(NumberedKey(1, 3, "id"), Bytes("00 00 00 01  00 03") + "id");
+  EXPECT_EQ(NumberedKey(0xA1B2C3D4, 0x0100, ""), Bytes("a1 b2 c3 d4  01 00"));
+  EXPECT_EQ(NumberedKey(kMarkBase + 3, 0, "x"), Bytes("80 00 00 03  00 00") + "x");
+  EXPECT_EQ(NumberPrefix(258), Bytes("00 00 01 02"));
+  EXPECT_LT(DocumentKey(0, "\xff\xff"), DocumentKey(1, ""));
+  EXPECT_LT(NumberedKey(1, 255, "\xff\xff"), NumberPrefix(2));
+  EXPECT_LT(NumberedKey(1, 0, "\xff\xff"), NumberedKey(1, 1, ""));
+  EXPECT_LT(NumberedKey(255, 0, "z"), NumberedKey(256, 0, "a"));
+}
+
+TEST(StorageFormatTest, KeysAreTakenApart) {
+  const auto parts = SplitNumberedKey(Bytes("00 00 01 02  00 05") + "id");
   ASSERT_TRUE(parts.has_value());
   EXPECT_EQ(parts->number, 258u);
-  EXPECT_EQ(parts->id, "id");
-  EXPECT_EQ(SplitNumberedKey(Bytes("00 00 00 07"))->id, "");
+  EXPECT_EQ(parts->document.shard, 5u);
+  EXPECT_EQ(parts->document.id, "id");
+  EXPECT_EQ(SplitNumberedKey(Bytes("00 00 00 07  00 00"))->document.id, "");
+  EXPECT_FALSE(SplitNumberedKey(Bytes("00 00 01 02  00")).has_value());
   EXPECT_FALSE(SplitNumberedKey(Bytes("00 00 01")).has_value());
   EXPECT_FALSE(SplitNumberedKey("").has_value());
+  EXPECT_EQ(SplitDocumentKey(Bytes("00 05") + "id")->shard, 5u);
+  EXPECT_EQ(SplitDocumentKey(Bytes("00 05") + "id")->id, "id");
+  EXPECT_FALSE(SplitDocumentKey("x").has_value());
 }
 
 // The worked example of index/storage/FORMAT.md.

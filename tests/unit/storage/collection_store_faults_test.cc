@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "index/storage/shard_store.h"
+#include "index/storage/collection_store.h"
 #include "tests/support/disk_faults.h"
 
 namespace bebr {
@@ -17,16 +17,16 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 
-class ShardStoreFaultsTest : public ::testing::Test {
+class CollectionStoreFaultsTest : public ::testing::Test {
  protected:
-  ShardStoreFaultsTest()
+  CollectionStoreFaultsTest()
       : path_(fs::temp_directory_path() /
               absl::StrCat("bebr-store-", getpid(), "-",
                            ::testing::UnitTest::GetInstance()->current_test_info()->name())) {
     fs::remove_all(path_);
     Open();
   }
-  ~ShardStoreFaultsTest() override {
+  ~CollectionStoreFaultsTest() override {
     testing::ClearDiskFault();
     store_.reset();
     fs::remove_all(path_);
@@ -34,27 +34,27 @@ class ShardStoreFaultsTest : public ::testing::Test {
 
   void Open() {
     store_.reset();
-    auto store = ShardStore::Open(path_, MakeStoreCache(1 << 20, 70 << 20));
+    auto store = CollectionStore::Open(path_, 1, MakeStoreCache(1 << 20, 70 << 20));
     ASSERT_TRUE(store.ok()) << store.status();
     store_ = *std::move(store);
   }
 
   // Writes document `id` with attributes large enough for several writes to the log.
   absl::Status Put(const std::string& id, char fill = 'x') {
-    ShardStore::Batch batch;
-    batch.PutDocument(id, std::string(3 << 20, fill));
-    return store_->Commit(std::move(batch), store_->sequence() + 1);
+    CollectionStore::Batch batch;
+    batch.PutDocument(0, id, std::string(3 << 20, fill));
+    return store_->Commit(std::move(batch), store_->sequence() + 1).status();
   }
 
   bool Has(const std::string& id, char fill = 'x') {
     const std::string_view ids[] = {id};
-    const auto found = store_->GetDocuments(nullptr, ids);
+    const auto found = store_->GetDocuments(nullptr, 0, ids);
     EXPECT_TRUE(found.ok()) << found.status();
     return found.ok() && (*found)[0].has_value() && (*found)[0]->front() == fill;
   }
 
   const std::string path_;
-  std::unique_ptr<ShardStore> store_;
+  std::unique_ptr<CollectionStore> store_;
 };
 
 // What a fault does to one write, for each kind of call on each kind of file it may hit.
@@ -63,7 +63,7 @@ struct LogFault {
   testing::DiskFault fault;
 };
 
-class LogFaultTest : public ShardStoreFaultsTest, public ::testing::WithParamInterface<LogFault> {};
+class LogFaultTest : public CollectionStoreFaultsTest, public ::testing::WithParamInterface<LogFault> {};
 
 TEST_P(LogFaultTest, RefusedWritesHaveNoEffectAndTheStoreRecovers) {
   ASSERT_TRUE(Put("before").ok());
@@ -118,7 +118,7 @@ INSTANTIATE_TEST_SUITE_P(
         LogFault{"Everything", {.calls = testing::kChangingCalls, .path_part = "/bebr-store-"}}),
     [](const auto& info) { return std::string(info.param.what); });
 
-TEST_F(ShardStoreFaultsTest, HealthNamesTheFileAndTheError) {
+TEST_F(CollectionStoreFaultsTest, HealthNamesTheFileAndTheError) {
   testing::SetDiskFault({.calls = testing::kSyncCall, .path_part = ".log"});
   ASSERT_FALSE(Put("refused").ok());
   EXPECT_EQ(store_->health().code(), absl::StatusCode::kUnavailable);
@@ -126,7 +126,7 @@ TEST_F(ShardStoreFaultsTest, HealthNamesTheFileAndTheError) {
   EXPECT_THAT(std::string(store_->health().message()), HasSubstr("Input/output error"));
 }
 
-TEST_F(ShardStoreFaultsTest, AFullDiskIsResourceExhausted) {
+TEST_F(CollectionStoreFaultsTest, AFullDiskIsResourceExhausted) {
   testing::SetDiskFault({.calls = testing::kWriteCall, .path_part = ".log", .error = ENOSPC});
   const absl::Status status = Put("refused");
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;

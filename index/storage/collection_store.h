@@ -1,6 +1,6 @@
-// The documents of a shard on disk (FORMAT.md).
-#ifndef BEBR_INDEX_STORAGE_SHARD_STORE_H_
-#define BEBR_INDEX_STORAGE_SHARD_STORE_H_
+// The documents of a collection on disk (FORMAT.md).
+#ifndef BEBR_INDEX_STORAGE_COLLECTION_STORE_H_
+#define BEBR_INDEX_STORAGE_COLLECTION_STORE_H_
 
 #include <cstdint>
 #include <functional>
@@ -12,23 +12,28 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "index/storage/format.h"
 #include "index/types/stats.h"
 
 namespace bebr {
 
-// What all shard stores of a process share: the block cache for reads of floats and documents, and RocksDB's counters.
-// `write_buffer_bytes` is the most that one shard collects in memory before it is written to files.
+// What all stores of a process share: the block cache for reads of floats and documents, and RocksDB's counters.
+// `write_buffer_bytes` is the most that one collection collects in memory before it is written to files.
 class StoreCache;
 inline constexpr uint64_t kDefaultWriteBufferBytes = uint64_t{112} << 20;
 std::shared_ptr<StoreCache> MakeStoreCache(uint64_t capacity_bytes,
                                            uint64_t write_buffer_bytes = kDefaultWriteBufferBytes);
-// The counters and the cache; what belongs to single shards is added by ShardStore::AddStats.
+// The counters and the cache; what belongs to single stores is added by CollectionStore::AddStats.
 StorageStats SharedStats(const StoreCache& cache);
 
-// A ShardStore is one shard's RocksDB: documents by id, codes by (space, id), floats and marks by (embedding, id);
-// FORMAT.md has the bytes.
+// Where the store lies in a collection's directory, or in a snapshot's. A store is named by the first of its shards.
+std::string StorePath(const std::string& directory);
+
+// A CollectionStore is the RocksDB of a collection: documents by (shard, id), codes by (space, shard, id), floats and
+// marks by (embedding, shard, id); FORMAT.md has the bytes. One for all shards, so that a write to several of them is
+// one batch, one log record and one sync, and a view or a checkpoint sees all of it or nothing.
 //
 // Durability. Commit returns OK after the write-ahead log is synced; the batch and its sequence are one atomic write. A
 // Commit that fails has no effect, but that after a crash it may be there all the same, whole.
@@ -37,7 +42,7 @@ StorageStats SharedStats(const StoreCache& cache);
 // Errors. RocksDB's, with the path: corruption as DATA_LOSS, a full disk as RESOURCE_EXHAUSTED, input and output errors
 // as UNAVAILABLE. Thread safety. One thread at a time may call Commit and MakeView; reads, health and Recover may run
 // concurrently with everything.
-class ShardStore {
+class CollectionStore {
  public:
   // A write batch. Cheap to move; not thread-safe.
   class Batch {
@@ -46,15 +51,15 @@ class ShardStore {
     ~Batch();
     Batch(Batch&&) noexcept;
     Batch& operator=(Batch&&) noexcept;
-    void PutDocument(std::string_view id, std::string_view attributes);
-    void DeleteDocument(std::string_view id);
-    void PutCode(uint32_t space, std::string_view id, const StoredCode& code);
-    void DeleteCode(uint32_t space, std::string_view id);
-    void PutFloats(uint32_t embedding, std::string_view id, std::string_view bytes);
-    void DeleteFloats(uint32_t embedding, std::string_view id);
+    void PutDocument(uint32_t shard, std::string_view id, std::string_view attributes);
+    void DeleteDocument(uint32_t shard, std::string_view id);
+    void PutCode(uint32_t space, uint32_t shard, std::string_view id, const StoredCode& code);
+    void DeleteCode(uint32_t space, uint32_t shard, std::string_view id);
+    void PutFloats(uint32_t embedding, uint32_t shard, std::string_view id, std::string_view bytes);
+    void DeleteFloats(uint32_t embedding, uint32_t shard, std::string_view id);
     // Says that the document has floats which none of its codes tells of.
-    void PutMark(uint32_t embedding, std::string_view id);
-    void DeleteMark(uint32_t embedding, std::string_view id);
+    void PutMark(uint32_t embedding, uint32_t shard, std::string_view id);
+    void DeleteMark(uint32_t embedding, uint32_t shard, std::string_view id);
     // Everything of a space; all floats and marks of an embedding.
     void DeleteAllCodes(uint32_t space);
     void DeleteAllFloats(uint32_t embedding);
@@ -74,12 +79,15 @@ class ShardStore {
     virtual ~View() = default;
   };
 
-  static absl::StatusOr<std::unique_ptr<ShardStore>> Open(const std::string& path, std::shared_ptr<StoreCache> cache);
-  virtual ~ShardStore() = default;
+  // The store of `shards` shards at `path`, which is made if need be. DATA_LOSS if it is one of another number.
+  static absl::StatusOr<std::unique_ptr<CollectionStore>> Open(const std::string& path, uint32_t shards,
+                                                               std::shared_ptr<StoreCache> cache);
+  virtual ~CollectionStore() = default;
 
   // Number of the last committed mutation; 0 for an empty store.
   virtual uint64_t sequence() const = 0;
-  virtual absl::Status Commit(Batch batch, uint64_t sequence) = 0;
+  // How long the sync took.
+  virtual absl::StatusOr<absl::Duration> Commit(Batch batch, uint64_t sequence) = 0;
   virtual std::shared_ptr<const View> MakeView() = 0;
 
   // OK, or what went wrong, from the first fault of the disk until Recover returns OK.
@@ -88,25 +96,27 @@ class ShardStore {
   // where the fault has not passed. Blocks on the disk.
   virtual absl::Status Recover() = 0;
 
-  // Floats of `ids` under `embedding`, as written; nullopt where there are none.
+  // Floats of `ids`, documents of the shard, under `embedding`, as written; nullopt where there are none.
   virtual absl::StatusOr<std::vector<std::optional<std::string>>> GetFloats(const View* view, uint32_t embedding,
+                                                                            uint32_t shard,
                                                                             absl::Span<const std::string_view> ids) = 0;
   virtual absl::StatusOr<std::vector<std::optional<std::string>>> GetDocuments(
-      const View* view, absl::Span<const std::string_view> ids) = 0;
+      const View* view, uint32_t shard, absl::Span<const std::string_view> ids) = 0;
 
-  // Calls `visit(id, attributes bytes, codes, marks)` for every document in the order of the ids, with its code in each
-  // of `spaces` (nullopt where it has none) and those of `embeddings` it has a mark of. Stops at the first error, of
-  // its own or of `visit`.
+  // Calls `visit(id, attributes bytes, codes, marks)` for every document of a shard in the order of the ids, with its
+  // code in each of `spaces` (nullopt where it has none) and those of `embeddings` it has a mark of. Stops at the first
+  // error, of its own or of `visit`.
   using Visitor =
       std::function<absl::Status(std::string_view id, std::string_view attributes,
                                  absl::Span<const std::optional<StoredCode>> codes, absl::Span<const uint32_t> marks)>;
-  virtual absl::Status VisitDocuments(absl::Span<const uint32_t> spaces, absl::Span<const uint32_t> embeddings,
-                                      const Visitor& visit) = 0;
-  // Calls `visit(id, floats)` for all floats of an embedding in the order of the ids. Stops at the first error.
+  virtual absl::Status VisitDocuments(uint32_t shard, absl::Span<const uint32_t> spaces,
+                                      absl::Span<const uint32_t> embeddings, const Visitor& visit) = 0;
+  // Calls `visit(id, floats)` for all floats of an embedding in a shard in the order of the ids. Stops at the first
+  // error.
   using FloatVisitor = std::function<absl::Status(std::string_view id, std::string_view bytes)>;
-  virtual absl::Status VisitFloats(const View* view, uint32_t embedding, const FloatVisitor& visit) = 0;
+  virtual absl::Status VisitFloats(const View* view, uint32_t embedding, uint32_t shard, const FloatVisitor& visit) = 0;
 
-  // Adds this shard's gauges.
+  // Adds this store's gauges.
   virtual void AddStats(StorageStats& stats) const = 0;
 
   // Numbers of the spaces, and of the embeddings, that have anything on disk.
@@ -126,4 +136,4 @@ class ShardStore {
 
 }  // namespace bebr
 
-#endif  // BEBR_INDEX_STORAGE_SHARD_STORE_H_
+#endif  // BEBR_INDEX_STORAGE_COLLECTION_STORE_H_

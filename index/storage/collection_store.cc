@@ -1,9 +1,11 @@
-#include "index/storage/shard_store.h"
+#include "index/storage/collection_store.h"
 
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/iostats_context.h>
 #include <rocksdb/options.h>
+#include <rocksdb/perf_level.h>
 #include <rocksdb/statistics.h>
 #include <rocksdb/table.h>
 #include <rocksdb/utilities/checkpoint.h>
@@ -24,10 +26,10 @@ namespace bebr {
 
 class StoreCache {
  public:
-  StoreCache(uint64_t capacity_bytes, uint64_t shard_write_buffer_bytes)
+  StoreCache(uint64_t capacity_bytes, uint64_t store_write_buffer_bytes)
       : blocks(rocksdb::NewLRUCache(capacity_bytes)),
         counters(rocksdb::CreateDBStatistics()),
-        write_buffer_bytes(shard_write_buffer_bytes) {
+        write_buffer_bytes(store_write_buffer_bytes) {
     counters->set_stats_level(rocksdb::StatsLevel::kExceptHistogramOrTimers);
   }
   const std::shared_ptr<rocksdb::Cache> blocks;
@@ -58,6 +60,7 @@ namespace {
 
 constexpr std::string_view kFormatKey = "format";
 constexpr std::string_view kSequenceKey = "sequence";
+constexpr std::string_view kShardsKey = "shards";
 
 std::string SequenceBytes(uint64_t sequence) { return {reinterpret_cast<const char*>(&sequence), sizeof(sequence)}; }
 
@@ -86,6 +89,7 @@ rocksdb::DBOptions DatabaseOptions(const StoreCache& cache) {
   options.max_open_files = 512;
   // Opening replays the log into memory and writes nothing, so a start costs reading; the bound keeps the log short.
   options.max_total_wal_size = 64 << 20;
+  options.allow_fallocate = false;  // would take 64 MiB of disk for the log of the smallest collection
   options.avoid_flush_during_recovery = true;
   options.avoid_flush_during_shutdown = true;
   // A log that ends in the middle of a record ends in a write that nobody was told about; a hole before its end is
@@ -94,7 +98,7 @@ rocksdb::DBOptions DatabaseOptions(const StoreCache& cache) {
   return options;
 }
 
-// A shard's open database and what it stands on, which outlives it.
+// An open database and what it stands on, which outlives it.
 struct Database {
   std::shared_ptr<ShardFileSystem> files;
   std::unique_ptr<rocksdb::Env> env;
@@ -102,7 +106,7 @@ struct Database {
   std::unique_ptr<rocksdb::DB> db;  // closed before the rest goes
 };
 
-class RocksView final : public ShardStore::View {
+class RocksView final : public CollectionStore::View {
  public:
   explicit RocksView(std::shared_ptr<Database> database)
       : database_(std::move(database)), snapshot_(database_->db->GetSnapshot()) {}
@@ -114,7 +118,7 @@ class RocksView final : public ShardStore::View {
   const rocksdb::Snapshot* snapshot_;
 };
 
-class RocksStore final : public ShardStore {
+class RocksStore final : public CollectionStore {
  public:
   RocksStore(std::string path, std::shared_ptr<Database> database, std::vector<rocksdb::ColumnFamilyHandle*> families,
              std::shared_ptr<StoreCache> cache)
@@ -127,17 +131,17 @@ class RocksStore final : public ShardStore {
     for (auto* family : families_) db_->DestroyColumnFamilyHandle(family).PermitUncheckedError();
   }
 
-  absl::Status Initialize();
+  absl::Status Initialize(uint32_t shards);
   uint32_t FamilyNumber(uint32_t index) const { return families_[index]->GetID(); }
 
   uint64_t sequence() const override { return sequence_.load(std::memory_order_relaxed); }
 
-  absl::Status Commit(Batch batch, uint64_t sequence) override {
+  absl::StatusOr<absl::Duration> Commit(Batch batch, uint64_t sequence) override {
     rocksdb::WriteBatch& writes = batch.rep().writes;
     writes.Put(ToSlice(kSequenceKey), SequenceBytes(sequence)).PermitUncheckedError();
-    BEBR_RETURN_IF_ERROR(Write(&writes));
+    BEBR_ASSIGN_OR_RETURN(const absl::Duration synced, Write(&writes));
     sequence_.store(sequence, std::memory_order_relaxed);
-    return absl::OkStatus();
+    return synced;
   }
 
   absl::Status health() const override { return database_->health->status(); }
@@ -146,25 +150,25 @@ class RocksStore final : public ShardStore {
   std::shared_ptr<const View> MakeView() override { return std::make_shared<RocksView>(database_); }
 
   absl::StatusOr<std::vector<std::optional<std::string>>> GetFloats(const View* view, uint32_t embedding,
+                                                                    uint32_t shard,
                                                                     absl::Span<const std::string_view> ids) override {
     std::vector<std::string> keys;
     keys.reserve(ids.size());
-    for (std::string_view id : ids) keys.push_back(NumberedKey(embedding, id));
-    std::vector<rocksdb::Slice> slices(keys.begin(), keys.end());
-    return MultiGet(view, kFloats, slices);
+    for (std::string_view id : ids) keys.push_back(NumberedKey(embedding, shard, id));
+    return MultiGet(view, kFloats, keys);
   }
 
   absl::StatusOr<std::vector<std::optional<std::string>>> GetDocuments(
-      const View* view, absl::Span<const std::string_view> ids) override {
-    std::vector<rocksdb::Slice> slices;
-    slices.reserve(ids.size());
-    for (std::string_view id : ids) slices.push_back(ToSlice(id));
-    return MultiGet(view, kDocuments, slices);
+      const View* view, uint32_t shard, absl::Span<const std::string_view> ids) override {
+    std::vector<std::string> keys;
+    keys.reserve(ids.size());
+    for (std::string_view id : ids) keys.push_back(DocumentKey(shard, id));
+    return MultiGet(view, kDocuments, keys);
   }
 
-  absl::Status VisitDocuments(absl::Span<const uint32_t> spaces, absl::Span<const uint32_t> embeddings,
+  absl::Status VisitDocuments(uint32_t shard, absl::Span<const uint32_t> spaces, absl::Span<const uint32_t> embeddings,
                               const Visitor& visit) override;
-  absl::Status VisitFloats(const View* view, uint32_t embedding, const FloatVisitor& visit) override;
+  absl::Status VisitFloats(const View* view, uint32_t embedding, uint32_t shard, const FloatVisitor& visit) override;
 
   void AddStats(StorageStats& stats) const override {
     using Properties = rocksdb::DB::Properties;
@@ -195,10 +199,15 @@ class RocksStore final : public ShardStore {
   }
 
  private:
-  // Writes a batch and syncs the log.
-  absl::Status Write(rocksdb::WriteBatch* writes);
+  // Writes a batch and syncs the log; how long the sync took.
+  absl::StatusOr<absl::Duration> Write(rocksdb::WriteBatch* writes);
+  // The value of a key of the meta family; empty if there is none.
+  absl::Status GetMeta(std::string_view key, std::string* value) {
+    const rocksdb::Status status = db_->Get({}, ToSlice(key), value);
+    return status.IsNotFound() ? absl::OkStatus() : FromRocksDb(status, path_);
+  }
   absl::Status CompactNumber(ColumnFamily family, uint32_t number) {
-    const std::string begin = NumberedKey(number, ""), end = NumberedKey(number + 1, "");
+    const std::string begin = NumberPrefix(number), end = NumberPrefix(number + 1);
     const rocksdb::Slice begin_slice = begin, end_slice = end;
     return FromRocksDb(db_->CompactRange({}, families_[family], &begin_slice, &end_slice), path_);
   }
@@ -206,7 +215,7 @@ class RocksStore final : public ShardStore {
   absl::StatusOr<std::vector<uint32_t>> Numbers(ColumnFamily family, uint32_t limit) {
     const std::unique_ptr<rocksdb::Iterator> cursor(db_->NewIterator({}, families_[family]));
     std::vector<uint32_t> numbers;
-    for (cursor->SeekToFirst(); cursor->Valid(); cursor->Seek(NumberedKey(numbers.back() + 1, ""))) {
+    for (cursor->SeekToFirst(); cursor->Valid(); cursor->Seek(NumberPrefix(numbers.back() + 1))) {
       const auto key = SplitNumberedKey(ToView(cursor->key()));
       if (!key.has_value()) return absl::DataLossError(absl::StrFormat("storage at %s: a key without a number", path_));
       if (key->number >= limit) break;
@@ -217,12 +226,13 @@ class RocksStore final : public ShardStore {
   }
 
   absl::StatusOr<std::vector<std::optional<std::string>>> MultiGet(const View* view, ColumnFamily family,
-                                                                   const std::vector<rocksdb::Slice>& keys) {
+                                                                   const std::vector<std::string>& keys) {
     rocksdb::ReadOptions options;
     if (view != nullptr) options.snapshot = static_cast<const RocksView*>(view)->snapshot();
+    const std::vector<rocksdb::Slice> slices(keys.begin(), keys.end());
     std::vector<rocksdb::PinnableSlice> values(keys.size());
     std::vector<rocksdb::Status> statuses(keys.size());
-    db_->MultiGet(options, families_[family], keys.size(), keys.data(), values.data(), statuses.data());
+    db_->MultiGet(options, families_[family], slices.size(), slices.data(), values.data(), statuses.data());
     std::vector<std::optional<std::string>> results(keys.size());
     for (size_t i = 0; i < keys.size(); ++i) {
       if (statuses[i].IsNotFound()) continue;
@@ -241,7 +251,7 @@ class RocksStore final : public ShardStore {
   Mutex recover_mutex_;  // one attempt at a time
 };
 
-absl::Status RocksStore::Write(rocksdb::WriteBatch* writes) {
+absl::StatusOr<absl::Duration> RocksStore::Write(rocksdb::WriteBatch* writes) {
   if (database_->health->refuses_writes()) {
     const absl::Status error = health();
     return absl::Status(error.code(), absl::StrFormat("no write is taken until this has passed: %s", error.message()));
@@ -249,13 +259,19 @@ absl::Status RocksStore::Write(rocksdb::WriteBatch* writes) {
   rocksdb::WriteOptions options;
   options.sync = true;
   rocksdb::Status status;
+  rocksdb::SetPerfLevel(rocksdb::PerfLevel::kEnableTime);
+  const uint64_t before_ns = rocksdb::get_iostats_context()->fsync_nanos;
   {
     const ShardFileSystem::Committing committing;
     status = db_->Write(options, writes);
   }
+  // RocksDB counts the time by thread, and this one has synced itself: it is the only writer.
+  const uint64_t sync_ns = rocksdb::get_iostats_context()->fsync_nanos - before_ns;
+  rocksdb::SetPerfLevel(rocksdb::PerfLevel::kDisable);
   if (status.IsBusy()) status = database_->files->log_error();
   const absl::Status result = FromRocksDb(status, path_);
-  if (!result.ok()) database_->health->WriteFailed(result);
+  if (result.ok()) return absl::Nanoseconds(sync_ns);
+  database_->health->WriteFailed(result);
   return result;
 }
 
@@ -269,7 +285,7 @@ absl::Status RocksStore::Recover() {
     rocksdb::WriteOptions past_log;
     past_log.disableWAL = true;
     past_log.no_slowdown = true;
-    status = db_->Put(past_log, ToSlice(kFormatKey), absl::StrCat(kShardFormatVersion));
+    status = db_->Put(past_log, ToSlice(kFormatKey), absl::StrCat(kStoreFormatVersion));
     rocksdb::FlushOptions at_once;
     at_once.allow_write_stall = true;
     if (status.ok()) status = db_->Flush(at_once, families_);
@@ -280,28 +296,32 @@ absl::Status RocksStore::Recover() {
   return absl::OkStatus();
 }
 
-absl::Status RocksStore::Initialize() {
-  std::string value;
-  rocksdb::Status status = db_->Get({}, ToSlice(kFormatKey), &value);
-  if (status.IsNotFound()) {
-    rocksdb::WriteBatch writes;
-    writes.Put(ToSlice(kFormatKey), absl::StrCat(kShardFormatVersion)).PermitUncheckedError();
-    return Write(&writes);
+absl::Status RocksStore::Initialize(uint32_t shards) {
+  std::string format, shards_there, sequence;
+  BEBR_RETURN_IF_ERROR(GetMeta(kFormatKey, &format));
+  BEBR_RETURN_IF_ERROR(GetMeta(kShardsKey, &shards_there));
+  BEBR_RETURN_IF_ERROR(GetMeta(kSequenceKey, &sequence));
+  if (format.empty()) {
+    rocksdb::WriteBatch meta;
+    meta.Put(ToSlice(kFormatKey), absl::StrCat(kStoreFormatVersion)).PermitUncheckedError();
+    meta.Put(ToSlice(kShardsKey), absl::StrCat(shards)).PermitUncheckedError();
+    return Write(&meta).status();
   }
-  BEBR_RETURN_IF_ERROR(FromRocksDb(status, path_));
-  uint32_t version;
-  if (!absl::SimpleAtoi(value, &version) || version != kShardFormatVersion) {
-    return absl::FailedPreconditionError(
-        absl::StrFormat("storage at %s has format %s; this server reads format %d", path_, value, kShardFormatVersion));
+  if (format != absl::StrCat(kStoreFormatVersion)) {
+    return absl::FailedPreconditionError(absl::StrFormat("storage at %s has format %s; this server reads format %d",
+                                                         path_, format, kStoreFormatVersion));
   }
-  status = db_->Get({}, ToSlice(kSequenceKey), &value);
-  if (status.IsNotFound()) return absl::OkStatus();
-  BEBR_RETURN_IF_ERROR(FromRocksDb(status, path_));
-  uint64_t sequence;
-  if (value.size() != sizeof(sequence))
+  if (shards_there != absl::StrCat(shards)) {
+    return absl::DataLossError(
+        absl::StrFormat("storage at %s holds %s shards; its collection has %d", path_, shards_there, shards));
+  }
+  if (sequence.empty()) return absl::OkStatus();
+  uint64_t number;
+  if (sequence.size() != sizeof(number)) {
     return absl::DataLossError(absl::StrFormat("storage at %s: bad sequence", path_));
-  std::memcpy(&sequence, value.data(), sizeof(sequence));
-  sequence_.store(sequence, std::memory_order_relaxed);
+  }
+  std::memcpy(&number, sequence.data(), sizeof(number));
+  sequence_.store(number, std::memory_order_relaxed);
   return absl::OkStatus();
 }
 
@@ -312,16 +332,16 @@ rocksdb::ReadOptions ForVisit() {
   return options;
 }
 
-// Walks the keys of one number beside the documents. Keys without a document are passed over.
+// Walks the keys of one number and shard beside the documents. Keys without a document are passed over.
 class NumberCursor {
  public:
-  NumberCursor(uint32_t number, std::unique_ptr<rocksdb::Iterator> iterator)
-      : number_(number), iterator_(std::move(iterator)) {
-    iterator_->Seek(NumberedKey(number, ""));
+  NumberCursor(uint32_t number, uint32_t shard, std::unique_ptr<rocksdb::Iterator> iterator)
+      : number_(number), shard_(shard), iterator_(std::move(iterator)) {
+    iterator_->Seek(NumberedKey(number, shard, ""));
   }
   // Whether there is a key for `id`; ids must grow from call to call.
   bool MoveTo(std::string_view id) {
-    const std::string wanted = NumberedKey(number_, id);
+    const std::string wanted = NumberedKey(number_, shard_, id);
     while (iterator_->Valid() && ToView(iterator_->key()) < wanted) iterator_->Next();
     return iterator_->Valid() && ToView(iterator_->key()) == wanted;
   }
@@ -330,24 +350,30 @@ class NumberCursor {
 
  private:
   uint32_t number_;
+  uint32_t shard_;
   std::unique_ptr<rocksdb::Iterator> iterator_;
 };
 
-absl::Status RocksStore::VisitDocuments(absl::Span<const uint32_t> spaces, absl::Span<const uint32_t> embeddings,
-                                        const Visitor& visit) {
-  const rocksdb::ReadOptions options = ForVisit();
-  const std::unique_ptr<rocksdb::Iterator> documents(db_->NewIterator(options, families_[kDocuments]));
+absl::Status RocksStore::VisitDocuments(uint32_t shard, absl::Span<const uint32_t> spaces,
+                                        absl::Span<const uint32_t> embeddings, const Visitor& visit) {
+  const std::string end = DocumentKey(shard + 1, "");
+  const rocksdb::Slice end_slice = end;
+  rocksdb::ReadOptions of_shard = ForVisit();
+  of_shard.iterate_upper_bound = &end_slice;
+  const std::unique_ptr<rocksdb::Iterator> documents(db_->NewIterator(of_shard, families_[kDocuments]));
   std::vector<NumberCursor> cursors;  // of the spaces, then of the marks
   const auto add = [&](uint32_t number) {
-    cursors.emplace_back(number, std::unique_ptr<rocksdb::Iterator>(db_->NewIterator(options, families_[kCodes])));
+    cursors.emplace_back(number, shard,
+                         std::unique_ptr<rocksdb::Iterator>(db_->NewIterator(ForVisit(), families_[kCodes])));
   };
   for (const uint32_t space : spaces) add(space);
   for (const uint32_t embedding : embeddings) add(kMarkBase + embedding);
   std::vector<std::string> buffers(spaces.size());
   std::vector<std::optional<StoredCode>> codes(spaces.size());
   std::vector<uint32_t> marks;
-  for (documents->SeekToFirst(); documents->Valid(); documents->Next()) {
-    const std::string_view id = ToView(documents->key());
+  for (documents->Seek(DocumentKey(shard, "")); documents->Valid(); documents->Next()) {
+    const std::string_view id =
+        SplitDocumentKey(ToView(documents->key()))->id;  // it lies between two that have a shard
     for (size_t s = 0; s < spaces.size(); ++s) {
       codes[s].reset();
       if (!cursors[s].MoveTo(id)) continue;
@@ -364,24 +390,26 @@ absl::Status RocksStore::VisitDocuments(absl::Span<const uint32_t> spaces, absl:
   return absl::OkStatus();
 }
 
-absl::Status RocksStore::VisitFloats(const View* view, uint32_t embedding, const FloatVisitor& visit) {
+absl::Status RocksStore::VisitFloats(const View* view, uint32_t embedding, uint32_t shard, const FloatVisitor& visit) {
   rocksdb::ReadOptions options = ForVisit();
   options.snapshot = static_cast<const RocksView*>(view)->snapshot();
-  const std::string end = NumberedKey(embedding + 1, "");
+  const std::string end = NumberedKey(embedding, shard + 1, "");
   const rocksdb::Slice end_slice = end;
   options.iterate_upper_bound = &end_slice;
   const std::unique_ptr<rocksdb::Iterator> cursor(db_->NewIterator(options, families_[kFloats]));
-  for (cursor->Seek(NumberedKey(embedding, "")); cursor->Valid(); cursor->Next()) {
+  for (cursor->Seek(NumberedKey(embedding, shard, "")); cursor->Valid(); cursor->Next()) {
     const auto key = SplitNumberedKey(ToView(cursor->key()));  // has a number: it lies between two that have
-    BEBR_RETURN_IF_ERROR(visit(key->id, ToView(cursor->value())));
+    BEBR_RETURN_IF_ERROR(visit(key->document.id, ToView(cursor->value())));
   }
   return FromRocksDb(cursor->status(), path_);
 }
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<ShardStore>> ShardStore::Open(const std::string& path,
-                                                             std::shared_ptr<StoreCache> cache) {
+std::string StorePath(const std::string& directory) { return directory + "/shard-000"; }
+
+absl::StatusOr<std::unique_ptr<CollectionStore>> CollectionStore::Open(const std::string& path, uint32_t shards,
+                                                                       std::shared_ptr<StoreCache> cache) {
   BEBR_RETURN_IF_ERROR(CreateDirectories(path));
   auto database = std::make_shared<Database>();
   database->files = std::make_shared<ShardFileSystem>(rocksdb::FileSystem::Default());
@@ -407,7 +435,7 @@ absl::StatusOr<std::unique_ptr<ShardStore>> ShardStore::Open(const std::string& 
           absl::StrFormat("storage at %s: column family %s has the wrong number", path, kColumnFamilyNames[family]));
     }
   }
-  BEBR_RETURN_IF_ERROR(store->Initialize());
+  BEBR_RETURN_IF_ERROR(store->Initialize(shards));
   return store;
 }
 

@@ -1,0 +1,174 @@
+#include "index/shard/shard_set.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "index/base/clock.h"
+#include "index/base/logging.h"
+#include "index/base/stable_hash.h"
+#include "index/base/status_macros.h"
+
+namespace bebr {
+namespace {
+
+// Fewer mutations than this are not worth waking other threads for.
+constexpr size_t kParallelMutations = 256;
+
+size_t CountMutations(const Mutations& mutations) {
+  size_t count = 0;
+  for (const auto& list : mutations.by_shard) count += list.size();
+  return count;
+}
+
+void Add(MutationResult part, MutationResult& sum) {
+  sum.documents += part.documents;
+  sum.created += part.created;
+  std::move(part.unknown_ids.begin(), part.unknown_ids.end(), std::back_inserter(sum.unknown_ids));
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<ShardSet>> ShardSet::Open(const std::string& path, uint32_t shards,
+                                                         ShardContents contents, std::shared_ptr<StoreCache> cache,
+                                                         ThreadPool* pool, CommitCounters* counters) {
+  BEBR_ASSIGN_OR_RETURN(auto store, CollectionStore::Open(path, shards, std::move(cache)));
+  std::shared_ptr<ShardSet> set(new ShardSet(std::move(store), std::move(contents), pool, counters));
+  BEBR_RETURN_IF_ERROR(set->DropUnused(path));
+  if (const absl::Status status = set->Load(shards); !status.ok()) {
+    return absl::Status(status.code(), absl::StrFormat("storage at %s: %s", path, status.message()));
+  }
+  set->Publish(std::vector<bool>(shards, true));
+  return set;
+}
+
+ShardSet::~ShardSet() {
+  counters_->memory_bytes.fetch_sub(static_cast<int64_t>(memory_bytes()), std::memory_order_relaxed);
+}
+
+absl::Status ShardSet::DropUnused(const std::string& path) {
+  BEBR_ASSIGN_OR_RETURN(std::vector<uint32_t> spaces, store_->StoredSpaces());
+  BEBR_ASSIGN_OR_RETURN(std::vector<uint32_t> embeddings, store_->StoredEmbeddings());
+  std::erase_if(spaces, [&](uint32_t space) { return contents_.spaces.contains(space); });
+  std::erase_if(embeddings, [&](uint32_t embedding) { return contents_.InUse(embedding); });
+  if (spaces.empty() && embeddings.empty()) return absl::OkStatus();
+  LogInfo("storage at {}: dropping {} spaces and {} embeddings of retired versions", path, spaces.size(),
+          embeddings.size());
+  CollectionStore::Batch batch;
+  for (const uint32_t space : spaces) batch.DeleteAllCodes(space);
+  for (const uint32_t embedding : embeddings) batch.DeleteAllFloats(embedding);
+  BEBR_RETURN_IF_ERROR(store_->Commit(std::move(batch), store_->sequence() + 1).status());
+  BEBR_RETURN_IF_ERROR(store_->Flush());
+  for (const uint32_t space : spaces) BEBR_RETURN_IF_ERROR(store_->CompactSpace(space));
+  for (const uint32_t embedding : embeddings) BEBR_RETURN_IF_ERROR(store_->CompactFloats(embedding));
+  return absl::OkStatus();
+}
+
+absl::Status ShardSet::Load(uint32_t shards) {
+  for (uint32_t s = 0; s < shards; ++s) shards_.push_back(std::make_unique<Shard>(s, store_.get(), &contents_));
+  std::vector<absl::Status> outcomes(shards);
+  pool_->ParallelFor(shards, [&](size_t s) { outcomes[s] = shards_[s]->Load(); });
+  for (const absl::Status& outcome : outcomes) BEBR_RETURN_IF_ERROR(outcome);
+  return absl::OkStatus();
+}
+
+uint32_t ShardSet::ShardOf(std::string_view id) const {
+  return static_cast<uint32_t>((static_cast<unsigned __int128>(StableHash(id)) * shards_.size()) >> 64);
+}
+
+std::shared_ptr<const CollectionView> ShardSet::view() const {
+  MutexLock lock(&view_mutex_);
+  return view_;
+}
+
+void ShardSet::ForEachShard(size_t mutations, const std::function<void(size_t)>& body) {
+  if (mutations >= kParallelMutations) return pool_->ParallelFor(shards_.size(), body);
+  for (size_t s = 0; s < shards_.size(); ++s) body(s);
+}
+
+absl::StatusOr<std::vector<MutationResult>> ShardSet::Commit(absl::Span<Mutations* const> group) {
+  const SteadyTime start = SteadyNow();
+  size_t count = 0;
+  std::vector<Shard::Group> groups(shards_.size());
+  for (Mutations* mutations : group) {
+    count += CountMutations(*mutations);
+    for (size_t s = 0; s < shards_.size(); ++s) groups[s].push_back(absl::MakeSpan(mutations->by_shard[s]));
+  }
+  CollectionStore::Batch batch;
+  for (size_t s = 0; s < shards_.size(); ++s) shards_[s]->Prepare(groups[s], batch);
+  const absl::StatusOr<absl::Duration> synced = store_->Commit(std::move(batch), store_->sequence() + count);
+  const SteadyTime committed = SteadyNow();
+  counters_->commit_us.fetch_add(static_cast<uint64_t>(absl::ToInt64Microseconds(committed - start)),
+                                 std::memory_order_relaxed);
+  counters_->commits.Add(committed - start);
+  if (!synced.ok()) {
+    counters_->failed_commits.fetch_add(1, std::memory_order_relaxed);
+    LogError("a write failed and had no effect: {}", synced.status().ToString());
+    return synced.status();
+  }
+  counters_->syncs.Add(*synced);
+  std::vector<MutationResult> results = Apply(groups, count);
+  counters_->apply_us.fetch_add(static_cast<uint64_t>(MicrosSince(committed)), std::memory_order_relaxed);
+  return results;
+}
+
+std::vector<MutationResult> ShardSet::Apply(const std::vector<Shard::Group>& groups, size_t mutations) {
+  std::vector<std::vector<MutationResult>> by_shard(shards_.size());
+  ForEachShard(mutations, [&](size_t s) { by_shard[s] = shards_[s]->Apply(groups[s]); });
+  std::vector<MutationResult> results(by_shard[0].size());
+  std::vector<bool> changed(shards_.size());
+  for (size_t s = 0; s < shards_.size(); ++s) {
+    for (size_t r = 0; r < results.size(); ++r) {
+      changed[s] = changed[s] || !groups[s][r].empty();
+      Add(std::move(by_shard[s][r]), results[r]);
+    }
+  }
+  Publish(changed);
+  return results;
+}
+
+void ShardSet::Publish(const std::vector<bool>& changed) {
+  const std::shared_ptr<const CollectionView> before = view();
+  auto next = std::make_shared<CollectionView>();
+  uint64_t memory = 0;
+  for (size_t s = 0; s < shards_.size(); ++s) {
+    next->shards.push_back(changed[s] ? shards_[s]->MakeView() : before->shards[s]);
+    memory += next->shards[s]->memory.total();
+  }
+  next->store = store_->MakeView();
+  next->sequence = store_->sequence();
+  counters_->memory_bytes.fetch_add(static_cast<int64_t>(memory) - static_cast<int64_t>(memory_bytes()),
+                                    std::memory_order_relaxed);
+  memory_bytes_.store(memory, std::memory_order_relaxed);
+  std::shared_ptr<const CollectionView> published = std::move(next);
+  {
+    MutexLock lock(&view_mutex_);
+    view_.swap(published);
+  }  // the old view goes outside the lock: its memory may be much
+}
+
+void ShardSet::AddVersion(uint32_t version, uint32_t embedding, uint32_t space, const CodeSpec& spec) {
+  contents_.versions.emplace(version, embedding);
+  contents_.spaces.emplace(space, spec);
+}
+
+absl::Status ShardSet::DropVersion(uint32_t version, std::optional<uint32_t> space, std::optional<uint32_t> embedding) {
+  CollectionStore::Batch batch;
+  if (space.has_value()) batch.DeleteAllCodes(*space);
+  if (embedding.has_value()) batch.DeleteAllFloats(*embedding);
+  BEBR_RETURN_IF_ERROR(store_->Commit(std::move(batch), store_->sequence() + 1).status());
+  contents_.versions.erase(version);
+  if (space.has_value()) contents_.spaces.erase(*space);
+  for (const auto& shard : shards_) shard->Drop(space, embedding);
+  Publish(std::vector<bool>(shards_.size(), true));  // also lets go of the old view, which would keep it all on disk
+  return absl::OkStatus();
+}
+
+absl::Status ShardSet::Compact(std::optional<uint32_t> space, std::optional<uint32_t> embedding) {
+  BEBR_RETURN_IF_ERROR(store_->Flush());  // ends the log that still holds what was dropped
+  if (space.has_value()) BEBR_RETURN_IF_ERROR(store_->CompactSpace(*space));
+  return embedding.has_value() ? store_->CompactFloats(*embedding) : absl::OkStatus();
+}
+
+}  // namespace bebr

@@ -1,0 +1,96 @@
+// All shards of a collection: one store, one view, one commit at a time.
+#ifndef BEBR_INDEX_SHARD_SHARD_SET_H_
+#define BEBR_INDEX_SHARD_SHARD_SET_H_
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "index/base/mutex.h"
+#include "index/base/thread_pool.h"
+#include "index/shard/commit_counters.h"
+#include "index/shard/mutation.h"
+#include "index/shard/shard.h"
+#include "index/storage/collection_store.h"
+
+namespace bebr {
+
+// What a search, a Get or statistics see of a collection: how it was after one of its commits, of all shards the same
+// one. Consistent and unchanging.
+struct CollectionView {
+  std::vector<std::shared_ptr<const ShardView>> shards;
+  std::shared_ptr<const CollectionStore::View> store;
+  uint64_t sequence = 0;
+};
+
+// A ShardSet is what a collection's documents are kept in: its shards and, below them, its store.
+//
+// Writing. A commit takes the mutations of a group of requests, decides what they do, writes all of it as one batch,
+// syncs the log once, and only then changes the segments of all shards and publishes one view of them. So a request is
+// atomic over the shards: whoever reads sees all of it or nothing, and so does a checkpoint, and what is there after a
+// crash. If the write to disk fails, nothing is applied. While the disk is waited for nothing is locked.
+//
+// Thread safety. view(), store() and Compact() may be used from any thread at any time. Of the other methods one may
+// run at a time, on any thread: the WriteQueue sees to that.
+class ShardSet {
+ public:
+  // Opens the store at `path`, which it makes if need be, and rebuilds the segments from it, on the threads of `pool`.
+  // Drops what is on disk but no longer in use. `pool` and `counters` are borrowed.
+  static absl::StatusOr<std::shared_ptr<ShardSet>> Open(const std::string& path, uint32_t shards,
+                                                        ShardContents contents, std::shared_ptr<StoreCache> cache,
+                                                        ThreadPool* pool, CommitCounters* counters);
+  ~ShardSet();
+
+  size_t size() const { return shards_.size(); }
+  // The shard of a document: shards hold equal ranges of the ids' hashes.
+  uint32_t ShardOf(std::string_view id) const;
+  CollectionStore& store() const { return *store_; }
+  std::shared_ptr<const CollectionView> view() const;
+  // The view's memory in all.
+  uint64_t memory_bytes() const { return memory_bytes_.load(std::memory_order_relaxed); }
+
+  // Commits a group of requests; a result for each, or why storage refused them all.
+  absl::StatusOr<std::vector<MutationResult>> Commit(absl::Span<Mutations* const> group);
+  // Makes a version, its embedding and its space known before the first mutation that uses them.
+  void AddVersion(uint32_t version, uint32_t embedding, uint32_t space, const CodeSpec& spec);
+  // Forgets a version. Drops all codes of `space` and all floats of `embedding`, where they are given, from memory and
+  // from what reads of the disk find; Compact then frees the disk space.
+  absl::Status DropVersion(uint32_t version, std::optional<uint32_t> space, std::optional<uint32_t> embedding);
+  // Blocks until the disk space of a dropped space or embedding is free.
+  absl::Status Compact(std::optional<uint32_t> space, std::optional<uint32_t> embedding);
+
+ private:
+  ShardSet(std::unique_ptr<CollectionStore> store, ShardContents contents, ThreadPool* pool, CommitCounters* counters)
+      : store_(std::move(store)), contents_(std::move(contents)), pool_(pool), counters_(counters) {}
+
+  absl::Status DropUnused(const std::string& path);
+  absl::Status Load(uint32_t shards);
+  // Calls body(shard) for shards 0..size() - 1, in parallel if there is much to do.
+  void ForEachShard(size_t mutations, const std::function<void(size_t)>& body);
+  std::vector<MutationResult> Apply(const std::vector<Shard::Group>& groups, size_t mutations);
+  // Makes new views of these shards, and the collection's.
+  void Publish(const std::vector<bool>& changed);
+
+  const std::unique_ptr<CollectionStore> store_;
+  ShardContents contents_;
+  ThreadPool* const pool_;
+  CommitCounters* const counters_;
+  std::vector<std::unique_ptr<Shard>> shards_;
+  std::atomic<uint64_t> memory_bytes_{0};
+
+  mutable Mutex view_mutex_;
+  std::shared_ptr<const CollectionView> view_ ABSL_GUARDED_BY(view_mutex_);
+};
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_SHARD_SHARD_SET_H_

@@ -1,0 +1,337 @@
+#include "index/shard/shard_set.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "tests/support/temporary_directory.h"
+#include "tests/support/test_shards.h"
+
+namespace bebr {
+namespace {
+
+using testing::CommitRequest;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Pair;
+using ::testing::UnorderedElementsAre;
+
+// Versions 0 and 1 write into space 0 and take embeddings of their own; version 2 has space 1 and takes embedding 1.
+ShardContents ThreeVersions() {
+  return {.spaces = {{0, *ParseCodeSpec("32x1")}, {1, *ParseCodeSpec("40x2")}},
+          .versions = {{0, 0}, {1, 1}, {2, 1}},
+          .stores_floats = true};
+}
+
+constexpr uint32_t kShards = 3;
+
+class ShardSetTest : public ::testing::Test {
+ protected:
+  void SetUp() override { Open(ThreeVersions()); }
+  absl::StatusOr<std::shared_ptr<ShardSet>> TryOpen(ShardContents contents) {
+    shards_.reset();
+    return ShardSet::Open(path(), kShards, std::move(contents), MakeStoreCache(1 << 20, 64 << 20), &pool_, &counters_);
+  }
+  void Open(ShardContents contents) {
+    auto shards = TryOpen(std::move(contents));
+    ASSERT_TRUE(shards.ok()) << shards.status();
+    shards_ = *std::move(shards);
+  }
+  std::string path() const { return directory_.path() + "/store"; }
+
+  // A mutation with the codes and floats that `version` would write: codes of `word`s.
+  Mutation By(uint32_t version, const std::string& id, uint32_t word, MutationKind kind = MutationKind::kReplace) {
+    const uint32_t space = version == 2 ? 1 : 0;
+    kept_words_.push_back(std::vector<uint32_t>(space == 0 ? 1 : 4, word));
+    kept_ids_.push_back(id);
+    Mutation mutation{.kind = kind, .id = kept_ids_.back(), .attributes = &attributes_};
+    mutation.codes.push_back({space, static_cast<uint8_t>(version), {0.5f, 1.0f}, kept_words_.back()});
+    mutation.floats.push_back({version == 0 ? 0u : 1u, "floats"});
+    return mutation;
+  }
+  Mutation Deletion(const std::string& id) {
+    kept_ids_.push_back(id);
+    return {.kind = MutationKind::kDelete, .id = kept_ids_.back()};
+  }
+  MutationResult Submit(std::vector<Mutation> list) {
+    auto result = CommitRequest(*shards_, std::move(list));
+    EXPECT_TRUE(result.ok()) << result.status();
+    return result.ok() ? *std::move(result) : MutationResult();
+  }
+
+  // Of every document: by space, the version and the first word of its code.
+  using Codes = std::map<uint32_t, std::pair<uint32_t, uint32_t>>;
+  std::map<std::string, Codes> Documents() const {
+    std::map<std::string, Codes> documents;
+    for (const auto& shard : shards_->view()->shards) {
+      for (const SegmentView& view : shard->segments) AddDocuments(view, documents);
+    }
+    EXPECT_EQ(documents.size(), documents_in_view());
+    return documents;
+  }
+
+  static void AddDocuments(const SegmentView& view, std::map<std::string, Codes>& documents) {
+    for (uint32_t row = 0; row < view.rows; ++row) {
+      if (view.deleted != nullptr && view.deleted->test(row)) continue;
+      const auto [it, fresh] = documents.try_emplace(std::string(view.segment->id(row)));
+      EXPECT_TRUE(fresh) << "two live rows of " << it->first;
+      for (const auto& space : view.spaces) {
+        if (!space.column->has(row)) continue;
+        std::vector<uint32_t> words(space.column->code_words());
+        const uint32_t block = row / simd::kBlockRows;
+        const std::byte* data =
+            block < view.rows / simd::kBlockRows ? space.column->block(block) : space.open_block->data();
+        space.column->Load(data, row % simd::kBlockRows, words.data());
+        it->second[space.space] = {space.column->version(row), words[0]};
+      }
+    }
+  }
+  // Sums over the shards.
+  uint64_t documents_in_view() const {
+    uint64_t documents = 0;
+    for (const auto& shard : shards_->view()->shards) documents += shard->documents;
+    return documents;
+  }
+  uint64_t deleted_rows() const {
+    uint64_t rows = 0;
+    for (const auto& shard : shards_->view()->shards) rows += shard->deleted_rows;
+    return rows;
+  }
+  ShardCounts counts() const {
+    ShardCounts counts;
+    for (const auto& shard : shards_->view()->shards) {
+      for (const auto& [version, count] : shard->counts.codes) counts.codes[version] += count;
+      for (const auto& [embedding, count] : shard->counts.embeddings) counts.embeddings[embedding] += count;
+    }
+    return counts;
+  }
+  bool HasFloats(const std::string& id, uint32_t embedding) const {
+    const std::vector<std::string_view> ids = {id};
+    return (*shards_->store().GetFloats(nullptr, embedding, shards_->ShardOf(id), ids))[0].has_value();
+  }
+
+  testing::TemporaryDirectory directory_;
+  ThreadPool pool_{2};
+  CommitCounters counters_;
+  std::shared_ptr<ShardSet> shards_;
+  Attributes attributes_ = {{"a", int64_t{1}}};
+  std::deque<std::vector<uint32_t>> kept_words_;
+  std::deque<std::string> kept_ids_;
+};
+
+TEST_F(ShardSetTest, SaysWhatAMutationDid) {
+  MutationResult result = Submit({By(0, "a", 1), By(0, "b", 2)});
+  EXPECT_EQ(result.documents, 2u);
+  EXPECT_EQ(result.created, 2u);
+  result = Submit({By(0, "b", 3), By(0, "c", 4), By(1, "nobody", 5, MutationKind::kMerge)});
+  EXPECT_EQ(result.documents, 2u);
+  EXPECT_EQ(result.created, 1u);
+  EXPECT_THAT(result.unknown_ids, ElementsAre("nobody"));
+  result = Submit({Deletion("a"), Deletion("nobody")});
+  EXPECT_EQ(result.documents, 1u);
+  EXPECT_THAT(Documents(),
+              ElementsAre(Pair("b", ElementsAre(Pair(0, Pair(0, 3)))), Pair("c", ElementsAre(Pair(0, Pair(0, 4))))));
+}
+
+TEST_F(ShardSetTest, OfEqualIdsInOneRequestTheLastWins) {
+  Submit({By(0, "a", 1), By(0, "a", 2), Deletion("a"), By(0, "a", 3), By(2, "a", 4, MutationKind::kMerge)});
+  EXPECT_THAT(Documents(), ElementsAre(Pair("a", ElementsAre(Pair(0, Pair(0, 3)), Pair(1, Pair(2, 4))))));
+}
+
+TEST_F(ShardSetTest, AMergeAddsAndAReplacementRemoves) {
+  Submit({By(0, "a", 1)});
+  Submit({By(2, "a", 2, MutationKind::kMerge)});
+  EXPECT_THAT(Documents(), ElementsAre(Pair("a", ElementsAre(Pair(0, Pair(0, 1)), Pair(1, Pair(2, 2))))));
+  Submit({By(1, "a", 3)});
+  EXPECT_THAT(Documents(), ElementsAre(Pair("a", ElementsAre(Pair(0, Pair(1, 3))))));
+  EXPECT_FALSE(HasFloats("a", 0));  // of the embedding that was replaced
+  EXPECT_TRUE(HasFloats("a", 1));
+}
+
+TEST_F(ShardSetTest, IsTheSameAfterItWasOpenedAgain) {
+  for (int i = 0; i < 50; ++i) Submit({By(i % 3, absl::StrCat("d", i), i)});
+  for (int i = 0; i < 50; i += 4) Submit({By(1, absl::StrCat("d", i), 100 + i, MutationKind::kMerge)});
+  for (int i = 0; i < 50; i += 9) Submit({Deletion(absl::StrCat("d", i))});
+  const auto before = Documents();
+  const ShardCounts counts_before = counts();
+  const uint64_t sequence = shards_->view()->sequence;
+  Open(ThreeVersions());
+  EXPECT_EQ(Documents(), before);
+  EXPECT_EQ(counts().codes, counts_before.codes);
+  EXPECT_EQ(counts().embeddings, counts_before.embeddings);
+  EXPECT_EQ(shards_->view()->sequence, sequence);
+  EXPECT_EQ(deleted_rows(), 0u);
+}
+
+// A document has floats of both embeddings, but only one code in the space that both versions write: the other
+// embedding is known by its mark.
+TEST_F(ShardSetTest, KnowsFloatsThatNoCodeTellsOf) {
+  Submit({By(0, "a", 1), By(0, "b", 2)});
+  Submit({By(1, "a", 3, MutationKind::kMerge)});
+  for (int round = 0; round < 2; ++round) {
+    EXPECT_THAT(counts().codes, UnorderedElementsAre(Pair(0, 1), Pair(1, 1)));
+    EXPECT_THAT(counts().embeddings, UnorderedElementsAre(Pair(0, 2), Pair(1, 1)));
+    Open(ThreeVersions());
+  }
+}
+
+TEST_F(ShardSetTest, AMergeOfWhatWasReadIsWithoutEffectOnceTheDocumentHasChanged) {
+  Submit({By(0, "a", 1), By(0, "b", 2)});
+  const auto view = shards_->view();
+  const auto merge = [&](const std::string& id, uint32_t word) {
+    Mutation mutation = By(2, id, word, MutationKind::kMerge);
+    const Segment* segment = view->shards[shards_->ShardOf(id)]->segments.at(0).segment.get();
+    mutation.expected_segment = segment;
+    while (segment->id(mutation.expected_row) != id) ++mutation.expected_row;
+    return mutation;
+  };
+  Submit({By(0, "a", 3)});
+  Submit({merge("a", 4), merge("b", 5)});
+  EXPECT_THAT(Documents(), ElementsAre(Pair("a", ElementsAre(Pair(0, Pair(0, 3)))),
+                                       Pair("b", ElementsAre(Pair(0, Pair(0, 2)), Pair(1, Pair(2, 5))))));
+}
+
+TEST_F(ShardSetTest, ADroppedVersionLeavesNothing) {
+  Submit({By(0, "a", 1), By(2, "b", 2)});
+  Submit({By(2, "a", 3, MutationKind::kMerge)});
+  ASSERT_TRUE(shards_->DropVersion(2, 1, std::nullopt).ok());
+  EXPECT_THAT(Documents(), ElementsAre(Pair("a", ElementsAre(Pair(0, Pair(0, 1)))), Pair("b", IsEmpty())));
+  EXPECT_THAT(*shards_->store().StoredSpaces(), ElementsAre(0));
+  EXPECT_THAT(*shards_->store().StoredEmbeddings(), ElementsAre(0, 1));
+  ASSERT_TRUE(shards_->DropVersion(1, std::nullopt, 1).ok());
+  EXPECT_THAT(*shards_->store().StoredEmbeddings(), ElementsAre(0));
+}
+
+TEST_F(ShardSetTest, WhatACrashLeftOfARetiredVersionIsDroppedWhenItIsOpened) {
+  Submit({By(0, "a", 1)});
+  Submit({By(2, "a", 2, MutationKind::kMerge)});
+  ShardContents contents = ThreeVersions();
+  contents.spaces.erase(1);
+  contents.versions.erase(1);
+  contents.versions.erase(2);
+  Open(contents);
+  EXPECT_THAT(*shards_->store().StoredSpaces(), ElementsAre(0));
+  EXPECT_THAT(*shards_->store().StoredEmbeddings(), ElementsAre(0));
+  EXPECT_THAT(Documents(), ElementsAre(Pair("a", ElementsAre(Pair(0, Pair(0, 1))))));
+}
+
+TEST_F(ShardSetTest, ReplacedRowsGiveTheirMemoryBack) {
+  constexpr int kDocuments = 20000;
+  for (int round = 0; round < 5; ++round) {
+    std::vector<Mutation> list;
+    for (int i = 0; i < kDocuments; ++i) list.push_back(By(0, absl::StrCat(i), round * kDocuments + i));
+    Submit(std::move(list));
+    kept_words_.clear();
+    kept_ids_.clear();
+  }
+  EXPECT_EQ(documents_in_view(), uint64_t{kDocuments});
+  EXPECT_LT(deleted_rows(), 3u * kDocuments);  // of 4 times as many
+  const auto documents = Documents();
+  for (const int i : {0, 17, kDocuments - 1}) {
+    EXPECT_EQ(documents.at(absl::StrCat(i)).at(0).second, uint32_t(4 * kDocuments + i));
+  }
+}
+
+// The group that a writer commits at once: what one request has done stands before the next one.
+TEST_F(ShardSetTest, RequestsOfAGroupFollowEachOther) {
+  std::vector<Mutations> requests;
+  for (uint32_t r = 0; r < 3; ++r) {
+    Mutations& request = requests.emplace_back(kShards);
+    for (const std::string id : {"a", "b", "c", "d"}) {
+      Mutation mutation = By(0, id, r, r == 2 ? MutationKind::kMerge : MutationKind::kReplace);
+      request.by_shard[shards_->ShardOf(id)].push_back(std::move(mutation));
+    }
+  }
+  std::vector<Mutations*> group;
+  for (Mutations& request : requests) group.push_back(&request);
+  const auto results = shards_->Commit(group);
+  ASSERT_TRUE(results.ok()) << results.status();
+  ASSERT_EQ(results->size(), 3u);
+  EXPECT_EQ((*results)[0].created, 4u);
+  EXPECT_EQ((*results)[1].created, 0u);
+  EXPECT_EQ((*results)[2].documents, 4u);
+  EXPECT_EQ(shards_->view()->sequence, 12u);
+  for (const auto& [id, codes] : Documents()) EXPECT_THAT(codes, ElementsAre(Pair(0, Pair(0, 2)))) << id;
+  EXPECT_EQ(counters_.syncs.counts().sum_seconds > 0, true);
+}
+
+TEST_F(ShardSetTest, AViewIsOfOneCommitInAllShards) {
+  std::vector<Mutation> list;
+  for (int i = 0; i < 30; ++i) list.push_back(By(0, absl::StrCat(i), 1));
+  const auto before = shards_->view();
+  Submit(std::move(list));
+  for (const auto& shard : before->shards) EXPECT_EQ(shard->documents, 0u);
+  EXPECT_EQ(documents_in_view(), 30u);
+  for (const auto& shard : shards_->view()->shards) EXPECT_GT(shard->documents, 0u);
+}
+
+TEST_F(ShardSetTest, MemoryIsThatOfTheView) {
+  EXPECT_EQ(counters_.memory_bytes, static_cast<int64_t>(shards_->memory_bytes()));
+  Submit({By(0, "a", 1), By(2, "b", 2)});
+  EXPECT_GT(shards_->memory_bytes(), 0u);
+  EXPECT_EQ(counters_.memory_bytes, static_cast<int64_t>(shards_->memory_bytes()));
+  shards_.reset();
+  EXPECT_EQ(counters_.memory_bytes, 0);
+}
+
+// What a store of whole files can still say that is no shard's: of another program, or made to do harm.
+class ForeignStoreTest : public ShardSetTest {
+ protected:
+  absl::Status OpenWith(const std::function<void(CollectionStore::Batch&)>& fill) {
+    {
+      shards_.reset();
+      auto store = *CollectionStore::Open(path(), kShards, MakeStoreCache(1 << 20, 1 << 20));
+      CollectionStore::Batch batch;
+      fill(batch);
+      EXPECT_TRUE(store->Commit(std::move(batch), store->sequence() + 1).ok());
+    }
+    return TryOpen(ThreeVersions()).status();
+  }
+  const std::string no_attributes_ = EncodeAttributes({});
+};
+
+TEST_F(ForeignStoreTest, ACodeOfAnotherLengthIsDataLoss) {
+  const absl::Status status = OpenWith([&](CollectionStore::Batch& batch) {
+    batch.PutDocument(0, "a", no_attributes_);
+    batch.PutCode(0, 0, "a", {.words = std::vector<uint32_t>{1, 2}});
+  });
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("\"a\" has 2 words; its space has 1"));
+}
+
+TEST_F(ForeignStoreTest, AVersionThatCannotBeIsDataLoss) {
+  for (const uint32_t version : {kMaxVersions, 256u, 0xFFFFFFFFu}) {
+    const absl::Status status = OpenWith([&](CollectionStore::Batch& batch) {
+      batch.PutDocument(0, "a", no_attributes_);
+      batch.PutCode(0, 0, "a", {.version = version, .words = std::vector<uint32_t>{1}});
+    });
+    EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << version;
+  }
+}
+
+TEST_F(ForeignStoreTest, AnIdOfNoLengthOrTooManyBytesIsDataLoss) {
+  for (const size_t bytes : {size_t{0}, kMaxIdBytes + 1, size_t{70000}}) {
+    const std::string id(bytes, 'x');
+    EXPECT_EQ(OpenWith([&](CollectionStore::Batch& batch) { batch.PutDocument(0, id, no_attributes_); }).code(),
+              absl::StatusCode::kDataLoss)
+        << bytes;
+    EXPECT_TRUE(OpenWith([&](CollectionStore::Batch& batch) { batch.DeleteDocument(0, id); }).ok());
+  }
+}
+
+TEST_F(ForeignStoreTest, DamagedAttributesAreDataLoss) {
+  EXPECT_EQ(OpenWith([&](CollectionStore::Batch& batch) { batch.PutDocument(0, "a", "\xff\xff\xff\xff"); }).code(),
+            absl::StatusCode::kDataLoss);
+}
+
+}  // namespace
+}  // namespace bebr
