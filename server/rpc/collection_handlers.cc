@@ -47,6 +47,12 @@ absl::Status ListCollections(RpcContext& rpc, const Call& call, const v1::ListCo
     const auto info = rpc.engine->GetCollection(name);
     if (info.ok()) ToProto(*info, response.add_collections());  // else dropped meanwhile
   }
+  for (const UnavailableCollection& unavailable : rpc.engine->UnavailableCollections()) {
+    if (!call.identity().Sees(unavailable.name)) continue;
+    v1::UnavailableCollection* out = response.add_unavailable();
+    out->set_name(unavailable.name);
+    out->set_reason(unavailable.reason);
+  }
   return absl::OkStatus();
 }
 

@@ -263,6 +263,7 @@ void ToProto(const CollectionInfo& info, v1::Collection* out) {
   out->set_sequence(info.sequence);
   ToProto(info.memory, out->mutable_memory());
   out->set_disk_bytes(info.disk_bytes);
+  out->set_problem(info.problem);
 }
 
 void ToProto(const VersionCheck& check, v1::VersionCheck* out) {

@@ -13,7 +13,11 @@ void AddCollections(CLI::App& app, Command& command) {
       PrintJson(ToJson(response)["collections"]);
       return absl::OkStatus();
     }
-    if (response.collections().empty()) std::printf("no collections; `bebr create` makes one\n");
+    for (const v1::UnavailableCollection& unavailable : response.unavailable()) {
+      std::fprintf(stderr, "%s cannot be opened: %s\n", unavailable.name().c_str(), unavailable.reason().c_str());
+    }
+    if (response.collections().empty() && response.unavailable().empty())
+      std::printf("no collections; `bebr create` makes one\n");
     for (const v1::Collection& collection : response.collections()) {
       std::printf("%-24s %12s documents  %2zu versions, default %-12s memory %-9s disk %s\n", collection.name().c_str(),
                   WithCommas(collection.documents()).c_str(), static_cast<size_t>(collection.versions_size()),
