@@ -88,7 +88,7 @@ TEST_F(EngineDamageTest, ManifestThatContradictsItself) {
 }
 
 TEST_F(EngineDamageTest, ManifestOfANewerServer) {
-  Expect(absl::StatusCode::kFailedPrecondition, "manifest.json", [&] { Replace("\"format\": 1", "\"format\": 9"); });
+  Expect(absl::StatusCode::kFailedPrecondition, "manifest.json", [&] { Replace("\"format\": 2", "\"format\": 9"); });
 }
 
 TEST_F(EngineDamageTest, NoModel) {
