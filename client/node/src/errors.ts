@@ -1,0 +1,84 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import { anyUnpack } from "@bufbuild/protobuf/wkt";
+import { type ServiceError, status } from "@grpc/grpc-js";
+
+import { BadRequestSchema, RetryInfoSchema } from "./gen/google/rpc/error_details_pb.js";
+import { StatusSchema } from "./gen/google/rpc/status_pb.js";
+
+/** The canonical codes of proto/README.md. */
+export type Code = keyof typeof status;
+
+/** What an error says beside its message. */
+export interface ErrorFacts {
+  field?: string | undefined;
+  limit?: number | undefined;
+  row?: number | undefined;
+  retryAfterMs?: number | undefined;
+}
+
+// What stands before a limit in the server's messages: "documents has 10001 entries; a request has 1 to 10000".
+const LIMIT = /(?:limit(?: [a-z_ ]+)? is|_bytes is|\bto|\btakes|\bat most|\bmore than) (\d+)/;
+const ENTRY = /^(?:documents|queries|ids)\[(\d+)\]/;
+
+/**
+ * A call that failed. `code` says how ("NOT_FOUND"), `message` what failed, the value, the limit and what to do. Where the server names
+ * them: `field` is the part of the request that is wrong ("documents[3].id"), `limit` the number it is held to, `row` the row of your
+ * arrays, `retryAfterMs` the time after which it wants to be asked again.
+ */
+export class BebrError extends Error {
+  readonly code: Code;
+  readonly field: string | undefined;
+  readonly limit: number | undefined;
+  readonly row: number | undefined;
+  readonly retryAfterMs: number | undefined;
+
+  constructor(code: Code, message: string, facts: ErrorFacts = {}) {
+    super(facts.row === undefined ? message : `row ${facts.row}: ${message}`);
+    this.name = "BebrError";
+    this.code = code;
+    this.field = facts.field;
+    this.limit = facts.limit;
+    this.row = facts.row;
+    this.retryAfterMs = facts.retryAfterMs;
+  }
+}
+
+/** What is wrong before anything is sent. */
+export function invalid(field: string, message: string, row?: number): BebrError {
+  return new BebrError("INVALID_ARGUMENT", message, { field, row });
+}
+
+function withLimit(code: Code, message: string, facts: ErrorFacts, firstRow: number): BebrError {
+  const limited = code === "INVALID_ARGUMENT" || code === "RESOURCE_EXHAUSTED";
+  const limit = limited ? LIMIT.exec(message.slice(message.indexOf(";") + 1)) : null;
+  const entry = code === "INVALID_ARGUMENT" ? ENTRY.exec(facts.field ?? message) : null;
+  return new BebrError(code, message, { ...facts, limit: limit ? Number(limit[1]) : undefined, row: entry ? firstRow + Number(entry[1]) : undefined });
+}
+
+/** Of a message of StreamUpsert, which has no details: its field stands at the beginning. */
+export function ofAnswer(code: number, message: string, firstRow: number): BebrError {
+  const name = (status[code] ?? "UNKNOWN") as Code;
+  const field = name === "INVALID_ARGUMENT" ? /^[a-z][a-z0-9_.[\]]*(?=[ :])/.exec(message)?.[0] : undefined;
+  return withLimit(name, message, { field }, firstRow);
+}
+
+/** Of what gRPC throws, with the details that came with it. */
+export function ofCall(failure: ServiceError, server: string, firstRow: number): BebrError {
+  let code = (status[failure.code] ?? "UNKNOWN") as Code;
+  let message = failure.details;
+  const facts: ErrorFacts = {};
+  const packed = failure.metadata?.get("grpc-status-details-bin")[0];
+  if (packed instanceof Uint8Array) {
+    for (const detail of fromBinary(StatusSchema, packed).details) {
+      facts.field ??= anyUnpack(detail, BadRequestSchema)?.fieldViolations[0]?.field;
+      const delay = anyUnpack(detail, RetryInfoSchema)?.retryDelay;
+      if (delay) facts.retryAfterMs = Number(delay.seconds) * 1000 + delay.nanos / 1e6;
+    }
+  }
+  if (facts.field === undefined && code === "INVALID_ARGUMENT" && message.startsWith("filter,")) facts.field = "filter";
+  // Calls of this client are cancelled by their signal alone, which is told otherwise: the server ends its calls when it stops.
+  if (code === "CANCELLED") code = "UNAVAILABLE";
+  if (code === "UNAVAILABLE") message = `${server} does not answer: ${message}`;
+  if (code === "DEADLINE_EXCEEDED") message = `${server} has not answered in time: ${message}; allow more by timeoutMs`;
+  return withLimit(code, message, facts, firstRow);
+}

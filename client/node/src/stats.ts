@@ -1,0 +1,160 @@
+// What the server says of its collections, as plain values.
+import { AutoState, type Collection as CollectionMessage, FloatStorage as FloatStorageEnum, Metric as MetricEnum, type Version as VersionMessage, type VersionCheck, VersionState } from "./gen/bebr/v1/collections_pb.js";
+import type { Snapshot as SnapshotMessage } from "./gen/bebr/v1/admin_pb.js";
+import type { FloatStorage, Metric } from "./types.js";
+
+/** Bytes held in memory. */
+export interface MemoryUse {
+  codes: number;
+  ids: number;
+  attributes: number;
+  models: number;
+  total: number;
+}
+
+/** How a version does beside another one; shares are of the k nearest documents. */
+export interface Check {
+  checked: Date;
+  against: string;
+  queries: number;
+  k: number;
+  /** Exact neighbours by the version's floats that its codes find, without rerank. */
+  recall: number;
+  againstRecall: number;
+  /** Answers of the other version that are also answers of this one. */
+  overlap: number;
+}
+
+/** An embedding version of a collection. */
+export interface Version {
+  name: string;
+  state: "added" | "backfilling" | "ready" | "default" | "retired" | "unknown";
+  inputDims: number;
+  /** Shape of the codes, dims x levels by band. */
+  code: string;
+  bits: number;
+  metric: Metric;
+  /** Versions with one number can be searched together. */
+  space: number;
+  documents: number;
+  embeddings: number;
+  sameEmbeddingsAs: string;
+  /** The binarizer in a line. */
+  model: string;
+  backfill: { running: boolean; written: number; documentsPerS: number; error: string } | undefined;
+  check: Check | undefined;
+  recall: { measured: Date; recall: number; queries: number; k: number } | undefined;
+}
+
+/** How far the server has come with the binarizers that it makes. */
+export interface AutoStatus {
+  state: "collecting" | "fitting" | "backfilling" | "checking" | "fitted" | "final" | "unknown";
+  fittedDocuments: number;
+  nextFitDocuments: number;
+  /** recall@10 of the codes without rerank, as measured last; 0: not yet. */
+  recall: number;
+  recallGoal: number;
+  fits: number;
+  promotions: number;
+  events: { time: Date; text: string }[];
+  error: string;
+}
+
+/** A collection as the server sees it now. */
+export interface CollectionStats {
+  name: string;
+  documents: number;
+  defaultVersion: string;
+  previousDefault: string;
+  storeFloats: FloatStorage;
+  shards: number;
+  created: Date;
+  versions: Version[];
+  deletedRows: number;
+  memory: MemoryUse;
+  diskBytes: number;
+  expectedDocuments: number;
+  defaultRerank: number;
+  /** There if the server makes the binarizers. */
+  auto: AutoStatus | undefined;
+}
+
+/** A copy of a collection on the server's disk. */
+export interface Snapshot {
+  collection: string;
+  name: string;
+  created: Date;
+  documents: number;
+  bytes: number;
+}
+
+type Numbers<T> = { [K in keyof T]: T[K] extends bigint ? K : never }[keyof T];
+
+function numbers<T, K extends Numbers<T>>(message: T, ...names: K[]): Record<K, number> {
+  return Object.fromEntries(names.map((name) => [name, Number(message[name])])) as Record<K, number>;
+}
+
+const date = (unixUs: bigint) => new Date(Number(unixUs) / 1000);
+const lower = (name: string | undefined) => (name ?? "unknown").toLowerCase();
+
+export function toFloatStorage(storage: FloatStorage): FloatStorageEnum {
+  return { none: FloatStorageEnum.NONE, f16: FloatStorageEnum.F16, f32: FloatStorageEnum.F32 }[storage];
+}
+
+export function toMetric(metric: Metric): MetricEnum {
+  return { cosine: MetricEnum.COSINE, inner_product: MetricEnum.INNER_PRODUCT }[metric];
+}
+
+export function toMemory(memory: CollectionMessage["memory"]): MemoryUse {
+  if (!memory) return { codes: 0, ids: 0, attributes: 0, models: 0, total: 0 };
+  return numbers(memory, "codes", "ids", "attributes", "models", "total");
+}
+
+export function toCheck(check: VersionCheck): Check {
+  const { against, queries, k, recall, againstRecall, overlap } = check;
+  return { checked: date(check.checkedUnixUs), against, queries, k, recall, againstRecall, overlap };
+}
+
+function toVersion(version: VersionMessage): Version {
+  const { name, inputDims, code, bits, space, sameEmbeddingsAs, model, backfill, check, recall } = version;
+  return {
+    ...{ name, inputDims, code, bits, space, sameEmbeddingsAs, model },
+    state: lower(VersionState[version.state]) as Version["state"],
+    metric: version.metric === MetricEnum.INNER_PRODUCT ? "inner_product" : "cosine",
+    documents: Number(version.documents),
+    embeddings: Number(version.embeddings),
+    backfill: backfill && { running: backfill.running, written: Number(backfill.written), documentsPerS: backfill.documentsPerS, error: backfill.error },
+    check: check && toCheck(check),
+    recall: recall && { measured: date(recall.measuredUnixUs), recall: recall.recall, queries: recall.queries, k: recall.k },
+  };
+}
+
+function toAuto(auto: NonNullable<CollectionMessage["autoStatus"]>): AutoStatus {
+  const { recall, recallGoal, fits, promotions, error } = auto;
+  return {
+    ...{ recall, recallGoal, fits, promotions, error },
+    ...numbers(auto, "fittedDocuments", "nextFitDocuments"),
+    state: lower(AutoState[auto.state]) as AutoStatus["state"],
+    events: auto.events.map((event) => ({ time: date(event.unixUs), text: event.text })),
+  };
+}
+
+export function toStats(collection: CollectionMessage | undefined): CollectionStats {
+  if (!collection) throw new Error("the server's answer has no collection");
+  const { name, defaultVersion, previousDefault, shards, defaultRerank, autoStatus } = collection;
+  const storage = { [FloatStorageEnum.F16]: "f16", [FloatStorageEnum.F32]: "f32" }[collection.storeFloats as number] ?? "none";
+  return {
+    ...{ name, defaultVersion, previousDefault, shards, defaultRerank },
+    ...numbers(collection, "documents", "deletedRows", "diskBytes", "expectedDocuments"),
+    storeFloats: storage as FloatStorage,
+    created: date(collection.createdUnixUs),
+    versions: collection.versions.map(toVersion),
+    memory: toMemory(collection.memory),
+    auto: autoStatus && toAuto(autoStatus),
+  };
+}
+
+export function toSnapshot(snapshot: SnapshotMessage | undefined): Snapshot {
+  if (!snapshot) throw new Error("the server's answer has no snapshot");
+  return { collection: snapshot.collection, name: snapshot.name, created: date(snapshot.createdUnixUs), ...numbers(snapshot, "documents", "bytes") };
+}

@@ -1,0 +1,179 @@
+// The way to a server: address, keys, TLS, calls with their deadlines, and when a call is sent again.
+import { readFileSync } from "node:fs";
+
+import { create, type DescMessage, type DescMethodBiDiStreaming, type DescMethodClientStreaming, type DescMethodUnary, fromBinary, type MessageInitShape, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import * as grpc from "@grpc/grpc-js";
+
+import { BebrError, invalid, ofCall } from "./errors.js";
+import type { CallOptions } from "./types.js";
+
+/** What is not given comes from the environment: BEBR_SERVER, BEBR_API_KEY, BEBR_TLS_CA, BEBR_TLS_CERT, BEBR_TLS_KEY. */
+export interface ClientOptions {
+  apiKey?: string;
+  /** Of each call, tries and pauses together; 30,000 unless it is given. */
+  timeoutMs?: number;
+  /** How often a call is sent again, where that is harmless; 5 unless it is given. */
+  retries?: number;
+  /** File of the authority that signed the server's certificate: switches TLS on, as https:// before the server's name does. */
+  tlsCa?: string;
+  /** Files of the client's own certificate. */
+  tlsCert?: string;
+  tlsKey?: string;
+}
+
+const FIRST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 2000;
+
+/** Waits, unless the signal ends that. */
+export function pause(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      clearTimeout(timer);
+      reject(signal?.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", stop);
+      resolve();
+    }, ms);
+    signal?.addEventListener("abort", stop, { once: true });
+  });
+}
+
+/**
+ * Decides, for one call or stream, whether and when it is sent again: what the server has refused before it began (RESOURCE_EXHAUSTED
+ * with a time to wait), whatever it is, and what got no answer (UNAVAILABLE), if that is harmless. Pauses double and are never shorter
+ * than the server asks; all of them are within the timeout.
+ */
+export class Patience {
+  private tries = 0;
+  private readonly end: number;
+
+  constructor(private readonly retries: number, timeoutMs: number, private readonly again: boolean) {
+    this.end = Date.now() + timeoutMs;
+  }
+
+  get deadline(): number {
+    return this.end;
+  }
+
+  /** Something went well: the count begins anew. */
+  progress(): void {
+    this.tries = 0;
+  }
+
+  /** Milliseconds to wait before the next try; undefined: there is none. */
+  pauseAfter(error: BebrError): number | undefined {
+    const refused = error.code === "RESOURCE_EXHAUSTED" && error.retryAfterMs !== undefined;
+    const lost = error.code === "UNAVAILABLE" && this.again;
+    if (!(refused || lost) || this.tries >= this.retries) return undefined;
+    const own = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.tries) * (0.75 + 0.5 * Math.random());
+    const wait = Math.max(own, (error.retryAfterMs ?? 0) * 2 ** this.tries);
+    if (Date.now() + wait >= this.end) return undefined;
+    ++this.tries;
+    return wait;
+  }
+}
+
+function credentials(tls: boolean, options: ClientOptions): grpc.ChannelCredentials {
+  const file = (path: string | undefined) => (path ? readFileSync(path) : null);
+  const ca = options.tlsCa ?? process.env["BEBR_TLS_CA"];
+  const cert = options.tlsCert ?? process.env["BEBR_TLS_CERT"];
+  const key = options.tlsKey ?? process.env["BEBR_TLS_KEY"];
+  if (tls || ca) return grpc.credentials.createSsl(file(ca), file(key), file(cert));
+  if (cert || key) throw invalid("tlsCa", "tlsCert and tlsKey are for TLS: set tlsCa, the authority of the server's certificate, or https:// before the server's name");
+  return grpc.credentials.createInsecure();
+}
+
+type Method = { name: string; parent: { typeName: string }; input: DescMessage; output: DescMessage };
+
+const path = (method: Method) => `/${method.parent.typeName}/${method.name}`;
+const writer = <T extends DescMessage>(schema: T) => (message: MessageShape<T>) => Buffer.from(toBinary(schema, message));
+const reader = <T extends DescMessage>(schema: T) => (bytes: Buffer) => fromBinary(schema, bytes);
+
+/** One server, one connection. */
+export class Transport {
+  readonly server: string;
+  readonly timeoutMs: number;
+  readonly retries: number;
+  private readonly apiKey: string | undefined;
+  private readonly grpc: grpc.Client;
+
+  constructor(server: string | undefined, options: ClientOptions) {
+    this.server = server ?? process.env["BEBR_SERVER"] ?? "127.0.0.1:7700";
+    this.timeoutMs = options.timeoutMs ?? 30_000;
+    this.retries = options.retries ?? 5;
+    this.apiKey = options.apiKey ?? process.env["BEBR_API_KEY"];
+    const found = /^(?:(https?):\/\/)?([^/]+)$/.exec(this.server);
+    if (!found) throw invalid("server", `server is "${this.server}"; it is HOST:PORT, or https://HOST:PORT for TLS`);
+    this.grpc = new grpc.Client(found[2] as string, credentials(found[1] === "https", options), {
+      // The server's limit is the one that counts.
+      "grpc.max_send_message_length": -1,
+      "grpc.max_receive_message_length": -1,
+      // A connection that died silently is noticed while calls wait for it.
+      "grpc.keepalive_time_ms": 30_000,
+      "grpc.keepalive_timeout_ms": 10_000,
+      // The pauses between tries are Patience's.
+      "grpc.enable_retries": 0,
+      "grpc.initial_reconnect_backoff_ms": 100,
+      "grpc.max_reconnect_backoff_ms": 2000,
+    });
+  }
+
+  close(): void {
+    this.grpc.close();
+  }
+
+  /** `again`: whether the call may be sent again when nobody knows whether it took effect. */
+  unary<I extends DescMessage, O extends DescMessage>(method: DescMethodUnary<I, O>, request: MessageInitShape<I>, options: CallOptions, again: boolean, firstRow = 0): Promise<MessageShape<O>> {
+    const message = create(method.input, request);
+    return this.withPatience(options, again, firstRow, (metadata, deadline, callback) =>
+      this.grpc.makeUnaryRequest(path(method), writer(method.input), reader(method.output), message, metadata, deadline, callback),
+    );
+  }
+
+  /** A call whose request is a stream of messages. */
+  upload<I extends DescMessage, O extends DescMessage>(method: DescMethodClientStreaming<I, O>, requests: MessageInitShape<I>[], options: CallOptions): Promise<MessageShape<O>> {
+    return this.withPatience(options, false, 0, (metadata, deadline, callback) => {
+      const call = this.grpc.makeClientStreamRequest(path(method), writer(method.input), reader(method.output), metadata, deadline, callback);
+      for (const request of requests) call.write(create(method.input, request));
+      call.end();
+      return call;
+    });
+  }
+
+  stream<I extends DescMessage, O extends DescMessage>(method: DescMethodBiDiStreaming<I, O>): grpc.ClientDuplexStream<MessageShape<I>, MessageShape<O>> {
+    return this.grpc.makeBidiStreamRequest(path(method), writer(method.input), reader(method.output), this.metadata());
+  }
+
+  private metadata(): grpc.Metadata {
+    const metadata = new grpc.Metadata();
+    if (this.apiKey) metadata.set("authorization", `Bearer ${this.apiKey}`);
+    return metadata;
+  }
+
+  private async withPatience<T>(
+    options: CallOptions,
+    again: boolean,
+    firstRow: number,
+    start: (metadata: grpc.Metadata, options: grpc.CallOptions, callback: (error: grpc.ServiceError | null, value?: T) => void) => grpc.Call,
+  ): Promise<T> {
+    const patience = new Patience(this.retries, options.timeoutMs ?? this.timeoutMs, again);
+    const { signal } = options;
+    for (;;) {
+      signal?.throwIfAborted();
+      const outcome = await new Promise<{ value: T } | BebrError>((resolve) => {
+        const call = start(this.metadata(), { deadline: patience.deadline }, (error, value) => {
+          signal?.removeEventListener("abort", cancel);
+          resolve(error ? ofCall(error, this.server, firstRow) : { value: value as T });
+        });
+        const cancel = () => call.cancel();
+        signal?.addEventListener("abort", cancel, { once: true });
+      });
+      signal?.throwIfAborted();
+      if (!(outcome instanceof BebrError)) return outcome.value;
+      const wait = patience.pauseAfter(outcome);
+      if (wait === undefined) throw outcome;
+      await pause(wait, signal);
+    }
+  }
+}

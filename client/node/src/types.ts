@@ -1,0 +1,134 @@
+/** A value of an attribute. Whole numbers are int64: those beyond 2^53 come back as bigint, all others as number. */
+export type Attribute = string | number | bigint | boolean;
+
+/** Attributes by name; null and undefined stand for no value. */
+export type Attributes = Readonly<Record<string, Attribute | null | undefined>>;
+
+/** A vector as it goes in. Float64Array and arrays are rounded to 32-bit floats. */
+export type Vector = Float32Array | Float64Array | readonly number[];
+
+/** Rows of vectors: an array of them, or one Float32Array with all rows behind one another. */
+export type Vectors = readonly Vector[] | Float32Array;
+
+/** A condition on attributes: the filter language's text, or values by names, of which an array means any of them. */
+export type Filter = string | Readonly<Record<string, Attribute | readonly Attribute[]>>;
+
+/** What every call takes. */
+export interface CallOptions {
+  /** Of this call, tries and pauses together; Infinity for none. */
+  timeoutMs?: number;
+  /** Gives the call up; it throws the signal's reason. */
+  signal?: AbortSignal;
+}
+
+/** A document that a search found. */
+export interface Hit {
+  id: string;
+  /** Of the collection's metric: exact, or the estimate from the codes. */
+  score: number;
+  /** Whether the score was computed from the stored floats (rerank). */
+  exact: boolean;
+  /** Information-theoretic score of the codes, 0 to 1. */
+  its: number;
+  /** The version that wrote the document's code. */
+  version: string;
+  attributes: Record<string, Attribute>;
+}
+
+/** Microseconds of a search by stage. */
+export interface Timings {
+  queueUs: number;
+  encodeUs: number;
+  scanUs: number;
+  rerankUs: number;
+  queriesInScan: number;
+}
+
+/** The answer to a query, best first. */
+export interface Hits extends Array<Hit> {
+  readonly documentsScanned: number;
+  readonly timings: Timings;
+}
+
+/** A stored document. */
+export interface Document {
+  id: string;
+  attributes: Record<string, Attribute>;
+  /** By version; only where they were asked for and the collection stores floats. */
+  embeddings: Record<string, Float32Array>;
+}
+
+/** A document of a stream. */
+export interface DocumentToWrite {
+  id: string;
+  vector: Vector;
+  attributes?: Attributes;
+}
+
+/** What an upsert has written. */
+export interface Upserted {
+  /** Written, all of them synced to the server's disk. */
+  documents: number;
+  /** Of these, documents that did not exist before. */
+  created: number;
+  /** Of a merge: documents that do not exist; nothing was written for them. */
+  unknownIds: string[];
+}
+
+/** What searches take. */
+export interface SearchOptions extends CallOptions {
+  /** 10 unless it is given. */
+  k?: number;
+  filter?: Filter;
+  /** Scores the best so many again with the stored floats, 0 for none; not given: the collection's default. */
+  rerank?: number;
+  minScore?: number;
+  /** True unless it is given. */
+  withAttributes?: boolean;
+  version?: string;
+  firstLevels?: number;
+  candidates?: number;
+}
+
+/** What upserts take. */
+export interface UpsertOptions extends CallOptions {
+  version?: string;
+  /** Adds embeddings to documents that exist and leaves everything else of them. */
+  merge?: boolean;
+  /** Documents a message; some 4 MiB, at most 1,000, unless it is given. */
+  batch?: number;
+  /** Is told the documents written so far. */
+  progress?: (written: number) => void;
+}
+
+/** How floats are kept beside the codes; without them there is no rerank. */
+export type FloatStorage = "none" | "f16" | "f32";
+export type Metric = "cosine" | "inner_product";
+
+interface CreateCommon extends CallOptions {
+  /** "f16" unless it is given. */
+  storeFloats?: FloatStorage;
+  shards?: number;
+  expectedDocuments?: number;
+  /** Candidates that a search reranks which does not say itself. */
+  defaultRerank?: number;
+}
+
+/** A collection whose binarizer the server makes: of vectors of so many floats. */
+export interface CreateByDims extends CreateCommon {
+  dims: number;
+  /** Of a document's code. */
+  bits?: number;
+  /** That the codes are to reach without rerank, below 1. */
+  recall?: number;
+  metric?: Metric;
+}
+
+/** A collection with a binarizer of bebr-train. */
+export interface CreateByModel extends CreateCommon {
+  /** Contents of a safetensors file. */
+  model: Uint8Array;
+  version?: string;
+}
+
+export type CreateOptions = CreateByDims | CreateByModel;

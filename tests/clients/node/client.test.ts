@@ -1,0 +1,268 @@
+// The package from its user's place, against a real server.
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { createHash } from "node:crypto";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, beforeEach, test } from "node:test";
+import { promisify } from "node:util";
+
+import { BebrError, Client, type Collection, filterText, version } from "bebr";
+
+import { dims, directory, embeddings, Server, stopAll, train } from "./support.js";
+
+const run = promisify(execFile);
+const docs = embeddings(3000);
+const ids = (count: number, letter: string) => Array.from({ length: count }, (_, i) => `${letter}${i}`);
+const row = (i: number) => docs[i] as Float32Array;
+let model: Uint8Array;
+let server: Server;
+let client: Client;
+let papers: Collection;
+
+before(async () => {
+  model = train(docs);
+  server = await Server.start();
+  client = new Client(server.address);
+});
+
+after(async () => {
+  client.close();
+  await stopAll();
+});
+
+// 1,000 documents with a year and a language; ids are p0, p1, ...
+beforeEach(async () => {
+  for (const { name } of await client.collections()) await client.drop(name);
+  papers = await client.create("papers", { model });
+  const attributes = ids(1000, "").map((_, i) => ({ year: 2000 + (i % 25), lang: i % 3 ? "en" : "de" }));
+  await papers.upsert(ids(1000, "p"), docs.slice(0, 1000), attributes);
+});
+
+async function rejected(call: () => Promise<unknown>): Promise<BebrError> {
+  try {
+    await call();
+  } catch (error) {
+    assert.ok(error instanceof BebrError, String(error));
+    return error;
+  }
+  throw new assert.AssertionError({ message: "the call did not fail" });
+}
+
+test("writes and searches", async () => {
+  const hits = await papers.search(row(7), { k: 5, rerank: 50, filter: "year >= 2005" });
+  assert.equal(hits.length, 5);
+  assert.equal(hits[0]?.id, "p7");
+  assert.ok(hits[0].exact && Math.abs(hits[0].score - 1) < 1e-3);
+  assert.deepEqual(hits[0].attributes, { year: 2007, lang: "en" });
+  assert.equal(hits.documentsScanned, 1000);
+  assert.ok(hits.every((hit, i) => i === 0 || hit.score <= (hits[i - 1]?.score as number)));
+  const plain = await papers.search(Array.from(row(7)), { withAttributes: false });
+  assert.ok(plain.length === 10 && !plain[0]?.exact && Object.keys(plain[0]?.attributes ?? {}).length === 0);
+});
+
+test("a batch answers as single searches do", async () => {
+  const batch = await papers.searchBatch(docs.slice(0, 1100), { k: 20 }); // more than one call takes
+  assert.equal(batch.length, 1100);
+  for (const i of [0, 1023, 1024, 1099]) {
+    const alone = await papers.search(row(i), { k: 20 });
+    assert.deepEqual(batch[i]?.map((hit) => [hit.id, hit.score]), alone.map((hit) => [hit.id, hit.score]));
+  }
+});
+
+test("int64 and other values come back as they were", async () => {
+  const values = { text: "ä", big: 2n ** 63n - 1n, least: -(2n ** 63n), beyond: 2n ** 53n + 1n, whole: -7, real: 0.1, yes: true };
+  await papers.upsert(["v"], [row(0)], [{ ...values, none: null, nothing: undefined }]);
+  const [document] = await papers.get("v", { withEmbeddings: true });
+  assert.deepEqual(document?.attributes, values);
+  assert.ok(document.embeddings["v1"] instanceof Float32Array);
+  assert.ok(document.embeddings["v1"].every((value, i) => Math.abs(value - (row(0)[i] as number)) < 2e-3));
+  assert.deepEqual((await papers.search(row(0), { k: 1, filter: { big: 2n ** 63n - 1n } })).map((hit) => hit.id), ["v"]);
+  assert.deepEqual((await papers.search(row(0), { filter: { big: 2n ** 63n - 2n } })).map((hit) => hit.id), []);
+  assert.deepEqual((await papers.get(["p2", "no", "p1"])).map((found) => found.id), ["p2", "p1"]);
+});
+
+test("filters of values are quoted", async () => {
+  const nasty = "a \"b\" \\ ' ` OR true";
+  await papers.upsert(["nasty"], [row(0)], [{ "odd `name": nasty }]);
+  assert.equal(filterText({ year: [2001, 2002], lang: "en" }), 'year IN (2001, 2002) AND lang = "en"');
+  assert.deepEqual((await papers.search(row(0), { filter: { "odd `name": nasty } })).map((hit) => hit.id), ["nasty"]);
+  assert.deepEqual((await papers.search(row(0), { filter: { "odd `name": nasty.slice(1) } })).length, 0);
+});
+
+test("one flat array is rows too", async () => {
+  const flat = new Float32Array(3 * dims);
+  [0, 1, 2].forEach((i) => flat.set(row(i), i * dims));
+  assert.deepEqual(await papers.upsert(["a", "b", "c"], flat), { documents: 3, created: 3, unknownIds: [] });
+  const found = await papers.search(row(2), { k: 2, rerank: 10 });
+  assert.deepEqual(found.map((hit) => hit.id).sort(), ["c", "p2"]);
+});
+
+test("streams take no more than the server", async () => {
+  let taken = 0;
+  let ahead = 0;
+  function* rows() {
+    for (const [i, vector] of docs.entries()) {
+      ++taken;
+      yield { id: `s${i}`, vector, attributes: { i } };
+    }
+  }
+  const progress = (written: number) => (ahead = Math.max(ahead, taken - written));
+  assert.deepEqual(await papers.upsertStream(rows(), { batch: 50, progress }), { documents: 3000, created: 3000, unknownIds: [] });
+  assert.ok(ahead <= 9 * 50, String(ahead)); // the window's messages and the one that is being filled
+  assert.equal(await papers.count(), 4000);
+  assert.equal((await papers.upsert(ids(3000, "s"), docs, undefined, { batch: 100 })).created, 0);
+});
+
+test("streams survive a server that dies", async () => {
+  const mortal = await Server.start();
+  const own = new Client(mortal.address, { retries: 12 });
+  const collection = await own.create("papers", { model });
+  let restarted: Promise<void> | undefined;
+  const progress = (written: number) => {
+    if (written >= 500) restarted ??= mortal.stop("SIGKILL").then(() => mortal.start());
+  };
+  assert.equal((await collection.upsert(ids(3000, ""), docs, undefined, { batch: 50, progress })).documents, 3000);
+  await restarted;
+  assert.ok(restarted);
+  assert.equal(await collection.count(), 3000);
+  own.close();
+});
+
+test("reads wait for a server that starts, creations do not", async () => {
+  const mortal = await Server.start();
+  const own = new Client(mortal.address, { retries: 12 });
+  await own.create("papers", { model });
+  await mortal.stop();
+  assert.equal((await rejected(() => own.create("more", { model }))).code, "UNAVAILABLE");
+  const starting = new Promise((resolve) => setTimeout(resolve, 500)).then(() => mortal.start());
+  assert.equal(await own.collection("papers").count(), 0);
+  await starting;
+  own.close();
+});
+
+test("deadlines and signals", async () => {
+  const slow = await Server.start();
+  const own = new Client(slow.address);
+  const collection = await own.create("papers", { model });
+  slow.process?.kill("SIGSTOP");
+  try {
+    const late = await rejected(() => own.collections({ timeoutMs: 300 }));
+    assert.ok(late.code === "DEADLINE_EXCEEDED" && late.message.includes("timeoutMs"));
+    assert.match((await rejected(() => collection.upsert(ids(3000, ""), docs, undefined, { batch: 50, timeoutMs: 300 }))).message, /nothing for 300 ms/);
+    const reason = new Error("enough");
+    const given = (call: (signal: AbortSignal) => Promise<unknown>) => {
+      const controller = new AbortController();
+      setTimeout(() => controller.abort(reason), 200);
+      return assert.rejects(call(controller.signal), reason);
+    };
+    await given((signal) => own.collections({ signal }));
+    await given((signal) => collection.upsertStream([{ id: "a", vector: row(0) }], { signal }));
+  } finally {
+    slow.process?.kill("SIGCONT");
+  }
+  assert.equal((await collection.upsert(ids(3000, ""), docs, undefined, { batch: 50 })).documents, 3000);
+  own.close();
+});
+
+test("errors say what, where and how much", async () => {
+  let error = await rejected(() => papers.search(row(0), { k: 0 }));
+  assert.deepEqual([error.code, error.field, error.limit, error.message], ["INVALID_ARGUMENT", "k", 10_000, "k is 0; it is 1 to 10000"]);
+  error = await rejected(() => papers.search(row(0).subarray(3)));
+  assert.deepEqual([error.field, error.limit], ["query", dims]);
+  assert.equal((await rejected(() => papers.search(row(0), { filter: "year >=" }))).field, "filter");
+  assert.equal((await rejected(() => client.collection("none").count())).code, "NOT_FOUND");
+  const wrong = docs.map((vector, i) => (i === 2345 ? vector.map(() => NaN) : vector));
+  error = await rejected(() => papers.upsert(ids(3000, ""), wrong));
+  assert.equal(error.row, 2345);
+  assert.match(error.message, /^row 2345: documents\[345\]\.embeddings\[0\]/);
+});
+
+test("what is wrong here is told before anything is sent", async () => {
+  const two = docs.slice(0, 2);
+  const cases: [() => Promise<unknown>, RegExp][] = [
+    [() => papers.upsert(["a", "a"], two), /ids\[1\] and ids\[0\]/],
+    [() => papers.upsert(["a"], two), /2 rows; there are 1 ids/],
+    [() => papers.upsert(["a", "b"], two, [{}]), /attributes has 1 rows/],
+    [() => papers.upsert(["a"], [row(0)], [{ when: new Date() as unknown as string }]), /"when".* is of object/],
+    [() => papers.upsert(["a"], [row(0)], [{ ["__proto__"]: 1 }]), /__proto__/],
+    [() => papers.upsert(["a"], [row(0)], [{ big: 2n ** 63n }]), /64 bits/],
+    [() => papers.upsert([7 as unknown as string], [row(0)]), /id .* is of number/],
+    [() => papers.upsert(["a", "b", "c"], new Float32Array(64)), /no whole rows/],
+    [() => papers.search(two as unknown as number[]), /no Float32Array/],
+    [() => papers.search(row(0), { k: 1.5 }), /k is 1.5/],
+    [() => client.create("x", {} as { dims: number }), /dims.*model/],
+  ];
+  for (const [call, message] of cases) {
+    const error = await rejected(call);
+    assert.equal(error.code, "INVALID_ARGUMENT");
+    assert.match(error.message, message);
+  }
+  assert.equal(await papers.count(), 1000);
+});
+
+test("versions, snapshots and aliases", async () => {
+  await papers.versions.add("v2", model, { sameEmbeddingsAs: "v1" });
+  await papers.versions.backfill("v2");
+  for (;;) {
+    if ((await papers.versions.get("v2")).state === "ready") break;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  assert.equal((await papers.versions.check("v2", { sample: 20 })).overlap, 1);
+  assert.equal((await papers.versions.promote("v2", { expectedDefault: "v1" })).defaultVersion, "v2");
+  assert.equal((await rejected(() => papers.versions.promote("v1", { expectedDefault: "v1" }))).code, "FAILED_PRECONDITION");
+  assert.deepEqual((await papers.versions.list()).map(({ name, state }) => [name, state]), [["v1", "ready"], ["v2", "default"]]);
+
+  const kept = await papers.snapshots.create("kept");
+  assert.deepEqual([kept.documents, (await client.snapshots()).map((one) => one.name)], [1000, ["kept"]]);
+  assert.equal(await papers.delete(["p1", "p2", "no"]), 2);
+  assert.equal(await (await papers.snapshots.restore("kept", "back")).count(), 1000);
+  await papers.aliases.set("live", { expected: "" });
+  assert.deepEqual([await papers.aliases.list(), await client.collection("live").count()], [["live"], 998]);
+  assert.equal((await rejected(() => client.collection("back").aliases.set("live", { expected: "back" }))).code, "FAILED_PRECONDITION");
+  await papers.aliases.delete("live");
+  await papers.snapshots.delete("kept");
+  assert.equal((await papers.snapshots.list()).length + (await client.aliases()).size, 0);
+});
+
+test("stats", async () => {
+  const stats = await papers.stats();
+  assert.deepEqual([stats.name, stats.documents, stats.storeFloats, stats.versions[0]?.inputDims], ["papers", 1000, "f16", dims]);
+  assert.ok(stats.created.getFullYear() >= 2020 && (await papers.estimateMemory(1_000_000)).total > stats.memory.total);
+  const { buildVersion, counters } = await client.stats();
+  assert.equal(buildVersion, version); // package.json's against CMakeLists.txt's
+  assert.ok((counters["documentsUpserted"] ?? 0n) >= 1000n);
+});
+
+test("keys", async () => {
+  const keys = ["admin", "read"].map((role) => ({ name: role, role, sha256: createHash("sha256").update(`the key of ${role}`).digest("hex") }));
+  const file = join(directory, "keys.json");
+  writeFileSync(file, JSON.stringify({ keys }));
+  const locked = await Server.start("--keys_file", file);
+  assert.equal((await rejected(() => new Client(locked.address).collections())).code, "UNAUTHENTICATED");
+  await new Client(locked.address, { apiKey: "the key of admin" }).create("papers", { model });
+  const reader = new Client(locked.address, { apiKey: "the key of read" });
+  assert.deepEqual((await reader.collections()).map((one) => one.name), ["papers"]);
+  assert.equal((await rejected(() => reader.drop("papers"))).code, "PERMISSION_DENIED");
+});
+
+test("TLS", async () => {
+  const [key, cert] = [join(directory, "key.pem"), join(directory, "cert.pem")];
+  const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
+  await run("openssl", ["req", "-x509", ...curve, "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert]);
+  const secure = await Server.start("--tls_cert_file", cert, "--tls_key_file", key);
+  assert.deepEqual(await new Client(secure.address, { tlsCa: cert }).collections(), []);
+  assert.equal((await rejected(() => new Client(`https://${secure.address}`, { retries: 0 }).collections())).code, "UNAVAILABLE"); // signed by nobody it knows
+  assert.throws(() => new Client(secure.address, { tlsCert: cert }), /tlsCa/);
+});
+
+test("the example", async () => {
+  const file = join(directory, "model");
+  writeFileSync(file, model);
+  await client.drop("papers");
+  const { stdout } = await run(process.execPath, [join("built", "index_rows.js"), file], { env: { ...process.env, BEBR_SERVER: server.address } });
+  const lines = stdout.trimEnd().split("\n");
+  assert.equal(lines[0], "5000 new documents, 5000 in all");
+  assert.match(lines[1] ?? "", /^1\.0000 7 \{ year: 2007 \}/);
+  assert.equal(lines.length, 4);
+});
