@@ -18,6 +18,7 @@
 #include "server/call/door.h"
 #include "server/call/response_watch.h"
 #include "server/call/rpc_context.h"
+#include "server/http/gateway.h"
 #include "server/metrics/metrics.h"
 #include "server/net/credentials.h"
 #include "server/net/http_server.h"
@@ -47,8 +48,9 @@ class ServerImpl : public Server {
     BEBR_RETURN_IF_ERROR(OpenEngine());
     BEBR_RETURN_IF_ERROR(Listen());
     SetReady(true);
-    LogInfo("serving: grpc={} metrics={} tls={} keys={}", With(config_.listen, listener_->port()),
+    LogInfo("serving: grpc={} metrics={} http={} tls={} keys={}", With(config_.listen, listener_->port()),
             http_ == nullptr ? "none" : With(config_.metrics_listen, http_->port()),
+            gateway_ == nullptr ? "none" : With(config_.http_listen, gateway_->port()),
             config_.tls_cert_file.empty() ? "no" : "yes", config_.keys_file.empty() ? "no" : "yes");
     return absl::OkStatus();
   }
@@ -57,9 +59,11 @@ class ServerImpl : public Server {
     if (grpc_ != nullptr) {
       SetReady(false);
       listener_->Stop();
+      if (gateway_ != nullptr) gateway_->Drain();
       rpc_->streams->Drain();
       grpc_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(config_.drain_timeout_s));
-      grpc_.reset();  // waits for the last handler
+      gateway_.reset();  // waits for the calls that it passed on
+      grpc_.reset();     // waits for the last handler
     }
     metrics_.SetEngine(nullptr);
     engine_.reset();
@@ -139,6 +143,13 @@ class ServerImpl : public Server {
       connection.fd = fd;
       acceptor_->HandleNewConnection(&connection);
     });
+    return config_.http_listen.empty() ? absl::OkStatus() : StartGateway();
+  }
+
+  absl::Status StartGateway() {
+    grpc::ChannelArguments arguments;
+    arguments.SetMaxReceiveMessageSize(-1);  // the server's own limits count
+    BEBR_ASSIGN_OR_RETURN(gateway_, Gateway::Start(*rpc_, *door_, grpc_->InProcessChannel(arguments)));
     return absl::OkStatus();
   }
 
@@ -181,6 +192,7 @@ class ServerImpl : public Server {
   std::unique_ptr<Door> door_;
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;
   std::unique_ptr<grpc::Server> grpc_;
+  std::unique_ptr<Gateway> gateway_;
   std::unique_ptr<Listener> listener_;  // stops before what it hands connections to
 };
 

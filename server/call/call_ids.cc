@@ -51,6 +51,13 @@ CallIds ReadCallIds(const CallMetadata& metadata) {
   return ids;
 }
 
+std::string MakePeerSecret() { return RandomHex(32) + " "; }
+
+std::string_view PassedOnPeer(const CallMetadata& metadata, std::string_view secret) {
+  const std::string_view value = Find(metadata, kPeerMetadata);
+  return value.substr(0, secret.size()) == secret ? value.substr(secret.size()) : std::string_view();
+}
+
 std::string_view BearerKey(const CallMetadata& metadata) {
   constexpr std::string_view kPrefix = "Bearer ";
   const std::string_view value = Find(metadata, "authorization");

@@ -26,6 +26,13 @@ struct CallIds {
 
 CallIds ReadCallIds(const CallMetadata& metadata);
 
+// The metadata with which the server's HTTP side says whose call it passes on: RpcContext::peer_secret and the peer.
+inline constexpr const char* kPeerMetadata = "bebr-peer";
+// 32 random hexadecimal digits and a space.
+std::string MakePeerSecret();
+// The peer that kPeerMetadata names; empty if it is not there or does not begin with `secret`. Borrowed.
+std::string_view PassedOnPeer(const CallMetadata& metadata, std::string_view secret);
+
 // The key of "authorization: Bearer KEY"; empty: none. Borrowed from the metadata.
 std::string_view BearerKey(const CallMetadata& metadata);
 

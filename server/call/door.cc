@@ -36,6 +36,17 @@ Door::Door(RpcContext& rpc, std::vector<Method> methods, const FieldLimits& limi
   unknown_.counters = &rpc.metrics->ForMethod(unknown_.path);
 }
 
+const Method* Door::Find(const std::string& path) const {
+  const auto found = methods_.find(path);
+  return found == methods_.end() ? nullptr : &found->second;
+}
+
+absl::Status Door::MayCall(const Method& method, std::string_view key) const {
+  if (!method.role.has_value()) return absl::OkStatus();
+  BEBR_ASSIGN_OR_RETURN(const Identity identity, rpc_.authenticator->Identify(key));
+  return identity.MayDo(*method.role);
+}
+
 absl::Status Door::Admit(CallStart& start) {
   if (!start.method.role.has_value()) {
     start.slot = rpc_.keyless.Enter(start.peer);
@@ -51,18 +62,18 @@ absl::Status Door::Admit(CallStart& start) {
 }
 
 grpc::ServerGenericBidiReactor* Door::CreateReactor(grpc::GenericCallbackServerContext* context) {
-  std::string peer = context->peer();
-  const auto found = methods_.find(context->method());
-  if (found == methods_.end()) {
+  std::string peer(PassedOnPeer(context->client_metadata(), rpc_.peer_secret));
+  if (peer.empty()) peer = context->peer();
+  const Method* const method = Find(context->method());
+  if (method == nullptr) {
     return new RefusedCall({rpc_, unknown_, *context, std::move(peer), {}, {}},
                            absl::UnimplementedError(absl::StrFormat("this server has no method \"%s\"",
                                                                     context->method().substr(0, kMaxPathBytes))),
                            /*quiet=*/true);
   }
-  const Method& method = found->second;
-  CallStart start{rpc_, method, *context, std::move(peer), {}, {}};
+  CallStart start{rpc_, *method, *context, std::move(peer), {}, {}};
   absl::Status admitted = Admit(start);
-  if (admitted.ok()) return method.make(std::move(start));
+  if (admitted.ok()) return method->make(std::move(start));
   const bool quiet = !rpc_.refusals.Take(start.peer);
   if (quiet && absl::IsUnauthenticated(admitted)) {
     admitted = TryAgainLater(

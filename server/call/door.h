@@ -5,6 +5,7 @@
 #include <grpcpp/generic/async_generic_service.h>
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -20,11 +21,16 @@ namespace bebr {
 // Refused callers cost little: nothing that they send is read, and beyond some refusals a second from one address their
 // calls are answered with RESOURCE_EXHAUSTED and not logged.
 //
-// Thread safety: CreateReactor may be called from any thread.
+// Thread safety: all methods may be called from any thread.
 class Door final : public grpc::CallbackGenericService {
  public:
   // `rpc` must outlive it. `limits` are those of the messages' repeated fields.
   Door(RpcContext& rpc, std::vector<Method> methods, const FieldLimits& limits);
+
+  // The method of a path, "/bebr.v1.SearchService/Search"; null if there is none.
+  const Method* Find(const std::string& path) const;
+  // Whether a caller with this key would be let in to a call of the method. UNAUTHENTICATED or PERMISSION_DENIED.
+  absl::Status MayCall(const Method& method, std::string_view key) const;
 
   grpc::ServerGenericBidiReactor* CreateReactor(grpc::GenericCallbackServerContext* context) override;
 

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <string_view>
 
 #include "absl/time/clock.h"
@@ -13,6 +14,7 @@
 #include "server/access/auth.h"
 #include "server/access/limits.h"
 #include "server/call/blocking_pool.h"
+#include "server/call/call_ids.h"
 #include "server/call/memory_budget.h"
 #include "server/call/response_watch.h"
 #include "server/call/stream_registry.h"
@@ -38,6 +40,8 @@ struct RpcContext {
   KeylessCalls keyless;
   std::atomic<uint64_t> upload_bytes{0};  // held by model uploads in progress
   const absl::Time started = absl::Now();
+  // Begins the kPeerMetadata of calls that the server makes to itself for others, and of no others.
+  const std::string peer_secret = MakePeerSecret();
 };
 
 }  // namespace bebr

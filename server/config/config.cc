@@ -6,10 +6,12 @@
 #include <variant>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "index/base/file.h"
 #include "nlohmann/json.hpp"
 
@@ -32,6 +34,10 @@ const std::vector<Option>& Options() {
       {"listen", &C::listen, 0, 0, "HOST:PORT of gRPC; port 0 takes a free one, which the log names"},
       {"metrics_listen", &C::metrics_listen, 0, 0,
        "HOST:PORT of /metrics, /healthz and /readyz over HTTP; empty: none"},
+      {"http_listen", &C::http_listen, 0, 0,
+       "HOST:PORT of the API as JSON over HTTP (Connect protocol), with the same keys and TLS files; empty: none"},
+      {"http_allowed_origins", &C::http_allowed_origins, 0, 0,
+       "origins of web pages that may call http_listen, with commas between: https://search.example.org; empty: none"},
       {"data_dir", &C::data_dir, 0, 0, "directory of the collections; required; created if it is not there"},
       {"snapshot_dir", &C::snapshot_dir, 0, 0,
        "directory of the snapshots; empty: snapshots in data_dir; on another file system files are copied, not linked"},
@@ -218,6 +224,35 @@ bool IsHostPort(std::string_view address) {
          absl::SimpleAtoi(std::string(address.substr(colon + 1)), &port) && port <= 65535;
 }
 
+void CheckHttp(const ServerConfig& config, std::vector<std::string>& errors) {
+  if (config.http_listen.empty()) {
+    if (!config.http_allowed_origins.empty()) errors.push_back("http_allowed_origins needs http_listen");
+    return;
+  }
+  if (!IsHostPort(config.http_listen)) {
+    errors.push_back(absl::StrFormat("http_listen is \"%s\"; it is HOST:PORT or empty", config.http_listen));
+  } else if (!IsLoopback(config.http_listen) && !config.allow_insecure_remote &&
+             (config.tls_cert_file.empty() || config.keys_file.empty())) {
+    errors.push_back(
+        absl::StrFormat("http_listen is \"%s\", which other machines reach: give tls_cert_file, tls_key_file and "
+                        "keys_file, or accept that anyone there may read and change everything with "
+                        "allow_insecure_remote",
+                        config.http_listen));
+  }
+  if (!config.tls_client_ca_file.empty()) {
+    errors.push_back(
+        "http_listen and tls_client_ca_file do not go together: HTTP asks for no client certificates, and so would be "
+        "a "
+        "way around them");
+  }
+  for (const absl::string_view origin : absl::StrSplit(config.http_allowed_origins, ',', absl::SkipEmpty())) {
+    if (!absl::StartsWith(origin, "http://") && !absl::StartsWith(origin, "https://")) {
+      errors.push_back(absl::StrFormat(
+          "http_allowed_origins has \"%s\"; an origin is https://HOST or http://HOST:PORT, without a path", origin));
+    }
+  }
+}
+
 void CheckAddresses(const ServerConfig& config, std::vector<std::string>& errors) {
   if (!IsHostPort(config.listen)) {
     errors.push_back(absl::StrFormat("listen is \"%s\"; it is HOST:PORT, port 0 to 65535", config.listen));
@@ -229,6 +264,7 @@ void CheckAddresses(const ServerConfig& config, std::vector<std::string>& errors
                         "that anyone there may read and change everything with allow_insecure_remote",
                         config.listen));
   }
+  CheckHttp(config, errors);
   if (!config.metrics_listen.empty() && !IsHostPort(config.metrics_listen)) {
     errors.push_back(absl::StrFormat("metrics_listen is \"%s\"; it is HOST:PORT or empty", config.metrics_listen));
   } else if (!config.metrics_listen.empty() && !IsLoopback(config.metrics_listen) && !config.allow_remote_metrics) {

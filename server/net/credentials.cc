@@ -21,12 +21,6 @@
 namespace bebr {
 namespace {
 
-struct PemFiles {
-  std::string cert;
-  std::string key;
-  std::string client_ca;  // empty: clients need no certificate
-};
-
 absl::StatusOr<std::string> ReadPem(const char* option, const std::string& path) {
   absl::StatusOr<std::string> text = ReadFile(path);
   if (!text.ok()) return absl::InvalidArgumentError(absl::StrFormat("%s %s", option, text.status().message()));
@@ -66,22 +60,11 @@ absl::Status CheckPair(const ServerConfig& config, const PemFiles& files) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<PemFiles> ReadFiles(const ServerConfig& config) {
-  PemFiles files;
-  BEBR_ASSIGN_OR_RETURN(files.cert, ReadPem("tls_cert_file", config.tls_cert_file));
-  BEBR_ASSIGN_OR_RETURN(files.key, ReadPem("tls_key_file", config.tls_key_file));
-  if (!config.tls_client_ca_file.empty()) {
-    BEBR_ASSIGN_OR_RETURN(files.client_ca, ReadPem("tls_client_ca_file", config.tls_client_ca_file));
-  }
-  BEBR_RETURN_IF_ERROR(CheckPair(config, files));
-  return files;
-}
-
 // Credentials that look at their files before a handshake, once a second at most.
 class ReloadingCredentials final : public grpc::ServerCredentials {
  public:
   ReloadingCredentials(const ServerConfig& config, PemFiles files) : config_(config), files_(std::move(files)) {
-    stamp_ = Stamp();
+    stamp_ = StampOf(config);
     const auto demand = config.tls_client_ca_file.empty() ? GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE
                                                           : GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY;
     credentials_ = grpc_ssl_server_credentials_create_with_options(
@@ -115,9 +98,9 @@ class ReloadingCredentials final : public grpc::ServerCredentials {
   bool Changed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (SteadyNow() < next_look_) return false;
     next_look_ = SteadyNow() + absl::Seconds(1);
-    const auto stamp = Stamp();
+    const auto stamp = StampOf(config_);
     if (stamp == stamp_) return false;
-    auto files = ReadFiles(config_);
+    auto files = ReadPemFiles(config_);
     if (!files.ok()) {
       LogError("new TLS files are not used, the old ones stay in use: {}", std::string(files.status().message()));
       return false;  // looked at again a second later: the other file of the pair may follow
@@ -126,16 +109,6 @@ class ReloadingCredentials final : public grpc::ServerCredentials {
     files_ = *std::move(files);
     LogInfo("new TLS certificate in use: {}", config_.tls_cert_file);
     return true;
-  }
-
-  std::vector<std::filesystem::file_time_type> Stamp() const {
-    std::vector<std::filesystem::file_time_type> times;
-    for (const std::string* path : {&config_.tls_cert_file, &config_.tls_key_file, &config_.tls_client_ca_file}) {
-      std::error_code error;
-      times.push_back(path->empty() ? std::filesystem::file_time_type()
-                                    : std::filesystem::last_write_time(*path, error));
-    }
-    return times;
   }
 
   const ServerConfig config_;
@@ -149,9 +122,29 @@ class ReloadingCredentials final : public grpc::ServerCredentials {
 
 }  // namespace
 
+absl::StatusOr<PemFiles> ReadPemFiles(const ServerConfig& config) {
+  PemFiles files;
+  BEBR_ASSIGN_OR_RETURN(files.cert, ReadPem("tls_cert_file", config.tls_cert_file));
+  BEBR_ASSIGN_OR_RETURN(files.key, ReadPem("tls_key_file", config.tls_key_file));
+  if (!config.tls_client_ca_file.empty()) {
+    BEBR_ASSIGN_OR_RETURN(files.client_ca, ReadPem("tls_client_ca_file", config.tls_client_ca_file));
+  }
+  BEBR_RETURN_IF_ERROR(CheckPair(config, files));
+  return files;
+}
+
+std::vector<std::filesystem::file_time_type> StampOf(const ServerConfig& config) {
+  std::vector<std::filesystem::file_time_type> times;
+  for (const std::string* path : {&config.tls_cert_file, &config.tls_key_file, &config.tls_client_ca_file}) {
+    std::error_code error;
+    times.push_back(path->empty() ? std::filesystem::file_time_type() : std::filesystem::last_write_time(*path, error));
+  }
+  return times;
+}
+
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeCredentials(const ServerConfig& config) {
   if (config.tls_cert_file.empty()) return grpc::InsecureServerCredentials();
-  BEBR_ASSIGN_OR_RETURN(PemFiles files, ReadFiles(config));
+  BEBR_ASSIGN_OR_RETURN(PemFiles files, ReadPemFiles(config));
   return std::shared_ptr<grpc::ServerCredentials>(std::make_shared<ReloadingCredentials>(config, std::move(files)));
 }
 

@@ -4,12 +4,27 @@
 
 #include <grpcpp/security/server_credentials.h>
 
+#include <filesystem>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "server/config/config.h"
 
 namespace bebr {
+
+// The TLS files, as PEM text.
+struct PemFiles {
+  std::string cert;
+  std::string key;
+  std::string client_ca;  // empty: clients need no certificate
+};
+// Reads the files that the configuration names. INVALID_ARGUMENT names the file that is missing or not what it should
+// be, or a key that is not the certificate's.
+absl::StatusOr<PemFiles> ReadPemFiles(const ServerConfig& config);
+// Changes when one of the files is written again.
+std::vector<std::filesystem::file_time_type> StampOf(const ServerConfig& config);
 
 // What the gRPC listener uses: plaintext, TLS, or TLS that demands a client certificate. With TLS the files are read
 // again when one of them changes; a certificate that does not belong to its key is not put to use, the log says so, and

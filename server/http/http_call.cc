@@ -1,0 +1,140 @@
+#include "server/http/http_call.h"
+
+#include <chrono>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/synchronization/notification.h"
+#include "index/base/retry.h"
+#include "index/base/status_macros.h"
+#include "server/call/call_ids.h"
+#include "server/call/status.h"
+#include "server/http/json.h"
+
+namespace bebr {
+namespace {
+
+constexpr uint64_t kHoldBytes = 64 << 10;  // of a body, held at a time
+// The text, its wire bytes, and what strings that grow take beyond their length.
+constexpr uint64_t kBytesHeldPerByte = 5;
+constexpr absl::Duration kRefusalTimeout = absl::Seconds(5);
+constexpr absl::Duration kPendingDelay = absl::Seconds(1);
+
+std::string Joined(const grpc::ByteBuffer& buffer) {
+  grpc::Slice slice;
+  if (!buffer.DumpToSingleSlice(&slice).ok()) return {};
+  return {reinterpret_cast<const char*>(slice.begin()), slice.size()};
+}
+
+}  // namespace
+
+HttpAnswer ErrorAnswer(const grpc::Status& status) {
+  ConnectError error = MakeConnectError(status);
+  HttpAnswer answer{error.http_status, std::move(error.body), "application/json", {}};
+  if (error.retry_after_s > 0) answer.headers.emplace_back("Retry-After", absl::StrCat(error.retry_after_s));
+  return answer;
+}
+
+std::string_view HttpHeaders::key() const { return BearerKey({{"authorization", authorization}}); }
+
+HttpCall::HttpCall(HttpCalls& calls, const Method& method, HttpHeaders headers)
+    : calls_(calls), method_(method), headers_(std::move(headers)) {}
+
+HttpCall::~HttpCall() { calls_.answer_bytes.fetch_sub(counted_bytes_); }
+
+absl::Status HttpCall::Append(std::string_view piece) {
+  const uint64_t limit = calls_.rpc.config.max_message_bytes;
+  if (body_.size() + piece.size() > limit) {
+    return absl::ResourceExhaustedError(
+        absl::StrFormat("the body has more than %d bytes, the server's max_message_bytes; send less at a time", limit));
+  }
+  while (holds_.size() * kHoldBytes < body_.size() + piece.size()) {
+    BEBR_ASSIGN_OR_RETURN(MemoryBudget::Hold hold, calls_.rpc.parsed.Take(kHoldBytes * kBytesHeldPerByte));
+    holds_.push_back(std::move(hold));
+  }
+  body_.append(piece);
+  return absl::OkStatus();
+}
+
+void HttpCall::Fail(const absl::Status& status) { answer_ = ErrorAnswer(ToGrpcStatus(status)); }
+
+void HttpCall::Run(std::function<void()> done) {
+  done_ = std::move(done);
+  if (calls_.answer_bytes.load() > calls_.rpc.config.max_pending_response_bytes) {
+    Fail(TryAgainLater("too many bytes of answers wait for slow clients; try again later", kPendingDelay));
+    return done_();
+  }
+  calls_.pool.Submit([this] { Convert(); });
+}
+
+void HttpCall::Convert() {
+  if (headers_.format == BodyFormat::kJson) {
+    absl::StatusOr<std::string> wire = JsonToWire(*method_.request, body_);
+    if (!wire.ok()) {
+      Fail(wire.status());
+      return done_();
+    }
+    body_ = *std::move(wire);
+  }
+  const grpc::Slice slice(body_);
+  request_ = grpc::ByteBuffer(&slice, 1);
+  body_ = std::string();
+  Start([this](const grpc::Status& status) {
+    // Not on gRPC's thread: an answer may be large.
+    calls_.pool.Submit([this, status] {
+      TakeAnswer(status);
+      done_();
+    });
+  });
+}
+
+void HttpCall::RunRefused() {
+  absl::Notification refused;
+  const grpc::Slice empty;
+  request_ = grpc::ByteBuffer(&empty, 1);
+  context_.set_deadline(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(kRefusalTimeout));
+  Start([&](const grpc::Status& status) {
+    TakeAnswer(status);
+    refused.Notify();
+  });
+  refused.WaitForNotification();
+}
+
+void HttpCall::Start(std::function<void(grpc::Status)> done) {
+  if (!headers_.authorization.empty()) context_.AddMetadata("authorization", headers_.authorization);
+  if (!headers_.request_id.empty()) context_.AddMetadata("x-request-id", headers_.request_id);
+  if (!headers_.traceparent.empty()) context_.AddMetadata("traceparent", headers_.traceparent);
+  context_.AddMetadata(kPeerMetadata, absl::StrCat(calls_.rpc.peer_secret, headers_.peer));
+  if (headers_.timeout < absl::InfiniteDuration())
+    context_.set_deadline(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(headers_.timeout));
+  calls_.stub.UnaryCall(&context_, method_.path, grpc::StubOptions(), &request_, &response_, std::move(done));
+}
+
+void HttpCall::TakeAnswer(const grpc::Status& status) {
+  request_.Clear();
+  holds_.clear();
+  if (!status.ok()) {
+    answer_ = ErrorAnswer(status);
+  } else {
+    answer_ = {200, Joined(response_), std::string(ContentTypeOf(headers_.format)), {}};
+    response_.Clear();
+    if (headers_.format == BodyFormat::kJson) {
+      absl::StatusOr<std::string> json = WireToJson(*method_.response, answer_.body);
+      if (json.ok()) {
+        answer_.body = *std::move(json);
+      } else {
+        Fail(json.status());
+      }
+    }
+  }
+  for (const char* name : {"x-request-id", "traceparent"}) {
+    const auto& metadata = context_.GetServerInitialMetadata();
+    if (const auto found = metadata.find(name); found != metadata.end())
+      answer_.headers.emplace_back(name, std::string(found->second.data(), found->second.size()));
+  }
+  counted_bytes_ = answer_.body.size();
+  calls_.answer_bytes.fetch_add(counted_bytes_);
+}
+
+}  // namespace bebr

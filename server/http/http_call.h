@@ -1,0 +1,103 @@
+// One call that came over HTTP.
+#ifndef BEBR_SERVER_HTTP_HTTP_CALL_H_
+#define BEBR_SERVER_HTTP_HTTP_CALL_H_
+
+#include <grpcpp/channel.h>
+#include <grpcpp/client_context.h>
+#include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/support/byte_buffer.h>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "index/base/thread_pool.h"
+#include "server/call/memory_budget.h"
+#include "server/call/method.h"
+#include "server/call/rpc_context.h"
+#include "server/http/connect.h"
+
+namespace bebr {
+
+// What all calls over HTTP share. Ownership: the gateway's; outlives them.
+struct HttpCalls {
+  RpcContext& rpc;
+  grpc::GenericStub stub;                 // of the server's own channel
+  ThreadPool pool;                        // turns JSON into messages and back
+  std::atomic<uint64_t> answer_bytes{0};  // of answers that clients have not taken yet
+};
+
+// What goes back over HTTP. Headers are names and values beside Content-Type.
+struct HttpAnswer {
+  unsigned status = 200;
+  std::string body;
+  std::string content_type;
+  std::vector<std::pair<std::string, std::string>> headers;
+};
+// The answer that says that a call failed.
+HttpAnswer ErrorAnswer(const grpc::Status& status);
+
+// What the headers of a request say. Header values that gRPC could not carry count as not there.
+struct HttpHeaders {
+  std::string peer;  // in gRPC's words, "ipv4:192.0.2.7:43210"
+  std::string authorization, request_id, traceparent;
+  BodyFormat format = BodyFormat::kJson;
+  absl::Duration timeout = absl::InfiniteDuration();
+
+  std::string_view key() const;  // of the authorization; empty: none
+};
+
+// An HttpCall hands a request on to the server's own gRPC side and takes its answer, so that keys, limits, metrics, the
+// audit and the handlers are the same for both.
+//
+//   HttpCall call(calls, method, headers);
+//   Append(...);                      // until the body is whole
+//   call.Run([&] { use call.answer() });
+//
+// Thread safety: one thread at a time; `done` of Run runs on another one. Memory: what the body takes, five times over,
+// is held of the budget of parsed requests until the answer is there.
+class HttpCall {
+ public:
+  HttpCall(HttpCalls& calls, const Method& method, HttpHeaders headers);
+  ~HttpCall();
+  HttpCall(const HttpCall&) = delete;
+  HttpCall& operator=(const HttpCall&) = delete;
+
+  // RESOURCE_EXHAUSTED if the body becomes larger than max_message_bytes, or the budget has no room.
+  absl::Status Append(std::string_view piece);
+  // Makes the call; `done` comes once, when answer() is there. The call must live until then.
+  void Run(std::function<void()> done);
+  // For callers that the door will not let in: makes the call without a body and waits for its refusal, which the door
+  // counts and audits like any other.
+  void RunRefused();
+
+  const HttpAnswer& answer() const { return answer_; }
+  void Fail(const absl::Status& status);
+
+ private:
+  void Convert();
+  void Start(std::function<void(grpc::Status)> done);
+  void TakeAnswer(const grpc::Status& status);
+
+  HttpCalls& calls_;
+  const Method& method_;
+  const HttpHeaders headers_;
+  std::string body_;
+  std::vector<MemoryBudget::Hold> holds_;
+  grpc::ClientContext context_;
+  grpc::ByteBuffer request_, response_;
+  std::function<void()> done_;
+  HttpAnswer answer_;
+  uint64_t counted_bytes_ = 0;  // of calls_.answer_bytes
+};
+
+}  // namespace bebr
+
+#endif  // BEBR_SERVER_HTTP_HTTP_CALL_H_

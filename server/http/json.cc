@@ -1,0 +1,47 @@
+#include "server/http/json.h"
+
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+#include <google/protobuf/util/json_util.h>
+#include <google/protobuf/util/type_resolver.h>
+#include <google/protobuf/util/type_resolver_util.h>
+
+#include <string_view>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace bebr {
+namespace {
+
+constexpr const char* kTypes = "type.googleapis.com";
+constexpr size_t kMaxMessageBytes = 300;  // of a parser's complaint, which repeats what it was given
+
+google::protobuf::util::TypeResolver& Resolver() {
+  static auto* const resolver = google::protobuf::util::NewTypeResolverForDescriptorPool(
+      kTypes, google::protobuf::DescriptorPool::generated_pool());
+  return *resolver;
+}
+
+std::string TypeUrl(const google::protobuf::Descriptor& type) { return absl::StrCat(kTypes, "/", type.full_name()); }
+
+}  // namespace
+
+absl::StatusOr<std::string> JsonToWire(const google::protobuf::Descriptor& type, const std::string& json) {
+  std::string wire;
+  if (json.empty()) return wire;
+  const auto status = google::protobuf::util::JsonToBinaryString(&Resolver(), TypeUrl(type), json, &wire);
+  if (status.ok()) return wire;
+  const std::string_view reason(status.message().data(), status.message().size());
+  return absl::InvalidArgumentError(
+      absl::StrFormat("the request is no %s as JSON: %s", type.full_name(), reason.substr(0, kMaxMessageBytes)));
+}
+
+absl::StatusOr<std::string> WireToJson(const google::protobuf::Descriptor& type, const std::string& wire) {
+  std::string json;
+  const auto status = google::protobuf::util::BinaryToJsonString(&Resolver(), TypeUrl(type), wire, &json);
+  if (status.ok()) return json;
+  return absl::InternalError(absl::StrFormat("the answer cannot be written as JSON: %s",
+                                             std::string(status.message().data(), status.message().size())));
+}
+
+}  // namespace bebr
