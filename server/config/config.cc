@@ -38,6 +38,8 @@ const std::vector<Option>& Options() {
        "HOST:PORT of the API as JSON over HTTP (Connect protocol), with the same keys and TLS files; empty: none"},
       {"http_allowed_origins", &C::http_allowed_origins, 0, 0,
        "origins of web pages that may call http_listen, with commas between: https://search.example.org; empty: none"},
+      {"console_dir", &C::console_dir, 0, 0,
+       "directory of the web console, which http_listen then serves at /console/; empty: none"},
       {"data_dir", &C::data_dir, 0, 0, "directory of the collections; required; created if it is not there"},
       {"snapshot_dir", &C::snapshot_dir, 0, 0,
        "directory of the snapshots; empty: snapshots in data_dir; on another file system files are copied, not linked"},
@@ -227,6 +229,7 @@ bool IsHostPort(std::string_view address) {
 void CheckHttp(const ServerConfig& config, std::vector<std::string>& errors) {
   if (config.http_listen.empty()) {
     if (!config.http_allowed_origins.empty()) errors.push_back("http_allowed_origins needs http_listen");
+    if (!config.console_dir.empty()) errors.push_back("console_dir needs http_listen");
     return;
   }
   if (!IsHostPort(config.http_listen)) {

@@ -20,6 +20,7 @@ struct ServerConfig {
   std::string metrics_listen = "127.0.0.1:7701";
   std::string http_listen;
   std::string http_allowed_origins;
+  std::string console_dir;
   std::string data_dir;
   std::string snapshot_dir;
   uint64_t threads = 0;

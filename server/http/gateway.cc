@@ -28,6 +28,7 @@
 #include "server/call/status.h"
 #include "server/config/config.h"
 #include "server/http/http_call.h"
+#include "server/http/static_files.h"
 #include "server/net/connections.h"
 #include "server/net/credentials.h"
 #include "server/net/sockets.h"
@@ -99,6 +100,9 @@ class MicroGateway final : public Gateway {
     const int socket = dup(listening.sockets.front().get());
     if (socket < 0) return absl::UnavailableError(absl::StrFormat("http_listen: dup: %s", std::strerror(errno)));
     PemFiles files;
+    if (!config_.console_dir.empty()) {
+      BEBR_ASSIGN_OR_RETURN(console_, StaticFiles::Read("console_dir", config_.console_dir));
+    }
     if (!config_.tls_cert_file.empty()) {
       BEBR_ASSIGN_OR_RETURN(files, ReadPemFiles(config_));
       stamp_ = StampOf(config_);
@@ -201,6 +205,10 @@ class MicroGateway final : public Gateway {
       request.refusal = Preflight();
       return false;
     }
+    if (!config_.console_dir.empty() && url.substr(0, 8) == "/console") {
+      request.refusal = Console(url, verb);
+      return false;
+    }
     const Method* method = door_.Find(std::string(url));
     if (method == nullptr || method->client_streams || method->server_streams) {
       request.refusal = Refusal(
@@ -258,6 +266,21 @@ class MicroGateway final : public Gateway {
     request.refusal = Refusal(absl::StatusCode::kPermissionDenied,
                               absl::StrFormat("Origin is \"%s\", which is not among http_allowed_origins", origin));
     return false;
+  }
+
+  // A file of the console, which asks for no key: it holds no data.
+  HttpAnswer Console(std::string_view url, std::string_view verb) const {
+    if (verb != "GET" && verb != "HEAD")
+      return {MHD_HTTP_METHOD_NOT_ALLOWED, "GET only\n", "text/plain", {{"Allow", "GET, HEAD"}}};
+    if (url == "/console") return {MHD_HTTP_MOVED_PERMANENTLY, "", "", {{"Location", "/console/"}}};
+    const StaticFiles::File* file = url[8] == '/' ? console_.Find(url.substr(9)) : nullptr;
+    if (file == nullptr) return {MHD_HTTP_NOT_FOUND, "the console has no such file\n", "text/plain", {}};
+    return {MHD_HTTP_OK,
+            file->bytes,
+            file->content_type,
+            {{"Cache-Control", "no-cache"},
+             {"Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'; base-uri 'none'"},
+             {"Referrer-Policy", "no-referrer"}}};
   }
 
   static HttpAnswer Preflight() {
@@ -370,6 +393,7 @@ class MicroGateway final : public Gateway {
   HttpCalls calls_;
   const std::vector<std::string> origins_;
   const bool guards_host_;
+  StaticFiles console_;
   int port_ = 0;
   std::vector<Daemon> daemons_;  // the last one listens
   std::vector<std::filesystem::file_time_type> stamp_;

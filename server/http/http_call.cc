@@ -63,7 +63,7 @@ void HttpCall::Run(std::function<void()> done) {
   done_ = std::move(done);
   if (calls_.answer_bytes.load() > calls_.rpc.config.max_pending_response_bytes) {
     Fail(TryAgainLater("too many bytes of answers wait for slow clients; try again later", kPendingDelay));
-    return done_();
+    return Done();
   }
   calls_.pool.Submit([this] { Convert(); });
 }
@@ -73,7 +73,7 @@ void HttpCall::Convert() {
     absl::StatusOr<std::string> wire = JsonToWire(*method_.request, body_);
     if (!wire.ok()) {
       Fail(wire.status());
-      return done_();
+      return Done();
     }
     body_ = *std::move(wire);
   }
@@ -84,9 +84,14 @@ void HttpCall::Convert() {
     // Not on gRPC's thread: an answer may be large.
     calls_.pool.Submit([this, status] {
       TakeAnswer(status);
-      done_();
+      Done();
     });
   });
+}
+
+void HttpCall::Done() {
+  const std::function<void()> done = std::move(done_);
+  done();  // and this call may be gone
 }
 
 void HttpCall::RunRefused() {

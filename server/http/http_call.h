@@ -83,6 +83,7 @@ class HttpCall {
 
  private:
   void Convert();
+  void Done();
   void Start(std::function<void(grpc::Status)> done);
   void TakeAnswer(const grpc::Status& status);
 

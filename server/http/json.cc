@@ -5,6 +5,7 @@
 #include <google/protobuf/util/type_resolver.h>
 #include <google/protobuf/util/type_resolver_util.h>
 
+#include <algorithm>
 #include <string_view>
 
 #include "absl/strings/str_cat.h"
@@ -31,9 +32,12 @@ absl::StatusOr<std::string> JsonToWire(const google::protobuf::Descriptor& type,
   if (json.empty()) return wire;
   const auto status = google::protobuf::util::JsonToBinaryString(&Resolver(), TypeUrl(type), json, &wire);
   if (status.ok()) return wire;
-  const std::string_view reason(status.message().data(), status.message().size());
+  // The first line; what follows is a piece of the text, perhaps not even UTF-8.
+  std::string_view reason(status.message().data(), status.message().size());
+  reason = reason.substr(0, std::min(reason.find('\n'), kMaxMessageBytes));
+  const bool readable = std::all_of(reason.begin(), reason.end(), [](char c) { return c >= ' ' && c <= '~'; });
   return absl::InvalidArgumentError(
-      absl::StrFormat("the request is no %s as JSON: %s", type.full_name(), reason.substr(0, kMaxMessageBytes)));
+      absl::StrFormat("body is no %s as JSON: %s", type.full_name(), readable ? reason : "a value is no text"));
 }
 
 absl::StatusOr<std::string> WireToJson(const google::protobuf::Descriptor& type, const std::string& wire) {

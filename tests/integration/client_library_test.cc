@@ -3,6 +3,7 @@
 
 #include "index/dataset/vector_file.h"
 #include "tests/integration/fixture.h"
+#include "tests/integration/programs.h"
 
 namespace bebr::testing {
 namespace {

@@ -6,6 +6,7 @@
 #include "index/dataset/vector_file.h"
 #include "nlohmann/json.hpp"
 #include "tests/integration/fixture.h"
+#include "tests/integration/programs.h"
 
 namespace bebr::testing {
 namespace {

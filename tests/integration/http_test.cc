@@ -1,6 +1,7 @@
 // The API as JSON over HTTP, called with curl: the same answers, keys, limits and metrics as over gRPC.
 #include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <regex>
@@ -156,7 +157,7 @@ TEST_F(HttpTest, KeysLimitsAndAuditAreTheSame) {
   const Answer too_large = Post(kUpsert, large + large, {"-H", "Authorization: Bearer writer-key"});
   EXPECT_EQ(too_large.status, 429);
   EXPECT_THAT(too_large.body, HasSubstr("max_message_bytes"));
-  const std::string log = server_->AwaitLog("PERMISSION");
+  const std::string log = server_->AwaitLog("method=Upsert");
   EXPECT_THAT(log, ::testing::ContainsRegex("audit method=Upsert .*key=unknown peer=.?ipv4:127.0.0.1:[0-9]+"));
   EXPECT_THAT(server_->HttpGet("/metrics"),
               ::testing::ContainsRegex("grpc_server_handled_total.*Unauthenticated.*ListCollections.* [1-9]"));
@@ -215,6 +216,24 @@ TEST_F(HttpTest, TlsWithFilesThatChange) {
     if (status != 200) usleep(50000);
   }
   EXPECT_EQ(status, 200);
+}
+
+TEST_F(HttpTest, ServesTheFilesOfTheConsoleAndNoOthers) {
+  std::filesystem::create_directories(Path("console/assets"));
+  WriteFile("console/index.html", "<p>hello</p>");
+  WriteFile("console/assets/main.js", "1;");
+  WriteFile("secret", "secret");
+  StartHttp({"--console_dir", Path("console")});
+  const Answer page = Curl("/console/", {});
+  EXPECT_EQ(page.status, 200);
+  EXPECT_EQ(page.body, "<p>hello</p>");
+  EXPECT_THAT(page.headers, HasSubstr("Content-Security-Policy: default-src 'self'"));
+  EXPECT_EQ(Curl("/console", {}).status, 301);
+  EXPECT_THAT(Curl("/console/assets/main.js", {}).headers, HasSubstr("text/javascript"));
+  EXPECT_EQ(Curl("/console/../secret", {"--path-as-is"}).status, 404);
+  EXPECT_EQ(Curl("/console/%2e%2e/secret", {"--path-as-is"}).status, 404);
+  EXPECT_EQ(Curl("/console/none", {}).status, 404);
+  EXPECT_EQ(Curl("/consolation", {}).status, 404);
 }
 
 TEST_F(HttpTest, StopsWithCallsInProgress) {

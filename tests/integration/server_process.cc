@@ -17,6 +17,8 @@
 #include <sstream>
 #include <thread>
 
+#include "tests/integration/programs.h"
+
 namespace bebr::testing {
 namespace {
 
