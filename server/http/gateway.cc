@@ -118,6 +118,7 @@ class MicroGateway final : public Gateway {
       if (std::exchange(draining_, true)) return;
       stop_.NotifyAll();
     }
+    calls_.gate.Close();
     if (watcher_.joinable()) watcher_.join();
     if (daemons_.empty()) return;
     if (const int socket = MHD_quiesce_daemon(daemons_.back().mhd); socket >= 0) close(socket);

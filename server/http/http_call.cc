@@ -38,6 +38,24 @@ HttpAnswer ErrorAnswer(const grpc::Status& status) {
 
 std::string_view HttpHeaders::key() const { return BearerKey({{"authorization", authorization}}); }
 
+bool HttpGate::Enter() {
+  MutexLock lock(&mutex_);
+  if (closed_) return false;
+  ++entered_;
+  return true;
+}
+
+void HttpGate::Leave() {
+  MutexLock lock(&mutex_);
+  if (--entered_ == 0) left_.NotifyAll();
+}
+
+void HttpGate::Close() {
+  MutexLock lock(&mutex_);
+  closed_ = true;
+  while (entered_ > 0) left_.Wait(&mutex_);
+}
+
 HttpCall::HttpCall(HttpCalls& calls, const Method& method, HttpHeaders headers)
     : calls_(calls), method_(method), headers_(std::move(headers)) {}
 
@@ -107,6 +125,8 @@ void HttpCall::RunRefused() {
 }
 
 void HttpCall::Start(std::function<void(grpc::Status)> done) {
+  started_ = calls_.gate.Enter();
+  if (!started_) return done(grpc::Status(grpc::StatusCode::UNAVAILABLE, "the server is stopping"));
   if (!headers_.authorization.empty()) context_.AddMetadata("authorization", headers_.authorization);
   if (!headers_.request_id.empty()) context_.AddMetadata("x-request-id", headers_.request_id);
   if (!headers_.traceparent.empty()) context_.AddMetadata("traceparent", headers_.traceparent);
@@ -114,6 +134,7 @@ void HttpCall::Start(std::function<void(grpc::Status)> done) {
   if (headers_.timeout < absl::InfiniteDuration())
     context_.set_deadline(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(headers_.timeout));
   calls_.stub.UnaryCall(&context_, method_.path, grpc::StubOptions(), &request_, &response_, std::move(done));
+  calls_.gate.Leave();
 }
 
 void HttpCall::TakeAnswer(const grpc::Status& status) {
@@ -134,6 +155,7 @@ void HttpCall::TakeAnswer(const grpc::Status& status) {
     }
   }
   for (const char* name : {"x-request-id", "traceparent"}) {
+    if (!started_) break;
     const auto& metadata = context_.GetServerInitialMetadata();
     if (const auto found = metadata.find(name); found != metadata.end())
       answer_.headers.emplace_back(name, std::string(found->second.data(), found->second.size()));

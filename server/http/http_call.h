@@ -8,6 +8,7 @@
 #include <grpcpp/support/byte_buffer.h>
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -16,8 +17,10 @@
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "index/base/mutex.h"
 #include "index/base/thread_pool.h"
 #include "server/call/memory_budget.h"
 #include "server/call/method.h"
@@ -26,11 +29,29 @@
 
 namespace bebr {
 
+// Lets calls be begun until the server's gRPC side is about to stop: it may not be called afterwards, which ends the
+// process in gRPC 1.51. Thread safety: all methods may be called from any thread.
+class HttpGate {
+ public:
+  // Whether a call may be begun now; then Leave must follow once it is.
+  bool Enter();
+  void Leave();
+  // No call is begun any more once this returns.
+  void Close();
+
+ private:
+  Mutex mutex_;
+  CondVar left_;
+  size_t entered_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
 // What all calls over HTTP share. Ownership: the gateway's; outlives them.
 struct HttpCalls {
   RpcContext& rpc;
-  grpc::GenericStub stub;                 // of the server's own channel
-  ThreadPool pool;                        // turns JSON into messages and back
+  grpc::GenericStub stub;  // of the server's own channel
+  ThreadPool pool;         // turns JSON into messages and back
+  HttpGate gate;
   std::atomic<uint64_t> answer_bytes{0};  // of answers that clients have not taken yet
 };
 
@@ -96,6 +117,7 @@ class HttpCall {
   grpc::ByteBuffer request_, response_;
   std::function<void()> done_;
   HttpAnswer answer_;
+  bool started_ = false;
   uint64_t counted_bytes_ = 0;  // of calls_.answer_bytes
 };
 
