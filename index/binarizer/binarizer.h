@@ -50,8 +50,12 @@ class Binarizer {
   // Encodes `rows` embeddings. `codes` has rows * code_words() words, `factors` one entry a row. All-zero rows are
   // encoded like any other. Values must be finite (the caller checks).
   virtual void EncodeDocuments(const float* embeddings, size_t rows, uint32_t* codes, CodeFactors* factors) const = 0;
-  // Encodes `rows` queries. `planes` has rows * spec().QueryWords(query_levels()) words, `weights` rows * bands floats,
-  // `offsets` one float a row: what simd::KernelTable::prepare takes.
+  // An inner product orders documents alike whatever the query's length, but a code tells most of a query that is as
+  // long as the documents are. Gives `rows` queries the length that FORMAT.md says, and `factors`, one a row, what a
+  // score is then to be multiplied with. For cosine: nothing, and 1.
+  virtual void ScaleQueries(float* embeddings, size_t rows, float* factors) const = 0;
+  // Encodes `rows` queries, as they are. `planes` has rows * spec().QueryWords(query_levels()) words, `weights` rows *
+  // bands floats, `offsets` one float a row: what simd::KernelTable::prepare takes.
   virtual void EncodeQueries(const float* embeddings, size_t rows, uint32_t* planes, float* weights,
                              float* offsets) const = 0;
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -27,12 +28,16 @@ double Dot(const float* a, const float* b, size_t count) {
   return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
 }
 
+constexpr double kLargestFloat = 3.4028234e38;
+
 // A double as the nearest finite float.
 float Finite(double value) {
-  constexpr double kLimit = 3.4028234e38;
   if (std::isnan(value)) return 0.0f;
-  return static_cast<float>(std::clamp(value, -kLimit, kLimit));
+  return static_cast<float>(std::clamp(value, -kLargestFloat, kLargestFloat));
 }
+
+constexpr double kMostMeanLengths = 20.0;  // that a query of inner product has: beyond, the mean no longer counts
+constexpr double kLeastMeanLength = 1e-18;
 
 }  // namespace
 
@@ -167,6 +172,8 @@ absl::StatusOr<std::unique_ptr<const Encoder>> Encoder::Create(const Model& mode
   encoder->metric_ = model.metric;
   encoder->checksum_ = checksum;
   encoder->mean_ = model.mean;
+  encoder->row_length_ = static_cast<double>(model.row_length);
+  encoder->mean_norm_ = std::sqrt(Dot(model.mean.data(), model.mean.data(), model.mean.size()));
   encoder->factors_ = model.factors;
   encoder->query_offset_ = model.factors.has_value() ? model.factors->query_offset
                                                      : -Dot(model.mean.data(), model.mean.data(), model.mean.size());
@@ -208,8 +215,12 @@ void Encoder::Prepare(const float* embeddings, size_t rows, Scratch& scratch) co
       unit = squared > 0.0 ? 1.0 / std::sqrt(squared) : 0.0;
     }
     row.mean_dot = unit * Dot(mean_.data(), x, n);
-    const float unit_float = Finite(unit);
-    for (size_t i = 0; i < n; ++i) input[i] = x[i] * unit_float - mean_[i];
+    if (unit > kLargestFloat) {  // rows of values next to nothing
+      for (size_t i = 0; i < n; ++i) input[i] = static_cast<float>(x[i] * unit) - mean_[i];
+    } else {
+      const auto unit_float = static_cast<float>(unit);
+      for (size_t i = 0; i < n; ++i) input[i] = x[i] * unit_float - mean_[i];
+    }
     row.norm = std::sqrt(Dot(input, input, n));
     const float scale = row.norm > 0.0 ? Finite(std::sqrt(static_cast<double>(n)) / row.norm) : 0.0f;
     for (size_t i = 0; i < n; ++i) input[i] *= scale;
@@ -322,6 +333,31 @@ void Encoder::EncodeDocuments(const float* embeddings, size_t rows, uint32_t* co
     for (size_t r = 0; r < batch; ++r) {
       factors[start + r] = {Finite(scratch.rows[r].Scale()), Finite(scratch.rows[r].mean_dot)};
     }
+  }
+}
+
+double Encoder::QueryLength(const float* x, double length) const {
+  if (row_length_ > 0.0) return row_length_;
+  if (mean_norm_ < kLeastMeanLength) return 1.0;
+  if (length >= mean_norm_ && length <= kMostMeanLengths * mean_norm_) return length;
+  const double along = Dot(mean_.data(), x, input_dims_) / length;
+  const bool reached = kMostMeanLengths * along > mean_norm_;
+  return mean_norm_ * (reached ? mean_norm_ / along : kMostMeanLengths);
+}
+
+void Encoder::ScaleQueries(float* embeddings, size_t rows, float* factors) const {
+  std::fill_n(factors, rows, 1.0f);
+  if (metric_ != Metric::kInnerProduct) return;
+  const size_t n = input_dims_;
+  for (size_t r = 0; r < rows; ++r) {
+    float* x = embeddings + r * n;
+    const double length = std::sqrt(Dot(x, x, n));
+    if (length == 0.0) continue;
+    const double wanted = QueryLength(x, length);
+    if (wanted == length) continue;
+    const double scale = wanted / length;
+    for (size_t i = 0; i < n; ++i) x[i] = static_cast<float>(x[i] * scale);
+    factors[r] = std::max(Finite(length / wanted), std::numeric_limits<float>::denorm_min());
   }
 }
 

@@ -79,6 +79,7 @@ class Encoder : public Binarizer {
   size_t memory_bytes() const override;
 
   void EncodeDocuments(const float* embeddings, size_t rows, uint32_t* codes, CodeFactors* factors) const override;
+  void ScaleQueries(float* embeddings, size_t rows, float* factors) const override;
   void EncodeQueries(const float* embeddings, size_t rows, uint32_t* planes, float* weights,
                      float* offsets) const override;
 
@@ -104,6 +105,8 @@ class Encoder : public Binarizer {
   static Path QueryPath(const Model& model);
   const Path& query_path() const { return query_path_.project.empty() ? document_path_ : query_path_; }
   Scratch& ThreadScratch() const;
+  // The length that a query of inner product is coded with.
+  double QueryLength(const float* x, double length) const;
   void Prepare(const float* embeddings, size_t rows, Scratch& scratch) const;
   void FirstLevel(const Path& path, size_t rows, Scratch& scratch) const;
   void NextLevel(const Path& path, uint32_t level, size_t rows, Scratch& scratch) const;
@@ -121,6 +124,8 @@ class Encoder : public Binarizer {
   uint32_t checksum_ = 0;
   std::string description_;
   std::vector<float> mean_;
+  double mean_norm_ = 0.0;
+  double row_length_ = 0.0;    // Model::row_length
   double query_offset_ = 0.0;  // -|mean|^2
   double query_scale_ = 1.0;   // 1 / n
   std::optional<FactorParameters> factors_;

@@ -22,6 +22,8 @@ constexpr char kFormatVersion[] = "1";
 
 absl::Status Invalid(const std::string& what) { return absl::InvalidArgumentError("model file: " + what); }
 
+constexpr float kMaxRowLength = 1e18f;
+
 // Takes tensors and metadata out of a file one by one, so that what is left over at the end is known to be foreign.
 class Reader {
  public:
@@ -143,6 +145,12 @@ absl::StatusOr<Model> ReadHead(const Reader& reader) {
   }
   model.residual_form = form == "code" ? ResidualForm::kCode : ResidualForm::kInput;
   BEBR_ASSIGN_OR_RETURN(model.trained, reader.Text("trained"));
+  if (reader.HasText("row_length")) {
+    BEBR_ASSIGN_OR_RETURN(const std::string length, reader.Text("row_length"));
+    if (!absl::SimpleAtof(length, &model.row_length)) {
+      return Invalid(absl::StrCat("metadata 'row_length' is '", length, "'; it must be a number"));
+    }
+  }
   return model;
 }
 
@@ -207,6 +215,9 @@ absl::Status ValidateModel(const Model& model) {
   }
   if (model.steps.size() != model.step_count()) {
     return Invalid(absl::StrCat("it has ", model.steps.size(), " steps; expected ", model.step_count()));
+  }
+  if (!(model.row_length >= 0.0f && model.row_length <= kMaxRowLength)) {
+    return Invalid(absl::StrCat("row_length is ", model.row_length, "; it must be in 0..", kMaxRowLength));
   }
   BEBR_RETURN_IF_ERROR(CheckTensor(model.mean, n, "mean"));
   BEBR_RETURN_IF_ERROR(CheckBlock(model.project, n, m, model.hidden, false, "project"));
@@ -298,6 +309,7 @@ absl::StatusOr<std::string> SerializeModel(const Model& model) {
   file.tensors()["band_weights"] = {{weights.size()}, weights};
   file.tensors()["mean"] = {{n}, model.mean};
   WriteBlock(file, "project", n, m, model.hidden, model.project);
+  if (model.row_length > 0.0f) file.metadata()["row_length"] = absl::StrFormat("%.9g", model.row_length);
   if (!model.query_hidden.empty()) file.metadata()["query_hidden"] = absl::StrJoin(model.query_hidden, ",");
   if (model.has_query_projection()) WriteBlock(file, "query", n, m, model.query_hidden, model.query);
   if (model.factors.has_value()) {

@@ -72,6 +72,7 @@ struct Model {
   ResidualForm residual_form = ResidualForm::kCode;
   std::string trained;  // how it was made, for people
 
+  float row_length = 0.0f;                  // of inner product: root mean square of the rows' lengths; 0: not known
   std::vector<float> mean;                  // n
   BlockParameters project;                  // W: n -> m
   std::vector<StepParameters> steps;        // step_count()

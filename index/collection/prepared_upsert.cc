@@ -1,6 +1,7 @@
 #include "index/collection/prepared_upsert.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <utility>
 
@@ -26,6 +27,17 @@ std::vector<const Version*> Encoders(const CollectionManifest& manifest, const V
       encoders.push_back(*taker);
   }
   return encoders;
+}
+
+// Multiplies a row whose largest value is so small that f16 would round it away by a power of two, which leaves its
+// direction, all that cosine asks for, as it is. No row of length 1 is that small.
+void Lengthen(absl::Span<float> row) {
+  constexpr float kLeastLargest = 0x1p-10f;
+  float largest = 0;
+  for (const float value : row) largest = std::max(largest, std::fabs(value));
+  if (largest == 0 || largest >= kLeastLargest) return;
+  const int exponent = std::ilogb(largest);
+  for (float& value : row) value = std::ldexp(value, -exponent);
 }
 
 }  // namespace
@@ -116,6 +128,9 @@ void PreparedUpsert::EncodeRows(VersionPart& part, size_t begin, size_t count) {
   for (size_t r = 0; r < count; ++r) std::copy_n(part.embeddings[begin + r], dims, matrix.data() + r * dims);
   char* floats = part.floats.data() + begin * part.float_bytes;
   if (manifest_->store_floats == FloatStorage::kFloat16) {
+    if (binarizer.metric() == Metric::kCosine) {
+      for (size_t r = 0; r < count; ++r) Lengthen(absl::MakeSpan(matrix).subspan(r * dims, dims));
+    }
     // The code is that of the floats as they are stored, so that encoding them again gives it again.
     std::vector<uint16_t> halves(matrix.size());
     FloatToHalf(matrix.data(), matrix.size(), halves.data());

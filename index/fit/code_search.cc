@@ -82,7 +82,9 @@ void CodeSearch::SearchRange(const Binarizer& binarizer, const Matrix& queries, 
   const size_t plane_words = spec.QueryWords(shape.query_levels), bands = spec.bands().size();
   std::vector<uint32_t> planes(count * plane_words);
   std::vector<float> weights(count * bands), offsets(count);
-  binarizer.EncodeQueries(queries.row(first), count, planes.data(), weights.data(), offsets.data());
+  std::vector<float> rows(queries.row(first), queries.row(first) + count * queries.dims), factors(count);
+  binarizer.ScaleQueries(rows.data(), count, factors.data());
+  binarizer.EncodeQueries(rows.data(), count, planes.data(), weights.data(), offsets.data());
   const size_t prepared_bytes = (kernels.prepared_bytes(shape) + 63) / 64 * 64;
   AlignedBuffer<std::byte> prepared(count * prepared_bytes);
   std::vector<const void*> pointers;

@@ -130,6 +130,7 @@ absl::StatusOr<CorpusStatistics> MeasureCorpus(const Matrix& rows, Metric metric
       spread += (unit * x[i] - mean[i]) * (unit * x[i] - mean[i]) / static_cast<double>(sample.size());
   }
   const double mean_squared = SquaredNorm(statistics.mean.data(), n);
+  statistics.row_length = std::sqrt(spread + mean_squared);
   if (!std::isfinite(trace) || !std::isfinite(spread)) {
     return absl::InvalidArgumentError("the embeddings' values are too large: their covariance is not finite");
   }
@@ -161,6 +162,7 @@ absl::StatusOr<Model> StartModel(const CorpusStatistics& statistics, const CodeS
   model.input_dims = statistics.dims;
   model.query_levels = query_levels;
   model.mean = statistics.mean;
+  if (model.metric == Metric::kInnerProduct) model.row_length = static_cast<float>(statistics.row_length);
   model.trained = "start: rotated principal components";
   model.project.linear.weight.reserve(m * n);
   model.project.linear.bias.assign(m, 0.0f);

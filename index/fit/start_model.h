@@ -21,6 +21,7 @@ struct CorpusStatistics {
   Metric metric = Metric::kCosine;
   size_t rows = 0;                 // that were used: not the all-zero ones
   std::vector<float> mean;         // of the rows, after normalising for cosine
+  double row_length = 0.0;         // root of the mean square, likewise
   std::vector<double> covariance;  // dims x dims, of u = (x - mean) sqrt(dims) / |x - mean|; its trace is about dims
   std::vector<double> variances;   // eigenvalues of `covariance`, falling; as many as were asked for
   std::vector<float> components;   // their vectors, one a row

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstring>
 
 #include "absl/strings/str_format.h"
@@ -16,6 +17,7 @@ constexpr size_t kMaxQueriesPerScan = 256;
 constexpr int kCompanyShare = 4;  // of a scan's time, that the next one waits for company at most,
 constexpr int kLullShare = 16;    // and this much, but at least kLeastLull, after somebody came
 constexpr absl::Duration kLeastLull = absl::Microseconds(300);
+constexpr float kRounding = 1e-6f;    // of a score that is scaled, at most
 constexpr size_t kEncodeRows = 16;    // queries a thread encodes at a time
 constexpr size_t kHitsAtATime = 128;  // whose attributes are read in one go, before the limit is checked
 
@@ -87,6 +89,7 @@ struct Scheduler::Batch {
   std::vector<uint32_t> planes;
   std::vector<float> weights;
   std::vector<float> offsets;
+  std::vector<float> factors;  // of the scores: Binarizer::ScaleQueries
   std::unique_ptr<ScanTarget> target;
   std::vector<std::vector<Candidate>> found;     // by query
   std::vector<std::unique_ptr<Answer>> answers;  // by job
@@ -101,6 +104,8 @@ struct Scheduler::Batch {
   size_t query_count() const { return first_query.back() + jobs.back()->request.queries.size(); }
 
   void Encode(ThreadPool& pool);
+  // What each query asks of the scan, once they are encoded.
+  std::vector<ScanQuery> ScanQueries() const;
   PreparedQueries Prepare(const simd::CodeShape& shape) const {
     return PreparedQueries(spec(), shape, query_count(), planes.data(), weights.data(), offsets.data());
   }
@@ -110,7 +115,9 @@ struct Scheduler::Batch {
   absl::StatusOr<std::vector<SearchHit>> Hits(const SearchJob& job, size_t query, absl::Span<const float> embedding,
                                               std::vector<uint32_t>& shard_of) const;
   absl::Status AddAttributes(absl::Span<const uint32_t> shard_of, absl::Span<SearchHit> hits) const;
-  absl::Status FillHits(const SearchJob& job, size_t query, Answer& answer, size_t position) const;
+  // Makes the scores of what was found those of the query as it was sent.
+  void ScaleBack(size_t query);
+  absl::Status FillHits(const SearchJob& job, size_t query, Answer& answer, size_t position);
   // Ranks what was found for a query, and answers its job if that was the last of it.
   void Finish(size_t query);
 };
@@ -128,12 +135,41 @@ void Scheduler::Batch::Encode(ThreadPool& pool) {
   planes.resize(query_count() * query_words());
   weights.resize(query_count() * bands);
   offsets.resize(query_count());
+  factors.resize(query_count());
   pool.ParallelFor((query_count() + kEncodeRows - 1) / kEncodeRows, [&](size_t part) {
     const size_t begin = part * kEncodeRows;
     const size_t count = std::min(kEncodeRows, query_count() - begin);
+    binarizer.ScaleQueries(rows.data() + begin * dims, count, factors.data() + begin);
     binarizer.EncodeQueries(rows.data() + begin * dims, count, planes.data() + begin * query_words(),
                             weights.data() + begin * bands, offsets.data() + begin);
   });
+}
+
+std::vector<ScanQuery> Scheduler::Batch::ScanQueries() const {
+  std::vector<ScanQuery> scan_queries;
+  for (size_t q = 0; q < query_count(); ++q) {
+    const SearchRequest* request = &jobs[job_of_query[q]]->request;
+    ScanQuery& query = scan_queries.emplace_back();
+    query.k = CandidateCount(*request);
+    // With rerank the final score is another one, so the estimate may drop nothing.
+    if (request->min_score.has_value() && request->rerank == 0) {
+      query.min_score = *request->min_score;
+      // A little less, for what rounding does; Hits looks again.
+      if (factors[q] != 1.0f)
+        query.min_score = query.min_score / factors[q] - std::fabs(query.min_score / factors[q]) * kRounding;
+    }
+    if (request->cancelled != nullptr || request->deadline != absl::InfiniteDuration()) {
+      query.stopped = [request](SteadyTime now) { return !Interrupted(*request, now).ok(); };
+    }
+  }
+  return scan_queries;
+}
+
+void Scheduler::Batch::ScaleBack(size_t query) {
+  if (factors[query] == 1.0f) return;
+  for (Candidate& candidate : found[query]) candidate.score *= factors[query];
+  std::sort(found[query].begin(), found[query].end(),
+            [this](const Candidate& a, const Candidate& b) { return target->Better(a, b); });
 }
 
 void Scheduler::Batch::FindCandidates(absl::Span<const ScanQuery> queries, ThreadPool& pool, size_t threads,
@@ -329,7 +365,6 @@ void Scheduler::RunGroup(std::vector<std::unique_ptr<SearchJob>> jobs) {
   batch->jobs = std::move(jobs);
   batch->started = SteadyNow();
   size_t queries = 0;
-  std::vector<ScanQuery> scan_queries;
   for (const auto& job : batch->jobs) {
     batch->first_query.push_back(queries);
     batch->job_of_query.resize(queries + job->request.queries.size(), batch->first_query.size() - 1);
@@ -337,22 +372,13 @@ void Scheduler::RunGroup(std::vector<std::unique_ptr<SearchJob>> jobs) {
     answer->result.hits.resize(job->request.queries.size());
     answer->queries_left = job->request.queries.size();
     queries += job->request.queries.size();
-    const SearchRequest* request = &job->request;
-    ScanQuery query;
-    query.k = CandidateCount(*request);
-    // With rerank the final score is another one, so the estimate may drop nothing.
-    if (request->min_score.has_value() && request->rerank == 0) query.min_score = *request->min_score;
-    if (request->cancelled != nullptr || request->deadline != absl::InfiniteDuration()) {
-      query.stopped = [request](SteadyTime now) { return !Interrupted(*request, now).ok(); };
-    }
-    scan_queries.resize(queries, query);
   }
   batch->Encode(scan_pool_);
   const SteadyTime encoded = SteadyNow();
   const SearchJob& leader = batch->leader();
   batch->target = std::make_unique<ScanTarget>(leader.shards->view(), leader.version.space);
   ScanCounts counts;
-  batch->FindCandidates(scan_queries, scan_pool_, threads_, &counts);
+  batch->FindCandidates(batch->ScanQueries(), scan_pool_, threads_, &counts);
   const SteadyTime scanned = SteadyNow();
   batch->timings.encode_us = Micros(batch->started, encoded);
   batch->timings.scan_us = Micros(encoded, scanned);
@@ -369,9 +395,10 @@ void Scheduler::RunGroup(std::vector<std::unique_ptr<SearchJob>> jobs) {
   }
 }
 
-absl::Status Scheduler::Batch::FillHits(const SearchJob& job, size_t query, Answer& answer, size_t position) const {
+absl::Status Scheduler::Batch::FillHits(const SearchJob& job, size_t query, Answer& answer, size_t position) {
   // A stopped query was not scanned to the end: it has no result.
   BEBR_RETURN_IF_ERROR(Interrupted(job.request, SteadyNow()));
+  ScaleBack(query);
   std::vector<SearchHit>& hits = answer.result.hits[position];
   std::vector<uint32_t> shard_of;
   BEBR_ASSIGN_OR_RETURN(hits, Hits(job, query, job.request.queries[position], shard_of));

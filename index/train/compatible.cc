@@ -63,6 +63,7 @@ Model Frame(const Model& old_model, const CorpusStatistics& statistics) {
   model.spec = old_model.spec;
   model.query_levels = old_model.query_levels;
   model.mean = statistics.mean;
+  if (model.metric == Metric::kInnerProduct) model.row_length = static_cast<float>(statistics.row_length);
   model.trained = "start: regression into the space of another version";
   return model;
 }

@@ -77,7 +77,10 @@ std::vector<ReferenceCollection::Hit> ReferenceCollection::Scores(
   std::vector<uint32_t> planes(spec.QueryWords(query_levels));
   std::vector<float> weights(spec.bands().size());
   float offset = 0;
-  binarizer_->EncodeQueries(query.data(), 1, planes.data(), weights.data(), &offset);
+  float factor = 0;
+  std::vector<float> scaled = query;
+  binarizer_->ScaleQueries(scaled.data(), 1, &factor);
+  binarizer_->EncodeQueries(scaled.data(), 1, planes.data(), weights.data(), &offset);
   std::vector<Hit> hits;
   for (const auto& [id, entry] : documents_) {
     if (accept && !accept(entry.attributes)) continue;
@@ -95,7 +98,7 @@ std::vector<ReferenceCollection::Hit> ReferenceCollection::Scores(
       query_words += (band.dims + 31) / 32 * query_levels;
       words += (band.dims + 31) / 32 * band.levels;
     }
-    hits.push_back({id, sum * entry.factors.scale + entry.factors.offset + offset});
+    hits.push_back({id, (sum * entry.factors.scale + entry.factors.offset + offset) * factor});
   }
   return hits;
 }

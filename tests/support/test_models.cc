@@ -19,6 +19,7 @@ std::string RandomModelFile(uint32_t input_dims, const CodeSpec& spec, uint32_t 
   model.spec = spec;
   model.query_levels = query_levels;
   model.trained = "random projection for tests";
+  if (metric == Metric::kInnerProduct) model.row_length = std::sqrt(static_cast<float>(input_dims));
   model.mean.resize(input_dims);
   for (float& value : model.mean) value = 0.1f * normal(random);
   model.project.linear.weight.resize(size_t{spec.dims()} * input_dims);

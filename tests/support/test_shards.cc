@@ -66,6 +66,8 @@ PreparedQueries TestShards::Prepare(const std::vector<std::vector<float>>& queri
   const uint32_t levels = binarizer_->query_levels();
   std::vector<float> rows;
   for (const auto& query : queries) rows.insert(rows.end(), query.begin(), query.end());
+  std::vector<float> factors(queries.size());
+  binarizer_->ScaleQueries(rows.data(), queries.size(), factors.data());
   std::vector<uint32_t> planes(queries.size() * spec.QueryWords(levels));
   std::vector<float> weights(queries.size() * spec.bands().size()), offsets(queries.size());
   binarizer_->EncodeQueries(rows.data(), queries.size(), planes.data(), weights.data(), offsets.data());

@@ -222,6 +222,53 @@ TEST(EncoderTest, ARowsCodeDependsOnTheRowAlone) {
   }
 }
 
+double Length(const float* row, size_t count) {
+  double squared = 0.0;
+  for (size_t i = 0; i < count; ++i) squared += double{row[i]} * row[i];
+  return std::sqrt(squared);
+}
+
+TEST(EncoderTest, QueriesOfInnerProductAreCodedWithTheLengthOfTheDocuments) {
+  RandomModelOptions options;
+  options.metric = Metric::kInnerProduct;
+  Model model = RandomModel(options);
+  const size_t n = options.input_dims;
+  const double mean = Length(model.mean.data(), n);
+  constexpr size_t kRows = 40;
+  for (const float row_length : {0.0f, 3.5f}) {
+    model.row_length = row_length;
+    const auto encoder = *Encoder::Create(model, 0);
+    for (const float times : {1e-30f, 0.01f, 1.0f, 1e9f}) {
+      std::vector<float> rows = RandomRows(kRows, options.input_dims, 4), factors(kRows);
+      for (float& value : rows) value *= times;
+      std::vector<float> scaled = rows;
+      encoder->ScaleQueries(scaled.data(), kRows, factors.data());
+      for (size_t r = 0; r < kRows; ++r) {
+        const float* row = scaled.data() + r * n;
+        const double before = Length(rows.data() + r * n, n), length = Length(row, n);
+        for (size_t i = 0; i < n; ++i) EXPECT_NEAR(row[i] * factors[r], rows[r * n + i], 1e-6 * before);
+        if (row_length > 0) {
+          EXPECT_NEAR(length, row_length, 1e-5);
+        } else if (before >= mean && before <= 20 * mean) {
+          EXPECT_EQ(length, before);
+        } else if (length < 19.999 * mean) {
+          double along = 0.0;
+          for (size_t i = 0; i < n; ++i) along += double{row[i]} * model.mean[i];
+          EXPECT_NEAR(along, mean * mean, 1e-5);
+        } else {
+          EXPECT_NEAR(length, 20 * mean, 1e-5 * mean);
+        }
+      }
+    }
+  }
+  options.metric = Metric::kCosine;
+  std::vector<float> rows = RandomRows(kRows, options.input_dims, 4), factors(kRows);
+  const std::vector<float> before = rows;
+  (*Encoder::Create(RandomModel(options), 0))->ScaleQueries(rows.data(), kRows, factors.data());
+  EXPECT_EQ(rows, before);
+  EXPECT_EQ(factors, std::vector<float>(kRows, 1.0f));
+}
+
 TEST(EncoderTest, OddRowsGiveFiniteFactors) {
   const RandomModelOptions options;
   Model model = RandomModel(options);

@@ -41,7 +41,8 @@ TEST(ModelTest, RoundTripOfEveryForm) {
       if (own_weight && !input_form) options.query_hidden = {9};
       options.own_residual_weight = own_weight;
       options.feedback = own_weight;
-      const Model model = RandomModel(options);
+      Model model = RandomModel(options);
+      if (input_form) model.row_length = 1.25f;
       const auto file = SerializeModel(model);
       ASSERT_TRUE(file.ok()) << file.status();
       uint32_t checksum = 0;
@@ -52,6 +53,7 @@ TEST(ModelTest, RoundTripOfEveryForm) {
       EXPECT_EQ(parsed->mean, model.mean);
       EXPECT_EQ(parsed->query.linear.weight, model.query.linear.weight);
       EXPECT_EQ(parsed->query_hidden, model.query_hidden);
+      EXPECT_EQ(parsed->row_length, model.row_length);
       EXPECT_EQ(parsed->steps[1].feedback, model.steps[1].feedback);
       EXPECT_EQ(*SerializeModel(*parsed), *file);
       const auto binarizer = Binarizer::Parse(*file);
@@ -97,6 +99,7 @@ TEST(ModelTest, NamesTheFieldOrTensor) {
   EXPECT_THAT(with("hidden", "99999"), HasSubstr("hidden"));
   EXPECT_THAT(with("residual_form", "x"), HasSubstr("residual_form"));
   const auto changed = [&](auto change) { return ParseError(Changed(model, change)); };
+  EXPECT_THAT(changed([](SafetensorsFile& file) { file.metadata()["row_length"] = "nan"; }), HasSubstr("row_length"));
   EXPECT_THAT(changed([](SafetensorsFile& file) { file.metadata().erase("trained"); }),
               HasSubstr("'trained' is missing"));
   EXPECT_THAT(changed([](SafetensorsFile& file) { file.tensors().erase("step2.gain"); }),
