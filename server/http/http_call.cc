@@ -133,8 +133,10 @@ void HttpCall::Start(std::function<void(grpc::Status)> done) {
   context_.AddMetadata(kPeerMetadata, absl::StrCat(calls_.rpc.peer_secret, headers_.peer));
   if (headers_.timeout < absl::InfiniteDuration())
     context_.set_deadline(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(headers_.timeout));
-  calls_.stub.UnaryCall(&context_, method_.path, grpc::StubOptions(), &request_, &response_, std::move(done));
-  calls_.gate.Leave();
+  // The answer may come, and this call be gone, before UnaryCall returns.
+  HttpCalls& calls = calls_;
+  calls.stub.UnaryCall(&context_, method_.path, grpc::StubOptions(), &request_, &response_, std::move(done));
+  calls.gate.Leave();
 }
 
 void HttpCall::TakeAnswer(const grpc::Status& status) {
