@@ -13,6 +13,8 @@
 #include "index/collection/caretaker.h"
 #include "index/collection/engine_shared.h"
 #include "index/collection/registry.h"
+#include "index/learn/first_model.h"
+#include "index/learn/learner.h"
 #include "index/search/scheduler.h"
 #include "index/search/search_job.h"
 #include "index/simd/kernels.h"
@@ -23,6 +25,28 @@ namespace bebr {
 namespace {
 
 constexpr uint32_t kMaxDefaultShards = 8;
+
+absl::Status CheckConfig(const CollectionConfig& config) {
+  BEBR_RETURN_IF_ERROR(ValidateName("name", config.name));
+  BEBR_RETURN_IF_ERROR(ValidateName("version", config.version));
+  if (config.shards > kMaxShards) {
+    return absl::InvalidArgumentError(absl::StrFormat("shards is %d; the limit is %d", config.shards, kMaxShards));
+  }
+  if (config.expected_documents > kMaxExpectedDocuments) {
+    return absl::InvalidArgumentError(absl::StrFormat("expected_documents is %d; the limit is %d (2^40)",
+                                                      config.expected_documents, kMaxExpectedDocuments));
+  }
+  if (config.default_rerank > kMaxRerank) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("default_rerank is %d; the limit is %d", config.default_rerank, kMaxRerank));
+  }
+  if (config.default_rerank > 0 && config.store_floats == FloatStorage::kNone) {
+    return absl::FailedPreconditionError(
+        absl::StrFormat("default_rerank is %d, but no floats are stored to rerank with; set store_floats to f16 or f32",
+                        config.default_rerank));
+  }
+  return config.auto_binarizer.has_value() ? CheckAutoBinarizer(*config.auto_binarizer) : absl::OkStatus();
+}
 
 // Delegates: the registry knows the collections, the scheduler searches them, the rest is named after what it does.
 class EngineImpl final : public Engine {
@@ -40,6 +64,7 @@ class EngineImpl final : public Engine {
 
   ~EngineImpl() override {
     caretaker_.reset();
+    learner_.reset();
     upgrades_.reset();   // its searches still end
     scheduler_.reset();  // ends searches, which hold shards
   }
@@ -48,7 +73,10 @@ class EngineImpl final : public Engine {
 
   absl::Status CreateCollection(const CollectionConfig& config, std::string_view model_file) override;
   absl::Status DeleteCollection(std::string_view name) override {
-    return registry_->Drop(name, [&] { upgrades_->Forget(name); });
+    return registry_->Drop(name, [&] {
+      learner_->Forget(name);
+      upgrades_->Forget(name);
+    });
   }
   absl::StatusOr<CollectionInfo> GetCollection(std::string_view name) override;
   std::vector<std::string> ListCollections() override;
@@ -141,6 +169,7 @@ class EngineImpl final : public Engine {
   std::unique_ptr<Backups> backups_;
   std::unique_ptr<Scheduler> scheduler_;
   std::unique_ptr<Upgrades> upgrades_;
+  std::unique_ptr<Learner> learner_;
   std::unique_ptr<Caretaker> caretaker_;
 };
 
@@ -155,9 +184,16 @@ absl::Status EngineImpl::Initialize() {
       RecallMonitor::Options{.interval = options_.recall_monitor_interval,
                              .queries = options_.recall_monitor_queries,
                              .documents_per_s = options_.recall_monitor_documents_per_s});
+  learner_ = std::make_unique<Learner>(
+      registry_.get(), upgrades_.get(), &capacity_,
+      [this](SearchRequest request) { return SearchNowAndWait(std::move(request)); },
+      Learner::Options{.first_documents = options_.auto_first_documents,
+                       .pace = options_.auto_pace,
+                       .documents_per_s = options_.recall_monitor_documents_per_s});
   BEBR_RETURN_IF_ERROR(registry_->Load());
   caretaker_ = std::make_unique<Caretaker>(registry_.get());
   upgrades_->Start();
+  learner_->Start();
   return absl::OkStatus();
 }
 
@@ -169,14 +205,11 @@ absl::StatusOr<SearchResult> EngineImpl::SearchNowAndWait(SearchRequest request)
 
 absl::Status EngineImpl::CreateCollection(const CollectionConfig& config, std::string_view model_file) {
   BEBR_RETURN_IF_ERROR(capacity_.CheckDisk());
-  BEBR_RETURN_IF_ERROR(ValidateName("name", config.name));
-  BEBR_RETURN_IF_ERROR(ValidateName("version", config.version));
-  if (config.shards > kMaxShards) {
-    return absl::InvalidArgumentError(absl::StrFormat("shards is %d; the limit is %d", config.shards, kMaxShards));
-  }
-  if (config.expected_documents > kMaxExpectedDocuments) {
-    return absl::InvalidArgumentError(absl::StrFormat("expected_documents is %d; the limit is %d (2^40)",
-                                                      config.expected_documents, kMaxExpectedDocuments));
+  BEBR_RETURN_IF_ERROR(CheckConfig(config));
+  std::string first_model;
+  if (config.auto_binarizer.has_value()) {
+    BEBR_ASSIGN_OR_RETURN(first_model, FirstModelFile(*config.auto_binarizer));
+    model_file = first_model;
   }
   auto binarizer = Binarizer::Parse(model_file);
   if (!binarizer.ok()) {
@@ -186,12 +219,14 @@ absl::Status EngineImpl::CreateCollection(const CollectionConfig& config, std::s
   manifest.name = config.name;
   manifest.created_unix_us = absl::ToUnixMicros(absl::Now());
   manifest.store_floats = config.store_floats;
+  manifest.default_rerank = config.default_rerank;
   manifest.shards = config.shards != 0 ? config.shards : std::min<uint32_t>(kMaxDefaultShards, options_.threads);
   manifest.expected_documents = config.expected_documents;
-  manifest.default_version = config.version;
+  manifest.default_version = config.auto_binarizer.has_value() ? kFirstVersion : config.version;
   manifest.spaces.push_back({0, (*binarizer)->spec()});
   manifest.next_space = 1;
-  manifest.versions.push_back({.name = config.version, .binarizer = *std::move(binarizer)});
+  manifest.versions.push_back({.name = manifest.default_version, .binarizer = *std::move(binarizer)});
+  if (config.auto_binarizer.has_value()) BeginLearning(config, manifest);
   BEBR_RETURN_IF_ERROR(capacity_.CheckFits(manifest, manifest.expected_documents, registry_->List()));
   return registry_->Create(std::move(manifest), model_file);
 }
@@ -201,6 +236,7 @@ absl::StatusOr<CollectionInfo> EngineImpl::GetCollection(std::string_view name) 
   const auto manifest = collection->manifest();
   CollectionInfo info = collection->Info();
   upgrades_->Describe(*manifest, info);
+  learner_->Describe(*manifest, info);
   return info;
 }
 

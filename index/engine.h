@@ -48,6 +48,10 @@ struct EngineOptions {
   absl::Duration recall_monitor_interval = absl::ZeroDuration();
   size_t recall_monitor_queries = 100;
   uint64_t recall_monitor_documents_per_s = 50000;
+  // Collections without a model file: the documents that bring the first fit, and how long without new ones is quiet,
+  // from which the other times follow (index/learn/learner.h). They read as fast as the recall monitor may.
+  uint64_t auto_first_documents = 2000;
+  absl::Duration auto_pace = absl::Seconds(10);
 };
 
 // An Engine serves the collections of one data directory, which it locks.
@@ -77,6 +81,7 @@ class Engine {
 
   // RESOURCE_EXHAUSTED if its expected documents would not fit, by the memory formula, beside what the other
   // collections hold or expect, in memory_limit_bytes or, where there is none, in the machine's memory.
+  // With config.auto_binarizer the file is not looked at.
   virtual absl::Status CreateCollection(const CollectionConfig& config, std::string_view model_file) = 0;
   virtual absl::Status DeleteCollection(std::string_view name) = 0;
   virtual absl::StatusOr<CollectionInfo> GetCollection(std::string_view name) = 0;

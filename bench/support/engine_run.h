@@ -20,6 +20,7 @@ namespace bebr::bench {
 // Thread safety: none. Errors: the engine's.
 class EngineRun {
  public:
+  explicit EngineRun(std::unique_ptr<Engine> engine) : engine_(std::move(engine)) {}
   // Opens the engine over `data_dir`, with the collection if it is there.
   static absl::StatusOr<std::unique_ptr<EngineRun>> Open(const std::string& data_dir);
   absl::Status Create(const std::string& model_file, FloatStorage store_floats);
@@ -42,7 +43,6 @@ class EngineRun {
   static constexpr char kCollection[] = "bench";
 
  private:
-  explicit EngineRun(std::unique_ptr<Engine> engine) : engine_(std::move(engine)) {}
   absl::StatusOr<SearchResult> SearchOnce(SearchRequest request);
 
   std::unique_ptr<Engine> engine_;

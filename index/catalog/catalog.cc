@@ -1,7 +1,6 @@
 #include "index/catalog/catalog.h"
 
 #include <algorithm>
-#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/ascii.h"
@@ -12,6 +11,8 @@
 #include "index/base/file.h"
 #include "index/base/logging.h"
 #include "index/base/status_macros.h"
+#include "index/catalog/auto_record.h"
+#include "index/catalog/json_numbers.h"
 #include "index/catalog/manifest_check.h"
 #include "index/storage/files.h"
 
@@ -55,20 +56,6 @@ json ToJson(const Version& version) {
                        {"against_documents", check->against_documents}};
   }
   return object;
-}
-
-// Throw json::exception, as the callers expect, but for numbers that are no T.
-template <typename T>
-absl::StatusOr<T> Number(const json& object, const char* key) {
-  const json& value = object.at(key);
-  if (value.is_number_unsigned() && value.get<uint64_t>() <= std::numeric_limits<T>::max()) return value.get<T>();
-  return absl::DataLossError(
-      absl::StrFormat("%s is no whole number from 0 to %d", key, uint64_t{std::numeric_limits<T>::max()}));
-}
-
-absl::StatusOr<int64_t> Time(const json& object, const char* key) {
-  if (object.at(key).is_number_integer()) return object.at(key).get<int64_t>();
-  return absl::DataLossError(absl::StrFormat("%s is no whole number", key));
 }
 
 absl::StatusOr<VersionCheck> ParseCheck(const json& object) {
@@ -144,17 +131,19 @@ std::string ToJson(const CollectionManifest& manifest) {
   }
   json versions = json::array();
   for (const Version& version : manifest.versions) versions.push_back(ToJson(version));
-  const json object = {{"format", manifest.format},
-                       {"name", manifest.name},
-                       {"created_unix_us", manifest.created_unix_us},
-                       {"store_floats", std::string(ToString(manifest.store_floats))},
-                       {"shards", manifest.shards},
-                       {"expected_documents", manifest.expected_documents},
-                       {"default_version", manifest.default_version},
-                       {"previous_default", manifest.previous_default},
-                       {"next_space", manifest.next_space},
-                       {"spaces", spaces},
-                       {"versions", versions}};
+  json object = {{"format", manifest.format},
+                 {"name", manifest.name},
+                 {"created_unix_us", manifest.created_unix_us},
+                 {"store_floats", std::string(ToString(manifest.store_floats))},
+                 {"shards", manifest.shards},
+                 {"expected_documents", manifest.expected_documents},
+                 {"default_rerank", manifest.default_rerank},
+                 {"default_version", manifest.default_version},
+                 {"previous_default", manifest.previous_default},
+                 {"next_space", manifest.next_space},
+                 {"spaces", spaces},
+                 {"versions", versions}};
+  if (manifest.auto_record.has_value()) object["auto_binarizer"] = ToJson(*manifest.auto_record);
   return object.dump(2) + "\n";
 }
 
@@ -186,6 +175,12 @@ absl::StatusOr<CollectionManifest> FromJson(const std::string& text) {
     BEBR_ASSIGN_OR_RETURN(manifest.shards, Number<uint32_t>(object, "shards"));
     if (object.contains("expected_documents")) {  // files of earlier servers have none
       BEBR_ASSIGN_OR_RETURN(manifest.expected_documents, Number<uint64_t>(object, "expected_documents"));
+    }
+    if (object.contains("default_rerank")) {
+      BEBR_ASSIGN_OR_RETURN(manifest.default_rerank, Number<uint32_t>(object, "default_rerank"));
+    }
+    if (object.contains("auto_binarizer")) {
+      BEBR_ASSIGN_OR_RETURN(manifest.auto_record, ParseAutoRecord(object.at("auto_binarizer")));
     }
     manifest.default_version = object.at("default_version");
     manifest.previous_default = object.value("previous_default", "");

@@ -55,6 +55,29 @@ struct Version {
   std::optional<VersionCheck> check;
 };
 
+// The default rerank of a version whose codes nobody has measured: of few documents so many hold nearly all neighbours.
+inline constexpr uint32_t kUnmeasuredRerank = 500;
+
+// What is kept of the binarizers that the engine makes for a collection: index/learn goes on from it after a restart.
+struct AutoRecord {
+  AutoBinarizerConfig config;
+  bool keeps_floats = true;         // false: floats are stored only until a fitted version is the default
+  bool measures_rerank = true;      // default_rerank is the engine's to set
+  std::string version;              // the default, as far as the engine made it so
+  std::string candidate;            // fitted, and on its way to become the default; empty: none
+  std::string outgoing;             // was the default, and is to be retired; empty: none
+  bool final = false;               // no fit will follow
+  bool dropping_floats = false;     // they are no longer needed, and not all gone yet
+  uint64_t fitted_documents = 0;    // there when the last fit began
+  uint64_t fitted_rows = 0;         // to which the default version was fitted
+  uint64_t measured_documents = 0;  // there when `recall` was measured
+  double recall = 0.0;              // recall@10 of the default version's codes
+  double recall_goal = 0.0;
+  uint32_t fits = 0;
+  uint32_t promotions = 0;
+  std::vector<AutoEvent> events;  // the last kMaxAutoEvents
+};
+
 // What a collection is, without its documents. A value: it is changed by writing a changed copy.
 struct CollectionManifest {
   uint32_t format = kManifestFormat;  // in a file of an earlier server: 1, which had a store for each shard
@@ -63,11 +86,18 @@ struct CollectionManifest {
   FloatStorage store_floats = FloatStorage::kNone;
   uint32_t shards = 1;
   std::string default_version;
-  std::string previous_default;     // before the last promotion; may be empty
-  std::vector<Space> spaces;        // in use
-  std::vector<Version> versions;    // retired ones too
-  uint32_t next_space = 0;          // the number of the next space
-  uint64_t expected_documents = 0;  // for which memory is set aside; 0: nobody said
+  std::string previous_default;           // before the last promotion; may be empty
+  std::vector<Space> spaces;              // in use
+  std::vector<Version> versions;          // retired ones too
+  uint32_t next_space = 0;                // the number of the next space
+  uint64_t expected_documents = 0;        // for which memory is set aside; 0: nobody said
+  uint32_t default_rerank = 0;            // candidates of a search that leaves it to the collection; 0: none
+  std::optional<AutoRecord> auto_record;  // of a collection whose binarizers the engine makes
+
+  // Whether floats are stored for good, so that there is rerank and re-encoding.
+  bool KeepsFloats() const {
+    return store_floats != FloatStorage::kNone && (!auto_record.has_value() || auto_record->keeps_floats);
+  }
 
   // Of a version in use; an empty name stands for the default. NOT_FOUND names the versions there are.
   absl::StatusOr<const Version*> FindVersion(std::string_view version_name) const;

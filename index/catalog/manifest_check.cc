@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "index/base/status_macros.h"
 #include "index/types/collection.h"
+#include "index/types/search.h"
 
 namespace bebr {
 namespace {
@@ -20,6 +21,9 @@ absl::Status CheckNumbers(const CollectionManifest& manifest) {
   if (manifest.expected_documents > kMaxExpectedDocuments) {
     return Invalid(absl::StrFormat("expected_documents is %d; the limit is %d", manifest.expected_documents,
                                    kMaxExpectedDocuments));
+  }
+  if (manifest.default_rerank > kMaxRerank) {
+    return Invalid(absl::StrFormat("default_rerank is %d; the limit is %d", manifest.default_rerank, kMaxRerank));
   }
   if (manifest.versions.empty() || manifest.versions.size() > kMaxVersions) {
     return Invalid(absl::StrFormat("versions has %d entries; it has 1 to %d", manifest.versions.size(), kMaxVersions));

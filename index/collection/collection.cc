@@ -221,7 +221,8 @@ CollectionInfo Collection::Info() const {
   info.name = manifest->name;
   info.default_version = manifest->default_version;
   info.previous_default = manifest->previous_default;
-  info.store_floats = manifest->store_floats;
+  info.store_floats = manifest->KeepsFloats() ? manifest->store_floats : FloatStorage::kNone;
+  info.default_rerank = manifest->KeepsFloats() ? manifest->default_rerank : 0;
   info.shards = manifest->shards;
   info.created = absl::FromUnixMicros(manifest->created_unix_us);
   info.expected_documents = manifest->expected_documents;
@@ -289,6 +290,11 @@ absl::StatusOr<uint64_t> Collection::Checkpoint(const std::string& path) const {
     return shards_->store().Checkpoint(StorePath(path));
   }));
   return documents;
+}
+
+absl::Status Collection::DropFloats(uint32_t embedding) {
+  BEBR_RETURN_IF_ERROR(writes_.RunAlone([&] { return shards_->DropFloats(embedding); }));
+  return shards_->Compact(std::nullopt, embedding);
 }
 
 }  // namespace bebr

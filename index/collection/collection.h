@@ -55,6 +55,8 @@ class Collection : public std::enable_shared_from_this<Collection> {
   // Drops what `version`, which the manifest calls retired, leaves behind: codes of a space without other versions, and
   // floats that no other version takes.
   absl::Status DropVersion(const Version& version);
+  // Drops all floats of an embedding that versions still take, once the manifest says that none are stored.
+  absl::Status DropFloats(uint32_t embedding);
   // Makes in `path` a copy of the store as it is at one moment, for which writes wait, and returns how many documents
   // it has. Every acknowledged write is in it, and of one that is under way all or nothing.
   absl::StatusOr<uint64_t> Checkpoint(const std::string& path) const;

@@ -11,13 +11,23 @@
 namespace bebr {
 namespace {
 
+// A search that leaves it to the collection is refused nothing for it: it reranks as far as its own limits allow.
+void SetDefaultRerank(const CollectionManifest& manifest, SearchRequest& request) {
+  if (!request.collection_rerank) return;
+  const size_t wanted = std::max<size_t>(manifest.default_rerank, 2 * request.k);
+  const size_t most =
+      std::min({request.most_rerank, kMaxRerank, request.candidates > 0 ? request.candidates : kMaxRerank});
+  const bool reranks = manifest.default_rerank > 0 && manifest.KeepsFloats() && most >= request.k;
+  request.rerank = reranks ? std::min(wanted, most) : 0;
+}
+
 absl::Status CheckRerank(const SearchRequest& request, const CollectionManifest& manifest) {
   if (request.rerank == 0) return absl::OkStatus();
   if (request.rerank < request.k || request.rerank > kMaxRerank) {
     return absl::InvalidArgumentError(
         absl::StrFormat("rerank is %d; it is 0 or from k (%d) to %d", request.rerank, request.k, kMaxRerank));
   }
-  if (manifest.store_floats == FloatStorage::kNone) {
+  if (!manifest.KeepsFloats()) {
     return absl::FailedPreconditionError(
         absl::StrFormat("collection \"%s\" stores no floats, so there is nothing to rerank with; create it with "
                         "store_floats f16 or f32",
@@ -68,6 +78,7 @@ absl::StatusOr<std::unique_ptr<SearchJob>> PrepareSearch(SearchRequest request,
                                                          std::shared_ptr<ShardSet> shards) {
   BEBR_ASSIGN_OR_RETURN(const Version* version, manifest->FindVersion(request.version));
   BEBR_RETURN_IF_ERROR(CheckLimits(request));
+  SetDefaultRerank(*manifest, request);
   BEBR_RETURN_IF_ERROR(CheckRerank(request, *manifest));
   BEBR_RETURN_IF_ERROR(CheckLevels(request));
   for (size_t i = 0; i < request.queries.size(); ++i) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_format.h"
@@ -163,6 +164,12 @@ absl::Status ShardSet::DropVersion(uint32_t version, std::optional<uint32_t> spa
   for (const auto& shard : shards_) shard->Drop(space, embedding);
   Publish(std::vector<bool>(shards_.size(), true));  // also lets go of the old view, which would keep it all on disk
   return absl::OkStatus();
+}
+
+absl::Status ShardSet::DropFloats(uint32_t embedding) {
+  contents_.stores_floats = false;
+  // No version has this number: of versions nothing is forgotten.
+  return DropVersion(std::numeric_limits<uint32_t>::max(), std::nullopt, embedding);
 }
 
 absl::Status ShardSet::Compact(std::optional<uint32_t> space, std::optional<uint32_t> embedding) {

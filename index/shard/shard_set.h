@@ -65,6 +65,8 @@ class ShardSet {
   // Forgets a version. Drops all codes of `space` and all floats of `embedding`, where they are given, from memory and
   // from what reads of the disk find; Compact then frees the disk space.
   absl::Status DropVersion(uint32_t version, std::optional<uint32_t> space, std::optional<uint32_t> embedding);
+  // Stores no floats from now on, and drops those of `embedding`, whose versions stay; as DropVersion does.
+  absl::Status DropFloats(uint32_t embedding);
   // Blocks until the disk space of a dropped space or embedding is free.
   absl::Status Compact(std::optional<uint32_t> space, std::optional<uint32_t> embedding);
 

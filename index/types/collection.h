@@ -21,6 +21,50 @@ inline constexpr size_t kMaxCheckQueries = 1000;
 inline constexpr size_t kMaxCheckK = 100;
 inline constexpr uint64_t kMaxExpectedDocuments = uint64_t{1} << 40;
 
+inline constexpr uint32_t kMaxAutoDims = 4096;
+inline constexpr uint32_t kMinAutoBits = 32;
+inline constexpr uint32_t kMaxAutoBits = 8192;
+inline constexpr size_t kMaxAutoEvents = 32;  // that are kept
+
+// What binarizers the engine is to make for a collection that has no model file.
+struct AutoBinarizerConfig {
+  uint32_t dims = 0;  // of the embeddings: 2..kMaxAutoDims
+  uint32_t bits = 0;  // of a code: a multiple of 32; 0 = as many as `recall` takes, or a usual number
+  double recall =
+      0.0;  // recall@10 of the codes that each fit is to reach with as few bits as it can; 0 = `bits` decides
+  Metric metric = Metric::kCosine;
+};
+
+// How far the engine has come with the binarizers that it makes for a collection.
+enum class AutoState : uint8_t {
+  kCollecting = 0,   // the first binarizer, which knows nothing of the data, serves until enough documents are there
+  kFitting = 1,      // to a sample of the stored floats
+  kBackfilling = 2,  // the fitted version encodes the documents
+  kChecking = 3,     // it is compared with the default version
+  kFitted = 4,       // the default version is a fitted one
+  kFinal = 5,        // and no other will follow: no floats are stored
+};
+
+// Something that was done with the binarizers of a collection, and why.
+struct AutoEvent {
+  int64_t unix_us = 0;
+  std::string text;
+};
+
+// What a collection with binarizers of the engine's making says of them.
+struct AutoInfo {
+  AutoState state = AutoState::kCollecting;
+  AutoBinarizerConfig config;
+  uint64_t fitted_documents = 0;    // there at the last fit; 0 = there was none
+  uint64_t next_fit_documents = 0;  // that bring the next fit, if nothing else does
+  double recall = 0.0;              // recall@10 of the default version's codes, as measured last; 0 = not measured
+  double recall_goal = 0.0;         // below it there is a new fit
+  uint32_t fits = 0;
+  uint32_t promotions = 0;
+  std::vector<AutoEvent> events;  // the last ones, oldest first
+  std::string error;              // of the last attempt, which is made again
+};
+
 // What a new collection is to be.
 struct CollectionConfig {
   std::string name;
@@ -30,6 +74,12 @@ struct CollectionConfig {
   // Memory for so many documents, by the memory formula with ids of 16 bytes, is set aside: what would not fit is
   // refused now. 0 = nobody knows.
   uint64_t expected_documents = 0;
+  // Binarizers of the engine's making, in place of a model file. Without stored floats the documents' floats are kept
+  // until the first fit, which is then the only one.
+  std::optional<AutoBinarizerConfig> auto_binarizer;
+  // Candidates of a search that leaves it to the collection (SearchRequest::collection_rerank); 0 = none, or with
+  // auto_binarizer as many as a recall@10 of 0.99 takes.
+  uint32_t default_rerank = 0;
 };
 
 // What a version added to a collection is to be.
@@ -138,7 +188,9 @@ struct CollectionInfo {
   uint64_t sequence = 0;      // number of the last mutation
   MemoryUse memory;           // measured
   uint64_t disk_bytes = 0;
-  std::string problem;  // why it takes no writes; empty: it does
+  std::string problem;                // why it takes no writes; empty: it does
+  uint32_t default_rerank = 0;        // candidates of a search that leaves it to the collection; 0: none
+  std::optional<AutoInfo> auto_info;  // of a collection whose binarizers the engine makes
 };
 
 // Another name of a collection.

@@ -42,6 +42,9 @@ struct SearchRequest {
   std::vector<absl::Span<const float>> queries;  // 1..kMaxQueriesPerRequest; borrowed until `done` has run
   size_t k = 10;                                 // 1..kMaxK
   size_t rerank = 0;                             // candidates to re-score with stored floats; 0 = none; else >= k
+  // Reranks as many as the collection does by default, `most_rerank` at most, in place of `rerank`.
+  bool collection_rerank = false;
+  size_t most_rerank = kMaxRerank;
   // Level-progressive search: all documents are scored by the first `first_levels` levels of their codes, and only some
   // by the others too: the best `candidates` (max(k, rerank)..kMaxCandidates), or for 0 as many as it takes to find
   // exactly what a scan of all levels finds. 0 levels, or as many as the code has: a scan of all levels.

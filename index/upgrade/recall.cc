@@ -16,6 +16,8 @@ namespace bebr {
 namespace {
 
 constexpr size_t kExactRows = 64;  // documents scored together
+// Few at a time: clients' searches wait for the scan that these share.
+constexpr size_t kQueriesAtATime = 16;
 
 // Shows the floats of one shard, as they are read, to an ExactBest.
 class ShardReader {
@@ -85,13 +87,16 @@ absl::StatusOr<Answers> ExactAnswers(const Collection& collection, const Version
 
 absl::StatusOr<Answers> CodeAnswers(const CollectionManifest& manifest, const Version& version, const Queries& queries,
                                     size_t k, const SearchNow& search) {
-  SearchRequest request{.collection = manifest.name, .version = version.name, .k = k};
-  for (const auto& row : queries.rows) request.queries.push_back(row);
-  BEBR_ASSIGN_OR_RETURN(const SearchResult result, search(std::move(request)));
   Answers answers;
-  for (const auto& hits : result.hits) {
-    std::vector<std::string>& ids = answers.emplace_back();
-    for (const SearchHit& hit : hits) ids.push_back(hit.id);
+  for (size_t first = 0; first < queries.rows.size(); first += kQueriesAtATime) {
+    SearchRequest request{.collection = manifest.name, .version = version.name, .k = k};
+    const size_t end = std::min(queries.rows.size(), first + kQueriesAtATime);
+    for (size_t q = first; q < end; ++q) request.queries.push_back(queries.rows[q]);
+    BEBR_ASSIGN_OR_RETURN(const SearchResult result, search(std::move(request)));
+    for (const auto& hits : result.hits) {
+      std::vector<std::string>& ids = answers.emplace_back();
+      for (const SearchHit& hit : hits) ids.push_back(hit.id);
+    }
   }
   return answers;
 }

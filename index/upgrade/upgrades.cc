@@ -94,6 +94,10 @@ absl::Status Upgrades::Promote(std::string_view name, std::string_view version, 
     if (manifest.default_version == version) return absl::OkStatus();
     manifest.previous_default = manifest.default_version;
     manifest.default_version = version;
+    // What was measured is another version's.
+    if (manifest.auto_record.has_value() && manifest.auto_record->measures_rerank) {
+      manifest.default_rerank = std::max(manifest.default_rerank, kUnmeasuredRerank);
+    }
     return absl::OkStatus();
   });
 }
@@ -230,6 +234,10 @@ void Upgrades::Describe(const CollectionManifest& manifest, CollectionInfo& info
     const bool recorded = v >= manifest.versions.size() || !manifest.versions[v].backfilling;
     if (!recorded && version.backfill->error.empty()) version.backfill->running = true;
   }
+}
+
+std::optional<RecallSample> Upgrades::LastRecall(const std::string& collection, const std::string& version) const {
+  return monitor_ == nullptr ? std::nullopt : monitor_->Last(collection, version);
 }
 
 RecallMonitor::Counters Upgrades::recall_counters() const {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -50,6 +51,8 @@ class Upgrades {
   // Adds the backfills and the monitor's recall to what is known of a collection.
   void Describe(const CollectionManifest& manifest, CollectionInfo& info) const;
   RecallMonitor::Counters recall_counters() const;
+  // What the monitor found last, if it is on.
+  std::optional<RecallSample> LastRecall(const std::string& collection, const std::string& version) const;
 
  private:
   using Key = std::pair<std::string, std::string>;  // collection, version

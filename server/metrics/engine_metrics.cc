@@ -103,6 +103,21 @@ void AddVersions(const std::vector<CollectionInfo>& infos, FamilyList& out) {
   }
 }
 
+// Collections whose binarizers the server makes.
+void AddAuto(const std::vector<CollectionInfo>& infos, FamilyList& out) {
+  const auto add = [&](const char* name, const auto& value) {
+    for (const CollectionInfo& info : infos) {
+      if (info.auto_info.has_value()) out.Add(name, value(*info.auto_info), {{"collection", info.name}});
+    }
+  };
+  add("bebr_auto_fits_total", [](const AutoInfo& a) { return static_cast<double>(a.fits); });
+  add("bebr_auto_promotions_total", [](const AutoInfo& a) { return static_cast<double>(a.promotions); });
+  add("bebr_auto_recall_ratio", [](const AutoInfo& a) { return a.recall; });
+  add("bebr_auto_recall_goal_ratio", [](const AutoInfo& a) { return a.recall_goal; });
+  add("bebr_auto_fitted_documents", [](const AutoInfo& a) { return static_cast<double>(a.fitted_documents); });
+  add("bebr_auto_failing", [](const AutoInfo& a) { return a.error.empty() ? 0.0 : 1.0; });
+}
+
 void AddCollections(Engine& engine, FamilyList& out) {
   std::vector<CollectionInfo> infos;
   for (const std::string& name : engine.ListCollections()) {
@@ -133,6 +148,7 @@ void AddCollections(Engine& engine, FamilyList& out) {
     out.Add("bebr_collection_disk_bytes", static_cast<double>(info.disk_bytes), {{"collection", info.name}});
   }
   AddVersions(infos, out);
+  AddAuto(infos, out);
 }
 
 // Start of this process: ticks after the machine's start, in field 22 of /proc/self/stat.

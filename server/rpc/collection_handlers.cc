@@ -20,6 +20,8 @@ Target OfName(const Request& request) {
 
 Target OfNewCollection(const v1::CreateCollectionRequest& request) { return {.collection = request.config().name()}; }
 
+bool CreationHasModel(const v1::CreateCollectionRequest& request) { return !request.config().has_auto_binarizer(); }
+
 absl::Status CheckCreation(RpcContext& rpc, const Call&, const v1::CreateCollectionRequest& request) {
   if (rpc.engine->GetCollection(request.config().name()).ok()) {  // better said before the model is uploaded
     return absl::AlreadyExistsError(absl::StrFormat("collection \"%s\" exists already", request.config().name()));
@@ -65,7 +67,8 @@ absl::Status DeleteCollection(RpcContext& rpc, const Call&, const v1::DeleteColl
 }  // namespace
 
 std::vector<Method> CollectionMethods() {
-  return {ModelUpload("/bebr.v1.CollectionService/CreateCollection", OfNewCollection, CheckCreation, CreateCollection),
+  return {ModelUpload("/bebr.v1.CollectionService/CreateCollection", OfNewCollection, CreationHasModel, CheckCreation,
+                      CreateCollection),
           Blocking("/bebr.v1.CollectionService/GetCollection", Role::kRead, OfName, GetCollection),
           Blocking("/bebr.v1.CollectionService/ListCollections", Role::kRead, OfNone, ListCollections),
           Blocking("/bebr.v1.CollectionService/DeleteCollection", Role::kAdmin, OfName, DeleteCollection)};

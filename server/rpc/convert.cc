@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "index/base/float16.h"
 #include "index/base/status_macros.h"
+#include "server/rpc/convert_auto.h"
 
 namespace bebr {
 namespace {
@@ -73,6 +74,7 @@ absl::StatusOr<SearchRequest> WithOptions(const std::string& collection, const v
   request.version = options.version();
   if (options.has_k()) request.k = options.k();
   request.rerank = options.rerank();
+  request.collection_rerank = !options.has_rerank();
   request.first_levels = options.first_levels();
   request.candidates = options.candidates();
   if (options.has_min_score()) request.min_score = options.min_score();
@@ -223,16 +225,23 @@ absl::StatusOr<SearchRequest> ToSearchRequest(const v1::BatchSearchRequest& requ
 }
 
 absl::StatusOr<CollectionConfig> ToCollectionConfig(const v1::CollectionConfig& config) {
-  if (config.has_auto_binarizer() || config.default_rerank() != 0) {
-    return absl::UnimplementedError("auto_binarizer and default_rerank are not served yet; send a model file");
-  }
   CollectionConfig result;
   result.name = config.name();
   if (!config.version().empty()) result.version = config.version();
   result.shards = config.shards();
   result.expected_documents = config.expected_documents();
+  result.default_rerank = config.default_rerank();
+  if (config.has_auto_binarizer()) {
+    if (!config.version().empty()) {
+      return absl::InvalidArgumentError(absl::StrFormat(
+          "version is \"%s\"; with auto_binarizer the server names the versions, so leave it empty", config.version()));
+    }
+    BEBR_ASSIGN_OR_RETURN(result.auto_binarizer, ToAutoBinarizer(config.auto_binarizer()));
+  }
   switch (config.store_floats()) {
     case v1::FLOAT_STORAGE_UNSPECIFIED:
+      result.store_floats = config.has_auto_binarizer() ? FloatStorage::kFloat16 : FloatStorage::kNone;
+      break;
     case v1::FLOAT_STORAGE_NONE:
       result.store_floats = FloatStorage::kNone;
       break;
@@ -264,6 +273,8 @@ void ToProto(const CollectionInfo& info, v1::Collection* out) {
   ToProto(info.memory, out->mutable_memory());
   out->set_disk_bytes(info.disk_bytes);
   out->set_problem(info.problem);
+  out->set_default_rerank(info.default_rerank);
+  if (info.auto_info.has_value()) ToProto(*info.auto_info, out->mutable_auto_status());
 }
 
 void ToProto(const VersionCheck& check, v1::VersionCheck* out) {

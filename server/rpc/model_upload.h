@@ -21,6 +21,7 @@ inline constexpr size_t kMaxModelChunkBytes = 1 << 20;
 template <typename Request, typename Response>
 struct ModelUploadWork {
   Target (*target)(const Request&);
+  bool (*has_model)(const Request&);  // false: the first message is the only one
   absl::Status (*check)(RpcContext&, const Call&, const Request&);
   absl::Status (*work)(RpcContext&, const Call&, const Request&, const std::string& model, Response&);
 };
@@ -46,6 +47,9 @@ class ModelUploadCall final : public Call {
   absl::Status Add() {
     const uint64_t bytes = input_bytes();
     BEBR_RETURN_IF_ERROR(Take(&message_, &hold_));
+    if (has_config_ && !work_.has_model(config_)) {
+      return absl::InvalidArgumentError("there is a message after the first, which says that there is no model file");
+    }
     if (has_config_) return AddChunk(message_.model_chunk());
     if (!message_.has_config()) return absl::InvalidArgumentError("config is missing; the first message holds it");
     has_config_ = true;
@@ -77,7 +81,7 @@ class ModelUploadCall final : public Call {
   void OnInputEnd() override {
     if (gone()) return End(absl::CancelledError("the client ended the call"));
     if (!has_config_) return End(absl::InvalidArgumentError("config is missing; the first message holds it"));
-    if (model_.empty()) {
+    if (model_.empty() && work_.has_model(config_)) {
       return End(
           absl::InvalidArgumentError("model_chunk is missing; the messages after the first hold the model file"));
     }
@@ -109,12 +113,12 @@ class ModelUploadCall final : public Call {
 
 // A method of such calls, which need the role admin.
 template <typename Request, typename Response>
-Method ModelUpload(std::string path, Target (*target)(const Request&),
+Method ModelUpload(std::string path, Target (*target)(const Request&), bool (*has_model)(const Request&),
                    absl::Status (*check)(RpcContext&, const Call&, const Request&),
                    absl::Status (*work)(RpcContext&, const Call&, const Request&, const std::string&, Response&)) {
   Method method = MethodOf<Request, Response>(std::move(path), Role::kAdmin);
   method.client_streams = true;
-  method.make = [made = ModelUploadWork<Request, Response>{target, check, work}](CallStart start) -> Call* {
+  method.make = [made = ModelUploadWork<Request, Response>{target, has_model, check, work}](CallStart start) -> Call* {
     return new ModelUploadCall<Request, Response>(std::move(start), made);
   };
   return method;

@@ -17,6 +17,8 @@ Target OfNewVersion(const v1::AddVersionRequest& request) {
   return {.collection = request.config().collection(), .object = request.config().name()};
 }
 
+bool AdditionHasModel(const v1::AddVersionRequest&) { return true; }
+
 absl::Status CheckAddition(RpcContext& rpc, const Call& call, const v1::AddVersionRequest&) {
   return rpc.engine->GetCollection(call.collection()).status();  // better said before the model is uploaded
 }
@@ -64,11 +66,12 @@ absl::Status CheckVersion(RpcContext& rpc, const Call& call, const v1::CheckVers
 }  // namespace
 
 std::vector<Method> VersionMethods() {
-  return {ModelUpload("/bebr.v1.CollectionService/AddVersion", OfNewVersion, CheckAddition, AddVersion),
-          Blocking("/bebr.v1.CollectionService/PromoteVersion", Role::kAdmin, OfVersion, PromoteVersion),
-          Blocking("/bebr.v1.CollectionService/RetireVersion", Role::kAdmin, OfVersion, RetireVersion),
-          Blocking("/bebr.v1.CollectionService/BackfillVersion", Role::kAdmin, OfVersion, BackfillVersion),
-          Blocking("/bebr.v1.CollectionService/CheckVersion", Role::kAdmin, OfVersion, CheckVersion)};
+  return {
+      ModelUpload("/bebr.v1.CollectionService/AddVersion", OfNewVersion, AdditionHasModel, CheckAddition, AddVersion),
+      Blocking("/bebr.v1.CollectionService/PromoteVersion", Role::kAdmin, OfVersion, PromoteVersion),
+      Blocking("/bebr.v1.CollectionService/RetireVersion", Role::kAdmin, OfVersion, RetireVersion),
+      Blocking("/bebr.v1.CollectionService/BackfillVersion", Role::kAdmin, OfVersion, BackfillVersion),
+      Blocking("/bebr.v1.CollectionService/CheckVersion", Role::kAdmin, OfVersion, CheckVersion)};
 }
 
 }  // namespace bebr

@@ -18,7 +18,7 @@ struct Options {
   std::vector<size_t> rows;
   uint32_t k = 10;
   std::string version;
-  uint32_t rerank = 0;
+  std::optional<uint32_t> rerank;
   uint32_t first_levels = 0;
   uint32_t candidates = 0;
   std::string filter;
@@ -64,7 +64,7 @@ absl::Status Run(const Command& command, const Options& options) {
     v1::SearchOptions* search = request.mutable_options();
     search->set_k(options.k);
     search->set_version(options.version);
-    search->set_rerank(options.rerank);
+    if (options.rerank.has_value()) search->set_rerank(*options.rerank);
     search->set_first_levels(options.first_levels);
     search->set_candidates(options.candidates);
     search->set_filter(options.filter);
@@ -102,7 +102,10 @@ void AddSearch(CLI::App& app, Command& command) {
       ->allow_extra_args(false);
   verb->add_option("-k", options->k, "results a query, 1 to 10,000")->check(WholeNumber())->capture_default_str();
   verb->add_option("--version", options->version, "version of the queries; the collection's default without it");
-  verb->add_option("--rerank", options->rerank, "candidates to score again with the stored floats; 0: none")
+  verb->add_option(
+          "--rerank", options->rerank,
+          "candidates to score again with the stored floats; 0: none. Without it as many as the collection does "
+          "by default")
       ->check(WholeNumber());
   AddProgressive(verb, options->first_levels, options->candidates);
   verb->add_option("--filter", options->filter,

@@ -1,5 +1,6 @@
 #include <memory>
 
+#include "absl/time/time.h"
 #include "client/cli/command.h"
 #include "index/base/status_macros.h"
 
@@ -33,6 +34,27 @@ void PrintMemory(const v1::MemoryUse& memory) {
               HumanBytes(memory.attributes()).c_str(), HumanBytes(memory.models()).c_str());
 }
 
+void PrintAuto(const v1::Collection& collection) {
+  if (!collection.has_auto_status()) return;
+  const v1::AutoStatus& status = collection.auto_status();
+  std::printf("binarizers        the server's own: %s; %u fits, %u of them became the default\n",
+              std::string(ToJson(status)["state"]).c_str(), status.fits(), status.promotions());
+  if (status.recall() > 0) {
+    std::printf("recall@10         %.3f of the codes alone; below %.3f there is a new fit\n", status.recall(),
+                status.recall_goal());
+  }
+  if (status.next_fit_documents() > 0) {
+    std::printf("next fit          at %s documents, if not before\n", WithCommas(status.next_fit_documents()).c_str());
+  }
+  for (const v1::AutoEvent& event : status.events()) {
+    std::printf(
+        "  %s  %s\n",
+        absl::FormatTime("%Y-%m-%d %H:%M:%S", absl::FromUnixMicros(event.unix_us()), absl::UTCTimeZone()).c_str(),
+        event.text().c_str());
+  }
+  if (!status.error().empty()) std::printf("  last attempt failed: %s\n", status.error().c_str());
+}
+
 absl::Status CollectionStats(const Command& command, const Options& options) {
   Client client = command.Connect();
   BEBR_ASSIGN_OR_RETURN(const v1::Collection collection, client.GetCollection(options.name));
@@ -49,6 +71,10 @@ absl::Status CollectionStats(const Command& command, const Options& options) {
                 version.name() == collection.default_version() ? " (default)" : "", version.input_dims(),
                 version.code().c_str(), version.bits(), version.space(), WithCommas(version.documents()).c_str());
   }
+  if (collection.default_rerank() > 0) {
+    std::printf("rerank            %u candidates, where a search does not say\n", collection.default_rerank());
+  }
+  PrintAuto(collection);
   return absl::OkStatus();
 }
 

@@ -141,7 +141,7 @@ TEST_F(CatalogTest, ReadsWhatItWrote) {
 TEST_F(CatalogTest, WritesTheDocumentedFiles) {
   CreateThreeVersions();
   const json manifest = Manifest();
-  EXPECT_EQ(manifest.at("format"), 1);
+  EXPECT_EQ(manifest.at("format"), 2);
   EXPECT_EQ(manifest.at("store_floats"), "f16");
   EXPECT_EQ(manifest.at("spaces").at(0), json::parse(R"({"number":0,"bands":[{"dims":8,"levels":2,"weight":1.0}]})"));
   EXPECT_EQ(manifest.at("versions").at(0),
@@ -165,6 +165,51 @@ TEST_F(CatalogTest, ReadsManifestsOfEarlierServers) {
   EXPECT_EQ(read->expected_documents, 0u);
   EXPECT_EQ(read->previous_default, "");
   EXPECT_EQ(read->versions[2].embedding, 2u);
+}
+
+TEST_F(CatalogTest, KeepsWhatItIsToldOfBinarizersOfItsOwn) {
+  CollectionManifest manifest = FirstVersion("c");
+  manifest.default_rerank = 75;
+  manifest.auto_record = AutoRecord{.config = {.dims = 4, .recall = 0.9, .metric = Metric::kInnerProduct},
+                                    .keeps_floats = false,
+                                    .measures_rerank = false,
+                                    .version = "v1",
+                                    .candidate = "auto-2",
+                                    .outgoing = "auto-1",
+                                    .final = true,
+                                    .dropping_floats = true,
+                                    .fitted_documents = 2000,
+                                    .fitted_rows = 1600,
+                                    .measured_documents = 2100,
+                                    .recall = 0.75,
+                                    .recall_goal = 0.5,
+                                    .fits = 3,
+                                    .promotions = 2,
+                                    .events = {{5, "because"}, {-6, "so"}}};
+  ASSERT_TRUE(catalog_->Create(manifest, models_[0]).ok());
+  const auto read = ReadManifest(catalog_->CollectionPath("c"));
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->default_rerank, 75u);
+  EXPECT_FALSE(read->KeepsFloats());
+  const AutoRecord& record = *read->auto_record;
+  EXPECT_EQ(record.config.dims, 4u);
+  EXPECT_EQ(record.config.recall, 0.9);
+  EXPECT_EQ(record.config.metric, Metric::kInnerProduct);
+  EXPECT_FALSE(record.measures_rerank);
+  EXPECT_EQ(record.version + record.candidate + record.outgoing, "v1auto-2auto-1");
+  EXPECT_TRUE(record.final && record.dropping_floats);
+  EXPECT_EQ(record.fitted_documents + record.fitted_rows + record.measured_documents, 5700u);
+  EXPECT_EQ(record.recall + record.recall_goal, 1.25);
+  EXPECT_EQ(record.fits + record.promotions, 5u);
+  ASSERT_EQ(record.events.size(), 2u);
+  EXPECT_EQ(record.events[1].unix_us, -6);
+  EXPECT_EQ(record.events[0].text, "because");
+  for (const auto& change : std::vector<std::function<void(json&)>>{
+           [](json& m) { m["default_rerank"] = 10001; }, [](json& m) { m["auto_binarizer"]["dims"] = 1; },
+           [](json& m) { m["auto_binarizer"]["bits"] = 33; }, [](json& m) { m["auto_binarizer"]["recall"] = 1; },
+           [](json& m) { m["auto_binarizer"]["fits"] = -1; }, [](json& m) { m["auto_binarizer"].erase("events"); }}) {
+    EXPECT_EQ(ReadChanged(change).code(), absl::StatusCode::kDataLoss);
+  }
 }
 
 TEST_F(CatalogTest, RefusesManifestsThatDoNotHoldTogether) {
@@ -201,7 +246,7 @@ TEST_F(CatalogTest, RefusesManifestsThatDoNotHoldTogether) {
     EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << word << ": " << status;
     EXPECT_THAT(std::string(status.message()), HasSubstr(catalog_->CollectionPath("c"))) << word;
   }
-  EXPECT_EQ(ReadChanged([](json& m) { m["format"] = 2; }).code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(ReadChanged([](json& m) { m["format"] = 3; }).code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_FALSE(ReadChanged([](json& m) { m["format"] = json::parse("[[[[1]]]]"); }).ok());
   EXPECT_EQ(ReadChanged([](json& m) { m = json::array(); }).code(), absl::StatusCode::kDataLoss);
 }

@@ -1,0 +1,30 @@
+// Whole numbers out of JSON, which has numbers of any kind.
+#ifndef BEBR_INDEX_CATALOG_JSON_NUMBERS_H_
+#define BEBR_INDEX_CATALOG_JSON_NUMBERS_H_
+
+#include <cstdint>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/str_format.h"
+
+namespace bebr {
+
+// Throw json::exception for a missing key, as the callers expect; DATA_LOSS for what is no T.
+template <typename T>
+absl::StatusOr<T> Number(const nlohmann::json& object, const char* key) {
+  const nlohmann::json& value = object.at(key);
+  if (value.is_number_unsigned() && value.get<uint64_t>() <= std::numeric_limits<T>::max()) return value.get<T>();
+  return absl::DataLossError(
+      absl::StrFormat("%s is no whole number from 0 to %d", key, uint64_t{std::numeric_limits<T>::max()}));
+}
+
+inline absl::StatusOr<int64_t> Time(const nlohmann::json& object, const char* key) {
+  if (object.at(key).is_number_integer()) return object.at(key).get<int64_t>();
+  return absl::DataLossError(absl::StrFormat("%s is no whole number", key));
+}
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_CATALOG_JSON_NUMBERS_H_
