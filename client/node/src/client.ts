@@ -68,6 +68,12 @@ export class Client {
     return (await this.transport.unary(CollectionService.method.listCollections, {}, options, true)).collections.map(toStats);
   }
 
+  /** Collections on the server's disk that cannot be opened, and why; collections() has the others. */
+  async unavailable(options: CallOptions = {}): Promise<Map<string, string>> {
+    const { unavailable } = await this.transport.unary(CollectionService.method.listCollections, {}, options, true);
+    return new Map(unavailable.map((one) => [one.name, one.reason]));
+  }
+
   /** Drops a collection and its data, for good; its snapshots stay. */
   async drop(name: string, options: CallOptions = {}): Promise<void> {
     await this.transport.unary(CollectionService.method.deleteCollection, { name }, options, false);

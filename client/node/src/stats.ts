@@ -75,6 +75,8 @@ export interface CollectionStats {
   diskBytes: number;
   expectedDocuments: number;
   defaultRerank: number;
+  /** Why it takes no writes at present, a fault of the disk; empty: it takes them. */
+  problem: string;
   /** There if the server makes the binarizers. */
   auto: AutoStatus | undefined;
 }
@@ -141,10 +143,10 @@ function toAuto(auto: NonNullable<CollectionMessage["autoStatus"]>): AutoStatus 
 
 export function toStats(collection: CollectionMessage | undefined): CollectionStats {
   if (!collection) throw new Error("the server's answer has no collection");
-  const { name, defaultVersion, previousDefault, shards, defaultRerank, autoStatus } = collection;
+  const { name, defaultVersion, previousDefault, shards, defaultRerank, problem, autoStatus } = collection;
   const storage = { [FloatStorageEnum.F16]: "f16", [FloatStorageEnum.F32]: "f32" }[collection.storeFloats as number] ?? "none";
   return {
-    ...{ name, defaultVersion, previousDefault, shards, defaultRerank },
+    ...{ name, defaultVersion, previousDefault, shards, defaultRerank, problem },
     ...numbers(collection, "documents", "deletedRows", "diskBytes", "expectedDocuments"),
     storeFloats: storage as FloatStorage,
     created: date(collection.createdUnixUs),

@@ -96,7 +96,7 @@ def stats_of(collection: v1.Collection) -> t.CollectionStats:
     return t.CollectionStats(auto=auto, store_floats=storage, created=time_of(collection.created_unix_us),
                              versions=tuple(version_of(version) for version in collection.versions), memory=memory,
                              **fields_of(collection, "name", "documents", "default_version", "previous_default", "shards", "deleted_rows",
-                                         "sequence", "disk_bytes", "expected_documents", "default_rerank"))
+                                         "sequence", "disk_bytes", "expected_documents", "default_rerank", "problem"))
 
 
 def snapshot_of(snapshot: v1.Snapshot) -> t.Snapshot:
@@ -156,6 +156,10 @@ def count(name: str) -> Call[int]:
 
 def collections() -> Call[List[t.CollectionStats]]:
     return Call("CollectionService", "ListCollections", v1.ListCollectionsRequest(), lambda r: [stats_of(c) for c in r.collections])
+
+
+def unavailable() -> Call[Dict[str, str]]:
+    return Call("CollectionService", "ListCollections", v1.ListCollectionsRequest(), lambda r: {one.name: one.reason for one in r.unavailable})
 
 
 def drop(name: str) -> Call[None]:

@@ -74,6 +74,10 @@ class Client:
         """All collections that the key may see, by name."""
         return await self._run(_calls.collections(), timeout)
 
+    async def unavailable(self, *, timeout: Optional[float] = None) -> Dict[str, str]:
+        """Collections on the server's disk that cannot be opened, and why; collections() has the others."""
+        return await self._run(_calls.unavailable(), timeout)
+
     async def drop(self, name: str, *, timeout: Optional[float] = None) -> None:
         """Drops a collection and its data, for good; its snapshots stay."""
         await self._run(_calls.drop(name), timeout)

@@ -85,6 +85,10 @@ class Client:
         """All collections that the key may see, by name."""
         return self._run(_calls.collections(), timeout)
 
+    def unavailable(self, *, timeout: Optional[float] = None) -> Dict[str, str]:
+        """Collections on the server's disk that cannot be opened, and why; collections() has the others."""
+        return self._run(_calls.unavailable(), timeout)
+
     def drop(self, name: str, *, timeout: Optional[float] = None) -> None:
         """Drops a collection and its data, for good; its snapshots stay."""
         self._run(_calls.drop(name), timeout)

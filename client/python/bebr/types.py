@@ -249,6 +249,8 @@ class CollectionStats:
     expected_documents: int
     default_rerank: int
     """Candidates that a search reranks which does not say itself; 0: none."""
+    problem: str
+    """Why it takes no writes at present, a fault of the disk; empty: it takes them."""
     auto: Optional[AutoStatus]
     """Set if the server makes the binarizers."""
 

@@ -9,7 +9,7 @@ import { promisify } from "node:util";
 
 import { BebrError, Client, type Collection, filterText, version } from "bebr";
 
-import { dims, directory, embeddings, Server, stopAll, train } from "./support.js";
+import { dims, directory, embeddings, programs, Server, stopAll, train, vectorFile } from "./support.js";
 
 const run = promisify(execFile);
 const docs = embeddings(3000);
@@ -68,6 +68,16 @@ test("a batch answers as single searches do", async () => {
     const alone = await papers.search(row(i), { k: 20 });
     assert.deepEqual(batch[i]?.map((hit) => [hit.id, hit.score]), alone.map((hit) => [hit.id, hit.score]));
   }
+});
+
+test("the same answers as of the command", async () => {
+  const queries = vectorFile("query.fvecs", [row(5)]);
+  const flags = ["-k", "20", "--rerank", "50", "--filter", "year >= 2010"];
+  const { stdout } = await run(join(programs, "bebr"), ["search", "papers", "--server", server.address, "--json", "--queries", queries, ...flags]);
+  const [{ hits: theirs }] = JSON.parse(stdout) as [{ hits: { id: string; score: number; its: number }[] }];
+  const ours = await papers.search(row(5), { k: 20, rerank: 50, filter: "year >= 2010" });
+  assert.equal(ours.length, 20);
+  assert.deepEqual(theirs.map((hit) => [hit.id, hit.score, hit.its]), ours.map((hit) => [hit.id, hit.score, hit.its]));
 });
 
 test("int64 and other values come back as they were", async () => {

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
-const programs = process.env["BEBR_PROGRAMS"] as string;
+export const programs = process.env["BEBR_PROGRAMS"] as string;
 
 export const directory = mkdtempSync(join(tmpdir(), "bebr-node-"));
 const servers: Server[] = [];
@@ -83,11 +83,17 @@ export function embeddings(rows: number, seed = 7): Float32Array[] {
   });
 }
 
+/** A file of these rows. */
+export function vectorFile(name: string, rows: Float32Array[]): string {
+  const file = join(directory, name);
+  writeFileSync(file, Buffer.concat(rows.map((row) => Buffer.concat([Buffer.from(Int32Array.of(row.length).buffer), Buffer.from(row.buffer)]))));
+  return file;
+}
+
 /** A model of bebr-train for these rows. */
 export function train(rows: Float32Array[], ...flags: string[]): Uint8Array {
-  const input = join(directory, "rows.fvecs");
+  const input = vectorFile("rows.fvecs", rows);
   const output = join(directory, "model.safetensors");
-  writeFileSync(input, Buffer.concat(rows.map((row) => Buffer.concat([Buffer.from(Int32Array.of(row.length).buffer), Buffer.from(row.buffer)]))));
   const done = spawnSync(join(programs, "bebr-train"), ["--input", input, "--steps", "0", "--bits", "128", "--output", output, ...flags], { encoding: "utf8" });
   if (done.status !== 0) throw new Error(done.stderr);
   return readFileSync(output);

@@ -29,6 +29,7 @@ class Server:
         self.directory = directory
         self.flags = flags
         self.address = "127.0.0.1:0"
+        self.http: Optional[str] = None
         self.process: Optional[subprocess.Popen[bytes]] = None
         self.start()
 
@@ -38,9 +39,9 @@ class Server:
             self.process = subprocess.Popen([PROGRAMS / "bebr-server", "--listen", self.address, "--metrics_listen", "", "--data_dir",
                                              self.directory / "data", *self.flags], stdout=output, stderr=subprocess.STDOUT)
         while True:
-            found = re.search(r"grpc=(127\.0\.0\.1:\d+)", log.read_text())
+            found = re.search(r"grpc=(127\.0\.0\.1:\d+)(?:.* http=(127\.0\.0\.1:\d+))?", log.read_text())
             if found:
-                self.address = found.group(1)
+                self.address, self.http = found.groups()
                 return
             assert self.process.poll() is None, log.read_text()
             time.sleep(0.05)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import inspect
+import json
 import pydoc
 import signal
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -15,7 +18,7 @@ import numpy as np
 import pytest
 
 import bebr
-from conftest import DIMS, Matrix, Server
+from conftest import DIMS, PROGRAMS, Matrix, Server
 
 
 def test_writes_and_searches(papers: bebr.Collection, docs: Matrix) -> None:
@@ -35,6 +38,25 @@ def test_a_batch_answers_as_single_searches_do(papers: bebr.Collection, docs: Ma
     for row in (0, 1249, 1250, 1299):
         alone = papers.search(docs[row], k=400)
         assert batch[row].ids == alone.ids and np.array_equal(batch[row].scores, alone.scores)
+
+
+def test_the_same_answers_as_of_the_command_and_of_curl(start_server: Callable[..., Server], models: Dict[str, str], docs: Matrix) -> None:
+    server = start_server("--http_listen", "127.0.0.1:0")
+    papers = bebr.Client(server.address).create("papers", model=models["v1"])
+    papers.upsert(range(len(docs)), docs, {"year": 2000 + np.arange(len(docs)) % 25})
+    cases: List[Dict[str, Any]] = [{"k": 20}, {"k": 20, "rerank": 50, "filter": "year >= 2010"}]
+    for options in cases:
+        ours = [(hit.id, hit.score, hit.its) for hit in papers.search(docs[5], **options)]
+        assert len(ours) == 20
+        flags = [flag for name, value in options.items() for flag in ("-k" if name == "k" else f"--{name}", str(value))]
+        command = [str(PROGRAMS / "bebr"), "search", "papers", "--server", server.address, "--json", "--queries", models["docs_v1"], "--row", "5"]
+        by_command = json.loads(subprocess.run([*command, *flags], check=True, capture_output=True).stdout)[0]["hits"]
+        request = {"collection": "papers", "query": {"values": docs[5].tolist()}, "options": options}
+        by_curl = json.loads(subprocess.run(["curl", "-fsS", "-H", "content-type: application/json", "--data-binary", "@-",
+                                             f"http://{server.http}/bebr.v1.SearchService/Search"], input=json.dumps(request).encode(),
+                                            check=True, capture_output=True).stdout)["hits"]
+        for theirs in (by_command, by_curl):
+            assert [(hit["id"], float(np.float32(hit["score"])), float(np.float32(hit["its"]))) for hit in theirs] == ours
 
 
 def test_filters_of_values_are_quoted(papers: bebr.Collection, docs: Matrix) -> None:
@@ -223,16 +245,14 @@ def test_stats(papers: bebr.Collection, client: bebr.Client) -> None:
     stats = papers.stats()
     assert (stats.name, stats.documents, stats.default_version, stats.store_floats) == ("papers", 1000, "v1", "f16")
     assert stats.version().input_dims == DIMS and stats.version().metric == "cosine" and stats.created.year >= 2020
-    assert papers.estimate_memory(1_000_000).total > stats.memory.total
+    assert papers.estimate_memory(1_000_000).total > stats.memory.total and stats.problem == ""
+    assert client.unavailable() == {}
     server = client.stats()
     assert server.counters["documents_upserted"] >= 1000
     assert server.build_version == bebr.__version__  # setup.cfg's against CMakeLists.txt's
 
 
 def test_keys(start_server: Callable[..., Server], tmp_path: Path, models: Dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    import hashlib
-    import json
-
     keys = [{"name": role, "sha256": hashlib.sha256(f"the key of {role}".encode()).hexdigest(), "role": role} for role in ("admin", "read")]
     file = tmp_path / "keys.json"
     file.write_text(json.dumps({"keys": keys}))
@@ -249,8 +269,6 @@ def test_keys(start_server: Callable[..., Server], tmp_path: Path, models: Dict[
 
 
 def test_tls(start_server: Callable[..., Server], tmp_path: Path) -> None:
-    import subprocess
-
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
                     "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", tmp_path / "key.pem", "-out",
                     tmp_path / "cert.pem"], check=True, capture_output=True)
