@@ -73,6 +73,7 @@ Collection::Collection(CollectionManifest manifest, std::string path, std::share
     : path_(std::move(path)),
       shared_(shared),
       shards_(std::move(shards)),
+      names_(shards_.get()),
       writes_(shards_.get(), &shared->committers),
       manifest_(std::make_shared<const CollectionManifest>(std::move(manifest))) {}
 
@@ -95,7 +96,15 @@ void Collection::Upsert(UpsertRequest request, absl::AnyInvocable<void(absl::Sta
         TryAgainLater(absl::StrFormat("%d bytes of floats wait to be written and the limit is %d; try again later",
                                       queued, shared_->max_queued_upsert_bytes)));
   }
-  auto finish = [shared = shared_, bytes, done = std::move(done)](absl::StatusOr<MutationResult> result) mutable {
+  auto fresh = names_.Admit(prepared->documents());
+  if (!fresh.ok()) {
+    shared_->queued_upsert_bytes.fetch_sub(bytes, std::memory_order_relaxed);
+    return done(fresh.status());
+  }
+  // The names outlive the queue of writes, which runs this.
+  auto finish = [shared = shared_, names = &names_, fresh = *std::move(fresh), bytes,
+                 done = std::move(done)](absl::StatusOr<MutationResult> result) mutable {
+    names->Done(fresh);
     shared->queued_upsert_bytes.fetch_sub(bytes, std::memory_order_relaxed);
     if (!result.ok()) return done(result.status());
     shared->documents_upserted.fetch_add(result->documents, std::memory_order_relaxed);
@@ -233,9 +242,10 @@ CollectionInfo Collection::Info() const {
   for (const auto& shard : view->shards) {
     info.documents += shard->documents;
     info.deleted_rows += shard->deleted_rows;
-    info.memory.codes += shard->memory.codes;
-    info.memory.ids += shard->memory.ids;
-    info.memory.attributes += shard->memory.attributes;
+    const ShardMemory memory = shard->memory();
+    info.memory.codes += memory.codes;
+    info.memory.ids += memory.ids;
+    info.memory.attributes += memory.attributes;
     for (const auto& [number, count] : shard->counts.codes) counts.codes[number] += count;
     for (const auto& [number, count] : shard->counts.embeddings) counts.embeddings[number] += count;
   }

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "index/base/mutex.h"
 #include "index/catalog/catalog.h"
+#include "index/collection/attribute_names.h"
 #include "index/collection/engine_shared.h"
 #include "index/collection/write_queue.h"
 #include "index/shard/shard_set.h"
@@ -70,6 +71,7 @@ class Collection : public std::enable_shared_from_this<Collection> {
   const std::string path_;
   EngineShared* const shared_;
   const std::shared_ptr<ShardSet> shards_;
+  AttributeNames names_;
   mutable WriteQueue writes_;
 
   mutable Mutex change_mutex_;

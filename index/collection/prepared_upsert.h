@@ -32,6 +32,7 @@ class PreparedUpsert {
   void Encode(ThreadPool& pool, std::atomic<uint64_t>& encode_us);
   // One for each document, in the request's order. They borrow from this object.
   std::vector<Mutation> Mutations() const;
+  const std::vector<DocumentInput>& documents() const { return request_.documents; }
   // Bytes of the request's floats.
   uint64_t input_bytes() const { return input_bytes_; }
 

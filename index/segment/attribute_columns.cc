@@ -1,60 +1,125 @@
 #include "index/segment/attribute_columns.h"
 
+#include <algorithm>
 #include <bit>
+#include <cstring>
 
 namespace bebr {
+namespace {
+
+// What the allocator takes for a string.
+uint64_t AllocatedBytes(uint64_t size) { return size == 0 ? 0 : std::max<uint64_t>(32, (size + 8 + 15) / 16 * 16); }
+
+}  // namespace
 
 uint32_t AttributeDictionary::Add(std::string_view text) {
   MutexLock lock(&mutex_);
-  if (const auto it = numbers_.find(text); it != numbers_.end()) return it->second;
-  const uint32_t number = static_cast<uint32_t>(texts_.size());
-  const std::string& stored = texts_.emplace_back(text);
-  numbers_.emplace(stored, number);
-  bytes_ += sizeof(std::string) + (stored.capacity() > 15 ? stored.capacity() + 1 : 0);
+  if (const auto it = numbers_.find(text); it != numbers_.end()) {
+    ++entries_[*it].rows;
+    return *it;
+  }
+  if (free_.empty()) {
+    free_.push_back(static_cast<uint32_t>(entries_.size()));
+    entries_.emplace_back();
+  }
+  const uint32_t number = free_.back();
+  free_.pop_back();
+  Entry& entry = entries_[number];
+  entry.text = std::make_unique_for_overwrite<char[]>(text.size());
+  std::memcpy(entry.text.get(), text.data(), text.size());
+  entry.size = static_cast<uint32_t>(text.size());
+  entry.rows = 1;
+  numbers_.insert(number);
+  text_bytes_ += AllocatedBytes(text.size());
   return number;
+}
+
+uint32_t AttributeDictionary::Hold(uint32_t number) {
+  MutexLock lock(&mutex_);
+  ++entries_[number].rows;
+  return entries_[number].size;
+}
+
+void AttributeDictionary::Release(absl::Span<const uint32_t> numbers) {
+  MutexLock lock(&mutex_);
+  for (const uint32_t number : numbers) {
+    Entry& entry = entries_[number];
+    if (--entry.rows > 0) continue;
+    numbers_.erase(number);
+    text_bytes_ -= AllocatedBytes(entry.size);
+    entry = Entry();
+    free_.push_back(number);
+  }
+  if (!numbers_.empty()) return;
+  entries_ = std::vector<Entry>();
+  free_ = std::vector<uint32_t>();
+  numbers_.rehash(0);
 }
 
 std::optional<uint32_t> AttributeDictionary::Find(std::string_view text) const {
   MutexLock lock(&mutex_);
   const auto it = numbers_.find(text);
   if (it == numbers_.end()) return std::nullopt;
-  return it->second;
+  return *it;
 }
 
 uint32_t AttributeDictionary::size() const {
   MutexLock lock(&mutex_);
-  return static_cast<uint32_t>(texts_.size());
+  return static_cast<uint32_t>(entries_.size());
 }
 
 uint64_t AttributeDictionary::memory_bytes() const {
   MutexLock lock(&mutex_);
-  return bytes_ + numbers_.capacity() * (sizeof(std::pair<std::string_view, uint32_t>) + 1);
+  return text_bytes_ + entries_.capacity() * sizeof(Entry) + free_.capacity() * sizeof(uint32_t) +
+         numbers_.capacity() * (sizeof(uint32_t) + 1);
+}
+
+AttributeColumns::~AttributeColumns() {
+  std::vector<uint32_t> numbers;
+  for (const auto& [name, column] : *columns_) {
+    for (uint32_t row = 0; row < rows_; ++row) {
+      if (column->types[row] == AttributeType::kString) numbers.push_back(static_cast<uint32_t>(column->values[row]));
+    }
+    dictionary_->Release(numbers);
+    numbers.clear();
+  }
 }
 
 AttributeColumns::Column& AttributeColumns::ColumnFor(const std::string& name) {
-  auto it = columns_->find(name);
-  if (it == columns_->end()) {
-    columns_ = std::make_shared<Map>(*columns_);
-    it = columns_->emplace(name, std::make_shared<Column>(capacity_)).first;
-  }
-  return *it->second;
+  if (const auto it = columns_->find(name); it != columns_->end()) return *it->second;
+  if (viewed_) columns_ = std::make_shared<Map>(*columns_);
+  viewed_ = false;
+  return *columns_->emplace(name, std::make_shared<Column>(capacity_)).first->second;
+}
+
+void AttributeColumns::SetText(Column& column, uint32_t row, uint32_t number, uint64_t size) {
+  column.types[row] = AttributeType::kString;
+  column.values[row] = number;
+  rows_ = row + 1;
+  text_bytes_ += size;
 }
 
 void AttributeColumns::Copy(const AttributeColumns& from, uint32_t from_row, uint32_t to) {
   for (const auto& [name, column] : *from.columns_) {
-    if (column->types[from_row] == AttributeType::kAbsent) continue;
+    const AttributeType type = column->types[from_row];
+    if (type == AttributeType::kAbsent) continue;
     Column& target = ColumnFor(name);
-    target.types[to] = column->types[from_row];
-    target.values[to] = column->values[from_row];
+    const uint64_t value = column->values[from_row];
+    if (type == AttributeType::kString) {
+      const auto number = static_cast<uint32_t>(value);
+      SetText(target, to, number, dictionary_->Hold(number));
+    } else {
+      target.types[to] = type;
+      target.values[to] = value;
+    }
   }
 }
 
-void AttributeColumns::Set(uint32_t row, const Attributes& attributes, AttributeDictionary& dictionary) {
+void AttributeColumns::Set(uint32_t row, const Attributes& attributes) {
   for (const auto& [name, value] : attributes) {
     Column& column = ColumnFor(name);
     if (const auto* text = std::get_if<std::string>(&value)) {
-      column.types[row] = AttributeType::kString;
-      column.values[row] = dictionary.Add(*text);
+      SetText(column, row, dictionary_->Add(*text), text->size());
     } else if (const auto* integer = std::get_if<int64_t>(&value)) {
       column.types[row] = AttributeType::kInt;
       column.values[row] = static_cast<uint64_t>(*integer);

@@ -3,52 +3,93 @@
 #define BEBR_INDEX_SEGMENT_ATTRIBUTE_COLUMNS_H_
 
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/hash/hash.h"
+#include "absl/types/span.h"
 #include "index/base/mutex.h"
 #include "index/base/reserved_array.h"
 #include "index/types/document.h"
 
 namespace bebr {
 
-// The distinct attribute strings of a shard, numbered from 0 in the order of their arrival. Strings are never removed
-// while the shard is open.
+// The distinct attribute strings of a shard's rows, numbered. A string goes when no row has it any more, and its number
+// is given to another one. A row counts for as long as its segment is in memory, and a view holds its segments: so
+// whoever reads rows through a view finds the strings they have under the numbers they have, whatever is written
+// meanwhile.
 //
 // Thread safety: all methods may run concurrently.
 class AttributeDictionary {
  public:
+  AttributeDictionary() : numbers_(0, Hash{this}, Equal{this}) {}
+  AttributeDictionary(const AttributeDictionary&) = delete;
+  AttributeDictionary& operator=(const AttributeDictionary&) = delete;
+
+  // The number of a string that one more row has.
   uint32_t Add(std::string_view text);
+  // One more row has the string of this number, which some row has already; returns its length.
+  uint32_t Hold(uint32_t number);
+  // Rows that had the strings of these numbers are no more.
+  void Release(absl::Span<const uint32_t> numbers);
+
   std::optional<uint32_t> Find(std::string_view text) const;
   // Calls visit(number, text) for every string.
   template <typename Visit>
   void ForEach(const Visit& visit) const {
     MutexLock lock(&mutex_);
-    for (uint32_t i = 0; i < texts_.size(); ++i) visit(i, std::string_view(texts_[i]));
+    for (const uint32_t number : numbers_) visit(number, TextOf(number));
   }
+  // All numbers are below.
   uint32_t size() const;
   uint64_t memory_bytes() const;
 
  private:
+  struct Entry {
+    std::unique_ptr<char[]> text;
+    uint32_t size = 0;
+    uint32_t rows = 0;
+  };
+  struct Hash {
+    using is_transparent = void;
+    const AttributeDictionary* dictionary;
+    size_t operator()(uint32_t number) const { return (*this)(dictionary->TextOf(number)); }
+    size_t operator()(std::string_view text) const { return absl::Hash<std::string_view>()(text); }
+  };
+  struct Equal {
+    using is_transparent = void;
+    const AttributeDictionary* dictionary;
+    bool operator()(uint32_t a, uint32_t b) const { return a == b; }
+    bool operator()(uint32_t number, std::string_view text) const { return dictionary->TextOf(number) == text; }
+    bool operator()(std::string_view text, uint32_t number) const { return (*this)(number, text); }
+  };
+
+  // Not annotated: the hash set's functors call it, always under mutex_.
+  std::string_view TextOf(uint32_t number) const ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    return {entries_[number].text.get(), entries_[number].size};
+  }
+
   mutable Mutex mutex_;
-  std::deque<std::string> texts_ ABSL_GUARDED_BY(mutex_);  // a deque: the map's keys point into it
-  absl::flat_hash_map<std::string_view, uint32_t> numbers_ ABSL_GUARDED_BY(mutex_);
-  uint64_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::vector<Entry> entries_ ABSL_GUARDED_BY(mutex_);
+  std::vector<uint32_t> free_ ABSL_GUARDED_BY(mutex_);  // numbers of no string
+  absl::flat_hash_set<uint32_t, Hash, Equal> numbers_ ABSL_GUARDED_BY(mutex_);
+  uint64_t text_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 // The type of an attribute of a row; one byte in memory.
 enum class AttributeType : uint8_t { kAbsent = 0, kString = 1, kInt = 2, kDouble = 3, kBool = 4 };
 
 // The attributes of a segment's rows by name: what a filter is evaluated on. 9 bytes a row and attribute, beside the
-// strings.
+// strings, which it holds in the dictionary until it goes.
 //
-// Thread safety: one writer; readers hold a View, taken by the writer, and read only rows that were published with it.
+// Thread safety: one writer, which also takes the views; readers hold a View and read only rows that were published
+// with it. Cost: a name that no row had copies the map of the names once for all that come between two views.
 class AttributeColumns {
  public:
   struct Column {
@@ -60,19 +101,35 @@ class AttributeColumns {
   using Map = std::map<std::string, std::shared_ptr<Column>, std::less<>>;
   using View = std::shared_ptr<const Map>;
 
-  explicit AttributeColumns(uint32_t capacity) : capacity_(capacity), columns_(std::make_shared<Map>()) {}
+  AttributeColumns(uint32_t capacity, std::shared_ptr<AttributeDictionary> dictionary)
+      : capacity_(capacity), dictionary_(std::move(dictionary)), columns_(std::make_shared<Map>()) {}
+  ~AttributeColumns();
+  AttributeColumns(const AttributeColumns&) = delete;
+  AttributeColumns& operator=(const AttributeColumns&) = delete;
 
-  void Set(uint32_t row, const Attributes& attributes, AttributeDictionary& dictionary);
+  // Each row is given attributes once at most.
+  void Set(uint32_t row, const Attributes& attributes);
   // Gives row `to` the attributes of row `from_row` of `from`, which uses the same dictionary.
   void Copy(const AttributeColumns& from, uint32_t from_row, uint32_t to);
-  View view() const { return columns_; }
+  View view() const {
+    viewed_ = true;
+    return columns_;
+  }
+  // Of columns with so many rows, without the strings.
   uint64_t memory_bytes(uint32_t rows) const;
+  // Length of the strings of all rows, counted as often as rows have them.
+  uint64_t text_bytes() const { return text_bytes_; }
 
  private:
   Column& ColumnFor(const std::string& name);
+  void SetText(Column& column, uint32_t row, uint32_t number, uint64_t size);
 
   const uint32_t capacity_;
-  std::shared_ptr<Map> columns_;  // replaced, never changed, when a name is new: views keep the old one
+  const std::shared_ptr<AttributeDictionary> dictionary_;
+  std::shared_ptr<Map> columns_;  // one that was viewed is replaced, not changed: views keep the old one
+  mutable bool viewed_ = false;
+  uint32_t rows_ = 0;  // all that have strings are below
+  uint64_t text_bytes_ = 0;
 };
 
 }  // namespace bebr

@@ -36,7 +36,8 @@ CodeFactors CodeColumn::Load(const std::byte* block, uint32_t lane, uint32_t* wo
   return factors;
 }
 
-Segment::Segment() : id_position_(kSegmentRows), attributes_(kSegmentRows), marks_(kSegmentRows) {}
+Segment::Segment(std::shared_ptr<AttributeDictionary> dictionary)
+    : id_position_(kSegmentRows), attributes_(kSegmentRows, std::move(dictionary)), marks_(kSegmentRows) {}
 
 uint32_t Segment::AppendId(std::string_view id) {
   const uint16_t length = static_cast<uint16_t>(id.size());
@@ -52,9 +53,9 @@ uint32_t Segment::AppendId(std::string_view id) {
   return rows_++;
 }
 
-uint32_t Segment::Append(std::string_view id, const Attributes& attributes, AttributeDictionary& dictionary) {
+uint32_t Segment::Append(std::string_view id, const Attributes& attributes) {
   const uint32_t row = AppendId(id);
-  attributes_.Set(row, attributes, dictionary);
+  attributes_.Set(row, attributes);
   return row;
 }
 

@@ -80,12 +80,13 @@ class CodeColumn {
 // a view owns a copy of the one block that is not yet full; the others never change.
 class Segment {
  public:
-  Segment();
+  // The strings of its rows are in the dictionary, that of the shard.
+  explicit Segment(std::shared_ptr<AttributeDictionary> dictionary);
 
   uint32_t rows() const { return rows_; }
   bool full() const { return rows_ == kSegmentRows; }
   // Appends a row and returns it; requires !full().
-  uint32_t Append(std::string_view id, const Attributes& attributes, AttributeDictionary& dictionary);
+  uint32_t Append(std::string_view id, const Attributes& attributes);
   // Appends a copy of row `row` of `from`, a segment of the same shard: id, attributes and codes.
   uint32_t AppendCopy(const Segment& from, uint32_t row);
   // Gives the row just appended its code in a space of `spec`.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <memory>
 
 #include "absl/strings/str_format.h"
 #include "index/base/stable_hash.h"
@@ -14,6 +15,7 @@ namespace {
 // A segment is rewritten once more than 1 / kReclaimShare of its rows are deleted: at most that share of memory is lost
 // to deleted rows, for kReclaimShare - 1 rows copied per row replaced.
 constexpr uint32_t kReclaimShare = 5;
+constexpr uint64_t kReclaimAttributeBytes = 1 << 20;
 
 }  // namespace
 
@@ -43,7 +45,7 @@ absl::Status Shard::Load() {
     BEBR_ASSIGN_OR_RETURN(const Attributes attributes, DecodeAttributes(bytes));
     const uint32_t slot = TailSlot();
     Segment& segment = *slots_[slot].segment;
-    const uint32_t row = segment.Append(id, attributes, *dictionary_);
+    const uint32_t row = segment.Append(id, attributes);
     for (size_t s = 0; s < numbers.size(); ++s) {
       if (!codes[s].has_value()) continue;
       const CodeSpec& spec = contents_.spaces.at(numbers[s]);
@@ -222,7 +224,7 @@ void Shard::AppendRow(const Mutation& mutation, std::optional<uint32_t> old) {
   const uint32_t slot = TailSlot();
   Segment& segment = *slots_[slot].segment;
   const uint32_t row = old.has_value() ? segment.AppendCopy(*slots_[*old / kSegmentRows].segment, *old % kSegmentRows)
-                                       : segment.Append(mutation.id, *mutation.attributes, *dictionary_);
+                                       : segment.Append(mutation.id, *mutation.attributes);
   for (const RowCode& code : mutation.codes) segment.SetCode(row, code, contents_.spaces.at(code.space));
   if (!mutation.marks.empty() || segment.marks(row) != 0) segment.SetMarks(row, MarkSet(mutation.marks));
   InsertRow(slot * kSegmentRows + row);
@@ -256,7 +258,7 @@ uint32_t Shard::TailSlot() {
     tail_slot_ = free_slots_.back();
     free_slots_.pop_back();
   }
-  slots_[tail_slot_].segment = std::make_shared<Segment>();
+  slots_[tail_slot_].segment = std::make_shared<Segment>(dictionary_);
   return static_cast<uint32_t>(tail_slot_);
 }
 
@@ -318,8 +320,13 @@ void Shard::Reclaim() {
     if (slots_[s].segment == nullptr || slots_[s].deleted_rows == 0) continue;
     const bool is_tail = static_cast<int64_t>(s) == tail_slot_;
     const uint32_t rows = slots_[s].segment->rows();
-    // The tail is rewritten only when it is large enough to matter; a full one like any other.
-    if (is_tail && rows < kSegmentRows / 4) continue;
+    // The tail is rewritten only when it, or what its deleted rows say, is large enough to matter, or nothing of it is
+    // left; a full one like any other.
+    const AttributeColumns& attributes = slots_[s].segment->attributes();
+    const uint64_t dead_bytes =
+        (attributes.text_bytes() + attributes.memory_bytes(rows)) * slots_[s].deleted_rows / rows;
+    const bool matters = rows >= kSegmentRows / 4 || dead_bytes >= kReclaimAttributeBytes;
+    if (is_tail && !matters && slots_[s].deleted_rows < rows) continue;
     if (uint64_t{slots_[s].deleted_rows} * kReclaimShare <= rows) continue;
     if (is_tail) tail_slot_ = -1;
     const std::shared_ptr<Segment> old = slots_[s].segment;
@@ -362,7 +369,7 @@ std::shared_ptr<const ShardView> Shard::MakeView() {
     shard_view->deleted_rows += view.deleted_rows;
     shard_view->segments.push_back(std::move(view));
   }
-  shard_view->memory = Memory();
+  shard_view->rows_memory = Memory();
   shard_view->counts = Counts();
   return shard_view;
 }
@@ -376,7 +383,6 @@ ShardMemory Shard::Memory() const {
     memory.attributes += slot.segment->attributes().memory_bytes(slot.segment->rows());
   }
   memory.ids += rows_.capacity() * (sizeof(uint32_t) + 1);
-  memory.attributes += dictionary_->memory_bytes();
   return memory;
 }
 

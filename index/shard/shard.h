@@ -42,8 +42,15 @@ struct ShardView {
   std::shared_ptr<const AttributeDictionary> dictionary;
   uint64_t documents = 0;
   uint64_t deleted_rows = 0;
-  ShardMemory memory;
+  ShardMemory rows_memory;  // without the dictionary, which older views keep alive too
   ShardCounts counts;
+
+  // Now.
+  ShardMemory memory() const {
+    ShardMemory memory = rows_memory;
+    memory.attributes += dictionary->memory_bytes();
+    return memory;
+  }
 };
 
 // What a collection's shards hold.

@@ -130,23 +130,24 @@ std::vector<MutationResult> ShardSet::Apply(const std::vector<Shard::Group>& gro
 }
 
 void ShardSet::Publish(const std::vector<bool>& changed) {
-  const std::shared_ptr<const CollectionView> before = view();
+  std::shared_ptr<const CollectionView> before = view();
   auto next = std::make_shared<CollectionView>();
-  uint64_t memory = 0;
   for (size_t s = 0; s < shards_.size(); ++s) {
     next->shards.push_back(changed[s] ? shards_[s]->MakeView() : before->shards[s]);
-    memory += next->shards[s]->memory.total();
   }
   next->store = store_->MakeView();
   next->sequence = store_->sequence();
+  const std::shared_ptr<const CollectionView> published = std::move(next);
+  {
+    MutexLock lock(&view_mutex_);
+    view_ = published;
+  }
+  before.reset();  // outside the lock: its memory may be much
+  uint64_t memory = 0;
+  for (const auto& shard : published->shards) memory += shard->memory().total();
   counters_->memory_bytes.fetch_add(static_cast<int64_t>(memory) - static_cast<int64_t>(memory_bytes()),
                                     std::memory_order_relaxed);
   memory_bytes_.store(memory, std::memory_order_relaxed);
-  std::shared_ptr<const CollectionView> published = std::move(next);
-  {
-    MutexLock lock(&view_mutex_);
-    view_.swap(published);
-  }  // the old view goes outside the lock: its memory may be much
 }
 
 void ShardSet::AddVersion(uint32_t version, uint32_t embedding, uint32_t space, const CodeSpec& spec) {

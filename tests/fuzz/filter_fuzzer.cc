@@ -16,7 +16,7 @@ constexpr uint32_t kRows = 150;  // more than two words of bits, and not a whole
 
 class Table {
  public:
-  Table() : columns_(kRows) {
+  Table() : columns_(kRows, dictionary_) {
     const std::vector<AttributeValue> values = {std::string(""),
                                                 std::string("a"),
                                                 std::string("b\"\\é"),
@@ -34,15 +34,15 @@ class Table {
       if (row % 3 != 0) attributes["a"] = values[row % values.size()];
       if (row % 5 != 0) attributes["b"] = values[row / 7 % values.size()];
       attributes["row"] = static_cast<int64_t>(row);
-      columns_.Set(row, attributes, dictionary_);
+      columns_.Set(row, attributes);
     }
   }
   RowSet Evaluate(const Filter& filter) const {
-    return filter.Evaluate(*columns_.view(), dictionary_, filter.CompareTexts(dictionary_), kRows);
+    return filter.Evaluate(*columns_.view(), *dictionary_, filter.CompareTexts(*dictionary_), kRows);
   }
 
  private:
-  AttributeDictionary dictionary_;
+  const std::shared_ptr<AttributeDictionary> dictionary_ = std::make_shared<AttributeDictionary>();
   AttributeColumns columns_;
 };
 

@@ -37,14 +37,14 @@ constexpr double kTwoTo63 = 9223372036854775808.0;
 class Table {
  public:
   explicit Table(std::vector<Attributes> documents)
-      : documents_(std::move(documents)), columns_(static_cast<uint32_t>(documents_.size())) {
-    for (uint32_t row = 0; row < rows(); ++row) columns_.Set(row, documents_[row], dictionary_);
+      : documents_(std::move(documents)), columns_(static_cast<uint32_t>(documents_.size()), dictionary_) {
+    for (uint32_t row = 0; row < rows(); ++row) columns_.Set(row, documents_[row]);
   }
 
   uint32_t rows() const { return static_cast<uint32_t>(documents_.size()); }
   const Attributes& document(uint32_t row) const { return documents_[row]; }
   RowSet Evaluate(const Filter& filter, uint32_t rows) const {
-    return filter.Evaluate(*columns_.view(), dictionary_, filter.CompareTexts(dictionary_), rows);
+    return filter.Evaluate(*columns_.view(), *dictionary_, filter.CompareTexts(*dictionary_), rows);
   }
 
   // The numbers of the rows that satisfy the filter; a failure if it has no meaning or bits beyond the rows are set.
@@ -66,7 +66,7 @@ class Table {
 
  private:
   std::vector<Attributes> documents_;
-  AttributeDictionary dictionary_;
+  const std::shared_ptr<AttributeDictionary> dictionary_ = std::make_shared<AttributeDictionary>();
   AttributeColumns columns_;
 };
 

@@ -6,7 +6,9 @@
 #include <bit>
 #include <limits>
 #include <map>
+#include <memory>
 #include <string>
+#include <vector>
 
 namespace bebr {
 namespace {
@@ -32,14 +34,49 @@ TEST(AttributeDictionaryTest, NumbersStringsInTheOrderOfTheirArrival) {
   EXPECT_GE(dictionary.memory_bytes(), before + 5000);
 }
 
-TEST(AttributeColumnsTest, KeepEveryTypeAsItIsNumbered) {
+TEST(AttributeDictionaryTest, AStringGoesWithTheLastRowThatHasIt) {
   AttributeDictionary dictionary;
-  AttributeColumns columns(4);
-  columns.Set(1, {{"s", std::string("text")}, {"i", std::numeric_limits<int64_t>::min()}, {"d", -0.5}, {"b", true}},
-              dictionary);
+  const std::string text(5000, 'x');
+  const uint32_t kept = dictionary.Add("kept"), number = dictionary.Add(text);
+  EXPECT_EQ(dictionary.Add(text), number);
+  EXPECT_EQ(dictionary.Hold(number), text.size());
+  const std::vector<uint32_t> two = {number, number}, one = {number};
+  dictionary.Release(two);
+  EXPECT_EQ(dictionary.Find(text), number);
+  const uint64_t before = dictionary.memory_bytes();
+  dictionary.Release(one);
+  EXPECT_FALSE(dictionary.Find(text).has_value());
+  EXPECT_LE(dictionary.memory_bytes() + 5000, before);
+  EXPECT_EQ(dictionary.Find("kept"), kept);
+  EXPECT_EQ(dictionary.Add("next"), number);  // numbers are used again
+  const std::vector<uint32_t> all = {kept, number};
+  dictionary.Release(all);
+  EXPECT_EQ(dictionary.size(), 0u);
+}
+
+TEST(AttributeColumnsTest, TheirStringsGoWithThem) {
+  const auto dictionary = std::make_shared<AttributeDictionary>();
+  auto first = std::make_unique<AttributeColumns>(4, dictionary),
+       second = std::make_unique<AttributeColumns>(4, dictionary);
+  first->Set(0, {{"a", std::string("shared")}, {"b", std::string("own")}, {"c", int64_t{0}}});
+  first->Set(1, {{"a", std::string("shared")}});
+  second->Copy(*first, 1, 2);
+  EXPECT_EQ(first->text_bytes(), 6u + 3 + 6);
+  EXPECT_EQ(second->text_bytes(), 6u);
+  first.reset();
+  EXPECT_FALSE(dictionary->Find("own").has_value());
+  EXPECT_TRUE(dictionary->Find("shared").has_value());
+  second.reset();
+  EXPECT_EQ(dictionary->size(), 0u);
+}
+
+TEST(AttributeColumnsTest, KeepEveryTypeAsItIsNumbered) {
+  const auto dictionary = std::make_shared<AttributeDictionary>();
+  AttributeColumns columns(4, dictionary);
+  columns.Set(1, {{"s", std::string("text")}, {"i", std::numeric_limits<int64_t>::min()}, {"d", -0.5}, {"b", true}});
   const AttributeColumns::View view = columns.view();
   EXPECT_EQ(view->at("s")->types[1], AttributeType::kString);
-  EXPECT_EQ(view->at("s")->values[1], dictionary.Find("text"));
+  EXPECT_EQ(view->at("s")->values[1], dictionary->Find("text"));
   EXPECT_EQ(view->at("i")->types[1], AttributeType::kInt);
   EXPECT_EQ(static_cast<int64_t>(view->at("i")->values[1]), std::numeric_limits<int64_t>::min());
   EXPECT_EQ(view->at("d")->types[1], AttributeType::kDouble);
@@ -50,21 +87,21 @@ TEST(AttributeColumnsTest, KeepEveryTypeAsItIsNumbered) {
 }
 
 TEST(AttributeColumnsTest, AViewKeepsTheNamesOfItsMoment) {
-  AttributeDictionary dictionary;
-  AttributeColumns columns(4);
-  columns.Set(0, {{"a", int64_t{1}}}, dictionary);
+  const auto dictionary = std::make_shared<AttributeDictionary>();
+  AttributeColumns columns(4, dictionary);
+  columns.Set(0, {{"a", int64_t{1}}});
   const AttributeColumns::View before = columns.view();
-  columns.Set(1, {{"a", int64_t{2}}, {"b", int64_t{3}}}, dictionary);
+  columns.Set(1, {{"a", int64_t{2}}, {"b", int64_t{3}}});
   EXPECT_EQ(before->size(), 1u);
   EXPECT_EQ(columns.view()->size(), 2u);
   EXPECT_EQ(before->at("a")->values[0], 1u);
 }
 
 TEST(AttributeColumnsTest, CopiesARowWithoutWhatItLacks) {
-  AttributeDictionary dictionary;
-  AttributeColumns from(4), to(4);
-  from.Set(0, {{"only there", int64_t{1}}}, dictionary);
-  from.Set(2, {{"s", std::string("x")}, {"i", int64_t{7}}}, dictionary);
+  const auto dictionary = std::make_shared<AttributeDictionary>();
+  AttributeColumns from(4, dictionary), to(4, dictionary);
+  from.Set(0, {{"only there", int64_t{1}}});
+  from.Set(2, {{"s", std::string("x")}, {"i", int64_t{7}}});
   to.Copy(from, 2, 3);
   const AttributeColumns::View view = to.view();
   EXPECT_EQ(view->size(), 2u);

@@ -97,11 +97,11 @@ TEST(SegmentTest, ShapesAreThoseOfTheSpec) {
 }
 
 TEST(SegmentTest, HoldsRowsInTheirOrderUntilItIsFull) {
-  AttributeDictionary dictionary;
-  const auto segment = std::make_unique<Segment>();
+  const auto dictionary = std::make_shared<AttributeDictionary>();
+  const auto segment = std::make_unique<Segment>(dictionary);
   for (uint32_t row = 0; row < kSegmentRows; ++row) {
     ASSERT_FALSE(segment->full());
-    ASSERT_EQ(segment->Append("id" + std::to_string(row), {}, dictionary), row);
+    ASSERT_EQ(segment->Append("id" + std::to_string(row), {}), row);
   }
   EXPECT_TRUE(segment->full());
   EXPECT_EQ(segment->rows(), kSegmentRows);
@@ -110,12 +110,12 @@ TEST(SegmentTest, HoldsRowsInTheirOrderUntilItIsFull) {
 }
 
 TEST(SegmentTest, TakesTheLongestIds) {
-  AttributeDictionary dictionary;
-  const auto segment = std::make_unique<Segment>();
+  const auto dictionary = std::make_shared<AttributeDictionary>();
+  const auto segment = std::make_unique<Segment>(dictionary);
   std::string id(kMaxIdBytes, 'x');
   for (uint32_t row = 0; row < kSegmentRows; ++row) {
     std::memcpy(id.data(), &row, sizeof(row));
-    segment->Append(id, {}, dictionary);
+    segment->Append(id, {});
   }
   for (uint32_t row = 0; row < kSegmentRows; row += 997) {
     std::memcpy(id.data(), &row, sizeof(row));
@@ -125,12 +125,12 @@ TEST(SegmentTest, TakesTheLongestIds) {
 }
 
 TEST(SegmentTest, ARowHasACodeInSomeSpaces) {
-  AttributeDictionary dictionary;
+  const auto dictionary = std::make_shared<AttributeDictionary>();
   const CodeSpec small = *ParseCodeSpec("8x1"), large = *ParseCodeSpec("64x2");
-  const auto segment = std::make_unique<Segment>();
-  segment->Append("a", {}, dictionary);
+  const auto segment = std::make_unique<Segment>(dictionary);
+  segment->Append("a", {});
   segment->SetCode(0, {.space = 4, .version = 1, .factors = {1, 2}, .words = CodeOf(small, 1)}, small);
-  segment->Append("b", {}, dictionary);
+  segment->Append("b", {});
   segment->SetCode(1, {.space = 7, .version = 2, .factors = {3, 4}, .words = CodeOf(large, 2)}, large);
   ASSERT_EQ(segment->spaces().size(), 2u);
   EXPECT_EQ(segment->spaces()[0].space, 4u);
@@ -145,14 +145,14 @@ TEST(SegmentTest, ARowHasACodeInSomeSpaces) {
 }
 
 TEST(SegmentTest, ACopiedRowBringsEverything) {
-  AttributeDictionary dictionary;
+  const auto dictionary = std::make_shared<AttributeDictionary>();
   const CodeSpec spec = *ParseCodeSpec("33x3");
-  const auto from = std::make_unique<Segment>(), to = std::make_unique<Segment>();
-  from->Append("other", {}, dictionary);
-  from->Append("row", {{"color", std::string("red")}, {"size", int64_t{3}}}, dictionary);
+  const auto from = std::make_unique<Segment>(dictionary), to = std::make_unique<Segment>(dictionary);
+  from->Append("other", {});
+  from->Append("row", {{"color", std::string("red")}, {"size", int64_t{3}}});
   from->SetCode(1, {.space = 2, .version = 5, .factors = {1, -1}, .words = CodeOf(spec, 9)}, spec);
   from->SetMarks(1, 17);
-  to->Append("before", {{"size", int64_t{1}}}, dictionary);
+  to->Append("before", {{"size", int64_t{1}}});
   ASSERT_EQ(to->AppendCopy(*from, 1), 1u);
   EXPECT_EQ(to->id(1), "row");
   EXPECT_EQ(to->marks(0), 0);
@@ -164,7 +164,7 @@ TEST(SegmentTest, ACopiedRowBringsEverything) {
   column.Load(column.block(0), 1, words.data());
   EXPECT_THAT(words, ElementsAreArray(CodeOf(spec, 9)));
   const AttributeColumns::View columns = to->attributes().view();
-  EXPECT_EQ(columns->at("color")->values[1], dictionary.Find("red"));
+  EXPECT_EQ(columns->at("color")->values[1], dictionary->Find("red"));
   EXPECT_EQ(columns->at("size")->values[1], 3u);
   to->ClearMarks();
   EXPECT_EQ(to->marks(1), 0);

@@ -1,0 +1,68 @@
+#include "index/collection/attribute_names.h"
+
+#include <utility>
+
+#include "absl/strings/str_format.h"
+
+namespace bebr {
+
+AttributeNames::AttributeNames(const ShardSet* shards) : shards_(*shards) {
+  MutexLock lock(&mutex_);
+  names_ = std::make_shared<const Names>(Count());
+}
+
+std::shared_ptr<const AttributeNames::Names> AttributeNames::names() const {
+  MutexLock lock(&mutex_);
+  return names_;
+}
+
+AttributeNames::Names AttributeNames::Count() const {
+  Names names(under_way_.begin(), under_way_.end());
+  for (const auto& shard : shards_.view()->shards) {
+    for (const SegmentView& segment : shard->segments) {
+      for (const auto& [name, column] : *segment.attributes) names.insert(name);
+    }
+  }
+  return names;
+}
+
+absl::StatusOr<AttributeNames::Fresh> AttributeNames::Admit(const std::vector<DocumentInput>& documents) {
+  const std::shared_ptr<const Names> known = names();
+  Names unknown;
+  std::vector<std::pair<size_t, const std::string*>> first;  // document and name
+  for (size_t i = 0; i < documents.size(); ++i) {
+    for (const auto& [name, value] : documents[i].attributes) {
+      if (!known->contains(name) && unknown.insert(name).second) first.emplace_back(i, &name);
+    }
+  }
+  if (unknown.empty()) return Fresh();
+  MutexLock lock(&mutex_);
+  auto next = std::make_shared<Names>(*names_);
+  for (const auto& [document, name] : first) next->insert(*name);
+  if (next->size() > kMaxAttributeNames && next->size() > names_->size()) {
+    *next = Count();
+    for (const auto& [document, name] : first) {
+      if (next->contains(*name)) continue;
+      if (next->size() >= kMaxAttributeNames) {
+        return absl::ResourceExhaustedError(absl::StrFormat(
+            "documents[%d].attributes[\"%s\"] would be one name too many: the documents of the collection have %d "
+            "different attribute names and the limit is %d. Put what differs from document to document into values, as "
+            "in "
+            "user = \"4711\" instead of user_4711 = true, or delete documents whose names are not needed",
+            document, *name, next->size(), kMaxAttributeNames));
+      }
+      next->insert(*name);
+    }
+  }
+  names_ = std::move(next);
+  under_way_.insert(unknown.begin(), unknown.end());
+  return Fresh(unknown.begin(), unknown.end());
+}
+
+void AttributeNames::Done(const Fresh& fresh) {
+  if (fresh.empty()) return;
+  MutexLock lock(&mutex_);
+  for (const std::string& name : fresh) under_way_.erase(under_way_.find(name));
+}
+
+}  // namespace bebr

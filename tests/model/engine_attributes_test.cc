@@ -1,0 +1,114 @@
+// What attributes may cost: names are bounded, and what no document says any more takes no memory.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "index/engine.h"
+#include "tests/support/engine_calls.h"
+#include "tests/support/temporary_directory.h"
+#include "tests/support/test_models.h"
+
+namespace bebr::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+class EngineAttributesTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    Open();
+    ASSERT_TRUE(
+        engine_->CreateCollection({.name = "c", .shards = 2}, RandomModelFile(4, *ParseCodeSpec("32x1"), 1, 1)).ok());
+  }
+  void Open() {
+    engine_.reset();
+    auto engine = Engine::Open({.data_dir = directory_.path(), .threads = 2});
+    ASSERT_TRUE(engine.ok()) << engine.status();
+    engine_ = *std::move(engine);
+  }
+  absl::Status Put(std::vector<std::pair<std::string, Attributes>> documents) {
+    const std::vector<float> values(4, 0.5f);
+    UpsertRequest request{.collection = "c"};
+    for (auto& [id, attributes] : documents) {
+      request.documents.push_back({.id = id, .attributes = std::move(attributes), .embeddings = {{.values = values}}});
+    }
+    return UpsertAndWait(*engine_, std::move(request)).status();
+  }
+  // Documents "0", "1" and so on that have the names `begin` to `end` between them.
+  absl::Status PutNames(size_t begin, size_t end) {
+    std::vector<std::pair<std::string, Attributes>> documents;
+    for (size_t i = begin; i < end; ++i) {
+      const std::string id = absl::StrCat(i / kMaxAttributes);
+      if (documents.empty() || documents.back().first != id) documents.emplace_back(id, Attributes());
+      documents.back().second[absl::StrCat("name", i)] = static_cast<int64_t>(i);
+    }
+    return Put(std::move(documents));
+  }
+  uint64_t attribute_bytes() const { return engine_->GetCollection("c")->memory.attributes; }
+
+  TemporaryDirectory directory_;
+  std::unique_ptr<Engine> engine_;
+  const std::vector<float> query_ = {1, 1, 1, 1};
+};
+
+TEST_F(EngineAttributesTest, NamesAreBounded) {
+  ASSERT_TRUE(PutNames(0, 960).ok());
+  ASSERT_TRUE(Put({{"more", {{"name5", true}, {"other", 1.5}}}}).ok());
+  const absl::Status refused = PutNames(960, 1024);
+  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted) << refused;
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("documents[0].attributes[\"name"));
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("the limit is 1000"));
+  EXPECT_EQ(engine_->GetCollection("c")->documents, 16u);
+  EXPECT_TRUE(Put({{"more", {{"name7", true}}}}).ok());  // a known one
+  Open();
+  EXPECT_EQ(PutNames(960, 1024).code(), absl::StatusCode::kResourceExhausted);
+  std::vector<std::string> ids;
+  for (int i = 0; i < 15; ++i) ids.push_back(absl::StrCat(i));
+  ASSERT_TRUE(DeleteAndWait(*engine_, "c", ids).ok());
+  ASSERT_TRUE(DeleteAndWait(*engine_, "c", {"more"}).ok());
+  EXPECT_TRUE(PutNames(960, 1024).ok());
+}
+
+TEST_F(EngineAttributesTest, ManyNamesInOneRequestCostNoMoreThanThatManyColumns) {
+  ASSERT_TRUE(PutNames(0, 1000).ok());
+  const auto found =
+      SearchAndWait(*engine_, {.collection = "c", .queries = {query_}, .k = 5, .filter = "name999 = 999 OR name3 = 3"});
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_EQ(found->hits[0].size(), 2u);
+}
+
+TEST_F(EngineAttributesTest, TextsOfReplacedAndDeletedDocumentsAreFreed) {
+  constexpr size_t kTextBytes = 8000, kDocuments = 100;
+  const auto put = [&](char fill) {
+    std::vector<std::pair<std::string, Attributes>> documents;
+    for (size_t i = 0; i < kDocuments; ++i) {
+      documents.emplace_back(absl::StrCat(i), Attributes{{"text", absl::StrCat(i, std::string(kTextBytes, fill))}});
+    }
+    ASSERT_TRUE(Put(std::move(documents)).ok());
+  };
+  put('a');
+  EXPECT_GE(attribute_bytes(), kDocuments * kTextBytes);
+  for (char fill = 'b'; fill <= 'z'; ++fill) put(fill);
+  // At most a fifth more, and the megabyte of each shard that is not worth the work.
+  EXPECT_LT(attribute_bytes(), kDocuments * kTextBytes * 6 / 5 + (2 << 20) + (200 << 10));
+  const auto found =
+      SearchAndWait(*engine_, {.collection = "c",
+                               .queries = {query_},
+                               .k = 5,
+                               .filter = absl::StrCat("text >= \"17", std::string(100, 'z'), "\" AND text < \"18\"")});
+  ASSERT_TRUE(found.ok()) << found.status();
+  ASSERT_EQ(found->hits[0].size(), 1u);
+  EXPECT_EQ(found->hits[0][0].id, "17");
+  std::vector<std::string> ids;
+  for (size_t i = 0; i < kDocuments; ++i) ids.push_back(absl::StrCat(i));
+  ASSERT_TRUE(DeleteAndWait(*engine_, "c", ids).ok());
+  EXPECT_LT(attribute_bytes(), 100u << 10);
+}
+
+}  // namespace
+}  // namespace bebr::testing
