@@ -13,6 +13,7 @@
 #include "index/collection/caretaker.h"
 #include "index/collection/engine_shared.h"
 #include "index/collection/registry.h"
+#include "index/collection/verify.h"
 #include "index/learn/first_model.h"
 #include "index/learn/learner.h"
 #include "index/search/scheduler.h"
@@ -309,6 +310,11 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(EngineOptions options) {
   auto engine = std::make_unique<EngineImpl>(std::move(options), std::move(lock));
   BEBR_RETURN_IF_ERROR(engine->Initialize());
   return engine;
+}
+
+absl::Status VerifyDataDirectory(const std::string& data_dir, const std::string& snapshot_dir,
+                                 absl::FunctionRef<void(const std::string&, const absl::Status&)> report) {
+  return VerifyData(data_dir, snapshot_dir, report);
 }
 
 }  // namespace bebr

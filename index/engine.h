@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -150,6 +151,13 @@ class Engine {
   virtual absl::StatusOr<MemoryUse> EstimateMemory(std::string_view collection, uint64_t documents,
                                                    double id_bytes) = 0;
 };
+
+// Reads all of a data directory, which no engine may have open, and all snapshots in `snapshot_dir` (empty: those in
+// the data directory), and compares checksums; writes nothing but the lock. `report` gets each collection and snapshot
+// by its directory, and OK or what is wrong with it, naming the file; of a store with several damages each. An error
+// only if it cannot be done: FAILED_PRECONDITION if the directory is in use. Cost: reads every byte.
+absl::Status VerifyDataDirectory(const std::string& data_dir, const std::string& snapshot_dir,
+                                 absl::FunctionRef<void(const std::string& directory, const absl::Status&)> report);
 
 }  // namespace bebr
 

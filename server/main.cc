@@ -10,6 +10,7 @@
 
 #include "index/base/logging.h"
 #include "index/base/program.h"
+#include "index/engine.h"
 #include "server/build_info.h"
 #include "server/config/config.h"
 #include "server/net/grpc_log.h"
@@ -48,6 +49,18 @@ void RaiseFileLimit() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+// Prints what is damaged, and what is not; the exit status.
+int Verify(const bebr::ServerConfig& config) {
+  bool whole = true;
+  const auto report = [&](const std::string& directory, const absl::Status& status) {
+    whole = whole && status.ok();
+    std::printf("%s: %s\n", directory.c_str(), status.ok() ? "whole" : std::string(status.message()).c_str());
+  };
+  const absl::Status status = bebr::VerifyDataDirectory(config.data_dir, config.snapshot_dir, report);
+  if (!status.ok()) std::fprintf(stderr, "bebr-server: %s\n", std::string(status.message()).c_str());
+  return bebr::EndOutput("bebr-server", status.ok() && whole ? bebr::kExitDone : bebr::kExitFailed);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -65,6 +78,7 @@ int main(int argc, char** argv) {
     return bebr::EndOutput("bebr-server", bebr::kExitDone);
   }
   bebr::InitLogging(command->config.log_level, command->config.log_format == "json");
+  if (command->verify) return Verify(command->config);
   RaiseFileLimit();
   // Before any thread starts, that of the log too, so that all inherit it and only sigwait sees these signals.
   sigset_t signals;

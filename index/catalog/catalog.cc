@@ -5,6 +5,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -12,6 +13,7 @@
 #include "index/base/logging.h"
 #include "index/base/status_macros.h"
 #include "index/catalog/auto_record.h"
+#include "index/catalog/checked_json.h"
 #include "index/catalog/json_numbers.h"
 #include "index/catalog/manifest_check.h"
 #include "index/storage/files.h"
@@ -23,6 +25,10 @@ using nlohmann::json;
 constexpr int kAliasesFormat = 1;
 constexpr size_t kMaxNameBytes = 128;
 constexpr const char* kManifestFile = "/manifest.json";
+constexpr const char* kAliasesFile = "/aliases.json";
+
+// In a collection's directory, between its name and what tells it from others of the name; in no name.
+constexpr std::string_view kNumberMark = "+";
 
 std::string ModelPath(const std::string& directory, uint32_t version) {
   return absl::StrFormat("%s/models/%d.safetensors", directory, version);
@@ -34,6 +40,7 @@ json ToJson(const Version& version) {
                  {"space", version.space},
                  {"embedding", version.embedding},
                  {"retired", version.retired}};
+  if (version.binarizer != nullptr) object["model_checksum"] = version.binarizer->checksum();
   if (const auto& was = version.was; was.has_value()) {
     object["was"] = {{"input_dims", was->input_dims},
                      {"query_levels", was->query_levels},
@@ -82,6 +89,9 @@ absl::StatusOr<Version> ParseVersion(const json& object) {
     BEBR_ASSIGN_OR_RETURN(version.embedding, Number<uint32_t>(object, "embedding"));
   }
   version.retired = object.at("retired");
+  if (object.contains("model_checksum")) {
+    BEBR_ASSIGN_OR_RETURN(version.model_checksum, Number<uint32_t>(object, "model_checksum"));
+  }
   if (object.contains("was")) {
     const json& was = object.at("was");
     version.was = ModelDescription{.input_dims = was.at("input_dims"),
@@ -144,7 +154,7 @@ std::string ToJson(const CollectionManifest& manifest) {
                  {"spaces", spaces},
                  {"versions", versions}};
   if (manifest.auto_record.has_value()) object["auto_binarizer"] = ToJson(*manifest.auto_record);
-  return object.dump(2) + "\n";
+  return WriteCheckedJson(std::move(object));
 }
 
 absl::StatusOr<FloatStorage> ParseFloatStorage(const std::string& text) {
@@ -165,10 +175,11 @@ absl::Status CheckFormat(const json& object, uint32_t newest) {
 absl::StatusOr<CollectionManifest> FromJson(const std::string& text) {
   // nlohmann::json throws on malformed text and wrong types; both mean that the file is not what was written.
   try {
-    const json object = json::parse(text);
+    json object = json::parse(text);
     BEBR_RETURN_IF_ERROR(CheckFormat(object, kManifestFormat));
     CollectionManifest manifest;
     manifest.format = object.at("format");
+    BEBR_RETURN_IF_ERROR(CheckJson(object, manifest.format >= 2));
     manifest.name = object.at("name");
     BEBR_ASSIGN_OR_RETURN(manifest.created_unix_us, Time(object, "created_unix_us"));
     BEBR_ASSIGN_OR_RETURN(manifest.store_floats, ParseFloatStorage(object.at("store_floats")));
@@ -301,20 +312,46 @@ absl::StatusOr<std::unique_ptr<Catalog>> Catalog::Open(const std::string& data_d
   return catalog;
 }
 
-std::string Catalog::CollectionPath(std::string_view name) const { return absl::StrFormat("%s/%s", root_, name); }
+std::string Catalog::CollectionPath(std::string_view name) const {
+  MutexLock lock(&mutex_);
+  const auto found = directories_.find(name);
+  return absl::StrFormat("%s/%s", root_, found == directories_.end() ? name : std::string_view(found->second));
+}
 
-absl::StatusOr<std::vector<std::string>> Catalog::Names() const {
-  BEBR_ASSIGN_OR_RETURN(std::vector<std::string> names, ListDirectories(root_));
-  const auto stray = [&](const std::string& name) {
-    const std::string path = CollectionPath(name);
+std::string Catalog::NewDirectory(const std::string& name) {
+  MutexLock lock(&mutex_);
+  std::string directory = name;
+  for (int n = 2; used_.contains(directory) || FileExists(absl::StrCat(root_, "/", directory)); ++n) {
+    directory = absl::StrFormat("%s%s%d", name, kNumberMark, n);
+  }
+  used_.insert(directory);
+  return directory;
+}
+
+absl::StatusOr<std::vector<std::string>> Catalog::Names() {
+  BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> entries, ListDirectories(root_));
+  std::vector<std::string> names;
+  MutexLock lock(&mutex_);
+  for (const std::string& entry : entries) {
+    const std::string path = absl::StrCat(root_, "/", entry);
     const auto directories = ListDirectories(path);
     const auto files = ListFiles(path);
     const bool empty = directories.ok() && files.ok() && directories->empty() && files->empty();
-    if (ValidateName("name", name).ok() && !empty) return false;
-    LogWarning("{} is no collection and is passed over", path);
-    return true;
-  };
-  std::erase_if(names, stray);
+    const size_t mark = std::min(entry.find(kNumberMark), entry.size());
+    const std::string name = entry.substr(0, mark);
+    uint32_t number = 0;
+    const bool numbered = mark == entry.size() || absl::SimpleAtoi(entry.substr(mark + 1), &number);
+    const auto known = directories_.find(name);
+    const bool second = known != directories_.end() && known->second != entry;
+    if (empty || !numbered || !ValidateName("name", name).ok() || second) {
+      LogWarning("{} is no collection, or a second one of the name, and is passed over", path);
+      continue;
+    }
+    directories_[name] = entry;
+    used_.insert(entry);
+    names.push_back(name);
+  }
+  std::sort(names.begin(), names.end());
   return names;
 }
 
@@ -326,19 +363,29 @@ absl::StatusOr<CollectionManifest> Catalog::Load(std::string_view name) const {
       absl::StrFormat("%s%s is the manifest of collection \"%s\"", path, kManifestFile, manifest.name));
 }
 
-absl::Status Catalog::Build(const std::string& name, const std::function<absl::Status(const std::string&)>& fill) {
-  const std::string building = absl::StrCat(root_, "/.creating-", name);
+absl::Status Catalog::Build(const std::string& name, const Fill& fill) {
+  if (FileExists(CollectionPath(name))) {
+    return absl::AlreadyExistsError(absl::StrFormat("%s is there already", CollectionPath(name)));
+  }
+  const std::string directory = NewDirectory(name);
+  const std::string building = absl::StrCat(root_, "/.creating-", directory);
   BEBR_RETURN_IF_ERROR(RemoveAll(building));
   absl::Status status = fill(building);
-  if (status.ok()) status = RenameDirectory(building, CollectionPath(name));
-  if (!status.ok()) RemoveAll(building).IgnoreError();  // the first error is the one that counts
+  if (status.ok()) status = RenameDirectory(building, absl::StrCat(root_, "/", directory));
+  if (!status.ok()) {
+    RemoveAll(building).IgnoreError();  // the first error is the one that counts
+    return status;
+  }
+  MutexLock lock(&mutex_);
+  directories_[name] = directory;
   return status;
 }
 
-absl::Status Catalog::Create(const CollectionManifest& manifest, std::string_view model_file) {
+absl::Status Catalog::Create(const CollectionManifest& manifest, std::string_view model_file, const Fill& fill) {
   return Build(manifest.name, [&](const std::string& building) -> absl::Status {
     BEBR_RETURN_IF_ERROR(CreateDirectories(absl::StrCat(building, "/models")));
     BEBR_RETURN_IF_ERROR(WriteFileAtomically(ModelPath(building, manifest.versions.back().number), model_file));
+    BEBR_RETURN_IF_ERROR(fill(building));
     return WriteManifest(building, manifest);
   });
 }
@@ -356,9 +403,15 @@ absl::Status Catalog::Update(const CollectionManifest& manifest, std::string_vie
 }
 
 absl::Status Catalog::Remove(std::string_view name) {
-  const std::string deleted = absl::StrFormat("%s/.deleted-%s", root_, name);
+  const std::string path = CollectionPath(name);
+  const std::string deleted = absl::StrCat(root_, "/.deleted-", path.substr(path.rfind('/') + 1));
   BEBR_RETURN_IF_ERROR(RemoveAll(deleted));
-  BEBR_RETURN_IF_ERROR(RenameDirectory(CollectionPath(name), deleted));
+  BEBR_RETURN_IF_ERROR(RenameDirectory(path, deleted));
+  {
+    MutexLock lock(&mutex_);
+    directories_.erase(std::string(name));
+    used_.insert(path.substr(path.rfind('/') + 1));
+  }
   return RemoveAll(deleted);
 }
 
@@ -369,31 +422,33 @@ absl::Status Catalog::Restore(const CollectionManifest& manifest, const std::str
   });
 }
 
-absl::StatusOr<std::map<std::string, std::string, std::less<>>> Catalog::LoadAliases() const {
-  std::map<std::string, std::string, std::less<>> aliases;
-  if (!FileExists(aliases_file_)) return aliases;
-  BEBR_ASSIGN_OR_RETURN(const std::string text, ReadFile(aliases_file_));
+absl::StatusOr<Aliases> ReadAliases(const std::string& data_dir) {
+  const std::string path = data_dir + kAliasesFile;
+  Aliases aliases;
+  if (!FileExists(path)) return aliases;
+  BEBR_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
   try {
-    const json object = json::parse(text);
-    if (const absl::Status status = CheckFormat(object, kAliasesFormat); !status.ok())
-      return Annotate(status, aliases_file_);
-    if (!object.at("aliases").is_object()) return absl::DataLossError(aliases_file_ + ": aliases is no object");
+    json object = json::parse(text);
+    if (const absl::Status status = CheckFormat(object, kAliasesFormat); !status.ok()) return Annotate(status, path);
+    if (const absl::Status status = CheckJson(object, false); !status.ok()) return Annotate(status, path);
+    if (!object.at("aliases").is_object()) return absl::DataLossError(path + ": aliases is no object");
     for (const auto& [alias, collection] : object.at("aliases").items()) {
       if (!ValidateName("alias", alias).ok()) {
-        return absl::DataLossError(absl::StrFormat("%s: \"%s\" is no alias", aliases_file_, alias));
+        return absl::DataLossError(absl::StrFormat("%s: \"%s\" is no alias", path, alias));
       }
       aliases.emplace(alias, collection);
     }
   } catch (const json::exception& error) {
-    return absl::DataLossError(absl::StrFormat("%s: %s", aliases_file_, error.what()));
+    return absl::DataLossError(absl::StrFormat("%s: %s", path, error.what()));
   }
   return aliases;
 }
 
-absl::Status Catalog::SaveAliases(const std::map<std::string, std::string, std::less<>>& aliases) {
+absl::Status Catalog::SaveAliases(const Aliases& aliases) {
   json names = json::object();
   for (const auto& [alias, collection] : aliases) names[alias] = collection;
-  return WriteFileAtomically(aliases_file_, json{{"format", kAliasesFormat}, {"aliases", names}}.dump(2) + "\n");
+  return WriteFileAtomically(data_dir_ + kAliasesFile,
+                             WriteCheckedJson({{"format", kAliasesFormat}, {"aliases", names}}));
 }
 
 }  // namespace bebr

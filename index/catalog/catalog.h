@@ -7,12 +7,15 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "index/base/mutex.h"
 #include "index/binarizer/binarizer.h"
 #include "index/code/code_spec.h"
 #include "index/types/collection.h"
@@ -48,7 +51,8 @@ struct Version {
   uint32_t embedding = 0;  // number of the first version that takes these embeddings: its own, or an older one's
   bool retired = false;
   std::shared_ptr<const Binarizer> binarizer;  // null once retired
-  std::optional<ModelDescription> was;         // of a retired one, unless an earlier server retired it
+  std::optional<uint32_t> model_checksum;  // of the binarizer's file, as the manifest was read; not told by format 1
+  std::optional<ModelDescription> was;     // of a retired one, unless an earlier server retired it
   // The state of an upgrade: whether the server re-encodes for it, how fast at most (0: no limit), the last check.
   bool backfilling = false;
   uint64_t backfill_documents_per_s = 0;
@@ -112,11 +116,19 @@ struct CollectionManifest {
 absl::StatusOr<CollectionManifest> ReadManifest(const std::string& directory);
 absl::Status WriteManifest(const std::string& directory, const CollectionManifest& manifest);
 
+// Collections by alias.
+using Aliases = std::map<std::string, std::string, std::less<>>;
+// Those of a data directory; none if there is no such file.
+absl::StatusOr<Aliases> ReadAliases(const std::string& data_dir);
+
 // INVALID_ARGUMENT, naming `field`, unless 1..128 bytes of [a-zA-Z0-9_.-], the first a letter or digit.
 absl::Status ValidateName(std::string_view field, std::string_view name);
 
 // The Catalog keeps the manifests and model files of a data directory (FORMAT.md): one directory per collection. Each
 // change is one atomic rename, so that after a crash a collection, or a version, is there wholly or not at all.
+//
+// Directories are not used twice while the process lives: what still has a dropped collection's files open, and writes
+// to them by name, never meets those of a new one of the same name.
 //
 // Thread safety: all methods may be called from any thread, for different collections; for one collection, and for the
 // aliases, the caller lets in one change at a time.
@@ -125,14 +137,16 @@ class Catalog {
   // Removes what an interrupted creation or deletion left behind.
   static absl::StatusOr<std::unique_ptr<Catalog>> Open(const std::string& data_dir);
 
+  // The directory of a collection.
   std::string CollectionPath(std::string_view name) const;
   // Names of the collections that have a directory, sorted. What is none, such as lost+found or an empty directory, is
-  // passed over with a warning.
-  absl::StatusOr<std::vector<std::string>> Names() const;
+  // passed over with a warning. To be called before the others, unless there are none.
+  absl::StatusOr<std::vector<std::string>> Names();
   // The manifest of one of them, its binarizers loaded.
   absl::StatusOr<CollectionManifest> Load(std::string_view name) const;
-  // Makes the directory with the manifest and the model file of its only version.
-  absl::Status Create(const CollectionManifest& manifest, std::string_view model_file);
+  // Makes the directory with the manifest and the model file of its only version; `fill` adds what else is in it.
+  using Fill = std::function<absl::Status(const std::string& directory)>;
+  absl::Status Create(const CollectionManifest& manifest, std::string_view model_file, const Fill& fill);
   // Writes a changed manifest; where `model_file` is not empty it belongs to the last version and is written first.
   absl::Status Update(const CollectionManifest& manifest, std::string_view model_file);
   // After this the collection does not exist; its files are gone or will be at the next Open.
@@ -141,18 +155,23 @@ class Catalog {
   // Makes a collection of what is in the directory `from`, a snapshot: manifest, models and shards.
   absl::Status Restore(const CollectionManifest& manifest, const std::string& from);
 
-  // Collections by alias; SaveAliases replaces all at once.
-  absl::StatusOr<std::map<std::string, std::string, std::less<>>> LoadAliases() const;
-  absl::Status SaveAliases(const std::map<std::string, std::string, std::less<>>& aliases);
+  absl::StatusOr<Aliases> LoadAliases() const { return ReadAliases(data_dir_); }
+  // Replaces all at once.
+  absl::Status SaveAliases(const Aliases& aliases);
 
  private:
   // Makes the directory of a collection, which `fill` fills under another name; leaves nothing of a failure.
-  absl::Status Build(const std::string& name, const std::function<absl::Status(const std::string&)>& fill);
+  absl::Status Build(const std::string& name, const Fill& fill);
 
-  explicit Catalog(const std::string& data_dir)
-      : root_(data_dir + "/collections"), aliases_file_(data_dir + "/aliases.json") {}
-  std::string root_;
-  std::string aliases_file_;
+  // A directory for a new collection: NAME, or NAME+2 and so on.
+  std::string NewDirectory(const std::string& name);
+
+  explicit Catalog(const std::string& data_dir) : data_dir_(data_dir), root_(data_dir + "/collections") {}
+  const std::string data_dir_;
+  const std::string root_;
+  mutable Mutex mutex_;
+  std::map<std::string, std::string, std::less<>> directories_ ABSL_GUARDED_BY(mutex_);  // by collection
+  std::set<std::string> used_ ABSL_GUARDED_BY(mutex_);  // directories that are or were a collection's
 };
 
 }  // namespace bebr

@@ -75,6 +75,10 @@ absl::Status CheckManifest(const CollectionManifest& manifest) {
 }
 
 absl::Status CheckModel(const CollectionManifest& manifest, const Version& version, const Binarizer& binarizer) {
+  if (version.model_checksum.has_value() && *version.model_checksum != binarizer.checksum()) {
+    return Invalid(absl::StrFormat("it is not the model of its version: its checksum is %08x, that of the version %08x",
+                                   binarizer.checksum(), *version.model_checksum));
+  }
   const CodeSpec& spec = manifest.FindSpace(version.space)->spec;
   if (!(binarizer.spec() == spec)) {
     return Invalid(absl::StrFormat("it is not the model of its version: its code is %s, that of the space %s",

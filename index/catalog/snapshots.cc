@@ -10,27 +10,65 @@
 #include "index/base/logging.h"
 #include "index/base/status_macros.h"
 #include "index/catalog/catalog.h"
+#include "index/catalog/checked_json.h"
 #include "index/storage/files.h"
 
 namespace bebr {
 namespace {
 
 using nlohmann::json;
-constexpr int kSnapshotFormat = 1;
+constexpr uint32_t kSnapshotFormat = 2;
 constexpr const char* kInfoFile = "/snapshot.json";
+
+// Files under a directory, at any depth, by their paths below it; but for snapshot.json, sorted.
+absl::Status ListTree(const std::string& root, const std::string& below, std::vector<std::string>& paths) {
+  const std::string directory = below.empty() ? root : absl::StrCat(root, "/", below);
+  const std::string prefix = below.empty() ? "" : below + "/";
+  BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> files, ListFiles(directory));
+  for (const std::string& name : files) {
+    if (prefix + name != kInfoFile + 1) paths.push_back(prefix + name);
+  }
+  BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> directories, ListDirectories(directory));
+  for (const std::string& name : directories) BEBR_RETURN_IF_ERROR(ListTree(root, prefix + name, paths));
+  return absl::OkStatus();
+}
+
+// Sizes and checksums of those files, by path.
+absl::Status SumTree(const std::string& root, json& files) {
+  std::vector<std::string> paths;
+  BEBR_RETURN_IF_ERROR(ListTree(root, "", paths));
+  files = json::object();
+  for (const std::string& path : paths) {
+    BEBR_ASSIGN_OR_RETURN(const FileSum sum, SumFile(absl::StrCat(root, "/", path)));
+    files[path] = {{"bytes", sum.bytes}, {"crc32c", absl::StrFormat("%08x", sum.crc32c)}};
+  }
+  return absl::OkStatus();
+}
+
+// The object in snapshot.json, its checksum compared. Throws json::exception.
+absl::Status ReadObject(const std::string& path, json& object) {
+  if (!FileExists(path)) return absl::DataLossError(absl::StrFormat("%s is missing", path));
+  BEBR_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  object = json::parse(text);
+  const json& format = object.at("format");
+  if (format != 1 && format != kSnapshotFormat) {
+    return absl::FailedPreconditionError(
+        absl::StrFormat("%s: its format is %s; this server reads 1 and %d", path, format.dump(), kSnapshotFormat));
+  }
+  if (const absl::Status status = CheckJson(object, format == kSnapshotFormat); !status.ok()) {
+    return absl::Status(status.code(), absl::StrFormat("%s: %s", path, status.message()));
+  }
+  return absl::OkStatus();
+}
 
 // What snapshot.json says; but the names are those of the directory, since a snapshot may have been copied.
 absl::StatusOr<SnapshotInfo> ReadInfo(const std::string& directory, std::string_view collection,
                                       std::string_view name) {
   const std::string path = absl::StrCat(directory, kInfoFile);
-  BEBR_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
   SnapshotInfo info{.collection = std::string(collection), .name = std::string(name)};
   try {
-    const json object = json::parse(text);
-    if (object.at("format") != kSnapshotFormat) {
-      return absl::FailedPreconditionError(
-          absl::StrFormat("%s: its format is another than the one this server reads, %d", path, kSnapshotFormat));
-    }
+    json object;
+    BEBR_RETURN_IF_ERROR(ReadObject(path, object));
     const json &created = object.at("created_unix_us"), &documents = object.at("documents");
     if (!created.is_number_integer() || !documents.is_number_unsigned()) {
       return absl::DataLossError(path + ": created_unix_us and documents are no whole numbers");
@@ -106,12 +144,14 @@ absl::StatusOr<SnapshotInfo> Snapshots::Create(const SnapshotInfo& info, const s
   BEBR_RETURN_IF_ERROR(CreateDirectories(building));
   absl::Status status = CopyDirectory(from + "/models", building + "/models", "");
   if (status.ok()) status = fill(building);
-  const json object = {{"format", kSnapshotFormat},
-                       {"collection", info.collection},
-                       {"name", info.name},
-                       {"created_unix_us", absl::ToUnixMicros(info.created)},
-                       {"documents", info.documents}};
-  if (status.ok()) status = WriteFileAtomically(building + kInfoFile, object.dump(2) + "\n");
+  json files;
+  if (status.ok()) status = SumTree(building, files);
+  if (status.ok()) {
+    const json object = {{"format", kSnapshotFormat},   {"collection", info.collection},
+                         {"name", info.name},           {"created_unix_us", absl::ToUnixMicros(info.created)},
+                         {"documents", info.documents}, {"files", files}};
+    status = WriteFileAtomically(building + kInfoFile, WriteCheckedJson(object));
+  }
   if (status.ok()) status = RenameDirectory(building, path);
   if (!status.ok()) {
     RemoveAll(building).IgnoreError();  // the first error is the one that counts
@@ -163,6 +203,32 @@ absl::Status Snapshots::Remove(std::string_view collection, std::string_view nam
   BEBR_RETURN_IF_ERROR(RemoveAll(deleted));
   BEBR_RETURN_IF_ERROR(RenameDirectory(path, deleted));
   return RemoveAll(deleted);
+}
+
+absl::Status Snapshots::Verify(const std::string& directory) {
+  const std::string path = absl::StrCat(directory, kInfoFile);
+  try {
+    json object, found;
+    BEBR_RETURN_IF_ERROR(ReadObject(path, object));
+    if (object.at("format") == 1) return absl::OkStatus();
+    const json& listed = object.at("files");
+    BEBR_RETURN_IF_ERROR(SumTree(directory, found));
+    for (const auto& [file, sum] : listed.items()) {
+      const auto it = found.find(file);
+      if (it != found.end() && *it == sum) continue;
+      return absl::DataLossError(absl::StrFormat("%s/%s %s; snapshot.json says %s", directory, file,
+                                                 it == found.end() ? "is missing" : "is " + it->dump(), sum.dump()));
+    }
+    for (const auto& [file, sum] : found.items()) {
+      if (!listed.contains(file)) {
+        return absl::DataLossError(
+            absl::StrFormat("%s/%s is not of the snapshot: snapshot.json does not list it", directory, file));
+      }
+    }
+    return absl::OkStatus();
+  } catch (const json::exception& error) {
+    return absl::DataLossError(absl::StrFormat("%s: %s", path, error.what()));
+  }
 }
 
 }  // namespace bebr

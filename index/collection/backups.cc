@@ -44,6 +44,7 @@ absl::Status Backups::Restore(std::string_view name, std::string_view snapshot, 
   BEBR_RETURN_IF_ERROR(ValidateName("new_collection", new_collection));
   MutexLock lock(&restore_mutex_);
   BEBR_ASSIGN_OR_RETURN(const std::string path, snapshots_->Find(name, snapshot));
+  BEBR_RETURN_IF_ERROR(Snapshots::Verify(path));
   BEBR_ASSIGN_OR_RETURN(CollectionManifest manifest, ReadManifest(path));
   manifest.name = new_collection;
   for (Version& version : manifest.versions) version.backfilling = false;  // who wants it starts it

@@ -128,7 +128,10 @@ void Registry::Release(std::string_view name) {
 absl::Status Registry::Create(CollectionManifest manifest, std::string_view model_file) {
   BEBR_RETURN_IF_ERROR(Reserve(manifest.name));
   const absl::Cleanup release = [this, name = manifest.name] { Release(name); };
-  BEBR_RETURN_IF_ERROR(catalog_->Create(manifest, model_file));
+  const auto make_store = [&](const std::string& directory) {
+    return CollectionStore::Create(StorePath(directory), manifest.shards, shared_->cache).status();
+  };
+  BEBR_RETURN_IF_ERROR(catalog_->Create(manifest, model_file, make_store));
   return OpenMade(std::move(manifest));
 }
 

@@ -77,8 +77,6 @@ class Registry {
   std::vector<Alias> ListAliases() const;
 
  private:
-  using Aliases = std::map<std::string, std::string, std::less<>>;
-
   Registry(std::unique_ptr<Catalog> catalog, EngineShared* shared) : catalog_(std::move(catalog)), shared_(shared) {}
 
   absl::Status OpenCollection(CollectionManifest manifest);

@@ -16,11 +16,14 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
 #include "index/base/status_macros.h"
 #include "index/storage/files.h"
 #include "index/storage/rocks.h"
 #include "index/storage/shard_file_system.h"
+#include "index/storage/store_files.h"
 #include "index/storage/store_health.h"
+#include "index/storage/table_check.h"
 
 namespace bebr {
 
@@ -80,10 +83,11 @@ rocksdb::ColumnFamilyOptions FamilyOptions(ColumnFamily family, const StoreCache
   return options;
 }
 
-rocksdb::DBOptions DatabaseOptions(const StoreCache& cache) {
+rocksdb::DBOptions DatabaseOptions(const StoreCache& cache, bool create) {
   rocksdb::DBOptions options;
-  options.create_if_missing = true;
-  options.create_missing_column_families = true;
+  options.create_if_missing = create;
+  options.error_if_exists = create;
+  options.create_missing_column_families = create;
   options.max_background_jobs = 2;
   options.statistics = cache.counters;
   options.max_open_files = 512;
@@ -92,10 +96,18 @@ rocksdb::DBOptions DatabaseOptions(const StoreCache& cache) {
   options.allow_fallocate = false;  // would take 64 MiB of disk for the log of the smallest collection
   options.avoid_flush_during_recovery = true;
   options.avoid_flush_during_shutdown = true;
-  // A log that ends in the middle of a record ends in a write that nobody was told about; a hole before its end is
-  // corruption.
+  // CheckStoreFiles has cut off what a crash has torn. Whatever is damaged now is corruption.
   options.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
   return options;
+}
+
+// FromRocksDb of what opening a database returned. RocksDB blames the MANIFEST for every table file that it names and
+// that is missing or damaged: here the file itself is named.
+absl::Status WithDamagedFile(const rocksdb::Status& status, const std::string& path) {
+  if (!status.IsCorruption()) return FromRocksDb(status, path);
+  if (const std::vector<absl::Status> damages = CheckTables(path); !damages.empty()) return damages.front();
+  // It tries the name that table files had in its early days last.
+  return absl::DataLossError(absl::StrReplaceAll(FromRocksDb(status, path).message(), {{".ldb", ".sst"}}));
 }
 
 // An open database and what it stands on, which outlives it.
@@ -104,6 +116,13 @@ struct Database {
   std::unique_ptr<rocksdb::Env> env;
   std::shared_ptr<StoreHealth> health;
   std::unique_ptr<rocksdb::DB> db;  // closed before the rest goes
+
+  ~Database() {
+    if (db == nullptr) return;
+    db.reset();
+    // Where it cannot be written, the next start knows less than it could; a dropped collection's directory is gone.
+    files->WriteList().IgnoreError();
+  }
 };
 
 class RocksView final : public CollectionStore::View {
@@ -131,7 +150,7 @@ class RocksStore final : public CollectionStore {
     for (auto* family : families_) db_->DestroyColumnFamilyHandle(family).PermitUncheckedError();
   }
 
-  absl::Status Initialize(uint32_t shards);
+  absl::Status Initialize(uint32_t shards, bool create);
   uint32_t FamilyNumber(uint32_t index) const { return families_[index]->GetID(); }
 
   uint64_t sequence() const override { return sequence_.load(std::memory_order_relaxed); }
@@ -195,7 +214,9 @@ class RocksStore final : public CollectionStore {
     rocksdb::Checkpoint* raw = nullptr;
     BEBR_RETURN_IF_ERROR(FromRocksDb(rocksdb::Checkpoint::Create(db_, &raw), path_));
     const std::unique_ptr<rocksdb::Checkpoint> checkpoint(raw);
-    return FromRocksDb(checkpoint->CreateCheckpoint(path), path_);
+    BEBR_RETURN_IF_ERROR(FromRocksDb(checkpoint->CreateCheckpoint(path), path_));
+    BEBR_ASSIGN_OR_RETURN(const StoreFileList made, CheckStoreFiles(path, /*repair=*/false));
+    return made.Write(path);
   }
 
  private:
@@ -296,12 +317,12 @@ absl::Status RocksStore::Recover() {
   return absl::OkStatus();
 }
 
-absl::Status RocksStore::Initialize(uint32_t shards) {
+absl::Status RocksStore::Initialize(uint32_t shards, bool create) {
   std::string format, shards_there, sequence;
   BEBR_RETURN_IF_ERROR(GetMeta(kFormatKey, &format));
   BEBR_RETURN_IF_ERROR(GetMeta(kShardsKey, &shards_there));
   BEBR_RETURN_IF_ERROR(GetMeta(kSequenceKey, &sequence));
-  if (format.empty()) {
+  if (create) {
     rocksdb::WriteBatch meta;
     meta.Put(ToSlice(kFormatKey), absl::StrCat(kStoreFormatVersion)).PermitUncheckedError();
     meta.Put(ToSlice(kShardsKey), absl::StrCat(shards)).PermitUncheckedError();
@@ -404,18 +425,15 @@ absl::Status RocksStore::VisitFloats(const View* view, uint32_t embedding, uint3
   return FromRocksDb(cursor->status(), path_);
 }
 
-}  // namespace
-
-std::string StorePath(const std::string& directory) { return directory + "/shard-000"; }
-
-absl::StatusOr<std::unique_ptr<CollectionStore>> CollectionStore::Open(const std::string& path, uint32_t shards,
-                                                                       std::shared_ptr<StoreCache> cache) {
-  BEBR_RETURN_IF_ERROR(CreateDirectories(path));
+// Opens the database at `path`, of which `found` is what there is, or makes one.
+absl::StatusOr<std::unique_ptr<CollectionStore>> OpenStore(const std::string& path, uint32_t shards,
+                                                           std::shared_ptr<StoreCache> cache, StoreFileList found,
+                                                           bool create) {
   auto database = std::make_shared<Database>();
-  database->files = std::make_shared<ShardFileSystem>(rocksdb::FileSystem::Default());
+  database->files = std::make_shared<ShardFileSystem>(rocksdb::FileSystem::Default(), path, std::move(found));
   database->env = rocksdb::NewCompositeEnv(database->files);
   database->health = std::make_shared<StoreHealth>(path);
-  rocksdb::DBOptions options = DatabaseOptions(*cache);
+  rocksdb::DBOptions options = DatabaseOptions(*cache, create);
   options.env = database->env.get();
   options.info_log = std::make_shared<RocksLog>(path);
   options.listeners.push_back(database->health);
@@ -425,7 +443,7 @@ absl::StatusOr<std::unique_ptr<CollectionStore>> CollectionStore::Open(const std
   }
   std::vector<rocksdb::ColumnFamilyHandle*> families;
   rocksdb::DB* db = nullptr;
-  BEBR_RETURN_IF_ERROR(FromRocksDb(rocksdb::DB::Open(options, path, descriptors, &families, &db), path));
+  BEBR_RETURN_IF_ERROR(WithDamagedFile(rocksdb::DB::Open(options, path, descriptors, &families, &db), path));
   database->db.reset(db);
   auto store = std::make_unique<RocksStore>(path, std::move(database), std::move(families), std::move(cache));
   // Batches name column families by number (FamilyId); RocksDB numbers them in the order of their creation.
@@ -435,8 +453,24 @@ absl::StatusOr<std::unique_ptr<CollectionStore>> CollectionStore::Open(const std
           absl::StrFormat("storage at %s: column family %s has the wrong number", path, kColumnFamilyNames[family]));
     }
   }
-  BEBR_RETURN_IF_ERROR(store->Initialize(shards));
+  BEBR_RETURN_IF_ERROR(store->Initialize(shards, create));
   return store;
+}
+
+}  // namespace
+
+std::string StorePath(const std::string& directory) { return directory + "/shard-000"; }
+
+absl::StatusOr<std::unique_ptr<CollectionStore>> CollectionStore::Open(const std::string& path, uint32_t shards,
+                                                                       std::shared_ptr<StoreCache> cache) {
+  BEBR_ASSIGN_OR_RETURN(StoreFileList found, CheckStoreFiles(path, /*repair=*/true));
+  return OpenStore(path, shards, std::move(cache), std::move(found), false);
+}
+
+absl::StatusOr<std::unique_ptr<CollectionStore>> CollectionStore::Create(const std::string& path, uint32_t shards,
+                                                                         std::shared_ptr<StoreCache> cache) {
+  BEBR_RETURN_IF_ERROR(CreateDirectories(path));
+  return OpenStore(path, shards, std::move(cache), {}, true);
 }
 
 }  // namespace bebr

@@ -79,9 +79,14 @@ class CollectionStore {
     virtual ~View() = default;
   };
 
-  // The store of `shards` shards at `path`, which is made if need be. DATA_LOSS if it is one of another number.
+  // The store of `shards` shards at `path`. DATA_LOSS, naming the file, if one is missing, older than it should be or
+  // damaged, and if the store is one of another number of shards. The end of a log that a crash has torn, which was
+  // never acknowledged, is cut off.
   static absl::StatusOr<std::unique_ptr<CollectionStore>> Open(const std::string& path, uint32_t shards,
                                                                std::shared_ptr<StoreCache> cache);
+  // Makes an empty store at `path`, where none may be, and opens it.
+  static absl::StatusOr<std::unique_ptr<CollectionStore>> Create(const std::string& path, uint32_t shards,
+                                                                 std::shared_ptr<StoreCache> cache);
   virtual ~CollectionStore() = default;
 
   // Number of the last committed mutation; 0 for an empty store.

@@ -14,6 +14,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_format.h"
+#include "index/base/checksum.h"
 #include "index/base/status_macros.h"
 
 namespace bebr {
@@ -84,6 +85,30 @@ absl::Status WriteFileAtomically(const std::string& path, std::string_view conte
   if (status.ok()) return SyncParent(path);
   unlink(temporary.c_str());  // the first error is the one that counts
   return status;
+}
+
+absl::StatusOr<FileSum> SumFile(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return ErrnoStatus("open", path);
+  const absl::Cleanup close_fd = [fd] { close(fd); };
+  std::string buffer(1 << 20, '\0');
+  FileSum sum;
+  for (;;) {
+    const ssize_t got = read(fd, buffer.data(), buffer.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return ErrnoStatus("read", path);
+    if (got == 0) return sum;
+    sum.bytes += static_cast<uint64_t>(got);
+    sum.crc32c = Crc32c(std::string_view(buffer).substr(0, static_cast<size_t>(got)), sum.crc32c);
+  }
+}
+
+absl::Status CutFile(const std::string& path, uint64_t bytes) {
+  const int fd = open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return ErrnoStatus("open", path);
+  const absl::Cleanup close_fd = [fd] { close(fd); };
+  if (ftruncate(fd, static_cast<off_t>(bytes)) != 0) return ErrnoStatus("cut", path);
+  return fsync(fd) == 0 ? absl::OkStatus() : ErrnoStatus("sync", path);
 }
 
 absl::Status CreateDirectories(const std::string& path) {

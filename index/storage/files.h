@@ -18,6 +18,14 @@ namespace bebr {
 // Replaces the file at `path` by `contents` so that after a crash either the old or the new file is there, whole:
 // writes a temporary file beside it, syncs it, renames it and syncs the directory.
 absl::Status WriteFileAtomically(const std::string& path, std::string_view contents);
+// What a file holds, in short. Reads it whole, a part at a time.
+struct FileSum {
+  uint64_t bytes = 0;
+  uint32_t crc32c = 0;
+};
+absl::StatusOr<FileSum> SumFile(const std::string& path);
+// Cuts a file back to its first `bytes` bytes.
+absl::Status CutFile(const std::string& path, uint64_t bytes);
 absl::Status CreateDirectories(const std::string& path);
 absl::Status RenameDirectory(const std::string& from, const std::string& to);
 // Removes a file or a whole directory; no error if it is not there.

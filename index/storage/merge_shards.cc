@@ -15,6 +15,7 @@
 #include "index/storage/files.h"
 #include "index/storage/format.h"
 #include "index/storage/rocks.h"
+#include "index/storage/store_files.h"
 
 namespace bebr {
 namespace {
@@ -46,6 +47,7 @@ std::string MergingPath(const std::string& directory) { return directory + "/mer
 class OldShard {
  public:
   static absl::StatusOr<std::unique_ptr<OldShard>> Open(std::string path) {
+    BEBR_RETURN_IF_ERROR(CheckStoreFiles(path, /*repair=*/true).status());
     std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
     for (const char* name : kColumnFamilyNames) descriptors.emplace_back(name, rocksdb::ColumnFamilyOptions());
     rocksdb::DBOptions options;
@@ -162,7 +164,7 @@ absl::Status MergeShardStores(const std::string& directory, uint32_t shards, std
   BEBR_RETURN_IF_ERROR(RemoveAll(merging));
   BEBR_RETURN_IF_ERROR(CheckDisk(directory));
   LogInfo("{}: making one store of {} shards, once", directory, shards);
-  BEBR_ASSIGN_OR_RETURN(const auto store, CollectionStore::Open(merging, shards, std::move(cache)));
+  BEBR_ASSIGN_OR_RETURN(const auto store, CollectionStore::Create(merging, shards, std::move(cache)));
   Merger merger(store.get());
   uint64_t sequence = 0;
   for (uint32_t s = 0; s < shards; ++s) {

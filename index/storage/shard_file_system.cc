@@ -24,22 +24,28 @@ IOStatus Retryable(IOStatus status) {
 // time".
 IOStatus Refused(const IOStatus& error) { return Retryable(IOStatus::Busy(error.ToString())); }
 
-// The number of a log's name, 000012.log; 0 for other files.
-uint64_t LogNumber(std::string_view path) {
-  constexpr std::string_view kSuffix = ".log";
+// The number in a file's name, which is `prefix` number `suffix`: 000012.log, MANIFEST-000005. 0 for other names.
+uint64_t NumberOf(std::string_view path, std::string_view prefix, std::string_view suffix) {
   path.remove_prefix(path.rfind('/') + 1);
   uint64_t number = 0;
-  if (!path.ends_with(kSuffix) || !absl::SimpleAtoi({path.data(), path.size() - kSuffix.size()}, &number)) return 0;
-  return number;
+  if (!path.starts_with(prefix) || !path.ends_with(suffix) || path.size() < prefix.size() + suffix.size()) return 0;
+  path = path.substr(prefix.size(), path.size() - prefix.size() - suffix.size());
+  return absl::SimpleAtoi(absl::string_view(path.data(), path.size()), &number) ? number : 0;
 }
+
+uint64_t LogNumber(std::string_view path) { return NumberOf(path, "", ".log"); }
+uint64_t ManifestNumber(std::string_view path) { return NumberOf(path, "MANIFEST-", ""); }
+
+// An error of making or removing a log. RocksDB takes want of space there for the end, other retryable errors not.
+IOStatus LogFileError(const std::string& message) { return Retryable(IOStatus::IOError(message)); }
 
 }  // namespace
 
 ShardFileSystem::Committing::Committing() { committing = true; }
 ShardFileSystem::Committing::~Committing() { committing = false; }
 
-// A table file, a manifest, or whatever else is written once.
-class ShardFileSystem::File final : public rocksdb::FSWritableFileOwnerWrapper {
+// A table file, or whatever else is written once.
+class ShardFileSystem::File : public rocksdb::FSWritableFileOwnerWrapper {
  public:
   using FSWritableFileOwnerWrapper::FSWritableFileOwnerWrapper;
   IOStatus Append(const Slice& data, const IOOptions& options, IODebugContext* debug) override {
@@ -61,6 +67,21 @@ class ShardFileSystem::File final : public rocksdb::FSWritableFileOwnerWrapper {
   IOStatus Close(const IOOptions& options, IODebugContext* debug) override {
     return Retryable(target()->Close(options, debug));
   }
+};
+
+class ShardFileSystem::Manifest final : public File {
+ public:
+  Manifest(std::unique_ptr<rocksdb::FSWritableFile> file, uint64_t number, ShardFileSystem* owner)
+      : File(std::move(file)), number_(number), owner_(owner) {}
+  IOStatus Sync(const IOOptions& options, IODebugContext* debug) override {
+    IOStatus status = File::Sync(options, debug);
+    if (status.ok()) owner_->ManifestSynced(number_, GetFileSize(options, debug));
+    return status;
+  }
+
+ private:
+  const uint64_t number_;
+  ShardFileSystem* const owner_;
 };
 
 // A write-ahead log. RocksDB calls it from one thread at a time.
@@ -111,7 +132,10 @@ class ShardFileSystem::Log final : public rocksdb::FSWritableFileOwnerWrapper {
     return Refused(status);
   }
   IOStatus Synced(const IOStatus& status) {
-    if (status.ok()) synced_bytes_ = bytes_;
+    if (status.ok()) {
+      synced_bytes_ = bytes_;
+      owner_->LogSynced(number_, bytes_);
+    }
     return Check(status);
   }
 
@@ -160,19 +184,52 @@ void ShardFileSystem::LogFailed(uint64_t number, const IOStatus& error) {
   log_failed_.store(true, std::memory_order_release);
 }
 
+void ShardFileSystem::LogSynced(uint64_t number, uint64_t bytes) {
+  MutexLock lock(&mutex_);
+  const auto log = list_.logs.find(number);
+  if (log != list_.logs.end()) log->second = bytes;
+}
+
+void ShardFileSystem::ManifestSynced(uint64_t number, uint64_t bytes) {
+  MutexLock lock(&mutex_);
+  if (number >= newest_manifest_.manifest) newest_manifest_ = {.manifest = number, .manifest_bytes = bytes};
+  if (number == list_.manifest) list_.manifest_bytes = bytes;
+}
+
+absl::Status ShardFileSystem::WriteList() {
+  MutexLock writing(&list_mutex_);
+  StoreFileList list;
+  {
+    MutexLock lock(&mutex_);
+    list = list_;
+  }
+  return list.Write(directory_);
+}
+
 IOStatus ShardFileSystem::NewWritableFile(const std::string& path, const rocksdb::FileOptions& options,
                                           std::unique_ptr<rocksdb::FSWritableFile>* file, IODebugContext* debug) {
   std::unique_ptr<rocksdb::FSWritableFile> made;
   IOStatus status = target()->NewWritableFile(path, options, &made, debug);
-  if (!status.ok()) return Retryable(std::move(status));
-  const uint64_t number = LogNumber(path);
-  if (number == 0) {
-    *file = std::make_unique<File>(std::move(made));
+  const uint64_t log = LogNumber(path), manifest = ManifestNumber(path);
+  if (!status.ok()) return log == 0 ? Retryable(std::move(status)) : LogFileError(status.ToString());
+  if (log == 0) {
+    *file = manifest == 0 ? std::make_unique<File>(std::move(made))
+                          : std::make_unique<Manifest>(std::move(made), manifest, this);
     return status;
   }
-  *file = std::make_unique<Log>(std::move(made), number, this);
+  {
+    MutexLock lock(&mutex_);
+    list_.logs[log] = 0;
+  }
+  // This syncs the directory, too: the log is there before anything is acknowledged that stands in it.
+  if (const absl::Status written = WriteList(); !written.ok()) {
+    MutexLock lock(&mutex_);
+    list_.logs.erase(log);
+    return LogFileError(written.ToString());
+  }
+  *file = std::make_unique<Log>(std::move(made), log, this);
   MutexLock lock(&mutex_);
-  newest_log_ = number;
+  newest_log_ = log;
   log_failed_.store(false, std::memory_order_release);
   return status;
 }
@@ -187,10 +244,23 @@ IOStatus ShardFileSystem::NewDirectory(const std::string& path, const IOOptions&
 
 IOStatus ShardFileSystem::RenameFile(const std::string& from, const std::string& to, const IOOptions& options,
                                      IODebugContext* debug) {
-  return Retryable(target()->RenameFile(from, to, options, debug));
+  IOStatus status = target()->RenameFile(from, to, options, debug);
+  if (status.ok() && to.ends_with("/CURRENT")) {  // it names the newest MANIFEST now
+    MutexLock lock(&mutex_);
+    list_.manifest = newest_manifest_.manifest;
+    list_.manifest_bytes = newest_manifest_.manifest_bytes;
+  }
+  return Retryable(std::move(status));
 }
 
 IOStatus ShardFileSystem::DeleteFile(const std::string& path, const IOOptions& options, IODebugContext* debug) {
+  if (const uint64_t log = LogNumber(path); log != 0) {
+    {
+      MutexLock lock(&mutex_);
+      list_.logs.erase(log);
+    }
+    if (const absl::Status written = WriteList(); !written.ok()) return LogFileError(written.ToString());
+  }
   return Retryable(target()->DeleteFile(path, options, debug));
 }
 

@@ -8,8 +8,11 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 
+#include "absl/status/status.h"
 #include "index/base/mutex.h"
+#include "index/storage/store_files.h"
 
 namespace bebr {
 
@@ -25,10 +28,14 @@ namespace bebr {
 // well. The write is refused and has no effect; RocksDB goes on. What the log held must then be written to table files
 // and a new log begun (DB::Flush): until then log_failed() holds.
 //
+// The list of logs is kept: StoreFileList, in the store's directory, is written as logs come and go.
+//
 // Thread safety: all methods may be called from any thread.
 class ShardFileSystem final : public rocksdb::FileSystemWrapper {
  public:
-  explicit ShardFileSystem(const std::shared_ptr<rocksdb::FileSystem>& disk) : FileSystemWrapper(disk) {}
+  // `found` is what the directory held when it was checked.
+  ShardFileSystem(const std::shared_ptr<rocksdb::FileSystem>& disk, std::string directory, StoreFileList found)
+      : FileSystemWrapper(disk), directory_(std::move(directory)), list_(std::move(found)) {}
 
   // Marks the calling thread, while it lives, as one that writes to the log what will be acknowledged.
   class Committing {
@@ -42,6 +49,9 @@ class ShardFileSystem final : public rocksdb::FileSystemWrapper {
   // Whether the log that is written to takes nothing more; and what happened to it.
   bool log_failed() const { return log_failed_.load(std::memory_order_acquire); }
   rocksdb::IOStatus log_error() const;
+
+  // Writes the list as it is at the end. Called when the database is closed.
+  absl::Status WriteList();
 
   const char* Name() const override { return "ShardFileSystem"; }
   rocksdb::IOStatus NewWritableFile(const std::string& path, const rocksdb::FileOptions& options,
@@ -57,14 +67,22 @@ class ShardFileSystem final : public rocksdb::FileSystemWrapper {
 
  private:
   class File;
+  class Manifest;
   class Log;
   class Directory;
 
   // Notes that log `number` failed, which matters if it is written to: if a committing thread says so, or it is the
   // newest.
   void LogFailed(uint64_t number, const rocksdb::IOStatus& error);
+  void LogSynced(uint64_t number, uint64_t bytes);
+  void ManifestSynced(uint64_t number, uint64_t bytes);
 
+  const std::string directory_;
+  Mutex list_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);  // one writing of the list at a time
   mutable Mutex mutex_;
+  StoreFileList list_ ABSL_GUARDED_BY(mutex_);
+  // Its manifest and manifest_bytes; CURRENT may not name it yet.
+  StoreFileList newest_manifest_ ABSL_GUARDED_BY(mutex_);
   uint64_t newest_log_ ABSL_GUARDED_BY(mutex_) = 0;
   rocksdb::IOStatus log_error_ ABSL_GUARDED_BY(mutex_);
   std::atomic<bool> log_failed_{false};

@@ -113,8 +113,19 @@ const std::vector<Option>& Options() {
 constexpr const char* kCommandHelp =
     "  --config FILE          JSON object of the options above: {\"data_dir\": \"/var/lib/bebr\", \"threads\": 8}\n"
     "  --print_config         print the configuration in use and exit\n"
+    "  --verify               read all of data_dir and snapshot_dir, which no server may have open, compare "
+    "checksums,\n"
+    "                         print what is damaged and exit: with 0 if nothing is\n"
     "  --help                 print this and exit\n"
     "  --version              print the version and exit\n";
+
+// What a command asks for in place of serving.
+bool* FindFlag(std::string_view name, ServerCommand& command) {
+  if (name == "help") return &command.help;
+  if (name == "version") return &command.version;
+  if (name == "print_config") return &command.print_config;
+  return name == "verify" ? &command.verify : nullptr;
+}
 
 const Option* FindOption(std::string_view name) {
   for (const Option& option : Options()) {
@@ -166,8 +177,8 @@ void ReadFlags(const std::vector<std::string>& arguments, ServerCommand& command
     }
     const size_t equals = argument.find('=');
     const std::string name = argument.substr(2, equals == std::string::npos ? std::string::npos : equals - 2);
-    if (name == "help" || name == "version" || name == "print_config") {
-      (name == "help" ? command.help : name == "version" ? command.version : command.print_config) = true;
+    if (bool* const flag = FindFlag(name, command); flag != nullptr) {
+      *flag = true;
       continue;
     }
     const Option* option = FindOption(name);

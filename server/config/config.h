@@ -63,6 +63,7 @@ struct ServerConfig {
 struct ServerCommand {
   ServerConfig config;
   bool print_config = false;
+  bool verify = false;
   bool help = false;
   bool version = false;
 };

@@ -189,10 +189,10 @@ class Writer {
     if (!out.flush()) throw std::runtime_error("cannot write expected.json");
   }
 
-  // Locks, RocksDB's log for people and the record of its options, which it writes anew.
+  // Locks, RocksDB's log for people and the record of its options, which it writes anew. A snapshot lists its files.
   void RemoveWhatIsNotData() const {
-    std::vector<fs::path> paths;
-    for (const auto& entry : fs::recursive_directory_iterator(directory_)) {
+    std::vector<fs::path> paths = {directory_ + "/data/LOCK"};
+    for (const auto& entry : fs::recursive_directory_iterator(directory_ + "/data/collections")) {
       const std::string name = entry.path().filename().string();
       if (name == "LOCK" || name.starts_with("LOG") || name.starts_with("OPTIONS-")) paths.push_back(entry.path());
     }

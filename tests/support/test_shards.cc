@@ -34,8 +34,10 @@ absl::StatusOr<MutationResult> CommitRequest(ShardSet& shards, std::vector<Mutat
 TestShards::TestShards(const std::string& model_file, size_t shards)
     : binarizer_(Must(Binarizer::Parse(model_file))), reference_(model_file) {
   ShardContents contents{.spaces = {{0, binarizer_->spec()}}, .versions = {{0, 0}}, .stores_floats = true};
-  shards_ = Must(ShardSet::Open(directory_.path() + "/store", static_cast<uint32_t>(shards), std::move(contents),
-                                MakeStoreCache(1 << 20, 1 << 20), &pool_, &counters_));
+  const auto cache = MakeStoreCache(1 << 20, 1 << 20);
+  const std::string path = directory_.path() + "/store";
+  Must(CollectionStore::Create(path, static_cast<uint32_t>(shards), cache));
+  shards_ = Must(ShardSet::Open(path, static_cast<uint32_t>(shards), std::move(contents), cache, &pool_, &counters_));
 }
 
 void TestShards::Put(const std::string& id, const std::vector<float>& embedding, Attributes attributes) {

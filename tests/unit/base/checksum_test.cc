@@ -14,6 +14,20 @@ TEST(Crc32Test, KnownValues) {
   EXPECT_EQ(Crc32(std::string(32, '\0')), 0x190A55ADu);
 }
 
+TEST(Crc32cTest, KnownValues) {
+  EXPECT_EQ(Crc32c(""), 0u);
+  EXPECT_EQ(Crc32c("123456789"), 0xE3069283u);            // the polynomial's published check value
+  EXPECT_EQ(Crc32c(std::string(32, '\0')), 0x8A9136AAu);  // RFC 3720, B.4
+  EXPECT_EQ(Crc32c(std::string(32, '\xFF')), 0x62A8AB43u);
+}
+
+TEST(Crc32cTest, ContinuesFromASeed) {
+  const std::string text = "a log of records, each with its checksum";
+  for (size_t cut = 0; cut <= text.size(); ++cut) {
+    EXPECT_EQ(Crc32c(text.substr(cut), Crc32c(text.substr(0, cut))), Crc32c(text));
+  }
+}
+
 TEST(Crc32Test, ContinuesFromASeed) {
   const std::string text = "the codes of one block and what follows them";
   for (size_t cut = 0; cut <= text.size(); ++cut) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "index/base/file.h"
+#include "index/catalog/checked_json.h"
 #include "index/storage/files.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/support/test_models.h"
@@ -67,6 +68,8 @@ CollectionManifest ThreeVersions(const std::string& name) {
   return manifest;
 }
 
+absl::Status NoStore(const std::string&) { return absl::OkStatus(); }
+
 class CatalogTest : public ::testing::Test {
  protected:
   void SetUp() override { Open(); }
@@ -77,7 +80,7 @@ class CatalogTest : public ::testing::Test {
   }
   // The collection "c" of three versions, made as a server would.
   void CreateThreeVersions() {
-    ASSERT_TRUE(catalog_->Create(FirstVersion("c"), models_[0]).ok());
+    ASSERT_TRUE(catalog_->Create(FirstVersion("c"), models_[0], NoStore).ok());
     CollectionManifest manifest = ThreeVersions("c");
     const Version third = manifest.versions[2];
     manifest.versions.pop_back();
@@ -90,8 +93,10 @@ class CatalogTest : public ::testing::Test {
   absl::Status ReadChanged(const std::function<void(json&)>& change) const {
     const std::string before = *ReadFile(ManifestPath());
     json changed = json::parse(before);
+    changed.erase("crc32c");
     change(changed);
-    EXPECT_TRUE(WriteFileAtomically(ManifestPath(), changed.dump()).ok());
+    const std::string text = changed.is_object() ? WriteCheckedJson(changed) : changed.dump();
+    EXPECT_TRUE(WriteFileAtomically(ManifestPath(), text).ok());
     const absl::Status status = ReadManifest(catalog_->CollectionPath("c")).status();
     EXPECT_TRUE(WriteFileAtomically(ManifestPath(), before).ok());
     return status;
@@ -150,12 +155,14 @@ TEST_F(CatalogTest, WritesTheDocumentedFiles) {
   EXPECT_EQ(*ReadFile(catalog_->CollectionPath("c") + "/models/2.safetensors"), models_[2]);
   ASSERT_TRUE(catalog_->SaveAliases({{"live", "c"}}).ok());
   EXPECT_EQ(json::parse(*ReadFile(directory_.path() + "/aliases.json")),
-            json::parse(R"({"format":1,"aliases":{"live":"c"}})"));
+            json::parse(R"({"format":1,"aliases":{"live":"c"},"crc32c":"148b9e66"})"));
 }
 
 TEST_F(CatalogTest, ReadsManifestsOfEarlierServers) {
   CreateThreeVersions();
   json manifest = Manifest();
+  manifest["format"] = 1;
+  manifest.erase("crc32c");
   manifest.erase("expected_documents");
   manifest.erase("previous_default");
   for (json& version : manifest["versions"]) version.erase("embedding");
@@ -186,7 +193,7 @@ TEST_F(CatalogTest, KeepsWhatItIsToldOfBinarizersOfItsOwn) {
                                     .fits = 3,
                                     .promotions = 2,
                                     .events = {{5, "because"}, {-6, "so"}}};
-  ASSERT_TRUE(catalog_->Create(manifest, models_[0]).ok());
+  ASSERT_TRUE(catalog_->Create(manifest, models_[0], NoStore).ok());
   const auto read = ReadManifest(catalog_->CollectionPath("c"));
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(read->default_rerank, 75u);
@@ -264,6 +271,17 @@ TEST_F(CatalogTest, ADamagedModelIsNamed) {
   EXPECT_THAT(std::string(missing.message()), HasSubstr(path));
 }
 
+TEST_F(CatalogTest, AnotherModelOfTheSameShapeIsNamed) {
+  CreateThreeVersions();
+  ASSERT_TRUE(catalog_->Update(*catalog_->Load("c"), "").ok());  // with the models' checksums
+  ASSERT_TRUE(catalog_->Load("c").ok());
+  const std::string path = catalog_->CollectionPath("c") + "/models/0.safetensors";
+  ASSERT_TRUE(WriteFileAtomically(path, RandomModelFile(4, *ParseCodeSpec("8x2"), 2, 9)).ok());
+  const absl::Status swapped = catalog_->Load("c").status();
+  EXPECT_EQ(swapped.code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(std::string(swapped.message()), HasSubstr(path));
+}
+
 TEST_F(CatalogTest, ARetiredVersionGivesItsModelBack) {
   CreateThreeVersions();
   CollectionManifest manifest = ThreeVersions("c");
@@ -301,13 +319,49 @@ TEST_F(CatalogTest, RemovesWhatACrashLeft) {
   EXPECT_TRUE(catalog_->Load("c").ok());
 }
 
+TEST_F(CatalogTest, AManifestThatSaysSomethingElseThanWasWrittenIsDataLoss) {
+  CreateThreeVersions();
+  const std::string written = *ReadFile(ManifestPath());
+  const json before = json::parse(written);
+  for (const auto& [key, value] : before.items()) {
+    json changed = before;
+    changed.erase(key);
+    ASSERT_TRUE(WriteFileAtomically(ManifestPath(), changed.dump()).ok());
+    EXPECT_EQ(catalog_->Load("c").status().code(), absl::StatusCode::kDataLoss) << key;
+  }
+  for (size_t at = 0; at < written.size(); at += 7) {
+    std::string changed = written;
+    changed[at] = static_cast<char>(changed[at] ^ 1);
+    ASSERT_TRUE(WriteFileAtomically(ManifestPath(), changed).ok());
+    const absl::Status status = catalog_->Load("c").status();
+    if (status.ok()) continue;  // space between words
+    EXPECT_THAT(std::string(status.message()), HasSubstr(ManifestPath()));
+  }
+  json laid_out_anew = before;
+  ASSERT_TRUE(WriteFileAtomically(ManifestPath(), laid_out_anew.dump()).ok());
+  EXPECT_TRUE(catalog_->Load("c").ok());
+}
+
+TEST_F(CatalogTest, ADirectoryIsNotUsedTwice) {
+  CreateThreeVersions();
+  const std::string first = catalog_->CollectionPath("c");
+  ASSERT_TRUE(catalog_->Remove("c").ok());
+  ASSERT_TRUE(catalog_->Create(FirstVersion("c"), models_[0], NoStore).ok());
+  const std::string second = catalog_->CollectionPath("c");
+  EXPECT_NE(second, first);
+  Open();  // another process: it finds what there is
+  EXPECT_THAT(*catalog_->Names(), ElementsAre("c"));
+  EXPECT_EQ(catalog_->CollectionPath("c"), second);
+  EXPECT_TRUE(catalog_->Load("c").ok());
+}
+
 TEST_F(CatalogTest, ARemovedCollectionIsGone) {
   CreateThreeVersions();
-  EXPECT_FALSE(catalog_->Create(FirstVersion("c"), models_[0]).ok());  // there is one
+  EXPECT_FALSE(catalog_->Create(FirstVersion("c"), models_[0], NoStore).ok());  // there is one
   ASSERT_TRUE(catalog_->Remove("c").ok());
   EXPECT_THAT(*catalog_->Names(), IsEmpty());
   EXPECT_THAT(*ListDirectories(directory_.path() + "/collections"), IsEmpty());
-  EXPECT_TRUE(catalog_->Create(FirstVersion("c"), models_[0]).ok());
+  EXPECT_TRUE(catalog_->Create(FirstVersion("c"), models_[0], NoStore).ok());
 }
 
 TEST_F(CatalogTest, ADirectoryUnderAnotherNameIsNoCollection) {

@@ -140,8 +140,36 @@ TEST_F(SnapshotsTest, DamageIsSaid) {
     EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << text;
     EXPECT_THAT(std::string(status.message()), HasSubstr(path));
   }
-  ASSERT_TRUE(WriteFileAtomically(path, R"({"format":2})").ok());
+  ASSERT_TRUE(WriteFileAtomically(path, R"({"format":2,"created_unix_us":1,"documents":1})").ok());
+  EXPECT_EQ(snapshots_->Info("c", "1").status().code(), absl::StatusCode::kDataLoss);  // without its checksum
+  ASSERT_TRUE(WriteFileAtomically(path, R"({"format":3})").ok());
   EXPECT_EQ(snapshots_->Info("c", "1").status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(SnapshotsTest, VerifyFindsEveryChangeOfItsFiles) {
+  ASSERT_TRUE(Create("c", "1").ok());
+  const std::string path = root() + "/c/1";
+  EXPECT_TRUE(Snapshots::Verify(path).ok()) << Snapshots::Verify(path);
+  const auto expect_named = [&](const std::string& file) {
+    const absl::Status status = Snapshots::Verify(path);
+    EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(file));
+  };
+  for (const std::string file : {"data", "models/0.safetensors"}) {
+    const std::string whole = *ReadFile(path + "/" + file);
+    std::string changed = whole;
+    changed[0] ^= 1;
+    for (const std::string& contents : {changed, whole.substr(1), whole + "x", std::string()}) {
+      ASSERT_TRUE(WriteFileAtomically(path + "/" + file, contents).ok());
+      expect_named(file);
+    }
+    fs::remove(path + "/" + file);
+    expect_named(file);
+    ASSERT_TRUE(WriteFileAtomically(path + "/" + file, whole).ok());
+    EXPECT_TRUE(Snapshots::Verify(path).ok());
+  }
+  ASSERT_TRUE(WriteFileAtomically(path + "/stray", "x").ok());
+  expect_named("stray");
 }
 
 }  // namespace

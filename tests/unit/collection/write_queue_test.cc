@@ -21,7 +21,10 @@ constexpr uint32_t kShards = 2;
 
 class WriteQueueTest : public ::testing::Test {
  protected:
-  void SetUp() override { Open(); }
+  void SetUp() override {
+    ASSERT_TRUE(CollectionStore::Create(directory_.path() + "/store", kShards, MakeStoreCache(1 << 20)).ok());
+    Open();
+  }
   void Open() {
     queue_.reset();
     shards_.reset();

@@ -36,7 +36,10 @@ constexpr uint32_t kShards = 3;
 
 class ShardSetTest : public ::testing::Test {
  protected:
-  void SetUp() override { Open(ThreeVersions()); }
+  void SetUp() override {
+    ASSERT_TRUE(CollectionStore::Create(path(), kShards, MakeStoreCache(1 << 20)).ok());
+    Open(ThreeVersions());
+  }
   absl::StatusOr<std::shared_ptr<ShardSet>> TryOpen(ShardContents contents) {
     shards_.reset();
     return ShardSet::Open(path(), kShards, std::move(contents), MakeStoreCache(1 << 20, 64 << 20), &pool_, &counters_);

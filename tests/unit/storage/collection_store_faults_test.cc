@@ -24,7 +24,9 @@ class CollectionStoreFaultsTest : public ::testing::Test {
               absl::StrCat("bebr-store-", getpid(), "-",
                            ::testing::UnitTest::GetInstance()->current_test_info()->name())) {
     fs::remove_all(path_);
-    Open();
+    auto store = CollectionStore::Create(path_, 1, MakeStoreCache(1 << 20, 70 << 20));
+    EXPECT_TRUE(store.ok()) << store.status();
+    if (store.ok()) store_ = *std::move(store);
   }
   ~CollectionStoreFaultsTest() override {
     testing::ClearDiskFault();

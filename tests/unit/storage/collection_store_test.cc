@@ -22,7 +22,11 @@ constexpr uint32_t kShards = 2;
 
 class CollectionStoreTest : public ::testing::Test {
  protected:
-  void SetUp() override { Open(); }
+  void SetUp() override {
+    auto store = CollectionStore::Create(path(), kShards, MakeStoreCache(1 << 20, 1 << 20));
+    ASSERT_TRUE(store.ok()) << store.status();
+    store_ = *std::move(store);
+  }
   void Open() {
     store_.reset();
     auto store = CollectionStore::Open(path(), kShards, MakeStoreCache(1 << 20, 1 << 20));
@@ -125,6 +129,14 @@ TEST_F(CollectionStoreTest, AShardIsARangeOfEverything) {
   Commit(std::move(without));
   EXPECT_THAT(Documents(*store_, {0}), ElementsAre("a 1"));
   EXPECT_THAT(Documents(*store_, {0}, {}, 1), ElementsAre("b -"));
+}
+
+TEST_F(CollectionStoreTest, IsMadeOnce) {
+  EXPECT_FALSE(CollectionStore::Create(path(), kShards, MakeStoreCache(1 << 20)).ok());
+  store_.reset();
+  EXPECT_FALSE(CollectionStore::Create(path(), kShards, MakeStoreCache(1 << 20)).ok());
+  const auto missing = CollectionStore::Open(path() + "-nowhere", kShards, MakeStoreCache(1 << 20));
+  EXPECT_EQ(missing.status().code(), absl::StatusCode::kDataLoss) << missing.status();
 }
 
 TEST_F(CollectionStoreTest, AnotherNumberOfShardsIsDataLoss) {
@@ -257,7 +269,7 @@ TEST_F(CollectionStoreTest, AStoreIsOpenOnceAndDamageIsSaid) {
 
 TEST_F(CollectionStoreTest, CountsWhatItDoes) {
   const auto cache = MakeStoreCache(1 << 20);
-  auto store = *CollectionStore::Open(directory_.path() + "/counted", kShards, cache);
+  auto store = *CollectionStore::Create(directory_.path() + "/counted", kShards, cache);
   const StorageStats before = SharedStats(*cache);
   CollectionStore::Batch batch;
   batch.PutFloats(0, 0, "a", std::string(10000, 'x'));

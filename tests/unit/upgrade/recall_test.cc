@@ -64,9 +64,9 @@ class RecallTest : public ::testing::Test {
                                    .binarizer = std::move(binarizer)});
     }
     manifest.next_space = 2;
-    std::filesystem::create_directory(directory_.path() + "/" + std::string(ToString(storage)));
-    auto collection =
-        Collection::Open(std::move(manifest), directory_.path() + "/" + std::string(ToString(storage)), &shared_);
+    const std::string path = directory_.path() + "/" + std::string(ToString(storage));
+    ASSERT_TRUE(CollectionStore::Create(StorePath(path), manifest.shards, shared_.cache).ok());
+    auto collection = Collection::Open(std::move(manifest), path, &shared_);
     ASSERT_TRUE(collection.ok()) << collection.status();
     collection_ = *std::move(collection);
     ASSERT_NO_FATAL_FAILURE(Fill());

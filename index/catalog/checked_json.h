@@ -1,0 +1,22 @@
+// JSON files that carry a checksum of what they say.
+#ifndef BEBR_INDEX_CATALOG_CHECKED_JSON_H_
+#define BEBR_INDEX_CATALOG_CHECKED_JSON_H_
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "absl/status/status.h"
+
+namespace bebr {
+
+// The text of a JSON object for people, with a member "crc32c" of the CRC-32C of what else it says: of its shortest
+// text, whose members are in the order of their names. So it may be laid out anew, but not changed.
+std::string WriteCheckedJson(nlohmann::json object);
+
+// DATA_LOSS if the object, as it was read, says something else than what was written. Takes the member away. One
+// without it passes unless it is `needed`: earlier servers wrote none.
+absl::Status CheckJson(nlohmann::json& object, bool needed);
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_CATALOG_CHECKED_JSON_H_

@@ -1,0 +1,75 @@
+#include "index/collection/verify.h"
+
+#include <memory>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "index/base/status_macros.h"
+#include "index/catalog/catalog.h"
+#include "index/catalog/snapshots.h"
+#include "index/storage/collection_store.h"
+#include "index/storage/files.h"
+#include "index/storage/table_check.h"
+
+namespace bebr {
+namespace {
+
+// The manifest, models and stores in a directory of a collection or of a snapshot.
+void VerifyCollection(const std::string& directory, VerifyReport report) {
+  const absl::StatusOr<CollectionManifest> manifest = ReadManifest(directory);
+  if (!manifest.ok()) return report(directory, manifest.status());
+  std::vector<std::string> stores = {StorePath(directory)};
+  if (manifest->format == 1) {
+    stores.clear();
+    for (uint32_t s = 0; s < manifest->shards; ++s) stores.push_back(absl::StrFormat("%s/shard-%03d", directory, s));
+  }
+  bool whole = true;
+  for (const std::string& store : stores) {
+    for (const absl::Status& damage : VerifyStore(store)) {
+      whole = false;
+      report(directory, damage);
+    }
+  }
+  if (whole) report(directory, absl::OkStatus());
+}
+
+void VerifySnapshot(const std::string& directory, VerifyReport report) {
+  if (const absl::Status status = Snapshots::Verify(directory); !status.ok()) return report(directory, status);
+  VerifyCollection(directory, report);
+}
+
+// Calls visit(path) for the directories in one that are somebody's and no leftovers.
+absl::Status ForEachDirectory(const std::string& directory, absl::FunctionRef<absl::Status(const std::string&)> visit) {
+  if (!FileExists(directory)) return absl::OkStatus();
+  BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectories(directory));
+  for (const std::string& name : names) {
+    if (!name.starts_with('.') && name != "lost+found") {
+      BEBR_RETURN_IF_ERROR(visit(absl::StrCat(directory, "/", name)));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status VerifyData(const std::string& data_dir, const std::string& snapshot_dir, VerifyReport report) {
+  std::unique_ptr<DirectoryLock> lock;
+  if (FileExists(data_dir)) {
+    BEBR_ASSIGN_OR_RETURN(lock, DirectoryLock::Acquire(data_dir));
+    if (const absl::Status status = ReadAliases(data_dir).status(); !status.ok()) report(data_dir, status);
+  }
+  BEBR_RETURN_IF_ERROR(ForEachDirectory(data_dir + "/collections", [&](const std::string& path) {
+    VerifyCollection(path, report);
+    return absl::OkStatus();
+  }));
+  const std::string snapshots = snapshot_dir.empty() ? data_dir + "/snapshots" : snapshot_dir;
+  return ForEachDirectory(snapshots, [&](const std::string& collection) {
+    return ForEachDirectory(collection, [&](const std::string& path) {
+      VerifySnapshot(path, report);
+      return absl::OkStatus();
+    });
+  });
+}
+
+}  // namespace bebr

@@ -1,0 +1,22 @@
+// Whether the files of a store are whole, without opening it for use.
+#ifndef BEBR_INDEX_STORAGE_TABLE_CHECK_H_
+#define BEBR_INDEX_STORAGE_TABLE_CHECK_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+
+namespace bebr {
+
+// DATA_LOSS for each table file (*.sst) in a store's directory that is damaged, with its path. Reads every block of all
+// of them and compares its checksum; needs neither the MANIFEST nor an open database.
+std::vector<absl::Status> CheckTables(const std::string& directory);
+
+// DATA_LOSS for each damage of the store in a directory, which nobody may have open: logs, MANIFEST and tables, read
+// whole. Writes nothing.
+std::vector<absl::Status> VerifyStore(const std::string& directory);
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_STORAGE_TABLE_CHECK_H_

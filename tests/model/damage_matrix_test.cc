@@ -1,0 +1,245 @@
+// Every file of a collection, damaged in every way: the collection answers as before, or the errors are DATA_LOSS and
+// name the file; the collection beside it is served. The same for what a snapshot restores.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "index/engine.h"
+#include "tests/support/engine_calls.h"
+#include "tests/support/temporary_directory.h"
+#include "tests/support/test_models.h"
+
+namespace bebr::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+constexpr uint32_t kDims = 6;
+constexpr size_t kDocuments = 60;
+
+std::string Read(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+}
+void Write(const fs::path& path, const std::string& bytes) {
+  fs::remove(path);  // it may be a hard link
+  std::ofstream(path, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+}
+
+struct Damage {
+  std::string what;
+  std::function<void(const fs::path& file, const fs::path& older)> apply;
+};
+
+Damage Change(const std::string& what, const std::function<void(std::string&)>& change) {
+  return {what, [change](const fs::path& file, const fs::path&) {
+            std::string bytes = Read(file);
+            change(bytes);
+            Write(file, bytes);
+          }};
+}
+
+std::vector<Damage> Damages() {
+  std::vector<Damage> damages = {
+      {"deleted", [](const fs::path& file, const fs::path&) { fs::remove(file); }},
+      {"an older copy",
+       [](const fs::path& file, const fs::path& older) {
+         if (fs::exists(older)) Write(file, Read(older));
+       }},
+      Change("empty", [](std::string& bytes) { bytes.clear(); }),
+      Change("cut", [](std::string& bytes) { bytes.resize(bytes.size() / 2); }),
+      Change("without its last byte", [](std::string& bytes) { bytes.resize(std::max<size_t>(bytes.size(), 1) - 1); }),
+      Change("half zeros", [](std::string& bytes) { std::fill(bytes.begin() + bytes.size() / 2, bytes.end(), '\0'); }),
+      Change("half garbage",
+             [](std::string& bytes) {
+               for (size_t i = bytes.size() / 2; i < bytes.size(); ++i) {
+                 bytes[i] = static_cast<char>(static_cast<uint32_t>(i) * 2654435761u >> 13);
+               }
+             }),
+  };
+  for (size_t part = 0; part < 5; ++part) {
+    damages.push_back(Change(absl::StrCat("a bit changed, ", part), [part](std::string& bytes) {
+      if (!bytes.empty()) bytes[bytes.size() * part / 5 + bytes.size() / 50] ^= 4;
+    }));
+  }
+  return damages;
+}
+
+class DamageMatrixTest : public ::testing::Test {
+ protected:
+  UpsertRequest Documents(const std::string& collection, size_t begin, size_t end) const {
+    UpsertRequest request{.collection = collection};
+    for (size_t i = begin; i < end; ++i) {
+      request.documents.push_back({.id = absl::StrCat("d", i),
+                                   .attributes = {{"n", static_cast<int64_t>(i)}, {"text", std::string(200, 'x')}},
+                                   .embeddings = {{.values = vectors_[i]}}});
+    }
+    return request;
+  }
+
+  // Collections with documents in table files and in the log, a snapshot, and a copy of all from some time before.
+  void SetUp() override {
+    Open(whole());
+    for (const char* name : {"good", "bad"}) {
+      ASSERT_TRUE(
+          engine_->CreateCollection({.name = name, .store_floats = FloatStorage::kFloat32, .shards = 2}, model_).ok());
+      ASSERT_TRUE(UpsertAndWait(*engine_, Documents(name, 0, kDocuments / 3)).ok());
+    }
+    ASSERT_TRUE(engine_->CreateSnapshot("bad", "first").ok());  // writes table files
+    ASSERT_TRUE(UpsertAndWait(*engine_, Documents("bad", kDocuments / 3, kDocuments / 2)).ok());
+    engine_.reset();
+    fs::copy(whole(), older(), fs::copy_options::recursive);
+    Open(whole());
+    ASSERT_TRUE(engine_->CreateSnapshot("bad", "second").ok());
+    ASSERT_TRUE(UpsertAndWait(*engine_, Documents("bad", kDocuments / 2, kDocuments)).ok());
+    expected_ = *Answers("bad");
+    engine_.reset();
+  }
+
+  void Open(const std::string& path) {
+    engine_.reset();
+    auto engine = Engine::Open({.data_dir = path, .threads = 2});
+    ASSERT_TRUE(engine.ok()) << engine.status();
+    engine_ = *std::move(engine);
+  }
+  std::string whole() const { return directory_.path() + "/whole"; }
+  std::string older() const { return directory_.path() + "/older"; }
+  std::string trial() const { return directory_.path() + "/trial"; }
+
+  // Documents with their floats, and what a reranked search finds.
+  absl::StatusOr<std::vector<std::string>> Answers(const std::string& collection) {
+    std::vector<std::string> ids, answers;
+    for (size_t i = 0; i < kDocuments; ++i) ids.push_back(absl::StrCat("d", i));
+    const auto documents = engine_->Get(collection, ids, true);
+    if (!documents.ok()) return documents.status();
+    for (const Document& document : *documents) {
+      answers.push_back(absl::StrCat(document.id, " ", std::get<int64_t>(document.attributes.at("n")), " ",
+                                     document.embeddings.at(0).values[0]));
+    }
+    const std::vector<float> query = RandomVectors(1, kDims, 8)[0];
+    const auto found =
+        SearchAndWait(*engine_, {.collection = collection, .queries = {query}, .k = kDocuments, .rerank = 100});
+    if (!found.ok()) return found.status();
+    for (const SearchHit& hit : found->hits[0]) answers.push_back(absl::StrCat(hit.id, " ", hit.score));
+    return answers;
+  }
+
+  // Files under a directory, by their paths below it.
+  static std::vector<std::string> FilesOf(const fs::path& directory) {
+    std::vector<std::string> files;
+    for (const auto& entry : fs::recursive_directory_iterator(directory)) {
+      if (entry.is_regular_file()) files.push_back(fs::relative(entry.path(), directory));
+    }
+    return files;
+  }
+
+  // Damages `file` of a copy, and judges what `answers` says of it.
+  void Try(const std::string& file, const Damage& damage,
+           const std::function<absl::StatusOr<std::vector<std::string>>()>& answers,
+           const std::vector<std::string>& expected) {
+    SCOPED_TRACE(absl::StrCat(file, ": ", damage.what));
+    engine_.reset();
+    fs::remove_all(trial());
+    fs::copy(whole(), trial(), fs::copy_options::recursive);
+    damage.apply(fs::path(trial()) / file, fs::path(older()) / file);
+    ASSERT_NO_FATAL_FAILURE(Open(trial()));
+    EXPECT_EQ(engine_->GetCollection("good")->documents, kDocuments / 3);
+    const auto got = answers();
+    if (got.ok()) {
+      EXPECT_EQ(*got, expected);
+      ++unchanged_;
+      return;
+    }
+    ++refused_;
+    EXPECT_EQ(got.status().code(), absl::StatusCode::kDataLoss) << got.status();
+    EXPECT_THAT(std::string(got.status().message()), HasSubstr(fs::path(file).filename().string()));
+  }
+
+  TemporaryDirectory directory_;
+  std::unique_ptr<Engine> engine_;
+  const std::string model_ = RandomModelFile(kDims, *ParseCodeSpec("24x2"), 4, 1);
+  const std::vector<std::vector<float>> vectors_ = RandomVectors(kDocuments, kDims, 7);
+  std::vector<std::string> expected_;
+  int unchanged_ = 0, refused_ = 0;
+};
+
+TEST_F(DamageMatrixTest, OfACollection) {
+  for (const std::string& file : FilesOf(whole() + "/collections/bad")) {
+    for (const Damage& damage : Damages()) {
+      Try(
+          "collections/bad/" + file, damage, [&] { return Answers("bad"); }, expected_);
+    }
+  }
+  EXPECT_GT(unchanged_, 0);
+  EXPECT_GT(refused_, 50);
+}
+
+TEST_F(DamageMatrixTest, OfASnapshot) {
+  Open(whole());
+  ASSERT_TRUE(engine_->RestoreSnapshot("bad", "second", "restored").ok());
+  const std::vector<std::string> expected = *Answers("restored");
+  ASSERT_TRUE(engine_->DeleteCollection("restored").ok());
+  const auto restore = [&]() -> absl::StatusOr<std::vector<std::string>> {
+    const absl::Status status = engine_->RestoreSnapshot("bad", "second", "restored");
+    EXPECT_EQ(status.ok(), fs::exists(trial() + "/collections/restored"));
+    if (!status.ok()) return status;
+    return Answers("restored");
+  };
+  for (const std::string& file : FilesOf(whole() + "/snapshots/bad/second")) {
+    for (const Damage& damage : Damages()) Try("snapshots/bad/second/" + file, damage, restore, expected);
+  }
+  EXPECT_GT(refused_, 50);
+}
+
+TEST_F(DamageMatrixTest, IsSeenByVerify) {
+  const auto verify = [&] {
+    std::map<std::string, absl::Status> found;
+    const absl::Status status =
+        VerifyDataDirectory(trial(), "", [&](const std::string& path, const absl::Status& status) {
+          found[fs::relative(path, trial())].Update(status);
+        });
+    EXPECT_TRUE(status.ok()) << status;
+    return found;
+  };
+  const auto copy = [&] {
+    fs::remove_all(trial());
+    fs::copy(whole(), trial(), fs::copy_options::recursive);
+  };
+  copy();
+  for (const auto& [path, status] : verify()) EXPECT_TRUE(status.ok()) << path << ": " << status;
+  EXPECT_EQ(verify().size(), 4u);  // two collections, two snapshots
+  for (const std::string directory : {"collections/bad", "snapshots/bad/second"}) {
+    for (const std::string& file : FilesOf(whole() + "/" + directory)) {
+      const std::string name = fs::path(file).filename();
+      if (name == "IDENTITY" || name.starts_with("OPTIONS") || name == "LOCK" ||
+          fs::file_size(whole() + "/" + directory + "/" + file) == 0)
+        continue;
+      copy();
+      const fs::path path = fs::path(trial()) / directory / file;
+      std::string bytes = Read(path);
+      bytes[bytes.size() / 2] ^= 1;
+      Write(path, bytes);
+      const auto found = verify();
+      EXPECT_FALSE(found.at(directory).ok()) << path;
+      EXPECT_THAT(std::string(found.at(directory).message()), HasSubstr(name));
+      EXPECT_TRUE(found.at("collections/good").ok());
+    }
+  }
+  Open(whole());
+  EXPECT_EQ(VerifyDataDirectory(whole(), "", [](const auto&, const auto&) {}).code(),
+            absl::StatusCode::kFailedPrecondition);
+}
+
+}  // namespace
+}  // namespace bebr::testing
