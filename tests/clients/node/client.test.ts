@@ -244,6 +244,15 @@ test("stats", async () => {
   assert.ok((counters["documentsUpserted"] ?? 0n) >= 1000n);
 });
 
+test("a collection without a model", async () => {
+  const auto = await client.create("auto", { dims, recall: 0.9, metric: "inner_product" });
+  await auto.upsert(ids(1000, "a"), docs.slice(0, 1000));
+  const hits = await auto.search(row(7), { k: 5 });
+  assert.ok(hits.length === 5 && hits.every((hit) => hit.exact)); // by the collection's default rerank
+  const stats = await auto.stats();
+  assert.deepEqual([stats.auto?.state, stats.auto?.error, stats.versions[0]?.metric], ["collecting", "", "inner_product"]);
+});
+
 test("keys", async () => {
   const keys = ["admin", "read"].map((role) => ({ name: role, role, sha256: createHash("sha256").update(`the key of ${role}`).digest("hex") }));
   const file = join(directory, "keys.json");
