@@ -189,6 +189,31 @@ absl::StatusOr<v1::GetResponse> Client::Get(const v1::GetRequest& request) {
   return Run<v1::GetResponse>([&](auto* context, auto* out) { return documents_->Get(context, request, out); });
 }
 
+absl::Status Client::StreamGet(const v1::StreamGetRequest& request,
+                               const std::function<absl::Status(const v1::GetResponse&)>& take) {
+  if (!usable_.ok()) return usable_;
+  grpc::ClientContext context;
+  Prepare(context, /*with_deadline=*/true);
+  const auto reader = documents_->StreamGet(&context, request);
+  absl::Status taken;
+  for (v1::GetResponse piece; taken.ok() && reader->Read(&piece);) taken = take(piece);
+  if (!taken.ok()) context.TryCancel();
+  const grpc::Status status = reader->Finish();
+  return taken.ok() ? FromGrpc(status) : taken;
+}
+
+absl::StatusOr<v1::ScrollResponse> Client::Scroll(const v1::ScrollRequest& request) {
+  return Run<v1::ScrollResponse>([&](auto* context, auto* out) { return documents_->Scroll(context, request, out); });
+}
+
+absl::StatusOr<v1::CountResponse> Client::Count(const v1::CountRequest& request) {
+  return Run<v1::CountResponse>([&](auto* context, auto* out) { return documents_->Count(context, request, out); });
+}
+
+absl::StatusOr<v1::FacetResponse> Client::Facets(const v1::FacetRequest& request) {
+  return Run<v1::FacetResponse>([&](auto* context, auto* out) { return documents_->Facets(context, request, out); });
+}
+
 absl::StatusOr<v1::DeleteResponse> Client::Delete(const v1::DeleteRequest& request) {
   return Run<v1::DeleteResponse>([&](auto* context, auto* out) { return documents_->Delete(context, request, out); });
 }

@@ -11,6 +11,7 @@
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -70,6 +71,13 @@ class Client {
 
   absl::StatusOr<v1::UpsertResponse> Upsert(const v1::UpsertRequest& request);
   absl::StatusOr<v1::GetResponse> Get(const v1::GetRequest& request);
+  // Any number of ids up to 1,000,000: `take` gets the documents in pieces; an error of it ends the call and is
+  // returned. The deadline is that of the whole.
+  absl::Status StreamGet(const v1::StreamGetRequest& request,
+                         const std::function<absl::Status(const v1::GetResponse&)>& take);
+  absl::StatusOr<v1::ScrollResponse> Scroll(const v1::ScrollRequest& request);
+  absl::StatusOr<v1::CountResponse> Count(const v1::CountRequest& request);
+  absl::StatusOr<v1::FacetResponse> Facets(const v1::FacetRequest& request);
   absl::StatusOr<v1::DeleteResponse> Delete(const v1::DeleteRequest& request);
   // A stream that writes to `collection`, with up to `window` messages on their way. The client must outlive it.
   std::unique_ptr<UpsertStream> StreamUpsert(const std::string& collection, size_t window = 8,

@@ -16,6 +16,9 @@
 #include "index/collection/verify.h"
 #include "index/learn/first_model.h"
 #include "index/learn/learner.h"
+#include "index/page.h"
+#include "index/recommend.h"
+#include "index/search/browse.h"
 #include "index/search/scheduler.h"
 #include "index/search/search_job.h"
 #include "index/simd/kernels.h"
@@ -145,6 +148,23 @@ class EngineImpl final : public Engine {
                                             bool with_embeddings) override {
     BEBR_ASSIGN_OR_RETURN(const auto collection, registry_->Find(name));
     return collection->Get(ids, with_embeddings);
+  }
+  absl::StatusOr<Page> Scroll(const PageRequest& request) override {
+    BEBR_ASSIGN_OR_RETURN(const auto collection, registry_->Find(request.collection));
+    return ReadPage(*collection, request);
+  }
+  absl::StatusOr<uint64_t> Count(std::string_view name, std::string_view filter) override {
+    BEBR_ASSIGN_OR_RETURN(const auto collection, registry_->Find(name));
+    BEBR_ASSIGN_OR_RETURN(const Selection selection, Select(*collection->shards(), filter));
+    return selection.count();
+  }
+  absl::StatusOr<FacetResult> Facets(const FacetRequest& request) override {
+    BEBR_ASSIGN_OR_RETURN(const auto collection, registry_->Find(request.collection));
+    return CountValues(*collection->shards(), request);
+  }
+  absl::StatusOr<std::vector<float>> Recommend(const ExampleRequest& request) override {
+    BEBR_ASSIGN_OR_RETURN(const auto collection, registry_->Find(request.collection));
+    return QueryOf(*collection, request);
   }
   void Search(SearchRequest request, absl::AnyInvocable<void(absl::StatusOr<SearchResult>)> done) override {
     auto collection = registry_->Find(request.collection);

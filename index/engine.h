@@ -23,6 +23,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "index/types/browse.h"
 #include "index/types/collection.h"
 #include "index/types/document.h"
 #include "index/types/search.h"
@@ -142,6 +143,17 @@ class Engine {
   // The documents that exist, in the order of `ids`. Blocks on disk reads.
   virtual absl::StatusOr<std::vector<Document>> Get(std::string_view collection, absl::Span<const std::string> ids,
                                                     bool with_embeddings) = 0;
+
+  // Pages, counts and attributes' values of what is there now; all by one filter, if there is one. They block: on the
+  // filter and, for a page, on disk reads.
+  virtual absl::StatusOr<Page> Scroll(const PageRequest& request) = 0;
+  virtual absl::StatusOr<uint64_t> Count(std::string_view collection, std::string_view filter) = 0;
+  virtual absl::StatusOr<FacetResult> Facets(const FacetRequest& request) = 0;
+
+  // A query for what resembles the examples: the mean of the positive ones, and if there are negative ones, twice that
+  // less the mean of those; of cosine, of vectors of length 1. NOT_FOUND for a document that does not exist,
+  // FAILED_PRECONDITION for one without stored floats of the version. Blocks on disk reads.
+  virtual absl::StatusOr<std::vector<float>> Recommend(const ExampleRequest& request) = 0;
 
   virtual void Search(SearchRequest request, absl::AnyInvocable<void(absl::StatusOr<SearchResult>)> done) = 0;
 

@@ -48,7 +48,10 @@ std::unique_ptr<CLI::App> MakeApp(Command& command) {
   AddSearch(*app, command);
   AddGet(*app, command);
   AddDelete(*app, command);
+  AddScroll(*app, command);
   AddCount(*app, command);
+  AddFacets(*app, command);
+  AddExport(*app, command);
   AddStats(*app, command);
   AddCollections(*app, command);
   AddDrop(*app, command);

@@ -43,8 +43,8 @@ absl::Status ImportSource::OpenFiles() {
     BEBR_ASSIGN_OR_RETURN(ids_, ReadIds(files_.ids));
     BEBR_RETURN_IF_ERROR(CheckLines(files_.ids, "ids", ids_.size()));
   }
-  if (!files_.attributes.empty()) {
-    BEBR_ASSIGN_OR_RETURN(attributes_, LineReader::Open(files_.attributes));
+  if (!lines_path().empty()) {
+    BEBR_ASSIGN_OR_RETURN(attributes_, LineReader::Open(lines_path()));
   }
   return SkipTo(files_.offset);
 }
@@ -58,7 +58,7 @@ absl::Status ImportSource::SkipTo(size_t row) {
   }
   for (size_t line = 0; attributes_.has_value() && line < row; ++line) {
     BEBR_ASSIGN_OR_RETURN(const bool more, attributes_->Next(&line_));
-    if (!more) return CheckLines(files_.attributes, "lines of attributes", line);
+    if (!more) return CheckLines(lines_path(), "lines", line);
   }
   return absl::OkStatus();
 }
@@ -78,8 +78,12 @@ absl::Status ImportSource::Read(size_t max_rows, Rows* rows) {
   BEBR_ASSIGN_OR_RETURN(rows->count, vectors_->ReadRows(want, rows->values.data(), &fields, !files_.no_attributes));
   if (rows->count == 0) return Shortened(files_.vectors, row_);
   fields.resize(rows->count);
-  BEBR_RETURN_IF_ERROR(TakeIds(fields, rows));
-  BEBR_RETURN_IF_ERROR(TakeAttributes(fields, rows));
+  if (files_.documents.empty()) {
+    BEBR_RETURN_IF_ERROR(TakeIds(fields, rows));
+    BEBR_RETURN_IF_ERROR(TakeAttributes(fields, rows));
+  } else {
+    BEBR_RETURN_IF_ERROR(TakeDocuments(fields, rows));
+  }
   row_ += rows->count;
   return absl::OkStatus();
 }
@@ -113,10 +117,28 @@ absl::Status ImportSource::TakeAttributes(std::vector<RowFields>& fields, Rows* 
                                        attributes.begin()->first));
     }
     BEBR_ASSIGN_OR_RETURN(const bool more, attributes_->Next(&line_));
-    if (!more) return CheckLines(files_.attributes, "lines of attributes", rows->first + i);
+    if (!more) return CheckLines(lines_path(), "lines", rows->first + i);
     if (const std::string error = ParseJsonAttributes(line_, &attributes); !error.empty()) {
       return attributes_->Error(error);
     }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ImportSource::TakeDocuments(const std::vector<RowFields>& fields, Rows* rows) {
+  for (size_t i = 0; i < rows->count; ++i) {
+    if (fields[i].id.has_value() || !fields[i].attributes.empty()) {
+      return LineError(files_.vectors, rows->first + i, "has an id or attributes of its own; leave out --documents");
+    }
+    BEBR_ASSIGN_OR_RETURN(const bool more, attributes_->Next(&line_));
+    if (!more) return CheckLines(lines_path(), "lines", rows->first + i);
+    std::string id;
+    Attributes& attributes = rows->attributes.emplace_back();
+    if (const std::string error = ParseJsonDocument(line_, &id, &attributes); !error.empty()) {
+      return attributes_->Error(error);
+    }
+    if (files_.no_attributes) attributes.clear();
+    rows->ids.push_back(std::move(id));
   }
   return absl::OkStatus();
 }
@@ -125,7 +147,7 @@ absl::Status ImportSource::CheckEnd() {
   size_t lines = end_;
   while (attributes_.has_value()) {
     BEBR_ASSIGN_OR_RETURN(const bool more, attributes_->Next(&line_));
-    if (!more) return CheckLines(files_.attributes, "lines of attributes", lines);
+    if (!more) return CheckLines(lines_path(), "lines", lines);
     ++lines;
   }
   return absl::OkStatus();
@@ -138,11 +160,14 @@ absl::Status ImportSource::Check(const ImportFiles& files, const std::function<v
   Rows rows;
   while (source->row_ < source->end_) {
     BEBR_RETURN_IF_ERROR(source->Read(batch, &rows));
-    const bool numbers = files.ids.empty() && !source->rows_have_ids_.value_or(false);
+    const bool numbers = files.ids.empty() && files.documents.empty() && !source->rows_have_ids_.value_or(false);
     for (size_t i = 0; !numbers && i < rows.count; ++i) {
       const auto [first, is_new] = seen.emplace(std::move(rows.ids[i]), rows.first + i);
       if (is_new) continue;
-      return LineError(files.ids.empty() ? files.vectors : files.ids, rows.first + i,
+      const std::string& path = !files.documents.empty() ? files.documents
+                                : files.ids.empty()      ? files.vectors
+                                                         : files.ids;
+      return LineError(path, rows.first + i,
                        absl::StrFormat("has the id \"%s\" of line %d: the one would replace the other", first->first,
                                        first->second + 1));
     }

@@ -22,6 +22,7 @@ struct ImportFiles {
   std::string vectors;
   std::string ids;             // one a line; empty: the rows' own (.jsonl), or row numbers
   std::string attributes;      // one JSON object a line; empty: the rows' own (.jsonl), or none
+  std::string documents;       // one object a line with "id" and "attributes", instead of both; empty: none
   size_t offset = 0;           // rows that are passed over
   size_t limit = 0;            // rows after these; 0: all
   bool no_attributes = false;  // the rows' own are passed over
@@ -62,6 +63,8 @@ class ImportSource {
   absl::Status SkipTo(size_t row);
   absl::Status TakeIds(std::vector<RowFields>& fields, Rows* rows);
   absl::Status TakeAttributes(std::vector<RowFields>& fields, Rows* rows);
+  absl::Status TakeDocuments(const std::vector<RowFields>& fields, Rows* rows);
+  const std::string& lines_path() const { return files_.documents.empty() ? files_.attributes : files_.documents; }
   // INVALID_ARGUMENT unless a file of `lines` lines has one for each row.
   absl::Status CheckLines(const std::string& path, const char* what, size_t lines) const;
   // After the last row: whether the attributes end where they should.
@@ -69,8 +72,8 @@ class ImportSource {
 
   const ImportFiles files_;
   std::unique_ptr<VectorFile> vectors_;
-  std::vector<std::string> ids_;  // of the ids file
-  std::optional<LineReader> attributes_;
+  std::vector<std::string> ids_;          // of the ids file
+  std::optional<LineReader> attributes_;  // also of documents
   std::string line_;
   size_t end_ = 0;
   size_t row_ = 0;                     // the next one

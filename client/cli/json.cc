@@ -79,11 +79,13 @@ ordered_json RepeatedToJson(const Message& message, const FieldDescriptor* field
   const Reflection* reflection = message.GetReflection();
   ordered_json list = ordered_json::array();
   for (int i = 0; i < reflection->FieldSize(message, field); ++i) {
-    // The API repeats messages, strings and floats only.
+    // The API repeats messages, strings, floats and words only.
     if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
       list.push_back(MessageToJson(reflection->GetRepeatedMessage(message, field, i)));
     } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_FLOAT) {
       list.push_back(reflection->GetRepeatedFloat(message, field, i));
+    } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_UINT32) {
+      list.push_back(reflection->GetRepeatedUInt32(message, field, i));
     } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_STRING) {
       list.push_back(reflection->GetRepeatedString(message, field, i));
     }

@@ -155,4 +155,28 @@ std::string ParseJsonAttributes(std::string_view line, Attributes* attributes) {
   return std::string(ValidateAttributes("it", *attributes).message());
 }
 
+std::string ParseJsonDocument(std::string_view line, std::string* id, Attributes* attributes) {
+  const json document = json::parse(line, nullptr, /*allow_exceptions=*/false);
+  if (!document.is_object()) return "it is no JSON object";
+  for (const auto& [name, value] : document.items()) {
+    if (name != "id" && name != "attributes") {
+      return absl::StrFormat("\"%s\" is unknown here; there are \"id\" and \"attributes\"", name);
+    }
+  }
+  const auto found = document.find("id");
+  if (found == document.end() || !found->is_string()) return "there is no text \"id\"";
+  *id = found->get<std::string>();
+  if (const absl::Status status = ValidateId("\"id\"", *id); !status.ok()) return std::string(status.message());
+  attributes->clear();
+  const auto values = document.find("attributes");
+  if (values == document.end()) return {};
+  if (!values->is_object()) return "\"attributes\" is no JSON object";
+  for (const auto& [name, value] : values->items()) {
+    if (value.is_structured()) {
+      return absl::StrFormat("\"%s\" is a list or an object; an attribute is text, a number, or true or false", name);
+    }
+  }
+  return ParseJsonAttributes(values->dump(), attributes);
+}
+
 }  // namespace bebr

@@ -22,6 +22,9 @@ std::string ParseJsonRow(std::string_view line, std::vector<float>* values, RowF
 // The same for a line that is an object of attributes alone.
 std::string ParseJsonAttributes(std::string_view line, Attributes* attributes);
 
+// The same for a line that is an object with "id", which is text, and "attributes", an object of them; nothing else.
+std::string ParseJsonDocument(std::string_view line, std::string* id, Attributes* attributes);
+
 }  // namespace bebr
 
 #endif  // BEBR_INDEX_DATASET_JSON_ROW_H_

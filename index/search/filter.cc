@@ -9,10 +9,12 @@
 #include <limits>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_format.h"
 #include "index/base/status_macros.h"
 #include "index/search/filter_parser.h"
 
@@ -114,6 +116,35 @@ bool IsOrder(FilterOperator op) {
   return Negated(op) || op == FilterOperator::kGreater || op == FilterOperator::kGreaterEqual;
 }
 
+// The rows of `rows` whose document's id satisfies `node`.
+RowSet EvaluateId(const Filter::Node& node, const Segment& ids, uint32_t row_count, const RowSet& rows) {
+  const auto matching = [&](const auto& match) {
+    return Scan(rows, row_count, [&](uint32_t first, uint32_t count, uint8_t* flags) {
+      for (uint32_t i = 0; i < count; ++i) flags[i] = match(ids.id(first + i));
+    });
+  };
+  if (node.op == FilterOperator::kExists) return rows;
+  const auto text = [](const AttributeValue& literal) { return std::string_view(std::get<std::string>(literal)); };
+  const std::string_view first = text(node.literals.front());
+  switch (node.op) {
+    case FilterOperator::kNotEqual:
+      return matching([first](std::string_view id) { return id != first; });
+    case FilterOperator::kStartsWith:
+      return matching([first](std::string_view id) { return id.starts_with(first); });
+    case FilterOperator::kEqual:
+    case FilterOperator::kIn: {
+      absl::flat_hash_set<std::string_view> wanted;
+      for (const AttributeValue& literal : node.literals) wanted.insert(text(literal));
+      if (wanted.size() == 1) return matching([first](std::string_view id) { return id == first; });
+      return matching([&wanted](std::string_view id) { return wanted.contains(id); });
+    }
+    default:
+      return matching([first, negated = Negated(node.op), or_equal = OrEqual(node.op)](std::string_view id) {
+        return (or_equal ? id >= first : id > first) != negated;
+      });
+  }
+}
+
 // The tests of one filter condition on one column.
 class ColumnTest {
  public:
@@ -135,6 +166,8 @@ class ColumnTest {
         return AnyOf(node.literals, rows);
       case FilterOperator::kNotEqual:
         return NoneOf(node.literals, rows);
+      case FilterOperator::kStartsWith:
+        return OrderedText(texts_.at(&node), false, rows);
       default:
         return Ordered(node, rows);
     }
@@ -296,6 +329,7 @@ struct Table {
   const AttributeDictionary& dictionary;
   const Filter::TextAnswers& texts;
   uint32_t row_count;
+  const Segment* ids;  // may be null
 };
 
 // The rows of `rows` that satisfy `node`: rows that are decided already are not looked at again.
@@ -303,6 +337,10 @@ RowSet EvaluateNode(const Filter::Node& node, const Table& table, RowSet rows) {
   if (!Any(rows)) return rows;
   switch (node.kind) {
     case Filter::Node::Kind::kTest: {
+      if (node.of_id) {
+        if (table.ids == nullptr) return RowSet(rows.size(), 0);
+        return EvaluateId(node, *table.ids, table.row_count, rows);
+      }
       const auto found = table.columns.find(node.name);
       if (found == table.columns.end()) return RowSet(rows.size(), 0);
       return ColumnTest(*found->second, table.dictionary, table.texts, table.row_count).Evaluate(node, rows);
@@ -328,6 +366,39 @@ RowSet EvaluateNode(const Filter::Node& node, const Table& table, RowSet rows) {
   return rows;
 }
 
+// The tests of attributes in a tree.
+std::vector<const Filter::Node*> TestsOf(const Filter::Node& root) {
+  std::vector<const Filter::Node*> tests, nodes = {&root};
+  while (!nodes.empty()) {
+    const Filter::Node* node = nodes.back();
+    nodes.pop_back();
+    for (const auto& child : node->children) nodes.push_back(child.get());
+    if (node->kind == Filter::Node::Kind::kTest && !node->of_id) tests.push_back(node);
+  }
+  return tests;
+}
+
+bool HasType(const AttributeColumns::Column& column, uint32_t rows, const std::vector<AttributeValue>& literals) {
+  const auto has = [&](AttributeType type) {
+    return std::memchr(column.types.data(), static_cast<int>(type), rows) != nullptr;
+  };
+  if (literals.empty()) {
+    return has(AttributeType::kString) || has(AttributeType::kInt) || has(AttributeType::kDouble) ||
+           has(AttributeType::kBool);
+  }
+  return std::any_of(literals.begin(), literals.end(), [&](const AttributeValue& literal) {
+    if (std::holds_alternative<std::string>(literal)) return has(AttributeType::kString);
+    if (std::holds_alternative<bool>(literal)) return has(AttributeType::kBool);
+    return has(AttributeType::kInt) || has(AttributeType::kDouble);
+  });
+}
+
+std::string_view TypeName(const AttributeValue& literal) {
+  return std::holds_alternative<std::string>(literal) ? "a text"
+         : std::holds_alternative<bool>(literal)      ? "true and false"
+                                                      : "a number";
+}
+
 }  // namespace
 
 Filter::Filter(std::unique_ptr<const Node> root) : root_(std::move(root)) {}
@@ -340,30 +411,47 @@ absl::StatusOr<std::unique_ptr<const Filter>> Filter::Parse(std::string_view tex
 
 Filter::TextAnswers Filter::CompareTexts(const AttributeDictionary& dictionary) const {
   TextAnswers answers;
-  std::vector<const Node*> nodes = {root_.get()};
-  while (!nodes.empty()) {
-    const Node& node = *nodes.back();
-    nodes.pop_back();
-    for (const auto& child : node.children) nodes.push_back(child.get());
-    if (node.kind != Node::Kind::kTest || !IsOrder(node.op)) continue;
-    const auto* text = std::get_if<std::string>(&node.literals.front());
+  for (const Node* test : TestsOf(*root_)) {
+    const bool prefix = test->op == FilterOperator::kStartsWith;
+    if (!prefix && !IsOrder(test->op)) continue;
+    const auto* text = std::get_if<std::string>(&test->literals.front());
     if (text == nullptr) continue;
-    std::vector<uint64_t>& at_least = answers[&node];
-    at_least.resize(dictionary.size() / 64 + 1);
+    std::vector<uint64_t>& holding = answers[test];
+    holding.resize(dictionary.size() / 64 + 1);
     dictionary.ForEach([&](uint32_t number, std::string_view entry) {
-      if (number / 64 >= at_least.size()) return;  // came after size(): in no row that is read
-      const bool holds = OrEqual(node.op) ? entry >= *text : entry > *text;
-      at_least[number / 64] |= uint64_t{holds} << (number % 64);
+      if (number / 64 >= holding.size()) return;  // came after size(): in no row that is read
+      const bool holds = prefix ? entry.starts_with(*text) : OrEqual(test->op) ? entry >= *text : entry > *text;
+      holding[number / 64] |= uint64_t{holds} << (number % 64);
     });
   }
   return answers;
 }
 
+std::vector<std::string> Filter::Unknown(absl::Span<const SegmentView* const> segments) const {
+  std::vector<std::string> unknown;
+  for (const Node* test : TestsOf(*root_)) {
+    const auto holds = [test](const SegmentView* segment) {
+      const auto column = segment->attributes->find(test->name);
+      return column != segment->attributes->end() && HasType(*column->second, segment->rows, test->literals);
+    };
+    if (segments.empty() || std::any_of(segments.begin(), segments.end(), holds)) continue;
+    const bool named = std::any_of(segments.begin(), segments.end(), [test](const SegmentView* segment) {
+      return segment->attributes->contains(test->name);
+    });
+    std::string sentence = named && !test->literals.empty()
+                               ? absl::StrFormat("no document has an attribute \"%s\" of the type of %s", test->name,
+                                                 TypeName(test->literals.front()))
+                               : absl::StrFormat("no document has an attribute \"%s\"", test->name);
+    if (std::find(unknown.begin(), unknown.end(), sentence) == unknown.end()) unknown.push_back(std::move(sentence));
+  }
+  return unknown;
+}
+
 RowSet Filter::Evaluate(const AttributeColumns::Map& columns, const AttributeDictionary& dictionary,
-                        const TextAnswers& texts, uint32_t rows) const {
+                        const TextAnswers& texts, uint32_t rows, const Segment* ids) const {
   RowSet all((uint64_t{rows} + kWordRows - 1) / kWordRows, ~uint64_t{0});
   if (rows % kWordRows != 0) all.back() = (uint64_t{1} << (rows % kWordRows)) - 1;
-  return EvaluateNode(*root_, Table{columns, dictionary, texts, rows}, std::move(all));
+  return EvaluateNode(*root_, Table{columns, dictionary, texts, rows, ids}, std::move(all));
 }
 
 }  // namespace bebr

@@ -4,12 +4,15 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "index/segment/attribute_columns.h"
+#include "index/segment/segment.h"
 
 namespace bebr {
 
@@ -21,12 +24,13 @@ using RowSet = std::vector<uint64_t>;
 //   section = "libs" AND installed_kib < 1000
 //   (priority IN ("optional", "extra") OR NOT essential = true) AND title EXISTS
 //
-// Grammar. Comparisons: name =, !=, <, <=, >, >= literal; name IN (literal, ...); name EXISTS; combined by AND, OR, NOT
-// (binding NOT, AND, OR) and parentheses; keywords in any case. A name is [a-zA-Z_][a-zA-Z0-9_.-]* or any text in back
-// quotes. Literals: "text" or 'text', integers (64 bits), decimals (with a point or an exponent), true, false. In
-// quotes of all three kinds \ stands before a quote or another \. Meaning. Numbers of both types are compared by value,
-// exactly; strings by bytes; false is less than true. A comparison with an attribute that a document lacks, or has with
-// another type, is false, also for !=; NOT of it is true.
+// Grammar. Comparisons: name =, !=, <, <=, >, >= literal; name IN (literal, ...); name BETWEEN literal AND literal,
+// bounds included; name STARTS WITH "text"; name EXISTS; combined by AND, OR, NOT (binding NOT, AND, OR) and
+// parentheses; keywords in any case. A name is [a-zA-Z_][a-zA-Z0-9_.-]* or any text in back quotes; id, without back
+// quotes, is the document's id. Literals: "text" or 'text', integers (64 bits), decimals (with a point or an exponent),
+// true, false. In quotes of all three kinds \ stands before a quote or another \. Meaning. Numbers of both types are
+// compared by value, exactly; strings by bytes; false is less than true. A comparison with an attribute that a document
+// lacks, or has with another type, is false, also for !=; NOT of it is true.
 //
 // Immutable; thread-safe. Errors: INVALID_ARGUMENT with the position (a byte, counted from 1), what was expected there
 // and what was found. Cost of Evaluate: a pass over the rows for each comparison that can still change the answer.
@@ -38,15 +42,19 @@ class Filter {
   struct Node;  // of the syntax tree
 
   // For each <, <=, > and >= with a string: a bit for every string of a dictionary, set where it is not below (or, for
-  // <= and >, is above) the condition's.
+  // <= and >, is above) the condition's; for each STARTS WITH, set where it does.
   using TextAnswers = absl::flat_hash_map<const Node*, std::vector<uint64_t>>;
   // Compares with every string of the dictionary: to be done once for all segments that share it.
   TextAnswers CompareTexts(const AttributeDictionary& dictionary) const;
 
   // The rows 0..rows-1 that satisfy the condition. `dictionary` is that of the columns' strings, and `texts` its
-  // answers, computed when the rows were there.
+  // answers, computed when the rows were there; `ids` is the segment of the rows (null: of no row the id is known).
   RowSet Evaluate(const AttributeColumns::Map& columns, const AttributeDictionary& dictionary, const TextAnswers& texts,
-                  uint32_t rows) const;
+                  uint32_t rows, const Segment* ids = nullptr) const;
+
+  // Which attributes the condition names that no row of the segments has, or none with a value of the type that it is
+  // compared with: a sentence for each. Such a comparison is false for all documents, mostly by mistake.
+  std::vector<std::string> Unknown(absl::Span<const SegmentView* const> segments) const;
 
  private:
   explicit Filter(std::unique_ptr<const Node> root);

@@ -38,6 +38,7 @@ struct Token {
   size_t begin = 0;                            // offset in the filter
   size_t end = 0;                              // one past its last byte
   std::string name;                            // of a kName, without quotes
+  bool quoted = false;                         // of a kName
   AttributeValue value;                        // of a kLiteral
   FilterOperator op = FilterOperator::kEqual;  // of a kComparison
   std::string error;                           // of a kError: what is wrong at `begin`
@@ -221,6 +222,7 @@ class Tokenizer {
     if (content.empty()) return Fail(token, "the name in back quotes is empty");
     token.kind = TokenKind::kName;
     token.name = std::move(content);
+    token.quoted = true;
   }
 
   const absl::string_view text_;
@@ -308,26 +310,84 @@ class Parser {
           "digits, _ . - goes in back quotes)");
     }
     auto node = std::make_unique<Filter::Node>();
+    node->of_id = !token_.quoted && token_.name == "id";
     node->name = std::move(token_.name);
     Advance();
+    if (IsWord("between")) return Between(std::move(node));
+    BEBR_RETURN_IF_ERROR(Condition(*node));
+    if (node->of_id && node->op == FilterOperator::kExists) return NodePtr(std::move(node));
+    return node->of_id ? OfId(std::move(node)) : NodePtr(std::move(node));
+  }
+
+  // What stands behind the name.
+  absl::Status Condition(Filter::Node& node) {
+    if (IsWord("starts")) return StartsWith(node);
     switch (token_.kind) {
       case TokenKind::kExists:
         Advance();
-        break;
+        return absl::OkStatus();
       case TokenKind::kComparison:
-        node->op = token_.op;
+        node.op = token_.op;
         Advance();
-        BEBR_RETURN_IF_ERROR(Literal(*node));
-        break;
+        return Literal(node);
       case TokenKind::kIn:
-        node->op = FilterOperator::kIn;
+        node.op = FilterOperator::kIn;
         Advance();
-        BEBR_RETURN_IF_ERROR(List(*node));
-        break;
+        return List(node);
       case TokenKind::kNot:
-        return Expected("=, !=, <, <=, >, >=, IN or EXISTS (NOT goes before the name)");
+        return Expected(absl::StrCat(kOperators, " (NOT goes before the name)"));
       default:
-        return Expected("=, !=, <, <=, >, >=, IN or EXISTS");
+        return Expected(kOperators);
+    }
+  }
+
+  // Words that mean something only behind a name, so that attributes may be called so.
+  bool IsWord(absl::string_view word) const {
+    return token_.kind == TokenKind::kName && !token_.quoted && absl::EqualsIgnoreCase(token_.name, word);
+  }
+
+  absl::Status StartsWith(Filter::Node& node) {
+    node.op = FilterOperator::kStartsWith;
+    Advance();
+    if (!IsWord("with")) return Expected("WITH after STARTS");
+    Advance();
+    if (token_.kind != TokenKind::kLiteral || !std::holds_alternative<std::string>(token_.value)) {
+      return Expected("text in quotes after STARTS WITH");
+    }
+    return Literal(node);
+  }
+
+  // name BETWEEN a AND b is name >= a AND name <= b.
+  Result Between(std::unique_ptr<Filter::Node> least) {
+    Advance();
+    auto most = std::make_unique<Filter::Node>();
+    most->name = least->name;
+    most->of_id = least->of_id;
+    least->op = FilterOperator::kGreaterEqual;
+    most->op = FilterOperator::kLessEqual;
+    BEBR_RETURN_IF_ERROR(Literal(*least));
+    if (token_.kind != TokenKind::kAnd) return Expected("AND and the upper bound of BETWEEN");
+    Advance();
+    BEBR_RETURN_IF_ERROR(Literal(*most));
+    auto both = std::make_unique<Filter::Node>();
+    both->kind = Filter::Node::Kind::kAnd;
+    for (auto* bound : {&least, &most}) {
+      if ((*bound)->of_id) {
+        BEBR_ASSIGN_OR_RETURN(NodePtr checked, OfId(std::move(*bound)));
+        both->children.push_back(std::move(checked));
+      } else {
+        both->children.push_back(std::move(*bound));
+      }
+    }
+    return NodePtr(std::move(both));
+  }
+
+  Result OfId(std::unique_ptr<Filter::Node> node) const {
+    for (const AttributeValue& literal : node->literals) {
+      if (std::holds_alternative<std::string>(literal)) continue;
+      return absl::InvalidArgumentError(
+          "filter: id is compared with something else than text; it is the document's id, which goes in quotes (an "
+          "attribute of that name goes in back quotes)");
     }
     return NodePtr(std::move(node));
   }
@@ -350,6 +410,8 @@ class Parser {
     return absl::OkStatus();
   }
 
+  static constexpr absl::string_view kOperators = "=, !=, <, <=, >, >=, IN, BETWEEN, STARTS WITH or EXISTS";
+
   const absl::string_view text_;
   Tokenizer tokenizer_;
   Token token_;
@@ -359,9 +421,9 @@ class Parser {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<const Filter::Node>> ParseFilter(std::string_view text) {
-  if (text.size() > kMaxFilterBytes) {
+  if (text.size() > kMaxBuiltFilterBytes) {
     return absl::InvalidArgumentError(
-        absl::StrFormat("the filter has %d bytes; the limit is %d", text.size(), kMaxFilterBytes));
+        absl::StrFormat("the filter has %d bytes; the limit is %d", text.size(), kMaxBuiltFilterBytes));
   }
   return Parser(absl::string_view(text.data(), text.size())).Parse();
 }

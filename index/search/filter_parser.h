@@ -19,7 +19,17 @@ namespace bebr {
 inline constexpr size_t kMaxFilterDepth = 64;
 
 // What a test compares an attribute by.
-enum class FilterOperator : uint8_t { kEqual, kNotEqual, kLess, kLessEqual, kGreater, kGreaterEqual, kIn, kExists };
+enum class FilterOperator : uint8_t {
+  kEqual,
+  kNotEqual,
+  kLess,
+  kLessEqual,
+  kGreater,
+  kGreaterEqual,
+  kIn,
+  kExists,
+  kStartsWith
+};
 
 // A node of a filter's syntax tree: a combination of other nodes, or a test of one attribute. Chains of AND and of OR
 // are one node with many children, so the depth of the tree is that of the parentheses and NOTs alone.
@@ -31,12 +41,13 @@ struct Filter::Node {
 
   // Of a kTest.
   std::string name;
+  bool of_id = false;  // tests the document's id instead; literals are text
   FilterOperator op = FilterOperator::kExists;
   std::vector<AttributeValue> literals;  // kIn: one or more; kExists: none; else one
 };
 
 // The syntax tree of `text`. Errors: INVALID_ARGUMENT with the position, a byte of `text` counted from 1, what was
-// expected there and what was found. Cost: linear in the length, which is at most kMaxFilterBytes.
+// expected there and what was found. Cost: linear in the length, which is at most kMaxBuiltFilterBytes.
 absl::StatusOr<std::unique_ptr<const Filter::Node>> ParseFilter(std::string_view text);
 
 }  // namespace bebr

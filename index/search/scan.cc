@@ -71,7 +71,8 @@ class ScanRun {
     pool.ParallelFor(row_sets_.size(), [this](size_t i) {
       const ScanTarget::Part& part = target_.parts()[i];
       const AttributeDictionary& dictionary = *target_.shard(part.shard).dictionary;
-      row_sets_[i] = filter_->Evaluate(*part.view->attributes, dictionary, texts_[part.shard], part.view->rows);
+      row_sets_[i] = filter_->Evaluate(*part.view->attributes, dictionary, texts_[part.shard], part.view->rows,
+                                       part.view->segment.get());
     });
   }
 

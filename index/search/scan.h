@@ -56,6 +56,7 @@ class ScanTarget {
   const std::vector<Part>& parts() const { return parts_; }
   size_t shard_count() const { return view_->shards.size(); }
   const ShardView& shard(uint32_t shard) const { return *view_->shards[shard]; }
+  const CollectionView& view() const { return *view_; }
   const CollectionStore::View* store_view() const { return view_->store.get(); }
   std::string_view id(const Candidate& candidate) const {
     return parts_[candidate.segment].view->segment->id(candidate.row);

@@ -8,6 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "index/base/retry.h"
 #include "index/base/status_macros.h"
+#include "index/search/ranking.h"
 #include "index/search/rerank.h"
 
 namespace bebr {
@@ -54,8 +55,6 @@ absl::Status CheckResultBytes(const SearchRequest& request, absl::Span<const Sea
                       request.max_result_bytes));
 }
 
-size_t CandidateCount(const SearchRequest& request) { return std::max(request.k, request.rerank); }
-
 bool SameGroup(const SearchJob& a, const SearchJob& b) {
   return a.manifest == b.manifest && a.version.number == b.version.number && a.request.filter == b.request.filter &&
          a.request.first_levels == b.request.first_levels && a.request.candidates == b.request.candidates;
@@ -97,6 +96,8 @@ struct Scheduler::Batch {
   std::atomic<size_t> next_to_finish{0};  // query
   SteadyTime started;
   SearchTimings timings;
+  uint64_t documents_scanned = 0;  // a query
+  std::vector<std::string> warnings;
 
   const SearchJob& leader() const { return *jobs.front(); }
   const CodeSpec& spec() const { return leader().version.binarizer->spec(); }
@@ -114,6 +115,8 @@ struct Scheduler::Batch {
   // Without attributes; `shard_of` gets the shard of each.
   absl::StatusOr<std::vector<SearchHit>> Hits(const SearchJob& job, size_t query, absl::Span<const float> embedding,
                                               std::vector<uint32_t>& shard_of) const;
+  std::shared_ptr<const Explanation> ExplainHit(size_t query, const Candidate& candidate, const uint32_t* words,
+                                                CodeFactors document) const;
   absl::Status AddAttributes(absl::Span<const uint32_t> shard_of, absl::Span<SearchHit> hits) const;
   // Makes the scores of what was found those of the query as it was sent.
   void ScaleBack(size_t query);
@@ -205,8 +208,11 @@ absl::StatusOr<std::vector<SearchHit>> Scheduler::Batch::Hits(const SearchJob& j
   }
   std::vector<SearchHit> hits;
   std::vector<uint32_t> words(spec().code_words());
-  for (const ScoredCandidate& entry : scored) {
-    if (hits.size() == request.k) break;
+  const bool fused = request.fusion != Fusion::kNone;
+  const size_t wanted = fused ? scored.size() : request.k;
+  for (size_t i = fused ? 0 : request.offset; i < scored.size(); ++i) {
+    const ScoredCandidate& entry = scored[i];
+    if (hits.size() == wanted) break;
     if (request.min_score.has_value() && entry.candidate.score < *request.min_score) break;
     const ScanTarget::Part& part = target->parts()[entry.candidate.segment];
     const uint32_t row = entry.candidate.row;
@@ -214,15 +220,29 @@ absl::StatusOr<std::vector<SearchHit>> Scheduler::Batch::Hits(const SearchJob& j
     hit.id = target->id(entry.candidate);
     hit.score = entry.candidate.score;
     hit.score_kind = entry.kind;
-    part.space->column->Load(part.block(row / simd::kBlockRows), row % simd::kBlockRows, words.data());
+    const CodeFactors document =
+        part.space->column->Load(part.block(row / simd::kBlockRows), row % simd::kBlockRows, words.data());
     hit.its = InformationScore(spec(), job.version.binarizer->query_levels(), planes.data() + query * query_words(),
                                words.data());
     if (const Version* version = job.manifest->VersionByNumber(part.space->column->version(row)))
       hit.version = version->name;
+    if (request.explain) hit.explanation = ExplainHit(query, entry.candidate, words.data(), document);
     shard_of.push_back(part.shard);
     hits.push_back(std::move(hit));
   }
   return hits;
+}
+
+std::shared_ptr<const Explanation> Scheduler::Batch::ExplainHit(size_t query, const Candidate& candidate,
+                                                                const uint32_t* words, CodeFactors document) const {
+  const size_t bands = spec().bands().size();
+  const EncodedQuery encoded{leader().version.binarizer->query_levels(), planes.data() + query * query_words(),
+                             weights.data() + query * bands, offsets[query], factors[query]};
+  auto explanation = std::make_shared<Explanation>(Explain(spec(), encoded, words, document));
+  explanation->shard = target->parts()[candidate.segment].shard;
+  explanation->segment = candidate.segment;
+  explanation->row = candidate.row;
+  return explanation;
 }
 
 absl::Status Scheduler::Batch::AddAttributes(absl::Span<const uint32_t> shard_of, absl::Span<SearchHit> hits) const {
@@ -380,6 +400,8 @@ void Scheduler::RunGroup(std::vector<std::unique_ptr<SearchJob>> jobs) {
   ScanCounts counts;
   batch->FindCandidates(batch->ScanQueries(), scan_pool_, threads_, &counts);
   const SteadyTime scanned = SteadyNow();
+  batch->documents_scanned = counts.documents / queries;
+  if (leader.filter != nullptr) batch->warnings = UnknownIn(*leader.filter, batch->target->view());
   batch->timings.encode_us = Micros(batch->started, encoded);
   batch->timings.scan_us = Micros(encoded, scanned);
   batch->timings.queries_in_scan = static_cast<uint32_t>(queries);
@@ -399,6 +421,7 @@ absl::Status Scheduler::Batch::FillHits(const SearchJob& job, size_t query, Answ
   // A stopped query was not scanned to the end: it has no result.
   BEBR_RETURN_IF_ERROR(Interrupted(job.request, SteadyNow()));
   ScaleBack(query);
+  LeaveOut(*target, job.request, found[query]);
   std::vector<SearchHit>& hits = answer.result.hits[position];
   std::vector<uint32_t> shard_of;
   BEBR_ASSIGN_OR_RETURN(hits, Hits(job, query, job.request.queries[position], shard_of));
@@ -430,7 +453,10 @@ void Scheduler::Batch::Finish(size_t query) {
   result.timings = timings;
   result.timings.queue_us = Micros(job.submitted, started);
   if (job.request.rerank > 0) result.timings.rerank_us = std::max<int64_t>(1, Micros(answer.begun, SteadyNow()));
-  result.documents_scanned = target->live_rows();
+  result.documents_scanned = documents_scanned;
+  result.warnings = warnings;
+  if (job.request.fusion != Fusion::kNone)
+    result.hits = {Fuse(std::move(result.hits), job.request.fusion, job.request.offset, job.request.k)};
   job.done(std::move(result));
 }
 

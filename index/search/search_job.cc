@@ -4,9 +4,12 @@
 #include <cmath>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "index/base/status_macros.h"
 #include "index/catalog/embedding.h"
+#include "index/search/ranking.h"
 
 namespace bebr {
 namespace {
@@ -14,18 +17,20 @@ namespace {
 // A search that leaves it to the collection is refused nothing for it: it reranks as far as its own limits allow.
 void SetDefaultRerank(const CollectionManifest& manifest, SearchRequest& request) {
   if (!request.collection_rerank) return;
-  const size_t wanted = std::max<size_t>(manifest.default_rerank, 2 * request.k);
-  const size_t most =
-      std::min({request.most_rerank, kMaxRerank, request.candidates > 0 ? request.candidates : kMaxRerank});
-  const bool reranks = manifest.default_rerank > 0 && manifest.KeepsFloats() && most >= request.k;
+  const size_t wanted = std::max<size_t>(manifest.default_rerank, 2 * (request.offset + request.k));
+  size_t most = std::min(request.most_rerank, kMaxRerank);
+  if (request.candidates > 0)
+    most = std::min(most, request.candidates - std::min(request.candidates, request.exclude_ids.size()));
+  const bool reranks = manifest.default_rerank > 0 && manifest.KeepsFloats() && most >= request.offset + request.k;
   request.rerank = reranks ? std::min(wanted, most) : 0;
 }
 
 absl::Status CheckRerank(const SearchRequest& request, const CollectionManifest& manifest) {
   if (request.rerank == 0) return absl::OkStatus();
-  if (request.rerank < request.k || request.rerank > kMaxRerank) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("rerank is %d; it is 0 or from k (%d) to %d", request.rerank, request.k, kMaxRerank));
+  if (request.rerank < request.offset + request.k || request.rerank > kMaxRerank) {
+    return absl::InvalidArgumentError(absl::StrFormat("rerank is %d; it is 0 or from %s (%d) to %d", request.rerank,
+                                                      request.offset == 0 ? "k" : "offset + k",
+                                                      request.offset + request.k, kMaxRerank));
   }
   if (!manifest.KeepsFloats()) {
     return absl::FailedPreconditionError(
@@ -42,15 +47,15 @@ absl::Status CheckLevels(const SearchRequest& request) {
         absl::StrFormat("first_levels is %d; codes have at most %d levels", request.first_levels, kMaxLevels));
   }
   if (request.candidates > 0) {
-    const size_t least = std::max(request.k, request.rerank);
+    const size_t least = CandidateCount(request);
     if (request.first_levels == 0) {
       return absl::InvalidArgumentError(absl::StrFormat(
           "candidates is %d without first_levels; set the levels by which they are chosen", request.candidates));
     }
     if (request.candidates < least || request.candidates > kMaxCandidates) {
-      return absl::InvalidArgumentError(
-          absl::StrFormat("candidates is %d; it is 0 or from the larger of k and rerank (%d) to %d", request.candidates,
-                          least, kMaxCandidates));
+      return absl::InvalidArgumentError(absl::StrFormat(
+          "candidates is %d; it is 0 or from the larger of offset + k and rerank, with excluded ids (%d), to %d",
+          request.candidates, least, kMaxCandidates));
     }
   }
   return absl::OkStatus();
@@ -61,17 +66,36 @@ absl::Status CheckLimits(const SearchRequest& request) {
   if (request.k == 0 || request.k > kMaxK) {
     return absl::InvalidArgumentError(absl::StrFormat("k is %d; it is 1 to %d", request.k, kMaxK));
   }
+  if (request.offset > kMaxK || request.offset + request.k > kMaxK) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("offset is %d and k %d; together they are at most %d", request.offset, request.k, kMaxK));
+  }
+  if (request.exclude_ids.size() > kMaxExcluded) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("exclude_ids has %d entries; the limit is %d", request.exclude_ids.size(), kMaxExcluded));
+  }
   if (request.min_score.has_value() && !std::isfinite(*request.min_score)) {
     return absl::InvalidArgumentError(absl::StrFormat("min_score is %f; it must be finite", *request.min_score));
-  }
-  if (request.filter.size() > kMaxFilterBytes) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("filter has %d bytes; the limit is %d", request.filter.size(), kMaxFilterBytes));
   }
   return absl::OkStatus();
 }
 
+// INVALID_ARGUMENT if the filter asks for what no document has.
+absl::Status CheckKnown(const Filter& filter, const CollectionView& view) {
+  const std::vector<std::string> unknown = UnknownIn(filter, view);
+  if (unknown.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("filter: ", absl::StrJoin(unknown, "; "), " (strict)"));
+}
+
 }  // namespace
+
+std::vector<std::string> UnknownIn(const Filter& filter, const CollectionView& view) {
+  std::vector<const SegmentView*> segments;
+  for (const auto& shard : view.shards) {
+    for (const SegmentView& segment : shard->segments) segments.push_back(&segment);
+  }
+  return filter.Unknown(segments);
+}
 
 absl::StatusOr<std::unique_ptr<SearchJob>> PrepareSearch(SearchRequest request,
                                                          std::shared_ptr<const CollectionManifest> manifest,
@@ -87,6 +111,7 @@ absl::StatusOr<std::unique_ptr<SearchJob>> PrepareSearch(SearchRequest request,
   auto job = std::make_unique<SearchJob>();
   if (!request.filter.empty()) {
     BEBR_ASSIGN_OR_RETURN(job->filter, Filter::Parse(request.filter));
+    if (request.strict) BEBR_RETURN_IF_ERROR(CheckKnown(*job->filter, *shards->view()));
   }
   job->version = *version;
   job->manifest = std::move(manifest);

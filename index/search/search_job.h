@@ -3,6 +3,7 @@
 #define BEBR_INDEX_SEARCH_SEARCH_JOB_H_
 
 #include <memory>
+#include <string>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
@@ -24,6 +25,9 @@ struct SearchJob {
   absl::AnyInvocable<void(absl::StatusOr<SearchResult>)> done;
   SteadyTime submitted;
 };
+
+// Filter::Unknown, of all segments of a view.
+std::vector<std::string> UnknownIn(const Filter& filter, const CollectionView& view);
 
 // A checked search of a collection, ready for the scheduler but for `done`. INVALID_ARGUMENT names field, value and
 // limit; NOT_FOUND: an unknown version; FAILED_PRECONDITION: a rerank without stored floats.

@@ -19,20 +19,50 @@ namespace bebr {
 inline constexpr size_t kMaxK = 10000;
 inline constexpr size_t kMaxRerank = 10000;
 inline constexpr size_t kMaxCandidates = 10000;
+inline constexpr size_t kMaxExcluded = 10000;
+inline constexpr size_t kMaxExamples = 1000;
 inline constexpr size_t kMaxQueriesPerRequest = 1024;
-inline constexpr size_t kMaxFilterBytes = 4096;
+inline constexpr size_t kMaxFilterBytes = 64 << 10;      // that a person or a program writes
+inline constexpr size_t kMaxBuiltFilterBytes = 8 << 20;  // that is made of a filter's tree
+inline constexpr size_t kMaxFilterValues = 10000;        // of one IN in a tree
 
 // Whether a score is estimated from codes or computed from floats.
 enum class ScoreKind : uint8_t { kEstimated = 0, kExact = 1 };
+
+// How the lists of several queries become one. Each list has the best of its query, as many as offset + k or rerank.
+enum class Fusion : uint8_t {
+  kNone = 0,
+  kMax = 1,             // the best score of a document
+  kMean = 2,            // the mean; where a list lacks the document, its last score stands for it
+  kReciprocalRank = 3,  // the sum over the lists it is in of 1 / (60 + rank), ranks from 1
+};
+
+// One band of a code comparison.
+struct BandExplanation {
+  uint32_t dims = 0;
+  int64_t dot = 0;                  // D_b, the exact integer dot product of the codes
+  float weight = 0;                 // w_b, of the query
+  std::vector<uint32_t> distances;  // Hamming, by level that the document has
+};
+
+// Where an estimated score comes from: index/README.md, Scores.
+struct Explanation {
+  float estimate = 0;  // (sum of w_b D_b * scale + offset + query_offset) * query_factor, before any rerank
+  float scale = 0, offset = 0;
+  float query_offset = 0, query_factor = 1;
+  std::vector<BandExplanation> bands;
+  uint32_t shard = 0, segment = 0, row = 0;  // where it is in memory
+};
 
 // A document that was found.
 struct SearchHit {
   std::string id;
   float score = 0;
   ScoreKind score_kind = ScoreKind::kEstimated;
-  float its = 0;          // information-theoretic score in [0, 1]; see index/README.md
-  std::string version;    // that wrote the document's code
-  Attributes attributes;  // if asked for
+  float its = 0;                                   // information-theoretic score in [0, 1]; see index/README.md
+  std::string version;                             // that wrote the document's code
+  Attributes attributes;                           // if asked for
+  std::shared_ptr<const Explanation> explanation;  // if asked for
 };
 
 // What a search asks for: one or more queries with the same options.
@@ -41,6 +71,7 @@ struct SearchRequest {
   std::string version;                           // empty = the default version
   std::vector<absl::Span<const float>> queries;  // 1..kMaxQueriesPerRequest; borrowed until `done` has run
   size_t k = 10;                                 // 1..kMaxK
+  size_t offset = 0;                             // the best so many are passed over; offset + k: at most kMaxK
   size_t rerank = 0;                             // candidates to re-score with stored floats; 0 = none; else >= k
   // Reranks as many as the collection does by default, `most_rerank` at most, in place of `rerank`.
   bool collection_rerank = false;
@@ -50,13 +81,25 @@ struct SearchRequest {
   // exactly what a scan of all levels finds. 0 levels, or as many as the code has: a scan of all levels.
   uint32_t first_levels = 0;
   size_t candidates = 0;
-  std::optional<float> min_score;  // hits below are dropped
-  std::string filter;              // client/README.md "Filters"; empty = all documents
+  std::optional<float> min_score;        // hits below are dropped
+  std::string filter;                    // client/README.md "Filters"; empty = all documents
+  bool strict = false;                   // a filter that asks for what no document has is an error, not a warning
+  std::vector<std::string> exclude_ids;  // at most kMaxExcluded; these documents are no hits
+  Fusion fusion = Fusion::kNone;         // else one list for all queries
   bool with_attributes = false;
+  bool explain = false;
   // Ids, attributes and 16 bytes for each hit; beyond it RESOURCE_EXHAUSTED as soon as it is found; 0 = no limit.
   uint64_t max_result_bytes = 0;
   absl::Duration deadline = absl::InfiniteDuration();  // on the clock of SteadyNow(), index/base/clock.h
   std::shared_ptr<std::atomic<bool>> cancelled;        // may be null; set by the caller at any time
+};
+
+// A query made of examples: what hits should be like, and what not.
+struct ExampleRequest {
+  std::string collection;
+  std::string version;  // empty = the default version
+  std::vector<std::string> positive_ids, negative_ids;
+  std::vector<absl::Span<const float>> positives, negatives;  // borrowed
 };
 
 // Microseconds a request spent in each stage. `scan` is that of the shared scan the request was part of.
@@ -72,7 +115,8 @@ struct SearchTimings {
 struct SearchResult {
   std::vector<std::vector<SearchHit>> hits;  // one list per query, best first: score descending, then id ascending
   SearchTimings timings;
-  uint64_t documents_scanned = 0;
+  uint64_t documents_scanned = 0;     // whose codes were scored, a query
+  std::vector<std::string> warnings;  // what the filter asks for and no document has
 };
 
 }  // namespace bebr

@@ -28,6 +28,7 @@ constexpr uint64_t kPointer = 2 * sizeof(void*);
 constexpr uint64_t kShortString = 15;  // longer ones have a buffer of their own
 constexpr uint64_t kUnknownField = 32;
 constexpr uint64_t kMapNode = 32;
+constexpr uint32_t kMaxDepth = 90;  // of messages in messages; the parser takes 100
 
 uint64_t StringBytes(uint64_t length) {
   return sizeof(std::string) + kAllocation + (length > kShortString ? length + 1 + kAllocation : 0);
@@ -83,6 +84,7 @@ class WireSchema::Walk {
 
   google::protobuf::io::CodedInputStream in_;
   uint64_t bytes_ = 0;
+  uint32_t depth_ = 0;
   std::string scratch_;
   std::string path_;     // of the field that is wrong, built while returning from it
   std::string problem_;  // empty: the bytes are garbled
@@ -135,10 +137,13 @@ bool WireSchema::Walk::Value(WireFormatLite::WireType wire, const Type::Field& f
 
 bool WireSchema::Walk::Submessage(const Type& type, uint32_t length) {
   bytes_ += kAllocation;
+  if (depth_ == kMaxDepth) return Fail(absl::StrFormat("is nested deeper than %d messages, the limit", kMaxDepth));
+  ++depth_;
   const auto limit = in_.PushLimit(static_cast<int>(length));
   const bool within = in_.BytesUntilLimit() == static_cast<int>(length);  // else it reaches beyond what it is part of
   if (!within || !Message(type)) return false;
   in_.PopLimit(limit);
+  --depth_;
   return true;
 }
 

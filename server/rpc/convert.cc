@@ -1,12 +1,14 @@
 #include "server/rpc/convert.h"
 
 #include <cstring>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_format.h"
 #include "index/base/float16.h"
 #include "index/base/status_macros.h"
 #include "server/rpc/convert_auto.h"
+#include "server/rpc/filter_text.h"
 
 namespace bebr {
 namespace {
@@ -33,16 +35,7 @@ absl::StatusOr<AttributeValue> ToAttribute(std::string_view field, std::string_v
 
 void ToProto(Attributes&& attributes, google::protobuf::Map<std::string, v1::AttributeValue>* out) {
   for (auto& [name, value] : attributes) {
-    v1::AttributeValue& target = (*out)[name];
-    if (auto* text = std::get_if<std::string>(&value)) {
-      target.set_string_value(std::move(*text));
-    } else if (const auto* integer = std::get_if<int64_t>(&value)) {
-      target.set_int_value(*integer);
-    } else if (const auto* number = std::get_if<double>(&value)) {
-      target.set_double_value(*number);
-    } else {
-      target.set_bool_value(std::get<bool>(value));
-    }
+    bebr::ToProto(std::move(value), &(*out)[name]);
   }
 }
 
@@ -53,6 +46,10 @@ absl::StatusOr<DocumentInput> ToDocument(size_t index, const v1::Document& docum
     BEBR_ASSIGN_OR_RETURN(AttributeValue converted,
                           ToAttribute(absl::StrFormat("documents[%d].attributes", index), name, value));
     input.attributes.emplace(name, std::move(converted));
+  }
+  if (document.codes_size() != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("documents[%d].codes is not empty; codes are made of embeddings", index));
   }
   input.embeddings.reserve(document.embeddings_size());
   for (int i = 0; i < document.embeddings_size(); ++i) {
@@ -67,6 +64,40 @@ absl::StatusOr<DocumentInput> ToDocument(size_t index, const v1::Document& docum
   return input;
 }
 
+absl::StatusOr<Fusion> ToFusion(v1::Fusion fusion) {
+  switch (fusion) {
+    case v1::FUSION_UNSPECIFIED:
+      return Fusion::kNone;
+    case v1::FUSION_MAX:
+      return Fusion::kMax;
+    case v1::FUSION_MEAN:
+      return Fusion::kMean;
+    case v1::FUSION_RECIPROCAL_RANK:
+      return Fusion::kReciprocalRank;
+    default:
+      return absl::InvalidArgumentError(absl::StrFormat(
+          "fusion is %d; it is 0 (none), 1 (max), 2 (mean) or 3 (reciprocal rank)", static_cast<int>(fusion)));
+  }
+}
+
+void ToProto(const Explanation& explanation, v1::Explanation* out) {
+  out->set_estimate(explanation.estimate);
+  for (const BandExplanation& band : explanation.bands) {
+    v1::Explanation::Band* target = out->add_bands();
+    target->set_dims(band.dims);
+    target->set_dot(band.dot);
+    target->set_weight(band.weight);
+    target->mutable_distances()->Add(band.distances.begin(), band.distances.end());
+  }
+  out->set_scale(explanation.scale);
+  out->set_offset(explanation.offset);
+  out->set_query_offset(explanation.query_offset);
+  out->set_query_factor(explanation.query_factor);
+  out->set_shard(explanation.shard);
+  out->set_segment(explanation.segment);
+  out->set_row(explanation.row);
+}
+
 // The part that both kinds of search share.
 absl::StatusOr<SearchRequest> WithOptions(const std::string& collection, const v1::SearchOptions& options) {
   SearchRequest request;
@@ -78,7 +109,20 @@ absl::StatusOr<SearchRequest> WithOptions(const std::string& collection, const v
   request.first_levels = options.first_levels();
   request.candidates = options.candidates();
   if (options.has_min_score()) request.min_score = options.min_score();
-  request.filter = options.filter();
+  if (options.has_filter_tree()) {
+    if (!options.filter().empty()) {
+      return absl::InvalidArgumentError("options has filter and filter_tree; set one of them");
+    }
+    BEBR_ASSIGN_OR_RETURN(request.filter, FilterText(options.filter_tree()));
+  } else {
+    BEBR_RETURN_IF_ERROR(CheckFilterText(options.filter()));
+    request.filter = options.filter();
+  }
+  request.strict = options.strict();
+  request.offset = options.offset();
+  request.exclude_ids.assign(options.exclude_ids().begin(), options.exclude_ids().end());
+  request.explain = options.explain();
+  BEBR_ASSIGN_OR_RETURN(request.fusion, ToFusion(options.fusion()));
   request.with_attributes = options.with_attributes();
   return request;
 }
@@ -208,9 +252,31 @@ absl::StatusOr<CheckRequest> ToCheckRequest(const v1::CheckVersionRequest& reque
 
 absl::StatusOr<SearchRequest> ToSearchRequest(const v1::SearchRequest& request, VectorArena& arena) {
   BEBR_ASSIGN_OR_RETURN(SearchRequest search, WithOptions(request.collection(), request.options()));
+  if (request.has_like()) {
+    // The query is made of the examples later.
+    if (request.has_query()) return absl::InvalidArgumentError("the request has query and like; set one of them");
+    for (const auto* ids : {&request.like().positive_ids(), &request.like().negative_ids()})
+      search.exclude_ids.insert(search.exclude_ids.end(), ids->begin(), ids->end());
+    return search;
+  }
   BEBR_ASSIGN_OR_RETURN(const auto query, arena.Read("query", request.query()));
   search.queries.push_back(query);
   return search;
+}
+
+absl::StatusOr<ExampleRequest> ToExampleRequest(const v1::SearchRequest& request, VectorArena& arena) {
+  const v1::Examples& like = request.like();
+  ExampleRequest examples{.version = request.options().version()};
+  examples.positive_ids.assign(like.positive_ids().begin(), like.positive_ids().end());
+  examples.negative_ids.assign(like.negative_ids().begin(), like.negative_ids().end());
+  for (const auto& [vectors, field, out] : {std::tuple(&like.positives(), "like.positives", &examples.positives),
+                                            std::tuple(&like.negatives(), "like.negatives", &examples.negatives)}) {
+    for (int i = 0; i < vectors->size(); ++i) {
+      BEBR_ASSIGN_OR_RETURN(const auto values, arena.Read(absl::StrFormat("%s[%d]", field, i), vectors->Get(i)));
+      out->push_back(values);
+    }
+  }
+  return examples;
 }
 
 absl::StatusOr<SearchRequest> ToSearchRequest(const v1::BatchSearchRequest& request, VectorArena& arena) {
@@ -316,6 +382,30 @@ void ToProto(const EngineStats& stats, v1::GetStatsResponse* out) {
   out->set_queued_queries(stats.queued_queries);
 }
 
+void ToProto(AttributeValue&& value, v1::AttributeValue* out) {
+  if (auto* text = std::get_if<std::string>(&value)) {
+    out->set_string_value(std::move(*text));
+  } else if (const auto* integer = std::get_if<int64_t>(&value)) {
+    out->set_int_value(*integer);
+  } else if (const auto* number = std::get_if<double>(&value)) {
+    out->set_double_value(*number);
+  } else {
+    out->set_bool_value(std::get<bool>(value));
+  }
+}
+
+void ToProto(PageDocument&& document, v1::Document* out) {
+  ToProto(std::move(document.document), out);
+  for (DocumentCode& code : document.codes) {
+    v1::DocumentCode* target = out->add_codes();
+    target->set_version(std::move(code.version));
+    target->set_space(code.space);
+    target->mutable_words()->Add(code.words.begin(), code.words.end());
+    target->set_scale(code.scale);
+    target->set_offset(code.offset);
+  }
+}
+
 void ToProto(Document&& document, v1::Document* out) {
   out->set_id(std::move(document.id));
   ToProto(std::move(document.attributes), out->mutable_attributes());
@@ -336,6 +426,7 @@ void ToProto(std::vector<SearchHit>&& hits, google::protobuf::RepeatedPtrField<v
     target->set_its(hit.its);
     target->set_version(std::move(hit.version));
     ToProto(std::move(hit.attributes), target->mutable_attributes());
+    if (hit.explanation != nullptr) ToProto(*hit.explanation, target->mutable_explanation());
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -23,6 +24,8 @@ class VectorArena {
  public:
   // The floats of `vector`: those of the message itself, or expanded here. INVALID_ARGUMENT names `field`.
   absl::StatusOr<absl::Span<const float>> Read(std::string_view field, const v1::Vector& vector);
+  // The same values, held here.
+  absl::Span<const float> Keep(std::vector<float> values) { return expanded_.emplace_back(std::move(values)); }
 
  private:
   std::vector<std::vector<float>> expanded_;  // moving an inner vector keeps its values where they are
@@ -38,6 +41,9 @@ absl::StatusOr<UpsertMode> ToUpsertMode(v1::UpsertMode mode);
 absl::StatusOr<SearchRequest> ToSearchRequest(const v1::SearchRequest& request, VectorArena& arena);
 absl::StatusOr<SearchRequest> ToSearchRequest(const v1::BatchSearchRequest& request, VectorArena& arena);
 
+// The examples that a search is to find the like of; borrowed likewise.
+absl::StatusOr<ExampleRequest> ToExampleRequest(const v1::SearchRequest& request, VectorArena& arena);
+
 // Queries are borrowed, as those of a search.
 absl::StatusOr<CheckRequest> ToCheckRequest(const v1::CheckVersionRequest& request, VectorArena& arena);
 
@@ -47,7 +53,9 @@ void ToProto(const CollectionInfo& info, v1::Collection* out);
 void ToProto(const VersionCheck& check, v1::VersionCheck* out);
 void ToProto(const MemoryUse& memory, v1::MemoryUse* out);
 void ToProto(const EngineStats& stats, v1::GetStatsResponse* out);
+void ToProto(AttributeValue&& value, v1::AttributeValue* out);
 void ToProto(Document&& document, v1::Document* out);
+void ToProto(PageDocument&& document, v1::Document* out);
 void ToProto(std::vector<SearchHit>&& hits, google::protobuf::RepeatedPtrField<v1::SearchHit>* out);
 void ToProto(const SearchTimings& timings, v1::SearchTimings* out);
 

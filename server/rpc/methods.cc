@@ -25,8 +25,8 @@ std::vector<Method> AllMethods(HealthState* health) {
   const auto add = [&all](std::vector<Method> methods) {
     std::move(methods.begin(), methods.end(), std::back_inserter(all));
   };
-  for (auto* methods : {AdminMethods, AliasMethods, CollectionMethods, DocumentMethods, SearchMethods, SnapshotMethods,
-                        VersionMethods}) {
+  for (auto* methods : {AdminMethods, AliasMethods, BrowseMethods, CollectionMethods, DocumentMethods, SearchMethods,
+                        SnapshotMethods, VersionMethods}) {
     add(methods());
   }
   add(HealthMethods(health));
@@ -38,7 +38,15 @@ FieldLimits ApiLimits() {
   return {{"bebr.v1.UpsertRequest.documents", kMaxDocumentsPerRequest},
           {"bebr.v1.StreamUpsertRequest.documents", kMaxDocumentsPerRequest},
           {"bebr.v1.GetRequest.ids", kMaxDocumentsPerRequest},
+          {"bebr.v1.StreamGetRequest.ids", kMaxStreamedIds},
           {"bebr.v1.DeleteRequest.ids", kMaxDocumentsPerRequest},
+          {"bebr.v1.SearchOptions.exclude_ids", kMaxExcluded},
+          {"bebr.v1.FilterList.filters", kMaxFilterValues},
+          {"bebr.v1.FilterTest.values", kMaxFilterValues},
+          {"bebr.v1.Examples.positive_ids", kMaxExamples},
+          {"bebr.v1.Examples.positives", kMaxExamples},
+          {"bebr.v1.Examples.negative_ids", kMaxExamples},
+          {"bebr.v1.Examples.negatives", kMaxExamples},
           {"bebr.v1.BatchSearchRequest.queries", kMaxQueriesPerRequest},
           {"bebr.v1.CheckVersionRequest.queries", kMaxCheckQueries},
           {"bebr.v1.CheckVersionRequest.against_queries", kMaxCheckQueries},

@@ -2,6 +2,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -35,7 +36,8 @@ template <typename Message>
 absl::StatusOr<SearchRequest> Prepare(RpcContext& rpc, const Call& call, const Message& message, VectorArena& arena) {
   BEBR_RETURN_IF_ERROR(rpc.responses->Admit());
   BEBR_ASSIGN_OR_RETURN(SearchRequest request, ToSearchRequest(message, arena));
-  const uint64_t results = request.queries.size() * std::max(request.k, request.rerank);
+  const uint64_t results = std::max<size_t>(request.queries.size(), 1) *
+                           (std::max(request.k + request.offset, request.rerank) + request.exclude_ids.size());
   // Beyond the API's own limits the engine says it better.
   if (results > rpc.config.max_results_per_call && request.k <= kMaxK && request.rerank <= kMaxRerank) {
     return absl::InvalidArgumentError(absl::StrFormat(
@@ -85,12 +87,11 @@ absl::Status OfOneQuery(const absl::Status& status) {
   return absl::Status(status.code(), absl::StrCat("query", status.message().substr(kField.size())));
 }
 
-void Search(RpcContext& rpc, UnaryCall<v1::SearchRequest, v1::SearchResponse>& call) {
-  auto arena = std::make_unique<VectorArena>();
-  auto search = Prepare(rpc, call, call.request(), *arena);
-  if (!search.ok()) return call.Done(search.status());
-  const SearchShape shape = ShapeOf(*search);
-  rpc.engine->Search(*std::move(search),
+using SearchCall = UnaryCall<v1::SearchRequest, v1::SearchResponse>;
+
+void Start(RpcContext& rpc, SearchCall& call, SearchRequest search, std::shared_ptr<VectorArena> arena) {
+  const SearchShape shape = ShapeOf(search);
+  rpc.engine->Search(std::move(search),
                      [&rpc, &call, shape, arena = std::move(arena)](absl::StatusOr<SearchResult> result) {
                        if (!result.ok()) return call.Done(OfOneQuery(result.status()));
                        Observe(rpc, call, shape, *result);
@@ -98,8 +99,31 @@ void Search(RpcContext& rpc, UnaryCall<v1::SearchRequest, v1::SearchResponse>& c
                        ToProto(std::move(result->hits[0]), response.mutable_hits());
                        ToProto(result->timings, response.mutable_timings());
                        response.set_documents_scanned(result->documents_scanned);
+                       for (std::string& warning : result->warnings) response.add_warnings(std::move(warning));
                        call.Done(CheckSize(rpc, response, "ask for a smaller k, or without attributes"));
                      });
+}
+
+// Makes the query of the examples, which are read from disk.
+absl::Status AddExamples(RpcContext& rpc, const SearchCall& call, SearchRequest& search, VectorArena& arena) {
+  BEBR_ASSIGN_OR_RETURN(ExampleRequest examples, ToExampleRequest(call.request(), arena));
+  examples.collection = call.collection();
+  BEBR_ASSIGN_OR_RETURN(std::vector<float> query, rpc.engine->Recommend(examples));
+  search.queries.push_back(arena.Keep(std::move(query)));
+  return absl::OkStatus();
+}
+
+void Search(RpcContext& rpc, SearchCall& call) {
+  auto arena = std::make_shared<VectorArena>();
+  auto search = Prepare(rpc, call, call.request(), *arena);
+  if (!search.ok()) return call.Done(search.status());
+  if (!call.request().has_like()) return Start(rpc, call, *std::move(search), std::move(arena));
+  auto prepared = std::make_shared<SearchRequest>(*std::move(search));
+  const absl::Status submitted = rpc.blocking->TrySubmit([&rpc, &call, arena, prepared] {
+    if (absl::Status added = AddExamples(rpc, call, *prepared, *arena); !added.ok()) return call.Done(added);
+    Start(rpc, call, std::move(*prepared), arena);
+  });
+  if (!submitted.ok()) call.Done(submitted);
 }
 
 void BatchSearch(RpcContext& rpc, UnaryCall<v1::BatchSearchRequest, v1::BatchSearchResponse>& call) {
@@ -115,6 +139,7 @@ void BatchSearch(RpcContext& rpc, UnaryCall<v1::BatchSearchRequest, v1::BatchSea
                        for (auto& hits : result->hits) ToProto(std::move(hits), response.add_results()->mutable_hits());
                        ToProto(result->timings, response.mutable_timings());
                        response.set_documents_scanned(result->documents_scanned);
+                       for (std::string& warning : result->warnings) response.add_warnings(std::move(warning));
                        call.Done(CheckSize(rpc, response, "ask for a smaller k, fewer queries, or without attributes"));
                      });
 }

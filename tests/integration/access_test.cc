@@ -96,6 +96,10 @@ const std::map<std::string, Rule>& Rules() {
       {"/bebr.v1.DocumentService/Upsert", {kWrite, OfCollection<v1::UpsertRequest>}},
       {"/bebr.v1.DocumentService/StreamUpsert", {kWrite, OfCollection<v1::StreamUpsertRequest>}},
       {"/bebr.v1.DocumentService/Get", {kRead, OfCollection<v1::GetRequest>}},
+      {"/bebr.v1.DocumentService/StreamGet", {kRead, OfCollection<v1::StreamGetRequest>}},
+      {"/bebr.v1.DocumentService/Scroll", {kRead, OfCollection<v1::ScrollRequest>}},
+      {"/bebr.v1.DocumentService/Count", {kRead, OfCollection<v1::CountRequest>}},
+      {"/bebr.v1.DocumentService/Facets", {kRead, OfCollection<v1::FacetRequest>}},
       {"/bebr.v1.DocumentService/Delete", {kWrite, OfCollection<v1::DeleteRequest>}},
       {"/bebr.v1.SearchService/Search", {kRead, OfCollection<v1::SearchRequest>}},
       {"/bebr.v1.SearchService/BatchSearch", {kRead, OfCollection<v1::BatchSearchRequest>}}};

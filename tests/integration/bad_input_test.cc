@@ -95,8 +95,8 @@ TEST_F(BadInputTest, Searches) {
   ExpectSearchRefused([](auto& r) { r.mutable_query()->set_values(0, std::numeric_limits<float>::quiet_NaN()); },
                       invalid, {"query", "nan"});
   ExpectSearchRefused([](auto& r) { r.mutable_options()->set_filter("n <"); }, invalid, {"filter"});
-  ExpectSearchRefused([](auto& r) { r.mutable_options()->set_filter(std::string(5000, ' ')); }, invalid,
-                      {"filter", "5000", "4096"});
+  ExpectSearchRefused([](auto& r) { r.mutable_options()->set_filter(std::string(70000, ' ')); }, invalid,
+                      {"filter", "70000", "65536"});
   ExpectSearchRefused([](auto& r) { r.mutable_options()->set_min_score(std::numeric_limits<float>::quiet_NaN()); },
                       invalid, {"min_score"});
   ExpectSearchRefused([](auto& r) { r.mutable_options()->set_rerank(100); }, absl::StatusCode::kFailedPrecondition,

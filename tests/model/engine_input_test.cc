@@ -104,7 +104,9 @@ TEST_F(EngineInputTest, Searches) {
   Expect(Search({.queries = {query_, nan_query}}), kInvalid, {"queries[1]"});
   Expect(Search({.min_score = NAN}), kInvalid, {"min_score"});
   Expect(Search({.filter = "a ="}), kInvalid, {});
-  Expect(Search({.filter = std::string(5000, 'x')}), kInvalid, {"5000", "4096"});
+  Expect(Search({.filter = std::string(9000000, 'x')}), kInvalid, {"9000000", "8388608"});
+  Expect(Search({.offset = 9999}), kInvalid, {"offset is 9999", "10000"});
+  Expect(Search({.filter = "a = 1", .strict = true}), kInvalid, {"no document has an attribute \"a\""});
   Expect(Search({.deadline = absl::ZeroDuration()}), absl::StatusCode::kDeadlineExceeded, {});
   auto cancelled = std::make_shared<std::atomic<bool>>(true);
   Expect(Search({.cancelled = cancelled}), absl::StatusCode::kCancelled, {});

@@ -3,6 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/cli/command.h"
 #include "index/base/status_macros.h"
+#include "index/dataset/evaluation.h"
 
 namespace bebr {
 namespace {
@@ -10,29 +11,47 @@ namespace {
 struct Options {
   std::string name;
   std::vector<std::string> ids;
+  std::string ids_file;
   bool embeddings = false;
 };
 
+void Print(const v1::Document& document, bool embeddings) {
+  const auto json = ToJson(document);
+  std::printf("%s  %s\n", document.id().c_str(), json["attributes"].dump().c_str());
+  for (const v1::Embedding& embedding : document.embeddings()) {
+    std::printf("    %s: %d stored floats%s\n", embedding.version().c_str(), embedding.vector().values_size(),
+                embeddings ? absl::StrCat(" ", ToJson(embedding.vector())["values"].dump()).c_str() : "");
+  }
+}
+
 absl::Status Run(const Command& command, const Options& options) {
-  v1::GetRequest request;
+  v1::StreamGetRequest request;
   request.set_collection(options.name);
   request.set_with_embeddings(options.embeddings);
   for (const std::string& id : options.ids) request.add_ids(id);
+  if (!options.ids_file.empty()) {
+    BEBR_ASSIGN_OR_RETURN(const auto more, ReadIds(options.ids_file));
+    for (const std::string& id : more) request.add_ids(id);
+  }
+  if (request.ids().empty()) {
+    return absl::InvalidArgumentError("no ids: give them after the name, or in a file with --ids");
+  }
   Client client = command.Connect();
-  BEBR_ASSIGN_OR_RETURN(const auto response, client.Get(request));
-  if (command.json) {
-    PrintJson(ToJson(response)["documents"]);
-  } else {
-    for (const v1::Document& document : response.documents()) {
-      const auto json = ToJson(document);
-      std::printf("%s  %s\n", document.id().c_str(), json["attributes"].dump().c_str());
-      for (const v1::Embedding& embedding : document.embeddings()) {
-        std::printf("    %s: %d stored floats%s\n", embedding.version().c_str(), embedding.vector().values_size(),
-                    options.embeddings ? absl::StrCat(" ", ToJson(embedding.vector())["values"].dump()).c_str() : "");
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  int found = 0;
+  BEBR_RETURN_IF_ERROR(client.StreamGet(request, [&](const v1::GetResponse& piece) {
+    found += piece.documents_size();
+    for (const v1::Document& document : piece.documents()) {
+      if (command.json) {
+        list.push_back(ToJson(document));
+      } else {
+        Print(document, options.embeddings);
       }
     }
-  }
-  const int missing = request.ids_size() - response.documents_size();
+    return absl::OkStatus();
+  }));
+  if (command.json) PrintJson(list);
+  const int missing = request.ids_size() - found;
   if (missing == 0) return absl::OkStatus();
   return absl::NotFoundError(
       absl::StrCat(missing, " of ", request.ids_size(), " ids are not in \"", options.name, "\""));
@@ -45,7 +64,8 @@ void AddGet(CLI::App& app, Command& command) {
   CLI::App* verb = AddVerb(app, command, "get", "show documents", "bebr get papers p17 p18 --embeddings --json",
                            [&command, options] { return Run(command, *options); });
   verb->add_option("name", options->name, "name of the collection")->required();
-  verb->add_option("ids", options->ids, "ids of documents")->required();
+  verb->add_option("ids", options->ids, "ids of documents");
+  verb->add_option("--ids", options->ids_file, "file of ids, one a line");
   verb->add_flag("--embeddings", options->embeddings, "also the stored floats");
 }
 

@@ -194,6 +194,11 @@ void AddImport(CLI::App& app, Command& command) {
       ->required();
   verb->add_option("--ids", files.ids, "one id a line; without it that of the row, else its number");
   verb->add_option("--attributes", files.attributes, "one JSON object a line");
+  verb->add_option(
+          "--documents", files.documents,
+          "ids and attributes as `bebr export` writes them, one object a line: {\"id\": ..., \"attributes\": {...}}")
+      ->excludes("--ids")
+      ->excludes("--attributes");
   verb->add_flag("--no-attributes", files.no_attributes, "of a .jsonl file take vectors and ids only");
   verb->add_option("--version", options->version, "version of the embeddings; the collection's default without it");
   verb->add_option("--offset", files.offset, "pass over so many rows, to go on where an import ended")

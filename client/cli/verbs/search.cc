@@ -2,7 +2,9 @@
 #include <memory>
 #include <optional>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "client/cli/command.h"
 #include "index/base/status_macros.h"
 #include "index/dataset/vector_file.h"
@@ -11,6 +13,7 @@ namespace bebr {
 namespace {
 
 constexpr size_t kBatchQueries = 256;
+constexpr size_t kMostFused = 1024;
 
 struct Options {
   std::string name;
@@ -24,6 +27,11 @@ struct Options {
   std::string filter;
   std::optional<float> min_score;
   bool attributes = false;
+  std::vector<std::string> like, unlike, exclude;
+  uint32_t offset = 0;
+  std::string fuse;
+  bool strict = false;
+  bool explain = false;
 };
 
 // The rows asked for, or all of the file.
@@ -40,45 +48,90 @@ absl::StatusOr<std::vector<size_t>> ChooseRows(const Options& options, const Mat
   return rows;
 }
 
-void PrintHits(size_t row, const v1::BatchSearchResponse::Result& result) {
-  std::printf("query %zu\n", row);
+void PrintHits(const std::string& query, const google::protobuf::RepeatedPtrField<v1::SearchHit>& hits) {
+  std::printf("query %s\n", query.c_str());
   int rank = 0;
-  for (const v1::SearchHit& hit : result.hits()) {
+  for (const v1::SearchHit& hit : hits) {
     const auto attributes = ToJson(hit)["attributes"];
     std::printf("%4d  %-24s  %10.6f %s  its %.3f  %s%s%s\n", ++rank, hit.id().c_str(), hit.score(),
                 hit.score_kind() == v1::SCORE_KIND_EXACT ? "exact    " : "estimated", hit.its(), hit.version().c_str(),
                 attributes.empty() ? "" : "  ", attributes.empty() ? "" : attributes.dump().c_str());
+    if (hit.has_explanation()) std::printf("      %s\n", ToJson(hit.explanation()).dump().c_str());
   }
   if (rank == 0) std::printf("      nothing found\n");
 }
 
+v1::SearchOptions SearchOptionsOf(const Options& options) {
+  v1::SearchOptions search;
+  search.set_k(options.k);
+  search.set_version(options.version);
+  if (options.rerank.has_value()) search.set_rerank(*options.rerank);
+  search.set_first_levels(options.first_levels);
+  search.set_candidates(options.candidates);
+  search.set_filter(options.filter);
+  search.set_strict(options.strict);
+  search.set_with_attributes(options.attributes);
+  search.set_offset(options.offset);
+  search.set_explain(options.explain);
+  for (const std::string& id : options.exclude) search.add_exclude_ids(id);
+  if (options.min_score.has_value()) search.set_min_score(*options.min_score);
+  if (options.fuse == "max") search.set_fusion(v1::FUSION_MAX);
+  if (options.fuse == "mean") search.set_fusion(v1::FUSION_MEAN);
+  if (options.fuse == "rrf") search.set_fusion(v1::FUSION_RECIPROCAL_RANK);
+  return search;
+}
+
+void Warn(const google::protobuf::RepeatedPtrField<std::string>& warnings) {
+  for (const std::string& warning : warnings) std::fprintf(stderr, "bebr: warning: filter: %s\n", warning.c_str());
+}
+
+absl::Status RunLike(const Command& command, const Options& options) {
+  v1::SearchRequest request;
+  request.set_collection(options.name);
+  *request.mutable_options() = SearchOptionsOf(options);
+  for (const std::string& id : options.like) request.mutable_like()->add_positive_ids(id);
+  for (const std::string& id : options.unlike) request.mutable_like()->add_negative_ids(id);
+  Client client = command.Connect();
+  BEBR_ASSIGN_OR_RETURN(const auto response, client.Search(request));
+  Warn(response.warnings());
+  if (command.json) {
+    PrintJson({{"hits", ToJson(response)["hits"]}, {"timings", ToJson(response.timings())}});
+  } else {
+    PrintHits("like " + absl::StrJoin(options.like, ", "), response.hits());
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Run(const Command& command, const Options& options) {
+  if (options.queries_file.empty()) {
+    if (!options.like.empty()) return RunLike(command, options);
+    return absl::InvalidArgumentError("no query: give a file with --queries, or the id of a document with --like");
+  }
   BEBR_ASSIGN_OR_RETURN(const Matrix queries, ReadVectors(options.queries_file));
   BEBR_ASSIGN_OR_RETURN(const auto rows, ChooseRows(options, queries));
+  if (!options.fuse.empty() && rows.size() > kMostFused) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("--fuse: there are %d queries; at most %d become one list", rows.size(), kMostFused));
+  }
+  const size_t batch = options.fuse.empty() ? kBatchQueries : kMostFused;
   Client client = command.Connect();
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
-  for (size_t begin = 0; begin < rows.size(); begin += kBatchQueries) {
-    const size_t count = std::min(kBatchQueries, rows.size() - begin);
+  for (size_t begin = 0; begin < rows.size(); begin += batch) {
+    const size_t count = std::min(batch, rows.size() - begin);
     v1::BatchSearchRequest request;
     request.set_collection(options.name);
-    v1::SearchOptions* search = request.mutable_options();
-    search->set_k(options.k);
-    search->set_version(options.version);
-    if (options.rerank.has_value()) search->set_rerank(*options.rerank);
-    search->set_first_levels(options.first_levels);
-    search->set_candidates(options.candidates);
-    search->set_filter(options.filter);
-    search->set_with_attributes(options.attributes);
-    if (options.min_score.has_value()) search->set_min_score(*options.min_score);
+    *request.mutable_options() = SearchOptionsOf(options);
     for (size_t i = 0; i < count; ++i) SetVector(queries.row(rows[begin + i]), queries.dims, request.add_queries());
     BEBR_ASSIGN_OR_RETURN(const auto response, client.BatchSearch(request));
+    if (begin == 0) Warn(response.warnings());
     for (int i = 0; i < response.results_size(); ++i) {
       if (command.json) {
         list.push_back({{"row", rows[begin + i]},
                         {"hits", ToJson(response.results(i))["hits"]},
                         {"timings", ToJson(response.timings())}});
       } else {
-        PrintHits(rows[begin + i], response.results(i));
+        PrintHits(options.fuse.empty() ? absl::StrCat(rows[begin + i]) : options.fuse + " of all",
+                  response.results(i).hits());
       }
     }
   }
@@ -95,8 +148,22 @@ void AddSearch(CLI::App& app, Command& command) {
               "bebr search papers --queries queries.npy --row 0 -k 10 --rerank 100 --filter 'year >= 2020'",
               [&command, options] { return Run(command, *options); });
   verb->add_option("name", options->name, "name of the collection")->required();
-  verb->add_option("--queries", options->queries_file, "file of query vectors, of the forms that import reads")
-      ->required();
+  verb->add_option("--queries", options->queries_file, "file of query vectors, of the forms that import reads");
+  verb->add_option("--like", options->like,
+                   "instead of queries: the id of a document that hits should resemble; may be given several times")
+      ->allow_extra_args(false)
+      ->excludes("--queries");
+  verb->add_option("--unlike", options->unlike, "with --like: the id of a document that they should not resemble")
+      ->allow_extra_args(false)
+      ->needs("--like");
+  verb->add_option("--exclude", options->exclude, "an id that is no hit; may be given several times")
+      ->allow_extra_args(false);
+  verb->add_option("--offset", options->offset, "pass over so many of the best, for the next page")
+      ->check(WholeNumber());
+  verb->add_option("--fuse", options->fuse, "one list for all queries: max, mean or rrf (reciprocal rank)")
+      ->check(CLI::IsMember({"max", "mean", "rrf"}));
+  verb->add_flag("--strict", options->strict, "an attribute in the filter that no document has is an error");
+  verb->add_flag("--explain", options->explain, "show where each estimated score comes from");
   verb->add_option("--row", options->rows, "only this row, counted from 0; may be given several times")
       ->check(WholeNumber())
       ->allow_extra_args(false);

@@ -1,0 +1,128 @@
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <memory>
+
+#include "absl/strings/str_format.h"
+#include "client/cli/command.h"
+#include "client/cli/npy_writer.h"
+#include "client/cli/progress.h"
+#include "index/base/status_macros.h"
+
+namespace bebr {
+namespace {
+
+struct Options {
+  std::string name;
+  std::string prefix;
+  std::string version;
+  std::string filter;
+  bool no_embeddings = false;
+};
+
+struct Counts {
+  uint64_t documents = 0;
+  uint64_t without = 0;  // an embedding of the version
+};
+
+const v1::Embedding* EmbeddingOf(const v1::Document& document, const std::string& version) {
+  for (const v1::Embedding& embedding : document.embeddings()) {
+    if (embedding.version() == version) return &embedding;
+  }
+  return nullptr;
+}
+
+// The name under which the version's floats are returned.
+absl::StatusOr<v1::Version> VersionToExport(const v1::Collection& collection, const Options& options) {
+  BEBR_ASSIGN_OR_RETURN(v1::Version version, FindVersion(collection, options.version));
+  if (collection.store_floats() == v1::FLOAT_STORAGE_NONE) {
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "collection \"%s\" stores no floats, so there are no embeddings to export; --no-embeddings exports the rest",
+        collection.name()));
+  }
+  if (!version.same_embeddings_as().empty()) version.set_name(version.same_embeddings_as());
+  return version;
+}
+
+absl::Status CheckWritten(const std::ofstream& file, const std::string& path) {
+  if (file) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrFormat("cannot write \"%s\": %s", path, std::strerror(errno)));
+}
+
+absl::StatusOr<Counts> WriteAll(Client& client, v1::ScrollRequest request, const std::string& version,
+                                std::ofstream& lines, NpyWriter* vectors, Progress& progress) {
+  Counts counts;
+  for (;;) {
+    BEBR_ASSIGN_OR_RETURN(const auto page, client.Scroll(request));
+    for (const v1::Document& document : page.documents()) {
+      if (vectors != nullptr) {
+        const v1::Embedding* embedding = EmbeddingOf(document, version);
+        if (embedding == nullptr) {
+          ++counts.without;
+          continue;
+        }
+        BEBR_RETURN_IF_ERROR(vectors->Add(embedding->vector().values().data()));
+      }
+      const nlohmann::ordered_json line{{"id", document.id()}, {"attributes", ToJson(document)["attributes"]}};
+      lines << line.dump() << '\n';
+      ++counts.documents;
+    }
+    progress.Set(counts.documents + counts.without);
+    if (page.next_page_token().empty()) return counts;
+    request.set_page_token(page.next_page_token());
+  }
+}
+
+absl::Status Run(const Command& command, const Options& options) {
+  Client client = command.Connect();
+  BEBR_ASSIGN_OR_RETURN(const v1::Collection collection, client.GetCollection(options.name));
+  std::unique_ptr<NpyWriter> vectors;
+  v1::Version version;
+  if (!options.no_embeddings) {
+    BEBR_ASSIGN_OR_RETURN(version, VersionToExport(collection, options));
+    BEBR_ASSIGN_OR_RETURN(vectors, NpyWriter::Create(options.prefix + ".npy", version.input_dims(),
+                                                     collection.store_floats() == v1::FLOAT_STORAGE_F16));
+  }
+  const std::string path = options.prefix + ".jsonl";
+  std::ofstream lines(path, std::ios::binary | std::ios::trunc);
+  BEBR_RETURN_IF_ERROR(CheckWritten(lines, path));
+  v1::ScrollRequest request;
+  request.set_collection(options.name);
+  request.set_filter(options.filter);
+  request.set_with_attributes(true);
+  request.set_with_embeddings(vectors != nullptr);
+  Progress progress("export", "documents", collection.documents(), command.json);
+  BEBR_ASSIGN_OR_RETURN(const Counts counts,
+                        WriteAll(client, std::move(request), version.name(), lines, vectors.get(), progress));
+  progress.End(counts.documents + counts.without);
+  if (vectors != nullptr) BEBR_RETURN_IF_ERROR(vectors->Finish());
+  lines.close();
+  BEBR_RETURN_IF_ERROR(CheckWritten(lines, path));
+  if (command.json) {
+    PrintJson({{"documents", counts.documents}, {"without_embedding", counts.without}});
+  } else {
+    std::printf("exported %s documents to %s.*\n", WithCommas(counts.documents).c_str(), options.prefix.c_str());
+  }
+  if (counts.without == 0) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrFormat("%d documents have no embedding of version \"%s\" and are not in the files; export another "
+                      "version too, or all with --no-embeddings",
+                      counts.without, version.name()));
+}
+
+}  // namespace
+
+void AddExport(CLI::App& app, Command& command) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb = AddVerb(app, command, "export",
+                           "write documents to FILES.npy, their stored embeddings, and FILES.jsonl, their ids and "
+                           "attributes; `bebr import NAME FILES.npy --documents FILES.jsonl` reads them back",
+                           "bebr export papers papers-2026", [&command, options] { return Run(command, *options); });
+  verb->add_option("name", options->name, "name of the collection")->required();
+  verb->add_option("files", options->prefix, "path of the files, without .npy and .jsonl")->required();
+  verb->add_option("--version", options->version, "version of the embeddings; the collection's default without it");
+  verb->add_option("--filter", options->filter, "only documents with such attributes");
+  verb->add_flag("--no-embeddings", options->no_embeddings, "only FILES.jsonl");
+}
+
+}  // namespace bebr

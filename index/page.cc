@@ -1,0 +1,88 @@
+#include "index/page.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_format.h"
+#include "index/base/status_macros.h"
+#include "index/search/browse.h"
+
+namespace bebr {
+namespace {
+
+constexpr size_t kDocumentsAtATime = 500;
+
+uint64_t BytesOf(const PageDocument& entry) {
+  uint64_t bytes = entry.document.id.size();
+  for (const auto& [name, value] : entry.document.attributes) {
+    const auto* text = std::get_if<std::string>(&value);
+    bytes += name.size() + (text == nullptr ? sizeof(value) : text->size());
+  }
+  for (const StoredEmbedding& embedding : entry.document.embeddings) bytes += embedding.values.size() * sizeof(float);
+  for (const DocumentCode& code : entry.codes) bytes += code.words.size() * sizeof(uint32_t);
+  return bytes;
+}
+
+// Some rows as documents, those that are still there.
+absl::StatusOr<std::vector<PageDocument>> Read(const Collection& collection, const PageRequest& request,
+                                               absl::Span<const SelectedRow> rows) {
+  std::vector<PageDocument> documents(rows.size());
+  for (size_t i = 0; i < rows.size(); ++i) {
+    documents[i].document.id = rows[i].id;
+    if (request.with_codes) documents[i].codes = CodesOf(rows[i], *collection.manifest());
+  }
+  if (!request.with_attributes && !request.with_embeddings) return documents;
+  std::vector<std::string> ids;
+  for (const SelectedRow& row : rows) ids.emplace_back(row.id);
+  BEBR_ASSIGN_OR_RETURN(auto found, collection.Get(ids, request.with_embeddings));
+  auto next = found.begin();
+  std::erase_if(documents, [&](PageDocument& entry) {
+    if (next == found.end() || next->id != entry.document.id) return true;
+    entry.document = std::move(*next++);
+    if (!request.with_attributes) entry.document.attributes.clear();
+    return false;
+  });
+  return documents;
+}
+
+absl::Status CheckLimits(const PageRequest& request) {
+  if (request.limit == 0 || request.limit > kMaxPageDocuments) {
+    return absl::InvalidArgumentError(absl::StrFormat("limit is %d; it is 1 to %d", request.limit, kMaxPageDocuments));
+  }
+  if (request.after.size() > kMaxIdBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("page_token has %d bytes; it is an id, of %d at most", request.after.size(), kMaxIdBytes));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<Page> ReadPage(const Collection& collection, const PageRequest& request) {
+  BEBR_RETURN_IF_ERROR(CheckLimits(request));
+  BEBR_ASSIGN_OR_RETURN(const Selection selection, Select(*collection.shards(), request.filter));
+  std::vector<SelectedRow> rows = selection.PageAfter(request.after, request.limit + 1);
+  const bool more = rows.size() > request.limit;
+  if (more) rows.pop_back();
+  Page page;
+  uint64_t bytes = 0;
+  for (size_t begin = 0; begin < rows.size(); begin += kDocumentsAtATime) {
+    const auto some = absl::MakeConstSpan(rows).subspan(begin, kDocumentsAtATime);
+    BEBR_ASSIGN_OR_RETURN(auto documents, Read(collection, request, some));
+    for (PageDocument& document : documents) {
+      if (request.max_bytes != 0 && bytes > 0 && bytes + BytesOf(document) > request.max_bytes) {
+        return page;
+      }
+      bytes += BytesOf(document);
+      page.next = document.document.id;
+      page.documents.push_back(std::move(document));
+    }
+    page.next = some.back().id;
+  }
+  if (!more) page.next.clear();
+  return page;
+}
+
+}  // namespace bebr

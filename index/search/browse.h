@@ -1,0 +1,63 @@
+// What a collection holds, found without a query: pages in the order of the ids, counts, values of attributes.
+#ifndef BEBR_INDEX_SEARCH_BROWSE_H_
+#define BEBR_INDEX_SEARCH_BROWSE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "index/catalog/catalog.h"
+#include "index/search/filter.h"
+#include "index/shard/shard_set.h"
+#include "index/types/browse.h"
+
+namespace bebr {
+
+// A row of a segment, with the id of its document.
+struct SelectedRow {
+  std::string_view id;
+  const SegmentView* view = nullptr;
+  uint32_t row = 0;
+};
+
+// A Selection is the documents of a collection that satisfy a filter, as a view sees them.
+//
+// Holds the view, so what it points to stays as it is. Immutable; thread-safe. Cost: the filter's, and a bit a row.
+class Selection {
+ public:
+  // `filter` may be null: all documents.
+  Selection(std::shared_ptr<const CollectionView> collection_view, const Filter* filter);
+
+  uint64_t count() const;
+  // The first `limit` rows, at least 1, in the order of the ids, of those with an id beyond `after`. Costs a look at
+  // the id of each document.
+  std::vector<SelectedRow> PageAfter(std::string_view after, size_t limit) const;
+  // The values of an attribute; RESOURCE_EXHAUSTED if there are more than kMaxFacetValues.
+  absl::StatusOr<FacetResult> CountValues(std::string_view attribute, size_t limit) const;
+
+ private:
+  struct Part {
+    const SegmentView* view = nullptr;
+    uint32_t shard = 0;
+    RowSet rows;  // that are documents and satisfy the filter
+  };
+
+  std::shared_ptr<const CollectionView> view_;
+  std::vector<Part> parts_;
+};
+
+// The documents that satisfy the text of a filter; empty: all. INVALID_ARGUMENT as of Filter::Parse.
+absl::StatusOr<Selection> Select(const ShardSet& shards, std::string_view filter);
+// Selection::CountValues of a request, whose limits are checked.
+absl::StatusOr<FacetResult> CountValues(const ShardSet& shards, const FacetRequest& request);
+
+// A row's codes, one a space.
+std::vector<DocumentCode> CodesOf(const SelectedRow& row, const CollectionManifest& manifest);
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_SEARCH_BROWSE_H_

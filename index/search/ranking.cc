@@ -1,0 +1,112 @@
+#include "index/search/ranking.h"
+
+#include <algorithm>
+#include <bit>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+
+namespace bebr {
+namespace {
+
+constexpr double kReciprocalRankShift = 60.0;
+
+// 2 c - (2^levels - 1) of a dimension of a band whose planes begin at `planes`.
+int64_t ValueOf(const uint32_t* planes, uint32_t plane_words, uint32_t levels, uint32_t dim) {
+  int64_t c = 0;
+  for (uint32_t t = 0; t < levels; ++t) c = 2 * c + ((planes[t * plane_words + dim / 32] >> (dim % 32)) & 1);
+  return 2 * c - ((int64_t{1} << levels) - 1);
+}
+
+struct Fused {
+  SearchHit hit;
+  double sum = 0;
+  float most = 0;
+  std::vector<bool> in;  // by list
+};
+
+}  // namespace
+
+size_t CandidateCount(const SearchRequest& request) {
+  return std::max(request.offset + request.k, request.rerank) + request.exclude_ids.size();
+}
+
+void LeaveOut(const ScanTarget& target, const SearchRequest& request, std::vector<Candidate>& candidates) {
+  if (request.exclude_ids.empty()) return;
+  const absl::flat_hash_set<std::string_view> out(request.exclude_ids.begin(), request.exclude_ids.end());
+  std::erase_if(candidates, [&](const Candidate& candidate) { return out.contains(target.id(candidate)); });
+  const size_t ranked = CandidateCount(request) - request.exclude_ids.size();
+  if (candidates.size() > ranked) candidates.resize(ranked);
+}
+
+std::vector<SearchHit> Fuse(std::vector<std::vector<SearchHit>> lists, Fusion fusion, size_t offset, size_t k) {
+  absl::flat_hash_map<std::string, Fused> found;
+  std::vector<float> last(lists.size(), 0.0f);
+  for (size_t l = 0; l < lists.size(); ++l) {
+    for (size_t rank = 0; rank < lists[l].size(); ++rank) {
+      SearchHit& hit = lists[l][rank];
+      const float score = hit.score;
+      Fused& fused = found[hit.id];
+      if (fused.in.empty()) {
+        fused.in.resize(lists.size());
+        fused.most = score;
+        fused.hit = std::move(hit);
+      }
+      fused.in[l] = true;
+      fused.most = std::max(fused.most, score);
+      fused.sum += fusion == Fusion::kReciprocalRank ? 1.0 / (kReciprocalRankShift + static_cast<double>(rank) + 1.0)
+                                                     : static_cast<double>(score);
+      last[l] = score;
+    }
+  }
+  std::vector<SearchHit> hits;
+  for (auto& [id, fused] : found) {
+    double sum = fused.sum;
+    for (size_t l = 0; fusion == Fusion::kMean && l < lists.size(); ++l) {
+      if (!fused.in[l]) sum += static_cast<double>(last[l]);
+    }
+    if (fusion == Fusion::kMean) sum /= static_cast<double>(lists.size());
+    fused.hit.score = fusion == Fusion::kMax ? fused.most : static_cast<float>(sum);
+    hits.push_back(std::move(fused.hit));
+  }
+  std::sort(hits.begin(), hits.end(), [](const SearchHit& a, const SearchHit& b) {
+    return a.score != b.score ? a.score > b.score : a.id < b.id;
+  });
+  hits.erase(hits.begin(), hits.begin() + static_cast<ptrdiff_t>(std::min(offset, hits.size())));
+  if (hits.size() > k) hits.resize(k);
+  return hits;
+}
+
+Explanation Explain(const CodeSpec& spec, const EncodedQuery& query, const uint32_t* words, CodeFactors factors) {
+  Explanation explanation;
+  explanation.scale = factors.scale;
+  explanation.offset = factors.offset;
+  explanation.query_offset = query.offset;
+  explanation.query_factor = query.factor;
+  const uint32_t* planes = query.planes;
+  float sum = 0;
+  for (size_t b = 0; b < spec.bands().size(); ++b) {
+    const Band& band = spec.bands()[b];
+    const uint32_t plane_words = CodeSpec::PlaneWords(band.dims);
+    BandExplanation& out = explanation.bands.emplace_back();
+    out.dims = band.dims;
+    out.weight = query.weights[b];
+    for (uint32_t i = 0; i < band.dims; ++i) {
+      out.dot += ValueOf(planes, plane_words, query.levels, i) * ValueOf(words, plane_words, band.levels, i);
+    }
+    for (uint32_t t = 0; t < band.levels; ++t) {
+      uint32_t& distance = out.distances.emplace_back(0);
+      for (uint32_t w = 0; w < plane_words; ++w) {
+        distance += static_cast<uint32_t>(std::popcount(planes[t * plane_words + w] ^ words[t * plane_words + w]));
+      }
+    }
+    sum += out.weight * static_cast<float>(out.dot);
+    planes += plane_words * query.levels;
+    words += plane_words * band.levels;
+  }
+  explanation.estimate = (sum * factors.scale + factors.offset + query.offset) * query.factor;
+  return explanation;
+}
+
+}  // namespace bebr

@@ -1,0 +1,38 @@
+// What is made of a query's candidates after the scan: documents left out, several lists made one, explanations.
+#ifndef BEBR_INDEX_SEARCH_RANKING_H_
+#define BEBR_INDEX_SEARCH_RANKING_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "index/search/scan.h"
+#include "index/types/search.h"
+
+namespace bebr {
+
+// How many candidates a query's scan must find, so that enough are left.
+size_t CandidateCount(const SearchRequest& request);
+
+// Takes the excluded documents out of the candidates, and of the rest the best that the request ranks.
+void LeaveOut(const ScanTarget& target, const SearchRequest& request, std::vector<Candidate>& candidates);
+
+// The lists of several queries, best first, as one; see Fusion. The hits keep what they have but for the score.
+std::vector<SearchHit> Fuse(std::vector<std::vector<SearchHit>> lists, Fusion fusion, size_t offset, size_t k);
+
+// A query as it was encoded: planes, weights, offset as of Binarizer::EncodeQueries, factor as of ScaleQueries.
+struct EncodedQuery {
+  uint32_t levels = 0;
+  const uint32_t* planes = nullptr;
+  const float* weights = nullptr;
+  float offset = 0;
+  float factor = 1;
+};
+// How the estimated score of a document came about.
+Explanation Explain(const CodeSpec& spec, const EncodedQuery& query, const uint32_t* words, CodeFactors factors);
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_SEARCH_RANKING_H_

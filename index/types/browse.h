@@ -1,0 +1,76 @@
+// The value types of reading back what a collection holds.
+#ifndef BEBR_INDEX_TYPES_BROWSE_H_
+#define BEBR_INDEX_TYPES_BROWSE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "index/types/document.h"
+
+namespace bebr {
+
+inline constexpr size_t kMaxPageDocuments = 10000;
+inline constexpr size_t kMaxStreamedIds = 1000000;  // of a call that is answered in pieces
+inline constexpr size_t kMaxFacets = 10000;
+inline constexpr size_t kMaxFacetValues = 1000000;  // different ones that are counted
+
+// Which page of a collection's documents. Pages go by the order of the ids' bytes, so a document that is there all the
+// while is on exactly one of them, whatever is written meanwhile.
+struct PageRequest {
+  std::string collection;
+  std::string filter;   // as of a search; empty = all documents
+  std::string after;    // only ids beyond this one; empty: from the first
+  size_t limit = 1000;  // 1..kMaxPageDocuments
+  bool with_attributes = false;
+  bool with_embeddings = false;
+  bool with_codes = false;
+  uint64_t max_bytes = 0;  // a page ends early once it is larger; 0 = no limit
+};
+
+// A document's code in one space, as it is in memory.
+struct DocumentCode {
+  std::string version;  // that wrote it
+  uint32_t space = 0;
+  float scale = 0, offset = 0;
+  std::vector<uint32_t> words;  // packed code: index/code/code_spec.h
+};
+
+// A document of a page.
+struct PageDocument {
+  Document document;
+  std::vector<DocumentCode> codes;
+};
+
+// A page of documents.
+struct Page {
+  std::vector<PageDocument> documents;
+  std::string next;  // the `after` of the next page; empty: this was the last
+};
+
+// What an attribute is asked for.
+struct FacetRequest {
+  std::string collection;
+  std::string filter;  // as of a search; empty = all documents
+  std::string attribute;
+  size_t limit = 100;  // 1..kMaxFacets
+};
+
+// A value of an attribute, and how many documents have it.
+struct Facet {
+  AttributeValue value;
+  uint64_t documents = 0;
+};
+
+// The values of an attribute.
+struct FacetResult {
+  std::vector<Facet> facets;    // the most frequent first, then by type and value
+  uint64_t values = 0;          // different ones in all
+  uint64_t documents = 0;       // that satisfy the filter
+  uint64_t with_attribute = 0;  // of these
+};
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_TYPES_BROWSE_H_

@@ -1,0 +1,68 @@
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bebr/v1/documents.pb.h"
+#include "index/base/status_macros.h"
+#include "index/engine.h"
+#include "server/rpc/answers.h"
+#include "server/rpc/convert.h"
+#include "server/rpc/filter_text.h"
+#include "server/rpc/make_method.h"
+#include "server/rpc/methods.h"
+#include "server/rpc/stream_get.h"
+
+namespace bebr {
+namespace {
+
+absl::Status Scroll(RpcContext& rpc, const Call& call, const v1::ScrollRequest& request, v1::ScrollResponse& response) {
+  BEBR_RETURN_IF_ERROR(rpc.responses->Admit());
+  BEBR_RETURN_IF_ERROR(CheckFilterText(request.filter()));
+  PageRequest page;
+  page.collection = call.collection();
+  page.filter = request.filter();
+  page.after = request.page_token();
+  if (request.limit() != 0) page.limit = request.limit();
+  page.with_attributes = request.with_attributes();
+  page.with_embeddings = request.with_embeddings();
+  page.with_codes = request.with_codes();
+  page.max_bytes = rpc.config.max_message_bytes / 2;
+  BEBR_ASSIGN_OR_RETURN(Page found, rpc.engine->Scroll(page));
+  for (PageDocument& document : found.documents) ToProto(std::move(document), response.add_documents());
+  response.set_next_page_token(std::move(found.next));
+  return CheckSize(rpc, response, "ask for fewer documents a page");
+}
+
+absl::Status Count(RpcContext& rpc, const Call& call, const v1::CountRequest& request, v1::CountResponse& response) {
+  BEBR_RETURN_IF_ERROR(CheckFilterText(request.filter()));
+  BEBR_ASSIGN_OR_RETURN(const uint64_t documents, rpc.engine->Count(call.collection(), request.filter()));
+  response.set_documents(documents);
+  return absl::OkStatus();
+}
+
+absl::Status Facets(RpcContext& rpc, const Call& call, const v1::FacetRequest& request, v1::FacetResponse& response) {
+  BEBR_RETURN_IF_ERROR(CheckFilterText(request.filter()));
+  FacetRequest facets{.collection = call.collection(), .filter = request.filter(), .attribute = request.attribute()};
+  if (request.limit() != 0) facets.limit = request.limit();
+  BEBR_ASSIGN_OR_RETURN(FacetResult found, rpc.engine->Facets(facets));
+  for (Facet& facet : found.facets) {
+    v1::FacetResponse::Facet* out = response.add_facets();
+    ToProto(std::move(facet.value), out->mutable_value());
+    out->set_documents(facet.documents);
+  }
+  response.set_values(found.values);
+  response.set_documents(found.documents);
+  response.set_with_attribute(found.with_attribute);
+  return CheckSize(rpc, response, "ask for fewer values");
+}
+
+}  // namespace
+
+std::vector<Method> BrowseMethods() {
+  return {Blocking("/bebr.v1.DocumentService/Scroll", Role::kRead, OfCollection, Scroll),
+          Blocking("/bebr.v1.DocumentService/Count", Role::kRead, OfCollection, Count),
+          Blocking("/bebr.v1.DocumentService/Facets", Role::kRead, OfCollection, Facets), StreamGetMethod()};
+}
+
+}  // namespace bebr

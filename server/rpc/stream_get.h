@@ -1,0 +1,41 @@
+// The call that reads many documents.
+#ifndef BEBR_SERVER_RPC_STREAM_GET_H_
+#define BEBR_SERVER_RPC_STREAM_GET_H_
+
+#include <cstddef>
+
+#include "bebr/v1/documents.pb.h"
+#include "server/call/call.h"
+#include "server/call/memory_budget.h"
+
+namespace bebr {
+
+Method StreamGetMethod();
+
+// One request for documents by id, answered by messages of a bounded size each. The next one is read from disk when the
+// client has taken the last, on the blocking pool; so a slow client holds one message in memory.
+//
+// Lifetime: owns itself until gRPC is done with it. Thread safety: one step at a time, each begun by the end of the
+// last.
+class StreamGetCall final : public Call {
+ public:
+  explicit StreamGetCall(CallStart start) : Call(std::move(start)) { Read(); }
+
+ private:
+  void OnMessage() override;
+  void OnInputEnd() override;
+  void OnWriteDone(bool ok) override;
+
+  absl::Status Admit();
+  // Has the next message read and written, or ends the call.
+  void Continue();
+  absl::Status ReadPiece(v1::GetResponse& response);
+
+  v1::StreamGetRequest request_;
+  MemoryBudget::Hold hold_;
+  int next_ = 0;  // id
+};
+
+}  // namespace bebr
+
+#endif  // BEBR_SERVER_RPC_STREAM_GET_H_

@@ -1,0 +1,101 @@
+// Options of searches over the network and in the command.
+#include "nlohmann/json.hpp"
+#include "tests/integration/fixture.h"
+
+namespace bebr::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+class SearchOptionsTest : public ServerTest {
+ protected:
+  void SetUp() override {
+    Start();
+    CreateCollection();
+    ASSERT_TRUE(client_->Upsert(MakeUpsert("c", 0, 500)).ok());
+  }
+  static v1::FilterTest* TestOf(v1::Filter* filter, const std::string& attribute, v1::FilterOperator op) {
+    v1::FilterTest* test = filter->mutable_test();
+    test->set_attribute(attribute);
+    test->set_operator_(op);
+    return test;
+  }
+};
+
+TEST_F(SearchOptionsTest, ATreeIsAFilter) {
+  v1::SearchRequest request = MakeSearch("c", VectorOf(3), 500);
+  v1::FilterList* all = request.mutable_options()->mutable_filter_tree()->mutable_all_of();
+  v1::FilterTest* in = TestOf(all->add_filters(), "n", v1::FILTER_OPERATOR_IN);
+  for (int i = 0; i < 10000; ++i) in->add_values()->set_int_value(3 * i);
+  v1::FilterTest* between = TestOf(all->add_filters()->mutable_none_of(), "n", v1::FILTER_OPERATOR_BETWEEN);
+  between->add_values()->set_double_value(29.5);
+  between->add_values()->set_int_value(1000);
+  v1::FilterTest* id = all->add_filters()->mutable_any_of()->add_filters()->mutable_test();
+  id->set_of_id(true);
+  id->set_operator_(v1::FILTER_OPERATOR_STARTS_WITH);
+  id->add_values()->set_string_value("2");
+  const auto found = client_->Search(request);
+  ASSERT_TRUE(found.ok()) << found.status();
+  std::set<std::string> ids;
+  for (const v1::SearchHit& hit : found->hits()) ids.insert(hit.id());
+  EXPECT_EQ(ids, (std::set<std::string>{"21", "24", "27"}));
+  in->add_values()->set_int_value(1);
+  EXPECT_THAT(std::string(client_->Search(request).status().message()), HasSubstr("more than 10000 entries"));
+  in->clear_values();
+  EXPECT_THAT(std::string(client_->Search(request).status().message()),
+              HasSubstr("filter_tree.all_of.filters[0].test.values has 0 entries"));
+  v1::Filter* deep = request.mutable_options()->mutable_filter_tree();
+  for (int i = 0; i < 1000; ++i) deep = deep->mutable_none_of();
+  EXPECT_EQ(client_->Search(request).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(SearchOptionsTest, ByDocument) {
+  v1::SearchRequest request = MakeSearch("c", {}, 3);
+  request.clear_query();
+  request.mutable_like()->add_positive_ids("7");
+  const auto like = client_->Search(request);
+  ASSERT_TRUE(like.ok()) << like.status();
+  v1::SearchRequest by_vector = MakeSearch("c", VectorOf(7), 4);
+  const auto plain = client_->Search(by_vector);
+  ASSERT_TRUE(plain.ok());
+  ASSERT_EQ(plain->hits(0).id(), "7");
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(like->hits(i).id(), plain->hits(i + 1).id());
+  *request.mutable_query() = by_vector.query();
+  EXPECT_THAT(std::string(client_->Search(request).status().message()), HasSubstr("query and like"));
+  request.clear_query();
+  request.mutable_like()->add_negative_ids("none");
+  EXPECT_EQ(client_->Search(request).status().code(), absl::StatusCode::kNotFound);
+  const Outcome said = Bebr({"search", "c", "--like", "7", "-k", "2", "--explain", "--json"});
+  ASSERT_EQ(said.exit_code, 0) << said.err;
+  const auto json = nlohmann::json::parse(said.out);
+  EXPECT_EQ(json["hits"].size(), 2u);
+  EXPECT_EQ(json["hits"][0]["explanation"]["bands"].size(), 2u);
+}
+
+TEST_F(SearchOptionsTest, FusionPagesAndWarnings) {
+  v1::BatchSearchRequest request;
+  request.set_collection("c");
+  for (const size_t number : {1, 2}) {
+    const auto vector = VectorOf(number);
+    request.add_queries()->mutable_values()->Add(vector.begin(), vector.end());
+  }
+  request.mutable_options()->set_k(5);
+  request.mutable_options()->set_fusion(v1::FUSION_RECIPROCAL_RANK);
+  request.mutable_options()->set_filter("n >= 0 OR m = 1");
+  const auto fused = client_->BatchSearch(request);
+  ASSERT_TRUE(fused.ok()) << fused.status();
+  ASSERT_EQ(fused->results_size(), 1);
+  EXPECT_EQ(fused->results(0).hits_size(), 5);
+  ASSERT_EQ(fused->warnings_size(), 1);
+  EXPECT_THAT(fused->warnings(0), HasSubstr("\"m\""));
+  request.mutable_options()->set_offset(2);
+  request.mutable_options()->set_k(3);
+  const auto page = client_->BatchSearch(request);
+  ASSERT_TRUE(page.ok()) << page.status();
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(page->results(0).hits(i).id(), fused->results(0).hits(i + 2).id());
+  request.mutable_options()->set_strict(true);
+  EXPECT_EQ(client_->BatchSearch(request).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace bebr::testing
