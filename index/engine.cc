@@ -85,6 +85,7 @@ class EngineImpl final : public Engine {
   absl::StatusOr<CollectionInfo> GetCollection(std::string_view name) override;
   std::vector<std::string> ListCollections() override;
   std::vector<UnavailableCollection> UnavailableCollections() override { return registry_->Unavailable(); }
+  std::vector<ReadOnlyCollection> ReadOnlyCollections() override;
 
   absl::Status AddVersion(std::string_view collection, const VersionConfig& config,
                           std::string_view model_file) override {
@@ -317,6 +318,15 @@ EngineStats EngineImpl::Stats() {
     store.AddStats(stats.storage);
   }
   return stats;
+}
+
+std::vector<ReadOnlyCollection> EngineImpl::ReadOnlyCollections() {
+  std::vector<ReadOnlyCollection> result;
+  for (const auto& collection : registry_->List()) {
+    const absl::Status health = collection->shards()->store().health();
+    if (!health.ok()) result.push_back({collection->manifest()->name, std::string(health.message())});
+  }
+  return result;
 }
 
 }  // namespace

@@ -56,6 +56,12 @@ struct EngineOptions {
   absl::Duration auto_pace = absl::Seconds(10);
 };
 
+// A collection that takes no writes, for a fault of the disk, until that has passed.
+struct ReadOnlyCollection {
+  std::string name;
+  std::string reason;
+};
+
 // An Engine serves the collections of one data directory, which it locks.
 //
 // Wherever a collection is named, one of its aliases will do, but for DeleteCollection.
@@ -90,6 +96,8 @@ class Engine {
   virtual std::vector<std::string> ListCollections() = 0;
   // Collections whose files are missing or damaged: they are served by errors alone, and hold up no other.
   virtual std::vector<UnavailableCollection> UnavailableCollections() = 0;
+  // Those that take no writes: what CollectionInfo::problem says of each. Waits for nothing.
+  virtual std::vector<ReadOnlyCollection> ReadOnlyCollections() = 0;
 
   // Adds a version to a collection; nothing else changes. RESOURCE_EXHAUSTED, as of CreateCollection, if the codes of a
   // space of its own would not fit.

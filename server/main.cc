@@ -2,10 +2,12 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "index/base/logging.h"
@@ -20,8 +22,18 @@ namespace {
 
 constexpr absl::Duration kFlushTime = absl::Seconds(1);
 
-// SIGHUP reads the keys again; SIGTERM and SIGINT end it.
-void ServeUntilSignal(const sigset_t& signals, bebr::Server& server) {
+bebr::Environment ReadEnvironment() {
+  bebr::Environment environment;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    const std::string_view text(*variable);
+    const size_t equals = text.find('=');
+    if (equals != std::string_view::npos) environment.emplace(text.substr(0, equals), text.substr(equals + 1));
+  }
+  return environment;
+}
+
+// SIGHUP reads configuration and keys again; SIGTERM and SIGINT end it.
+void ServeUntilSignal(const sigset_t& signals, const std::vector<std::string>& arguments, bebr::Server& server) {
   for (;;) {
     int signal = 0;
     sigwait(&signals, &signal);
@@ -29,12 +41,8 @@ void ServeUntilSignal(const sigset_t& signals, bebr::Server& server) {
       bebr::LogInfo("signal {}: draining", signal);
       break;
     }
-    const absl::Status reloaded = server.Reload();
-    if (reloaded.ok()) {
-      bebr::LogInfo("keys read again");
-    } else {
-      bebr::LogError("keys stay as they were: {}", std::string(reloaded.message()));
-    }
+    const auto command = bebr::ParseServerConfig(arguments, ReadEnvironment());
+    server.Reload(command.ok() ? absl::StatusOr<bebr::ServerConfig>(command->config) : command.status());
   }
   // A second signal need not wait.
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
@@ -64,8 +72,8 @@ int Verify(const bebr::ServerConfig& config) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const auto command = bebr::ParseServerConfig(std::vector<std::string>(argv + 1, argv + argc),
-                                               [](const std::string& name) { return std::getenv(name.c_str()); });
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  const auto command = bebr::ParseServerConfig(arguments, ReadEnvironment());
   if (!command.ok()) {
     std::fprintf(stderr, "bebr-server cannot start:\n%s\n", std::string(command.status().message()).c_str());
     return bebr::kExitUsage;
@@ -95,7 +103,7 @@ int main(int argc, char** argv) {
     bebr::FlushLog(kFlushTime);
     return bebr::kExitFailed;
   }
-  ServeUntilSignal(signals, **server);
+  ServeUntilSignal(signals, arguments, **server);
   bebr::LogInfo("stopped");
   bebr::FlushLog(kFlushTime);
   return bebr::kExitDone;

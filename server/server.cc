@@ -4,13 +4,13 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <limits>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "index/base/logging.h"
 #include "index/base/status_macros.h"
 #include "index/engine.h"
@@ -18,11 +18,15 @@
 #include "server/call/door.h"
 #include "server/call/response_watch.h"
 #include "server/call/rpc_context.h"
+#include "server/config/config.h"
+#include "server/config/live_limits.h"
 #include "server/http/gateway.h"
 #include "server/metrics/metrics.h"
 #include "server/net/credentials.h"
 #include "server/net/http_server.h"
 #include "server/net/listener.h"
+#include "server/private_directory.h"
+#include "server/readiness.h"
 #include "server/rpc/health.h"
 #include "server/rpc/methods.h"
 
@@ -33,17 +37,19 @@ class ServerImpl : public Server {
  public:
   explicit ServerImpl(const ServerConfig& config)
       : config_(config),
+        limits_(config),
         blocking_(config.read_threads),
-        responses_(absl::Seconds(config.response_timeout_s), config.max_pending_response_bytes, &metrics_) {
+        responses_(absl::Seconds(config.response_timeout_s), limits_.max_pending_response_bytes, &metrics_) {
     metrics_.SetOptions(config_);
   }
   ~ServerImpl() override { Drain(); }
 
   absl::Status Start() {
     BEBR_ASSIGN_OR_RETURN(authenticator_, Authenticator::Create(config_.keys_file, &metrics_));
-    BEBR_ASSIGN_OR_RETURN(credentials_, MakeCredentials(config_));
+    BEBR_ASSIGN_OR_RETURN(credentials_, MakeCredentials(config_, &metrics_));
     if (!config_.metrics_listen.empty()) {
-      BEBR_ASSIGN_OR_RETURN(http_, HttpServer::Start(config_.metrics_listen, &metrics_, &ready_));
+      BEBR_ASSIGN_OR_RETURN(
+          http_, HttpServer::Start(config_.metrics_listen, &metrics_, [this] { return readiness_.Answer(); }));
     }
     BEBR_RETURN_IF_ERROR(OpenEngine());
     BEBR_RETURN_IF_ERROR(Listen());
@@ -65,26 +71,59 @@ class ServerImpl : public Server {
       gateway_.reset();  // waits for the calls that it passed on
       grpc_.reset();     // waits for the last handler
     }
+    readiness_.SetEngine(nullptr);
     metrics_.SetEngine(nullptr);
     engine_.reset();
     http_.reset();
   }
 
-  absl::Status Reload() override { return config_.keys_file.empty() ? absl::OkStatus() : authenticator_->Reload(); }
+  void Reload(const absl::StatusOr<ServerConfig>& config) override {
+    metrics_.Reloaded(Reloadable::kConfiguration, config.ok());
+    if (config.ok()) {
+      TakeOver(*config);
+    } else {
+      LogError("the configuration stays as it was: {}", std::string(config.status().message()));
+    }
+    if (!config_.keys_file.empty()) ReloadKeys();
+  }
 
  private:
+  // What may change while it runs; of the rest the log says that it takes a restart.
+  void TakeOver(const ServerConfig& config) {
+    const OptionChanges from_start = ChangedOptions(config_, config);
+    for (const std::string& name : from_start.at_restart) LogWarning("{} has changed, which takes a restart", name);
+    const ServerConfig in_use = WithLiveOptions(config_, config);
+    SetLogLevel(in_use.log_level);
+    limits_.Set(in_use);
+    metrics_.SetOptions(in_use);
+    LogInfo("configuration read again; other than at the start: {}",
+            from_start.live.empty() ? "nothing" : absl::StrJoin(from_start.live, ", "));
+  }
+
+  void ReloadKeys() {
+    const absl::Status reloaded = authenticator_->Reload();
+    metrics_.Reloaded(Reloadable::kKeys, reloaded.ok());
+    if (reloaded.ok()) {
+      LogInfo("keys read again");
+    } else {
+      LogError("keys stay as they were: {}", std::string(reloaded.message()));
+    }
+  }
+
   // The address with the port that was given for port 0.
   static std::string With(const std::string& address, int port) {
     return absl::StrFormat("%s:%d", address.substr(0, address.rfind(':')), port);
   }
 
   void SetReady(bool ready) {
-    ready_ = ready;
+    readiness_.SetReady(ready);
     health_.SetServing(ready);
     metrics_.ready().Set(ready ? 1 : 0);
   }
 
   absl::Status OpenEngine() {
+    BEBR_RETURN_IF_ERROR(MakePrivateDirectory("data_dir", config_.data_dir));
+    if (!config_.snapshot_dir.empty()) BEBR_RETURN_IF_ERROR(MakePrivateDirectory("snapshot_dir", config_.snapshot_dir));
     const absl::Time start = absl::Now();
     BEBR_ASSIGN_OR_RETURN(engine_,
                           Engine::Open({.data_dir = config_.data_dir,
@@ -100,6 +139,7 @@ class ServerImpl : public Server {
                                         .recall_monitor_queries = config_.recall_monitor_queries,
                                         .recall_monitor_documents_per_s = config_.recall_monitor_documents_per_s}));
     metrics_.SetEngine(engine_.get());
+    readiness_.SetEngine(engine_.get());
     const EngineStats stats = engine_->Stats();
     LogInfo("opened {}: {} collections in {} ms; simd={} threads={}", config_.data_dir,
             engine_->ListCollections().size(), absl::ToInt64Milliseconds(absl::Now() - start), stats.simd,
@@ -122,6 +162,7 @@ class ServerImpl : public Server {
   absl::Status Listen() {
     BEBR_ASSIGN_OR_RETURN(listener_, Listener::Create(config_.listen, MaxConnections(), &metrics_));
     rpc_.reset(new RpcContext{.config = config_,
+                              .limits = limits_,
                               .engine = engine_.get(),
                               .metrics = &metrics_,
                               .authenticator = authenticator_.get(),
@@ -176,10 +217,11 @@ class ServerImpl : public Server {
                                static_cast<int>(std::min(config_.idle_connection_timeout_s, kMaxIdle)) * kMillis);
   }
 
-  const ServerConfig config_;
+  const ServerConfig config_;  // as at the start
+  LiveLimits limits_;
   // Closed in Drain, in the reverse order; what has no order of its own goes with the object.
   Metrics metrics_;
-  std::atomic<bool> ready_{false};
+  Readiness readiness_;
   std::unique_ptr<Authenticator> authenticator_;
   std::shared_ptr<grpc::ServerCredentials> credentials_;  // gRPC calls back into it, but does not keep it
   std::unique_ptr<HttpServer> http_;

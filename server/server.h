@@ -17,16 +17,18 @@ namespace bebr {
 // ready and NOT_SERVING, no new calls, calls in flight finish or are cancelled after drain_timeout_s, engine closed,
 // HTTP closed.
 //
-// Thread safety: Drain is called once, from any thread. Errors: INVALID_ARGUMENT for files named by the configuration,
-// UNAVAILABLE for addresses that cannot be listened on, else the engine's.
+// Thread safety: Drain is called once, from any thread; Reload from one thread, before Drain. Errors: INVALID_ARGUMENT
+// for files named by the configuration, UNAVAILABLE for addresses that cannot be listened on, else the engine's.
 class Server {
  public:
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerConfig& config);
   virtual ~Server() = default;
 
   virtual void Drain() = 0;
-  // Reads the keys file again.
-  virtual absl::Status Reload() = 0;
+  // Reads the keys file again and takes over what may change of `config` while it runs (LiveLimits, the log's level);
+  // of the rest the log says that it takes a restart. What is not valid changes nothing, the log says why, and it is
+  // counted: an error instead of a configuration too.
+  virtual void Reload(const absl::StatusOr<ServerConfig>& config) = 0;
 };
 
 }  // namespace bebr

@@ -41,6 +41,9 @@ absl::StatusOr<ApiKey> ParseKey(size_t index, const nlohmann::json& entry) {
       key.role = static_cast<Role>(role - std::begin(kRoles));
     } else if (name == "collections" && value.is_array() &&
                std::all_of(value.begin(), value.end(), [](const auto& item) { return item.is_string(); })) {
+      // It may have been meant for none, or for all.
+      if (value.empty())
+        return error("has an empty list of collections; name some, or leave \"collections\" out for all of them");
       key.collections = value.get<std::vector<std::string>>();
     } else if ((name == "requests_per_s" || name == "bytes_per_s") && value.is_number()) {
       const double rate = value;

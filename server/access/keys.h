@@ -32,7 +32,8 @@ struct ApiKey {
 };
 
 // Parses a keys file: {"keys": [{"name": "app", "sha256": "<64 hex digits>", "role": "read", "collections": ["papers"],
-// "requests_per_s": 100, "bytes_per_s": 1000000}]}. INVALID_ARGUMENT names the entry and what is wrong with it.
+// "requests_per_s": 100, "bytes_per_s": 1000000}]}; without "collections" the key is for all, and an empty list is an
+// error. INVALID_ARGUMENT names the entry and what is wrong with it.
 absl::StatusOr<std::vector<ApiKey>> ParseKeys(std::string_view text);
 
 }  // namespace bebr

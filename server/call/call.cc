@@ -68,9 +68,17 @@ absl::Status Call::Take(google::protobuf::Message* message, MemoryBudget::Hold* 
   grpc::ProtoBufferReader reader(&input_);
   const bool parsed = message->ParseFromZeroCopyStream(&reader);
   input_.Clear();
+  CountInput(bytes);
   if (parsed) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrFormat("the request is no %s: its bytes are garbled", message->GetDescriptor()->full_name()));
+}
+
+void Call::CountInput(uint64_t bytes) {
+  if (method_.role.has_value()) rpc_.metrics->keys().AddRequestBytes(identity_.name(), bytes);
+  uncounted_bytes_ += bytes;
+  if (!collection_.empty())
+    rpc_.metrics->collections().AddRequestBytes(collection_, std::exchange(uncounted_bytes_, 0));
 }
 
 uint64_t Call::PeekNumber(int field) {
@@ -145,6 +153,7 @@ void Call::Ended(const grpc::Status& status, uint64_t answer_bytes) {
   const auto absl_code = static_cast<absl::StatusCode>(status.error_code());
   counters.handled[code < counters.handled.size() ? code : kUnknown]->Increment();
   counters.seconds->Observe(absl::ToDoubleSeconds(age()));
+  CountUse(absl_code, answer_bytes);
   rpc_.responses->Begin(&context_, answer_bytes);
   if (method_.audited || IsDenied(absl_code)) Audit(absl_code);
   if (!IsServerError(status.error_code())) return;
@@ -154,6 +163,19 @@ void Call::Ended(const grpc::Status& status, uint64_t answer_bytes) {
             {"error", status.error_message()},
             {"request_id", ids_.request_id},
             {"trace_id", ids_.trace_id()}});
+}
+
+void Call::CountUse(absl::StatusCode code, uint64_t answer_bytes) {
+  CallUse use{.kind = method_.kind,
+              .code = code,
+              .queries = queries_,
+              .documents_scanned = documents_scanned_,
+              .answer_bytes = answer_bytes};
+  if (!method_.client_streams && !method_.server_streams) use.duration = age();
+  rpc_.metrics->collections().AddCall(collection_, use);
+  if (!collection_.empty()) rpc_.metrics->collections().AddRequestBytes(collection_, uncounted_bytes_);
+  if (method_.role.has_value() && code != absl::StatusCode::kUnauthenticated)
+    rpc_.metrics->keys().AddCall(identity_.name(), use);
 }
 
 void Call::Audit(absl::StatusCode code) {

@@ -52,6 +52,11 @@ class Call : public grpc::ServerGenericBidiReactor {
   // The same, for work that may end early and outlive the call; set a moment later.
   const std::shared_ptr<std::atomic<bool>>& cancelled() const { return cancelled_; }
 
+  // Counts what was searched for the call.
+  void AddSearched(uint64_t queries, uint64_t documents_scanned) {
+    queries_ += queries;
+    documents_scanned_ += documents_scanned;
+  }
   // Ends the call with a status, for streams also with OK.
   void End(const absl::Status& status);
 
@@ -103,6 +108,9 @@ class Call : public grpc::ServerGenericBidiReactor {
   absl::Status CheckTarget(const Target& target);
   absl::Status IdentifyAgain();
 
+  // Counts what came in and what was used, for the metrics by collection and by key.
+  void CountInput(uint64_t bytes);
+  void CountUse(absl::StatusCode code, uint64_t answer_bytes);
   void Serialize(const google::protobuf::Message& message);
 
   RpcContext& rpc_;
@@ -116,6 +124,9 @@ class Call : public grpc::ServerGenericBidiReactor {
   std::string named_;
   std::string object_;
   bool audited_ = false;
+  uint64_t queries_ = 0;
+  uint64_t documents_scanned_ = 0;
+  uint64_t uncounted_bytes_ = 0;  // that came in before the collection was known
   const KeylessCalls::Slot slot_;
   const SteadyTime started_ = SteadyNow();
   const std::shared_ptr<std::atomic<bool>> cancelled_ = std::make_shared<std::atomic<bool>>(false);

@@ -3,6 +3,7 @@
 #include <memory>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_format.h"
 #include "index/base/retry.h"
 #include "index/base/status_macros.h"
@@ -13,6 +14,12 @@ namespace {
 
 constexpr size_t kMaxPathBytes = 128;  // of a message
 constexpr absl::Duration kRefusalDelay = absl::Seconds(1);
+
+CallKind KindOf(const Method& method) {
+  if (absl::StartsWith(method.path, "/bebr.v1.SearchService/")) return CallKind::kSearch;
+  const bool document = absl::StartsWith(method.path, "/bebr.v1.DocumentService/");
+  return document && method.role == Role::kWrite ? CallKind::kWrite : CallKind::kOther;
+}
 
 // A call that is refused before anything of it is read.
 class RefusedCall final : public Call {
@@ -27,6 +34,7 @@ class RefusedCall final : public Call {
 
 Door::Door(RpcContext& rpc, std::vector<Method> methods, const FieldLimits& limits) : rpc_(rpc) {
   for (Method& method : methods) {
+    method.kind = KindOf(method);
     method.counters = &rpc.metrics->ForMethod(method.path);
     method.schema = std::make_shared<WireSchema>(method.request, limits);
     const std::string path = method.path;

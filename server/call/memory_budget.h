@@ -38,7 +38,8 @@ class MemoryBudget {
     uint64_t bytes_ = 0;
   };
 
-  explicit MemoryBudget(uint64_t limit) : limit_(limit) {}
+  // `limit` may change; it must outlive the budget.
+  explicit MemoryBudget(const std::atomic<uint64_t>& limit) : limit_(limit) {}
   MemoryBudget(const MemoryBudget&) = delete;
   MemoryBudget& operator=(const MemoryBudget&) = delete;
 
@@ -47,7 +48,7 @@ class MemoryBudget {
   uint64_t taken() const { return taken_.load(std::memory_order_relaxed); }
 
  private:
-  const uint64_t limit_;
+  const std::atomic<uint64_t>& limit_;
   std::atomic<uint64_t> taken_{0};
 };
 

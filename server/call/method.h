@@ -14,6 +14,7 @@
 #include "server/access/limits.h"
 #include "server/call/wire_schema.h"
 #include "server/metrics/metrics.h"
+#include "server/metrics/use_metrics.h"
 
 namespace bebr {
 
@@ -34,6 +35,7 @@ struct Method {
   std::function<Call*(CallStart)> make;
 
   // Of the door.
+  CallKind kind = CallKind::kOther;
   Metrics::Method* counters = nullptr;
   std::shared_ptr<const WireSchema> schema = nullptr;
 

@@ -12,7 +12,7 @@ constexpr absl::Duration kLookInterval = absl::Milliseconds(500);
 
 }  // namespace
 
-ResponseWatch::ResponseWatch(absl::Duration timeout, uint64_t max_bytes, Metrics* metrics)
+ResponseWatch::ResponseWatch(absl::Duration timeout, const std::atomic<uint64_t>& max_bytes, Metrics* metrics)
     : timeout_(timeout), max_bytes_(max_bytes), metrics_(metrics), thread_([this] { Run(); }) {}
 
 ResponseWatch::~ResponseWatch() {
@@ -26,11 +26,12 @@ ResponseWatch::~ResponseWatch() {
 
 absl::Status ResponseWatch::Admit() const {
   const uint64_t bytes = bytes_.load(std::memory_order_relaxed);
-  if (bytes <= max_bytes_) return absl::OkStatus();
+  const uint64_t limit = max_bytes_.load(std::memory_order_relaxed);
+  if (bytes <= limit) return absl::OkStatus();
   return TryAgainLater(absl::StrFormat(
       "%d bytes of answers wait for their clients and the limit is %d (max_pending_response_bytes); try "
       "again later",
-      bytes, max_bytes_));
+      bytes, limit));
 }
 
 void ResponseWatch::Begin(grpc::ServerContextBase* context, uint64_t bytes) {

@@ -26,7 +26,8 @@ namespace bebr {
 // Thread safety: all methods may be called from any thread. Has a thread of its own.
 class ResponseWatch {
  public:
-  ResponseWatch(absl::Duration timeout, uint64_t max_bytes, Metrics* metrics);
+  // `max_bytes` may change; it must outlive the watch.
+  ResponseWatch(absl::Duration timeout, const std::atomic<uint64_t>& max_bytes, Metrics* metrics);
   ~ResponseWatch();
 
   // RESOURCE_EXHAUSTED while too much waits.
@@ -46,7 +47,7 @@ class ResponseWatch {
   void CancelLate();
 
   const absl::Duration timeout_;
-  const uint64_t max_bytes_;
+  const std::atomic<uint64_t>& max_bytes_;
   Metrics* const metrics_;
   std::atomic<uint64_t> bytes_{0};
   Mutex mutex_;

@@ -19,13 +19,15 @@
 #include "server/call/response_watch.h"
 #include "server/call/stream_registry.h"
 #include "server/config/config.h"
+#include "server/config/live_limits.h"
 #include "server/metrics/metrics.h"
 
 namespace bebr {
 
 // What every call works with. Ownership: the Server's; outlives all calls.
 struct RpcContext {
-  const ServerConfig& config;
+  const ServerConfig& config;  // as at the start
+  const LiveLimits& limits;
   Engine* engine;
   Metrics* metrics;
   const Authenticator* authenticator;
@@ -35,7 +37,7 @@ struct RpcContext {
   // Told of callers, by gRPC's name for the peer, that were let in with their key, and without one.
   std::function<void(std::string_view peer)> known = [](std::string_view) {};
   std::function<void(std::string_view peer)> greeted = [](std::string_view) {};
-  MemoryBudget parsed{config.max_parsed_bytes};  // of requests in progress
+  MemoryBudget parsed{limits.max_parsed_bytes};  // of requests in progress
   RefusalLimits refusals;
   KeylessCalls keyless;
   std::atomic<uint64_t> upload_bytes{0};  // held by model uploads in progress

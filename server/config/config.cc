@@ -14,6 +14,7 @@
 #include "absl/strings/str_split.h"
 #include "index/base/file.h"
 #include "nlohmann/json.hpp"
+#include "server/config/names.h"
 
 namespace bebr {
 namespace {
@@ -24,6 +25,7 @@ struct Option {
   uint64_t min = 0;  // of numbers
   uint64_t max = 0;
   const char* meaning;
+  bool live = false;  // a running server takes it over at SIGHUP
 };
 
 constexpr uint64_t kMaxBytes = uint64_t{1} << 50;
@@ -44,32 +46,32 @@ const std::vector<Option>& Options() {
       {"snapshot_dir", &C::snapshot_dir, 0, 0,
        "directory of the snapshots; empty: snapshots in data_dir; on another file system files are copied, not linked"},
       {"threads", &C::threads, 0, 1024, "threads of scans and encoding; 0: the processors available"},
-      {"log_level", &C::log_level, 0, 0, "debug, info, warning or error"},
+      {"log_level", &C::log_level, 0, 0, "debug, info, warning or error", true},
       {"log_format", &C::log_format, 0, 0, "text, or json: an object a line"},
       {"slow_query_ms", &C::slow_query_ms, 0, 1 << 30,
-       "searches that take so long are logged with the time of each stage; 0: none"},
+       "searches that take so long are logged with the time of each stage; 0: none", true},
       {"allow_insecure_remote", &C::allow_insecure_remote, 0, 0,
        "true: serve addresses that other machines reach without TLS or without keys"},
       {"allow_remote_metrics", &C::allow_remote_metrics, 0, 0,
        "true: serve metrics, which need no key, on an address that other machines reach"},
       {"max_message_bytes", &C::max_message_bytes, 64 << 10, uint64_t{2047} << 20, "largest gRPC message, in and out"},
       {"max_model_bytes", &C::max_model_bytes, 1 << 10, uint64_t{1} << 30,
-       "largest model file; all uploads at once may have twice that"},
+       "largest model file; all uploads at once may have twice that", true},
       {"max_connections", &C::max_connections, 1, 1 << 20,
        "connections at a time, at most half of the file descriptors; beyond it they are closed"},
       {"max_concurrent_streams", &C::max_concurrent_streams, 1, 1 << 20, "calls in flight on one connection"},
       {"grpc_memory_bytes", &C::grpc_memory_bytes, 16 << 20, kMaxBytes,
        "memory of gRPC's buffers; beyond it calls are refused"},
       {"max_parsed_bytes", &C::max_parsed_bytes, 16 << 20, kMaxBytes,
-       "memory of the requests in progress, once they are parsed; beyond it calls are refused"},
+       "memory of the requests in progress, once they are parsed; beyond it calls are refused", true},
       {"max_queued_queries", &C::max_queued_queries, 1, 1 << 24,
        "queries waiting for a scan; beyond it they are refused"},
       {"max_queued_upsert_bytes", &C::max_queued_upsert_bytes, 1 << 20, kMaxBytes,
        "floats waiting to be encoded and committed; beyond it writes are refused"},
       {"max_results_per_call", &C::max_results_per_call, 1, uint64_t{1} << 32,
-       "queries x the larger of k and rerank; searches that ask for more are refused"},
+       "queries x the larger of k and rerank; searches that ask for more are refused", true},
       {"max_pending_response_bytes", &C::max_pending_response_bytes, 1 << 20, kMaxBytes,
-       "answers that wait for slow clients; beyond it searches and Get are refused"},
+       "answers that wait for slow clients; beyond it searches and Get are refused", true},
       {"memory_limit_bytes", &C::memory_limit_bytes, 0, kMaxBytes,
        "memory of all collections: writes beyond it, and collections that expect more, are refused; 0: no limit"},
       {"min_free_disk_bytes", &C::min_free_disk_bytes, 0, kMaxBytes,
@@ -125,6 +127,12 @@ bool* FindFlag(std::string_view name, ServerCommand& command) {
   if (name == "version") return &command.version;
   if (name == "print_config") return &command.print_config;
   return name == "verify" ? &command.verify : nullptr;
+}
+
+std::vector<std::string> OptionNames() {
+  std::vector<std::string> names;
+  for (const Option& option : Options()) names.push_back(option.name);
+  return names;
 }
 
 const Option* FindOption(std::string_view name) {
@@ -183,7 +191,8 @@ void ReadFlags(const std::vector<std::string>& arguments, ServerCommand& command
     }
     const Option* option = FindOption(name);
     if (option == nullptr && name != "config") {
-      errors.push_back(absl::StrFormat("--%s is not an option; --help lists them", name));
+      errors.push_back(
+          absl::StrFormat("--%s is not an option; --help lists them%s", name, DidYouMean(name, OptionNames())));
       continue;
     }
     std::string value;
@@ -206,6 +215,20 @@ void ReadFlags(const std::vector<std::string>& arguments, ServerCommand& command
   }
 }
 
+// What flags have not given yet.
+void ReadVariables(const Environment& environment, GivenOptions& given, std::string& config_file,
+                   std::vector<std::string>& errors) {
+  std::vector<std::string> variables;
+  for (const std::string& name : OptionNames()) {
+    variables.push_back(EnvironmentName(name));
+    const auto value = environment.find(variables.back());
+    if (value != environment.end() && given.count(name) == 0) given[name] = {variables.back(), value->second};
+  }
+  const auto file = environment.find("BEBR_CONFIG");
+  if (file != environment.end() && config_file.empty()) config_file = file->second;
+  for (std::string& message : UnknownVariables(environment, variables)) errors.push_back(std::move(message));
+}
+
 void ReadConfigFile(const std::string& path, GivenOptions& given, std::vector<std::string>& errors) {
   const absl::StatusOr<std::string> text = ReadFile(path);
   if (!text.ok()) {
@@ -221,7 +244,7 @@ void ReadConfigFile(const std::string& path, GivenOptions& given, std::vector<st
   for (const auto& [name, value] : json.items()) {
     const std::string source = absl::StrFormat("%s in %s", name, path);
     if (FindOption(name) == nullptr) {
-      errors.push_back(absl::StrFormat("%s is not an option", source));
+      errors.push_back(absl::StrCat(source, " is not an option", DidYouMean(name, OptionNames())));
     } else if (!value.is_string() && !value.is_boolean() && !value.is_number_integer()) {
       errors.push_back(absl::StrFormat("%s is neither text, a whole number, nor true or false", source));
     } else if (given.count(name) == 0) {
@@ -325,12 +348,7 @@ absl::StatusOr<ServerCommand> ParseServerConfig(const std::vector<std::string>& 
   std::string config_file;
   ReadFlags(arguments, command, given, config_file, errors);
   if (errors.empty() && (command.help || command.version)) return command;
-  for (const Option& option : Options()) {
-    const std::string variable = EnvironmentName(option.name);
-    const char* value = environment(variable);
-    if (value != nullptr && given.count(option.name) == 0) given[option.name] = {variable, value};
-  }
-  if (const char* value = environment("BEBR_CONFIG"); value != nullptr && config_file.empty()) config_file = value;
+  ReadVariables(environment, given, config_file, errors);
   if (!config_file.empty()) ReadConfigFile(config_file, given, errors);
   for (const auto& [name, value] : given) {
     if (const auto problem = Set(*FindOption(name), value.text, command.config)) {
@@ -340,6 +358,22 @@ absl::StatusOr<ServerCommand> ParseServerConfig(const std::vector<std::string>& 
   CheckTogether(command.config, errors);
   if (!errors.empty()) return absl::InvalidArgumentError(absl::StrJoin(errors, "\n"));
   return command;
+}
+
+OptionChanges ChangedOptions(const ServerConfig& before, const ServerConfig& after) {
+  OptionChanges changes;
+  for (const Option& option : Options()) {
+    const bool same = std::visit([&](auto field) { return before.*field == after.*field; }, option.field);
+    if (!same) (option.live ? changes.live : changes.at_restart).push_back(option.name);
+  }
+  return changes;
+}
+
+ServerConfig WithLiveOptions(ServerConfig running, const ServerConfig& read) {
+  for (const Option& option : Options()) {
+    if (option.live) std::visit([&](auto field) { running.*field = read.*field; }, option.field);
+  }
+  return running;
 }
 
 std::string PrintServerConfig(const ServerConfig& config) {
@@ -370,7 +404,8 @@ std::string ServerHelp() {
     std::string value;
     std::visit([&](auto field) { value = nlohmann::json(defaults.*field).dump(); }, option.field);
     const std::string limits = option.max == 0 ? "" : absl::StrFormat("; %d to %d", option.min, option.max);
-    absl::StrAppendFormat(&help, "  --%s\n        %s (default %s%s)\n", option.name, option.meaning, value, limits);
+    absl::StrAppendFormat(&help, "  --%s\n        %s (default %s%s%s)\n", option.name, option.meaning, value, limits,
+                          option.live ? "; read again at SIGHUP" : "");
   }
   return help + "\n" + kCommandHelp;
 }

@@ -3,7 +3,6 @@
 #define BEBR_SERVER_CONFIG_CONFIG_H_
 
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -68,15 +67,25 @@ struct ServerCommand {
   bool version = false;
 };
 
-// The value of an environment variable, or null. A parameter so that tests need not touch the real environment.
-using Environment = std::function<const char*(const std::string&)>;
+// Environment variables by name. A parameter so that tests need not touch the real environment.
+using Environment = std::map<std::string, std::string>;
 
 // Reads options from flags (--name value, --name=value; for true/false also plain --name), then for those not given
 // from the environment (BEBR_NAME in upper case), then from the JSON object in the file named by --config or
-// BEBR_CONFIG. INVALID_ARGUMENT lists every problem found, one a line: unknown names, values out of range, and settings
-// that do not go together.
+// BEBR_CONFIG. INVALID_ARGUMENT lists every problem found, one a line: unknown names (also of variables that begin with
+// BEBR_), values out of range, and settings that do not go together.
 absl::StatusOr<ServerCommand> ParseServerConfig(const std::vector<std::string>& arguments,
                                                 const Environment& environment);
+
+// Options that differ between two configurations, by name: those that a running server takes over (LiveLimits and the
+// log's level), and those that take a restart.
+struct OptionChanges {
+  std::vector<std::string> live;
+  std::vector<std::string> at_restart;
+};
+OptionChanges ChangedOptions(const ServerConfig& before, const ServerConfig& after);
+// `running` with those options of `read` that a running server takes over.
+ServerConfig WithLiveOptions(ServerConfig running, const ServerConfig& read);
 
 // The configuration in use as a JSON object that --config reads back.
 std::string PrintServerConfig(const ServerConfig& config);

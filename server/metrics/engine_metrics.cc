@@ -94,6 +94,8 @@ void AddVersions(const std::vector<CollectionInfo>& infos, FamilyList& out) {
   add("bebr_version_embeddings", [](const VersionInfo& v) { return static_cast<double>(v.embeddings); });
   add("bebr_version_backfill_running",
       [](const VersionInfo& v) { return v.backfill.has_value() && v.backfill->running ? 1.0 : 0.0; });
+  add("bebr_version_backfill_failed",
+      [](const VersionInfo& v) { return v.backfill.has_value() && !v.backfill->error.empty() ? 1.0 : 0.0; });
   for (const CollectionInfo& info : infos) {
     for (const VersionInfo& version : info.versions) {
       if (!version.recall.has_value()) continue;  // the monitor is off, or has not come to it
@@ -124,6 +126,11 @@ void AddCollections(Engine& engine, FamilyList& out) {
     auto info = engine.GetCollection(name);
     if (info.ok()) infos.push_back(*std::move(info));  // else dropped meanwhile
   }
+  constexpr double kServes = 0, kReadOnly = 1, kUnavailable = 2;
+  for (const auto& info : infos)
+    out.Add("bebr_collection_state", info.problem.empty() ? kServes : kReadOnly, {{"collection", info.name}});
+  for (const auto& unavailable : engine.UnavailableCollections())
+    out.Add("bebr_collection_state", kUnavailable, {{"collection", unavailable.name}});
   for (const auto& info : infos) {
     out.Add("bebr_collection_documents", static_cast<double>(info.documents), {{"collection", info.name}});
   }

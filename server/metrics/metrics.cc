@@ -3,6 +3,7 @@
 #include <google/protobuf/descriptor.h>
 #include <prometheus/text_serializer.h>
 
+#include <set>
 #include <sstream>
 #include <utility>
 
@@ -22,6 +23,7 @@ constexpr const char* kCodes[] = {
     "NotFound", "AlreadyExists",  "PermissionDenied", "ResourceExhausted", "FailedPrecondition",
     "Aborted",  "OutOfRange",     "Unimplemented",    "Internal",          "Unavailable",
     "DataLoss", "Unauthenticated"};
+constexpr std::array<const char*, 3> kReloadables = {"configuration", "keys", "certificate"};
 constexpr std::string_view kOther = "other";
 
 const prometheus::Histogram::BucketBoundaries& SecondsBuckets() {
@@ -54,6 +56,7 @@ Metrics::Metrics()
       rate_limited_(CounterFamily(registry_, "bebr_rate_limited_calls_total")),
       closed_strangers_(CounterFamily(registry_, "bebr_closed_strangers_total")),
       options_(GaugeFamily(registry_, "bebr_option")),
+      certificate_expiry_(GaugeFamily(registry_, "bebr_certificate_expiry_timestamp_seconds")),
       ready_(GaugeFamily(registry_, "bebr_ready").Add({})),
       connections_(GaugeFamily(registry_, "bebr_connections").Add({})),
       refused_connections_(CounterFamily(registry_, "bebr_refused_connections_total").Add({})),
@@ -79,6 +82,7 @@ Metrics::Metrics()
     }
   }
   AddMethod(std::string(kOther), std::string(kOther), "unary");
+  AddReloads();
   for (const char* reason : {"bytes", "silence", "room"}) ClosedStranger(reason);
   auto& messages = CounterFamily(registry_, "bebr_refused_stream_messages_total");
   for (size_t code = 0; code < refused_messages_.size(); ++code) {
@@ -88,6 +92,26 @@ Metrics::Metrics()
 
 prometheus::Counter& Metrics::RateLimited(const std::string& key, const std::string& limit) {
   return rate_limited_.Add({{"key", key}, {"limit", limit}});
+}
+
+void Metrics::AddReloads() {
+  auto& reloads = CounterFamily(registry_, "bebr_reloads_total");
+  auto& failing = GaugeFamily(registry_, "bebr_reload_failing");
+  for (size_t i = 0; i < kReloadables.size(); ++i) {
+    const std::string what = kReloadables[i];
+    reloads_[i] = {&reloads.Add({{"what", what}, {"result", "ok"}}),
+                   &reloads.Add({{"what", what}, {"result", "failed"}}), &failing.Add({{"what", what}})};
+  }
+}
+
+void Metrics::Reloaded(Reloadable what, bool ok) {
+  const ReloadCounters& counters = reloads_[static_cast<size_t>(what)];
+  (ok ? counters.ok : counters.failed)->Increment();
+  counters.failing->Set(ok ? 0 : 1);
+}
+
+void Metrics::SetCertificateExpiry(absl::Time expiry) {
+  certificate_expiry_.Add({}).Set(static_cast<double>(absl::ToUnixSeconds(expiry)));
 }
 
 prometheus::Counter& Metrics::ClosedStranger(const char* reason) { return closed_strangers_.Add({{"reason", reason}}); }
@@ -145,6 +169,15 @@ std::string Metrics::Serialize() {
     // Held while reading, so that the engine does not close meanwhile.
     MutexLock lock(&engine_mutex_);
     for (auto& family : ReadMetrics(engine_)) families.push_back(std::move(family));
+    if (engine_ != nullptr) {
+      const std::vector<std::string> names = engine_->ListCollections();
+      const std::set<std::string> there(names.begin(), names.end());
+      collections_.Retain([&there](const std::string& name) { return there.count(name) != 0; });
+    }
+  }
+  for (UseMetrics* use : {&collections_, &keys_}) {
+    use->Rank(SteadyNow());
+    for (auto& family : use->Collect()) families.push_back(std::move(family));
   }
   std::ostringstream out;
   prometheus::TextSerializer().Serialize(out, families);

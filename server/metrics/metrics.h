@@ -15,11 +15,16 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "index/base/mutex.h"
 #include "index/engine.h"
 #include "server/config/config.h"
+#include "server/metrics/use_metrics.h"
 
 namespace bebr {
+
+// What a running server reads again.
+enum class Reloadable { kConfiguration, kKeys, kCertificate };
 
 // Metrics counts what the server does and serialises it, with the engine's figures read at that time, in Prometheus's
 // text format.
@@ -48,20 +53,34 @@ class Metrics {
   prometheus::Counter& RefusedMessage(absl::StatusCode code);
   // Connections of strangers that were closed for this reason: bytes, silence, room.
   prometheus::Counter& ClosedStranger(const char* reason);
+  // What calls used, by collection and by API key.
+  UseMetrics& collections() { return collections_; }
+  UseMetrics& keys() { return keys_; }
   prometheus::Gauge& ready() { return ready_; }
   prometheus::Gauge& connections() { return connections_; }
   prometheus::Counter& refused_connections() { return refused_connections_; }
   prometheus::Gauge& pending_response_bytes() { return pending_response_bytes_; }
   prometheus::Counter& slow_readers() { return slow_readers_; }
   prometheus::Counter& slow_queries() { return slow_queries_; }
+  // The numeric options in use: those of `config`.
   void SetOptions(const ServerConfig& config);
+  // When the TLS certificate in use expires.
+  void SetCertificateExpiry(absl::Time expiry);
+  // Something was read again: `ok` if it is in use now, else what was before stays so.
+  void Reloaded(Reloadable what, bool ok);
   // The engine whose figures are exported; null (at first, and when it closes) means that there are none.
   void SetEngine(Engine* engine);
   // All metrics. May take milliseconds: it measures every collection.
   std::string Serialize();
 
  private:
+  struct ReloadCounters {
+    prometheus::Counter* ok;
+    prometheus::Counter* failed;
+    prometheus::Gauge* failing;
+  };
   prometheus::Histogram& Stage(const char* stage);
+  void AddReloads();
   void AddMethod(const std::string& service, const std::string& method, const std::string& type);
 
   prometheus::Registry registry_;
@@ -74,6 +93,8 @@ class Metrics {
   prometheus::Family<prometheus::Counter>& rate_limited_;
   prometheus::Family<prometheus::Counter>& closed_strangers_;
   prometheus::Family<prometheus::Gauge>& options_;
+  prometheus::Family<prometheus::Gauge>& certificate_expiry_;
+  std::array<ReloadCounters, 3> reloads_;  // by Reloadable
   prometheus::Gauge& ready_;
   prometheus::Gauge& connections_;
   prometheus::Counter& refused_connections_;
@@ -86,6 +107,8 @@ class Metrics {
   prometheus::Histogram& encode_;
   prometheus::Histogram& scan_;
   prometheus::Histogram& rerank_;
+  UseMetrics collections_{"collection"};
+  UseMetrics keys_{"key"};
   absl::flat_hash_map<std::string, Method> methods_;  // fixed after construction
   Mutex engine_mutex_;
   Engine* engine_ ABSL_GUARDED_BY(engine_mutex_) = nullptr;

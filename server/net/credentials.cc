@@ -6,12 +6,14 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
+#include <ctime>
 #include <filesystem>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
 #include "index/base/clock.h"
 #include "index/base/file.h"
 #include "index/base/logging.h"
@@ -38,8 +40,30 @@ Certificate ParseCertificate(const std::string& pem) {
   return {PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr), X509_free};
 }
 
+// Where the date makes no sense, `otherwise`.
+absl::Time TimeOf(const ASN1_TIME* time, absl::Time otherwise) {
+  std::tm broken_down{};
+  return ASN1_TIME_to_tm(time, &broken_down) == 1 ? absl::FromTM(broken_down, absl::UTCTimeZone()) : otherwise;
+}
+
+// Clients refuse a certificate outside its time, so the server does.
+absl::Status CheckDates(const ServerConfig& config, const X509& certificate, absl::Time* expiry) {
+  *expiry = TimeOf(X509_get0_notAfter(&certificate), absl::InfiniteFuture());
+  const absl::Time begin = TimeOf(X509_get0_notBefore(&certificate), absl::InfinitePast());
+  const absl::Time now = absl::Now();
+  if (*expiry <= now) {
+    return absl::InvalidArgumentError(absl::StrFormat("the certificate in tls_cert_file \"%s\" has expired: %s",
+                                                      config.tls_cert_file,
+                                                      absl::FormatTime(*expiry, absl::UTCTimeZone())));
+  }
+  if (begin <= now) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrFormat(
+      "the certificate in tls_cert_file \"%s\" is not valid before %s; is this machine's clock right (%s)?",
+      config.tls_cert_file, absl::FormatTime(begin, absl::UTCTimeZone()), absl::FormatTime(now, absl::UTCTimeZone())));
+}
+
 // A certificate of one key with another key breaks every handshake, so a half-finished rotation must not be put to use.
-absl::Status CheckPair(const ServerConfig& config, const PemFiles& files) {
+absl::Status CheckPair(const ServerConfig& config, PemFiles& files) {
   const Certificate certificate = ParseCertificate(files.cert);
   if (certificate == nullptr)
     return absl::InvalidArgumentError(
@@ -53,6 +77,7 @@ absl::Status CheckPair(const ServerConfig& config, const PemFiles& files) {
         absl::StrFormat("tls_key_file \"%s\" is not the key of the certificate in tls_cert_file \"%s\"",
                         config.tls_key_file, config.tls_cert_file));
   }
+  BEBR_RETURN_IF_ERROR(CheckDates(config, *certificate, &files.expiry));
   if (!files.client_ca.empty() && ParseCertificate(files.client_ca) == nullptr) {
     return absl::InvalidArgumentError(
         absl::StrFormat("tls_client_ca_file \"%s\" holds no certificate", config.tls_client_ca_file));
@@ -63,7 +88,9 @@ absl::Status CheckPair(const ServerConfig& config, const PemFiles& files) {
 // Credentials that look at their files before a handshake, once a second at most.
 class ReloadingCredentials final : public grpc::ServerCredentials {
  public:
-  ReloadingCredentials(const ServerConfig& config, PemFiles files) : config_(config), files_(std::move(files)) {
+  ReloadingCredentials(const ServerConfig& config, PemFiles files, Metrics* metrics)
+      : config_(config), metrics_(metrics), files_(std::move(files)) {
+    metrics_->SetCertificateExpiry(files_.expiry);
     stamp_ = StampOf(config);
     const auto demand = config.tls_client_ca_file.empty() ? GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE
                                                           : GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY;
@@ -102,20 +129,27 @@ class ReloadingCredentials final : public grpc::ServerCredentials {
     if (stamp == stamp_) return false;
     auto files = ReadPemFiles(config_);
     if (!files.ok()) {
+      // Looked at again a second later: the other file of the pair may follow, or the certificate's time may come.
+      if (std::exchange(failed_stamp_, stamp) == stamp) return false;
+      metrics_->Reloaded(Reloadable::kCertificate, false);
       LogError("new TLS files are not used, the old ones stay in use: {}", std::string(files.status().message()));
-      return false;  // looked at again a second later: the other file of the pair may follow
+      return false;
     }
+    metrics_->Reloaded(Reloadable::kCertificate, true);
     stamp_ = stamp;
     files_ = *std::move(files);
+    metrics_->SetCertificateExpiry(files_.expiry);
     LogInfo("new TLS certificate in use: {}", config_.tls_cert_file);
     return true;
   }
 
   const ServerConfig config_;
+  Metrics* const metrics_;
   grpc_server_credentials* credentials_ = nullptr;
   Mutex mutex_;
   PemFiles files_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::filesystem::file_time_type> stamp_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::filesystem::file_time_type> failed_stamp_ ABSL_GUARDED_BY(mutex_);  // of files found not valid
   SteadyTime next_look_ ABSL_GUARDED_BY(mutex_) = -absl::InfiniteDuration();
   bool first_ ABSL_GUARDED_BY(mutex_) = true;
 };
@@ -142,10 +176,11 @@ std::vector<std::filesystem::file_time_type> StampOf(const ServerConfig& config)
   return times;
 }
 
-absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeCredentials(const ServerConfig& config) {
+absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeCredentials(const ServerConfig& config, Metrics* metrics) {
   if (config.tls_cert_file.empty()) return grpc::InsecureServerCredentials();
   BEBR_ASSIGN_OR_RETURN(PemFiles files, ReadPemFiles(config));
-  return std::shared_ptr<grpc::ServerCredentials>(std::make_shared<ReloadingCredentials>(config, std::move(files)));
+  return std::shared_ptr<grpc::ServerCredentials>(
+      std::make_shared<ReloadingCredentials>(config, std::move(files), metrics));
 }
 
 }  // namespace bebr

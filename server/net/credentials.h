@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "server/config/config.h"
+#include "server/metrics/metrics.h"
 
 namespace bebr {
 
@@ -19,20 +21,22 @@ struct PemFiles {
   std::string cert;
   std::string key;
   std::string client_ca;  // empty: clients need no certificate
+  absl::Time expiry;      // of the certificate
 };
 // Reads the files that the configuration names. INVALID_ARGUMENT names the file that is missing or not what it should
-// be, or a key that is not the certificate's.
+// be, a key that is not the certificate's, or the date of a certificate outside its time.
 absl::StatusOr<PemFiles> ReadPemFiles(const ServerConfig& config);
 // Changes when one of the files is written again.
 std::vector<std::filesystem::file_time_type> StampOf(const ServerConfig& config);
 
 // What the gRPC listener uses: plaintext, TLS, or TLS that demands a client certificate. With TLS the files are read
-// again when one of them changes; a certificate that does not belong to its key is not put to use, the log says so, and
-// the last good pair goes on.
+// again when one of them changes; a certificate that does not belong to its key, or is outside its time, is not put to
+// use, the log says so, and the last good pair goes on.
 //
 // Ownership: must live as long as the server that uses it. Errors: INVALID_ARGUMENT names the file that is missing or
-// not what it should be.
-absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeCredentials(const ServerConfig& config);
+// not what it should be, or the date of a certificate outside its time. `metrics` is told of the certificate in use; it
+// must outlive the credentials.
+absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeCredentials(const ServerConfig& config, Metrics* metrics);
 
 }  // namespace bebr
 

@@ -34,7 +34,7 @@ struct Request {
 // take long on a machine in trouble. So the probes are answered at once whatever happens.
 class MicroHttpServer final : public HttpServer {
  public:
-  MicroHttpServer(Metrics* metrics, const std::atomic<bool>* ready) : metrics_(metrics), ready_(ready) {}
+  MicroHttpServer(Metrics* metrics, std::function<ReadyAnswer()> ready) : metrics_(metrics), ready_(std::move(ready)) {}
   ~MicroHttpServer() override {
     if (daemon_ == nullptr) return;
     {
@@ -85,8 +85,8 @@ class MicroHttpServer final : public HttpServer {
     if (method != "GET" && method != "HEAD") return Send(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "GET only\n");
     if (url == "/healthz") return Send(connection, MHD_HTTP_OK, "alive\n");
     if (url == "/readyz") {
-      return *ready_ ? Send(connection, MHD_HTTP_OK, "ready\n")
-                     : Send(connection, MHD_HTTP_SERVICE_UNAVAILABLE, "not ready\n");
+      const ReadyAnswer answer = ready_();
+      return Send(connection, answer.ready ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE, answer.text);
     }
     if (url != "/metrics") return Send(connection, MHD_HTTP_NOT_FOUND, "/metrics, /healthz, /readyz\n");
     if (request.state == Request::State::kDone)
@@ -127,7 +127,7 @@ class MicroHttpServer final : public HttpServer {
   }
 
   Metrics* const metrics_;
-  const std::atomic<bool>* const ready_;
+  const std::function<ReadyAnswer()> ready_;
   int port_ = 0;
   MHD_Daemon* daemon_ = nullptr;
   std::unique_ptr<ThreadPool> scraper_ = std::make_unique<ThreadPool>(1);
@@ -139,8 +139,8 @@ class MicroHttpServer final : public HttpServer {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const std::string& address, Metrics* metrics,
-                                                              const std::atomic<bool>* ready) {
-  auto server = std::make_unique<MicroHttpServer>(metrics, ready);
+                                                              std::function<ReadyAnswer()> ready) {
+  auto server = std::make_unique<MicroHttpServer>(metrics, std::move(ready));
   // It listens on one address.
   constexpr std::string_view kLocal = "localhost:";
   const bool local = address.rfind(kLocal, 0) == 0;

@@ -2,7 +2,7 @@
 #ifndef BEBR_SERVER_NET_HTTP_SERVER_H_
 #define BEBR_SERVER_NET_HTTP_SERVER_H_
 
-#include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -11,15 +11,22 @@
 
 namespace bebr {
 
+// What /readyz answers: 200 if ready, else 503, with a text for people.
+struct ReadyAnswer {
+  bool ready = false;
+  std::string text;
+};
+
 // The HTTP side: /metrics in Prometheus's text format, /healthz (200 while the process lives) and /readyz (200 while it
 // takes calls, 503 before and after).
 //
-// Ownership: `metrics` and `ready` must outlive it. Thread safety: none needed; it has threads of its own.
+// Ownership: `metrics` and what `ready` uses must outlive it. `ready` must not wait: all probes do. Thread safety: none
+// needed; it has threads of its own.
 class HttpServer {
  public:
   // Listens on `address`, HOST:PORT. UNAVAILABLE if that is not possible.
   static absl::StatusOr<std::unique_ptr<HttpServer>> Start(const std::string& address, Metrics* metrics,
-                                                           const std::atomic<bool>* ready);
+                                                           std::function<ReadyAnswer()> ready);
   virtual ~HttpServer() = default;
   virtual int port() const = 0;
 };

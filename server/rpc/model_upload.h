@@ -9,7 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "index/base/status_macros.h"
 #include "server/call/call.h"
-#include "server/config/config.h"
+#include "server/config/live_limits.h"
 #include "server/rpc/make_method.h"
 
 namespace bebr {
@@ -64,7 +64,7 @@ class ModelUploadCall final : public Call {
       return absl::InvalidArgumentError(absl::StrFormat(
           "model_chunk has %d bytes; a message after the first holds 1 to %d", chunk.size(), kMaxModelChunkBytes));
     }
-    const uint64_t limit = rpc().config.max_model_bytes;
+    const uint64_t limit = rpc().limits.max_model_bytes;
     if (model_.size() + chunk.size() > limit) {
       return absl::ResourceExhaustedError(
           absl::StrFormat("the model file has more than %d bytes, the limit of this server", limit));

@@ -39,11 +39,12 @@ absl::StatusOr<SearchRequest> Prepare(RpcContext& rpc, const Call& call, const M
   const uint64_t results = std::max<size_t>(request.queries.size(), 1) *
                            (std::max(request.k + request.offset, request.rerank) + request.exclude_ids.size());
   // Beyond the API's own limits the engine says it better.
-  if (results > rpc.config.max_results_per_call && request.k <= kMaxK && request.rerank <= kMaxRerank) {
+  const uint64_t most = rpc.limits.max_results_per_call;
+  if (results > most && request.k <= kMaxK && request.rerank <= kMaxRerank) {
     return absl::InvalidArgumentError(absl::StrFormat(
         "%s is %d, which times %d queries is more than %d, the limit of this server (max_results_per_call)",
         request.rerank > request.k ? "rerank" : "k", std::max(request.k, request.rerank), request.queries.size(),
-        rpc.config.max_results_per_call));
+        most));
   }
   request.most_rerank = rpc.config.max_results_per_call / std::max<size_t>(request.queries.size(), 1);
   request.collection = call.collection();
@@ -54,11 +55,13 @@ absl::StatusOr<SearchRequest> Prepare(RpcContext& rpc, const Call& call, const M
 }
 
 // Counts a search and logs it if it was slow.
-void Observe(RpcContext& rpc, const Call& call, const SearchShape& shape, const SearchResult& result) {
+void Observe(RpcContext& rpc, Call& call, const SearchShape& shape, const SearchResult& result) {
   const SearchTimings& timings = result.timings;
   rpc.metrics->ObserveSearch(timings);
+  call.AddSearched(shape.queries, result.documents_scanned);
   const absl::Duration age = call.age();
-  if (rpc.config.slow_query_ms == 0 || age < absl::Milliseconds(rpc.config.slow_query_ms)) return;
+  const uint64_t slow_ms = rpc.limits.slow_query_ms;
+  if (slow_ms == 0 || age < absl::Milliseconds(slow_ms)) return;
   rpc.metrics->slow_queries().Increment();
   LogEvent(LogLevel::kWarning, "slow_query",
            {{"method", call.method()},

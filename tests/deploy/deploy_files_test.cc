@@ -33,8 +33,6 @@ nlohmann::json ReadJson(const std::filesystem::path& path, bool with_comments = 
   return nlohmann::json::parse(ReadText(path), nullptr, /*allow_exceptions=*/false, with_comments);
 }
 
-const char* NoEnvironment(const std::string&) { return nullptr; }
-
 std::set<std::string> Keys(const nlohmann::json& object) {
   std::set<std::string> keys;
   for (const auto& [key, value] : object.items()) keys.insert(key);
@@ -46,7 +44,7 @@ std::set<std::string> Options() { return Keys(nlohmann::json::parse(PrintServerC
 
 TEST(ExampleConfiguration, IsTheDefaultsAndHasEveryOption) {
   const auto path = Deploy("bebr-server.json");
-  const auto command = ParseServerConfig({"--config", path.string()}, NoEnvironment);
+  const auto command = ParseServerConfig({"--config", path.string()}, {});
   ASSERT_TRUE(command.ok()) << command.status();
   ServerConfig expected;
   expected.data_dir = "/var/lib/bebr";
@@ -73,7 +71,7 @@ TEST(Chart, HasTheServersLimits) {
   for (const auto& [name, type] : schema["properties"]["config"]["properties"].items()) {
     if (type.value("type", "") != "integer") continue;
     ++numbers;
-    const auto refused = ParseServerConfig({"--data_dir", "d", "--" + name, "18446744073709551615"}, NoEnvironment);
+    const auto refused = ParseServerConfig({"--data_dir", "d", "--" + name, "18446744073709551615"}, {});
     const std::string limits = absl::StrCat("the limits are ", type.value("minimum", uint64_t{0}), " and ",
                                             type.value("maximum", uint64_t{0}));
     EXPECT_THAT(std::string(refused.status().message()), HasSubstr(limits)) << name;
@@ -90,7 +88,7 @@ TEST(Chart, RendersAConfigurationThatTheServerTakes) {
     const size_t open = text.find('{', begin), close = text.find("\n    }", open);
     const std::string file = ::testing::TempDir() + "bebr-chart-" + name + ".json";
     std::ofstream(file) << text.substr(open, close + 6 - open);
-    const auto command = ParseServerConfig({"--config", file}, NoEnvironment);
+    const auto command = ParseServerConfig({"--config", file}, {});
     std::filesystem::remove(file);
     ASSERT_TRUE(command.ok()) << command.status();
     EXPECT_EQ(command->config.listen, name == "edge" ? "127.0.0.1:7700" : "0.0.0.0:7700");

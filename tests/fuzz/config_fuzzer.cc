@@ -10,18 +10,17 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace bebr;
   static const fuzz::Scratch scratch;
-  const auto environment = [](const std::string&) -> const char* { return nullptr; };
   const std::vector<std::string_view> parts = fuzz::Divide(fuzz::ToView(data, size), 2);
   std::vector<std::string> arguments = {"--config=" + scratch.Write("config.json", parts[0])};
   for (const auto& line : absl::StrSplit(absl::string_view(parts[1].data(), parts[1].size()), '\n', absl::SkipEmpty()))
     arguments.emplace_back(line);
-  const auto command = ParseServerConfig(arguments, environment);
+  const auto command = ParseServerConfig(arguments, {});
   if (!command.ok()) {
     FUZZ_REQUIRE(!command.status().message().empty());
     return 0;
   }
   const std::string printed = PrintServerConfig(command->config);
-  const auto again = ParseServerConfig({"--config=" + scratch.Write("printed.json", printed)}, environment);
+  const auto again = ParseServerConfig({"--config=" + scratch.Write("printed.json", printed)}, {});
   FUZZ_REQUIRE(command->help || command->version || again.ok());
   if (again.ok()) FUZZ_REQUIRE(PrintServerConfig(again->config) == printed);
   IsLoopback(command->config.listen);

@@ -19,8 +19,8 @@
 #include <utility>
 
 #include "server/metrics/metric_table.h"
-#include "tests/integration/fixture.h"
 #include "tests/integration/raw_call.h"
+#include "tests/integration/tls_fixture.h"
 
 namespace bebr::testing {
 namespace {
@@ -63,7 +63,7 @@ std::string RandomText(size_t count, uint64_t seed) {
   return text;
 }
 
-class MetricsTest : public ServerTest {
+class MetricsTest : public TlsTest {
  protected:
   // Does `action` and waits, for as long as a slow machine may need, until each of `names` has moved.
   void Expect(const std::vector<std::string>& names, const std::function<void()>& action) {
@@ -120,17 +120,22 @@ class MetricsTest : public ServerTest {
   void Clients();
   void Refusals();
   void Restarts();
+  void Certificates();
 
   std::set<std::string> moved_;
 };
 
 void MetricsTest::Documents() {
-  Expect({"grpc_server_started_total", "grpc_server_handled_total", "grpc_server_handling_seconds",
-          "grpc_server_msg_received_total", "grpc_server_msg_sent_total", "bebr_collection_memory_bytes",
-          "bebr_collection_memory_formula_bytes", "bebr_collection_disk_bytes", "process_open_fds",
-          "process_resident_memory_bytes"},
+  Expect({"bebr_key_calls_total{key=\"none\",kind=\"other\",result=\"ok\"}", "grpc_server_started_total",
+          "grpc_server_handled_total", "grpc_server_handling_seconds", "grpc_server_msg_received_total",
+          "grpc_server_msg_sent_total", "bebr_collection_memory_bytes", "bebr_collection_memory_formula_bytes",
+          "bebr_collection_disk_bytes", "process_open_fds", "process_resident_memory_bytes"},
          [&] { CreateCollection(); });
-  Expect({"bebr_documents_upserted_total", "bebr_collection_documents{collection=\"c\"}",
+  Expect({"bebr_collection_calls_total{collection=\"c\",kind=\"write\",result=\"ok\"}",
+          "bebr_collection_call_seconds_count{collection=\"c\",kind=\"write\"}",
+          "bebr_key_call_seconds_count{key=\"none\",kind=\"write\"}",
+          "bebr_collection_request_bytes_total{collection=\"c\"}", "bebr_key_request_bytes_total{key=\"none\"}",
+          "bebr_documents_upserted_total", "bebr_collection_documents{collection=\"c\"}",
           "bebr_ingest_stage_seconds_total{stage=\"encode\"}", "bebr_ingest_stage_seconds_total{stage=\"commit\"}",
           "bebr_ingest_stage_seconds_total{stage=\"apply\"}", "bebr_storage_wal_bytes_total",
           "bebr_storage_wal_syncs_total", "bebr_storage_write_buffer_bytes"},
@@ -143,7 +148,10 @@ void MetricsTest::Documents() {
     remove.add_ids("7");
     ASSERT_TRUE(client_->Delete(remove).ok());
   });
-  Expect({"bebr_queries_total", "bebr_scans_total", "bebr_documents_scanned_total", "bebr_scanned_bytes_total",
+  Expect({"bebr_collection_documents_scanned_total{collection=\"c\"}", "bebr_key_documents_scanned_total{key=\"none\"}",
+          "bebr_collection_queries_total{collection=\"c\"}", "bebr_key_queries_total{key=\"none\"}",
+          "bebr_collection_answer_bytes_total{collection=\"c\"}", "bebr_key_answer_bytes_total{key=\"none\"}",
+          "bebr_queries_total", "bebr_scans_total", "bebr_documents_scanned_total", "bebr_scanned_bytes_total",
           "bebr_search_stage_seconds_sum{stage=\"rerank\"}", "bebr_search_stage_seconds_count{stage=\"queue\"}",
           "bebr_search_stage_seconds_count{stage=\"encode\"}", "bebr_search_stage_seconds_count{stage=\"scan\"}",
           "bebr_search_queries_per_scan", "grpc_server_handled_total{grpc_code=\"OK\",grpc_method=\"Search\""},
@@ -152,7 +160,8 @@ void MetricsTest::Documents() {
            request.mutable_options()->set_rerank(20);
            ASSERT_TRUE(client_->Search(request).ok());
          });
-  moved_.insert("bebr_search_stage_seconds");
+  for (const char* name : {"bebr_search_stage_seconds", "bebr_collection_call_seconds", "bebr_key_call_seconds"})
+    moved_.insert(name);
   Expect({"bebr_refused_stream_messages_total{grpc_code=\"InvalidArgument\"}"}, [&] {
     auto stream = client_->StreamUpsert("c");
     auto documents = MakeDocuments(0, 1);
@@ -337,11 +346,22 @@ void MetricsTest::Refusals() {
 
   // A disk that takes no more: no file may grow beyond this size, which a write to the log does.
   StartWith({"--write_buffer_bytes", "117440512"});
-  Expect({"bebr_failed_commits_total"}, [&] {
-    const rlimit limit{.rlim_cur = 128 << 10, .rlim_max = RLIM_INFINITY};
-    ASSERT_EQ(prlimit(server_->pid(), RLIMIT_FSIZE, &limit, nullptr), 0);
-    EXPECT_EQ(client_->Upsert(MakeUpsert("c", 0, 10000)).status().code(), absl::StatusCode::kUnavailable);
-  });
+  v1::VersionConfig version;
+  version.set_collection("c");
+  version.set_name("v3");
+  version.set_same_embeddings_as("v1");
+  ASSERT_TRUE(client_->AddVersion(version, ModelFile(3)).ok());
+  Expect({"bebr_failed_commits_total", "bebr_collection_state{collection=\"c\"}",
+          "bebr_version_backfill_failed{collection=\"c\",version=\"v3\"}"},
+         [&] {
+           const rlimit limit{.rlim_cur = 128 << 10, .rlim_max = RLIM_INFINITY};
+           ASSERT_EQ(prlimit(server_->pid(), RLIMIT_FSIZE, &limit, nullptr), 0);
+           EXPECT_EQ(client_->Upsert(MakeUpsert("c", 0, 10000)).status().code(), absl::StatusCode::kUnavailable);
+           v1::BackfillVersionRequest backfill;
+           backfill.set_collection("c");
+           backfill.set_version("v3");
+           EXPECT_TRUE(client_->BackfillVersion(backfill).ok());
+         });
   EXPECT_TRUE(client_->Search(MakeSearch("c", VectorOf(1), 3)).ok());
   // Nor does the log, which holds up nobody.
   Expect({"bebr_log_dropped_total"}, [&] {
@@ -384,6 +404,28 @@ void MetricsTest::Restarts() {
   searches.join();
 }
 
+void MetricsTest::Certificates() {
+  Start(TlsFlags());
+  const auto handshake = [&] { (void)Try({.tls_ca_file = Path("ca.pem")}); };
+  const auto replace = [&](const std::string& kind) {
+    std::filesystem::copy_file(Path("next" + kind), Path("server" + kind),
+                               std::filesystem::copy_options::overwrite_existing);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1200));  // files are looked at once a second
+  };
+  MakeCertificate("next", "ca");
+  Expect({"bebr_reloads_total{result=\"failed\",what=\"certificate\"}", "bebr_reload_failing{what=\"certificate\"}"},
+         [&] {
+           replace(".pem");  // without its key
+           handshake();
+         });
+  Expect({"bebr_reloads_total{result=\"ok\",what=\"certificate\"}", "bebr_reload_failing{what=\"certificate\"}",
+          "bebr_certificate_expiry_timestamp_seconds"},
+         [&] {
+           replace(".key");
+           handshake();
+         });
+}
+
 TEST_F(MetricsTest, EveryOneMoves) {
   StartWith({"--max_connections", "40", "--response_timeout_s", "1", "--recall_monitor_interval_s", "1"});
   const Samples at_start = Scrape(*server_);
@@ -395,6 +437,7 @@ TEST_F(MetricsTest, EveryOneMoves) {
   Clients();
   Refusals();
   Restarts();
+  Certificates();
   for (const MetricInfo& info : AllMetrics()) {
     EXPECT_TRUE(moved_.count(info.name)) << info.name << ": no step of this test makes it move";
   }

@@ -1,4 +1,6 @@
 // TLS, client certificates and API keys, with rotation.
+#include <signal.h>
+
 #include <atomic>
 #include <chrono>
 #include <filesystem>
@@ -67,6 +69,73 @@ TEST_F(TlsTest, WrongFilesStartNothing) {
                                  "--tls_cert_file", Path("server.pem"), "--tls_key_file", Path("other.key")});
   EXPECT_EQ(outcome.exit_code, 1);
   EXPECT_THAT(outcome.err, HasSubstr("is not the key of the certificate"));
+  MakeCertificate("expired", "other", /*expired=*/true);
+  const Outcome expired =
+      RunProgram("bebr-server", {"--data_dir", Path("data"), "--listen", "127.0.0.1:0", "--metrics_listen", "",
+                                 "--tls_cert_file", Path("expired.pem"), "--tls_key_file", Path("expired.key")});
+  EXPECT_EQ(expired.exit_code, 1);
+  EXPECT_THAT(expired.err, HasSubstr("expired.pem\" has expired: 2020-01-02"));
+}
+
+TEST_F(TlsTest, ConfigurationIsReadAgainWhileItServes) {
+  WriteKeys("admin-key");
+  const std::string config = "{\"keys_file\": \"" + Path("keys.json") + "\", \"max_results_per_call\": ";
+  WriteFile("config.json", config + "1000}");
+  Start({"--config", Path("config.json")});
+  Client admin({.server = server_->address(), .deadline = absl::Seconds(60), .api_key = "admin-key"});
+  v1::CollectionConfig collection;
+  collection.set_name("c");
+  ASSERT_TRUE(admin.CreateCollection(collection, ModelFile()).ok());
+  const auto search = [&] { return admin.Search(MakeSearch("c", VectorOf(1), 20)).status(); };
+  EXPECT_TRUE(search().ok());
+  const auto option = [&](const std::string& name) {
+    const std::string metrics = server_->HttpGet("/metrics");
+    const std::string sample = "bebr_option{option=\"" + name + "\"} ";
+    const size_t at = metrics.find(sample);
+    return at == std::string::npos ? "none"
+                                   : metrics.substr(at + sample.size(), metrics.find('\n', at) - at - sample.size());
+  };
+  const std::string threads = option("threads");
+  WriteFile("config.json", config + "10, \"log_level\": \"warning\", \"threads\": 7}");
+  ReloadKeys("threads has changed, which takes a restart");
+  for (int i = 0; i < 2000 && option("max_results_per_call") != "10"; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  EXPECT_THAT(std::string(search().message()), HasSubstr("max_results_per_call"));
+  EXPECT_EQ(option("threads"), threads);  // what is in use
+  // What cannot be read changes nothing, and is counted; the keys are another file.
+  WriteFile("config.json", config + "\"many\"}");
+  WriteKeys("new-key");
+  ReloadKeys("the configuration stays as it was: max_results_per_call in");
+  for (int i = 0; i < 2000 && search().code() != absl::StatusCode::kUnauthenticated; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  EXPECT_EQ(option("max_results_per_call"), "10");
+  const std::string metrics = server_->HttpGet("/metrics");
+  EXPECT_THAT(metrics, HasSubstr("bebr_reloads_total{result=\"failed\",what=\"configuration\"} 1\n"));
+  EXPECT_THAT(metrics, HasSubstr("bebr_reload_failing{what=\"configuration\"} 1\n"));
+  EXPECT_THAT(metrics, HasSubstr("bebr_reloads_total{result=\"ok\",what=\"keys\"} 2\n"));
+  EXPECT_THAT(metrics, HasSubstr("bebr_reload_failing{what=\"keys\"} 0\n"));
+  // The audit is there whatever the level is.
+  Client renewed({.server = server_->address(), .deadline = absl::Seconds(60), .api_key = "new-key"});
+  EXPECT_TRUE(renewed.DeleteCollection("c").ok());
+  EXPECT_THAT(server_->AwaitLog("audit method=DeleteCollection"), HasSubstr("audit method=DeleteCollection"));
+}
+
+TEST_F(TlsTest, DirectoriesAreClosedToOthers) {
+  using std::filesystem::perms;
+  const auto others_enter = [&] {
+    return server_->Log().find("data_dir \"" + Path("data") + "\" is open to all users") != std::string::npos;
+  };
+  Start({"--snapshot_dir", Path("made/snapshots") + "/"});
+  for (const char* made : {"data", "made/snapshots"})
+    EXPECT_EQ(std::filesystem::status(Path(made)).permissions(), perms::owner_all) << made;
+  EXPECT_FALSE(others_enter()) << server_->Log();
+  // A volume's group may be what gives the server its rights.
+  std::filesystem::permissions(Path("data"), perms::owner_all | perms::group_all | perms::set_gid);
+  Start({});
+  EXPECT_FALSE(others_enter()) << server_->Log();
+  std::filesystem::permissions(Path("data"), perms::owner_all | perms::others_read | perms::others_exec);
+  Start({});
+  EXPECT_TRUE(others_enter()) << server_->Log();
 }
 
 TEST_F(TlsTest, KeysHaveRolesAndCollections) {

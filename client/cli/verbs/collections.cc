@@ -10,11 +10,13 @@ void AddCollections(CLI::App& app, Command& command) {
     Client client = command.Connect();
     BEBR_ASSIGN_OR_RETURN(const auto response, client.ListCollections());
     if (command.json) {
-      PrintJson(ToJson(response)["collections"]);
+      // One list of all names: who goes through it, as a backup does, passes over none.
+      auto all = ToJson(response)["collections"];
+      if (all.is_null()) all = nlohmann::ordered_json::array();
+      for (const v1::UnavailableCollection& collection : response.unavailable())
+        all.push_back({{"name", collection.name()}, {"unavailable", collection.reason()}});
+      PrintJson(all);
       return absl::OkStatus();
-    }
-    for (const v1::UnavailableCollection& unavailable : response.unavailable()) {
-      std::fprintf(stderr, "%s cannot be opened: %s\n", unavailable.name().c_str(), unavailable.reason().c_str());
     }
     if (response.collections().empty() && response.unavailable().empty())
       std::printf("no collections; `bebr create` makes one\n");
@@ -23,7 +25,10 @@ void AddCollections(CLI::App& app, Command& command) {
                   WithCommas(collection.documents()).c_str(), static_cast<size_t>(collection.versions_size()),
                   collection.default_version().c_str(), HumanBytes(collection.memory().total()).c_str(),
                   HumanBytes(collection.disk_bytes()).c_str());
+      if (!collection.problem().empty()) std::printf("%-24s takes no writes: %s\n", "", collection.problem().c_str());
     }
+    for (const v1::UnavailableCollection& collection : response.unavailable())
+      std::printf("%-24s unavailable: %s\n", collection.name().c_str(), collection.reason().c_str());
     return absl::OkStatus();
   });
 }

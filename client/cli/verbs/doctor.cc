@@ -40,6 +40,23 @@ Finding CheckRefusals(const v1::GetStatsResponse& stats) {
   return {Level::kWarning, "load", found, "it was full at times: fewer clients at once, or a larger machine"};
 }
 
+// What of a collection does not serve.
+void CheckFaults(const v1::ListCollectionsResponse& collections, std::vector<Finding>& findings) {
+  for (const v1::UnavailableCollection& collection : collections.unavailable()) {
+    findings.push_back({Level::kFault, "collection",
+                        absl::StrFormat("%s is unavailable: %s", collection.name(), collection.reason()),
+                        absl::StrFormat("put back the file that is named, or restore a snapshot (bebr drop %s, bebr "
+                                        "snapshot restore); the others are served",
+                                        collection.name())});
+  }
+  for (const v1::Collection& collection : collections.collections()) {
+    if (collection.problem().empty()) continue;
+    findings.push_back({Level::kFault, "collection",
+                        absl::StrFormat("%s takes no writes: %s", collection.name(), collection.problem()),
+                        "look at the disk (df, dmesg); writes are taken again by themselves once it does"});
+  }
+}
+
 void CheckVersions(const v1::Collection& collection, std::vector<Finding>& findings) {
   for (const v1::Version& version : collection.versions()) {
     if (version.backfill().error().empty()) continue;
@@ -66,6 +83,7 @@ std::vector<Finding> CheckServer(const Command& command) {
     findings.push_back({Level::kFault, "collections", std::string(collections.status().message()), "read its log"});
     return findings;
   }
+  CheckFaults(*collections, findings);
   uint64_t memory = 0;
   for (const v1::Collection& collection : collections->collections()) {
     memory += collection.memory().total();

@@ -41,6 +41,8 @@ TEST(ParseKeys, NamesWhatIsWrong) {
   EXPECT_THAT(error(R"({"keys": [{"name": "a", "role": "read"}]})"), HasSubstr("keys[0] lacks"));
   EXPECT_THAT(error(R"({"keys": [{"name": "a", "role": "read", "sha256": "12"}]})"),
               HasSubstr("64 hexadecimal digits"));
+  EXPECT_THAT(error(R"({"keys": [{"name": "a", "role": "read", "collections": [], )" + hash + "}]}"),
+              HasSubstr("empty list of collections"));
   EXPECT_THAT(error(R"({"keys": [{"name": "a", "role": "root", )" + hash + "}]}"), HasSubstr("read, write or admin"));
   EXPECT_THAT(error(R"({"keys": [{"name": "a", "role": "read", "collection": "x", )" + hash + "}]}"),
               HasSubstr("\"collection\""));

@@ -2,13 +2,16 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+
 #include "index/base/retry.h"
 
 namespace bebr {
 namespace {
 
 TEST(MemoryBudget, RefusesWhatIsNotLeft) {
-  MemoryBudget budget(100);
+  std::atomic<uint64_t> limit = 100;
+  MemoryBudget budget(limit);
   auto first = budget.Take(60);
   ASSERT_TRUE(first.ok());
   const absl::Status refused = budget.Take(41).status();
@@ -26,10 +29,13 @@ TEST(MemoryBudget, RefusesWhatIsNotLeft) {
 }
 
 TEST(MemoryBudget, WaitingDoesNotHelpWhatIsLargerThanAll) {
-  MemoryBudget budget(100);
+  std::atomic<uint64_t> limit = 100;
+  MemoryBudget budget(limit);
   const absl::Status refused = budget.Take(101).status();
   EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(RetryDelayOf(refused), absl::ZeroDuration());
+  limit = 200;
+  EXPECT_TRUE(budget.Take(101).ok());
 }
 
 }  // namespace

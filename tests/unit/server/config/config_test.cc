@@ -6,7 +6,6 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
-#include <map>
 
 namespace bebr {
 namespace {
@@ -14,16 +13,8 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-Environment Variables(std::map<std::string, std::string> values) {
-  auto held = std::make_shared<std::map<std::string, std::string>>(std::move(values));
-  return [held](const std::string& name) {
-    const auto found = held->find(name);
-    return found == held->end() ? nullptr : found->second.c_str();
-  };
-}
-
-std::string ErrorOf(const std::vector<std::string>& arguments, std::map<std::string, std::string> environment = {}) {
-  const auto command = ParseServerConfig(arguments, Variables(std::move(environment)));
+std::string ErrorOf(const std::vector<std::string>& arguments, const Environment& environment = {}) {
+  const auto command = ParseServerConfig(arguments, environment);
   EXPECT_FALSE(command.ok());
   return std::string(command.status().message());
 }
@@ -41,7 +32,7 @@ class ConfigFile {
 };
 
 TEST(ServerConfig, DefaultsListenOnLoopbackOnly) {
-  const auto command = ParseServerConfig({"--data_dir", "d"}, Variables({}));
+  const auto command = ParseServerConfig({"--data_dir", "d"}, {});
   ASSERT_TRUE(command.ok()) << command.status();
   EXPECT_EQ(command->config.listen, "127.0.0.1:7700");
   EXPECT_EQ(command->config.metrics_listen, "127.0.0.1:7701");
@@ -50,8 +41,8 @@ TEST(ServerConfig, DefaultsListenOnLoopbackOnly) {
 
 TEST(ServerConfig, FlagBeatsEnvironmentBeatsFile) {
   const ConfigFile file(R"({"data_dir": "file", "threads": 1, "log_level": "error", "read_threads": "7"})");
-  const auto command = ParseServerConfig({"--config", file.path(), "--threads=3"},
-                                         Variables({{"BEBR_THREADS", "2"}, {"BEBR_LOG_LEVEL", "debug"}}));
+  const auto command =
+      ParseServerConfig({"--config", file.path(), "--threads=3"}, {{"BEBR_THREADS", "2"}, {"BEBR_LOG_LEVEL", "debug"}});
   ASSERT_TRUE(command.ok()) << command.status();
   EXPECT_EQ(command->config.threads, 3u);
   EXPECT_EQ(command->config.log_level, "debug");
@@ -61,7 +52,7 @@ TEST(ServerConfig, FlagBeatsEnvironmentBeatsFile) {
 
 TEST(ServerConfig, ConfigFileMayBeNamedByTheEnvironment) {
   const ConfigFile file(R"({"data_dir": "file"})");
-  const auto command = ParseServerConfig({}, Variables({{"BEBR_CONFIG", file.path()}}));
+  const auto command = ParseServerConfig({}, {{"BEBR_CONFIG", file.path()}});
   ASSERT_TRUE(command.ok()) << command.status();
   EXPECT_EQ(command->config.data_dir, "file");
 }
@@ -79,17 +70,14 @@ TEST(ServerConfig, ReportsEveryErrorAtOnce) {
 
 TEST(ServerConfig, RefusesPlaintextBeyondLoopbackUnlessTold) {
   EXPECT_THAT(ErrorOf({"--data_dir", "d", "--listen", "0.0.0.0:7700"}), HasSubstr("allow_insecure_remote"));
-  EXPECT_TRUE(
-      ParseServerConfig({"--data_dir", "d", "--listen", "0.0.0.0:7700", "--allow_insecure_remote"}, Variables({}))
-          .ok());
+  EXPECT_TRUE(ParseServerConfig({"--data_dir", "d", "--listen", "0.0.0.0:7700", "--allow_insecure_remote"}, {}).ok());
   EXPECT_FALSE(
-      ParseServerConfig({"--data_dir", "d", "--listen", "0.0.0.0:1", "--allow_insecure_remote", "false"}, Variables({}))
-          .ok());
+      ParseServerConfig({"--data_dir", "d", "--listen", "0.0.0.0:1", "--allow_insecure_remote", "false"}, {}).ok());
   // TLS without any way to tell callers apart is no better.
   const std::vector<std::string> tls = {"--data_dir",      "d", "--listen",       "0.0.0.0:1",
                                         "--tls_cert_file", "c", "--tls_key_file", "k"};
-  EXPECT_FALSE(ParseServerConfig(tls, Variables({})).ok());
-  EXPECT_TRUE(ParseServerConfig(tls, Variables({{"BEBR_KEYS_FILE", "keys.json"}})).ok());
+  EXPECT_FALSE(ParseServerConfig(tls, {}).ok());
+  EXPECT_TRUE(ParseServerConfig(tls, {{"BEBR_KEYS_FILE", "keys.json"}}).ok());
 }
 
 TEST(ServerConfig, RefusesMetricsBeyondLoopbackUnlessTold) {
@@ -97,7 +85,7 @@ TEST(ServerConfig, RefusesMetricsBeyondLoopbackUnlessTold) {
   EXPECT_THAT(ErrorOf(remote), AllOf(HasSubstr("metrics_listen"), HasSubstr("allow_remote_metrics")));
   auto accepted = remote;
   accepted.push_back("--allow_remote_metrics");
-  EXPECT_TRUE(ParseServerConfig(accepted, Variables({})).ok());
+  EXPECT_TRUE(ParseServerConfig(accepted, {}).ok());
 }
 
 TEST(ServerConfig, KnowsItsNumbers) {
@@ -132,21 +120,59 @@ TEST(ServerConfig, RefusesWhatIsNotAConfigFile) {
 
 TEST(ServerConfig, PrintedConfigurationReadsBack) {
   const auto first =
-      ParseServerConfig({"--data_dir", "a \"quoted\" dir", "--threads", "5", "--allow_insecure_remote"}, Variables({}));
+      ParseServerConfig({"--data_dir", "a \"quoted\" dir", "--threads", "5", "--allow_insecure_remote"}, {});
   ASSERT_TRUE(first.ok());
   const ConfigFile file(PrintServerConfig(first->config));
-  const auto second = ParseServerConfig({"--config", file.path()}, Variables({}));
+  const auto second = ParseServerConfig({"--config", file.path()}, {});
   ASSERT_TRUE(second.ok()) << second.status();
   EXPECT_EQ(PrintServerConfig(second->config), PrintServerConfig(first->config));
   EXPECT_EQ(second->config.data_dir, "a \"quoted\" dir");
 }
 
 TEST(ServerConfig, HelpNeedsNothingElse) {
-  const auto command = ParseServerConfig({"--help"}, Variables({}));
+  const auto command = ParseServerConfig({"--help"}, {});
   ASSERT_TRUE(command.ok()) << command.status();
   EXPECT_TRUE(command->help);
   EXPECT_THAT(ServerHelp(),
               AllOf(HasSubstr("--data_dir"), HasSubstr("--keepalive_min_interval_s"), HasSubstr("BEBR_THREADS")));
+}
+
+TEST(ServerConfig, UnknownVariablesAreRefused) {
+  const auto parse = [](const Environment& environment) {
+    return std::string(ParseServerConfig({"--data_dir", "d"}, environment).status().message());
+  };
+  EXPECT_EQ(parse({{"PATH", "/bin"}, {"BEBR_CONFIG", ""}, {"BEBR_API_KEY", "k"}, {"BEBR_BACKUP_KEEP", "3"}}), "");
+  // Kubernetes's, for a service called bebr.
+  EXPECT_EQ(parse({{"BEBR_SERVICE_HOST", "10.0.0.1"},
+                   {"BEBR_SERVICE_PORT_GRPC", "7700"},
+                   {"BEBR_PORT", "tcp://10.0.0.1:7700"},
+                   {"BEBR_PORT_7700_TCP_ADDR", "10.0.0.1"}}),
+            "");
+  EXPECT_THAT(parse({{"BEBR_THREAD", "8"}}),
+              AllOf(HasSubstr("BEBR_THREAD belongs to no option"), HasSubstr("did you mean BEBR_THREADS?")));
+  EXPECT_THAT(parse({{"BEBR_PORT", "7700"}}), HasSubstr("BEBR_PORT belongs to no option"));
+  EXPECT_THAT(parse({{"BEBR_METRICS_PORT_X", "1"}}), HasSubstr("BEBR_METRICS_PORT_X belongs to no option"));
+  EXPECT_THAT(parse({{"BEBR_SOMETHING_ELSE_ALTOGETHER", "1"}}), ::testing::Not(HasSubstr("did you mean")));
+}
+
+TEST(ServerConfig, NamesTheNearestOption) {
+  EXPECT_THAT(ErrorOf({"--data_dir", "d", "--slow_query", "1"}), HasSubstr("did you mean slow_query_ms?"));
+  const ConfigFile file(R"({"data_dir": "d", "treads": 1})");
+  EXPECT_THAT(ErrorOf({"--config", file.path()}), HasSubstr("did you mean threads?"));
+}
+
+TEST(ChangedOptions, SaysWhatTakesARestart) {
+  ServerConfig before, after;
+  EXPECT_TRUE(ChangedOptions(before, after).live.empty());
+  after.log_level = "debug";
+  after.max_parsed_bytes = 1 << 30 | 1;
+  after.threads = 3;
+  const OptionChanges changes = ChangedOptions(before, after);
+  EXPECT_THAT(changes.live, ::testing::UnorderedElementsAre("log_level", "max_parsed_bytes"));
+  EXPECT_THAT(changes.at_restart, ::testing::ElementsAre("threads"));
+  const ServerConfig in_use = WithLiveOptions(before, after);
+  EXPECT_EQ(in_use.log_level, "debug");
+  EXPECT_EQ(in_use.threads, before.threads);
 }
 
 }  // namespace

@@ -1,0 +1,34 @@
+// What may change while a server runs.
+#ifndef BEBR_SERVER_CONFIG_LIVE_LIMITS_H_
+#define BEBR_SERVER_CONFIG_LIVE_LIMITS_H_
+
+#include <atomic>
+#include <cstdint>
+
+#include "server/config/config.h"
+
+namespace bebr {
+
+// The limits that a running server takes over when its configuration is read again.
+//
+// Thread safety: may be set and read on any thread; who reads two of them may get one of before and one of after.
+struct LiveLimits {
+  explicit LiveLimits(const ServerConfig& config) { Set(config); }
+  void Set(const ServerConfig& config) {
+    slow_query_ms = config.slow_query_ms;
+    max_model_bytes = config.max_model_bytes;
+    max_parsed_bytes = config.max_parsed_bytes;
+    max_results_per_call = config.max_results_per_call;
+    max_pending_response_bytes = config.max_pending_response_bytes;
+  }
+
+  std::atomic<uint64_t> slow_query_ms;
+  std::atomic<uint64_t> max_model_bytes;
+  std::atomic<uint64_t> max_parsed_bytes;
+  std::atomic<uint64_t> max_results_per_call;
+  std::atomic<uint64_t> max_pending_response_bytes;
+};
+
+}  // namespace bebr
+
+#endif  // BEBR_SERVER_CONFIG_LIVE_LIMITS_H_
