@@ -122,6 +122,7 @@ class EngineImpl final : public Engine {
   absl::StatusOr<std::vector<SnapshotInfo>> ListSnapshots(std::string_view collection) override {
     return backups_->List(collection);
   }
+  std::map<std::string, absl::Time> NewestSnapshots() override { return backups_->Newest(); }
   absl::Status RestoreSnapshot(std::string_view collection, std::string_view name,
                                std::string_view new_collection) override {
     return backups_->Restore(collection, name, new_collection);

@@ -138,6 +138,8 @@ class Engine {
   virtual absl::StatusOr<SnapshotInfo> CreateSnapshot(std::string_view collection, std::string_view name) = 0;
   // Of one collection, or of all where the name is empty; also of dropped ones.
   virtual absl::StatusOr<std::vector<SnapshotInfo>> ListSnapshots(std::string_view collection) = 0;
+  // When the newest snapshot of each collection that has one was made, also of dropped ones. Waits for nothing.
+  virtual std::map<std::string, absl::Time> NewestSnapshots() = 0;
   // Makes a new collection of a snapshot: versions, documents and answers are those of its moment. RESOURCE_EXHAUSTED
   // if it would not fit, as for CreateCollection.
   virtual absl::Status RestoreSnapshot(std::string_view collection, std::string_view name,

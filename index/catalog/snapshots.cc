@@ -1,5 +1,6 @@
 #include "index/catalog/snapshots.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "absl/cleanup/cleanup.h"
@@ -61,9 +62,10 @@ absl::Status ReadObject(const std::string& path, json& object) {
   return absl::OkStatus();
 }
 
-// What snapshot.json says; but the names are those of the directory, since a snapshot may have been copied.
-absl::StatusOr<SnapshotInfo> ReadInfo(const std::string& directory, std::string_view collection,
-                                      std::string_view name) {
+// What snapshot.json says, without bytes; but the names are those of the directory, since a snapshot may have been
+// copied.
+absl::StatusOr<SnapshotInfo> ReadInfoFile(const std::string& directory, std::string_view collection,
+                                          std::string_view name) {
   const std::string path = absl::StrCat(directory, kInfoFile);
   SnapshotInfo info{.collection = std::string(collection), .name = std::string(name)};
   try {
@@ -78,6 +80,12 @@ absl::StatusOr<SnapshotInfo> ReadInfo(const std::string& directory, std::string_
   } catch (const json::exception& error) {
     return absl::DataLossError(absl::StrFormat("%s: %s", path, error.what()));
   }
+  return info;
+}
+
+absl::StatusOr<SnapshotInfo> ReadInfo(const std::string& directory, std::string_view collection,
+                                      std::string_view name) {
+  BEBR_ASSIGN_OR_RETURN(SnapshotInfo info, ReadInfoFile(directory, collection, name));
   info.bytes = SizeOf(directory).file_bytes;
   return info;
 }
@@ -176,6 +184,27 @@ absl::StatusOr<std::vector<SnapshotInfo>> Snapshots::List(std::string_view colle
     }
   }
   return infos;
+}
+
+std::map<std::string, absl::Time> Snapshots::Newest() const {
+  std::map<std::string, absl::Time> newest;
+  for (const std::string& collection : Collections()) {
+    const absl::Time time = NewestOf(collection);
+    if (time != absl::InfinitePast()) newest[collection] = time;
+  }
+  return newest;
+}
+
+absl::Time Snapshots::NewestOf(const std::string& collection) const {
+  absl::Time newest = absl::InfinitePast();
+  const auto names = ListDirectories(Path(collection, ""));
+  if (!names.ok()) return newest;  // told by Collections
+  for (const std::string& name : *names) {
+    if (name.starts_with('.')) continue;
+    const auto info = ReadInfoFile(Path(collection, name), collection, name);
+    if (info.ok()) newest = std::max(newest, info->created);  // else told by List
+  }
+  return newest;
 }
 
 absl::StatusOr<std::string> Snapshots::Find(std::string_view collection, std::string_view name) const {

@@ -3,6 +3,7 @@
 #define BEBR_INDEX_CATALOG_SNAPSHOTS_H_
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -12,6 +13,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "index/base/mutex.h"
 #include "index/types/collection.h"
 
@@ -34,6 +36,10 @@ class Snapshots {
   // Of one collection, or of all where the name is empty; by collection, then name. Broken ones are passed over with a
   // warning; Info says what is wrong with one.
   absl::StatusOr<std::vector<SnapshotInfo>> List(std::string_view collection) const;
+  // When the newest snapshot of each collection that has one was made. Reads one small file a snapshot.
+  std::map<std::string, absl::Time> Newest() const;
+  // The same of one collection; InfinitePast: it has none.
+  absl::Time NewestOf(const std::string& collection) const;
   // The directory. NOT_FOUND names the snapshots there are.
   absl::StatusOr<std::string> Find(std::string_view collection, std::string_view name) const;
   // What List says of one. NOT_FOUND as Find.

@@ -37,7 +37,26 @@ absl::StatusOr<SnapshotInfo> Backups::Create(std::string_view name, std::string_
     if (made.ok()) created = *std::move(made);
     return made.status();
   }));
+  UpdateNewest(created.collection);
   return created;
+}
+
+absl::Status Backups::Remove(std::string_view collection, std::string_view name) {
+  MutexLock lock(&restore_mutex_);
+  const absl::Status removed = snapshots_->Remove(collection, name);
+  if (!absl::IsInvalidArgument(removed)) UpdateNewest(std::string(collection));
+  return removed;
+}
+
+void Backups::UpdateNewest(const std::string& collection) {
+  MutexLock update(&update_mutex_);
+  const absl::Time time = snapshots_->NewestOf(collection);
+  MutexLock lock(&newest_mutex_);
+  if (time == absl::InfinitePast()) {
+    newest_.erase(collection);
+  } else {
+    newest_[collection] = time;
+  }
 }
 
 absl::Status Backups::Restore(std::string_view name, std::string_view snapshot, std::string_view new_collection) {

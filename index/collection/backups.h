@@ -2,13 +2,16 @@
 #ifndef BEBR_INDEX_COLLECTION_BACKUPS_H_
 #define BEBR_INDEX_COLLECTION_BACKUPS_H_
 
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "index/base/mutex.h"
 #include "index/catalog/snapshots.h"
 #include "index/collection/capacity.h"
@@ -31,19 +34,27 @@ class Backups {
   }
   // A snapshot is not removed while one is restored: what is copied is whole.
   absl::Status Restore(std::string_view collection, std::string_view name, std::string_view new_collection);
-  absl::Status Remove(std::string_view collection, std::string_view name) {
-    MutexLock lock(&restore_mutex_);
-    return snapshots_->Remove(collection, name);
+  absl::Status Remove(std::string_view collection, std::string_view name);
+  // When the newest snapshot of each collection that has one was made. From memory: snapshots that somebody copied here
+  // meanwhile are not among them.
+  std::map<std::string, absl::Time> Newest() const {
+    MutexLock lock(&newest_mutex_);
+    return newest_;
   }
 
  private:
   Backups(std::unique_ptr<Snapshots> snapshots, Registry* registry, Capacity* capacity)
-      : snapshots_(std::move(snapshots)), registry_(registry), capacity_(capacity) {}
+      : snapshots_(std::move(snapshots)), registry_(registry), capacity_(capacity), newest_(snapshots_->Newest()) {}
+  // Something has changed about the snapshots of the collection.
+  void UpdateNewest(const std::string& collection);
 
   const std::unique_ptr<Snapshots> snapshots_;
   Registry* const registry_;
   Capacity* const capacity_;
   Mutex restore_mutex_;
+  Mutex update_mutex_ ABSL_ACQUIRED_BEFORE(newest_mutex_);  // one at a time looks at the disk; who asks does not wait
+  mutable Mutex newest_mutex_;
+  std::map<std::string, absl::Time> newest_ ABSL_GUARDED_BY(newest_mutex_);
 };
 
 }  // namespace bebr

@@ -7,6 +7,8 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <limits>
+#include <map>
 #include <sstream>
 #include <utility>
 
@@ -31,6 +33,18 @@ class FamilyList {
     metric.label = std::move(labels);
     (families_.back().type == prometheus::MetricType::Counter ? metric.counter.value : metric.gauge.value) = value;
   }
+  // Adds a histogram without labels.
+  void Add(const char* name, const DurationCounts& durations) {
+    prometheus::ClientMetric::Histogram& histogram =
+        families_.emplace_back(EmptyFamily(name)).metric.emplace_back().histogram;
+    for (size_t i = 0; i < durations.counts.size(); ++i) {
+      histogram.sample_count += durations.counts[i];
+      const bool last = i == DurationCounts::kBoundsSeconds.size();
+      const double bound = last ? std::numeric_limits<double>::infinity() : DurationCounts::kBoundsSeconds[i];
+      histogram.bucket.push_back({.cumulative_count = histogram.sample_count, .upper_bound = bound});
+    }
+    histogram.sample_sum = durations.sum_seconds;
+  }
   std::vector<prometheus::MetricFamily> Take() { return std::move(families_); }
 
  private:
@@ -51,6 +65,8 @@ void AddEngine(const EngineStats& stats, FamilyList& out) {
   out.Add("bebr_refused_upserts_total", static_cast<double>(stats.refused_memory), {{"reason", "memory"}});
   out.Add("bebr_refused_upserts_total", static_cast<double>(stats.refused_disk), {{"reason", "disk"}});
   out.Add("bebr_failed_commits_total", static_cast<double>(stats.failed_commits));
+  out.Add("bebr_commit_seconds", stats.commits);
+  out.Add("bebr_sync_seconds", stats.syncs);
   out.Add("bebr_ingest_stage_seconds_total", static_cast<double>(stats.encode_us) * kMicro, {{"stage", "encode"}});
   out.Add("bebr_ingest_stage_seconds_total", static_cast<double>(stats.commit_us) * kMicro, {{"stage", "commit"}});
   out.Add("bebr_ingest_stage_seconds_total", static_cast<double>(stats.apply_us) * kMicro, {{"stage", "apply"}});
@@ -153,6 +169,13 @@ void AddCollections(Engine& engine, FamilyList& out) {
   }
   for (const auto& info : infos) {
     out.Add("bebr_collection_disk_bytes", static_cast<double>(info.disk_bytes), {{"collection", info.name}});
+  }
+  const std::map<std::string, absl::Time> snapshots = engine.NewestSnapshots();
+  for (const auto& info : infos) {
+    const auto newest = snapshots.find(info.name);
+    if (newest == snapshots.end()) continue;
+    out.Add("bebr_snapshot_newest_timestamp_seconds", absl::ToDoubleSeconds(newest->second - absl::UnixEpoch()),
+            {{"collection", info.name}});
   }
   AddVersions(infos, out);
   AddAuto(infos, out);

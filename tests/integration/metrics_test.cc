@@ -135,10 +135,10 @@ void MetricsTest::Documents() {
           "bebr_collection_call_seconds_count{collection=\"c\",kind=\"write\"}",
           "bebr_key_call_seconds_count{key=\"none\",kind=\"write\"}",
           "bebr_collection_request_bytes_total{collection=\"c\"}", "bebr_key_request_bytes_total{key=\"none\"}",
-          "bebr_documents_upserted_total", "bebr_collection_documents{collection=\"c\"}",
-          "bebr_ingest_stage_seconds_total{stage=\"encode\"}", "bebr_ingest_stage_seconds_total{stage=\"commit\"}",
-          "bebr_ingest_stage_seconds_total{stage=\"apply\"}", "bebr_storage_wal_bytes_total",
-          "bebr_storage_wal_syncs_total", "bebr_storage_write_buffer_bytes"},
+          "bebr_commit_seconds", "bebr_sync_seconds", "bebr_documents_upserted_total",
+          "bebr_collection_documents{collection=\"c\"}", "bebr_ingest_stage_seconds_total{stage=\"encode\"}",
+          "bebr_ingest_stage_seconds_total{stage=\"commit\"}", "bebr_ingest_stage_seconds_total{stage=\"apply\"}",
+          "bebr_storage_wal_bytes_total", "bebr_storage_wal_syncs_total", "bebr_storage_write_buffer_bytes"},
          [&] { ASSERT_TRUE(client_->Upsert(MakeUpsert("c", 0, 30)).ok()); });
   Expect({"bebr_collection_deleted_rows{collection=\"c\"}"},
          [&] { ASSERT_TRUE(client_->Upsert(MakeUpsert("c", 0, 5)).ok()); });
@@ -172,6 +172,11 @@ void MetricsTest::Documents() {
 }
 
 void MetricsTest::Versions() {
+  Expect({"bebr_snapshot_newest_timestamp_seconds{collection=\"c\"}"}, [&] {
+    v1::CreateSnapshotRequest snapshot;
+    snapshot.set_collection("c");
+    ASSERT_TRUE(client_->CreateSnapshot(snapshot).ok());
+  });
   Expect({"bebr_version_documents", "bebr_version_embeddings", "bebr_version_backfill_running",
           "bebr_documents_reencoded_total"},
          [&] {

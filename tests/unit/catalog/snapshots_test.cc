@@ -33,9 +33,10 @@ class SnapshotsTest : public ::testing::Test {
     snapshots_ = *std::move(snapshots);
   }
   std::string root() const { return directory_.path() + "/snapshots"; }
-  absl::StatusOr<SnapshotInfo> Create(const std::string& collection, const std::string& name) {
+  absl::StatusOr<SnapshotInfo> Create(const std::string& collection, const std::string& name,
+                                      int64_t created_us = 1234567) {
     return snapshots_->Create(
-        {.collection = collection, .name = name, .created = absl::FromUnixMicros(1234567), .documents = 7},
+        {.collection = collection, .name = name, .created = absl::FromUnixMicros(created_us), .documents = 7},
         directory_.path() + "/c", [](const std::string& path) { return WriteFileAtomically(path + "/data", "12345"); });
   }
 
@@ -76,6 +77,22 @@ TEST_F(SnapshotsTest, ListsByCollectionAndName) {
   EXPECT_THAT(names(""), ElementsAre("c/1", "c/2", "d/1"));
   EXPECT_THAT(names("c"), ElementsAre("c/1", "c/2"));
   EXPECT_THAT(names("nobody"), IsEmpty());
+}
+
+TEST_F(SnapshotsTest, KnowsTheNewestOfEachCollection) {
+  EXPECT_THAT(snapshots_->Newest(), IsEmpty());
+  ASSERT_TRUE(Create("c", "1", 5).ok());
+  ASSERT_TRUE(Create("c", "2", 9).ok());
+  ASSERT_TRUE(Create("c", "3", 7).ok());
+  ASSERT_TRUE(Create("d", "1", 4).ok());
+  fs::create_directories(root() + "/c/.creating-4");
+  fs::create_directories(root() + "/c/broken");
+  using ::testing::Pair;
+  EXPECT_THAT(snapshots_->Newest(),
+              ElementsAre(Pair("c", absl::FromUnixMicros(9)), Pair("d", absl::FromUnixMicros(4))));
+  ASSERT_TRUE(snapshots_->Remove("c", "2").ok());
+  EXPECT_EQ(snapshots_->NewestOf("c"), absl::FromUnixMicros(7));
+  EXPECT_EQ(snapshots_->NewestOf("nobody"), absl::InfinitePast());
 }
 
 TEST_F(SnapshotsTest, ANameIsTakenOnce) {
