@@ -29,6 +29,7 @@
 #include "server/readiness.h"
 #include "server/rpc/health.h"
 #include "server/rpc/methods.h"
+#include "server/trace/tracer.h"
 
 namespace bebr {
 namespace {
@@ -51,6 +52,7 @@ class ServerImpl : public Server {
       BEBR_ASSIGN_OR_RETURN(
           http_, HttpServer::Start(config_.metrics_listen, &metrics_, [this] { return readiness_.Answer(); }));
     }
+    if (!config_.otlp_endpoint.empty()) tracer_ = std::make_unique<Tracer>(config_, &metrics_);
     BEBR_RETURN_IF_ERROR(OpenEngine());
     BEBR_RETURN_IF_ERROR(Listen());
     SetReady(true);
@@ -71,6 +73,7 @@ class ServerImpl : public Server {
       gateway_.reset();  // waits for the calls that it passed on
       grpc_.reset();     // waits for the last handler
     }
+    tracer_.reset();
     readiness_.SetEngine(nullptr);
     metrics_.SetEngine(nullptr);
     engine_.reset();
@@ -169,6 +172,7 @@ class ServerImpl : public Server {
                               .blocking = &blocking_,
                               .streams = &streams_,
                               .responses = &responses_,
+                              .tracer = tracer_.get(),
                               .known = [this](std::string_view peer) { listener_->Known(peer); },
                               .greeted = [this](std::string_view peer) { listener_->Greeted(peer); }});
     door_ = std::make_unique<Door>(*rpc_, AllMethods(&health_), ApiLimits());
@@ -226,6 +230,7 @@ class ServerImpl : public Server {
   std::shared_ptr<grpc::ServerCredentials> credentials_;  // gRPC calls back into it, but does not keep it
   std::unique_ptr<HttpServer> http_;
   std::unique_ptr<Engine> engine_;
+  std::unique_ptr<Tracer> tracer_;
   BlockingPool blocking_;
   StreamRegistry streams_;
   ResponseWatch responses_;

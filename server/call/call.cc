@@ -154,6 +154,7 @@ void Call::Ended(const grpc::Status& status, uint64_t answer_bytes) {
   counters.handled[code < counters.handled.size() ? code : kUnknown]->Increment();
   counters.seconds->Observe(absl::ToDoubleSeconds(age()));
   CountUse(absl_code, answer_bytes);
+  if (rpc_.tracer != nullptr && method_.role.has_value()) Trace(status);
   rpc_.responses->Begin(&context_, answer_bytes);
   if (method_.audited || IsDenied(absl_code)) Audit(absl_code);
   if (!IsServerError(status.error_code())) return;
@@ -176,6 +177,30 @@ void Call::CountUse(absl::StatusCode code, uint64_t answer_bytes) {
   if (!collection_.empty()) rpc_.metrics->collections().AddRequestBytes(collection_, uncounted_bytes_);
   if (method_.role.has_value() && code != absl::StatusCode::kUnauthenticated)
     rpc_.metrics->keys().AddCall(identity_.name(), use);
+}
+
+void Call::Trace(const grpc::Status& status) {
+  const std::string message = status.error_message();
+  EndedCall call{.traceparent = ids_.traceparent,
+                 .from_client = ids_.traced_by_client,
+                 .path = method_.path,
+                 .code = status.error_code(),
+                 .server_fault = IsServerError(status.error_code()),
+                 .error = message,
+                 .duration = age()};
+  call.texts = {{"bebr.collection", collection_},
+                {"bebr.key", identity_.name()},
+                {"bebr.request_id", ids_.request_id},
+                {"network.peer.address", peer_}};
+  if (queries_ > 0) {
+    call.numbers = {{"bebr.queries", static_cast<int64_t>(queries_)},
+                    {"bebr.documents_scanned", static_cast<int64_t>(documents_scanned_)},
+                    {"bebr.queue_us", timings_.queue_us},
+                    {"bebr.encode_us", timings_.encode_us},
+                    {"bebr.scan_us", timings_.scan_us},
+                    {"bebr.rerank_us", timings_.rerank_us}};
+  }
+  rpc_.tracer->Add(call);
 }
 
 void Call::Audit(absl::StatusCode code) {

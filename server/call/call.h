@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "index/base/clock.h"
+#include "index/engine.h"
 #include "server/access/auth.h"
 #include "server/call/call_ids.h"
 #include "server/call/memory_budget.h"
@@ -52,10 +53,11 @@ class Call : public grpc::ServerGenericBidiReactor {
   // The same, for work that may end early and outlive the call; set a moment later.
   const std::shared_ptr<std::atomic<bool>>& cancelled() const { return cancelled_; }
 
-  // Counts what was searched for the call.
-  void AddSearched(uint64_t queries, uint64_t documents_scanned) {
+  // Counts what was searched for the call, and where its time went.
+  void AddSearched(uint64_t queries, uint64_t documents_scanned, const SearchTimings& timings) {
     queries_ += queries;
     documents_scanned_ += documents_scanned;
+    timings_ = timings;
   }
   // Ends the call with a status, for streams also with OK.
   void End(const absl::Status& status);
@@ -111,6 +113,8 @@ class Call : public grpc::ServerGenericBidiReactor {
   // Counts what came in and what was used, for the metrics by collection and by key.
   void CountInput(uint64_t bytes);
   void CountUse(absl::StatusCode code, uint64_t answer_bytes);
+  // Hands the call to the tracer.
+  void Trace(const grpc::Status& status);
   void Serialize(const google::protobuf::Message& message);
 
   RpcContext& rpc_;
@@ -126,6 +130,7 @@ class Call : public grpc::ServerGenericBidiReactor {
   bool audited_ = false;
   uint64_t queries_ = 0;
   uint64_t documents_scanned_ = 0;
+  SearchTimings timings_;
   uint64_t uncounted_bytes_ = 0;  // that came in before the collection was known
   const KeylessCalls::Slot slot_;
   const SteadyTime started_ = SteadyNow();

@@ -46,8 +46,9 @@ CallIds ReadCallIds(const CallMetadata& metadata) {
   CallIds ids;
   const std::string_view request_id = Find(metadata, "x-request-id"), traceparent = Find(metadata, "traceparent");
   ids.request_id = IsRequestId(request_id) ? std::string(request_id) : RandomHex(16);
+  ids.traced_by_client = IsTraceparent(traceparent);
   ids.traceparent =
-      IsTraceparent(traceparent) ? std::string(traceparent) : "00-" + RandomHex(32) + "-" + RandomHex(16) + "-00";
+      ids.traced_by_client ? std::string(traceparent) : "00-" + RandomHex(32) + "-" + RandomHex(16) + "-00";
   return ids;
 }
 

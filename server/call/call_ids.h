@@ -19,6 +19,7 @@ using CallMetadata = std::multimap<grpc::string_ref, grpc::string_ref>;
 struct CallIds {
   std::string request_id;
   std::string traceparent;
+  bool traced_by_client = false;  // traceparent is the client's
 
   // The 32 hexadecimal digits of traceparent.
   std::string_view trace_id() const { return std::string_view(traceparent).substr(3, 32); }

@@ -21,6 +21,7 @@
 #include "server/config/config.h"
 #include "server/config/live_limits.h"
 #include "server/metrics/metrics.h"
+#include "server/trace/tracer.h"
 
 namespace bebr {
 
@@ -34,6 +35,7 @@ struct RpcContext {
   BlockingPool* blocking;
   StreamRegistry* streams;
   ResponseWatch* responses;
+  Tracer* tracer = nullptr;  // none: calls are not traced
   // Told of callers, by gRPC's name for the peer, that were let in with their key, and without one.
   std::function<void(std::string_view peer)> known = [](std::string_view) {};
   std::function<void(std::string_view peer)> greeted = [](std::string_view) {};

@@ -100,6 +100,11 @@ const std::vector<Option>& Options() {
        "calls whose client does not take the answer by then are cancelled"},
       {"drain_timeout_s", &C::drain_timeout_s, 0, 3600,
        "after SIGTERM calls in flight may take so long; then they are cancelled"},
+      {"otlp_endpoint", &C::otlp_endpoint, 0, 0,
+       "HOST:PORT of a collector of OpenTelemetry (OTLP over gRPC, in plaintext) that takes calls as traces; empty: "
+       "none"},
+      {"otlp_sample_percent", &C::otlp_sample_percent, 0, 100,
+       "calls of 100 that are traced where the client sends no traceparent; where it does, that says so"},
       {"tls_cert_file", &C::tls_cert_file, 0, 0,
        "certificate chain (PEM); with tls_key_file: TLS; read again when it changes"},
       {"tls_key_file", &C::tls_key_file, 0, 0, "private key (PEM) of the certificate"},
@@ -312,10 +317,16 @@ void CheckAddresses(const ServerConfig& config, std::vector<std::string>& errors
   }
 }
 
+void CheckEndpoint(const ServerConfig& config, std::vector<std::string>& errors) {
+  if (config.otlp_endpoint.empty() || IsHostPort(config.otlp_endpoint)) return;
+  errors.push_back(absl::StrFormat("otlp_endpoint is \"%s\"; it is HOST:PORT or empty", config.otlp_endpoint));
+}
+
 // Settings that are each well formed but do not go together.
 void CheckTogether(const ServerConfig& config, std::vector<std::string>& errors) {
   if (config.data_dir.empty()) errors.push_back("data_dir is not set; give a directory, e.g. --data_dir /var/lib/bebr");
   CheckAddresses(config, errors);
+  CheckEndpoint(config, errors);
   constexpr const char* kLevels[] = {"debug", "info", "warning", "error"};
   bool known = false;
   for (const char* level : kLevels) known |= config.log_level == level;

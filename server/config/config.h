@@ -52,6 +52,8 @@ struct ServerConfig {
   uint64_t idle_connection_timeout_s = 3600;
   uint64_t response_timeout_s = 60;
   uint64_t drain_timeout_s = 30;
+  std::string otlp_endpoint;
+  uint64_t otlp_sample_percent = 1;
   std::string tls_cert_file;
   std::string tls_key_file;
   std::string tls_client_ca_file;

@@ -79,7 +79,7 @@ void HttpCall::Fail(const absl::Status& status) { answer_ = ErrorAnswer(ToGrpcSt
 
 void HttpCall::Run(std::function<void()> done) {
   done_ = std::move(done);
-  if (calls_.answer_bytes.load() > calls_.rpc.config.max_pending_response_bytes) {
+  if (calls_.answer_bytes.load() > calls_.rpc.limits.max_pending_response_bytes) {
     Fail(TryAgainLater("too many bytes of answers wait for slow clients; try again later", kPendingDelay));
     return Done();
   }

@@ -76,6 +76,8 @@ const std::vector<MetricInfo>& AllMetrics() {
        "stay."},
       {"bebr_reload_failing", kGauge, "what",
        "1 while configuration, keys or certificate are not in use as they are on disk, because they are not valid."},
+      {"bebr_spans_total", kCounter, "result",
+       "Calls for the collector of traces: sent, dropped because it did not take them or too many waited."},
       {"bebr_pending_response_bytes", kGauge, "", "Answers that their clients have not taken yet."},
       {"bebr_slow_readers_total", kCounter, "", "Calls cancelled because their client did not take the answer."},
       {"bebr_ingest_stage_seconds_total", kCounter, "stage", "Time of ingestion by stage: encode, commit, apply."},

@@ -57,6 +57,8 @@ Metrics::Metrics()
       closed_strangers_(CounterFamily(registry_, "bebr_closed_strangers_total")),
       options_(GaugeFamily(registry_, "bebr_option")),
       certificate_expiry_(GaugeFamily(registry_, "bebr_certificate_expiry_timestamp_seconds")),
+      sent_spans_(CounterFamily(registry_, "bebr_spans_total").Add({{"result", "sent"}})),
+      dropped_spans_(CounterFamily(registry_, "bebr_spans_total").Add({{"result", "dropped"}})),
       ready_(GaugeFamily(registry_, "bebr_ready").Add({})),
       connections_(GaugeFamily(registry_, "bebr_connections").Add({})),
       refused_connections_(CounterFamily(registry_, "bebr_refused_connections_total").Add({})),

@@ -66,6 +66,8 @@ class Metrics {
   void SetOptions(const ServerConfig& config);
   // When the TLS certificate in use expires.
   void SetCertificateExpiry(absl::Time expiry);
+  // Spans of traces that a collector took, or that were dropped.
+  prometheus::Counter& Spans(bool sent) { return sent ? sent_spans_ : dropped_spans_; }
   // Something was read again: `ok` if it is in use now, else what was before stays so.
   void Reloaded(Reloadable what, bool ok);
   // The engine whose figures are exported; null (at first, and when it closes) means that there are none.
@@ -94,6 +96,8 @@ class Metrics {
   prometheus::Family<prometheus::Counter>& closed_strangers_;
   prometheus::Family<prometheus::Gauge>& options_;
   prometheus::Family<prometheus::Gauge>& certificate_expiry_;
+  prometheus::Counter& sent_spans_;
+  prometheus::Counter& dropped_spans_;
   std::array<ReloadCounters, 3> reloads_;  // by Reloadable
   prometheus::Gauge& ready_;
   prometheus::Gauge& connections_;

@@ -58,7 +58,7 @@ absl::StatusOr<SearchRequest> Prepare(RpcContext& rpc, const Call& call, const M
 void Observe(RpcContext& rpc, Call& call, const SearchShape& shape, const SearchResult& result) {
   const SearchTimings& timings = result.timings;
   rpc.metrics->ObserveSearch(timings);
-  call.AddSearched(shape.queries, result.documents_scanned);
+  call.AddSearched(shape.queries, result.documents_scanned, timings);
   const absl::Duration age = call.age();
   const uint64_t slow_ms = rpc.limits.slow_query_ms;
   if (slow_ms == 0 || age < absl::Milliseconds(slow_ms)) return;

@@ -386,6 +386,8 @@ void MetricsTest::Restarts() {
     ASSERT_EQ(prlimit(server_->pid(), RLIMIT_NOFILE, &limit, nullptr), 0);
   });
   const Samples first = Scrape(*server_);
+  StartWith({"--otlp_endpoint", "127.0.0.1:1", "--otlp_sample_percent", "100"});  // nobody is there
+  Expect({"bebr_spans_total{result=\"dropped\"}"}, [&] { (void)client_->ListCollections(); });
   std::this_thread::sleep_for(std::chrono::milliseconds(1100));
   Start({"--threads", "2"});
   ExpectSince(first, {"process_start_time_seconds", "bebr_threads", "bebr_build_info",

@@ -106,6 +106,8 @@ TEST(ServerConfig, ChecksAddressesAndPairs) {
   EXPECT_THAT(ErrorOf({"--data_dir", "d", "--listen", "127.0.0.1"}),
               HasSubstr("listen is \"127.0.0.1\"; it is HOST:PORT"));
   EXPECT_THAT(ErrorOf({"--data_dir", "d", "--metrics_listen", "127.0.0.1:99999"}), HasSubstr("metrics_listen"));
+  EXPECT_THAT(ErrorOf({"--data_dir", "d", "--otlp_endpoint", "collector"}),
+              HasSubstr("otlp_endpoint is \"collector\""));
   EXPECT_THAT(ErrorOf({"--data_dir", "d", "--tls_cert_file", "c"}), HasSubstr("go together"));
   EXPECT_THAT(ErrorOf({"--data_dir", "d", "--tls_client_ca_file", "c"}), HasSubstr("needs tls_cert_file"));
 }
