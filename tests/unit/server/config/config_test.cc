@@ -143,7 +143,12 @@ TEST(ServerConfig, UnknownVariablesAreRefused) {
   const auto parse = [](const Environment& environment) {
     return std::string(ParseServerConfig({"--data_dir", "d"}, environment).status().message());
   };
-  EXPECT_EQ(parse({{"PATH", "/bin"}, {"BEBR_CONFIG", ""}, {"BEBR_API_KEY", "k"}, {"BEBR_BACKUP_KEEP", "3"}}), "");
+  EXPECT_EQ(parse({{"PATH", "/bin"},
+                   {"BEBR_CONFIG", ""},
+                   {"BEBR_API_KEY", "k"},
+                   {"BEBR_BACKUP_KEEP", "3"},
+                   {"BEBR_PROGRAMS", "/b"}}),
+            "");
   // Kubernetes's, for a service called bebr.
   EXPECT_EQ(parse({{"BEBR_SERVICE_HOST", "10.0.0.1"},
                    {"BEBR_SERVICE_PORT_GRPC", "7700"},
