@@ -363,10 +363,11 @@ class MicroGateway final : public Gateway {
     request.state = Request::State::kRunning;
     MHD_suspend_connection(connection);
     request.call->Run([this, connection, &request] {
+      MicroGateway* gateway = this;  // a resumed connection may end the request, and what this function holds with it
       request.state = Request::State::kAnswered;
       MHD_resume_connection(connection);
-      MutexLock lock(&mutex_);
-      if (--running_ == 0) idle_.NotifyAll();
+      MutexLock lock(&gateway->mutex_);
+      if (--gateway->running_ == 0) gateway->idle_.NotifyAll();
     });
   }
 
