@@ -58,7 +58,7 @@ absl::Status ImportSource::SkipTo(size_t row) {
   }
   for (size_t line = 0; attributes_.has_value() && line < row; ++line) {
     BEBR_ASSIGN_OR_RETURN(const bool more, attributes_->Next(&line_));
-    if (!more) return CheckLines(lines_path(), "lines", line);
+    if (!more) return CheckLines(lines_path(), lines_name(), line);
   }
   return absl::OkStatus();
 }
@@ -117,7 +117,7 @@ absl::Status ImportSource::TakeAttributes(std::vector<RowFields>& fields, Rows* 
                                        attributes.begin()->first));
     }
     BEBR_ASSIGN_OR_RETURN(const bool more, attributes_->Next(&line_));
-    if (!more) return CheckLines(lines_path(), "lines", rows->first + i);
+    if (!more) return CheckLines(lines_path(), lines_name(), rows->first + i);
     if (const std::string error = ParseJsonAttributes(line_, &attributes); !error.empty()) {
       return attributes_->Error(error);
     }
@@ -131,7 +131,7 @@ absl::Status ImportSource::TakeDocuments(const std::vector<RowFields>& fields, R
       return LineError(files_.vectors, rows->first + i, "has an id or attributes of its own; leave out --documents");
     }
     BEBR_ASSIGN_OR_RETURN(const bool more, attributes_->Next(&line_));
-    if (!more) return CheckLines(lines_path(), "lines", rows->first + i);
+    if (!more) return CheckLines(lines_path(), lines_name(), rows->first + i);
     std::string id;
     Attributes& attributes = rows->attributes.emplace_back();
     if (const std::string error = ParseJsonDocument(line_, &id, &attributes); !error.empty()) {
@@ -147,7 +147,7 @@ absl::Status ImportSource::CheckEnd() {
   size_t lines = end_;
   while (attributes_.has_value()) {
     BEBR_ASSIGN_OR_RETURN(const bool more, attributes_->Next(&line_));
-    if (!more) return CheckLines(lines_path(), "lines", lines);
+    if (!more) return CheckLines(lines_path(), lines_name(), lines);
     ++lines;
   }
   return absl::OkStatus();

@@ -65,6 +65,7 @@ class ImportSource {
   absl::Status TakeAttributes(std::vector<RowFields>& fields, Rows* rows);
   absl::Status TakeDocuments(const std::vector<RowFields>& fields, Rows* rows);
   const std::string& lines_path() const { return files_.documents.empty() ? files_.attributes : files_.documents; }
+  const char* lines_name() const { return files_.documents.empty() ? "lines of attributes" : "lines"; }
   // INVALID_ARGUMENT unless a file of `lines` lines has one for each row.
   absl::Status CheckLines(const std::string& path, const char* what, size_t lines) const;
   // After the last row: whether the attributes end where they should.

@@ -103,10 +103,7 @@ absl::Status RunLike(const Command& command, const Options& options) {
 }
 
 absl::Status Run(const Command& command, const Options& options) {
-  if (options.queries_file.empty()) {
-    if (!options.like.empty()) return RunLike(command, options);
-    return absl::InvalidArgumentError("no query: give a file with --queries, or the id of a document with --like");
-  }
+  if (options.queries_file.empty()) return RunLike(command, options);
   BEBR_ASSIGN_OR_RETURN(const Matrix queries, ReadVectors(options.queries_file));
   BEBR_ASSIGN_OR_RETURN(const auto rows, ChooseRows(options, queries));
   if (!options.fuse.empty() && rows.size() > kMostFused) {
@@ -147,6 +144,10 @@ void AddSearch(CLI::App& app, Command& command) {
       AddVerb(app, command, "search", "find the documents nearest to queries",
               "bebr search papers --queries queries.npy --row 0 -k 10 --rerank 100 --filter 'year >= 2020'",
               [&command, options] { return Run(command, *options); });
+  verb->callback([&command, options] {
+    if (options->queries_file.empty() && options->like.empty()) throw CLI::RequiredError("--queries or --like");
+    command.run = [&command, options] { return Run(command, *options); };
+  });
   verb->add_option("name", options->name, "name of the collection")->required();
   verb->add_option("--queries", options->queries_file, "file of query vectors, of the forms that import reads");
   verb->add_option("--like", options->like,

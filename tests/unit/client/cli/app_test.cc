@@ -105,7 +105,7 @@ TEST(App, MistakesAreCalledByTheirName) {
   refused("bebr version", "bebr version: which verb?");
   refused("bebr version ad papers v2", "bebr version: there is no verb \"ad\"");
   refused("bebr search papers --querys q.npy", "bebr search: there is no option --querys");
-  refused("bebr search papers", "bebr search: --queries is required\n`bebr search --help`");
+  refused("bebr search papers", "bebr search: --queries or --like is required\n`bebr search --help`");
   refused("bebr count papers other", "bebr count: \"other\" is a word too many");
   refused("bebr create papers --model m --store-floats f64", "f64");
   for (const char* option : {"--row -1", "--row 1.5", "--row one", "-k -3", "--rerank -1"}) {
