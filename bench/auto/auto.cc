@@ -19,13 +19,13 @@
 #include "bench/support/engine_run.h"
 #include "bench/support/machine.h"
 #include "bench/support/server_process.h"
+#include "index/base/file.h"
 #include "index/base/status_macros.h"
 #include "index/dataset/vector_file.h"
 #include "index/exact/neighbors.h"
 #include "index/fit/fit.h"
 #include "index/fit/start_model.h"
 #include "index/fit/validation.h"
-#include "index/train/training_run.h"
 
 namespace bebr::bench {
 namespace {
@@ -113,14 +113,16 @@ absl::StatusOr<double> DataFreeRecall(const Matrix& rows, const Matrix& queries,
   return recall.at_10;
 }
 
+// Recall@10 of what the trainer fits to the same rows.
 absl::StatusOr<double> TrainerRecall(const Matrix& rows, const Matrix& queries, size_t bits, ThreadPool& pool) {
-  TrainOptions options;
-  options.bits = bits;
-  options.steps = 0;
-  options.progress = false;
-  BEBR_ASSIGN_OR_RETURN(const TrainResult result, Train(options, rows, {}));
-  BEBR_ASSIGN_OR_RETURN(const HeldOutRecall recall,
-                        Validator(rows, queries, Metric::kCosine, pool).Measure(result.model));
+  const WorkDirectory directory;
+  const std::string input = directory.path() + "/rows.npy", output = directory.path() + "/model.safetensors";
+  BEBR_RETURN_IF_ERROR(WriteNpy(input, rows));
+  BEBR_RETURN_IF_ERROR(RunProgram(
+      {Sibling("bebr-train"), "--input", input, "--bits", absl::StrCat(bits), "--steps", "0", "--output", output}));
+  BEBR_ASSIGN_OR_RETURN(const std::string file, ReadFile(output));
+  BEBR_ASSIGN_OR_RETURN(const Model model, ParseModel(file));
+  BEBR_ASSIGN_OR_RETURN(const HeldOutRecall recall, Validator(rows, queries, Metric::kCosine, pool).Measure(model));
   return recall.at_10;
 }
 
@@ -155,7 +157,7 @@ absl::Status RunStream(const Options& options, const std::string& name, const Ma
   size_t written = 0, bits = 0;
   double codes_recall = 0;
   const auto measure = [&]() -> absl::Status {
-    const Matrix there{written, rows.dims, {rows.values.begin(), rows.row(written - 1) + rows.dims}};
+    const Matrix there{written, rows.dims, {rows.values.data(), rows.row(written - 1) + rows.dims}};
     const auto exact = ExactNeighbors(there, queries, kNearest, Metric::kCosine, 1);
     BEBR_ASSIGN_OR_RETURN(const auto codes, run.Search(queries, 50, {.k = kNearest}));
     BEBR_ASSIGN_OR_RETURN(const auto served, run.Search(queries, 50, {.k = kNearest, .collection_rerank = true}));
