@@ -1,13 +1,20 @@
 #include "index/collection/registry.h"
 
+#include <algorithm>
+#include <memory>
+#include <vector>
+
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_format.h"
 #include "index/base/clock.h"
 #include "index/base/logging.h"
 #include "index/base/status_macros.h"
+#include "index/base/thread_pool.h"
 
 namespace bebr {
 namespace {
+
+constexpr size_t kCloseThreads = 16;
 
 absl::Status Dropped(std::string_view name) {
   return absl::NotFoundError(absl::StrFormat("collection \"%s\" has just been dropped", name));
@@ -18,6 +25,17 @@ absl::Status Dropped(std::string_view name) {
 absl::StatusOr<std::unique_ptr<Registry>> Registry::Open(const std::string& data_dir, EngineShared* shared) {
   BEBR_ASSIGN_OR_RETURN(auto catalog, Catalog::Open(data_dir));
   return std::unique_ptr<Registry>(new Registry(std::move(catalog), shared));
+}
+
+Registry::~Registry() {
+  std::vector<std::shared_ptr<Collection>> open = List();
+  {
+    MutexLock lock(&mutex_);
+    collections_.clear();
+  }
+  // Threads of its own: a collection waits for its last commits, which the shared ones make.
+  ThreadPool closers(std::min(open.size(), kCloseThreads));
+  closers.ParallelFor(open.size(), [&](size_t i) { open[i].reset(); });
 }
 
 absl::Status Registry::Load() {

@@ -36,6 +36,9 @@ class Registry {
   // Removes what interrupted operations left behind; opens nothing. `shared` is borrowed and outlives it.
   static absl::StatusOr<std::unique_ptr<Registry>> Open(const std::string& data_dir, EngineShared* shared);
 
+  // Closes all collections, several at the same time: each waits for the disk.
+  ~Registry();
+
   // Opens all collections and reads the aliases. What cannot be read is told in the log and by Unavailable(), and holds
   // up nothing else. Called once, before anything else.
   absl::Status Load();

@@ -91,7 +91,7 @@ absl::StatusOr<FileSum> SumFile(const std::string& path) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return ErrnoStatus("open", path);
   const absl::Cleanup close_fd = [fd] { close(fd); };
-  std::string buffer(1 << 20, '\0');
+  std::string buffer(1 << 16, '\0');
   FileSum sum;
   for (;;) {
     const ssize_t got = read(fd, buffer.data(), buffer.size());

@@ -93,7 +93,8 @@ absl::StatusOr<LogScan> ScanLog(const std::string& path) {
   if (fd < 0) return error("open");
   const absl::Cleanup close_fd = [fd] { close(fd); };
   Scanner scanner;
-  std::string buffer(kBlockBytes * 32, '\0');
+  // Small: many stores are opened in a row, and a large buffer for each would leave holes of its size in the heap.
+  std::string buffer(kBlockBytes * 2, '\0');
   size_t filled = 0;
   for (bool ended = false; !ended && !scanner.done();) {
     const ssize_t got = read(fd, buffer.data() + filled, buffer.size() - filled);
