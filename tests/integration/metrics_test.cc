@@ -21,6 +21,7 @@
 #include "server/metrics/metric_table.h"
 #include "tests/integration/raw_call.h"
 #include "tests/integration/tls_fixture.h"
+#include "tests/unit/fit/clusters.h"
 
 namespace bebr::testing {
 namespace {
@@ -116,6 +117,7 @@ class MetricsTest : public TlsTest {
   void Documents();
   void Load();
   void Versions();
+  void Learning();
   void Storage();
   void Clients();
   void Refusals();
@@ -377,6 +379,32 @@ void MetricsTest::Refusals() {
 }
 
 // What is the same for as long as a server lives differs between two of them.
+// Two collections without a model file: one whose documents a binarizer can be fitted to, one of equal documents.
+void MetricsTest::Learning() {
+  constexpr size_t kFloats = 8, kDocuments = 2100;
+  const Matrix rows = Clusters(kDocuments, kFloats, 1);
+  const std::vector<float> equal(kFloats, 1);
+  const auto make = [&](const std::string& name, const std::function<const float*(size_t)>& row) {
+    v1::CollectionConfig config;
+    config.set_name(name);
+    config.mutable_auto_binarizer()->set_dims(kFloats);
+    ASSERT_TRUE(client_->CreateCollection(config, "").ok());
+    v1::UpsertRequest request;
+    request.set_collection(name);
+    for (size_t i = 0; i < kDocuments; ++i) {
+      v1::Document* document = request.add_documents();
+      document->set_id(std::to_string(i));
+      document->add_embeddings()->mutable_vector()->mutable_values()->Add(row(i), row(i) + kFloats);
+    }
+    ASSERT_TRUE(client_->Upsert(request).ok());
+  };
+  Expect({"bebr_auto_fits_total", "bebr_auto_promotions_total", "bebr_auto_recall_ratio", "bebr_auto_recall_goal_ratio",
+          "bebr_auto_fitted_documents"},
+         [&] { make("learns", [&](size_t i) { return rows.row(i); }); });
+  Expect({"bebr_auto_failing"}, [&] { make("cannot", [&](size_t) { return equal.data(); }); });
+  for (const char* name : {"learns", "cannot"}) ASSERT_TRUE(client_->DeleteCollection(name).ok());
+}
+
 void MetricsTest::Restarts() {
   StartWith({});
   Expect({"process_max_fds"}, [&] {
@@ -438,6 +466,7 @@ TEST_F(MetricsTest, EveryOneMoves) {
   const Samples at_start = Scrape(*server_);
   Documents();
   Versions();
+  Learning();
   ExpectSince(at_start, {"bebr_version_recall_ratio", "bebr_recall_measurements_total{result=\"ok\"}"});
   Storage();
   Load();

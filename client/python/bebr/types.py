@@ -80,7 +80,7 @@ class Hits(SequenceBase[Hit]):
 
     def __repr__(self) -> str:
         if not self.hits:
-            return f"no hits among {self.documents_scanned} documents"
+            return f"no hits; documents scored: {self.documents_scanned}"
         rows = [("score", "id", "attributes"), *self._rows()]
         widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
         return "\n".join(f"{score:>{widths[0]}}  {id:<{widths[1]}}  {rest}".rstrip() for score, id, rest in rows)

@@ -357,4 +357,4 @@ def test_hits_print_as_a_table(papers: bebr.Collection, docs: Matrix) -> None:
     assert lines[0].split() == ["score", "id", "attributes"] and lines[1] == "1.0000  p7   lang='en', year=2007" and len(lines) == 3
     papers.upsert(["<b>"], docs[:1])
     assert "<td>&lt;b&gt;</td>" in papers.search(docs[0], k=2)._repr_html_()
-    assert repr(papers.search(docs[7], filter="year = 1")) == "no hits among 1001 documents"
+    assert repr(papers.search(docs[7], filter="year = 1")) == "no hits; documents scored: 0"
