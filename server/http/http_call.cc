@@ -57,7 +57,12 @@ void HttpGate::Close() {
 }
 
 HttpCall::HttpCall(HttpCalls& calls, const Method& method, HttpHeaders headers)
-    : calls_(calls), method_(method), headers_(std::move(headers)) {}
+    : calls_(calls),
+      method_(method),
+      headers_(std::move(headers)),
+      deadline_(headers_.timeout < absl::InfiniteDuration()
+                    ? std::chrono::steady_clock::now() + absl::ToChronoMilliseconds(headers_.timeout)
+                    : std::chrono::steady_clock::time_point::max()) {}
 
 HttpCall::~HttpCall() { calls_.answer_bytes.fetch_sub(counted_bytes_); }
 
@@ -79,6 +84,15 @@ void HttpCall::Fail(const absl::Status& status) { answer_ = ErrorAnswer(ToGrpcSt
 
 void HttpCall::Run(std::function<void()> done) {
   done_ = std::move(done);
+  const auto left = deadline_ - std::chrono::steady_clock::now();
+  if (left <= left.zero()) {
+    Fail(absl::DeadlineExceededError("the time that Connect-Timeout-Ms gives has passed before the call was made"));
+    return Done();
+  }
+  // gRPC counts in the time of day.
+  if (headers_.timeout < absl::InfiniteDuration())
+    context_.set_deadline(std::chrono::system_clock::now() +
+                          std::chrono::duration_cast<std::chrono::milliseconds>(left));
   if (calls_.answer_bytes.load() > calls_.rpc.limits.max_pending_response_bytes) {
     Fail(TryAgainLater("too many bytes of answers wait for slow clients; try again later", kPendingDelay));
     return Done();
@@ -131,8 +145,6 @@ void HttpCall::Start(std::function<void(grpc::Status)> done) {
   if (!headers_.request_id.empty()) context_.AddMetadata("x-request-id", headers_.request_id);
   if (!headers_.traceparent.empty()) context_.AddMetadata("traceparent", headers_.traceparent);
   context_.AddMetadata(kPeerMetadata, absl::StrCat(calls_.rpc.peer_secret, headers_.peer));
-  if (headers_.timeout < absl::InfiniteDuration())
-    context_.set_deadline(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(headers_.timeout));
   // The answer may come, and this call be gone, before UnaryCall returns.
   HttpCalls& calls = calls_;
   calls.stub.UnaryCall(&context_, method_.path, grpc::StubOptions(), &request_, &response_, std::move(done));

@@ -8,6 +8,7 @@
 #include <grpcpp/support/byte_buffer.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -111,6 +112,7 @@ class HttpCall {
   HttpCalls& calls_;
   const Method& method_;
   const HttpHeaders headers_;
+  const std::chrono::steady_clock::time_point deadline_;
   std::string body_;
   std::vector<MemoryBudget::Hold> holds_;
   grpc::ClientContext context_;
