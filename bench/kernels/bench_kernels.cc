@@ -56,6 +56,8 @@ std::vector<Cell> CellsOf(size_t bits, const Options& options) {
     kinds.push_back({"asymmetric", {{dims(2), 2}}, 4});
     const uint32_t unit = static_cast<uint32_t>(bits / 16);
     kinds.push_back({"mixed", {{unit, 4}, {2 * unit, 3}, {3 * unit, 2}}, 4});
+    kinds.push_back({"fitted", {{2 * unit, 4}, {2 * unit, 3}, {unit, 2}}, 6});
+    kinds.push_back({"fitted", {{dims(2), 2}}, 6});
   }
   std::vector<Cell> cells;
   for (const Cell& kind : kinds) {

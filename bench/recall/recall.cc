@@ -33,18 +33,29 @@ struct Flags {
   int64_t steps = -1;
   size_t threads = 0;
   uint64_t seed = 1;
-  bool no_fashion = false, no_training = false, no_baselines = false;
+  bool no_fashion = false, no_training = false, no_baselines = false, unseen = false;
+  uint32_t query_levels = kMaxQueryLevels;
 };
 
 // One set of documents and queries with what is right for them.
 struct Dataset {
   std::string name;
   Matrix documents, queries;
+  Matrix fitted;                // what models are fitted to: the documents, or with --unseen others
   Matrix held_out;              // shown to the trainer for validation; none: it holds out documents
   std::vector<uint32_t> exact;  // queries x 10
   std::vector<std::string> ids, query_ids;
   Qrels qrels;
 };
+
+// Rows first, first + 2, ...
+Matrix EveryOther(const Matrix& rows, size_t first) {
+  Matrix half;
+  half.dims = rows.dims;
+  for (size_t row = first; row < rows.rows; row += 2, ++half.rows)
+    half.values.insert(half.values.end(), rows.row(row), rows.row(row) + rows.dims);
+  return half;
+}
 
 absl::StatusOr<Dataset> LoadDataset(const std::string& name, const std::string& docs, const std::string& queries,
                                     const Flags& flags) {
@@ -56,6 +67,12 @@ absl::StatusOr<Dataset> LoadDataset(const std::string& name, const std::string& 
     return absl::InvalidArgumentError(absl::StrCat(
         "the documents are ", data.documents.rows, " x ", data.documents.dims, ", the queries ", data.queries.rows,
         " x ", data.queries.dims, "; dims must agree and at least ", kFound, " documents are needed"));
+  }
+  if (flags.unseen) {
+    data.fitted = EveryOther(data.documents, 0);
+    data.documents = EveryOther(data.documents, 1);
+  } else {
+    data.fitted = data.documents;
   }
   data.exact = ExactNeighbors(data.documents, data.queries, 10, Metric::kCosine, AvailableProcessors());
   return data;
@@ -77,17 +94,17 @@ class Benchmark {
 
  private:
   absl::Status RunBaselines(size_t d) {
-    BEBR_ASSIGN_OR_RETURN(statistics_, MeasureCorpus(data_.documents, Metric::kCosine, d, flags_.seed));
+    BEBR_ASSIGN_OR_RETURN(statistics_, MeasureCorpus(data_.fitted, Metric::kCosine, d, flags_.seed));
     BEBR_ASSIGN_OR_RETURN(const CodeSpec one_bit, CodeSpec::Create({{static_cast<uint32_t>(d), 1, 1.0f}}));
     if (!data_.qrels.empty())
       Add("float", absl::StrCat(d), 0, 0, 32 * d,
           ExactNeighbors(data_.documents, data_.queries, kFound, Metric::kCosine, pool_.size()));
     const Model sign = SignModel(statistics_);
     Add("sign", sign.spec.ToString(), 1, 1, d, SearchSigns(sign, data_.documents, data_.queries, pool_));
-    BEBR_ASSIGN_OR_RETURN(const Model median, MedianModel(statistics_, data_.documents, one_bit, 1, flags_.seed));
+    BEBR_ASSIGN_OR_RETURN(const Model median, MedianModel(statistics_, data_.fitted, one_bit, 1, flags_.seed));
     Add("mib", one_bit.ToString(), 1, 1, d, SearchSigns(median, data_.documents, data_.queries, pool_));
     for (const size_t bits : {d / 2, d}) {
-      BEBR_ASSIGN_OR_RETURN(const Model itq, ItqModel(statistics_, data_.documents, bits, flags_.seed));
+      BEBR_ASSIGN_OR_RETURN(const Model itq, ItqModel(statistics_, data_.fitted, bits, flags_.seed));
       Add("itq", itq.spec.ToString(), 1, 1, bits, SearchSigns(itq, data_.documents, data_.queries, pool_));
     }
     struct Variant {
@@ -108,17 +125,18 @@ class Benchmark {
     options.bits = bits;
     options.seed = flags_.seed;
     options.threads = pool_.size();
+    options.query_levels = flags_.query_levels;
     options.steps = 0;
     options.progress = false;
     // The benchmark's queries are not shown to the trainer: it holds out documents of its own, or is given others.
-    BEBR_ASSIGN_OR_RETURN(const TrainResult start, Train(options, data_.documents, data_.held_out));
+    BEBR_ASSIGN_OR_RETURN(const TrainResult start, Train(options, data_.fitted, data_.held_out));
     BEBR_RETURN_IF_ERROR(AddModel("start", start));
     if (flags_.no_training) return absl::OkStatus();
     options.bits = 0;
     options.shape = start.model.spec;
     options.steps = flags_.steps;
     options.progress = true;
-    BEBR_ASSIGN_OR_RETURN(const TrainResult trained, Train(options, data_.documents, data_.held_out));
+    BEBR_ASSIGN_OR_RETURN(const TrainResult trained, Train(options, data_.fitted, data_.held_out));
     return AddModel("trained", trained);
   }
 
@@ -279,6 +297,13 @@ int Main(int argc, char** argv) {
   app.add_option("--steps", flags.steps, "Training steps (default: the trainer's)");
   app.add_option("--threads", flags.threads, "Threads (default: every processor)");
   app.add_option("--seed", flags.seed)->capture_default_str();
+  app.add_option("--query-levels", flags.query_levels, "Of our binarizers, as bebr-train takes them")
+      ->capture_default_str();
+  auto* unseen =
+      app.add_flag("--unseen", flags.unseen,
+                   "Fit to every other document, and index those between: what models are worth on documents "
+                   "that are written later");
+  unseen->excludes(qrels);
   app.add_flag("--no-fashion", flags.no_fashion, "Leave Fashion-MNIST out");
   app.add_flag("--no-baselines", flags.no_baselines, "Only this project's binarizers");
   app.add_flag("--no-training", flags.no_training, "Leave trained binarizers out");

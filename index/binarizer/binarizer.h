@@ -41,7 +41,7 @@ class Binarizer {
 
   virtual const CodeSpec& spec() const = 0;
   virtual uint32_t input_dims() const = 0;    // 1..8192
-  virtual uint32_t query_levels() const = 0;  // 1..4, at least spec().max_levels()
+  virtual uint32_t query_levels() const = 0;  // 1..kMaxQueryLevels, at least spec().max_levels()
   virtual Metric metric() const = 0;
   virtual uint32_t checksum() const = 0;        // of the model file's contents; names the model
   virtual std::string description() const = 0;  // one line for people: architecture, dims, code shape

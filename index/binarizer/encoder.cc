@@ -9,24 +9,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "index/base/status_macros.h"
-#include "index/simd/kernels.h"
+#include "index/binarizer/dot.h"
 
 namespace bebr {
 namespace {
-
-constexpr size_t kLanes = 8;
-
-// Sum of a[i] * b[i] in double: eight partial sums in a fixed order, so that every compiler setting gives the same
-// bits.
-double Dot(const float* a, const float* b, size_t count) {
-  double sums[kLanes] = {};
-  size_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-    for (size_t j = 0; j < kLanes; ++j) sums[j] += static_cast<double>(a[i + j]) * static_cast<double>(b[i + j]);
-  }
-  for (size_t j = 0; i + j < count; ++j) sums[j] += static_cast<double>(a[i + j]) * static_cast<double>(b[i + j]);
-  return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
-}
 
 constexpr double kLargestFloat = 3.4028234e38;
 
@@ -40,53 +26,6 @@ constexpr double kMostMeanLengths = 20.0;  // that a query of inner product has:
 constexpr double kLeastMeanLength = 1e-18;
 
 }  // namespace
-
-DenseLayer::DenseLayer(const std::vector<float>& weight, const std::vector<float>& bias, size_t inputs, size_t outputs)
-    : inputs_(inputs), outputs_(outputs), bias_(bias), packed_(simd::Kernels().packed_floats(outputs, inputs)) {
-  simd::Kernels().pack(weight.data(), outputs, inputs, packed_.data());
-}
-
-void DenseLayer::Apply(const float* x, size_t rows, float* out) const {
-  simd::Kernels().gemm(x, rows, inputs_, packed_.data(), outputs_, inputs_, bias_.empty() ? nullptr : bias_.data(), out,
-                       outputs_);
-}
-
-ResidualBlock::ResidualBlock(const BlockParameters& block, const std::vector<float>& linear_weight,
-                             const std::vector<uint32_t>& hidden, size_t inputs, size_t outputs)
-    : linear_(linear_weight, block.linear.bias, inputs, outputs) {
-  size_t width = inputs;
-  for (size_t i = 0; i < block.mlp.size(); ++i) {
-    const size_t layer_outputs = i < hidden.size() ? hidden[i] : outputs;
-    mlp_.emplace_back(block.mlp[i].weight, block.mlp[i].bias, width, layer_outputs);
-    width = layer_outputs;
-    widest_ = std::max(widest_, width);
-  }
-  scratch_floats_ = 2 * widest_;
-}
-
-void ResidualBlock::Apply(const float* x, size_t rows, float* out, float* scratch) const {
-  linear_.Apply(x, rows, out);
-  if (mlp_.empty()) return;
-  float* buffers[2] = {scratch, scratch + rows * widest_};
-  const float* input = x;
-  for (size_t i = 0; i < mlp_.size(); ++i) {
-    float* output = buffers[i % 2];
-    const size_t count = rows * mlp_[i].outputs();
-    mlp_[i].Apply(input, rows, output);
-    if (i + 1 < mlp_.size()) {
-      for (size_t j = 0; j < count; ++j) output[j] = output[j] > 0.0f ? output[j] : 0.0f;
-    } else {
-      for (size_t j = 0; j < count; ++j) out[j] += output[j];
-    }
-    input = output;
-  }
-}
-
-size_t ResidualBlock::memory_bytes() const {
-  size_t bytes = linear_.memory_bytes();
-  for (const DenseLayer& layer : mlp_) bytes += layer.memory_bytes();
-  return bytes;
-}
 
 // What a row's factors are made of.
 struct Encoder::RowNumbers {
@@ -181,10 +120,11 @@ absl::StatusOr<std::unique_ptr<const Encoder>> Encoder::Create(const Model& mode
       model.factors.has_value() ? model.factors->query_scale : 1.0 / static_cast<double>(model.input_dims);
   encoder->document_path_ = DocumentPath(model);
   encoder->query_path_ = QueryPath(model);
+  if (model.quantizer == Quantizer::kFitted) encoder->fitted_.emplace(model.spec);
   encoder->description_ = absl::StrCat(
       model.architecture == "median" ? "median thresholds" : "residual binarizer", ", ", model.input_dims, "-d ",
       std::string(ToString(model.metric)), " -> ", model.spec.ToString(), " (", model.spec.bits(),
-      " bits), queries with ", model.query_levels, " levels",
+      " bits), queries with ", model.query_levels, " levels", encoder->fitted_ ? ", fitted to every row" : "",
       model.hidden.empty() ? ", linear" : absl::StrCat(", hidden ", absl::StrJoin(model.hidden, ",")),
       model.query_hidden.empty() ? "" : absl::StrCat(", queries' hidden ", absl::StrJoin(model.query_hidden, ",")));
   return encoder;
@@ -317,19 +257,32 @@ void Encoder::AddBandEnergy(size_t b, size_t rows, Scratch& scratch) const {
   }
 }
 
+void Encoder::RecurOverDocuments(size_t rows, Scratch& scratch, uint32_t* codes) const {
+  for (uint32_t level = 0; level < spec_.max_levels(); ++level) {
+    level == 0 ? FirstLevel(document_path_, rows, scratch) : NextLevel(document_path_, level, rows, scratch);
+    PackLevel(level, rows, scratch, /*query=*/false, codes, spec_.code_words());
+    for (size_t b = 0; b < spec_.bands().size(); ++b) {
+      if (spec_.bands()[b].levels == level + 1) AddBandEnergy(b, rows, scratch);
+    }
+  }
+}
+
+void Encoder::FitDocuments(size_t rows, Scratch& scratch, uint32_t* codes) const {
+  document_path_.project.Apply(scratch.input.data(), rows, scratch.projection.data(), scratch.hidden.data());
+  for (size_t r = 0; r < rows; ++r) {
+    RowNumbers& row = scratch.rows[r];
+    row.agreement = 1.0;
+    row.energy = fitted_->EncodeDocument(scratch.projection.data() + r * spec_.dims(), codes + r * spec_.code_words());
+  }
+}
+
 void Encoder::EncodeDocuments(const float* embeddings, size_t rows, uint32_t* codes, CodeFactors* factors) const {
   Scratch& scratch = ThreadScratch();
-  const size_t words = spec_.code_words();
   for (size_t start = 0; start < rows; start += kBatchRows) {
     const size_t batch = std::min(kBatchRows, rows - start);
+    uint32_t* const batch_codes = codes + start * spec_.code_words();
     Prepare(embeddings + start * input_dims_, batch, scratch);
-    for (uint32_t level = 0; level < spec_.max_levels(); ++level) {
-      level == 0 ? FirstLevel(document_path_, batch, scratch) : NextLevel(document_path_, level, batch, scratch);
-      PackLevel(level, batch, scratch, /*query=*/false, codes + start * words, words);
-      for (size_t b = 0; b < spec_.bands().size(); ++b) {
-        if (spec_.bands()[b].levels == level + 1) AddBandEnergy(b, batch, scratch);
-      }
-    }
+    fitted_ ? FitDocuments(batch, scratch, batch_codes) : RecurOverDocuments(batch, scratch, batch_codes);
     for (size_t r = 0; r < batch; ++r) {
       factors[start + r] = {Finite(scratch.rows[r].Scale()), Finite(scratch.rows[r].mean_dot)};
     }
@@ -361,29 +314,46 @@ void Encoder::ScaleQueries(float* embeddings, size_t rows, float* factors) const
   }
 }
 
+void Encoder::RecurOverQueries(size_t rows, Scratch& scratch, uint32_t* planes, float* weights) const {
+  const Path& path = query_path();
+  for (uint32_t level = 0; level < query_levels_; ++level) {
+    level == 0 ? FirstLevel(path, rows, scratch) : NextLevel(path, level, rows, scratch);
+    PackLevel(level, rows, scratch, /*query=*/true, planes, spec_.QueryWords(query_levels_));
+  }
+  for (size_t b = 0; b < spec_.bands().size(); ++b) AddBandEnergy(b, rows, scratch);
+  for (size_t r = 0; r < rows; ++r) {
+    const double scale = scratch.rows[r].Scale() * query_scale_;
+    for (const Band& band : spec_.bands()) {
+      *weights++ = Finite(scale * band.weight / static_cast<double>(1u << (query_levels_ - 1 + band.levels - 1)));
+    }
+  }
+}
+
+void Encoder::FitQueries(size_t rows, Scratch& scratch, uint32_t* planes, float* weights) const {
+  query_path().project.Apply(scratch.input.data(), rows, scratch.projection.data(), scratch.hidden.data());
+  for (size_t r = 0; r < rows; ++r) {
+    double units[kMaxBands];
+    fitted_->EncodeQuery(scratch.projection.data() + r * spec_.dims(), query_levels_,
+                         planes + r * spec_.QueryWords(query_levels_), units);
+    const double scale = scratch.rows[r].norm * query_scale_;
+    for (size_t b = 0; b < spec_.bands().size(); ++b) {
+      const Band& band = spec_.bands()[b];
+      *weights++ = Finite(scale * band.weight * units[b] / static_cast<double>(1u << (band.levels - 1)));
+    }
+  }
+}
+
 void Encoder::EncodeQueries(const float* embeddings, size_t rows, uint32_t* planes, float* weights,
                             float* offsets) const {
   Scratch& scratch = ThreadScratch();
-  const Path& path = query_path();
-  const size_t words = spec_.QueryWords(query_levels_);
-  const size_t bands = spec_.bands().size();
   for (size_t start = 0; start < rows; start += kBatchRows) {
     const size_t batch = std::min(kBatchRows, rows - start);
+    uint32_t* const batch_planes = planes + start * spec_.QueryWords(query_levels_);
+    float* const batch_weights = weights + start * spec_.bands().size();
     Prepare(embeddings + start * input_dims_, batch, scratch);
-    for (uint32_t level = 0; level < query_levels_; ++level) {
-      level == 0 ? FirstLevel(path, batch, scratch) : NextLevel(path, level, batch, scratch);
-      PackLevel(level, batch, scratch, /*query=*/true, planes + start * words, words);
-    }
-    for (size_t b = 0; b < bands; ++b) AddBandEnergy(b, batch, scratch);
-    for (size_t r = 0; r < batch; ++r) {
-      const double scale = scratch.rows[r].Scale() * query_scale_;
-      for (size_t b = 0; b < bands; ++b) {
-        const Band& band = spec_.bands()[b];
-        weights[(start + r) * bands + b] =
-            Finite(scale * band.weight / static_cast<double>(1u << (query_levels_ - 1 + band.levels - 1)));
-      }
-      offsets[start + r] = Finite(scratch.rows[r].mean_dot + query_offset_);
-    }
+    fitted_ ? FitQueries(batch, scratch, batch_planes, batch_weights)
+            : RecurOverQueries(batch, scratch, batch_planes, batch_weights);
+    for (size_t r = 0; r < batch; ++r) offsets[start + r] = Finite(scratch.rows[r].mean_dot + query_offset_);
   }
 }
 

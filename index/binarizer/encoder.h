@@ -10,50 +10,12 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "index/base/aligned_buffer.h"
 #include "index/binarizer/binarizer.h"
+#include "index/binarizer/fitted_quantizer.h"
 #include "index/binarizer/model.h"
+#include "index/binarizer/residual_block.h"
 
 namespace bebr {
-
-// A DenseLayer is a weight matrix in the order of the kernel table that this process uses, and its bias.
-class DenseLayer {
- public:
-  DenseLayer() = default;
-  DenseLayer(const std::vector<float>& weight, const std::vector<float>& bias, size_t inputs, size_t outputs);
-
-  bool empty() const { return packed_.empty(); }
-  // out (rows x outputs) = x (rows x inputs) * weight^T + bias, both without padding between rows.
-  void Apply(const float* x, size_t rows, float* out) const;
-  size_t outputs() const { return outputs_; }
-  size_t memory_bytes() const { return (packed_.size() + bias_.size()) * sizeof(float); }
-
- private:
-  size_t inputs_ = 0;
-  size_t outputs_ = 0;
-  std::vector<float> bias_;
-  AlignedBuffer<float> packed_;
-};
-
-// A ResidualBlock is linear(x) + mlp(x); the MLP is absent in linear models.
-class ResidualBlock {
- public:
-  ResidualBlock() = default;
-  ResidualBlock(const BlockParameters& block, const std::vector<float>& linear_weight,
-                const std::vector<uint32_t>& hidden, size_t inputs, size_t outputs);
-
-  bool empty() const { return linear_.empty(); }
-  // `scratch` has room for rows * scratch_floats() floats.
-  void Apply(const float* x, size_t rows, float* out, float* scratch) const;
-  size_t scratch_floats() const { return scratch_floats_; }
-  size_t memory_bytes() const;
-
- private:
-  DenseLayer linear_;
-  std::vector<DenseLayer> mlp_;
-  size_t scratch_floats_ = 0;
-  size_t widest_ = 0;
-};
 
 // The Encoder runs a Model: see Binarizer for what codes and scores mean, FORMAT.md for the recursion.
 //
@@ -116,6 +78,11 @@ class Encoder : public Binarizer {
   void PackLevel(uint32_t level, size_t rows, const Scratch& scratch, bool query, uint32_t* out, size_t stride) const;
   // Adds w_b |y|^2 and w_b <code, y> of band `b` to the row numbers.
   void AddBandEnergy(size_t b, size_t rows, Scratch& scratch) const;
+  // Codes of prepared rows by either quantizer, with the row numbers, or the weights, that go with them.
+  void RecurOverDocuments(size_t rows, Scratch& scratch, uint32_t* codes) const;
+  void FitDocuments(size_t rows, Scratch& scratch, uint32_t* codes) const;
+  void RecurOverQueries(size_t rows, Scratch& scratch, uint32_t* planes, float* weights) const;
+  void FitQueries(size_t rows, Scratch& scratch, uint32_t* planes, float* weights) const;
 
   CodeSpec spec_;
   uint32_t input_dims_ = 0;
@@ -129,6 +96,7 @@ class Encoder : public Binarizer {
   double query_offset_ = 0.0;  // -|mean|^2
   double query_scale_ = 1.0;   // 1 / n
   std::optional<FactorParameters> factors_;
+  std::optional<FittedQuantizer> fitted_;  // else the paths' steps make the levels
   Path document_path_;
   Path query_path_;  // empty: queries take the documents'
 };

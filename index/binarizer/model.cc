@@ -19,6 +19,7 @@ namespace {
 
 constexpr char kFormat[] = "bebr-binarizer";
 constexpr char kFormatVersion[] = "1";
+constexpr char kFittedVersion[] = "2";  // with fitted quantizers, of which older programs do not know
 
 absl::Status Invalid(const std::string& what) { return absl::InvalidArgumentError("model file: " + what); }
 
@@ -116,9 +117,16 @@ absl::StatusOr<Model> ReadHead(const Reader& reader) {
   Model model;
   BEBR_ASSIGN_OR_RETURN(const std::string format, reader.Text("format"));
   BEBR_ASSIGN_OR_RETURN(const std::string version, reader.Text("format_version"));
-  if (format != kFormat || version != kFormatVersion) {
+  if (format != kFormat || (version != kFormatVersion && version != kFittedVersion)) {
     return Invalid(absl::StrCat("it is '", format, "' version '", version, "'; this program reads '", kFormat,
-                                "' version '", kFormatVersion, "'"));
+                                "' versions '", kFormatVersion, "' and '", kFittedVersion, "'"));
+  }
+  if (version == kFittedVersion) {
+    BEBR_ASSIGN_OR_RETURN(const std::string quantizer, reader.Text("quantizer"));
+    if (quantizer != "fitted") {
+      return Invalid(absl::StrCat("metadata 'quantizer' is '", quantizer, "'; it must be fitted"));
+    }
+    model.quantizer = Quantizer::kFitted;
   }
   BEBR_ASSIGN_OR_RETURN(model.architecture, reader.Text("architecture"));
   BEBR_ASSIGN_OR_RETURN(const std::string metric, reader.Text("metric"));
@@ -132,7 +140,8 @@ absl::StatusOr<Model> ReadHead(const Reader& reader) {
   BEBR_ASSIGN_OR_RETURN(model.input_dims, reader.Number("input_dims", 1, kMaxInputDims));
   BEBR_ASSIGN_OR_RETURN(const std::string bands, reader.Text("bands"));
   BEBR_ASSIGN_OR_RETURN(model.spec, ParseCodeSpec(bands));
-  BEBR_ASSIGN_OR_RETURN(model.query_levels, reader.Number("query_levels", model.spec.max_levels(), kMaxLevels));
+  BEBR_ASSIGN_OR_RETURN(model.query_levels,
+                        reader.Number("query_levels", model.spec.max_levels(), model.max_query_levels()));
   BEBR_ASSIGN_OR_RETURN(const std::string hidden, reader.Text("hidden"));
   BEBR_ASSIGN_OR_RETURN(model.hidden, HiddenSizes("hidden", hidden));
   if (reader.HasText("query_hidden")) {
@@ -209,9 +218,12 @@ absl::Status ValidateModel(const Model& model) {
   }
   if (n == 0 || n > kMaxInputDims) return Invalid(absl::StrCat("input_dims is ", n, "; the limit is ", kMaxInputDims));
   if (model.spec.bands().empty()) return Invalid("it has no bands");
-  if (model.query_levels < model.spec.max_levels() || model.query_levels > kMaxLevels) {
+  if (model.query_levels < model.spec.max_levels() || model.query_levels > model.max_query_levels()) {
     return Invalid(absl::StrCat("query_levels is ", model.query_levels, "; it must be in ", model.spec.max_levels(),
-                                "..", kMaxLevels));
+                                "..", model.max_query_levels()));
+  }
+  if (model.quantizer == Quantizer::kFitted && model.residual_form != ResidualForm::kCode) {
+    return Invalid("a fitted quantizer needs residual_form code");
   }
   if (model.steps.size() != model.step_count()) {
     return Invalid(absl::StrCat("it has ", model.steps.size(), " steps; expected ", model.step_count()));
@@ -293,9 +305,10 @@ absl::StatusOr<Model> ParseModel(std::string_view file, uint32_t* checksum) {
 absl::StatusOr<std::string> SerializeModel(const Model& model) {
   BEBR_RETURN_IF_ERROR(ValidateModel(model));
   const size_t n = model.input_dims, m = model.spec.dims();
+  const bool fitted = model.quantizer == Quantizer::kFitted;
   SafetensorsFile file;
   file.metadata() = {{"format", kFormat},
-                     {"format_version", kFormatVersion},
+                     {"format_version", fitted ? kFittedVersion : kFormatVersion},
                      {"architecture", model.architecture},
                      {"metric", std::string(ToString(model.metric))},
                      {"input_dims", absl::StrCat(n)},
@@ -304,6 +317,7 @@ absl::StatusOr<std::string> SerializeModel(const Model& model) {
                      {"hidden", absl::StrJoin(model.hidden, ",")},
                      {"residual_form", model.residual_form == ResidualForm::kCode ? "code" : "input"},
                      {"trained", model.trained}};
+  if (fitted) file.metadata().emplace("quantizer", "fitted");
   std::vector<float> weights;
   for (const Band& band : model.spec.bands()) weights.push_back(band.weight);
   file.tensors()["band_weights"] = {{weights.size()}, weights};

@@ -39,6 +39,13 @@ enum class ResidualForm {
   kInput,  // r = R(u - gain * B(b)): in input coordinates, as the paper has it but for its normalisation of B(b)
 };
 
+// How levels come from the projection y.
+enum class Quantizer {
+  kRecurrent,  // level after level, by the steps' residuals
+  kFitted,     // documents: of a few scales of y the one whose code points most nearly where y does; queries: each band
+               // to its own largest value
+};
+
 // What turns the code of levels 0..t-1 into level t.
 struct StepParameters {
   float gain = 1.0f;
@@ -70,6 +77,7 @@ struct Model {
   std::vector<uint32_t> hidden;        // sizes of the MLP paths' hidden layers; empty: linear paths only
   std::vector<uint32_t> query_hidden;  // the same of `query`
   ResidualForm residual_form = ResidualForm::kCode;
+  Quantizer quantizer = Quantizer::kRecurrent;
   std::string trained;  // how it was made, for people
 
   float row_length = 0.0f;                  // of inner product: root mean square of the rows' lengths; 0: not known
@@ -81,8 +89,12 @@ struct Model {
 
   bool has_query_projection() const { return !query.linear.weight.empty(); }
   // Levels after the first that `steps` computes: as many as documents store, or as queries have where they go the
-  // documents' way.
-  uint32_t step_count() const { return (has_query_projection() ? spec.max_levels() : query_levels) - 1; }
+  // documents' way; none where they are fitted.
+  uint32_t step_count() const {
+    if (quantizer == Quantizer::kFitted) return 0;
+    return (has_query_projection() ? spec.max_levels() : query_levels) - 1;
+  }
+  uint32_t max_query_levels() const { return quantizer == Quantizer::kFitted ? kMaxQueryLevels : kMaxLevels; }
   // Hidden layers of the residual and reconstruction blocks.
   std::vector<uint32_t> step_hidden() const {
     return residual_form == ResidualForm::kInput ? hidden : std::vector<uint32_t>();

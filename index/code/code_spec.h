@@ -13,6 +13,7 @@
 namespace bebr {
 
 inline constexpr uint32_t kMaxLevels = 4;
+inline constexpr uint32_t kMaxQueryLevels = 6;
 inline constexpr uint32_t kMaxBands = 8;
 inline constexpr uint32_t kMaxCodeDims = 8192;  // of all bands together
 inline constexpr uint32_t kMinCodeBits = 8;

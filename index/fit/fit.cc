@@ -13,7 +13,7 @@
 namespace bebr {
 namespace {
 
-constexpr uint32_t kQueryLevels = 4;
+constexpr uint32_t kQueryLevels = kMaxQueryLevels;
 constexpr size_t kHeldOut = 500;
 constexpr size_t kQuickQueries = 300;
 constexpr size_t kQuickDocuments = 4000;
@@ -65,7 +65,7 @@ absl::StatusOr<FittedModel> FitStart(FitRequest request) {
   };
   search.variances = statistics.variances;
   search.dims = statistics.dims;
-  search.max_levels = kQueryLevels;
+  search.max_levels = kMaxLevels;
   if (stop()) return absl::CancelledError("the fit is no longer wanted");
   BEBR_ASSIGN_OR_RETURN(const CodeSpec shape, PickShape(search, request, validator, fitted));
   BEBR_ASSIGN_OR_RETURN(fitted.model, StartModel(statistics, shape, kQueryLevels, request.seed));

@@ -20,6 +20,10 @@ constexpr size_t kBlockRows = 4096;
 // recall.
 constexpr float kDeviation[kMaxLevels + 1] = {1.0f, 1.0f, 0.97f, 0.88f, 0.78f};
 
+// The same where the query does not share the documents' steps: a Gaussian's best uniform quantizer itself, whose two
+// values of one level stand for as much as they claim.
+constexpr float kFittedDeviation[kMaxLevels + 1] = {1.0f, 1.253f, 1.004f, 0.853f, 0.746f};
+
 // A single level says less of a coordinate than its two values claim: the mean of a Gaussian beyond zero is 0.8 of its
 // standard deviation. A band's weight is lowered by about that much beside bands of more levels. Chosen by held-out
 // recall.
@@ -161,6 +165,8 @@ absl::StatusOr<Model> StartModel(const CorpusStatistics& statistics, const CodeS
   model.metric = statistics.metric;
   model.input_dims = statistics.dims;
   model.query_levels = query_levels;
+  const bool fitted = query_levels > kMaxLevels;
+  if (fitted) model.quantizer = Quantizer::kFitted;
   model.mean = statistics.mean;
   if (model.metric == Metric::kInnerProduct) model.row_length = static_cast<float>(statistics.row_length);
   model.trained = "start: rotated principal components";
@@ -176,14 +182,15 @@ absl::StatusOr<Model> StartModel(const CorpusStatistics& statistics, const CodeS
     double variance = 0.0;
     const std::vector<float> directions = BandDirections(statistics, first, band.dims, whole, random, &variance);
     variance = std::max(variance, floor);
-    const float deviation = kDeviation[band.levels];
+    const float deviation = fitted ? kFittedDeviation[band.levels] : kDeviation[band.levels];
+    const float confidence = fitted ? 1.0f : kConfidence[band.levels];
     const float scale = deviation / static_cast<float>(std::sqrt(variance));
     for (const float value : directions) model.project.linear.weight.push_back(value * scale);
-    band.weight = static_cast<float>(variance) / (deviation * deviation) * kConfidence[band.levels];
+    band.weight = static_cast<float>(variance) / (deviation * deviation) * confidence;
     first += band.dims;
   }
   BEBR_ASSIGN_OR_RETURN(model.spec, CodeSpec::Create(std::move(bands)));
-  model.steps.resize(query_levels - 1);
+  model.steps.resize(model.step_count());
   for (StepParameters& step : model.steps) step.residual.linear.bias.assign(m, 0.0f);
   return model;
 }

@@ -39,8 +39,9 @@ void CenterAndScale(const std::vector<float>& mean, Metric metric, const float* 
 
 // The start of training, and a sound linear binarizer by itself: principal components, cut into the bands of `spec`, a
 // random rotation inside each band with the variances made equal, unit variance. Where one band has at least as many
-// dims as the embeddings, a random rotation of the embeddings themselves. The bands' weights are their variances.
-// INVALID_ARGUMENT if several bands together have more dims than the embeddings.
+// dims as the embeddings, a random rotation of the embeddings themselves. The bands' weights are their variances. Query
+// levels above kMaxLevels ask for a fitted quantizer, whose coordinates are as wide as is best for a Gaussian's uniform
+// quantizer. INVALID_ARGUMENT if several bands together have more dims than the embeddings.
 absl::StatusOr<Model> StartModel(const CorpusStatistics& statistics, const CodeSpec& spec, uint32_t query_levels,
                                  uint64_t seed);
 

@@ -1,10 +1,11 @@
 // The sums of the AVX-512 tables with VPOPCNTDQ, VNNI and VBMI (Ice Lake, Zen 4 and later). A vector is a row of a
 // block: lane = document. Three ways to the sums of a band, by the levels of document (L) and query (Q):
 //   popcount   L = Q = 1: the bits in which document and query agree
-//   look-up    the others, if there is one query or L = 2. A nibble of a document's level stands for four dimensions,
+//   look-up    the others, if there is one query, L = 1, or L = 2 and Q <= 4. A nibble of a document's level stands for
+//   four dimensions,
 //              and the query has a table of their 16 sums, raised to be positive; vpermb looks up the nibbles of all
 //              four bytes of a lane in four such tables at once
-//   values     L >= 3, for several queries: documents are unpacked, once for all queries of a tile, so that the bytes
+//   values     the rest, for several queries: documents are unpacked, once for all queries of a tile, so that the bytes
 //   of
 //              a lane hold the values c_d of four dimensions, and vpdpbusd multiplies them with the query's values v_q
 // The constant is one for all three: with S = sum c_d v_q, plus what the look-up's tables are raised by,
@@ -28,10 +29,13 @@ constexpr size_t kTileRows = kTileBlocks * kBlockRows;
 // How the dot products of a band are computed: bits counted, nibbles looked up, or values multiplied.
 enum class Method { kPopcount, kLookup, kValues };
 
+// Whether two entries of a query's tables may sum to more than a byte holds.
+inline bool HasWideEntries(const BandView& band) { return band.query_levels > 4; }
+
 // Of several queries; one query takes look-ups where several take values.
 inline Method MethodOf(const BandView& band) {
   if (band.levels * band.query_levels == 1) return Method::kPopcount;
-  return band.levels >= 3 ? Method::kValues : Method::kLookup;
+  return band.levels >= 3 || (band.levels == 2 && HasWideEntries(band)) ? Method::kValues : Method::kLookup;
 }
 
 inline I LoadRow(const void* row) { return _mm512_loadu_si512(row); }
@@ -101,16 +105,17 @@ struct Popcount {
 };
 
 // Dot products by looking up what each nibble of a document adds.
+template <bool kWideEntries>
 struct Lookup {
   static constexpr int kQueries = 3;
   static constexpr int kBlocks = 4;
 
-  // Adds what the nibbles of a row stand for, times the weight of its level in every byte of `weight`: entries are up
-  // to 60, so two of them fit a byte.
+  // Adds what the nibbles of a row stand for, times the weight of its level in every byte of `weight`.
   static I Add(I acc, I low, I high, const uint8_t* tables, I weight) {
-    const I both = _mm512_add_epi8(_mm512_permutexvar_epi8(low, LoadRow(tables)),
-                                   _mm512_permutexvar_epi8(high, LoadRow(tables + kWordTables / 2)));
-    return _mm512_dpbusd_epi32(acc, both, weight);
+    const I of_low = _mm512_permutexvar_epi8(low, LoadRow(tables));
+    const I of_high = _mm512_permutexvar_epi8(high, LoadRow(tables + kWordTables / 2));
+    if (kWideEntries) return _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(acc, of_low, weight), of_high, weight);
+    return _mm512_dpbusd_epi32(acc, _mm512_add_epi8(of_low, of_high), weight);
   }
 
   static I LevelWeight(uint32_t levels, uint32_t t) {
@@ -247,22 +252,14 @@ struct RowSums {
 
   static void RunBlock(const BandView& band, const uint32_t* rows, size_t ahead, const uint8_t* payload,
                        int32_t* sums) {
+    if (MethodOf(band) != Method::kPopcount) {
+      const auto look_up = HasWideEntries(band) ? LookUpBlock<true> : LookUpBlock<false>;
+      return look_up(band, rows, ahead, payload, sums);
+    }
     I acc = _mm512_setzero_si512();
-    if (MethodOf(band) == Method::kPopcount) {
-      for (uint32_t w = 0; w < band.words; ++w, rows += kBlockRows) {
-        __builtin_prefetch(rows + ahead);
-        acc = _mm512_add_epi32(acc, Popcount::Count(LoadRow(rows), payload, w));
-      }
-    } else {
-      for (uint32_t t = 0; t < band.levels; ++t) {
-        const I weight = Lookup::LevelWeight(band.levels, t);
-        const uint8_t* tables = payload;
-        for (uint32_t w = 0; w < band.words; ++w, rows += kBlockRows, tables += kWordTables) {
-          __builtin_prefetch(rows + ahead);
-          const I row = LoadRow(rows);
-          acc = Lookup::Add(acc, TableIndex(row), TableIndex(_mm512_srli_epi32(row, 4)), tables, weight);
-        }
-      }
+    for (uint32_t w = 0; w < band.words; ++w, rows += kBlockRows) {
+      __builtin_prefetch(rows + ahead);
+      acc = _mm512_add_epi32(acc, Popcount::Count(LoadRow(rows), payload, w));
     }
     _mm512_store_si512(sums, acc);
   }
@@ -275,7 +272,8 @@ struct RowSums {
       case Method::kPopcount:
         return RunPart<Popcount>(part, rows, payloads, sums);
       case Method::kLookup:
-        return RunPart<Lookup>(part, rows, payloads, sums);
+        return HasWideEntries(band) ? RunPart<Lookup<true>>(part, rows, payloads, sums)
+                                    : RunPart<Lookup<false>>(part, rows, payloads, sums);
       case Method::kValues:
         const uint8_t* values[kTileQueries];
         for (size_t q = 0; q < query_count; ++q) values[q] = ValuesOf(band, payloads[q]);
@@ -297,6 +295,23 @@ struct RowSums {
   }
 
  private:
+  template <bool kWideEntries>
+  static void LookUpBlock(const BandView& band, const uint32_t* rows, size_t ahead, const uint8_t* payload,
+                          int32_t* sums) {
+    using How = Lookup<kWideEntries>;
+    I acc = _mm512_setzero_si512();
+    for (uint32_t t = 0; t < band.levels; ++t) {
+      const I weight = How::LevelWeight(band.levels, t);
+      const uint8_t* tables = payload;
+      for (uint32_t w = 0; w < band.words; ++w, rows += kBlockRows, tables += kWordTables) {
+        __builtin_prefetch(rows + ahead);
+        const I row = LoadRow(rows);
+        acc = How::Add(acc, TableIndex(row), TableIndex(_mm512_srli_epi32(row, 4)), tables, weight);
+      }
+    }
+    _mm512_store_si512(sums, acc);
+  }
+
   static size_t ValuesAt(const BandView& band) {
     const size_t bytes = MethodOf(band) == Method::kPopcount ? size_t{band.words} * 4 : TableBytes(band);
     return (bytes + 63) / 64 * 64;

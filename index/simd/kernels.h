@@ -23,6 +23,7 @@ namespace bebr::simd {
 inline constexpr uint32_t kBlockRows = 16;  // documents in a block
 inline constexpr uint32_t kMaxBands = 8;
 inline constexpr uint32_t kMaxLevels = 4;
+inline constexpr uint32_t kMaxQueryLevels = 6;  // so that the values of four dimensions sum to a byte
 
 // What a kernel must know of a band.
 struct BandShape {
@@ -35,7 +36,7 @@ struct BandShape {
 struct CodeShape {
   BandShape bands[kMaxBands];
   uint32_t band_count = 0;
-  uint32_t query_levels = 0;  // of every band of the query, 1..4
+  uint32_t query_levels = 0;  // of every band of the query, 1..kMaxQueryLevels
   uint32_t code_words = 0;    // 32-bit words of a document's packed code: sum of levels * ceil(dims / 32)
   bool bound = false;         // of the levels left out, assume the most they can add to the score
 };

@@ -1,7 +1,7 @@
 // Exact sums by table look-up, for instruction sets that can look 16 bytes up at once (pshufb, tbl).
 //
 // Four bits of one level of a document stand for four dimensions. For each such nibble a query has a table of 16 bytes:
-// the sum of its values at the set bits, less the smallest such sum, so that entries are 0..60. One look-up then
+// the sum of its values at the set bits, less the smallest such sum, so that entries are 0..252. One look-up then
 // handles a nibble of 16 documents, whatever the query's levels. With S_t the sum of the entries of level t,
 //   D = 2 * sum over t of 2^(L-1-t) * S_t - (2^L - 1) * sum over dims of |v_q|.
 // Documents are unpacked into nibbles once for all queries of a tile: byte j of 16 documents side by side, low and high
@@ -39,8 +39,11 @@ struct Chunk {
   size_t query_count;
 };
 
-// Entries up to 4 * (2^Q - 1) that a byte can sum: 60, 20, 8 or 4, so that the rest of a word is always whole.
-constexpr uint32_t FlushNibbles(uint32_t query_levels) { return 255 / (4 * ((1u << query_levels) - 1)) / 4 * 4; }
+// Entries up to 4 * (2^Q - 1) that a byte can sum: 60, 20, 8, 4, 2 or 1, so that the rest of a word is always whole.
+constexpr uint32_t FlushNibbles(uint32_t query_levels) {
+  const uint32_t most = 255 / (4 * ((1u << query_levels) - 1));
+  return most >= 4 ? most / 4 * 4 : most;
+}
 
 // The dot products of a tile of documents with a tile of queries, by look-ups of nibbles.
 template <typename Bytes>
@@ -84,15 +87,19 @@ struct LookupSums {
       const auto run = band.query_levels == 1   ? RunFlushing<FlushNibbles(1)>
                        : band.query_levels == 2 ? RunFlushing<FlushNibbles(2)>
                        : band.query_levels == 3 ? RunFlushing<FlushNibbles(3)>
-                                                : RunFlushing<FlushNibbles(4)>;
+                       : band.query_levels == 4 ? RunFlushing<FlushNibbles(4)>
+                       : band.query_levels == 5 ? RunFlushing<FlushNibbles(5)>
+                                                : RunFlushing<FlushNibbles(6)>;
       run(band, rows, ahead, tables, sums);
     }
   }
 
   static void Run(const BandView& band, const Tile& tile, const uint8_t* const* payloads, size_t query_count,
                   int32_t* sums) {
-    // 16-bit sums hold (2^L - 1) * (2^Q - 1) * 32 * words: at most 57,600 with kChunkWords / L words.
-    const uint32_t most = kChunkWords / band.levels;
+    // 16-bit sums hold (2^L - 1) * (2^Q - 1) * 32 * words.
+    const uint32_t word_sum = static_cast<uint32_t>(FullValue(band)) * ((1u << band.query_levels) - 1) * 32;
+    const uint32_t unpacked = kChunkWords / band.levels;
+    const uint32_t most = unpacked * word_sum <= 65535 ? unpacked : 65535 / word_sum;
     const uint32_t chunks = (band.words + most - 1) / most;
     const uint32_t step = (band.words + chunks - 1) / chunks;
     const size_t blocks_at_once = kUnpackedWords / (step * band.levels) >= kTileBlocks ? kTileBlocks : kTileBlocks / 2;
@@ -144,7 +151,8 @@ struct LookupSums {
 
   template <uint32_t kFlush>
   static void RunRows(const Rows& rows, const uint8_t* tables, int32_t* sums, bool add) {
-    constexpr uint32_t kFlushWords = kFlush / Bytes::kSteps;
+    constexpr bool kFlushInWords = kFlush < static_cast<uint32_t>(Bytes::kSteps);
+    constexpr uint32_t kFlushWords = kFlushInWords ? 1 : kFlush / Bytes::kSteps;
     B even = Bytes::Zero(), odd = Bytes::Zero();
     for (uint32_t t = 0; t < rows.levels; ++t) {
       even = Bytes::Add16(even, even);
@@ -161,13 +169,22 @@ struct LookupSums {
           for (int i = 0; i < Bytes::kSteps; ++i) {
             const B table = Bytes::LoadIndex(tables + size_t{w} * kWordTables + i * kVector);
             bytes = Bytes::Add8(bytes, Bytes::Lookup(table, index[i]));
+            if constexpr (kFlushInWords) {
+              if ((i + 1) % kFlush == 0) Flush(bytes, even, odd);
+            }
           }
         }
-        even = Bytes::Add16(even, bytes);
-        odd = Bytes::Add16(odd, Bytes::ShiftRight8(bytes));
+        if constexpr (!kFlushInWords) Flush(bytes, even, odd);
       }
     }
     Bytes::StoreBlockSums(even, odd, sums, add);
+  }
+
+  // Adds bytes to the 16-bit sums, and begins them anew.
+  [[gnu::always_inline]] static inline void Flush(B& bytes, B& even, B& odd) {
+    even = Bytes::Add16(even, bytes);
+    odd = Bytes::Add16(odd, Bytes::ShiftRight8(bytes));
+    bytes = Bytes::Zero();
   }
 
   // The blocks that a last group lacks are read as its last one again; their sums are never used.
@@ -194,8 +211,12 @@ struct LookupSums {
         return RunQueries<FlushNibbles(2), 3>(chunk, tables, sums);
       case 3:
         return RunQueries<FlushNibbles(3), 3>(chunk, tables, sums);
-      default:
+      case 4:
         return RunQueries<FlushNibbles(4), 3>(chunk, tables, sums);
+      case 5:
+        return RunQueries<FlushNibbles(5), 3>(chunk, tables, sums);
+      default:
+        return RunQueries<FlushNibbles(6), 3>(chunk, tables, sums);
     }
   }
 
@@ -273,7 +294,7 @@ struct LookupSums {
     }
   }
 
-  // The inner loop: nibbles from..to - 1, a multiple of 4.
+  // The inner loop: nibbles from..to - 1.
   template <int kGroups, int kQueries>
   [[gnu::always_inline]] static inline void SumBytes(const uint8_t* nibbles, size_t group_bytes,
                                                      const uint8_t* const* tables, uint32_t from, uint32_t to,

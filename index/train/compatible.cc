@@ -62,6 +62,7 @@ Model Frame(const Model& old_model, const CorpusStatistics& statistics) {
   model.input_dims = statistics.dims;
   model.spec = old_model.spec;
   model.query_levels = old_model.query_levels;
+  model.quantizer = old_model.quantizer;
   model.mean = statistics.mean;
   if (model.metric == Metric::kInnerProduct) model.row_length = static_cast<float>(statistics.row_length);
   model.trained = "start: regression into the space of another version";

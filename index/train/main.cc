@@ -34,7 +34,9 @@ void Declare(CLI::App& app, Flags& flags) {
   app.add_option("--dims", flags.dims, "Code dims, with --levels");
   app.add_option("--levels", flags.levels, "Levels stored a document, 1..4");
   app.add_option("--shape", flags.shape, "Bands of dims x levels, e.g. 32x4+64x3+96x2");
-  app.add_option("--query-levels", options.query_levels, "Levels of a query, 1..4")->capture_default_str();
+  app.add_option("--query-levels", options.query_levels,
+                 "Levels of a query, 1..4 by the recursion, 5 or 6 with a quantizer fitted to every row")
+      ->capture_default_str();
   app.add_option("--steps", options.steps, "Training steps; 0: only the training-free start");
   app.add_option("--seed", options.seed, "Same seed, same model")->capture_default_str();
   app.add_option("--threads", options.threads, "Threads (default: every processor)");

@@ -31,7 +31,7 @@ struct TrainOptions {
   size_t bits = 0;
   std::optional<CodeSpec> shape;
   double target_recall = 0.0;
-  uint32_t query_levels = 4;
+  uint32_t query_levels = kMaxQueryLevels;  // above kMaxLevels: a fitted quantizer, for all but the paper's blocks
   Metric metric = Metric::kCosine;
   Method method = Method::kResidual;
   int64_t steps = -1;                                // -1: as many as the trainer thinks right; 0: only the start

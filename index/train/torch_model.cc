@@ -200,11 +200,15 @@ Tensor TorchModel::Recur(const Tensor& u, const Tensor& y, const Tensor& own_lev
   };
   Tensor code = sign(y, 0), kept = code;
   const int64_t most = own_levels.max().item<int64_t>();
-  for (int64_t t = 1; t < most; ++t) {
+  const auto residual_of = [&](int64_t t) {
+    if (start_.quantizer == Quantizer::kFitted) return y - code;
     const Step& step = steps_[t - 1];
-    const Tensor residual = start_.residual_form == ResidualForm::kCode
-                                ? Apply(step.residual, u) - MultiplyTransposed(code, step.feedback)
-                                : Apply(step.residual, u - Apply(step.reconstruct, code));
+    return start_.residual_form == ResidualForm::kCode
+               ? Apply(step.residual, u) - MultiplyTransposed(code, step.feedback)
+               : Apply(step.residual, u - Apply(step.reconstruct, code));
+  };
+  for (int64_t t = 1; t < most; ++t) {
+    const Tensor residual = residual_of(t);
     const Tensor change = sign(residual, t) * std::ldexp(1.0, -static_cast<int>(t));
     code = code + change;
     kept = kept + change * (own_levels > t);
@@ -227,6 +231,10 @@ TorchCodes TorchModel::EncodeDocuments(const Tensor& x, int64_t level_cap, Estim
 
 TorchCodes TorchModel::EncodeQueries(const Tensor& x, Estimator estimator, double sharpness) const {
   const Centered rows = Center(x);
+  if (start_.quantizer == Quantizer::kFitted) {
+    const Tensor y = Apply(start_.has_query_projection() ? query_ : project_, rows.u);
+    return {y, rows.norm, rows.offset};
+  }
   if (!start_.has_query_projection()) {
     const Tensor y = Apply(project_, rows.u);
     const Tensor all = torch::full_like(levels_, static_cast<int64_t>(start_.query_levels));

@@ -28,7 +28,8 @@ struct TorchCodes {
 };
 
 // A TorchModel is a Model whose parameters have gradients: the same recursion as Encoder, with a surrogate gradient for
-// the sign. It learns the band weights, the projections of documents and queries, every level's residual block with its
+// the sign. Of a fitted quantizer's codes it has the first scale for documents, and for queries the values that they
+// round. It learns the band weights, the projections of documents and queries, every level's residual block with its
 // feedback matrix (ResidualForm::kCode) or reconstruction (kInput), and the factors of a compatible version.
 //
 // Thread safety: none. Errors: libtorch throws c10::Error.

@@ -456,6 +456,7 @@ size_t DifferentBits(const CodeSpec& spec, const Tensor& code, const std::vector
 }  // namespace
 
 absl::StatusOr<double> CodeDisagreement(const Model& model, const Matrix& rows) {
+  if (model.quantizer == Quantizer::kFitted) return 0.0;
   BEBR_ASSIGN_OR_RETURN(const std::unique_ptr<const Encoder> encoder, Encoder::Create(model, 0));
   const CodeSpec& spec = model.spec;
   std::vector<uint32_t> planes(rows.rows * spec.QueryWords(model.query_levels)), codes(rows.rows * spec.code_words());

@@ -69,7 +69,7 @@ class Trainer {
 };
 
 // Share of the code bits that libtorch's forward pass and the Encoder disagree on, over `rows`: sums within rounding of
-// zero.
+// zero. 0 for a fitted quantizer, whose codes libtorch only approximates.
 absl::StatusOr<double> CodeDisagreement(const Model& model, const Matrix& rows);
 
 }  // namespace bebr

@@ -45,9 +45,9 @@ absl::Status CheckOptions(const TrainOptions& options, const Matrix& documents, 
     return absl::InvalidArgumentError(
         absl::StrCat("the queries have ", queries.dims, " dims, the input has ", documents.dims));
   }
-  if (options.query_levels < 1 || options.query_levels > kMaxLevels) {
+  if (options.query_levels < 1 || options.query_levels > kMaxQueryLevels) {
     return absl::InvalidArgumentError(
-        absl::StrCat("query levels are ", options.query_levels, "; they must be in 1..", kMaxLevels));
+        absl::StrCat("query levels are ", options.query_levels, "; they must be in 1..", kMaxQueryLevels));
   }
   if (options.shape.has_value() && options.shape->max_levels() > options.query_levels) {
     return absl::InvalidArgumentError(absl::StrCat("shape ", options.shape->ToString(), " stores ",
@@ -68,9 +68,12 @@ absl::Status CheckOptions(const TrainOptions& options, const Matrix& documents, 
 
 absl::StatusOr<Model> BuildStart(const TrainOptions& options, const CorpusStatistics& statistics,
                                  const Matrix& documents, const CodeSpec& shape) {
+  const uint32_t recurrent_levels = std::min(options.query_levels, kMaxLevels);
   if (options.method == Method::kMedian)
-    return MedianModel(statistics, documents, shape, options.query_levels, options.seed);
-  return StartModel(statistics, shape, options.query_levels, options.seed);
+    return MedianModel(statistics, documents, shape, recurrent_levels, options.seed);
+  // The paper's blocks are a recursion.
+  const bool recurrent = options.residual_form == ResidualForm::kInput && options.steps != 0;
+  return StartModel(statistics, shape, recurrent ? recurrent_levels : options.query_levels, options.seed);
 }
 
 // The search for the shape that the options ask for, which tells of what it tries.
@@ -88,7 +91,7 @@ ShapeSearch SearchFor(const TrainOptions& options, const CorpusStatistics& stati
   };
   search.variances = statistics.variances;
   search.dims = statistics.dims;
-  search.max_levels = options.method == Method::kMedian ? 1 : options.query_levels;
+  search.max_levels = options.method == Method::kMedian ? 1 : std::min(options.query_levels, kMaxLevels);
   return search;
 }
 

@@ -64,7 +64,7 @@ Input ReadInput(Source& source) {
     for (BandShape& band : bands) band.left_out = source.Byte() % band.levels;
   }
   Input input;
-  input.shape = MakeShape(bands, 1 + source.Byte() % kMaxLevels);
+  input.shape = MakeShape(bands, 1 + source.Byte() % kMaxQueryLevels);
   input.shape.bound = source.Byte() % 2 == 0;
   input.block_count = source.Byte() % 20;
   size_t queries = source.Byte() % 40;

@@ -155,7 +155,7 @@ TEST_P(EngineModelTest, AgreesWithTheModel) {
 
 INSTANTIATE_TEST_SUITE_P(Shapes, EngineModelTest,
                          ::testing::Values(Case{"64x1", 1, 16, 1, 1, FloatStorage::kNone, Metric::kCosine},
-                                           Case{"37x1", 4, 20, 2, 2, FloatStorage::kFloat16, Metric::kCosine},
+                                           Case{"37x1+9x3", 6, 20, 2, 2, FloatStorage::kFloat16, Metric::kCosine},
                                            Case{"130x2", 2, 33, 2, 3, FloatStorage::kFloat32, Metric::kInnerProduct},
                                            Case{"65x3", 4, 24, 1, 2, FloatStorage::kNone, Metric::kInnerProduct},
                                            Case{"129x4", 4, 40, 2, 1, FloatStorage::kFloat16, Metric::kInnerProduct},

@@ -26,7 +26,8 @@ std::string RandomModelFile(uint32_t input_dims, const CodeSpec& spec, uint32_t 
   model.project.linear.bias.resize(spec.dims());
   const float scale = 1.0f / std::sqrt(static_cast<float>(input_dims));
   for (float& value : model.project.linear.weight) value = scale * normal(random);
-  model.steps.resize(query_levels - 1);
+  if (query_levels > kMaxLevels) model.quantizer = Quantizer::kFitted;
+  model.steps.resize(model.step_count());
   for (StepParameters& step : model.steps) {
     step.gain = 0.9f;
     step.residual.linear.bias.resize(spec.dims());

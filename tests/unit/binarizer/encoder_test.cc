@@ -18,8 +18,8 @@ class Reference {
  public:
   explicit Reference(const Model& model) : model_(model) {}
 
-  // Pre-sign values of a document's or query's levels, dims x levels.
-  std::vector<std::vector<double>> Levels(const float* row, bool query) {
+  // The values that a document's or query's projection gives.
+  std::vector<double> Projection(const float* row, bool query) {
     const size_t n = model_.input_dims;
     double squared = 0.0;
     for (size_t i = 0; i < n; ++i) squared += double{row[i]} * row[i];
@@ -33,9 +33,14 @@ class Reference {
     }
     norm_ = std::sqrt(norm_);
     for (double& value : u_) value *= std::sqrt(static_cast<double>(n)) / norm_;
+    return query && model_.has_query_projection() ? Apply(model_.query, u_, n, model_.query.linear.weight)
+                                                  : Apply(model_.project, u_, n, model_.project.linear.weight);
+  }
+
+  // Pre-sign values of a document's or query's levels, dims x levels.
+  std::vector<std::vector<double>> Levels(const float* row, bool query) {
     const bool own = query && model_.has_query_projection();
-    std::vector<std::vector<double>> levels = {own ? Apply(model_.query, u_, n, model_.query.linear.weight)
-                                                   : Apply(model_.project, u_, n, model_.project.linear.weight)};
+    std::vector<std::vector<double>> levels = {Projection(row, query)};
     std::vector<double> code = Sign(levels[0]);
     for (uint32_t t = 1; t < (query ? model_.query_levels : model_.spec.max_levels()); ++t) {
       if (own) {
@@ -196,8 +201,147 @@ TEST(EncoderTest, CodesAndFactorsAreWhatTheFormatSays) {
   }
 }
 
+// What FORMAT.md says of fitted quantizers, in double.
+class FittedReference {
+ public:
+  FittedReference(const CodeSpec& spec, std::vector<double> y) : spec_(spec), y_(std::move(y)) {}
+
+  void FitDocument() {
+    double best = -1e300, second = -1e300;
+    for (const double t : {1.0, 0.8, 0.9, 1.12, 1.25}) {
+      std::vector<int> numbers;
+      double agreement = 0.0, energy = 0.0, code_energy = 0.0;
+      ForEachDim([&](const Band& band, size_t i) {
+        const double half = std::ldexp(1.0, static_cast<int>(band.levels) - 1);
+        numbers.push_back(Floor(static_cast<double>(static_cast<float>(t)) * y_[i] * half / 2, half));
+        const double value = (2 * numbers.back() + 1 - 2 * half) / half;
+        agreement += band.weight * y_[i] * value;
+        energy += band.weight * y_[i] * y_[i];
+        code_energy += band.weight * value * value;
+      });
+      const double cosine = agreement / std::sqrt(code_energy);
+      second = std::max(second, std::min(best, cosine));
+      if (cosine <= best) continue;
+      best = cosine;
+      numbers_ = numbers;
+      scale_ = energy / agreement;
+    }
+    close_ |= best - second < 1e-6 * std::abs(best);
+  }
+
+  void FitQuery(uint32_t levels) {
+    const double half = std::ldexp(1.0, static_cast<int>(levels) - 1);
+    std::vector<double> most(spec_.bands().size(), 0.0);
+    ForEachDim([&](const Band& band, size_t i) {
+      most[&band - spec_.bands().data()] = std::max(most[&band - spec_.bands().data()], std::abs(y_[i]));
+    });
+    ForEachDim([&](const Band& band, size_t i) {
+      const double unit = most[&band - spec_.bands().data()] / (2 * half - 1);
+      const double number = y_[i] / (2 * unit);
+      numbers_.push_back(Floor(number, half));
+    });
+    for (const double value : most) units_.push_back(value / (2 * half - 1));
+  }
+
+  const std::vector<int>& numbers() const { return numbers_; }
+  const std::vector<double>& units() const { return units_; }
+  double scale() const { return scale_; }
+  bool close() const { return close_; }  // so near to another code that rounding may decide
+
+ private:
+  template <typename Visit>
+  void ForEachDim(const Visit& visit) const {
+    size_t i = 0;
+    for (const Band& band : spec_.bands()) {
+      for (uint32_t j = 0; j < band.dims; ++j) visit(band, i++);
+    }
+  }
+  int Floor(double value, double half) {
+    close_ |= std::abs(value - std::round(value)) < 1e-5;
+    return static_cast<int>(std::clamp(std::floor(value), -half, half - 1) + half);
+  }
+
+  const CodeSpec& spec_;
+  const std::vector<double> y_;
+  std::vector<int> numbers_;
+  std::vector<double> units_;
+  double scale_ = 0.0;
+  bool close_ = false;
+};
+
+std::vector<RandomModelOptions> FittedVariants() {
+  std::vector<RandomModelOptions> variants(3);
+  for (RandomModelOptions& options : variants) {
+    options.quantizer = Quantizer::kFitted;
+    options.query_levels = 6;
+  }
+  variants[1].query_projection = true;
+  variants[1].query_hidden = {16};
+  variants[1].shape = "24x4";
+  variants[2].hidden = {9};
+  variants[2].query_levels = 5;
+  variants[2].metric = Metric::kInnerProduct;
+  return variants;
+}
+
+int NumberOf(const CodeSpec& spec, const uint32_t* words, uint32_t query_levels, size_t band, uint32_t dim) {
+  int number = 0;
+  const uint32_t levels = query_levels != 0 ? query_levels : spec.bands()[band].levels;
+  for (uint32_t t = 0; t < levels; ++t) number = 2 * number + Bit(spec, words, query_levels, band, t, dim);
+  return number;
+}
+
+TEST(EncoderTest, FittedCodesAreWhatTheFormatSays) {
+  for (const RandomModelOptions& options : FittedVariants()) {
+    const Model model = RandomModel(options);
+    const auto encoder = *Encoder::Create(model, 0);
+    const CodeSpec& spec = encoder->spec();
+    constexpr size_t kRows = 70;
+    const size_t bands = spec.bands().size();
+    const std::vector<float> rows = RandomRows(kRows, options.input_dims, 3);
+    std::vector<uint32_t> codes(kRows * spec.code_words()), planes(kRows * spec.QueryWords(options.query_levels));
+    std::vector<CodeFactors> factors(kRows);
+    std::vector<float> weights(kRows * bands), offsets(kRows);
+    encoder->EncodeDocuments(rows.data(), kRows, codes.data(), factors.data());
+    encoder->EncodeQueries(rows.data(), kRows, planes.data(), weights.data(), offsets.data());
+    Reference reference(model);
+    size_t close_calls = 0;
+    for (size_t r = 0; r < kRows; ++r) {
+      FittedReference document(spec, reference.Projection(rows.data() + r * options.input_dims, false));
+      document.FitDocument();
+      FittedReference query(spec, reference.Projection(rows.data() + r * options.input_dims, true));
+      query.FitQuery(options.query_levels);
+      close_calls += document.close() + query.close();
+      size_t i = 0;
+      for (size_t b = 0; b < bands; ++b) {
+        const Band& band = spec.bands()[b];
+        for (uint32_t j = 0; j < band.dims; ++j, ++i) {
+          if (!document.close()) {
+            ASSERT_EQ(NumberOf(spec, codes.data() + r * spec.code_words(), 0, b, j), document.numbers()[i]);
+          }
+          if (!query.close()) {
+            ASSERT_EQ(
+                NumberOf(spec, planes.data() + r * spec.QueryWords(options.query_levels), options.query_levels, b, j),
+                query.numbers()[i]);
+          }
+        }
+        const double weight = reference.norm() / options.input_dims * band.weight * query.units()[b] /
+                              std::ldexp(1.0, static_cast<int>(band.levels) - 1);
+        EXPECT_NEAR(weights[r * bands + b], weight, 1e-4 * weight);
+      }
+      if (!document.close()) {
+        EXPECT_NEAR(factors[r].scale, reference.norm() * document.scale(), 1e-4 * factors[r].scale);
+      }
+      EXPECT_NEAR(factors[r].offset, reference.mean_dot(), 1e-5);
+    }
+    EXPECT_LT(close_calls, kRows / 5);
+  }
+}
+
 TEST(EncoderTest, ARowsCodeDependsOnTheRowAlone) {
-  for (const RandomModelOptions& options : Variants()) {
+  std::vector<RandomModelOptions> variants = Variants();
+  for (const RandomModelOptions& options : FittedVariants()) variants.push_back(options);
+  for (const RandomModelOptions& options : variants) {
     const auto encoder = *Encoder::Create(RandomModel(options), 0);
     const CodeSpec& spec = encoder->spec();
     constexpr size_t kRows = 131;
@@ -269,8 +413,11 @@ TEST(EncoderTest, QueriesOfInnerProductAreCodedWithTheLengthOfTheDocuments) {
   EXPECT_EQ(factors, std::vector<float>(kRows, 1.0f));
 }
 
-TEST(EncoderTest, OddRowsGiveFiniteFactors) {
-  const RandomModelOptions options;
+class OddRowsTest : public testing::TestWithParam<Quantizer> {};
+
+TEST_P(OddRowsTest, GiveFiniteFactors) {
+  RandomModelOptions options;
+  options.quantizer = GetParam();
   Model model = RandomModel(options);
   const auto encoder = *Encoder::Create(model, 0);
   std::vector<float> rows(4 * options.input_dims, 0.0f);  // row 0: zero
@@ -286,7 +433,13 @@ TEST(EncoderTest, OddRowsGiveFiniteFactors) {
     EXPECT_TRUE(std::isfinite(factor.scale));
     EXPECT_TRUE(std::isfinite(factor.offset));
   }
+  std::vector<uint32_t> planes(4 * encoder->spec().QueryWords(options.query_levels));
+  std::vector<float> weights(4 * encoder->spec().bands().size()), offsets(4);
+  encoder->EncodeQueries(rows.data(), 4, planes.data(), weights.data(), offsets.data());
+  for (const float weight : weights) EXPECT_TRUE(std::isfinite(weight));
 }
+
+INSTANTIATE_TEST_SUITE_P(Quantizers, OddRowsTest, testing::Values(Quantizer::kRecurrent, Quantizer::kFitted));
 
 }  // namespace
 }  // namespace bebr

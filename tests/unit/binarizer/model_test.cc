@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_format.h"
 #include "index/binarizer/binarizer.h"
 #include "index/binarizer/safetensors.h"
@@ -13,7 +14,22 @@
 namespace bebr {
 namespace {
 
+using ::testing::ElementsAreArray;
 using ::testing::HasSubstr;
+
+constexpr char kFittedFile[] =
+    "IAIAAAAAAAB7Il9fbWV0YWRhdGFfXyI6eyJhcmNoaXRlY3R1cmUiOiJyZXNpZHVhbF9tbHAiLCJiYW5kcyI6IjV4MSszeDIiLCJjaGVja3N1bSI6"
+    "IjA3ZDRlZGIxIiwiZm9ybWF0IjoiYmVici1iaW5hcml6ZXIiLCJmb3JtYXRfdmVyc2lvbiI6IjIiLCJoaWRkZW4iOiIiLCJpbnB1dF9kaW1zIjoi"
+    "MyIsIm1ldHJpYyI6ImNvc2luZSIsInF1YW50aXplciI6ImZpdHRlZCIsInF1ZXJ5X2xldmVscyI6IjYiLCJyZXNpZHVhbF9mb3JtIjoiY29kZSIs"
+    "InRyYWluZWQiOiJyYW5kb20gd2VpZ2h0cyBmb3IgYSB0ZXN0In0sImJhbmRfd2VpZ2h0cyI6eyJkYXRhX29mZnNldHMiOlswLDhdLCJkdHlwZSI6"
+    "IkYzMiIsInNoYXBlIjpbMl19LCJtZWFuIjp7ImRhdGFfb2Zmc2V0cyI6WzgsMjBdLCJkdHlwZSI6IkYzMiIsInNoYXBlIjpbM119LCJwcm9qZWN0"
+    "LmJpYXMiOnsiZGF0YV9vZmZzZXRzIjpbMjAsNTJdLCJkdHlwZSI6IkYzMiIsInNoYXBlIjpbOF19LCJwcm9qZWN0LndlaWdodCI6eyJkYXRhX29m"
+    "ZnNldHMiOls1MiwxNDhdLCJkdHlwZSI6IkYzMiIsInNoYXBlIjpbOCwzXX19ICAgAAAAPwAAwD9curI9Ti7HvZ0tYD0mKTC+a1HdPSvyBzw+ZV69"
+    "1eWlvbtaFr1YldY8w3gOPKfvbb8r4v6+XROZvgG3AT/QNW6+xdy7PgzvWr9DMP4+yXlVv+nMJ7+v9y0/hF1MP7ozYb5ggfk3+UwJP+nqGr+F4gU/"
+    "FhyxveecM7/oEgo/suKEPjgNnr4T1ec96NIlvw==";
+constexpr uint32_t kFittedCode[] = {26, 2, 1};
+constexpr uint32_t kFittedPlanes[] = {26, 3, 25, 24, 0, 16, 2, 0, 1, 1, 1, 1};
+constexpr char kFittedFloats[] = "0x1.b2445p-1 0x1.a6d544p-4 0x1.0e4d9ap-8 0x1.08a424p-8 0x1.54a01ap-4";
 
 // The file with `change` applied to its contents and the checksum made right again.
 template <typename Change>
@@ -64,6 +80,59 @@ TEST(ModelTest, RoundTripOfEveryForm) {
   }
 }
 
+RandomModelOptions Fitted() {
+  RandomModelOptions options;
+  options.quantizer = Quantizer::kFitted;
+  options.query_levels = 6;
+  return options;
+}
+
+TEST(ModelTest, FittedQuantizersAreVersionTwo) {
+  RandomModelOptions options = Fitted();
+  options.query_projection = true;
+  options.hidden = {5};
+  const Model model = RandomModel(options);
+  const std::string file = *SerializeModel(model);
+  EXPECT_THAT(file, HasSubstr("\"format_version\":\"2\""));
+  EXPECT_THAT(file, HasSubstr("\"quantizer\":\"fitted\""));
+  const auto parsed = ParseModel(file);
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->quantizer, Quantizer::kFitted);
+  EXPECT_EQ(parsed->query_levels, 6u);
+  EXPECT_TRUE(parsed->steps.empty());
+  EXPECT_EQ(*SerializeModel(*parsed), file);
+  // Others stay what programs of before read.
+  const std::string recurrent = *SerializeModel(RandomModel({}));
+  EXPECT_THAT(recurrent, HasSubstr("\"format_version\":\"1\""));
+  EXPECT_EQ(recurrent.find("quantizer"), std::string::npos);
+  const auto with = [&](const char* key, const char* value) {
+    return ParseError(Changed(model, [&](SafetensorsFile& contents) { contents.metadata()[key] = value; }));
+  };
+  EXPECT_THAT(with("quantizer", "other"), HasSubstr("'other'; it must be fitted"));
+  EXPECT_THAT(with("query_levels", "7"), HasSubstr("4..6"));
+  EXPECT_THAT(with("residual_form", "input"), HasSubstr("residual_form code"));
+}
+
+// A file of version 2 as the first program that wrote them did, and what it made of one row.
+TEST(ModelTest, AFittedModelFileStaysReadable) {
+  std::string file;
+  ASSERT_TRUE(absl::Base64Unescape(kFittedFile, &file));
+  const auto binarizer = Binarizer::Parse(file);
+  ASSERT_TRUE(binarizer.ok()) << binarizer.status();
+  const float row[] = {0.3f, -1.0f, 2.0f};
+  uint32_t code[3], planes[12];
+  CodeFactors factors;
+  float weights[2], offset = 0.0f;
+  (*binarizer)->EncodeDocuments(row, 1, code, &factors);
+  (*binarizer)->EncodeQueries(row, 1, planes, weights, &offset);
+  EXPECT_THAT(code, ElementsAreArray(kFittedCode));
+  EXPECT_THAT(planes, ElementsAreArray(kFittedPlanes));
+  EXPECT_EQ(absl::StrFormat("%a %a %a %a %a", factors.scale, factors.offset, weights[0], weights[1], offset),
+            kFittedFloats);
+  Model model = *ParseModel(file);
+  EXPECT_EQ(*SerializeModel(model), file);
+}
+
 TEST(ModelTest, EveryFlippedByteIsNoticed) {
   RandomModelOptions options;
   options.shape = "8x1";
@@ -87,7 +156,8 @@ TEST(ModelTest, NamesTheFieldOrTensor) {
     return ParseError(Changed(model, [&](SafetensorsFile& file) { file.metadata()[key] = value; }));
   };
   EXPECT_THAT(with("format", "other"), HasSubstr("'other'"));
-  EXPECT_THAT(with("format_version", "2"), HasSubstr("version '2'"));
+  EXPECT_THAT(with("format_version", "3"), HasSubstr("version '3'"));
+  EXPECT_THAT(with("format_version", "2"), HasSubstr("'quantizer' is missing"));
   EXPECT_THAT(with("architecture", "x"), HasSubstr("architecture 'x'"));
   EXPECT_THAT(with("metric", "hamming"), HasSubstr("hamming"));
   EXPECT_THAT(with("input_dims", "8193"), HasSubstr("1..8192"));

@@ -44,6 +44,7 @@ Model RandomModel(const RandomModelOptions& options) {
   model.query_levels = options.query_levels;
   model.hidden = options.hidden;
   model.residual_form = options.form;
+  model.quantizer = options.quantizer;
   model.trained = "random weights for a test";
   const size_t n = options.input_dims, m = model.spec.dims();
   model.mean = filler.Values(n, 0.1);

@@ -17,6 +17,7 @@ struct RandomModelOptions {
   std::vector<uint32_t> hidden;
   ResidualForm form = ResidualForm::kCode;
   Metric metric = Metric::kCosine;
+  Quantizer quantizer = Quantizer::kRecurrent;
   bool own_residual_weight = true;
   bool feedback = true;
   bool query_projection = false;

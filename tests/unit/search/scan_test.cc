@@ -97,8 +97,8 @@ TEST_P(ScanTest, ChoosesCandidatesByTheFirstLevels) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, ScanTest,
-                         ::testing::Values(Case{"64x1", 1, 1, 1}, Case{"37x1", 4, 3, 3}, Case{"40x2", 2, 2, 2},
-                                           Case{"8x4+17x3+33x2+70x1", 4, 2, 3}));
+                         ::testing::Values(Case{"64x1", 1, 1, 1}, Case{"37x1", 4, 3, 3}, Case{"37x1+8x3", 6, 3, 3},
+                                           Case{"40x2", 2, 2, 2}, Case{"8x4+17x3+33x2+70x1", 4, 2, 3}));
 
 TEST(ScanQueryTest, DropsWhatIsBelowTheLeastScore) {
   const auto shards = MakeShards("40x2", 4, 2, 100);

@@ -25,7 +25,7 @@ float Expected(const Input& input, size_t q, size_t d) {
   for (uint32_t b = 0; b < input.shape.band_count; ++b) {
     const BandShape& band = input.shape.bands[b];
     const uint32_t words = (band.dims + 31) / 32;
-    double dot = 0;  // exact: a sum of small multiples of 2^-6
+    double dot = 0;  // exact: a sum of small multiples of 2^-8
     for (uint32_t i = 0; i < band.dims; ++i) {
       dot += Value(query, query_levels, words, i) * Value(document, band.levels - band.left_out, words, i);
     }
@@ -53,7 +53,7 @@ void Check(const Input& input) {
 TEST(Scalar, AgreesWithTheDefinition) {
   for (uint32_t dims : {1u, 7u, 8u, 31u, 32u, 33u, 65u, 257u}) {
     for (uint32_t levels = 1; levels <= kMaxLevels; ++levels) {
-      for (uint32_t query_levels = 1; query_levels <= kMaxLevels; ++query_levels) {
+      for (uint32_t query_levels = 1; query_levels <= kMaxQueryLevels; ++query_levels) {
         SCOPED_TRACE(testing::Message() << dims << "x" << levels << ", query levels " << query_levels);
         Check(MakeInput(MakeShape({{dims, levels}}, query_levels), 2, 3, dims * 100 + levels * 10 + query_levels));
       }
@@ -74,7 +74,7 @@ TEST(Scalar, LeavesLevelsOut) {
 // A bound holds to the last bit, and is reached where the levels left out agree with the query.
 TEST(Scalar, NoScoreIsAboveItsBound) {
   for (uint64_t seed = 0; seed < 40; ++seed) {
-    CodeShape shape = MakeShape({{33, 2}, {64, 4}, {5, 3}, {40, 1}}, 1 + seed % 4);
+    CodeShape shape = MakeShape({{33, 2}, {64, 4}, {5, 3}, {40, 1}}, 1 + seed % kMaxQueryLevels);
     Input input = MakeInput(shape, 4, 5, seed);
     for (float& scale : input.scales) scale = std::fabs(scale);
     const std::vector<float> scores = ScoreWith(*FindKernels("scalar"), input);

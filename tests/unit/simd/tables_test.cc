@@ -54,7 +54,7 @@ TEST_P(Tables, ScoreEveryShape) {
   for (uint32_t dims :
        {1u, 7u, 8u, 9u, 31u, 32u, 33u, 63u, 64u, 65u, 255u, 256u, 257u, 511u, 513u, 784u, 1024u, 2048u, 8192u}) {
     for (uint32_t levels = 1; levels <= kMaxLevels; ++levels) {
-      for (uint32_t query_levels = 1; query_levels <= kMaxLevels; ++query_levels, ++seed) {
+      for (uint32_t query_levels = 1; query_levels <= kMaxQueryLevels; ++query_levels, ++seed) {
         const size_t blocks = Affordable(dims, block_counts[seed % 4]);
         const size_t queries = Affordable(dims, query_counts[seed % 10]);
         SCOPED_TRACE(testing::Message() << dims << "x" << levels << ", query levels " << query_levels << ", " << blocks
@@ -88,7 +88,7 @@ TEST_P(Tables, ScoreMixedBands) {
       {{1024, 1}, {1024, 2}, {1024, 3}, {1024, 4}, {1024, 1}, {1024, 2}, {1024, 3}, {1024, 4}},
   };
   for (size_t i = 0; i < codes.size(); ++i) {
-    for (uint32_t query_levels = 1; query_levels <= kMaxLevels; ++query_levels) {
+    for (uint32_t query_levels = 1; query_levels <= kMaxQueryLevels; ++query_levels) {
       SCOPED_TRACE(testing::Message() << "code " << i << ", query levels " << query_levels);
       ExpectSameScores(MakeInput(MakeShape(codes[i], query_levels), 3, i == 4 ? 3 : 11, i * 10 + query_levels));
     }
@@ -99,7 +99,7 @@ TEST_P(Tables, ScoreWithLevelsLeftOut) {
   const std::vector<std::vector<BandShape>> codes = {
       {{256, 2, 1}}, {{128, 4, 3}}, {{128, 4, 1}}, {{32, 4, 2}, {64, 3, 2}, {96, 2, 1}}, {{33, 2, 0}, {700, 3, 1}}};
   for (size_t i = 0; i < codes.size(); ++i) {
-    for (uint32_t query_levels = 1; query_levels <= kMaxLevels; ++query_levels) {
+    for (uint32_t query_levels = 1; query_levels <= kMaxQueryLevels; ++query_levels) {
       for (size_t queries : {1, 7, 19}) {
         for (bool bound : {false, true}) {
           SCOPED_TRACE(testing::Message() << "code " << i << ", query levels " << query_levels << ", " << queries
@@ -117,7 +117,7 @@ TEST_P(Tables, ScoreWithLevelsLeftOut) {
 TEST_P(Tables, ScoreExtremeCodes) {
   for (uint32_t dims : {255u, 256u, 1024u, 2048u, 8192u}) {
     for (uint32_t levels = 1; levels <= kMaxLevels; ++levels) {
-      for (uint32_t query_levels = 1; query_levels <= kMaxLevels; ++query_levels) {
+      for (uint32_t query_levels = 1; query_levels <= kMaxQueryLevels; ++query_levels) {
         for (Bits document : {Bits::kZeros, Bits::kOnes}) {
           for (Bits query : {Bits::kZeros, Bits::kOnes}) {
             SCOPED_TRACE(testing::Message() << dims << "x" << levels << ", query levels " << query_levels);
@@ -137,7 +137,7 @@ TEST_P(Tables, ScanWithUnusualFactors) {
     for (size_t queries : {1, 9, 18}) {
       for (uint64_t seed = 0; seed < 40; ++seed) {
         SCOPED_TRACE(testing::Message() << bands.size() << " bands, " << queries << " queries, seed " << seed);
-        Input input = MakeInput(MakeShape(bands, 1 + seed % 4), 9, queries, seed);
+        Input input = MakeInput(MakeShape(bands, 1 + seed % kMaxQueryLevels), 9, queries, seed);
         std::mt19937_64 random(seed);
         for (size_t i = 0; i < input.documents.size(); ++i) {
           if (random() % 8 == 0) input.scales[i] = special[random() % std::size(special)];

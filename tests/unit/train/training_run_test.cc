@@ -30,6 +30,13 @@ TrainOptions Quiet(const char* shape, int64_t steps) {
   return options;
 }
 
+// With codes of the recursion.
+TrainOptions Recurrent(const char* shape, int64_t steps) {
+  TrainOptions options = Quiet(shape, steps);
+  options.query_levels = kMaxLevels;
+  return options;
+}
+
 std::string Error(const TrainOptions& options, Matrix rows) {
   const auto result = Train(options, std::move(rows), {});
   EXPECT_FALSE(result.ok());
@@ -73,7 +80,7 @@ TEST(TrainTest, NeverWorseThanTheStartAtAnyBudgetAndSeed) {
 }
 
 TEST(TrainTest, TheRangeOfTheStraightThroughGradientHalvesWithTheLevel) {
-  const auto start = Train(Quiet("16x2", 0), Clusters(300, 16, 1), {});
+  const auto start = Train(Recurrent("16x2", 0), Clusters(300, 16, 1), {});
   ASSERT_TRUE(start.ok()) << start.status();
   Model model = ToTrainable(start->model, ResidualForm::kCode, {}, 1);
   StepParameters& step = model.steps[0];
@@ -107,7 +114,7 @@ TEST(TrainTest, ABadLearningRateKeepsTheStart) {
 
 TEST(TrainTest, TheEncoderGivesTheTrainersCodes) {
   const Matrix rows = Clusters(1500, 40, 3);
-  const auto start = Train(Quiet("16x3+16x1", 0), rows, {});
+  const auto start = Train(Recurrent("16x3+16x1", 0), rows, {});
   ASSERT_TRUE(start.ok());
   const std::vector<uint32_t> layers = {24, 16};
   for (const Model& model : {start->model, ToTrainable(start->model, ResidualForm::kCode, {}, 1),
@@ -129,9 +136,7 @@ TEST(TrainTest, TheEncoderGivesTheTrainersCodes) {
   }
 }
 
-TEST(TrainTest, TrainingBeginsWithTheStartsCodes) {
-  const Matrix rows = Clusters(1000, 40, 3);
-  const Model start = Train(Quiet("16x3+16x1", 0), rows, {})->model;
+void ExpectTheStartsCodes(const Model& start, const std::vector<ResidualForm>& forms, const Matrix& rows) {
   const auto plain = *Encoder::Create(start, 0);
   const size_t words = plain->spec().code_words(), query_words = plain->spec().QueryWords(start.query_levels);
   const auto encode = [&](const Encoder& encoder) {
@@ -144,7 +149,7 @@ TEST(TrainTest, TrainingBeginsWithTheStartsCodes) {
     return codes;
   };
   const std::vector<uint32_t> expected = encode(*plain);
-  for (const ResidualForm form : {ResidualForm::kCode, ResidualForm::kInput}) {
+  for (const ResidualForm form : forms) {
     const auto trainable = Encoder::Create(ToTrainable(start, form, {24}, 1), 0);
     ASSERT_TRUE(trainable.ok()) << trainable.status();
     const std::vector<uint32_t> codes = encode(**trainable);
@@ -152,6 +157,40 @@ TEST(TrainTest, TrainingBeginsWithTheStartsCodes) {
     for (size_t i = 0; i < codes.size(); ++i) differ += static_cast<size_t>(__builtin_popcount(codes[i] ^ expected[i]));
     EXPECT_LT(static_cast<double>(differ), 1e-3 * 32.0 * static_cast<double>(codes.size()));
   }
+}
+
+TEST(TrainTest, TrainingBeginsWithTheStartsCodes) {
+  const Matrix rows = Clusters(1000, 40, 3);
+  ExpectTheStartsCodes(Train(Recurrent("16x3+16x1", 0), rows, {})->model, {ResidualForm::kCode, ResidualForm::kInput},
+                       rows);
+  ExpectTheStartsCodes(Train(Quiet("16x3+16x1", 0), rows, {})->model, {ResidualForm::kCode}, rows);
+}
+
+// Of documents the first scale, of queries what they round; so scores are nearly the encoder's.
+TEST(TrainTest, FittedCodesAreNearlyTheTrainers) {
+  const Matrix rows = Clusters(300, 40, 3);
+  const Model model = Train(Quiet("16x3+16x1", 0), rows, {})->model;
+  ASSERT_EQ(model.quantizer, Quantizer::kFitted);
+  const auto encoder = *Encoder::Create(model, 0);
+  const size_t words = encoder->spec().code_words();
+  std::vector<uint32_t> codes(rows.rows * words);
+  std::vector<CodeFactors> factors(rows.rows);
+  encoder->EncodeDocuments(rows.values.data(), rows.rows, codes.data(), factors.data());
+  torch::NoGradGuard no_grad;
+  torch::Tensor x = torch::from_blob(const_cast<float*>(rows.values.data()), {300, 40});
+  x = x / x.norm(2, {1}, true);
+  const TorchCodes documents = TorchModel(model).EncodeDocuments(x, kMaxLevels, Estimator::kStraightThrough, 1.0);
+  size_t differ = 0;
+  double ratios = 0.0;
+  for (int64_t r = 0; r < 300; ++r) {
+    ratios += documents.scale[r].item<float>() / factors[static_cast<size_t>(r)].scale;
+    for (int64_t i = 0; i < 16; ++i) {  // the first band's first level: signs, whatever the scale
+      const uint32_t word = codes[static_cast<size_t>(r) * words];
+      differ += (documents.code[r][i].item<float>() >= 0) != ((word >> i & 1) != 0);
+    }
+  }
+  EXPECT_LE(differ, 2u);
+  EXPECT_NEAR(ratios / 300, 1.0, 0.1);
 }
 
 TEST(TrainTest, PicksAShapeOfTheBudget) {

@@ -1,0 +1,24 @@
+// The dot product that factors are made of.
+#ifndef BEBR_INDEX_BINARIZER_DOT_H_
+#define BEBR_INDEX_BINARIZER_DOT_H_
+
+#include <cstddef>
+
+namespace bebr {
+
+// Sum of a[i] * b[i] in double: eight partial sums in a fixed order, so that every compiler setting gives the same
+// bits.
+inline double Dot(const float* a, const float* b, size_t count) {
+  constexpr size_t kLanes = 8;
+  double sums[kLanes] = {};
+  size_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    for (size_t j = 0; j < kLanes; ++j) sums[j] += static_cast<double>(a[i + j]) * static_cast<double>(b[i + j]);
+  }
+  for (size_t j = 0; i + j < count; ++j) sums[j] += static_cast<double>(a[i + j]) * static_cast<double>(b[i + j]);
+  return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
+}
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_BINARIZER_DOT_H_

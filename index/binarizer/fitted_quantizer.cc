@@ -1,0 +1,109 @@
+#include "index/binarizer/fitted_quantizer.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "index/binarizer/dot.h"
+
+namespace bebr {
+namespace {
+
+// The first is tried first and kept where no other is better.
+constexpr float kScales[] = {1.0f, 0.8f, 0.9f, 1.12f, 1.25f};
+constexpr float kLeastSpread = 1e-30f;  // of a query's band; less is nothing
+
+// The number of the interval that factor * y falls into, of 2^levels of length 1 around 0.
+uint8_t Round(float y, float factor, uint32_t levels) {
+  const auto half = static_cast<float>(1u << (levels - 1));
+  const float x = std::min(std::max(-half, y * factor), half - 0.5f);  // -half if it is no number
+  auto below = static_cast<int>(x);
+  below -= static_cast<float>(below) > x;
+  return static_cast<uint8_t>(below + static_cast<int>(half));
+}
+
+// The levels of `dims` numbers, most significant bit first, as CodeSpec packs them; returns the words' end.
+uint32_t* Pack(const uint8_t* numbers, uint32_t dims, uint32_t levels, uint32_t* words) {
+  for (uint32_t level = 0; level < levels; ++level) {
+    for (uint32_t first = 0; first < dims; first += 32) {
+      const uint32_t count = std::min(32u, dims - first);
+      uint32_t word = 0;
+      for (uint32_t i = 0; i < count; ++i) {
+        word |= (static_cast<uint32_t>(numbers[first + i]) >> (levels - 1 - level) & 1u) << i;
+      }
+      *words++ = word;
+    }
+  }
+  return words;
+}
+
+// One code of a document: its numbers and values, and how well it stands for y.
+struct Candidate {
+  std::vector<uint8_t> numbers;
+  std::vector<float> values;
+  double agreement = 0.0;  // <code, y>, weighted by band
+  double energy = 0.0;     // |code|^2, likewise
+
+  double Cosine() const { return energy > 0.0 ? agreement / std::sqrt(energy) : 0.0; }
+};
+
+void Quantize(const std::vector<Band>& bands, const float* y, float scale, Candidate& out) {
+  out.agreement = out.energy = 0.0;
+  size_t first = 0;
+  for (const Band& band : bands) {
+    const float factor = scale * std::ldexp(1.0f, static_cast<int>(band.levels) - 2);
+    const float step = std::ldexp(1.0f, 2 - static_cast<int>(band.levels));
+    const float least = (0.5f - static_cast<float>(1u << (band.levels - 1))) * step;
+    float* values = out.values.data() + first;
+    for (uint32_t i = 0; i < band.dims; ++i) {
+      const uint8_t number = Round(y[first + i], factor, band.levels);
+      out.numbers[first + i] = number;
+      values[i] = least + static_cast<float>(number) * step;
+    }
+    out.agreement += band.weight * Dot(values, y + first, band.dims);
+    out.energy += band.weight * Dot(values, values, band.dims);
+    first += band.dims;
+  }
+}
+
+}  // namespace
+
+FittedQuantizer::FittedQuantizer(const CodeSpec& spec) : bands_(spec.bands()), dims_(spec.dims()) {}
+
+double FittedQuantizer::EncodeDocument(const float* y, uint32_t* code) const {
+  static thread_local Candidate best, next;
+  for (Candidate* candidate : {&best, &next}) {
+    candidate->numbers.resize(dims_);
+    candidate->values.resize(dims_);
+  }
+  Quantize(bands_, y, kScales[0], best);
+  for (size_t i = 1; i < std::size(kScales); ++i) {
+    Quantize(bands_, y, kScales[i], next);
+    if (next.Cosine() > best.Cosine()) std::swap(best, next);
+  }
+  double energy = 0.0;
+  size_t first = 0;
+  for (const Band& band : bands_) {
+    energy += band.weight * Dot(y + first, y + first, band.dims);
+    code = Pack(best.numbers.data() + first, band.dims, band.levels, code);
+    first += band.dims;
+  }
+  return best.agreement > 0.0 ? energy / best.agreement : 0.0;
+}
+
+void FittedQuantizer::EncodeQuery(const float* y, uint32_t levels, uint32_t* planes, double* units) const {
+  static thread_local std::vector<uint8_t> numbers;
+  numbers.resize(dims_);
+  const auto most = static_cast<float>((1u << levels) - 1);
+  for (size_t b = 0; b < bands_.size(); y += bands_[b].dims, ++b) {
+    const uint32_t dims = bands_[b].dims;
+    float spread = 0.0f;
+    for (uint32_t i = 0; i < dims; ++i) spread = std::max(spread, std::fabs(y[i]));
+    const bool any = spread > kLeastSpread && std::isfinite(spread);
+    const float factor = any ? 0.5f * most / spread : 0.0f;
+    for (uint32_t i = 0; i < dims; ++i) numbers[i] = Round(y[i], factor, levels);
+    planes = Pack(numbers.data(), dims, levels, planes);
+    units[b] = any ? static_cast<double>(spread) / most : 0.0;
+  }
+}
+
+}  // namespace bebr
