@@ -8,12 +8,13 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "index/base/errno_status.h"
 
 namespace bebr {
 
 absl::StatusOr<std::string> ReadFile(const std::string& path) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("\"", path, "\" cannot be read"));
+  if (fd < 0) return ErrnoStatus(errno, absl::StrCat("\"", path, "\" cannot be read"));
   const absl::Cleanup close_fd = [fd] { close(fd); };
   std::string bytes;
   struct stat info;
@@ -22,7 +23,7 @@ absl::StatusOr<std::string> ReadFile(const std::string& path) {
   for (;;) {
     const ssize_t got = read(fd, buffer, sizeof(buffer));
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return absl::ErrnoToStatus(errno, absl::StrCat("\"", path, "\" cannot be read"));
+    if (got < 0) return ErrnoStatus(errno, absl::StrCat("\"", path, "\" cannot be read"));
     if (got == 0) return bytes;
     bytes.append(buffer, static_cast<size_t>(got));
   }

@@ -212,7 +212,8 @@ absl::StatusOr<CollectionManifest> FromJson(const std::string& text) {
 
 // A file that must be there.
 absl::StatusOr<std::string> ReadNeeded(const std::string& path) {
-  if (!FileExists(path)) return absl::DataLossError(absl::StrFormat("%s is missing", path));
+  BEBR_ASSIGN_OR_RETURN(const bool there, FileExists(path));
+  if (!there) return absl::DataLossError(absl::StrFormat("%s is missing", path));
   return ReadFile(path);
 }
 
@@ -318,10 +319,12 @@ std::string Catalog::CollectionPath(std::string_view name) const {
   return absl::StrFormat("%s/%s", root_, found == directories_.end() ? name : std::string_view(found->second));
 }
 
-std::string Catalog::NewDirectory(const std::string& name) {
+absl::StatusOr<std::string> Catalog::NewDirectory(const std::string& name) {
   MutexLock lock(&mutex_);
   std::string directory = name;
-  for (int n = 2; used_.contains(directory) || FileExists(absl::StrCat(root_, "/", directory)); ++n) {
+  for (int n = 2;; ++n) {
+    BEBR_ASSIGN_OR_RETURN(const bool there, FileExists(absl::StrCat(root_, "/", directory)));
+    if (!there && !used_.contains(directory)) break;
     directory = absl::StrFormat("%s%s%d", name, kNumberMark, n);
   }
   used_.insert(directory);
@@ -364,10 +367,11 @@ absl::StatusOr<CollectionManifest> Catalog::Load(std::string_view name) const {
 }
 
 absl::Status Catalog::Build(const std::string& name, const Fill& fill) {
-  if (FileExists(CollectionPath(name))) {
+  BEBR_ASSIGN_OR_RETURN(const bool there, FileExists(CollectionPath(name)));
+  if (there) {
     return absl::AlreadyExistsError(absl::StrFormat("%s is there already", CollectionPath(name)));
   }
-  const std::string directory = NewDirectory(name);
+  BEBR_ASSIGN_OR_RETURN(const std::string directory, NewDirectory(name));
   const std::string building = absl::StrCat(root_, "/.creating-", directory);
   BEBR_RETURN_IF_ERROR(RemoveAll(building));
   absl::Status status = fill(building);
@@ -390,14 +394,22 @@ absl::Status Catalog::Create(const CollectionManifest& manifest, std::string_vie
   });
 }
 
-absl::Status Catalog::Update(const CollectionManifest& manifest, std::string_view model_file) {
+absl::Status Catalog::Update(const CollectionManifest& before, const CollectionManifest& manifest,
+                             std::string_view model_file) {
   const std::string directory = CollectionPath(manifest.name);
   if (!model_file.empty()) {
-    BEBR_RETURN_IF_ERROR(WriteFileAtomically(ModelPath(directory, manifest.versions.back().number), model_file));
+    const std::string model_path = ModelPath(directory, manifest.versions.back().number);
+    BEBR_ASSIGN_OR_RETURN(const bool there, FileExists(model_path));
+    // An addition that failed has left it, and perhaps a manifest that says what is in it.
+    if (there) BEBR_RETURN_IF_ERROR(WriteManifest(directory, before));
+    BEBR_RETURN_IF_ERROR(WriteFileAtomically(model_path, model_file));
   }
   BEBR_RETURN_IF_ERROR(WriteManifest(directory, manifest));
   for (const Version& version : manifest.versions) {
-    if (version.retired) BEBR_RETURN_IF_ERROR(RemoveAll(ModelPath(directory, version.number)));
+    if (!version.retired) continue;
+    // It is retired all the same; the next change tries again.
+    const absl::Status removed = RemoveAll(ModelPath(directory, version.number));
+    if (!removed.ok()) LogWarning("the model of a retired version is left: {}", std::string(removed.message()));
   }
   return absl::OkStatus();
 }
@@ -412,7 +424,9 @@ absl::Status Catalog::Remove(std::string_view name) {
     directories_.erase(std::string(name));
     used_.insert(path.substr(path.rfind('/') + 1));
   }
-  return RemoveAll(deleted);
+  const absl::Status removed = RemoveAll(deleted);
+  if (!removed.ok()) LogWarning("files of a dropped collection are left: {}", std::string(removed.message()));
+  return absl::OkStatus();
 }
 
 absl::Status Catalog::Restore(const CollectionManifest& manifest, const std::string& from) {
@@ -425,7 +439,8 @@ absl::Status Catalog::Restore(const CollectionManifest& manifest, const std::str
 absl::StatusOr<Aliases> ReadAliases(const std::string& data_dir) {
   const std::string path = data_dir + kAliasesFile;
   Aliases aliases;
-  if (!FileExists(path)) return aliases;
+  BEBR_ASSIGN_OR_RETURN(const bool there, FileExists(path));
+  if (!there) return aliases;
   BEBR_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
   try {
     json object = json::parse(text);

@@ -147,9 +147,12 @@ class Catalog {
   // Makes the directory with the manifest and the model file of its only version; `fill` adds what else is in it.
   using Fill = std::function<absl::Status(const std::string& directory)>;
   absl::Status Create(const CollectionManifest& manifest, std::string_view model_file, const Fill& fill);
-  // Writes a changed manifest; where `model_file` is not empty it belongs to the last version and is written first.
-  absl::Status Update(const CollectionManifest& manifest, std::string_view model_file);
-  // After this the collection does not exist; its files are gone or will be at the next Open.
+  // Writes a changed manifest in place of `before`; where `model_file` is not empty it belongs to the last version and
+  // is written first.
+  absl::Status Update(const CollectionManifest& before, const CollectionManifest& manifest,
+                      std::string_view model_file);
+  // After this the collection does not exist; its files are gone or will be at the next Open. An error: it is as
+  // before.
   absl::Status Remove(std::string_view name);
 
   // Makes a collection of what is in the directory `from`, a snapshot: manifest, models and shards.
@@ -164,7 +167,7 @@ class Catalog {
   absl::Status Build(const std::string& name, const Fill& fill);
 
   // A directory for a new collection: NAME, or NAME+2 and so on.
-  std::string NewDirectory(const std::string& name);
+  absl::StatusOr<std::string> NewDirectory(const std::string& name);
 
   explicit Catalog(const std::string& data_dir) : data_dir_(data_dir), root_(data_dir + "/collections") {}
   const std::string data_dir_;

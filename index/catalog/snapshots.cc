@@ -48,7 +48,8 @@ absl::Status SumTree(const std::string& root, json& files) {
 
 // The object in snapshot.json, its checksum compared. Throws json::exception.
 absl::Status ReadObject(const std::string& path, json& object) {
-  if (!FileExists(path)) return absl::DataLossError(absl::StrFormat("%s is missing", path));
+  BEBR_ASSIGN_OR_RETURN(const bool there, FileExists(path));
+  if (!there) return absl::DataLossError(absl::StrFormat("%s is missing", path));
   BEBR_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
   object = json::parse(text);
   const json& format = object.at("format");
@@ -94,9 +95,9 @@ absl::StatusOr<SnapshotInfo> ReadInfo(const std::string& directory, std::string_
 
 absl::StatusOr<std::unique_ptr<Snapshots>> Snapshots::Open(std::string root) {
   std::unique_ptr<Snapshots> snapshots(new Snapshots(std::move(root)));
-  for (const std::string& collection : snapshots->Collections()) {
+  for (const std::string& collection : snapshots->Collections().value_or(std::vector<std::string>())) {
     const auto names = ListDirectories(snapshots->Path(collection, ""));
-    if (!names.ok()) continue;  // told by Collections
+    if (!names.ok()) continue;
     for (const std::string& name : *names) {
       if (!name.starts_with('.')) continue;
       LogInfo("removing what an interrupted operation left: {}/{}", collection, name);
@@ -107,20 +108,18 @@ absl::StatusOr<std::unique_ptr<Snapshots>> Snapshots::Open(std::string root) {
   return snapshots;
 }
 
-std::vector<std::string> Snapshots::Collections() const {
-  if (!FileExists(root_)) return {};  // made with the first snapshot
-  auto names = ListDirectories(root_);
-  if (!names.ok()) {
-    LogWarning("snapshots are not seen: {}", std::string(names.status().message()));
-    return {};
-  }
-  std::erase_if(*names, [&](const std::string& name) {
+absl::StatusOr<std::vector<std::string>> Snapshots::Collections() const {
+  BEBR_ASSIGN_OR_RETURN(const bool there, FileExists(root_));
+  if (!there) return std::vector<std::string>();  // made with the first snapshot
+  BEBR_ASSIGN_OR_RETURN(std::vector<std::string> names, ListDirectories(root_));
+  std::erase_if(names, [&](const std::string& name) {
     if (!ValidateName("collection", name).ok()) return true;  // not ours: lost+found
     const absl::Status listed = ListDirectories(Path(name, "")).status();
-    if (!listed.ok()) LogWarning("snapshots of {} are not seen: {}", name, std::string(listed.message()));
-    return !listed.ok();
+    if (!absl::IsPermissionDenied(listed)) return false;
+    LogWarning("snapshots of {} are not seen: {}", name, std::string(listed.message()));
+    return true;
   });
-  return *std::move(names);
+  return names;
 }
 
 std::string Snapshots::Path(std::string_view collection, std::string_view name) const {
@@ -144,7 +143,8 @@ absl::StatusOr<SnapshotInfo> Snapshots::Create(const SnapshotInfo& info, const s
   const std::string path = Path(info.collection, info.name), building = Path(info.collection, ".creating-" + info.name);
   BEBR_RETURN_IF_ERROR(Claim(path));
   const absl::Cleanup release = [&] { Release(path); };
-  if (FileExists(path)) {
+  BEBR_ASSIGN_OR_RETURN(const bool there, FileExists(path));
+  if (there) {
     return absl::AlreadyExistsError(
         absl::StrFormat("collection \"%s\" has a snapshot \"%s\" already", info.collection, info.name));
   }
@@ -170,7 +170,8 @@ absl::StatusOr<SnapshotInfo> Snapshots::Create(const SnapshotInfo& info, const s
 
 absl::StatusOr<std::vector<SnapshotInfo>> Snapshots::List(std::string_view collection) const {
   std::vector<SnapshotInfo> infos;
-  for (const std::string& of : Collections()) {
+  BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> collections, Collections());
+  for (const std::string& of : collections) {
     if (!collection.empty() && of != collection) continue;
     BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectories(Path(of, "")));
     for (const std::string& name : names) {
@@ -178,6 +179,8 @@ absl::StatusOr<std::vector<SnapshotInfo>> Snapshots::List(std::string_view colle
       absl::StatusOr<SnapshotInfo> info = ReadInfo(Path(of, name), of, name);
       if (info.ok()) {
         infos.push_back(*std::move(info));
+      } else if (absl::IsUnavailable(info.status())) {
+        return info.status();
       } else {
         LogWarning("a snapshot is passed over: {}", std::string(info.status().message()));
       }
@@ -188,7 +191,9 @@ absl::StatusOr<std::vector<SnapshotInfo>> Snapshots::List(std::string_view colle
 
 std::map<std::string, absl::Time> Snapshots::Newest() const {
   std::map<std::string, absl::Time> newest;
-  for (const std::string& collection : Collections()) {
+  const auto collections = Collections();
+  if (!collections.ok()) LogWarning("snapshots are not seen: {}", std::string(collections.status().message()));
+  for (const std::string& collection : collections.value_or(std::vector<std::string>())) {
     const absl::Time time = NewestOf(collection);
     if (time != absl::InfinitePast()) newest[collection] = time;
   }
@@ -198,7 +203,7 @@ std::map<std::string, absl::Time> Snapshots::Newest() const {
 absl::Time Snapshots::NewestOf(const std::string& collection) const {
   absl::Time newest = absl::InfinitePast();
   const auto names = ListDirectories(Path(collection, ""));
-  if (!names.ok()) return newest;  // told by Collections
+  if (!names.ok()) return newest;
   for (const std::string& name : *names) {
     if (name.starts_with('.')) continue;
     const auto info = ReadInfoFile(Path(collection, name), collection, name);
@@ -211,7 +216,8 @@ absl::StatusOr<std::string> Snapshots::Find(std::string_view collection, std::st
   BEBR_RETURN_IF_ERROR(ValidateName("collection", collection));
   BEBR_RETURN_IF_ERROR(ValidateName("snapshot", name));
   std::string path = Path(collection, name);
-  if (FileExists(path)) return path;
+  BEBR_ASSIGN_OR_RETURN(const bool there, FileExists(path));
+  if (there) return path;
   std::vector<std::string> known;
   BEBR_ASSIGN_OR_RETURN(const auto infos, List(collection));
   for (const SnapshotInfo& info : infos) known.push_back(info.name);

@@ -34,7 +34,7 @@ class Snapshots {
   absl::StatusOr<SnapshotInfo> Create(const SnapshotInfo& info, const std::string& from,
                                       const std::function<absl::Status(const std::string&)>& fill);
   // Of one collection, or of all where the name is empty; by collection, then name. Broken ones are passed over with a
-  // warning; Info says what is wrong with one.
+  // warning; Info says what is wrong with one. UNAVAILABLE if the disk fails: then nothing is passed over.
   absl::StatusOr<std::vector<SnapshotInfo>> List(std::string_view collection) const;
   // When the newest snapshot of each collection that has one was made. Reads one small file a snapshot.
   std::map<std::string, absl::Time> Newest() const;
@@ -52,8 +52,8 @@ class Snapshots {
 
  private:
   explicit Snapshots(std::string root) : root_(std::move(root)) {}
-  // Names that have a directory of snapshots. What cannot be read is passed over with a warning.
-  std::vector<std::string> Collections() const;
+  // Names that have a directory of snapshots. What may not be read is passed over with a warning.
+  absl::StatusOr<std::vector<std::string>> Collections() const;
   std::string Path(std::string_view collection, std::string_view name) const;
   // Takes the snapshot for one caller who creates or removes it, until Release.
   absl::Status Claim(const std::string& path);

@@ -48,18 +48,23 @@ absl::Status Registry::Load() {
     MutexLock lock(&mutex_);
     unavailable_.emplace(names[i], status);
   });
+  LoadAliases();
+  return absl::OkStatus();
+}
+
+void Registry::LoadAliases() {
+  MutexLock one_at_a_time(&aliases_mutex_);
   absl::StatusOr<Aliases> aliases = catalog_->LoadAliases();
   if (!aliases.ok()) LogError("no alias is served: {}", std::string(aliases.status().message()));
   MutexLock lock(&mutex_);
   aliases_status_ = aliases.status();
-  if (!aliases.ok()) return absl::OkStatus();
+  if (!aliases.ok()) return;
   // A collection and then its alias are dropped in two steps: the second may be missing.
   for (auto alias = aliases->begin(); alias != aliases->end();) {
     const bool known = collections_.contains(alias->second) || unavailable_.contains(alias->second);
     alias = known ? std::next(alias) : aliases->erase(alias);
   }
   aliases_ = *std::move(aliases);
-  return absl::OkStatus();
 }
 
 absl::Status Registry::OpenCollection(CollectionManifest manifest) {
@@ -165,18 +170,27 @@ absl::Status Registry::OpenMade(CollectionManifest manifest) {
   const absl::Status status = OpenCollection(std::move(manifest));
   if (status.ok()) return status;
   const absl::Status removed = catalog_->Remove(name);
-  if (!removed.ok()) LogError("what was made of collection {} is left: {}", name, std::string(removed.message()));
+  if (removed.ok()) return status;
+  LogError("what was made of collection {} is left: {}", name, std::string(removed.message()));
+  MutexLock lock(&mutex_);
+  unavailable_[name] = status;
   return status;
 }
 
 void Registry::RetryUnavailable() {
+  const auto may_pass = [](const absl::Status& status) {
+    return !status.ok() && !absl::IsDataLoss(status) && !absl::IsFailedPrecondition(status);
+  };
   std::vector<std::string> names;
+  bool aliases = false;
   {
     MutexLock lock(&mutex_);
     for (const auto& [name, status] : unavailable_) {
-      if (!absl::IsDataLoss(status) && !absl::IsFailedPrecondition(status)) names.push_back(name);
+      if (may_pass(status)) names.push_back(name);
     }
+    aliases = may_pass(aliases_status_);
   }
+  if (aliases) LoadAliases();
   for (const std::string& name : names) {
     MutexLock one_at_a_time(&unavailable_mutex_);
     {
@@ -240,7 +254,11 @@ absl::Status Registry::Drop(std::string_view name, absl::FunctionRef<void()> det
   const absl::Cleanup release = [this, name] { Release(name); };
   detached();
   // Searches and writes in flight hold the open files; their space is returned when they end.
-  return catalog_->Remove(name);
+  const absl::Status removed = catalog_->Remove(name);
+  if (removed.ok()) return removed;
+  MutexLock lock(&mutex_);
+  unavailable_[std::string(name)] = removed;
+  return removed;
 }
 
 absl::Status Registry::Hold(std::string_view name, absl::FunctionRef<absl::Status(const Collection&)> body) {
@@ -257,7 +275,7 @@ absl::Status Registry::Change(std::string_view name, Edit edit, std::string_view
   if (!IsOpen(collection)) return Dropped(name);
   CollectionManifest manifest = *collection->manifest();
   BEBR_RETURN_IF_ERROR(edit(*collection, manifest));
-  BEBR_RETURN_IF_ERROR(catalog_->Update(manifest, model_file));
+  BEBR_RETURN_IF_ERROR(catalog_->Update(*collection->manifest(), manifest, model_file));
   collection->ReplaceManifest(std::move(manifest));
   changed();
   return absl::OkStatus();

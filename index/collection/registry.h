@@ -50,7 +50,8 @@ class Registry {
   // By name, those that are open; and those that cannot be opened.
   std::vector<std::shared_ptr<Collection>> List() const;
   std::vector<UnavailableCollection> Unavailable() const;
-  // Tries to open the unavailable ones again whose reason may have passed, such as a full disk.
+  // Tries to open the unavailable ones again whose reason may have passed, such as a full disk; and to read the
+  // aliases.
   void RetryUnavailable();
   // The directory of a collection's files.
   std::string PathOf(const Collection& collection) const {
@@ -62,7 +63,8 @@ class Registry {
   absl::Status Create(CollectionManifest manifest, std::string_view model_file);
   absl::Status Restore(CollectionManifest manifest, const std::string& from);
   // Drops a collection. `detached` runs once nobody finds it any more and before its files go. FAILED_PRECONDITION for
-  // an alias, and while there is one of it.
+  // an alias, and while there is one of it. After an error of the disk it is
+  // unavailable, until it is dropped or opened again.
   absl::Status Drop(std::string_view name, absl::FunctionRef<void()> detached);
 
   // Changes a collection's manifest: `edit` gets a copy, which is written and takes effect if it returns OK.
@@ -82,8 +84,9 @@ class Registry {
  private:
   Registry(std::unique_ptr<Catalog> catalog, EngineShared* shared) : catalog_(std::move(catalog)), shared_(shared) {}
 
+  void LoadAliases();
   absl::Status OpenCollection(CollectionManifest manifest);
-  // Opens what has just been made on disk, or removes it again.
+  // Opens what has just been made on disk, or removes it again. What cannot be removed is unavailable.
   absl::Status OpenMade(CollectionManifest manifest);
   absl::Status DropUnavailable(std::string_view name);
   // FAILED_PRECONDITION if it is an alias, or there is one of it.

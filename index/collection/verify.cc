@@ -41,7 +41,8 @@ void VerifySnapshot(const std::string& directory, VerifyReport report) {
 
 // Calls visit(path) for the directories in one that are somebody's and no leftovers.
 absl::Status ForEachDirectory(const std::string& directory, absl::FunctionRef<absl::Status(const std::string&)> visit) {
-  if (!FileExists(directory)) return absl::OkStatus();
+  BEBR_ASSIGN_OR_RETURN(const bool there, FileExists(directory));
+  if (!there) return absl::OkStatus();
   BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectories(directory));
   for (const std::string& name : names) {
     if (!name.starts_with('.') && name != "lost+found") {
@@ -55,7 +56,8 @@ absl::Status ForEachDirectory(const std::string& directory, absl::FunctionRef<ab
 
 absl::Status VerifyData(const std::string& data_dir, const std::string& snapshot_dir, VerifyReport report) {
   std::unique_ptr<DirectoryLock> lock;
-  if (FileExists(data_dir)) {
+  BEBR_ASSIGN_OR_RETURN(const bool there, FileExists(data_dir));
+  if (there) {
     BEBR_ASSIGN_OR_RETURN(lock, DirectoryLock::Acquire(data_dir));
     if (const absl::Status status = ReadAliases(data_dir).status(); !status.ok()) report(data_dir, status);
   }

@@ -95,6 +95,8 @@ rocksdb::DBOptions DatabaseOptions(const StoreCache& cache, bool create) {
   options.max_total_wal_size = 64 << 20;
   options.allow_fallocate = false;  // would take 64 MiB of disk for the log of the smallest collection
   options.avoid_flush_during_recovery = true;
+  // Recover tries, about once a second. RocksDB trying by itself lets a Flush wait for as long as the disk fails.
+  options.max_bgerror_resume_count = 0;
   options.avoid_flush_during_shutdown = true;
   // CheckStoreFiles has cut off what a crash has torn. Whatever is damaged now is corruption.
   options.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
@@ -106,6 +108,10 @@ rocksdb::DBOptions DatabaseOptions(const StoreCache& cache, bool create) {
 absl::Status WithDamagedFile(const rocksdb::Status& status, const std::string& path) {
   if (!status.IsCorruption()) return FromRocksDb(status, path);
   if (const std::vector<absl::Status> damages = CheckTables(path); !damages.empty()) return damages.front();
+  // A table file that it cannot look at it calls damaged, too.
+  const std::string text = status.ToString();
+  const auto says = [&](const char* words) { return text.find(words) != std::string::npos; };
+  if (says("IO error") && !says("No such file")) return absl::UnavailableError(FromRocksDb(status, path).message());
   // It tries the name that table files had in its early days last.
   return absl::DataLossError(absl::StrReplaceAll(FromRocksDb(status, path).message(), {{".ldb", ".sst"}}));
 }
@@ -299,7 +305,7 @@ absl::StatusOr<absl::Duration> RocksStore::Write(rocksdb::WriteBatch* writes) {
 absl::Status RocksStore::Recover() {
   MutexLock lock(&recover_mutex_);
   if (health().ok()) return absl::OkStatus();
-  rocksdb::Status status = db_->Resume();  // "busy" while RocksDB is at it by itself
+  rocksdb::Status status = db_->Resume();
   if (status.ok() && database_->files->log_failed()) {
     // A new log is begun when something is written to table files. That may be all that is left to do, so there must be
     // something: what is there already, written again past the log.

@@ -8,13 +8,14 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <filesystem>
 #include <system_error>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_format.h"
 #include "index/base/checksum.h"
+#include "index/base/errno_status.h"
+#include "index/base/logging.h"
 #include "index/base/status_macros.h"
 
 namespace bebr {
@@ -22,24 +23,20 @@ namespace {
 
 namespace fs = std::filesystem;
 
-absl::Status ErrnoStatus(std::string_view what, const std::string& path) {
-  const int error = errno;
-  const std::string message = absl::StrFormat("cannot %s %s", what, path);
-  // Abseil has no code for it, and it is the one that a failing disk gives.
-  if (error == EIO) return absl::UnavailableError(absl::StrFormat("%s: %s", message, std::strerror(error)));
-  return absl::ErrnoToStatus(error, message);
+absl::Status CannotStatus(std::string_view what, const std::string& path) {
+  return ErrnoStatus(errno, absl::StrFormat("cannot %s %s", what, path));
 }
 
 absl::Status ErrorStatus(std::string_view what, const std::string& path, const std::error_code& error) {
   errno = error.value();
-  return ErrnoStatus(what, path);
+  return CannotStatus(what, path);
 }
 
 absl::Status SyncPath(const std::string& path) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return ErrnoStatus("open", path);
+  if (fd < 0) return CannotStatus("open", path);
   const absl::Cleanup close_fd = [fd] { close(fd); };
-  return fsync(fd) == 0 ? absl::OkStatus() : ErrnoStatus("sync", path);
+  return fsync(fd) == 0 ? absl::OkStatus() : CannotStatus("sync", path);
 }
 
 // Makes lasting what was made, renamed or removed at `path`: its directory's entry.
@@ -50,15 +47,15 @@ absl::Status SyncParent(const std::string& path) {
 
 absl::Status WriteAndSync(const std::string& path, std::string_view contents) {
   const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (fd < 0) return ErrnoStatus("create", path);
+  if (fd < 0) return CannotStatus("create", path);
   const absl::Cleanup close_fd = [fd] { close(fd); };
   while (!contents.empty()) {
     const ssize_t written = write(fd, contents.data(), contents.size());
     if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return ErrnoStatus("write", path);
+    if (written < 0) return CannotStatus("write", path);
     contents.remove_prefix(static_cast<size_t>(written));
   }
-  return fsync(fd) == 0 ? absl::OkStatus() : ErrnoStatus("sync", path);
+  return fsync(fd) == 0 ? absl::OkStatus() : CannotStatus("sync", path);
 }
 
 // Names in `path` of directories, or of everything else, sorted. What goes meanwhile is passed over.
@@ -69,6 +66,7 @@ absl::StatusOr<std::vector<std::string>> List(const std::string& path, bool dire
   for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
     std::error_code gone;
     const bool is_directory = entry->is_directory(gone);
+    if (gone && gone != std::errc::no_such_file_or_directory) return ErrorStatus("look at", entry->path(), gone);
     if (!gone && is_directory == directories) names.push_back(entry->path().filename().string());
   }
   if (error) return ErrorStatus("list", path, error);
@@ -81,7 +79,7 @@ absl::StatusOr<std::vector<std::string>> List(const std::string& path, bool dire
 absl::Status WriteFileAtomically(const std::string& path, std::string_view contents) {
   const std::string temporary = path + ".tmp";
   absl::Status status = WriteAndSync(temporary, contents);
-  if (status.ok() && rename(temporary.c_str(), path.c_str()) != 0) status = ErrnoStatus("rename to", path);
+  if (status.ok() && rename(temporary.c_str(), path.c_str()) != 0) status = CannotStatus("rename to", path);
   if (status.ok()) return SyncParent(path);
   unlink(temporary.c_str());  // the first error is the one that counts
   return status;
@@ -89,14 +87,14 @@ absl::Status WriteFileAtomically(const std::string& path, std::string_view conte
 
 absl::StatusOr<FileSum> SumFile(const std::string& path) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return ErrnoStatus("open", path);
+  if (fd < 0) return CannotStatus("open", path);
   const absl::Cleanup close_fd = [fd] { close(fd); };
   std::string buffer(1 << 16, '\0');
   FileSum sum;
   for (;;) {
     const ssize_t got = read(fd, buffer.data(), buffer.size());
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return ErrnoStatus("read", path);
+    if (got < 0) return CannotStatus("read", path);
     if (got == 0) return sum;
     sum.bytes += static_cast<uint64_t>(got);
     sum.crc32c = Crc32c(std::string_view(buffer).substr(0, static_cast<size_t>(got)), sum.crc32c);
@@ -105,26 +103,31 @@ absl::StatusOr<FileSum> SumFile(const std::string& path) {
 
 absl::Status CutFile(const std::string& path, uint64_t bytes) {
   const int fd = open(path.c_str(), O_WRONLY | O_CLOEXEC);
-  if (fd < 0) return ErrnoStatus("open", path);
+  if (fd < 0) return CannotStatus("open", path);
   const absl::Cleanup close_fd = [fd] { close(fd); };
-  if (ftruncate(fd, static_cast<off_t>(bytes)) != 0) return ErrnoStatus("cut", path);
-  return fsync(fd) == 0 ? absl::OkStatus() : ErrnoStatus("sync", path);
+  if (ftruncate(fd, static_cast<off_t>(bytes)) != 0) return CannotStatus("cut", path);
+  return fsync(fd) == 0 ? absl::OkStatus() : CannotStatus("sync", path);
 }
 
 absl::Status CreateDirectories(const std::string& path) {
-  std::error_code error;
-  if (path.empty() || fs::is_directory(path, error)) return absl::OkStatus();
+  if (path.empty()) return absl::OkStatus();
+  struct stat info;
+  if (stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) return absl::OkStatus();
+  if (errno != ENOENT && errno != ENOTDIR) return CannotStatus("look at", path);
   BEBR_RETURN_IF_ERROR(CreateDirectories(fs::path(path).parent_path().string()));
-  if (mkdir(path.c_str(), 0755) != 0 && (errno != EEXIST || !fs::is_directory(path, error))) {
-    return ErrnoStatus("create directory", path);
+  // Somebody else may make it at the same time.
+  if (mkdir(path.c_str(), 0755) != 0 && (errno != EEXIST || stat(path.c_str(), &info) != 0 || !S_ISDIR(info.st_mode))) {
+    return CannotStatus("create directory", path);
   }
   return SyncParent(path);
 }
 
 absl::Status RenameDirectory(const std::string& from, const std::string& to) {
-  if (rename(from.c_str(), to.c_str()) != 0) return ErrnoStatus("rename to", to);
-  BEBR_RETURN_IF_ERROR(SyncParent(to));
-  return fs::path(from).parent_path() == fs::path(to).parent_path() ? absl::OkStatus() : SyncParent(from);
+  if (rename(from.c_str(), to.c_str()) != 0) return CannotStatus("rename to", to);
+  absl::Status synced = SyncParent(to);
+  if (synced.ok() && fs::path(from).parent_path() != fs::path(to).parent_path()) synced = SyncParent(from);
+  if (!synced.ok() && rename(to.c_str(), from.c_str()) != 0) LogError("{} cannot be renamed back to {}", to, from);
+  return synced;
 }
 
 absl::Status RemoveAll(const std::string& path) {
@@ -158,9 +161,11 @@ absl::Status CopyDirectory(const std::string& from, const std::string& to, std::
   return SyncPath(to);
 }
 
-bool FileExists(const std::string& path) {
-  std::error_code error;
-  return fs::exists(path, error);
+absl::StatusOr<bool> FileExists(const std::string& path) {
+  struct stat info;
+  if (stat(path.c_str(), &info) == 0) return true;
+  if (errno == ENOENT || errno == ENOTDIR) return false;
+  return CannotStatus("look at", path);
 }
 
 DirectorySize SizeOf(const std::string& path) {
@@ -187,7 +192,7 @@ DiskSpace DiskSpaceOf(const std::string& path) {
 absl::StatusOr<std::unique_ptr<DirectoryLock>> DirectoryLock::Acquire(const std::string& path) {
   const std::string file = path + "/LOCK";
   const int fd = open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (fd < 0) return ErrnoStatus("open", file);
+  if (fd < 0) return CannotStatus("open", file);
   if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
     close(fd);
     return absl::FailedPreconditionError(absl::StrFormat("data directory %s is in use by another process", path));

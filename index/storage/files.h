@@ -27,6 +27,7 @@ absl::StatusOr<FileSum> SumFile(const std::string& path);
 // Cuts a file back to its first `bytes` bytes.
 absl::Status CutFile(const std::string& path, uint64_t bytes);
 absl::Status CreateDirectories(const std::string& path);
+// An error leaves the directory where it was, if the disk lets it.
 absl::Status RenameDirectory(const std::string& from, const std::string& to);
 // Removes a file or a whole directory; no error if it is not there.
 absl::Status RemoveAll(const std::string& path);
@@ -36,7 +37,8 @@ absl::StatusOr<std::vector<std::string>> ListFiles(const std::string& path);
 // Copies a directory with all that is in it, synced to disk. Files whose name ends in `linked`, which never change,
 // become hard links where the file system allows it.
 absl::Status CopyDirectory(const std::string& from, const std::string& to, std::string_view linked);
-bool FileExists(const std::string& path);
+// Whether there is something at `path`. An error if that cannot be told: what cannot be looked at is not missing.
+absl::StatusOr<bool> FileExists(const std::string& path);
 // What is under `path`, at any depth.
 struct DirectorySize {
   uint64_t file_bytes = 0;       // that can be read from its files

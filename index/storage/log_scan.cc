@@ -12,6 +12,7 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_format.h"
 #include "index/base/checksum.h"
+#include "index/base/errno_status.h"
 #include "index/base/status_macros.h"
 
 namespace bebr {
@@ -86,9 +87,7 @@ class Scanner {
 }  // namespace
 
 absl::StatusOr<LogScan> ScanLog(const std::string& path) {
-  const auto error = [&](const char* what) {
-    return absl::ErrnoToStatus(errno, absl::StrFormat("cannot %s %s", what, path));
-  };
+  const auto error = [&](const char* what) { return ErrnoStatus(errno, absl::StrFormat("cannot %s %s", what, path)); };
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return error("open");
   const absl::Cleanup close_fd = [fd] { close(fd); };

@@ -179,7 +179,8 @@ absl::Status MergeShardStores(const std::string& directory, uint32_t shards, std
 
 absl::Status FinishMergingShardStores(const std::string& directory) {
   const std::string merging = MergingPath(directory);
-  if (!FileExists(merging)) return absl::OkStatus();
+  BEBR_ASSIGN_OR_RETURN(const bool there, FileExists(merging));
+  if (!there) return absl::OkStatus();
   BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectories(directory));
   for (const std::string& name : names) {
     if (name.starts_with("shard-")) BEBR_RETURN_IF_ERROR(RemoveAll(absl::StrCat(directory, "/", name)));

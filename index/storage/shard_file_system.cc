@@ -44,6 +44,31 @@ IOStatus LogFileError(const std::string& message) { return Retryable(IOStatus::I
 ShardFileSystem::Committing::Committing() { committing = true; }
 ShardFileSystem::Committing::~Committing() { committing = false; }
 
+// A file that is read here and there: a table file.
+class ShardFileSystem::Table final : public rocksdb::FSRandomAccessFileOwnerWrapper {
+ public:
+  using FSRandomAccessFileOwnerWrapper::FSRandomAccessFileOwnerWrapper;
+  IOStatus Read(uint64_t offset, size_t bytes, const IOOptions& options, Slice* result, char* scratch,
+                IODebugContext* debug) const override {
+    return Retryable(FSRandomAccessFileOwnerWrapper::Read(offset, bytes, options, result, scratch, debug));
+  }
+  IOStatus MultiRead(rocksdb::FSReadRequest* requests, size_t count, const IOOptions& options,
+                     IODebugContext* debug) override {
+    const IOStatus status = FSRandomAccessFileOwnerWrapper::MultiRead(requests, count, options, debug);
+    for (size_t r = 0; r < count; ++r) requests[r].status = Retryable(requests[r].status);
+    return Retryable(status);
+  }
+};
+
+// A file that is read from its begin.
+class ShardFileSystem::Stream final : public rocksdb::FSSequentialFileOwnerWrapper {
+ public:
+  using FSSequentialFileOwnerWrapper::FSSequentialFileOwnerWrapper;
+  IOStatus Read(size_t bytes, const IOOptions& options, Slice* result, char* scratch, IODebugContext* debug) override {
+    return Retryable(FSSequentialFileOwnerWrapper::Read(bytes, options, result, scratch, debug));
+  }
+};
+
 // A table file, or whatever else is written once.
 class ShardFileSystem::File : public rocksdb::FSWritableFileOwnerWrapper {
  public:
@@ -232,6 +257,34 @@ IOStatus ShardFileSystem::NewWritableFile(const std::string& path, const rocksdb
   newest_log_ = log;
   log_failed_.store(false, std::memory_order_release);
   return status;
+}
+
+IOStatus ShardFileSystem::NewRandomAccessFile(const std::string& path, const rocksdb::FileOptions& options,
+                                              std::unique_ptr<rocksdb::FSRandomAccessFile>* file,
+                                              IODebugContext* debug) {
+  std::unique_ptr<rocksdb::FSRandomAccessFile> made;
+  IOStatus status = target()->NewRandomAccessFile(path, options, &made, debug);
+  if (status.ok()) *file = std::make_unique<Table>(std::move(made));
+  return Retryable(std::move(status));
+}
+
+IOStatus ShardFileSystem::NewSequentialFile(const std::string& path, const rocksdb::FileOptions& options,
+                                            std::unique_ptr<rocksdb::FSSequentialFile>* file, IODebugContext* debug) {
+  std::unique_ptr<rocksdb::FSSequentialFile> made;
+  IOStatus status = target()->NewSequentialFile(path, options, &made, debug);
+  if (status.ok()) *file = std::make_unique<Stream>(std::move(made));
+  return Retryable(std::move(status));
+}
+
+IOStatus ShardFileSystem::FileExists(const std::string& path, const IOOptions& options, IODebugContext* debug) {
+  // No store keeps old logs, and a RocksDB with assertions ends the process if it cannot tell whether there are any.
+  if (path.ends_with("/archive")) return IOStatus::NotFound();
+  return Retryable(target()->FileExists(path, options, debug));
+}
+
+IOStatus ShardFileSystem::GetFileSize(const std::string& path, const IOOptions& options, uint64_t* bytes,
+                                      IODebugContext* debug) {
+  return Retryable(target()->GetFileSize(path, options, bytes, debug));
 }
 
 IOStatus ShardFileSystem::NewDirectory(const std::string& path, const IOOptions& options,

@@ -19,8 +19,8 @@ namespace bebr {
 // A ShardFileSystem lies between a collection's RocksDB and the disk. It passes on what RocksDB asks for, and keeps
 // faults of the disk from becoming more than they are:
 //
-// Errors are retryable. RocksDB takes an I/O error that is not marked so for the end: it takes no write until it is
-// opened again. Marked ones it tries to recover from by itself.
+// Errors are retryable, of reading too. RocksDB takes an I/O error that is not marked so for the end: it takes no write
+// until it is opened again. Of marked ones it recovers by DB::Resume.
 //
 // A log that fails is left behind. After a failed write or sync nobody knows what the file holds, so nothing more may
 // follow in it. It is cut back to its last synced byte, which is the end of the last acknowledged write, and takes
@@ -57,6 +57,16 @@ class ShardFileSystem final : public rocksdb::FileSystemWrapper {
   rocksdb::IOStatus NewWritableFile(const std::string& path, const rocksdb::FileOptions& options,
                                     std::unique_ptr<rocksdb::FSWritableFile>* file,
                                     rocksdb::IODebugContext* debug) override;
+  rocksdb::IOStatus NewRandomAccessFile(const std::string& path, const rocksdb::FileOptions& options,
+                                        std::unique_ptr<rocksdb::FSRandomAccessFile>* file,
+                                        rocksdb::IODebugContext* debug) override;
+  rocksdb::IOStatus NewSequentialFile(const std::string& path, const rocksdb::FileOptions& options,
+                                      std::unique_ptr<rocksdb::FSSequentialFile>* file,
+                                      rocksdb::IODebugContext* debug) override;
+  rocksdb::IOStatus FileExists(const std::string& path, const rocksdb::IOOptions& options,
+                               rocksdb::IODebugContext* debug) override;
+  rocksdb::IOStatus GetFileSize(const std::string& path, const rocksdb::IOOptions& options, uint64_t* bytes,
+                                rocksdb::IODebugContext* debug) override;
   rocksdb::IOStatus NewDirectory(const std::string& path, const rocksdb::IOOptions& options,
                                  std::unique_ptr<rocksdb::FSDirectory>* directory,
                                  rocksdb::IODebugContext* debug) override;
@@ -66,6 +76,8 @@ class ShardFileSystem final : public rocksdb::FileSystemWrapper {
                                rocksdb::IODebugContext* debug) override;
 
  private:
+  class Table;
+  class Stream;
   class File;
   class Manifest;
   class Log;

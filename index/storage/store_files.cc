@@ -85,7 +85,8 @@ absl::StatusOr<std::set<uint64_t>> LogsOf(const std::string& directory) {
 
 // The number of the MANIFEST that CURRENT names.
 absl::StatusOr<uint64_t> ManifestInUse(const std::string& directory, const StoreFileList& list) {
-  if (!FileExists(directory + "/CURRENT")) return Lost(directory, "CURRENT", "is missing");
+  BEBR_ASSIGN_OR_RETURN(const bool there, FileExists(directory + "/CURRENT"));
+  if (!there) return Lost(directory, "CURRENT", "is missing");
   BEBR_ASSIGN_OR_RETURN(const std::string current, ReadFile(directory + "/CURRENT"));
   absl::string_view digits = current;
   uint64_t number = 0;
@@ -94,7 +95,8 @@ absl::StatusOr<uint64_t> ManifestInUse(const std::string& directory, const Store
     return Lost(directory, "CURRENT", "does not name a MANIFEST");
   }
   const std::string name = ManifestName(number);
-  if (!FileExists(absl::StrFormat("%s/%s", directory, name))) {
+  BEBR_ASSIGN_OR_RETURN(const bool manifest_there, FileExists(absl::StrFormat("%s/%s", directory, name)));
+  if (!manifest_there) {
     return Lost(directory, "CURRENT", absl::StrFormat("names %s, which is missing", name));
   }
   if (number < list.manifest) {
@@ -109,7 +111,8 @@ std::string StoreFileList::Path(std::string_view directory) { return absl::StrFo
 
 absl::StatusOr<StoreFileList> StoreFileList::Read(const std::string& directory) {
   const std::string path = Path(directory);
-  if (!FileExists(path)) return StoreFileList();
+  BEBR_ASSIGN_OR_RETURN(const bool there, FileExists(path));
+  if (!there) return StoreFileList();
   BEBR_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
   constexpr absl::string_view kChecksum = "crc32c ";
   const size_t end = text.rfind(kChecksum.data());
@@ -138,7 +141,8 @@ absl::Status StoreFileList::Write(const std::string& directory) const {
 }
 
 absl::StatusOr<StoreFileList> CheckStoreFiles(const std::string& directory, bool repair) {
-  if (!FileExists(directory)) return absl::DataLossError(absl::StrFormat("%s is missing", directory));
+  BEBR_ASSIGN_OR_RETURN(const bool there, FileExists(directory));
+  if (!there) return absl::DataLossError(absl::StrFormat("%s is missing", directory));
   BEBR_ASSIGN_OR_RETURN(const StoreFileList list, StoreFileList::Read(directory));
   StoreFileList found;
   BEBR_ASSIGN_OR_RETURN(found.manifest, ManifestInUse(directory, list));

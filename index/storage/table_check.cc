@@ -23,7 +23,9 @@ std::vector<absl::Status> CheckTables(const std::string& directory) {
     rocksdb::SstFileReader reader{rocksdb::Options()};
     rocksdb::Status status = reader.Open(path);
     if (status.ok()) status = reader.VerifyChecksum();
-    if (!status.ok()) {
+    if (status.IsIOError() && !status.IsPathNotFound()) {
+      damages.push_back(FromRocksDb(status, directory));
+    } else if (!status.ok()) {
       damages.push_back(absl::DataLossError(absl::StrFormat("%s is damaged: %s", path, status.ToString())));
     }
   }

@@ -11,6 +11,7 @@ namespace {
 // Small, so that a batch holds up the writes of clients for a moment only.
 constexpr size_t kBatchRows = 256;
 constexpr absl::Duration kRateWindow = absl::Seconds(5);
+constexpr absl::Duration kDiskInterval = absl::Seconds(1);
 
 // What the mutations of a batch borrow.
 struct Batch {
@@ -31,7 +32,7 @@ const SegmentView* FindView(const ShardView& shard_view, const Segment* segment)
 }  // namespace
 
 Backfill::Backfill(std::shared_ptr<Collection> collection, Version version, uint64_t documents_per_s,
-                   std::function<void(const Backfill*)> ended)
+                   std::function<bool(const Backfill*)> ended)
     : collection_(std::move(collection)),
       version_(std::move(version)),
       storage_(collection_->manifest()->store_floats),
@@ -75,17 +76,28 @@ bool Backfill::stopped() const {
   return stopping_;
 }
 
+bool Backfill::WaitForDisk() {
+  MutexLock lock(&mutex_);
+  if (!stopping_) wake_.WaitFor(&mutex_, kDiskInterval);
+  return stopping_;
+}
+
 void Backfill::Run() {
   absl::Status status;
   for (;;) {
     const absl::StatusOr<uint64_t> found = Pass();
     status = found.status();
-    if (stopped() || !status.ok() || *found == 0) break;
+    const bool disk = absl::IsUnavailable(status) || absl::IsResourceExhausted(status);
+    {
+      MutexLock lock(&mutex_);
+      info_.error = std::string(status.message());
+    }
+    if (disk ? WaitForDisk() : stopped()) break;
+    if (!disk && (!status.ok() || *found == 0)) break;
   }
   {
     MutexLock lock(&mutex_);
     info_.running = false;
-    if (!status.ok()) info_.error = std::string(status.message());
     if (stopping_) return;
   }
   if (status.ok()) {
@@ -94,7 +106,8 @@ void Backfill::Run() {
     LogError("backfill of version {} of collection {} ended: {}", version_.name, collection_->manifest()->name,
              status.ToString());
   }
-  ended_(this);
+  while (!ended_(this) && !WaitForDisk()) {
+  }
 }
 
 absl::StatusOr<uint64_t> Backfill::Pass() {

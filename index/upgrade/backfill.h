@@ -29,13 +29,14 @@ namespace bebr {
 // finds what is left by looking at the codes in memory, without reading the disk for what is done. Each document is
 // written only if nobody has written it since it was read, so a client's write is never lost.
 //
-// Errors. Of reading and writing; the first one ends it. Thread safety: all methods may be called from any thread. The
-// destructor stops it and waits.
+// Errors. Damage ends it. A fault of the disk is waited for, and told in info().error meanwhile. Thread safety: all
+// methods may be called from any thread. The destructor stops it and waits.
 class Backfill {
  public:
-  // `ended` is called with the backfill on its thread, once, unless it was stopped; it must not destroy it.
+  // `ended` is called with the backfill on its thread, unless it was stopped, until it returns true; it must not
+  // destroy it.
   Backfill(std::shared_ptr<Collection> collection, Version version, uint64_t documents_per_s,
-           std::function<void(const Backfill*)> ended);
+           std::function<bool(const Backfill*)> ended);
   ~Backfill();
 
   void SetLimit(uint64_t documents_per_s);
@@ -54,11 +55,13 @@ class Backfill {
                                   const SegmentView& segment, const Rows& rows);
   void CountAndWait(uint64_t written);
   bool stopped() const;
+  // Waits for what may have passed by then. Whether it was stopped.
+  bool WaitForDisk();
 
   const std::shared_ptr<Collection> collection_;
   const Version version_;
   const FloatStorage storage_;
-  const std::function<void(const Backfill*)> ended_;
+  const std::function<bool(const Backfill*)> ended_;
 
   mutable Mutex mutex_;
   CondVar wake_;  // stopping_, or a new limit

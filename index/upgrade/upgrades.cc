@@ -121,12 +121,12 @@ absl::Status Upgrades::Retire(std::string_view name, std::string_view version) {
 void Upgrades::RunBackfill(const std::shared_ptr<Collection>& collection, const Version& version) {
   const Key key(collection->manifest()->name, version.name);
   auto backfill = std::make_shared<Backfill>(collection, version, version.backfill_documents_per_s,
-                                             [this, key](const Backfill* ended) { EndBackfill(key, ended); });
+                                             [this, key](const Backfill* ended) { return EndBackfill(key, ended); });
   MutexLock lock(&mutex_);
   backfills_[key] = std::move(backfill);
 }
 
-void Upgrades::EndBackfill(const Key& key, const Backfill* ended) {
+bool Upgrades::EndBackfill(const Key& key, const Backfill* ended) {
   const auto edit = [&](const Collection&, CollectionManifest& manifest) -> absl::Status {
     // Started again meanwhile, or stopped: then it is not this one's end that counts.
     if (!IsCurrent(key, ended)) return absl::CancelledError();
@@ -135,8 +135,9 @@ void Upgrades::EndBackfill(const Key& key, const Backfill* ended) {
     return absl::OkStatus();
   };
   const absl::Status status = registry_->Change(key.first, edit);
-  if (status.ok() || absl::IsCancelled(status) || absl::IsNotFound(status)) return;
-  LogError("the end of a backfill could not be recorded, so it will run again: {}", status.ToString());
+  if (status.ok() || absl::IsCancelled(status) || absl::IsNotFound(status)) return true;
+  LogError("the end of a backfill cannot be recorded yet: {}", status.ToString());
+  return false;
 }
 
 bool Upgrades::IsCurrent(const Key& key, const Backfill* backfill) const {

@@ -60,7 +60,8 @@ class Upgrades {
   // Starts one, while nobody changes the collection: so it is known before its end, which waits for that. The caller
   // holds the one that it takes the place of, if any, until the collection may be changed again.
   void RunBackfill(const std::shared_ptr<Collection>& collection, const Version& version);
-  void EndBackfill(const Key& key, const Backfill* ended);
+  // Records the end in the manifest. False if the disk did not let it.
+  bool EndBackfill(const Key& key, const Backfill* ended);
   // On a backfill's own thread, which must not hold what would end it.
   bool IsCurrent(const Key& key, const Backfill* backfill) const;
   // Stops those of a collection, or of one of its versions, or all where the names are empty. Waits for their threads,

@@ -2,14 +2,17 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
 #include <mutex>
+#include <shared_mutex>
 
 namespace bebr::testing {
 namespace {
@@ -18,6 +21,9 @@ std::mutex mutex;
 DiskFault* current = nullptr;  // leaked: calls come until the very end of the process
 int64_t matching = 0;
 int64_t failed = 0;
+std::atomic<void (*)(int)> observer{nullptr};
+std::shared_mutex names;  // held exclusively while the observer looks at them, shared by who changes them
+thread_local bool observing = false;
 
 // Whether this call is to fail; sets errno.
 bool Fails(DiskCall call, const char* path) {
@@ -44,6 +50,26 @@ bool Fails(DiskCall call, int fd) {
   if (size <= 0) return false;
   path[size] = 0;
   return Fails(call, path);
+}
+
+// The same for a name in an open directory.
+bool Fails(DiskCall call, int directory, const char* name) {
+  return directory == AT_FDCWD || name[0] == '/' ? Fails(call, name) : Fails(call, directory);
+}
+
+int Synced(int result, int fd) {
+  if (void (*const synced)(int) = observer.load(); result == 0 && synced != nullptr) {
+    const std::lock_guard<std::shared_mutex> lock(names);
+    observing = true;
+    synced(fd);
+    observing = false;
+  }
+  return result;
+}
+
+// The observer changes names, too.
+std::shared_lock<std::shared_mutex> ChangeNames() {
+  return observing ? std::shared_lock<std::shared_mutex>() : std::shared_lock<std::shared_mutex>(names);
 }
 
 template <typename Function>
@@ -76,11 +102,16 @@ int64_t FailedDiskCalls() {
   return failed;
 }
 
+void ObserveSyncs(void (*synced)(int fd)) { observer = synced; }
+
 namespace {
 
+DiskCall OpenCall(int flags) {
+  return (flags & (O_WRONLY | O_RDWR | O_CREAT | O_DIRECTORY)) != 0 ? kOpenCall : kReadCall;
+}
+
 int Open(const char* name, const char* path, int flags, mode_t mode) {
-  const bool writes = (flags & (O_WRONLY | O_RDWR | O_CREAT | O_DIRECTORY)) != 0;
-  if (Fails(writes ? kOpenCall : kReadCall, path)) return -1;
+  if (Fails(OpenCall(flags), path)) return -1;
   return Real<int(const char*, int, ...)>(name)(path, flags, mode);
 }
 
@@ -121,11 +152,11 @@ ssize_t read(int fd, void* bytes, size_t count) {
 }
 int fsync(int fd) {
   static auto* const real = bebr::testing::Real<decltype(fsync)>("fsync");
-  return Fails(bebr::testing::kSyncCall, fd) ? -1 : real(fd);
+  return Fails(bebr::testing::kSyncCall, fd) ? -1 : bebr::testing::Synced(real(fd), fd);
 }
 int fdatasync(int fd) {
   static auto* const real = bebr::testing::Real<decltype(fdatasync)>("fdatasync");
-  return Fails(bebr::testing::kSyncCall, fd) ? -1 : real(fd);
+  return Fails(bebr::testing::kSyncCall, fd) ? -1 : bebr::testing::Synced(real(fd), fd);
 }
 int ftruncate(int fd, off_t size) noexcept {
   static auto* const real = bebr::testing::Real<int(int, off_t)>("ftruncate");
@@ -149,23 +180,61 @@ int open64(const char* path, int flags, ...) {
   va_end(arguments);
   return bebr::testing::Open("open64", path, flags, mode);
 }
+int openat(int directory, const char* path, int flags, ...) {
+  va_list arguments;
+  va_start(arguments, flags);
+  const mode_t mode = bebr::testing::ModeOf(flags, arguments);
+  va_end(arguments);
+  static auto* const real = bebr::testing::Real<int(int, const char*, int, ...)>("openat");
+  return Fails(bebr::testing::OpenCall(flags), directory, path) ? -1 : real(directory, path, flags, mode);
+}
+size_t fread_unlocked(void* bytes, size_t size, size_t count, FILE* file) {
+  static auto* const real = bebr::testing::Real<decltype(fread_unlocked)>("fread_unlocked");
+  return Fails(bebr::testing::kReadCall, fileno(file)) ? 0 : real(bytes, size, count, file);
+}
+ssize_t sendfile(int to, int from, off_t* offset, size_t count) noexcept {
+  static auto* const real = bebr::testing::Real<ssize_t(int, int, off_t*, size_t)>("sendfile");
+  return Fails(bebr::testing::kWriteCall, to) ? -1 : real(to, from, offset, count);
+}
+int stat(const char* path, struct stat* info) noexcept {
+  static auto* const real = bebr::testing::Real<int(const char*, struct stat*)>("stat");
+  return Fails(bebr::testing::kLookCall, path) ? -1 : real(path, info);
+}
+int lstat(const char* path, struct stat* info) noexcept {
+  static auto* const real = bebr::testing::Real<int(const char*, struct stat*)>("lstat");
+  return Fails(bebr::testing::kLookCall, path) ? -1 : real(path, info);
+}
+int access(const char* path, int mode) noexcept {
+  static auto* const real = bebr::testing::Real<int(const char*, int)>("access");
+  return Fails(bebr::testing::kLookCall, path) ? -1 : real(path, mode);
+}
+int unlinkat(int directory, const char* path, int flags) noexcept {
+  const auto changing = bebr::testing::ChangeNames();
+  static auto* const real = bebr::testing::Real<int(int, const char*, int)>("unlinkat");
+  return Fails(bebr::testing::kRemoveCall, directory, path) ? -1 : real(directory, path, flags);
+}
 int rename(const char* from, const char* to) noexcept {
+  const auto changing = bebr::testing::ChangeNames();
   static auto* const real = bebr::testing::Real<int(const char*, const char*)>("rename");
   return Fails(bebr::testing::kRenameCall, to) ? -1 : real(from, to);
 }
 int link(const char* from, const char* to) noexcept {
+  const auto changing = bebr::testing::ChangeNames();
   static auto* const real = bebr::testing::Real<int(const char*, const char*)>("link");
   return Fails(bebr::testing::kRenameCall, to) ? -1 : real(from, to);
 }
 int unlink(const char* path) noexcept {
+  const auto changing = bebr::testing::ChangeNames();
   static auto* const real = bebr::testing::Real<int(const char*)>("unlink");
   return Fails(bebr::testing::kRemoveCall, path) ? -1 : real(path);
 }
 int rmdir(const char* path) noexcept {
+  const auto changing = bebr::testing::ChangeNames();
   static auto* const real = bebr::testing::Real<int(const char*)>("rmdir");
   return Fails(bebr::testing::kRemoveCall, path) ? -1 : real(path);
 }
 int mkdir(const char* path, mode_t mode) noexcept {
+  const auto changing = bebr::testing::ChangeNames();
   static auto* const real = bebr::testing::Real<int(const char*, mode_t)>("mkdir");
   return Fails(bebr::testing::kMakeCall, path) ? -1 : real(path, mode);
 }

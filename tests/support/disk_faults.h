@@ -10,16 +10,17 @@ namespace bebr::testing {
 
 // Kinds of calls; they can be added up.
 enum DiskCall : uint32_t {
-  kWriteCall = 1,    // write, pwrite
+  kWriteCall = 1,    // write, pwrite, sendfile
   kSyncCall = 2,     // fsync, fdatasync
   kOpenCall = 4,     // open for writing, or of a directory
   kRenameCall = 8,   // rename, link
   kRemoveCall = 16,  // unlink, rmdir
   kMakeCall = 32,    // mkdir
   kCutCall = 64,     // ftruncate
-  kReadCall = 128,   // read, pread, and open for reading
+  kReadCall = 128,   // read, pread, fread, and open for reading
+  kLookCall = 256,   // stat, access
   kChangingCalls = 127,
-  kAllCalls = 255,
+  kAllCalls = 511,
 };
 
 // From the call after the next `skip` of these kinds on files whose path contains `path_part`, `count` calls (-1: all)
@@ -36,6 +37,9 @@ void ClearDiskFault();
 // Calls that matched since SetDiskFault, and of these the ones that failed.
 int64_t MatchingDiskCalls();
 int64_t FailedDiskCalls();
+
+// From now on `synced` is called after each fsync and fdatasync that succeeds, before its caller goes on.
+void ObserveSyncs(void (*synced)(int fd));
 
 }  // namespace bebr::testing
 

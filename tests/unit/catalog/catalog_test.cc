@@ -84,9 +84,9 @@ class CatalogTest : public ::testing::Test {
     CollectionManifest manifest = ThreeVersions("c");
     const Version third = manifest.versions[2];
     manifest.versions.pop_back();
-    ASSERT_TRUE(catalog_->Update(manifest, models_[1]).ok());
+    ASSERT_TRUE(catalog_->Update(manifest, manifest, models_[1]).ok());
     manifest.versions.push_back(third);
-    ASSERT_TRUE(catalog_->Update(manifest, models_[2]).ok());
+    ASSERT_TRUE(catalog_->Update(manifest, manifest, models_[2]).ok());
   }
   std::string ManifestPath() const { return catalog_->CollectionPath("c") + "/manifest.json"; }
   json Manifest() const { return json::parse(*ReadFile(ManifestPath())); }
@@ -273,7 +273,7 @@ TEST_F(CatalogTest, ADamagedModelIsNamed) {
 
 TEST_F(CatalogTest, AnotherModelOfTheSameShapeIsNamed) {
   CreateThreeVersions();
-  ASSERT_TRUE(catalog_->Update(*catalog_->Load("c"), "").ok());  // with the models' checksums
+  ASSERT_TRUE(catalog_->Update(*catalog_->Load("c"), *catalog_->Load("c"), "").ok());  // with the models' checksums
   ASSERT_TRUE(catalog_->Load("c").ok());
   const std::string path = catalog_->CollectionPath("c") + "/models/0.safetensors";
   ASSERT_TRUE(WriteFileAtomically(path, RandomModelFile(4, *ParseCodeSpec("8x2"), 2, 9)).ok());
@@ -287,8 +287,8 @@ TEST_F(CatalogTest, ARetiredVersionGivesItsModelBack) {
   CollectionManifest manifest = ThreeVersions("c");
   manifest.versions[2].retired = true;
   manifest.spaces.pop_back();
-  ASSERT_TRUE(catalog_->Update(manifest, "").ok());
-  EXPECT_FALSE(FileExists(catalog_->CollectionPath("c") + "/models/2.safetensors"));
+  ASSERT_TRUE(catalog_->Update(manifest, manifest, "").ok());
+  EXPECT_FALSE(*FileExists(catalog_->CollectionPath("c") + "/models/2.safetensors"));
   const auto read = ReadManifest(catalog_->CollectionPath("c"));
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(read->versions[2].binarizer, nullptr);

@@ -99,7 +99,7 @@ TEST_F(SnapshotsTest, ANameIsTakenOnce) {
   ASSERT_TRUE(Create("c", "1").ok());
   EXPECT_EQ(Create("c", "1").status().code(), absl::StatusCode::kAlreadyExists);
   ASSERT_TRUE(snapshots_->Remove("c", "1").ok());
-  EXPECT_FALSE(FileExists(root() + "/c/1"));
+  EXPECT_FALSE(*FileExists(root() + "/c/1"));
   EXPECT_TRUE(Create("c", "1").ok());
 }
 

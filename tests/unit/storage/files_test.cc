@@ -33,7 +33,7 @@ TEST_F(FilesTest, WritesReplacesAndReads) {
   EXPECT_EQ(*ReadFile(Path("file")), contents);
   Write("file", "");
   EXPECT_EQ(*ReadFile(Path("file")), "");
-  EXPECT_FALSE(FileExists(Path("file.tmp")));
+  EXPECT_FALSE(*FileExists(Path("file.tmp")));
 }
 
 TEST_F(FilesTest, AFailedWriteLeavesTheOldFile) {
@@ -67,14 +67,14 @@ TEST_F(FilesTest, RenamesAndRemoves) {
   fs::create_directory(Path("from"));
   Write("from/file", "x");
   ASSERT_TRUE(RenameDirectory(Path("from"), Path("to")).ok());
-  EXPECT_FALSE(FileExists(Path("from")));
+  EXPECT_FALSE(*FileExists(Path("from")));
   EXPECT_EQ(*ReadFile(Path("to/file")), "x");
   fs::create_directory(Path("other"));
   Write("other/file", "y");
   EXPECT_FALSE(RenameDirectory(Path("to"), Path("other")).ok());  // not over one that holds something
   EXPECT_EQ(*ReadFile(Path("other/file")), "y");
   EXPECT_TRUE(RemoveAll(Path("to")).ok());
-  EXPECT_FALSE(FileExists(Path("to")));
+  EXPECT_FALSE(*FileExists(Path("to")));
   EXPECT_TRUE(RemoveAll(Path("to")).ok());
 }
 
