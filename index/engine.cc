@@ -4,8 +4,10 @@
 #include <future>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
+#include "index/base/logging.h"
 #include "index/base/status_macros.h"
 #include "index/base/thread_pool.h"
 #include "index/collection/backups.h"
@@ -21,6 +23,7 @@
 #include "index/search/browse.h"
 #include "index/search/scheduler.h"
 #include "index/search/search_job.h"
+#include "index/simd/choice.h"
 #include "index/simd/kernels.h"
 #include "index/storage/files.h"
 #include "index/upgrade/upgrades.h"
@@ -332,7 +335,25 @@ std::vector<ReadOnlyCollection> EngineImpl::ReadOnlyCollections() {
 
 }  // namespace
 
+namespace {
+
+void LogTableChoice(const simd::TableChoice& choice) {
+  std::string shape, measured;
+  for (uint32_t b = 0; b < choice.shape.band_count; ++b) {
+    const simd::BandShape& band = choice.shape.bands[b];
+    absl::StrAppend(&shape, b == 0 ? "" : "+", band.dims, "x", band.levels - band.left_out);
+  }
+  for (const simd::MeasuredTable& one : choice.measured)
+    absl::StrAppend(&measured, measured.empty() ? "" : ", ", one.table->name, " ",
+                    absl::StrFormat("%.3f", one.ns_per_score));
+  LogInfo("codes {} in batches of about {} are scanned by {} (ns a score: {})", shape, choice.query_count,
+          choice.chosen.name, measured);
+}
+
+}  // namespace
+
 absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(EngineOptions options) {
+  simd::TellChoicesTo(LogTableChoice);
   if (options.data_dir.empty())
     return absl::InvalidArgumentError("data_dir is empty; name the directory that holds the collections");
   if (options.threads == 0) options.threads = AvailableProcessors();

@@ -11,6 +11,7 @@
 #include "bench/support/machine.h"
 #include "index/base/aligned_buffer.h"
 #include "index/base/thread_pool.h"
+#include "index/simd/choice.h"
 #include "index/simd/kernels.h"
 
 namespace bebr::bench {
@@ -72,7 +73,7 @@ BatchKernel::BatchKernel(const simd::CodeShape& shape, size_t blocks, size_t thr
                       data_.data() + block * block_bytes_);
     }
   }
-  const simd::KernelTable& kernels = simd::Kernels();
+  const simd::KernelTable& kernels = simd::KernelsFor(shape, kQueries);
   const std::vector<float> weights(shape.band_count, 1.0f);
   const size_t bytes = (kernels.prepared_bytes(shape) + 63) / 64 * 64;
   prepared_ = AlignedBuffer<std::byte>(bytes * kQueries);
@@ -98,8 +99,9 @@ void BatchKernel::ScanOnce() {
       hits.push_back({thresholds_[q], positions.get() + q * kStride, scores.get() + q * kStride, 0});
     const size_t end = blocks_ * (thread + 1) / threads;
     for (size_t block = blocks_ * thread / threads; block < end; block += kTileBlocks) {
-      simd::Kernels().scan(shape_, data_.data() + block * block_bytes_, std::min(kTileBlocks, end - block),
-                           pointers_.data(), kQueries, hits.data());
+      simd::KernelsFor(shape_, kQueries)
+          .scan(shape_, data_.data() + block * block_bytes_, std::min(kTileBlocks, end - block), pointers_.data(),
+                kQueries, hits.data());
     }
   });
 }

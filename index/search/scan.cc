@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "index/base/top_k.h"
+#include "index/simd/choice.h"
 
 namespace bebr {
 namespace {
@@ -213,7 +214,6 @@ class ScanRun {
     if (queries.empty()) return;
     const ScanTarget::Part& part = target_.parts()[run.part];
     const size_t rows = size_t{run.end - run.begin} * simd::kBlockRows;
-    const simd::KernelTable& kernels = simd::Kernels();
     scratch.prepared.clear();
     scratch.hits.clear();
     for (const uint32_t q : queries) {
@@ -222,8 +222,8 @@ class ScanRun {
       scratch.prepared.push_back(prepared[q]);
       scratch.hits.push_back({best[q].threshold(), scratch.positions.get() + at, scratch.scores.get() + at, 0});
     }
-    kernels.scan(prepared.shape(), part.block(run.begin), run.end - run.begin, scratch.prepared.data(),
-                 scratch.prepared.size(), scratch.hits.data());
+    prepared.kernels().scan(prepared.shape(), part.block(run.begin), run.end - run.begin, scratch.prepared.data(),
+                            scratch.prepared.size(), scratch.hits.data());
     for (size_t i = 0; i < queries.size(); ++i) {
       const uint32_t q = queries[i];
       const simd::QueryHits& hits = scratch.hits[i];
@@ -244,8 +244,8 @@ class ScanRun {
       block.part = part;
       block.block = number;
       const void* prepared = prepared_[q];
-      simd::Kernels().score(prepared_.shape(), target_.parts()[part].block(number), 1, &prepared, 1, block.scores,
-                            simd::kBlockRows);
+      prepared_.kernels().score(prepared_.shape(), target_.parts()[part].block(number), 1, &prepared, 1, block.scores,
+                                simd::kBlockRows);
       bytes_.fetch_add(prepared_.block_bytes(), std::memory_order_relaxed);
     }
     return block.scores[row % simd::kBlockRows];
@@ -297,14 +297,13 @@ uint64_t ScanTarget::Part::LiveRows(uint32_t begin, uint32_t end) const {
 
 PreparedQueries::PreparedQueries(const CodeSpec& spec, const simd::CodeShape& shape, size_t count,
                                  const uint32_t* planes, const float* weights, const float* offsets)
-    : shape_(shape) {
-  const simd::KernelTable& kernels = simd::Kernels();
-  const size_t bytes = (kernels.prepared_bytes(shape_) + 63) / 64 * 64;
+    : shape_(shape), kernels_(simd::KernelsFor(shape, count)) {
+  const size_t bytes = (kernels_.prepared_bytes(shape_) + 63) / 64 * 64;
   const size_t words = spec.QueryWords(shape.query_levels);
   buffer_ = AlignedBuffer<std::byte>(bytes * count);
   for (size_t q = 0; q < count; ++q) {
     std::byte* prepared = buffer_.data() + q * bytes;
-    kernels.prepare(shape_, planes + q * words, weights + q * spec.bands().size(), offsets[q], prepared);
+    kernels_.prepare(shape_, planes + q * words, weights + q * spec.bands().size(), offsets[q], prepared);
     pointers_.push_back(prepared);
   }
 }

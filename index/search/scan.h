@@ -84,6 +84,7 @@ class PreparedQueries {
   PreparedQueries(const CodeSpec& spec, const simd::CodeShape& shape, size_t count, const uint32_t* planes,
                   const float* weights, const float* offsets);
   const simd::CodeShape& shape() const { return shape_; }
+  const simd::KernelTable& kernels() const { return kernels_; }  // that they are prepared for
   size_t size() const { return pointers_.size(); }
   const void* operator[](size_t i) const { return pointers_[i]; }
   // Of a block, what scoring it reads.
@@ -91,6 +92,7 @@ class PreparedQueries {
 
  private:
   simd::CodeShape shape_;
+  const simd::KernelTable& kernels_;
   AlignedBuffer<std::byte> buffer_;
   std::vector<const void*> pointers_;
 };

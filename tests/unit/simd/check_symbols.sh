@@ -7,7 +7,7 @@ shift
 checked=0
 for object in "$@"; do
   case ${object##*/} in
-    scalar.* | dispatch.*) continue ;; # for every processor
+    scalar.* | dispatch.* | choice.*) continue ;; # for every processor
   esac
   checked=$((checked + 1))
   # Lower case: local to the object. Upper case: visible to the linker; V, W, u and C may be merged. RequestAmx is called on
