@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any, Callable, Dict, Generic, Iterator, List, Mapping, Optional, Sequence, TypeVar, Union
+from typing import Any, Callable, Dict, Generic, Iterator, List, Mapping, Optional, Sequence, Tuple, TypeVar, Union
 
 import numpy as np
 import numpy.typing as npt
 
 from bebr import _values, filters, v1
 from bebr import types as t
-from bebr.errors import InvalidArgument
+from bebr._values import made
+from bebr.errors import InvalidArgument, file_bytes
 
 T = TypeVar("T")
 
@@ -20,10 +21,12 @@ Model = Union[str, "os.PathLike[str]", bytes]
 """A binarizer: the path of its safetensors file, or the bytes of one."""
 
 MODEL_CHUNK_BYTES = 1 << 20
+MOST_IDS = 10_000
 FLOAT_STORAGE = {"none": v1.FLOAT_STORAGE_NONE, "f16": v1.FLOAT_STORAGE_F16, "f32": v1.FLOAT_STORAGE_F32}
 METRICS = {v1.METRIC_COSINE: "cosine", v1.METRIC_INNER_PRODUCT: "inner_product"}
 STATES = {v1.VERSION_STATE_ADDED: "added", v1.VERSION_STATE_RETIRED: "retired", v1.VERSION_STATE_BACKFILLING: "backfilling",
           v1.VERSION_STATE_READY: "ready", v1.VERSION_STATE_DEFAULT: "default"}
+FUSIONS = {"max": v1.FUSION_MAX, "mean": v1.FUSION_MEAN, "reciprocal_rank": v1.FUSION_RECIPROCAL_RANK}
 AUTO_STATES = {v1.AUTO_STATE_COLLECTING: "collecting", v1.AUTO_STATE_FITTING: "fitting", v1.AUTO_STATE_BACKFILLING: "backfilling",
                v1.AUTO_STATE_CHECKING: "checking", v1.AUTO_STATE_FITTED: "fitted", v1.AUTO_STATE_FINAL: "final"}
 
@@ -40,6 +43,8 @@ class Call(Generic[T]):
     first_row: int = 0
     parts: Optional[Callable[[], Iterator[Any]]] = None
     """Of a call whose request is a stream: makes its messages."""
+    answer: str = ""
+    """Its message, where that is not named after the method."""
 
     @property
     def path(self) -> str:
@@ -47,7 +52,7 @@ class Call(Generic[T]):
 
     @property
     def response_class(self) -> Any:
-        return getattr(v1, f"{self.method}Response")
+        return getattr(v1, self.answer or f"{self.method}Response")
 
 
 def nothing(response: Any) -> None:
@@ -106,8 +111,7 @@ def snapshot_of(snapshot: v1.Snapshot) -> t.Snapshot:
 def model_bytes(model: Model) -> bytes:
     if isinstance(model, bytes):
         return model
-    with open(model, "rb") as file:
-        return file.read()
+    return file_bytes(model, "model")
 
 
 def uploaded(request_class: Any, config: Any, model: Optional[Model]) -> Callable[[], Iterator[Any]]:
@@ -135,11 +139,11 @@ def create(name: str, *, dims: Optional[int], model: Optional[Model], bits: int,
     if (dims is None) == (model is None):
         raise InvalidArgument("create takes dims, and the server makes the binarizer, or model, a binarizer's file; give one of them",
                               field="dims" if dims is None else "model")
-    config = v1.CollectionConfig(name=name, version=version, store_floats=one_of("store_floats", store_floats, FLOAT_STORAGE), shards=shards,
+    config = made(v1.CollectionConfig, name=name, version=version, store_floats=one_of("store_floats", store_floats, FLOAT_STORAGE), shards=shards,
                                  expected_documents=expected_documents, default_rerank=default_rerank)
     if dims is not None:
         known = {name: number for number, name in METRICS.items()}
-        config.auto_binarizer.CopyFrom(v1.AutoBinarizer(dims=dims, bits=bits, recall=recall, metric=one_of("metric", metric, known)))
+        config.auto_binarizer.CopyFrom(made(v1.AutoBinarizer, dims=dims, bits=bits, recall=recall, metric=one_of("metric", metric, known)))
     elif bits or recall or metric != "cosine":
         raise InvalidArgument("bits, recall and metric are those of the model; they go with dims", field="model")
     return Call("CollectionService", "CreateCollection", None, lambda r: stats_of(r.collection), again=False,
@@ -147,11 +151,13 @@ def create(name: str, *, dims: Optional[int], model: Optional[Model], bits: int,
 
 
 def stats(name: str) -> Call[t.CollectionStats]:
-    return Call("CollectionService", "GetCollection", v1.GetCollectionRequest(name=name), lambda r: stats_of(r.collection))
+    return Call("CollectionService", "GetCollection", made(v1.GetCollectionRequest, name=name), lambda r: stats_of(r.collection))
 
 
-def count(name: str) -> Call[int]:
-    return Call("CollectionService", "GetCollection", v1.GetCollectionRequest(name=name), lambda r: int(r.collection.documents))
+def count(name: str, filter: filters.Filter) -> Call[int]:
+    if filter:
+        return Call("DocumentService", "Count", made(v1.CountRequest, collection=name, filter=filters.text(filter)), lambda r: int(r.documents))
+    return Call("CollectionService", "GetCollection", made(v1.GetCollectionRequest, name=name), lambda r: int(r.collection.documents))
 
 
 def collections() -> Call[List[t.CollectionStats]]:
@@ -163,7 +169,7 @@ def unavailable() -> Call[Dict[str, str]]:
 
 
 def drop(name: str) -> Call[None]:
-    return Call("CollectionService", "DeleteCollection", v1.DeleteCollectionRequest(name=name), nothing, again=False)
+    return Call("CollectionService", "DeleteCollection", made(v1.DeleteCollectionRequest, name=name), nothing, again=False)
 
 
 # Documents.
@@ -174,19 +180,51 @@ def upsert_mode(merge: bool) -> int:
 
 
 def upsert(name: str, rows: _values.Rows, merge: bool) -> Call[t.Upserted]:
-    request = v1.UpsertRequest(collection=name, mode=upsert_mode(merge))
+    request = made(v1.UpsertRequest, collection=name, mode=upsert_mode(merge))
     rows.fill(request.documents, 0, len(rows))
     return Call("DocumentService", "Upsert", request,
                 lambda r: t.Upserted(documents=r.documents, created=r.created, unknown_ids=tuple(r.unknown_ids)))
 
 
-def get(name: str, ids: Any, with_embeddings: bool) -> Call[List[t.Document]]:
-    return Call("DocumentService", "Get", v1.GetRequest(collection=name, ids=_values.id_list(ids), with_embeddings=with_embeddings),
-                lambda r: [_values.from_document(document) for document in r.documents])
+def documents_of(response: Any) -> List[t.Document]:
+    return [_values.from_document(document) for document in response.documents]
 
 
-def delete(name: str, ids: Any) -> Call[int]:
-    return Call("DocumentService", "Delete", v1.DeleteRequest(collection=name, ids=_values.id_list(ids)), lambda r: int(r.deleted))
+def id_batches(ids: Any, size: int) -> Iterator[List[str]]:
+    rows = _values.id_list(ids)
+    for index, id in enumerate(rows):
+        _values.check_id(id, f"ids[{index}]")
+    for first in range(0, len(rows), size):
+        yield rows[first:first + size]
+
+
+def gets(name: str, ids: Any, with_embeddings: bool) -> Iterator[Call[List[t.Document]]]:
+    """Calls of as many ids as one takes; with floats of as many as an answer surely has room for."""
+    for batch in id_batches(ids, 1000 if with_embeddings else MOST_IDS):
+        yield Call("DocumentService", "Get", made(v1.GetRequest, collection=name, ids=batch, with_embeddings=with_embeddings), documents_of)
+
+
+def deletes(name: str, ids: Any) -> Iterator[Call[int]]:
+    for batch in id_batches(ids, MOST_IDS):
+        yield Call("DocumentService", "Delete", made(v1.DeleteRequest, collection=name, ids=batch), lambda r: int(r.deleted))
+
+
+def scroll(name: str, filter: filters.Filter, limit: int, after: str, with_attributes: bool,
+           with_embeddings: bool) -> Call[Tuple[List[t.Document], str]]:
+    """A page, and where the next one begins."""
+    request = made(v1.ScrollRequest, collection=name, filter=filters.text(filter), page_token=after, limit=limit,
+                   with_attributes=with_attributes, with_embeddings=with_embeddings)
+    return Call("DocumentService", "Scroll", request, lambda r: (documents_of(r), r.next_page_token))
+
+
+def facets(name: str, attribute: str, filter: filters.Filter, limit: int) -> Call[t.Facets]:
+    request = made(v1.FacetRequest, collection=name, attribute=attribute, filter=filters.text(filter), limit=limit)
+
+    def read(r: Any) -> t.Facets:
+        values = tuple(t.Facet(value=_values.from_attribute(facet.value), documents=facet.documents) for facet in r.facets)
+        return t.Facets(facets=values, **fields_of(r, "values", "documents", "with_attribute"))
+
+    return Call("DocumentService", "Facets", request, read, answer="FacetResponse")
 
 
 # Search.
@@ -204,14 +242,24 @@ class SearchOptions:
     version: str
     first_levels: int
     candidates: int
+    offset: int
+    exclude: Any
+    strict: bool
+    explain: bool
 
-    def message(self) -> v1.SearchOptions:
-        for name, value in (("k", self.k), ("rerank", self.rerank), ("first_levels", self.first_levels), ("candidates", self.candidates)):
-            if value is not None and not 0 <= value < 2**32:
+    def message(self, fusion: Optional[str] = None) -> v1.SearchOptions:
+        for name in ("k", "rerank", "first_levels", "candidates", "offset"):
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, (int, np.integer)) and 0 <= value < 2**32):
                 raise InvalidArgument(f"{name} is {value}; it is a whole number, not negative", field=name)
-        return v1.SearchOptions(k=self.k, filter=filters.text(self.filter), rerank=self.rerank, min_score=self.min_score,
+        return made(v1.SearchOptions, k=self.k, filter=filters.text(self.filter), rerank=self.rerank, min_score=self.min_score,
                                 with_attributes=self.with_attributes, version=self.version, first_levels=self.first_levels,
-                                candidates=self.candidates)
+                    candidates=self.candidates, offset=self.offset, exclude_ids=_values.id_list(self.exclude, "exclude"), strict=self.strict,
+                    explain=self.explain, fusion=0 if fusion is None else one_of("fusion", fusion, FUSIONS))
+
+    def batch_rows(self) -> int:
+        """Queries a call, by the limits that a server has unless it is told otherwise."""
+        return max(1, min(1024, 500_000 // max(1, self.k + self.offset, self.rerank or 0)))
 
 
 def timings_of(timings: v1.SearchTimings) -> t.Timings:
@@ -219,21 +267,43 @@ def timings_of(timings: v1.SearchTimings) -> t.Timings:
 
 
 def hits_of(hits: Any, response: Any) -> t.Hits:
-    return t.Hits(hits=tuple(_values.from_hits(hits)), documents_scanned=response.documents_scanned, timings=timings_of(response.timings))
+    return t.Hits(hits=tuple(_values.from_hits(hits)), documents_scanned=response.documents_scanned, timings=timings_of(response.timings),
+                  warnings=tuple(response.warnings))
 
 
-def search(name: str, vector: npt.ArrayLike, options: SearchOptions) -> Call[t.Hits]:
-    request = v1.SearchRequest(collection=name, options=options.message())
-    _values.to_vector(request.query, _values.row(vector, "vector"))
+def search(name: str, vector: Optional[npt.ArrayLike], like: Optional[t.Examples], unlike: Optional[t.Examples], fusion: Optional[str],
+           options: SearchOptions) -> Call[t.Hits]:
+    if (vector is None) == (like is None):
+        raise InvalidArgument("search takes a vector, or examples by like; give one of them", field="query")
+    if unlike is not None and like is None:
+        raise InvalidArgument("unlike goes with like; [vector] is a vector as an example", field="unlike")
+    if fusion is not None:
+        return fused(name, vector, fusion, options)
+    request = made(v1.SearchRequest, collection=name, options=options.message())
+    if vector is not None:
+        _values.to_vector(request.query, _values.row(vector, "vector"))
+    if like is not None:
+        _values.to_examples(request.like.positive_ids, request.like.positives, like, "like")
+    if unlike is not None:
+        _values.to_examples(request.like.negative_ids, request.like.negatives, unlike, "unlike")
     return Call("SearchService", "Search", request, lambda r: hits_of(r.hits, r))
 
 
+def fused(name: str, vectors: Optional[npt.ArrayLike], fusion: str, options: SearchOptions) -> Call[t.Hits]:
+    if vectors is None:
+        raise InvalidArgument("fusion is of several vectors, not of examples", field="fusion")
+    request = made(v1.BatchSearchRequest, collection=name, options=options.message(fusion))
+    for values in _values.matrix(vectors, "vector"):
+        _values.to_vector(request.queries.add(), values)
+    return Call("SearchService", "BatchSearch", request, lambda r: hits_of(r.results[0].hits, r))
+
+
 def search_batches(name: str, vectors: npt.ArrayLike, options: SearchOptions) -> Iterator[Call[List[t.Hits]]]:
-    """Calls of as many queries as one takes, by the limits that a server has unless it is told otherwise."""
-    rows = _values.matrix(vectors, "vectors")
-    size = max(1, min(1024, 500_000 // max(1, options.k, options.rerank or 0)))
+    """Calls of as many queries as one takes."""
+    rows, message = _values.matrix(vectors, "vectors"), options.message()
+    size = options.batch_rows()
     for first in range(0, len(rows), size):
-        request = v1.BatchSearchRequest(collection=name, options=options.message())
+        request = made(v1.BatchSearchRequest, collection=name, options=message)
         for values in rows[first:first + size]:
             _values.to_vector(request.queries.add(), values)
         yield Call("SearchService", "BatchSearch", request, lambda r: [hits_of(result.hits, r) for result in r.results], first_row=first)
@@ -243,29 +313,29 @@ def search_batches(name: str, vectors: npt.ArrayLike, options: SearchOptions) ->
 
 
 def add_version(name: str, version: str, model: Model, compatible_with: str, same_embeddings_as: str) -> Call[t.CollectionStats]:
-    config = v1.VersionConfig(collection=name, name=version, compatible_with=compatible_with, same_embeddings_as=same_embeddings_as)
+    config = made(v1.VersionConfig, collection=name, name=version, compatible_with=compatible_with, same_embeddings_as=same_embeddings_as)
     return Call("CollectionService", "AddVersion", None, lambda r: stats_of(r.collection), again=False,
                 parts=uploaded(v1.AddVersionRequest, config, model))
 
 
 def promote(name: str, version: str, expected_default: str, force: bool) -> Call[t.CollectionStats]:
-    request = v1.PromoteVersionRequest(collection=name, version=version, expected_default=expected_default, force=force)
+    request = made(v1.PromoteVersionRequest, collection=name, version=version, expected_default=expected_default, force=force)
     return Call("CollectionService", "PromoteVersion", request, lambda r: stats_of(r.collection), again=False)
 
 
 def retire(name: str, version: str) -> Call[t.CollectionStats]:
-    return Call("CollectionService", "RetireVersion", v1.RetireVersionRequest(collection=name, version=version),
+    return Call("CollectionService", "RetireVersion", made(v1.RetireVersionRequest, collection=name, version=version),
                 lambda r: stats_of(r.collection), again=False)
 
 
 def backfill(name: str, version: str, documents_per_s: int, stop: bool) -> Call[t.CollectionStats]:
-    request = v1.BackfillVersionRequest(collection=name, version=version, documents_per_s=documents_per_s, stop=stop)
+    request = made(v1.BackfillVersionRequest, collection=name, version=version, documents_per_s=documents_per_s, stop=stop)
     return Call("CollectionService", "BackfillVersion", request, lambda r: stats_of(r.collection), again=False)
 
 
 def check(name: str, version: str, against: str, sample: int, k: int, queries: Optional[npt.ArrayLike],
           against_queries: Optional[npt.ArrayLike]) -> Call[t.Check]:
-    request = v1.CheckVersionRequest(collection=name, version=version, against=against, sample=sample, k=k)
+    request = made(v1.CheckVersionRequest, collection=name, version=version, against=against, sample=sample, k=k)
     for target, rows, what in ((request.queries, queries, "queries"), (request.against_queries, against_queries, "against_queries")):
         for values in _values.matrix(rows, what) if rows is not None else np.empty((0, 0), np.float32):
             _values.to_vector(target.add(), values)
@@ -276,7 +346,7 @@ def check(name: str, version: str, against: str, sample: int, k: int, queries: O
 
 
 def set_alias(alias: str, collection: str, expected: Optional[str]) -> Call[None]:
-    request = v1.SetAliasRequest(alias=v1.Alias(name=alias, collection=collection), expected_collection=expected)
+    request = made(v1.SetAliasRequest, alias=made(v1.Alias, name=alias, collection=collection), expected_collection=expected)
     return Call("CollectionService", "SetAlias", request, nothing, again=expected is None)
 
 
@@ -285,26 +355,26 @@ def aliases() -> Call[Dict[str, str]]:
 
 
 def delete_alias(alias: str) -> Call[None]:
-    return Call("CollectionService", "DeleteAlias", v1.DeleteAliasRequest(name=alias), nothing, again=False)
+    return Call("CollectionService", "DeleteAlias", made(v1.DeleteAliasRequest, name=alias), nothing, again=False)
 
 
 def create_snapshot(collection: str, name: str) -> Call[t.Snapshot]:
-    return Call("AdminService", "CreateSnapshot", v1.CreateSnapshotRequest(collection=collection, name=name),
+    return Call("AdminService", "CreateSnapshot", made(v1.CreateSnapshotRequest, collection=collection, name=name),
                 lambda r: snapshot_of(r.snapshot), again=False)
 
 
 def snapshots(collection: str) -> Call[List[t.Snapshot]]:
-    return Call("AdminService", "ListSnapshots", v1.ListSnapshotsRequest(collection=collection),
+    return Call("AdminService", "ListSnapshots", made(v1.ListSnapshotsRequest, collection=collection),
                 lambda r: [snapshot_of(snapshot) for snapshot in r.snapshots])
 
 
 def restore(collection: str, name: str, new_collection: str) -> Call[t.CollectionStats]:
-    request = v1.RestoreSnapshotRequest(collection=collection, name=name, new_collection=new_collection)
+    request = made(v1.RestoreSnapshotRequest, collection=collection, name=name, new_collection=new_collection)
     return Call("AdminService", "RestoreSnapshot", request, lambda r: stats_of(r.collection), again=False)
 
 
 def delete_snapshot(collection: str, name: str) -> Call[None]:
-    return Call("AdminService", "DeleteSnapshot", v1.DeleteSnapshotRequest(collection=collection, name=name), nothing, again=False)
+    return Call("AdminService", "DeleteSnapshot", made(v1.DeleteSnapshotRequest, collection=collection, name=name), nothing, again=False)
 
 
 # The server.
@@ -321,6 +391,6 @@ def server_stats() -> Call[t.ServerStats]:
 
 
 def estimate_memory(collection: str, documents: int, id_bytes: float) -> Call[t.MemoryUse]:
-    request = v1.EstimateMemoryRequest(collection=collection, documents=documents, id_bytes=id_bytes)
+    request = made(v1.EstimateMemoryRequest, collection=collection, documents=documents, id_bytes=id_bytes)
     return Call("AdminService", "EstimateMemory", request,
                 lambda r: t.MemoryUse(**fields_of(r.memory, "codes", "ids", "attributes", "models", "total")))

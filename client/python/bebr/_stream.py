@@ -40,7 +40,8 @@ class Packer:
 
     def add(self, record: t.Record) -> Optional[v1.StreamUpsertRequest]:
         """The message that is full now, if one is."""
-        size = _values.add_record(self._message.documents, record, self._version)
+        with _values.AtRow(self._next):
+            size = _values.add_record(self._message.documents, record, self._version)
         self._next += 1
         full = len(self._message.documents) >= (self._batch or _values.batch_rows(size))
         return self.rest() if full else None
@@ -68,7 +69,7 @@ class Window:
     def __init__(self, progress: Optional[Progress]) -> None:
         self._progress = progress
         self._refusals = 0
-        self._written = 0
+        self.written = 0
         self._created = 0
         self._unknown: List[str] = []
         self.waiting: Dict[int, Any] = {}
@@ -90,12 +91,12 @@ class Window:
             return _REFUSAL_PAUSE_S
         self._refusals = 0
         del self.waiting[answer.sequence]
-        self._written += answer.documents
+        self.written += answer.documents
         self._created += answer.created
         self._unknown.extend(answer.unknown_ids)
         if self._progress is not None:
-            self._progress(self._written)
+            self._progress(self.written)
         return 0.0
 
     def result(self) -> t.Upserted:
-        return t.Upserted(documents=self._written, created=self._created, unknown_ids=tuple(self._unknown))
+        return t.Upserted(documents=self.written, created=self._created, unknown_ids=tuple(self._unknown))

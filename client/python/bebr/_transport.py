@@ -53,14 +53,11 @@ class Options:
                                              "https:// before the server's name", field="tls_ca")
             return None
 
-        def read(path: str) -> Optional[bytes]:
-            if not path:
-                return None
-            with open(path, "rb") as file:
-                return file.read()
+        def read(path: str, what: str) -> Optional[bytes]:
+            return errors.file_bytes(path, what) if path else None
 
-        return grpc.ssl_channel_credentials(root_certificates=read(self.tls_ca), private_key=read(self.tls_key),
-                                            certificate_chain=read(self.tls_cert))
+        return grpc.ssl_channel_credentials(root_certificates=read(self.tls_ca, "tls_ca"), private_key=read(self.tls_key, "tls_key"),
+                                            certificate_chain=read(self.tls_cert, "tls_cert"))
 
     def open_channel(self, grpc_module: Any) -> Any:
         """`grpc_module`: grpc or grpc.aio."""

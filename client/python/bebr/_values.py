@@ -3,24 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as MappingBase
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Type, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from bebr import v1
 from bebr.errors import InvalidArgument
-from bebr.types import Attribute, Attributes, Document, Floats, Hit, Ids, Record, Vectors
+from bebr.types import Attribute, Attributes, Document, Examples, Explanation, Floats, Hit, Ids, Record, ScoreBand, Vectors
+
+if TYPE_CHECKING:
+    from bebr._pool import Message
+
+M = TypeVar("M", bound="Message")
 
 _INT_MIN, _INT_MAX = -(2**63), 2**63 - 1
+# Limits of proto/bebr/v1/types.proto.
+_MOST_ID_BYTES = 512
+_MOST_FLOAT = 1e15
+_MOST_ATTRIBUTES, _MOST_NAME_BYTES, _MOST_ATTRIBUTE_BYTES = 64, 128, 16 << 10
+
+
+def made(kind: Type[M], **fields: Any) -> M:
+    """A message of these fields; a value that its field cannot have is named."""
+    try:
+        return kind(**fields)
+    except (TypeError, ValueError):
+        for name, value in fields.items():
+            try:
+                kind(**{name: value})
+            except (TypeError, ValueError) as error:
+                raise InvalidArgument(f"{name} is {value!r}: {error}", field=name) from None
+        raise
 
 
 def matrix(values: npt.ArrayLike, what: str) -> Floats:
     """Rows of float16 as they are, else of float32."""
     try:
         array = np.asarray(values)
+        if array.dtype.kind in "cSUOMm":  # complex would lose a part, text would be read as numbers
+            raise TypeError(f"they are of type {array.dtype}")
         if array.dtype != np.float16:
-            array = array.astype(np.float32, copy=False)
+            with np.errstate(over="ignore"):  # told as infinity, with the row
+                array = array.astype(np.float32, copy=False)
     except (TypeError, ValueError) as error:
         raise InvalidArgument(f"{what} are no rows of numbers of one length: {error}", field=what) from None
     if array.ndim != 2:
@@ -38,6 +63,18 @@ def row(values: npt.ArrayLike, what: str) -> Floats:
         raise InvalidArgument(f"{what} has the shape {array.shape}; it is (dims,){more}", field=what)
     one: Floats = matrix(array[np.newaxis], what)[0]
     return one
+
+
+def check_floats(values: Floats, what: str) -> None:
+    """Refuses NaN, infinity and what is too large, by the row."""
+    size = batch_rows(values.shape[1] * values.itemsize)
+    for first in range(0, len(values), size):
+        wrong = ~(np.abs(values[first:first + size]) <= _MOST_FLOAT)
+        if wrong.any():
+            row, place = (int(index) for index in np.argwhere(wrong)[0])
+            row += first
+            raise InvalidArgument(f"{what}: value {place} is {values[row, place]}; NaN and infinity are refused, and magnitudes above "
+                                  f"{_MOST_FLOAT:g}", field=f"{what}[{row}]", row=row)
 
 
 def _varint(value: int) -> bytes:
@@ -82,14 +119,44 @@ def to_attribute(target: v1.AttributeValue, value: object, what: str) -> None:
         raise InvalidArgument(f"{what} is of {type(value).__name__}; it is str, int, float or bool, or None for no value", field=what)
 
 
+def _attribute_bytes(value: object, what: str) -> int:
+    """As the server counts them; refuses what is no attribute."""
+    to_attribute(v1.AttributeValue(), value, what)
+    if isinstance(value, (float, np.floating)) and not np.isfinite(value):
+        raise InvalidArgument(f"{what} is {value}; NaN and infinity are refused, None is no value", field=what)
+    return len(str(value).encode()) if isinstance(value, str) else 8
+
+
+def check_attributes(values: Mapping[str, object], of: str) -> None:
+    """Refuses what the server would."""
+    if not isinstance(values, MappingBase):
+        raise InvalidArgument(f"attributes of {of} are of {type(values).__name__}; they are values by names", field="attributes")
+    size = count = 0
+    for name, value in values.items():
+        if not isinstance(name, str) or not 1 <= len(name.encode()) <= _MOST_NAME_BYTES:
+            raise InvalidArgument(f"attributes of {of} have the name {name!r}; a name is a str of 1 to {_MOST_NAME_BYTES} bytes",
+                                  field="attributes", limit=_MOST_NAME_BYTES)
+        if value is not None:
+            count += 1
+            size += len(name.encode()) + _attribute_bytes(value, f"attributes[{name!r}] of {of}")
+    if count > _MOST_ATTRIBUTES or size > _MOST_ATTRIBUTE_BYTES:
+        raise InvalidArgument(f"{of} has {count} attributes of {size} bytes; at most {_MOST_ATTRIBUTES} of {_MOST_ATTRIBUTE_BYTES}",
+                              field="attributes", limit=_MOST_ATTRIBUTES if count > _MOST_ATTRIBUTES else _MOST_ATTRIBUTE_BYTES)
+
+
 def _set_attributes(document: v1.Document, values: Mapping[str, object]) -> None:
     for name, value in values.items():
         if value is not None:
             to_attribute(document.attributes[name], value, f"attributes[{name!r}] of document {document.id!r}")
 
 
+def from_attribute(value: v1.AttributeValue) -> Attribute:
+    found: Attribute = getattr(value, value.WhichOneof("kind") or "string_value")
+    return found
+
+
 def from_attributes(values: Any) -> Dict[str, Attribute]:
-    return {name: getattr(value, value.WhichOneof("kind")) for name, value in values.items()}
+    return {name: from_attribute(value) for name, value in values.items()}
 
 
 def one_id(value: object, what: str) -> str:
@@ -98,6 +165,15 @@ def one_id(value: object, what: str) -> str:
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
         return str(int(value))
     raise InvalidArgument(f"{what} is of {type(value).__name__}; an id is a str, or a whole number", field=what)
+
+
+def check_id(id: str, what: str) -> None:
+    try:
+        size = len(id.encode())
+    except UnicodeEncodeError:
+        raise InvalidArgument(f"{what} is {id!r}, which is no UTF-8", field=what) from None
+    if not 1 <= size <= _MOST_ID_BYTES:
+        raise InvalidArgument(f"{what} has {size} bytes; an id has 1 to {_MOST_ID_BYTES}", field=what, limit=_MOST_ID_BYTES)
 
 
 def id_list(ids: Any, what: str = "ids") -> List[str]:
@@ -124,8 +200,23 @@ def _attributes_of(attributes: Optional[Attributes], count: int) -> Callable[[in
     return lambda index: rows[index] or {}
 
 
+class AtRow:
+    """Errors from within are of a row."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if isinstance(error, InvalidArgument):
+            error.row = self.index
+
+
 class Rows:
-    """Documents to write, as arrays: ids, one matrix a version, attributes."""
+    """Documents to write, as arrays: ids, one matrix a version, attributes. All that can be wrong without the server's knowledge is
+    told here, by the row, so that nothing of it is written."""
 
     def __init__(self, ids: Ids, vectors: Vectors, attributes: Optional[Attributes], version: str) -> None:
         self.ids = id_list(ids)
@@ -146,6 +237,15 @@ class Rows:
                 raise InvalidArgument(f"vectors{of} has {len(values)} rows; there are {len(self.ids)} ids", field="vectors",
                                       limit=len(self.ids))
         self._attributes = _attributes_of(attributes, len(self.ids))
+        self._check()
+
+    def _check(self) -> None:
+        for index, id in enumerate(self.ids):
+            with AtRow(index):
+                check_id(id, f"ids[{index}]")
+                check_attributes(self._attributes(index), f"document {id!r}")
+        for name, values in self.embeddings:
+            check_floats(values, f"vectors[{name!r}]" if name else "vectors")
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -179,14 +279,36 @@ def add_record(documents: Any, record: Record, version: str) -> int:
     else:
         raise InvalidArgument(f"a document of a stream is of {type(record).__name__}; it is a bebr.Document, (id, vector) or "
                               "(id, vector, attributes)")
-    document = documents.add(id=one_id(id, "id"))
+    id, attributes = one_id(id, "id"), attributes or {}
+    check_id(id, "id")
+    check_attributes(attributes, f"document {id!r}")
+    document = documents.add(id=id)
     _set_attributes(document, attributes)
     size = 0
     for name, values in embeddings:
         array = row(values, f"vector of document {document.id!r}")
+        check_floats(array[np.newaxis], f"vector of document {document.id!r}")
         to_vector(document.embeddings.add(version=name or version).vector, array)
         size += array.nbytes
     return size
+
+
+def to_examples(ids: Any, vectors: Any, examples: Examples, what: str) -> None:
+    """Adds examples to a request's ids and vectors."""
+    for index, one in enumerate([examples] if isinstance(examples, (str, int, np.integer)) else examples):  # type: ignore[arg-type]
+        if isinstance(one, (str, int, np.integer)):
+            ids.append(one_id(one, f"{what}[{index}]"))
+        elif np.ndim(one) == 0:
+            raise InvalidArgument(f"{what}[{index}] is of {type(one).__name__}; it is an id or a vector (a vector alone goes into a list)",
+                                  field=what)
+        else:
+            to_vector(vectors.add(), row(one, f"{what}[{index}]"))
+
+
+def from_explanation(value: v1.Explanation) -> Explanation:
+    bands = tuple(ScoreBand(dims=band.dims, dot=band.dot, weight=band.weight, distances=tuple(band.distances)) for band in value.bands)
+    return Explanation(estimate=value.estimate, bands=bands, scale=value.scale, offset=value.offset, query_offset=value.query_offset,
+                       query_factor=value.query_factor, shard=value.shard, segment=value.segment, row=value.row)
 
 
 def from_document(document: v1.Document) -> Document:
@@ -197,4 +319,5 @@ def from_document(document: v1.Document) -> Document:
 def from_hits(hits: Any) -> Iterator[Hit]:
     for hit in hits:
         yield Hit(id=hit.id, score=hit.score, exact=hit.score_kind == v1.SCORE_KIND_EXACT, its=hit.its, version=hit.version,
-                  attributes=from_attributes(hit.attributes))
+                  attributes=from_attributes(hit.attributes),
+                  explanation=from_explanation(hit.explanation) if hit.HasField("explanation") else None)

@@ -148,13 +148,14 @@ class Client:
                 await stream.send(window.waiting[answer.sequence])
 
         try:
-            async for message in messages:
-                while window.full:
+            with errors.telling(lambda: window.written):
+                async for message in messages:
+                    while window.full:
+                        await advance()
+                    window.sent(message)
+                    await stream.send(message)
+                while window.waiting:
                     await advance()
-                window.sent(message)
-                await stream.send(message)
-            while window.waiting:
-                await advance()
         finally:
             stream.cancel()
         return window.result()
@@ -235,15 +236,19 @@ class Collection:
 
         `merge` adds embeddings to documents that exist and leaves everything else of them; ids that do not exist come back.
 
+        Ids, attributes and floats are checked before anything is sent. If it raises later, the error's `acknowledged` says how many are
+        written; some of the others may be, and the same call again is harmless.
+
         More than one message's documents (`batch`, by default some 4 MiB, at most 1,000) go over a stream, a few messages at a time, as
         fast as the server takes them. What a lost connection or a full server left open is sent again. `progress` is told the documents
-        written so far. If it raises, the rows before may be written; the same call again is harmless. `timeout` is then for each answer.
+        written so far. `timeout` is then for each answer.
         """
         rows = _values.Rows(ids, vectors, attributes, version)
         if not len(rows):
             return t.Upserted(documents=0, created=0)
         if len(rows) <= (batch or rows.batch_rows()) and progress is None:
-            return await self._client._run(_calls.upsert(self.name, rows, merge), timeout)
+            with errors.telling(lambda: 0):
+                return await self._client._run(_calls.upsert(self.name, rows, merge), timeout)
         return await self._client._upsert_stream(_later(_stream.messages_of_rows(self.name, rows, merge, batch)), timeout, progress)
 
     async def upsert_stream(self, documents: Union[Iterable[t.Record], AsyncIterable[t.Record]], *, version: str = "", merge: bool = False,
@@ -257,36 +262,68 @@ class Collection:
         messages = _packed(packer, documents) if isinstance(documents, AsyncIterable) else _later(packer.messages(documents))
         return await self._client._upsert_stream(messages, timeout, progress)
 
-    async def search(self, vector: npt.ArrayLike, k: int = 10, *, filter: Filter = "", rerank: Optional[int] = None,
+    async def search(self, vector: Optional[npt.ArrayLike] = None, k: int = 10, *, filter: Filter = "", rerank: Optional[int] = None,
                      min_score: Optional[float] = None, with_attributes: bool = True, version: str = "", first_levels: int = 0,
-                     candidates: int = 0, timeout: Optional[float] = None) -> t.Hits:
+                     candidates: int = 0, like: Optional[t.Examples] = None, unlike: Optional[t.Examples] = None, exclude: t.Ids = (),
+                     offset: int = 0, fusion: Optional[str] = None, strict: bool = False, explain: bool = False,
+                     timeout: Optional[float] = None) -> t.Hits:
         """The k documents nearest to a vector, best first, ties by id. Every document is looked at.
 
         `filter` is a condition on attributes: text, as 'year >= 2020 AND lang IN ("en", "de")', or values by names, as
-        {"year": 2020, "lang": ["en", "de"]}. `rerank` scores the best so many again with the stored floats, 0 for none; None takes the
-        collection's default. `min_score` drops what is worse. `first_levels` and `candidates` trade recall for speed: proto/README.md.
+        {"year": 2020, "lang": ["en", "de"]}. What it names and no document has stands in the hits' `warnings`; `strict` makes it an error.
+        `rerank` scores the best so many again with the stored floats, 0 for none; None takes the collection's default. `min_score` drops
+        what is worse. `first_levels` and `candidates` trade recall for speed: proto/README.md.
+
+        `like` instead of a vector finds what resembles examples, and with `unlike` not those: ids, vectors or both, as "a", ["a", vector]
+        or an array of rows. `exclude` are ids that are no hits. `offset` passes over the best so many: with k, a page.
+
+        `fusion` makes one list of several vectors' ("max", "mean" or "reciprocal_rank"), which `vector` is then the rows of. `explain`
+        says of each hit where its estimated score comes from.
         """
-        options = SearchOptions(k, filter, rerank, min_score, with_attributes, version, first_levels, candidates)
-        return await self._client._run(_calls.search(self.name, vector, options), timeout)
+        options = SearchOptions(k, filter, rerank, min_score, with_attributes, version, first_levels, candidates, offset, exclude, strict,
+                                explain)
+        return await self._client._run(_calls.search(self.name, vector, like, unlike, fusion, options), timeout)
 
     async def search_batch(self, vectors: npt.ArrayLike, k: int = 10, *, filter: Filter = "", rerank: Optional[int] = None,
                            min_score: Optional[float] = None, with_attributes: bool = True, version: str = "", first_levels: int = 0,
-                           candidates: int = 0, timeout: Optional[float] = None) -> List[t.Hits]:
+                           candidates: int = 0, exclude: t.Ids = (), offset: int = 0, strict: bool = False, explain: bool = False,
+                           timeout: Optional[float] = None) -> List[t.Hits]:
         """As search, for every row of `vectors`, which share scans. As many calls as the server's limits ask for."""
-        options = SearchOptions(k, filter, rerank, min_score, with_attributes, version, first_levels, candidates)
+        options = SearchOptions(k, filter, rerank, min_score, with_attributes, version, first_levels, candidates, offset, exclude, strict,
+                                explain)
         return [hits for call in _calls.search_batches(self.name, vectors, options) for hits in await self._client._run(call, timeout)]
 
     async def get(self, ids: t.Ids, *, with_embeddings: bool = False, timeout: Optional[float] = None) -> List[t.Document]:
-        """Documents by id, in that order; those that do not exist are left out. At most 10,000."""
-        return await self._client._run(_calls.get(self.name, ids, with_embeddings), timeout)
+        """Documents by id, in that order; those that do not exist are left out. As many calls as it takes, each with its `timeout`: one
+        takes 10,000 ids, or 1,000 with embeddings, and sees the collection as it was at one moment."""
+        return [found for call in _calls.gets(self.name, ids, with_embeddings) for found in await self._client._run(call, timeout)]
 
     async def delete(self, ids: t.Ids, *, timeout: Optional[float] = None) -> int:
-        """Deletes documents by id; how many there were of them. At most 10,000."""
-        return await self._client._run(_calls.delete(self.name, ids), timeout)
+        """Deletes documents by id; how many there were of them. As many calls as it takes, of 10,000 ids each."""
+        deleted = 0
+        with errors.telling(lambda: deleted):
+            for call in _calls.deletes(self.name, ids):
+                deleted += await self._client._run(call, timeout)
+        return deleted
 
-    async def count(self, *, timeout: Optional[float] = None) -> int:
-        """Documents in it."""
-        return await self._client._run(_calls.count(self.name), timeout)
+    async def scroll(self, *, filter: Filter = "", limit: int = 1000, after: str = "", with_attributes: bool = True,
+                     with_embeddings: bool = False, timeout: Optional[float] = None) -> AsyncIterator[List[t.Document]]:
+        """All documents, in the order of their ids' bytes, a list of at most `limit` (to 10,000) at a time; a page may have fewer, so that
+        it fits into a message. `after` begins behind an id. What is there all the while comes exactly once, whatever is written."""
+        while True:
+            page, after = await self._client._run(_calls.scroll(self.name, filter, limit, after, with_attributes, with_embeddings), timeout)
+            if page:
+                yield page
+            if not after:
+                return
+
+    async def facets(self, attribute: str, *, filter: Filter = "", limit: int = 100, timeout: Optional[float] = None) -> t.Facets:
+        """The values of an attribute and how many documents have each, the most frequent `limit` (to 10,000) of them."""
+        return await self._client._run(_calls.facets(self.name, attribute, filter, limit), timeout)
+
+    async def count(self, *, filter: Filter = "", timeout: Optional[float] = None) -> int:
+        """Documents in it, or those of them that satisfy a filter."""
+        return await self._client._run(_calls.count(self.name, filter), timeout)
 
     async def stats(self, *, timeout: Optional[float] = None) -> t.CollectionStats:
         """What it holds and takes: documents, versions, memory, disk."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Optional
+from contextlib import contextmanager
+from typing import Any, Callable, Iterator, Optional
 
 from bebr import _details
 
@@ -18,13 +19,15 @@ class Error(Exception):
     Args of every one: `code` is the canonical name ("NOT_FOUND"); `message` says what failed, the value, the limit and what to do;
     `field` is the part of the request that is wrong ("documents[3].id") and `limit` the number that it is held to, where the server
     names them; `row` is the row of your arrays that it is about; `retry_after` are the seconds after which the server wants to be asked
-    again, where waiting helps. The client has then already waited and tried as often as it may: see Client.
+    again, where waiting helps. The client has then already waited and tried as often as it may: see Client. `acknowledged` is of
+    upserts and deletes: the documents that were done when it failed, 0 where nothing was sent. What was on its way may be done too.
     """
 
     code = "UNKNOWN"
 
     def __init__(self, message: str, *, field: Optional[str] = None, limit: Optional[int] = None, row: Optional[int] = None,
                  retry_after: Optional[float] = None) -> None:
+        self.acknowledged: Optional[int] = None
         super().__init__(message)
         self.message = message
         self.field = field
@@ -35,7 +38,8 @@ class Error(Exception):
     def __str__(self) -> str:
         place = f"row {self.row}: " if self.row is not None else ""
         again = f" (the server asks to wait {self.retry_after:g} s)" if self.retry_after else ""
-        return f"{place}{self.message}{again}"
+        done = f" (before it failed, {self.acknowledged} documents were acknowledged)" if self.acknowledged else ""
+        return f"{place}{self.message}{again}{done}"
 
 
 class InvalidArgument(Error, ValueError):
@@ -123,6 +127,25 @@ _NAMES = {1: "CANCELLED", 3: "INVALID_ARGUMENT", 4: "DEADLINE_EXCEEDED", 5: "NOT
           16: "UNAUTHENTICATED"}
 
 
+def file_bytes(path: Any, what: str) -> bytes:
+    """The file of an argument."""
+    try:
+        with open(path, "rb") as file:
+            return bytes(file.read())
+    except (OSError, TypeError) as error:
+        raise InvalidArgument(f"{what} is {path!r}, which cannot be read: {error}", field=what) from None
+
+
+@contextmanager
+def telling(acknowledged: Callable[[], int]) -> Iterator[None]:
+    """Errors from within say how much was acknowledged."""
+    try:
+        yield
+    except Error as error:
+        error.acknowledged = acknowledged()
+        raise
+
+
 def of(code: str, message: str, *, field: Optional[str] = None, retry_after: Optional[float] = None, first_row: int = 0) -> Error:
     """The exception of a code's name. `first_row` is the row of the request's first entry."""
     kind = _CLASSES.get(code, Error)
@@ -136,6 +159,18 @@ def of_answer(code: int, message: str, first_row: int) -> Error:
     """Of a message of StreamUpsert, which has no details: its field stands at the beginning."""
     field = re.match(r"[a-z][a-z0-9_.\[\]]*(?=[ :])", message) if code == 3 else None
     return of(_NAMES.get(code, "UNKNOWN"), message, field=field.group(0) if field else None, first_row=first_row)
+
+
+def _connection(message: str) -> str:
+    """What gRPC says of a connection that did not come about, in words that help."""
+    text = message.replace("tcp handshaker shutdown", "Connection refused")  # said where another thread saw the refusal
+    if "wrong version number" in text.lower().replace("_", " "):
+        return f"{text}; it seems to have no TLS: then leave out https:// and tls_ca"
+    if "certificate verify failed" in text.lower().replace("_", " "):
+        return f"{text}; set tls_ca to the authority that signed the server's certificate"
+    if "Socket closed" in text and text != "Socket closed":  # alone it is the end of a connection that was there
+        return f"{text}; if it has TLS, write https:// before its name or set tls_ca"
+    return text
 
 
 def of_call(failure: Any, server: str, first_row: int = 0) -> Error:
@@ -158,7 +193,7 @@ def of_call(failure: Any, server: str, first_row: int = 0) -> Error:
     if code == "CANCELLED" and message != "Channel closed!":  # not by this client: the server ends its calls when it stops
         code = "UNAVAILABLE"
     if code == "UNAVAILABLE":
-        message = f"{server} does not answer: {message}"
+        message = f"{server} does not answer: {_connection(message)}"
     elif code == "DEADLINE_EXCEEDED":
         message = f"{server} has not answered in time: {message}; allow more by timeout="
     return of(code, message, field=field, retry_after=retry_after, first_row=first_row)

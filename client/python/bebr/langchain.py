@@ -19,6 +19,7 @@ import numpy as np
 from bebr.client import Client, Collection
 from bebr.errors import NotFound
 from bebr.filters import Filter
+from bebr.types import Document as Stored
 from bebr.types import Hit, Hits
 
 try:
@@ -57,13 +58,12 @@ class BebrVectorStore(VectorStore):
         """Deletes by id."""
         if ids is None:
             raise ValueError("delete takes ids; to remove everything, drop the collection")
-        for first in range(0, len(ids), 10_000):
-            self.collection.delete(ids[first:first + 10_000], **kwargs)
+        self.collection.delete(ids, **kwargs)
         return True
 
     def get_by_ids(self, ids: Sequence[str], /) -> List[Document]:
         """Documents by id; those that do not exist are left out."""
-        return [self._document(found.id, found.attributes) for found in self.collection.get(list(ids))] if ids else []
+        return [self._document(found.id, found.attributes) for found in self.collection.get(list(ids))]
 
     def similarity_search(self, query: str, k: int = 4, **kwargs: Any) -> List[Document]:
         """The nearest documents."""
@@ -89,12 +89,14 @@ class BebrVectorStore(VectorStore):
         hits = list(self._search(embedding, max(k, fetch_k), **kwargs))
         if not hits:
             return []
-        version = kwargs.get("version") or self.collection.stats().default_version
-        stored = {found.id: found.embeddings for found in self.collection.get([hit.id for hit in hits], with_embeddings=True)}
-        hits = [hit for hit in hits if version in stored.get(hit.id, {})]
+        # Floats stand under the version that they were written for; a fit since then has made another one the default.
+        versions = self.collection.stats().same_embeddings(kwargs.get("version") or "")
+        stored = {found.id: floats for found in self.collection.get([hit.id for hit in hits], with_embeddings=True)
+                  for floats in [_floats(found, versions)] if floats is not None}
+        hits = [hit for hit in hits if hit.id in stored]
         if not hits:
-            raise NotFound(f"no document that was found has stored floats of version {version!r}; the collection must store floats")
-        vectors = np.array([stored[hit.id][version] for hit in hits], np.float32)
+            raise NotFound(f"no document that was found has stored floats of version {versions[0]!r}; the collection must store floats")
+        vectors = np.array([stored[hit.id] for hit in hits], np.float32)
         return [self._document(hit.id, hit.attributes) for hit in _spread(hits, vectors, np.asarray(embedding, np.float32), k, lambda_mult)]
 
     def _select_relevance_score_fn(self) -> Callable[[float], float]:
@@ -124,6 +126,11 @@ class BebrVectorStore(VectorStore):
         store = cls(collection, embedding)
         store.add_texts(texts, metadatas, ids=ids)
         return store
+
+
+def _floats(document: Stored, versions: List[str]) -> Optional[Any]:
+    """Its embedding by the first of these that it has."""
+    return next((document.embeddings[version] for version in versions if version in document.embeddings), None)
 
 
 def _spread(hits: List[Hit], vectors: Any, query: Any, k: int, lambda_mult: float) -> List[Hit]:

@@ -69,8 +69,7 @@ class BebrVectorStore(BasePydanticVectorStore):
 
     def delete_nodes(self, node_ids: Optional[List[str]] = None, filters: Any = None, **delete_kwargs: Any) -> None:
         """Deletes nodes by id, or those that filters find."""
-        for first in range(0, len(node_ids or []), _MOST_HITS):
-            self.client.delete((node_ids or [])[first:first + _MOST_HITS])
+        self.client.delete(node_ids or [])
         if filters is not None:
             self._delete_where(filter_text(filters))
 

@@ -17,6 +17,34 @@ Attribute = Union[str, int, float, bool]
 Floats = npt.NDArray[np.floating[Any]]
 
 
+@dataclass(frozen=True)
+class ScoreBand:
+    """What a band of a code adds to an estimated score."""
+
+    dims: int
+    dot: int
+    """Exact integer dot product of the codes."""
+    weight: float
+    distances: Tuple[int, ...]
+    """Hamming distances by level."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Where an estimated score comes from; the formula is that of Explanation in proto/bebr/v1/search.proto."""
+
+    estimate: float
+    """Before any rerank."""
+    bands: Tuple[ScoreBand, ...]
+    scale: float
+    offset: float
+    query_offset: float
+    query_factor: float
+    shard: int
+    segment: int
+    row: int
+
+
 class Hit(NamedTuple):
     """A document that a search found."""
 
@@ -30,6 +58,8 @@ class Hit(NamedTuple):
     version: str
     """The version that wrote the document's code."""
     attributes: Mapping[str, Attribute]
+    explanation: Optional[Explanation] = None
+    """With explain=True."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +81,8 @@ class Hits(SequenceBase[Hit]):
     hits: Tuple[Hit, ...]
     documents_scanned: int
     timings: Timings
+    warnings: Tuple[str, ...] = ()
+    """What the filter names and no document has, mostly a slip; with strict=True that is an error instead."""
 
     @property
     def ids(self) -> List[str]:
@@ -80,14 +112,19 @@ class Hits(SequenceBase[Hit]):
 
     def __repr__(self) -> str:
         if not self.hits:
-            return f"no hits; documents scored: {self.documents_scanned}"
+            return "\n".join([f"no hits; documents scored: {self.documents_scanned}", *self._warning_lines()])
         rows = [("score", "id", "attributes"), *self._rows()]
         widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
-        return "\n".join(f"{score:>{widths[0]}}  {id:<{widths[1]}}  {rest}".rstrip() for score, id, rest in rows)
+        lines = [f"{score:>{widths[0]}}  {id:<{widths[1]}}  {rest}".rstrip() for score, id, rest in rows]
+        return "\n".join([*lines, *self._warning_lines()])
+
+    def _warning_lines(self) -> List[str]:
+        return [f"warning: {text}" for text in self.warnings]
 
     def _repr_html_(self) -> str:
         rows = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in self._rows())
-        return f"<table><tr><th>score</th><th>id</th><th>attributes</th></tr>{rows}</table>"
+        warnings = "".join(f"<p>{html.escape(line)}</p>" for line in self._warning_lines())
+        return f"<table><tr><th>score</th><th>id</th><th>attributes</th></tr>{rows}</table>{warnings}"
 
 
 @dataclass(frozen=True)
@@ -106,6 +143,39 @@ class Document:
             raise LookupError(f"document {self.id!r} has embeddings of {list(self.embeddings) or 'no version'}; take one from .embeddings"
                               " (get() brings them with_embeddings=True)")
         return next(iter(self.embeddings.values()))
+
+
+@dataclass(frozen=True)
+class Facet:
+    """A value of an attribute, and the documents that have it."""
+
+    value: Attribute
+    documents: int
+
+
+@dataclass(frozen=True)
+class Facets(SequenceBase[Facet]):
+    """The values of an attribute, the most frequent first: a sequence of Facet."""
+
+    facets: Tuple[Facet, ...]
+    values: int
+    """Different ones in all; a whole number and a float are different."""
+    documents: int
+    """That satisfy the filter."""
+    with_attribute: int
+    """Of these, the ones that have the attribute."""
+
+    def __len__(self) -> int:
+        return len(self.facets)
+
+    @overload
+    def __getitem__(self, index: int) -> Facet: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Tuple[Facet, ...]: ...
+
+    def __getitem__(self, index: Union[int, slice]) -> Union[Facet, Tuple[Facet, ...]]:
+        return self.facets[index]
 
 
 @dataclass(frozen=True)
@@ -262,6 +332,14 @@ class CollectionStats:
                 return version
         raise LookupError(f"collection {self.name!r} has no version {wanted!r}; it has {[version.name for version in self.versions]}")
 
+    def same_embeddings(self, name: str = "") -> List[str]:
+        """That version, or the default, and all others that take the same embeddings: a document has its floats under one of these names."""
+        found = [self.version(name).name]
+        for known in found:
+            found.extend(other.name for other in self.versions if other.name not in found and (
+                other.same_embeddings_as == known or other.name == self.version(known).same_embeddings_as))
+        return found
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -294,6 +372,9 @@ Attributes = Union[Sequence[Optional[Mapping[str, object]]], Mapping[str, Union[
 
 Ids = Union[Sequence[str], Sequence[int], npt.NDArray[np.generic]]
 """Strings, or whole numbers, which become strings."""
+
+Examples = Union[str, npt.ArrayLike, Sequence[Union[str, int, npt.ArrayLike]]]
+"""Documents by id, and vectors: "a", ["a", "b"], an array of rows, ["a", vector]. A vector alone goes into a list."""
 
 Record = Union[Document, Tuple[str, npt.ArrayLike], Tuple[str, npt.ArrayLike, Mapping[str, object]]]
 """A document of a stream: Document, (id, vector) or (id, vector, attributes)."""

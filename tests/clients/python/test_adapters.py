@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import re
 import sys
+import time
 from pathlib import Path
 from typing import Dict, List
 
@@ -58,12 +59,22 @@ def test_langchain(client: bebr.Client, models: Dict[str, str]) -> None:
     assert store.similarity_search_by_vector(Words().embed_query("ships at sea"), k=1)[0].id == "d"
     spread = store.max_marginal_relevance_search("sail", k=2, fetch_k=5, lambda_mult=0.1)
     assert len(spread) == 2 and {document.id for document in spread} != {"d", "e"}
+    store.collection.versions.add("again", model=models["d256"], same_embeddings_as="v1")
+    store.collection.versions.backfill("again")
+    end = time.monotonic() + 60
+    while store.collection.stats().version("again").state != "ready":
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    store.collection.versions.promote("again")  # as a fit does; the floats stay v1's
+    assert set(store.collection.get("a", with_embeddings=True)[0].embeddings) == {"v1"}
+    again = store.max_marginal_relevance_search("sail", k=2, fetch_k=5, lambda_mult=0.1)
+    assert [document.id for document in again] == [document.id for document in spread]
     assert store.add_documents([Document(page_content="a new text", metadata={"year": 2030}, id="f")]) == ["f"]
     assert len(store.add_texts(["no id"])) == 1
     assert [document.id for document in store.get_by_ids(["f", "no", "a"])] == ["f", "a"]
     assert store.delete(["f"]) and store.get_by_ids(["f"]) == []
-    again = LangChainStore.from_texts(["one more"], Words(), client=client, collection_name="texts")
-    assert again.collection.count() == 7
+    more = LangChainStore.from_texts(["one more"], Words(), client=client, collection_name="texts")
+    assert more.collection.count() == 7
 
 
 def test_llama_index(client: bebr.Client, models: Dict[str, str]) -> None:

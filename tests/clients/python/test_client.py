@@ -171,7 +171,7 @@ def test_errors_say_what_where_and_how_much(papers: bebr.Collection, client: beb
     assert (error.field, error.limit) == ("query", DIMS)
     assert rejected(lambda: papers.search(docs[0], filter="year >=")).field == "filter"
     error = rejected(lambda: papers.upsert(["a" * 513], docs[:1]))
-    assert (error.field, error.limit, error.row) == ("documents[0].id", 512, 0)
+    assert (error.field, error.limit, error.row, error.acknowledged) == ("ids[0]", 512, 0, None)
     assert isinstance(rejected(lambda: client.collection("none").count()), bebr.NotFound)
     assert isinstance(rejected(lambda: client.create("papers", model=b"no model")), bebr.Error)
     assert isinstance(rejected(lambda: client.create("x", model=b"no model")), bebr.InvalidArgument)
@@ -180,9 +180,35 @@ def test_errors_say_what_where_and_how_much(papers: bebr.Collection, client: beb
 
 def test_a_wrong_row_is_named_by_its_place_in_the_array(papers: bebr.Collection, docs: Matrix) -> None:
     wrong = docs.copy()
-    wrong[2345, 3] = np.nan
-    error = rejected(lambda: papers.upsert(range(3000), wrong))
-    assert (error.row, error.field) == (2345, "documents[345].embeddings[0]") and str(error).startswith("row 2345: ")
+    for value in (np.nan, -np.inf, 2e15):
+        wrong[2345, 3] = value
+        error = rejected(lambda: papers.upsert(range(3000), wrong))
+        assert (error.row, error.field) == (2345, "vectors[2345]") and str(error).startswith("row 2345: ")
+        rejected(lambda: papers.upsert(range(3000), wrong.astype("f8")))
+    rejected(lambda: papers.upsert([*range(2999), 7], docs))
+    assert rejected(lambda: papers.upsert([*range(2999), "x" * 513], docs)).row == 2999
+    attributes: List[Dict[str, object]] = [{"a": "x" * (20_000 if i == 2999 else 1)} for i in range(3000)]
+    assert rejected(lambda: papers.upsert(range(3000), docs, attributes)).row == 2999
+    assert papers.count() == 1000
+
+
+def test_what_fails_on_the_way_says_how_much_is_written(papers: bebr.Collection, client: bebr.Client, server: Server, docs: Matrix) -> None:
+    large = docs.copy()
+    large[2345, 3] = 1e6  # which no f16 has: that the collection stores them the server knows
+    error = rejected(lambda: papers.upsert(range(3000), large, batch=100))
+    assert (error.row, error.acknowledged) == (2345, 2300) and "2300 documents were acknowledged" in str(error)
+    assert papers.count() >= 1000 + 2300
+    error = rejected(lambda: papers.upsert_stream([("s1", docs[0]), ("s2", docs[0]), ("s3", docs[0] * np.nan)], batch=1))
+    assert error.row == 2 and error.acknowledged is not None and papers.count(filter='id STARTS WITH "s"') >= error.acknowledged
+    assert rejected(lambda: client.collection("none").upsert(["a"], docs[:1])).acknowledged == 0
+
+    async def run() -> None:
+        async with bebr.aio.Client(server.address) as other:
+            with pytest.raises(bebr.InvalidArgument) as caught:
+                await other.collection("papers").upsert(range(3000), large, batch=100)
+            assert (caught.value.row, caught.value.acknowledged) == (2345, 2300)
+
+    asyncio.run(run())
 
 
 def test_what_is_wrong_here_is_told_before_anything_is_sent(papers: bebr.Collection, client: bebr.Client, docs: Matrix) -> None:
@@ -197,6 +223,21 @@ def test_what_is_wrong_here_is_told_before_anything_is_sent(papers: bebr.Collect
         (lambda: papers.upsert([1.5, "b"], two), r"ids\[0\] is of float"),  # type: ignore[arg-type]
         (lambda: papers.upsert(["a"], docs[0]), r"\(rows, dims\)"),
         (lambda: papers.search(two), "search_batch"),
+        (lambda: papers.upsert(["a"], two[:1] + 1j), "complex64"),
+        (lambda: papers.upsert(["a"], two[:1].astype(str)), "<U"),
+        (lambda: papers.upsert(["a", "b"], [[1.0], [1.0, 2.0]]), "rows of numbers of one length"),
+        (lambda: papers.upsert(["a", "b"], two, [{}, {5: 1}]), "row 1: .*the name 5"),  # type: ignore[dict-item]
+        (lambda: papers.upsert(["a", "b"], two, [{}, {"x": np.nan}]), "row 1: .*None is no value"),
+        (lambda: papers.upsert(["a", ""], two), r"row 1: ids\[1\] has 0 bytes"),
+        (lambda: papers.search(docs[0], k=1.5), "k is 1.5"),  # type: ignore[arg-type]
+        (lambda: papers.search(docs[0], version=5), "version is 5"),  # type: ignore[arg-type]
+        (lambda: papers.search(docs[0], like="p1"), "one of them"),
+        (lambda: papers.search(like=docs[0]), "a vector alone goes into a list"),
+        (lambda: papers.search(docs[:2], fusion="median"), "'max', 'mean', 'reciprocal_rank'"),
+        (lambda: client.create("x", dims=-1), "dims is -1"),
+        (lambda: client.create("x", dims=8, shards=-1), "shards is -1"),
+        (lambda: client.create("x", model="/nope"), "model is '/nope'"),
+        (lambda: bebr.Client(tls_ca="/nope"), "tls_ca is '/nope'"),
         (lambda: client.create("x"), "dims.*model"),
         (lambda: client.create("x", model=b"", store_floats="f64"), "'none', 'f16', 'f32'"),
     ]
@@ -206,6 +247,68 @@ def test_what_is_wrong_here_is_told_before_anything_is_sent(papers: bebr.Collect
             call()
     assert papers.count() == 1000
     assert papers.upsert([], np.empty((0, DIMS))) == bebr.Upserted(0, 0)
+
+
+def test_searches_by_examples_pages_and_fusion(papers: bebr.Collection, docs: Matrix) -> None:
+    alike = papers.search(like="p7", k=5)
+    assert "p7" not in alike.ids and alike.ids == papers.search(docs[7].astype(np.float16), k=6, exclude=["p7"]).ids[:5]
+    mixed = papers.search(like=["p7", docs[8]], unlike=docs[20:22], k=5)
+    assert len(mixed) == 5 and "p7" not in mixed.ids and mixed.ids != alike.ids
+    assert papers.search(like=docs[7:8], k=1).ids == ["p7"]
+    whole = papers.search(docs[7], k=20)
+    assert papers.search(docs[7], k=10, offset=10).ids == whole.ids[10:]
+    assert papers.search_batch(docs[7:9], k=10, offset=10, exclude=["p8"])[0].ids == papers.search(docs[7], k=21, exclude=["p8"]).ids[10:20]
+    best = papers.search(docs[7:9], k=2, fusion="max", rerank=10)
+    assert set(best.ids) == {"p7", "p8"} and best[0].score == pytest.approx(1.0, abs=1e-3)
+    assert len(papers.search(docs[7:9], fusion="reciprocal_rank")) == len(papers.search(docs[7:9], fusion="mean")) == 10
+
+
+def test_slips_in_filters_are_told(papers: bebr.Collection, docs: Matrix) -> None:
+    hits = papers.search(docs[7], filter="yaer >= 2005")
+    assert len(hits) == 0 and len(hits.warnings) == 1 and "yaer" in hits.warnings[0]
+    assert f"warning: {hits.warnings[0]}" in repr(hits) and "yaer" in hits._repr_html_()
+    assert papers.search_batch(docs[:2], filter="yaer >= 2005")[1].warnings == hits.warnings
+    assert "yaer" in str(rejected(lambda: papers.search(docs[7], filter="yaer >= 2005", strict=True)))
+    assert papers.search(docs[7], filter="year >= 2005").warnings == ()
+
+
+def test_explanations(papers: bebr.Collection, docs: Matrix) -> None:
+    hit = papers.search(docs[7], k=1, rerank=0, explain=True)[0]
+    assert hit.explanation is not None and hit.explanation.estimate == pytest.approx(hit.score, rel=1e-6)
+    assert sum(band.dims for band in hit.explanation.bands) > 0 and all(band.distances for band in hit.explanation.bands)
+    assert papers.search(docs[7], k=1)[0].explanation is None
+
+
+def test_scrolls_counts_and_facets(papers: bebr.Collection, server: Server) -> None:
+    pages = list(papers.scroll(limit=300))
+    ids = [document.id for page in pages for document in page]
+    assert ids == sorted(f"p{i}" for i in range(1000)) and max(map(len, pages)) <= 300
+    assert [document.id for page in papers.scroll(after=ids[989]) for document in page] == ids[990:]
+    page = next(papers.scroll(filter={"year": 2007}, with_embeddings=True))
+    assert len(page) == 40 and page[0].attributes["year"] == 2007 and page[0].vector.shape == (DIMS,)
+    assert next(papers.scroll(limit=1, with_attributes=False))[0].attributes == {}
+    assert papers.count(filter="year = 2007") == papers.count(filter={"year": 2007}) == 40
+    facets = papers.facets("lang", filter="year >= 2000")
+    assert [(facet.value, facet.documents) for facet in facets] == [("en", 666), ("de", 334)]
+    assert (facets.values, facets.documents, facets.with_attribute) == (2, 1000, 1000)
+    assert len(papers.facets("year", limit=3)) == 3 and papers.facets("year", limit=3).values == 25
+
+    async def run() -> None:
+        async with bebr.aio.Client(server.address) as client:
+            collection = client.collection("papers")
+            assert [document.id async for page in collection.scroll(limit=300) for document in page] == ids
+            assert await collection.facets("lang", filter="year >= 2000") == facets and await collection.count(filter="year = 2007") == 40
+            assert (await collection.search(like="p7", k=5)).ids == papers.search(like="p7", k=5).ids
+
+    asyncio.run(run())
+
+
+def test_many_ids_are_several_calls(papers: bebr.Collection) -> None:
+    ids = [f"p{i}" for i in range(25_000)]
+    assert [found.id for found in papers.get(ids)] == ids[:1000]
+    assert len(papers.get([*ids[:1000], *ids[:10]], with_embeddings=True)) == 1010
+    assert papers.get([]) == [] and papers.delete([]) == 0
+    assert papers.delete([*ids[20_000:], *ids[:10_000]]) == 1000 and papers.count() == 0
 
 
 def test_versions(papers: bebr.Collection, docs: Matrix, models: Dict[str, str]) -> None:
@@ -274,10 +377,12 @@ def test_tls(start_server: Callable[..., Server], tmp_path: Path) -> None:
                     tmp_path / "cert.pem"], check=True, capture_output=True)
     server = start_server("--tls_cert_file", str(tmp_path / "cert.pem"), "--tls_key_file", str(tmp_path / "key.pem"))
     assert bebr.Client(server.address, tls_ca=str(tmp_path / "cert.pem")).collections() == []
-    with pytest.raises(bebr.Unavailable):
+    with pytest.raises(bebr.Unavailable, match="set tls_ca"):
         bebr.Client(f"https://{server.address}", retries=0).collections()  # by authorities that did not sign it
-    with pytest.raises(bebr.Unavailable):
+    with pytest.raises(bebr.Unavailable, match="https://"):
         bebr.Client(server.address, retries=0).collections()
+    with pytest.raises(bebr.Unavailable, match="no TLS"):
+        bebr.Client(f"https://{start_server().address}", retries=0).collections()
     with pytest.raises(bebr.InvalidArgument, match="tls_ca"):
         bebr.Client(server.address, tls_cert="cert.pem")
 
