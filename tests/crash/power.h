@@ -8,8 +8,8 @@
 namespace bebr::testing {
 
 // From now on this process, which links disk_faults.cc, and those that it forks note in `record`, a directory, what of
-// `root` is on disk for certain: of each file the bytes that it had when it was synced last, of each directory the names.
-// What is there now counts as synced.
+// `root` is on disk for certain: of each file the bytes that it had when it was synced last, of each directory the
+// names. What is there now counts as synced.
 void RecordSyncs(const std::string& root, const std::string& record);
 
 // Writes to `result` what a power cut may leave of `root`, which the recording process, no longer there, has left: all

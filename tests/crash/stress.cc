@@ -18,6 +18,8 @@
 #include <random>
 #include <string>
 
+#include "absl/debugging/failure_signal_handler.h"
+#include "absl/debugging/symbolize.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "index/base/logging.h"
@@ -173,6 +175,8 @@ int main(int argc, char** argv) {
       return 2;
     }
   }
+  absl::InitializeSymbolizer(argv[0]);
+  absl::InstallFailureSignalHandler({});  // a process that ends by itself says where
   bebr::InitLogging("error");
   return bebr::testing::Run(arguments);
 }

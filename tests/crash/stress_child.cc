@@ -54,7 +54,11 @@ class Child {
     for (const auto& name : engine_->ListCollections()) known_.push_back(name);
     if (const absl::Status status = MakeCollections(); !status.ok()) return Wrong(status.ToString());
     std::vector<std::thread> threads;
-    for (int writer = 0; writer < kWriters; ++writer) threads.emplace_back([this, writer] { Write(writer); });
+    for (int writer = 0; writer < kWriters; ++writer) {
+      std::map<std::string, uint64_t> stamps;
+      for (const char* name : kCollections) stamps[name] = expected_.stream(name, writer).next_stamp();
+      threads.emplace_back([this, writer, stamps] { Write(writer, stamps); });
+    }
     threads.emplace_back([this] { Administrate(); });
     if (options_.run_ms > 0) {
       std::this_thread::sleep_for(std::chrono::milliseconds(options_.run_ms));
@@ -155,10 +159,9 @@ class Child {
     std::atomic<int>* in_flight;
   };
 
-  void Write(int writer) {
+  // `stamps` are the next ones, by collection.
+  void Write(int writer, std::map<std::string, uint64_t> stamps) {
     std::mt19937_64 random(options_.seed * 31 + static_cast<uint64_t>(writer));
-    std::map<std::string, uint64_t> stamps;
-    for (const char* name : kCollections) stamps[name] = expected_.stream(name, writer).next_stamp();
     std::atomic<int> in_flight{0};
     while (!stopping_) {
       const std::string collection = kCollections[random() % std::size(kCollections)];
