@@ -3,9 +3,10 @@ import { invalid } from "./errors.js";
 import { AdminService } from "./gen/bebr/v1/admin_pb.js";
 import { CollectionService, type CreateCollectionRequestSchema } from "./gen/bebr/v1/collections_pb.js";
 import { modelParts } from "./model.js";
+import { callOptions, whole } from "./options.js";
 import { type CollectionStats, type Snapshot, toFloatStorage, toMetric, toSnapshot, toStats } from "./stats.js";
 import { type ClientOptions, Transport } from "./transport.js";
-import type { CallOptions, CreateOptions } from "./types.js";
+import type { CallOptions, CreateByDims, CreateByModel, CreateOptions } from "./types.js";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
 /** Counters of a server since its start. */
@@ -41,20 +42,21 @@ export class Client {
 
   /** Makes a collection: with `dims` the server makes the binarizer, from the documents as they come; with `model` it is that of bebr-train. */
   async create(name: string, options: CreateOptions): Promise<Collection> {
+    const call = callOptions(options as CreateByDims & CreateByModel, "dims", "bits", "recall", "metric", "model", "version", "storeFloats", "shards", "expectedDocuments", "defaultRerank");
     const { storeFloats = "f16", shards = 0, expectedDocuments = 0, defaultRerank = 0 } = options;
     const byDims = "dims" in options && options.dims !== undefined;
     const byModel = "model" in options && options.model !== undefined;
     if (byDims === byModel) throw invalid(byDims ? "model" : "dims", "create takes dims, and the server makes the binarizer, or model, a binarizer's file; give one of them");
-    const config = { name, storeFloats: toFloatStorage(storeFloats), shards, expectedDocuments: BigInt(expectedDocuments), defaultRerank };
+    const config = { name, storeFloats: toFloatStorage(storeFloats), shards: whole("shards", shards), expectedDocuments: BigInt(expectedDocuments), defaultRerank: whole("defaultRerank", defaultRerank) };
     const requests: MessageInitShape<typeof CreateCollectionRequestSchema>[] = [];
     if (byDims) {
       const { dims, bits = 0, recall = 0, metric = "cosine" } = options;
-      requests.push({ part: { case: "config", value: { ...config, autoBinarizer: { dims, bits, recall, metric: toMetric(metric) } } } });
+      requests.push({ part: { case: "config", value: { ...config, autoBinarizer: { dims: whole("dims", dims), bits: whole("bits", bits), recall, metric: toMetric(metric) } } } });
     } else {
       const { model, version = "" } = options as Extract<CreateOptions, { model: Uint8Array }>;
       requests.push({ part: { case: "config", value: { ...config, version } } }, ...modelParts(model));
     }
-    await this.transport.upload(CollectionService.method.createCollection, requests, options);
+    await this.transport.upload(CollectionService.method.createCollection, requests, call);
     return this.collection(name);
   }
 

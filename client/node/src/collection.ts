@@ -1,26 +1,30 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
-import { BebrError, invalid } from "./errors.js";
+import { BebrError, invalid, telling } from "./errors.js";
 import { filterText } from "./filters.js";
 import { AdminService } from "./gen/bebr/v1/admin_pb.js";
 import { CollectionService } from "./gen/bebr/v1/collections_pb.js";
 import { DocumentService, UpsertMode } from "./gen/bebr/v1/documents_pb.js";
-import { type SearchOptionsSchema, SearchService } from "./gen/bebr/v1/search_pb.js";
+import { Fusion as FusionKind, type SearchOptionsSchema, SearchService } from "./gen/bebr/v1/search_pb.js";
 import { modelParts } from "./model.js";
+import { callOptions, whole } from "./options.js";
 import { type Check, type CollectionStats, type MemoryUse, type Snapshot, toCheck, toMemory, toSnapshot, toStats, type Version } from "./stats.js";
 import type { Transport } from "./transport.js";
-import type { Attributes, CallOptions, Document, DocumentToWrite, Hits, SearchOptions, Upserted, UpsertOptions, Vector, Vectors } from "./types.js";
+import type { Attribute, Attributes, CallOptions, Document, DocumentToWrite, Facets, Filter, Fusion, Hits, Id, LikeOptions, ScrollOptions, SearchOptions, Upserted, UpsertOptions, Vector, Vectors } from "./types.js";
 import { upsertStream } from "./upsert_stream.js";
-import { batchRows, type DocumentInit, fromDocument, fromHits, Rows, toStreamed, toVector } from "./values.js";
+import { batchRows, type DocumentInit, fromAttribute, fromDocument, fromHits, isVector, Rows, toExamples, toIds, toStreamed, toVector } from "./values.js";
 
 function searchOptions(options: SearchOptions): MessageInitShape<typeof SearchOptionsSchema> {
-  const { k = 10, filter = "", rerank, minScore, withAttributes = true, version = "", firstLevels = 0, candidates = 0 } = options;
-  for (const [name, value] of Object.entries({ k, rerank, firstLevels, candidates })) {
-    if (value !== undefined && !(Number.isInteger(value) && value >= 0 && value < 2 ** 32)) throw invalid(name, `${name} is ${value}; it is a whole number, not negative`);
-  }
-  const set = { k, filter: filterText(filter), withAttributes, version, firstLevels, candidates };
+  const { k = 10, filter = "", rerank, minScore, withAttributes = true, version = "", firstLevels = 0, candidates = 0, offset = 0, exclude = [], strict = false, explain = false } = options;
+  for (const [name, value] of Object.entries({ k, rerank, firstLevels, candidates, offset })) if (value !== undefined) whole(name, value);
+  const set = { k, filter: filterText(filter), withAttributes, version, firstLevels, candidates, offset, excludeIds: toIds(exclude, "exclude"), strict, explain };
   return { ...set, ...(rerank === undefined ? {} : { rerank }), ...(minScore === undefined ? {} : { minScore }) };
 }
+
+const SEARCH_OPTIONS = ["k", "filter", "rerank", "minScore", "withAttributes", "version", "firstLevels", "candidates", "offset", "exclude", "strict", "explain"] as const;
+const UPSERT_OPTIONS = ["version", "merge", "batch", "progress"] as const;
+const FUSIONS: Record<Fusion, FusionKind> = { max: FusionKind.MAX, mean: FusionKind.MEAN, reciprocal_rank: FusionKind.RECIPROCAL_RANK };
+const MOST_IDS = 10_000;
 
 async function* batched(documents: AsyncIterable<DocumentToWrite> | Iterable<DocumentToWrite>, options: UpsertOptions): AsyncIterable<DocumentInit[]> {
   let batch: DocumentInit[] = [];
@@ -38,7 +42,10 @@ function* rowsBatched(rows: Rows, size: number): Iterable<DocumentInit[]> {
   for (let first = 0; first < rows.ids.length; first += size) yield rows.documents(first, first + size);
 }
 
-const list = (ids: string | readonly string[]) => (typeof ids === "string" ? [ids] : [...ids]);
+function* idBatches(ids: Id | readonly Id[], size: number): Iterable<string[]> {
+  const all = toIds(ids);
+  for (let first = 0; first < all.length; first += size) yield all.slice(first, first + size);
+}
 
 /**
  * A collection of a server, by name or alias.
@@ -63,16 +70,18 @@ export class Collection {
    * Inserts documents, or replaces those with the same ids. When it returns they are on the server's disk and in its next search.
    *
    * More than one message's documents go over a stream, a few messages at a time, as fast as the server takes them. What a lost
-   * connection or a full server left open is sent again. If it throws, the rows before may be written; the same call again is harmless.
-   * `timeoutMs` is then for each answer.
+   * connection or a full server left open is sent again. `timeoutMs` is then for each answer. Ids, attributes and floats are checked before
+   * anything is sent. If it throws later, the error's `acknowledged` says how many documents are written; some of the others may be, and the
+   * same call again is harmless.
    */
-  async upsert(ids: readonly string[], vectors: Vectors, attributes?: readonly (Attributes | null | undefined)[], options: UpsertOptions = {}): Promise<Upserted> {
+  async upsert(ids: readonly Id[], vectors: Vectors, attributes?: readonly (Attributes | null | undefined)[], options: UpsertOptions = {}): Promise<Upserted> {
+    const call = callOptions(options, ...UPSERT_OPTIONS);
     const rows = new Rows(ids, vectors, attributes, options.version ?? "");
     const size = options.batch ?? rows.batch;
     if (ids.length === 0) return { documents: 0, created: 0, unknownIds: [] };
     if (ids.length > size || options.progress) return upsertStream(this.transport, this.name, rowsBatched(rows, size), options);
     const request = { collection: this.name, documents: rows.documents(0, ids.length), mode: options.merge ? UpsertMode.MERGE : UpsertMode.REPLACE };
-    const { documents, created, unknownIds } = await this.transport.unary(DocumentService.method.upsert, request, options, true);
+    const { documents, created, unknownIds } = await telling(() => 0, () => this.transport.unary(DocumentService.method.upsert, request, call, true));
     return { documents: Number(documents), created: Number(created), unknownIds };
   }
 
@@ -80,44 +89,118 @@ export class Collection {
    * As upsert, of documents that need not be in memory all at once: takes from `documents` only as fast as the server takes from it. An id
    * should come once: of two, either may win.
    */
-  upsertStream(documents: AsyncIterable<DocumentToWrite> | Iterable<DocumentToWrite>, options: UpsertOptions = {}): Promise<Upserted> {
+  async upsertStream(documents: AsyncIterable<DocumentToWrite> | Iterable<DocumentToWrite>, options: UpsertOptions = {}): Promise<Upserted> {
+    callOptions(options, ...UPSERT_OPTIONS);
     return upsertStream(this.transport, this.name, batched(documents, options), options);
   }
 
-  /** The k documents nearest to a vector, best first, ties by id. Every document is looked at. */
-  async search(vector: Vector, options: SearchOptions = {}): Promise<Hits> {
-    const request = { collection: this.name, query: toVector(vector, "vector"), options: searchOptions(options) };
-    const answer = await this.transport.unary(SearchService.method.search, request, options, true);
+  /**
+   * The k documents nearest to a vector, best first, ties by id. Every document is looked at.
+   *
+   *     await papers.search(vector, { k: 10 });
+   *     await papers.search({ like: ["p7", vector], unlike: "p9" });            // by examples instead
+   *     await papers.search([vector, another], { fusion: "max" });              // one list of several vectors
+   */
+  async search(query: Vector | LikeOptions, options?: SearchOptions): Promise<Hits>;
+  async search(queries: readonly Vector[], options: SearchOptions & { fusion: Fusion }): Promise<Hits>;
+  async search(query: Vector | LikeOptions | readonly Vector[], options: SearchOptions & { fusion?: Fusion } = {}): Promise<Hits> {
+    if ("fusion" in options) return this.fused(query as readonly Vector[], options as SearchOptions & { fusion: Fusion });
+    if (typeof query === "object" && "like" in query) return this.searchLike(query);
+    const call = callOptions(options, ...SEARCH_OPTIONS);
+    const request = { collection: this.name, query: toVector(query as Vector, "vector"), options: searchOptions(options) };
+    const answer = await this.transport.unary(SearchService.method.search, request, call, true);
     return fromHits(answer.hits, answer);
+  }
+
+  private async searchLike(options: LikeOptions): Promise<Hits> {
+    const call = callOptions(options, ...SEARCH_OPTIONS, "like", "unlike");
+    const [positive, negative] = [toExamples(options.like, "like"), toExamples(options.unlike, "unlike")];
+    const like = { positiveIds: positive.ids, positives: positive.vectors, negativeIds: negative.ids, negatives: negative.vectors };
+    const answer = await this.transport.unary(SearchService.method.search, { collection: this.name, like, options: searchOptions(options) }, call, true);
+    return fromHits(answer.hits, answer);
+  }
+
+  private async fused(vectors: readonly Vector[], options: SearchOptions & { fusion: Fusion }): Promise<Hits> {
+    const call = callOptions(options, ...SEARCH_OPTIONS, "fusion");
+    const fusion = FUSIONS[options.fusion];
+    if (fusion === undefined) throw invalid("fusion", `fusion is "${options.fusion}"; it is one of ${Object.keys(FUSIONS).join(", ")}`);
+    if (isVector(vectors)) throw invalid("fusion", "fusion is of several vectors, as an array");
+    const queries = vectors.map((vector, row) => toVector(vector, `vectors[${row}]`));
+    const answer = await this.transport.unary(SearchService.method.batchSearch, { collection: this.name, queries, options: { ...searchOptions(options), fusion } }, call, true);
+    return fromHits(answer.results[0]?.hits ?? [], answer);
   }
 
   /** As search, for several vectors, which share scans. As many calls as the server's limits ask for. */
   async searchBatch(vectors: readonly Vector[], options: SearchOptions = {}): Promise<Hits[]> {
-    const size = Math.max(1, Math.min(1024, Math.floor(500_000 / Math.max(1, options.k ?? 10, options.rerank ?? 0))));
+    const call = callOptions(options, ...SEARCH_OPTIONS);
+    const size = Math.max(1, Math.min(1024, Math.floor(500_000 / Math.max(1, (options.k ?? 10) + (options.offset ?? 0), options.rerank ?? 0))));
     const found: Hits[] = [];
     for (let first = 0; first < vectors.length; first += size) {
       const queries = vectors.slice(first, first + size).map((vector, row) => toVector(vector, `vectors[${first + row}]`));
       const request = { collection: this.name, queries, options: searchOptions(options) };
-      const answer = await this.transport.unary(SearchService.method.batchSearch, request, options, true, first);
+      const answer = await this.transport.unary(SearchService.method.batchSearch, request, call, true, first);
       for (const result of answer.results) found.push(fromHits(result.hits, answer));
     }
     return found;
   }
 
-  /** Documents by id, in that order; those that do not exist are left out. At most 10,000. */
-  async get(ids: string | readonly string[], options: CallOptions & { withEmbeddings?: boolean } = {}): Promise<Document[]> {
-    const request = { collection: this.name, ids: list(ids), withEmbeddings: options.withEmbeddings ?? false };
-    return (await this.transport.unary(DocumentService.method.get, request, options, true)).documents.map(fromDocument);
+  /**
+   * Documents by id, in that order; those that do not exist are left out. As many calls as it takes: one takes 10,000 ids, or 1,000 with
+   * embeddings, and sees the collection as it was at one moment.
+   */
+  async get(ids: Id | readonly Id[], options: CallOptions & { withEmbeddings?: boolean } = {}): Promise<Document[]> {
+    const call = callOptions(options, "withEmbeddings");
+    const withEmbeddings = options.withEmbeddings ?? false;
+    const found: Document[] = [];
+    for (const batch of idBatches(ids, withEmbeddings ? 1000 : MOST_IDS)) {
+      const answer = await this.transport.unary(DocumentService.method.get, { collection: this.name, ids: batch, withEmbeddings }, call, true);
+      for (const document of answer.documents) found.push(fromDocument(document));
+    }
+    return found;
   }
 
-  /** Deletes documents by id; how many there were of them. At most 10,000. */
-  async delete(ids: string | readonly string[], options: CallOptions = {}): Promise<number> {
-    return Number((await this.transport.unary(DocumentService.method.delete, { collection: this.name, ids: list(ids) }, options, true)).deleted);
+  /** Deletes documents by id; how many there were of them. As many calls as it takes, of 10,000 ids each. */
+  async delete(ids: Id | readonly Id[], options: CallOptions = {}): Promise<number> {
+    let deleted = 0;
+    await telling(() => deleted, async () => {
+      for (const batch of idBatches(ids, MOST_IDS)) {
+        deleted += Number((await this.transport.unary(DocumentService.method.delete, { collection: this.name, ids: batch }, options, true)).deleted);
+      }
+    });
+    return deleted;
   }
 
-  /** Documents in it. */
-  async count(options: CallOptions = {}): Promise<number> {
-    return (await this.stats(options)).documents;
+  /**
+   * All documents, in the order of their ids' bytes, a page at a time. What is there all the while comes exactly once, whatever is written.
+   *
+   *     for await (const page of papers.scroll({ filter: "year >= 2020" })) ...
+   */
+  async *scroll(options: ScrollOptions = {}): AsyncGenerator<Document[], void> {
+    const call = callOptions(options, "filter", "limit", "after", "withAttributes", "withEmbeddings");
+    const { filter = "", limit = 1000, withAttributes = true, withEmbeddings = false } = options;
+    const request = { collection: this.name, filter: filterText(filter), limit: whole("limit", limit), withAttributes, withEmbeddings };
+    let pageToken = options.after ?? "";
+    do {
+      const answer = await this.transport.unary(DocumentService.method.scroll, { ...request, pageToken }, call, true);
+      if (answer.documents.length > 0) yield answer.documents.map(fromDocument);
+      pageToken = answer.nextPageToken;
+    } while (pageToken !== "");
+  }
+
+  /** The values of an attribute and how many documents have each, the most frequent `limit` of them (100; at most 10,000). */
+  async facets(attribute: string, options: CallOptions & { filter?: Filter; limit?: number } = {}): Promise<Facets> {
+    const call = callOptions(options, "filter", "limit");
+    const request = { collection: this.name, attribute, filter: filterText(options.filter ?? ""), limit: whole("limit", options.limit ?? 100) };
+    const answer = await this.transport.unary(DocumentService.method.facets, request, call, true);
+    const facets = answer.facets.map(({ value, documents }) => ({ value: (value && fromAttribute(value)) as Attribute, documents: Number(documents) }));
+    return { facets, values: Number(answer.values), documents: Number(answer.documents), withAttribute: Number(answer.withAttribute) };
+  }
+
+  /** Documents in it, or those of them that satisfy a filter. */
+  async count(options: CallOptions & { filter?: Filter } = {}): Promise<number> {
+    const call = callOptions(options, "filter");
+    if (!options.filter) return (await this.stats(call)).documents;
+    return Number((await this.transport.unary(DocumentService.method.count, { collection: this.name, filter: filterText(options.filter) }, call, true)).documents);
   }
 
   /** What it holds and takes: documents, versions, memory, disk. */
@@ -127,8 +210,9 @@ export class Collection {
 
   /** What so many documents would take, by the formula. */
   async estimateMemory(documents: number, options: CallOptions & { idBytes?: number } = {}): Promise<MemoryUse> {
+    const call = callOptions(options, "idBytes");
     const request = { collection: this.name, documents: BigInt(documents), idBytes: options.idBytes ?? 0 };
-    return toMemory((await this.transport.unary(AdminService.method.estimateMemory, request, options, true)).memory);
+    return toMemory((await this.transport.unary(AdminService.method.estimateMemory, request, call, true)).memory);
   }
 
   /** Drops the collection and its data, for good; its snapshots stay. */
@@ -159,15 +243,17 @@ export class Versions {
    * documents of both. `sameEmbeddingsAs`: the version whose floats it takes too, another binarizer for the same embeddings.
    */
   async add(name: string, model: Uint8Array, options: CallOptions & { compatibleWith?: string; sameEmbeddingsAs?: string } = {}): Promise<CollectionStats> {
+    const call = callOptions(options, "compatibleWith", "sameEmbeddingsAs");
     const { compatibleWith = "", sameEmbeddingsAs = "" } = options;
     const config = { part: { case: "config" as const, value: { collection: this.collection, name, compatibleWith, sameEmbeddingsAs } } };
-    return toStats((await this.transport.upload(CollectionService.method.addVersion, [config, ...modelParts(model)], options)).collection);
+    return toStats((await this.transport.upload(CollectionService.method.addVersion, [config, ...modelParts(model)], call)).collection);
   }
 
   /** Starts, changes or stops the re-encoding of stored floats; it goes on in the background. */
   async backfill(name: string, options: CallOptions & { documentsPerS?: number; stop?: boolean } = {}): Promise<CollectionStats> {
+    const call = callOptions(options, "documentsPerS", "stop");
     const request = { collection: this.collection, version: name, documentsPerS: BigInt(options.documentsPerS ?? 0), stop: options.stop ?? false };
-    return toStats((await this.transport.unary(CollectionService.method.backfillVersion, request, options, false)).collection);
+    return toStats((await this.transport.unary(CollectionService.method.backfillVersion, request, call, false)).collection);
   }
 
   /**
@@ -175,18 +261,20 @@ export class Versions {
    * Takes seconds to minutes, and ten of these unless `timeoutMs` is given.
    */
   async check(name: string, options: CallOptions & { against?: string; sample?: number; k?: number; queries?: readonly Vector[]; againstQueries?: readonly Vector[] } = {}): Promise<Check> {
+    const call = callOptions(options, "against", "sample", "k", "queries", "againstQueries");
     const { against = "", sample = 0, k = 0, queries = [], againstQueries = [] } = options;
     const vectors = { queries: queries.map((query) => toVector(query, "queries")), againstQueries: againstQueries.map((query) => toVector(query, "againstQueries")) };
     const request = { collection: this.collection, version: name, against, sample, k, ...vectors };
-    const { check } = await this.transport.unary(CollectionService.method.checkVersion, request, { timeoutMs: 600_000, ...options }, true);
+    const { check } = await this.transport.unary(CollectionService.method.checkVersion, request, { timeoutMs: 600_000, ...call }, true);
     if (!check) throw new Error("the server's answer has no check");
     return toCheck(check);
   }
 
   /** Makes a version the default, at once for all clients. Promoting the previous one undoes it. */
   async promote(name: string, options: CallOptions & { expectedDefault?: string; force?: boolean } = {}): Promise<CollectionStats> {
+    const call = callOptions(options, "expectedDefault", "force");
     const request = { collection: this.collection, version: name, expectedDefault: options.expectedDefault ?? "", force: options.force ?? false };
-    return toStats((await this.transport.unary(CollectionService.method.promoteVersion, request, options, false)).collection);
+    return toStats((await this.transport.unary(CollectionService.method.promoteVersion, request, call, false)).collection);
   }
 
   /** Drops a version that is not the default, with what it alone needs. */
@@ -233,9 +321,10 @@ export class Aliases {
 
   /** Makes a name stand for this collection, also if it stood for another one; with `expected`, only if it stood for that one ("": for none). */
   async set(alias: string, options: CallOptions & { expected?: string } = {}): Promise<void> {
+    const call = callOptions(options, "expected");
     const { expected } = options;
     const request = { alias: { name: alias, collection: this.collection }, ...(expected === undefined ? {} : { expectedCollection: expected }) };
-    await this.transport.unary(CollectionService.method.setAlias, request, options, expected === undefined);
+    await this.transport.unary(CollectionService.method.setAlias, request, call, expected === undefined);
   }
 
   /** Removes a name; the collection stays. */

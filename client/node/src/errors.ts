@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+
 import { fromBinary } from "@bufbuild/protobuf";
 import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import { type ServiceError, status } from "@grpc/grpc-js";
@@ -23,7 +25,8 @@ const ENTRY = /^(?:documents|queries|ids)\[(\d+)\]/;
 /**
  * A call that failed. `code` says how ("NOT_FOUND"), `message` what failed, the value, the limit and what to do. Where the server names
  * them: `field` is the part of the request that is wrong ("documents[3].id"), `limit` the number it is held to, `row` the row of your
- * arrays, `retryAfterMs` the time after which it wants to be asked again.
+ * arrays, `retryAfterMs` the time after which it wants to be asked again. `acknowledged` is of upserts and deletes: the documents that were
+ * done when it failed, 0 where nothing was sent. What was on its way may be done too.
  */
 export class BebrError extends Error {
   readonly code: Code;
@@ -31,6 +34,7 @@ export class BebrError extends Error {
   readonly limit: number | undefined;
   readonly row: number | undefined;
   readonly retryAfterMs: number | undefined;
+  acknowledged: number | undefined;
 
   constructor(code: Code, message: string, facts: ErrorFacts = {}) {
     super(facts.row === undefined ? message : `row ${facts.row}: ${message}`);
@@ -48,6 +52,28 @@ export function invalid(field: string, message: string, row?: number): BebrError
   return new BebrError("INVALID_ARGUMENT", message, { field, row });
 }
 
+/** The file of an option. */
+export function fileBytes(path: string, what: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw invalid(what, `${what} is "${path}", which cannot be read: ${(error as Error).message}`);
+  }
+}
+
+/** Runs something whose errors say how much was acknowledged. */
+export async function telling<T>(acknowledged: () => number, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (error) {
+    if (error instanceof BebrError) {
+      error.acknowledged = acknowledged();
+      if (error.acknowledged > 0) error.message += ` (before it failed, ${error.acknowledged} documents were acknowledged)`;
+    }
+    throw error;
+  }
+}
+
 function withLimit(code: Code, message: string, facts: ErrorFacts, firstRow: number): BebrError {
   const limited = code === "INVALID_ARGUMENT" || code === "RESOURCE_EXHAUSTED";
   const limit = limited ? LIMIT.exec(message.slice(message.indexOf(";") + 1)) : null;
@@ -60,6 +86,15 @@ export function ofAnswer(code: number, message: string, firstRow: number): BebrE
   const name = (status[code] ?? "UNKNOWN") as Code;
   const field = name === "INVALID_ARGUMENT" ? /^[a-z][a-z0-9_.[\]]*(?=[ :])/.exec(message)?.[0] : undefined;
   return withLimit(name, message, { field }, firstRow);
+}
+
+/** What gRPC says of a connection that did not come about, in words that help. */
+function connection(message: string): string {
+  const text = message.replace(/\s*\. Resolution note: $/, "");
+  if (/wrong version number/.test(text)) return `${text}; it seems to have no TLS: then leave out https:// and tlsCa`;
+  if (/certificate/.test(text)) return `${text}; set tlsCa to the authority that signed the server's certificate`;
+  if (/Last error: Failed to connect/.test(text)) return `${text}; if it has TLS, write https:// before its name or set tlsCa`;
+  return text;
 }
 
 /** Of what gRPC throws, with the details that came with it. */
@@ -78,7 +113,7 @@ export function ofCall(failure: ServiceError, server: string, firstRow: number):
   if (facts.field === undefined && code === "INVALID_ARGUMENT" && message.startsWith("filter,")) facts.field = "filter";
   // Calls of this client are cancelled by their signal alone, which is told otherwise: the server ends its calls when it stops.
   if (code === "CANCELLED") code = "UNAVAILABLE";
-  if (code === "UNAVAILABLE") message = `${server} does not answer: ${message}`;
+  if (code === "UNAVAILABLE") message = `${server} does not answer: ${connection(message)}`;
   if (code === "DEADLINE_EXCEEDED") message = `${server} has not answered in time: ${message}; allow more by timeoutMs`;
   return withLimit(code, message, facts, firstRow);
 }

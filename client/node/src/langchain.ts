@@ -8,6 +8,8 @@ import { type MaxMarginalRelevanceSearchOptions, VectorStore } from "@langchain/
 import type { Client } from "./client.js";
 import type { Collection } from "./collection.js";
 import { BebrError, invalid } from "./errors.js";
+import { known } from "./options.js";
+import { sameEmbeddings } from "./stats.js";
 import type { Attribute, CreateByModel, Filter, Hit, SearchOptions } from "./types.js";
 
 /** Where a store's texts are, and how it searches. */
@@ -72,6 +74,7 @@ export class BebrVectorStore extends VectorStore {
 
   constructor(embeddings: EmbeddingsInterface, config: BebrStoreConfig) {
     super(embeddings, {});
+    known(config, "collection", "textAttribute", "search");
     this.collection = config.collection;
     this.text = config.textAttribute ?? "text";
     this.searchOptions = config.search ?? {};
@@ -96,7 +99,7 @@ export class BebrVectorStore extends VectorStore {
 
   /** Deletes documents by id. */
   override async delete(parameters: { ids: string[] }): Promise<void> {
-    for (let first = 0; first < parameters.ids.length; first += 10_000) await this.collection.delete(parameters.ids.slice(first, first + 10_000));
+    await this.collection.delete(parameters.ids);
   }
 
   async similaritySearchVectorWithScore(query: number[], k: number, filter?: this["FilterType"]): Promise<[Document, number][]> {
@@ -110,10 +113,12 @@ export class BebrVectorStore extends VectorStore {
     const embedded = await this.embeddings.embedQuery(query);
     const found = await this.collection.search(embedded, { ...this.searchOptions, k: Math.max(k, fetchK), filter: (options.filter as Filter | undefined) ?? "" });
     if (found.length === 0) return [];
-    const version = this.searchOptions.version ?? (await this.collection.stats()).defaultVersion;
-    const stored = new Map((await this.collection.get(found.map((hit) => hit.id), { withEmbeddings: true })).map((document) => [document.id, document.embeddings[version]]));
+    // Floats stand under the version that they were written for; a fit since then has made another one the default.
+    const versions = sameEmbeddings(await this.collection.stats(), this.searchOptions.version);
+    const documents = await this.collection.get(found.map((hit) => hit.id), { withEmbeddings: true });
+    const stored = new Map(documents.map(({ id, embeddings }) => [id, versions.map((version) => embeddings[version]).find((floats) => floats !== undefined)]));
     const hits = found.filter((hit) => stored.get(hit.id) !== undefined);
-    if (hits.length === 0) throw new BebrError("FAILED_PRECONDITION", `no document that was found has stored floats of version "${version}"; the collection must store floats`);
+    if (hits.length === 0) throw new BebrError("FAILED_PRECONDITION", `no document that was found has stored floats of version "${versions[0]}"; the collection must store floats`);
     const vectors = hits.map((hit) => Array.from(stored.get(hit.id) as Float32Array));
     return maximalMarginalRelevance(embedded, vectors, lambda, k).map((index) => this.document(hits[index] as Hit));
   }

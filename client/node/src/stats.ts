@@ -160,3 +160,13 @@ export function toSnapshot(snapshot: SnapshotMessage | undefined): Snapshot {
   if (!snapshot) throw new Error("the server's answer has no snapshot");
   return { collection: snapshot.collection, name: snapshot.name, created: date(snapshot.createdUnixUs), ...numbers(snapshot, "documents", "bytes") };
 }
+
+/** That version, or the default, and all others that take the same embeddings: a document has its floats under one of these names. */
+export function sameEmbeddings({ versions, defaultVersion }: CollectionStats, name?: string): string[] {
+  const found = [name ?? defaultVersion];
+  for (const one of found) {
+    const origin = versions.find((version) => version.name === one)?.sameEmbeddingsAs;
+    for (const version of versions) if (!found.includes(version.name) && (version.sameEmbeddingsAs === one || version.name === origin)) found.push(version.name);
+  }
+  return found;
+}

@@ -1,10 +1,9 @@
 // The way to a server: address, keys, TLS, calls with their deadlines, and when a call is sent again.
-import { readFileSync } from "node:fs";
-
 import { create, type DescMessage, type DescMethodBiDiStreaming, type DescMethodClientStreaming, type DescMethodUnary, fromBinary, type MessageInitShape, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
 
-import { BebrError, invalid, ofCall } from "./errors.js";
+import { BebrError, fileBytes, invalid, ofCall } from "./errors.js";
+import { callOptions, known } from "./options.js";
 import type { CallOptions } from "./types.js";
 
 /** What is not given comes from the environment: BEBR_SERVER, BEBR_API_KEY, BEBR_TLS_CA, BEBR_TLS_CERT, BEBR_TLS_KEY. */
@@ -75,11 +74,11 @@ export class Patience {
 }
 
 function credentials(tls: boolean, options: ClientOptions): grpc.ChannelCredentials {
-  const file = (path: string | undefined) => (path ? readFileSync(path) : null);
+  const file = (path: string | undefined, what: string) => (path ? fileBytes(path, what) : null);
   const ca = options.tlsCa ?? process.env["BEBR_TLS_CA"];
   const cert = options.tlsCert ?? process.env["BEBR_TLS_CERT"];
   const key = options.tlsKey ?? process.env["BEBR_TLS_KEY"];
-  if (tls || ca) return grpc.credentials.createSsl(file(ca), file(key), file(cert));
+  if (tls || ca) return grpc.credentials.createSsl(file(ca, "tlsCa"), file(key, "tlsKey"), file(cert, "tlsCert"));
   if (cert || key) throw invalid("tlsCa", "tlsCert and tlsKey are for TLS: set tlsCa, the authority of the server's certificate, or https:// before the server's name");
   return grpc.credentials.createInsecure();
 }
@@ -99,6 +98,7 @@ export class Transport {
   private readonly grpc: grpc.Client;
 
   constructor(server: string | undefined, options: ClientOptions) {
+    known(options, "apiKey", "timeoutMs", "retries", "tlsCa", "tlsCert", "tlsKey");
     this.server = server ?? process.env["BEBR_SERVER"] ?? "127.0.0.1:7700";
     this.timeoutMs = options.timeoutMs ?? 30_000;
     this.retries = options.retries ?? 5;
@@ -157,6 +157,7 @@ export class Transport {
     firstRow: number,
     start: (metadata: grpc.Metadata, options: grpc.CallOptions, callback: (error: grpc.ServiceError | null, value?: T) => void) => grpc.Call,
   ): Promise<T> {
+    callOptions(options);
     const patience = new Patience(this.retries, options.timeoutMs ?? this.timeoutMs, again);
     const { signal } = options;
     for (;;) {

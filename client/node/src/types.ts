@@ -4,6 +4,12 @@ export type Attribute = string | number | bigint | boolean;
 /** Attributes by name; null and undefined stand for no value. */
 export type Attributes = Readonly<Record<string, Attribute | null | undefined>>;
 
+/** A document's id: a string, or a whole number, which becomes one. */
+export type Id = string | number | bigint;
+
+/** Documents by id, and vectors: "a", ["a", "b"], ["a", vector]. A vector alone goes into an array. */
+export type Examples = Id | readonly (Id | Vector)[];
+
 /** A vector as it goes in. Float64Array and arrays are rounded to 32-bit floats. */
 export type Vector = Float32Array | Float64Array | readonly number[];
 
@@ -33,6 +39,23 @@ export interface Hit {
   /** The version that wrote the document's code. */
   version: string;
   attributes: Record<string, Attribute>;
+  /** With `explain`. */
+  explanation?: Explanation;
+}
+
+/** Where an estimated score comes from; the formula is that of Explanation in proto/bebr/v1/search.proto. */
+export interface Explanation {
+  /** Before any rerank. */
+  estimate: number;
+  /** `dot` is the exact integer dot product of the codes, `distances` are Hamming distances by level. */
+  bands: { dims: number; dot: number; weight: number; distances: number[] }[];
+  scale: number;
+  offset: number;
+  queryOffset: number;
+  queryFactor: number;
+  shard: number;
+  segment: number;
+  row: number;
 }
 
 /** Microseconds of a search by stage. */
@@ -48,6 +71,18 @@ export interface Timings {
 export interface Hits extends Array<Hit> {
   readonly documentsScanned: number;
   readonly timings: Timings;
+  /** What the filter names and no document has, mostly a slip; with `strict` that is an error instead. */
+  readonly warnings: string[];
+}
+
+/** The values of an attribute, the most frequent first. */
+export interface Facets {
+  facets: { value: Attribute; documents: number }[];
+  /** Different ones in all; an integer and a decimal are different. */
+  values: number;
+  /** That satisfy the filter, and of these the ones that have the attribute. */
+  documents: number;
+  withAttribute: number;
 }
 
 /** A stored document. */
@@ -60,7 +95,7 @@ export interface Document {
 
 /** A document of a stream. */
 export interface DocumentToWrite {
-  id: string;
+  id: Id;
   vector: Vector;
   attributes?: Attributes;
 }
@@ -88,6 +123,36 @@ export interface SearchOptions extends CallOptions {
   version?: string;
   firstLevels?: number;
   candidates?: number;
+  /** The best so many are passed over: with k, a page. */
+  offset?: number;
+  /** Ids that are no hits. */
+  exclude?: Id | readonly Id[];
+  /** What the filter names and no document has is an error instead of a warning. */
+  strict?: boolean;
+  /** Says of each hit where its estimated score comes from. */
+  explain?: boolean;
+}
+
+/** How the lists of several vectors become one. */
+export type Fusion = "max" | "mean" | "reciprocal_rank";
+
+/** A search by examples instead of a vector. */
+export interface LikeOptions extends SearchOptions {
+  like: Examples;
+  /** What hits should not resemble. */
+  unlike?: Examples;
+}
+
+/** What scrolls take. */
+export interface ScrollOptions extends CallOptions {
+  filter?: Filter;
+  /** Documents a page, at most 10,000; 1,000 unless it is given. A page may have fewer, so that it fits into a message. */
+  limit?: number;
+  /** Begins behind this id. */
+  after?: string;
+  /** True unless it is given. */
+  withAttributes?: boolean;
+  withEmbeddings?: boolean;
 }
 
 /** What upserts take. */

@@ -2,7 +2,7 @@
 import { create } from "@bufbuild/protobuf";
 import type { ClientDuplexStream, ServiceError } from "@grpc/grpc-js";
 
-import { BebrError, ofAnswer, ofCall } from "./errors.js";
+import { BebrError, ofAnswer, ofCall, telling } from "./errors.js";
 import { DocumentService, type StreamUpsertRequest, StreamUpsertRequestSchema, type StreamUpsertResponse, UpsertMode } from "./gen/bebr/v1/documents_pb.js";
 import { pause, Patience, type Transport } from "./transport.js";
 import type { Upserted, UpsertOptions } from "./types.js";
@@ -108,7 +108,7 @@ export async function upsertStream(transport: Transport, collection: string, bat
   };
 
   let sequence = 0n;
-  try {
+  const send = async () => {
     for await (const documents of batches) {
       const mode = options.merge ? UpsertMode.MERGE : UpsertMode.REPLACE;
       const message = create(StreamUpsertRequestSchema, { collection, documents, sequence, mode });
@@ -118,6 +118,9 @@ export async function upsertStream(transport: Transport, collection: string, bat
       call.send(message);
     }
     while (waiting.size > 0) await advance();
+  };
+  try {
+    await telling(() => result.documents, send);
   } finally {
     call.cancel();
   }

@@ -1,21 +1,52 @@
 // Between JavaScript's values and the API's messages. What is wrong is told with the row, before anything is sent.
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 
-import { invalid } from "./errors.js";
-import { type SearchHit, ScoreKind, type SearchTimings } from "./gen/bebr/v1/search_pb.js";
+import { BebrError, invalid } from "./errors.js";
+import { type Explanation as ExplanationMessage, type SearchHit, ScoreKind, type SearchTimings } from "./gen/bebr/v1/search_pb.js";
 import { type AttributeValue, AttributeValueSchema, type Document as DocumentMessage, type DocumentSchema, type Vector as VectorMessage, VectorSchema } from "./gen/bebr/v1/types_pb.js";
-import type { Attribute, Attributes, Document, DocumentToWrite, Hit, Hits, Timings, Vector, Vectors } from "./types.js";
+import type { Attribute, Attributes, Document, DocumentToWrite, Examples, Explanation, Hit, Hits, Id, Timings, Vector, Vectors } from "./types.js";
 
 export type DocumentInit = MessageInitShape<typeof DocumentSchema>;
 
 const INT64_MIN = -(2n ** 63n);
 const INT64_MAX = 2n ** 63n - 1n;
+// Limits of proto/bebr/v1/types.proto.
+const MOST_ID_BYTES = 512;
+const MOST_FLOAT = 1e15;
+
+export const isVector = (value: unknown): boolean => ArrayBuffer.isView(value) || (Array.isArray(value) && typeof value[0] === "number");
+
+/** An id as the API has it. */
+export function toId(id: Id, what: string): string {
+  if (typeof id === "bigint" || Number.isSafeInteger(id)) return String(id);
+  if (typeof id !== "string") throw invalid(what, `${what} is ${typeof id === "number" ? id : `of ${typeof id}`}; an id is a string, or a whole number`);
+  const bytes = Buffer.byteLength(id);
+  if (bytes < 1 || bytes > MOST_ID_BYTES) throw invalid(what, `${what} has ${bytes} bytes; an id has 1 to ${MOST_ID_BYTES}`);
+  return id;
+}
+
+export const toIds = (ids: Id | readonly Id[], what = "ids"): string[] => (Array.isArray(ids) ? ids.map((id, i) => toId(id as Id, `${what}[${i}]`)) : [toId(ids as Id, what)]);
+
+/** Examples as ids and vectors. */
+export function toExamples(examples: Examples | undefined, what: string): { ids: string[]; vectors: VectorMessage[] } {
+  if (ArrayBuffer.isView(examples)) throw invalid(what, `${what} is a vector; a vector alone goes into an array`);
+  const all = examples === undefined ? [] : Array.isArray(examples) ? (examples as (Id | Vector)[]) : [examples as Id];
+  const found = { ids: [] as string[], vectors: [] as VectorMessage[] };
+  for (const [index, one] of all.entries()) {
+    if (typeof one === "object") found.vectors.push(toVector(one, `${what}[${index}]`));
+    else found.ids.push(toId(one, `${what}[${index}]`));
+  }
+  return found;
+}
 
 export function toVector(vector: Vector, what: string): VectorMessage {
   if (!(ArrayBuffer.isView(vector) || Array.isArray(vector)) || typeof vector[0] === "object") {
     throw invalid(what, `${what} is no Float32Array or array of numbers`);
   }
-  return create(VectorSchema, { values: Array.from(vector as ArrayLike<number>) });
+  const values = Array.from(vector as ArrayLike<number>);
+  const place = values.findIndex((value) => !(Math.abs(value) <= MOST_FLOAT));
+  if (place >= 0) throw invalid(what, `${what}: value ${place} is ${values[place]}; NaN and infinity are refused, and magnitudes above ${MOST_FLOAT}`);
+  return create(VectorSchema, { values });
 }
 
 function halfToFloat(bits: number): number {
@@ -41,6 +72,7 @@ function toAttribute(value: Attribute, what: string): AttributeValue {
     case "boolean":
       return create(AttributeValueSchema, { kind: { case: "boolValue", value } });
     case "number":
+      if (!Number.isFinite(value)) throw invalid(what, `${what} is ${value}; NaN and infinity are refused, null is no value`);
       if (Number.isSafeInteger(value)) return create(AttributeValueSchema, { kind: { case: "intValue", value: BigInt(value) } });
       return create(AttributeValueSchema, { kind: { case: "doubleValue", value } });
     case "bigint":
@@ -51,18 +83,17 @@ function toAttribute(value: Attribute, what: string): AttributeValue {
   }
 }
 
+export function fromAttribute({ kind }: AttributeValue): Attribute | undefined {
+  const { value } = kind;
+  return typeof value === "bigint" && Number.isSafeInteger(Number(value)) ? Number(value) : value;
+}
+
 function fromAttributes(values: Record<string, AttributeValue>): Record<string, Attribute> {
-  const found: [string, Attribute][] = [];
-  for (const [name, { kind }] of Object.entries(values)) {
-    if (kind.case === undefined) continue;
-    const value = kind.value;
-    found.push([name, typeof value === "bigint" && Number.isSafeInteger(Number(value)) ? Number(value) : value]);
-  }
-  return Object.fromEntries(found);
+  const found = Object.entries(values).map(([name, value]): [string, Attribute | undefined] => [name, fromAttribute(value)]);
+  return Object.fromEntries(found.filter((entry): entry is [string, Attribute] => entry[1] !== undefined));
 }
 
 function toDocument(id: string, attributes: Attributes | undefined, version: string, vector: Vector, what: string): DocumentInit {
-  if (typeof id !== "string") throw invalid("ids", `the id of ${what} is of ${typeof id}; it is a string`);
   const values: [string, AttributeValue][] = [];
   for (const [name, value] of Object.entries(attributes ?? {})) {
     if (name === "__proto__") throw invalid("attributes", `document "${id}" has an attribute "__proto__", which would not come back`);
@@ -73,18 +104,34 @@ function toDocument(id: string, attributes: Attributes | undefined, version: str
 
 /** A document of a stream. */
 export function toStreamed(document: DocumentToWrite, version: string): DocumentInit {
-  return toDocument(document.id, document.attributes, version, document.vector, `the vector of document "${document.id}"`);
+  return toDocument(toId(document.id, "id"), document.attributes, version, document.vector, `the vector of document "${document.id}"`);
 }
 
-/** Documents to write, as arrays. */
+/** Runs something whose errors are of a row. */
+function atRow<T>(row: number, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    if (error instanceof BebrError && error.row === undefined) throw invalid(error.field ?? "", error.message, row);
+    throw error;
+  }
+}
+
+/**
+ * Documents to write, as arrays. All that can be wrong without the server's knowledge is told here, by the row, so that nothing of it is
+ * written.
+ */
 export class Rows {
   readonly dims: number;
+  readonly ids: readonly string[];
   private readonly vector: (row: number) => Vector;
 
-  constructor(readonly ids: readonly string[], vectors: Vectors, private readonly attributes: readonly (Attributes | null | undefined)[] | undefined, private readonly version: string) {
-    if (new Set(ids).size !== ids.length) {
-      const row = ids.findIndex((id, index) => ids.indexOf(id) !== index);
-      throw invalid(`ids[${row}]`, `ids[${row}] and ids[${ids.indexOf(ids[row] as string)}] are both "${ids[row]}"; a document is there once`, row);
+  constructor(ids: readonly Id[], vectors: Vectors, private readonly attributes: readonly (Attributes | null | undefined)[] | undefined, private readonly version: string) {
+    this.ids = ids.map((id, row) => atRow(row, () => toId(id, `ids[${row}]`)));
+    const seen = new Map<string, number>();
+    for (const [row, id] of this.ids.entries()) {
+      if (seen.has(id)) throw invalid(`ids[${row}]`, `ids[${row}] and ids[${seen.get(id)}] are both "${id}"; a document is there once`, row);
+      seen.set(id, row);
     }
     if (attributes && attributes.length !== ids.length) throw invalid("attributes", `attributes has ${attributes.length} rows; there are ${ids.length} ids`);
     if (vectors instanceof Float32Array) {
@@ -96,6 +143,15 @@ export class Rows {
       this.dims = vectors[0]?.length ?? 0;
       this.vector = (row) => vectors[row] as Vector;
     }
+    this.ids.forEach((_, row) => this.document(row));
+  }
+
+  private document(row: number): DocumentInit {
+    return atRow(row, () => {
+      const vector = this.vector(row);
+      if (isVector(vector) && vector.length !== this.dims) throw invalid(`vectors[${row}]`, `vectors[${row}] has ${vector.length} floats; vectors[0] has ${this.dims}`);
+      return toDocument(this.ids[row] as string, this.attributes?.[row] ?? undefined, this.version, vector, `vectors[${row}]`);
+    });
   }
 
   get batch(): number {
@@ -103,11 +159,7 @@ export class Rows {
   }
 
   documents(first: number, end: number): DocumentInit[] {
-    const documents: DocumentInit[] = [];
-    for (let row = first; row < Math.min(end, this.ids.length); ++row) {
-      documents.push(toDocument(this.ids[row] as string, this.attributes?.[row] ?? undefined, this.version, this.vector(row), `vectors[${row}]`));
-    }
-    return documents;
+    return Array.from({ length: Math.min(end, this.ids.length) - first }, (_, index) => this.document(first + index));
   }
 }
 
@@ -131,7 +183,11 @@ function fromTimings(timings: SearchTimings | undefined): Timings {
   };
 }
 
-export function fromHits(hits: SearchHit[], answer: { documentsScanned: bigint; timings?: SearchTimings }): Hits {
+function fromExplanation({ $typeName, $unknown, bands, ...numbers }: ExplanationMessage): Explanation {
+  return { ...numbers, bands: bands.map((band) => ({ dims: band.dims, dot: Number(band.dot), weight: band.weight, distances: band.distances })) };
+}
+
+export function fromHits(hits: SearchHit[], answer: { documentsScanned: bigint; timings?: SearchTimings; warnings: string[] }): Hits {
   const found = hits.map((hit): Hit => ({
     id: hit.id,
     score: hit.score,
@@ -139,6 +195,7 @@ export function fromHits(hits: SearchHit[], answer: { documentsScanned: bigint; 
     its: hit.its,
     version: hit.version,
     attributes: fromAttributes(hit.attributes),
+    ...(hit.explanation ? { explanation: fromExplanation(hit.explanation) } : {}),
   }));
-  return Object.assign(found, { documentsScanned: Number(answer.documentsScanned), timings: fromTimings(answer.timings) });
+  return Object.assign(found, { documentsScanned: Number(answer.documentsScanned), timings: fromTimings(answer.timings), warnings: answer.warnings });
 }

@@ -184,8 +184,78 @@ test("errors say what, where and how much", async () => {
   assert.equal((await rejected(() => client.collection("none").count())).code, "NOT_FOUND");
   const wrong = docs.map((vector, i) => (i === 2345 ? vector.map(() => NaN) : vector));
   error = await rejected(() => papers.upsert(ids(3000, ""), wrong));
-  assert.equal(error.row, 2345);
-  assert.match(error.message, /^row 2345: documents\[345\]\.embeddings\[0\]/);
+  assert.deepEqual([error.row, error.field, error.acknowledged], [2345, "vectors[2345]", undefined]);
+  assert.match(error.message, /^row 2345: vectors\[2345\]: value 0 is NaN/);
+  assert.equal((await rejected(() => papers.upsert([...ids(2999, ""), "7"], docs))).row, 2999);
+  assert.equal(await papers.count(), 1000);
+});
+
+test("what fails on the way says how much is written", async () => {
+  const large = docs.map((vector, i) => (i === 2345 ? vector.map(() => 1e6) : vector)); // which no f16 has: that the collection stores them the server knows
+  const error = await rejected(() => papers.upsert(ids(3000, ""), large, undefined, { batch: 100 }));
+  assert.deepEqual([error.row, error.acknowledged], [2345, 2300]);
+  assert.match(error.message, /2300 documents were acknowledged/);
+  assert.ok((await papers.count()) >= 3300);
+  assert.equal((await rejected(() => client.collection("none").upsert(["a"], [row(0)]))).acknowledged, 0);
+});
+
+test("searches by examples, pages and fusion", async () => {
+  const found = (hits: { id: string }[]) => hits.map((hit) => hit.id);
+  const alike = await papers.search({ like: "p7", k: 5 });
+  assert.ok(alike.length === 5 && !found(alike).includes("p7"));
+  assert.deepEqual(found(await papers.search({ like: [row(7)], k: 1 })), ["p7"]);
+  assert.notDeepEqual(found(await papers.search({ like: ["p7", row(8)], unlike: [row(20)], k: 5 })), found(alike));
+  const whole = found(await papers.search(row(7), { k: 20 }));
+  assert.deepEqual(found(await papers.search(row(7), { k: 10, offset: 10 })), whole.slice(10));
+  assert.deepEqual(found(await papers.search(row(7), { k: 19, exclude: "p7" })), whole.filter((id) => id !== "p7"));
+  assert.deepEqual(found(await papers.search([row(7), row(8)], { fusion: "max", k: 2, rerank: 10 })).sort(), ["p7", "p8"]);
+  const [hit] = await papers.search(row(7), { k: 1, rerank: 0, explain: true });
+  assert.ok(hit?.explanation && Math.abs(hit.explanation.estimate - hit.score) < 1e-6 && hit.explanation.bands.length > 0);
+});
+
+test("slips in filters are told", async () => {
+  const hits = await papers.search(row(7), { filter: "yaer >= 2005" });
+  assert.equal(hits.length, 0);
+  assert.match(hits.warnings.join(), /yaer/);
+  assert.match((await papers.searchBatch([row(7)], { filter: "yaer >= 2005" }))[0]?.warnings.join() ?? "", /yaer/);
+  assert.match((await rejected(() => papers.search(row(7), { filter: "yaer >= 2005", strict: true }))).message, /yaer/);
+  assert.deepEqual((await papers.search(row(7), { filter: "year >= 2005" })).warnings, []);
+});
+
+test("scrolls, counts and facets", async () => {
+  const pages: string[][] = [];
+  for await (const page of papers.scroll({ limit: 300 })) pages.push(page.map((document) => document.id));
+  assert.deepEqual(pages.flat(), ids(1000, "p").sort());
+  assert.ok(pages.every((page) => page.length <= 300));
+  for await (const page of papers.scroll({ after: pages.flat()[989] as string })) assert.deepEqual(page.map((document) => document.id), pages.flat().slice(990));
+  for await (const page of papers.scroll({ filter: { year: 2007 }, withEmbeddings: true })) {
+    assert.ok(page.length === 40 && page.every((document) => document.attributes["year"] === 2007 && document.embeddings["v1"]?.length === dims));
+  }
+  assert.equal(await papers.count({ filter: { year: 2007 } }), 40);
+  const facets = await papers.facets("lang", { filter: "year >= 2000" });
+  assert.deepEqual(facets, { facets: [{ value: "en", documents: 666 }, { value: "de", documents: 334 }], values: 2, documents: 1000, withAttribute: 1000 });
+});
+
+test("many ids are several calls, whole numbers are ids", async () => {
+  const many = ids(25_000, "p");
+  assert.deepEqual((await papers.get(many)).map((found) => found.id), many.slice(0, 1000));
+  assert.deepEqual([await papers.get([]), await papers.delete([])], [[], 0]);
+  assert.equal(await papers.delete([...many.slice(20_000), ...many.slice(0, 10_000)]), 1000);
+  await papers.upsert([7, 8n, "9"], docs.slice(0, 3));
+  assert.deepEqual((await papers.get([9, "8", 7])).map((found) => found.id), ["9", "8", "7"]);
+  assert.equal(await papers.delete(7), 1);
+});
+
+test("unknown options are refused", async () => {
+  const slip = { topK: 3 } as object;
+  const calls = [() => papers.search(row(0), slip), () => papers.upsert(["a"], [row(0)], undefined, slip), () => papers.get("a", slip), () => papers.count(slip),
+    () => papers.stats(slip), () => client.create("x", { dims, ...slip }), () => papers.versions.promote("v1", slip), () => papers.scroll(slip).next()];
+  for (const call of calls) {
+    const error = await rejected(call);
+    assert.deepEqual([error.code, error.field], ["INVALID_ARGUMENT", "topK"]);
+    assert.match(error.message, /no option "topK" here; there are .*timeoutMs/);
+  }
+  assert.throws(() => new Client(server.address, slip), /topK/);
 });
 
 test("what is wrong here is told before anything is sent", async () => {
@@ -197,7 +267,13 @@ test("what is wrong here is told before anything is sent", async () => {
     [() => papers.upsert(["a"], [row(0)], [{ when: new Date() as unknown as string }]), /"when".* is of object/],
     [() => papers.upsert(["a"], [row(0)], [{ ["__proto__"]: 1 }]), /__proto__/],
     [() => papers.upsert(["a"], [row(0)], [{ big: 2n ** 63n }]), /64 bits/],
-    [() => papers.upsert([7 as unknown as string], [row(0)]), /id .* is of number/],
+    [() => papers.upsert([7.5], [row(0)]), /row 0: ids\[0\] is 7.5; an id is a string, or a whole number/],
+    [() => papers.upsert(["a", ""], two), /row 1: ids\[1\] has 0 bytes/],
+    [() => papers.upsert(["a", "b"], [row(0), row(1).subarray(1)]), /row 1: vectors\[1\] has 63 floats/],
+    [() => papers.upsert(["a"], [row(0)], [{ real: NaN }]), /row 0: .*null is no value/],
+    [() => papers.search({ like: row(0) as unknown as string }), /a vector alone goes into an array/],
+    [() => papers.search(two, { fusion: "median" as "mean" }), /fusion is "median"/],
+    [() => client.create("x", { dims: -1 }), /dims is -1/],
     [() => papers.upsert(["a", "b", "c"], new Float32Array(64)), /no whole rows/],
     [() => papers.search(two as unknown as number[]), /no Float32Array/],
     [() => papers.search(row(0), { k: 1.5 }), /k is 1.5/],
@@ -271,8 +347,16 @@ test("TLS", async () => {
   await run("openssl", ["req", "-x509", ...curve, "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert]);
   const secure = await Server.start("--tls_cert_file", cert, "--tls_key_file", key);
   assert.deepEqual(await new Client(secure.address, { tlsCa: cert }).collections(), []);
-  assert.equal((await rejected(() => new Client(`https://${secure.address}`, { retries: 0 }).collections())).code, "UNAVAILABLE"); // signed by nobody it knows
+  const refused = async (address: string) => {
+    const error = await rejected(() => new Client(address, { retries: 0 }).collections());
+    assert.equal(error.code, "UNAVAILABLE");
+    return error.message;
+  };
+  assert.match(await refused(`https://${secure.address}`), /set tlsCa/); // signed by nobody it knows
+  assert.match(await refused(secure.address), /https:\/\//);
+  assert.match(await refused(`https://${server.address}`), /no TLS/);
   assert.throws(() => new Client(secure.address, { tlsCert: cert }), /tlsCa/);
+  assert.throws(() => new Client(secure.address, { tlsCa: "/nope" }), BebrError);
 });
 
 test("the example", async () => {

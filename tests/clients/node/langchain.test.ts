@@ -65,6 +65,13 @@ test("a store of documents", async () => {
   assert.equal(spread.length, 2);
   assert.notDeepEqual(spread.map((one) => one.id).sort(), ["d", "e"]);
 
+  await store.collection.versions.add("again", model, { sameEmbeddingsAs: "v1" });
+  await store.collection.versions.backfill("again");
+  while ((await store.collection.versions.get("again")).state !== "ready") await new Promise((resolve) => setTimeout(resolve, 20));
+  await store.collection.versions.promote("again"); // as a fit does; the floats stay v1's
+  const again = await store.maxMarginalRelevanceSearch("sail", { k: 2, fetchK: 5, lambda: 0.1 });
+  assert.deepEqual(again.map((one) => one.id), spread.map((one) => one.id));
+
   const added = await store.addDocuments([new Document({ pageContent: "new", metadata: { empty: null } })]);
   assert.equal(added.length, 1);
   await store.delete({ ids: added });
@@ -76,4 +83,7 @@ test("texts into a collection that is there", async () => {
   const store = await BebrVectorStore.fromTexts(["one more"], [{ year: 2030 }], new Words(), { client, collection: "texts" });
   assert.equal(await store.collection.count(), 6);
   assert.equal((await store.similaritySearch("one more", 1, "year = 2030"))[0]?.pageContent, "one more");
+  const opened = new BebrVectorStore(new Words(), { collection: client.collection("texts") });
+  assert.equal((await opened.similaritySearch("one more", 1, "year = 2030"))[0]?.pageContent, "one more");
+  assert.throws(() => new BebrVectorStore(new Words(), { collection: client.collection("texts"), rerank: 3 } as object as { collection: typeof opened.collection }), /no option "rerank"/);
 });
