@@ -214,12 +214,19 @@ absl::StatusOr<v1::FacetResponse> Client::Facets(const v1::FacetRequest& request
   return Run<v1::FacetResponse>([&](auto* context, auto* out) { return documents_->Facets(context, request, out); });
 }
 
+absl::StatusOr<v1::UpdateAttributesResponse> Client::UpdateAttributes(const v1::UpdateAttributesRequest& request) {
+  return Run<v1::UpdateAttributesResponse>(
+      [&](auto* context, auto* out) { return documents_->UpdateAttributes(context, request, out); });
+}
+
 absl::StatusOr<v1::DeleteResponse> Client::Delete(const v1::DeleteRequest& request) {
   return Run<v1::DeleteResponse>([&](auto* context, auto* out) { return documents_->Delete(context, request, out); });
 }
 
-std::unique_ptr<UpsertStream> Client::StreamUpsert(const std::string& collection, size_t window, v1::UpsertMode mode) {
-  return std::unique_ptr<UpsertStream>(new UpsertStream(*this, collection, std::max<size_t>(window, 1), mode));
+std::unique_ptr<UpsertStream> Client::StreamUpsert(const std::string& collection, size_t window, v1::UpsertMode mode,
+                                                   v1::UpsertOptions options) {
+  return std::unique_ptr<UpsertStream>(
+      new UpsertStream(*this, collection, std::max<size_t>(window, 1), mode, std::move(options)));
 }
 
 absl::StatusOr<v1::SearchResponse> Client::Search(const v1::SearchRequest& request) {

@@ -78,10 +78,12 @@ class Client {
   absl::StatusOr<v1::ScrollResponse> Scroll(const v1::ScrollRequest& request);
   absl::StatusOr<v1::CountResponse> Count(const v1::CountRequest& request);
   absl::StatusOr<v1::FacetResponse> Facets(const v1::FacetRequest& request);
+  absl::StatusOr<v1::UpdateAttributesResponse> UpdateAttributes(const v1::UpdateAttributesRequest& request);
   absl::StatusOr<v1::DeleteResponse> Delete(const v1::DeleteRequest& request);
   // A stream that writes to `collection`, with up to `window` messages on their way. The client must outlive it.
   std::unique_ptr<UpsertStream> StreamUpsert(const std::string& collection, size_t window = 8,
-                                             v1::UpsertMode mode = v1::UPSERT_MODE_REPLACE);
+                                             v1::UpsertMode mode = v1::UPSERT_MODE_REPLACE,
+                                             v1::UpsertOptions options = {});
 
   absl::StatusOr<v1::SearchResponse> Search(const v1::SearchRequest& request);
   absl::StatusOr<v1::BatchSearchResponse> BatchSearch(const v1::BatchSearchRequest& request);

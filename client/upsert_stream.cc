@@ -15,8 +15,9 @@ constexpr size_t kMaxUnknownIds = 10;
 
 }  // namespace
 
-UpsertStream::UpsertStream(Client& client, std::string collection, size_t window, v1::UpsertMode mode)
-    : collection_(std::move(collection)), window_(window), mode_(mode) {
+UpsertStream::UpsertStream(Client& client, std::string collection, size_t window, v1::UpsertMode mode,
+                           v1::UpsertOptions options)
+    : collection_(std::move(collection)), window_(window), mode_(mode), options_(std::move(options)) {
   error_ = client.usable_;
   if (!error_.ok()) return;
   client.Prepare(context_, /*with_deadline=*/false);
@@ -56,6 +57,11 @@ void UpsertStream::Take(const v1::StreamUpsertResponse& response) {
   unknown_ += static_cast<uint64_t>(response.unknown_ids_size());
   for (const std::string& id : response.unknown_ids()) {
     if (unknown_ids_.size() < kMaxUnknownIds) unknown_ids_.push_back(id);
+  }
+  skipped_ += static_cast<uint64_t>(response.skipped_ids_size());
+  wrong_ += static_cast<uint64_t>(response.errors_size());
+  for (const v1::DocumentError& error : response.errors()) {
+    if (errors_.size() < kMaxUnknownIds) errors_.push_back(error);
   }
 }
 
@@ -119,6 +125,7 @@ absl::Status UpsertStream::Send(google::protobuf::RepeatedPtrField<v1::Document>
   message.set_collection(collection_);
   message.set_mode(mode_);
   message.set_sequence(sequence);
+  *message.mutable_options() = options_;
   *message.mutable_documents() = std::move(documents);
   {
     absl::MutexLock lock(&mutex_);
@@ -171,6 +178,21 @@ uint64_t UpsertStream::acknowledged_in_order() const {
 uint64_t UpsertStream::unknown() const {
   absl::MutexLock lock(&mutex_);
   return unknown_;
+}
+
+uint64_t UpsertStream::skipped() const {
+  absl::MutexLock lock(&mutex_);
+  return skipped_;
+}
+
+uint64_t UpsertStream::wrong() const {
+  absl::MutexLock lock(&mutex_);
+  return wrong_;
+}
+
+std::vector<v1::DocumentError> UpsertStream::errors() const {
+  absl::MutexLock lock(&mutex_);
+  return errors_;
 }
 
 std::vector<std::string> UpsertStream::unknown_ids() const {

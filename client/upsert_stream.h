@@ -50,6 +50,11 @@ class UpsertStream {
   // Of a merge: documents that do not exist and were not written; the first of their ids.
   uint64_t unknown() const;
   std::vector<std::string> unknown_ids() const;
+  // Documents that a condition of the options kept from being written, and those that were left out of a partial
+  // message; the first of their errors.
+  uint64_t skipped() const;
+  uint64_t wrong() const;
+  std::vector<v1::DocumentError> errors() const;
 
  private:
   friend class Client;
@@ -58,7 +63,7 @@ class UpsertStream {
     uint64_t documents_before = 0;  // in messages sent earlier
   };
 
-  UpsertStream(Client& client, std::string collection, size_t window, v1::UpsertMode mode);
+  UpsertStream(Client& client, std::string collection, size_t window, v1::UpsertMode mode, v1::UpsertOptions options);
   void ReadAcknowledgements();
   void Take(const v1::StreamUpsertResponse& response);
   // Writes the message, and before it those that the server wants again.
@@ -69,6 +74,7 @@ class UpsertStream {
   const std::string collection_;
   const size_t window_;
   const v1::UpsertMode mode_;
+  const v1::UpsertOptions options_;
   grpc::ClientContext context_;
   std::unique_ptr<grpc::ClientReaderWriter<v1::StreamUpsertRequest, v1::StreamUpsertResponse>> stream_;
   uint64_t next_sequence_ = 1;
@@ -85,6 +91,9 @@ class UpsertStream {
   uint64_t created_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t unknown_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<std::string> unknown_ids_ ABSL_GUARDED_BY(mutex_);
+  uint64_t skipped_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t wrong_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::vector<v1::DocumentError> errors_ ABSL_GUARDED_BY(mutex_);
   std::thread reader_;
 };
 

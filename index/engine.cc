@@ -16,6 +16,7 @@
 #include "index/collection/engine_shared.h"
 #include "index/collection/registry.h"
 #include "index/collection/verify.h"
+#include "index/filtered_write.h"
 #include "index/learn/first_model.h"
 #include "index/learn/learner.h"
 #include "index/page.h"
@@ -137,10 +138,7 @@ class EngineImpl final : public Engine {
   void Upsert(UpsertRequest request, absl::AnyInvocable<void(absl::StatusOr<UpsertResult>)> done) override {
     auto collection = registry_->Find(request.collection);
     if (!collection.ok()) return done(collection.status());
-    if (absl::Status status = capacity_.CheckMemory(static_cast<uint64_t>(shared_.commits.memory_bytes.load()));
-        !status.ok())
-      return done(status);
-    if (absl::Status status = capacity_.CheckDisk(); !status.ok()) return done(status);
+    if (absl::Status status = CheckRoom(); !status.ok()) return done(status);
     (*collection)->Upsert(std::move(request), std::move(done));
   }
   void Delete(std::string_view name, std::vector<std::string> ids,
@@ -149,6 +147,15 @@ class EngineImpl final : public Engine {
     if (!collection.ok()) return done(collection.status());
     (*collection)->Delete(std::move(ids), std::move(done));
   }
+  void DeleteByFilter(std::string_view name, std::string_view filter,
+                      absl::AnyInvocable<void(absl::StatusOr<ChangeResult>)> done) override {
+    auto collection = registry_->Find(name);
+    if (!collection.ok()) return done(collection.status());
+    auto select = SelectByFilter(filter, kMaxFilteredDeletions);
+    if (!select.ok()) return done(select.status());
+    (*collection)->ChangeSelected(*std::move(select), std::nullopt, std::move(done));
+  }
+  void UpdateAttributes(AttributeUpdate update, absl::AnyInvocable<void(absl::StatusOr<ChangeResult>)> done) override;
   absl::StatusOr<std::vector<Document>> Get(std::string_view name, absl::Span<const std::string> ids,
                                             bool with_embeddings) override {
     BEBR_ASSIGN_OR_RETURN(const auto collection, registry_->Find(name));
@@ -185,6 +192,11 @@ class EngineImpl final : public Engine {
 
  private:
   absl::StatusOr<SearchResult> SearchNowAndWait(SearchRequest request);
+  // For what makes the collections larger.
+  absl::Status CheckRoom() {
+    BEBR_RETURN_IF_ERROR(capacity_.CheckMemory(static_cast<uint64_t>(shared_.commits.memory_bytes.load())));
+    return capacity_.CheckDisk();
+  }
 
   const EngineOptions options_;
   const std::unique_ptr<DirectoryLock> lock_;
@@ -282,6 +294,23 @@ absl::StatusOr<MemoryUse> EngineImpl::EstimateMemory(std::string_view name, uint
   }
   BEBR_ASSIGN_OR_RETURN(const auto collection, registry_->Find(name));
   return bebr::EstimateMemory(*collection->manifest(), documents, id_bytes);
+}
+
+void EngineImpl::UpdateAttributes(AttributeUpdate update, absl::AnyInvocable<void(absl::StatusOr<ChangeResult>)> done) {
+  auto collection = registry_->Find(update.collection);
+  if (!collection.ok()) return done(collection.status());
+  absl::Status status = CheckChange(update.change);
+  status.Update(CheckRoom());
+  if (!status.ok()) return done(status);
+  if (!update.ids.empty() && !update.filter.empty()) {
+    return done(absl::InvalidArgumentError("the request has ids and filter; set one of them"));
+  }
+  if (!update.ids.empty()) {
+    return (*collection)->Update(std::move(update.ids), std::move(update.change), std::move(done));
+  }
+  auto select = SelectByFilter(update.filter, kMaxFilteredUpdates);
+  if (!select.ok()) return done(select.status());
+  (*collection)->ChangeSelected(*std::move(select), std::move(update.change), std::move(done));
 }
 
 EngineStats EngineImpl::Stats() {

@@ -104,7 +104,7 @@ class Engine {
   virtual absl::Status AddVersion(std::string_view collection, const VersionConfig& config,
                                   std::string_view model_file) = 0;
   // Makes `version` the default; FAILED_PRECONDITION if `expected_default` is not empty and not the default now, or if
-  // no document has a code in the version's space, unless `force`.
+  // a document has no code in the version's space, unless `force`.
   virtual absl::Status PromoteVersion(std::string_view collection, std::string_view version,
                                       std::string_view expected_default, bool force) = 0;
   // Drops a version: its floats if no other version takes them, and its space's codes if no other version maps into
@@ -150,6 +150,15 @@ class Engine {
   // `done` gets the number of documents that were there.
   virtual void Delete(std::string_view collection, std::vector<std::string> ids,
                       absl::AnyInvocable<void(absl::StatusOr<uint64_t>)> done) = 0;
+  // Deletes all documents that satisfy a filter when the write's turn has come. INVALID_ARGUMENT if it matches
+  // documents although it names attributes that none has, RESOURCE_EXHAUSTED if there are more than
+  // kMaxFilteredDeletions.
+  virtual void DeleteByFilter(std::string_view collection, std::string_view filter,
+                              absl::AnyInvocable<void(absl::StatusOr<ChangeResult>)> done) = 0;
+  // Changes attributes and nothing else of documents, by id or by filter, which goes as above. INVALID_ARGUMENT, naming
+  // the document, if one would have more attributes than there may be: then none is changed.
+  virtual void UpdateAttributes(AttributeUpdate update,
+                                absl::AnyInvocable<void(absl::StatusOr<ChangeResult>)> done) = 0;
   // The documents that exist, in the order of `ids`. Blocks on disk reads.
   virtual absl::StatusOr<std::vector<Document>> Get(std::string_view collection, absl::Span<const std::string> ids,
                                                     bool with_embeddings) = 0;

@@ -48,6 +48,7 @@ std::unique_ptr<CLI::App> MakeApp(Command& command) {
   AddSearch(*app, command);
   AddGet(*app, command);
   AddDelete(*app, command);
+  AddUpdate(*app, command);
   AddScroll(*app, command);
   AddCount(*app, command);
   AddFacets(*app, command);

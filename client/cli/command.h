@@ -65,6 +65,7 @@ void AddEval(CLI::App& app, Command& command);
 void AddVersion(CLI::App& app, Command& command);
 void AddAlias(CLI::App& app, Command& command);
 void AddSnapshot(CLI::App& app, Command& command);
+void AddUpdate(CLI::App& app, Command& command);
 void AddTop(CLI::App& app, Command& command);
 void AddDoctor(CLI::App& app, Command& command);
 void AddManual(CLI::App& app, Command& command);

@@ -31,4 +31,20 @@ absl::Status CheckEmbedding(std::string_view field, absl::Span<const float> valu
   return absl::OkStatus();
 }
 
+absl::Status CheckMadeFor(uint32_t checksum, const Version& version, const CollectionManifest& manifest) {
+  if (checksum == 0) return absl::OkStatus();
+  uint32_t own = 0;
+  for (const Version& other : manifest.versions) {
+    if (other.embedding != version.embedding) continue;
+    const uint32_t has = other.binarizer != nullptr ? DescribeModel(*other.binarizer).checksum
+                                                    : other.was.value_or(ModelDescription()).checksum;
+    if (has == checksum) return absl::OkStatus();
+    if (other.number == version.number) own = has;
+  }
+  return absl::FailedPreconditionError(absl::StrFormat(
+      "model_checksum is %d, and version \"%s\" of collection \"%s\"%s has a model with checksum %d: what was made for "
+      "another model finds nonsense. Name the version that it was made for, or make it by the new one",
+      checksum, version.name, manifest.name, version.name == manifest.default_version ? ", the default," : "", own));
+}
+
 }  // namespace bebr

@@ -18,6 +18,10 @@ inline constexpr float kMaxAbsValue = 1e15f;
 absl::Status CheckEmbedding(std::string_view field, absl::Span<const float> values, const Version& version,
                             float max_abs = kMaxAbsValue);
 
+// FAILED_PRECONDITION unless `checksum` is that of the model of `version`, or of one that takes the same embeddings, in
+// use or retired: what was made for another model can have as many values and mean nothing here. 0 is not compared.
+absl::Status CheckMadeFor(uint32_t checksum, const Version& version, const CollectionManifest& manifest);
+
 }  // namespace bebr
 
 #endif  // BEBR_INDEX_CATALOG_EMBEDDING_H_

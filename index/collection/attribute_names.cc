@@ -28,35 +28,50 @@ AttributeNames::Names AttributeNames::Count() const {
 
 absl::StatusOr<AttributeNames::Fresh> AttributeNames::Admit(const std::vector<DocumentInput>& documents) {
   const std::shared_ptr<const Names> known = names();
-  Names unknown;
-  std::vector<std::pair<size_t, const std::string*>> first;  // document and name
+  Names seen;
+  std::vector<NameOf> unknown;
   for (size_t i = 0; i < documents.size(); ++i) {
     for (const auto& [name, value] : documents[i].attributes) {
-      if (!known->contains(name) && unknown.insert(name).second) first.emplace_back(i, &name);
+      if (!known->contains(name) && seen.insert(name).second)
+        unknown.emplace_back(&name, absl::StrFormat("documents[%d].attributes[\"%s\"]", i, name));
     }
   }
-  if (unknown.empty()) return Fresh();
+  return AdmitUnknown(unknown);
+}
+
+absl::StatusOr<AttributeNames::Fresh> AttributeNames::Admit(const Attributes& set) {
+  const std::shared_ptr<const Names> known = names();
+  std::vector<NameOf> unknown;
+  for (const auto& [name, value] : set) {
+    if (!known->contains(name)) unknown.emplace_back(&name, absl::StrFormat("set[\"%s\"]", name));
+  }
+  return AdmitUnknown(unknown);
+}
+
+absl::StatusOr<AttributeNames::Fresh> AttributeNames::AdmitUnknown(const std::vector<NameOf>& unknown) {
+  Fresh fresh;
+  if (unknown.empty()) return fresh;
+  for (const NameOf& one : unknown) fresh.push_back(*one.first);
   MutexLock lock(&mutex_);
   auto next = std::make_shared<Names>(*names_);
-  for (const auto& [document, name] : first) next->insert(*name);
+  next->insert(fresh.begin(), fresh.end());
   if (next->size() > kMaxAttributeNames && next->size() > names_->size()) {
     *next = Count();
-    for (const auto& [document, name] : first) {
+    for (const auto& [name, field] : unknown) {
       if (next->contains(*name)) continue;
       if (next->size() >= kMaxAttributeNames) {
         return absl::ResourceExhaustedError(absl::StrFormat(
-            "documents[%d].attributes[\"%s\"] would be one name too many: the documents of the collection have %d "
-            "different attribute names and the limit is %d. Put what differs from document to document into values, as "
-            "in "
-            "user = \"4711\" instead of user_4711 = true, or delete documents whose names are not needed",
-            document, *name, next->size(), kMaxAttributeNames));
+            "%s would be one name too many: the documents of the collection have %d different attribute names and the "
+            "limit is %d. Put what differs from document to document into values, as in user = \"4711\" instead of "
+            "user_4711 = true, or delete documents whose names are not needed",
+            field, next->size(), kMaxAttributeNames));
       }
       next->insert(*name);
     }
   }
   names_ = std::move(next);
-  under_way_.insert(unknown.begin(), unknown.end());
-  return Fresh(unknown.begin(), unknown.end());
+  under_way_.insert(fresh.begin(), fresh.end());
+  return fresh;
 }
 
 void AttributeNames::Done(const Fresh& fresh) {

@@ -6,6 +6,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -35,12 +36,16 @@ class AttributeNames {
   // Lets the names of these documents in. RESOURCE_EXHAUSTED names the field, the name and the limit if there would be
   // too many; then nothing has changed.
   absl::StatusOr<Fresh> Admit(const std::vector<DocumentInput>& documents);
+  // The same of the attributes that an update sets.
+  absl::StatusOr<Fresh> Admit(const Attributes& set);
   // To be called when the request has been written, or has failed.
   void Done(const Fresh& fresh);
 
  private:
   using Names = absl::flat_hash_set<std::string>;
 
+  using NameOf = std::pair<const std::string*, std::string>;  // a name, and the field that has it
+  absl::StatusOr<Fresh> AdmitUnknown(const std::vector<NameOf>& unknown);
   std::shared_ptr<const Names> names() const;
   // The names that are in memory or on their way.
   Names Count() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

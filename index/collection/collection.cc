@@ -102,13 +102,14 @@ void Collection::Upsert(UpsertRequest request, absl::AnyInvocable<void(absl::Sta
     return done(fresh.status());
   }
   // The names outlive the queue of writes, which runs this.
-  auto finish = [shared = shared_, names = &names_, fresh = *std::move(fresh), bytes,
+  auto finish = [shared = shared_, names = &names_, fresh = *std::move(fresh), bytes, problems = prepared->problems(),
                  done = std::move(done)](absl::StatusOr<MutationResult> result) mutable {
     names->Done(fresh);
     shared->queued_upsert_bytes.fetch_sub(bytes, std::memory_order_relaxed);
     if (!result.ok()) return done(result.status());
     shared->documents_upserted.fetch_add(result->documents, std::memory_order_relaxed);
-    done(UpsertResult{result->documents, result->created, std::move(result->unknown_ids)});
+    done(UpsertResult{result->documents, result->created, std::move(result->unknown_ids),
+                      std::move(result->skipped_ids), std::move(problems)});
   };
   auto write = std::make_shared<WriteQueue::Write>(shards_->size(), prepared, std::move(finish));
   writes_.Enqueue(write);
@@ -120,28 +121,6 @@ void Collection::Upsert(UpsertRequest request, absl::AnyInvocable<void(absl::Sta
     }
     writes_.MarkReady(write);
   });
-}
-
-void Collection::Delete(std::vector<std::string> ids, absl::AnyInvocable<void(absl::StatusOr<uint64_t>)> done) {
-  if (absl::Status status = ValidateCount("ids", ids.size(), kMaxDocumentsPerRequest); !status.ok())
-    return done(status);
-  for (size_t i = 0; i < ids.size(); ++i) {
-    if (absl::Status status = ValidateId(absl::StrFormat("ids[%d]", i), ids[i]); !status.ok()) return done(status);
-  }
-  auto owner = std::make_shared<const std::vector<std::string>>(std::move(ids));
-  auto finish = [shared = shared_, done = std::move(done)](absl::StatusOr<MutationResult> result) mutable {
-    if (!result.ok()) return done(result.status());
-    shared->documents_deleted.fetch_add(result->documents, std::memory_order_relaxed);
-    done(result->documents);
-  };
-  auto write = std::make_shared<WriteQueue::Write>(shards_->size(), owner, std::move(finish));
-  for (const std::string& id : *owner) {
-    Mutation& mutation = write->Add(shards_->ShardOf(id));
-    mutation.kind = MutationKind::kDelete;
-    mutation.id = id;
-  }
-  writes_.Enqueue(write);
-  writes_.MarkReady(write);
 }
 
 absl::StatusOr<MutationResult> Collection::WriteAndWait(std::vector<Mutation> mutations,

@@ -3,6 +3,7 @@
 #define BEBR_INDEX_COLLECTION_COLLECTION_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,6 +38,18 @@ class Collection : public std::enable_shared_from_this<Collection> {
 
   void Upsert(UpsertRequest request, absl::AnyInvocable<void(absl::StatusOr<UpsertResult>)> done);
   void Delete(std::vector<std::string> ids, absl::AnyInvocable<void(absl::StatusOr<uint64_t>)> done);
+  // Changes the attributes of documents; a change is checked before.
+  void Update(std::vector<std::string> ids, AttributeChange change,
+              absl::AnyInvocable<void(absl::StatusOr<ChangeResult>)> done);
+  // Documents that a write in its turn finds in the view.
+  struct Selected {
+    std::vector<std::string> ids;
+    std::vector<std::string> warnings;
+  };
+  using Selector = absl::AnyInvocable<absl::StatusOr<Selected>(const std::shared_ptr<const CollectionView>&)>;
+  // Changes the attributes of what `select` finds; without a change, deletes it.
+  void ChangeSelected(Selector select, std::optional<AttributeChange> change,
+                      absl::AnyInvocable<void(absl::StatusOr<ChangeResult>)> done);
   absl::StatusOr<std::vector<Document>> Get(absl::Span<const std::string> ids, bool with_embeddings) const;
   // Commits one write in its turn and waits for it.
   absl::StatusOr<MutationResult> WriteAndWait(std::vector<Mutation> mutations, std::shared_ptr<const void> owner);

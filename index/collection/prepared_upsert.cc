@@ -5,7 +5,6 @@
 #include <cstring>
 #include <utility>
 
-#include "absl/container/inlined_vector.h"
 #include "absl/strings/str_format.h"
 #include "index/base/clock.h"
 #include "index/base/float16.h"
@@ -29,6 +28,17 @@ std::vector<const Version*> Encoders(const CollectionManifest& manifest, const V
   return encoders;
 }
 
+MutationKind KindOf(UpsertMode mode) {
+  switch (mode) {
+    case UpsertMode::kMerge:
+      return MutationKind::kMerge;
+    case UpsertMode::kReplaceAll:
+      return MutationKind::kReplaceAll;
+    default:
+      return MutationKind::kReplace;
+  }
+}
+
 // Multiplies a row whose largest value is so small that f16 would round it away by a power of two, which leaves its
 // direction, all that cosine asks for, as it is. No row of length 1 is that small.
 void Lengthen(absl::Span<float> row) {
@@ -46,43 +56,81 @@ absl::StatusOr<std::unique_ptr<PreparedUpsert>> PreparedUpsert::Create(
     UpsertRequest request, std::shared_ptr<const CollectionManifest> manifest) {
   BEBR_RETURN_IF_ERROR(ValidateCount("documents", request.documents.size(), kMaxDocumentsPerRequest));
   std::unique_ptr<PreparedUpsert> prepared(new PreparedUpsert(std::move(request), std::move(manifest)));
-  for (size_t i = 0; i < prepared->request_.documents.size(); ++i) BEBR_RETURN_IF_ERROR(prepared->CheckDocument(i));
+  BEBR_RETURN_IF_ERROR(prepared->CheckConditions());
+  for (size_t i = 0; i < prepared->request_.documents.size(); ++i) {
+    absl::Status checked = prepared->CheckDocument(i);
+    if (checked.ok()) continue;
+    if (!prepared->request_.partial) return checked;
+    DocumentInput& document = prepared->request_.documents[i];
+    document.attributes.clear();
+    prepared->problems_.push_back({.index = i, .id = document.id, .status = std::move(checked)});
+  }
   return prepared;
 }
 
-absl::Status PreparedUpsert::CheckDocument(size_t index) {
-  const float max_abs = manifest_->store_floats == FloatStorage::kFloat16 ? kFloat16Max : kMaxAbsValue;
-  const DocumentInput& document = request_.documents[index];
-  const std::string field = absl::StrFormat("documents[%d]", index);
-  BEBR_RETURN_IF_ERROR(ValidateId(field + ".id", document.id));
+absl::Status PreparedUpsert::CheckConditions() const {
+  if (request_.mode == UpsertMode::kMerge && (request_.only_if_absent || !request_.only_if_newer_by.empty())) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "%s is set, and mode is merge, which is for documents that exist and keeps their attributes; use replace",
+        request_.only_if_absent ? "only_if_absent" : "only_if_newer_by"));
+  }
+  if (request_.model_checksum == 0) return absl::OkStatus();
+  BEBR_ASSIGN_OR_RETURN(const Version* version, manifest_->FindVersion(""));
+  return CheckMadeFor(request_.model_checksum, *version, *manifest_);
+}
+
+absl::Status PreparedUpsert::CheckAttributes(const std::string& field, const DocumentInput& document) const {
   BEBR_RETURN_IF_ERROR(ValidateAttributes(field + ".attributes", document.attributes));
   if (request_.mode == UpsertMode::kMerge && !document.attributes.empty()) {
     return absl::InvalidArgumentError(absl::StrFormat(
         "%s.attributes is not empty; a merge adds embeddings and leaves the attributes as they are", field));
   }
+  if (request_.only_if_newer_by.empty()) return absl::OkStatus();
+  const auto number = document.attributes.find(request_.only_if_newer_by);
+  if (number != document.attributes.end() && std::holds_alternative<int64_t>(number->second)) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrFormat("%s.attributes[\"%s\"] is no integer; only_if_newer_by compares the integers of that name", field,
+                      request_.only_if_newer_by));
+}
+
+absl::Status PreparedUpsert::CheckEmbeddingOf(const std::string& field, size_t number, const EmbeddingInput& embedding,
+                                              std::vector<const Version*>& seen) const {
+  const float max_abs = manifest_->store_floats == FloatStorage::kFloat16 ? kFloat16Max : kMaxAbsValue;
+  BEBR_ASSIGN_OR_RETURN(const Version* source, manifest_->FindVersion(embedding.version));
+  BEBR_RETURN_IF_ERROR(
+      CheckEmbedding(absl::StrFormat("%s.embeddings[%d]", field, number), embedding.values, *source, max_abs));
+  for (const Version* other : seen) {
+    if (other == source) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("%s has two embeddings of version \"%s\"", field, source->name));
+    }
+    if (other->embedding == source->embedding) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("%s has an embedding of version \"%s\" and one of \"%s\", which take the same embeddings; "
+                          "send one",
+                          field, other->name, source->name));
+    }
+  }
+  seen.push_back(source);
+  return absl::OkStatus();
+}
+
+absl::Status PreparedUpsert::CheckDocument(size_t index) {
+  const DocumentInput& document = request_.documents[index];
+  BEBR_RETURN_IF_ERROR(document.problem);
+  const std::string field = absl::StrFormat("documents[%d]", index);
+  BEBR_RETURN_IF_ERROR(ValidateId(field + ".id", document.id));
+  BEBR_RETURN_IF_ERROR(CheckAttributes(field, document));
   if (document.embeddings.empty()) {
     return absl::InvalidArgumentError(absl::StrFormat("%s.embeddings is empty; a document needs at least one", field));
   }
-  absl::InlinedVector<const Version*, 2> seen;
+  std::vector<const Version*> sources;
   for (size_t e = 0; e < document.embeddings.size(); ++e) {
-    const EmbeddingInput& embedding = document.embeddings[e];
-    BEBR_ASSIGN_OR_RETURN(const Version* source, manifest_->FindVersion(embedding.version));
-    BEBR_RETURN_IF_ERROR(
-        CheckEmbedding(absl::StrFormat("%s.embeddings[%d]", field, e), embedding.values, *source, max_abs));
-    for (const Version* other : seen) {
-      if (other == source) {
-        return absl::InvalidArgumentError(
-            absl::StrFormat("%s has two embeddings of version \"%s\"", field, source->name));
-      }
-      if (other->embedding == source->embedding) {
-        return absl::InvalidArgumentError(absl::StrFormat(
-            "%s has an embedding of version \"%s\" and one of \"%s\", which take the same embeddings; send one", field,
-            other->name, source->name));
-      }
-    }
-    seen.push_back(source);
-    AddEmbedding(index, embedding.values.data(), *source);
-    input_bytes_ += embedding.values.size() * sizeof(float);
+    BEBR_RETURN_IF_ERROR(CheckEmbeddingOf(field, e, document.embeddings[e], sources));
+  }
+  for (size_t e = 0; e < document.embeddings.size(); ++e) {
+    AddEmbedding(index, document.embeddings[e].values.data(), *sources[e]);
+    input_bytes_ += document.embeddings[e].values.size() * sizeof(float);
   }
   return absl::OkStatus();
 }
@@ -146,9 +194,11 @@ std::vector<Mutation> PreparedUpsert::Mutations() const {
   std::vector<Mutation> mutations(request_.documents.size());
   for (size_t i = 0; i < mutations.size(); ++i) {
     const DocumentInput& document = request_.documents[i];
-    mutations[i].kind = request_.mode == UpsertMode::kMerge ? MutationKind::kMerge : MutationKind::kReplace;
+    mutations[i].kind = KindOf(request_.mode);
     mutations[i].id = document.id;
     mutations[i].attributes = &document.attributes;
+    mutations[i].only_if_absent = request_.only_if_absent;
+    if (!request_.only_if_newer_by.empty()) mutations[i].newer_by = &request_.only_if_newer_by;
   }
   // Of several codes for one space the default version's stays, else the newest version's.
   const auto rank = [&](uint32_t number) {
@@ -173,7 +223,17 @@ std::vector<Mutation> PreparedUpsert::Mutations() const {
       }
     }
   }
-  return mutations;
+  if (problems_.empty()) return mutations;
+  std::vector<Mutation> written;
+  auto problem = problems_.begin();
+  for (size_t i = 0; i < mutations.size(); ++i) {
+    if (problem != problems_.end() && problem->index == i) {
+      ++problem;
+    } else {
+      written.push_back(std::move(mutations[i]));
+    }
+  }
+  return written;
 }
 
 }  // namespace bebr

@@ -30,9 +30,12 @@ class PreparedUpsert {
 
   // Encodes the embeddings, on the threads of `pool`; adds the processor time to `encode_us`.
   void Encode(ThreadPool& pool, std::atomic<uint64_t>& encode_us);
-  // One for each document, in the request's order. They borrow from this object.
+  // One for each document that is not left out, in the request's order. They borrow from this object.
   std::vector<Mutation> Mutations() const;
+  // Those that are left out have no attributes any more.
   const std::vector<DocumentInput>& documents() const { return request_.documents; }
+  // Why documents of a partial request are left out.
+  const std::vector<DocumentProblem>& problems() const { return problems_; }
   // Bytes of the request's floats.
   uint64_t input_bytes() const { return input_bytes_; }
 
@@ -52,13 +55,19 @@ class PreparedUpsert {
   PreparedUpsert(UpsertRequest request, std::shared_ptr<const CollectionManifest> manifest)
       : request_(std::move(request)), manifest_(std::move(manifest)) {}
 
+  absl::Status CheckConditions() const;
   absl::Status CheckDocument(size_t index);
+  absl::Status CheckAttributes(const std::string& field, const DocumentInput& document) const;
+  // Of one embedding of a document, given the versions of those before it, to which it adds its own.
+  absl::Status CheckEmbeddingOf(const std::string& field, size_t number, const EmbeddingInput& embedding,
+                                std::vector<const Version*>& seen) const;
   void AddEmbedding(size_t document, const float* values, const Version& source);
   void EncodeRows(VersionPart& part, size_t begin, size_t count);
 
-  const UpsertRequest request_;
+  UpsertRequest request_;
   const std::shared_ptr<const CollectionManifest> manifest_;
   std::vector<VersionPart> parts_;
+  std::vector<DocumentProblem> problems_;  // by index
   uint64_t input_bytes_ = 0;
 };
 

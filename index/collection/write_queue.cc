@@ -52,9 +52,12 @@ void WriteQueue::Wake() {
 WriteQueue::Group WriteQueue::TakeGroup() {
   Group group;
   for (size_t count = 0; !order_.empty() && order_.front()->ready_ && count < kMaxGroupMutations;) {
+    const bool alone = order_.front()->fill_ != nullptr;
+    if (alone && !group.empty()) break;
     count += order_.front()->size();
     group.push_back(std::move(order_.front()));
     order_.pop_front();
+    if (alone) break;
   }
   return group;
 }
@@ -85,14 +88,19 @@ void WriteQueue::RunOne() {
 }
 
 void WriteQueue::Commit(const Group& group) {
+  if (group[0]->fill_ != nullptr) {
+    if (absl::Status filled = group[0]->fill_(group[0]->mutations_); !filled.ok()) return group[0]->done_(filled);
+  }
   std::vector<Mutations*> mutations;
   for (const auto& write : group) mutations.push_back(&write->mutations_);
   absl::StatusOr<std::vector<MutationResult>> results = shards_.Commit(mutations);
   for (size_t i = 0; i < group.size(); ++i) {
-    if (results.ok()) {
-      group[i]->done_(std::move((*results)[i]));
-    } else {
+    if (!results.ok()) {
       group[i]->done_(results.status());
+    } else if (absl::Status refused = (*results)[i].refused; !refused.ok()) {
+      group[i]->done_(refused);
+    } else {
+      group[i]->done_(std::move((*results)[i]));
     }
   }
 }

@@ -44,12 +44,16 @@ class WriteQueue {
 
     Mutation& Add(size_t shard) { return mutations_.by_shard[shard].emplace_back(); }
     void Add(size_t shard, Mutation mutation) { mutations_.by_shard[shard].push_back(std::move(mutation)); }
+    // Leaves the filling to its turn: then `fill` finds all writes before it committed and none after it. It is
+    // committed alone; an error is its outcome, and nothing is written.
+    void FillInTurn(absl::AnyInvocable<absl::Status(Mutations&)> fill) { fill_ = std::move(fill); }
 
    private:
     friend class WriteQueue;
     size_t size() const;
 
     Mutations mutations_;
+    absl::AnyInvocable<absl::Status(Mutations&)> fill_;
     absl::AnyInvocable<void(absl::StatusOr<MutationResult>)> done_;
     bool ready_ = false;  // guarded by the queue's mutex
   };

@@ -103,6 +103,14 @@ uint64_t Selection::count() const {
   return count;
 }
 
+std::vector<std::string> Selection::Ids() const {
+  std::vector<std::string> ids;
+  for (const Part& part : parts_) {
+    ForEachRow(part.rows, [&](uint32_t row) { ids.emplace_back(part.view->segment->id(row)); });
+  }
+  return ids;
+}
+
 std::vector<SelectedRow> Selection::PageAfter(std::string_view after, size_t limit) const {
   const auto less = [](const SelectedRow& a, const SelectedRow& b) { return a.id < b.id; };
   std::vector<SelectedRow> page;

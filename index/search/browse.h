@@ -33,6 +33,8 @@ class Selection {
   Selection(std::shared_ptr<const CollectionView> collection_view, const Filter* filter);
 
   uint64_t count() const;
+  // Of all documents, in no order.
+  std::vector<std::string> Ids() const;
   // The first `limit` rows, at least 1, in the order of the ids, of those with an id beyond `after`. Costs a look at
   // the id of each document.
   std::vector<SelectedRow> PageAfter(std::string_view after, size_t limit) const;

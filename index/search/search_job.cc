@@ -101,6 +101,7 @@ absl::StatusOr<std::unique_ptr<SearchJob>> PrepareSearch(SearchRequest request,
                                                          std::shared_ptr<const CollectionManifest> manifest,
                                                          std::shared_ptr<ShardSet> shards) {
   BEBR_ASSIGN_OR_RETURN(const Version* version, manifest->FindVersion(request.version));
+  BEBR_RETURN_IF_ERROR(CheckMadeFor(request.model_checksum, *version, *manifest));
   BEBR_RETURN_IF_ERROR(CheckLimits(request));
   SetDefaultRerank(*manifest, request);
   BEBR_RETURN_IF_ERROR(CheckRerank(request, *manifest));

@@ -133,6 +133,12 @@ void AttributeColumns::Set(uint32_t row, const Attributes& attributes) {
   }
 }
 
+std::optional<int64_t> AttributeColumns::Integer(std::string_view name, uint32_t row) const {
+  const auto column = columns_->find(name);
+  if (column == columns_->end() || column->second->types[row] != AttributeType::kInt) return std::nullopt;
+  return static_cast<int64_t>(column->second->values[row]);
+}
+
 uint64_t AttributeColumns::memory_bytes(uint32_t rows) const { return columns_->size() * uint64_t{9} * rows; }
 
 }  // namespace bebr

@@ -115,6 +115,8 @@ class AttributeColumns {
     viewed_ = true;
     return columns_;
   }
+  // The integer of that name of a row; nullopt if it has none. For the writer.
+  std::optional<int64_t> Integer(std::string_view name, uint32_t row) const;
   // Of columns with so many rows, without the strings.
   uint64_t memory_bytes(uint32_t rows) const;
   // Length of the strings of all rows, counted as often as rows have them.

@@ -1,5 +1,6 @@
 #include "index/segment/segment.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace bebr {
@@ -59,19 +60,23 @@ uint32_t Segment::Append(std::string_view id, const Attributes& attributes) {
   return row;
 }
 
-uint32_t Segment::AppendCopy(const Segment& from, uint32_t row) {
+uint32_t Segment::AppendCopy(const Segment& from, uint32_t row, absl::Span<const uint32_t> without) {
   const uint32_t to = AppendId(from.id(row));
   attributes_.Copy(from.attributes_, row, to);
   if (from.marks(row) != 0) SetMarks(to, from.marks(row));  // pages of zeros take no memory until they are written
+  CopyCodes(from, row, to, without);
+  return to;
+}
+
+void Segment::CopyCodes(const Segment& from, uint32_t row, uint32_t to, absl::Span<const uint32_t> without) {
   std::vector<uint32_t> words;
   for (const SpaceColumn& space : from.spaces_) {
     const CodeColumn& column = *space.column;
-    if (!column.has(row)) continue;
+    if (!column.has(row) || std::find(without.begin(), without.end(), space.space) != without.end()) continue;
     words.resize(column.code_words());
     const CodeFactors factors = column.Load(column.block(row / simd::kBlockRows), row % simd::kBlockRows, words.data());
     SetCode(to, {space.space, column.version(row), factors, words}, column.spec());
   }
-  return to;
 }
 
 CodeColumn& Segment::ColumnFor(uint32_t space, const CodeSpec& spec) {

@@ -87,8 +87,11 @@ class Segment {
   bool full() const { return rows_ == kSegmentRows; }
   // Appends a row and returns it; requires !full().
   uint32_t Append(std::string_view id, const Attributes& attributes);
-  // Appends a copy of row `row` of `from`, a segment of the same shard: id, attributes and codes.
-  uint32_t AppendCopy(const Segment& from, uint32_t row);
+  // Appends a copy of row `row` of `from`, a segment of the same shard: id, attributes and codes, but for those of some
+  // spaces.
+  uint32_t AppendCopy(const Segment& from, uint32_t row, absl::Span<const uint32_t> without = {});
+  // Gives the row just appended the codes of row `row` of `from`, likewise.
+  void CopyCodes(const Segment& from, uint32_t row, uint32_t to, absl::Span<const uint32_t> without);
   // Gives the row just appended its code in a space of `spec`.
   void SetCode(uint32_t row, const RowCode& code, const CodeSpec& spec);
   // To be called when full.

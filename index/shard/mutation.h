@@ -9,15 +9,19 @@
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
+#include "absl/status/status.h"
 #include "index/segment/segment.h"
 #include "index/types/document.h"
+#include "index/types/write.h"
 
 namespace bebr {
 
 // What a mutation does to its document.
 enum class MutationKind : uint8_t {
-  kReplace,  // insert the document, or replace all of it
-  kMerge,    // give a document that exists these codes and floats; the rest of it stays
+  kReplaceAll,  // insert the document, or replace all of it
+  kReplace,     // the same, but codes and floats of embeddings that do not come stay
+  kMerge,       // give a document that exists these codes and floats; the rest of it stays
+  kUpdate,      // change the attributes of a document that exists; the rest of it stays
   kDelete,
 };
 
@@ -27,11 +31,16 @@ struct Mutation {
     uint32_t embedding = 0;
     std::string_view bytes;
   };
-  MutationKind kind = MutationKind::kReplace;
+  MutationKind kind = MutationKind::kReplaceAll;
   std::string_view id;
-  const Attributes* attributes = nullptr;  // of a kReplace
+  const Attributes* attributes = nullptr;  // of a kReplaceAll or kReplace
   absl::InlinedVector<RowCode, 1> codes;   // one a space
   absl::InlinedVector<Floats, 1> floats;
+  const AttributeChange* change = nullptr;  // of a kUpdate
+  // Conditions: without effect on a document that exists; or on one whose integer of this name is not less than that in
+  // `attributes`.
+  bool only_if_absent = false;
+  const std::string* newer_by = nullptr;
   // A kMerge made from what was read before: without effect unless the document still is this row, that is unless
   // nobody has written it meanwhile. The owner keeps the segment.
   const Segment* expected_segment = nullptr;
@@ -39,14 +48,20 @@ struct Mutation {
 
   // Filled in by the shard when the mutation's turn has come.
   bool applies = true;
+  bool skipped = false;                      // since a condition does not hold
+  bool keeps = false;                        // codes and floats of the document as it was stay, but those that come
+  absl::InlinedVector<uint32_t, 2> dropped;  // spaces whose codes do not
+  std::shared_ptr<const Attributes> attributes_after;  // of a kUpdate
   absl::InlinedVector<uint32_t, 2> marks;  // embeddings whose floats no code of the document tells of, sorted
 };
 
 // What came of Mutations, all together.
 struct MutationResult {
-  uint64_t documents = 0;                // upserted, or deleted
+  uint64_t documents = 0;                // upserted, updated or deleted
   uint64_t created = 0;                  // of the upserted
-  std::vector<std::string> unknown_ids;  // of merges: documents that do not exist
+  std::vector<std::string> unknown_ids;  // of merges and updates: documents that do not exist
+  std::vector<std::string> skipped_ids;  // kept as they are by a condition
+  absl::Status refused;                  // not OK: none of them took effect, and this is why
 };
 
 // The mutations of one request, by shard and in order: all of them take effect at once, or none. `owner` keeps alive

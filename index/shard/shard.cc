@@ -69,15 +69,6 @@ absl::Status Shard::Load() {
   return store_->VisitDocuments(number_, numbers, embeddings, visit);
 }
 
-void Shard::Prepare(const Group& group, CollectionStore::Batch& batch) {
-  Resolve(group);
-  for (const absl::Span<Mutation> mutations : group) {
-    for (const Mutation& mutation : mutations) {
-      if (mutation.applies) AddToBatch(mutation, batch);
-    }
-  }
-}
-
 std::vector<MutationResult> Shard::Apply(const Group& group) {
   std::vector<MutationResult> results;
   for (const absl::Span<Mutation> mutations : group) results.push_back(ApplyRequest(mutations));
@@ -85,127 +76,15 @@ std::vector<MutationResult> Shard::Apply(const Group& group) {
   return results;
 }
 
-Shard::Held Shard::Find(std::string_view id) const {
-  Held held;
-  const auto it = rows_.find(id);
-  if (it == rows_.end()) return held;
-  held.exists = true;
-  held.segment = slots_[*it / kSegmentRows].segment.get();
-  held.row = *it % kSegmentRows;
-  for (const Segment::SpaceColumn& space : held.segment->spaces()) {
-    if (space.column->has(held.row)) held.codes.emplace_back(space.space, space.column->version(held.row));
-  }
-  const std::vector<uint32_t>& marks = mark_sets_[held.segment->marks(held.row)];
-  held.marks.assign(marks.begin(), marks.end());
-  return held;
-}
-
-void Shard::Resolve(const Group& group) {
-  // What merges in the group find was written by those before them or stands in the segments.
-  absl::flat_hash_map<std::string_view, Held> changed;
-  const bool merges = std::any_of(group.begin(), group.end(), [](absl::Span<const Mutation> mutations) {
-    return std::any_of(mutations.begin(), mutations.end(),
-                       [](const Mutation& m) { return m.kind == MutationKind::kMerge; });
-  });
-  for (const absl::Span<Mutation> mutations : group) {
-    for (Mutation& mutation : mutations) {
-      // A version that was retired after the document was encoded takes nothing more.
-      const auto unused = [&](const RowCode& code) { return !contents_.spaces.contains(code.space); };
-      mutation.codes.erase(std::remove_if(mutation.codes.begin(), mutation.codes.end(), unused), mutation.codes.end());
-      const auto dropped = [&](const Mutation::Floats& floats) { return !contents_.InUse(floats.embedding); };
-      mutation.floats.erase(std::remove_if(mutation.floats.begin(), mutation.floats.end(), dropped),
-                            mutation.floats.end());
-      if (!merges && mutation.floats.size() <= 1) continue;  // the usual case: nothing to mark
-      Held held;
-      if (mutation.kind == MutationKind::kMerge) {
-        const auto it = changed.find(mutation.id);
-        held = it != changed.end() ? it->second : Find(mutation.id);
-      }
-      ResolveOne(mutation, held);
-      if (merges && mutation.applies) changed[mutation.id] = std::move(held);
-    }
-  }
-}
-
-absl::InlinedVector<uint32_t, 2> Shard::EmbeddingsOf(const Held& held) const {
-  absl::InlinedVector<uint32_t, 2> embeddings;
-  for (const auto& [space, version] : held.codes) {
-    const auto it = contents_.versions.find(version);
-    if (it != contents_.versions.end()) embeddings.push_back(it->second);
-  }
-  return embeddings;
-}
-
-void Shard::ResolveOne(Mutation& mutation, Held& held) const {
-  if (mutation.kind == MutationKind::kMerge) {
-    const bool expected =
-        mutation.expected_segment == nullptr ||
-        (!held.changed && held.segment == mutation.expected_segment && held.row == mutation.expected_row);
-    mutation.applies = held.exists && expected;
-    if (!mutation.applies) return;
-  }
-  absl::InlinedVector<uint32_t, 2> all = EmbeddingsOf(held);
-  all.insert(all.end(), held.marks.begin(), held.marks.end());
-  for (const Mutation::Floats& floats : mutation.floats) all.push_back(floats.embedding);
-  for (const RowCode& code : mutation.codes) {
-    const auto it =
-        std::find_if(held.codes.begin(), held.codes.end(), [&](const auto& c) { return c.first == code.space; });
-    if (it != held.codes.end()) {
-      it->second = code.version;
-    } else {
-      held.codes.emplace_back(code.space, code.version);
-    }
-  }
-  held.exists = mutation.kind != MutationKind::kDelete;
-  held.changed = true;
-  held.marks.clear();
-  if (!contents_.stores_floats) return;
-  const auto told = EmbeddingsOf(held);
-  for (const uint32_t embedding : all) {
-    if (contents_.InUse(embedding) && std::find(told.begin(), told.end(), embedding) == told.end())
-      held.marks.push_back(embedding);
-  }
-  std::sort(held.marks.begin(), held.marks.end());
-  held.marks.erase(std::unique(held.marks.begin(), held.marks.end()), held.marks.end());
-  mutation.marks = held.marks;
-}
-
-void Shard::AddToBatch(const Mutation& mutation, CollectionStore::Batch& batch) const {
-  const bool merge = mutation.kind == MutationKind::kMerge;
-  // Of a document that is replaced or deleted nothing stays but what the new one overwrites; with one version there is
-  // nothing else.
-  for (const auto& [space, spec] : contents_.spaces) {
-    const bool written = std::any_of(mutation.codes.begin(), mutation.codes.end(),
-                                     [s = space](const RowCode& code) { return code.space == s; });
-    if (!written && !merge) batch.DeleteCode(space, number_, mutation.id);
-  }
-  const bool may_have_marks = contents_.versions.size() > 1 || mark_sets_.size() > 1;
-  for (const auto& [version, embedding] : contents_.versions) {
-    const bool written = std::any_of(mutation.floats.begin(), mutation.floats.end(),
-                                     [e = embedding](const auto& floats) { return floats.embedding == e; });
-    if (!written && !merge) batch.DeleteFloats(embedding, number_, mutation.id);
-    if (!may_have_marks) continue;
-    if (std::binary_search(mutation.marks.begin(), mutation.marks.end(), embedding)) {
-      batch.PutMark(embedding, number_, mutation.id);
-    } else {
-      batch.DeleteMark(embedding, number_, mutation.id);
-    }
-  }
-  if (mutation.kind == MutationKind::kDelete) return batch.DeleteDocument(number_, mutation.id);
-  if (!merge) batch.PutDocument(number_, mutation.id, EncodeAttributes(*mutation.attributes));
-  for (const RowCode& code : mutation.codes) {
-    batch.PutCode(code.space, number_, mutation.id,
-                  {code.version, code.factors.scale, code.factors.offset, code.words});
-  }
-  for (const Mutation::Floats& floats : mutation.floats)
-    batch.PutFloats(floats.embedding, number_, mutation.id, floats.bytes);
-}
-
 MutationResult Shard::ApplyRequest(absl::Span<const Mutation> mutations) {
   MutationResult result;
   for (const Mutation& mutation : mutations) {
     if (!mutation.applies) {
-      if (mutation.expected_segment == nullptr) result.unknown_ids.emplace_back(mutation.id);
+      if (mutation.skipped) {
+        result.skipped_ids.emplace_back(mutation.id);
+      } else if (mutation.expected_segment == nullptr) {
+        result.unknown_ids.emplace_back(mutation.id);
+      }
       continue;
     }
     const std::optional<uint32_t> old = EraseRow(mutation.id);
@@ -213,7 +92,7 @@ MutationResult Shard::ApplyRequest(absl::Span<const Mutation> mutations) {
       result.documents += old.has_value() ? 1 : 0;
       continue;
     }
-    AppendRow(mutation, mutation.kind == MutationKind::kMerge ? old : std::nullopt);
+    AppendRow(mutation, mutation.keeps ? old : std::nullopt);
     ++result.documents;
     result.created += old.has_value() ? 0 : 1;
   }
@@ -223,8 +102,16 @@ MutationResult Shard::ApplyRequest(absl::Span<const Mutation> mutations) {
 void Shard::AppendRow(const Mutation& mutation, std::optional<uint32_t> old) {
   const uint32_t slot = TailSlot();
   Segment& segment = *slots_[slot].segment;
-  const uint32_t row = old.has_value() ? segment.AppendCopy(*slots_[*old / kSegmentRows].segment, *old % kSegmentRows)
-                                       : segment.Append(mutation.id, *mutation.attributes);
+  uint32_t row = 0;
+  if (mutation.kind == MutationKind::kMerge) {
+    row = segment.AppendCopy(*slots_[*old / kSegmentRows].segment, *old % kSegmentRows, mutation.dropped);
+  } else {
+    const bool updates = mutation.kind == MutationKind::kUpdate;
+    row = segment.Append(mutation.id, updates ? *mutation.attributes_after : *mutation.attributes);
+    if (old.has_value()) {
+      segment.CopyCodes(*slots_[*old / kSegmentRows].segment, *old % kSegmentRows, row, mutation.dropped);
+    }
+  }
   for (const RowCode& code : mutation.codes) segment.SetCode(row, code, contents_.spaces.at(code.space));
   if (!mutation.marks.empty() || segment.marks(row) != 0) segment.SetMarks(row, MarkSet(mutation.marks));
   InsertRow(slot * kSegmentRows + row);

@@ -84,8 +84,12 @@ class Shard {
 
   // The mutations of a group of requests, in order.
   using Group = std::vector<absl::Span<Mutation>>;
-  // Decides what each mutation of a group does, given those before it, and adds it to the batch.
-  void Prepare(const Group& group, CollectionStore::Batch& batch);
+  // Decides what each mutation of a group does, given those before it; may be called again for less of the group. Sets
+  // the status of each request that is to be refused: one whose update leaves a document with more attributes than
+  // there may be. An error if the disk cannot be read.
+  absl::Status Resolve(const Group& group, std::vector<absl::Status>& refused) const;
+  // Adds what a resolved group does to the batch.
+  void AddToBatch(const Group& group, CollectionStore::Batch& batch) const;
   // Makes a prepared group's effect, once it is on disk; a result for each request.
   std::vector<MutationResult> Apply(const Group& group);
 
@@ -117,25 +121,37 @@ class Shard {
     bool operator()(std::string_view id, uint32_t row) const { return (*this)(row, id); }
   };
 
-  // What a document has, as far as merging must know.
+  // What a document has, as far as a mutation must know.
   struct Held {
     bool exists = false;
     bool changed = false;  // by an earlier mutation of the same group, not yet applied
     const Segment* segment = nullptr;
     uint32_t row = 0;
+    const Attributes* attributes = nullptr;  // as an earlier mutation of the same group leaves them; else the row's
     absl::InlinedVector<std::pair<uint32_t, uint32_t>, 2> codes;  // space, version
     absl::InlinedVector<uint32_t, 2> marks;
   };
 
-  // Decides what each mutation of a group does, given those before it.
-  void Resolve(const Group& group);
-  void ResolveOne(Mutation& mutation, Held& held) const;
+  // Attributes as they are on disk, by id, of the documents that a group updates.
+  using StoredAttributes = absl::flat_hash_map<std::string_view, std::string>;
+  absl::StatusOr<StoredAttributes> ReadUpdated(const Group& group) const;
+  // Whether documents may have embeddings that a mutation with one embedding says nothing of.
+  bool MayHoldOthers() const;
+  bool NeedsHeld(const Mutation& mutation) const;
+  void ForgetRetired(Mutation& mutation) const;
+  absl::Status ResolveOne(const StoredAttributes& stored, Mutation& mutation, Held& held) const;
+  absl::Status ChangeAttributes(const StoredAttributes& stored, Mutation& mutation, Held& held) const;
+  // Whether the document is one that the mutation, by its kind and its conditions, leaves alone.
+  bool Passes(Mutation& mutation, const Held& held) const;
+  // Takes out of `held` the codes of embeddings that come, in spaces for which no code comes.
+  void DropOutdated(Mutation& mutation, Held& held) const;
+  void ResolveMarks(Mutation& mutation, Held& held, absl::InlinedVector<uint32_t, 2> all) const;
   // The embeddings that a document's codes tell of.
   absl::InlinedVector<uint32_t, 2> EmbeddingsOf(const Held& held) const;
   Held Find(std::string_view id) const;
-  void AddToBatch(const Mutation& mutation, CollectionStore::Batch& batch) const;
+  void AddOne(const Mutation& mutation, CollectionStore::Batch& batch) const;
   MutationResult ApplyRequest(absl::Span<const Mutation> mutations);
-  // Appends the row that a kReplace, or a kMerge into the row `old`, makes.
+  // Appends the row that a mutation makes of a document; `old` is its row, if something of that stays.
   void AppendRow(const Mutation& mutation, std::optional<uint32_t> old);
   // The row of the document, which is marked deleted, if there was such a document.
   std::optional<uint32_t> EraseRow(std::string_view id);

@@ -27,6 +27,7 @@ void Add(MutationResult part, MutationResult& sum) {
   sum.documents += part.documents;
   sum.created += part.created;
   std::move(part.unknown_ids.begin(), part.unknown_ids.end(), std::back_inserter(sum.unknown_ids));
+  std::move(part.skipped_ids.begin(), part.skipped_ids.end(), std::back_inserter(sum.skipped_ids));
 }
 
 }  // namespace
@@ -88,16 +89,34 @@ void ShardSet::ForEachShard(size_t mutations, const std::function<void(size_t)>&
   for (size_t s = 0; s < shards_.size(); ++s) body(s);
 }
 
+absl::StatusOr<std::vector<absl::Status>> ShardSet::Resolve(std::vector<Shard::Group>& groups) {
+  std::vector<absl::Status> refused(groups[0].size());
+  for (;;) {
+    for (size_t s = 0; s < shards_.size(); ++s) BEBR_RETURN_IF_ERROR(shards_[s]->Resolve(groups[s], refused));
+    bool fewer = false;
+    for (size_t r = 0; r < refused.size(); ++r) {
+      if (refused[r].ok()) continue;
+      for (Shard::Group& group : groups) {
+        fewer = fewer || !group[r].empty();
+        group[r] = {};
+      }
+    }
+    if (!fewer) return refused;
+    // What is left is decided anew: it may have built on what was refused.
+  }
+}
+
 absl::StatusOr<std::vector<MutationResult>> ShardSet::Commit(absl::Span<Mutations* const> group) {
   const SteadyTime start = SteadyNow();
-  size_t count = 0;
   std::vector<Shard::Group> groups(shards_.size());
   for (Mutations* mutations : group) {
-    count += CountMutations(*mutations);
     for (size_t s = 0; s < shards_.size(); ++s) groups[s].push_back(absl::MakeSpan(mutations->by_shard[s]));
   }
+  BEBR_ASSIGN_OR_RETURN(const std::vector<absl::Status> refused, Resolve(groups));
+  size_t count = 0;
+  for (size_t r = 0; r < group.size(); ++r) count += refused[r].ok() ? CountMutations(*group[r]) : 0;
   CollectionStore::Batch batch;
-  for (size_t s = 0; s < shards_.size(); ++s) shards_[s]->Prepare(groups[s], batch);
+  for (size_t s = 0; s < shards_.size(); ++s) shards_[s]->AddToBatch(groups[s], batch);
   const absl::StatusOr<absl::Duration> synced = store_->Commit(std::move(batch), store_->sequence() + count);
   const SteadyTime committed = SteadyNow();
   counters_->commit_us.fetch_add(static_cast<uint64_t>(absl::ToInt64Microseconds(committed - start)),
@@ -110,6 +129,7 @@ absl::StatusOr<std::vector<MutationResult>> ShardSet::Commit(absl::Span<Mutation
   }
   counters_->syncs.Add(*synced);
   std::vector<MutationResult> results = Apply(groups, count);
+  for (size_t r = 0; r < results.size(); ++r) results[r].refused = refused[r];
   counters_->apply_us.fetch_add(static_cast<uint64_t>(MicrosSince(committed)), std::memory_order_relaxed);
   return results;
 }

@@ -58,7 +58,7 @@ class ShardSet {
   // The view's memory in all.
   uint64_t memory_bytes() const { return memory_bytes_.load(std::memory_order_relaxed); }
 
-  // Commits a group of requests; a result for each, or why storage refused them all.
+  // Commits a group of requests; a result for each (MutationResult::refused), or why storage refused them all.
   absl::StatusOr<std::vector<MutationResult>> Commit(absl::Span<Mutations* const> group);
   // Makes a version, its embedding and its space known before the first mutation that uses them.
   void AddVersion(uint32_t version, uint32_t embedding, uint32_t space, const CodeSpec& spec);
@@ -78,6 +78,8 @@ class ShardSet {
   absl::Status Load(uint32_t shards);
   // Calls body(shard) for shards 0..size() - 1, in parallel if there is much to do.
   void ForEachShard(size_t mutations, const std::function<void(size_t)>& body);
+  // Decides what the requests do. Those that are refused, whose statuses say why, are taken out of `groups`.
+  absl::StatusOr<std::vector<absl::Status>> Resolve(std::vector<Shard::Group>& groups);
   std::vector<MutationResult> Apply(const std::vector<Shard::Group>& groups, size_t mutations);
   // Makes new views of these shards, and the collection's.
   void Publish(const std::vector<bool>& changed);

@@ -69,6 +69,7 @@ struct SearchHit {
 struct SearchRequest {
   std::string collection;
   std::string version;                           // empty = the default version
+  uint32_t model_checksum = 0;                   // of the version that the queries were made for; 0 = not told
   std::vector<absl::Span<const float>> queries;  // 1..kMaxQueriesPerRequest; borrowed until `done` has run
   size_t k = 10;                                 // 1..kMaxK
   size_t offset = 0;                             // the best so many are passed over; offset + k: at most kMaxK

@@ -8,12 +8,15 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "index/types/document.h"
 
 namespace bebr {
 
 inline constexpr size_t kMaxDocumentsPerRequest = 10000;
+inline constexpr size_t kMaxFilteredDeletions = 1000000;  // by one filter
+inline constexpr size_t kMaxFilteredUpdates = 100000;
 
 // One embedding of a document. `values` is borrowed: it stays valid until the call's `done` has run.
 struct EmbeddingInput {
@@ -26,12 +29,14 @@ struct DocumentInput {
   std::string id;
   Attributes attributes;
   std::vector<EmbeddingInput> embeddings;  // at least one
+  absl::Status problem;                    // what the caller has found wrong with it already
 };
 
 // What an upsert does with documents that exist.
 enum class UpsertMode : uint8_t {
-  kReplace = 0,  // inserts a document, or replaces all of it
-  kMerge = 1,    // adds embeddings to documents that exist; attributes and other embeddings stay
+  kReplace = 0,     // inserts a document, or replaces its attributes and these embeddings; those of other versions stay
+  kMerge = 1,       // adds embeddings to documents that exist; attributes and other embeddings stay
+  kReplaceAll = 2,  // inserts a document, or replaces all of it
 };
 
 // Documents to write, all of them at once or none.
@@ -39,6 +44,18 @@ struct UpsertRequest {
   std::string collection;
   std::vector<DocumentInput> documents;  // 1..kMaxDocumentsPerRequest; of equal ids the last one wins
   UpsertMode mode = UpsertMode::kReplace;
+  // Conditions, of both replaces; looked at when the write's turn has come.
+  bool only_if_absent = false;   // documents that exist stay as they are
+  std::string only_if_newer_by;  // an integer attribute: so do those whose is not less than the new one
+  bool partial = false;          // documents that are wrong are left out, and told of
+  uint32_t model_checksum = 0;   // of the version that embeddings without a version were made for; 0 = not told
+};
+
+// Why a document of a request was left out.
+struct DocumentProblem {
+  size_t index = 0;  // in the request
+  std::string id;
+  absl::Status status;
 };
 
 // What an upsert did.
@@ -46,6 +63,30 @@ struct UpsertResult {
   uint64_t documents = 0;
   uint64_t created = 0;                  // the rest were there before
   std::vector<std::string> unknown_ids;  // of a merge: documents that do not exist and were not written
+  std::vector<std::string> skipped_ids;  // kept from being written by a condition
+  std::vector<DocumentProblem> problems;
+};
+
+// What is done to a document's attributes, in this order.
+struct AttributeChange {
+  bool clear = false;               // all go
+  std::vector<std::string> remove;  // these go, if they are there
+  Attributes set;                   // these get new values
+};
+
+// A change of attributes of documents by their ids, or of all that satisfy a filter.
+struct AttributeUpdate {
+  std::string collection;
+  std::vector<std::string> ids;  // 1..kMaxDocumentsPerRequest, or
+  std::string filter;            // client/README.md "Filters"
+  AttributeChange change;
+};
+
+// What an update of attributes, or a deletion by filter, did.
+struct ChangeResult {
+  uint64_t documents = 0;
+  std::vector<std::string> unknown_ids;  // that were named and do not exist
+  std::vector<std::string> warnings;     // what the filter asks for and no document has
 };
 
 }  // namespace bebr

@@ -85,11 +85,12 @@ absl::Status Upgrades::Promote(std::string_view name, std::string_view version, 
                           manifest.default_version, expected_default));
     }
     BEBR_ASSIGN_OR_RETURN(const Version* promoted, manifest.FindVersion(version));
-    if (!force && collection.documents() > 0 && collection.DocumentsInSpace(promoted->space) == 0) {
-      return absl::FailedPreconditionError(
-          absl::StrFormat("no document has a code in the space of version \"%s\", so searches would find nothing; "
-                          "backfill it first, or force it",
-                          version));
+    const uint64_t documents = collection.documents(), coded = collection.DocumentsInSpace(promoted->space);
+    if (!force && coded < documents) {
+      return absl::FailedPreconditionError(absl::StrFormat(
+          "version \"%s\" is not ready: %d of %d documents have no code in its space, so searches would not find them; "
+          "backfill it, or write their embeddings, first; or force it",
+          version, documents - coded, documents));
     }
     if (manifest.default_version == version) return absl::OkStatus();
     manifest.previous_default = manifest.default_version;

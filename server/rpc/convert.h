@@ -31,11 +31,17 @@ class VectorArena {
   std::vector<std::vector<float>> expanded_;  // moving an inner vector keeps its values where they are
 };
 
-// `documents` of an upsert. The result borrows from both arguments.
+// `documents` of an upsert; in a partial one, what is wrong with a document becomes its `problem`. The result borrows
+// from the message and the arena.
 absl::StatusOr<std::vector<DocumentInput>> ToDocuments(
-    const google::protobuf::RepeatedPtrField<v1::Document>& documents, VectorArena& arena);
-
-absl::StatusOr<UpsertMode> ToUpsertMode(v1::UpsertMode mode);
+    const google::protobuf::RepeatedPtrField<v1::Document>& documents, VectorArena& arena, bool partial = false);
+// An upsert, of a request or a message of a stream; borrows likewise.
+absl::StatusOr<UpsertRequest> ToUpsertRequest(const std::string& collection, const v1::UpsertRequest& request,
+                                              VectorArena& arena);
+absl::StatusOr<UpsertRequest> ToUpsertRequest(const std::string& collection, const v1::StreamUpsertRequest& request,
+                                              VectorArena& arena);
+// But for the collection.
+absl::StatusOr<AttributeUpdate> ToAttributeUpdate(const v1::UpdateAttributesRequest& request);
 
 // A search; queries are borrowed from the message and the arena.
 absl::StatusOr<SearchRequest> ToSearchRequest(const v1::SearchRequest& request, VectorArena& arena);
@@ -53,7 +59,10 @@ void ToProto(const CollectionInfo& info, v1::Collection* out);
 void ToProto(const VersionCheck& check, v1::VersionCheck* out);
 void ToProto(const MemoryUse& memory, v1::MemoryUse* out);
 void ToProto(const EngineStats& stats, v1::GetStatsResponse* out);
+void ToProto(const UpsertResult& result, v1::UpsertResponse* out);
+void ToProto(const UpsertResult& result, v1::StreamUpsertResponse* out);
 void ToProto(AttributeValue&& value, v1::AttributeValue* out);
+void ToProto(Attributes&& attributes, google::protobuf::Map<std::string, v1::AttributeValue>* out);
 void ToProto(Document&& document, v1::Document* out);
 void ToProto(PageDocument&& document, v1::Document* out);
 void ToProto(std::vector<SearchHit>&& hits, google::protobuf::RepeatedPtrField<v1::SearchHit>* out);

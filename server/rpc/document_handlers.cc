@@ -9,6 +9,7 @@
 #include "index/engine.h"
 #include "server/rpc/answers.h"
 #include "server/rpc/convert.h"
+#include "server/rpc/filter_text.h"
 #include "server/rpc/make_method.h"
 #include "server/rpc/methods.h"
 #include "server/rpc/stream_upsert.h"
@@ -26,25 +27,12 @@ absl::Status CheckIds(const google::protobuf::RepeatedPtrField<std::string>& ids
   return absl::OkStatus();
 }
 
-absl::StatusOr<UpsertRequest> ToUpsert(const std::string& collection, const v1::UpsertRequest& request,
-                                       VectorArena& arena) {
-  UpsertRequest upsert;
-  upsert.collection = collection;
-  BEBR_ASSIGN_OR_RETURN(upsert.mode, ToUpsertMode(request.mode()));
-  BEBR_ASSIGN_OR_RETURN(upsert.documents, ToDocuments(request.documents(), arena));
-  return upsert;
-}
-
 void Upsert(RpcContext& rpc, UnaryCall<v1::UpsertRequest, v1::UpsertResponse>& call) {
   auto arena = std::make_unique<VectorArena>();
-  auto upsert = ToUpsert(call.collection(), call.request(), *arena);
+  auto upsert = ToUpsertRequest(call.collection(), call.request(), *arena);
   if (!upsert.ok()) return call.Done(upsert.status());
   rpc.engine->Upsert(*std::move(upsert), [&call, arena = std::move(arena)](absl::StatusOr<UpsertResult> result) {
-    if (result.ok()) {
-      call.response().set_documents(result->documents);
-      call.response().set_created(result->created);
-      for (std::string& id : result->unknown_ids) call.response().add_unknown_ids(std::move(id));
-    }
+    if (result.ok()) ToProto(*result, &call.response());
     call.Done(result.status());
   });
 }
@@ -63,31 +51,65 @@ absl::Status Get(RpcContext& rpc, const Call& call, const v1::GetRequest& reques
   return absl::OkStatus();
 }
 
-Target OfDeletion(const v1::DeleteRequest& request) {
-  return {.collection = request.collection(),
-          .other = {},
-          .object = request.ids().empty() ? "" : absl::StrFormat("%d ids from %s", request.ids_size(), request.ids(0))};
+// What the audit says of a write to several documents.
+template <typename Request>
+Target OfDocuments(const Request& request) {
+  const std::string what = request.ids().empty()
+                               ? "by filter " + request.filter().substr(0, 200)
+                               : absl::StrFormat("%d ids from %s", request.ids_size(), request.ids(0));
+  return {.collection = request.collection(), .other = {}, .object = what};
 }
 
 void Delete(RpcContext& rpc, UnaryCall<v1::DeleteRequest, v1::DeleteResponse>& call) {
   const auto& ids = call.request().ids();
-  if (const absl::Status checked = CheckIds(ids); !checked.ok()) return call.Done(checked);
-  rpc.engine->Delete(call.collection(), std::vector<std::string>(ids.begin(), ids.end()),
-                     [&call](absl::StatusOr<uint64_t> deleted) {
-                       if (deleted.ok()) call.response().set_deleted(*deleted);
-                       call.Done(deleted.status());
-                     });
+  const std::string& filter = call.request().filter();
+  if (filter.empty()) {
+    if (const absl::Status checked = CheckIds(ids); !checked.ok()) return call.Done(checked);
+    return rpc.engine->Delete(call.collection(), std::vector<std::string>(ids.begin(), ids.end()),
+                              [&call](absl::StatusOr<uint64_t> deleted) {
+                                if (deleted.ok()) call.response().set_deleted(*deleted);
+                                call.Done(deleted.status());
+                              });
+  }
+  if (!ids.empty()) return call.Done(absl::InvalidArgumentError("the request has ids and filter; set one of them"));
+  if (const absl::Status checked = CheckFilterText(filter); !checked.ok()) return call.Done(checked);
+  rpc.engine->DeleteByFilter(call.collection(), filter, [&call](absl::StatusOr<ChangeResult> result) {
+    if (result.ok()) {
+      call.response().set_deleted(result->documents);
+      for (std::string& warning : result->warnings) call.response().add_warnings(std::move(warning));
+    }
+    call.Done(result.status());
+  });
+}
+
+void UpdateAttributes(RpcContext& rpc, UnaryCall<v1::UpdateAttributesRequest, v1::UpdateAttributesResponse>& call) {
+  if (const absl::Status checked = CheckFilterText(call.request().filter()); !checked.ok()) return call.Done(checked);
+  auto update = ToAttributeUpdate(call.request());
+  if (!update.ok()) return call.Done(update.status());
+  update->collection = call.collection();
+  rpc.engine->UpdateAttributes(*std::move(update), [&call](absl::StatusOr<ChangeResult> result) {
+    if (result.ok()) {
+      call.response().set_documents(result->documents);
+      for (std::string& id : result->unknown_ids) call.response().add_unknown_ids(std::move(id));
+      for (std::string& warning : result->warnings) call.response().add_warnings(std::move(warning));
+    }
+    call.Done(result.status());
+  });
 }
 
 }  // namespace
 
 std::vector<Method> DocumentMethods() {
-  Method deletion =
-      Unary<v1::DeleteRequest, v1::DeleteResponse>("/bebr.v1.DocumentService/Delete", Role::kWrite, OfDeletion, Delete);
-  deletion.audited = true;
+  Method deletion = Unary<v1::DeleteRequest, v1::DeleteResponse>("/bebr.v1.DocumentService/Delete", Role::kWrite,
+                                                                 OfDocuments<v1::DeleteRequest>, Delete);
+  Method update = Unary<v1::UpdateAttributesRequest, v1::UpdateAttributesResponse>(
+      "/bebr.v1.DocumentService/UpdateAttributes", Role::kWrite, OfDocuments<v1::UpdateAttributesRequest>,
+      UpdateAttributes);
+  deletion.audited = update.audited = true;
   return {Unary<v1::UpsertRequest, v1::UpsertResponse>("/bebr.v1.DocumentService/Upsert", Role::kWrite, OfCollection,
                                                        Upsert),
-          StreamUpsertMethod(), Blocking("/bebr.v1.DocumentService/Get", Role::kRead, OfCollection, Get), deletion};
+          StreamUpsertMethod(), Blocking("/bebr.v1.DocumentService/Get", Role::kRead, OfCollection, Get), deletion,
+          update};
 }
 
 }  // namespace bebr

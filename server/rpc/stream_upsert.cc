@@ -101,21 +101,16 @@ absl::Status StreamUpsertCall::Check(const v1::StreamUpsertRequest& request) {
 }
 
 void StreamUpsertCall::Submit(Message* message) {
-  auto documents = ToDocuments(message->request.documents(), message->arena);
-  if (!documents.ok()) return Acknowledge(message, documents.status());
-  const auto mode = ToUpsertMode(message->request.mode());
-  if (!mode.ok()) return Acknowledge(message, mode.status());
-  UpsertRequest upsert{.collection = collection(), .documents = *std::move(documents), .mode = *mode};
-  rpc().engine->Upsert(std::move(upsert),
+  auto upsert = ToUpsertRequest(collection(), message->request, message->arena);
+  if (!upsert.ok()) return Acknowledge(message, upsert.status());
+  rpc().engine->Upsert(*std::move(upsert),
                        [this, message](const absl::StatusOr<UpsertResult>& result) { Acknowledge(message, result); });
 }
 
 void StreamUpsertCall::Acknowledge(Message* message, const absl::StatusOr<UpsertResult>& result) {
   message->response.set_sequence(message->request.sequence());
   if (result.ok()) {
-    message->response.set_documents(result->documents);
-    message->response.set_created(result->created);
-    for (const std::string& id : result->unknown_ids) message->response.add_unknown_ids(id);
+    ToProto(*result, &message->response);
   } else {
     rpc().metrics->RefusedMessage(result.status().code()).Increment();
     message->response.set_error_code(static_cast<int32_t>(result.status().code()));

@@ -1,4 +1,5 @@
 // The collection service's calls about versions.
+#include <algorithm>
 #include <string>
 
 #include "bebr/v1/collections.pb.h"
@@ -36,7 +37,19 @@ absl::Status PromoteVersion(RpcContext& rpc, const Call& call, const v1::Promote
                             v1::PromoteVersionResponse& response) {
   BEBR_RETURN_IF_ERROR(
       rpc.engine->PromoteVersion(call.collection(), request.version(), request.expected_default(), request.force()));
-  return Describe(rpc, call.collection(), response.mutable_collection());
+  BEBR_RETURN_IF_ERROR(Describe(rpc, call.collection(), response.mutable_collection()));
+  const v1::Collection& collection = response.collection();
+  for (const v1::Version& version : collection.versions()) {
+    if (version.name() != collection.default_version()) continue;
+    uint64_t coded = 0;
+    for (const v1::Version& other : collection.versions())
+      coded += other.space() == version.space() ? other.documents() : 0;
+    response.set_documents_without_code(collection.documents() - std::min(collection.documents(), coded));
+    if (collection.store_floats() == v1::FLOAT_STORAGE_NONE) continue;
+    response.set_documents_without_embedding(collection.documents() -
+                                             std::min(collection.documents(), version.embeddings()));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status RetireVersion(RpcContext& rpc, const Call& call, const v1::RetireVersionRequest& request,

@@ -311,7 +311,8 @@ class Child {
     std::erase_if(others, [](const auto& version) { return !version.second; });
     if (others.empty()) return absl::OkStatus();
     const std::string name = others[random() % others.size()].first;
-    return Do({"promote", collection, name}, [&] { return engine_->PromoteVersion(collection, name, "", false); });
+    // By force: a write that began before the version was added may bring a document without a code of it meanwhile.
+    return Do({"promote", collection, name}, [&] { return engine_->PromoteVersion(collection, name, "", true); });
   }
 
   absl::Status Retire(const std::string& collection, std::mt19937_64& random) {

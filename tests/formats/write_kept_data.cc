@@ -135,8 +135,8 @@ class Writer {
     Must(engine_->AddVersion(papers, {.name = "v3", .same_embeddings_as = "v2"}, RandomModelFile(20, third, 2, 4)));
     Backfill(papers, "v3");
     Must(engine_->CheckVersion(papers, {.version = "v2", .against = "v1", .sample = 10, .k = 5}).status());
-    Must(engine_->PromoteVersion(papers, "v3", "v1", false));
-    Upsert(papers, "v1", "paper-", 3, 16, 16, UpsertMode::kReplace);
+    Must(engine_->PromoteVersion(papers, "v3", "v1", true));
+    Upsert(papers, "v1", "paper-", 3, 16, 16, UpsertMode::kReplaceAll);
     WriteRequests(papers, {{"v1", 16}, {"v2", 20}, {"v3", 20}});
   }
 

@@ -101,6 +101,7 @@ const std::map<std::string, Rule>& Rules() {
       {"/bebr.v1.DocumentService/Count", {kRead, OfCollection<v1::CountRequest>}},
       {"/bebr.v1.DocumentService/Facets", {kRead, OfCollection<v1::FacetRequest>}},
       {"/bebr.v1.DocumentService/Delete", {kWrite, OfCollection<v1::DeleteRequest>}},
+      {"/bebr.v1.DocumentService/UpdateAttributes", {kWrite, OfCollection<v1::UpdateAttributesRequest>}},
       {"/bebr.v1.SearchService/Search", {kRead, OfCollection<v1::SearchRequest>}},
       {"/bebr.v1.SearchService/BatchSearch", {kRead, OfCollection<v1::BatchSearchRequest>}}};
   return *rules;

@@ -457,7 +457,7 @@ TEST_F(UpgradeTest, WhatIsWrongIsRefused) {
   EXPECT_EQ(Answers("", true), answers);
   ASSERT_TRUE(Add("v2", 2).ok());
   expect(Add("v2", 2).status(), absl::StatusCode::kAlreadyExists, "v2");
-  expect(Promote("v2").status(), kPrecondition, "no document has a code");
+  expect(Promote("v2").status(), kPrecondition, "100 of 100 documents have no code in its space");
   expect(Promote("v2", "v9").status(), kPrecondition, "somebody has changed it");
   expect(Retire("v1").status(), kPrecondition, "promote another version first");
   expect(StartBackfill("v2").status(), kPrecondition, "no document has stored floats");
@@ -488,7 +488,8 @@ TEST_F(UpgradeTest, WhatIsWrongIsRefused) {
   merge.set_mode(static_cast<v1::UpsertMode>(9));
   expect(client_->Upsert(merge).status(), kInvalid, "mode is 9");
   EXPECT_EQ(Version("v2").documents(), 5u);
-  ASSERT_TRUE(Promote("v2", "v1").ok());  // some documents have a code
+  expect(Promote("v2", "v1").status(), kPrecondition, "95 of 100 documents have no code in its space");
+  ASSERT_TRUE(Promote("v2", "v1", /*force=*/true).ok());
   expect(Retire("v1").status(), kPrecondition, "95 of 100 documents");
   ASSERT_TRUE(Add("v3", 3).ok());
   ASSERT_TRUE(Promote("v3", "v2", /*force=*/true).ok());

@@ -77,7 +77,7 @@ class EngineUpgradeTest : public ::testing::TestWithParam<FloatStorage> {
       DocumentInput& input = request.documents.emplace_back();
       input.id = absl::StrCat("d", random_() % 400);
       const bool exists = documents_.contains(input.id);
-      if (mode == UpsertMode::kReplace) input.attributes["n"] = static_cast<int64_t>(random_() % 5);
+      if (mode != UpsertMode::kMerge) input.attributes["n"] = static_cast<int64_t>(random_() % 5);
       std::map<int, std::pair<int, std::vector<float>>> codes;
       std::map<int, std::vector<float>> embeddings;
       while (input.embeddings.empty()) {
@@ -99,7 +99,13 @@ class EngineUpgradeTest : public ::testing::TestWithParam<FloatStorage> {
         continue;
       }
       TestDocument& document = documents_[input.id];
-      if (mode == UpsertMode::kReplace) document = {.n = std::get<int64_t>(input.attributes["n"])};
+      if (mode == UpsertMode::kReplaceAll) document = {};
+      if (mode != UpsertMode::kMerge) document.n = std::get<int64_t>(input.attributes["n"]);
+      // A code of an embedding that comes anew is of the old one.
+      std::erase_if(document.codes, [&](const auto& code) {
+        const int writer = code.second.first;
+        return !retired_.contains(writer) && embeddings.contains(kVersions[writer].embedding);
+      });
       for (auto& [embedding, vector] : embeddings) document.embeddings[embedding] = vector;
       for (auto& [space, code] : codes) document.codes[space] = code;
     }
@@ -236,7 +242,7 @@ class EngineUpgradeTest : public ::testing::TestWithParam<FloatStorage> {
       case 0:
       case 1:
       case 2:
-        return Write(UpsertMode::kReplace);
+        return Write(random_() % 2 == 0 ? UpsertMode::kReplace : UpsertMode::kReplaceAll);
       case 3:
       case 4:
         return Write(UpsertMode::kMerge);

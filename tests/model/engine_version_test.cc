@@ -62,6 +62,8 @@ TEST_F(EngineVersionTest, NewSpaceFromAddingToRetiring) {
             absl::StatusCode::kFailedPrecondition);  // no document has a code
   const auto old_answer = Search("v1", old_vectors_[7]);
   Write(0, 100, {"v1", "v2"});
+  EXPECT_EQ(engine_->PromoteVersion("c", "v2", "v1", false).code(),
+            absl::StatusCode::kFailedPrecondition);  // half of them have none
   Open();
   EXPECT_EQ(Search("v1", old_vectors_[7]), old_answer);
   ReferenceCollection reference(new_model_);
@@ -69,7 +71,7 @@ TEST_F(EngineVersionTest, NewSpaceFromAddingToRetiring) {
   EXPECT_EQ(Search("v2", new_vectors_[150]), reference.Search(new_vectors_[150], 20));
   EXPECT_EQ(engine_->PromoteVersion("c", "v2", "v3", false).code(),
             absl::StatusCode::kFailedPrecondition);  // not what is the default
-  ASSERT_TRUE(engine_->PromoteVersion("c", "v2", "v1", false).ok());
+  ASSERT_TRUE(engine_->PromoteVersion("c", "v2", "v1", true).ok());
   EXPECT_EQ(Search("", new_vectors_[150]), reference.Search(new_vectors_[150], 20));
   EXPECT_EQ(engine_->RetireVersion("c", "v2").code(), absl::StatusCode::kFailedPrecondition);  // the default
   EXPECT_EQ(engine_->RetireVersion("c", "v1").code(), absl::StatusCode::kFailedPrecondition);  // half would be lost

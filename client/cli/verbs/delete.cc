@@ -14,15 +14,27 @@ struct Options {
   std::string name;
   std::vector<std::string> ids;
   std::string ids_file;
+  std::string filter;
 };
 
-absl::Status Run(const Command& command, const Options& options) {
+absl::StatusOr<uint64_t> DeleteByFilter(const Command& command, const Options& options) {
+  v1::DeleteRequest request;
+  request.set_collection(options.name);
+  request.set_filter(options.filter);
+  BEBR_ASSIGN_OR_RETURN(const auto response, command.Connect().Delete(request));
+  for (const std::string& warning : response.warnings()) std::fprintf(stderr, "warning: %s\n", warning.c_str());
+  return response.deleted();
+}
+
+absl::StatusOr<uint64_t> DeleteByIds(const Command& command, const Options& options) {
   std::vector<std::string> ids = options.ids;
   if (!options.ids_file.empty()) {
     BEBR_ASSIGN_OR_RETURN(const auto more, ReadIds(options.ids_file));
     ids.insert(ids.end(), more.begin(), more.end());
   }
-  if (ids.empty()) return absl::InvalidArgumentError("no ids: give them after the name, or in a file with --ids");
+  if (ids.empty()) {
+    return absl::InvalidArgumentError("no ids: give them after the name, or in a file with --ids, or a --filter");
+  }
   Client client = command.Connect();
   uint64_t deleted = 0;
   for (size_t begin = 0; begin < ids.size(); begin += kBatchIds) {
@@ -32,6 +44,12 @@ absl::Status Run(const Command& command, const Options& options) {
     BEBR_ASSIGN_OR_RETURN(const auto response, client.Delete(request));
     deleted += response.deleted();
   }
+  return deleted;
+}
+
+absl::Status Run(const Command& command, const Options& options) {
+  BEBR_ASSIGN_OR_RETURN(const uint64_t deleted,
+                        options.filter.empty() ? DeleteByIds(command, options) : DeleteByFilter(command, options));
   if (command.json) {
     PrintJson({{"deleted", deleted}});
   } else {
@@ -47,8 +65,11 @@ void AddDelete(CLI::App& app, Command& command) {
   CLI::App* verb = AddVerb(app, command, "delete", "delete documents; ids that do not exist are ignored",
                            "bebr delete papers p17 p18", [&command, options] { return Run(command, *options); });
   verb->add_option("name", options->name, "name of the collection")->required();
-  verb->add_option("ids", options->ids, "ids of documents");
-  verb->add_option("--ids", options->ids_file, "file of ids, one a line");
+  CLI::Option* ids = verb->add_option("ids", options->ids, "ids of documents");
+  CLI::Option* file = verb->add_option("--ids", options->ids_file, "file of ids, one a line");
+  verb->add_option("--filter", options->filter, "all documents that satisfy it, at once (at most 1,000,000)")
+      ->excludes(ids)
+      ->excludes(file);
 }
 
 }  // namespace bebr

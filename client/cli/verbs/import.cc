@@ -27,6 +27,9 @@ struct Options {
   size_t window = 8;
   bool merge = false;
   bool skip_unknown = false;
+  bool replace_all = false;
+  bool if_absent = false;
+  std::string if_newer_by;
   bool unchecked = false;
 };
 
@@ -95,7 +98,7 @@ absl::Status SendAll(const Options& options, ImportSource& source, UpsertStream&
     if (rows.count == 0) return absl::OkStatus();
     if (interrupted != 0) return absl::CancelledError("interrupted");
     BEBR_RETURN_IF_ERROR(stream.Send(MakeDocuments(rows, source.dims(), options.version)));
-    progress.Set(stream.acknowledged() + stream.unknown());
+    progress.Set(stream.acknowledged() + stream.unknown() + stream.skipped());
   }
 }
 
@@ -123,6 +126,11 @@ absl::Status UnknownIds(const Options& options, const UpsertStream& stream) {
       stream.unknown() > stream.unknown_ids().size() ? ", ..." : "", WithCommas(stream.acknowledged())));
 }
 
+v1::UpsertMode ModeOf(const Options& options) {
+  if (options.merge) return v1::UPSERT_MODE_MERGE;
+  return options.replace_all ? v1::UPSERT_MODE_REPLACE_ALL : v1::UPSERT_MODE_REPLACE;
+}
+
 absl::StatusOr<nlohmann::ordered_json> Import(const Command& command, const Options& options) {
   BEBR_ASSIGN_OR_RETURN(const auto source, ImportSource::Open(options.files));
   Client client = command.Connect();
@@ -132,20 +140,23 @@ absl::StatusOr<nlohmann::ordered_json> Import(const Command& command, const Opti
   if (!options.unchecked) BEBR_RETURN_IF_ERROR(CheckFiles(command, options, rows));
 
   NoticeInterrupts();
-  const auto stream = client.StreamUpsert(options.name, options.window,
-                                          options.merge ? v1::UPSERT_MODE_MERGE : v1::UPSERT_MODE_REPLACE);
+  v1::UpsertOptions conditions;
+  conditions.set_only_if_absent(options.if_absent);
+  conditions.set_only_if_newer_by(options.if_newer_by);
+  const auto stream = client.StreamUpsert(options.name, options.window, ModeOf(options), conditions);
   Progress progress("import", "documents", rows, command.json);
   absl::Status status = SendAll(options, *source, *stream, progress);
   const absl::Status finished = stream->Finish();  // also after an error of a file: what was sent is acknowledged
   status.Update(finished);
   if (!status.ok()) return WithState(status, options, *source, *stream);
-  const double seconds = progress.End(stream->acknowledged() + stream->unknown());
+  const double seconds = progress.End(stream->acknowledged() + stream->unknown() + stream->skipped());
   if (stream->unknown() > 0 && !options.skip_unknown) return UnknownIds(options, *stream);
   return nlohmann::ordered_json{
       {"collection", options.name},
       {"documents", stream->acknowledged()},
       {"created", stream->created()},
       {"unknown", stream->unknown()},
+      {"skipped", stream->skipped()},
       {"seconds", seconds},
       {"documents_per_s", static_cast<double>(stream->acknowledged()) / std::max(seconds, 1e-9)}};
 }
@@ -156,6 +167,8 @@ absl::Status Run(const Command& command, const Options& options) {
     PrintJson(summary);
     return absl::OkStatus();
   }
+  const uint64_t skipped = summary["skipped"];
+  if (skipped > 0) std::printf("%s documents stay as they were, by the condition\n", WithCommas(skipped).c_str());
   std::printf("%s %s documents (%s) in %.1f s: %s a second\n", options.merge ? "merged into" : "imported",
               WithCommas(summary["documents"]).c_str(),
               options.merge ? (WithCommas(summary["unknown"]) + " unknown").c_str()
@@ -171,6 +184,13 @@ void AddSending(CLI::App* verb, Options& options) {
                                       "embeddings of other versions");
   verb->add_flag("--skip-unknown", options.skip_unknown, "with --merge: documents that do not exist are no error")
       ->needs(merge);
+  verb->add_flag("--replace-all", options.replace_all,
+                 "documents that exist lose the embeddings of versions that do not come, too")
+      ->excludes(merge);
+  verb->add_flag("--if-absent", options.if_absent, "documents that exist stay as they are")->excludes(merge);
+  verb->add_option("--if-newer", options.if_newer_by,
+                   "name of an integer attribute: so do documents whose is not less than the new one")
+      ->excludes(merge);
   verb->add_flag("--unchecked", options.unchecked,
                  "do not read the files through before anything is written; what is wrong is found midway");
   verb->add_option("--batch", options.batch, "documents a message; 0: about 1 MiB")->check(CLI::Range(0, 10000));

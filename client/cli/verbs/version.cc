@@ -136,13 +136,39 @@ absl::Status List(const Command& command, const Options& options) {
   return Show(command, command.Connect().GetCollection(options.collection));
 }
 
+// What a promotion means for documents and for clients that name no version.
+void PrintMeaning(const v1::Collection& collection) {
+  const v1::Version* now = nullptr;
+  const v1::Version* before = nullptr;
+  for (const v1::Version& version : collection.versions()) {
+    if (version.name() == collection.default_version()) now = &version;
+    if (version.name() == collection.previous_default()) before = &version;
+  }
+  if (now == nullptr || before == nullptr) return;
+  uint64_t coded = 0;
+  for (const v1::Version& other : collection.versions()) coded += other.space() == now->space() ? other.documents() : 0;
+  if (coded < collection.documents()) {
+    std::printf("%s of %s documents have no code in the space of %s: its searches do not find them\n",
+                WithCommas(collection.documents() - coded).c_str(), WithCommas(collection.documents()).c_str(),
+                now->name().c_str());
+  }
+  if (now->same_embeddings_as() == before->name() || before->same_embeddings_as() == now->name()) return;
+  const bool same_dims = now->input_dims() == before->input_dims();
+  std::printf("clients that name no version must send embeddings of %s now: those of %s are %s\n", now->name().c_str(),
+              before->name().c_str(),
+              same_dims ? "as long and find nonsense, unless the client sends their model_checksum" : "refused");
+}
+
 absl::Status Promote(const Command& command, const Options& options) {
   v1::PromoteVersionRequest request;
   request.set_collection(options.collection);
   request.set_version(options.version);
   request.set_expected_default(options.expected_default);
   request.set_force(options.force);
-  return Show(command, command.Connect().PromoteVersion(request));
+  const auto promoted = command.Connect().PromoteVersion(request);
+  BEBR_RETURN_IF_ERROR(Show(command, promoted));
+  if (!command.json) PrintMeaning(*promoted);
+  return absl::OkStatus();
 }
 
 absl::Status Rollback(const Command& command, const Options& options) {
@@ -280,7 +306,7 @@ void AddVersion(CLI::App& app, Command& command) {
       add("promote", "make a version the default", "bebr version promote papers v2 --expect v1", Promote, true);
   promoted->add_option("--expect,--expected-default", options->expected_default,
                        "fail if the default is not this version");
-  promoted->add_flag("--force", options->force, "also if no document has a code in its space");
+  promoted->add_flag("--force", options->force, "also if documents have no code in its space");
   add("rollback", "make the previous default the default again", "bebr version rollback papers", Rollback, false);
   add("retire", "drop a version, its floats and unshared codes", "bebr version retire papers v1", Retire, true);
 }

@@ -7,7 +7,7 @@
     hits = papers.search(vectors[0], k=10, filter='year >= 2020')
 
 Client            a server; Client.create and Client.collection give a Collection
-Collection        upsert, upsert_stream, search, search_batch, get, delete, scroll, facets, count, stats; versions, snapshots, aliases
+Collection        upsert, upsert_stream, update, search, search_batch, get, delete, scroll, facets, count, stats; versions, snapshots, aliases
 bebr.aio.Client   the same for asyncio
 Error             all that goes wrong: one class a code, with field, limit, row and retry_after
 
@@ -21,7 +21,8 @@ from bebr.client import Aliases, Client, Collection, Snapshots, Versions
 from bebr.errors import (AlreadyExists, Cancelled, DataLoss, DeadlineExceeded, Error, FailedPrecondition, Internal, InvalidArgument, NotFound,
                          PermissionDenied, ResourceExhausted, Unauthenticated, Unavailable, Unimplemented)
 from bebr.types import (Attribute, AutoEvent, AutoStatus, Backfill, Check, CollectionStats, Document, Explanation, Facet, Facets, Hit, Hits,
-                        MemoryUse, RecallSample, ScoreBand, ServerStats, Snapshot, Timings, Upserted, Version)
+                        MemoryUse, RecallSample, ScoreBand, ServerStats, Snapshot, Timings, Updated,
+                        Upserted, Version)
 
 try:
     __version__ = version("bebr")
@@ -31,7 +32,7 @@ del PackageNotFoundError, version
 
 __all__ = [
     "Client", "Collection", "Versions", "Snapshots", "Aliases", "aio", "filters",
-    "Hit", "Hits", "Explanation", "ScoreBand", "Facet", "Facets", "Timings", "Document", "Upserted", "CollectionStats",
+    "Hit", "Hits", "Explanation", "ScoreBand", "Facet", "Facets", "Timings", "Document", "Updated", "Upserted", "CollectionStats",
     "Version", "Backfill", "Check", "RecallSample", "MemoryUse",
     "AutoStatus", "AutoEvent", "Snapshot", "ServerStats", "Attribute",
     "Error", "InvalidArgument", "NotFound", "AlreadyExists", "FailedPrecondition", "ResourceExhausted", "Unauthenticated", "PermissionDenied",

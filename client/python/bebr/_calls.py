@@ -175,15 +175,51 @@ def drop(name: str) -> Call[None]:
 # Documents.
 
 
-def upsert_mode(merge: bool) -> int:
-    return v1.UPSERT_MODE_MERGE if merge else v1.UPSERT_MODE_REPLACE
+@dataclass(frozen=True)
+class Writing:
+    """What upserts take beside the documents."""
+
+    merge: bool = False
+    replace_all: bool = False
+    if_absent: bool = False
+    if_newer_by: str = ""
+
+    @property
+    def mode(self) -> int:
+        if self.merge and (self.replace_all or self.if_absent or self.if_newer_by):
+            raise InvalidArgument("merge is for documents that exist, and leaves all else of them; the other options do not go with it",
+                                  field="merge")
+        return v1.UPSERT_MODE_MERGE if self.merge else v1.UPSERT_MODE_REPLACE_ALL if self.replace_all else v1.UPSERT_MODE_REPLACE
+
+    @property
+    def options(self) -> v1.UpsertOptions:
+        return made(v1.UpsertOptions, only_if_absent=self.if_absent, only_if_newer_by=self.if_newer_by)
 
 
-def upsert(name: str, rows: _values.Rows, merge: bool) -> Call[t.Upserted]:
-    request = made(v1.UpsertRequest, collection=name, mode=upsert_mode(merge))
+def upsert(name: str, rows: _values.Rows, writing: Writing) -> Call[t.Upserted]:
+    request = made(v1.UpsertRequest, collection=name, mode=writing.mode, options=writing.options)
     rows.fill(request.documents, 0, len(rows))
     return Call("DocumentService", "Upsert", request,
-                lambda r: t.Upserted(documents=r.documents, created=r.created, unknown_ids=tuple(r.unknown_ids)))
+                lambda r: t.Upserted(documents=r.documents, created=r.created, unknown_ids=tuple(r.unknown_ids),
+                                     skipped_ids=tuple(r.skipped_ids)))
+
+
+def one_way(ids: Any, filter: filters.Filter) -> None:
+    if (ids is None) == (not filter):
+        raise InvalidArgument("give ids or a filter: one of them", field="ids")
+
+
+def updates(name: str, ids: Any, filter: filters.Filter, set: Optional[Mapping[str, object]], remove: Sequence[str],
+            clear: bool) -> Iterator[Call[t.Updated]]:
+    """Calls of as many ids as one takes, or one of a filter."""
+    one_way(ids, filter)
+    names = [remove] if isinstance(remove, str) else list(remove)
+    for batch in id_batches(ids, MOST_IDS) if ids is not None else [[]]:
+        request = made(v1.UpdateAttributesRequest, collection=name, ids=batch, filter=filters.text(filter), remove=names, clear=clear)
+        for attribute, value in (set or {}).items():
+            _values.to_attribute(request.set[attribute], value, f"set[{attribute!r}]")
+        yield Call("DocumentService", "UpdateAttributes", request,
+                   lambda r: t.Updated(documents=r.documents, unknown_ids=tuple(r.unknown_ids)))
 
 
 def documents_of(response: Any) -> List[t.Document]:
@@ -204,9 +240,11 @@ def gets(name: str, ids: Any, with_embeddings: bool) -> Iterator[Call[List[t.Doc
         yield Call("DocumentService", "Get", made(v1.GetRequest, collection=name, ids=batch, with_embeddings=with_embeddings), documents_of)
 
 
-def deletes(name: str, ids: Any) -> Iterator[Call[int]]:
-    for batch in id_batches(ids, MOST_IDS):
-        yield Call("DocumentService", "Delete", made(v1.DeleteRequest, collection=name, ids=batch), lambda r: int(r.deleted))
+def deletes(name: str, ids: Any, filter: filters.Filter) -> Iterator[Call[int]]:
+    one_way(ids, filter)
+    for batch in id_batches(ids, MOST_IDS) if ids is not None else [[]]:
+        yield Call("DocumentService", "Delete", made(v1.DeleteRequest, collection=name, ids=batch, filter=filters.text(filter)),
+                   lambda r: int(r.deleted))
 
 
 def scroll(name: str, filter: filters.Filter, limit: int, after: str, with_attributes: bool,

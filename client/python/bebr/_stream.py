@@ -6,7 +6,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional
 
 from bebr import _values, errors, v1
 from bebr import types as t
-from bebr._calls import upsert_mode
+from bebr._calls import Writing
 
 # Messages on their way. The server answers four at a time unless it is set otherwise; the others fill the pause between.
 WINDOW = 8
@@ -18,11 +18,11 @@ Progress = Callable[[int], object]
 """Is told the number of documents that are acknowledged so far."""
 
 
-def messages_of_rows(name: str, rows: _values.Rows, merge: bool, batch: Optional[int]) -> Iterator[v1.StreamUpsertRequest]:
+def messages_of_rows(name: str, rows: _values.Rows, writing: Writing, batch: Optional[int]) -> Iterator[v1.StreamUpsertRequest]:
     """Messages of arrays; sequence numbers are those of their first rows."""
     size = batch or rows.batch_rows()
     for first in range(0, len(rows), size):
-        message = v1.StreamUpsertRequest(collection=name, sequence=first, mode=upsert_mode(merge))
+        message = v1.StreamUpsertRequest(collection=name, sequence=first, mode=writing.mode, options=writing.options)
         rows.fill(message.documents, first, min(first + size, len(rows)))
         yield message
 
@@ -30,13 +30,14 @@ def messages_of_rows(name: str, rows: _values.Rows, merge: bool, batch: Optional
 class Packer:
     """Makes messages of single documents."""
 
-    def __init__(self, name: str, version: str, merge: bool, batch: Optional[int]) -> None:
-        self._name, self._version, self._mode, self._batch = name, version, upsert_mode(merge), batch
+    def __init__(self, name: str, version: str, writing: Writing, batch: Optional[int]) -> None:
+        self._name, self._version, self._writing, self._batch = name, version, writing, batch
         self._next = 0
         self._message = self._new()
 
     def _new(self) -> v1.StreamUpsertRequest:
-        return v1.StreamUpsertRequest(collection=self._name, sequence=self._next, mode=self._mode)
+        return v1.StreamUpsertRequest(collection=self._name, sequence=self._next, mode=self._writing.mode,
+                                      options=self._writing.options)
 
     def add(self, record: t.Record) -> Optional[v1.StreamUpsertRequest]:
         """The message that is full now, if one is."""
@@ -72,6 +73,7 @@ class Window:
         self.written = 0
         self._created = 0
         self._unknown: List[str] = []
+        self._skipped: List[str] = []
         self.waiting: Dict[int, Any] = {}
 
     @property
@@ -94,9 +96,11 @@ class Window:
         self.written += answer.documents
         self._created += answer.created
         self._unknown.extend(answer.unknown_ids)
+        self._skipped.extend(answer.skipped_ids)
         if self._progress is not None:
             self._progress(self.written)
         return 0.0
 
     def result(self) -> t.Upserted:
-        return t.Upserted(documents=self.written, created=self._created, unknown_ids=tuple(self._unknown))
+        return t.Upserted(documents=self.written, created=self._created, unknown_ids=tuple(self._unknown),
+                          skipped_ids=tuple(self._skipped))

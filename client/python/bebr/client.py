@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 from types import TracebackType
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Type, TypeVar
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Type, TypeVar
 
 import grpc
 import numpy.typing as npt
@@ -230,13 +230,16 @@ class Collection:
         return f"bebr.Collection({self.name!r} on {self._client._options.server})"
 
     def upsert(self, ids: t.Ids, vectors: t.Vectors, attributes: Optional[t.Attributes] = None, *, version: str = "", merge: bool = False,
-               batch: Optional[int] = None, progress: Optional[Progress] = None, timeout: Optional[float] = None) -> t.Upserted:
+               replace_all: bool = False, if_absent: bool = False, if_newer_by: str = "", batch: Optional[int] = None,
+               progress: Optional[Progress] = None, timeout: Optional[float] = None) -> t.Upserted:
         """Inserts documents, or replaces those with the same ids. What it returns for is on the server's disk and in its next search.
 
         `ids` are strings, or whole numbers, which become strings; each is there once. `vectors` is (rows, dims): float16 goes as it is,
         everything else as float32. To write several versions' embeddings at once give them by version: {"v1": a, "v2": b}.
         `attributes` is a mapping a row, [{"year": 2021}, ...], or a column an attribute, {"year": [2021, ...]}; None is no value.
 
+        A replaced document keeps embeddings of versions that do not come; `replace_all` drops those too. `if_absent` leaves documents that
+        exist as they are, `if_newer_by` those whose integer of that name is not less than the new one; their ids come back as skipped_ids.
         `merge` adds embeddings to documents that exist and leaves everything else of them; ids that do not exist come back.
 
         Ids, attributes and floats are checked before anything is sent. If it raises later, the error's `acknowledged` says how many are
@@ -249,10 +252,11 @@ class Collection:
         rows = _values.Rows(ids, vectors, attributes, version)
         if not len(rows):
             return t.Upserted(documents=0, created=0)
+        writing = _calls.Writing(merge, replace_all, if_absent, if_newer_by)
         if len(rows) <= (batch or rows.batch_rows()) and progress is None:
             with errors.telling(lambda: 0):
-                return self._client._run(_calls.upsert(self.name, rows, merge), timeout)
-        return self._client._upsert_stream(_stream.messages_of_rows(self.name, rows, merge, batch), timeout, progress)
+                return self._client._run(_calls.upsert(self.name, rows, writing), timeout)
+        return self._client._upsert_stream(_stream.messages_of_rows(self.name, rows, writing, batch), timeout, progress)
 
     def upsert_stream(self, documents: Iterable[t.Record], *, version: str = "", merge: bool = False, batch: Optional[int] = None,
                       progress: Optional[Progress] = None, timeout: Optional[float] = None) -> t.Upserted:
@@ -260,7 +264,7 @@ class Collection:
 
         Takes from `documents` only as fast as the server takes from it. An id should come once: of two, either may win.
         """
-        packer = _stream.Packer(self.name, version, merge, batch)
+        packer = _stream.Packer(self.name, version, _calls.Writing(merge), batch)
         return self._client._upsert_stream(packer.messages(documents), timeout, progress)
 
     def search(self, vector: Optional[npt.ArrayLike] = None, k: int = 10, *, filter: Filter = "", rerank: Optional[int] = None,
@@ -299,11 +303,26 @@ class Collection:
         takes 10,000 ids, or 1,000 with embeddings, and sees the collection as it was at one moment."""
         return [found for call in _calls.gets(self.name, ids, with_embeddings) for found in self._client._run(call, timeout)]
 
-    def delete(self, ids: t.Ids, *, timeout: Optional[float] = None) -> int:
-        """Deletes documents by id; how many there were of them. As many calls as it takes, of 10,000 ids each."""
+    def update(self, ids: Optional[t.Ids] = None, *, filter: Filter = "", set: Optional[Mapping[str, object]] = None,
+               remove: Sequence[str] = (), clear: bool = False, timeout: Optional[float] = None) -> t.Updated:
+        """Changes attributes of documents and nothing else: by id, in as many calls as it takes, or at once of all (at most 100,000) that
+        satisfy a filter. `clear` drops all attributes, `remove` those of these names; then `set` gives values to its own.
+        """
+        changed = 0
+        unknown: List[str] = []
+        with errors.telling(lambda: changed):
+            for call in _calls.updates(self.name, ids, filter, set, remove, clear):
+                updated = self._client._run(call, timeout)
+                changed += updated.documents
+                unknown.extend(updated.unknown_ids)
+        return t.Updated(documents=changed, unknown_ids=tuple(unknown))
+
+    def delete(self, ids: Optional[t.Ids] = None, *, filter: Filter = "", timeout: Optional[float] = None) -> int:
+        """Deletes documents, and says how many there were: by id, in as many calls as it takes, of 10,000 ids each, or at once all (at most
+        1,000,000) that satisfy a filter."""
         deleted = 0
         with errors.telling(lambda: deleted):
-            for call in _calls.deletes(self.name, ids):
+            for call in _calls.deletes(self.name, ids, filter):
                 deleted += self._client._run(call, timeout)
         return deleted
 

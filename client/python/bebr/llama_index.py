@@ -88,15 +88,9 @@ class BebrVectorStore(BasePydanticVectorStore):
                                       ids=[hit.id for hit in hits])
 
     def _delete_where(self, condition: str) -> None:
-        """A scan with a filter finds all that satisfy it, whatever the query: so many at a time, until there are none."""
         if not condition:
             raise ValueError("an empty filter would delete every node; drop the collection instead")
-        query = np.ones(self.client.stats().version().input_dims, np.float32)
-        while True:
-            found = self.client.search(query, _MOST_HITS, filter=condition, rerank=0, with_attributes=False).ids
-            if not found:
-                return
-            self.client.delete(found)
+        self.client.delete(filter=condition)
 
 
 def _node(attributes: Any) -> Any:

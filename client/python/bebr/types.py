@@ -188,6 +188,18 @@ class Upserted:
     """Of these, documents that did not exist before."""
     unknown_ids: Tuple[str, ...] = ()
     """Of a merge: documents that do not exist; nothing was written for them."""
+    skipped_ids: Tuple[str, ...] = ()
+    """Documents that a condition kept from being written."""
+
+
+@dataclass(frozen=True)
+class Updated:
+    """What a change of attributes has done."""
+
+    documents: int
+    """Changed, all of them synced to the server's disk."""
+    unknown_ids: Tuple[str, ...] = ()
+    """Of the ids, those of documents that do not exist."""
 
 
 @dataclass(frozen=True)

@@ -311,6 +311,23 @@ def test_many_ids_are_several_calls(papers: bebr.Collection) -> None:
     assert papers.delete([*ids[20_000:], *ids[:10_000]]) == 1000 and papers.count() == 0
 
 
+def test_writes_without_vectors_and_with_conditions(papers: bebr.Collection, docs: Matrix) -> None:
+    assert papers.update(["p1", "no"], set={"seen": True, "note": "x"}) == bebr.Updated(documents=1, unknown_ids=("no",))
+    assert papers.update(filter={"seen": True}, set={"clock": 3}, remove=["note"]).documents == 1
+    found, = papers.get(["p1"])
+    assert found.attributes["clock"] == 3 and "note" not in found.attributes and len(found.attributes) > 2
+    stale = papers.upsert(["p1", "fresh"], docs[:2], {"clock": [3, 3]}, if_newer_by="clock")
+    assert stale == bebr.Upserted(documents=1, created=1, skipped_ids=("p1",))
+    assert papers.upsert(["fresh"], docs[:1], if_absent=True).skipped_ids == ("fresh",)
+    assert papers.update(["p1"], set={"only": 1}, clear=True).documents == 1
+    assert papers.get(["p1"])[0].attributes == {"only": 1}
+    with pytest.raises(bebr.InvalidArgument, match="it matches 1001 documents all the same"):
+        papers.delete(filter="NOT tpyo = 1")
+    with pytest.raises(bebr.InvalidArgument, match="one of them"):
+        papers.delete(["p1"], filter="only = 1")
+    assert papers.delete(filter="only = 1") == 1 and papers.count() == 1000
+
+
 def test_versions(papers: bebr.Collection, docs: Matrix, models: Dict[str, str]) -> None:
     new = np.load(models["docs_v2"])
     papers.versions.add("v2", model=models["v2"], compatible_with="v1")
@@ -319,6 +336,10 @@ def test_versions(papers: bebr.Collection, docs: Matrix, models: Dict[str, str])
     papers.upsert(["both"], {"v1": docs[:1], "v2": new[:1]}, [{"year": 2030}])
     both, = papers.get(["both"], with_embeddings=True)
     assert set(both.embeddings) == {"v1", "v2"} and both.embeddings["v2"].shape == (24,)
+    papers.upsert(["both"], docs[1:2], version="v1")
+    assert set(papers.get(["both"], with_embeddings=True)[0].embeddings) == {"v1", "v2"}
+    papers.upsert(["both"], docs[1:2], version="v1", replace_all=True)
+    assert set(papers.get(["both"], with_embeddings=True)[0].embeddings) == {"v1"}
     check = papers.versions.check("v2", sample=3)
     assert check.against == "v1" and check.queries <= 3
     assert papers.versions.promote("v2", expected_default="v1").default_version == "v2"

@@ -52,7 +52,7 @@ class ShardSetTest : public ::testing::Test {
   std::string path() const { return directory_.path() + "/store"; }
 
   // A mutation with the codes and floats that `version` would write: codes of `word`s.
-  Mutation By(uint32_t version, const std::string& id, uint32_t word, MutationKind kind = MutationKind::kReplace) {
+  Mutation By(uint32_t version, const std::string& id, uint32_t word, MutationKind kind = MutationKind::kReplaceAll) {
     const uint32_t space = version == 2 ? 1 : 0;
     kept_words_.push_back(std::vector<uint32_t>(space == 0 ? 1 : 4, word));
     kept_ids_.push_back(id);
@@ -250,7 +250,7 @@ TEST_F(ShardSetTest, RequestsOfAGroupFollowEachOther) {
   for (uint32_t r = 0; r < 3; ++r) {
     Mutations& request = requests.emplace_back(kShards);
     for (const std::string id : {"a", "b", "c", "d"}) {
-      Mutation mutation = By(0, id, r, r == 2 ? MutationKind::kMerge : MutationKind::kReplace);
+      Mutation mutation = By(0, id, r, r == 2 ? MutationKind::kMerge : MutationKind::kReplaceAll);
       request.by_shard[shards_->ShardOf(id)].push_back(std::move(mutation));
     }
   }

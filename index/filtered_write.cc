@@ -1,0 +1,61 @@
+#include "index/filtered_write.h"
+
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "index/base/status_macros.h"
+#include "index/search/browse.h"
+#include "index/search/search_job.h"
+
+namespace bebr {
+
+absl::StatusOr<Collection::Selector> SelectByFilter(std::string_view filter, size_t limit) {
+  if (filter.empty()) {
+    return absl::InvalidArgumentError(
+        "ids and filter are empty; name documents, or say which by a filter (id >= \"\" is true of all)");
+  }
+  BEBR_ASSIGN_OR_RETURN(auto parsed, Filter::Parse(filter));
+  return Collection::Selector(
+      [parsed = std::move(parsed),
+       limit](const std::shared_ptr<const CollectionView>& view) -> absl::StatusOr<Collection::Selected> {
+        Collection::Selected selected{.warnings = UnknownIn(*parsed, *view)};
+        const Selection selection(view, parsed.get());
+        const uint64_t count = selection.count();
+        if (count > 0 && !selected.warnings.empty()) {
+          return absl::InvalidArgumentError(
+              absl::StrFormat("filter: %s; it matches %d documents all the same, and nothing was written",
+                              absl::StrJoin(selected.warnings, "; "), count));
+        }
+        if (count > limit) {
+          return absl::ResourceExhaustedError(
+              absl::StrFormat("filter: it matches %d documents; one call changes at most %d. Nothing was written; take "
+                              "them in parts, as by "
+                              "AND id < \"...\"",
+                              count, limit));
+        }
+        selected.ids = selection.Ids();
+        return selected;
+      });
+}
+
+absl::Status CheckChange(const AttributeChange& change) {
+  if (!change.clear && change.remove.empty() && change.set.empty()) {
+    return absl::InvalidArgumentError("set, remove and clear are empty; say what is to change");
+  }
+  if (change.remove.size() > kMaxAttributes) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("remove has %d names; the limit is %d", change.remove.size(), kMaxAttributes));
+  }
+  for (size_t i = 0; i < change.remove.size(); ++i) {
+    if (change.set.contains(change.remove[i])) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("remove[%d] is \"%s\", which set has too; name it in one of them", i, change.remove[i]));
+    }
+  }
+  return ValidateAttributes("set", change.set);
+}
+
+}  // namespace bebr

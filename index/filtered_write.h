@@ -1,0 +1,25 @@
+// Writes to all documents that satisfy a filter.
+#ifndef BEBR_INDEX_FILTERED_WRITE_H_
+#define BEBR_INDEX_FILTERED_WRITE_H_
+
+#include <cstddef>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "index/collection/collection.h"
+#include "index/types/write.h"
+
+namespace bebr {
+
+// What Collection::ChangeSelected takes: the documents that satisfy `filter`. INVALID_ARGUMENT as of Filter::Parse. In
+// its turn, INVALID_ARGUMENT if the filter matches documents although it names an attribute or a type that none has,
+// and RESOURCE_EXHAUSTED if there are more than `limit`.
+absl::StatusOr<Collection::Selector> SelectByFilter(std::string_view filter, size_t limit);
+
+// INVALID_ARGUMENT unless the change changes something, within the limits of attributes.
+absl::Status CheckChange(const AttributeChange& change);
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_FILTERED_WRITE_H_

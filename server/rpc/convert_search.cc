@@ -1,0 +1,140 @@
+#include <tuple>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "index/base/status_macros.h"
+#include "server/rpc/convert.h"
+#include "server/rpc/filter_text.h"
+
+namespace bebr {
+namespace {
+
+absl::StatusOr<Fusion> ToFusion(v1::Fusion fusion) {
+  switch (fusion) {
+    case v1::FUSION_UNSPECIFIED:
+      return Fusion::kNone;
+    case v1::FUSION_MAX:
+      return Fusion::kMax;
+    case v1::FUSION_MEAN:
+      return Fusion::kMean;
+    case v1::FUSION_RECIPROCAL_RANK:
+      return Fusion::kReciprocalRank;
+    default:
+      return absl::InvalidArgumentError(absl::StrFormat(
+          "fusion is %d; it is 0 (none), 1 (max), 2 (mean) or 3 (reciprocal rank)", static_cast<int>(fusion)));
+  }
+}
+
+void ToProto(const Explanation& explanation, v1::Explanation* out) {
+  out->set_estimate(explanation.estimate);
+  for (const BandExplanation& band : explanation.bands) {
+    v1::Explanation::Band* target = out->add_bands();
+    target->set_dims(band.dims);
+    target->set_dot(band.dot);
+    target->set_weight(band.weight);
+    target->mutable_distances()->Add(band.distances.begin(), band.distances.end());
+  }
+  out->set_scale(explanation.scale);
+  out->set_offset(explanation.offset);
+  out->set_query_offset(explanation.query_offset);
+  out->set_query_factor(explanation.query_factor);
+  out->set_shard(explanation.shard);
+  out->set_segment(explanation.segment);
+  out->set_row(explanation.row);
+}
+
+// The part that both kinds of search share.
+absl::StatusOr<SearchRequest> WithOptions(const std::string& collection, const v1::SearchOptions& options) {
+  SearchRequest request;
+  request.collection = collection;
+  request.version = options.version();
+  request.model_checksum = options.model_checksum();
+  if (options.has_k()) request.k = options.k();
+  request.rerank = options.rerank();
+  request.collection_rerank = !options.has_rerank();
+  request.first_levels = options.first_levels();
+  request.candidates = options.candidates();
+  if (options.has_min_score()) request.min_score = options.min_score();
+  if (options.has_filter_tree()) {
+    if (!options.filter().empty()) {
+      return absl::InvalidArgumentError("options has filter and filter_tree; set one of them");
+    }
+    BEBR_ASSIGN_OR_RETURN(request.filter, FilterText(options.filter_tree()));
+  } else {
+    BEBR_RETURN_IF_ERROR(CheckFilterText(options.filter()));
+    request.filter = options.filter();
+  }
+  request.strict = options.strict();
+  request.offset = options.offset();
+  request.exclude_ids.assign(options.exclude_ids().begin(), options.exclude_ids().end());
+  request.explain = options.explain();
+  BEBR_ASSIGN_OR_RETURN(request.fusion, ToFusion(options.fusion()));
+  request.with_attributes = options.with_attributes();
+  return request;
+}
+
+}  // namespace
+
+absl::StatusOr<SearchRequest> ToSearchRequest(const v1::SearchRequest& request, VectorArena& arena) {
+  BEBR_ASSIGN_OR_RETURN(SearchRequest search, WithOptions(request.collection(), request.options()));
+  if (request.has_like()) {
+    // The query is made of the examples later.
+    if (request.has_query()) return absl::InvalidArgumentError("the request has query and like; set one of them");
+    for (const auto* ids : {&request.like().positive_ids(), &request.like().negative_ids()})
+      search.exclude_ids.insert(search.exclude_ids.end(), ids->begin(), ids->end());
+    return search;
+  }
+  BEBR_ASSIGN_OR_RETURN(const auto query, arena.Read("query", request.query()));
+  search.queries.push_back(query);
+  return search;
+}
+
+absl::StatusOr<ExampleRequest> ToExampleRequest(const v1::SearchRequest& request, VectorArena& arena) {
+  const v1::Examples& like = request.like();
+  ExampleRequest examples{.version = request.options().version()};
+  examples.positive_ids.assign(like.positive_ids().begin(), like.positive_ids().end());
+  examples.negative_ids.assign(like.negative_ids().begin(), like.negative_ids().end());
+  for (const auto& [vectors, field, out] : {std::tuple(&like.positives(), "like.positives", &examples.positives),
+                                            std::tuple(&like.negatives(), "like.negatives", &examples.negatives)}) {
+    for (int i = 0; i < vectors->size(); ++i) {
+      BEBR_ASSIGN_OR_RETURN(const auto values, arena.Read(absl::StrFormat("%s[%d]", field, i), vectors->Get(i)));
+      out->push_back(values);
+    }
+  }
+  return examples;
+}
+
+absl::StatusOr<SearchRequest> ToSearchRequest(const v1::BatchSearchRequest& request, VectorArena& arena) {
+  BEBR_ASSIGN_OR_RETURN(SearchRequest search, WithOptions(request.collection(), request.options()));
+  BEBR_RETURN_IF_ERROR(ValidateCount("queries", static_cast<size_t>(request.queries_size()), kMaxQueriesPerRequest));
+  search.queries.reserve(request.queries_size());
+  for (int i = 0; i < request.queries_size(); ++i) {
+    BEBR_ASSIGN_OR_RETURN(const auto query, arena.Read(absl::StrFormat("queries[%d]", i), request.queries(i)));
+    search.queries.push_back(query);
+  }
+  return search;
+}
+
+void ToProto(std::vector<SearchHit>&& hits, google::protobuf::RepeatedPtrField<v1::SearchHit>* out) {
+  out->Reserve(static_cast<int>(hits.size()));
+  for (SearchHit& hit : hits) {
+    v1::SearchHit* target = out->Add();
+    target->set_id(std::move(hit.id));
+    target->set_score(hit.score);
+    target->set_score_kind(hit.score_kind == ScoreKind::kExact ? v1::SCORE_KIND_EXACT : v1::SCORE_KIND_ESTIMATED);
+    target->set_its(hit.its);
+    target->set_version(std::move(hit.version));
+    ToProto(std::move(hit.attributes), target->mutable_attributes());
+    if (hit.explanation != nullptr) ToProto(*hit.explanation, target->mutable_explanation());
+  }
+}
+
+void ToProto(const SearchTimings& timings, v1::SearchTimings* out) {
+  out->set_queue_us(timings.queue_us);
+  out->set_encode_us(timings.encode_us);
+  out->set_scan_us(timings.scan_us);
+  out->set_rerank_us(timings.rerank_us);
+  out->set_queries_in_scan(timings.queries_in_scan);
+}
+
+}  // namespace bebr
