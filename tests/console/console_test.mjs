@@ -184,7 +184,7 @@ async function map(page) {
   await goTo(page, "Map");
   await page.getByLabel("Documents").fill(String(kWholeMap));
   await page.getByRole("button", { name: "Draw the map" }).click();
-  await status(page, "The axes hold");
+  await status(page, `${kWholeMap} documents. The axes hold`);
   await page.getByLabel("Coloured by").selectOption("section");
   for (const section of kSections) await page.getByRole("listitem").filter({ hasText: section }).waitFor();
   await page.getByRole("application").focus();

@@ -8,10 +8,8 @@ import type {
   ListAliasesRequestJson, ListAliasesResponseJson, ListCollectionsRequestJson, ListCollectionsResponseJson,
   PromoteVersionRequestJson, PromoteVersionResponseJson, RetireVersionRequestJson, RetireVersionResponseJson,
 } from "bebr/v1/collections_pb";
-import type { GetRequestJson, GetResponseJson } from "bebr/v1/documents_pb";
-import type {
-  BatchSearchRequestJson, BatchSearchResponseJson, SearchRequestJson, SearchResponseJson,
-} from "bebr/v1/search_pb";
+import type { GetRequestJson, GetResponseJson, ScrollRequestJson, ScrollResponseJson } from "bebr/v1/documents_pb";
+import type { SearchRequestJson, SearchResponseJson } from "bebr/v1/search_pb";
 import { keys, keyFor } from "./keys";
 
 interface Methods {
@@ -24,8 +22,8 @@ interface Methods {
   "CollectionService/PromoteVersion": [PromoteVersionRequestJson, PromoteVersionResponseJson];
   "CollectionService/RetireVersion": [RetireVersionRequestJson, RetireVersionResponseJson];
   "DocumentService/Get": [GetRequestJson, GetResponseJson];
+  "DocumentService/Scroll": [ScrollRequestJson, ScrollResponseJson];
   "SearchService/Search": [SearchRequestJson, SearchResponseJson];
-  "SearchService/BatchSearch": [BatchSearchRequestJson, BatchSearchResponseJson];
 }
 export type Method = keyof Methods;
 

@@ -1,13 +1,13 @@
-// A sample of a collection's documents. There is no call that lists ids, so they are those that random queries find: enough to show
-// attributes and a map, not a fair sample.
+// A sample of a collection's documents: at random of those that Scroll lists first, by their ids. A fair sample of up to 100,000
+// documents; of a larger collection, of the first of them.
 import type { CollectionJson, VersionJson } from "bebr/v1/collections_pb";
 import type { SearchHitJson } from "bebr/v1/search_pb";
 import type { AttributeValueJson, DocumentJson } from "bebr/v1/types_pb";
 import { call } from "./api";
-import { mixOf, randomVector } from "./vectors";
 
 export type Value = string | number | boolean;
 const kFloatsPerCall = 500_000;  // some 6 MB of JSON
+const kIdsPerPage = 10_000, kMostPages = 10;
 
 export function valueOf(attribute: AttributeValueJson): Value {
   if (attribute.intValue !== undefined) return Number(attribute.intValue);
@@ -30,24 +30,38 @@ export function embeddingOf(document: DocumentJson, version: VersionJson): numbe
   return found?.vector?.values?.map(Number);
 }
 
-// Hits of queries by id, without rerank, with attributes.
-async function find(collection: string, queries: number[][], k: number, signal?: AbortSignal): Promise<Map<string, SearchHitJson>> {
-  const answer = await call("SearchService/BatchSearch", {
-    collection, queries: queries.map((values) => ({ values })), options: { k, rerank: 0, withAttributes: true },
-  }, signal);
-  const hits = new Map<string, SearchHitJson>();
-  for (const result of answer.results ?? []) for (const hit of result.hits ?? []) hits.set(hit.id ?? "", hit);
-  return hits;
+// Up to `wanted` ids, each of those that Scroll lists first as likely as any other.
+async function sampleIds(collection: CollectionJson, wanted: number, signal?: AbortSignal): Promise<string[]> {
+  const ids: string[] = [];
+  for (let page = 0, pageToken = ""; page < kMostPages; page++) {
+    const answer = await call("DocumentService/Scroll", { collection: collection.name ?? "", pageToken, limit: kIdsPerPage }, signal);
+    for (const document of answer.documents ?? []) ids.push(document.id ?? "");
+    pageToken = answer.nextPageToken ?? "";
+    if (pageToken === "") break;
+  }
+  const taken = Math.min(wanted, ids.length);
+  for (let i = 0; i < taken; i++) {
+    const other = i + Math.floor(Math.random() * (ids.length - i));
+    [ids[i], ids[other]] = [ids[other]!, ids[i]!];
+  }
+  return ids.slice(0, taken);
 }
 
-export async function sampleHits(collection: CollectionJson, signal?: AbortSignal): Promise<SearchHitJson[]> {
-  const dims = versionOf(collection)?.inputDims ?? 0;
-  if (dims === 0 || Number(collection.documents ?? 0) === 0) return [];
-  const queries = Array.from({ length: 8 }, () => randomVector(dims));
-  return [...(await find(collection.name ?? "", queries, 50, signal)).values()];
+// Attributes of a document or a hit.
+export const valuesOf = (one: DocumentJson | SearchHitJson): Record<string, Value> =>
+  Object.fromEntries(Object.entries(one.attributes ?? {}).map(([name, value]) => [name, valueOf(value)]));
+
+export interface Sampled { id: string; attributes: Record<string, Value> }
+
+// Up to 400 documents without their floats.
+export async function sampleDocuments(collection: CollectionJson, signal?: AbortSignal): Promise<Sampled[]> {
+  const ids = await sampleIds(collection, 400, signal);
+  if (ids.length === 0) return [];
+  const answer = await call("DocumentService/Get", { collection: collection.name ?? "", ids }, signal);
+  return (answer.documents ?? []).map((document) => ({ id: document.id ?? "", attributes: valuesOf(document) }));
 }
 
-export interface Point { id: string; values: number[]; attributes: Record<string, Value> }
+export interface Point extends Sampled { values: number[] }
 
 async function load(collection: CollectionJson, version: VersionJson, ids: string[], signal?: AbortSignal): Promise<Point[]> {
   const step = Math.max(1, Math.floor(kFloatsPerCall / (version.inputDims ?? 1)));
@@ -58,28 +72,15 @@ async function load(collection: CollectionJson, version: VersionJson, ids: strin
     }, signal);
     for (const document of answer.documents ?? []) {
       const values = embeddingOf(document, version);
-      if (!values) continue;
-      const attributes = Object.fromEntries(
-        Object.entries(document.attributes ?? {}).map(([name, value]): [string, Value] => [name, valueOf(value)]));
-      points.push({ id: document.id ?? "", values, attributes });
+      if (values) points.push({ id: document.id ?? "", values, attributes: valuesOf(document) });
     }
   }
   return points;
 }
 
-// Up to `wanted` documents with their floats. The first queries are random; the next ones are mixes of what was found, which reach
-// where the documents are: random directions find the same few again and again.
+// Up to `wanted` documents with their floats. Those that have none of this version are passed over.
 export async function samplePoints(collection: CollectionJson, version: VersionJson, wanted: number, signal?: AbortSignal): Promise<Point[]> {
-  const points = new Map<string, Point>();
-  for (let round = 0; round < 6 && points.size < wanted; round++) {
-    const known = [...points.values()].map((point) => point.values);
-    const queries = Array.from({ length: 16 }, () => (known.length > 8 ? mixOf(known) : randomVector(version.inputDims ?? 1)));
-    const hits = await find(collection.name ?? "", queries, 40, signal);
-    const fresh = [...hits.keys()].filter((id) => !points.has(id)).slice(0, wanted - points.size);
-    if (fresh.length === 0) break;
-    for (const point of await load(collection, version, fresh, signal)) points.set(point.id, point);
-  }
-  return [...points.values()];
+  return load(collection, version, await sampleIds(collection, wanted, signal), signal);
 }
 
 // What the sample has under one attribute's name.
@@ -101,6 +102,3 @@ export function attributesOf(rows: readonly Record<string, Value>[]): Attribute[
     return { name, kind: typeof first === "number" ? "number" : typeof first === "boolean" ? "boolean" : "text", values: sorted };
   });
 }
-
-export const attributesOfHit = (hit: SearchHitJson): Record<string, Value> =>
-  Object.fromEntries(Object.entries(hit.attributes ?? {}).map(([name, value]) => [name, valueOf(value)]));

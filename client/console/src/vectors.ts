@@ -78,12 +78,3 @@ export function project(rows: readonly number[][], unit: boolean): Plane {
   const reach = raw.reduce((most, point) => Math.max(most, Math.abs(point[0]), Math.abs(point[1])), 0) || 1;
   return { points: raw.map(([x, y]) => [x / reach, y / reach]), explained: [share(0), share(1)], mean };
 }
-
-// A query that lies among the rows as they are spread, up to its length: their mean and a normal mix of how they differ from it.
-export function mixOf(rows: readonly number[][]): number[] {
-  const dims = rows[0]!.length;
-  const picked = Array.from({ length: 8 }, () => rows[Math.floor(Math.random() * rows.length)]!);
-  const weights = randomVector(picked.length);
-  const mean = Array.from({ length: dims }, (_, i) => picked.reduce((sum, row) => sum + row[i]! / picked.length, 0));
-  return mean.map((value, i) => Math.fround(picked.reduce((sum, row, p) => sum + weights[p]! * (row[i]! - value), value)));
-}

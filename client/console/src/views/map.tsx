@@ -58,7 +58,7 @@ export function MapView({ collection }: { collection: CollectionJson }) {
         `${count(task.result.points.length)} documents. The axes hold ${percent(task.result.plane.explained[0])} and ${percent(task.result.plane.explained[1])} of how they differ.`}</p>
       <Failure error={task.error} />
       {task.result && <Scatter points={task.result.points} plane={task.result.plane} attribute={attribute} collection={name} />}
-      <p class="quiet">The sample is what random queries found, not a fair one: documents that nothing comes near are rare in it. Near on the map is not always near in the collection.</p>
+      <p class="quiet">The sample is taken at random of the first 100,000 documents by id. Near on the map is not always near in the collection.</p>
     </>
   );
 }

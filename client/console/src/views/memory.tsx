@@ -6,13 +6,13 @@ import { call } from "../api";
 import { bytes, count, enumName, number, percent, shell, time } from "../format";
 import { Empty, Facts, Failure, Field, Table } from "../parts/basic";
 import { useTask } from "../parts/hooks";
-import { sampleHits } from "../sample";
+import { sampleDocuments } from "../sample";
 
 interface Formula { idBytes: number; memory: MemoryUseJson }
 const kEncoder = new TextEncoder();
 
 async function formulaOf(collection: CollectionJson, signal: AbortSignal): Promise<Formula> {
-  const ids = (await sampleHits(collection, signal)).map((hit) => kEncoder.encode(hit.id ?? "").length);
+  const ids = (await sampleDocuments(collection, signal)).map((one) => kEncoder.encode(one.id).length);
   const idBytes = ids.length > 0 ? ids.reduce((sum, length) => sum + length, 0) / ids.length : 16;
   const answer = await call("AdminService/EstimateMemory", {
     collection: collection.name ?? "", documents: String(collection.documents ?? 0), idBytes,

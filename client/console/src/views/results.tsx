@@ -3,7 +3,7 @@ import type { SearchHitJson } from "bebr/v1/search_pb";
 import { duration, enumName, shell } from "../format";
 import { Empty, Facts, Table } from "../parts/basic";
 import { ScorePicture } from "../parts/score_picture";
-import { attributesOfHit } from "../sample";
+import { valuesOf } from "../sample";
 import type { Found } from "./search";
 
 interface Props { found: Found; collection: string; floats: boolean; more: (id: string) => void }
@@ -19,7 +19,7 @@ function Row({ hit, rank, next, floats, more }: { hit: SearchHitJson; rank: numb
       <td>{enumName(hit.scoreKind, "SCORE_KIND")}</td>
       <td class="its"><meter min={0} max={1} value={its} aria-label={`ITS of ${hit.id}`} /> {its.toFixed(3)}</td>
       <td>{hit.version}</td>
-      <td class="attributes">{Object.entries(attributesOfHit(hit)).sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, value]) => (
+      <td class="attributes">{Object.entries(valuesOf(hit)).sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, value]) => (
         <span key={name}><b>{name}</b> {String(value)}</span>))}</td>
       {floats && <td><button class="small" onClick={() => more(hit.id ?? "")} aria-label={`Like this: ${hit.id}`}>Like this</button></td>}
     </tr>

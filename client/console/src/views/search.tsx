@@ -7,7 +7,7 @@ import { count, shell } from "../format";
 import { Empty, Failure, Field } from "../parts/basic";
 import { FilterInput } from "../parts/filter_input";
 import { useTask } from "../parts/hooks";
-import { attributesOf, attributesOfHit, embeddingOf, sampleHits, storesFloats, versionOf, type Attribute } from "../sample";
+import { attributesOf, embeddingOf, sampleDocuments, storesFloats, versionOf, type Attribute } from "../sample";
 import { parseVector, randomVector } from "../vectors";
 import { Results } from "./results";
 
@@ -105,7 +105,7 @@ export function SearchView({ collection, id }: { collection: CollectionJson; id:
   const found = useTask<Found>();
   const sampled = useTask<Attribute[]>();
   const name = collection.name ?? "";
-  useEffect(() => sampled.run(async (signal) => attributesOf((await sampleHits(collection, signal)).map(attributesOfHit))), [name]);
+  useEffect(() => sampled.run(async (signal) => attributesOf((await sampleDocuments(collection, signal)).map((one) => one.attributes))), [name]);
   useEffect(() => { if (id) { set({ id, by: "id" }); found.run((signal) => search({ ...form, id, by: "id" }, collection, signal)); } }, [id]);
   const attributes = sampled.result ?? [];
   const submit = (event: Event) => {
