@@ -21,6 +21,7 @@
 #include "index/base/file.h"
 #include "index/base/machine_memory.h"
 #include "index/simd/kernels.h"
+#include "index/types/formats.h"
 
 namespace bebr {
 namespace {
@@ -29,7 +30,6 @@ constexpr uint64_t kDescriptors = 65536;  // what the systemd unit sets
 constexpr uint64_t kLittleDiskBytes = uint64_t{2} << 30;
 constexpr double kSlowSync_ms = 20;
 constexpr int kSyncs = 9;
-constexpr int kKnownFormat = 1;  // of collections/NAME/manifest.json
 
 Finding Good(std::string about, std::string found) {
   return {Finding::Level::kGood, std::move(about), std::move(found), ""};
@@ -147,10 +147,10 @@ Finding CheckFormats(const std::string& path) {
     if (absl::StartsWith(entry.path().filename().string(), ".")) continue;
     const std::string manifest = entry.path().string() + "/manifest.json";
     const auto json = nlohmann::json::parse(ReadText(manifest), nullptr, /*allow_exceptions=*/false);
-    const int format = json.is_object() ? json.value("format", 0) : 0;
-    if (format < 1 || format > kKnownFormat) {
+    const uint32_t format = json.is_object() ? json.value("format", uint32_t{0}) : 0;
+    if (format < 1 || format > kManifestFormat) {
       return Fault("format",
-                   absl::StrFormat("%s has format %d; this program knows 1 to %d", manifest, format, kKnownFormat),
+                   absl::StrFormat("%s has format %d; this program knows 1 to %d", manifest, format, kManifestFormat),
                    format < 1 ? "it is damaged: restore a snapshot" : "run the version of bebr-server that wrote it");
     }
     ++collections;

@@ -20,6 +20,11 @@ int Report(const bebr::Command& command, const absl::Status& status) {
                  "Start one with: bebr-server --data_dir DIR\n"
                  "or name another with --server HOST:PORT or the environment variable BEBR_SERVER.\n",
                  command.server.c_str(), message.c_str());
+    if (absl::StrContains(message, "Socket closed") || absl::StrContains(message, "wrong version number") ||
+        absl::StrContains(message, "SSL") || absl::StrContains(message, "certificate")) {
+      std::fprintf(stderr,
+                   "If one does, it may speak TLS where this command does not (--tls-ca FILE), or the reverse.\n");
+    }
     return bebr::kExitServerNotNow;
   }
   std::fprintf(stderr, "bebr: %s: %s\n", absl::StatusCodeToString(status.code()).c_str(), message.c_str());

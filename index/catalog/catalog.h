@@ -20,10 +20,9 @@
 #include "index/code/code_spec.h"
 #include "index/types/collection.h"
 #include "index/types/document.h"
+#include "index/types/formats.h"
 
 namespace bebr {
-
-inline constexpr uint32_t kManifestFormat = 2;
 
 // A code space of a collection.
 struct Space {

@@ -89,6 +89,7 @@ rocksdb::DBOptions DatabaseOptions(const StoreCache& cache, bool create) {
   options.error_if_exists = create;
   options.create_missing_column_families = create;
   options.max_background_jobs = 2;
+  options.max_bgerror_resume_count = 0;  // RocksStore::Recover does it: see Retryable in shard_file_system.cc
   options.statistics = cache.counters;
   options.max_open_files = 512;
   // Opening replays the log into memory and writes nothing, so a start costs reading; the bound keeps the log short.

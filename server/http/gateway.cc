@@ -211,13 +211,15 @@ class MicroGateway final : public Gateway {
       return false;
     }
     const Method* method = door_.Find(std::string(url));
-    if (method == nullptr || method->client_streams || method->server_streams) {
+    // On the wire a call is a stream of one message: a method that takes a stream takes that (a collection without a
+    // model file is created so).
+    if (method == nullptr || method->server_streams) {
       request.refusal = Refusal(
           absl::StatusCode::kUnimplemented,
           method == nullptr ? absl::StrFormat("there is no method \"%s\"; calls are POST /bebr.v1.SearchService/"
                                               "Search and its like",
                                               url.substr(0, 128))
-                            : absl::StrFormat("%s is a stream; over HTTP only single calls are to be had", url),
+                            : absl::StrFormat("%s answers with a stream; over HTTP there are only single answers", url),
           method == nullptr ? MHD_HTTP_NOT_FOUND : 0);
       return false;
     }

@@ -24,11 +24,12 @@ namespace {
 // What the log says of a search beside its times.
 struct SearchShape {
   size_t queries = 0, k = 0, rerank = 0;
+  bool collection_rerank = false;  // rerank is the collection's
   bool filter = false;
 };
 
 SearchShape ShapeOf(const SearchRequest& request) {
-  return {request.queries.size(), request.k, request.rerank, !request.filter.empty()};
+  return {request.queries.size(), request.k, request.rerank, request.collection_rerank, !request.filter.empty()};
 }
 
 // The request as the engine takes it, once it is clear that the server can.
@@ -72,7 +73,7 @@ void Observe(RpcContext& rpc, Call& call, const SearchShape& shape, const Search
             {"trace_id", call.ids().trace_id()},
             {"queries", static_cast<int64_t>(shape.queries)},
             {"k", static_cast<int64_t>(shape.k)},
-            {"rerank", static_cast<int64_t>(shape.rerank)},
+            {"rerank", shape.collection_rerank ? "the collection's" : absl::StrCat(shape.rerank)},
             {"filter", shape.filter ? "yes" : "no"},
             {"total_us", absl::ToInt64Microseconds(age)},
             {"queue_us", timings.queue_us},

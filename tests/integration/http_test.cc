@@ -171,6 +171,15 @@ TEST_F(HttpTest, NobodyElseMaySayWhoCalls) {
   EXPECT_THAT(server_->AwaitLog("audit method=ListCollections"), Not(HasSubstr("192.0.2.66")));
 }
 
+TEST_F(HttpTest, ACollectionWithoutAModelIsCreatedWithOneMessage) {
+  StartHttp();
+  const Answer created = Post("/bebr.v1.CollectionService/CreateCollection",
+                              R"({"config": {"name": "own", "autoBinarizer": {"dims": 8}}})");
+  EXPECT_EQ(created.status, 200) << created.body;
+  EXPECT_THAT(created.body, HasSubstr("\"name\":\"own\""));
+  EXPECT_EQ(Post("/bebr.v1.DocumentService/StreamUpsert", "{}").status, 501);
+}
+
 TEST_F(HttpTest, DeadlinesArePassedOn) {
   StartHttp();
   CreateCollection();

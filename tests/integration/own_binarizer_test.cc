@@ -77,6 +77,16 @@ TEST_F(OwnBinarizerTest, ServesAtOnceLearnsAndSaysSo) {
   EXPECT_GT(collection->default_rerank(), 0u);
   EXPECT_THAT(collection->auto_status().events(1).text(), HasSubstr("auto-1 is the default now"));
   EXPECT_THAT(server_->HttpGet("/metrics"), HasSubstr("bebr_auto_promotions_total{collection=\"c\"} 1"));
+  // The floats come back under whatever version they are of by now.
+  v1::RetireVersionRequest retire;
+  retire.set_collection("c");
+  retire.set_version("auto-0");
+  const auto retired = client_->RetireVersion(retire);
+  ASSERT_TRUE(retired.ok()) << retired.status();
+  const std::string exported = Path("exported");
+  const Outcome wrote = RunProgram("bebr", {"export", "c", exported, "--server", server_->address()});
+  EXPECT_EQ(wrote.exit_code, 0) << wrote.err;
+  EXPECT_THAT(wrote.out, HasSubstr("exported 2,100 documents"));
   const Outcome stats = RunProgram("bebr", {"stats", "c", "--server", server_->address()});
   EXPECT_THAT(stats.out, HasSubstr("auto-1 is fitted to"));
   // A search may still ask for the codes alone.

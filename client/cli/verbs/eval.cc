@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -27,7 +29,7 @@ struct Options {
   std::string qrels_file;
   std::string query_ids_file;
   uint32_t k = 10;
-  uint32_t rerank = 0;
+  std::optional<uint32_t> rerank;  // else the collection's
   uint32_t first_levels = 0;
   uint32_t candidates = 0;
   std::string version;
@@ -45,10 +47,36 @@ struct Inputs {
   Qrels qrels;
   std::vector<std::string> query_ids;  // empty without qrels
   v1::Version version;
+  uint32_t default_rerank = 0;
 };
 
 // The ids found for each query.
 using Found = std::vector<std::vector<std::string>>;
+
+// Recall counts for nothing where the files are not what the collection holds.
+absl::Status CheckIds(Client& client, const Options& options, const Inputs& in, uint64_t documents) {
+  constexpr size_t kSample = 1000;
+  v1::GetRequest request;
+  request.set_collection(options.name);
+  const size_t step = std::max<size_t>(1, in.ids.size() / kSample);
+  for (size_t i = 0; i < in.ids.size(); i += step) request.add_ids(in.ids[i]);
+  BEBR_ASSIGN_OR_RETURN(const auto found, client.Get(request));
+  const int missing = request.ids_size() - found.documents_size();
+  if (missing > 0) {
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "%d of %d ids taken from %s are not in collection \"%s\", so recall would be that of other documents; --docs "
+        "and --ids are the files that were imported (without --ids a document's id is its row's number)",
+        missing, request.ids_size(), options.ids_file.empty() ? "the rows of --docs" : options.ids_file, options.name));
+  }
+  if (documents != in.ids.size()) {
+    std::fprintf(stderr,
+                 "bebr: warning: collection \"%s\" has %s documents, \"%s\" %s: what is found of the others counts as "
+                 "wrong\n",
+                 options.name.c_str(), WithCommas(documents).c_str(), options.docs_file.c_str(),
+                 WithCommas(in.ids.size()).c_str());
+  }
+  return absl::OkStatus();
+}
 
 absl::StatusOr<Inputs> Prepare(Client& client, const Options& options) {
   Inputs in;
@@ -72,10 +100,12 @@ absl::StatusOr<Inputs> Prepare(Client& client, const Options& options) {
   }
   BEBR_ASSIGN_OR_RETURN(const v1::Collection collection, client.GetCollection(options.name));
   BEBR_ASSIGN_OR_RETURN(in.version, FindVersion(collection, options.version));
-  if (options.rerank != 0 && collection.store_floats() == v1::FLOAT_STORAGE_NONE) {
+  if (options.rerank.value_or(0) != 0 && collection.store_floats() == v1::FLOAT_STORAGE_NONE) {
     return absl::FailedPreconditionError(
         absl::StrFormat("collection \"%s\" stores no floats, so there is no --rerank", options.name));
   }
+  BEBR_RETURN_IF_ERROR(CheckIds(client, options, in, collection.documents()));
+  in.default_rerank = collection.default_rerank();
   in.exact_k = std::min(kExact, in.docs.rows);
   in.exact = ExactNeighbors(in.docs, in.queries, in.exact_k,
                             in.version.metric() == v1::METRIC_COSINE ? Metric::kCosine : Metric::kInnerProduct,
@@ -107,14 +137,15 @@ absl::StatusOr<Found> SearchAll(Client& client, const Options& options, const Ma
 }
 
 // One query at a time, as a lone client would: milliseconds each, sorted.
-absl::StatusOr<std::vector<double>> MeasureLatency(Client& client, const Options& options, const Matrix& queries) {
+absl::StatusOr<std::vector<double>> MeasureLatency(Client& client, const Options& options, const Matrix& queries,
+                                                   uint32_t rerank) {
   std::vector<double> times;
   for (size_t i = 0; i < queries.rows; ++i) {
     v1::SearchRequest request;
     request.set_collection(options.name);
     request.mutable_options()->set_k(options.k);
     request.mutable_options()->set_version(options.version);
-    request.mutable_options()->set_rerank(options.rerank);
+    request.mutable_options()->set_rerank(rerank);
     request.mutable_options()->set_first_levels(options.first_levels);
     request.mutable_options()->set_candidates(options.candidates);
     SetVector(queries.row(i), queries.dims, request.mutable_query());
@@ -166,6 +197,7 @@ Found ExactIds(const Inputs& in) {
 
 absl::StatusOr<nlohmann::ordered_json> Evaluate(Client& client, const Options& options) {
   BEBR_ASSIGN_OR_RETURN(const Inputs in, Prepare(client, options));
+  const uint32_t rerank = options.rerank.value_or(in.default_rerank);
   const size_t depth = std::max<size_t>(options.k, kDeepest);
   const auto start = std::chrono::steady_clock::now();
   BEBR_ASSIGN_OR_RETURN(const Found plain, SearchAll(client, options, in.queries, depth, 0));
@@ -179,14 +211,14 @@ absl::StatusOr<nlohmann::ordered_json> Evaluate(Client& client, const Options& o
     json["ndcg_at_10"] = MeanNdcg(in, plain);
     json["ndcg_at_10_float"] = MeanNdcg(in, ExactIds(in));
   }
-  if (options.rerank != 0) {
+  if (rerank != 0) {
     BEBR_ASSIGN_OR_RETURN(const Found reranked,
-                          SearchAll(client, options, in.queries, kExact, std::max<uint32_t>(options.rerank, kExact)));
-    json["rerank"] = options.rerank;
+                          SearchAll(client, options, in.queries, kExact, std::max<uint32_t>(rerank, kExact)));
+    json["rerank"] = rerank;
     json["recall_at_10_reranked"] = MeanRecall(in, reranked, 10);
     if (!in.query_ids.empty()) json["ndcg_at_10_reranked"] = MeanNdcg(in, reranked);
   }
-  BEBR_ASSIGN_OR_RETURN(const auto times, MeasureLatency(client, options, in.queries));
+  BEBR_ASSIGN_OR_RETURN(const auto times, MeasureLatency(client, options, in.queries, rerank));
   if (options.first_levels != 0) {
     json["first_levels"] = options.first_levels;
     json["candidates"] = options.candidates;
@@ -222,7 +254,8 @@ void AddEval(CLI::App& app, Command& command) {
   CLI::App* verb = AddVerb(
       app, command, "eval",
       "measure a collection against exact float search: recall_at_N is the share of the 10 exact neighbours that is "
-      "among the first N results; queries_per_s is of batches of 64, p50_ms and p99_ms of one query at a time",
+      "among the first N results by the codes alone, recall_at_10_reranked that after a rerank; queries_per_s is of "
+      "batches of 64, p50_ms and p99_ms of one query at a time",
       "bebr eval papers --queries queries.npy --docs docs.npy --ids ids.txt --rerank 100",
       [&command, options] { return Run(command, *options); });
   verb->add_option("name", options->name, "name of the collection")->required();
@@ -237,7 +270,9 @@ void AddEval(CLI::App& app, Command& command) {
   verb->add_option("-k", options->k, "results of the queries that are timed")
       ->check(WholeNumber())
       ->capture_default_str();
-  verb->add_option("--rerank", options->rerank, "also measure with so many candidates scored again")
+  verb->add_option(
+          "--rerank", options->rerank,
+          "also measure with so many candidates scored again; the collection's default_rerank without it, 0: none")
       ->check(WholeNumber());
   AddProgressive(verb, options->first_levels, options->candidates);
   verb->add_option("--version", options->version, "version of the queries; the collection's default without it");

@@ -1,8 +1,10 @@
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <memory>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_format.h"
 #include "client/cli/command.h"
 #include "client/cli/npy_writer.h"
@@ -25,14 +27,28 @@ struct Counts {
   uint64_t without = 0;  // an embedding of the version
 };
 
-const v1::Embedding* EmbeddingOf(const v1::Document& document, const std::string& version) {
+// Versions of the same embeddings: the floats come under the name of one of them.
+using Names = absl::flat_hash_set<std::string>;
+
+const v1::Embedding* EmbeddingOf(const v1::Document& document, const Names& names) {
   for (const v1::Embedding& embedding : document.embeddings()) {
-    if (embedding.version() == version) return &embedding;
+    if (names.contains(embedding.version())) return &embedding;
   }
   return nullptr;
 }
 
-// The name under which the version's floats are returned.
+const std::string& Origin(const v1::Version& version) {
+  return version.same_embeddings_as().empty() ? version.name() : version.same_embeddings_as();
+}
+
+Names NamesOf(const v1::Collection& collection, const v1::Version& version) {
+  Names names;
+  for (const v1::Version& other : collection.versions()) {
+    if (Origin(other) == Origin(version)) names.insert(other.name());
+  }
+  return names;
+}
+
 absl::StatusOr<v1::Version> VersionToExport(const v1::Collection& collection, const Options& options) {
   BEBR_ASSIGN_OR_RETURN(v1::Version version, FindVersion(collection, options.version));
   if (collection.store_floats() == v1::FLOAT_STORAGE_NONE) {
@@ -40,7 +56,6 @@ absl::StatusOr<v1::Version> VersionToExport(const v1::Collection& collection, co
         "collection \"%s\" stores no floats, so there are no embeddings to export; --no-embeddings exports the rest",
         collection.name()));
   }
-  if (!version.same_embeddings_as().empty()) version.set_name(version.same_embeddings_as());
   return version;
 }
 
@@ -49,14 +64,21 @@ absl::Status CheckWritten(const std::ofstream& file, const std::string& path) {
   return absl::FailedPreconditionError(absl::StrFormat("cannot write \"%s\": %s", path, std::strerror(errno)));
 }
 
-absl::StatusOr<Counts> WriteAll(Client& client, v1::ScrollRequest request, const std::string& version,
-                                std::ofstream& lines, NpyWriter* vectors, Progress& progress) {
+absl::Status NotAll(const Counts& counts, const v1::Version& version) {
+  return absl::FailedPreconditionError(
+      absl::StrFormat("%d documents have no embedding of version \"%s\" and are not in the files%s; export another "
+                      "version too, or all with --no-embeddings",
+                      counts.without, version.name(), counts.documents == 0 ? ", which are left as they were" : ""));
+}
+
+absl::StatusOr<Counts> WriteAll(Client& client, v1::ScrollRequest request, const Names& names, std::ofstream& lines,
+                                NpyWriter* vectors, Progress& progress) {
   Counts counts;
   for (;;) {
     BEBR_ASSIGN_OR_RETURN(const auto page, client.Scroll(request));
     for (const v1::Document& document : page.documents()) {
       if (vectors != nullptr) {
-        const v1::Embedding* embedding = EmbeddingOf(document, version);
+        const v1::Embedding* embedding = EmbeddingOf(document, names);
         if (embedding == nullptr) {
           ++counts.without;
           continue;
@@ -73,6 +95,14 @@ absl::StatusOr<Counts> WriteAll(Client& client, v1::ScrollRequest request, const
   }
 }
 
+// Files get their names when they are whole, so that what was exported before is not lost to an export that fails.
+std::string Unfinished(const std::string& path) { return path + ".part"; }
+
+absl::Status Rename(const std::string& path) {
+  if (std::rename(Unfinished(path).c_str(), path.c_str()) == 0) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrFormat("cannot write \"%s\": %s", path, std::strerror(errno)));
+}
+
 absl::Status Run(const Command& command, const Options& options) {
   Client client = command.Connect();
   BEBR_ASSIGN_OR_RETURN(const v1::Collection collection, client.GetCollection(options.name));
@@ -80,34 +110,33 @@ absl::Status Run(const Command& command, const Options& options) {
   v1::Version version;
   if (!options.no_embeddings) {
     BEBR_ASSIGN_OR_RETURN(version, VersionToExport(collection, options));
-    BEBR_ASSIGN_OR_RETURN(vectors, NpyWriter::Create(options.prefix + ".npy", version.input_dims(),
+    BEBR_ASSIGN_OR_RETURN(vectors, NpyWriter::Create(Unfinished(options.prefix + ".npy"), version.input_dims(),
                                                      collection.store_floats() == v1::FLOAT_STORAGE_F16));
   }
   const std::string path = options.prefix + ".jsonl";
-  std::ofstream lines(path, std::ios::binary | std::ios::trunc);
-  BEBR_RETURN_IF_ERROR(CheckWritten(lines, path));
+  std::ofstream lines(Unfinished(path), std::ios::binary | std::ios::trunc);
+  BEBR_RETURN_IF_ERROR(CheckWritten(lines, Unfinished(path)));
   v1::ScrollRequest request;
   request.set_collection(options.name);
   request.set_filter(options.filter);
   request.set_with_attributes(true);
   request.set_with_embeddings(vectors != nullptr);
   Progress progress("export", "documents", collection.documents(), command.json);
-  BEBR_ASSIGN_OR_RETURN(const Counts counts,
-                        WriteAll(client, std::move(request), version.name(), lines, vectors.get(), progress));
+  BEBR_ASSIGN_OR_RETURN(const Counts counts, WriteAll(client, std::move(request), NamesOf(collection, version), lines,
+                                                      vectors.get(), progress));
   progress.End(counts.documents + counts.without);
   if (vectors != nullptr) BEBR_RETURN_IF_ERROR(vectors->Finish());
   lines.close();
-  BEBR_RETURN_IF_ERROR(CheckWritten(lines, path));
+  BEBR_RETURN_IF_ERROR(CheckWritten(lines, Unfinished(path)));
+  if (counts.documents == 0 && counts.without > 0) return NotAll(counts, version);
+  if (vectors != nullptr) BEBR_RETURN_IF_ERROR(Rename(options.prefix + ".npy"));
+  BEBR_RETURN_IF_ERROR(Rename(path));
   if (command.json) {
     PrintJson({{"documents", counts.documents}, {"without_embedding", counts.without}});
   } else {
     std::printf("exported %s documents to %s.*\n", WithCommas(counts.documents).c_str(), options.prefix.c_str());
   }
-  if (counts.without == 0) return absl::OkStatus();
-  return absl::FailedPreconditionError(
-      absl::StrFormat("%d documents have no embedding of version \"%s\" and are not in the files; export another "
-                      "version too, or all with --no-embeddings",
-                      counts.without, version.name()));
+  return counts.without == 0 ? absl::OkStatus() : NotAll(counts, version);
 }
 
 }  // namespace

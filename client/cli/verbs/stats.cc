@@ -67,6 +67,7 @@ absl::Status CollectionStats(const Command& command, const Options& options) {
               WithCommas(collection.deleted_rows()).c_str(), HumanBytes(collection.disk_bytes()).c_str());
   PrintMemory(collection.memory());
   for (const v1::Version& version : collection.versions()) {
+    if (version.state() == v1::VERSION_STATE_RETIRED) continue;
     std::printf("version           %s%s: %u-d floats to %s (%u bits), space %u, %s documents\n", version.name().c_str(),
                 version.name() == collection.default_version() ? " (default)" : "", version.input_dims(),
                 version.code().c_str(), version.bits(), version.space(), WithCommas(version.documents()).c_str());

@@ -135,5 +135,36 @@ TEST_F(CollectionStoreFaultsTest, AFullDiskIsResourceExhausted) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("No space left"));
 }
 
+// Closing waits for whatever RocksDB has begun to do about the error, which must come to an end.
+TEST_F(CollectionStoreFaultsTest, ClosesOnAFullDisk) {
+  for (int i = 0; i < 20; ++i) {
+    const std::string id = absl::StrCat("kept ", i);
+    ASSERT_TRUE(Put(id).ok());
+    testing::SetDiskFault({.calls = testing::kWriteCall, .path_part = ".sst", .error = ENOSPC});
+    const absl::Status full = store_->Flush();
+    EXPECT_EQ(full.code(), absl::StatusCode::kResourceExhausted) << full;
+    if (i % 2 == 1) EXPECT_FALSE(store_->Recover().ok());
+    if (i % 5 == 4) usleep(300000);
+    store_.reset();
+    testing::ClearDiskFault();
+    Open();
+    EXPECT_TRUE(Has(id));
+  }
+}
+
+TEST_F(CollectionStoreFaultsTest, GoesOnWhenTheDiskHasRoomAgain) {
+  ASSERT_TRUE(Put("before").ok());
+  testing::SetDiskFault({.calls = testing::kWriteCall, .path_part = ".sst", .error = ENOSPC});
+  EXPECT_FALSE(store_->Flush().ok());
+  EXPECT_EQ(store_->health().code(), absl::StatusCode::kResourceExhausted) << store_->health();
+  EXPECT_FALSE(store_->Recover().ok());
+  testing::ClearDiskFault();
+  const absl::Status recovered = store_->Recover();
+  EXPECT_TRUE(recovered.ok()) << recovered;
+  EXPECT_TRUE(store_->health().ok());
+  EXPECT_TRUE(Put("after").ok());
+  EXPECT_TRUE(store_->Flush().ok());
+}
+
 }  // namespace
 }  // namespace bebr
