@@ -89,14 +89,14 @@ rocksdb::DBOptions DatabaseOptions(const StoreCache& cache, bool create) {
   options.error_if_exists = create;
   options.create_missing_column_families = create;
   options.max_background_jobs = 2;
-  options.max_bgerror_resume_count = 0;  // RocksStore::Recover does it: see Retryable in shard_file_system.cc
   options.statistics = cache.counters;
   options.max_open_files = 512;
   // Opening replays the log into memory and writes nothing, so a start costs reading; the bound keeps the log short.
   options.max_total_wal_size = 64 << 20;
   options.allow_fallocate = false;  // would take 64 MiB of disk for the log of the smallest collection
   options.avoid_flush_during_recovery = true;
-  // Recover tries, about once a second. RocksDB trying by itself lets a Flush wait for as long as the disk fails.
+  // Recover tries, about once a second. RocksDB trying by itself lets a Flush wait for as long as the disk fails, and
+  // may never let a database close (see Retryable in shard_file_system.cc).
   options.max_bgerror_resume_count = 0;
   options.avoid_flush_during_shutdown = true;
   // CheckStoreFiles has cut off what a crash has torn. Whatever is damaged now is corruption.
