@@ -143,7 +143,9 @@ TEST_F(CollectionStoreFaultsTest, ClosesOnAFullDisk) {
     testing::SetDiskFault({.calls = testing::kWriteCall, .path_part = ".sst", .error = ENOSPC});
     const absl::Status full = store_->Flush();
     EXPECT_EQ(full.code(), absl::StatusCode::kResourceExhausted) << full;
-    if (i % 2 == 1) EXPECT_FALSE(store_->Recover().ok());
+    if (i % 2 == 1) {
+      EXPECT_FALSE(store_->Recover().ok());
+    }
     if (i % 5 == 4) usleep(300000);
     store_.reset();
     testing::ClearDiskFault();
