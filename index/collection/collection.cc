@@ -128,7 +128,10 @@ absl::StatusOr<MutationResult> Collection::WriteAndWait(std::vector<Mutation> mu
   auto outcome = std::make_shared<std::promise<absl::StatusOr<MutationResult>>>();  // shared: set_value may outlast get
   auto write = std::make_shared<WriteQueue::Write>(shards_->size(), std::move(owner),
                                                    [outcome](auto result) { outcome->set_value(std::move(result)); });
-  for (Mutation& mutation : mutations) write->Add(shards_->ShardOf(mutation.id), std::move(mutation));
+  for (Mutation& mutation : mutations) {
+    const auto shard = shards_->ShardOf(mutation.id);
+    write->Add(shard, std::move(mutation));
+  }
   writes_.Enqueue(write);
   writes_.MarkReady(write);
   return outcome->get_future().get();

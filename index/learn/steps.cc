@@ -98,9 +98,9 @@ absl::Status AddCandidate(CollectionManifest& manifest, const Lesson& lesson, co
   }
   const std::string name = CandidateName(manifest);
   const CodeSpec spec = binarizer->spec();
-  BEBR_ASSIGN_OR_RETURN(manifest,
-                        WithVersion(std::move(manifest), {.name = name, .same_embeddings_as = manifest.default_version},
-                                    std::move(binarizer)));
+  const std::string embeddings = manifest.default_version;
+  BEBR_ASSIGN_OR_RETURN(manifest, WithVersion(std::move(manifest), {.name = name, .same_embeddings_as = embeddings},
+                                              std::move(binarizer)));
   AutoRecord& changed = *manifest.auto_record;
   changed.candidate = name;
   changed.fitted_documents = lesson.documents;

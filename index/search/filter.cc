@@ -366,16 +366,44 @@ RowSet EvaluateNode(const Filter::Node& node, const Table& table, RowSet rows) {
   return rows;
 }
 
-// The tests of attributes in a tree.
-std::vector<const Filter::Node*> TestsOf(const Filter::Node& root) {
+std::vector<const Filter::Node*> AllTestsOf(const Filter::Node& root) {
   std::vector<const Filter::Node*> tests, nodes = {&root};
   while (!nodes.empty()) {
     const Filter::Node* node = nodes.back();
     nodes.pop_back();
     for (const auto& child : node->children) nodes.push_back(child.get());
-    if (node->kind == Filter::Node::Kind::kTest && !node->of_id) tests.push_back(node);
+    if (node->kind == Filter::Node::Kind::kTest) tests.push_back(node);
   }
   return tests;
+}
+
+// The tests of attributes in a tree.
+std::vector<const Filter::Node*> TestsOf(const Filter::Node& root) {
+  std::vector<const Filter::Node*> tests = AllTestsOf(root);
+  tests.erase(std::remove_if(tests.begin(), tests.end(), [](const Filter::Node* test) { return test->of_id; }),
+              tests.end());
+  return tests;
+}
+
+// Whether a test is compared with every distinct text.
+bool ComparesTexts(const Filter::Node& test) {
+  if (test.op == FilterOperator::kStartsWith) return true;
+  return IsOrder(test.op) && std::holds_alternative<std::string>(test.literals.front());
+}
+
+absl::Status CheckTests(const Filter::Node& root) {
+  const std::vector<const Filter::Node*> tests = AllTestsOf(root);
+  if (tests.size() > kMaxFilterTests) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("the filter has %d comparisons; the limit is %d: compare one attribute with many values by IN",
+                        tests.size(), kMaxFilterTests));
+  }
+  const auto texts = static_cast<size_t>(
+      std::count_if(tests.begin(), tests.end(), [](const Filter::Node* test) { return ComparesTexts(*test); }));
+  if (texts <= kMaxTextComparisons) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrFormat("the filter compares texts by <, <=, >, >=, BETWEEN or STARTS WITH %d times; the limit is %d",
+                      texts, kMaxTextComparisons));
 }
 
 bool HasType(const AttributeColumns::Column& column, uint32_t rows, const std::vector<AttributeValue>& literals) {
@@ -406,16 +434,16 @@ Filter::~Filter() = default;
 
 absl::StatusOr<std::unique_ptr<const Filter>> Filter::Parse(std::string_view text) {
   BEBR_ASSIGN_OR_RETURN(std::unique_ptr<const Node> root, ParseFilter(text));
+  BEBR_RETURN_IF_ERROR(CheckTests(*root));
   return std::unique_ptr<const Filter>(new Filter(std::move(root)));
 }
 
 Filter::TextAnswers Filter::CompareTexts(const AttributeDictionary& dictionary) const {
   TextAnswers answers;
   for (const Node* test : TestsOf(*root_)) {
+    if (!ComparesTexts(*test)) continue;
     const bool prefix = test->op == FilterOperator::kStartsWith;
-    if (!prefix && !IsOrder(test->op)) continue;
-    const auto* text = std::get_if<std::string>(&test->literals.front());
-    if (text == nullptr) continue;
+    const auto* text = &std::get<std::string>(test->literals.front());
     std::vector<uint64_t>& holding = answers[test];
     holding.resize(dictionary.size() / 64 + 1);
     dictionary.ForEach([&](uint32_t number, std::string_view entry) {

@@ -18,6 +18,11 @@ namespace bebr {
 // How deep parentheses and NOTs may nest: parsing, evaluating and destroying a filter recurse as deep.
 inline constexpr size_t kMaxFilterDepth = 64;
 
+// Each test is a pass over the rows; lists belong into one IN.
+inline constexpr size_t kMaxFilterTests = 1000;
+// An order of texts, or STARTS WITH, is a comparison with every distinct text of the collection besides.
+inline constexpr size_t kMaxTextComparisons = 64;
+
 // What a test compares an attribute by.
 enum class FilterOperator : uint8_t {
   kEqual,
@@ -47,7 +52,8 @@ struct Filter::Node {
 };
 
 // The syntax tree of `text`. Errors: INVALID_ARGUMENT with the position, a byte of `text` counted from 1, what was
-// expected there and what was found. Cost: linear in the length, which is at most kMaxBuiltFilterBytes.
+// expected there and what was found; and where there are more tests than the limits above. Cost: linear in the length,
+// which is at most kMaxBuiltFilterBytes.
 absl::StatusOr<std::unique_ptr<const Filter::Node>> ParseFilter(std::string_view text);
 
 }  // namespace bebr

@@ -216,7 +216,11 @@ class RocksStore final : public CollectionStore {
     return CompactNumber(kFloats, embedding);
   }
 
-  absl::Status Flush() override { return FromRocksDb(db_->Flush({}, families_), path_); }
+  absl::Status Flush() override {
+    rocksdb::FlushOptions at_once;
+    at_once.allow_write_stall = true;  // else it waits for compactions, for as long as a failing disk fails them
+    return FromRocksDb(db_->Flush(at_once, families_), path_);
+  }
   absl::Status Checkpoint(const std::string& path) override {
     rocksdb::Checkpoint* raw = nullptr;
     BEBR_RETURN_IF_ERROR(FromRocksDb(rocksdb::Checkpoint::Create(db_, &raw), path_));

@@ -534,6 +534,20 @@ TEST(FilterTest, RefusesDeepNesting) {
   }
 }
 
+// A filter costs a pass over the rows a test, and one over all texts for each order of texts: so both are few.
+TEST(FilterTest, RefusesMoreTestsThanTheLimits) {
+  EXPECT_TRUE(Filter::Parse(Repeated("a=1 OR ", kMaxFilterTests - 1) + "a=1").ok());
+  const auto many = Filter::Parse(Repeated("a=1 OR ", kMaxFilterTests) + "id='x'");
+  EXPECT_EQ(many.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(many.status().message()), HasSubstr("1001 comparisons; the limit is 1000"));
+
+  EXPECT_TRUE(
+      Filter::Parse(Repeated("a>'z' OR ", kMaxTextComparisons - 1) + "a starts with 'b' OR a > 1 OR a = 'c'").ok());
+  const auto texts = Filter::Parse(Repeated("a>'z' OR ", kMaxTextComparisons - 1) + "a BETWEEN 'b' AND 'c'");
+  EXPECT_EQ(texts.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(texts.status().message()), HasSubstr("65 times; the limit is 64"));
+}
+
 TEST(FilterTest, RefusesLongFilters) {
   const auto filter = Filter::Parse("a = '" + std::string(kMaxBuiltFilterBytes, 'x') + "'");
   ASSERT_FALSE(filter.ok());
