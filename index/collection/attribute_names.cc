@@ -18,7 +18,8 @@ std::shared_ptr<const AttributeNames::Names> AttributeNames::names() const {
 
 AttributeNames::Names AttributeNames::Count() const {
   Names names(under_way_.begin(), under_way_.end());
-  for (const auto& shard : shards_.view()->shards) {
+  const auto view = shards_.view();  // lives as long as the loop
+  for (const auto& shard : view->shards) {
     for (const SegmentView& segment : shard->segments) {
       for (const auto& [name, column] : *segment.attributes) names.insert(name);
     }

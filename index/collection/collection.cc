@@ -179,7 +179,8 @@ absl::StatusOr<std::vector<Document>> Collection::Get(absl::Span<const std::stri
 
 uint64_t Collection::documents() const {
   uint64_t documents = 0;
-  for (const auto& shard : shards_->view()->shards) documents += shard->documents;
+  const auto view = shards_->view();  // lives as long as the loop
+  for (const auto& shard : view->shards) documents += shard->documents;
   return documents;
 }
 
@@ -188,7 +189,8 @@ uint64_t Collection::memory_bytes() const { return shards_->memory_bytes(); }
 uint64_t Collection::DocumentsInSpace(uint32_t space) const {
   const auto manifest = this->manifest();
   uint64_t documents = 0;
-  for (const auto& shard : shards_->view()->shards) {
+  const auto view = shards_->view();  // lives as long as the loop
+  for (const auto& shard : view->shards) {
     for (const auto& [number, count] : shard->counts.codes) {
       const Version* version = manifest->VersionByNumber(number);
       if (version != nullptr && version->space == space) documents += count;
@@ -199,7 +201,8 @@ uint64_t Collection::DocumentsInSpace(uint32_t space) const {
 
 uint64_t Collection::DocumentsWithEmbedding(uint32_t embedding) const {
   uint64_t documents = 0;
-  for (const auto& shard : shards_->view()->shards) {
+  const auto view = shards_->view();  // lives as long as the loop
+  for (const auto& shard : view->shards) {
     const auto it = shard->counts.embeddings.find(embedding);
     if (it != shard->counts.embeddings.end()) documents += it->second;
   }

@@ -96,7 +96,7 @@ rocksdb::DBOptions DatabaseOptions(const StoreCache& cache, bool create) {
   options.allow_fallocate = false;  // would take 64 MiB of disk for the log of the smallest collection
   options.avoid_flush_during_recovery = true;
   // Recover tries, about once a second. RocksDB trying by itself lets a Flush wait for as long as the disk fails, and
-  // may never let a database close (see Retryable in shard_file_system.cc).
+  // a database that is closed meanwhile may hang for ever (rocksdb issue 11440).
   options.max_bgerror_resume_count = 0;
   options.avoid_flush_during_shutdown = true;
   // CheckStoreFiles has cut off what a crash has torn. Whatever is damaged now is corruption.

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_format.h"
 #include "index/base/logging.h"
 
@@ -13,9 +12,7 @@ absl::Status FromRocksDb(const rocksdb::Status& status, const std::string& path)
   if (status.ok()) return absl::OkStatus();
   const std::string message = absl::StrFormat("storage at %s: %s", path, status.ToString());
   if (status.IsCorruption()) return absl::DataLossError(message);
-  // ShardFileSystem hides the kind of error from RocksDB, which would wait for space by itself.
-  if (status.IsNoSpace() || absl::StrContains(message, "No space left on device"))
-    return absl::ResourceExhaustedError(message + "; free disk space");
+  if (status.IsNoSpace()) return absl::ResourceExhaustedError(message + "; free disk space");
   if (status.IsNotFound()) return absl::NotFoundError(message);
   return absl::UnavailableError(message);
 }

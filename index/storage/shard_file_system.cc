@@ -15,11 +15,7 @@ using rocksdb::Slice;
 
 thread_local bool committing = false;
 
-// RocksDB waits for free space by itself, and so it does after retryable errors unless max_bgerror_resume_count is 0; a
-// database that is closed meanwhile may hang for ever, or fail an assertion (rocksdb issue 11440). So want of space is
-// an error like others here, and it is DB::Resume that makes a database go on, called by whoever owns it.
 IOStatus Retryable(IOStatus status) {
-  if (status.IsNoSpace()) status = IOStatus::IOError(status.ToString());
   if (!status.ok()) status.SetRetryable(true);
   return status;
 }
@@ -40,7 +36,7 @@ uint64_t NumberOf(std::string_view path, std::string_view prefix, std::string_vi
 uint64_t LogNumber(std::string_view path) { return NumberOf(path, "", ".log"); }
 uint64_t ManifestNumber(std::string_view path) { return NumberOf(path, "MANIFEST-", ""); }
 
-// An error of making or removing a log.
+// An error of making or removing a log. RocksDB takes want of space there for the end, other retryable errors not.
 IOStatus LogFileError(const std::string& message) { return Retryable(IOStatus::IOError(message)); }
 
 }  // namespace

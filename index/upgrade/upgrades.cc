@@ -50,7 +50,8 @@ Upgrades::~Upgrades() {
 
 void Upgrades::Start() {
   for (const auto& collection : registry_->List()) {
-    for (const Version& version : collection->manifest()->versions) {
+    const auto manifest = collection->manifest();  // lives as long as the loop
+    for (const Version& version : manifest->versions) {
       if (!version.backfilling || version.retired) continue;
       LogInfo("collection {}: going on with the backfill of version {}", collection->manifest()->name, version.name);
       MutexLock unchanged(&collection->change_mutex());

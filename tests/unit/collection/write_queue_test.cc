@@ -54,7 +54,8 @@ class WriteQueueTest : public ::testing::Test {
   }
   uint64_t documents() const {
     uint64_t documents = 0;
-    for (const auto& shard : shards_->view()->shards) documents += shard->documents;
+    const auto view = shards_->view();
+    for (const auto& shard : view->shards) documents += shard->documents;
     return documents;
   }
 

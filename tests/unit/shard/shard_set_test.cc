@@ -75,7 +75,8 @@ class ShardSetTest : public ::testing::Test {
   using Codes = std::map<uint32_t, std::pair<uint32_t, uint32_t>>;
   std::map<std::string, Codes> Documents() const {
     std::map<std::string, Codes> documents;
-    for (const auto& shard : shards_->view()->shards) {
+    const auto view = shards_->view();
+    for (const auto& shard : view->shards) {
       for (const SegmentView& view : shard->segments) AddDocuments(view, documents);
     }
     EXPECT_EQ(documents.size(), documents_in_view());
@@ -101,17 +102,20 @@ class ShardSetTest : public ::testing::Test {
   // Sums over the shards.
   uint64_t documents_in_view() const {
     uint64_t documents = 0;
-    for (const auto& shard : shards_->view()->shards) documents += shard->documents;
+    const auto view = shards_->view();
+    for (const auto& shard : view->shards) documents += shard->documents;
     return documents;
   }
   uint64_t deleted_rows() const {
     uint64_t rows = 0;
-    for (const auto& shard : shards_->view()->shards) rows += shard->deleted_rows;
+    const auto view = shards_->view();
+    for (const auto& shard : view->shards) rows += shard->deleted_rows;
     return rows;
   }
   ShardCounts counts() const {
     ShardCounts counts;
-    for (const auto& shard : shards_->view()->shards) {
+    const auto view = shards_->view();
+    for (const auto& shard : view->shards) {
       for (const auto& [version, count] : shard->counts.codes) counts.codes[version] += count;
       for (const auto& [embedding, count] : shard->counts.embeddings) counts.embeddings[embedding] += count;
     }
@@ -274,7 +278,8 @@ TEST_F(ShardSetTest, AViewIsOfOneCommitInAllShards) {
   Submit(std::move(list));
   for (const auto& shard : before->shards) EXPECT_EQ(shard->documents, 0u);
   EXPECT_EQ(documents_in_view(), 30u);
-  for (const auto& shard : shards_->view()->shards) EXPECT_GT(shard->documents, 0u);
+  const auto view = shards_->view();
+  for (const auto& shard : view->shards) EXPECT_GT(shard->documents, 0u);
 }
 
 TEST_F(ShardSetTest, MemoryIsThatOfTheView) {

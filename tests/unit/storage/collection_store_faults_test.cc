@@ -137,7 +137,7 @@ TEST_F(CollectionStoreFaultsTest, AFullDiskIsResourceExhausted) {
 
 // Closing waits for whatever RocksDB has begun to do about the error, which must come to an end.
 TEST_F(CollectionStoreFaultsTest, ClosesOnAFullDisk) {
-  for (int i = 0; i < 20; ++i) {
+  for (int i = 0; i < 8; ++i) {
     const std::string id = absl::StrCat("kept ", i);
     ASSERT_TRUE(Put(id).ok());
     testing::SetDiskFault({.calls = testing::kWriteCall, .path_part = ".sst", .error = ENOSPC});
@@ -161,9 +161,8 @@ TEST_F(CollectionStoreFaultsTest, GoesOnWhenTheDiskHasRoomAgain) {
   EXPECT_EQ(store_->health().code(), absl::StatusCode::kResourceExhausted) << store_->health();
   EXPECT_FALSE(store_->Recover().ok());
   testing::ClearDiskFault();
-  const absl::Status recovered = store_->Recover();
-  EXPECT_TRUE(recovered.ok()) << recovered;
-  EXPECT_TRUE(store_->health().ok());
+  for (int i = 0; i < 600 && !store_->Recover().ok(); ++i) usleep(100000);
+  EXPECT_TRUE(store_->health().ok()) << store_->health();
   EXPECT_TRUE(Put("after").ok());
   EXPECT_TRUE(store_->Flush().ok());
 }
