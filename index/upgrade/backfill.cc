@@ -114,8 +114,9 @@ absl::StatusOr<uint64_t> Backfill::Pass() {
   uint64_t found = 0;
   for (uint32_t shard = 0; shard < collection_->shards()->size(); ++shard) {
     std::vector<std::shared_ptr<const Segment>> segments;
-    for (const SegmentView& view : collection_->shards()->view()->shards[shard]->segments) {
-      segments.push_back(view.segment);
+    {
+      const auto view = collection_->shards()->view();  // lives as long as the loop, and no longer
+      for (const SegmentView& of_segment : view->shards[shard]->segments) segments.push_back(of_segment.segment);
     }
     for (const auto& segment : segments) {
       BEBR_ASSIGN_OR_RETURN(const uint64_t in_segment, PassSegment(shard, segment));
