@@ -114,6 +114,16 @@ absl::StatusOr<std::vector<std::string>> RowIds(const std::string& path, size_t 
   return ids;
 }
 
+absl::StatusOr<std::vector<std::string>> GivenIds(std::vector<std::string> ids, const std::string& path,
+                                                  std::string_view ways) {
+  if (!path.empty()) {
+    BEBR_ASSIGN_OR_RETURN(const auto more, ReadIds(path));
+    ids.insert(ids.end(), more.begin(), more.end());
+  }
+  if (ids.empty()) return absl::InvalidArgumentError(absl::StrFormat("no ids: give them %s", ways));
+  return ids;
+}
+
 absl::StatusOr<v1::Version> FindVersion(const v1::Collection& collection, const std::string& name) {
   const std::string& wanted = name.empty() ? collection.default_version() : name;
   for (const v1::Version& version : collection.versions()) {

@@ -80,6 +80,12 @@ void PrintJson(const nlohmann::ordered_json& json);
 absl::StatusOr<std::string> ReadWholeFile(std::string_view what, const std::string& path);
 // Ids of rows [0, rows): from the file, which must have one for each, or the row numbers if `path` is empty.
 absl::StatusOr<std::vector<std::string>> RowIds(const std::string& path, size_t rows);
+// The ids given one by one and, if `path` is not empty, those of the file, one a line. INVALID_ARGUMENT if there are
+// none: `ways` are those of the verb to give some.
+absl::StatusOr<std::vector<std::string>> GivenIds(std::vector<std::string> ids, const std::string& path,
+                                                  std::string_view ways);
+// Ids that a request for changes may have; programs send more in several.
+inline constexpr size_t kBatchIds = 10000;
 // The version called `name`, or the default one if it is empty.
 absl::StatusOr<v1::Version> FindVersion(const v1::Collection& collection, const std::string& name);
 

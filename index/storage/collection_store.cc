@@ -216,11 +216,7 @@ class RocksStore final : public CollectionStore {
     return CompactNumber(kFloats, embedding);
   }
 
-  absl::Status Flush() override {
-    rocksdb::FlushOptions at_once;
-    at_once.allow_write_stall = true;  // else it waits for compactions, for as long as a failing disk fails them
-    return FromRocksDb(db_->Flush(at_once, families_), path_);
-  }
+  absl::Status Flush() override { return FromRocksDb(FlushAll(), path_); }
   absl::Status Checkpoint(const std::string& path) override {
     rocksdb::Checkpoint* raw = nullptr;
     BEBR_RETURN_IF_ERROR(FromRocksDb(rocksdb::Checkpoint::Create(db_, &raw), path_));
@@ -231,6 +227,13 @@ class RocksStore final : public CollectionStore {
   }
 
  private:
+  // Writes all families to table files. It does not wait for compactions, which a failing disk fails for as long as it
+  // does.
+  rocksdb::Status FlushAll() {
+    rocksdb::FlushOptions at_once;
+    at_once.allow_write_stall = true;
+    return db_->Flush(at_once, families_);
+  }
   // Writes a batch and syncs the log; how long the sync took.
   absl::StatusOr<absl::Duration> Write(rocksdb::WriteBatch* writes);
   // The value of a key of the meta family; empty if there is none.
@@ -318,9 +321,7 @@ absl::Status RocksStore::Recover() {
     past_log.disableWAL = true;
     past_log.no_slowdown = true;
     status = db_->Put(past_log, ToSlice(kFormatKey), absl::StrCat(kStoreFormatVersion));
-    rocksdb::FlushOptions at_once;
-    at_once.allow_write_stall = true;
-    if (status.ok()) status = db_->Flush(at_once, families_);
+    if (status.ok()) status = FlushAll();
     if (status.ok() && database_->files->log_failed()) status = database_->files->log_error();
   }
   BEBR_RETURN_IF_ERROR(FromRocksDb(status, path_));

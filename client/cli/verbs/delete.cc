@@ -3,12 +3,9 @@
 
 #include "client/cli/command.h"
 #include "index/base/status_macros.h"
-#include "index/dataset/evaluation.h"
 
 namespace bebr {
 namespace {
-
-constexpr size_t kBatchIds = 10000;
 
 struct Options {
   std::string name;
@@ -27,14 +24,8 @@ absl::StatusOr<uint64_t> DeleteByFilter(const Command& command, const Options& o
 }
 
 absl::StatusOr<uint64_t> DeleteByIds(const Command& command, const Options& options) {
-  std::vector<std::string> ids = options.ids;
-  if (!options.ids_file.empty()) {
-    BEBR_ASSIGN_OR_RETURN(const auto more, ReadIds(options.ids_file));
-    ids.insert(ids.end(), more.begin(), more.end());
-  }
-  if (ids.empty()) {
-    return absl::InvalidArgumentError("no ids: give them after the name, or in a file with --ids, or a --filter");
-  }
+  BEBR_ASSIGN_OR_RETURN(const auto ids, GivenIds(options.ids, options.ids_file,
+                                                 "after the name, or in a file with --ids, or a --filter"));
   Client client = command.Connect();
   uint64_t deleted = 0;
   for (size_t begin = 0; begin < ids.size(); begin += kBatchIds) {

@@ -3,7 +3,6 @@
 #include "absl/strings/str_cat.h"
 #include "client/cli/command.h"
 #include "index/base/status_macros.h"
-#include "index/dataset/evaluation.h"
 
 namespace bebr {
 namespace {
@@ -28,14 +27,9 @@ absl::Status Run(const Command& command, const Options& options) {
   v1::StreamGetRequest request;
   request.set_collection(options.name);
   request.set_with_embeddings(options.embeddings);
-  for (const std::string& id : options.ids) request.add_ids(id);
-  if (!options.ids_file.empty()) {
-    BEBR_ASSIGN_OR_RETURN(const auto more, ReadIds(options.ids_file));
-    for (const std::string& id : more) request.add_ids(id);
-  }
-  if (request.ids().empty()) {
-    return absl::InvalidArgumentError("no ids: give them after the name, or in a file with --ids");
-  }
+  BEBR_ASSIGN_OR_RETURN(const auto ids,
+                        GivenIds(options.ids, options.ids_file, "after the name, or in a file with --ids"));
+  request.mutable_ids()->Add(ids.begin(), ids.end());
   Client client = command.Connect();
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
   int found = 0;

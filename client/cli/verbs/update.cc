@@ -6,12 +6,9 @@
 #include "absl/strings/str_format.h"
 #include "client/cli/command.h"
 #include "index/base/status_macros.h"
-#include "index/dataset/evaluation.h"
 
 namespace bebr {
 namespace {
-
-constexpr size_t kBatchIds = 10000;
 
 struct Options {
   std::string name;
@@ -72,14 +69,8 @@ absl::StatusOr<Outcome> Update(const Command& command, const Options& options) {
     BEBR_RETURN_IF_ERROR(Send(client, request, outcome));
     return outcome;
   }
-  std::vector<std::string> ids = options.ids;
-  if (!options.ids_file.empty()) {
-    BEBR_ASSIGN_OR_RETURN(const auto more, ReadIds(options.ids_file));
-    ids.insert(ids.end(), more.begin(), more.end());
-  }
-  if (ids.empty()) {
-    return absl::InvalidArgumentError("no ids: give them after the name, or in a file with --ids, or a --filter");
-  }
+  BEBR_ASSIGN_OR_RETURN(const auto ids, GivenIds(options.ids, options.ids_file,
+                                                 "after the name, or in a file with --ids, or a --filter"));
   for (size_t begin = 0; begin < ids.size(); begin += kBatchIds) {
     request.clear_ids();
     for (size_t i = begin; i < std::min(begin + kBatchIds, ids.size()); ++i) request.add_ids(ids[i]);
