@@ -6,12 +6,12 @@
 #include <memory>
 
 #include "index/base/top_k.h"
+#include "index/search/scan_filters.h"
 #include "index/simd/choice.h"
 
 namespace bebr {
 namespace {
 
-constexpr uint32_t kUnitBlocks = 128;  // blocks a thread takes at a time
 // Blocks times queries of a run, which one call of the kernel scans: many, as a call has its price. A worker's first
 // runs are shorter, until it knows what thresholds to look for.
 constexpr size_t kBlocksPerRun = 8192;
@@ -21,14 +21,16 @@ constexpr uint32_t kMinRunBlocks = 16;
 constexpr uint32_t kMostAgain = 4;
 constexpr uint32_t kRunsWithoutBounds = 15;
 
-struct Unit {
+// A query whose filter leaves rows in fewer of a unit's blocks than one in so many is scanned on these alone; the
+// others share runs of the blocks that any of them has rows in.
+constexpr uint32_t kAloneShare = 2;
+
+// Blocks begin..end - 1 of a part.
+struct Run {
   uint32_t part;
-  uint32_t begin;  // blocks
+  uint32_t begin;
   uint32_t end;
 };
-
-// Blocks first..end - 1 of a part.
-using Run = Unit;
 
 struct IsBetter {
   const ScanTarget* target;
@@ -46,15 +48,14 @@ void AtomicMax(std::atomic<float>& target, float value) {
 class ScanRun {
  public:
   ScanRun(const ScanTarget& target, const PreparedQueries& prepared, const FirstPass* first,
-          absl::Span<const ScanQuery> queries, const Filter* filter)
+          absl::Span<const ScanQuery> queries)
       : target_(target),
         prepared_(prepared),
         first_(first),
         queries_(queries),
         thresholds_(queries.size()),
-        filter_(filter),
-        texts_(filter == nullptr ? 0 : target.shard_count()),
-        row_sets_(target.parts().size()) {
+        filters_(target, queries),
+        documents_(queries.size()) {
     for (size_t q = 0; q < queries.size(); ++q) thresholds_[q].store(MinScore(q), std::memory_order_relaxed);
     for (uint32_t part = 0; part < target.parts().size(); ++part) {
       const uint32_t blocks = target.parts()[part].block_count();
@@ -63,19 +64,7 @@ class ScanRun {
     }
   }
 
-  // Before the blocks: the filter's comparisons with the strings of every shard, then with the rows of every part.
-  void EvaluateFilter(ThreadPool& pool) {
-    if (filter_ == nullptr) return;
-    pool.ParallelFor(texts_.size(), [this](size_t shard) {
-      texts_[shard] = filter_->CompareTexts(*target_.shard(static_cast<uint32_t>(shard)).dictionary);
-    });
-    pool.ParallelFor(row_sets_.size(), [this](size_t i) {
-      const ScanTarget::Part& part = target_.parts()[i];
-      const AttributeDictionary& dictionary = *target_.shard(part.shard).dictionary;
-      row_sets_[i] = filter_->Evaluate(*part.view->attributes, dictionary, texts_[part.shard], part.view->rows,
-                                       part.view->segment.get());
-    });
-  }
+  void EvaluateFilters(ThreadPool& pool) { filters_.Evaluate(pool); }
 
   // What a query's pass over the blocks keeps: its best k, or the candidates of which another pass takes them.
   Best MakeBest(size_t q) const {
@@ -92,8 +81,9 @@ class ScanRun {
     scratch.scores = std::make_unique_for_overwrite<float[]>(lanes);
     scratch.positions = std::make_unique_for_overwrite<uint32_t[]>(lanes);
     scratch.runs_without_bounds.resize(queries_.size());
+    scratch.stopped.resize(queries_.size());
     for (size_t u; (u = next_unit_.fetch_add(1, std::memory_order_relaxed)) < units_.size();)
-      ScanUnit(units_[u], best, scratch);
+      Work(units_[u], best, scratch);
     return best;
   }
 
@@ -113,19 +103,29 @@ class ScanRun {
 
   // Whether the pass over the blocks finds candidates for another one.
   bool choosing() const { return first_ != nullptr && first_->candidates > 0; }
-  ScanCounts counts() const { return {documents_.load(), bytes_.load()}; }
+  ScanCounts counts() const {
+    ScanCounts counts{.bytes = bytes_.load()};
+    for (const auto& documents : documents_) {
+      counts.documents_of_query.push_back(documents.load());
+      counts.documents += documents.load();
+    }
+    return counts;
+  }
 
  private:
   struct Scratch {
     std::unique_ptr<float[]> scores;        // of a run's hits, by query; mostly never touched
     std::unique_ptr<uint32_t[]> positions;  // of these, in the run
     std::vector<simd::QueryHits> hits;      // of the queries that are scored
-    std::vector<uint32_t> active;           // queries not stopped
-    std::vector<uint32_t> bounded;          // of these, those scored by bounds first
+    std::vector<uint32_t> stopped;          // a flag for each query
+    std::vector<uint32_t> together;         // queries that share the unit's runs
+    std::vector<uint32_t> alone;            // those of one filter
+    std::vector<uint32_t> bounded;          // of a run's queries, those scored by bounds first
     std::vector<uint32_t> unbounded;        // the others
     std::vector<const void*> prepared;      // of the queries that are scored
     std::vector<uint32_t> runs_without_bounds;
     uint32_t run_blocks = kMinRunBlocks;  // of the next run, at most
+    uint64_t bytes = 0;                   // read of the unit
   };
 
   // A query's scores of one block with all levels.
@@ -144,45 +144,69 @@ class ScanRun {
     return choosing() ? -std::numeric_limits<float>::infinity() : queries_[q].min_score;
   }
 
-  void ScanUnit(const Unit& unit, std::vector<Best>& best, Scratch& scratch) {
-    scratch.active.clear();
+  void Work(const ScanUnit& unit, std::vector<Best>& best, Scratch& scratch) {
     const SteadyTime now = SteadyNow();
-    for (uint32_t q = 0; q < queries_.size(); ++q) {
-      if (!queries_[q].stopped || !queries_[q].stopped(now)) scratch.active.push_back(q);
-    }
-    if (scratch.active.empty()) return;
-    const uint32_t full = target_.parts()[unit.part].full_blocks();
-    for (uint32_t begin = unit.begin; begin < unit.end;) {
-      if (!Selected(unit.part, begin)) {
-        ++begin;
-        continue;
+    for (uint32_t q = 0; q < queries_.size(); ++q)
+      scratch.stopped[q] = queries_[q].stopped != nullptr && queries_[q].stopped(now);
+    scratch.bytes = 0;
+    scratch.together.clear();
+    BlockSet shared;
+    for (size_t group = 0; group < filters_.groups().size(); ++group) {
+      const BlockSet blocks = filters_.Blocks(group, unit);
+      const uint32_t count = blocks.count();
+      if (count == 0) continue;
+      const bool alone = count * kAloneShare < unit.size();
+      std::vector<uint32_t>& queries = alone ? scratch.alone : scratch.together;
+      scratch.alone.clear();
+      const uint64_t documents = LiveRows(unit, blocks);
+      for (const uint32_t q : filters_.groups()[group].queries) {
+        if (scratch.stopped[q] != 0) continue;
+        queries.push_back(q);
+        documents_[q].fetch_add(documents, std::memory_order_relaxed);
       }
-      uint32_t end = begin + 1;
-      // The open block lies elsewhere, so it is a run of its own.
-      while (end < unit.end && end - begin < scratch.run_blocks && end < full && Selected(unit.part, end)) ++end;
-      ScanRunOfBlocks({unit.part, begin, end}, best, scratch);
-      scratch.run_blocks = std::min(2 * scratch.run_blocks, MostRunBlocks(queries_.size()));
-      begin = end;
+      if (alone) {
+        ScanBlocks(unit, blocks, queries, best, scratch);
+      } else {
+        shared.AddAll(blocks);
+      }
     }
-    for (const uint32_t q : scratch.active) AtomicMax(thresholds_[q], best[q].threshold());
+    std::sort(scratch.together.begin(), scratch.together.end());  // as they lie in memory
+    ScanBlocks(unit, shared, scratch.together, best, scratch);
+    bytes_.fetch_add(scratch.bytes, std::memory_order_relaxed);
   }
 
-  // Whether the filter leaves any row of the block.
-  bool Selected(uint32_t part, uint32_t block) const {
-    if (filter_ == nullptr) return true;
-    const uint32_t row = block * simd::kBlockRows;
-    return ((row_sets_[part][row / 64] >> (row % 64)) & 0xFFFF) != 0;
+  uint64_t LiveRows(const ScanUnit& unit, const BlockSet& blocks) const {
+    uint64_t rows = 0;
+    for (uint32_t begin = 0, end = 0; (begin = blocks.Next(end, true)) < unit.size();) {
+      end = blocks.Next(begin, false);
+      rows += target_.parts()[unit.part].LiveRows(unit.begin + begin, unit.begin + end);
+    }
+    return rows;
   }
 
-  void ScanRunOfBlocks(const Run& run, std::vector<Best>& best, Scratch& scratch) {
+  // Scans some blocks of a unit for some queries.
+  void ScanBlocks(const ScanUnit& unit, const BlockSet& blocks, const std::vector<uint32_t>& queries,
+                  std::vector<Best>& best, Scratch& scratch) {
+    if (queries.empty()) return;
+    const uint32_t full = target_.parts()[unit.part].full_blocks();
+    for (uint32_t begin = 0, end = 0; (begin = blocks.Next(end, true)) < unit.size();) {
+      end = std::min(blocks.Next(begin, false), begin + scratch.run_blocks);
+      // The open block lies elsewhere, so it is a run of its own.
+      if (unit.begin + begin < full) end = std::min(end, full - unit.begin);
+      ScanRunOfBlocks({unit.part, unit.begin + begin, unit.begin + end}, queries, best, scratch);
+      scratch.run_blocks = std::min(2 * scratch.run_blocks, MostRunBlocks(queries_.size()));
+    }
+    for (const uint32_t q : queries) AtomicMax(thresholds_[q], best[q].threshold());
+  }
+
+  void ScanRunOfBlocks(const Run& run, const std::vector<uint32_t>& queries, std::vector<Best>& best,
+                       Scratch& scratch) {
     const auto add = [&best](uint32_t q, const Candidate& candidate) { best[q].Add(candidate); };
-    documents_.fetch_add(target_.parts()[run.part].LiveRows(run.begin, run.end) * scratch.active.size(),
-                         std::memory_order_relaxed);
-    if (first_ == nullptr) return ScoreBlocks(prepared_, run, scratch.active, best, scratch, add);
-    if (choosing()) return ScoreBlocks(first_->prepared, run, scratch.active, best, scratch, add);
+    if (first_ == nullptr) return ScoreBlocks(prepared_, run, queries, best, scratch, add);
+    if (choosing()) return ScoreBlocks(first_->prepared, run, queries, best, scratch, add);
     scratch.bounded.clear();
     scratch.unbounded.clear();
-    for (const uint32_t q : scratch.active) {
+    for (const uint32_t q : queries) {
       uint32_t& wait = scratch.runs_without_bounds[q];
       const bool bounded = wait == 0 && best[q].threshold() > -std::numeric_limits<float>::infinity();
       if (wait > 0) --wait;
@@ -230,11 +254,11 @@ class ScanRun {
       for (size_t j = 0; j < hits.count; ++j) {
         const uint32_t row = run.begin * simd::kBlockRows + hits.positions[j];
         if (hits.scores[j] < best[q].threshold() || !part.live(row)) continue;
-        if (filter_ != nullptr && ((row_sets_[run.part][row / 64] >> (row % 64)) & 1) == 0) continue;
+        if (!filters_.Leaves(q, run.part, row)) continue;
         visit(q, {hits.scores[j], run.part, row});
       }
     }
-    bytes_.fetch_add(size_t{run.end - run.begin} * prepared.block_bytes(), std::memory_order_relaxed);
+    scratch.bytes += size_t{run.end - run.begin} * prepared.block_bytes();
   }
 
   // The score of one row with all levels; scores its whole block, which costs about the same, unless `block` has it.
@@ -256,12 +280,10 @@ class ScanRun {
   const FirstPass* const first_;
   const absl::Span<const ScanQuery> queries_;
   std::vector<std::atomic<float>> thresholds_;  // a score below is not among a query's best, whoever finds it
-  const Filter* const filter_;
-  std::vector<Filter::TextAnswers> texts_;  // by shard, if there is a filter
-  std::vector<RowSet> row_sets_;            // by part, if there is a filter
-  std::vector<Unit> units_;
+  ScanFilters filters_;
+  std::vector<ScanUnit> units_;
   std::atomic<size_t> next_unit_{0};
-  std::atomic<uint64_t> documents_{0};
+  std::vector<std::atomic<uint64_t>> documents_;  // scored, by query
   std::atomic<uint64_t> bytes_{0};
 };
 
@@ -318,10 +340,10 @@ size_t PreparedQueries::block_bytes() const {
 }
 
 std::vector<std::vector<Candidate>> Scan(const ScanTarget& target, const PreparedQueries& prepared,
-                                         const FirstPass* first, absl::Span<const ScanQuery> queries,
-                                         const Filter* filter, ThreadPool& pool, size_t threads, ScanCounts* counts) {
-  ScanRun run(target, prepared, first, queries, filter);
-  run.EvaluateFilter(pool);
+                                         const FirstPass* first, absl::Span<const ScanQuery> queries, ThreadPool& pool,
+                                         size_t threads, ScanCounts* counts) {
+  ScanRun run(target, prepared, first, queries);
+  run.EvaluateFilters(pool);
   std::vector<std::vector<Best>> by_worker(std::max<size_t>(1, threads));
   pool.ParallelFor(by_worker.size(), [&](size_t worker) { by_worker[worker] = run.Work(); });
   std::vector<std::vector<Candidate>> results(queries.size());

@@ -101,6 +101,7 @@ class PreparedQueries {
 struct ScanQuery {
   size_t k = 1;
   float min_score = -std::numeric_limits<float>::infinity();
+  const Filter* filter = nullptr;  // null: all documents. Evaluated once for all queries that have the same object
   // Polled between runs of blocks, with the time; once true the query is scanned no further and its candidates mean
   // nothing. May be null.
   std::function<bool(SteadyTime now)> stopped;
@@ -108,7 +109,9 @@ struct ScanQuery {
 
 // What a scan has read.
 struct ScanCounts {
-  uint64_t documents = 0;  // live documents x queries that were scored
+  // Live documents in the blocks in which the query's filter leaves any: whatever other queries there are.
+  std::vector<uint64_t> documents_of_query;
+  uint64_t documents = 0;  // the sum
   uint64_t bytes = 0;      // code bytes read
 };
 
@@ -122,11 +125,11 @@ struct FirstPass {
 };
 
 // Scores every live document for every query and returns each query's best k, best first. All queries share one pass
-// over the codes: the blocks of the target are shared out over `threads` threads of the pool and the caller's. `first`
-// and `filter` may be null. The result depends on target, queries and first->candidates alone.
+// over the codes, each beside its filter: the blocks of the target are shared out over `threads` threads of the pool
+// and the caller's. `first` may be null. The result depends on target, queries and first->candidates alone.
 std::vector<std::vector<Candidate>> Scan(const ScanTarget& target, const PreparedQueries& prepared,
-                                         const FirstPass* first, absl::Span<const ScanQuery> queries,
-                                         const Filter* filter, ThreadPool& pool, size_t threads, ScanCounts* counts);
+                                         const FirstPass* first, absl::Span<const ScanQuery> queries, ThreadPool& pool,
+                                         size_t threads, ScanCounts* counts);
 
 }  // namespace bebr
 

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
-#include <string>
 #include <thread>
 #include <vector>
 
@@ -16,7 +15,6 @@
 #include "index/base/mutex.h"
 #include "index/base/thread_pool.h"
 #include "index/catalog/catalog.h"
-#include "index/search/scan.h"
 #include "index/search/search_job.h"
 #include "index/shard/shard_set.h"
 #include "index/types/search.h"
@@ -24,8 +22,8 @@
 namespace bebr {
 
 // The Scheduler runs searches so that queries share scans: one thread takes the oldest waiting search and with it all
-// others that ask the same version of the same collection with the same filter, encodes their queries together, scans
-// all codes once for all of them, and hands each its result. Searches that arrive meanwhile form the next scan.
+// others that ask the same version of the same collection, whatever their filters, encodes their queries together,
+// scans the codes once for all of them, and hands each its result. Searches that arrive meanwhile form the next scan.
 //
 // Company. An idle server answers at once. After a scan, the next one waits for as many queries as are known to be
 // about, those that came during the scan and those it has just answered, whose clients often have another one; at most
@@ -54,8 +52,6 @@ class Scheduler {
   size_t queued_queries() const;
 
  private:
-  struct Answer;
-  struct Batch;
   void Run();
   void AwaitCompany() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::vector<std::unique_ptr<SearchJob>> TakeGroup() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

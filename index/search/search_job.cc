@@ -89,6 +89,14 @@ absl::Status CheckKnown(const Filter& filter, const CollectionView& view) {
 
 }  // namespace
 
+absl::Status Interrupted(const SearchRequest& request, SteadyTime now) {
+  if (request.cancelled != nullptr && request.cancelled->load(std::memory_order_relaxed)) {
+    return absl::CancelledError("the search was cancelled by the caller");
+  }
+  if (now >= request.deadline) return absl::DeadlineExceededError("the deadline passed before the search was done");
+  return absl::OkStatus();
+}
+
 std::vector<std::string> UnknownIn(const Filter& filter, const CollectionView& view) {
   std::vector<const SegmentView*> segments;
   for (const auto& shard : view.shards) {

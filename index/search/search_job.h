@@ -26,6 +26,9 @@ struct SearchJob {
   SteadyTime submitted;
 };
 
+// OK, or why a search should not go on: CANCELLED or DEADLINE_EXCEEDED.
+absl::Status Interrupted(const SearchRequest& request, SteadyTime now);
+
 // Filter::Unknown, of all segments of a view.
 std::vector<std::string> UnknownIn(const Filter& filter, const CollectionView& view);
 

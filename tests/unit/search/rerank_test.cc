@@ -89,7 +89,7 @@ class RerankTest : public ::testing::Test {
   std::vector<Candidate> Candidates(const ScanTarget& target, size_t k) {
     ThreadPool pool(1);
     const std::vector<ScanQuery> asked = {{.k = k}};
-    return Scan(target, shards_.Prepare({query_}), nullptr, asked, nullptr, pool, 1, nullptr)[0];
+    return Scan(target, shards_.Prepare({query_}), nullptr, asked, pool, 1, nullptr)[0];
   }
 
   TestShards shards_;

@@ -61,7 +61,7 @@ TEST_P(ScanTest, FindsWhatTheReferenceFinds) {
   for (const size_t k : {1, 10, 1000}) {
     const std::vector<ScanQuery> asked(queries.size(), {.k = k});
     ScanCounts counts;
-    const auto found = Scan(target, prepared, nullptr, asked, nullptr, pool, c.threads, &counts);
+    const auto found = Scan(target, prepared, nullptr, asked, pool, c.threads, &counts);
     ASSERT_EQ(found.size(), queries.size());
     EXPECT_EQ(counts.documents, target.live_rows() * queries.size());
     EXPECT_GT(counts.bytes, 0u);
@@ -72,7 +72,7 @@ TEST_P(ScanTest, FindsWhatTheReferenceFinds) {
     for (uint32_t levels = 1; levels < shards->binarizer().spec().max_levels(); ++levels) {
       const PreparedQueries bounds = shards->Prepare(queries, levels, true);
       const FirstPass first{bounds, 0};
-      const auto bounded = Scan(target, prepared, &first, asked, nullptr, pool, c.threads, nullptr);
+      const auto bounded = Scan(target, prepared, &first, asked, pool, c.threads, nullptr);
       for (size_t q = 0; q < queries.size(); ++q) {
         EXPECT_THAT(HitsOf(target, bounded[q]), ElementsAreArray(HitsOf(target, found[q]))) << levels << " levels";
       }
@@ -89,7 +89,7 @@ TEST_P(ScanTest, ChoosesCandidatesByTheFirstLevels) {
   ThreadPool pool(2);
   const std::vector<ScanQuery> asked(queries.size(), {.k = 7});
   const FirstPass first{coarse, 20};
-  const auto found = Scan(target, prepared, &first, asked, nullptr, pool, c.threads, nullptr);
+  const auto found = Scan(target, prepared, &first, asked, pool, c.threads, nullptr);
   for (size_t q = 0; q < queries.size(); ++q) {
     EXPECT_THAT(HitsOf(target, found[q]),
                 ElementsAreArray(shards->reference().SearchProgressive(queries[q], 7, 1, 20)));
@@ -112,7 +112,7 @@ TEST(ScanQueryTest, DropsWhatIsBelowTheLeastScore) {
   std::erase_if(expected, [least](const auto& hit) { return hit.score < least; });
   ASSERT_LT(expected.size(), all.size());
   const std::vector<ScanQuery> asked = {{.k = 1000, .min_score = least}};
-  const auto found = Scan(target, prepared, nullptr, asked, nullptr, pool, 2, nullptr);
+  const auto found = Scan(target, prepared, nullptr, asked, pool, 2, nullptr);
   EXPECT_THAT(HitsOf(target, found[0]), ElementsAreArray(expected));
 }
 
@@ -128,13 +128,57 @@ TEST(ScanQueryTest, LooksAtTheRowsOfTheFilterOnly) {
   const PreparedQueries prepared = shards->Prepare({query}), bounds = shards->Prepare({query}, 1, true);
   const FirstPass first{bounds, 0};
   ThreadPool pool(1);
-  const std::vector<ScanQuery> asked = {{.k = 1000}};
+  const std::vector<ScanQuery> asked = {{.k = 1000, .filter = filter.get()}};
   for (const FirstPass* pass : {static_cast<const FirstPass*>(nullptr), &first}) {
-    const auto found = Scan(target, prepared, pass, asked, filter.get(), pool, 2, nullptr);
+    const auto found = Scan(target, prepared, pass, asked, pool, 2, nullptr);
     EXPECT_THAT(HitsOf(target, found[0]), ElementsAreArray(shards->reference().Search(query, 1000, accept)));
   }
   const auto nobody = *Filter::Parse("n < 0");
-  EXPECT_THAT(Scan(target, prepared, nullptr, asked, nobody.get(), pool, 2, nullptr)[0], IsEmpty());
+  const std::vector<ScanQuery> unmet = {{.k = 1000, .filter = nobody.get()}};
+  EXPECT_THAT(Scan(target, prepared, nullptr, unmet, pool, 2, nullptr)[0], IsEmpty());
+}
+
+// Filters of every density, on several segments' worth of blocks: each query finds and counts what it does alone.
+TEST(ScanQueryTest, EveryQueryHasItsOwnFilter) {
+  const auto shards = MakeShards("40x2", 4, 2, 5000);
+  const char* const texts[] = {"",          "n < 0",    "n = 4",        "n IN (16, 4000, 4999, 1)", "n < 40",
+                               "n >= 2500", "n < 2500", "NOT n EXISTS", "n BETWEEN 100 AND 1500",   "id = \"d33\"",
+                               "n >= 2500"};
+  const auto queries = RandomVectors(std::size(texts), kInputDims, 4);
+  const ScanTarget target = shards->Target();
+  const PreparedQueries prepared = shards->Prepare(queries), bounds = shards->Prepare(queries, 1, true),
+                        coarse = shards->Prepare(queries, 1);
+  const FirstPass exact{bounds, 0}, chosen{coarse, 30};
+  std::vector<std::unique_ptr<const Filter>> filters;
+  std::vector<ScanQuery> asked;
+  for (const char* text : texts) {
+    filters.push_back(*text == '\0' ? nullptr : *Filter::Parse(text));
+    asked.push_back({.k = asked.size() % 2 == 0 ? 10u : 29u, .filter = filters.back().get()});
+  }
+  ThreadPool pool(2);
+  for (const FirstPass* pass : {static_cast<const FirstPass*>(nullptr), &exact, &chosen}) {
+    ScanCounts counts;
+    const auto found = Scan(target, prepared, pass, asked, pool, 3, &counts);
+    for (size_t q = 0; q < queries.size(); ++q) {
+      SCOPED_TRACE(texts[q]);
+      const PreparedQueries one = shards->Prepare({queries[q]}), one_bound = shards->Prepare({queries[q]}, 1, true),
+                            one_coarse = shards->Prepare({queries[q]}, 1);
+      const FirstPass one_exact{one_bound, 0}, one_chosen{one_coarse, 30};
+      const FirstPass* one_pass = pass == nullptr ? nullptr : pass == &exact ? &one_exact : &one_chosen;
+      ScanCounts one_counts;
+      const std::vector<ScanQuery> one_asked = {asked[q]};
+      const auto alone = Scan(target, one, one_pass, one_asked, pool, 1, &one_counts);
+      EXPECT_THAT(HitsOf(target, found[q]), ElementsAreArray(HitsOf(target, alone[0])));
+      EXPECT_EQ(counts.documents_of_query[q], one_counts.documents);
+    }
+  }
+  const auto accept = [](const Attributes& attributes) {
+    const auto n = attributes.find("n");
+    return n != attributes.end() && std::get<int64_t>(n->second) >= 2500;
+  };
+  const auto found = Scan(target, prepared, nullptr, asked, pool, 3, nullptr);
+  EXPECT_THAT(HitsOf(target, found[5]), ElementsAreArray(shards->reference().Search(queries[5], 29, accept)));
+  EXPECT_THAT(found[1], IsEmpty());
 }
 
 TEST(ScanQueryTest, AStoppedQueryLeavesTheOthersAlone) {
@@ -146,7 +190,7 @@ TEST(ScanQueryTest, AStoppedQueryLeavesTheOthersAlone) {
   std::vector<ScanQuery> asked(3, {.k = 5});
   asked[1].stopped = [](auto) { return true; };
   ScanCounts counts;
-  const auto found = Scan(target, prepared, nullptr, asked, nullptr, pool, 2, &counts);
+  const auto found = Scan(target, prepared, nullptr, asked, pool, 2, &counts);
   EXPECT_EQ(counts.documents, 2 * target.live_rows());
   for (const size_t q : {0, 2}) {
     EXPECT_THAT(HitsOf(target, found[q]), ElementsAreArray(shards->reference().Search(queries[q], 5)));
@@ -167,7 +211,7 @@ TEST(ScanTargetTest, CountsLiveRowsAtTheEdgesOfBlocks) {
     EXPECT_EQ(target.parts()[0].block_count(), i / 16 + 1);
     EXPECT_EQ(target.parts()[0].LiveRows(0, target.parts()[0].block_count()), i + 1);
     const std::vector<ScanQuery> asked = {{.k = 100}};
-    const auto found = Scan(target, shards.Prepare({vectors[0]}), nullptr, asked, nullptr, pool, 1, nullptr);
+    const auto found = Scan(target, shards.Prepare({vectors[0]}), nullptr, asked, pool, 1, nullptr);
     EXPECT_THAT(HitsOf(target, found[0]), ElementsAreArray(shards.reference().Search(vectors[0], 100)));
   }
   shards.Delete("63");
@@ -191,7 +235,7 @@ TEST(ScanTargetTest, ASnapshotDoesNotSeeLaterWrites) {
   shards.Delete("0");
   ThreadPool pool(1);
   const std::vector<ScanQuery> asked = {{.k = 100}};
-  const auto found = Scan(before, shards.Prepare({vectors[0]}), nullptr, asked, nullptr, pool, 1, nullptr);
+  const auto found = Scan(before, shards.Prepare({vectors[0]}), nullptr, asked, pool, 1, nullptr);
   EXPECT_THAT(HitsOf(before, found[0]), ElementsAreArray(expected));
 }
 

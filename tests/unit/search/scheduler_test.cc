@@ -118,6 +118,27 @@ TEST_F(SchedulerTest, KeepsRequestsApart) {
   EXPECT_LE(scheduler.counters().scans, queries_.size());
 }
 
+TEST_F(SchedulerTest, SearchesWithDifferentFiltersShareAScan) {
+  Scheduler scheduler(2, 1000);
+  std::vector<Outcome> outcomes(20);
+  // The first searches keep the scheduler busy, so that the others are there together.
+  std::vector<std::span<const float>> many(queries_.begin(), queries_.end());
+  std::vector<Outcome> busy(3);
+  for (Outcome& outcome : busy) scheduler.Submit(Job({.queries = {many.begin(), many.end()}}, &outcome));
+  for (int i = 0; i < 20; ++i)
+    scheduler.Submit(Job({.queries = {queries_[i]}, .filter = absl::StrCat("n = ", i)}, &outcomes[i]));
+  for (int i = 0; i < 20; ++i) {
+    const auto result = outcomes[i].get();
+    ASSERT_TRUE(result.ok()) << result.status();
+    ASSERT_EQ(result->hits[0].size(), 1u);
+    EXPECT_EQ(result->hits[0][0].id, absl::StrCat("d", i));
+    EXPECT_TRUE(result->warnings.empty());
+  }
+  const auto unknown = Run(scheduler, {.queries = {queries_[0]}, .filter = "nothing = 1"});
+  ASSERT_TRUE(unknown.ok());
+  EXPECT_EQ(unknown->warnings.size(), 1u);
+}
+
 TEST_F(SchedulerTest, RerankedAnswersAreCutByTheirExactScores) {
   Scheduler scheduler(1, 1000);
   const auto exact = shards_.reference().SearchExact(queries_[0], 10);

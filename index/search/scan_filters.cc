@@ -1,0 +1,66 @@
+#include "index/search/scan_filters.h"
+
+#include "absl/container/flat_hash_map.h"
+
+namespace bebr {
+
+ScanFilters::ScanFilters(const ScanTarget& target, absl::Span<const ScanQuery> queries) : target_(target) {
+  absl::flat_hash_map<const Filter*, uint32_t> numbers;
+  for (uint32_t q = 0; q < queries.size(); ++q) {
+    const auto [found, added] = numbers.try_emplace(queries[q].filter, static_cast<uint32_t>(groups_.size()));
+    if (added) groups_.push_back({queries[q].filter, {}});
+    groups_[found->second].queries.push_back(q);
+    group_of_.push_back(found->second);
+  }
+}
+
+void ScanFilters::Evaluate(ThreadPool& pool) {
+  std::vector<uint32_t> filtered;  // groups
+  for (uint32_t group = 0; group < groups_.size(); ++group) {
+    if (groups_[group].filter != nullptr) filtered.push_back(group);
+  }
+  row_sets_.resize(groups_.size());
+  if (filtered.empty()) return;
+  const size_t shards = target_.shard_count();
+  const size_t parts = target_.parts().size();
+  std::vector<std::vector<Filter::TextAnswers>> texts(groups_.size());
+  for (const uint32_t group : filtered) {
+    texts[group].resize(shards);
+    row_sets_[group].resize(parts);
+  }
+  pool.ParallelFor(filtered.size() * shards, [&](size_t i) {
+    const uint32_t group = filtered[i / shards];
+    const auto shard = static_cast<uint32_t>(i % shards);
+    texts[group][shard] = groups_[group].filter->CompareTexts(*target_.shard(shard).dictionary);
+  });
+  // A segment's columns are read for all filters, one after the other, while they are in the caches.
+  pool.ParallelFor(parts, [&](size_t i) {
+    const ScanTarget::Part& part = target_.parts()[i];
+    const AttributeDictionary& dictionary = *target_.shard(part.shard).dictionary;
+    for (const uint32_t group : filtered) {
+      row_sets_[group][i] = groups_[group].filter->Evaluate(
+          *part.view->attributes, dictionary, texts[group][part.shard], part.view->rows, part.view->segment.get());
+    }
+  });
+}
+
+BlockSet ScanFilters::Blocks(size_t group, const ScanUnit& unit) const {
+  BlockSet blocks;
+  if (groups_[group].filter == nullptr) {
+    blocks.AddFirst(unit.size());
+    return blocks;
+  }
+  static_assert(simd::kBlockRows == 16);
+  constexpr uint32_t kWordBlocks = 64 / simd::kBlockRows;
+  const RowSet& rows = row_sets_[group][unit.part];
+  for (uint32_t block = 0; block < unit.size(); block += kWordBlocks) {
+    const uint64_t word = rows[(unit.begin + block) / kWordBlocks];
+    if (word == 0) continue;
+    for (uint32_t i = 0; i < kWordBlocks; ++i) {
+      if (((word >> (i * simd::kBlockRows)) & 0xFFFF) != 0) blocks.Add(block + i);
+    }
+  }
+  return blocks;
+}
+
+}  // namespace bebr

@@ -1,0 +1,288 @@
+#include "index/search/search_batch.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "absl/strings/str_format.h"
+#include "index/base/status_macros.h"
+#include "index/search/ranking.h"
+#include "index/search/rerank.h"
+
+namespace bebr {
+namespace {
+
+constexpr float kRounding = 1e-6f;    // of a score that is scaled, at most
+constexpr size_t kEncodeRows = 16;    // queries a thread encodes at a time
+constexpr size_t kHitsAtATime = 128;  // whose attributes are read in one go, before the limit is checked
+
+int64_t Micros(SteadyTime from, SteadyTime to) { return absl::ToInt64Microseconds(to - from); }
+
+// What a hit takes in an answer beside its id and attributes, at least.
+constexpr uint64_t kHitBytes = 16;
+
+// RESOURCE_EXHAUSTED if `hits`, on top of `total`, which grows by them, are more than the request may collect.
+absl::Status CheckResultBytes(const SearchRequest& request, absl::Span<const SearchHit> hits,
+                              std::atomic<uint64_t>& total) {
+  if (request.max_result_bytes == 0) return absl::OkStatus();
+  uint64_t bytes = 0;
+  for (const SearchHit& hit : hits) {
+    bytes += hit.id.size() + kHitBytes;
+    for (const auto& [name, value] : hit.attributes) {
+      const auto* text = std::get_if<std::string>(&value);
+      bytes += name.size() + (text == nullptr ? 0 : text->size());
+    }
+  }
+  if (total.fetch_add(bytes) + bytes <= request.max_result_bytes) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      absl::StrFormat("the results have over %d bytes, the limit of an answer: ask for a smaller k, fewer queries, or "
+                      "without attributes",
+                      request.max_result_bytes));
+}
+
+}  // namespace
+
+// A search's answer while its queries are finished, by several threads if there are several.
+struct SearchBatch::Answer {
+  SearchResult result;
+  SteadyTime begun;  // set by the thread that takes the first query
+  std::atomic<size_t> queries_left{0};
+  std::atomic<uint64_t> bytes{0};
+  Mutex mutex;
+  absl::Status status ABSL_GUARDED_BY(mutex);  // the first error
+
+  absl::Status Status() {
+    MutexLock lock(&mutex);
+    return status;
+  }
+  void Fail(absl::Status error) {
+    MutexLock lock(&mutex);
+    status.Update(std::move(error));
+  }
+};
+
+SearchBatch::SearchBatch(std::vector<std::unique_ptr<SearchJob>> jobs) : jobs_(std::move(jobs)) {
+  for (const auto& job : jobs_) {
+    const size_t queries = job->request.queries.size();
+    first_query_.push_back(job_of_query_.size());
+    job_of_query_.resize(job_of_query_.size() + queries, answers_.size());
+    auto& answer = answers_.emplace_back(std::make_unique<Answer>());
+    answer->result.hits.resize(queries);
+    answer->queries_left = queries;
+  }
+  ShareFilters();
+}
+
+SearchBatch::~SearchBatch() = default;
+
+void SearchBatch::ShareFilters() {
+  std::map<std::string_view, std::shared_ptr<const Filter>> by_text;
+  for (const auto& job : jobs_) {
+    if (job->filter != nullptr) job->filter = by_text.try_emplace(job->request.filter, job->filter).first->second;
+  }
+}
+
+ScanCounts SearchBatch::Scan(ThreadPool& pool, size_t threads) {
+  const SteadyTime begun = SteadyNow();
+  target_ = std::make_unique<ScanTarget>(leader().shards->view(), leader().version.space);
+  ScanCounts counts = FindCandidates(ScanQueries(), pool, threads);
+  documents_ = counts.documents_of_query;
+  timings_.encode_us = Micros(started_, begun);
+  timings_.scan_us = Micros(begun, SteadyNow());
+  timings_.queries_in_scan = static_cast<uint32_t>(query_count());
+  return counts;
+}
+
+void SearchBatch::Encode(ThreadPool& pool) {
+  const Binarizer& binarizer = *leader().version.binarizer;
+  const size_t dims = binarizer.input_dims();
+  const size_t bands = spec().bands().size();
+  std::vector<float> rows(query_count() * dims);
+  for (size_t j = 0; j < jobs_.size(); ++j) {
+    for (size_t i = 0; i < jobs_[j]->request.queries.size(); ++i) {
+      std::copy_n(jobs_[j]->request.queries[i].data(), dims, rows.data() + (first_query_[j] + i) * dims);
+    }
+  }
+  planes_.resize(query_count() * query_words());
+  weights_.resize(query_count() * bands);
+  offsets_.resize(query_count());
+  factors_.resize(query_count());
+  pool.ParallelFor((query_count() + kEncodeRows - 1) / kEncodeRows, [&](size_t part) {
+    const size_t begin = part * kEncodeRows;
+    const size_t count = std::min(kEncodeRows, query_count() - begin);
+    binarizer.ScaleQueries(rows.data() + begin * dims, count, factors_.data() + begin);
+    binarizer.EncodeQueries(rows.data() + begin * dims, count, planes_.data() + begin * query_words(),
+                            weights_.data() + begin * bands, offsets_.data() + begin);
+  });
+}
+
+std::vector<ScanQuery> SearchBatch::ScanQueries() const {
+  std::vector<ScanQuery> scan_queries;
+  for (size_t q = 0; q < query_count(); ++q) {
+    const SearchJob& job = *jobs_[job_of_query_[q]];
+    const SearchRequest* request = &job.request;
+    ScanQuery& query = scan_queries.emplace_back();
+    query.filter = job.filter.get();
+    query.k = CandidateCount(*request);
+    // With rerank the final score is another one, so the estimate may drop nothing.
+    if (request->min_score.has_value() && request->rerank == 0) {
+      query.min_score = *request->min_score;
+      // A little less, for what rounding does; Hits looks again.
+      if (factors_[q] != 1.0f)
+        query.min_score = query.min_score / factors_[q] - std::fabs(query.min_score / factors_[q]) * kRounding;
+    }
+    if (request->cancelled != nullptr || request->deadline != absl::InfiniteDuration()) {
+      query.stopped = [request](SteadyTime now) { return !Interrupted(*request, now).ok(); };
+    }
+  }
+  return scan_queries;
+}
+
+void SearchBatch::ScaleBack(size_t query) {
+  if (factors_[query] == 1.0f) return;
+  for (Candidate& candidate : found_[query]) candidate.score *= factors_[query];
+  std::sort(found_[query].begin(), found_[query].end(),
+            [this](const Candidate& a, const Candidate& b) { return target_->Better(a, b); });
+}
+
+ScanCounts SearchBatch::FindCandidates(absl::Span<const ScanQuery> queries, ThreadPool& pool, size_t threads) {
+  simd::CodeShape shape = MakeShape(spec(), leader().version.binarizer->query_levels());
+  const PreparedQueries prepared = Prepare(shape);
+  const SearchRequest& request = leader().request;
+  ScanCounts counts;
+  if (request.first_levels == 0 || request.first_levels >= spec().max_levels()) {
+    found_ = bebr::Scan(*target_, prepared, nullptr, queries, pool, threads, &counts);
+    return counts;
+  }
+  for (uint32_t b = 0; b < shape.band_count; ++b) {
+    shape.bands[b].left_out = std::max(shape.bands[b].levels, request.first_levels) - request.first_levels;
+  }
+  shape.bound = request.candidates == 0;
+  const PreparedQueries first_levels = Prepare(shape);
+  const FirstPass first{first_levels, request.candidates};
+  found_ = bebr::Scan(*target_, prepared, &first, queries, pool, threads, &counts);
+  return counts;
+}
+
+absl::StatusOr<std::vector<SearchHit>> SearchBatch::Hits(const SearchJob& job, size_t query,
+                                                         absl::Span<const float> embedding,
+                                                         std::vector<uint32_t>& shard_of) const {
+  const SearchRequest& request = job.request;
+  std::vector<ScoredCandidate> scored;
+  if (request.rerank > 0) {
+    BEBR_ASSIGN_OR_RETURN(scored,
+                          Rerank(*target_, job.shards->store(), found_[query], request.rerank, job.version.embedding,
+                                 job.manifest->store_floats, job.version.binarizer->metric(), embedding));
+  } else {
+    for (const Candidate& candidate : found_[query]) scored.push_back({candidate, ScoreKind::kEstimated});
+  }
+  std::vector<SearchHit> hits;
+  std::vector<uint32_t> words(spec().code_words());
+  const bool fused = request.fusion != Fusion::kNone;
+  const size_t wanted = fused ? scored.size() : request.k;
+  for (size_t i = fused ? 0 : request.offset; i < scored.size(); ++i) {
+    const ScoredCandidate& entry = scored[i];
+    if (hits.size() == wanted) break;
+    if (request.min_score.has_value() && entry.candidate.score < *request.min_score) break;
+    const ScanTarget::Part& part = target_->parts()[entry.candidate.segment];
+    const uint32_t row = entry.candidate.row;
+    SearchHit hit;
+    hit.id = target_->id(entry.candidate);
+    hit.score = entry.candidate.score;
+    hit.score_kind = entry.kind;
+    const CodeFactors document =
+        part.space->column->Load(part.block(row / simd::kBlockRows), row % simd::kBlockRows, words.data());
+    hit.its = InformationScore(spec(), job.version.binarizer->query_levels(), planes_.data() + query * query_words(),
+                               words.data());
+    if (const Version* version = job.manifest->VersionByNumber(part.space->column->version(row)))
+      hit.version = version->name;
+    if (request.explain) hit.explanation = ExplainHit(query, entry.candidate, words.data(), document);
+    shard_of.push_back(part.shard);
+    hits.push_back(std::move(hit));
+  }
+  return hits;
+}
+
+std::shared_ptr<const Explanation> SearchBatch::ExplainHit(size_t query, const Candidate& candidate,
+                                                           const uint32_t* words, CodeFactors document) const {
+  const size_t bands = spec().bands().size();
+  const EncodedQuery encoded{leader().version.binarizer->query_levels(), planes_.data() + query * query_words(),
+                             weights_.data() + query * bands, offsets_[query], factors_[query]};
+  auto explanation = std::make_shared<Explanation>(Explain(spec(), encoded, words, document));
+  explanation->shard = target_->parts()[candidate.segment].shard;
+  explanation->segment = candidate.segment;
+  explanation->row = candidate.row;
+  return explanation;
+}
+
+absl::Status SearchBatch::AddAttributes(absl::Span<const uint32_t> shard_of, absl::Span<SearchHit> hits) const {
+  CollectionStore& store = leader().shards->store();
+  for (uint32_t shard = 0; shard < target_->shard_count(); ++shard) {
+    std::vector<SearchHit*> of_shard;
+    std::vector<std::string_view> ids;
+    for (size_t i = 0; i < hits.size(); ++i) {
+      if (shard_of[i] != shard) continue;
+      of_shard.push_back(&hits[i]);
+      ids.push_back(hits[i].id);
+    }
+    if (ids.empty()) continue;
+    BEBR_ASSIGN_OR_RETURN(const auto documents, store.GetDocuments(target_->store_view(), shard, ids));
+    for (size_t i = 0; i < ids.size(); ++i) {
+      if (documents[i].has_value()) {
+        BEBR_ASSIGN_OR_RETURN(of_shard[i]->attributes, DecodeAttributes(*documents[i]));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SearchBatch::FillHits(const SearchJob& job, size_t query, Answer& answer, size_t position) {
+  // A stopped query was not scanned to the end: it has no result.
+  BEBR_RETURN_IF_ERROR(Interrupted(job.request, SteadyNow()));
+  ScaleBack(query);
+  LeaveOut(*target_, job.request, found_[query]);
+  std::vector<SearchHit>& hits = answer.result.hits[position];
+  std::vector<uint32_t> shard_of;
+  BEBR_ASSIGN_OR_RETURN(hits, Hits(job, query, job.request.queries[position], shard_of));
+  for (size_t begin = 0; begin < hits.size(); begin += kHitsAtATime) {
+    const absl::Span<SearchHit> some = absl::MakeSpan(hits).subspan(begin, kHitsAtATime);
+    if (job.request.with_attributes) {
+      BEBR_RETURN_IF_ERROR(AddAttributes(absl::MakeConstSpan(shard_of).subspan(begin), some));
+    }
+    BEBR_RETURN_IF_ERROR(CheckResultBytes(job.request, some, answer.bytes));
+  }
+  return absl::OkStatus();
+}
+
+void SearchBatch::Finish() {
+  for (size_t query; (query = next_to_finish_.fetch_add(1)) < query_count();) FinishQuery(query);
+}
+
+void SearchBatch::FinishQuery(size_t query) {
+  const size_t j = job_of_query_[query];
+  SearchJob& job = *jobs_[j];
+  Answer& answer = *answers_[j];
+  const size_t position = query - first_query_[j];
+  if (position == 0) answer.begun = SteadyNow();
+  if (answer.Status().ok()) {
+    if (absl::Status status = FillHits(job, query, answer, position); !status.ok()) answer.Fail(std::move(status));
+  }
+  if (answer.queries_left.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
+  if (absl::Status status = answer.Status(); !status.ok()) {
+    job.done(std::move(status));
+    return;
+  }
+  SearchResult& result = answer.result;
+  result.timings = timings_;
+  result.timings.queue_us = Micros(job.submitted, started_);
+  if (job.request.rerank > 0) result.timings.rerank_us = std::max<int64_t>(1, Micros(answer.begun, SteadyNow()));
+  uint64_t documents = 0;
+  for (size_t i = 0; i < result.hits.size(); ++i) documents += documents_[first_query_[j] + i];
+  result.documents_scanned = documents / result.hits.size();
+  if (job.filter != nullptr) result.warnings = UnknownIn(*job.filter, target_->view());
+  if (job.request.fusion != Fusion::kNone)
+    result.hits = {Fuse(std::move(result.hits), job.request.fusion, job.request.offset, job.request.k)};
+  job.done(std::move(result));
+}
+
+}  // namespace bebr

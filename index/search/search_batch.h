@@ -1,0 +1,88 @@
+// Searches that share one scan.
+#ifndef BEBR_INDEX_SEARCH_SEARCH_BATCH_H_
+#define BEBR_INDEX_SEARCH_SEARCH_BATCH_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/types/span.h"
+#include "index/base/clock.h"
+#include "index/base/mutex.h"
+#include "index/base/thread_pool.h"
+#include "index/search/scan.h"
+#include "index/search/search_job.h"
+#include "index/types/search.h"
+
+namespace bebr {
+
+// A SearchBatch takes searches of one version of one collection from their floats to their answers. Their filters may
+// differ: each query has its own, and all share one pass over the codes.
+//
+//   SearchBatch batch(std::move(jobs));
+//   batch.Encode(pool);
+//   batch.Scan(pool, threads);
+//   batch.Finish();   // on as many threads as one likes: each takes queries until there are none
+//
+// The jobs are the batch's until they are answered: once each, by the thread that finishes its last query. Thread
+// safety: Finish alone may run on several threads.
+class SearchBatch {
+ public:
+  explicit SearchBatch(std::vector<std::unique_ptr<SearchJob>> jobs);
+  ~SearchBatch();
+
+  size_t query_count() const { return job_of_query_.size(); }
+  void Encode(ThreadPool& pool);
+  // Scans the collection as it is now, on `threads` threads of the pool and the caller's.
+  ScanCounts Scan(ThreadPool& pool, size_t threads);
+  int64_t scan_us() const { return timings_.scan_us; }
+  void Finish();
+
+ private:
+  struct Answer;
+  const SearchJob& leader() const { return *jobs_.front(); }
+  const CodeSpec& spec() const { return leader().version.binarizer->spec(); }
+  size_t query_words() const { return spec().QueryWords(leader().version.binarizer->query_levels()); }
+
+  // Gives each job the filter of the first one with the same text, so that it is evaluated once.
+  void ShareFilters();
+  // What each query asks of the scan, once they are encoded.
+  std::vector<ScanQuery> ScanQueries() const;
+  PreparedQueries Prepare(const simd::CodeShape& shape) const {
+    return PreparedQueries(spec(), shape, query_count(), planes_.data(), weights_.data(), offsets_.data());
+  }
+  ScanCounts FindCandidates(absl::Span<const ScanQuery> queries, ThreadPool& pool, size_t threads);
+  // Without attributes; `shard_of` gets the shard of each.
+  absl::StatusOr<std::vector<SearchHit>> Hits(const SearchJob& job, size_t query, absl::Span<const float> embedding,
+                                              std::vector<uint32_t>& shard_of) const;
+  std::shared_ptr<const Explanation> ExplainHit(size_t query, const Candidate& candidate, const uint32_t* words,
+                                                CodeFactors document) const;
+  absl::Status AddAttributes(absl::Span<const uint32_t> shard_of, absl::Span<SearchHit> hits) const;
+  // Makes the scores of what was found those of the query as it was sent.
+  void ScaleBack(size_t query);
+  absl::Status FillHits(const SearchJob& job, size_t query, Answer& answer, size_t position);
+  // Ranks what was found for a query, and answers its job if that was the last of it.
+  void FinishQuery(size_t query);
+
+  std::vector<std::unique_ptr<SearchJob>> jobs_;
+  std::vector<size_t> first_query_;  // of each job
+  std::vector<size_t> job_of_query_;
+  std::vector<uint32_t> planes_;
+  std::vector<float> weights_;
+  std::vector<float> offsets_;
+  std::vector<float> factors_;  // of the scores: Binarizer::ScaleQueries
+  std::unique_ptr<ScanTarget> target_;
+  std::vector<std::vector<Candidate>> found_;     // by query
+  std::vector<uint64_t> documents_;               // scanned, by query
+  std::vector<std::unique_ptr<Answer>> answers_;  // by job
+  std::atomic<size_t> next_to_finish_{0};         // query
+  const SteadyTime started_ = SteadyNow();
+  SearchTimings timings_;
+};
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_SEARCH_SEARCH_BATCH_H_
