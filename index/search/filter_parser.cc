@@ -1,233 +1,17 @@
 #include "index/search/filter_parser.h"
 
-#include <charconv>
-#include <limits>
-#include <system_error>
 #include <utility>
 
-#include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 #include "index/base/status_macros.h"
+#include "index/search/filter_tokenizer.h"
 #include "index/types/search.h"
 
 namespace bebr {
 namespace {
-
-enum class TokenKind : uint8_t {
-  kEnd,
-  kName,
-  kLiteral,
-  kComparison,
-  kAnd,
-  kOr,
-  kNot,
-  kIn,
-  kExists,
-  kOpen,
-  kClose,
-  kComma,
-  kError,
-};
-
-struct Token {
-  TokenKind kind = TokenKind::kEnd;
-  size_t begin = 0;                            // offset in the filter
-  size_t end = 0;                              // one past its last byte
-  std::string name;                            // of a kName, without quotes
-  bool quoted = false;                         // of a kName
-  AttributeValue value;                        // of a kLiteral
-  FilterOperator op = FilterOperator::kEqual;  // of a kComparison
-  std::string error;                           // of a kError: what is wrong at `begin`
-};
-
-bool IsNameStart(char c) { return absl::ascii_isalpha(static_cast<unsigned char>(c)) || c == '_'; }
-bool IsDigit(char c) { return absl::ascii_isdigit(static_cast<unsigned char>(c)); }
-bool IsNameByte(char c) { return IsNameStart(c) || IsDigit(c) || c == '.' || c == '-'; }
-// Whether `c` continues a UTF-8 character: messages are not cut there.
-bool IsContinuation(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
-
-// A piece of the filter for a message: at most about 40 bytes, printable.
-std::string Shown(absl::string_view text) {
-  constexpr size_t kShownBytes = 40;
-  if (text.size() <= kShownBytes) return absl::Utf8SafeCHexEscape(text);
-  size_t bytes = kShownBytes;
-  while (bytes > 0 && IsContinuation(text[bytes])) --bytes;
-  return absl::StrCat(absl::Utf8SafeCHexEscape(text.substr(0, bytes)), "...");
-}
-
-// Cuts a filter into tokens, one at a time.
-class Tokenizer {
- public:
-  explicit Tokenizer(absl::string_view text) : text_(text) {}
-
-  Token Next() {
-    while (at_ < text_.size() && absl::ascii_isspace(static_cast<unsigned char>(text_[at_]))) ++at_;
-    Token token;
-    token.begin = at_;
-    if (at_ < text_.size()) Read(token);
-    token.end = at_;
-    return token;
-  }
-
- private:
-  char Peek(size_t ahead = 0) const { return at_ + ahead < text_.size() ? text_[at_ + ahead] : '\0'; }
-
-  void Read(Token& token) {
-    const char c = Peek();
-    if (IsNameStart(c)) return ReadWord(token);
-    if (IsDigit(c) || (c == '-' && IsDigit(Peek(1)))) return ReadNumber(token);
-    switch (c) {
-      case '"':
-      case '\'':
-      case '`':
-        return ReadQuoted(token, c);
-      case '(':
-        return Take(token, TokenKind::kOpen, 1);
-      case ')':
-        return Take(token, TokenKind::kClose, 1);
-      case ',':
-        return Take(token, TokenKind::kComma, 1);
-      case '=':
-        return TakeComparison(token, FilterOperator::kEqual, 1);
-      case '<':
-        if (Peek(1) == '=') return TakeComparison(token, FilterOperator::kLessEqual, 2);
-        return TakeComparison(token, FilterOperator::kLess, 1);
-      case '>':
-        if (Peek(1) == '=') return TakeComparison(token, FilterOperator::kGreaterEqual, 2);
-        return TakeComparison(token, FilterOperator::kGreater, 1);
-      case '!':
-        if (Peek(1) == '=') return TakeComparison(token, FilterOperator::kNotEqual, 2);
-        break;
-      default:
-        break;
-    }
-    ++at_;
-    while (at_ < text_.size() && IsContinuation(text_[at_])) ++at_;
-    Fail(token, absl::StrCat("'", Shown(text_.substr(token.begin, at_ - token.begin)), "' has no meaning here"));
-  }
-
-  void Take(Token& token, TokenKind kind, size_t bytes) {
-    token.kind = kind;
-    at_ += bytes;
-  }
-  void TakeComparison(Token& token, FilterOperator op, size_t bytes) {
-    token.op = op;
-    Take(token, TokenKind::kComparison, bytes);
-  }
-  static void Fail(Token& token, std::string error) {
-    token.kind = TokenKind::kError;
-    token.error = std::move(error);
-  }
-
-  void ReadWord(Token& token) {
-    while (at_ < text_.size() && IsNameByte(text_[at_])) ++at_;
-    const absl::string_view word = text_.substr(token.begin, at_ - token.begin);
-    static constexpr std::pair<absl::string_view, TokenKind> kKeywords[] = {
-        {"and", TokenKind::kAnd}, {"or", TokenKind::kOr},         {"not", TokenKind::kNot},
-        {"in", TokenKind::kIn},   {"exists", TokenKind::kExists},
-    };
-    for (const auto& [keyword, kind] : kKeywords) {
-      if (absl::EqualsIgnoreCase(word, keyword)) return Take(token, kind, 0);
-    }
-    for (const bool value : {false, true}) {
-      if (!absl::EqualsIgnoreCase(word, value ? "true" : "false")) continue;
-      token.value = value;
-      return Take(token, TokenKind::kLiteral, 0);
-    }
-    token.name = std::string(word);
-    Take(token, TokenKind::kName, 0);
-  }
-
-  void SkipDigits() {
-    while (IsDigit(Peek())) ++at_;
-  }
-
-  void ReadNumber(Token& token) {
-    bool decimal = false;
-    if (Peek() == '-') ++at_;
-    SkipDigits();
-    if (Peek() == '.' && IsDigit(Peek(1))) {
-      decimal = true;
-      ++at_;
-      SkipDigits();
-    }
-    if (Peek() == 'e' || Peek() == 'E') {
-      const size_t sign = Peek(1) == '-' || Peek(1) == '+' ? 1 : 0;
-      if (IsDigit(Peek(1 + sign))) {
-        decimal = true;
-        at_ += 1 + sign;
-        SkipDigits();
-      }
-    }
-    if (IsNameByte(Peek())) {
-      while (IsNameByte(Peek())) ++at_;
-      return Fail(token, absl::StrCat("'", Shown(text_.substr(token.begin, at_ - token.begin)),
-                                      "' is not a number; put text in quotes"));
-    }
-    ConvertNumber(token, text_.substr(token.begin, at_ - token.begin), decimal);
-  }
-
-  static void ConvertNumber(Token& token, absl::string_view text, bool decimal) {
-    const char* end = text.data() + text.size();
-    token.kind = TokenKind::kLiteral;
-    if (decimal) {
-      double value = 0;
-      if (std::from_chars(text.data(), end, value).ec != std::errc()) {
-        return Fail(token, absl::StrFormat("%s is outside the range of a 64-bit floating-point number", Shown(text)));
-      }
-      token.value = value;
-      return;
-    }
-    int64_t value = 0;
-    if (std::from_chars(text.data(), end, value).ec != std::errc()) {
-      return Fail(token, absl::StrFormat("%s is outside the range of a 64-bit integer, %d to %d; with .0 behind it, it "
-                                         "is a decimal",
-                                         Shown(text), std::numeric_limits<int64_t>::min(),
-                                         std::numeric_limits<int64_t>::max()));
-    }
-    token.value = value;
-  }
-
-  void ReadQuoted(Token& token, char quote) {
-    std::string content;
-    for (++at_; at_ < text_.size(); ++at_) {
-      char c = text_[at_];
-      if (c == quote) {
-        ++at_;
-        return quote == '`' ? TakeQuotedName(token, std::move(content)) : TakeText(token, std::move(content));
-      }
-      if (c == '\\') {
-        c = Peek(1);
-        if (c != '"' && c != '\'' && c != '`' && c != '\\') {
-          token.begin = at_;
-          return Fail(token,
-                      "a \\ in quotes stands before a quote or another \\ only; write \\\\ for the character itself");
-        }
-        ++at_;
-      }
-      content += c;
-    }
-    Fail(token, absl::StrFormat("this %c has no closing %c", quote, quote));
-  }
-
-  static void TakeText(Token& token, std::string content) {
-    token.kind = TokenKind::kLiteral;
-    token.value = std::move(content);
-  }
-  static void TakeQuotedName(Token& token, std::string content) {
-    if (content.empty()) return Fail(token, "the name in back quotes is empty");
-    token.kind = TokenKind::kName;
-    token.name = std::move(content);
-    token.quoted = true;
-  }
-
-  const absl::string_view text_;
-  size_t at_ = 0;
-};
 
 // A recursive-descent parser: one function for each level of precedence.
 class Parser {
@@ -252,8 +36,8 @@ class Parser {
   absl::Status Expected(absl::string_view what) const {
     if (token_.kind == TokenKind::kError) return Error(token_.error);
     if (token_.kind == TokenKind::kEnd) return Error(absl::StrCat("expected ", what, ", found the end of the filter"));
-    return Error(
-        absl::StrCat("expected ", what, ", found ", Shown(text_.substr(token_.begin, token_.end - token_.begin))));
+    return Error(absl::StrCat("expected ", what, ", found ",
+                              ShownInMessage(text_.substr(token_.begin, token_.end - token_.begin))));
   }
 
   Result Or() { return Chain(Filter::Node::Kind::kOr, TokenKind::kOr, &Parser::And); }
@@ -413,8 +197,8 @@ class Parser {
   static constexpr absl::string_view kOperators = "=, !=, <, <=, >, >=, IN, BETWEEN, STARTS WITH or EXISTS";
 
   const absl::string_view text_;
-  Tokenizer tokenizer_;
-  Token token_;
+  FilterTokenizer tokenizer_;
+  FilterToken token_;
   size_t depth_ = 0;
 };
 

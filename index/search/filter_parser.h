@@ -36,6 +36,13 @@ enum class FilterOperator : uint8_t {
   kStartsWith
 };
 
+// <, <=, > and >= are "at least a bound", or its negation: < negates >=, and <= negates >.
+inline bool Negated(FilterOperator op) { return op == FilterOperator::kLess || op == FilterOperator::kLessEqual; }
+inline bool OrEqual(FilterOperator op) { return op == FilterOperator::kLess || op == FilterOperator::kGreaterEqual; }
+inline bool IsOrder(FilterOperator op) {
+  return Negated(op) || op == FilterOperator::kGreater || op == FilterOperator::kGreaterEqual;
+}
+
 // A node of a filter's syntax tree: a combination of other nodes, or a test of one attribute. Chains of AND and of OR
 // are one node with many children, so the depth of the tree is that of the parentheses and NOTs alone.
 struct Filter::Node {

@@ -1,0 +1,30 @@
+// One test of a filter on the rows of a segment: a pass over a column of attributes, or over the ids.
+#ifndef BEBR_INDEX_SEARCH_COLUMN_TEST_H_
+#define BEBR_INDEX_SEARCH_COLUMN_TEST_H_
+
+#include <cstdint>
+
+#include "index/search/filter.h"
+#include "index/search/filter_parser.h"
+#include "index/segment/attribute_columns.h"
+#include "index/segment/segment.h"
+
+namespace bebr {
+
+// The column that a test is about; borrowed.
+struct TestedColumn {
+  const AttributeColumns::Column& column;
+  const AttributeDictionary& dictionary;  // of its strings
+  const Filter::TextAnswers& texts;       // of the filter
+  uint32_t row_count = 0;                 // rows beyond are not read: the writer may be at work there
+};
+
+// The rows of `rows` that satisfy a test of an attribute. Cost: a pass over the words of `rows` with a bit set, for
+// each type that the test may be true of.
+RowSet TestColumn(const Filter::Node& node, const TestedColumn& tested, const RowSet& rows);
+// The same of a test of the document's id; `ids` is the segment of the rows.
+RowSet TestIds(const Filter::Node& node, const Segment& ids, uint32_t row_count, const RowSet& rows);
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_SEARCH_COLUMN_TEST_H_
