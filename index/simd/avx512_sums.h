@@ -1,13 +1,12 @@
 // The sums of the AVX-512 tables with VPOPCNTDQ, VNNI and VBMI (Ice Lake, Zen 4 and later). A vector is a row of a
 // block: lane = document. Three ways to the sums of a band, by the levels of document (L) and query (Q):
 //   popcount   L = Q = 1: the bits in which document and query agree
-//   look-up    the others, if there is one query, L = 1, or L = 2 and Q <= 4. A nibble of a document's level stands for
-//   four dimensions,
+//   look-up    the others, if there is one query or L <= 2. A nibble of a document's level stands for four dimensions,
 //              and the query has a table of their 16 sums, raised to be positive; vpermb looks up the nibbles of all
 //              four bytes of a lane in four such tables at once
 //   values     the rest, for several queries: documents are unpacked, once for all queries of a tile, so that the bytes
-//   of
-//              a lane hold the values c_d of four dimensions, and vpdpbusd multiplies them with the query's values v_q
+//              of a lane hold the values c_d of four dimensions, and vpdpbusd multiplies them with the query's values
+//              v_q
 // The constant is one for all three: with S = sum c_d v_q, plus what the look-up's tables are raised by,
 //   D = 2 * S - (2^L - 1) * sum |v_q|
 #ifndef BEBR_INDEX_SIMD_AVX512_SUMS_H_
@@ -30,12 +29,12 @@ constexpr size_t kTileRows = kTileBlocks * kBlockRows;
 enum class Method { kPopcount, kLookup, kValues };
 
 // Whether two entries of a query's tables may sum to more than a byte holds.
-inline bool HasWideEntries(const BandView& band) { return band.query_levels > 4; }
+inline bool HasWideEntries(const BandView& band) { return band.query_levels > 5; }
 
 // Of several queries; one query takes look-ups where several take values.
 inline Method MethodOf(const BandView& band) {
   if (band.levels * band.query_levels == 1) return Method::kPopcount;
-  return band.levels >= 3 || (band.levels == 2 && HasWideEntries(band)) ? Method::kValues : Method::kLookup;
+  return band.levels >= 3 ? Method::kValues : Method::kLookup;
 }
 
 inline I LoadRow(const void* row) { return _mm512_loadu_si512(row); }
