@@ -80,6 +80,7 @@ class UpsertStream {
   uint64_t next_sequence_ = 1;
   bool finished_ = false;
 
+  // Abseil's: this library knows nothing of index/, whose lock everything else uses.
   mutable absl::Mutex mutex_;
   std::map<uint64_t, Sent> waiting_ ABSL_GUARDED_BY(mutex_);  // by sequence: not acknowledged, or refused for good
   std::deque<uint64_t> refused_ ABSL_GUARDED_BY(mutex_);      // of these, to be sent again

@@ -1,12 +1,10 @@
 #include "index/engine.h"
 
-#include <algorithm>
 #include <future>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/time/clock.h"
 #include "index/base/logging.h"
 #include "index/base/status_macros.h"
 #include "index/base/thread_pool.h"
@@ -17,8 +15,8 @@
 #include "index/collection/registry.h"
 #include "index/collection/verify.h"
 #include "index/filtered_write.h"
-#include "index/learn/first_model.h"
 #include "index/learn/learner.h"
+#include "index/new_collection.h"
 #include "index/page.h"
 #include "index/recommend.h"
 #include "index/search/browse.h"
@@ -31,30 +29,6 @@
 
 namespace bebr {
 namespace {
-
-constexpr uint32_t kMaxDefaultShards = 8;
-
-absl::Status CheckConfig(const CollectionConfig& config) {
-  BEBR_RETURN_IF_ERROR(ValidateName("name", config.name));
-  BEBR_RETURN_IF_ERROR(ValidateName("version", config.version));
-  if (config.shards > kMaxShards) {
-    return absl::InvalidArgumentError(absl::StrFormat("shards is %d; the limit is %d", config.shards, kMaxShards));
-  }
-  if (config.expected_documents > kMaxExpectedDocuments) {
-    return absl::InvalidArgumentError(absl::StrFormat("expected_documents is %d; the limit is %d (2^40)",
-                                                      config.expected_documents, kMaxExpectedDocuments));
-  }
-  if (config.default_rerank > kMaxRerank) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("default_rerank is %d; the limit is %d", config.default_rerank, kMaxRerank));
-  }
-  if (config.default_rerank > 0 && config.store_floats == FloatStorage::kNone) {
-    return absl::FailedPreconditionError(
-        absl::StrFormat("default_rerank is %d, but no floats are stored to rerank with; set store_floats to f16 or f32",
-                        config.default_rerank));
-  }
-  return config.auto_binarizer.has_value() ? CheckAutoBinarizer(*config.auto_binarizer) : absl::OkStatus();
-}
 
 // Delegates: the registry knows the collections, the scheduler searches them, the rest is named after what it does.
 class EngineImpl final : public Engine {
@@ -243,30 +217,9 @@ absl::StatusOr<SearchResult> EngineImpl::SearchNowAndWait(SearchRequest request)
 
 absl::Status EngineImpl::CreateCollection(const CollectionConfig& config, std::string_view model_file) {
   BEBR_RETURN_IF_ERROR(capacity_.CheckDisk());
-  BEBR_RETURN_IF_ERROR(CheckConfig(config));
-  std::string first_model;
-  if (config.auto_binarizer.has_value()) {
-    BEBR_ASSIGN_OR_RETURN(first_model, FirstModelFile(*config.auto_binarizer));
-    model_file = first_model;
-  }
-  auto binarizer = Binarizer::Parse(model_file);
-  if (!binarizer.ok()) {
-    return absl::InvalidArgumentError(absl::StrFormat("model: %s", binarizer.status().message()));
-  }
-  CollectionManifest manifest;
-  manifest.name = config.name;
-  manifest.created_unix_us = absl::ToUnixMicros(absl::Now());
-  manifest.store_floats = config.store_floats;
-  manifest.default_rerank = config.default_rerank;
-  manifest.shards = config.shards != 0 ? config.shards : std::min<uint32_t>(kMaxDefaultShards, options_.threads);
-  manifest.expected_documents = config.expected_documents;
-  manifest.default_version = config.auto_binarizer.has_value() ? kFirstVersion : config.version;
-  manifest.spaces.push_back({0, (*binarizer)->spec()});
-  manifest.next_space = 1;
-  manifest.versions.push_back({.name = manifest.default_version, .binarizer = *std::move(binarizer)});
-  if (config.auto_binarizer.has_value()) BeginLearning(config, manifest);
-  BEBR_RETURN_IF_ERROR(capacity_.CheckFits(manifest, manifest.expected_documents, registry_->List()));
-  return registry_->Create(std::move(manifest), model_file);
+  BEBR_ASSIGN_OR_RETURN(NewCollection made, DescribeNew(config, model_file, options_.threads));
+  BEBR_RETURN_IF_ERROR(capacity_.CheckFits(made.manifest, made.manifest.expected_documents, registry_->List()));
+  return registry_->Create(std::move(made.manifest), made.model_file);
 }
 
 absl::StatusOr<CollectionInfo> EngineImpl::GetCollection(std::string_view name) {
@@ -285,15 +238,16 @@ std::vector<std::string> EngineImpl::ListCollections() {
 }
 
 absl::StatusOr<MemoryUse> EngineImpl::EstimateMemory(std::string_view name, uint64_t documents, double id_bytes) {
-  if (!(id_bytes >= 1 && id_bytes <= kMaxIdBytes)) {
-    return absl::InvalidArgumentError(absl::StrFormat("id_bytes is %g; it is 1 to %d", id_bytes, kMaxIdBytes));
+  if (id_bytes != 0 && !(id_bytes >= 1 && id_bytes <= kMaxIdBytes)) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("id_bytes is %g; it is 0 (for %g) or 1 to %d", id_bytes, kUsualIdBytes, kMaxIdBytes));
   }
   if (documents > kMaxExpectedDocuments) {
     return absl::InvalidArgumentError(
         absl::StrFormat("documents is %d; the limit is %d (2^40)", documents, kMaxExpectedDocuments));
   }
   BEBR_ASSIGN_OR_RETURN(const auto collection, registry_->Find(name));
-  return bebr::EstimateMemory(*collection->manifest(), documents, id_bytes);
+  return bebr::EstimateMemory(*collection->manifest(), documents, id_bytes == 0 ? kUsualIdBytes : id_bytes);
 }
 
 void EngineImpl::UpdateAttributes(AttributeUpdate update, absl::AnyInvocable<void(absl::StatusOr<ChangeResult>)> done) {
@@ -361,10 +315,6 @@ std::vector<ReadOnlyCollection> EngineImpl::ReadOnlyCollections() {
   }
   return result;
 }
-
-}  // namespace
-
-namespace {
 
 void LogTableChoice(const simd::TableChoice& choice) {
   std::string shape, measured;

@@ -7,9 +7,10 @@
 #include <memory>
 #include <thread>
 
-#include "absl/synchronization/mutex.h"
+#include "absl/base/thread_annotations.h"
 #include "bebr/v1/search.grpc.pb.h"
 #include "bench/support/machine.h"
+#include "index/base/mutex.h"
 
 namespace bebr::bench {
 namespace {
@@ -50,7 +51,7 @@ class Load {
     auto call = std::make_shared<Call>();
     size_t number = 0;
     {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       number = next_query_++;
       ++outstanding_;
     }
@@ -64,27 +65,26 @@ class Load {
           // A call holds its channel, which must not end on one of its own threads.
           call.reset();
           // After `then`, so that a run does not look finished between two queries.
-          absl::MutexLock lock(&mutex_);
-          --outstanding_;
+          MutexLock lock(&mutex_);
+          if (--outstanding_ == 0) idle_.NotifyAll();
         });
   }
 
   void Start() {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     stopped_ = false;
   }
   void Stop() {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     stopped_ = true;
   }
   // Waits for all answers.
   void AwaitIdle() {
-    absl::MutexLock lock(&mutex_);
-    const auto idle = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return outstanding_ == 0; };
-    mutex_.Await(absl::Condition(&idle));
+    MutexLock lock(&mutex_);
+    while (outstanding_ != 0) idle_.Wait(&mutex_);
   }
   bool Overrun() {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (outstanding_ > kMaxOutstanding)
       error_.Update(absl::ResourceExhaustedError("the server cannot keep up with the rate"));
     return !error_.ok();
@@ -92,7 +92,7 @@ class Load {
 
   absl::StatusOr<LoadResult> Finish(double wall_s) {
     AwaitIdle();
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (!error_.ok()) return error_;
     result_.wall_s = wall_s;
     std::sort(result_.latencies_ms.begin(), result_.latencies_ms.end());
@@ -101,7 +101,7 @@ class Load {
 
  private:
   bool Record(const grpc::Status& status, const v1::SearchResponse& response, double latency_ms, bool same) {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     result_.queries_in_scan += response.timings().queries_in_scan();
     if (!same) ++result_.different;
     if (status.ok()) {
@@ -118,7 +118,8 @@ class Load {
 
   const LoadOptions& options_;
   std::vector<std::unique_ptr<v1::SearchService::Stub>> stubs_;
-  absl::Mutex mutex_;
+  Mutex mutex_;
+  CondVar idle_;
   size_t next_query_ ABSL_GUARDED_BY(mutex_) = 0;
   size_t outstanding_ ABSL_GUARDED_BY(mutex_) = 0;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;

@@ -2,14 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <condition_variable>
 #include <future>
-#include <mutex>
 #include <random>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "bench/support/machine.h"
+#include "index/base/mutex.h"
 #include "index/base/status_macros.h"
 
 namespace bebr::bench {
@@ -37,27 +37,27 @@ struct SplitMix {
 class Window {
  public:
   void Enter() {
-    std::unique_lock<std::mutex> lock(mutex_);
-    changed_.wait(lock, [this] { return inside_ < kRequestsAtOnce; });
+    MutexLock lock(&mutex_);
+    while (inside_ >= kRequestsAtOnce) changed_.Wait(&mutex_);
     ++inside_;
   }
   void Leave(const absl::Status& status) {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    MutexLock lock(&mutex_);
     status_.Update(status);
     --inside_;
-    changed_.notify_all();
+    changed_.NotifyAll();
   }
   absl::Status AwaitAll() {
-    std::unique_lock<std::mutex> lock(mutex_);
-    changed_.wait(lock, [this] { return inside_ == 0; });
+    MutexLock lock(&mutex_);
+    while (inside_ != 0) changed_.Wait(&mutex_);
     return status_;
   }
 
  private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  size_t inside_ = 0;
-  absl::Status status_;
+  Mutex mutex_;
+  CondVar changed_;
+  size_t inside_ ABSL_GUARDED_BY(mutex_) = 0;
+  absl::Status status_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace

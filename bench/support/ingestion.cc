@@ -6,15 +6,16 @@
 #include <thread>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/synchronization/mutex.h"
 #include "bebr/v1/collections.grpc.pb.h"
 #include "bebr/v1/documents.grpc.pb.h"
 #include "bebr/v1/search.grpc.pb.h"
 #include "bench/support/machine.h"
 #include "index/base/file.h"
 #include "index/base/float16.h"
+#include "index/base/mutex.h"
 #include "index/base/status_macros.h"
 
 namespace bebr::bench {
@@ -35,13 +36,13 @@ struct Work {
   std::atomic<size_t> next{0};  // first document that nobody has taken
   std::atomic<size_t> acknowledged{0};
   double start = NowSeconds();
-  absl::Mutex mutex;
+  Mutex mutex;
   absl::Status error ABSL_GUARDED_BY(mutex);
   double last_line ABSL_GUARDED_BY(mutex) = 0;
 
   void Fail(absl::Status status) {
     next = options->documents;  // nobody begins another message
-    absl::MutexLock lock(&mutex);
+    MutexLock lock(&mutex);
     if (error.ok()) error = std::move(status);
   }
 };
@@ -66,7 +67,7 @@ void Fill(const Work& work, size_t first, size_t count, v1::StreamUpsertRequest*
 
 void Report(Work& work) {
   if (!work.options->progress) return;
-  absl::MutexLock lock(&work.mutex);
+  MutexLock lock(&work.mutex);
   const double elapsed = NowSeconds() - work.start;
   if (elapsed < work.last_line + 5) return;
   work.last_line = elapsed;
@@ -80,7 +81,8 @@ void RunStream(const std::shared_ptr<grpc::Channel>& channel, Work& work) {
   const auto stub = v1::DocumentService::NewStub(channel);
   grpc::ClientContext context;
   const auto stream = stub->StreamUpsert(&context);
-  absl::Mutex mutex;
+  Mutex mutex;
+  CondVar answered;
   size_t in_flight = 0;
   bool broken = false;
   std::thread reader([&] {
@@ -91,11 +93,13 @@ void RunStream(const std::shared_ptr<grpc::Channel>& channel, Work& work) {
       }
       work.acknowledged += response.documents();
       Report(work);
-      absl::MutexLock lock(&mutex);
+      MutexLock lock(&mutex);
       --in_flight;
+      answered.NotifyOne();
     }
-    absl::MutexLock lock(&mutex);
+    MutexLock lock(&mutex);
     broken = true;
+    answered.NotifyOne();
   });
   v1::StreamUpsertRequest request;
   for (uint64_t sequence = 0;; ++sequence) {
@@ -105,9 +109,8 @@ void RunStream(const std::shared_ptr<grpc::Channel>& channel, Work& work) {
     request.set_collection(work.options->collection);
     request.set_sequence(sequence);
     {
-      absl::MutexLock lock(&mutex);
-      const auto room = [&] { return broken || in_flight < work.options->window; };
-      mutex.Await(absl::Condition(&room));
+      MutexLock lock(&mutex);
+      while (!broken && in_flight >= work.options->window) answered.Wait(&mutex);
       if (broken) break;
       ++in_flight;
     }
@@ -166,7 +169,7 @@ absl::Status Ingest(const std::shared_ptr<grpc::Channel>& channel, const IngestO
   std::vector<std::thread> threads;
   for (size_t i = 0; i < options.streams; ++i) threads.emplace_back([&] { RunStream(channel, work); });
   for (std::thread& thread : threads) thread.join();
-  absl::MutexLock lock(&work.mutex);
+  MutexLock lock(&work.mutex);
   BEBR_RETURN_IF_ERROR(work.error);
   if (work.acknowledged != options.documents) {
     return absl::InternalError(

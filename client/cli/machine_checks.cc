@@ -28,7 +28,7 @@ namespace {
 
 constexpr uint64_t kDescriptors = 65536;  // what the systemd unit sets
 constexpr uint64_t kLittleDiskBytes = uint64_t{2} << 30;
-constexpr double kSlowSync_ms = 20;
+constexpr double kSlowSyncMs = 20;
 constexpr int kSyncs = 9;
 
 Finding Good(std::string about, std::string found) {
@@ -136,7 +136,7 @@ Finding CheckSync(const std::string& path) {
   std::nth_element(times_ms.begin(), times_ms.begin() + kSyncs / 2, times_ms.end());
   const double median = times_ms[kSyncs / 2];
   const std::string found = absl::StrFormat("%.1f ms to write and sync 4 kB", median);
-  if (median <= kSlowSync_ms) return Good("writing", found);
+  if (median <= kSlowSyncMs) return Good("writing", found);
   return Warning("writing", found, "every write waits so long; larger batches wait less often, a faster disk less");
 }
 

@@ -13,16 +13,8 @@
 
 namespace {
 
-absl::Status Upgrade(bebr::Client& client, const std::string& model, const std::string& docs_file) {
-  // 1. A second version, with a code space of its own.
-  bebr::v1::VersionConfig config;
-  config.set_collection("papers");
-  config.set_name("v2");
-  const auto added = client.AddVersion(config, model);
-  if (!added.ok()) return added.status();
-  const Array docs = ReadNpy(docs_file, added->versions(added->versions_size() - 1).input_dims());
-
-  // 2. The new embeddings, merged into documents that keep their attributes and their old embeddings.
+// The new embeddings, merged into documents that keep their attributes and their old embeddings.
+absl::Status Merge(bebr::Client& client, const Array& docs) {
   const auto stream = client.StreamUpsert("papers", /*window=*/8, bebr::v1::UPSERT_MODE_MERGE);
   for (size_t i = 0; i < docs.rows;) {
     google::protobuf::RepeatedPtrField<bebr::v1::Document> batch;
@@ -35,7 +27,20 @@ absl::Status Upgrade(bebr::Client& client, const std::string& model, const std::
     }
     if (const absl::Status sent = stream->Send(std::move(batch)); !sent.ok()) return sent;
   }
-  if (const absl::Status sent = stream->Finish(); !sent.ok()) return sent;
+  return stream->Finish();
+}
+
+absl::Status Upgrade(bebr::Client& client, const std::string& model, const std::string& docs_file) {
+  // 1. A second version, with a code space of its own.
+  bebr::v1::VersionConfig config;
+  config.set_collection("papers");
+  config.set_name("v2");
+  const auto added = client.AddVersion(config, model);
+  if (!added.ok()) return added.status();
+  const Array docs = ReadNpy(docs_file, added->versions(added->versions_size() - 1).input_dims());
+
+  // 2. Its embeddings of all documents.
+  if (const absl::Status merged = Merge(client, docs); !merged.ok()) return merged;
 
   // 3. Is it as good as the old one?
   bebr::v1::CheckVersionRequest check;

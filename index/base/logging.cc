@@ -1,18 +1,19 @@
 #include "index/base/logging.h"
 
 #include <spdlog/pattern_formatter.h>
-#include <spdlog/sinks/base_sink.h>
+#include <spdlog/sinks/sink.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "index/base/log_writer.h"
+#include "index/base/mutex.h"
 #include "nlohmann/json.hpp"
 
 namespace bebr {
@@ -69,20 +70,32 @@ class JsonFormatter final : public spdlog::formatter {
                                   spdlog::pattern_time_type::utc, ""};
 };
 
-// Hands lines to a LogWriter.
-class BackgroundSink final : public spdlog::sinks::base_sink<std::mutex> {
+// Hands lines to a LogWriter, whatever thread they come from.
+class BackgroundSink final : public spdlog::sinks::sink {
  public:
   explicit BackgroundSink(LogWriter* writer) : writer_(writer) {}
 
- private:
-  void sink_it_(const spdlog::details::log_msg& message) override {
+  void log(const spdlog::details::log_msg& message) override {
     spdlog::memory_buf_t line;
-    formatter_->format(message, line);
+    {
+      MutexLock lock(&mutex_);
+      formatter_->format(message, line);
+    }
     writer_->Write(std::string(line.data(), line.size()));
   }
-  void flush_() override {}
+  void flush() override {}
+  void set_pattern(const std::string& pattern) override {
+    set_formatter(std::make_unique<spdlog::pattern_formatter>(pattern));
+  }
+  void set_formatter(std::unique_ptr<spdlog::formatter> formatter) override {
+    MutexLock lock(&mutex_);
+    formatter_ = std::move(formatter);
+  }
 
+ private:
   LogWriter* const writer_;
+  Mutex mutex_;
+  std::unique_ptr<spdlog::formatter> formatter_ ABSL_GUARDED_BY(mutex_);
 };
 
 std::shared_ptr<spdlog::logger> MakeLogger(spdlog::sink_ptr sink, spdlog::level::level_enum level) {

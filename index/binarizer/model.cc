@@ -112,31 +112,33 @@ absl::StatusOr<std::vector<uint32_t>> HiddenSizes(std::string_view key, const st
   return sizes;
 }
 
-// The metadata that fixes every tensor's shape.
-absl::StatusOr<Model> ReadHead(const Reader& reader) {
-  Model model;
+// The version of the format says whether there is a quantizer.
+absl::StatusOr<Quantizer> ReadQuantizer(const Reader& reader) {
   BEBR_ASSIGN_OR_RETURN(const std::string format, reader.Text("format"));
   BEBR_ASSIGN_OR_RETURN(const std::string version, reader.Text("format_version"));
   if (format != kFormat || (version != kFormatVersion && version != kFittedVersion)) {
     return Invalid(absl::StrCat("it is '", format, "' version '", version, "'; this program reads '", kFormat,
                                 "' versions '", kFormatVersion, "' and '", kFittedVersion, "'"));
   }
-  if (version == kFittedVersion) {
-    BEBR_ASSIGN_OR_RETURN(const std::string quantizer, reader.Text("quantizer"));
-    if (quantizer != "fitted") {
-      return Invalid(absl::StrCat("metadata 'quantizer' is '", quantizer, "'; it must be fitted"));
-    }
-    model.quantizer = Quantizer::kFitted;
-  }
-  BEBR_ASSIGN_OR_RETURN(model.architecture, reader.Text("architecture"));
+  if (version == kFormatVersion) return Quantizer::kRecurrent;
+  BEBR_ASSIGN_OR_RETURN(const std::string quantizer, reader.Text("quantizer"));
+  if (quantizer == "fitted") return Quantizer::kFitted;
+  return Invalid(absl::StrCat("metadata 'quantizer' is '", quantizer, "'; it must be fitted"));
+}
+
+absl::StatusOr<Metric> ReadMetric(const Reader& reader) {
   BEBR_ASSIGN_OR_RETURN(const std::string metric, reader.Text("metric"));
-  if (metric == ToString(Metric::kCosine)) {
-    model.metric = Metric::kCosine;
-  } else if (metric == ToString(Metric::kInnerProduct)) {
-    model.metric = Metric::kInnerProduct;
-  } else {
-    return Invalid(absl::StrCat("metadata 'metric' is '", metric, "'; it must be cosine or inner_product"));
-  }
+  if (metric == ToString(Metric::kCosine)) return Metric::kCosine;
+  if (metric == ToString(Metric::kInnerProduct)) return Metric::kInnerProduct;
+  return Invalid(absl::StrCat("metadata 'metric' is '", metric, "'; it must be cosine or inner_product"));
+}
+
+// The metadata that fixes every tensor's shape.
+absl::StatusOr<Model> ReadHead(const Reader& reader) {
+  Model model;
+  BEBR_ASSIGN_OR_RETURN(model.quantizer, ReadQuantizer(reader));
+  BEBR_ASSIGN_OR_RETURN(model.architecture, reader.Text("architecture"));
+  BEBR_ASSIGN_OR_RETURN(model.metric, ReadMetric(reader));
   BEBR_ASSIGN_OR_RETURN(model.input_dims, reader.Number("input_dims", 1, kMaxInputDims));
   BEBR_ASSIGN_OR_RETURN(const std::string bands, reader.Text("bands"));
   BEBR_ASSIGN_OR_RETURN(model.spec, ParseCodeSpec(bands));
@@ -208,10 +210,9 @@ absl::Status CheckBlock(const BlockParameters& block, size_t inputs, size_t outp
   return absl::OkStatus();
 }
 
-}  // namespace
-
-absl::Status ValidateModel(const Model& model) {
-  const size_t n = model.input_dims, m = model.spec.dims();
+// What says which tensors there are.
+absl::Status CheckHead(const Model& model) {
+  const size_t n = model.input_dims;
   if (model.architecture != "residual_mlp" && model.architecture != "median") {
     return Invalid(
         absl::StrCat("architecture '", model.architecture, "' is unknown; it must be residual_mlp or median"));
@@ -231,6 +232,38 @@ absl::Status ValidateModel(const Model& model) {
   if (!(model.row_length >= 0.0f && model.row_length <= kMaxRowLength)) {
     return Invalid(absl::StrCat("row_length is ", model.row_length, "; it must be in 0..", kMaxRowLength));
   }
+  return absl::OkStatus();
+}
+
+absl::Status CheckFactors(const FactorParameters& factors, size_t n) {
+  BEBR_RETURN_IF_ERROR(CheckTensor(factors.offset, n, "factors.offset.weight"));
+  BEBR_RETURN_IF_ERROR(CheckTensor(factors.squared_norm, n, "factors.squared_norm.weight"));
+  return CheckTensor({factors.offset_bias, factors.squared_norm_bias, factors.query_offset, factors.query_scale}, 4,
+                     "factors.constants");
+}
+
+void WriteHead(const Model& model, SafetensorsFile& file) {
+  const bool fitted = model.quantizer == Quantizer::kFitted;
+  file.metadata() = {{"format", kFormat},
+                     {"format_version", fitted ? kFittedVersion : kFormatVersion},
+                     {"architecture", model.architecture},
+                     {"metric", std::string(ToString(model.metric))},
+                     {"input_dims", absl::StrCat(model.input_dims)},
+                     {"bands", model.spec.ToString()},
+                     {"query_levels", absl::StrCat(model.query_levels)},
+                     {"hidden", absl::StrJoin(model.hidden, ",")},
+                     {"residual_form", model.residual_form == ResidualForm::kCode ? "code" : "input"},
+                     {"trained", model.trained}};
+  if (fitted) file.metadata().emplace("quantizer", "fitted");
+  if (model.row_length > 0.0f) file.metadata()["row_length"] = absl::StrFormat("%.9g", model.row_length);
+  if (!model.query_hidden.empty()) file.metadata()["query_hidden"] = absl::StrJoin(model.query_hidden, ",");
+}
+
+}  // namespace
+
+absl::Status ValidateModel(const Model& model) {
+  BEBR_RETURN_IF_ERROR(CheckHead(model));
+  const size_t n = model.input_dims, m = model.spec.dims();
   BEBR_RETURN_IF_ERROR(CheckTensor(model.mean, n, "mean"));
   BEBR_RETURN_IF_ERROR(CheckBlock(model.project, n, m, model.hidden, false, "project"));
   if (model.has_query_projection()) {
@@ -238,14 +271,7 @@ absl::Status ValidateModel(const Model& model) {
   } else if (!model.query_hidden.empty()) {
     return Invalid("metadata 'query_hidden' needs the tensor 'query.weight'");
   }
-  if (model.factors.has_value()) {
-    const FactorParameters& factors = *model.factors;
-    BEBR_RETURN_IF_ERROR(CheckTensor(factors.offset, n, "factors.offset.weight"));
-    BEBR_RETURN_IF_ERROR(CheckTensor(factors.squared_norm, n, "factors.squared_norm.weight"));
-    BEBR_RETURN_IF_ERROR(
-        CheckTensor({factors.offset_bias, factors.squared_norm_bias, factors.query_offset, factors.query_scale}, 4,
-                    "factors.constants"));
-  }
+  if (model.factors.has_value()) BEBR_RETURN_IF_ERROR(CheckFactors(*model.factors, n));
   for (size_t t = 0; t < model.steps.size(); ++t) {
     const StepParameters& step = model.steps[t];
     const std::string name = absl::StrCat("step", t + 1);
@@ -305,26 +331,13 @@ absl::StatusOr<Model> ParseModel(std::string_view file, uint32_t* checksum) {
 absl::StatusOr<std::string> SerializeModel(const Model& model) {
   BEBR_RETURN_IF_ERROR(ValidateModel(model));
   const size_t n = model.input_dims, m = model.spec.dims();
-  const bool fitted = model.quantizer == Quantizer::kFitted;
   SafetensorsFile file;
-  file.metadata() = {{"format", kFormat},
-                     {"format_version", fitted ? kFittedVersion : kFormatVersion},
-                     {"architecture", model.architecture},
-                     {"metric", std::string(ToString(model.metric))},
-                     {"input_dims", absl::StrCat(n)},
-                     {"bands", model.spec.ToString()},
-                     {"query_levels", absl::StrCat(model.query_levels)},
-                     {"hidden", absl::StrJoin(model.hidden, ",")},
-                     {"residual_form", model.residual_form == ResidualForm::kCode ? "code" : "input"},
-                     {"trained", model.trained}};
-  if (fitted) file.metadata().emplace("quantizer", "fitted");
+  WriteHead(model, file);
   std::vector<float> weights;
   for (const Band& band : model.spec.bands()) weights.push_back(band.weight);
   file.tensors()["band_weights"] = {{weights.size()}, weights};
   file.tensors()["mean"] = {{n}, model.mean};
   WriteBlock(file, "project", n, m, model.hidden, model.project);
-  if (model.row_length > 0.0f) file.metadata()["row_length"] = absl::StrFormat("%.9g", model.row_length);
-  if (!model.query_hidden.empty()) file.metadata()["query_hidden"] = absl::StrJoin(model.query_hidden, ",");
   if (model.has_query_projection()) WriteBlock(file, "query", n, m, model.query_hidden, model.query);
   if (model.factors.has_value()) {
     const FactorParameters& factors = *model.factors;

@@ -84,23 +84,49 @@ absl::StatusOr<Extent> ParseExtent(const std::string& name, const json& entry, s
   return extent;
 }
 
-}  // namespace
+// The file's header and data.
+struct Parts {
+  json header;
+  std::string_view data;
+};
 
-absl::StatusOr<SafetensorsFile> SafetensorsFile::Parse(std::string_view file) {
+absl::StatusOr<Parts> Divide(std::string_view file) {
   if (file.size() < 8) return Invalid(absl::StrCat("it has ", file.size(), " bytes"));
   uint64_t header_bytes = 0;
   std::memcpy(&header_bytes, file.data(), 8);
-  if (header_bytes > kMaxHeaderBytes) {
-    return Invalid(absl::StrCat("its header would have ", header_bytes, " bytes; the limit is ", kMaxHeaderBytes));
+  if (header_bytes > SafetensorsFile::kMaxHeaderBytes) {
+    return Invalid(absl::StrCat("its header would have ", header_bytes, " bytes; the limit is ",
+                                SafetensorsFile::kMaxHeaderBytes));
   }
   if (header_bytes > file.size() - 8) {
     return Invalid(
         absl::StrCat("truncated: a header of ", header_bytes, " bytes in a file of ", file.size(), " bytes"));
   }
-  const std::string_view data = file.substr(8 + header_bytes);
-  const json header = ParseHeader(file.substr(8, header_bytes));
-  if (!header.is_object()) return Invalid("its header is not a JSON object of a header's form");
+  Parts parts{ParseHeader(file.substr(8, header_bytes)), file.substr(8 + header_bytes)};
+  if (!parts.header.is_object()) return Invalid("its header is not a JSON object of a header's form");
+  return parts;
+}
 
+absl::StatusOr<SafetensorsFile::Tensor> ReadTensor(const Extent& extent, std::string_view data) {
+  SafetensorsFile::Tensor tensor;
+  tensor.shape = extent.shape;
+  tensor.values.resize((extent.end - extent.begin) / sizeof(float));
+  if (!tensor.values.empty()) {
+    std::memcpy(tensor.values.data(), data.data() + extent.begin, extent.end - extent.begin);
+  }
+  for (size_t i = 0; i < tensor.values.size(); ++i) {
+    if (!std::isfinite(tensor.values[i])) {
+      return Invalid(absl::StrCat("tensor '", extent.name, "' holds ", tensor.values[i], " at position ", i));
+    }
+  }
+  return tensor;
+}
+
+}  // namespace
+
+absl::StatusOr<SafetensorsFile> SafetensorsFile::Parse(std::string_view file) {
+  BEBR_ASSIGN_OR_RETURN(const Parts parts, Divide(file));
+  const auto& [header, data] = parts;
   SafetensorsFile result;
   std::vector<Extent> extents;
   for (const auto& [name, entry] : header.items()) {
@@ -118,24 +144,14 @@ absl::StatusOr<SafetensorsFile> SafetensorsFile::Parse(std::string_view file) {
   std::sort(extents.begin(), extents.end(),
             [](const Extent& a, const Extent& b) { return std::tie(a.begin, a.end) < std::tie(b.begin, b.end); });
   size_t position = 0;
-  for (Extent& extent : extents) {
+  for (const Extent& extent : extents) {
     if (extent.begin != position) {
       return Invalid(absl::StrCat("tensor '", extent.name, "' begins at ", extent.begin, " where ", position,
                                   " was expected: tensors overlap or leave a hole"));
     }
     position = extent.end;
-    Tensor tensor;
-    tensor.shape = std::move(extent.shape);
-    tensor.values.resize((extent.end - extent.begin) / sizeof(float));
-    if (!tensor.values.empty()) {
-      std::memcpy(tensor.values.data(), data.data() + extent.begin, extent.end - extent.begin);
-    }
-    for (size_t i = 0; i < tensor.values.size(); ++i) {
-      if (!std::isfinite(tensor.values[i])) {
-        return Invalid(absl::StrCat("tensor '", extent.name, "' holds ", tensor.values[i], " at position ", i));
-      }
-    }
-    result.tensors_.emplace(std::move(extent.name), std::move(tensor));
+    BEBR_ASSIGN_OR_RETURN(Tensor tensor, ReadTensor(extent, data));
+    result.tensors_.emplace(extent.name, std::move(tensor));
   }
   if (position != data.size()) {
     return Invalid(absl::StrCat("the tensors take ", position, " bytes, the file has ", data.size(), " bytes of data"));

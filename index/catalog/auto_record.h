@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/status/statusor.h"
-#include "index/catalog/catalog.h"
+#include "index/catalog/manifest.h"
 
 namespace bebr {
 

@@ -1,7 +1,11 @@
 #include "index/catalog/checked_json.h"
 
+#include <utility>
+
 #include "absl/strings/str_format.h"
 #include "index/base/checksum.h"
+#include "index/base/status_macros.h"
+#include "index/catalog/json_numbers.h"
 
 namespace bebr {
 namespace {
@@ -21,12 +25,23 @@ std::string WriteCheckedJson(nlohmann::json object) {
 absl::Status CheckJson(nlohmann::json& object, bool needed) {
   const auto stated = object.is_object() ? object.find(kMember) : object.end();
   if (stated == object.end()) return needed ? absl::DataLossError("it has no crc32c") : absl::OkStatus();
-  const nlohmann::json given = *stated;
+  const nlohmann::json given = std::move(*stated);
   object.erase(stated);
   const std::string computed = ChecksumOf(object);
   if (given == computed) return absl::OkStatus();
   return absl::DataLossError(
       absl::StrFormat("its crc32c is %s, that of what it says is %s: the file is damaged", given.dump(), computed));
+}
+
+absl::Status CheckFormat(const nlohmann::json& object, uint32_t newest) {
+  BEBR_ASSIGN_OR_RETURN(const uint64_t format, Number<uint64_t>(object, "format"));
+  if (format >= 1 && format <= newest) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrFormat("format is %d; this server reads 1 to %d. Was it written by a newer one?", format, newest));
+}
+
+absl::Status WithPath(const absl::Status& status, const std::string& path) {
+  return absl::Status(status.code(), absl::StrFormat("%s: %s", path, status.message()));
 }
 
 }  // namespace bebr

@@ -2,6 +2,7 @@
 #ifndef BEBR_INDEX_CATALOG_CHECKED_JSON_H_
 #define BEBR_INDEX_CATALOG_CHECKED_JSON_H_
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -16,6 +17,13 @@ std::string WriteCheckedJson(nlohmann::json object);
 // DATA_LOSS if the object, as it was read, says something else than what was written. Takes the member away. One
 // without it passes unless it is `needed`: earlier servers wrote none.
 absl::Status CheckJson(nlohmann::json& object, bool needed);
+
+// FAILED_PRECONDITION unless "format" is 1 to `newest`, the newest format of such a file that this server knows; it
+// reads all older ones. Throws json::exception if it is missing.
+absl::Status CheckFormat(const nlohmann::json& object, uint32_t newest);
+
+// The error with the file that it is about.
+absl::Status WithPath(const absl::Status& status, const std::string& path);
 
 }  // namespace bebr
 

@@ -6,7 +6,7 @@
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
-#include "index/catalog/catalog.h"
+#include "index/catalog/manifest.h"
 
 namespace bebr {
 

@@ -3,7 +3,7 @@
 #define BEBR_INDEX_CATALOG_MANIFEST_CHECK_H_
 
 #include "absl/status/status.h"
-#include "index/catalog/catalog.h"
+#include "index/catalog/manifest.h"
 
 namespace bebr {
 

@@ -10,8 +10,8 @@
 #include "index/base/file.h"
 #include "index/base/logging.h"
 #include "index/base/status_macros.h"
-#include "index/catalog/catalog.h"
 #include "index/catalog/checked_json.h"
+#include "index/catalog/manifest.h"
 #include "index/storage/files.h"
 
 namespace bebr {

@@ -34,8 +34,9 @@ absl::StatusOr<SnapshotInfo> Backups::Create(std::string_view name, std::string_
       info.name = absl::StrCat(given, "-", n);
       made = snapshots_->Create(info, registry_->PathOf(collection), fill);
     }
-    if (made.ok()) created = *std::move(made);
-    return made.status();
+    if (!made.ok()) return made.status();
+    created = *std::move(made);
+    return absl::OkStatus();
   }));
   UpdateNewest(created.collection);
   return created;

@@ -11,7 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
-#include "index/catalog/catalog.h"
+#include "index/catalog/manifest.h"
 #include "index/collection/collection.h"
 #include "index/types/collection.h"
 

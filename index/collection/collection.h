@@ -12,7 +12,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "index/base/mutex.h"
-#include "index/catalog/catalog.h"
+#include "index/catalog/manifest.h"
 #include "index/collection/attribute_names.h"
 #include "index/collection/engine_shared.h"
 #include "index/collection/write_queue.h"

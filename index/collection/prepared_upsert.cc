@@ -190,7 +190,7 @@ void PreparedUpsert::EncodeRows(VersionPart& part, size_t begin, size_t count) {
   binarizer.EncodeDocuments(matrix.data(), count, part.words.data() + begin * words, part.factors.data() + begin);
 }
 
-std::vector<Mutation> PreparedUpsert::Mutations() const {
+std::vector<Mutation> PreparedUpsert::WithoutCodes() const {
   std::vector<Mutation> mutations(request_.documents.size());
   for (size_t i = 0; i < mutations.size(); ++i) {
     const DocumentInput& document = request_.documents[i];
@@ -200,6 +200,11 @@ std::vector<Mutation> PreparedUpsert::Mutations() const {
     mutations[i].only_if_absent = request_.only_if_absent;
     if (!request_.only_if_newer_by.empty()) mutations[i].newer_by = &request_.only_if_newer_by;
   }
+  return mutations;
+}
+
+std::vector<Mutation> PreparedUpsert::Mutations() const {
+  std::vector<Mutation> mutations = WithoutCodes();
   // Of several codes for one space the default version's stays, else the newest version's.
   const auto rank = [&](uint32_t number) {
     return std::pair(manifest_->versions[number].name == manifest_->default_version, number);

@@ -11,7 +11,7 @@
 
 #include "absl/status/statusor.h"
 #include "index/base/thread_pool.h"
-#include "index/catalog/catalog.h"
+#include "index/catalog/manifest.h"
 #include "index/shard/mutation.h"
 #include "index/types/write.h"
 
@@ -56,6 +56,8 @@ class PreparedUpsert {
       : request_(std::move(request)), manifest_(std::move(manifest)) {}
 
   absl::Status CheckConditions() const;
+  // One mutation for each document of the request, without its codes and floats.
+  std::vector<Mutation> WithoutCodes() const;
   absl::Status CheckDocument(size_t index);
   absl::Status CheckAttributes(const std::string& field, const DocumentInput& document) const;
   // Of one embedding of a document, given the versions of those before it, to which it adds its own.

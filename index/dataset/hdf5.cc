@@ -7,7 +7,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/synchronization/mutex.h"
+#include "index/base/mutex.h"
 #include "index/base/status_macros.h"
 #include "index/dataset/input_file.h"
 
@@ -15,7 +15,7 @@ namespace bebr {
 namespace {
 
 // Debian's serial HDF5 library is not safe to enter from two threads, even for two files.
-ABSL_CONST_INIT absl::Mutex hdf5_mutex(absl::kConstInit);
+constinit Mutex hdf5_mutex;
 
 // Owns an HDF5 handle and the function that closes it.
 class Handle {
@@ -43,14 +43,14 @@ class Hdf5File final : public VectorFile {
  public:
   Hdf5File(std::string path, std::string dataset) : path_(std::move(path)), name_(std::move(dataset)) {}
   ~Hdf5File() override {
-    absl::MutexLock lock(&hdf5_mutex);
+    MutexLock lock(&hdf5_mutex);
     space_ = Handle();
     dataset_ = Handle();
     file_ = Handle();
   }
 
   absl::Status Open(uint64_t file_bytes) {
-    absl::MutexLock lock(&hdf5_mutex);
+    MutexLock lock(&hdf5_mutex);
     H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);  // errors are ours to report
     file_ = Handle(H5Fopen(path_.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
     if (!file_.ok()) return InvalidFile(path_, "is no HDF5 file, or is damaged or truncated");
@@ -85,7 +85,7 @@ class Hdf5File final : public VectorFile {
     const hsize_t count[2] = {std::min<hsize_t>(max_rows, shape_[0] - row_), shape_[1]};
     if (count[0] == 0) return 0;
     const hsize_t start[2] = {row_, 0};
-    absl::MutexLock lock(&hdf5_mutex);
+    MutexLock lock(&hdf5_mutex);
     const Handle memory(H5Screate_simple(2, count, nullptr), H5Sclose);
     if (!memory.ok() || H5Sselect_hyperslab(space_.get(), H5S_SELECT_SET, start, nullptr, count, nullptr) < 0 ||
         H5Dread(dataset_.get(), H5T_NATIVE_FLOAT, memory.get(), space_.get(), H5P_DEFAULT, out) < 0) {

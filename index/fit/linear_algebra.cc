@@ -104,6 +104,14 @@ std::vector<float> Transposed(const float* b, size_t rows, size_t columns) {
   return result;
 }
 
+// Turns two values by an angle.
+template <typename T>
+void Turn(T& low, T& high, double cosine, double sine) {
+  const double a = low, b = high;
+  low = static_cast<T>(cosine * a - sine * b);
+  high = static_cast<T>(sine * a + cosine * b);
+}
+
 }  // namespace
 
 void Multiply(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k, const float* a, const float* b,
@@ -178,21 +186,9 @@ void EqualizeVariances(const std::vector<double>& covariance, size_t n, size_t m
     const double root = std::sqrt(std::max(0.0, x * x - l * h));
     const double t = std::abs(h) > 0.0 ? (x + (x >= 0.0 ? root : -root)) / h : 0.0;
     const double cosine = 1.0 / std::sqrt(1.0 + t * t), sine = t * cosine;
-    for (size_t j = 0; j < m; ++j) {
-      const double a = at(low, j), b = at(high, j);
-      at(low, j) = cosine * a - sine * b;
-      at(high, j) = sine * a + cosine * b;
-    }
-    for (size_t j = 0; j < m; ++j) {
-      const double a = at(j, low), b = at(j, high);
-      at(j, low) = cosine * a - sine * b;
-      at(j, high) = sine * a + cosine * b;
-    }
-    for (size_t j = 0; j < n; ++j) {
-      const double a = rotation[low * n + j], b = rotation[high * n + j];
-      rotation[low * n + j] = static_cast<float>(cosine * a - sine * b);
-      rotation[high * n + j] = static_cast<float>(sine * a + cosine * b);
-    }
+    for (size_t j = 0; j < m; ++j) Turn(at(low, j), at(high, j), cosine, sine);
+    for (size_t j = 0; j < m; ++j) Turn(at(j, low), at(j, high), cosine, sine);
+    for (size_t j = 0; j < n; ++j) Turn(rotation[low * n + j], rotation[high * n + j], cosine, sine);
     done[low] = true;
   }
 }

@@ -66,7 +66,7 @@ absl::StatusOr<CodeSpec> ShapeForRecall(const ShapeSearch& search, double recall
   double best = 0.0;
   const std::vector<size_t> budgets = Budgets(search.dims);
   for (const size_t bits : budgets) {
-    BEBR_ASSIGN_OR_RETURN(const CodeSpec shape, ShapeForBits(search, bits, validator, quick));
+    BEBR_ASSIGN_OR_RETURN(CodeSpec shape, ShapeForBits(search, bits, validator, quick));
     BEBR_ASSIGN_OR_RETURN(const Model model, search.make_model(shape));
     BEBR_ASSIGN_OR_RETURN(const HeldOutRecall reached, validator.Measure(model));
     best = std::max(best, reached.at_10);

@@ -74,6 +74,62 @@ std::vector<float> BandDirections(const CorpusStatistics& statistics, size_t fir
   return directions;
 }
 
+// The mean of the sample's rows, of norm 1 for cosine.
+std::vector<double> MeanOf(const Matrix& rows, const std::vector<size_t>& sample, Metric metric) {
+  std::vector<double> mean(rows.dims, 0.0);
+  for (const size_t row : sample) {
+    const float* x = rows.row(row);
+    const double unit = metric == Metric::kCosine ? 1.0 / std::sqrt(SquaredNorm(x, rows.dims)) : 1.0;
+    for (size_t i = 0; i < rows.dims; ++i) mean[i] += unit * x[i] / static_cast<double>(sample.size());
+  }
+  return mean;
+}
+
+// The mean squared distance of these rows from their mean.
+double SpreadOf(const Matrix& rows, const std::vector<size_t>& sample, Metric metric, const std::vector<double>& mean) {
+  double spread = 0.0;
+  for (const size_t row : sample) {
+    const float* x = rows.row(row);
+    const double unit = metric == Metric::kCosine ? 1.0 / std::sqrt(SquaredNorm(x, rows.dims)) : 1.0;
+    for (size_t i = 0; i < rows.dims; ++i)
+      spread += (unit * x[i] - mean[i]) * (unit * x[i] - mean[i]) / static_cast<double>(sample.size());
+  }
+  return spread;
+}
+
+// Of the rows less `mean`, each scaled to the same length.
+std::vector<double> CovarianceOf(const Matrix& rows, const std::vector<size_t>& sample, Metric metric,
+                                 const std::vector<float>& mean, size_t threads) {
+  const size_t n = rows.dims;
+  std::vector<double> covariance(n * n, 0.0);
+  std::vector<float> block(kBlockRows * n), scaled(kBlockRows * n), product(n * n);
+  for (size_t start = 0; start < sample.size(); start += kBlockRows) {
+    const size_t count = std::min(kBlockRows, sample.size() - start);
+    for (size_t i = 0; i < count; ++i) std::copy_n(rows.row(sample[start + i]), n, block.data() + i * n);
+    CenterAndScale(mean, metric, block.data(), count, scaled.data());
+    Multiply(true, false, n, n, count, scaled.data(), scaled.data(), product.data(), threads);
+    for (size_t i = 0; i < n * n; ++i) covariance[i] += product[i] / static_cast<double>(sample.size());
+  }
+  return covariance;
+}
+
+// Whether a code of one band takes all directions there are, and not only the first of them.
+bool TakesAll(const CorpusStatistics& statistics, const CodeSpec& spec) {
+  return spec.bands().size() == 1 && spec.dims() >= statistics.dims;
+}
+
+absl::Status CheckShape(const CorpusStatistics& statistics, const CodeSpec& spec) {
+  const size_t n = statistics.dims, m = spec.dims();
+  if (TakesAll(statistics, spec)) return absl::OkStatus();
+  if (m > n) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("shape ", spec.ToString(), " has ", m, " dims in several bands; the embeddings have ", n));
+  }
+  if (statistics.variances.size() >= m) return absl::OkStatus();
+  return absl::InternalError(
+      absl::StrCat(m, " components are needed, ", statistics.variances.size(), " were measured"));
+}
+
 }  // namespace
 
 void CenterAndScale(const std::vector<float>& mean, Metric metric, const float* rows, size_t count, float* out) {
@@ -108,31 +164,12 @@ absl::StatusOr<CorpusStatistics> MeasureCorpus(const Matrix& rows, Metric metric
   statistics.dims = static_cast<uint32_t>(n);
   statistics.metric = metric;
   statistics.rows = sample.size();
-  std::vector<double> mean(n, 0.0);
-  for (const size_t row : sample) {
-    const float* x = rows.row(row);
-    const double unit = metric == Metric::kCosine ? 1.0 / std::sqrt(SquaredNorm(x, n)) : 1.0;
-    for (size_t i = 0; i < n; ++i) mean[i] += unit * x[i] / static_cast<double>(sample.size());
-  }
+  const std::vector<double> mean = MeanOf(rows, sample, metric);
   statistics.mean.assign(mean.begin(), mean.end());
-
-  statistics.covariance.assign(n * n, 0.0);
-  std::vector<float> block(kBlockRows * n), scaled(kBlockRows * n), product(n * n);
-  for (size_t start = 0; start < sample.size(); start += kBlockRows) {
-    const size_t count = std::min(kBlockRows, sample.size() - start);
-    for (size_t i = 0; i < count; ++i) std::copy_n(rows.row(sample[start + i]), n, block.data() + i * n);
-    CenterAndScale(statistics.mean, metric, block.data(), count, scaled.data());
-    Multiply(true, false, n, n, count, scaled.data(), scaled.data(), product.data(), threads);
-    for (size_t i = 0; i < n * n; ++i) statistics.covariance[i] += product[i] / static_cast<double>(sample.size());
-  }
-  double trace = 0.0, spread = 0.0;
+  statistics.covariance = CovarianceOf(rows, sample, metric, statistics.mean, threads);
+  double trace = 0.0;
   for (size_t i = 0; i < n; ++i) trace += statistics.covariance[i * n + i];
-  for (const size_t row : sample) {
-    const float* x = rows.row(row);
-    const double unit = metric == Metric::kCosine ? 1.0 / std::sqrt(SquaredNorm(x, n)) : 1.0;
-    for (size_t i = 0; i < n; ++i)
-      spread += (unit * x[i] - mean[i]) * (unit * x[i] - mean[i]) / static_cast<double>(sample.size());
-  }
+  const double spread = SpreadOf(rows, sample, metric, mean);
   const double mean_squared = SquaredNorm(statistics.mean.data(), n);
   statistics.row_length = std::sqrt(spread + mean_squared);
   if (!std::isfinite(trace) || !std::isfinite(spread)) {
@@ -151,16 +188,8 @@ absl::StatusOr<CorpusStatistics> MeasureCorpus(const Matrix& rows, Metric metric
 
 absl::StatusOr<Model> StartModel(const CorpusStatistics& statistics, const CodeSpec& spec, uint32_t query_levels,
                                  uint64_t seed) {
+  BEBR_RETURN_IF_ERROR(CheckShape(statistics, spec));
   const size_t n = statistics.dims, m = spec.dims();
-  const bool whole = spec.bands().size() == 1 && m >= n;
-  if (!whole && m > n) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("shape ", spec.ToString(), " has ", m, " dims in several bands; the embeddings have ", n));
-  }
-  if (!whole && statistics.variances.size() < m) {
-    return absl::InternalError(
-        absl::StrCat(m, " components are needed, ", statistics.variances.size(), " were measured"));
-  }
   Model model;
   model.metric = statistics.metric;
   model.input_dims = statistics.dims;
@@ -180,7 +209,8 @@ absl::StatusOr<Model> StartModel(const CorpusStatistics& statistics, const CodeS
   const double floor = 1e-6 * static_cast<double>(n) / static_cast<double>(std::max(m, n));
   for (Band& band : bands) {
     double variance = 0.0;
-    const std::vector<float> directions = BandDirections(statistics, first, band.dims, whole, random, &variance);
+    const std::vector<float> directions =
+        BandDirections(statistics, first, band.dims, TakesAll(statistics, spec), random, &variance);
     variance = std::max(variance, floor);
     const float deviation = fitted ? kFittedDeviation[band.levels] : kDeviation[band.levels];
     const float confidence = fitted ? 1.0f : kConfidence[band.levels];

@@ -7,7 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "index/catalog/catalog.h"
+#include "index/catalog/manifest.h"
 #include "index/types/collection.h"
 
 namespace bebr {

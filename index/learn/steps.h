@@ -10,7 +10,7 @@
 
 #include "absl/status/status.h"
 #include "index/binarizer/binarizer.h"
-#include "index/catalog/catalog.h"
+#include "index/catalog/manifest.h"
 #include "index/learn/comparison.h"
 #include "index/learn/lesson.h"
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "index/catalog/catalog.h"
+#include "index/catalog/manifest.h"
 #include "index/search/filter.h"
 #include "index/shard/shard_set.h"
 #include "index/types/browse.h"

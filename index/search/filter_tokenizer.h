@@ -12,6 +12,7 @@
 
 namespace bebr {
 
+// What a piece of a filter's text is.
 enum class TokenKind : uint8_t {
   kEnd,
   kName,

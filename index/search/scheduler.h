@@ -14,7 +14,7 @@
 #include "index/base/clock.h"
 #include "index/base/mutex.h"
 #include "index/base/thread_pool.h"
-#include "index/catalog/catalog.h"
+#include "index/catalog/manifest.h"
 #include "index/search/search_job.h"
 #include "index/shard/shard_set.h"
 #include "index/types/search.h"

@@ -8,7 +8,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "index/base/clock.h"
-#include "index/catalog/catalog.h"
+#include "index/catalog/manifest.h"
 #include "index/search/filter.h"
 #include "index/shard/shard_set.h"
 #include "index/types/search.h"

@@ -136,7 +136,7 @@ const KernelTable& Measure(const CodeShape& shape, size_t query_count) {
 const KernelTable& KernelsFor(const CodeShape& shape, size_t query_count) {
   static const char* const wanted = std::getenv("BEBR_SIMD");
   if (wanted != nullptr && *wanted != '\0') return Kernels();
-  static std::mutex mutex;
+  static std::mutex mutex;  // the standard library's, as is all that this folder uses
   static std::map<Key, const KernelTable*> choices;
   query_count = Representative(query_count);
   const std::lock_guard<std::mutex> lock(mutex);

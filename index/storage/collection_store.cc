@@ -1,64 +1,28 @@
 #include "index/storage/collection_store.h"
 
-#include <rocksdb/cache.h>
 #include <rocksdb/db.h>
-#include <rocksdb/filter_policy.h>
 #include <rocksdb/iostats_context.h>
-#include <rocksdb/options.h>
 #include <rocksdb/perf_level.h>
-#include <rocksdb/statistics.h>
-#include <rocksdb/table.h>
 #include <rocksdb/utilities/checkpoint.h>
 
 #include <atomic>
 #include <cstring>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
+#include "index/base/mutex.h"
 #include "index/base/status_macros.h"
 #include "index/storage/files.h"
 #include "index/storage/rocks.h"
 #include "index/storage/shard_file_system.h"
 #include "index/storage/store_files.h"
 #include "index/storage/store_health.h"
+#include "index/storage/store_options.h"
+#include "index/storage/store_reader.h"
 #include "index/storage/table_check.h"
 
 namespace bebr {
-
-class StoreCache {
- public:
-  StoreCache(uint64_t capacity_bytes, uint64_t store_write_buffer_bytes)
-      : blocks(rocksdb::NewLRUCache(capacity_bytes)),
-        counters(rocksdb::CreateDBStatistics()),
-        write_buffer_bytes(store_write_buffer_bytes) {
-    counters->set_stats_level(rocksdb::StatsLevel::kExceptHistogramOrTimers);
-  }
-  const std::shared_ptr<rocksdb::Cache> blocks;
-  const std::shared_ptr<rocksdb::Statistics> counters;
-  const uint64_t write_buffer_bytes;
-};
-
-std::shared_ptr<StoreCache> MakeStoreCache(uint64_t capacity_bytes, uint64_t write_buffer_bytes) {
-  return std::make_shared<StoreCache>(capacity_bytes, write_buffer_bytes);
-}
-
-StorageStats SharedStats(const StoreCache& cache) {
-  const auto count = [&](uint32_t ticker) { return cache.counters->getTickerCount(ticker); };
-  StorageStats stats;
-  stats.wal_bytes = count(rocksdb::WAL_FILE_BYTES);
-  stats.wal_syncs = count(rocksdb::WAL_FILE_SYNCED);
-  stats.flushed_bytes = count(rocksdb::FLUSH_WRITE_BYTES);
-  stats.compaction_read_bytes = count(rocksdb::COMPACT_READ_BYTES);
-  stats.compaction_written_bytes = count(rocksdb::COMPACT_WRITE_BYTES);
-  stats.stall_us = count(rocksdb::STALL_MICROS);
-  stats.cache_hits = count(rocksdb::BLOCK_CACHE_HIT);
-  stats.cache_misses = count(rocksdb::BLOCK_CACHE_MISS);
-  stats.cache_bytes = cache.blocks->GetUsage();
-  return stats;
-}
-
 namespace {
 
 constexpr std::string_view kFormatKey = "format";
@@ -66,43 +30,6 @@ constexpr std::string_view kSequenceKey = "sequence";
 constexpr std::string_view kShardsKey = "shards";
 
 std::string SequenceBytes(uint64_t sequence) { return {reinterpret_cast<const char*>(&sequence), sizeof(sequence)}; }
-
-rocksdb::ColumnFamilyOptions FamilyOptions(ColumnFamily family, const StoreCache& cache) {
-  rocksdb::BlockBasedTableOptions table;
-  table.block_cache = cache.blocks;
-  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
-  table.format_version = 5;
-  table.block_size = family == kFloats ? 16 << 10 : 8 << 10;
-  rocksdb::ColumnFamilyOptions options;
-  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
-  // Codes and floats are close to random bits: compressing them costs time and saves nothing.
-  options.compression = family == kDocuments ? rocksdb::kLZ4Compression : rocksdb::kNoCompression;
-  constexpr uint64_t kBufferParts = 7;  // one each for meta, documents and codes, the rest for floats
-  options.write_buffer_size = cache.write_buffer_bytes / kBufferParts * (family == kFloats ? 4 : 1);
-  options.level_compaction_dynamic_level_bytes = true;
-  return options;
-}
-
-rocksdb::DBOptions DatabaseOptions(const StoreCache& cache, bool create) {
-  rocksdb::DBOptions options;
-  options.create_if_missing = create;
-  options.error_if_exists = create;
-  options.create_missing_column_families = create;
-  options.max_background_jobs = 2;
-  options.statistics = cache.counters;
-  options.max_open_files = 512;
-  // Opening replays the log into memory and writes nothing, so a start costs reading; the bound keeps the log short.
-  options.max_total_wal_size = 64 << 20;
-  options.allow_fallocate = false;  // would take 64 MiB of disk for the log of the smallest collection
-  options.avoid_flush_during_recovery = true;
-  // Recover tries, about once a second. RocksDB trying by itself lets a Flush wait for as long as the disk fails, and
-  // a database that is closed meanwhile may hang for ever (rocksdb issue 11440).
-  options.max_bgerror_resume_count = 0;
-  options.avoid_flush_during_shutdown = true;
-  // CheckStoreFiles has cut off what a crash has torn. Whatever is damaged now is corruption.
-  options.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
-  return options;
-}
 
 // FromRocksDb of what opening a database returned. RocksDB blames the MANIFEST for every table file that it names and
 // that is missing or damaged: here the file itself is named.
@@ -144,6 +71,11 @@ class RocksView final : public CollectionStore::View {
   const rocksdb::Snapshot* snapshot_;
 };
 
+// Null, which is what is there now, of no view.
+const rocksdb::Snapshot* SnapshotOf(const CollectionStore::View* view) {
+  return view == nullptr ? nullptr : static_cast<const RocksView*>(view)->snapshot();
+}
+
 class RocksStore final : public CollectionStore {
  public:
   RocksStore(std::string path, std::shared_ptr<Database> database, std::vector<rocksdb::ColumnFamilyHandle*> families,
@@ -152,7 +84,8 @@ class RocksStore final : public CollectionStore {
         cache_(std::move(cache)),
         database_(std::move(database)),
         db_(database_->db.get()),
-        families_(std::move(families)) {}
+        families_(std::move(families)),
+        reader_(db_, families_, path_) {}
   ~RocksStore() override {
     for (auto* family : families_) db_->DestroyColumnFamilyHandle(family).PermitUncheckedError();
   }
@@ -181,7 +114,7 @@ class RocksStore final : public CollectionStore {
     std::vector<std::string> keys;
     keys.reserve(ids.size());
     for (std::string_view id : ids) keys.push_back(NumberedKey(embedding, shard, id));
-    return MultiGet(view, kFloats, keys);
+    return reader_.Get(SnapshotOf(view), kFloats, keys);
   }
 
   absl::StatusOr<std::vector<std::optional<std::string>>> GetDocuments(
@@ -189,12 +122,16 @@ class RocksStore final : public CollectionStore {
     std::vector<std::string> keys;
     keys.reserve(ids.size());
     for (std::string_view id : ids) keys.push_back(DocumentKey(shard, id));
-    return MultiGet(view, kDocuments, keys);
+    return reader_.Get(SnapshotOf(view), kDocuments, keys);
   }
 
   absl::Status VisitDocuments(uint32_t shard, absl::Span<const uint32_t> spaces, absl::Span<const uint32_t> embeddings,
-                              const Visitor& visit) override;
-  absl::Status VisitFloats(const View* view, uint32_t embedding, uint32_t shard, const FloatVisitor& visit) override;
+                              const Visitor& visit) override {
+    return reader_.VisitDocuments(shard, spaces, embeddings, visit);
+  }
+  absl::Status VisitFloats(const View* view, uint32_t embedding, uint32_t shard, const FloatVisitor& visit) override {
+    return reader_.VisitFloats(SnapshotOf(view), embedding, shard, visit);
+  }
 
   void AddStats(StorageStats& stats) const override {
     using Properties = rocksdb::DB::Properties;
@@ -207,8 +144,8 @@ class RocksStore final : public CollectionStore {
     add(Properties::kEstimatePendingCompactionBytes, stats.pending_compaction_bytes);
   }
 
-  absl::StatusOr<std::vector<uint32_t>> StoredSpaces() override { return Numbers(kCodes, kMarkBase); }
-  absl::StatusOr<std::vector<uint32_t>> StoredEmbeddings() override { return Numbers(kFloats, kMarkBase); }
+  absl::StatusOr<std::vector<uint32_t>> StoredSpaces() override { return reader_.Numbers(kCodes, kMarkBase); }
+  absl::StatusOr<std::vector<uint32_t>> StoredEmbeddings() override { return reader_.Numbers(kFloats, kMarkBase); }
 
   absl::Status CompactSpace(uint32_t space) override { return CompactNumber(kCodes, space); }
   absl::Status CompactFloats(uint32_t embedding) override {
@@ -246,42 +183,13 @@ class RocksStore final : public CollectionStore {
     const rocksdb::Slice begin_slice = begin, end_slice = end;
     return FromRocksDb(db_->CompactRange({}, families_[family], &begin_slice, &end_slice), path_);
   }
-  // The numbers below `limit` that keys begin with: one seek each.
-  absl::StatusOr<std::vector<uint32_t>> Numbers(ColumnFamily family, uint32_t limit) {
-    const std::unique_ptr<rocksdb::Iterator> cursor(db_->NewIterator({}, families_[family]));
-    std::vector<uint32_t> numbers;
-    for (cursor->SeekToFirst(); cursor->Valid(); cursor->Seek(NumberPrefix(numbers.back() + 1))) {
-      const auto key = SplitNumberedKey(ToView(cursor->key()));
-      if (!key.has_value()) return absl::DataLossError(absl::StrFormat("storage at %s: a key without a number", path_));
-      if (key->number >= limit) break;
-      numbers.push_back(key->number);
-    }
-    BEBR_RETURN_IF_ERROR(FromRocksDb(cursor->status(), path_));
-    return numbers;
-  }
-
-  absl::StatusOr<std::vector<std::optional<std::string>>> MultiGet(const View* view, ColumnFamily family,
-                                                                   const std::vector<std::string>& keys) {
-    rocksdb::ReadOptions options;
-    if (view != nullptr) options.snapshot = static_cast<const RocksView*>(view)->snapshot();
-    const std::vector<rocksdb::Slice> slices(keys.begin(), keys.end());
-    std::vector<rocksdb::PinnableSlice> values(keys.size());
-    std::vector<rocksdb::Status> statuses(keys.size());
-    db_->MultiGet(options, families_[family], slices.size(), slices.data(), values.data(), statuses.data());
-    std::vector<std::optional<std::string>> results(keys.size());
-    for (size_t i = 0; i < keys.size(); ++i) {
-      if (statuses[i].IsNotFound()) continue;
-      BEBR_RETURN_IF_ERROR(FromRocksDb(statuses[i], path_));
-      results[i].emplace(ToView(values[i]));
-    }
-    return results;
-  }
 
   const std::string path_;
   const std::shared_ptr<StoreCache> cache_;
   const std::shared_ptr<Database> database_;
   rocksdb::DB* const db_;  // database_'s
   const std::vector<rocksdb::ColumnFamilyHandle*> families_;
+  const StoreReader reader_;
   std::atomic<uint64_t> sequence_{0};
   Mutex recover_mutex_;  // one attempt at a time
 };
@@ -304,7 +212,7 @@ absl::StatusOr<absl::Duration> RocksStore::Write(rocksdb::WriteBatch* writes) {
   const uint64_t sync_ns = rocksdb::get_iostats_context()->fsync_nanos - before_ns;
   rocksdb::SetPerfLevel(rocksdb::PerfLevel::kDisable);
   if (status.IsBusy()) status = database_->files->log_error();
-  const absl::Status result = FromRocksDb(status, path_);
+  absl::Status result = FromRocksDb(status, path_);
   if (result.ok()) return absl::Nanoseconds(sync_ns);
   database_->health->WriteFailed(result);
   return result;
@@ -356,85 +264,6 @@ absl::Status RocksStore::Initialize(uint32_t shards, bool create) {
   std::memcpy(&number, sequence.data(), sizeof(number));
   sequence_.store(number, std::memory_order_relaxed);
   return absl::OkStatus();
-}
-
-rocksdb::ReadOptions ForVisit() {
-  rocksdb::ReadOptions options;
-  options.fill_cache = false;
-  options.readahead_size = 4 << 20;
-  return options;
-}
-
-// Walks the keys of one number and shard beside the documents. Keys without a document are passed over.
-class NumberCursor {
- public:
-  NumberCursor(uint32_t number, uint32_t shard, std::unique_ptr<rocksdb::Iterator> iterator)
-      : number_(number), shard_(shard), iterator_(std::move(iterator)) {
-    iterator_->Seek(NumberedKey(number, shard, ""));
-  }
-  // Whether there is a key for `id`; ids must grow from call to call.
-  bool MoveTo(std::string_view id) {
-    const std::string wanted = NumberedKey(number_, shard_, id);
-    while (iterator_->Valid() && ToView(iterator_->key()) < wanted) iterator_->Next();
-    return iterator_->Valid() && ToView(iterator_->key()) == wanted;
-  }
-  std::string_view value() const { return ToView(iterator_->value()); }
-  rocksdb::Status status() const { return iterator_->status(); }
-
- private:
-  uint32_t number_;
-  uint32_t shard_;
-  std::unique_ptr<rocksdb::Iterator> iterator_;
-};
-
-absl::Status RocksStore::VisitDocuments(uint32_t shard, absl::Span<const uint32_t> spaces,
-                                        absl::Span<const uint32_t> embeddings, const Visitor& visit) {
-  const std::string end = DocumentKey(shard + 1, "");
-  const rocksdb::Slice end_slice = end;
-  rocksdb::ReadOptions of_shard = ForVisit();
-  of_shard.iterate_upper_bound = &end_slice;
-  const std::unique_ptr<rocksdb::Iterator> documents(db_->NewIterator(of_shard, families_[kDocuments]));
-  std::vector<NumberCursor> cursors;  // of the spaces, then of the marks
-  const auto add = [&](uint32_t number) {
-    cursors.emplace_back(number, shard,
-                         std::unique_ptr<rocksdb::Iterator>(db_->NewIterator(ForVisit(), families_[kCodes])));
-  };
-  for (const uint32_t space : spaces) add(space);
-  for (const uint32_t embedding : embeddings) add(kMarkBase + embedding);
-  std::vector<std::string> buffers(spaces.size());
-  std::vector<std::optional<StoredCode>> codes(spaces.size());
-  std::vector<uint32_t> marks;
-  for (documents->Seek(DocumentKey(shard, "")); documents->Valid(); documents->Next()) {
-    const std::string_view id =
-        SplitDocumentKey(ToView(documents->key()))->id;  // it lies between two that have a shard
-    for (size_t s = 0; s < spaces.size(); ++s) {
-      codes[s].reset();
-      if (!cursors[s].MoveTo(id)) continue;
-      BEBR_ASSIGN_OR_RETURN(codes[s], DecodeCode(cursors[s].value(), &buffers[s]));
-    }
-    marks.clear();
-    for (size_t e = 0; e < embeddings.size(); ++e) {
-      if (cursors[spaces.size() + e].MoveTo(id)) marks.push_back(embeddings[e]);
-    }
-    BEBR_RETURN_IF_ERROR(visit(id, ToView(documents->value()), codes, marks));
-  }
-  BEBR_RETURN_IF_ERROR(FromRocksDb(documents->status(), path_));
-  for (const NumberCursor& cursor : cursors) BEBR_RETURN_IF_ERROR(FromRocksDb(cursor.status(), path_));
-  return absl::OkStatus();
-}
-
-absl::Status RocksStore::VisitFloats(const View* view, uint32_t embedding, uint32_t shard, const FloatVisitor& visit) {
-  rocksdb::ReadOptions options = ForVisit();
-  options.snapshot = static_cast<const RocksView*>(view)->snapshot();
-  const std::string end = NumberedKey(embedding, shard + 1, "");
-  const rocksdb::Slice end_slice = end;
-  options.iterate_upper_bound = &end_slice;
-  const std::unique_ptr<rocksdb::Iterator> cursor(db_->NewIterator(options, families_[kFloats]));
-  for (cursor->Seek(NumberedKey(embedding, shard, "")); cursor->Valid(); cursor->Next()) {
-    const auto key = SplitNumberedKey(ToView(cursor->key()));  // has a number: it lies between two that have
-    BEBR_RETURN_IF_ERROR(visit(key->document.id, ToView(cursor->value())));
-  }
-  return FromRocksDb(cursor->status(), path_);
 }
 
 // Opens the database at `path`, of which `found` is what there is, or makes one.

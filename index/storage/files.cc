@@ -12,6 +12,7 @@
 #include <system_error>
 
 #include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "index/base/checksum.h"
 #include "index/base/errno_status.h"
@@ -144,11 +145,11 @@ absl::Status CopyDirectory(const std::string& from, const std::string& to, std::
   BEBR_RETURN_IF_ERROR(CreateDirectories(to));
   BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> directories, ListDirectories(from));
   for (const std::string& name : directories) {
-    BEBR_RETURN_IF_ERROR(CopyDirectory(from + "/" + name, to + "/" + name, linked));
+    BEBR_RETURN_IF_ERROR(CopyDirectory(absl::StrCat(from, "/", name), absl::StrCat(to, "/", name), linked));
   }
   BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> files, ListFiles(from));
   for (const std::string& name : files) {
-    const std::string source = from + "/" + name, target = to + "/" + name;
+    const std::string source = absl::StrCat(from, "/", name), target = absl::StrCat(to, "/", name);
     std::error_code error;
     if (target.ends_with(linked)) {
       fs::create_hard_link(source, target, error);

@@ -87,6 +87,11 @@ FactorParameters Factors(const Model& old_model, const Tensor& weight, const Ten
   return factors;
 }
 
+LayerParameters Layer(const Regression& regression) {
+  const auto [weight, bias] = regression.Solve();
+  return LayerParameters{ToVector(weight), ToVector(bias)};
+}
+
 }  // namespace
 
 absl::Status CheckPaired(const OlderVersion& older, const Matrix& documents) {
@@ -128,17 +133,13 @@ absl::StatusOr<Model> CompatibleStart(const OlderVersion& older, const Matrix& d
       const auto [norm, offset] = old_model.NormsAndOffsets(old_x);
       factors.Add(Batch(documents, first, count, model.metric), torch::stack({norm.square(), offset}, 1));
     }
-    const auto layer = [](const Regression& regression) {
-      const auto [weight, bias] = regression.Solve();
-      return LayerParameters{ToVector(weight), ToVector(bias)};
-    };
-    model.project.linear = layer(projections.front());
-    model.query.linear = layer(projections.back());
+    model.project.linear = Layer(projections.front());
+    model.query.linear = Layer(projections.back());
     for (uint32_t t = 0; t < model.step_count(); ++t) {
       StepParameters step;
       step.gain = older.model.steps[t].gain;
       step.feedback = older.model.steps[t].feedback;
-      step.residual.linear = layer(projections[t + 1]);
+      step.residual.linear = Layer(projections[t + 1]);
       model.steps.push_back(std::move(step));
     }
     const auto [weight, bias] = factors.Solve();

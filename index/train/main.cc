@@ -22,7 +22,8 @@ struct Flags {
   bool json = false;
 };
 
-void Declare(CLI::App& app, Flags& flags) {
+// What goes in and comes out, and what the code is to be.
+void DeclareTask(CLI::App& app, Flags& flags) {
   TrainOptions& options = flags.options;
   app.add_option("--input", options.input, "Document embeddings: .npy, .fvecs, .jsonl, .hdf5, IDX")->required();
   app.add_option("--output", options.output, "The model file to write")->required();
@@ -37,13 +38,21 @@ void Declare(CLI::App& app, Flags& flags) {
   app.add_option("--query-levels", options.query_levels,
                  "Levels of a query, 1..4 by the recursion, 5 or 6 with a quantizer fitted to every row")
       ->capture_default_str();
-  app.add_option("--steps", options.steps, "Training steps; 0: only the training-free start");
-  app.add_option("--seed", options.seed, "Same seed, same model")->capture_default_str();
-  app.add_option("--threads", options.threads, "Threads (default: every processor)");
   app.add_option("--metric", options.metric, "What scores estimate")
       ->transform(CLI::CheckedTransformer(
           std::map<std::string, Metric>{{"cosine", Metric::kCosine}, {"inner_product", Metric::kInnerProduct}}))
       ->capture_default_str();
+  app.add_option("--compatible-with", options.compatible_with,
+                 "Model file of an older version: the new one writes into its space (needs --paired)");
+  app.add_option("--paired", options.paired, "The older version's embeddings of the rows of --input");
+  app.add_flag("--json", flags.json, "Print a JSON summary on standard output");
+}
+
+// How it is trained.
+void DeclareTraining(CLI::App& app, TrainOptions& options) {
+  app.add_option("--steps", options.steps, "Training steps; 0: only the training-free start");
+  app.add_option("--seed", options.seed, "Same seed, same model")->capture_default_str();
+  app.add_option("--threads", options.threads, "Threads (default: every processor)");
   app.add_option("--method", options.method, "residual, or mib for training-free median thresholds")
       ->transform(CLI::CheckedTransformer(
           std::map<std::string, Method>{{"residual", Method::kResidual}, {"mib", Method::kMedian}}));
@@ -65,15 +74,11 @@ void Declare(CLI::App& app, Flags& flags) {
   app.add_option("--prefix-share", options.prefix_share,
                  "Share of the steps that train shorter codes (prefixes of the levels)")
       ->check(CLI::Range(0.0, 1.0));
-  app.add_option("--compatible-with", options.compatible_with,
-                 "Model file of an older version: the new one writes into its space (needs --paired)");
-  app.add_option("--paired", options.paired, "The older version's embeddings of the rows of --input");
   app.add_option("--pairs", options.pairs,
                  "Query embeddings that belong to input rows: adds the contrastive loss (needs --queries)");
   app.add_option("--pair-rows", options.pair_rows,
                  "Row numbers of the pairs' documents, one a line (default: row i to row i)");
   app.add_flag("--resume", options.resume, "Go on from OUTPUT.checkpoint, which an interrupted run leaves");
-  app.add_flag("--json", flags.json, "Print a JSON summary on standard output");
 }
 
 absl::Status CompleteHidden(const std::string& name, std::vector<uint32_t>& sizes) {
@@ -105,6 +110,18 @@ absl::Status Complete(Flags& flags) {
   return absl::OkStatus();
 }
 
+// Null where the model is not compatible with an older one.
+nlohmann::json CompatibilitySummary(const TrainResult& result) {
+  if (!result.compatibility.has_value()) return nullptr;
+  const CompatibilityReport& report = *result.compatibility;
+  nlohmann::json summary = {{"new_on_old", report.new_on_old},
+                            {"new_on_mixed", report.new_on_mixed},
+                            {"new_on_new", report.new_on_new},
+                            {"own_space_start", report.own_space_start}};
+  if (report.old_on_old.has_value()) summary["old_on_old"] = *report.old_on_old;
+  return summary;
+}
+
 nlohmann::json Summary(const TrainResult& result) {
   const CodeSpec& spec = result.model.spec;
   nlohmann::json curve = nlohmann::json::array();
@@ -121,18 +138,9 @@ nlohmann::json Summary(const TrainResult& result) {
                      {"recall_at_10", shape.recall_at_10},
                      {"all_queries", shape.all_queries}});
   }
-  nlohmann::json compatibility;
-  if (result.compatibility.has_value()) {
-    const CompatibilityReport& report = *result.compatibility;
-    compatibility = {{"new_on_old", report.new_on_old},
-                     {"new_on_mixed", report.new_on_mixed},
-                     {"new_on_new", report.new_on_new},
-                     {"own_space_start", report.own_space_start}};
-    if (report.old_on_old.has_value()) compatibility["old_on_old"] = *report.old_on_old;
-  }
   return {{"shape", spec.ToString()},
           {"bits", spec.bits()},
-          {"compatibility", compatibility},
+          {"compatibility", CompatibilitySummary(result)},
           {"input_dims", result.model.input_dims},
           {"query_levels", result.model.query_levels},
           {"rows", result.rows},
@@ -166,7 +174,8 @@ int Run(int argc, char** argv) {
   app.set_version_flag("--version", "bebr-train " BEBR_VERSION);
   app.footer("Example:\n  bebr-train --input docs.npy --bits 512 --output model.safetensors");
   Flags flags;
-  Declare(app, flags);
+  DeclareTask(app, flags);
+  DeclareTraining(app, flags.options);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -76,4 +76,28 @@ Neighborhoods FindNeighborhoods(const Matrix& documents, Metric metric, size_t t
   return found;
 }
 
+TrainingBatch DrawBatch(const Neighborhoods& neighborhoods, size_t document_rows, std::mt19937_64& random) {
+  TrainingBatch batch;
+  for (int64_t s = 0; s < kBatchSeeds; ++s) {
+    const size_t seed = random() % neighborhoods.seeds.size();
+    batch.queries.push_back(neighborhoods.seeds[seed]);
+    for (int64_t p = 0; p < kBatchPositives && neighborhoods.per_seed > 0; ++p) {
+      batch.queries.push_back(
+          neighborhoods.neighbors[seed * neighborhoods.per_seed + random() % neighborhoods.per_seed]);
+    }
+  }
+  // Twice the same document would count twice in the softmax.
+  const auto unique = [](std::vector<int64_t>& rows) {
+    std::sort(rows.begin(), rows.end());
+    rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
+  };
+  unique(batch.queries);
+  batch.documents = batch.queries;
+  for (int64_t i = 0; i < kBatchOthers; ++i) {
+    batch.documents.push_back(static_cast<int64_t>(random() % document_rows));
+  }
+  unique(batch.documents);
+  return batch;
+}
+
 }  // namespace bebr

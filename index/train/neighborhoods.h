@@ -31,6 +31,19 @@ struct Neighborhoods {
 // At least 2,048 seeds where there are as many documents, more where their exact neighbours are found in some seconds.
 Neighborhoods FindNeighborhoods(const Matrix& documents, Metric metric, size_t threads, std::mt19937_64& random);
 
+// What a batch is drawn of: seeds, neighbours of each, and others.
+inline constexpr int64_t kBatchSeeds = 32;
+inline constexpr int64_t kBatchPositives = 31;
+inline constexpr int64_t kBatchOthers = 512;
+
+// The rows of one training step, each once and in their order: neighbourhoods, whose members are also its queries, and
+// random other documents.
+struct TrainingBatch {
+  std::vector<int64_t> queries;
+  std::vector<int64_t> documents;
+};
+TrainingBatch DrawBatch(const Neighborhoods& neighborhoods, size_t document_rows, std::mt19937_64& random);
+
 }  // namespace bebr
 
 #endif  // BEBR_INDEX_TRAIN_NEIGHBORHOODS_H_

@@ -10,6 +10,7 @@
 namespace bebr {
 
 // Adam with a one-cycle learning rate and gradient clipping. Parameters of a handful of values move ten times as fast.
+// The tensors are shared with the model that has them. Thread safety: none. Errors: libtorch throws c10::Error.
 class Optimizer {
  public:
   Optimizer(std::vector<torch::Tensor> parameters, double peak_rate, int64_t steps);

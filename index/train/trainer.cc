@@ -17,7 +17,7 @@
 #include "absl/strings/str_join.h"
 #include "index/base/checksum.h"
 #include "index/base/status_macros.h"
-#include "index/binarizer/encoder.h"
+#include "index/train/checkpoint.h"
 #include "index/train/neighborhoods.h"
 #include "index/train/optimizer.h"
 #include "index/train/torch_model.h"
@@ -28,9 +28,6 @@ namespace {
 using torch::Tensor;
 using Clock = std::chrono::steady_clock;
 
-constexpr int64_t kSeeds = 32;
-constexpr int64_t kPositives = 31;
-constexpr int64_t kRandomDocuments = 512;
 constexpr int64_t kPairs = 64;
 constexpr int64_t kHardNegatives = 5;
 constexpr int64_t kQueueLength = 4096;
@@ -143,35 +140,12 @@ class Session {
     return model;
   }
 
-  // The documents of one step: neighbourhoods, whose members are also its queries, and random others.
-  void Draw(std::mt19937_64& random, std::vector<int64_t>& queries, std::vector<int64_t>& documents) const {
-    for (int64_t s = 0; s < kSeeds; ++s) {
-      const size_t seed = random() % neighborhoods_.seeds.size();
-      queries.push_back(neighborhoods_.seeds[seed]);
-      for (int64_t p = 0; p < kPositives && neighborhoods_.per_seed > 0; ++p) {
-        queries.push_back(
-            neighborhoods_.neighbors[seed * neighborhoods_.per_seed + random() % neighborhoods_.per_seed]);
-      }
-    }
-    // Twice the same document would count twice in the softmax.
-    const auto unique = [](std::vector<int64_t>& rows) {
-      std::sort(rows.begin(), rows.end());
-      rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
-    };
-    unique(queries);
-    documents = queries;
-    for (int64_t i = 0; i < kRandomDocuments; ++i)
-      documents.push_back(static_cast<int64_t>(random() % documents_.rows));
-    unique(documents);
-  }
-
   double Sharpness() const { return 1.0 + 2.0 * static_cast<double>(step_) / static_cast<double>(steps_); }
 
   double Step() {
     std::mt19937_64 random(options_.seed * 1000003 + static_cast<uint64_t>(step_) + 1);
-    std::vector<int64_t> query_rows, document_rows;
-    Draw(random, query_rows, document_rows);
-    const Tensor query_index = torch::tensor(query_rows), document_index = torch::tensor(document_rows);
+    const TrainingBatch batch = DrawBatch(neighborhoods_, documents_.rows, random);
+    const Tensor query_index = torch::tensor(batch.queries), document_index = torch::tensor(batch.documents);
     const Tensor queries = Rows(documents_, query_index, options_.metric),
                  documents = Rows(documents_, document_index, options_.metric);
     const Tensor self = query_index.unsqueeze(1) == document_index.unsqueeze(0);
@@ -181,18 +155,11 @@ class Session {
 
     const TorchCodes query_codes = model_.EncodeQueries(queries, options_.estimator, Sharpness());
     const TorchCodes document_codes = model_.EncodeDocuments(documents, cap, options_.estimator, Sharpness());
-    Tensor target;
-    double entropy = 0.0;
-    {
-      torch::NoGradGuard no_grad;
-      Tensor log_target = MultiplyTransposed(queries / temperature_, documents).masked_fill_(self, kNever);
-      log_target = torch::log_softmax(log_target, 1);
-      target = log_target.exp();
-      entropy = -log_target.mul_(target).sum().item<double>() / static_cast<double>(query_rows.size());
-    }
+    const Target target = TargetOf(queries, documents, self);
     const auto divergence = [&](const TorchCodes& codes) {
       const Tensor score = (model_.Scores(query_codes, codes) / log_score_temperature_.exp()).masked_fill(self, kNever);
-      return (target * torch::log_softmax(score, 1)).sum() / -static_cast<double>(query_rows.size()) - entropy;
+      return (target.shares * torch::log_softmax(score, 1)).sum() / -static_cast<double>(queries.size(0)) -
+             target.entropy;
     };
     Tensor loss;
     if (older_ == nullptr) {
@@ -208,6 +175,19 @@ class Session {
     optimizer_.Step(step_);
     UpdateAverage();
     return loss.item<double>();
+  }
+
+  // What the scores are to give: every query's softmax of its similarities with the documents, but for itself.
+  struct Target {
+    Tensor shares;         // queries x documents
+    double entropy = 0.0;  // a query, on average
+  };
+  Target TargetOf(const Tensor& queries, const Tensor& documents, const Tensor& self) const {
+    torch::NoGradGuard no_grad;
+    Tensor log_target = MultiplyTransposed(queries / temperature_, documents).masked_fill_(self, kNever);
+    log_target = torch::log_softmax(log_target, 1);
+    const Tensor shares = log_target.exp();
+    return {shares, -log_target.mul_(shares).sum().item<double>() / static_cast<double>(queries.size(0))};
   }
 
   TorchCodes OldCodes(const Tensor& rows) const {
@@ -318,26 +298,12 @@ class Session {
     return state;
   }
 
-  absl::Status Save() {
-    try {
-      const std::string temporary = CheckpointPath() + ".part";
-      std::vector<Tensor> state;
-      for (const Tensor& tensor : State()) state.push_back(tensor.detach());
-      torch::save(state, temporary);
-      std::filesystem::rename(temporary, CheckpointPath());
-      return absl::OkStatus();
-    } catch (const std::exception& error) {
-      return absl::UnavailableError(
-          absl::StrCat("the checkpoint '", CheckpointPath(), "' cannot be written: ", error.what()));
-    }
-  }
+  absl::Status Save() { return WriteCheckpoint(CheckpointPath(), State()); }
 
   absl::Status Load() {
-    if (!std::filesystem::exists(CheckpointPath())) return absl::OkStatus();
-    try {
-      torch::NoGradGuard no_grad;
-      std::vector<Tensor> loaded, mine = State();
-      torch::load(loaded, CheckpointPath());
+    torch::NoGradGuard no_grad;
+    return ReadCheckpoint(CheckpointPath(), [&](const std::vector<Tensor>& loaded) -> absl::Status {
+      std::vector<Tensor> mine = State();
       if (loaded.size() != mine.size() || loaded[0].index({0}).item<int64_t>() != static_cast<int64_t>(fingerprint_)) {
         return absl::FailedPreconditionError(
             absl::StrCat("the checkpoint '", CheckpointPath(),
@@ -354,10 +320,7 @@ class Session {
       for (size_t i = 3; i < mine.size(); ++i) mine[i].copy_(loaded[i]);
       if (options_.progress) std::fprintf(stderr, "resumed after step %lld\n", static_cast<long long>(step_));
       return absl::OkStatus();
-    } catch (const std::exception& error) {
-      return absl::DataLossError(
-          absl::StrCat("the checkpoint '", CheckpointPath(), "' cannot be read: ", error.what()));
-    }
+    });
   }
 
   const TrainOptions& options_;
@@ -389,7 +352,7 @@ class Session {
 
 int64_t Trainer::DefaultSteps(const Model& model) {
   const double n = model.input_dims, m = model.spec.dims(), steps = model.spec.max_levels() - 1.0;
-  const double queries = kSeeds * (kPositives + 1.0), documents = queries + kRandomDocuments;
+  const double queries = kBatchSeeds * (kBatchPositives + 1.0), documents = queries + kBatchOthers;
   double per_document = n * m + steps * (n * m + m * m);
   double width = n;
   for (const uint32_t hidden : model.hidden) per_document += width * hidden, width = hidden;
@@ -425,58 +388,6 @@ absl::StatusOr<TrainingOutcome> Trainer::Run(const TrainOptions& options, const 
     return trained;
   } catch (const std::exception& error) {
     return absl::InternalError(absl::StrCat("training failed: ", error.what()));
-  }
-}
-
-namespace {
-
-// Bits of `words`, codes with `levels_of(band)` levels, that are not those of the values in `code`.
-template <typename LevelsOf>
-size_t DifferentBits(const CodeSpec& spec, const Tensor& code, const std::vector<uint32_t>& words, LevelsOf levels_of) {
-  const float* values = code.data_ptr<float>();
-  const uint32_t* plane = words.data();
-  size_t differ = 0;
-  for (int64_t r = 0; r < code.size(0); ++r) {
-    for (const Band& band : spec.bands()) {
-      const uint32_t plane_words = CodeSpec::PlaneWords(band.dims), levels = levels_of(band);
-      for (uint32_t i = 0; i < band.dims; ++i) {
-        float rest = *values++;
-        for (uint32_t t = 0; t < levels; ++t) {
-          const bool torch_bit = rest >= 0.0f;
-          rest -= std::ldexp(torch_bit ? 1.0f : -1.0f, -static_cast<int>(t));
-          differ += torch_bit != (((plane[t * plane_words + i / 32] >> (i % 32)) & 1) != 0);
-        }
-      }
-      plane += plane_words * levels;
-    }
-  }
-  return differ;
-}
-
-}  // namespace
-
-absl::StatusOr<double> CodeDisagreement(const Model& model, const Matrix& rows) {
-  if (model.quantizer == Quantizer::kFitted) return 0.0;
-  BEBR_ASSIGN_OR_RETURN(const std::unique_ptr<const Encoder> encoder, Encoder::Create(model, 0));
-  const CodeSpec& spec = model.spec;
-  std::vector<uint32_t> planes(rows.rows * spec.QueryWords(model.query_levels)), codes(rows.rows * spec.code_words());
-  std::vector<float> weights(rows.rows * spec.bands().size()), offsets(rows.rows);
-  std::vector<CodeFactors> factors(rows.rows);
-  encoder->EncodeQueries(rows.values.data(), rows.rows, planes.data(), weights.data(), offsets.data());
-  encoder->EncodeDocuments(rows.values.data(), rows.rows, codes.data(), factors.data());
-  try {
-    torch::NoGradGuard no_grad;
-    const TorchModel torch_model(model);
-    const Tensor x = Rows(rows, torch::arange(static_cast<int64_t>(rows.rows)), model.metric);
-    const Tensor queries = torch_model.EncodeQueries(x, Estimator::kStraightThrough, 1.0).code.contiguous();
-    const Tensor documents =
-        torch_model.EncodeDocuments(x, kMaxLevels, Estimator::kStraightThrough, 1.0).code.contiguous();
-    const size_t differ = DifferentBits(spec, queries, planes, [&](const Band&) { return model.query_levels; }) +
-                          DifferentBits(spec, documents, codes, [](const Band& band) { return band.levels; });
-    return static_cast<double>(differ) /
-           (static_cast<double>(rows.rows) * (spec.dims() * model.query_levels + spec.bits()));
-  } catch (const std::exception& error) {
-    return absl::InternalError(absl::StrCat("libtorch failed: ", error.what()));
   }
 }
 

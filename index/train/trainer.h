@@ -56,6 +56,9 @@ struct QueryPairs {
 //
 // Memory beside the documents: about 300 MiB at 768 dims. Training uses at most kTrainingDocuments evenly spaced
 // documents.
+//
+// Thread safety: runs do not know of each other; one uses libtorch's threads. Errors: INTERNAL with what libtorch says;
+// of a checkpoint UNAVAILABLE (not written), DATA_LOSS (not read), FAILED_PRECONDITION (another run's).
 class Trainer {
  public:
   static constexpr size_t kTrainingDocuments = 200000;
@@ -67,10 +70,6 @@ class Trainer {
   // Steps that -1 stands for: as many as take about five minutes on two cores, 600 to 3,000.
   static int64_t DefaultSteps(const Model& model);
 };
-
-// Share of the code bits that libtorch's forward pass and the Encoder disagree on, over `rows`: sums within rounding of
-// zero. 0 for a fitted quantizer, whose codes libtorch only approximates.
-absl::StatusOr<double> CodeDisagreement(const Model& model, const Matrix& rows);
 
 }  // namespace bebr
 

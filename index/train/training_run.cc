@@ -20,6 +20,7 @@
 #include "index/binarizer/encoder.h"
 #include "index/fit/shape_search.h"
 #include "index/fit/start_model.h"
+#include "index/train/code_disagreement.h"
 #include "index/train/torch_model.h"
 
 namespace bebr {

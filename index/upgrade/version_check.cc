@@ -34,6 +34,29 @@ absl::Status ValidateRequest(const CheckRequest& request) {
   return absl::OkStatus();
 }
 
+// Queries of two versions, row by row of the same texts.
+struct Pair {
+  Queries of_version, of_against;
+};
+
+// Those that are given, or of documents that have floats of both.
+absl::StatusOr<Pair> PairOfQueries(const Collection& collection, const CheckRequest& request, const Version& version,
+                                   const Version& against) {
+  Pair pair;
+  if (!request.queries.empty()) {
+    BEBR_ASSIGN_OR_RETURN(pair.of_version, GivenQueries("queries", request.queries, version));
+    BEBR_ASSIGN_OR_RETURN(pair.of_against, GivenQueries("against_queries", request.against_queries, against));
+    return pair;
+  }
+  const Version* const both[] = {&version, &against};
+  BEBR_ASSIGN_OR_RETURN(std::vector<Queries> sampled, SampleQueries(collection, both, request.sample));
+  pair = {std::move(sampled[0]), std::move(sampled[1])};
+  if (!pair.of_version.rows.empty()) return pair;
+  return absl::FailedPreconditionError(
+      absl::StrFormat("no document has stored floats of both version \"%s\" and version \"%s\"; give queries",
+                      version.name, against.name));
+}
+
 }  // namespace
 
 absl::StatusOr<VersionCheck> CompareVersions(const Collection& collection, const CheckRequest& request,
@@ -59,26 +82,12 @@ absl::StatusOr<VersionCheck> CompareVersions(const Collection& collection, const
   check.against_documents = collection.DocumentsWithEmbedding(against->embedding);
   if (check.documents == 0) return NoFloats(*version);
   if (check.against_documents == 0) return NoFloats(*against);
-  Queries queries, against_queries;
-  if (request.queries.empty()) {
-    const Version* const both[] = {version, against};
-    BEBR_ASSIGN_OR_RETURN(std::vector<Queries> sampled, SampleQueries(collection, both, request.sample));
-    queries = std::move(sampled[0]);
-    against_queries = std::move(sampled[1]);
-    if (queries.rows.empty()) {
-      return absl::FailedPreconditionError(
-          absl::StrFormat("no document has stored floats of both version \"%s\" and version \"%s\"; give queries",
-                          version->name, against->name));
-    }
-  } else {
-    BEBR_ASSIGN_OR_RETURN(queries, GivenQueries("queries", request.queries, *version));
-    BEBR_ASSIGN_OR_RETURN(against_queries, GivenQueries("against_queries", request.against_queries, *against));
-  }
+  BEBR_ASSIGN_OR_RETURN(const Pair queries, PairOfQueries(collection, request, *version, *against));
   BEBR_ASSIGN_OR_RETURN(const ComparedAnswers answers,
-                        CompareWithExact(collection, *version, queries, request.k, search, pace));
+                        CompareWithExact(collection, *version, queries.of_version, request.k, search, pace));
   BEBR_ASSIGN_OR_RETURN(const ComparedAnswers against_answers,
-                        CompareWithExact(collection, *against, against_queries, request.k, search, pace));
-  check.queries = static_cast<uint32_t>(queries.rows.size());
+                        CompareWithExact(collection, *against, queries.of_against, request.k, search, pace));
+  check.queries = static_cast<uint32_t>(queries.of_version.rows.size());
   check.recall = answers.recall();
   check.against_recall = against_answers.recall();
   check.overlap = MeanShare(against_answers.found, answers.found);

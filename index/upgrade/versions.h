@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
-#include "index/catalog/catalog.h"
+#include "index/catalog/manifest.h"
 #include "index/collection/collection.h"
 #include "index/types/collection.h"
 

@@ -2,7 +2,13 @@
 
 #include <string>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/ascii.h"
+#include "bebr/v1/admin.pb.h"
+#include "bebr/v1/collections.pb.h"
+#include "bebr/v1/documents.pb.h"
+#include "bebr/v1/search.pb.h"
+#include "bebr/v1/types.pb.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 #include "index/base/retry.h"
@@ -21,6 +27,26 @@ std::string_view Shortened(std::string_view message) {
   return message.substr(0, end);
 }
 
+void AddFieldNames(const google::protobuf::Descriptor& message, absl::flat_hash_set<std::string>& names) {
+  for (int i = 0; i < message.field_count(); ++i) names.insert(message.field(i)->name());
+  for (int i = 0; i < message.nested_type_count(); ++i) AddFieldNames(*message.nested_type(i), names);
+}
+
+// Of all messages of the API.
+const absl::flat_hash_set<std::string>& FieldNames() {
+  static const auto* const names = [] {
+    auto* all = new absl::flat_hash_set<std::string>;
+    for (const auto* message :
+         {v1::Document::descriptor(), v1::GetStatsRequest::descriptor(), v1::ListCollectionsRequest::descriptor(),
+          v1::SearchRequest::descriptor(), v1::UpsertRequest::descriptor()}) {
+      const google::protobuf::FileDescriptor& file = *message->file();
+      for (int i = 0; i < file.message_type_count(); ++i) AddFieldNames(*file.message_type(i), *all);
+    }
+    return all;
+  }();
+  return *names;
+}
+
 }  // namespace
 
 std::string_view LeadingField(std::string_view message) {
@@ -31,9 +57,10 @@ std::string_view LeadingField(std::string_view message) {
   }
   while (end > 0 && message[end - 1] == '.') --end;
   const std::string_view field = message.substr(0, end);
-  if (field.empty() || !absl::ascii_islower(field[0])) return {};
-  // The field is followed by what is wrong with it; a word alone is no path.
-  if (end == message.size() || (message[end] != ' ' && message[end] != ':')) return {};
+  // The field is followed by what is wrong with it; a word alone is no path, nor is one that begins with no field.
+  if (end == message.size() || (message[end] != ' ' && message[end] != ':' && message[end] != ',')) return {};
+  const std::string_view first = field.substr(0, field.find_first_of(".["));
+  if (!FieldNames().contains(std::string(first))) return {};
   return field;
 }
 

@@ -17,7 +17,8 @@ namespace bebr {
 // "documents[3].id has 600 bytes; the limit is 512".
 grpc::Status ToGrpcStatus(const absl::Status& status);
 
-// The field path at the start of an error message; empty if it begins otherwise.
+// The field path at the start of an error message, as in "filter, position 3: ..."; empty if it begins with no field of
+// the API.
 std::string_view LeadingField(std::string_view message);
 
 }  // namespace bebr

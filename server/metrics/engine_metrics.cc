@@ -21,9 +21,6 @@ namespace {
 
 constexpr double kMicro = 1e-6;
 
-// Mean length of an id that the formula's metric assumes; what EstimateMemory assumes too if it is not told.
-constexpr double kIdBytes = 16;
-
 class FamilyList {
  public:
   // Adds a value to the family `name`, which is begun where it is not the last one.
@@ -136,6 +133,16 @@ void AddAuto(const std::vector<CollectionInfo>& infos, FamilyList& out) {
   add("bebr_auto_failing", [](const AutoInfo& a) { return a.error.empty() ? 0.0 : 1.0; });
 }
 
+void AddSnapshots(Engine& engine, const std::vector<CollectionInfo>& infos, FamilyList& out) {
+  const std::map<std::string, absl::Time> snapshots = engine.NewestSnapshots();
+  for (const CollectionInfo& info : infos) {
+    const auto newest = snapshots.find(info.name);
+    if (newest == snapshots.end()) continue;
+    out.Add("bebr_snapshot_newest_timestamp_seconds", absl::ToDoubleSeconds(newest->second - absl::UnixEpoch()),
+            {{"collection", info.name}});
+  }
+}
+
 void AddCollections(Engine& engine, FamilyList& out) {
   std::vector<CollectionInfo> infos;
   for (const std::string& name : engine.ListCollections()) {
@@ -163,20 +170,14 @@ void AddCollections(Engine& engine, FamilyList& out) {
     }
   }
   for (const auto& info : infos) {
-    const auto formula = engine.EstimateMemory(info.name, info.documents, kIdBytes);
+    const auto formula = engine.EstimateMemory(info.name, info.documents, /*id_bytes=*/0);
     if (!formula.ok()) continue;
     out.Add("bebr_collection_memory_formula_bytes", static_cast<double>(formula->total), {{"collection", info.name}});
   }
   for (const auto& info : infos) {
     out.Add("bebr_collection_disk_bytes", static_cast<double>(info.disk_bytes), {{"collection", info.name}});
   }
-  const std::map<std::string, absl::Time> snapshots = engine.NewestSnapshots();
-  for (const auto& info : infos) {
-    const auto newest = snapshots.find(info.name);
-    if (newest == snapshots.end()) continue;
-    out.Add("bebr_snapshot_newest_timestamp_seconds", absl::ToDoubleSeconds(newest->second - absl::UnixEpoch()),
-            {{"collection", info.name}});
-  }
+  AddSnapshots(engine, infos, out);
   AddVersions(infos, out);
   AddAuto(infos, out);
 }

@@ -4,7 +4,7 @@
 
 #include <prometheus/metric_family.h>
 
-#include <vector>
+#include <span>
 
 namespace bebr {
 
@@ -15,7 +15,7 @@ struct MetricInfo {
   const char* labels;  // comma-separated
   const char* help;
 };
-const std::vector<MetricInfo>& AllMetrics();
+std::span<const MetricInfo> AllMetrics();
 
 // The row of AllMetrics() of that name, without values yet; the name must be there.
 prometheus::MetricFamily EmptyFamily(const char* name);

@@ -11,8 +11,6 @@
 namespace bebr {
 namespace {
 
-constexpr double kDefaultIdBytes = 16;
-
 absl::Status GetStats(RpcContext& rpc, const Call&, const v1::GetStatsRequest&, v1::GetStatsResponse& response) {
   ToProto(rpc.engine->Stats(), &response);
   response.set_build_version(kBuildVersion);
@@ -22,13 +20,8 @@ absl::Status GetStats(RpcContext& rpc, const Call&, const v1::GetStatsRequest&, 
 
 absl::Status EstimateMemory(RpcContext& rpc, const Call& call, const v1::EstimateMemoryRequest& request,
                             v1::EstimateMemoryResponse& response) {
-  const double id_bytes = request.id_bytes();
-  if (id_bytes != 0 && !(id_bytes >= 1 && id_bytes <= static_cast<double>(kMaxIdBytes))) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("id_bytes is %g; it is 0 (for %g) or 1 to %d", id_bytes, kDefaultIdBytes, kMaxIdBytes));
-  }
-  BEBR_ASSIGN_OR_RETURN(const MemoryUse memory, rpc.engine->EstimateMemory(call.collection(), request.documents(),
-                                                                           id_bytes == 0 ? kDefaultIdBytes : id_bytes));
+  BEBR_ASSIGN_OR_RETURN(const MemoryUse memory,
+                        rpc.engine->EstimateMemory(call.collection(), request.documents(), request.id_bytes()));
   ToProto(memory, response.mutable_memory());
   return absl::OkStatus();
 }

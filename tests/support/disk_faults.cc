@@ -17,6 +17,7 @@
 namespace bebr::testing {
 namespace {
 
+// The standard library's locks: these stand below the calls of libc, and one is held shared.
 std::mutex mutex;
 DiskFault* current = nullptr;  // leaked: calls come until the very end of the process
 int64_t matching = 0;

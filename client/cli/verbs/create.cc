@@ -95,13 +95,8 @@ absl::Status Run(const Command& command, const Options& options) {
   return options.expected_documents == 0 ? absl::OkStatus() : PrintEstimate(client, options);
 }
 
-}  // namespace
-
-void AddCreate(CLI::App& app, Command& command) {
-  auto options = std::make_shared<Options>();
-  CLI::App* verb = AddVerb(app, command, "create", "create a collection, with a binarizer or without a model file",
-                           "bebr create papers --dims 1536", [&command, options] { return Run(command, *options); });
-  verb->add_option("name", options->name, "name of the collection")->required();
+// Where the codes come from: a model file, or the server.
+void AddCodes(CLI::App* verb, Options* options) {
   CLI::Option* model = verb->add_option("--model", options->model_file,
                                         "the binarizer: a safetensors file of bebr-train; or --dims without one");
   CLI::Option* dims =
@@ -124,6 +119,16 @@ void AddCreate(CLI::App& app, Command& command) {
       ->needs(dims);
   verb->add_option("--version", options->version, "with --model: name of the first embedding version; without it v1")
       ->needs(model);
+}
+
+}  // namespace
+
+void AddCreate(CLI::App& app, Command& command) {
+  auto options = std::make_shared<Options>();
+  CLI::App* verb = AddVerb(app, command, "create", "create a collection, with a binarizer or without a model file",
+                           "bebr create papers --dims 1536", [&command, options] { return Run(command, *options); });
+  verb->add_option("name", options->name, "name of the collection")->required();
+  AddCodes(verb, options.get());
   verb->add_option(
           "--store-floats", options->store_floats,
           "keep the floats, for rerank and for re-encoding: none, f16 or f32; without it f16 with --dims, none "

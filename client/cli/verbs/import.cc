@@ -61,7 +61,7 @@ absl::Status CheckDims(const v1::Collection& collection, const Options& options,
 
 absl::Status CheckFiles(const Command& command, const Options& options, size_t rows) {
   Progress progress("check", "rows", rows, command.json);
-  const absl::Status status = ImportSource::Check(options.files, [&](size_t done) { progress.Set(done); });
+  absl::Status status = ImportSource::Check(options.files, [&](size_t done) { progress.Set(done); });
   progress.Clear();
   if (status.ok()) return status;
   return absl::Status(status.code(), absl::StrFormat("%s. Nothing was written", status.message()));

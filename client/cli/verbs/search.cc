@@ -136,6 +136,16 @@ absl::Status Run(const Command& command, const Options& options) {
   return absl::OkStatus();
 }
 
+// What is done to the list of hits.
+void AddListOptions(CLI::App* verb, Options* options) {
+  verb->add_option("--exclude", options->exclude, "an id that is no hit; may be given several times")
+      ->allow_extra_args(false);
+  verb->add_option("--offset", options->offset, "pass over so many of the best, for the next page")
+      ->check(WholeNumber());
+  verb->add_option("--fuse", options->fuse, "one list for all queries: max, mean or rrf (reciprocal rank)")
+      ->check(CLI::IsMember({"max", "mean", "rrf"}));
+}
+
 }  // namespace
 
 void AddSearch(CLI::App& app, Command& command) {
@@ -157,12 +167,7 @@ void AddSearch(CLI::App& app, Command& command) {
   verb->add_option("--unlike", options->unlike, "with --like: the id of a document that they should not resemble")
       ->allow_extra_args(false)
       ->needs("--like");
-  verb->add_option("--exclude", options->exclude, "an id that is no hit; may be given several times")
-      ->allow_extra_args(false);
-  verb->add_option("--offset", options->offset, "pass over so many of the best, for the next page")
-      ->check(WholeNumber());
-  verb->add_option("--fuse", options->fuse, "one list for all queries: max, mean or rrf (reciprocal rank)")
-      ->check(CLI::IsMember({"max", "mean", "rrf"}));
+  AddListOptions(verb, options.get());
   verb->add_flag("--strict", options->strict, "an attribute in the filter that no document has is an error");
   verb->add_flag("--explain", options->explain, "show where each estimated score comes from");
   verb->add_option("--row", options->rows, "only this row, counted from 0; may be given several times")

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <memory>
 
 #include "absl/strings/str_format.h"
@@ -75,7 +76,7 @@ void ShowCollection(const v1::Collection& collection) {
 void Show(const Command& command, const v1::GetStatsResponse& stats, const nlohmann::ordered_json& rates,
           const v1::ListCollectionsResponse& collections) {
   const auto rate = [&](const char* name) {
-    return WithCommas(static_cast<uint64_t>(rates[name].get<double>() + 0.5));
+    return WithCommas(static_cast<uint64_t>(std::llround(rates[name].get<double>())));
   };
   if (isatty(STDOUT_FILENO) == 1) std::printf("\033[H\033[J");
   std::printf("bebr-server %s at %s   %s, %u threads, up %s; it answers in %.1f ms\n\n", stats.build_version().c_str(),

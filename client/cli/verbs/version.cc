@@ -263,6 +263,20 @@ absl::Status Check(const Command& command, const Options& options) {
   return absl::OkStatus();
 }
 
+void AddCheckOptions(CLI::App* check, Options* options) {
+  check->add_option("--against", options->against, "the other version; the default without it");
+  check->add_option("--sample", options->sample, "documents, or rows of --queries, that are the queries")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  check->add_option("-k", options->k, "neighbours that count")->check(CLI::Range(1, 100))->capture_default_str();
+  CLI::Option* queries =
+      check->add_option("--queries", options->queries_file, "query embeddings of the version, instead of a sample");
+  CLI::Option* against = check->add_option("--against-queries", options->against_queries_file,
+                                           "embeddings of the same queries by the other version");
+  queries->needs(against);
+  against->needs(queries);
+}
+
 }  // namespace
 
 void AddVersion(CLI::App& app, Command& command) {
@@ -289,19 +303,9 @@ void AddVersion(CLI::App& app, Command& command) {
   backfill->add_option("--documents-per-s", options->documents_per_s, "at most; 0: no limit")->check(WholeNumber());
   backfill->add_flag("--stop", options->stop, "end it; what was re-encoded stays so");
   backfill->add_flag("--wait", options->wait, "show the progress and return when it ends");
-  CLI::App* check = add("check", "compare a version with another one, on the server",
-                        "bebr version check papers v2 --sample 200", Check, true);
-  check->add_option("--against", options->against, "the other version; the default without it");
-  check->add_option("--sample", options->sample, "documents, or rows of --queries, that are the queries")
-      ->check(CLI::Range(1, 1000))
-      ->capture_default_str();
-  check->add_option("-k", options->k, "neighbours that count")->check(CLI::Range(1, 100))->capture_default_str();
-  CLI::Option* queries =
-      check->add_option("--queries", options->queries_file, "query embeddings of the version, instead of a sample");
-  CLI::Option* against = check->add_option("--against-queries", options->against_queries_file,
-                                           "embeddings of the same queries by the other version");
-  queries->needs(against);
-  against->needs(queries);
+  AddCheckOptions(add("check", "compare a version with another one, on the server",
+                      "bebr version check papers v2 --sample 200", Check, true),
+                  options.get());
   CLI::App* promoted =
       add("promote", "make a version the default", "bebr version promote papers v2 --expect v1", Promote, true);
   promoted->add_option("--expect,--expected-default", options->expected_default,

@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
+#include <map>
 #include <string>
+#include <vector>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_format.h"
@@ -184,6 +187,34 @@ TEST(ModelTest, NamesTheFieldOrTensor) {
                 file.tensors()["project.weight"].shape = {24, 81};
               }),
               HasSubstr("project.weight"));
+}
+
+// The worked example of index/binarizer/FORMAT.md.
+TEST(ModelTest, WorkedExample) {
+  Model model;
+  model.architecture = "median";
+  model.input_dims = 2;
+  model.spec = *CodeSpec::Create({{8, 1, 1.0f}});
+  model.query_levels = 1;
+  model.mean.assign(2, 0.0f);
+  model.project.linear.weight = {1, 0, -1, 0, 0, 1, 0, -1, 1, 1, -1, -1, 1, -1, -1, 1};
+  model.project.linear.bias.assign(8, 0.0f);
+  const auto text = SerializeModel(model);
+  ASSERT_TRUE(text.ok()) << text.status();
+  uint64_t header_bytes = 0;
+  std::memcpy(&header_bytes, text->data(), sizeof(header_bytes));
+  EXPECT_EQ(text->size(), sizeof(header_bytes) + header_bytes + 108);
+  const auto file = SafetensorsFile::Parse(*text);
+  ASSERT_TRUE(file.ok()) << file.status();
+  std::map<std::string, std::vector<uint64_t>> shapes;
+  for (const auto& [name, tensor] : file->tensors()) {
+    shapes[name].assign(tensor.shape.begin(), tensor.shape.end());
+  }
+  const std::map<std::string, std::vector<uint64_t>> stated = {
+      {"mean", {2}}, {"band_weights", {1}}, {"project.weight", {8, 2}}, {"project.bias", {8}}};
+  EXPECT_EQ(shapes, stated);
+  EXPECT_EQ(model.spec.code_words(), 1u);
+  EXPECT_EQ(model.spec.bits(), 8u);
 }
 
 TEST(ModelTest, SerializeRefusesWhatParseWould) {

@@ -153,6 +153,7 @@ TEST_F(CatalogTest, WritesTheDocumentedFiles) {
             json::parse(R"({"number":0,"name":"v1","space":0,"embedding":0,"retired":false})"));
   EXPECT_EQ(manifest.at("versions").at(2).at("backfill"), json::parse(R"({"documents_per_s":7})"));
   EXPECT_EQ(*ReadFile(catalog_->CollectionPath("c") + "/models/2.safetensors"), models_[2]);
+  // The worked example.
   ASSERT_TRUE(catalog_->SaveAliases({{"live", "c"}}).ok());
   EXPECT_EQ(json::parse(*ReadFile(directory_.path() + "/aliases.json")),
             json::parse(R"({"format":1,"aliases":{"live":"c"},"crc32c":"148b9e66"})"));

@@ -51,6 +51,14 @@ TEST(CodeColumnTest, BlocksLieAsTheFormatSays) {
     EXPECT_EQ(FloatAt(block, 64 * 5 + 4 * lane), -2.0f);
     EXPECT_EQ(reinterpret_cast<uintptr_t>(block) % 64, 0u);
   }
+  // The worked example.
+  EXPECT_EQ(column.block_bytes(), 384u);
+  EXPECT_EQ(CodeColumn(*ParseCodeSpec("128x4")).block_bytes(), 1152u);
+  const std::vector<uint32_t> of_37 = CodeOf(spec, 37 + 1);
+  const size_t places[] = {20, 84, 148, 212};
+  for (size_t w = 0; w < 4; ++w) EXPECT_EQ(WordAt(column.block(2), places[w]), of_37[w]);
+  EXPECT_EQ(FloatAt(column.block(2), 276), 37.5f);
+  EXPECT_EQ(FloatAt(column.block(2), 340), -2.0f);
   // A lane without a code is zero.
   for (size_t word = 0; word < 6; ++word) EXPECT_EQ(WordAt(column.block(0), 64 * word + 4 * 7), 0u);
 }

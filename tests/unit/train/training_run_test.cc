@@ -12,6 +12,7 @@
 
 #include "index/binarizer/binarizer.h"
 #include "index/binarizer/encoder.h"
+#include "index/train/code_disagreement.h"
 #include "index/train/torch_model.h"
 #include "index/train/trainer.h"
 #include "tests/unit/fit/clusters.h"

@@ -33,9 +33,12 @@ TEST(CheckDataDirectory, KnowsAGoodOneFromABadOne) {
   EXPECT_EQ(CheckDataDirectory("/nowhere")[0].level, Finding::Level::kFault);
   const std::string path = ::testing::TempDir() + "bebr_doctor";
   std::filesystem::create_directories(path + "/collections/papers");
-  std::ofstream(path + "/collections/papers/manifest.json") << "{\"format\": 1}";
-  auto findings = CheckDataDirectory(path);
-  EXPECT_THAT(Find(findings, "format")->found, HasSubstr("1 collections"));
+  std::vector<Finding> findings;
+  for (const char* manifest : {"{\"format\": 1}", "{\"format\": 2}"}) {
+    std::ofstream(path + "/collections/papers/manifest.json", std::ios::trunc) << manifest;
+    findings = CheckDataDirectory(path);
+    EXPECT_THAT(Find(findings, "format")->found, HasSubstr("1 collections")) << manifest;
+  }
   EXPECT_THAT(Find(findings, "writing")->found, HasSubstr("ms to write and sync"));
   EXPECT_FALSE(std::filesystem::exists(path + "/.bebr-doctor"));
   for (const char* manifest : {"{\"format\": 99}", "no JSON", ""}) {

@@ -36,6 +36,15 @@ TEST(ToGrpcStatus, NamesTheFieldOfABadRequest) {
   EXPECT_EQ(bad.field_violations(0).description(), message);
 }
 
+TEST(ToGrpcStatus, NamesOnlyFieldsOfTheApi) {
+  EXPECT_EQ(LeadingField("filter, position 7: a value is missing"), "filter");
+  EXPECT_EQ(LeadingField("queries[2].embedding[0] is nan"), "queries[2].embedding[0]");
+  EXPECT_EQ(LeadingField("auto_binarizer.recall is 2; it is less than 1"), "auto_binarizer.recall");
+  EXPECT_EQ(LeadingField("the request has query and like; set one of them"), "");
+  EXPECT_EQ(LeadingField("band 3 has 9 levels; a band has 1 to 8"), "");
+  EXPECT_EQ(LeadingField("filter"), "");
+}
+
 TEST(ToGrpcStatus, SaysWhenToTryAgain) {
   const auto details = DetailsOf(ToGrpcStatus(TryAgainLater("the queue is full")));
   ASSERT_EQ(details.details_size(), 1);

@@ -1,0 +1,64 @@
+#include "index/storage/store_options.h"
+
+#include <rocksdb/filter_policy.h>
+#include <rocksdb/table.h>
+
+namespace bebr {
+
+std::shared_ptr<StoreCache> MakeStoreCache(uint64_t capacity_bytes, uint64_t write_buffer_bytes) {
+  return std::make_shared<StoreCache>(capacity_bytes, write_buffer_bytes);
+}
+
+StorageStats SharedStats(const StoreCache& cache) {
+  const auto count = [&](uint32_t ticker) { return cache.counters->getTickerCount(ticker); };
+  StorageStats stats;
+  stats.wal_bytes = count(rocksdb::WAL_FILE_BYTES);
+  stats.wal_syncs = count(rocksdb::WAL_FILE_SYNCED);
+  stats.flushed_bytes = count(rocksdb::FLUSH_WRITE_BYTES);
+  stats.compaction_read_bytes = count(rocksdb::COMPACT_READ_BYTES);
+  stats.compaction_written_bytes = count(rocksdb::COMPACT_WRITE_BYTES);
+  stats.stall_us = count(rocksdb::STALL_MICROS);
+  stats.cache_hits = count(rocksdb::BLOCK_CACHE_HIT);
+  stats.cache_misses = count(rocksdb::BLOCK_CACHE_MISS);
+  stats.cache_bytes = cache.blocks->GetUsage();
+  return stats;
+}
+
+rocksdb::ColumnFamilyOptions FamilyOptions(ColumnFamily family, const StoreCache& cache) {
+  rocksdb::BlockBasedTableOptions table;
+  table.block_cache = cache.blocks;
+  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+  table.format_version = 5;
+  table.block_size = family == kFloats ? 16 << 10 : 8 << 10;
+  rocksdb::ColumnFamilyOptions options;
+  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  // Codes and floats are close to random bits: compressing them costs time and saves nothing.
+  options.compression = family == kDocuments ? rocksdb::kLZ4Compression : rocksdb::kNoCompression;
+  constexpr uint64_t kBufferParts = 7;  // one each for meta, documents and codes, the rest for floats
+  options.write_buffer_size = cache.write_buffer_bytes / kBufferParts * (family == kFloats ? 4 : 1);
+  options.level_compaction_dynamic_level_bytes = true;
+  return options;
+}
+
+rocksdb::DBOptions DatabaseOptions(const StoreCache& cache, bool create) {
+  rocksdb::DBOptions options;
+  options.create_if_missing = create;
+  options.error_if_exists = create;
+  options.create_missing_column_families = create;
+  options.max_background_jobs = 2;
+  options.statistics = cache.counters;
+  options.max_open_files = 512;
+  // Opening replays the log into memory and writes nothing, so a start costs reading; the bound keeps the log short.
+  options.max_total_wal_size = 64 << 20;
+  options.allow_fallocate = false;  // would take 64 MiB of disk for the log of the smallest collection
+  options.avoid_flush_during_recovery = true;
+  // Recover tries, about once a second. RocksDB trying by itself lets a Flush wait for as long as the disk fails, and
+  // a database that is closed meanwhile may hang for ever (rocksdb issue 11440).
+  options.max_bgerror_resume_count = 0;
+  options.avoid_flush_during_shutdown = true;
+  // CheckStoreFiles has cut off what a crash has torn. Whatever is damaged now is corruption.
+  options.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
+  return options;
+}
+
+}  // namespace bebr
