@@ -57,6 +57,7 @@ std::unique_ptr<CLI::App> MakeApp(Command& command) {
   AddCollections(*app, command);
   AddDrop(*app, command);
   AddEval(*app, command);
+  AddBench(*app, command);
   AddVersion(*app, command);
   AddAlias(*app, command);
   AddSnapshot(*app, command);

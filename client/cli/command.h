@@ -61,6 +61,7 @@ void AddDrop(CLI::App& app, Command& command);
 void AddExport(CLI::App& app, Command& command);
 void AddFacets(CLI::App& app, Command& command);
 void AddScroll(CLI::App& app, Command& command);
+void AddBench(CLI::App& app, Command& command);
 void AddEval(CLI::App& app, Command& command);
 void AddVersion(CLI::App& app, Command& command);
 void AddAlias(CLI::App& app, Command& command);

@@ -264,6 +264,22 @@ TEST_F(LifeCycleTest, TheCommandDoesItAll) {
   EXPECT_GT(eval["recall_at_100"], eval["recall_at_10"]);
   EXPECT_GT(eval["recall_at_10"], 0.3);
 
+  // Exact search over what the server stores sees the filter too.
+  for (const std::string rerank : {"200", "0"}) {
+    outcome = Bebr({"bench", "papers", "--queries", Path("docs.npy"), "--clients", "3", "--seconds", "0.5", "--rerank",
+                    rerank, "--filter", "even = false", "--json"});
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+    const auto bench = nlohmann::json::parse(outcome.out);
+    EXPECT_EQ(bench["recall_queries"], 100);
+    EXPECT_EQ(bench["recall"] == 1.0, rerank == "200") << outcome.out;
+    EXPECT_GT(bench["queries"], 0);
+    EXPECT_GE(bench["p99_ms"], bench["p50_ms"]);
+    EXPECT_EQ(bench["errors"], 0);
+  }
+  outcome = Bebr({"bench", "papers", "--queries", Path("docs.npy"), "--clients", "0"});
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.err, testing::HasSubstr("--clients 0: from 1 to 1024"));
+
   outcome = Bebr({"get", "papers", "3", "--json"});
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
   EXPECT_EQ(nlohmann::json::parse(outcome.out)[0]["attributes"]["d"], 0.5);
