@@ -125,6 +125,26 @@ TEST_F(CommandLineTest, ImportSaysHowToGoOn) {
   EXPECT_EQ(Documents(), 1000u);
 }
 
+TEST_F(CommandLineTest, ImportLeavesOutWhatIsWrong) {
+  Start();
+  CreateCollection(v1::FLOAT_STORAGE_F16);
+  const std::string rows = WriteJsonLines("rows.jsonl", 1000, 420);
+  const Outcome imported = Bebr({"import", "c", rows, "--batch", "100", "--partial", "--json"});
+  ASSERT_EQ(imported.exit_code, 0) << imported.err;
+  const auto summary = nlohmann::json::parse(imported.out);
+  EXPECT_EQ(summary["documents"], 999);
+  EXPECT_EQ(summary["wrong"], 1);
+  EXPECT_EQ(summary["errors"][0]["id"], "d420");
+  EXPECT_EQ(Documents(), 999u);
+  EXPECT_THAT(Bebr({"import", "c", rows, "--partial"}).err, HasSubstr("left out: \"d420\": "));
+  const std::string other = std::to_string(client_->GetCollection("c")->versions(0).model_checksum() ^ 1);
+  for (const Outcome& refused : {Bebr({"import", "c", rows, "--model-checksum", other}),
+                                 Bebr({"search", "c", "--queries", rows, "--model-checksum", other})}) {
+    EXPECT_EQ(refused.exit_code, 1);
+    EXPECT_THAT(refused.err, HasSubstr("checksum"));
+  }
+}
+
 TEST_F(CommandLineTest, ImportLimitsRowsWithIds) {
   Start();
   CreateCollection();

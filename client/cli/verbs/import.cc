@@ -30,6 +30,8 @@ struct Options {
   bool replace_all = false;
   bool if_absent = false;
   std::string if_newer_by;
+  bool partial = false;
+  uint32_t model_checksum = 0;
   bool unchecked = false;
 };
 
@@ -90,6 +92,11 @@ Documents MakeDocuments(const ImportSource::Rows& rows, size_t dims, const std::
   return documents;
 }
 
+// Documents that are written, or will not be.
+uint64_t Settled(const UpsertStream& stream) {
+  return stream.acknowledged() + stream.unknown() + stream.skipped() + stream.wrong();
+}
+
 absl::Status SendAll(const Options& options, ImportSource& source, UpsertStream& stream, Progress& progress) {
   const size_t batch = BatchRows(options, source.dims());
   ImportSource::Rows rows;
@@ -98,7 +105,7 @@ absl::Status SendAll(const Options& options, ImportSource& source, UpsertStream&
     if (rows.count == 0) return absl::OkStatus();
     if (interrupted != 0) return absl::CancelledError("interrupted");
     BEBR_RETURN_IF_ERROR(stream.Send(MakeDocuments(rows, source.dims(), options.version)));
-    progress.Set(stream.acknowledged() + stream.unknown() + stream.skipped());
+    progress.Set(Settled(stream));
   }
 }
 
@@ -131,25 +138,36 @@ v1::UpsertMode ModeOf(const Options& options) {
   return options.replace_all ? v1::UPSERT_MODE_REPLACE_ALL : v1::UPSERT_MODE_REPLACE;
 }
 
+// Of documents that were left out, the first ones.
+nlohmann::ordered_json ErrorsOf(const UpsertStream& stream) {
+  auto errors = nlohmann::ordered_json::array();
+  for (const v1::DocumentError& error : stream.errors()) {
+    errors.push_back({{"id", error.id()}, {"message", error.message()}});
+  }
+  return errors;
+}
+
 absl::StatusOr<nlohmann::ordered_json> Import(const Command& command, const Options& options) {
   BEBR_ASSIGN_OR_RETURN(const auto source, ImportSource::Open(options.files));
   Client client = command.Connect();
   BEBR_ASSIGN_OR_RETURN(const v1::Collection collection, client.GetCollection(options.name));
   BEBR_RETURN_IF_ERROR(CheckDims(collection, options, source->dims()));
   const size_t rows = source->end() - source->begin();
-  if (!options.unchecked) BEBR_RETURN_IF_ERROR(CheckFiles(command, options, rows));
+  if (!options.unchecked && !options.partial) BEBR_RETURN_IF_ERROR(CheckFiles(command, options, rows));
 
   NoticeInterrupts();
   v1::UpsertOptions conditions;
   conditions.set_only_if_absent(options.if_absent);
   conditions.set_only_if_newer_by(options.if_newer_by);
+  conditions.set_partial(options.partial);
+  conditions.set_model_checksum(options.model_checksum);
   const auto stream = client.StreamUpsert(options.name, options.window, ModeOf(options), conditions);
   Progress progress("import", "documents", rows, command.json);
   absl::Status status = SendAll(options, *source, *stream, progress);
   const absl::Status finished = stream->Finish();  // also after an error of a file: what was sent is acknowledged
   status.Update(finished);
   if (!status.ok()) return WithState(status, options, *source, *stream);
-  const double seconds = progress.End(stream->acknowledged() + stream->unknown() + stream->skipped());
+  const double seconds = progress.End(Settled(*stream));
   if (stream->unknown() > 0 && !options.skip_unknown) return UnknownIds(options, *stream);
   return nlohmann::ordered_json{
       {"collection", options.name},
@@ -157,6 +175,8 @@ absl::StatusOr<nlohmann::ordered_json> Import(const Command& command, const Opti
       {"created", stream->created()},
       {"unknown", stream->unknown()},
       {"skipped", stream->skipped()},
+      {"wrong", stream->wrong()},
+      {"errors", ErrorsOf(*stream)},
       {"seconds", seconds},
       {"documents_per_s", static_cast<double>(stream->acknowledged()) / std::max(seconds, 1e-9)}};
 }
@@ -167,6 +187,12 @@ absl::Status Run(const Command& command, const Options& options) {
     PrintJson(summary);
     return absl::OkStatus();
   }
+  for (const auto& error : summary["errors"]) {
+    std::fprintf(stderr, "left out: \"%s\": %s\n", error["id"].get<std::string>().c_str(),
+                 error["message"].get<std::string>().c_str());
+  }
+  const uint64_t wrong = summary["wrong"];
+  if (wrong > 0) std::printf("%s documents are wrong and were left out\n", WithCommas(wrong).c_str());
   const uint64_t skipped = summary["skipped"];
   if (skipped > 0) std::printf("%s documents stay as they were, by the condition\n", WithCommas(skipped).c_str());
   std::printf("%s %s documents (%s) in %.1f s: %s a second\n", options.merge ? "merged into" : "imported",
@@ -191,6 +217,12 @@ void AddSending(CLI::App* verb, Options& options) {
   verb->add_option("--if-newer", options.if_newer_by,
                    "name of an integer attribute: so do documents whose is not less than the new one")
       ->excludes(merge);
+  verb->add_flag(
+      "--partial", options.partial,
+      "documents that the server finds wrong are left out and named; without it the first one ends the import");
+  verb->add_option("--model-checksum", options.model_checksum,
+                   "refuse everything unless this is the version's model_checksum (bebr version list --json)")
+      ->check(WholeNumber());
   verb->add_flag("--unchecked", options.unchecked,
                  "do not read the files through before anything is written; what is wrong is found midway");
   verb->add_option("--batch", options.batch, "documents a message; 0: about 1 MiB")->check(CLI::Range(0, 10000));

@@ -32,6 +32,7 @@ struct Options {
   std::string fuse;
   bool strict = false;
   bool explain = false;
+  uint32_t model_checksum = 0;
 };
 
 // The rows asked for, or all of the file.
@@ -73,6 +74,7 @@ v1::SearchOptions SearchOptionsOf(const Options& options) {
   search.set_with_attributes(options.attributes);
   search.set_offset(options.offset);
   search.set_explain(options.explain);
+  search.set_model_checksum(options.model_checksum);
   for (const std::string& id : options.exclude) search.add_exclude_ids(id);
   if (options.min_score.has_value()) search.set_min_score(*options.min_score);
   if (options.fuse == "max") search.set_fusion(v1::FUSION_MAX);
@@ -183,6 +185,9 @@ void AddSearch(CLI::App& app, Command& command) {
   AddProgressive(verb, options->first_levels, options->candidates);
   verb->add_option("--filter", options->filter,
                    "only documents with such attributes, e.g. 'section = \"libs\" AND size < 1000'");
+  verb->add_option("--model-checksum", options->model_checksum,
+                   "refuse to answer unless this is the version's model_checksum (bebr version list --json)")
+      ->check(WholeNumber());
   verb->add_option("--min-score", options->min_score, "leave out results with a lower score");
   verb->add_flag("--attributes", options->attributes, "show the attributes");
 }

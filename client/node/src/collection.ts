@@ -4,32 +4,32 @@ import { BebrError, invalid, telling } from "./errors.js";
 import { filterText } from "./filters.js";
 import { AdminService } from "./gen/bebr/v1/admin_pb.js";
 import { CollectionService } from "./gen/bebr/v1/collections_pb.js";
-import { DocumentService, UpsertMode } from "./gen/bebr/v1/documents_pb.js";
+import { DocumentService } from "./gen/bebr/v1/documents_pb.js";
 import { Fusion as FusionKind, type SearchOptionsSchema, SearchService } from "./gen/bebr/v1/search_pb.js";
 import { modelParts } from "./model.js";
-import { callOptions, whole } from "./options.js";
+import { callOptions, known, whole } from "./options.js";
 import { type Check, type CollectionStats, type MemoryUse, type Snapshot, toCheck, toMemory, toSnapshot, toStats, type Version } from "./stats.js";
 import type { Transport } from "./transport.js";
-import type { Attribute, Attributes, CallOptions, Document, DocumentToWrite, Facets, Filter, Fusion, Hits, Id, LikeOptions, ScrollOptions, SearchOptions, Upserted, UpsertOptions, Vector, Vectors } from "./types.js";
-import { upsertStream } from "./upsert_stream.js";
-import { batchRows, type DocumentInit, fromAttribute, fromDocument, fromHits, isVector, Rows, toExamples, toIds, toStreamed, toVector } from "./values.js";
+import type { Attribute, Attributes, CallOptions, Document, DocumentToWrite, Facets, Filter, Fusion, Hits, Id, LikeOptions, ScrollOptions, SearchOptions, Updated, UpdateOptions, Upserted, UpsertOptions, Vector, Vectors, Which } from "./types.js";
+import { leftOut, upsertStream, writing } from "./upsert_stream.js";
+import { batchRows, type DocumentInit, fromAttribute, fromDocument, fromHits, isVector, Rows, toAttribute, toExamples, toIds, toStreamed, toVector } from "./values.js";
 
 function searchOptions(options: SearchOptions): MessageInitShape<typeof SearchOptionsSchema> {
-  const { k = 10, filter = "", rerank, minScore, withAttributes = true, version = "", firstLevels = 0, candidates = 0, offset = 0, exclude = [], strict = false, explain = false } = options;
-  for (const [name, value] of Object.entries({ k, rerank, firstLevels, candidates, offset })) if (value !== undefined) whole(name, value);
-  const set = { k, filter: filterText(filter), withAttributes, version, firstLevels, candidates, offset, excludeIds: toIds(exclude, "exclude"), strict, explain };
+  const { k = 10, filter = "", rerank, minScore, withAttributes = true, version = "", firstLevels = 0, candidates = 0, offset = 0, exclude = [], strict = false, explain = false, modelChecksum = 0 } = options;
+  for (const [name, value] of Object.entries({ k, rerank, firstLevels, candidates, offset, modelChecksum })) if (value !== undefined) whole(name, value);
+  const set = { k, filter: filterText(filter), withAttributes, version, firstLevels, candidates, offset, excludeIds: toIds(exclude, "exclude"), strict, explain, modelChecksum };
   return { ...set, ...(rerank === undefined ? {} : { rerank }), ...(minScore === undefined ? {} : { minScore }) };
 }
 
-const SEARCH_OPTIONS = ["k", "filter", "rerank", "minScore", "withAttributes", "version", "firstLevels", "candidates", "offset", "exclude", "strict", "explain"] as const;
-const UPSERT_OPTIONS = ["version", "merge", "batch", "progress"] as const;
+const SEARCH_OPTIONS = ["k", "filter", "rerank", "minScore", "withAttributes", "version", "firstLevels", "candidates", "offset", "exclude", "strict", "explain", "modelChecksum"] as const;
+const UPSERT_OPTIONS = ["version", "merge", "replaceAll", "ifAbsent", "ifNewerBy", "partial", "modelChecksum", "batch", "progress"] as const;
 const FUSIONS: Record<Fusion, FusionKind> = { max: FusionKind.MAX, mean: FusionKind.MEAN, reciprocal_rank: FusionKind.RECIPROCAL_RANK };
 const MOST_IDS = 10_000;
 
 async function* batched(documents: AsyncIterable<DocumentToWrite> | Iterable<DocumentToWrite>, options: UpsertOptions): AsyncIterable<DocumentInit[]> {
   let batch: DocumentInit[] = [];
   for await (const document of documents) {
-    batch.push(toStreamed(document, options.version ?? ""));
+    batch.push(toStreamed(document, options.version ?? "", options.partial ?? false));
     if (batch.length >= (options.batch ?? batchRows(document.vector.length))) {
       yield batch;
       batch = [];
@@ -40,6 +40,18 @@ async function* batched(documents: AsyncIterable<DocumentToWrite> | Iterable<Doc
 
 function* rowsBatched(rows: Rows, size: number): Iterable<DocumentInit[]> {
   for (let first = 0; first < rows.ids.length; first += size) yield rows.documents(first, first + size);
+}
+
+/** What calls by ids take, as many as it needs, or the one by a filter. */
+function* parts(which: Which): Iterable<{ ids: string[] } | { filter: string }> {
+  if (typeof which !== "object" || Array.isArray(which)) {
+    for (const ids of idBatches(which as Id | readonly Id[], MOST_IDS)) yield { ids };
+    return;
+  }
+  known(which as { filter: Filter }, "filter");
+  const filter = filterText((which as { filter: Filter }).filter ?? "");
+  if (filter === "") throw invalid("filter", "filter is empty; give a condition, or ids. To be rid of everything, drop the collection");
+  yield { filter };
 }
 
 function* idBatches(ids: Id | readonly Id[], size: number): Iterable<string[]> {
@@ -70,19 +82,19 @@ export class Collection {
    * Inserts documents, or replaces those with the same ids. When it returns they are on the server's disk and in its next search.
    *
    * More than one message's documents go over a stream, a few messages at a time, as fast as the server takes them. What a lost
-   * connection or a full server left open is sent again. `timeoutMs` is then for each answer. Ids, attributes and floats are checked before
-   * anything is sent. If it throws later, the error's `acknowledged` says how many documents are written; some of the others may be, and the
+   * connection or a full server left open is sent again. `timeoutMs` is then for each answer. Without `partial` ids, attributes and floats
+   * are checked before anything is sent. If it throws later, the error's `acknowledged` says how many documents are written; some of the others may be, and the
    * same call again is harmless.
    */
   async upsert(ids: readonly Id[], vectors: Vectors, attributes?: readonly (Attributes | null | undefined)[], options: UpsertOptions = {}): Promise<Upserted> {
     const call = callOptions(options, ...UPSERT_OPTIONS);
-    const rows = new Rows(ids, vectors, attributes, options.version ?? "");
+    const rows = new Rows(ids, vectors, attributes, options.version ?? "", options.partial ?? false);
     const size = options.batch ?? rows.batch;
-    if (ids.length === 0) return { documents: 0, created: 0, unknownIds: [] };
+    if (ids.length === 0) return { documents: 0, created: 0, unknownIds: [], skippedIds: [], errors: [] };
     if (ids.length > size || options.progress) return upsertStream(this.transport, this.name, rowsBatched(rows, size), options);
-    const request = { collection: this.name, documents: rows.documents(0, ids.length), mode: options.merge ? UpsertMode.MERGE : UpsertMode.REPLACE };
-    const { documents, created, unknownIds } = await telling(() => 0, () => this.transport.unary(DocumentService.method.upsert, request, call, true));
-    return { documents: Number(documents), created: Number(created), unknownIds };
+    const request = { collection: this.name, documents: rows.documents(0, ids.length), ...writing(options) };
+    const { documents, created, unknownIds, skippedIds, errors } = await telling(() => 0, () => this.transport.unary(DocumentService.method.upsert, request, call, true));
+    return { documents: Number(documents), created: Number(created), unknownIds, skippedIds, errors: leftOut(errors, 0) };
   }
 
   /**
@@ -159,12 +171,40 @@ export class Collection {
     return found;
   }
 
-  /** Deletes documents by id; how many there were of them. As many calls as it takes, of 10,000 ids each. */
-  async delete(ids: Id | readonly Id[], options: CallOptions = {}): Promise<number> {
+  /**
+   * Changes attributes of documents and nothing else: by id, in as many calls as it takes, or at once of all (at most 100,000) that satisfy a
+   * filter.
+   *
+   *     await papers.update(["p1", "p2"], { set: { read: true }, remove: "draft" });
+   *     await papers.update({ filter: "year < 2000" }, { set: { old: true } });
+   */
+  async update(which: Which, changes: UpdateOptions): Promise<Updated> {
+    const call = callOptions(changes, "set", "remove", "clear");
+    const set = Object.entries(changes.set ?? {}).map(([name, value]) => [name, toAttribute(value, `set.${name}`)]);
+    const change = { set: Object.fromEntries(set), remove: [changes.remove ?? []].flat(), clear: changes.clear ?? false };
+    const result: Updated = { documents: 0, unknownIds: [], warnings: [] };
+    await telling(() => result.documents, async () => {
+      for (const part of parts(which)) {
+        const answer = await this.transport.unary(DocumentService.method.updateAttributes, { collection: this.name, ...part, ...change }, call, true);
+        result.documents += Number(answer.documents);
+        result.unknownIds.push(...answer.unknownIds);
+        result.warnings = answer.warnings;
+      }
+    });
+    return result;
+  }
+
+  /**
+   * Deletes documents; how many there were of them: by id, in as many calls as it takes, of 10,000 ids each, or at once all (at most
+   * 1,000,000) that satisfy a filter.
+   *
+   *     await papers.delete({ filter: "year < 2000" });
+   */
+  async delete(which: Which, options: CallOptions = {}): Promise<number> {
     let deleted = 0;
     await telling(() => deleted, async () => {
-      for (const batch of idBatches(ids, MOST_IDS)) {
-        deleted += Number((await this.transport.unary(DocumentService.method.delete, { collection: this.name, ids: batch }, options, true)).deleted);
+      for (const part of parts(which)) {
+        deleted += Number((await this.transport.unary(DocumentService.method.delete, { collection: this.name, ...part }, options, true)).deleted);
       }
     });
     return deleted;

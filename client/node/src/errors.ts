@@ -81,9 +81,12 @@ function withLimit(code: Code, message: string, facts: ErrorFacts, firstRow: num
   return new BebrError(code, message, { ...facts, limit: limit ? Number(limit[1]) : undefined, row: entry ? firstRow + Number(entry[1]) : undefined });
 }
 
+/** The canonical name of a status code. */
+export const codeName = (code: number): Code => (status[code] ?? "UNKNOWN") as Code;
+
 /** Of a message of StreamUpsert, which has no details: its field stands at the beginning. */
 export function ofAnswer(code: number, message: string, firstRow: number): BebrError {
-  const name = (status[code] ?? "UNKNOWN") as Code;
+  const name = codeName(code);
   const field = name === "INVALID_ARGUMENT" ? /^[a-z][a-z0-9_.[\]]*(?=[ :])/.exec(message)?.[0] : undefined;
   return withLimit(name, message, { field }, firstRow);
 }
@@ -99,7 +102,7 @@ function connection(message: string): string {
 
 /** Of what gRPC throws, with the details that came with it. */
 export function ofCall(failure: ServiceError, server: string, firstRow: number): BebrError {
-  let code = (status[failure.code] ?? "UNKNOWN") as Code;
+  let code = codeName(failure.code);
   let message = failure.details;
   const facts: ErrorFacts = {};
   const packed = failure.metadata?.get("grpc-status-details-bin")[0];

@@ -41,6 +41,8 @@ export interface Version {
   sameEmbeddingsAs: string;
   /** The binarizer in a line. */
   model: string;
+  /** Of the binarizer's file: what `modelChecksum` of searches and upserts is compared with. */
+  modelChecksum: number;
   backfill: { running: boolean; written: number; documentsPerS: number; error: string } | undefined;
   check: Check | undefined;
   recall: { measured: Date; recall: number; queries: number; k: number } | undefined;
@@ -118,9 +120,9 @@ export function toCheck(check: VersionCheck): Check {
 }
 
 function toVersion(version: VersionMessage): Version {
-  const { name, inputDims, code, bits, space, sameEmbeddingsAs, model, backfill, check, recall } = version;
+  const { name, inputDims, code, bits, space, sameEmbeddingsAs, model, modelChecksum, backfill, check, recall } = version;
   return {
-    ...{ name, inputDims, code, bits, space, sameEmbeddingsAs, model },
+    ...{ name, inputDims, code, bits, space, sameEmbeddingsAs, model, modelChecksum },
     state: lower(VersionState[version.state]) as Version["state"],
     metric: version.metric === MetricEnum.INNER_PRODUCT ? "inner_product" : "cosine",
     documents: Number(version.documents),

@@ -1,3 +1,5 @@
+import type { Code } from "./errors.js";
+
 /** A value of an attribute. Whole numbers are int64: those beyond 2^53 come back as bigint, all others as number. */
 export type Attribute = string | number | bigint | boolean;
 
@@ -108,6 +110,42 @@ export interface Upserted {
   created: number;
   /** Of a merge: documents that do not exist; nothing was written for them. */
   unknownIds: string[];
+  /** Documents that a condition kept from being written. */
+  skippedIds: string[];
+  /** With `partial`: documents that were wrong and are not written, in the order of your rows. */
+  errors: DocumentError[];
+}
+
+/** Why a document of a partial upsert was left out. */
+export interface DocumentError {
+  /** Of your arrays, or its number in a stream. */
+  row: number;
+  id: string;
+  code: Code;
+  message: string;
+}
+
+/** Documents by id, or all that satisfy a filter when the write's turn has come. */
+export type Which = Id | readonly Id[] | { filter: Filter };
+
+/** What an update changes, in this order. */
+export interface UpdateOptions extends CallOptions {
+  /** All attributes go. */
+  clear?: boolean;
+  /** Names of attributes that go. */
+  remove?: string | readonly string[];
+  /** Values of attributes; others stay. */
+  set?: Readonly<Record<string, Attribute>>;
+}
+
+/** What an update of attributes has done. */
+export interface Updated {
+  /** Changed, all of them synced to the server's disk. */
+  documents: number;
+  /** Of the ids, those of documents that do not exist. */
+  unknownIds: string[];
+  /** What the filter names and no document has, mostly a slip. */
+  warnings: string[];
 }
 
 /** What searches take. */
@@ -131,6 +169,8 @@ export interface SearchOptions extends CallOptions {
   strict?: boolean;
   /** Says of each hit where its estimated score comes from. */
   explain?: boolean;
+  /** Of the version that the query is made for: after a promotion of another model it is refused, instead of answered with nonsense. */
+  modelChecksum?: number;
 }
 
 /** How the lists of several vectors become one. */
@@ -160,6 +200,16 @@ export interface UpsertOptions extends CallOptions {
   version?: string;
   /** Adds embeddings to documents that exist and leaves everything else of them. */
   merge?: boolean;
+  /** Documents that exist also lose embeddings of versions that do not come. */
+  replaceAll?: boolean;
+  /** Documents that exist stay as they are; their ids come back as `skippedIds`. */
+  ifAbsent?: boolean;
+  /** The name of an integer attribute: so do documents whose is not less than the new one. */
+  ifNewerBy?: string;
+  /** Wrong documents are left out, and `errors` says which and why, instead of the whole request being refused. */
+  partial?: boolean;
+  /** Of the version that the embeddings are made for: they are refused once the collection goes by another model. */
+  modelChecksum?: number;
   /** Documents a message; some 4 MiB, at most 1,000, unless it is given. */
   batch?: number;
   /** Is told the documents written so far. */

@@ -1,11 +1,14 @@
 // Many documents over one stream, a few messages at a time; what a lost connection left open is sent again.
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import type { ClientDuplexStream, ServiceError } from "@grpc/grpc-js";
 
-import { BebrError, ofAnswer, ofCall, telling } from "./errors.js";
-import { DocumentService, type StreamUpsertRequest, StreamUpsertRequestSchema, type StreamUpsertResponse, UpsertMode } from "./gen/bebr/v1/documents_pb.js";
+import { BebrError, codeName, invalid, ofAnswer, ofCall, telling } from "./errors.js";
+import {
+  type DocumentError as DocumentErrorMessage, DocumentService, type StreamUpsertRequest, StreamUpsertRequestSchema, type StreamUpsertResponse, UpsertMode, type UpsertOptionsSchema,
+} from "./gen/bebr/v1/documents_pb.js";
+import { whole } from "./options.js";
 import { pause, Patience, type Transport } from "./transport.js";
-import type { Upserted, UpsertOptions } from "./types.js";
+import type { DocumentError, Upserted, UpsertOptions } from "./types.js";
 import type { DocumentInit } from "./values.js";
 
 // Messages on their way. The server answers four at a time unless it is set otherwise; the others fill the pause between.
@@ -63,9 +66,25 @@ function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 }
 
+/** How documents are written, as the API has it. */
+export function writing(options: UpsertOptions): { mode: UpsertMode; options: MessageInitShape<typeof UpsertOptionsSchema> } {
+  const { merge = false, replaceAll = false, ifAbsent = false, ifNewerBy = "", partial = false, modelChecksum = 0 } = options;
+  if (merge && (replaceAll || ifAbsent || ifNewerBy)) {
+    throw invalid("merge", "merge is for documents that exist, and leaves all else of them; replaceAll, ifAbsent and ifNewerBy do not go with it");
+  }
+  const mode = merge ? UpsertMode.MERGE : replaceAll ? UpsertMode.REPLACE_ALL : UpsertMode.REPLACE;
+  return { mode, options: { onlyIfAbsent: ifAbsent, onlyIfNewerBy: ifNewerBy, partial, modelChecksum: whole("modelChecksum", modelChecksum) } };
+}
+
+/** The documents that a partial upsert has not written. */
+export function leftOut(errors: readonly DocumentErrorMessage[], firstRow: number): DocumentError[] {
+  return errors.map(({ index, id, code, message }) => ({ row: firstRow + index, id, code: codeName(code), message }));
+}
+
 /** Sends batches as fast as the server takes them. A message's sequence number is its first row. */
 export async function upsertStream(transport: Transport, collection: string, batches: AsyncIterable<DocumentInit[]> | Iterable<DocumentInit[]>, options: UpsertOptions): Promise<Upserted> {
-  const result: Upserted = { documents: 0, created: 0, unknownIds: [] };
+  const result: Upserted = { documents: 0, created: 0, unknownIds: [], skippedIds: [], errors: [] };
+  const how = writing(options);
   const waiting = new Map<bigint, StreamUpsertRequest>();
   const patience = new Patience(transport.retries, Infinity, true);
   let refusals = 0;
@@ -94,6 +113,8 @@ export async function upsertStream(transport: Transport, collection: string, bat
     result.documents += Number(answer.documents);
     result.created += Number(answer.created);
     result.unknownIds.push(...answer.unknownIds);
+    result.skippedIds.push(...answer.skippedIds);
+    result.errors.push(...leftOut(answer.errors, Number(answer.sequence)));
     options.progress?.(result.documents);
   };
 
@@ -110,8 +131,7 @@ export async function upsertStream(transport: Transport, collection: string, bat
   let sequence = 0n;
   const send = async () => {
     for await (const documents of batches) {
-      const mode = options.merge ? UpsertMode.MERGE : UpsertMode.REPLACE;
-      const message = create(StreamUpsertRequestSchema, { collection, documents, sequence, mode });
+      const message = create(StreamUpsertRequestSchema, { collection, documents, sequence, ...how });
       sequence += BigInt(documents.length);
       while (waiting.size >= WINDOW) await advance();
       waiting.set(message.sequence, message);
@@ -124,5 +144,6 @@ export async function upsertStream(transport: Transport, collection: string, bat
   } finally {
     call.cancel();
   }
+  result.errors.sort((a, b) => a.row - b.row);
   return result;
 }

@@ -16,12 +16,12 @@ const MOST_FLOAT = 1e15;
 
 export const isVector = (value: unknown): boolean => ArrayBuffer.isView(value) || (Array.isArray(value) && typeof value[0] === "number");
 
-/** An id as the API has it. */
-export function toId(id: Id, what: string): string {
+/** An id as the API has it. `partial`: of a write whose wrong documents the server leaves out, so that only what no message has room for is wrong here. */
+export function toId(id: Id, what: string, partial = false): string {
   if (typeof id === "bigint" || Number.isSafeInteger(id)) return String(id);
   if (typeof id !== "string") throw invalid(what, `${what} is ${typeof id === "number" ? id : `of ${typeof id}`}; an id is a string, or a whole number`);
   const bytes = Buffer.byteLength(id);
-  if (bytes < 1 || bytes > MOST_ID_BYTES) throw invalid(what, `${what} has ${bytes} bytes; an id has 1 to ${MOST_ID_BYTES}`);
+  if (!partial && (bytes < 1 || bytes > MOST_ID_BYTES)) throw invalid(what, `${what} has ${bytes} bytes; an id has 1 to ${MOST_ID_BYTES}`);
   return id;
 }
 
@@ -39,12 +39,12 @@ export function toExamples(examples: Examples | undefined, what: string): { ids:
   return found;
 }
 
-export function toVector(vector: Vector, what: string): VectorMessage {
+export function toVector(vector: Vector, what: string, partial = false): VectorMessage {
   if (!(ArrayBuffer.isView(vector) || Array.isArray(vector)) || typeof vector[0] === "object") {
     throw invalid(what, `${what} is no Float32Array or array of numbers`);
   }
   const values = Array.from(vector as ArrayLike<number>);
-  const place = values.findIndex((value) => !(Math.abs(value) <= MOST_FLOAT));
+  const place = partial ? -1 : values.findIndex((value) => !(Math.abs(value) <= MOST_FLOAT));
   if (place >= 0) throw invalid(what, `${what}: value ${place} is ${values[place]}; NaN and infinity are refused, and magnitudes above ${MOST_FLOAT}`);
   return create(VectorSchema, { values });
 }
@@ -65,14 +65,14 @@ export function fromVector(vector: VectorMessage | undefined): Float32Array {
   return Float32Array.from({ length: halves.byteLength / 2 }, (_, i) => halfToFloat(halves.getUint16(2 * i, true)));
 }
 
-function toAttribute(value: Attribute, what: string): AttributeValue {
+export function toAttribute(value: Attribute, what: string, partial = false): AttributeValue {
   switch (typeof value) {
     case "string":
       return create(AttributeValueSchema, { kind: { case: "stringValue", value } });
     case "boolean":
       return create(AttributeValueSchema, { kind: { case: "boolValue", value } });
     case "number":
-      if (!Number.isFinite(value)) throw invalid(what, `${what} is ${value}; NaN and infinity are refused, null is no value`);
+      if (!partial && !Number.isFinite(value)) throw invalid(what, `${what} is ${value}; NaN and infinity are refused, null is no value`);
       if (Number.isSafeInteger(value)) return create(AttributeValueSchema, { kind: { case: "intValue", value: BigInt(value) } });
       return create(AttributeValueSchema, { kind: { case: "doubleValue", value } });
     case "bigint":
@@ -93,18 +93,18 @@ function fromAttributes(values: Record<string, AttributeValue>): Record<string, 
   return Object.fromEntries(found.filter((entry): entry is [string, Attribute] => entry[1] !== undefined));
 }
 
-function toDocument(id: string, attributes: Attributes | undefined, version: string, vector: Vector, what: string): DocumentInit {
+function toDocument(id: string, attributes: Attributes | undefined, version: string, vector: Vector, what: string, partial: boolean): DocumentInit {
   const values: [string, AttributeValue][] = [];
   for (const [name, value] of Object.entries(attributes ?? {})) {
     if (name === "__proto__") throw invalid("attributes", `document "${id}" has an attribute "__proto__", which would not come back`);
-    if (value !== null && value !== undefined) values.push([name, toAttribute(value, `attribute "${name}" of document "${id}"`)]);
+    if (value !== null && value !== undefined) values.push([name, toAttribute(value, `attribute "${name}" of document "${id}"`, partial)]);
   }
-  return { id, attributes: Object.fromEntries(values), embeddings: [{ version, vector: toVector(vector, what) }] };
+  return { id, attributes: Object.fromEntries(values), embeddings: [{ version, vector: toVector(vector, what, partial) }] };
 }
 
 /** A document of a stream. */
-export function toStreamed(document: DocumentToWrite, version: string): DocumentInit {
-  return toDocument(toId(document.id, "id"), document.attributes, version, document.vector, `the vector of document "${document.id}"`);
+export function toStreamed(document: DocumentToWrite, version: string, partial: boolean): DocumentInit {
+  return toDocument(toId(document.id, "id", partial), document.attributes, version, document.vector, `the vector of document "${document.id}"`, partial);
 }
 
 /** Runs something whose errors are of a row. */
@@ -126,8 +126,8 @@ export class Rows {
   readonly ids: readonly string[];
   private readonly vector: (row: number) => Vector;
 
-  constructor(ids: readonly Id[], vectors: Vectors, private readonly attributes: readonly (Attributes | null | undefined)[] | undefined, private readonly version: string) {
-    this.ids = ids.map((id, row) => atRow(row, () => toId(id, `ids[${row}]`)));
+  constructor(ids: readonly Id[], vectors: Vectors, private readonly attributes: readonly (Attributes | null | undefined)[] | undefined, private readonly version: string, private readonly partial: boolean) {
+    this.ids = ids.map((id, row) => atRow(row, () => toId(id, `ids[${row}]`, partial)));
     const seen = new Map<string, number>();
     for (const [row, id] of this.ids.entries()) {
       if (seen.has(id)) throw invalid(`ids[${row}]`, `ids[${row}] and ids[${seen.get(id)}] are both "${id}"; a document is there once`, row);
@@ -149,8 +149,8 @@ export class Rows {
   private document(row: number): DocumentInit {
     return atRow(row, () => {
       const vector = this.vector(row);
-      if (isVector(vector) && vector.length !== this.dims) throw invalid(`vectors[${row}]`, `vectors[${row}] has ${vector.length} floats; vectors[0] has ${this.dims}`);
-      return toDocument(this.ids[row] as string, this.attributes?.[row] ?? undefined, this.version, vector, `vectors[${row}]`);
+      if (!this.partial && isVector(vector) && vector.length !== this.dims) throw invalid(`vectors[${row}]`, `vectors[${row}] has ${vector.length} floats; vectors[0] has ${this.dims}`);
+      return toDocument(this.ids[row] as string, this.attributes?.[row] ?? undefined, this.version, vector, `vectors[${row}]`, this.partial);
     });
   }
 

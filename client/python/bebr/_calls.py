@@ -13,7 +13,7 @@ import numpy.typing as npt
 from bebr import _values, filters, v1
 from bebr import types as t
 from bebr._values import made
-from bebr.errors import InvalidArgument, file_bytes
+from bebr.errors import InvalidArgument, code_name, file_bytes
 
 T = TypeVar("T")
 
@@ -85,7 +85,7 @@ def version_of(version: v1.Version) -> t.Version:
         recall = t.RecallSample(measured=time_of(version.recall.measured_unix_us), **fields_of(version.recall, "recall", "queries", "k"))
     return t.Version(state=STATES.get(version.state, "unknown"), metric=METRICS.get(version.metric, "unknown"), backfill=backfill,
                      check=check, recall=recall, **fields_of(version, "name", "input_dims", "code", "bits", "query_levels", "space",
-                                                             "documents", "embeddings", "same_embeddings_as", "model"))
+                                                             "documents", "embeddings", "same_embeddings_as", "model", "model_checksum"))
 
 
 def auto_of(status: v1.AutoStatus) -> t.AutoStatus:
@@ -183,17 +183,26 @@ class Writing:
     replace_all: bool = False
     if_absent: bool = False
     if_newer_by: str = ""
+    partial: bool = False
+    model_checksum: int = 0
 
     @property
     def mode(self) -> int:
         if self.merge and (self.replace_all or self.if_absent or self.if_newer_by):
-            raise InvalidArgument("merge is for documents that exist, and leaves all else of them; the other options do not go with it",
-                                  field="merge")
+            raise InvalidArgument("merge is for documents that exist, and leaves all else of them; replace_all, if_absent and if_newer_by do "
+                                  "not go with it", field="merge")
         return v1.UPSERT_MODE_MERGE if self.merge else v1.UPSERT_MODE_REPLACE_ALL if self.replace_all else v1.UPSERT_MODE_REPLACE
 
     @property
     def options(self) -> v1.UpsertOptions:
-        return made(v1.UpsertOptions, only_if_absent=self.if_absent, only_if_newer_by=self.if_newer_by)
+        return made(v1.UpsertOptions, only_if_absent=self.if_absent, only_if_newer_by=self.if_newer_by, partial=self.partial,
+                    model_checksum=self.model_checksum)
+
+
+def left_out(response: Any, first_row: int) -> Iterator[t.DocumentError]:
+    """The documents that a partial upsert has not written."""
+    for error in response.errors:
+        yield t.DocumentError(row=first_row + error.index, id=error.id, code=code_name(error.code), message=error.message)
 
 
 def upsert(name: str, rows: _values.Rows, writing: Writing) -> Call[t.Upserted]:
@@ -201,7 +210,7 @@ def upsert(name: str, rows: _values.Rows, writing: Writing) -> Call[t.Upserted]:
     rows.fill(request.documents, 0, len(rows))
     return Call("DocumentService", "Upsert", request,
                 lambda r: t.Upserted(documents=r.documents, created=r.created, unknown_ids=tuple(r.unknown_ids),
-                                     skipped_ids=tuple(r.skipped_ids)))
+                                     skipped_ids=tuple(r.skipped_ids), errors=tuple(left_out(r, 0))))
 
 
 def one_way(ids: Any, filter: filters.Filter) -> None:
@@ -219,7 +228,7 @@ def updates(name: str, ids: Any, filter: filters.Filter, set: Optional[Mapping[s
         for attribute, value in (set or {}).items():
             _values.to_attribute(request.set[attribute], value, f"set[{attribute!r}]")
         yield Call("DocumentService", "UpdateAttributes", request,
-                   lambda r: t.Updated(documents=r.documents, unknown_ids=tuple(r.unknown_ids)))
+                   lambda r: t.Updated(documents=r.documents, unknown_ids=tuple(r.unknown_ids), warnings=tuple(r.warnings)))
 
 
 def documents_of(response: Any) -> List[t.Document]:
@@ -284,6 +293,7 @@ class SearchOptions:
     exclude: Any
     strict: bool
     explain: bool
+    model_checksum: int
 
     def message(self, fusion: Optional[str] = None) -> v1.SearchOptions:
         for name in ("k", "rerank", "first_levels", "candidates", "offset"):
@@ -291,9 +301,8 @@ class SearchOptions:
             if value is not None and not (isinstance(value, (int, np.integer)) and 0 <= value < 2**32):
                 raise InvalidArgument(f"{name} is {value}; it is a whole number, not negative", field=name)
         return made(v1.SearchOptions, k=self.k, filter=filters.text(self.filter), rerank=self.rerank, min_score=self.min_score,
-                                with_attributes=self.with_attributes, version=self.version, first_levels=self.first_levels,
-                    candidates=self.candidates, offset=self.offset, exclude_ids=_values.id_list(self.exclude, "exclude"), strict=self.strict,
-                    explain=self.explain, fusion=0 if fusion is None else one_of("fusion", fusion, FUSIONS))
+                    with_attributes=self.with_attributes, version=self.version, first_levels=self.first_levels, candidates=self.candidates, offset=self.offset, exclude_ids=_values.id_list(self.exclude, "exclude"), strict=self.strict,
+                    explain=self.explain, model_checksum=self.model_checksum, fusion=0 if fusion is None else one_of("fusion", fusion, FUSIONS))
 
     def batch_rows(self) -> int:
         """Queries a call, by the limits that a server has unless it is told otherwise."""

@@ -6,7 +6,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional
 
 from bebr import _values, errors, v1
 from bebr import types as t
-from bebr._calls import Writing
+from bebr._calls import Writing, left_out
 
 # Messages on their way. The server answers four at a time unless it is set otherwise; the others fill the pause between.
 WINDOW = 8
@@ -42,7 +42,7 @@ class Packer:
     def add(self, record: t.Record) -> Optional[v1.StreamUpsertRequest]:
         """The message that is full now, if one is."""
         with _values.AtRow(self._next):
-            size = _values.add_record(self._message.documents, record, self._version)
+            size = _values.add_record(self._message.documents, record, self._version, self._writing.partial)
         self._next += 1
         full = len(self._message.documents) >= (self._batch or _values.batch_rows(size))
         return self.rest() if full else None
@@ -74,6 +74,7 @@ class Window:
         self._created = 0
         self._unknown: List[str] = []
         self._skipped: List[str] = []
+        self._errors: List[t.DocumentError] = []
         self.waiting: Dict[int, Any] = {}
 
     @property
@@ -97,10 +98,11 @@ class Window:
         self._created += answer.created
         self._unknown.extend(answer.unknown_ids)
         self._skipped.extend(answer.skipped_ids)
+        self._errors.extend(left_out(answer, first_row=answer.sequence))
         if self._progress is not None:
             self._progress(self.written)
         return 0.0
 
     def result(self) -> t.Upserted:
         return t.Upserted(documents=self.written, created=self._created, unknown_ids=tuple(self._unknown),
-                          skipped_ids=tuple(self._skipped))
+                          skipped_ids=tuple(self._skipped), errors=tuple(sorted(self._errors, key=lambda error: error.row)))

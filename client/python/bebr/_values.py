@@ -144,6 +144,19 @@ def check_attributes(values: Mapping[str, object], of: str) -> None:
                               field="attributes", limit=_MOST_ATTRIBUTES if count > _MOST_ATTRIBUTES else _MOST_ATTRIBUTE_BYTES)
 
 
+def check_sendable(id: str, attributes: Mapping[str, object], what: str) -> None:
+    """Refuses what no message has room for: of a partial write the server judges the rest, and leaves out what is wrong."""
+    try:
+        id.encode()
+    except UnicodeEncodeError:
+        raise InvalidArgument(f"{what} is {id!r}, which is no UTF-8", field=what) from None
+    for name, value in attributes.items():
+        if not isinstance(name, str):
+            raise InvalidArgument(f"attributes of document {id!r} have the name {name!r}; a name is a str", field="attributes")
+        if value is not None:
+            to_attribute(v1.AttributeValue(), value, f"attributes[{name!r}] of document {id!r}")
+
+
 def _set_attributes(document: v1.Document, values: Mapping[str, object]) -> None:
     for name, value in values.items():
         if value is not None:
@@ -218,7 +231,7 @@ class Rows:
     """Documents to write, as arrays: ids, one matrix a version, attributes. All that can be wrong without the server's knowledge is
     told here, by the row, so that nothing of it is written."""
 
-    def __init__(self, ids: Ids, vectors: Vectors, attributes: Optional[Attributes], version: str) -> None:
+    def __init__(self, ids: Ids, vectors: Vectors, attributes: Optional[Attributes], version: str, partial: bool) -> None:
         self.ids = id_list(ids)
         seen: Dict[str, int] = {}
         for index, id in enumerate(self.ids):
@@ -237,14 +250,17 @@ class Rows:
                 raise InvalidArgument(f"vectors{of} has {len(values)} rows; there are {len(self.ids)} ids", field="vectors",
                                       limit=len(self.ids))
         self._attributes = _attributes_of(attributes, len(self.ids))
-        self._check()
+        self._check(partial)
 
-    def _check(self) -> None:
+    def _check(self, partial: bool) -> None:
         for index, id in enumerate(self.ids):
             with AtRow(index):
-                check_id(id, f"ids[{index}]")
-                check_attributes(self._attributes(index), f"document {id!r}")
-        for name, values in self.embeddings:
+                if partial:
+                    check_sendable(id, self._attributes(index), f"ids[{index}]")
+                else:
+                    check_id(id, f"ids[{index}]")
+                    check_attributes(self._attributes(index), f"document {id!r}")
+        for name, values in self.embeddings if not partial else []:
             check_floats(values, f"vectors[{name!r}]" if name else "vectors")
 
     def __len__(self) -> int:
@@ -267,7 +283,7 @@ def batch_rows(row_bytes: int) -> int:
     return max(1, min(1000, (4 << 20) // max(1, row_bytes)))
 
 
-def add_record(documents: Any, record: Record, version: str) -> int:
+def add_record(documents: Any, record: Record, version: str, partial: bool) -> int:
     """Adds a document of a stream; its bytes of embeddings."""
     attributes: Mapping[str, object] = {}
     if isinstance(record, Document):
@@ -280,14 +296,18 @@ def add_record(documents: Any, record: Record, version: str) -> int:
         raise InvalidArgument(f"a document of a stream is of {type(record).__name__}; it is a bebr.Document, (id, vector) or "
                               "(id, vector, attributes)")
     id, attributes = one_id(id, "id"), attributes or {}
-    check_id(id, "id")
-    check_attributes(attributes, f"document {id!r}")
+    if partial:
+        check_sendable(id, attributes, "id")
+    else:
+        check_id(id, "id")
+        check_attributes(attributes, f"document {id!r}")
     document = documents.add(id=id)
     _set_attributes(document, attributes)
     size = 0
     for name, values in embeddings:
         array = row(values, f"vector of document {document.id!r}")
-        check_floats(array[np.newaxis], f"vector of document {document.id!r}")
+        if not partial:
+            check_floats(array[np.newaxis], f"vector of document {document.id!r}")
         to_vector(document.embeddings.add(version=name or version).vector, array)
         size += array.nbytes
     return size

@@ -227,8 +227,9 @@ class Collection:
         return f"bebr.aio.Collection({self.name!r} on {self._client._options.server})"
 
     async def upsert(self, ids: t.Ids, vectors: t.Vectors, attributes: Optional[t.Attributes] = None, *, version: str = "", merge: bool = False,
-                     replace_all: bool = False, if_absent: bool = False, if_newer_by: str = "", batch: Optional[int] = None,
-                     progress: Optional[Progress] = None, timeout: Optional[float] = None) -> t.Upserted:
+                     replace_all: bool = False, if_absent: bool = False, if_newer_by: str = "", partial: bool = False,
+                     model_checksum: int = 0, batch: Optional[int] = None, progress: Optional[Progress] = None,
+                     timeout: Optional[float] = None) -> t.Upserted:
         """Inserts documents, or replaces those with the same ids. What it returns for is on the server's disk and in its next search.
 
         `ids` are strings, or whole numbers, which become strings; each is there once. `vectors` is (rows, dims): float16 goes as it is,
@@ -238,38 +239,42 @@ class Collection:
         A replaced document keeps embeddings of versions that do not come; `replace_all` drops those too. `if_absent` leaves documents that
         exist as they are, `if_newer_by` those whose integer of that name is not less than the new one; their ids come back as skipped_ids.
         `merge` adds embeddings to documents that exist and leaves everything else of them; ids that do not exist come back.
+        `partial` leaves out documents that are wrong, and the answer's `errors` say which and why, instead of refusing the whole request.
+        `model_checksum`, that of the version which the embeddings are made for, has them refused once the collection goes by another model.
 
-        Ids, attributes and floats are checked before anything is sent. If it raises later, the error's `acknowledged` says how many are
+        Without `partial` ids, attributes and floats are checked before anything is sent. If it raises later, the error's `acknowledged` says how many are
         written; some of the others may be, and the same call again is harmless.
 
         More than one message's documents (`batch`, by default some 4 MiB, at most 1,000) go over a stream, a few messages at a time, as
         fast as the server takes them. What a lost connection or a full server left open is sent again. `progress` is told the documents
         written so far. `timeout` is then for each answer.
         """
-        rows = _values.Rows(ids, vectors, attributes, version)
+        rows = _values.Rows(ids, vectors, attributes, version, partial)
         if not len(rows):
             return t.Upserted(documents=0, created=0)
-        writing = _calls.Writing(merge, replace_all, if_absent, if_newer_by)
+        writing = _calls.Writing(merge, replace_all, if_absent, if_newer_by, partial, model_checksum)
         if len(rows) <= (batch or rows.batch_rows()) and progress is None:
             with errors.telling(lambda: 0):
                 return await self._client._run(_calls.upsert(self.name, rows, writing), timeout)
         return await self._client._upsert_stream(_later(_stream.messages_of_rows(self.name, rows, writing, batch)), timeout, progress)
 
     async def upsert_stream(self, documents: Union[Iterable[t.Record], AsyncIterable[t.Record]], *, version: str = "", merge: bool = False,
-                            batch: Optional[int] = None, progress: Optional[Progress] = None,
+                            replace_all: bool = False, if_absent: bool = False, if_newer_by: str = "", partial: bool = False,
+                            model_checksum: int = 0, batch: Optional[int] = None, progress: Optional[Progress] = None,
                             timeout: Optional[float] = None) -> t.Upserted:
         """As upsert, of documents that need not be in memory all at once: (id, vector), (id, vector, attributes) or bebr.Document.
 
         Takes from `documents` only as fast as the server takes from it. An id should come once: of two, either may win.
         """
-        packer = _stream.Packer(self.name, version, _calls.Writing(merge), batch)
+        writing = _calls.Writing(merge, replace_all, if_absent, if_newer_by, partial, model_checksum)
+        packer = _stream.Packer(self.name, version, writing, batch)
         messages = _packed(packer, documents) if isinstance(documents, AsyncIterable) else _later(packer.messages(documents))
         return await self._client._upsert_stream(messages, timeout, progress)
 
     async def search(self, vector: Optional[npt.ArrayLike] = None, k: int = 10, *, filter: Filter = "", rerank: Optional[int] = None,
                      min_score: Optional[float] = None, with_attributes: bool = True, version: str = "", first_levels: int = 0,
                      candidates: int = 0, like: Optional[t.Examples] = None, unlike: Optional[t.Examples] = None, exclude: t.Ids = (),
-                     offset: int = 0, fusion: Optional[str] = None, strict: bool = False, explain: bool = False,
+                     offset: int = 0, fusion: Optional[str] = None, strict: bool = False, explain: bool = False, model_checksum: int = 0,
                      timeout: Optional[float] = None) -> t.Hits:
         """The k documents nearest to a vector, best first, ties by id. Every document is looked at.
 
@@ -282,19 +287,20 @@ class Collection:
         or an array of rows. `exclude` are ids that are no hits. `offset` passes over the best so many: with k, a page.
 
         `fusion` makes one list of several vectors' ("max", "mean" or "reciprocal_rank"), which `vector` is then the rows of. `explain`
-        says of each hit where its estimated score comes from.
+        says of each hit where its estimated score comes from. `model_checksum` is that of the version which the vector is made for: after a
+        promotion of another model it is refused, instead of answered with nonsense.
         """
         options = SearchOptions(k, filter, rerank, min_score, with_attributes, version, first_levels, candidates, offset, exclude, strict,
-                                explain)
+                                explain, model_checksum)
         return await self._client._run(_calls.search(self.name, vector, like, unlike, fusion, options), timeout)
 
     async def search_batch(self, vectors: npt.ArrayLike, k: int = 10, *, filter: Filter = "", rerank: Optional[int] = None,
                            min_score: Optional[float] = None, with_attributes: bool = True, version: str = "", first_levels: int = 0,
-                           candidates: int = 0, exclude: t.Ids = (), offset: int = 0, strict: bool = False, explain: bool = False,
+                           candidates: int = 0, exclude: t.Ids = (), offset: int = 0, strict: bool = False, explain: bool = False, model_checksum: int = 0,
                            timeout: Optional[float] = None) -> List[t.Hits]:
         """As search, for every row of `vectors`, which share scans. As many calls as the server's limits ask for."""
         options = SearchOptions(k, filter, rerank, min_score, with_attributes, version, first_levels, candidates, offset, exclude, strict,
-                                explain)
+                                explain, model_checksum)
         return [hits for call in _calls.search_batches(self.name, vectors, options) for hits in await self._client._run(call, timeout)]
 
     async def get(self, ids: t.Ids, *, with_embeddings: bool = False, timeout: Optional[float] = None) -> List[t.Document]:
@@ -309,12 +315,14 @@ class Collection:
         """
         changed = 0
         unknown: List[str] = []
+        warnings: Sequence[str] = ()
         with errors.telling(lambda: changed):
             for call in _calls.updates(self.name, ids, filter, set, remove, clear):
                 updated = await self._client._run(call, timeout)
                 changed += updated.documents
                 unknown.extend(updated.unknown_ids)
-        return t.Updated(documents=changed, unknown_ids=tuple(unknown))
+                warnings = updated.warnings
+        return t.Updated(documents=changed, unknown_ids=tuple(unknown), warnings=tuple(warnings))
 
     async def delete(self, ids: Optional[t.Ids] = None, *, filter: Filter = "", timeout: Optional[float] = None) -> int:
         """Deletes documents, and says how many there were: by id, in as many calls as it takes, of 10,000 ids each, or at once all (at most

@@ -127,6 +127,11 @@ _NAMES = {1: "CANCELLED", 3: "INVALID_ARGUMENT", 4: "DEADLINE_EXCEEDED", 5: "NOT
           16: "UNAUTHENTICATED"}
 
 
+def code_name(number: int) -> str:
+    """The canonical name of a status code."""
+    return _NAMES.get(number, "UNKNOWN")
+
+
 def file_bytes(path: Any, what: str) -> bytes:
     """The file of an argument."""
     try:
@@ -158,7 +163,7 @@ def of(code: str, message: str, *, field: Optional[str] = None, retry_after: Opt
 def of_answer(code: int, message: str, first_row: int) -> Error:
     """Of a message of StreamUpsert, which has no details: its field stands at the beginning."""
     field = re.match(r"[a-z][a-z0-9_.\[\]]*(?=[ :])", message) if code == 3 else None
-    return of(_NAMES.get(code, "UNKNOWN"), message, field=field.group(0) if field else None, first_row=first_row)
+    return of(code_name(code), message, field=field.group(0) if field else None, first_row=first_row)
 
 
 def _connection(message: str) -> str:

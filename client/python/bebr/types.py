@@ -179,6 +179,18 @@ class Facets(SequenceBase[Facet]):
 
 
 @dataclass(frozen=True)
+class DocumentError:
+    """Why a document of a partial upsert was left out."""
+
+    row: int
+    """Of your arrays, or its number in a stream."""
+    id: str
+    code: str
+    """The canonical name of the error, "INVALID_ARGUMENT"."""
+    message: str
+
+
+@dataclass(frozen=True)
 class Upserted:
     """What an upsert has written."""
 
@@ -190,6 +202,8 @@ class Upserted:
     """Of a merge: documents that do not exist; nothing was written for them."""
     skipped_ids: Tuple[str, ...] = ()
     """Documents that a condition kept from being written."""
+    errors: Tuple[DocumentError, ...] = ()
+    """With partial=True: documents that were wrong and are not written, in the order of your rows."""
 
 
 @dataclass(frozen=True)
@@ -200,6 +214,8 @@ class Updated:
     """Changed, all of them synced to the server's disk."""
     unknown_ids: Tuple[str, ...] = ()
     """Of the ids, those of documents that do not exist."""
+    warnings: Tuple[str, ...] = ()
+    """What the filter names and no document has, mostly a slip."""
 
 
 @dataclass(frozen=True)
@@ -276,6 +292,8 @@ class Version:
     same_embeddings_as: str
     model: str
     """The binarizer in a line."""
+    model_checksum: int
+    """Of the binarizer's file: what model_checksum= of searches and upserts compares with."""
     backfill: Optional[Backfill]
     check: Optional[Check]
     recall: Optional[RecallSample]

@@ -103,7 +103,7 @@ test("filters of values are quoted", async () => {
 test("one flat array is rows too", async () => {
   const flat = new Float32Array(3 * dims);
   [0, 1, 2].forEach((i) => flat.set(row(i), i * dims));
-  assert.deepEqual(await papers.upsert(["a", "b", "c"], flat), { documents: 3, created: 3, unknownIds: [] });
+  assert.deepEqual(await papers.upsert(["a", "b", "c"], flat), { documents: 3, created: 3, unknownIds: [], skippedIds: [], errors: [] });
   const found = await papers.search(row(2), { k: 2, rerank: 10 });
   assert.deepEqual(found.map((hit) => hit.id).sort(), ["c", "p2"]);
 });
@@ -118,7 +118,7 @@ test("streams take no more than the server", async () => {
     }
   }
   const progress = (written: number) => (ahead = Math.max(ahead, taken - written));
-  assert.deepEqual(await papers.upsertStream(rows(), { batch: 50, progress }), { documents: 3000, created: 3000, unknownIds: [] });
+  assert.deepEqual(await papers.upsertStream(rows(), { batch: 50, progress }), { documents: 3000, created: 3000, unknownIds: [], skippedIds: [], errors: [] });
   assert.ok(ahead <= 9 * 50, String(ahead)); // the window's messages and the one that is being filled
   assert.equal(await papers.count(), 4000);
   assert.equal((await papers.upsert(ids(3000, "s"), docs, undefined, { batch: 100 })).created, 0);
@@ -244,6 +244,57 @@ test("many ids are several calls, whole numbers are ids", async () => {
   await papers.upsert([7, 8n, "9"], docs.slice(0, 3));
   assert.deepEqual((await papers.get([9, "8", 7])).map((found) => found.id), ["9", "8", "7"]);
   assert.equal(await papers.delete(7), 1);
+});
+
+test("attributes are changed without vectors, documents deleted by filter", async () => {
+  assert.deepEqual(await papers.update(["p1", "no"], { set: { seen: true, note: "x" } }), { documents: 1, unknownIds: ["no"], warnings: [] });
+  assert.equal((await papers.update({ filter: { seen: true } }, { set: { clock: 3 }, remove: "note" })).documents, 1);
+  let [found] = await papers.get("p1");
+  assert.deepEqual(found?.attributes, { year: 2001, lang: "en", seen: true, clock: 3 });
+  assert.match((await papers.update({ filter: "tpyo = 1" }, { clear: true })).warnings.join(), /tpyo/);
+  assert.equal((await papers.update(ids(1000, "p"), { set: { clock: 4n } })).documents, 1000);
+  await papers.update("p1", { set: { only: 1 }, clear: true });
+  [found] = await papers.get("p1");
+  assert.deepEqual(found?.attributes, { only: 1 });
+  assert.equal((await rejected(() => papers.delete({ filter: "" }))).field, "filter");
+  assert.equal((await rejected(() => papers.delete({ fitler: "only = 1" } as unknown as { filter: string }))).field, "fitler");
+  assert.match((await rejected(() => papers.delete({ filter: "NOT tpyo = 1" }))).message, /matches 1000 documents/);
+  assert.deepEqual([await papers.delete({ filter: "only = 1" }), await papers.count()], [1, 999]);
+});
+
+test("writes with conditions", async () => {
+  const clock = (value: number) => [{ clock: value }, { clock: value }];
+  await papers.update("p1", { set: { clock: 3 } });
+  const stale = await papers.upsert(["p1", "fresh"], [row(0), row(1)], clock(3), { ifNewerBy: "clock" });
+  assert.deepEqual([stale.documents, stale.created, stale.skippedIds], [1, 1, ["p1"]]);
+  assert.deepEqual((await papers.upsertStream([{ id: "fresh", vector: row(0) }], { ifAbsent: true })).skippedIds, ["fresh"]);
+  assert.equal((await papers.upsert(["p1"], [row(0)], [{}], { replaceAll: true })).documents, 1);
+  assert.equal((await rejected(() => papers.upsert(["p1"], [row(0)], undefined, { merge: true, ifAbsent: true }))).field, "merge");
+});
+
+test("wrong documents of a batch are left out and told of", async () => {
+  const vectors = docs.map((vector, i) => (i === 2345 ? vector.map(() => NaN) : i === 7 ? vector.subarray(1) : vector));
+  for (const batch of [undefined, 100]) {
+    const rows = batch === undefined ? 500 : 3000;
+    const done = await papers.upsert(ids(rows, "w"), vectors.slice(0, rows), undefined, batch === undefined ? { partial: true } : { partial: true, batch });
+    const wrong = rows === 500 ? [7] : [7, 2345];
+    assert.equal(done.documents, rows - wrong.length);
+    assert.deepEqual(done.errors.map(({ row, id, code }) => [row, id, code]), wrong.map((place) => [place, `w${place}`, "INVALID_ARGUMENT"]));
+    assert.match(done.errors[0]?.message ?? "", /63 floats|63/);
+  }
+  const streamed = await papers.upsertStream([{ id: "s1", vector: row(0) }, { id: "", vector: row(0) }, { id: "s3", vector: row(1) }], { partial: true });
+  assert.deepEqual([streamed.documents, streamed.errors.map(({ row }) => row)], [2, [1]]);
+});
+
+test("embeddings of another model are refused", async () => {
+  const { modelChecksum } = await papers.versions.get();
+  assert.ok(modelChecksum > 0);
+  assert.equal((await papers.search(row(7), { k: 1, modelChecksum })).length, 1);
+  await papers.upsert(["a"], [row(0)], undefined, { modelChecksum });
+  const other = (modelChecksum ^ 1) >>> 0;
+  for (const call of [() => papers.search(row(7), { modelChecksum: other }), () => papers.upsert(["b"], [row(0)], undefined, { modelChecksum: other })]) {
+    assert.equal((await rejected(call)).code, "FAILED_PRECONDITION");
+  }
 });
 
 test("unknown options are refused", async () => {

@@ -319,6 +319,8 @@ def test_writes_without_vectors_and_with_conditions(papers: bebr.Collection, doc
     stale = papers.upsert(["p1", "fresh"], docs[:2], {"clock": [3, 3]}, if_newer_by="clock")
     assert stale == bebr.Upserted(documents=1, created=1, skipped_ids=("p1",))
     assert papers.upsert(["fresh"], docs[:1], if_absent=True).skipped_ids == ("fresh",)
+    assert papers.upsert_stream([("fresh", docs[0], {"clock": 3})], if_newer_by="clock").skipped_ids == ("fresh",)
+    assert "tpyo" in papers.update(filter="tpyo = 1", clear=True).warnings[0]
     assert papers.update(["p1"], set={"only": 1}, clear=True).documents == 1
     assert papers.get(["p1"])[0].attributes == {"only": 1}
     with pytest.raises(bebr.InvalidArgument, match="it matches 1001 documents all the same"):
@@ -326,6 +328,43 @@ def test_writes_without_vectors_and_with_conditions(papers: bebr.Collection, doc
     with pytest.raises(bebr.InvalidArgument, match="one of them"):
         papers.delete(["p1"], filter="only = 1")
     assert papers.delete(filter="only = 1") == 1 and papers.count() == 1000
+
+
+def test_wrong_documents_of_a_batch_are_left_out(papers: bebr.Collection, server: Server, docs: Matrix) -> None:
+    wrong = docs.copy()
+    wrong[2345, 3] = np.nan
+    ids = [f"w{i}" for i in range(3000)]
+    ids[7] = "x" * 513
+    for rows, batch in ((500, None), (3000, 100)):
+        done = papers.upsert(ids[:rows], wrong[:rows], partial=True, batch=batch)
+        places = [7] if rows == 500 else [7, 2345]
+        assert done.documents == rows - len(places)
+        assert [(error.row, error.id, error.code) for error in done.errors] == [(place, ids[place], "INVALID_ARGUMENT") for place in places]
+    assert "nan" in done.errors[1].message.lower()
+    streamed = papers.upsert_stream([("s1", docs[0]), ("", docs[0]), ("s3", docs[1], {"a": float("nan")}), ("s4", docs[1])], partial=True)
+    assert streamed.documents == 2 and [error.row for error in streamed.errors] == [1, 2]
+    with pytest.raises(bebr.InvalidArgument, match="row 1: .*'when'.* is of object"):  # what no message has room for
+        papers.upsert(["a", "b"], docs[:2], [{}, {"when": object()}], partial=True)
+
+    async def run() -> None:
+        async with bebr.aio.Client(server.address) as client:
+            done = await client.collection("papers").upsert(ids, wrong, partial=True, batch=100)
+            assert [error.row for error in done.errors] == [7, 2345]
+
+    asyncio.run(run())
+
+
+def test_embeddings_of_another_model_are_refused(papers: bebr.Collection, docs: Matrix) -> None:
+    checksum = papers.stats().version().model_checksum
+    assert checksum and papers.search(docs[7], k=1, model_checksum=checksum).ids == ["p7"]
+    assert papers.upsert(["a"], docs[:1], model_checksum=checksum).documents == 1
+    calls: List[Callable[[], object]] = [
+        lambda: papers.search(docs[7], model_checksum=checksum ^ 1), lambda: papers.search_batch(docs[:2], model_checksum=checksum ^ 1),
+        lambda: papers.upsert(["b"], docs[:1], model_checksum=checksum ^ 1),
+        lambda: papers.upsert_stream([("b", docs[0])], model_checksum=checksum ^ 1)]
+    for call in calls:
+        assert isinstance(rejected(call), bebr.FailedPrecondition)
+    assert papers.count(filter='id = "b"') == 0
 
 
 def test_versions(papers: bebr.Collection, docs: Matrix, models: Dict[str, str]) -> None:
