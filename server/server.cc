@@ -194,7 +194,8 @@ class ServerImpl : public Server {
   absl::Status StartGateway() {
     grpc::ChannelArguments arguments;
     arguments.SetMaxReceiveMessageSize(-1);  // the server's own limits count
-    BEBR_ASSIGN_OR_RETURN(gateway_, Gateway::Start(*rpc_, *door_, grpc_->InProcessChannel(arguments)));
+    BEBR_ASSIGN_OR_RETURN(gateway_, Gateway::Start(*rpc_, *door_, grpc_->InProcessChannel(arguments),
+                                                   [this] { return metrics_.SerializeTimes(); }));
     return absl::OkStatus();
   }
 

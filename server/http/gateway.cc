@@ -78,9 +78,11 @@ std::string PeerOf(MHD_Connection* connection) {
 
 class MicroGateway final : public Gateway {
  public:
-  MicroGateway(RpcContext& rpc, const Door& door, const std::shared_ptr<grpc::Channel>& channel)
+  MicroGateway(RpcContext& rpc, const Door& door, const std::shared_ptr<grpc::Channel>& channel,
+               std::function<std::string()> times)
       : config_(rpc.config),
         door_(door),
+        times_(std::move(times)),
         calls_{rpc, grpc::GenericStub(channel), ThreadPool(rpc.config.read_threads)},
         origins_(absl::StrSplit(config_.http_allowed_origins, ',', absl::SkipWhitespace())),
         guards_host_(config_.keys_file.empty() && IsLoopback(config_.http_listen)) {}
@@ -207,7 +209,11 @@ class MicroGateway final : public Gateway {
       return false;
     }
     if (!config_.console_dir.empty() && url.substr(0, 8) == "/console") {
-      request.refusal = Console(url, verb);
+      if (url == "/console/times" && verb == "GET") {
+        Times(connection, request);
+      } else {
+        request.refusal = Console(url, verb);
+      }
       return false;
     }
     const Method* method = door_.Find(std::string(url));
@@ -284,6 +290,17 @@ class MicroGateway final : public Gateway {
             {{"Cache-Control", "no-cache"},
              {"Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'; base-uri 'none'"},
              {"Referrer-Policy", "no-referrer"}}};
+  }
+
+  // How long calls took, for those who may ask for the counters.
+  void Times(MHD_Connection* connection, Request& request) {
+    HttpHeaders headers;
+    headers.peer = PeerOf(connection);
+    headers.authorization = Header(connection, "Authorization");
+    const Method* counters = door_.Find("/bebr.v1.AdminService/GetStats");
+    if (!Admit(*counters, std::move(headers), request)) return;
+    request.call.reset();
+    request.refusal = {MHD_HTTP_OK, times_(), "text/plain; version=0.0.4", {{"Cache-Control", "no-store"}}};
   }
 
   static HttpAnswer Preflight() {
@@ -394,6 +411,7 @@ class MicroGateway final : public Gateway {
 
   const ServerConfig& config_;
   const Door& door_;
+  const std::function<std::string()> times_;
   HttpCalls calls_;
   const std::vector<std::string> origins_;
   const bool guards_host_;
@@ -412,8 +430,9 @@ class MicroGateway final : public Gateway {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Gateway>> Gateway::Start(RpcContext& rpc, const Door& door,
-                                                        const std::shared_ptr<grpc::Channel>& channel) {
-  auto gateway = std::make_unique<MicroGateway>(rpc, door, channel);
+                                                        const std::shared_ptr<grpc::Channel>& channel,
+                                                        std::function<std::string()> times) {
+  auto gateway = std::make_unique<MicroGateway>(rpc, door, channel, std::move(times));
   BEBR_RETURN_IF_ERROR(gateway->Listen());
   return std::unique_ptr<Gateway>(std::move(gateway));
 }

@@ -4,7 +4,9 @@
 
 #include <grpcpp/channel.h>
 
+#include <functional>
 #include <memory>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "server/call/door.h"
@@ -23,10 +25,12 @@ namespace bebr {
 // Thread safety: none needed; it has threads of its own. Drain and the destructor on one thread.
 class Gateway {
  public:
-  // Listens on http_listen of rpc.config. `rpc` and `door` must outlive it; `channel` is the server's own. UNAVAILABLE
-  // if the address cannot be listened on, INVALID_ARGUMENT for TLS files that are not what they should be.
+  // Listens on http_listen of rpc.config. `rpc` and `door` must outlive it; `channel` is the server's own; `times`
+  // gives the text of /console/times, how long calls took, from any thread. UNAVAILABLE if the address cannot be
+  // listened on, INVALID_ARGUMENT for TLS files that are not what they should be.
   static absl::StatusOr<std::unique_ptr<Gateway>> Start(RpcContext& rpc, const Door& door,
-                                                        const std::shared_ptr<grpc::Channel>& channel);
+                                                        const std::shared_ptr<grpc::Channel>& channel,
+                                                        std::function<std::string()> times);
   // Waits for the calls in progress.
   virtual ~Gateway() = default;
 

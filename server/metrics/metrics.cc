@@ -165,6 +165,13 @@ void Metrics::SetEngine(Engine* engine) {
   engine_ = engine;
 }
 
+std::string Metrics::SerializeTimes() {
+  std::ostringstream out;
+  prometheus::TextSerializer().Serialize(out, seconds_.Collect());
+  prometheus::TextSerializer().Serialize(out, stages_.Collect());
+  return out.str();
+}
+
 std::string Metrics::Serialize() {
   std::vector<prometheus::MetricFamily> families = registry_.Collect();
   {

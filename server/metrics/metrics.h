@@ -74,6 +74,9 @@ class Metrics {
   void SetEngine(Engine* engine);
   // All metrics. May take milliseconds: it measures every collection.
   std::string Serialize();
+  // Of these only how long calls and the stages of searches took: no name of a collection or key is in it.
+  // Microseconds.
+  std::string SerializeTimes();
 
  private:
   struct ReloadCounters {

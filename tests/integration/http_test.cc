@@ -147,13 +147,17 @@ TEST_F(HttpTest, ErrorsSayWhatToDo) {
 
 TEST_F(HttpTest, KeysLimitsAndAuditAreTheSame) {
   WriteKeys("the-admin-key");
-  StartHttp({"--keys_file", Path("keys.json"), "--max_message_bytes", "1048576"});
+  std::filesystem::create_directories(Path("console"));
+  WriteFile("console/index.html", "<p>hello</p>");
+  StartHttp({"--keys_file", Path("keys.json"), "--max_message_bytes", "1048576", "--console_dir", Path("console")});
   const std::string large = "{\"collection\": \"" + std::string(900000, 'a') + "\"}";
   EXPECT_EQ(Post(kList, "{}").status, 401);
   EXPECT_EQ(Post(kUpsert, large).status, 401);
   EXPECT_EQ(Post(kList, "{}", {"-H", "Authorization: Bearer guessed"}).status, 401);
   EXPECT_EQ(Post(kUpsert, "{}", {"-H", "Authorization: Bearer reader-key"}).status, 403);
   EXPECT_EQ(Post(kList, "{}", {"-H", "Authorization: Bearer reader-key"}).status, 200);
+  EXPECT_EQ(Curl("/console/times", {}).status, 401);
+  EXPECT_EQ(Curl("/console/times", {"-H", "Authorization: Bearer reader-key"}).status, 200);
   const Answer too_large = Post(kUpsert, large + large, {"-H", "Authorization: Bearer writer-key"});
   EXPECT_EQ(too_large.status, 429);
   EXPECT_THAT(too_large.body, HasSubstr("max_message_bytes"));
@@ -242,6 +246,13 @@ TEST_F(HttpTest, ServesTheFilesOfTheConsoleAndNoOthers) {
   EXPECT_EQ(Curl("/console/../secret", {"--path-as-is"}).status, 404);
   EXPECT_EQ(Curl("/console/%2e%2e/secret", {"--path-as-is"}).status, 404);
   EXPECT_EQ(Curl("/console/none", {}).status, 404);
+  Post(kList, "{}");
+  const Answer times = Curl("/console/times", {});
+  EXPECT_EQ(times.status, 200);
+  EXPECT_THAT(times.body, HasSubstr("grpc_server_handling_seconds_count{grpc_method=\"ListCollections\","
+                                    "grpc_service=\"bebr.v1.CollectionService\",grpc_type=\"unary\"} "));
+  EXPECT_THAT(times.body, HasSubstr("bebr_search_stage_seconds_bucket{stage=\"scan\",le=\"0.001\"} 0\n"));
+  EXPECT_THAT(times.body, Not(HasSubstr("bebr_collection")));
   EXPECT_EQ(Curl("/consolation", {}).status, 404);
 }
 

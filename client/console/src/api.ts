@@ -77,6 +77,17 @@ export async function call<M extends Method>(method: M, request: Methods[M][0], 
   return await response.json() as Methods[M][1];
 }
 
+// How long calls took since the server's start, in Prometheus's text format; nothing of a server that does not say.
+export async function callTimes(): Promise<string | undefined> {
+  const key = keyFor(false);
+  try {
+    const response = await fetch("times", { headers: key ? { Authorization: `Bearer ${key}` } : {}, credentials: "omit", cache: "no-store" });
+    return response.ok ? await response.text() : undefined;
+  } catch {
+    return undefined;  // the calls beside it tell
+  }
+}
+
 // What to do about an error, in a sentence or two; the server's own message says the field, the value and the limit.
 export function advice(error: ApiError): string {
   switch (error.code) {

@@ -2,9 +2,10 @@
 // views, and their past for the charts. Nothing is asked while the page is hidden.
 import type { GetStatsResponseJson } from "bebr/v1/admin_pb";
 import type { AliasJson, CollectionJson, UnavailableCollectionJson } from "bebr/v1/collections_pb";
-import { ApiError, call } from "./api";
+import { ApiError, call, callTimes } from "./api";
 import { number } from "./format";
 import { keys } from "./keys";
+import { kSearches, kWrites, percentile, readTimes } from "./times";
 
 const kEveryMs = 2000;
 const kKept = 900;  // half an hour
@@ -19,6 +20,11 @@ export interface Moment {
   written: number;
   reencoded: number;
   answerMs: number;
+  // Of the calls since the moment before, where there were any.
+  searchP50Ms?: number | undefined;
+  searchP99Ms?: number | undefined;
+  writeP50Ms?: number | undefined;
+  writeP99Ms?: number | undefined;
 }
 export interface RecallPoint { at: number; recall: number }
 
@@ -34,7 +40,8 @@ export interface Live {
 
 export const live: Live = { moments: [], recalls: new Map() };
 const listeners = new Set<() => void>();
-let previous: { at: number; stats: GetStatsResponseJson } | undefined;
+interface Look { at: number; stats: GetStatsResponseJson; times: string }
+let previous: Look | undefined;
 let asking: Promise<void> | undefined;
 
 export function subscribe(listener: () => void): () => void {
@@ -42,9 +49,19 @@ export function subscribe(listener: () => void): () => void {
   return () => { listeners.delete(listener); };
 }
 
-function addMoment(stats: GetStatsResponseJson, at: number, answerMs: number): void {
+function percentiles(before: string, after: string): Partial<Moment> {
+  const [searched, searches] = [readTimes(before, kSearches), readTimes(after, kSearches)];
+  const [written, writes] = [readTimes(before, kWrites), readTimes(after, kWrites)];
+  return {
+    searchP50Ms: percentile(searched, searches, 0.5), searchP99Ms: percentile(searched, searches, 0.99),
+    writeP50Ms: percentile(written, writes, 0.5), writeP99Ms: percentile(written, writes, 0.99),
+  };
+}
+
+function addMoment(look: Look, answerMs: number): void {
+  const { at, stats } = look;
   const before = previous;
-  previous = { at, stats };
+  previous = look;
   // A server that was started again counts from 0.
   if (!before || number(stats.uptimeSeconds) < number(before.stats.uptimeSeconds)) return;
   const seconds = Math.max((at - before.at) / 1000, 1e-3);
@@ -58,6 +75,7 @@ function addMoment(stats: GetStatsResponseJson, at: number, answerMs: number): v
     refused: (since("refusedQueries") + since("refusedUpserts")) / seconds,
     written: since("documentsUpserted") / seconds,
     reencoded: since("documentsReencoded") / seconds,
+    ...percentiles(before.times, look.times),
   });
   if (live.moments.length > kKept) live.moments.shift();
 }
@@ -79,7 +97,8 @@ async function ask(): Promise<void> {
   try {
     const start = performance.now();
     const stats = await call("AdminService/GetStats", {});
-    addMoment(stats, Date.now(), performance.now() - start);
+    const answerMs = performance.now() - start;
+    addMoment({ at: Date.now(), stats, times: (await callTimes()) ?? "" }, answerMs);
     live.stats = stats;
     const [list, aliases] = await Promise.all(
       [call("CollectionService/ListCollections", {}), call("CollectionService/ListAliases", {})]);

@@ -1,17 +1,22 @@
 // What a search found: the hits, how far they are apart, and where the time went.
 import type { SearchHitJson } from "bebr/v1/search_pb";
+import { useState } from "preact/hooks";
 import { duration, enumName, shell } from "../format";
 import { Empty, Facts, Table } from "../parts/basic";
+import { Explanation } from "../parts/explanation";
 import { ScorePicture } from "../parts/score_picture";
 import { valuesOf } from "../sample";
 import type { Found } from "./search";
 
 interface Props { found: Found; collection: string; floats: boolean; more: (id: string) => void }
+interface RowProps {
+  hit: SearchHitJson; rank: number; next: SearchHitJson | undefined; floats: boolean; more: (id: string) => void; explained: boolean; explain: (id: string) => void;
+}
 
-function Row({ hit, rank, next, floats, more }: { hit: SearchHitJson; rank: number; next: SearchHitJson | undefined; floats: boolean; more: (id: string) => void }) {
+function Row({ hit, rank, next, floats, more, explained, explain }: RowProps) {
   const score = Number(hit.score ?? 0), its = Number(hit.its ?? 0);
   return (
-    <tr>
+    <tr data-id={hit.id} data-score={score} data-its={its}>
       <td class="number">{rank}</td>
       <th scope="row">{hit.id}</th>
       <td class="number">{score.toFixed(4)}</td>
@@ -21,15 +26,24 @@ function Row({ hit, rank, next, floats, more }: { hit: SearchHitJson; rank: numb
       <td>{hit.version}</td>
       <td class="attributes">{Object.entries(valuesOf(hit)).sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, value]) => (
         <span key={name}><b>{name}</b> {String(value)}</span>))}</td>
-      {floats && <td><button class="small" onClick={() => more(hit.id ?? "")} aria-label={`Like this: ${hit.id}`}>Like this</button></td>}
+      {(floats || hit.explanation) && (
+        <td>
+          <div class="row-buttons">
+            {hit.explanation && <button class="small" aria-pressed={explained} onClick={() => explain(hit.id ?? "")} aria-label={`Why: ${hit.id}`}>Why</button>}
+            {floats && <button class="small" onClick={() => more(hit.id ?? "")} aria-label={`Like this: ${hit.id}`}>Like this</button>}
+          </div>
+        </td>
+      )}
     </tr>
   );
 }
 
 export function Results({ found, collection, floats, more }: Props) {
   const { answer, roundTripMs } = found;
+  const [chosen, choose] = useState("");
   const hits = answer.hits ?? [];
   const timings = answer.timings ?? {};
+  const explained = hits.find((hit) => hit.id === chosen) ?? (hits[0]?.explanation && hits[0]);
   if (hits.length === 0) {
     return <Empty commands={[`bebr count ${shell(collection)}`]}>
       Nothing was found{found.filtered ? ": no document satisfies the filter. Take a condition away, or look at the attributes of a search without one" : ". Lower the least score, or see what there is"}:
@@ -38,9 +52,12 @@ export function Results({ found, collection, floats, more }: Props) {
   return (
     <>
       <ScorePicture hits={hits} />
-      <Table caption="Hits" head={["#Rank", "Id", "#Score", "#To the next", "Score is", "ITS", "Coded by", "Attributes", ...(floats ? ["More"] : [])]}>
-        {hits.map((hit, i) => <Row key={hit.id} hit={hit} rank={i + 1} next={hits[i + 1]} floats={floats} more={more} />)}
+      <Table caption="Hits" head={["#Rank", "Id", "#Score", "#To the next", "Score is", "ITS", "Coded by", "Attributes", ...(floats || hits[0]!.explanation ? ["More"] : [])]}>
+        {hits.map((hit, i) => (
+          <Row key={hit.id} hit={hit} rank={i + 1} next={hits[i + 1]} floats={floats} more={more} explained={hit === explained} explain={choose} />
+        ))}
       </Table>
+      <div aria-live="polite">{explained && <Explanation hit={explained} />}</div>
       <h2>Time</h2>
       <Facts rows={[
         ["Waiting", duration(timings.queueUs)],

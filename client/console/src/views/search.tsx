@@ -13,7 +13,7 @@ import { Results } from "./results";
 
 type By = "id" | "vector" | "random";
 
-interface Form { by: By; id: string; vector: string; k: string; version: string; rerank: string; minScore: string; filter: string; firstLevels: string }
+interface Form { by: By; id: string; vector: string; k: string; version: string; rerank: string; minScore: string; filter: string; firstLevels: string; explain: boolean }
 
 async function queryOf(form: Form, collection: CollectionJson, signal: AbortSignal): Promise<number[]> {
   const version = versionOf(collection, form.version);
@@ -30,7 +30,7 @@ async function queryOf(form: Form, collection: CollectionJson, signal: AbortSign
 }
 
 function optionsOf(form: Form): SearchOptionsJson {
-  const options: SearchOptionsJson = { k: Number(form.k), version: form.version, filter: form.filter.trim(), withAttributes: true };
+  const options: SearchOptionsJson = { k: Number(form.k), version: form.version, filter: form.filter.trim(), withAttributes: true, explain: form.explain };
   if (form.rerank !== "") options.rerank = Number(form.rerank);
   if (form.minScore !== "") options.minScore = Number(form.minScore);
   if (form.firstLevels !== "") options.firstLevels = Number(form.firstLevels);
@@ -73,7 +73,7 @@ function QueryFields({ form, set, dims, floats }: { form: Form; set: (part: Part
 
 function OptionFields({ form, set, collection }: { form: Form; set: (part: Partial<Form>) => void; collection: CollectionJson }) {
   const versions = collection.versions?.filter((version) => version.state !== "VERSION_STATE_RETIRED") ?? [];
-  const numeric = (id: string, label: string, part: keyof Form, limits: Record<string, string | number | boolean>, hint?: string) => (
+  const numeric = (id: string, label: string, part: Exclude<keyof Form, "explain">, limits: Record<string, string | number | boolean>, hint?: string) => (
     <Field id={id} label={label} {...(hint ? { hint } : {})}>
       <input id={id} type="number" {...limits} {...(hint ? { "aria-describedby": `${id}-hint` } : {})} value={form[part]}
         onInput={(event) => set({ [part]: event.currentTarget.value })} />
@@ -99,7 +99,7 @@ function OptionFields({ form, set, collection }: { form: Form; set: (part: Parti
 export function SearchView({ collection, id }: { collection: CollectionJson; id: string }) {
   const floats = storesFloats(collection);
   const [form, setForm] = useState<Form>({
-    by: floats ? "id" : "random", id, vector: "", k: "10", version: "", rerank: "", minScore: "", filter: "", firstLevels: "",
+    by: floats ? "id" : "random", id, vector: "", k: "10", version: "", rerank: "", minScore: "", filter: "", firstLevels: "", explain: false,
   });
   const set = (part: Partial<Form>) => setForm((before) => ({ ...before, ...part }));
   const found = useTask<Found>();
@@ -124,6 +124,7 @@ export function SearchView({ collection, id }: { collection: CollectionJson; id:
           <FilterInput id="filter" value={form.filter} attributes={attributes} set={(filter) => set({ filter })} />
         </Field>
         <OptionFields form={form} set={set} collection={collection} />
+        <label><input type="checkbox" checked={form.explain} onChange={(event) => set({ explain: event.currentTarget.checked })} /> Explain the scores</label>
         <p class="buttons"><button class="primary" type="submit">Search</button></p>
       </form>
       <p role="status">{found.running ? "Searching …" : found.result && `${count(found.result.answer.hits?.length)} hits among ${count(found.result.answer.documentsScanned)} documents.`}</p>

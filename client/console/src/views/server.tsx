@@ -8,7 +8,8 @@ import { useLive } from "../parts/hooks";
 const milliseconds = (value: number): string => `${value.toFixed(value < 10 ? 2 : 0)} ms`;
 const perSecond = (value: number): string => `${rate(value)}/s`;
 
-const kCharts: [string, keyof Moment, (value: number) => string][] = [
+type Figure = Exclude<keyof Moment, `${string}P${number}Ms`>;
+const kCharts: [string, Figure, (value: number) => string][] = [
   ["Queries", "queries", perSecond],
   ["Processor time of a scan", "scanMs", milliseconds],
   ["Queries that wait", "queued", count],
@@ -17,6 +18,15 @@ const kCharts: [string, keyof Moment, (value: number) => string][] = [
   ["Documents re-encoded", "reencoded", perSecond],
   ["The server's answer to this page", "answerMs", milliseconds],
 ];
+
+const kLatencies: [string, keyof Moment, keyof Moment][] = [
+  ["Time of a search", "searchP50Ms", "searchP99Ms"],
+  ["Time of a write", "writeP50Ms", "writeP99Ms"],
+];
+
+// Where there were no calls there is no point.
+const pointsOf = (moments: readonly Moment[], field: keyof Moment) =>
+  moments.flatMap((one) => { const value = one[field]; return value === undefined ? [] : [{ at: one.at, value }]; });
 
 export function ServerPage() {
   const { stats, moments, recalls } = useLive();
@@ -40,6 +50,10 @@ export function ServerPage() {
       <div class="charts">
         {kCharts.map(([title, field, show]) => (
           <Chart key={field} title={title} show={show} series={[{ name: "", points: moments.map((one) => ({ at: one.at, value: one[field] })) }]} />
+        ))}
+        {kLatencies.map(([title, half, most]) => (
+          <Chart key={title} title={title} show={milliseconds}
+            series={[{ name: "half within", points: pointsOf(moments, half) }, { name: "99 of 100 within", points: pointsOf(moments, most) }]} />
         ))}
         <Chart title="Recall of the codes, without rerank" series={named} show={(value) => value.toFixed(3)} from={Math.floor(least * 10 - 0.5) / 10} to={1} />
       </div>
