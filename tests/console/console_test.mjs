@@ -134,6 +134,27 @@ async function assertSame(page, request) {
   assert.deepEqual(await hitsOf(page), hits.map(({ id, score }) => [id, score.toFixed(4)]));
 }
 
+// The picture of where scores come from, by keyboard: what bands and offsets add is the estimate.
+async function explain(page) {
+  await page.getByRole("checkbox", { name: "Explain the scores" }).focus();
+  await page.keyboard.press("Space");
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { name: "Why doc-5 scores so" }).waitFor();
+  const second = page.getByRole("button", { name: /^Why: / }).nth(1);
+  const id = (await second.getAttribute("aria-label")).slice("Why: ".length);
+  await second.focus();
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { name: `Why ${id} scores so` }).waitFor();
+  assert.equal(await second.getAttribute("aria-pressed"), "true");
+  await page.getByRole("img", { name: new RegExp(`^The code of ${id} beside the query's: band 1, ${kDims} dims: [0-9.]+%, [0-9.]+%, [0-9.]+% alike`) }).waitFor();
+  const rows = await page.getByRole("table", { name: `What makes the estimate of ${id}` }).locator("tbody tr").evaluateAll((all) =>
+    all.map((row) => [row.firstElementChild.textContent, Number(row.lastElementChild.textContent)]));
+  const named = Object.fromEntries(rows);
+  assert.ok(Math.abs(named["1"] + named.Offsets - named.Estimate) < 2e-4, JSON.stringify(rows));
+  assert.ok(Math.abs(named["Exact, by rerank"] - named.Estimate) < 0.2, JSON.stringify(rows));
+  await inspect(page, "search-explained");
+}
+
 async function search(page) {
   await goTo(page, "Search");
   await page.getByText("Attributes of a sample: draft, section, year").waitFor();
@@ -171,6 +192,7 @@ async function search(page) {
   await page.getByRole("button", { name: "Search", exact: true }).click();
   await page.getByRole("rowheader", { name: "doc-5", exact: true }).waitFor();
   await assertSame(page, { query, options: { rerank: 50 } });
+  await explain(page);
 
   await filter.fill("year >");
   await page.getByRole("button", { name: "Search", exact: true }).click();
@@ -199,6 +221,7 @@ async function statistics(page) {
   await goTo(page, "Server");
   await page.getByText(/Queriesnow [1-9]/).waitFor();
   await page.getByText("papers v2: now").waitFor();
+  await page.getByRole("figure").filter({ hasText: "Time of a search" }).getByText(/99 of 100 within: now [0-9.]+ ms/).waitFor();
 }
 
 // Every view, as it looks to one reader.
@@ -219,8 +242,9 @@ async function look(browser, name, options) {
   await inspect(page, `${name}-versions`);
   await goTo(page, "Search");
   await page.getByRole("textbox", { name: "Id", exact: true }).fill("doc-7");
+  await page.getByRole("checkbox", { name: "Explain the scores" }).check();
   await page.getByRole("button", { name: "Search", exact: true }).click();
-  await status(page, "10 hits among");
+  await page.getByRole("heading", { name: "Why doc-7 scores so" }).waitFor();
   await inspect(page, `${name}-search`);
   await map(page);
   await page.goBack();

@@ -105,7 +105,9 @@ export class Transport {
     this.apiKey = options.apiKey ?? process.env["BEBR_API_KEY"];
     const found = /^(?:(https?):\/\/)?([^/]+)$/.exec(this.server);
     if (!found) throw invalid("server", `server is "${this.server}"; it is HOST:PORT, or https://HOST:PORT for TLS`);
-    this.grpc = new grpc.Client(found[2] as string, credentials(found[1] === "https", options), {
+    // A name without a port has the server's own, after https:// 443.
+    const address = (found[2] as string) + (found[1] !== "https" && /^([^:]+|\[.*\])$/.test(found[2] as string) ? ":7700" : "");
+    this.grpc = new grpc.Client(address, credentials(found[1] === "https", options), {
       // The server's limit is the one that counts.
       "grpc.max_send_message_length": -1,
       "grpc.max_receive_message_length": -1,

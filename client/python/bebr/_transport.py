@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import time
 from dataclasses import dataclass
 from typing import Any, List, Optional, Tuple
@@ -12,7 +13,8 @@ import grpc
 
 from bebr import errors
 
-DEFAULT_SERVER = "127.0.0.1:7700"
+DEFAULT_PORT = 7700
+DEFAULT_SERVER = f"127.0.0.1:{DEFAULT_PORT}"
 # A message may have 64 MiB unless the server is set otherwise; its limit is the one that counts.
 _MESSAGE_BYTES = -1
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
@@ -71,6 +73,8 @@ class Options:
         if scheme not in ("", "http", "https"):
             raise errors.InvalidArgument(f"server is {self.server!r}; it is HOST:PORT, or https://HOST:PORT for TLS", field="server")
         credentials = self.credentials(tls=scheme == "https")
+        if re.fullmatch(r"[^:]+|\[[^\]]*\]", address) and scheme != "https":
+            address += f":{DEFAULT_PORT}"
         if credentials is None:
             return grpc_module.insecure_channel(address, options=settings)
         return grpc_module.secure_channel(address, credentials, options=settings)

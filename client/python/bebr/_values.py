@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping as MappingBase
+from collections.abc import Iterable, Mapping as MappingBase
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Type, TypeVar
 
 import numpy as np
@@ -37,19 +37,33 @@ def made(kind: Type[M], **fields: Any) -> M:
         raise
 
 
+def _numbers(values: Any) -> npt.NDArray[Any]:
+    """As an array; complex would lose a part, and text would be read as numbers."""
+    array = np.asarray(values)
+    if array.dtype.kind in "cSUOMm":
+        raise TypeError(f"they are of type {array.dtype}")
+    return array
+
+
 def matrix(values: npt.ArrayLike, what: str) -> Floats:
-    """Rows of float16 as they are, else of float32."""
+    """Rows of float16 as they are, else of float32. A column of arrays, as of a data frame, is rows too."""
     try:
         array = np.asarray(values)
-        if array.dtype.kind in "cSUOMm":  # complex would lose a part, text would be read as numbers
-            raise TypeError(f"they are of type {array.dtype}")
+        if array.dtype == object and array.ndim:
+            array = np.array([_numbers(row.tolist() if getattr(row, "dtype", None) == object else row) for row in array])
+        elif array.dtype == object:
+            raise TypeError(f"{what} is of {type(values).__name__}; it is an array, or a list of rows")
+        array = _numbers(array)
         if array.dtype != np.float16:
             with np.errstate(over="ignore"):  # told as infinity, with the row
                 array = array.astype(np.float32, copy=False)
     except (TypeError, ValueError) as error:
         raise InvalidArgument(f"{what} are no rows of numbers of one length: {error}", field=what) from None
+    if array.shape == (0,):
+        array = array.reshape(0, 0)
     if array.ndim != 2:
-        raise InvalidArgument(f"{what} has the shape {array.shape}; it is (rows, dims)", field=what)
+        one = f"; a row alone goes as [{what}]" if array.ndim == 1 else ""
+        raise InvalidArgument(f"{what} has the shape {array.shape}; it is (rows, dims){one}", field=what)
     return np.ascontiguousarray(array)
 
 
@@ -177,7 +191,7 @@ def one_id(value: object, what: str) -> str:
         return value
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
         return str(int(value))
-    raise InvalidArgument(f"{what} is of {type(value).__name__}; an id is a str, or a whole number", field=what)
+    raise InvalidArgument(f"{what} is of {type(value).__name__}; an id is a str, or a whole number: str(id) makes one", field=what)
 
 
 def check_id(id: str, what: str) -> None:
@@ -190,9 +204,11 @@ def check_id(id: str, what: str) -> None:
 
 
 def id_list(ids: Any, what: str = "ids") -> List[str]:
-    """A string alone is one id."""
-    if isinstance(ids, str):
-        return [ids]
+    """A string or a number alone is one id."""
+    if isinstance(ids, (str, int, np.integer)):
+        return [one_id(ids, what)]
+    if not isinstance(ids, Iterable):
+        raise InvalidArgument(f"{what} is of {type(ids).__name__}; it is ids, as strings or whole numbers", field=what)
     return [one_id(value, f"{what}[{index}]") for index, value in enumerate(ids)]
 
 
@@ -200,14 +216,21 @@ def _attributes_of(attributes: Optional[Attributes], count: int) -> Callable[[in
     """What gives a row's attributes."""
     if attributes is None:
         return lambda index: {}
-    if isinstance(attributes, MappingBase):
-        columns = attributes
-        for name, column in columns.items():
-            if isinstance(column, str) or len(column) != count:
-                size = "a single value" if isinstance(column, str) else f"{len(column)} values"
+    if isinstance(attributes, MappingBase) or hasattr(attributes, "columns"):  # a mapping, or a data frame
+        frame: Any = attributes
+        columns: Dict[str, Any] = {}
+        for name in frame:
+            column = frame[name]
+            single = isinstance(column, str) or not isinstance(column, Iterable)
+            # Those of data frames are indexed by their own labels, not by the row.
+            columns[name] = [] if single else column if type(column) in (list, tuple, np.ndarray) else list(column)
+            if single or len(columns[name]) != count:
+                size = "a single value" if single else f"{len(columns[name])} values"
                 raise InvalidArgument(f"attributes[{name!r}] has {size}; there are {count} ids", field=f"attributes[{name!r}]", limit=count)
         return lambda index: {name: column[index] for name, column in columns.items()}
-    rows: Sequence[Optional[Mapping[str, object]]] = attributes
+    if not isinstance(attributes, Iterable):
+        raise InvalidArgument(f"attributes is of {type(attributes).__name__}; it is a mapping a row, or a column an attribute", field="attributes")
+    rows: List[Any] = list(attributes)
     if len(rows) != count:
         raise InvalidArgument(f"attributes has {len(rows)} rows; there are {count} ids", field="attributes", limit=count)
     return lambda index: rows[index] or {}

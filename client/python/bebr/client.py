@@ -27,6 +27,7 @@ class Client:
         client = bebr.Client("127.0.0.1:7700")
         papers = client.collection("papers")
 
+    A name without a port has 7700, after https:// 443.
     What is not given comes from the environment: $BEBR_SERVER, $BEBR_API_KEY, $BEBR_TLS_CA, $BEBR_TLS_CERT, $BEBR_TLS_KEY. `tls_ca` is
     the file of the authority that signed the server's certificate, and switches TLS on; so does https:// before the server's name, with
     the authorities that gRPC knows. `tls_cert` and `tls_key` are the client's own certificate. A key goes in clear where there is no TLS.

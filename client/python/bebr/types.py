@@ -398,7 +398,7 @@ Vectors = Union[npt.ArrayLike, Mapping[str, npt.ArrayLike]]
 """A row a document; or several versions' rows by their names."""
 
 Attributes = Union[Sequence[Optional[Mapping[str, object]]], Mapping[str, Union[Sequence[object], npt.NDArray[Any]]]]
-"""A mapping a document, or a column an attribute. None stands for no value."""
+"""A mapping a document, or a column an attribute, as a data frame has them. None stands for no value."""
 
 Ids = Union[Sequence[str], Sequence[int], npt.NDArray[np.generic]]
 """Strings, or whole numbers, which become strings."""

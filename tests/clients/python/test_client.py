@@ -11,6 +11,7 @@ import signal
 import subprocess
 import threading
 import time
+import uuid
 from pathlib import Path
 from typing import Any, AsyncIterator, Callable, Dict, Iterator, List, Tuple
 
@@ -79,6 +80,40 @@ def test_values_come_back_as_they_were(papers: bebr.Collection, docs: Matrix) ->
     assert [found.id for found in papers.get(["p2", "no", "p1"])] == ["p2", "p1"]
     with pytest.raises(LookupError, match="with_embeddings"):
         papers.get("p1")[0].vector
+
+
+class Column(List[Any]):
+    """As of a data frame that was sorted: its index goes by labels, its iteration by rows."""
+
+    def __getitem__(self, label: Any) -> Any:
+        return super().__getitem__(len(self) - 1 - label)
+
+
+class Frame:
+    """As data frames are: no mapping, but columns by names."""
+
+    columns = ["year", "lang"]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.columns)
+
+    def __getitem__(self, name: str) -> Column:
+        values: Dict[str, List[Any]] = {"year": [1, 2, 3], "lang": ["a", "b", "c"]}
+        return Column(values[name])
+
+
+def test_columns_of_data_frames(papers: bebr.Collection, docs: Matrix) -> None:
+    rows = np.empty(3, object)
+    rows[:] = list(docs[:3])
+    frame: Any = Frame()
+    for attributes in (frame, {name: frame[name] for name in frame}):
+        papers.upsert(Column(["x", "y", "z"]), rows, attributes)
+        found = papers.get(["x", "y", "z"], with_embeddings=True)
+        assert [document.attributes for document in found] == [{"year": i + 1, "lang": "abc"[i]} for i in range(3)]
+        assert np.allclose(found[2].vector, docs[2], rtol=1e-3, atol=1e-3)
+    assert papers.upsert(["x"], docs[:1].astype(object), ({"n": i} for i in range(1))).documents == 1  # type: ignore[arg-type]
+    assert papers.get(5) == []  # type: ignore[arg-type]
+    assert papers.upsert(["x"], (100 * docs[:1]).astype(np.int8)).documents == 1
 
 
 def test_halves_go_as_they_are(papers: bebr.Collection, docs: Matrix) -> None:
@@ -222,6 +257,13 @@ def test_what_is_wrong_here_is_told_before_anything_is_sent(papers: bebr.Collect
         (lambda: papers.upsert(["a", "b"], two, [{"big": 2**63}, {}]), "64 bits"),
         (lambda: papers.upsert([1.5, "b"], two), r"ids\[0\] is of float"),  # type: ignore[arg-type]
         (lambda: papers.upsert(["a"], docs[0]), r"\(rows, dims\)"),
+        (lambda: papers.upsert(["a"], docs[0]), r"a row alone goes as \[vectors\]"),
+        (lambda: papers.upsert(None, two), "ids is of NoneType"),  # type: ignore[arg-type]
+        (lambda: papers.upsert([uuid.uuid4()], two[:1]), r"is of UUID; .*str\(id\) makes one"),  # type: ignore[arg-type]
+        (lambda: papers.upsert(["a", "b"], (row for row in two)), "vectors is of generator"),  # type: ignore[arg-type]
+        (lambda: papers.upsert(["a", "b"], []), "0 rows; there are 2 ids"),
+        (lambda: papers.upsert(["a", "b"], two, {"year": 2020}), r"attributes\['year'\] has a single value"),  # type: ignore[dict-item]
+        (lambda: papers.upsert(["a", "b"], two, 5), "attributes is of int"),  # type: ignore[arg-type]
         (lambda: papers.search(two), "search_batch"),
         (lambda: papers.upsert(["a"], two[:1] + 1j), "complex64"),
         (lambda: papers.upsert(["a"], two[:1].astype(str)), "<U"),
@@ -246,7 +288,8 @@ def test_what_is_wrong_here_is_told_before_anything_is_sent(papers: bebr.Collect
         with pytest.raises(bebr.InvalidArgument, match=message):
             call()
     assert papers.count() == 1000
-    assert papers.upsert([], np.empty((0, DIMS))) == bebr.Upserted(0, 0)
+    assert papers.upsert([], np.empty((0, DIMS))) == papers.upsert([], []) == bebr.Upserted(0, 0)
+    assert papers.search_batch([]) == []
 
 
 def test_searches_by_examples_pages_and_fusion(papers: bebr.Collection, docs: Matrix) -> None:
