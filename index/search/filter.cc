@@ -11,6 +11,7 @@
 #include "absl/strings/str_format.h"
 #include "index/base/status_macros.h"
 #include "index/search/column_test.h"
+#include "index/search/filter_lookup.h"
 #include "index/search/filter_parser.h"
 
 namespace bebr {
@@ -64,6 +65,12 @@ RowSet EvaluateNode(const Filter::Node& node, const Table& table, RowSet rows) {
     }
   }
   return rows;
+}
+
+RowSet SetOf(absl::Span<const uint16_t> numbers, uint32_t rows) {
+  RowSet set((uint64_t{rows} + kWordRows - 1) / kWordRows, 0);
+  for (const uint16_t row : numbers) set[row / kWordRows] |= uint64_t{1} << (row % kWordRows);
+  return set;
 }
 
 std::vector<const Filter::Node*> AllTestsOf(const Filter::Node& root) {
@@ -175,11 +182,29 @@ std::vector<std::string> Filter::Unknown(absl::Span<const SegmentView* const> se
   return unknown;
 }
 
-RowSet Filter::Evaluate(const AttributeColumns::Map& columns, const AttributeDictionary& dictionary,
-                        const TextAnswers& texts, uint32_t rows, const Segment* ids) const {
+SelectedRows Filter::Select(const AttributeColumns::Map& columns, const AttributeDictionary& dictionary,
+                            const TextAnswers& texts, uint32_t rows, const Segment* ids) const {
+  const Table table{columns, dictionary, texts, rows, ids};
+  SelectedRows selected;
+  if (std::optional<FewRows> few = LookUp(*root_, columns, dictionary, rows)) {
+    selected.few = true;
+    selected.numbers = std::move(few->rows);
+    if (few->exact || selected.numbers.empty()) return selected;
+    const RowSet satisfied = EvaluateNode(*root_, table, SetOf(selected.numbers, rows));
+    std::erase_if(selected.numbers,
+                  [&](uint16_t row) { return (satisfied[row / kWordRows] >> (row % kWordRows) & 1) == 0; });
+    return selected;
+  }
   RowSet all((uint64_t{rows} + kWordRows - 1) / kWordRows, ~uint64_t{0});
   if (rows % kWordRows != 0) all.back() = (uint64_t{1} << (rows % kWordRows)) - 1;
-  return EvaluateNode(*root_, Table{columns, dictionary, texts, rows, ids}, std::move(all));
+  selected.set = EvaluateNode(*root_, table, std::move(all));
+  return selected;
+}
+
+RowSet Filter::Evaluate(const AttributeColumns::Map& columns, const AttributeDictionary& dictionary,
+                        const TextAnswers& texts, uint32_t rows, const Segment* ids) const {
+  SelectedRows selected = Select(columns, dictionary, texts, rows, ids);
+  return selected.few ? SetOf(selected.numbers, rows) : std::move(selected.set);
 }
 
 }  // namespace bebr

@@ -19,6 +19,13 @@ namespace bebr {
 // One bit per row of a segment, bit i % 64 of word i / 64.
 using RowSet = std::vector<uint64_t>;
 
+// The rows of a segment that a filter leaves: their numbers, ascending, where they are few, or else a bit for each row.
+struct SelectedRows {
+  bool few = false;
+  std::vector<uint16_t> numbers;
+  RowSet set;
+};
+
 // A Filter is a condition on a document's attributes, parsed once and evaluated on the columns of each segment.
 //
 //   section = "libs" AND installed_kib < 1000
@@ -33,7 +40,8 @@ using RowSet = std::vector<uint64_t>;
 // lacks, or has with another type, is false, also for !=; NOT of it is true.
 //
 // Immutable; thread-safe. Errors: INVALID_ARGUMENT with the position (a byte, counted from 1), what was expected there
-// and what was found. Cost of Evaluate: a pass over the rows for each comparison that can still change the answer.
+// and what was found. Cost of Evaluate: a pass over the rows for each comparison that can still change the answer; some
+// microseconds where indexes tell that few rows satisfy =, IN or an order of numbers (filter_lookup.h).
 class Filter {
  public:
   static absl::StatusOr<std::unique_ptr<const Filter>> Parse(std::string_view text);
@@ -51,6 +59,9 @@ class Filter {
   // answers, computed when the rows were there; `ids` is the segment of the rows (null: of no row the id is known).
   RowSet Evaluate(const AttributeColumns::Map& columns, const AttributeDictionary& dictionary, const TextAnswers& texts,
                   uint32_t rows, const Segment* ids = nullptr) const;
+  // The same, as numbers if the columns' indexes tell that they are few.
+  SelectedRows Select(const AttributeColumns::Map& columns, const AttributeDictionary& dictionary,
+                      const TextAnswers& texts, uint32_t rows, const Segment* ids = nullptr) const;
 
   // Which attributes the condition names that no row of the segments has, or none with a value of the type that it is
   // compared with: a sentence for each. Such a comparison is false for all documents, mostly by mistake.

@@ -7,7 +7,6 @@
 
 #include "index/base/top_k.h"
 #include "index/search/scan_filters.h"
-#include "index/simd/choice.h"
 
 namespace bebr {
 namespace {
@@ -24,6 +23,15 @@ constexpr uint32_t kRunsWithoutBounds = 15;
 // A query whose filter leaves rows in fewer of a unit's blocks than one in so many is scanned on these alone; the
 // others share runs of the blocks that any of them has rows in.
 constexpr uint32_t kAloneShare = 2;
+
+// A worker takes so many of the few rows of a filter at a time, or some more.
+constexpr size_t kPickedRows = 1024;
+
+// Parts in which a filter leaves few rows.
+struct Picking {
+  uint32_t group;  // of queries
+  std::vector<uint32_t> parts;
+};
 
 // Blocks begin..end - 1 of a part.
 struct Run {
@@ -57,21 +65,36 @@ class ScanRun {
         filters_(target, queries),
         documents_(queries.size()) {
     for (size_t q = 0; q < queries.size(); ++q) thresholds_[q].store(MinScore(q), std::memory_order_relaxed);
-    for (uint32_t part = 0; part < target.parts().size(); ++part) {
-      const uint32_t blocks = target.parts()[part].block_count();
+  }
+
+  // Before the work, which it divides: the few rows of a filter are looked up one by one, all else is scanned.
+  void EvaluateFilters(ThreadPool& pool) {
+    filters_.Evaluate(pool);
+    const auto parts = static_cast<uint32_t>(target_.parts().size());
+    for (uint32_t group = 0; group < filters_.groups().size(); ++group) {
+      size_t rows = 0;
+      for (uint32_t part = 0; part < parts; ++part) {
+        const std::vector<uint16_t>* few = filters_.Few(group, part);
+        if (few == nullptr || few->empty()) continue;
+        if (rows == 0) pickings_.push_back({group, {}});
+        pickings_.back().parts.push_back(part);
+        rows += few->size();
+        if (rows >= kPickedRows) rows = 0;
+      }
+    }
+    for (uint32_t part = 0; part < parts; ++part) {
+      const uint32_t blocks = filters_.many(part).empty() ? 0 : target_.parts()[part].block_count();
       for (uint32_t begin = 0; begin < blocks; begin += kUnitBlocks)
         units_.push_back({part, begin, std::min(begin + kUnitBlocks, blocks)});
     }
   }
-
-  void EvaluateFilters(ThreadPool& pool) { filters_.Evaluate(pool); }
 
   // What a query's pass over the blocks keeps: its best k, or the candidates of which another pass takes them.
   Best MakeBest(size_t q) const {
     return Best(choosing() ? first_->candidates : queries_[q].k, MinScore(q), IsBetter{&target_});
   }
 
-  // Takes units until there are none; returns the best of what it saw.
+  // Takes pickings and units until there are none; returns the best of what it saw.
   std::vector<Best> Work() {
     std::vector<Best> best;
     best.reserve(queries_.size());
@@ -82,8 +105,18 @@ class ScanRun {
     scratch.positions = std::make_unique_for_overwrite<uint32_t[]>(lanes);
     scratch.runs_without_bounds.resize(queries_.size());
     scratch.stopped.resize(queries_.size());
-    for (size_t u; (u = next_unit_.fetch_add(1, std::memory_order_relaxed)) < units_.size();)
-      Work(units_[u], best, scratch);
+    for (size_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < pickings_.size() + units_.size();) {
+      const SteadyTime now = SteadyNow();
+      for (uint32_t q = 0; q < queries_.size(); ++q)
+        scratch.stopped[q] = queries_[q].stopped != nullptr && queries_[q].stopped(now);
+      scratch.bytes = 0;
+      if (i < pickings_.size()) {
+        Pick(pickings_[i], best, scratch);
+      } else {
+        Work(units_[i - pickings_.size()], best, scratch);
+      }
+      bytes_.fetch_add(scratch.bytes, std::memory_order_relaxed);
+    }
     return best;
   }
 
@@ -126,6 +159,8 @@ class ScanRun {
     std::vector<uint32_t> runs_without_bounds;
     uint32_t run_blocks = kMinRunBlocks;  // of the next run, at most
     uint64_t bytes = 0;                   // read of the unit
+    RowSet picked;                        // of a part: a filter's few rows; else no bit is set
+    const uint64_t* rows = nullptr;       // these while they are scored
   };
 
   // A query's scores of one block with all levels.
@@ -145,13 +180,9 @@ class ScanRun {
   }
 
   void Work(const ScanUnit& unit, std::vector<Best>& best, Scratch& scratch) {
-    const SteadyTime now = SteadyNow();
-    for (uint32_t q = 0; q < queries_.size(); ++q)
-      scratch.stopped[q] = queries_[q].stopped != nullptr && queries_[q].stopped(now);
-    scratch.bytes = 0;
     scratch.together.clear();
     BlockSet shared;
-    for (size_t group = 0; group < filters_.groups().size(); ++group) {
+    for (const uint32_t group : filters_.many(unit.part)) {
       const BlockSet blocks = filters_.Blocks(group, unit);
       const uint32_t count = blocks.count();
       if (count == 0) continue;
@@ -172,7 +203,34 @@ class ScanRun {
     }
     std::sort(scratch.together.begin(), scratch.together.end());  // as they lie in memory
     ScanBlocks(unit, shared, scratch.together, best, scratch);
-    bytes_.fetch_add(scratch.bytes, std::memory_order_relaxed);
+  }
+
+  // Scores the blocks that hold the few rows of a filter.
+  void Pick(const Picking& picking, std::vector<Best>& best, Scratch& scratch) {
+    scratch.alone.clear();
+    for (const uint32_t q : filters_.groups()[picking.group].queries) {
+      if (scratch.stopped[q] == 0) scratch.alone.push_back(q);
+    }
+    if (scratch.alone.empty()) return;
+    uint64_t documents = 0;
+    scratch.picked.resize(kSegmentRows / 64);
+    for (const uint32_t part : picking.parts) {
+      const std::vector<uint16_t>& rows = *filters_.Few(picking.group, part);
+      for (const uint16_t row : rows) scratch.picked[row / 64] |= uint64_t{1} << (row % 64);
+      scratch.rows = scratch.picked.data();
+      for (size_t i = 0; i < rows.size();) {
+        const uint32_t block = rows[i] / simd::kBlockRows;
+        while (i < rows.size() && rows[i] / simd::kBlockRows == block) ++i;
+        documents += target_.parts()[part].LiveRows(block, block + 1);
+        ScanRunOfBlocks({part, block, block + 1}, scratch.alone, best, scratch);
+      }
+      scratch.rows = nullptr;
+      for (const uint16_t row : rows) scratch.picked[row / 64] = 0;
+    }
+    for (const uint32_t q : scratch.alone) {
+      documents_[q].fetch_add(documents, std::memory_order_relaxed);
+      AtomicMax(thresholds_[q], best[q].threshold());
+    }
   }
 
   uint64_t LiveRows(const ScanUnit& unit, const BlockSet& blocks) const {
@@ -254,7 +312,9 @@ class ScanRun {
       for (size_t j = 0; j < hits.count; ++j) {
         const uint32_t row = run.begin * simd::kBlockRows + hits.positions[j];
         if (hits.scores[j] < best[q].threshold() || !part.live(row)) continue;
-        if (!filters_.Leaves(q, run.part, row)) continue;
+        const bool leaves = scratch.rows == nullptr ? filters_.Leaves(q, run.part, row)
+                                                    : ((scratch.rows[row / 64] >> (row % 64)) & 1) != 0;
+        if (!leaves) continue;
         visit(q, {hits.scores[j], run.part, row});
       }
     }
@@ -281,63 +341,14 @@ class ScanRun {
   const absl::Span<const ScanQuery> queries_;
   std::vector<std::atomic<float>> thresholds_;  // a score below is not among a query's best, whoever finds it
   ScanFilters filters_;
+  std::vector<Picking> pickings_;
   std::vector<ScanUnit> units_;
-  std::atomic<size_t> next_unit_{0};
+  std::atomic<size_t> next_{0};                   // picking, then unit
   std::vector<std::atomic<uint64_t>> documents_;  // scored, by query
   std::atomic<uint64_t> bytes_{0};
 };
 
 }  // namespace
-
-ScanTarget::ScanTarget(std::shared_ptr<const CollectionView> collection_view, uint32_t space)
-    : view_(std::move(collection_view)) {
-  for (uint32_t s = 0; s < shard_count(); ++s) {
-    for (const SegmentView& view : shard(s).segments) {
-      const SegmentView::SpaceView* space_view = view.FindSpace(space);
-      if (space_view == nullptr || view.rows == view.deleted_rows) continue;
-      parts_.push_back({&view, space_view, s});
-      live_rows_ += view.rows - view.deleted_rows;
-    }
-  }
-}
-
-uint64_t ScanTarget::Part::LiveRows(uint32_t begin, uint32_t end) const {
-  const uint32_t last = std::min(end * simd::kBlockRows, view->rows);
-  const uint8_t* presence = space->column->presence();
-  uint64_t live = 0;
-  for (uint32_t row = begin * simd::kBlockRows; row < last;) {
-    const uint32_t group_end = std::min((row / 64 + 1) * 64, last);
-    const uint64_t deleted = view->deleted == nullptr ? 0 : view->deleted->words[row / 64];
-    uint8_t present = 0;  // at most 64: a sum of bytes, which the compiler turns into vector instructions
-    for (uint32_t i = row; i < group_end; ++i) present += presence[i] != 0;
-    live += present;
-    for (uint32_t i = row; deleted != 0 && i < group_end; ++i) live -= presence[i] != 0 && ((deleted >> (i % 64)) & 1);
-    row = group_end;
-  }
-  return live;
-}
-
-PreparedQueries::PreparedQueries(const CodeSpec& spec, const simd::CodeShape& shape, size_t count,
-                                 const uint32_t* planes, const float* weights, const float* offsets)
-    : shape_(shape), kernels_(simd::KernelsFor(shape, count)) {
-  const size_t bytes = (kernels_.prepared_bytes(shape_) + 63) / 64 * 64;
-  const size_t words = spec.QueryWords(shape.query_levels);
-  buffer_ = AlignedBuffer<std::byte>(bytes * count);
-  for (size_t q = 0; q < count; ++q) {
-    std::byte* prepared = buffer_.data() + q * bytes;
-    kernels_.prepare(shape_, planes + q * words, weights + q * spec.bands().size(), offsets[q], prepared);
-    pointers_.push_back(prepared);
-  }
-}
-
-size_t PreparedQueries::block_bytes() const {
-  uint32_t words = 0;
-  for (uint32_t b = 0; b < shape_.band_count; ++b) {
-    const simd::BandShape& band = shape_.bands[b];
-    words += (band.levels - band.left_out) * CodeSpec::PlaneWords(band.dims);
-  }
-  return simd::BlockBytes(words);
-}
 
 std::vector<std::vector<Candidate>> Scan(const ScanTarget& target, const PreparedQueries& prepared,
                                          const FirstPass* first, absl::Span<const ScanQuery> queries, ThreadPool& pool,

@@ -19,14 +19,14 @@ void ScanFilters::Evaluate(ThreadPool& pool) {
   for (uint32_t group = 0; group < groups_.size(); ++group) {
     if (groups_[group].filter != nullptr) filtered.push_back(group);
   }
-  row_sets_.resize(groups_.size());
-  if (filtered.empty()) return;
   const size_t shards = target_.shard_count();
   const size_t parts = target_.parts().size();
+  rows_.resize(groups_.size());
+  many_.resize(parts);
   std::vector<std::vector<Filter::TextAnswers>> texts(groups_.size());
   for (const uint32_t group : filtered) {
     texts[group].resize(shards);
-    row_sets_[group].resize(parts);
+    rows_[group].resize(parts);
   }
   pool.ParallelFor(filtered.size() * shards, [&](size_t i) {
     const uint32_t group = filtered[i / shards];
@@ -38,8 +38,11 @@ void ScanFilters::Evaluate(ThreadPool& pool) {
     const ScanTarget::Part& part = target_.parts()[i];
     const AttributeDictionary& dictionary = *target_.shard(part.shard).dictionary;
     for (const uint32_t group : filtered) {
-      row_sets_[group][i] = groups_[group].filter->Evaluate(
-          *part.view->attributes, dictionary, texts[group][part.shard], part.view->rows, part.view->segment.get());
+      rows_[group][i] = groups_[group].filter->Select(*part.view->attributes, dictionary, texts[group][part.shard],
+                                                      part.view->rows, part.view->segment.get());
+    }
+    for (uint32_t group = 0; group < groups_.size(); ++group) {
+      if (Few(group, static_cast<uint32_t>(i)) == nullptr) many_[i].push_back(group);
     }
   });
 }
@@ -52,7 +55,7 @@ BlockSet ScanFilters::Blocks(size_t group, const ScanUnit& unit) const {
   }
   static_assert(simd::kBlockRows == 16);
   constexpr uint32_t kWordBlocks = 64 / simd::kBlockRows;
-  const RowSet& rows = row_sets_[group][unit.part];
+  const RowSet& rows = rows_[group][unit.part].set;
   for (uint32_t block = 0; block < unit.size(); block += kWordBlocks) {
     const uint64_t word = rows[(unit.begin + block) / kWordBlocks];
     if (word == 0) continue;

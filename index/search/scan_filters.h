@@ -52,7 +52,8 @@ class BlockSet {
 
 // The filters of a scan's queries, each evaluated once on all segments, and which queries have which.
 //
-// Cost: a bit a row and filter. Thread safety: immutable once evaluated.
+// Cost: a bit a row and filter, or two bytes a row that it leaves if these are few. Thread safety: immutable once
+// evaluated.
 class ScanFilters {
  public:
   // A filter and the queries that have it: the same object, or all that have none.
@@ -66,19 +67,26 @@ class ScanFilters {
   void Evaluate(ThreadPool& pool);
 
   const std::vector<Group>& groups() const { return groups_; }
-  // The blocks of a unit in which a group's filter leaves a row.
+  // The rows of a part that a group's filter leaves, ascending, where they are few; else null.
+  const std::vector<uint16_t>* Few(size_t group, uint32_t part) const {
+    return groups_[group].filter != nullptr && rows_[group][part].few ? &rows_[group][part].numbers : nullptr;
+  }
+  // The groups of which a part's rows are not few.
+  const std::vector<uint32_t>& many(uint32_t part) const { return many_[part]; }
+  // The blocks of a unit in which a group's filter leaves a row, and whether the filter of a query leaves one: of parts
+  // where the group's rows are not few.
   BlockSet Blocks(size_t group, const ScanUnit& unit) const;
-  // Whether the filter of a query leaves the row.
   bool Leaves(uint32_t query, uint32_t part, uint32_t row) const {
     const uint32_t group = group_of_[query];
-    return groups_[group].filter == nullptr || ((row_sets_[group][part][row / 64] >> (row % 64)) & 1) != 0;
+    return groups_[group].filter == nullptr || ((rows_[group][part].set[row / 64] >> (row % 64)) & 1) != 0;
   }
 
  private:
   const ScanTarget& target_;
   std::vector<Group> groups_;
-  std::vector<uint32_t> group_of_;             // by query
-  std::vector<std::vector<RowSet>> row_sets_;  // by group and part; empty without a filter
+  std::vector<uint32_t> group_of_;               // by query
+  std::vector<std::vector<SelectedRows>> rows_;  // by group and part; empty without a filter
+  std::vector<std::vector<uint32_t>> many_;      // by part
 };
 
 }  // namespace bebr

@@ -16,6 +16,7 @@
 #include "absl/types/span.h"
 #include "index/base/mutex.h"
 #include "index/base/reserved_array.h"
+#include "index/segment/value_index.h"
 #include "index/types/document.h"
 
 namespace bebr {
@@ -82,11 +83,8 @@ class AttributeDictionary {
   uint64_t text_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
-// The type of an attribute of a row; one byte in memory.
-enum class AttributeType : uint8_t { kAbsent = 0, kString = 1, kInt = 2, kDouble = 3, kBool = 4 };
-
-// The attributes of a segment's rows by name: what a filter is evaluated on. 9 bytes a row and attribute, beside the
-// strings, which it holds in the dictionary until it goes.
+// The attributes of a segment's rows by name: what a filter is evaluated on. 9 bytes a row and attribute, 2 more once
+// filters look up its values, beside the strings, which it holds in the dictionary until it goes.
 //
 // Thread safety: one writer, which also takes the views; readers hold a View and read only rows that were published
 // with it. Cost: a name that no row had copies the map of the names once for all that come between two views.
@@ -97,6 +95,7 @@ class AttributeColumns {
     ReservedArray<AttributeType> types;
     // kString: number in the dictionary; kInt: the int64; kDouble: the bits of the double; kBool: 0 or 1.
     ReservedArray<uint64_t> values;
+    ValueIndex index;  // of what stands above; built by the look-ups of readers
   };
   using Map = std::map<std::string, std::shared_ptr<Column>, std::less<>>;
   using View = std::shared_ptr<const Map>;
@@ -117,7 +116,7 @@ class AttributeColumns {
   }
   // The integer of that name of a row; nullopt if it has none. For the writer.
   std::optional<int64_t> Integer(std::string_view name, uint32_t row) const;
-  // Of columns with so many rows, without the strings.
+  // Of columns with so many rows, without the strings and the indexes.
   uint64_t memory_bytes(uint32_t rows) const;
   // Length of the strings of all rows, counted as often as rows have them.
   uint64_t text_bytes() const { return text_bytes_; }

@@ -7,6 +7,7 @@ namespace bebr {
 
 static_assert(kMaxBands == simd::kMaxBands && kMaxLevels == simd::kMaxLevels,
               "the kernels take every code there may be");
+static_assert(kSegmentRows <= kMaxIndexedRows);
 
 simd::CodeShape MakeShape(const CodeSpec& spec, uint32_t query_levels) {
   simd::CodeShape shape;

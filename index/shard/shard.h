@@ -42,13 +42,17 @@ struct ShardView {
   std::shared_ptr<const AttributeDictionary> dictionary;
   uint64_t documents = 0;
   uint64_t deleted_rows = 0;
-  ShardMemory rows_memory;  // without the dictionary, which older views keep alive too
+  ShardMemory
+      rows_memory;  // without the dictionary, which older views keep alive too, and indexes, which readers build
   ShardCounts counts;
 
   // Now.
   ShardMemory memory() const {
     ShardMemory memory = rows_memory;
     memory.attributes += dictionary->memory_bytes();
+    for (const SegmentView& segment : segments) {
+      for (const auto& [name, column] : *segment.attributes) memory.attributes += column->index.memory_bytes();
+    }
     return memory;
   }
 };

@@ -2,7 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <map>
 #include <memory>
+#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -108,6 +111,62 @@ TEST_F(EngineAttributesTest, TextsOfReplacedAndDeletedDocumentsAreFreed) {
   for (size_t i = 0; i < kDocuments; ++i) ids.push_back(absl::StrCat(i));
   ASSERT_TRUE(DeleteAndWait(*engine_, "c", ids).ok());
   EXPECT_LT(attribute_bytes(), 100u << 10);
+}
+
+// Each tenant's search finds the tenant's documents and no other, whatever was written, deleted, moved by reclaiming or
+// loaded again; the indexes that it looks in are counted.
+TEST_F(EngineAttributesTest, TenantsFindTheirOwnDocuments) {
+  constexpr size_t kTenants = 150, kDocuments = 9000;
+  std::mt19937_64 random(5);
+  std::map<std::string, Attributes> model;
+  const auto put = [&](size_t count) {
+    std::vector<std::pair<std::string, Attributes>> documents;
+    for (const size_t first = random() % kDocuments; count > 0; --count) {
+      Attributes attributes = {{"tenant", absl::StrCat("t", random() % kTenants)},
+                               {"time", static_cast<int64_t>(random() % 1000)}};
+      if (random() % 3 == 0) attributes.erase("time");
+      documents.emplace_back(absl::StrCat((first + count) % kDocuments), std::move(attributes));
+      model[documents.back().first] = documents.back().second;
+    }
+    ASSERT_TRUE(Put(std::move(documents)).ok());
+  };
+  const auto check = [&](const std::string& filter, const std::function<bool(const std::string&, int64_t)>& accept) {
+    std::vector<std::string> expected, found;
+    for (const auto& [id, attributes] : model) {
+      const auto time = attributes.find("time");
+      const int64_t at = time == attributes.end() ? -1 : std::get<int64_t>(time->second);
+      if (accept(std::get<std::string>(attributes.at("tenant")), at)) expected.push_back(id);
+    }
+    const auto result = SearchAndWait(*engine_, {.collection = "c", .queries = {query_}, .k = 10000, .filter = filter});
+    ASSERT_TRUE(result.ok()) << result.status();
+    for (const SearchHit& hit : result->hits[0]) found.push_back(hit.id);  // of equal scores: by id
+    EXPECT_EQ(found, expected) << filter;
+    EXPECT_LT(result->documents_scanned, model.size() / 2);
+  };
+  for (int step = 0; step < 40; ++step) {
+    put(step == 0 ? kDocuments - 1 : 1 + random() % 900);
+    if (step % 3 == 1) {
+      std::vector<std::string> ids;
+      for (const size_t first = random() % kDocuments; ids.size() < 500;)
+        ids.push_back(absl::StrCat((first + ids.size()) % kDocuments));
+      ASSERT_TRUE(DeleteAndWait(*engine_, "c", ids).ok());
+      for (const std::string& id : ids) model.erase(id);
+    }
+    if (step % 8 == 7) Open();
+    const std::string t = absl::StrCat("t", random() % kTenants), u = absl::StrCat("t", random() % kTenants);
+    const auto from = static_cast<int64_t>(random() % 1000);
+    check(absl::StrCat("tenant = '", t, "'"), [&](const std::string& tenant, int64_t) { return tenant == t; });
+    check(absl::StrCat("tenant IN ('", t, "', 'nobody', '", u, "') AND NOT time < ", from),
+          [&](const std::string& tenant, int64_t time) {
+            return (tenant == t || tenant == u) && !(time >= 0 && time < from);
+          });
+    check(absl::StrCat("time >= ", from, " AND time < ", from + 5),
+          [&](const std::string&, int64_t time) { return time >= from && time < from + 5; });
+  }
+  const uint64_t before = attribute_bytes();
+  check("tenant = 't1'", [](const std::string& tenant, int64_t) { return tenant == "t1"; });
+  Open();
+  EXPECT_LT(attribute_bytes(), before);
 }
 
 }  // namespace

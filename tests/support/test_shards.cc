@@ -41,18 +41,28 @@ TestShards::TestShards(const std::string& model_file, size_t shards)
 }
 
 void TestShards::Put(const std::string& id, const std::vector<float>& embedding, Attributes attributes) {
-  std::vector<uint32_t> words(binarizer_->spec().code_words());
-  CodeFactors factors;
-  binarizer_->EncodeDocuments(embedding.data(), 1, words.data(), &factors);
-  const std::string floats(reinterpret_cast<const char*>(embedding.data()), embedding.size() * sizeof(float));
-  std::vector<Mutation> list(1);
-  Mutation& mutation = list[0];
-  mutation.id = id;
-  mutation.attributes = &attributes;
-  mutation.codes.push_back({.space = 0, .version = 0, .factors = factors, .words = words});
-  mutation.floats.push_back({.embedding = 0, .bytes = floats});
+  PutAll({{id, {embedding, std::move(attributes)}}});
+}
+
+void TestShards::PutAll(const std::map<std::string, std::pair<std::vector<float>, Attributes>>& documents) {
+  const uint32_t code_words = binarizer_->spec().code_words();
+  std::vector<uint32_t> words(documents.size() * code_words);
+  std::vector<Mutation> list(documents.size());
+  size_t i = 0;
+  for (const auto& [id, document] : documents) {
+    const auto& [embedding, attributes] = document;
+    CodeFactors factors;
+    uint32_t* const code = words.data() + i * code_words;
+    binarizer_->EncodeDocuments(embedding.data(), 1, code, &factors);
+    Mutation& mutation = list[i++];
+    mutation.id = id;
+    mutation.attributes = &attributes;
+    mutation.codes.push_back({.space = 0, .version = 0, .factors = factors, .words = {code, code_words}});
+    mutation.floats.push_back(
+        {.embedding = 0, .bytes = {reinterpret_cast<const char*>(embedding.data()), embedding.size() * sizeof(float)}});
+    reference_.Upsert(id, embedding, attributes);
+  }
   Must(CommitRequest(*shards_, std::move(list)));
-  reference_.Upsert(id, embedding, std::move(attributes));
 }
 
 void TestShards::Delete(const std::string& id) {

@@ -3,8 +3,10 @@
 #define BEBR_TESTS_SUPPORT_TEST_SHARDS_H_
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -27,6 +29,8 @@ class TestShards {
   TestShards(const std::string& model_file, size_t shards);
 
   void Put(const std::string& id, const std::vector<float>& embedding, Attributes attributes = {});
+  // Documents by id, as one request.
+  void PutAll(const std::map<std::string, std::pair<std::vector<float>, Attributes>>& documents);
   void Delete(const std::string& id);
 
   const Binarizer& binarizer() const { return *binarizer_; }

@@ -25,6 +25,7 @@ namespace bebr {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::ElementsAreArray;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
@@ -45,6 +46,10 @@ class Table {
   const Attributes& document(uint32_t row) const { return documents_[row]; }
   RowSet Evaluate(const Filter& filter, uint32_t rows) const {
     return filter.Evaluate(*columns_.view(), *dictionary_, filter.CompareTexts(*dictionary_), rows);
+  }
+
+  SelectedRows Select(const Filter& filter, uint32_t rows) const {
+    return filter.Select(*columns_.view(), *dictionary_, filter.CompareTexts(*dictionary_), rows);
   }
 
   // The numbers of the rows that satisfy the filter; a failure if it has no meaning or bits beyond the rows are set.
@@ -337,6 +342,66 @@ TEST(FilterTest, AgreesWithTheReferenceOnRandomDocumentsAndExpressions) {
     }
   }
   EXPECT_GT(some, 1000u) << "too few of the expressions tell documents apart: the test shows nothing";
+}
+
+// The same on so many rows that the columns have indexes: what is looked up there is what a pass over the rows finds,
+// also by older views than that which built the index.
+TEST(FilterTest, LooksUpWhatThePassOverTheRowsFinds) {
+  uint32_t few = 0, some = 0;
+  for (uint64_t seed = 0; seed < 8; ++seed) {
+    Generator generator(seed);
+    std::vector<Attributes> documents;
+    for (uint32_t row = 0; row < 3000; ++row) {
+      documents.push_back(generator.Document());
+      // Values that few rows have.
+      if (generator.Below(3) > 0) documents.back()["a"] = int64_t{generator.Below(300)};
+      if (generator.Below(3) > 0) documents.back()["b_1"] = absl::StrCat("t", generator.Below(300));
+      if (generator.Below(3) > 0) documents.back()["c.d-e"] = generator.Below(3000) / 8.0;
+    }
+    const Table table(std::move(documents));
+    const std::vector<std::string> texts = {"a = 5",
+                                            "a = 5.0",
+                                            "b_1 = \"t7\"",
+                                            "b_1 = \"nowhere\"",
+                                            "a IN (1, 2.0, 3, 1, 1.0)",
+                                            "b_1 IN (\"t1\", \"t2\", 'nowhere') AND a > 100",
+                                            "c.d-e >= 100 AND c.d-e < 102.5",
+                                            "c.d-e BETWEEN 7.5 AND 8",
+                                            "a > 5 AND a <= 6 AND a EXISTS",
+                                            "a = 3 OR b_1 = \"t3\"",
+                                            "a = 3 OR NOT b_1 = \"t3\"",
+                                            "NOT a = 3",
+                                            "a < 0.5",
+                                            "a <= -1",
+                                            "a = 4 AND a = 5",
+                                            "a = 4 AND NOT b_1 > \"t2\"",
+                                            "(a = 4 OR a = 7) AND (c.d-e < 200 OR c.d-e EXISTS)",
+                                            "a = true",
+                                            "a != 4",
+                                            "absent = 1",
+                                            "a < -9e18",
+                                            "c.d-e > 1e308",
+                                            "b_1 STARTS WITH \"t29\" AND a = 9",
+                                            "`and` = true AND a = 11"};
+    for (uint32_t i = 0; i < 200; ++i) {
+      const Expression expression = generator.Tree(2);
+      const std::string text = i < texts.size() ? texts[i] : generator.Render(expression);
+      const auto filter = Filter::Parse(text);
+      ASSERT_TRUE(filter.ok()) << filter.status();
+      const uint32_t evaluated = generator.Below(2) == 0 ? generator.Below(3001) : 3000;
+      const SelectedRows selected = table.Select(**filter, evaluated);
+      const std::vector<uint32_t> rows = table.Rows(text, evaluated);
+      if (selected.few) {
+        EXPECT_THAT(selected.numbers, ElementsAreArray(rows)) << text;
+      }
+      // A negation is never looked up.
+      ASSERT_EQ(rows, table.Rows(absl::StrCat("NOT (NOT (", text, "))"), evaluated)) << "seed " << seed << ": " << text;
+      few += selected.few;
+      some += selected.few && !rows.empty();
+    }
+  }
+  EXPECT_GT(few, 100u);
+  EXPECT_GT(some, 60u);
 }
 
 // Every operator with every pair of values of the generator's kinds, numbers at the edges of both types among them.

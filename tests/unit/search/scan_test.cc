@@ -3,9 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <memory>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -38,12 +40,15 @@ std::unique_ptr<TestShards> MakeShards(const char* shape, uint32_t query_levels,
   auto made = std::make_unique<TestShards>(RandomModelFile(kInputDims, *ParseCodeSpec(shape), query_levels, 1), shards);
   const auto vectors = RandomVectors(40, kInputDims, 2);
   std::mt19937_64 random(3);
+  std::map<std::string, std::pair<std::vector<float>, Attributes>> put, replaced;
   for (size_t i = 0; i < documents; ++i) {
-    Attributes attributes;
+    auto& [vector, attributes] = put[absl::StrCat("d", i)];
+    vector = vectors[random() % vectors.size()];
     if (i % 3 != 0) attributes["n"] = static_cast<int64_t>(i);
-    made->Put(absl::StrCat("d", i), vectors[random() % vectors.size()], std::move(attributes));
   }
-  for (size_t i = 0; i < documents; i += 5) made->Put(absl::StrCat("d", i), vectors[random() % vectors.size()]);
+  for (size_t i = 0; i < documents; i += 5) replaced[absl::StrCat("d", i)].first = vectors[random() % vectors.size()];
+  made->PutAll(put);
+  made->PutAll(replaced);
   for (size_t i = 0; i < documents; i += 7) made->Delete(absl::StrCat("d", i));
   return made;
 }
