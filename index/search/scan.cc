@@ -11,17 +11,20 @@
 namespace bebr {
 namespace {
 
-// Blocks times queries of a run, which one call of the kernel scans: many, as a call has its price. A worker's first
-// runs are shorter, until it knows what thresholds to look for.
+// Blocks times queries of a run, which one call of the kernel scans: many, as a
+// call has its price. A worker's first runs are shorter, until it knows what
+// thresholds to look for.
 constexpr size_t kBlocksPerRun = 8192;
 constexpr uint32_t kMinRunBlocks = 16;
-// Bounds pay as long as they rule out most blocks: after a run of blocks in which more than a quarter had to be scored
-// again, a query's next runs are scored with all levels at once.
+// Bounds pay as long as they rule out most blocks: after a run of blocks in
+// which more than a quarter had to be scored again, a query's next runs are
+// scored with all levels at once.
 constexpr uint32_t kMostAgain = 4;
 constexpr uint32_t kRunsWithoutBounds = 15;
 
-// A query whose filter leaves rows in fewer of a unit's blocks than one in so many is scanned on these alone; the
-// others share runs of the blocks that any of them has rows in.
+// A query whose filter leaves rows in fewer of a unit's blocks than one in so
+// many is scanned on these alone; the others share runs of the blocks that any
+// of them has rows in.
 constexpr uint32_t kAloneShare = 2;
 
 // A worker takes so many of the few rows of a filter at a time, or some more.
@@ -34,7 +37,7 @@ struct Picking {
 };
 
 // Blocks begin..end - 1 of a part.
-struct Run {
+struct BlockRun {
   uint32_t part;
   uint32_t begin;
   uint32_t end;
@@ -52,7 +55,9 @@ void AtomicMax(std::atomic<float>& target, float value) {
   }
 }
 
-// One scan: what its workers share, and the work.
+}  // namespace
+
+// One scan: what its threads share, and the work.
 class ScanRun {
  public:
   ScanRun(const ScanTarget& target, const PreparedQueries& prepared, const FirstPass* first,
@@ -67,75 +72,27 @@ class ScanRun {
     for (size_t q = 0; q < queries.size(); ++q) thresholds_[q].store(MinScore(q), std::memory_order_relaxed);
   }
 
-  // Before the work, which it divides: the few rows of a filter are looked up one by one, all else is scanned.
-  void EvaluateFilters(ThreadPool& pool) {
+  void Run(FairPool& pool) {
     filters_.Evaluate(pool);
-    const auto parts = static_cast<uint32_t>(target_.parts().size());
-    for (uint32_t group = 0; group < filters_.groups().size(); ++group) {
-      size_t rows = 0;
-      for (uint32_t part = 0; part < parts; ++part) {
-        const std::vector<uint16_t>* few = filters_.Few(group, part);
-        if (few == nullptr || few->empty()) continue;
-        if (rows == 0) pickings_.push_back({group, {}});
-        pickings_.back().parts.push_back(part);
-        rows += few->size();
-        if (rows >= kPickedRows) rows = 0;
-      }
-    }
-    for (uint32_t part = 0; part < parts; ++part) {
-      const uint32_t blocks = filters_.many(part).empty() ? 0 : target_.parts()[part].block_count();
-      for (uint32_t begin = 0; begin < blocks; begin += kUnitBlocks)
-        units_.push_back({part, begin, std::min(begin + kUnitBlocks, blocks)});
-    }
-  }
-
-  // What a query's pass over the blocks keeps: its best k, or the candidates of which another pass takes them.
-  Best MakeBest(size_t q) const {
-    return Best(choosing() ? first_->candidates : queries_[q].k, MinScore(q), IsBetter{&target_});
-  }
-
-  // Takes pickings and units until there are none; returns the best of what it saw.
-  std::vector<Best> Work() {
-    std::vector<Best> best;
-    best.reserve(queries_.size());
-    for (size_t q = 0; q < queries_.size(); ++q) best.push_back(MakeBest(q));
-    Scratch scratch;
-    const size_t lanes = MostRunBlocks(queries_.size()) * queries_.size() * simd::kBlockRows;
-    scratch.scores = std::make_unique_for_overwrite<float[]>(lanes);
-    scratch.positions = std::make_unique_for_overwrite<uint32_t[]>(lanes);
-    scratch.runs_without_bounds.resize(queries_.size());
-    scratch.stopped.resize(queries_.size());
-    for (size_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < pickings_.size() + units_.size();) {
-      const SteadyTime now = SteadyNow();
-      for (uint32_t q = 0; q < queries_.size(); ++q)
-        scratch.stopped[q] = queries_[q].stopped != nullptr && queries_[q].stopped(now);
-      scratch.bytes = 0;
-      if (i < pickings_.size()) {
-        Pick(pickings_[i], best, scratch);
-      } else {
-        Work(units_[i - pickings_.size()], best, scratch);
-      }
-      bytes_.fetch_add(scratch.bytes, std::memory_order_relaxed);
-    }
-    return best;
-  }
-
-  // Of candidates chosen by their first levels, the best k by all levels.
-  std::vector<Candidate> ScoreChosen(size_t q, std::vector<Candidate> chosen) {
-    std::sort(chosen.begin(), chosen.end(), [](const Candidate& a, const Candidate& b) {
-      return a.segment != b.segment ? a.segment < b.segment : a.row < b.row;
+    Divide();
+    workers_.resize(pool.slots());
+    pool.ParallelFor(pickings_.size() + units_.size(), [this](size_t i, size_t slot) {
+      if (workers_[slot] == nullptr) workers_[slot] = MakeWorker();
+      Work(i, *workers_[slot]);
     });
-    Best best(queries_[q].k, queries_[q].min_score, IsBetter{&target_});
-    BlockScores block;
-    for (Candidate& candidate : chosen) {
-      candidate.score = ScoreRow(q, candidate.segment, candidate.row, block);
-      if (candidate.score >= best.threshold()) best.Add(candidate);
-    }
-    return best.Take();
+    for (const auto& worker : workers_)
+      if (worker != nullptr) worker->scratch = Scratch();
   }
 
-  // Whether the pass over the blocks finds candidates for another one.
-  bool choosing() const { return first_ != nullptr && first_->candidates > 0; }
+  std::vector<Candidate> BestOf(size_t q) {
+    Best merged = MakeBest(q);
+    for (const auto& worker : workers_) {
+      if (worker == nullptr) continue;
+      for (const Candidate& candidate : worker->best[q].Take()) merged.Add(candidate);
+    }
+    return choosing() ? ScoreChosen(q, merged.Take()) : merged.Take();
+  }
+
   ScanCounts counts() const {
     ScanCounts counts{.bytes = bytes_.load()};
     for (const auto& documents : documents_) {
@@ -170,16 +127,95 @@ class ScanRun {
     alignas(64) float scores[simd::kBlockRows];
   };
 
+  // What a thread has of a scan.
+  struct Worker {
+    std::vector<Best> best;  // of what it saw, by query
+    Scratch scratch;
+  };
+
+  // Whether the pass over the blocks finds candidates for another one.
+  bool choosing() const { return first_ != nullptr && first_->candidates > 0; }
+
+  // What a query's pass over the blocks keeps: its best k, or the candidates of
+  // which another pass takes them.
+  Best MakeBest(size_t q) const {
+    return Best(choosing() ? first_->candidates : queries_[q].k, MinScore(q), IsBetter{&target_});
+  }
+
+  // The few rows of a filter are picked, all else is scanned.
+  void Divide() {
+    const auto parts = static_cast<uint32_t>(target_.parts().size());
+    for (uint32_t group = 0; group < filters_.groups().size(); ++group) {
+      size_t rows = 0;
+      for (uint32_t part = 0; part < parts; ++part) {
+        const std::vector<uint16_t>* few = filters_.Few(group, part);
+        if (few == nullptr || few->empty()) continue;
+        if (rows == 0) pickings_.push_back({group, {}});
+        pickings_.back().parts.push_back(part);
+        rows += few->size();
+        if (rows >= kPickedRows) rows = 0;
+      }
+    }
+    for (uint32_t part = 0; part < parts; ++part) {
+      const uint32_t blocks = filters_.many(part).empty() ? 0 : target_.parts()[part].block_count();
+      for (uint32_t begin = 0; begin < blocks; begin += kUnitBlocks)
+        units_.push_back({part, begin, std::min(begin + kUnitBlocks, blocks)});
+    }
+  }
+
+  std::unique_ptr<Worker> MakeWorker() const {
+    auto worker = std::make_unique<Worker>();
+    worker->best.reserve(queries_.size());
+    for (size_t q = 0; q < queries_.size(); ++q) worker->best.push_back(MakeBest(q));
+    Scratch& scratch = worker->scratch;
+    const size_t lanes = MostRunBlocks(queries_.size()) * queries_.size() * simd::kBlockRows;
+    scratch.scores = std::make_unique_for_overwrite<float[]>(lanes);
+    scratch.positions = std::make_unique_for_overwrite<uint32_t[]>(lanes);
+    scratch.runs_without_bounds.resize(queries_.size());
+    scratch.stopped.resize(queries_.size());
+    return worker;
+  }
+
+  // Picking or unit number `i`.
+  void Work(size_t i, Worker& worker) {
+    Scratch& scratch = worker.scratch;
+    const SteadyTime now = SteadyNow();
+    for (uint32_t q = 0; q < queries_.size(); ++q)
+      scratch.stopped[q] = queries_[q].stopped != nullptr && queries_[q].stopped(now);
+    scratch.bytes = 0;
+    if (i < pickings_.size()) {
+      Pick(pickings_[i], worker.best, scratch);
+    } else {
+      ScanUnitOfBlocks(units_[i - pickings_.size()], worker.best, scratch);
+    }
+    bytes_.fetch_add(scratch.bytes, std::memory_order_relaxed);
+  }
+
+  // Of candidates chosen by their first levels, the best k by all levels.
+  std::vector<Candidate> ScoreChosen(size_t q, std::vector<Candidate> chosen) {
+    std::sort(chosen.begin(), chosen.end(), [](const Candidate& a, const Candidate& b) {
+      return a.segment != b.segment ? a.segment < b.segment : a.row < b.row;
+    });
+    Best best(queries_[q].k, queries_[q].min_score, IsBetter{&target_});
+    BlockScores block;
+    for (Candidate& candidate : chosen) {
+      candidate.score = ScoreRow(q, candidate.segment, candidate.row, block);
+      if (candidate.score >= best.threshold()) best.Add(candidate);
+    }
+    return best.Take();
+  }
+
   static uint32_t MostRunBlocks(size_t query_count) {
     return static_cast<uint32_t>(std::clamp<size_t>(kBlocksPerRun / query_count, kMinRunBlocks, kUnitBlocks));
   }
 
-  // Candidates are chosen by another score than the final one, so that may drop none of them.
+  // Candidates are chosen by another score than the final one, so that may drop
+  // none of them.
   float MinScore(size_t q) const {
     return choosing() ? -std::numeric_limits<float>::infinity() : queries_[q].min_score;
   }
 
-  void Work(const ScanUnit& unit, std::vector<Best>& best, Scratch& scratch) {
+  void ScanUnitOfBlocks(const ScanUnit& unit, std::vector<Best>& best, Scratch& scratch) {
     scratch.together.clear();
     BlockSet shared;
     for (const uint32_t group : filters_.many(unit.part)) {
@@ -201,7 +237,8 @@ class ScanRun {
         shared.AddAll(blocks);
       }
     }
-    std::sort(scratch.together.begin(), scratch.together.end());  // as they lie in memory
+    std::sort(scratch.together.begin(),
+              scratch.together.end());  // as they lie in memory
     ScanBlocks(unit, shared, scratch.together, best, scratch);
   }
 
@@ -257,7 +294,7 @@ class ScanRun {
     for (const uint32_t q : queries) AtomicMax(thresholds_[q], best[q].threshold());
   }
 
-  void ScanRunOfBlocks(const Run& run, const std::vector<uint32_t>& queries, std::vector<Best>& best,
+  void ScanRunOfBlocks(const BlockRun& run, const std::vector<uint32_t>& queries, std::vector<Best>& best,
                        Scratch& scratch) {
     const auto add = [&best](uint32_t q, const Candidate& candidate) { best[q].Add(candidate); };
     if (first_ == nullptr) return ScoreBlocks(prepared_, run, queries, best, scratch, add);
@@ -288,10 +325,11 @@ class ScanRun {
     });
   }
 
-  // Scores a run of blocks for some of the queries and calls visit(query, candidate) for every live row that passes the
-  // filter and has at least the query's threshold.
+  // Scores a run of blocks for some of the queries and calls visit(query,
+  // candidate) for every live row that passes the filter and has at least the
+  // query's threshold.
   template <typename Visit>
-  void ScoreBlocks(const PreparedQueries& prepared, const Run& run, const std::vector<uint32_t>& queries,
+  void ScoreBlocks(const PreparedQueries& prepared, const BlockRun& run, const std::vector<uint32_t>& queries,
                    std::vector<Best>& best, Scratch& scratch, const Visit& visit) {
     if (queries.empty()) return;
     const ScanTarget::Part& part = target_.parts()[run.part];
@@ -321,7 +359,8 @@ class ScanRun {
     scratch.bytes += size_t{run.end - run.begin} * prepared.block_bytes();
   }
 
-  // The score of one row with all levels; scores its whole block, which costs about the same, unless `block` has it.
+  // The score of one row with all levels; scores its whole block, which costs
+  // about the same, unless `block` has it.
   float ScoreRow(size_t q, uint32_t part, uint32_t row, BlockScores& block) {
     const uint32_t number = row / simd::kBlockRows;
     if (block.part != part || block.block != number) {
@@ -339,40 +378,23 @@ class ScanRun {
   const PreparedQueries& prepared_;
   const FirstPass* const first_;
   const absl::Span<const ScanQuery> queries_;
-  std::vector<std::atomic<float>> thresholds_;  // a score below is not among a query's best, whoever finds it
+  std::vector<std::atomic<float>> thresholds_;  // a score below is not among a
+                                                // query's best, whoever finds it
   ScanFilters filters_;
   std::vector<Picking> pickings_;
   std::vector<ScanUnit> units_;
-  std::atomic<size_t> next_{0};                   // picking, then unit
+  std::vector<std::unique_ptr<Worker>> workers_;  // by slot of the pool; null: a thread that was never at it
   std::vector<std::atomic<uint64_t>> documents_;  // scored, by query
   std::atomic<uint64_t> bytes_{0};
 };
 
-}  // namespace
+CodeScan::CodeScan(const ScanTarget& target, const PreparedQueries& prepared, const FirstPass* first,
+                   absl::Span<const ScanQuery> queries)
+    : run_(std::make_unique<ScanRun>(target, prepared, first, queries)) {}
+CodeScan::~CodeScan() = default;
 
-std::vector<std::vector<Candidate>> Scan(const ScanTarget& target, const PreparedQueries& prepared,
-                                         const FirstPass* first, absl::Span<const ScanQuery> queries, ThreadPool& pool,
-                                         size_t threads, ScanCounts* counts) {
-  ScanRun run(target, prepared, first, queries);
-  run.EvaluateFilters(pool);
-  std::vector<std::vector<Best>> by_worker(std::max<size_t>(1, threads));
-  pool.ParallelFor(by_worker.size(), [&](size_t worker) { by_worker[worker] = run.Work(); });
-  std::vector<std::vector<Candidate>> results(queries.size());
-  const auto merge = [&](size_t q) {
-    Best merged = run.MakeBest(q);
-    for (std::vector<Best>& worker : by_worker) {
-      for (const Candidate& candidate : worker[q].Take()) merged.Add(candidate);
-    }
-    results[q] = merged.Take();
-    if (run.choosing()) results[q] = run.ScoreChosen(q, std::move(results[q]));
-  };
-  if (run.choosing()) {
-    pool.ParallelFor(queries.size(), merge);
-  } else {
-    for (size_t q = 0; q < queries.size(); ++q) merge(q);
-  }
-  if (counts != nullptr) *counts = run.counts();
-  return results;
-}
+void CodeScan::Run(FairPool& pool) { run_->Run(pool); }
+std::vector<Candidate> CodeScan::Best(size_t query) { return run_->BestOf(query); }
+ScanCounts CodeScan::counts() const { return run_->counts(); }
 
 }  // namespace bebr

@@ -14,7 +14,7 @@ ScanFilters::ScanFilters(const ScanTarget& target, absl::Span<const ScanQuery> q
   }
 }
 
-void ScanFilters::Evaluate(ThreadPool& pool) {
+void ScanFilters::Evaluate(FairPool& pool) {
   std::vector<uint32_t> filtered;  // groups
   for (uint32_t group = 0; group < groups_.size(); ++group) {
     if (groups_[group].filter != nullptr) filtered.push_back(group);
@@ -28,13 +28,13 @@ void ScanFilters::Evaluate(ThreadPool& pool) {
     texts[group].resize(shards);
     rows_[group].resize(parts);
   }
-  pool.ParallelFor(filtered.size() * shards, [&](size_t i) {
+  pool.ParallelFor(filtered.size() * shards, [&](size_t i, size_t) {
     const uint32_t group = filtered[i / shards];
     const auto shard = static_cast<uint32_t>(i % shards);
     texts[group][shard] = groups_[group].filter->CompareTexts(*target_.shard(shard).dictionary);
   });
   // A segment's columns are read for all filters, one after the other, while they are in the caches.
-  pool.ParallelFor(parts, [&](size_t i) {
+  pool.ParallelFor(parts, [&](size_t i, size_t) {
     const ScanTarget::Part& part = target_.parts()[i];
     const AttributeDictionary& dictionary = *target_.shard(part.shard).dictionary;
     for (const uint32_t group : filtered) {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "absl/types/span.h"
-#include "index/base/thread_pool.h"
+#include "index/base/fair_pool.h"
 #include "index/search/filter.h"
 #include "index/search/scan.h"
 
@@ -64,7 +64,7 @@ class ScanFilters {
 
   ScanFilters(const ScanTarget& target, absl::Span<const ScanQuery> queries);
   // Before the blocks: the comparisons with the strings of every shard, then with the rows of every part.
-  void Evaluate(ThreadPool& pool);
+  void Evaluate(FairPool& pool);
 
   const std::vector<Group>& groups() const { return groups_; }
   // The rows of a part that a group's filter leaves, ascending, where they are few; else null.

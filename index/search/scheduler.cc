@@ -1,25 +1,23 @@
 #include "index/search/scheduler.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_format.h"
 #include "index/base/retry.h"
-#include "index/search/search_batch.h"
 
 namespace bebr {
 namespace {
 
 constexpr size_t kMaxQueriesPerScan = 256;
+constexpr size_t kEnoughQueries = 32;                     // for a scan: more at a time cost hardly less each
 constexpr uint64_t kMostFilterBits = uint64_t{64} << 23;  // of a group's filters, a bit a row each: 64 MiB
 constexpr int kCompanyShare = 4;  // of a scan's time, that the next one waits for company at most,
 constexpr int kLullShare = 16;    // and this much, but at least kLeastLull, after somebody came
 constexpr absl::Duration kLeastLull = absl::Microseconds(300);
-
-bool SameGroup(const SearchJob& a, const SearchJob& b) {
-  return a.manifest == b.manifest && a.version.number == b.version.number &&
-         a.request.first_levels == b.request.first_levels && a.request.candidates == b.request.candidates;
-}
+constexpr size_t kLeastDrivers = 4;
+constexpr size_t kMostLanes = 1000;  // before those without searches are forgotten
 
 // How many different filters a group of searches of a collection may have.
 size_t MostFilters(const CollectionView& view) {
@@ -33,17 +31,47 @@ size_t MostFilters(const CollectionView& view) {
 }  // namespace
 
 Scheduler::Scheduler(size_t threads, size_t max_queued_queries)
-    : threads_(threads), max_queued_queries_(max_queued_queries), scan_pool_(threads - 1), finish_pool_(threads) {
-  thread_ = std::thread([this] { Run(); });
+    : max_queued_queries_(max_queued_queries),
+      scan_pool_(threads - 1),
+      finish_pool_(threads),
+      heavy_pool_((threads + 1) / 2) {
+  const size_t drivers = std::max(kLeastDrivers, threads / 2);
+  for (size_t i = 0; i < drivers; ++i) drivers_.emplace_back([this] { Drive(); });
 }
 
 Scheduler::~Scheduler() {
   {
     MutexLock lock(&mutex_);
     stopping_ = true;
+    for (auto& [key, lane] : lanes_) lane.company.NotifyAll();
   }
   wake_.NotifyAll();
-  thread_.join();
+  for (std::thread& driver : drivers_) driver.join();
+}
+
+Scheduler::Key Scheduler::KeyOf(const SearchJob& job) {
+  return {job.manifest.get(), job.version.number, job.request.first_levels, job.request.candidates};
+}
+
+absl::Status Scheduler::Admit(size_t queries) const {
+  if (stopping_) return absl::UnavailableError("the server is shutting down");
+  if (queries > max_queued_queries_) {
+    return absl::ResourceExhaustedError(
+        absl::StrFormat("the request has %d queries and at most %d may wait (max_queued_queries); send fewer at a time",
+                        queries, max_queued_queries_));
+  }
+  if (queued_queries_ + queries > max_queued_queries_) {
+    return TryAgainLater(
+        absl::StrFormat("%d queries wait and the limit is %d; try again later", queued_queries_, max_queued_queries_));
+  }
+  return absl::OkStatus();
+}
+
+Scheduler::Lane& Scheduler::LaneOf(const SearchJob& job) {
+  if (lanes_.size() >= kMostLanes) {
+    std::erase_if(lanes_, [](const auto& entry) { return entry.second.jobs.empty() && !entry.second.taken; });
+  }
+  return lanes_[KeyOf(job)];
 }
 
 void Scheduler::Submit(std::unique_ptr<SearchJob> job) {
@@ -51,20 +79,19 @@ void Scheduler::Submit(std::unique_ptr<SearchJob> job) {
   absl::Status refusal;
   {
     MutexLock lock(&mutex_);
-    if (stopping_) {
-      refusal = absl::UnavailableError("the server is shutting down");
-    } else if (queries > max_queued_queries_) {
-      refusal = absl::ResourceExhaustedError(absl::StrFormat(
-          "the request has %d queries and at most %d may wait (max_queued_queries); send fewer at a time", queries,
-          max_queued_queries_));
-    } else if (queued_queries_ + queries > max_queued_queries_) {
-      refusal = TryAgainLater(absl::StrFormat("%d queries wait and the limit is %d; try again later", queued_queries_,
-                                              max_queued_queries_));
-    } else {
+    refusal = Admit(queries);
+    if (refusal.ok()) {
+      Lane& lane = LaneOf(*job);
+      if (lane.taken) {
+        lane.company.NotifyOne();
+      } else if (lane.jobs.empty()) {
+        ready_.push_back(&lane);
+        wake_.NotifyOne();
+      }
       queued_queries_ += queries;
+      lane.queries += queries;
       job->submitted = SteadyNow();
-      queue_.push_back(std::move(job));
-      wake_.NotifyOne();
+      lane.jobs.push_back(std::move(job));
       return;
     }
   }
@@ -77,93 +104,109 @@ size_t Scheduler::queued_queries() const {
   return queued_queries_;
 }
 
-std::vector<std::unique_ptr<SearchJob>> Scheduler::TakeGroup() {
-  std::vector<std::unique_ptr<SearchJob>> group;
-  std::deque<std::unique_ptr<SearchJob>> rest;
+Scheduler::Group Scheduler::TakeGroup(Lane& lane) {
+  Group group;
   size_t queries = 0;
-  const size_t most_filters = MostFilters(*queue_.front()->shards->view());
+  const size_t most_filters = MostFilters(*lane.jobs.front()->shards->view());
   absl::flat_hash_set<std::string_view> filters;  // texts
-  for (std::unique_ptr<SearchJob>& job : queue_) {
-    const size_t count = job->request.queries.size();
-    const std::string_view filter = job->request.filter;
-    const bool same = group.empty() || SameGroup(*group.front(), *job);
-    const bool room = group.empty() || (queries + count <= kMaxQueriesPerScan &&
-                                        (filters.contains(filter) || filters.size() < most_filters));
-    // Once one of the group does not fit, no later one may overtake it.
-    if (same && !room) queries = kMaxQueriesPerScan;
-    if (same && room) {
-      queries += count;
-      filters.insert(filter);
-      group.push_back(std::move(job));
-    } else {
-      rest.push_back(std::move(job));
-    }
+  while (!lane.jobs.empty()) {
+    const SearchRequest& request = lane.jobs.front()->request;
+    const bool room = queries + request.queries.size() <= kMaxQueriesPerScan &&
+                      (filters.contains(request.filter) || filters.size() < most_filters);
+    if (!group.empty() && !room) break;
+    queries += request.queries.size();
+    filters.insert(request.filter);
+    group.push_back(std::move(lane.jobs.front()));
+    lane.jobs.pop_front();
   }
-  queue_ = std::move(rest);
-  for (const auto& job : group) queued_queries_ -= job->request.queries.size();
+  lane.queries -= queries;
+  queued_queries_ -= queries;
   return group;
 }
 
-void Scheduler::AwaitCompany() {
-  const size_t enough = std::min(expected_queries_, kMaxQueriesPerScan);
-  const SteadyTime until = last_scan_end_ + last_scan_ / kCompanyShare;
-  const absl::Duration lull = std::max(kLeastLull, last_scan_ / kLullShare);
+void Scheduler::AwaitCompany(Lane& lane) {
+  const size_t enough = std::min(lane.expected, kEnoughQueries);
+  const SteadyTime until = lane.last_scan_end + lane.last_scan / kCompanyShare;
+  const absl::Duration lull = std::max(kLeastLull, lane.last_scan / kLullShare);
   SteadyTime now = SteadyNow();
   SteadyTime quiet = now + lull;
-  while (!stopping_ && queued_queries_ < enough && now < std::min(until, quiet)) {
-    const size_t before = queued_queries_;
-    wake_.WaitFor(&mutex_, std::min(until, quiet) - now);
+  while (!stopping_ && lane.queries < enough && now < std::min(until, quiet)) {
+    const size_t before = lane.queries;
+    lane.company.WaitFor(&mutex_, std::min(until, quiet) - now);
     now = SteadyNow();
-    if (queued_queries_ > before) quiet = now + lull;
+    if (lane.queries > before) quiet = now + lull;
   }
 }
 
-void Scheduler::Run() {
+void Scheduler::Drive() {
   for (;;) {
-    std::vector<std::unique_ptr<SearchJob>> group;
+    Lane* lane;
+    Group group;
     bool stopping;
     {
       MutexLock lock(&mutex_);
-      while (!stopping_ && queue_.empty()) wake_.Wait(&mutex_);
-      AwaitCompany();
-      if (queue_.empty()) return;
-      group = TakeGroup();
+      while (!stopping_ && ready_.empty()) wake_.Wait(&mutex_);
+      if (ready_.empty()) return;
+      lane = ready_.front();
+      ready_.pop_front();
+      lane->taken = true;
+      AwaitCompany(*lane);
+      group = TakeGroup(*lane);
       stopping = stopping_;
     }
-    std::vector<std::unique_ptr<SearchJob>> ready;
-    for (std::unique_ptr<SearchJob>& job : group) {
-      absl::Status status = Interrupted(job->request, SteadyNow());
-      if (stopping) status = absl::UnavailableError("the server is shutting down");
-      if (status.ok()) {
-        ready.push_back(std::move(job));
-      } else {
-        job->done(status);
-      }
-    }
-    if (ready.empty()) continue;
-    size_t answered = 0;
-    for (const auto& job : ready) answered += job->request.queries.size();
     const SteadyTime start = SteadyNow();
-    RunGroup(std::move(ready));
+    const size_t scanned = RunGroup(std::move(group), stopping);
     MutexLock lock(&mutex_);
-    expected_queries_ = queued_queries_ + answered;
-    last_scan_end_ = SteadyNow();
-    last_scan_ = last_scan_end_ - start;
+    lane->taken = false;
+    if (scanned > 0) {
+      lane->expected = lane->queries + scanned;
+      lane->last_scan_end = SteadyNow();
+      lane->last_scan = lane->last_scan_end - start;
+    }
+    // This thread is here to take it, unless another lane comes first.
+    if (lane->jobs.empty()) continue;
+    ready_.push_back(lane);
+    if (ready_.size() > 1) wake_.NotifyOne();
   }
 }
 
-void Scheduler::RunGroup(std::vector<std::unique_ptr<SearchJob>> jobs) {
-  auto batch = std::make_shared<SearchBatch>(std::move(jobs));
+size_t Scheduler::RunGroup(Group group, bool stopping) {
+  Group ready;
+  size_t queries = 0;
+  for (std::unique_ptr<SearchJob>& job : group) {
+    absl::Status status = Interrupted(job->request, SteadyNow());
+    if (stopping) status = absl::UnavailableError("the server is shutting down");
+    if (status.ok()) {
+      queries += job->request.queries.size();
+      ready.push_back(std::move(job));
+    } else {
+      job->done(status);
+    }
+  }
+  if (!ready.empty()) Scan(std::move(ready));
+  return queries;
+}
+
+void Scheduler::Scan(Group group) {
+  auto batch = std::make_shared<SearchBatch>(std::move(group));
   batch->Encode(scan_pool_);
-  const ScanCounts counts = batch->Scan(scan_pool_, threads_);
+  const ScanCounts counts = batch->Scan(scan_pool_);
   counters_.queries.fetch_add(batch->query_count(), std::memory_order_relaxed);
   counters_.scans.fetch_add(1, std::memory_order_relaxed);
   counters_.documents_scanned.fetch_add(counts.documents, std::memory_order_relaxed);
   counters_.bytes_scanned.fetch_add(counts.bytes, std::memory_order_relaxed);
   counters_.scan_us.fetch_add(static_cast<uint64_t>(batch->scan_us()), std::memory_order_relaxed);
-  for (size_t t = 0; t < std::min(finish_pool_.size(), batch->query_count()); ++t) {
-    finish_pool_.Submit([batch] { batch->Finish(); });
-  }
+  const auto finish = [&batch](ThreadPool& pool, SearchBatch::Weight weight) {
+    for (size_t t = 0; t < std::min(pool.size(), batch->count(weight)); ++t) Finish(pool, batch, weight);
+  };
+  finish(finish_pool_, SearchBatch::Weight::kLight);
+  finish(heavy_pool_, SearchBatch::Weight::kHeavy);
+}
+
+void Scheduler::Finish(ThreadPool& pool, std::shared_ptr<SearchBatch> batch, SearchBatch::Weight weight) {
+  pool.Submit([&pool, batch = std::move(batch), weight]() mutable {
+    if (batch->FinishNext(weight)) Finish(pool, std::move(batch), weight);
+  });
 }
 
 }  // namespace bebr

@@ -5,34 +5,42 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
 #include "index/base/clock.h"
+#include "index/base/fair_pool.h"
 #include "index/base/mutex.h"
 #include "index/base/thread_pool.h"
 #include "index/catalog/manifest.h"
+#include "index/search/search_batch.h"
 #include "index/search/search_job.h"
-#include "index/shard/shard_set.h"
-#include "index/types/search.h"
 
 namespace bebr {
 
-// The Scheduler runs searches so that queries share scans: one thread takes the oldest waiting search and with it all
-// others that ask the same version of the same collection, whatever their filters, encodes their queries together,
-// scans the codes once for all of them, and hands each its result. Searches that arrive meanwhile form the next scan.
+// The Scheduler runs searches so that queries share scans. Searches that ask the same version of the same collection,
+// whatever their filters, form a lane. A driver, one of a few threads, takes a lane that has searches, the one that has
+// waited longest, encodes the queries that wait in it together, scans the codes once for all of them, and leaves them
+// to be finished by other threads. Searches that arrive meanwhile form the lane's next scan.
 //
-// Company. An idle server answers at once. After a scan, the next one waits for as many queries as are known to be
-// about, those that came during the scan and those it has just answered, whose clients often have another one; at most
-// a quarter of the time that the scan took, and no longer than a sixteenth of it after the last one came. Without that,
-// clients that ask again at once would fall into two groups that scan in turn, each at half the size.
+// Fairness. A lane has one scan at a time, and several lanes scan at the same time: the threads that help the drivers
+// spread evenly over them (FairPool), so a small collection waits for no large one. Queries are finished in turns, one
+// of each scan, and those with long lists of candidates, which take long to rank, on threads of their own.
 //
-// Order. First come, first served among groups; a search is never overtaken by one of its own group.
-// Limits. At most `max_queued_queries` queries wait; more are refused with RESOURCE_EXHAUSTED.
-// Thread safety: all methods may be called from any thread. The destructor answers what waits with UNAVAILABLE.
+// Company. An idle server answers at once. After a scan, the lane's next one waits for as many queries as are known to
+// be about, those that came during the scan and those it has just answered, whose clients often have another one; but
+// not for more than a scan needs to be efficient, so that while some clients are answered the others' queries are
+// scanned; at most a quarter of the time that the scan took, and no longer than a sixteenth of it after the last one
+// came.
+//
+// Order. First come, first served in a lane. Limits. At most `max_queued_queries` queries wait; more are refused with
+// RESOURCE_EXHAUSTED. What is found depends on neither. Thread safety: all methods may be called from any thread. The
+// destructor answers what waits with UNAVAILABLE.
 class Scheduler {
  public:
   struct Counters {
@@ -52,26 +60,44 @@ class Scheduler {
   size_t queued_queries() const;
 
  private:
-  void Run();
-  void AwaitCompany() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  std::vector<std::unique_ptr<SearchJob>> TakeGroup() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void RunGroup(std::vector<std::unique_ptr<SearchJob>> jobs);
+  using Group = std::vector<std::unique_ptr<SearchJob>>;
+  // What must be alike for searches to share a scan: manifest, version, first_levels and candidates.
+  using Key = std::tuple<const CollectionManifest*, uint32_t, uint32_t, size_t>;
+  struct Lane {
+    std::deque<std::unique_ptr<SearchJob>> jobs;
+    size_t queries = 0;   // that wait
+    bool taken = false;   // by a driver, until its scan has ended
+    CondVar company;      // a job came, or stopping_
+    size_t expected = 0;  // queries that are about, as the last scan's end showed
+    SteadyTime last_scan_end = -absl::InfiniteDuration();
+    absl::Duration last_scan;
+  };
 
-  const size_t threads_;
+  static Key KeyOf(const SearchJob& job);
+  absl::Status Admit(size_t queries) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Lane& LaneOf(const SearchJob& job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Drive();
+  void AwaitCompany(Lane& lane) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Group TakeGroup(Lane& lane) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Answers those that need no scan any more, scans for the others; returns how many queries these have.
+  size_t RunGroup(Group group, bool stopping);
+  void Scan(Group group);
+  // Finishes the rest of a batch on a pool, a query at a time, so that other batches have their turn in between.
+  static void Finish(ThreadPool& pool, std::shared_ptr<SearchBatch> batch, SearchBatch::Weight weight);
+
   const size_t max_queued_queries_;
   Counters counters_;
-  ThreadPool scan_pool_;    // helps the scheduler's own thread
-  ThreadPool finish_pool_;  // rerank and results, beside the next scan
+  FairPool scan_pool_;      // helps the drivers
+  ThreadPool finish_pool_;  // rerank and results, beside the next scans
+  ThreadPool heavy_pool_;   // the same of queries with many candidates
 
   mutable Mutex mutex_;
-  CondVar wake_;  // a job came, or stopping_
-  std::deque<std::unique_ptr<SearchJob>> queue_ ABSL_GUARDED_BY(mutex_);
+  CondVar wake_;  // a lane is ready, or stopping_
+  std::map<Key, Lane> lanes_ ABSL_GUARDED_BY(mutex_);
+  std::deque<Lane*> ready_ ABSL_GUARDED_BY(mutex_);  // that have jobs and are not taken
   size_t queued_queries_ ABSL_GUARDED_BY(mutex_) = 0;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  size_t expected_queries_ ABSL_GUARDED_BY(mutex_) = 0;  // that are about, as the last scan's end showed
-  SteadyTime last_scan_end_ ABSL_GUARDED_BY(mutex_) = -absl::InfiniteDuration();
-  absl::Duration last_scan_ ABSL_GUARDED_BY(mutex_);
-  std::thread thread_;
+  std::vector<std::thread> drivers_;
 };
 
 }  // namespace bebr

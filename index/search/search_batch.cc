@@ -12,9 +12,11 @@
 namespace bebr {
 namespace {
 
-constexpr float kRounding = 1e-6f;    // of a score that is scaled, at most
-constexpr size_t kEncodeRows = 16;    // queries a thread encodes at a time
-constexpr size_t kHitsAtATime = 128;  // whose attributes are read in one go, before the limit is checked
+constexpr float kRounding = 1e-6f;         // of a score that is scaled, at most
+constexpr size_t kEncodeRows = 16;         // queries a thread encodes at a time, or, of few,
+constexpr size_t kFewEncodeRows = 4;       // this many
+constexpr size_t kHeavyCandidates = 1000;  // of a query that is heavy to finish
+constexpr size_t kHitsAtATime = 128;       // whose attributes are read in one go, before the limit is checked
 
 int64_t Micros(SteadyTime from, SteadyTime to) { return absl::ToInt64Microseconds(to - from); }
 
@@ -69,7 +71,10 @@ SearchBatch::SearchBatch(std::vector<std::unique_ptr<SearchJob>> jobs) : jobs_(s
     auto& answer = answers_.emplace_back(std::make_unique<Answer>());
     answer->result.hits.resize(queries);
     answer->queries_left = queries;
+    ToFinish& finish = CandidateCount(job->request) > kHeavyCandidates ? heavy_ : light_;
+    for (size_t i = 0; i < queries; ++i) finish.queries.push_back(first_query_.back() + i);
   }
+  found_.resize(query_count());
   ShareFilters();
 }
 
@@ -82,10 +87,13 @@ void SearchBatch::ShareFilters() {
   }
 }
 
-ScanCounts SearchBatch::Scan(ThreadPool& pool, size_t threads) {
+ScanCounts SearchBatch::Scan(FairPool& pool) {
   const SteadyTime begun = SteadyNow();
   target_ = std::make_unique<ScanTarget>(leader().shards->view(), leader().version.space);
-  ScanCounts counts = FindCandidates(ScanQueries(), pool, threads);
+  scan_queries_ = ScanQueries();
+  MakeScan();
+  scan_->Run(pool);
+  ScanCounts counts = scan_->counts();
   documents_ = counts.documents_of_query;
   timings_.encode_us = Micros(started_, begun);
   timings_.scan_us = Micros(begun, SteadyNow());
@@ -93,7 +101,7 @@ ScanCounts SearchBatch::Scan(ThreadPool& pool, size_t threads) {
   return counts;
 }
 
-void SearchBatch::Encode(ThreadPool& pool) {
+void SearchBatch::Encode(FairPool& pool) {
   const Binarizer& binarizer = *leader().version.binarizer;
   const size_t dims = binarizer.input_dims();
   const size_t bands = spec().bands().size();
@@ -107,9 +115,10 @@ void SearchBatch::Encode(ThreadPool& pool) {
   weights_.resize(query_count() * bands);
   offsets_.resize(query_count());
   factors_.resize(query_count());
-  pool.ParallelFor((query_count() + kEncodeRows - 1) / kEncodeRows, [&](size_t part) {
-    const size_t begin = part * kEncodeRows;
-    const size_t count = std::min(kEncodeRows, query_count() - begin);
+  const size_t at_a_time = std::clamp(query_count() / pool.slots(), kFewEncodeRows, kEncodeRows);
+  pool.ParallelFor((query_count() + at_a_time - 1) / at_a_time, [&](size_t part, size_t) {
+    const size_t begin = part * at_a_time;
+    const size_t count = std::min(at_a_time, query_count() - begin);
     binarizer.ScaleQueries(rows.data() + begin * dims, count, factors_.data() + begin);
     binarizer.EncodeQueries(rows.data() + begin * dims, count, planes_.data() + begin * query_words(),
                             weights_.data() + begin * bands, offsets_.data() + begin);
@@ -145,23 +154,19 @@ void SearchBatch::ScaleBack(size_t query) {
             [this](const Candidate& a, const Candidate& b) { return target_->Better(a, b); });
 }
 
-ScanCounts SearchBatch::FindCandidates(absl::Span<const ScanQuery> queries, ThreadPool& pool, size_t threads) {
+void SearchBatch::MakeScan() {
   simd::CodeShape shape = MakeShape(spec(), leader().version.binarizer->query_levels());
-  const PreparedQueries prepared = Prepare(shape);
+  prepared_.emplace(Prepare(shape));
   const SearchRequest& request = leader().request;
-  ScanCounts counts;
-  if (request.first_levels == 0 || request.first_levels >= spec().max_levels()) {
-    found_ = bebr::Scan(*target_, prepared, nullptr, queries, pool, threads, &counts);
-    return counts;
+  if (request.first_levels > 0 && request.first_levels < spec().max_levels()) {
+    for (uint32_t b = 0; b < shape.band_count; ++b) {
+      shape.bands[b].left_out = std::max(shape.bands[b].levels, request.first_levels) - request.first_levels;
+    }
+    shape.bound = request.candidates == 0;
+    prepared_first_.emplace(Prepare(shape));
+    first_.emplace(FirstPass{*prepared_first_, request.candidates});
   }
-  for (uint32_t b = 0; b < shape.band_count; ++b) {
-    shape.bands[b].left_out = std::max(shape.bands[b].levels, request.first_levels) - request.first_levels;
-  }
-  shape.bound = request.candidates == 0;
-  const PreparedQueries first_levels = Prepare(shape);
-  const FirstPass first{first_levels, request.candidates};
-  found_ = bebr::Scan(*target_, prepared, &first, queries, pool, threads, &counts);
-  return counts;
+  scan_ = std::make_unique<CodeScan>(*target_, *prepared_, first_.has_value() ? &*first_ : nullptr, scan_queries_);
 }
 
 absl::StatusOr<std::vector<SearchHit>> SearchBatch::Hits(const SearchJob& job, size_t query,
@@ -239,6 +244,7 @@ absl::Status SearchBatch::AddAttributes(absl::Span<const uint32_t> shard_of, abs
 absl::Status SearchBatch::FillHits(const SearchJob& job, size_t query, Answer& answer, size_t position) {
   // A stopped query was not scanned to the end: it has no result.
   BEBR_RETURN_IF_ERROR(Interrupted(job.request, SteadyNow()));
+  found_[query] = scan_->Best(query);
   ScaleBack(query);
   LeaveOut(*target_, job.request, found_[query]);
   std::vector<SearchHit>& hits = answer.result.hits[position];
@@ -254,8 +260,11 @@ absl::Status SearchBatch::FillHits(const SearchJob& job, size_t query, Answer& a
   return absl::OkStatus();
 }
 
-void SearchBatch::Finish() {
-  for (size_t query; (query = next_to_finish_.fetch_add(1)) < query_count();) FinishQuery(query);
+bool SearchBatch::FinishNext(Weight weight) {
+  ToFinish& finish = weight == Weight::kLight ? light_ : heavy_;
+  const size_t i = finish.next.fetch_add(1);
+  if (i < finish.queries.size()) FinishQuery(finish.queries[i]);
+  return i + 1 < finish.queries.size();
 }
 
 void SearchBatch::FinishQuery(size_t query) {

@@ -5,14 +5,15 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/types/span.h"
 #include "index/base/clock.h"
+#include "index/base/fair_pool.h"
 #include "index/base/mutex.h"
-#include "index/base/thread_pool.h"
 #include "index/search/scan.h"
 #include "index/search/search_job.h"
 #include "index/types/search.h"
@@ -24,25 +25,35 @@ namespace bebr {
 //
 //   SearchBatch batch(std::move(jobs));
 //   batch.Encode(pool);
-//   batch.Scan(pool, threads);
-//   batch.Finish();   // on as many threads as one likes: each takes queries until there are none
+//   batch.Scan(pool);
+//   while (batch.FinishNext(Weight::kLight)) {}   // on as many threads as one likes, and so the heavy ones
 //
 // The jobs are the batch's until they are answered: once each, by the thread that finishes its last query. Thread
-// safety: Finish alone may run on several threads.
+// safety: FinishNext alone may run on several threads.
 class SearchBatch {
  public:
   explicit SearchBatch(std::vector<std::unique_ptr<SearchJob>> jobs);
   ~SearchBatch();
 
   size_t query_count() const { return job_of_query_.size(); }
-  void Encode(ThreadPool& pool);
-  // Scans the collection as it is now, on `threads` threads of the pool and the caller's.
-  ScanCounts Scan(ThreadPool& pool, size_t threads);
+  void Encode(FairPool& pool);
+  // Scans the collection as it is now.
+  ScanCounts Scan(FairPool& pool);
   int64_t scan_us() const { return timings_.scan_us; }
-  void Finish();
+
+  // What finishing a query costs: long lists of candidates are heavy.
+  enum class Weight : uint8_t { kLight, kHeavy };
+  size_t count(Weight weight) const { return to_finish(weight).queries.size(); }
+  // Finishes one more query of this weight; false if it was the last one, or there was none.
+  bool FinishNext(Weight weight);
 
  private:
   struct Answer;
+  struct ToFinish {
+    std::vector<size_t> queries;
+    std::atomic<size_t> next{0};
+  };
+  const ToFinish& to_finish(Weight weight) const { return weight == Weight::kLight ? light_ : heavy_; }
   const SearchJob& leader() const { return *jobs_.front(); }
   const CodeSpec& spec() const { return leader().version.binarizer->spec(); }
   size_t query_words() const { return spec().QueryWords(leader().version.binarizer->query_levels()); }
@@ -54,7 +65,7 @@ class SearchBatch {
   PreparedQueries Prepare(const simd::CodeShape& shape) const {
     return PreparedQueries(spec(), shape, query_count(), planes_.data(), weights_.data(), offsets_.data());
   }
-  ScanCounts FindCandidates(absl::Span<const ScanQuery> queries, ThreadPool& pool, size_t threads);
+  void MakeScan();
   // Without attributes; `shard_of` gets the shard of each.
   absl::StatusOr<std::vector<SearchHit>> Hits(const SearchJob& job, size_t query, absl::Span<const float> embedding,
                                               std::vector<uint32_t>& shard_of) const;
@@ -75,10 +86,14 @@ class SearchBatch {
   std::vector<float> offsets_;
   std::vector<float> factors_;  // of the scores: Binarizer::ScaleQueries
   std::unique_ptr<ScanTarget> target_;
+  std::vector<ScanQuery> scan_queries_;
+  std::optional<PreparedQueries> prepared_, prepared_first_;  // the second of the first levels, if these come first
+  std::optional<FirstPass> first_;
+  std::unique_ptr<CodeScan> scan_;
   std::vector<std::vector<Candidate>> found_;     // by query
   std::vector<uint64_t> documents_;               // scanned, by query
   std::vector<std::unique_ptr<Answer>> answers_;  // by job
-  std::atomic<size_t> next_to_finish_{0};         // query
+  ToFinish light_, heavy_;
   const SteadyTime started_ = SteadyNow();
   SearchTimings timings_;
 };

@@ -93,6 +93,18 @@ PreparedQueries TestShards::Prepare(const std::vector<std::vector<float>>& queri
   return PreparedQueries(spec, shape, queries.size(), planes.data(), weights.data(), offsets.data());
 }
 
+std::vector<std::vector<Candidate>> ScanAll(const ScanTarget& target, const PreparedQueries& prepared,
+                                            const FirstPass* first, absl::Span<const ScanQuery> queries, size_t threads,
+                                            ScanCounts* counts) {
+  FairPool pool(threads - 1);
+  CodeScan scan(target, prepared, first, queries);
+  scan.Run(pool);
+  std::vector<std::vector<Candidate>> best;
+  for (size_t q = 0; q < queries.size(); ++q) best.push_back(scan.Best(q));
+  if (counts != nullptr) *counts = scan.counts();
+  return best;
+}
+
 std::vector<ReferenceCollection::Hit> HitsOf(const ScanTarget& target, const std::vector<Candidate>& candidates) {
   std::vector<ReferenceCollection::Hit> hits;
   for (const Candidate& candidate : candidates) hits.push_back({std::string(target.id(candidate)), candidate.score});

@@ -52,6 +52,11 @@ class TestShards {
   std::shared_ptr<ShardSet> shards_;
 };
 
+// The best of every query, by a CodeScan on `threads` threads; `counts` may be null.
+std::vector<std::vector<Candidate>> ScanAll(const ScanTarget& target, const PreparedQueries& prepared,
+                                            const FirstPass* first, absl::Span<const ScanQuery> queries, size_t threads,
+                                            ScanCounts* counts = nullptr);
+
 // The hits of a scan with the ids of their documents.
 std::vector<ReferenceCollection::Hit> HitsOf(const ScanTarget& target, const std::vector<Candidate>& candidates);
 

@@ -18,6 +18,7 @@ namespace {
 
 using testing::RandomModelFile;
 using testing::RandomVectors;
+using testing::ScanAll;
 using testing::TestShards;
 
 std::string StoredAs(FloatStorage storage, const std::vector<float>& values) {
@@ -87,9 +88,8 @@ class RerankTest : public ::testing::Test {
     for (size_t i = 0; i < vectors.size(); ++i) shards_.Put(absl::StrCat("d", i), vectors[i]);
   }
   std::vector<Candidate> Candidates(const ScanTarget& target, size_t k) {
-    ThreadPool pool(1);
     const std::vector<ScanQuery> asked = {{.k = k}};
-    return Scan(target, shards_.Prepare({query_}), nullptr, asked, pool, 1, nullptr)[0];
+    return ScanAll(target, shards_.Prepare({query_}), nullptr, asked, 1)[0];
   }
 
   TestShards shards_;

@@ -23,6 +23,7 @@ using ::testing::IsEmpty;
 using testing::RandomModelFile;
 using testing::RandomVectors;
 using testing::ReferenceCollection;
+using testing::ScanAll;
 using testing::TestShards;
 
 constexpr uint32_t kInputDims = 12;
@@ -62,11 +63,10 @@ TEST_P(ScanTest, FindsWhatTheReferenceFinds) {
   const ScanTarget target = shards->Target();
   EXPECT_EQ(target.live_rows(), shards->reference().documents().size());
   const PreparedQueries prepared = shards->Prepare(queries);
-  ThreadPool pool(2);
   for (const size_t k : {1, 10, 1000}) {
     const std::vector<ScanQuery> asked(queries.size(), {.k = k});
     ScanCounts counts;
-    const auto found = Scan(target, prepared, nullptr, asked, pool, c.threads, &counts);
+    const auto found = ScanAll(target, prepared, nullptr, asked, c.threads, &counts);
     ASSERT_EQ(found.size(), queries.size());
     EXPECT_EQ(counts.documents, target.live_rows() * queries.size());
     EXPECT_GT(counts.bytes, 0u);
@@ -77,7 +77,7 @@ TEST_P(ScanTest, FindsWhatTheReferenceFinds) {
     for (uint32_t levels = 1; levels < shards->binarizer().spec().max_levels(); ++levels) {
       const PreparedQueries bounds = shards->Prepare(queries, levels, true);
       const FirstPass first{bounds, 0};
-      const auto bounded = Scan(target, prepared, &first, asked, pool, c.threads, nullptr);
+      const auto bounded = ScanAll(target, prepared, &first, asked, c.threads);
       for (size_t q = 0; q < queries.size(); ++q) {
         EXPECT_THAT(HitsOf(target, bounded[q]), ElementsAreArray(HitsOf(target, found[q]))) << levels << " levels";
       }
@@ -91,10 +91,9 @@ TEST_P(ScanTest, ChoosesCandidatesByTheFirstLevels) {
   const auto queries = RandomVectors(3, kInputDims, 5);
   const ScanTarget target = shards->Target();
   const PreparedQueries prepared = shards->Prepare(queries), coarse = shards->Prepare(queries, 1);
-  ThreadPool pool(2);
   const std::vector<ScanQuery> asked(queries.size(), {.k = 7});
   const FirstPass first{coarse, 20};
-  const auto found = Scan(target, prepared, &first, asked, pool, c.threads, nullptr);
+  const auto found = ScanAll(target, prepared, &first, asked, c.threads);
   for (size_t q = 0; q < queries.size(); ++q) {
     EXPECT_THAT(HitsOf(target, found[q]),
                 ElementsAreArray(shards->reference().SearchProgressive(queries[q], 7, 1, 20)));
@@ -110,14 +109,13 @@ TEST(ScanQueryTest, DropsWhatIsBelowTheLeastScore) {
   const std::vector<float> query = RandomVectors(1, kInputDims, 6)[0];
   const ScanTarget target = shards->Target();
   const PreparedQueries prepared = shards->Prepare({query});
-  ThreadPool pool(1);
   const auto all = shards->reference().Search(query, 1000);
   const float least = all[all.size() / 2].score;
   auto expected = all;
   std::erase_if(expected, [least](const auto& hit) { return hit.score < least; });
   ASSERT_LT(expected.size(), all.size());
   const std::vector<ScanQuery> asked = {{.k = 1000, .min_score = least}};
-  const auto found = Scan(target, prepared, nullptr, asked, pool, 2, nullptr);
+  const auto found = ScanAll(target, prepared, nullptr, asked, 2);
   EXPECT_THAT(HitsOf(target, found[0]), ElementsAreArray(expected));
 }
 
@@ -132,15 +130,14 @@ TEST(ScanQueryTest, LooksAtTheRowsOfTheFilterOnly) {
   const ScanTarget target = shards->Target();
   const PreparedQueries prepared = shards->Prepare({query}), bounds = shards->Prepare({query}, 1, true);
   const FirstPass first{bounds, 0};
-  ThreadPool pool(1);
   const std::vector<ScanQuery> asked = {{.k = 1000, .filter = filter.get()}};
   for (const FirstPass* pass : {static_cast<const FirstPass*>(nullptr), &first}) {
-    const auto found = Scan(target, prepared, pass, asked, pool, 2, nullptr);
+    const auto found = ScanAll(target, prepared, pass, asked, 2);
     EXPECT_THAT(HitsOf(target, found[0]), ElementsAreArray(shards->reference().Search(query, 1000, accept)));
   }
   const auto nobody = *Filter::Parse("n < 0");
   const std::vector<ScanQuery> unmet = {{.k = 1000, .filter = nobody.get()}};
-  EXPECT_THAT(Scan(target, prepared, nullptr, unmet, pool, 2, nullptr)[0], IsEmpty());
+  EXPECT_THAT(ScanAll(target, prepared, nullptr, unmet, 2)[0], IsEmpty());
 }
 
 // Filters of every density, on several segments' worth of blocks: each query finds and counts what it does alone.
@@ -160,10 +157,9 @@ TEST(ScanQueryTest, EveryQueryHasItsOwnFilter) {
     filters.push_back(*text == '\0' ? nullptr : *Filter::Parse(text));
     asked.push_back({.k = asked.size() % 2 == 0 ? 10u : 29u, .filter = filters.back().get()});
   }
-  ThreadPool pool(2);
   for (const FirstPass* pass : {static_cast<const FirstPass*>(nullptr), &exact, &chosen}) {
     ScanCounts counts;
-    const auto found = Scan(target, prepared, pass, asked, pool, 3, &counts);
+    const auto found = ScanAll(target, prepared, pass, asked, 3, &counts);
     for (size_t q = 0; q < queries.size(); ++q) {
       SCOPED_TRACE(texts[q]);
       const PreparedQueries one = shards->Prepare({queries[q]}), one_bound = shards->Prepare({queries[q]}, 1, true),
@@ -172,7 +168,7 @@ TEST(ScanQueryTest, EveryQueryHasItsOwnFilter) {
       const FirstPass* one_pass = pass == nullptr ? nullptr : pass == &exact ? &one_exact : &one_chosen;
       ScanCounts one_counts;
       const std::vector<ScanQuery> one_asked = {asked[q]};
-      const auto alone = Scan(target, one, one_pass, one_asked, pool, 1, &one_counts);
+      const auto alone = ScanAll(target, one, one_pass, one_asked, 1, &one_counts);
       EXPECT_THAT(HitsOf(target, found[q]), ElementsAreArray(HitsOf(target, alone[0])));
       EXPECT_EQ(counts.documents_of_query[q], one_counts.documents);
     }
@@ -181,7 +177,7 @@ TEST(ScanQueryTest, EveryQueryHasItsOwnFilter) {
     const auto n = attributes.find("n");
     return n != attributes.end() && std::get<int64_t>(n->second) >= 2500;
   };
-  const auto found = Scan(target, prepared, nullptr, asked, pool, 3, nullptr);
+  const auto found = ScanAll(target, prepared, nullptr, asked, 3);
   EXPECT_THAT(HitsOf(target, found[5]), ElementsAreArray(shards->reference().Search(queries[5], 29, accept)));
   EXPECT_THAT(found[1], IsEmpty());
 }
@@ -191,11 +187,10 @@ TEST(ScanQueryTest, AStoppedQueryLeavesTheOthersAlone) {
   const auto queries = RandomVectors(3, kInputDims, 7);
   const ScanTarget target = shards->Target();
   const PreparedQueries prepared = shards->Prepare(queries);
-  ThreadPool pool(1);
   std::vector<ScanQuery> asked(3, {.k = 5});
   asked[1].stopped = [](auto) { return true; };
   ScanCounts counts;
-  const auto found = Scan(target, prepared, nullptr, asked, pool, 2, &counts);
+  const auto found = ScanAll(target, prepared, nullptr, asked, 2, &counts);
   EXPECT_EQ(counts.documents, 2 * target.live_rows());
   for (const size_t q : {0, 2}) {
     EXPECT_THAT(HitsOf(target, found[q]), ElementsAreArray(shards->reference().Search(queries[q], 5)));
@@ -205,7 +200,6 @@ TEST(ScanQueryTest, AStoppedQueryLeavesTheOthersAlone) {
 TEST(ScanTargetTest, CountsLiveRowsAtTheEdgesOfBlocks) {
   TestShards shards(RandomModelFile(kInputDims, *ParseCodeSpec("40x1"), 1, 1), 1);
   const auto vectors = RandomVectors(80, kInputDims, 2);
-  ThreadPool pool(1);
   EXPECT_EQ(shards.Target().live_rows(), 0u);
   EXPECT_TRUE(shards.Target().parts().empty());
   for (size_t i = 0; i < vectors.size(); ++i) {
@@ -216,7 +210,7 @@ TEST(ScanTargetTest, CountsLiveRowsAtTheEdgesOfBlocks) {
     EXPECT_EQ(target.parts()[0].block_count(), i / 16 + 1);
     EXPECT_EQ(target.parts()[0].LiveRows(0, target.parts()[0].block_count()), i + 1);
     const std::vector<ScanQuery> asked = {{.k = 100}};
-    const auto found = Scan(target, shards.Prepare({vectors[0]}), nullptr, asked, pool, 1, nullptr);
+    const auto found = ScanAll(target, shards.Prepare({vectors[0]}), nullptr, asked, 1);
     EXPECT_THAT(HitsOf(target, found[0]), ElementsAreArray(shards.reference().Search(vectors[0], 100)));
   }
   shards.Delete("63");
@@ -238,9 +232,8 @@ TEST(ScanTargetTest, ASnapshotDoesNotSeeLaterWrites) {
   const auto expected = shards.reference().Search(vectors[0], 100);
   for (size_t i = 5; i < 20; ++i) shards.Put(absl::StrCat(i), vectors[19 - i / 2]);
   shards.Delete("0");
-  ThreadPool pool(1);
   const std::vector<ScanQuery> asked = {{.k = 100}};
-  const auto found = Scan(before, shards.Prepare({vectors[0]}), nullptr, asked, pool, 1, nullptr);
+  const auto found = ScanAll(before, shards.Prepare({vectors[0]}), nullptr, asked, 1);
   EXPECT_THAT(HitsOf(before, found[0]), ElementsAreArray(expected));
 }
 

@@ -156,6 +156,82 @@ TEST_F(SchedulerTest, RerankedAnswersAreCutByTheirExactScores) {
   EXPECT_EQ(cut->hits[0].size(), 4u);
 }
 
+// A reader that takes its time with a long list holds up nobody else.
+TEST_F(SchedulerTest, LongListsDelayNoShortOnes) {
+  Scheduler scheduler(1, 1000);
+  std::promise<void> begun, release;
+  std::vector<std::unique_ptr<SearchJob>> jobs;
+  for (int i = 0; i < 5; ++i) {
+    Outcome unused;
+    jobs.push_back(Job({.queries = {queries_[i]}, .k = 5000}, &unused));
+    jobs.back()->done = [&begun, gate = i == 0 ? std::make_shared<std::shared_future<void>>(release.get_future())
+                                               : nullptr](const absl::StatusOr<SearchResult>&) {
+      if (gate == nullptr) return;
+      begun.set_value();
+      gate->wait();
+    };
+  }
+  for (auto& job : jobs) scheduler.Submit(std::move(job));
+  begun.get_future().wait();
+  for (int i = 0; i < 20; ++i) {
+    const auto result = Run(scheduler, {.queries = {queries_[i]}, .k = 3, .rerank = 10});
+    ASSERT_TRUE(result.ok()) << result.status();
+  }
+  release.set_value();
+}
+
+// Several collections at once, every kind of search among them: each answer is that of a search alone.
+TEST_F(SchedulerTest, AnswersAreTheSameUnderEveryLoad) {
+  std::vector<std::shared_ptr<const CollectionManifest>> manifests;
+  for (int i = 0; i < 6; ++i) manifests.push_back(std::make_shared<CollectionManifest>(*manifest_));
+  const auto request = [&](size_t i) {
+    SearchRequest request{.queries = {queries_[i % queries_.size()]}, .k = i % 11 == 0 ? 2000 : 1 + i % 20};
+    if (i % 2 == 1) request.filter = absl::StrCat("n >= ", i % 7 * 10, " AND n < ", i % 7 * 10 + (i % 4 == 1 ? 5 : 90));
+    if (i % 5 == 2) request.rerank = request.k + 10;
+    if (i % 6 == 3) request.first_levels = 1;
+    if (i % 12 == 3) request.candidates = request.k + 30;
+    for (size_t q = 1; q < i % 3; ++q) request.queries.push_back(queries_[(i + q) % queries_.size()]);
+    return request;
+  };
+  constexpr size_t kRequests = 132;
+  std::vector<SearchResult> alone;
+  for (size_t i = 0; i < kRequests; ++i) {
+    Scheduler scheduler(1, 1000);
+    const auto result = Run(scheduler, request(i));
+    ASSERT_TRUE(result.ok()) << result.status();
+    alone.push_back(*result);
+  }
+  for (const size_t threads : {1, 2, 5}) {
+    Scheduler scheduler(threads, 100000);
+    std::vector<std::thread> clients;
+    for (size_t client = 0; client < 8; ++client) {
+      clients.emplace_back([&, client] {
+        std::vector<Outcome> outcomes(kRequests);
+        for (size_t i = 0; i < kRequests; ++i) {
+          std::unique_ptr<SearchJob> job = Job(request(i), &outcomes[i]);
+          job->manifest = manifests[(i + client) % manifests.size()];
+          scheduler.Submit(std::move(job));
+        }
+        for (size_t i = 0; i < kRequests; ++i) {
+          const auto result = outcomes[i].get();
+          ASSERT_TRUE(result.ok()) << result.status();
+          ASSERT_EQ(result->hits.size(), alone[i].hits.size());
+          EXPECT_EQ(result->documents_scanned, alone[i].documents_scanned);
+          for (size_t q = 0; q < result->hits.size(); ++q) {
+            ASSERT_EQ(result->hits[q].size(), alone[i].hits[q].size()) << i;
+            for (size_t h = 0; h < result->hits[q].size(); ++h) {
+              EXPECT_EQ(result->hits[q][h].id, alone[i].hits[q][h].id) << i;
+              EXPECT_EQ(result->hits[q][h].score, alone[i].hits[q][h].score) << i;
+            }
+          }
+        }
+      });
+    }
+    for (std::thread& client : clients) client.join();
+    EXPECT_EQ(scheduler.queued_queries(), 0u);
+  }
+}
+
 TEST_F(SchedulerTest, RefusesMoreThanMayWait) {
   Scheduler scheduler(1, 2);
   const auto refused = Run(scheduler, {.queries = {queries_[0], queries_[1], queries_[2]}});

@@ -1,0 +1,72 @@
+#include "index/base/fair_pool.h"
+
+#include <algorithm>
+
+namespace bebr {
+
+FairPool::FairPool(size_t threads) {
+  threads_.reserve(threads);
+  for (size_t slot = 0; slot < threads; ++slot) threads_.emplace_back([this, slot] { Run(slot); });
+}
+
+FairPool::~FairPool() {
+  {
+    MutexLock lock(&mutex_);
+    stopping_ = true;
+  }
+  wake_.NotifyAll();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+FairPool::Loop* FairPool::Neediest() const {
+  Loop* neediest = nullptr;
+  for (Loop* loop : loops_) {
+    if (loop->open() && (neediest == nullptr || loop->helpers < neediest->helpers)) neediest = loop;
+  }
+  return neediest;
+}
+
+void FairPool::Run(size_t slot) {
+  mutex_.Lock();
+  for (;;) {
+    Loop* const loop = Neediest();
+    if (loop == nullptr) {
+      if (stopping_) break;
+      wake_.Wait(&mutex_);
+      continue;
+    }
+    ++loop->helpers;
+    const size_t seen = added_.load(std::memory_order_relaxed);
+    mutex_.Unlock();
+    size_t i;
+    do {
+      i = loop->next.fetch_add(1, std::memory_order_relaxed);
+      if (i < loop->count) loop->body(i, slot);
+    } while (i < loop->count && added_.load(std::memory_order_relaxed) == seen);
+    mutex_.Lock();
+    // The caller returns once it has the mutex, so the loop is not touched after this.
+    if (--loop->helpers == 0) left_.NotifyAll();
+  }
+  mutex_.Unlock();
+}
+
+void FairPool::ParallelFor(size_t count, const std::function<void(size_t, size_t)>& body) {
+  const size_t slot = slots() - 1;
+  if (count <= 1 || slot == 0) {
+    for (size_t i = 0; i < count; ++i) body(i, slot);
+    return;
+  }
+  Loop loop{body, count};
+  {
+    MutexLock lock(&mutex_);
+    loops_.push_back(&loop);
+    added_.fetch_add(1, std::memory_order_relaxed);
+  }
+  wake_.NotifyAll();
+  for (size_t i; (i = loop.next.fetch_add(1, std::memory_order_relaxed)) < count;) body(i, slot);
+  MutexLock lock(&mutex_);
+  std::erase(loops_, &loop);
+  while (loop.helpers > 0) left_.Wait(&mutex_);
+}
+
+}  // namespace bebr
