@@ -8,7 +8,6 @@
 #include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -17,8 +16,6 @@
 #include "bench/support/machine.h"
 #include "bench/support/server_process.h"
 #include "index/base/status_macros.h"
-#include "index/binarizer/model.h"
-#include "index/code/code_spec.h"
 
 namespace bebr::bench {
 namespace {
@@ -34,37 +31,6 @@ struct Options {
   uint32_t dims = 16;
   std::vector<size_t> sizes = {100000, 1000000, 10000000};
 };
-
-// A random projection: its codes are as random as codes can be.
-absl::StatusOr<std::string> MakeModel(const Options& options) {
-  std::mt19937_64 random(1);
-  std::normal_distribution<float> normal;
-  Model model;
-  model.metric = Metric::kCosine;
-  model.input_dims = options.dims;
-  BEBR_ASSIGN_OR_RETURN(model.spec, ParseCodeSpec(options.shape));
-  model.query_levels = options.query_levels;
-  model.trained = "random projection";
-  model.mean.resize(options.dims);
-  model.project.linear.weight.resize(size_t{model.spec.dims()} * options.dims);
-  model.project.linear.bias.resize(model.spec.dims());
-  const float scale = 1.0f / std::sqrt(static_cast<float>(options.dims));
-  for (float& value : model.project.linear.weight) value = scale * normal(random);
-  model.steps.resize(options.query_levels - 1);
-  for (StepParameters& step : model.steps) {
-    step.gain = 0.9f;
-    step.residual.linear.bias.resize(model.spec.dims());
-  }
-  return SerializeModel(model);
-}
-
-Matrix RandomRows(size_t rows, size_t dims, uint64_t seed) {
-  std::mt19937_64 random(seed);
-  std::normal_distribution<float> normal;
-  Matrix matrix{rows, dims, std::vector<float>(rows * dims)};
-  for (float& value : matrix.values) value = normal(random);
-  return matrix;
-}
 
 // Mean length of the decimal numbers 0 .. count - 1, which are the ids.
 double MeanIdBytes(size_t count) {
@@ -115,7 +81,7 @@ absl::StatusOr<Measured> Measure(const std::string& data_dir, size_t documents, 
 absl::Status Run(const Options& options) {
   const WorkDirectory work;
   const std::string data_dir = work.path() + "/data";
-  BEBR_ASSIGN_OR_RETURN(const std::string model, MakeModel(options));
+  BEBR_ASSIGN_OR_RETURN(const std::string model, RandomProjection(options.shape, options.query_levels, options.dims));
   const Matrix rows = RandomRows(100003, options.dims, 2);
   std::printf("codes of %s, floats of %u values, none stored\n", options.shape.c_str(), options.dims);
   std::printf("%10s %9s %8s %12s %12s %9s %10s %12s %8s\n", "documents", "docs/s in", "open, s", "RSS, bytes",

@@ -11,6 +11,8 @@
 #include "bench/support/machine.h"
 #include "index/base/mutex.h"
 #include "index/base/status_macros.h"
+#include "index/binarizer/model.h"
+#include "index/code/code_spec.h"
 
 namespace bebr::bench {
 namespace {
@@ -125,6 +127,36 @@ absl::StatusOr<EngineRun::Answers> EngineRun::Search(const Matrix& queries, size
   answers.bytes_scanned = engine_->Stats().bytes_scanned - bytes;
   std::sort(answers.latencies_ms.begin(), answers.latencies_ms.end());
   return answers;
+}
+
+absl::StatusOr<std::string> RandomProjection(const std::string& shape, uint32_t query_levels, uint32_t dims) {
+  std::mt19937_64 random(1);
+  std::normal_distribution<float> normal;
+  Model model;
+  model.metric = Metric::kCosine;
+  model.input_dims = dims;
+  BEBR_ASSIGN_OR_RETURN(model.spec, ParseCodeSpec(shape));
+  model.query_levels = query_levels;
+  model.trained = "random projection";
+  model.mean.resize(dims);
+  model.project.linear.weight.resize(size_t{model.spec.dims()} * dims);
+  model.project.linear.bias.resize(model.spec.dims());
+  const float scale = 1.0f / std::sqrt(static_cast<float>(dims));
+  for (float& value : model.project.linear.weight) value = scale * normal(random);
+  model.steps.resize(query_levels - 1);
+  for (StepParameters& step : model.steps) {
+    step.gain = 0.9f;
+    step.residual.linear.bias.resize(model.spec.dims());
+  }
+  return SerializeModel(model);
+}
+
+Matrix RandomRows(size_t rows, size_t dims, uint64_t seed) {
+  std::mt19937_64 random(seed);
+  std::normal_distribution<float> normal;
+  Matrix matrix{rows, dims, std::vector<float>(rows * dims)};
+  for (float& value : matrix.values) value = normal(random);
+  return matrix;
 }
 
 double MeanRecall(const std::vector<uint32_t>& exact, size_t exact_k, const std::vector<std::vector<uint32_t>>& found,

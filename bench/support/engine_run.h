@@ -52,6 +52,11 @@ class EngineRun {
 double MeanRecall(const std::vector<uint32_t>& exact, size_t exact_k, const std::vector<std::vector<uint32_t>>& found,
                   size_t depth);
 
+// The bytes of a model file: a random projection of `dims` floats, whose codes are as random as codes can be.
+absl::StatusOr<std::string> RandomProjection(const std::string& shape, uint32_t query_levels, uint32_t dims);
+// Normally distributed floats.
+Matrix RandomRows(size_t rows, size_t dims, uint64_t seed);
+
 // A Mixture makes many rows of a few: rows real.rows and on are noisy mixtures of two real ones, w a + (1 - w) b +
 // noise, with w uniform in [0.5, 1] and normal noise of `noise` times each coordinate's standard deviation. A row
 // depends on its number and `seed` alone.

@@ -1,0 +1,276 @@
+// bench_tenants: what many clients get who ask different things. In one large collection: no filter, each client its
+// own tenant, each its own half of the documents by a range. Then one client of a small collection, alone and while the
+// others scan the large one. Straight through the engine, with short floats and random codes: a scan knows no
+// difference.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <functional>
+#include <future>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "bench/support/engine_run.h"
+#include "bench/support/machine.h"
+#include "bench/support/server_process.h"
+#include "index/base/mutex.h"
+#include "index/base/status_macros.h"
+
+namespace bebr::bench {
+namespace {
+
+constexpr char kSmall[] = "small";
+constexpr size_t kRequestDocuments = 1000;
+constexpr int64_t kTimes = 1000000;
+constexpr size_t kQueries = 500;
+
+struct Options {
+  std::string json;
+  std::string shape = "256x2";
+  uint32_t query_levels = 4;
+  uint32_t dims = 16;
+  size_t documents = 200000;
+  size_t small_documents = 10000;
+  size_t tenants = 5000;
+  size_t clients = 64;
+  size_t k = 10;
+  size_t rounds = 3;
+  double seconds = 1.5;
+};
+
+uint64_t Mix(uint64_t i) {
+  i = (i + 1) * 0x9e3779b97f4a7c15u;
+  return (i ^ (i >> 29)) * 0xbf58476d1ce4e5b9u >> 16;
+}
+size_t TenantOf(const Options& options, size_t document) { return Mix(document) % options.tenants; }
+int64_t TimeOf(size_t document) { return static_cast<int64_t>(Mix(~document) % kTimes); }
+
+absl::Status Fill(Engine& engine, const Options& options, const std::string& collection, size_t documents,
+                  const Matrix& rows) {
+  for (size_t begin = 0; begin < documents; begin += kRequestDocuments) {
+    UpsertRequest request{.collection = collection};
+    for (size_t i = begin; i < std::min(begin + kRequestDocuments, documents); ++i) {
+      DocumentInput& document = request.documents.emplace_back();
+      document.id = absl::StrCat(i);
+      document.attributes["tenant"] = absl::StrCat("tenant-", TenantOf(options, i));
+      document.attributes["time"] = TimeOf(i);
+      document.embeddings.push_back({.values = absl::MakeConstSpan(rows.row(i % rows.rows), rows.dims)});
+    }
+    auto outcome = std::make_shared<std::promise<absl::Status>>();  // shared: set_value may outlast get
+    engine.Upsert(std::move(request), [outcome](const auto& result) { outcome->set_value(result.status()); });
+    BEBR_RETURN_IF_ERROR(outcome->get_future().get());
+  }
+  return absl::OkStatus();
+}
+
+// What a client asks, and what must be true of each document that it finds.
+struct Question {
+  std::string collection = EngineRun::kCollection;
+  std::string filter;
+  std::function<bool(size_t document)> holds;
+};
+
+struct Measured {
+  double seconds = 0;
+  std::vector<double> latencies_ms;
+  double rate() const { return static_cast<double>(latencies_ms.size()) / seconds; }
+};
+
+// Clients that ask again as soon as they are answered.
+class Clients {
+ public:
+  Clients(Engine& engine, const Options& options, const Matrix& queries)
+      : engine_(engine), options_(options), queries_(queries) {}
+
+  // Client c asks questions[c] for some time; what they measure is added to `measured`.
+  absl::Status Run(const std::vector<Question>& questions, double seconds, Measured& measured) {
+    std::atomic<bool> stop{false};
+    std::vector<std::thread> threads;
+    Mutex mutex;
+    absl::Status status;
+    const double start = NowSeconds();
+    for (size_t c = 0; c < questions.size(); ++c) {
+      threads.emplace_back([&, c] {
+        std::vector<double> latencies;
+        absl::Status mine;
+        for (size_t i = c; mine.ok() && !stop; ++i) {
+          const double begun = NowSeconds();
+          mine = Ask(questions[c], i);
+          latencies.push_back((NowSeconds() - begun) * 1e3);
+        }
+        MutexLock lock(&mutex);
+        status.Update(mine);
+        measured.latencies_ms.insert(measured.latencies_ms.end(), latencies.begin(), latencies.end());
+      });
+    }
+    std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
+    stop = true;
+    for (std::thread& thread : threads) thread.join();
+    measured.seconds += NowSeconds() - start;
+    return status;
+  }
+
+ private:
+  absl::Status Ask(const Question& question, size_t i) {
+    SearchRequest request{.collection = question.collection, .k = options_.k, .filter = question.filter};
+    request.queries.push_back(absl::MakeConstSpan(queries_.row(i % queries_.rows), queries_.dims));
+    auto outcome = std::make_shared<std::promise<absl::StatusOr<SearchResult>>>();
+    engine_.Search(std::move(request),
+                   [outcome](absl::StatusOr<SearchResult> result) { outcome->set_value(std::move(result)); });
+    BEBR_ASSIGN_OR_RETURN(const SearchResult result, outcome->get_future().get());
+    if (result.hits[0].empty()) return absl::InternalError(absl::StrCat("nothing found: ", question.filter));
+    for (const SearchHit& hit : result.hits[0]) {
+      size_t document = 0;
+      if (!absl::SimpleAtoi(hit.id, &document) || (question.holds && !question.holds(document)))
+        return absl::InternalError(absl::StrCat("found ", hit.id, " for ", question.filter));
+    }
+    return absl::OkStatus();
+  }
+
+  Engine& engine_;
+  const Options& options_;
+  const Matrix& queries_;
+};
+
+std::vector<Question> Unfiltered(const Options& options) { return std::vector<Question>(options.clients); }
+
+std::vector<Question> OwnTenants(const Options& options) {
+  std::vector<Question> questions(options.clients);
+  for (size_t c = 0; c < questions.size(); ++c) {
+    const size_t tenant = TenantOf(options, c);  // one with a document
+    questions[c].filter = absl::StrCat("tenant = \"tenant-", tenant, "\"");
+    questions[c].holds = [&options, tenant](size_t document) { return TenantOf(options, document) == tenant; };
+  }
+  return questions;
+}
+
+std::vector<Question> OwnHalves(const Options& options) {
+  std::vector<Question> questions(options.clients);
+  for (size_t c = 0; c < questions.size(); ++c) {
+    const int64_t from = kTimes / 2 * static_cast<int64_t>(c) / static_cast<int64_t>(questions.size());
+    questions[c].filter = absl::StrCat("time >= ", from, " AND time < ", from + kTimes / 2);
+    questions[c].holds = [from](size_t document) {
+      return TimeOf(document) >= from && TimeOf(document) < from + kTimes / 2;
+    };
+  }
+  return questions;
+}
+
+struct Kind {
+  const char* name;
+  std::vector<Question> questions;
+  Measured measured;
+};
+
+// The kinds take turns, since the machine's speed wanders.
+absl::Status MeasureFilters(const Options& options, Clients& clients, nlohmann::json& json) {
+  std::vector<Kind> kinds = {{"no filter", Unfiltered(options), {}},
+                             {"own tenant", OwnTenants(options), {}},
+                             {"own half", OwnHalves(options), {}}};
+  for (Kind& kind : kinds) {
+    Measured first;  // builds the indexes
+    BEBR_RETURN_IF_ERROR(clients.Run(kind.questions, 0.2, first));
+  }
+  for (size_t round = 0; round < options.rounds; ++round) {
+    for (Kind& kind : kinds) BEBR_RETURN_IF_ERROR(clients.Run(kind.questions, options.seconds, kind.measured));
+  }
+  std::printf("%zu documents, %zu tenants, %zu clients\n", options.documents, options.tenants, options.clients);
+  std::printf("%-12s %11s %12s %9s %9s\n", "filter", "queries/s", "to unfiltered", "p50, ms", "p99, ms");
+  for (Kind& kind : kinds) {
+    std::sort(kind.measured.latencies_ms.begin(), kind.measured.latencies_ms.end());
+    const double ratio = kind.measured.rate() / kinds[0].measured.rate();
+    const double p50 = Percentile(kind.measured.latencies_ms, 0.5), p99 = Percentile(kind.measured.latencies_ms, 0.99);
+    std::printf("%-12s %11.0f %12.2f %9.2f %9.2f\n", kind.name, kind.measured.rate(), ratio, p50, p99);
+    json["filters"].push_back({{"filter", kind.name},
+                               {"queries_per_s", kind.measured.rate()},
+                               {"to_unfiltered", ratio},
+                               {"p50_ms", p50},
+                               {"p99_ms", p99}});
+  }
+  return absl::OkStatus();
+}
+
+absl::Status MeasureNeighbours(const Options& options, Clients& clients, nlohmann::json& json) {
+  const std::vector<Question> small(1, Question{.collection = kSmall});
+  Measured alone, beside, others;
+  for (size_t round = 0; round < options.rounds; ++round) {
+    BEBR_RETURN_IF_ERROR(clients.Run(small, options.seconds, alone));
+    absl::Status status;
+    std::thread large([&] { status = clients.Run(Unfiltered(options), options.seconds + 0.4, others); });
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    const absl::Status of_small = clients.Run(small, options.seconds, beside);
+    large.join();
+    status.Update(of_small);
+    BEBR_RETURN_IF_ERROR(status);
+  }
+  std::printf("\none client of %zu documents:\n%-26s %11s %9s %9s\n", options.small_documents, "", "queries/s",
+              "p50, ms", "p99, ms");
+  for (auto& [name, measured] : {std::pair<const char*, Measured*>("alone", &alone),
+                                 std::pair<const char*, Measured*>("beside the large one", &beside)}) {
+    std::sort(measured->latencies_ms.begin(), measured->latencies_ms.end());
+    const double p50 = Percentile(measured->latencies_ms, 0.5), p99 = Percentile(measured->latencies_ms, 0.99);
+    std::printf("%-26s %11.0f %9.3f %9.3f\n", name, measured->rate(), p50, p99);
+    json["small"].push_back({{"name", name}, {"queries_per_s", measured->rate()}, {"p50_ms", p50}, {"p99_ms", p99}});
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Run(const Options& options) {
+  const WorkDirectory work;
+  BEBR_ASSIGN_OR_RETURN(const auto run, EngineRun::Open(work.path() + "/data"));
+  BEBR_ASSIGN_OR_RETURN(const std::string model, RandomProjection(options.shape, options.query_levels, options.dims));
+  const Matrix rows = RandomRows(100003, options.dims, 2), queries = RandomRows(kQueries, options.dims, 3);
+  BEBR_RETURN_IF_ERROR(run->Create(model, FloatStorage::kNone));
+  BEBR_RETURN_IF_ERROR(run->engine().CreateCollection({.name = kSmall}, model));
+  BEBR_RETURN_IF_ERROR(Fill(run->engine(), options, EngineRun::kCollection, options.documents, rows));
+  BEBR_RETURN_IF_ERROR(Fill(run->engine(), options, kSmall, options.small_documents, rows));
+  Clients clients(run->engine(), options, queries);
+  nlohmann::json json = {{"machine", DescribeMachine()},   {"code", options.shape},
+                         {"documents", options.documents}, {"small_documents", options.small_documents},
+                         {"tenants", options.tenants},     {"clients", options.clients}};
+  BEBR_ASSIGN_OR_RETURN(const CollectionInfo before, run->Info());
+  BEBR_RETURN_IF_ERROR(MeasureFilters(options, clients, json));
+  BEBR_ASSIGN_OR_RETURN(const CollectionInfo after, run->Info());
+  const double index_bytes = static_cast<double>(after.memory.attributes - before.memory.attributes);
+  std::printf("posting lists: %.2f bytes a document\n", index_bytes / static_cast<double>(options.documents));
+  json["posting_bytes_per_document"] = index_bytes / static_cast<double>(options.documents);
+  BEBR_RETURN_IF_ERROR(MeasureNeighbours(options, clients, json));
+  return WriteJson(options.json, json);
+}
+
+}  // namespace
+}  // namespace bebr::bench
+
+int main(int argc, char** argv) {
+  bebr::bench::Options options;
+  CLI::App app("bench_tenants: clients with filters of their own, and a small collection beside a large one");
+  app.add_option("--json", options.json, "write the figures to this file");
+  app.add_option("--documents", options.documents, "of the large collection")
+      ->check(CLI::Range(1000, 100000000))
+      ->capture_default_str();
+  app.add_option("--small-documents", options.small_documents, "of the small one")
+      ->check(CLI::Range(100, 100000000))
+      ->capture_default_str();
+  app.add_option("--tenants", options.tenants, "in the large collection")
+      ->check(CLI::Range(1, 10000000))
+      ->capture_default_str();
+  app.add_option("--clients", options.clients, "at once")->check(CLI::Range(1, 4096))->capture_default_str();
+  app.add_option("-k", options.k, "results of a query")->check(CLI::Range(1, 10000))->capture_default_str();
+  app.add_option("--shape", options.shape, "of the codes")->capture_default_str();
+  app.add_option("--query-levels", options.query_levels, "levels of a query")->capture_default_str();
+  app.add_option("--dims", options.dims, "floats of an embedding")->capture_default_str();
+  app.add_option("--rounds", options.rounds, "each kind of question is asked so often")->capture_default_str();
+  app.add_option("--seconds", options.seconds, "of each round")->capture_default_str();
+  CLI11_PARSE(app, argc, argv);
+  const absl::Status status = bebr::bench::Run(options);
+  if (status.ok()) return 0;
+  std::fprintf(stderr, "bench_tenants: %s\n", status.ToString().c_str());
+  return 1;
+}
