@@ -203,11 +203,11 @@ absl::Status Shard::ResolveOne(const StoredAttributes& stored, Mutation& mutatio
   }
   held.exists = mutation.kind != MutationKind::kDelete;
   held.changed = true;
-  ResolveMarks(mutation, held, std::move(all));
+  ResolveMarks(mutation, held, all);
   return absl::OkStatus();
 }
 
-void Shard::ResolveMarks(Mutation& mutation, Held& held, absl::InlinedVector<uint32_t, 2> all) const {
+void Shard::ResolveMarks(Mutation& mutation, Held& held, const absl::InlinedVector<uint32_t, 2>& all) const {
   held.marks.clear();
   if (!contents_.stores_floats) return;
   const auto told = EmbeddingsOf(held);

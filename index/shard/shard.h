@@ -149,7 +149,7 @@ class Shard {
   bool Passes(Mutation& mutation, const Held& held) const;
   // Takes out of `held` the codes of embeddings that come, in spaces for which no code comes.
   void DropOutdated(Mutation& mutation, Held& held) const;
-  void ResolveMarks(Mutation& mutation, Held& held, absl::InlinedVector<uint32_t, 2> all) const;
+  void ResolveMarks(Mutation& mutation, Held& held, const absl::InlinedVector<uint32_t, 2>& all) const;
   // The embeddings that a document's codes tell of.
   absl::InlinedVector<uint32_t, 2> EmbeddingsOf(const Held& held) const;
   Held Find(std::string_view id) const;

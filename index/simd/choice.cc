@@ -69,7 +69,7 @@ class Trial {
         blocks_(Allocate(block_count_ * BlockBytes(shape.code_words))),
         positions_(block_count_ * kBlockRows),
         scores_(positions_.size()) {
-    std::mt19937 random(1);
+    std::mt19937 random(1);  // NOLINT(bugprone-random-generator-seed): the same trial in every process
     const auto fill = [&](std::vector<uint32_t>& words) {
       for (uint32_t& word : words) word = static_cast<uint32_t>(random());
     };

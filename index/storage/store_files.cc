@@ -29,7 +29,7 @@ absl::Status Lost(const std::string& directory, std::string_view file, std::stri
 
 // Parses the lines before the checksum.
 absl::StatusOr<StoreFileList> ParseLines(std::string_view text) {
-  const absl::Status unknown = absl::DataLossError("it is not what a server writes");
+  absl::Status unknown = absl::DataLossError("it is not what a server writes");
   std::vector<std::string> lines = absl::StrSplit(absl::string_view(text.data(), text.size()), '\n', absl::SkipEmpty());
   if (lines.empty()) return unknown;
   if (lines[0] != kTitle) {

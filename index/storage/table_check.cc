@@ -19,7 +19,7 @@ std::vector<absl::Status> CheckTables(const std::string& directory) {
   std::vector<absl::Status> damages;
   for (const std::string& name : *names) {
     if (!name.ends_with(".sst")) continue;
-    const std::string path = directory + "/" + name;
+    const std::string path = absl::StrFormat("%s/%s", directory, name);
     rocksdb::SstFileReader reader{rocksdb::Options()};
     rocksdb::Status status = reader.Open(path);
     if (status.ok()) status = reader.VerifyChecksum();

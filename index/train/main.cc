@@ -1,6 +1,7 @@
 // bebr-train: fits and trains a binarizer to a file of embeddings.
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <exception>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -201,4 +202,11 @@ int Run(int argc, char** argv) {
 }  // namespace
 }  // namespace bebr
 
-int main(int argc, char** argv) { return bebr::EndOutput("bebr-train", bebr::Run(argc, argv)); }
+int main(int argc, char** argv) {
+  try {
+    return bebr::EndOutput("bebr-train", bebr::Run(argc, argv));
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "bebr-train: %s\n", error.what());
+    return bebr::kExitFailed;
+  }
+}

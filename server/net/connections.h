@@ -56,10 +56,10 @@ class Connections {
     ino_t inode = 0;
     bool stranger = true;
     // Of a stranger:
-    SteadyTime heard;                // its last call, or when it came
-    uint64_t allowed_bytes = 0;      // what it may have sent in all
-    SteadyTime exceeded_at;          // when it had sent more; InfiniteDuration: it has not
-    Strangers::iterator place = {};  // in strangers_
+    SteadyTime heard;            // its last call, or when it came
+    uint64_t allowed_bytes = 0;  // what it may have sent in all
+    SteadyTime exceeded_at;      // when it had sent more; InfiniteDuration: it has not
+    Strangers::iterator place;   // in strangers_
   };
 
   void Befriend(Map::iterator connection) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

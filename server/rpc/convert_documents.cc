@@ -14,7 +14,7 @@ absl::StatusOr<AttributeValue> ToAttribute(const v1::AttributeValue& value) {
     case v1::AttributeValue::kStringValue:
       return AttributeValue(value.string_value());
     case v1::AttributeValue::kIntValue:
-      return AttributeValue(static_cast<int64_t>(value.int_value()));
+      return AttributeValue(value.int_value());
     case v1::AttributeValue::kDoubleValue:
       return AttributeValue(value.double_value());
     case v1::AttributeValue::kBoolValue:
