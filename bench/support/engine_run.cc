@@ -130,7 +130,7 @@ absl::StatusOr<EngineRun::Answers> EngineRun::Search(const Matrix& queries, size
 }
 
 absl::StatusOr<std::string> RandomProjection(const std::string& shape, uint32_t query_levels, uint32_t dims) {
-  std::mt19937_64 random(1);
+  std::mt19937_64 random(1);  // NOLINT(bugprone-random-generator-seed): the same model in every run
   std::normal_distribution<float> normal;
   Model model;
   model.metric = Metric::kCosine;
