@@ -177,7 +177,11 @@ class Parser {
   }
 
   absl::Status Literal(Filter::Node& node) {
-    if (token_.kind != TokenKind::kLiteral) return Expected("text in quotes, a number, true or false");
+    if (token_.kind != TokenKind::kLiteral) {
+      const bool doubled = text_.substr(token_.begin, 1) == "=";
+      return Expected(doubled ? "text in quotes, a number, true or false (equality is one =)"
+                              : "text in quotes, a number, true or false");
+    }
     node.literals.push_back(std::move(token_.value));
     Advance();
     return absl::OkStatus();

@@ -533,7 +533,7 @@ TEST(FilterTest, SaysWhereAndWhatIsWrong) {
       {"a 1", 3, "expected =, !=, <, <=, >, >=, IN, BETWEEN, STARTS WITH or EXISTS, found 1"},
       {"a NOT IN (1)", 3, "NOT goes before the name"},
       {"a =", 4, "expected text in quotes, a number, true or false, found the end"},
-      {"a == 1", 4, "found ="},
+      {"a == 1", 4, "(equality is one =), found ="},
       {"a = b", 5, "found b"},
       {"a = 1 b = 2", 7, "expected AND, OR or the end of the filter, found b"},
       {"a = 1)", 6, "found )"},
