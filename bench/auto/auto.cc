@@ -6,12 +6,14 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
+#include <functional>
 #include <future>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <random>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -126,10 +128,13 @@ absl::StatusOr<double> TrainerRecall(const Matrix& rows, const Matrix& queries, 
   return recall.at_10;
 }
 
-// Waits until the learner has nothing to do, for as long as a version that was replaced lives.
-absl::Status Settle(EngineRun& run, double pace_s) {
+// Waits until the learner has nothing to do, for as long as a version that was replaced lives. `promoted` is called
+// whenever there is another default.
+absl::Status Settle(EngineRun& run, double pace_s, const std::function<absl::Status()>& promoted) {
+  std::string serving;
   for (double quiet_since = NowSeconds(); NowSeconds() < quiet_since + 5 * pace_s;) {
     BEBR_ASSIGN_OR_RETURN(const CollectionInfo info, run.Info());
+    if (std::exchange(serving, info.default_version) != info.default_version) BEBR_RETURN_IF_ERROR(promoted());
     size_t in_use = 0;
     for (const VersionInfo& version : info.versions) in_use += version.state != VersionState::kRetired ? 1 : 0;
     if (info.auto_info->state != AutoState::kFitted || in_use > 1) quiet_since = NowSeconds();
@@ -185,7 +190,7 @@ absl::Status RunStream(const Options& options, const std::string& name, const Ma
     written = end;
     BEBR_RETURN_IF_ERROR(measure());
   }
-  BEBR_RETURN_IF_ERROR(Settle(run, options.pace_s));
+  BEBR_RETURN_IF_ERROR(Settle(run, options.pace_s, measure));
   BEBR_RETURN_IF_ERROR(measure());
   client.Stop();
   BEBR_ASSIGN_OR_RETURN(const double trainer, TrainerRecall(rows, queries, bits, pool));
