@@ -12,22 +12,31 @@
 namespace bebr {
 
 float ExactScore(absl::Span<const float> query, std::string_view stored, FloatStorage storage, Metric metric) {
-  std::vector<float> document(query.size());
-  if (storage == FloatStorage::kFloat16) {
-    std::vector<uint16_t> halves(query.size());
-    std::memcpy(halves.data(), stored.data(), halves.size() * sizeof(uint16_t));
-    HalfToFloat(halves.data(), halves.size(), document.data());
-  } else {
-    std::memcpy(document.data(), stored.data(), document.size() * sizeof(float));
-  }
   // Eight chains in a fixed order: fast enough, and the same on every machine.
   constexpr size_t kChains = 8;
+  constexpr size_t kAtATime = 32 * kChains;
+  float document[kAtATime];
+  uint16_t halves[kAtATime];
   double dot[kChains] = {}, query_square[kChains] = {}, document_square[kChains] = {};
-  for (size_t i = 0; i < query.size(); ++i) {
-    const double q = query[i], d = document[i];
-    dot[i % kChains] += q * d;
-    query_square[i % kChains] += q * q;
-    document_square[i % kChains] += d * d;
+  const auto add = [&](size_t c, double q, double d) {
+    dot[c] += q * d;
+    query_square[c] += q * q;
+    document_square[c] += d * d;
+  };
+  for (size_t begin = 0; begin < query.size(); begin += kAtATime) {
+    const size_t count = std::min(kAtATime, query.size() - begin);
+    if (storage == FloatStorage::kFloat16) {
+      std::memcpy(halves, stored.data() + begin * sizeof(uint16_t), count * sizeof(uint16_t));
+      HalfToFloat(halves, count, document);
+    } else {
+      std::memcpy(document, stored.data() + begin * sizeof(float), count * sizeof(float));
+    }
+    const float* const values = query.data() + begin;
+    size_t i = 0;
+    for (; i + kChains <= count; i += kChains) {
+      for (size_t c = 0; c < kChains; ++c) add(c, values[i + c], document[i + c]);
+    }
+    for (size_t c = 0; i + c < count; ++c) add(c, values[i + c], document[i + c]);
   }
   for (size_t c = 1; c < kChains; ++c) {
     dot[0] += dot[c];

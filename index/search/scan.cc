@@ -11,20 +11,17 @@
 namespace bebr {
 namespace {
 
-// Blocks times queries of a run, which one call of the kernel scans: many, as a
-// call has its price. A worker's first runs are shorter, until it knows what
-// thresholds to look for.
+// Blocks times queries of a run, which one call of the kernel scans: many, as a call has its price. A worker's first
+// runs are shorter, until it knows what thresholds to look for.
 constexpr size_t kBlocksPerRun = 8192;
 constexpr uint32_t kMinRunBlocks = 16;
-// Bounds pay as long as they rule out most blocks: after a run of blocks in
-// which more than a quarter had to be scored again, a query's next runs are
-// scored with all levels at once.
+// Bounds pay as long as they rule out most blocks: after a run of blocks in which more than a quarter had to be scored
+// again, a query's next runs are scored with all levels at once.
 constexpr uint32_t kMostAgain = 4;
 constexpr uint32_t kRunsWithoutBounds = 15;
 
-// A query whose filter leaves rows in fewer of a unit's blocks than one in so
-// many is scanned on these alone; the others share runs of the blocks that any
-// of them has rows in.
+// A query whose filter leaves rows in fewer of a unit's blocks than one in so many is scanned on these alone; the
+// others share runs of the blocks that any of them has rows in.
 constexpr uint32_t kAloneShare = 2;
 
 // A worker takes so many of the few rows of a filter at a time, or some more.
@@ -80,8 +77,11 @@ class ScanRun {
       if (workers_[slot] == nullptr) workers_[slot] = MakeWorker();
       Work(i, *workers_[slot]);
     });
-    for (const auto& worker : workers_)
-      if (worker != nullptr) worker->scratch = Scratch();
+    for (const auto& worker : workers_) {
+      if (worker == nullptr) continue;
+      for (size_t q = 0; q < queries_.size(); ++q) documents_[q] += worker->scratch.documents[q];
+      worker->scratch = Scratch();
+    }
   }
 
   std::vector<Candidate> BestOf(size_t q) {
@@ -94,11 +94,8 @@ class ScanRun {
   }
 
   ScanCounts counts() const {
-    ScanCounts counts{.bytes = bytes_.load()};
-    for (const auto& documents : documents_) {
-      counts.documents_of_query.push_back(documents.load());
-      counts.documents += documents.load();
-    }
+    ScanCounts counts{.documents_of_query = documents_, .bytes = bytes_.load()};
+    for (const uint64_t documents : documents_) counts.documents += documents;
     return counts;
   }
 
@@ -108,6 +105,7 @@ class ScanRun {
     std::unique_ptr<uint32_t[]> positions;  // of these, in the run
     std::vector<simd::QueryHits> hits;      // of the queries that are scored
     std::vector<uint32_t> stopped;          // a flag for each query
+    std::vector<uint64_t> documents;        // scored, by query
     std::vector<uint32_t> together;         // queries that share the unit's runs
     std::vector<uint32_t> alone;            // those of one filter
     std::vector<uint32_t> bounded;          // of a run's queries, those scored by bounds first
@@ -136,8 +134,7 @@ class ScanRun {
   // Whether the pass over the blocks finds candidates for another one.
   bool choosing() const { return first_ != nullptr && first_->candidates > 0; }
 
-  // What a query's pass over the blocks keeps: its best k, or the candidates of
-  // which another pass takes them.
+  // What a query's pass over the blocks keeps: its best k, or the candidates of which another pass takes them.
   Best MakeBest(size_t q) const {
     return Best(choosing() ? first_->candidates : queries_[q].k, MinScore(q), IsBetter{&target_});
   }
@@ -173,6 +170,7 @@ class ScanRun {
     scratch.positions = std::make_unique_for_overwrite<uint32_t[]>(lanes);
     scratch.runs_without_bounds.resize(queries_.size());
     scratch.stopped.resize(queries_.size());
+    scratch.documents.resize(queries_.size());
     return worker;
   }
 
@@ -209,8 +207,7 @@ class ScanRun {
     return static_cast<uint32_t>(std::clamp<size_t>(kBlocksPerRun / query_count, kMinRunBlocks, kUnitBlocks));
   }
 
-  // Candidates are chosen by another score than the final one, so that may drop
-  // none of them.
+  // Candidates are chosen by another score than the final one, so that may drop none of them.
   float MinScore(size_t q) const {
     return choosing() ? -std::numeric_limits<float>::infinity() : queries_[q].min_score;
   }
@@ -229,7 +226,7 @@ class ScanRun {
       for (const uint32_t q : filters_.groups()[group].queries) {
         if (scratch.stopped[q] != 0) continue;
         queries.push_back(q);
-        documents_[q].fetch_add(documents, std::memory_order_relaxed);
+        scratch.documents[q] += documents;
       }
       if (alone) {
         ScanBlocks(unit, blocks, queries, best, scratch);
@@ -237,8 +234,7 @@ class ScanRun {
         shared.AddAll(blocks);
       }
     }
-    std::sort(scratch.together.begin(),
-              scratch.together.end());  // as they lie in memory
+    std::sort(scratch.together.begin(), scratch.together.end());  // as they lie in memory
     ScanBlocks(unit, shared, scratch.together, best, scratch);
   }
 
@@ -265,7 +261,7 @@ class ScanRun {
       for (const uint16_t row : rows) scratch.picked[row / 64] = 0;
     }
     for (const uint32_t q : scratch.alone) {
-      documents_[q].fetch_add(documents, std::memory_order_relaxed);
+      scratch.documents[q] += documents;
       AtomicMax(thresholds_[q], best[q].threshold());
     }
   }
@@ -325,9 +321,8 @@ class ScanRun {
     });
   }
 
-  // Scores a run of blocks for some of the queries and calls visit(query,
-  // candidate) for every live row that passes the filter and has at least the
-  // query's threshold.
+  // Scores a run of blocks for some of the queries and calls visit(query, candidate) for every live row that passes the
+  // filter and has at least the query's threshold.
   template <typename Visit>
   void ScoreBlocks(const PreparedQueries& prepared, const BlockRun& run, const std::vector<uint32_t>& queries,
                    std::vector<Best>& best, Scratch& scratch, const Visit& visit) {
@@ -359,8 +354,7 @@ class ScanRun {
     scratch.bytes += size_t{run.end - run.begin} * prepared.block_bytes();
   }
 
-  // The score of one row with all levels; scores its whole block, which costs
-  // about the same, unless `block` has it.
+  // The score of one row with all levels; scores its whole block, which costs about the same, unless `block` has it.
   float ScoreRow(size_t q, uint32_t part, uint32_t row, BlockScores& block) {
     const uint32_t number = row / simd::kBlockRows;
     if (block.part != part || block.block != number) {
@@ -378,13 +372,12 @@ class ScanRun {
   const PreparedQueries& prepared_;
   const FirstPass* const first_;
   const absl::Span<const ScanQuery> queries_;
-  std::vector<std::atomic<float>> thresholds_;  // a score below is not among a
-                                                // query's best, whoever finds it
+  std::vector<std::atomic<float>> thresholds_;  // a score below is not among a query's best, whoever finds it
   ScanFilters filters_;
   std::vector<Picking> pickings_;
   std::vector<ScanUnit> units_;
   std::vector<std::unique_ptr<Worker>> workers_;  // by slot of the pool; null: a thread that was never at it
-  std::vector<std::atomic<uint64_t>> documents_;  // scored, by query
+  std::vector<uint64_t> documents_;               // scored, by query
   std::atomic<uint64_t> bytes_{0};
 };
 

@@ -10,12 +10,13 @@
 namespace bebr {
 namespace {
 
-constexpr size_t kMaxQueriesPerScan = 256;
+constexpr size_t kMaxQueriesPerScan = 64;                 // more at a time cost more each: the caches hold so many
 constexpr size_t kEnoughQueries = 32;                     // for a scan: more at a time cost hardly less each
 constexpr uint64_t kMostFilterBits = uint64_t{64} << 23;  // of a group's filters, a bit a row each: 64 MiB
 constexpr int kCompanyShare = 4;  // of a scan's time, that the next one waits for company at most,
 constexpr int kLullShare = 16;    // and this much, but at least kLeastLull, after somebody came
 constexpr absl::Duration kLeastLull = absl::Microseconds(300);
+constexpr size_t kMostScans = 2;  // of a lane at a time
 constexpr size_t kLeastDrivers = 4;
 constexpr size_t kMostLanes = 1000;  // before those without searches are forgotten
 
@@ -69,7 +70,7 @@ absl::Status Scheduler::Admit(size_t queries) const {
 
 Scheduler::Lane& Scheduler::LaneOf(const SearchJob& job) {
   if (lanes_.size() >= kMostLanes) {
-    std::erase_if(lanes_, [](const auto& entry) { return entry.second.jobs.empty() && !entry.second.taken; });
+    std::erase_if(lanes_, [](const auto& entry) { return entry.second.jobs.empty() && entry.second.scans == 0; });
   }
   return lanes_[KeyOf(job)];
 }
@@ -82,21 +83,25 @@ void Scheduler::Submit(std::unique_ptr<SearchJob> job) {
     refusal = Admit(queries);
     if (refusal.ok()) {
       Lane& lane = LaneOf(*job);
-      if (lane.taken) {
-        lane.company.NotifyOne();
-      } else if (lane.jobs.empty()) {
-        ready_.push_back(&lane);
-        wake_.NotifyOne();
-      }
       queued_queries_ += queries;
       lane.queries += queries;
       job->submitted = SteadyNow();
       lane.jobs.push_back(std::move(job));
+      lane.company.NotifyOne();
+      Offer(lane);
       return;
     }
   }
   counters_.refused_queries.fetch_add(queries, std::memory_order_relaxed);
   job->done(refusal);
+}
+
+void Scheduler::Offer(Lane& lane) {
+  const bool more = lane.scans == 0 ? !lane.jobs.empty() : lane.scans < kMostScans && lane.queries >= kEnoughQueries;
+  if (!more || lane.claimed) return;
+  lane.claimed = true;
+  ready_.push_back(&lane);
+  wake_.NotifyOne();
 }
 
 size_t Scheduler::queued_queries() const {
@@ -149,24 +154,23 @@ void Scheduler::Drive() {
       if (ready_.empty()) return;
       lane = ready_.front();
       ready_.pop_front();
-      lane->taken = true;
       AwaitCompany(*lane);
       group = TakeGroup(*lane);
+      lane->claimed = false;
+      ++lane->scans;
+      Offer(*lane);
       stopping = stopping_;
     }
     const SteadyTime start = SteadyNow();
     const size_t scanned = RunGroup(std::move(group), stopping);
     MutexLock lock(&mutex_);
-    lane->taken = false;
+    --lane->scans;
     if (scanned > 0) {
       lane->expected = lane->queries + scanned;
       lane->last_scan_end = SteadyNow();
       lane->last_scan = lane->last_scan_end - start;
     }
-    // This thread is here to take it, unless another lane comes first.
-    if (lane->jobs.empty()) continue;
-    ready_.push_back(lane);
-    if (ready_.size() > 1) wake_.NotifyOne();
+    Offer(*lane);
   }
 }
 

@@ -28,9 +28,11 @@ namespace bebr {
 // waited longest, encodes the queries that wait in it together, scans the codes once for all of them, and leaves them
 // to be finished by other threads. Searches that arrive meanwhile form the lane's next scan.
 //
-// Fairness. A lane has one scan at a time, and several lanes scan at the same time: the threads that help the drivers
-// spread evenly over them (FairPool), so a small collection waits for no large one. Queries are finished in turns, one
-// of each scan, and those with long lists of candidates, which take long to rank, on threads of their own.
+// Fairness. A lane has one scan at a time, or two where enough queries wait for another one, so that what the one does
+// on few threads, its encoding and its end, leaves none idle. Several lanes scan at the same time: the threads that
+// help the drivers spread evenly over them (FairPool), so a small collection waits for no large one. Queries are
+// finished in turns, one of each scan, and those with long lists of candidates, which take long to rank, on threads of
+// their own.
 //
 // Company. An idle server answers at once. After a scan, the lane's next one waits for as many queries as are known to
 // be about, those that came during the scan and those it has just answered, whose clients often have another one; but
@@ -65,10 +67,11 @@ class Scheduler {
   using Key = std::tuple<const CollectionManifest*, uint32_t, uint32_t, size_t>;
   struct Lane {
     std::deque<std::unique_ptr<SearchJob>> jobs;
-    size_t queries = 0;   // that wait
-    bool taken = false;   // by a driver, until its scan has ended
-    CondVar company;      // a job came, or stopping_
-    size_t expected = 0;  // queries that are about, as the last scan's end showed
+    size_t queries = 0;    // that wait
+    bool claimed = false;  // is ready, or a driver waits for company for it
+    size_t scans = 0;      // that have not ended
+    CondVar company;       // a job came, or stopping_
+    size_t expected = 0;   // queries that are about, as the last scan's end showed
     SteadyTime last_scan_end = -absl::InfiniteDuration();
     absl::Duration last_scan;
   };
@@ -76,6 +79,8 @@ class Scheduler {
   static Key KeyOf(const SearchJob& job);
   absl::Status Admit(size_t queries) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Lane& LaneOf(const SearchJob& job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Puts the lane among the ready ones if another scan of it may begin.
+  void Offer(Lane& lane) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Drive();
   void AwaitCompany(Lane& lane) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Group TakeGroup(Lane& lane) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -94,7 +99,7 @@ class Scheduler {
   mutable Mutex mutex_;
   CondVar wake_;  // a lane is ready, or stopping_
   std::map<Key, Lane> lanes_ ABSL_GUARDED_BY(mutex_);
-  std::deque<Lane*> ready_ ABSL_GUARDED_BY(mutex_);  // that have jobs and are not taken
+  std::deque<Lane*> ready_ ABSL_GUARDED_BY(mutex_);  // each once
   size_t queued_queries_ ABSL_GUARDED_BY(mutex_) = 0;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::thread> drivers_;
