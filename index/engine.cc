@@ -30,6 +30,17 @@
 namespace bebr {
 namespace {
 
+// Of memory, that a document's attributes take in the mean.
+double AttributeBytesNow(const Collection& collection) {
+  uint64_t documents = 0, bytes = 0;
+  const auto view = collection.shards()->view();  // lives as long as the loop
+  for (const auto& shard : view->shards) {
+    documents += shard->documents;
+    bytes += shard->memory().attributes;
+  }
+  return documents == 0 ? 0.0 : static_cast<double>(bytes) / static_cast<double>(documents);
+}
+
 // Delegates: the registry knows the collections, the scheduler searches them, the rest is named after what it does.
 class EngineImpl final : public Engine {
  public:
@@ -247,7 +258,10 @@ absl::StatusOr<MemoryUse> EngineImpl::EstimateMemory(std::string_view name, uint
         absl::StrFormat("documents is %d; the limit is %d (2^40)", documents, kMaxExpectedDocuments));
   }
   BEBR_ASSIGN_OR_RETURN(const auto collection, registry_->Find(name));
-  return bebr::EstimateMemory(*collection->manifest(), documents, id_bytes == 0 ? kUsualIdBytes : id_bytes);
+  MemoryUse use = bebr::EstimateMemory(*collection->manifest(), documents, id_bytes == 0 ? kUsualIdBytes : id_bytes);
+  use.attributes = static_cast<uint64_t>(static_cast<double>(documents) * AttributeBytesNow(*collection));
+  use.total += use.attributes;
+  return use;
 }
 
 void EngineImpl::UpdateAttributes(AttributeUpdate update, absl::AnyInvocable<void(absl::StatusOr<ChangeResult>)> done) {

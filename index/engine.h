@@ -178,7 +178,7 @@ class Engine {
 
   virtual EngineStats Stats() = 0;
   // The memory formula: bytes for `documents` documents of a collection like `collection`, with ids of `id_bytes` bytes
-  // on average (0: 16, as is usual).
+  // on average (0: 16, as is usual), and attributes that take as much a document as they do now.
   virtual absl::StatusOr<MemoryUse> EstimateMemory(std::string_view collection, uint64_t documents,
                                                    double id_bytes) = 0;
 };

@@ -1,5 +1,6 @@
 #include "index/filtered_write.h"
 
+#include <iterator>
 #include <memory>
 #include <utility>
 
@@ -21,13 +22,13 @@ absl::StatusOr<Collection::Selector> SelectByFilter(std::string_view filter, siz
   return Collection::Selector(
       [parsed = std::move(parsed),
        limit](const std::shared_ptr<const CollectionView>& view) -> absl::StatusOr<Collection::Selected> {
-        Collection::Selected selected{.warnings = UnknownIn(*parsed, *view)};
+        Filter::Warnings warnings = UnknownIn(*parsed, *view);
         const Selection selection(view, parsed.get());
         const uint64_t count = selection.count();
-        if (count > 0 && !selected.warnings.empty()) {
+        if (count > 0 && !warnings.unknown.empty()) {
           return absl::InvalidArgumentError(
               absl::StrFormat("filter: %s; it matches %d documents all the same, and nothing was written",
-                              absl::StrJoin(selected.warnings, "; "), count));
+                              absl::StrJoin(warnings.unknown, "; "), count));
         }
         if (count > limit) {
           return absl::ResourceExhaustedError(
@@ -36,7 +37,8 @@ absl::StatusOr<Collection::Selector> SelectByFilter(std::string_view filter, siz
                               "AND id < \"...\"",
                               count, limit));
         }
-        selected.ids = selection.Ids();
+        Collection::Selected selected{.ids = selection.Ids(), .warnings = std::move(warnings.unknown)};
+        std::move(warnings.stored.begin(), warnings.stored.end(), std::back_inserter(selected.warnings));
         return selected;
       });
 }

@@ -73,8 +73,7 @@ absl::StatusOr<Measured> Measure(const std::string& data_dir, size_t documents, 
   if (info.documents != documents) return absl::InternalError(absl::StrCat("there are ", info.documents, " documents"));
   BEBR_ASSIGN_OR_RETURN(const MemoryUse estimate,
                         run->engine().EstimateMemory(EngineRun::kCollection, documents, MeanIdBytes(documents)));
-  // The documents' one attribute, which the formula counts apart.
-  measured.estimate_bytes = static_cast<double>(estimate.total) + 9.0 * static_cast<double>(documents);
+  measured.estimate_bytes = static_cast<double>(estimate.total);
   return measured;
 }
 

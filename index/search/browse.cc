@@ -38,10 +38,16 @@ RowSet AllRows(uint32_t rows) {
 using ColumnCounts = absl::flat_hash_map<std::pair<AttributeType, uint64_t>, uint64_t>;
 using ValueCounts = absl::flat_hash_map<AttributeValue, uint64_t>;
 
-void CountColumn(const AttributeColumns::Column& column, const RowSet& rows, ColumnCounts& counts) {
+// Returns how many rows have a value, also one that is stored only and not counted by value.
+uint64_t CountColumn(const AttributeColumns::Column& column, const RowSet& rows, ColumnCounts& counts) {
+  uint64_t present = 0;
   ForEachRow(rows, [&](uint32_t row) {
-    if (column.types[row] != AttributeType::kAbsent) ++counts[{column.types[row], column.values[row]}];
+    const AttributeType type = column.types[row];
+    if (type == AttributeType::kAbsent) return;
+    ++present;
+    if (type != AttributeType::kStored) ++counts[{type, column.values[row]}];
   });
+  return present;
 }
 
 AttributeValue ValueOf(AttributeType type, uint64_t value, const absl::flat_hash_map<uint64_t, std::string>& texts) {
@@ -143,7 +149,7 @@ absl::StatusOr<FacetResult> Selection::CountValues(std::string_view attribute, s
       if (part.shard != shard) continue;
       const auto column = part.view->attributes->find(attribute);
       if (column == part.view->attributes->end()) continue;
-      CountColumn(*column->second, part.rows, counts);
+      result.with_attribute += CountColumn(*column->second, part.rows, counts);
       if (counts.size() > kMaxFacetValues) return TooManyValues(attribute);
     }
     AddCounts(counts, *view_->shards[shard]->dictionary, total);
@@ -151,7 +157,6 @@ absl::StatusOr<FacetResult> Selection::CountValues(std::string_view attribute, s
   }
   result.values = total.size();
   for (const auto& [value, documents] : total) {
-    result.with_attribute += documents;
     result.facets.push_back({value, documents});
   }
   const auto better = [](const Facet& a, const Facet& b) {

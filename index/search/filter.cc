@@ -113,18 +113,20 @@ absl::Status CheckTests(const Filter::Node& root) {
                       texts, kMaxTextComparisons));
 }
 
+bool Has(const AttributeColumns::Column& column, uint32_t rows, AttributeType type) {
+  return std::memchr(column.types.data(), static_cast<int>(type), rows) != nullptr;
+}
+
+// Whether some row has a value that the test can be true of.
 bool HasType(const AttributeColumns::Column& column, uint32_t rows, const std::vector<AttributeValue>& literals) {
-  const auto has = [&](AttributeType type) {
-    return std::memchr(column.types.data(), static_cast<int>(type), rows) != nullptr;
-  };
   if (literals.empty()) {
-    return has(AttributeType::kString) || has(AttributeType::kInt) || has(AttributeType::kDouble) ||
-           has(AttributeType::kBool);
+    const AttributeType* types = column.types.data();
+    return std::any_of(types, types + rows, [](AttributeType type) { return type != AttributeType::kAbsent; });
   }
   return std::any_of(literals.begin(), literals.end(), [&](const AttributeValue& literal) {
-    if (std::holds_alternative<std::string>(literal)) return has(AttributeType::kString);
-    if (std::holds_alternative<bool>(literal)) return has(AttributeType::kBool);
-    return has(AttributeType::kInt) || has(AttributeType::kDouble);
+    if (std::holds_alternative<std::string>(literal)) return Has(column, rows, AttributeType::kString);
+    if (std::holds_alternative<bool>(literal)) return Has(column, rows, AttributeType::kBool);
+    return Has(column, rows, AttributeType::kInt) || Has(column, rows, AttributeType::kDouble);
   });
 }
 
@@ -132,6 +134,25 @@ std::string_view TypeName(const AttributeValue& literal) {
   return std::holds_alternative<std::string>(literal) ? "a text"
          : std::holds_alternative<bool>(literal)      ? "true and false"
                                                       : "a number";
+}
+
+// What is to be said of a test that can be true of no row.
+std::string SentenceOf(const Filter::Node& test, bool named, bool stored) {
+  if (stored) {
+    return absl::StrFormat(
+        "attribute \"%s\" has only texts of more than %d bytes, of which a filter can but ask whether "
+        "they exist",
+        test.name, kMaxIndexedTextBytes);
+  }
+  return named && !test.literals.empty() ? absl::StrFormat("no document has an attribute \"%s\" of the type of %s",
+                                                           test.name, TypeName(test.literals.front()))
+                                         : absl::StrFormat("no document has an attribute \"%s\"", test.name);
+}
+
+void AddOnce(std::string sentence, std::vector<std::string>& sentences) {
+  if (std::find(sentences.begin(), sentences.end(), sentence) == sentences.end()) {
+    sentences.push_back(std::move(sentence));
+  }
 }
 
 }  // namespace
@@ -162,24 +183,28 @@ Filter::TextAnswers Filter::CompareTexts(const AttributeDictionary& dictionary) 
   return answers;
 }
 
-std::vector<std::string> Filter::Unknown(absl::Span<const SegmentView* const> segments) const {
-  std::vector<std::string> unknown;
+Filter::Warnings Filter::Unknown(absl::Span<const SegmentView* const> segments) const {
+  Warnings warnings;
+  if (segments.empty()) return warnings;
   for (const Node* test : TestsOf(*root_)) {
-    const auto holds = [test](const SegmentView* segment) {
+    const bool of_text = !test->literals.empty() && std::holds_alternative<std::string>(test->literals.front());
+    bool named = false, holds = false, stored = false;
+    for (const SegmentView* segment : segments) {
       const auto column = segment->attributes->find(test->name);
-      return column != segment->attributes->end() && HasType(*column->second, segment->rows, test->literals);
-    };
-    if (segments.empty() || std::any_of(segments.begin(), segments.end(), holds)) continue;
-    const bool named = std::any_of(segments.begin(), segments.end(), [test](const SegmentView* segment) {
-      return segment->attributes->contains(test->name);
-    });
-    std::string sentence = named && !test->literals.empty()
-                               ? absl::StrFormat("no document has an attribute \"%s\" of the type of %s", test->name,
-                                                 TypeName(test->literals.front()))
-                               : absl::StrFormat("no document has an attribute \"%s\"", test->name);
-    if (std::find(unknown.begin(), unknown.end(), sentence) == unknown.end()) unknown.push_back(std::move(sentence));
+      if (column == segment->attributes->end()) continue;
+      named = true;
+      holds = holds || HasType(*column->second, segment->rows, test->literals);
+      stored = stored || (of_text && Has(*column->second, segment->rows, AttributeType::kStored));
+    }
+    if (!holds) {
+      AddOnce(SentenceOf(*test, named, stored), warnings.unknown);
+    } else if (stored) {
+      AddOnce(absl::StrFormat("texts of attribute \"%s\" that have more than %d bytes are compared with nothing",
+                              test->name, kMaxIndexedTextBytes),
+              warnings.stored);
+    }
   }
-  return unknown;
+  return warnings;
 }
 
 SelectedRows Filter::Select(const AttributeColumns::Map& columns, const AttributeDictionary& dictionary,

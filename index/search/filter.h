@@ -37,7 +37,8 @@ struct SelectedRows {
 // quotes, is the document's id. Literals: "text" or 'text', integers (64 bits), decimals (with a point or an exponent),
 // true, false. In quotes of all three kinds \ stands before a quote or another \. Meaning. Numbers of both types are
 // compared by value, exactly; strings by bytes; false is less than true. A comparison with an attribute that a document
-// lacks, or has with another type, is false, also for !=; NOT of it is true.
+// lacks, or has with another type, is false, also for !=; NOT of it is true. So is one with a string of more than
+// kMaxIndexedTextBytes bytes, which is on disk alone: of such a one EXISTS is all that can be asked.
 //
 // Immutable; thread-safe. Errors: INVALID_ARGUMENT with the position (a byte, counted from 1), what was expected there
 // and what was found. Cost of Evaluate: a pass over the rows for each comparison that can still change the answer; some
@@ -63,9 +64,14 @@ class Filter {
   SelectedRows Select(const AttributeColumns::Map& columns, const AttributeDictionary& dictionary,
                       const TextAnswers& texts, uint32_t rows, const Segment* ids = nullptr) const;
 
-  // Which attributes the condition names that no row of the segments has, or none with a value of the type that it is
-  // compared with: a sentence for each. Such a comparison is false for all documents, mostly by mistake.
-  std::vector<std::string> Unknown(absl::Span<const SegmentView* const> segments) const;
+  // Sentences about comparisons that are false whatever the documents say, mostly by mistake.
+  struct Warnings {
+    // Which attributes no row of the segments has, or none with a value of the type that it is compared with.
+    std::vector<std::string> unknown;
+    // Which of the others some rows have with a text that is stored only.
+    std::vector<std::string> stored;
+  };
+  Warnings Unknown(absl::Span<const SegmentView* const> segments) const;
 
  private:
   explicit Filter(std::unique_ptr<const Node> root);

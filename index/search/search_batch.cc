@@ -288,7 +288,7 @@ void SearchBatch::FinishQuery(size_t query) {
   uint64_t documents = 0;
   for (size_t i = 0; i < result.hits.size(); ++i) documents += documents_[first_query_[j] + i];
   result.documents_scanned = documents / result.hits.size();
-  if (job.filter != nullptr) result.warnings = UnknownIn(*job.filter, target_->view());
+  if (job.filter != nullptr) result.warnings = WarningsOf(*job.filter, target_->view());
   if (job.request.fusion != Fusion::kNone)
     result.hits = {Fuse(std::move(result.hits), job.request.fusion, job.request.offset, job.request.k)};
   job.done(std::move(result));

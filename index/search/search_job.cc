@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -82,7 +83,7 @@ absl::Status CheckLimits(const SearchRequest& request) {
 
 // INVALID_ARGUMENT if the filter asks for what no document has.
 absl::Status CheckKnown(const Filter& filter, const CollectionView& view) {
-  const std::vector<std::string> unknown = UnknownIn(filter, view);
+  const std::vector<std::string> unknown = WarningsOf(filter, view);
   if (unknown.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("filter: ", absl::StrJoin(unknown, "; "), " (strict)"));
 }
@@ -97,12 +98,18 @@ absl::Status Interrupted(const SearchRequest& request, SteadyTime now) {
   return absl::OkStatus();
 }
 
-std::vector<std::string> UnknownIn(const Filter& filter, const CollectionView& view) {
+Filter::Warnings UnknownIn(const Filter& filter, const CollectionView& view) {
   std::vector<const SegmentView*> segments;
   for (const auto& shard : view.shards) {
     for (const SegmentView& segment : shard->segments) segments.push_back(&segment);
   }
   return filter.Unknown(segments);
+}
+
+std::vector<std::string> WarningsOf(const Filter& filter, const CollectionView& view) {
+  Filter::Warnings warnings = UnknownIn(filter, view);
+  std::move(warnings.stored.begin(), warnings.stored.end(), std::back_inserter(warnings.unknown));
+  return std::move(warnings.unknown);
 }
 
 absl::StatusOr<std::unique_ptr<SearchJob>> PrepareSearch(SearchRequest request,

@@ -29,8 +29,9 @@ struct SearchJob {
 // OK, or why a search should not go on: CANCELLED or DEADLINE_EXCEEDED.
 absl::Status Interrupted(const SearchRequest& request, SteadyTime now);
 
-// Filter::Unknown, of all segments of a view.
-std::vector<std::string> UnknownIn(const Filter& filter, const CollectionView& view);
+// Filter::Unknown, of all segments of a view; and all that it says.
+Filter::Warnings UnknownIn(const Filter& filter, const CollectionView& view);
+std::vector<std::string> WarningsOf(const Filter& filter, const CollectionView& view);
 
 // A checked search of a collection, ready for the scheduler but for `done`. INVALID_ARGUMENT names field, value and
 // limit; NOT_FOUND: an unknown version; FAILED_PRECONDITION: a rerank without stored floats.

@@ -92,9 +92,14 @@ AttributeColumns::Column& AttributeColumns::ColumnFor(const std::string& name) {
   return *columns_->emplace(name, std::make_shared<Column>(capacity_)).first->second;
 }
 
+void AttributeColumns::SetValue(Column& column, uint32_t row, AttributeType type, uint64_t value) {
+  column.types[row] = type;
+  column.values[row] = value;
+  column.has_values = true;
+}
+
 void AttributeColumns::SetText(Column& column, uint32_t row, uint32_t number, uint64_t size) {
-  column.types[row] = AttributeType::kString;
-  column.values[row] = number;
+  SetValue(column, row, AttributeType::kString, number);
   rows_ = row + 1;
   text_bytes_ += size;
 }
@@ -104,13 +109,16 @@ void AttributeColumns::Copy(const AttributeColumns& from, uint32_t from_row, uin
     const AttributeType type = column->types[from_row];
     if (type == AttributeType::kAbsent) continue;
     Column& target = ColumnFor(name);
+    if (type == AttributeType::kStored) {
+      target.types[to] = type;
+      continue;
+    }
     const uint64_t value = column->values[from_row];
     if (type == AttributeType::kString) {
       const auto number = static_cast<uint32_t>(value);
       SetText(target, to, number, dictionary_->Hold(number));
     } else {
-      target.types[to] = type;
-      target.values[to] = value;
+      SetValue(target, to, type, value);
     }
   }
 }
@@ -118,17 +126,17 @@ void AttributeColumns::Copy(const AttributeColumns& from, uint32_t from_row, uin
 void AttributeColumns::Set(uint32_t row, const Attributes& attributes) {
   for (const auto& [name, value] : attributes) {
     Column& column = ColumnFor(name);
-    if (const auto* text = std::get_if<std::string>(&value)) {
+    const auto* text = std::get_if<std::string>(&value);
+    if (text != nullptr && text->size() > kMaxIndexedTextBytes) {
+      column.types[row] = AttributeType::kStored;
+    } else if (text != nullptr) {
       SetText(column, row, dictionary_->Add(*text), text->size());
     } else if (const auto* integer = std::get_if<int64_t>(&value)) {
-      column.types[row] = AttributeType::kInt;
-      column.values[row] = static_cast<uint64_t>(*integer);
+      SetValue(column, row, AttributeType::kInt, static_cast<uint64_t>(*integer));
     } else if (const auto* number = std::get_if<double>(&value)) {
-      column.types[row] = AttributeType::kDouble;
-      column.values[row] = std::bit_cast<uint64_t>(*number);
+      SetValue(column, row, AttributeType::kDouble, std::bit_cast<uint64_t>(*number));
     } else {
-      column.types[row] = AttributeType::kBool;
-      column.values[row] = std::get<bool>(value) ? 1 : 0;
+      SetValue(column, row, AttributeType::kBool, std::get<bool>(value) ? 1 : 0);
     }
   }
 }
@@ -139,6 +147,10 @@ std::optional<int64_t> AttributeColumns::Integer(std::string_view name, uint32_t
   return static_cast<int64_t>(column->second->values[row]);
 }
 
-uint64_t AttributeColumns::memory_bytes(uint32_t rows) const { return columns_->size() * uint64_t{9} * rows; }
+uint64_t AttributeColumns::memory_bytes(uint32_t rows) const {
+  uint64_t row_bytes = 0;
+  for (const auto& [name, column] : *columns_) row_bytes += column->has_values ? 9 : 1;
+  return row_bytes * rows;
+}
 
 }  // namespace bebr

@@ -2,6 +2,7 @@
 #ifndef BEBR_INDEX_SEGMENT_ATTRIBUTE_COLUMNS_H_
 #define BEBR_INDEX_SEGMENT_ATTRIBUTE_COLUMNS_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -83,8 +84,13 @@ class AttributeDictionary {
   uint64_t text_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
-// The attributes of a segment's rows by name: what a filter is evaluated on. 9 bytes a row and attribute, 2 more once
-// filters look up its values, beside the strings, which it holds in the dictionary until it goes.
+// Longer strings, pieces of text rather than words to filter by, are stored only: on disk, and in memory but the fact
+// that they are there.
+inline constexpr size_t kMaxIndexedTextBytes = 256;
+
+// The attributes of a segment's rows by name: what a filter is evaluated on. 9 bytes a row and attribute, or 1 where
+// all values are stored only, 2 more once filters look up its values, beside the strings, which it holds in the
+// dictionary until it goes.
 //
 // Thread safety: one writer, which also takes the views; readers hold a View and read only rows that were published
 // with it. Cost: a name that no row had copies the map of the names once for all that come between two views.
@@ -93,9 +99,11 @@ class AttributeColumns {
   struct Column {
     explicit Column(uint32_t capacity) : types(capacity), values(capacity) {}
     ReservedArray<AttributeType> types;
-    // kString: number in the dictionary; kInt: the int64; kDouble: the bits of the double; kBool: 0 or 1.
+    // kString: number in the dictionary; kInt: the int64; kDouble: the bits of the double; kBool: 0 or 1; kStored:
+    // nothing.
     ReservedArray<uint64_t> values;
-    ValueIndex index;  // of what stands above; built by the look-ups of readers
+    ValueIndex index;         // of what stands above; built by the look-ups of readers
+    bool has_values = false;  // of some row; for the writer
   };
   using Map = std::map<std::string, std::shared_ptr<Column>, std::less<>>;
   using View = std::shared_ptr<const Map>;
@@ -123,6 +131,7 @@ class AttributeColumns {
 
  private:
   Column& ColumnFor(const std::string& name);
+  static void SetValue(Column& column, uint32_t row, AttributeType type, uint64_t value);
   void SetText(Column& column, uint32_t row, uint32_t number, uint64_t size);
 
   const uint32_t capacity_;

@@ -30,7 +30,7 @@ std::shared_ptr<const ValueIndex::Run> ValueIndex::Sort(const ColumnRows& column
   std::array<std::vector<std::pair<uint64_t, uint16_t>>, kTypes> by_type;  // key, row
   for (uint32_t row = begin; row < end; ++row) {
     const AttributeType type = column.types[row];
-    if (type == AttributeType::kAbsent) continue;
+    if (type == AttributeType::kAbsent || type == AttributeType::kStored) continue;
     by_type[static_cast<size_t>(type)].emplace_back(OrderKey(type, column.values[row]), static_cast<uint16_t>(row));
   }
   size_t present = 0;

@@ -15,8 +15,8 @@
 
 namespace bebr {
 
-// The type of an attribute of a row; one byte in memory.
-enum class AttributeType : uint8_t { kAbsent = 0, kString = 1, kInt = 2, kDouble = 3, kBool = 4 };
+// The type of an attribute of a row; one byte in memory. kStored: a string that is on disk alone, and in no index.
+enum class AttributeType : uint8_t { kAbsent = 0, kString = 1, kInt = 2, kDouble = 3, kBool = 4, kStored = 5 };
 
 // A value of a column as a number. Keys of one type are in the order of its values; of texts, in that of their numbers.
 uint64_t OrderKey(AttributeType type, uint64_t value);
@@ -37,7 +37,7 @@ struct ColumnRows {
 inline constexpr uint32_t kMaxIndexedRows = 1 << 16;
 
 // A ValueIndex is one posting list for all values of a column: its rows sorted by type, key and row, so that the rows
-// of a value, or of a range of values, are a run of it. It has 2 bytes for each row with a value.
+// of a value, or of a range of values, are a run of it. It has 2 bytes for each row with a value in memory.
 //
 // It is built by the first look-up, so an attribute that no filter asks for takes nothing, and then grows by itself:
 // rows of a column never change, and new ones come behind. The newest few are looked through. The index has several
@@ -54,7 +54,7 @@ class ValueIndex {
   uint64_t memory_bytes() const { return bytes_.load(std::memory_order_relaxed); }
 
  private:
-  static constexpr size_t kTypes = 5;
+  static constexpr size_t kTypes = static_cast<size_t>(AttributeType::kStored);
   // Rows begin..end - 1 of the column; those of type t are order[type_end[t - 1]..type_end[t] - 1], by key, then row.
   struct Run {
     uint32_t begin = 0;

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <future>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <random>
@@ -12,6 +14,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "index/engine.h"
+#include "index/segment/attribute_columns.h"
 #include "tests/support/engine_calls.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/support/test_models.h"
@@ -42,6 +45,12 @@ class EngineAttributesTest : public ::testing::Test {
     }
     return UpsertAndWait(*engine_, std::move(request)).status();
   }
+  // Whether the update was made.
+  bool Update(AttributeUpdate update) {
+    auto outcome = std::make_shared<std::promise<bool>>();  // shared: set_value may outlast get
+    engine_->UpdateAttributes(std::move(update), [outcome](auto result) { outcome->set_value(result.ok()); });
+    return outcome->get_future().get();
+  }
   // Documents "0", "1" and so on that have the names `begin` to `end` between them.
   absl::Status PutNames(size_t begin, size_t end) {
     std::vector<std::pair<std::string, Attributes>> documents;
@@ -58,6 +67,118 @@ class EngineAttributesTest : public ::testing::Test {
   std::unique_ptr<Engine> engine_;
   const std::vector<float> query_ = {1, 1, 1, 1};
 };
+
+// A text with a length around that from which on texts are stored only.
+std::string RandomText(std::mt19937_64& random) {
+  static constexpr size_t kLengths[] = {0, 1, 2, 255, 256, 257, 2000};
+  return std::string(kLengths[random() % std::size(kLengths)], static_cast<char>('a' + random() % 3));
+}
+
+// What a filter makes of the text of a document: nothing, where it is stored only.
+size_t CountOf(const std::map<std::string, Attributes>& documents,
+               const std::function<bool(const std::string& text)>& condition) {
+  size_t count = 0;
+  for (const auto& [id, attributes] : documents) {
+    const auto it = attributes.find("t");
+    const auto* text = it == attributes.end() ? nullptr : std::get_if<std::string>(&it->second);
+    count += text != nullptr && text->size() <= kMaxIndexedTextBytes && condition(*text) ? 1 : 0;
+  }
+  return count;
+}
+
+TEST_F(EngineAttributesTest, TextsOfAnyLengthAgreeWithAPlainEvaluation) {
+  std::mt19937_64 random(5);
+  std::map<std::string, Attributes> documents;
+  for (int step = 0; step < 30; ++step) {
+    std::vector<std::pair<std::string, Attributes>> put;
+    for (int i = 0; i < 40; ++i) {
+      Attributes attributes;
+      if (random() % 4 != 0) attributes["t"] = random() % 8 == 0 ? AttributeValue(int64_t{1}) : RandomText(random);
+      put.emplace_back(absl::StrCat("d", random() % 150), std::move(attributes));
+    }
+    for (const auto& [id, attributes] : put) documents[id] = attributes;
+    ASSERT_TRUE(Put(std::move(put)).ok());
+    std::vector<std::string> gone;
+    for (int i = 0; i < 10; ++i) gone.push_back(absl::StrCat("d", random() % 150));
+    for (const std::string& id : gone) documents.erase(id);
+    ASSERT_TRUE(DeleteAndWait(*engine_, "c", gone).ok());
+    const std::string changed = RandomText(random);
+    if (!documents.empty()) {
+      documents.begin()->second["t"] = changed;
+      ASSERT_TRUE(Update({.collection = "c", .ids = {documents.begin()->first}, .change = {.set = {{"t", changed}}}}));
+    }
+    if (step % 7 == 6) Open();
+
+    std::vector<std::string> ids;
+    size_t with_text = 0;
+    for (const auto& [id, attributes] : documents) {
+      ids.push_back(id);
+      with_text += attributes.contains("t") ? 1 : 0;
+    }
+    const auto got = engine_->Get("c", ids, false);
+    ASSERT_TRUE(got.ok() && got->size() == ids.size()) << got.status();
+    for (const Document& document : *got) EXPECT_EQ(document.attributes, documents[document.id]) << document.id;
+    const std::string literal = RandomText(random);
+    const auto quoted = [](const std::string& text) { return absl::StrCat("\"", text, "\""); };
+    EXPECT_EQ(*engine_->Count("c", "t EXISTS"), with_text);
+    EXPECT_EQ(*engine_->Count("c", "t = " + quoted(literal)),
+              CountOf(documents, [&](const std::string& text) { return text == literal; }));
+    const size_t others = CountOf(documents, [&](const std::string& text) { return text != literal; });
+    EXPECT_EQ(*engine_->Count("c", "t != " + quoted(literal)), others);
+    EXPECT_EQ(*engine_->Count("c", "NOT t != " + quoted(literal)), documents.size() - others);
+    EXPECT_EQ(*engine_->Count("c", "t STARTS WITH \"b\""),
+              CountOf(documents, [](const std::string& text) { return text.starts_with("b"); }));
+    EXPECT_EQ(*engine_->Count("c", "t BETWEEN \"b\" AND " + quoted("c" + literal)),
+              CountOf(documents, [&](const std::string& text) { return text >= "b" && text <= "c" + literal; }));
+    EXPECT_EQ(engine_->Facets({.collection = "c", .attribute = "t"})->with_attribute, with_text);
+  }
+}
+
+TEST_F(EngineAttributesTest, WritesByFilterPassOverLongTexts) {
+  const std::string text(300, 'x');
+  ASSERT_TRUE(Put({{"a", {{"t", text}}}, {"b", {{"t", std::string("short")}}}}).ok());
+  EXPECT_TRUE(Update({.collection = "c", .filter = "t = \"short\"", .change = {.set = {{"n", int64_t{1}}}}}));
+  EXPECT_EQ(*engine_->Count("c", "n = 1"), 1u);
+  // Where there are only long texts the condition cannot be meant.
+  ASSERT_TRUE(Put({{"c", {{"u", text}}}}).ok());
+  EXPECT_FALSE(Update({.collection = "c", .filter = "NOT u = \"x\"", .change = {.clear = true}}));
+  EXPECT_EQ(*engine_->Count("c", "u EXISTS"), 1u);
+}
+
+TEST_F(EngineAttributesTest, LongTextsTakeNoMemory) {
+  std::vector<std::pair<std::string, Attributes>> documents;
+  for (size_t i = 0; i < 3000; ++i) {
+    const std::string text = absl::StrCat("text ", i, std::string(i % 2 == 0 ? 2048 : 240, 'x'));
+    documents.emplace_back(absl::StrCat("d", i), Attributes{{"text", text}, {"n", static_cast<int64_t>(i)}});
+  }
+  ASSERT_TRUE(Put(documents).ok());
+  for (int opened = 0; opened < 2; ++opened) {
+    const auto estimate = engine_->EstimateMemory("c", 30'000, 16);
+    ASSERT_TRUE(estimate.ok()) << estimate.status();
+    EXPECT_NEAR(static_cast<double>(estimate->attributes), 10.0 * static_cast<double>(attribute_bytes()), 30'000);
+    EXPECT_GT(estimate->total, estimate->attributes + estimate->codes);
+    EXPECT_LT(attribute_bytes(), 1500 * 330 + 3000 * 18 + 200'000);  // the short half of them; all would be 3.4 MB
+    const auto got = engine_->Get("c", std::vector<std::string>{"d0", "d1"}, false);
+    ASSERT_TRUE(got.ok() && got->size() == 2) << got.status();
+    EXPECT_EQ((*got)[0].attributes, documents[0].second);
+    EXPECT_EQ((*got)[1].attributes, documents[1].second);
+    EXPECT_EQ(*engine_->Count("c", "text EXISTS"), 3000u);
+    EXPECT_EQ(*engine_->Count("c", "text STARTS WITH \"text\""), 1500u);
+    EXPECT_EQ(*engine_->Count("c", "text != \"a\" AND n < 10"), 5u);
+    const std::string first =
+        absl::StrCat("text 1", std::string(240, 'x'));  // looked up in a list of 1,000 rows and more
+    EXPECT_EQ(*engine_->Count("c", absl::StrCat("text = \"", first, "\"")), 1u);
+    const auto facets = engine_->Facets({.collection = "c", .attribute = "text"});
+    ASSERT_TRUE(facets.ok()) << facets.status();
+    EXPECT_EQ(facets->with_attribute, 3000u);
+    EXPECT_EQ(facets->values, 1500u);
+    const auto found = SearchAndWait(
+        *engine_, {.collection = "c", .queries = {query_}, .filter = "text >= \"\"", .with_attributes = true});
+    ASSERT_TRUE(found.ok()) << found.status();
+    EXPECT_THAT(found->warnings, ::testing::ElementsAre(HasSubstr("more than 256 bytes")));
+    Open();
+  }
+}
 
 TEST_F(EngineAttributesTest, NamesAreBounded) {
   ASSERT_TRUE(PutNames(0, 960).ok());
@@ -86,7 +207,7 @@ TEST_F(EngineAttributesTest, ManyNamesInOneRequestCostNoMoreThanThatManyColumns)
 }
 
 TEST_F(EngineAttributesTest, TextsOfReplacedAndDeletedDocumentsAreFreed) {
-  constexpr size_t kTextBytes = 8000, kDocuments = 100;
+  constexpr size_t kTextBytes = 200, kDocuments = 4000;
   const auto put = [&](char fill) {
     std::vector<std::pair<std::string, Attributes>> documents;
     for (size_t i = 0; i < kDocuments; ++i) {

@@ -61,7 +61,7 @@ function WhatIf({ name, idBytes }: { name: string; idBytes: number }) {
           onInput={(event) => setDocuments(event.currentTarget.value)} />
       </Field>
       <button type="submit">Estimate</button>
-      <p role="status">{task.result && `${count(task.result.documents)} documents: ${bytes(task.result.memory.total)} without attributes.`}</p>
+      <p role="status">{task.result && `${count(task.result.documents)} documents: ${bytes(task.result.memory.total)}, with attributes as documents have them now.`}</p>
       <Failure error={task.error} />
     </form>
   );
