@@ -127,7 +127,7 @@ TEST_F(DoorTest, NothingOfAMessageIsReadBeforeTheKeyIsKnown) {
     EXPECT_THAT(CallRaw(Channel(), path, {body}).status.error_code(), is_refused);
     EXPECT_THAT(CallRaw(Channel(), path, {body}, "guess").status.error_code(), is_refused);
   }
-  EXPECT_LT(PeakKib(server_->pid()) - before_kib, 16 * 1024u);
+  EXPECT_LT(PeakKib(server_->pid()) - before_kib, 16 * 1024u * kSanitizerMemory);
   // Of one who has a key the same is refused before it is taken apart.
   const grpc::Status refused = CallRaw(Channel(), "/bebr.v1.DocumentService/Upsert", {body}, "writer-key").status;
   EXPECT_EQ(refused.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
@@ -136,7 +136,7 @@ TEST_F(DoorTest, NothingOfAMessageIsReadBeforeTheKeyIsKnown) {
   const std::string unknown = Repeat(std::string("\x7a\x00", 2), 4 << 20);
   const grpc::Status too_much = CallRaw(Channel(), "/bebr.v1.DocumentService/Upsert", {unknown}, "writer-key").status;
   EXPECT_EQ(too_much.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
-  EXPECT_LT(PeakKib(server_->pid()) - before_kib, 64 * 1024u);
+  EXPECT_LT(PeakKib(server_->pid()) - before_kib, 64 * 1024u * kSanitizerMemory);
   EXPECT_TRUE(Search().ok());
 }
 
@@ -151,7 +151,7 @@ TEST_F(DoorTest, CompressedMessagesAreRefused) {
   context.AddMetadata("authorization", "Bearer writer-key");
   context.set_compression_algorithm(GRPC_COMPRESS_GZIP);
   EXPECT_EQ(stub->Upsert(&context, request, &response).error_code(), grpc::StatusCode::UNIMPLEMENTED);
-  EXPECT_LT(PeakKib(server_->pid()) - before_kib, 16 * 1024u);
+  EXPECT_LT(PeakKib(server_->pid()) - before_kib, 16 * 1024u * kSanitizerMemory);
   EXPECT_TRUE(Search().ok());
 }
 

@@ -24,6 +24,14 @@ using Variables = std::map<std::string, std::string>;
 // with `variables`.
 Outcome RunProgram(const std::string& name, const std::vector<std::string>& arguments, const Variables& variables = {});
 
+// How many times the memory that is expected a server may take: AddressSanitizer keeps a shadow, red zones and what was
+// freed.
+#ifdef __SANITIZE_ADDRESS__
+inline constexpr uint64_t kSanitizerMemory = 5;
+#else
+inline constexpr uint64_t kSanitizerMemory = 1;
+#endif
+
 // A ServerProcess is a running bebr-server. Ownership: killed with this object if it still runs. Thread safety: none.
 class ServerProcess {
  public:

@@ -40,7 +40,8 @@ TEST(StorageFormatTest, KeysAreBigEndianSoThatANumberAndAShardAreRanges) {
 }
 
 TEST(StorageFormatTest, KeysAreTakenApart) {
-  const auto parts = SplitNumberedKey(Bytes("00 00 01 02  00 05") + "id");
+  const std::string numbered = Bytes("00 00 01 02  00 05") + "id";  // the parts borrow from it
+  const auto parts = SplitNumberedKey(numbered);
   ASSERT_TRUE(parts.has_value());
   EXPECT_EQ(parts->number, 258u);
   EXPECT_EQ(parts->document.shard, 5u);
@@ -49,8 +50,9 @@ TEST(StorageFormatTest, KeysAreTakenApart) {
   EXPECT_FALSE(SplitNumberedKey(Bytes("00 00 01 02  00")).has_value());
   EXPECT_FALSE(SplitNumberedKey(Bytes("00 00 01")).has_value());
   EXPECT_FALSE(SplitNumberedKey("").has_value());
-  EXPECT_EQ(SplitDocumentKey(Bytes("00 05") + "id")->shard, 5u);
-  EXPECT_EQ(SplitDocumentKey(Bytes("00 05") + "id")->id, "id");
+  const std::string document = Bytes("00 05") + "id";
+  EXPECT_EQ(SplitDocumentKey(document)->shard, 5u);
+  EXPECT_EQ(SplitDocumentKey(document)->id, "id");
   EXPECT_FALSE(SplitDocumentKey("x").has_value());
 }
 
