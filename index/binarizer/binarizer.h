@@ -21,7 +21,8 @@ namespace bebr {
 // file (index/binarizer/FORMAT.md) and never changes.
 //
 // Shapes. Embeddings are row-major, input_dims() floats a row. Document codes are row-major, spec().code_words() words
-// a row; query codes spec().QueryWords(query_levels()) words a row (CodeSpec: packed code).
+// a row; query codes spec().QueryWords(query_levels()) words a row (CodeSpec: packed code). Where the space has groups
+// a query has a code for each of spec().groups(), one after the other.
 //
 // Scores. With b_q, b_d the real code values and w the spec's band weights, the score
 //   q_scale * sum_b w_b <b_q, b_d>_b * scale_d + offset_d + q_offset
@@ -54,8 +55,9 @@ class Binarizer {
   // long as the documents are. Gives `rows` queries the length that FORMAT.md says, and `factors`, one a row, what a
   // score is then to be multiplied with. For cosine: nothing, and 1.
   virtual void ScaleQueries(float* embeddings, size_t rows, float* factors) const = 0;
-  // Encodes `rows` queries, as they are. `planes` has rows * spec().QueryWords(query_levels()) words, `weights` rows *
-  // bands floats, `offsets` one float a row: what simd::KernelTable::prepare takes.
+  // Encodes `rows` queries, as they are. For each of them and each group, `planes` has
+  // spec().QueryWords(query_levels()) words, `weights` a float a band, `offsets` one float: what
+  // simd::KernelTable::prepare takes.
   virtual void EncodeQueries(const float* embeddings, size_t rows, uint32_t* planes, float* weights,
                              float* offsets) const = 0;
 };

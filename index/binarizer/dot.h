@@ -1,10 +1,19 @@
-// The dot product that factors are made of.
+// The arithmetic that factors are made of.
 #ifndef BEBR_INDEX_BINARIZER_DOT_H_
 #define BEBR_INDEX_BINARIZER_DOT_H_
 
+#include <algorithm>
+#include <cmath>
 #include <cstddef>
 
 namespace bebr {
+
+// A double as the nearest finite float; 0 if it is no number.
+inline float Finite(double value) {
+  constexpr double kLargestFloat = 3.4028234e38;
+  if (std::isnan(value)) return 0.0f;
+  return static_cast<float>(std::clamp(value, -kLargestFloat, kLargestFloat));
+}
 
 // Sum of a[i] * b[i] in double: eight partial sums in a fixed order, so that every compiler setting gives the same
 // bits.

@@ -3,27 +3,18 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "index/base/status_macros.h"
 #include "index/binarizer/dot.h"
+#include "index/binarizer/grouped_encoder.h"
 
 namespace bebr {
 namespace {
 
 constexpr double kLargestFloat = 3.4028234e38;
-
-// A double as the nearest finite float.
-float Finite(double value) {
-  if (std::isnan(value)) return 0.0f;
-  return static_cast<float>(std::clamp(value, -kLargestFloat, kLargestFloat));
-}
-
-constexpr double kMostMeanLengths = 20.0;  // that a query of inner product has: beyond, the mean no longer counts
-constexpr double kLeastMeanLength = 1e-18;
 
 }  // namespace
 
@@ -104,6 +95,7 @@ Encoder::Path Encoder::QueryPath(const Model& model) {
 
 absl::StatusOr<std::unique_ptr<const Encoder>> Encoder::Create(const Model& model, uint32_t checksum) {
   BEBR_RETURN_IF_ERROR(ValidateModel(model));
+  if (model.spec.groups() > 1) return absl::InvalidArgumentError("a model with groups is not run by one encoder");
   std::unique_ptr<Encoder> encoder(new Encoder());
   encoder->spec_ = model.spec;
   encoder->input_dims_ = model.input_dims;
@@ -111,8 +103,7 @@ absl::StatusOr<std::unique_ptr<const Encoder>> Encoder::Create(const Model& mode
   encoder->metric_ = model.metric;
   encoder->checksum_ = checksum;
   encoder->mean_ = model.mean;
-  encoder->row_length_ = static_cast<double>(model.row_length);
-  encoder->mean_norm_ = std::sqrt(Dot(model.mean.data(), model.mean.data(), model.mean.size()));
+  encoder->query_length_ = QueryLength(model);
   encoder->factors_ = model.factors;
   encoder->query_offset_ = model.factors.has_value() ? model.factors->query_offset
                                                      : -Dot(model.mean.data(), model.mean.data(), model.mean.size());
@@ -131,7 +122,7 @@ absl::StatusOr<std::unique_ptr<const Encoder>> Encoder::Create(const Model& mode
 }
 
 size_t Encoder::memory_bytes() const {
-  size_t bytes = sizeof(*this) + mean_.size() * sizeof(float);
+  size_t bytes = sizeof(*this) + mean_.size() * sizeof(float) + query_length_.memory_bytes();
   for (const Path* path : {&document_path_, &query_path_}) {
     bytes += path->project.memory_bytes();
     for (const Step& step : path->steps) {
@@ -289,31 +280,6 @@ void Encoder::EncodeDocuments(const float* embeddings, size_t rows, uint32_t* co
   }
 }
 
-double Encoder::QueryLength(const float* x, double length) const {
-  if (row_length_ > 0.0) return row_length_;
-  if (mean_norm_ < kLeastMeanLength) return 1.0;
-  if (length >= mean_norm_ && length <= kMostMeanLengths * mean_norm_) return length;
-  const double along = Dot(mean_.data(), x, input_dims_) / length;
-  const bool reached = kMostMeanLengths * along > mean_norm_;
-  return mean_norm_ * (reached ? mean_norm_ / along : kMostMeanLengths);
-}
-
-void Encoder::ScaleQueries(float* embeddings, size_t rows, float* factors) const {
-  std::fill_n(factors, rows, 1.0f);
-  if (metric_ != Metric::kInnerProduct) return;
-  const size_t n = input_dims_;
-  for (size_t r = 0; r < rows; ++r) {
-    float* x = embeddings + r * n;
-    const double length = std::sqrt(Dot(x, x, n));
-    if (length == 0.0) continue;
-    const double wanted = QueryLength(x, length);
-    if (wanted == length) continue;
-    const double scale = wanted / length;
-    for (size_t i = 0; i < n; ++i) x[i] = static_cast<float>(x[i] * scale);
-    factors[r] = std::max(Finite(length / wanted), std::numeric_limits<float>::denorm_min());
-  }
-}
-
 void Encoder::RecurOverQueries(size_t rows, Scratch& scratch, uint32_t* planes, float* weights) const {
   const Path& path = query_path();
   for (uint32_t level = 0; level < query_levels_; ++level) {
@@ -357,11 +323,19 @@ void Encoder::EncodeQueries(const float* embeddings, size_t rows, uint32_t* plan
   }
 }
 
+absl::StatusOr<std::unique_ptr<const Binarizer>> MakeBinarizer(const Model& model, uint32_t checksum) {
+  if (model.spec.groups() > 1) {
+    BEBR_ASSIGN_OR_RETURN(std::unique_ptr<const Binarizer> grouped, GroupedEncoder::Create(model, checksum));
+    return grouped;
+  }
+  BEBR_ASSIGN_OR_RETURN(std::unique_ptr<const Encoder> encoder, Encoder::Create(model, checksum));
+  return std::unique_ptr<const Binarizer>(std::move(encoder));
+}
+
 absl::StatusOr<std::unique_ptr<const Binarizer>> Binarizer::Parse(std::string_view file) {
   uint32_t checksum = 0;
   BEBR_ASSIGN_OR_RETURN(const Model model, ParseModel(file, &checksum));
-  BEBR_ASSIGN_OR_RETURN(std::unique_ptr<const Encoder> encoder, Encoder::Create(model, checksum));
-  return std::unique_ptr<const Binarizer>(std::move(encoder));
+  return MakeBinarizer(model, checksum);
 }
 
 }  // namespace bebr

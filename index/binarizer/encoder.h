@@ -1,4 +1,4 @@
-// The one Binarizer: a Model made ready to run on the kernel tables.
+// A Binarizer: a Model made ready to run on the kernel tables.
 #ifndef BEBR_INDEX_BINARIZER_ENCODER_H_
 #define BEBR_INDEX_BINARIZER_ENCODER_H_
 
@@ -13,11 +13,15 @@
 #include "index/binarizer/binarizer.h"
 #include "index/binarizer/fitted_quantizer.h"
 #include "index/binarizer/model.h"
+#include "index/binarizer/query_length.h"
 #include "index/binarizer/residual_block.h"
 
 namespace bebr {
 
-// The Encoder runs a Model: see Binarizer for what codes and scores mean, FORMAT.md for the recursion.
+// The binarizer of a model: an Encoder, or a GroupedEncoder where it has groups.
+absl::StatusOr<std::unique_ptr<const Binarizer>> MakeBinarizer(const Model& model, uint32_t checksum);
+
+// The Encoder runs a Model without groups: see Binarizer for what codes and scores mean, FORMAT.md for the recursion.
 //
 // Determinism. Dense layers go through simd::KernelTable::gemm, whose result for a row depends on that row alone;
 // everything else is elementwise or a sum in one fixed order. Works in batches of kBatchRows rows with scratch memory
@@ -41,7 +45,9 @@ class Encoder : public Binarizer {
   size_t memory_bytes() const override;
 
   void EncodeDocuments(const float* embeddings, size_t rows, uint32_t* codes, CodeFactors* factors) const override;
-  void ScaleQueries(float* embeddings, size_t rows, float* factors) const override;
+  void ScaleQueries(float* embeddings, size_t rows, float* factors) const override {
+    query_length_.Scale(embeddings, rows, factors);
+  }
   void EncodeQueries(const float* embeddings, size_t rows, uint32_t* planes, float* weights,
                      float* offsets) const override;
 
@@ -67,8 +73,6 @@ class Encoder : public Binarizer {
   static Path QueryPath(const Model& model);
   const Path& query_path() const { return query_path_.project.empty() ? document_path_ : query_path_; }
   Scratch& ThreadScratch() const;
-  // The length that a query of inner product is coded with.
-  double QueryLength(const float* x, double length) const;
   void Prepare(const float* embeddings, size_t rows, Scratch& scratch) const;
   void FirstLevel(const Path& path, size_t rows, Scratch& scratch) const;
   void NextLevel(const Path& path, uint32_t level, size_t rows, Scratch& scratch) const;
@@ -91,8 +95,7 @@ class Encoder : public Binarizer {
   uint32_t checksum_ = 0;
   std::string description_;
   std::vector<float> mean_;
-  double mean_norm_ = 0.0;
-  double row_length_ = 0.0;    // Model::row_length
+  QueryLength query_length_;
   double query_offset_ = 0.0;  // -|mean|^2
   double query_scale_ = 1.0;   // 1 / n
   std::optional<FactorParameters> factors_;

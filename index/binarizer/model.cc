@@ -19,7 +19,8 @@ namespace {
 
 constexpr char kFormat[] = "bebr-binarizer";
 constexpr char kFormatVersion[] = "1";
-constexpr char kFittedVersion[] = "2";  // with fitted quantizers, of which older programs do not know
+constexpr char kFittedVersion[] = "2";   // with fitted quantizers, of which older programs do not know
+constexpr char kGroupedVersion[] = "3";  // with groups, likewise
 
 absl::Status Invalid(const std::string& what) { return absl::InvalidArgumentError("model file: " + what); }
 
@@ -42,6 +43,11 @@ class Reader {
       return Invalid(absl::StrCat("metadata '", key, "' is '", text, "'; it must be a number in ", low, "..", high));
     }
     return value;
+  }
+  // Of a version whose documents fall into groups.
+  bool IsGrouped() const {
+    const auto version = file_.metadata().find("format_version");
+    return version != file_.metadata().end() && version->second == kGroupedVersion;
   }
   bool HasText(const std::string& key) const { return file_.metadata().count(key) != 0; }
   bool Has(const std::string& name) const { return file_.tensors().count(name) != 0; }
@@ -116,9 +122,9 @@ absl::StatusOr<std::vector<uint32_t>> HiddenSizes(std::string_view key, const st
 absl::StatusOr<Quantizer> ReadQuantizer(const Reader& reader) {
   BEBR_ASSIGN_OR_RETURN(const std::string format, reader.Text("format"));
   BEBR_ASSIGN_OR_RETURN(const std::string version, reader.Text("format_version"));
-  if (format != kFormat || (version != kFormatVersion && version != kFittedVersion)) {
+  if (format != kFormat || (version != kFormatVersion && version != kFittedVersion && version != kGroupedVersion)) {
     return Invalid(absl::StrCat("it is '", format, "' version '", version, "'; this program reads '", kFormat,
-                                "' versions '", kFormatVersion, "' and '", kFittedVersion, "'"));
+                                "' versions '", kFormatVersion, "' to '", kGroupedVersion, "'"));
   }
   if (version == kFormatVersion) return Quantizer::kRecurrent;
   BEBR_ASSIGN_OR_RETURN(const std::string quantizer, reader.Text("quantizer"));
@@ -142,6 +148,11 @@ absl::StatusOr<Model> ReadHead(const Reader& reader) {
   BEBR_ASSIGN_OR_RETURN(model.input_dims, reader.Number("input_dims", 1, kMaxInputDims));
   BEBR_ASSIGN_OR_RETURN(const std::string bands, reader.Text("bands"));
   BEBR_ASSIGN_OR_RETURN(model.spec, ParseCodeSpec(bands));
+  if (reader.IsGrouped()) {
+    BEBR_ASSIGN_OR_RETURN(const uint32_t groups, reader.Number("groups", 2, kMaxGroups));
+    BEBR_ASSIGN_OR_RETURN(model.spec, CodeSpec::Create(model.spec.bands(), groups));
+    BEBR_ASSIGN_OR_RETURN(model.reduced_dims, reader.Number("reduced_dims", 1, model.input_dims));
+  }
   BEBR_ASSIGN_OR_RETURN(model.query_levels,
                         reader.Number("query_levels", model.spec.max_levels(), model.max_query_levels()));
   BEBR_ASSIGN_OR_RETURN(const std::string hidden, reader.Text("hidden"));
@@ -210,6 +221,71 @@ absl::Status CheckBlock(const BlockParameters& block, size_t inputs, size_t outp
   return absl::OkStatus();
 }
 
+// Of a model with groups, what is not checked for all models.
+absl::Status CheckGroups(const Model& model) {
+  const size_t n = model.input_dims, m = model.spec.dims(), r = model.reduced_dims, bands = model.spec.bands().size();
+  if (model.quantizer != Quantizer::kFitted || model.architecture != "residual_mlp") {
+    return Invalid("groups need architecture residual_mlp and quantizer fitted");
+  }
+  if (!model.hidden.empty() || !model.project.linear.weight.empty() || model.has_query_projection() ||
+      model.factors.has_value()) {
+    return Invalid("with groups there are no hidden layers, and no tensors 'project', 'query' or 'factors'");
+  }
+  if (r == 0 || r > n) return Invalid(absl::StrCat("reduced_dims is ", r, "; it must be in 1..", n));
+  if (model.groups.size() != model.spec.groups()) {
+    return Invalid(absl::StrCat("it has ", model.groups.size(), " groups; expected ", model.spec.groups()));
+  }
+  BEBR_RETURN_IF_ERROR(CheckTensor(model.reduce, r * n, "reduce"));
+  for (const GroupParameters& group : model.groups) {
+    BEBR_RETURN_IF_ERROR(CheckTensor(group.mean, n, "groups.mean"));
+    BEBR_RETURN_IF_ERROR(CheckTensor(group.band_weights, bands, "groups.band_weights"));
+    BEBR_RETURN_IF_ERROR(CheckTensor(group.project, m * r, "groups.project"));
+    for (const float weight : group.band_weights) {
+      if (weight <= 0.0f) return Invalid(absl::StrCat("tensor 'groups.band_weights' holds ", weight));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// One tensor of all groups: the group is its first dimension.
+absl::Status ReadGroupTensor(Reader& reader, Model& model, const std::string& name, std::vector<size_t> shape,
+                             std::vector<float> GroupParameters::*member) {
+  size_t size = 1;
+  for (const size_t dimension : shape) size *= dimension;
+  shape.insert(shape.begin(), model.groups.size());
+  BEBR_ASSIGN_OR_RETURN(const std::vector<float> values, reader.Take(name, shape));
+  for (size_t g = 0; g < model.groups.size(); ++g)
+    (model.groups[g].*member).assign(values.begin() + g * size, values.begin() + (g + 1) * size);
+  return absl::OkStatus();
+}
+
+absl::Status ReadGroups(Reader& reader, Model& model) {
+  const size_t n = model.input_dims, r = model.reduced_dims;
+  model.groups.resize(model.spec.groups());
+  BEBR_ASSIGN_OR_RETURN(model.reduce, reader.Take("reduce", {r, n}));
+  BEBR_RETURN_IF_ERROR(ReadGroupTensor(reader, model, "groups.mean", {n}, &GroupParameters::mean));
+  BEBR_RETURN_IF_ERROR(ReadGroupTensor(reader, model, "groups.band_weights", {model.spec.bands().size()},
+                                       &GroupParameters::band_weights));
+  return ReadGroupTensor(reader, model, "groups.project", {model.spec.dims(), r}, &GroupParameters::project);
+}
+
+void WriteGroups(const Model& model, SafetensorsFile& file) {
+  const size_t n = model.input_dims, m = model.spec.dims(), r = model.reduced_dims, groups = model.groups.size();
+  file.metadata()["groups"] = absl::StrCat(groups);
+  file.metadata()["reduced_dims"] = absl::StrCat(r);
+  file.tensors()["reduce"] = {{r, n}, model.reduce, /*half=*/true};
+  SafetensorsFile::Tensor mean{{groups, n}, {}}, weights{{groups, model.spec.bands().size()}, {}},
+      project{{groups, m, r}, {}, /*half=*/true};
+  for (const GroupParameters& group : model.groups) {
+    mean.values.insert(mean.values.end(), group.mean.begin(), group.mean.end());
+    weights.values.insert(weights.values.end(), group.band_weights.begin(), group.band_weights.end());
+    project.values.insert(project.values.end(), group.project.begin(), group.project.end());
+  }
+  file.tensors()["groups.mean"] = std::move(mean);
+  file.tensors()["groups.band_weights"] = std::move(weights);
+  file.tensors()["groups.project"] = std::move(project);
+}
+
 // What says which tensors there are.
 absl::Status CheckHead(const Model& model) {
   const size_t n = model.input_dims;
@@ -244,8 +320,9 @@ absl::Status CheckFactors(const FactorParameters& factors, size_t n) {
 
 void WriteHead(const Model& model, SafetensorsFile& file) {
   const bool fitted = model.quantizer == Quantizer::kFitted;
+  const char* const version = fitted ? kFittedVersion : kFormatVersion;
   file.metadata() = {{"format", kFormat},
-                     {"format_version", fitted ? kFittedVersion : kFormatVersion},
+                     {"format_version", model.spec.groups() > 1 ? kGroupedVersion : version},
                      {"architecture", model.architecture},
                      {"metric", std::string(ToString(model.metric))},
                      {"input_dims", absl::StrCat(model.input_dims)},
@@ -265,6 +342,8 @@ absl::Status ValidateModel(const Model& model) {
   BEBR_RETURN_IF_ERROR(CheckHead(model));
   const size_t n = model.input_dims, m = model.spec.dims();
   BEBR_RETURN_IF_ERROR(CheckTensor(model.mean, n, "mean"));
+  if (model.spec.groups() > 1) return CheckGroups(model);
+  if (!model.groups.empty()) return Invalid("it has groups; its spec has none");
   BEBR_RETURN_IF_ERROR(CheckBlock(model.project, n, m, model.hidden, false, "project"));
   if (model.has_query_projection()) {
     BEBR_RETURN_IF_ERROR(CheckBlock(model.query, n, m, model.query_hidden, false, "query"));
@@ -299,10 +378,14 @@ absl::StatusOr<Model> ParseModel(std::string_view file, uint32_t* checksum) {
   BEBR_ASSIGN_OR_RETURN(const std::vector<float> weights, reader.Take("band_weights", {model.spec.bands().size()}));
   std::vector<Band> bands = model.spec.bands();
   for (size_t b = 0; b < bands.size(); ++b) bands[b].weight = weights[b];
-  BEBR_ASSIGN_OR_RETURN(model.spec, CodeSpec::Create(std::move(bands)));
+  BEBR_ASSIGN_OR_RETURN(model.spec, CodeSpec::Create(std::move(bands), model.spec.groups()));
   BEBR_ASSIGN_OR_RETURN(model.mean, reader.Take("mean", {model.input_dims}));
-  BEBR_ASSIGN_OR_RETURN(model.project,
-                        ReadBlock(reader, "project", model.input_dims, model.spec.dims(), model.hidden, false));
+  if (model.spec.groups() > 1) {
+    BEBR_RETURN_IF_ERROR(ReadGroups(reader, model));
+  } else {
+    BEBR_ASSIGN_OR_RETURN(model.project,
+                          ReadBlock(reader, "project", model.input_dims, model.spec.dims(), model.hidden, false));
+  }
   if (reader.Has("query.weight")) {
     BEBR_ASSIGN_OR_RETURN(model.query,
                           ReadBlock(reader, "query", model.input_dims, model.spec.dims(), model.query_hidden, false));
@@ -337,7 +420,7 @@ absl::StatusOr<std::string> SerializeModel(const Model& model) {
   for (const Band& band : model.spec.bands()) weights.push_back(band.weight);
   file.tensors()["band_weights"] = {{weights.size()}, weights};
   file.tensors()["mean"] = {{n}, model.mean};
-  WriteBlock(file, "project", n, m, model.hidden, model.project);
+  model.spec.groups() > 1 ? WriteGroups(model, file) : WriteBlock(file, "project", n, m, model.hidden, model.project);
   if (model.has_query_projection()) WriteBlock(file, "query", n, m, model.query_hidden, model.query);
   if (model.factors.has_value()) {
     const FactorParameters& factors = *model.factors;

@@ -65,6 +65,13 @@ struct FactorParameters {
   float query_scale = 1.0f;   // of a query's factor: 1 / n
 };
 
+// What the documents of one group are coded by, where they fall into groups: r = reduced_dims of them.
+struct GroupParameters {
+  std::vector<float> mean;          // n: of the group's rows
+  std::vector<float> band_weights;  // of the group; those of the spec are 1
+  std::vector<float> project;       // m x r
+};
+
 // The contents of a model file (FORMAT.md): what the Encoder runs and what the trainer writes.
 //
 // Shapes: n = input_dims, m = spec.dims(), Q = query_levels. Ownership: a plain value. Thread safety: as a plain value.
@@ -86,6 +93,11 @@ struct Model {
   std::vector<StepParameters> steps;        // step_count()
   BlockParameters query;                    // n -> m; empty: queries are encoded as documents are
   std::optional<FactorParameters> factors;  // of a compatible version
+  // With groups, as many as the spec says: from the embeddings to the r values that groups project, and the groups.
+  // There is no `project` then, nor steps, hidden layers, `query` or factors.
+  uint32_t reduced_dims = 0;
+  std::vector<float> reduce;  // r x n
+  std::vector<GroupParameters> groups;
 
   bool has_query_projection() const { return !query.linear.weight.empty(); }
   // Levels after the first that `steps` computes: as many as documents store, or as queries have where they go the

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "index/base/checksum.h"
+#include "index/base/float16.h"
 #include "index/base/status_macros.h"
 
 namespace bebr {
@@ -41,7 +42,39 @@ struct Extent {
   size_t end = 0;
   std::string name;
   std::vector<size_t> shape;
+  bool half = false;
 };
+
+size_t ValueBytes(bool half) { return half ? sizeof(uint16_t) : sizeof(float); }
+
+const char* TypeName(bool half) { return half ? "F16" : "F32"; }
+
+// The bytes of a tensor in the file.
+std::string BytesOf(const SafetensorsFile::Tensor& tensor) {
+  std::string bytes(tensor.values.size() * ValueBytes(tensor.half), '\0');
+  if (tensor.values.empty()) return bytes;
+  if (!tensor.half) {
+    std::memcpy(bytes.data(), tensor.values.data(), bytes.size());
+    return bytes;
+  }
+  std::vector<uint16_t> halves(tensor.values.size());
+  FloatToHalf(tensor.values.data(), halves.size(), halves.data());
+  std::memcpy(bytes.data(), halves.data(), bytes.size());
+  return bytes;
+}
+
+std::vector<float> ValuesOf(std::string_view bytes, bool half) {
+  std::vector<float> values(bytes.size() / ValueBytes(half));
+  if (values.empty()) return values;
+  if (!half) {
+    std::memcpy(values.data(), bytes.data(), bytes.size());
+    return values;
+  }
+  std::vector<uint16_t> halves(values.size());
+  std::memcpy(halves.data(), bytes.data(), bytes.size());
+  HalfToFloat(halves.data(), halves.size(), values.data());
+  return values;
+}
 
 absl::Status Invalid(const std::string& what) { return absl::InvalidArgumentError("not a model file: " + what); }
 
@@ -55,8 +88,9 @@ absl::StatusOr<Extent> ParseExtent(const std::string& name, const json& entry, s
     return Invalid(absl::StrCat("tensor '", name, "' has no dtype, shape or data_offsets"));
   }
   const json& dtype = entry["dtype"];
-  if (!dtype.is_string() || dtype.get_ref<const std::string&>() != "F32") {
-    return Invalid(absl::StrCat("tensor '", name, "' has dtype ", dtype.dump(), "; only F32 is read"));
+  const std::string type = dtype.is_string() ? dtype.get<std::string>() : "";
+  if (type != TypeName(false) && type != TypeName(true)) {
+    return Invalid(absl::StrCat("tensor '", name, "' has dtype ", dtype.dump(), "; only F32 and F16 are read"));
   }
   const json& shape = entry["shape"];
   const json& offsets = entry["data_offsets"];
@@ -65,6 +99,7 @@ absl::StatusOr<Extent> ParseExtent(const std::string& name, const json& entry, s
   }
   Extent extent;
   extent.name = name;
+  extent.half = type == TypeName(true);
   size_t count = 1;
   for (const json& dimension : shape) {
     BEBR_ASSIGN_OR_RETURN(const size_t size, Unsigned(dimension, absl::StrCat("a dimension of tensor '", name, "'")));
@@ -76,7 +111,8 @@ absl::StatusOr<Extent> ParseExtent(const std::string& name, const json& entry, s
   }
   BEBR_ASSIGN_OR_RETURN(extent.begin, Unsigned(offsets[0], absl::StrCat("the offset of tensor '", name, "'")));
   BEBR_ASSIGN_OR_RETURN(extent.end, Unsigned(offsets[1], absl::StrCat("the end of tensor '", name, "'")));
-  if (extent.begin > extent.end || extent.end > data_bytes || extent.end - extent.begin != count * sizeof(float)) {
+  if (extent.begin > extent.end || extent.end > data_bytes ||
+      extent.end - extent.begin != count * ValueBytes(extent.half)) {
     return Invalid(absl::StrCat("tensor '", name, "' of shape [", absl::StrJoin(extent.shape, ","),
                                 "] has data_offsets [", extent.begin, ",", extent.end, "] in ", data_bytes,
                                 " bytes of data"));
@@ -110,10 +146,8 @@ absl::StatusOr<Parts> Divide(std::string_view file) {
 absl::StatusOr<SafetensorsFile::Tensor> ReadTensor(const Extent& extent, std::string_view data) {
   SafetensorsFile::Tensor tensor;
   tensor.shape = extent.shape;
-  tensor.values.resize((extent.end - extent.begin) / sizeof(float));
-  if (!tensor.values.empty()) {
-    std::memcpy(tensor.values.data(), data.data() + extent.begin, extent.end - extent.begin);
-  }
+  tensor.half = extent.half;
+  tensor.values = ValuesOf(data.substr(extent.begin, extent.end - extent.begin), extent.half);
   for (size_t i = 0; i < tensor.values.size(); ++i) {
     if (!std::isfinite(tensor.values[i])) {
       return Invalid(absl::StrCat("tensor '", extent.name, "' holds ", tensor.values[i], " at position ", i));
@@ -164,8 +198,9 @@ std::string SafetensorsFile::Serialize() const {
   header["__metadata__"] = metadata_;
   size_t position = 0;
   for (const auto& [name, tensor] : tensors_) {
-    const size_t bytes = tensor.values.size() * sizeof(float);
-    header[name] = {{"dtype", "F32"}, {"shape", tensor.shape}, {"data_offsets", {position, position + bytes}}};
+    const size_t bytes = tensor.values.size() * ValueBytes(tensor.half);
+    header[name] = {
+        {"dtype", TypeName(tensor.half)}, {"shape", tensor.shape}, {"data_offsets", {position, position + bytes}}};
     position += bytes;
   }
   std::string text = header.dump(-1, ' ', false, json::error_handler_t::replace);
@@ -174,9 +209,7 @@ std::string SafetensorsFile::Serialize() const {
   std::string file(reinterpret_cast<const char*>(&header_bytes), sizeof(header_bytes));
   file.reserve(8 + text.size() + position);
   file += text;
-  for (const auto& [name, tensor] : tensors_) {
-    file.append(reinterpret_cast<const char*>(tensor.values.data()), tensor.values.size() * sizeof(float));
-  }
+  for (const auto& [name, tensor] : tensors_) file += BytesOf(tensor);
   return file;
 }
 
@@ -186,10 +219,8 @@ uint32_t SafetensorsFile::Checksum(std::string_view excluded_key) const {
     if (key != excluded_key) crc = Crc32(absl::StrCat(key, "=", value, "\n"), crc);
   }
   for (const auto& [name, tensor] : tensors_) {
-    crc = Crc32(absl::StrCat(name, ":F32:[", absl::StrJoin(tensor.shape, ","), "]\n"), crc);
-    crc = Crc32(
-        std::string_view(reinterpret_cast<const char*>(tensor.values.data()), tensor.values.size() * sizeof(float)),
-        crc);
+    crc = Crc32(absl::StrCat(name, ":", TypeName(tensor.half), ":[", absl::StrJoin(tensor.shape, ","), "]\n"), crc);
+    crc = Crc32(BytesOf(tensor), crc);
   }
   return crc;
 }

@@ -13,10 +13,11 @@
 
 namespace bebr {
 
-// A SafetensorsFile is named float32 tensors and string metadata, as the safetensors format writes them: an 8-byte
-// little-endian header length, a JSON header, then the tensors' bytes without holes.
+// A SafetensorsFile is named tensors of float32 or float16 and string metadata, as the safetensors format writes them:
+// an 8-byte little-endian header length, a JSON header, then the tensors' bytes without holes.
 //
-// Limits. Only F32 tensors with finite values; a header of at most kMaxHeaderBytes; at most 4 dimensions a tensor.
+// Limits. Only F32 and F16 tensors with finite values; a header of at most kMaxHeaderBytes; at most 4 dimensions a
+// tensor.
 //
 // Errors. Parse() returns INVALID_ARGUMENT that names the tensor or the field and what is wrong with it. Everything is
 // checked: a file that parses holds exactly the tensors that its header promises.
@@ -29,13 +30,14 @@ class SafetensorsFile {
   struct Tensor {
     std::vector<size_t> shape;
     std::vector<float> values;  // row-major, the product of `shape`
+    bool half = false;          // F16: values are rounded to it when they are written
   };
 
   static absl::StatusOr<SafetensorsFile> Parse(std::string_view file);
   std::string Serialize() const;
 
   // CRC-32 of the contents, independent of how the header is spelled: for every metadata entry but `excluded_key`, by
-  // key, "key=value\n"; then for every tensor, by name, "name:F32:[d0,d1]\n" followed by its bytes.
+  // key, "key=value\n"; then for every tensor, by name, "name:F32:[d0,d1]\n" (or F16) followed by its bytes.
   uint32_t Checksum(std::string_view excluded_key) const;
 
   std::map<std::string, std::string>& metadata() { return metadata_; }

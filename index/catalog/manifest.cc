@@ -114,7 +114,11 @@ absl::StatusOr<Space> ParseSpace(const json& object) {
     BEBR_ASSIGN_OR_RETURN(band.levels, Number<uint32_t>(entry, "levels"));
     band.weight = entry.at("weight");
   }
-  const absl::StatusOr<CodeSpec> spec = CodeSpec::Create(std::move(bands));
+  uint32_t groups = 1;
+  if (object.contains("groups")) {
+    BEBR_ASSIGN_OR_RETURN(groups, Number<uint32_t>(object, "groups"));
+  }
+  const absl::StatusOr<CodeSpec> spec = CodeSpec::Create(std::move(bands), groups);
   if (!spec.ok()) return absl::DataLossError(spec.status().message());
   space.spec = *spec;
   return space;
@@ -127,7 +131,9 @@ std::string ToJson(const CollectionManifest& manifest) {
     for (const Band& band : space.spec.bands()) {
       bands.push_back({{"dims", band.dims}, {"levels", band.levels}, {"weight", band.weight}});
     }
-    spaces.push_back({{"number", space.number}, {"bands", bands}});
+    json entry = {{"number", space.number}, {"bands", bands}};
+    if (space.spec.groups() > 1) entry["groups"] = space.spec.groups();
+    spaces.push_back(std::move(entry));
   }
   json versions = json::array();
   for (const Version& version : manifest.versions) versions.push_back(ToJson(version));

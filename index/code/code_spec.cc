@@ -12,12 +12,16 @@
 
 namespace bebr {
 
-absl::StatusOr<CodeSpec> CodeSpec::Create(std::vector<Band> bands) {
+absl::StatusOr<CodeSpec> CodeSpec::Create(std::vector<Band> bands, uint32_t groups) {
   if (bands.empty() || bands.size() > kMaxBands) {
     return absl::InvalidArgumentError(
         absl::StrFormat("a code has %d bands; it needs 1 to %d", bands.size(), kMaxBands));
   }
+  if (groups == 0 || groups > kMaxGroups) {
+    return absl::InvalidArgumentError(absl::StrFormat("a space has %d groups; it has 1 to %d", groups, kMaxGroups));
+  }
   CodeSpec spec;
+  spec.groups_ = groups;
   uint64_t dims = 0;
   for (size_t b = 0; b < bands.size(); ++b) {
     const Band& band = bands[b];

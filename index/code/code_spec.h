@@ -17,6 +17,7 @@ inline constexpr uint32_t kMaxQueryLevels = 6;
 inline constexpr uint32_t kMaxBands = 8;
 inline constexpr uint32_t kMaxCodeDims = 8192;  // of all bands together
 inline constexpr uint32_t kMinCodeBits = 8;
+inline constexpr uint32_t kMaxGroups = 64;
 
 // A band is a run of code dimensions with one level count and one weight.
 struct Band {
@@ -42,17 +43,22 @@ struct Band {
 // has the same layout with query_levels levels in every band. A document's code is a prefix of its query code, level by
 // level: fewer levels of the same code are a valid, coarser code.
 //
+// Groups. The documents of a space may fall into groups, each with a projection of its own (binarizer/FORMAT.md): codes
+// look alike in all of them, but only those of one group are compared by the same query code, so a query has a code for
+// each group.
+//
 // Immutable value; thread-safe.
 class CodeSpec {
  public:
   CodeSpec() = default;
   // INVALID_ARGUMENT unless 1..kMaxBands bands, every level count in 1..kMaxLevels, every weight finite and positive,
-  // at most kMaxCodeDims dims and at least kMinCodeBits bits in all.
-  static absl::StatusOr<CodeSpec> Create(std::vector<Band> bands);
+  // at most kMaxCodeDims dims and at least kMinCodeBits bits in all, and 1..kMaxGroups groups.
+  static absl::StatusOr<CodeSpec> Create(std::vector<Band> bands, uint32_t groups = 1);
 
   const std::vector<Band>& bands() const { return bands_; }
   uint32_t dims() const { return dims_; }
   uint32_t max_levels() const { return max_levels_; }
+  uint32_t groups() const { return groups_; }
   // Information bits of a document's code, without padding: sum of dims * levels.
   uint32_t bits() const { return bits_; }
   // 32-bit words of one level of band `b`.
@@ -61,10 +67,12 @@ class CodeSpec {
   uint32_t code_words() const { return code_words_; }
   uint32_t QueryWords(uint32_t query_levels) const { return plane_words_ * query_levels; }
 
-  // "128x4" or "32x4+64x3+96x2".
+  // "128x4" or "32x4+64x3+96x2"; groups are told beside it.
   std::string ToString() const;
 
-  friend bool operator==(const CodeSpec& a, const CodeSpec& b) { return a.bands_ == b.bands_; }
+  friend bool operator==(const CodeSpec& a, const CodeSpec& b) {
+    return a.bands_ == b.bands_ && a.groups_ == b.groups_;
+  }
 
  private:
   std::vector<Band> bands_;
@@ -73,6 +81,7 @@ class CodeSpec {
   uint32_t bits_ = 0;
   uint32_t plane_words_ = 0;  // words of one level of all bands
   uint32_t code_words_ = 0;
+  uint32_t groups_ = 1;
 };
 
 // Parses ToString's form, e.g. "128x2" or "32x4+96x2"; every weight is 1.
@@ -80,10 +89,12 @@ absl::StatusOr<CodeSpec> ParseCodeSpec(std::string_view text);
 
 // What turns the integer dot products of a document's code into a score:
 //   score = (sum over bands of w_b * D_b) * scale + offset + query_offset
-// where w_b holds the band's weight, the query's own scale and the power of two in D_b. See Binarizer.
+// where w_b holds the band's weight, the query's own scale and the power of two in D_b; w_b, D_b and query_offset are
+// those of the query's code for the document's group. See Binarizer.
 struct CodeFactors {
   float scale = 0.0f;
   float offset = 0.0f;
+  uint32_t group = 0;  // less than the space's groups
 };
 
 }  // namespace bebr

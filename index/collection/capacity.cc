@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_format.h"
 #include "index/base/machine_memory.h"
+#include "index/segment/segment.h"
 #include "index/simd/kernels.h"
 #include "index/storage/files.h"
 
@@ -39,7 +40,12 @@ MemoryUse EstimateMemory(const CollectionManifest& manifest, uint64_t documents,
   MemoryUse use;
   for (const Space& space : manifest.spaces) {
     const uint64_t blocks = (per_shard + simd::kBlockRows - 1) / simd::kBlockRows;
-    use.codes += shards * (blocks * simd::BlockBytes(space.spec.code_words()) + per_shard);
+    const uint64_t block_bytes = simd::BlockBytes(space.spec.code_words());
+    use.codes += shards * (blocks * block_bytes + per_shard);
+    if (space.spec.groups() == 1) continue;
+    // Places; half a block a group, and again as what searches see of it.
+    const uint64_t segments = shards * ((per_shard + kSegmentRows - 1) / kSegmentRows);
+    use.codes += documents * CodeColumn::kPlaceBytes + segments * space.spec.groups() * block_bytes;
   }
   if (HasMarks(manifest)) use.codes += documents * sizeof(uint16_t);
   // Position and length of an id; the id; the table from ids to rows.

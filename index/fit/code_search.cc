@@ -11,6 +11,7 @@ namespace {
 
 constexpr size_t kQueryBatch = 16;
 constexpr size_t kChunkBlocks = 256;
+constexpr uint32_t kNoRow = ~0u;
 
 struct Found {
   float score = 0;
@@ -30,23 +31,41 @@ CodeSearch::CodeSearch(const Binarizer& binarizer, const Matrix& documents, Thre
       pool_(pool),
       shape_(MakeShape(binarizer.spec(), binarizer.query_levels())),
       rows_(documents.rows),
-      blocks_((documents.rows + simd::kBlockRows - 1) / simd::kBlockRows),
-      block_bytes_(simd::BlockBytes(shape_.code_words)),
-      data_(blocks_ * block_bytes_) {
+      block_bytes_(simd::BlockBytes(shape_.code_words)) {
   constexpr size_t kRowsPerTask = 64 * simd::kBlockRows;
   const size_t words = shape_.code_words;
+  std::vector<uint32_t> codes(rows_ * words);
+  std::vector<CodeFactors> factors(rows_);
   pool_.ParallelFor((rows_ + kRowsPerTask - 1) / kRowsPerTask, [&](size_t task) {
     const size_t first = task * kRowsPerTask, count = std::min(kRowsPerTask, rows_ - first);
-    std::vector<uint32_t> codes(count * words);
-    std::vector<CodeFactors> factors(count);
-    binarizer_.EncodeDocuments(documents.row(first), count, codes.data(), factors.data());
-    for (size_t i = 0; i < count; ++i) Store(first + i, codes.data() + i * words, factors[i]);
+    binarizer_.EncodeDocuments(documents.row(first), count, codes.data() + first * words, factors.data() + first);
   });
+  TakePlaces(factors);
+  for (size_t row = 0; row < rows_; ++row) Store(place_of_[row], codes.data() + row * words, factors[row]);
 }
 
-void CodeSearch::Store(size_t row, const uint32_t* code, const CodeFactors& factors) {
-  simd::StoreLane(shape_, static_cast<uint32_t>(row % simd::kBlockRows), code, factors.scale, factors.offset,
-                  data_.data() + row / simd::kBlockRows * block_bytes_);
+void CodeSearch::TakePlaces(const std::vector<CodeFactors>& factors) {
+  std::vector<size_t> sizes(binarizer_.spec().groups(), 0);
+  for (const CodeFactors& of_row : factors) ++sizes[of_row.group];
+  std::vector<size_t> next;  // place of each group
+  size_t blocks = 0;
+  for (const size_t size : sizes) {
+    next.push_back(blocks * simd::kBlockRows);
+    groups_.push_back({blocks, blocks + (size + simd::kBlockRows - 1) / simd::kBlockRows});
+    blocks = groups_.back().end;
+  }
+  row_of_.assign(blocks * simd::kBlockRows, kNoRow);
+  for (size_t row = 0; row < rows_; ++row) {
+    const size_t place = next[factors[row].group]++;
+    place_of_.push_back(static_cast<uint32_t>(place));
+    row_of_[place] = static_cast<uint32_t>(row);
+  }
+  data_ = AlignedBuffer<std::byte>(blocks * block_bytes_);
+}
+
+void CodeSearch::Store(size_t place, const uint32_t* code, const CodeFactors& factors) {
+  simd::StoreLane(shape_, static_cast<uint32_t>(place % simd::kBlockRows), code, factors.scale, factors.offset,
+                  data_.data() + place / simd::kBlockRows * block_bytes_);
 }
 
 void CodeSearch::Recode(const Binarizer& binarizer, const Matrix& documents, size_t every) {
@@ -80,33 +99,37 @@ void CodeSearch::SearchRange(const Binarizer& binarizer, const Matrix& queries, 
   simd::CodeShape shape = shape_;
   shape.query_levels = binarizer.query_levels();
   const size_t plane_words = spec.QueryWords(shape.query_levels), bands = spec.bands().size();
-  std::vector<uint32_t> planes(count * plane_words);
-  std::vector<float> weights(count * bands), offsets(count);
+  const size_t codes = count * groups_.size();
+  std::vector<uint32_t> planes(codes * plane_words);
+  std::vector<float> weights(codes * bands), offsets(codes);
   std::vector<float> rows(queries.row(first), queries.row(first) + count * queries.dims), factors(count);
   binarizer.ScaleQueries(rows.data(), count, factors.data());
   binarizer.EncodeQueries(rows.data(), count, planes.data(), weights.data(), offsets.data());
   const size_t prepared_bytes = (kernels.prepared_bytes(shape) + 63) / 64 * 64;
   AlignedBuffer<std::byte> prepared(count * prepared_bytes);
-  std::vector<const void*> pointers;
+  std::vector<const void*> pointers(count);
   std::vector<Best> best(count, Best(depth, -std::numeric_limits<float>::infinity(), Better()));
-  for (size_t q = 0; q < count; ++q) {
-    std::byte* place = prepared.data() + q * prepared_bytes;
-    kernels.prepare(shape, planes.data() + q * plane_words, weights.data() + q * bands, offsets[q], place);
-    pointers.push_back(place);
-  }
   constexpr size_t kStride = kChunkBlocks * simd::kBlockRows;
   AlignedBuffer<float> scores(count * kStride);
   AlignedBuffer<uint32_t> positions(count * kStride);
   std::vector<simd::QueryHits> hits(count);
-  for (size_t block = 0; block < blocks_; block += kChunkBlocks) {
-    const size_t chunk = std::min(kChunkBlocks, blocks_ - block), row = block * simd::kBlockRows;
-    for (size_t q = 0; q < count; ++q)
-      hits[q] = {best[q].threshold(), positions.data() + q * kStride, scores.data() + q * kStride, 0};
-    kernels.scan(shape, data_.data() + block * block_bytes_, chunk, pointers.data(), count, hits.data());
+  for (size_t g = 0; g < groups_.size(); ++g) {
     for (size_t q = 0; q < count; ++q) {
-      for (size_t i = 0; i < hits[q].count; ++i) {
-        const size_t found = row + hits[q].positions[i];
-        if (found < rows_) best[q].Add({hits[q].scores[i], static_cast<uint32_t>(found)});
+      std::byte* place = prepared.data() + q * prepared_bytes;
+      const size_t code = q * groups_.size() + g;
+      kernels.prepare(shape, planes.data() + code * plane_words, weights.data() + code * bands, offsets[code], place);
+      pointers[q] = place;
+    }
+    for (size_t block = groups_[g].first; block < groups_[g].end; block += kChunkBlocks) {
+      const size_t chunk = std::min(kChunkBlocks, groups_[g].end - block);
+      for (size_t q = 0; q < count; ++q)
+        hits[q] = {best[q].threshold(), positions.data() + q * kStride, scores.data() + q * kStride, 0};
+      kernels.scan(shape, data_.data() + block * block_bytes_, chunk, pointers.data(), count, hits.data());
+      for (size_t q = 0; q < count; ++q) {
+        for (size_t i = 0; i < hits[q].count; ++i) {
+          const uint32_t row = row_of_[block * simd::kBlockRows + hits[q].positions[i]];
+          if (row != kNoRow) best[q].Add({hits[q].scores[i], row});
+        }
       }
     }
   }

@@ -17,14 +17,14 @@ namespace bebr {
 // A CodeSearch holds the codes of a set of embeddings and finds the best of them for queries with the server's own
 // encoder and kernels, so that what is measured here is what the server answers.
 //
-// Ownership: keeps references to the binarizer and the pool. Cost: (code_words + 2) * 4 bytes a row. Thread safety:
+// Ownership: keeps references to the binarizer and the pool. Cost: (code_words + 4) * 4 bytes a row. Thread safety:
 // const methods may run concurrently.
 class CodeSearch {
  public:
   CodeSearch(const Binarizer& binarizer, const Matrix& documents, ThreadPool& pool);
 
   // Codes rows 0, every, 2 * every, ... again by another binarizer of the same space; `documents` are all rows' other
-  // embeddings.
+  // embeddings. The space has no groups.
   void Recode(const Binarizer& binarizer, const Matrix& documents, size_t every);
 
   // The `depth` best rows for every query, best first, ties by row number: queries.rows * min(depth, rows) row numbers.
@@ -33,7 +33,14 @@ class CodeSearch {
   std::vector<uint32_t> Search(const Binarizer& query_binarizer, const Matrix& queries, size_t depth) const;
 
  private:
-  void Store(size_t row, const uint32_t* code, const CodeFactors& factors);
+  // The blocks of one group of documents.
+  struct GroupRange {
+    size_t first = 0;
+    size_t end = 0;
+  };
+  void Store(size_t place, const uint32_t* code, const CodeFactors& factors);
+  // Gives every row a place in the blocks of its group.
+  void TakePlaces(const std::vector<CodeFactors>& factors);
   void SearchRange(const Binarizer& binarizer, const Matrix& queries, size_t first, size_t count, size_t depth,
                    uint32_t* out) const;
 
@@ -41,9 +48,11 @@ class CodeSearch {
   ThreadPool& pool_;
   simd::CodeShape shape_;
   size_t rows_ = 0;
-  size_t blocks_ = 0;
   size_t block_bytes_ = 0;
-  AlignedBuffer<std::byte> data_;  // blocks in scan layout
+  std::vector<GroupRange> groups_;
+  std::vector<uint32_t> place_of_;  // by row
+  std::vector<uint32_t> row_of_;    // by place; kNoRow: none
+  AlignedBuffer<std::byte> data_;   // blocks in scan layout
 };
 
 }  // namespace bebr

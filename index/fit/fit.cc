@@ -1,11 +1,13 @@
 #include "index/fit/fit.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_format.h"
 #include "index/base/status_macros.h"
 #include "index/base/thread_pool.h"
+#include "index/fit/group_search.h"
 #include "index/fit/shape_search.h"
 #include "index/fit/start_model.h"
 #include "index/fit/validation.h"
@@ -69,6 +71,16 @@ absl::StatusOr<FittedModel> FitStart(FitRequest request) {
   if (stop()) return absl::CancelledError("the fit is no longer wanted");
   BEBR_ASSIGN_OR_RETURN(const CodeSpec shape, PickShape(search, request, validator, fitted));
   BEBR_ASSIGN_OR_RETURN(fitted.model, StartModel(statistics, shape, kQueryLevels, request.seed));
+  const GroupSearch groups{.rows = request.rows,
+                           .queries = validator.queries(),
+                           .corpus = statistics,
+                           .shape = shape,
+                           .without = fitted.model,
+                           .query_levels = kQueryLevels,
+                           .seed = request.seed,
+                           .continues = [&] { return search.tried(shape, 0.0, false); }};
+  BEBR_ASSIGN_OR_RETURN(std::optional<Model> grouped, StartWithGroups(groups, nobody));
+  if (grouped.has_value()) fitted.model = *std::move(grouped);
   BEBR_ASSIGN_OR_RETURN(const HeldOutRecall recall, validator.Measure(fitted.model));
   fitted.recall_at_10 = recall.at_10;
   return fitted;

@@ -32,11 +32,12 @@ struct FittedModel {
 };
 
 // Fits the training-free start: a tenth of the rows, at most 500, are held out; the others give mean and principal
-// components; the shape is the one whose start finds most of the held-out rows' neighbours. INVALID_ARGUMENT for rows
-// that say nothing (MeasureCorpus); CANCELLED.
+// components; the shape is the one whose start finds most of the held-out rows' neighbours, in as many groups as pay
+// (StartWithGroups). INVALID_ARGUMENT for rows that say nothing (MeasureCorpus); CANCELLED.
 //
-// Cost. One thread, the caller's: for 20,000 rows some 3 s at 256 floats and a minute at 1,536. Memory: the rows twice,
-// 20 bytes for each pair of dims, and the codes of at most 8,000 rows.
+// Cost. One thread, the caller's: for 30,000 rows some 8 s at 256 floats, minutes at 1,536. Memory: the rows four
+// times, 20 bytes for each pair of dims and 16 for each pair of reduced ones a group, and the codes of at most 8,000
+// rows.
 absl::StatusOr<FittedModel> FitStart(FitRequest request);
 
 // A model for embeddings of which nothing is known: the random rotation (RotationModel) in the shape that spends `bits`

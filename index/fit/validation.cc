@@ -32,8 +32,8 @@ Validator Validator::Smaller(size_t queries, size_t documents) const {
 }
 
 absl::StatusOr<HeldOutRecall> Validator::Measure(const Model& model) const {
-  BEBR_ASSIGN_OR_RETURN(const std::unique_ptr<const Encoder> encoder, Encoder::Create(model, 0));
-  return Measure(*encoder);
+  BEBR_ASSIGN_OR_RETURN(const std::unique_ptr<const Binarizer> binarizer, MakeBinarizer(model, 0));
+  return Measure(*binarizer);
 }
 
 void Validator::MeasureAlsoOn(const Binarizer& older, const Matrix& older_documents) {

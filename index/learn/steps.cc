@@ -106,8 +106,9 @@ absl::Status AddCandidate(CollectionManifest& manifest, const Lesson& lesson, co
   changed.fitted_documents = lesson.documents;
   changed.fitted_rows = fitted.rows;
   ++changed.fits;
-  AddEvent(manifest, absl::StrFormat("%s: %s is fitted to %d rows, %d bits as %s, recall@10 %.3f on other rows%s",
-                                     lesson.reason, name, fitted.rows, spec.bits(), spec.ToString(),
+  const std::string groups = spec.groups() == 1 ? "" : absl::StrFormat(" in %d groups", spec.groups());
+  AddEvent(manifest, absl::StrFormat("%s: %s is fitted to %d rows, %d bits as %s%s, recall@10 %.3f on other rows%s",
+                                     lesson.reason, name, fitted.rows, spec.bits(), spec.ToString(), groups,
                                      fitted.recall_at_10, fitted.reached ? "" : ", which is not what was asked for"));
   return absl::OkStatus();
 }

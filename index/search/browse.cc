@@ -194,10 +194,7 @@ std::vector<DocumentCode> CodesOf(const SelectedRow& row, const CollectionManife
     code.space = space.space;
     if (const Version* version = manifest.VersionByNumber(space.column->version(row.row))) code.version = version->name;
     code.words.resize(space.column->code_words());
-    const uint32_t block = row.row / simd::kBlockRows;
-    const bool full = block < row.view->rows / simd::kBlockRows;
-    const CodeFactors factors = space.column->Load(full ? space.column->block(block) : space.open_block->data(),
-                                                   row.row % simd::kBlockRows, code.words.data());
+    const CodeFactors factors = space.Load(row.row, code.words.data());
     code.scale = factors.scale;
     code.offset = factors.offset;
   }

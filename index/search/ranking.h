@@ -22,7 +22,8 @@ void LeaveOut(const ScanTarget& target, const SearchRequest& request, std::vecto
 // The lists of several queries, best first, as one; see Fusion. The hits keep what they have but for the score.
 std::vector<SearchHit> Fuse(std::vector<std::vector<SearchHit>> lists, Fusion fusion, size_t offset, size_t k);
 
-// A query as it was encoded: planes, weights, offset as of Binarizer::EncodeQueries, factor as of ScaleQueries.
+// A query as it was encoded for the document's group: planes, weights, offset as of Binarizer::EncodeQueries, factor as
+// of ScaleQueries.
 struct EncodedQuery {
   uint32_t levels = 0;
   const uint32_t* planes = nullptr;

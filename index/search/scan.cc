@@ -33,7 +33,9 @@ struct Picking {
   std::vector<uint32_t> parts;
 };
 
-// Blocks begin..end - 1 of a part.
+using Stretch = ScanTarget::Part::Stretch;
+
+// Blocks at positions begin..end - 1 of a part, all in one stretch.
 struct BlockRun {
   uint32_t part;
   uint32_t begin;
@@ -191,8 +193,11 @@ class ScanRun {
 
   // Of candidates chosen by their first levels, the best k by all levels.
   std::vector<Candidate> ScoreChosen(size_t q, std::vector<Candidate> chosen) {
-    std::sort(chosen.begin(), chosen.end(), [](const Candidate& a, const Candidate& b) {
-      return a.segment != b.segment ? a.segment < b.segment : a.row < b.row;
+    const auto place = [this](const Candidate& candidate) {
+      return target_.parts()[candidate.segment].space->column->place(candidate.row);
+    };
+    std::sort(chosen.begin(), chosen.end(), [&](const Candidate& a, const Candidate& b) {
+      return a.segment != b.segment ? a.segment < b.segment : place(a) < place(b);
     });
     Best best(queries_[q].k, queries_[q].min_score, IsBetter{&target_});
     BlockScores block;
@@ -251,11 +256,9 @@ class ScanRun {
       const std::vector<uint16_t>& rows = *filters_.Few(picking.group, part);
       for (const uint16_t row : rows) scratch.picked[row / 64] |= uint64_t{1} << (row % 64);
       scratch.rows = scratch.picked.data();
-      for (size_t i = 0; i < rows.size();) {
-        const uint32_t block = rows[i] / simd::kBlockRows;
-        while (i < rows.size() && rows[i] / simd::kBlockRows == block) ++i;
-        documents += target_.parts()[part].LiveRows(block, block + 1);
-        ScanRunOfBlocks({part, block, block + 1}, scratch.alone, best, scratch);
+      for (const uint32_t position : PositionsOf(part, rows)) {
+        documents += target_.parts()[part].LiveRows(position, position + 1);
+        ScanRunOfBlocks({part, position, position + 1}, scratch.alone, best, scratch);
       }
       scratch.rows = nullptr;
       for (const uint16_t row : rows) scratch.picked[row / 64] = 0;
@@ -266,11 +269,25 @@ class ScanRun {
     }
   }
 
+  // Where the blocks with the codes of some rows are, ascending.
+  std::vector<uint32_t> PositionsOf(uint32_t part, const std::vector<uint16_t>& rows) const {
+    const ScanTarget::Part& of = target_.parts()[part];
+    std::vector<uint32_t> positions;
+    for (const uint16_t row : rows) {
+      if (of.space->groups != nullptr && !of.space->column->has(row)) continue;
+      const uint32_t position = of.PositionOf(row);
+      if (positions.empty() || positions.back() != position) positions.push_back(position);
+    }
+    std::sort(positions.begin(), positions.end());
+    positions.erase(std::unique(positions.begin(), positions.end()), positions.end());
+    return positions;
+  }
+
   uint64_t LiveRows(const ScanUnit& unit, const BlockSet& blocks) const {
     uint64_t rows = 0;
     for (uint32_t begin = 0, end = 0; (begin = blocks.Next(end, true)) < unit.size();) {
       end = blocks.Next(begin, false);
-      rows += target_.parts()[unit.part].LiveRows(unit.begin + begin, unit.begin + end);
+      rows += target_.parts()[unit.part].LiveRows(unit.begin + begin, std::min(unit.begin + end, unit.end));
     }
     return rows;
   }
@@ -279,11 +296,11 @@ class ScanRun {
   void ScanBlocks(const ScanUnit& unit, const BlockSet& blocks, const std::vector<uint32_t>& queries,
                   std::vector<Best>& best, Scratch& scratch) {
     if (queries.empty()) return;
-    const uint32_t full = target_.parts()[unit.part].full_blocks();
+    const Stretch* stretch = &target_.parts()[unit.part].StretchAt(unit.begin);
     for (uint32_t begin = 0, end = 0; (begin = blocks.Next(end, true)) < unit.size();) {
       end = std::min(blocks.Next(begin, false), begin + scratch.run_blocks);
-      // The open block lies elsewhere, so it is a run of its own.
-      if (unit.begin + begin < full) end = std::min(end, full - unit.begin);
+      while (unit.begin + begin >= stretch->end) ++stretch;
+      end = std::min(end, stretch->end - unit.begin);
       ScanRunOfBlocks({unit.part, unit.begin + begin, unit.begin + end}, queries, best, scratch);
       scratch.run_blocks = std::min(2 * scratch.run_blocks, MostRunBlocks(queries_.size()));
     }
@@ -328,23 +345,26 @@ class ScanRun {
                    std::vector<Best>& best, Scratch& scratch, const Visit& visit) {
     if (queries.empty()) return;
     const ScanTarget::Part& part = target_.parts()[run.part];
+    const Stretch& stretch = part.StretchAt(run.begin);
     const size_t rows = size_t{run.end - run.begin} * simd::kBlockRows;
     scratch.prepared.clear();
     scratch.hits.clear();
     for (const uint32_t q : queries) {
       best[q].Raise(thresholds_[q].load(std::memory_order_relaxed));
       const size_t at = scratch.hits.size() * rows;
-      scratch.prepared.push_back(prepared[q]);
+      scratch.prepared.push_back(prepared.of(stretch.group, q));
       scratch.hits.push_back({best[q].threshold(), scratch.positions.get() + at, scratch.scores.get() + at, 0});
     }
-    prepared.kernels().scan(prepared.shape(), part.block(run.begin), run.end - run.begin, scratch.prepared.data(),
+    const std::byte* blocks = stretch.data + (run.begin - stretch.begin) * part.space->column->block_bytes();
+    prepared.kernels().scan(prepared.shape(), blocks, run.end - run.begin, scratch.prepared.data(),
                             scratch.prepared.size(), scratch.hits.data());
     for (size_t i = 0; i < queries.size(); ++i) {
       const uint32_t q = queries[i];
       const simd::QueryHits& hits = scratch.hits[i];
       for (size_t j = 0; j < hits.count; ++j) {
-        const uint32_t row = run.begin * simd::kBlockRows + hits.positions[j];
-        if (hits.scores[j] < best[q].threshold() || !part.live(row)) continue;
+        if (hits.scores[j] < best[q].threshold()) continue;
+        const uint32_t row = part.RowAt(stretch, run.begin, hits.positions[j]);
+        if (!part.live(row)) continue;
         const bool leaves = scratch.rows == nullptr ? filters_.Leaves(q, run.part, row)
                                                     : ((scratch.rows[row / 64] >> (row % 64)) & 1) != 0;
         if (!leaves) continue;
@@ -356,16 +376,17 @@ class ScanRun {
 
   // The score of one row with all levels; scores its whole block, which costs about the same, unless `block` has it.
   float ScoreRow(size_t q, uint32_t part, uint32_t row, BlockScores& block) {
-    const uint32_t number = row / simd::kBlockRows;
+    const SegmentView::SpaceView& space = *target_.parts()[part].space;
+    const uint32_t place = space.column->place(row), number = place / simd::kBlockRows;
     if (block.part != part || block.block != number) {
       block.part = part;
       block.block = number;
-      const void* prepared = prepared_[q];
-      prepared_.kernels().score(prepared_.shape(), target_.parts()[part].block(number), 1, &prepared, 1, block.scores,
+      const void* prepared = prepared_.of(space.column->group_of(number), q);
+      prepared_.kernels().score(prepared_.shape(), space.block(number), 1, &prepared, 1, block.scores,
                                 simd::kBlockRows);
       bytes_.fetch_add(prepared_.block_bytes(), std::memory_order_relaxed);
     }
-    return block.scores[row % simd::kBlockRows];
+    return block.scores[place % simd::kBlockRows];
   }
 
   const ScanTarget& target_;

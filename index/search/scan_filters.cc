@@ -47,12 +47,32 @@ void ScanFilters::Evaluate(FairPool& pool) {
   });
 }
 
+// The rows of a block lie anywhere.
+BlockSet ScanFilters::GroupedBlocksLeft(size_t group, const ScanUnit& unit) const {
+  BlockSet blocks;
+  const ScanTarget::Part& part = target_.parts()[unit.part];
+  const RowSet& rows = rows_[group][unit.part].set;
+  const ScanTarget::Part::Stretch* stretch = &part.StretchAt(unit.begin);
+  for (uint32_t block = 0; block < unit.size(); ++block) {
+    const uint32_t position = unit.begin + block;
+    while (position >= stretch->end) ++stretch;
+    for (uint32_t lane = 0; lane < simd::kBlockRows; ++lane) {
+      const uint32_t row = part.RowAt(*stretch, position, lane);
+      if (row == ScanTarget::Part::kNoRow || ((rows[row / 64] >> (row % 64)) & 1) == 0) continue;
+      blocks.Add(block);
+      break;
+    }
+  }
+  return blocks;
+}
+
 BlockSet ScanFilters::Blocks(size_t group, const ScanUnit& unit) const {
   BlockSet blocks;
   if (groups_[group].filter == nullptr) {
     blocks.AddFirst(unit.size());
     return blocks;
   }
+  if (target_.parts()[unit.part].space->column->grouped()) return GroupedBlocksLeft(group, unit);
   static_assert(simd::kBlockRows == 16);
   constexpr uint32_t kWordBlocks = 64 / simd::kBlockRows;
   const RowSet& rows = rows_[group][unit.part].set;

@@ -16,7 +16,7 @@ namespace bebr {
 
 inline constexpr uint32_t kUnitBlocks = 128;  // blocks a thread takes at a time
 
-// Blocks of a part; `begin` is a multiple of kUnitBlocks.
+// Blocks of a part, by position; `begin` is a multiple of kUnitBlocks.
 struct ScanUnit {
   uint32_t part = 0;
   uint32_t begin = 0;
@@ -82,6 +82,8 @@ class ScanFilters {
   }
 
  private:
+  BlockSet GroupedBlocksLeft(size_t group, const ScanUnit& unit) const;
+
   const ScanTarget& target_;
   std::vector<Group> groups_;
   std::vector<uint32_t> group_of_;               // by query

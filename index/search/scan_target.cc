@@ -1,6 +1,7 @@
 #include "index/search/scan_target.h"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "index/simd/choice.h"
@@ -13,17 +14,109 @@ ScanTarget::ScanTarget(std::shared_ptr<const CollectionView> collection_view, ui
     for (const SegmentView& view : shard(s).segments) {
       const SegmentView::SpaceView* space_view = view.FindSpace(space);
       if (space_view == nullptr || view.rows == view.deleted_rows) continue;
-      parts_.push_back({&view, space_view, s});
+      Part& part = parts_.emplace_back();
+      part.view = &view;
+      part.space = space_view;
+      part.shard = s;
+      part.AddStretches();
       live_rows_ += view.rows - view.deleted_rows;
     }
   }
 }
 
+void ScanTarget::Part::AddStretch(uint32_t block, uint32_t group, uint32_t places) {
+  if (places == 0) return;
+  const uint32_t begin = block_count(), count = (places + simd::kBlockRows - 1) / simd::kBlockRows;
+  const std::byte* data = space->block(block);
+  if (!stretches.empty()) {
+    Stretch& last = stretches.back();
+    const uint32_t blocks = last.end - last.begin;
+    const bool goes_on = last.group == group && last.block + blocks == block &&
+                         last.places == blocks * simd::kBlockRows && data == space->column->block(block);
+    if (goes_on) {
+      last.end += count;
+      last.places += places;
+      return;
+    }
+  }
+  stretches.push_back({begin, begin + count, block, group, places, data});
+}
+
+// A block that is not full lies elsewhere, so it is a stretch of its own.
+void ScanTarget::Part::AddStretches() {
+  if (space->groups == nullptr) {
+    const uint32_t full = view->rows / simd::kBlockRows;
+    AddStretch(0, 0, full * simd::kBlockRows);
+    AddStretch(full, 0, view->rows % simd::kBlockRows);
+    return;
+  }
+  chunk_positions_.resize(space->groups->chunks);
+  for (uint32_t group = 0; group < space->groups->tails.size(); ++group) AddGroup(group);
+  CountDead();
+}
+
+void ScanTarget::Part::CountDead() {
+  const CodeColumn& column = *space->column;
+  if (view->deleted == nullptr && space->groups->moved == 0) return;
+  dead_.resize(kSegmentBlocks);
+  for (uint32_t word = 0; view->deleted != nullptr && word < view->deleted->words.size(); ++word) {
+    for (uint64_t left = view->deleted->words[word]; left != 0; left &= left - 1) {
+      const uint32_t row = word * 64 + static_cast<uint32_t>(std::countr_zero(left));
+      if (column.has(row)) ++dead_[column.place(row) / simd::kBlockRows];
+    }
+  }
+  if (space->groups->moved == 0) return;
+  for (const Stretch& stretch : stretches) {
+    for (uint32_t at = 0; at < stretch.places; ++at) {
+      const uint32_t place = stretch.block * simd::kBlockRows + at;
+      if (!column.holds(place)) ++dead_[place / simd::kBlockRows];
+    }
+  }
+}
+
+void ScanTarget::Part::AddGroup(uint32_t group) {
+  const GroupedBlocks::Tail& tail = space->groups->tails[group];
+  for (uint32_t chunk = 0; chunk < space->groups->chunks; ++chunk) {
+    const uint32_t block = chunk * CodeColumn::kChunkBlocks;
+    if (space->column->group_of(block) != group) continue;
+    const uint32_t places = tail.chunk == chunk ? tail.places : CodeColumn::kChunkPlaces;
+    const uint32_t open = places % simd::kBlockRows;
+    chunk_positions_[chunk] = block_count();
+    AddStretch(block, group, places - open);
+    AddStretch(block + places / simd::kBlockRows, group, open);
+  }
+}
+
+const ScanTarget::Part::Stretch& ScanTarget::Part::StretchAt(uint32_t position) const {
+  const auto after = std::upper_bound(stretches.begin(), stretches.end(), position,
+                                      [](uint32_t at, const Stretch& stretch) { return at < stretch.begin; });
+  return *(after - 1);
+}
+
+uint32_t ScanTarget::Part::PositionOf(uint32_t row) const {
+  const uint32_t block = space->column->place(row) / simd::kBlockRows;
+  if (space->groups == nullptr) return block;
+  return chunk_positions_[block / CodeColumn::kChunkBlocks] + block % CodeColumn::kChunkBlocks;
+}
+
 uint64_t ScanTarget::Part::LiveRows(uint32_t begin, uint32_t end) const {
-  const uint32_t last = std::min(end * simd::kBlockRows, view->rows);
+  const CodeColumn& column = *space->column;
+  if (!column.grouped()) return LiveRowsBetween(begin * simd::kBlockRows, std::min(end * simd::kBlockRows, view->rows));
+  uint64_t live = 0;
+  for (const Stretch* stretch = &StretchAt(begin); begin < end; begin = (stretch++)->end) {
+    const uint32_t first = (begin - stretch->begin) * simd::kBlockRows;
+    const uint32_t last = std::min((std::min(end, stretch->end) - stretch->begin) * simd::kBlockRows, stretch->places);
+    live += last - first;
+    const uint32_t block = stretch->block + begin - stretch->begin;
+    for (uint32_t i = 0; !dead_.empty() && i < std::min(end, stretch->end) - begin; ++i) live -= dead_[block + i];
+  }
+  return live;
+}
+
+uint64_t ScanTarget::Part::LiveRowsBetween(uint32_t first, uint32_t last) const {
   const uint8_t* presence = space->column->presence();
   uint64_t live = 0;
-  for (uint32_t row = begin * simd::kBlockRows; row < last;) {
+  for (uint32_t row = first; row < last;) {
     const uint32_t group_end = std::min((row / 64 + 1) * 64, last);
     const uint64_t deleted = view->deleted == nullptr ? 0 : view->deleted->words[row / 64];
     uint8_t present = 0;  // at most 64: a sum of bytes, which the compiler turns into vector instructions
@@ -37,14 +130,17 @@ uint64_t ScanTarget::Part::LiveRows(uint32_t begin, uint32_t end) const {
 
 PreparedQueries::PreparedQueries(const CodeSpec& spec, const simd::CodeShape& shape, size_t count,
                                  const uint32_t* planes, const float* weights, const float* offsets)
-    : shape_(shape), kernels_(simd::KernelsFor(shape, count)) {
+    : shape_(shape), kernels_(simd::KernelsFor(shape, count)), count_(count) {
   const size_t bytes = (kernels_.prepared_bytes(shape_) + 63) / 64 * 64;
-  const size_t words = spec.QueryWords(shape.query_levels);
-  buffer_ = AlignedBuffer<std::byte>(bytes * count);
-  for (size_t q = 0; q < count; ++q) {
-    std::byte* prepared = buffer_.data() + q * bytes;
-    kernels_.prepare(shape_, planes + q * words, weights + q * spec.bands().size(), offsets[q], prepared);
-    pointers_.push_back(prepared);
+  const size_t words = spec.QueryWords(shape.query_levels), groups = spec.groups();
+  buffer_ = AlignedBuffer<std::byte>(bytes * groups * count);
+  for (size_t g = 0; g < groups; ++g) {
+    for (size_t q = 0; q < count; ++q) {
+      std::byte* prepared = buffer_.data() + pointers_.size() * bytes;
+      const size_t at = q * groups + g;
+      kernels_.prepare(shape_, planes + at * words, weights + at * spec.bands().size(), offsets[at], prepared);
+      pointers_.push_back(prepared);
+    }
   }
 }
 

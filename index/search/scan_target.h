@@ -33,17 +33,46 @@ class ScanTarget {
     const SegmentView::SpaceView* space = nullptr;
     uint32_t shard = 0;
 
-    uint32_t block_count() const { return (view->rows + simd::kBlockRows - 1) / simd::kBlockRows; }
-    uint32_t full_blocks() const { return view->rows / simd::kBlockRows; }
-    const std::byte* block(uint32_t block) const {
-      return block < full_blocks() ? space->column->block(block) : space->open_block->data();
+    // Blocks that lie side by side and hold codes of one group. A part's stretches follow each other in the order in
+    // which they are scanned, the groups one after the other; a block's number in that order is its position.
+    struct Stretch {
+      uint32_t begin = 0;  // position of the first block
+      uint32_t end = 0;    // after the last
+      uint32_t block = 0;  // of the column, the first
+      uint32_t group = 0;
+      uint32_t places = 0;  // that are taken
+      const std::byte* data = nullptr;
+    };
+    std::vector<Stretch> stretches;
+
+    uint32_t block_count() const { return stretches.empty() ? 0 : stretches.back().end; }
+    const Stretch& StretchAt(uint32_t position) const;
+    // The position of the block with a row's code; without groups also if it has none.
+    uint32_t PositionOf(uint32_t row) const;
+    // The row of lane `lane` of the blocks from a position of the stretch on, or kNoRow if there is none.
+    static constexpr uint32_t kNoRow = ~0u;
+    uint32_t RowAt(const Stretch& stretch, uint32_t position, uint32_t lane) const {
+      const uint32_t at = (position - stretch.begin) * simd::kBlockRows + lane;
+      const uint32_t place = stretch.block * simd::kBlockRows + at;
+      return at < stretch.places && space->column->holds(place) ? space->column->row(place) : kNoRow;
     }
     // True if the row belongs to the collection and has a code in the space.
     bool live(uint32_t row) const {
       return row < view->rows && space->column->has(row) && (view->deleted == nullptr || !view->deleted->test(row));
     }
-    // How many rows of blocks begin..end - 1 are.
+    // How many rows of the blocks at positions begin..end - 1 are.
     uint64_t LiveRows(uint32_t begin, uint32_t end) const;
+
+   private:
+    friend class ScanTarget;
+    void AddStretches();
+    void AddGroup(uint32_t group);
+    void AddStretch(uint32_t block, uint32_t group, uint32_t places);
+    void CountDead();
+    uint64_t LiveRowsBetween(uint32_t first, uint32_t last) const;
+
+    std::vector<uint32_t> chunk_positions_;  // with groups: of each chunk's first block
+    std::vector<uint8_t> dead_;              // with groups, of each block the places without a live row; empty: none
   };
 
   ScanTarget(std::shared_ptr<const CollectionView> collection_view, uint32_t space);
@@ -74,22 +103,23 @@ class ScanTarget {
 // Queries as the kernels take them, all of one shape.
 class PreparedQueries {
  public:
-  // `planes`, `weights`, `offsets` as Binarizer::EncodeQueries writes them, `count` rows. `shape` is MakeShape's, or
-  // that with levels left out.
+  // `planes`, `weights`, `offsets` as Binarizer::EncodeQueries writes them, of `count` queries. `shape` is
+  // MakeShape's, or that with levels left out.
   PreparedQueries(const CodeSpec& spec, const simd::CodeShape& shape, size_t count, const uint32_t* planes,
                   const float* weights, const float* offsets);
   const simd::CodeShape& shape() const { return shape_; }
   const simd::KernelTable& kernels() const { return kernels_; }  // that they are prepared for
-  size_t size() const { return pointers_.size(); }
-  const void* operator[](size_t i) const { return pointers_[i]; }
+  // Query i for documents of a group.
+  const void* of(uint32_t group, size_t i) const { return pointers_[group * count_ + i]; }
   // Of a block, what scoring it reads.
   size_t block_bytes() const;
 
  private:
   simd::CodeShape shape_;
   const simd::KernelTable& kernels_;
+  const size_t count_;
   AlignedBuffer<std::byte> buffer_;
-  std::vector<const void*> pointers_;
+  std::vector<const void*> pointers_;  // group by group
 };
 
 }  // namespace bebr

@@ -111,17 +111,19 @@ void SearchBatch::Encode(FairPool& pool) {
       std::copy_n(jobs_[j]->request.queries[i].data(), dims, rows.data() + (first_query_[j] + i) * dims);
     }
   }
-  planes_.resize(query_count() * query_words());
-  weights_.resize(query_count() * bands);
-  offsets_.resize(query_count());
+  const size_t codes = code_of(query_count(), 0);
+  planes_.resize(codes * query_words());
+  weights_.resize(codes * bands);
+  offsets_.resize(codes);
   factors_.resize(query_count());
   const size_t at_a_time = std::clamp(query_count() / pool.slots(), kFewEncodeRows, kEncodeRows);
   pool.ParallelFor((query_count() + at_a_time - 1) / at_a_time, [&](size_t part, size_t) {
     const size_t begin = part * at_a_time;
     const size_t count = std::min(at_a_time, query_count() - begin);
     binarizer.ScaleQueries(rows.data() + begin * dims, count, factors_.data() + begin);
-    binarizer.EncodeQueries(rows.data() + begin * dims, count, planes_.data() + begin * query_words(),
-                            weights_.data() + begin * bands, offsets_.data() + begin);
+    const size_t code = code_of(begin, 0);
+    binarizer.EncodeQueries(rows.data() + begin * dims, count, planes_.data() + code * query_words(),
+                            weights_.data() + code * bands, offsets_.data() + code);
   });
 }
 
@@ -195,10 +197,9 @@ absl::StatusOr<std::vector<SearchHit>> SearchBatch::Hits(const SearchJob& job, s
     hit.id = target_->id(entry.candidate);
     hit.score = entry.candidate.score;
     hit.score_kind = entry.kind;
-    const CodeFactors document =
-        part.space->column->Load(part.block(row / simd::kBlockRows), row % simd::kBlockRows, words.data());
-    hit.its = InformationScore(spec(), job.version.binarizer->query_levels(), planes_.data() + query * query_words(),
-                               words.data());
+    const CodeFactors document = part.space->Load(row, words.data());
+    hit.its = InformationScore(spec(), job.version.binarizer->query_levels(),
+                               planes_.data() + code_of(query, document.group) * query_words(), words.data());
     if (const Version* version = job.manifest->VersionByNumber(part.space->column->version(row)))
       hit.version = version->name;
     if (request.explain) hit.explanation = ExplainHit(query, entry.candidate, words.data(), document);
@@ -211,8 +212,9 @@ absl::StatusOr<std::vector<SearchHit>> SearchBatch::Hits(const SearchJob& job, s
 std::shared_ptr<const Explanation> SearchBatch::ExplainHit(size_t query, const Candidate& candidate,
                                                            const uint32_t* words, CodeFactors document) const {
   const size_t bands = spec().bands().size();
-  const EncodedQuery encoded{leader().version.binarizer->query_levels(), planes_.data() + query * query_words(),
-                             weights_.data() + query * bands, offsets_[query], factors_[query]};
+  const size_t code = code_of(query, document.group);
+  const EncodedQuery encoded{leader().version.binarizer->query_levels(), planes_.data() + code * query_words(),
+                             weights_.data() + code * bands, offsets_[code], factors_[query]};
   auto explanation = std::make_shared<Explanation>(Explain(spec(), encoded, words, document));
   explanation->shard = target_->parts()[candidate.segment].shard;
   explanation->segment = candidate.segment;

@@ -58,6 +58,9 @@ class SearchBatch {
   const CodeSpec& spec() const { return leader().version.binarizer->spec(); }
   size_t query_words() const { return spec().QueryWords(leader().version.binarizer->query_levels()); }
 
+  // Of query codes: those of a query's groups lie side by side.
+  size_t code_of(size_t query, uint32_t group) const { return query * spec().groups() + group; }
+
   // Gives each job the filter of the first one with the same text, so that it is evaluated once.
   void ShareFilters();
   // What each query asks of the scan, once they are encoded.

@@ -23,11 +23,39 @@ CodeColumn::CodeColumn(CodeSpec spec)
       shape_(MakeShape(spec_, spec_.max_levels())),
       block_bytes_(simd::BlockBytes(spec_.code_words())),
       blocks_(block_bytes_ * kSegmentBlocks),
-      versions_(kSegmentRows) {}
+      versions_(kSegmentRows) {
+  if (!grouped()) return;
+  place_of_ = ReservedArray<uint16_t>(kSegmentRows);
+  row_of_ = ReservedArray<uint16_t>(kSegmentRows);
+  group_of_chunk_ = ReservedArray<uint8_t>(kChunks);
+  tails_.resize(spec_.groups());
+  published_tails_.resize(spec_.groups());
+}
+
+uint32_t CodeColumn::TakePlace(uint32_t row, uint32_t group) {
+  if (!grouped()) return row;
+  Tail& tail = tails_[group];
+  tail.changed = true;
+  published_ = nullptr;
+  if (has(row)) {
+    if (group_of(place_of_[row] / simd::kBlockRows) == group) return place_of_[row];
+    ++moved_;
+  }
+  if (tail.places % kChunkPlaces == 0) {
+    tail.chunk = chunks_++;
+    tail.places = 0;
+    group_of_chunk_[tail.chunk] = static_cast<uint8_t>(group);
+  }
+  const uint32_t place = tail.chunk * kChunkPlaces + tail.places++;
+  place_of_[row] = static_cast<uint16_t>(place);
+  row_of_[place] = static_cast<uint16_t>(row);
+  return place;
+}
 
 void CodeColumn::Store(uint32_t row, const RowCode& code) {
-  const uint32_t lane = row % simd::kBlockRows;
-  std::byte* block = blocks_.data() + row / simd::kBlockRows * block_bytes_;
+  const uint32_t place = TakePlace(row, code.factors.group);
+  const uint32_t lane = place % simd::kBlockRows;
+  std::byte* block = blocks_.data() + place / simd::kBlockRows * block_bytes_;
   simd::StoreLane(shape_, lane, code.words.data(), code.factors.scale, code.factors.offset, block);
   versions_[row] = code.version + 1;
 }
@@ -35,6 +63,46 @@ void CodeColumn::Store(uint32_t row, const RowCode& code) {
 CodeFactors CodeColumn::Load(const std::byte* block, uint32_t lane, uint32_t* words) const {
   CodeFactors factors;
   simd::LoadLane(shape_, lane, block, words, &factors.scale, &factors.offset);
+  return factors;
+}
+
+std::shared_ptr<const GroupedBlocks> CodeColumn::Publish() {
+  if (!grouped() || published_ != nullptr) return published_;
+  for (size_t group = 0; group < tails_.size(); ++group) {
+    Tail& tail = tails_[group];
+    if (!tail.changed) continue;
+    tail.changed = false;
+    GroupedBlocks::Tail& seen = published_tails_[group];
+    seen = {tail.chunk, tail.places, nullptr};
+    if (tail.places % simd::kBlockRows == 0) continue;
+    auto copy = std::make_shared<AlignedBuffer<std::byte>>(block_bytes_);
+    std::copy_n(block(tail.chunk * kChunkBlocks + tail.places / simd::kBlockRows), block_bytes_, copy->data());
+    seen.open_block = std::move(copy);
+  }
+  published_ = std::make_shared<const GroupedBlocks>(GroupedBlocks{chunks_, moved_, published_tails_});
+  return published_;
+}
+
+uint64_t CodeColumn::memory_bytes(uint32_t rows) const {
+  if (!grouped()) return (rows + simd::kBlockRows - 1) / simd::kBlockRows * block_bytes_ + rows;
+  uint64_t blocks = uint64_t{chunks_} * kChunkBlocks;
+  for (const Tail& tail : tails_) {
+    if (tail.places > 0) blocks -= (kChunkPlaces - tail.places) / simd::kBlockRows;
+  }
+  return blocks * block_bytes_ + uint64_t{rows} * (1 + kPlaceBytes);
+}
+
+const std::byte* SegmentView::SpaceView::block(uint32_t block) const {
+  if (groups == nullptr) return block < rows / simd::kBlockRows ? column->block(block) : open_block->data();
+  const GroupedBlocks::Tail& tail = groups->tails[column->group_of(block)];
+  const uint32_t open = tail.chunk * CodeColumn::kChunkBlocks + tail.places / simd::kBlockRows;
+  return tail.open_block != nullptr && block == open ? tail.open_block->data() : column->block(block);
+}
+
+CodeFactors SegmentView::SpaceView::Load(uint32_t row, uint32_t* words) const {
+  const uint32_t place = column->place(row), number = place / simd::kBlockRows;
+  CodeFactors factors = column->Load(block(number), place % simd::kBlockRows, words);
+  factors.group = column->group_of(number);
   return factors;
 }
 
@@ -75,7 +143,9 @@ void Segment::CopyCodes(const Segment& from, uint32_t row, uint32_t to, absl::Sp
     const CodeColumn& column = *space.column;
     if (!column.has(row) || std::find(without.begin(), without.end(), space.space) != without.end()) continue;
     words.resize(column.code_words());
-    const CodeFactors factors = column.Load(column.block(row / simd::kBlockRows), row % simd::kBlockRows, words.data());
+    const uint32_t place = column.place(row), block = place / simd::kBlockRows;
+    CodeFactors factors = column.Load(column.block(block), place % simd::kBlockRows, words.data());
+    factors.group = column.group_of(block);
     SetCode(to, {space.space, column.version(row), factors, words}, column.spec());
   }
 }
@@ -110,9 +180,8 @@ std::string_view Segment::id(uint32_t row) const {
 }
 
 uint64_t Segment::code_bytes() const {
-  const uint64_t blocks = (rows_ + simd::kBlockRows - 1) / simd::kBlockRows;
   uint64_t bytes = 0;
-  for (const SpaceColumn& space : spaces_) bytes += blocks * space.column->block_bytes() + rows_;
+  for (const SpaceColumn& space : spaces_) bytes += space.column->memory_bytes(rows_);
   return marked_ ? bytes + uint64_t{rows_} * sizeof(uint16_t) : bytes;
 }
 

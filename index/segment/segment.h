@@ -2,6 +2,7 @@
 #ifndef BEBR_INDEX_SEGMENT_SEGMENT_H_
 #define BEBR_INDEX_SEGMENT_SEGMENT_H_
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -42,18 +43,42 @@ struct RowCode {
   absl::Span<const uint32_t> words;  // packed code (CodeSpec); borrowed
 };
 
-// The codes of a segment's rows in one space, in scan layout (FORMAT.md): 16 documents a block.
+// What a view sees of the blocks of a column whose documents lie by group.
+struct GroupedBlocks {
+  // The chunk that a group fills.
+  struct Tail {
+    uint32_t chunk = 0;
+    uint32_t places = 0;                                         // of it that are taken; 0: the group has no chunk
+    std::shared_ptr<const AlignedBuffer<std::byte>> open_block;  // copy of the block that is not full, if one is not
+  };
+  uint32_t chunks = 0;      // that groups have taken
+  uint32_t moved = 0;       // places whose rows have their codes elsewhere
+  std::vector<Tail> tails;  // by group
+};
+
+// The codes of a segment's rows in one space, in scan layout (FORMAT.md): 16 documents a block. Every row that has a
+// code has a place: lane place % 16 of block place / 16. Without groups a row's place is the row itself. With groups a
+// block holds codes of one group only: each group takes chunks of blocks as it needs them.
 //
 // One thread appends; others read rows that were published to them (see Segment). Memory is taken as rows are written.
 class CodeColumn {
  public:
+  static constexpr uint32_t kChunkBlocks = 32;  // as many as a run of them is worth while
+  static constexpr uint32_t kChunkPlaces = kChunkBlocks * simd::kBlockRows;
+  static constexpr uint32_t kChunks = kSegmentBlocks / kChunkBlocks;
+  static constexpr uint32_t kPlaceBytes = 2 * sizeof(uint16_t);  // of a row with groups, beside code and version
+
   explicit CodeColumn(CodeSpec spec);
 
+  // Requires !full(). Stored again, a row has the later code; both before it is published.
   void Store(uint32_t row, const RowCode& code);
-  // The packed code of lane `lane` of a block, into code_words() words; returns its factors.
+  // The packed code of lane `lane` of a block, into code_words() words; returns its factors, but for the group.
   CodeFactors Load(const std::byte* block, uint32_t lane, uint32_t* words) const;
-  // Called once when the last row is written; makes scans faster, changes nothing else.
-  void Seal() { blocks_.UseHugePages(); }
+  // Called once when the last row is written; makes scans faster, changes nothing else. Chunks that are not full would
+  // take memory on huge pages.
+  void Seal() {
+    if (!grouped()) blocks_.UseHugePages();
+  }
   bool has(uint32_t row) const { return versions_[row] != 0; }
   // Of a row that has a code here.
   uint8_t version(uint32_t row) const { return versions_[row] - 1; }
@@ -63,12 +88,44 @@ class CodeColumn {
   uint32_t code_words() const { return shape_.code_words; }
   const CodeSpec& spec() const { return spec_; }
 
+  bool grouped() const { return spec_.groups() > 1; }
+  // Of a row that has a code here.
+  uint32_t place(uint32_t row) const { return grouped() ? place_of_[row] : row; }
+  // The row of a place that was taken; with groups only if it still has its code there.
+  uint32_t row(uint32_t place) const { return grouped() ? row_of_[place] : place; }
+  bool holds(uint32_t place) const { return !grouped() || place_of_[row_of_[place]] == place; }
+  // Of a chunk that was taken.
+  uint32_t group_of(uint32_t block) const { return grouped() ? group_of_chunk_[block / kChunkBlocks] : 0; }
+  // Whether there may be no room for another row.
+  bool full() const { return chunks_ + 2 > kChunks; }
+  // For the writer: what a view made now sees; null without groups. What did not change is shared with the last one.
+  std::shared_ptr<const GroupedBlocks> Publish();
+  // Bytes of memory written, if the segment has so many rows.
+  uint64_t memory_bytes(uint32_t rows) const;
+
  private:
+  // The place of a row's code, which may be a new one.
+  uint32_t TakePlace(uint32_t row, uint32_t group);
+
   CodeSpec spec_;
   simd::CodeShape shape_;
   size_t block_bytes_;
   ReservedArray<std::byte> blocks_;
   ReservedArray<uint8_t> versions_;  // 1 + version number; 0 = the row has no code in this space
+  // With groups:
+  ReservedArray<uint16_t> place_of_;       // by row
+  ReservedArray<uint16_t> row_of_;         // by place
+  ReservedArray<uint8_t> group_of_chunk_;  // by chunk
+  struct Tail {
+    uint32_t chunk = 0;
+    uint32_t places = 0;
+    bool changed = false;  // since it was published
+  };
+  std::vector<Tail> tails_;  // by group
+  uint32_t chunks_ = 0;
+  uint32_t moved_ = 0;
+  std::shared_ptr<const GroupedBlocks> published_;  // null: something changed since
+  std::vector<GroupedBlocks::Tail> published_tails_;
 };
 
 // A Segment holds up to kSegmentRows rows of a shard: ids, attributes and codes. Rows are appended and never change; a
@@ -77,14 +134,18 @@ class CodeColumn {
 //
 // Thread safety. One writer appends. Readers hold a SegmentView and read only rows below its `rows`; the writer hands
 // views over through a lock, which orders its writes before their reads. Code blocks are read whole by the kernels, so
-// a view owns a copy of the one block that is not yet full; the others never change.
+// a view owns a copy of the one block that is not yet full (with groups: of one a group); the others never change.
 class Segment {
  public:
   // The strings of its rows are in the dictionary, that of the shard.
   explicit Segment(std::shared_ptr<AttributeDictionary> dictionary);
 
   uint32_t rows() const { return rows_; }
-  bool full() const { return rows_ == kSegmentRows; }
+  // Whether no row is to be appended: there are kSegmentRows, or a column with groups has no room for certain.
+  bool full() const {
+    return rows_ == kSegmentRows ||
+           std::any_of(spaces_.begin(), spaces_.end(), [](const SpaceColumn& space) { return space.column->full(); });
+  }
   // Appends a row and returns it; requires !full().
   uint32_t Append(std::string_view id, const Attributes& attributes);
   // Appends a copy of row `row` of `from`, a segment of the same shard: id, attributes and codes, but for those of some
@@ -144,7 +205,14 @@ struct SegmentView {
   struct SpaceView {
     uint32_t space = 0;
     std::shared_ptr<const CodeColumn> column;
+    uint32_t rows = 0;                                           // of the segment
     std::shared_ptr<const AlignedBuffer<std::byte>> open_block;  // copy of block rows / 16 if rows % 16 != 0
+    std::shared_ptr<const GroupedBlocks> groups;                 // instead, of a column with groups
+
+    // The bytes of a block that was begun.
+    const std::byte* block(uint32_t block) const;
+    // The packed code of a row that has one, into code_words() words; returns its factors.
+    CodeFactors Load(uint32_t row, uint32_t* words) const;
   };
   std::shared_ptr<const Segment> segment;
   uint32_t rows = 0;

@@ -254,7 +254,7 @@ void Shard::AddOne(const Mutation& mutation, CollectionStore::Batch& batch) cons
   }
   for (const RowCode& code : mutation.codes) {
     batch.PutCode(code.space, number_, mutation.id,
-                  {code.version, code.factors.scale, code.factors.offset, code.words});
+                  {code.version, code.factors.scale, code.factors.offset, code.words, code.factors.group});
   }
   for (const Mutation::Floats& floats : mutation.floats)
     batch.PutFloats(floats.embedding, number_, mutation.id, floats.bytes);

@@ -57,10 +57,12 @@ absl::Status Shard::Load() {
         return absl::DataLossError(
             absl::StrFormat("the stored code of document \"%s\" is of version %d", id, codes[s]->version));
       }
-      segment.SetCode(
-          row,
-          {numbers[s], static_cast<uint8_t>(codes[s]->version), {codes[s]->scale, codes[s]->offset}, codes[s]->words},
-          spec);
+      if (codes[s]->group >= spec.groups()) {
+        return absl::DataLossError(absl::StrFormat(
+            "the stored code of document \"%s\" is of group %d; its space has %d", id, codes[s]->group, spec.groups()));
+      }
+      const CodeFactors factors{codes[s]->scale, codes[s]->offset, codes[s]->group};
+      segment.SetCode(row, {numbers[s], static_cast<uint8_t>(codes[s]->version), factors, codes[s]->words}, spec);
     }
     if (!marks.empty()) segment.SetMarks(row, MarkSet(marks));
     InsertRow(slot * kSegmentRows + row);
@@ -244,8 +246,8 @@ std::shared_ptr<const ShardView> Shard::MakeView() {
     view.deleted = slot.published_deleted;
     view.attributes = slot.segment->attributes().view();
     for (const Segment::SpaceColumn& space : slot.segment->spaces()) {
-      SegmentView::SpaceView space_view{space.space, space.column, nullptr};
-      if (view.rows % simd::kBlockRows != 0) {
+      SegmentView::SpaceView space_view{space.space, space.column, view.rows, nullptr, space.column->Publish()};
+      if (!space.column->grouped() && view.rows % simd::kBlockRows != 0) {
         auto block = std::make_shared<AlignedBuffer<std::byte>>(space.column->block_bytes());
         std::copy_n(space.column->block(view.rows / simd::kBlockRows), block->size(), block->data());
         space_view.open_block = std::move(block);

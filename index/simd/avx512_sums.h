@@ -235,17 +235,22 @@ struct RowSums {
   static size_t PayloadBytes(const BandView& band) { return ValuesAt(band) + (HasValues(band) ? ValueBytes(band) : 0); }
 
   static int32_t PreparePayload(const BandView& band, const uint32_t* planes, uint8_t* payload) {
-    if (MethodOf(band) == Method::kPopcount) {
-      PrepareComplement(band, planes, payload);
-    } else {
-      PrepareTables(band, planes, payload);
+    const bool counts = MethodOf(band) == Method::kPopcount;
+    if (counts) PrepareComplement(band, planes, payload);
+    uint8_t* const of_values = payload + ValuesAt(band);
+    if (HasValues(band)) std::memset(of_values, 0, ValueBytes(band));
+    int32_t magnitude = 0, raised = 0;
+    for (uint32_t w = 0; w < band.words; ++w) {
+      int32_t values[32];
+      QueryValues(band, planes, w, values);
+      if (!counts) PrepareTables(values, payload + size_t{w} * kWordTables);
+      if (HasValues(band)) PrepareValues(values, of_values + kRaisedBytes + size_t{w} * kWordValues);
+      for (const int32_t value : values) {
+        magnitude += value < 0 ? -value : value;
+        raised -= value < 0 ? FullValue(band) * value : 0;
+      }
     }
-    if (HasValues(band)) PrepareValues(band, planes, payload + ValuesAt(band));
-    int32_t magnitude = 0;
-    for (uint32_t i = 0; i < band.dims; ++i) {
-      const int32_t value = QueryValue(band, planes, i);
-      magnitude += value < 0 ? -value : value;
-    }
+    if (HasValues(band)) std::memcpy(of_values, &raised, sizeof(raised));
     return -FullValue(band) * magnitude;
   }
 
@@ -328,33 +333,28 @@ struct RowSums {
     }
   }
 
-  static void PrepareTables(const BandView& band, const uint32_t* planes, uint8_t* tables) {
+  // The tables of a word.
+  static void PrepareTables(const int32_t (&values)[32], uint8_t* tables) {
     constexpr uint32_t kEntries = 16;
-    for (uint32_t first = 0; first < band.words * 32; first += 4) {
-      const uint32_t byte = first % 32 / 8, high = first % 8 / 4;
-      uint8_t* table = tables + first / 32 * kWordTables + (4 * high + byte) * kEntries;
-      int32_t value[4], raised = 0;
-      for (uint32_t j = 0; j < 4; ++j) {
-        value[j] = QueryValue(band, planes, first + j);
-        if (value[j] < 0) raised -= value[j];
-      }
+    for (uint32_t first = 0; first < 32; first += 4) {
+      const uint32_t byte = first / 8, high = first % 8 / 4;
+      uint8_t* table = tables + (4 * high + byte) * kEntries;
+      int32_t raised = 0;
+      for (uint32_t j = 0; j < 4; ++j) raised -= values[first + j] < 0 ? values[first + j] : 0;
       table[0] = static_cast<uint8_t>(raised);
       for (uint32_t j = 0; j < 4; ++j) {
-        for (uint32_t m = 0; m < (1u << j); ++m) table[m + (1u << j)] = static_cast<uint8_t>(table[m] + value[j]);
+        for (uint32_t m = 0; m < (1u << j); ++m)
+          table[m + (1u << j)] = static_cast<uint8_t>(table[m] + values[first + j]);
       }
     }
   }
 
-  static void PrepareValues(const BandView& band, const uint32_t* planes, uint8_t* payload) {
-    std::memset(payload, 0, ValueBytes(band));
-    int32_t raised = 0;
-    for (uint32_t i = 0; i < band.words * 32; ++i) {
-      const int32_t value = QueryValue(band, planes, i);
-      const uint32_t row = i / 32 * kUnpackedRows + i % 4 * 2 + i % 8 / 4;
-      payload[kRaisedBytes + row * 4 + i % 32 / 8] = static_cast<uint8_t>(value);
-      if (value < 0) raised -= FullValue(band) * value;
+  // The values of a word.
+  static void PrepareValues(const int32_t (&values)[32], uint8_t* payload) {
+    for (uint32_t i = 0; i < 32; ++i) {
+      const uint32_t row = i % 4 * 2 + i % 8 / 4;
+      payload[row * 4 + i / 8] = static_cast<uint8_t>(values[i]);
     }
-    std::memcpy(payload, &raised, sizeof(raised));
   }
 
   // Unpacks 16 KiB at a time: what the first-level cache holds beside the queries.

@@ -51,6 +51,17 @@ inline int32_t QueryValue(const BandView& band, const uint32_t* planes, uint32_t
   return 2 * c - ((1 << band.query_levels) - 1);
 }
 
+// QueryValue of the 32 dimensions of a band's word.
+inline void QueryValues(const BandView& band, const uint32_t* planes, uint32_t word, int32_t (&values)[32]) {
+  for (int32_t& value : values) value = 0;
+  for (uint32_t s = 0; s < band.query_levels; ++s) {
+    const uint32_t plane = planes[s * band.words + word];
+    for (uint32_t i = 0; i < 32; ++i) values[i] = 2 * values[i] + static_cast<int32_t>(plane >> i & 1u);
+  }
+  const int32_t full = (1 << band.query_levels) - 1;
+  for (uint32_t i = 0; i < 32; ++i) values[i] = word * 32 + i < band.dims ? 2 * values[i] - full : 0;
+}
+
 // The weight of a band's D: the levels left out are the lesser ones.
 inline float BandWeight(const BandView& band, float weight) { return weight * static_cast<float>(1u << band.left_out); }
 

@@ -111,7 +111,8 @@ std::optional<NumberedKeyParts> SplitNumberedKey(std::string_view key) {
 
 void EncodeCode(const StoredCode& code, std::string* out) {
   out->clear();
-  Append(out, code.version);
+  Append(out, static_cast<uint16_t>(code.version));
+  Append(out, static_cast<uint16_t>(code.group));
   Append(out, code.scale);
   Append(out, code.offset);
   out->append(reinterpret_cast<const char*>(code.words.data()), code.words.size() * sizeof(uint32_t));
@@ -127,7 +128,11 @@ absl::StatusOr<StoredCode> DecodeCode(std::string_view bytes, std::string* buffe
   }
   StoredCode code;
   std::string_view rest = bytes;
-  Take(&rest, &code.version);
+  uint16_t version = 0, group = 0;
+  Take(&rest, &version);
+  Take(&rest, &group);
+  code.version = version;
+  code.group = group;
   Take(&rest, &code.scale);
   Take(&rest, &code.offset);
   code.words = absl::MakeConstSpan(reinterpret_cast<const uint32_t*>(rest.data()), rest.size() / sizeof(uint32_t));

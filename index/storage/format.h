@@ -46,6 +46,7 @@ struct StoredCode {
   float scale = 0;
   float offset = 0;
   absl::Span<const uint32_t> words;
+  uint32_t group = 0;
 };
 void EncodeCode(const StoredCode& code, std::string* out);
 // `words` borrows from `bytes` where that is aligned, else from `*buffer`. DATA_LOSS if the length is wrong.

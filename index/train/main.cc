@@ -39,6 +39,10 @@ void DeclareTask(CLI::App& app, Flags& flags) {
   app.add_option("--query-levels", options.query_levels,
                  "Levels of a query, 1..4 by the recursion, 5 or 6 with a quantizer fitted to every row")
       ->capture_default_str();
+  app.add_option("--groups", options.groups,
+                 "Groups of documents, at most so many, as many as pay; the training-free start alone has them")
+      ->check(CLI::Range(1u, kMaxGroups))
+      ->capture_default_str();
   app.add_option("--metric", options.metric, "What scores estimate")
       ->transform(CLI::CheckedTransformer(
           std::map<std::string, Metric>{{"cosine", Metric::kCosine}, {"inner_product", Metric::kInnerProduct}}))
@@ -141,12 +145,14 @@ nlohmann::json Summary(const TrainResult& result) {
   }
   return {{"shape", spec.ToString()},
           {"bits", spec.bits()},
+          {"groups", spec.groups()},
           {"compatibility", CompatibilitySummary(result)},
           {"input_dims", result.model.input_dims},
           {"query_levels", result.model.query_levels},
           {"rows", result.rows},
           {"held_out_queries", result.held_out_queries},
           {"start", {{"recall_at_10", result.start.at_10}, {"recall_at_50", result.start.at_50}}},
+          {"start_with_groups", {{"recall_at_10", result.grouped.at_10}, {"recall_at_50", result.grouped.at_50}}},
           {"kept", {{"recall_at_10", result.kept.at_10}, {"recall_at_50", result.kept.at_50}}},
           {"trained_kept", result.trained_kept},
           {"steps", result.steps},

@@ -31,6 +31,7 @@ struct TrainOptions {
   size_t bits = 0;
   std::optional<CodeSpec> shape;
   double target_recall = 0.0;
+  uint32_t groups = 1;  // of documents, at most; 1: none; the start with groups is kept where it beats training
   uint32_t query_levels = kMaxQueryLevels;  // above kMaxLevels: a fitted quantizer, for all but the paper's blocks
   Metric metric = Metric::kCosine;
   Method method = Method::kResidual;

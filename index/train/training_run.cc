@@ -18,6 +18,7 @@
 #include "index/base/status_macros.h"
 #include "index/base/thread_pool.h"
 #include "index/binarizer/encoder.h"
+#include "index/fit/group_search.h"
 #include "index/fit/shape_search.h"
 #include "index/fit/start_model.h"
 #include "index/train/code_disagreement.h"
@@ -31,6 +32,7 @@ using Clock = std::chrono::steady_clock;
 constexpr size_t kHeldOutQueries = 2000;
 constexpr size_t kSearchQueries = 1000;  // of the shape search
 constexpr size_t kSearchDocuments = 30000;
+constexpr size_t kExpectedDocuments = 1000000;  // that share the bytes of a model, unless there are more
 
 double SecondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
@@ -162,6 +164,33 @@ absl::Status Improve(const TrainOptions& options, const Model& start, const Matr
   return absl::OkStatus();
 }
 
+// The start with groups, if the options ask for some and they pay; sets result.grouped.
+absl::StatusOr<std::optional<Model>> TryGroups(const TrainOptions& options, const CorpusStatistics& statistics,
+                                               const Matrix& documents, const Validator& validator,
+                                               TrainResult& result) {
+  if (options.groups <= 1) return std::optional<Model>();
+  if (result.model.quantizer != Quantizer::kFitted) {
+    return absl::InvalidArgumentError(absl::StrCat("groups need query levels above ", kMaxLevels,
+                                                   " and neither medians nor the paper's blocks; leave --groups out"));
+  }
+  const GroupSearch search{.rows = documents,
+                           .queries = validator.queries(),
+                           .corpus = statistics,
+                           .shape = result.model.spec,
+                           .without = result.model,
+                           .query_levels = options.query_levels,
+                           .most = options.groups,
+                           .expected_documents = std::max(documents.rows, kExpectedDocuments),
+                           .seed = options.seed};
+  BEBR_ASSIGN_OR_RETURN(std::optional<Model> grouped, StartWithGroups(search, validator.pool()));
+  if (grouped.has_value()) {
+    BEBR_ASSIGN_OR_RETURN(result.grouped, validator.Measure(*grouped));
+  } else {
+    result.warnings.push_back("groups do not pay: the model has none");
+  }
+  return grouped;
+}
+
 }  // namespace
 
 absl::StatusOr<TrainResult> Train(const TrainOptions& options, Matrix documents, Matrix queries, QueryPairs pairs) {
@@ -178,7 +207,7 @@ absl::StatusOr<TrainResult> Train(const TrainOptions& options, Matrix documents,
   }
   result.held_out_queries = queries.rows;
   const Validator validator(documents, std::move(queries), options.metric, pool);
-  const size_t components = options.shape.has_value() ? options.shape->dims() : documents.dims;
+  const size_t components = options.shape.has_value() && options.groups <= 1 ? options.shape->dims() : documents.dims;
   BEBR_ASSIGN_OR_RETURN(const CorpusStatistics statistics,
                         MeasureCorpus(documents, options.metric, components, options.seed, pool.size()));
   CodeSpec shape;
@@ -196,12 +225,18 @@ absl::StatusOr<TrainResult> Train(const TrainOptions& options, Matrix documents,
   BEBR_ASSIGN_OR_RETURN(result.model, BuildStart(options, statistics, documents, shape));
   BEBR_ASSIGN_OR_RETURN(result.start, validator.Measure(result.model));
   result.kept = result.start;
+  BEBR_ASSIGN_OR_RETURN(std::optional<Model> grouped, TryGroups(options, statistics, documents, validator, result));
   result.start_s = SecondsSince(begin);
   if (options.steps != 0) {
     const Model start = ToTrainable(result.model, options.residual_form, options.hidden, options.seed);
     BEBR_RETURN_IF_ERROR(Improve(options, start, documents, pairs, validator, nullptr, result));
   }
   BEBR_ASSIGN_OR_RETURN(result.bits_that_differ, CodeDisagreement(result.model, validator.queries()));
+  if (grouped.has_value() && result.grouped.at_10 > result.kept.at_10) {
+    result.model = *std::move(grouped);
+    result.kept = result.grouped;
+    result.trained_kept = false;
+  }
   result.total_s = SecondsSince(begin);
   return result;
 }
@@ -214,6 +249,11 @@ absl::StatusOr<TrainResult> TrainCompatible(const TrainOptions& options, OlderVe
     return absl::InvalidArgumentError(absl::StrCat("the metric is ", std::string(ToString(options.metric)),
                                                    ", that of the model to be compatible with ",
                                                    std::string(ToString(older.model.metric))));
+  }
+  if (older.model.spec.groups() > 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the model to be compatible with has ", older.model.spec.groups(),
+                     " groups; only spaces without groups take other versions. Give the new model a space of its own"));
   }
   BEBR_RETURN_IF_ERROR(CheckPaired(older, documents));
   ThreadPool pool(UseThreads(options));

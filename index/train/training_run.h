@@ -32,6 +32,7 @@ struct TrainResult {
   size_t held_out_queries = 0;
   std::vector<TriedShape> tried;  // empty where the shape was given
   HeldOutRecall start;            // on the held-out queries
+  HeldOutRecall grouped;          // of the start with groups; nothing where there is none
   HeldOutRecall kept;             // of `model`
   bool trained_kept = false;      // false: the start is at least as good as everything that training reached
   int64_t steps = 0;

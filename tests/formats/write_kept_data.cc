@@ -1,6 +1,6 @@
 // Writes a data directory for tests/testdata, and what this build sees in it:
 //
-//   build/tests/write_kept_data tests/testdata/format-2
+//   build/tests/write_kept_data tests/testdata/format-3
 //
 // Run it once for each release whose formats differ from the last one's, and commit what it wrote; nothing is written
 // again. It does what a server does in a long life: versions that came, were compared, re-encoded for, promoted and
@@ -49,6 +49,7 @@ class Writer {
     WritePapers();
     WriteNotes();
     WriteFigures();
+    WriteSamples();
     Must(engine_->SetAlias("live", "papers", ""));
     Must(engine_->SetAlias("drafts", "notes", ""));
     Reopen();
@@ -151,6 +152,18 @@ class Writer {
                                    RandomModelFile(10, *ParseCodeSpec("48x2"), 2, 6, Metric::kInnerProduct)));
     Upsert("figures", "", "figure-", 12, 10, 22, UpsertMode::kReplace);
     WriteRequests("figures", {{"v1", 10}});
+  }
+
+  // In groups: written by the first version, and re-encoded for a second.
+  void WriteSamples() {
+    const CodeSpec first = WithGroups(*ParseCodeSpec("40x2"), 3), second = WithGroups(*ParseCodeSpec("16x3+24x1"), 7);
+    Must(engine_->CreateCollection({.name = "samples", .store_floats = FloatStorage::kFloat16, .shards = 2},
+                                   RandomModelFile(12, first, 6, 7)));
+    Upsert("samples", "v1", "sample-", 40, 12, 23, UpsertMode::kReplace);
+    Must(engine_->AddVersion("samples", {.name = "v2", .same_embeddings_as = "v1"}, RandomModelFile(12, second, 5, 8)));
+    Backfill("samples", "v2");
+    Delete("samples", {"sample-3", "sample-17"});
+    WriteRequests("samples", {{"v1", 12}, {"v2", 12}});
   }
 
   // Requests of every kind for each version.

@@ -20,21 +20,26 @@ void CheckPlane(const uint32_t* words, uint32_t dims) {
 
 void CheckEncoding(const Binarizer& binarizer, const std::vector<float>& embedding) {
   const CodeSpec& spec = binarizer.spec();
-  std::vector<uint32_t> code(spec.code_words()), planes(spec.QueryWords(binarizer.query_levels()));
-  std::vector<float> weights(spec.bands().size());
+  const size_t groups = spec.groups();
+  std::vector<uint32_t> code(spec.code_words()), planes(groups * spec.QueryWords(binarizer.query_levels()));
+  std::vector<float> weights(groups * spec.bands().size()), offsets(groups);
   CodeFactors factors;
-  float offset = 0;
   binarizer.EncodeDocuments(embedding.data(), 1, code.data(), &factors);
-  binarizer.EncodeQueries(embedding.data(), 1, planes.data(), weights.data(), &offset);
-  FUZZ_REQUIRE(std::isfinite(factors.scale) && std::isfinite(factors.offset) && std::isfinite(offset));
+  binarizer.EncodeQueries(embedding.data(), 1, planes.data(), weights.data(), offsets.data());
+  FUZZ_REQUIRE(std::isfinite(factors.scale) && std::isfinite(factors.offset) && factors.group < groups);
+  for (const float offset : offsets) FUZZ_REQUIRE(std::isfinite(offset));
   for (const float weight : weights) FUZZ_REQUIRE(std::isfinite(weight));
   const uint32_t* code_words = code.data();
   const uint32_t* query_words = planes.data();
   for (const Band& band : spec.bands()) {
     for (uint32_t t = 0; t < band.levels; ++t, code_words += CodeSpec::PlaneWords(band.dims))
       CheckPlane(code_words, band.dims);
-    for (uint32_t t = 0; t < binarizer.query_levels(); ++t, query_words += CodeSpec::PlaneWords(band.dims))
-      CheckPlane(query_words, band.dims);
+  }
+  for (size_t group = 0; group < groups; ++group) {
+    for (const Band& band : spec.bands()) {
+      for (uint32_t t = 0; t < binarizer.query_levels(); ++t, query_words += CodeSpec::PlaneWords(band.dims))
+        CheckPlane(query_words, band.dims);
+    }
   }
 }
 

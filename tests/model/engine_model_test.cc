@@ -22,6 +22,7 @@ struct Case {
   uint32_t shards;
   FloatStorage floats;
   Metric metric;
+  uint32_t groups = 1;
 };
 
 class EngineModelTest : public ::testing::TestWithParam<Case> {
@@ -99,7 +100,7 @@ TEST_P(EngineModelTest, AgreesWithTheModel) {
   if (const char* name = std::getenv("BEBR_SIMD"); name != nullptr && !simd::FindKernels(name)->supported()) {
     GTEST_SKIP() << "this processor has no " << name;
   }
-  const CodeSpec spec = *ParseCodeSpec(c.shape);
+  const CodeSpec spec = WithGroups(*ParseCodeSpec(c.shape), c.groups);
   const std::string model = RandomModelFile(c.input_dims, spec, c.query_levels, 1, c.metric);
   reference_ = std::make_unique<ReferenceCollection>(model, c.floats == FloatStorage::kFloat16);
   ASSERT_NO_FATAL_FAILURE(Open());
@@ -153,19 +154,26 @@ TEST_P(EngineModelTest, AgreesWithTheModel) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Shapes, EngineModelTest,
-                         ::testing::Values(Case{"64x1", 1, 16, 1, 1, FloatStorage::kNone, Metric::kCosine},
-                                           Case{"37x1+9x3", 6, 20, 2, 2, FloatStorage::kFloat16, Metric::kCosine},
-                                           Case{"130x2", 2, 33, 2, 3, FloatStorage::kFloat32, Metric::kInnerProduct},
-                                           Case{"65x3", 4, 24, 1, 2, FloatStorage::kNone, Metric::kInnerProduct},
-                                           Case{"129x4", 4, 40, 2, 1, FloatStorage::kFloat16, Metric::kInnerProduct},
-                                           Case{"8x4+17x3+33x2+70x1", 4, 31, 2, 2, FloatStorage::kFloat32,
-                                                Metric::kCosine}));
+INSTANTIATE_TEST_SUITE_P(
+    Shapes, EngineModelTest,
+    ::testing::Values(Case{"64x1", 1, 16, 1, 1, FloatStorage::kNone, Metric::kCosine},
+                      Case{"37x1+9x3", 6, 20, 2, 2, FloatStorage::kFloat16, Metric::kCosine},
+                      Case{"130x2", 2, 33, 2, 3, FloatStorage::kFloat32, Metric::kInnerProduct},
+                      Case{"65x3", 4, 24, 1, 2, FloatStorage::kNone, Metric::kInnerProduct},
+                      Case{"129x4", 4, 40, 2, 1, FloatStorage::kFloat16, Metric::kInnerProduct},
+                      Case{"8x4+17x3+33x2+70x1", 4, 31, 2, 2, FloatStorage::kFloat32, Metric::kCosine},
+                      Case{"40x2", 6, 24, 2, 2, FloatStorage::kFloat16, Metric::kCosine, 6},
+                      Case{"17x3+33x1", 5, 20, 2, 1, FloatStorage::kFloat32, Metric::kInnerProduct, 40}));
 
-TEST(EngineReclaimTest, ReplacedRowsGiveTheirMemoryBack) {
+class EngineReclaimTest : public ::testing::TestWithParam<uint32_t> {};
+
+INSTANTIATE_TEST_SUITE_P(Groups, EngineReclaimTest, ::testing::Values(1, 12));
+
+TEST_P(EngineReclaimTest, ReplacedRowsGiveTheirMemoryBack) {
   TemporaryDirectory directory;
   auto engine = *Engine::Open({.data_dir = directory.path(), .threads = 2});
-  const std::string model = RandomModelFile(8, *ParseCodeSpec("32x1"), 1, 3);
+  const std::string model =
+      RandomModelFile(8, WithGroups(*ParseCodeSpec("32x1"), GetParam()), GetParam() > 1 ? 6 : 1, 3);
   ASSERT_TRUE(engine->CreateCollection({.name = "c", .shards = 1}, model).ok());
   ReferenceCollection reference(model);
   const auto vectors = RandomVectors(512, 8, 4);

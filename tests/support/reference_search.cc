@@ -74,17 +74,18 @@ std::vector<ReferenceCollection::Hit> ReferenceCollection::Scores(
     const std::vector<float>& query, uint32_t levels, const std::function<bool(const Attributes&)>& accept) const {
   const CodeSpec& spec = binarizer_->spec();
   const uint32_t query_levels = binarizer_->query_levels();
-  std::vector<uint32_t> planes(spec.QueryWords(query_levels));
-  std::vector<float> weights(spec.bands().size());
-  float offset = 0;
+  std::vector<uint32_t> planes(spec.groups() * spec.QueryWords(query_levels));
+  std::vector<float> weights(spec.groups() * spec.bands().size()), offsets(spec.groups());
   float factor = 0;
   std::vector<float> scaled = query;
   binarizer_->ScaleQueries(scaled.data(), 1, &factor);
-  binarizer_->EncodeQueries(scaled.data(), 1, planes.data(), weights.data(), &offset);
+  binarizer_->EncodeQueries(scaled.data(), 1, planes.data(), weights.data(), offsets.data());
   std::vector<Hit> hits;
   for (const auto& [id, entry] : documents_) {
     if (accept && !accept(entry.attributes)) continue;
-    const uint32_t* query_words = planes.data();
+    const uint32_t group = entry.factors.group;
+    const uint32_t* query_words = planes.data() + group * spec.QueryWords(query_levels);
+    const float* band_weights = weights.data() + group * spec.bands().size();
     const uint32_t* words = entry.code.data();
     float sum = 0;
     for (size_t b = 0; b < spec.bands().size(); ++b) {
@@ -94,11 +95,11 @@ std::vector<ReferenceCollection::Hit> ReferenceCollection::Scores(
                                  d = DecodeBand(words, band.dims, scored);
       int64_t dot = 0;
       for (uint32_t i = 0; i < band.dims; ++i) dot += q[i] * d[i];
-      sum += weights[b] * static_cast<float>(dot << (band.levels - scored));
+      sum += band_weights[b] * static_cast<float>(dot << (band.levels - scored));
       query_words += (band.dims + 31) / 32 * query_levels;
       words += (band.dims + 31) / 32 * band.levels;
     }
-    hits.push_back({id, (sum * entry.factors.scale + entry.factors.offset + offset) * factor});
+    hits.push_back({id, (sum * entry.factors.scale + entry.factors.offset + offsets[group]) * factor});
   }
   return hits;
 }

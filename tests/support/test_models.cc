@@ -1,5 +1,6 @@
 #include "tests/support/test_models.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -8,6 +9,33 @@
 #include "index/binarizer/model.h"
 
 namespace bebr::testing {
+namespace {
+
+// Groups around random means, each with a random projection of two thirds of the dims.
+void AddGroups(std::mt19937_64& random, Model& model) {
+  std::normal_distribution<float> normal;
+  const size_t n = model.input_dims;
+  model.quantizer = Quantizer::kFitted;
+  model.reduced_dims = std::max(1u, model.input_dims * 2 / 3);
+  const auto values = [&](size_t count, float deviation) {
+    std::vector<float> made(count);
+    for (float& value : made) value = deviation * normal(random);
+    return made;
+  };
+  const float unit = 1.0f / std::sqrt(static_cast<float>(n));
+  model.reduce = values(size_t{model.reduced_dims} * n, unit);
+  model.groups.resize(model.spec.groups());
+  for (GroupParameters& group : model.groups) {
+    group.mean = values(n, model.metric == Metric::kCosine ? 0.5f * unit : 0.5f);
+    group.project = values(size_t{model.spec.dims()} * model.reduced_dims, unit);
+    for (size_t b = 0; b < model.spec.bands().size(); ++b)
+      group.band_weights.push_back(0.5f + std::fabs(normal(random)));
+  }
+}
+
+}  // namespace
+
+CodeSpec WithGroups(const CodeSpec& spec, uint32_t groups) { return *CodeSpec::Create(spec.bands(), groups); }
 
 std::string RandomModelFile(uint32_t input_dims, const CodeSpec& spec, uint32_t query_levels, uint64_t seed,
                             Metric metric) {
@@ -22,8 +50,12 @@ std::string RandomModelFile(uint32_t input_dims, const CodeSpec& spec, uint32_t 
   if (metric == Metric::kInnerProduct) model.row_length = std::sqrt(static_cast<float>(input_dims));
   model.mean.resize(input_dims);
   for (float& value : model.mean) value = 0.1f * normal(random);
-  model.project.linear.weight.resize(size_t{spec.dims()} * input_dims);
-  model.project.linear.bias.resize(spec.dims());
+  if (spec.groups() > 1) {
+    AddGroups(random, model);
+  } else {
+    model.project.linear.weight.resize(size_t{spec.dims()} * input_dims);
+    model.project.linear.bias.resize(spec.dims());
+  }
   const float scale = 1.0f / std::sqrt(static_cast<float>(input_dims));
   for (float& value : model.project.linear.weight) value = scale * normal(random);
   if (query_levels > kMaxLevels) model.quantizer = Quantizer::kFitted;

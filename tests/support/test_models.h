@@ -12,9 +12,12 @@
 namespace bebr::testing {
 
 // The bytes of a model file: a random projection of `input_dims` floats to the dims of `spec`, the same for the same
-// seed.
+// seed; with groups, one for each, and queries of more than 4 levels.
 std::string RandomModelFile(uint32_t input_dims, const CodeSpec& spec, uint32_t query_levels, uint64_t seed,
                             Metric metric = Metric::kCosine);
+
+// The same codes in so many groups.
+CodeSpec WithGroups(const CodeSpec& spec, uint32_t groups);
 
 // `count` vectors of `dims` normally distributed floats.
 std::vector<std::vector<float>> RandomVectors(size_t count, size_t dims, uint64_t seed);

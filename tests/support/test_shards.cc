@@ -80,8 +80,9 @@ PreparedQueries TestShards::Prepare(const std::vector<std::vector<float>>& queri
   for (const auto& query : queries) rows.insert(rows.end(), query.begin(), query.end());
   std::vector<float> factors(queries.size());
   binarizer_->ScaleQueries(rows.data(), queries.size(), factors.data());
-  std::vector<uint32_t> planes(queries.size() * spec.QueryWords(levels));
-  std::vector<float> weights(queries.size() * spec.bands().size()), offsets(queries.size());
+  const size_t codes = queries.size() * spec.groups();
+  std::vector<uint32_t> planes(codes * spec.QueryWords(levels));
+  std::vector<float> weights(codes * spec.bands().size()), offsets(codes);
   binarizer_->EncodeQueries(rows.data(), queries.size(), planes.data(), weights.data(), offsets.data());
   simd::CodeShape shape = MakeShape(spec, levels);
   if (first_levels > 0) {

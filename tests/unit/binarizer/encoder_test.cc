@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cmath>
 #include <memory>
+#include <set>
 #include <thread>
 #include <vector>
 
@@ -338,11 +340,122 @@ TEST(EncoderTest, FittedCodesAreWhatTheFormatSays) {
   }
 }
 
+double Length(const float* row, size_t count) {
+  double squared = 0.0;
+  for (size_t i = 0; i < count; ++i) squared += double{row[i]} * row[i];
+  return std::sqrt(squared);
+}
+
+std::vector<RandomModelOptions> GroupedVariants() {
+  RandomModelOptions options;
+  options.quantizer = Quantizer::kFitted;
+  options.query_levels = 6;
+  options.groups = 5;
+  RandomModelOptions product = options;
+  product.metric = Metric::kInnerProduct;
+  product.shape = "33x2";
+  return {options, product};
+}
+
+// Of a model with groups, what one group is by itself: a model of reduced rows.
+Model AloneModel(const Model& model, const GroupParameters& group, const std::vector<float>& mean) {
+  Model alone;
+  std::vector<Band> bands = model.spec.bands();
+  for (size_t b = 0; b < bands.size(); ++b) bands[b].weight = group.band_weights[b];
+  alone.spec = *CodeSpec::Create(bands);
+  alone.metric = Metric::kInnerProduct;
+  alone.input_dims = model.reduced_dims;
+  alone.query_levels = model.query_levels;
+  alone.quantizer = Quantizer::kFitted;
+  alone.mean = mean;
+  alone.project.linear = {group.project, std::vector<float>(model.spec.dims())};
+  return alone;
+}
+
+// reduce (x - mean), in double and rounded at the end.
+std::vector<float> ReducedRow(const Model& model, const std::vector<double>& x) {
+  std::vector<float> reduced;
+  for (uint32_t i = 0; i < model.reduced_dims; ++i) {
+    double sum = 0.0;
+    for (size_t j = 0; j < x.size(); ++j) sum += model.reduce[i * x.size() + j] * (x[j] - model.mean[j]);
+    reduced.push_back(static_cast<float>(sum));
+  }
+  return reduced;
+}
+
+TEST(GroupedEncoderTest, ADocumentIsCodedByTheNearestGroupAndAQueryByAll) {
+  for (const RandomModelOptions& options : GroupedVariants()) {
+    const Model model = RandomModel(options);
+    const auto binarizer = *MakeBinarizer(model, 0);
+    const CodeSpec& spec = binarizer->spec();
+    constexpr size_t kRows = 70;
+    const size_t n = options.input_dims, bands = spec.bands().size(), groups = spec.groups();
+    const size_t words = spec.QueryWords(options.query_levels);
+    const std::vector<float> rows = RandomRows(kRows, n, 3);
+    std::vector<uint32_t> codes(kRows * spec.code_words()), planes(kRows * groups * words);
+    std::vector<CodeFactors> factors(kRows);
+    std::vector<float> weights(kRows * groups * bands), offsets(kRows * groups);
+    binarizer->EncodeDocuments(rows.data(), kRows, codes.data(), factors.data());
+    binarizer->EncodeQueries(rows.data(), kRows, planes.data(), weights.data(), offsets.data());
+    std::vector<std::unique_ptr<const Encoder>> alone;
+    std::vector<std::vector<float>> means;
+    for (const GroupParameters& group : model.groups) {
+      means.push_back(ReducedRow(model, {group.mean.begin(), group.mean.end()}));
+      alone.push_back(*Encoder::Create(AloneModel(model, group, means.back()), 0));
+    }
+    std::set<uint32_t> used;
+    size_t different_bits = 0;
+    for (size_t r = 0; r < kRows; ++r) {
+      const float* row = rows.data() + r * n;
+      std::vector<double> x(row, row + n);
+      const double unit = options.metric == Metric::kCosine ? 1.0 / Length(row, n) : 1.0;
+      for (double& value : x) value *= unit;
+      const std::vector<float> reduced = ReducedRow(model, x);
+      const auto distance = [&](uint32_t g) {
+        double sum = 0.0;
+        for (size_t i = 0; i < reduced.size(); ++i) sum += std::pow(double{reduced[i]} - means[g][i], 2);
+        return sum;
+      };
+      const auto mean_dot = [&](uint32_t g) {
+        double sum = 0.0;
+        for (size_t j = 0; j < n; ++j) sum += model.groups[g].mean[j] * x[j];
+        return sum;
+      };
+      const uint32_t group = factors[r].group;
+      ASSERT_LT(group, groups);
+      used.insert(group);
+      std::vector<uint32_t> code(spec.code_words()), query(words);
+      CodeFactors expected;
+      alone[group]->EncodeDocuments(reduced.data(), 1, code.data(), &expected);
+      for (size_t w = 0; w < code.size(); ++w)
+        different_bits += std::popcount(code[w] ^ codes[r * spec.code_words() + w]);
+      EXPECT_NEAR(factors[r].scale, expected.scale, 1e-3 * expected.scale);
+      EXPECT_NEAR(factors[r].offset, mean_dot(group), 1e-5);
+      for (uint32_t g = 0; g < groups; ++g) {
+        EXPECT_GE(distance(g), distance(group) * (1 - 1e-5));
+        std::vector<float> expected_weights(bands);
+        float offset = 0.0f;
+        alone[g]->EncodeQueries(reduced.data(), 1, query.data(), expected_weights.data(), &offset);
+        for (size_t w = 0; w < words; ++w)
+          different_bits += std::popcount(query[w] ^ planes[(r * groups + g) * words + w]);
+        for (size_t b = 0; b < bands; ++b) {
+          EXPECT_NEAR(weights[(r * groups + g) * bands + b], expected_weights[b], 1e-4 * expected_weights[b]);
+        }
+        const double squared = std::pow(Length(model.groups[g].mean.data(), n), 2);
+        EXPECT_NEAR(offsets[r * groups + g], mean_dot(g) - squared, 1e-5);
+      }
+    }
+    EXPECT_GT(used.size(), 1u);
+    EXPECT_LT(different_bits, kRows);  // of values that lie between two numbers
+  }
+}
+
 TEST(EncoderTest, ARowsCodeDependsOnTheRowAlone) {
   std::vector<RandomModelOptions> variants = Variants();
   for (const RandomModelOptions& options : FittedVariants()) variants.push_back(options);
+  for (const RandomModelOptions& options : GroupedVariants()) variants.push_back(options);
   for (const RandomModelOptions& options : variants) {
-    const auto encoder = *Encoder::Create(RandomModel(options), 0);
+    const auto encoder = *MakeBinarizer(RandomModel(options), 0);
     const CodeSpec& spec = encoder->spec();
     constexpr size_t kRows = 131;
     const std::vector<float> rows = RandomRows(kRows, options.input_dims, 9);
@@ -362,14 +475,9 @@ TEST(EncoderTest, ARowsCodeDependsOnTheRowAlone) {
     for (size_t r = 0; r < kRows; ++r) {
       EXPECT_EQ(alone_factors[r].scale, together_factors[r].scale);
       EXPECT_EQ(alone_factors[r].offset, together_factors[r].offset);
+      EXPECT_EQ(alone_factors[r].group, together_factors[r].group);
     }
   }
-}
-
-double Length(const float* row, size_t count) {
-  double squared = 0.0;
-  for (size_t i = 0; i < count; ++i) squared += double{row[i]} * row[i];
-  return std::sqrt(squared);
 }
 
 TEST(EncoderTest, QueriesOfInnerProductAreCodedWithTheLengthOfTheDocuments) {

@@ -10,7 +10,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_format.h"
-#include "index/binarizer/binarizer.h"
+#include "index/binarizer/encoder.h"
 #include "index/binarizer/safetensors.h"
 #include "tests/unit/binarizer/random_model.h"
 
@@ -33,6 +33,28 @@ constexpr char kFittedFile[] =
 constexpr uint32_t kFittedCode[] = {26, 2, 1};
 constexpr uint32_t kFittedPlanes[] = {26, 3, 25, 24, 0, 16, 2, 0, 1, 1, 1, 1};
 constexpr char kFittedFloats[] = "0x1.b2445p-1 0x1.a6d544p-4 0x1.0e4d9ap-8 0x1.08a424p-8 0x1.54a01ap-4";
+
+// The same of version 3.
+constexpr char kGroupedFile[] =
+    "0AIAAAAAAAB7Il9fbWV0YWRhdGFfXyI6eyJhcmNoaXRlY3R1cmUiOiJyZXNpZHVhbF9tbHAiLCJiYW5kcyI6Ijh4Mis1eDEiLCJj"
+    "aGVja3N1bSI6IjBlYmFhMjEwIiwiZm9ybWF0IjoiYmVici1iaW5hcml6ZXIiLCJmb3JtYXRfdmVyc2lvbiI6IjMiLCJncm91cHMi"
+    "OiIyIiwiaGlkZGVuIjoiIiwiaW5wdXRfZGltcyI6IjMiLCJtZXRyaWMiOiJjb3NpbmUiLCJxdWFudGl6ZXIiOiJmaXR0ZWQiLCJx"
+    "dWVyeV9sZXZlbHMiOiI2IiwicmVkdWNlZF9kaW1zIjoiMiIsInJlc2lkdWFsX2Zvcm0iOiJjb2RlIiwidHJhaW5lZCI6InJhbmRv"
+    "bSB3ZWlnaHRzIGZvciBhIHRlc3QifSwiYmFuZF93ZWlnaHRzIjp7ImRhdGFfb2Zmc2V0cyI6WzAsOF0sImR0eXBlIjoiRjMyIiwi"
+    "c2hhcGUiOlsyXX0sImdyb3Vwcy5iYW5kX3dlaWdodHMiOnsiZGF0YV9vZmZzZXRzIjpbOCwyNF0sImR0eXBlIjoiRjMyIiwic2hh"
+    "cGUiOlsyLDJdfSwiZ3JvdXBzLm1lYW4iOnsiZGF0YV9vZmZzZXRzIjpbMjQsNDhdLCJkdHlwZSI6IkYzMiIsInNoYXBlIjpbMiwz"
+    "XX0sImdyb3Vwcy5wcm9qZWN0Ijp7ImRhdGFfb2Zmc2V0cyI6WzQ4LDE1Ml0sImR0eXBlIjoiRjE2Iiwic2hhcGUiOlsyLDEzLDJd"
+    "fSwibWVhbiI6eyJkYXRhX29mZnNldHMiOlsxNTIsMTY0XSwiZHR5cGUiOiJGMzIiLCJzaGFwZSI6WzNdfSwicmVkdWNlIjp7ImRh"
+    "dGFfb2Zmc2V0cyI6WzE2NCwxNzZdLCJkdHlwZSI6IkYxNiIsInNoYXBlIjpbMiwzXX19ICAAAAA/AADAPwAAAD8AAMA/AADAPwAA"
+    "IEDNheO+ihSEPrnZ3b6vDw2+G22UPSJX3L2pOtI7T7RjAkE57rkgOceu4LpJORY1DbZwMFm63rwdOoMrJbaVuCe07THfKwQxw7tu"
+    "PSI4GCy2rVG9ATOXtrO1k7gvNMIpgT1lO2o2VLO+vAW2T7JDtkc9jrg+MzY5rLLKIsy2i7RBvFy6sj1OLse9nS1gPW+797fJtA44"
+    "crPfNQ==";
+constexpr uint32_t kGroupedCode[] = {26, 183, 3};
+constexpr uint32_t kGroupedPlanes[] = {147, 184, 213, 232, 130, 203, 2, 21, 4,  20, 23, 1,
+                                       26,  183, 189, 253, 242, 179, 3, 13, 19, 29, 11, 5};
+constexpr char kGroupedFloats[] =
+    "0x1.8cc0e4p-1 -0x1.2aa1b2p-3 1 0x1.065b1ap-8 0x1.14bfcp-6 0x1.d0e31ep-8 0x1.adcfecp-6 -0x1.0262d8p+0 "
+    "-0x1.73f55ep-3";
 
 // The file with `change` applied to its contents and the checksum made right again.
 template <typename Change>
@@ -116,6 +138,56 @@ TEST(ModelTest, FittedQuantizersAreVersionTwo) {
   EXPECT_THAT(with("residual_form", "input"), HasSubstr("residual_form code"));
 }
 
+RandomModelOptions Grouped() {
+  RandomModelOptions options = Fitted();
+  options.groups = 3;
+  return options;
+}
+
+TEST(ModelTest, GroupsAreVersionThree) {
+  const Model model = RandomModel(Grouped());
+  const std::string file = *SerializeModel(model);
+  EXPECT_THAT(file, HasSubstr("\"format_version\":\"3\""));
+  const auto parsed = ParseModel(file);
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->spec, model.spec);
+  EXPECT_EQ(parsed->spec.groups(), 3u);
+  EXPECT_EQ(parsed->reduce, model.reduce);
+  ASSERT_EQ(parsed->groups.size(), 3u);
+  for (size_t g = 0; g < 3; ++g) {
+    EXPECT_EQ(parsed->groups[g].mean, model.groups[g].mean);
+    EXPECT_EQ(parsed->groups[g].band_weights, model.groups[g].band_weights);
+    EXPECT_EQ(parsed->groups[g].project, model.groups[g].project);
+  }
+  EXPECT_EQ(*SerializeModel(*parsed), file);
+  const auto binarizer = Binarizer::Parse(file);
+  ASSERT_TRUE(binarizer.ok()) << binarizer.status();
+  EXPECT_EQ((*binarizer)->spec().groups(), 3u);
+  EXPECT_THAT((*binarizer)->description(), HasSubstr("3 groups"));
+  EXPECT_FALSE(Encoder::Create(model, 0).ok());
+}
+
+TEST(ModelTest, WhatGroupsLackOrMayNotHaveIsNamed) {
+  const Model model = RandomModel(Grouped());
+  const auto with = [&](const char* key, const char* value) {
+    return ParseError(Changed(model, [&](SafetensorsFile& contents) { contents.metadata()[key] = value; }));
+  };
+  EXPECT_THAT(with("groups", "1"), HasSubstr("2..64"));
+  EXPECT_THAT(with("groups", "4"), HasSubstr("'groups.mean' has shape [3,24]; expected [4,24]"));
+  EXPECT_THAT(with("reduced_dims", "25"), HasSubstr("1..24"));
+  EXPECT_THAT(with("hidden", "5"), HasSubstr("no hidden layers"));
+  EXPECT_THAT(
+      ParseError(Changed(
+          model, [](SafetensorsFile& contents) { contents.tensors()["groups.band_weights"].values[1] = 0.0f; })),
+      HasSubstr("'groups.band_weights' holds 0"));
+  Model wrong = model;
+  wrong.groups.pop_back();
+  EXPECT_THAT(std::string(SerializeModel(wrong).status().message()), HasSubstr("2 groups; expected 3"));
+  wrong = model;
+  wrong.quantizer = Quantizer::kRecurrent;
+  EXPECT_FALSE(SerializeModel(wrong).ok());
+}
+
 // A file of version 2 as the first program that wrote them did, and what it made of one row.
 TEST(ModelTest, AFittedModelFileStaysReadable) {
   std::string file;
@@ -136,19 +208,44 @@ TEST(ModelTest, AFittedModelFileStaysReadable) {
   EXPECT_EQ(*SerializeModel(model), file);
 }
 
+TEST(ModelTest, AModelFileWithGroupsStaysReadable) {
+  std::string file;
+  ASSERT_TRUE(absl::Base64Unescape(kGroupedFile, &file));
+  const auto binarizer = Binarizer::Parse(file);
+  ASSERT_TRUE(binarizer.ok()) << binarizer.status();
+  const float row[] = {0.3f, -1.0f, 2.0f};
+  uint32_t code[3], planes[24];
+  CodeFactors factors;
+  float weights[4], offsets[2];
+  (*binarizer)->EncodeDocuments(row, 1, code, &factors);
+  (*binarizer)->EncodeQueries(row, 1, planes, weights, offsets);
+  EXPECT_THAT(code, ElementsAreArray(kGroupedCode));
+  EXPECT_THAT(planes, ElementsAreArray(kGroupedPlanes));
+  EXPECT_EQ(absl::StrFormat("%a %a %d %a %a %a %a %a %a", factors.scale, factors.offset, factors.group, weights[0],
+                            weights[1], weights[2], weights[3], offsets[0], offsets[1]),
+            kGroupedFloats);
+  EXPECT_EQ(*SerializeModel(*ParseModel(file)), file);
+}
+
 TEST(ModelTest, EveryFlippedByteIsNoticed) {
   RandomModelOptions options;
   options.shape = "8x1";
   options.input_dims = 3;
   options.query_levels = 2;
-  const std::string file = *SerializeModel(RandomModel(options));
-  const auto original = Binarizer::Parse(file);
-  ASSERT_TRUE(original.ok());
-  for (size_t i = 0; i < file.size(); ++i) {
-    for (const char flip : {char{1}, char{64}}) {
-      std::string damaged = file;
-      damaged[i] = static_cast<char>(damaged[i] ^ flip);
-      EXPECT_FALSE(Binarizer::Parse(damaged).ok()) << "byte " << i << " of " << file.size();
+  RandomModelOptions grouped = Grouped();
+  grouped.shape = "8x1";
+  grouped.input_dims = 3;
+  grouped.reduced_dims = 2;
+  for (const RandomModelOptions& of_file : {options, grouped}) {
+    const std::string file = *SerializeModel(RandomModel(of_file));
+    const auto original = Binarizer::Parse(file);
+    ASSERT_TRUE(original.ok()) << original.status();
+    for (size_t i = 0; i < file.size(); ++i) {
+      for (const char flip : {char{1}, char{64}}) {
+        std::string damaged = file;
+        damaged[i] = static_cast<char>(damaged[i] ^ flip);
+        EXPECT_FALSE(Binarizer::Parse(damaged).ok()) << "byte " << i << " of " << file.size();
+      }
     }
   }
 }
@@ -159,7 +256,7 @@ TEST(ModelTest, NamesTheFieldOrTensor) {
     return ParseError(Changed(model, [&](SafetensorsFile& file) { file.metadata()[key] = value; }));
   };
   EXPECT_THAT(with("format", "other"), HasSubstr("'other'"));
-  EXPECT_THAT(with("format_version", "3"), HasSubstr("version '3'"));
+  EXPECT_THAT(with("format_version", "4"), HasSubstr("version '4'"));
   EXPECT_THAT(with("format_version", "2"), HasSubstr("'quantizer' is missing"));
   EXPECT_THAT(with("architecture", "x"), HasSubstr("architecture 'x'"));
   EXPECT_THAT(with("metric", "hamming"), HasSubstr("hamming"));

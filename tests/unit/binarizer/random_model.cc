@@ -3,6 +3,8 @@
 #include <cmath>
 #include <random>
 
+#include "index/base/float16.h"
+
 namespace bebr {
 namespace {
 
@@ -13,6 +15,12 @@ class Filler {
     std::normal_distribution<double> normal(0.0, deviation);
     std::vector<float> values(count);
     for (float& value : values) value = static_cast<float>(normal(random_));
+    return values;
+  }
+  // That a file holds as they are.
+  std::vector<float> Halves(size_t count, double deviation) {
+    std::vector<float> values = Values(count, deviation);
+    for (float& value : values) value = HalfToFloat(FloatToHalf(value));
     return values;
   }
   BlockParameters Block(size_t inputs, size_t outputs, const std::vector<uint32_t>& hidden) {
@@ -38,7 +46,7 @@ Model RandomModel(const RandomModelOptions& options) {
   Model model;
   std::vector<Band> bands = ParseCodeSpec(options.shape)->bands();
   for (size_t b = 0; b < bands.size(); ++b) bands[b].weight = 0.5f + static_cast<float>(b);
-  model.spec = *CodeSpec::Create(bands);
+  model.spec = *CodeSpec::Create(bands, options.groups);
   model.metric = options.metric;
   model.input_dims = options.input_dims;
   model.query_levels = options.query_levels;
@@ -48,6 +56,17 @@ Model RandomModel(const RandomModelOptions& options) {
   model.trained = "random weights for a test";
   const size_t n = options.input_dims, m = model.spec.dims();
   model.mean = filler.Values(n, 0.1);
+  if (options.groups > 1) {
+    model.reduced_dims = options.reduced_dims;
+    model.reduce = filler.Halves(options.reduced_dims * n, 1.0 / std::sqrt(n));
+    for (uint32_t g = 0; g < options.groups; ++g) {
+      GroupParameters& group = model.groups.emplace_back();
+      group.mean = filler.Values(n, 0.3);
+      group.project = filler.Halves(m * options.reduced_dims, 1.0 / std::sqrt(options.reduced_dims));
+      for (size_t b = 0; b < bands.size(); ++b) group.band_weights.push_back(0.5f + static_cast<float>(g + b));
+    }
+    return model;
+  }
   model.project = filler.Block(n, m, options.hidden);
   if (options.query_projection) {
     model.query_hidden = options.query_hidden;

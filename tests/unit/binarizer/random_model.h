@@ -22,6 +22,8 @@ struct RandomModelOptions {
   bool feedback = true;
   bool query_projection = false;
   std::vector<uint32_t> query_hidden;  // with query_projection
+  uint32_t groups = 1;                 // with more: a fitted quantizer, and none of what groups do not have
+  uint32_t reduced_dims = 10;
   uint64_t seed = 7;
 };
 

@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <random>
+
 #include "index/binarizer/encoder.h"
+#include "index/fit/start_model.h"
 #include "index/fit/validation.h"
 #include "tests/unit/fit/clusters.h"
 
@@ -40,6 +43,24 @@ TEST(FitStartTest, TakesAsFewBitsAsTheRecallNeeds) {
   ASSERT_TRUE(impossible.ok()) << impossible.status();
   EXPECT_FALSE(impossible->reached);
   EXPECT_EQ(impossible->model.spec.bits(), 256u);
+}
+
+// Of points around few centres a group each tells much; of a Gaussian nothing.
+TEST(FitStartTest, TakesGroupsWhereTheyPay) {
+  Matrix rows = Clusters(9000, 48, 1);
+  const Matrix unseen = SplitRows(rows, 2000, 5), queries = Clusters(200, 48, 2);
+  const auto fitted = FitStart({.rows = rows, .bits = 96});
+  ASSERT_TRUE(fitted.ok()) << fitted.status();
+  EXPECT_GT(fitted->model.spec.groups(), 1u);
+  const CorpusStatistics corpus = *MeasureCorpus(rows, Metric::kCosine, 48, 1);
+  const Model without = *StartModel(corpus, fitted->model.spec, fitted->model.query_levels, 1);
+  EXPECT_GT(RecallOf(fitted->model, unseen, queries), RecallOf(without, unseen, queries) + 0.01);
+  std::mt19937_64 random(3);
+  std::normal_distribution<float> normal;
+  for (float& value : rows.values) value = normal(random);
+  const auto gaussian = FitStart({.rows = std::move(rows), .bits = 96});
+  ASSERT_TRUE(gaussian.ok()) << gaussian.status();
+  EXPECT_EQ(gaussian->model.spec.groups(), 1u);
 }
 
 TEST(FitStartTest, EndsWhenItIsCancelledAndRefusesTooFewRows) {

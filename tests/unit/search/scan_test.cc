@@ -33,12 +33,15 @@ struct Case {
   uint32_t query_levels;
   size_t shards;
   size_t threads;
+  uint32_t groups = 1;
 };
 
 // Documents of few different vectors, so that many scores are equal and ids must break the ties; some replaced, some
 // deleted.
-std::unique_ptr<TestShards> MakeShards(const char* shape, uint32_t query_levels, size_t shards, size_t documents) {
-  auto made = std::make_unique<TestShards>(RandomModelFile(kInputDims, *ParseCodeSpec(shape), query_levels, 1), shards);
+std::unique_ptr<TestShards> MakeShards(const char* shape, uint32_t query_levels, size_t shards, size_t documents,
+                                       uint32_t groups = 1) {
+  const CodeSpec spec = testing::WithGroups(*ParseCodeSpec(shape), groups);
+  auto made = std::make_unique<TestShards>(RandomModelFile(kInputDims, spec, query_levels, 1), shards);
   const auto vectors = RandomVectors(40, kInputDims, 2);
   std::mt19937_64 random(3);
   std::map<std::string, std::pair<std::vector<float>, Attributes>> put, replaced;
@@ -58,7 +61,7 @@ class ScanTest : public ::testing::TestWithParam<Case> {};
 
 TEST_P(ScanTest, FindsWhatTheReferenceFinds) {
   const Case& c = GetParam();
-  const auto shards = MakeShards(c.shape, c.query_levels, c.shards, 300);
+  const auto shards = MakeShards(c.shape, c.query_levels, c.shards, 300, c.groups);
   const auto queries = RandomVectors(5, kInputDims, 4);
   const ScanTarget target = shards->Target();
   EXPECT_EQ(target.live_rows(), shards->reference().documents().size());
@@ -87,7 +90,7 @@ TEST_P(ScanTest, FindsWhatTheReferenceFinds) {
 
 TEST_P(ScanTest, ChoosesCandidatesByTheFirstLevels) {
   const Case& c = GetParam();
-  const auto shards = MakeShards(c.shape, c.query_levels, c.shards, 200);
+  const auto shards = MakeShards(c.shape, c.query_levels, c.shards, 200, c.groups);
   const auto queries = RandomVectors(3, kInputDims, 5);
   const ScanTarget target = shards->Target();
   const PreparedQueries prepared = shards->Prepare(queries), coarse = shards->Prepare(queries, 1);
@@ -102,7 +105,9 @@ TEST_P(ScanTest, ChoosesCandidatesByTheFirstLevels) {
 
 INSTANTIATE_TEST_SUITE_P(Shapes, ScanTest,
                          ::testing::Values(Case{"64x1", 1, 1, 1}, Case{"37x1", 4, 3, 3}, Case{"37x1+8x3", 6, 3, 3},
-                                           Case{"40x2", 2, 2, 2}, Case{"8x4+17x3+33x2+70x1", 4, 2, 3}));
+                                           Case{"40x2", 2, 2, 2}, Case{"8x4+17x3+33x2+70x1", 4, 2, 3},
+                                           Case{"37x1+8x3", 6, 1, 2, 2}, Case{"40x2", 5, 2, 3, 7},
+                                           Case{"8x4+17x3", 6, 1, 1, kMaxGroups}));
 
 TEST(ScanQueryTest, DropsWhatIsBelowTheLeastScore) {
   const auto shards = MakeShards("40x2", 4, 2, 100);
@@ -119,8 +124,12 @@ TEST(ScanQueryTest, DropsWhatIsBelowTheLeastScore) {
   EXPECT_THAT(HitsOf(target, found[0]), ElementsAreArray(expected));
 }
 
-TEST(ScanQueryTest, LooksAtTheRowsOfTheFilterOnly) {
-  const auto shards = MakeShards("40x2", 4, 2, 100);
+class ScanFilterTest : public ::testing::TestWithParam<uint32_t> {};
+
+INSTANTIATE_TEST_SUITE_P(Groups, ScanFilterTest, ::testing::Values(1, 5));
+
+TEST_P(ScanFilterTest, LooksAtTheRowsOfTheFilterOnly) {
+  const auto shards = MakeShards("40x2", 6, 2, 100, GetParam());
   const std::vector<float> query = RandomVectors(1, kInputDims, 6)[0];
   const auto filter = *Filter::Parse("n >= 50 OR NOT n EXISTS");
   const auto accept = [](const Attributes& attributes) {
@@ -141,8 +150,8 @@ TEST(ScanQueryTest, LooksAtTheRowsOfTheFilterOnly) {
 }
 
 // Filters of every density, on several segments' worth of blocks: each query finds and counts what it does alone.
-TEST(ScanQueryTest, EveryQueryHasItsOwnFilter) {
-  const auto shards = MakeShards("40x2", 4, 2, 5000);
+TEST_P(ScanFilterTest, EveryQueryHasItsOwnFilter) {
+  const auto shards = MakeShards("40x2", 6, 2, 5000, GetParam());
   const char* const texts[] = {"",          "n < 0",    "n = 4",        "n IN (16, 4000, 4999, 1)", "n < 40",
                                "n >= 2500", "n < 2500", "NOT n EXISTS", "n BETWEEN 100 AND 1500",   "id = \"d33\"",
                                "n >= 2500"};

@@ -6,6 +6,8 @@
 #include <bit>
 #include <cstring>
 #include <memory>
+#include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -83,6 +85,83 @@ TEST(CodeColumnTest, GivesBackWhatItWasGiven) {
       EXPECT_EQ(factors.offset, 0.25f);
     }
   }
+}
+
+// Rows of a column with groups, as a view of them has them.
+SegmentView::SpaceView Published(const std::shared_ptr<CodeColumn>& column, uint32_t rows) {
+  return {.space = 0, .column = column, .rows = rows, .groups = column->Publish()};
+}
+
+TEST(CodeColumnTest, WithGroupsABlockHoldsCodesOfOneGroup) {
+  const CodeSpec spec = *CodeSpec::Create(ParseCodeSpec("33x2")->bands(), 3);
+  const auto column = std::make_shared<CodeColumn>(spec);
+  constexpr uint32_t kRows = 2000;
+  const auto group_of = [](uint32_t row) { return row % 7 == 0 ? 2u : row % 2; };
+  SegmentView::SpaceView early;
+  for (uint32_t row = 0; row < kRows; ++row) {
+    if (row == 1003) early = Published(column, row);
+    if (row % 11 == 3) continue;
+    column->Store(row, {.version = 1, .factors = {0.5f, 2.0f, group_of(row)}, .words = CodeOf(spec, row)});
+  }
+  const SegmentView::SpaceView late = Published(column, kRows);
+  EXPECT_EQ(column->Publish(), late.groups);  // nothing changed
+  for (const SegmentView::SpaceView& view : {early, late}) {
+    std::set<uint32_t> places;
+    for (uint32_t row = 0; row < view.rows; ++row) {
+      ASSERT_EQ(column->has(row), row % 11 != 3);
+      if (!column->has(row)) continue;
+      const uint32_t place = column->place(row);
+      EXPECT_TRUE(places.insert(place).second);
+      EXPECT_TRUE(column->holds(place));
+      EXPECT_EQ(column->row(place), row);
+      EXPECT_EQ(column->group_of(place / 16), group_of(row));
+      std::vector<uint32_t> words(spec.code_words());
+      const CodeFactors factors = view.Load(row, words.data());
+      EXPECT_THAT(words, ElementsAreArray(CodeOf(spec, row))) << row;
+      EXPECT_EQ(factors.group, group_of(row));
+    }
+  }
+  const uint64_t blocks = (column->memory_bytes(kRows) - kRows * (1 + CodeColumn::kPlaceBytes)) / column->block_bytes();
+  EXPECT_GE(blocks, kRows * 10 / 11 / 16);
+  EXPECT_LE(blocks, kRows / 16 + 3);
+}
+
+TEST(CodeColumnTest, ACodeThatComesAgainMayChangeItsGroup) {
+  const CodeSpec spec = *CodeSpec::Create(ParseCodeSpec("8x1")->bands(), 2);
+  const auto column = std::make_shared<CodeColumn>(spec);
+  const auto store = [&](uint32_t row, uint32_t group, uint32_t word) {
+    column->Store(row, {.version = 0, .factors = {1, 0, group}, .words = std::vector<uint32_t>{word}});
+  };
+  store(0, 1, 5);
+  store(1, 1, 6);
+  const uint32_t before = column->place(0);
+  store(0, 1, 7);
+  EXPECT_EQ(column->place(0), before);
+  store(0, 0, 8);
+  EXPECT_FALSE(column->holds(before));
+  EXPECT_EQ(column->group_of(column->place(0) / 16), 0u);
+  const SegmentView::SpaceView view = Published(column, 2);
+  std::vector<uint32_t> words(1);
+  EXPECT_EQ(view.Load(0, words.data()).group, 0u);
+  EXPECT_EQ(words[0], 8u);
+  EXPECT_EQ(view.Load(1, words.data()).group, 1u);
+  EXPECT_EQ(words[0], 6u);
+}
+
+TEST(SegmentTest, WithGroupsItIsFullBeforeAColumnLacksRoom) {
+  const CodeSpec spec = *CodeSpec::Create(ParseCodeSpec("8x1")->bands(), kMaxGroups);
+  const auto segment = std::make_unique<Segment>(std::make_shared<AttributeDictionary>());
+  std::mt19937_64 random(1);
+  uint32_t rows = 0;
+  for (; !segment->full(); ++rows) {
+    segment->Append(std::to_string(rows), {});
+    const CodeFactors factors{1, 0, static_cast<uint32_t>(random() % kMaxGroups)};
+    segment->SetCode(rows, {.space = 0, .factors = factors, .words = std::vector<uint32_t>{rows % 256}}, spec);
+  }
+  EXPECT_GT(rows, kSegmentRows / 2);
+  EXPECT_LE(rows, kSegmentRows);
+  const CodeColumn& column = *segment->spaces()[0].column;
+  for (uint32_t row = 0; row < rows; ++row) ASSERT_EQ(column.row(column.place(row)), row);
 }
 
 TEST(CodeColumnTest, TakesTheGreatestVersionNumber) {

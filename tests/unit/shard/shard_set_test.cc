@@ -91,10 +91,7 @@ class ShardSetTest : public ::testing::Test {
       for (const auto& space : view.spaces) {
         if (!space.column->has(row)) continue;
         std::vector<uint32_t> words(space.column->code_words());
-        const uint32_t block = row / simd::kBlockRows;
-        const std::byte* data =
-            block < view.rows / simd::kBlockRows ? space.column->block(block) : space.open_block->data();
-        space.column->Load(data, row % simd::kBlockRows, words.data());
+        space.Load(row, words.data());
         it->second[space.space] = {space.column->version(row), words[0]};
       }
     }

@@ -72,6 +72,18 @@ TEST(StorageFormatTest, CodesAreTheDocumentedBytes) {
   EXPECT_EQ(code->scale, 0.5f);
   EXPECT_EQ(code->offset, -1.0f);
   EXPECT_THAT(code->words, ElementsAre(0xFFFFFFFF, 0x000000FF, 0, 0));
+  EXPECT_EQ(code->group, 0u);
+}
+
+TEST(StorageFormatTest, TheGroupOfACodeStandsBesideItsVersion) {
+  const std::string expected = Bytes("02 00 3f 00  00 00 00 3f  00 00 80 bf  07 00 00 00");
+  std::string encoded, buffer;
+  EncodeCode({.version = 2, .scale = 0.5f, .offset = -1.0f, .words = std::vector<uint32_t>{7}, .group = 63}, &encoded);
+  EXPECT_EQ(encoded, expected);
+  const absl::StatusOr<StoredCode> code = DecodeCode(expected, &buffer);
+  ASSERT_TRUE(code.ok()) << code.status();
+  EXPECT_EQ(code->version, 2u);
+  EXPECT_EQ(code->group, 63u);
 }
 
 TEST(StorageFormatTest, CodesAreReadFromAnyAddress) {

@@ -1,0 +1,161 @@
+#include "index/binarizer/grouped_encoder.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "index/base/status_macros.h"
+#include "index/binarizer/dot.h"
+
+namespace bebr {
+namespace {
+
+constexpr size_t kQueriesAtOnce = 64;
+
+// A group by itself: a model of reduced values.
+absl::StatusOr<Model> GroupModel(const Model& model, const GroupParameters& group, std::vector<float> reduced_mean) {
+  std::vector<Band> bands = model.spec.bands();
+  for (size_t b = 0; b < bands.size(); ++b) bands[b].weight = group.band_weights[b];
+  Model of_group;
+  BEBR_ASSIGN_OR_RETURN(of_group.spec, CodeSpec::Create(std::move(bands)));
+  of_group.metric = Metric::kInnerProduct;
+  of_group.input_dims = model.reduced_dims;
+  of_group.query_levels = model.query_levels;
+  of_group.quantizer = model.quantizer;
+  of_group.mean = std::move(reduced_mean);
+  of_group.project.linear.weight = group.project;
+  of_group.project.linear.bias.assign(model.spec.dims(), 0.0f);
+  return of_group;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<const GroupedEncoder>> GroupedEncoder::Create(const Model& model, uint32_t checksum) {
+  BEBR_RETURN_IF_ERROR(ValidateModel(model));
+  std::unique_ptr<GroupedEncoder> encoder(new GroupedEncoder());
+  encoder->spec_ = model.spec;
+  encoder->input_dims_ = model.input_dims;
+  encoder->query_levels_ = model.query_levels;
+  encoder->metric_ = model.metric;
+  encoder->checksum_ = checksum;
+  encoder->mean_ = model.mean;
+  encoder->query_length_ = QueryLength(model);
+  encoder->reduce_ = DenseLayer(model.reduce, {}, model.input_dims, model.reduced_dims);
+  BEBR_RETURN_IF_ERROR(encoder->AddGroups(model));
+  encoder->description_ =
+      absl::StrCat("residual binarizer, ", model.input_dims, "-d ", std::string(ToString(model.metric)), " -> ",
+                   model.spec.ToString(), " (", model.spec.bits(), " bits) in ", model.spec.groups(),
+                   " groups, queries with ", model.query_levels, " levels, fitted to every row, linear");
+  return encoder;
+}
+
+absl::Status GroupedEncoder::AddGroups(const Model& model) {
+  const size_t n = model.input_dims, r = model.reduced_dims;
+  std::vector<float> nearness, bias;
+  for (const GroupParameters& parameters : model.groups) {
+    Group& group = groups_.emplace_back();
+    group.mean = parameters.mean;
+    group.mean_squared = Dot(group.mean.data(), group.mean.data(), n);
+    std::vector<float> difference(n), reduced(r);
+    for (size_t i = 0; i < n; ++i) difference[i] = Finite(static_cast<double>(group.mean[i]) - mean_[i]);
+    reduce_.Apply(difference.data(), 1, reduced.data());
+    for (float& value : reduced) value = Finite(value);
+    nearness.insert(nearness.end(), reduced.begin(), reduced.end());
+    bias.push_back(Finite(-0.5 * Dot(reduced.data(), reduced.data(), r)));
+    BEBR_ASSIGN_OR_RETURN(const Model of_group, GroupModel(model, parameters, std::move(reduced)));
+    BEBR_ASSIGN_OR_RETURN(group.encoder, Encoder::Create(of_group, 0));
+  }
+  nearness_ = DenseLayer(nearness, bias, r, groups_.size());
+  return absl::OkStatus();
+}
+
+size_t GroupedEncoder::memory_bytes() const {
+  size_t bytes = sizeof(*this) + mean_.size() * sizeof(float) + query_length_.memory_bytes() + reduce_.memory_bytes() +
+                 nearness_.memory_bytes();
+  for (const Group& group : groups_) bytes += group.mean.size() * sizeof(float) + group.encoder->memory_bytes();
+  return bytes;
+}
+
+double GroupedEncoder::Unit(const float* x) const {
+  if (metric_ != Metric::kCosine) return 1.0;
+  const double squared = Dot(x, x, input_dims_);
+  return squared > 0.0 ? 1.0 / std::sqrt(squared) : 0.0;
+}
+
+std::vector<float> GroupedEncoder::Reduce(const float* embeddings, size_t rows) const {
+  const size_t n = input_dims_;
+  std::vector<float> centred(rows * n), reduced(rows * reduce_.outputs());
+  for (size_t row = 0; row < rows; ++row) {
+    const float* x = embeddings + row * n;
+    const double unit = Unit(x);
+    for (size_t i = 0; i < n; ++i) centred[row * n + i] = Finite(x[i] * unit - mean_[i]);
+  }
+  reduce_.Apply(centred.data(), rows, reduced.data());
+  return reduced;
+}
+
+std::vector<uint32_t> GroupedEncoder::Nearest(const std::vector<float>& reduced, size_t rows) const {
+  const size_t count = groups_.size();
+  std::vector<float> nearness(rows * count);
+  nearness_.Apply(reduced.data(), rows, nearness.data());
+  std::vector<uint32_t> nearest(rows);
+  for (size_t row = 0; row < rows; ++row) {
+    const float* of_row = nearness.data() + row * count;
+    nearest[row] = static_cast<uint32_t>(std::max_element(of_row, of_row + count) - of_row);
+  }
+  return nearest;
+}
+
+void GroupedEncoder::EncodeDocuments(const float* embeddings, size_t rows, uint32_t* codes,
+                                     CodeFactors* factors) const {
+  const size_t n = input_dims_, r = reduce_.outputs(), words = spec_.code_words();
+  const std::vector<float> reduced = Reduce(embeddings, rows);
+  const std::vector<uint32_t> group_of = Nearest(reduced, rows);
+  std::vector<std::vector<size_t>> rows_of(groups_.size());
+  for (size_t row = 0; row < rows; ++row) rows_of[group_of[row]].push_back(row);
+  std::vector<float> inputs;
+  std::vector<uint32_t> group_codes;
+  std::vector<CodeFactors> group_factors;
+  for (uint32_t g = 0; g < groups_.size(); ++g) {
+    const std::vector<size_t>& members = rows_of[g];
+    if (members.empty()) continue;
+    inputs.resize(members.size() * r);
+    group_codes.resize(members.size() * words);
+    group_factors.resize(members.size());
+    for (size_t i = 0; i < members.size(); ++i) std::copy_n(reduced.data() + members[i] * r, r, inputs.data() + i * r);
+    groups_[g].encoder->EncodeDocuments(inputs.data(), members.size(), group_codes.data(), group_factors.data());
+    for (size_t i = 0; i < members.size(); ++i) {
+      const float* x = embeddings + members[i] * n;
+      std::copy_n(group_codes.data() + i * words, words, codes + members[i] * words);
+      const double offset = Unit(x) * Dot(groups_[g].mean.data(), x, n);
+      factors[members[i]] = {group_factors[i].scale, Finite(offset), g};
+    }
+  }
+}
+
+void GroupedEncoder::EncodeQueries(const float* embeddings, size_t rows, uint32_t* planes, float* weights,
+                                   float* offsets) const {
+  const size_t n = input_dims_, words = spec_.QueryWords(query_levels_), bands = spec_.bands().size();
+  const size_t count = groups_.size();
+  std::vector<uint32_t> group_planes(kQueriesAtOnce * words);
+  std::vector<float> group_weights(kQueriesAtOnce * bands), group_offsets(kQueriesAtOnce);
+  for (size_t start = 0; start < rows; start += kQueriesAtOnce) {
+    const size_t batch = std::min(kQueriesAtOnce, rows - start);
+    const float* const queries = embeddings + start * n;
+    const std::vector<float> reduced = Reduce(queries, batch);
+    for (size_t g = 0; g < count; ++g) {
+      groups_[g].encoder->EncodeQueries(reduced.data(), batch, group_planes.data(), group_weights.data(),
+                                        group_offsets.data());
+      for (size_t q = 0; q < batch; ++q) {
+        const size_t at = (start + q) * count + g;
+        const float* x = queries + q * n;
+        std::copy_n(group_planes.data() + q * words, words, planes + at * words);
+        std::copy_n(group_weights.data() + q * bands, bands, weights + at * bands);
+        offsets[at] = Finite(Unit(x) * Dot(groups_[g].mean.data(), x, n) - groups_[g].mean_squared);
+      }
+    }
+  }
+}
+
+}  // namespace bebr

@@ -1,0 +1,44 @@
+// Groups of documents, each with a start of its own.
+#ifndef BEBR_INDEX_FIT_GROUPS_H_
+#define BEBR_INDEX_FIT_GROUPS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "index/binarizer/model.h"
+#include "index/code/code_spec.h"
+#include "index/exact/matrix.h"
+#include "index/fit/start_model.h"
+
+namespace bebr {
+
+// What a start with groups needs to know of a set of embeddings.
+struct GroupStatistics {
+  size_t reduced_dims = 0;
+  std::vector<float> reduce;               // reduced_dims x dims: principal components of all rows, rounded to f16
+  std::vector<std::vector<float>> means;   // of each group's rows, dims values
+  std::vector<CorpusStatistics> of_group;  // of its reduced rows
+};
+
+// Cuts rows into `count` groups by k-means and measures each: rows of which it has few for its directions count for
+// less than all groups together. `corpus` is MeasureCorpus of the same rows with at least `reduced_dims` components;
+// `components` are how many are wanted of each group. Groups that nothing falls into are left out, so that there may be
+// fewer. INVALID_ARGUMENT if fewer than two are left.
+//
+// Cost: 20,000 x count x reduced_dims multiply-adds ten times, rows x reduced_dims^2 once, and an eigenvalue problem of
+// reduced_dims a group.
+absl::StatusOr<GroupStatistics> MeasureGroups(const Matrix& rows, const CorpusStatistics& corpus, uint32_t count,
+                                              size_t reduced_dims, size_t components, uint64_t seed);
+
+// How many of the principal components matter to codes of `dims` dims: those that hold nearly all of the variance.
+size_t ReducedDims(const CorpusStatistics& corpus, size_t dims);
+
+// StartModel for each group: one shape, and the group's own directions and weights. Queries are fitted.
+absl::StatusOr<Model> GroupedStartModel(const CorpusStatistics& corpus, const GroupStatistics& groups,
+                                        const CodeSpec& shape, uint32_t query_levels, uint64_t seed);
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_FIT_GROUPS_H_
