@@ -47,12 +47,11 @@ class EngineImpl final : public Engine {
   EngineImpl(EngineOptions options, std::unique_ptr<DirectoryLock> lock)
       : options_(std::move(options)),
         lock_(std::move(lock)),
-        capacity_({.data_dir = options_.data_dir,
-                   .memory_limit_bytes = options_.memory_limit_bytes,
-                   .min_free_disk_bytes = options_.min_free_disk_bytes}),
+        capacity_(options_.data_dir),
         shared_(options_.threads, options_.max_queued_upsert_bytes),
         scheduler_(std::make_unique<Scheduler>(options_.threads, options_.max_queued_queries)) {
     shared_.cache = MakeStoreCache(options_.block_cache_bytes, options_.write_buffer_bytes);
+    capacity_.SetLimits(options_.memory_limit_bytes, options_.min_free_disk_bytes);
   }
 
   ~EngineImpl() override {
@@ -63,6 +62,13 @@ class EngineImpl final : public Engine {
   }
 
   absl::Status Initialize();
+
+  void SetLimits(const EngineOptions& options) override {
+    scheduler_->SetMaxQueuedQueries(options.max_queued_queries);
+    shared_.max_queued_upsert_bytes = options.max_queued_upsert_bytes;
+    capacity_.SetLimits(options.memory_limit_bytes, options.min_free_disk_bytes);
+    SetCacheCapacity(*shared_.cache, options.block_cache_bytes);
+  }
 
   absl::Status CreateCollection(const CollectionConfig& config, std::string_view model_file) override;
   absl::Status DeleteCollection(std::string_view name) override {
@@ -132,11 +138,11 @@ class EngineImpl final : public Engine {
     if (!collection.ok()) return done(collection.status());
     (*collection)->Delete(std::move(ids), std::move(done));
   }
-  void DeleteByFilter(std::string_view name, std::string_view filter,
+  void DeleteByFilter(const FilteredDeletion& request,
                       absl::AnyInvocable<void(absl::StatusOr<ChangeResult>)> done) override {
-    auto collection = registry_->Find(name);
+    auto collection = registry_->Find(request.collection);
     if (!collection.ok()) return done(collection.status());
-    auto select = SelectByFilter(filter, kMaxFilteredDeletions);
+    auto select = SelectByFilter(request.filter, kMaxFilteredDeletions, request.deadline, request.cancelled);
     if (!select.ok()) return done(select.status());
     (*collection)->ChangeSelected(*std::move(select), std::nullopt, std::move(done));
   }
@@ -150,9 +156,10 @@ class EngineImpl final : public Engine {
     BEBR_ASSIGN_OR_RETURN(const auto collection, registry_->Find(request.collection));
     return ReadPage(*collection, request);
   }
-  absl::StatusOr<uint64_t> Count(std::string_view name, std::string_view filter) override {
-    BEBR_ASSIGN_OR_RETURN(const auto collection, registry_->Find(name));
-    BEBR_ASSIGN_OR_RETURN(const Selection selection, Select(*collection->shards(), filter));
+  absl::StatusOr<uint64_t> Count(const CountRequest& request) override {
+    BEBR_ASSIGN_OR_RETURN(const auto collection, registry_->Find(request.collection));
+    const auto interrupted = [&request] { return Interrupted(request, SteadyNow()); };
+    BEBR_ASSIGN_OR_RETURN(const Selection selection, Select(*collection->shards(), request.filter, interrupted));
     return selection.count();
   }
   absl::StatusOr<FacetResult> Facets(const FacetRequest& request) override {
@@ -183,7 +190,7 @@ class EngineImpl final : public Engine {
     return capacity_.CheckDisk();
   }
 
-  const EngineOptions options_;
+  const EngineOptions options_;  // as at the start
   const std::unique_ptr<DirectoryLock> lock_;
   Capacity capacity_;
   // Declared in the order in which they end, last first: shards encode on the shared pool to the end.
@@ -276,7 +283,7 @@ void EngineImpl::UpdateAttributes(AttributeUpdate update, absl::AnyInvocable<voi
   if (!update.ids.empty()) {
     return (*collection)->Update(std::move(update.ids), std::move(update.change), std::move(done));
   }
-  auto select = SelectByFilter(update.filter, kMaxFilteredUpdates);
+  auto select = SelectByFilter(update.filter, kMaxFilteredUpdates, update.deadline, update.cancelled);
   if (!select.ok()) return done(select.status());
   (*collection)->ChangeSelected(*std::move(select), std::move(update.change), std::move(done));
 }
@@ -311,6 +318,7 @@ EngineStats EngineImpl::Stats() {
   stats.commit_us = shared_.commits.commit_us.load();
   stats.apply_us = shared_.commits.apply_us.load();
   stats.failed_commits = shared_.commits.failed_commits.load();
+  stats.write_waits = shared_.commits.waits.counts();
   stats.commits = shared_.commits.commits.counts();
   stats.syncs = shared_.commits.syncs.counts();
   for (const auto& collection : registry_->List()) {

@@ -87,6 +87,10 @@ class Engine {
   static absl::StatusOr<std::unique_ptr<Engine>> Open(EngineOptions options);
   virtual ~Engine() = default;
 
+  // Takes over those of the options that may change while it runs: max_queued_queries, max_queued_upsert_bytes,
+  // memory_limit_bytes, min_free_disk_bytes, block_cache_bytes. What is queued or held already stays.
+  virtual void SetLimits(const EngineOptions& options) = 0;
+
   // RESOURCE_EXHAUSTED if its expected documents would not fit, by the memory formula, beside what the other
   // collections hold or expect, in memory_limit_bytes or, where there is none, in the machine's memory.
   // With config.auto_binarizer the file is not looked at.
@@ -153,7 +157,7 @@ class Engine {
   // Deletes all documents that satisfy a filter when the write's turn has come. INVALID_ARGUMENT if it matches
   // documents although it names attributes that none has, RESOURCE_EXHAUSTED if there are more than
   // kMaxFilteredDeletions.
-  virtual void DeleteByFilter(std::string_view collection, std::string_view filter,
+  virtual void DeleteByFilter(const FilteredDeletion& request,
                               absl::AnyInvocable<void(absl::StatusOr<ChangeResult>)> done) = 0;
   // Changes attributes and nothing else of documents, by id or by filter, which goes as above. INVALID_ARGUMENT, naming
   // the document, if one would have more attributes than there may be: then none is changed.
@@ -164,9 +168,12 @@ class Engine {
                                                     bool with_embeddings) = 0;
 
   // Pages, counts and attributes' values of what is there now; all by one filter, if there is one. They block: on the
-  // filter and, for a page, on disk reads.
+  // filter and, for a page, on disk reads; deadline and cancellation end them early.
   virtual absl::StatusOr<Page> Scroll(const PageRequest& request) = 0;
-  virtual absl::StatusOr<uint64_t> Count(std::string_view collection, std::string_view filter) = 0;
+  virtual absl::StatusOr<uint64_t> Count(const CountRequest& request) = 0;
+  absl::StatusOr<uint64_t> Count(std::string_view collection, std::string_view filter) {
+    return Count({.collection = std::string(collection), .filter = std::string(filter)});
+  }
   virtual absl::StatusOr<FacetResult> Facets(const FacetRequest& request) = 0;
 
   // A query for what resembles the examples: the mean of the positive ones, and if there are negative ones, twice that

@@ -13,17 +13,19 @@
 
 namespace bebr {
 
-absl::StatusOr<Collection::Selector> SelectByFilter(std::string_view filter, size_t limit) {
+absl::StatusOr<Collection::Selector> SelectByFilter(std::string_view filter, size_t limit, SteadyTime deadline,
+                                                    std::shared_ptr<const std::atomic<bool>> cancelled) {
   if (filter.empty()) {
     return absl::InvalidArgumentError(
         "ids and filter are empty; name documents, or say which by a filter (id >= \"\" is true of all)");
   }
   BEBR_ASSIGN_OR_RETURN(auto parsed, Filter::Parse(filter));
   return Collection::Selector(
-      [parsed = std::move(parsed),
-       limit](const std::shared_ptr<const CollectionView>& view) -> absl::StatusOr<Collection::Selected> {
+      [parsed = std::move(parsed), limit, deadline, cancelled = std::move(cancelled)](
+          const std::shared_ptr<const CollectionView>& view) -> absl::StatusOr<Collection::Selected> {
         Filter::Warnings warnings = UnknownIn(*parsed, *view);
-        const Selection selection(view, parsed.get());
+        const auto interrupted = [&] { return Interrupted(deadline, cancelled.get(), SteadyNow()); };
+        BEBR_ASSIGN_OR_RETURN(const Selection selection, Selection::Create(view, parsed.get(), interrupted));
         const uint64_t count = selection.count();
         if (count > 0 && !warnings.unknown.empty()) {
           return absl::InvalidArgumentError(

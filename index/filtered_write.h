@@ -2,11 +2,14 @@
 #ifndef BEBR_INDEX_FILTERED_WRITE_H_
 #define BEBR_INDEX_FILTERED_WRITE_H_
 
+#include <atomic>
 #include <cstddef>
+#include <memory>
 #include <string_view>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "index/base/clock.h"
 #include "index/collection/collection.h"
 #include "index/types/write.h"
 
@@ -14,8 +17,10 @@ namespace bebr {
 
 // What Collection::ChangeSelected takes: the documents that satisfy `filter`. INVALID_ARGUMENT as of Filter::Parse. In
 // its turn, INVALID_ARGUMENT if the filter matches documents although it names an attribute or a type that none has,
-// and RESOURCE_EXHAUSTED if there are more than `limit`.
-absl::StatusOr<Collection::Selector> SelectByFilter(std::string_view filter, size_t limit);
+// and RESOURCE_EXHAUSTED if there are more than `limit`; CANCELLED and
+// DEADLINE_EXCEEDED, until it is known which they are, by `deadline` and `cancelled`, which may be null.
+absl::StatusOr<Collection::Selector> SelectByFilter(std::string_view filter, size_t limit, SteadyTime deadline,
+                                                    std::shared_ptr<const std::atomic<bool>> cancelled);
 
 // INVALID_ARGUMENT unless the change changes something, within the limits of attributes.
 absl::Status CheckChange(const AttributeChange& change);

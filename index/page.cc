@@ -12,13 +12,17 @@
 namespace bebr {
 namespace {
 
-constexpr size_t kDocumentsAtATime = 500;
+constexpr size_t kDocumentsAtATime = 128;
 
+// What a node of a map takes beside what is in it.
+constexpr uint64_t kNodeBytes = 48;
+
+// The memory that it takes, roughly.
 uint64_t BytesOf(const PageDocument& entry) {
-  uint64_t bytes = entry.document.id.size();
+  uint64_t bytes = sizeof(PageDocument) + entry.document.id.size();
   for (const auto& [name, value] : entry.document.attributes) {
     const auto* text = std::get_if<std::string>(&value);
-    bytes += name.size() + (text == nullptr ? sizeof(value) : text->size());
+    bytes += kNodeBytes + sizeof(name) + name.size() + sizeof(value) + (text == nullptr ? 0 : text->size());
   }
   for (const StoredEmbedding& embedding : entry.document.embeddings) bytes += embedding.values.size() * sizeof(float);
   for (const DocumentCode& code : entry.codes) bytes += code.words.size() * sizeof(uint32_t);
@@ -62,15 +66,19 @@ absl::Status CheckLimits(const PageRequest& request) {
 
 absl::StatusOr<Page> ReadPage(const Collection& collection, const PageRequest& request) {
   BEBR_RETURN_IF_ERROR(CheckLimits(request));
-  BEBR_ASSIGN_OR_RETURN(const Selection selection, Select(*collection.shards(), request.filter));
-  std::vector<SelectedRow> rows = selection.PageAfter(request.after, request.limit + 1);
+  const auto interrupted = [&request] { return Interrupted(request, SteadyNow()); };
+  BEBR_ASSIGN_OR_RETURN(const Selection selection, Select(*collection.shards(), request.filter, interrupted));
+  BEBR_ASSIGN_OR_RETURN(std::vector<SelectedRow> rows,
+                        selection.PageAfter(request.after, request.limit + 1, interrupted));
   const bool more = rows.size() > request.limit;
   if (more) rows.pop_back();
   Page page;
   uint64_t bytes = 0;
   for (size_t begin = 0; begin < rows.size(); begin += kDocumentsAtATime) {
+    BEBR_RETURN_IF_ERROR(interrupted());
     const auto some = absl::MakeConstSpan(rows).subspan(begin, kDocumentsAtATime);
     BEBR_ASSIGN_OR_RETURN(auto documents, Read(collection, request, some));
+    const uint64_t before = bytes;
     for (PageDocument& document : documents) {
       if (request.max_bytes != 0 && bytes > 0 && bytes + BytesOf(document) > request.max_bytes) {
         return page;
@@ -80,6 +88,7 @@ absl::StatusOr<Page> ReadPage(const Collection& collection, const PageRequest& r
       page.documents.push_back(std::move(document));
     }
     page.next = some.back().id;
+    if (request.take_memory != nullptr) BEBR_RETURN_IF_ERROR(request.take_memory(bytes - before));
   }
   if (!more) page.next.clear();
   return page;

@@ -34,13 +34,28 @@
 namespace bebr {
 namespace {
 
+EngineOptions EngineOptionsOf(const ServerConfig& config) {
+  return {.data_dir = config.data_dir,
+          .snapshot_dir = config.snapshot_dir,
+          .threads = config.threads,
+          .max_queued_queries = config.max_queued_queries,
+          .max_queued_upsert_bytes = config.max_queued_upsert_bytes,
+          .memory_limit_bytes = config.memory_limit_bytes,
+          .min_free_disk_bytes = config.min_free_disk_bytes,
+          .write_buffer_bytes = config.write_buffer_bytes,
+          .block_cache_bytes = config.block_cache_bytes,
+          .recall_monitor_interval = absl::Seconds(config.recall_monitor_interval_s),
+          .recall_monitor_queries = config.recall_monitor_queries,
+          .recall_monitor_documents_per_s = config.recall_monitor_documents_per_s};
+}
+
 class ServerImpl : public Server {
  public:
   explicit ServerImpl(const ServerConfig& config)
       : config_(config),
         limits_(config),
         blocking_(config.read_threads),
-        responses_(absl::Seconds(config.response_timeout_s), limits_.max_pending_response_bytes, &metrics_) {
+        responses_(limits_.response_timeout_s, limits_.max_pending_response_bytes, &metrics_) {
     metrics_.SetOptions(config_);
   }
   ~ServerImpl() override { Drain(); }
@@ -52,7 +67,9 @@ class ServerImpl : public Server {
       BEBR_ASSIGN_OR_RETURN(
           http_, HttpServer::Start(config_.metrics_listen, &metrics_, [this] { return readiness_.Answer(); }));
     }
-    if (!config_.otlp_endpoint.empty()) tracer_ = std::make_unique<Tracer>(config_, &metrics_);
+    if (!config_.otlp_endpoint.empty()) {
+      BEBR_ASSIGN_OR_RETURN(tracer_, Tracer::Create(config_, limits_.otlp_sample_percent, &metrics_));
+    }
     BEBR_RETURN_IF_ERROR(OpenEngine());
     BEBR_RETURN_IF_ERROR(Listen());
     SetReady(true);
@@ -67,9 +84,14 @@ class ServerImpl : public Server {
     if (grpc_ != nullptr) {
       SetReady(false);
       listener_->Stop();
+      rpc_->gate.Close();
       if (gateway_ != nullptr) gateway_->Drain();
       rpc_->streams->Drain();
-      grpc_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(config_.drain_timeout_s));
+      rpc_->gate.AwaitEmpty(absl::Seconds(limits_.drain_timeout_s.load()));
+      // First the connections: a call that comes now, or one whose time is over, fails as UNAVAILABLE at its client.
+      // gRPC would tell it that it was cancelled, and wait for clients that look at their connections now and then.
+      listener_->CloseAll();
+      grpc_->Shutdown(std::chrono::system_clock::now());
       gateway_.reset();  // waits for the calls that it passed on
       grpc_.reset();     // waits for the last handler
     }
@@ -98,6 +120,7 @@ class ServerImpl : public Server {
     const ServerConfig in_use = WithLiveOptions(config_, config);
     SetLogLevel(in_use.log_level);
     limits_.Set(in_use);
+    engine_->SetLimits(EngineOptionsOf(in_use));
     metrics_.SetOptions(in_use);
     LogInfo("configuration read again; other than at the start: {}",
             from_start.live.empty() ? "nothing" : absl::StrJoin(from_start.live, ", "));
@@ -128,19 +151,7 @@ class ServerImpl : public Server {
     BEBR_RETURN_IF_ERROR(MakePrivateDirectory("data_dir", config_.data_dir));
     if (!config_.snapshot_dir.empty()) BEBR_RETURN_IF_ERROR(MakePrivateDirectory("snapshot_dir", config_.snapshot_dir));
     const absl::Time start = absl::Now();
-    BEBR_ASSIGN_OR_RETURN(engine_,
-                          Engine::Open({.data_dir = config_.data_dir,
-                                        .snapshot_dir = config_.snapshot_dir,
-                                        .threads = config_.threads,
-                                        .max_queued_queries = config_.max_queued_queries,
-                                        .max_queued_upsert_bytes = config_.max_queued_upsert_bytes,
-                                        .memory_limit_bytes = config_.memory_limit_bytes,
-                                        .min_free_disk_bytes = config_.min_free_disk_bytes,
-                                        .write_buffer_bytes = config_.write_buffer_bytes,
-                                        .block_cache_bytes = config_.block_cache_bytes,
-                                        .recall_monitor_interval = absl::Seconds(config_.recall_monitor_interval_s),
-                                        .recall_monitor_queries = config_.recall_monitor_queries,
-                                        .recall_monitor_documents_per_s = config_.recall_monitor_documents_per_s}));
+    BEBR_ASSIGN_OR_RETURN(engine_, Engine::Open(EngineOptionsOf(config_)));
     metrics_.SetEngine(engine_.get());
     readiness_.SetEngine(engine_.get());
     const EngineStats stats = engine_->Stats();

@@ -14,8 +14,8 @@ namespace bebr {
 // HTTP side.
 //
 // Start opens in this order: HTTP (alive, not ready), engine, gRPC (SERVING, ready). Drain goes the other way: not
-// ready and NOT_SERVING, no new calls, calls in flight finish or are cancelled after drain_timeout_s, engine closed,
-// HTTP closed.
+// ready and NOT_SERVING, no new calls, calls in flight finish or are cut off after drain_timeout_s, which connections
+// without calls do not wait for, engine closed, HTTP closed. To its client a call that a stop meets is UNAVAILABLE.
 //
 // Thread safety: Drain is called once, from any thread; Reload from one thread, before Drain. Errors: INVALID_ARGUMENT
 // for files named by the configuration, UNAVAILABLE for addresses that cannot be listened on, else the engine's.

@@ -110,10 +110,11 @@ absl::Status Catalog::Build(const std::string& name, const Fill& fill) {
 
 absl::Status Catalog::Create(const CollectionManifest& manifest, std::string_view model_file, const Fill& fill) {
   return Build(manifest.name, [&](const std::string& building) -> absl::Status {
-    BEBR_RETURN_IF_ERROR(CreateDirectories(absl::StrCat(building, "/models")));
-    BEBR_RETURN_IF_ERROR(WriteFileAtomically(ModelPath(building, manifest.versions.back().number), model_file));
+    BEBR_RETURN_IF_ERROR(CreateDirectories(absl::StrCat(building, "/models"), /*synced=*/false));
+    BEBR_RETURN_IF_ERROR(WriteFileUnsynced(ModelPath(building, manifest.versions.back().number), model_file));
     BEBR_RETURN_IF_ERROR(fill(building));
-    return WriteManifest(building, manifest);
+    BEBR_RETURN_IF_ERROR(WriteManifest(building, manifest, /*synced=*/false));
+    return SyncTree(building);
   });
 }
 

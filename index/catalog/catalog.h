@@ -43,7 +43,8 @@ class Catalog {
   absl::StatusOr<std::vector<std::string>> Names();
   // The manifest of one of them, its binarizers loaded.
   absl::StatusOr<CollectionManifest> Load(std::string_view name) const;
-  // Makes the directory with the manifest and the model file of its only version; `fill` adds what else is in it.
+  // Makes the directory with the manifest and the model file of its only version; `fill` adds what else is in it, and
+  // need not sync it: all of it is synced before the directory is put in its place.
   using Fill = std::function<absl::Status(const std::string& directory)>;
   absl::Status Create(const CollectionManifest& manifest, std::string_view model_file, const Fill& fill);
   // Writes a changed manifest in place of `before`; where `model_file` is not empty it belongs to the last version and

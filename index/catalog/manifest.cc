@@ -240,8 +240,9 @@ absl::StatusOr<CollectionManifest> ReadManifest(const std::string& directory) {
   return manifest;
 }
 
-absl::Status WriteManifest(const std::string& directory, const CollectionManifest& manifest) {
-  return WriteFileAtomically(absl::StrCat(directory, kManifestFile), ToJson(manifest));
+absl::Status WriteManifest(const std::string& directory, const CollectionManifest& manifest, bool synced) {
+  const std::string path = absl::StrCat(directory, kManifestFile);
+  return synced ? WriteFileAtomically(path, ToJson(manifest)) : WriteFileUnsynced(path, ToJson(manifest));
 }
 
 absl::StatusOr<const Version*> CollectionManifest::FindVersion(std::string_view version_name) const {

@@ -108,7 +108,7 @@ struct CollectionManifest {
 // The manifest in a directory, its binarizers loaded; and the other way round, without the binarizers. DATA_LOSS names
 // the file that is missing, damaged or contradicts itself.
 absl::StatusOr<CollectionManifest> ReadManifest(const std::string& directory);
-absl::Status WriteManifest(const std::string& directory, const CollectionManifest& manifest);
+absl::Status WriteManifest(const std::string& directory, const CollectionManifest& manifest, bool synced = true);
 
 // Where a directory has the model file of one of its versions.
 std::string ModelPath(const std::string& directory, uint32_t version);

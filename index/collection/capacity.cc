@@ -59,22 +59,24 @@ MemoryUse EstimateMemory(const CollectionManifest& manifest, uint64_t documents,
 }
 
 absl::Status Capacity::CheckMemory(uint64_t used_bytes) {
-  if (limits_.memory_limit_bytes == 0 || used_bytes < limits_.memory_limit_bytes) return absl::OkStatus();
+  const uint64_t limit = memory_limit_bytes_.load(std::memory_order_relaxed);
+  if (limit == 0 || used_bytes < limit) return absl::OkStatus();
   refused_memory_.fetch_add(1, std::memory_order_relaxed);
   return absl::ResourceExhaustedError(absl::StrFormat(
       "the collections hold %d bytes of memory and memory_limit_bytes is %d; delete documents or raise the limit",
-      used_bytes, limits_.memory_limit_bytes));
+      used_bytes, limit));
 }
 
 absl::Status Capacity::CheckDisk() {
-  if (limits_.min_free_disk_bytes == 0) return absl::OkStatus();
-  const DiskSpace space = DiskSpaceOf(limits_.data_dir);
-  if (space.total_bytes == 0 || space.free_bytes >= limits_.min_free_disk_bytes) return absl::OkStatus();
+  const uint64_t least = min_free_disk_bytes_.load(std::memory_order_relaxed);
+  if (least == 0) return absl::OkStatus();
+  const DiskSpace space = DiskSpaceOf(data_dir_);
+  if (space.total_bytes == 0 || space.free_bytes >= least) return absl::OkStatus();
   refused_disk_.fetch_add(1, std::memory_order_relaxed);
   return absl::ResourceExhaustedError(
       absl::StrFormat("the disk of %s has %d bytes left and min_free_disk_bytes is %d: nothing is added until there is "
                       "more; delete documents or collections, or enlarge the disk",
-                      limits_.data_dir, space.free_bytes, limits_.min_free_disk_bytes));
+                      data_dir_, space.free_bytes, least));
 }
 
 absl::Status Capacity::CheckFits(const CollectionManifest& manifest, uint64_t documents,
@@ -88,8 +90,9 @@ absl::Status Capacity::CheckFits(const CollectionManifest& manifest, uint64_t do
     others +=
         std::max(collection->memory_bytes(), EstimateMemory(*other, other->expected_documents, kUsualIdBytes).total);
   }
-  const bool limited = limits_.memory_limit_bytes > 0;
-  const uint64_t limit = limited ? limits_.memory_limit_bytes : MachineMemoryBytes();
+  const uint64_t memory_limit = memory_limit_bytes_.load(std::memory_order_relaxed);
+  const bool limited = memory_limit > 0;
+  const uint64_t limit = limited ? memory_limit : MachineMemoryBytes();
   if (needed.total <= limit && others <= limit - needed.total) return absl::OkStatus();
   return absl::ResourceExhaustedError(absl::StrFormat(
       "collection \"%s\" would not fit: %d documents take %d bytes of memory by the formula (codes %d, ids %d, models "

@@ -30,12 +30,14 @@ MemoryUse EstimateMemory(const CollectionManifest& manifest, uint64_t documents,
 // Thread safety: all methods may be called from any thread.
 class Capacity {
  public:
-  struct Limits {
-    std::string data_dir;              // whose file system's free space counts
-    uint64_t memory_limit_bytes = 0;   // of all collections; 0 = no limit
-    uint64_t min_free_disk_bytes = 0;  // 0 = no limit
-  };
-  explicit Capacity(Limits limits) : limits_(std::move(limits)) {}
+  // The free space that counts is that of data_dir's file system.
+  explicit Capacity(std::string data_dir) : data_dir_(std::move(data_dir)) {}
+
+  // The memory of all collections, and what the disk must have left; 0: no limit, as at first. May come at any time.
+  void SetLimits(uint64_t memory_limit_bytes, uint64_t min_free_disk_bytes) {
+    memory_limit_bytes_ = memory_limit_bytes;
+    min_free_disk_bytes_ = min_free_disk_bytes;
+  }
 
   // An error once the collections hold memory_limit_bytes; `used_bytes` is what they hold.
   absl::Status CheckMemory(uint64_t used_bytes);
@@ -52,7 +54,9 @@ class Capacity {
   uint64_t refused_disk() const { return refused_disk_.load(std::memory_order_relaxed); }
 
  private:
-  const Limits limits_;
+  const std::string data_dir_;
+  std::atomic<uint64_t> memory_limit_bytes_{0};
+  std::atomic<uint64_t> min_free_disk_bytes_{0};
   std::atomic<uint64_t> refused_memory_{0};
   std::atomic<uint64_t> refused_disk_{0};
 };

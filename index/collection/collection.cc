@@ -74,7 +74,7 @@ Collection::Collection(CollectionManifest manifest, std::string path, std::share
       shared_(shared),
       shards_(std::move(shards)),
       names_(shards_.get()),
-      writes_(shards_.get(), &shared->committers),
+      writes_(shards_.get(), &shared->committers, &shared->commits.waits),
       manifest_(std::make_shared<const CollectionManifest>(std::move(manifest))) {}
 
 std::shared_ptr<const CollectionManifest> Collection::manifest() const {
@@ -89,12 +89,12 @@ void Collection::Upsert(UpsertRequest request, absl::AnyInvocable<void(absl::Sta
   const uint64_t bytes = prepared->input_bytes();
   const uint64_t queued = shared_->queued_upsert_bytes.fetch_add(bytes, std::memory_order_relaxed);
   // A single request larger than the whole queue is let in when it is alone, or it never would be.
-  if (queued > 0 && queued + bytes > shared_->max_queued_upsert_bytes) {
+  const uint64_t most = shared_->max_queued_upsert_bytes.load(std::memory_order_relaxed);
+  if (queued > 0 && queued + bytes > most) {
     shared_->queued_upsert_bytes.fetch_sub(bytes, std::memory_order_relaxed);
     shared_->refused_upserts.fetch_add(1, std::memory_order_relaxed);
-    return done(
-        TryAgainLater(absl::StrFormat("%d bytes of floats wait to be written and the limit is %d; try again later",
-                                      queued, shared_->max_queued_upsert_bytes)));
+    return done(TryAgainLater(
+        absl::StrFormat("%d bytes of floats wait to be written and the limit is %d; try again later", queued, most)));
   }
   auto fresh = names_.Admit(prepared->documents());
   if (!fresh.ok()) {
@@ -109,7 +109,7 @@ void Collection::Upsert(UpsertRequest request, absl::AnyInvocable<void(absl::Sta
     if (!result.ok()) return done(result.status());
     shared->documents_upserted.fetch_add(result->documents, std::memory_order_relaxed);
     done(UpsertResult{result->documents, result->created, std::move(result->unknown_ids),
-                      std::move(result->skipped_ids), std::move(problems)});
+                      std::move(result->skipped_ids), std::move(problems), result->timings});
   };
   auto write = std::make_shared<WriteQueue::Write>(shards_->size(), prepared, std::move(finish));
   writes_.Enqueue(write);

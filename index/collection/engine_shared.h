@@ -19,10 +19,10 @@ struct EngineShared {
   // So many collections can wait for the disk at the same time before one of them holds up others.
   static constexpr size_t kCommitThreads = 24;
 
-  EngineShared(size_t threads, uint64_t max_queued_upsert_bytes)
-      : max_queued_upsert_bytes(max_queued_upsert_bytes), pool(threads) {}
+  EngineShared(size_t threads, uint64_t most_queued_upsert_bytes)
+      : max_queued_upsert_bytes(most_queued_upsert_bytes), pool(threads) {}
 
-  const uint64_t max_queued_upsert_bytes;
+  std::atomic<uint64_t> max_queued_upsert_bytes;
   std::shared_ptr<StoreCache> cache;
   std::atomic<uint64_t> queued_upsert_bytes{0};
   std::atomic<uint64_t> encode_us{0};

@@ -152,7 +152,7 @@ absl::Status Registry::Create(CollectionManifest manifest, std::string_view mode
   BEBR_RETURN_IF_ERROR(Reserve(manifest.name));
   const absl::Cleanup release = [this, name = manifest.name] { Release(name); };
   const auto make_store = [&](const std::string& directory) {
-    return CollectionStore::Create(StorePath(directory), manifest.shards, shared_->cache).status();
+    return CollectionStore::Build(StorePath(directory), manifest.shards, shared_->cache);
   };
   BEBR_RETURN_IF_ERROR(catalog_->Create(manifest, model_file, make_store));
   return OpenMade(std::move(manifest));

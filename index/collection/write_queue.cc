@@ -23,6 +23,7 @@ WriteQueue::~WriteQueue() {
 }
 
 void WriteQueue::Enqueue(std::shared_ptr<Write> write) {
+  write->came_ = SteadyNow();
   MutexLock lock(&mutex_);
   order_.push_back(std::move(write));
 }
@@ -88,13 +89,17 @@ void WriteQueue::RunOne() {
 }
 
 void WriteQueue::Commit(const Group& group) {
+  const SteadyTime begun = SteadyNow();
+  for (const auto& write : group) waits_.Add(begun - write->came_);
   if (group[0]->fill_ != nullptr) {
     if (absl::Status filled = group[0]->fill_(group[0]->mutations_); !filled.ok()) return group[0]->done_(filled);
   }
   std::vector<Mutations*> mutations;
   for (const auto& write : group) mutations.push_back(&write->mutations_);
   absl::StatusOr<std::vector<MutationResult>> results = shards_.Commit(mutations);
+  const int64_t commit_us = MicrosSince(begun);
   for (size_t i = 0; i < group.size(); ++i) {
+    if (results.ok()) (*results)[i].timings = {absl::ToInt64Microseconds(begun - group[i]->came_), commit_us};
     if (!results.ok()) {
       group[i]->done_(results.status());
     } else if (absl::Status refused = (*results)[i].refused; !refused.ok()) {

@@ -13,8 +13,10 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "index/base/clock.h"
 #include "index/base/mutex.h"
 #include "index/base/thread_pool.h"
+#include "index/shard/commit_counters.h"
 #include "index/shard/mutation.h"
 #include "index/shard/shard_set.h"
 
@@ -27,8 +29,8 @@ namespace bebr {
 // It takes a thread of a shared pool for as long as there is something to commit, one at a time, so the ShardSet has
 // one writer. No lock is held during a commit.
 //
-// Ownership: shards and pool are borrowed and outlive it. Thread safety: all methods may be called from any thread but
-// the pool's. The destructor commits what is ready.
+// Ownership: shards, pool and `waits`, which counts how long writes waited, are borrowed and outlive it. Thread safety:
+// all methods may be called from any thread but the pool's. The destructor commits what is ready.
 class WriteQueue {
  public:
   // A write in turn: its mutations, filled before it is ready.
@@ -55,10 +57,12 @@ class WriteQueue {
     Mutations mutations_;
     absl::AnyInvocable<absl::Status(Mutations&)> fill_;
     absl::AnyInvocable<void(absl::StatusOr<MutationResult>)> done_;
+    SteadyTime came_;
     bool ready_ = false;  // guarded by the queue's mutex
   };
 
-  WriteQueue(ShardSet* shards, ThreadPool* pool) : shards_(*shards), pool_(*pool) {}
+  WriteQueue(ShardSet* shards, ThreadPool* pool, DurationCounter* waits)
+      : shards_(*shards), pool_(*pool), waits_(*waits) {}
   ~WriteQueue();
 
   // Gives a write its place.
@@ -82,6 +86,7 @@ class WriteQueue {
 
   ShardSet& shards_;
   ThreadPool& pool_;
+  DurationCounter& waits_;
   Mutex mutex_;
   CondVar idle_;  // running_ is false
   std::deque<std::shared_ptr<Write>> order_ ABSL_GUARDED_BY(mutex_);

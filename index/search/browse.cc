@@ -63,17 +63,34 @@ AttributeValue ValueOf(AttributeType type, uint64_t value, const absl::flat_hash
   }
 }
 
-// Adds a shard's counts, with the texts for the numbers of its dictionary.
-void AddCounts(const ColumnCounts& counts, const AttributeDictionary& dictionary, ValueCounts& total) {
+// What a value takes beside a text: in the counts of its shard, and in those of all or the answer.
+constexpr uint64_t kValueBytes = 128;
+
+// The texts for the numbers of a shard's dictionary that are among its counts.
+absl::flat_hash_map<uint64_t, std::string> TextsOf(const ColumnCounts& counts, const AttributeDictionary& dictionary) {
   absl::flat_hash_map<uint64_t, std::string> texts;
   for (const auto& [key, count] : counts) {
     if (key.first == AttributeType::kString) texts.try_emplace(key.second);
   }
-  if (!texts.empty()) {
-    dictionary.ForEach([&](uint32_t number, std::string_view text) {
-      if (const auto it = texts.find(number); it != texts.end()) it->second = text;
-    });
-  }
+  if (texts.empty()) return texts;
+  dictionary.ForEach([&](uint32_t number, std::string_view text) {
+    if (const auto it = texts.find(number); it != texts.end()) it->second = text;
+  });
+  return texts;
+}
+
+// What a shard's counts and their texts will take.
+uint64_t MemoryOf(const ColumnCounts& counts, const AttributeDictionary& dictionary) {
+  uint64_t bytes = counts.size() * kValueBytes;
+  dictionary.ForEach([&](uint32_t number, std::string_view text) {
+    if (counts.contains({AttributeType::kString, number})) bytes += 2 * text.size();
+  });
+  return bytes;
+}
+
+// Adds a shard's counts.
+void AddCounts(const ColumnCounts& counts, const AttributeDictionary& dictionary, ValueCounts& total) {
+  const absl::flat_hash_map<uint64_t, std::string> texts = TextsOf(counts, dictionary);
   for (const auto& [key, count] : counts) total[ValueOf(key.first, key.second, texts)] += count;
 }
 
@@ -84,23 +101,32 @@ absl::Status TooManyValues(std::string_view attribute) {
 
 }  // namespace
 
-Selection::Selection(std::shared_ptr<const CollectionView> collection_view, const Filter* filter)
-    : view_(std::move(collection_view)) {
-  for (uint32_t shard = 0; shard < view_->shards.size(); ++shard) {
-    const ShardView& view = *view_->shards[shard];
-    std::optional<Filter::TextAnswers> texts;
-    if (filter != nullptr) texts = filter->CompareTexts(*view.dictionary);
-    for (const SegmentView& segment : view.segments) {
-      if (segment.rows == segment.deleted_rows) continue;
-      RowSet rows = filter == nullptr ? AllRows(segment.rows)
-                                      : filter->Evaluate(*segment.attributes, *view.dictionary, *texts, segment.rows,
-                                                         segment.segment.get());
-      if (segment.deleted != nullptr) {
-        for (size_t i = 0; i < rows.size(); ++i) rows[i] &= ~segment.deleted->words[i];
-      }
-      parts_.push_back({&segment, shard, std::move(rows)});
-    }
+absl::StatusOr<Selection> Selection::Create(std::shared_ptr<const CollectionView> view, const Filter* filter,
+                                            Interrupter interrupted) {
+  Selection selection(std::move(view));
+  for (uint32_t shard = 0; shard < selection.view_->shards.size(); ++shard) {
+    BEBR_RETURN_IF_ERROR(selection.AddShard(shard, filter, interrupted));
   }
+  return selection;
+}
+
+absl::Status Selection::AddShard(uint32_t number, const Filter* filter, Interrupter interrupted) {
+  const ShardView& view = *view_->shards[number];
+  BEBR_RETURN_IF_ERROR(interrupted());
+  std::optional<Filter::TextAnswers> texts;
+  if (filter != nullptr) texts = filter->CompareTexts(*view.dictionary);
+  for (const SegmentView& segment : view.segments) {
+    if (segment.rows == segment.deleted_rows) continue;
+    BEBR_RETURN_IF_ERROR(interrupted());
+    RowSet rows = filter == nullptr ? AllRows(segment.rows)
+                                    : filter->Evaluate(*segment.attributes, *view.dictionary, *texts, segment.rows,
+                                                       segment.segment.get());
+    if (segment.deleted != nullptr) {
+      for (size_t i = 0; i < rows.size(); ++i) rows[i] &= ~segment.deleted->words[i];
+    }
+    parts_.push_back({&segment, number, std::move(rows)});
+  }
+  return absl::OkStatus();
 }
 
 uint64_t Selection::count() const {
@@ -117,7 +143,8 @@ std::vector<std::string> Selection::Ids() const {
   return ids;
 }
 
-std::vector<SelectedRow> Selection::PageAfter(std::string_view after, size_t limit) const {
+absl::StatusOr<std::vector<SelectedRow>> Selection::PageAfter(std::string_view after, size_t limit,
+                                                              Interrupter interrupted) const {
   const auto less = [](const SelectedRow& a, const SelectedRow& b) { return a.id < b.id; };
   std::vector<SelectedRow> page;
   std::optional<std::string_view> least_of_others;  // rows from here on are not among the first
@@ -128,6 +155,7 @@ std::vector<SelectedRow> Selection::PageAfter(std::string_view after, size_t lim
     least_of_others = page.back().id;
   };
   for (const Part& part : parts_) {
+    BEBR_RETURN_IF_ERROR(interrupted());
     ForEachRow(part.rows, [&](uint32_t row) {
       const std::string_view id = part.view->segment->id(row);
       if (id <= after || (least_of_others.has_value() && id >= *least_of_others)) return;
@@ -140,20 +168,23 @@ std::vector<SelectedRow> Selection::PageAfter(std::string_view after, size_t lim
   return page;
 }
 
-absl::StatusOr<FacetResult> Selection::CountValues(std::string_view attribute, size_t limit) const {
+absl::StatusOr<FacetResult> Selection::CountValues(const FacetRequest& request, Interrupter interrupted) const {
   FacetResult result{.documents = count()};
   ValueCounts total;
   for (uint32_t shard = 0; shard < view_->shards.size(); ++shard) {
     ColumnCounts counts;
     for (const Part& part : parts_) {
       if (part.shard != shard) continue;
-      const auto column = part.view->attributes->find(attribute);
+      BEBR_RETURN_IF_ERROR(interrupted());
+      const auto column = part.view->attributes->find(request.attribute);
       if (column == part.view->attributes->end()) continue;
       result.with_attribute += CountColumn(*column->second, part.rows, counts);
-      if (counts.size() > kMaxFacetValues) return TooManyValues(attribute);
+      if (counts.size() > kMaxFacetValues) return TooManyValues(request.attribute);
     }
-    AddCounts(counts, *view_->shards[shard]->dictionary, total);
-    if (total.size() > kMaxFacetValues) return TooManyValues(attribute);
+    const AttributeDictionary& dictionary = *view_->shards[shard]->dictionary;
+    if (request.take_memory != nullptr) BEBR_RETURN_IF_ERROR(request.take_memory(MemoryOf(counts, dictionary)));
+    AddCounts(counts, dictionary, total);
+    if (total.size() > kMaxFacetValues) return TooManyValues(request.attribute);
   }
   result.values = total.size();
   for (const auto& [value, documents] : total) {
@@ -162,19 +193,19 @@ absl::StatusOr<FacetResult> Selection::CountValues(std::string_view attribute, s
   const auto better = [](const Facet& a, const Facet& b) {
     return a.documents != b.documents ? a.documents > b.documents : a.value < b.value;
   };
-  const size_t kept = std::min(limit, result.facets.size());
+  const size_t kept = std::min(request.limit, result.facets.size());
   std::partial_sort(result.facets.begin(), result.facets.begin() + static_cast<ptrdiff_t>(kept), result.facets.end(),
                     better);
   result.facets.resize(kept);
   return result;
 }
 
-absl::StatusOr<Selection> Select(const ShardSet& shards, std::string_view filter) {
+absl::StatusOr<Selection> Select(const ShardSet& shards, std::string_view filter, Interrupter interrupted) {
   std::unique_ptr<const Filter> parsed;
   if (!filter.empty()) {
     BEBR_ASSIGN_OR_RETURN(parsed, Filter::Parse(filter));
   }
-  return Selection(shards.view(), parsed.get());
+  return Selection::Create(shards.view(), parsed.get(), interrupted);
 }
 
 absl::StatusOr<FacetResult> CountValues(const ShardSet& shards, const FacetRequest& request) {
@@ -182,8 +213,9 @@ absl::StatusOr<FacetResult> CountValues(const ShardSet& shards, const FacetReque
   if (request.limit == 0 || request.limit > kMaxFacets) {
     return absl::InvalidArgumentError(absl::StrFormat("limit is %d; it is 1 to %d", request.limit, kMaxFacets));
   }
-  BEBR_ASSIGN_OR_RETURN(const Selection selection, Select(shards, request.filter));
-  return selection.CountValues(request.attribute, request.limit);
+  const auto interrupted = [&request] { return Interrupted(request, SteadyNow()); };
+  BEBR_ASSIGN_OR_RETURN(const Selection selection, Select(shards, request.filter, interrupted));
+  return selection.CountValues(request, interrupted);
 }
 
 std::vector<DocumentCode> CodesOf(const SelectedRow& row, const CollectionManifest& manifest) {

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "index/catalog/manifest.h"
 #include "index/search/filter.h"
+#include "index/search/interruption.h"
 #include "index/shard/shard_set.h"
 #include "index/types/browse.h"
 
@@ -29,19 +30,24 @@ struct SelectedRow {
 // Holds the view, so what it points to stays as it is. Immutable; thread-safe. Cost: the filter's, and a bit a row.
 class Selection {
  public:
-  // `filter` may be null: all documents.
-  Selection(std::shared_ptr<const CollectionView> collection_view, const Filter* filter);
+  // `filter` may be null: all documents. `interrupted` is asked for every segment.
+  static absl::StatusOr<Selection> Create(std::shared_ptr<const CollectionView> view, const Filter* filter,
+                                          Interrupter interrupted);
 
   uint64_t count() const;
   // Of all documents, in no order.
   std::vector<std::string> Ids() const;
   // The first `limit` rows, at least 1, in the order of the ids, of those with an id beyond `after`. Costs a look at
   // the id of each document.
-  std::vector<SelectedRow> PageAfter(std::string_view after, size_t limit) const;
-  // The values of an attribute; RESOURCE_EXHAUSTED if there are more than kMaxFacetValues.
-  absl::StatusOr<FacetResult> CountValues(std::string_view attribute, size_t limit) const;
+  absl::StatusOr<std::vector<SelectedRow>> PageAfter(std::string_view after, size_t limit,
+                                                     Interrupter interrupted) const;
+  // The values of the request's attribute; RESOURCE_EXHAUSTED if there are more than kMaxFacetValues.
+  absl::StatusOr<FacetResult> CountValues(const FacetRequest& request, Interrupter interrupted) const;
 
  private:
+  explicit Selection(std::shared_ptr<const CollectionView> view) : view_(std::move(view)) {}
+  absl::Status AddShard(uint32_t number, const Filter* filter, Interrupter interrupted);
+
   struct Part {
     const SegmentView* view = nullptr;
     uint32_t shard = 0;
@@ -53,7 +59,7 @@ class Selection {
 };
 
 // The documents that satisfy the text of a filter; empty: all. INVALID_ARGUMENT as of Filter::Parse.
-absl::StatusOr<Selection> Select(const ShardSet& shards, std::string_view filter);
+absl::StatusOr<Selection> Select(const ShardSet& shards, std::string_view filter, Interrupter interrupted);
 // Selection::CountValues of a request, whose limits are checked.
 absl::StatusOr<FacetResult> CountValues(const ShardSet& shards, const FacetRequest& request);
 

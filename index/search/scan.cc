@@ -72,7 +72,7 @@ class ScanRun {
   }
 
   void Run(FairPool& pool) {
-    filters_.Evaluate(pool);
+    filters_.Evaluate(queries_, pool);
     Divide();
     workers_.resize(pool.slots());
     pool.ParallelFor(pickings_.size() + units_.size(), [this](size_t i, size_t slot) {

@@ -14,7 +14,13 @@ ScanFilters::ScanFilters(const ScanTarget& target, absl::Span<const ScanQuery> q
   }
 }
 
-void ScanFilters::Evaluate(FairPool& pool) {
+bool ScanFilters::Stopped(uint32_t group, absl::Span<const ScanQuery> queries) const {
+  const SteadyTime now = SteadyNow();
+  return std::all_of(groups_[group].queries.begin(), groups_[group].queries.end(),
+                     [&](uint32_t q) { return queries[q].stopped != nullptr && queries[q].stopped(now); });
+}
+
+void ScanFilters::Evaluate(absl::Span<const ScanQuery> queries, FairPool& pool) {
   std::vector<uint32_t> filtered;  // groups
   for (uint32_t group = 0; group < groups_.size(); ++group) {
     if (groups_[group].filter != nullptr) filtered.push_back(group);
@@ -31,6 +37,7 @@ void ScanFilters::Evaluate(FairPool& pool) {
   pool.ParallelFor(filtered.size() * shards, [&](size_t i, size_t) {
     const uint32_t group = filtered[i / shards];
     const auto shard = static_cast<uint32_t>(i % shards);
+    if (Stopped(group, queries)) return;
     texts[group][shard] = groups_[group].filter->CompareTexts(*target_.shard(shard).dictionary);
   });
   // A segment's columns are read for all filters, one after the other, while they are in the caches.
@@ -38,6 +45,10 @@ void ScanFilters::Evaluate(FairPool& pool) {
     const ScanTarget::Part& part = target_.parts()[i];
     const AttributeDictionary& dictionary = *target_.shard(part.shard).dictionary;
     for (const uint32_t group : filtered) {
+      if (Stopped(group, queries)) {
+        rows_[group][i].few = true;  // none
+        continue;
+      }
       rows_[group][i] = groups_[group].filter->Select(*part.view->attributes, dictionary, texts[group][part.shard],
                                                       part.view->rows, part.view->segment.get());
     }

@@ -63,8 +63,9 @@ class ScanFilters {
   };
 
   ScanFilters(const ScanTarget& target, absl::Span<const ScanQuery> queries);
-  // Before the blocks: the comparisons with the strings of every shard, then with the rows of every part.
-  void Evaluate(FairPool& pool);
+  // Before the blocks: the comparisons with the strings of every shard, then with the rows of every part. A filter
+  // whose queries, which are those of the constructor, have all stopped leaves no row.
+  void Evaluate(absl::Span<const ScanQuery> queries, FairPool& pool);
 
   const std::vector<Group>& groups() const { return groups_; }
   // The rows of a part that a group's filter leaves, ascending, where they are few; else null.
@@ -83,6 +84,8 @@ class ScanFilters {
 
  private:
   BlockSet GroupedBlocksLeft(size_t group, const ScanUnit& unit) const;
+  // Whether all queries of a group have stopped, which they never take back.
+  bool Stopped(uint32_t group, absl::Span<const ScanQuery> queries) const;
 
   const ScanTarget& target_;
   std::vector<Group> groups_;

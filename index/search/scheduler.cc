@@ -56,14 +56,15 @@ Scheduler::Key Scheduler::KeyOf(const SearchJob& job) {
 
 absl::Status Scheduler::Admit(size_t queries) const {
   if (stopping_) return absl::UnavailableError("the server is shutting down");
-  if (queries > max_queued_queries_) {
+  const size_t most = max_queued_queries_.load(std::memory_order_relaxed);
+  if (queries > most) {
     return absl::ResourceExhaustedError(
         absl::StrFormat("the request has %d queries and at most %d may wait (max_queued_queries); send fewer at a time",
-                        queries, max_queued_queries_));
+                        queries, most));
   }
-  if (queued_queries_ + queries > max_queued_queries_) {
+  if (queued_queries_ + queries > most) {
     return TryAgainLater(
-        absl::StrFormat("%d queries wait and the limit is %d; try again later", queued_queries_, max_queued_queries_));
+        absl::StrFormat("%d queries wait and the limit is %d; try again later", queued_queries_, most));
   }
   return absl::OkStatus();
 }

@@ -58,6 +58,8 @@ class Scheduler {
   ~Scheduler();
 
   void Submit(std::unique_ptr<SearchJob> job);
+  // What waits already still waits.
+  void SetMaxQueuedQueries(size_t most) { max_queued_queries_ = most; }
   const Counters& counters() const { return counters_; }
   size_t queued_queries() const;
 
@@ -90,7 +92,7 @@ class Scheduler {
   // Finishes the rest of a batch on a pool, a query at a time, so that other batches have their turn in between.
   static void Finish(ThreadPool& pool, std::shared_ptr<SearchBatch> batch, SearchBatch::Weight weight);
 
-  const size_t max_queued_queries_;
+  std::atomic<size_t> max_queued_queries_;
   Counters counters_;
   FairPool scan_pool_;      // helps the drivers
   ThreadPool finish_pool_;  // rerank and results, beside the next scans

@@ -8,6 +8,7 @@
 #include "index/base/status_macros.h"
 #include "index/search/ranking.h"
 #include "index/search/rerank.h"
+#include "index/search/result_memory.h"
 
 namespace bebr {
 namespace {
@@ -98,7 +99,21 @@ ScanCounts SearchBatch::Scan(FairPool& pool) {
   timings_.encode_us = Micros(started_, begun);
   timings_.scan_us = Micros(begun, SteadyNow());
   timings_.queries_in_scan = static_cast<uint32_t>(query_count());
+  TakeMemory();
   return counts;
+}
+
+void SearchBatch::TakeMemory() {
+  for (size_t j = 0; j < jobs_.size(); ++j) {
+    const SearchRequest& request = jobs_[j]->request;
+    if (request.take_memory == nullptr) continue;
+    const size_t most = request.fusion == Fusion::kNone ? request.k : CandidateCount(request);
+    uint64_t hits = 0;
+    for (size_t i = 0; i < request.queries.size(); ++i)
+      hits += std::min<uint64_t>(most, documents_[first_query_[j] + i]);
+    if (absl::Status taken = request.take_memory(hits * HitMemory(request, spec())); !taken.ok())
+      answers_[j]->Fail(std::move(taken));
+  }
 }
 
 void SearchBatch::Encode(FairPool& pool) {
@@ -256,6 +271,7 @@ absl::Status SearchBatch::FillHits(const SearchJob& job, size_t query, Answer& a
     const absl::Span<SearchHit> some = absl::MakeSpan(hits).subspan(begin, kHitsAtATime);
     if (job.request.with_attributes) {
       BEBR_RETURN_IF_ERROR(AddAttributes(absl::MakeConstSpan(shard_of).subspan(begin), some));
+      if (job.request.take_memory != nullptr) BEBR_RETURN_IF_ERROR(job.request.take_memory(AttributeMemory(some)));
     }
     BEBR_RETURN_IF_ERROR(CheckResultBytes(job.request, some, answer.bytes));
   }

@@ -69,6 +69,8 @@ class SearchBatch {
     return PreparedQueries(spec(), shape, query_count(), planes_.data(), weights_.data(), offsets_.data());
   }
   void MakeScan();
+  // Asks for the memory that the hits of each job will take at most, now that it is known how many rows were scored.
+  void TakeMemory();
   // Without attributes; `shard_of` gets the shard of each.
   absl::StatusOr<std::vector<SearchHit>> Hits(const SearchJob& job, size_t query, absl::Span<const float> embedding,
                                               std::vector<uint32_t>& shard_of) const;

@@ -90,14 +90,6 @@ absl::Status CheckKnown(const Filter& filter, const CollectionView& view) {
 
 }  // namespace
 
-absl::Status Interrupted(const SearchRequest& request, SteadyTime now) {
-  if (request.cancelled != nullptr && request.cancelled->load(std::memory_order_relaxed)) {
-    return absl::CancelledError("the search was cancelled by the caller");
-  }
-  if (now >= request.deadline) return absl::DeadlineExceededError("the deadline passed before the search was done");
-  return absl::OkStatus();
-}
-
 Filter::Warnings UnknownIn(const Filter& filter, const CollectionView& view) {
   std::vector<const SegmentView*> segments;
   for (const auto& shard : view.shards) {

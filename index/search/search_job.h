@@ -10,6 +10,7 @@
 #include "index/base/clock.h"
 #include "index/catalog/manifest.h"
 #include "index/search/filter.h"
+#include "index/search/interruption.h"
 #include "index/shard/shard_set.h"
 #include "index/types/search.h"
 
@@ -25,9 +26,6 @@ struct SearchJob {
   absl::AnyInvocable<void(absl::StatusOr<SearchResult>)> done;
   SteadyTime submitted;
 };
-
-// OK, or why a search should not go on: CANCELLED or DEADLINE_EXCEEDED.
-absl::Status Interrupted(const SearchRequest& request, SteadyTime now);
 
 // Filter::Unknown, of all segments of a view; and all that it says.
 Filter::Warnings UnknownIn(const Filter& filter, const CollectionView& view);

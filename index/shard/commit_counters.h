@@ -39,6 +39,7 @@ struct CommitCounters {
   std::atomic<uint64_t> commit_us{0};       // building, writing and syncing batches
   std::atomic<uint64_t> apply_us{0};        // scan layout and views
   std::atomic<uint64_t> failed_commits{0};  // that storage refused
+  DurationCounter waits;                    // of writes, from their call to their commit
   DurationCounter commits;
   DurationCounter syncs;                 // of these, the log's sync
   std::atomic<int64_t> memory_bytes{0};  // gauge: codes, ids and attributes

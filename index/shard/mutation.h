@@ -62,6 +62,7 @@ struct MutationResult {
   std::vector<std::string> unknown_ids;  // of merges and updates: documents that do not exist
   std::vector<std::string> skipped_ids;  // kept as they are by a condition
   absl::Status refused;                  // not OK: none of them took effect, and this is why
+  WriteTimings timings;
 };
 
 // The mutations of one request, by shard and in order: all of them take effect at once, or none. `owner` keeps alive

@@ -266,12 +266,17 @@ absl::Status RocksStore::Initialize(uint32_t shards, bool create) {
   return absl::OkStatus();
 }
 
+// Whether a store is there already, and if not, whether what is made of it is synced.
+enum class StoreState { kThere, kNew, kNewAndNotSynced };
+
 // Opens the database at `path`, of which `found` is what there is, or makes one.
 absl::StatusOr<std::unique_ptr<CollectionStore>> OpenStore(const std::string& path, uint32_t shards,
                                                            std::shared_ptr<StoreCache> cache, StoreFileList found,
-                                                           bool create) {
+                                                           StoreState state) {
+  const bool create = state != StoreState::kThere;
   auto database = std::make_shared<Database>();
-  database->files = std::make_shared<ShardFileSystem>(rocksdb::FileSystem::Default(), path, std::move(found));
+  database->files = std::make_shared<ShardFileSystem>(rocksdb::FileSystem::Default(), path, std::move(found),
+                                                      state != StoreState::kNewAndNotSynced);
   database->env = rocksdb::NewCompositeEnv(database->files);
   database->health = std::make_shared<StoreHealth>(path);
   rocksdb::DBOptions options = DatabaseOptions(*cache, create);
@@ -305,13 +310,17 @@ std::string StorePath(const std::string& directory) { return directory + "/shard
 absl::StatusOr<std::unique_ptr<CollectionStore>> CollectionStore::Open(const std::string& path, uint32_t shards,
                                                                        std::shared_ptr<StoreCache> cache) {
   BEBR_ASSIGN_OR_RETURN(StoreFileList found, CheckStoreFiles(path, /*repair=*/true));
-  return OpenStore(path, shards, std::move(cache), std::move(found), false);
+  return OpenStore(path, shards, std::move(cache), std::move(found), StoreState::kThere);
 }
 
 absl::StatusOr<std::unique_ptr<CollectionStore>> CollectionStore::Create(const std::string& path, uint32_t shards,
                                                                          std::shared_ptr<StoreCache> cache) {
   BEBR_RETURN_IF_ERROR(CreateDirectories(path));
-  return OpenStore(path, shards, std::move(cache), {}, true);
+  return OpenStore(path, shards, std::move(cache), {}, StoreState::kNew);
+}
+
+absl::Status CollectionStore::Build(const std::string& path, uint32_t shards, std::shared_ptr<StoreCache> cache) {
+  return OpenStore(path, shards, std::move(cache), {}, StoreState::kNewAndNotSynced).status();
 }
 
 }  // namespace bebr

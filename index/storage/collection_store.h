@@ -27,6 +27,8 @@ std::shared_ptr<StoreCache> MakeStoreCache(uint64_t capacity_bytes,
                                            uint64_t write_buffer_bytes = kDefaultWriteBufferBytes);
 // The counters and the cache; what belongs to single stores is added by CollectionStore::AddStats.
 StorageStats SharedStats(const StoreCache& cache);
+// Blocks beyond it are dropped. May come at any time.
+void SetCacheCapacity(StoreCache& cache, uint64_t capacity_bytes);
 
 // Where the store lies in a collection's directory, or in a snapshot's. A store is named by the first of its shards.
 std::string StorePath(const std::string& directory);
@@ -87,6 +89,9 @@ class CollectionStore {
   // Makes an empty store at `path`, where none may be, and opens it.
   static absl::StatusOr<std::unique_ptr<CollectionStore>> Create(const std::string& path, uint32_t shards,
                                                                  std::shared_ptr<StoreCache> cache);
+  // Makes an empty store in a directory that is built aside, and closes it. Nothing of it is synced: that is left to
+  // who puts the directory in its place (SyncTree).
+  static absl::Status Build(const std::string& path, uint32_t shards, std::shared_ptr<StoreCache> cache);
   virtual ~CollectionStore() = default;
 
   // Number of the last committed mutation; 0 for an empty store.

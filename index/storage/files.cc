@@ -46,7 +46,7 @@ absl::Status SyncParent(const std::string& path) {
   return SyncPath(parent.empty() ? "." : parent);
 }
 
-absl::Status WriteAndSync(const std::string& path, std::string_view contents) {
+absl::Status WriteWhole(const std::string& path, std::string_view contents, bool synced) {
   const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (fd < 0) return CannotStatus("create", path);
   const absl::Cleanup close_fd = [fd] { close(fd); };
@@ -56,7 +56,16 @@ absl::Status WriteAndSync(const std::string& path, std::string_view contents) {
     if (written < 0) return CannotStatus("write", path);
     contents.remove_prefix(static_cast<size_t>(written));
   }
-  return fsync(fd) == 0 ? absl::OkStatus() : CannotStatus("sync", path);
+  return !synced || fsync(fd) == 0 ? absl::OkStatus() : CannotStatus("sync", path);
+}
+
+// Puts a file in the place of another one.
+absl::Status Replace(const std::string& path, std::string_view contents, bool synced) {
+  const std::string temporary = path + ".tmp";
+  absl::Status status = WriteWhole(temporary, contents, synced);
+  if (status.ok() && rename(temporary.c_str(), path.c_str()) != 0) status = CannotStatus("rename to", path);
+  if (!status.ok()) unlink(temporary.c_str());  // the first error is the one that counts
+  return status;
 }
 
 // Names in `path` of directories, or of everything else, sorted. What goes meanwhile is passed over.
@@ -78,12 +87,20 @@ absl::StatusOr<std::vector<std::string>> List(const std::string& path, bool dire
 }  // namespace
 
 absl::Status WriteFileAtomically(const std::string& path, std::string_view contents) {
-  const std::string temporary = path + ".tmp";
-  absl::Status status = WriteAndSync(temporary, contents);
-  if (status.ok() && rename(temporary.c_str(), path.c_str()) != 0) status = CannotStatus("rename to", path);
-  if (status.ok()) return SyncParent(path);
-  unlink(temporary.c_str());  // the first error is the one that counts
-  return status;
+  BEBR_RETURN_IF_ERROR(Replace(path, contents, /*synced=*/true));
+  return SyncParent(path);
+}
+
+absl::Status WriteFileUnsynced(const std::string& path, std::string_view contents) {
+  return Replace(path, contents, /*synced=*/false);
+}
+
+absl::Status SyncTree(const std::string& path) {
+  BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> directories, ListDirectories(path));
+  for (const std::string& name : directories) BEBR_RETURN_IF_ERROR(SyncTree(path + "/" + name));
+  BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> files, ListFiles(path));
+  for (const std::string& name : files) BEBR_RETURN_IF_ERROR(SyncPath(path + "/" + name));
+  return SyncPath(path);
 }
 
 absl::StatusOr<FileSum> SumFile(const std::string& path) {
@@ -110,17 +127,17 @@ absl::Status CutFile(const std::string& path, uint64_t bytes) {
   return fsync(fd) == 0 ? absl::OkStatus() : CannotStatus("sync", path);
 }
 
-absl::Status CreateDirectories(const std::string& path) {
+absl::Status CreateDirectories(const std::string& path, bool synced) {
   if (path.empty()) return absl::OkStatus();
   struct stat info;
   if (stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) return absl::OkStatus();
   if (errno != ENOENT && errno != ENOTDIR) return CannotStatus("look at", path);
-  BEBR_RETURN_IF_ERROR(CreateDirectories(fs::path(path).parent_path().string()));
+  BEBR_RETURN_IF_ERROR(CreateDirectories(fs::path(path).parent_path().string(), synced));
   // Somebody else may make it at the same time.
   if (mkdir(path.c_str(), 0755) != 0 && (errno != EEXIST || stat(path.c_str(), &info) != 0 || !S_ISDIR(info.st_mode))) {
     return CannotStatus("create directory", path);
   }
-  return SyncParent(path);
+  return synced ? SyncParent(path) : absl::OkStatus();
 }
 
 absl::Status RenameDirectory(const std::string& from, const std::string& to) {

@@ -1,6 +1,6 @@
 // The few file-system operations that durability depends on. What they make, rename or remove is on disk when they
-// return: files are synced, and so are the directories that name them. Errors name the path; a full disk is
-// RESOURCE_EXHAUSTED, a failing one UNAVAILABLE.
+// return, unless they say otherwise: files are synced, and so are the directories that name them. Errors name the path;
+// a full disk is RESOURCE_EXHAUSTED, a failing one UNAVAILABLE.
 #ifndef BEBR_INDEX_STORAGE_FILES_H_
 #define BEBR_INDEX_STORAGE_FILES_H_
 
@@ -18,6 +18,10 @@ namespace bebr {
 // Replaces the file at `path` by `contents` so that after a crash either the old or the new file is there, whole:
 // writes a temporary file beside it, syncs it, renames it and syncs the directory.
 absl::Status WriteFileAtomically(const std::string& path, std::string_view contents);
+// Replaces it without syncing anything, for a directory that is built aside.
+absl::Status WriteFileUnsynced(const std::string& path, std::string_view contents);
+// Syncs all that is in a directory, at any depth, and then the directory: what was built in it without being synced.
+absl::Status SyncTree(const std::string& path);
 // What a file holds, in short. Reads it whole, a part at a time.
 struct FileSum {
   uint64_t bytes = 0;
@@ -26,7 +30,7 @@ struct FileSum {
 absl::StatusOr<FileSum> SumFile(const std::string& path);
 // Cuts a file back to its first `bytes` bytes.
 absl::Status CutFile(const std::string& path, uint64_t bytes);
-absl::Status CreateDirectories(const std::string& path);
+absl::Status CreateDirectories(const std::string& path, bool synced = true);
 // An error leaves the directory where it was, if the disk lets it.
 absl::Status RenameDirectory(const std::string& from, const std::string& to);
 // Removes a file or a whole directory; no error if it is not there.

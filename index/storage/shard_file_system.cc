@@ -36,6 +36,8 @@ uint64_t NumberOf(std::string_view path, std::string_view prefix, std::string_vi
 uint64_t LogNumber(std::string_view path) { return NumberOf(path, "", ".log"); }
 uint64_t ManifestNumber(std::string_view path) { return NumberOf(path, "MANIFEST-", ""); }
 
+bool IsOptionsFile(std::string_view path) { return path.substr(path.rfind('/') + 1).starts_with("OPTIONS-"); }
+
 // An error of making or removing a log. RocksDB takes want of space there for the end, other retryable errors not.
 IOStatus LogFileError(const std::string& message) { return Retryable(IOStatus::IOError(message)); }
 
@@ -92,6 +94,15 @@ class ShardFileSystem::File : public rocksdb::FSWritableFileOwnerWrapper {
   IOStatus Close(const IOOptions& options, IODebugContext* debug) override {
     return Retryable(target()->Close(options, debug));
   }
+};
+
+// A file that is not synced, whatever RocksDB asks for.
+class ShardFileSystem::Unsynced final : public rocksdb::FSWritableFileOwnerWrapper {
+ public:
+  using FSWritableFileOwnerWrapper::FSWritableFileOwnerWrapper;
+  IOStatus Sync(const IOOptions&, IODebugContext*) override { return IOStatus::OK(); }
+  IOStatus Fsync(const IOOptions&, IODebugContext*) override { return IOStatus::OK(); }
+  IOStatus RangeSync(uint64_t, uint64_t, const IOOptions&, IODebugContext*) override { return IOStatus::OK(); }
 };
 
 class ShardFileSystem::Manifest final : public File {
@@ -179,10 +190,12 @@ class ShardFileSystem::Directory final : public rocksdb::FSDirectoryWrapper {
       : FSDirectoryWrapper(std::move(directory)), owner_(owner) {}
 
   IOStatus Fsync(const IOOptions& options, IODebugContext* debug) override {
+    if (!owner_->syncs_) return IOStatus::OK();
     return Check(FSDirectoryWrapper::Fsync(options, debug));
   }
   IOStatus FsyncWithDirOptions(const IOOptions& options, IODebugContext* debug,
                                const rocksdb::DirFsyncOptions& what) override {
+    if (!owner_->syncs_) return IOStatus::OK();
     return Check(FSDirectoryWrapper::FsyncWithDirOptions(options, debug, what));
   }
 
@@ -228,7 +241,7 @@ absl::Status ShardFileSystem::WriteList() {
     MutexLock lock(&mutex_);
     list = list_;
   }
-  return list.Write(directory_);
+  return list.Write(directory_, syncs_);
 }
 
 IOStatus ShardFileSystem::NewWritableFile(const std::string& path, const rocksdb::FileOptions& options,
@@ -237,6 +250,8 @@ IOStatus ShardFileSystem::NewWritableFile(const std::string& path, const rocksdb
   IOStatus status = target()->NewWritableFile(path, options, &made, debug);
   const uint64_t log = LogNumber(path), manifest = ManifestNumber(path);
   if (!status.ok()) return log == 0 ? Retryable(std::move(status)) : LogFileError(status.ToString());
+  // What RocksDB notes of its options is for people; nobody reads it.
+  if (!syncs_ || IsOptionsFile(path)) made = std::make_unique<Unsynced>(std::move(made));
   if (log == 0) {
     *file = manifest == 0 ? std::make_unique<File>(std::move(made))
                           : std::make_unique<Manifest>(std::move(made), manifest, this);

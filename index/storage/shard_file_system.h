@@ -33,9 +33,11 @@ namespace bebr {
 // Thread safety: all methods may be called from any thread.
 class ShardFileSystem final : public rocksdb::FileSystemWrapper {
  public:
-  // `found` is what the directory held when it was checked.
-  ShardFileSystem(const std::shared_ptr<rocksdb::FileSystem>& disk, std::string directory, StoreFileList found)
-      : FileSystemWrapper(disk), directory_(std::move(directory)), list_(std::move(found)) {}
+  // `found` is what the directory held when it was checked. Without `syncs` nothing is synced, though RocksDB is told
+  // so: for a directory that is built aside.
+  ShardFileSystem(const std::shared_ptr<rocksdb::FileSystem>& disk, std::string directory, StoreFileList found,
+                  bool syncs)
+      : FileSystemWrapper(disk), directory_(std::move(directory)), syncs_(syncs), list_(std::move(found)) {}
 
   // Marks the calling thread, while it lives, as one that writes to the log what will be acknowledged.
   class Committing {
@@ -82,6 +84,7 @@ class ShardFileSystem final : public rocksdb::FileSystemWrapper {
   class Manifest;
   class Log;
   class Directory;
+  class Unsynced;
 
   // Notes that log `number` failed, which matters if it is written to: if a committing thread says so, or it is the
   // newest.
@@ -90,6 +93,7 @@ class ShardFileSystem final : public rocksdb::FileSystemWrapper {
   void ManifestSynced(uint64_t number, uint64_t bytes);
 
   const std::string directory_;
+  const bool syncs_;
   Mutex list_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);  // one writing of the list at a time
   mutable Mutex mutex_;
   StoreFileList list_ ABSL_GUARDED_BY(mutex_);

@@ -132,12 +132,12 @@ absl::StatusOr<StoreFileList> StoreFileList::Read(const std::string& directory) 
                       path, list.status().message()));
 }
 
-absl::Status StoreFileList::Write(const std::string& directory) const {
+absl::Status StoreFileList::Write(const std::string& directory, bool synced) const {
   std::string text = absl::StrCat(kTitle, "\n");
   if (manifest != 0) absl::StrAppendFormat(&text, "manifest %d %d\n", manifest, manifest_bytes);
   for (const auto& [number, bytes] : logs) absl::StrAppendFormat(&text, "log %d %d\n", number, bytes);
   absl::StrAppendFormat(&text, "crc32c %08x\n", Crc32c(text));
-  return WriteFileAtomically(Path(directory), text);
+  return synced ? WriteFileAtomically(Path(directory), text) : WriteFileUnsynced(Path(directory), text);
 }
 
 absl::StatusOr<StoreFileList> CheckStoreFiles(const std::string& directory, bool repair) {

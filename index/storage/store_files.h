@@ -26,7 +26,8 @@ struct StoreFileList {
   static std::string Path(std::string_view directory);
   // An empty list where there is no such file, as in directories of earlier servers. DATA_LOSS if it is damaged.
   static absl::StatusOr<StoreFileList> Read(const std::string& directory);
-  absl::Status Write(const std::string& directory) const;
+  // Replaces it in one step; synced, if it is to be.
+  absl::Status Write(const std::string& directory, bool synced = true) const;
 };
 
 // The files of the store in `directory` as they are now, if it has all that its list names, and its logs and MANIFEST

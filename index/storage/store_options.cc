@@ -9,6 +9,8 @@ std::shared_ptr<StoreCache> MakeStoreCache(uint64_t capacity_bytes, uint64_t wri
   return std::make_shared<StoreCache>(capacity_bytes, write_buffer_bytes);
 }
 
+void SetCacheCapacity(StoreCache& cache, uint64_t capacity_bytes) { cache.blocks->SetCapacity(capacity_bytes); }
+
 StorageStats SharedStats(const StoreCache& cache) {
   const auto count = [&](uint32_t ticker) { return cache.counters->getTickerCount(ticker); };
   StorageStats stats;
@@ -48,6 +50,7 @@ rocksdb::DBOptions DatabaseOptions(const StoreCache& cache, bool create) {
   options.max_background_jobs = 2;
   options.statistics = cache.counters;
   options.max_open_files = 512;
+  options.max_file_opening_threads = 1;  // of each family: for the 16 files at most that are opened with the database
   // Opening replays the log into memory and writes nothing, so a start costs reading; the bound keeps the log short.
   options.max_total_wal_size = 64 << 20;
   options.allow_fallocate = false;  // would take 64 MiB of disk for the log of the smallest collection

@@ -2,11 +2,16 @@
 #ifndef BEBR_INDEX_TYPES_BROWSE_H_
 #define BEBR_INDEX_TYPES_BROWSE_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "index/types/document.h"
 
 namespace bebr {
@@ -26,7 +31,11 @@ struct PageRequest {
   bool with_attributes = false;
   bool with_embeddings = false;
   bool with_codes = false;
-  uint64_t max_bytes = 0;  // a page ends early once it is larger; 0 = no limit
+  uint64_t max_bytes = 0;  // of memory: a page ends early once it takes more; 0 = no limit
+  // Told of the bytes of memory that the page has come to take, now and then; an error ends the work. May be null.
+  std::function<absl::Status(uint64_t bytes)> take_memory;
+  absl::Duration deadline = absl::InfiniteDuration();  // on the clock of SteadyNow(), index/base/clock.h
+  std::shared_ptr<std::atomic<bool>> cancelled;        // may be null; set by the caller at any time
 };
 
 // A document's code in one space, as it is in memory.
@@ -55,6 +64,18 @@ struct FacetRequest {
   std::string filter;  // as of a search; empty = all documents
   std::string attribute;
   size_t limit = 100;  // 1..kMaxFacets
+  // Asked before the different values take so many more bytes of memory; an error ends the work. May be null.
+  std::function<absl::Status(uint64_t bytes)> take_memory;
+  absl::Duration deadline = absl::InfiniteDuration();  // on the clock of SteadyNow(), index/base/clock.h
+  std::shared_ptr<std::atomic<bool>> cancelled;        // may be null; set by the caller at any time
+};
+
+// What is to be counted.
+struct CountRequest {
+  std::string collection;
+  std::string filter;                                  // as of a search; empty = all documents
+  absl::Duration deadline = absl::InfiniteDuration();  // on the clock of SteadyNow(), index/base/clock.h
+  std::shared_ptr<std::atomic<bool>> cancelled;        // may be null; set by the caller at any time
 };
 
 // A value of an attribute, and how many documents have it.

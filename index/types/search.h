@@ -5,11 +5,13 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "index/types/document.h"
@@ -91,6 +93,9 @@ struct SearchRequest {
   bool explain = false;
   // Ids, attributes and 16 bytes for each hit; beyond it RESOURCE_EXHAUSTED as soon as it is found; 0 = no limit.
   uint64_t max_result_bytes = 0;
+  // Asked before the hits take so many more bytes of memory: first for all of them without attributes, once it is known
+  // how many there are, then for attributes. An error ends the search. On several threads at a time; may be null.
+  std::function<absl::Status(uint64_t bytes)> take_memory;
   absl::Duration deadline = absl::InfiniteDuration();  // on the clock of SteadyNow(), index/base/clock.h
   std::shared_ptr<std::atomic<bool>> cancelled;        // may be null; set by the caller at any time
 };

@@ -56,6 +56,7 @@ struct EngineStats {
   uint64_t commit_us = 0;  // building, writing and syncing batches
   uint64_t apply_us = 0;   // scan layout
   uint64_t scan_us = 0;
+  DurationCounts write_waits;        // of writes, from their call to their commit, their encoding among it
   DurationCounts commits;            // of groups of writes to storage, failed ones too
   DurationCounts syncs;              // of the log, within those
   uint64_t queued_queries = 0;       // gauge

@@ -58,6 +58,13 @@ struct DocumentProblem {
   absl::Status status;
 };
 
+// Microseconds that a write took: from its call to its commit, its encoding among it, and in the commit, with its sync
+// and what makes it visible.
+struct WriteTimings {
+  int64_t queue_us = 0;
+  int64_t commit_us = 0;
+};
+
 // What an upsert did.
 struct UpsertResult {
   uint64_t documents = 0;
@@ -65,6 +72,7 @@ struct UpsertResult {
   std::vector<std::string> unknown_ids;  // of a merge: documents that do not exist and were not written
   std::vector<std::string> skipped_ids;  // kept from being written by a condition
   std::vector<DocumentProblem> problems;
+  WriteTimings timings;
 };
 
 // What is done to a document's attributes, in this order.
@@ -80,6 +88,18 @@ struct AttributeUpdate {
   std::vector<std::string> ids;  // 1..kMaxDocumentsPerRequest, or
   std::string filter;            // client/README.md "Filters"
   AttributeChange change;
+  // Until its turn has come; by filter.
+  absl::Duration deadline = absl::InfiniteDuration();  // on the clock of SteadyNow(), index/base/clock.h
+  std::shared_ptr<std::atomic<bool>> cancelled;        // may be null; set by the caller at any time
+};
+
+// A deletion of all documents that satisfy a filter.
+struct FilteredDeletion {
+  std::string collection;
+  std::string filter;  // client/README.md "Filters"
+  // Until its turn has come.
+  absl::Duration deadline = absl::InfiniteDuration();  // on the clock of SteadyNow(), index/base/clock.h
+  std::shared_ptr<std::atomic<bool>> cancelled;        // may be null; set by the caller at any time
 };
 
 // What an update of attributes, or a deletion by filter, did.

@@ -22,6 +22,9 @@ bool IsServerError(grpc::StatusCode code) {
          code == grpc::StatusCode::UNAVAILABLE || code == grpc::StatusCode::DATA_LOSS;
 }
 
+// Of what the engine found: itself, the message, and its bytes.
+constexpr uint64_t kCopies = 3;
+
 bool IsDenied(absl::StatusCode code) {
   return code == absl::StatusCode::kUnauthenticated || code == absl::StatusCode::kPermissionDenied;
 }
@@ -35,7 +38,9 @@ Call::Call(CallStart start)
       identity_(std::move(start.identity)),
       ids_(ReadCallIds(context_.client_metadata())),
       peer_(std::move(start.peer)),
-      slot_(std::move(start.slot)) {
+      slot_(std::move(start.slot)),
+      pass_(std::move(start.pass)),
+      answer_memory_(rpc_.answers) {
   method_.counters->started->Increment();
   context_.AddInitialMetadata("x-request-id", ids_.request_id);
   context_.AddInitialMetadata("traceparent", ids_.traceparent);
@@ -49,6 +54,40 @@ SteadyTime Call::deadline() const {
 }
 
 absl::Duration Call::age() const { return SteadyNow() - started_; }
+
+void Call::AddSearched(uint64_t queries, uint64_t documents_scanned, const SearchTimings& timings, SteadyTime begun) {
+  queries_ += queries;
+  documents_scanned_ += documents_scanned;
+  timings_ = timings;
+  absl::Duration after = begun - started_;
+  const std::pair<const char*, int64_t> stages[] = {
+      {"queue", timings.queue_us}, {"encode", timings.encode_us}, {"scan", timings.scan_us}};
+  for (const auto& [name, micros] : stages) {
+    stages_.push_back({name, after, absl::Microseconds(micros)});
+    after += absl::Microseconds(micros);
+  }
+  if (timings.rerank_us > 0) {
+    const absl::Duration rerank = absl::Microseconds(timings.rerank_us);
+    stages_.push_back({"rerank", age() - rerank, rerank});
+  }
+}
+
+void Call::AddWritten(const WriteTimings& timings) {
+  const absl::Duration queue = absl::Microseconds(timings.queue_us), commit = absl::Microseconds(timings.commit_us);
+  const absl::Duration now = age();
+  stages_.push_back({"queue", now - commit - queue, queue});
+  stages_.push_back({"commit", now - commit, commit});
+}
+
+absl::Status Call::Interrupted() const {
+  if (gone()) return absl::CancelledError("the client ended the call");
+  if (SteadyNow() >= deadline()) return absl::DeadlineExceededError("the deadline passed before the call was done");
+  return absl::OkStatus();
+}
+
+std::function<absl::Status(uint64_t bytes)> Call::AnswerMemoryTaker() const {
+  return [this](uint64_t bytes) { return TakeAnswerMemory(kCopies * bytes); };
+}
 
 bool Call::gone() const { return *cancelled_ || context_.IsCancelled(); }
 
@@ -200,6 +239,7 @@ void Call::Trace(const grpc::Status& status) {
                     {"bebr.scan_us", timings_.scan_us},
                     {"bebr.rerank_us", timings_.rerank_us}};
   }
+  call.stages = stages_;
   rpc_.tracer->Add(call);
 }
 

@@ -7,19 +7,23 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "index/base/clock.h"
 #include "index/engine.h"
 #include "server/access/auth.h"
+#include "server/call/answer_memory.h"
 #include "server/call/call_ids.h"
 #include "server/call/memory_budget.h"
 #include "server/call/method.h"
 #include "server/call/rpc_context.h"
+#include "server/trace/tracer.h"
 
 namespace bebr {
 
@@ -53,12 +57,17 @@ class Call : public grpc::ServerGenericBidiReactor {
   // The same, for work that may end early and outlive the call; set a moment later.
   const std::shared_ptr<std::atomic<bool>>& cancelled() const { return cancelled_; }
 
-  // Counts what was searched for the call, and where its time went.
-  void AddSearched(uint64_t queries, uint64_t documents_scanned, const SearchTimings& timings) {
-    queries_ += queries;
-    documents_scanned_ += documents_scanned;
-    timings_ = timings;
-  }
+  // OK, or CANCELLED or DEADLINE_EXCEEDED: nobody waits for the answer any more.
+  absl::Status Interrupted() const;
+  // Before the answer takes so many bytes of memory more: as AnswerMemory::Take. On any thread.
+  absl::Status TakeAnswerMemory(uint64_t bytes) const { return answer_memory_.Take(bytes); }
+  // The same for what the engine makes, of which the answer and its bytes are copies. The call must outlive it.
+  std::function<absl::Status(uint64_t bytes)> AnswerMemoryTaker() const;
+
+  // Counts what was searched for the call, and where its time went. The engine had it from `begun` to now.
+  void AddSearched(uint64_t queries, uint64_t documents_scanned, const SearchTimings& timings, SteadyTime begun);
+  // Where the time of a write went, which ends now.
+  void AddWritten(const WriteTimings& timings);
   // Ends the call with a status, for streams also with OK.
   void End(const absl::Status& status);
 
@@ -84,6 +93,8 @@ class Call : public grpc::ServerGenericBidiReactor {
   // For calls that last: whether the key that the call came with is still good for it, UNAUTHENTICATED or
   // PERMISSION_DENIED if not.
   absl::Status AuthorizeAgain();
+  // What TakeAnswerMemory took, which the call holds no more.
+  MemoryBudget::Hold ReleaseAnswerMemory() { return answer_memory_.Release(); }
   // The call is not logged any more.
   void Hush() { audited_ = true; }
 
@@ -131,10 +142,13 @@ class Call : public grpc::ServerGenericBidiReactor {
   uint64_t queries_ = 0;
   uint64_t documents_scanned_ = 0;
   SearchTimings timings_;
+  std::vector<CallStage> stages_;
   uint64_t uncounted_bytes_ = 0;  // that came in before the collection was known
   const KeylessCalls::Slot slot_;
+  const Gate::Pass pass_;
   const SteadyTime started_ = SteadyNow();
   const std::shared_ptr<std::atomic<bool>> cancelled_ = std::make_shared<std::atomic<bool>>(false);
+  mutable AnswerMemory answer_memory_;
   grpc::ByteBuffer input_;
   grpc::ByteBuffer output_;
 };

@@ -74,12 +74,14 @@ grpc::ServerGenericBidiReactor* Door::CreateReactor(grpc::GenericCallbackServerC
   if (peer.empty()) peer = context->peer();
   const Method* const method = Find(context->method());
   if (method == nullptr) {
-    return new RefusedCall({rpc_, unknown_, *context, std::move(peer), {}, {}},
+    return new RefusedCall({rpc_, unknown_, *context, std::move(peer), {}, {}, {}},
                            absl::UnimplementedError(absl::StrFormat("this server has no method \"%s\"",
                                                                     context->method().substr(0, kMaxPathBytes))),
                            /*quiet=*/true);
   }
-  CallStart start{rpc_, *method, *context, std::move(peer), {}, {}};
+  CallStart start{rpc_, *method, *context, std::move(peer), {}, {}, rpc_.gate.Enter()};
+  if (!start.pass.entered())
+    return new RefusedCall(std::move(start), absl::UnavailableError("the server is stopping"), /*quiet=*/true);
   absl::Status admitted = Admit(start);
   if (admitted.ok()) return method->make(std::move(start));
   const bool quiet = !rpc_.refusals.Take(start.peer);
@@ -89,6 +91,7 @@ grpc::ServerGenericBidiReactor* Door::CreateReactor(grpc::GenericCallbackServerC
         "\"authorization: Bearer KEY\", and try again later",
         kRefusalDelay);
   }
+  start.pass = {};  // a flood of refusals does not hold up the end
   return new RefusedCall(std::move(start), admitted, quiet);
 }
 

@@ -1,4 +1,4 @@
-// How much memory requests in progress may take together.
+// How much memory requests, and answers, may take together.
 #ifndef BEBR_SERVER_CALL_MEMORY_BUDGET_H_
 #define BEBR_SERVER_CALL_MEMORY_BUDGET_H_
 
@@ -10,7 +10,8 @@
 
 namespace bebr {
 
-// A MemoryBudget bounds what the requests in progress take together, once they are parsed. In bytes.
+// A MemoryBudget bounds what the requests in progress take together, once they are parsed, or the answers that are
+// being made. In bytes.
 //
 //   BEBR_ASSIGN_OR_RETURN(const MemoryBudget::Hold hold, budget.Take(bytes));   // given back when `hold` goes
 //
@@ -21,7 +22,8 @@ class MemoryBudget {
   class Hold {
    public:
     Hold() = default;
-    Hold(Hold&& other) noexcept : budget_(std::exchange(other.budget_, nullptr)), bytes_(other.bytes_) {}
+    Hold(Hold&& other) noexcept
+        : budget_(std::exchange(other.budget_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
     Hold& operator=(Hold&& other) noexcept {
       std::swap(budget_, other.budget_);
       std::swap(bytes_, other.bytes_);
@@ -30,6 +32,7 @@ class MemoryBudget {
     ~Hold() {
       if (budget_ != nullptr) budget_->taken_.fetch_sub(bytes_);
     }
+    uint64_t bytes() const { return bytes_; }
 
    private:
     friend class MemoryBudget;
@@ -43,8 +46,11 @@ class MemoryBudget {
   MemoryBudget(const MemoryBudget&) = delete;
   MemoryBudget& operator=(const MemoryBudget&) = delete;
 
-  // RESOURCE_EXHAUSTED, with a time to wait, while so much is not left; without one if it never will be.
+  // RESOURCE_EXHAUSTED, with a time to wait, while so much is not left; without one if it never will be. Of requests.
   absl::StatusOr<Hold> Take(uint64_t bytes);
+  // Adds to a hold of this budget, which may be empty. False, adding nothing, while so much is not left.
+  bool TakeMore(uint64_t bytes, Hold& hold);
+  uint64_t limit() const { return limit_.load(std::memory_order_relaxed); }
   uint64_t taken() const { return taken_.load(std::memory_order_relaxed); }
 
  private:

@@ -12,6 +12,7 @@
 
 #include "server/access/auth.h"
 #include "server/access/limits.h"
+#include "server/call/gate.h"
 #include "server/call/wire_schema.h"
 #include "server/metrics/metrics.h"
 #include "server/metrics/use_metrics.h"
@@ -51,6 +52,7 @@ struct CallStart {
   std::string peer;
   Identity identity;
   KeylessCalls::Slot slot;  // of callers without a key
+  Gate::Pass pass;          // of those that are let in
 };
 
 }  // namespace bebr

@@ -12,8 +12,9 @@ constexpr absl::Duration kLookInterval = absl::Milliseconds(500);
 
 }  // namespace
 
-ResponseWatch::ResponseWatch(absl::Duration timeout, const std::atomic<uint64_t>& max_bytes, Metrics* metrics)
-    : timeout_(timeout), max_bytes_(max_bytes), metrics_(metrics), thread_([this] { Run(); }) {}
+ResponseWatch::ResponseWatch(const std::atomic<uint64_t>& timeout_s, const std::atomic<uint64_t>& max_bytes,
+                             Metrics* metrics)
+    : timeout_s_(timeout_s), max_bytes_(max_bytes), metrics_(metrics), thread_([this] { Run(); }) {}
 
 ResponseWatch::~ResponseWatch() {
   {
@@ -67,7 +68,7 @@ void ResponseWatch::Run() {
 }
 
 void ResponseWatch::CancelLate() {
-  const SteadyTime late = SteadyNow() - timeout_;
+  const SteadyTime late = SteadyNow() - absl::Seconds(timeout_s_.load(std::memory_order_relaxed));
   std::vector<grpc_call*> calls;
   {
     MutexLock lock(&mutex_);

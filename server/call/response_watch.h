@@ -20,14 +20,14 @@
 namespace bebr {
 
 // A ResponseWatch knows the calls that have ended but whose answer the client has not taken yet: such answers lie in
-// memory for as long as the client likes. Calls that wait longer than `timeout` are cancelled, and while more than
+// memory for as long as the client likes. Calls that wait longer than `timeout_s` are cancelled, and while more than
 // `max_bytes` wait, calls with large answers should be refused (Admit).
 //
 // Thread safety: all methods may be called from any thread. Has a thread of its own.
 class ResponseWatch {
  public:
-  // `max_bytes` may change; it must outlive the watch.
-  ResponseWatch(absl::Duration timeout, const std::atomic<uint64_t>& max_bytes, Metrics* metrics);
+  // Both limits may change; they must outlive the watch.
+  ResponseWatch(const std::atomic<uint64_t>& timeout_s, const std::atomic<uint64_t>& max_bytes, Metrics* metrics);
   ~ResponseWatch();
 
   // RESOURCE_EXHAUSTED while too much waits.
@@ -46,7 +46,7 @@ class ResponseWatch {
   void Run();
   void CancelLate();
 
-  const absl::Duration timeout_;
+  const std::atomic<uint64_t>& timeout_s_;
   const std::atomic<uint64_t>& max_bytes_;
   Metrics* const metrics_;
   std::atomic<uint64_t> bytes_{0};

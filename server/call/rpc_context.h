@@ -15,6 +15,7 @@
 #include "server/access/limits.h"
 #include "server/call/blocking_pool.h"
 #include "server/call/call_ids.h"
+#include "server/call/gate.h"
 #include "server/call/memory_budget.h"
 #include "server/call/response_watch.h"
 #include "server/call/stream_registry.h"
@@ -39,9 +40,11 @@ struct RpcContext {
   // Told of callers, by gRPC's name for the peer, that were let in with their key, and without one.
   std::function<void(std::string_view peer)> known = [](std::string_view) {};
   std::function<void(std::string_view peer)> greeted = [](std::string_view) {};
-  MemoryBudget parsed{limits.max_parsed_bytes};  // of requests in progress
+  MemoryBudget parsed{limits.max_parsed_bytes};   // of requests in progress
+  MemoryBudget answers{limits.max_answer_bytes};  // of answers that are being made
   RefusalLimits refusals;
   KeylessCalls keyless;
+  Gate gate;                              // of the calls that are let in; closed when the server stops
   std::atomic<uint64_t> upload_bytes{0};  // held by model uploads in progress
   const absl::Time started = absl::Now();
   // Begins the kPeerMetadata of calls that the server makes to itself for others, and of no others.

@@ -31,6 +31,7 @@ class UnaryCall final : public Call {
   // long, and they take several times as much.
   void Done(const absl::Status& status) {
     if (!status.ok()) return End(status);
+    const MemoryBudget::Hold memory = ReleaseAnswerMemory();
     const Response response = std::move(response_);
     request_ = Request();
     hold_ = MemoryBudget::Hold();

@@ -218,7 +218,7 @@ absl::StatusOr<uint64_t> WireSchema::Measure(google::protobuf::io::ZeroCopyInput
   if (walk.bytes() > most) {
     return absl::ResourceExhaustedError(absl::StrFormat(
         "the request has %d bytes and would take up to %d of memory; the limit for it is %d: %d times its "
-        "bytes and %d more. Send fewer and fuller entries",
+        "bytes and %d more, which very many very short entries exceed. Send fewer of them at a time",
         wire_bytes, walk.bytes(), most, kMaxExpansion, kFreeExpansionBytes));
   }
   return walk.bytes();

@@ -12,7 +12,7 @@
 
 namespace bebr {
 
-// What a server is told at its start. Every field is an option of the same name; config.cc holds the one table of
+// What a server is told at its start. Every field is an option of the same name; options.cc holds the one table of
 // names, limits and descriptions, which --help prints.
 struct ServerConfig {
   std::string listen = "127.0.0.1:7700";
@@ -37,6 +37,7 @@ struct ServerConfig {
   uint64_t max_queued_queries = 4096;
   uint64_t max_queued_upsert_bytes = uint64_t{256} << 20;
   uint64_t max_results_per_call = 500000;
+  uint64_t max_answer_bytes = uint64_t{1} << 30;
   uint64_t max_pending_response_bytes = uint64_t{512} << 20;
   uint64_t memory_limit_bytes = 0;
   uint64_t min_free_disk_bytes = uint64_t{256} << 20;
@@ -54,6 +55,7 @@ struct ServerConfig {
   uint64_t drain_timeout_s = 30;
   std::string otlp_endpoint;
   uint64_t otlp_sample_percent = 1;
+  std::string otlp_ca_file;
   std::string tls_cert_file;
   std::string tls_key_file;
   std::string tls_client_ca_file;
@@ -79,8 +81,8 @@ using Environment = std::map<std::string, std::string>;
 absl::StatusOr<ServerCommand> ParseServerConfig(const std::vector<std::string>& arguments,
                                                 const Environment& environment);
 
-// Options that differ between two configurations, by name: those that a running server takes over (LiveLimits and the
-// log's level), and those that take a restart.
+// Options that differ between two configurations, by name: those that a running server takes over (LiveLimits, the
+// engine's and the log's level), and those that take a restart.
 struct OptionChanges {
   std::vector<std::string> live;
   std::vector<std::string> at_restart;

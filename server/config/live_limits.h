@@ -20,6 +20,11 @@ struct LiveLimits {
     max_parsed_bytes = config.max_parsed_bytes;
     max_results_per_call = config.max_results_per_call;
     max_pending_response_bytes = config.max_pending_response_bytes;
+    max_answer_bytes = config.max_answer_bytes;
+    upsert_window_messages = config.upsert_window_messages;
+    response_timeout_s = config.response_timeout_s;
+    drain_timeout_s = config.drain_timeout_s;
+    otlp_sample_percent = config.otlp_sample_percent;
   }
 
   std::atomic<uint64_t> slow_query_ms;
@@ -27,6 +32,11 @@ struct LiveLimits {
   std::atomic<uint64_t> max_parsed_bytes;
   std::atomic<uint64_t> max_results_per_call;
   std::atomic<uint64_t> max_pending_response_bytes;
+  std::atomic<uint64_t> max_answer_bytes;
+  std::atomic<uint64_t> upsert_window_messages;
+  std::atomic<uint64_t> response_timeout_s;
+  std::atomic<uint64_t> drain_timeout_s;
+  std::atomic<uint64_t> otlp_sample_percent;
 };
 
 }  // namespace bebr

@@ -1,36 +1,31 @@
 #include "server/http/gateway.h"
 
 #include <microhttpd.h>
-#include <netinet/in.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <cstdarg>
-#include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_split.h"
 #include "index/base/logging.h"
 #include "index/base/mutex.h"
 #include "index/base/status_macros.h"
 #include "server/call/status.h"
 #include "server/config/config.h"
+#include "server/http/http_answer.h"
 #include "server/http/http_call.h"
+#include "server/http/request_rules.h"
 #include "server/http/static_files.h"
-#include "server/net/connections.h"
 #include "server/net/credentials.h"
+#include "server/net/micro_http.h"
 #include "server/net/sockets.h"
 
 namespace bebr {
@@ -40,6 +35,8 @@ namespace {
 constexpr unsigned kMaxConnections = 1024;
 constexpr unsigned kTimeoutSeconds = 30;
 constexpr size_t kConnectionBytes = 32 << 10;  // for headers, and for a piece of a body
+constexpr std::string_view kConsolePath = "/console";
+constexpr std::string_view kTimesPath = "/console/times";
 constexpr const char* kTlsPriorities = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
 constexpr absl::Duration kLookEvery = absl::Seconds(1);  // at the TLS files
 
@@ -52,30 +49,6 @@ struct Request {
   std::string allowed_origin;  // of a web page that may read the answer
 };
 
-HttpAnswer Refusal(absl::StatusCode code, const std::string& message, unsigned http_status = 0) {
-  HttpAnswer answer = ErrorAnswer(ToGrpcStatus(absl::Status(code, message)));
-  if (http_status != 0) answer.status = http_status;
-  return answer;
-}
-
-// A header's value, empty if it is not there or holds what gRPC's metadata may not.
-std::string Header(MHD_Connection* connection, const char* name) {
-  const char* value = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
-  if (value == nullptr) return {};
-  const bool legal = std::all_of(value, value + std::strlen(value), [](char c) { return c >= 0x20 && c <= 0x7E; });
-  return legal ? value : std::string();
-}
-
-// The address of the other end, as gRPC writes it.
-std::string PeerOf(MHD_Connection* connection) {
-  const MHD_ConnectionInfo* info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-  if (info == nullptr || info->client_addr == nullptr) return "unknown";
-  sockaddr_storage address{};
-  std::memcpy(&address, info->client_addr,
-              info->client_addr->sa_family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6));
-  return PeerName(address);
-}
-
 class MicroGateway final : public Gateway {
  public:
   MicroGateway(RpcContext& rpc, const Door& door, const std::shared_ptr<grpc::Channel>& channel,
@@ -84,8 +57,7 @@ class MicroGateway final : public Gateway {
         door_(door),
         times_(std::move(times)),
         calls_{rpc, grpc::GenericStub(channel), ThreadPool(rpc.config.read_threads)},
-        origins_(absl::StrSplit(config_.http_allowed_origins, ',', absl::SkipWhitespace())),
-        guards_host_(config_.keys_file.empty() && IsLoopback(config_.http_listen)) {}
+        origins_(config_) {}
 
   ~MicroGateway() override {
     Drain();
@@ -121,6 +93,7 @@ class MicroGateway final : public Gateway {
       stop_.NotifyAll();
     }
     calls_.gate.Close();
+    calls_.gate.AwaitEmpty(absl::InfiniteDuration());
     if (watcher_.joinable()) watcher_.join();
     if (daemons_.empty()) return;
     if (const int socket = MHD_quiesce_daemon(daemons_.back().mhd); socket >= 0) close(socket);
@@ -147,10 +120,11 @@ class MicroGateway final : public Gateway {
     }
     tls.push_back({MHD_OPTION_END, 0, nullptr});
     MHD_Daemon* mhd = MHD_start_daemon(
-        flags, /*port=*/0, nullptr, nullptr, &MicroGateway::Handle, this, MHD_OPTION_EXTERNAL_LOGGER,
-        &MicroGateway::Log, nullptr, MHD_OPTION_LISTEN_SOCKET, socket, MHD_OPTION_CONNECTION_LIMIT, kMaxConnections,
-        MHD_OPTION_CONNECTION_TIMEOUT, kTimeoutSeconds, MHD_OPTION_CONNECTION_MEMORY_LIMIT, kConnectionBytes,
-        MHD_OPTION_NOTIFY_COMPLETED, &MicroGateway::Completed, nullptr, MHD_OPTION_ARRAY, tls.data(), MHD_OPTION_END);
+        flags, /*port=*/0, nullptr, nullptr, &MicroGateway::Handle, this, MHD_OPTION_EXTERNAL_LOGGER, &LogHttp, nullptr,
+        MHD_OPTION_UNESCAPE_CALLBACK, &UnescapeHttp, nullptr, MHD_OPTION_LISTEN_SOCKET, socket,
+        MHD_OPTION_CONNECTION_LIMIT, kMaxConnections, MHD_OPTION_CONNECTION_TIMEOUT, kTimeoutSeconds,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, kConnectionBytes, MHD_OPTION_NOTIFY_COMPLETED, &MicroGateway::Completed,
+        nullptr, MHD_OPTION_ARRAY, tls.data(), MHD_OPTION_END);
     if (mhd == nullptr) {
       close(socket);
       return absl::UnavailableError(
@@ -180,11 +154,6 @@ class MicroGateway final : public Gateway {
     }
   }
 
-  static void Log(void*, const char* format, va_list arguments) {
-    char text[256];
-    std::vsnprintf(text, sizeof(text), format, arguments);
-    LogDebug("http: {}", text);
-  }
   static void Completed(void*, MHD_Connection*, void** request, MHD_RequestTerminationCode) {
     delete static_cast<Request*>(*request);
     *request = nullptr;
@@ -203,41 +172,61 @@ class MicroGateway final : public Gateway {
 
   // Whether the request's body is wanted; if not, the answer is in its refusal.
   bool Begin(MHD_Connection* connection, std::string_view url, std::string_view verb, Request& request) {
-    if (!CheckOrigin(connection, request)) return false;
+    if (!CheckLength(connection, request.refusal)) return false;
+    if (!origins_.Check(connection, request.allowed_origin, request.refusal)) return false;
     if (verb == "OPTIONS" && !request.allowed_origin.empty()) {
-      request.refusal = Preflight();
+      request.refusal = OriginRules::Preflight();
       return false;
     }
-    if (!config_.console_dir.empty() && url.substr(0, 8) == "/console") {
-      if (url == "/console/times" && verb == "GET") {
+    if (!config_.console_dir.empty() && url.substr(0, kConsolePath.size()) == kConsolePath) {
+      if (url == kTimesPath && verb == "GET") {
         Times(connection, request);
       } else {
-        request.refusal = Console(url, verb);
+        request.refusal = ConsoleAnswer(console_, url.substr(kConsolePath.size()), verb);
       }
       return false;
     }
+    const Method* method = FindMethod(url, verb, request.refusal);
+    HttpHeaders headers;
+    return method != nullptr && ReadHeaders(connection, headers, request.refusal) &&
+           Admit(*method, std::move(headers), request);
+  }
+
+  // The method that is called; null, with the answer, if it cannot be.
+  const Method* FindMethod(std::string_view url, std::string_view verb, HttpAnswer& refusal) const {
     const Method* method = door_.Find(std::string(url));
+    if (method == nullptr) {
+      refusal =
+          Refusal(absl::StatusCode::kUnimplemented,
+                  absl::StrFormat("there is no method \"%s\"; calls are POST /bebr.v1.SearchService/Search and its "
+                                  "like",
+                                  url.substr(0, 128)),
+                  MHD_HTTP_NOT_FOUND);
+      return nullptr;
+    }
     // On the wire a call is a stream of one message: a method that takes a stream takes that (a collection without a
     // model file is created so).
-    if (method == nullptr || method->server_streams) {
-      request.refusal = Refusal(
-          absl::StatusCode::kUnimplemented,
-          method == nullptr ? absl::StrFormat("there is no method \"%s\"; calls are POST /bebr.v1.SearchService/"
-                                              "Search and its like",
-                                              url.substr(0, 128))
-                            : absl::StrFormat("%s answers with a stream; over HTTP there are only single answers", url),
-          method == nullptr ? MHD_HTTP_NOT_FOUND : 0);
-      return false;
+    if (method->server_streams) {
+      refusal = Refusal(absl::StatusCode::kUnimplemented,
+                        absl::StrFormat("%s answers with a stream; over HTTP there are only single answers", url));
+      return nullptr;
     }
     if (verb != "POST") {
-      request.refusal =
+      refusal =
           Refusal(absl::StatusCode::kUnimplemented,
                   absl::StrFormat("calls are made with POST, not %s", verb.substr(0, 16)), MHD_HTTP_METHOD_NOT_ALLOWED);
-      request.refusal.headers.emplace_back("Allow", "POST");
-      return false;
+      refusal.headers.emplace_back("Allow", "POST");
+      return nullptr;
     }
-    HttpHeaders headers;
-    return ReadHeaders(connection, headers, request.refusal) && Admit(*method, std::move(headers), request);
+    return method;
+  }
+
+  // How long calls took, for those who may ask for the counters.
+  void Times(MHD_Connection* connection, Request& request) {
+    const Method* counters = door_.Find("/bebr.v1.AdminService/GetStats");
+    if (!Admit(*counters, ReadCaller(connection), request)) return;
+    request.call.reset();
+    request.refusal = {MHD_HTTP_OK, times_(), "text/plain; version=0.0.4", {{"Cache-Control", "no-store"}}};
   }
 
   // Whether the caller may go on, by what the headers say alone.
@@ -252,100 +241,6 @@ class MicroGateway final : public Gateway {
     request.call->RunRefused();
     request.refusal = request.call->answer();
     return false;
-  }
-
-  // False, with the answer, if the request comes from a web page of a foreign origin.
-  bool CheckOrigin(MHD_Connection* connection, Request& request) {
-    const std::string host = Header(connection, "Host");
-    // A page of any name may resolve that name to this machine: a server without keys answers to its own names only.
-    if (guards_host_ && !host.empty() && !IsLoopback(absl::StrContains(host, ':') ? host : host + ":0")) {
-      request.refusal =
-          Refusal(absl::StatusCode::kPermissionDenied,
-                  absl::StrFormat("Host is \"%s\"; a server without keys answers to localhost only", host));
-      return false;
-    }
-    const std::string origin = Header(connection, "Origin");
-    if (origin.empty()) return true;
-    const size_t scheme = origin.find("://");
-    if (scheme != std::string::npos && origin.substr(scheme + 3) == host) return true;
-    if (std::find(origins_.begin(), origins_.end(), origin) != origins_.end()) {
-      request.allowed_origin = origin;
-      return true;
-    }
-    request.refusal = Refusal(absl::StatusCode::kPermissionDenied,
-                              absl::StrFormat("Origin is \"%s\", which is not among http_allowed_origins", origin));
-    return false;
-  }
-
-  // A file of the console, which asks for no key: it holds no data.
-  HttpAnswer Console(std::string_view url, std::string_view verb) const {
-    if (verb != "GET" && verb != "HEAD")
-      return {MHD_HTTP_METHOD_NOT_ALLOWED, "GET only\n", "text/plain", {{"Allow", "GET, HEAD"}}};
-    if (url == "/console") return {MHD_HTTP_MOVED_PERMANENTLY, "", "", {{"Location", "/console/"}}};
-    const StaticFiles::File* file = url[8] == '/' ? console_.Find(url.substr(9)) : nullptr;
-    if (file == nullptr) return {MHD_HTTP_NOT_FOUND, "the console has no such file\n", "text/plain", {}};
-    return {MHD_HTTP_OK,
-            file->bytes,
-            file->content_type,
-            {{"Cache-Control", "no-cache"},
-             {"Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'; base-uri 'none'"},
-             {"Referrer-Policy", "no-referrer"}}};
-  }
-
-  // How long calls took, for those who may ask for the counters.
-  void Times(MHD_Connection* connection, Request& request) {
-    HttpHeaders headers;
-    headers.peer = PeerOf(connection);
-    headers.authorization = Header(connection, "Authorization");
-    const Method* counters = door_.Find("/bebr.v1.AdminService/GetStats");
-    if (!Admit(*counters, std::move(headers), request)) return;
-    request.call.reset();
-    request.refusal = {MHD_HTTP_OK, times_(), "text/plain; version=0.0.4", {{"Cache-Control", "no-store"}}};
-  }
-
-  static HttpAnswer Preflight() {
-    return {MHD_HTTP_NO_CONTENT,
-            "",
-            "",
-            {{"Access-Control-Allow-Methods", "POST"},
-             {"Access-Control-Allow-Headers",
-              "authorization, connect-protocol-version, connect-timeout-ms, content-type, traceparent, x-request-id"},
-             {"Access-Control-Max-Age", "7200"}}};
-  }
-
-  static bool ReadHeaders(MHD_Connection* connection, HttpHeaders& headers, HttpAnswer& refusal) {
-    const std::string type = Header(connection, "Content-Type");
-    const std::optional<BodyFormat> format = ParseContentType(type);
-    if (!format.has_value()) {
-      refusal = Refusal(absl::StatusCode::kInvalidArgument,
-                        absl::StrFormat("Content-Type is \"%s\"; it is application/json or application/proto", type),
-                        MHD_HTTP_UNSUPPORTED_MEDIA_TYPE);
-      refusal.headers.emplace_back("Accept-Post", "application/json, application/proto");
-      return false;
-    }
-    headers.format = *format;
-    const std::string encoding = Header(connection, "Content-Encoding");
-    if (!encoding.empty() && encoding != "identity") {
-      refusal = Refusal(absl::StatusCode::kUnimplemented,
-                        absl::StrFormat("Content-Encoding is \"%s\"; bodies are not compressed", encoding));
-      refusal.headers.emplace_back("Accept-Encoding", "identity");
-      return false;
-    }
-    if (const std::string timeout = Header(connection, "Connect-Timeout-Ms"); !timeout.empty()) {
-      const std::optional<absl::Duration> parsed = ParseTimeout(timeout);
-      if (!parsed.has_value()) {
-        refusal =
-            Refusal(absl::StatusCode::kInvalidArgument,
-                    absl::StrFormat("Connect-Timeout-Ms is \"%s\"; it is a number of at most ten digits", timeout));
-        return false;
-      }
-      headers.timeout = *parsed;
-    }
-    headers.peer = PeerOf(connection);
-    headers.authorization = Header(connection, "Authorization");
-    headers.request_id = Header(connection, "X-Request-Id");
-    headers.traceparent = Header(connection, "Traceparent");
-    return true;
   }
 
   MHD_Result Continue(MHD_Connection* connection, std::string_view piece, size_t* left, Request& request) {
@@ -413,8 +308,7 @@ class MicroGateway final : public Gateway {
   const Door& door_;
   const std::function<std::string()> times_;
   HttpCalls calls_;
-  const std::vector<std::string> origins_;
-  const bool guards_host_;
+  const OriginRules origins_;
   StaticFiles console_;
   int port_ = 0;
   std::vector<Daemon> daemons_;  // the last one listens

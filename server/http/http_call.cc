@@ -27,34 +27,11 @@ std::string Joined(const grpc::ByteBuffer& buffer) {
   return {reinterpret_cast<const char*>(slice.begin()), slice.size()};
 }
 
+grpc::Status Stopping() { return {grpc::StatusCode::UNAVAILABLE, "the server is stopping"}; }
+
 }  // namespace
 
-HttpAnswer ErrorAnswer(const grpc::Status& status) {
-  ConnectError error = MakeConnectError(status);
-  HttpAnswer answer{error.http_status, std::move(error.body), "application/json", {}};
-  if (error.retry_after_s > 0) answer.headers.emplace_back("Retry-After", absl::StrCat(error.retry_after_s));
-  return answer;
-}
-
 std::string_view HttpHeaders::key() const { return BearerKey({{"authorization", authorization}}); }
-
-bool HttpGate::Enter() {
-  MutexLock lock(&mutex_);
-  if (closed_) return false;
-  ++entered_;
-  return true;
-}
-
-void HttpGate::Leave() {
-  MutexLock lock(&mutex_);
-  if (--entered_ == 0) left_.NotifyAll();
-}
-
-void HttpGate::Close() {
-  MutexLock lock(&mutex_);
-  closed_ = true;
-  while (entered_ > 0) left_.Wait(&mutex_);
-}
 
 HttpCall::HttpCall(HttpCalls& calls, const Method& method, HttpHeaders headers)
     : calls_(calls),
@@ -139,23 +116,24 @@ void HttpCall::RunRefused() {
 }
 
 void HttpCall::Start(std::function<void(grpc::Status)> done) {
-  started_ = calls_.gate.Enter();
-  if (!started_) return done(grpc::Status(grpc::StatusCode::UNAVAILABLE, "the server is stopping"));
+  const Gate::Pass pass = calls_.gate.Enter();
+  started_ = pass.entered();
+  if (!started_) return done(Stopping());
   if (!headers_.authorization.empty()) context_.AddMetadata("authorization", headers_.authorization);
   if (!headers_.request_id.empty()) context_.AddMetadata("x-request-id", headers_.request_id);
   if (!headers_.traceparent.empty()) context_.AddMetadata("traceparent", headers_.traceparent);
   context_.AddMetadata(kPeerMetadata, absl::StrCat(calls_.rpc.peer_secret, headers_.peer));
   // The answer may come, and this call be gone, before UnaryCall returns.
-  HttpCalls& calls = calls_;
-  calls.stub.UnaryCall(&context_, method_.path, grpc::StubOptions(), &request_, &response_, std::move(done));
-  calls.gate.Leave();
+  calls_.stub.UnaryCall(&context_, method_.path, grpc::StubOptions(), &request_, &response_, std::move(done));
 }
 
 void HttpCall::TakeAnswer(const grpc::Status& status) {
   request_.Clear();
   holds_.clear();
   if (!status.ok()) {
-    answer_ = ErrorAnswer(status);
+    // Nobody but the server's end takes calls back.
+    const bool stopped = status.error_code() == grpc::StatusCode::CANCELLED && calls_.gate.closed();
+    answer_ = ErrorAnswer(stopped ? Stopping() : status);
   } else {
     answer_ = {200, Joined(response_), std::string(ContentTypeOf(headers_.format)), {}};
     response_.Clear();

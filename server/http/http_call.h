@@ -15,56 +15,30 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "index/base/mutex.h"
 #include "index/base/thread_pool.h"
+#include "server/call/gate.h"
 #include "server/call/memory_budget.h"
 #include "server/call/method.h"
 #include "server/call/rpc_context.h"
 #include "server/http/connect.h"
+#include "server/http/http_answer.h"
 
 namespace bebr {
-
-// Lets calls be begun until the server's gRPC side is about to stop: it may not be called afterwards, which ends the
-// process in gRPC 1.51. Thread safety: all methods may be called from any thread.
-class HttpGate {
- public:
-  // Whether a call may be begun now; then Leave must follow once it is.
-  bool Enter();
-  void Leave();
-  // No call is begun any more once this returns.
-  void Close();
-
- private:
-  Mutex mutex_;
-  CondVar left_;
-  size_t entered_ ABSL_GUARDED_BY(mutex_) = 0;
-  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
-};
 
 // What all calls over HTTP share. Ownership: the gateway's; outlives them.
 struct HttpCalls {
   RpcContext& rpc;
   grpc::GenericStub stub;  // of the server's own channel
   ThreadPool pool;         // turns JSON into messages and back
-  HttpGate gate;
+  // Of calls that are being begun. Closed when the server's gRPC side is about to stop: it may not be called
+  // afterwards, which ends the process in gRPC 1.51.
+  Gate gate;
   std::atomic<uint64_t> answer_bytes{0};  // of answers that clients have not taken yet
 };
-
-// What goes back over HTTP. Headers are names and values beside Content-Type.
-struct HttpAnswer {
-  unsigned status = 200;
-  std::string body;
-  std::string content_type;
-  std::vector<std::pair<std::string, std::string>> headers;
-};
-// The answer that says that a call failed.
-HttpAnswer ErrorAnswer(const grpc::Status& status);
 
 // What the headers of a request say. Header values that gRPC could not carry count as not there.
 struct HttpHeaders {

@@ -56,4 +56,17 @@ const StaticFiles::File* StaticFiles::Find(std::string_view path) const {
   return found == files_.end() ? nullptr : &found->second;
 }
 
+HttpAnswer ConsoleAnswer(const StaticFiles& files, std::string_view path, std::string_view verb) {
+  if (verb != "GET" && verb != "HEAD") return {405, "GET only\n", "text/plain", {{"Allow", "GET, HEAD"}}};
+  if (path.empty()) return {301, "", "", {{"Location", "/console/"}}};
+  const StaticFiles::File* file = path[0] == '/' ? files.Find(path.substr(1)) : nullptr;
+  if (file == nullptr) return {404, "the console has no such file\n", "text/plain", {}};
+  return {200,
+          file->bytes,
+          file->content_type,
+          {{"Cache-Control", "no-cache"},
+           {"Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'; base-uri 'none'"},
+           {"Referrer-Policy", "no-referrer"}}};
+}
+
 }  // namespace bebr

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
+#include "server/http/http_answer.h"
 
 namespace bebr {
 
@@ -29,6 +30,10 @@ class StaticFiles {
  private:
   std::map<std::string, File, std::less<>> files_;
 };
+
+// The file of the console at a path behind "/console", with the headers that a web page needs. Asks for no key: the
+// files hold no data.
+HttpAnswer ConsoleAnswer(const StaticFiles& files, std::string_view path, std::string_view verb);
 
 }  // namespace bebr
 

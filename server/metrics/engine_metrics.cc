@@ -62,6 +62,7 @@ void AddEngine(const EngineStats& stats, FamilyList& out) {
   out.Add("bebr_refused_upserts_total", static_cast<double>(stats.refused_memory), {{"reason", "memory"}});
   out.Add("bebr_refused_upserts_total", static_cast<double>(stats.refused_disk), {{"reason", "disk"}});
   out.Add("bebr_failed_commits_total", static_cast<double>(stats.failed_commits));
+  out.Add("bebr_write_queue_seconds", stats.write_waits);
   out.Add("bebr_commit_seconds", stats.commits);
   out.Add("bebr_sync_seconds", stats.syncs);
   out.Add("bebr_ingest_stage_seconds_total", static_cast<double>(stats.encode_us) * kMicro, {{"stage", "encode"}});

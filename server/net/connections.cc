@@ -150,6 +150,13 @@ void Connections::Close(Map::iterator connection, const char* reason) {
   connections_.erase(connection);
 }
 
+void Connections::CloseAll() {
+  MutexLock lock(&mutex_);
+  for (const auto& [peer, connection] : connections_) {
+    if (IsOpen(connection.fd, connection.inode)) shutdown(connection.fd, SHUT_RDWR);
+  }
+}
+
 size_t Connections::size() const {
   MutexLock lock(&mutex_);
   return connections_.size();

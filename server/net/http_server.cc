@@ -2,16 +2,14 @@
 
 #include <microhttpd.h>
 
-#include <cstdarg>
-#include <cstdio>
 #include <string_view>
 #include <utility>
 
 #include "absl/strings/str_format.h"
-#include "index/base/logging.h"
 #include "index/base/mutex.h"
 #include "index/base/status_macros.h"
 #include "index/base/thread_pool.h"
+#include "server/net/micro_http.h"
 #include "server/net/sockets.h"
 
 namespace bebr {
@@ -50,10 +48,10 @@ class MicroHttpServer final : public HttpServer {
     port_ = listening.port;
     daemon_ = MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, /*port=*/0, nullptr, nullptr,
-        &MicroHttpServer::Handle, this, MHD_OPTION_EXTERNAL_LOGGER, &MicroHttpServer::Log, nullptr,
-        MHD_OPTION_LISTEN_SOCKET, listening.sockets.front().get(), MHD_OPTION_CONNECTION_LIMIT, kMaxConnections,
-        MHD_OPTION_CONNECTION_TIMEOUT, kTimeoutSeconds, MHD_OPTION_CONNECTION_MEMORY_LIMIT, kConnectionBytes,
-        MHD_OPTION_NOTIFY_COMPLETED, &MicroHttpServer::Completed, nullptr, MHD_OPTION_END);
+        &MicroHttpServer::Handle, this, MHD_OPTION_EXTERNAL_LOGGER, &LogHttp, nullptr, MHD_OPTION_UNESCAPE_CALLBACK,
+        &UnescapeHttp, nullptr, MHD_OPTION_LISTEN_SOCKET, listening.sockets.front().get(), MHD_OPTION_CONNECTION_LIMIT,
+        kMaxConnections, MHD_OPTION_CONNECTION_TIMEOUT, kTimeoutSeconds, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        kConnectionBytes, MHD_OPTION_NOTIFY_COMPLETED, &MicroHttpServer::Completed, nullptr, MHD_OPTION_END);
     if (daemon_ != nullptr) {
       listening.sockets.front().Release();  // the daemon closes it
       return absl::OkStatus();
@@ -63,26 +61,22 @@ class MicroHttpServer final : public HttpServer {
   int port() const override { return port_; }
 
  private:
-  static void Log(void*, const char* format, va_list arguments) {
-    char text[256];
-    std::vsnprintf(text, sizeof(text), format, arguments);
-    LogDebug("http: {}", text);
-  }
   static void Completed(void*, MHD_Connection*, void** request, MHD_RequestTerminationCode) {
     delete static_cast<Request*>(*request);
     *request = nullptr;
   }
   static MHD_Result Handle(void* self, MHD_Connection* connection, const char* url, const char* method, const char*,
                            const char*, size_t*, void** request) {
-    if (*request == nullptr) {
-      *request = new Request;
-      return MHD_YES;  // called again once the request is whole
-    }
-    return static_cast<MicroHttpServer*>(self)->Answer(connection, url, method, *static_cast<Request*>(*request));
+    if (*request != nullptr)
+      return static_cast<MicroHttpServer*>(self)->Answer(connection, url, *static_cast<Request*>(*request));
+    *request = new Request;
+    if (HasTwoLengths(connection)) return Send(connection, MHD_HTTP_BAD_REQUEST, "several lengths\n");
+    const std::string_view verb = method;
+    if (verb != "GET" && verb != "HEAD") return Send(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "GET only\n");
+    return MHD_YES;  // called again once the request is whole
   }
 
-  MHD_Result Answer(MHD_Connection* connection, std::string_view url, std::string_view method, Request& request) {
-    if (method != "GET" && method != "HEAD") return Send(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "GET only\n");
+  MHD_Result Answer(MHD_Connection* connection, std::string_view url, Request& request) {
     if (url == "/healthz") return Send(connection, MHD_HTTP_OK, "alive\n");
     if (url == "/readyz") {
       const ReadyAnswer answer = ready_();
@@ -121,6 +115,8 @@ class MicroHttpServer final : public HttpServer {
         MHD_create_response_from_buffer(text.size(), const_cast<char*>(text.data()), MHD_RESPMEM_MUST_COPY);
     if (response == nullptr) return MHD_NO;
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
+    // What follows such a request may be part of it.
+    if (status == MHD_HTTP_BAD_REQUEST) MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     const MHD_Result queued = MHD_queue_response(connection, status, response);
     MHD_destroy_response(response);
     return queued;

@@ -38,7 +38,9 @@ class ThreadListener final : public Listener {
     // An eventfd takes it unless it is full, and then it is readable anyway.
     [[maybe_unused]] const ssize_t written = write(stop_.get(), &one, sizeof(one));
     if (thread_.joinable()) thread_.join();
+    listening_.sockets.clear();
   }
+  void CloseAll() override { connections_.CloseAll(); }
 
   int port() const override { return listening_.port; }
   void Start(Take take) override {
@@ -93,7 +95,7 @@ class ThreadListener final : public Listener {
     }
   }
 
-  const ListeningSockets listening_;
+  ListeningSockets listening_;
   Metrics* const metrics_;
   Connections connections_;
   const Descriptor stop_{eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};

@@ -12,6 +12,16 @@ absl::Status Describe(const RpcContext& rpc, const std::string& collection, v1::
   return absl::OkStatus();
 }
 
+absl::Status AddDocuments(const Call& call, std::vector<Document>&& documents, v1::GetResponse& out) {
+  constexpr uint64_t kWithItsBytes = 2;
+  for (Document& document : documents) {
+    v1::Document* added = out.add_documents();
+    ToProto(std::move(document), added);
+    BEBR_RETURN_IF_ERROR(call.TakeAnswerMemory(kWithItsBytes * added->SpaceUsedLong()));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckSize(const RpcContext& rpc, const google::protobuf::Message& message, std::string_view advice) {
   const size_t bytes = message.ByteSizeLong();
   if (bytes <= rpc.config.max_message_bytes) return absl::OkStatus();

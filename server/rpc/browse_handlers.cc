@@ -16,6 +16,8 @@
 namespace bebr {
 namespace {
 
+constexpr uint64_t kPageShare = 16;  // of max_answer_bytes: a page ends before it has taken so much
+
 absl::Status Scroll(RpcContext& rpc, const Call& call, const v1::ScrollRequest& request, v1::ScrollResponse& response) {
   BEBR_RETURN_IF_ERROR(rpc.responses->Admit());
   BEBR_RETURN_IF_ERROR(CheckFilterText(request.filter()));
@@ -27,7 +29,10 @@ absl::Status Scroll(RpcContext& rpc, const Call& call, const v1::ScrollRequest& 
   page.with_attributes = request.with_attributes();
   page.with_embeddings = request.with_embeddings();
   page.with_codes = request.with_codes();
-  page.max_bytes = rpc.config.max_message_bytes / 2;
+  page.max_bytes = std::min(rpc.config.max_message_bytes / 2, rpc.answers.limit() / kPageShare);
+  page.take_memory = call.AnswerMemoryTaker();
+  page.deadline = call.deadline();
+  page.cancelled = call.cancelled();
   BEBR_ASSIGN_OR_RETURN(Page found, rpc.engine->Scroll(page));
   for (PageDocument& document : found.documents) ToProto(std::move(document), response.add_documents());
   response.set_next_page_token(std::move(found.next));
@@ -36,7 +41,10 @@ absl::Status Scroll(RpcContext& rpc, const Call& call, const v1::ScrollRequest& 
 
 absl::Status Count(RpcContext& rpc, const Call& call, const v1::CountRequest& request, v1::CountResponse& response) {
   BEBR_RETURN_IF_ERROR(CheckFilterText(request.filter()));
-  BEBR_ASSIGN_OR_RETURN(const uint64_t documents, rpc.engine->Count(call.collection(), request.filter()));
+  BEBR_ASSIGN_OR_RETURN(const uint64_t documents, rpc.engine->Count({.collection = call.collection(),
+                                                                     .filter = request.filter(),
+                                                                     .deadline = call.deadline(),
+                                                                     .cancelled = call.cancelled()}));
   response.set_documents(documents);
   return absl::OkStatus();
 }
@@ -44,6 +52,9 @@ absl::Status Count(RpcContext& rpc, const Call& call, const v1::CountRequest& re
 absl::Status Facets(RpcContext& rpc, const Call& call, const v1::FacetRequest& request, v1::FacetResponse& response) {
   BEBR_RETURN_IF_ERROR(CheckFilterText(request.filter()));
   FacetRequest facets{.collection = call.collection(), .filter = request.filter(), .attribute = request.attribute()};
+  facets.take_memory = call.AnswerMemoryTaker();
+  facets.deadline = call.deadline();
+  facets.cancelled = call.cancelled();
   if (request.limit() != 0) facets.limit = request.limit();
   BEBR_ASSIGN_OR_RETURN(FacetResult found, rpc.engine->Facets(facets));
   for (Facet& facet : found.facets) {

@@ -17,7 +17,7 @@
 namespace bebr {
 namespace {
 
-constexpr size_t kIdsPerRead = 500;
+constexpr size_t kIdsPerRead = 128;
 
 absl::Status CheckIds(const google::protobuf::RepeatedPtrField<std::string>& ids) {
   BEBR_RETURN_IF_ERROR(ValidateCount("ids", static_cast<size_t>(ids.size()), kMaxDocumentsPerRequest));
@@ -32,7 +32,10 @@ void Upsert(RpcContext& rpc, UnaryCall<v1::UpsertRequest, v1::UpsertResponse>& c
   auto upsert = ToUpsertRequest(call.collection(), call.request(), *arena);
   if (!upsert.ok()) return call.Done(upsert.status());
   rpc.engine->Upsert(*std::move(upsert), [&call, arena = std::move(arena)](absl::StatusOr<UpsertResult> result) {
-    if (result.ok()) ToProto(*result, &call.response());
+    if (result.ok()) {
+      call.AddWritten(result->timings);
+      ToProto(*result, &call.response());
+    }
     call.Done(result.status());
   });
 }
@@ -44,8 +47,9 @@ absl::Status Get(RpcContext& rpc, const Call& call, const v1::GetRequest& reques
   // In pieces, so that an answer that is too large is found before it is all in memory.
   for (size_t first = 0; first < ids.size(); first += kIdsPerRead) {
     const auto piece = absl::MakeConstSpan(ids).subspan(first, kIdsPerRead);
+    BEBR_RETURN_IF_ERROR(call.Interrupted());
     BEBR_ASSIGN_OR_RETURN(auto documents, rpc.engine->Get(call.collection(), piece, request.with_embeddings()));
-    for (Document& document : documents) ToProto(std::move(document), response.add_documents());
+    BEBR_RETURN_IF_ERROR(AddDocuments(call, std::move(documents), response));
     BEBR_RETURN_IF_ERROR(CheckSize(rpc, response, "ask for fewer ids"));
   }
   return absl::OkStatus();
@@ -73,7 +77,9 @@ void Delete(RpcContext& rpc, UnaryCall<v1::DeleteRequest, v1::DeleteResponse>& c
   }
   if (!ids.empty()) return call.Done(absl::InvalidArgumentError("the request has ids and filter; set one of them"));
   if (const absl::Status checked = CheckFilterText(filter); !checked.ok()) return call.Done(checked);
-  rpc.engine->DeleteByFilter(call.collection(), filter, [&call](absl::StatusOr<ChangeResult> result) {
+  const FilteredDeletion deletion{
+      .collection = call.collection(), .filter = filter, .deadline = call.deadline(), .cancelled = call.cancelled()};
+  rpc.engine->DeleteByFilter(deletion, [&call](absl::StatusOr<ChangeResult> result) {
     if (result.ok()) {
       call.response().set_deleted(result->documents);
       for (std::string& warning : result->warnings) call.response().add_warnings(std::move(warning));
@@ -87,6 +93,8 @@ void UpdateAttributes(RpcContext& rpc, UnaryCall<v1::UpdateAttributesRequest, v1
   auto update = ToAttributeUpdate(call.request());
   if (!update.ok()) return call.Done(update.status());
   update->collection = call.collection();
+  update->deadline = call.deadline();
+  update->cancelled = call.cancelled();
   rpc.engine->UpdateAttributes(*std::move(update), [&call](absl::StatusOr<ChangeResult> result) {
     if (result.ok()) {
       call.response().set_documents(result->documents);

@@ -52,13 +52,16 @@ Method Unary(std::string path, std::optional<Role> role, Target (*target)(const 
   return method;
 }
 
-// A method whose `work` runs on the blocking pool, fills the response, and returns the call's status.
+// A method whose `work` runs on the blocking pool, fills the response, and returns the call's status. It does not begin
+// for a caller who has gone, or whose time is over, meanwhile.
 template <typename Request, typename Response>
 Method Blocking(std::string path, std::optional<Role> role, Target (*target)(const Request&),
                 absl::Status (*work)(RpcContext&, const Call&, const Request&, Response&)) {
   auto handler = [work](RpcContext& rpc, UnaryCall<Request, Response>& call) {
-    const absl::Status submitted =
-        rpc.blocking->TrySubmit([work, &rpc, &call] { call.Done(work(rpc, call, call.request(), call.response())); });
+    const absl::Status submitted = rpc.blocking->TrySubmit([work, &rpc, &call] {
+      const absl::Status interrupted = call.Interrupted();
+      call.Done(interrupted.ok() ? work(rpc, call, call.request(), call.response()) : interrupted);
+    });
     if (!submitted.ok()) call.Done(submitted);
   };
   return Unary<Request, Response>(std::move(path), role, target, std::move(handler));

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "bebr/v1/search.pb.h"
+#include "index/base/clock.h"
 #include "index/base/logging.h"
 #include "index/base/status_macros.h"
 #include "index/engine.h"
@@ -26,10 +27,15 @@ struct SearchShape {
   size_t queries = 0, k = 0, rerank = 0;
   bool collection_rerank = false;  // rerank is the collection's
   bool filter = false;
+  SteadyTime begun = SteadyNow();
 };
 
 SearchShape ShapeOf(const SearchRequest& request) {
-  return {request.queries.size(), request.k, request.rerank, request.collection_rerank, !request.filter.empty()};
+  return {.queries = request.queries.size(),
+          .k = request.k,
+          .rerank = request.rerank,
+          .collection_rerank = request.collection_rerank,
+          .filter = !request.filter.empty()};
 }
 
 // The request as the engine takes it, once it is clear that the server can.
@@ -52,6 +58,7 @@ absl::StatusOr<SearchRequest> Prepare(RpcContext& rpc, const Call& call, const M
   request.deadline = call.deadline();
   request.cancelled = call.cancelled();
   request.max_result_bytes = rpc.config.max_message_bytes;
+  request.take_memory = call.AnswerMemoryTaker();
   return request;
 }
 
@@ -59,7 +66,7 @@ absl::StatusOr<SearchRequest> Prepare(RpcContext& rpc, const Call& call, const M
 void Observe(RpcContext& rpc, Call& call, const SearchShape& shape, const SearchResult& result) {
   const SearchTimings& timings = result.timings;
   rpc.metrics->ObserveSearch(timings);
-  call.AddSearched(shape.queries, result.documents_scanned, timings);
+  call.AddSearched(shape.queries, result.documents_scanned, timings, shape.begun);
   const absl::Duration age = call.age();
   const uint64_t slow_ms = rpc.limits.slow_query_ms;
   if (slow_ms == 0 || age < absl::Milliseconds(slow_ms)) return;
@@ -124,6 +131,7 @@ void Search(RpcContext& rpc, SearchCall& call) {
   if (!call.request().has_like()) return Start(rpc, call, *std::move(search), std::move(arena));
   auto prepared = std::make_shared<SearchRequest>(*std::move(search));
   const absl::Status submitted = rpc.blocking->TrySubmit([&rpc, &call, arena, prepared] {
+    if (absl::Status interrupted = call.Interrupted(); !interrupted.ok()) return call.Done(interrupted);
     if (absl::Status added = AddExamples(rpc, call, *prepared, *arena); !added.ok()) return call.Done(added);
     Start(rpc, call, std::move(*prepared), arena);
   });

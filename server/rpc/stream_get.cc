@@ -15,7 +15,7 @@
 namespace bebr {
 namespace {
 
-constexpr int kIdsPerMessage = 500;
+constexpr int kIdsPerMessage = 128;
 
 }  // namespace
 
@@ -51,6 +51,7 @@ void StreamGetCall::Continue() {
   const absl::Status submitted = rpc().blocking->TrySubmit([this] {
     v1::GetResponse response;
     if (const absl::Status read = ReadPiece(response); !read.ok()) return End(read);
+    const MemoryBudget::Hold memory = ReleaseAnswerMemory();
     Write(response);
   });
   if (!submitted.ok()) End(submitted);
@@ -58,11 +59,13 @@ void StreamGetCall::Continue() {
 
 absl::Status StreamGetCall::ReadPiece(v1::GetResponse& response) {
   BEBR_RETURN_IF_ERROR(AuthorizeAgain());
+  BEBR_RETURN_IF_ERROR(Interrupted());
   for (int count = std::min(kIdsPerMessage, request_.ids_size() - next_);; count = (count + 1) / 2) {
     const std::vector<std::string> ids(request_.ids().begin() + next_, request_.ids().begin() + next_ + count);
     response.Clear();
+    ReleaseAnswerMemory();
     BEBR_ASSIGN_OR_RETURN(auto documents, rpc().engine->Get(collection(), ids, request_.with_embeddings()));
-    for (Document& document : documents) ToProto(std::move(document), response.add_documents());
+    BEBR_RETURN_IF_ERROR(AddDocuments(*this, std::move(documents), response));
     const absl::Status fits = CheckSize(rpc(), response, "a single document is larger");
     if (!fits.ok() && count > 1) continue;
     next_ += count;

@@ -162,7 +162,7 @@ void StreamUpsertCall::AdvanceAndUnlock() {
         writing_ = true;
         to_write = messages_.front().get();
       }
-      if (!reading_ && !input_ended_ && !draining_ && messages_.size() < rpc().config.upsert_window_messages) {
+      if (!reading_ && !input_ended_ && !draining_ && messages_.size() < rpc().limits.upsert_window_messages) {
         reading_ = true;
         messages_.push_back(std::make_unique<Message>());
         reads = true;

@@ -8,10 +8,13 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 
 #include "absl/random/random.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "index/base/file.h"
 #include "index/base/logging.h"
 #include "server/build_info.h"
 
@@ -50,7 +53,12 @@ void AddNumber(google::protobuf::RepeatedPtrField<otlp::KeyValue>* list, std::st
   entry->mutable_value()->set_int_value(value);
 }
 
-otlp::Span SpanOf(const EndedCall& call) {
+void SetTimes(otlp::Span& span, absl::Time begin, absl::Duration duration) {
+  span.set_start_time_unix_nano(static_cast<uint64_t>(absl::ToUnixNanos(begin)));
+  span.set_end_time_unix_nano(static_cast<uint64_t>(absl::ToUnixNanos(begin + duration)));
+}
+
+otlp::Span SpanOf(const EndedCall& call, absl::Time begin) {
   otlp::Span span;
   span.set_trace_id(HexToBytes(call.traceparent.substr(3, 32)));
   span.set_span_id(NewSpanId());
@@ -58,9 +66,7 @@ otlp::Span SpanOf(const EndedCall& call) {
   const std::string_view name = call.path.substr(std::min<size_t>(1, call.path.size()));
   span.set_name(std::string(name));
   span.set_kind(otlp::Span::KIND_SERVER);
-  const absl::Time end = absl::Now();
-  span.set_start_time_unix_nano(static_cast<uint64_t>(absl::ToUnixNanos(end - call.duration)));
-  span.set_end_time_unix_nano(static_cast<uint64_t>(absl::ToUnixNanos(end)));
+  SetTimes(span, begin, call.duration);
   auto* attributes = span.mutable_attributes();
   const size_t slash = name.find('/');
   AddText(attributes, "rpc.system", "grpc");
@@ -78,6 +84,22 @@ otlp::Span SpanOf(const EndedCall& call) {
   return span;
 }
 
+// The call's span, and those of its stages below it.
+std::vector<otlp::Span> SpansOf(const EndedCall& call) {
+  const absl::Time begin = absl::Now() - call.duration;
+  std::vector<otlp::Span> spans = {SpanOf(call, begin)};
+  for (const CallStage& stage : call.stages) {
+    otlp::Span& span = spans.emplace_back();
+    span.set_trace_id(spans[0].trace_id());
+    span.set_span_id(NewSpanId());
+    span.set_parent_span_id(spans[0].span_id());
+    span.set_name(stage.name);
+    span.set_kind(otlp::Span::KIND_INTERNAL);
+    SetTimes(span, begin + stage.after, stage.duration);
+  }
+  return spans;
+}
+
 std::string HostName() {
   char name[256] = {};
   return gethostname(name, sizeof(name) - 1) == 0 ? name : "";
@@ -85,11 +107,25 @@ std::string HostName() {
 
 }  // namespace
 
-Tracer::Tracer(const ServerConfig& config, Metrics* metrics)
-    : sample_percent_(config.otlp_sample_percent),
+absl::StatusOr<std::unique_ptr<Tracer>> Tracer::Create(const ServerConfig& config,
+                                                       const std::atomic<uint64_t>& sample_percent, Metrics* metrics) {
+  std::shared_ptr<grpc::ChannelCredentials> credentials = grpc::InsecureChannelCredentials();
+  if (!config.otlp_ca_file.empty()) {
+    const absl::StatusOr<std::string> authorities = ReadFile(config.otlp_ca_file);
+    if (!authorities.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat("otlp_ca_file ", authorities.status().message()));
+    }
+    credentials = grpc::SslCredentials({.pem_root_certs = *authorities, .pem_private_key = {}, .pem_cert_chain = {}});
+  }
+  return std::unique_ptr<Tracer>(
+      new Tracer(grpc::CreateChannel(config.otlp_endpoint, credentials), sample_percent, metrics));
+}
+
+Tracer::Tracer(std::shared_ptr<grpc::Channel> channel, const std::atomic<uint64_t>& sample_percent, Metrics* metrics)
+    : sample_percent_(sample_percent),
       instance_(HostName()),
       metrics_(metrics),
-      channel_(grpc::CreateChannel(config.otlp_endpoint, grpc::InsecureChannelCredentials())),
+      channel_(std::move(channel)),
       thread_([this] { Run(); }) {}
 
 Tracer::~Tracer() {
@@ -103,7 +139,8 @@ Tracer::~Tracer() {
 
 bool Tracer::Wants(const EndedCall& call) const {
   if (call.server_fault) return true;
-  if (!call.from_client) return absl::Uniform<uint64_t>(Random(), 0, 100) < sample_percent_;
+  if (!call.from_client)
+    return absl::Uniform<uint64_t>(Random(), 0, 100) < sample_percent_.load(std::memory_order_relaxed);
   // The last of the two hexadecimal digits of the flags is odd if the trace is sampled.
   const char flags = call.traceparent.back();
   return ((flags >= 'a' ? flags - 'a' + 10 : flags - '0') & 1) != 0;
@@ -111,15 +148,16 @@ bool Tracer::Wants(const EndedCall& call) const {
 
 void Tracer::Add(const EndedCall& call) {
   if (!Wants(call)) return;
-  otlp::Span span = SpanOf(call);
+  std::vector<otlp::Span> spans = SpansOf(call);
+  const auto count = static_cast<double>(spans.size());
   bool full = false, due = false;
   {
     MutexLock lock(&mutex_);
     full = waiting_.size() >= kMostWaiting;
-    if (!full) waiting_.push_back(std::move(span));
-    due = waiting_.size() == kBatch;
+    if (!full) std::move(spans.begin(), spans.end(), std::back_inserter(waiting_));
+    due = waiting_.size() >= kBatch;
   }
-  if (full) metrics_->Spans(/*sent=*/false).Increment();
+  if (full) metrics_->Spans(/*sent=*/false).Increment(count);
   if (due) wake_.NotifyAll();
 }
 

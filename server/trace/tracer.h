@@ -4,6 +4,7 @@
 
 #include <grpcpp/channel.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -15,13 +16,22 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "index/base/mutex.h"
 #include "otlp/traces.pb.h"
 #include "server/config/config.h"
 #include "server/metrics/metrics.h"
 
 namespace bebr {
+
+// A part of a call's time: waiting for a scan, scanning.
+struct CallStage {
+  const char* name = "";
+  absl::Duration after;  // the call's start
+  absl::Duration duration;
+};
 
 // A call that has ended, as a trace shows it. Views are borrowed.
 struct EndedCall {
@@ -34,10 +44,11 @@ struct EndedCall {
   absl::Duration duration;
   std::vector<std::pair<std::string_view, std::string_view>> texts;  // attributes; empty ones are left out
   std::vector<std::pair<std::string_view, int64_t>> numbers;
+  absl::Span<const CallStage> stages;  // each a span below the call's
 };
 
-// A Tracer sends spans to a collector that speaks OTLP over gRPC, in plaintext: a process of this machine or pod, which
-// sends them on.
+// A Tracer sends spans to a collector that speaks OTLP over gRPC: in plaintext, to a process of this machine or pod,
+// which sends them on, or over TLS.
 //
 // Which calls: those that clients mark as sampled, otlp_sample_percent of those whose clients say nothing, and all that
 // fail through the server's fault. It holds up no call: spans wait in a queue, and what the queue has no room for, or
@@ -47,8 +58,9 @@ struct EndedCall {
 // when it goes.
 class Tracer {
  public:
-  // `metrics` must outlive it.
-  Tracer(const ServerConfig& config, Metrics* metrics);
+  // `sample_percent`, which may change, and `metrics` must outlive it. INVALID_ARGUMENT if otlp_ca_file cannot be read.
+  static absl::StatusOr<std::unique_ptr<Tracer>> Create(const ServerConfig& config,
+                                                        const std::atomic<uint64_t>& sample_percent, Metrics* metrics);
   ~Tracer();
   Tracer(const Tracer&) = delete;
   Tracer& operator=(const Tracer&) = delete;
@@ -56,6 +68,8 @@ class Tracer {
   void Add(const EndedCall& call);
 
  private:
+  Tracer(std::shared_ptr<grpc::Channel> channel, const std::atomic<uint64_t>& sample_percent, Metrics* metrics);
+
   static constexpr size_t kMostWaiting = 4096;
   static constexpr size_t kBatch = 512;
 
@@ -64,7 +78,7 @@ class Tracer {
   // Whether the collector took them. `last`: the server waits for it.
   bool Send(std::vector<otlp::Span> spans, bool last);
 
-  const uint64_t sample_percent_;
+  const std::atomic<uint64_t>& sample_percent_;
   const std::string instance_;
   Metrics* const metrics_;
   const std::shared_ptr<grpc::Channel> channel_;

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "google/rpc/error_details.pb.h"
 #include "nlohmann/json.hpp"
+#include "tests/integration/raw_connection.h"
 #include "tests/integration/tls_fixture.h"
 
 namespace bebr::testing {
@@ -254,6 +255,28 @@ TEST_F(HttpTest, ServesTheFilesOfTheConsoleAndNoOthers) {
   EXPECT_THAT(times.body, HasSubstr("bebr_search_stage_seconds_bucket{stage=\"scan\",le=\"0.001\"} 0\n"));
   EXPECT_THAT(times.body, Not(HasSubstr("bebr_collection")));
   EXPECT_EQ(Curl("/consolation", {}).status, 404);
+  for (const char* path : {"/console/%00", "/console%00/", "/console/assets/main.js%00.css"})
+    EXPECT_EQ(Curl(path, {}).status, 404) << path;
+  EXPECT_THAT(server_->HttpGet("/healthz%00"), HasSubstr("404"));
+}
+
+TEST_F(HttpTest, WhereARequestEndsIsClear) {
+  StartHttp();
+  const auto status_of = [&](const std::string& address, const std::string& headers) {
+    const RawConnection connection(address);
+    EXPECT_TRUE(connection.Send("POST " + std::string(kList) +
+                                " HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" + headers +
+                                "\r\n{}"));
+    return connection.ReadUntil("\r\n", 60000).substr(0, 12);
+  };
+  const std::string address = "127.0.0.1:" + port_;
+  EXPECT_EQ(status_of(address, "Content-Length: 2\r\n"), "HTTP/1.1 200");
+  for (const char* headers :
+       {"Content-Length: 2\r\nContent-Length: 2\r\n", "Content-Length: 2\r\ncontent-length: 1\r\n",
+        "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n"}) {
+    EXPECT_EQ(status_of(address, headers), "HTTP/1.1 400") << headers;
+    EXPECT_EQ(status_of(server_->http_address(), headers), "HTTP/1.1 400") << headers;
+  }
 }
 
 TEST_F(HttpTest, StopsWithCallsInProgress) {

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <fstream>
 #include <regex>
 #include <thread>
 
@@ -154,6 +155,55 @@ TEST_F(LimitsTest, AnExpiredDeadlineEndsASearch) {
   EXPECT_EQ(stub->BatchSearch(&cancelled, request, &response).error_code(), grpc::StatusCode::CANCELLED);
   canceller.join();
   EXPECT_TRUE(client_->Search(MakeSearch("c", VectorOf(1), 3)).ok());
+}
+
+uint64_t PeakKib(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/status");
+  for (std::string line; std::getline(file, line);) {
+    if (line.rfind("VmHWM", 0) == 0) return std::stoull(line.substr(line.find_first_of("0123456789")));
+  }
+  return 0;
+}
+
+TEST_F(LimitsTest, AnswersAreBoundedBeforeTheyAreMade) {
+  Start({"--max_answer_bytes", std::to_string(16 << 20)});
+  CreateCollection();
+  for (size_t first = 0; first < 10000; first += 5000) ASSERT_TRUE(client_->Upsert(MakeUpsert("c", first, 5000)).ok());
+  v1::BatchSearchRequest search;
+  search.set_collection("c");
+  for (size_t i = 0; i < 50; ++i) *search.add_queries() = MakeSearch("c", VectorOf(i), 1).query();
+  search.mutable_options()->set_k(10);
+  search.mutable_options()->set_with_attributes(true);
+  search.mutable_options()->set_explain(true);
+  EXPECT_TRUE(client_->BatchSearch(search).ok());
+  const uint64_t before_kib = PeakKib(server_->pid());
+  search.mutable_options()->set_k(10000);
+  const auto expect_refused = [](const absl::Status& status) {
+    EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("half of max_answer_bytes"));
+  };
+  expect_refused(client_->BatchSearch(search).status());
+  v1::GetRequest get;
+  get.set_collection("c");
+  get.set_with_embeddings(true);
+  for (size_t i = 0; i < 10000; ++i) get.add_ids(std::to_string(i));
+  expect_refused(client_->Get(get).status());
+  EXPECT_LT(PeakKib(server_->pid()) - before_kib, 64 * 1024u);  // 500,000 hits alone would take more
+  // Pages are shorter, and a stream goes on in pieces.
+  v1::ScrollRequest scroll;
+  scroll.set_collection("c");
+  scroll.set_limit(10000);
+  scroll.set_with_attributes(true);
+  int pages = 0, documents = 0;
+  do {
+    const auto page = client_->Scroll(scroll);
+    ASSERT_TRUE(page.ok()) << page.status();
+    documents += page->documents_size();
+    scroll.set_page_token(page->next_page_token());
+    ++pages;
+  } while (!scroll.page_token().empty());
+  EXPECT_EQ(documents, 10000);
+  EXPECT_GT(pages, 1);
 }
 
 TEST_F(LimitsTest, ASigtermDuringAStreamLosesNoAcknowledgedDocument) {

@@ -137,7 +137,7 @@ void MetricsTest::Documents() {
           "bebr_collection_call_seconds_count{collection=\"c\",kind=\"write\"}",
           "bebr_key_call_seconds_count{key=\"none\",kind=\"write\"}",
           "bebr_collection_request_bytes_total{collection=\"c\"}", "bebr_key_request_bytes_total{key=\"none\"}",
-          "bebr_commit_seconds", "bebr_sync_seconds", "bebr_documents_upserted_total",
+          "bebr_write_queue_seconds", "bebr_commit_seconds", "bebr_sync_seconds", "bebr_documents_upserted_total",
           "bebr_collection_documents{collection=\"c\"}", "bebr_ingest_stage_seconds_total{stage=\"encode\"}",
           "bebr_ingest_stage_seconds_total{stage=\"commit\"}", "bebr_ingest_stage_seconds_total{stage=\"apply\"}",
           "bebr_storage_wal_bytes_total", "bebr_storage_wal_syncs_total", "bebr_storage_write_buffer_bytes"},

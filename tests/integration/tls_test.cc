@@ -88,6 +88,12 @@ TEST_F(TlsTest, ConfigurationIsReadAgainWhileItServes) {
   ASSERT_TRUE(admin.CreateCollection(collection, ModelFile()).ok());
   const auto search = [&] { return admin.Search(MakeSearch("c", VectorOf(1), 20)).status(); };
   EXPECT_TRUE(search().ok());
+  v1::BatchSearchRequest two;
+  two.set_collection("c");
+  two.mutable_options()->set_k(3);
+  for (int i = 0; i < 2; ++i) *two.add_queries() = MakeSearch("c", VectorOf(1), 3).query();
+  EXPECT_TRUE(admin.Upsert(MakeUpsert("c", 0, 100)).ok());
+  EXPECT_TRUE(admin.BatchSearch(two).ok());
   const auto option = [&](const std::string& name) {
     const std::string metrics = server_->HttpGet("/metrics");
     const std::string sample = "bebr_option{option=\"" + name + "\"} ";
@@ -96,11 +102,16 @@ TEST_F(TlsTest, ConfigurationIsReadAgainWhileItServes) {
                                    : metrics.substr(at + sample.size(), metrics.find('\n', at) - at - sample.size());
   };
   const std::string threads = option("threads");
-  WriteFile("config.json", config + "10, \"log_level\": \"warning\", \"threads\": 7}");
+  WriteFile("config.json", config +
+                               "10, \"log_level\": \"warning\", \"threads\": 7, \"max_queued_queries\": 1, "
+                               "\"memory_limit_bytes\": 1}");
   ReloadKeys("threads has changed, which takes a restart");
   for (int i = 0; i < 2000 && option("max_results_per_call") != "10"; ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   EXPECT_THAT(std::string(search().message()), HasSubstr("max_results_per_call"));
+  EXPECT_THAT(std::string(admin.BatchSearch(two).status().message()), HasSubstr("max_queued_queries"));
+  EXPECT_THAT(std::string(admin.Upsert(MakeUpsert("c", 0, 1)).status().message()),
+              HasSubstr("memory_limit_bytes is 1"));
   EXPECT_EQ(option("threads"), threads);  // what is in use
   // What cannot be read changes nothing, and is counted; the keys are another file.
   WriteFile("config.json", config + "\"many\"}");

@@ -3,6 +3,8 @@
 #include <grpcpp/grpcpp.h>
 
 #include <chrono>
+#include <fstream>
+#include <iterator>
 #include <map>
 #include <string>
 #include <thread>
@@ -11,7 +13,7 @@
 #include "absl/strings/escaping.h"
 #include "index/base/mutex.h"
 #include "otlp/traces.pb.h"
-#include "tests/integration/fixture.h"
+#include "tests/integration/tls_fixture.h"
 
 namespace bebr::testing {
 namespace {
@@ -22,15 +24,17 @@ using Attributes = std::map<std::string, std::string>;
 // Keeps what is exported. With `silent` it answers nothing.
 class Collector final : public grpc::CallbackGenericService {
  public:
-  explicit Collector(bool silent = false) : silent_(silent) {
+  explicit Collector(bool silent = false,
+                     const std::shared_ptr<grpc::ServerCredentials>& credentials = grpc::InsecureServerCredentials())
+      : silent_(silent) {
     grpc::ServerBuilder builder;
-    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port_);
+    builder.AddListeningPort("127.0.0.1:0", credentials, &port_);
     builder.RegisterCallbackGenericService(this);
     server_ = builder.BuildAndStart();
   }
   ~Collector() override { server_->Shutdown(std::chrono::system_clock::now()); }
 
-  std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
+  std::string address() const { return "localhost:" + std::to_string(port_); }
   size_t exports() {
     MutexLock lock(&mutex_);
     return exports_.size();
@@ -101,7 +105,12 @@ Attributes AttributesOf(const otlp::Span& span) {
   return attributes;
 }
 
-class TraceTest : public ServerTest {
+std::string ReadBack(const std::string& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+class TraceTest : public TlsTest {
  protected:
   grpc::Status Search(const std::string& traceparent, const std::string& collection = "c") {
     auto stub = v1::SearchService::NewStub(grpc::CreateChannel(server_->address(), grpc::InsecureChannelCredentials()));
@@ -127,7 +136,9 @@ TEST_F(TraceTest, CallsOfSampledTracesAreSpans) {
   EXPECT_FALSE(Search(parent + "03", "none").ok());
   server_->Signal(SIGTERM);
   EXPECT_EQ(server_->Wait(), 0);  // what waits is sent first
-  const auto spans = collector.Await(2);
+  std::vector<otlp::Span> spans, stages;
+  for (const otlp::Span& span : collector.Await(5))
+    (span.kind() == otlp::Span::KIND_SERVER ? spans : stages).push_back(span);
   ASSERT_EQ(spans.size(), 2u);
   const otlp::Span& span = spans[0];
   EXPECT_EQ(absl::BytesToHexString(span.trace_id()), kTrace);
@@ -148,6 +159,18 @@ TEST_F(TraceTest, CallsOfSampledTracesAreSpans) {
   EXPECT_EQ(attributes["bebr.queries"], "1");
   EXPECT_EQ(attributes["bebr.documents_scanned"], "10");
   EXPECT_EQ(attributes.count("bebr.scan_us"), 1u);
+  // Where its time went: spans below it, one after the other and within it.
+  ASSERT_EQ(stages.size(), 3u);
+  uint64_t end = span.start_time_unix_nano();
+  for (size_t i = 0; i < stages.size(); ++i) {
+    EXPECT_EQ(stages[i].name(), std::vector<std::string>({"queue", "encode", "scan"})[i]);
+    EXPECT_EQ(stages[i].trace_id(), span.trace_id());
+    EXPECT_EQ(stages[i].parent_span_id(), span.span_id());
+    EXPECT_EQ(stages[i].span_id().size(), 8u);
+    EXPECT_GE(stages[i].start_time_unix_nano(), end);
+    end = stages[i].end_time_unix_nano();
+    EXPECT_LE(end, span.end_time_unix_nano());
+  }
   // What the caller did wrong is no error of the server.
   EXPECT_EQ(AttributesOf(spans[1])["rpc.grpc.status_code"], "5");
   EXPECT_EQ(spans[1].status().code(), otlp::Status::CODE_UNSET);
@@ -161,6 +184,30 @@ TEST_F(TraceTest, OthersAreSampledByTheServer) {
   ASSERT_EQ(spans.size(), 1u);
   EXPECT_EQ(spans[0].trace_id().size(), 16u);
   EXPECT_EQ(spans[0].parent_span_id(), "");
+}
+
+TEST_F(TraceTest, OverTlsToACollectorThatTheAuthoritySigned) {
+  grpc::SslServerCredentialsOptions options;
+  options.pem_key_cert_pairs.push_back({ReadBack(Path("server.key")), ReadBack(Path("server.pem"))});
+  Collector collector(/*silent=*/false, grpc::SslServerCredentials(options));
+  MakeAuthority("other");
+  for (const char* authority : {"other.pem", "ca.pem"}) {
+    Start({"--otlp_endpoint", collector.address(), "--otlp_sample_percent", "100", "--otlp_ca_file", Path(authority)});
+    EXPECT_TRUE(client_->ListCollections().ok());
+    server_->Signal(SIGTERM);
+    EXPECT_EQ(server_->Wait(), 0);
+    EXPECT_EQ(collector.exports(), std::string(authority) == "ca.pem" ? 1u : 0u) << authority;
+  }
+  Start({"--otlp_endpoint", collector.address(), "--otlp_sample_percent", "100", "--otlp_ca_file", Path("ca.pem")});
+  CreateCollection();
+  ASSERT_TRUE(client_->Upsert(MakeUpsert("c", 0, 10)).ok());
+  server_->Signal(SIGTERM);
+  EXPECT_EQ(server_->Wait(), 0);
+  std::vector<std::string> names;
+  for (const otlp::Span& span : collector.Await(5)) names.push_back(span.name());
+  EXPECT_THAT(names, ::testing::ElementsAre("bebr.v1.CollectionService/ListCollections",
+                                            "bebr.v1.CollectionService/CreateCollection",
+                                            "bebr.v1.DocumentService/Upsert", "queue", "commit"));
 }
 
 TEST_F(TraceTest, ACollectorThatDoesNotAnswerHoldsUpNobody) {

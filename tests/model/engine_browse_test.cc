@@ -3,10 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <map>
+#include <memory>
 #include <random>
 
 #include "absl/strings/str_cat.h"
+#include "index/base/clock.h"
 #include "index/base/float16.h"
 #include "tests/support/engine_calls.h"
 #include "tests/support/test_models.h"
@@ -102,7 +105,7 @@ class EngineBrowseTest : public ::testing::Test {
       request.after = page->next;
     } while (!request.after.empty());
     EXPECT_EQ(next, expected.end());
-    const auto count = engine_->Count("c", filter);
+    const auto count = engine_->Count({.collection = "c", .filter = filter});
     ASSERT_TRUE(count.ok()) << count.status();
     EXPECT_EQ(*count, expected.size());
   }
@@ -176,6 +179,53 @@ TEST_F(EngineBrowseTest, PagesGoOnFromAnyIdWhateverIsWritten) {
   EXPECT_EQ(seen, kept);
 }
 
+TEST_F(EngineBrowseTest, EndsWhenNobodyWaitsAnyMore) {
+  Write(500);
+  const auto gone = std::make_shared<std::atomic<bool>>(true);
+  const std::string filter = "n >= 0";
+  EXPECT_EQ(engine_->Count({.collection = "c", .filter = filter, .cancelled = gone}).status().code(),
+            absl::StatusCode::kCancelled);
+  EXPECT_EQ(engine_->Count({.collection = "c", .deadline = SteadyNow()}).status().code(),
+            absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(engine_->Scroll({.collection = "c", .filter = filter, .cancelled = gone}).status().code(),
+            absl::StatusCode::kCancelled);
+  EXPECT_EQ(engine_->Scroll({.collection = "c", .deadline = SteadyNow()}).status().code(),
+            absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(engine_->Facets({.collection = "c", .filter = filter, .attribute = "n", .cancelled = gone}).status().code(),
+            absl::StatusCode::kCancelled);
+  EXPECT_EQ(engine_->Facets({.collection = "c", .attribute = "n", .deadline = SteadyNow()}).status().code(),
+            absl::StatusCode::kDeadlineExceeded);
+}
+
+TEST_F(EngineBrowseTest, AsksForMemory) {
+  Write(500);
+  uint64_t taken = 0, most = uint64_t{1} << 40;
+  const auto take = [&](uint64_t bytes) {
+    taken += bytes;
+    return taken <= most ? absl::OkStatus() : absl::ResourceExhaustedError("too much");
+  };
+  PageRequest page{.collection = "c", .with_attributes = true, .with_embeddings = true, .take_memory = take};
+  const auto all = engine_->Scroll(page);
+  ASSERT_TRUE(all.ok());
+  EXPECT_GE(taken, all->documents.size() * (sizeof(PageDocument) + kDims * sizeof(float)));
+  const FacetRequest facets{.collection = "c", .attribute = "color", .take_memory = take};
+  taken = 0;
+  ASSERT_TRUE(engine_->Facets(facets).ok());
+  EXPECT_GE(taken, 2 * sizeof(AttributeValue));
+  taken = 0;
+  most = 100;
+  EXPECT_EQ(engine_->Scroll(page).status().message(), "too much");
+  taken = 0;
+  EXPECT_EQ(engine_->Facets(facets).status().message(), "too much");
+  // A page that takes too much ends early, and another one begins there.
+  page.take_memory = nullptr;
+  page.max_bytes = 5000;
+  const auto part = engine_->Scroll(page);
+  ASSERT_TRUE(part.ok());
+  EXPECT_LT(part->documents.size(), all->documents.size());
+  EXPECT_EQ(part->next, part->documents.back().document.id);
+}
+
 TEST_F(EngineBrowseTest, RefusesWhatIsBeyondTheLimits) {
   EXPECT_THAT(std::string(engine_->Scroll({.collection = "c", .limit = 0}).status().message()),
               HasSubstr("limit is 0"));
@@ -183,8 +233,9 @@ TEST_F(EngineBrowseTest, RefusesWhatIsBeyondTheLimits) {
               HasSubstr("limit is 10001"));
   EXPECT_THAT(std::string(engine_->Scroll({.collection = "c", .after = std::string(513, 'x')}).status().message()),
               HasSubstr("page_token has 513 bytes"));
-  EXPECT_THAT(std::string(engine_->Count("c", "color =").status().message()), HasSubstr("filter, position"));
-  EXPECT_EQ(engine_->Count("nowhere", "").status().code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(engine_->Count({.collection = "c", .filter = "color ="}).status().message()),
+              HasSubstr("filter, position"));
+  EXPECT_EQ(engine_->Count({.collection = "nowhere"}).status().code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(std::string(engine_->Facets({.collection = "c"}).status().message()), HasSubstr("attribute is empty"));
   EXPECT_THAT(std::string(engine_->Facets({.collection = "c", .attribute = "n", .limit = 10001}).status().message()),
               HasSubstr("limit is 10001"));

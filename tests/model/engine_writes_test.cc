@@ -3,13 +3,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <functional>
 #include <future>
 #include <map>
+#include <memory>
 #include <random>
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "index/base/clock.h"
 #include "tests/support/engine_calls.h"
 #include "tests/support/reference_search.h"
 #include "tests/support/test_models.h"
@@ -199,7 +202,8 @@ class EngineWritesTest : public ::testing::Test {
     const TestFilter filter = RandomFilter();
     const uint64_t deleted =
         std::erase_if(documents_, [&](const auto& entry) { return filter.matches(entry.first, entry.second); });
-    engine_->DeleteByFilter("c", filter.text, Expecting<ChangeResult>([=](const auto& result) {
+    engine_->DeleteByFilter({.collection = "c", .filter = filter.text},
+                            Expecting<ChangeResult>([=](const auto& result) {
                               ASSERT_TRUE(result.ok()) << filter.text << " " << result.status();
                               EXPECT_EQ(result->documents, deleted) << filter.text;
                             }));
@@ -244,7 +248,8 @@ class EngineWritesTest : public ::testing::Test {
   }
   absl::StatusOr<ChangeResult> DeleteNow(const std::string& filter) {
     std::promise<absl::StatusOr<ChangeResult>> outcome;
-    engine_->DeleteByFilter("c", filter, [&](absl::StatusOr<ChangeResult> r) { outcome.set_value(std::move(r)); });
+    engine_->DeleteByFilter({.collection = "c", .filter = filter},
+                            [&](absl::StatusOr<ChangeResult> r) { outcome.set_value(std::move(r)); });
     return outcome.get_future().get();
   }
   // Documents "a" and "b", with "n" 1 and 2.
@@ -268,6 +273,19 @@ class EngineWritesTest : public ::testing::Test {
   std::vector<std::function<void()>> waiting_;
   std::mt19937_64 random_{5};
 };
+
+TEST_F(EngineWritesTest, WhatNobodyWaitsForIsNotSelected) {
+  PutTwo();
+  const auto gone = std::make_shared<std::atomic<bool>>(true);
+  std::promise<absl::StatusOr<ChangeResult>> late, cancelled;
+  engine_->DeleteByFilter({.collection = "c", .filter = "n > 0", .deadline = SteadyNow()},
+                          [&](absl::StatusOr<ChangeResult> r) { late.set_value(std::move(r)); });
+  EXPECT_EQ(late.get_future().get().status().code(), absl::StatusCode::kDeadlineExceeded);
+  AttributeUpdate update{.collection = "c", .filter = "n > 0", .change = {.clear = true}, .cancelled = gone};
+  engine_->UpdateAttributes(update, [&](absl::StatusOr<ChangeResult> r) { cancelled.set_value(std::move(r)); });
+  EXPECT_EQ(cancelled.get_future().get().status().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(*engine_->Count({.collection = "c", .filter = "n > 0"}), 2u);
+}
 
 TEST_F(EngineWritesTest, AgreesWithTheModel) {
   // One that no write touches and that has every name the filters know.

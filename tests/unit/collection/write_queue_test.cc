@@ -33,7 +33,7 @@ class WriteQueueTest : public ::testing::Test {
                                  MakeStoreCache(1 << 20, 64 << 20), &pool_, &counters_);
     ASSERT_TRUE(shards.ok()) << shards.status();
     shards_ = *std::move(shards);
-    queue_ = std::make_unique<WriteQueue>(shards_.get(), &committers_);
+    queue_ = std::make_unique<WriteQueue>(shards_.get(), &committers_, &counters_.waits);
   }
 
   using Done = absl::AnyInvocable<void(absl::StatusOr<MutationResult>)>;

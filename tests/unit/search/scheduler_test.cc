@@ -14,6 +14,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "index/base/clock.h"
+#include "index/base/mutex.h"
 #include "tests/support/test_models.h"
 #include "tests/support/test_shards.h"
 
@@ -239,6 +240,57 @@ TEST_F(SchedulerTest, RefusesMoreThanMayWait) {
   EXPECT_THAT(std::string(refused.status().message()), HasSubstr("3 queries"));
   EXPECT_EQ(scheduler.counters().refused_queries, 3u);
   EXPECT_TRUE(Run(scheduler, {.queries = {queries_[0], queries_[1]}}).ok());
+}
+
+TEST_F(SchedulerTest, AsksForMemoryBeforeItTakesIt) {
+  Scheduler scheduler(2, 1000);
+  Mutex mutex;
+  std::vector<uint64_t> asked;
+  uint64_t most = uint64_t{1} << 40;
+  SearchRequest request{.queries = {queries_[0], queries_[1]}, .k = 50, .explain = true};
+  request.take_memory = [&](uint64_t bytes) {
+    MutexLock lock(&mutex);
+    asked.push_back(bytes);
+    return bytes <= most ? absl::OkStatus() : absl::ResourceExhaustedError("too much");
+  };
+  ASSERT_TRUE(Run(scheduler, request).ok());
+  ASSERT_EQ(asked.size(), 1u);  // for all hits, at once
+  EXPECT_GE(asked[0], 2 * 50 * (sizeof(SearchHit) + sizeof(Explanation) + sizeof(BandExplanation)));
+  // For as many as there are, whatever k is.
+  request.k = 5000;
+  ASSERT_TRUE(Run(scheduler, request).ok());
+  EXPECT_EQ(asked[1], asked[0] / 50 * kDocuments);
+  request.with_attributes = true;
+  ASSERT_TRUE(Run(scheduler, request).ok());
+  EXPECT_GT(asked.size(), 3u);
+  for (size_t i = 3; i < asked.size(); ++i) EXPECT_LT(asked[i], asked[2]);  // some hits' attributes at a time
+  // The first refusal is the answer.
+  asked.clear();
+  most = 1000;
+  EXPECT_EQ(Run(scheduler, request).status().message(), "too much");
+  EXPECT_EQ(asked.size(), 1u);
+}
+
+TEST_F(SchedulerTest, AFilterWhoseSearchesHaveAllStoppedIsNotEvaluated) {
+  Scheduler scheduler(2, 1000);
+  // Stopped once the scan has begun: those that have stopped before never get there.
+  SearchRequest stopping{.queries = {queries_[0]}, .filter = "n >= 0"};
+  stopping.cancelled = std::make_shared<std::atomic<bool>>(false);
+  std::vector<std::span<const float>> many(queries_.begin(), queries_.end());
+  for (int round = 0; round < 20; ++round) {
+    std::vector<Outcome> busy(3);
+    for (Outcome& outcome : busy) scheduler.Submit(Job({.queries = {many.begin(), many.end()}}, &outcome));
+    *stopping.cancelled = false;
+    Outcome stopped, other;
+    scheduler.Submit(Job(stopping, &stopped));
+    scheduler.Submit(Job({.queries = {queries_[1]}, .k = 5, .filter = "n >= 0"}, &other));
+    *stopping.cancelled = true;
+    const auto answer = stopped.get();
+    EXPECT_TRUE(answer.ok() || absl::IsCancelled(answer.status())) << answer.status();
+    const auto result = other.get();
+    ASSERT_TRUE(result.ok()) << result.status();
+    ExpectHits(result->hits[0], shards_.reference().Search(queries_[1], 5));
+  }
 }
 
 TEST_F(SchedulerTest, RefusesAnswersThatAreTooLarge) {

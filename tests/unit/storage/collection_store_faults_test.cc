@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "index/storage/collection_store.h"
+#include "index/storage/files.h"
 #include "tests/support/disk_faults.h"
 
 namespace bebr {
@@ -165,6 +166,25 @@ TEST_F(CollectionStoreFaultsTest, GoesOnWhenTheDiskHasRoomAgain) {
   EXPECT_TRUE(store_->health().ok()) << store_->health();
   EXPECT_TRUE(Put("after").ok());
   EXPECT_TRUE(store_->Flush().ok());
+}
+
+// A store that is built aside costs no sync by itself, and one a file and directory when it is put in its place.
+TEST_F(CollectionStoreFaultsTest, BuildingCostsFewSyncs) {
+  const std::string built = path_ + "/built";
+  testing::SetDiskFault({.calls = testing::kSyncCall, .path_part = built, .count = 0});
+  ASSERT_TRUE(CollectionStore::Build(built, 2, MakeStoreCache(1 << 20)).ok());
+  EXPECT_EQ(testing::MatchingDiskCalls(), 0);
+  ASSERT_TRUE(SyncTree(built).ok());
+  EXPECT_GE(testing::MatchingDiskCalls(), 5);  // IDENTITY, CURRENT, MANIFEST, log, FILES
+  EXPECT_LE(testing::MatchingDiskCalls(), 12);
+  testing::ClearDiskFault();
+  const auto store = CollectionStore::Open(built, 2, MakeStoreCache(1 << 20));
+  ASSERT_TRUE(store.ok()) << store.status();
+  testing::SetDiskFault({.calls = testing::kSyncCall, .path_part = built, .count = 0});
+  CollectionStore::Batch batch;
+  batch.PutDocument(0, "x", "y");
+  EXPECT_TRUE((*store)->Commit(std::move(batch), 1).ok());
+  EXPECT_GE(testing::MatchingDiskCalls(), 1);  // what is written to it later is synced
 }
 
 }  // namespace

@@ -71,6 +71,23 @@ TEST(WireSchema, RefusesWhatGrowsTooMuch) {
   }
 }
 
+// As many ids as there may be, all different and as short as that lets them be: what is refused for its size repeats
+// ids.
+TEST(WireSchema, TakesAMillionDifferentIds) {
+  v1::StreamGetRequest request, repeated;
+  for (size_t i = 0; i < 1000000; ++i) {
+    std::string id;
+    for (size_t rest = i; id.empty() || rest > 0; rest /= 128) id += static_cast<char>(rest % 128);
+    request.add_ids(id);
+    repeated.add_ids("x");
+  }
+  const auto* type = v1::StreamGetRequest::descriptor();
+  EXPECT_TRUE(Measure(type, request.SerializeAsString()).ok());
+  const absl::Status refused = Measure(type, repeated.SerializeAsString()).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("Send fewer of them at a time"));
+}
+
 TEST(WireSchema, CountsEntries) {
   const FieldLimits limits = {{"bebr.v1.UpsertRequest.documents", 3}, {"bebr.v1.Document.attributes", 2}};
   const auto measure = [&](const v1::UpsertRequest& request) {

@@ -1,0 +1,42 @@
+#include "index/search/result_memory.h"
+
+#include <string>
+#include <utility>
+#include <variant>
+
+namespace bebr {
+namespace {
+
+constexpr uint64_t kUsualId = 16;      // bytes of an id beyond those that a string has in itself
+constexpr uint64_t kAllocation = 16;   // what malloc takes beside the bytes asked for
+constexpr uint64_t kNode = 32;         // of a map
+constexpr uint64_t kSharedCount = 16;  // of a shared_ptr
+constexpr uint64_t kShortText = 15;    // longer ones have a buffer of their own
+
+uint64_t TextMemory(uint64_t bytes) { return bytes > kShortText ? bytes + 1 + kAllocation : 0; }
+
+}  // namespace
+
+uint64_t HitMemory(const SearchRequest& request, const CodeSpec& spec) {
+  uint64_t bytes = sizeof(SearchHit) + kUsualId + TextMemory(request.version.size());
+  if (!request.explain) return bytes;
+  bytes += sizeof(Explanation) + kSharedCount + 2 * kAllocation;
+  for (const Band& band : spec.bands()) {
+    bytes += sizeof(BandExplanation) + band.levels * sizeof(uint32_t) + kAllocation;
+  }
+  return bytes;
+}
+
+uint64_t AttributeMemory(absl::Span<const SearchHit> hits) {
+  uint64_t bytes = 0;
+  for (const SearchHit& hit : hits) {
+    for (const auto& [name, value] : hit.attributes) {
+      const auto* text = std::get_if<std::string>(&value);
+      bytes += kNode + kAllocation + sizeof(std::pair<std::string, AttributeValue>) + TextMemory(name.size()) +
+               (text == nullptr ? 0 : TextMemory(text->size()));
+    }
+  }
+  return bytes;
+}
+
+}  // namespace bebr

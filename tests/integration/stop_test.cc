@@ -1,0 +1,109 @@
+// The end of a server: whom it waits for, and what calls that meet it come to.
+#include <atomic>
+#include <chrono>
+#include <thread>
+
+#include "tests/integration/fixture.h"
+#include "tests/integration/raw_call.h"
+#include "tests/integration/raw_connection.h"
+
+namespace bebr::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+class StopTest : public ServerTest {
+ protected:
+  // A call that goes on for as long as its client likes: the upload of a model.
+  std::unique_ptr<RawCall> BeginUpload() const {
+    auto upload = std::make_unique<RawCall>(server_->address(), "/bebr.v1.CollectionService/CreateCollection");
+    v1::CreateCollectionRequest request;
+    request.mutable_config()->set_name("uploaded");
+    EXPECT_TRUE(upload->Write(request.SerializeAsString()));
+    const std::string begun = "grpc_server_msg_received_total{grpc_method=\"CreateCollection\"";
+    for (int i = 0; i < 6000; ++i) {
+      const std::string metrics = server_->HttpGet("/metrics");
+      const size_t at = metrics.find(begun);
+      if (at != std::string::npos && metrics.substr(metrics.find("} ", at), 4) == "} 1\n") break;
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    return upload;
+  }
+};
+
+TEST_F(StopTest, IdleConnectionsAreNotWaitedFor) {
+  Start({"--drain_timeout_s", "600"});
+  ASSERT_TRUE(client_->ListCollections().ok());
+  // One that does not look at what the server says, as a Python client between two calls.
+  const RawConnection idle(server_->address());
+  ASSERT_TRUE(idle.Send(kPreface + kSettings));
+  const RawConnection silent(server_->address());
+  ASSERT_TRUE(silent.connected());
+  const auto begin = std::chrono::steady_clock::now();
+  server_->Signal(SIGTERM);
+  EXPECT_EQ(server_->Wait(), 0) << server_->Log();
+  // gRPC waits 20 seconds for its answer.
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(15));
+  EXPECT_TRUE(idle.ClosedWithin(60000));
+}
+
+TEST_F(StopTest, CallsInFlightEndAndNewOnesAreUnavailable) {
+  Start({"--drain_timeout_s", "600"});
+  ASSERT_TRUE(client_->ListCollections().ok());
+  const auto upload = BeginUpload();
+  server_->Signal(SIGTERM);
+  absl::Status refused;
+  for (int i = 0; i < 6000 && refused.ok(); ++i) {
+    refused = client_->ListCollections().status();
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_EQ(refused.code(), absl::StatusCode::kUnavailable) << refused;
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("the server is stopping"));
+  EXPECT_TRUE(server_->Running());
+  v1::CreateCollectionRequest model;
+  model.set_model_chunk(ModelFile());
+  std::string answer;
+  EXPECT_TRUE(upload->Write(model.SerializeAsString()) && upload->WritesDone() && upload->Read(&answer));
+  const grpc::Status status = upload->Finish();
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(server_->Wait(), 0) << server_->Log();
+}
+
+TEST_F(StopTest, AfterItsTimeACallIsUnavailable) {
+  Start({"--drain_timeout_s", "1"});
+  const auto upload = BeginUpload();
+  server_->Signal(SIGTERM);
+  EXPECT_EQ(upload->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(server_->Wait(), 0) << server_->Log();
+}
+
+TEST_F(StopTest, NoCallIsCancelled) {
+  Start();
+  CreateCollection(v1::FLOAT_STORAGE_NONE);
+  ASSERT_TRUE(client_->Upsert(MakeUpsert("c", 0, 1000)).ok());
+  for (int round = 0; round < 3; ++round) {
+    if (round > 0) Start();
+    std::atomic<int> connected{0}, unavailable{0};
+    std::vector<std::thread> clients;
+    for (int i = 0; i < 8; ++i) {
+      clients.emplace_back([&, address = server_->address()] {
+        Client client({.server = address, .deadline = absl::Seconds(60)});
+        absl::Status status;
+        for (int calls = 0; status.ok(); ++calls) {
+          status = client.Search(MakeSearch("c", VectorOf(1), 100)).status();
+          if (calls == 1) ++connected;
+        }
+        EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
+        unavailable += absl::IsUnavailable(status) ? 1 : 0;
+      });
+    }
+    for (int i = 0; i < 6000 && connected < 8; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    server_->Signal(SIGTERM);
+    for (auto& client : clients) client.join();
+    EXPECT_EQ(server_->Wait(), 0) << server_->Log();
+    EXPECT_EQ(unavailable, 8);
+  }
+}
+
+}  // namespace
+}  // namespace bebr::testing

@@ -1,0 +1,79 @@
+// Many small collections: what each costs the process and the disk.
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "tests/support/engine_calls.h"
+#include "tests/support/test_models.h"
+
+namespace bebr::testing {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr uint32_t kDims = 8;
+constexpr size_t kCollections = 40;
+
+size_t EntriesOf(const char* directory) {
+  size_t count = 0;
+  for ([[maybe_unused]] const auto& entry : fs::directory_iterator(directory)) ++count;
+  return count;
+}
+
+// What du says.
+uint64_t AllocatedBytes(const std::string& directory) {
+  uint64_t bytes = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(directory)) {
+    struct stat file {};
+    if (lstat(entry.path().c_str(), &file) == 0) bytes += static_cast<uint64_t>(file.st_blocks) * 512;
+  }
+  return bytes;
+}
+
+// bench/run collections measures it with a thousand.
+TEST(EngineCollectionsTest, EachCostsLittle) {
+  const TemporaryDirectory directory;
+  const std::string model = RandomModelFile(kDims, *ParseCodeSpec("32x1"), 2, 1);
+  const auto vectors = RandomVectors(20, kDims, 2);
+  std::unique_ptr<Engine> engine = *Engine::Open({.data_dir = directory.path(), .threads = 2});
+  const auto add = [&](size_t number) {
+    const std::string name = absl::StrCat("c", number);
+    ASSERT_TRUE(engine->CreateCollection({.name = name, .version = "v1", .shards = 1}, model).ok());
+    UpsertRequest request{.collection = name};
+    for (size_t i = 0; i < vectors.size(); ++i) {
+      DocumentInput& document = request.documents.emplace_back();
+      document.id = absl::StrCat(i);
+      document.embeddings.push_back({.values = vectors[i]});
+    }
+    ASSERT_TRUE(UpsertAndWait(*engine, std::move(request)).ok());
+  };
+  add(0);
+  const size_t threads = EntriesOf("/proc/self/task"), files = EntriesOf("/proc/self/fd");
+  for (size_t number = 1; number < kCollections; ++number) add(number);
+  const auto expect_cheap = [&] {
+    EXPECT_LE(EntriesOf("/proc/self/task"), threads + 4);  // RocksDB begins its own when it first needs them
+    EXPECT_LE(EntriesOf("/proc/self/fd"), files + 8 * kCollections);
+    EXPECT_LE(AllocatedBytes(directory.path()), kCollections * (2 << 20));
+  };
+  expect_cheap();
+  engine.reset();
+  engine = *Engine::Open({.data_dir = directory.path(), .threads = 2});
+  ASSERT_EQ(engine->ListCollections().size(), kCollections);
+  expect_cheap();
+  for (size_t number = 0; number < kCollections; ++number) {
+    const auto found =
+        SearchAndWait(*engine, {.collection = absl::StrCat("c", number), .queries = {vectors[3]}, .k = vectors.size()});
+    ASSERT_TRUE(found.ok()) << found.status();
+    EXPECT_EQ(found->hits[0].size(), vectors.size());
+    const auto info = engine->GetCollection(absl::StrCat("c", number));
+    ASSERT_TRUE(info.ok());
+    EXPECT_GE(info->disk_bytes, 4096u);
+  }
+}
+
+}  // namespace
+}  // namespace bebr::testing
