@@ -22,7 +22,7 @@ uint64_t BytesOf(const PageDocument& entry) {
   uint64_t bytes = sizeof(PageDocument) + entry.document.id.size();
   for (const auto& [name, value] : entry.document.attributes) {
     const auto* text = std::get_if<std::string>(&value);
-    bytes += kNodeBytes + sizeof(name) + name.size() + sizeof(value) + (text == nullptr ? 0 : text->size());
+    bytes += kNodeBytes + sizeof(Attributes::value_type) + name.size() + (text == nullptr ? 0 : text->size());
   }
   for (const StoredEmbedding& embedding : entry.document.embeddings) bytes += embedding.values.size() * sizeof(float);
   for (const DocumentCode& code : entry.codes) bytes += code.words.size() * sizeof(uint32_t);

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -24,7 +25,7 @@ struct Option {
 };
 
 // All of them, in the order in which they are told.
-const std::vector<Option>& Options();
+std::span<const Option> Options();
 // Null if there is none of the name.
 const Option* FindOption(std::string_view name);
 std::vector<std::string> OptionNames();
