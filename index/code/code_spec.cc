@@ -11,6 +11,25 @@
 #include "index/base/status_macros.h"
 
 namespace bebr {
+namespace {
+
+absl::Status CheckBand(size_t b, const Band& band) {
+  if (band.dims == 0 || band.dims > kMaxCodeDims) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("band %d has %d dims; a band has 1 to %d", b, band.dims, kMaxCodeDims));
+  }
+  if (band.levels == 0 || band.levels > kMaxLevels) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("band %d has %d levels; a band has 1 to %d", b, band.levels, kMaxLevels));
+  }
+  if (!std::isfinite(band.weight) || band.weight <= 0.0f) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("band %d has weight %g; a weight is finite and above 0", b, band.weight));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
 
 absl::StatusOr<CodeSpec> CodeSpec::Create(std::vector<Band> bands, uint32_t groups) {
   if (bands.empty() || bands.size() > kMaxBands) {
@@ -25,18 +44,7 @@ absl::StatusOr<CodeSpec> CodeSpec::Create(std::vector<Band> bands, uint32_t grou
   uint64_t dims = 0;
   for (size_t b = 0; b < bands.size(); ++b) {
     const Band& band = bands[b];
-    if (band.dims == 0 || band.dims > kMaxCodeDims) {
-      return absl::InvalidArgumentError(
-          absl::StrFormat("band %d has %d dims; a band has 1 to %d", b, band.dims, kMaxCodeDims));
-    }
-    if (band.levels == 0 || band.levels > kMaxLevels) {
-      return absl::InvalidArgumentError(
-          absl::StrFormat("band %d has %d levels; a band has 1 to %d", b, band.levels, kMaxLevels));
-    }
-    if (!std::isfinite(band.weight) || band.weight <= 0.0f) {
-      return absl::InvalidArgumentError(
-          absl::StrFormat("band %d has weight %g; a weight is finite and above 0", b, band.weight));
-    }
+    BEBR_RETURN_IF_ERROR(CheckBand(b, band));
     dims += band.dims;
     spec.bits_ += band.dims * band.levels;
     spec.plane_words_ += PlaneWords(band.dims);

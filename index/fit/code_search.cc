@@ -24,6 +24,14 @@ struct Better {
 };
 using Best = TopK<Found, Better>;
 
+// The rows of each query's best, best first, `depth` apart.
+void TakeRows(std::vector<Best>& best, size_t depth, uint32_t* out) {
+  for (size_t q = 0; q < best.size(); ++q) {
+    const std::vector<Found> found = best[q].Take();
+    for (size_t i = 0; i < found.size(); ++i) out[q * depth + i] = found[i].row;
+  }
+}
+
 }  // namespace
 
 CodeSearch::CodeSearch(const Binarizer& binarizer, const Matrix& documents, ThreadPool& pool)
@@ -73,7 +81,7 @@ void CodeSearch::Recode(const Binarizer& binarizer, const Matrix& documents, siz
   CodeFactors factors;
   for (size_t row = 0; row < rows_; row += every) {
     binarizer.EncodeDocuments(documents.row(row), 1, code.data(), &factors);
-    Store(row, code.data(), factors);
+    Store(place_of_[row], code.data(), factors);
   }
 }
 
@@ -133,10 +141,7 @@ void CodeSearch::SearchRange(const Binarizer& binarizer, const Matrix& queries, 
       }
     }
   }
-  for (size_t q = 0; q < count; ++q) {
-    const std::vector<Found> found = best[q].Take();
-    for (size_t i = 0; i < found.size(); ++i) out[q * depth + i] = found[i].row;
-  }
+  TakeRows(best, depth, out);
 }
 
 }  // namespace bebr

@@ -256,7 +256,7 @@ class ScanRun {
       const std::vector<uint16_t>& rows = *filters_.Few(picking.group, part);
       for (const uint16_t row : rows) scratch.picked[row / 64] |= uint64_t{1} << (row % 64);
       scratch.rows = scratch.picked.data();
-      for (const uint32_t position : PositionsOf(part, rows)) {
+      for (const uint32_t position : target_.parts()[part].PositionsOf(rows)) {
         documents += target_.parts()[part].LiveRows(position, position + 1);
         ScanRunOfBlocks({part, position, position + 1}, scratch.alone, best, scratch);
       }
@@ -267,20 +267,6 @@ class ScanRun {
       scratch.documents[q] += documents;
       AtomicMax(thresholds_[q], best[q].threshold());
     }
-  }
-
-  // Where the blocks with the codes of some rows are, ascending.
-  std::vector<uint32_t> PositionsOf(uint32_t part, const std::vector<uint16_t>& rows) const {
-    const ScanTarget::Part& of = target_.parts()[part];
-    std::vector<uint32_t> positions;
-    for (const uint16_t row : rows) {
-      if (of.space->groups != nullptr && !of.space->column->has(row)) continue;
-      const uint32_t position = of.PositionOf(row);
-      if (positions.empty() || positions.back() != position) positions.push_back(position);
-    }
-    std::sort(positions.begin(), positions.end());
-    positions.erase(std::unique(positions.begin(), positions.end()), positions.end());
-    return positions;
   }
 
   uint64_t LiveRows(const ScanUnit& unit, const BlockSet& blocks) const {

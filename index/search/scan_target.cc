@@ -99,6 +99,18 @@ uint32_t ScanTarget::Part::PositionOf(uint32_t row) const {
   return chunk_positions_[block / CodeColumn::kChunkBlocks] + block % CodeColumn::kChunkBlocks;
 }
 
+std::vector<uint32_t> ScanTarget::Part::PositionsOf(absl::Span<const uint16_t> rows) const {
+  std::vector<uint32_t> positions;
+  for (const uint16_t row : rows) {
+    if (space->groups != nullptr && !space->column->has(row)) continue;
+    const uint32_t position = PositionOf(row);
+    if (positions.empty() || positions.back() != position) positions.push_back(position);
+  }
+  std::sort(positions.begin(), positions.end());
+  positions.erase(std::unique(positions.begin(), positions.end()), positions.end());
+  return positions;
+}
+
 uint64_t ScanTarget::Part::LiveRows(uint32_t begin, uint32_t end) const {
   const CodeColumn& column = *space->column;
   if (!column.grouped()) return LiveRowsBetween(begin * simd::kBlockRows, std::min(end * simd::kBlockRows, view->rows));

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/types/span.h"
 #include "index/base/aligned_buffer.h"
 #include "index/code/code_spec.h"
 #include "index/segment/segment.h"
@@ -49,6 +50,8 @@ class ScanTarget {
     const Stretch& StretchAt(uint32_t position) const;
     // The position of the block with a row's code; without groups also if it has none.
     uint32_t PositionOf(uint32_t row) const;
+    // The positions of the blocks that have the codes of any of these rows, ascending.
+    std::vector<uint32_t> PositionsOf(absl::Span<const uint16_t> rows) const;
     // The row of lane `lane` of the blocks from a position of the stretch on, or kNoRow if there is none.
     static constexpr uint32_t kNoRow = ~0u;
     uint32_t RowAt(const Stretch& stretch, uint32_t position, uint32_t lane) const {

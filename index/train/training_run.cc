@@ -191,14 +191,35 @@ absl::StatusOr<std::optional<Model>> TryGroups(const TrainOptions& options, cons
   return grouped;
 }
 
+// Takes the start with groups if its recall is above that of what there is.
+void KeepBetter(Model grouped, TrainResult& result) {
+  if (result.grouped.at_10 <= result.kept.at_10) return;
+  result.model = std::move(grouped);
+  result.kept = result.grouped;
+  result.trained_kept = false;
+}
+
+absl::Status CheckOlder(const Model& older, Metric metric) {
+  if (metric != older.metric) {
+    return absl::InvalidArgumentError(absl::StrCat("the metric is ", std::string(ToString(metric)),
+                                                   ", that of the model to be compatible with ",
+                                                   std::string(ToString(older.metric))));
+  }
+  if (older.spec.groups() > 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the model to be compatible with has ", older.spec.groups(),
+                     " groups; only spaces without groups take other versions. Give the new model a space of its own"));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<TrainResult> Train(const TrainOptions& options, Matrix documents, Matrix queries, QueryPairs pairs) {
   const Clock::time_point begin = Clock::now();
   BEBR_RETURN_IF_ERROR(CheckOptions(options, documents, queries));
   ThreadPool pool(UseThreads(options));
-  TrainResult result;
-  result.rows = documents.rows;
+  TrainResult result{.rows = documents.rows};
   WarnOfFewRows(documents, result);
   if (queries.rows == 0) {
     if (pairs.queries.rows != 0)
@@ -232,11 +253,7 @@ absl::StatusOr<TrainResult> Train(const TrainOptions& options, Matrix documents,
     BEBR_RETURN_IF_ERROR(Improve(options, start, documents, pairs, validator, nullptr, result));
   }
   BEBR_ASSIGN_OR_RETURN(result.bits_that_differ, CodeDisagreement(result.model, validator.queries()));
-  if (grouped.has_value() && result.grouped.at_10 > result.kept.at_10) {
-    result.model = *std::move(grouped);
-    result.kept = result.grouped;
-    result.trained_kept = false;
-  }
+  if (grouped.has_value()) KeepBetter(*std::move(grouped), result);
   result.total_s = SecondsSince(begin);
   return result;
 }
@@ -245,20 +262,10 @@ absl::StatusOr<TrainResult> TrainCompatible(const TrainOptions& options, OlderVe
                                             Matrix queries) {
   const Clock::time_point begin = Clock::now();
   BEBR_RETURN_IF_ERROR(CheckOptions(options, documents, queries));
-  if (options.metric != older.model.metric) {
-    return absl::InvalidArgumentError(absl::StrCat("the metric is ", std::string(ToString(options.metric)),
-                                                   ", that of the model to be compatible with ",
-                                                   std::string(ToString(older.model.metric))));
-  }
-  if (older.model.spec.groups() > 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the model to be compatible with has ", older.model.spec.groups(),
-                     " groups; only spaces without groups take other versions. Give the new model a space of its own"));
-  }
+  BEBR_RETURN_IF_ERROR(CheckOlder(older.model, options.metric));
   BEBR_RETURN_IF_ERROR(CheckPaired(older, documents));
   ThreadPool pool(UseThreads(options));
-  TrainResult result;
-  result.rows = documents.rows;
+  TrainResult result{.rows = documents.rows};
   WarnOfFewRows(documents, result);
   Matrix queries_old;
   if (queries.rows == 0) {

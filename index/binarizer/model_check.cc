@@ -1,0 +1,135 @@
+// What a model must satisfy, wherever it comes from.
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "index/base/status_macros.h"
+#include "index/binarizer/model.h"
+
+namespace bebr {
+namespace {
+
+constexpr float kMaxRowLength = 1e18f;
+
+absl::Status Invalid(const std::string& what) { return absl::InvalidArgumentError("model file: " + what); }
+
+absl::Status CheckTensor(const std::vector<float>& values, size_t size, const std::string& name) {
+  if (values.size() != size) {
+    return Invalid(absl::StrCat("tensor '", name, "' has ", values.size(), " values; expected ", size));
+  }
+  for (const float value : values) {
+    if (!std::isfinite(value)) return Invalid(absl::StrCat("tensor '", name, "' holds ", value));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckBlock(const BlockParameters& block, size_t inputs, size_t outputs,
+                        const std::vector<uint32_t>& hidden, bool weight_optional, const std::string& name) {
+  if (!weight_optional || !block.linear.weight.empty()) {
+    BEBR_RETURN_IF_ERROR(CheckTensor(block.linear.weight, outputs * inputs, name + ".weight"));
+  }
+  BEBR_RETURN_IF_ERROR(CheckTensor(block.linear.bias, outputs, name + ".bias"));
+  if (block.mlp.size() != (hidden.empty() ? 0 : hidden.size() + 1)) {
+    return Invalid(
+        absl::StrCat("block '", name, "' has ", block.mlp.size(), " MLP layers for ", hidden.size(), " hidden sizes"));
+  }
+  size_t width = inputs;
+  for (size_t i = 0; i < block.mlp.size(); ++i) {
+    const size_t layer_outputs = i < hidden.size() ? hidden[i] : outputs;
+    const std::string layer_name = i < hidden.size() ? absl::StrCat(name, ".hidden", i) : name + ".output";
+    BEBR_RETURN_IF_ERROR(CheckTensor(block.mlp[i].weight, layer_outputs * width, layer_name + ".weight"));
+    BEBR_RETURN_IF_ERROR(CheckTensor(block.mlp[i].bias, layer_outputs, layer_name + ".bias"));
+    width = layer_outputs;
+  }
+  return absl::OkStatus();
+}
+
+// Of a model with groups, what is not checked for all models.
+absl::Status CheckGroups(const Model& model) {
+  const size_t n = model.input_dims, m = model.spec.dims(), r = model.reduced_dims, bands = model.spec.bands().size();
+  if (model.quantizer != Quantizer::kFitted || model.architecture != "residual_mlp") {
+    return Invalid("groups need architecture residual_mlp and quantizer fitted");
+  }
+  if (!model.hidden.empty() || !model.project.linear.weight.empty() || model.has_query_projection() ||
+      model.factors.has_value()) {
+    return Invalid("with groups there are no hidden layers, and no tensors 'project', 'query' or 'factors'");
+  }
+  if (r == 0 || r > n) return Invalid(absl::StrCat("reduced_dims is ", r, "; it must be in 1..", n));
+  if (model.groups.size() != model.spec.groups()) {
+    return Invalid(absl::StrCat("it has ", model.groups.size(), " groups; expected ", model.spec.groups()));
+  }
+  BEBR_RETURN_IF_ERROR(CheckTensor(model.reduce, r * n, "reduce"));
+  for (const GroupParameters& group : model.groups) {
+    BEBR_RETURN_IF_ERROR(CheckTensor(group.mean, n, "groups.mean"));
+    BEBR_RETURN_IF_ERROR(CheckTensor(group.band_weights, bands, "groups.band_weights"));
+    BEBR_RETURN_IF_ERROR(CheckTensor(group.project, m * r, "groups.project"));
+    for (const float weight : group.band_weights) {
+      if (weight <= 0.0f) return Invalid(absl::StrCat("tensor 'groups.band_weights' holds ", weight));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// What says which tensors there are.
+absl::Status CheckHead(const Model& model) {
+  const size_t n = model.input_dims;
+  if (model.architecture != "residual_mlp" && model.architecture != "median") {
+    return Invalid(
+        absl::StrCat("architecture '", model.architecture, "' is unknown; it must be residual_mlp or median"));
+  }
+  if (n == 0 || n > kMaxInputDims) return Invalid(absl::StrCat("input_dims is ", n, "; the limit is ", kMaxInputDims));
+  if (model.spec.bands().empty()) return Invalid("it has no bands");
+  if (model.query_levels < model.spec.max_levels() || model.query_levels > model.max_query_levels()) {
+    return Invalid(absl::StrCat("query_levels is ", model.query_levels, "; it must be in ", model.spec.max_levels(),
+                                "..", model.max_query_levels()));
+  }
+  if (model.quantizer == Quantizer::kFitted && model.residual_form != ResidualForm::kCode) {
+    return Invalid("a fitted quantizer needs residual_form code");
+  }
+  if (model.steps.size() != model.step_count()) {
+    return Invalid(absl::StrCat("it has ", model.steps.size(), " steps; expected ", model.step_count()));
+  }
+  if (!(model.row_length >= 0.0f && model.row_length <= kMaxRowLength)) {
+    return Invalid(absl::StrCat("row_length is ", model.row_length, "; it must be in 0..", kMaxRowLength));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckFactors(const FactorParameters& factors, size_t n) {
+  BEBR_RETURN_IF_ERROR(CheckTensor(factors.offset, n, "factors.offset.weight"));
+  BEBR_RETURN_IF_ERROR(CheckTensor(factors.squared_norm, n, "factors.squared_norm.weight"));
+  return CheckTensor({factors.offset_bias, factors.squared_norm_bias, factors.query_offset, factors.query_scale}, 4,
+                     "factors.constants");
+}
+
+}  // namespace
+
+absl::Status ValidateModel(const Model& model) {
+  BEBR_RETURN_IF_ERROR(CheckHead(model));
+  const size_t n = model.input_dims, m = model.spec.dims();
+  BEBR_RETURN_IF_ERROR(CheckTensor(model.mean, n, "mean"));
+  if (model.spec.groups() > 1) return CheckGroups(model);
+  if (!model.groups.empty()) return Invalid("it has groups; its spec has none");
+  BEBR_RETURN_IF_ERROR(CheckBlock(model.project, n, m, model.hidden, false, "project"));
+  if (model.has_query_projection()) {
+    BEBR_RETURN_IF_ERROR(CheckBlock(model.query, n, m, model.query_hidden, false, "query"));
+  } else if (!model.query_hidden.empty()) {
+    return Invalid("metadata 'query_hidden' needs the tensor 'query.weight'");
+  }
+  if (model.factors.has_value()) BEBR_RETURN_IF_ERROR(CheckFactors(*model.factors, n));
+  for (size_t t = 0; t < model.steps.size(); ++t) {
+    const StepParameters& step = model.steps[t];
+    const std::string name = absl::StrCat("step", t + 1);
+    BEBR_RETURN_IF_ERROR(CheckTensor({step.gain}, 1, name + ".gain"));
+    BEBR_RETURN_IF_ERROR(CheckBlock(step.residual, n, m, model.step_hidden(), true, name + ".residual"));
+    if (model.residual_form == ResidualForm::kInput) {
+      BEBR_RETURN_IF_ERROR(CheckBlock(step.reconstruct, m, n, model.hidden, false, name + ".reconstruct"));
+    } else if (!step.feedback.empty()) {
+      BEBR_RETURN_IF_ERROR(CheckTensor(step.feedback, m * m, name + ".feedback"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace bebr
