@@ -81,6 +81,7 @@ absl::StatusOr<Page> ReadPage(const Collection& collection, const PageRequest& r
     const uint64_t before = bytes;
     for (PageDocument& document : documents) {
       if (request.max_bytes != 0 && bytes > 0 && bytes + BytesOf(document) > request.max_bytes) {
+        if (request.take_memory != nullptr) BEBR_RETURN_IF_ERROR(request.take_memory(bytes - before));
         return page;
       }
       bytes += BytesOf(document);

@@ -49,13 +49,16 @@ EngineOptions EngineOptionsOf(const ServerConfig& config) {
           .recall_monitor_documents_per_s = config.recall_monitor_documents_per_s};
 }
 
+// Clients have so long to take what was written to them, once all calls have ended.
+constexpr absl::Duration kLastBytes = absl::Seconds(5);
+
 class ServerImpl : public Server {
  public:
   explicit ServerImpl(const ServerConfig& config)
       : config_(config),
         limits_(config),
-        blocking_(config.read_threads),
-        responses_(limits_.response_timeout_s, limits_.max_pending_response_bytes, &metrics_) {
+        responses_(limits_.response_timeout_s, limits_.max_pending_response_bytes, &metrics_),
+        blocking_(config.read_threads) {
     metrics_.SetOptions(config_);
   }
   ~ServerImpl() override { Drain(); }
@@ -90,7 +93,7 @@ class ServerImpl : public Server {
       rpc_->gate.AwaitEmpty(absl::Seconds(limits_.drain_timeout_s.load()));
       // First the connections: a call that comes now, or one whose time is over, fails as UNAVAILABLE at its client.
       // gRPC would tell it that it was cancelled, and wait for clients that look at their connections now and then.
-      listener_->CloseAll();
+      listener_->CloseAll(kLastBytes);
       grpc_->Shutdown(std::chrono::system_clock::now());
       gateway_.reset();  // waits for the calls that it passed on
       grpc_.reset();     // waits for the last handler
@@ -243,10 +246,10 @@ class ServerImpl : public Server {
   std::unique_ptr<HttpServer> http_;
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<Tracer> tracer_;
-  BlockingPool blocking_;
   StreamRegistry streams_;
   ResponseWatch responses_;
   std::unique_ptr<RpcContext> rpc_;
+  BlockingPool blocking_;  // ends before the context, whose budget its threads give back to
   HealthState health_;
   std::unique_ptr<Door> door_;
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;

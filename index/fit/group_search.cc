@@ -84,8 +84,10 @@ absl::StatusOr<std::optional<Model>> StartWithGroups(const GroupSearch& search, 
   BEBR_ASSIGN_OR_RETURN(const uint32_t count, BestCount(search, counts, pool));
   if (count == 1) return std::optional<Model>();
   if (search.continues) BEBR_RETURN_IF_ERROR(search.continues());
-  BEBR_ASSIGN_OR_RETURN(Model model, Fit(search, search.rows, count));
-  return std::optional<Model>(std::move(model));
+  absl::StatusOr<Model> model = Fit(search, search.rows, count);
+  if (absl::IsInvalidArgument(model.status())) return std::optional<Model>();  // the rows do not fall into groups
+  BEBR_RETURN_IF_ERROR(model.status());
+  return std::optional<Model>(*std::move(model));
 }
 
 }  // namespace bebr

@@ -202,6 +202,7 @@ absl::StatusOr<GroupStatistics> MeasureGroups(const Matrix& rows, const CorpusSt
   groups.reduce.assign(corpus.components.begin(), corpus.components.begin() + static_cast<ptrdiff_t>(r * n));
   RoundToHalf(groups.reduce);
   const Matrix centred = Centred(rows, corpus);
+  if (centred.rows < 2) return absl::InvalidArgumentError(absl::StrCat(centred.rows, " rows are not zero"));
   const Matrix reduced = Reduced(centred, groups.reduce, r);
   std::vector<uint32_t> group_of = Nearest(reduced, KMeans(reduced, count, seed));
   const size_t used = Renumber(count, group_of);

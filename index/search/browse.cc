@@ -82,6 +82,8 @@ absl::flat_hash_map<uint64_t, std::string> TextsOf(const ColumnCounts& counts, c
 // What a shard's counts and their texts will take.
 uint64_t MemoryOf(const ColumnCounts& counts, const AttributeDictionary& dictionary) {
   uint64_t bytes = counts.size() * kValueBytes;
+  const auto is_text = [](const auto& entry) { return entry.first.first == AttributeType::kString; };
+  if (std::none_of(counts.begin(), counts.end(), is_text)) return bytes;
   dictionary.ForEach([&](uint32_t number, std::string_view text) {
     if (counts.contains({AttributeType::kString, number})) bytes += 2 * text.size();
   });
@@ -171,6 +173,7 @@ absl::StatusOr<std::vector<SelectedRow>> Selection::PageAfter(std::string_view a
 absl::StatusOr<FacetResult> Selection::CountValues(const FacetRequest& request, Interrupter interrupted) const {
   FacetResult result{.documents = count()};
   ValueCounts total;
+  uint64_t taken = 0;  // of memory
   for (uint32_t shard = 0; shard < view_->shards.size(); ++shard) {
     ColumnCounts counts;
     for (const Part& part : parts_) {
@@ -182,7 +185,12 @@ absl::StatusOr<FacetResult> Selection::CountValues(const FacetRequest& request, 
       if (counts.size() > kMaxFacetValues) return TooManyValues(request.attribute);
     }
     const AttributeDictionary& dictionary = *view_->shards[shard]->dictionary;
-    if (request.take_memory != nullptr) BEBR_RETURN_IF_ERROR(request.take_memory(MemoryOf(counts, dictionary)));
+    // A shard's counts go when they are added; the values of all shards stay.
+    const uint64_t needed = total.size() * kValueBytes + MemoryOf(counts, dictionary);
+    if (request.take_memory != nullptr && needed > taken) {
+      BEBR_RETURN_IF_ERROR(request.take_memory(needed - taken));
+      taken = needed;
+    }
     AddCounts(counts, dictionary, total);
     if (total.size() > kMaxFacetValues) return TooManyValues(request.attribute);
   }

@@ -105,13 +105,16 @@ void Shard::AppendRow(const Mutation& mutation, std::optional<uint32_t> old) {
   const uint32_t slot = TailSlot();
   Segment& segment = *slots_[slot].segment;
   uint32_t row = 0;
+  // A code that is copied and then written over would keep its place among those of its group.
+  auto without = mutation.dropped;
+  for (const RowCode& code : mutation.codes) without.push_back(code.space);
   if (mutation.kind == MutationKind::kMerge) {
-    row = segment.AppendCopy(*slots_[*old / kSegmentRows].segment, *old % kSegmentRows, mutation.dropped);
+    row = segment.AppendCopy(*slots_[*old / kSegmentRows].segment, *old % kSegmentRows, without);
   } else {
     const bool updates = mutation.kind == MutationKind::kUpdate;
     row = segment.Append(mutation.id, updates ? *mutation.attributes_after : *mutation.attributes);
     if (old.has_value()) {
-      segment.CopyCodes(*slots_[*old / kSegmentRows].segment, *old % kSegmentRows, row, mutation.dropped);
+      segment.CopyCodes(*slots_[*old / kSegmentRows].segment, *old % kSegmentRows, row, without);
     }
   }
   for (const RowCode& code : mutation.codes) segment.SetCode(row, code, contents_.spaces.at(code.space));

@@ -36,8 +36,6 @@ uint64_t NumberOf(std::string_view path, std::string_view prefix, std::string_vi
 uint64_t LogNumber(std::string_view path) { return NumberOf(path, "", ".log"); }
 uint64_t ManifestNumber(std::string_view path) { return NumberOf(path, "MANIFEST-", ""); }
 
-bool IsOptionsFile(std::string_view path) { return path.substr(path.rfind('/') + 1).starts_with("OPTIONS-"); }
-
 // An error of making or removing a log. RocksDB takes want of space there for the end, other retryable errors not.
 IOStatus LogFileError(const std::string& message) { return Retryable(IOStatus::IOError(message)); }
 
@@ -250,8 +248,7 @@ IOStatus ShardFileSystem::NewWritableFile(const std::string& path, const rocksdb
   IOStatus status = target()->NewWritableFile(path, options, &made, debug);
   const uint64_t log = LogNumber(path), manifest = ManifestNumber(path);
   if (!status.ok()) return log == 0 ? Retryable(std::move(status)) : LogFileError(status.ToString());
-  // What RocksDB notes of its options is for people; nobody reads it.
-  if (!syncs_ || IsOptionsFile(path)) made = std::make_unique<Unsynced>(std::move(made));
+  if (!syncs_) made = std::make_unique<Unsynced>(std::move(made));
   if (log == 0) {
     *file = manifest == 0 ? std::make_unique<File>(std::move(made))
                           : std::make_unique<Manifest>(std::move(made), manifest, this);

@@ -30,12 +30,14 @@ class UnaryCall final : public Call {
   // Sends the response, or the error. Request and response are gone afterwards: the answer may wait for its client for
   // long, and they take several times as much.
   void Done(const absl::Status& status) {
-    if (!status.ok()) return End(status);
-    const MemoryBudget::Hold memory = ReleaseAnswerMemory();
-    const Response response = std::move(response_);
+    MemoryBudget::Hold memory = ReleaseAnswerMemory();
+    Response response = std::move(response_);
     request_ = Request();
     hold_ = MemoryBudget::Hold();
-    Answer(response);
+    if (status.ok()) return Answer(response);
+    response = Response();
+    memory = MemoryBudget::Hold();
+    End(status);
   }
 
  private:

@@ -1,8 +1,10 @@
 #include "server/net/connections.h"
 
 #include <arpa/inet.h>
+#include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -10,6 +12,7 @@
 
 #include "absl/hash/hash.h"
 #include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
 
 namespace bebr {
 namespace {
@@ -150,7 +153,18 @@ void Connections::Close(Map::iterator connection, const char* reason) {
   connections_.erase(connection);
 }
 
-void Connections::CloseAll() {
+bool Connections::AllSent() const {
+  MutexLock lock(&mutex_);
+  return std::all_of(connections_.begin(), connections_.end(), [](const auto& entry) {
+    int waiting = 0;
+    return !IsOpen(entry.second.fd, entry.second.inode) || ioctl(entry.second.fd, SIOCOUTQ, &waiting) != 0 ||
+           waiting == 0;
+  });
+}
+
+void Connections::CloseAll(absl::Duration wait) {
+  for (const SteadyTime begun = SteadyNow(); !AllSent() && SteadyNow() - begun < wait;)
+    absl::SleepFor(absl::Milliseconds(5));
   MutexLock lock(&mutex_);
   for (const auto& [peer, connection] : connections_) {
     if (IsOpen(connection.fd, connection.inode)) shutdown(connection.fd, SHUT_RDWR);

@@ -42,14 +42,16 @@ class Connections {
   // Forgets those that are closed. Cost: about a microsecond a connection.
   void Forget();
 
-  // Closes all of them: what was written to them still arrives.
-  void CloseAll();
+  // Closes all of them, once their peers have what was written to them, or `wait` is over: a peer that sends something
+  // to a socket that is closed has what was still on its way to it thrown away.
+  void CloseAll(absl::Duration wait);
 
   size_t size() const;
   // Whether Look is worth calling often.
   bool has_strangers() const;
 
  private:
+  bool AllSent() const;
   struct Connection;
   // By peer. One peer may have several, to different addresses of this machine.
   using Map = std::multimap<std::string, Connection, std::less<>>;

@@ -40,7 +40,7 @@ class ThreadListener final : public Listener {
     if (thread_.joinable()) thread_.join();
     listening_.sockets.clear();
   }
-  void CloseAll() override { connections_.CloseAll(); }
+  void CloseAll(absl::Duration wait) override { connections_.CloseAll(wait); }
 
   int port() const override { return listening_.port; }
   void Start(Take take) override {

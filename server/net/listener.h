@@ -38,7 +38,7 @@ class Listener {
   // Accepts no more, and closes the address. Those that there are go on, but are no longer looked at.
   virtual void Stop() = 0;
   // Closes those that there are, after Stop. Calls on them fail as UNAVAILABLE at their clients.
-  virtual void CloseAll() = 0;
+  virtual void CloseAll(absl::Duration wait) = 0;
   // The caller at `peer`, as gRPC names it, is no stranger from now on.
   virtual void Known(std::string_view peer) = 0;
   // A stranger made a call that needs no key: its silence ends, and it may send as much again.

@@ -52,7 +52,8 @@ absl::Status Count(RpcContext& rpc, const Call& call, const v1::CountRequest& re
 absl::Status Facets(RpcContext& rpc, const Call& call, const v1::FacetRequest& request, v1::FacetResponse& response) {
   BEBR_RETURN_IF_ERROR(CheckFilterText(request.filter()));
   FacetRequest facets{.collection = call.collection(), .filter = request.filter(), .attribute = request.attribute()};
-  facets.take_memory = call.AnswerMemoryTaker();
+  // The answer has a few of the values only.
+  facets.take_memory = [&call](uint64_t bytes) { return call.TakeAnswerMemory(bytes); };
   facets.deadline = call.deadline();
   facets.cancelled = call.cancelled();
   if (request.limit() != 0) facets.limit = request.limit();

@@ -53,7 +53,7 @@ absl::StatusOr<SearchRequest> Prepare(RpcContext& rpc, const Call& call, const M
         request.rerank > request.k ? "rerank" : "k", std::max(request.k, request.rerank), request.queries.size(),
         most));
   }
-  request.most_rerank = rpc.config.max_results_per_call / std::max<size_t>(request.queries.size(), 1);
+  request.most_rerank = most / std::max<size_t>(request.queries.size(), 1);
   request.collection = call.collection();
   request.deadline = call.deadline();
   request.cancelled = call.cancelled();

@@ -50,8 +50,9 @@ void StreamGetCall::Continue() {
   if (next_ == request_.ids_size()) return End(absl::OkStatus());
   const absl::Status submitted = rpc().blocking->TrySubmit([this] {
     v1::GetResponse response;
-    if (const absl::Status read = ReadPiece(response); !read.ok()) return End(read);
+    const absl::Status read = ReadPiece(response);
     const MemoryBudget::Hold memory = ReleaseAnswerMemory();
+    if (!read.ok()) return End(read);
     Write(response);
   });
   if (!submitted.ok()) End(submitted);
@@ -65,9 +66,9 @@ absl::Status StreamGetCall::ReadPiece(v1::GetResponse& response) {
     response.Clear();
     ReleaseAnswerMemory();
     BEBR_ASSIGN_OR_RETURN(auto documents, rpc().engine->Get(collection(), ids, request_.with_embeddings()));
-    BEBR_RETURN_IF_ERROR(AddDocuments(*this, std::move(documents), response));
-    const absl::Status fits = CheckSize(rpc(), response, "a single document is larger");
-    if (!fits.ok() && count > 1) continue;
+    absl::Status fits = AddDocuments(*this, std::move(documents), response);
+    if (fits.ok()) fits = CheckSize(rpc(), response, "a single document is larger");
+    if (absl::IsResourceExhausted(fits) && count > 1) continue;
     next_ += count;
     return fits;
   }

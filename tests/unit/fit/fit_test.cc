@@ -6,6 +6,7 @@
 #include <random>
 
 #include "index/binarizer/encoder.h"
+#include "index/fit/groups.h"
 #include "index/fit/start_model.h"
 #include "index/fit/validation.h"
 #include "tests/unit/fit/clusters.h"
@@ -61,6 +62,16 @@ TEST(FitStartTest, TakesGroupsWhereTheyPay) {
   const auto gaussian = FitStart({.rows = std::move(rows), .bits = 96});
   ASSERT_TRUE(gaussian.ok()) << gaussian.status();
   EXPECT_EQ(gaussian->model.spec.groups(), 1u);
+}
+
+// Placeholders of zeros may be all that a part of the rows has.
+TEST(GroupsTest, RowsOfZerosHaveNone) {
+  const CorpusStatistics corpus = *MeasureCorpus(Clusters(500, 16, 1), Metric::kCosine, 16, 1);
+  Matrix zeros{.rows = 5000, .dims = 16};
+  zeros.values.resize(zeros.rows * zeros.dims);
+  EXPECT_TRUE(absl::IsInvalidArgument(MeasureGroups(zeros, corpus, 8, 16, 16, 1).status()));
+  zeros.values[17] = 1.0f;
+  EXPECT_TRUE(absl::IsInvalidArgument(MeasureGroups(zeros, corpus, 8, 16, 16, 1).status()));
 }
 
 TEST(FitStartTest, EndsWhenItIsCancelledAndRefusesTooFewRows) {

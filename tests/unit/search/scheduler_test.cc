@@ -271,7 +271,7 @@ TEST_F(SchedulerTest, AsksForMemoryBeforeItTakesIt) {
   EXPECT_EQ(asked.size(), 1u);
 }
 
-TEST_F(SchedulerTest, AFilterWhoseSearchesHaveAllStoppedIsNotEvaluated) {
+TEST_F(SchedulerTest, SearchesThatStopLeaveTheOthersOfTheirFilterAlone) {
   Scheduler scheduler(2, 1000);
   // Stopped once the scan has begun: those that have stopped before never get there.
   SearchRequest stopping{.queries = {queries_[0]}, .filter = "n >= 0"};
