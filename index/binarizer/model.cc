@@ -49,13 +49,16 @@ class Reader {
   }
   bool HasText(const std::string& key) const { return file_.metadata().count(key) != 0; }
   bool Has(const std::string& name) const { return file_.tensors().count(name) != 0; }
-  absl::StatusOr<std::vector<float>> Take(const std::string& name, const std::vector<size_t>& shape) {
+  // F16 only where `half`: earlier programs would not read it elsewhere.
+  absl::StatusOr<std::vector<float>> Take(const std::string& name, const std::vector<size_t>& shape,
+                                          bool half = false) {
     const auto entry = file_.tensors().find(name);
     if (entry == file_.tensors().end()) return Invalid(absl::StrCat("tensor '", name, "' is missing"));
     if (entry->second.shape != shape) {
       return Invalid(absl::StrCat("tensor '", name, "' has shape [", absl::StrJoin(entry->second.shape, ","),
                                   "]; expected [", absl::StrJoin(shape, ","), "]"));
     }
+    if (entry->second.half && !half) return Invalid(absl::StrCat("tensor '", name, "' is F16; it must be F32"));
     std::vector<float> values = std::move(entry->second.values);
     file_.tensors().erase(entry);
     return values;
@@ -206,7 +209,7 @@ absl::Status ReadGroupTensor(Reader& reader, Model& model, const std::string& na
   size_t size = 1;
   for (const size_t dimension : shape) size *= dimension;
   shape.insert(shape.begin(), model.groups.size());
-  BEBR_ASSIGN_OR_RETURN(const std::vector<float> values, reader.Take(name, shape));
+  BEBR_ASSIGN_OR_RETURN(const std::vector<float> values, reader.Take(name, shape, /*half=*/name == "groups.project"));
   for (size_t g = 0; g < model.groups.size(); ++g)
     (model.groups[g].*member).assign(values.begin() + g * size, values.begin() + (g + 1) * size);
   return absl::OkStatus();
@@ -215,7 +218,7 @@ absl::Status ReadGroupTensor(Reader& reader, Model& model, const std::string& na
 absl::Status ReadGroups(Reader& reader, Model& model) {
   const size_t n = model.input_dims, r = model.reduced_dims;
   model.groups.resize(model.spec.groups());
-  BEBR_ASSIGN_OR_RETURN(model.reduce, reader.Take("reduce", {r, n}));
+  BEBR_ASSIGN_OR_RETURN(model.reduce, reader.Take("reduce", {r, n}, /*half=*/true));
   BEBR_RETURN_IF_ERROR(ReadGroupTensor(reader, model, "groups.mean", {n}, &GroupParameters::mean));
   BEBR_RETURN_IF_ERROR(ReadGroupTensor(reader, model, "groups.band_weights", {model.spec.bands().size()},
                                        &GroupParameters::band_weights));

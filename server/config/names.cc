@@ -16,25 +16,15 @@ constexpr size_t kNear = 3;               // letters that a misspelled name may 
 constexpr size_t kMaxComparedBytes = 64;  // what is longer is no misspelling
 
 // Of the client, the kernels, the backup, the compose files, the tests.
-constexpr std::string_view kOthers[] = {"BEBR_CONFIG",
-                                        "BEBR_SIMD",
-                                        "BEBR_SERVER",
-                                        "BEBR_API_KEY",
-                                        "BEBR_TLS_CA",
-                                        "BEBR_TLS_CERT",
-                                        "BEBR_TLS_KEY",
-                                        "BEBR_BACKUP_KEEP",
-                                        "BEBR_BACKUP_TARGET",
-                                        "BEBR_BACKUP_KEEP_LOCAL",
-                                        "BEBR_TLS",
-                                        "BEBR_KEYS",
-                                        "BEBR_BIN",
-                                        "BEBR_PROTO",
-                                        "BEBR_PROGRAMS",
-                                        "BEBR_SOURCES",
-                                        "BEBR_EXAMPLES",
-                                        "BEBR_SLOW_SYNC_MS",
-                                        "BEBR_SIMD_TEST_EMULATED"};
+constexpr std::string_view kOthers[] = {"BEBR_CONFIG",        "BEBR_SIMD",
+                                        "BEBR_SERVER",        "BEBR_API_KEY",
+                                        "BEBR_TLS_CA",        "BEBR_TLS_CERT",
+                                        "BEBR_TLS_KEY",       "BEBR_BACKUP_KEEP",
+                                        "BEBR_BACKUP_TARGET", "BEBR_BACKUP_KEEP_LOCAL",
+                                        "BEBR_TLS",           "BEBR_KEYS",
+                                        "BEBR_BIN",           "BEBR_PROTO",
+                                        "BEBR_PROGRAMS",      "BEBR_SOURCES",
+                                        "BEBR_EXAMPLES",      "BEBR_SIMD_TEST_EMULATED"};
 
 // Letters to insert, take out or replace to make one of the other.
 size_t Distance(std::string_view a, std::string_view b) {

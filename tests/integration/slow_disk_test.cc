@@ -16,8 +16,8 @@ using ::testing::HasSubstr;
 TEST_F(ServerTest, AHangingCommitHoldsUpNobodyElse) {
   const std::string hangs = Path("the-disk-hangs");
   Start({}, {{"LD_PRELOAD", std::string(BEBR_PROGRAMS) + "/tests/libslow_sync.so"},
-             {"BEBR_SLOW_SYNC_MS", "600000"},
-             {"BEBR_SLOW_SYNC_WHILE", hangs},
+             {"SLOW_SYNC_MS", "600000"},
+             {"SLOW_SYNC_WHILE", hangs},
              {"ASAN_OPTIONS", "verify_asan_link_order=0"}});
   CreateCollection();
   v1::CollectionConfig other;

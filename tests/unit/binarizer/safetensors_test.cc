@@ -61,7 +61,7 @@ TEST(SafetensorsTest, NamesWhatIsWrong) {
   EXPECT_THAT(Error(File("[]", "")), HasSubstr("not a JSON object"));
   EXPECT_THAT(Error(File("{\"x\"", "")), HasSubstr("not a JSON object"));
   EXPECT_THAT(Error(File(R"({"x":3})", "")), HasSubstr("tensor 'x'"));
-  EXPECT_THAT(Error(File(R"({"x":{"dtype":"F16","shape":[2],"data_offsets":[0,4]}})", four)), HasSubstr("F16"));
+  EXPECT_THAT(Error(File(R"({"x":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]}})", four)), HasSubstr("BF16"));
   EXPECT_THAT(Error(File(R"({"x":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}})", four)),
               HasSubstr("data_offsets [0,4]"));
   EXPECT_THAT(Error(File(R"({"x":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}})", four)),
