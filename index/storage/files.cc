@@ -97,9 +97,9 @@ absl::Status WriteFileUnsynced(const std::string& path, std::string_view content
 
 absl::Status SyncTree(const std::string& path) {
   BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> directories, ListDirectories(path));
-  for (const std::string& name : directories) BEBR_RETURN_IF_ERROR(SyncTree(path + "/" + name));
+  for (const std::string& name : directories) BEBR_RETURN_IF_ERROR(SyncTree(absl::StrCat(path, "/", name)));
   BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> files, ListFiles(path));
-  for (const std::string& name : files) BEBR_RETURN_IF_ERROR(SyncPath(path + "/" + name));
+  for (const std::string& name : files) BEBR_RETURN_IF_ERROR(SyncPath(absl::StrCat(path, "/", name)));
   return SyncPath(path);
 }
 
