@@ -18,7 +18,7 @@ namespace bebr {
 // field that there is not, or whose value does not fit.
 absl::StatusOr<std::string> JsonToWire(const google::protobuf::Descriptor& type, const std::string& json);
 
-// The JSON of a message of `type`. INTERNAL if `wire` is none.
+// The JSON of `wire`, a message of `type`. INTERNAL if it cannot be written; bytes that are cut off go unnoticed.
 absl::StatusOr<std::string> WireToJson(const google::protobuf::Descriptor& type, const std::string& wire);
 
 }  // namespace bebr
