@@ -1,8 +1,12 @@
 #include "index/search/result_memory.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <variant>
+
+#include "index/segment/segment.h"
+#include "index/simd/kernels.h"
 
 namespace bebr {
 namespace {
@@ -16,6 +20,16 @@ constexpr uint64_t kShortText = 15;    // longer ones have a buffer of their own
 uint64_t TextMemory(uint64_t bytes) { return bytes > kShortText ? bytes + 1 + kAllocation : 0; }
 
 }  // namespace
+
+uint64_t QueryMemory(const CodeSpec& spec, uint32_t query_levels, uint32_t first_levels) {
+  const simd::CodeShape shape = MakeShape(spec, query_levels);
+  uint64_t prepared = 0;
+  for (const simd::KernelTable* table : simd::AllKernels()) {
+    if (table->supported()) prepared = std::max<uint64_t>(prepared, table->prepared_bytes(shape));
+  }
+  const uint64_t encoded = spec.QueryWords(query_levels) * sizeof(uint32_t) + (spec.bands().size() + 1) * sizeof(float);
+  return spec.groups() * (encoded + (first_levels > 0 ? 2 : 1) * (prepared + kAllocation));
+}
 
 uint64_t HitMemory(const SearchRequest& request, const CodeSpec& spec) {
   uint64_t bytes = sizeof(SearchHit) + kUsualId + TextMemory(request.version.size());

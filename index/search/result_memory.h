@@ -1,4 +1,4 @@
-// What the hits of a search take in memory.
+// What searches take in memory: their queries while they are scanned, and their hits.
 #ifndef BEBR_INDEX_SEARCH_RESULT_MEMORY_H_
 #define BEBR_INDEX_SEARCH_RESULT_MEMORY_H_
 
@@ -9,6 +9,10 @@
 #include "index/types/search.h"
 
 namespace bebr {
+
+// In bytes: the codes of one query, for every group of `spec`, as they are encoded and as the kernels take them, for
+// the table of kernels that takes most.
+uint64_t QueryMemory(const CodeSpec& spec, uint32_t query_levels, uint32_t first_levels);
 
 // In bytes, with what the allocator needs: a hit of a search in codes of `spec`, without its attributes; and the
 // attributes that hits have.

@@ -141,19 +141,20 @@ uint64_t ScanTarget::Part::LiveRowsBetween(uint32_t first, uint32_t last) const 
 }
 
 PreparedQueries::PreparedQueries(const CodeSpec& spec, const simd::CodeShape& shape, size_t count,
-                                 const uint32_t* planes, const float* weights, const float* offsets)
+                                 const uint32_t* planes, const float* weights, const float* offsets, FairPool& pool)
     : shape_(shape), kernels_(simd::KernelsFor(shape, count)), count_(count) {
   const size_t bytes = (kernels_.prepared_bytes(shape_) + 63) / 64 * 64;
   const size_t words = spec.QueryWords(shape.query_levels), groups = spec.groups();
   buffer_ = AlignedBuffer<std::byte>(bytes * groups * count);
-  for (size_t g = 0; g < groups; ++g) {
+  pointers_.resize(groups * count);
+  pool.ParallelFor(groups, [&](size_t g, size_t) {
     for (size_t q = 0; q < count; ++q) {
-      std::byte* prepared = buffer_.data() + pointers_.size() * bytes;
+      std::byte* prepared = buffer_.data() + (g * count + q) * bytes;
       const size_t at = q * groups + g;
       kernels_.prepare(shape_, planes + at * words, weights + at * spec.bands().size(), offsets[at], prepared);
-      pointers_.push_back(prepared);
+      pointers_[g * count + q] = prepared;
     }
-  }
+  });
 }
 
 size_t PreparedQueries::block_bytes() const {

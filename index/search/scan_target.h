@@ -10,6 +10,7 @@
 
 #include "absl/types/span.h"
 #include "index/base/aligned_buffer.h"
+#include "index/base/fair_pool.h"
 #include "index/code/code_spec.h"
 #include "index/segment/segment.h"
 #include "index/shard/shard_set.h"
@@ -107,9 +108,9 @@ class ScanTarget {
 class PreparedQueries {
  public:
   // `planes`, `weights`, `offsets` as Binarizer::EncodeQueries writes them, of `count` queries. `shape` is
-  // MakeShape's, or that with levels left out.
+  // MakeShape's, or that with levels left out. The pool's threads share the groups.
   PreparedQueries(const CodeSpec& spec, const simd::CodeShape& shape, size_t count, const uint32_t* planes,
-                  const float* weights, const float* offsets);
+                  const float* weights, const float* offsets, FairPool& pool);
   const simd::CodeShape& shape() const { return shape_; }
   const simd::KernelTable& kernels() const { return kernels_; }  // that they are prepared for
   // Query i for documents of a group.

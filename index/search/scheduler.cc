@@ -29,6 +29,11 @@ size_t MostFilters(const CollectionView& view) {
   return std::max<size_t>(1, kMostFilterBits / rows);
 }
 
+// How many queries a scan of a job and what is like it may have.
+size_t MostQueries(const SearchJob& job) {
+  return std::clamp<size_t>(Scheduler::kMostScanCodes / std::max<uint64_t>(job.query_memory, 1), 1, kMaxQueriesPerScan);
+}
+
 }  // namespace
 
 Scheduler::Scheduler(size_t threads, size_t max_queued_queries)
@@ -83,18 +88,32 @@ void Scheduler::Submit(std::unique_ptr<SearchJob> job) {
     MutexLock lock(&mutex_);
     refusal = Admit(queries);
     if (refusal.ok()) {
-      Lane& lane = LaneOf(*job);
-      queued_queries_ += queries;
-      lane.queries += queries;
-      job->submitted = SteadyNow();
-      lane.jobs.push_back(std::move(job));
-      lane.company.NotifyOne();
-      Offer(lane);
+      Enqueue(std::move(job));
       return;
     }
   }
   counters_.refused_queries.fetch_add(queries, std::memory_order_relaxed);
   job->done(refusal);
+}
+
+void Scheduler::Enqueue(std::unique_ptr<SearchJob> job) {
+  Lane& lane = LaneOf(*job);
+  const size_t queries = job->queries_left();
+  queued_queries_ += queries;
+  lane.queries += queries;
+  job->submitted = SteadyNow();
+  const bool resumed = job->scanned > 0;
+  lane.jobs.insert(resumed ? lane.jobs.begin() : lane.jobs.end(), std::move(job));
+  lane.company.NotifyOne();
+  Offer(lane);
+}
+
+void Scheduler::Resume(std::unique_ptr<SearchJob> job) {
+  {
+    MutexLock lock(&mutex_);
+    if (!stopping_) return Enqueue(std::move(job));
+  }
+  job->done(absl::UnavailableError("the server is shutting down"));
 }
 
 void Scheduler::Offer(Lane& lane) {
@@ -113,15 +132,19 @@ size_t Scheduler::queued_queries() const {
 Scheduler::Group Scheduler::TakeGroup(Lane& lane) {
   Group group;
   size_t queries = 0;
+  const size_t most = MostQueries(*lane.jobs.front());
   const size_t most_filters = MostFilters(*lane.jobs.front()->shards->view());
   absl::flat_hash_set<std::string_view> filters;  // texts
-  while (!lane.jobs.empty()) {
-    const SearchRequest& request = lane.jobs.front()->request;
-    const bool room = queries + request.queries.size() <= kMaxQueriesPerScan &&
-                      (filters.contains(request.filter) || filters.size() < most_filters);
+  bool alone = false;  // a search with a view of its own, or with more queries than a scan takes
+  while (!lane.jobs.empty() && !alone) {
+    const SearchJob& next = *lane.jobs.front();
+    const std::string& filter = next.request.filter;
+    alone = next.target != nullptr || next.queries_left() > most;
+    const bool room =
+        !alone && queries + next.queries_left() <= most && (filters.contains(filter) || filters.size() < most_filters);
     if (!group.empty() && !room) break;
-    queries += request.queries.size();
-    filters.insert(request.filter);
+    queries += next.queries_left();
+    filters.insert(filter);
     group.push_back(std::move(lane.jobs.front()));
     lane.jobs.pop_front();
   }
@@ -151,7 +174,7 @@ void Scheduler::Drive() {
     bool stopping;
     {
       MutexLock lock(&mutex_);
-      while (!stopping_ && ready_.empty()) wake_.Wait(&mutex_);
+      while (!stopping_ && (ready_.empty() || codes_ >= kMostCodes)) wake_.Wait(&mutex_);
       if (ready_.empty()) return;
       lane = ready_.front();
       ready_.pop_front();
@@ -177,23 +200,37 @@ void Scheduler::Drive() {
 
 size_t Scheduler::RunGroup(Group group, bool stopping) {
   Group ready;
-  size_t queries = 0;
   for (std::unique_ptr<SearchJob>& job : group) {
     absl::Status status = Interrupted(job->request, SteadyNow());
     if (stopping) status = absl::UnavailableError("the server is shutting down");
     if (status.ok()) {
-      queries += job->request.queries.size();
       ready.push_back(std::move(job));
     } else {
       job->done(status);
     }
   }
-  if (!ready.empty()) Scan(std::move(ready));
-  return queries;
+  return ready.empty() ? 0 : Scan(std::move(ready));
 }
 
-void Scheduler::Scan(Group group) {
-  auto batch = std::make_shared<SearchBatch>(std::move(group));
+std::shared_ptr<SearchBatch> Scheduler::MakeBatch(Group group) {
+  const size_t most = MostQueries(*group.front());
+  const uint64_t query_memory = group.front()->query_memory;
+  auto batch = std::make_unique<SearchBatch>(std::move(group), most,
+                                             [this](std::unique_ptr<SearchJob> job) { Resume(std::move(job)); });
+  const uint64_t codes = batch->query_count() * query_memory;
+  const auto end = [this, codes](SearchBatch* ended) {
+    delete ended;
+    MutexLock lock(&mutex_);
+    if (codes_ >= kMostCodes) wake_.NotifyAll();
+    codes_ -= codes;
+  };
+  MutexLock lock(&mutex_);
+  codes_ += codes;
+  return {batch.release(), end};
+}
+
+size_t Scheduler::Scan(Group group) {
+  const std::shared_ptr<SearchBatch> batch = MakeBatch(std::move(group));
   batch->Encode(scan_pool_);
   const ScanCounts counts = batch->Scan(scan_pool_);
   counters_.queries.fetch_add(batch->query_count(), std::memory_order_relaxed);
@@ -206,6 +243,7 @@ void Scheduler::Scan(Group group) {
   };
   finish(finish_pool_, SearchBatch::Weight::kLight);
   finish(heavy_pool_, SearchBatch::Weight::kHeavy);
+  return batch->query_count();
 }
 
 void Scheduler::Finish(ThreadPool& pool, std::shared_ptr<SearchBatch> batch, SearchBatch::Weight weight) {

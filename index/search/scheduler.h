@@ -40,9 +40,13 @@ namespace bebr {
 // scanned; at most a quarter of the time that the scan took, and no longer than a sixteenth of it after the last one
 // came.
 //
-// Order. First come, first served in a lane. Limits. At most `max_queued_queries` queries wait; more are refused with
-// RESOURCE_EXHAUSTED. What is found depends on neither. Thread safety: all methods may be called from any thread. The
-// destructor answers what waits with UNAVAILABLE.
+// Order. First come, first served in a lane; a search with more queries than a scan takes has one scan after another.
+//
+// Limits. At most `max_queued_queries` queries wait; more are refused with RESOURCE_EXHAUSTED. The codes of queries,
+// which a search has for every group of the space, take kMostScanCodes bytes a scan at most, and kMostCodes all
+// together, but for a scan of each driver: then no scan begins until others are finished. What is found depends on none
+// of these. Thread safety: all methods may be called from any thread. The destructor answers what waits with
+// UNAVAILABLE.
 class Scheduler {
  public:
   struct Counters {
@@ -53,6 +57,8 @@ class Scheduler {
     std::atomic<uint64_t> refused_queries{0};
     std::atomic<uint64_t> scan_us{0};
   };
+  static constexpr uint64_t kMostScanCodes = uint64_t{32} << 20;
+  static constexpr uint64_t kMostCodes = uint64_t{256} << 20;
 
   Scheduler(size_t threads, size_t max_queued_queries);
   ~Scheduler();
@@ -81,29 +87,35 @@ class Scheduler {
   static Key KeyOf(const SearchJob& job);
   absl::Status Admit(size_t queries) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Lane& LaneOf(const SearchJob& job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Puts the job into its lane, at the front if it was there before.
+  void Enqueue(std::unique_ptr<SearchJob> job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The next scan of a job that has queries left.
+  void Resume(std::unique_ptr<SearchJob> job);
   // Puts the lane among the ready ones if another scan of it may begin.
   void Offer(Lane& lane) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Drive();
   void AwaitCompany(Lane& lane) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Group TakeGroup(Lane& lane) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Answers those that need no scan any more, scans for the others; returns how many queries these have.
+  // Answers those that need no scan any more, scans for the others; returns how many queries it scanned for.
   size_t RunGroup(Group group, bool stopping);
-  void Scan(Group group);
+  size_t Scan(Group group);
+  // A batch that counts towards codes_ while it is there.
+  std::shared_ptr<SearchBatch> MakeBatch(Group group);
   // Finishes the rest of a batch on a pool, a query at a time, so that other batches have their turn in between.
   static void Finish(ThreadPool& pool, std::shared_ptr<SearchBatch> batch, SearchBatch::Weight weight);
 
   std::atomic<size_t> max_queued_queries_;
   Counters counters_;
-  FairPool scan_pool_;      // helps the drivers
-  ThreadPool finish_pool_;  // rerank and results, beside the next scans
-  ThreadPool heavy_pool_;   // the same of queries with many candidates
-
   mutable Mutex mutex_;
-  CondVar wake_;  // a lane is ready, or stopping_
+  CondVar wake_;  // a lane is ready, there is room for codes again, or stopping_
   std::map<Key, Lane> lanes_ ABSL_GUARDED_BY(mutex_);
   std::deque<Lane*> ready_ ABSL_GUARDED_BY(mutex_);  // each once
   size_t queued_queries_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t codes_ ABSL_GUARDED_BY(mutex_) = 0;  // bytes, of batches that are not finished
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  FairPool scan_pool_;      // helps the drivers
+  ThreadPool finish_pool_;  // rerank and results, beside the next scans
+  ThreadPool heavy_pool_;   // the same of queries with many candidates
   std::vector<std::thread> drivers_;
 };
 

@@ -45,12 +45,13 @@ absl::Status CheckResultBytes(const SearchRequest& request, absl::Span<const Sea
 
 }  // namespace
 
-// A search's answer while its queries are finished, by several threads if there are several.
-struct SearchBatch::Answer {
-  SearchResult result;
+// The queries of a job that the batch takes, while they are finished, by several threads if there are several.
+struct SearchBatch::Part {
+  size_t first = 0;  // of the batch's queries
+  size_t begin = 0;  // of the job's queries
+  size_t count = 0;
   SteadyTime begun;  // set by the thread that takes the first query
   std::atomic<size_t> queries_left{0};
-  std::atomic<uint64_t> bytes{0};
   Mutex mutex;
   absl::Status status ABSL_GUARDED_BY(mutex);  // the first error
 
@@ -64,16 +65,18 @@ struct SearchBatch::Answer {
   }
 };
 
-SearchBatch::SearchBatch(std::vector<std::unique_ptr<SearchJob>> jobs) : jobs_(std::move(jobs)) {
+SearchBatch::SearchBatch(std::vector<std::unique_ptr<SearchJob>> jobs, size_t most_queries, Rest rest)
+    : jobs_(std::move(jobs)), rest_(std::move(rest)) {
   for (const auto& job : jobs_) {
-    const size_t queries = job->request.queries.size();
-    first_query_.push_back(job_of_query_.size());
-    job_of_query_.resize(job_of_query_.size() + queries, answers_.size());
-    auto& answer = answers_.emplace_back(std::make_unique<Answer>());
-    answer->result.hits.resize(queries);
-    answer->queries_left = queries;
+    job->result.hits.resize(job->request.queries.size());
+    Part& part = *parts_.emplace_back(std::make_unique<Part>());
+    part.first = job_of_query_.size();
+    part.begin = job->scanned;
+    part.count = std::min(job->queries_left(), most_queries);
+    part.queries_left = part.count;
+    job_of_query_.resize(part.first + part.count, parts_.size() - 1);
     ToFinish& finish = CandidateCount(job->request) > kHeavyCandidates ? heavy_ : light_;
-    for (size_t i = 0; i < queries; ++i) finish.queries.push_back(first_query_.back() + i);
+    for (size_t i = 0; i < part.count; ++i) finish.queries.push_back(part.first + i);
   }
   found_.resize(query_count());
   ShareFilters();
@@ -90,9 +93,10 @@ void SearchBatch::ShareFilters() {
 
 ScanCounts SearchBatch::Scan(FairPool& pool) {
   const SteadyTime begun = SteadyNow();
-  target_ = std::make_unique<ScanTarget>(leader().shards->view(), leader().version.space);
+  target_ = leader().target;
+  if (target_ == nullptr) target_ = std::make_shared<const ScanTarget>(leader().shards->view(), leader().version.space);
   scan_queries_ = ScanQueries();
-  MakeScan();
+  MakeScan(pool);
   scan_->Run(pool);
   ScanCounts counts = scan_->counts();
   documents_ = counts.documents_of_query;
@@ -109,10 +113,10 @@ void SearchBatch::TakeMemory() {
     if (request.take_memory == nullptr) continue;
     const size_t most = request.fusion == Fusion::kNone ? request.k : CandidateCount(request);
     uint64_t hits = 0;
-    for (size_t i = 0; i < request.queries.size(); ++i)
-      hits += std::min<uint64_t>(most, documents_[first_query_[j] + i]);
+    Part& part = *parts_[j];
+    for (size_t i = 0; i < part.count; ++i) hits += std::min<uint64_t>(most, documents_[part.first + i]);
     if (absl::Status taken = request.take_memory(hits * HitMemory(request, spec())); !taken.ok())
-      answers_[j]->Fail(std::move(taken));
+      part.Fail(std::move(taken));
   }
 }
 
@@ -122,9 +126,9 @@ void SearchBatch::Encode(FairPool& pool) {
   const size_t bands = spec().bands().size();
   std::vector<float> rows(query_count() * dims);
   for (size_t j = 0; j < jobs_.size(); ++j) {
-    for (size_t i = 0; i < jobs_[j]->request.queries.size(); ++i) {
-      std::copy_n(jobs_[j]->request.queries[i].data(), dims, rows.data() + (first_query_[j] + i) * dims);
-    }
+    const Part& part = *parts_[j];
+    for (size_t i = 0; i < part.count; ++i)
+      std::copy_n(jobs_[j]->request.queries[part.begin + i].data(), dims, rows.data() + (part.first + i) * dims);
   }
   const size_t codes = code_of(query_count(), 0);
   planes_.resize(codes * query_words());
@@ -171,16 +175,16 @@ void SearchBatch::ScaleBack(size_t query) {
             [this](const Candidate& a, const Candidate& b) { return target_->Better(a, b); });
 }
 
-void SearchBatch::MakeScan() {
+void SearchBatch::MakeScan(FairPool& pool) {
   simd::CodeShape shape = MakeShape(spec(), leader().version.binarizer->query_levels());
-  prepared_.emplace(Prepare(shape));
+  prepared_.emplace(Prepare(shape, pool));
   const SearchRequest& request = leader().request;
   if (request.first_levels > 0 && request.first_levels < spec().max_levels()) {
     for (uint32_t b = 0; b < shape.band_count; ++b) {
       shape.bands[b].left_out = std::max(shape.bands[b].levels, request.first_levels) - request.first_levels;
     }
     shape.bound = request.candidates == 0;
-    prepared_first_.emplace(Prepare(shape));
+    prepared_first_.emplace(Prepare(shape, pool));
     first_.emplace(FirstPass{*prepared_first_, request.candidates});
   }
   scan_ = std::make_unique<CodeScan>(*target_, *prepared_, first_.has_value() ? &*first_ : nullptr, scan_queries_);
@@ -258,13 +262,13 @@ absl::Status SearchBatch::AddAttributes(absl::Span<const uint32_t> shard_of, abs
   return absl::OkStatus();
 }
 
-absl::Status SearchBatch::FillHits(const SearchJob& job, size_t query, Answer& answer, size_t position) {
+absl::Status SearchBatch::FillHits(SearchJob& job, size_t query, size_t position) {
   // A stopped query was not scanned to the end: it has no result.
   BEBR_RETURN_IF_ERROR(Interrupted(job.request, SteadyNow()));
   found_[query] = scan_->Best(query);
   ScaleBack(query);
   LeaveOut(*target_, job.request, found_[query]);
-  std::vector<SearchHit>& hits = answer.result.hits[position];
+  std::vector<SearchHit>& hits = job.result.hits[position];
   std::vector<uint32_t> shard_of;
   BEBR_ASSIGN_OR_RETURN(hits, Hits(job, query, job.request.queries[position], shard_of));
   for (size_t begin = 0; begin < hits.size(); begin += kHitsAtATime) {
@@ -273,7 +277,7 @@ absl::Status SearchBatch::FillHits(const SearchJob& job, size_t query, Answer& a
       BEBR_RETURN_IF_ERROR(AddAttributes(absl::MakeConstSpan(shard_of).subspan(begin), some));
       if (job.request.take_memory != nullptr) BEBR_RETURN_IF_ERROR(job.request.take_memory(AttributeMemory(some)));
     }
-    BEBR_RETURN_IF_ERROR(CheckResultBytes(job.request, some, answer.bytes));
+    BEBR_RETURN_IF_ERROR(CheckResultBytes(job.request, some, job.result_bytes));
   }
   return absl::OkStatus();
 }
@@ -287,25 +291,36 @@ bool SearchBatch::FinishNext(Weight weight) {
 
 void SearchBatch::FinishQuery(size_t query) {
   const size_t j = job_of_query_[query];
+  Part& part = *parts_[j];
+  const size_t position = query - part.first;
+  if (position == 0) part.begun = SteadyNow();
+  if (part.Status().ok()) {
+    if (absl::Status status = FillHits(*jobs_[j], query, part.begin + position); !status.ok())
+      part.Fail(std::move(status));
+  }
+  if (part.queries_left.fetch_sub(1, std::memory_order_acq_rel) == 1) EndPart(j);
+}
+
+void SearchBatch::EndPart(size_t j) {
   SearchJob& job = *jobs_[j];
-  Answer& answer = *answers_[j];
-  const size_t position = query - first_query_[j];
-  if (position == 0) answer.begun = SteadyNow();
-  if (answer.Status().ok()) {
-    if (absl::Status status = FillHits(job, query, answer, position); !status.ok()) answer.Fail(std::move(status));
-  }
-  if (answer.queries_left.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
-  if (absl::Status status = answer.Status(); !status.ok()) {
-    job.done(std::move(status));
-    return;
-  }
-  SearchResult& result = answer.result;
-  result.timings = timings_;
-  result.timings.queue_us = Micros(job.submitted, started_);
-  if (job.request.rerank > 0) result.timings.rerank_us = std::max<int64_t>(1, Micros(answer.begun, SteadyNow()));
-  uint64_t documents = 0;
-  for (size_t i = 0; i < result.hits.size(); ++i) documents += documents_[first_query_[j] + i];
-  result.documents_scanned = documents / result.hits.size();
+  Part& part = *parts_[j];
+  if (absl::Status status = part.Status(); !status.ok()) return job.done(std::move(status));
+  SearchResult& result = job.result;
+  result.timings.queue_us += Micros(job.submitted, started_);
+  result.timings.encode_us += timings_.encode_us;
+  result.timings.scan_us += timings_.scan_us;
+  result.timings.queries_in_scan = std::max(result.timings.queries_in_scan, timings_.queries_in_scan);
+  if (job.request.rerank > 0) result.timings.rerank_us += std::max<int64_t>(1, Micros(part.begun, SteadyNow()));
+  for (size_t i = 0; i < part.count; ++i) result.documents_scanned += documents_[part.first + i];
+  job.scanned += part.count;
+  if (job.queries_left() == 0) return AnswerJob(job);
+  job.target = target_;
+  rest_(std::move(jobs_[j]));
+}
+
+void SearchBatch::AnswerJob(SearchJob& job) const {
+  SearchResult& result = job.result;
+  result.documents_scanned /= result.hits.size();
   if (job.filter != nullptr) result.warnings = WarningsOf(*job.filter, target_->view());
   if (job.request.fusion != Fusion::kNone)
     result.hits = {Fuse(std::move(result.hits), job.request.fusion, job.request.offset, job.request.k)};

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/functional/any_invocable.h"
 #include "absl/types/span.h"
 #include "index/base/clock.h"
 #include "index/base/fair_pool.h"
@@ -23,16 +24,19 @@ namespace bebr {
 // A SearchBatch takes searches of one version of one collection from their floats to their answers. Their filters may
 // differ: each query has its own, and all share one pass over the codes.
 //
-//   SearchBatch batch(std::move(jobs));
+//   SearchBatch batch(std::move(jobs), 64, [&](auto job) { ... });
 //   batch.Encode(pool);
 //   batch.Scan(pool);
 //   while (batch.FinishNext(Weight::kLight)) {}   // on as many threads as one likes, and so the heavy ones
 //
-// The jobs are the batch's until they are answered: once each, by the thread that finishes its last query. Thread
-// safety: FinishNext alone may run on several threads.
+// The jobs are the batch's until they are answered: once each, by the thread that finishes its last query. A job with
+// more than `most_queries` left is alone in its batch, which takes so many of them: it then goes to `rest` in place of
+// an answer, and the batch of its next part scans the same view of the collection. Thread safety: FinishNext alone may
+// run on several threads.
 class SearchBatch {
  public:
-  explicit SearchBatch(std::vector<std::unique_ptr<SearchJob>> jobs);
+  using Rest = absl::AnyInvocable<void(std::unique_ptr<SearchJob>)>;
+  SearchBatch(std::vector<std::unique_ptr<SearchJob>> jobs, size_t most_queries, Rest rest);
   ~SearchBatch();
 
   size_t query_count() const { return job_of_query_.size(); }
@@ -48,7 +52,7 @@ class SearchBatch {
   bool FinishNext(Weight weight);
 
  private:
-  struct Answer;
+  struct Part;
   struct ToFinish {
     std::vector<size_t> queries;
     std::atomic<size_t> next{0};
@@ -65,10 +69,10 @@ class SearchBatch {
   void ShareFilters();
   // What each query asks of the scan, once they are encoded.
   std::vector<ScanQuery> ScanQueries() const;
-  PreparedQueries Prepare(const simd::CodeShape& shape) const {
-    return PreparedQueries(spec(), shape, query_count(), planes_.data(), weights_.data(), offsets_.data());
+  PreparedQueries Prepare(const simd::CodeShape& shape, FairPool& pool) const {
+    return PreparedQueries(spec(), shape, query_count(), planes_.data(), weights_.data(), offsets_.data(), pool);
   }
-  void MakeScan();
+  void MakeScan(FairPool& pool);
   // Asks for the memory that the hits of each job will take at most, now that it is known how many rows were scored.
   void TakeMemory();
   // Without attributes; `shard_of` gets the shard of each.
@@ -79,25 +83,28 @@ class SearchBatch {
   absl::Status AddAttributes(absl::Span<const uint32_t> shard_of, absl::Span<SearchHit> hits) const;
   // Makes the scores of what was found those of the query as it was sent.
   void ScaleBack(size_t query);
-  absl::Status FillHits(const SearchJob& job, size_t query, Answer& answer, size_t position);
-  // Ranks what was found for a query, and answers its job if that was the last of it.
+  absl::Status FillHits(SearchJob& job, size_t query, size_t position);
+  // Ranks what was found for a query, and ends the part of its job if that was the last of it.
   void FinishQuery(size_t query);
+  // Answers the job, or hands on what is left of it.
+  void EndPart(size_t job);
+  void AnswerJob(SearchJob& job) const;
 
   std::vector<std::unique_ptr<SearchJob>> jobs_;
-  std::vector<size_t> first_query_;  // of each job
+  std::vector<std::unique_ptr<Part>> parts_;  // of each job, what this batch does of it
+  Rest rest_;
   std::vector<size_t> job_of_query_;
   std::vector<uint32_t> planes_;
   std::vector<float> weights_;
   std::vector<float> offsets_;
   std::vector<float> factors_;  // of the scores: Binarizer::ScaleQueries
-  std::unique_ptr<ScanTarget> target_;
+  std::shared_ptr<const ScanTarget> target_;
   std::vector<ScanQuery> scan_queries_;
   std::optional<PreparedQueries> prepared_, prepared_first_;  // the second of the first levels, if these come first
   std::optional<FirstPass> first_;
   std::unique_ptr<CodeScan> scan_;
-  std::vector<std::vector<Candidate>> found_;     // by query
-  std::vector<uint64_t> documents_;               // scanned, by query
-  std::vector<std::unique_ptr<Answer>> answers_;  // by job
+  std::vector<std::vector<Candidate>> found_;  // by query
+  std::vector<uint64_t> documents_;            // scanned, by query
   ToFinish light_, heavy_;
   const SteadyTime started_ = SteadyNow();
   SearchTimings timings_;

@@ -11,6 +11,7 @@
 #include "index/base/status_macros.h"
 #include "index/catalog/embedding.h"
 #include "index/search/ranking.h"
+#include "index/search/result_memory.h"
 
 namespace bebr {
 namespace {
@@ -122,6 +123,7 @@ absl::StatusOr<std::unique_ptr<SearchJob>> PrepareSearch(SearchRequest request,
     if (request.strict) BEBR_RETURN_IF_ERROR(CheckKnown(*job->filter, *shards->view()));
   }
   job->version = *version;
+  job->query_memory = QueryMemory(version->binarizer->spec(), version->binarizer->query_levels(), request.first_levels);
   job->manifest = std::move(manifest);
   job->shards = std::move(shards);
   job->request = std::move(request);

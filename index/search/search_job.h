@@ -2,6 +2,9 @@
 #ifndef BEBR_INDEX_SEARCH_SEARCH_JOB_H_
 #define BEBR_INDEX_SEARCH_SEARCH_JOB_H_
 
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -11,12 +14,13 @@
 #include "index/catalog/manifest.h"
 #include "index/search/filter.h"
 #include "index/search/interruption.h"
+#include "index/search/scan_target.h"
 #include "index/shard/shard_set.h"
 #include "index/types/search.h"
 
 namespace bebr {
 
-// A search that has been checked and waits for its scan.
+// A search that has been checked and waits for its scan; or for its next one, if it has more queries than a scan takes.
 struct SearchJob {
   SearchRequest request;
   std::shared_ptr<ShardSet> shards;
@@ -24,7 +28,16 @@ struct SearchJob {
   Version version;                       // of the queries
   std::shared_ptr<const Filter> filter;  // null = all documents
   absl::AnyInvocable<void(absl::StatusOr<SearchResult>)> done;
-  SteadyTime submitted;
+  uint64_t query_memory = 0;  // of one query while it is scanned: QueryMemory
+  SteadyTime submitted;       // when it began to wait
+
+  // What its scans so far have found.
+  size_t scanned = 0;                        // queries
+  std::shared_ptr<const ScanTarget> target;  // what the first one scanned, and so all of them; null before
+  SearchResult result;
+  std::atomic<uint64_t> result_bytes{0};
+
+  size_t queries_left() const { return request.queries.size() - scanned; }
 };
 
 // Filter::Unknown, of all segments of a view; and all that it says.

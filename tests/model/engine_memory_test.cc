@@ -1,7 +1,11 @@
-// The memory formula is true within 5%, during an upgrade in a shared space and after it too; and what would not fit is
-// refused by it.
+// The memory formula is true within 5%, during an upgrade in a shared space and after it too; what would not fit is
+// refused by it; and searches take little beside it.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <fstream>
+#include <future>
+#include <string>
 
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
@@ -15,6 +19,23 @@ using ::testing::HasSubstr;
 
 constexpr size_t kDocuments = 50000;
 constexpr double kIdBytes = 16;
+#ifdef __SANITIZE_ADDRESS__  // which keeps what was freed
+constexpr uint64_t kSanitizerMemory = 5;
+#else
+constexpr uint64_t kSanitizerMemory = 1;
+#endif
+
+// Of this process, in MiB: a field of /proc/self/status.
+uint64_t ResidentMib(const std::string& field) {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.rfind(field + ":", 0) == 0) return std::stoull(line.substr(line.find_first_of("0123456789"))) / 1024;
+  }
+  return 0;
+}
+
+// From now on VmHWM is the most that the process has taken since.
+void ForgetMostResident() { std::ofstream("/proc/self/clear_refs") << 5; }
 
 class EngineMemoryTest : public ::testing::Test {
  protected:
@@ -126,6 +147,37 @@ TEST_F(EngineMemoryTest, WhatWouldNotFitIsRefusedWithTheFigure) {
   EXPECT_EQ(engine_->ListCollections().size(), 2u);
   Open();  // no limit: that of the machine
   EXPECT_THAT(std::string(create("e", uint64_t{1} << 40).message()), HasSubstr("the memory of this machine"));
+}
+
+// Every query has a code for each group, so the most that one request may have takes many times its own bytes if all
+// are made at once.
+TEST_F(EngineMemoryTest, ManyQueriesForManyGroupsTakeLittle) {
+  Open();
+  const CodeSpec spec = WithGroups(*ParseCodeSpec("1536x4"), 64);
+  ASSERT_TRUE(engine_->CreateCollection({.name = "c", .shards = 1}, RandomModelFile(8, spec, 4, 1)).ok());
+  Write("v1", UpsertMode::kReplace, 200);
+  const auto vectors = RandomVectors(kMaxQueriesPerRequest, 8, 3);
+  ASSERT_TRUE(SearchAndWait(*engine_, {.collection = "c", .queries = {vectors[0]}}).ok());
+  ForgetMostResident();
+  const uint64_t before = ResidentMib("VmRSS");
+  const auto batch = SearchAndWait(*engine_, {.collection = "c", .queries = {vectors.begin(), vectors.end()}});
+  ASSERT_TRUE(batch.ok()) << batch.status();
+  EXPECT_LT(ResidentMib("VmHWM"), before + 80 * kSanitizerMemory) << "32 of them codes";
+  // So many clients at a time.
+  ForgetMostResident();
+  std::vector<std::future<absl::StatusOr<SearchResult>>> outcomes;
+  for (size_t i = 0; i < 512; ++i) {
+    auto outcome = std::make_shared<std::promise<absl::StatusOr<SearchResult>>>();
+    outcomes.push_back(outcome->get_future());
+    engine_->Search({.collection = "c", .queries = {vectors[i]}},
+                    [outcome](absl::StatusOr<SearchResult> result) { outcome->set_value(std::move(result)); });
+  }
+  for (size_t i = 0; i < outcomes.size(); ++i) {
+    const auto result = outcomes[i].get();
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_EQ(result->hits[0][0].id, batch->hits[i][0].id);
+  }
+  EXPECT_LT(ResidentMib("VmHWM"), before + 400 * kSanitizerMemory) << "256 of them codes, and a scan more a driver";
 }
 
 TEST_F(EngineMemoryTest, TheMonitorMeasuresWhatTheCheckDoes) {

@@ -91,7 +91,8 @@ PreparedQueries TestShards::Prepare(const std::vector<std::vector<float>>& queri
     }
     shape.bound = bound;
   }
-  return PreparedQueries(spec, shape, queries.size(), planes.data(), weights.data(), offsets.data());
+  FairPool pool(0);
+  return PreparedQueries(spec, shape, queries.size(), planes.data(), weights.data(), offsets.data(), pool);
 }
 
 std::vector<std::vector<Candidate>> ScanAll(const ScanTarget& target, const PreparedQueries& prepared,

@@ -233,6 +233,47 @@ TEST_F(SchedulerTest, AnswersAreTheSameUnderEveryLoad) {
   }
 }
 
+TEST_F(SchedulerTest, ScansForManyQueriesInPartsOfOneView) {
+  Scheduler scheduler(2, 1000);
+  const auto vectors = RandomVectors(200, kDims, 7);
+  SearchRequest request{.queries = {vectors.begin(), vectors.end()}, .k = 5, .offset = 2, .filter = "n < 150"};
+  int parts = 0;
+  // Asked once a part: what is written meanwhile is in no part.
+  request.take_memory = [&](uint64_t) {
+    for (int i = 0; parts == 0 && i < 20; ++i) shards_.Put(absl::StrCat("later", i), vectors[180 + i], {{"n", 1}});
+    ++parts;
+    return absl::OkStatus();
+  };
+  std::vector<std::vector<SearchHit>> alone;
+  uint64_t documents = 0;
+  for (const auto& vector : vectors) {
+    const auto one = Run(scheduler, {.queries = {vector}, .k = 5, .offset = 2, .filter = "n < 150"});
+    ASSERT_TRUE(one.ok()) << one.status();
+    alone.push_back(one->hits[0]);
+    documents = one->documents_scanned;
+  }
+  const auto result = Run(scheduler, request);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(parts, 4);
+  EXPECT_EQ(result->timings.queries_in_scan, 64u);
+  EXPECT_EQ(result->documents_scanned, documents);
+  ASSERT_EQ(result->hits.size(), vectors.size());
+  for (size_t q = 0; q < vectors.size(); ++q) {
+    ASSERT_EQ(result->hits[q].size(), 5u);
+    for (size_t h = 0; h < 5; ++h) {
+      EXPECT_EQ(result->hits[q][h].id, alone[q][h].id) << q;
+      EXPECT_EQ(result->hits[q][h].score, alone[q][h].score) << q;
+    }
+  }
+  // An error of a part is the answer, and ends the search.
+  int asked = 0;
+  request.take_memory = [&](uint64_t) {
+    return ++asked < 2 ? absl::OkStatus() : absl::ResourceExhaustedError("too much");
+  };
+  EXPECT_EQ(Run(scheduler, request).status().message(), "too much");
+  EXPECT_EQ(asked, 2);
+}
+
 TEST_F(SchedulerTest, RefusesMoreThanMayWait) {
   Scheduler scheduler(1, 2);
   const auto refused = Run(scheduler, {.queries = {queries_[0], queries_[1], queries_[2]}});
@@ -315,10 +356,12 @@ TEST_F(SchedulerTest, EndsSearchesThatNobodyWaitsFor) {
 }
 
 TEST_F(SchedulerTest, AnswersEverybodyWhenItEnds) {
-  std::vector<Outcome> outcomes(200);
+  std::vector<Outcome> outcomes(201);
+  const auto many = RandomVectors(900, kDims, 7);
   {
-    Scheduler scheduler(2, 1000);
-    for (size_t i = 0; i < outcomes.size(); ++i) {
+    Scheduler scheduler(2, 2000);
+    scheduler.Submit(Job({.queries = {many.begin(), many.end()}}, &outcomes[200]));
+    for (size_t i = 0; i < 200; ++i) {
       scheduler.Submit(Job({.queries = {queries_[i % queries_.size()]}}, &outcomes[i]));
     }
   }
