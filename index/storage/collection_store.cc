@@ -320,6 +320,8 @@ absl::StatusOr<std::unique_ptr<CollectionStore>> CollectionStore::Create(const s
 }
 
 absl::Status CollectionStore::Build(const std::string& path, uint32_t shards, std::shared_ptr<StoreCache> cache) {
+  // RocksDB makes it too, and logs as an error that it was not there.
+  BEBR_RETURN_IF_ERROR(CreateDirectories(path, /*synced=*/false));
   return OpenStore(path, shards, std::move(cache), {}, StoreState::kNewAndNotSynced).status();
 }
 

@@ -302,6 +302,37 @@ TEST_F(LifeCycleTest, TheCommandDoesItAll) {
   EXPECT_EQ(Bebr({"count", "papers"}).exit_code, 1);
 }
 
+// An operator who looks for trouble by the level of lines must find some only where there is some.
+TEST_F(LifeCycleTest, AGoodDayLogsNoWarning) {
+  Start();
+  CreateCollection();
+  ASSERT_TRUE(client_->Upsert(MakeUpsert("c", 0, 500)).ok());
+  v1::VersionConfig config;
+  config.set_collection("c");
+  config.set_name("v2");
+  config.set_same_embeddings_as("v1");
+  ASSERT_TRUE(client_->AddVersion(config, ModelFile(2)).ok());
+  EXPECT_EQ(Bebr({"snapshot", "create", "c", "--name", "s"}).exit_code, 0);
+  EXPECT_EQ(Bebr({"snapshot", "restore", "c", "s", "--as", "again"}).exit_code, 0);
+  EXPECT_EQ(Bebr({"create", "learning", "--dims", "24"}).exit_code, 0);
+  v1::DeleteRequest remove;
+  remove.set_collection("c");
+  remove.add_ids("1");
+  ASSERT_TRUE(client_->Delete(remove).ok());
+  ASSERT_TRUE(client_->DeleteCollection("again").ok());
+  EXPECT_EQ(Ids(VectorOf(7), 5, 50)[0], "7");
+  EXPECT_NE(server_->HttpGet("/metrics"), "");
+  StopGently();
+  const std::string first = server_->Log();
+  Start();
+  EXPECT_EQ(Ids(VectorOf(7), 5, 50)[0], "7");
+  StopGently();
+  for (const std::string& log : {first, server_->Log()}) {
+    EXPECT_THAT(log, ::testing::AllOf(HasSubstr(" info "), ::testing::Not(HasSubstr(" warning ")),
+                                      ::testing::Not(HasSubstr(" error "))));
+  }
+}
+
 TEST_F(LifeCycleTest, TheCommandSaysThatNoServerIsThere) {
   const Outcome outcome = RunProgram("bebr", {"collections", "--server", "127.0.0.1:1"});
   EXPECT_EQ(outcome.exit_code, 3);
