@@ -1,6 +1,6 @@
 // Writes a data directory for tests/testdata, and what this build sees in it:
 //
-//   build/tests/write_kept_data tests/testdata/format-3
+//   build/tests/write_kept_data tests/testdata/format-N   (the first free N)
 //
 // Run it once for each release whose formats differ from the last one's, and commit what it wrote; nothing is written
 // again. It does what a server does in a long life: versions that came, were compared, re-encoded for, promoted and
