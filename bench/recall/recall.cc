@@ -132,7 +132,7 @@ class Benchmark {
     BEBR_ASSIGN_OR_RETURN(const TrainResult start, Train(options, data_.fitted, data_.held_out));
     BEBR_RETURN_IF_ERROR(AddModel("start", start));
     options.bits = 0;
-    options.shape = start.model.spec;
+    options.shape = start.model.levels();
     options.groups = kMaxGroups;
     if (flags_.query_levels > kMaxLevels) {
       BEBR_ASSIGN_OR_RETURN(const TrainResult grouped, Train(options, data_.fitted, data_.held_out));
@@ -150,7 +150,7 @@ class Benchmark {
     BEBR_ASSIGN_OR_RETURN(const std::unique_ptr<const Binarizer> binarizer, MakeBinarizer(result.model, 0));
     BEBR_ASSIGN_OR_RETURN(const std::string file, SerializeModel(result.model));
     const CodeSearch search(*binarizer, data_.documents, pool_);
-    Add(method, result.model.spec.ToString(), result.model.spec.max_levels(), result.model.query_levels,
+    Add(method, result.model.levels().ToString(), result.model.levels().max_levels(), result.model.query_levels,
         result.model.spec.bits(), search.Search(data_.queries, kFound));
     rows_.back()["seconds"] = result.total_s;
     rows_.back()["groups"] = result.model.spec.groups();
@@ -169,9 +169,9 @@ class Benchmark {
         recall[i] += Recall(data_.exact.data() + q * 10, 10, found.data() + q * kFound, kFound, depths[i]);
     }
     for (double& value : recall) value /= static_cast<double>(data_.queries.rows);
-    const size_t dims = method == "float"           ? data_.documents.dims
-                        : ParseCodeSpec(shape).ok() ? ParseCodeSpec(shape)->dims()
-                                                    : 0;
+    const size_t dims = method == "float"              ? data_.documents.dims
+                        : LevelPlan::Parse(shape).ok() ? LevelPlan::Parse(shape)->dims()
+                                                       : 0;
     // Reranking 100 by the floats finds exactly those of the true ten that are among the 100.
     rows_.push_back({{"dataset", data_.name},
                      {"method", method},

@@ -5,8 +5,6 @@
 #include <cstring>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "index/base/status_macros.h"
 #include "index/binarizer/dot.h"
 #include "index/binarizer/grouped_encoder.h"
@@ -24,6 +22,7 @@ struct Encoder::RowNumbers {
   double mean_dot = 0.0;   // <mean, x>, likewise
   double energy = 0.0;     // sum of w_b |y_b|^2
   double agreement = 0.0;  // sum of w_b <code_b, y_b>
+  double error = 0.0;      // of a fitted code, in parts of |x - mean|^2
   // What the code is to be multiplied with so that its dot product with y is |y|^2, hence the estimate unbiased along
   // y.
   double Scale() const { return agreement > 0.0 ? norm * (energy / agreement) : 0.0; }
@@ -37,7 +36,7 @@ struct Encoder::Scratch {
 
 Encoder::Scratch& Encoder::ThreadScratch() const {
   static thread_local Scratch scratch;
-  const size_t n = input_dims_, m = spec_.dims();
+  const size_t n = input_dims_, m = components_;
   size_t hidden = std::max(document_path_.project.scratch_floats(), query_path_.project.scratch_floats());
   for (const Step& step : document_path_.steps)
     hidden = std::max({hidden, step.residual.scratch_floats(), step.reconstruct.scratch_floats()});
@@ -54,7 +53,7 @@ Encoder::Scratch& Encoder::ThreadScratch() const {
 }
 
 Encoder::Path Encoder::DocumentPath(const Model& model) {
-  const size_t n = model.input_dims, m = model.spec.dims();
+  const size_t n = model.input_dims, m = model.components();
   const std::vector<uint32_t> hidden = model.step_hidden();
   Path path;
   path.form = model.residual_form;
@@ -83,7 +82,7 @@ Encoder::Path Encoder::DocumentPath(const Model& model) {
 Encoder::Path Encoder::QueryPath(const Model& model) {
   Path path;
   if (!model.has_query_projection()) return path;
-  const size_t n = model.input_dims, m = model.spec.dims();
+  const size_t n = model.input_dims, m = model.components();
   path.project = ResidualBlock(model.query, model.query.linear.weight, model.query_hidden, n, m);
   for (uint32_t t = 1; t < model.query_levels; ++t) {
     Step step;
@@ -96,14 +95,8 @@ Encoder::Path Encoder::QueryPath(const Model& model) {
 absl::StatusOr<std::unique_ptr<const Encoder>> Encoder::Create(const Model& model, uint32_t checksum) {
   BEBR_RETURN_IF_ERROR(ValidateModel(model));
   if (model.spec.groups() > 1) return absl::InvalidArgumentError("a model with groups is not run by one encoder");
-  std::unique_ptr<Encoder> encoder(new Encoder());
-  encoder->spec_ = model.spec;
-  encoder->input_dims_ = model.input_dims;
-  encoder->query_levels_ = model.query_levels;
-  encoder->metric_ = model.metric;
-  encoder->checksum_ = checksum;
-  encoder->mean_ = model.mean;
-  encoder->query_length_ = QueryLength(model);
+  std::unique_ptr<Encoder> encoder(new Encoder(model, checksum));
+  encoder->components_ = model.components();
   encoder->factors_ = model.factors;
   encoder->query_offset_ = model.factors.has_value() ? model.factors->query_offset
                                                      : -Dot(model.mean.data(), model.mean.data(), model.mean.size());
@@ -111,18 +104,12 @@ absl::StatusOr<std::unique_ptr<const Encoder>> Encoder::Create(const Model& mode
       model.factors.has_value() ? model.factors->query_scale : 1.0 / static_cast<double>(model.input_dims);
   encoder->document_path_ = DocumentPath(model);
   encoder->query_path_ = QueryPath(model);
-  if (model.quantizer == Quantizer::kFitted) encoder->fitted_.emplace(model.spec);
-  encoder->description_ = absl::StrCat(
-      model.architecture == "median" ? "median thresholds" : "residual binarizer", ", ", model.input_dims, "-d ",
-      std::string(ToString(model.metric)), " -> ", model.spec.ToString(), " (", model.spec.bits(),
-      " bits), queries with ", model.query_levels, " levels", encoder->fitted_ ? ", fitted to every row" : "",
-      model.hidden.empty() ? ", linear" : absl::StrCat(", hidden ", absl::StrJoin(model.hidden, ",")),
-      model.query_hidden.empty() ? "" : absl::StrCat(", queries' hidden ", absl::StrJoin(model.query_hidden, ",")));
+  if (model.quantizer == Quantizer::kFitted) encoder->fitted_.emplace(model);
   return encoder;
 }
 
 size_t Encoder::memory_bytes() const {
-  size_t bytes = sizeof(*this) + mean_.size() * sizeof(float) + query_length_.memory_bytes();
+  size_t bytes = sizeof(*this) + facts_bytes();
   for (const Path* path : {&document_path_, &query_path_}) {
     bytes += path->project.memory_bytes();
     for (const Step& step : path->steps) {
@@ -262,12 +249,20 @@ void Encoder::FitDocuments(size_t rows, Scratch& scratch, uint32_t* codes) const
   document_path_.project.Apply(scratch.input.data(), rows, scratch.projection.data(), scratch.hidden.data());
   for (size_t r = 0; r < rows; ++r) {
     RowNumbers& row = scratch.rows[r];
+    const FittedQuantizer::Fit fit =
+        fitted_->EncodeDocument(scratch.projection.data() + r * components_, codes + r * spec_.code_words());
     row.agreement = 1.0;
-    row.energy = fitted_->EncodeDocument(scratch.projection.data() + r * spec_.dims(), codes + r * spec_.code_words());
+    row.energy = fit.factor;
+    row.error = 1.0 - fit.energy / static_cast<double>(input_dims_);
   }
 }
 
 void Encoder::EncodeDocuments(const float* embeddings, size_t rows, uint32_t* codes, CodeFactors* factors) const {
+  EncodeDocuments(embeddings, rows, codes, factors, nullptr);
+}
+
+void Encoder::EncodeDocuments(const float* embeddings, size_t rows, uint32_t* codes, CodeFactors* factors,
+                              double* errors) const {
   Scratch& scratch = ThreadScratch();
   for (size_t start = 0; start < rows; start += kBatchRows) {
     const size_t batch = std::min(kBatchRows, rows - start);
@@ -275,7 +270,9 @@ void Encoder::EncodeDocuments(const float* embeddings, size_t rows, uint32_t* co
     Prepare(embeddings + start * input_dims_, batch, scratch);
     fitted_ ? FitDocuments(batch, scratch, batch_codes) : RecurOverDocuments(batch, scratch, batch_codes);
     for (size_t r = 0; r < batch; ++r) {
-      factors[start + r] = {Finite(scratch.rows[r].Scale()), Finite(scratch.rows[r].mean_dot)};
+      const RowNumbers& row = scratch.rows[r];
+      factors[start + r] = {Finite(row.Scale()), Finite(row.mean_dot)};
+      if (errors != nullptr) errors[start + r] = row.norm * row.norm * row.error;
     }
   }
 }
@@ -299,7 +296,7 @@ void Encoder::FitQueries(size_t rows, Scratch& scratch, uint32_t* planes, float*
   query_path().project.Apply(scratch.input.data(), rows, scratch.projection.data(), scratch.hidden.data());
   for (size_t r = 0; r < rows; ++r) {
     double units[kMaxBands];
-    fitted_->EncodeQuery(scratch.projection.data() + r * spec_.dims(), query_levels_,
+    fitted_->EncodeQuery(scratch.projection.data() + r * components_, query_levels_,
                          planes + r * spec_.QueryWords(query_levels_), units);
     const double scale = scratch.rows[r].norm * query_scale_;
     for (size_t b = 0; b < spec_.bands().size(); ++b) {

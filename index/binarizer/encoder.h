@@ -6,14 +6,13 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "index/binarizer/binarizer.h"
 #include "index/binarizer/fitted_quantizer.h"
 #include "index/binarizer/model.h"
-#include "index/binarizer/query_length.h"
+#include "index/binarizer/model_binarizer.h"
 #include "index/binarizer/residual_block.h"
 
 namespace bebr {
@@ -30,24 +29,19 @@ absl::StatusOr<std::unique_ptr<const Binarizer>> MakeBinarizer(const Model& mode
 // Cost in multiply-adds. A document: dims * input_dims, plus h * (input_dims + dims) for a hidden layer of h, and for
 // every level after the first dims * dims (feedback) + dims * input_dims (where the step has a projection of its own).
 // A query: dims * input_dims where the model has a projection for queries, else as a document.
-class Encoder : public Binarizer {
+class Encoder : public ModelBinarizer {
  public:
   static constexpr size_t kBatchRows = 64;
 
   static absl::StatusOr<std::unique_ptr<const Encoder>> Create(const Model& model, uint32_t checksum);
 
-  const CodeSpec& spec() const override { return spec_; }
-  uint32_t input_dims() const override { return input_dims_; }
-  uint32_t query_levels() const override { return query_levels_; }
-  Metric metric() const override { return metric_; }
-  uint32_t checksum() const override { return checksum_; }
-  std::string description() const override { return description_; }
   size_t memory_bytes() const override;
 
   void EncodeDocuments(const float* embeddings, size_t rows, uint32_t* codes, CodeFactors* factors) const override;
-  void ScaleQueries(float* embeddings, size_t rows, float* factors) const override {
-    query_length_.Scale(embeddings, rows, factors);
-  }
+  // The same, and how much of each row a code leaves out: the squared length of the difference between row and code,
+  // at the code's best length. For models with a fitted quantizer.
+  void EncodeDocuments(const float* embeddings, size_t rows, uint32_t* codes, CodeFactors* factors,
+                       double* errors) const;
   void EncodeQueries(const float* embeddings, size_t rows, uint32_t* planes, float* weights,
                      float* offsets) const override;
 
@@ -68,7 +62,7 @@ class Encoder : public Binarizer {
   struct Scratch;
   struct RowNumbers;
 
-  Encoder() = default;
+  using ModelBinarizer::ModelBinarizer;
   static Path DocumentPath(const Model& model);
   static Path QueryPath(const Model& model);
   const Path& query_path() const { return query_path_.project.empty() ? document_path_ : query_path_; }
@@ -88,17 +82,10 @@ class Encoder : public Binarizer {
   void RecurOverQueries(size_t rows, Scratch& scratch, uint32_t* planes, float* weights) const;
   void FitQueries(size_t rows, Scratch& scratch, uint32_t* planes, float* weights) const;
 
-  CodeSpec spec_;
-  uint32_t input_dims_ = 0;
-  uint32_t query_levels_ = 0;
-  Metric metric_ = Metric::kCosine;
-  uint32_t checksum_ = 0;
-  std::string description_;
-  std::vector<float> mean_;
-  QueryLength query_length_;
   double query_offset_ = 0.0;  // -|mean|^2
   double query_scale_ = 1.0;   // 1 / n
   std::optional<FactorParameters> factors_;
+  size_t components_ = 0;                  // values of a projection
   std::optional<FittedQuantizer> fitted_;  // else the paths' steps make the levels
   Path document_path_;
   Path query_path_;  // empty: queries take the documents'

@@ -57,10 +57,11 @@ struct Candidate {
   double Cosine() const { return energy > 0.0 ? agreement / std::sqrt(energy) : 0.0; }
 };
 
-void Quantize(const std::vector<Band>& bands, const float* y, float scale, Candidate& out) {
+template <typename Runs>
+void Quantize(const Runs& runs, const float* y, float scale, Candidate& out) {
   out.agreement = out.energy = 0.0;
   size_t first = 0;
-  for (const Band& band : bands) {
+  for (const auto& band : runs) {
     const float factor = scale * std::ldexp(1.0f, static_cast<int>(band.levels) - 2);
     const float step = std::ldexp(1.0f, 2 - static_cast<int>(band.levels));
     const float least = (0.5f - static_cast<float>(1u << (band.levels - 1))) * step;
@@ -78,42 +79,56 @@ void Quantize(const std::vector<Band>& bands, const float* y, float scale, Candi
 
 }  // namespace
 
-FittedQuantizer::FittedQuantizer(const CodeSpec& spec) : bands_(spec.bands()), dims_(spec.dims()) {}
+FittedQuantizer::FittedQuantizer(const Model& model) : dims_(model.components()), tempered_(model.fine.has_value()) {
+  const LevelPlan plan = model.levels();
+  size_t band = 0;
+  for (const LevelPlan::Run& run : plan.runs()) {
+    runs_.push_back({run.dims, run.levels, model.spec.bands()[band].weight});
+    band += run.levels > kMaxLevels ? 2 : 1;
+  }
+}
 
-double FittedQuantizer::EncodeDocument(const float* y, uint32_t* code) const {
+FittedQuantizer::Fit FittedQuantizer::EncodeDocument(const float* y, uint32_t* code) const {
   static thread_local Candidate best, next;
   for (Candidate* candidate : {&best, &next}) {
     candidate->numbers.resize(dims_);
     candidate->values.resize(dims_);
   }
-  Quantize(bands_, y, kScales[0], best);
+  Quantize(runs_, y, kScales[0], best);
   for (size_t i = 1; i < std::size(kScales); ++i) {
-    Quantize(bands_, y, kScales[i], next);
+    Quantize(runs_, y, kScales[i], next);
     if (next.Cosine() > best.Cosine()) std::swap(best, next);
   }
   double energy = 0.0;
   size_t first = 0;
-  for (const Band& band : bands_) {
-    energy += band.weight * Dot(y + first, y + first, band.dims);
-    code = Pack(best.numbers.data() + first, band.dims, band.levels, code);
-    first += band.dims;
+  for (const Run& run : runs_) {
+    energy += run.weight * Dot(y + first, y + first, run.dims);
+    code = Pack(best.numbers.data() + first, run.dims, run.levels, code);
+    first += run.dims;
   }
-  return best.agreement > 0.0 ? energy / best.agreement : 0.0;
+  if (!(best.agreement > 0.0)) return {};
+  const double unbiased = energy / best.agreement, fitting = best.agreement / best.energy;
+  const double root = std::sqrt(unbiased / fitting);
+  return {tempered_ ? fitting * root * std::sqrt(root) : unbiased, best.agreement * fitting};
 }
 
 void FittedQuantizer::EncodeQuery(const float* y, uint32_t levels, uint32_t* planes, double* units) const {
   static thread_local std::vector<uint8_t> numbers;
   numbers.resize(dims_);
   const auto most = static_cast<float>((1u << levels) - 1);
-  for (size_t b = 0; b < bands_.size(); y += bands_[b].dims, ++b) {
-    const uint32_t dims = bands_[b].dims;
+  for (const Run& run : runs_) {
+    const uint32_t dims = run.dims;
     float spread = 0.0f;
     for (uint32_t i = 0; i < dims; ++i) spread = std::max(spread, std::fabs(y[i]));
     const bool any = spread > kLeastSpread && std::isfinite(spread);
     const float factor = any ? 0.5f * most / spread : 0.0f;
     for (uint32_t i = 0; i < dims; ++i) numbers[i] = Round(y[i], factor, levels);
-    planes = Pack(numbers.data(), dims, levels, planes);
-    units[b] = any ? static_cast<double>(spread) / most : 0.0;
+    // A band of further levels is compared with the same values.
+    for (uint32_t stored = 0; stored < run.levels; stored += kMaxLevels) {
+      planes = Pack(numbers.data(), dims, levels, planes);
+      *units++ = any ? static_cast<double>(spread) / most : 0.0;
+    }
+    y += dims;
   }
 }
 

@@ -5,35 +5,47 @@
 #include <cstdint>
 #include <vector>
 
-#include "index/code/code_spec.h"
+#include "index/binarizer/model.h"
 
 namespace bebr {
 
-// A FittedQuantizer rounds the values y of a projection, spec.dims() of them, to the levels of a code (FORMAT.md,
-// "Fitted quantizers").
+// A FittedQuantizer rounds the values y of a projection, model.components() of them, to the levels of a code
+// (FORMAT.md, "Fitted quantizers").
 //
 // Documents. The code's values have fixed distances, y is multiplied with each of a few scales, and the code that
 // points most nearly where y does is taken: that makes up for rows whose values are less or more spread than the
 // model's rows are. Queries. A band's values are rounded to 2^levels evenly spaced ones, of which the outermost are its
 // own largest: a query is coded as finely as its integers allow, whatever levels documents have.
 //
-// Determinism: a result depends on y and the spec alone, to the last bit. Thread safety: const methods may run
+// Determinism: a result depends on y and the model alone, to the last bit. Thread safety: const methods may run
 // concurrently. Cost of a document: five times its dims, of a query once.
 class FittedQuantizer {
  public:
-  FittedQuantizer() = default;
-  explicit FittedQuantizer(const CodeSpec& spec);
+  // What is kept of a document beside its code.
+  struct Fit {
+    double factor = 0.0;  // that the code is to be multiplied with; 0 if y is 0 or no number
+    double energy = 0.0;  // of y that the code stands for: <y, code>^2 / |code|^2
+  };
 
-  // Writes spec.code_words() words, and returns what the code is to be multiplied with so that its weighted dot product
-  // with y is that of y with itself; 0 if y is 0 or no number.
-  double EncodeDocument(const float* y, uint32_t* code) const;
+  FittedQuantizer() = default;
+  // Of the model's bands, weights and rules.
+  explicit FittedQuantizer(const Model& model);
+
+  // Writes spec.code_words() words.
+  Fit EncodeDocument(const float* y, uint32_t* code) const;
   // Writes spec.QueryWords(levels) words, and for each band what its integers (CodeSpec) are to be multiplied with to
   // be y.
   void EncodeQuery(const float* y, uint32_t levels, uint32_t* planes, double* units) const;
 
  private:
-  std::vector<Band> bands_;
+  struct Run {
+    uint32_t dims, levels;
+    float weight;
+  };
+
+  std::vector<Run> runs_;
   uint32_t dims_ = 0;
+  bool tempered_ = false;  // factors lie between that which fits best and the unbiased one
 };
 
 }  // namespace bebr

@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <numeric>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "index/base/status_macros.h"
 #include "index/binarizer/dot.h"
 
@@ -24,8 +25,9 @@ absl::StatusOr<Model> GroupModel(const Model& model, const GroupParameters& grou
   of_group.query_levels = model.query_levels;
   of_group.quantizer = model.quantizer;
   of_group.mean = std::move(reduced_mean);
+  if (model.fine.has_value()) of_group.fine = FineRules{.levels = model.fine->levels};
   of_group.project.linear.weight = group.project;
-  of_group.project.linear.bias.assign(model.spec.dims(), 0.0f);
+  of_group.project.linear.bias.assign(model.components(), 0.0f);
   return of_group;
 }
 
@@ -33,20 +35,10 @@ absl::StatusOr<Model> GroupModel(const Model& model, const GroupParameters& grou
 
 absl::StatusOr<std::unique_ptr<const GroupedEncoder>> GroupedEncoder::Create(const Model& model, uint32_t checksum) {
   BEBR_RETURN_IF_ERROR(ValidateModel(model));
-  std::unique_ptr<GroupedEncoder> encoder(new GroupedEncoder());
-  encoder->spec_ = model.spec;
-  encoder->input_dims_ = model.input_dims;
-  encoder->query_levels_ = model.query_levels;
-  encoder->metric_ = model.metric;
-  encoder->checksum_ = checksum;
-  encoder->mean_ = model.mean;
-  encoder->query_length_ = QueryLength(model);
+  std::unique_ptr<GroupedEncoder> encoder(new GroupedEncoder(model, checksum));
+  if (model.fine.has_value()) encoder->tried_ = model.fine->tried_groups;
   encoder->reduce_ = DenseLayer(model.reduce, {}, model.input_dims, model.reduced_dims);
   BEBR_RETURN_IF_ERROR(encoder->AddGroups(model));
-  encoder->description_ =
-      absl::StrCat("residual binarizer, ", model.input_dims, "-d ", std::string(ToString(model.metric)), " -> ",
-                   model.spec.ToString(), " (", model.spec.bits(), " bits) in ", model.spec.groups(),
-                   " groups, queries with ", model.query_levels, " levels, fitted to every row, linear");
   return encoder;
 }
 
@@ -71,8 +63,7 @@ absl::Status GroupedEncoder::AddGroups(const Model& model) {
 }
 
 size_t GroupedEncoder::memory_bytes() const {
-  size_t bytes = sizeof(*this) + mean_.size() * sizeof(float) + query_length_.memory_bytes() + reduce_.memory_bytes() +
-                 nearness_.memory_bytes();
+  size_t bytes = sizeof(*this) + facts_bytes() + reduce_.memory_bytes() + nearness_.memory_bytes();
   for (const Group& group : groups_) bytes += group.mean.size() * sizeof(float) + group.encoder->memory_bytes();
   return bytes;
 }
@@ -95,37 +86,51 @@ std::vector<float> GroupedEncoder::Reduce(const float* embeddings, size_t rows) 
   return reduced;
 }
 
-std::vector<uint32_t> GroupedEncoder::Nearest(const std::vector<float>& reduced, size_t rows) const {
+std::vector<std::vector<size_t>> GroupedEncoder::RowsToTry(const std::vector<float>& reduced, size_t rows) const {
   const size_t count = groups_.size();
   std::vector<float> nearness(rows * count);
   nearness_.Apply(reduced.data(), rows, nearness.data());
-  std::vector<uint32_t> nearest(rows);
+  std::vector<std::vector<size_t>> rows_of(count);
+  std::vector<uint32_t> order(count);
   for (size_t row = 0; row < rows; ++row) {
-    const float* of_row = nearness.data() + row * count;
-    nearest[row] = static_cast<uint32_t>(std::max_element(of_row, of_row + count) - of_row);
+    float* of_row = nearness.data() + row * count;
+    if (tried_ == 1) {
+      rows_of[std::max_element(of_row, of_row + count) - of_row].push_back(row);
+      continue;
+    }
+    for (size_t g = 0; g < count; ++g) of_row[g] = std::max(-std::numeric_limits<float>::max(), of_row[g]);  // no NaN
+    std::iota(order.begin(), order.end(), 0u);
+    std::partial_sort(order.begin(), order.begin() + static_cast<ptrdiff_t>(tried_), order.end(),
+                      [&](uint32_t a, uint32_t b) { return of_row[a] != of_row[b] ? of_row[a] > of_row[b] : a < b; });
+    for (size_t i = 0; i < tried_; ++i) rows_of[order[i]].push_back(row);
   }
-  return nearest;
+  return rows_of;
 }
 
 void GroupedEncoder::EncodeDocuments(const float* embeddings, size_t rows, uint32_t* codes,
                                      CodeFactors* factors) const {
   const size_t n = input_dims_, r = reduce_.outputs(), words = spec_.code_words();
   const std::vector<float> reduced = Reduce(embeddings, rows);
-  const std::vector<uint32_t> group_of = Nearest(reduced, rows);
-  std::vector<std::vector<size_t>> rows_of(groups_.size());
-  for (size_t row = 0; row < rows; ++row) rows_of[group_of[row]].push_back(row);
+  const std::vector<std::vector<size_t>> rows_of = RowsToTry(reduced, rows);
+  std::vector<double> least(rows, std::numeric_limits<double>::infinity());
   std::vector<float> inputs;
   std::vector<uint32_t> group_codes;
   std::vector<CodeFactors> group_factors;
+  std::vector<double> errors;
   for (uint32_t g = 0; g < groups_.size(); ++g) {
     const std::vector<size_t>& members = rows_of[g];
     if (members.empty()) continue;
     inputs.resize(members.size() * r);
     group_codes.resize(members.size() * words);
     group_factors.resize(members.size());
+    errors.resize(members.size());
     for (size_t i = 0; i < members.size(); ++i) std::copy_n(reduced.data() + members[i] * r, r, inputs.data() + i * r);
-    groups_[g].encoder->EncodeDocuments(inputs.data(), members.size(), group_codes.data(), group_factors.data());
+    groups_[g].encoder->EncodeDocuments(inputs.data(), members.size(), group_codes.data(), group_factors.data(),
+                                        errors.data());
     for (size_t i = 0; i < members.size(); ++i) {
+      // The first group that a row is tried with takes it, even if its error is no number.
+      if (std::isfinite(least[members[i]]) && !(errors[i] < least[members[i]])) continue;
+      least[members[i]] = std::isfinite(errors[i]) ? errors[i] : std::numeric_limits<double>::max();
       const float* x = embeddings + members[i] * n;
       std::copy_n(group_codes.data() + i * words, words, codes + members[i] * words);
       const double offset = Unit(x) * Dot(groups_[g].mean.data(), x, n);

@@ -21,6 +21,7 @@ constexpr char kFormat[] = "bebr-binarizer";
 constexpr char kFormatVersion[] = "1";
 constexpr char kFittedVersion[] = "2";   // with fitted quantizers, of which older programs do not know
 constexpr char kGroupedVersion[] = "3";  // with groups, likewise
+constexpr char kFineVersion[] = "4";     // with FineRules, with or without groups
 
 absl::Status Invalid(const std::string& what) { return absl::InvalidArgumentError("model file: " + what); }
 
@@ -43,9 +44,10 @@ class Reader {
     return value;
   }
   // Of a version whose documents fall into groups.
-  bool IsGrouped() const {
-    const auto version = file_.metadata().find("format_version");
-    return version != file_.metadata().end() && version->second == kGroupedVersion;
+  bool IsGrouped() const { return IsVersion(kGroupedVersion) || (IsVersion(kFineVersion) && HasText("groups")); }
+  bool IsVersion(std::string_view version) const {
+    const auto entry = file_.metadata().find("format_version");
+    return entry != file_.metadata().end() && entry->second == version;
   }
   bool HasText(const std::string& key) const { return file_.metadata().count(key) != 0; }
   bool Has(const std::string& name) const { return file_.tensors().count(name) != 0; }
@@ -123,9 +125,10 @@ absl::StatusOr<std::vector<uint32_t>> HiddenSizes(std::string_view key, const st
 absl::StatusOr<Quantizer> ReadQuantizer(const Reader& reader) {
   BEBR_ASSIGN_OR_RETURN(const std::string format, reader.Text("format"));
   BEBR_ASSIGN_OR_RETURN(const std::string version, reader.Text("format_version"));
-  if (format != kFormat || (version != kFormatVersion && version != kFittedVersion && version != kGroupedVersion)) {
+  if (format != kFormat || (version != kFormatVersion && version != kFittedVersion && version != kGroupedVersion &&
+                            version != kFineVersion)) {
     return Invalid(absl::StrCat("it is '", format, "' version '", version, "'; this program reads '", kFormat,
-                                "' versions '", kFormatVersion, "' to '", kGroupedVersion, "'"));
+                                "' versions '", kFormatVersion, "' to '", kFineVersion, "'"));
   }
   if (version == kFormatVersion) return Quantizer::kRecurrent;
   BEBR_ASSIGN_OR_RETURN(const std::string quantizer, reader.Text("quantizer"));
@@ -138,6 +141,17 @@ absl::StatusOr<Metric> ReadMetric(const Reader& reader) {
   if (metric == ToString(Metric::kCosine)) return Metric::kCosine;
   if (metric == ToString(Metric::kInnerProduct)) return Metric::kInnerProduct;
   return Invalid(absl::StrCat("metadata 'metric' is '", metric, "'; it must be cosine or inner_product"));
+}
+
+absl::StatusOr<std::optional<FineRules>> ReadFineRules(const Reader& reader, const CodeSpec& spec) {
+  if (!reader.IsVersion(kFineVersion)) return std::optional<FineRules>();
+  FineRules rules;
+  BEBR_ASSIGN_OR_RETURN(const std::string levels, reader.Text("levels"));
+  BEBR_ASSIGN_OR_RETURN(rules.levels, LevelPlan::Parse(levels));
+  if (spec.groups() > 1) {
+    BEBR_ASSIGN_OR_RETURN(rules.tried_groups, reader.Number("tried_groups", 1, spec.groups()));
+  }
+  return std::optional<FineRules>(std::move(rules));
 }
 
 // The metadata that fixes every tensor's shape.
@@ -154,6 +168,7 @@ absl::StatusOr<Model> ReadHead(const Reader& reader) {
     BEBR_ASSIGN_OR_RETURN(model.spec, CodeSpec::Create(model.spec.bands(), groups));
     BEBR_ASSIGN_OR_RETURN(model.reduced_dims, reader.Number("reduced_dims", 1, model.input_dims));
   }
+  BEBR_ASSIGN_OR_RETURN(model.fine, ReadFineRules(reader, model.spec));
   BEBR_ASSIGN_OR_RETURN(model.query_levels,
                         reader.Number("query_levels", model.spec.max_levels(), model.max_query_levels()));
   BEBR_ASSIGN_OR_RETURN(const std::string hidden, reader.Text("hidden"));
@@ -222,11 +237,11 @@ absl::Status ReadGroups(Reader& reader, Model& model) {
   BEBR_RETURN_IF_ERROR(ReadGroupTensor(reader, model, "groups.mean", {n}, &GroupParameters::mean));
   BEBR_RETURN_IF_ERROR(ReadGroupTensor(reader, model, "groups.band_weights", {model.spec.bands().size()},
                                        &GroupParameters::band_weights));
-  return ReadGroupTensor(reader, model, "groups.project", {model.spec.dims(), r}, &GroupParameters::project);
+  return ReadGroupTensor(reader, model, "groups.project", {model.components(), r}, &GroupParameters::project);
 }
 
 void WriteGroups(const Model& model, SafetensorsFile& file) {
-  const size_t n = model.input_dims, m = model.spec.dims(), r = model.reduced_dims, groups = model.groups.size();
+  const size_t n = model.input_dims, m = model.components(), r = model.reduced_dims, groups = model.groups.size();
   file.metadata()["groups"] = absl::StrCat(groups);
   file.metadata()["reduced_dims"] = absl::StrCat(r);
   file.tensors()["reduce"] = {{r, n}, model.reduce, /*half=*/true};
@@ -242,11 +257,15 @@ void WriteGroups(const Model& model, SafetensorsFile& file) {
   file.tensors()["groups.project"] = std::move(project);
 }
 
+const char* VersionOf(const Model& model) {
+  if (model.fine.has_value()) return kFineVersion;
+  if (model.spec.groups() > 1) return kGroupedVersion;
+  return model.quantizer == Quantizer::kFitted ? kFittedVersion : kFormatVersion;
+}
+
 void WriteHead(const Model& model, SafetensorsFile& file) {
-  const bool fitted = model.quantizer == Quantizer::kFitted;
-  const char* const version = fitted ? kFittedVersion : kFormatVersion;
   file.metadata() = {{"format", kFormat},
-                     {"format_version", model.spec.groups() > 1 ? kGroupedVersion : version},
+                     {"format_version", VersionOf(model)},
                      {"architecture", model.architecture},
                      {"metric", std::string(ToString(model.metric))},
                      {"input_dims", absl::StrCat(model.input_dims)},
@@ -255,7 +274,10 @@ void WriteHead(const Model& model, SafetensorsFile& file) {
                      {"hidden", absl::StrJoin(model.hidden, ",")},
                      {"residual_form", model.residual_form == ResidualForm::kCode ? "code" : "input"},
                      {"trained", model.trained}};
-  if (fitted) file.metadata().emplace("quantizer", "fitted");
+  if (model.quantizer == Quantizer::kFitted) file.metadata().emplace("quantizer", "fitted");
+  if (model.fine.has_value()) file.metadata()["levels"] = model.fine->levels.ToString();
+  if (model.fine.has_value() && model.spec.groups() > 1)
+    file.metadata()["tried_groups"] = absl::StrCat(model.fine->tried_groups);
   if (model.row_length > 0.0f) file.metadata()["row_length"] = absl::StrFormat("%.9g", model.row_length);
   if (!model.query_hidden.empty()) file.metadata()["query_hidden"] = absl::StrJoin(model.query_hidden, ",");
 }
@@ -281,11 +303,11 @@ absl::StatusOr<Model> ParseModel(std::string_view file, uint32_t* checksum) {
     BEBR_RETURN_IF_ERROR(ReadGroups(reader, model));
   } else {
     BEBR_ASSIGN_OR_RETURN(model.project,
-                          ReadBlock(reader, "project", model.input_dims, model.spec.dims(), model.hidden, false));
+                          ReadBlock(reader, "project", model.input_dims, model.components(), model.hidden, false));
   }
   if (reader.Has("query.weight")) {
     BEBR_ASSIGN_OR_RETURN(model.query,
-                          ReadBlock(reader, "query", model.input_dims, model.spec.dims(), model.query_hidden, false));
+                          ReadBlock(reader, "query", model.input_dims, model.components(), model.query_hidden, false));
   }
   if (reader.Has("factors.constants")) {
     BEBR_ASSIGN_OR_RETURN(model.factors, ReadFactors(reader, model.input_dims));
@@ -302,7 +324,7 @@ absl::StatusOr<Model> ParseModel(std::string_view file, uint32_t* checksum) {
 
 absl::StatusOr<std::string> SerializeModel(const Model& model) {
   BEBR_RETURN_IF_ERROR(ValidateModel(model));
-  const size_t n = model.input_dims, m = model.spec.dims();
+  const size_t n = model.input_dims, m = model.components();
   SafetensorsFile file;
   WriteHead(model, file);
   std::vector<float> weights;

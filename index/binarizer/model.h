@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "index/binarizer/level_plan.h"
 #include "index/code/code_spec.h"
 #include "index/types/document.h"
 
@@ -65,16 +66,24 @@ struct FactorParameters {
   float query_scale = 1.0f;   // of a query's factor: 1 / n
 };
 
+// How documents of a fitted quantizer are coded since format 4: components may have more levels than a band, a document
+// may take the best of several groups, and its scale lies between the one that fits best and the one that is unbiased.
+struct FineRules {
+  LevelPlan levels;           // of the components; its bands are the spec's
+  uint32_t tried_groups = 1;  // so many of the nearest groups, of which the one with the least error is taken
+};
+
 // What the documents of one group are coded by, where they fall into groups: r = reduced_dims of them.
 struct GroupParameters {
   std::vector<float> mean;          // n: of the group's rows
   std::vector<float> band_weights;  // of the group; those of the spec are 1
-  std::vector<float> project;       // m x r
+  std::vector<float> project;       // components x r
 };
 
 // The contents of a model file (FORMAT.md): what the Encoder runs and what the trainer writes.
 //
-// Shapes: n = input_dims, m = spec.dims(), Q = query_levels. Ownership: a plain value. Thread safety: as a plain value.
+// Shapes: n = input_dims, m = components(), Q = query_levels. Ownership: a plain value. Thread safety: as a plain
+// value.
 struct Model {
   std::string architecture = "residual_mlp";  // or "median": thresholds at the medians, no training
   Metric metric = Metric::kCosine;
@@ -93,12 +102,16 @@ struct Model {
   std::vector<StepParameters> steps;        // step_count()
   BlockParameters query;                    // n -> m; empty: queries are encoded as documents are
   std::optional<FactorParameters> factors;  // of a compatible version
+  std::optional<FineRules> fine;            // of a fitted quantizer
   // With groups, as many as the spec says: from the embeddings to the r values that groups project, and the groups.
   // There is no `project` then, nor steps, hidden layers, `query` or factors.
   uint32_t reduced_dims = 0;
   std::vector<float> reduce;  // r x n
   std::vector<GroupParameters> groups;
 
+  // Values of the projection: those of all bands, unless some bands go on with the values of others.
+  uint32_t components() const { return fine.has_value() ? fine->levels.dims() : spec.dims(); }
+  LevelPlan levels() const { return fine.has_value() ? fine->levels : LevelPlan(spec); }
   bool has_query_projection() const { return !query.linear.weight.empty(); }
   // Levels after the first that `steps` computes: as many as documents store, or as queries have where they go the
   // documents' way; none where they are fitted.

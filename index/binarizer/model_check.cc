@@ -45,9 +45,20 @@ absl::Status CheckBlock(const BlockParameters& block, size_t inputs, size_t outp
   return absl::OkStatus();
 }
 
+// The bands against the levels, with the weights of a group where there is one.
+absl::Status CheckLevels(const Model& model, const GroupParameters* group, const std::string& weights) {
+  if (!model.fine.has_value()) return absl::OkStatus();
+  std::vector<Band> bands = model.spec.bands();
+  for (size_t b = 0; group != nullptr && b < bands.size(); ++b) bands[b].weight = group->band_weights[b];
+  if (model.fine->levels.Describes(bands)) return absl::OkStatus();
+  return Invalid(absl::StrCat("metadata 'levels' is '", model.fine->levels.ToString(), "', which has other bands than ",
+                              model.spec.ToString(), ", or tensor '", weights,
+                              "' gives a band of further levels another weight than a sixteenth"));
+}
+
 // Of a model with groups, what is not checked for all models.
 absl::Status CheckGroups(const Model& model) {
-  const size_t n = model.input_dims, m = model.spec.dims(), r = model.reduced_dims, bands = model.spec.bands().size();
+  const size_t n = model.input_dims, m = model.components(), r = model.reduced_dims, bands = model.spec.bands().size();
   if (model.quantizer != Quantizer::kFitted || model.architecture != "residual_mlp") {
     return Invalid("groups need architecture residual_mlp and quantizer fitted");
   }
@@ -67,6 +78,7 @@ absl::Status CheckGroups(const Model& model) {
     for (const float weight : group.band_weights) {
       if (weight <= 0.0f) return Invalid(absl::StrCat("tensor 'groups.band_weights' holds ", weight));
     }
+    BEBR_RETURN_IF_ERROR(CheckLevels(model, &group, "groups.band_weights"));
   }
   return absl::OkStatus();
 }
@@ -86,6 +98,14 @@ absl::Status CheckHead(const Model& model) {
   }
   if (model.quantizer == Quantizer::kFitted && model.residual_form != ResidualForm::kCode) {
     return Invalid("a fitted quantizer needs residual_form code");
+  }
+  if (model.fine.has_value() && model.quantizer != Quantizer::kFitted) {
+    return Invalid("metadata 'levels' needs a fitted quantizer");
+  }
+  BEBR_RETURN_IF_ERROR(CheckLevels(model, nullptr, "band_weights"));
+  if (model.fine.has_value() && (model.fine->tried_groups == 0 || model.fine->tried_groups > model.spec.groups())) {
+    return Invalid(
+        absl::StrCat("tried_groups is ", model.fine->tried_groups, "; it must be in 1..", model.spec.groups()));
   }
   if (model.steps.size() != model.step_count()) {
     return Invalid(absl::StrCat("it has ", model.steps.size(), " steps; expected ", model.step_count()));
@@ -107,7 +127,7 @@ absl::Status CheckFactors(const FactorParameters& factors, size_t n) {
 
 absl::Status ValidateModel(const Model& model) {
   BEBR_RETURN_IF_ERROR(CheckHead(model));
-  const size_t n = model.input_dims, m = model.spec.dims();
+  const size_t n = model.input_dims, m = model.components();
   BEBR_RETURN_IF_ERROR(CheckTensor(model.mean, n, "mean"));
   if (model.spec.groups() > 1) return CheckGroups(model);
   if (!model.groups.empty()) return Invalid("it has groups; its spec has none");

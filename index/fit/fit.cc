@@ -25,11 +25,11 @@ constexpr size_t kMostBits = 8192;
 // Components that a shape of `bits` may use: all of them where the budget is not known yet.
 size_t ComponentsFor(size_t dims, size_t bits) { return bits == 0 ? dims : std::min(dims, bits); }
 
-absl::StatusOr<CodeSpec> PickShape(const ShapeSearch& search, const FitRequest& request, const Validator& validator,
-                                   FittedModel& fitted) {
+absl::StatusOr<LevelPlan> PickShape(const ShapeSearch& search, const FitRequest& request, const Validator& validator,
+                                    FittedModel& fitted) {
   const Validator quick = validator.Smaller(kQuickQueries, kQuickDocuments);
   if (request.bits != 0) return ShapeForBits(search, request.bits, validator, quick);
-  absl::StatusOr<CodeSpec> shape = ShapeForRecall(search, request.recall, validator, quick);
+  absl::StatusOr<LevelPlan> shape = ShapeForRecall(search, request.recall, validator, quick);
   if (!absl::IsInvalidArgument(shape.status())) return shape;
   fitted.reached = false;
   const size_t most = std::min(search.dims * kMaxLevels, kMostBits) / 32 * 32;
@@ -61,15 +61,15 @@ absl::StatusOr<FittedModel> FitStart(FitRequest request) {
   const Validator validator(EvenlySpaced(request.rows, kDocuments), std::move(queries), request.metric, nobody);
   const auto stop = [&] { return request.cancelled != nullptr && request.cancelled(); };
   ShapeSearch search;
-  search.make_model = [&](const CodeSpec& shape) { return StartModel(statistics, shape, kQueryLevels, request.seed); };
-  search.tried = [&](const CodeSpec&, double, bool) {
+  search.make_model = [&](const LevelPlan& shape) { return StartModel(statistics, shape, kQueryLevels, request.seed); };
+  search.tried = [&](const LevelPlan&, double, bool) {
     return stop() ? absl::CancelledError("the fit is no longer wanted") : absl::OkStatus();
   };
   search.variances = statistics.variances;
   search.dims = statistics.dims;
-  search.max_levels = kMaxLevels;
+  search.max_levels = kMaxPlanLevels;
   if (stop()) return absl::CancelledError("the fit is no longer wanted");
-  BEBR_ASSIGN_OR_RETURN(const CodeSpec shape, PickShape(search, request, validator, fitted));
+  BEBR_ASSIGN_OR_RETURN(const LevelPlan shape, PickShape(search, request, validator, fitted));
   BEBR_ASSIGN_OR_RETURN(fitted.model, StartModel(statistics, shape, kQueryLevels, request.seed));
   const GroupSearch groups{.rows = request.rows,
                            .queries = validator.queries(),

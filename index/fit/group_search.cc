@@ -5,6 +5,7 @@
 
 #include "index/base/status_macros.h"
 #include "index/fit/groups.h"
+#include "index/fit/shapes.h"
 #include "index/fit/validation.h"
 
 namespace bebr {
@@ -16,31 +17,39 @@ constexpr size_t kRowsPerGroup = 200;
 constexpr size_t kHeldOutRows = 8000;
 constexpr double kModelShare = 0.07;   // of a code's bits
 constexpr size_t kMoreQueries = 2000;  // beside those that are given
-constexpr double kLeastGain = 0.002;   // of recall@10 by twice as many groups
+constexpr double kLeastGain = 0.02;    // by twice as many groups, of what is not found without any
 constexpr double kLeastSigmas = 2.0;
 
-// Bits a document, of a model of `count` groups: F16 but for the means.
-double ModelBits(const GroupSearch& search, size_t count, size_t reduced) {
+// Bits a document, of a model of `count` groups whose codes have `dims` components: F16 but for the means.
+double ModelBits(const GroupSearch& search, size_t count, size_t dims, size_t reduced) {
   const size_t n = search.corpus.dims;
-  const size_t bytes = 2 * (reduced * n + count * reduced * search.shape.dims()) + 4 * count * n;
+  const size_t bytes = 2 * (reduced * n + count * reduced * dims) + 4 * count * n;
   return 8.0 * static_cast<double>(bytes) / static_cast<double>(search.expected_documents);
 }
 
-absl::StatusOr<Model> Fit(const GroupSearch& search, const Matrix& rows, uint32_t count) {
-  const size_t reduced = ReducedDims(search.corpus, search.shape.dims());
-  BEBR_ASSIGN_OR_RETURN(const GroupStatistics groups,
-                        MeasureGroups(rows, search.corpus, count, reduced, search.shape.dims(), search.seed));
-  return GroupedStartModel(search.corpus, groups, search.shape, search.query_levels, search.seed);
+bool IsSmall(const GroupSearch& search, size_t count, size_t dims, size_t reduced) {
+  return ModelBits(search, count, dims, reduced) <= kModelShare * search.shape.bits();
+}
+
+size_t Reduced(const GroupSearch& search) { return ReducedDims(search.corpus, search.shape.dims()); }
+
+absl::StatusOr<GroupStatistics> MeasureFor(const GroupSearch& search, const Matrix& rows, uint32_t count) {
+  const size_t reduced = Reduced(search);
+  return MeasureGroups(rows, search.corpus, count, reduced, reduced, search.seed);
+}
+
+absl::StatusOr<Model> ModelOf(const GroupSearch& search, const GroupStatistics& groups, const LevelPlan& shape) {
+  return GroupedStartModel(search.corpus, groups, shape, search.query_levels, search.seed);
 }
 
 // The counts that are worth a trial, rising.
 std::vector<uint32_t> Counts(const GroupSearch& search) {
   std::vector<uint32_t> counts;
-  const size_t reduced = ReducedDims(search.corpus, search.shape.dims());
+  const size_t reduced = Reduced(search);
   if (search.rows.rows < kLeastRows || search.shape.dims() > reduced) return counts;
   for (const uint32_t count : kCounts) {
     if (count > search.most || count * kRowsPerGroup > search.rows.rows) continue;
-    if (ModelBits(search, count, reduced) <= kModelShare * search.shape.bits()) counts.push_back(count);
+    if (IsSmall(search, count, search.shape.dims(), reduced)) counts.push_back(count);
   }
   return counts;
 }
@@ -53,41 +62,106 @@ Matrix QueriesFrom(const GroupSearch& search, Matrix& rows) {
   return queries;
 }
 
-// How many groups are best, 1 for none.
-absl::StatusOr<uint32_t> BestCount(const GroupSearch& search, const std::vector<uint32_t>& counts, ThreadPool& pool) {
-  Matrix fitted = search.rows;
-  Matrix queries = QueriesFrom(search, fitted);
-  const Matrix unseen = SplitRows(fitted, std::min(kHeldOutRows, fitted.rows / 4), search.seed + 1);
-  const Validator validator(unseen, std::move(queries), search.corpus.metric, pool);
-  BEBR_ASSIGN_OR_RETURN(const HeldOutRecall without, validator.Measure(search.without));
-  uint32_t best = 1;
-  double of_best = without.at_10, price = 0.0;
-  for (const uint32_t count : counts) {
-    if (search.continues) BEBR_RETURN_IF_ERROR(search.continues());
-    const absl::StatusOr<Model> model = Fit(search, fitted, count);
-    if (absl::IsInvalidArgument(model.status())) break;  // the rows do not fall into groups
-    BEBR_RETURN_IF_ERROR(model.status());
-    BEBR_ASSIGN_OR_RETURN(const HeldOutRecall recall, validator.Measure(*model));
-    price += kLeastGain;
-    if (recall.at_10 - price <= of_best || PairedGain(recall, without) < kLeastSigmas) continue;
-    best = count;
-    of_best = recall.at_10 - price;
+// Shapes of the same bits that suit what the groups leave of the variances.
+std::vector<LevelPlan> ShapesFor(const GroupSearch& search, const GroupStatistics& groups, uint32_t count) {
+  const size_t reduced = groups.reduced_dims;
+  std::vector<double> variances(reduced, 0.0);
+  size_t rows = 0;
+  for (const CorpusStatistics& of_group : groups.of_group) {
+    rows += of_group.rows;
+    for (size_t i = 0; i < reduced; ++i) variances[i] += static_cast<double>(of_group.rows) * of_group.variances[i];
   }
-  return best;
+  for (double& variance : variances) variance /= static_cast<double>(rows);
+  const auto shapes = CandidateShapes(variances, reduced, search.shape.bits(), kMaxPlanLevels);
+  std::vector<LevelPlan> suitable;
+  for (const LevelPlan& shape : shapes.ok() ? *shapes : std::vector<LevelPlan>()) {
+    const bool even = shape.runs().size() == 1;  // what has no use for principal components was found wanting before
+    if (even || shape.dims() > reduced || shape == search.shape || !IsSmall(search, count, shape.dims(), reduced))
+      continue;
+    suitable.push_back(shape);
+  }
+  return suitable;
 }
+
+// Groups fitted to a part of the rows, measured on the others.
+class Trials {
+ public:
+  Trials(const GroupSearch& search, ThreadPool& pool) : Trials(search, search.rows, pool) {}
+
+  // How many groups are best, 1 for none.
+  absl::StatusOr<uint32_t> BestCount(const std::vector<uint32_t>& counts) {
+    BEBR_ASSIGN_OR_RETURN(const HeldOutRecall without, validator_.Measure(search_.without));
+    uint32_t best = 1;
+    const double least_gain = kLeastGain * (1.0 - without.at_10);
+    double of_best = without.at_10, price = 0.0;
+    for (const uint32_t count : counts) {
+      const absl::StatusOr<GroupStatistics> groups = Measure(count);
+      if (absl::IsInvalidArgument(groups.status())) break;  // the rows do not fall into groups
+      BEBR_RETURN_IF_ERROR(groups.status());
+      BEBR_ASSIGN_OR_RETURN(const HeldOutRecall recall, MeasureShape(*groups, search_.shape));
+      price += least_gain;
+      if (recall.at_10 - price <= of_best || PairedGain(recall, without) < kLeastSigmas) continue;
+      best = count;
+      of_best = recall.at_10 - price;
+    }
+    return best;
+  }
+
+  // The shape for so many groups: another than the one without groups where it finds more.
+  absl::StatusOr<LevelPlan> BestShape(uint32_t count) {
+    BEBR_ASSIGN_OR_RETURN(const GroupStatistics groups, Measure(count));
+    BEBR_ASSIGN_OR_RETURN(HeldOutRecall of_best, MeasureShape(groups, search_.shape));
+    LevelPlan best = search_.shape;
+    for (const LevelPlan& shape : ShapesFor(search_, groups, count)) {
+      BEBR_ASSIGN_OR_RETURN(HeldOutRecall recall, MeasureShape(groups, shape));
+      if (recall.at_10 <= of_best.at_10) continue;
+      best = shape;
+      of_best = std::move(recall);
+    }
+    return best;
+  }
+
+ private:
+  Trials(const GroupSearch& search, Matrix rows, ThreadPool& pool)
+      : search_(search), fitted_(std::move(rows)), validator_(MakeValidator(search, fitted_, pool)) {}
+
+  static Validator MakeValidator(const GroupSearch& search, Matrix& rows, ThreadPool& pool) {
+    Matrix queries = QueriesFrom(search, rows);
+    const Matrix unseen = SplitRows(rows, std::min(kHeldOutRows, rows.rows / 4), search.seed + 1);
+    return Validator(unseen, std::move(queries), search.corpus.metric, pool);
+  }
+
+  absl::StatusOr<GroupStatistics> Measure(uint32_t count) const {
+    if (search_.continues) BEBR_RETURN_IF_ERROR(search_.continues());
+    return MeasureFor(search_, fitted_, count);
+  }
+
+  absl::StatusOr<HeldOutRecall> MeasureShape(const GroupStatistics& groups, const LevelPlan& shape) const {
+    if (search_.continues) BEBR_RETURN_IF_ERROR(search_.continues());
+    BEBR_ASSIGN_OR_RETURN(const Model model, ModelOf(search_, groups, shape));
+    return validator_.Measure(model);
+  }
+
+  const GroupSearch& search_;
+  Matrix fitted_;
+  Validator validator_;
+};
 
 }  // namespace
 
 absl::StatusOr<std::optional<Model>> StartWithGroups(const GroupSearch& search, ThreadPool& pool) {
   const std::vector<uint32_t> counts = Counts(search);
   if (counts.empty()) return std::optional<Model>();
-  BEBR_ASSIGN_OR_RETURN(const uint32_t count, BestCount(search, counts, pool));
+  Trials trials(search, pool);
+  BEBR_ASSIGN_OR_RETURN(const uint32_t count, trials.BestCount(counts));
   if (count == 1) return std::optional<Model>();
+  BEBR_ASSIGN_OR_RETURN(const LevelPlan shape, trials.BestShape(count));
   if (search.continues) BEBR_RETURN_IF_ERROR(search.continues());
-  absl::StatusOr<Model> model = Fit(search, search.rows, count);
-  if (absl::IsInvalidArgument(model.status())) return std::optional<Model>();  // the rows do not fall into groups
-  BEBR_RETURN_IF_ERROR(model.status());
-  return std::optional<Model>(*std::move(model));
+  const absl::StatusOr<GroupStatistics> groups = MeasureFor(search, search.rows, count);
+  if (absl::IsInvalidArgument(groups.status())) return std::optional<Model>();  // the rows do not fall into groups
+  BEBR_RETURN_IF_ERROR(groups.status());
+  BEBR_ASSIGN_OR_RETURN(Model model, ModelOf(search, *groups, shape));
+  return std::optional<Model>(std::move(model));
 }
 
 }  // namespace bebr

@@ -11,7 +11,6 @@
 #include "absl/status/statusor.h"
 #include "index/base/thread_pool.h"
 #include "index/binarizer/model.h"
-#include "index/code/code_spec.h"
 #include "index/exact/matrix.h"
 #include "index/fit/start_model.h"
 
@@ -22,8 +21,8 @@ struct GroupSearch {
   const Matrix& rows;              // that the model is fitted to
   const Matrix& queries;           // that it is not
   const CorpusStatistics& corpus;  // of `rows`
-  const CodeSpec& shape;
-  const Model& without;  // the start without groups
+  LevelPlan shape;                 // without groups
+  const Model& without;            // the start without groups
   uint32_t query_levels = 0;
   uint32_t most = kMaxGroups;
   size_t expected_documents = 1000000;  // that share the model's bytes
@@ -34,10 +33,10 @@ struct GroupSearch {
 // The start with as many groups as pay, or nothing where none do. A fit to a part of the rows is measured on the
 // others: on rows that it has seen more groups always seem better. More groups must find clearly more, and the model's
 // bytes, shared by the expected documents, must stay a small part of a code's. Fewer than some thousand rows have no
-// groups.
+// groups. Codes have as many bits as `shape`, in the shape that suits what groups leave of the variances.
 //
-// Cost: the fit of up to five models (MeasureGroups), and their recall for some 2,500 queries on at most 8,000
-// documents.
+// Cost: the fit of up to six models (MeasureGroups), and the recall of these and of up to eight shapes for some 2,500
+// queries on at most 8,000 documents.
 absl::StatusOr<std::optional<Model>> StartWithGroups(const GroupSearch& search, ThreadPool& pool);
 
 }  // namespace bebr

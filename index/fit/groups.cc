@@ -18,6 +18,7 @@ constexpr size_t kKMeansRows = 20000;
 constexpr int kKMeansRounds = 8;
 constexpr size_t kBlockRows = 4096;
 constexpr double kKeptEnergy = 0.98;
+constexpr uint32_t kTriedGroups = 4;  // for a document: more find hardly more
 // A group's own covariance counts for rows / (rows + dims times this) of what is taken for it.
 constexpr double kShrink = 0.9;
 constexpr double kShrinkOfMany = 3.0;  // from so many groups on, of which each has few rows:
@@ -227,11 +228,12 @@ absl::StatusOr<GroupStatistics> MeasureGroups(const Matrix& rows, const CorpusSt
 }
 
 absl::StatusOr<Model> GroupedStartModel(const CorpusStatistics& corpus, const GroupStatistics& groups,
-                                        const CodeSpec& shape, uint32_t query_levels, uint64_t seed) {
+                                        const LevelPlan& shape, uint32_t query_levels, uint64_t seed) {
   Model model;
-  std::vector<Band> bands = shape.bands();
-  for (Band& band : bands) band.weight = 1.0f;
-  BEBR_ASSIGN_OR_RETURN(model.spec, CodeSpec::Create(std::move(bands), static_cast<uint32_t>(groups.means.size())));
+  const auto count = static_cast<uint32_t>(groups.means.size());
+  BEBR_ASSIGN_OR_RETURN(model.spec,
+                        CodeSpec::Create(shape.Bands(std::vector<float>(shape.runs().size(), 1.0f)), count));
+  model.fine = FineRules{.levels = shape, .tried_groups = std::min(kTriedGroups, count)};
   model.metric = corpus.metric;
   model.input_dims = corpus.dims;
   model.query_levels = query_levels;

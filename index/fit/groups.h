@@ -8,7 +8,6 @@
 
 #include "absl/status/statusor.h"
 #include "index/binarizer/model.h"
-#include "index/code/code_spec.h"
 #include "index/exact/matrix.h"
 #include "index/fit/start_model.h"
 
@@ -37,7 +36,7 @@ size_t ReducedDims(const CorpusStatistics& corpus, size_t dims);
 
 // StartModel for each group: one shape, and the group's own directions and weights. Queries are fitted.
 absl::StatusOr<Model> GroupedStartModel(const CorpusStatistics& corpus, const GroupStatistics& groups,
-                                        const CodeSpec& shape, uint32_t query_levels, uint64_t seed);
+                                        const LevelPlan& shape, uint32_t query_levels, uint64_t seed);
 
 }  // namespace bebr
 

@@ -13,7 +13,7 @@ namespace {
 constexpr size_t kLeastBits = 64;
 constexpr size_t kMostBits = 8192;
 
-absl::StatusOr<double> MeasureShape(const ShapeSearch& search, const CodeSpec& shape, const Validator& validator,
+absl::StatusOr<double> MeasureShape(const ShapeSearch& search, const LevelPlan& shape, const Validator& validator,
                                     bool all_queries) {
   BEBR_ASSIGN_OR_RETURN(const Model model, search.make_model(shape));
   BEBR_ASSIGN_OR_RETURN(const HeldOutRecall recall, validator.Measure(model));
@@ -34,15 +34,15 @@ std::vector<size_t> Budgets(size_t dims) {
 
 }  // namespace
 
-absl::StatusOr<CodeSpec> ShapeForBits(const ShapeSearch& search, size_t bits, const Validator& validator,
-                                      const Validator& quick) {
-  BEBR_ASSIGN_OR_RETURN(std::vector<CodeSpec> waiting,
+absl::StatusOr<LevelPlan> ShapeForBits(const ShapeSearch& search, size_t bits, const Validator& validator,
+                                       const Validator& quick) {
+  BEBR_ASSIGN_OR_RETURN(std::vector<LevelPlan> waiting,
                         CandidateShapes(search.variances, search.dims, bits, search.max_levels));
   if (waiting.size() == 1) return waiting[0];
-  std::vector<std::pair<double, CodeSpec>> seen;
+  std::vector<std::pair<double, LevelPlan>> seen;
   for (int round = 0; round <= search.rounds && !waiting.empty(); ++round) {
     const double before = seen.empty() ? -1.0 : seen.front().first;
-    for (const CodeSpec& shape : waiting) {
+    for (const LevelPlan& shape : waiting) {
       if (std::any_of(seen.begin(), seen.end(), [&](const auto& tried) { return tried.second == shape; })) continue;
       BEBR_ASSIGN_OR_RETURN(const double recall, MeasureShape(search, shape, quick, false));
       seen.emplace_back(recall, shape);
@@ -51,22 +51,22 @@ absl::StatusOr<CodeSpec> ShapeForBits(const ShapeSearch& search, size_t bits, co
     if (seen.front().first <= before) break;
     waiting = NeighborShapes(seen.front().second, search.dims, search.max_levels);
   }
-  CodeSpec best;
+  LevelPlan best;
   double best_recall = -1.0;
   for (size_t i = 0; i < std::min(search.finalists, seen.size()); ++i) {
-    const CodeSpec& shape = seen[i].second;
+    const LevelPlan& shape = seen[i].second;
     BEBR_ASSIGN_OR_RETURN(const double recall, MeasureShape(search, shape, validator, true));
     if (recall > best_recall) best = shape, best_recall = recall;
   }
   return best;
 }
 
-absl::StatusOr<CodeSpec> ShapeForRecall(const ShapeSearch& search, double recall, const Validator& validator,
-                                        const Validator& quick) {
+absl::StatusOr<LevelPlan> ShapeForRecall(const ShapeSearch& search, double recall, const Validator& validator,
+                                         const Validator& quick) {
   double best = 0.0;
   const std::vector<size_t> budgets = Budgets(search.dims);
   for (const size_t bits : budgets) {
-    BEBR_ASSIGN_OR_RETURN(CodeSpec shape, ShapeForBits(search, bits, validator, quick));
+    BEBR_ASSIGN_OR_RETURN(LevelPlan shape, ShapeForBits(search, bits, validator, quick));
     BEBR_ASSIGN_OR_RETURN(const Model model, search.make_model(shape));
     BEBR_ASSIGN_OR_RETURN(const HeldOutRecall reached, validator.Measure(model));
     best = std::max(best, reached.at_10);

@@ -10,7 +10,6 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "index/binarizer/model.h"
-#include "index/code/code_spec.h"
 #include "index/fit/validation.h"
 
 namespace bebr {
@@ -18,9 +17,9 @@ namespace bebr {
 // How a search for a shape goes about it.
 struct ShapeSearch {
   // Makes the model that a shape is judged by.
-  std::function<absl::StatusOr<Model>(const CodeSpec&)> make_model;
+  std::function<absl::StatusOr<Model>(const LevelPlan&)> make_model;
   // Told of every shape that was measured, and whether on all held-out queries or on a part; an error ends the search.
-  std::function<absl::Status(const CodeSpec&, double recall_at_10, bool all_queries)> tried;
+  std::function<absl::Status(const LevelPlan&, double recall_at_10, bool all_queries)> tried;
   std::vector<double> variances;  // of the principal components, falling
   size_t dims = 0;                // of the embeddings
   uint32_t max_levels = kMaxLevels;
@@ -30,13 +29,13 @@ struct ShapeSearch {
 
 // A shape of exactly `bits`: the candidates are measured by `quick`, dims are moved between levels as long as that
 // helps, and the best few are measured by `validator`. Cost: some 10 to 40 models measured.
-absl::StatusOr<CodeSpec> ShapeForBits(const ShapeSearch& search, size_t bits, const Validator& validator,
-                                      const Validator& quick);
+absl::StatusOr<LevelPlan> ShapeForBits(const ShapeSearch& search, size_t bits, const Validator& validator,
+                                       const Validator& quick);
 
 // The shape of the smallest budget, by steps of about an eighth from 64 to 8,192 bits, that reaches a recall@10 on the
 // held-out queries. INVALID_ARGUMENT, with what can be reached, if none does.
-absl::StatusOr<CodeSpec> ShapeForRecall(const ShapeSearch& search, double recall, const Validator& validator,
-                                        const Validator& quick);
+absl::StatusOr<LevelPlan> ShapeForRecall(const ShapeSearch& search, double recall, const Validator& validator,
+                                         const Validator& quick);
 
 }  // namespace bebr
 

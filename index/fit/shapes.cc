@@ -11,30 +11,31 @@
 namespace bebr {
 namespace {
 
-// Squared error of a standard Gaussian after 0..4 levels of the recursion (uniform quantizers of 2^L values).
-constexpr std::array<double, kMaxLevels + 1> kDistortion = {1.0, 0.3634, 0.1188, 0.0426, 0.0163};
+// Squared error of a standard Gaussian after 0..8 levels (the best uniform quantizers of 2^L values).
+constexpr std::array<double, kMaxPlanLevels + 1> kDistortion = {1.0,     0.3634,  0.1188,   0.03744,  0.01154,
+                                                                0.00349, 0.00104, 0.000304, 0.0000876};
 
-// Dims that have at least 1, 2, 3, 4 levels: a shape of nested counts, whose sum is its bits.
-using LevelCounts = std::array<int64_t, kMaxLevels>;
+// Dims that have at least 1, 2, ... levels: a shape of nested counts, whose sum is its bits.
+using LevelCounts = std::array<int64_t, kMaxPlanLevels>;
 
 int64_t Unit(int64_t bits) {
-  if (bits % 32 == 0 && bits >= 512) return 32;
+  if (bits % 32 == 0 && bits >= 256) return 32;
   if (bits % 16 == 0 && bits >= 96) return 16;
   return bits % 8 == 0 && bits >= 32 ? 8 : 1;
 }
 
 // The shape, or nothing if the counts do not describe one.
-void AddShape(const LevelCounts& counts, int64_t dims, std::vector<CodeSpec>& shapes) {
-  std::vector<Band> bands;
-  for (size_t level = kMaxLevels; level > 0; --level) {
-    const int64_t more = level < kMaxLevels ? counts[level] : 0;
+void AddShape(const LevelCounts& counts, int64_t dims, std::vector<LevelPlan>& shapes) {
+  std::vector<LevelPlan::Run> runs;
+  for (size_t level = counts.size(); level > 0; --level) {
+    const int64_t more = level < counts.size() ? counts[level] : 0;
     const int64_t own = counts[level - 1] - more;
     if (own < 0 || counts[level - 1] < 0) return;
-    if (own > 0) bands.push_back({static_cast<uint32_t>(own), static_cast<uint32_t>(level), 1.0f});
+    if (own > 0) runs.push_back({static_cast<uint32_t>(own), static_cast<uint32_t>(level)});
   }
-  if (bands.empty() || (bands.size() > 1 && counts[0] > dims)) return;
-  absl::StatusOr<CodeSpec> spec = CodeSpec::Create(std::move(bands));
-  if (spec.ok() && std::find(shapes.begin(), shapes.end(), *spec) == shapes.end()) shapes.push_back(*std::move(spec));
+  if (runs.empty() || (runs.size() > 1 && counts[0] > dims)) return;
+  absl::StatusOr<LevelPlan> plan = LevelPlan::Create(std::move(runs));
+  if (plan.ok() && std::find(shapes.begin(), shapes.end(), *plan) == shapes.end()) shapes.push_back(*std::move(plan));
 }
 
 // Gives `bits` levels to components, each to the component and level with the largest gain; then rounds to whole units.
@@ -54,7 +55,7 @@ LevelCounts Fill(const std::vector<double>& variances, int64_t bits, int64_t uni
     ++counts[best];
   }
   int64_t rest = bits;
-  for (size_t level = kMaxLevels - 1; level > 0; --level) {
+  for (size_t level = counts.size() - 1; level > 0; --level) {
     counts[level] = (counts[level] + unit / 2) / unit * unit;
     rest -= counts[level];
   }
@@ -62,23 +63,32 @@ LevelCounts Fill(const std::vector<double>& variances, int64_t bits, int64_t uni
   return counts;
 }
 
-LevelCounts CountsOf(const CodeSpec& spec) {
+// A plan has few bands, and a run of more levels than one has takes two: levels above those go in pairs.
+void PairFineLevels(int64_t unit, LevelCounts& counts) {
+  for (size_t level = kMaxLevels; level + 1 < counts.size(); level += 2) {
+    const int64_t both = counts[level] + counts[level + 1], each = (both / 2 + unit / 2) / unit * unit;
+    counts[level] = counts[level + 1] = each;
+    counts[0] += both - 2 * each;
+  }
+}
+
+LevelCounts CountsOf(const LevelPlan& plan) {
   LevelCounts counts = {};
-  for (const Band& band : spec.bands()) {
-    for (uint32_t level = 0; level < band.levels; ++level) counts[level] += band.dims;
+  for (const LevelPlan::Run& run : plan.runs()) {
+    for (uint32_t level = 0; level < run.levels; ++level) counts[level] += run.dims;
   }
   return counts;
 }
 
 }  // namespace
 
-absl::StatusOr<std::vector<CodeSpec>> CandidateShapes(const std::vector<double>& variances, size_t dims, size_t bits,
-                                                      uint32_t max_levels) {
+absl::StatusOr<std::vector<LevelPlan>> CandidateShapes(const std::vector<double>& variances, size_t dims, size_t bits,
+                                                       uint32_t max_levels) {
   if (bits < kMinCodeBits || bits > size_t{kMaxCodeDims} * max_levels) {
     return absl::InvalidArgumentError(
         absl::StrCat("a budget of ", bits, " bits; it must be in ", kMinCodeBits, "..", kMaxCodeDims * max_levels));
   }
-  std::vector<CodeSpec> shapes;
+  std::vector<LevelPlan> shapes;
   const auto budget = static_cast<int64_t>(bits), n = static_cast<int64_t>(dims);
   for (int64_t level = 1; level <= max_levels; ++level) {
     // More dims than the embeddings have only where all levels of all of them do not use up the budget.
@@ -89,7 +99,10 @@ absl::StatusOr<std::vector<CodeSpec>> CandidateShapes(const std::vector<double>&
   }
   if (budget < n * max_levels) {
     for (const double power : {0.75, 1.0, 1.5, 2.0}) {
-      AddShape(Fill(variances, budget, Unit(budget), max_levels, power), n, shapes);
+      LevelCounts counts = Fill(variances, budget, Unit(budget), max_levels, power);
+      AddShape(counts, n, shapes);
+      PairFineLevels(Unit(budget), counts);
+      AddShape(counts, n, shapes);
     }
   }
   if (shapes.empty()) {
@@ -99,10 +112,10 @@ absl::StatusOr<std::vector<CodeSpec>> CandidateShapes(const std::vector<double>&
   return shapes;
 }
 
-std::vector<CodeSpec> NeighborShapes(const CodeSpec& spec, size_t dims, uint32_t max_levels) {
-  const LevelCounts counts = CountsOf(spec);
-  const int64_t unit = Unit(spec.bits());
-  std::vector<CodeSpec> shapes;
+std::vector<LevelPlan> NeighborShapes(const LevelPlan& plan, size_t dims, uint32_t max_levels) {
+  const LevelCounts counts = CountsOf(plan);
+  const int64_t unit = Unit(plan.bits());
+  std::vector<LevelPlan> shapes;
   for (uint32_t from = 0; from < max_levels; ++from) {
     for (uint32_t to = 0; to < max_levels; ++to) {
       if (from == to) continue;

@@ -8,7 +8,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
-#include "index/code/code_spec.h"
+#include "index/binarizer/level_plan.h"
 
 namespace bebr {
 
@@ -17,13 +17,13 @@ namespace bebr {
 // component of variance v lowers the squared error by v * (D(L) - D(L + 1)), D being a Gaussian's distortion; levels go
 // where v^p times that is largest, for a few p, because an error in a component also matters by how much queries use
 // it. Bands are multiples of 32 dims where the budget allows: smaller ones would be padded in the scan.
-// INVALID_ARGUMENT for a budget below kMinCodeBits or above what kMaxCodeDims dims of kMaxLevels levels hold.
-absl::StatusOr<std::vector<CodeSpec>> CandidateShapes(const std::vector<double>& variances, size_t dims, size_t bits,
-                                                      uint32_t max_levels);
+// INVALID_ARGUMENT for a budget below kMinCodeBits or above what kMaxCodeDims dims of `max_levels` levels hold.
+absl::StatusOr<std::vector<LevelPlan>> CandidateShapes(const std::vector<double>& variances, size_t dims, size_t bits,
+                                                       uint32_t max_levels);
 
-// Shapes of the same bits as `spec` that differ from it by one move of dims between two level counts; for a local
+// Shapes of the same bits as `plan` that differ from it by one move of dims between two level counts; for a local
 // search.
-std::vector<CodeSpec> NeighborShapes(const CodeSpec& spec, size_t dims, uint32_t max_levels);
+std::vector<LevelPlan> NeighborShapes(const LevelPlan& plan, size_t dims, uint32_t max_levels);
 
 }  // namespace bebr
 

@@ -22,7 +22,8 @@ constexpr float kDeviation[kMaxLevels + 1] = {1.0f, 1.0f, 0.97f, 0.88f, 0.78f};
 
 // The same where the query does not share the documents' steps: a Gaussian's best uniform quantizer itself, whose two
 // values of one level stand for as much as they claim.
-constexpr float kFittedDeviation[kMaxLevels + 1] = {1.0f, 1.253f, 1.004f, 0.853f, 0.746f};
+constexpr float kFittedDeviation[kMaxPlanLevels + 1] = {1.0f,    1.253f, 1.004f, 0.853f, 0.746f,
+                                                        0.6645f, 0.6f,   0.549f, 0.507f};
 
 // A single level says less of a coordinate than its two values claim: the mean of a Gaussian beyond zero is 0.8 of its
 // standard deviation. A band's weight is lowered by about that much beside bands of more levels. Chosen by held-out
@@ -114,16 +115,21 @@ std::vector<double> CovarianceOf(const Matrix& rows, const std::vector<size_t>& 
 }
 
 // Whether a code of one band takes all directions there are, and not only the first of them.
-bool TakesAll(const CorpusStatistics& statistics, const CodeSpec& spec) {
-  return spec.bands().size() == 1 && spec.dims() >= statistics.dims;
+bool TakesAll(const CorpusStatistics& statistics, const LevelPlan& plan) {
+  return plan.runs().size() == 1 && plan.dims() >= statistics.dims;
 }
 
-absl::Status CheckShape(const CorpusStatistics& statistics, const CodeSpec& spec) {
-  const size_t n = statistics.dims, m = spec.dims();
-  if (TakesAll(statistics, spec)) return absl::OkStatus();
+absl::Status CheckShape(const CorpusStatistics& statistics, const LevelPlan& plan, bool fitted) {
+  const size_t n = statistics.dims, m = plan.dims();
+  if (!fitted && plan.max_levels() > kMaxLevels) {
+    return absl::InvalidArgumentError(absl::StrCat("shape ", plan.ToString(), " has up to ", plan.max_levels(),
+                                                   " levels; more than ", kMaxLevels, " need query levels above ",
+                                                   kMaxLevels));
+  }
+  if (TakesAll(statistics, plan)) return absl::OkStatus();
   if (m > n) {
     return absl::InvalidArgumentError(
-        absl::StrCat("shape ", spec.ToString(), " has ", m, " dims in several bands; the embeddings have ", n));
+        absl::StrCat("shape ", plan.ToString(), " has ", m, " dims in several bands; the embeddings have ", n));
   }
   if (statistics.variances.size() >= m) return absl::OkStatus();
   return absl::InternalError(
@@ -186,40 +192,43 @@ absl::StatusOr<CorpusStatistics> MeasureCorpus(const Matrix& rows, Metric metric
   return statistics;
 }
 
-absl::StatusOr<Model> StartModel(const CorpusStatistics& statistics, const CodeSpec& spec, uint32_t query_levels,
+absl::StatusOr<Model> StartModel(const CorpusStatistics& statistics, const LevelPlan& plan, uint32_t query_levels,
                                  uint64_t seed) {
-  BEBR_RETURN_IF_ERROR(CheckShape(statistics, spec));
-  const size_t n = statistics.dims, m = spec.dims();
+  const bool fitted = query_levels > kMaxLevels;
+  BEBR_RETURN_IF_ERROR(CheckShape(statistics, plan, fitted));
+  const size_t n = statistics.dims, m = plan.dims();
   Model model;
   model.metric = statistics.metric;
   model.input_dims = statistics.dims;
   model.query_levels = query_levels;
-  const bool fitted = query_levels > kMaxLevels;
-  if (fitted) model.quantizer = Quantizer::kFitted;
+  if (fitted) {
+    model.quantizer = Quantizer::kFitted;
+    model.fine = FineRules{.levels = plan};
+  }
   model.mean = statistics.mean;
   if (model.metric == Metric::kInnerProduct) model.row_length = static_cast<float>(statistics.row_length);
   model.trained = "start: rotated principal components";
   model.project.linear.weight.reserve(m * n);
   model.project.linear.bias.assign(m, 0.0f);
   std::mt19937_64 random(seed);
-  std::vector<Band> bands = spec.bands();
+  std::vector<float> weights;
   size_t first = 0;
   // A band without variance (beyond the rank of the data) must not blow up: it gets a weight that makes it count for
   // nothing.
   const double floor = 1e-6 * static_cast<double>(n) / static_cast<double>(std::max(m, n));
-  for (Band& band : bands) {
+  for (const LevelPlan::Run& run : plan.runs()) {
     double variance = 0.0;
     const std::vector<float> directions =
-        BandDirections(statistics, first, band.dims, TakesAll(statistics, spec), random, &variance);
+        BandDirections(statistics, first, run.dims, TakesAll(statistics, plan), random, &variance);
     variance = std::max(variance, floor);
-    const float deviation = fitted ? kFittedDeviation[band.levels] : kDeviation[band.levels];
-    const float confidence = fitted ? 1.0f : kConfidence[band.levels];
+    const float deviation = fitted ? kFittedDeviation[run.levels] : kDeviation[run.levels];
+    const float confidence = fitted ? 1.0f : kConfidence[run.levels];
     const float scale = deviation / static_cast<float>(std::sqrt(variance));
     for (const float value : directions) model.project.linear.weight.push_back(value * scale);
-    band.weight = static_cast<float>(variance) / (deviation * deviation) * confidence;
-    first += band.dims;
+    weights.push_back(static_cast<float>(variance) / (deviation * deviation) * confidence);
+    first += run.dims;
   }
-  BEBR_ASSIGN_OR_RETURN(model.spec, CodeSpec::Create(std::move(bands)));
+  BEBR_ASSIGN_OR_RETURN(model.spec, CodeSpec::Create(plan.Bands(weights)));
   model.steps.resize(model.step_count());
   for (StepParameters& step : model.steps) step.residual.linear.bias.assign(m, 0.0f);
   return model;

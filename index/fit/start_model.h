@@ -37,12 +37,13 @@ absl::StatusOr<CorpusStatistics> MeasureCorpus(const Matrix& rows, Metric metric
 // u of binarizer rows: out[i] = (x_i - mean) sqrt(n) / |x_i - mean|, after normalising for cosine.
 void CenterAndScale(const std::vector<float>& mean, Metric metric, const float* rows, size_t count, float* out);
 
-// The start of training, and a sound linear binarizer by itself: principal components, cut into the bands of `spec`, a
+// The start of training, and a sound linear binarizer by itself: principal components, cut into the runs of `plan`, a
 // random rotation inside each band with the variances made equal, unit variance. Where one band has at least as many
 // dims as the embeddings, a random rotation of the embeddings themselves. The bands' weights are their variances. Query
 // levels above kMaxLevels ask for a fitted quantizer, whose coordinates are as wide as is best for a Gaussian's uniform
-// quantizer. INVALID_ARGUMENT if several bands together have more dims than the embeddings.
-absl::StatusOr<Model> StartModel(const CorpusStatistics& statistics, const CodeSpec& spec, uint32_t query_levels,
+// quantizer. INVALID_ARGUMENT if several bands together have more dims than the embeddings,
+// or for more levels than a band has without one.
+absl::StatusOr<Model> StartModel(const CorpusStatistics& statistics, const LevelPlan& plan, uint32_t query_levels,
                                  uint64_t seed);
 
 // A binarizer for embeddings of which nothing is known: a random rotation that takes every direction to be as good as

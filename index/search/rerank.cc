@@ -48,15 +48,31 @@ float ExactScore(absl::Span<const float> query, std::string_view stored, FloatSt
   return norms > 0 ? static_cast<float>(dot[0] / norms) : 0.0f;
 }
 
+namespace {
+
+// Whether a band holds further levels of the dims of the one before: it has a sixteenth of its weight, to the last bit
+// (index/binarizer/FORMAT.md), as no band of other dims does.
+bool GoesOn(const CodeSpec& spec, size_t b) {
+  if (b == 0) return false;
+  const Band &band = spec.bands()[b], &before = spec.bands()[b - 1];
+  return before.levels == kMaxLevels && before.dims == band.dims && band.weight == before.weight / (1u << kMaxLevels);
+}
+
+}  // namespace
+
 float InformationScore(const CodeSpec& spec, uint32_t query_levels, const uint32_t* query, const uint32_t* document) {
-  uint32_t distance = 0;
-  for (const Band& band : spec.bands()) {
+  uint32_t distance = 0, dims = 0;
+  for (size_t b = 0; b < spec.bands().size(); ++b) {
+    const Band& band = spec.bands()[b];
     const uint32_t words = CodeSpec::PlaneWords(band.dims);
-    for (uint32_t w = 0; w < words; ++w) distance += std::popcount(query[w] ^ document[w]);
+    if (!GoesOn(spec, b)) {
+      for (uint32_t w = 0; w < words; ++w) distance += std::popcount(query[w] ^ document[w]);
+      dims += band.dims;
+    }
     query += words * query_levels;
     document += words * band.levels;
   }
-  const double p = static_cast<double>(distance) / spec.dims();
+  const double p = static_cast<double>(distance) / dims;
   if (p >= 0.5) return 0.0f;
   if (p <= 0.0) return 1.0f;
   return static_cast<float>(1.0 + p * std::log2(p) + (1.0 - p) * std::log2(1.0 - p));

@@ -19,8 +19,8 @@ namespace bebr {
 float ExactScore(absl::Span<const float> query, std::string_view stored, FloatStorage storage, Metric metric);
 
 // The information-theoretic score of a code pair: as a binary symmetric channel with crossover p = Hamming distance of
-// the level-0 bits / dims, its = 1 - H2(p) for p < 1/2, else 0. `query` has query_levels levels in every band,
-// `document` is a packed code.
+// the level-0 bits / dims, its = 1 - H2(p) for p < 1/2, else 0. Bands of further levels of the same dims do not count.
+// `query` has query_levels levels in every band, `document` is a packed code.
 float InformationScore(const CodeSpec& spec, uint32_t query_levels, const uint32_t* query, const uint32_t* document);
 
 // Candidates with their final scores, in the total order of results.

@@ -63,6 +63,7 @@ Model Frame(const Model& old_model, const CorpusStatistics& statistics) {
   model.spec = old_model.spec;
   model.query_levels = old_model.query_levels;
   model.quantizer = old_model.quantizer;
+  model.fine = old_model.fine;
   model.mean = statistics.mean;
   if (model.metric == Metric::kInnerProduct) model.row_length = static_cast<float>(statistics.row_length);
   model.trained = "start: regression into the space of another version";
@@ -106,6 +107,11 @@ absl::Status CheckPaired(const OlderVersion& older, const Matrix& documents) {
   if (older.model.residual_form == ResidualForm::kInput) {
     return absl::InvalidArgumentError(
         "the model of --compatible-with is of residual form 'input'; only form 'code' can be written into");
+  }
+  if (older.model.levels().max_levels() > kMaxLevels) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the model of --compatible-with is of shape ", older.model.levels().ToString(), "; only shapes of at most ",
+        kMaxLevels, " levels take other versions. Give the new model a space of its own"));
   }
   return absl::OkStatus();
 }

@@ -35,7 +35,8 @@ void DeclareTask(CLI::App& app, Flags& flags) {
       ->check(CLI::Range(0.01, 1.0));
   app.add_option("--dims", flags.dims, "Code dims, with --levels");
   app.add_option("--levels", flags.levels, "Levels stored a document, 1..4");
-  app.add_option("--shape", flags.shape, "Bands of dims x levels, e.g. 32x4+64x3+96x2");
+  app.add_option("--shape", flags.shape,
+                 "Bands of dims x levels, e.g. 32x4+64x3+96x2; more than 4 levels with --steps 0");
   app.add_option("--query-levels", options.query_levels,
                  "Levels of a query, 1..4 by the recursion, 5 or 6 with a quantizer fitted to every row")
       ->capture_default_str();
@@ -109,9 +110,9 @@ absl::Status Complete(Flags& flags) {
   }
   if (flags.dims != 0 || flags.levels != 0) flags.shape = absl::StrCat(flags.dims, "x", flags.levels);
   if (flags.shape.empty()) return absl::OkStatus();
-  absl::StatusOr<CodeSpec> spec = ParseCodeSpec(flags.shape);
-  if (!spec.ok()) return spec.status();
-  flags.options.shape = *std::move(spec);
+  absl::StatusOr<LevelPlan> plan = LevelPlan::Parse(flags.shape);
+  if (!plan.ok()) return plan.status();
+  flags.options.shape = *std::move(plan);
   return absl::OkStatus();
 }
 
@@ -143,7 +144,7 @@ nlohmann::json Summary(const TrainResult& result) {
                      {"recall_at_10", shape.recall_at_10},
                      {"all_queries", shape.all_queries}});
   }
-  return {{"shape", spec.ToString()},
+  return {{"shape", result.model.levels().ToString()},
           {"bits", spec.bits()},
           {"groups", spec.groups()},
           {"compatibility", CompatibilitySummary(result)},
@@ -198,7 +199,7 @@ int Run(int argc, char** argv) {
   for (const std::string& warning : result->warnings)
     std::fprintf(stderr, "bebr-train: warning: %s\n", warning.c_str());
   std::fprintf(stderr, "%s, query %u levels: held-out recall@10 %.4f at start, %.4f kept (%s), %.1f s\n",
-               result->model.spec.ToString().c_str(), result->model.query_levels, result->start.at_10,
+               result->model.levels().ToString().c_str(), result->model.query_levels, result->start.at_10,
                result->kept.at_10, result->trained_kept ? "trained" : "start", result->total_s);
   if (result->compatibility.has_value()) PrintCompatibility(*result->compatibility);
   if (flags.json) std::printf("%s\n", Summary(*result).dump(2).c_str());

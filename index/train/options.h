@@ -29,7 +29,7 @@ struct TrainOptions {
   std::string queries;  // held-out queries; empty: rows split off from `input`
   std::string output;   // model file
   size_t bits = 0;
-  std::optional<CodeSpec> shape;
+  std::optional<LevelPlan> shape;
   double target_recall = 0.0;
   uint32_t groups = 1;  // of documents, at most; 1: none; the start with groups is kept where it beats training
   uint32_t query_levels = kMaxQueryLevels;  // above kMaxLevels: a fitted quantizer, for all but the paper's blocks

@@ -36,6 +36,12 @@ constexpr size_t kExpectedDocuments = 1000000;  // that share the bytes of a mod
 
 double SecondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
+// That a shape may have: more than a band's only where queries are fitted and nothing is trained.
+uint32_t MostLevels(const TrainOptions& options) {
+  const bool fine = options.query_levels > kMaxLevels && options.steps == 0 && options.method == Method::kResidual;
+  return fine ? kMaxPlanLevels : std::min(options.query_levels, kMaxLevels);
+}
+
 absl::Status CheckOptions(const TrainOptions& options, const Matrix& documents, const Matrix& queries) {
   if (documents.dims == 0 || documents.dims > kMaxInputDims) {
     return absl::InvalidArgumentError(
@@ -52,10 +58,11 @@ absl::Status CheckOptions(const TrainOptions& options, const Matrix& documents, 
     return absl::InvalidArgumentError(
         absl::StrCat("query levels are ", options.query_levels, "; they must be in 1..", kMaxQueryLevels));
   }
-  if (options.shape.has_value() && options.shape->max_levels() > options.query_levels) {
+  if (options.shape.has_value() && options.shape->max_levels() > MostLevels(options)) {
     return absl::InvalidArgumentError(absl::StrCat("shape ", options.shape->ToString(), " stores ",
-                                                   options.shape->max_levels(), " levels, queries have only ",
-                                                   options.query_levels));
+                                                   options.shape->max_levels(), " levels; with ", options.query_levels,
+                                                   " query levels ", options.steps == 0 ? "" : "and training ",
+                                                   "the most are ", MostLevels(options)));
   }
   for (const Matrix* matrix : {&documents, &queries}) {
     for (size_t i = 0; i < matrix->values.size(); ++i) {
@@ -70,10 +77,13 @@ absl::Status CheckOptions(const TrainOptions& options, const Matrix& documents, 
 }
 
 absl::StatusOr<Model> BuildStart(const TrainOptions& options, const CorpusStatistics& statistics,
-                                 const Matrix& documents, const CodeSpec& shape) {
+                                 const Matrix& documents, const LevelPlan& shape) {
   const uint32_t recurrent_levels = std::min(options.query_levels, kMaxLevels);
-  if (options.method == Method::kMedian)
-    return MedianModel(statistics, documents, shape, recurrent_levels, options.seed);
+  if (options.method == Method::kMedian) {
+    BEBR_ASSIGN_OR_RETURN(const CodeSpec spec,
+                          CodeSpec::Create(shape.Bands(std::vector<float>(shape.runs().size(), 1.0f))));
+    return MedianModel(statistics, documents, spec, recurrent_levels, options.seed);
+  }
   // The paper's blocks are a recursion.
   const bool recurrent = options.residual_form == ResidualForm::kInput && options.steps != 0;
   return StartModel(statistics, shape, recurrent ? recurrent_levels : options.query_levels, options.seed);
@@ -83,8 +93,8 @@ absl::StatusOr<Model> BuildStart(const TrainOptions& options, const CorpusStatis
 ShapeSearch SearchFor(const TrainOptions& options, const CorpusStatistics& statistics, const Matrix& documents,
                       TrainResult& result) {
   ShapeSearch search;
-  search.make_model = [&](const CodeSpec& shape) { return BuildStart(options, statistics, documents, shape); };
-  search.tried = [&](const CodeSpec& shape, double recall, bool all_queries) {
+  search.make_model = [&](const LevelPlan& shape) { return BuildStart(options, statistics, documents, shape); };
+  search.tried = [&](const LevelPlan& shape, double recall, bool all_queries) {
     result.tried.push_back({shape.ToString(), shape.bits(), recall, all_queries});
     if (options.progress) {
       std::fprintf(stderr, "  %5u bits  %-30s recall@10 %.4f%s\n", shape.bits(), shape.ToString().c_str(), recall,
@@ -94,7 +104,7 @@ ShapeSearch SearchFor(const TrainOptions& options, const CorpusStatistics& stati
   };
   search.variances = statistics.variances;
   search.dims = statistics.dims;
-  search.max_levels = options.method == Method::kMedian ? 1 : std::min(options.query_levels, kMaxLevels);
+  search.max_levels = options.method == Method::kMedian ? 1 : MostLevels(options);
   return search;
 }
 
@@ -176,7 +186,7 @@ absl::StatusOr<std::optional<Model>> TryGroups(const TrainOptions& options, cons
   const GroupSearch search{.rows = documents,
                            .queries = validator.queries(),
                            .corpus = statistics,
-                           .shape = result.model.spec,
+                           .shape = result.model.levels(),
                            .without = result.model,
                            .query_levels = options.query_levels,
                            .most = options.groups,
@@ -231,7 +241,7 @@ absl::StatusOr<TrainResult> Train(const TrainOptions& options, Matrix documents,
   const size_t components = options.shape.has_value() && options.groups <= 1 ? options.shape->dims() : documents.dims;
   BEBR_ASSIGN_OR_RETURN(const CorpusStatistics statistics,
                         MeasureCorpus(documents, options.metric, components, options.seed, pool.size()));
-  CodeSpec shape;
+  LevelPlan shape;
   if (options.shape.has_value()) {
     shape = *options.shape;
   } else {

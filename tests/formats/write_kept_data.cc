@@ -24,6 +24,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "index/binarizer/model.h"
 #include "tests/formats/observe.h"
 #include "tests/support/engine_calls.h"
 #include "tests/support/test_models.h"
@@ -38,6 +39,19 @@ void Must(const absl::Status& status) {
   if (!status.ok()) throw std::runtime_error(status.ToString());
 }
 
+// The model with these levels of its components, `tried` groups for each document.
+std::string WithFurtherLevels(const std::string& file, const std::string& levels, uint32_t tried) {
+  Model model = *ParseModel(file);
+  const LevelPlan plan = *LevelPlan::Parse(levels);
+  model.fine = FineRules{.levels = plan, .tried_groups = tried};
+  for (GroupParameters& group : model.groups) {
+    const std::vector<float> weights = std::exchange(group.band_weights, {});
+    for (const Band& band : plan.Bands(weights)) group.band_weights.push_back(band.weight);
+  }
+  model.spec = *CodeSpec::Create(plan.Bands(std::vector<float>(plan.runs().size(), 1.0f)), model.spec.groups());
+  return *SerializeModel(model);
+}
+
 class Writer {
  public:
   explicit Writer(const std::string& directory) : directory_(directory) {
@@ -50,6 +64,7 @@ class Writer {
     WriteNotes();
     WriteFigures();
     WriteSamples();
+    WriteSketches();
     Must(engine_->SetAlias("live", "papers", ""));
     Must(engine_->SetAlias("drafts", "notes", ""));
     Reopen();
@@ -164,6 +179,17 @@ class Writer {
     Backfill("samples", "v2");
     Delete("samples", {"sample-3", "sample-17"});
     WriteRequests("samples", {{"v1", 12}, {"v2", 12}});
+  }
+
+  // Of further levels, in groups of which a document takes the best of some.
+  void WriteSketches() {
+    const std::string model =
+        RandomModelFile(14, WithGroups(*ParseCodeSpec("8x4+40x2"), 5), 6, 9, Metric::kInnerProduct);
+    Must(engine_->CreateCollection({.name = "sketches", .store_floats = FloatStorage::kFloat32, .shards = 2},
+                                   WithFurtherLevels(model, "8x7+40x2", 3)));
+    Upsert("sketches", "", "sketch-", 30, 14, 24, UpsertMode::kReplace);
+    Delete("sketches", {"sketch-5"});
+    WriteRequests("sketches", {{"v1", 14}});
   }
 
   // Requests of every kind for each version.

@@ -188,6 +188,42 @@ TEST(ModelTest, WhatGroupsLackOrMayNotHaveIsNamed) {
   EXPECT_FALSE(SerializeModel(wrong).ok());
 }
 
+TEST(ModelTest, FurtherLevelsAreVersionFour) {
+  for (const bool grouped : {false, true}) {
+    RandomModelOptions options = grouped ? Grouped() : Fitted();
+    options.levels = "8x7+9x2";
+    if (grouped) options.tried_groups = 2;
+    const Model model = RandomModel(options);
+    const std::string file = *SerializeModel(model);
+    EXPECT_THAT(file, HasSubstr("\"format_version\":\"4\""));
+    EXPECT_THAT(file, HasSubstr("\"bands\":\"8x4+8x3+9x2\""));
+    const auto parsed = ParseModel(file);
+    ASSERT_TRUE(parsed.ok()) << parsed.status();
+    EXPECT_EQ(parsed->spec, model.spec);
+    ASSERT_TRUE(parsed->fine.has_value());
+    EXPECT_EQ(parsed->fine->levels, model.fine->levels);
+    EXPECT_EQ(parsed->fine->tried_groups, options.tried_groups);
+    EXPECT_EQ(*SerializeModel(*parsed), file);
+    EXPECT_THAT((*Binarizer::Parse(file))->description(), HasSubstr("8x7+9x2"));
+    const auto with = [&](const char* key, const char* value) {
+      return ParseError(Changed(model, [&](SafetensorsFile& contents) { contents.metadata()[key] = value; }));
+    };
+    EXPECT_THAT(with("levels", "8x9+9x2"), HasSubstr("9 levels; they have 1 to 8"));
+    EXPECT_THAT(with("levels", "8x6+9x2"), HasSubstr("other bands"));
+    EXPECT_THAT(with("levels", "8x4+8x3+9x2"), HasSubstr("project"));
+    if (grouped) {
+      EXPECT_THAT(with("tried_groups", "4"), HasSubstr("1..3"));
+    } else {
+      EXPECT_THAT(ParseError(Changed(
+                      model, [](SafetensorsFile& contents) { contents.tensors()["band_weights"].values[1] = 0.5f; })),
+                  HasSubstr("a sixteenth"));
+    }
+  }
+  Model wrong = RandomModel({});
+  wrong.fine = FineRules{.levels = wrong.spec};
+  EXPECT_THAT(std::string(SerializeModel(wrong).status().message()), HasSubstr("fitted"));
+}
+
 // A file of version 2 as the first program that wrote them did, and what it made of one row.
 TEST(ModelTest, AFittedModelFileStaysReadable) {
   std::string file;
@@ -256,7 +292,7 @@ TEST(ModelTest, NamesTheFieldOrTensor) {
     return ParseError(Changed(model, [&](SafetensorsFile& file) { file.metadata()[key] = value; }));
   };
   EXPECT_THAT(with("format", "other"), HasSubstr("'other'"));
-  EXPECT_THAT(with("format_version", "4"), HasSubstr("version '4'"));
+  EXPECT_THAT(with("format_version", "5"), HasSubstr("version '5'"));
   EXPECT_THAT(with("format_version", "2"), HasSubstr("'quantizer' is missing"));
   EXPECT_THAT(with("architecture", "x"), HasSubstr("architecture 'x'"));
   EXPECT_THAT(with("metric", "hamming"), HasSubstr("hamming"));

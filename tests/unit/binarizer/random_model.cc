@@ -44,9 +44,11 @@ class Filler {
 Model RandomModel(const RandomModelOptions& options) {
   Filler filler(options.seed);
   Model model;
-  std::vector<Band> bands = ParseCodeSpec(options.shape)->bands();
-  for (size_t b = 0; b < bands.size(); ++b) bands[b].weight = 0.5f + static_cast<float>(b);
-  model.spec = *CodeSpec::Create(bands, options.groups);
+  const LevelPlan plan = *LevelPlan::Parse(options.levels.empty() ? options.shape : options.levels);
+  std::vector<float> run_weights;
+  for (size_t i = 0; i < plan.runs().size(); ++i) run_weights.push_back(0.5f + static_cast<float>(i));
+  model.spec = *CodeSpec::Create(plan.Bands(run_weights), options.groups);
+  if (!options.levels.empty()) model.fine = FineRules{.levels = plan, .tried_groups = options.tried_groups};
   model.metric = options.metric;
   model.input_dims = options.input_dims;
   model.query_levels = options.query_levels;
@@ -54,7 +56,7 @@ Model RandomModel(const RandomModelOptions& options) {
   model.residual_form = options.form;
   model.quantizer = options.quantizer;
   model.trained = "random weights for a test";
-  const size_t n = options.input_dims, m = model.spec.dims();
+  const size_t n = options.input_dims, m = model.components();
   model.mean = filler.Values(n, 0.1);
   if (options.groups > 1) {
     model.reduced_dims = options.reduced_dims;
@@ -63,7 +65,8 @@ Model RandomModel(const RandomModelOptions& options) {
       GroupParameters& group = model.groups.emplace_back();
       group.mean = filler.Values(n, 0.3);
       group.project = filler.Halves(m * options.reduced_dims, 1.0 / std::sqrt(options.reduced_dims));
-      for (size_t b = 0; b < bands.size(); ++b) group.band_weights.push_back(0.5f + static_cast<float>(g + b));
+      for (size_t i = 0; i < run_weights.size(); ++i) run_weights[i] = 0.5f + static_cast<float>(g + i);
+      for (const Band& band : plan.Bands(run_weights)) group.band_weights.push_back(band.weight);
     }
     return model;
   }

@@ -24,6 +24,8 @@ struct RandomModelOptions {
   std::vector<uint32_t> query_hidden;  // with query_projection
   uint32_t groups = 1;                 // with more: a fitted quantizer, and none of what groups do not have
   uint32_t reduced_dims = 10;
+  std::string levels;         // of a fitted quantizer: the rules of format 4, and `shape` does not count
+  uint32_t tried_groups = 1;  // with levels and groups
   uint64_t seed = 7;
 };
 

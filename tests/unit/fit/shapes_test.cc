@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -21,14 +22,15 @@ std::vector<double> Falling(size_t dims, double power) {
 TEST(ShapesTest, EveryCandidateHasExactlyTheBudget) {
   for (const size_t dims : {5, 32, 100, 256, 784}) {
     for (const size_t bits : {8, 12, 64, 96, 128, 256, 392, 512, 784, 1568, 4096}) {
-      const auto shapes = CandidateShapes(Falling(dims, 0.8), dims, bits, 4);
+      const uint32_t max_levels = bits % 64 == 0 ? kMaxPlanLevels : kMaxLevels;
+      const auto shapes = CandidateShapes(Falling(dims, 0.8), dims, bits, max_levels);
       if (!shapes.ok()) continue;
-      for (const CodeSpec& shape : *shapes) {
+      for (const LevelPlan& shape : *shapes) {
         EXPECT_EQ(shape.bits(), bits) << shape.ToString() << " for " << dims;
-        if (shape.bands().size() > 1) {
+        if (shape.runs().size() > 1) {
           EXPECT_LE(shape.dims(), dims);
         }
-        for (const CodeSpec& near : NeighborShapes(shape, dims, 4)) {
+        for (const LevelPlan& near : NeighborShapes(shape, dims, max_levels)) {
           EXPECT_EQ(near.bits(), bits) << near.ToString();
           EXPECT_LE(near.dims(), std::max<size_t>(dims, shape.dims()));
         }
@@ -42,13 +44,24 @@ TEST(ShapesTest, PlainAndMixedShapesAreTried) {
   ASSERT_TRUE(shapes.ok());
   std::vector<std::string> names;
   bool mixed = false;
-  for (const CodeSpec& shape : *shapes) {
+  for (const LevelPlan& shape : *shapes) {
     names.push_back(shape.ToString());
-    mixed = mixed || shape.bands().size() > 1;
+    mixed = mixed || shape.runs().size() > 1;
   }
   EXPECT_THAT(names, Contains("256x2"));
   EXPECT_THAT(names, Contains("128x4"));
   EXPECT_TRUE(mixed);
+}
+
+// Few components hold nearly all of the variance: they get more levels than a band has, in few enough bands.
+TEST(ShapesTest, SteepSpectraHaveMoreLevels) {
+  for (const size_t bits : {196, 392, 784, 1568}) {
+    const auto shapes = CandidateShapes(Falling(784, 1.8), 784, bits, kMaxPlanLevels);
+    ASSERT_TRUE(shapes.ok());
+    EXPECT_TRUE(std::any_of(shapes->begin(), shapes->end(), [](const LevelPlan& shape) {
+      return shape.max_levels() > kMaxLevels && shape.runs().size() > 2;
+    })) << bits;
+  }
 }
 
 TEST(ShapesTest, BudgetOutOfRangeIsNamed) {

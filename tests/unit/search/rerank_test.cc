@@ -72,6 +72,13 @@ TEST(InformationScoreTest, IsOneMinusTheEntropyOfTheShareOfOtherBits) {
   EXPECT_GT(score(1), score(3));
 }
 
+// The further levels of a finer code say nothing of the sign of a dim.
+TEST(InformationScoreTest, LeavesFurtherLevelsOut) {
+  const CodeSpec spec = *CodeSpec::Create({{8, 4, 3.0f}, {8, 2, 3.0f / 16}, {8, 2, 1.0f}});
+  const uint32_t query[] = {0x0f, 0xff, 0x0f, 0xff, 0x0f, 0}, document[] = {0x0f, 0, 0, 0, 0xf0, 0, 0x0f, 0};
+  EXPECT_EQ(InformationScore(spec, 2, query, document), 1.0f);
+}
+
 TEST(InformationScoreTest, GoesFromBandToBand) {
   const CodeSpec spec = *ParseCodeSpec("8x2+33x1");
   const uint32_t query[] = {0x0F, 0, /* second band, two levels of two words */ 1, 1, 0, 0};

@@ -1,0 +1,80 @@
+#include "index/binarizer/level_plan.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+#include "index/base/status_macros.h"
+
+namespace bebr {
+namespace {
+
+constexpr float kRestWeight = 1.0f / (1 << kMaxLevels);
+
+}  // namespace
+
+LevelPlan::LevelPlan(const CodeSpec& spec) : dims_(spec.dims()), bits_(spec.bits()), max_levels_(spec.max_levels()) {
+  for (const Band& band : spec.bands()) runs_.push_back({band.dims, band.levels});
+}
+
+absl::StatusOr<LevelPlan> LevelPlan::Create(std::vector<Run> runs) {
+  LevelPlan plan;
+  for (const Run& run : runs) {
+    if (run.levels == 0 || run.levels > kMaxPlanLevels) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("%d components have %d levels; they have 1 to %d", run.dims, run.levels, kMaxPlanLevels));
+    }
+    plan.max_levels_ = std::max(plan.max_levels_, run.levels);
+  }
+  plan.runs_ = std::move(runs);
+  BEBR_ASSIGN_OR_RETURN(const CodeSpec spec, CodeSpec::Create(plan.Bands(std::vector<float>(plan.runs_.size(), 1.0f))));
+  for (const Run& run : plan.runs_) plan.dims_ += run.dims;
+  plan.bits_ = spec.bits();
+  return plan;
+}
+
+absl::StatusOr<LevelPlan> LevelPlan::Parse(std::string_view text) {
+  std::vector<Run> runs;
+  for (absl::string_view part : absl::StrSplit(absl::string_view(text.data(), text.size()), '+')) {
+    const std::vector<absl::string_view> numbers = absl::StrSplit(part, 'x');
+    Run run;
+    if (numbers.size() != 2 || !absl::SimpleAtoi(numbers[0], &run.dims) || !absl::SimpleAtoi(numbers[1], &run.levels)) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("'%s' is no code shape; write dims x levels, e.g. 128x2 or 32x6+96x2", text));
+    }
+    runs.push_back(run);
+  }
+  return Create(std::move(runs));
+}
+
+std::vector<Band> LevelPlan::Bands(const std::vector<float>& weights) const {
+  std::vector<Band> bands;
+  for (size_t i = 0; i < runs_.size(); ++i) {
+    const Run& run = runs_[i];
+    bands.push_back({run.dims, std::min(run.levels, kMaxLevels), weights[i]});
+    if (run.levels > kMaxLevels) bands.push_back({run.dims, run.levels - kMaxLevels, weights[i] * kRestWeight});
+  }
+  return bands;
+}
+
+bool LevelPlan::Describes(const std::vector<Band>& bands) const {
+  std::vector<float> weights;
+  size_t b = 0;
+  for (const Run& run : runs_) {
+    weights.push_back(b < bands.size() ? bands[b].weight : 0.0f);
+    b += run.levels > kMaxLevels ? 2 : 1;
+  }
+  return Bands(weights) == bands;
+}
+
+std::string LevelPlan::ToString() const {
+  std::string text;
+  for (const Run& run : runs_) absl::StrAppend(&text, text.empty() ? "" : "+", run.dims, "x", run.levels);
+  return text;
+}
+
+}  // namespace bebr
