@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "index/binarizer/encoder.h"
 #include "index/binarizer/safetensors.h"
@@ -55,6 +56,26 @@ constexpr uint32_t kGroupedPlanes[] = {147, 184, 213, 232, 130, 203, 2, 21, 4,  
 constexpr char kGroupedFloats[] =
     "0x1.8cc0e4p-1 -0x1.2aa1b2p-3 1 0x1.065b1ap-8 0x1.14bfcp-6 0x1.d0e31ep-8 0x1.adcfecp-6 -0x1.0262d8p+0 "
     "-0x1.73f55ep-3";
+
+// And of version 4, in groups.
+constexpr char kFineFile[] =
+    "AAMAAAAAAAB7Il9fbWV0YWRhdGFfXyI6eyJhcmNoaXRlY3R1cmUiOiJyZXNpZHVhbF9tbHAiLCJiYW5kcyI6IjN4NCszeDIrNXgyIiwiY2hlY2tz"
+    "dW0iOiJkZGQ4MGFkZCIsImZvcm1hdCI6ImJlYnItYmluYXJpemVyIiwiZm9ybWF0X3ZlcnNpb24iOiI0IiwiZ3JvdXBzIjoiMiIsImhpZGRlbiI6"
+    "IiIsImlucHV0X2RpbXMiOiIzIiwibGV2ZWxzIjoiM3g2KzV4MiIsIm1ldHJpYyI6ImNvc2luZSIsInF1YW50aXplciI6ImZpdHRlZCIsInF1ZXJ5"
+    "X2xldmVscyI6IjYiLCJyZWR1Y2VkX2RpbXMiOiIyIiwicmVzaWR1YWxfZm9ybSI6ImNvZGUiLCJ0cmFpbmVkIjoicmFuZG9tIHdlaWdodHMgZm9y"
+    "IGEgdGVzdCIsInRyaWVkX2dyb3VwcyI6IjIifSwiYmFuZF93ZWlnaHRzIjp7ImRhdGFfb2Zmc2V0cyI6WzAsMTJdLCJkdHlwZSI6IkYzMiIsInNo"
+    "YXBlIjpbM119LCJncm91cHMuYmFuZF93ZWlnaHRzIjp7ImRhdGFfb2Zmc2V0cyI6WzEyLDM2XSwiZHR5cGUiOiJGMzIiLCJzaGFwZSI6WzIsM119"
+    "LCJncm91cHMubWVhbiI6eyJkYXRhX29mZnNldHMiOlszNiw2MF0sImR0eXBlIjoiRjMyIiwic2hhcGUiOlsyLDNdfSwiZ3JvdXBzLnByb2plY3Qi"
+    "OnsiZGF0YV9vZmZzZXRzIjpbNjAsMTI0XSwiZHR5cGUiOiJGMTYiLCJzaGFwZSI6WzIsOCwyXX0sIm1lYW4iOnsiZGF0YV9vZmZzZXRzIjpbMTI0"
+    "LDEzNl0sImR0eXBlIjoiRjMyIiwic2hhcGUiOlszXX0sInJlZHVjZSI6eyJkYXRhX29mZnNldHMiOlsxMzYsMTQ4XSwiZHR5cGUiOiJGMTYiLCJz"
+    "aGFwZSI6WzIsM119fSAgICAgICAAAAA/AAAAPQAAwD8AAAA/AAAAPQAAwD8AAMA/AADAPQAAIEDNheO+ihSEPrnZ3b5A68s878smvr/YeL6pOtI7"
+    "T7RjAkE57rkgOceu4LpJORY1DbZwMFm63rwdOu0x3ysEMcO7bj0iODK1dzEPtCiwGCy2rVG9ATOXtrO1XLqyPU4ux72dLWA9b7v3t8m0Djhys981";
+constexpr uint32_t kFineCode[] = {3, 0, 4, 5, 3, 1, 18, 31};
+constexpr uint32_t kFinePlanes[] = {3, 0, 1, 3, 0, 0, 3, 0, 1, 3, 0, 0, 18, 23, 26, 29, 16, 25,
+                                    0, 5, 5, 1, 1, 0, 0, 5, 5, 1, 1, 0, 11, 28, 29, 8,  29, 29};
+constexpr char kFineFloats[] =
+    "0x1.51567cp+0 -0x1.1d76fep-1 0 0x1.8cdef8p-11 0x1.8cdef8p-13 0x1.8988a8p-7 0x1.37e60cp-10 0x1.37e60cp-12 "
+    "0x1.d88cdp-8 -0x1.0262d8p+0 -0x1.cf1c0ep-3";
 
 // The file with `change` applied to its contents and the checksum made right again.
 template <typename Change>
@@ -244,23 +265,39 @@ TEST(ModelTest, AFittedModelFileStaysReadable) {
   EXPECT_EQ(*SerializeModel(model), file);
 }
 
-TEST(ModelTest, AModelFileWithGroupsStaysReadable) {
-  std::string file;
-  ASSERT_TRUE(absl::Base64Unescape(kGroupedFile, &file));
-  const auto binarizer = Binarizer::Parse(file);
-  ASSERT_TRUE(binarizer.ok()) << binarizer.status();
-  const float row[] = {0.3f, -1.0f, 2.0f};
-  uint32_t code[3], planes[24];
-  CodeFactors factors;
-  float weights[4], offsets[2];
-  (*binarizer)->EncodeDocuments(row, 1, code, &factors);
-  (*binarizer)->EncodeQueries(row, 1, planes, weights, offsets);
-  EXPECT_THAT(code, ElementsAreArray(kGroupedCode));
-  EXPECT_THAT(planes, ElementsAreArray(kGroupedPlanes));
-  EXPECT_EQ(absl::StrFormat("%a %a %d %a %a %a %a %a %a", factors.scale, factors.offset, factors.group, weights[0],
-                            weights[1], weights[2], weights[3], offsets[0], offsets[1]),
-            kGroupedFloats);
-  EXPECT_EQ(*SerializeModel(*ParseModel(file)), file);
+TEST(ModelTest, ModelFilesWithGroupsStayReadable) {
+  struct Kept {
+    const char* file;
+    std::vector<uint32_t> code, planes;
+    const char* floats;
+  };
+  for (const Kept& kept : {Kept{kGroupedFile,
+                                {std::begin(kGroupedCode), std::end(kGroupedCode)},
+                                {std::begin(kGroupedPlanes), std::end(kGroupedPlanes)},
+                                kGroupedFloats},
+                           Kept{kFineFile,
+                                {std::begin(kFineCode), std::end(kFineCode)},
+                                {std::begin(kFinePlanes), std::end(kFinePlanes)},
+                                kFineFloats}}) {
+    std::string file;
+    ASSERT_TRUE(absl::Base64Unescape(kept.file, &file));
+    const auto binarizer = Binarizer::Parse(file);
+    ASSERT_TRUE(binarizer.ok()) << binarizer.status();
+    const float row[] = {0.3f, -1.0f, 2.0f};
+    std::vector<uint32_t> code(kept.code.size()), planes(kept.planes.size());
+    CodeFactors factors;
+    std::vector<float> weights(2 * (*binarizer)->spec().bands().size());
+    float offsets[2];
+    (*binarizer)->EncodeDocuments(row, 1, code.data(), &factors);
+    (*binarizer)->EncodeQueries(row, 1, planes.data(), weights.data(), offsets);
+    EXPECT_EQ(code, kept.code);
+    EXPECT_EQ(planes, kept.planes);
+    std::string floats = absl::StrFormat("%a %a %d", factors.scale, factors.offset, factors.group);
+    for (const float weight : weights) absl::StrAppend(&floats, absl::StrFormat(" %a", weight));
+    for (const float offset : offsets) absl::StrAppend(&floats, absl::StrFormat(" %a", offset));
+    EXPECT_EQ(floats, kept.floats);
+    EXPECT_EQ(*SerializeModel(*ParseModel(file)), file);
+  }
 }
 
 TEST(ModelTest, EveryFlippedByteIsNoticed) {
