@@ -30,6 +30,20 @@
 namespace bebr {
 namespace {
 
+absl::Status CheckLoad(const AttributeLoad& load) {
+  if (!(load.per_document >= 0 && load.per_document <= kMaxAttributes)) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("attributes is %g; a document has 0 to %d", load.per_document, kMaxAttributes));
+  }
+  if (load.distinct_texts > kMaxExpectedDocuments ||
+      !(load.text_bytes >= 0 && load.text_bytes <= kMaxAttributesBytes)) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("distinct_texts is %d of %g bytes; the limits are %d (2^40) of %d bytes", load.distinct_texts,
+                        load.text_bytes, kMaxExpectedDocuments, kMaxAttributesBytes));
+  }
+  return absl::OkStatus();
+}
+
 // Of memory, that a document's attributes take in the mean.
 double AttributeBytesNow(const Collection& collection) {
   uint64_t documents = 0, bytes = 0;
@@ -180,7 +194,8 @@ class EngineImpl final : public Engine {
   }
 
   EngineStats Stats() override;
-  absl::StatusOr<MemoryUse> EstimateMemory(std::string_view name, uint64_t documents, double id_bytes) override;
+  absl::StatusOr<MemoryUse> EstimateMemory(std::string_view name, uint64_t documents, double id_bytes,
+                                           const AttributeLoad& attributes) override;
 
  private:
   absl::StatusOr<SearchResult> SearchNowAndWait(SearchRequest request);
@@ -255,7 +270,8 @@ std::vector<std::string> EngineImpl::ListCollections() {
   return names;
 }
 
-absl::StatusOr<MemoryUse> EngineImpl::EstimateMemory(std::string_view name, uint64_t documents, double id_bytes) {
+absl::StatusOr<MemoryUse> EngineImpl::EstimateMemory(std::string_view name, uint64_t documents, double id_bytes,
+                                                     const AttributeLoad& attributes) {
   if (id_bytes != 0 && !(id_bytes >= 1 && id_bytes <= kMaxIdBytes)) {
     return absl::InvalidArgumentError(
         absl::StrFormat("id_bytes is %g; it is 0 (for %g) or 1 to %d", id_bytes, kUsualIdBytes, kMaxIdBytes));
@@ -265,16 +281,21 @@ absl::StatusOr<MemoryUse> EngineImpl::EstimateMemory(std::string_view name, uint
         absl::StrFormat("documents is %d; the limit is %d (2^40)", documents, kMaxExpectedDocuments));
   }
   BEBR_ASSIGN_OR_RETURN(const auto collection, registry_->Find(name));
-  MemoryUse use = bebr::EstimateMemory(*collection->manifest(), documents, id_bytes == 0 ? kUsualIdBytes : id_bytes);
-  use.attributes = static_cast<uint64_t>(static_cast<double>(documents) * AttributeBytesNow(*collection));
-  use.total += use.attributes;
+  BEBR_RETURN_IF_ERROR(CheckLoad(attributes));
+  MemoryUse use =
+      bebr::EstimateMemory(*collection->manifest(), documents, id_bytes == 0 ? kUsualIdBytes : id_bytes, attributes);
+  if (attributes.per_document == 0 && attributes.distinct_texts == 0) {
+    use.attributes = static_cast<uint64_t>(static_cast<double>(documents) * AttributeBytesNow(*collection));
+    use.total += use.attributes;
+  }
   return use;
 }
 
 void EngineImpl::UpdateAttributes(AttributeUpdate update, absl::AnyInvocable<void(absl::StatusOr<ChangeResult>)> done) {
   auto collection = registry_->Find(update.collection);
   if (!collection.ok()) return done(collection.status());
-  absl::Status status = CheckChange(update.change);
+  const auto manifest = (*collection)->manifest();
+  absl::Status status = CheckChange(manifest->attributes, update.change);
   status.Update(CheckRoom());
   if (!status.ok()) return done(status);
   if (!update.ids.empty() && !update.filter.empty()) {

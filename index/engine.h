@@ -185,9 +185,9 @@ class Engine {
 
   virtual EngineStats Stats() = 0;
   // The memory formula: bytes for `documents` documents of a collection like `collection`, with ids of `id_bytes` bytes
-  // on average (0: 16, as is usual), and attributes that take as much a document as they do now.
-  virtual absl::StatusOr<MemoryUse> EstimateMemory(std::string_view collection, uint64_t documents,
-                                                   double id_bytes) = 0;
+  // on average (0: 16, as is usual). Attributes that are not told of take as much a document as they do now.
+  virtual absl::StatusOr<MemoryUse> EstimateMemory(std::string_view collection, uint64_t documents, double id_bytes,
+                                                   const AttributeLoad& attributes = {}) = 0;
 };
 
 // Reads all of a data directory, which no engine may have open, and all snapshots in `snapshot_dir` (empty: those in

@@ -45,7 +45,7 @@ absl::StatusOr<Collection::Selector> SelectByFilter(std::string_view filter, siz
       });
 }
 
-absl::Status CheckChange(const AttributeChange& change) {
+absl::Status CheckChange(const AttributeSchema& schema, AttributeChange& change) {
   if (!change.clear && change.remove.empty() && change.set.empty()) {
     return absl::InvalidArgumentError("set, remove and clear are empty; say what is to change");
   }
@@ -59,7 +59,8 @@ absl::Status CheckChange(const AttributeChange& change) {
           absl::StrFormat("remove[%d] is \"%s\", which set has too; name it in one of them", i, change.remove[i]));
     }
   }
-  return ValidateAttributes("set", change.set);
+  BEBR_RETURN_IF_ERROR(ConformAttributes("set", schema, change.set));
+  return ValidateAttributes("set", change.set, schema);
 }
 
 }  // namespace bebr

@@ -22,8 +22,9 @@ namespace bebr {
 absl::StatusOr<Collection::Selector> SelectByFilter(std::string_view filter, size_t limit, SteadyTime deadline,
                                                     std::shared_ptr<const std::atomic<bool>> cancelled);
 
-// INVALID_ARGUMENT unless the change changes something, within the limits of attributes.
-absl::Status CheckChange(const AttributeChange& change);
+// INVALID_ARGUMENT unless the change changes something, within the limits of attributes. Makes values those of the
+// schema's kinds.
+absl::Status CheckChange(const AttributeSchema& schema, AttributeChange& change);
 
 }  // namespace bebr
 

@@ -24,6 +24,7 @@ absl::Status CheckConfig(const CollectionConfig& config) {
     return absl::InvalidArgumentError(absl::StrFormat("expected_documents is %d; the limit is %d (2^40)",
                                                       config.expected_documents, kMaxExpectedDocuments));
   }
+  BEBR_RETURN_IF_ERROR(ValidateSchema(config.attributes));
   if (config.default_rerank > kMaxRerank) {
     return absl::InvalidArgumentError(
         absl::StrFormat("default_rerank is %d; the limit is %d", config.default_rerank, kMaxRerank));
@@ -54,6 +55,7 @@ absl::StatusOr<NewCollection> DescribeNew(const CollectionConfig& config, std::s
   manifest.created_unix_us = absl::ToUnixMicros(absl::Now());
   manifest.store_floats = config.store_floats;
   manifest.default_rerank = config.default_rerank;
+  manifest.attributes = config.attributes;
   manifest.shards = config.shards != 0 ? config.shards : static_cast<uint32_t>(std::min(kMaxDefaultShards, threads));
   manifest.expected_documents = config.expected_documents;
   manifest.default_version = makes_its_own ? kFirstVersion : config.version;

@@ -12,7 +12,7 @@
 namespace bebr {
 namespace {
 
-constexpr size_t kDocumentsAtATime = 128;
+constexpr size_t kDocumentsAtATime = 64;  // of a megabyte each, at most
 
 // What a node of a map takes beside what is in it.
 constexpr uint64_t kNodeBytes = 48;
@@ -21,8 +21,9 @@ constexpr uint64_t kNodeBytes = 48;
 uint64_t BytesOf(const PageDocument& entry) {
   uint64_t bytes = sizeof(PageDocument) + entry.document.id.size();
   for (const auto& [name, value] : entry.document.attributes) {
-    const auto* text = std::get_if<std::string>(&value);
-    bytes += kNodeBytes + sizeof(Attributes::value_type) + name.size() + (text == nullptr ? 0 : text->size());
+    bytes += kNodeBytes + sizeof(Attributes::value_type) + name.size() + ValueBytes(value);
+    const auto* list = std::get_if<AttributeList>(&value);
+    if (list != nullptr) bytes += list->size() * (sizeof(AttributeScalar) - sizeof(int64_t));  // counted above
   }
   for (const StoredEmbedding& embedding : entry.document.embeddings) bytes += embedding.values.size() * sizeof(float);
   for (const DocumentCode& code : entry.codes) bytes += code.words.size() * sizeof(uint32_t);

@@ -37,6 +37,13 @@ ordered_json AttributeToJson(const v1::AttributeValue& value) {
       return value.double_value();
     case v1::AttributeValue::kBoolValue:
       return value.bool_value();
+    case v1::AttributeValue::kTimestampValue:
+      return {{"timestamp", value.timestamp_value()}};
+    case v1::AttributeValue::kListValue: {
+      ordered_json list = ordered_json::array();
+      for (const v1::AttributeValue& one : value.list_value().values()) list.push_back(AttributeToJson(one));
+      return list;
+    }
     case v1::AttributeValue::KIND_NOT_SET:
       break;
   }

@@ -148,10 +148,11 @@ Finding CheckFormats(const std::string& path) {
     const std::string manifest = entry.path().string() + "/manifest.json";
     const auto json = nlohmann::json::parse(ReadText(manifest), nullptr, /*allow_exceptions=*/false);
     const uint32_t format = json.is_object() ? json.value("format", uint32_t{0}) : 0;
-    if (format < 1 || format > kManifestFormat) {
-      return Fault("format",
-                   absl::StrFormat("%s has format %d; this program knows 1 to %d", manifest, format, kManifestFormat),
-                   format < 1 ? "it is damaged: restore a snapshot" : "run the version of bebr-server that wrote it");
+    if (format < 1 || format > kNewestManifestFormat) {
+      return Fault(
+          "format",
+          absl::StrFormat("%s has format %d; this program knows 1 to %d", manifest, format, kNewestManifestFormat),
+          format < 1 ? "it is damaged: restore a snapshot" : "run the version of bebr-server that wrote it");
     }
     ++collections;
   }

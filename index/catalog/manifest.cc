@@ -137,7 +137,7 @@ std::string ToJson(const CollectionManifest& manifest) {
   }
   json versions = json::array();
   for (const Version& version : manifest.versions) versions.push_back(ToJson(version));
-  json object = {{"format", manifest.format},
+  json object = {{"format", manifest.attributes.empty() ? manifest.format : kNewestManifestFormat},
                  {"name", manifest.name},
                  {"created_unix_us", manifest.created_unix_us},
                  {"store_floats", std::string(ToString(manifest.store_floats))},
@@ -149,8 +149,27 @@ std::string ToJson(const CollectionManifest& manifest) {
                  {"next_space", manifest.next_space},
                  {"spaces", spaces},
                  {"versions", versions}};
+  for (const auto& [name, rule] : manifest.attributes) {
+    object["attributes"][name] = {{"kind", static_cast<int>(rule.kind)}, {"storage", static_cast<int>(rule.storage)}};
+  }
   if (manifest.auto_record.has_value()) object["auto_binarizer"] = ToJson(*manifest.auto_record);
   return WriteCheckedJson(std::move(object));
+}
+
+absl::StatusOr<AttributeSchema> ParseSchema(const json& object) {
+  AttributeSchema schema;
+  for (const auto& [name, entry] : object.items()) {
+    BEBR_ASSIGN_OR_RETURN(const uint32_t kind, Number<uint32_t>(entry, "kind"));
+    BEBR_ASSIGN_OR_RETURN(const uint32_t storage, Number<uint32_t>(entry, "storage"));
+    if (kind > static_cast<uint32_t>(AttributeKind::kTimestamp) ||
+        storage > static_cast<uint32_t>(AttributeStorage::kStored)) {
+      return absl::DataLossError(
+          absl::StrFormat("attributes[\"%s\"] is of kind %d and storage %d", name, kind, storage));
+    }
+    schema[name] = {static_cast<AttributeKind>(kind), static_cast<AttributeStorage>(storage)};
+  }
+  if (const absl::Status valid = ValidateSchema(schema); !valid.ok()) return absl::DataLossError(valid.message());
+  return schema;
 }
 
 absl::StatusOr<FloatStorage> ParseFloatStorage(const std::string& text) {
@@ -164,7 +183,7 @@ absl::StatusOr<CollectionManifest> FromJson(const std::string& text) {
   // nlohmann::json throws on malformed text and wrong types; both mean that the file is not what was written.
   try {
     json object = json::parse(text);
-    BEBR_RETURN_IF_ERROR(CheckFormat(object, kManifestFormat));
+    BEBR_RETURN_IF_ERROR(CheckFormat(object, kNewestManifestFormat));
     CollectionManifest manifest;
     manifest.format = object.at("format");
     BEBR_RETURN_IF_ERROR(CheckJson(object, manifest.format >= 2));
@@ -177,6 +196,9 @@ absl::StatusOr<CollectionManifest> FromJson(const std::string& text) {
     }
     if (object.contains("default_rerank")) {
       BEBR_ASSIGN_OR_RETURN(manifest.default_rerank, Number<uint32_t>(object, "default_rerank"));
+    }
+    if (object.contains("attributes")) {
+      BEBR_ASSIGN_OR_RETURN(manifest.attributes, ParseSchema(object.at("attributes")));
     }
     if (object.contains("auto_binarizer")) {
       BEBR_ASSIGN_OR_RETURN(manifest.auto_record, ParseAutoRecord(object.at("auto_binarizer")));

@@ -84,12 +84,13 @@ struct CollectionManifest {
   FloatStorage store_floats = FloatStorage::kNone;
   uint32_t shards = 1;
   std::string default_version;
-  std::string previous_default;           // before the last promotion; may be empty
-  std::vector<Space> spaces;              // in use
-  std::vector<Version> versions;          // retired ones too
-  uint32_t next_space = 0;                // the number of the next space
-  uint64_t expected_documents = 0;        // for which memory is set aside; 0: nobody said
-  uint32_t default_rerank = 0;            // candidates of a search that leaves it to the collection; 0: none
+  std::string previous_default;     // before the last promotion; may be empty
+  std::vector<Space> spaces;        // in use
+  std::vector<Version> versions;    // retired ones too
+  uint32_t next_space = 0;          // the number of the next space
+  uint64_t expected_documents = 0;  // for which memory is set aside; 0: nobody said
+  uint32_t default_rerank = 0;      // candidates of a search that leaves it to the collection; 0: none
+  AttributeSchema attributes;
   std::optional<AutoRecord> auto_record;  // of a collection whose binarizers the engine makes
 
   // Whether floats are stored for good, so that there is rerank and re-encoding.

@@ -1,6 +1,8 @@
 #include "index/collection/capacity.h"
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
 #include <set>
 
 #include "absl/strings/str_format.h"
@@ -32,9 +34,24 @@ bool HasMarks(const CollectionManifest& manifest) {
   });
 }
 
+// Columns, and the dictionaries of the shards: a text is in each of those in which some document has it, in a buffer of
+// its own, with an entry of 16 bytes and a place of 5 in a hash table, both of which double as they grow.
+uint64_t EstimateAttributes(uint64_t shards, uint64_t documents, const AttributeLoad& load) {
+  const double columns = 9 * load.per_document * static_cast<double>(documents);
+  if (load.distinct_texts == 0) return static_cast<uint64_t>(columns);
+  const double texts = static_cast<double>(load.distinct_texts), parts = static_cast<double>(shards);
+  const double with_each = std::max(1.0, static_cast<double>(documents) / texts);
+  const auto per_shard = static_cast<uint64_t>(std::ceil(texts * (1 - std::pow(1 - 1 / parts, with_each))));
+  const double text = std::max(32.0, load.text_bytes + 15.5);  // what the allocator adds, in the mean of all lengths
+  const uint64_t entries = std::bit_ceil(per_shard) * 16 + HashSetCapacity(per_shard) * (sizeof(uint32_t) + 1);
+  return static_cast<uint64_t>(columns) +
+         shards * (static_cast<uint64_t>(static_cast<double>(per_shard) * text) + entries);
+}
+
 }  // namespace
 
-MemoryUse EstimateMemory(const CollectionManifest& manifest, uint64_t documents, double id_bytes) {
+MemoryUse EstimateMemory(const CollectionManifest& manifest, uint64_t documents, double id_bytes,
+                         const AttributeLoad& attributes) {
   const uint64_t shards = manifest.shards;
   const uint64_t per_shard = (documents + shards - 1) / shards;
   MemoryUse use;
@@ -54,7 +71,8 @@ MemoryUse EstimateMemory(const CollectionManifest& manifest, uint64_t documents,
   for (const Version& version : manifest.versions) {
     if (version.binarizer != nullptr) use.models += version.binarizer->memory_bytes();
   }
-  use.total = use.codes + use.ids + use.models;
+  use.attributes = EstimateAttributes(shards, documents, attributes);
+  use.total = use.codes + use.ids + use.attributes + use.models;
   return use;
 }
 

@@ -21,8 +21,9 @@ namespace bebr {
 inline constexpr double kUsualIdBytes = 16;
 
 // The memory formula of index/README.md: bytes that a collection of this manifest takes for `documents` documents with
-// ids of `id_bytes` bytes on average, without attributes.
-MemoryUse EstimateMemory(const CollectionManifest& manifest, uint64_t documents, double id_bytes);
+// ids of `id_bytes` bytes on average and attributes as told.
+MemoryUse EstimateMemory(const CollectionManifest& manifest, uint64_t documents, double id_bytes,
+                         const AttributeLoad& attributes = {});
 
 // A Capacity refuses what would not fit, and counts what it refuses. All errors are RESOURCE_EXHAUSTED and say which
 // limit it is and what to do; waiting does not help.

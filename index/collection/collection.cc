@@ -16,7 +16,8 @@ namespace bebr {
 namespace {
 
 ShardContents ContentsOf(const CollectionManifest& manifest) {
-  ShardContents contents{.stores_floats = manifest.store_floats != FloatStorage::kNone};
+  ShardContents contents{.stores_floats = manifest.store_floats != FloatStorage::kNone,
+                         .attributes = std::make_shared<const AttributeSchema>(manifest.attributes)};
   for (const Space& space : manifest.spaces) contents.spaces.emplace(space.number, space.spec);
   for (const Version& version : manifest.versions) {
     if (!version.retired) contents.versions.emplace(version.number, version.embedding);
@@ -93,8 +94,8 @@ void Collection::Upsert(UpsertRequest request, absl::AnyInvocable<void(absl::Sta
   if (queued > 0 && queued + bytes > most) {
     shared_->queued_upsert_bytes.fetch_sub(bytes, std::memory_order_relaxed);
     shared_->refused_upserts.fetch_add(1, std::memory_order_relaxed);
-    return done(TryAgainLater(
-        absl::StrFormat("%d bytes of floats wait to be written and the limit is %d; try again later", queued, most)));
+    return done(TryAgainLater(absl::StrFormat(
+        "%d bytes of documents wait to be written and the limit is %d; try again later", queued, most)));
   }
   auto fresh = names_.Admit(prepared->documents());
   if (!fresh.ok()) {
@@ -217,6 +218,7 @@ CollectionInfo Collection::Info() const {
   info.previous_default = manifest->previous_default;
   info.store_floats = manifest->KeepsFloats() ? manifest->store_floats : FloatStorage::kNone;
   info.default_rerank = manifest->KeepsFloats() ? manifest->default_rerank : 0;
+  info.attributes = manifest->attributes;
   info.shards = manifest->shards;
   info.created = absl::FromUnixMicros(manifest->created_unix_us);
   info.expected_documents = manifest->expected_documents;

@@ -74,13 +74,20 @@ absl::Status PreparedUpsert::CheckConditions() const {
         "%s is set, and mode is merge, which is for documents that exist and keeps their attributes; use replace",
         request_.only_if_absent ? "only_if_absent" : "only_if_newer_by"));
   }
+  const auto rule = manifest_->attributes.find(request_.only_if_newer_by);
+  if (rule != manifest_->attributes.end() && rule->second.storage == AttributeStorage::kStored) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "only_if_newer_by is \"%s\", which is stored only by the collection's schema; name one that is indexed",
+        request_.only_if_newer_by));
+  }
   if (request_.model_checksum == 0) return absl::OkStatus();
   BEBR_ASSIGN_OR_RETURN(const Version* version, manifest_->FindVersion(""));
   return CheckMadeFor(request_.model_checksum, *version, *manifest_);
 }
 
-absl::Status PreparedUpsert::CheckAttributes(const std::string& field, const DocumentInput& document) const {
-  BEBR_RETURN_IF_ERROR(ValidateAttributes(field + ".attributes", document.attributes));
+absl::Status PreparedUpsert::CheckAttributes(const std::string& field, DocumentInput& document) const {
+  BEBR_RETURN_IF_ERROR(ConformAttributes(field + ".attributes", manifest_->attributes, document.attributes));
+  BEBR_RETURN_IF_ERROR(ValidateAttributes(field + ".attributes", document.attributes, manifest_->attributes));
   if (request_.mode == UpsertMode::kMerge && !document.attributes.empty()) {
     return absl::InvalidArgumentError(absl::StrFormat(
         "%s.attributes is not empty; a merge adds embeddings and leaves the attributes as they are", field));
@@ -116,7 +123,7 @@ absl::Status PreparedUpsert::CheckEmbeddingOf(const std::string& field, size_t n
 }
 
 absl::Status PreparedUpsert::CheckDocument(size_t index) {
-  const DocumentInput& document = request_.documents[index];
+  DocumentInput& document = request_.documents[index];
   BEBR_RETURN_IF_ERROR(document.problem);
   const std::string field = absl::StrFormat("documents[%d]", index);
   BEBR_RETURN_IF_ERROR(ValidateId(field + ".id", document.id));
@@ -132,6 +139,7 @@ absl::Status PreparedUpsert::CheckDocument(size_t index) {
     AddEmbedding(index, document.embeddings[e].values.data(), *sources[e]);
     input_bytes_ += document.embeddings[e].values.size() * sizeof(float);
   }
+  for (const auto& [name, value] : document.attributes) input_bytes_ += name.size() + ValueBytes(value);
   return absl::OkStatus();
 }
 

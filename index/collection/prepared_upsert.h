@@ -59,7 +59,7 @@ class PreparedUpsert {
   // One mutation for each document of the request, without its codes and floats.
   std::vector<Mutation> WithoutCodes() const;
   absl::Status CheckDocument(size_t index);
-  absl::Status CheckAttributes(const std::string& field, const DocumentInput& document) const;
+  absl::Status CheckAttributes(const std::string& field, DocumentInput& document) const;
   // Of one embedding of a document, given the versions of those before it, to which it adds its own.
   absl::Status CheckEmbeddingOf(const std::string& field, size_t number, const EmbeddingInput& embedding,
                                 std::vector<const Version*>& seen) const;

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -25,20 +26,23 @@ class RowHandler final : public nlohmann::json_sax<json> {
   bool found() const { return found_; }
   const std::string& error() const { return error_; }
 
-  bool null() override { return !inside_ || Fail("the embedding holds null; numbers are expected"); }
+  bool null() override {
+    if (in_list_ || in_time_) return Fail(absl::StrFormat("\"%s\" holds null; %s", name_, kValues));
+    return !inside_ || Fail("the embedding holds null; numbers are expected");
+  }
   bool boolean(bool value) override { return Scalar("true or false", value); }
   bool number_integer(number_integer_t value) override {
     return inside_ ? Number(static_cast<double>(value)) : WholeNumber(value);
   }
   bool number_unsigned(number_unsigned_t value) override {
     if (inside_) return Number(static_cast<double>(value));
-    if (IsField() && value > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) return TooLarge();
+    if (TakesValue() && value > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) return TooLarge();
     return WholeNumber(static_cast<int64_t>(value));
   }
   bool number_float(number_float_t value, const string_t& text) override {
     if (inside_) return Number(value);
     // The parser makes a float of a whole number that is too large.
-    if (IsField() && text.find_first_of(".eE") == std::string::npos) return TooLarge();
+    if (TakesValue() && text.find_first_of(".eE") == std::string::npos) return TooLarge();
     return Scalar("a number", value);
   }
   bool string(string_t& value) override {
@@ -46,12 +50,23 @@ class RowHandler final : public nlohmann::json_sax<json> {
     return Scalar("a string", std::move(value));
   }
   bool binary(binary_t&) override { return Fail("it holds bytes"); }
-  bool start_object(size_t) override { return Container("an object"); }
-  bool end_object() override {
-    --depth_;
+  // An object is a timestamp's, where there may be a value.
+  bool start_object(size_t) override {
+    if (in_time_) return NoValue("an object");
+    if (!in_list_ && (!IsField() || IsId())) return Container("an object");
+    in_time_ = true;
+    time_.reset();
+    ++depth_;
     return true;
   }
+  bool end_object() override {
+    --depth_;
+    if (!in_time_) return true;
+    in_time_ = false;
+    return time_.has_value() ? Put(*time_) : NoValue("an object");
+  }
   bool key(string_t& name) override {
+    if (in_time_ && name != "timestamp") return NoValue("an object");
     if (depth_ == 1) name_ = std::move(name);
     return true;
   }
@@ -63,12 +78,18 @@ class RowHandler final : public nlohmann::json_sax<json> {
       ++depth_;
       return true;
     }
-    return Container("a list");
+    if (in_list_ || in_time_) return NoValue("a list in a list");
+    if (!IsField() || IsId()) return Container("a list");
+    in_list_ = true;
+    ++depth_;
+    return true;
   }
   bool end_array() override {
     --depth_;
     inside_ = false;  // only numbers stand inside, so this ends the embedding or another array
-    return true;
+    if (!in_list_) return true;
+    in_list_ = false;
+    return Store(std::exchange(list_, {}));
   }
   bool parse_error(size_t position, const std::string&, const nlohmann::detail::exception&) override {
     return Fail(absl::StrFormat("it is no JSON (byte %d)", position));
@@ -77,6 +98,7 @@ class RowHandler final : public nlohmann::json_sax<json> {
  private:
   // Whether the value met now is one of a field.
   bool IsField() const { return fields_ != nullptr && depth_ == 1 && (with_attributes_ || IsId()); }
+  bool TakesValue() const { return IsField() || in_list_ || in_time_; }
   bool IsId() const { return fields_ != nullptr && depth_ == 1 && values_ != nullptr && name_ == "id"; }
 
   bool Number(double value) {
@@ -95,16 +117,33 @@ class RowHandler final : public nlohmann::json_sax<json> {
   template <typename T>
   bool Scalar(const char* what, T value) {
     if (inside_) return Fail(absl::StrCat("the embedding holds ", what, "; numbers are expected"));
-    if (!IsField()) return true;
-    if (IsId()) return Fail(absl::StrCat("\"id\" is ", what, "; it must be text or a whole number"));
-    const bool is_new = fields_->attributes.emplace(name_, AttributeValue(std::move(value))).second;
+    if (in_time_) return Time(AttributeScalar(std::move(value)));
+    if (!in_list_ && !IsField()) return true;
+    if (!in_list_ && IsId()) return Fail(absl::StrCat("\"id\" is ", what, "; it must be text or a whole number"));
+    return Put(AttributeScalar(std::move(value)));
+  }
+  bool Time(const AttributeScalar& value) {
+    const auto* text = std::get_if<std::string>(&value);
+    if (text == nullptr) return NoValue("an object");
+    const absl::StatusOr<Timestamp> time = ParseTimestamp(*text);
+    if (!time.ok()) return Fail(absl::StrFormat("\"%s\" %s", name_, time.status().message()));
+    time_ = *time;
+    return true;
+  }
+  // A value of the field met last, or of its list.
+  bool Put(AttributeScalar value) {
+    if (!in_list_) return Store(ToValue(std::move(value)));
+    list_.push_back(std::move(value));
+    return true;
+  }
+  bool Store(AttributeValue value) {
+    const bool is_new = fields_->attributes.emplace(name_, std::move(value)).second;
     return is_new || Fail(absl::StrFormat("\"%s\" stands there twice", name_));
   }
+  bool NoValue(const char* what) { return Fail(absl::StrFormat("\"%s\" is or holds %s; %s", name_, what, kValues)); }
   bool Container(const char* what) {
     if (inside_) return Fail(absl::StrCat("the embedding holds ", what, "; numbers are expected"));
-    if (IsField()) {
-      return Fail(absl::StrFormat("\"%s\" is %s; an attribute is text, a number, or true or false", name_, what));
-    }
+    if (IsField()) return Fail(absl::StrFormat("\"%s\" is %s; it must be text or a whole number", name_, what));
     ++depth_;
     return true;
   }
@@ -113,13 +152,20 @@ class RowHandler final : public nlohmann::json_sax<json> {
     return false;
   }
 
+  static constexpr const char* kValues =
+      "an attribute is text, a number, true or false, {\"timestamp\": \"2026-01-31T12:00:00Z\"}, or a list of such";
+
   std::vector<float>* values_;
   RowFields* fields_;
   bool with_attributes_;
   size_t depth_ = 0;
-  std::string name_;     // of the field met last
-  bool found_ = false;   // the embedding
-  bool inside_ = false;  // the embedding
+  std::string name_;      // of the field met last
+  bool found_ = false;    // the embedding
+  bool inside_ = false;   // the embedding
+  bool in_list_ = false;  // of an attribute
+  AttributeList list_;
+  bool in_time_ = false;  // in the object that a timestamp is
+  std::optional<Timestamp> time_;
   std::string error_;
 };
 
@@ -132,6 +178,14 @@ std::string Parse(std::string_view line, RowHandler* handler) {
   }
 }
 
+// What no collection takes. How much of it filters may compare is for the collection's schema to say.
+std::string ProblemOf(const Attributes& attributes) {
+  if (ValidateAttributes("it", attributes).ok()) return {};
+  AttributeSchema stored;
+  for (const auto& [name, value] : attributes) stored[name].storage = AttributeStorage::kStored;
+  return std::string(ValidateAttributes("it", attributes, stored).message());
+}
+
 }  // namespace
 
 std::string ParseJsonRow(std::string_view line, std::vector<float>* values, RowFields* fields, bool with_attributes) {
@@ -142,7 +196,7 @@ std::string ParseJsonRow(std::string_view line, std::vector<float>* values, RowF
   if (!handler.found()) return "there is no array, and no object with an array under 'embedding' or 'values'";
   if (values->empty()) return "the array is empty";
   if (fields == nullptr) return {};
-  return std::string(ValidateAttributes("it", fields->attributes).message());
+  return ProblemOf(fields->attributes);
 }
 
 std::string ParseJsonAttributes(std::string_view line, Attributes* attributes) {
@@ -152,7 +206,7 @@ std::string ParseJsonAttributes(std::string_view line, Attributes* attributes) {
   RowHandler handler(nullptr, &fields, /*with_attributes=*/true);
   if (std::string error = Parse(line, &handler); !error.empty()) return error;
   *attributes = std::move(fields.attributes);
-  return std::string(ValidateAttributes("it", *attributes).message());
+  return ProblemOf(*attributes);
 }
 
 std::string ParseJsonDocument(std::string_view line, std::string* id, Attributes* attributes) {
@@ -171,11 +225,6 @@ std::string ParseJsonDocument(std::string_view line, std::string* id, Attributes
   const auto values = document.find("attributes");
   if (values == document.end()) return {};
   if (!values->is_object()) return "\"attributes\" is no JSON object";
-  for (const auto& [name, value] : values->items()) {
-    if (value.is_structured()) {
-      return absl::StrFormat("\"%s\" is a list or an object; an attribute is text, a number, or true or false", name);
-    }
-  }
   return ParseJsonAttributes(values->dump(), attributes);
 }
 

@@ -8,6 +8,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_format.h"
 #include "index/base/status_macros.h"
+#include "index/segment/attribute_list.h"
 
 namespace bebr {
 namespace {
@@ -36,7 +37,8 @@ RowSet AllRows(uint32_t rows) {
 
 // Values of a shard's columns, by type and what the column holds, and how often they are there.
 using ColumnCounts = absl::flat_hash_map<std::pair<AttributeType, uint64_t>, uint64_t>;
-using ValueCounts = absl::flat_hash_map<AttributeValue, uint64_t>;
+// The same of all shards, by PackScalar.
+using ValueCounts = absl::flat_hash_map<std::string, uint64_t>;
 
 // Returns how many rows have a value, also one that is stored only and not counted by value.
 uint64_t CountColumn(const AttributeColumns::Column& column, const RowSet& rows, ColumnCounts& counts) {
@@ -50,7 +52,7 @@ uint64_t CountColumn(const AttributeColumns::Column& column, const RowSet& rows,
   return present;
 }
 
-AttributeValue ValueOf(AttributeType type, uint64_t value, const absl::flat_hash_map<uint64_t, std::string>& texts) {
+AttributeScalar ValueOf(AttributeType type, uint64_t value, const absl::flat_hash_map<uint64_t, std::string>& texts) {
   switch (type) {
     case AttributeType::kInt:
       return static_cast<int64_t>(value);
@@ -58,6 +60,8 @@ AttributeValue ValueOf(AttributeType type, uint64_t value, const absl::flat_hash
       return std::bit_cast<double>(value) + 0.0;  // one zero
     case AttributeType::kBool:
       return value != 0;
+    case AttributeType::kTimestamp:
+      return Timestamp{static_cast<int64_t>(value)};
     default:
       return texts.at(value);
   }
@@ -66,11 +70,13 @@ AttributeValue ValueOf(AttributeType type, uint64_t value, const absl::flat_hash
 // What a value takes beside a text: in the counts of its shard, and in those of all or the answer.
 constexpr uint64_t kValueBytes = 128;
 
-// The texts for the numbers of a shard's dictionary that are among its counts.
+bool HasText(AttributeType type) { return type == AttributeType::kString || type == AttributeType::kList; }
+
+// The texts and lists for the numbers of a shard's dictionary that are among its counts.
 absl::flat_hash_map<uint64_t, std::string> TextsOf(const ColumnCounts& counts, const AttributeDictionary& dictionary) {
   absl::flat_hash_map<uint64_t, std::string> texts;
   for (const auto& [key, count] : counts) {
-    if (key.first == AttributeType::kString) texts.try_emplace(key.second);
+    if (HasText(key.first)) texts.try_emplace(key.second);
   }
   if (texts.empty()) return texts;
   dictionary.ForEach([&](uint32_t number, std::string_view text) {
@@ -79,21 +85,32 @@ absl::flat_hash_map<uint64_t, std::string> TextsOf(const ColumnCounts& counts, c
   return texts;
 }
 
-// What a shard's counts and their texts will take.
+// What a shard's counts and their texts will take. The values of lists are counted one by one, up to the limit.
 uint64_t MemoryOf(const ColumnCounts& counts, const AttributeDictionary& dictionary) {
   uint64_t bytes = counts.size() * kValueBytes;
-  const auto is_text = [](const auto& entry) { return entry.first.first == AttributeType::kString; };
-  if (std::none_of(counts.begin(), counts.end(), is_text)) return bytes;
+  const auto has_text = [](const auto& entry) { return HasText(entry.first.first); };
+  if (std::none_of(counts.begin(), counts.end(), has_text)) return bytes;
+  uint64_t in_lists = 0;
   dictionary.ForEach([&](uint32_t number, std::string_view text) {
-    if (counts.contains({AttributeType::kString, number})) bytes += 2 * text.size();
+    const bool is_list = counts.contains({AttributeType::kList, number});
+    if (is_list) ForEachInList(text, [&](std::string_view) { ++in_lists; });
+    if (is_list || counts.contains({AttributeType::kString, number})) bytes += 2 * text.size();
   });
-  return bytes;
+  return bytes + std::min<uint64_t>(in_lists, kMaxFacetValues) * kValueBytes;
 }
 
-// Adds a shard's counts.
+// Adds a shard's counts, those of a list to each of its values. Stops where there are too many values.
 void AddCounts(const ColumnCounts& counts, const AttributeDictionary& dictionary, ValueCounts& total) {
   const absl::flat_hash_map<uint64_t, std::string> texts = TextsOf(counts, dictionary);
-  for (const auto& [key, count] : counts) total[ValueOf(key.first, key.second, texts)] += count;
+  for (const auto& entry : counts) {
+    const auto [type, value] = entry.first;
+    if (type != AttributeType::kList) {
+      total[PackScalar(ValueOf(type, value, texts))] += entry.second;
+    } else {
+      ForEachInList(texts.at(value), [&](std::string_view packed) { total[std::string(packed)] += entry.second; });
+    }
+    if (total.size() > kMaxFacetValues) return;
+  }
 }
 
 absl::Status TooManyValues(std::string_view attribute) {
@@ -196,7 +213,7 @@ absl::StatusOr<FacetResult> Selection::CountValues(const FacetRequest& request, 
   }
   result.values = total.size();
   for (const auto& [value, documents] : total) {
-    result.facets.push_back({value, documents});
+    result.facets.push_back({ToValue(UnpackScalar(value)), documents});
   }
   const auto better = [](const Facet& a, const Facet& b) {
     return a.documents != b.documents ? a.documents > b.documents : a.value < b.value;
@@ -237,6 +254,7 @@ std::vector<DocumentCode> CodesOf(const SelectedRow& row, const CollectionManife
     const CodeFactors factors = space.Load(row.row, code.words.data());
     code.scale = factors.scale;
     code.offset = factors.offset;
+    code.group = factors.group;
   }
   return codes;
 }

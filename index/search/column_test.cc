@@ -72,7 +72,11 @@ class ColumnTest {
       case FilterOperator::kNotEqual:
         return NoneOf(node.literals, rows);
       case FilterOperator::kStartsWith:
-        return OrderedText(texts_.at(&node), false, rows);
+        return ByAnswer(AttributeType::kString, texts_.at(&node), false, rows);
+      case FilterOperator::kContains:
+      case FilterOperator::kContainsAny:
+      case FilterOperator::kContainsAll:
+        return ByAnswer(AttributeType::kList, texts_.at(&node), false, rows);
       default:
         return Ordered(node, rows);
     }
@@ -82,7 +86,7 @@ class ColumnTest {
   // The values of one type that a condition names, in the form that the column holds.
   using Values = std::vector<uint64_t>;
   static constexpr AttributeType kTypes[] = {AttributeType::kString, AttributeType::kInt, AttributeType::kDouble,
-                                             AttributeType::kBool};
+                                             AttributeType::kBool, AttributeType::kTimestamp};
 
   RowSet Present(const RowSet& rows) const {
     return Scan(rows, row_count_, [this](uint32_t first, uint32_t count, uint8_t* flags) {
@@ -130,21 +134,24 @@ class ColumnTest {
 
   // What equals a literal in a column of this type. A number may equal values of both number types, and zero two
   // doubles.
-  Values ValuesOf(AttributeType type, const std::vector<AttributeValue>& literals) const {
+  Values ValuesOf(AttributeType type, const std::vector<AttributeScalar>& literals) const {
     Values values;
-    for (const AttributeValue& literal : literals) AddEqual(type, literal, values);
+    for (const AttributeScalar& literal : literals) AddEqual(type, literal, values);
     return values;
   }
 
-  void AddEqual(AttributeType type, const AttributeValue& literal, Values& values) const {
+  void AddEqual(AttributeType type, const AttributeScalar& literal, Values& values) const {
     const auto* text = std::get_if<std::string>(&literal);
     const auto* integer = std::get_if<int64_t>(&literal);
     const auto* number = std::get_if<double>(&literal);
     const auto* flag = std::get_if<bool>(&literal);
+    const auto* time = std::get_if<Timestamp>(&literal);
     if (type == AttributeType::kString && text != nullptr) {
       if (const std::optional<uint32_t> found = dictionary_.Find(*text)) values.push_back(*found);
     } else if (type == AttributeType::kBool && flag != nullptr) {
       values.push_back(*flag ? 1 : 0);
+    } else if (type == AttributeType::kTimestamp && time != nullptr) {
+      values.push_back(static_cast<uint64_t>(time->unix_us));
     } else if (type == AttributeType::kInt && (integer != nullptr || number != nullptr)) {
       const std::optional<int64_t> equal = integer != nullptr ? *integer : EqualInt(*number);
       if (equal) values.push_back(static_cast<uint64_t>(*equal));
@@ -156,7 +163,7 @@ class ColumnTest {
     }
   }
 
-  RowSet AnyOf(const std::vector<AttributeValue>& literals, const RowSet& rows) const {
+  RowSet AnyOf(const std::vector<AttributeScalar>& literals, const RowSet& rows) const {
     RowSet result(rows.size(), 0);
     for (const AttributeType type : kTypes) {
       const Values set = ValuesOf(type, literals);
@@ -165,7 +172,7 @@ class ColumnTest {
     return result;
   }
 
-  RowSet NoneOf(const std::vector<AttributeValue>& literals, const RowSet& rows) const {
+  RowSet NoneOf(const std::vector<AttributeScalar>& literals, const RowSet& rows) const {
     RowSet result(rows.size(), 0);
     for (const AttributeType type : kTypes) {
       if (!Comparable(type, literals.front())) continue;
@@ -174,20 +181,27 @@ class ColumnTest {
     return result;
   }
 
-  static bool Comparable(AttributeType type, const AttributeValue& literal) {
+  static bool Comparable(AttributeType type, const AttributeScalar& literal) {
     if (std::holds_alternative<std::string>(literal)) return type == AttributeType::kString;
     if (std::holds_alternative<bool>(literal)) return type == AttributeType::kBool;
+    if (std::holds_alternative<Timestamp>(literal)) return type == AttributeType::kTimestamp;
     return type == AttributeType::kInt || type == AttributeType::kDouble;
   }
 
   // <, <=, > and >=.
   RowSet Ordered(const Filter::Node& node, const RowSet& rows) const {
-    const AttributeValue& literal = node.literals.front();
+    const AttributeScalar& literal = node.literals.front();
     const bool negated = Negated(node.op), or_equal = OrEqual(node.op);
-    if (std::holds_alternative<std::string>(literal)) return OrderedText(texts_.at(&node), negated, rows);
+    if (std::holds_alternative<std::string>(literal))
+      return ByAnswer(AttributeType::kString, texts_.at(&node), negated, rows);
     if (const auto* flag = std::get_if<bool>(&literal)) {
       const uint64_t bound = (*flag ? 1 : 0) + (or_equal ? 0 : 1);
       return Matching(AttributeType::kBool, negated, rows, [bound](uint64_t value) { return value >= bound; });
+    }
+    if (const auto* time = std::get_if<Timestamp>(&literal)) {
+      const int64_t bound = time->unix_us + (or_equal ? 0 : 1);
+      return Matching(AttributeType::kTimestamp, negated, rows,
+                      [bound](uint64_t value) { return static_cast<int64_t>(value) >= bound; });
     }
     RowSet result;
     if (const std::optional<int64_t> bound = LeastInt(literal, or_equal)) {
@@ -205,13 +219,14 @@ class ColumnTest {
     return result;
   }
 
-  RowSet OrderedText(const std::vector<uint64_t>& at_least, bool negated, const RowSet& rows) const {
-    // The value is a number of the dictionary in rows of strings only.
+  // The rows of this type, strings or lists, for whose entry of the dictionary the answer is yes, negated or not.
+  RowSet ByAnswer(AttributeType type, const std::vector<uint64_t>& answers, bool negated, const RowSet& rows) const {
+    // The value is a number of the dictionary in rows of these types only.
     return Scan(rows, row_count_, [&](uint32_t first, uint32_t count, uint8_t* flags) {
       for (uint32_t i = 0; i < count; ++i) {
         const uint64_t number = values_[first + i];
-        const bool is_text = types_[first + i] == AttributeType::kString && number / 64 < at_least.size();
-        flags[i] = is_text && ((at_least[number / 64] >> (number % 64) & 1) != 0) != negated;
+        const bool is_one = types_[first + i] == type && number / 64 < answers.size();
+        flags[i] = is_one && ((answers[number / 64] >> (number % 64) & 1) != 0) != negated;
       }
     });
   }
@@ -240,7 +255,7 @@ RowSet TestIds(const Filter::Node& node, const Segment& ids, uint32_t row_count,
     });
   };
   if (node.op == FilterOperator::kExists) return rows;
-  const auto text = [](const AttributeValue& literal) { return std::string_view(std::get<std::string>(literal)); };
+  const auto text = [](const AttributeScalar& literal) { return std::string_view(std::get<std::string>(literal)); };
   const std::string_view first = text(node.literals.front());
   switch (node.op) {
     case FilterOperator::kNotEqual:
@@ -250,7 +265,7 @@ RowSet TestIds(const Filter::Node& node, const Segment& ids, uint32_t row_count,
     case FilterOperator::kEqual:
     case FilterOperator::kIn: {
       absl::flat_hash_set<std::string_view> wanted;
-      for (const AttributeValue& literal : node.literals) wanted.insert(text(literal));
+      for (const AttributeScalar& literal : node.literals) wanted.insert(text(literal));
       if (wanted.size() == 1) return matching([first](std::string_view id) { return id == first; });
       return matching([&wanted](std::string_view id) { return wanted.contains(id); });
     }

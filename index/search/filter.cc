@@ -13,6 +13,7 @@
 #include "index/search/column_test.h"
 #include "index/search/filter_lookup.h"
 #include "index/search/filter_parser.h"
+#include "index/search/list_match.h"
 
 namespace bebr {
 namespace {
@@ -92,9 +93,9 @@ std::vector<const Filter::Node*> TestsOf(const Filter::Node& root) {
   return tests;
 }
 
-// Whether a test is compared with every distinct text.
+// Whether a test is compared with every distinct text or list.
 bool ComparesTexts(const Filter::Node& test) {
-  if (test.op == FilterOperator::kStartsWith) return true;
+  if (test.op == FilterOperator::kStartsWith || IsContains(test.op)) return true;
   return IsOrder(test.op) && std::holds_alternative<std::string>(test.literals.front());
 }
 
@@ -109,7 +110,8 @@ absl::Status CheckTests(const Filter::Node& root) {
       std::count_if(tests.begin(), tests.end(), [](const Filter::Node* test) { return ComparesTexts(*test); }));
   if (texts <= kMaxTextComparisons) return absl::OkStatus();
   return absl::InvalidArgumentError(
-      absl::StrFormat("the filter compares texts by <, <=, >, >=, BETWEEN or STARTS WITH %d times; the limit is %d",
+      absl::StrFormat("the filter compares texts by <, <=, >, >=, BETWEEN or STARTS WITH, or lists by CONTAINS, %d "
+                      "times; the limit is %d",
                       texts, kMaxTextComparisons));
 }
 
@@ -118,35 +120,37 @@ bool Has(const AttributeColumns::Column& column, uint32_t rows, AttributeType ty
 }
 
 // Whether some row has a value that the test can be true of.
-bool HasType(const AttributeColumns::Column& column, uint32_t rows, const std::vector<AttributeValue>& literals) {
-  if (literals.empty()) {
+bool HasType(const AttributeColumns::Column& column, uint32_t rows, const Filter::Node& test) {
+  if (IsContains(test.op)) return Has(column, rows, AttributeType::kList);
+  if (test.literals.empty()) {
     const AttributeType* types = column.types.data();
     return std::any_of(types, types + rows, [](AttributeType type) { return type != AttributeType::kAbsent; });
   }
-  return std::any_of(literals.begin(), literals.end(), [&](const AttributeValue& literal) {
+  return std::any_of(test.literals.begin(), test.literals.end(), [&](const AttributeScalar& literal) {
     if (std::holds_alternative<std::string>(literal)) return Has(column, rows, AttributeType::kString);
     if (std::holds_alternative<bool>(literal)) return Has(column, rows, AttributeType::kBool);
+    if (std::holds_alternative<Timestamp>(literal)) return Has(column, rows, AttributeType::kTimestamp);
     return Has(column, rows, AttributeType::kInt) || Has(column, rows, AttributeType::kDouble);
   });
 }
 
-std::string_view TypeName(const AttributeValue& literal) {
+std::string_view TypeName(const Filter::Node& test) {
+  if (IsContains(test.op)) return "a list";
+  const AttributeScalar& literal = test.literals.front();
   return std::holds_alternative<std::string>(literal) ? "a text"
          : std::holds_alternative<bool>(literal)      ? "true and false"
+         : std::holds_alternative<Timestamp>(literal) ? "a timestamp"
                                                       : "a number";
 }
 
-// What is to be said of a test that can be true of no row.
+// What is to be said of a test whose attribute no row of the segments has, or none with a value that it can be true of.
 std::string SentenceOf(const Filter::Node& test, bool named, bool stored) {
   if (stored) {
-    return absl::StrFormat(
-        "attribute \"%s\" has only texts of more than %d bytes, of which a filter can but ask whether "
-        "they exist",
-        test.name, kMaxIndexedTextBytes);
+    return absl::StrFormat("attribute \"%s\" is stored only; a filter can but ask whether it EXISTS", test.name);
   }
-  return named && !test.literals.empty() ? absl::StrFormat("no document has an attribute \"%s\" of the type of %s",
-                                                           test.name, TypeName(test.literals.front()))
-                                         : absl::StrFormat("no document has an attribute \"%s\"", test.name);
+  return named && !test.literals.empty()
+             ? absl::StrFormat("no document has an attribute \"%s\" of the type of %s", test.name, TypeName(test))
+             : absl::StrFormat("no document has an attribute \"%s\"", test.name);
 }
 
 void AddOnce(std::string sentence, std::vector<std::string>& sentences) {
@@ -170,15 +174,26 @@ Filter::TextAnswers Filter::CompareTexts(const AttributeDictionary& dictionary) 
   TextAnswers answers;
   for (const Node* test : TestsOf(*root_)) {
     if (!ComparesTexts(*test)) continue;
-    const bool prefix = test->op == FilterOperator::kStartsWith;
-    const auto* text = &std::get<std::string>(test->literals.front());
     std::vector<uint64_t>& holding = answers[test];
     holding.resize(dictionary.size() / 64 + 1);
-    dictionary.ForEach([&](uint32_t number, std::string_view entry) {
-      if (number / 64 >= holding.size()) return;  // came after size(): in no row that is read
-      const bool holds = prefix ? entry.starts_with(*text) : OrEqual(test->op) ? entry >= *text : entry > *text;
-      holding[number / 64] |= uint64_t{holds} << (number % 64);
-    });
+    const auto fill = [&](const auto& holds) {
+      dictionary.ForEach([&](uint32_t number, std::string_view entry) {
+        if (number / 64 >= holding.size()) return;  // came after size(): in no row that is read
+        holding[number / 64] |= uint64_t{holds(entry)} << (number % 64);
+      });
+    };
+    if (IsContains(test->op)) {
+      fill([match = ListMatch(*test)](std::string_view entry) { return match.Matches(entry); });
+      continue;
+    }
+    const auto& text = std::get<std::string>(test->literals.front());
+    if (test->op == FilterOperator::kStartsWith) {
+      fill([&](std::string_view entry) { return entry.starts_with(text); });
+    } else if (OrEqual(test->op)) {
+      fill([&](std::string_view entry) { return entry >= text; });
+    } else {
+      fill([&](std::string_view entry) { return entry > text; });
+    }
   }
   return answers;
 }
@@ -187,21 +202,22 @@ Filter::Warnings Filter::Unknown(absl::Span<const SegmentView* const> segments) 
   Warnings warnings;
   if (segments.empty()) return warnings;
   for (const Node* test : TestsOf(*root_)) {
-    const bool of_text = !test->literals.empty() && std::holds_alternative<std::string>(test->literals.front());
     bool named = false, holds = false, stored = false;
     for (const SegmentView* segment : segments) {
       const auto column = segment->attributes->find(test->name);
       if (column == segment->attributes->end()) continue;
       named = true;
-      holds = holds || HasType(*column->second, segment->rows, test->literals);
-      stored = stored || (of_text && Has(*column->second, segment->rows, AttributeType::kStored));
+      holds = holds || HasType(*column->second, segment->rows, *test);
+      stored = stored || (!test->literals.empty() && Has(*column->second, segment->rows, AttributeType::kStored));
     }
     if (!holds) {
       AddOnce(SentenceOf(*test, named, stored), warnings.unknown);
     } else if (stored) {
-      AddOnce(absl::StrFormat("texts of attribute \"%s\" that have more than %d bytes are compared with nothing",
-                              test->name, kMaxIndexedTextBytes),
-              warnings.stored);
+      AddOnce(
+          absl::StrFormat("values of attribute \"%s\" that are stored only, such as texts of more than %d bytes, are "
+                          "compared with nothing",
+                          test->name, kMaxIndexedTextBytes),
+          warnings.stored);
     }
   }
   return warnings;

@@ -34,11 +34,12 @@ struct SelectedRows {
 // Grammar. Comparisons: name =, !=, <, <=, >, >= literal; name IN (literal, ...); name BETWEEN literal AND literal,
 // bounds included; name STARTS WITH "text"; name EXISTS; combined by AND, OR, NOT (binding NOT, AND, OR) and
 // parentheses; keywords in any case. A name is [a-zA-Z_][a-zA-Z0-9_.-]* or any text in back quotes; id, without back
-// quotes, is the document's id. Literals: "text" or 'text', integers (64 bits), decimals (with a point or an exponent),
-// true, false. In quotes of all three kinds \ stands before a quote or another \. Meaning. Numbers of both types are
-// compared by value, exactly; strings by bytes; false is less than true. A comparison with an attribute that a document
-// lacks, or has with another type, is false, also for !=; NOT of it is true. So is one with a string of more than
-// kMaxIndexedTextBytes bytes, which is on disk alone: of such a one EXISTS is all that can be asked.
+// quotes, is the document's id. Of lists: name CONTAINS literal; name CONTAINS ANY (literal, ...); name CONTAINS ALL
+// (literal, ...). Literals: "text" or 'text', integers (64 bits), decimals (with a point or an exponent), true, false,
+// TIMESTAMP "2026-01-31T12:00:00Z". In quotes of all three kinds \ stands before a quote or another \. Meaning. Numbers
+// of both types are compared by value, exactly; strings by bytes; timestamps as time; false is less than true. A
+// comparison with an attribute that a document lacks, or has with another type, or stored only, is false, also for !=;
+// NOT of it is true.
 //
 // Immutable; thread-safe. Errors: INVALID_ARGUMENT with the position (a byte, counted from 1), what was expected there
 // and what was found. Cost of Evaluate: a pass over the rows for each comparison that can still change the answer; some
@@ -51,7 +52,7 @@ class Filter {
   struct Node;  // of the syntax tree
 
   // For each <, <=, > and >= with a string: a bit for every string of a dictionary, set where it is not below (or, for
-  // <= and >, is above) the condition's; for each STARTS WITH, set where it does.
+  // <= and >, is above) the condition's; for each STARTS WITH, and CONTAINS of its lists, set where it does.
   using TextAnswers = absl::flat_hash_map<const Node*, std::vector<uint64_t>>;
   // Compares with every string of the dictionary: to be done once for all segments that share it.
   TextAnswers CompareTexts(const AttributeDictionary& dictionary) const;
@@ -68,7 +69,7 @@ class Filter {
   struct Warnings {
     // Which attributes no row of the segments has, or none with a value of the type that it is compared with.
     std::vector<std::string> unknown;
-    // Which of the others some rows have with a text that is stored only.
+    // Which of the others some rows have with a value that is stored only.
     std::vector<std::string> stored;
   };
   Warnings Unknown(absl::Span<const SegmentView* const> segments) const;

@@ -23,7 +23,7 @@ using Ranges = std::vector<KeyRange>;
 uint64_t KeyOf(int64_t value) { return OrderKey(AttributeType::kInt, static_cast<uint64_t>(value)); }
 uint64_t KeyOf(double value) { return OrderKey(AttributeType::kDouble, std::bit_cast<uint64_t>(value)); }
 
-void AddEqual(const AttributeValue& literal, const AttributeDictionary& dictionary, Ranges& ranges) {
+void AddEqual(const AttributeScalar& literal, const AttributeDictionary& dictionary, Ranges& ranges) {
   const auto add = [&ranges](AttributeType type, uint64_t least, uint64_t most) {
     ranges.push_back({type, least, most});
   };
@@ -31,6 +31,9 @@ void AddEqual(const AttributeValue& literal, const AttributeDictionary& dictiona
     if (const auto number = dictionary.Find(*text)) add(AttributeType::kString, *number, *number);
   } else if (const auto* flag = std::get_if<bool>(&literal)) {
     add(AttributeType::kBool, *flag ? 1 : 0, *flag ? 1 : 0);
+  } else if (const auto* time = std::get_if<Timestamp>(&literal)) {
+    const uint64_t key = OrderKey(AttributeType::kTimestamp, static_cast<uint64_t>(time->unix_us));
+    add(AttributeType::kTimestamp, key, key);
   } else {
     const auto* integer = std::get_if<int64_t>(&literal);
     const auto* number = std::get_if<double>(&literal);
@@ -53,8 +56,12 @@ void AddFrom(AttributeType type, uint64_t bound, bool negated, Ranges& ranges) {
 }
 
 void AddOrder(const Filter::Node& test, Ranges& ranges) {
-  const AttributeValue& literal = test.literals.front();
+  const AttributeScalar& literal = test.literals.front();
   const bool negated = Negated(test.op), or_equal = OrEqual(test.op);
+  if (const auto* time = std::get_if<Timestamp>(&literal)) {
+    const uint64_t key = OrderKey(AttributeType::kTimestamp, static_cast<uint64_t>(time->unix_us));
+    return AddFrom(AttributeType::kTimestamp, key + (or_equal ? 0 : 1), negated, ranges);
+  }
   if (const auto least = LeastInt(literal, or_equal)) {
     AddFrom(AttributeType::kInt, KeyOf(*least), negated, ranges);
   } else if (negated) {
@@ -167,7 +174,7 @@ std::optional<std::vector<KeyRange>> RangesOf(const Filter::Node& test, const At
   Ranges ranges;
   if (test.of_id || test.literals.empty() || test.literals.size() > kMostRanges) return std::nullopt;
   if (test.op == FilterOperator::kEqual || test.op == FilterOperator::kIn) {
-    for (const AttributeValue& literal : test.literals) AddEqual(literal, dictionary, ranges);
+    for (const AttributeScalar& literal : test.literals) AddEqual(literal, dictionary, ranges);
     const auto order = [](const KeyRange& a, const KeyRange& b) {
       return a.type != b.type ? a.type < b.type : a.least < b.least;
     };
@@ -176,9 +183,9 @@ std::optional<std::vector<KeyRange>> RangesOf(const Filter::Node& test, const At
     ranges.erase(std::unique(ranges.begin(), ranges.end(), same), ranges.end());
     return ranges;
   }
-  const AttributeValue& bound = test.literals.front();
+  const AttributeScalar& bound = test.literals.front();
   const bool of_number = std::holds_alternative<int64_t>(bound) || std::holds_alternative<double>(bound);
-  if (!IsOrder(test.op) || !of_number) return std::nullopt;
+  if (!IsOrder(test.op) || !(of_number || std::holds_alternative<Timestamp>(bound))) return std::nullopt;
   AddOrder(test, ranges);
   return ranges;
 }

@@ -106,6 +106,7 @@ class Parser {
   // What stands behind the name.
   absl::Status Condition(Filter::Node& node) {
     if (IsWord("starts")) return StartsWith(node);
+    if (IsWord("contains")) return Contains(node);
     switch (token_.kind) {
       case TokenKind::kExists:
         Advance();
@@ -167,7 +168,11 @@ class Parser {
   }
 
   Result OfId(std::unique_ptr<Filter::Node> node) const {
-    for (const AttributeValue& literal : node->literals) {
+    if (IsContains(node->op)) {
+      return absl::InvalidArgumentError(
+          "filter: CONTAINS is for lists, and id is the document's id; compare it by = or IN");
+    }
+    for (const AttributeScalar& literal : node->literals) {
       if (std::holds_alternative<std::string>(literal)) continue;
       return absl::InvalidArgumentError(
           "filter: id is compared with something else than text; it is the document's id, which goes in quotes (an "
@@ -177,18 +182,39 @@ class Parser {
   }
 
   absl::Status Literal(Filter::Node& node) {
+    if (IsWord("timestamp")) return TimestampLiteral(node);
     if (token_.kind != TokenKind::kLiteral) {
       const bool doubled = text_.substr(token_.begin, 1) == "=";
-      return Expected(doubled ? "text in quotes, a number, true or false (equality is one =)"
-                              : "text in quotes, a number, true or false");
+      return Expected(doubled ? "text in quotes, a number, true, false or TIMESTAMP \"...\" (equality is one =)"
+                              : "text in quotes, a number, true, false or TIMESTAMP \"...\"");
     }
     node.literals.push_back(std::move(token_.value));
     Advance();
     return absl::OkStatus();
   }
 
+  absl::Status TimestampLiteral(Filter::Node& node) {
+    Advance();
+    const auto* text = token_.kind == TokenKind::kLiteral ? std::get_if<std::string>(&token_.value) : nullptr;
+    if (text == nullptr) return Expected("text in quotes after TIMESTAMP");
+    const absl::StatusOr<Timestamp> time = ParseTimestamp(*text);
+    if (!time.ok()) return Error(absl::StrCat("TIMESTAMP ", time.status().message()));
+    node.literals.emplace_back(*time);
+    Advance();
+    return absl::OkStatus();
+  }
+
+  absl::Status Contains(Filter::Node& node) {
+    node.op = FilterOperator::kContains;
+    Advance();
+    if (!IsWord("any") && !IsWord("all")) return Literal(node);
+    node.op = IsWord("any") ? FilterOperator::kContainsAny : FilterOperator::kContainsAll;
+    Advance();
+    return List(node);
+  }
+
   absl::Status List(Filter::Node& node) {
-    if (token_.kind != TokenKind::kOpen) return Expected("( and a list of values after IN");
+    if (token_.kind != TokenKind::kOpen) return Expected("( and a list of values");
     do {
       Advance();
       BEBR_RETURN_IF_ERROR(Literal(node));
@@ -198,7 +224,7 @@ class Parser {
     return absl::OkStatus();
   }
 
-  static constexpr absl::string_view kOperators = "=, !=, <, <=, >, >=, IN, BETWEEN, STARTS WITH or EXISTS";
+  static constexpr absl::string_view kOperators = "=, !=, <, <=, >, >=, IN, BETWEEN, STARTS WITH, CONTAINS or EXISTS";
 
   const absl::string_view text_;
   FilterTokenizer tokenizer_;

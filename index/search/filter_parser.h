@@ -20,7 +20,8 @@ inline constexpr size_t kMaxFilterDepth = 64;
 
 // Each test is a pass over the rows; lists belong into one IN.
 inline constexpr size_t kMaxFilterTests = 1000;
-// An order of texts, or STARTS WITH, is a comparison with every distinct text of the collection besides.
+// An order of texts, STARTS WITH, or CONTAINS, is a comparison with every distinct text and list of the collection
+// besides.
 inline constexpr size_t kMaxTextComparisons = 64;
 
 // What a test compares an attribute by.
@@ -33,12 +34,18 @@ enum class FilterOperator : uint8_t {
   kGreaterEqual,
   kIn,
   kExists,
-  kStartsWith
+  kStartsWith,
+  kContains,     // of lists
+  kContainsAny,  // one of several
+  kContainsAll
 };
 
 // <, <=, > and >= are "at least a bound", or its negation: < negates >=, and <= negates >.
 inline bool Negated(FilterOperator op) { return op == FilterOperator::kLess || op == FilterOperator::kLessEqual; }
 inline bool OrEqual(FilterOperator op) { return op == FilterOperator::kLess || op == FilterOperator::kGreaterEqual; }
+inline bool IsContains(FilterOperator op) {
+  return op == FilterOperator::kContains || op == FilterOperator::kContainsAny || op == FilterOperator::kContainsAll;
+}
 inline bool IsOrder(FilterOperator op) {
   return Negated(op) || op == FilterOperator::kGreater || op == FilterOperator::kGreaterEqual;
 }
@@ -55,7 +62,7 @@ struct Filter::Node {
   std::string name;
   bool of_id = false;  // tests the document's id instead; literals are text
   FilterOperator op = FilterOperator::kExists;
-  std::vector<AttributeValue> literals;  // kIn: one or more; kExists: none; else one
+  std::vector<AttributeScalar> literals;  // kIn, kContainsAny, kContainsAll: one or more; kExists: none; else one
 };
 
 // The syntax tree of `text`. Errors: INVALID_ARGUMENT with the position, a byte of `text` counted from 1, what was

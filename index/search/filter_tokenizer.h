@@ -36,7 +36,7 @@ struct FilterToken {
   size_t end = 0;                              // one past its last byte
   std::string name;                            // of a kName, without quotes
   bool quoted = false;                         // of a kName
-  AttributeValue value;                        // of a kLiteral
+  AttributeScalar value;                       // of a kLiteral
   FilterOperator op = FilterOperator::kEqual;  // of a kComparison
   std::string error;                           // of a kError: what is wrong at `begin`
 };

@@ -24,7 +24,7 @@ std::optional<double> EqualDouble(int64_t integer) {
   return nearest;
 }
 
-std::optional<int64_t> LeastInt(const AttributeValue& literal, bool or_equal) {
+std::optional<int64_t> LeastInt(const AttributeScalar& literal, bool or_equal) {
   constexpr int64_t kLeast = std::numeric_limits<int64_t>::min();
   if (const auto* integer = std::get_if<int64_t>(&literal)) {
     if (or_equal) return *integer;
@@ -39,7 +39,7 @@ std::optional<int64_t> LeastInt(const AttributeValue& literal, bool or_equal) {
   return static_cast<int64_t>(bound) + (or_equal ? 0 : 1);
 }
 
-double LeastDouble(const AttributeValue& literal, bool or_equal) {
+double LeastDouble(const AttributeScalar& literal, bool or_equal) {
   if (const auto* number = std::get_if<double>(&literal)) return or_equal ? *number : NextDouble(*number);
   const int64_t integer = std::get<int64_t>(literal);
   const double nearest = static_cast<double>(integer);

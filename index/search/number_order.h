@@ -16,9 +16,9 @@ std::optional<int64_t> EqualInt(double number);
 std::optional<double> EqualDouble(int64_t integer);
 // The least int64 that is above the literal, a number, or, with `or_equal`, at least the literal; none if all are
 // below.
-std::optional<int64_t> LeastInt(const AttributeValue& literal, bool or_equal);
+std::optional<int64_t> LeastInt(const AttributeScalar& literal, bool or_equal);
 // The least double that is above the literal, a number, or, with `or_equal`, at least the literal.
-double LeastDouble(const AttributeValue& literal, bool or_equal);
+double LeastDouble(const AttributeScalar& literal, bool or_equal);
 
 }  // namespace bebr
 

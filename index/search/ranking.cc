@@ -82,6 +82,7 @@ Explanation Explain(const CodeSpec& spec, const EncodedQuery& query, const uint3
   Explanation explanation;
   explanation.scale = factors.scale;
   explanation.offset = factors.offset;
+  explanation.group = factors.group;
   explanation.query_offset = query.offset;
   explanation.query_factor = query.factor;
   const uint32_t* planes = query.planes;

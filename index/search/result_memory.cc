@@ -19,6 +19,14 @@ constexpr uint64_t kShortText = 15;    // longer ones have a buffer of their own
 
 uint64_t TextMemory(uint64_t bytes) { return bytes > kShortText ? bytes + 1 + kAllocation : 0; }
 
+uint64_t ListMemory(const AttributeList& list) {
+  uint64_t bytes = kAllocation + list.size() * sizeof(AttributeScalar);
+  for (const AttributeScalar& value : list) {
+    if (const auto* text = std::get_if<std::string>(&value)) bytes += TextMemory(text->size());
+  }
+  return bytes;
+}
+
 }  // namespace
 
 uint64_t QueryMemory(const CodeSpec& spec, uint32_t query_levels, uint32_t first_levels) {
@@ -45,9 +53,9 @@ uint64_t AttributeMemory(absl::Span<const SearchHit> hits) {
   uint64_t bytes = 0;
   for (const SearchHit& hit : hits) {
     for (const auto& [name, value] : hit.attributes) {
-      const auto* text = std::get_if<std::string>(&value);
-      bytes += kNode + kAllocation + sizeof(std::pair<std::string, AttributeValue>) + TextMemory(name.size()) +
-               (text == nullptr ? 0 : TextMemory(text->size()));
+      bytes += kNode + kAllocation + sizeof(std::pair<std::string, AttributeValue>) + TextMemory(name.size());
+      if (const auto* text = std::get_if<std::string>(&value)) bytes += TextMemory(text->size());
+      if (const auto* list = std::get_if<AttributeList>(&value)) bytes += ListMemory(*list);
     }
   }
   return bytes;

@@ -17,7 +17,7 @@ constexpr float kRounding = 1e-6f;         // of a score that is scaled, at most
 constexpr size_t kEncodeRows = 16;         // queries a thread encodes at a time, or, of few,
 constexpr size_t kFewEncodeRows = 4;       // this many
 constexpr size_t kHeavyCandidates = 1000;  // of a query that is heavy to finish
-constexpr size_t kHitsAtATime = 128;       // whose attributes are read in one go, before the limit is checked
+constexpr size_t kHitsAtATime = 64;        // whose attributes are read in one go, before the limit is checked
 
 int64_t Micros(SteadyTime from, SteadyTime to) { return absl::ToInt64Microseconds(to - from); }
 
@@ -31,10 +31,7 @@ absl::Status CheckResultBytes(const SearchRequest& request, absl::Span<const Sea
   uint64_t bytes = 0;
   for (const SearchHit& hit : hits) {
     bytes += hit.id.size() + kHitBytes;
-    for (const auto& [name, value] : hit.attributes) {
-      const auto* text = std::get_if<std::string>(&value);
-      bytes += name.size() + (text == nullptr ? 0 : text->size());
-    }
+    for (const auto& [name, value] : hit.attributes) bytes += name.size() + ValueBytes(value);
   }
   if (total.fetch_add(bytes) + bytes <= request.max_result_bytes) return absl::OkStatus();
   return absl::ResourceExhaustedError(

@@ -3,12 +3,17 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <utility>
+
+#include "index/segment/attribute_list.h"
 
 namespace bebr {
 namespace {
 
 // What the allocator takes for a string.
 uint64_t AllocatedBytes(uint64_t size) { return size == 0 ? 0 : std::max<uint64_t>(32, (size + 8 + 15) / 16 * 16); }
+
+bool IsInDictionary(AttributeType type) { return type == AttributeType::kString || type == AttributeType::kList; }
 
 }  // namespace
 
@@ -63,6 +68,11 @@ std::optional<uint32_t> AttributeDictionary::Find(std::string_view text) const {
   return *it;
 }
 
+std::string AttributeDictionary::Text(uint32_t number) const {
+  MutexLock lock(&mutex_);
+  return std::string(TextOf(number));
+}
+
 uint32_t AttributeDictionary::size() const {
   MutexLock lock(&mutex_);
   return static_cast<uint32_t>(entries_.size());
@@ -74,11 +84,18 @@ uint64_t AttributeDictionary::memory_bytes() const {
          numbers_.capacity() * (sizeof(uint32_t) + 1);
 }
 
+AttributeColumns::AttributeColumns(uint32_t capacity, std::shared_ptr<AttributeDictionary> dictionary,
+                                   std::shared_ptr<const AttributeSchema> schema)
+    : capacity_(capacity),
+      dictionary_(std::move(dictionary)),
+      schema_(schema != nullptr ? std::move(schema) : std::make_shared<const AttributeSchema>()),
+      columns_(std::make_shared<Map>()) {}
+
 AttributeColumns::~AttributeColumns() {
   std::vector<uint32_t> numbers;
   for (const auto& [name, column] : *columns_) {
     for (uint32_t row = 0; row < rows_; ++row) {
-      if (column->types[row] == AttributeType::kString) numbers.push_back(static_cast<uint32_t>(column->values[row]));
+      if (IsInDictionary(column->types[row])) numbers.push_back(static_cast<uint32_t>(column->values[row]));
     }
     dictionary_->Release(numbers);
     numbers.clear();
@@ -98,8 +115,8 @@ void AttributeColumns::SetValue(Column& column, uint32_t row, AttributeType type
   column.has_values = true;
 }
 
-void AttributeColumns::SetText(Column& column, uint32_t row, uint32_t number, uint64_t size) {
-  SetValue(column, row, AttributeType::kString, number);
+void AttributeColumns::SetText(Column& column, uint32_t row, AttributeType type, uint32_t number, uint64_t size) {
+  SetValue(column, row, type, number);
   rows_ = row + 1;
   text_bytes_ += size;
 }
@@ -114,9 +131,9 @@ void AttributeColumns::Copy(const AttributeColumns& from, uint32_t from_row, uin
       continue;
     }
     const uint64_t value = column->values[from_row];
-    if (type == AttributeType::kString) {
+    if (IsInDictionary(type)) {
       const auto number = static_cast<uint32_t>(value);
-      SetText(target, to, number, dictionary_->Hold(number));
+      SetText(target, to, type, number, dictionary_->Hold(number));
     } else {
       SetValue(target, to, type, value);
     }
@@ -126,18 +143,47 @@ void AttributeColumns::Copy(const AttributeColumns& from, uint32_t from_row, uin
 void AttributeColumns::Set(uint32_t row, const Attributes& attributes) {
   for (const auto& [name, value] : attributes) {
     Column& column = ColumnFor(name);
-    const auto* text = std::get_if<std::string>(&value);
-    if (text != nullptr && text->size() > kMaxIndexedTextBytes) {
+    if (IsStoredOnly(*schema_, name, value)) {
       column.types[row] = AttributeType::kStored;
-    } else if (text != nullptr) {
-      SetText(column, row, dictionary_->Add(*text), text->size());
-    } else if (const auto* integer = std::get_if<int64_t>(&value)) {
-      SetValue(column, row, AttributeType::kInt, static_cast<uint64_t>(*integer));
-    } else if (const auto* number = std::get_if<double>(&value)) {
-      SetValue(column, row, AttributeType::kDouble, std::bit_cast<uint64_t>(*number));
     } else {
-      SetValue(column, row, AttributeType::kBool, std::get<bool>(value) ? 1 : 0);
+      SetOne(column, row, value);
     }
+  }
+}
+
+void AttributeColumns::SetOne(Column& column, uint32_t row, const AttributeValue& value) {
+  if (const auto* text = std::get_if<std::string>(&value)) {
+    SetText(column, row, AttributeType::kString, dictionary_->Add(*text), text->size());
+  } else if (const auto* list = std::get_if<AttributeList>(&value)) {
+    const std::string packed = PackList(*list);
+    SetText(column, row, AttributeType::kList, dictionary_->Add(packed), packed.size());
+  } else if (const auto* integer = std::get_if<int64_t>(&value)) {
+    SetValue(column, row, AttributeType::kInt, static_cast<uint64_t>(*integer));
+  } else if (const auto* number = std::get_if<double>(&value)) {
+    SetValue(column, row, AttributeType::kDouble, std::bit_cast<uint64_t>(*number));
+  } else if (const auto* time = std::get_if<Timestamp>(&value)) {
+    SetValue(column, row, AttributeType::kTimestamp, static_cast<uint64_t>(time->unix_us));
+  } else {
+    SetValue(column, row, AttributeType::kBool, std::get<bool>(value) ? 1 : 0);
+  }
+}
+
+std::optional<AttributeScalar> ScalarAt(const AttributeColumns::Column& column, uint32_t row,
+                                        const AttributeDictionary& dictionary) {
+  const uint64_t value = column.values[row];
+  switch (column.types[row]) {
+    case AttributeType::kString:
+      return dictionary.Text(static_cast<uint32_t>(value));
+    case AttributeType::kInt:
+      return static_cast<int64_t>(value);
+    case AttributeType::kDouble:
+      return std::bit_cast<double>(value) + 0.0;  // one zero
+    case AttributeType::kBool:
+      return value != 0;
+    case AttributeType::kTimestamp:
+      return Timestamp{static_cast<int64_t>(value)};
+    default:
+      return std::nullopt;
   }
 }
 

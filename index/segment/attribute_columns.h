@@ -42,6 +42,8 @@ class AttributeDictionary {
   void Release(absl::Span<const uint32_t> numbers);
 
   std::optional<uint32_t> Find(std::string_view text) const;
+  // The string of a number that a row of the caller's view has.
+  std::string Text(uint32_t number) const;
   // Calls visit(number, text) for every string.
   template <typename Visit>
   void ForEach(const Visit& visit) const {
@@ -84,13 +86,9 @@ class AttributeDictionary {
   uint64_t text_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
-// Longer strings, pieces of text rather than words to filter by, are stored only: on disk, and in memory but the fact
-// that they are there.
-inline constexpr size_t kMaxIndexedTextBytes = 256;
-
 // The attributes of a segment's rows by name: what a filter is evaluated on. 9 bytes a row and attribute, or 1 where
-// all values are stored only, 2 more once filters look up its values, beside the strings, which it holds in the
-// dictionary until it goes.
+// all values are stored only, 2 more once filters look up its values, beside the strings and lists, which it holds in
+// the dictionary until it goes.
 //
 // Thread safety: one writer, which also takes the views; readers hold a View and read only rows that were published
 // with it. Cost: a name that no row had copies the map of the names once for all that come between two views.
@@ -99,17 +97,18 @@ class AttributeColumns {
   struct Column {
     explicit Column(uint32_t capacity) : types(capacity), values(capacity) {}
     ReservedArray<AttributeType> types;
-    // kString: number in the dictionary; kInt: the int64; kDouble: the bits of the double; kBool: 0 or 1; kStored:
-    // nothing.
+    // kString, kList: number in the dictionary; kInt: the int64; kDouble: the bits of the double; kBool: 0 or 1;
+    // kTimestamp: microseconds, an int64; kStored: nothing.
     ReservedArray<uint64_t> values;
     ValueIndex index;         // of what stands above; built by the look-ups of readers
-    bool has_values = false;  // of some row; for the writer
+    bool has_values = false;  // some row has one here; for the writer
   };
   using Map = std::map<std::string, std::shared_ptr<Column>, std::less<>>;
   using View = std::shared_ptr<const Map>;
 
-  AttributeColumns(uint32_t capacity, std::shared_ptr<AttributeDictionary> dictionary)
-      : capacity_(capacity), dictionary_(std::move(dictionary)), columns_(std::make_shared<Map>()) {}
+  // `schema` says what is stored only; null: size alone does.
+  AttributeColumns(uint32_t capacity, std::shared_ptr<AttributeDictionary> dictionary,
+                   std::shared_ptr<const AttributeSchema> schema = nullptr);
   ~AttributeColumns();
   AttributeColumns(const AttributeColumns&) = delete;
   AttributeColumns& operator=(const AttributeColumns&) = delete;
@@ -126,21 +125,28 @@ class AttributeColumns {
   std::optional<int64_t> Integer(std::string_view name, uint32_t row) const;
   // Of columns with so many rows, without the strings and the indexes.
   uint64_t memory_bytes(uint32_t rows) const;
-  // Length of the strings of all rows, counted as often as rows have them.
+  // Length of the strings and lists of all rows, counted as often as rows have them.
   uint64_t text_bytes() const { return text_bytes_; }
 
  private:
   Column& ColumnFor(const std::string& name);
+  void SetOne(Column& column, uint32_t row, const AttributeValue& value);
   static void SetValue(Column& column, uint32_t row, AttributeType type, uint64_t value);
-  void SetText(Column& column, uint32_t row, uint32_t number, uint64_t size);
+  void SetText(Column& column, uint32_t row, AttributeType type, uint32_t number, uint64_t size);
 
   const uint32_t capacity_;
   const std::shared_ptr<AttributeDictionary> dictionary_;
+  const std::shared_ptr<const AttributeSchema> schema_;
   std::shared_ptr<Map> columns_;  // one that was viewed is replaced, not changed: views keep the old one
   mutable bool viewed_ = false;
   uint32_t rows_ = 0;  // all that have strings are below
   uint64_t text_bytes_ = 0;
 };
+
+// The value of a row, of a column whose strings are in the dictionary: nullopt if it has none, a list, or one that is
+// stored only.
+std::optional<AttributeScalar> ScalarAt(const AttributeColumns::Column& column, uint32_t row,
+                                        const AttributeDictionary& dictionary);
 
 }  // namespace bebr
 

@@ -106,8 +106,10 @@ CodeFactors SegmentView::SpaceView::Load(uint32_t row, uint32_t* words) const {
   return factors;
 }
 
-Segment::Segment(std::shared_ptr<AttributeDictionary> dictionary)
-    : id_position_(kSegmentRows), attributes_(kSegmentRows, std::move(dictionary)), marks_(kSegmentRows) {}
+Segment::Segment(std::shared_ptr<AttributeDictionary> dictionary, std::shared_ptr<const AttributeSchema> schema)
+    : id_position_(kSegmentRows),
+      attributes_(kSegmentRows, std::move(dictionary), std::move(schema)),
+      marks_(kSegmentRows) {}
 
 uint32_t Segment::AppendId(std::string_view id) {
   const uint16_t length = static_cast<uint16_t>(id.size());

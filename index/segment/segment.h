@@ -137,8 +137,9 @@ class CodeColumn {
 // a view owns a copy of the one block that is not yet full (with groups: of one a group); the others never change.
 class Segment {
  public:
-  // The strings of its rows are in the dictionary, that of the shard.
-  explicit Segment(std::shared_ptr<AttributeDictionary> dictionary);
+  // The strings of its rows are in the dictionary, that of the shard; `schema` is the collection's, null: none.
+  explicit Segment(std::shared_ptr<AttributeDictionary> dictionary,
+                   std::shared_ptr<const AttributeSchema> schema = nullptr);
 
   uint32_t rows() const { return rows_; }
   // Whether no row is to be appended: there are kSegmentRows, or a column with groups has no room for certain.

@@ -15,6 +15,7 @@ constexpr uint64_t kSignBit = uint64_t{1} << 63;
 uint64_t OrderKey(AttributeType type, uint64_t value) {
   switch (type) {
     case AttributeType::kInt:
+    case AttributeType::kTimestamp:
       return value ^ kSignBit;
     case AttributeType::kDouble:  // its bits: sign and magnitude
       return (value & kSignBit) != 0 ? ~value : value | kSignBit;
@@ -30,7 +31,7 @@ std::shared_ptr<const ValueIndex::Run> ValueIndex::Sort(const ColumnRows& column
   std::array<std::vector<std::pair<uint64_t, uint16_t>>, kTypes> by_type;  // key, row
   for (uint32_t row = begin; row < end; ++row) {
     const AttributeType type = column.types[row];
-    if (type == AttributeType::kAbsent || type == AttributeType::kStored) continue;
+    if (type == AttributeType::kAbsent || type >= AttributeType::kList) continue;
     by_type[static_cast<size_t>(type)].emplace_back(OrderKey(type, column.values[row]), static_cast<uint16_t>(row));
   }
   size_t present = 0;

@@ -15,8 +15,18 @@
 
 namespace bebr {
 
-// The type of an attribute of a row; one byte in memory. kStored: a string that is on disk alone, and in no index.
-enum class AttributeType : uint8_t { kAbsent = 0, kString = 1, kInt = 2, kDouble = 3, kBool = 4, kStored = 5 };
+// The type of an attribute of a row; one byte in memory. kStored: there is a value, on disk alone. Lists and what is
+// stored are in no index.
+enum class AttributeType : uint8_t {
+  kAbsent = 0,
+  kString = 1,
+  kInt = 2,
+  kDouble = 3,
+  kBool = 4,
+  kTimestamp = 5,
+  kList = 6,
+  kStored = 7
+};
 
 // A value of a column as a number. Keys of one type are in the order of its values; of texts, in that of their numbers.
 uint64_t OrderKey(AttributeType type, uint64_t value);
@@ -54,7 +64,7 @@ class ValueIndex {
   uint64_t memory_bytes() const { return bytes_.load(std::memory_order_relaxed); }
 
  private:
-  static constexpr size_t kTypes = static_cast<size_t>(AttributeType::kStored);
+  static constexpr size_t kTypes = static_cast<size_t>(AttributeType::kList);
   // Rows begin..end - 1 of the column; those of type t are order[type_end[t - 1]..type_end[t] - 1], by key, then row.
   struct Run {
     uint32_t begin = 0;

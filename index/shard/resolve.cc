@@ -32,6 +32,17 @@ std::optional<int64_t> IntegerOf(const Attributes& attributes, std::string_view 
   return number == nullptr ? std::nullopt : std::optional<int64_t>(*number);
 }
 
+// What an update of attributes reads and writes again of a shard, at most: documents may have a megabyte of them.
+constexpr uint64_t kMaxUpdatedBytes = uint64_t{64} << 20;
+constexpr size_t kReadAtATime = 32;
+
+absl::Status TooMuchToUpdate(uint64_t bytes) {
+  return absl::ResourceExhaustedError(absl::StrFormat(
+      "the documents of one shard have %d bytes of attributes or more, and one update writes at most %d of a "
+      "shard again; update fewer at a time",
+      bytes, kMaxUpdatedBytes));
+}
+
 }  // namespace
 
 Shard::Held Shard::Find(std::string_view id) const {
@@ -60,24 +71,31 @@ bool Shard::NeedsHeld(const Mutation& mutation) const {
          (mutation.kind == MutationKind::kReplace && MayHoldOthers());
 }
 
-absl::StatusOr<Shard::StoredAttributes> Shard::ReadUpdated(const Group& group) const {
-  std::vector<std::string_view> ids;
-  for (const absl::Span<Mutation> mutations : group) {
-    for (const Mutation& mutation : mutations) {
+absl::StatusOr<Shard::StoredAttributes> Shard::ReadUpdated(const Group& group,
+                                                           std::vector<absl::Status>& refused) const {
+  StoredAttributes stored;
+  for (size_t request = 0; request < group.size(); ++request) {
+    std::vector<std::string_view> ids;
+    for (const Mutation& mutation : group[request]) {
       if (mutation.kind == MutationKind::kUpdate && rows_.contains(mutation.id)) ids.push_back(mutation.id);
     }
-  }
-  StoredAttributes stored;
-  if (ids.empty()) return stored;
-  BEBR_ASSIGN_OR_RETURN(auto documents, store_->GetDocuments(nullptr, number_, ids));
-  for (size_t i = 0; i < ids.size(); ++i) {
-    if (documents[i].has_value()) stored[ids[i]] = *std::move(documents[i]);
+    uint64_t bytes = 0;
+    for (size_t begin = 0; begin < ids.size() && refused[request].ok(); begin += kReadAtATime) {
+      const auto some = absl::MakeConstSpan(ids).subspan(begin, kReadAtATime);
+      BEBR_ASSIGN_OR_RETURN(auto documents, store_->GetDocuments(nullptr, number_, some));
+      for (size_t i = 0; i < some.size(); ++i) {
+        if (!documents[i].has_value()) continue;
+        bytes += documents[i]->size();
+        stored[some[i]] = *std::move(documents[i]);
+      }
+      if (bytes > kMaxUpdatedBytes) refused[request] = TooMuchToUpdate(bytes);
+    }
   }
   return stored;
 }
 
 absl::Status Shard::Resolve(const Group& group, std::vector<absl::Status>& refused) const {
-  BEBR_ASSIGN_OR_RETURN(const StoredAttributes stored, ReadUpdated(group));
+  BEBR_ASSIGN_OR_RETURN(const StoredAttributes stored, ReadUpdated(group, refused));
   // What mutations in the group find was written by those before them or stands in the segments.
   absl::flat_hash_map<std::string_view, Held> changed;
   const bool reads = std::any_of(group.begin(), group.end(), [this](absl::Span<const Mutation> mutations) {
@@ -164,8 +182,8 @@ absl::Status Shard::ChangeAttributes(const StoredAttributes& stored, Mutation& m
   }
   for (const std::string& name : change.remove) attributes->erase(name);
   for (const auto& [name, value] : change.set) attributes->insert_or_assign(name, value);
-  BEBR_RETURN_IF_ERROR(
-      ValidateAttributes(absl::StrFormat("document \"%s\" with the change", mutation.id), *attributes));
+  BEBR_RETURN_IF_ERROR(ValidateAttributes(absl::StrFormat("document \"%s\" with the change", mutation.id), *attributes,
+                                          *contents_.attributes));
   mutation.attributes_after = std::move(attributes);
   held.attributes = mutation.attributes_after.get();
   return absl::OkStatus();
@@ -227,6 +245,14 @@ void Shard::AddToBatch(const Group& group, CollectionStore::Batch& batch) const 
   }
 }
 
+void Shard::AddAttributes(const Mutation& mutation, CollectionStore::Batch& batch) const {
+  if (mutation.kind == MutationKind::kMerge) return;
+  const Attributes& attributes =
+      mutation.kind == MutationKind::kUpdate ? *mutation.attributes_after : *mutation.attributes;
+  batch.PutDocument(number_, mutation.id, EncodeAttributes(attributes));
+  batch.NeedFormat(FormatOf(attributes));
+}
+
 void Shard::AddOne(const Mutation& mutation, CollectionStore::Batch& batch) const {
   // Of a document that is replaced or deleted nothing stays but what the new one overwrites; with one version there is
   // nothing else.
@@ -247,11 +273,7 @@ void Shard::AddOne(const Mutation& mutation, CollectionStore::Batch& batch) cons
     }
   }
   if (mutation.kind == MutationKind::kDelete) return batch.DeleteDocument(number_, mutation.id);
-  if (mutation.kind == MutationKind::kUpdate) {
-    batch.PutDocument(number_, mutation.id, EncodeAttributes(*mutation.attributes_after));
-  } else if (mutation.kind != MutationKind::kMerge) {
-    batch.PutDocument(number_, mutation.id, EncodeAttributes(*mutation.attributes));
-  }
+  AddAttributes(mutation, batch);
   for (const RowCode& code : mutation.codes) {
     batch.PutCode(code.space, number_, mutation.id,
                   {code.version, code.factors.scale, code.factors.offset, code.words, code.factors.group});

@@ -150,7 +150,7 @@ uint32_t Shard::TailSlot() {
     tail_slot_ = free_slots_.back();
     free_slots_.pop_back();
   }
-  slots_[tail_slot_].segment = std::make_shared<Segment>(dictionary_);
+  slots_[tail_slot_].segment = std::make_shared<Segment>(dictionary_, contents_.attributes);
   return static_cast<uint32_t>(tail_slot_);
 }
 

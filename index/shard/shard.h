@@ -62,6 +62,7 @@ struct ShardContents {
   std::map<uint32_t, CodeSpec> spaces;
   std::map<uint32_t, uint32_t> versions;  // in use: number, and that of the embedding it takes
   bool stores_floats = false;
+  std::shared_ptr<const AttributeSchema> attributes = std::make_shared<const AttributeSchema>();
 
   bool InUse(uint32_t embedding) const;
 };
@@ -138,7 +139,7 @@ class Shard {
 
   // Attributes as they are on disk, by id, of the documents that a group updates.
   using StoredAttributes = absl::flat_hash_map<std::string_view, std::string>;
-  absl::StatusOr<StoredAttributes> ReadUpdated(const Group& group) const;
+  absl::StatusOr<StoredAttributes> ReadUpdated(const Group& group, std::vector<absl::Status>& refused) const;
   // Whether documents may have embeddings that a mutation with one embedding says nothing of.
   bool MayHoldOthers() const;
   bool NeedsHeld(const Mutation& mutation) const;
@@ -154,6 +155,7 @@ class Shard {
   absl::InlinedVector<uint32_t, 2> EmbeddingsOf(const Held& held) const;
   Held Find(std::string_view id) const;
   void AddOne(const Mutation& mutation, CollectionStore::Batch& batch) const;
+  void AddAttributes(const Mutation& mutation, CollectionStore::Batch& batch) const;
   MutationResult ApplyRequest(absl::Span<const Mutation> mutations);
   // Appends the row that a mutation makes of a document; `old` is its row, if something of that stays.
   void AppendRow(const Mutation& mutation, std::optional<uint32_t> old);

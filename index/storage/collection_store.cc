@@ -98,6 +98,11 @@ class RocksStore final : public CollectionStore {
   absl::StatusOr<absl::Duration> Commit(Batch batch, uint64_t sequence) override {
     rocksdb::WriteBatch& writes = batch.rep().writes;
     writes.Put(ToSlice(kSequenceKey), SequenceBytes(sequence)).PermitUncheckedError();
+    if (batch.format() > kStoreFormatVersion) {
+      // Before the write: if it fails, what of it is there after all has the format that Recover() writes.
+      format_.store(std::max(batch.format(), format_.load(std::memory_order_relaxed)), std::memory_order_relaxed);
+      writes.Put(ToSlice(kFormatKey), absl::StrCat(format_.load(std::memory_order_relaxed))).PermitUncheckedError();
+    }
     BEBR_ASSIGN_OR_RETURN(const absl::Duration synced, Write(&writes));
     sequence_.store(sequence, std::memory_order_relaxed);
     return synced;
@@ -191,6 +196,7 @@ class RocksStore final : public CollectionStore {
   const std::vector<rocksdb::ColumnFamilyHandle*> families_;
   const StoreReader reader_;
   std::atomic<uint64_t> sequence_{0};
+  std::atomic<uint32_t> format_{kStoreFormatVersion};
   Mutex recover_mutex_;  // one attempt at a time
 };
 
@@ -228,7 +234,7 @@ absl::Status RocksStore::Recover() {
     rocksdb::WriteOptions past_log;
     past_log.disableWAL = true;
     past_log.no_slowdown = true;
-    status = db_->Put(past_log, ToSlice(kFormatKey), absl::StrCat(kStoreFormatVersion));
+    status = db_->Put(past_log, ToSlice(kFormatKey), absl::StrCat(format_.load(std::memory_order_relaxed)));
     if (status.ok()) status = FlushAll();
     if (status.ok() && database_->files->log_failed()) status = database_->files->log_error();
   }
@@ -248,9 +254,12 @@ absl::Status RocksStore::Initialize(uint32_t shards, bool create) {
     meta.Put(ToSlice(kShardsKey), absl::StrCat(shards)).PermitUncheckedError();
     return Write(&meta).status();
   }
-  if (format != absl::StrCat(kStoreFormatVersion)) {
-    return absl::FailedPreconditionError(absl::StrFormat("storage at %s has format %s; this server reads format %d",
-                                                         path_, format, kStoreFormatVersion));
+  for (uint32_t known = kStoreFormatVersion; format != absl::StrCat(known); ++known) {
+    if (known == kNewestStoreFormat) {
+      return absl::FailedPreconditionError(absl::StrFormat("storage at %s has format %s; this server reads %d to %d",
+                                                           path_, format, kStoreFormatVersion, kNewestStoreFormat));
+    }
+    format_.store(known + 1, std::memory_order_relaxed);
   }
   if (shards_there != absl::StrCat(shards)) {
     return absl::DataLossError(

@@ -2,6 +2,7 @@
 #ifndef BEBR_INDEX_STORAGE_COLLECTION_STORE_H_
 #define BEBR_INDEX_STORAGE_COLLECTION_STORE_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -65,6 +66,9 @@ class CollectionStore {
     // Everything of a space; all floats and marks of an embedding.
     void DeleteAllCodes(uint32_t space);
     void DeleteAllFloats(uint32_t embedding);
+    // The store gets this format with the batch, if it has an older one.
+    void NeedFormat(uint32_t format) { format_ = std::max(format_, format); }
+    uint32_t format() const { return format_; }
     size_t bytes() const;
 
     struct Rep;  // RocksDB's batch, for the store alone
@@ -73,6 +77,7 @@ class CollectionStore {
    private:
     std::unique_ptr<Rep> rep_;
     std::string scratch_;
+    uint32_t format_ = 0;
   };
 
   // A View is the store as it was when it was made; reads through it see no later write.

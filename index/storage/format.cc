@@ -2,6 +2,8 @@
 
 #include <bit>
 #include <cstring>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/strings/str_format.h"
@@ -36,9 +38,9 @@ bool TakeBytes(std::string_view* in, size_t count, std::string_view* bytes) {
   return true;
 }
 
-bool TakeValue(std::string_view* in, AttributeValue* value) {
-  uint8_t type;
-  if (!Take(in, &type)) return false;
+constexpr uint8_t kListType = 5;
+
+bool TakeScalar(std::string_view* in, uint8_t type, AttributeScalar* value) {
   switch (type) {
     case 0: {
       uint32_t length;
@@ -57,8 +59,45 @@ bool TakeValue(std::string_view* in, AttributeValue* value) {
       *value = flag != 0;
       return true;
     }
+    case 4:
+      return Take(in, &value->emplace<Timestamp>().unix_us);
     default:
       return false;
+  }
+}
+
+bool TakeValue(std::string_view* in, AttributeValue* value) {
+  uint8_t type;
+  if (!Take(in, &type)) return false;
+  if (type != kListType) {
+    AttributeScalar scalar;
+    if (!TakeScalar(in, type, &scalar)) return false;
+    *value = ToValue(std::move(scalar));
+    return true;
+  }
+  uint32_t count;
+  if (!Take(in, &count) || count > in->size()) return false;  // a value takes two bytes at least
+  AttributeList list(count);
+  for (AttributeScalar& scalar : list) {
+    if (!Take(in, &type) || !TakeScalar(in, type, &scalar)) return false;
+  }
+  *value = std::move(list);
+  return true;
+}
+
+void AppendScalar(const AttributeScalar& value, std::string* out) {
+  Append(out, static_cast<uint8_t>(value.index()));
+  if (const auto* text = std::get_if<std::string>(&value)) {
+    Append(out, static_cast<uint32_t>(text->size()));
+    out->append(*text);
+  } else if (const auto* integer = std::get_if<int64_t>(&value)) {
+    Append(out, *integer);
+  } else if (const auto* number = std::get_if<double>(&value)) {
+    Append(out, *number);
+  } else if (const auto* time = std::get_if<Timestamp>(&value)) {
+    Append(out, time->unix_us);
+  } else {
+    Append(out, static_cast<uint8_t>(std::get<bool>(value)));
   }
 }
 
@@ -162,19 +201,25 @@ std::string EncodeAttributes(const Attributes& attributes) {
   for (const auto& [name, value] : attributes) {
     Append(&out, static_cast<uint16_t>(name.size()));
     out.append(name);
-    Append(&out, static_cast<uint8_t>(value.index()));
-    if (const auto* text = std::get_if<std::string>(&value)) {
-      Append(&out, static_cast<uint32_t>(text->size()));
-      out.append(*text);
-    } else if (const auto* integer = std::get_if<int64_t>(&value)) {
-      Append(&out, *integer);
-    } else if (const auto* number = std::get_if<double>(&value)) {
-      Append(&out, *number);
-    } else {
-      Append(&out, static_cast<uint8_t>(std::get<bool>(value)));
+    const auto* list = std::get_if<AttributeList>(&value);
+    if (list == nullptr) {
+      AppendScalar(ToScalar(value), &out);
+      continue;
     }
+    Append(&out, kListType);
+    Append(&out, static_cast<uint32_t>(list->size()));
+    for (const AttributeScalar& scalar : *list) AppendScalar(scalar, &out);
   }
   return out;
+}
+
+uint32_t FormatOf(const Attributes& attributes) {
+  for (const auto& [name, value] : attributes) {
+    if (std::holds_alternative<Timestamp>(value) || std::holds_alternative<AttributeList>(value)) {
+      return kNewestStoreFormat;
+    }
+  }
+  return kStoreFormatVersion;
 }
 
 absl::StatusOr<Attributes> DecodeAttributes(std::string_view bytes) {

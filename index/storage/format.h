@@ -14,7 +14,10 @@
 
 namespace bebr {
 
+// Of a store whose attributes are of the first four types, and of one that has others: it is raised when the first of
+// them comes.
 inline constexpr uint32_t kStoreFormatVersion = 2;
+inline constexpr uint32_t kNewestStoreFormat = 3;
 // Added to an embedding's number in the keys of marks, which stand beside the codes.
 inline constexpr uint32_t kMarkBase = 0x80000000u;
 
@@ -57,6 +60,8 @@ absl::StatusOr<StoredCode> DecodeCode(std::string_view bytes, std::string* buffe
 absl::Status ReadStoredFloats(FloatStorage storage, std::string_view bytes, absl::Span<float> values);
 
 std::string EncodeAttributes(const Attributes& attributes);
+// The format that a store with these has, at least.
+uint32_t FormatOf(const Attributes& attributes);
 absl::StatusOr<Attributes> DecodeAttributes(std::string_view bytes);
 
 }  // namespace bebr

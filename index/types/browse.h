@@ -43,6 +43,7 @@ struct DocumentCode {
   std::string version;  // that wrote it
   uint32_t space = 0;
   float scale = 0, offset = 0;
+  uint32_t group = 0;           // of the document, in a space in groups
   std::vector<uint32_t> words;  // packed code: index/code/code_spec.h
 };
 

@@ -80,6 +80,7 @@ struct CollectionConfig {
   // Candidates of a search that leaves it to the collection (SearchRequest::collection_rerank); 0 = none, or with
   // auto_binarizer as many as a recall@10 of 0.99 takes.
   uint32_t default_rerank = 0;
+  AttributeSchema attributes;  // kinds and storage of attributes, by name; others are of any kind
 };
 
 // What a version added to a collection is to be.
@@ -173,6 +174,13 @@ struct MemoryUse {
   uint64_t total = 0;
 };
 
+// The attributes of documents to come, for an estimate of memory.
+struct AttributeLoad {
+  double per_document = 0.0;    // attributes that a document has, in the mean, all kinds
+  uint64_t distinct_texts = 0;  // different texts and lists that filters compare, in all
+  double text_bytes = 0.0;      // their mean length
+};
+
 // A collection as it is now.
 struct CollectionInfo {
   std::string name;
@@ -190,6 +198,7 @@ struct CollectionInfo {
   uint64_t disk_bytes = 0;
   std::string problem;                // why it takes no writes; empty: it does
   uint32_t default_rerank = 0;        // candidates of a search that leaves it to the collection; 0: none
+  AttributeSchema attributes;         // as it was created with
   std::optional<AutoInfo> auto_info;  // of a collection whose binarizers the engine makes
 };
 

@@ -1,7 +1,5 @@
 #include "index/types/document.h"
 
-#include <cmath>
-
 #include "absl/strings/str_format.h"
 
 namespace bebr {
@@ -39,35 +37,6 @@ absl::Status ValidateId(std::string_view field, std::string_view id) {
   if (id.size() > kMaxIdBytes) {
     return absl::InvalidArgumentError(
         absl::StrFormat("%s has %d bytes; the limit is %d", field, id.size(), kMaxIdBytes));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status ValidateAttributes(std::string_view field, const Attributes& attributes) {
-  if (attributes.size() > kMaxAttributes) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("%s has %d attributes; the limit is %d", field, attributes.size(), kMaxAttributes));
-  }
-  size_t bytes = 0;
-  for (const auto& [name, value] : attributes) {
-    if (name.empty() || name.size() > kMaxAttributeNameBytes) {
-      return absl::InvalidArgumentError(absl::StrFormat("%s has an attribute name of %d bytes; a name has 1 to %d",
-                                                        field, name.size(), kMaxAttributeNameBytes));
-    }
-    bytes += name.size();
-    if (const auto* text = std::get_if<std::string>(&value)) {
-      bytes += text->size();
-    } else {
-      bytes += sizeof(int64_t);
-      if (const auto* number = std::get_if<double>(&value); number != nullptr && !std::isfinite(*number)) {
-        return absl::InvalidArgumentError(
-            absl::StrFormat("%s[\"%s\"] is %f; NaN and infinity are refused", field, name, *number));
-      }
-    }
-  }
-  if (bytes > kMaxAttributesBytes) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("%s has %d bytes in all; the limit is %d", field, bytes, kMaxAttributesBytes));
   }
   return absl::OkStatus();
 }

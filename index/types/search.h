@@ -54,6 +54,7 @@ struct Explanation {
   float query_offset = 0, query_factor = 1;
   std::vector<BandExplanation> bands;
   uint32_t shard = 0, segment = 0, row = 0;  // where it is in memory
+  uint32_t group = 0;                        // of the document, in a space in groups
 };
 
 // A document that was found.

@@ -20,8 +20,11 @@ absl::Status GetStats(RpcContext& rpc, const Call&, const v1::GetStatsRequest&, 
 
 absl::Status EstimateMemory(RpcContext& rpc, const Call& call, const v1::EstimateMemoryRequest& request,
                             v1::EstimateMemoryResponse& response) {
-  BEBR_ASSIGN_OR_RETURN(const MemoryUse memory,
-                        rpc.engine->EstimateMemory(call.collection(), request.documents(), request.id_bytes()));
+  const AttributeLoad attributes{.per_document = request.attributes(),
+                                 .distinct_texts = request.distinct_texts(),
+                                 .text_bytes = request.text_bytes()};
+  BEBR_ASSIGN_OR_RETURN(const MemoryUse memory, rpc.engine->EstimateMemory(call.collection(), request.documents(),
+                                                                           request.id_bytes(), attributes));
   ToProto(memory, response.mutable_memory());
   return absl::OkStatus();
 }

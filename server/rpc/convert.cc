@@ -90,6 +90,26 @@ absl::StatusOr<CheckRequest> ToCheckRequest(const v1::CheckVersionRequest& reque
   return check;
 }
 
+// Kinds and storages have the same numbers on both sides; enums of proto3 may have others.
+absl::StatusOr<AttributeSchema> ToSchema(const google::protobuf::RepeatedPtrField<v1::AttributeRule>& rules) {
+  AttributeSchema schema;
+  for (int i = 0; i < rules.size(); ++i) {
+    const v1::AttributeRule& rule = rules[i];
+    if (!v1::AttributeKind_IsValid(rule.kind()) || !v1::AttributeStorage_IsValid(rule.storage())) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("attributes[%d] is of kind %d and storage %d; they are 0 to %d and 0 to %d", i,
+                          static_cast<int>(rule.kind()), static_cast<int>(rule.storage()),
+                          static_cast<int>(v1::AttributeKind_MAX), static_cast<int>(v1::AttributeStorage_MAX)));
+    }
+    const AttributeRule own{static_cast<AttributeKind>(rule.kind()), static_cast<AttributeStorage>(rule.storage())};
+    if (!schema.emplace(rule.name(), own).second) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("attributes[%d] is a second rule for \"%s\"; give one", i, rule.name()));
+    }
+  }
+  return schema;
+}
+
 absl::StatusOr<CollectionConfig> ToCollectionConfig(const v1::CollectionConfig& config) {
   CollectionConfig result;
   result.name = config.name();
@@ -97,6 +117,7 @@ absl::StatusOr<CollectionConfig> ToCollectionConfig(const v1::CollectionConfig& 
   result.shards = config.shards();
   result.expected_documents = config.expected_documents();
   result.default_rerank = config.default_rerank();
+  BEBR_ASSIGN_OR_RETURN(result.attributes, ToSchema(config.attributes()));
   if (config.has_auto_binarizer()) {
     if (!config.version().empty()) {
       return absl::InvalidArgumentError(absl::StrFormat(
@@ -140,6 +161,12 @@ void ToProto(const CollectionInfo& info, v1::Collection* out) {
   out->set_disk_bytes(info.disk_bytes);
   out->set_problem(info.problem);
   out->set_default_rerank(info.default_rerank);
+  for (const auto& [name, rule] : info.attributes) {
+    v1::AttributeRule* target = out->add_attributes();
+    target->set_name(name);
+    target->set_kind(static_cast<v1::AttributeKind>(rule.kind));
+    target->set_storage(static_cast<v1::AttributeStorage>(rule.storage));
+  }
   if (info.auto_info.has_value()) ToProto(*info.auto_info, out->mutable_auto_status());
 }
 

@@ -9,20 +9,41 @@
 namespace bebr {
 namespace {
 
-absl::StatusOr<AttributeValue> ToAttribute(const v1::AttributeValue& value) {
+absl::StatusOr<AttributeScalar> ToScalar(const v1::AttributeValue& value) {
   switch (value.kind_case()) {
     case v1::AttributeValue::kStringValue:
-      return AttributeValue(value.string_value());
+      return AttributeScalar(value.string_value());
     case v1::AttributeValue::kIntValue:
-      return AttributeValue(value.int_value());
+      return AttributeScalar(value.int_value());
     case v1::AttributeValue::kDoubleValue:
-      return AttributeValue(value.double_value());
+      return AttributeScalar(value.double_value());
     case v1::AttributeValue::kBoolValue:
-      return AttributeValue(value.bool_value());
+      return AttributeScalar(value.bool_value());
+    case v1::AttributeValue::kTimestampValue: {
+      BEBR_ASSIGN_OR_RETURN(const Timestamp time, ParseTimestamp(value.timestamp_value()));
+      return AttributeScalar(time);
+    }
+    case v1::AttributeValue::kListValue:
+      return absl::InvalidArgumentError("has a list in a list; a list's values are none");
     case v1::AttributeValue::KIND_NOT_SET:
       break;
   }
-  return absl::InvalidArgumentError("has no value; set one of string_value, int_value, double_value, bool_value");
+  return absl::InvalidArgumentError(
+      "has no value; set one of string_value, int_value, double_value, bool_value, timestamp_value, list_value");
+}
+
+absl::StatusOr<AttributeValue> ToAttribute(const v1::AttributeValue& value) {
+  if (!value.has_list_value()) {
+    BEBR_ASSIGN_OR_RETURN(AttributeScalar scalar, ToScalar(value));
+    return ToValue(std::move(scalar));
+  }
+  AttributeList list;
+  list.reserve(value.list_value().values_size());
+  for (const v1::AttributeValue& one : value.list_value().values()) {
+    BEBR_ASSIGN_OR_RETURN(AttributeScalar scalar, ToScalar(one));
+    list.push_back(std::move(scalar));
+  }
+  return AttributeValue(std::move(list));
 }
 
 absl::StatusOr<DocumentInput> ToDocument(size_t index, const v1::Document& document, VectorArena& arena) {
@@ -178,6 +199,12 @@ void ToProto(AttributeValue&& value, v1::AttributeValue* out) {
     out->set_int_value(*integer);
   } else if (const auto* number = std::get_if<double>(&value)) {
     out->set_double_value(*number);
+  } else if (const auto* time = std::get_if<Timestamp>(&value)) {
+    out->set_timestamp_value(FormatTimestamp(*time));
+  } else if (auto* list = std::get_if<AttributeList>(&value)) {
+    auto* values = out->mutable_list_value()->mutable_values();
+    values->Reserve(static_cast<int>(list->size()));
+    for (AttributeScalar& scalar : *list) ToProto(ToValue(std::move(scalar)), values->Add());
   } else {
     out->set_bool_value(std::get<bool>(value));
   }
@@ -192,6 +219,7 @@ void ToProto(PageDocument&& document, v1::Document* out) {
     target->mutable_words()->Add(code.words.begin(), code.words.end());
     target->set_scale(code.scale);
     target->set_offset(code.offset);
+    target->set_group(code.group);
   }
 }
 

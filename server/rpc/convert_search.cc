@@ -41,6 +41,7 @@ void ToProto(const Explanation& explanation, v1::Explanation* out) {
   out->set_shard(explanation.shard);
   out->set_segment(explanation.segment);
   out->set_row(explanation.row);
+  out->set_group(explanation.group);
 }
 
 // The part that both kinds of search share.

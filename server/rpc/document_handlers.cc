@@ -17,7 +17,7 @@
 namespace bebr {
 namespace {
 
-constexpr size_t kIdsPerRead = 128;
+constexpr size_t kIdsPerRead = 64;  // of a megabyte each, at most
 
 absl::Status CheckIds(const google::protobuf::RepeatedPtrField<std::string>& ids) {
   BEBR_RETURN_IF_ERROR(ValidateCount("ids", static_cast<size_t>(ids.size()), kMaxDocumentsPerRequest));

@@ -52,7 +52,9 @@ class Writer {
 
   absl::Status WriteTest(const std::string& path, const v1::FilterTest& test) {
     const size_t count = static_cast<size_t>(test.values_size());
-    const bool is_list = test.operator_() == v1::FILTER_OPERATOR_IN;
+    const bool is_list = test.operator_() == v1::FILTER_OPERATOR_IN ||
+                         test.operator_() == v1::FILTER_OPERATOR_CONTAINS_ANY ||
+                         test.operator_() == v1::FILTER_OPERATOR_CONTAINS_ALL;
     const size_t wanted = test.operator_() == v1::FILTER_OPERATOR_EXISTS    ? 0
                           : test.operator_() == v1::FILTER_OPERATOR_BETWEEN ? 2
                                                                             : 1;
@@ -66,7 +68,7 @@ class Writer {
     const char* word = WordOf(test.operator_());
     if (word == nullptr) {
       return absl::InvalidArgumentError(
-          absl::StrFormat("%s.operator is %d; it is 1 to 10", path, static_cast<int>(test.operator_())));
+          absl::StrFormat("%s.operator is %d; it is 1 to 13", path, static_cast<int>(test.operator_())));
     }
     text_ += word;
     if (is_list) text_ += '(';
@@ -115,6 +117,12 @@ class Writer {
         return " BETWEEN ";
       case v1::FILTER_OPERATOR_STARTS_WITH:
         return " STARTS WITH ";
+      case v1::FILTER_OPERATOR_CONTAINS:
+        return " CONTAINS ";
+      case v1::FILTER_OPERATOR_CONTAINS_ANY:
+        return " CONTAINS ANY ";
+      case v1::FILTER_OPERATOR_CONTAINS_ALL:
+        return " CONTAINS ALL ";
       default:
         return nullptr;
     }
@@ -133,6 +141,13 @@ class Writer {
         return absl::OkStatus();
       case v1::AttributeValue::kDoubleValue:
         return WriteDouble(path, value.double_value());
+      case v1::AttributeValue::kTimestampValue:
+        text_ += "TIMESTAMP ";
+        WriteQuoted(value.timestamp_value(), '"');
+        return absl::OkStatus();
+      case v1::AttributeValue::kListValue:
+        return absl::InvalidArgumentError(
+            absl::StrFormat("%s is a list; give its values one by one, with an operator that takes several", path));
       case v1::AttributeValue::KIND_NOT_SET:
         break;
     }

@@ -53,6 +53,7 @@ FieldLimits ApiLimits() {
           {"bebr.v1.BatchSearchRequest.queries", kMaxQueriesPerRequest},
           {"bebr.v1.CheckVersionRequest.queries", kMaxCheckQueries},
           {"bebr.v1.CheckVersionRequest.against_queries", kMaxCheckQueries},
+          {"bebr.v1.CollectionConfig.attributes", kMaxAttributeRules},
           {"bebr.v1.Document.attributes", kMaxAttributes}};
 }
 

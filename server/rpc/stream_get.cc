@@ -15,7 +15,7 @@
 namespace bebr {
 namespace {
 
-constexpr int kIdsPerMessage = 128;
+constexpr int kIdsPerMessage = 64;  // of a megabyte each, at most
 
 }  // namespace
 

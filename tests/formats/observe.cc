@@ -66,8 +66,11 @@ json ToJson(const VersionInfo& version) {
 }
 
 json ToJson(const CollectionInfo& info) {
-  json versions = json::array();
+  json versions = json::array(), attributes = json::object();
   for (const VersionInfo& version : info.versions) versions.push_back(ToJson(version));
+  for (const auto& [name, rule] : info.attributes) {
+    attributes[name] = {std::string(ToString(rule.kind)), std::string(ToString(rule.storage))};
+  }
   return {{"default_version", info.default_version},
           {"previous_default", info.previous_default},
           {"store_floats", std::string(ToString(info.store_floats))},
@@ -76,14 +79,29 @@ json ToJson(const CollectionInfo& info) {
           {"created_unix_us", absl::ToUnixMicros(info.created)},
           {"documents", info.documents},
           {"sequence", info.sequence},
+          {"attributes", attributes},
           {"versions", versions}};
+}
+
+json ToJson(const AttributeScalar& value) {
+  if (const auto* time = std::get_if<Timestamp>(&value)) return {{"timestamp", FormatTimestamp(*time)}};
+  if (const auto* text = std::get_if<std::string>(&value)) return *text;
+  if (const auto* integer = std::get_if<int64_t>(&value)) return *integer;
+  if (const auto* number = std::get_if<double>(&value)) return *number;
+  return std::get<bool>(value);
+}
+
+json ToJson(const AttributeValue& value) {
+  const auto* list = std::get_if<AttributeList>(&value);
+  if (list == nullptr) return ToJson(ToScalar(value));
+  json values = json::array();
+  for (const AttributeScalar& scalar : *list) values.push_back(ToJson(scalar));
+  return values;
 }
 
 json ToJson(const Document& document) {
   json attributes = json::object(), embeddings = json::object();
-  for (const auto& [name, value] : document.attributes) {
-    std::visit([&, &key = name](const auto& typed) { attributes[key] = typed; }, value);
-  }
+  for (const auto& [name, value] : document.attributes) attributes[name] = ToJson(value);
   for (const StoredEmbedding& embedding : document.embeddings) {
     json& values = embeddings[embedding.version] = json::array();
     for (const float value : embedding.values) values.push_back(Short(value));

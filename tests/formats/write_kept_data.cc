@@ -65,6 +65,7 @@ class Writer {
     WriteFigures();
     WriteSamples();
     WriteSketches();
+    WriteEvents();
     Must(engine_->SetAlias("live", "papers", ""));
     Must(engine_->SetAlias("drafts", "notes", ""));
     Reopen();
@@ -190,6 +191,41 @@ class Writer {
     Upsert("sketches", "", "sketch-", 30, 14, 24, UpsertMode::kReplace);
     Delete("sketches", {"sketch-5"});
     WriteRequests("sketches", {{"v1", 14}});
+  }
+
+  // With a schema, and attributes of all types.
+  void WriteEvents() {
+    Must(engine_->CreateCollection({.name = "events",
+                                    .shards = 2,
+                                    .attributes = {{"at", {.kind = AttributeKind::kTimestamp}},
+                                                   {"body", {.storage = AttributeStorage::kStored}},
+                                                   {"note", {.storage = AttributeStorage::kIndexed}},
+                                                   {"price", {.kind = AttributeKind::kDouble}}}},
+                                   RandomModelFile(10, *ParseCodeSpec("40x1"), 2, 9)));
+    const auto vectors = RandomVectors(24, 10, 24);
+    UpsertRequest request{.collection = "events"};
+    for (size_t i = 0; i < vectors.size(); ++i) {
+      const auto number = static_cast<int64_t>(i);
+      DocumentInput& document = request.documents.emplace_back();
+      document.id = absl::StrCat("event-", i);
+      document.attributes = {{"at", Timestamp{1767225600000000 + number * 3'600'250'000}},
+                             {"tags", AttributeList{absl::StrCat("tag-", i % 3), number % 5, true}},
+                             {"body", absl::StrCat("text ", i, std::string(i * 100, 'x'))}};
+      if (i % 2 == 0) document.attributes["note"] = std::string(i * 40, 'n');
+      if (i % 3 == 0) document.attributes["price"] = AttributeList{number, 0.5};
+      if (i % 4 == 0) document.attributes["tags"] = AttributeList{Timestamp{-1}, "é"};
+      document.embeddings.push_back({.values = vectors[i]});
+      ids_["events"].push_back(document.id);
+    }
+    Must(UpsertAndWait(*engine_, std::move(request)).status());
+    WriteRequests("events", {{"v1", 10}});
+    for (const char* filter :
+         {"tags CONTAINS 'tag-1' AND NOT tags CONTAINS ANY (2, 3)",
+          "at BETWEEN TIMESTAMP '2026-01-01T02:00:00Z' AND TIMESTAMP '2026-01-01T09:00:00+01:00'",
+          "tags CONTAINS ALL (TIMESTAMP '1969-12-31T23:59:59.999999Z', 'é') OR note STARTS WITH 'nnn'"}) {
+      requests_["events"].push_back(requests_["events"][0]);
+      requests_["events"].back()["filter"] = filter;
+    }
   }
 
   // Requests of every kind for each version.

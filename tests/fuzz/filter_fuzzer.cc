@@ -28,7 +28,10 @@ class Table {
                                                 -1e300,
                                                 9007199254740993.0,
                                                 true,
-                                                false};
+                                                false,
+                                                Timestamp{1},
+                                                AttributeList{},
+                                                AttributeList{"a", 1.0, true, Timestamp{1}}};
     for (uint32_t row = 0; row < kRows; ++row) {
       Attributes attributes;
       if (row % 3 != 0) attributes["a"] = values[row % values.size()];

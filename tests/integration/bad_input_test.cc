@@ -71,8 +71,33 @@ TEST_F(BadInputTest, Upserts) {
   ExpectUpsertRefused([](auto& r) { (*r.mutable_documents(0)->mutable_attributes())["unset"]; },
                       {"documents[0].attributes", "unset"});
   ExpectUpsertRefused(
-      [](auto& r) { (*r.mutable_documents(0)->mutable_attributes())["big"].set_string_value(std::string(20000, 'x')); },
-      {"documents[0].attributes", "16384"});
+      [](auto& r) {
+        (*r.mutable_documents(0)->mutable_attributes())["big"].set_string_value(std::string(1 << 20, 'x'));
+      },
+      {"documents[0].attributes", "1048576"});
+  ExpectUpsertRefused(
+      [](auto& r) {
+        auto& list = *(*r.mutable_documents(0)->mutable_attributes())["list"].mutable_list_value();
+        for (int i = 0; i < 2100; ++i) list.add_values()->set_string_value("");
+      },
+      {"documents[0].attributes", "bytes that filters compare; the limit is 16384"});
+  ExpectUpsertRefused(
+      [](auto& r) {
+        auto& list = *(*r.mutable_documents(0)->mutable_attributes())["deep"].mutable_list_value();
+        list.add_values()->mutable_list_value();
+      },
+      {"documents[0].attributes", "deep", "a list in a list"});
+  ExpectUpsertRefused(
+      [](auto& r) {
+        (*r.mutable_documents(0)->mutable_attributes())["t"].mutable_list_value()->add_values()->set_double_value(
+            std::numeric_limits<double>::infinity());
+      },
+      {"documents[0].attributes", "\"t\"", "inf"});
+  for (const char* time : {"", "2026-01-31", "2026-01-31T25:00:00Z", "10000-01-01T00:00:00Z", "\n"}) {
+    ExpectUpsertRefused(
+        [&](auto& r) { (*r.mutable_documents(0)->mutable_attributes())["at"].set_timestamp_value(time); },
+        {"documents[0].attributes", "at", "is no timestamp"});
+  }
   ExpectUpsertRefused(
       [](auto& r) {
         for (int i = 0; i < 65; ++i)

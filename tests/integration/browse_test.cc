@@ -110,6 +110,11 @@ TEST_F(BrowseTest, AnImportReadsBackExactlyWhatAnExportWrote) {
   attributes["third"].set_double_value(1.0 / 3);
   attributes["large"].set_int_value(INT64_MIN);
   attributes["yes"].set_bool_value(true);
+  attributes["at"].set_timestamp_value("2026-01-31T13:00:00.000001+01:00");
+  attributes["none"].mutable_list_value();
+  for (const char* tag : {"a", "b"}) attributes["tags"].mutable_list_value()->add_values()->set_string_value(tag);
+  attributes["tags"].mutable_list_value()->add_values()->set_double_value(2.0);
+  attributes["tags"].mutable_list_value()->add_values()->set_timestamp_value("1969-12-31T23:59:59.5Z");
   ASSERT_TRUE(client_->Upsert(odd).ok());
   ASSERT_NO_FATAL_FAILURE(Fill(0));
   ASSERT_TRUE(client_->Upsert(MakeUpsert("c", 100, 700)).ok());
@@ -136,6 +141,13 @@ TEST_F(BrowseTest, AnImportReadsBackExactlyWhatAnExportWrote) {
     EXPECT_EQ(got->documents(1).attributes().at("tiny").double_value(), 5e-324);
     EXPECT_EQ(got->documents(1).attributes().at("id").string_value(), "another\n");
     EXPECT_TRUE(got->documents(1).attributes().at("yes").bool_value());
+    EXPECT_EQ(got->documents(1).attributes().at("at").timestamp_value(), "2026-01-31T12:00:00.000001Z");
+    EXPECT_TRUE(got->documents(1).attributes().at("none").has_list_value());
+    const auto& tags = got->documents(1).attributes().at("tags").list_value().values();
+    ASSERT_EQ(tags.size(), 4);
+    EXPECT_EQ(tags[0].string_value(), "a");
+    EXPECT_EQ(tags[2].double_value(), 2.0);
+    EXPECT_EQ(tags[3].timestamp_value(), "1969-12-31T23:59:59.5Z");
   }
 }
 

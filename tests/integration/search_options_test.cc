@@ -49,6 +49,45 @@ TEST_F(SearchOptionsTest, ATreeIsAFilter) {
   EXPECT_EQ(client_->Search(request).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
+TEST_F(SearchOptionsTest, TreesAskForTimestampsAndLists) {
+  v1::UpsertRequest write = MakeUpsert("c", 0, 3);
+  for (int i = 0; i < 3; ++i) {
+    auto& attributes = *write.mutable_documents(i)->mutable_attributes();
+    attributes["at"].set_timestamp_value("2026-01-0" + std::to_string(i + 1) + "T00:00:00Z");
+    attributes["tags"].mutable_list_value()->add_values()->set_int_value(i);
+    attributes["tags"].mutable_list_value()->add_values()->set_string_value("all");
+  }
+  ASSERT_TRUE(client_->Upsert(write).ok());
+  v1::SearchRequest request = MakeSearch("c", VectorOf(3), 500);
+  request.mutable_options()->set_strict(true);
+  const auto expect = [&](const std::set<std::string>& expected) {
+    const auto found = client_->Search(request);
+    ASSERT_TRUE(found.ok()) << found.status();
+    std::set<std::string> ids;
+    for (const v1::SearchHit& hit : found->hits()) ids.insert(hit.id());
+    EXPECT_EQ(ids, expected);
+  };
+  v1::Filter* tree = request.mutable_options()->mutable_filter_tree();
+  v1::FilterTest* test = TestOf(tree, "at", v1::FILTER_OPERATOR_GREATER_EQUAL);
+  test->add_values()->set_timestamp_value("2026-01-02T01:00:00+01:00");
+  expect({"1", "2"});
+  test = TestOf(tree, "tags", v1::FILTER_OPERATOR_CONTAINS);
+  test->mutable_values(0)->set_int_value(2);
+  expect({"2"});
+  test->set_operator_(v1::FILTER_OPERATOR_CONTAINS_ANY);
+  test->add_values()->set_double_value(0.0);
+  expect({"0", "2"});
+  test->set_operator_(v1::FILTER_OPERATOR_CONTAINS_ALL);
+  expect({});
+  test->mutable_values(1)->set_string_value("all");
+  expect({"2"});
+  test->mutable_values(1)->mutable_list_value();
+  EXPECT_THAT(std::string(client_->Search(request).status().message()),
+              HasSubstr("filter_tree.test.values[1] is a list"));
+  test->mutable_values(1)->set_timestamp_value("yesterday");
+  EXPECT_THAT(std::string(client_->Search(request).status().message()), HasSubstr("is no timestamp: \"yesterday\""));
+}
+
 TEST_F(SearchOptionsTest, ByDocument) {
   v1::SearchRequest request = MakeSearch("c", {}, 3);
   request.clear_query();

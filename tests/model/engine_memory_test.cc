@@ -5,7 +5,10 @@
 
 #include <fstream>
 #include <future>
+#include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
@@ -114,6 +117,52 @@ TEST_F(EngineMemoryTest, HoldsWithSpacesOfTheirOwn) {
   ASSERT_TRUE(engine_->PromoteVersion("c", "v2", "v1", false).ok());
   ASSERT_TRUE(engine_->RetireVersion("c", "v1").ok());
   ExpectFormula();
+}
+
+// The attributes alone are within 5% too, of documents that have a number, a tenant of few, a title of their own and a
+// list; long texts take a byte.
+TEST_F(EngineMemoryTest, HoldsWithAttributes) {
+  Open();
+  ASSERT_TRUE(
+      engine_->CreateCollection({.name = "c", .shards = 2}, RandomModelFile(8, *ParseCodeSpec("64x1"), 4, 1)).ok());
+  const std::vector<float> vector(8, 0.5f);
+  std::set<std::string> texts;
+  for (size_t first = 0; first < kDocuments; first += 10000) {
+    UpsertRequest request{.collection = "c"};
+    for (size_t i = first; i < first + 10000; ++i) {
+      const std::string tenant = absl::StrFormat("tenant-%d", i % 500);
+      const std::string title = absl::StrFormat("%d: %s", i, std::string(20 + i % 60, 't'));
+      const std::string tag = absl::StrFormat("tag-%d", i % 100);
+      request.documents.push_back({.id = absl::StrFormat("%016d", i),
+                                   .attributes = {{"n", static_cast<int64_t>(i)},
+                                                  {"tenant", tenant},
+                                                  {"title", title},
+                                                  {"tags", AttributeList{tag, int64_t{7}}},
+                                                  {"body", std::string(300, 'x')}},
+                                   .embeddings = {{.values = vector}}});
+      texts.insert(tenant);
+      texts.insert(title);
+      texts.insert(tag + "in a list with a number");
+    }
+    ASSERT_TRUE(UpsertAndWait(*engine_, std::move(request)).ok());
+  }
+  AttributeLoad load{.per_document = 4.1, .distinct_texts = texts.size()};
+  for (const std::string& text : texts) load.text_bytes += static_cast<double>(text.size());
+  load.text_bytes /= static_cast<double>(texts.size());
+  for (int opened = 0; opened < 2; ++opened) {
+    const auto info = engine_->GetCollection("c");
+    const auto formula = engine_->EstimateMemory("c", kDocuments, kIdBytes, load);
+    ASSERT_TRUE(info.ok() && formula.ok()) << formula.status();
+    EXPECT_NEAR(static_cast<double>(info->memory.attributes), static_cast<double>(formula->attributes),
+                0.05 * static_cast<double>(formula->attributes));
+    EXPECT_NEAR(static_cast<double>(info->memory.total), static_cast<double>(formula->total),
+                0.05 * static_cast<double>(formula->total));
+    Open();
+  }
+  for (const AttributeLoad& wrong : {AttributeLoad{.per_document = 65}, AttributeLoad{.per_document = -1},
+                                     AttributeLoad{.distinct_texts = 1, .text_bytes = 2e6}}) {
+    EXPECT_EQ(engine_->EstimateMemory("c", 1, 0, wrong).status().code(), absl::StatusCode::kInvalidArgument);
+  }
 }
 
 TEST_F(EngineMemoryTest, WhatWouldNotFitIsRefusedWithTheFigure) {

@@ -165,6 +165,34 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{"40x2", 6, 24, 2, 2, FloatStorage::kFloat16, Metric::kCosine, 6},
                       Case{"17x3+33x1", 5, 20, 2, 1, FloatStorage::kFloat32, Metric::kInnerProduct, 40}));
 
+TEST(EngineGroupsTest, CodesAndExplanationsNameTheGroup) {
+  TemporaryDirectory directory;
+  auto engine = *Engine::Open({.data_dir = directory.path(), .threads = 2});
+  const std::string model = RandomModelFile(8, WithGroups(*ParseCodeSpec("32x1"), 12), 6, 3);
+  ASSERT_TRUE(engine->CreateCollection({.name = "c", .shards = 2}, model).ok());
+  const auto vectors = RandomVectors(200, 8, 4);
+  UpsertRequest request{.collection = "c"};
+  for (const auto& vector : vectors) {
+    request.documents.push_back({.id = absl::StrCat(request.documents.size()), .embeddings = {{.values = vector}}});
+  }
+  ASSERT_TRUE(UpsertAndWait(*engine, std::move(request)).ok());
+  const auto page = engine->Scroll({.collection = "c", .limit = 1000, .with_codes = true});
+  ASSERT_TRUE(page.ok() && page->documents.size() == 200) << page.status();
+  std::map<std::string, uint32_t> group_of;
+  std::set<uint32_t> groups;
+  for (const PageDocument& entry : page->documents) {
+    groups.insert(group_of[entry.document.id] = entry.codes.at(0).group);
+  }
+  EXPECT_GT(groups.size(), 3u);
+  EXPECT_LT(*groups.rbegin(), 12u);
+  const auto found = SearchAndWait(*engine, {.collection = "c", .queries = {vectors[5]}, .k = 200, .explain = true});
+  ASSERT_TRUE(found.ok() && found->hits[0].size() == 200) << found.status();
+  for (const SearchHit& hit : found->hits[0]) {
+    EXPECT_EQ(hit.explanation->group, group_of.at(hit.id));
+    EXPECT_EQ(hit.explanation->estimate, hit.score);
+  }
+}
+
 class EngineReclaimTest : public ::testing::TestWithParam<uint32_t> {};
 
 INSTANTIATE_TEST_SUITE_P(Groups, EngineReclaimTest, ::testing::Values(1, 12));

@@ -1,5 +1,8 @@
 #include <memory>
+#include <string>
+#include <vector>
 
+#include "client/cli/attribute.h"
 #include "client/cli/command.h"
 #include "index/base/status_macros.h"
 
@@ -18,6 +21,7 @@ struct Options {
   uint32_t default_rerank = 0;
   uint32_t shards = 0;
   uint64_t expected_documents = 0;
+  std::vector<std::string> attributes;  // rules
 };
 
 // What the codes of bench/results/recall-debian.json and recall-fashion.json reach.
@@ -36,8 +40,11 @@ v1::FloatStorage StorageOf(const std::string& name) {
                           : v1::FLOAT_STORAGE_UNSPECIFIED;  // the server's choice
 }
 
-v1::CollectionConfig ToConfig(const Options& options) {
+absl::StatusOr<v1::CollectionConfig> ToConfig(const Options& options) {
   v1::CollectionConfig config;
+  for (const std::string& rule : options.attributes) {
+    BEBR_RETURN_IF_ERROR(ReadRule(rule, config.add_attributes()));
+  }
   config.set_name(options.name);
   config.set_shards(options.shards);
   config.set_expected_documents(options.expected_documents);
@@ -70,8 +77,9 @@ absl::Status Run(const Command& command, const Options& options) {
   if (options.dims == 0) {
     BEBR_ASSIGN_OR_RETURN(model, ReadWholeFile("model file", options.model_file));
   }
+  BEBR_ASSIGN_OR_RETURN(const v1::CollectionConfig config, ToConfig(options));
   Client client = command.Connect();
-  BEBR_ASSIGN_OR_RETURN(const v1::Collection collection, client.CreateCollection(ToConfig(options), model));
+  BEBR_ASSIGN_OR_RETURN(const v1::Collection collection, client.CreateCollection(config, model));
   if (command.json) {
     PrintJson(ToJson(collection));
     return absl::OkStatus();
@@ -138,6 +146,15 @@ void AddCreate(CLI::App& app, Command& command) {
                    "candidates that a search reranks which does not say itself; without it none with --model, and with "
                    "--dims as many as a recall@10 of 0.99 takes")
       ->check(WholeNumber());
+  verb->add_option(
+          "--attribute", options->attributes,
+          "what an attribute is, as created:timestamp or body:string:stored; may be given several times. Kinds: "
+          "string, int, double, bool, timestamp; storage: indexed (in memory, for filters) or stored (on disk "
+          "alone); without it texts of more than 256 bytes are stored")
+      ->check([](const std::string& text) {
+        v1::AttributeRule rule;
+        return std::string(ReadRule(text, &rule).message());
+      });
   verb->add_option("--shards", options->shards, "1 to 256; 0: one per processor, at most 8")
       ->check(WholeNumber())
       ->capture_default_str();

@@ -3,11 +3,11 @@
 #include <memory>
 #include <string>
 #include <utility>
-#include <variant>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "client/cli/attribute.h"
 #include "client/cli/command.h"
 #include "client/cli/import_source.h"
 #include "client/cli/progress.h"
@@ -67,13 +67,6 @@ absl::Status CheckFiles(const Command& command, const Options& options, size_t r
   progress.Clear();
   if (status.ok()) return status;
   return absl::Status(status.code(), absl::StrFormat("%s. Nothing was written", status.message()));
-}
-
-void SetAttribute(const AttributeValue& value, v1::AttributeValue* out) {
-  if (const auto* text = std::get_if<std::string>(&value)) out->set_string_value(*text);
-  if (const auto* number = std::get_if<int64_t>(&value)) out->set_int_value(*number);
-  if (const auto* number = std::get_if<double>(&value)) out->set_double_value(*number);
-  if (const auto* yes = std::get_if<bool>(&value)) out->set_bool_value(*yes);
 }
 
 Documents MakeDocuments(const ImportSource::Rows& rows, size_t dims, const std::string& version) {

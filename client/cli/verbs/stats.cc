@@ -1,6 +1,7 @@
 #include <memory>
 
 #include "absl/time/time.h"
+#include "client/cli/attribute.h"
 #include "client/cli/command.h"
 #include "index/base/status_macros.h"
 
@@ -11,6 +12,9 @@ struct Options {
   std::string name;
   uint64_t documents = 0;
   double id_bytes = 0;
+  double attributes = 0;
+  uint64_t distinct_texts = 0;
+  double text_bytes = 0;
 };
 
 absl::Status ServerStats(const Command& command) {
@@ -75,6 +79,9 @@ absl::Status CollectionStats(const Command& command, const Options& options) {
   if (collection.default_rerank() > 0) {
     std::printf("rerank            %u candidates, where a search does not say\n", collection.default_rerank());
   }
+  for (const v1::AttributeRule& rule : collection.attributes()) {
+    std::printf("attribute         %s\n", WriteRule(rule).c_str());
+  }
   PrintAuto(collection);
   return absl::OkStatus();
 }
@@ -84,6 +91,9 @@ absl::Status Estimate(const Command& command, const Options& options) {
   request.set_collection(options.name);
   request.set_documents(options.documents);
   request.set_id_bytes(options.id_bytes);
+  request.set_attributes(options.attributes);
+  request.set_distinct_texts(options.distinct_texts);
+  request.set_text_bytes(options.text_bytes);
   Client client = command.Connect();
   BEBR_ASSIGN_OR_RETURN(const auto response, client.EstimateMemory(request));
   if (command.json) {
@@ -110,6 +120,16 @@ void AddStats(CLI::App& app, Command& command) {
           ->check(WholeNumber())
           ->needs(name);
   verb->add_option("--id-bytes", options->id_bytes, "with --estimate: mean length of an id; 0: 16")->needs(documents);
+  CLI::Option* attributes =
+      verb->add_option(
+              "--attributes", options->attributes,
+              "with --estimate: attributes that a document has in the mean; without it they take as much as now")
+          ->needs(documents);
+  CLI::Option* texts = verb->add_option("--texts", options->distinct_texts,
+                                        "with --attributes: different texts and lists that filters compare, in all")
+                           ->check(WholeNumber())
+                           ->needs(attributes);
+  verb->add_option("--text-bytes", options->text_bytes, "with --texts: their mean length")->needs(texts);
 }
 
 }  // namespace bebr

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/strings/str_format.h"
+#include "client/cli/attribute.h"
 #include "client/cli/command.h"
 #include "index/base/status_macros.h"
 
@@ -20,25 +21,13 @@ struct Options {
   bool clear = false;
 };
 
-// 7, 1.5, true and "7" are what JSON says they are; anything else is text.
 absl::Status SetValue(const std::string& assignment, google::protobuf::Map<std::string, v1::AttributeValue>* out) {
   const size_t equals = assignment.find('=');
   if (equals == std::string::npos || equals == 0) {
     return absl::InvalidArgumentError(absl::StrFormat("--set \"%s\" is not NAME=VALUE", assignment));
   }
-  const std::string text = assignment.substr(equals + 1);
-  v1::AttributeValue& value = (*out)[assignment.substr(0, equals)];
-  const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (json.is_boolean()) {
-    value.set_bool_value(json.get<bool>());
-  } else if (json.is_number_integer() && !(json.is_number_unsigned() && json.get<uint64_t>() > INT64_MAX)) {
-    value.set_int_value(json.get<int64_t>());
-  } else if (json.is_number_float()) {
-    value.set_double_value(json.get<double>());
-  } else {
-    value.set_string_value(json.is_string() ? json.get<std::string>() : text);
-  }
-  return absl::OkStatus();
+  const std::string name = assignment.substr(0, equals);
+  return ReadAttribute(name, assignment.substr(equals + 1), &(*out)[name]);
 }
 
 struct Outcome {

@@ -159,6 +159,20 @@ TEST_F(CatalogTest, WritesTheDocumentedFiles) {
             json::parse(R"({"format":1,"aliases":{"live":"c"},"crc32c":"148b9e66"})"));
 }
 
+TEST_F(CatalogTest, ASchemaHasAFormatThatEarlierServersRefuse) {
+  CollectionManifest first = FirstVersion("c");
+  first.attributes = {{"at", {.kind = AttributeKind::kTimestamp}}, {"body", {.storage = AttributeStorage::kStored}}};
+  ASSERT_TRUE(catalog_->Create(first, models_[0], NoStore).ok());
+  EXPECT_EQ(Manifest().at("format"), 3);
+  EXPECT_EQ(Manifest().at("attributes"), json::parse(R"({"at":{"kind":5,"storage":0},"body":{"kind":0,"storage":2}})"));
+  EXPECT_EQ(catalog_->Load("c")->attributes, first.attributes);
+  for (const char* wrong : {R"({"a":{"kind":6,"storage":0}})", R"({"a":{"kind":0,"storage":3}})", R"({"a":{}})",
+                            R"({"":{"kind":0,"storage":0}})", R"({"a":1})"}) {
+    const absl::Status status = ReadChanged([&](json& m) { m["attributes"] = json::parse(wrong); });
+    EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << wrong;
+  }
+}
+
 TEST_F(CatalogTest, ReadsManifestsOfEarlierServers) {
   CreateThreeVersions();
   json manifest = Manifest();
@@ -254,7 +268,7 @@ TEST_F(CatalogTest, RefusesManifestsThatDoNotHoldTogether) {
     EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << word << ": " << status;
     EXPECT_THAT(std::string(status.message()), HasSubstr(catalog_->CollectionPath("c"))) << word;
   }
-  EXPECT_EQ(ReadChanged([](json& m) { m["format"] = 3; }).code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(ReadChanged([](json& m) { m["format"] = 4; }).code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_FALSE(ReadChanged([](json& m) { m["format"] = json::parse("[[[[1]]]]"); }).ok());
   EXPECT_EQ(ReadChanged([](json& m) { m = json::array(); }).code(), absl::StatusCode::kDataLoss);
 }

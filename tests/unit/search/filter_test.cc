@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -90,7 +91,7 @@ Table TableOf(const std::vector<AttributeValue>& values) {
 // ---- The reference: one row at a time, as obvious as can be ----
 
 struct Expression {
-  enum class Kind { kAnd, kOr, kNot, kExists, kCompare, kIn };
+  enum class Kind { kAnd, kOr, kNot, kExists, kCompare, kIn, kContains, kContainsAny, kContainsAll };
   Kind kind = Kind::kExists;
   std::vector<Expression> children;
   std::string name;
@@ -122,8 +123,29 @@ long double Number(const AttributeValue& value) {
 bool ReferenceCompare(const AttributeValue& value, const std::string& op, const AttributeValue& literal) {
   if (IsNumber(value) && IsNumber(literal)) return Holds(Number(value), op, Number(literal));
   if (value.index() != literal.index()) return false;
-  if (const auto* text = std::get_if<std::string>(&value)) return Holds(*text, op, std::get<std::string>(literal));
+  if (const auto* text = std::get_if<std::string>(&value)) {
+    return text->size() <= kMaxIndexedTextBytes && Holds(*text, op, std::get<std::string>(literal));
+  }
+  if (const auto* time = std::get_if<Timestamp>(&value)) {
+    return Holds(time->unix_us, op, std::get<Timestamp>(literal).unix_us);
+  }
   return Holds(std::get<bool>(value), op, std::get<bool>(literal));
+}
+
+bool ReferenceContains(const AttributeValue& value, const Expression& expression) {
+  const auto* list = std::get_if<AttributeList>(&value);
+  if (list == nullptr) return false;
+  for (const AttributeScalar& scalar : *list) {
+    const auto* text = std::get_if<std::string>(&scalar);
+    if (text != nullptr && text->size() > kMaxIndexedTextBytes) return false;  // the list is stored only
+  }
+  const auto has = [&](const AttributeValue& literal) {
+    return std::any_of(list->begin(), list->end(),
+                       [&](const AttributeScalar& scalar) { return ReferenceCompare(ToValue(scalar), "=", literal); });
+  };
+  if (expression.kind != Expression::Kind::kContainsAll)
+    return std::any_of(expression.literals.begin(), expression.literals.end(), has);
+  return std::all_of(expression.literals.begin(), expression.literals.end(), has);
 }
 
 bool Reference(const Expression& expression, const Attributes& document) {
@@ -146,6 +168,7 @@ bool Reference(const Expression& expression, const Attributes& document) {
   const auto found = document.find(expression.name);
   if (found == document.end()) return false;
   if (expression.kind == Expression::Kind::kExists) return true;
+  if (expression.kind >= Expression::Kind::kContains) return ReferenceContains(found->second, expression);
   for (const AttributeValue& literal : expression.literals) {
     if (ReferenceCompare(found->second, expression.op, literal)) return true;
   }
@@ -199,16 +222,30 @@ class Generator {
                                                  -9007199254740994.0,
                                                  9223372036854774784.0,
                                                  -9223372036854777856.0};
-    switch (Below(4)) {
+    static const std::vector<int64_t> kTimes = {0, 1, -1, 1767225600000000, 1767225600250000, -62167219200000000};
+    switch (Below(5)) {
       case 0:
         return kTexts[Below(static_cast<uint32_t>(kTexts.size()))];
       case 1:
         return kInts[Below(static_cast<uint32_t>(kInts.size()))];
       case 2:
         return kDoubles[Below(static_cast<uint32_t>(kDoubles.size()))];
+      case 3:
+        return Timestamp{kTimes[Below(static_cast<uint32_t>(kTimes.size()))]};
       default:
         return Below(2) == 0;
     }
+  }
+
+  // A value, a list, or something that is stored only.
+  AttributeValue DocumentValue() {
+    const uint32_t choice = Below(8);
+    if (choice == 0) return std::string(257, 'x');
+    if (choice > 3) return Value();
+    AttributeList list;
+    for (uint32_t i = Below(6); i > 0; --i) list.push_back(ToScalar(Value()));
+    if (choice == 3 && Below(4) == 0) list.emplace_back(std::string(300, 'y'));
+    return list;
   }
 
   std::string Name() {
@@ -220,7 +257,7 @@ class Generator {
     Attributes attributes;
     const uint32_t count = Below(7);
     for (uint32_t i = 0; i < count; ++i) {
-      if (std::string name = Name(); name != "absent") attributes[std::move(name)] = Value();
+      if (std::string name = Name(); name != "absent") attributes[std::move(name)] = DocumentValue();
     }
     return attributes;
   }
@@ -235,7 +272,14 @@ class Generator {
                         : choice == 1 ? Expression::Kind::kCompare
                                       : (Below(3) == 0 ? Expression::Kind::kExists : Expression::Kind::kCompare);
       expression.op = expression.kind == Expression::Kind::kIn ? "=" : kOperators[Below(6)];
-      const uint32_t literals = expression.kind == Expression::Kind::kIn ? 1 + Below(Below(4) == 0 ? 60 : 4) : 1;
+      uint32_t literals = expression.kind == Expression::Kind::kIn ? 1 + Below(Below(4) == 0 ? 60 : 4) : 1;
+      if (Below(4) == 0) {
+        static constexpr Expression::Kind kKinds[] = {Expression::Kind::kContains, Expression::Kind::kContainsAny,
+                                                      Expression::Kind::kContainsAll};
+        const uint32_t kind = Below(3);
+        expression.kind = kKinds[kind];
+        literals = kind == 0 ? 1 : 1 + Below(kind == 1 ? 8 : 3);
+      }
       for (uint32_t i = 0; i < literals; ++i) expression.literals.push_back(Value());
       return expression;
     }
@@ -269,12 +313,19 @@ class Generator {
             absl::StrCat(RenderName(expression.name), Space(), expression.op, Space(), Literal(expression.literals[0]));
         break;
       case Expression::Kind::kIn:
-        text = absl::StrCat(RenderName(expression.name), " ", Keyword("in"), Space(), "(",
-                            absl::StrJoin(expression.literals, ",",
-                                          [this](std::string* out, const AttributeValue& value) {
-                                            absl::StrAppend(out, Space(), Literal(value), Space());
-                                          }),
-                            ")");
+        text = absl::StrCat(RenderName(expression.name), " ", Keyword("in"), Space(), List(expression));
+        break;
+      case Expression::Kind::kContains:
+        text =
+            absl::StrCat(RenderName(expression.name), " ", Keyword("contains"), " ", Literal(expression.literals[0]));
+        break;
+      case Expression::Kind::kContainsAny:
+        text =
+            absl::StrCat(RenderName(expression.name), " ", Keyword("contains"), " ", Keyword("any"), List(expression));
+        break;
+      case Expression::Kind::kContainsAll:
+        text =
+            absl::StrCat(RenderName(expression.name), " ", Keyword("contains"), " ", Keyword("all"), List(expression));
         break;
     }
     if (precedence < outer_precedence || Below(8) == 0) return absl::StrCat("(", Space(), text, Space(), ")");
@@ -289,6 +340,14 @@ class Generator {
       absl::StrAppend(&text, Render(child, precedence));
     }
     return text;
+  }
+  std::string List(const Expression& expression) {
+    return absl::StrCat("(",
+                        absl::StrJoin(expression.literals, ",",
+                                      [this](std::string* out, const AttributeValue& value) {
+                                        absl::StrAppend(out, Space(), Literal(value), Space());
+                                      }),
+                        ")");
   }
   std::string Space() { return std::string(Below(3), " \t\n"[Below(3)]); }
   std::string Keyword(std::string word) {
@@ -313,6 +372,9 @@ class Generator {
     if (const auto* text = std::get_if<std::string>(&value)) return Quoted(*text, Below(2) == 0 ? '"' : '\'');
     if (const auto* integer = std::get_if<int64_t>(&value)) return absl::StrCat(*integer);
     if (const auto* flag = std::get_if<bool>(&value)) return Keyword(*flag ? "true" : "false");
+    if (const auto* time = std::get_if<Timestamp>(&value)) {
+      return absl::StrCat(Keyword("timestamp"), " ", Quoted(FormatTimestamp(*time), '"'));
+    }
     std::string text = absl::StrFormat("%.17g", std::get<double>(value));
     if (text.find_first_of(".e") == std::string::npos) text += Below(2) == 0 ? ".0" : "E0";
     return text;
@@ -450,6 +512,41 @@ TEST(FilterTest, ComparesTextByBytes) {
   EXPECT_THAT(table.Rows("a IN ('a', 'in no document', 'cafe')"), ElementsAre(0, 4));
 }
 
+TEST(FilterTest, FindsValuesInLists) {
+  const Table table = TableOf({AttributeList{"red", "blue"}, AttributeList{int64_t{1}, 1.5, true}, AttributeList{},
+                               AttributeList{1.0, "red"}, Text("red"), AttributeList{Timestamp{0}}});
+  EXPECT_THAT(table.Rows("a CONTAINS 'red'"), ElementsAre(0, 3));
+  EXPECT_THAT(table.Rows("a CONTAINS 1"), ElementsAre(1, 3));
+  EXPECT_THAT(table.Rows("a CONTAINS ANY ('blue', 1.5)"), ElementsAre(0, 1));
+  EXPECT_THAT(table.Rows("a CONTAINS ALL ('red', 1, 1.0)"), ElementsAre(3));
+  EXPECT_THAT(table.Rows("a CONTAINS ALL ('red', 'blue', 'green')"), IsEmpty());
+  EXPECT_THAT(table.Rows("a CONTAINS TIMESTAMP '1970-01-01T01:00:00+01:00'"), ElementsAre(5));
+  EXPECT_THAT(table.Rows("a = 'red'"), ElementsAre(4));
+  EXPECT_THAT(table.Rows("a EXISTS"), ElementsAre(0, 1, 2, 3, 4, 5));
+  EXPECT_EQ(Filter::Parse("id CONTAINS 'x'").status().code(), absl::StatusCode::kInvalidArgument);
+  const Table words({{{"contains", Int(1)}}, {{"timestamp", Int(1)}}, {{"any", AttributeList{int64_t{2}}}}});
+  EXPECT_THAT(words.Rows("contains = 1 OR timestamp = 1 OR any CONTAINS ANY (2)"), ElementsAre(0, 1, 2));
+}
+
+TEST(FilterTest, ComparesTimestampsAsTime) {
+  const Table table = TableOf(
+      {Timestamp{1767225600000000}, Timestamp{1767225600250000}, Int(1767225600000000), Text("2026-01-01T00:00:00Z")});
+  EXPECT_THAT(table.Rows("a = timestamp '2026-01-01T01:00:00+01:00'"), ElementsAre(0));
+  EXPECT_THAT(table.Rows("a > TIMESTAMP \"2026-01-01T00:00:00Z\""), ElementsAre(1));
+  EXPECT_THAT(table.Rows("a BETWEEN TIMESTAMP '2025-12-31T23:59:59Z' AND TIMESTAMP '2026-01-01T00:00:00.25Z'"),
+              ElementsAre(0, 1));
+  EXPECT_THAT(table.Rows("a != TIMESTAMP '2026-01-01T00:00:00Z'"), ElementsAre(1));
+}
+
+TEST(FilterTest, ComparesWhatIsStoredOnlyWithNothing) {
+  const std::string text(kMaxIndexedTextBytes + 1, 'x');
+  const Table table = TableOf({Text(text), Text(text.substr(1)), AttributeList{text, "a"}});
+  EXPECT_THAT(table.Rows("a STARTS WITH 'x'"), ElementsAre(1));
+  EXPECT_THAT(table.Rows("a = '" + text + "' OR a CONTAINS 'a' OR a < 'y'"), ElementsAre(1));
+  EXPECT_THAT(table.Rows("NOT a = 'y'"), ElementsAre(0, 1, 2));
+  EXPECT_THAT(table.Rows("a EXISTS"), ElementsAre(0, 1, 2));
+}
+
 TEST(FilterTest, OrdersFalseBeforeTrue) {
   const Table table = TableOf({Bool(false), Bool(true), Int(0), Int(1)});
   EXPECT_THAT(table.Rows("a = true"), ElementsAre(1));
@@ -529,10 +626,10 @@ TEST(FilterTest, SaysWhereAndWhatIsWrong) {
   } kCases[] = {
       {"", 1, "expected an attribute name, NOT or ("},
       {"   ", 4, "found the end of the filter"},
-      {"a", 2, "expected =, !=, <, <=, >, >=, IN, BETWEEN, STARTS WITH or EXISTS, found the end"},
-      {"a 1", 3, "expected =, !=, <, <=, >, >=, IN, BETWEEN, STARTS WITH or EXISTS, found 1"},
+      {"a", 2, "expected =, !=, <, <=, >, >=, IN, BETWEEN, STARTS WITH, CONTAINS or EXISTS, found the end"},
+      {"a 1", 3, "expected =, !=, <, <=, >, >=, IN, BETWEEN, STARTS WITH, CONTAINS or EXISTS, found 1"},
       {"a NOT IN (1)", 3, "NOT goes before the name"},
-      {"a =", 4, "expected text in quotes, a number, true or false, found the end"},
+      {"a =", 4, "expected text in quotes, a number, true, false or TIMESTAMP \"...\", found the end"},
       {"a == 1", 4, "(equality is one =), found ="},
       {"a = b", 5, "found b"},
       {"a = 1 b = 2", 7, "expected AND, OR or the end of the filter, found b"},
@@ -540,7 +637,7 @@ TEST(FilterTest, SaysWhereAndWhatIsWrong) {
       {"a = 1 AND", 10, "found the end"},
       {"(a = 1", 7, "expected AND, OR or ), found the end"},
       {"and = 1", 1, "a keyword"},
-      {"a IN 1", 6, "expected ( and a list of values after IN, found 1"},
+      {"a IN 1", 6, "expected ( and a list of values, found 1"},
       {"a IN ()", 7, "found )"},
       {"a IN (1 2)", 9, "expected , or ), found 2"},
       {"a IN (1,)", 9, "found )"},
@@ -560,6 +657,10 @@ TEST(FilterTest, SaysWhereAndWhatIsWrong) {
       {"\u00fc = 1", 1, "'\u00fc' has no meaning here"},
       {"a = -", 5, "'-' has no meaning here"},
       {"1 = a", 1, "expected an attribute name"},
+      {"a CONTAINS", 11, "expected text in quotes, a number"},
+      {"a CONTAINS ALL 5", 16, "expected ( and a list of values, found 5"},
+      {"a = TIMESTAMP 5", 15, "expected text in quotes after TIMESTAMP, found 5"},
+      {"a = TIMESTAMP 'noon'", 15, "is no timestamp: \"noon\"; one reads 2026-01-31T12:00:00Z"},
   };
   for (const auto& [text, position, says] : kCases) {
     const auto filter = Filter::Parse(text);
@@ -622,8 +723,9 @@ TEST(FilterTest, RefusesLongFilters) {
 // No input may do more than fail.
 TEST(FilterTest, SurvivesRandomText) {
   static constexpr std::string_view kPieces[] = {
-      "a", " ", "(", ")", "=",     "!",    "<",     ">",    "'",        "\"",   "`",    "\\",  "-",
-      "1", ".", "e", ",", " AND ", " OR ", " NOT ", " IN ", " EXISTS ", "true", "\xff", "\xc3"};
+      "a",    " ",        "(",          ")",     "=",     "!",           "<",    ">",     "'",    "\"",
+      "`",    "\\",       "-",          "1",     ".",     "e",           ",",    " AND ", " OR ", " NOT ",
+      " IN ", " EXISTS ", " CONTAINS ", " ANY ", " ALL ", " TIMESTAMP ", "true", "\xff",  "\xc3"};
   const Table table = TableOf({Int(1), Text("e"), Bool(true)});
   std::mt19937_64 random(3);
   uint32_t parsed = 0;

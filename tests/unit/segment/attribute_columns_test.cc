@@ -70,6 +70,32 @@ TEST(AttributeColumnsTest, TheirStringsGoWithThem) {
   EXPECT_EQ(dictionary->size(), 0u);
 }
 
+TEST(AttributeColumnsTest, WhatIsStoredOnlyTakesNoMemory) {
+  const auto dictionary = std::make_shared<AttributeDictionary>();
+  const auto schema = std::make_shared<const AttributeSchema>(
+      AttributeSchema{{"n", {.storage = AttributeStorage::kStored}}, {"s", {.storage = AttributeStorage::kIndexed}}});
+  AttributeColumns from(4, dictionary, schema), to(4, dictionary, schema);
+  const std::string text(kMaxIndexedTextBytes + 1, 'x');
+  from.Set(0, {{"t", text}, {"n", int64_t{5}}, {"l", AttributeList{text, "a"}}});
+  EXPECT_EQ(dictionary->size(), 0u);
+  EXPECT_EQ(from.memory_bytes(100), 3u * 100);
+  from.Set(1, {{"s", text}, {"l", AttributeList{"b", "a", "b"}}});
+  from.Set(2, {{"l", AttributeList{"a", "b"}}, {"at", Timestamp{7}}});
+  EXPECT_EQ(from.memory_bytes(100), (3u * 9 + 2) * 100);
+  for (uint32_t row = 0; row < 3; ++row) to.Copy(from, row, row);
+  for (const AttributeColumns* columns : {&from, &to}) {
+    const auto& map = *columns->view();
+    EXPECT_EQ(map.at("t")->types[0], AttributeType::kStored);
+    EXPECT_EQ(map.at("n")->types[0], AttributeType::kStored);
+    EXPECT_EQ(map.at("l")->types[0], AttributeType::kStored);
+    EXPECT_EQ(map.at("l")->values[1], map.at("l")->values[2]) << "lists with the same values are one";
+    EXPECT_EQ(ScalarAt(*map.at("s"), 1, *dictionary), AttributeScalar(text));
+    EXPECT_EQ(ScalarAt(*map.at("at"), 2, *dictionary), AttributeScalar(Timestamp{7}));
+    EXPECT_EQ(ScalarAt(*map.at("t"), 0, *dictionary), std::nullopt);
+    EXPECT_EQ(ScalarAt(*map.at("l"), 1, *dictionary), std::nullopt);
+  }
+}
+
 TEST(AttributeColumnsTest, KeepEveryTypeAsItIsNumbered) {
   const auto dictionary = std::make_shared<AttributeDictionary>();
   AttributeColumns columns(4, dictionary);

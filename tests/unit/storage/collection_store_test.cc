@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "index/storage/format.h"
 #include "tests/support/temporary_directory.h"
 
 namespace bebr {
@@ -91,6 +92,20 @@ TEST_F(CollectionStoreTest, KeepsWhatWasCommittedAndItsSequence) {
     }
     Open();
   }
+}
+
+TEST_F(CollectionStoreTest, GetsTheFormatThatABatchNeeds) {
+  for (const uint32_t needed : {kNewestStoreFormat, kStoreFormatVersion, kNewestStoreFormat + 1}) {
+    ASSERT_NO_FATAL_FAILURE(Open());
+    CollectionStore::Batch batch;
+    batch.PutDocument(0, "a", "attributes of a");
+    batch.NeedFormat(needed);
+    Commit(std::move(batch));
+  }
+  store_.reset();
+  const absl::Status newer = CollectionStore::Open(path(), kShards, MakeStoreCache(1 << 20, 1 << 20)).status();
+  EXPECT_EQ(newer.code(), absl::StatusCode::kFailedPrecondition) << newer;
+  EXPECT_THAT(std::string(newer.message()), ::testing::HasSubstr("has format 4; this server reads 2 to 3"));
 }
 
 TEST_F(CollectionStoreTest, ABatchReplacesAndDeletes) {

@@ -122,6 +122,27 @@ TEST(StorageFormatTest, AttributesAreTheDocumentedBytes) {
   EXPECT_TRUE(DecodeAttributes(Bytes("00 00 00 00"))->empty());
 }
 
+TEST(StorageFormatTest, TimestampsAndListsAreTheDocumentedBytes) {
+  const Attributes attributes = {{"l", AttributeList{"é", int64_t{-2}, -0.5, true, Timestamp{1}}},
+                                 {"t", Timestamp{-2}}};
+  const std::string expected = Bytes("02 00 00 00") +                                  // count
+                               Bytes("01 00 6c 05 05 00 00 00") +                      // l: list of five
+                               Bytes("00 02 00 00 00 c3 a9") +                         // string
+                               Bytes("01 fe ff ff ff ff ff ff ff") +                   // i64
+                               Bytes("02 00 00 00 00 00 00 e0 bf") +                   // f64
+                               Bytes("03 01") + Bytes("04 01 00 00 00 00 00 00 00") +  // bool, timestamp
+                               Bytes("01 00 74 04 fe ff ff ff ff ff ff ff");           // t: timestamp
+  EXPECT_EQ(EncodeAttributes(attributes), expected);
+  const auto decoded = DecodeAttributes(expected);
+  ASSERT_TRUE(decoded.ok()) << decoded.status();
+  EXPECT_EQ(*decoded, attributes);
+  EXPECT_EQ(FormatOf(attributes), 3u);
+  EXPECT_EQ(FormatOf({{"s", std::string("x")}}), 2u);
+  for (size_t bytes = 0; bytes < expected.size(); ++bytes) {
+    EXPECT_EQ(DecodeAttributes(expected.substr(0, bytes)).status().code(), absl::StatusCode::kDataLoss) << bytes;
+  }
+}
+
 TEST(StorageFormatTest, AttributesComeBackAtTheirLimits) {
   Attributes attributes;
   for (size_t i = 0; i < kMaxAttributes; ++i)
@@ -141,8 +162,13 @@ TEST(StorageFormatTest, DamagedAttributesAreDataLoss) {
     EXPECT_EQ(DecodeAttributes(whole.substr(0, bytes)).status().code(), absl::StatusCode::kDataLoss) << bytes;
   }
   EXPECT_EQ(DecodeAttributes(whole + "x").status().code(), absl::StatusCode::kDataLoss);
-  EXPECT_EQ(DecodeAttributes(Bytes("01 00 00 00 01 00 61 04 00")).status().code(),
-            absl::StatusCode::kDataLoss);  // type 4
+  EXPECT_EQ(DecodeAttributes(Bytes("01 00 00 00 01 00 61 06 00")).status().code(),
+            absl::StatusCode::kDataLoss);  // type 6
+  // A list in a list, and one that says it is longer than all there is.
+  for (const char* list : {"05 01 00 00 00 05 00 00 00 00", "05 ff ff ff ff 03 01"}) {
+    EXPECT_EQ(DecodeAttributes(Bytes("01 00 00 00 01 00 61") + Bytes(list)).status().code(),
+              absl::StatusCode::kDataLoss);
+  }
   EXPECT_EQ(DecodeAttributes(Bytes("ff ff ff ff")).status().code(), absl::StatusCode::kDataLoss);
 }
 

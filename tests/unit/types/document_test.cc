@@ -56,7 +56,57 @@ TEST(ValidateAttributesTest, LimitsTheBytesOfNamesAndValuesTogether) {
   EXPECT_TRUE(ValidateAttributes("attributes", {{"a", std::string(kMaxAttributesBytes - 1, 'v')}}).ok());
   const absl::Status status = ValidateAttributes("attributes", {{"a", std::string(kMaxAttributesBytes, 'v')}});
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(Message(status), HasSubstr("16385"));
+  EXPECT_THAT(Message(status), HasSubstr("1048577"));
+}
+
+TEST(ValidateAttributesTest, LimitsTheBytesThatFiltersCompare) {
+  Attributes attributes;
+  for (int i = 0; i < 63; ++i) attributes[absl::StrCat(10 + i)] = std::string(256, 'v');
+  EXPECT_TRUE(ValidateAttributes("attributes", attributes).ok());  // 16,254 bytes
+  attributes["long"] = std::string(100'000, 'v');
+  EXPECT_TRUE(ValidateAttributes("attributes", attributes).ok());  // stored only
+  const absl::Status status =
+      ValidateAttributes("attributes", attributes, {{"long", {.storage = AttributeStorage::kIndexed}}});
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(Message(status), HasSubstr("116258 bytes that filters compare; the limit is 16384"));
+  attributes["long"] = AttributeList(300, int64_t{7});
+  EXPECT_FALSE(ValidateAttributes("attributes", attributes).ok());
+  EXPECT_TRUE(ValidateAttributes("attributes", attributes, {{"long", {.storage = AttributeStorage::kStored}}}).ok());
+}
+
+TEST(TimestampTest, ReadsAndWritesRfc3339) {
+  const auto parsed = [](std::string_view text) {
+    return FormatTimestamp(ParseTimestamp(text).value_or(Timestamp{7}));
+  };
+  EXPECT_EQ(parsed("2026-01-31T12:00:00Z"), "2026-01-31T12:00:00Z");
+  EXPECT_EQ(parsed("2026-01-31t12:00:00z"), "2026-01-31T12:00:00Z");
+  EXPECT_EQ(parsed("2026-01-31T12:00:00.25+01:30"), "2026-01-31T10:30:00.25Z");
+  EXPECT_EQ(parsed("1969-12-31T23:59:59.9999999Z"), "1969-12-31T23:59:59.999999Z");
+  EXPECT_EQ(parsed("0000-01-01T00:00:00Z"), "0000-01-01T00:00:00Z");
+  EXPECT_EQ(parsed("9999-12-31T23:59:59Z"), "9999-12-31T23:59:59Z");
+  for (const char* wrong : {"", "2026-01-31", "2026-01-31T12:00:00", "2026-13-01T00:00:00Z", "2026-01-31 12:00:00Z",
+                            "2026-01-31T12:00:00+0100", "0000-01-01T00:00:00+01:00", "infinite-future",
+                            " 2026-01-31T12:00:00Z", "2026-01-31T12:00:00Zx"}) {
+    EXPECT_EQ(ParseTimestamp(wrong).status().code(), absl::StatusCode::kInvalidArgument) << wrong;
+  }
+}
+
+TEST(ConformAttributesTest, MakesValuesThoseOfTheSchema) {
+  const AttributeSchema schema = {{"at", {.kind = AttributeKind::kTimestamp}},
+                                  {"price", {.kind = AttributeKind::kDouble}},
+                                  {"tags", {.kind = AttributeKind::kString}}};
+  Attributes attributes = {{"at", std::string("2026-01-31T12:00:00Z")},
+                           {"price", AttributeList{int64_t{2}, 2.5}},
+                           {"tags", AttributeList{"a", "b"}},
+                           {"other", true}};
+  ASSERT_TRUE(ConformAttributes("attributes", schema, attributes).ok());
+  EXPECT_EQ(attributes["at"], AttributeValue(*ParseTimestamp("2026-01-31T12:00:00Z")));
+  EXPECT_EQ(attributes["price"], AttributeValue(AttributeList{2.0, 2.5}));
+  attributes["tags"] = AttributeList{"a", int64_t{1}};
+  const absl::Status status = ConformAttributes("attributes", schema, attributes);
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(Message(status),
+              HasSubstr("attributes[\"tags\"] is an integer; by the collection's schema it is of type string"));
 }
 
 TEST(ValidateAttributesTest, RefusesNumbersThatAreNone) {

@@ -71,6 +71,29 @@ TEST_F(ImportSourceTest, TakesIdAndAllOtherKeysOfJsonLines) {
   EXPECT_THAT(ReadAll(bare).attributes, ElementsAre(IsEmpty(), IsEmpty()));
 }
 
+TEST_F(ImportSourceTest, TakesTimestampsAndLists) {
+  const std::string row =
+      R"({"tags": ["a", 2, true, 0.5, {"timestamp": "1970-01-01T00:00:00.000001Z"}], "embedding": [1, 2], "none": [],)"
+      R"( "at": {"timestamp": "2026-01-31T13:00:00+01:00"}, "id": "x", "embeddings": "text"})";
+  const ImportFiles files{.vectors = Write("a.jsonl", row + "\n")};
+  const absl::Status checked = ImportSource::Check(files, [](size_t) {});
+  EXPECT_TRUE(checked.ok()) << checked;
+  const ImportSource::Rows rows = ReadAll(files);
+  const Attributes expected = {{"tags", AttributeList{"a", int64_t{2}, true, 0.5, Timestamp{1}}},
+                               {"none", AttributeList{}},
+                               {"at", *ParseTimestamp("2026-01-31T12:00:00Z")},
+                               {"embeddings", std::string("text")}};
+  EXPECT_EQ(rows.attributes[0], expected);
+  EXPECT_THAT(rows.values, ElementsAre(1, 2));
+  // What a schema may let in is for the server to refuse; a megabyte is the limit.
+  const auto body = [&](size_t bytes) {
+    return ImportFiles{.vectors = Write("b.jsonl", R"({"embedding": [1], "id": "x", "body": [")" +
+                                                       std::string(bytes, 'x') + "\"]}\n")};
+  };
+  EXPECT_TRUE(ImportSource::Check(body(1'000'000), [](size_t) {}).ok());
+  EXPECT_THAT(Refusal(body(1 << 20)), HasSubstr("line 1: it has 1048588 bytes in all; the limit is 1048576"));
+}
+
 TEST_F(ImportSourceTest, OffsetAndLimitKeepRowsLinesAndIdsTogether) {
   const std::string vectors = WriteRows(6);
   const std::string ids = Write("ids.txt", "a\nb\nc\nd\ne\nf\n");
@@ -105,8 +128,15 @@ TEST_F(ImportSourceTest, NamesTheLineOfWhatIsWrong) {
               HasSubstr("line 2: \"n\" is a whole number beyond 64 bits"));
   EXPECT_THAT(Refusal(rows("{\"id\": \"b\", \"embedding\": [1, 2], \"n\": -99999999999999999999999}\n")),
               HasSubstr("line 2: \"n\" is a whole number beyond 64 bits"));
-  EXPECT_THAT(Refusal(rows("{\"id\": \"b\", \"embedding\": [1, 2], \"tags\": [\"x\"]}\n")),
-              HasSubstr("line 2: \"tags\" is a list"));
+  EXPECT_THAT(Refusal(rows("{\"id\": \"b\", \"embedding\": [1, 2], \"tags\": [[\"x\"]]}\n")),
+              HasSubstr("line 2: \"tags\" is or holds a list in a list"));
+  for (const char* wrong : {R"({"timestamp": "noon"})", R"({"timestamp": 5})", R"({"when": "2026-01-31T12:00:00Z"})",
+                            R"({"timestamp": {"timestamp": "2026-01-31T12:00:00Z"}})", R"({})", R"([null])", R"([{}])",
+                            R"({"timestamp": ["2026-01-31T12:00:00Z"]})", R"([9223372036854775808])"}) {
+    EXPECT_THAT(Refusal(rows(std::string("{\"embedding\": [1, 2], \"id\": \"b\", \"at\": ") + wrong + "}\n")),
+                HasSubstr("line 2: \"at\""))
+        << wrong;
+  }
   EXPECT_THAT(Refusal(rows("{\"id\": \"b\", \"embedding\": [1, 2], \"n\": 1, \"n\": 2}\n")), HasSubstr("twice"));
   EXPECT_THAT(Refusal(rows("{\"id\": \"\xFF\", \"embedding\": [1, 2]}\n")), HasSubstr("line 2: it is no JSON"));
   EXPECT_THAT(Refusal(rows("{\"id\": \"b\", \"embedding\": [1]}\n")), HasSubstr("line 2 has 1 values"));
@@ -132,7 +162,7 @@ TEST_F(ImportSourceTest, IdsAndAttributesMatchTheRows) {
   EXPECT_THAT(Refusal(lines("{}\n{}\n")), HasSubstr("2 lines of attributes for 3 vectors"));
   EXPECT_THAT(Refusal(lines("{}\n{}\n{}\n{}\n{}\n")), HasSubstr("5 lines of attributes for 3 vectors"));
   EXPECT_THAT(Refusal(lines("{}\n[1]\n{}\n")), HasSubstr("line 2: it is no JSON object"));
-  EXPECT_THAT(Refusal(lines("{}\n{\"a\": {}}\n{}\n")), HasSubstr("line 2: \"a\" is an object"));
+  EXPECT_THAT(Refusal(lines("{}\n{\"a\": {}}\n{}\n")), HasSubstr("line 2: \"a\" is or holds an object"));
   EXPECT_THAT(Refusal(lines("{}\n{}\n{\"n\": 18446744073709551616}\n")), HasSubstr("line 3: \"n\""));
   EXPECT_THAT(Refusal(lines("{}\n{}\n{\"" + std::string(200, 'x') + "\": 1}\n")), HasSubstr("line 3"));
   const std::string own = Write("own.jsonl", "{\"id\": \"a\", \"embedding\": [1, 2], \"n\": 1}\n");

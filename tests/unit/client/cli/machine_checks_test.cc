@@ -34,7 +34,7 @@ TEST(CheckDataDirectory, KnowsAGoodOneFromABadOne) {
   const std::string path = ::testing::TempDir() + "bebr_doctor";
   std::filesystem::create_directories(path + "/collections/papers");
   std::vector<Finding> findings;
-  for (const char* manifest : {"{\"format\": 1}", "{\"format\": 2}"}) {
+  for (const char* manifest : {"{\"format\": 1}", "{\"format\": 2}", "{\"format\": 3}"}) {
     std::ofstream(path + "/collections/papers/manifest.json", std::ios::trunc) << manifest;
     findings = CheckDataDirectory(path);
     EXPECT_THAT(Find(findings, "format")->found, HasSubstr("1 collections")) << manifest;

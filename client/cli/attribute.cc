@@ -1,0 +1,82 @@
+#include "client/cli/attribute.h"
+
+#include <nlohmann/json.hpp>
+#include <variant>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "index/dataset/json_row.h"
+
+namespace bebr {
+
+void SetAttribute(const AttributeValue& value, v1::AttributeValue* out) {
+  if (const auto* text = std::get_if<std::string>(&value)) out->set_string_value(*text);
+  if (const auto* number = std::get_if<int64_t>(&value)) out->set_int_value(*number);
+  if (const auto* number = std::get_if<double>(&value)) out->set_double_value(*number);
+  if (const auto* yes = std::get_if<bool>(&value)) out->set_bool_value(*yes);
+  if (const auto* time = std::get_if<Timestamp>(&value)) out->set_timestamp_value(FormatTimestamp(*time));
+  if (const auto* list = std::get_if<AttributeList>(&value)) {
+    out->mutable_list_value();  // also of no values
+    for (const AttributeScalar& scalar : *list) SetAttribute(ToValue(scalar), out->mutable_list_value()->add_values());
+  }
+}
+
+absl::Status ReadAttribute(const std::string& name, const std::string& text, v1::AttributeValue* out) {
+  const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const bool too_large = json.is_number_unsigned() && json.get<uint64_t>() > INT64_MAX;
+  if (json.is_discarded() || json.is_null() || too_large) {
+    out->set_string_value(text);
+    return absl::OkStatus();
+  }
+  Attributes attributes;
+  const std::string error = ParseJsonAttributes(nlohmann::json{{name, json}}.dump(), &attributes);
+  if (!error.empty() || attributes.size() != 1) {
+    return absl::InvalidArgumentError(absl::StrFormat("%s=%s: %s", name, text, error));
+  }
+  SetAttribute(attributes.begin()->second, out);
+  return absl::OkStatus();
+}
+
+absl::Status ReadRule(const std::string& text, v1::AttributeRule* out) {
+  const std::vector<std::string> parts = absl::StrSplit(text, ':');
+  bool known = parts.size() == 2 || parts.size() == 3;
+  for (size_t i = 1; i < parts.size() && known; ++i) {
+    v1::AttributeKind kind;
+    v1::AttributeStorage storage;
+    const std::string upper = absl::AsciiStrToUpper(parts[i]);
+    if (i == 1 && v1::AttributeKind_Parse(absl::StrCat("ATTRIBUTE_KIND_", upper), &kind)) {
+      out->set_kind(kind);
+    } else if (i + 1 == parts.size() &&
+               v1::AttributeStorage_Parse(absl::StrCat("ATTRIBUTE_STORAGE_", upper), &storage)) {
+      out->set_storage(storage);
+    } else {
+      known = false;
+    }
+  }
+  if (!known) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("%s is not NAME:KIND, NAME:STORAGE or NAME:KIND:STORAGE; kinds are string, int, "
+                        "double, bool and timestamp, storages indexed and stored",
+                        text));
+  }
+  out->set_name(parts[0]);
+  return absl::OkStatus();
+}
+
+std::string WriteRule(const v1::AttributeRule& rule) {
+  std::string text = rule.name();
+  const auto add = [&text](std::string name, const char* prefix) {
+    absl::StrAppend(&text, ":", absl::AsciiStrToLower(absl::StripPrefix(name, prefix)));
+  };
+  if (rule.kind() != v1::ATTRIBUTE_KIND_UNSPECIFIED) add(v1::AttributeKind_Name(rule.kind()), "ATTRIBUTE_KIND_");
+  if (rule.storage() != v1::ATTRIBUTE_STORAGE_UNSPECIFIED) {
+    add(v1::AttributeStorage_Name(rule.storage()), "ATTRIBUTE_STORAGE_");
+  }
+  return text;
+}
+
+}  // namespace bebr
