@@ -1,6 +1,6 @@
 // Completion of filter expressions: what may stand where the cursor is, as the server's grammar has it:
 //     year >= 2020 AND (lang = "en" OR lang IN ('de', 'fr')) AND NOT draft = true AND doi EXISTS
-import type { Attribute, Value } from "./sample";
+import type { Attribute } from "./sample";
 
 export interface Completion {
   from: number;  // the piece of the text that an option replaces
@@ -10,14 +10,16 @@ export interface Completion {
 
 const kTokens = /"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|`[^`]*`?|[()<>=!,]+?=?|[^\s()<>=!,"'`]+/g;
 const kWords = new Set(["AND", "OR", "NOT"]);
-const kOperators = ["=", "!=", "<", "<=", ">", ">="];
+const kOrders = ["=", "!=", "<", "<=", ">", ">="];
+const kOperators: Record<Attribute["kind"], string[]> = {
+  text: ["=", "!=", "IN", "EXISTS"], boolean: ["=", "!=", "EXISTS"], number: [...kOrders, "IN", "EXISTS"], time: [...kOrders, "EXISTS"],
+  list: ["CONTAINS", "CONTAINS ANY", "CONTAINS ALL", "EXISTS"],
+};
 const kMost = 12;
 
 type Expected = "name" | "operator" | "value" | "list" | "connective";
 
 const quotedName = (name: string): string => (/^[A-Za-z0-9_.-]+$/.test(name) ? name : `\`${name}\``);
-const quotedValue = (value: Value): string =>
-  typeof value === "string" ? `"${value.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"` : String(value);
 
 // What follows after these tokens, and the attribute that a value would be of.
 function expectedAfter(tokens: readonly string[]): { expected: Expected; name: string; inList: boolean } {
@@ -34,6 +36,11 @@ function expectedAfter(tokens: readonly string[]): { expected: Expected; name: s
       else expected = "value";
     } else if (expected === "list") {
       expected = "value";  // "("
+    } else if (expected === "value" && !inList && /^(ANY|ALL)$/.test(upper)) {
+      expected = "list";  // CONTAINS ANY
+      inList = true;
+    } else if (expected === "value" && upper === "TIMESTAMP") {
+      continue;  // its text follows
     } else if (expected === "value") {
       expected = "connective";
     } else if (inList && token === ",") {
@@ -51,11 +58,9 @@ function optionsFor(expected: Expected, name: string, inList: boolean, attribute
   const attribute = attributes.find((one) => one.name === name);
   switch (expected) {
     case "name": return [...attributes.map((one) => quotedName(one.name)), "NOT"];
-    case "operator":
-      return attribute?.kind === "text" ? ["=", "!=", "IN", "EXISTS"] : attribute?.kind === "boolean" ? ["=", "!=", "EXISTS"]
-        : [...kOperators, "IN", "EXISTS"];
+    case "operator": return kOperators[attribute?.kind ?? "number"];
     case "list": return ["("];
-    case "value": return attribute?.values.slice(0, 200).map(quotedValue) ?? [];
+    case "value": return attribute?.literals.slice(0, 200) ?? [];
     case "connective": return inList ? [",", ")"] : ["AND", "OR"];
   }
 }
@@ -69,7 +74,9 @@ export function complete(text: string, cursor: number, attributes: readonly Attr
   const typed = typing ? last[0] : "";
   const { expected, name, inList } = expectedAfter(before);
   const plain = (word: string) => word.replace(/^["'`]/, "").toLowerCase();
+  const isTime = before.at(-1)?.toUpperCase() === "TIMESTAMP";
   const options = optionsFor(expected, name, inList, attributes)
+    .map((option) => (isTime ? option.replace(/^TIMESTAMP /, "") : option))
     .filter((option) => plain(option).startsWith(plain(typed)) && option !== typed).slice(0, kMost);
   return { from: cursor - typed.length, to: cursor, options };
 }

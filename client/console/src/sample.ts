@@ -9,10 +9,19 @@ export type Value = string | number | boolean;
 const kFloatsPerCall = 500_000;  // some 6 MB of JSON
 const kIdsPerPage = 10_000, kMostPages = 10;
 
+// As people read it: a timestamp as its text, a list as its values.
 export function valueOf(attribute: AttributeValueJson): Value {
   if (attribute.intValue !== undefined) return Number(attribute.intValue);
   if (attribute.doubleValue !== undefined) return Number(attribute.doubleValue);
-  return attribute.stringValue ?? attribute.boolValue ?? "";
+  if (attribute.listValue !== undefined) return (attribute.listValue.values ?? []).map(valueOf).join(", ");
+  return attribute.stringValue ?? attribute.timestampValue ?? attribute.boolValue ?? "";
+}
+
+// As filters have it; not of lists.
+function literalOf(attribute: AttributeValueJson): string {
+  if (attribute.timestampValue !== undefined) return `TIMESTAMP "${attribute.timestampValue}"`;
+  const value = valueOf(attribute);
+  return typeof value === "string" ? `"${value.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"` : String(value);
 }
 
 export const versionOf = (collection: CollectionJson, name?: string): VersionJson | undefined =>
@@ -51,14 +60,18 @@ async function sampleIds(collection: CollectionJson, wanted: number, signal?: Ab
 export const valuesOf = (one: DocumentJson | SearchHitJson): Record<string, Value> =>
   Object.fromEntries(Object.entries(one.attributes ?? {}).map(([name, value]) => [name, valueOf(value)]));
 
-export interface Sampled { id: string; attributes: Record<string, Value> }
+// `sent` are the attributes as the server has them.
+export interface Sampled { id: string; attributes: Record<string, Value>; sent: Record<string, AttributeValueJson> }
+
+const sampled = (document: DocumentJson): Sampled =>
+  ({ id: document.id ?? "", attributes: valuesOf(document), sent: document.attributes ?? {} });
 
 // Up to 400 documents without their floats.
 export async function sampleDocuments(collection: CollectionJson, signal?: AbortSignal): Promise<Sampled[]> {
   const ids = await sampleIds(collection, 400, signal);
   if (ids.length === 0) return [];
   const answer = await call("DocumentService/Get", { collection: collection.name ?? "", ids }, signal);
-  return (answer.documents ?? []).map((document) => ({ id: document.id ?? "", attributes: valuesOf(document) }));
+  return (answer.documents ?? []).map(sampled);
 }
 
 export interface Point extends Sampled { values: number[] }
@@ -72,7 +85,7 @@ async function load(collection: CollectionJson, version: VersionJson, ids: strin
     }, signal);
     for (const document of answer.documents ?? []) {
       const values = embeddingOf(document, version);
-      if (values) points.push({ id: document.id ?? "", values, attributes: valuesOf(document) });
+      if (values) points.push({ ...sampled(document), values });
     }
   }
   return points;
@@ -83,22 +96,37 @@ export async function samplePoints(collection: CollectionJson, version: VersionJ
   return load(collection, version, await sampleIds(collection, wanted, signal), signal);
 }
 
-// What the sample has under one attribute's name.
-export interface Attribute { name: string; kind: "text" | "number" | "boolean"; values: Value[] }
+type Kind = "text" | "number" | "boolean" | "time" | "list";
+
+// What the sample has under one attribute's name. `literals` are the values, and those of lists, as filters have them.
+export interface Attribute { name: string; kind: Kind; values: Value[]; literals: string[] }
+
+function kindOf(attribute: AttributeValueJson): Kind {
+  if (attribute.listValue !== undefined) return "list";
+  if (attribute.timestampValue !== undefined) return "time";
+  const value = valueOf(attribute);
+  return typeof value === "number" ? "number" : typeof value === "boolean" ? "boolean" : "text";
+}
+
+class Counts<T> {
+  private readonly counts = new Map<T, number>();
+  add(one: T): void { this.counts.set(one, (this.counts.get(one) ?? 0) + 1); }
+  // The most frequent first.
+  sorted(): T[] { return [...this.counts].sort((a, b) => b[1] - a[1]).map(([one]) => one); }
+}
 
 // By name; values by how often they occur.
-export function attributesOf(rows: readonly Record<string, Value>[]): Attribute[] {
-  const counts = new Map<string, Map<Value, number>>();
-  for (const row of rows) {
-    for (const [name, value] of Object.entries(row)) {
-      const values = counts.get(name) ?? new Map<Value, number>();
-      values.set(value, (values.get(value) ?? 0) + 1);
-      counts.set(name, values);
+export function attributesOf(rows: readonly Sampled[]): Attribute[] {
+  const names = new Map<string, { kinds: Counts<Kind>; values: Counts<Value>; literals: Counts<string> }>();
+  for (const { sent } of rows) {
+    for (const [name, attribute] of Object.entries(sent)) {
+      const found = names.get(name) ?? { kinds: new Counts<Kind>(), values: new Counts<Value>(), literals: new Counts<string>() };
+      found.kinds.add(kindOf(attribute));
+      found.values.add(valueOf(attribute));
+      for (const one of attribute.listValue?.values ?? (attribute.listValue ? [] : [attribute])) found.literals.add(literalOf(one));
+      names.set(name, found);
     }
   }
-  return [...counts].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, values]) => {
-    const sorted = [...values].sort((a, b) => b[1] - a[1]).map(([value]) => value);
-    const first = sorted[0];
-    return { name, kind: typeof first === "number" ? "number" : typeof first === "boolean" ? "boolean" : "text", values: sorted };
-  });
+  return [...names].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, { kinds, values, literals }]) =>
+    ({ name, kind: kinds.sorted()[0] ?? "text", values: values.sorted(), literals: literals.sorted() }));
 }

@@ -4,7 +4,7 @@ import { AdminService } from "./gen/bebr/v1/admin_pb.js";
 import { CollectionService, type CreateCollectionRequestSchema } from "./gen/bebr/v1/collections_pb.js";
 import { modelParts } from "./model.js";
 import { callOptions, whole } from "./options.js";
-import { type CollectionStats, type Snapshot, toFloatStorage, toMetric, toSnapshot, toStats } from "./stats.js";
+import { type CollectionStats, type Snapshot, toFloatStorage, toMetric, toRules, toSnapshot, toStats } from "./stats.js";
 import { type ClientOptions, Transport } from "./transport.js";
 import type { CallOptions, CreateByDims, CreateByModel, CreateOptions } from "./types.js";
 import type { MessageInitShape } from "@bufbuild/protobuf";
@@ -42,12 +42,12 @@ export class Client {
 
   /** Makes a collection: with `dims` the server makes the binarizer, from the documents as they come; with `model` it is that of bebr-train. */
   async create(name: string, options: CreateOptions): Promise<Collection> {
-    const call = callOptions(options as CreateByDims & CreateByModel, "dims", "bits", "recall", "metric", "model", "version", "storeFloats", "shards", "expectedDocuments", "defaultRerank");
-    const { storeFloats = "f16", shards = 0, expectedDocuments = 0, defaultRerank = 0 } = options;
+    const call = callOptions(options as CreateByDims & CreateByModel, "dims", "bits", "recall", "metric", "model", "version", "storeFloats", "shards", "expectedDocuments", "defaultRerank", "attributes");
+    const { storeFloats = "f16", shards = 0, expectedDocuments = 0, defaultRerank = 0, attributes = {} } = options;
     const byDims = "dims" in options && options.dims !== undefined;
     const byModel = "model" in options && options.model !== undefined;
     if (byDims === byModel) throw invalid(byDims ? "model" : "dims", "create takes dims, and the server makes the binarizer, or model, a binarizer's file; give one of them");
-    const config = { name, storeFloats: toFloatStorage(storeFloats), shards: whole("shards", shards), expectedDocuments: BigInt(expectedDocuments), defaultRerank: whole("defaultRerank", defaultRerank) };
+    const config = { name, storeFloats: toFloatStorage(storeFloats), shards: whole("shards", shards), expectedDocuments: BigInt(expectedDocuments), defaultRerank: whole("defaultRerank", defaultRerank), attributes: toRules(attributes) };
     const requests: MessageInitShape<typeof CreateCollectionRequestSchema>[] = [];
     if (byDims) {
       const { dims, bits = 0, recall = 0, metric = "cosine" } = options;

@@ -10,9 +10,9 @@ import { modelParts } from "./model.js";
 import { callOptions, known, whole } from "./options.js";
 import { type Check, type CollectionStats, type MemoryUse, type Snapshot, toCheck, toMemory, toSnapshot, toStats, type Version } from "./stats.js";
 import type { Transport } from "./transport.js";
-import type { Attribute, Attributes, CallOptions, Document, DocumentToWrite, Facets, Filter, Fusion, Hits, Id, LikeOptions, ScrollOptions, SearchOptions, Updated, UpdateOptions, Upserted, UpsertOptions, Vector, Vectors, Which } from "./types.js";
+import type { Attributes, CallOptions, Document, DocumentToWrite, Facets, Filter, Fusion, Hits, Id, LikeOptions, Scalar, ScrollOptions, SearchOptions, Updated, UpdateOptions, Upserted, UpsertOptions, Vector, Vectors, Which } from "./types.js";
 import { leftOut, upsertStream, writing } from "./upsert_stream.js";
-import { batchRows, type DocumentInit, fromAttribute, fromDocument, fromHits, isVector, Rows, toAttribute, toExamples, toIds, toStreamed, toVector } from "./values.js";
+import { batchRows, type DocumentInit, fromDocument, fromHits, fromScalar, isVector, Rows, toAttribute, toExamples, toIds, toStreamed, toVector } from "./values.js";
 
 function searchOptions(options: SearchOptions): MessageInitShape<typeof SearchOptionsSchema> {
   const { k = 10, filter = "", rerank, minScore, withAttributes = true, version = "", firstLevels = 0, candidates = 0, offset = 0, exclude = [], strict = false, explain = false, modelChecksum = 0 } = options;
@@ -232,7 +232,7 @@ export class Collection {
     const call = callOptions(options, "filter", "limit");
     const request = { collection: this.name, attribute, filter: filterText(options.filter ?? ""), limit: whole("limit", options.limit ?? 100) };
     const answer = await this.transport.unary(DocumentService.method.facets, request, call, true);
-    const facets = answer.facets.map(({ value, documents }) => ({ value: (value && fromAttribute(value)) as Attribute, documents: Number(documents) }));
+    const facets = answer.facets.map(({ value, documents }) => ({ value: (value && fromScalar(value.kind)) as Scalar, documents: Number(documents) }));
     return { facets, values: Number(answer.values), documents: Number(answer.documents), withAttribute: Number(answer.withAttribute) };
   }
 
@@ -248,10 +248,14 @@ export class Collection {
     return toStats((await this.transport.unary(CollectionService.method.getCollection, { name: this.name }, options, true)).collection);
   }
 
-  /** What so many documents would take, by the formula. */
-  async estimateMemory(documents: number, options: CallOptions & { idBytes?: number } = {}): Promise<MemoryUse> {
-    const call = callOptions(options, "idBytes");
-    const request = { collection: this.name, documents: BigInt(documents), idBytes: options.idBytes ?? 0 };
+  /**
+   * What so many documents would take, by the formula. `attributes` are how many a document has in the mean, `distinctTexts` the different
+   * texts and lists that filters compare, of `textBytes` in the mean; without these, attributes take as much a document as they do now.
+   */
+  async estimateMemory(documents: number, options: CallOptions & { idBytes?: number; attributes?: number; distinctTexts?: number; textBytes?: number } = {}): Promise<MemoryUse> {
+    const call = callOptions(options, "idBytes", "attributes", "distinctTexts", "textBytes");
+    const { idBytes = 0, attributes = 0, distinctTexts = 0, textBytes = 0 } = options;
+    const request = { collection: this.name, documents: BigInt(documents), idBytes, attributes, distinctTexts: BigInt(distinctTexts), textBytes };
     return toMemory((await this.transport.unary(AdminService.method.estimateMemory, request, call, true)).memory);
   }
 

@@ -15,7 +15,7 @@ import type { Attribute, CreateByModel, Filter, Hit, SearchOptions } from "./typ
 /** Where a store's texts are, and how it searches. */
 export interface BebrStoreConfig {
   collection: Collection;
-  /** The attribute that holds the text; "text" unless it is given. A text and its metadata have 16 KiB together. */
+  /** The attribute that holds the text; "text" unless it is given. A text and its metadata have 1 MiB together. */
   textAttribute?: string;
   /** For every search: rerank, minScore, version, timeoutMs. */
   search?: Omit<SearchOptions, "k" | "filter" | "withAttributes">;
@@ -29,13 +29,15 @@ export interface BebrStoreCreation extends Omit<BebrStoreConfig, "collection"> {
   create?: CreateByModel;
 }
 
+const isScalar = (value: unknown): boolean => value instanceof Date || ["string", "number", "bigint", "boolean"].includes(typeof value);
+
 // Metadata of splitters hold objects, as loc.lines.from; attributes are flat.
 function flatten(metadata: Record<string, unknown>, prefix = ""): [string, Attribute][] {
   return Object.entries(metadata).flatMap(([name, value]): [string, Attribute][] => {
     if (value === null || value === undefined) return [];
-    if (["string", "number", "bigint", "boolean"].includes(typeof value)) return [[prefix + name, value as Attribute]];
+    if (isScalar(value) || (Array.isArray(value) && value.every(isScalar))) return [[prefix + name, value as Attribute]];
     if (Object.getPrototypeOf(value) === Object.prototype) return flatten(value as Record<string, unknown>, `${prefix}${name}.`);
-    throw invalid(prefix + name, `metadata "${prefix}${name}" is ${Array.isArray(value) ? "an array" : `of ${typeof value}`}; it is a string, number, bigint, boolean or an object of these`);
+    throw invalid(prefix + name, `metadata "${prefix}${name}" is ${Array.isArray(value) ? "an array of others" : `of ${typeof value}`}; it is a string, number, bigint, boolean or Date, an array of these, or an object`);
   });
 }
 

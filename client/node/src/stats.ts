@@ -1,7 +1,10 @@
 // What the server says of its collections, as plain values.
-import { AutoState, type Collection as CollectionMessage, FloatStorage as FloatStorageEnum, Metric as MetricEnum, type Version as VersionMessage, type VersionCheck, VersionState } from "./gen/bebr/v1/collections_pb.js";
+import { create } from "@bufbuild/protobuf";
+
+import { AttributeKind, type AttributeRule as AttributeRuleMessage, AttributeRuleSchema, AttributeStorage, AutoState, type Collection as CollectionMessage, FloatStorage as FloatStorageEnum, Metric as MetricEnum, type Version as VersionMessage, type VersionCheck, VersionState } from "./gen/bebr/v1/collections_pb.js";
 import type { Snapshot as SnapshotMessage } from "./gen/bebr/v1/admin_pb.js";
-import type { FloatStorage, Metric } from "./types.js";
+import { invalid } from "./errors.js";
+import type { AttributeRule, FloatStorage, Metric } from "./types.js";
 
 /** Bytes held in memory. */
 export interface MemoryUse {
@@ -79,6 +82,8 @@ export interface CollectionStats {
   defaultRerank: number;
   /** Why it takes no writes at present, a fault of the disk; empty: it takes them. */
   problem: string;
+  /** What it was created to say of attributes, by name. */
+  attributes: Record<string, AttributeRule>;
   /** There if the server makes the binarizers. */
   auto: AutoStatus | undefined;
 }
@@ -107,6 +112,27 @@ export function toFloatStorage(storage: FloatStorage): FloatStorageEnum {
 
 export function toMetric(metric: Metric): MetricEnum {
   return { cosine: MetricEnum.COSINE, inner_product: MetricEnum.INNER_PRODUCT }[metric];
+}
+
+const KINDS: Record<string, AttributeKind> = { string: AttributeKind.STRING, int: AttributeKind.INT, double: AttributeKind.DOUBLE, bool: AttributeKind.BOOL, timestamp: AttributeKind.TIMESTAMP };
+const STORAGES: Record<string, AttributeStorage> = { indexed: AttributeStorage.INDEXED, stored: AttributeStorage.STORED };
+
+/** A schema as the API has it. */
+export function toRules(attributes: Readonly<Record<string, AttributeRule>>): AttributeRuleMessage[] {
+  return Object.entries(attributes).map(([name, rule]) => {
+    const message = create(AttributeRuleSchema, { name });
+    for (const word of String(rule).split(" ")) {
+      if (word in KINDS) message.kind = KINDS[word] as AttributeKind;
+      else if (word in STORAGES) message.storage = STORAGES[word] as AttributeStorage;
+      else throw invalid("attributes", `attributes.${name} is "${rule}"; it is one of ${Object.keys(KINDS).join(", ")}, and indexed or stored`);
+    }
+    return message;
+  });
+}
+
+function fromRules(rules: AttributeRuleMessage[]): Record<string, AttributeRule> {
+  const wordOf = (words: Record<string, number>, value: number) => Object.keys(words).filter((word) => words[word] === value);
+  return Object.fromEntries(rules.map(({ name, kind, storage }) => [name, [...wordOf(KINDS, kind), ...wordOf(STORAGES, storage)].join(" ") as AttributeRule]));
 }
 
 export function toMemory(memory: CollectionMessage["memory"]): MemoryUse {
@@ -154,6 +180,7 @@ export function toStats(collection: CollectionMessage | undefined): CollectionSt
     created: date(collection.createdUnixUs),
     versions: collection.versions.map(toVersion),
     memory: toMemory(collection.memory),
+    attributes: fromRules(collection.attributes),
     auto: autoStatus && toAuto(autoStatus),
   };
 }

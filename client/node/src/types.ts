@@ -1,7 +1,16 @@
 import type { Code } from "./errors.js";
 
-/** A value of an attribute. Whole numbers are int64: those beyond 2^53 come back as bigint, all others as number. */
-export type Attribute = string | number | bigint | boolean;
+/** A single value. Whole numbers are int64: those beyond 2^53 come back as bigint, all others as number. Timestamps come back as Date. */
+export type Scalar = string | number | bigint | boolean | Date;
+
+/** A value of an attribute: one, or a list, as of tags. */
+export type Attribute = Scalar | readonly Scalar[];
+
+type Kind = "string" | "int" | "double" | "bool" | "timestamp";
+type Storage = "indexed" | "stored";
+
+/** What a collection says of an attribute: what its values are, and whether they are in memory for filters or on disk alone. */
+export type AttributeRule = Kind | Storage | `${Kind} ${Storage}`;
 
 /** Attributes by name; null and undefined stand for no value. */
 export type Attributes = Readonly<Record<string, Attribute | null | undefined>>;
@@ -19,7 +28,7 @@ export type Vector = Float32Array | Float64Array | readonly number[];
 export type Vectors = readonly Vector[] | Float32Array;
 
 /** A condition on attributes: the filter language's text, or values by names, of which an array means any of them. */
-export type Filter = string | Readonly<Record<string, Attribute | readonly Attribute[]>>;
+export type Filter = string | Readonly<Record<string, Scalar | readonly Scalar[]>>;
 
 /** What every call takes. */
 export interface CallOptions {
@@ -58,6 +67,8 @@ export interface Explanation {
   shard: number;
   segment: number;
   row: number;
+  /** Of the document, in a space in groups. */
+  group: number;
 }
 
 /** Microseconds of a search by stage. */
@@ -77,9 +88,9 @@ export interface Hits extends Array<Hit> {
   readonly warnings: string[];
 }
 
-/** The values of an attribute, the most frequent first. */
+/** The values of an attribute, the most frequent first; of lists, each of their values. */
 export interface Facets {
-  facets: { value: Attribute; documents: number }[];
+  facets: { value: Scalar; documents: number }[];
   /** Different ones in all; an integer and a decimal are different. */
   values: number;
   /** That satisfy the filter, and of these the ones that have the attribute. */
@@ -227,6 +238,8 @@ interface CreateCommon extends CallOptions {
   expectedDocuments?: number;
   /** Candidates that a search reranks which does not say itself. */
   defaultRerank?: number;
+  /** What attributes are, by name. Others may come at any time, of any type; texts of more than 256 bytes are stored only. */
+  attributes?: Readonly<Record<string, AttributeRule>>;
 }
 
 /** A collection whose binarizer the server makes: of vectors of so many floats. */

@@ -4,7 +4,8 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { BebrError, invalid } from "./errors.js";
 import { type Explanation as ExplanationMessage, type SearchHit, ScoreKind, type SearchTimings } from "./gen/bebr/v1/search_pb.js";
 import { type AttributeValue, AttributeValueSchema, type Document as DocumentMessage, type DocumentSchema, type Vector as VectorMessage, VectorSchema } from "./gen/bebr/v1/types_pb.js";
-import type { Attribute, Attributes, Document, DocumentToWrite, Examples, Explanation, Hit, Hits, Id, Timings, Vector, Vectors } from "./types.js";
+import { Timestamp } from "./timestamp.js";
+import type { Attribute, Attributes, Document, DocumentToWrite, Examples, Explanation, Hit, Hits, Id, Scalar, Timings, Vector, Vectors } from "./types.js";
 
 export type DocumentInit = MessageInitShape<typeof DocumentSchema>;
 
@@ -66,6 +67,16 @@ export function fromVector(vector: VectorMessage | undefined): Float32Array {
 }
 
 export function toAttribute(value: Attribute, what: string, partial = false): AttributeValue {
+  if (!Array.isArray(value)) return toScalar(value as Scalar, what, partial);
+  const values = value.map((one: Scalar, index) => toScalar(one, `${what}[${index}]`, partial));
+  return create(AttributeValueSchema, { kind: { case: "listValue", value: { values } } });
+}
+
+function toScalar(value: Scalar, what: string, partial: boolean): AttributeValue {
+  if (value instanceof Date) {
+    if (Number.isNaN(value.getTime())) throw invalid(what, `${what} is an invalid Date`);
+    return create(AttributeValueSchema, { kind: { case: "timestampValue", value: value.toJSON() } });
+  }
   switch (typeof value) {
     case "string":
       return create(AttributeValueSchema, { kind: { case: "stringValue", value } });
@@ -79,11 +90,18 @@ export function toAttribute(value: Attribute, what: string, partial = false): At
       if (value < INT64_MIN || value > INT64_MAX) throw invalid(what, `${what} is ${value}; whole numbers have 64 bits with sign`);
       return create(AttributeValueSchema, { kind: { case: "intValue", value } });
     default:
-      throw invalid(what, `${what} is of ${Array.isArray(value) ? "array" : typeof value}; it is a string, number, bigint or boolean, or null for no value`);
+      throw invalid(what, `${what} is of ${Array.isArray(value) ? "array" : typeof value}; it is a string, number, bigint, boolean or Date, an array of these, or null for no value`);
   }
 }
 
 export function fromAttribute({ kind }: AttributeValue): Attribute | undefined {
+  if (kind.case !== "listValue") return fromScalar(kind);
+  return kind.value.values.map((one) => fromScalar(one.kind)).filter((one) => one !== undefined);
+}
+
+export function fromScalar(kind: AttributeValue["kind"]): Scalar | undefined {
+  if (kind.case === "listValue") return undefined;
+  if (kind.case === "timestampValue") return Timestamp.of(kind.value);
   const { value } = kind;
   return typeof value === "bigint" && Number.isSafeInteger(Number(value)) ? Number(value) : value;
 }

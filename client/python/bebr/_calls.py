@@ -23,6 +23,9 @@ Model = Union[str, "os.PathLike[str]", bytes]
 MODEL_CHUNK_BYTES = 1 << 20
 MOST_IDS = 10_000
 FLOAT_STORAGE = {"none": v1.FLOAT_STORAGE_NONE, "f16": v1.FLOAT_STORAGE_F16, "f32": v1.FLOAT_STORAGE_F32}
+KINDS = {"string": v1.ATTRIBUTE_KIND_STRING, "int": v1.ATTRIBUTE_KIND_INT, "double": v1.ATTRIBUTE_KIND_DOUBLE, "bool": v1.ATTRIBUTE_KIND_BOOL,
+         "timestamp": v1.ATTRIBUTE_KIND_TIMESTAMP}
+STORAGES = {"indexed": v1.ATTRIBUTE_STORAGE_INDEXED, "stored": v1.ATTRIBUTE_STORAGE_STORED}
 METRICS = {v1.METRIC_COSINE: "cosine", v1.METRIC_INNER_PRODUCT: "inner_product"}
 STATES = {v1.VERSION_STATE_ADDED: "added", v1.VERSION_STATE_RETIRED: "retired", v1.VERSION_STATE_BACKFILLING: "backfilling",
           v1.VERSION_STATE_READY: "ready", v1.VERSION_STATE_DEFAULT: "default"}
@@ -98,10 +101,16 @@ def stats_of(collection: v1.Collection) -> t.CollectionStats:
     storage = {number: name for name, number in FLOAT_STORAGE.items()}.get(collection.store_floats, "none")
     memory = t.MemoryUse(**fields_of(collection.memory, "codes", "ids", "attributes", "models", "total"))
     auto = auto_of(collection.auto_status) if collection.HasField("auto_status") else None
-    return t.CollectionStats(auto=auto, store_floats=storage, created=time_of(collection.created_unix_us),
+    attributes = {rule.name: _rule_text(rule) for rule in collection.attributes}
+    return t.CollectionStats(auto=auto, attributes=attributes, store_floats=storage, created=time_of(collection.created_unix_us),
                              versions=tuple(version_of(version) for version in collection.versions), memory=memory,
                              **fields_of(collection, "name", "documents", "default_version", "previous_default", "shards", "deleted_rows",
                                          "sequence", "disk_bytes", "expected_documents", "default_rerank", "problem"))
+
+
+def _rule_text(rule: v1.AttributeRule) -> str:
+    kinds = [word for word, kind in KINDS.items() if kind == rule.kind]
+    return " ".join(kinds + [word for word, storage in STORAGES.items() if storage == rule.storage])
 
 
 def snapshot_of(snapshot: v1.Snapshot) -> t.Snapshot:
@@ -134,13 +143,29 @@ def one_of(what: str, value: str, known: Mapping[str, int]) -> int:
 # Collections.
 
 
+def _rule(attribute: str, text: str) -> v1.AttributeRule:
+    """Of a schema: "timestamp", "stored", "string stored"."""
+    rule = made(v1.AttributeRule, name=attribute)
+    for word in text.split():
+        if word in STORAGES:
+            rule.storage = STORAGES[word]
+        elif word in KINDS:
+            rule.kind = KINDS[word]
+        else:
+            raise InvalidArgument(f"attributes[{attribute!r}] is {text!r}; it is one of {', '.join(KINDS)}, and indexed or stored",
+                                  field="attributes")
+    return rule
+
+
 def create(name: str, *, dims: Optional[int], model: Optional[Model], bits: int, recall: float, metric: str, version: str, store_floats: str,
-           shards: int, expected_documents: int, default_rerank: int) -> Call[t.CollectionStats]:
+           shards: int, expected_documents: int, default_rerank: int, attributes: Mapping[str, str]) -> Call[t.CollectionStats]:
     if (dims is None) == (model is None):
         raise InvalidArgument("create takes dims, and the server makes the binarizer, or model, a binarizer's file; give one of them",
                               field="dims" if dims is None else "model")
     config = made(v1.CollectionConfig, name=name, version=version, store_floats=one_of("store_floats", store_floats, FLOAT_STORAGE), shards=shards,
                                  expected_documents=expected_documents, default_rerank=default_rerank)
+    for attribute, rule in attributes.items():
+        config.attributes.append(_rule(attribute, rule))
     if dims is not None:
         known = {name: number for number, name in METRICS.items()}
         config.auto_binarizer.CopyFrom(made(v1.AutoBinarizer, dims=dims, bits=bits, recall=recall, metric=one_of("metric", metric, known)))
@@ -437,7 +462,9 @@ def server_stats() -> Call[t.ServerStats]:
     return Call("AdminService", "GetStats", v1.GetStatsRequest(), read)
 
 
-def estimate_memory(collection: str, documents: int, id_bytes: float) -> Call[t.MemoryUse]:
-    request = made(v1.EstimateMemoryRequest, collection=collection, documents=documents, id_bytes=id_bytes)
+def estimate_memory(collection: str, documents: int, id_bytes: float, attributes: float, distinct_texts: int,
+                    text_bytes: float) -> Call[t.MemoryUse]:
+    request = made(v1.EstimateMemoryRequest, collection=collection, documents=documents, id_bytes=id_bytes, attributes=attributes,
+                   distinct_texts=distinct_texts, text_bytes=text_bytes)
     return Call("AdminService", "EstimateMemory", request,
                 lambda r: t.MemoryUse(**fields_of(r.memory, "codes", "ids", "attributes", "models", "total")))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping as MappingBase
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Type, TypeVar
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Type, TypeVar, Union
 
 import numpy as np
 import numpy.typing as npt
 
 from bebr import v1
 from bebr.errors import InvalidArgument
-from bebr.types import Attribute, Attributes, Document, Examples, Explanation, Floats, Hit, Ids, Record, ScoreBand, Vectors
+from bebr.types import Attribute, Attributes, Document, Examples, Explanation, Floats, Hit, Ids, Record, Scalar, ScoreBand, Vectors
 
 if TYPE_CHECKING:
     from bebr._pool import Message
@@ -21,7 +22,7 @@ _INT_MIN, _INT_MAX = -(2**63), 2**63 - 1
 # Limits of proto/bebr/v1/types.proto.
 _MOST_ID_BYTES = 512
 _MOST_FLOAT = 1e15
-_MOST_ATTRIBUTES, _MOST_NAME_BYTES, _MOST_ATTRIBUTE_BYTES = 64, 128, 16 << 10
+_MOST_ATTRIBUTES, _MOST_NAME_BYTES, _MOST_ATTRIBUTE_BYTES = 64, 128, 1 << 20
 
 
 def made(kind: Type[M], **fields: Any) -> M:
@@ -116,7 +117,29 @@ def from_vector(vector: v1.Vector) -> Floats:
     return np.frombuffer(vector.SerializeToString(), dtype=np.uint8)[-4 * count:].copy().view("<f4") if count else np.empty(0, np.float32)
 
 
-def to_attribute(target: v1.AttributeValue, value: object, what: str) -> None:
+def timestamp(value: datetime, what: str) -> str:
+    """RFC 3339."""
+    if value.tzinfo is None:
+        raise InvalidArgument(f"{what} is {value!r}, a time without a zone; datetime.now(timezone.utc) has one", field=what)
+    utc = value.astimezone(timezone.utc)
+    return utc.strftime(f"{utc.year:04}-%m-%dT%H:%M:%S.%fZ")
+
+
+def _moment(text: str) -> Union[datetime, str]:
+    """The time of an answer; as text where Python has no such year."""
+    whole, _, fraction = text.rstrip("Z").partition(".")
+    try:
+        return datetime.fromisoformat(f"{whole}.{fraction:0<6}+00:00")
+    except ValueError:
+        return text
+
+
+def to_attribute(target: v1.AttributeValue, value: object, what: str, in_list: bool = False) -> None:
+    if isinstance(value, (list, tuple, np.ndarray)) and not in_list:
+        target.list_value.CopyFrom(v1.AttributeList())  # also of no values
+        for index, one in enumerate(value):
+            to_attribute(target.list_value.values.add(), one, f"{what}[{index}]", in_list=True)
+        return
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, bool):
@@ -129,13 +152,18 @@ def to_attribute(target: v1.AttributeValue, value: object, what: str) -> None:
         target.int_value = value
     elif isinstance(value, float):
         target.double_value = value
+    elif isinstance(value, datetime):
+        target.timestamp_value = timestamp(value, what)
     else:
-        raise InvalidArgument(f"{what} is of {type(value).__name__}; it is str, int, float or bool, or None for no value", field=what)
+        raise InvalidArgument(f"{what} is of {type(value).__name__}; it is str, int, float, bool or datetime, a list of these, or None for no "
+                              "value", field=what)
 
 
 def _attribute_bytes(value: object, what: str) -> int:
     """As the server counts them; refuses what is no attribute."""
     to_attribute(v1.AttributeValue(), value, what)
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return sum(8 + _attribute_bytes(one, f"{what}[{index}]") * isinstance(one, str) for index, one in enumerate(value))
     if isinstance(value, (float, np.floating)) and not np.isfinite(value):
         raise InvalidArgument(f"{what} is {value}; NaN and infinity are refused, None is no value", field=what)
     return len(str(value).encode()) if isinstance(value, str) else 8
@@ -178,7 +206,13 @@ def _set_attributes(document: v1.Document, values: Mapping[str, object]) -> None
 
 
 def from_attribute(value: v1.AttributeValue) -> Attribute:
-    found: Attribute = getattr(value, value.WhichOneof("kind") or "string_value")
+    return _scalar(value) if not value.HasField("list_value") else [_scalar(one) for one in value.list_value.values]
+
+
+def _scalar(value: v1.AttributeValue) -> Scalar:
+    if value.HasField("timestamp_value"):
+        return _moment(value.timestamp_value)
+    found: Scalar = getattr(value, value.WhichOneof("kind") or "string_value")
     return found
 
 
@@ -351,7 +385,7 @@ def to_examples(ids: Any, vectors: Any, examples: Examples, what: str) -> None:
 def from_explanation(value: v1.Explanation) -> Explanation:
     bands = tuple(ScoreBand(dims=band.dims, dot=band.dot, weight=band.weight, distances=tuple(band.distances)) for band in value.bands)
     return Explanation(estimate=value.estimate, bands=bands, scale=value.scale, offset=value.offset, query_offset=value.query_offset,
-                       query_factor=value.query_factor, shard=value.shard, segment=value.segment, row=value.row)
+                       query_factor=value.query_factor, shard=value.shard, segment=value.segment, row=value.row, group=value.group)
 
 
 def from_document(document: v1.Document) -> Document:

@@ -60,7 +60,7 @@ class Client:
 
     def create(self, name: str, *, dims: Optional[int] = None, bits: int = 0, recall: float = 0.0, metric: str = "cosine",
                model: Optional[Model] = None, version: str = "", store_floats: str = "f16", shards: int = 0, expected_documents: int = 0,
-               default_rerank: int = 0, timeout: Optional[float] = None) -> Collection:
+               default_rerank: int = 0, attributes: Mapping[str, str] = {}, timeout: Optional[float] = None) -> Collection:
         """Makes a collection.
 
         With `dims`, the floats an embedding has, the server makes the binarizer, from the documents as they come, and stats().auto says
@@ -72,10 +72,13 @@ class Client:
         `store_floats` is "f16", "f32" or "none": without floats there is no rerank. `default_rerank` is for searches that do not say;
         0: with dims what a recall@10 of 0.99 takes, with a model none. `expected_documents` that would not fit in memory are refused,
         with the figure.
+
+        `attributes` says what attributes are, by name: {"created": "timestamp", "body": "string stored"}. Others may come at any time,
+        of any type; texts of more than 256 bytes are stored only, so that they take no memory.
         """
         self._run(_calls.create(name, dims=dims, model=model, bits=bits, recall=recall, metric=metric, version=version,
                                 store_floats=store_floats, shards=shards, expected_documents=expected_documents,
-                                default_rerank=default_rerank), timeout)
+                                default_rerank=default_rerank, attributes=attributes), timeout)
         return Collection(self, name)
 
     def collection(self, name: str) -> Collection:
@@ -359,9 +362,11 @@ class Collection:
         """What it holds and takes: documents, versions, memory, disk."""
         return self._client._run(_calls.stats(self.name), timeout)
 
-    def estimate_memory(self, documents: int, *, id_bytes: float = 0, timeout: Optional[float] = None) -> t.MemoryUse:
-        """What so many documents would take, by the formula; ids of 16 bytes, unless their mean is given."""
-        return self._client._run(_calls.estimate_memory(self.name, documents, id_bytes), timeout)
+    def estimate_memory(self, documents: int, *, id_bytes: float = 0, attributes: float = 0, distinct_texts: int = 0, text_bytes: float = 0,
+                        timeout: Optional[float] = None) -> t.MemoryUse:
+        """What so many documents would take, by the formula. `attributes` are how many a document has in the mean, `distinct_texts` the
+        different texts and lists that filters compare, of `text_bytes` in the mean; without these, attributes take as much as they do now."""
+        return self._client._run(_calls.estimate_memory(self.name, documents, id_bytes, attributes, distinct_texts, text_bytes), timeout)
 
     def drop(self, *, timeout: Optional[float] = None) -> None:
         """Drops the collection and its data, for good; its snapshots stay."""

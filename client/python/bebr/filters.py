@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping as MappingBase
+from datetime import datetime
 from typing import Mapping, Sequence, Union
 
 import numpy as np
 
 from bebr.errors import InvalidArgument
-from bebr.types import Attribute
+from bebr.types import Scalar
 
-Value = Union[Attribute, np.generic]
+Value = Union[Scalar, np.generic]
 
 Filter = Union[str, Mapping[str, Union[Value, Sequence[Value]]]]
 """A condition on attributes: the filter language's text, or values by names. Several values mean any of them, several names all."""
@@ -37,7 +38,18 @@ def literal(value: object) -> str:
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
     if isinstance(value, (int, float)):
         return repr(value)
-    raise InvalidArgument(f"a filter has a value of {type(value).__name__}; it is str, int, float or bool, or a list of these", field="filter")
+    if isinstance(value, datetime):
+        from bebr._values import timestamp  # which imports this
+        return f'TIMESTAMP "{timestamp(value, "filter")}"'
+    raise InvalidArgument(f"a filter has a value of {type(value).__name__}; it is str, int, float, bool or datetime, or a list of these",
+                          field="filter")
+
+
+def contains(attribute: str, *values: Value, all: bool = False) -> str:
+    """That a list has one of the values, or all of them."""
+    if not values:
+        raise InvalidArgument(f"filter: {attribute!r} is to contain one of no values", field="filter")
+    return f"{name(attribute)} CONTAINS {'ALL' if all else 'ANY'} ({', '.join(literal(one) for one in values)})"
 
 
 def text(filter: Filter) -> str:

@@ -4,7 +4,8 @@
     store.add_texts(["a text"], [{"year": 2021}])
     store.similarity_search("a question", k=4, filter="year >= 2020")
 
-Texts are an attribute, so a text and its metadata have 16 KiB together: split longer ones. Metadata are str, int, float or bool.
+Texts are an attribute that takes no memory if it has more than 256 bytes; a text and its metadata have 1 MiB together. Metadata are str, int,
+float, bool, datetime, or lists of these.
 
 Tested against stand-ins of the published interface, not against the package itself, which Debian does not have.
 """

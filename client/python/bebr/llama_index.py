@@ -3,7 +3,7 @@
     store = BebrVectorStore(client.create("papers", dims=384))
     index = VectorStoreIndex.from_documents(documents, storage_context=StorageContext.from_defaults(vector_store=store))
 
-Nodes are stored as attributes, so a node has 16 KiB with its metadata: split longer ones.
+Nodes are stored as attributes, so a node has 1 MiB with its metadata: split longer ones.
 
 Tested against stand-ins of the published interface, not against the package itself, which Debian does not have.
 """

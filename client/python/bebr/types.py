@@ -11,8 +11,9 @@ from typing import Any, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Un
 import numpy as np
 import numpy.typing as npt
 
-Attribute = Union[str, int, float, bool]
-"""Value of an attribute. Whole numbers have 64 bits with sign; floats are finite."""
+Scalar = Union[str, int, float, bool, datetime]
+Attribute = Union[Scalar, List[Scalar]]
+"""Value of an attribute. Whole numbers have 64 bits with sign; floats are finite; times have a zone, and come back in UTC."""
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -43,6 +44,8 @@ class Explanation:
     shard: int
     segment: int
     row: int
+    group: int
+    """Of the document, in a space in groups."""
 
 
 class Hit(NamedTuple):
@@ -351,6 +354,8 @@ class CollectionStats:
     """Candidates that a search reranks which does not say itself; 0: none."""
     problem: str
     """Why it takes no writes at present, a fault of the disk; empty: it takes them."""
+    attributes: Mapping[str, str]
+    """What it was created to say of attributes, by name: "timestamp", "string stored"."""
     auto: Optional[AutoStatus]
     """Set if the server makes the binarizers."""
 

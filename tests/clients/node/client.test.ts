@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { after, before, beforeEach, test } from "node:test";
 import { promisify } from "node:util";
 
-import { BebrError, Client, type Collection, filterText, version } from "bebr";
+import { BebrError, Client, type Collection, contains, type Filter, filterText, literal, Timestamp, version } from "bebr";
 
 import { dims, directory, embeddings, programs, Server, stopAll, train, vectorFile } from "./support.js";
 
@@ -90,6 +90,39 @@ test("int64 and other values come back as they were", async () => {
   assert.deepEqual((await papers.search(row(0), { k: 1, filter: { big: 2n ** 63n - 1n } })).map((hit) => hit.id), ["v"]);
   assert.deepEqual((await papers.search(row(0), { filter: { big: 2n ** 63n - 2n } })).map((hit) => hit.id), []);
   assert.deepEqual((await papers.get(["p2", "no", "p1"])).map((found) => found.id), ["p2", "p1"]);
+});
+
+test("timestamps and lists come back as they were and are filtered by", async () => {
+  const at = new Date("2026-01-31T12:00:00.250Z");
+  const exact = new Timestamp("2026-01-31T12:00:00.250001Z");
+  const values = { at, tags: ["a", 2, true, at], none: [], exact };
+  await papers.upsert(["time"], [row(0)], [values]);
+  const [found] = await papers.get("time");
+  assert.deepEqual(found?.attributes, values);
+  assert.equal((found?.attributes["exact"] as Timestamp).rfc3339, exact.rfc3339);
+  const search = async (filter: Filter) => (await papers.search(row(0), { filter })).map((hit) => hit.id);
+  assert.deepEqual(await search({ at }), ["time"]);
+  assert.deepEqual(await search(`exact > ${literal(at)} AND exact <= ${literal(exact)}`), ["time"]);
+  assert.deepEqual(await search(contains("tags", ["no", "a"])), ["time"]);
+  assert.deepEqual(await search(contains("tags", ["no", "a"], "ALL")), []);
+  assert.deepEqual(await search(contains("tags", at)), ["time"]);
+  const { facets } = await papers.facets("tags");
+  assert.deepEqual(facets.map(({ value }) => value), ["a", 2, true, at]);
+  assert.equal(await papers.delete("time"), 1);
+});
+
+test("a collection's schema", async () => {
+  const schema = { created: "timestamp", body: "stored", title: "string indexed" } as const;
+  const dated = await client.create("dated", { dims, attributes: schema });
+  assert.deepEqual((await dated.stats()).attributes, schema);
+  await dated.upsert(["a"], [row(0)], [{ created: "2026-01-31T13:00:00+01:00", body: "short", title: "x".repeat(300) }]);
+  assert.deepEqual((await dated.get("a"))[0]?.attributes["created"], new Date("2026-01-31T12:00:00Z"));
+  assert.equal(await dated.count({ filter: 'title STARTS WITH "xx" AND body EXISTS AND NOT body = "short"' }), 1);
+  await assert.rejects(dated.upsert(["b"], [row(0)], [{ created: "noon" }]), /created.* is no timestamp/);
+  const told = await dated.estimateMemory(1000, { attributes: 3, distinctTexts: 1000, textBytes: 20 });
+  assert.ok(told.attributes > 1000 * (3 * 9 + 20) && told.attributes < 1000 * (3 * 9 + 100));
+  await assert.rejects(client.create("wrong", { dims, attributes: { a: "date" as "string" } }), /attributes\.a is "date"/);
+  await dated.drop();
 });
 
 test("filters of values are quoted", async () => {
@@ -315,7 +348,9 @@ test("what is wrong here is told before anything is sent", async () => {
     [() => papers.upsert(["a", "a"], two), /ids\[1\] and ids\[0\]/],
     [() => papers.upsert(["a"], two), /2 rows; there are 1 ids/],
     [() => papers.upsert(["a", "b"], two, [{}]), /attributes has 1 rows/],
-    [() => papers.upsert(["a"], [row(0)], [{ when: new Date() as unknown as string }]), /"when".* is of object/],
+    [() => papers.upsert(["a"], [row(0)], [{ when: {} as unknown as string }]), /"when".* is of object/],
+    [() => papers.upsert(["a"], [row(0)], [{ when: new Date("noon") }]), /"when".* is an invalid Date/],
+    [() => papers.upsert(["a"], [row(0)], [{ when: [["a"] as unknown as string] }]), /"when".*\[0\] is of array/],
     [() => papers.upsert(["a"], [row(0)], [{ ["__proto__"]: 1 }]), /__proto__/],
     [() => papers.upsert(["a"], [row(0)], [{ big: 2n ** 63n }]), /64 bits/],
     [() => papers.upsert([7.5], [row(0)]), /row 0: ids\[0\] is 7.5; an id is a string, or a whole number/],

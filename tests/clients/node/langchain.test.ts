@@ -76,7 +76,7 @@ test("a store of documents", async () => {
   assert.equal(added.length, 1);
   await store.delete({ ids: added });
   assert.equal(await store.collection.count(), 5);
-  await assert.rejects(store.addDocuments([new Document({ pageContent: "x", metadata: { tags: ["a"] } })]), /"tags" is an array/);
+  await assert.rejects(store.addDocuments([new Document({ pageContent: "x", metadata: { tags: [{}] } })]), /"tags" is an array of others/);
 });
 
 test("texts into a collection that is there", async () => {

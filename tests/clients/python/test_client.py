@@ -12,6 +12,7 @@ import subprocess
 import threading
 import time
 import uuid
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, AsyncIterator, Callable, Dict, Iterator, List, Tuple
 
@@ -67,6 +68,40 @@ def test_filters_of_values_are_quoted(papers: bebr.Collection, docs: Matrix) -> 
     assert papers.search(docs[0], filter={"odd name": nasty, "year": [1998, np.int64(1999)]}).ids == ["nasty"]
     assert papers.search(docs[0], filter={"odd name": nasty[:-1]}).ids == []
     assert {hit.attributes["lang"] for hit in papers.search(docs[0], k=50, filter={"lang": "de"})} == {"de"}
+
+
+def test_timestamps_and_lists_come_back_as_they_were_and_are_filtered_by(papers: bebr.Collection, docs: Matrix) -> None:
+    at = datetime(2026, 1, 31, 12, 0, 0, 250001, tzinfo=timezone.utc)
+    values: Dict[str, Any] = {"at": at, "tags": ["a", 2, True, at, 0.5], "none": [], "numbers": np.array([1, 2])}
+    papers.upsert(["time"], docs[:1], [values])
+    document, = papers.get("time")
+    assert document.attributes == {**values, "numbers": [1, 2]}
+    east = at.astimezone(timezone(timedelta(hours=5, minutes=30)))
+    assert papers.search(docs[0], filter={"at": east}).ids == ["time"]
+    assert papers.search(docs[0], filter=f"at > {bebr.filters.literal(at)}").ids == []
+    assert papers.search(docs[0], filter=bebr.filters.contains("tags", "no", at)).ids == ["time"]
+    assert papers.search(docs[0], filter=bebr.filters.contains("tags", "no", at, all=True)).ids == []
+    assert {facet.value for facet in papers.facets("tags").facets} == {"a", 2, True, at, 0.5}
+    assert papers.delete("time") == 1
+    for wrong, message in ((datetime(2026, 1, 1), "without a zone"), ([["a"]], r"'wrong'\]?.*\[0\].* is of list"), ([object()], "is of object")):
+        with pytest.raises(bebr.InvalidArgument, match=message):
+            papers.upsert(["wrong"], docs[:1], [{"wrong": wrong}])
+
+
+def test_a_collection_has_a_schema(client: bebr.Client, docs: Matrix) -> None:
+    schema = {"created": "timestamp", "body": "stored", "title": "string indexed"}
+    dated = client.create("dated", dims=DIMS, attributes=schema)
+    assert dated.stats().attributes == schema
+    dated.upsert(["a"], docs[:1], [{"created": "2026-01-31T13:00:00+01:00", "body": "short", "title": "x" * 300}])
+    assert dated.get("a")[0].attributes["created"] == datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
+    assert dated.count(filter='title STARTS WITH "xx" AND body EXISTS AND NOT body = "short"') == 1
+    with pytest.raises(bebr.InvalidArgument, match="created.* is no timestamp"):
+        dated.upsert(["b"], docs[:1], [{"created": "noon"}])
+    told = dated.estimate_memory(1000, attributes=3, distinct_texts=1000, text_bytes=20)
+    assert 1000 * (3 * 9 + 20) < told.attributes < 1000 * (3 * 9 + 100)
+    with pytest.raises(bebr.InvalidArgument, match="'a'.* is 'date'"):
+        client.create("wrong", dims=DIMS, attributes={"a": "date"})
+    dated.drop()
 
 
 def test_values_come_back_as_they_were(papers: bebr.Collection, docs: Matrix) -> None:
@@ -222,7 +257,7 @@ def test_a_wrong_row_is_named_by_its_place_in_the_array(papers: bebr.Collection,
         rejected(lambda: papers.upsert(range(3000), wrong.astype("f8")))
     rejected(lambda: papers.upsert([*range(2999), 7], docs))
     assert rejected(lambda: papers.upsert([*range(2999), "x" * 513], docs)).row == 2999
-    attributes: List[Dict[str, object]] = [{"a": "x" * (20_000 if i == 2999 else 1)} for i in range(3000)]
+    attributes: List[Dict[str, object]] = [{"a": "x" * (2**20 if i == 2999 else 1)} for i in range(3000)]
     assert rejected(lambda: papers.upsert(range(3000), docs, attributes)).row == 2999
     assert papers.count() == 1000
 

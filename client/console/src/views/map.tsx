@@ -16,7 +16,7 @@ async function draw(collection: CollectionJson, versionName: string, wanted: num
   if (points.length < 3) throw new Error(`Only ${points.length} documents with floats of ${version.name} were found; a map needs 3. Import more, or choose another version.`);
   return {
     points, plane: project(points.map((point) => point.values), version.metric === "METRIC_COSINE"),
-    attributes: attributesOf(points.map((point) => point.attributes)),
+    attributes: attributesOf(points),
   };
 }
 

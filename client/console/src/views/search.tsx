@@ -105,7 +105,7 @@ export function SearchView({ collection, id }: { collection: CollectionJson; id:
   const found = useTask<Found>();
   const sampled = useTask<Attribute[]>();
   const name = collection.name ?? "";
-  useEffect(() => sampled.run(async (signal) => attributesOf((await sampleDocuments(collection, signal)).map((one) => one.attributes))), [name]);
+  useEffect(() => sampled.run(async (signal) => attributesOf(await sampleDocuments(collection, signal))), [name]);
   useEffect(() => { if (id) { set({ id, by: "id" }); found.run((signal) => search({ ...form, id, by: "id" }, collection, signal)); } }, [id]);
   const attributes = sampled.result ?? [];
   const submit = (event: Event) => {
