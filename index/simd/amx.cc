@@ -299,6 +299,7 @@ const KernelTable kAmxTable = {"amx",
                                VecScan<Vec, Sums>,
                                VecPackedFloats<Vec>,
                                VecPack<Vec>,
-                               VecGemm<Vec>};
+                               VecGemm<Vec>,
+                               Match<Avx2Rows>};
 
 }  // namespace bebr::simd

@@ -4,6 +4,7 @@
 
 #include "index/simd/gemm.h"
 #include "index/simd/lookup_sums.h"
+#include "index/simd/match_avx2.h"
 #include "index/simd/score_driver.h"
 #include "index/simd/tables.h"
 
@@ -146,6 +147,7 @@ const KernelTable kAvx2Table = {"avx2",
                                 VecScan<Vec, Sums>,
                                 VecPackedFloats<Vec>,
                                 VecPack<Vec>,
-                                VecGemm<Vec>};
+                                VecGemm<Vec>,
+                                Match<Avx2Rows>};
 
 }  // namespace bebr::simd

@@ -12,6 +12,7 @@ const KernelTable BEBR_SIMD_AVX512_TABLE = {"avx512",
                                             VecScan<Vec, Avx512Sums>,
                                             VecPackedFloats<Vec>,
                                             VecPack<Vec>,
-                                            VecGemm<Vec>};
+                                            VecGemm<Vec>,
+                                            Match<Avx2Rows>};
 
 }  // namespace bebr::simd

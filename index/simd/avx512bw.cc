@@ -102,8 +102,8 @@ using Sums = LookupSums<Bytes>;
 
 }  // namespace
 
-const KernelTable BEBR_SIMD_AVX512BW_TABLE = {"avx512bw",           Avx512BwSupported,   VecPreparedBytes<Sums>,
-                                              VecPrepare<Sums>,     VecScore<Vec, Sums>, VecScan<Vec, Sums>,
-                                              VecPackedFloats<Vec>, VecPack<Vec>,        VecGemm<Vec>};
+const KernelTable BEBR_SIMD_AVX512BW_TABLE = {
+    "avx512bw",         Avx512BwSupported,    VecPreparedBytes<Sums>, VecPrepare<Sums>, VecScore<Vec, Sums>,
+    VecScan<Vec, Sums>, VecPackedFloats<Vec>, VecPack<Vec>,           VecGemm<Vec>,     Match<Avx2Rows>};
 
 }  // namespace bebr::simd

@@ -60,6 +60,18 @@ struct QueryHits {
   size_t count;         // set by the kernel
 };
 
+// How the 64 bits of a stored value become its key, a number in the order of the values: as they are; of int64, the
+// sign bit turned; of doubles, the bits of negative ones turned, and of others the sign bit.
+enum class KeyForm { kPlain, kSigned, kDouble };
+
+// A test of a column's rows: of this type, and with a key from `least` to `most`, both included; least <= most.
+struct RangeTest {
+  uint8_t type;
+  KeyForm form;
+  uint64_t least;
+  uint64_t most;
+};
+
 // One implementation of the inner loops. All functions are pure; buffers are the caller's.
 struct KernelTable {
   const char* name;     // "scalar", "avx2", "avx512bw", "avx512", "amx", "neon": what BEBR_SIMD takes
@@ -97,6 +109,10 @@ struct KernelTable {
   // nothing else.
   void (*gemm)(const float* x, size_t rows, size_t x_stride, const float* packed, size_t n, size_t k, const float* bias,
                float* out, size_t out_stride);
+
+  // Filters. Bit i % 64 of bits[i / 64] tells whether row i passes the test; 64 * words rows. Rows have a type, a byte,
+  // and a value, which is read where some row of the same 64 has the type.
+  void (*match)(const RangeTest& test, const uint8_t* types, const uint64_t* values, size_t words, uint64_t* bits);
 };
 
 // Every table compiled into this binary, best first; the last is "scalar". Some may not be supported by this processor.

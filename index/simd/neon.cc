@@ -3,6 +3,7 @@
 
 #include "index/simd/gemm.h"
 #include "index/simd/lookup_sums.h"
+#include "index/simd/match.h"
 #include "index/simd/score_driver.h"
 #include "index/simd/tables.h"
 
@@ -93,6 +94,7 @@ const KernelTable kNeonTable = {"neon",
                                 VecScan<Vec, Sums>,
                                 VecPackedFloats<Vec>,
                                 VecPack<Vec>,
-                                VecGemm<Vec>};
+                                VecGemm<Vec>,
+                                Match<PortableRows>};
 
 }  // namespace bebr::simd

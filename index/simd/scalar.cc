@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "index/simd/match.h"
 #include "index/simd/query.h"
 #include "index/simd/tables.h"
 
@@ -113,6 +114,6 @@ void Gemm(const float* x, size_t rows, size_t x_stride, const float* packed, siz
 }  // namespace
 
 const KernelTable kScalarTable = {"scalar", ScalarSupported, PreparedBytes, Prepare, Score,
-                                  Scan,     PackedFloats,    Pack,          Gemm};
+                                  Scan,     PackedFloats,    Pack,          Gemm,    Match<PortableRows>};
 
 }  // namespace bebr::simd

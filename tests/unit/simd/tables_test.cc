@@ -1,6 +1,9 @@
 // Every table against scalar, bit for bit, on edge shapes and in memory that ends at guard pages.
 #include <cmath>
+#include <iterator>
 #include <limits>
+#include <random>
+#include <utility>
 
 #include "gtest/gtest.h"
 #include "tests/unit/simd/test_tables.h"
@@ -200,6 +203,53 @@ TEST_P(Tables, GemmWithoutInputsGivesTheBias) {
   float packed[1] = {}, out[6] = {};
   table().gemm(packed, 2, 0, packed, 3, 0, bias, out, 3);
   for (int i = 0; i < 6; ++i) EXPECT_EQ(out[i], bias[i % 3]);
+}
+
+// The key as the comment of KeyForm says.
+uint64_t KeyOf(KeyForm form, uint64_t value) {
+  const uint64_t sign = uint64_t{1} << 63;
+  switch (form) {
+    case KeyForm::kSigned:
+      return value ^ sign;
+    case KeyForm::kDouble:
+      return (value & sign) != 0 ? ~value : value | sign;
+    default:
+      return value;
+  }
+}
+
+// The scalar table is under test too: the reference is the comparison itself.
+TEST_P(Tables, MatchFindsTheRowsOfATypeInARange) {
+  constexpr size_t kWords = 5;
+  constexpr uint64_t kSign = uint64_t{1} << 63;
+  const uint64_t edges[] = {
+      0, 1, 2, kSign - 1, kSign, kSign + 1, ~uint64_t{0}, ~uint64_t{0} - 1, uint64_t{0x3ff} << 52};
+  std::mt19937_64 random(5);
+  const auto draw = [&] { return random() % 2 == 0 ? edges[random() % std::size(edges)] : random(); };
+  for (int round = 0; round < 3000; ++round) {
+    // Buffers that end with the last row: a read beyond would fault.
+    GuardedMemory type_buffer(64 * kWords, 1), value_buffer(64 * kWords * sizeof(uint64_t), 8);
+    uint8_t* types = type_buffer.as<uint8_t>();
+    uint64_t* values = value_buffer.as<uint64_t>();
+    const unsigned kinds = 1 + static_cast<unsigned>(random() % 3);
+    for (size_t i = 0; i < 64 * kWords; ++i) {
+      types[i] = static_cast<uint8_t>(random() % kinds * 100);
+      values[i] = draw();
+    }
+    RangeTest test{.type = static_cast<uint8_t>(random() % 2 * 100), .form = static_cast<KeyForm>(random() % 3)};
+    test.least = draw();
+    test.most = random() % 3 == 0 ? test.least : draw();
+    if (test.most < test.least) std::swap(test.least, test.most);
+    for (const KernelTable* tested : {&table(), &scalar()}) {
+      uint64_t bits[kWords];
+      tested->match(test, types, values, kWords, bits);
+      for (size_t i = 0; i < 64 * kWords; ++i) {
+        const uint64_t key = KeyOf(test.form, values[i]);
+        const bool expected = types[i] == test.type && key >= test.least && key <= test.most;
+        ASSERT_EQ((bits[i / 64] >> (i % 64) & 1) != 0, expected) << tested->name << ", row " << i;
+      }
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Simd, Tables, testing::ValuesIn(Parameters()),
