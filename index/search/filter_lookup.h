@@ -20,10 +20,6 @@ struct FewRows {
   bool exact = true;
 };
 
-// The values that a test of an attribute, of values of its own, asks for, as ranges that do not overlap; nullopt if
-// that is another test than =, IN or an order of numbers, or there are too many.
-std::optional<std::vector<KeyRange>> RangesOf(const Filter::Node& test, const AttributeDictionary& dictionary);
-
 // The rows 0..rows - 1 that satisfy a condition, if the indexes of the attributes that it names tell that these are
 // few: one in 32, or 64. A conjunction is looked up by the test that leaves the fewest. Cost: some microseconds,
 // whether rows are found or not; the first look-up of a column builds its index.
