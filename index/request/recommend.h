@@ -1,6 +1,6 @@
 // A query made of examples.
-#ifndef BEBR_INDEX_RECOMMEND_H_
-#define BEBR_INDEX_RECOMMEND_H_
+#ifndef BEBR_INDEX_REQUEST_RECOMMEND_H_
+#define BEBR_INDEX_REQUEST_RECOMMEND_H_
 
 #include <vector>
 
@@ -15,4 +15,4 @@ absl::StatusOr<std::vector<float>> QueryOf(const Collection& collection, const E
 
 }  // namespace bebr
 
-#endif  // BEBR_INDEX_RECOMMEND_H_
+#endif  // BEBR_INDEX_REQUEST_RECOMMEND_H_

@@ -1,4 +1,4 @@
-#include "index/recommend.h"
+#include "index/request/recommend.h"
 
 #include <cmath>
 #include <string>

@@ -1,4 +1,4 @@
-#include "index/filtered_write.h"
+#include "index/request/filtered_write.h"
 
 #include <iterator>
 #include <memory>

@@ -1,6 +1,6 @@
 // Pages of a collection's documents.
-#ifndef BEBR_INDEX_PAGE_H_
-#define BEBR_INDEX_PAGE_H_
+#ifndef BEBR_INDEX_REQUEST_PAGE_H_
+#define BEBR_INDEX_REQUEST_PAGE_H_
 
 #include "absl/status/statusor.h"
 #include "index/collection/collection.h"
@@ -13,4 +13,4 @@ absl::StatusOr<Page> ReadPage(const Collection& collection, const PageRequest& r
 
 }  // namespace bebr
 
-#endif  // BEBR_INDEX_PAGE_H_
+#endif  // BEBR_INDEX_REQUEST_PAGE_H_

@@ -1,6 +1,6 @@
 // Writes to all documents that satisfy a filter.
-#ifndef BEBR_INDEX_FILTERED_WRITE_H_
-#define BEBR_INDEX_FILTERED_WRITE_H_
+#ifndef BEBR_INDEX_REQUEST_FILTERED_WRITE_H_
+#define BEBR_INDEX_REQUEST_FILTERED_WRITE_H_
 
 #include <atomic>
 #include <cstddef>
@@ -28,4 +28,4 @@ absl::Status CheckChange(const AttributeSchema& schema, AttributeChange& change)
 
 }  // namespace bebr
 
-#endif  // BEBR_INDEX_FILTERED_WRITE_H_
+#endif  // BEBR_INDEX_REQUEST_FILTERED_WRITE_H_

@@ -1,4 +1,4 @@
-#include "index/page.h"
+#include "index/request/page.h"
 
 #include <algorithm>
 #include <string>

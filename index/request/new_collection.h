@@ -1,6 +1,6 @@
 // What a collection is made of, out of what its maker asks for.
-#ifndef BEBR_INDEX_NEW_COLLECTION_H_
-#define BEBR_INDEX_NEW_COLLECTION_H_
+#ifndef BEBR_INDEX_REQUEST_NEW_COLLECTION_H_
+#define BEBR_INDEX_REQUEST_NEW_COLLECTION_H_
 
 #include <cstddef>
 #include <string>
@@ -25,4 +25,4 @@ absl::StatusOr<NewCollection> DescribeNew(const CollectionConfig& config, std::s
 
 }  // namespace bebr
 
-#endif  // BEBR_INDEX_NEW_COLLECTION_H_
+#endif  // BEBR_INDEX_REQUEST_NEW_COLLECTION_H_

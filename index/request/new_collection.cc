@@ -1,4 +1,4 @@
-#include "index/new_collection.h"
+#include "index/request/new_collection.h"
 
 #include <algorithm>
 #include <utility>
