@@ -13,6 +13,7 @@
 namespace bebr::simd {
 namespace {
 
+// As PortableRows, with vectors of four values.
 struct Avx2Rows {
   static uint64_t OfType(const uint8_t* types, uint8_t type) {
     const __m256i wanted = _mm256_set1_epi8(static_cast<char>(type));
