@@ -147,7 +147,7 @@ class EngineImpl final : public Engine {
     (*collection)->Upsert(std::move(request), std::move(done));
   }
   void Delete(std::string_view name, std::vector<std::string> ids,
-              absl::AnyInvocable<void(absl::StatusOr<uint64_t>)> done) override {
+              absl::AnyInvocable<void(absl::StatusOr<ChangeResult>)> done) override {
     auto collection = registry_->Find(name);
     if (!collection.ok()) return done(collection.status());
     (*collection)->Delete(std::move(ids), std::move(done));

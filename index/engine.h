@@ -151,9 +151,9 @@ class Engine {
   virtual absl::Status DeleteSnapshot(std::string_view collection, std::string_view name) = 0;
 
   virtual void Upsert(UpsertRequest request, absl::AnyInvocable<void(absl::StatusOr<UpsertResult>)> done) = 0;
-  // `done` gets the number of documents that were there.
+  // Of documents those that were there count.
   virtual void Delete(std::string_view collection, std::vector<std::string> ids,
-                      absl::AnyInvocable<void(absl::StatusOr<uint64_t>)> done) = 0;
+                      absl::AnyInvocable<void(absl::StatusOr<ChangeResult>)> done) = 0;
   // Deletes all documents that satisfy a filter when the write's turn has come. INVALID_ARGUMENT if it matches
   // documents although it names attributes that none has, RESOURCE_EXHAUSTED if there are more than
   // kMaxFilteredDeletions.

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "index/base/logging.h"
@@ -32,21 +33,45 @@ bebr::Environment ReadEnvironment() {
   return environment;
 }
 
+// Sent to the main thread when the server is drained.
+int DrainedSignal() { return SIGRTMIN; }
+
+// Drains. SIGTERM or SIGINT again cuts off the calls in flight; once more ends the process at once.
+void Drain(const sigset_t& signals, bebr::Server& server) {
+  std::thread drain([&server, waiting = pthread_self()] {
+    server.Drain();
+    pthread_kill(waiting, DrainedSignal());
+  });
+  for (int stops = 1;;) {
+    int signal = 0;
+    sigwait(&signals, &signal);
+    if (signal == DrainedSignal()) break;
+    if (signal == SIGHUP) {
+      bebr::LogInfo("SIGHUP: the server is stopping, nothing is read again");
+    } else if (++stops == 2) {
+      bebr::LogInfo("signal {} again: calls in flight are cut off", signal);
+      server.Hurry();
+    } else {
+      pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+      raise(signal);
+    }
+  }
+  drain.join();
+}
+
 // SIGHUP reads configuration and keys again; SIGTERM and SIGINT end it.
 void ServeUntilSignal(const sigset_t& signals, const std::vector<std::string>& arguments, bebr::Server& server) {
   for (;;) {
     int signal = 0;
     sigwait(&signals, &signal);
+    if (signal == DrainedSignal()) continue;  // somebody else's
     if (signal != SIGHUP) {
       bebr::LogInfo("signal {}: draining", signal);
-      break;
+      return Drain(signals, server);
     }
     const auto command = bebr::ParseServerConfig(arguments, ReadEnvironment());
     server.Reload(command.ok() ? absl::StatusOr<bebr::ServerConfig>(command->config) : command.status());
   }
-  // A second signal need not wait.
-  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
-  server.Drain();
 }
 
 // Connections and data files need more descriptors than the low limit that most programs start with.
@@ -91,7 +116,7 @@ int main(int argc, char** argv) {
   // Before any thread starts, that of the log too, so that all inherit it and only sigwait sees these signals.
   sigset_t signals;
   sigemptyset(&signals);
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, DrainedSignal()}) sigaddset(&signals, signal);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
   bebr::WriteLogInBackground();

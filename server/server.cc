@@ -6,11 +6,13 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "index/base/clock.h"
 #include "index/base/logging.h"
 #include "index/base/status_macros.h"
 #include "index/engine.h"
@@ -49,6 +51,14 @@ EngineOptions EngineOptionsOf(const ServerConfig& config) {
           .recall_monitor_documents_per_s = config.recall_monitor_documents_per_s};
 }
 
+// Calls that end within this time end unseen: only then are clients told to go elsewhere.
+constexpr absl::Duration kNotice = absl::Seconds(1);
+constexpr absl::Duration kLookInterval = absl::Milliseconds(20);
+// Calls that a connection may have begun and that have not ended, for each that HTTP/2 lets it have: one ends a moment
+// after its client knows.
+constexpr size_t kCallsPerStream = 2;
+// gRPC begins all calls that it has read before it hands on the first of them.
+constexpr int kReadBytes = 128 << 10;
 // Clients have so long to take what was written to them, once all calls have ended.
 constexpr absl::Duration kLastBytes = absl::Seconds(5);
 
@@ -90,13 +100,18 @@ class ServerImpl : public Server {
       rpc_->gate.Close();
       if (gateway_ != nullptr) gateway_->Drain();
       rpc_->streams->Drain();
-      rpc_->gate.AwaitEmpty(absl::Seconds(limits_.drain_timeout_s.load()));
+      AwaitCalls(SteadyNow() + absl::Seconds(limits_.drain_timeout_s.load()));
       // First the connections: a call that comes now, or one whose time is over, fails as UNAVAILABLE at its client.
       // gRPC would tell it that it was cancelled, and wait for clients that look at their connections now and then.
       listener_->CloseAll(kLastBytes);
-      grpc_->Shutdown(std::chrono::system_clock::now());
+      if (shutdown_.joinable()) {
+        shutdown_.join();
+      } else {
+        ShutDownGrpc(absl::ZeroDuration());
+      }
       gateway_.reset();  // waits for the calls that it passed on
       grpc_.reset();     // waits for the last handler
+      LogInfo("calls refused while the server stopped: {}", rpc_->gate.refused());
     }
     tracer_.reset();
     readiness_.SetEngine(nullptr);
@@ -104,6 +119,8 @@ class ServerImpl : public Server {
     engine_.reset();
     http_.reset();
   }
+
+  void Hurry() override { rpc_->gate.Hurry(); }
 
   void Reload(const absl::StatusOr<ServerConfig>& config) override {
     metrics_.Reloaded(Reloadable::kConfiguration, config.ok());
@@ -116,6 +133,23 @@ class ServerImpl : public Server {
   }
 
  private:
+  // Until the calls that are in flight have ended, or `end`.
+  void AwaitCalls(SteadyTime end) {
+    if (rpc_->gate.AwaitEmpty(std::min(kNotice, end - SteadyNow()))) return;
+    const auto has_call = [this](std::string_view peer) { return rpc_->gate.Inside(peer); };
+    do {
+      listener_->CloseFree(has_call);
+      // Sends GOAWAY where calls are in flight and waits for these; CloseAll ends those that take too long. Not
+      // earlier, and only there: gRPC cancels what arrives at this very moment. A GOAWAY ends calls over HTTP, as they
+      // come from this process.
+      const bool over_http = gateway_ != nullptr && !gateway_->idle();
+      if (!shutdown_.joinable() && !over_http) shutdown_ = std::thread([this] { ShutDownGrpc(absl::Hours(24)); });
+    } while (!rpc_->gate.AwaitEmpty(kLookInterval) && SteadyNow() < end && !rpc_->gate.hurried());
+  }
+  void ShutDownGrpc(absl::Duration most) {
+    grpc_->Shutdown(std::chrono::system_clock::now() + absl::ToChronoSeconds(most));
+  }
+
   // What may change while it runs; of the rest the log says that it takes a restart.
   void TakeOver(const ServerConfig& config) {
     const OptionChanges from_start = ChangedOptions(config_, config);
@@ -177,7 +211,8 @@ class ServerImpl : public Server {
   }
 
   absl::Status Listen() {
-    BEBR_ASSIGN_OR_RETURN(listener_, Listener::Create(config_.listen, MaxConnections(), &metrics_));
+    BEBR_ASSIGN_OR_RETURN(listener_, Listener::Create(config_.listen, MaxConnections(),
+                                                      kCallsPerStream * config_.max_concurrent_streams, &metrics_));
     rpc_.reset(new RpcContext{.config = config_,
                               .limits = limits_,
                               .engine = engine_.get(),
@@ -188,7 +223,9 @@ class ServerImpl : public Server {
                               .responses = &responses_,
                               .tracer = tracer_.get(),
                               .known = [this](std::string_view peer) { listener_->Known(peer); },
-                              .greeted = [this](std::string_view peer) { listener_->Greeted(peer); }});
+                              .greeted = [this](std::string_view peer) { listener_->Greeted(peer); },
+                              .begun = [this](std::string_view peer) { listener_->Begun(peer); },
+                              .ended = [this](std::string_view peer) { listener_->Ended(peer); }});
     door_ = std::make_unique<Door>(*rpc_, AllMethods(&health_), ApiLimits());
     grpc::ServerBuilder builder;
     SetLimits(builder);
@@ -223,6 +260,7 @@ class ServerImpl : public Server {
     // A thousand times its bytes can come out of a compressed message, and gRPC does not look at the limit again.
     for (const grpc_compression_algorithm algorithm : {GRPC_COMPRESS_DEFLATE, GRPC_COMPRESS_GZIP})
       builder.SetCompressionAlgorithmSupportStatus(algorithm, false);
+    builder.AddChannelArgument(GRPC_ARG_TCP_MAX_READ_CHUNK_SIZE, kReadBytes);
     builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, static_cast<int>(config_.max_concurrent_streams));
     // Dead clients are found and their connections closed; those that ping too often are sent away.
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 60 * kMillis);
@@ -254,6 +292,7 @@ class ServerImpl : public Server {
   std::unique_ptr<Door> door_;
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;
   std::unique_ptr<grpc::Server> grpc_;
+  std::thread shutdown_;  // of grpc_, once it has begun while calls were in flight
   std::unique_ptr<Gateway> gateway_;
   std::unique_ptr<Listener> listener_;  // stops before what it hands connections to
 };

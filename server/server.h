@@ -14,17 +14,22 @@ namespace bebr {
 // HTTP side.
 //
 // Start opens in this order: HTTP (alive, not ready), engine, gRPC (SERVING, ready). Drain goes the other way: not
-// ready and NOT_SERVING, no new calls, calls in flight finish or are cut off after drain_timeout_s, which connections
-// without calls do not wait for, engine closed, HTTP closed. To its client a call that a stop meets is UNAVAILABLE.
+// ready and NOT_SERVING, no new connections and calls, calls in flight finish or are cut off after drain_timeout_s,
+// engine closed, HTTP closed. To its client a call that a stop meets is UNAVAILABLE. If calls take longer than a
+// second, connections that have none are closed, and the clients of the others told (GOAWAY), so that all of them look
+// for another server.
 //
-// Thread safety: Drain is called once, from any thread; Reload from one thread, before Drain. Errors: INVALID_ARGUMENT
-// for files named by the configuration, UNAVAILABLE for addresses that cannot be listened on, else the engine's.
+// Thread safety: Drain is called once, from any thread; Hurry meanwhile, from any thread; Reload from one thread,
+// before Drain. Errors: INVALID_ARGUMENT for files named by the configuration, UNAVAILABLE for addresses that cannot be
+// listened on, else the engine's.
 class Server {
  public:
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerConfig& config);
   virtual ~Server() = default;
 
   virtual void Drain() = 0;
+  // Drain cuts off the calls that are still in flight.
+  virtual void Hurry() = 0;
   // Reads the keys file again and takes over what may change of `config` while it runs (LiveLimits, the log's level);
   // of the rest the log says that it takes a restart. What is not valid changes nothing, the log says why, and it is
   // counted: an error instead of a configuration too.

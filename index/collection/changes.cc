@@ -35,13 +35,13 @@ absl::Status CheckIds(const std::vector<std::string>& ids) {
 
 }  // namespace
 
-void Collection::Delete(std::vector<std::string> ids, absl::AnyInvocable<void(absl::StatusOr<uint64_t>)> done) {
+void Collection::Delete(std::vector<std::string> ids, absl::AnyInvocable<void(absl::StatusOr<ChangeResult>)> done) {
   if (absl::Status status = CheckIds(ids); !status.ok()) return done(status);
   auto change = std::make_shared<Change>(Change{.ids = std::move(ids)});
   auto finish = [shared = shared_, done = std::move(done)](absl::StatusOr<MutationResult> result) mutable {
     if (!result.ok()) return done(result.status());
     shared->documents_deleted.fetch_add(result->documents, std::memory_order_relaxed);
-    done(result->documents);
+    done(ChangeResult{.documents = result->documents, .timings = result->timings});
   };
   auto write = std::make_shared<WriteQueue::Write>(shards_->size(), change, std::move(finish));
   for (const std::string& id : change->ids) write->Add(shards_->ShardOf(id), change->Of(id));
@@ -59,7 +59,8 @@ void Collection::Update(std::vector<std::string> ids, AttributeChange attributes
                  done = std::move(done)](absl::StatusOr<MutationResult> result) mutable {
     names->Done(fresh);
     if (!result.ok()) return done(result.status());
-    done(ChangeResult{.documents = result->documents, .unknown_ids = std::move(result->unknown_ids)});
+    done(ChangeResult{
+        .documents = result->documents, .unknown_ids = std::move(result->unknown_ids), .timings = result->timings});
   };
   auto write = std::make_shared<WriteQueue::Write>(shards_->size(), change, std::move(finish));
   for (const std::string& id : change->ids) write->Add(shards_->ShardOf(id), change->Of(id));
@@ -82,7 +83,8 @@ void Collection::ChangeSelected(Selector select, std::optional<AttributeChange> 
     if (!result.ok()) return done(result.status());
     if (!change->attributes.has_value())
       shared_->documents_deleted.fetch_add(result->documents, std::memory_order_relaxed);
-    done(ChangeResult{.documents = result->documents, .warnings = std::move(change->warnings)});
+    done(ChangeResult{
+        .documents = result->documents, .warnings = std::move(change->warnings), .timings = result->timings});
   };
   auto write = std::make_shared<WriteQueue::Write>(shards_->size(), change, std::move(finish));
   write->FillInTurn([this, change, select = std::move(select)](Mutations& mutations) mutable -> absl::Status {

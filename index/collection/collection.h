@@ -37,7 +37,7 @@ class Collection : public std::enable_shared_from_this<Collection> {
   const std::shared_ptr<ShardSet>& shards() const { return shards_; }
 
   void Upsert(UpsertRequest request, absl::AnyInvocable<void(absl::StatusOr<UpsertResult>)> done);
-  void Delete(std::vector<std::string> ids, absl::AnyInvocable<void(absl::StatusOr<uint64_t>)> done);
+  void Delete(std::vector<std::string> ids, absl::AnyInvocable<void(absl::StatusOr<ChangeResult>)> done);
   // Changes the attributes of documents; a change is checked before.
   void Update(std::vector<std::string> ids, AttributeChange change,
               absl::AnyInvocable<void(absl::StatusOr<ChangeResult>)> done);

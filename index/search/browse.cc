@@ -133,7 +133,8 @@ absl::Status Selection::AddShard(uint32_t number, const Filter* filter, Interrup
   const ShardView& view = *view_->shards[number];
   BEBR_RETURN_IF_ERROR(interrupted());
   std::optional<Filter::TextAnswers> texts;
-  if (filter != nullptr) texts = filter->CompareTexts(*view.dictionary);
+  if (filter != nullptr) texts = filter->CompareTexts(*view.dictionary, [&] { return !interrupted().ok(); });
+  BEBR_RETURN_IF_ERROR(interrupted());
   for (const SegmentView& segment : view.segments) {
     if (segment.rows == segment.deleted_rows) continue;
     BEBR_RETURN_IF_ERROR(interrupted());

@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "index/base/interruption.h"
 #include "index/catalog/manifest.h"
 #include "index/search/filter.h"
-#include "index/search/interruption.h"
 #include "index/shard/shard_set.h"
 #include "index/types/browse.h"
 

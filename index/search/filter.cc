@@ -170,10 +170,12 @@ absl::StatusOr<std::unique_ptr<const Filter>> Filter::Parse(std::string_view tex
   return std::unique_ptr<const Filter>(new Filter(std::move(root)));
 }
 
-Filter::TextAnswers Filter::CompareTexts(const AttributeDictionary& dictionary) const {
+Filter::TextAnswers Filter::CompareTexts(const AttributeDictionary& dictionary,
+                                         absl::FunctionRef<bool()> stopped) const {
   TextAnswers answers;
   for (const Node* test : TestsOf(*root_)) {
     if (!ComparesTexts(*test)) continue;
+    if (stopped()) break;
     std::vector<uint64_t>& holding = answers[test];
     holding.resize(dictionary.size() / 64 + 1);
     const auto fill = [&](const auto& holds) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "index/segment/attribute_columns.h"
@@ -54,8 +55,10 @@ class Filter {
   // For each <, <=, > and >= with a string: a bit for every string of a dictionary, set where it is not below (or, for
   // <= and >, is above) the condition's; for each STARTS WITH, and CONTAINS of its lists, set where it does.
   using TextAnswers = absl::flat_hash_map<const Node*, std::vector<uint64_t>>;
-  // Compares with every string of the dictionary: to be done once for all segments that share it.
-  TextAnswers CompareTexts(const AttributeDictionary& dictionary) const;
+  // Compares with every string of the dictionary: to be done once for all segments that share it. Once `stopped` is
+  // true the rest is left out, and what there is may not be used.
+  TextAnswers CompareTexts(
+      const AttributeDictionary& dictionary, absl::FunctionRef<bool()> stopped = [] { return false; }) const;
 
   // The rows 0..rows-1 that satisfy the condition. `dictionary` is that of the columns' strings, and `texts` its
   // answers, computed when the rows were there; `ids` is the segment of the rows (null: of no row the id is known).

@@ -37,8 +37,8 @@ void ScanFilters::Evaluate(absl::Span<const ScanQuery> queries, FairPool& pool) 
   pool.ParallelFor(filtered.size() * shards, [&](size_t i, size_t) {
     const uint32_t group = filtered[i / shards];
     const auto shard = static_cast<uint32_t>(i % shards);
-    if (Stopped(group, queries)) return;
-    texts[group][shard] = groups_[group].filter->CompareTexts(*target_.shard(shard).dictionary);
+    const auto stopped = [&] { return Stopped(group, queries); };
+    texts[group][shard] = groups_[group].filter->CompareTexts(*target_.shard(shard).dictionary, stopped);
   });
   // A segment's columns are read for all filters, one after the other, while they are in the caches.
   pool.ParallelFor(parts, [&](size_t i, size_t) {

@@ -2,8 +2,10 @@
 #ifndef BEBR_INDEX_TYPES_COLLECTION_H_
 #define BEBR_INDEX_TYPES_COLLECTION_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -116,6 +118,8 @@ struct CheckRequest {
   // Instead of a sample, embeddings of the two versions: as many of one as of the other; borrowed.
   std::vector<absl::Span<const float>> queries;
   std::vector<absl::Span<const float>> against_queries;
+  absl::Duration deadline = absl::InfiniteDuration();  // on the clock of SteadyNow(), index/base/clock.h
+  std::shared_ptr<std::atomic<bool>> cancelled;        // may be null; set by the caller at any time
 };
 
 // How far an upgrade to a version has come.

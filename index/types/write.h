@@ -102,11 +102,12 @@ struct FilteredDeletion {
   std::shared_ptr<std::atomic<bool>> cancelled;        // may be null; set by the caller at any time
 };
 
-// What an update of attributes, or a deletion by filter, did.
+// What an update of attributes, or a deletion, did.
 struct ChangeResult {
   uint64_t documents = 0;
-  std::vector<std::string> unknown_ids;  // that were named and do not exist
+  std::vector<std::string> unknown_ids;  // that were named and do not exist; of an update
   std::vector<std::string> warnings;     // what the filter asks for and no document has
+  WriteTimings timings;
 };
 
 }  // namespace bebr

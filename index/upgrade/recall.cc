@@ -8,6 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "index/base/background.h"
+#include "index/base/interruption.h"
 #include "index/base/stable_hash.h"
 #include "index/base/status_macros.h"
 #include "index/exact/exact_search.h"
@@ -42,6 +43,7 @@ class ShardReader {
     ids_.clear();
     rows_.clear();
     factors_.clear();
+    BEBR_RETURN_IF_ERROR(Interrupted(pace_, SteadyNow()));
     return pace_.spend == nullptr ? absl::OkStatus() : pace_.spend(rows);
   }
 
@@ -86,10 +88,14 @@ absl::StatusOr<Answers> ExactAnswers(const Collection& collection, const Version
 }
 
 absl::StatusOr<Answers> CodeAnswers(const CollectionManifest& manifest, const Version& version, const Queries& queries,
-                                    size_t k, const SearchNow& search) {
+                                    size_t k, const SearchNow& search, const ReadingPace& pace) {
   Answers answers;
   for (size_t first = 0; first < queries.rows.size(); first += kQueriesAtATime) {
-    SearchRequest request{.collection = manifest.name, .version = version.name, .k = k};
+    SearchRequest request{.collection = manifest.name,
+                          .version = version.name,
+                          .k = k,
+                          .deadline = pace.deadline,
+                          .cancelled = pace.cancelled};
     const size_t end = std::min(queries.rows.size(), first + kQueriesAtATime);
     for (size_t q = first; q < end; ++q) request.queries.push_back(queries.rows[q]);
     BEBR_ASSIGN_OR_RETURN(const SearchResult result, search(std::move(request)));
@@ -113,9 +119,11 @@ void Trim(const Queries& queries, size_t k, Answers& answers) {
 using HashedId = std::pair<uint64_t, std::string_view>;
 
 // Those of a shard with the smallest hashes, in order, `count` of them at most; only such as come after `after`.
-std::vector<HashedId> SmallestHashes(const ShardView& shard_view, const HashedId* after, size_t count) {
+absl::StatusOr<std::vector<HashedId>> SmallestHashes(const ShardView& shard_view, const HashedId* after, size_t count,
+                                                     const ReadingPace& pace) {
   std::priority_queue<HashedId> smallest;
   for (const SegmentView& view : shard_view.segments) {
+    BEBR_RETURN_IF_ERROR(Interrupted(pace, SteadyNow()));
     for (uint32_t row = 0; row < view.rows; ++row) {
       if (view.deleted != nullptr && view.deleted->test(row)) continue;
       const std::string_view id = view.segment->id(row);
@@ -153,14 +161,17 @@ absl::StatusOr<bool> ReadSample(CollectionStore& store, const CollectionView& vi
 }
 
 absl::Status SampleShard(CollectionStore& store, const CollectionView& view, uint32_t shard, FloatStorage storage,
-                         absl::Span<const Version* const> versions, size_t count, std::vector<Sample>& samples) {
+                         absl::Span<const Version* const> versions, size_t count, const ReadingPace& pace,
+                         std::vector<Sample>& samples) {
   size_t taken = 0;
   HashedId last;
   bool first_pass = true;
   // Where few documents have the floats, further passes look at more and more of them.
   for (size_t look_at = 2 * count;; look_at *= 4) {
-    const std::vector<HashedId> candidates = SmallestHashes(*view.shards[shard], first_pass ? nullptr : &last, look_at);
+    BEBR_ASSIGN_OR_RETURN(const std::vector<HashedId> candidates,
+                          SmallestHashes(*view.shards[shard], first_pass ? nullptr : &last, look_at, pace));
     for (const HashedId& candidate : candidates) {
+      BEBR_RETURN_IF_ERROR(Interrupted(pace, SteadyNow()));
       Sample sample{candidate.first, std::string(candidate.second), {}};
       BEBR_ASSIGN_OR_RETURN(const bool whole, ReadSample(store, view, shard, storage, versions, sample));
       if (whole) samples.push_back(std::move(sample));
@@ -176,13 +187,14 @@ absl::Status SampleShard(CollectionStore& store, const CollectionView& view, uin
 }  // namespace
 
 absl::StatusOr<std::vector<Queries>> SampleQueries(const Collection& collection,
-                                                   absl::Span<const Version* const> versions, size_t count) {
+                                                   absl::Span<const Version* const> versions, size_t count,
+                                                   const ReadingPace& pace) {
   std::vector<Sample> samples;
   ShardSet& shards = *collection.shards();
   const auto view = shards.view();
   const FloatStorage storage = collection.manifest()->store_floats;
   for (uint32_t s = 0; s < shards.size(); ++s) {
-    BEBR_RETURN_IF_ERROR(SampleShard(shards.store(), *view, s, storage, versions, count, samples));
+    BEBR_RETURN_IF_ERROR(SampleShard(shards.store(), *view, s, storage, versions, count, pace, samples));
   }
   std::sort(samples.begin(), samples.end());
   if (samples.size() > count) samples.resize(count);
@@ -218,7 +230,7 @@ absl::StatusOr<ComparedAnswers> CompareWithExact(const Collection& collection, c
   const size_t deep = k + (queries.ids.empty() ? 0 : 1);
   ComparedAnswers answers;
   BEBR_ASSIGN_OR_RETURN(answers.exact, ExactAnswers(collection, version, queries, deep, pace));
-  BEBR_ASSIGN_OR_RETURN(answers.found, CodeAnswers(*collection.manifest(), version, queries, deep, search));
+  BEBR_ASSIGN_OR_RETURN(answers.found, CodeAnswers(*collection.manifest(), version, queries, deep, search, pace));
   Trim(queries, k, answers.exact);
   Trim(queries, k, answers.found);
   return answers;
@@ -232,7 +244,7 @@ absl::Status NoFloats(const Version& version) {
 absl::StatusOr<RecallSample> MeasureRecall(const Collection& collection, const Version& version, size_t queries,
                                            size_t k, const SearchNow& search, const ReadingPace& pace) {
   const Version* const versions[] = {&version};
-  BEBR_ASSIGN_OR_RETURN(const std::vector<Queries> sampled, SampleQueries(collection, versions, queries));
+  BEBR_ASSIGN_OR_RETURN(const std::vector<Queries> sampled, SampleQueries(collection, versions, queries, pace));
   if (sampled[0].rows.empty()) return NoFloats(version);
   BEBR_ASSIGN_OR_RETURN(const ComparedAnswers answers,
                         CompareWithExact(collection, version, sampled[0], k, search, pace));

@@ -2,13 +2,16 @@
 #ifndef BEBR_INDEX_UPGRADE_RECALL_H_
 #define BEBR_INDEX_UPGRADE_RECALL_H_
 
+#include <atomic>
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "index/collection/collection.h"
 #include "index/types/collection.h"
@@ -19,11 +22,13 @@ namespace bebr {
 // Runs a search and waits for it.
 using SearchNow = std::function<absl::StatusOr<SearchResult>(SearchRequest)>;
 
-// How much of the machine the reading of floats may take. `spend` is told of documents that were read; it may wait, and
-// its error ends the reading. Called from several threads.
+// How much of the machine the reading of floats may take, and until when. `spend` is told of documents that were read;
+// it may wait, and its error ends the reading. Called from several threads.
 struct ReadingPace {
   size_t threads = 1;
   std::function<absl::Status(size_t documents)> spend;  // null: never waits
+  absl::Duration deadline = absl::InfiniteDuration();   // on the clock of SteadyNow(); of the searches, too
+  std::shared_ptr<std::atomic<bool>> cancelled;         // may be null
 };
 
 // Queries as embeddings of one version; the ids of the documents they are, if they are documents.
@@ -35,9 +40,10 @@ struct Queries {
 using Answers = std::vector<std::vector<std::string>>;  // ids by query, best first
 
 // Up to `count` documents as queries of each of `versions`: those with the smallest hashes of their ids among the
-// documents that have floats of all of them, so the same ones every time.
+// documents that have floats of all of them, so the same ones every time. Of the pace only its end counts.
 absl::StatusOr<std::vector<Queries>> SampleQueries(const Collection& collection,
-                                                   absl::Span<const Version* const> versions, size_t count);
+                                                   absl::Span<const Version* const> versions, size_t count,
+                                                   const ReadingPace& pace = {});
 
 // What a version answers, and what it should.
 struct ComparedAnswers {

@@ -213,8 +213,9 @@ absl::Status Upgrades::StopBackfill(std::string_view name, std::string_view vers
 
 absl::StatusOr<VersionCheck> Upgrades::Check(std::string_view name, const CheckRequest& request) {
   BEBR_ASSIGN_OR_RETURN(const auto collection, registry_->Find(name));
-  BEBR_ASSIGN_OR_RETURN(VersionCheck check,
-                        CompareVersions(*collection, request, search_, {.threads = threads_, .spend = nullptr}));
+  const ReadingPace pace{
+      .threads = threads_, .spend = nullptr, .deadline = request.deadline, .cancelled = request.cancelled};
+  BEBR_ASSIGN_OR_RETURN(VersionCheck check, CompareVersions(*collection, request, search_, pace));
   const auto edit = [&](const Collection&, CollectionManifest& manifest) -> absl::Status {
     BEBR_ASSIGN_OR_RETURN(const Version* found, manifest.FindVersion(request.version));
     manifest.versions[found->number].check = check;

@@ -41,7 +41,7 @@ struct Pair {
 
 // Those that are given, or of documents that have floats of both.
 absl::StatusOr<Pair> PairOfQueries(const Collection& collection, const CheckRequest& request, const Version& version,
-                                   const Version& against) {
+                                   const Version& against, const ReadingPace& pace) {
   Pair pair;
   if (!request.queries.empty()) {
     BEBR_ASSIGN_OR_RETURN(pair.of_version, GivenQueries("queries", request.queries, version));
@@ -49,7 +49,7 @@ absl::StatusOr<Pair> PairOfQueries(const Collection& collection, const CheckRequ
     return pair;
   }
   const Version* const both[] = {&version, &against};
-  BEBR_ASSIGN_OR_RETURN(std::vector<Queries> sampled, SampleQueries(collection, both, request.sample));
+  BEBR_ASSIGN_OR_RETURN(std::vector<Queries> sampled, SampleQueries(collection, both, request.sample, pace));
   pair = {std::move(sampled[0]), std::move(sampled[1])};
   if (!pair.of_version.rows.empty()) return pair;
   return absl::FailedPreconditionError(
@@ -82,7 +82,7 @@ absl::StatusOr<VersionCheck> CompareVersions(const Collection& collection, const
   check.against_documents = collection.DocumentsWithEmbedding(against->embedding);
   if (check.documents == 0) return NoFloats(*version);
   if (check.against_documents == 0) return NoFloats(*against);
-  BEBR_ASSIGN_OR_RETURN(const Pair queries, PairOfQueries(collection, request, *version, *against));
+  BEBR_ASSIGN_OR_RETURN(const Pair queries, PairOfQueries(collection, request, *version, *against, pace));
   BEBR_ASSIGN_OR_RETURN(const ComparedAnswers answers,
                         CompareWithExact(collection, *version, queries.of_version, request.k, search, pace));
   BEBR_ASSIGN_OR_RETURN(const ComparedAnswers against_answers,

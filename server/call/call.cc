@@ -196,7 +196,7 @@ void Call::Ended(const grpc::Status& status, uint64_t answer_bytes) {
   if (rpc_.tracer != nullptr && method_.role.has_value()) Trace(status);
   rpc_.responses->Begin(&context_, answer_bytes);
   if (method_.audited || IsDenied(absl_code)) Audit(absl_code);
-  if (!IsServerError(status.error_code())) return;
+  if (hushed_ || !IsServerError(status.error_code())) return;
   LogEvent(LogLevel::kWarning, "call_failed",
            {{"method", method_.path},
             {"code", static_cast<int64_t>(code)},
@@ -244,7 +244,7 @@ void Call::Trace(const grpc::Status& status) {
 }
 
 void Call::Audit(absl::StatusCode code) {
-  if (std::exchange(audited_, true)) return;
+  if (hushed_ || std::exchange(audited_, true)) return;
   LogEvent(LogLevel::kAudit, "audit",
            {{"method", method()},
             {"collection", named_},
@@ -265,6 +265,7 @@ void Call::OnCancel() {
 
 void Call::OnDone() {
   rpc_.responses->End(&context_);
+  rpc_.ended(peer_);
   Release();
 }
 

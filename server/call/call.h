@@ -95,8 +95,8 @@ class Call : public grpc::ServerGenericBidiReactor {
   absl::Status AuthorizeAgain();
   // What TakeAnswerMemory took, which the call holds no more.
   MemoryBudget::Hold ReleaseAnswerMemory() { return answer_memory_.Release(); }
-  // The call is not logged any more.
-  void Hush() { audited_ = true; }
+  // Nothing is logged of the call any more.
+  void Hush() { hushed_ = true; }
 
   // Sends a message of a stream; OnWriteDone follows. `message` need not live on.
   void Write(const google::protobuf::Message& message);
@@ -139,6 +139,7 @@ class Call : public grpc::ServerGenericBidiReactor {
   std::string named_;
   std::string object_;
   bool audited_ = false;
+  bool hushed_ = false;
   uint64_t queries_ = 0;
   uint64_t documents_scanned_ = 0;
   SearchTimings timings_;

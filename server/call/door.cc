@@ -72,6 +72,7 @@ absl::Status Door::Admit(CallStart& start) {
 grpc::ServerGenericBidiReactor* Door::CreateReactor(grpc::GenericCallbackServerContext* context) {
   std::string peer(PassedOnPeer(context->client_metadata(), rpc_.peer_secret));
   if (peer.empty()) peer = context->peer();
+  rpc_.begun(peer);
   const Method* const method = Find(context->method());
   if (method == nullptr) {
     return new RefusedCall({rpc_, unknown_, *context, std::move(peer), {}, {}, {}},
@@ -79,8 +80,9 @@ grpc::ServerGenericBidiReactor* Door::CreateReactor(grpc::GenericCallbackServerC
                                                                     context->method().substr(0, kMaxPathBytes))),
                            /*quiet=*/true);
   }
-  CallStart start{rpc_, *method, *context, std::move(peer), {}, {}, rpc_.gate.Enter()};
-  if (!start.pass.entered())
+  Gate::Pass pass = rpc_.gate.Enter(peer);
+  CallStart start{rpc_, *method, *context, std::move(peer), {}, {}, std::move(pass)};
+  if (!start.pass.entered() && !method->while_stopping)
     return new RefusedCall(std::move(start), absl::UnavailableError("the server is stopping"), /*quiet=*/true);
   absl::Status admitted = Admit(start);
   if (admitted.ok()) return method->make(std::move(start));

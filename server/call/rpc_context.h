@@ -40,6 +40,9 @@ struct RpcContext {
   // Told of callers, by gRPC's name for the peer, that were let in with their key, and without one.
   std::function<void(std::string_view peer)> known = [](std::string_view) {};
   std::function<void(std::string_view peer)> greeted = [](std::string_view) {};
+  // Told of every call that is begun, and of its end.
+  std::function<void(std::string_view peer)> begun = [](std::string_view) {};
+  std::function<void(std::string_view peer)> ended = [](std::string_view) {};
   MemoryBudget parsed{limits.max_parsed_bytes};   // of requests in progress
   MemoryBudget answers{limits.max_answer_bytes};  // of answers that are being made
   RefusalLimits refusals;

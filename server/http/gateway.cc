@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "absl/strings/str_format.h"
+#include "index/base/clock.h"
 #include "index/base/logging.h"
 #include "index/base/mutex.h"
 #include "index/base/status_macros.h"
@@ -38,12 +39,14 @@ constexpr size_t kConnectionBytes = 32 << 10;  // for headers, and for a piece o
 constexpr std::string_view kConsolePath = "/console";
 constexpr std::string_view kTimesPath = "/console/times";
 constexpr const char* kTlsPriorities = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
-constexpr absl::Duration kLookEvery = absl::Seconds(1);  // at the TLS files
+constexpr absl::Duration kLookEvery = absl::Seconds(1);    // at the TLS files
+constexpr absl::Duration kLastAnswers = absl::Seconds(5);  // for clients to take them, at the end
 
 // A request on its way. Made when its headers are there, deleted when it is answered.
 struct Request {
   // A refusal is known before the call is made, and then there is none.
   enum class State { kReading, kRunning, kAnswered } state = State::kReading;
+  bool answering = false;  // counted in answering_
   std::unique_ptr<HttpCall> call;
   HttpAnswer refusal;
   std::string allowed_origin;  // of a web page that may read the answer
@@ -64,6 +67,8 @@ class MicroGateway final : public Gateway {
     {
       MutexLock lock(&mutex_);
       while (running_ > 0) idle_.Wait(&mutex_);
+      const SteadyTime end = SteadyNow() + kLastAnswers;
+      while (answering_ > 0 && SteadyNow() < end) idle_.WaitFor(&mutex_, end - SteadyNow());
     }
     for (const Daemon& daemon : daemons_) MHD_stop_daemon(daemon.mhd);
   }
@@ -98,6 +103,10 @@ class MicroGateway final : public Gateway {
     if (daemons_.empty()) return;
     if (const int socket = MHD_quiesce_daemon(daemons_.back().mhd); socket >= 0) close(socket);
   }
+  bool idle() const override {
+    MutexLock lock(&mutex_);
+    return running_ == 0;
+  }
   int port() const override { return port_; }
 
  private:
@@ -124,7 +133,7 @@ class MicroGateway final : public Gateway {
         MHD_OPTION_UNESCAPE_CALLBACK, &UnescapeHttp, nullptr, MHD_OPTION_LISTEN_SOCKET, socket,
         MHD_OPTION_CONNECTION_LIMIT, kMaxConnections, MHD_OPTION_CONNECTION_TIMEOUT, kTimeoutSeconds,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, kConnectionBytes, MHD_OPTION_NOTIFY_COMPLETED, &MicroGateway::Completed,
-        nullptr, MHD_OPTION_ARRAY, tls.data(), MHD_OPTION_END);
+        this, MHD_OPTION_ARRAY, tls.data(), MHD_OPTION_END);
     if (mhd == nullptr) {
       close(socket);
       return absl::UnavailableError(
@@ -154,9 +163,15 @@ class MicroGateway final : public Gateway {
     }
   }
 
-  static void Completed(void*, MHD_Connection*, void** request, MHD_RequestTerminationCode) {
-    delete static_cast<Request*>(*request);
-    *request = nullptr;
+  static void Completed(void* self, MHD_Connection*, void** request, MHD_RequestTerminationCode) {
+    const std::unique_ptr<Request> completed(static_cast<Request*>(std::exchange(*request, nullptr)));
+    if (completed != nullptr && completed->answering) static_cast<MicroGateway*>(self)->Count(-1);
+  }
+  // Answers that clients have yet to take.
+  void Count(int answers) {
+    MutexLock lock(&mutex_);
+    answering_ += answers;
+    if (answering_ == 0) idle_.NotifyAll();
   }
   static MHD_Result Handle(void* self, MHD_Connection* connection, const char* url, const char* method, const char*,
                            const char* data, size_t* bytes, void** request) {
@@ -165,7 +180,7 @@ class MicroGateway final : public Gateway {
       auto* begun = new Request;
       *request = begun;
       const bool goes_on = gateway->Begin(connection, url, method, *begun);
-      return goes_on ? MHD_YES : Send(connection, begun->refusal, begun->allowed_origin);
+      return goes_on ? MHD_YES : gateway->Send(connection, begun->refusal, *begun);
     }
     return gateway->Continue(connection, {data, *bytes}, bytes, *static_cast<Request*>(*request));
   }
@@ -257,13 +272,13 @@ class MicroGateway final : public Gateway {
           }
           return MHD_YES;
         }
-        if (request.call == nullptr) return Send(connection, request.refusal, request.allowed_origin);
+        if (request.call == nullptr) return Send(connection, request.refusal, request);
         Run(connection, request);
         return MHD_YES;
       case Request::State::kRunning:
         return MHD_YES;
       case Request::State::kAnswered:
-        return Send(connection, request.call->answer(), request.allowed_origin);
+        return Send(connection, request.call->answer(), request);
     }
     return MHD_NO;
   }
@@ -279,6 +294,8 @@ class MicroGateway final : public Gateway {
     request.call->Run([this, connection, &request] {
       MicroGateway* gateway = this;  // a resumed connection may end the request, and what this function holds with it
       request.state = Request::State::kAnswered;
+      request.answering = true;
+      Count(1);
       MHD_resume_connection(connection);
       MutexLock lock(&gateway->mutex_);
       if (--gateway->running_ == 0) gateway->idle_.NotifyAll();
@@ -286,7 +303,9 @@ class MicroGateway final : public Gateway {
   }
 
   // `answer` must live until the request is completed.
-  static MHD_Result Send(MHD_Connection* connection, const HttpAnswer& answer, const std::string& allowed_origin) {
+  MHD_Result Send(MHD_Connection* connection, const HttpAnswer& answer, Request& request) {
+    if (!std::exchange(request.answering, true)) Count(1);
+    const std::string& allowed_origin = request.allowed_origin;
     MHD_Response* response = MHD_create_response_from_buffer(answer.body.size(), const_cast<char*>(answer.body.data()),
                                                              MHD_RESPMEM_PERSISTENT);
     if (response == nullptr) return MHD_NO;
@@ -314,10 +333,11 @@ class MicroGateway final : public Gateway {
   std::vector<Daemon> daemons_;  // the last one listens
   std::vector<std::filesystem::file_time_type> stamp_;
   std::thread watcher_;
-  Mutex mutex_;
-  CondVar idle_;
+  mutable Mutex mutex_;
+  CondVar idle_;  // nothing runs, or no answer is on its way
   CondVar stop_;
   size_t running_ ABSL_GUARDED_BY(mutex_) = 0;  // calls
+  int64_t answering_ ABSL_GUARDED_BY(mutex_) = 0;
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

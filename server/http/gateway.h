@@ -31,11 +31,13 @@ class Gateway {
   static absl::StatusOr<std::unique_ptr<Gateway>> Start(RpcContext& rpc, const Door& door,
                                                         const std::shared_ptr<grpc::Channel>& channel,
                                                         std::function<std::string()> times);
-  // Waits for the calls in progress.
+  // Waits for the calls in progress, and some seconds for clients to take their answers.
   virtual ~Gateway() = default;
 
   // Takes no new connections and no new calls.
   virtual void Drain() = 0;
+  // Whether no call is in progress.
+  virtual bool idle() const = 0;
   virtual int port() const = 0;
 };
 

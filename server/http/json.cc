@@ -25,11 +25,35 @@ google::protobuf::util::TypeResolver& Resolver() {
 
 std::string TypeUrl(const google::protobuf::Descriptor& type) { return absl::StrCat(kTypes, "/", type.full_name()); }
 
+// How deep objects and arrays lie in each other, at most: protobuf bounds that of objects alone, and takes 150 bytes
+// for every array.
+size_t DepthOf(std::string_view json) {
+  size_t depth = 0, most = 0;
+  bool in_text = false;
+  for (size_t i = 0; i < json.size(); ++i) {
+    const char c = json[i];
+    if (in_text && c == '\\') {
+      ++i;
+    } else if (c == '"') {
+      in_text = !in_text;
+    } else if (!in_text && (c == '[' || c == '{')) {
+      most = std::max(most, ++depth);
+    } else if (!in_text && (c == ']' || c == '}') && depth > 0) {
+      --depth;
+    }
+  }
+  return most;
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> JsonToWire(const google::protobuf::Descriptor& type, const std::string& json) {
   std::string wire;
   if (json.empty()) return wire;
+  if (const size_t depth = DepthOf(json); depth > kMaxJsonDepth) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("body has objects and arrays %d deep in each other; the limit is %d", depth, kMaxJsonDepth));
+  }
   const auto status = google::protobuf::util::JsonToBinaryString(&Resolver(), TypeUrl(type), json, &wire);
   if (status.ok()) return wire;
   // The first line; what follows is a piece of the text, perhaps not even UTF-8.

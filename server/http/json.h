@@ -15,7 +15,9 @@ namespace bebr {
 // as text, bytes in base64). Thread safety: both may be called from any thread. Cost: some 30 MB of JSON a second.
 
 // The wire bytes of the message of `type` that `json` says; empty text is the empty message. INVALID_ARGUMENT names the
-// field that there is not, or whose value does not fit.
+// field that there is not, or whose value does not fit; also objects and arrays more than kMaxJsonDepth deep in each
+// other, which no message has.
+inline constexpr size_t kMaxJsonDepth = 200;
 absl::StatusOr<std::string> JsonToWire(const google::protobuf::Descriptor& type, const std::string& json);
 
 // The JSON of `wire`, a message of `type`. INTERNAL if it cannot be written; bytes that are cut off go unnoticed.

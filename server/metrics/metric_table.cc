@@ -64,7 +64,7 @@ constexpr MetricInfo kMetrics[] = {
     {"bebr_connections", kGauge, "", "Open connections."},
     {"bebr_refused_connections_total", kCounter, "", "Connections closed because there were max_connections."},
     {"bebr_closed_strangers_total", kCounter, "reason",
-     "Connections closed whose callers had made no call that was let in: bytes, silence, room."},
+     "Connections closed whose callers had made no call that was let in: bytes, silence, room; or whosever: calls."},
     {"bebr_certificate_expiry_timestamp_seconds", kGauge, "",
      "When the TLS certificate in use expires, in seconds since 1970; not there without TLS."},
     {"bebr_reloads_total", kCounter, "what,result",

@@ -85,7 +85,7 @@ Metrics::Metrics()
   }
   AddMethod(std::string(kOther), std::string(kOther), "unary");
   AddReloads();
-  for (const char* reason : {"bytes", "silence", "room"}) ClosedStranger(reason);
+  for (const char* reason : {"bytes", "silence", "room", "calls"}) ClosedStranger(reason);
   auto& messages = CounterFamily(registry_, "bebr_refused_stream_messages_total");
   for (size_t code = 0; code < refused_messages_.size(); ++code) {
     refused_messages_[code] = &messages.Add({{"grpc_code", kCodes[code]}});

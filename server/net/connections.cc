@@ -20,7 +20,8 @@ namespace {
 constexpr size_t kHostBuckets = 1024;
 constexpr absl::Duration kGrace = absl::Seconds(1);
 constexpr absl::Duration kStrictTime = absl::Minutes(1);
-constexpr size_t kStrangersShare = 4;  // one in so many connections
+constexpr size_t kStrangersShare = 4;               // one in so many connections
+constexpr size_t kMostReceived = size_t{64} << 20;  // that a socket holds
 
 // The socket's number alone does not tell whether it is still open: the number may have been given to another file
 // meanwhile, but not the socket's inode with it.
@@ -33,6 +34,12 @@ uint64_t BytesReceived(int fd) {
   tcp_info info{};
   socklen_t size = sizeof(info);
   return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 ? info.tcpi_bytes_received : 0;
+}
+
+// Whether the peer has what was written to it.
+bool HasSent(int fd) {
+  int waiting = 0;
+  return ioctl(fd, SIOCOUTQ, &waiting) != 0 || waiting == 0;
 }
 
 }  // namespace
@@ -54,9 +61,10 @@ std::string PeerName(const sockaddr_storage& address) {
   return absl::StrFormat("ipv6:%%5B%s%s%%5D:%d", text, zone, ntohs(v6.sin6_port));
 }
 
-Connections::Connections(size_t most, Metrics* metrics)
+Connections::Connections(size_t most, size_t most_calls, Metrics* metrics)
     : most_(most),
       most_strangers_(most / kStrangersShare + 1),
+      most_calls_(most_calls),
       metrics_(metrics),
       floods_(kHostBuckets, -absl::InfiniteDuration()) {}
 
@@ -92,6 +100,22 @@ void Connections::Greeted(std::string_view peer, SteadyTime now) {
     connection.exceeded_at = absl::InfiniteDuration();
     strangers_.splice(strangers_.end(), strangers_, connection.place);
   }
+}
+
+void Connections::Begun(std::string_view peer) {
+  MutexLock lock(&mutex_);
+  const auto [begin, end] = connections_.equal_range(peer);
+  for (auto at = begin; at != end;) {
+    const auto entry = at++;  // closing it takes it out of the map
+    const size_t most = entry->second.stranger ? std::min(kStrangerCalls, most_calls_) : most_calls_;
+    if (++entry->second.calls > most) Close(entry, "calls");
+  }
+}
+
+void Connections::Ended(std::string_view peer) {
+  MutexLock lock(&mutex_);
+  const auto [begin, end] = connections_.equal_range(peer);
+  for (auto at = begin; at != end; ++at) at->second.calls -= std::min<size_t>(at->second.calls, 1);
 }
 
 void Connections::Befriend(Map::iterator connection) {
@@ -147,18 +171,27 @@ void Connections::Close(Map::iterator connection, const char* reason) {
     const linger reset{.l_onoff = 1, .l_linger = 0};
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
     shutdown(fd, SHUT_RDWR);
+    // What has come already is thrown away: gRPC would read it all first.
+    while (recv(fd, nullptr, kMostReceived, MSG_TRUNC | MSG_DONTWAIT) > 0) {
+    }
   }
   metrics_->ClosedStranger(reason).Increment();
   Befriend(connection);
   connections_.erase(connection);
 }
 
+void Connections::CloseFree(absl::FunctionRef<bool(std::string_view peer)> busy) {
+  MutexLock lock(&mutex_);
+  for (const auto& [peer, connection] : connections_) {
+    if (!busy(peer) && IsOpen(connection.fd, connection.inode) && HasSent(connection.fd))
+      shutdown(connection.fd, SHUT_RDWR);
+  }
+}
+
 bool Connections::AllSent() const {
   MutexLock lock(&mutex_);
   return std::all_of(connections_.begin(), connections_.end(), [](const auto& entry) {
-    int waiting = 0;
-    return !IsOpen(entry.second.fd, entry.second.inode) || ioctl(entry.second.fd, SIOCOUTQ, &waiting) != 0 ||
-           waiting == 0;
+    return !IsOpen(entry.second.fd, entry.second.inode) || HasSent(entry.second.fd);
   });
 }
 

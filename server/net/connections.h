@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
 #include "absl/time/time.h"
 #include "index/base/clock.h"
 #include "index/base/mutex.h"
@@ -30,18 +31,26 @@ class Connections {
   static constexpr uint64_t kStrangerBytes = 256 << 10;
   static constexpr uint64_t kMostStrangerBytes = 1 << 20;  // not even for a second
   static constexpr absl::Duration kStrangerSilence = absl::Seconds(60);
+  static constexpr size_t kStrangerCalls = 128;  // that have not ended
 
-  Connections(size_t most, Metrics* metrics);
+  // `most_calls` may be begun on a connection and have not ended; on a stranger's no more than kStrangerCalls.
+  Connections(size_t most, size_t most_calls, Metrics* metrics);
 
   // Adds a connection, closing a stranger's where they have their share. False, adding nothing, if there are too many.
   bool Add(int fd, const sockaddr_storage& address, SteadyTime now);
   void Known(std::string_view peer);
   void Greeted(std::string_view peer, SteadyTime now);
+  // A call of the peer was begun, and has ended. Closes a connection with too many: its calls are taken back before
+  // they can end, which HTTP/2 does not count.
+  void Begun(std::string_view peer);
+  void Ended(std::string_view peer);
   // Closes strangers' that have had their time or sent too much. Cost: about a microsecond a stranger.
   void Look(SteadyTime now);
   // Forgets those that are closed. Cost: about a microsecond a connection.
   void Forget();
 
+  // Closes those that have taken what was written to them and of which `busy` is false, given the peer.
+  void CloseFree(absl::FunctionRef<bool(std::string_view peer)> busy);
   // Closes all of them, once their peers have what was written to them, or `wait` is over: a peer that sends something
   // to a socket that is closed has what was still on its way to it thrown away.
   void CloseAll(absl::Duration wait);
@@ -59,6 +68,7 @@ class Connections {
   struct Connection {
     int fd = -1;
     ino_t inode = 0;
+    size_t calls = 0;  // that have not ended
     bool stranger = true;
     // Of a stranger:
     SteadyTime heard;            // its last call, or when it came
@@ -75,6 +85,7 @@ class Connections {
 
   const size_t most_;
   const size_t most_strangers_;
+  const size_t most_calls_;
   Metrics* const metrics_;
   mutable Mutex mutex_;
   Map connections_ ABSL_GUARDED_BY(mutex_);

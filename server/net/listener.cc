@@ -29,8 +29,8 @@ constexpr absl::Duration kLookInterval = absl::Milliseconds(50);
 
 class ThreadListener final : public Listener {
  public:
-  ThreadListener(ListeningSockets listening, size_t max_connections, Metrics* metrics)
-      : listening_(std::move(listening)), metrics_(metrics), connections_(max_connections, metrics) {}
+  ThreadListener(ListeningSockets listening, size_t max_connections, size_t max_calls, Metrics* metrics)
+      : listening_(std::move(listening)), metrics_(metrics), connections_(max_connections, max_calls, metrics) {}
   ~ThreadListener() override { Stop(); }
 
   void Stop() override {
@@ -40,6 +40,7 @@ class ThreadListener final : public Listener {
     if (thread_.joinable()) thread_.join();
     listening_.sockets.clear();
   }
+  void CloseFree(absl::FunctionRef<bool(std::string_view peer)> has_call) override { connections_.CloseFree(has_call); }
   void CloseAll(absl::Duration wait) override { connections_.CloseAll(wait); }
 
   int port() const override { return listening_.port; }
@@ -49,6 +50,8 @@ class ThreadListener final : public Listener {
   }
   void Known(std::string_view peer) override { connections_.Known(peer); }
   void Greeted(std::string_view peer) override { connections_.Greeted(peer, SteadyNow()); }
+  void Begun(std::string_view peer) override { connections_.Begun(peer); }
+  void Ended(std::string_view peer) override { connections_.Ended(peer); }
 
  private:
   void Run() {
@@ -106,9 +109,9 @@ class ThreadListener final : public Listener {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Listener>> Listener::Create(const std::string& address, size_t max_connections,
-                                                           Metrics* metrics) {
+                                                           size_t max_calls, Metrics* metrics) {
   BEBR_ASSIGN_OR_RETURN(ListeningSockets listening, ListenOn("listen", address));
-  return std::make_unique<ThreadListener>(std::move(listening), max_connections, metrics);
+  return std::make_unique<ThreadListener>(std::move(listening), max_connections, max_calls, metrics);
 }
 
 }  // namespace bebr

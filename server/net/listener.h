@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "server/metrics/metrics.h"
 
@@ -20,29 +21,36 @@ namespace bebr {
 // stranger can send what is no call at all: headers without end, which cost gRPC time out of proportion. It is closed
 // when it has sent 256 KiB and a second later is still a stranger's, with 1 MiB or where that has happened before from
 // its host at once; when it was silent for a minute; and, the most silent first, when strangers have a quarter of
-// max_connections and another one comes.
+// max_connections and another one comes. A connection, whosever it is, on which too many calls are begun that have not
+// ended is closed too: its client takes them back faster than they can end, as often as it likes (CVE-2023-44487).
 //
-// Thread safety: Known and Greeted may be called from any thread. It has a thread of its own.
+// Thread safety: Known, Greeted, Begun and Ended may be called from any thread. It has a thread of its own.
 class Listener {
  public:
   // Takes over a connected socket, non-blocking, which it closes when it is done with it.
   using Take = std::function<void(int fd)>;
 
-  // Listens on `address`, HOST:PORT; port 0 takes a free one. UNAVAILABLE if that is not possible.
+  // Listens on `address`, HOST:PORT; port 0 takes a free one. At most `max_calls` may be begun on a connection and have
+  // not ended. UNAVAILABLE if the address cannot be listened on.
   static absl::StatusOr<std::unique_ptr<Listener>> Create(const std::string& address, size_t max_connections,
-                                                          Metrics* metrics);
+                                                          size_t max_calls, Metrics* metrics);
   virtual ~Listener() = default;  // stops
   virtual int port() const = 0;
   // Begins to accept. Called once.
   virtual void Start(Take take) = 0;
   // Accepts no more, and closes the address. Those that there are go on, but are no longer looked at.
   virtual void Stop() = 0;
+  // Closes those that have taken what was written to them and whose peer has no call, after Stop.
+  virtual void CloseFree(absl::FunctionRef<bool(std::string_view peer)> has_call) = 0;
   // Closes those that there are, after Stop. Calls on them fail as UNAVAILABLE at their clients.
   virtual void CloseAll(absl::Duration wait) = 0;
   // The caller at `peer`, as gRPC names it, is no stranger from now on.
   virtual void Known(std::string_view peer) = 0;
   // A stranger made a call that needs no key: its silence ends, and it may send as much again.
   virtual void Greeted(std::string_view peer) = 0;
+  // A call of the caller was begun, whatever comes of it; and has ended.
+  virtual void Begun(std::string_view peer) = 0;
+  virtual void Ended(std::string_view peer) = 0;
 };
 
 }  // namespace bebr

@@ -67,25 +67,23 @@ Target OfDocuments(const Request& request) {
 void Delete(RpcContext& rpc, UnaryCall<v1::DeleteRequest, v1::DeleteResponse>& call) {
   const auto& ids = call.request().ids();
   const std::string& filter = call.request().filter();
+  auto deleted = [&call](absl::StatusOr<ChangeResult> result) {
+    if (result.ok()) {
+      call.AddWritten(result->timings);
+      call.response().set_deleted(result->documents);
+      for (std::string& warning : result->warnings) call.response().add_warnings(std::move(warning));
+    }
+    call.Done(result.status());
+  };
   if (filter.empty()) {
     if (const absl::Status checked = CheckIds(ids); !checked.ok()) return call.Done(checked);
-    return rpc.engine->Delete(call.collection(), std::vector<std::string>(ids.begin(), ids.end()),
-                              [&call](absl::StatusOr<uint64_t> deleted) {
-                                if (deleted.ok()) call.response().set_deleted(*deleted);
-                                call.Done(deleted.status());
-                              });
+    return rpc.engine->Delete(call.collection(), std::vector<std::string>(ids.begin(), ids.end()), std::move(deleted));
   }
   if (!ids.empty()) return call.Done(absl::InvalidArgumentError("the request has ids and filter; set one of them"));
   if (const absl::Status checked = CheckFilterText(filter); !checked.ok()) return call.Done(checked);
   const FilteredDeletion deletion{
       .collection = call.collection(), .filter = filter, .deadline = call.deadline(), .cancelled = call.cancelled()};
-  rpc.engine->DeleteByFilter(deletion, [&call](absl::StatusOr<ChangeResult> result) {
-    if (result.ok()) {
-      call.response().set_deleted(result->documents);
-      for (std::string& warning : result->warnings) call.response().add_warnings(std::move(warning));
-    }
-    call.Done(result.status());
-  });
+  rpc.engine->DeleteByFilter(deletion, std::move(deleted));
 }
 
 void UpdateAttributes(RpcContext& rpc, UnaryCall<v1::UpdateAttributesRequest, v1::UpdateAttributesResponse>& call) {
@@ -97,6 +95,7 @@ void UpdateAttributes(RpcContext& rpc, UnaryCall<v1::UpdateAttributesRequest, v1
   update->cancelled = call.cancelled();
   rpc.engine->UpdateAttributes(*std::move(update), [&call](absl::StatusOr<ChangeResult> result) {
     if (result.ok()) {
+      call.AddWritten(result->timings);
       call.response().set_documents(result->documents);
       for (std::string& id : result->unknown_ids) call.response().add_unknown_ids(std::move(id));
       for (std::string& warning : result->warnings) call.response().add_warnings(std::move(warning));

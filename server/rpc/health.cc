@@ -158,9 +158,12 @@ std::vector<Method> HealthMethods(HealthState* health) {
   };
   Method watch = MethodOf<HealthCheckRequest, HealthCheckResponse>("/grpc.health.v1.Health/Watch", std::nullopt);
   watch.server_streams = true;
+  watch.while_stopping = true;
   watch.make = [health](CallStart start) -> Call* { return WatchCall::Start(std::move(start), health); };
-  return {Unary<HealthCheckRequest, HealthCheckResponse>("/grpc.health.v1.Health/Check", std::nullopt, OfNone, check),
-          watch};
+  Method checks =
+      Unary<HealthCheckRequest, HealthCheckResponse>("/grpc.health.v1.Health/Check", std::nullopt, OfNone, check);
+  checks.while_stopping = true;
+  return {checks, watch};
 }
 
 }  // namespace bebr

@@ -70,7 +70,9 @@ absl::Status BackfillVersion(RpcContext& rpc, const Call& call, const v1::Backfi
 absl::Status CheckVersion(RpcContext& rpc, const Call& call, const v1::CheckVersionRequest& request,
                           v1::CheckVersionResponse& response) {
   VectorArena arena;
-  BEBR_ASSIGN_OR_RETURN(const CheckRequest check, ToCheckRequest(request, arena));
+  BEBR_ASSIGN_OR_RETURN(CheckRequest check, ToCheckRequest(request, arena));
+  check.deadline = call.deadline();
+  check.cancelled = call.cancelled();
   BEBR_ASSIGN_OR_RETURN(const VersionCheck found, rpc.engine->CheckVersion(call.collection(), check));
   ToProto(found, response.mutable_check());
   return absl::OkStatus();

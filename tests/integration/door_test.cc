@@ -343,6 +343,37 @@ TEST_F(DoorTest, AHeaderWithoutEndIsCutOff) {
   EXPECT_TRUE(Search().ok());
 }
 
+TEST_F(DoorTest, CallsThatAreTakenBackAtOnceCostLittle) {
+  constexpr size_t kMost = 8 * kMiB;
+  StartWithKeys();
+  const std::string take_back = std::string("\0\0\0\x08", 4);
+  for (const std::string key : {"", "admin-key"}) {
+    const uint64_t before_kib = PeakKib(server_->pid());
+    const std::string headers =
+        CallHeaders(kSearch) + (key.empty() ? "" : HeaderField("authorization", "Bearer " + key));
+    for (int attack = 0; attack < 3; ++attack) {
+      const RawConnection connection(server_->address());
+      ASSERT_TRUE(connection.Send(kPreface + kSettings));
+      bool open = true;
+      uint32_t stream = 1;
+      for (size_t sent = 0; open && sent < kMost;) {
+        std::string calls;
+        for (int i = 0; i < 500; ++i, stream += 2)
+          calls += Frame(1, 4, stream, headers) + Frame(3, 0, stream, take_back);
+        open = connection.Send(calls);
+        connection.Drop();  // or gRPC reads no more
+        sent += calls.size();
+      }
+      EXPECT_TRUE(Search().ok());
+      // A stranger has sent too much, at least. Who has a key may go on if the server keeps up with it.
+      if (key.empty()) {
+        EXPECT_FALSE(open);
+      }
+    }
+    EXPECT_LT((PeakKib(server_->pid()) - before_kib) / 1024, 150u * kSanitizerMemory) << key;
+  }
+}
+
 TEST_F(DoorTest, StrangersConnectionsMakeRoom) {
   StartWithKeys({"--max_connections", "40"});
   std::vector<RawConnection> idle;

@@ -279,6 +279,38 @@ TEST_F(HttpTest, WhereARequestEndsIsClear) {
   }
 }
 
+TEST_F(HttpTest, AnswersThatAreOnTheirWayArriveBeforeItStops) {
+  StartHttp();
+  CreateCollection();
+  v1::UpsertRequest upsert = MakeUpsert("c", 0, 500);
+  for (v1::Document& document : *upsert.mutable_documents())
+    (*document.mutable_attributes())["text"].set_string_value(std::string(14000, 'x'));
+  ASSERT_TRUE(client_->Upsert(upsert).ok());
+  json search = json::parse(SearchJson(VectorOf(1), 500));
+  search["options"]["withAttributes"] = true;
+  const std::string body = search.dump();
+  // More than sockets hold, of which nothing is read until the server stops.
+  const RawConnection reader("127.0.0.1:" + port_);
+  ASSERT_TRUE(
+      reader.Send(absl::StrCat("POST ", kSearch, " HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n",
+                               "Content-Length: ", body.size(), "\r\n\r\n", body)));
+  const std::string handled = "grpc_server_handled_total{grpc_code=\"OK\",grpc_method=\"Search\"";
+  for (int i = 0; i < 6000; ++i) {
+    const std::string metrics = server_->HttpGet("/metrics");
+    const size_t at = metrics.find(handled);
+    if (at != std::string::npos && metrics.substr(metrics.find("} ", at), 4) == "} 1\n") break;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  server_->Signal(SIGTERM);
+  server_->AwaitLog("draining");
+  const std::string answer = reader.ReadUntil("nothing that is in it", 60000);
+  EXPECT_EQ(server_->Wait(), 0) << server_->Log();
+  const size_t end = answer.find("\r\n\r\n");
+  ASSERT_NE(end, std::string::npos);
+  EXPECT_EQ(json::parse(answer.substr(end + 4), nullptr, /*allow_exceptions=*/false)["hits"].size(), 500u)
+      << answer.substr(0, 1000);
+}
+
 TEST_F(HttpTest, StopsWithCallsInProgress) {
   StartHttp();
   CreateCollection();

@@ -29,6 +29,12 @@ bool RawConnection::Send(std::string_view bytes) const {
   return send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size());
 }
 
+void RawConnection::Drop() const {
+  char buffer[4096];
+  while (recv(fd_, buffer, sizeof(buffer), MSG_DONTWAIT) > 0) {
+  }
+}
+
 bool RawConnection::ClosedWithin(int timeout_ms) const {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
   char buffer[4096];

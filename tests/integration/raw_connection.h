@@ -17,6 +17,8 @@ class RawConnection {
   bool connected() const { return connected_; }
   // False once the server has closed the connection.
   bool Send(std::string_view bytes) const;
+  // Drops what the server has sent by now.
+  void Drop() const;
   // Whether the server closes the connection within `timeout_ms`; what it sends until then is dropped.
   bool ClosedWithin(int timeout_ms) const;
   // What the server sends within `timeout_ms`, until it holds `part` or ends.

@@ -1,4 +1,4 @@
-// The end of a server: whom it waits for, and what calls that meet it come to.
+// The end of a server: whom it waits for, what it tells others, and what calls that meet it come to.
 #include <atomic>
 #include <chrono>
 #include <thread>
@@ -10,13 +10,16 @@
 namespace bebr::testing {
 namespace {
 
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class StopTest : public ServerTest {
  protected:
   // A call that goes on for as long as its client likes: the upload of a model.
-  std::unique_ptr<RawCall> BeginUpload() const {
-    auto upload = std::make_unique<RawCall>(server_->address(), "/bebr.v1.CollectionService/CreateCollection");
+  std::unique_ptr<RawCall> BeginUpload() const { return BeginUpload(OwnConnection(server_->address())); }
+  std::unique_ptr<RawCall> BeginUpload(const std::shared_ptr<grpc::Channel>& channel) const {
+    auto upload = std::make_unique<RawCall>(channel, "/bebr.v1.CollectionService/CreateCollection");
     v1::CreateCollectionRequest request;
     request.mutable_config()->set_name("uploaded");
     EXPECT_TRUE(upload->Write(request.SerializeAsString()));
@@ -28,6 +31,15 @@ class StopTest : public ServerTest {
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
     return upload;
+  }
+  // Sends the rest of an upload.
+  static void ExpectUploaded(RawCall& upload) {
+    v1::CreateCollectionRequest model;
+    model.set_model_chunk(ModelFile());
+    std::string answer;
+    EXPECT_TRUE(upload.Write(model.SerializeAsString()) && upload.WritesDone() && upload.Read(&answer));
+    const grpc::Status status = upload.Finish();
+    EXPECT_TRUE(status.ok()) << status.error_message();
   }
 };
 
@@ -60,12 +72,64 @@ TEST_F(StopTest, CallsInFlightEndAndNewOnesAreUnavailable) {
   EXPECT_EQ(refused.code(), absl::StatusCode::kUnavailable) << refused;
   EXPECT_THAT(std::string(refused.message()), HasSubstr("the server is stopping"));
   EXPECT_TRUE(server_->Running());
-  v1::CreateCollectionRequest model;
-  model.set_model_chunk(ModelFile());
-  std::string answer;
-  EXPECT_TRUE(upload->Write(model.SerializeAsString()) && upload->WritesDone() && upload->Read(&answer));
-  const grpc::Status status = upload->Finish();
-  EXPECT_TRUE(status.ok()) << status.error_message();
+  ExpectUploaded(*upload);
+  EXPECT_EQ(server_->Wait(), 0) << server_->Log();
+  // Others' calls may be many.
+  EXPECT_THAT(server_->Log(), Not(HasSubstr("call_failed")));
+  EXPECT_THAT(server_->Log(), ContainsRegex("calls refused while the server stopped: [1-9]"));
+}
+
+TEST_F(StopTest, HealthSaysSo) {
+  Start({"--drain_timeout_s", "600"});
+  const auto upload = BeginUpload();
+  const auto channel = OwnConnection(server_->address());
+  const auto check = [&] { return CallRaw(channel, "/grpc.health.v1.Health/Check", {""}); };
+  const std::vector<std::string> serving = {"\x08\x01"}, not_serving = {"\x08\x02"};
+  EXPECT_EQ(check().messages, serving);
+  RawCall watch(server_->address(), "/grpc.health.v1.Health/Watch");
+  std::string state;
+  ASSERT_TRUE(watch.Write("") && watch.WritesDone() && watch.Read(&state));
+  EXPECT_EQ(state, serving[0]);
+  server_->Signal(SIGTERM);
+  RawAnswer answer;
+  do answer = check();
+  while (answer.messages == serving);
+  EXPECT_EQ(answer.messages, not_serving) << answer.status.error_message();
+  ASSERT_TRUE(watch.Read(&state));
+  EXPECT_EQ(state, not_serving[0]);
+  EXPECT_EQ(watch.Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+  ExpectUploaded(*upload);
+  EXPECT_EQ(server_->Wait(), 0) << server_->Log();
+}
+
+TEST_F(StopTest, ClientsAreSentElsewhereWhileACallGoesOn) {
+  Start({"--drain_timeout_s", "600"});
+  const auto busy = OwnConnection(server_->address());
+  const auto upload = BeginUpload(busy);
+  const RawConnection idle(server_->address());
+  ASSERT_TRUE(idle.Send(kPreface + kSettings));
+  ASSERT_EQ(busy->GetState(false), GRPC_CHANNEL_READY);
+  server_->Signal(SIGTERM);
+  EXPECT_TRUE(idle.ClosedWithin(60000));
+  // gRPC's client makes no call any more on a connection that had a GOAWAY.
+  for (int i = 0; i < 6000 && busy->GetState(false) == GRPC_CHANNEL_READY; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  EXPECT_NE(busy->GetState(false), GRPC_CHANNEL_READY);
+  EXPECT_TRUE(server_->Running());
+  ExpectUploaded(*upload);
+  EXPECT_EQ(server_->Wait(), 0) << server_->Log();
+}
+
+TEST_F(StopTest, ASecondSignalCutsCallsOffAndSighupDoesNothing) {
+  Start({"--drain_timeout_s", "600"});
+  const auto upload = BeginUpload();
+  server_->Signal(SIGTERM);
+  server_->AwaitLog("draining");
+  server_->Signal(SIGHUP);
+  server_->AwaitLog("nothing is read again");
+  EXPECT_TRUE(server_->Running());
+  server_->Signal(SIGTERM);
+  EXPECT_EQ(upload->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
   EXPECT_EQ(server_->Wait(), 0) << server_->Log();
 }
 

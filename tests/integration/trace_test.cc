@@ -176,6 +176,34 @@ TEST_F(TraceTest, CallsOfSampledTracesAreSpans) {
   EXPECT_EQ(spans[1].status().code(), otlp::Status::CODE_UNSET);
 }
 
+TEST_F(TraceTest, AllWritesHaveSpansOfWhereTheirTimeWent) {
+  Collector collector;
+  Start({"--otlp_endpoint", collector.address(), "--otlp_sample_percent", "100"});
+  CreateCollection();
+  ASSERT_TRUE(client_->Upsert(MakeUpsert("c", 0, 10)).ok());
+  v1::UpdateAttributesRequest update;
+  update.set_collection("c");
+  update.add_ids("0");
+  (*update.mutable_set())["a"].set_int_value(1);
+  ASSERT_TRUE(client_->UpdateAttributes(update).ok());
+  v1::DeleteRequest by_id, by_filter;
+  by_id.set_collection("c");
+  by_id.add_ids("0");
+  ASSERT_TRUE(client_->Delete(by_id).ok());
+  by_filter.set_collection("c");
+  by_filter.set_filter("id >= ''");
+  ASSERT_TRUE(client_->Delete(by_filter).ok());
+  server_->Signal(SIGTERM);
+  EXPECT_EQ(server_->Wait(), 0);
+  std::vector<std::string> names;
+  for (const otlp::Span& span : collector.Await(13)) names.push_back(span.name());
+  EXPECT_THAT(names,
+              ::testing::ElementsAre("bebr.v1.CollectionService/CreateCollection", "bebr.v1.DocumentService/Upsert",
+                                     "queue", "commit", "bebr.v1.DocumentService/UpdateAttributes", "queue", "commit",
+                                     "bebr.v1.DocumentService/Delete", "queue", "commit",
+                                     "bebr.v1.DocumentService/Delete", "queue", "commit"));
+}
+
 TEST_F(TraceTest, OthersAreSampledByTheServer) {
   Collector collector;
   Start({"--otlp_endpoint", collector.address(), "--otlp_sample_percent", "100"});

@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
+#include "index/base/clock.h"
 #include "tests/support/engine_calls.h"
 #include "tests/support/test_models.h"
 
@@ -241,6 +242,8 @@ TEST_F(EngineMemoryTest, TheMonitorMeasuresWhatTheCheckDoes) {
                   .ok());
   Write("v1", UpsertMode::kReplace, 1000);
   for (int i = 0; i < 600 && engine_->Stats().recall_measured < 6; ++i) absl::SleepFor(absl::Milliseconds(50));
+  EXPECT_TRUE(absl::IsDeadlineExceeded(
+      engine_->CheckVersion("c", {.version = "v2", .sample = 100, .k = 10, .deadline = SteadyNow()}).status()));
   const auto check = engine_->CheckVersion("c", {.version = "v2", .sample = 100, .k = 10});
   ASSERT_TRUE(check.ok()) << check.status();
   const auto info = engine_->GetCollection("c");

@@ -23,8 +23,9 @@ inline absl::StatusOr<UpsertResult> UpsertAndWait(Engine& engine, UpsertRequest 
 inline absl::StatusOr<uint64_t> DeleteAndWait(Engine& engine, std::string_view collection,
                                               std::vector<std::string> ids) {
   auto outcome = std::make_shared<std::promise<absl::StatusOr<uint64_t>>>();  // shared: set_value may outlast get
-  engine.Delete(collection, std::move(ids),
-                [outcome](absl::StatusOr<uint64_t> result) { outcome->set_value(std::move(result)); });
+  engine.Delete(collection, std::move(ids), [outcome](absl::StatusOr<ChangeResult> result) {
+    outcome->set_value(result.ok() ? absl::StatusOr<uint64_t>(result->documents) : result.status());
+  });
   return outcome->get_future().get();
 }
 

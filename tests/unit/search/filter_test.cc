@@ -714,6 +714,15 @@ TEST(FilterTest, RefusesMoreTestsThanTheLimits) {
   EXPECT_THAT(std::string(texts.status().message()), HasSubstr("65 times; the limit is 64"));
 }
 
+TEST(FilterTest, ComparesTextsUntilNobodyWaitsAnyMore) {
+  AttributeDictionary dictionary;
+  const auto filter = Filter::Parse("a < 'b' OR a STARTS WITH 'c' OR a > 'd'");
+  ASSERT_TRUE(filter.ok());
+  int asked = 0;
+  EXPECT_EQ((*filter)->CompareTexts(dictionary).size(), 3u);
+  EXPECT_EQ((*filter)->CompareTexts(dictionary, [&asked] { return ++asked > 2; }).size(), 2u);
+}
+
 TEST(FilterTest, RefusesLongFilters) {
   const auto filter = Filter::Parse("a = '" + std::string(kMaxBuiltFilterBytes, 'x') + "'");
   ASSERT_FALSE(filter.ok());

@@ -186,6 +186,31 @@ TEST_F(RecallTest, AnErrorOfThePaceEndsIt) {
   EXPECT_EQ(MeasureRecall(*collection_, version(0), 5, 5, search(), pace).status().message(), "stop");
 }
 
+TEST_F(RecallTest, ItsCallerMayLoseInterestAtAnyTime) {
+  ReadingPace late{.threads = 2, .deadline = SteadyNow()};
+  const Version* const first[] = {&version(0)};
+  EXPECT_EQ(SampleQueries(*collection_, first, 5, late).status().code(), absl::StatusCode::kDeadlineExceeded);
+  const Queries queries = (*SampleQueries(*collection_, first, 5))[0];
+  EXPECT_EQ(CompareWithExact(*collection_, version(0), queries, 5, search(), late).status().code(),
+            absl::StatusCode::kDeadlineExceeded);
+  // While floats are read, and in the search at last.
+  auto cancelled = std::make_shared<std::atomic<bool>>(false);
+  const auto cancel = [cancelled](size_t) {
+    *cancelled = true;
+    return absl::OkStatus();
+  };
+  const ReadingPace reading{.threads = 2, .spend = cancel, .cancelled = cancelled};
+  EXPECT_TRUE(absl::IsCancelled(CompareWithExact(*collection_, version(0), queries, 5, search(), reading).status()));
+  *cancelled = false;
+  const ReadingPace searching{.threads = 2, .cancelled = cancelled};
+  const auto search_late = [&, now = search()](SearchRequest request) {
+    *cancelled = true;
+    return now(std::move(request));
+  };
+  EXPECT_TRUE(
+      absl::IsCancelled(CompareWithExact(*collection_, version(0), queries, 5, search_late, searching).status()));
+}
+
 TEST_F(RecallTest, WithoutFloatsThereIsNothingToCompare) {
   Open(FloatStorage::kNone);
   EXPECT_EQ(MeasureRecall(*collection_, version(0), 5, 5, search(), {}).status().code(),

@@ -60,5 +60,18 @@ TEST(Json, WhatIsWrongIsNamedInPrintableText) {
   }
 }
 
+TEST(Json, DepthIsBounded) {
+  const google::protobuf::Descriptor& search = *v1::SearchRequest::descriptor();
+  // Not for brackets in a text.
+  EXPECT_TRUE(JsonToWire(search, "{\"collection\": \"\\\"" + std::string(1000, '[') + "\"}").ok());
+  for (const std::string piece : {"[", "{\"a\":[", "[[],"}) {
+    std::string json = "{\"query\": {\"values\": ";
+    for (int i = 0; i < 100000; ++i) json += piece;
+    const absl::Status status = JsonToWire(search, json).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(status.message()), HasSubstr("deep in each other; the limit is 200")) << piece;
+  }
+}
+
 }  // namespace
 }  // namespace bebr

@@ -1,6 +1,7 @@
 #include "server/net/connections.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -87,9 +88,10 @@ class ConnectionsTest : public ::testing::Test {
   double ClosedFor(const char* reason) { return metrics_.ClosedStranger(reason).Value(); }
 
   static constexpr size_t kMost = 11;  // of which strangers have 3
+  static constexpr size_t kMostCalls = 2 * Connections::kStrangerCalls;
 
   Metrics metrics_;
-  Connections connections_{kMost, &metrics_};
+  Connections connections_{kMost, kMostCalls, &metrics_};
   const ListeningSockets listening_ = *ListenOn("listen", "127.0.0.1:0");
   SteadyTime now_ = absl::Hours(10);
 };
@@ -168,6 +170,46 @@ TEST_F(ConnectionsTest, AFloodEndsAtOnceAndAGreetingAllowsAsMuchAgain) {
   Send(greeted, 1);
   connections_.Look(now_);  // strict by now: its host has sent a flood
   EXPECT_TRUE(Closed(greeted));
+}
+
+TEST_F(ConnectionsTest, CallsThatDoNotEndEndTheirConnection) {
+  const Pair stranger = Connect(), known = Connect();
+  connections_.Known(known.peer);
+  ASSERT_EQ(send(stranger.client->get(), "more calls", 10, MSG_NOSIGNAL), 10);
+  for (int i = 0; i < 1000; ++i) {  // one after the other
+    connections_.Begun(stranger.peer);
+    connections_.Ended(stranger.peer);
+  }
+  for (size_t i = 0; i < Connections::kStrangerCalls; ++i) {
+    connections_.Begun(stranger.peer);
+    connections_.Begun(known.peer);
+  }
+  EXPECT_FALSE(Closed(stranger));
+  connections_.Begun(stranger.peer);
+  EXPECT_TRUE(Closed(stranger));
+  char text[10];
+  EXPECT_LE(recv(stranger.server->get(), text, sizeof(text), MSG_DONTWAIT), 0);  // nothing of it is read any more
+  connections_.Ended(stranger.peer);                                             // of a connection that is gone
+  for (size_t i = Connections::kStrangerCalls; i < kMostCalls; ++i) connections_.Begun(known.peer);
+  EXPECT_FALSE(Closed(known));
+  connections_.Begun(known.peer);
+  EXPECT_TRUE(Closed(known));
+  EXPECT_EQ(ClosedFor("calls"), 2);
+}
+
+TEST_F(ConnectionsTest, CloseFreeLeavesThoseWithACallOrWithBytesToTake) {
+  const Pair busy = Connect(), free = Connect();
+  connections_.CloseFree([&](std::string_view peer) { return peer == busy.peer; });
+  EXPECT_FALSE(Closed(busy));
+  EXPECT_TRUE(Closed(free));
+  // Until its peer has taken what was written to it.
+  std::vector<char> much(1 << 20);
+  ASSERT_EQ(fcntl(busy.server->get(), F_SETFL, O_NONBLOCK), 0);
+  while (send(busy.server->get(), much.data(), much.size(), MSG_NOSIGNAL) > 0) {
+  }
+  connections_.CloseFree([](std::string_view) { return false; });
+  pollfd writable{.fd = busy.client->get(), .events = POLLRDHUP, .revents = 0};
+  EXPECT_EQ(poll(&writable, 1, 0), 0);
 }
 
 TEST_F(ConnectionsTest, CloseAllEndsThemOnceTheirPeersHaveWhatWasWritten) {

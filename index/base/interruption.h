@@ -1,6 +1,6 @@
 // Work whose caller may lose interest in it.
-#ifndef BEBR_INDEX_SEARCH_INTERRUPTION_H_
-#define BEBR_INDEX_SEARCH_INTERRUPTION_H_
+#ifndef BEBR_INDEX_BASE_INTERRUPTION_H_
+#define BEBR_INDEX_BASE_INTERRUPTION_H_
 
 #include <atomic>
 
@@ -24,4 +24,4 @@ using Interrupter = absl::FunctionRef<absl::Status()>;
 
 }  // namespace bebr
 
-#endif  // BEBR_INDEX_SEARCH_INTERRUPTION_H_
+#endif  // BEBR_INDEX_BASE_INTERRUPTION_H_

@@ -1,4 +1,4 @@
-#include "index/search/interruption.h"
+#include "index/base/interruption.h"
 
 namespace bebr {
 
