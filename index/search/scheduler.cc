@@ -34,6 +34,12 @@ size_t MostQueries(const SearchJob& job) {
   return std::clamp<size_t>(Scheduler::kMostScanCodes / std::max<uint64_t>(job.query_memory, 1), 1, kMaxQueriesPerScan);
 }
 
+// How many queries a scan that begins with this search should have: with fewer it waits for company, if it can have
+// any.
+size_t EnoughQueries(const SearchJob& job) {
+  return job.target != nullptr ? 1 : std::min(kEnoughQueries, MostQueries(job));
+}
+
 }  // namespace
 
 Scheduler::Scheduler(size_t threads, size_t max_queued_queries)
@@ -117,8 +123,8 @@ void Scheduler::Resume(std::unique_ptr<SearchJob> job) {
 }
 
 void Scheduler::Offer(Lane& lane) {
-  const bool more = lane.scans == 0 ? !lane.jobs.empty() : lane.scans < kMostScans && lane.queries >= kEnoughQueries;
-  if (!more || lane.claimed) return;
+  if (lane.jobs.empty() || lane.claimed) return;
+  if (lane.scans > 0 && (lane.scans >= kMostScans || lane.queries < EnoughQueries(*lane.jobs.front()))) return;
   lane.claimed = true;
   ready_.push_back(&lane);
   wake_.NotifyOne();
@@ -154,7 +160,7 @@ Scheduler::Group Scheduler::TakeGroup(Lane& lane) {
 }
 
 void Scheduler::AwaitCompany(Lane& lane) {
-  const size_t enough = std::min(lane.expected, kEnoughQueries);
+  const size_t enough = std::min(lane.expected, EnoughQueries(*lane.jobs.front()));
   const SteadyTime until = lane.last_scan_end + lane.last_scan / kCompanyShare;
   const absl::Duration lull = std::max(kLeastLull, lane.last_scan / kLullShare);
   SteadyTime now = SteadyNow();

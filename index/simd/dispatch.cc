@@ -68,13 +68,15 @@ bool Avx512Supported() {
 }
 
 bool AmxSupported() {
-  if (!Avx512Supported()) return false;
-  // GCC 12 has no name for it: leaf 7, bits 24 (tiles) and 25 (of bytes) of edx.
-  unsigned eax, ebx, ecx, edx;
-  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0) return false;
-  if ((edx >> 24 & 3) != 3) return false;
-  static const bool permitted = RequestAmx();
-  return permitted;
+  // Asked for every search; in a virtual machine the instruction itself takes microseconds.
+  static const bool supported = [] {
+    if (!Avx512Supported()) return false;
+    // GCC 12 has no name for it: leaf 7, bits 24 (tiles) and 25 (of bytes) of edx.
+    unsigned eax, ebx, ecx, edx;
+    if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0) return false;
+    return (edx >> 24 & 3) == 3 && RequestAmx();
+  }();
+  return supported;
 }
 #elif defined(BEBR_SIMD_ARM)
 bool NeonSupported() { return true; }  // part of every 64-bit Arm processor
