@@ -43,7 +43,7 @@ struct EngineOptions {
   uint64_t memory_limit_bytes =
       0;  // codes, ids and attributes of all collections; writes beyond are refused; 0 = no limit
   uint64_t min_free_disk_bytes = 0;                   // with less free disk, what adds data is refused; 0 = no limit
-  uint64_t write_buffer_bytes = uint64_t{112} << 20;  // of one shard's RocksDB
+  uint64_t write_buffer_bytes = uint64_t{112} << 20;  // of a collection's RocksDB
   uint64_t block_cache_bytes = uint64_t{128} << 20;   // of RocksDB, for all collections
   // Recall of every version that has stored floats, measured so often on so many sampled documents, reading so many
   // documents a second at most (0 = no limit). An interval of 0: never.

@@ -198,7 +198,7 @@ class ServerImpl : public Server {
     return absl::OkStatus();
   }
 
-  // max_connections, less where that would leave too few descriptors for files: a shard may have hundreds open.
+  // max_connections, less where that would leave too few descriptors for files: a store may have hundreds open.
   size_t MaxConnections() const {
     rlimit limit{};
     getrlimit(RLIMIT_NOFILE, &limit);

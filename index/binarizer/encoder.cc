@@ -127,11 +127,7 @@ void Encoder::Prepare(const float* embeddings, size_t rows, Scratch& scratch) co
     float* input = scratch.input.data() + r * n;
     RowNumbers& row = scratch.rows[r];
     row = RowNumbers();
-    double unit = 1.0;
-    if (metric_ == Metric::kCosine) {
-      const double squared = Dot(x, x, n);
-      unit = squared > 0.0 ? 1.0 / std::sqrt(squared) : 0.0;
-    }
+    const double unit = UnitOf(metric_, x, n);
     row.mean_dot = unit * Dot(mean_.data(), x, n);
     if (unit > kLargestFloat) {  // rows of values next to nothing
       for (size_t i = 0; i < n; ++i) input[i] = static_cast<float>(x[i] * unit) - mean_[i];

@@ -68,18 +68,12 @@ size_t GroupedEncoder::memory_bytes() const {
   return bytes;
 }
 
-double GroupedEncoder::Unit(const float* x) const {
-  if (metric_ != Metric::kCosine) return 1.0;
-  const double squared = Dot(x, x, input_dims_);
-  return squared > 0.0 ? 1.0 / std::sqrt(squared) : 0.0;
-}
-
 std::vector<float> GroupedEncoder::Reduce(const float* embeddings, size_t rows) const {
   const size_t n = input_dims_;
   std::vector<float> centred(rows * n), reduced(rows * reduce_.outputs());
   for (size_t row = 0; row < rows; ++row) {
     const float* x = embeddings + row * n;
-    const double unit = Unit(x);
+    const double unit = UnitOf(metric_, x, n);
     for (size_t i = 0; i < n; ++i) centred[row * n + i] = Finite(x[i] * unit - mean_[i]);
   }
   reduce_.Apply(centred.data(), rows, reduced.data());
@@ -133,7 +127,7 @@ void GroupedEncoder::EncodeDocuments(const float* embeddings, size_t rows, uint3
       least[members[i]] = std::isfinite(errors[i]) ? errors[i] : std::numeric_limits<double>::max();
       const float* x = embeddings + members[i] * n;
       std::copy_n(group_codes.data() + i * words, words, codes + members[i] * words);
-      const double offset = Unit(x) * Dot(groups_[g].mean.data(), x, n);
+      const double offset = UnitOf(metric_, x, n) * Dot(groups_[g].mean.data(), x, n);
       factors[members[i]] = {group_factors[i].scale, Finite(offset), g};
     }
   }
@@ -157,7 +151,7 @@ void GroupedEncoder::EncodeQueries(const float* embeddings, size_t rows, uint32_
         const float* x = queries + q * n;
         std::copy_n(group_planes.data() + q * words, words, planes + at * words);
         std::copy_n(group_weights.data() + q * bands, bands, weights + at * bands);
-        offsets[at] = Finite(Unit(x) * Dot(groups_[g].mean.data(), x, n) - groups_[g].mean_squared);
+        offsets[at] = Finite(UnitOf(metric_, x, n) * Dot(groups_[g].mean.data(), x, n) - groups_[g].mean_squared);
       }
     }
   }

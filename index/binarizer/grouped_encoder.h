@@ -41,7 +41,6 @@ class GroupedEncoder : public ModelBinarizer {
   using ModelBinarizer::ModelBinarizer;
   absl::Status AddGroups(const Model& model);
   // What a row is multiplied with: 1 / |x| for cosine, else 1.
-  double Unit(const float* x) const;
   // The reduced values of rows.
   std::vector<float> Reduce(const float* embeddings, size_t rows) const;
   // For each group the rows of reduced values that it is tried for, in their order.

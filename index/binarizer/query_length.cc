@@ -31,7 +31,12 @@ double QueryLength::LengthFor(const float* x, double length) const {
 
 void QueryLength::Scale(float* embeddings, size_t rows, float* factors) const {
   std::fill_n(factors, rows, 1.0f);
-  if (metric_ != Metric::kInnerProduct) return;
+  switch (metric_) {
+    case Metric::kCosine:
+      return;
+    case Metric::kInnerProduct:
+      break;
+  }
   const size_t n = mean_.size();
   for (size_t r = 0; r < rows; ++r) {
     float* x = embeddings + r * n;

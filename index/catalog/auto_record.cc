@@ -14,8 +14,7 @@ absl::StatusOr<AutoBinarizerConfig> ParseConfig(const json& object) {
   BEBR_ASSIGN_OR_RETURN(config.dims, Number<uint32_t>(object, "dims"));
   BEBR_ASSIGN_OR_RETURN(config.bits, Number<uint32_t>(object, "bits"));
   config.recall = object.at("recall");
-  config.metric =
-      object.at("metric").get<std::string>() == ToString(Metric::kCosine) ? Metric::kCosine : Metric::kInnerProduct;
+  BEBR_ASSIGN_OR_RETURN(config.metric, MetricNamedIn(object));
   if (config.dims < 2 || config.dims > kMaxAutoDims || config.bits > kMaxAutoBits || config.bits % 32 != 0) {
     return absl::DataLossError(
         absl::StrFormat("auto_binarizer has %d dims and %d bits, which none has", config.dims, config.bits));

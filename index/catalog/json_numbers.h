@@ -1,13 +1,15 @@
-// Whole numbers out of JSON, which has numbers of any kind.
+// Whole numbers and names out of JSON, which has numbers and texts of any kind.
 #ifndef BEBR_INDEX_CATALOG_JSON_NUMBERS_H_
 #define BEBR_INDEX_CATALOG_JSON_NUMBERS_H_
 
 #include <cstdint>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_format.h"
+#include "index/types/document.h"
 
 namespace bebr {
 
@@ -23,6 +25,15 @@ absl::StatusOr<T> Number(const nlohmann::json& object, const char* key) {
 inline absl::StatusOr<int64_t> Time(const nlohmann::json& object, const char* key) {
   if (object.at(key).is_number_integer()) return object.at(key).get<int64_t>();
   return absl::DataLossError(absl::StrFormat("%s is no whole number", key));
+}
+
+// The one that "metric" names.
+inline absl::StatusOr<Metric> MetricNamedIn(const nlohmann::json& object) {
+  const std::string name = object.at("metric");
+  for (const Metric metric : {Metric::kCosine, Metric::kInnerProduct}) {
+    if (name == ToString(metric)) return metric;
+  }
+  return absl::DataLossError(absl::StrFormat("metric is '%s', which this release does not know", name));
 }
 
 }  // namespace bebr

@@ -84,13 +84,12 @@ absl::StatusOr<Version> ParseVersion(const json& object) {
   }
   if (object.contains("was")) {
     const json& was = object.at("was");
+    BEBR_ASSIGN_OR_RETURN(const Metric metric, MetricNamedIn(was));
     version.was = ModelDescription{.input_dims = was.at("input_dims"),
                                    .query_levels = was.at("query_levels"),
                                    .code = was.at("code"),
                                    .bits = was.at("bits"),
-                                   .metric = was.at("metric").get<std::string>() == ToString(Metric::kCosine)
-                                                 ? Metric::kCosine
-                                                 : Metric::kInnerProduct,
+                                   .metric = metric,
                                    .checksum = was.at("checksum"),
                                    .words = was.at("words")};
   }

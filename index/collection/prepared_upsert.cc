@@ -184,8 +184,12 @@ void PreparedUpsert::EncodeRows(VersionPart& part, size_t begin, size_t count) {
   for (size_t r = 0; r < count; ++r) std::copy_n(part.embeddings[begin + r], dims, matrix.data() + r * dims);
   char* floats = part.floats.data() + begin * part.float_bytes;
   if (manifest_->store_floats == FloatStorage::kFloat16) {
-    if (binarizer.metric() == Metric::kCosine) {
-      for (size_t r = 0; r < count; ++r) Lengthen(absl::MakeSpan(matrix).subspan(r * dims, dims));
+    switch (binarizer.metric()) {
+      case Metric::kCosine:
+        for (size_t r = 0; r < count; ++r) Lengthen(absl::MakeSpan(matrix).subspan(r * dims, dims));
+        break;
+      case Metric::kInnerProduct:
+        break;
     }
     // The code is that of the floats as they are stored, so that encoding them again gives it again.
     std::vector<uint16_t> halves(matrix.size());

@@ -30,9 +30,15 @@ double Dot(const float* a, const float* b, size_t dims) {
 
 double Score(const float* query, const float* doc, size_t dims, Metric metric) {
   const double dot = Dot(query, doc, dims);
-  if (metric == Metric::kInnerProduct) return dot;
-  const double norm = std::sqrt(Dot(doc, doc, dims));
-  return norm > 0 ? dot / norm : 0;
+  double divisor = 1;
+  switch (metric) {
+    case Metric::kCosine:
+      divisor = std::sqrt(Dot(doc, doc, dims));
+      break;
+    case Metric::kInnerProduct:
+      break;
+  }
+  return divisor > 0 ? dot / divisor : 0;
 }
 
 // The neighbours of the queries first..first + count - 1. `factors`: of every document, or null (ExactBest).

@@ -44,7 +44,7 @@ Matrix Centred(const Matrix& rows, const CorpusStatistics& corpus) {
     const float* x = rows.row(i * rows.rows / count);
     const double squared = SquaredNorm(x, n);
     if (squared == 0.0) continue;
-    const double unit = corpus.metric == Metric::kCosine ? 1.0 / std::sqrt(squared) : 1.0;
+    const double unit = UnitOf(corpus.metric, squared);
     for (size_t j = 0; j < n; ++j) centred.values.push_back(static_cast<float>(x[j] * unit) - corpus.mean[j]);
     ++centred.rows;
   }

@@ -80,7 +80,7 @@ std::vector<double> MeanOf(const Matrix& rows, const std::vector<size_t>& sample
   std::vector<double> mean(rows.dims, 0.0);
   for (const size_t row : sample) {
     const float* x = rows.row(row);
-    const double unit = metric == Metric::kCosine ? 1.0 / std::sqrt(SquaredNorm(x, rows.dims)) : 1.0;
+    const double unit = UnitOf(metric, SquaredNorm(x, rows.dims));
     for (size_t i = 0; i < rows.dims; ++i) mean[i] += unit * x[i] / static_cast<double>(sample.size());
   }
   return mean;
@@ -91,7 +91,7 @@ double SpreadOf(const Matrix& rows, const std::vector<size_t>& sample, Metric me
   double spread = 0.0;
   for (const size_t row : sample) {
     const float* x = rows.row(row);
-    const double unit = metric == Metric::kCosine ? 1.0 / std::sqrt(SquaredNorm(x, rows.dims)) : 1.0;
+    const double unit = UnitOf(metric, SquaredNorm(x, rows.dims));
     for (size_t i = 0; i < rows.dims; ++i)
       spread += (unit * x[i] - mean[i]) * (unit * x[i] - mean[i]) / static_cast<double>(sample.size());
   }
@@ -138,16 +138,22 @@ absl::Status CheckShape(const CorpusStatistics& statistics, const LevelPlan& pla
 
 }  // namespace
 
+double UnitOf(Metric metric, double squared_length) {
+  switch (metric) {
+    case Metric::kCosine:
+      return squared_length > 0.0 ? 1.0 / std::sqrt(squared_length) : 0.0;
+    case Metric::kInnerProduct:
+      break;
+  }
+  return 1.0;
+}
+
 void CenterAndScale(const std::vector<float>& mean, Metric metric, const float* rows, size_t count, float* out) {
   const size_t n = mean.size();
   for (size_t r = 0; r < count; ++r) {
     const float* x = rows + r * n;
     float* u = out + r * n;
-    float unit = 1.0f;
-    if (metric == Metric::kCosine) {
-      const double squared = SquaredNorm(x, n);
-      unit = squared > 0.0 ? static_cast<float>(1.0 / std::sqrt(squared)) : 0.0f;
-    }
+    const auto unit = static_cast<float>(UnitOf(metric, SquaredNorm(x, n)));
     for (size_t i = 0; i < n; ++i) u[i] = x[i] * unit - mean[i];
     const double squared = SquaredNorm(u, n);
     const float scale = squared > 0.0 ? static_cast<float>(std::sqrt(static_cast<double>(n) / squared)) : 0.0f;

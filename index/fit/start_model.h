@@ -34,6 +34,9 @@ inline constexpr size_t kMaxFitRows = 100000;
 absl::StatusOr<CorpusStatistics> MeasureCorpus(const Matrix& rows, Metric metric, size_t components, uint64_t seed,
                                                size_t threads = 1);
 
+// What a row of this squared length is multiplied by first: cosine takes rows of length 1. 0 for a row of zeros.
+double UnitOf(Metric metric, double squared_length);
+
 // u of binarizer rows: out[i] = (x_i - mean) sqrt(n) / |x_i - mean|, after normalising for cosine.
 void CenterAndScale(const std::vector<float>& mean, Metric metric, const float* rows, size_t count, float* out);
 

@@ -17,9 +17,7 @@ class Mean {
   Mean(size_t dims, Metric metric) : sum_(dims, 0.0), metric_(metric) {}
 
   void Add(absl::Span<const float> values) {
-    double squared = 0;
-    for (const float value : values) squared += double{value} * value;
-    const double unit = metric_ == Metric::kInnerProduct ? 1.0 : squared > 0 ? 1.0 / std::sqrt(squared) : 0.0;
+    const double unit = Unit(values);
     for (size_t i = 0; i < sum_.size(); ++i) sum_[i] += unit * values[i];
     ++count_;
   }
@@ -27,6 +25,18 @@ class Mean {
   double operator[](size_t i) const { return count_ == 0 ? 0.0 : sum_[i] / static_cast<double>(count_); }
 
  private:
+  double Unit(absl::Span<const float> values) const {
+    double squared = 0;
+    for (const float value : values) squared += double{value} * value;
+    switch (metric_) {
+      case Metric::kCosine:
+        return squared > 0 ? 1.0 / std::sqrt(squared) : 0.0;
+      case Metric::kInnerProduct:
+        break;
+    }
+    return 1.0;
+  }
+
   std::vector<double> sum_;
   const Metric metric_;
   size_t count_ = 0;

@@ -43,9 +43,15 @@ float ExactScore(absl::Span<const float> query, std::string_view stored, FloatSt
     query_square[0] += query_square[c];
     document_square[0] += document_square[c];
   }
-  if (metric == Metric::kInnerProduct) return static_cast<float>(dot[0]);
-  const double norms = std::sqrt(query_square[0]) * std::sqrt(document_square[0]);
-  return norms > 0 ? static_cast<float>(dot[0] / norms) : 0.0f;
+  double divisor = 1;
+  switch (metric) {
+    case Metric::kCosine:
+      divisor = std::sqrt(query_square[0]) * std::sqrt(document_square[0]);
+      break;
+    case Metric::kInnerProduct:
+      break;
+  }
+  return divisor > 0 ? static_cast<float>(dot[0] / divisor) : 0.0f;
 }
 
 namespace {

@@ -1,4 +1,4 @@
-// Whether a shard can be written to, and why not.
+// Whether a collection's store can be written to, and why not.
 #ifndef BEBR_INDEX_STORAGE_STORE_HEALTH_H_
 #define BEBR_INDEX_STORAGE_STORE_HEALTH_H_
 

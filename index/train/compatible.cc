@@ -27,7 +27,13 @@ constexpr double kCloseToBest = 0.005;  // recall@10
 Tensor Batch(const Matrix& rows, int64_t first, int64_t count, Metric metric) {
   const Tensor x = torch::from_blob(const_cast<float*>(rows.row(static_cast<size_t>(first))),
                                     {count, static_cast<int64_t>(rows.dims)});
-  return metric == Metric::kCosine ? x / x.norm(2, {1}, true).clamp_min(1e-30) : x;
+  switch (metric) {
+    case Metric::kCosine:
+      return x / x.norm(2, {1}, true).clamp_min(1e-30);
+    case Metric::kInnerProduct:
+      break;
+  }
+  return x;
 }
 
 // Sums of a linear regression: of inputs with a constant 1 appended, and of inputs with targets.

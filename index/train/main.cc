@@ -23,6 +23,19 @@ struct Flags {
   bool json = false;
 };
 
+// An option that takes one of `choices` by its name. CLI11's own transformer prints the values of the enum as well, as
+// bytes.
+template <typename T>
+void AddChoice(CLI::App& app, const std::string& name, T& value, const std::map<std::string, T>& choices,
+               const std::string& description) {
+  CLI::Option* const option = app.add_option_function<std::string>(
+      name, [&value, choices](const std::string& text) { value = choices.at(text); }, description);
+  option->check(CLI::IsMember(choices));
+  for (const auto& [text, choice] : choices) {
+    if (choice == value) option->default_str(text);
+  }
+}
+
 // What goes in and comes out, and what the code is to be.
 void DeclareTask(CLI::App& app, Flags& flags) {
   TrainOptions& options = flags.options;
@@ -44,10 +57,8 @@ void DeclareTask(CLI::App& app, Flags& flags) {
                  "Groups of documents, at most so many, as many as pay; the training-free start alone has them")
       ->check(CLI::Range(1u, kMaxGroups))
       ->capture_default_str();
-  app.add_option("--metric", options.metric, "What scores estimate")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, Metric>{{"cosine", Metric::kCosine}, {"inner_product", Metric::kInnerProduct}}))
-      ->capture_default_str();
+  AddChoice(app, "--metric", options.metric, {{"cosine", Metric::kCosine}, {"inner_product", Metric::kInnerProduct}},
+            "What scores estimate");
   app.add_option("--compatible-with", options.compatible_with,
                  "Model file of an older version: the new one writes into its space (needs --paired)");
   app.add_option("--paired", options.paired, "The older version's embeddings of the rows of --input");
@@ -59,22 +70,20 @@ void DeclareTraining(CLI::App& app, TrainOptions& options) {
   app.add_option("--steps", options.steps, "Training steps; 0: only the training-free start");
   app.add_option("--seed", options.seed, "Same seed, same model")->capture_default_str();
   app.add_option("--threads", options.threads, "Threads (default: every processor)");
-  app.add_option("--method", options.method, "residual, or mib for training-free median thresholds")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, Method>{{"residual", Method::kResidual}, {"mib", Method::kMedian}}));
+  AddChoice(app, "--method", options.method, {{"residual", Method::kResidual}, {"mib", Method::kMedian}},
+            "residual, or mib for training-free median thresholds");
   app.add_option("--hidden", options.hidden, "Sizes of an MLP path's hidden layers; 0: linear")
       ->delimiter(',')
       ->capture_default_str();
   app.add_option("--query-hidden", options.query_hidden, "The same for queries of a compatible version; 0: linear")
       ->delimiter(',')
       ->capture_default_str();
-  app.add_option("--residual-form", options.residual_form,
-                 "code: residuals of the code, the MLP in the projection alone; input: the paper's blocks")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, ResidualForm>{{"code", ResidualForm::kCode}, {"input", ResidualForm::kInput}}));
-  app.add_option("--estimator", options.estimator, "Gradient of the sign: ste, reste, tanh")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, Estimator>{
-          {"ste", Estimator::kStraightThrough}, {"reste", Estimator::kReste}, {"tanh", Estimator::kTanh}}));
+  AddChoice(app, "--residual-form", options.residual_form,
+            {{"code", ResidualForm::kCode}, {"input", ResidualForm::kInput}},
+            "code: residuals of the code, the MLP in the projection alone; input: the paper's blocks");
+  AddChoice(app, "--estimator", options.estimator,
+            {{"ste", Estimator::kStraightThrough}, {"reste", Estimator::kReste}, {"tanh", Estimator::kTanh}},
+            "Gradient of the sign: ste, reste, tanh");
   app.add_option("--learning-rate", options.learning_rate, "Peak learning rate (default: from the dims)")
       ->check(CLI::Range(0.0, 1.0));
   app.add_option("--prefix-share", options.prefix_share,

@@ -20,8 +20,13 @@ torch::Tensor Rows(const Matrix& matrix, const torch::Tensor& index, Metric metr
   const Tensor all = torch::from_blob(const_cast<float*>(matrix.values.data()),
                                       {static_cast<int64_t>(matrix.rows), static_cast<int64_t>(matrix.dims)});
   const Tensor rows = all.index_select(0, index);
-  if (metric != Metric::kCosine) return rows;
-  return rows / rows.norm(2, {1}, true).clamp_min(1e-30);
+  switch (metric) {
+    case Metric::kCosine:
+      return rows / rows.norm(2, {1}, true).clamp_min(1e-30);
+    case Metric::kInnerProduct:
+      break;
+  }
+  return rows;
 }
 
 double Temperature(const Matrix& documents, Metric metric, double perplexity, std::mt19937_64& random) {

@@ -25,7 +25,7 @@ class ShardReader {
  public:
   ShardReader(const Version& version, FloatStorage storage, const ReadingPace& pace, ExactBest<std::string>& best)
       : dims_(version.binarizer->input_dims()),
-        cosine_(version.binarizer->metric() == Metric::kCosine),
+        metric_(version.binarizer->metric()),
         storage_(storage),
         pace_(pace),
         best_(best) {}
@@ -33,7 +33,7 @@ class ShardReader {
   absl::Status Add(std::string_view id, std::string_view bytes) {
     rows_.resize((ids_.size() + 1) * dims_);
     BEBR_RETURN_IF_ERROR(ReadStoredFloats(storage_, bytes, absl::MakeSpan(rows_).last(dims_)));
-    factors_.push_back(cosine_ ? InverseLength(rows_.data() + ids_.size() * dims_, dims_) : 1.0f);
+    factors_.push_back(FactorOf(rows_.data() + ids_.size() * dims_));
     ids_.emplace_back(id);
     return ids_.size() == kExactRows ? Flush() : absl::OkStatus();
   }
@@ -48,8 +48,19 @@ class ShardReader {
   }
 
  private:
+  // What an inner product with the row is multiplied by.
+  float FactorOf(const float* row) const {
+    switch (metric_) {
+      case Metric::kCosine:
+        return InverseLength(row, dims_);
+      case Metric::kInnerProduct:
+        break;
+    }
+    return 1.0f;
+  }
+
   const size_t dims_;
-  const bool cosine_;
+  const Metric metric_;
   const FloatStorage storage_;
   const ReadingPace& pace_;
   ExactBest<std::string>& best_;

@@ -56,7 +56,7 @@ constexpr Option kOptions[] = {
     {"min_free_disk_bytes", &C::min_free_disk_bytes, 0, kMaxBytes,
      "with less space left on the disk of data_dir nothing is added; deletes and searches go on; 0: no limit", true},
     {"write_buffer_bytes", &C::write_buffer_bytes, 448 << 10, uint64_t{7} << 30,
-     "what one shard collects in memory before RocksDB writes it to files"},
+     "what a collection's store collects in memory before RocksDB writes it to files"},
     {"block_cache_bytes", &C::block_cache_bytes, 1 << 20, kMaxBytes,
      "memory for parts of RocksDB's files, of all collections: a larger one makes rerank and attributes faster", true},
     {"recall_monitor_interval_s", &C::recall_monitor_interval_s, 0, 1 << 30,

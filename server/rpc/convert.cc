@@ -53,7 +53,7 @@ void ToProto(const VersionInfo& info, v1::Version* out) {
   out->set_query_levels(info.query_levels);
   out->set_code(info.code);
   out->set_bits(info.bits);
-  out->set_metric(info.metric == Metric::kCosine ? v1::METRIC_COSINE : v1::METRIC_INNER_PRODUCT);
+  out->set_metric(ToProto(info.metric));
   out->set_model_checksum(info.model_checksum);
   out->set_model(info.model);
   out->set_documents(info.documents);

@@ -41,13 +41,22 @@ absl::StatusOr<AutoBinarizerConfig> ToAutoBinarizer(const v1::AutoBinarizer& con
   }
 }
 
+v1::Metric ToProto(Metric metric) {
+  switch (metric) {
+    case Metric::kCosine:
+      return v1::METRIC_COSINE;
+    case Metric::kInnerProduct:
+      return v1::METRIC_INNER_PRODUCT;
+  }
+  return v1::METRIC_UNSPECIFIED;
+}
+
 void ToProto(const AutoInfo& info, v1::AutoStatus* out) {
   out->set_state(ToProto(info.state));
   out->mutable_config()->set_dims(info.config.dims);
   out->mutable_config()->set_bits(info.config.bits);
   out->mutable_config()->set_recall(info.config.recall);
-  out->mutable_config()->set_metric(info.config.metric == Metric::kCosine ? v1::METRIC_COSINE
-                                                                          : v1::METRIC_INNER_PRODUCT);
+  out->mutable_config()->set_metric(ToProto(info.config.metric));
   out->set_fitted_documents(info.fitted_documents);
   out->set_next_fit_documents(info.next_fit_documents);
   out->set_recall(info.recall);

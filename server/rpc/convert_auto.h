@@ -1,4 +1,4 @@
-// Between messages and values: collections whose binarizers the server makes.
+// Between messages and values: collections whose binarizers the server makes, and metrics.
 #ifndef BEBR_SERVER_RPC_CONVERT_AUTO_H_
 #define BEBR_SERVER_RPC_CONVERT_AUTO_H_
 
@@ -11,6 +11,7 @@ namespace bebr {
 // INVALID_ARGUMENT for a metric that there is not; the engine checks the rest.
 absl::StatusOr<AutoBinarizerConfig> ToAutoBinarizer(const v1::AutoBinarizer& config);
 void ToProto(const AutoInfo& info, v1::AutoStatus* out);
+v1::Metric ToProto(Metric metric);
 
 }  // namespace bebr
 

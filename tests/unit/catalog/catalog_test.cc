@@ -273,6 +273,25 @@ TEST_F(CatalogTest, RefusesManifestsThatDoNotHoldTogether) {
   EXPECT_EQ(ReadChanged([](json& m) { m = json::array(); }).code(), absl::StatusCode::kDataLoss);
 }
 
+// Of a model that has gone, and of the binarizers to come: there is no model file that says it too.
+TEST_F(CatalogTest, AMetricOfAnUnknownNameIsDataLoss) {
+  CollectionManifest manifest = FirstVersion("c");
+  manifest.auto_record = AutoRecord{.config = {.dims = 4, .recall = 0.9}, .version = "v1"};
+  ASSERT_TRUE(catalog_->Create(manifest, models_[0], NoStore).ok());
+  manifest.versions.push_back(
+      {.number = 1, .name = "v2", .embedding = 1, .retired = true, .was = ModelDescription{.input_dims = 4}});
+  ASSERT_TRUE(WriteManifest(catalog_->CollectionPath("c"), manifest, /*synced=*/false).ok());
+  for (const char* place : {"/versions/1/was/metric", "/auto_binarizer/metric"}) {
+    const json::json_pointer metric(place);
+    const auto read = [&](const json& name) { return ReadChanged([&](json& m) { m.at(metric) = name; }); };
+    EXPECT_TRUE(read("inner_product").ok()) << read("inner_product");
+    EXPECT_EQ(read("euclidean").code(), absl::StatusCode::kDataLoss) << place;
+    EXPECT_THAT(std::string(read("euclidean").message()), HasSubstr(ManifestPath()));
+    EXPECT_THAT(std::string(read("euclidean").message()), HasSubstr("metric is 'euclidean'"));
+    EXPECT_EQ(read(1).code(), absl::StatusCode::kDataLoss) << place;
+  }
+}
+
 TEST_F(CatalogTest, ADamagedModelIsNamed) {
   CreateThreeVersions();
   const std::string path = catalog_->CollectionPath("c") + "/models/1.safetensors";
