@@ -44,17 +44,6 @@ absl::Status CheckLoad(const AttributeLoad& load) {
   return absl::OkStatus();
 }
 
-// Of memory, that a document's attributes take in the mean.
-double AttributeBytesNow(const Collection& collection) {
-  uint64_t documents = 0, bytes = 0;
-  const auto view = collection.shards()->view();  // lives as long as the loop
-  for (const auto& shard : view->shards) {
-    documents += shard->documents;
-    bytes += shard->memory().attributes;
-  }
-  return documents == 0 ? 0.0 : static_cast<double>(bytes) / static_cast<double>(documents);
-}
-
 // Delegates: the registry knows the collections, the scheduler searches them, the rest is named after what it does.
 class EngineImpl final : public Engine {
  public:

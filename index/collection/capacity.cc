@@ -48,7 +48,25 @@ uint64_t EstimateAttributes(uint64_t shards, uint64_t documents, const Attribute
          shards * (static_cast<uint64_t>(static_cast<double>(per_shard) * text) + entries);
 }
 
+// With the attributes of so many documents.
+MemoryUse WithAttributes(MemoryUse use, uint64_t documents, double bytes_each) {
+  const auto bytes = static_cast<uint64_t>(static_cast<double>(documents) * bytes_each);
+  use.attributes += bytes;
+  use.total += bytes;
+  return use;
+}
+
 }  // namespace
+
+double AttributeBytesNow(const Collection& collection) {
+  uint64_t documents = 0, bytes = 0;
+  const auto view = collection.shards()->view();  // lives as long as the loop
+  for (const auto& shard : view->shards) {
+    documents += shard->documents;
+    bytes += shard->memory().attributes;
+  }
+  return documents == 0 ? 0.0 : static_cast<double>(bytes) / static_cast<double>(documents);
+}
 
 MemoryUse EstimateMemory(const CollectionManifest& manifest, uint64_t documents, double id_bytes,
                          const AttributeLoad& attributes) {
@@ -100,23 +118,29 @@ absl::Status Capacity::CheckDisk() {
 absl::Status Capacity::CheckFits(const CollectionManifest& manifest, uint64_t documents,
                                  absl::Span<const std::shared_ptr<Collection>> collections) const {
   if (documents == 0) return absl::OkStatus();
-  const MemoryUse needed = EstimateMemory(manifest, documents, kUsualIdBytes);
+  MemoryUse needed = EstimateMemory(manifest, documents, kUsualIdBytes);
   uint64_t others = 0;
   for (const auto& collection : collections) {
     const auto other = collection->manifest();
-    if (other->name == manifest.name) continue;
-    others +=
-        std::max(collection->memory_bytes(), EstimateMemory(*other, other->expected_documents, kUsualIdBytes).total);
+    const double attribute_bytes = AttributeBytesNow(*collection);
+    if (other->name == manifest.name) {
+      needed = WithAttributes(needed, documents, attribute_bytes);
+      continue;
+    }
+    const uint64_t expected = other->expected_documents;
+    const MemoryUse use = WithAttributes(EstimateMemory(*other, expected, kUsualIdBytes), expected, attribute_bytes);
+    others += std::max(collection->memory_bytes(), use.total);
   }
   const uint64_t memory_limit = memory_limit_bytes_.load(std::memory_order_relaxed);
   const bool limited = memory_limit > 0;
   const uint64_t limit = limited ? memory_limit : MachineMemoryBytes();
   if (needed.total <= limit && others <= limit - needed.total) return absl::OkStatus();
   return absl::ResourceExhaustedError(absl::StrFormat(
-      "collection \"%s\" would not fit: %d documents take %d bytes of memory by the formula (codes %d, ids %d, models "
-      "%d), the other collections hold or expect %d, and %s is %d; expect fewer documents, use shorter codes, drop or "
+      "collection \"%s\" would not fit: %d documents take %d bytes of memory by the formula (codes %d, ids %d, "
+      "attributes %d, models %d), the other collections hold or expect %d, and %s is %d; expect fewer documents, use "
+      "shorter codes, drop or "
       "retire what is not needed, or %s",
-      manifest.name, documents, needed.total, needed.codes, needed.ids, needed.models, others,
+      manifest.name, documents, needed.total, needed.codes, needed.ids, needed.attributes, needed.models, others,
       limited ? "memory_limit_bytes" : "the memory of this machine", limit,
       limited ? "raise the limit" : "take a machine with more memory"));
 }

@@ -17,6 +17,9 @@
 
 namespace bebr {
 
+// Of memory, that a document's attributes take in the mean, now: columns, texts, posting lists.
+double AttributeBytesNow(const Collection& collection);
+
 // Mean length of an id where nobody says another one.
 inline constexpr double kUsualIdBytes = 16;
 
@@ -46,7 +49,8 @@ class Capacity {
   // those are what makes room.
   absl::Status CheckDisk();
   // An error if `documents` documents of such a collection would not fit, by the memory formula, beside what the other
-  // `collections` hold or expect.
+  // `collections` hold or expect. Attributes count as the documents that are there have them in the mean; of a
+  // collection that is none of `collections` they are not known.
   absl::Status CheckFits(const CollectionManifest& manifest, uint64_t documents,
                          absl::Span<const std::shared_ptr<Collection>> collections) const;
 

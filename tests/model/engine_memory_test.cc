@@ -199,6 +199,34 @@ TEST_F(EngineMemoryTest, WhatWouldNotFitIsRefusedWithTheFigure) {
   EXPECT_THAT(std::string(create("e", uint64_t{1} << 40).message()), HasSubstr("the memory of this machine"));
 }
 
+// What is expected counts with the attributes that documents have so far, of a collection itself and of the others.
+TEST_F(EngineMemoryTest, AttributesAreExpectedAsDocumentsHaveThem) {
+  constexpr uint64_t kExpected = 100'000;
+  Open();
+  const std::string model = RandomModelFile(8, *ParseCodeSpec("64x1"), 4, 1);
+  ASSERT_TRUE(engine_->CreateCollection({.name = "c", .shards = 2, .expected_documents = kExpected}, model).ok());
+  UpsertRequest request{.collection = "c"};
+  for (size_t i = 0; i < 500; ++i) {
+    DocumentInput& document = request.documents.emplace_back();
+    document.id = absl::StrFormat("%016d", i);
+    document.attributes["text"] = absl::StrFormat("%200d", i);
+    document.embeddings.push_back({.values = std::vector<float>(8, 0.5f)});
+  }
+  ASSERT_TRUE(UpsertAndWait(*engine_, std::move(request)).ok());
+  const MemoryUse figure = *engine_->EstimateMemory("c", kExpected, kIdBytes);
+  ASSERT_GT(figure.attributes, 200 * kExpected);
+  const auto add = [&] { return engine_->AddVersion("c", {.name = "v2", .compatible_with = "v1"}, model); };
+  const auto create = [&] { return engine_->CreateCollection({.name = "d", .expected_documents = 1}, model); };
+  engine_->SetLimits({.memory_limit_bytes = figure.total});
+  EXPECT_EQ(add().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(add().message()), HasSubstr(absl::StrFormat("attributes %d,", figure.attributes)));
+  EXPECT_EQ(create().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(create().message()), HasSubstr(absl::StrFormat("hold or expect %d,", figure.total)));
+  engine_->SetLimits({.memory_limit_bytes = 2 * figure.total});
+  EXPECT_TRUE(add().ok()) << add();
+  EXPECT_TRUE(create().ok()) << create();
+}
+
 // Every query has a code for each group, so the most that one request may have takes many times its own bytes if all
 // are made at once.
 TEST_F(EngineMemoryTest, ManyQueriesForManyGroupsTakeLittle) {
