@@ -19,6 +19,9 @@ constexpr double kModelShare = 0.07;   // of a code's bits
 constexpr size_t kMoreQueries = 2000;  // beside those that are given
 constexpr double kLeastGain = 0.001;   // of recall@10 by twice as many groups
 constexpr double kLeastSigmas = 2.0;
+// What a code of twice as many words must find of what is not found: shapes of the same bits are padded by more or
+// less.
+constexpr double kWordPrice = 0.2;
 
 // Bits a document, of a model of `count` groups whose codes have `dims` components: F16 but for the means.
 double ModelBits(const GroupSearch& search, size_t count, size_t dims, size_t reduced) {
@@ -29,6 +32,12 @@ double ModelBits(const GroupSearch& search, size_t count, size_t dims, size_t re
 
 bool IsSmall(const GroupSearch& search, size_t count, size_t dims, size_t reduced) {
   return ModelBits(search, count, dims, reduced) <= kModelShare * search.shape.bits();
+}
+
+double Words(const LevelPlan& shape) {
+  double words = 0.0;
+  for (const LevelPlan::Run& run : shape.runs()) words += CodeSpec::PlaneWords(run.dims) * run.levels;
+  return words;
 }
 
 size_t Reduced(const GroupSearch& search) { return ReducedDims(search.corpus, search.shape.dims()); }
@@ -109,13 +118,16 @@ class Trials {
   // The shape for so many groups: another than the one without groups where it finds more.
   absl::StatusOr<LevelPlan> BestShape(uint32_t count) {
     BEBR_ASSIGN_OR_RETURN(const GroupStatistics groups, Measure(count));
-    BEBR_ASSIGN_OR_RETURN(HeldOutRecall of_best, MeasureShape(groups, search_.shape));
+    BEBR_ASSIGN_OR_RETURN(const HeldOutRecall given, MeasureShape(groups, search_.shape));
+    const double word_price = kWordPrice * (1.0 - given.at_10) / Words(search_.shape);
     LevelPlan best = search_.shape;
+    double of_best = given.at_10 - word_price * Words(best);
     for (const LevelPlan& shape : ShapesFor(search_, groups, count)) {
-      BEBR_ASSIGN_OR_RETURN(HeldOutRecall recall, MeasureShape(groups, shape));
-      if (recall.at_10 <= of_best.at_10) continue;
+      BEBR_ASSIGN_OR_RETURN(const HeldOutRecall recall, MeasureShape(groups, shape));
+      const double value = recall.at_10 - word_price * Words(shape);
+      if (value <= of_best) continue;
       best = shape;
-      of_best = std::move(recall);
+      of_best = value;
     }
     return best;
   }

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <set>
 #include <thread>
@@ -157,7 +158,8 @@ TEST_F(EngineLearnTest, GoesOnAfterBeingClosedAtAnyMoment) {
   Create(FloatStorage::kFloat16);
   Write(0, 2000);
   for (int i = 0; i < 200 && !(Info().auto_info->promotions > 0 && VersionsInUse(Info()) == 1); ++i) {
-    absl::SleepFor(absl::Milliseconds(1 + 7 * i % 400));
+    // Longer and longer, so that a fit ends on a busy machine too.
+    absl::SleepFor(absl::Milliseconds(1 + 7 * i % 400 + 20 * std::max(0, i - 60)));
     Open();
     ASSERT_EQ(Info().documents, 2000u);
     ASSERT_GE(Recall(2000, true), 0.98);
