@@ -12,7 +12,7 @@ import { type Check, type CollectionStats, type MemoryUse, type Snapshot, toChec
 import type { Transport } from "./transport.js";
 import type { Attributes, CallOptions, Document, DocumentToWrite, Facets, Filter, Fusion, Hits, Id, LikeOptions, Scalar, ScrollOptions, SearchOptions, Updated, UpdateOptions, Upserted, UpsertOptions, Vector, Vectors, Which } from "./types.js";
 import { leftOut, upsertStream, writing } from "./upsert_stream.js";
-import { batchRows, type DocumentInit, fromDocument, fromHits, fromScalar, isVector, Rows, toAttribute, toExamples, toIds, toStreamed, toVector } from "./values.js";
+import { type DocumentInit, fromDocument, fromHits, fromScalar, isVector, Packer, Rows, toAttribute, toExamples, toIds, toStreamed, toVector } from "./values.js";
 
 function searchOptions(options: SearchOptions): MessageInitShape<typeof SearchOptionsSchema> {
   const { k = 10, filter = "", rerank, minScore, withAttributes = true, version = "", firstLevels = 0, candidates = 0, offset = 0, exclude = [], strict = false, explain = false, modelChecksum = 0 } = options;
@@ -27,19 +27,12 @@ const FUSIONS: Record<Fusion, FusionKind> = { max: FusionKind.MAX, mean: FusionK
 const MOST_IDS = 10_000;
 
 async function* batched(documents: AsyncIterable<DocumentToWrite> | Iterable<DocumentToWrite>, options: UpsertOptions): AsyncIterable<DocumentInit[]> {
-  let batch: DocumentInit[] = [];
+  const packer = new Packer(options.batch);
   for await (const document of documents) {
-    batch.push(toStreamed(document, options.version ?? "", options.partial ?? false));
-    if (batch.length >= (options.batch ?? batchRows(document.vector.length))) {
-      yield batch;
-      batch = [];
-    }
+    const message = packer.add(toStreamed(document, options.version ?? "", options.partial ?? false));
+    if (message) yield message;
   }
-  if (batch.length > 0) yield batch;
-}
-
-function* rowsBatched(rows: Rows, size: number): Iterable<DocumentInit[]> {
-  for (let first = 0; first < rows.ids.length; first += size) yield rows.documents(first, first + size);
+  if (packer.rest.length > 0) yield packer.rest;
 }
 
 /** What calls by ids take, as many as it needs, or the one by a filter. */
@@ -89,10 +82,10 @@ export class Collection {
   async upsert(ids: readonly Id[], vectors: Vectors, attributes?: readonly (Attributes | null | undefined)[], options: UpsertOptions = {}): Promise<Upserted> {
     const call = callOptions(options, ...UPSERT_OPTIONS);
     const rows = new Rows(ids, vectors, attributes, options.version ?? "", options.partial ?? false);
-    const size = options.batch ?? rows.batch;
     if (ids.length === 0) return { documents: 0, created: 0, unknownIds: [], skippedIds: [], errors: [] };
-    if (ids.length > size || options.progress) return upsertStream(this.transport, this.name, rowsBatched(rows, size), options);
-    const request = { collection: this.name, documents: rows.documents(0, ids.length), ...writing(options) };
+    const [documentsOfFirst = [], another] = rows.messages(options.batch);
+    if (another || options.progress) return upsertStream(this.transport, this.name, rows.messages(options.batch), options);
+    const request = { collection: this.name, documents: documentsOfFirst, ...writing(options) };
     const { documents, created, unknownIds, skippedIds, errors } = await telling(() => 0, () => this.transport.unary(DocumentService.method.upsert, request, call, true));
     return { documents: Number(documents), created: Number(created), unknownIds, skippedIds, errors: leftOut(errors, 0) };
   }
@@ -135,7 +128,7 @@ export class Collection {
   private async fused(vectors: readonly Vector[], options: SearchOptions & { fusion: Fusion }): Promise<Hits> {
     const call = callOptions(options, ...SEARCH_OPTIONS, "fusion");
     const fusion = FUSIONS[options.fusion];
-    if (fusion === undefined) throw invalid("fusion", `fusion is "${options.fusion}"; it is one of ${Object.keys(FUSIONS).join(", ")}`);
+    if (!Object.hasOwn(FUSIONS, options.fusion)) throw invalid("fusion", `fusion is "${options.fusion}"; it is one of ${Object.keys(FUSIONS).join(", ")}`);
     if (isVector(vectors)) throw invalid("fusion", "fusion is of several vectors, as an array");
     const queries = vectors.map((vector, row) => toVector(vector, `vectors[${row}]`));
     const answer = await this.transport.unary(SearchService.method.batchSearch, { collection: this.name, queries, options: { ...searchOptions(options), fusion } }, call, true);

@@ -11,6 +11,7 @@ export function attributeName(name: string): string {
 
 /** A value as the filter language has it. */
 export function literal(value: Scalar): string {
+  if (value instanceof Date && Number.isNaN(value.getTime())) throw invalid("filter", "a filter has an invalid Date");
   if (value instanceof Date) return `TIMESTAMP "${value.toJSON()}"`;
   if (typeof value === "string") return '"' + value.replace(/[\\"]/g, "\\$&") + '"';
   if (["number", "bigint", "boolean"].includes(typeof value)) return String(value);

@@ -122,8 +122,8 @@ export function toRules(attributes: Readonly<Record<string, AttributeRule>>): At
   return Object.entries(attributes).map(([name, rule]) => {
     const message = create(AttributeRuleSchema, { name });
     for (const word of String(rule).split(" ")) {
-      if (word in KINDS) message.kind = KINDS[word] as AttributeKind;
-      else if (word in STORAGES) message.storage = STORAGES[word] as AttributeStorage;
+      if (Object.hasOwn(KINDS, word)) message.kind = KINDS[word] as AttributeKind;
+      else if (Object.hasOwn(STORAGES, word)) message.storage = STORAGES[word] as AttributeStorage;
       else throw invalid("attributes", `attributes.${name} is "${rule}"; it is one of ${Object.keys(KINDS).join(", ")}, and indexed or stored`);
     }
     return message;

@@ -14,6 +14,6 @@ export class Timestamp extends Date {
   }
 
   override toJSON(): string {
-    return this.rfc3339;
+    return this.getTime() === Date.parse(this.rfc3339) ? this.rfc3339 : super.toJSON(); // set anew, it has milliseconds
   }
 }

@@ -1,19 +1,22 @@
 // Between JavaScript's values and the API's messages. What is wrong is told with the row, before anything is sent.
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 
 import { BebrError, invalid } from "./errors.js";
 import { type Explanation as ExplanationMessage, type SearchHit, ScoreKind, type SearchTimings } from "./gen/bebr/v1/search_pb.js";
-import { type AttributeValue, AttributeValueSchema, type Document as DocumentMessage, type DocumentSchema, type Vector as VectorMessage, VectorSchema } from "./gen/bebr/v1/types_pb.js";
+import { type AttributeValue, AttributeValueSchema, type Document as DocumentMessage, DocumentSchema, type Vector as VectorMessage, VectorSchema } from "./gen/bebr/v1/types_pb.js";
 import { Timestamp } from "./timestamp.js";
 import type { Attribute, Attributes, Document, DocumentToWrite, Examples, Explanation, Hit, Hits, Id, Scalar, Timings, Vector, Vectors } from "./types.js";
 
-export type DocumentInit = MessageInitShape<typeof DocumentSchema>;
+export type DocumentInit = DocumentMessage;
 
 const INT64_MIN = -(2n ** 63n);
 const INT64_MAX = 2n ** 63n - 1n;
 // Limits of proto/bebr/v1/types.proto.
 const MOST_ID_BYTES = 512;
 const MOST_FLOAT = 1e15;
+// Where a message of documents ends: at so many of them, or once it has so many bytes. A document has 1 MiB of attributes at most.
+const MESSAGE_ROWS = 1000;
+const MESSAGE_BYTES = 4 << 20;
 
 export const isVector = (value: unknown): boolean => ArrayBuffer.isView(value) || (Array.isArray(value) && typeof value[0] === "number");
 
@@ -117,7 +120,7 @@ function toDocument(id: string, attributes: Attributes | undefined, version: str
     if (name === "__proto__") throw invalid("attributes", `document "${id}" has an attribute "__proto__", which would not come back`);
     if (value !== null && value !== undefined) values.push([name, toAttribute(value, `attribute "${name}" of document "${id}"`, partial)]);
   }
-  return { id, attributes: Object.fromEntries(values), embeddings: [{ version, vector: toVector(vector, what, partial) }] };
+  return create(DocumentSchema, { id, attributes: Object.fromEntries(values), embeddings: [{ version, vector: toVector(vector, what, partial) }] });
 }
 
 /** A document of a stream. */
@@ -172,18 +175,48 @@ export class Rows {
     });
   }
 
-  get batch(): number {
-    return batchRows(this.dims);
-  }
-
-  documents(first: number, end: number): DocumentInit[] {
-    return Array.from({ length: Math.min(end, this.ids.length) - first }, (_, index) => this.document(first + index));
+  /** The documents of a message each. */
+  *messages(batch: number | undefined): Generator<DocumentInit[]> {
+    const packer = new Packer(batch);
+    for (const row of this.ids.keys()) {
+      const message = packer.add(this.document(row));
+      if (message) yield message;
+    }
+    if (packer.rest.length > 0) yield packer.rest;
   }
 }
 
-/** Documents a message: 1,000, or fewer of some 4 MiB. */
-export function batchRows(dims: number): number {
-  return Math.max(1, Math.min(1000, Math.floor((4 << 20) / Math.max(1, 4 * dims))));
+const scalarBytes = ({ kind }: AttributeValue): number => (kind.case === "stringValue" ? Buffer.byteLength(kind.value) : 8);
+
+/** What a document takes in a message, within a few bytes a value. */
+function bytesOf({ id, attributes, embeddings }: DocumentInit): number {
+  let bytes = id.length;
+  for (const { vector } of embeddings) bytes += 4 * (vector?.values.length ?? 0);
+  for (const [name, value] of Object.entries(attributes)) {
+    const values = value.kind.case === "listValue" ? value.kind.value.values : [value];
+    bytes += values.reduce((sum, one) => sum + 8 + scalarBytes(one), name.length);
+  }
+  return bytes;
+}
+
+/** Makes messages of documents, of `batch` each or as many as suit. */
+export class Packer {
+  /** Those of the message that is being filled. */
+  rest: DocumentInit[] = [];
+  private bytes = 0;
+
+  constructor(private readonly batch: number | undefined) {}
+
+  /** The documents of the message that is full now, if one is. */
+  add(document: DocumentInit): DocumentInit[] | undefined {
+    const count = this.rest.push(document);
+    this.bytes += bytesOf(document);
+    if (this.batch === undefined ? count < MESSAGE_ROWS && this.bytes < MESSAGE_BYTES : count < this.batch) return undefined;
+    const full = this.rest;
+    this.rest = [];
+    this.bytes = 0;
+    return full;
+  }
 }
 
 export function fromDocument(document: DocumentMessage): Document {

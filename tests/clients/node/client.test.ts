@@ -111,6 +111,13 @@ test("timestamps and lists come back as they were and are filtered by", async ()
   assert.equal(await papers.delete("time"), 1);
 });
 
+test("a timestamp that is set anew is written as it is then", () => {
+  const moved = new Timestamp("2026-01-31T12:00:00.250001Z");
+  assert.equal(moved.toJSON(), "2026-01-31T12:00:00.250001Z");
+  moved.setTime(0);
+  assert.equal(literal(moved), 'TIMESTAMP "1970-01-01T00:00:00.000Z"');
+});
+
 test("a collection's schema", async () => {
   const schema = { created: "timestamp", body: "stored", title: "string indexed" } as const;
   const dated = await client.create("dated", { dims, attributes: schema });
@@ -155,6 +162,15 @@ test("streams take no more than the server", async () => {
   assert.ok(ahead <= 9 * 50, String(ahead)); // the window's messages and the one that is being filled
   assert.equal(await papers.count(), 4000);
   assert.equal((await papers.upsert(ids(3000, "s"), docs, undefined, { batch: 100 })).created, 0);
+});
+
+test("messages end by the bytes of documents", async () => {
+  const [names, vectors] = [ids(200, "long"), docs.slice(0, 200)];
+  const texts = names.map((_, i) => ({ text: `${i}${"x".repeat(400_000)}` })); // more than a message may have
+  assert.equal((await papers.upsert(names, vectors, texts)).created, 200);
+  const streamed = names.map((id, i) => ({ id, vector: row(i), attributes: texts[i] ?? {} }));
+  assert.equal((await papers.upsertStream(streamed)).documents, 200);
+  assert.deepEqual((await papers.get("long150"))[0]?.attributes, texts[150]);
 });
 
 test("streams survive a server that dies", async () => {
@@ -363,6 +379,9 @@ test("what is wrong here is told before anything is sent", async () => {
     [() => papers.upsert(["a", "b", "c"], new Float32Array(64)), /no whole rows/],
     [() => papers.search(two as unknown as number[]), /no Float32Array/],
     [() => papers.search(row(0), { k: 1.5 }), /k is 1.5/],
+    [() => papers.count({ filter: { at: new Date(NaN) } }), /a filter has an invalid Date/],
+    [() => client.create("x", { dims, attributes: { at: "constructor" as "int" } }), /attributes.at is "constructor"/],
+    [() => papers.search(two, { fusion: "constructor" as "mean" }), /fusion is "constructor"/],
     [() => client.create("x", {} as { dims: number }), /dims.*model/],
   ];
   for (const [call, message] of cases) {
