@@ -4,7 +4,7 @@
 // a finding of axe, a request to anybody else, or an error in the browser's console. PACKAGES is the folder whose node_modules the
 // console was built with. Exits 77 where Chromium is not installed.
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { Server, kAdminKey, kDims, kDocuments, kReadKey, kSections, kWholeMap } from "./server.mjs";
@@ -256,6 +256,25 @@ async function look(browser, name, options) {
   return page;
 }
 
+// Documents of which an answer has room for a few: the sample is of these, and texts that are stored only are not offered.
+async function largeDocuments(page) {
+  await server.bebr("create", "large", "--dims", String(kDims));
+  const long = "long ".repeat(180_000);
+  const rows = server.documents.slice(0, 80).map(({ id, embedding }) => ({ id, embedding, body: long, tag: "short", tags: ["near", long.slice(0, 300)] }));
+  writeFileSync(server.file("large.jsonl"), rows.map((row) => JSON.stringify(row)).join("\n"));
+  await server.bebr("import", "large", server.file("large.jsonl"), "--batch", "20");
+  await goTo(page, "Collections", "large", "Search");
+  await page.getByText("Attributes of a sample: body, tag, tags").waitFor();
+  const filter = page.getByRole("combobox", { name: "Filter" });
+  for (const stored of ["body = ", "tags CONTAINS "]) {
+    await filter.fill("tag = ");
+    await page.getByRole("option", { name: '"short"' }).waitFor();
+    await filter.fill(stored);
+    await page.getByRole("listbox").waitFor({ state: "hidden" });
+  }
+  await server.bebr("drop", "large");
+}
+
 async function main() {
   await server.start();
   const browser = await chromium.launch({ executablePath: kChromium });
@@ -273,6 +292,7 @@ async function main() {
     await withoutKey(page);
     await upgrade(page);
     await search(page);
+    await largeDocuments(page);
     await page.context().close();
     await look(browser, "light", { colorScheme: "light", viewport: { width: 1200, height: 900 } });
     await look(browser, "dark", { colorScheme: "dark", viewport: { width: 1200, height: 900 } });

@@ -3,11 +3,14 @@
 import type { CollectionJson, VersionJson } from "bebr/v1/collections_pb";
 import type { SearchHitJson } from "bebr/v1/search_pb";
 import type { AttributeValueJson, DocumentJson } from "bebr/v1/types_pb";
-import { call } from "./api";
+import { ApiError, call } from "./api";
 
 export type Value = string | number | boolean;
 const kFloatsPerCall = 500_000;  // some 6 MB of JSON
 const kIdsPerPage = 10_000, kMostPages = 10;
+const kDocumentsPerCall = 50, kMostCharacters = 32e6;  // documents may have a megabyte each: of such the sample is smaller
+const kMostIndexedBytes = 256;  // texts that are longer are stored only: no filter compares them
+const kEncoder = new TextEncoder();
 
 // As people read it: a timestamp as its text, a list as its values.
 export function valueOf(attribute: AttributeValueJson): Value {
@@ -66,12 +69,29 @@ export interface Sampled { id: string; attributes: Record<string, Value>; sent: 
 const sampled = (document: DocumentJson): Sampled =>
   ({ id: document.id ?? "", attributes: valuesOf(document), sent: document.attributes ?? {} });
 
-// Up to 400 documents without their floats.
+// Documents by id. What is too large for one answer comes in several, a document that alone is so not at all.
+async function get(collection: CollectionJson, ids: string[], withEmbeddings: boolean, signal?: AbortSignal): Promise<DocumentJson[]> {
+  try {
+    const answer = await call("DocumentService/Get", { collection: collection.name ?? "", ids, withEmbeddings }, signal);
+    return answer.documents ?? [];
+  } catch (error) {
+    if (!(error instanceof ApiError && error.code === "resource_exhausted" && error.retryAfterS === 0)) throw error;
+    if (ids.length === 1) return [];
+    const half = ids.length >> 1;
+    return [...await get(collection, ids.slice(0, half), withEmbeddings, signal), ...await get(collection, ids.slice(half), withEmbeddings, signal)];
+  }
+}
+
+// Up to 400 documents without their floats, fewer of large ones.
 export async function sampleDocuments(collection: CollectionJson, signal?: AbortSignal): Promise<Sampled[]> {
   const ids = await sampleIds(collection, 400, signal);
-  if (ids.length === 0) return [];
-  const answer = await call("DocumentService/Get", { collection: collection.name ?? "", ids }, signal);
-  return (answer.documents ?? []).map(sampled);
+  const found: Sampled[] = [];
+  for (let first = 0, characters = 0; first < ids.length && characters < kMostCharacters; first += kDocumentsPerCall) {
+    const documents = await get(collection, ids.slice(first, first + kDocumentsPerCall), false, signal);
+    characters += JSON.stringify(documents).length;
+    found.push(...documents.map(sampled));
+  }
+  return found;
 }
 
 export interface Point extends Sampled { values: number[] }
@@ -80,10 +100,7 @@ async function load(collection: CollectionJson, version: VersionJson, ids: strin
   const step = Math.max(1, Math.floor(kFloatsPerCall / (version.inputDims ?? 1)));
   const points: Point[] = [];
   for (let first = 0; first < ids.length; first += step) {
-    const answer = await call("DocumentService/Get", {
-      collection: collection.name ?? "", ids: ids.slice(first, first + step), withEmbeddings: true,
-    }, signal);
-    for (const document of answer.documents ?? []) {
+    for (const document of await get(collection, ids.slice(first, first + step), true, signal)) {
       const values = embeddingOf(document, version);
       if (values) points.push({ ...sampled(document), values });
     }
@@ -98,7 +115,8 @@ export async function samplePoints(collection: CollectionJson, version: VersionJ
 
 type Kind = "text" | "number" | "boolean" | "time" | "list";
 
-// What the sample has under one attribute's name. `literals` are the values, and those of lists, as filters have them.
+// What the sample has under one attribute's name. `literals` are the values, and those of lists, as filters have them; none of those that
+// are stored only.
 export interface Attribute { name: string; kind: Kind; values: Value[]; literals: string[] }
 
 function kindOf(attribute: AttributeValueJson): Kind {
@@ -106,6 +124,15 @@ function kindOf(attribute: AttributeValueJson): Kind {
   if (attribute.timestampValue !== undefined) return "time";
   const value = valueOf(attribute);
   return typeof value === "number" ? "number" : typeof value === "boolean" ? "boolean" : "text";
+}
+
+const isLong = ({ stringValue }: AttributeValueJson): boolean =>
+  stringValue !== undefined && kEncoder.encode(stringValue).length > kMostIndexedBytes;
+
+// The values that filters compare with literals: a list's are all stored only if one is.
+function comparedOf(attribute: AttributeValueJson): readonly AttributeValueJson[] {
+  const values = attribute.listValue ? attribute.listValue.values ?? [] : [attribute];
+  return values.some(isLong) ? [] : values;
 }
 
 class Counts<T> {
@@ -123,7 +150,7 @@ export function attributesOf(rows: readonly Sampled[]): Attribute[] {
       const found = names.get(name) ?? { kinds: new Counts<Kind>(), values: new Counts<Value>(), literals: new Counts<string>() };
       found.kinds.add(kindOf(attribute));
       found.values.add(valueOf(attribute));
-      for (const one of attribute.listValue?.values ?? (attribute.listValue ? [] : [attribute])) found.literals.add(literalOf(one));
+      for (const one of comparedOf(attribute)) found.literals.add(literalOf(one));
       names.set(name, found);
     }
   }
