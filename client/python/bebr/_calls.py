@@ -230,9 +230,11 @@ def left_out(response: Any, first_row: int) -> Iterator[t.DocumentError]:
         yield t.DocumentError(row=first_row + error.index, id=error.id, code=code_name(error.code), message=error.message)
 
 
-def upsert(name: str, rows: _values.Rows, writing: Writing) -> Call[t.Upserted]:
+def upsert(name: str, rows: _values.Rows, writing: Writing, batch: Optional[int]) -> Optional[Call[t.Upserted]]:
+    """None: they are more than a message's."""
     request = made(v1.UpsertRequest, collection=name, mode=writing.mode, options=writing.options)
-    rows.fill(request.documents, 0, len(rows))
+    if rows.fill(request.documents, 0, batch) < len(rows):
+        return None
     return Call("DocumentService", "Upsert", request,
                 lambda r: t.Upserted(documents=r.documents, created=r.created, unknown_ids=tuple(r.unknown_ids),
                                      skipped_ids=tuple(r.skipped_ids), errors=tuple(left_out(r, 0))))

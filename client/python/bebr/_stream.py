@@ -20,10 +20,10 @@ Progress = Callable[[int], object]
 
 def messages_of_rows(name: str, rows: _values.Rows, writing: Writing, batch: Optional[int]) -> Iterator[v1.StreamUpsertRequest]:
     """Messages of arrays; sequence numbers are those of their first rows."""
-    size = batch or rows.batch_rows()
-    for first in range(0, len(rows), size):
+    first = 0
+    while first < len(rows):
         message = v1.StreamUpsertRequest(collection=name, sequence=first, mode=writing.mode, options=writing.options)
-        rows.fill(message.documents, first, min(first + size, len(rows)))
+        first = rows.fill(message.documents, first, batch)
         yield message
 
 
@@ -32,7 +32,7 @@ class Packer:
 
     def __init__(self, name: str, version: str, writing: Writing, batch: Optional[int]) -> None:
         self._name, self._version, self._writing, self._batch = name, version, writing, batch
-        self._next = 0
+        self._next = self._bytes = 0
         self._message = self._new()
 
     def _new(self) -> v1.StreamUpsertRequest:
@@ -42,16 +42,15 @@ class Packer:
     def add(self, record: t.Record) -> Optional[v1.StreamUpsertRequest]:
         """The message that is full now, if one is."""
         with _values.AtRow(self._next):
-            size = _values.add_record(self._message.documents, record, self._version, self._writing.partial)
+            self._bytes += _values.add_record(self._message.documents, record, self._version, self._writing.partial)
         self._next += 1
-        full = len(self._message.documents) >= (self._batch or _values.batch_rows(size))
-        return self.rest() if full else None
+        return self.rest() if _values.full(len(self._message.documents), self._bytes, self._batch) else None
 
     def rest(self) -> Optional[v1.StreamUpsertRequest]:
         """What there is of the last message."""
         if not len(self._message.documents):
             return None
-        message, self._message = self._message, self._new()
+        message, self._message, self._bytes = self._message, self._new(), 0
         return message
 
     def messages(self, records: Iterable[t.Record]) -> Iterator[v1.StreamUpsertRequest]:

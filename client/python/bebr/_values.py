@@ -22,7 +22,10 @@ _INT_MIN, _INT_MAX = -(2**63), 2**63 - 1
 # Limits of proto/bebr/v1/types.proto.
 _MOST_ID_BYTES = 512
 _MOST_FLOAT = 1e15
+_FIRST_MOMENT, _END_OF_MOMENTS = np.datetime64("0000-01-01", "us"), np.datetime64("10000-01-01", "us")
 _MOST_ATTRIBUTES, _MOST_NAME_BYTES, _MOST_ATTRIBUTE_BYTES = 64, 128, 1 << 20
+# Where a message of documents ends: at so many of them, or once it has so many bytes. A document has 1 MiB of attributes at most.
+_MESSAGE_ROWS, _MESSAGE_BYTES = 1000, 4 << 20
 
 
 def made(kind: Type[M], **fields: Any) -> M:
@@ -82,7 +85,7 @@ def row(values: npt.ArrayLike, what: str) -> Floats:
 
 def check_floats(values: Floats, what: str) -> None:
     """Refuses NaN, infinity and what is too large, by the row."""
-    size = batch_rows(values.shape[1] * values.itemsize)
+    size = max(1, _MESSAGE_BYTES // max(1, values.shape[1] * values.itemsize))  # what is made besides stays small
     for first in range(0, len(values), size):
         wrong = ~(np.abs(values[first:first + size]) <= _MOST_FLOAT)
         if wrong.any():
@@ -117,30 +120,55 @@ def from_vector(vector: v1.Vector) -> Floats:
     return np.frombuffer(vector.SerializeToString(), dtype=np.uint8)[-4 * count:].copy().view("<f4") if count else np.empty(0, np.float32)
 
 
-def timestamp(value: datetime, what: str) -> str:
-    """RFC 3339."""
+def absent(value: object) -> bool:
+    """None, and the NaT of numpy and of pandas, which is a datetime."""
+    return value is None or isinstance(value, (datetime, np.datetime64)) and bool(value != value)
+
+
+def timestamp(value: Union[datetime, np.datetime64], what: str) -> str:
+    """RFC 3339. numpy's times are in UTC."""
+    if absent(value):
+        raise InvalidArgument(f"{what} is {value!r}, which is no time", field=what)
+    if isinstance(value, np.datetime64):
+        return _numpy_timestamp(value, what)
     if value.tzinfo is None:
         raise InvalidArgument(f"{what} is {value!r}, a time without a zone; datetime.now(timezone.utc) has one", field=what)
-    utc = value.astimezone(timezone.utc)
+    if getattr(value, "nanosecond", 0):  # of pandas
+        raise InvalidArgument(f"{what} is {value!r}; times are of whole microseconds: .floor('us') makes it one", field=what)
+    try:
+        utc = value.astimezone(timezone.utc)
+    except OverflowError:
+        raise InvalidArgument(f"{what} is {value!r}, in UTC beyond the years 1 to 9999", field=what) from None
     return utc.strftime(f"{utc.year:04}-%m-%dT%H:%M:%S.%fZ")
 
 
-def _moment(text: str) -> Union[datetime, str]:
-    """The time of an answer; as text where Python has no such year."""
+def _numpy_timestamp(value: np.datetime64, what: str) -> str:
+    moment = value.astype("M8[us]")
+    if moment.astype(value.dtype) != value:  # finer, or so far away that microseconds wrap around
+        raise InvalidArgument(f"{what} is {value!r}; times are of whole microseconds: .astype('M8[us]') makes it one", field=what)
+    if not _FIRST_MOMENT <= moment < _END_OF_MOMENTS:
+        raise InvalidArgument(f"{what} is {value!r}, beyond the years 0 to 9999", field=what)
+    return f"{moment}Z"
+
+
+def _moment(text: str) -> Union[datetime, np.datetime64]:
+    """The time of an answer; numpy's where Python has no such year."""
     whole, _, fraction = text.rstrip("Z").partition(".")
     try:
         return datetime.fromisoformat(f"{whole}.{fraction:0<6}+00:00")
     except ValueError:
-        return text
+        return np.datetime64(text.rstrip("Z"), "us")
 
 
 def to_attribute(target: v1.AttributeValue, value: object, what: str, in_list: bool = False) -> None:
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
     if isinstance(value, (list, tuple, np.ndarray)) and not in_list:
         target.list_value.CopyFrom(v1.AttributeList())  # also of no values
         for index, one in enumerate(value):
             to_attribute(target.list_value.values.add(), one, f"{what}[{index}]", in_list=True)
         return
-    if isinstance(value, np.generic):
+    if isinstance(value, np.generic) and not isinstance(value, (np.datetime64, np.timedelta64)):  # whose item() may be a whole number
         value = value.item()
     if isinstance(value, bool):
         target.bool_value = value
@@ -152,7 +180,7 @@ def to_attribute(target: v1.AttributeValue, value: object, what: str, in_list: b
         target.int_value = value
     elif isinstance(value, float):
         target.double_value = value
-    elif isinstance(value, datetime):
+    elif isinstance(value, (datetime, np.datetime64)):
         target.timestamp_value = timestamp(value, what)
     else:
         raise InvalidArgument(f"{what} is of {type(value).__name__}; it is str, int, float, bool or datetime, a list of these, or None for no "
@@ -161,12 +189,17 @@ def to_attribute(target: v1.AttributeValue, value: object, what: str, in_list: b
 
 def _attribute_bytes(value: object, what: str) -> int:
     """As the server counts them; refuses what is no attribute."""
-    to_attribute(v1.AttributeValue(), value, what)
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return sum(8 + _attribute_bytes(one, f"{what}[{index}]") * isinstance(one, str) for index, one in enumerate(value))
-    if isinstance(value, (float, np.floating)) and not np.isfinite(value):
-        raise InvalidArgument(f"{what} is {value}; NaN and infinity are refused, None is no value", field=what)
-    return len(str(value).encode()) if isinstance(value, str) else 8
+    made = v1.AttributeValue()
+    to_attribute(made, value, what)
+    if made.HasField("list_value"):
+        return sum(_scalar_bytes(one, f"{what}[{index}]") + 8 * one.HasField("string_value") for index, one in enumerate(made.list_value.values))
+    return _scalar_bytes(made, what)
+
+
+def _scalar_bytes(value: v1.AttributeValue, what: str) -> int:
+    if value.HasField("double_value") and not np.isfinite(value.double_value):
+        raise InvalidArgument(f"{what} is {value.double_value}; NaN and infinity are refused, None is no value", field=what)
+    return len(value.string_value.encode()) if value.HasField("string_value") else 8
 
 
 def check_attributes(values: Mapping[str, object], of: str) -> None:
@@ -178,7 +211,7 @@ def check_attributes(values: Mapping[str, object], of: str) -> None:
         if not isinstance(name, str) or not 1 <= len(name.encode()) <= _MOST_NAME_BYTES:
             raise InvalidArgument(f"attributes of {of} have the name {name!r}; a name is a str of 1 to {_MOST_NAME_BYTES} bytes",
                                   field="attributes", limit=_MOST_NAME_BYTES)
-        if value is not None:
+        if not absent(value):
             count += 1
             size += len(name.encode()) + _attribute_bytes(value, f"attributes[{name!r}] of {of}")
     if count > _MOST_ATTRIBUTES or size > _MOST_ATTRIBUTE_BYTES:
@@ -195,13 +228,13 @@ def check_sendable(id: str, attributes: Mapping[str, object], what: str) -> None
     for name, value in attributes.items():
         if not isinstance(name, str):
             raise InvalidArgument(f"attributes of document {id!r} have the name {name!r}; a name is a str", field="attributes")
-        if value is not None:
+        if not absent(value):
             to_attribute(v1.AttributeValue(), value, f"attributes[{name!r}] of document {id!r}")
 
 
 def _set_attributes(document: v1.Document, values: Mapping[str, object]) -> None:
     for name, value in values.items():
-        if value is not None:
+        if not absent(value):
             to_attribute(document.attributes[name], value, f"attributes[{name!r}] of document {document.id!r}")
 
 
@@ -256,7 +289,9 @@ def _attributes_of(attributes: Optional[Attributes], count: int) -> Callable[[in
         for name in frame:
             column = frame[name]
             single = isinstance(column, str) or not isinstance(column, Iterable)
-            # Those of data frames are indexed by their own labels, not by the row.
+            # Those of data frames are indexed by their own labels, not by the row; their times are numpy's, though they come out of it as datetimes.
+            if getattr(getattr(column, "dtype", None), "kind", "") == "M":
+                column = np.asarray(column)
             columns[name] = [] if single else column if type(column) in (list, tuple, np.ndarray) else list(column)
             if single or len(columns[name]) != count:
                 size = "a single value" if single else f"{len(columns[name])} values"
@@ -323,25 +358,27 @@ class Rows:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def batch_rows(self) -> int:
-        return batch_rows(sum(values.shape[1] * values.itemsize for _, values in self.embeddings))
-
-    def fill(self, documents: Any, first: int, last: int) -> None:
-        """Adds the rows from `first` to before `last` to a message's documents."""
-        for index in range(first, last):
+    def fill(self, documents: Any, first: int, batch: Optional[int]) -> int:
+        """Adds rows to a message's documents, from `first` until it is full; the row after them."""
+        size = 0
+        for index in range(first, len(self)):
             document = documents.add(id=self.ids[index])
             _set_attributes(document, self._attributes(index))
             for version, values in self.embeddings:
                 to_vector(document.embeddings.add(version=version).vector, values[index])
+            size += document.ByteSize()
+            if full(len(documents), size, batch):
+                return index + 1
+        return len(self)
 
 
-def batch_rows(row_bytes: int) -> int:
-    """Documents a message: 1,000, or fewer of some 4 MiB."""
-    return max(1, min(1000, (4 << 20) // max(1, row_bytes)))
+def full(count: int, size: int, batch: Optional[int]) -> bool:
+    """Whether a message of so many documents, of so many bytes together, is: by `batch`, the documents it is to have, or by what suits."""
+    return count >= batch if batch else count >= _MESSAGE_ROWS or size >= _MESSAGE_BYTES
 
 
 def add_record(documents: Any, record: Record, version: str, partial: bool) -> int:
-    """Adds a document of a stream; its bytes of embeddings."""
+    """Adds a document of a stream; its bytes."""
     attributes: Mapping[str, object] = {}
     if isinstance(record, Document):
         id, attributes = record.id, record.attributes
@@ -360,14 +397,12 @@ def add_record(documents: Any, record: Record, version: str, partial: bool) -> i
         check_attributes(attributes, f"document {id!r}")
     document = documents.add(id=id)
     _set_attributes(document, attributes)
-    size = 0
     for name, values in embeddings:
         array = row(values, f"vector of document {document.id!r}")
         if not partial:
             check_floats(array[np.newaxis], f"vector of document {document.id!r}")
         to_vector(document.embeddings.add(version=name or version).vector, array)
-        size += array.nbytes
-    return size
+    return int(document.ByteSize())
 
 
 def to_examples(ids: Any, vectors: Any, examples: Examples, what: str) -> None:

@@ -260,9 +260,10 @@ class Collection:
         if not len(rows):
             return t.Upserted(documents=0, created=0)
         writing = _calls.Writing(merge, replace_all, if_absent, if_newer_by, partial, model_checksum)
-        if len(rows) <= (batch or rows.batch_rows()) and progress is None:
-            with errors.telling(lambda: 0):
-                return self._client._run(_calls.upsert(self.name, rows, writing), timeout)
+        with errors.telling(lambda: 0):
+            call = _calls.upsert(self.name, rows, writing, batch) if progress is None else None
+            if call is not None:
+                return self._client._run(call, timeout)
         return self._client._upsert_stream(_stream.messages_of_rows(self.name, rows, writing, batch), timeout, progress)
 
     def upsert_stream(self, documents: Iterable[t.Record], *, version: str = "", merge: bool = False,

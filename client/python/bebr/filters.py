@@ -30,7 +30,9 @@ def name(attribute: str) -> str:
 
 def literal(value: object) -> str:
     """A value of an attribute."""
-    if isinstance(value, np.generic):
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if isinstance(value, np.generic) and not isinstance(value, (np.datetime64, np.timedelta64)):  # whose item() may be a whole number
         value = value.item()
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -38,7 +40,7 @@ def literal(value: object) -> str:
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
     if isinstance(value, (int, float)):
         return repr(value)
-    if isinstance(value, datetime):
+    if isinstance(value, (datetime, np.datetime64)):
         from bebr._values import timestamp  # which imports this
         return f'TIMESTAMP "{timestamp(value, "filter")}"'
     raise InvalidArgument(f"a filter has a value of {type(value).__name__}; it is str, int, float, bool or datetime, or a list of these",
@@ -60,7 +62,7 @@ def text(filter: Filter) -> str:
         raise InvalidArgument(f"filter is of {type(filter).__name__}; it is text, or values by attributes' names", field="filter")
     conditions = []
     for attribute, value in filter.items():
-        if isinstance(value, (list, tuple, set, frozenset, np.ndarray)):
+        if isinstance(value, (list, tuple, set, frozenset)) or isinstance(value, np.ndarray) and value.ndim:
             if not len(value):
                 raise InvalidArgument(f"filter: {attribute!r} is to be one of no values", field="filter")
             conditions.append(f"{name(attribute)} IN ({', '.join(literal(one) for one in value)})")

@@ -11,9 +11,11 @@ from typing import Any, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Un
 import numpy as np
 import numpy.typing as npt
 
-Scalar = Union[str, int, float, bool, datetime]
+Scalar = Union[str, int, float, bool, datetime, np.datetime64]
 Attribute = Union[Scalar, List[Scalar]]
-"""Value of an attribute. Whole numbers have 64 bits with sign; floats are finite; times have a zone, and come back in UTC."""
+"""Value of an attribute. Whole numbers have 64 bits with sign; floats are finite. Times are of whole
+microseconds: a datetime has a zone, a numpy.datetime64 is in UTC, NaT is no value; they come back as datetime in UTC, those of the year 0, which
+Python has not, as datetime64."""
 
 Floats = npt.NDArray[np.floating[Any]]
 

@@ -75,7 +75,7 @@ def models(tmp_path_factory: pytest.TempPathFactory, docs: Matrix) -> Dict[str, 
     def train(output: str, *flags: str) -> None:
         subprocess.run([PROGRAMS / "bebr-train", "--steps", "0", "--output", files[output], *flags], check=True, capture_output=True)
 
-    train("v1", "--input", files["docs_v1"], "--bits", "128")
+    train("v1", "--input", files["docs_v1"], "--dims", str(DIMS), "--levels", "4")  # as other versions of its space can be
     train("v2", "--input", files["docs_v2"], "--compatible-with", files["v1"], "--paired", files["docs_v1"])
     train("d256", "--input", files["docs_256"], "--bits", "256")
     return files

@@ -88,6 +88,36 @@ def test_timestamps_and_lists_come_back_as_they_were_and_are_filtered_by(papers:
             papers.upsert(["wrong"], docs[:1], [{"wrong": wrong}])
 
 
+def test_times_of_numpy_and_pandas_are_timestamps(papers: bebr.Collection, docs: Matrix) -> None:
+    alone: Any = np.array(3)
+    for unit in ("s", "ms", "us", "ns", "D", "h"):
+        at = np.datetime64("2020-03-01", unit)
+        papers.upsert(["time"], docs[:1], [{"at": at, "list": np.array([at, at]), "none": np.datetime64("NaT"), "alone": alone}])
+        same = datetime(2020, 3, 1, tzinfo=timezone.utc)
+        assert papers.get("time")[0].attributes == {"at": same, "list": [same, same], "alone": 3}
+        assert papers.search(docs[0], filter={"at": at}).ids == papers.search(docs[0], filter={"alone": alone}).ids == ["time"]
+    papers.upsert(["x", "y"], docs[:2], {"at": np.array(["2020-03-01T12:00:00.000001", "NaT"], "M8[ns]")})
+    assert [found.attributes for found in papers.get(["x", "y"])] == [{"at": datetime(2020, 3, 1, 12, 0, 0, 1, tzinfo=timezone.utc)}, {}]
+    series = Times([datetime(2020, 3, 1), datetime(2020, 3, 2)])
+    papers.upsert(["x", "y"], docs[:2], {"at": series})
+    assert papers.get("y")[0].attributes == {"at": datetime(2020, 3, 2, tzinfo=timezone.utc)}
+    early = np.datetime64("0000-12-31T23:00:00", "us")
+    papers.upsert(["early"], docs[:1], [{"at": early}])
+    document, = papers.get("early")
+    papers.upsert(["early"], docs[:1], [document.attributes])
+    assert papers.get("early")[0].attributes == {"at": early} == document.attributes and papers.count(filter={"at": early}) == 1
+    east, west = timezone(timedelta(hours=1)), timezone(timedelta(hours=-1))
+    wrongs: List[Tuple[Any, str]] = [
+        (np.datetime64(1, "ns"), "whole microseconds"), (np.datetime64(400_000, "Y"), "whole microseconds"), (np.timedelta64(1, "ns"), "of timedelta64"),
+        (np.datetime64("10000-01-01", "us"), "years 0 to 9999"), ([np.datetime64("NaT")], r"\[0\].* no time"),
+        (datetime(1, 1, 1, tzinfo=east), "years 1 to 9999"), (datetime.max.replace(tzinfo=west), "years 1 to 9999")]
+    for wrong, message in wrongs:
+        with pytest.raises(bebr.InvalidArgument, match=message):
+            papers.upsert(["wrong"], docs[:1], [{"wrong": wrong}])
+        with pytest.raises(bebr.InvalidArgument):
+            papers.count(filter={"at": wrong})
+
+
 def test_a_collection_has_a_schema(client: bebr.Client, docs: Matrix) -> None:
     schema = {"created": "timestamp", "body": "stored", "title": "string indexed"}
     dated = client.create("dated", dims=DIMS, attributes=schema)
@@ -122,6 +152,15 @@ class Column(List[Any]):
 
     def __getitem__(self, label: Any) -> Any:
         return super().__getitem__(len(self) - 1 - label)
+
+
+class Times(Column):
+    """As a data frame has numpy's times: they come out of it as datetimes, but for numpy."""
+
+    dtype = np.dtype("M8[ns]")
+
+    def __array__(self, dtype: Any = None) -> Any:
+        return np.array(list(self), "M8[ns]")
 
 
 class Frame:
@@ -170,6 +209,20 @@ def test_streams_take_no_more_than_the_server(papers: bebr.Collection, docs: Mat
     assert max(ahead) <= 9 * 50  # the window's messages and the one that is being filled
     again = papers.upsert([f"s{i}" for i in range(3000)], docs, batch=100)
     assert again == bebr.Upserted(documents=3000, created=0)
+
+
+def test_messages_end_by_the_bytes_of_documents(papers: bebr.Collection, server: Server, docs: Matrix) -> None:
+    ids, texts = [f"long{i}" for i in range(200)], [{"text": f"{i}" + 400_000 * "x"} for i in range(200)]  # more than a message may have
+    assert papers.upsert(ids, docs[:200], texts).created == 200
+    assert papers.upsert_stream(zip(ids, docs[:200], texts)).documents == 200
+    assert papers.get(ids[::50])[3].attributes == texts[150]
+    assert sum(len(page) for page in papers.scroll(filter="text EXISTS")) == 200
+
+    async def run() -> None:
+        async with bebr.aio.Client(server.address) as client:
+            assert (await client.collection("papers").upsert(ids, docs[:200], texts)).documents == 200
+
+    asyncio.run(run())
 
 
 def test_streams_survive_a_server_that_dies(start_server: Callable[..., Server], models: Dict[str, str], docs: Matrix) -> None:
