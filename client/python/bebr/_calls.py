@@ -48,6 +48,8 @@ class Call(Generic[T]):
     """Of a call whose request is a stream: makes its messages."""
     answer: str = ""
     """Its message, where that is not named after the method."""
+    pieces: bool = False
+    """Its answer is a stream: `read` takes the messages."""
 
     @property
     def path(self) -> str:
@@ -271,9 +273,14 @@ def id_batches(ids: Any, size: int) -> Iterator[List[str]]:
 
 
 def gets(name: str, ids: Any, with_embeddings: bool) -> Iterator[Call[List[t.Document]]]:
-    """Calls of as many ids as one takes; with floats of as many as an answer surely has room for."""
-    for batch in id_batches(ids, 1000 if with_embeddings else MOST_IDS):
-        yield Call("DocumentService", "Get", made(v1.GetRequest, collection=name, ids=batch, with_embeddings=with_embeddings), documents_of)
+    """Calls of as many ids as are fetched in a timeout. However large documents are, they have room in the several messages of an answer."""
+
+    def read(pieces: Any) -> List[t.Document]:
+        return [document for piece in pieces for document in documents_of(piece)]
+
+    for batch in id_batches(ids, MOST_IDS):
+        request = made(v1.StreamGetRequest, collection=name, ids=batch, with_embeddings=with_embeddings)
+        yield Call("DocumentService", "StreamGet", request, read, answer="GetResponse", pieces=True)
 
 
 def deletes(name: str, ids: Any, filter: filters.Filter) -> Iterator[Call[int]]:

@@ -117,11 +117,12 @@ class Client:
                 raise error
             await asyncio.sleep(pause)
 
-    def _send(self, call: Call[Any], timeout: Optional[float]) -> Any:
-        make = self._channel.stream_unary if call.parts else self._channel.unary_unary
+    async def _send(self, call: Call[Any], timeout: Optional[float]) -> Any:
+        make = self._channel.unary_stream if call.pieces else self._channel.stream_unary if call.parts else self._channel.unary_unary
         method = make(call.path, request_serializer=lambda message: message.SerializeToString(),
                       response_deserializer=call.response_class.FromString)
-        return method(call.parts() if call.parts else call.request, timeout=timeout, metadata=self._options.metadata())
+        answer = method(call.parts() if call.parts else call.request, timeout=timeout, metadata=self._options.metadata())
+        return [piece async for piece in answer] if call.pieces else await answer
 
     async def _upsert_stream(self, messages: AsyncIterator[v1.StreamUpsertRequest], timeout: Optional[float],
                              progress: Optional[Progress]) -> t.Upserted:
@@ -309,7 +310,7 @@ class Collection:
 
     async def get(self, ids: t.Ids, *, with_embeddings: bool = False, timeout: Optional[float] = None) -> List[t.Document]:
         """Documents by id, in that order; those that do not exist are left out. As many calls as it takes, each with its `timeout`: one
-        takes 10,000 ids, or 1,000 with embeddings, and sees the collection as it was at one moment."""
+        takes 10,000 ids, and brings the documents in pieces, each as of one moment."""
         return [found for call in _calls.gets(self.name, ids, with_embeddings) for found in await self._client._run(call, timeout)]
 
     async def update(self, ids: Optional[t.Ids] = None, *, filter: Filter = "", set: Optional[Mapping[str, object]] = None,

@@ -130,7 +130,7 @@ class Client:
             time.sleep(pause)
 
     def _send(self, call: Call[Any], timeout: Optional[float]) -> Any:
-        make = self._channel.stream_unary if call.parts else self._channel.unary_unary
+        make = self._channel.unary_stream if call.pieces else self._channel.stream_unary if call.parts else self._channel.unary_unary
         method = make(call.path, request_serializer=lambda message: message.SerializeToString(),
                       response_deserializer=call.response_class.FromString)
         return method(call.parts() if call.parts else call.request, timeout=timeout, metadata=self._options.metadata())
@@ -312,7 +312,7 @@ class Collection:
 
     def get(self, ids: t.Ids, *, with_embeddings: bool = False, timeout: Optional[float] = None) -> List[t.Document]:
         """Documents by id, in that order; those that do not exist are left out. As many calls as it takes, each with its `timeout`: one
-        takes 10,000 ids, or 1,000 with embeddings, and sees the collection as it was at one moment."""
+        takes 10,000 ids, and brings the documents in pieces, each as of one moment."""
         return [found for call in _calls.gets(self.name, ids, with_embeddings) for found in self._client._run(call, timeout)]
 
     def update(self, ids: Optional[t.Ids] = None, *, filter: Filter = "", set: Optional[Mapping[str, object]] = None,

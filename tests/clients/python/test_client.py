@@ -215,12 +215,13 @@ def test_messages_end_by_the_bytes_of_documents(papers: bebr.Collection, server:
     ids, texts = [f"long{i}" for i in range(200)], [{"text": f"{i}" + 400_000 * "x"} for i in range(200)]  # more than a message may have
     assert papers.upsert(ids, docs[:200], texts).created == 200
     assert papers.upsert_stream(zip(ids, docs[:200], texts)).documents == 200
-    assert papers.get(ids[::50])[3].attributes == texts[150]
+    assert [found.attributes for found in papers.get(ids)] == texts
     assert sum(len(page) for page in papers.scroll(filter="text EXISTS")) == 200
 
     async def run() -> None:
         async with bebr.aio.Client(server.address) as client:
             assert (await client.collection("papers").upsert(ids, docs[:200], texts)).documents == 200
+            assert [found.id for found in await client.collection("papers").get(ids, with_embeddings=True)] == ids
 
     asyncio.run(run())
 
