@@ -205,14 +205,16 @@ TEST_F(EngineMemoryTest, AttributesAreExpectedAsDocumentsHaveThem) {
   Open();
   const std::string model = RandomModelFile(8, *ParseCodeSpec("64x1"), 4, 1);
   ASSERT_TRUE(engine_->CreateCollection({.name = "c", .shards = 2, .expected_documents = kExpected}, model).ok());
+  const std::vector<float> vector(8, 0.5f);  // the request borrows it
   UpsertRequest request{.collection = "c"};
   for (size_t i = 0; i < 500; ++i) {
     DocumentInput& document = request.documents.emplace_back();
     document.id = absl::StrFormat("%016d", i);
     document.attributes["text"] = absl::StrFormat("%200d", i);
-    document.embeddings.push_back({.values = std::vector<float>(8, 0.5f)});
+    document.embeddings.push_back({.values = vector});
   }
-  ASSERT_TRUE(UpsertAndWait(*engine_, std::move(request)).ok());
+  const auto written = UpsertAndWait(*engine_, std::move(request));
+  ASSERT_TRUE(written.ok()) << written.status();
   const MemoryUse figure = *engine_->EstimateMemory("c", kExpected, kIdBytes);
   ASSERT_GT(figure.attributes, 200 * kExpected);
   const auto add = [&] { return engine_->AddVersion("c", {.name = "v2", .compatible_with = "v1"}, model); };
