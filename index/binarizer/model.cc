@@ -147,7 +147,9 @@ absl::StatusOr<std::optional<FineRules>> ReadFineRules(const Reader& reader, con
   if (!reader.IsVersion(kFineVersion)) return std::optional<FineRules>();
   FineRules rules;
   BEBR_ASSIGN_OR_RETURN(const std::string levels, reader.Text("levels"));
-  BEBR_ASSIGN_OR_RETURN(rules.levels, LevelPlan::Parse(levels));
+  absl::StatusOr<LevelPlan> plan = LevelPlan::Parse(levels);
+  if (!plan.ok()) return Invalid(absl::StrCat("metadata 'levels': ", plan.status().message()));
+  rules.levels = *std::move(plan);
   if (spec.groups() > 1) {
     BEBR_ASSIGN_OR_RETURN(rules.tried_groups, reader.Number("tried_groups", 1, spec.groups()));
   }

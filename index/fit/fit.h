@@ -36,7 +36,7 @@ struct FittedModel {
 // (StartWithGroups). INVALID_ARGUMENT for rows that say nothing (MeasureCorpus); CANCELLED.
 //
 // Cost. One thread, the caller's: for 30,000 rows some 8 s at 256 floats, minutes at 1,536. Memory: the rows four
-// times, 20 bytes for each pair of dims and 16 for each pair of reduced ones a group, and the codes of at most 8,000
+// times, 20 bytes for each pair of dims and 20 for each pair of reduced ones a group, and the codes of at most 8,000
 // rows.
 absl::StatusOr<FittedModel> FitStart(FitRequest request);
 

@@ -163,10 +163,14 @@ class Trials {
 absl::StatusOr<std::optional<Model>> StartWithGroups(const GroupSearch& search, ThreadPool& pool) {
   const std::vector<uint32_t> counts = Counts(search);
   if (counts.empty()) return std::optional<Model>();
-  Trials trials(search, pool);
-  BEBR_ASSIGN_OR_RETURN(const uint32_t count, trials.BestCount(counts));
-  if (count == 1) return std::optional<Model>();
-  BEBR_ASSIGN_OR_RETURN(const LevelPlan shape, trials.BestShape(count));
+  uint32_t count = 1;
+  LevelPlan shape = search.shape;
+  {
+    Trials trials(search, pool);  // holds rows of its own: gone before all of them are fitted
+    BEBR_ASSIGN_OR_RETURN(count, trials.BestCount(counts));
+    if (count == 1) return std::optional<Model>();
+    BEBR_ASSIGN_OR_RETURN(shape, trials.BestShape(count));
+  }
   if (search.continues) BEBR_RETURN_IF_ERROR(search.continues());
   const absl::StatusOr<GroupStatistics> groups = MeasureFor(search, search.rows, count);
   if (absl::IsInvalidArgument(groups.status())) return std::optional<Model>();  // the rows do not fall into groups

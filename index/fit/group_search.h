@@ -27,7 +27,7 @@ struct GroupSearch {
   uint32_t most = kMaxGroups;
   size_t expected_documents = 1000000;  // that share the model's bytes
   uint64_t seed = 1;
-  std::function<absl::Status()> continues;  // asked between steps of a second or so: an error ends the search; or null
+  std::function<absl::Status()> continues;  // asked between fits and measurements: an error ends the search; or null
 };
 
 // The start with as many groups as pay, or nothing where none do. A fit to a part of the rows is measured on the

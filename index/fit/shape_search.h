@@ -28,7 +28,7 @@ struct ShapeSearch {
 };
 
 // A shape of exactly `bits`: the candidates are measured by `quick`, dims are moved between levels as long as that
-// helps, and the best few are measured by `validator`. Cost: some 10 to 40 models measured.
+// helps, and the best few are measured by `validator`. Cost: some 10 to 60 models measured.
 absl::StatusOr<LevelPlan> ShapeForBits(const ShapeSearch& search, size_t bits, const Validator& validator,
                                        const Validator& quick);
 

@@ -84,18 +84,20 @@ LevelCounts CountsOf(const LevelPlan& plan) {
 
 absl::StatusOr<std::vector<LevelPlan>> CandidateShapes(const std::vector<double>& variances, size_t dims, size_t bits,
                                                        uint32_t max_levels) {
-  if (bits < kMinCodeBits || bits > size_t{kMaxCodeDims} * max_levels) {
+  const size_t most_bits = size_t{kMaxCodeDims} * std::min(max_levels, kMaxLevels);  // further levels are dims as well
+  if (bits < kMinCodeBits || bits > most_bits) {
     return absl::InvalidArgumentError(
-        absl::StrCat("a budget of ", bits, " bits; it must be in ", kMinCodeBits, "..", kMaxCodeDims * max_levels));
+        absl::StrCat("a budget of ", bits, " bits; it must be in ", kMinCodeBits, "..", most_bits));
   }
   std::vector<LevelPlan> shapes;
   const auto budget = static_cast<int64_t>(bits), n = static_cast<int64_t>(dims);
-  for (int64_t level = 1; level <= max_levels; ++level) {
-    // More dims than the embeddings have only where all levels of all of them do not use up the budget.
-    if (budget % level != 0 || (budget / level > n && level < max_levels)) continue;
+  const auto add_even = [&](int64_t level) {
     LevelCounts counts = {};
     for (int64_t i = 0; i < level; ++i) counts[i] = budget / level;
-    AddShape(counts, n, shapes);
+    if (budget % level == 0) AddShape(counts, n, shapes);
+  };
+  for (int64_t level = 1; level <= max_levels; ++level) {
+    if (budget / level <= n || level == max_levels) add_even(level);
   }
   if (budget < n * max_levels) {
     for (const double power : {0.75, 1.0, 1.5, 2.0}) {
@@ -105,6 +107,8 @@ absl::StatusOr<std::vector<LevelPlan>> CandidateShapes(const std::vector<double>
       AddShape(counts, n, shapes);
     }
   }
+  // More dims than the embeddings have where no other shape has so many bits.
+  for (int64_t level = max_levels; level > 0 && shapes.empty(); --level) add_even(level);
   if (shapes.empty()) {
     return absl::InvalidArgumentError(absl::StrCat("no shape of at most ", max_levels, " levels has exactly ", bits,
                                                    " bits for ", dims, "-d embeddings; try a multiple of 8 or of 12"));

@@ -64,7 +64,19 @@ TEST(ShapesTest, SteepSpectraHaveMoreLevels) {
   }
 }
 
+// What four levels have a shape for, more have too.
+TEST(ShapesTest, FurtherLevelsRefuseNoBudget) {
+  for (const size_t dims : {5, 16, 32, 100}) {
+    for (size_t bits = 8; bits <= 1024; ++bits) {
+      if (!CandidateShapes(Falling(dims, 0.8), dims, bits, kMaxLevels).ok()) continue;
+      EXPECT_TRUE(CandidateShapes(Falling(dims, 0.8), dims, bits, kMaxPlanLevels).ok()) << bits << " for " << dims;
+    }
+  }
+}
+
 TEST(ShapesTest, BudgetOutOfRangeIsNamed) {
+  EXPECT_THAT(std::string(CandidateShapes(Falling(64, 1.0), 64, 32769, kMaxPlanLevels).status().message()),
+              HasSubstr("32768"));
   EXPECT_THAT(std::string(CandidateShapes(Falling(64, 1.0), 64, 7, 4).status().message()), HasSubstr("7 bits"));
   EXPECT_THAT(std::string(CandidateShapes(Falling(64, 1.0), 64, 32769, 4).status().message()), HasSubstr("32768"));
 }
