@@ -26,19 +26,23 @@ google::protobuf::util::TypeResolver& Resolver() {
 std::string TypeUrl(const google::protobuf::Descriptor& type) { return absl::StrCat(kTypes, "/", type.full_name()); }
 
 // How deep objects and arrays lie in each other, at most: protobuf bounds that of objects alone, and takes 150 bytes
-// for every array.
+// for every array. A text begins and ends with either quote, as that parser has it.
 size_t DepthOf(std::string_view json) {
   size_t depth = 0, most = 0;
-  bool in_text = false;
+  char quote = 0;  // that ends the text which is being read; 0: none is
   for (size_t i = 0; i < json.size(); ++i) {
     const char c = json[i];
-    if (in_text && c == '\\') {
-      ++i;
-    } else if (c == '"') {
-      in_text = !in_text;
-    } else if (!in_text && (c == '[' || c == '{')) {
+    if (quote != 0) {
+      if (c == '\\') {
+        ++i;
+      } else if (c == quote) {
+        quote = 0;
+      }
+    } else if (c == '"' || c == '\'') {
+      quote = c;
+    } else if (c == '[' || c == '{') {
       most = std::max(most, ++depth);
-    } else if (!in_text && (c == ']' || c == '}') && depth > 0) {
+    } else if ((c == ']' || c == '}') && depth > 0) {
       --depth;
     }
   }

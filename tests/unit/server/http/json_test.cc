@@ -71,6 +71,16 @@ TEST(Json, DepthIsBounded) {
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
     EXPECT_THAT(std::string(status.message()), HasSubstr("deep in each other; the limit is 200")) << piece;
   }
+  // Either quote begins a text, in which the other one means nothing.
+  const std::string arrays(1000, '[');
+  for (const std::string text : {"'\"'", "\"'\"", "'\\'\"'", "\"\\\"'\""}) {
+    EXPECT_TRUE(JsonToWire(search, "{'collection': " + text + "}").ok()) << text;
+    const absl::Status status =
+        JsonToWire(search, "{'collection': " + text + ", 'query': {'values': " + arrays).status();
+    EXPECT_THAT(std::string(status.message()), HasSubstr("deep in each other")) << text;
+  }
+  EXPECT_TRUE(JsonToWire(search, "{'collection': '\"" + arrays + "'}").ok());
+  EXPECT_TRUE(JsonToWire(search, "{\"collection\": \"'" + arrays + "\"}").ok());
 }
 
 }  // namespace
