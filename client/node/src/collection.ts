@@ -150,16 +150,16 @@ export class Collection {
   }
 
   /**
-   * Documents by id, in that order; those that do not exist are left out. As many calls as it takes: one takes 10,000 ids, or 1,000 with
-   * embeddings, and sees the collection as it was at one moment.
+   * Documents by id, in that order; those that do not exist are left out. As many calls as it takes: one takes 10,000 ids, and brings the
+   * documents in pieces, each as of one moment.
    */
   async get(ids: Id | readonly Id[], options: CallOptions & { withEmbeddings?: boolean } = {}): Promise<Document[]> {
     const call = callOptions(options, "withEmbeddings");
     const withEmbeddings = options.withEmbeddings ?? false;
     const found: Document[] = [];
-    for (const batch of idBatches(ids, withEmbeddings ? 1000 : MOST_IDS)) {
-      const answer = await this.transport.unary(DocumentService.method.get, { collection: this.name, ids: batch, withEmbeddings }, call, true);
-      for (const document of answer.documents) found.push(fromDocument(document));
+    for (const batch of idBatches(ids, MOST_IDS)) {
+      const pieces = await this.transport.pieces(DocumentService.method.streamGet, { collection: this.name, ids: batch, withEmbeddings }, call);
+      for (const { documents } of pieces) for (const document of documents) found.push(fromDocument(document));
     }
     return found;
   }

@@ -1,5 +1,5 @@
 // The way to a server: address, keys, TLS, calls with their deadlines, and when a call is sent again.
-import { create, type DescMessage, type DescMethodBiDiStreaming, type DescMethodClientStreaming, type DescMethodUnary, fromBinary, type MessageInitShape, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import { create, type DescMessage, type DescMethodBiDiStreaming, type DescMethodClientStreaming, DescMethodServerStreaming, type DescMethodUnary, fromBinary, type MessageInitShape, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
 
 import { BebrError, fileBytes, invalid, ofCall } from "./errors.js";
@@ -131,6 +131,19 @@ export class Transport {
     return this.withPatience(options, again, firstRow, (metadata, deadline, callback) =>
       this.grpc.makeUnaryRequest(path(method), writer(method.input), reader(method.output), message, metadata, deadline, callback),
     );
+  }
+
+  /** A read whose answer is a stream of messages. */
+  pieces<I extends DescMessage, O extends DescMessage>(method: DescMethodServerStreaming<I, O>, request: MessageInitShape<I>, options: CallOptions): Promise<MessageShape<O>[]> {
+    const message = create(method.input, request);
+    return this.withPatience(options, true, 0, (metadata, deadline, callback) => {
+      const found: MessageShape<O>[] = [];
+      const call = this.grpc.makeServerStreamRequest(path(method), writer(method.input), reader(method.output), message, metadata, deadline);
+      call.on("data", (piece: MessageShape<O>) => found.push(piece));
+      call.on("error", (error: grpc.ServiceError) => callback(error));
+      call.on("end", () => callback(null, found));
+      return call;
+    });
   }
 
   /** A call whose request is a stream of messages. */
