@@ -9,6 +9,7 @@
 #include "index/base/status_macros.h"
 #include "index/search/filter_tokenizer.h"
 #include "index/types/search.h"
+#include "index/types/shown_text.h"
 
 namespace bebr {
 namespace {

@@ -10,6 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "index/types/shown_text.h"
 
 namespace bebr {
 namespace {
@@ -17,8 +18,6 @@ namespace {
 bool IsNameStart(char c) { return absl::ascii_isalpha(static_cast<unsigned char>(c)) || c == '_'; }
 bool IsDigit(char c) { return absl::ascii_isdigit(static_cast<unsigned char>(c)); }
 bool IsNameByte(char c) { return IsNameStart(c) || IsDigit(c) || c == '.' || c == '-'; }
-// Whether `c` continues a UTF-8 character: messages are not cut there.
-bool IsContinuation(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
 
 void Fail(FilterToken& token, std::string error) {
   token.kind = TokenKind::kError;
@@ -60,14 +59,6 @@ void TakeQuotedName(FilterToken& token, std::string content) {
 }
 
 }  // namespace
-
-std::string ShownInMessage(absl::string_view text) {
-  constexpr size_t kShownBytes = 40;
-  if (text.size() <= kShownBytes) return absl::Utf8SafeCHexEscape(text);
-  size_t bytes = kShownBytes;
-  while (bytes > 0 && IsContinuation(text[bytes])) --bytes;
-  return absl::StrCat(absl::Utf8SafeCHexEscape(text.substr(0, bytes)), "...");
-}
 
 FilterToken FilterTokenizer::Next() {
   while (at_ < text_.size() && absl::ascii_isspace(static_cast<unsigned char>(text_[at_]))) ++at_;

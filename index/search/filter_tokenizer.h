@@ -41,9 +41,6 @@ struct FilterToken {
   std::string error;                           // of a kError: what is wrong at `begin`
 };
 
-// A piece of the filter for a message: at most about 40 bytes, printable.
-std::string ShownInMessage(absl::string_view text);
-
 // Cuts a filter into tokens, one at a time. The text is borrowed.
 class FilterTokenizer {
  public:

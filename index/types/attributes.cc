@@ -4,16 +4,15 @@
 #include <cmath>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "index/types/shown_text.h"
 
 namespace bebr {
 namespace {
 
 constexpr int64_t kLeastTime = -62167219200000000, kMostTime = 253402300799999999;  // years 0 to 9999
-constexpr size_t kShownBytes = 40;
 
 // Whether the text has digits and marks where RFC 3339 wants them: absl::ParseTime takes more than that.
 bool LooksLikeTime(std::string_view text) {
@@ -126,7 +125,7 @@ absl::StatusOr<Timestamp> ParseTimestamp(std::string_view text) {
   }
   return absl::InvalidArgumentError(
       absl::StrFormat("is no timestamp: \"%s\"; one reads 2026-01-31T12:00:00Z or 2026-01-31T13:00:00.25+01:00",
-                      absl::Utf8SafeCHexEscape(absl::string_view(text.data(), std::min(text.size(), kShownBytes)))));
+                      ShownInMessage(absl::string_view(text.data(), text.size()))));
 }
 
 std::string FormatTimestamp(Timestamp time) {

@@ -91,6 +91,14 @@ TEST(TimestampTest, ReadsAndWritesRfc3339) {
   }
 }
 
+// A message that is no UTF-8 cannot be sent.
+TEST(TimestampTest, MessagesShowWholeCharacters) {
+  const std::string start(39, 'x');
+  EXPECT_THAT(Message(ParseTimestamp(start + "\u00e9").status()), HasSubstr("\"" + start + "...\";"));
+  EXPECT_THAT(Message(ParseTimestamp(start + "y\u00e9").status()), HasSubstr("\"" + start + "y...\";"));
+  EXPECT_THAT(Message(ParseTimestamp("\u00e9").status()), HasSubstr("\"\u00e9\";"));
+}
+
 TEST(ConformAttributesTest, MakesValuesThoseOfTheSchema) {
   const AttributeSchema schema = {{"at", {.kind = AttributeKind::kTimestamp}},
                                   {"price", {.kind = AttributeKind::kDouble}},
