@@ -8,8 +8,19 @@ namespace bebr {
 namespace {
 
 constexpr size_t kMaxGroupMutations = 16384;
+// What the updates of a group may write, by what documents may have. One that may write more is a group of its own,
+// and what it does write has a limit.
+constexpr uint64_t kMaxGroupUpdatedBytes = uint64_t{64} << 20;
 
 }  // namespace
+
+uint64_t WriteQueue::Write::updated_bytes() const {
+  uint64_t bytes = 0;
+  for (const auto& list : mutations_.by_shard) {
+    for (const Mutation& mutation : list) bytes += mutation.kind == MutationKind::kUpdate ? kMaxAttributesBytes : 0;
+  }
+  return bytes;
+}
 
 size_t WriteQueue::Write::size() const {
   size_t size = 0;
@@ -52,9 +63,11 @@ void WriteQueue::Wake() {
 
 WriteQueue::Group WriteQueue::TakeGroup() {
   Group group;
+  uint64_t updated_bytes = 0;
   for (size_t count = 0; !order_.empty() && order_.front()->ready_ && count < kMaxGroupMutations;) {
     const bool alone = order_.front()->fill_ != nullptr;
-    if (alone && !group.empty()) break;
+    updated_bytes += order_.front()->updated_bytes();
+    if (!group.empty() && (alone || updated_bytes > kMaxGroupUpdatedBytes)) break;
     count += order_.front()->size();
     group.push_back(std::move(order_.front()));
     order_.pop_front();

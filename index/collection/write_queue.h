@@ -53,6 +53,8 @@ class WriteQueue {
    private:
     friend class WriteQueue;
     size_t size() const;
+    // Of attributes, that its updates may write: what is sent with an upsert is in memory, and bounded, already.
+    uint64_t updated_bytes() const;
 
     Mutations mutations_;
     absl::AnyInvocable<absl::Status(Mutations&)> fill_;

@@ -32,15 +32,23 @@ std::optional<int64_t> IntegerOf(const Attributes& attributes, std::string_view 
   return number == nullptr ? std::nullopt : std::optional<int64_t>(*number);
 }
 
-// What an update of attributes reads and writes again of a shard, at most: documents may have a megabyte of them.
+// Attributes that an update of them writes again, at most: documents may have a megabyte of them.
 constexpr uint64_t kMaxUpdatedBytes = uint64_t{64} << 20;
 constexpr size_t kReadAtATime = 32;
 
-absl::Status TooMuchToUpdate(uint64_t bytes) {
+absl::Status CheckUpdated(uint64_t bytes) {
+  if (bytes <= kMaxUpdatedBytes) return absl::OkStatus();
   return absl::ResourceExhaustedError(absl::StrFormat(
-      "the documents of one shard have %d bytes of attributes or more, and one update writes at most %d of a "
-      "shard again; update fewer at a time",
+      "the documents to update have, with the change, %d bytes of attributes or more; the limit of one update is %d. "
+      "Update fewer at a time",
       bytes, kMaxUpdatedBytes));
+}
+
+// What a change adds to a document, at most.
+uint64_t AddedBytes(const AttributeChange& change) {
+  uint64_t bytes = 0;
+  for (const auto& [name, value] : change.set) bytes += name.size() + ValueBytes(value);
+  return bytes;
 }
 
 }  // namespace
@@ -71,15 +79,21 @@ bool Shard::NeedsHeld(const Mutation& mutation) const {
          (mutation.kind == MutationKind::kReplace && MayHoldOthers());
 }
 
-absl::StatusOr<Shard::StoredAttributes> Shard::ReadUpdated(const Group& group,
+absl::StatusOr<Shard::StoredAttributes> Shard::ReadUpdated(const Group& group, std::vector<uint64_t>& updated_bytes,
                                                            std::vector<absl::Status>& refused) const {
   StoredAttributes stored;
   for (size_t request = 0; request < group.size(); ++request) {
     std::vector<std::string_view> ids;
+    const AttributeChange* change = nullptr;  // all of a request make the same
     for (const Mutation& mutation : group[request]) {
-      if (mutation.kind == MutationKind::kUpdate && rows_.contains(mutation.id)) ids.push_back(mutation.id);
+      if (mutation.kind != MutationKind::kUpdate || !rows_.contains(mutation.id)) continue;
+      ids.push_back(mutation.id);
+      change = mutation.change;
     }
-    uint64_t bytes = 0;
+    if (ids.empty()) continue;
+    uint64_t& bytes = updated_bytes[request];
+    bytes += ids.size() * AddedBytes(*change);
+    refused[request].Update(CheckUpdated(bytes));
     for (size_t begin = 0; begin < ids.size() && refused[request].ok(); begin += kReadAtATime) {
       const auto some = absl::MakeConstSpan(ids).subspan(begin, kReadAtATime);
       BEBR_ASSIGN_OR_RETURN(auto documents, store_->GetDocuments(nullptr, number_, some));
@@ -88,14 +102,15 @@ absl::StatusOr<Shard::StoredAttributes> Shard::ReadUpdated(const Group& group,
         bytes += documents[i]->size();
         stored[some[i]] = *std::move(documents[i]);
       }
-      if (bytes > kMaxUpdatedBytes) refused[request] = TooMuchToUpdate(bytes);
+      refused[request].Update(CheckUpdated(bytes));
     }
   }
   return stored;
 }
 
-absl::Status Shard::Resolve(const Group& group, std::vector<absl::Status>& refused) const {
-  BEBR_ASSIGN_OR_RETURN(const StoredAttributes stored, ReadUpdated(group, refused));
+absl::Status Shard::Resolve(const Group& group, std::vector<uint64_t>& updated_bytes,
+                            std::vector<absl::Status>& refused) const {
+  BEBR_ASSIGN_OR_RETURN(const StoredAttributes stored, ReadUpdated(group, updated_bytes, refused));
   // What mutations in the group find was written by those before them or stands in the segments.
   absl::flat_hash_map<std::string_view, Held> changed;
   const bool reads = std::any_of(group.begin(), group.end(), [this](absl::Span<const Mutation> mutations) {
@@ -103,6 +118,7 @@ absl::Status Shard::Resolve(const Group& group, std::vector<absl::Status>& refus
   });
   for (size_t request = 0; request < group.size(); ++request) {
     for (Mutation& mutation : group[request]) {
+      if (!refused[request].ok()) break;  // what it would write is not even made
       ForgetRetired(mutation);
       if (!reads && mutation.floats.size() <= 1) continue;  // the usual case: nothing to mark
       Held held;

@@ -91,8 +91,10 @@ class Shard {
   using Group = std::vector<absl::Span<Mutation>>;
   // Decides what each mutation of a group does, given those before it; may be called again for less of the group. Sets
   // the status of each request that is to be refused: one whose update leaves a document with more attributes than
-  // there may be. An error if the disk cannot be read.
-  absl::Status Resolve(const Group& group, std::vector<absl::Status>& refused) const;
+  // there may be, or writes too much. `updated_bytes` is what the updates of each request write, to which shards add
+  // one after another. An error if the disk cannot be read.
+  absl::Status Resolve(const Group& group, std::vector<uint64_t>& updated_bytes,
+                       std::vector<absl::Status>& refused) const;
   // Adds what a resolved group does to the batch.
   void AddToBatch(const Group& group, CollectionStore::Batch& batch) const;
   // Makes a prepared group's effect, once it is on disk; a result for each request.
@@ -139,7 +141,8 @@ class Shard {
 
   // Attributes as they are on disk, by id, of the documents that a group updates.
   using StoredAttributes = absl::flat_hash_map<std::string_view, std::string>;
-  absl::StatusOr<StoredAttributes> ReadUpdated(const Group& group, std::vector<absl::Status>& refused) const;
+  absl::StatusOr<StoredAttributes> ReadUpdated(const Group& group, std::vector<uint64_t>& updated_bytes,
+                                               std::vector<absl::Status>& refused) const;
   // Whether documents may have embeddings that a mutation with one embedding says nothing of.
   bool MayHoldOthers() const;
   bool NeedsHeld(const Mutation& mutation) const;

@@ -92,7 +92,10 @@ void ShardSet::ForEachShard(size_t mutations, const std::function<void(size_t)>&
 absl::StatusOr<std::vector<absl::Status>> ShardSet::Resolve(std::vector<Shard::Group>& groups) {
   std::vector<absl::Status> refused(groups[0].size());
   for (;;) {
-    for (size_t s = 0; s < shards_.size(); ++s) BEBR_RETURN_IF_ERROR(shards_[s]->Resolve(groups[s], refused));
+    std::vector<uint64_t> updated_bytes(refused.size());
+    for (size_t s = 0; s < shards_.size(); ++s) {
+      BEBR_RETURN_IF_ERROR(shards_[s]->Resolve(groups[s], updated_bytes, refused));
+    }
     bool fewer = false;
     for (size_t r = 0; r < refused.size(); ++r) {
       if (refused[r].ok()) continue;

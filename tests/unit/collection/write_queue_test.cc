@@ -7,6 +7,7 @@
 #include <chrono>
 #include <future>
 #include <memory>
+#include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
@@ -59,6 +60,11 @@ class WriteQueueTest : public ::testing::Test {
     return documents;
   }
 
+  uint64_t commits() const {
+    const auto counts = counters_.commits.counts().counts;
+    return std::accumulate(counts.begin(), counts.end(), uint64_t{0});
+  }
+
   testing::TemporaryDirectory directory_;
   ThreadPool pool_{1}, committers_{2};
   CommitCounters counters_;
@@ -85,6 +91,36 @@ TEST_F(WriteQueueTest, WritesTakeEffectInTheirOrderHoweverTheyGetReady) {
   queue_->MarkReady(writes[0]);
   done.wait();
   EXPECT_THAT(order, ::testing::ElementsAre(0, 1, 2));
+}
+
+// Whatever waits at once, no batch is larger than some tens of documents can be.
+TEST_F(WriteQueueTest, UpdatesOfManyDocumentsAreGroupsOfTheirOwn) {
+  const std::string id = "a";
+  const AttributeChange change;
+  const auto commits_of = [&](size_t documents) {
+    const uint64_t before = commits();
+    std::promise<void> last;
+    std::vector<std::shared_ptr<WriteQueue::Write>> writes;
+    for (int i = 0; i < 3; ++i) {
+      writes.push_back(std::make_shared<WriteQueue::Write>(kShards, nullptr, [&, i](const auto& result) {
+        EXPECT_TRUE(result.ok());
+        if (i == 2) last.set_value();
+      }));
+      for (size_t d = 0; d < documents; ++d) {
+        Mutation& mutation = writes.back()->Add(shards_->ShardOf(id));
+        mutation.kind = MutationKind::kUpdate;
+        mutation.id = id;
+        mutation.change = &change;
+      }
+      queue_->Enqueue(writes.back());
+    }
+    for (int i = 2; i >= 0; --i) queue_->MarkReady(writes[static_cast<size_t>(i)]);
+    last.get_future().wait();
+    return commits() - before;
+  };
+  EXPECT_EQ(commits_of(1), 1u);
+  EXPECT_EQ(commits_of(32), 2u);
+  EXPECT_EQ(commits_of(1000), 3u);
 }
 
 TEST_F(WriteQueueTest, NothingIsCommittedWhileATaskRunsAlone) {

@@ -246,6 +246,31 @@ TEST_F(ShardSetTest, ReplacedRowsGiveTheirMemoryBack) {
 }
 
 // The group that a writer commits at once: what one request has done stands before the next one.
+// What an update makes of small documents is as large as what it says, times their number: in all shards together.
+TEST_F(ShardSetTest, AnUpdateIsBoundedByWhatItWrites) {
+  std::vector<std::string> ids;
+  for (int i = 0; i < 100; ++i) ids.push_back(absl::StrCat(i));
+  std::vector<Mutation> documents;
+  for (const std::string& id : ids) documents.push_back(By(0, id, 1));
+  Submit(std::move(documents));
+  const AttributeChange change = {.set = {{"body", std::string(1000000, 'x')}}};
+  const auto update = [&](size_t count) {
+    std::vector<Mutation> list;
+    for (size_t i = 0; i < count; ++i) {
+      list.push_back({.kind = MutationKind::kUpdate, .id = ids[i], .change = &change});
+    }
+    return Submit(std::move(list));
+  };
+  const uint64_t sequence = shards_->view()->sequence;
+  const absl::Status refused = update(100).refused;
+  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("bytes of attributes or more; the limit of one update is 67"));
+  EXPECT_EQ(shards_->view()->sequence, sequence);
+  const MutationResult few = update(20);
+  EXPECT_TRUE(few.refused.ok()) << few.refused;
+  EXPECT_EQ(few.documents, 20u);
+}
+
 TEST_F(ShardSetTest, RequestsOfAGroupFollowEachOther) {
   std::vector<Mutations> requests;
   for (uint32_t r = 0; r < 3; ++r) {
