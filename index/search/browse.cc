@@ -4,9 +4,12 @@
 #include <bit>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "index/base/status_macros.h"
 #include "index/segment/attribute_list.h"
 
@@ -35,27 +38,13 @@ RowSet AllRows(uint32_t rows) {
   return all;
 }
 
-// Values of a shard's columns, by type and what the column holds, and how often they are there.
-using ColumnCounts = absl::flat_hash_map<std::pair<AttributeType, uint64_t>, uint64_t>;
-// The same of all shards, by PackScalar.
-using ValueCounts = absl::flat_hash_map<std::string, uint64_t>;
+// What a value takes beside its bytes, where it is counted.
+constexpr uint64_t kValueBytes = 128;
+// Memory is asked for in steps.
+constexpr uint64_t kMemoryStep = 64 << 10;
 
-// Returns how many rows have a value, also one that is stored only and not counted by value.
-uint64_t CountColumn(const AttributeColumns::Column& column, const RowSet& rows, ColumnCounts& counts) {
-  uint64_t present = 0;
-  ForEachRow(rows, [&](uint32_t row) {
-    const AttributeType type = column.types[row];
-    if (type == AttributeType::kAbsent) return;
-    ++present;
-    if (type != AttributeType::kStored) ++counts[{type, column.values[row]}];
-  });
-  return present;
-}
-
-AttributeScalar ValueOf(AttributeType type, uint64_t value, const absl::flat_hash_map<uint64_t, std::string>& texts) {
+AttributeScalar NumberOf(AttributeType type, uint64_t value) {
   switch (type) {
-    case AttributeType::kInt:
-      return static_cast<int64_t>(value);
     case AttributeType::kDouble:
       return std::bit_cast<double>(value) + 0.0;  // one zero
     case AttributeType::kBool:
@@ -63,60 +52,102 @@ AttributeScalar ValueOf(AttributeType type, uint64_t value, const absl::flat_has
     case AttributeType::kTimestamp:
       return Timestamp{static_cast<int64_t>(value)};
     default:
-      return texts.at(value);
+      return static_cast<int64_t>(value);
   }
 }
 
-// What a value takes beside a text: in the counts of its shard, and in those of all or the answer.
-constexpr uint64_t kValueBytes = 128;
-
-bool HasText(AttributeType type) { return type == AttributeType::kString || type == AttributeType::kList; }
-
-// The texts and lists for the numbers of a shard's dictionary that are among its counts.
-absl::flat_hash_map<uint64_t, std::string> TextsOf(const ColumnCounts& counts, const AttributeDictionary& dictionary) {
-  absl::flat_hash_map<uint64_t, std::string> texts;
-  for (const auto& [key, count] : counts) {
-    if (HasText(key.first)) texts.try_emplace(key.second);
-  }
-  if (texts.empty()) return texts;
-  dictionary.ForEach([&](uint32_t number, std::string_view text) {
-    if (const auto it = texts.find(number); it != texts.end()) it->second = text;
-  });
-  return texts;
-}
-
-// What a shard's counts and their texts will take. The values of lists are counted one by one, up to the limit.
-uint64_t MemoryOf(const ColumnCounts& counts, const AttributeDictionary& dictionary) {
-  uint64_t bytes = counts.size() * kValueBytes;
-  const auto has_text = [](const auto& entry) { return HasText(entry.first.first); };
-  if (std::none_of(counts.begin(), counts.end(), has_text)) return bytes;
-  uint64_t in_lists = 0;
-  dictionary.ForEach([&](uint32_t number, std::string_view text) {
-    const bool is_list = counts.contains({AttributeType::kList, number});
-    if (is_list) ForEachInList(text, [&](std::string_view) { ++in_lists; });
-    if (is_list || counts.contains({AttributeType::kString, number})) bytes += 2 * text.size();
-  });
-  return bytes + std::min<uint64_t>(in_lists, kMaxFacetValues) * kValueBytes;
-}
-
-// Adds a shard's counts, those of a list to each of its values. Stops where there are too many values.
-void AddCounts(const ColumnCounts& counts, const AttributeDictionary& dictionary, ValueCounts& total) {
-  const absl::flat_hash_map<uint64_t, std::string> texts = TextsOf(counts, dictionary);
-  for (const auto& entry : counts) {
-    const auto [type, value] = entry.first;
-    if (type != AttributeType::kList) {
-      total[PackScalar(ValueOf(type, value, texts))] += entry.second;
-    } else {
-      ForEachInList(texts.at(value), [&](std::string_view packed) { total[std::string(packed)] += entry.second; });
-    }
-    if (total.size() > kMaxFacetValues) return;
-  }
-}
-
-absl::Status TooManyValues(std::string_view attribute) {
+absl::Status TooManyValues(std::string_view attribute, size_t most) {
   return absl::ResourceExhaustedError(absl::StrFormat(
-      "attribute \"%s\" has more than %d different values, the limit; narrow the filter", attribute, kMaxFacetValues));
+      "attribute \"%s\" has more than %d different values, the limit; narrow the filter", attribute, most));
 }
+
+// A ValueCounter counts the values of one attribute, segment by segment. Those of a list count one by one, and only
+// different ones count against the limit, whatever lists they are in. Asks for the memory that it takes, and whether
+// somebody waits.
+class ValueCounter {
+ public:
+  ValueCounter(const FacetRequest& request, size_t max_values, Interrupter interrupted)
+      : request_(request), max_values_(max_values), interrupted_(interrupted) {}
+
+  // Counts a segment's rows. AddPending is to follow the last one of those that share the dictionary.
+  absl::Status Count(const AttributeColumns::Column& column, const RowSet& rows,
+                     const AttributeDictionary& dictionary) {
+    ForEachRow(rows, [&](uint32_t row) {
+      const AttributeType type = column.types[row];
+      if (type == AttributeType::kAbsent) return;
+      ++present_;
+      if (type != AttributeType::kStored) ++pending_[{type, column.values[row]}];
+    });
+    return pending_.size() <= max_values_ ? absl::OkStatus() : AddPending(dictionary);
+  }
+
+  absl::Status AddPending(const AttributeDictionary& dictionary) {
+    BEBR_RETURN_IF_ERROR(Take(0));
+    std::vector<uint32_t> numbers;
+    for (const auto& [key, count] : pending_) {
+      if (key.first == AttributeType::kString || key.first == AttributeType::kList) {
+        numbers.push_back(static_cast<uint32_t>(key.second));
+      } else {
+        Add(PackScalar(NumberOf(key.first, key.second)), count);
+      }
+    }
+    for (size_t begin = 0; begin < numbers.size() && problem_.ok(); begin += AttributeDictionary::kRun) {
+      BEBR_RETURN_IF_ERROR(interrupted_());
+      dictionary.ForEach(absl::MakeConstSpan(numbers).subspan(begin, AttributeDictionary::kRun),
+                         [this](uint32_t number, std::string_view text) { AddText(number, text); });
+    }
+    pending_.clear();
+    return problem_;
+  }
+
+  // Rows that have a value, also one that is stored only and not counted by value.
+  uint64_t present() const { return present_; }
+  // By PackScalar.
+  const absl::flat_hash_map<std::string, uint64_t>& total() const { return total_; }
+
+ private:
+  // A text or a list.
+  void AddText(uint32_t number, std::string_view text) {
+    if (const auto list = pending_.find({AttributeType::kList, number}); list != pending_.end()) {
+      return ForEachInList(text, [&](std::string_view packed) { Add(packed, list->second); });
+    }
+    packed_.assign(1, '\0');  // as PackScalar does
+    packed_.append(text);
+    Add(packed_, pending_.at({AttributeType::kString, number}));
+  }
+
+  void Add(std::string_view packed, uint64_t count) {
+    if (!problem_.ok()) return;
+    if (const auto it = total_.find(absl::string_view(packed.data(), packed.size())); it != total_.end()) {
+      it->second += count;
+      return;
+    }
+    problem_ = total_.size() < max_values_ ? Take(kValueBytes + packed.size())
+                                           : TooManyValues(request_.attribute, max_values_);
+    if (problem_.ok()) total_.emplace(std::string(packed), count);
+  }
+
+  // What is pending goes when it is added; the values of all shards stay.
+  absl::Status Take(uint64_t bytes) {
+    total_bytes_ += bytes;
+    const uint64_t needed = total_bytes_ + pending_.size() * kValueBytes;
+    if (request_.take_memory == nullptr || needed <= taken_) return absl::OkStatus();
+    const uint64_t more = std::max(needed - taken_, kMemoryStep);
+    taken_ += more;
+    return request_.take_memory(more);
+  }
+
+  const FacetRequest& request_;
+  const size_t max_values_;
+  const Interrupter interrupted_;
+  absl::flat_hash_map<std::pair<AttributeType, uint64_t>, uint64_t> pending_;  // by what columns hold
+  absl::flat_hash_map<std::string, uint64_t> total_;
+  std::string packed_;  // of AddText
+  uint64_t present_ = 0;
+  uint64_t total_bytes_ = 0;
+  uint64_t taken_ = 0;  // of memory
+  absl::Status problem_;
+};
 
 }  // namespace
 
@@ -188,32 +219,24 @@ absl::StatusOr<std::vector<SelectedRow>> Selection::PageAfter(std::string_view a
   return page;
 }
 
-absl::StatusOr<FacetResult> Selection::CountValues(const FacetRequest& request, Interrupter interrupted) const {
+absl::StatusOr<FacetResult> Selection::CountValues(const FacetRequest& request, Interrupter interrupted,
+                                                   size_t max_values) const {
   FacetResult result{.documents = count()};
-  ValueCounts total;
-  uint64_t taken = 0;  // of memory
+  ValueCounter counter(request, max_values, interrupted);
   for (uint32_t shard = 0; shard < view_->shards.size(); ++shard) {
-    ColumnCounts counts;
+    const AttributeDictionary& dictionary = *view_->shards[shard]->dictionary;
     for (const Part& part : parts_) {
       if (part.shard != shard) continue;
       BEBR_RETURN_IF_ERROR(interrupted());
       const auto column = part.view->attributes->find(request.attribute);
       if (column == part.view->attributes->end()) continue;
-      result.with_attribute += CountColumn(*column->second, part.rows, counts);
-      if (counts.size() > kMaxFacetValues) return TooManyValues(request.attribute);
+      BEBR_RETURN_IF_ERROR(counter.Count(*column->second, part.rows, dictionary));
     }
-    const AttributeDictionary& dictionary = *view_->shards[shard]->dictionary;
-    // A shard's counts go when they are added; the values of all shards stay.
-    const uint64_t needed = total.size() * kValueBytes + MemoryOf(counts, dictionary);
-    if (request.take_memory != nullptr && needed > taken) {
-      BEBR_RETURN_IF_ERROR(request.take_memory(needed - taken));
-      taken = needed;
-    }
-    AddCounts(counts, dictionary, total);
-    if (total.size() > kMaxFacetValues) return TooManyValues(request.attribute);
+    BEBR_RETURN_IF_ERROR(counter.AddPending(dictionary));
   }
-  result.values = total.size();
-  for (const auto& [value, documents] : total) {
+  result.with_attribute = counter.present();
+  result.values = counter.total().size();
+  for (const auto& [value, documents] : counter.total()) {
     result.facets.push_back({ToValue(UnpackScalar(value)), documents});
   }
   const auto better = [](const Facet& a, const Facet& b) {

@@ -41,8 +41,10 @@ class Selection {
   // the id of each document.
   absl::StatusOr<std::vector<SelectedRow>> PageAfter(std::string_view after, size_t limit,
                                                      Interrupter interrupted) const;
-  // The values of the request's attribute; RESOURCE_EXHAUSTED if there are more than kMaxFacetValues.
-  absl::StatusOr<FacetResult> CountValues(const FacetRequest& request, Interrupter interrupted) const;
+  // The values of the request's attribute; RESOURCE_EXHAUSTED if there are more than `max_values` different ones; those
+  // of lists count one by one. `interrupted` is asked for every segment and every thousand texts or lists.
+  absl::StatusOr<FacetResult> CountValues(const FacetRequest& request, Interrupter interrupted,
+                                          size_t max_values = kMaxFacetValues) const;
 
  private:
   explicit Selection(std::shared_ptr<const CollectionView> view) : view_(std::move(view)) {}

@@ -177,12 +177,17 @@ Filter::TextAnswers Filter::CompareTexts(const AttributeDictionary& dictionary,
     if (!ComparesTexts(*test)) continue;
     if (stopped()) break;
     std::vector<uint64_t>& holding = answers[test];
-    holding.resize(dictionary.size() / 64 + 1);
+    const uint32_t size = dictionary.size();
+    holding.resize(size / 64 + 1);
     const auto fill = [&](const auto& holds) {
-      dictionary.ForEach([&](uint32_t number, std::string_view entry) {
-        if (number / 64 >= holding.size()) return;  // came after size(): in no row that is read
-        holding[number / 64] |= uint64_t{holds(entry)} << (number % 64);
-      });
+      // What comes later, with a number beyond size() or one that is free, is in no row that is read.
+      for (uint32_t begin = 0; begin < size; begin += AttributeDictionary::kRun) {
+        if (begin > 0 && stopped()) return;
+        const uint32_t end = std::min(size, begin + AttributeDictionary::kRun);
+        dictionary.ForEach(begin, end, [&](uint32_t number, std::string_view entry) {
+          holding[number / 64] |= uint64_t{holds(entry)} << (number % 64);
+        });
+      }
     };
     if (IsContains(test->op)) {
       fill([match = ListMatch(*test)](std::string_view entry) { return match.Matches(entry); });

@@ -55,8 +55,9 @@ class Filter {
   // For each <, <=, > and >= with a string: a bit for every string of a dictionary, set where it is not below (or, for
   // <= and >, is above) the condition's; for each STARTS WITH, and CONTAINS of its lists, set where it does.
   using TextAnswers = absl::flat_hash_map<const Node*, std::vector<uint64_t>>;
-  // Compares with every string of the dictionary: to be done once for all segments that share it. Once `stopped` is
-  // true the rest is left out, and what there is may not be used.
+  // Compares with every string of the dictionary: to be done once for all segments that share it. `stopped` is
+  // asked for every comparison and every thousand strings; once it is true the rest is left out, and what there is may
+  // not be used.
   TextAnswers CompareTexts(
       const AttributeDictionary& dictionary, absl::FunctionRef<bool()> stopped = [] { return false; }) const;
 

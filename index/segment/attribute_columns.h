@@ -2,6 +2,7 @@
 #ifndef BEBR_INDEX_SEGMENT_ATTRIBUTE_COLUMNS_H_
 #define BEBR_INDEX_SEGMENT_ATTRIBUTE_COLUMNS_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -44,11 +45,22 @@ class AttributeDictionary {
   std::optional<uint32_t> Find(std::string_view text) const;
   // The string of a number that a row of the caller's view has.
   std::string Text(uint32_t number) const;
-  // Calls visit(number, text) for every string.
+  // Who looks at many strings does so in runs of this many numbers, so that writers wait for one run at most.
+  static constexpr uint32_t kRun = 1024;
+  // Calls visit(number, text) for every string with a number in begin..end - 1. The lock is held meanwhile.
   template <typename Visit>
-  void ForEach(const Visit& visit) const {
+  void ForEach(uint32_t begin, uint32_t end, const Visit& visit) const {
     MutexLock lock(&mutex_);
-    for (const uint32_t number : numbers_) visit(number, TextOf(number));
+    end = std::min(end, static_cast<uint32_t>(entries_.size()));
+    for (uint32_t number = begin; number < end; ++number) {
+      if (entries_[number].rows > 0) visit(number, TextOf(number));
+    }
+  }
+  // The same for these numbers, which rows of the caller's view have.
+  template <typename Visit>
+  void ForEach(absl::Span<const uint32_t> numbers, const Visit& visit) const {
+    MutexLock lock(&mutex_);
+    for (const uint32_t number : numbers) visit(number, TextOf(number));
   }
   // All numbers are below.
   uint32_t size() const;

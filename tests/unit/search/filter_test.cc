@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -721,6 +722,29 @@ TEST(FilterTest, ComparesTextsUntilNobodyWaitsAnyMore) {
   int asked = 0;
   EXPECT_EQ((*filter)->CompareTexts(dictionary).size(), 3u);
   EXPECT_EQ((*filter)->CompareTexts(dictionary, [&asked] { return ++asked > 2; }).size(), 2u);
+}
+
+// Writers take the dictionary's lock between the runs of one comparison, and so does who wants it to end.
+TEST(FilterTest, ComparesManyTextsInRuns) {
+  AttributeDictionary dictionary;
+  for (uint32_t i = 0; i < 2 * AttributeDictionary::kRun; ++i) dictionary.Add(absl::StrCat(i));
+  const auto filter = Filter::Parse("a >= '1'");
+  ASSERT_TRUE(filter.ok());
+  int asked = 0;
+  const auto write = [&] {
+    dictionary.Add(absl::StrCat("new", ++asked));
+    return false;
+  };
+  const auto all = (*filter)->CompareTexts(dictionary, write);
+  EXPECT_EQ(asked, 3);  // before the three runs, of which the last one is of the first text that came
+  const auto bits = [](const Filter::TextAnswers& answers) {
+    uint32_t count = 0;
+    for (const uint64_t word : answers.begin()->second) count += static_cast<uint32_t>(std::popcount(word));
+    return count;
+  };
+  EXPECT_EQ(bits(all), 2 * AttributeDictionary::kRun);  // that one, but not "0", and none that came between the runs
+  asked = 0;
+  EXPECT_EQ(bits((*filter)->CompareTexts(dictionary, [&asked] { return ++asked > 1; })), AttributeDictionary::kRun - 1);
 }
 
 TEST(FilterTest, RefusesLongFilters) {
