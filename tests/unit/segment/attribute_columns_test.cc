@@ -27,7 +27,7 @@ TEST(AttributeDictionaryTest, NumbersStringsInTheOrderOfTheirArrival) {
   EXPECT_FALSE(dictionary.Find("a").has_value());
   EXPECT_EQ(dictionary.size(), 3u);
   std::map<uint32_t, std::string> all;
-  dictionary.ForEach([&](uint32_t number, std::string_view text) { all.emplace(number, text); });
+  dictionary.ForEach(0, dictionary.size(), [&](uint32_t number, std::string_view text) { all.emplace(number, text); });
   EXPECT_THAT(all, ElementsAre(Pair(0, "b"), Pair(1, ""), Pair(2, zeros)));
   const uint64_t before = dictionary.memory_bytes();
   dictionary.Add(std::string(5000, 'x'));
