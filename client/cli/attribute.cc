@@ -5,13 +5,20 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "index/dataset/json_row.h"
+#include "index/dataset/line_reader.h"
 
 namespace bebr {
+namespace {
+
+constexpr size_t kShownBytes = 40;
+
+}  // namespace
 
 void SetAttribute(const AttributeValue& value, v1::AttributeValue* out) {
   if (const auto* text = std::get_if<std::string>(&value)) out->set_string_value(*text);
@@ -26,6 +33,11 @@ void SetAttribute(const AttributeValue& value, v1::AttributeValue* out) {
 }
 
 absl::Status ReadAttribute(const std::string& name, const std::string& text, v1::AttributeValue* out) {
+  if (!IsUtf8(name) || !IsUtf8(text)) {
+    return absl::InvalidArgumentError(absl::StrFormat("%s=%s is not UTF-8; names and values of attributes are",
+                                                      absl::CHexEscape(name),
+                                                      absl::CHexEscape(text.substr(0, kShownBytes))));
+  }
   const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   const bool too_large = json.is_number_unsigned() && json.get<uint64_t>() > INT64_MAX;
   if (json.is_discarded() || json.is_null() || too_large) {

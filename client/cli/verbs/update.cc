@@ -97,6 +97,10 @@ void AddUpdate(CLI::App& app, Command& command) {
       ->excludes(file);
   verb->add_option("--set", options->set,
                    "NAME=VALUE, as often as wanted: 7, 1.5, true and \"7\" are read as JSON, all else is text")
+      ->check([](const std::string& assignment) {
+        google::protobuf::Map<std::string, v1::AttributeValue> set;
+        return std::string(SetValue(assignment, &set).message());
+      })
       ->take_all()
       ->allow_extra_args(false);
   verb->add_option("--remove", options->remove, "name of an attribute that goes, as often as wanted")

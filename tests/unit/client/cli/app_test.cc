@@ -114,6 +114,8 @@ TEST(App, MistakesAreCalledByTheirName) {
   refused("bebr search papers --queries q.npy --row -1", "--row: \"-1\" is no whole number");
   refused("bebr import papers docs.npy --offset -1", "--offset: \"-1\" is no whole number");
   refused("bebr import papers docs.npy --skip-unknown", "--merge");
+  refused("bebr update papers a --set draft", "\"draft\" is not NAME=VALUE");
+  refused("bebr update papers a --set \xff=1", "\\xff=1 is not UTF-8");
 }
 
 TEST(App, ARowIsOneWord) {

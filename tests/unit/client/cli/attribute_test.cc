@@ -32,6 +32,16 @@ TEST(AttributeTest, IsWhatJsonSaysOrElseText) {
   EXPECT_FALSE(ReadAttribute("a", "[[1]]", &value).ok());
 }
 
+TEST(AttributeTest, IsUtf8) {
+  v1::AttributeValue value;
+  absl::Status status = ReadAttribute("\xff", "1", &value);
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("\\xff=1 is not UTF-8"));
+  status = ReadAttribute("a", "\xff", &value);
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("a=\\xff is not UTF-8"));
+}
+
 TEST(AttributeTest, RulesAreReadAndWritten) {
   for (const char* text : {"at:timestamp", "body:stored", "title:string:indexed", "n:double:stored"}) {
     v1::AttributeRule rule;
