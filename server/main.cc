@@ -22,6 +22,7 @@
 namespace {
 
 constexpr absl::Duration kFlushTime = absl::Seconds(1);
+constexpr int kExitSignalled = 128;  // and the signal, as shells have it
 
 bebr::Environment ReadEnvironment() {
   bebr::Environment environment;
@@ -52,8 +53,10 @@ void Drain(const sigset_t& signals, bebr::Server& server) {
       bebr::LogInfo("signal {} again: calls in flight are cut off", signal);
       server.Hurry();
     } else {
-      pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
-      raise(signal);
+      // Not by the signal itself, to which the first process of a container is deaf.
+      bebr::LogInfo("signal {} once more: ended at once", signal);
+      bebr::FlushLog(kFlushTime);
+      _exit(kExitSignalled + signal);
     }
   }
   drain.join();

@@ -57,6 +57,15 @@ constexpr absl::Duration kLookInterval = absl::Milliseconds(20);
 // Calls that a connection may have begun and that have not ended, for each that HTTP/2 lets it have: one ends a moment
 // after its client knows.
 constexpr size_t kCallsPerStream = 2;
+// Of strangers, who are held by their bytes too: as many as a client with a key that is no longer good makes at once.
+constexpr size_t kStrangerCalls = 128;
+constexpr size_t kMostStrangerCalls = 1024;
+
+CallLimits CallLimitsOf(const ServerConfig& config) {
+  const size_t streams = config.max_concurrent_streams, known = kCallsPerStream * streams;
+  return {.known = known, .stranger = std::min(known, std::max(kStrangerCalls, std::min(streams, kMostStrangerCalls)))};
+}
+
 // gRPC begins all calls that it has read before it hands on the first of them.
 constexpr int kReadBytes = 128 << 10;
 // Clients have so long to take what was written to them, once all calls have ended.
@@ -103,7 +112,8 @@ class ServerImpl : public Server {
       AwaitCalls(SteadyNow() + absl::Seconds(limits_.drain_timeout_s.load()));
       // First the connections: a call that comes now, or one whose time is over, fails as UNAVAILABLE at its client.
       // gRPC would tell it that it was cancelled, and wait for clients that look at their connections now and then.
-      listener_->CloseAll(kLastBytes);
+      const SteadyTime last = SteadyNow() + kLastBytes;
+      listener_->CloseAll([&] { return SteadyNow() < last && !rpc_->gate.hurried(); });
       if (shutdown_.joinable()) {
         shutdown_.join();
       } else {
@@ -143,7 +153,8 @@ class ServerImpl : public Server {
       // earlier, and only there: gRPC cancels what arrives at this very moment. A GOAWAY ends calls over HTTP, as they
       // come from this process.
       const bool over_http = gateway_ != nullptr && !gateway_->idle();
-      if (!shutdown_.joinable() && !over_http) shutdown_ = std::thread([this] { ShutDownGrpc(absl::Hours(24)); });
+      if (!shutdown_.joinable() && !over_http)
+        shutdown_ = std::thread([this, most = end - SteadyNow() + 2 * kLastBytes] { ShutDownGrpc(most); });
     } while (!rpc_->gate.AwaitEmpty(kLookInterval) && SteadyNow() < end && !rpc_->gate.hurried());
   }
   void ShutDownGrpc(absl::Duration most) {
@@ -211,8 +222,8 @@ class ServerImpl : public Server {
   }
 
   absl::Status Listen() {
-    BEBR_ASSIGN_OR_RETURN(listener_, Listener::Create(config_.listen, MaxConnections(),
-                                                      kCallsPerStream * config_.max_concurrent_streams, &metrics_));
+    BEBR_ASSIGN_OR_RETURN(listener_,
+                          Listener::Create(config_.listen, MaxConnections(), CallLimitsOf(config_), &metrics_));
     rpc_.reset(new RpcContext{.config = config_,
                               .limits = limits_,
                               .engine = engine_.get(),

@@ -28,7 +28,7 @@ class Server {
   virtual ~Server() = default;
 
   virtual void Drain() = 0;
-  // Drain cuts off the calls that are still in flight.
+  // Drain cuts off the calls that are still in flight, and waits for no client to take its answer.
   virtual void Hurry() = 0;
   // Reads the keys file again and takes over what may change of `config` while it runs (LiveLimits, the log's level);
   // of the rest the log says that it takes a restart. What is not valid changes nothing, the log says why, and it is

@@ -157,7 +157,7 @@ absl::Status Call::IdentifyAgain() {
 absl::Status Call::Audited(absl::Status denied) {
   if (denied.ok()) return denied;
   if (rpc_.refusals.Take(peer_)) Audit(denied.code());
-  Hush();
+  audited_ = true;  // or there were too many
   return denied;
 }
 

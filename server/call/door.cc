@@ -80,7 +80,7 @@ grpc::ServerGenericBidiReactor* Door::CreateReactor(grpc::GenericCallbackServerC
                                                                     context->method().substr(0, kMaxPathBytes))),
                            /*quiet=*/true);
   }
-  Gate::Pass pass = rpc_.gate.Enter(peer);
+  Gate::Pass pass = method->while_stopping ? Gate::Pass() : rpc_.gate.Enter(peer);
   CallStart start{rpc_, *method, *context, std::move(peer), {}, {}, std::move(pass)};
   if (!start.pass.entered() && !method->while_stopping)
     return new RefusedCall(std::move(start), absl::UnavailableError("the server is stopping"), /*quiet=*/true);

@@ -31,7 +31,7 @@ struct Method {
   const google::protobuf::Descriptor* response = nullptr;
   bool client_streams = false;
   bool server_streams = false;
-  bool while_stopping = false;  // its calls are let in while the server stops, too
+  bool while_stopping = false;  // its calls are let in while the server stops, too, which waits for none of them
   bool audited = false;         // its calls are in the audit, whatever comes of them; refused calls of any method are
   // Makes the call of a caller who may; it owns itself.
   std::function<Call*(CallStart)> make;

@@ -41,6 +41,7 @@ constexpr std::string_view kTimesPath = "/console/times";
 constexpr const char* kTlsPriorities = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
 constexpr absl::Duration kLookEvery = absl::Seconds(1);    // at the TLS files
 constexpr absl::Duration kLastAnswers = absl::Seconds(5);  // for clients to take them, at the end
+constexpr absl::Duration kLookAtHurry = absl::Milliseconds(50);
 
 // A request on its way. Made when its headers are there, deleted when it is answered.
 struct Request {
@@ -68,7 +69,7 @@ class MicroGateway final : public Gateway {
       MutexLock lock(&mutex_);
       while (running_ > 0) idle_.Wait(&mutex_);
       const SteadyTime end = SteadyNow() + kLastAnswers;
-      while (answering_ > 0 && SteadyNow() < end) idle_.WaitFor(&mutex_, end - SteadyNow());
+      while (answering_ > 0 && SteadyNow() < end && !calls_.rpc.gate.hurried()) idle_.WaitFor(&mutex_, kLookAtHurry);
     }
     for (const Daemon& daemon : daemons_) MHD_stop_daemon(daemon.mhd);
   }
@@ -313,6 +314,8 @@ class MicroGateway final : public Gateway {
       MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer.content_type.c_str());
     for (const auto& [name, value] : answer.headers) MHD_add_response_header(response, name.c_str(), value.c_str());
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    if (const MutexLock lock(&mutex_); draining_)
+      MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     if (!allowed_origin.empty()) {
       MHD_add_response_header(response, "Access-Control-Allow-Origin", allowed_origin.c_str());
       MHD_add_response_header(response, "Access-Control-Expose-Headers", "Retry-After, Traceparent, X-Request-Id");

@@ -61,7 +61,7 @@ std::string PeerName(const sockaddr_storage& address) {
   return absl::StrFormat("ipv6:%%5B%s%s%%5D:%d", text, zone, ntohs(v6.sin6_port));
 }
 
-Connections::Connections(size_t most, size_t most_calls, Metrics* metrics)
+Connections::Connections(size_t most, const CallLimits& most_calls, Metrics* metrics)
     : most_(most),
       most_strangers_(most / kStrangersShare + 1),
       most_calls_(most_calls),
@@ -107,7 +107,7 @@ void Connections::Begun(std::string_view peer) {
   const auto [begin, end] = connections_.equal_range(peer);
   for (auto at = begin; at != end;) {
     const auto entry = at++;  // closing it takes it out of the map
-    const size_t most = entry->second.stranger ? std::min(kStrangerCalls, most_calls_) : most_calls_;
+    const size_t most = entry->second.stranger ? most_calls_.stranger : most_calls_.known;
     if (++entry->second.calls > most) Close(entry, "calls");
   }
 }
@@ -195,9 +195,8 @@ bool Connections::AllSent() const {
   });
 }
 
-void Connections::CloseAll(absl::Duration wait) {
-  for (const SteadyTime begun = SteadyNow(); !AllSent() && SteadyNow() - begun < wait;)
-    absl::SleepFor(absl::Milliseconds(5));
+void Connections::CloseAll(absl::FunctionRef<bool()> wait) {
+  while (!AllSent() && wait()) absl::SleepFor(absl::Milliseconds(5));
   MutexLock lock(&mutex_);
   for (const auto& [peer, connection] : connections_) {
     if (IsOpen(connection.fd, connection.inode)) shutdown(connection.fd, SHUT_RDWR);

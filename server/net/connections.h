@@ -22,6 +22,12 @@
 
 namespace bebr {
 
+// How many calls may be begun on a connection and have not ended.
+struct CallLimits {
+  size_t known;
+  size_t stranger;  // on a stranger's
+};
+
 // The connections that were handed to gRPC, which are strangers', and what strangers may do: see Listener.
 //
 // They are known by their sockets' numbers, which belong to gRPC: one is closed for reading and writing here, and gRPC
@@ -31,10 +37,8 @@ class Connections {
   static constexpr uint64_t kStrangerBytes = 256 << 10;
   static constexpr uint64_t kMostStrangerBytes = 1 << 20;  // not even for a second
   static constexpr absl::Duration kStrangerSilence = absl::Seconds(60);
-  static constexpr size_t kStrangerCalls = 128;  // that have not ended
 
-  // `most_calls` may be begun on a connection and have not ended; on a stranger's no more than kStrangerCalls.
-  Connections(size_t most, size_t most_calls, Metrics* metrics);
+  Connections(size_t most, const CallLimits& most_calls, Metrics* metrics);
 
   // Adds a connection, closing a stranger's where they have their share. False, adding nothing, if there are too many.
   bool Add(int fd, const sockaddr_storage& address, SteadyTime now);
@@ -51,9 +55,9 @@ class Connections {
 
   // Closes those that have taken what was written to them and of which `busy` is false, given the peer.
   void CloseFree(absl::FunctionRef<bool(std::string_view peer)> busy);
-  // Closes all of them, once their peers have what was written to them, or `wait` is over: a peer that sends something
+  // Closes all of them, once their peers have what was written to them, or `wait` is false: a peer that sends something
   // to a socket that is closed has what was still on its way to it thrown away.
-  void CloseAll(absl::Duration wait);
+  void CloseAll(absl::FunctionRef<bool()> wait);
 
   size_t size() const;
   // Whether Look is worth calling often.
@@ -85,7 +89,7 @@ class Connections {
 
   const size_t most_;
   const size_t most_strangers_;
-  const size_t most_calls_;
+  const CallLimits most_calls_;
   Metrics* const metrics_;
   mutable Mutex mutex_;
   Map connections_ ABSL_GUARDED_BY(mutex_);

@@ -18,7 +18,6 @@
 #include "index/base/clock.h"
 #include "index/base/logging.h"
 #include "index/base/status_macros.h"
-#include "server/net/connections.h"
 #include "server/net/sockets.h"
 
 namespace bebr {
@@ -29,7 +28,7 @@ constexpr absl::Duration kLookInterval = absl::Milliseconds(50);
 
 class ThreadListener final : public Listener {
  public:
-  ThreadListener(ListeningSockets listening, size_t max_connections, size_t max_calls, Metrics* metrics)
+  ThreadListener(ListeningSockets listening, size_t max_connections, const CallLimits& max_calls, Metrics* metrics)
       : listening_(std::move(listening)), metrics_(metrics), connections_(max_connections, max_calls, metrics) {}
   ~ThreadListener() override { Stop(); }
 
@@ -41,7 +40,7 @@ class ThreadListener final : public Listener {
     listening_.sockets.clear();
   }
   void CloseFree(absl::FunctionRef<bool(std::string_view peer)> has_call) override { connections_.CloseFree(has_call); }
-  void CloseAll(absl::Duration wait) override { connections_.CloseAll(wait); }
+  void CloseAll(absl::FunctionRef<bool()> wait) override { connections_.CloseAll(wait); }
 
   int port() const override { return listening_.port; }
   void Start(Take take) override {
@@ -109,7 +108,7 @@ class ThreadListener final : public Listener {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Listener>> Listener::Create(const std::string& address, size_t max_connections,
-                                                           size_t max_calls, Metrics* metrics) {
+                                                           const CallLimits& max_calls, Metrics* metrics) {
   BEBR_ASSIGN_OR_RETURN(ListeningSockets listening, ListenOn("listen", address));
   return std::make_unique<ThreadListener>(std::move(listening), max_connections, max_calls, metrics);
 }

@@ -10,6 +10,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "server/metrics/metrics.h"
+#include "server/net/connections.h"
 
 namespace bebr {
 
@@ -30,10 +31,9 @@ class Listener {
   // Takes over a connected socket, non-blocking, which it closes when it is done with it.
   using Take = std::function<void(int fd)>;
 
-  // Listens on `address`, HOST:PORT; port 0 takes a free one. At most `max_calls` may be begun on a connection and have
-  // not ended. UNAVAILABLE if the address cannot be listened on.
+  // Listens on `address`, HOST:PORT; port 0 takes a free one. UNAVAILABLE if the address cannot be listened on.
   static absl::StatusOr<std::unique_ptr<Listener>> Create(const std::string& address, size_t max_connections,
-                                                          size_t max_calls, Metrics* metrics);
+                                                          const CallLimits& max_calls, Metrics* metrics);
   virtual ~Listener() = default;  // stops
   virtual int port() const = 0;
   // Begins to accept. Called once.
@@ -42,8 +42,9 @@ class Listener {
   virtual void Stop() = 0;
   // Closes those that have taken what was written to them and whose peer has no call, after Stop.
   virtual void CloseFree(absl::FunctionRef<bool(std::string_view peer)> has_call) = 0;
-  // Closes those that there are, after Stop. Calls on them fail as UNAVAILABLE at their clients.
-  virtual void CloseAll(absl::Duration wait) = 0;
+  // Closes those that there are, after Stop, as Connections::CloseAll. Calls on them fail as UNAVAILABLE at their
+  // clients.
+  virtual void CloseAll(absl::FunctionRef<bool()> wait) = 0;
   // The caller at `peer`, as gRPC names it, is no stranger from now on.
   virtual void Known(std::string_view peer) = 0;
   // A stranger made a call that needs no key: its silence ends, and it may send as much again.

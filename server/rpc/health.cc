@@ -9,7 +9,6 @@
 
 #include "absl/strings/str_format.h"
 #include "grpc/health/v1/health.pb.h"
-#include "server/call/stream_registry.h"
 #include "server/rpc/make_method.h"
 #include "server/rpc/methods.h"
 
@@ -27,11 +26,11 @@ HealthCheckResponse::ServingStatus StatusOf(const HealthState& health) {
   return health.serving() ? HealthCheckResponse::SERVING : HealthCheckResponse::NOT_SERVING;
 }
 
-// Tells its client of every change until the client goes or the server drains.
+// Tells its client of every change until the client goes. The stop of a server closes the connection in the end, but
+// does not end the call before: gRPC's clients would begin it again at once, as often as it ended.
 //
-// Lifetime: owns itself until gRPC is done with it. Thread safety: as Call, and Changed and Drain may be called from
-// any thread.
-class WatchCall final : public Call, public HealthState::Watcher, public DrainableStream {
+// Lifetime: owns itself until gRPC is done with it. Thread safety: as Call, and Changed may be called from any thread.
+class WatchCall final : public Call, public HealthState::Watcher {
  public:
   static WatchCall* Start(CallStart start, HealthState* health) {
     auto* call = new WatchCall(std::move(start), health);
@@ -40,13 +39,6 @@ class WatchCall final : public Call, public HealthState::Watcher, public Drainab
     return call;
   }
   void Changed() override { Advance(); }
-  void Drain() override {
-    {
-      MutexLock lock(&mutex_);
-      draining_ = true;
-    }
-    Advance();
-  }
 
  private:
   WatchCall(CallStart start, HealthState* health) : Call(std::move(start)), health_(health) {}
@@ -56,11 +48,9 @@ class WatchCall final : public Call, public HealthState::Watcher, public Drainab
     MemoryBudget::Hold hold;
     if (const absl::Status taken = Take(&request, &hold); !taken.ok()) return End(taken);
     known_ = IsService(request.service());
-    const bool added = rpc().streams->Add(self_);
     {
       MutexLock lock(&mutex_);
       begun_ = true;
-      draining_ |= !added;
     }
     health_->Watch(self_);
     Advance();
@@ -93,8 +83,6 @@ class WatchCall final : public Call, public HealthState::Watcher, public Drainab
       response.set_status(known_ ? StatusOf(*health_) : HealthCheckResponse::SERVICE_UNKNOWN);
       if (gone_) {
         end = absl::CancelledError("the client ended the call");
-      } else if (response.status() == sent_ && draining_) {
-        end = absl::UnavailableError("the server is shutting down");
       } else if (response.status() == sent_) {
         return;
       }
@@ -118,7 +106,6 @@ class WatchCall final : public Call, public HealthState::Watcher, public Drainab
   bool begun_ ABSL_GUARDED_BY(mutex_) = false;
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool gone_ ABSL_GUARDED_BY(mutex_) = false;
-  bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

@@ -124,6 +124,7 @@ std::vector<Method> ReflectionMethods(std::vector<std::string> services) {
     Method method = MethodOf<ServerReflectionRequest, ServerReflectionResponse>("/" + service + "/ServerReflectionInfo",
                                                                                 Role::kRead);
     method.client_streams = method.server_streams = true;
+    method.while_stopping = true;  // tools keep one open
     method.make = [shared](CallStart start) -> Call* { return new ReflectionCall(std::move(start), shared); };
     methods.push_back(std::move(method));
   }

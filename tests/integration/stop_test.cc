@@ -23,14 +23,17 @@ class StopTest : public ServerTest {
     v1::CreateCollectionRequest request;
     request.mutable_config()->set_name("uploaded");
     EXPECT_TRUE(upload->Write(request.SerializeAsString()));
-    const std::string begun = "grpc_server_msg_received_total{grpc_method=\"CreateCollection\"";
+    AwaitOne("grpc_server_msg_received_total{grpc_method=\"CreateCollection\"");
+    return upload;
+  }
+  // Waits until the counter is 1.
+  void AwaitOne(const std::string& counter) const {
     for (int i = 0; i < 6000; ++i) {
       const std::string metrics = server_->HttpGet("/metrics");
-      const size_t at = metrics.find(begun);
+      const size_t at = metrics.find(counter);
       if (at != std::string::npos && metrics.substr(metrics.find("} ", at), 4) == "} 1\n") break;
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
-    return upload;
   }
   // Sends the rest of an upload.
   static void ExpectUploaded(RawCall& upload) {
@@ -97,7 +100,34 @@ TEST_F(StopTest, HealthSaysSo) {
   EXPECT_EQ(answer.messages, not_serving) << answer.status.error_message();
   ASSERT_TRUE(watch.Read(&state));
   EXPECT_EQ(state, not_serving[0]);
+  // Its connection was closed. A call that the server ends is begun again at once by gRPC's clients, without end.
   EXPECT_EQ(watch.Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+  ExpectUploaded(*upload);
+  EXPECT_EQ(server_->Wait(), 0) << server_->Log();
+  EXPECT_THAT(server_->Log(), Not(HasSubstr("call_failed")));
+  EXPECT_THAT(server_->Log(), HasSubstr("calls refused while the server stopped: 0"));
+}
+
+TEST_F(StopTest, HttpConnectionsAreToldToEnd) {
+  Start({"--drain_timeout_s", "600", "--http_listen", "127.0.0.1:0"});
+  const std::string log = server_->Log();
+  const size_t at = log.find("http=127.0.0.1:");
+  ASSERT_NE(at, std::string::npos);
+  const RawConnection http(log.substr(at + 5, log.find(' ', at) - at - 5));
+  const auto list = [&] {
+    EXPECT_TRUE(
+        http.Send("POST /bebr.v1.CollectionService/ListCollections HTTP/1.1\r\nHost: localhost\r\n"
+                  "Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"));
+    return http.ReadUntil("}", 60000);
+  };
+  std::string answer = list();
+  EXPECT_THAT(answer, HasSubstr("200 OK"));
+  EXPECT_THAT(answer, Not(HasSubstr("Connection: close")));
+  const auto upload = BeginUpload();
+  server_->Signal(SIGTERM);
+  while (!answer.empty() && answer.find("Connection: close") == std::string::npos) answer = list();
+  EXPECT_THAT(answer, HasSubstr("Connection: close"));
+  EXPECT_TRUE(http.ClosedWithin(60000));
   ExpectUploaded(*upload);
   EXPECT_EQ(server_->Wait(), 0) << server_->Log();
 }

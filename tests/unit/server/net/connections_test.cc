@@ -88,7 +88,7 @@ class ConnectionsTest : public ::testing::Test {
   double ClosedFor(const char* reason) { return metrics_.ClosedStranger(reason).Value(); }
 
   static constexpr size_t kMost = 11;  // of which strangers have 3
-  static constexpr size_t kMostCalls = 2 * Connections::kStrangerCalls;
+  static constexpr CallLimits kMostCalls{.known = 200, .stranger = 100};
 
   Metrics metrics_;
   Connections connections_{kMost, kMostCalls, &metrics_};
@@ -180,7 +180,7 @@ TEST_F(ConnectionsTest, CallsThatDoNotEndEndTheirConnection) {
     connections_.Begun(stranger.peer);
     connections_.Ended(stranger.peer);
   }
-  for (size_t i = 0; i < Connections::kStrangerCalls; ++i) {
+  for (size_t i = 0; i < kMostCalls.stranger; ++i) {
     connections_.Begun(stranger.peer);
     connections_.Begun(known.peer);
   }
@@ -190,7 +190,7 @@ TEST_F(ConnectionsTest, CallsThatDoNotEndEndTheirConnection) {
   char text[10];
   EXPECT_LE(recv(stranger.server->get(), text, sizeof(text), MSG_DONTWAIT), 0);  // nothing of it is read any more
   connections_.Ended(stranger.peer);                                             // of a connection that is gone
-  for (size_t i = Connections::kStrangerCalls; i < kMostCalls; ++i) connections_.Begun(known.peer);
+  for (size_t i = kMostCalls.stranger; i < kMostCalls.known; ++i) connections_.Begun(known.peer);
   EXPECT_FALSE(Closed(known));
   connections_.Begun(known.peer);
   EXPECT_TRUE(Closed(known));
@@ -215,11 +215,20 @@ TEST_F(ConnectionsTest, CloseFreeLeavesThoseWithACallOrWithBytesToTake) {
 TEST_F(ConnectionsTest, CloseAllEndsThemOnceTheirPeersHaveWhatWasWritten) {
   const Pair pair = Connect();
   ASSERT_EQ(send(pair.server->get(), "bye", 3, MSG_NOSIGNAL), 3);
-  connections_.CloseAll(absl::Seconds(60));
+  connections_.CloseAll([] { return true; });
   char text[4] = {};
   ASSERT_EQ(recv(pair.client->get(), text, 3, MSG_WAITALL), 3);
   EXPECT_STREQ(text, "bye");
   EXPECT_EQ(recv(pair.client->get(), text, 1, 0), 0);  // an end, no reset
+  // Or once nobody waits.
+  const Pair slow = Connect();
+  std::vector<char> much(1 << 20);
+  ASSERT_EQ(fcntl(slow.server->get(), F_SETFL, O_NONBLOCK), 0);
+  while (send(slow.server->get(), much.data(), much.size(), MSG_NOSIGNAL) > 0) {
+  }
+  int asked = 0;
+  connections_.CloseAll([&] { return ++asked < 3; });
+  EXPECT_EQ(asked, 3);
 }
 
 TEST_F(ConnectionsTest, ANumberThatBelongsToAnotherSocketNowIsLeftAlone) {
