@@ -109,6 +109,20 @@ TEST_F(CommandLineTest, ImportWritesNothingFromAFileThatIsWrongSomewhere) {
   EXPECT_EQ(Documents(), 1000u);
 }
 
+// 200 texts of 400 kB: more than a message may have.
+TEST_F(CommandLineTest, ImportCutsMessagesByTheBytesOfAttributes) {
+  Start();
+  CreateCollection();
+  std::string lines;
+  for (int i = 0; i < 200; ++i) {
+    nlohmann::json line = {{"id", std::to_string(i)}, {"body", std::string(400000, 'x')}, {"vector", VectorOf(1)}};
+    lines += line.dump() + "\n";
+  }
+  const Outcome outcome = Bebr({"import", "c", WriteFile("large.jsonl", lines), "--json"});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(nlohmann::json::parse(outcome.out)["documents"], 200);
+}
+
 TEST_F(CommandLineTest, ImportSaysHowToGoOn) {
   Start();
   CreateCollection(v1::FLOAT_STORAGE_F16);

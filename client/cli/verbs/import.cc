@@ -45,8 +45,9 @@ void NoticeInterrupts() {
   sigaction(SIGINT, &action, nullptr);
 }
 
+constexpr size_t kMessageBytes = 1 << 20;  // of a message, unless a document or --batch makes it more
+
 size_t BatchRows(const Options& options, size_t dims) {
-  constexpr size_t kMessageBytes = 1 << 20;
   constexpr size_t kMaxRows = 1000;
   if (options.batch != 0) return options.batch;
   return std::clamp<size_t>(kMessageBytes / (dims * sizeof(float)), 1, kMaxRows);
@@ -90,6 +91,22 @@ uint64_t Settled(const UpsertStream& stream) {
   return stream.acknowledged() + stream.unknown() + stream.skipped() + stream.wrong();
 }
 
+// In messages that end where attributes have made them large enough, which no number of rows tells.
+absl::Status SendInParts(Documents documents, UpsertStream& stream) {
+  Documents part;
+  size_t bytes = 0;
+  for (v1::Document& document : documents) {
+    const size_t size = document.ByteSizeLong();
+    if (bytes > 0 && bytes + size > 2 * kMessageBytes) {
+      BEBR_RETURN_IF_ERROR(stream.Send(std::exchange(part, Documents())));
+      bytes = 0;
+    }
+    *part.Add() = std::move(document);
+    bytes += size;
+  }
+  return stream.Send(std::move(part));
+}
+
 absl::Status SendAll(const Options& options, ImportSource& source, UpsertStream& stream, Progress& progress) {
   const size_t batch = BatchRows(options, source.dims());
   ImportSource::Rows rows;
@@ -97,7 +114,9 @@ absl::Status SendAll(const Options& options, ImportSource& source, UpsertStream&
     BEBR_RETURN_IF_ERROR(source.Read(batch, &rows));
     if (rows.count == 0) return absl::OkStatus();
     if (interrupted != 0) return absl::CancelledError("interrupted");
-    BEBR_RETURN_IF_ERROR(stream.Send(MakeDocuments(rows, source.dims(), options.version)));
+    Documents documents = MakeDocuments(rows, source.dims(), options.version);
+    BEBR_RETURN_IF_ERROR(options.batch != 0 ? stream.Send(std::move(documents))
+                                            : SendInParts(std::move(documents), stream));
     progress.Set(Settled(stream));
   }
 }
@@ -218,7 +237,8 @@ void AddSending(CLI::App* verb, Options& options) {
       ->check(WholeNumber());
   verb->add_flag("--unchecked", options.unchecked,
                  "do not read the files through before anything is written; what is wrong is found midway");
-  verb->add_option("--batch", options.batch, "documents a message; 0: about 1 MiB")->check(CLI::Range(0, 10000));
+  verb->add_option("--batch", options.batch, "documents a message; 0: about 1 MiB, attributes included")
+      ->check(CLI::Range(0, 10000));
   verb->add_option("--window", options.window, "messages on their way at a time")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
