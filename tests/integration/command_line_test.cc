@@ -115,7 +115,7 @@ TEST_F(CommandLineTest, ImportCutsMessagesByTheBytesOfAttributes) {
   CreateCollection();
   std::string lines;
   for (int i = 0; i < 200; ++i) {
-    nlohmann::json line = {{"id", std::to_string(i)}, {"body", std::string(400000, 'x')}, {"vector", VectorOf(1)}};
+    nlohmann::json line = {{"id", std::to_string(i)}, {"body", std::string(400000, 'x')}, {"embedding", VectorOf(1)}};
     lines += line.dump() + "\n";
   }
   const Outcome outcome = Bebr({"import", "c", WriteFile("large.jsonl", lines), "--json"});
