@@ -53,6 +53,11 @@ class UpgradeTest : public ServerTest {
     request.set_documents_per_s(documents_per_s);
     return client_->BackfillVersion(request);
   }
+  // Channels to one address share their connection, and after a refused one wait for a moment: until a call arrives.
+  void AwaitConnection() {
+    for (int i = 0; i < 6000 && absl::IsUnavailable(client_->GetCollection("c").status()); ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
   v1::Version Version(const std::string& name) {
     const auto collection = client_->GetCollection("c");
     EXPECT_TRUE(collection.ok()) << collection.status();
@@ -324,6 +329,7 @@ TEST_F(UpgradeTest, Kill9AtEveryStepUnderLoadLosesNothing) {
     EXPECT_EQ(server_->Wait(), 128 + SIGKILL);
     acting.join();
     Start(listen);
+    AwaitConnection();
     if (!done()) {
       const absl::Status status = action();
       EXPECT_TRUE(status.ok()) << status;

@@ -68,7 +68,7 @@ TEST_F(EngineInputTest, Documents) {
   Expect(Upsert("x", {1, 2, 3, 4}, "nowhere"), absl::StatusCode::kNotFound, {"nowhere"});
   Expect(Upsert("x", {1, 2, 3, 4}, "c", {{"a", std::numeric_limits<double>::quiet_NaN()}}), kInvalid,
          {"attributes", "\"a\""});
-  Expect(Upsert("x", {1, 2, 3, 4}, "c", {{"a", std::string(20000, 'x')}}), kInvalid, {"20001", "16384"});
+  Expect(Upsert("x", {1, 2, 3, 4}, "c", {{"a", std::string(1'100'000, 'x')}}), kInvalid, {"1100001", "1048576"});
   Expect(UpsertAndWait(*engine_, {.collection = "c"}).status(), kInvalid, {"documents has 0 entries"});
   UpsertRequest no_embedding{.collection = "c"};
   no_embedding.documents.emplace_back().id = "x";

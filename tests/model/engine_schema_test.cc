@@ -141,7 +141,7 @@ TEST_F(EngineSchemaTest, UpdatesOfManyLargeDocumentsAreRefusedBeforeTheyTakeMemo
   }
   const auto all = Update({.ids = ids, .change = {.set = {{"n", int64_t{1}}}}});
   EXPECT_EQ(all.status().code(), absl::StatusCode::kResourceExhausted) << all.status();
-  EXPECT_THAT(std::string(all.status().message()), HasSubstr("update fewer at a time"));
+  EXPECT_THAT(std::string(all.status().message()), HasSubstr("Update fewer at a time"));
   ids.resize(20);
   EXPECT_TRUE(Update({.ids = ids, .change = {.set = {{"n", int64_t{1}}}}}).ok());
   EXPECT_EQ(Count("n = 1"), 20u);
