@@ -81,7 +81,7 @@ absl::Status ReadRule(const std::string& text, v1::AttributeRule* out) {
 
 std::string WriteRule(const v1::AttributeRule& rule) {
   std::string text = rule.name();
-  const auto add = [&text](std::string name, const char* prefix) {
+  const auto add = [&text](const std::string& name, const char* prefix) {
     absl::StrAppend(&text, ":", absl::AsciiStrToLower(absl::StripPrefix(name, prefix)));
   };
   if (rule.kind() != v1::ATTRIBUTE_KIND_UNSPECIFIED) add(v1::AttributeKind_Name(rule.kind()), "ATTRIBUTE_KIND_");
