@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <functional>
-#include <future>
 #include <iterator>
 #include <map>
 #include <memory>
@@ -15,42 +14,17 @@
 #include "absl/strings/str_cat.h"
 #include "index/engine.h"
 #include "index/segment/attribute_columns.h"
-#include "tests/support/engine_calls.h"
-#include "tests/support/temporary_directory.h"
-#include "tests/support/test_models.h"
+#include "tests/model/attributes_engine.h"
 
 namespace bebr::testing {
 namespace {
 
 using ::testing::HasSubstr;
 
-class EngineAttributesTest : public ::testing::Test {
+class EngineAttributesTest : public AttributesEngineTest {
  protected:
-  void SetUp() override {
-    Open();
-    ASSERT_TRUE(
-        engine_->CreateCollection({.name = "c", .shards = 2}, RandomModelFile(4, *ParseCodeSpec("32x1"), 1, 1)).ok());
-  }
-  void Open() {
-    engine_.reset();
-    auto engine = Engine::Open({.data_dir = directory_.path(), .threads = 2});
-    ASSERT_TRUE(engine.ok()) << engine.status();
-    engine_ = *std::move(engine);
-  }
-  absl::Status Put(std::vector<std::pair<std::string, Attributes>> documents) {
-    const std::vector<float> values(4, 0.5f);
-    UpsertRequest request{.collection = "c"};
-    for (auto& [id, attributes] : documents) {
-      request.documents.push_back({.id = id, .attributes = std::move(attributes), .embeddings = {{.values = values}}});
-    }
-    return UpsertAndWait(*engine_, std::move(request)).status();
-  }
-  // Whether the update was made.
-  bool Update(AttributeUpdate update) {
-    auto outcome = std::make_shared<std::promise<bool>>();  // shared: set_value may outlast get
-    engine_->UpdateAttributes(std::move(update), [outcome](auto result) { outcome->set_value(result.ok()); });
-    return outcome->get_future().get();
-  }
+  EngineAttributesTest() : AttributesEngineTest({}) {}
+
   // Documents "0", "1" and so on that have the names `begin` to `end` between them.
   absl::Status PutNames(size_t begin, size_t end) {
     std::vector<std::pair<std::string, Attributes>> documents;
@@ -62,10 +36,6 @@ class EngineAttributesTest : public ::testing::Test {
     return Put(std::move(documents));
   }
   uint64_t attribute_bytes() const { return engine_->GetCollection("c")->memory.attributes; }
-
-  TemporaryDirectory directory_;
-  std::unique_ptr<Engine> engine_;
-  const std::vector<float> query_ = {1, 1, 1, 1};
 };
 
 // A text with a length around that from which on texts are stored only.
@@ -105,7 +75,8 @@ TEST_F(EngineAttributesTest, TextsOfAnyLengthAgreeWithAPlainEvaluation) {
     const std::string changed = RandomText(random);
     if (!documents.empty()) {
       documents.begin()->second["t"] = changed;
-      ASSERT_TRUE(Update({.collection = "c", .ids = {documents.begin()->first}, .change = {.set = {{"t", changed}}}}));
+      ASSERT_TRUE(
+          Update({.collection = "c", .ids = {documents.begin()->first}, .change = {.set = {{"t", changed}}}}).ok());
     }
     if (step % 7 == 6) Open();
 
@@ -137,11 +108,11 @@ TEST_F(EngineAttributesTest, TextsOfAnyLengthAgreeWithAPlainEvaluation) {
 TEST_F(EngineAttributesTest, WritesByFilterPassOverLongTexts) {
   const std::string text(300, 'x');
   ASSERT_TRUE(Put({{"a", {{"t", text}}}, {"b", {{"t", std::string("short")}}}}).ok());
-  EXPECT_TRUE(Update({.collection = "c", .filter = "t = \"short\"", .change = {.set = {{"n", int64_t{1}}}}}));
+  EXPECT_TRUE(Update({.collection = "c", .filter = "t = \"short\"", .change = {.set = {{"n", int64_t{1}}}}}).ok());
   EXPECT_EQ(*engine_->Count("c", "n = 1"), 1u);
   // Where there are only long texts the condition cannot be meant.
   ASSERT_TRUE(Put({{"c", {{"u", text}}}}).ok());
-  EXPECT_FALSE(Update({.collection = "c", .filter = "NOT u = \"x\"", .change = {.clear = true}}));
+  EXPECT_FALSE(Update({.collection = "c", .filter = "NOT u = \"x\"", .change = {.clear = true}}).ok());
   EXPECT_EQ(*engine_->Count("c", "u EXISTS"), 1u);
 }
 

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <functional>
-#include <future>
 #include <iterator>
 #include <map>
 #include <memory>
@@ -18,9 +17,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "index/engine.h"
-#include "tests/support/engine_calls.h"
-#include "tests/support/temporary_directory.h"
-#include "tests/support/test_models.h"
+#include "tests/model/attributes_engine.h"
 
 namespace bebr::testing {
 namespace {
@@ -261,39 +258,9 @@ class Generator {
   std::mt19937_64 random_;
 };
 
-class EngineFilterTest : public ::testing::Test {
+class EngineFilterTest : public AttributesEngineTest {
  protected:
-  void SetUp() override {
-    Open();
-    ASSERT_TRUE(engine_
-                    ->CreateCollection({.name = "c", .shards = 2, .attributes = kSchema},
-                                       RandomModelFile(4, *ParseCodeSpec("32x1"), 1, 1))
-                    .ok());
-  }
-  void Open() {
-    engine_.reset();
-    auto engine = Engine::Open({.data_dir = directory_.path(), .threads = 2});
-    ASSERT_TRUE(engine.ok()) << engine.status();
-    engine_ = *std::move(engine);
-  }
-  absl::Status Put(std::vector<std::pair<std::string, Attributes>> documents) {
-    UpsertRequest request{.collection = "c"};
-    for (auto& [id, attributes] : documents) {
-      request.documents.push_back({.id = id, .attributes = std::move(attributes), .embeddings = {{.values = query_}}});
-    }
-    return UpsertAndWait(*engine_, std::move(request)).status();
-  }
-  absl::StatusOr<ChangeResult> Update(AttributeUpdate update) {
-    update.collection = "c";
-    auto outcome = std::make_shared<std::promise<absl::StatusOr<ChangeResult>>>();  // shared: set_value may outlast get
-    engine_->UpdateAttributes(std::move(update), [outcome](auto result) { outcome->set_value(std::move(result)); });
-    return outcome->get_future().get();
-  }
-  uint64_t Count(const std::string& filter) {
-    const auto count = engine_->Count({.collection = "c", .filter = filter});
-    EXPECT_TRUE(count.ok()) << count.status();
-    return count.value_or(0);
-  }
+  EngineFilterTest() : AttributesEngineTest(kSchema) {}
 
   static constexpr uint32_t kIds = 3000;
 
@@ -372,9 +339,6 @@ class EngineFilterTest : public ::testing::Test {
     for (const Document& document : *got) EXPECT_EQ(document.attributes, model_[document.id]) << document.id;
   }
 
-  TemporaryDirectory directory_;
-  std::unique_ptr<Engine> engine_;
-  const std::vector<float> query_ = {1, 1, 1, 1};
   Generator any_{17};
   std::map<std::string, Attributes> model_;
   int some_ = 0;  // filters that some documents satisfied, and some did not

@@ -2,7 +2,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <future>
 #include <memory>
 #include <string>
 #include <utility>
@@ -10,9 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "index/engine.h"
-#include "tests/support/engine_calls.h"
-#include "tests/support/temporary_directory.h"
-#include "tests/support/test_models.h"
+#include "tests/model/attributes_engine.h"
 
 namespace bebr::testing {
 namespace {
@@ -26,47 +23,14 @@ const AttributeSchema kSchema = {{"at", {.kind = AttributeKind::kTimestamp}},
                                  {"body", {.kind = AttributeKind::kString, .storage = AttributeStorage::kStored}},
                                  {"note", {.kind = AttributeKind::kString, .storage = AttributeStorage::kIndexed}}};
 
-class EngineSchemaTest : public ::testing::Test {
+class EngineSchemaTest : public AttributesEngineTest {
  protected:
-  void SetUp() override {
-    Open();
-    ASSERT_TRUE(engine_
-                    ->CreateCollection({.name = "c", .shards = 2, .attributes = kSchema},
-                                       RandomModelFile(4, *ParseCodeSpec("32x1"), 1, 1))
-                    .ok());
-  }
-  void Open() {
-    engine_.reset();
-    auto engine = Engine::Open({.data_dir = directory_.path(), .threads = 2});
-    ASSERT_TRUE(engine.ok()) << engine.status();
-    engine_ = *std::move(engine);
-  }
-  absl::Status Put(std::vector<std::pair<std::string, Attributes>> documents) {
-    UpsertRequest request{.collection = "c"};
-    for (auto& [id, attributes] : documents) {
-      request.documents.push_back({.id = id, .attributes = std::move(attributes), .embeddings = {{.values = query_}}});
-    }
-    return UpsertAndWait(*engine_, std::move(request)).status();
-  }
-  absl::StatusOr<ChangeResult> Update(AttributeUpdate update) {
-    update.collection = "c";
-    auto outcome = std::make_shared<std::promise<absl::StatusOr<ChangeResult>>>();  // shared: set_value may outlast get
-    engine_->UpdateAttributes(std::move(update), [outcome](auto result) { outcome->set_value(std::move(result)); });
-    return outcome->get_future().get();
-  }
+  EngineSchemaTest() : AttributesEngineTest(kSchema) {}
+
   Attributes Get(const std::string& id) {
     const auto got = engine_->Get("c", std::vector<std::string>{id}, false);
     return got.ok() && got->size() == 1 ? (*got)[0].attributes : Attributes{{"missing", true}};
   }
-  uint64_t Count(const std::string& filter) {
-    const auto count = engine_->Count({.collection = "c", .filter = filter});
-    EXPECT_TRUE(count.ok()) << count.status();
-    return count.value_or(0);
-  }
-
-  TemporaryDirectory directory_;
-  std::unique_ptr<Engine> engine_;
-  const std::vector<float> query_ = {1, 1, 1, 1};
 };
 
 TEST_F(EngineSchemaTest, StaysWithTheCollection) {
