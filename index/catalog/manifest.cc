@@ -151,6 +151,10 @@ std::string ToJson(const CollectionManifest& manifest) {
   for (const auto& [name, rule] : manifest.attributes) {
     object["attributes"][name] = {{"kind", static_cast<int>(rule.kind)}, {"storage", static_cast<int>(rule.storage)}};
   }
+  if (const auto& mark = manifest.mark; mark.has_value()) {
+    object["generation"] = mark->generation;
+    object["sequence"] = mark->sequence;
+  }
   if (manifest.auto_record.has_value()) object["auto_binarizer"] = ToJson(*manifest.auto_record);
   return WriteCheckedJson(std::move(object));
 }
@@ -169,6 +173,15 @@ absl::StatusOr<AttributeSchema> ParseSchema(const json& object) {
   }
   if (const absl::Status valid = ValidateSchema(schema); !valid.ok()) return absl::DataLossError(valid.message());
   return schema;
+}
+
+// Files of earlier servers have none.
+absl::StatusOr<std::optional<StoreMark>> ParseMark(const json& object) {
+  if (!object.contains("generation")) return std::nullopt;
+  StoreMark mark;
+  BEBR_ASSIGN_OR_RETURN(mark.generation, Number<uint64_t>(object, "generation"));
+  BEBR_ASSIGN_OR_RETURN(mark.sequence, Number<uint64_t>(object, "sequence"));
+  return mark;
 }
 
 absl::StatusOr<FloatStorage> ParseFloatStorage(const std::string& text) {
@@ -190,6 +203,7 @@ absl::StatusOr<CollectionManifest> FromJson(const std::string& text) {
     BEBR_ASSIGN_OR_RETURN(manifest.created_unix_us, Time(object, "created_unix_us"));
     BEBR_ASSIGN_OR_RETURN(manifest.store_floats, ParseFloatStorage(object.at("store_floats")));
     BEBR_ASSIGN_OR_RETURN(manifest.shards, Number<uint32_t>(object, "shards"));
+    BEBR_ASSIGN_OR_RETURN(manifest.mark, ParseMark(object));
     if (object.contains("expected_documents")) {  // files of earlier servers have none
       BEBR_ASSIGN_OR_RETURN(manifest.expected_documents, Number<uint64_t>(object, "expected_documents"));
     }

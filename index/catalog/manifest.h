@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "index/binarizer/binarizer.h"
 #include "index/code/code_spec.h"
+#include "index/storage/collection_store.h"
 #include "index/types/collection.h"
 #include "index/types/document.h"
 #include "index/types/formats.h"
@@ -80,6 +81,7 @@ struct AutoRecord {
 struct CollectionManifest {
   uint32_t format = kManifestFormat;  // in a file of an earlier server: 1, which had a store for each shard
   std::string name;
+  std::optional<StoreMark> mark = StoreMark();  // none: the file is one of an earlier server
   int64_t created_unix_us = 0;
   FloatStorage store_floats = FloatStorage::kNone;
   uint32_t shards = 1;

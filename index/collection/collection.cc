@@ -17,7 +17,8 @@ namespace {
 
 ShardContents ContentsOf(const CollectionManifest& manifest) {
   ShardContents contents{.stores_floats = manifest.store_floats != FloatStorage::kNone,
-                         .attributes = std::make_shared<const AttributeSchema>(manifest.attributes)};
+                         .attributes = std::make_shared<const AttributeSchema>(manifest.attributes),
+                         .mark = manifest.mark};
   for (const Space& space : manifest.spaces) contents.spaces.emplace(space.number, space.spec);
   for (const Version& version : manifest.versions) {
     if (!version.retired) contents.versions.emplace(version.number, version.embedding);
@@ -268,6 +269,13 @@ void Collection::ReplaceManifest(CollectionManifest manifest) {
   }
   MutexLock lock(&manifest_mutex_);
   manifest_ = std::make_shared<const CollectionManifest>(std::move(manifest));
+}
+
+absl::Status Collection::NoteGeneration() {
+  const auto manifest = this->manifest();
+  CollectionStore& store = shards_->store();
+  if (!manifest->mark.has_value() || store.generation() == manifest->mark->generation) return absl::OkStatus();
+  return writes_.RunAlone([&] { return store.SetGeneration(manifest->mark->generation); });
 }
 
 absl::Status Collection::DropVersion(const Version& version) {

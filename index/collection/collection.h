@@ -66,6 +66,8 @@ class Collection : public std::enable_shared_from_this<Collection> {
   // The next manifest; a version that it has and the one before has not is made known to the shards first. Called for
   // one manifest at a time.
   void ReplaceManifest(CollectionManifest manifest);
+  // Tells the store which manifest is its own, if it does not know. As ReplaceManifest, by who changes the collection.
+  absl::Status NoteGeneration();
   // Drops what `version`, which the manifest calls retired, leaves behind: codes of a space without other versions, and
   // floats that no other version takes.
   absl::Status DropVersion(const Version& version);

@@ -275,8 +275,14 @@ absl::Status Registry::Change(std::string_view name, Edit edit, std::string_view
   if (!IsOpen(collection)) return Dropped(name);
   CollectionManifest manifest = *collection->manifest();
   BEBR_RETURN_IF_ERROR(edit(*collection, manifest));
+  BEBR_RETURN_IF_ERROR(collection->NoteGeneration());
+  const CollectionStore& store = collection->shards()->store();
+  manifest.mark = {.generation = store.generation() + 1, .sequence = store.sequence()};
   BEBR_RETURN_IF_ERROR(catalog_->Update(*collection->manifest(), manifest, model_file));
   collection->ReplaceManifest(std::move(manifest));
+  // The manifest may be one ahead of the store, as after a crash; the next change tries again first.
+  const absl::Status noted = collection->NoteGeneration();
+  if (!noted.ok()) LogWarning("the store of collection {} is not told of its manifest: {}", name, noted.ToString());
   changed();
   return absl::OkStatus();
 }

@@ -63,6 +63,7 @@ struct ShardContents {
   std::map<uint32_t, uint32_t> versions;  // in use: number, and that of the embedding it takes
   bool stores_floats = false;
   std::shared_ptr<const AttributeSchema> attributes = std::make_shared<const AttributeSchema>();
+  std::optional<StoreMark> mark;  // what the manifest that says all this knows of the store, if it does
 
   bool InUse(uint32_t embedding) const;
 };

@@ -28,6 +28,7 @@ namespace {
 constexpr std::string_view kFormatKey = "format";
 constexpr std::string_view kSequenceKey = "sequence";
 constexpr std::string_view kShardsKey = "shards";
+constexpr std::string_view kGenerationKey = "generation";
 
 std::string SequenceBytes(uint64_t sequence) { return {reinterpret_cast<const char*>(&sequence), sizeof(sequence)}; }
 
@@ -106,6 +107,15 @@ class RocksStore final : public CollectionStore {
     BEBR_ASSIGN_OR_RETURN(const absl::Duration synced, Write(&writes));
     sequence_.store(sequence, std::memory_order_relaxed);
     return synced;
+  }
+
+  uint64_t generation() const override { return generation_.load(std::memory_order_relaxed); }
+  absl::Status SetGeneration(uint64_t generation) override {
+    rocksdb::WriteBatch writes;
+    writes.Put(ToSlice(kGenerationKey), absl::StrCat(generation)).PermitUncheckedError();
+    BEBR_RETURN_IF_ERROR(Write(&writes).status());
+    generation_.store(generation, std::memory_order_relaxed);
+    return absl::OkStatus();
   }
 
   absl::Status health() const override { return database_->health->status(); }
@@ -197,6 +207,7 @@ class RocksStore final : public CollectionStore {
   const StoreReader reader_;
   std::atomic<uint64_t> sequence_{0};
   std::atomic<uint32_t> format_{kStoreFormatVersion};
+  std::atomic<uint64_t> generation_{0};
   Mutex recover_mutex_;  // one attempt at a time
 };
 
@@ -244,10 +255,11 @@ absl::Status RocksStore::Recover() {
 }
 
 absl::Status RocksStore::Initialize(uint32_t shards, bool create) {
-  std::string format, shards_there, sequence;
+  std::string format, shards_there, sequence, generation;
   BEBR_RETURN_IF_ERROR(GetMeta(kFormatKey, &format));
   BEBR_RETURN_IF_ERROR(GetMeta(kShardsKey, &shards_there));
   BEBR_RETURN_IF_ERROR(GetMeta(kSequenceKey, &sequence));
+  BEBR_RETURN_IF_ERROR(GetMeta(kGenerationKey, &generation));
   if (create) {
     rocksdb::WriteBatch meta;
     meta.Put(ToSlice(kFormatKey), absl::StrCat(kStoreFormatVersion)).PermitUncheckedError();
@@ -265,6 +277,11 @@ absl::Status RocksStore::Initialize(uint32_t shards, bool create) {
     return absl::DataLossError(
         absl::StrFormat("storage at %s holds %s shards; its collection has %d", path_, shards_there, shards));
   }
+  uint64_t manifest = 0;
+  if (!generation.empty() && !absl::SimpleAtoi(generation, &manifest)) {
+    return absl::DataLossError(absl::StrFormat("storage at %s: bad generation", path_));
+  }
+  generation_.store(manifest, std::memory_order_relaxed);
   if (sequence.empty()) return absl::OkStatus();
   uint64_t number;
   if (sequence.size() != sizeof(number)) {

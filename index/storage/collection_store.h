@@ -34,6 +34,12 @@ void SetCacheCapacity(StoreCache& cache, uint64_t capacity_bytes);
 // Where the store lies in a collection's directory, or in a snapshot's. A store is named by the first of its shards.
 std::string StorePath(const std::string& directory);
 
+// What a collection's manifest knows of its store: by this they are told to belong together (index/catalog/FORMAT.md).
+struct StoreMark {
+  uint64_t generation = 0;  // how often the manifest was changed; the store is told it afterwards
+  uint64_t sequence = 0;    // one that the store had when the manifest was written
+};
+
 // A CollectionStore is the RocksDB of a collection: documents by (shard, id), codes by (space, shard, id), floats and
 // marks by (embedding, shard, id); FORMAT.md has the bytes. One for all shards, so that a write to several of them is
 // one batch, one log record and one sync, and a view or a checkpoint sees all of it or nothing.
@@ -104,6 +110,10 @@ class CollectionStore {
   // How long the sync took.
   virtual absl::StatusOr<absl::Duration> Commit(Batch batch, uint64_t sequence) = 0;
   virtual std::shared_ptr<const View> MakeView() = 0;
+
+  // The generation of the manifest that the store was last told of; 0 at first. It is set as by a Commit.
+  virtual uint64_t generation() const = 0;
+  virtual absl::Status SetGeneration(uint64_t generation) = 0;
 
   // OK, or what went wrong, from the first fault of the disk until Recover returns OK.
   virtual absl::Status health() const = 0;

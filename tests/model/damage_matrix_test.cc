@@ -103,6 +103,9 @@ class DamageMatrixTest : public ::testing::Test {
     Open(whole());
     ASSERT_TRUE(engine_->CreateSnapshot("bad", "second").ok());
     ASSERT_TRUE(UpsertAndWait(*engine_, Documents("bad", kDocuments / 2, kDocuments)).ok());
+    for (const char* name : {"v2", "v3"}) {
+      ASSERT_TRUE(engine_->AddVersion("bad", {.name = name, .same_embeddings_as = "v1"}, other_model_).ok());
+    }
     expected_ = *Answers("bad");
     engine_.reset();
   }
@@ -116,6 +119,17 @@ class DamageMatrixTest : public ::testing::Test {
   std::string whole() const { return directory_.path() + "/whole"; }
   std::string older() const { return directory_.path() + "/older"; }
   std::string trial() const { return directory_.path() + "/trial"; }
+
+  void Copy(const std::string& from, const std::string& to) {
+    engine_.reset();
+    fs::remove_all(to);
+    fs::copy(from, to, fs::copy_options::recursive);
+  }
+  // Puts a file or directory of the collection "bad" in the place of another one's.
+  static void Replace(const fs::path& in, const fs::path& from, const std::string& name) {
+    fs::remove_all(in / "collections/bad" / name);
+    fs::copy(from / "collections/bad" / name, in / "collections/bad" / name, fs::copy_options::recursive);
+  }
 
   // Documents with their floats, and what a reranked search finds.
   absl::StatusOr<std::vector<std::string>> Answers(const std::string& collection) {
@@ -149,9 +163,7 @@ class DamageMatrixTest : public ::testing::Test {
            const std::function<absl::StatusOr<std::vector<std::string>>()>& answers,
            const std::vector<std::string>& expected) {
     SCOPED_TRACE(absl::StrCat(file, ": ", damage.what));
-    engine_.reset();
-    fs::remove_all(trial());
-    fs::copy(whole(), trial(), fs::copy_options::recursive);
+    Copy(whole(), trial());
     damage.apply(fs::path(trial()) / file, fs::path(older()) / file);
     ASSERT_NO_FATAL_FAILURE(Open(trial()));
     EXPECT_EQ(engine_->GetCollection("good")->documents, kDocuments / 3);
@@ -169,6 +181,7 @@ class DamageMatrixTest : public ::testing::Test {
   TemporaryDirectory directory_;
   std::unique_ptr<Engine> engine_;
   const std::string model_ = RandomModelFile(kDims, *ParseCodeSpec("24x2"), 4, 1);
+  const std::string other_model_ = RandomModelFile(kDims, *ParseCodeSpec("40x1"), 1, 2);
   const std::vector<std::vector<float>> vectors_ = RandomVectors(kDocuments, kDims, 7);
   std::vector<std::string> expected_;
   int unchanged_ = 0, refused_ = 0;
@@ -183,6 +196,51 @@ TEST_F(DamageMatrixTest, OfACollection) {
   }
   EXPECT_GT(unchanged_, 0);
   EXPECT_GT(refused_, 50);
+}
+
+// What belongs together is told apart from what does not: an older store or manifest alone, and both of them.
+TEST_F(DamageMatrixTest, OlderCopies) {
+  const auto put_back = [&](const std::vector<std::string>& names) {
+    Copy(whole(), trial());
+    for (const std::string& name : names) Replace(trial(), older(), name);
+    Open(trial());
+    EXPECT_EQ(engine_->GetCollection("good")->documents, kDocuments / 3);
+    return engine_->GetCollection("bad").status();
+  };
+  const absl::Status manifest = put_back({"manifest.json"}), store = put_back({"shard-000"});
+  EXPECT_EQ(manifest.code(), absl::StatusCode::kDataLoss) << manifest;
+  EXPECT_THAT(std::string(manifest.message()), HasSubstr("manifest.json is older than its store"));
+  EXPECT_EQ(store.code(), absl::StatusCode::kDataLoss) << store;
+  EXPECT_THAT(std::string(store.message()), HasSubstr("shard-000 is older than its manifest.json"));
+  const absl::Status both = put_back({"manifest.json", "shard-000", "models"});
+  EXPECT_TRUE(both.ok()) << both;
+}
+
+// As after a crash between the two writes. A store that lacks documents which were there is older all the same.
+TEST_F(DamageMatrixTest, AManifestIsAheadOfItsStore) {
+  const std::string changed = directory_.path() + "/changed";
+  const auto change = [&](bool write) {
+    Copy(older(), changed);
+    Open(changed);
+    if (write) {
+      EXPECT_TRUE(UpsertAndWait(*engine_, Documents("bad", kDocuments / 2, kDocuments)).ok());
+    }
+    EXPECT_TRUE(engine_->AddVersion("bad", {.name = "v2", .same_embeddings_as = "v1"}, other_model_).ok());
+    engine_.reset();
+    Copy(changed, trial());
+    Replace(trial(), older(), "shard-000");
+  };
+  change(false);
+  Open(trial());
+  EXPECT_EQ(engine_->GetCollection("bad")->documents, kDocuments / 2);
+  ASSERT_TRUE(engine_->PromoteVersion("bad", "v2", "", true).ok());
+  Open(trial());
+  EXPECT_EQ(engine_->GetCollection("bad")->default_version, "v2");
+  change(true);
+  Open(trial());
+  const absl::Status older = engine_->GetCollection("bad").status();
+  EXPECT_EQ(older.code(), absl::StatusCode::kDataLoss) << older;
+  EXPECT_THAT(std::string(older.message()), HasSubstr("shard-000 is older than its manifest.json"));
 }
 
 TEST_F(DamageMatrixTest, OfASnapshot) {
