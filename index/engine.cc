@@ -16,6 +16,7 @@
 #include "index/collection/verify.h"
 #include "index/learn/learner.h"
 #include "index/request/filtered_write.h"
+#include "index/request/group_search.h"
 #include "index/request/new_collection.h"
 #include "index/request/page.h"
 #include "index/request/recommend.h"
@@ -179,6 +180,7 @@ class EngineImpl final : public Engine {
     auto job = PrepareSearch(std::move(request), (*collection)->manifest(), (*collection)->shards());
     if (!job.ok()) return done(job.status());
     (*job)->done = std::move(done);
+    if (!(*job)->request.group_by.empty()) return SearchGroups(*std::move(job), *scheduler_);
     scheduler_->Submit(*std::move(job));
   }
 

@@ -86,6 +86,17 @@ class ColumnTest {
     return result;
   }
 
+  // The rows with a value in memory, no list, that is in none of the ranges.
+  RowSet InNone(const std::vector<KeyRange>& ranges) const {
+    RowSet others = Scan(rows_, row_count_, [this](uint32_t first, uint32_t count, uint8_t* flags) {
+      for (uint32_t i = 0; i < count; ++i)
+        flags[i] = types_[first + i] > AttributeType::kAbsent && types_[first + i] < AttributeType::kList;
+    });
+    const RowSet in = InRanges(ranges);
+    for (size_t i = 0; i < others.size(); ++i) others[i] &= ~in[i];
+    return others;
+  }
+
   // The rows of this type, strings or lists, for whose entry of the dictionary the answer is yes, negated or not.
   RowSet ByAnswer(AttributeType type, const std::vector<uint64_t>& answers, bool negated) const {
     // The value is a number of the dictionary in rows of these types only.
@@ -155,6 +166,12 @@ class ColumnTest {
 RowSet TestColumn(const Filter::Node& node, const TestedColumn& tested, const RowSet& rows) {
   const ColumnTest test(tested, rows);
   if (node.op == FilterOperator::kExists) return test.Present();
+  if (node.op == FilterOperator::kHasOther) {
+    RowSet others = test.InNone(RangesOfValues(node.literals, tested.dictionary));
+    const RowSet lists = test.ByAnswer(AttributeType::kList, tested.texts.at(&node), false);
+    for (size_t i = 0; i < others.size(); ++i) others[i] |= lists[i];
+    return others;
+  }
   if (const auto ranges = RangesOf(node, tested.dictionary)) return test.InRanges(*ranges);
   const AttributeType type = IsContains(node.op) ? AttributeType::kList : AttributeType::kString;
   return test.ByAnswer(type, tested.texts.at(&node), Negated(node.op));

@@ -95,7 +95,8 @@ std::vector<const Filter::Node*> TestsOf(const Filter::Node& root) {
 
 // Whether a test is compared with every distinct text or list.
 bool ComparesTexts(const Filter::Node& test) {
-  if (test.op == FilterOperator::kStartsWith || IsContains(test.op)) return true;
+  if (test.op == FilterOperator::kStartsWith || test.op == FilterOperator::kHasOther || IsContains(test.op))
+    return true;
   return IsOrder(test.op) && std::holds_alternative<std::string>(test.literals.front());
 }
 
@@ -122,6 +123,11 @@ bool Has(const AttributeColumns::Column& column, uint32_t rows, AttributeType ty
 // Whether some row has a value that the test can be true of.
 bool HasType(const AttributeColumns::Column& column, uint32_t rows, const Filter::Node& test) {
   if (IsContains(test.op)) return Has(column, rows, AttributeType::kList);
+  if (test.op == FilterOperator::kHasOther) {
+    return std::any_of(column.types.data(), column.types.data() + rows, [](AttributeType type) {
+      return type != AttributeType::kAbsent && type != AttributeType::kStored;
+    });
+  }
   if (test.literals.empty()) {
     const AttributeType* types = column.types.data();
     return std::any_of(types, types + rows, [](AttributeType type) { return type != AttributeType::kAbsent; });
@@ -145,10 +151,14 @@ std::string_view TypeName(const Filter::Node& test) {
 
 // What is to be said of a test whose attribute no row of the segments has, or none with a value that it can be true of.
 std::string SentenceOf(const Filter::Node& test, bool named, bool stored) {
+  const bool grouped = test.op == FilterOperator::kHasOther;
+  if (stored && grouped) {
+    return absl::StrFormat("attribute \"%s\" is stored only; nothing is grouped by it", test.name);
+  }
   if (stored) {
     return absl::StrFormat("attribute \"%s\" is stored only; a filter can but ask whether it EXISTS", test.name);
   }
-  return named && !test.literals.empty()
+  return named && !test.literals.empty() && !grouped
              ? absl::StrFormat("no document has an attribute \"%s\" of the type of %s", test.name, TypeName(test))
              : absl::StrFormat("no document has an attribute \"%s\"", test.name);
 }
@@ -161,11 +171,44 @@ void AddOnce(std::string sentence, std::vector<std::string>& sentences) {
 
 }  // namespace
 
-Filter::Filter(std::unique_ptr<const Node> root) : root_(std::move(root)) {}
+Filter::Filter(std::shared_ptr<const Node> root) : root_(std::move(root)) {}
 Filter::~Filter() = default;
 
+std::shared_ptr<const Filter> Filter::Both(const Filter* base, std::shared_ptr<const Node> condition) {
+  if (base == nullptr) return std::shared_ptr<const Filter>(new Filter(std::move(condition)));
+  auto both = std::make_shared<Node>();
+  both->kind = Node::Kind::kAnd;
+  both->children = {base->root_, std::move(condition)};
+  return std::shared_ptr<const Filter>(new Filter(std::move(both)));
+}
+
+std::shared_ptr<const Filter> Filter::WithValue(const Filter* base, const std::string& name,
+                                                const AttributeScalar& value, bool lists) {
+  const auto test = [&](FilterOperator op) {
+    auto node = std::make_shared<Node>();
+    node->name = name;
+    node->op = op;
+    node->literals = {value};
+    return node;
+  };
+  if (!lists) return Both(base, test(FilterOperator::kEqual));
+  auto either = std::make_shared<Node>();
+  either->kind = Node::Kind::kOr;
+  either->children = {test(FilterOperator::kEqual), test(FilterOperator::kContains)};
+  return Both(base, std::move(either));
+}
+
+std::shared_ptr<const Filter> Filter::WithOtherValue(const Filter* base, const std::string& name,
+                                                     std::vector<AttributeScalar> known) {
+  auto node = std::make_shared<Node>();
+  node->name = name;
+  node->op = FilterOperator::kHasOther;
+  node->literals = std::move(known);
+  return Both(base, std::move(node));
+}
+
 absl::StatusOr<std::unique_ptr<const Filter>> Filter::Parse(std::string_view text) {
-  BEBR_ASSIGN_OR_RETURN(std::unique_ptr<const Node> root, ParseFilter(text));
+  BEBR_ASSIGN_OR_RETURN(std::shared_ptr<const Node> root, ParseFilter(text));
   BEBR_RETURN_IF_ERROR(CheckTests(*root));
   return std::unique_ptr<const Filter>(new Filter(std::move(root)));
 }
@@ -189,6 +232,10 @@ Filter::TextAnswers Filter::CompareTexts(const AttributeDictionary& dictionary,
         });
       }
     };
+    if (test->op == FilterOperator::kHasOther) {
+      fill([match = ListMatch(*test)](std::string_view entry) { return match.HasOther(entry); });
+      continue;
+    }
     if (IsContains(test->op)) {
       fill([match = ListMatch(*test)](std::string_view entry) { return match.Matches(entry); });
       continue;
@@ -215,7 +262,8 @@ Filter::Warnings Filter::Unknown(absl::Span<const SegmentView* const> segments) 
       if (column == segment->attributes->end()) continue;
       named = true;
       holds = holds || HasType(*column->second, segment->rows, *test);
-      stored = stored || (!test->literals.empty() && Has(*column->second, segment->rows, AttributeType::kStored));
+      const bool compares = !test->literals.empty() || test->op == FilterOperator::kHasOther;
+      stored = stored || (compares && Has(*column->second, segment->rows, AttributeType::kStored));
     }
     if (!holds) {
       AddOnce(SentenceOf(*test, named, stored), warnings.unknown);

@@ -50,6 +50,14 @@ class Filter {
   static absl::StatusOr<std::unique_ptr<const Filter>> Parse(std::string_view text);
   ~Filter();
 
+  // Of an attribute's values as groups: what satisfies `base` (null: everything) and has this value, or, with `lists`,
+  // is a list that has it; and what satisfies `base` and has a value, or is a list with one, that is none of `known`.
+  // Numbers of both types are one value if they are equal. `base` is shared, not copied.
+  static std::shared_ptr<const Filter> WithValue(const Filter* base, const std::string& name,
+                                                 const AttributeScalar& value, bool lists);
+  static std::shared_ptr<const Filter> WithOtherValue(const Filter* base, const std::string& name,
+                                                      std::vector<AttributeScalar> known);
+
   struct Node;  // of the syntax tree
 
   // For each <, <=, > and >= with a string: a bit for every string of a dictionary, set where it is not below (or, for
@@ -79,8 +87,10 @@ class Filter {
   Warnings Unknown(absl::Span<const SegmentView* const> segments) const;
 
  private:
-  explicit Filter(std::unique_ptr<const Node> root);
-  std::unique_ptr<const Node> root_;
+  explicit Filter(std::shared_ptr<const Node> root);
+  // What satisfies `base`, if it is there, and `condition`.
+  static std::shared_ptr<const Filter> Both(const Filter* base, std::shared_ptr<const Node> condition);
+  const std::shared_ptr<const Node> root_;
 };
 
 }  // namespace bebr

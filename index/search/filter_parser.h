@@ -37,7 +37,8 @@ enum class FilterOperator : uint8_t {
   kStartsWith,
   kContains,     // of lists
   kContainsAny,  // one of several
-  kContainsAll
+  kContainsAll,
+  kHasOther  // has a value in memory, or is a list with one, that is none of these; not in the language
 };
 
 // <, <=, > and >= are "at least a bound", or its negation: < negates >=, and <= negates >.
@@ -56,13 +57,14 @@ struct Filter::Node {
   enum class Kind : uint8_t { kAnd, kOr, kNot, kTest };
 
   Kind kind = Kind::kTest;
-  std::vector<std::unique_ptr<const Node>> children;  // kAnd, kOr: two or more; kNot: one
+  std::vector<std::shared_ptr<const Node>> children;  // kAnd, kOr: two or more; kNot: one
 
   // Of a kTest.
   std::string name;
   bool of_id = false;  // tests the document's id instead; literals are text
   FilterOperator op = FilterOperator::kExists;
-  std::vector<AttributeScalar> literals;  // kIn, kContainsAny, kContainsAll: one or more; kExists: none; else one
+  std::vector<AttributeScalar>
+      literals;  // kIn, kContainsAny, kContainsAll: one or more; kHasOther: any; kExists: none; else one
 };
 
 // The syntax tree of `text`. Errors: INVALID_ARGUMENT with the position, a byte of `text` counted from 1, what was

@@ -32,6 +32,14 @@ ListMatch::ListMatch(const Filter::Node& test) : all_(test.op == FilterOperator:
   }
 }
 
+bool ListMatch::HasOther(std::string_view packed) const {
+  bool other = false;
+  ForEachInList(packed, [&](std::string_view value) {
+    other = other || !wanted_.contains(absl::string_view(value.data(), value.size()));
+  });
+  return other;
+}
+
 bool ListMatch::Matches(std::string_view packed) const {
   absl::InlinedVector<uint32_t, 16> found;
   ForEachInList(packed, [&](std::string_view value) {

@@ -15,9 +15,11 @@ namespace bebr {
 // compared by value. Immutable; thread-safe. Cost: a look-up for each value of a list.
 class ListMatch {
  public:
-  // Of a node of kContains, kContainsAny or kContainsAll.
+  // Of a node of kContains, kContainsAny, kContainsAll or kHasOther.
   explicit ListMatch(const Filter::Node& test);
   bool Matches(std::string_view packed) const;
+  // Whether it has a value that the node does not name.
+  bool HasOther(std::string_view packed) const;
 
  private:
   const bool all_;

@@ -28,8 +28,12 @@ struct Fused {
 
 }  // namespace
 
+size_t WantedCount(const SearchRequest& request) {
+  return request.group_by.empty() ? request.offset + request.k : request.k * request.group_size;
+}
+
 size_t CandidateCount(const SearchRequest& request) {
-  return std::max(request.offset + request.k, request.rerank) + request.exclude_ids.size();
+  return std::max(WantedCount(request), request.rerank) + request.exclude_ids.size();
 }
 
 void LeaveOut(const ScanTarget& target, const SearchRequest& request, std::vector<Candidate>& candidates) {

@@ -13,6 +13,9 @@
 
 namespace bebr {
 
+// How many hits a query is asked for, with those that are passed over.
+size_t WantedCount(const SearchRequest& request);
+
 // How many candidates a query's scan must find, so that enough are left.
 size_t CandidateCount(const SearchRequest& request);
 

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <map>
 
 #include "absl/strings/str_format.h"
 #include "index/base/float16.h"
@@ -84,32 +85,44 @@ float InformationScore(const CodeSpec& spec, uint32_t query_levels, const uint32
   return static_cast<float>(1.0 + p * std::log2(p) + (1.0 - p) * std::log2(1.0 - p));
 }
 
-absl::StatusOr<std::vector<ScoredCandidate>> Rerank(const ScanTarget& target, CollectionStore& store,
-                                                    const std::vector<Candidate>& candidates, size_t depth,
-                                                    uint32_t embedding, FloatStorage storage, Metric metric,
-                                                    absl::Span<const float> query) {
-  depth = std::min(depth, candidates.size());
-  std::vector<ScoredCandidate> scored;
-  for (const Candidate& candidate : candidates) scored.push_back({candidate, ScoreKind::kEstimated});
-  std::vector<std::vector<size_t>> by_shard(target.shard_count());
-  for (size_t i = 0; i < depth; ++i) by_shard[target.parts()[candidates[i].segment].shard].push_back(i);
-  const size_t expected = query.size() * (storage == FloatStorage::kFloat16 ? sizeof(uint16_t) : sizeof(float));
-  for (uint32_t shard = 0; shard < by_shard.size(); ++shard) {
-    if (by_shard[shard].empty()) continue;
+absl::StatusOr<std::vector<std::optional<float>>> ExactScores(CollectionStore& store, const CollectionStore::View* view,
+                                                              absl::Span<const DocumentInShard> documents,
+                                                              const ExactScoring& scoring) {
+  std::map<uint32_t, std::vector<size_t>> by_shard;
+  for (size_t i = 0; i < documents.size(); ++i) by_shard[documents[i].shard].push_back(i);
+  const size_t width = scoring.storage == FloatStorage::kFloat16 ? sizeof(uint16_t) : sizeof(float);
+  std::vector<std::optional<float>> scores(documents.size());
+  for (const auto& [shard, of_shard] : by_shard) {
     std::vector<std::string_view> ids;
-    for (const size_t i : by_shard[shard]) ids.push_back(target.id(candidates[i]));
-    BEBR_ASSIGN_OR_RETURN(const auto floats, store.GetFloats(target.store_view(), embedding, shard, ids));
+    for (const size_t i : of_shard) ids.push_back(documents[i].id);
+    BEBR_ASSIGN_OR_RETURN(const auto floats, store.GetFloats(view, scoring.embedding, shard, ids));
     for (size_t j = 0; j < ids.size(); ++j) {
       if (!floats[j].has_value()) continue;
-      if (floats[j]->size() != expected) {
+      if (floats[j]->size() != scoring.query.size() * width) {
         return absl::DataLossError(
             absl::StrFormat("the stored embedding of document \"%s\" has %d bytes; %d were expected", ids[j],
-                            floats[j]->size(), expected));
+                            floats[j]->size(), scoring.query.size() * width));
       }
-      ScoredCandidate& entry = scored[by_shard[shard][j]];
-      entry.candidate.score = ExactScore(query, *floats[j], storage, metric);
-      entry.kind = ScoreKind::kExact;
+      scores[of_shard[j]] = ExactScore(scoring.query, *floats[j], scoring.storage, scoring.metric);
     }
+  }
+  return scores;
+}
+
+absl::StatusOr<std::vector<ScoredCandidate>> Rerank(const ScanTarget& target, CollectionStore& store,
+                                                    const std::vector<Candidate>& candidates, size_t depth,
+                                                    const ExactScoring& scoring) {
+  depth = std::min(depth, candidates.size());
+  std::vector<DocumentInShard> documents;
+  for (size_t i = 0; i < depth; ++i)
+    documents.push_back({target.parts()[candidates[i].segment].shard, target.id(candidates[i])});
+  BEBR_ASSIGN_OR_RETURN(const auto exact, ExactScores(store, target.store_view(), documents, scoring));
+  std::vector<ScoredCandidate> scored;
+  for (const Candidate& candidate : candidates) scored.push_back({candidate, ScoreKind::kEstimated});
+  for (size_t i = 0; i < depth; ++i) {
+    if (!exact[i].has_value()) continue;
+    scored[i].candidate.score = *exact[i];
+    scored[i].kind = ScoreKind::kExact;
   }
   std::sort(scored.begin(), scored.end(), [&](const ScoredCandidate& a, const ScoredCandidate& b) {
     return target.Better(a.candidate, b.candidate);

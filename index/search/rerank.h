@@ -3,6 +3,7 @@
 #define BEBR_INDEX_SEARCH_RERANK_H_
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -23,18 +24,36 @@ float ExactScore(absl::Span<const float> query, std::string_view stored, FloatSt
 // `query` has query_levels levels in every band, `document` is a packed code.
 float InformationScore(const CodeSpec& spec, uint32_t query_levels, const uint32_t* query, const uint32_t* document);
 
+// A document of a collection.
+struct DocumentInShard {
+  uint32_t shard = 0;
+  std::string_view id;
+};
+
+// How exact scores are made: of a query, and the floats that are stored of an embedding.
+struct ExactScoring {
+  absl::Span<const float> query;
+  uint32_t embedding = 0;
+  FloatStorage storage = FloatStorage::kNone;
+  Metric metric = Metric::kCosine;
+};
+
+// The exact scores of documents as `view` has them; nullopt where no floats are stored.
+absl::StatusOr<std::vector<std::optional<float>>> ExactScores(CollectionStore& store, const CollectionStore::View* view,
+                                                              absl::Span<const DocumentInShard> documents,
+                                                              const ExactScoring& scoring);
+
 // Candidates with their final scores, in the total order of results.
 struct ScoredCandidate {
   Candidate candidate;
   ScoreKind kind = ScoreKind::kEstimated;
 };
 
-// Scores the first `depth` candidates again with the stored floats of `embedding`. A document without such floats keeps
+// Scores the first `depth` candidates again with the stored floats. A document without such floats keeps
 // its estimated score; all are put in one order by score, then id. `store` is that of the target's collection.
 absl::StatusOr<std::vector<ScoredCandidate>> Rerank(const ScanTarget& target, CollectionStore& store,
                                                     const std::vector<Candidate>& candidates, size_t depth,
-                                                    uint32_t embedding, FloatStorage storage, Metric metric,
-                                                    absl::Span<const float> query);
+                                                    const ExactScoring& scoring);
 
 }  // namespace bebr
 

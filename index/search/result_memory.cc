@@ -41,6 +41,7 @@ uint64_t QueryMemory(const CodeSpec& spec, uint32_t query_levels, uint32_t first
 
 uint64_t HitMemory(const SearchRequest& request, const CodeSpec& spec) {
   uint64_t bytes = sizeof(SearchHit) + kUsualId + TextMemory(request.version.size());
+  if (!request.group_by.empty()) bytes += TextMemory(kMaxIndexedTextBytes);
   if (!request.explain) return bytes;
   bytes += sizeof(Explanation) + kSharedCount + 2 * kAllocation;
   for (const Band& band : spec.bands()) {

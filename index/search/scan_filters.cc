@@ -1,8 +1,23 @@
 #include "index/search/scan_filters.h"
 
+#include <algorithm>
+
 #include "absl/container/flat_hash_map.h"
 
 namespace bebr {
+namespace {
+
+constexpr uint64_t kMostFilterBits = uint64_t{64} << 23;
+
+}  // namespace
+
+size_t MostFilters(const CollectionView& view) {
+  uint64_t rows = 1;
+  for (const auto& shard : view.shards) {
+    for (const SegmentView& segment : shard->segments) rows += segment.rows;
+  }
+  return std::max<size_t>(1, kMostFilterBits / rows);
+}
 
 ScanFilters::ScanFilters(const ScanTarget& target, absl::Span<const ScanQuery> queries) : target_(target) {
   absl::flat_hash_map<const Filter*, uint32_t> numbers;

@@ -50,6 +50,9 @@ class BlockSet {
   std::array<uint64_t, kUnitBlocks / 64> words_{};
 };
 
+// How many different filters the queries of a scan may have: all together a bit a row each, 64 MiB.
+size_t MostFilters(const CollectionView& view);
+
 // The filters of a scan's queries, each evaluated once on all segments, and which queries have which.
 //
 // Cost: a bit a row and filter, or two bytes a row that it leaves if these are few. Thread safety: immutable once

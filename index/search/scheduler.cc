@@ -6,32 +6,31 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_format.h"
 #include "index/base/retry.h"
+#include "index/search/scan_filters.h"
 
 namespace bebr {
 namespace {
 
-constexpr size_t kMaxQueriesPerScan = 64;                 // more at a time cost more each: the caches hold so many
-constexpr size_t kEnoughQueries = 32;                     // for a scan: more at a time cost hardly less each
-constexpr uint64_t kMostFilterBits = uint64_t{64} << 23;  // of a group's filters, a bit a row each: 64 MiB
-constexpr int kCompanyShare = 4;  // of a scan's time, that the next one waits for company at most,
-constexpr int kLullShare = 16;    // and this much, but at least kLeastLull, after somebody came
+constexpr size_t kMaxQueriesPerScan = 64;  // more at a time cost more each: the caches hold so many
+constexpr size_t kEnoughQueries = 32;      // for a scan: more at a time cost hardly less each
+constexpr int kCompanyShare = 4;           // of a scan's time, that the next one waits for company at most,
+constexpr int kLullShare = 16;             // and this much, but at least kLeastLull, after somebody came
 constexpr absl::Duration kLeastLull = absl::Microseconds(300);
 constexpr size_t kMostScans = 2;  // of a lane at a time
 constexpr size_t kLeastDrivers = 4;
 constexpr size_t kMostLanes = 1000;  // before those without searches are forgotten
 
-// How many different filters a group of searches of a collection may have.
-size_t MostFilters(const CollectionView& view) {
-  uint64_t rows = 1;
-  for (const auto& shard : view.shards) {
-    for (const SegmentView& segment : shard->segments) rows += segment.rows;
-  }
-  return std::max<size_t>(1, kMostFilterBits / rows);
-}
-
 // How many queries a scan of a job and what is like it may have.
 size_t MostQueries(const SearchJob& job) {
   return std::clamp<size_t>(Scheduler::kMostScanCodes / std::max<uint64_t>(job.query_memory, 1), 1, kMaxQueriesPerScan);
+}
+
+// Whether a search sees what those of a group see, of which one may have a target: it has the same one, or none, and
+// the target is of the view that is there now.
+bool SeeTheSame(const SearchJob& first, const std::shared_ptr<const ScanTarget>& target, const SearchJob& next) {
+  if (target == nullptr && next.target == nullptr) return true;
+  if (target != nullptr && next.target != nullptr) return target == next.target;
+  return &(target != nullptr ? target : next.target)->view() == first.shards->view().get();
 }
 
 // How many queries a scan that begins with this search should have: with fewer it waits for company, if it can have
@@ -141,19 +140,26 @@ Scheduler::Group Scheduler::TakeGroup(Lane& lane) {
   const size_t most = MostQueries(*lane.jobs.front());
   const size_t most_filters = MostFilters(*lane.jobs.front()->shards->view());
   absl::flat_hash_set<std::string_view> filters;  // texts
-  bool alone = false;  // a search with a view of its own, or with more queries than a scan takes
+  size_t own_filters = 0;                         // of single queries
+  std::shared_ptr<const ScanTarget> target;       // of one of them; then of all
+  bool alone = false;                             // a search with more queries than a scan takes
   while (!lane.jobs.empty() && !alone) {
     const SearchJob& next = *lane.jobs.front();
     const std::string& filter = next.request.filter;
-    alone = next.target != nullptr || next.queries_left() > most;
-    const bool room =
-        !alone && queries + next.queries_left() <= most && (filters.contains(filter) || filters.size() < most_filters);
+    alone = next.queries_left() > most;
+    const size_t filters_then = filters.size() + own_filters + (filters.contains(filter) ? 0 : 1) + next.filters.size();
+    const bool room = !alone && queries + next.queries_left() <= most &&
+                      (filters_then <= most_filters || filters_then == filters.size() + own_filters) &&
+                      (group.empty() || SeeTheSame(*group.front(), target, next));
     if (!group.empty() && !room) break;
     queries += next.queries_left();
     filters.insert(filter);
+    own_filters += next.filters.size();
+    if (target == nullptr) target = next.target;
     group.push_back(std::move(lane.jobs.front()));
     lane.jobs.pop_front();
   }
+  for (const auto& job : group) job->target = target;
   lane.queries -= queries;
   queued_queries_ -= queries;
   return group;

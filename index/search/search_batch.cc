@@ -4,8 +4,8 @@
 #include <cmath>
 #include <map>
 
-#include "absl/strings/str_format.h"
 #include "index/base/status_macros.h"
+#include "index/search/answer.h"
 #include "index/search/ranking.h"
 #include "index/search/rerank.h"
 #include "index/search/result_memory.h"
@@ -17,28 +17,8 @@ constexpr float kRounding = 1e-6f;         // of a score that is scaled, at most
 constexpr size_t kEncodeRows = 16;         // queries a thread encodes at a time, or, of few,
 constexpr size_t kFewEncodeRows = 4;       // this many
 constexpr size_t kHeavyCandidates = 1000;  // of a query that is heavy to finish
-constexpr size_t kHitsAtATime = 64;        // whose attributes are read in one go, before the limit is checked
 
 int64_t Micros(SteadyTime from, SteadyTime to) { return absl::ToInt64Microseconds(to - from); }
-
-// What a hit takes in an answer beside its id and attributes, at least.
-constexpr uint64_t kHitBytes = 16;
-
-// RESOURCE_EXHAUSTED if `hits`, on top of `total`, which grows by them, are more than the request may collect.
-absl::Status CheckResultBytes(const SearchRequest& request, absl::Span<const SearchHit> hits,
-                              std::atomic<uint64_t>& total) {
-  if (request.max_result_bytes == 0) return absl::OkStatus();
-  uint64_t bytes = 0;
-  for (const SearchHit& hit : hits) {
-    bytes += hit.id.size() + kHitBytes;
-    for (const auto& [name, value] : hit.attributes) bytes += name.size() + ValueBytes(value);
-  }
-  if (total.fetch_add(bytes) + bytes <= request.max_result_bytes) return absl::OkStatus();
-  return absl::ResourceExhaustedError(
-      absl::StrFormat("the results have over %d bytes, the limit of an answer: ask for a smaller k, fewer queries, or "
-                      "without attributes",
-                      request.max_result_bytes));
-}
 
 }  // namespace
 
@@ -149,7 +129,7 @@ std::vector<ScanQuery> SearchBatch::ScanQueries() const {
     const SearchJob& job = *jobs_[job_of_query_[q]];
     const SearchRequest* request = &job.request;
     ScanQuery& query = scan_queries.emplace_back();
-    query.filter = job.filter.get();
+    query.filter = job.FilterOf(parts_[job_of_query_[q]]->begin + q - parts_[job_of_query_[q]]->first);
     query.k = CandidateCount(*request);
     // With rerank the final score is another one, so the estimate may drop nothing.
     if (request->min_score.has_value() && request->rerank == 0) {
@@ -188,14 +168,13 @@ void SearchBatch::MakeScan(FairPool& pool) {
 }
 
 absl::StatusOr<std::vector<SearchHit>> SearchBatch::Hits(const SearchJob& job, size_t query,
-                                                         absl::Span<const float> embedding,
-                                                         std::vector<uint32_t>& shard_of) const {
+                                                         absl::Span<const float> embedding) const {
   const SearchRequest& request = job.request;
   std::vector<ScoredCandidate> scored;
   if (request.rerank > 0) {
-    BEBR_ASSIGN_OR_RETURN(scored,
-                          Rerank(*target_, job.shards->store(), found_[query], request.rerank, job.version.embedding,
-                                 job.manifest->store_floats, job.version.binarizer->metric(), embedding));
+    BEBR_ASSIGN_OR_RETURN(scored, Rerank(*target_, job.shards->store(), found_[query], request.rerank,
+                                         {embedding, job.version.embedding, job.manifest->store_floats,
+                                          job.version.binarizer->metric()}));
   } else {
     for (const Candidate& candidate : found_[query]) scored.push_back({candidate, ScoreKind::kEstimated});
   }
@@ -211,6 +190,8 @@ absl::StatusOr<std::vector<SearchHit>> SearchBatch::Hits(const SearchJob& job, s
     const uint32_t row = entry.candidate.row;
     SearchHit hit;
     hit.id = target_->id(entry.candidate);
+    hit.segment = entry.candidate.segment;
+    hit.row = row;
     hit.score = entry.candidate.score;
     hit.score_kind = entry.kind;
     const CodeFactors document = part.space->Load(row, words.data());
@@ -219,7 +200,6 @@ absl::StatusOr<std::vector<SearchHit>> SearchBatch::Hits(const SearchJob& job, s
     if (const Version* version = job.manifest->VersionByNumber(part.space->column->version(row)))
       hit.version = version->name;
     if (request.explain) hit.explanation = ExplainHit(query, entry.candidate, words.data(), document);
-    shard_of.push_back(part.shard);
     hits.push_back(std::move(hit));
   }
   return hits;
@@ -238,27 +218,6 @@ std::shared_ptr<const Explanation> SearchBatch::ExplainHit(size_t query, const C
   return explanation;
 }
 
-absl::Status SearchBatch::AddAttributes(absl::Span<const uint32_t> shard_of, absl::Span<SearchHit> hits) const {
-  CollectionStore& store = leader().shards->store();
-  for (uint32_t shard = 0; shard < target_->shard_count(); ++shard) {
-    std::vector<SearchHit*> of_shard;
-    std::vector<std::string_view> ids;
-    for (size_t i = 0; i < hits.size(); ++i) {
-      if (shard_of[i] != shard) continue;
-      of_shard.push_back(&hits[i]);
-      ids.push_back(hits[i].id);
-    }
-    if (ids.empty()) continue;
-    BEBR_ASSIGN_OR_RETURN(const auto documents, store.GetDocuments(target_->store_view(), shard, ids));
-    for (size_t i = 0; i < ids.size(); ++i) {
-      if (documents[i].has_value()) {
-        BEBR_ASSIGN_OR_RETURN(of_shard[i]->attributes, DecodeAttributes(*documents[i]));
-      }
-    }
-  }
-  return absl::OkStatus();
-}
-
 absl::Status SearchBatch::FillHits(SearchJob& job, size_t query, size_t position) {
   // A stopped query was not scanned to the end: it has no result.
   BEBR_RETURN_IF_ERROR(Interrupted(job.request, SteadyNow()));
@@ -266,17 +225,8 @@ absl::Status SearchBatch::FillHits(SearchJob& job, size_t query, size_t position
   ScaleBack(query);
   LeaveOut(*target_, job.request, found_[query]);
   std::vector<SearchHit>& hits = job.result.hits[position];
-  std::vector<uint32_t> shard_of;
-  BEBR_ASSIGN_OR_RETURN(hits, Hits(job, query, job.request.queries[position], shard_of));
-  for (size_t begin = 0; begin < hits.size(); begin += kHitsAtATime) {
-    const absl::Span<SearchHit> some = absl::MakeSpan(hits).subspan(begin, kHitsAtATime);
-    if (job.request.with_attributes) {
-      BEBR_RETURN_IF_ERROR(AddAttributes(absl::MakeConstSpan(shard_of).subspan(begin), some));
-      if (job.request.take_memory != nullptr) BEBR_RETURN_IF_ERROR(job.request.take_memory(AttributeMemory(some)));
-    }
-    BEBR_RETURN_IF_ERROR(CheckResultBytes(job.request, some, job.result_bytes));
-  }
-  return absl::OkStatus();
+  BEBR_ASSIGN_OR_RETURN(hits, Hits(job, query, job.request.queries[position]));
+  return CompleteHits(job.request, *job.shards, target_->store_view(), absl::MakeSpan(hits), job.result_bytes);
 }
 
 bool SearchBatch::FinishNext(Weight weight) {

@@ -75,12 +75,11 @@ class SearchBatch {
   void MakeScan(FairPool& pool);
   // Asks for the memory that the hits of each job will take at most, now that it is known how many rows were scored.
   void TakeMemory();
-  // Without attributes; `shard_of` gets the shard of each.
-  absl::StatusOr<std::vector<SearchHit>> Hits(const SearchJob& job, size_t query, absl::Span<const float> embedding,
-                                              std::vector<uint32_t>& shard_of) const;
+  // Without attributes.
+  absl::StatusOr<std::vector<SearchHit>> Hits(const SearchJob& job, size_t query,
+                                              absl::Span<const float> embedding) const;
   std::shared_ptr<const Explanation> ExplainHit(size_t query, const Candidate& candidate, const uint32_t* words,
                                                 CodeFactors document) const;
-  absl::Status AddAttributes(absl::Span<const uint32_t> shard_of, absl::Span<SearchHit> hits) const;
   // Makes the scores of what was found those of the query as it was sent.
   void ScaleBack(size_t query);
   absl::Status FillHits(SearchJob& job, size_t query, size_t position);

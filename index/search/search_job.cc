@@ -19,20 +19,21 @@ namespace {
 // A search that leaves it to the collection is refused nothing for it: it reranks as far as its own limits allow.
 void SetDefaultRerank(const CollectionManifest& manifest, SearchRequest& request) {
   if (!request.collection_rerank) return;
-  const size_t wanted = std::max<size_t>(manifest.default_rerank, 2 * (request.offset + request.k));
+  const size_t wanted = std::max<size_t>(manifest.default_rerank, 2 * WantedCount(request));
   size_t most = std::min(request.most_rerank, kMaxRerank);
   if (request.candidates > 0)
     most = std::min(most, request.candidates - std::min(request.candidates, request.exclude_ids.size()));
-  const bool reranks = manifest.default_rerank > 0 && manifest.KeepsFloats() && most >= request.offset + request.k;
+  const bool reranks = manifest.default_rerank > 0 && manifest.KeepsFloats() && most >= WantedCount(request);
   request.rerank = reranks ? std::min(wanted, most) : 0;
 }
 
 absl::Status CheckRerank(const SearchRequest& request, const CollectionManifest& manifest) {
   if (request.rerank == 0) return absl::OkStatus();
-  if (request.rerank < request.offset + request.k || request.rerank > kMaxRerank) {
-    return absl::InvalidArgumentError(absl::StrFormat("rerank is %d; it is 0 or from %s (%d) to %d", request.rerank,
-                                                      request.offset == 0 ? "k" : "offset + k",
-                                                      request.offset + request.k, kMaxRerank));
+  const size_t least = WantedCount(request);
+  if (request.rerank < least || request.rerank > kMaxRerank) {
+    const char* what = request.offset > 0 ? "offset + k" : least > request.k ? "k times group_size" : "k";
+    return absl::InvalidArgumentError(
+        absl::StrFormat("rerank is %d; it is 0 or from %s (%d) to %d", request.rerank, what, least, kMaxRerank));
   }
   if (!manifest.KeepsFloats()) {
     return absl::FailedPreconditionError(
@@ -63,6 +64,27 @@ absl::Status CheckLevels(const SearchRequest& request) {
   return absl::OkStatus();
 }
 
+absl::Status CheckGrouping(const SearchRequest& request) {
+  if (request.group_by.empty()) return absl::OkStatus();
+  if (request.group_by.size() > kMaxAttributeNameBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("group_by has %d bytes; it is the name of an attribute, of %d at most", request.group_by.size(),
+                        kMaxAttributeNameBytes));
+  }
+  if (request.group_size == 0 || request.group_size > kMaxGroupSize) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("group_size is %d; it is 1 to %d", request.group_size, kMaxGroupSize));
+  }
+  if (request.k * request.group_size > kMaxK) {
+    return absl::InvalidArgumentError(absl::StrFormat("k is %d and group_size %d; their product is at most %d",
+                                                      request.k, request.group_size, kMaxK));
+  }
+  if (request.offset == 0 && request.fusion == Fusion::kNone) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrFormat("group_by is set with %s; leave that out, or group what it returns yourself",
+                      request.offset > 0 ? "offset" : "fusion"));
+}
+
 absl::Status CheckLimits(const SearchRequest& request) {
   BEBR_RETURN_IF_ERROR(ValidateCount("queries", request.queries.size(), kMaxQueriesPerRequest));
   if (request.k == 0 || request.k > kMaxK) {
@@ -76,6 +98,7 @@ absl::Status CheckLimits(const SearchRequest& request) {
     return absl::InvalidArgumentError(
         absl::StrFormat("exclude_ids has %d entries; the limit is %d", request.exclude_ids.size(), kMaxExcluded));
   }
+  BEBR_RETURN_IF_ERROR(CheckGrouping(request));
   if (request.min_score.has_value() && !std::isfinite(*request.min_score)) {
     return absl::InvalidArgumentError(absl::StrFormat("min_score is %f; it must be finite", *request.min_score));
   }

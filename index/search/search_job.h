@@ -27,16 +27,20 @@ struct SearchJob {
   std::shared_ptr<const CollectionManifest> manifest;
   Version version;                       // of the queries
   std::shared_ptr<const Filter> filter;  // null = all documents
+  // Of each query one of its own, in place of `filter`; or none.
+  std::vector<std::shared_ptr<const Filter>> filters;
   absl::AnyInvocable<void(absl::StatusOr<SearchResult>)> done;
   uint64_t query_memory = 0;  // of one query while it is scanned: QueryMemory
   SteadyTime submitted;       // when it began to wait
 
   // What its scans so far have found.
-  size_t scanned = 0;                        // queries
-  std::shared_ptr<const ScanTarget> target;  // what the first one scanned, and so all of them; null before
+  size_t scanned = 0;  // queries
+  // What the first one scanned, and so all of them; null before, unless it is to be of this view.
+  std::shared_ptr<const ScanTarget> target;
   SearchResult result;
   std::atomic<uint64_t> result_bytes{0};
 
+  const Filter* FilterOf(size_t query) const { return filters.empty() ? filter.get() : filters[query].get(); }
   size_t queries_left() const { return request.queries.size() - scanned; }
 };
 

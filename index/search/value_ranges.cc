@@ -124,4 +124,8 @@ std::optional<std::vector<KeyRange>> RangesOf(const Filter::Node& test, const At
   }
 }
 
+Ranges RangesOfValues(const std::vector<AttributeScalar>& values, const AttributeDictionary& dictionary) {
+  return Equal(values, dictionary);
+}
+
 }  // namespace bebr

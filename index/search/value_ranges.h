@@ -19,6 +19,9 @@ namespace bebr {
 std::optional<std::vector<KeyRange>> RangesOf(const Filter::Node& test, const AttributeDictionary& dictionary,
                                               size_t most_literals = std::numeric_limits<size_t>::max());
 
+// The same of values, one of which is to be equal.
+std::vector<KeyRange> RangesOfValues(const std::vector<AttributeScalar>& values, const AttributeDictionary& dictionary);
+
 }  // namespace bebr
 
 #endif  // BEBR_INDEX_SEARCH_VALUE_RANGES_H_

@@ -31,6 +31,9 @@ struct PageRequest {
   bool with_attributes = false;
   bool with_embeddings = false;
   bool with_codes = false;
+  // As of a search.
+  absl::Duration keep_view = absl::ZeroDuration();
+  std::string view_token;
   uint64_t max_bytes = 0;  // of memory: a page ends early once it takes more; 0 = no limit
   // Told of the bytes of memory that the page has come to take, now and then; an error ends the work. May be null.
   std::function<absl::Status(uint64_t bytes)> take_memory;
@@ -56,7 +59,8 @@ struct PageDocument {
 // A page of documents.
 struct Page {
   std::vector<PageDocument> documents;
-  std::string next;  // the `after` of the next page; empty: this was the last
+  std::string next;        // the `after` of the next page; empty: this was the last
+  std::string view_token;  // of the view that is kept, if one is
 };
 
 // What an attribute is asked for.

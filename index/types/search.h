@@ -23,6 +23,10 @@ inline constexpr size_t kMaxRerank = 10000;
 inline constexpr size_t kMaxCandidates = 10000;
 inline constexpr size_t kMaxExcluded = 10000;
 inline constexpr size_t kMaxExamples = 1000;
+inline constexpr size_t kMaxGroupSize = 100;
+inline constexpr size_t kMaxRankedLists = 16;
+inline constexpr size_t kMaxRankedIds = 10000;  // of one list
+inline constexpr absl::Duration kMaxKeepView = absl::Seconds(600);
 inline constexpr size_t kMaxQueriesPerRequest = 1024;
 inline constexpr size_t kMaxFilterBytes = 64 << 10;      // that a person or a program writes
 inline constexpr size_t kMaxBuiltFilterBytes = 8 << 20;  // that is made of a filter's tree
@@ -31,12 +35,19 @@ inline constexpr size_t kMaxFilterValues = 10000;        // of one IN in a tree
 // Whether a score is estimated from codes or computed from floats.
 enum class ScoreKind : uint8_t { kEstimated = 0, kExact = 1 };
 
-// How the lists of several queries become one. Each list has the best of its query, as many as offset + k or rerank.
+// How the lists of several queries become one. Each list has the best of its query, as many as offset + k or rerank,
+// and a weight.
 enum class Fusion : uint8_t {
   kNone = 0,
-  kMax = 1,             // the best score of a document
-  kMean = 2,            // the mean; where a list lacks the document, its last score stands for it
-  kReciprocalRank = 3,  // the sum over the lists it is in of 1 / (60 + rank), ranks from 1
+  kMax = 1,             // the largest of weight * score of a document
+  kMean = 2,            // the mean by weight; where a list lacks the document, its last score stands for it
+  kReciprocalRank = 3,  // the sum over the lists it is in of weight / (60 + rank), ranks from 1
+};
+
+// A list of documents from elsewhere, best first, to be fused with those of queries.
+struct RankedList {
+  std::vector<std::string> ids;
+  std::vector<float> scores;  // of each id, or none
 };
 
 // One band of a code comparison.
@@ -66,6 +77,8 @@ struct SearchHit {
   std::string version;                             // that wrote the document's code
   Attributes attributes;                           // if asked for
   std::shared_ptr<const Explanation> explanation;  // if asked for
+  std::optional<AttributeValue> group;             // with group_by: the value whose hit it is
+  uint32_t segment = 0, row = 0;                   // where it is in what was scanned: of no use to others
 };
 
 // What a search asks for: one or more queries with the same options.
@@ -90,6 +103,18 @@ struct SearchRequest {
   bool strict = false;                   // a filter that asks for what no document has is an error, not a warning
   std::vector<std::string> exclude_ids;  // at most kMaxExcluded; these documents are no hits
   Fusion fusion = Fusion::kNone;         // else one list for all queries
+  // With fusion: the version of each query, or none; lists beside those of the queries, at most kMaxRankedLists; the
+  // weight of each query, then of each list, or none: 1 each.
+  std::vector<std::string> versions;
+  std::vector<RankedList> lists;
+  std::vector<float> weights;
+  // The best `group_size` hits of each of the `k` best values of this attribute, group by group; k * group_size at most
+  // kMaxK. Not with offset or fusion.
+  std::string group_by;
+  size_t group_size = 1;  // 1..kMaxGroupSize
+  // A view that is kept so long, at most kMaxKeepView, for other calls; and one that was kept, in place of the present.
+  absl::Duration keep_view = absl::ZeroDuration();
+  std::string view_token;
   bool with_attributes = false;
   bool explain = false;
   // Ids, attributes and 16 bytes for each hit; beyond it RESOURCE_EXHAUSTED as soon as it is found; 0 = no limit.
@@ -124,6 +149,7 @@ struct SearchResult {
   SearchTimings timings;
   uint64_t documents_scanned = 0;     // whose codes were scored, a query
   std::vector<std::string> warnings;  // what the filter asks for and no document has
+  std::string view_token;             // of the view that is kept, if one is
 };
 
 }  // namespace bebr

@@ -105,8 +105,8 @@ class RerankTest : public ::testing::Test {
 
 TEST_F(RerankTest, OfAllCandidatesIsTheExactSearch) {
   const ScanTarget target = shards_.Target();
-  const auto scored = Rerank(target, shards_.shards()->store(), Candidates(target, 60), 60, 0, FloatStorage::kFloat32,
-                             Metric::kCosine, query_);
+  const auto scored = Rerank(target, shards_.shards()->store(), Candidates(target, 60), 60,
+                             {query_, 0, FloatStorage::kFloat32, Metric::kCosine});
   ASSERT_TRUE(scored.ok()) << scored.status();
   const auto expected = shards_.reference().SearchExact(query_, 60);
   ASSERT_EQ(scored->size(), expected.size());
@@ -129,7 +129,7 @@ TEST_F(RerankTest, LeavesWhatIsDeeperAndWhatHasNoFloats) {
   const ScanTarget target = shards_.Target();
   const std::vector<Candidate> candidates = Candidates(target, 60);
   const auto scored =
-      Rerank(target, shards_.shards()->store(), candidates, 20, 0, FloatStorage::kFloat32, Metric::kCosine, query_);
+      Rerank(target, shards_.shards()->store(), candidates, 20, {query_, 0, FloatStorage::kFloat32, Metric::kCosine});
   ASSERT_TRUE(scored.ok()) << scored.status();
   ASSERT_EQ(scored->size(), candidates.size());
   size_t exact = 0;
@@ -152,8 +152,8 @@ TEST_F(RerankTest, LeavesWhatIsDeeperAndWhatHasNoFloats) {
 
 TEST_F(RerankTest, FloatsOfAnotherLengthAreDataLoss) {
   const ScanTarget target = shards_.Target();
-  const auto scored = Rerank(target, shards_.shards()->store(), Candidates(target, 5), 5, 0, FloatStorage::kFloat16,
-                             Metric::kCosine, query_);
+  const auto scored = Rerank(target, shards_.shards()->store(), Candidates(target, 5), 5,
+                             {query_, 0, FloatStorage::kFloat16, Metric::kCosine});
   EXPECT_EQ(scored.status().code(), absl::StatusCode::kDataLoss);
 }
 

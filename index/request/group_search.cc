@@ -1,0 +1,285 @@
+#include "index/request/group_search.h"
+
+#include <algorithm>
+#include <atomic>
+#include <iterator>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "index/base/mutex.h"
+#include "index/base/status_macros.h"
+#include "index/request/child_search.h"
+#include "index/search/answer.h"
+#include "index/search/grouping.h"
+#include "index/search/ranking.h"
+#include "index/search/rerank.h"
+#include "index/search/result_memory.h"
+#include "index/search/scan_filters.h"
+
+namespace bebr {
+namespace {
+
+constexpr size_t kQueriesAtATime = 16;
+constexpr size_t kFillsAtATime = 64;
+constexpr size_t kLeastHits = 64;     // of the first scan, at least,
+constexpr size_t kHitsPerWanted = 4;  // or so many for each hit that is asked for,
+constexpr size_t kMoreHits = 4;       // and so many times as many in each scan after it
+
+// A search by groups under way: a few queries at a time, each on its own way from scan to scan. Lives as long as one of
+// its scans; what these hand over comes on the threads that finish searches.
+class GroupSearch : public std::enable_shared_from_this<GroupSearch> {
+ public:
+  GroupSearch(std::unique_ptr<SearchJob> job, Scheduler& scheduler) : job_(std::move(job)), scheduler_(scheduler) {}
+
+  void Start();
+
+ private:
+  // One query and how far it has come. It has one scan at a time.
+  struct Query {
+    Query(size_t number_in, size_t k, size_t group_size) : number(number_in), groups(k, group_size) {}
+
+    const size_t number;   // of the request's
+    size_t hits = 0;       // that the last scan for groups was to find
+    bool grouped = false;  // the groups are known
+    HitGroups groups;
+    std::vector<size_t> unfilled;  // groups of which too few hits are known
+  };
+  using QueryPtr = std::shared_ptr<Query>;
+  using Take = absl::AnyInvocable<absl::Status(Query&, SearchResult)>;
+
+  const SearchRequest& request() const { return job_->request; }
+  absl::Status Prepare();
+  // Begins the next query, if there is one.
+  void StartNext();
+  // Goes on after a scan: to the next one, or to the end.
+  void Continue(const QueryPtr& query);
+  // Scans for hits of groups that are not known yet.
+  void ScanForGroups(const QueryPtr& query, size_t hits);
+  absl::Status TakeGroups(Query& query, SearchResult result);
+  // Finds the best hits of the next groups of which too few are known.
+  void Fill(const QueryPtr& query);
+  void Submit(std::unique_ptr<SearchJob> child, const QueryPtr& query, Take take);
+  absl::Status End(Query& query);
+  // Scores hits of a query again, those that are estimated.
+  absl::Status Rescore(size_t query, absl::Span<SearchHit* const> hits);
+  // Asks for the memory of so many more hits, as far as others have not given theirs up.
+  absl::Status Hold(size_t hits);
+  void GiveUp(size_t hits);
+  // A query has ended: another one begins, or the last one answers.
+  void Finish(const absl::Status& status);
+
+  const std::unique_ptr<SearchJob> job_;
+  Scheduler& scheduler_;
+  std::shared_ptr<const Filter> any_group_;  // the filter, of documents that are in a group
+  bool lists_ = false;                       // the attribute of some documents is one
+  std::atomic<int64_t> rerank_us_{0};
+
+  Mutex mutex_;
+  absl::Status status_ ABSL_GUARDED_BY(mutex_);  // the first error
+  size_t begun_ ABSL_GUARDED_BY(mutex_) = 0;     // queries
+  size_t ended_ ABSL_GUARDED_BY(mutex_) = 0;     // of them
+  size_t held_ ABSL_GUARDED_BY(mutex_) = 0;      // hits
+  size_t asked_ ABSL_GUARDED_BY(mutex_) = 0;     // hits whose memory was asked for
+};
+
+absl::Status GroupSearch::Prepare() {
+  const auto rule = job_->manifest->attributes.find(request().group_by);
+  if (rule != job_->manifest->attributes.end() && rule->second.storage == AttributeStorage::kStored) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "group_by is \"%s\", an attribute that is stored only by the collection's schema; group by an indexed one",
+        request().group_by));
+  }
+  Pin(*job_);
+  any_group_ = Filter::WithOtherValue(job_->filter.get(), request().group_by, {});
+  lists_ = HasLists(job_->target->view(), request().group_by);
+  job_->result.warnings = WarningsOf(*any_group_, job_->target->view());
+  if (request().strict && !job_->result.warnings.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("filter and group_by: ", absl::StrJoin(job_->result.warnings, "; "), " (strict)"));
+  }
+  job_->result.hits.resize(request().queries.size());
+  return Hold(request().queries.size() * WantedCount(request()));
+}
+
+void GroupSearch::Start() {
+  if (absl::Status status = Prepare(); !status.ok()) return job_->done(std::move(status));
+  for (size_t i = 0; i < kQueriesAtATime; ++i) StartNext();
+}
+
+void GroupSearch::StartNext() {
+  QueryPtr query;
+  {
+    MutexLock lock(&mutex_);
+    if (begun_ == request().queries.size() || !status_.ok()) return;
+    query = std::make_shared<Query>(begun_++, request().k, request().group_size);
+  }
+  const size_t least = std::max(kLeastHits, kHitsPerWanted * WantedCount(request()));
+  ScanForGroups(query, std::min(std::max(least, request().rerank), kMaxK));
+}
+
+void GroupSearch::Continue(const QueryPtr& query) {
+  if (!query->grouped) return ScanForGroups(query, std::min(kMoreHits * query->hits, kMaxK));
+  if (!query->unfilled.empty()) return Fill(query);
+  Finish(End(*query));
+}
+
+void GroupSearch::ScanForGroups(const QueryPtr& query, size_t hits) {
+  const bool first = query->hits == 0;
+  query->hits = hits;
+  auto child = ChildOf(*job_, {request().queries[query->number]}, hits);
+  if (first) {
+    // Alike for all queries, so that it is evaluated once.
+    child->filter = any_group_;
+    child->request.filter = request().filter + '\0' + request().group_by;
+  } else {
+    child->filters = {Filter::WithOtherValue(job_->filter.get(), request().group_by, query->groups.known())};
+  }
+  Submit(std::move(child), query, [this](Query& of, SearchResult result) { return TakeGroups(of, std::move(result)); });
+}
+
+absl::Status GroupSearch::TakeGroups(Query& query, SearchResult result) {
+  std::vector<SearchHit> hits = std::move(result.hits.front());
+  const bool all = hits.size() < query.hits;
+  if (request().rerank > 0 && query.groups.groups().empty()) {
+    const size_t deep = std::min(hits.size(), request().rerank);
+    std::vector<SearchHit*> first;
+    for (size_t i = 0; i < deep; ++i) first.push_back(&hits[i]);
+    BEBR_RETURN_IF_ERROR(Rescore(query.number, first));
+    std::sort(hits.begin(), hits.begin() + static_cast<ptrdiff_t>(deep), BetterHit);
+  }
+  query.groups.Add(*job_->target, request().group_by, hits);
+  query.groups.EndRound(all);
+  query.grouped = all || query.groups.enough();
+  for (size_t g = 0; query.grouped && g < query.groups.groups().size(); ++g) {
+    if (!query.groups.groups()[g].whole) query.unfilled.push_back(g);
+  }
+  return absl::OkStatus();
+}
+
+void GroupSearch::Fill(const QueryPtr& query) {
+  const size_t most = std::min(kFillsAtATime, MostFilters(job_->target->view()));
+  const size_t count = std::min(most, query->unfilled.size());
+  std::vector<size_t> groups(query->unfilled.end() - static_cast<ptrdiff_t>(count), query->unfilled.end());
+  query->unfilled.resize(query->unfilled.size() - count);
+  const std::vector<absl::Span<const float>> queries(count, request().queries[query->number]);
+  auto child = ChildOf(*job_, queries, request().group_size);
+  for (const size_t g : groups) {
+    child->filters.push_back(
+        Filter::WithValue(job_->filter.get(), request().group_by, query->groups.groups()[g].value, lists_));
+  }
+  Submit(std::move(child), query, [groups = std::move(groups)](Query& of, SearchResult result) {
+    for (size_t i = 0; i < groups.size(); ++i) {
+      HitGroup& group = of.groups.groups()[groups[i]];
+      group.hits = std::move(result.hits[i]);
+      for (SearchHit& hit : group.hits) hit.group = ToValue(group.value);
+    }
+    return absl::OkStatus();
+  });
+}
+
+void GroupSearch::Submit(std::unique_ptr<SearchJob> child, const QueryPtr& query, Take take) {
+  const size_t queries = child->request.queries.size();
+  const size_t hits = queries * child->request.k;
+  if (absl::Status held = Hold(hits); !held.ok()) return Finish(held);
+  child->done = [self = shared_from_this(), query, queries, hits,
+                 take = std::move(take)](absl::StatusOr<SearchResult> result) mutable {
+    absl::Status status = result.status();
+    if (status.ok()) {
+      {
+        MutexLock lock(&self->mutex_);
+        AddCosts(*result, queries, self->job_->result);
+      }
+      status = take(*query, *std::move(result));
+    }
+    self->GiveUp(hits);
+    if (!status.ok()) return self->Finish(status);
+    self->Continue(query);
+  };
+  scheduler_.Submit(std::move(child));
+}
+
+absl::Status GroupSearch::End(Query& query) {
+  if (request().rerank > 0) {
+    std::vector<SearchHit*> hits;
+    for (HitGroup& group : query.groups.groups()) {
+      for (SearchHit& hit : group.hits) hits.push_back(&hit);
+    }
+    BEBR_RETURN_IF_ERROR(Rescore(query.number, hits));
+  }
+  std::vector<SearchHit>& hits = job_->result.hits[query.number];
+  hits = query.groups.Ranked(request().min_score);
+  return CompleteHits(request(), *job_->shards, job_->target->store_view(), absl::MakeSpan(hits), job_->result_bytes);
+}
+
+absl::Status GroupSearch::Rescore(size_t query, absl::Span<SearchHit* const> hits) {
+  const SteadyTime begun = SteadyNow();
+  BEBR_RETURN_IF_ERROR(Interrupted(request(), begun));
+  std::vector<SearchHit*> estimated;
+  std::vector<DocumentInShard> documents;
+  for (SearchHit* hit : hits) {
+    if (hit->score_kind == ScoreKind::kExact) continue;
+    estimated.push_back(hit);
+    documents.push_back({job_->target->parts()[hit->segment].shard, hit->id});
+  }
+  BEBR_ASSIGN_OR_RETURN(const auto scores,
+                        ExactScores(job_->shards->store(), job_->target->store_view(), documents,
+                                    {request().queries[query], job_->version.embedding, job_->manifest->store_floats,
+                                     job_->version.binarizer->metric()}));
+  for (size_t i = 0; i < estimated.size(); ++i) {
+    if (!scores[i].has_value()) continue;
+    estimated[i]->score = *scores[i];
+    estimated[i]->score_kind = ScoreKind::kExact;
+  }
+  rerank_us_ += std::max<int64_t>(1, absl::ToInt64Microseconds(SteadyNow() - begun));
+  return absl::OkStatus();
+}
+
+absl::Status GroupSearch::Hold(size_t hits) {
+  uint64_t more = 0;
+  {
+    MutexLock lock(&mutex_);
+    held_ += hits;
+    more = held_ - std::min(held_, asked_);
+    asked_ = std::max(asked_, held_);
+  }
+  if (more == 0 || request().take_memory == nullptr) return absl::OkStatus();
+  return request().take_memory(more * HitMemory(request(), job_->version.binarizer->spec()));
+}
+
+void GroupSearch::GiveUp(size_t hits) {
+  MutexLock lock(&mutex_);
+  held_ -= hits;
+}
+
+void GroupSearch::Finish(const absl::Status& status) {
+  {
+    MutexLock lock(&mutex_);
+    status_.Update(status);
+  }
+  StartNext();
+  absl::Status outcome;
+  {
+    MutexLock lock(&mutex_);
+    outcome = status_;
+    if (++ended_ < (outcome.ok() ? request().queries.size() : begun_)) return;
+  }
+  if (!outcome.ok()) return job_->done(std::move(outcome));
+  SearchResult& result = job_->result;
+  result.timings.rerank_us = rerank_us_;
+  result.documents_scanned /= result.hits.size();
+  job_->done(std::move(result));
+}
+
+}  // namespace
+
+void SearchGroups(std::unique_ptr<SearchJob> job, Scheduler& scheduler) {
+  std::make_shared<GroupSearch>(std::move(job), scheduler)->Start();
+}
+
+}  // namespace bebr

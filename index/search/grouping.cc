@@ -1,0 +1,107 @@
+#include "index/search/grouping.h"
+
+#include <algorithm>
+#include <cstring>
+#include <iterator>
+#include <string>
+#include <utility>
+#include <variant>
+
+#include "index/search/number_order.h"
+#include "index/segment/attribute_list.h"
+
+namespace bebr {
+namespace {
+
+// A decimal that equals an integer is that.
+AttributeScalar OneOfEqual(AttributeScalar value) {
+  const auto* number = std::get_if<double>(&value);
+  if (number == nullptr) return value;
+  const std::optional<int64_t> whole = EqualInt(*number);
+  return whole.has_value() ? AttributeScalar(*whole) : value;
+}
+
+// The different values in memory of a row's attribute, in order.
+std::vector<AttributeScalar> ValuesAt(const SegmentView& segment, const AttributeDictionary& dictionary, uint32_t row,
+                                      std::string_view name) {
+  std::vector<AttributeScalar> values;
+  const auto column = segment.attributes->find(name);
+  if (column == segment.attributes->end()) return values;
+  if (column->second->types[row] == AttributeType::kList) {
+    const std::string packed = dictionary.Text(static_cast<uint32_t>(column->second->values[row]));
+    ForEachInList(packed, [&](std::string_view value) { values.push_back(OneOfEqual(UnpackScalar(value))); });
+  } else if (auto scalar = ScalarAt(*column->second, row, dictionary)) {
+    values.push_back(OneOfEqual(*std::move(scalar)));
+  }
+  std::sort(values.begin(), values.end());
+  values.erase(std::unique(values.begin(), values.end()), values.end());
+  return values;
+}
+
+}  // namespace
+
+bool BetterHit(const SearchHit& a, const SearchHit& b) { return a.score != b.score ? a.score > b.score : a.id < b.id; }
+
+bool HasLists(const CollectionView& view, std::string_view name) {
+  for (const auto& shard : view.shards) {
+    for (const SegmentView& segment : shard->segments) {
+      const auto column = segment.attributes->find(name);
+      if (column == segment.attributes->end()) continue;
+      const AttributeType* types = column->second->types.data();
+      if (std::memchr(types, static_cast<int>(AttributeType::kList), segment.rows) != nullptr) return true;
+    }
+  }
+  return false;
+}
+
+void HitGroups::Add(const ScanTarget& target, std::string_view attribute, const std::vector<SearchHit>& hits) {
+  for (const SearchHit& hit : hits) {
+    const ScanTarget::Part& part = target.parts()[hit.segment];
+    const AttributeDictionary& dictionary = *target.shard(part.shard).dictionary;
+    for (const AttributeScalar& value : ValuesAt(*part.view, dictionary, hit.row, attribute)) AddTo(value, hit);
+  }
+}
+
+void HitGroups::AddTo(const AttributeScalar& value, const SearchHit& hit) {
+  const std::string packed = PackScalar(value);
+  const auto found = by_value_.find(packed);
+  if (found == by_value_.end() && enough()) return;
+  const size_t at = found != by_value_.end() ? found->second : groups_.size();
+  if (at < old_) return;
+  if (at == groups_.size()) {
+    groups_.push_back({value, {}});
+    by_value_.emplace(packed, at);
+  }
+  HitGroup& group = groups_[at];
+  if (group.hits.size() == group_size_) return;
+  group.hits.push_back(hit);
+  group.hits.back().group = ToValue(value);
+}
+
+void HitGroups::EndRound(bool all) {
+  for (size_t g = old_; g < groups_.size(); ++g) groups_[g].whole = all || groups_[g].hits.size() == group_size_;
+  old_ = groups_.size();
+}
+
+std::vector<AttributeScalar> HitGroups::known() const {
+  std::vector<AttributeScalar> values;
+  for (const HitGroup& group : groups_) values.push_back(group.value);
+  return values;
+}
+
+std::vector<SearchHit> HitGroups::Ranked(std::optional<float> min_score) {
+  for (HitGroup& group : groups_) {
+    std::erase_if(group.hits, [&](const SearchHit& hit) { return min_score.has_value() && hit.score < *min_score; });
+    std::sort(group.hits.begin(), group.hits.end(), BetterHit);
+  }
+  std::erase_if(groups_, [](const HitGroup& group) { return group.hits.empty(); });
+  std::sort(groups_.begin(), groups_.end(), [](const HitGroup& a, const HitGroup& b) {
+    const SearchHit &x = a.hits.front(), &y = b.hits.front();
+    return x.id == y.id ? a.value < b.value : BetterHit(x, y);
+  });
+  std::vector<SearchHit> hits;
+  for (HitGroup& group : groups_) std::move(group.hits.begin(), group.hits.end(), std::back_inserter(hits));
+  return hits;
+}
+
+}  // namespace bebr

@@ -1,0 +1,66 @@
+// The values of an attribute as groups of hits.
+#ifndef BEBR_INDEX_SEARCH_GROUPING_H_
+#define BEBR_INDEX_SEARCH_GROUPING_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "index/search/scan_target.h"
+#include "index/shard/shard_set.h"
+#include "index/types/search.h"
+
+namespace bebr {
+
+// Whether the attribute of some row of the view is a list.
+bool HasLists(const CollectionView& view, std::string_view name);
+
+// The order of hits: score descending, then id ascending.
+bool BetterHit(const SearchHit& a, const SearchHit& b);
+
+// The best hits of one value.
+struct HitGroup {
+  AttributeScalar value;
+  std::vector<SearchHit> hits;  // each with the value as its group
+  bool whole = false;           // no document of the group is missing, or it has as many hits as a group may
+};
+
+// A HitGroups finds out which groups are the best, and their best hits, from lists of hits. Each value of a list is a
+// group of its own, and numbers of both types are one if they are equal. Not thread-safe. Cost: linear in the values of
+// the hits.
+class HitGroups {
+ public:
+  // At most `groups` groups of at most `group_size` hits.
+  HitGroups(size_t groups, size_t group_size) : most_(groups), group_size_(group_size) {}
+
+  // Takes hits, best first, worse ones than all before, of what was scanned. Values that were known when the round
+  // began are passed over.
+  void Add(const ScanTarget& target, std::string_view attribute, const std::vector<SearchHit>& hits);
+  // Ends a round: what it took were the best of all documents with a value that was not known when it began, or, with
+  // `all`, all of them.
+  void EndRound(bool all);
+
+  bool enough() const { return groups_.size() >= most_; }
+  std::vector<AttributeScalar> known() const;
+  std::vector<HitGroup>& groups() { return groups_; }
+
+  // Puts hits and groups in order by their scores, without hits below `min_score`, and returns them as one list: the
+  // order of groups is that of their best hits, then of their values.
+  std::vector<SearchHit> Ranked(std::optional<float> min_score);
+
+ private:
+  void AddTo(const AttributeScalar& value, const SearchHit& hit);
+
+  const size_t most_, group_size_;
+  std::vector<HitGroup> groups_;
+  absl::flat_hash_map<std::string, size_t> by_value_;  // by PackScalar
+  size_t old_ = 0;                                     // groups that were known when the round began
+};
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_SEARCH_GROUPING_H_
