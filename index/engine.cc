@@ -16,10 +16,11 @@
 #include "index/collection/verify.h"
 #include "index/learn/learner.h"
 #include "index/request/filtered_write.h"
-#include "index/request/group_search.h"
 #include "index/request/new_collection.h"
 #include "index/request/page.h"
+#include "index/request/query.h"
 #include "index/request/recommend.h"
+#include "index/request/seen_view.h"
 #include "index/search/browse.h"
 #include "index/search/scheduler.h"
 #include "index/search/search_job.h"
@@ -56,6 +57,7 @@ class EngineImpl final : public Engine {
         scheduler_(std::make_unique<Scheduler>(options_.threads, options_.max_queued_queries)) {
     shared_.cache = MakeStoreCache(options_.block_cache_bytes, options_.write_buffer_bytes);
     capacity_.SetLimits(options_.memory_limit_bytes, options_.min_free_disk_bytes);
+    shared_.kept_views.SetMost(options_.max_kept_views);
   }
 
   ~EngineImpl() override {
@@ -63,12 +65,14 @@ class EngineImpl final : public Engine {
     learner_.reset();
     upgrades_.reset();   // its searches still end
     scheduler_.reset();  // ends searches, which hold shards
+    shared_.kept_views.Clear();
   }
 
   absl::Status Initialize();
 
   void SetLimits(const EngineOptions& options) override {
     scheduler_->SetMaxQueuedQueries(options.max_queued_queries);
+    shared_.kept_views.SetMost(options.max_kept_views);
     shared_.max_queued_upsert_bytes = options.max_queued_upsert_bytes;
     capacity_.SetLimits(options.memory_limit_bytes, options.min_free_disk_bytes);
     SetCacheCapacity(*shared_.cache, options.block_cache_bytes);
@@ -158,12 +162,16 @@ class EngineImpl final : public Engine {
   }
   absl::StatusOr<Page> Scroll(const PageRequest& request) override {
     BEBR_ASSIGN_OR_RETURN(const auto collection, registry_->Find(request.collection));
-    return ReadPage(*collection, request);
+    BEBR_ASSIGN_OR_RETURN(const SeenView seen, See(*collection, request.view_token, request.keep_view));
+    absl::StatusOr<Page> page = ReadPage(seen.pinned, request);
+    if (!page.ok()) Unsee(*collection, seen);
+    if (page.ok()) page->view_token = seen.token;
+    return page;
   }
   absl::StatusOr<uint64_t> Count(const CountRequest& request) override {
     BEBR_ASSIGN_OR_RETURN(const auto collection, registry_->Find(request.collection));
     const auto interrupted = [&request] { return Interrupted(request, SteadyNow()); };
-    BEBR_ASSIGN_OR_RETURN(const Selection selection, Select(*collection->shards(), request.filter, interrupted));
+    BEBR_ASSIGN_OR_RETURN(const Selection selection, Select(collection->shards()->view(), request.filter, interrupted));
     return selection.count();
   }
   absl::StatusOr<FacetResult> Facets(const FacetRequest& request) override {
@@ -172,16 +180,12 @@ class EngineImpl final : public Engine {
   }
   absl::StatusOr<std::vector<float>> Recommend(const ExampleRequest& request) override {
     BEBR_ASSIGN_OR_RETURN(const auto collection, registry_->Find(request.collection));
-    return QueryOf(*collection, request);
+    return QueryOf(collection->Now(), request);
   }
   void Search(SearchRequest request, absl::AnyInvocable<void(absl::StatusOr<SearchResult>)> done) override {
     auto collection = registry_->Find(request.collection);
     if (!collection.ok()) return done(collection.status());
-    auto job = PrepareSearch(std::move(request), (*collection)->manifest(), (*collection)->shards());
-    if (!job.ok()) return done(job.status());
-    (*job)->done = std::move(done);
-    if (!(*job)->request.group_by.empty()) return SearchGroups(*std::move(job), *scheduler_);
-    scheduler_->Submit(*std::move(job));
+    Query(*std::move(collection), std::move(request), *scheduler_, std::move(done));
   }
 
   EngineStats Stats() override;
@@ -227,7 +231,7 @@ absl::Status EngineImpl::Initialize() {
                        .pace = options_.auto_pace,
                        .documents_per_s = options_.recall_monitor_documents_per_s});
   BEBR_RETURN_IF_ERROR(registry_->Load());
-  caretaker_ = std::make_unique<Caretaker>(registry_.get());
+  caretaker_ = std::make_unique<Caretaker>(registry_.get(), &shared_.kept_views);
   upgrades_->Start();
   learner_->Start();
   return absl::OkStatus();
@@ -310,6 +314,7 @@ EngineStats EngineImpl::Stats() {
   stats.refused_queries = counters.refused_queries.load();
   stats.scan_us = counters.scan_us.load();
   stats.queued_queries = scheduler_->queued_queries();
+  stats.kept_views = shared_.kept_views.count();
   stats.documents_upserted = shared_.documents_upserted.load();
   stats.documents_deleted = shared_.documents_deleted.load();
   stats.documents_reencoded = shared_.documents_reencoded.load();

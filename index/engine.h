@@ -38,6 +38,7 @@ struct EngineOptions {
   std::string snapshot_dir;          // empty: data_dir/snapshots
   size_t threads = 0;                // of scans and encoding; 0 = the processors available
   size_t max_queued_queries = 4096;  // waiting for a scan, over all collections; more are refused
+  size_t max_kept_views = 64;        // for calls to come (keep_view); more are refused
   uint64_t max_queued_upsert_bytes = uint64_t{256}
                                      << 20;  // of floats waiting to be encoded and committed; more are refused
   uint64_t memory_limit_bytes =
@@ -87,8 +88,9 @@ class Engine {
   static absl::StatusOr<std::unique_ptr<Engine>> Open(EngineOptions options);
   virtual ~Engine() = default;
 
-  // Takes over those of the options that may change while it runs: max_queued_queries, max_queued_upsert_bytes,
-  // memory_limit_bytes, min_free_disk_bytes, block_cache_bytes. What is queued or held already stays.
+  // Takes over those of the options that may change while it runs: max_queued_queries, max_kept_views,
+  // max_queued_upsert_bytes, memory_limit_bytes, min_free_disk_bytes, block_cache_bytes. What is queued or held already
+  // stays.
   virtual void SetLimits(const EngineOptions& options) = 0;
 
   // RESOURCE_EXHAUSTED if its expected documents would not fit, by the memory formula, beside what the other
@@ -167,8 +169,8 @@ class Engine {
   virtual absl::StatusOr<std::vector<Document>> Get(std::string_view collection, absl::Span<const std::string> ids,
                                                     bool with_embeddings) = 0;
 
-  // Pages, counts and attributes' values of what is there now; all by one filter, if there is one. They block: on the
-  // filter and, for a page, on disk reads; deadline and cancellation end them early.
+  // Pages, counts and attributes' values of what is there now, or of a kept view; all by one filter, if there is one.
+  // They block: on the filter and, for a page, on disk reads; deadline and cancellation end them early.
   virtual absl::StatusOr<Page> Scroll(const PageRequest& request) = 0;
   virtual absl::StatusOr<uint64_t> Count(const CountRequest& request) = 0;
   absl::StatusOr<uint64_t> Count(std::string_view collection, std::string_view filter) {
@@ -181,6 +183,9 @@ class Engine {
   // FAILED_PRECONDITION for one without stored floats of the version. Blocks on disk reads.
   virtual absl::StatusOr<std::vector<float>> Recommend(const ExampleRequest& request) = 0;
 
+  // With keep_view, and with a page's, what the call sees is kept for others, which name the result's view_token and
+  // see the same. FAILED_PRECONDITION for a token that is none of the collection, or no more; RESOURCE_EXHAUSTED where
+  // max_kept_views are kept. With `like` it blocks on disk reads first.
   virtual void Search(SearchRequest request, absl::AnyInvocable<void(absl::StatusOr<SearchResult>)> done) = 0;
 
   virtual EngineStats Stats() = 0;

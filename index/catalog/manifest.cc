@@ -50,7 +50,9 @@ json ToJson(const Version& version) {
                        {"against_recall", check->against_recall},
                        {"overlap", check->overlap},
                        {"documents", check->documents},
-                       {"against_documents", check->against_documents}};
+                       {"against_documents", check->against_documents},
+                       {"score_error", check->score_error},
+                       {"score_error_p99", check->score_error_p99}};
   }
   return object;
 }
@@ -66,6 +68,10 @@ absl::StatusOr<VersionCheck> ParseCheck(const json& object) {
   check.overlap = object.at("overlap");
   BEBR_ASSIGN_OR_RETURN(check.documents, Number<uint64_t>(object, "documents"));
   BEBR_ASSIGN_OR_RETURN(check.against_documents, Number<uint64_t>(object, "against_documents"));
+  if (object.contains("score_error")) {  // files of earlier servers have none
+    check.score_error = object.at("score_error");
+    check.score_error_p99 = object.at("score_error_p99");
+  }
   return check;
 }
 

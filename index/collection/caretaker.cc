@@ -10,7 +10,8 @@ constexpr int kRoundsToReopen = 10;  // opening a collection costs more than try
 
 }  // namespace
 
-Caretaker::Caretaker(Registry* registry) : registry_(registry), thread_([this] { Run(); }) {}
+Caretaker::Caretaker(Registry* registry, KeptViews* views)
+    : registry_(registry), views_(views), thread_([this] { Run(); }) {}
 
 Caretaker::~Caretaker() {
   {
@@ -28,6 +29,7 @@ void Caretaker::Run() {
       if (!stopping_) wake_.WaitFor(&mutex_, kInterval);
       if (stopping_) return;
     }
+    views_->Expire();
     if (round % kRoundsToReopen == 0) registry_->RetryUnavailable();
     for (const auto& collection : registry_->List()) {
       // What still fails is said by health(), and was logged when it began.

@@ -1,4 +1,4 @@
-// Recovery from faults of the disk without a restart.
+// What an engine does by itself about once a second: recovery from faults of the disk, and the end of kept views.
 #ifndef BEBR_INDEX_COLLECTION_CARETAKER_H_
 #define BEBR_INDEX_COLLECTION_CARETAKER_H_
 
@@ -11,19 +11,21 @@
 namespace bebr {
 
 // A Caretaker tries again, about once a second, what a fault of the disk has stopped: collections that take no writes.
-// So a server needs no restart when the disk has room again or is back.
+// So a server needs no restart when the disk has room again or is back. It also lets go of kept views whose time is
+// over.
 //
-// Ownership: the registry is borrowed. Its one thread runs until it is destroyed, which waits for the attempt that is
-// under way.
+// Ownership: registry and views are borrowed. Its one thread runs until it is destroyed, which waits for the attempt
+// that is under way.
 class Caretaker {
  public:
-  explicit Caretaker(Registry* registry);
+  Caretaker(Registry* registry, KeptViews* views);
   ~Caretaker();
 
  private:
   void Run();
 
   Registry* const registry_;
+  KeptViews* const views_;
   Mutex mutex_;
   CondVar wake_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

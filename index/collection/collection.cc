@@ -139,13 +139,13 @@ absl::StatusOr<MutationResult> Collection::WriteAndWait(std::vector<Mutation> mu
   return outcome->get_future().get();
 }
 
-absl::StatusOr<std::vector<Document>> Collection::Get(absl::Span<const std::string> ids, bool with_embeddings) const {
+absl::StatusOr<std::vector<Document>> Collection::Get(const PinnedView& seen, absl::Span<const std::string> ids,
+                                                      bool with_embeddings) {
   BEBR_RETURN_IF_ERROR(ValidateCount("ids", ids.size(), kMaxDocumentsPerRequest));
-  const auto manifest = this->manifest();
-  const auto view = shards_->view();
-  CollectionStore& store = shards_->store();
-  std::vector<std::vector<size_t>> by_shard(shards_->size());
-  for (size_t i = 0; i < ids.size(); ++i) by_shard[shards_->ShardOf(ids[i])].push_back(i);
+  const auto& [manifest, shards, view] = seen;
+  CollectionStore& store = shards->store();
+  std::vector<std::vector<size_t>> by_shard(shards->size());
+  for (size_t i = 0; i < ids.size(); ++i) by_shard[shards->ShardOf(ids[i])].push_back(i);
   std::vector<std::optional<Document>> found(ids.size());
   for (uint32_t s = 0; s < by_shard.size(); ++s) {
     if (by_shard[s].empty()) continue;
@@ -284,6 +284,7 @@ absl::Status Collection::DropVersion(const Version& version) {
   if (manifest->FindSpace(version.space) == nullptr) space = version.space;
   if (manifest->VersionsOfEmbedding(version.embedding).empty()) embedding = version.embedding;
   BEBR_RETURN_IF_ERROR(writes_.RunAlone([&] { return shards_->DropVersion(version.number, space, embedding); }));
+  shared_->kept_views.Forget(shards_.get());  // they would keep it all on disk
   return shards_->Compact(space, embedding);
 }
 
@@ -299,6 +300,7 @@ absl::StatusOr<uint64_t> Collection::Checkpoint(const std::string& path) const {
 
 absl::Status Collection::DropFloats(uint32_t embedding) {
   BEBR_RETURN_IF_ERROR(writes_.RunAlone([&] { return shards_->DropFloats(embedding); }));
+  shared_->kept_views.Forget(shards_.get());
   return shards_->Compact(std::nullopt, embedding);
 }
 

@@ -50,7 +50,14 @@ class Collection : public std::enable_shared_from_this<Collection> {
   // Changes the attributes of what `select` finds; without a change, deletes it.
   void ChangeSelected(Selector select, std::optional<AttributeChange> change,
                       absl::AnyInvocable<void(absl::StatusOr<ChangeResult>)> done);
-  absl::StatusOr<std::vector<Document>> Get(absl::Span<const std::string> ids, bool with_embeddings) const;
+  // The present, as what a call sees all the while.
+  PinnedView Now() const { return {manifest(), shards_, shards_->view()}; }
+  // The documents that exist in a view of it, in the order of `ids`.
+  absl::StatusOr<std::vector<Document>> Get(absl::Span<const std::string> ids, bool with_embeddings) const {
+    return Get(Now(), ids, with_embeddings);
+  }
+  static absl::StatusOr<std::vector<Document>> Get(const PinnedView& seen, absl::Span<const std::string> ids,
+                                                   bool with_embeddings);
   // Commits one write in its turn and waits for it.
   absl::StatusOr<MutationResult> WriteAndWait(std::vector<Mutation> mutations, std::shared_ptr<const void> owner);
 

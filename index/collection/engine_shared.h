@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "index/base/thread_pool.h"
+#include "index/collection/kept_views.h"
 #include "index/shard/commit_counters.h"
 #include "index/storage/collection_store.h"
 
@@ -31,6 +32,7 @@ struct EngineShared {
   std::atomic<uint64_t> documents_reencoded{0};
   std::atomic<uint64_t> refused_upserts{0};
   CommitCounters commits;
+  KeptViews kept_views;
   ThreadPool committers{kCommitThreads};  // of all collections' write queues
   ThreadPool pool;  // encodes documents, loads shards; the last member, since its end runs what still waits
 };

@@ -30,18 +30,18 @@ uint64_t BytesOf(const PageDocument& entry) {
   return bytes;
 }
 
-// Some rows as documents, those that are still there.
-absl::StatusOr<std::vector<PageDocument>> Read(const Collection& collection, const PageRequest& request,
+// Some rows as documents.
+absl::StatusOr<std::vector<PageDocument>> Read(const PinnedView& seen, const PageRequest& request,
                                                absl::Span<const SelectedRow> rows) {
   std::vector<PageDocument> documents(rows.size());
   for (size_t i = 0; i < rows.size(); ++i) {
     documents[i].document.id = rows[i].id;
-    if (request.with_codes) documents[i].codes = CodesOf(rows[i], *collection.manifest());
+    if (request.with_codes) documents[i].codes = CodesOf(rows[i], *seen.manifest);
   }
   if (!request.with_attributes && !request.with_embeddings) return documents;
   std::vector<std::string> ids;
   for (const SelectedRow& row : rows) ids.emplace_back(row.id);
-  BEBR_ASSIGN_OR_RETURN(auto found, collection.Get(ids, request.with_embeddings));
+  BEBR_ASSIGN_OR_RETURN(auto found, Collection::Get(seen, ids, request.with_embeddings));
   auto next = found.begin();
   std::erase_if(documents, [&](PageDocument& entry) {
     if (next == found.end() || next->id != entry.document.id) return true;
@@ -65,10 +65,10 @@ absl::Status CheckLimits(const PageRequest& request) {
 
 }  // namespace
 
-absl::StatusOr<Page> ReadPage(const Collection& collection, const PageRequest& request) {
+absl::StatusOr<Page> ReadPage(const PinnedView& seen, const PageRequest& request) {
   BEBR_RETURN_IF_ERROR(CheckLimits(request));
   const auto interrupted = [&request] { return Interrupted(request, SteadyNow()); };
-  BEBR_ASSIGN_OR_RETURN(const Selection selection, Select(*collection.shards(), request.filter, interrupted));
+  BEBR_ASSIGN_OR_RETURN(const Selection selection, Select(seen.view, request.filter, interrupted));
   BEBR_ASSIGN_OR_RETURN(std::vector<SelectedRow> rows,
                         selection.PageAfter(request.after, request.limit + 1, interrupted));
   const bool more = rows.size() > request.limit;
@@ -78,7 +78,7 @@ absl::StatusOr<Page> ReadPage(const Collection& collection, const PageRequest& r
   for (size_t begin = 0; begin < rows.size(); begin += kDocumentsAtATime) {
     BEBR_RETURN_IF_ERROR(interrupted());
     const auto some = absl::MakeConstSpan(rows).subspan(begin, kDocumentsAtATime);
-    BEBR_ASSIGN_OR_RETURN(auto documents, Read(collection, request, some));
+    BEBR_ASSIGN_OR_RETURN(auto documents, Read(seen, request, some));
     const uint64_t before = bytes;
     for (PageDocument& document : documents) {
       if (request.max_bytes != 0 && bytes > 0 && bytes + BytesOf(document) > request.max_bytes) {

@@ -8,8 +8,8 @@
 
 namespace bebr {
 
-// As Engine::Scroll. A document that is written while its page is read is there as it was before or after.
-absl::StatusOr<Page> ReadPage(const Collection& collection, const PageRequest& request);
+// As Engine::Scroll, of a view.
+absl::StatusOr<Page> ReadPage(const PinnedView& seen, const PageRequest& request);
 
 }  // namespace bebr
 

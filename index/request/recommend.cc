@@ -42,12 +42,12 @@ class Mean {
   size_t count_ = 0;
 };
 
-absl::Status AddDocuments(const Collection& collection, const CollectionManifest& manifest, const Version& version,
-                          std::string_view field, const std::vector<std::string>& ids, Mean& mean) {
+absl::Status AddDocuments(const PinnedView& seen, const Version& version, std::string_view field,
+                          const std::vector<std::string>& ids, Mean& mean) {
   if (ids.empty()) return absl::OkStatus();
   for (size_t i = 0; i < ids.size(); ++i) BEBR_RETURN_IF_ERROR(ValidateId(absl::StrFormat("%s[%d]", field, i), ids[i]));
-  BEBR_ASSIGN_OR_RETURN(const auto documents, collection.Get(ids, /*with_embeddings=*/true));
-  const std::string& name = manifest.VersionsOfEmbedding(version.embedding).front()->name;
+  BEBR_ASSIGN_OR_RETURN(const auto documents, Collection::Get(seen, ids, /*with_embeddings=*/true));
+  const std::string& name = seen.manifest->VersionsOfEmbedding(version.embedding).front()->name;
   auto document = documents.begin();
   for (const std::string& id : ids) {
     if (document == documents.end() || document->id != id) {
@@ -78,8 +78,8 @@ absl::Status AddVectors(const Version& version, std::string_view field,
 
 }  // namespace
 
-absl::StatusOr<std::vector<float>> QueryOf(const Collection& collection, const ExampleRequest& request) {
-  const auto manifest = collection.manifest();
+absl::StatusOr<std::vector<float>> QueryOf(const PinnedView& seen, const ExampleRequest& request) {
+  const auto& manifest = seen.manifest;
   BEBR_ASSIGN_OR_RETURN(const Version* version, manifest->FindVersion(request.version));
   const size_t ids = request.positive_ids.size() + request.negative_ids.size();
   const size_t examples = ids + request.positives.size() + request.negatives.size();
@@ -96,10 +96,8 @@ absl::StatusOr<std::vector<float>> QueryOf(const Collection& collection, const E
   const size_t dims = version->binarizer->input_dims();
   const Metric metric = version->binarizer->metric();
   Mean positive(dims, metric), negative(dims, metric);
-  BEBR_RETURN_IF_ERROR(
-      AddDocuments(collection, *manifest, *version, "like.positive_ids", request.positive_ids, positive));
-  BEBR_RETURN_IF_ERROR(
-      AddDocuments(collection, *manifest, *version, "like.negative_ids", request.negative_ids, negative));
+  BEBR_RETURN_IF_ERROR(AddDocuments(seen, *version, "like.positive_ids", request.positive_ids, positive));
+  BEBR_RETURN_IF_ERROR(AddDocuments(seen, *version, "like.negative_ids", request.negative_ids, negative));
   BEBR_RETURN_IF_ERROR(AddVectors(*version, "like.positives", request.positives, positive));
   BEBR_RETURN_IF_ERROR(AddVectors(*version, "like.negatives", request.negatives, negative));
   std::vector<float> query(dims);

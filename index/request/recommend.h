@@ -10,8 +10,8 @@
 
 namespace bebr {
 
-// As Engine::Recommend.
-absl::StatusOr<std::vector<float>> QueryOf(const Collection& collection, const ExampleRequest& request);
+// As Engine::Recommend, of a view.
+absl::StatusOr<std::vector<float>> QueryOf(const PinnedView& seen, const ExampleRequest& request);
 
 }  // namespace bebr
 

@@ -249,12 +249,13 @@ absl::StatusOr<FacetResult> Selection::CountValues(const FacetRequest& request, 
   return result;
 }
 
-absl::StatusOr<Selection> Select(const ShardSet& shards, std::string_view filter, Interrupter interrupted) {
+absl::StatusOr<Selection> Select(std::shared_ptr<const CollectionView> view, std::string_view filter,
+                                 Interrupter interrupted) {
   std::unique_ptr<const Filter> parsed;
   if (!filter.empty()) {
     BEBR_ASSIGN_OR_RETURN(parsed, Filter::Parse(filter));
   }
-  return Selection::Create(shards.view(), parsed.get(), interrupted);
+  return Selection::Create(std::move(view), parsed.get(), interrupted);
 }
 
 absl::StatusOr<FacetResult> CountValues(const ShardSet& shards, const FacetRequest& request) {
@@ -263,8 +264,17 @@ absl::StatusOr<FacetResult> CountValues(const ShardSet& shards, const FacetReque
     return absl::InvalidArgumentError(absl::StrFormat("limit is %d; it is 1 to %d", request.limit, kMaxFacets));
   }
   const auto interrupted = [&request] { return Interrupted(request, SteadyNow()); };
-  BEBR_ASSIGN_OR_RETURN(const Selection selection, Select(shards, request.filter, interrupted));
+  BEBR_ASSIGN_OR_RETURN(const Selection selection, Select(shards.view(), request.filter, interrupted));
   return selection.CountValues(request, interrupted);
+}
+
+std::string WriterOf(const SelectedRow& row, uint32_t space, const CollectionManifest& manifest) {
+  const SegmentView::SpaceView* found = nullptr;
+  for (const SegmentView::SpaceView& candidate : row.view->spaces) {
+    if (candidate.column->has(row.row) && (found == nullptr || candidate.space == space)) found = &candidate;
+  }
+  const Version* version = found != nullptr ? manifest.VersionByNumber(found->column->version(row.row)) : nullptr;
+  return version != nullptr ? version->name : "";
 }
 
 std::vector<DocumentCode> CodesOf(const SelectedRow& row, const CollectionManifest& manifest) {

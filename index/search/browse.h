@@ -34,6 +34,9 @@ class Selection {
   static absl::StatusOr<Selection> Create(std::shared_ptr<const CollectionView> view, const Filter* filter,
                                           Interrupter interrupted);
 
+  // No document.
+  static Selection None(std::shared_ptr<const CollectionView> view) { return Selection(std::move(view)); }
+
   uint64_t count() const;
   // Of all documents, in no order.
   std::vector<std::string> Ids() const;
@@ -61,10 +64,13 @@ class Selection {
 };
 
 // The documents that satisfy the text of a filter; empty: all. INVALID_ARGUMENT as of Filter::Parse.
-absl::StatusOr<Selection> Select(const ShardSet& shards, std::string_view filter, Interrupter interrupted);
+absl::StatusOr<Selection> Select(std::shared_ptr<const CollectionView> view, std::string_view filter,
+                                 Interrupter interrupted);
 // Selection::CountValues of a request, whose limits are checked.
 absl::StatusOr<FacetResult> CountValues(const ShardSet& shards, const FacetRequest& request);
 
+// The version that wrote a row's code, that in this space if there is one; empty if it has none.
+std::string WriterOf(const SelectedRow& row, uint32_t space, const CollectionManifest& manifest);
 // A row's codes, one a space.
 std::vector<DocumentCode> CodesOf(const SelectedRow& row, const CollectionManifest& manifest);
 

@@ -8,6 +8,7 @@
 #include <variant>
 
 #include "index/search/number_order.h"
+#include "index/search/ranking.h"
 #include "index/segment/attribute_list.h"
 
 namespace bebr {
@@ -39,8 +40,6 @@ std::vector<AttributeScalar> ValuesAt(const SegmentView& segment, const Attribut
 }
 
 }  // namespace
-
-bool BetterHit(const SearchHit& a, const SearchHit& b) { return a.score != b.score ? a.score > b.score : a.id < b.id; }
 
 bool HasLists(const CollectionView& view, std::string_view name) {
   for (const auto& shard : view.shards) {

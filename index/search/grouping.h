@@ -19,9 +19,6 @@ namespace bebr {
 // Whether the attribute of some row of the view is a list.
 bool HasLists(const CollectionView& view, std::string_view name);
 
-// The order of hits: score descending, then id ascending.
-bool BetterHit(const SearchHit& a, const SearchHit& b);
-
 // The best hits of one value.
 struct HitGroup {
   AttributeScalar value;

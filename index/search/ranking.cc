@@ -21,12 +21,13 @@ int64_t ValueOf(const uint32_t* planes, uint32_t plane_words, uint32_t levels, u
 
 struct Fused {
   SearchHit hit;
-  double sum = 0;
-  float most = 0;
-  std::vector<bool> in;  // by list
+  double sum = 0;  // over the lists it is in; of a mean, of what it has beyond their last scores
+  double most = 0;
 };
 
 }  // namespace
+
+bool BetterHit(const SearchHit& a, const SearchHit& b) { return a.score != b.score ? a.score > b.score : a.id < b.id; }
 
 size_t WantedCount(const SearchRequest& request) {
   return request.group_by.empty() ? request.offset + request.k : request.k * request.group_size;
@@ -44,39 +45,32 @@ void LeaveOut(const ScanTarget& target, const SearchRequest& request, std::vecto
   if (candidates.size() > ranked) candidates.resize(ranked);
 }
 
-std::vector<SearchHit> Fuse(std::vector<std::vector<SearchHit>> lists, Fusion fusion, size_t offset, size_t k) {
+std::vector<SearchHit> Fuse(std::vector<WeightedHits> lists, Fusion fusion, size_t offset, size_t k) {
   absl::flat_hash_map<std::string, Fused> found;
-  std::vector<float> last(lists.size(), 0.0f);
-  for (size_t l = 0; l < lists.size(); ++l) {
-    for (size_t rank = 0; rank < lists[l].size(); ++rank) {
-      SearchHit& hit = lists[l][rank];
-      const float score = hit.score;
-      Fused& fused = found[hit.id];
-      if (fused.in.empty()) {
-        fused.in.resize(lists.size());
-        fused.most = score;
-        fused.hit = std::move(hit);
-      }
-      fused.in[l] = true;
-      fused.most = std::max(fused.most, score);
-      fused.sum += fusion == Fusion::kReciprocalRank ? 1.0 / (kReciprocalRankShift + static_cast<double>(rank) + 1.0)
-                                                     : static_cast<double>(score);
-      last[l] = score;
+  double absent = 0, weights = 0;  // of a mean: what a document in no list would have, and divides all
+  for (WeightedHits& list : lists) {
+    if (list.hits.empty()) continue;
+    const double weight = list.weight, last = list.hits.back().score;
+    absent += weight * last;
+    weights += weight;
+    for (size_t rank = 0; rank < list.hits.size(); ++rank) {
+      SearchHit& hit = list.hits[rank];
+      const double score = hit.score;
+      const auto [entry, added] = found.try_emplace(hit.id);
+      Fused& fused = entry->second;
+      fused.most = added ? weight * score : std::max(fused.most, weight * score);
+      fused.sum += fusion == Fusion::kReciprocalRank ? weight / (kReciprocalRankShift + static_cast<double>(rank) + 1.0)
+                                                     : weight * (score - last);
+      if (added) fused.hit = std::move(hit);
     }
   }
   std::vector<SearchHit> hits;
   for (auto& [id, fused] : found) {
-    double sum = fused.sum;
-    for (size_t l = 0; fusion == Fusion::kMean && l < lists.size(); ++l) {
-      if (!fused.in[l]) sum += static_cast<double>(last[l]);
-    }
-    if (fusion == Fusion::kMean) sum /= static_cast<double>(lists.size());
-    fused.hit.score = fusion == Fusion::kMax ? fused.most : static_cast<float>(sum);
+    const double sum = fusion == Fusion::kMean ? (absent + fused.sum) / weights : fused.sum;
+    fused.hit.score = static_cast<float>(fusion == Fusion::kMax ? fused.most : sum);
     hits.push_back(std::move(fused.hit));
   }
-  std::sort(hits.begin(), hits.end(), [](const SearchHit& a, const SearchHit& b) {
-    return a.score != b.score ? a.score > b.score : a.id < b.id;
-  });
+  std::sort(hits.begin(), hits.end(), BetterHit);
   hits.erase(hits.begin(), hits.begin() + static_cast<ptrdiff_t>(std::min(offset, hits.size())));
   if (hits.size() > k) hits.resize(k);
   return hits;

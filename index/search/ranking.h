@@ -13,6 +13,9 @@
 
 namespace bebr {
 
+// The order of hits: score descending, then id ascending.
+bool BetterHit(const SearchHit& a, const SearchHit& b);
+
 // How many hits a query is asked for, with those that are passed over.
 size_t WantedCount(const SearchRequest& request);
 
@@ -22,8 +25,14 @@ size_t CandidateCount(const SearchRequest& request);
 // Takes the excluded documents out of the candidates, and of the rest the best that the request ranks.
 void LeaveOut(const ScanTarget& target, const SearchRequest& request, std::vector<Candidate>& candidates);
 
-// The lists of several queries, best first, as one; see Fusion. The hits keep what they have but for the score.
-std::vector<SearchHit> Fuse(std::vector<std::vector<SearchHit>> lists, Fusion fusion, size_t offset, size_t k);
+// A list of hits, best first, and how much it counts.
+struct WeightedHits {
+  std::vector<SearchHit> hits;
+  float weight = 1;
+};
+// Several lists as one; see Fusion. A hit keeps what it has in the first list that it is in, but for the score. An
+// empty list has no say in a mean.
+std::vector<SearchHit> Fuse(std::vector<WeightedHits> lists, Fusion fusion, size_t offset, size_t k);
 
 // A query as it was encoded for the document's group: planes, weights, offset as of Binarizer::EncodeQueries, factor as
 // of ScaleQueries.

@@ -88,10 +88,9 @@ void SearchBatch::TakeMemory() {
   for (size_t j = 0; j < jobs_.size(); ++j) {
     const SearchRequest& request = jobs_[j]->request;
     if (request.take_memory == nullptr) continue;
-    const size_t most = request.fusion == Fusion::kNone ? request.k : CandidateCount(request);
     uint64_t hits = 0;
     Part& part = *parts_[j];
-    for (size_t i = 0; i < part.count; ++i) hits += std::min<uint64_t>(most, documents_[part.first + i]);
+    for (size_t i = 0; i < part.count; ++i) hits += std::min<uint64_t>(request.k, documents_[part.first + i]);
     if (absl::Status taken = request.take_memory(hits * HitMemory(request, spec())); !taken.ok())
       part.Fail(std::move(taken));
   }
@@ -180,11 +179,9 @@ absl::StatusOr<std::vector<SearchHit>> SearchBatch::Hits(const SearchJob& job, s
   }
   std::vector<SearchHit> hits;
   std::vector<uint32_t> words(spec().code_words());
-  const bool fused = request.fusion != Fusion::kNone;
-  const size_t wanted = fused ? scored.size() : request.k;
-  for (size_t i = fused ? 0 : request.offset; i < scored.size(); ++i) {
+  for (size_t i = request.offset; i < scored.size(); ++i) {
     const ScoredCandidate& entry = scored[i];
-    if (hits.size() == wanted) break;
+    if (hits.size() == request.k) break;
     if (request.min_score.has_value() && entry.candidate.score < *request.min_score) break;
     const ScanTarget::Part& part = target_->parts()[entry.candidate.segment];
     const uint32_t row = entry.candidate.row;
@@ -269,8 +266,6 @@ void SearchBatch::AnswerJob(SearchJob& job) const {
   SearchResult& result = job.result;
   result.documents_scanned /= result.hits.size();
   if (job.filter != nullptr) result.warnings = WarningsOf(*job.filter, target_->view());
-  if (job.request.fusion != Fusion::kNone)
-    result.hits = {Fuse(std::move(result.hits), job.request.fusion, job.request.offset, job.request.k)};
   job.done(std::move(result));
 }
 

@@ -130,7 +130,8 @@ std::vector<std::string> WarningsOf(const Filter& filter, const CollectionView& 
 
 absl::StatusOr<std::unique_ptr<SearchJob>> PrepareSearch(SearchRequest request,
                                                          std::shared_ptr<const CollectionManifest> manifest,
-                                                         std::shared_ptr<ShardSet> shards) {
+                                                         std::shared_ptr<ShardSet> shards,
+                                                         std::shared_ptr<const CollectionView> view) {
   BEBR_ASSIGN_OR_RETURN(const Version* version, manifest->FindVersion(request.version));
   BEBR_RETURN_IF_ERROR(CheckMadeFor(request.model_checksum, *version, *manifest));
   BEBR_RETURN_IF_ERROR(CheckLimits(request));
@@ -143,10 +144,11 @@ absl::StatusOr<std::unique_ptr<SearchJob>> PrepareSearch(SearchRequest request,
   auto job = std::make_unique<SearchJob>();
   if (!request.filter.empty()) {
     BEBR_ASSIGN_OR_RETURN(job->filter, Filter::Parse(request.filter));
-    if (request.strict) BEBR_RETURN_IF_ERROR(CheckKnown(*job->filter, *shards->view()));
+    if (request.strict) BEBR_RETURN_IF_ERROR(CheckKnown(*job->filter, view != nullptr ? *view : *shards->view()));
   }
   job->version = *version;
   job->query_memory = QueryMemory(version->binarizer->spec(), version->binarizer->query_levels(), request.first_levels);
+  if (view != nullptr) job->target = std::make_shared<const ScanTarget>(std::move(view), version->space);
   job->manifest = std::move(manifest);
   job->shards = std::move(shards);
   job->request = std::move(request);

@@ -49,10 +49,12 @@ Filter::Warnings UnknownIn(const Filter& filter, const CollectionView& view);
 std::vector<std::string> WarningsOf(const Filter& filter, const CollectionView& view);
 
 // A checked search of a collection, ready for the scheduler but for `done`. INVALID_ARGUMENT names field, value and
-// limit; NOT_FOUND: an unknown version; FAILED_PRECONDITION: a rerank without stored floats.
+// limit; NOT_FOUND: an unknown version; FAILED_PRECONDITION: a rerank without stored floats. With a view it sees that,
+// else what is there when it is scanned.
 absl::StatusOr<std::unique_ptr<SearchJob>> PrepareSearch(SearchRequest request,
                                                          std::shared_ptr<const CollectionManifest> manifest,
-                                                         std::shared_ptr<ShardSet> shards);
+                                                         std::shared_ptr<ShardSet> shards,
+                                                         std::shared_ptr<const CollectionView> view = nullptr);
 
 }  // namespace bebr
 

@@ -107,6 +107,8 @@ struct VersionCheck {
   double overlap = 0;         // of the two versions' answers
   uint64_t documents = 0;     // with floats of the version
   uint64_t against_documents = 0;
+  double score_error = 0;  // of the version, as of RecallSample
+  double score_error_p99 = 0;
 };
 
 // What a comparison of two versions is to do: Engine::CheckVersion.
@@ -147,6 +149,9 @@ struct RecallSample {
   double recall = 0;
   uint32_t queries = 0;
   uint32_t k = 0;
+  // |estimated - exact score| over the exact neighbours: mean and 99th percentile.
+  double score_error = 0;
+  double score_error_p99 = 0;
 };
 
 // An embedding version as it is now.

@@ -81,12 +81,21 @@ struct SearchHit {
   uint32_t segment = 0, row = 0;                   // where it is in what was scanned: of no use to others
 };
 
+// A query made of examples: what hits should be like, and what not.
+struct ExampleRequest {
+  std::string collection;
+  std::string version;  // empty = the default version
+  std::vector<std::string> positive_ids, negative_ids;
+  std::vector<absl::Span<const float>> positives, negatives;  // borrowed
+};
+
 // What a search asks for: one or more queries with the same options.
 struct SearchRequest {
   std::string collection;
   std::string version;                           // empty = the default version
   uint32_t model_checksum = 0;                   // of the version that the queries were made for; 0 = not told
   std::vector<absl::Span<const float>> queries;  // 1..kMaxQueriesPerRequest; borrowed until `done` has run
+  std::optional<ExampleRequest> like;            // one more query, of these examples as the search sees them
   size_t k = 10;                                 // 1..kMaxK
   size_t offset = 0;                             // the best so many are passed over; offset + k: at most kMaxK
   size_t rerank = 0;                             // candidates to re-score with stored floats; 0 = none; else >= k
@@ -124,14 +133,6 @@ struct SearchRequest {
   std::function<absl::Status(uint64_t bytes)> take_memory;
   absl::Duration deadline = absl::InfiniteDuration();  // on the clock of SteadyNow(), index/base/clock.h
   std::shared_ptr<std::atomic<bool>> cancelled;        // may be null; set by the caller at any time
-};
-
-// A query made of examples: what hits should be like, and what not.
-struct ExampleRequest {
-  std::string collection;
-  std::string version;  // empty = the default version
-  std::vector<std::string> positive_ids, negative_ids;
-  std::vector<absl::Span<const float>> positives, negatives;  // borrowed
 };
 
 // Microseconds a request spent in each stage. `scan` is that of the shared scan the request was part of.

@@ -1,6 +1,9 @@
 #include "index/upgrade/recall.h"
 
 #include <algorithm>
+#include <cmath>
+#include <map>
+#include <numeric>
 #include <queue>
 #include <set>
 #include <utility>
@@ -116,6 +119,35 @@ absl::StatusOr<Answers> CodeAnswers(const CollectionManifest& manifest, const Ve
     }
   }
   return answers;
+}
+
+// A filter that leaves the documents with these ids.
+std::string OneOf(const std::set<std::string_view>& ids) {
+  std::string filter = "id IN (";
+  for (const std::string_view id : ids) {
+    filter += filter.back() == '(' ? "\"" : ", \"";
+    for (const char c : id) {
+      if (c == '"' || c == '\\') filter += '\\';
+      filter += c;
+    }
+    filter += '"';
+  }
+  return filter + ")";
+}
+
+// Adds |estimated - exact score| of each of the ids that was scored both ways.
+void AddErrors(const std::vector<std::string>& ids, const std::vector<SearchHit>& estimated,
+               const std::vector<SearchHit>& reranked, std::vector<double>& errors) {
+  std::map<std::string_view, double> estimates, exact;
+  for (const SearchHit& hit : estimated) estimates[hit.id] = hit.score;
+  for (const SearchHit& hit : reranked) {
+    if (hit.score_kind == ScoreKind::kExact) exact[hit.id] = hit.score;
+  }
+  for (const std::string& id : ids) {
+    const auto by_codes = estimates.find(id), by_floats = exact.find(id);
+    if (by_codes == estimates.end() || by_floats == exact.end()) continue;  // deleted meanwhile
+    errors.push_back(std::fabs(by_codes->second - by_floats->second));
+  }
 }
 
 // Takes each query's own document out and leaves k.
@@ -247,6 +279,35 @@ absl::StatusOr<ComparedAnswers> CompareWithExact(const Collection& collection, c
   return answers;
 }
 
+absl::StatusOr<ScoreError> MeasureScoreError(const CollectionManifest& manifest, const Version& version,
+                                             const Queries& queries, const Answers& exact, const SearchNow& search,
+                                             const ReadingPace& pace) {
+  std::vector<double> errors;
+  for (size_t first = 0; first < queries.rows.size(); first += kQueriesAtATime) {
+    const size_t end = std::min(queries.rows.size(), first + kQueriesAtATime);
+    std::set<std::string_view> ids;
+    for (size_t q = first; q < end; ++q) ids.insert(exact[q].begin(), exact[q].end());
+    if (ids.empty()) continue;
+    SearchRequest request{.collection = manifest.name,
+                          .version = version.name,
+                          .k = ids.size(),
+                          .filter = OneOf(ids),
+                          .deadline = pace.deadline,
+                          .cancelled = pace.cancelled};
+    for (size_t q = first; q < end; ++q) request.queries.push_back(queries.rows[q]);
+    BEBR_ASSIGN_OR_RETURN(const SearchResult estimated, search(request));
+    request.rerank = request.k;
+    BEBR_ASSIGN_OR_RETURN(const SearchResult reranked, search(std::move(request)));
+    for (size_t q = first; q < end; ++q)
+      AddErrors(exact[q], estimated.hits[q - first], reranked.hits[q - first], errors);
+  }
+  if (errors.empty()) return ScoreError{};
+  std::sort(errors.begin(), errors.end());
+  const double sum = std::accumulate(errors.begin(), errors.end(), 0.0);
+  const size_t below = (errors.size() * 99 + 99) / 100;  // a percentile that is one of them
+  return ScoreError{sum / static_cast<double>(errors.size()), errors[below - 1]};
+}
+
 absl::Status NoFloats(const Version& version) {
   return absl::FailedPreconditionError(absl::StrFormat(
       "no document has stored floats of version \"%s\", so there is nothing to compare its codes with", version.name));
@@ -259,10 +320,14 @@ absl::StatusOr<RecallSample> MeasureRecall(const Collection& collection, const V
   if (sampled[0].rows.empty()) return NoFloats(version);
   BEBR_ASSIGN_OR_RETURN(const ComparedAnswers answers,
                         CompareWithExact(collection, version, sampled[0], k, search, pace));
+  BEBR_ASSIGN_OR_RETURN(const ScoreError error,
+                        MeasureScoreError(*collection.manifest(), version, sampled[0], answers.exact, search, pace));
   return RecallSample{.measured = absl::Now(),
                       .recall = answers.recall(),
                       .queries = static_cast<uint32_t>(sampled[0].rows.size()),
-                      .k = static_cast<uint32_t>(k)};
+                      .k = static_cast<uint32_t>(k),
+                      .score_error = error.mean,
+                      .score_error_p99 = error.p99};
 }
 
 }  // namespace bebr

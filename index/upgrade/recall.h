@@ -53,6 +53,17 @@ struct ComparedAnswers {
   double recall() const;
 };
 
+// How far estimated scores are from exact ones.
+struct ScoreError {
+  double mean = 0;
+  double p99 = 0;
+};
+// Over the answers by stored floats: |estimated - exact score| of each, mean and 99th percentile. Searches for these
+// documents alone, by their codes and with rerank.
+absl::StatusOr<ScoreError> MeasureScoreError(const CollectionManifest& manifest, const Version& version,
+                                             const Queries& queries, const Answers& exact, const SearchNow& search,
+                                             const ReadingPace& pace);
+
 // The `k` best of each query. Queries that are documents do not count themselves among their neighbours. Reads all
 // floats of the version, on threads that yield to others.
 absl::StatusOr<ComparedAnswers> CompareWithExact(const Collection& collection, const Version& version,

@@ -90,6 +90,10 @@ absl::StatusOr<VersionCheck> CompareVersions(const Collection& collection, const
   check.queries = static_cast<uint32_t>(queries.of_version.rows.size());
   check.recall = answers.recall();
   check.against_recall = against_answers.recall();
+  BEBR_ASSIGN_OR_RETURN(const ScoreError error,
+                        MeasureScoreError(*manifest, *version, queries.of_version, answers.exact, search, pace));
+  check.score_error = error.mean;
+  check.score_error_p99 = error.p99;
   check.overlap = MeanShare(against_answers.found, answers.found);
   check.checked_unix_us = absl::ToUnixMicros(absl::Now());
   return check;

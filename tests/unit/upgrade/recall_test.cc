@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <filesystem>
 #include <future>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -164,6 +166,31 @@ TEST_F(RecallTest, ComparesCodesWithTheStoredFloats) {
   EXPECT_EQ(sample->recall, answers->recall());
   EXPECT_EQ(sample->queries, 20u);
   EXPECT_EQ(sample->k, 5u);
+}
+
+TEST_F(RecallTest, ScoreErrorsAreThoseOfTheExactNeighbours) {
+  const Version* const first[] = {&version(0)};
+  const Queries queries = (*SampleQueries(*collection_, first, 37))[0];
+  std::vector<double> errors;
+  for (size_t q = 0; q < queries.rows.size(); ++q) {
+    std::map<std::string, double> estimates;
+    for (const auto& hit : reference_.Search(queries.rows[q], kDocuments)) estimates[hit.id] = hit.score;
+    size_t neighbours = 0;
+    for (const auto& hit : reference_.SearchExact(queries.rows[q], 6)) {
+      if (hit.id == queries.ids[q] || ++neighbours > 5) continue;
+      errors.push_back(std::fabs(estimates.at(hit.id) - double{hit.score}));
+    }
+  }
+  std::sort(errors.begin(), errors.end());
+  double sum = 0;
+  for (const double error : errors) sum += error;
+  const auto sample = MeasureRecall(*collection_, version(0), 37, 5, search(), {});
+  ASSERT_TRUE(sample.ok()) << sample.status();
+  ASSERT_EQ(errors.size(), 37u * 5);
+  EXPECT_THAT(sample->score_error, DoubleNear(sum / static_cast<double>(errors.size()), 1e-6));
+  // Of 185 the 184th smallest: at least 99 of 100 are no larger.
+  EXPECT_THAT(sample->score_error_p99, DoubleNear(errors[183], 1e-6));
+  EXPECT_GT(sample->score_error, 0.01);  // codes of 24 bits
 }
 
 TEST_F(RecallTest, QueriesThatAreNoDocumentsKeepTheirNeighbours) {

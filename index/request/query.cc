@@ -1,0 +1,65 @@
+#include "index/request/query.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "index/request/fused_search.h"
+#include "index/request/group_search.h"
+#include "index/request/recommend.h"
+#include "index/request/seen_view.h"
+#include "index/search/search_job.h"
+
+namespace bebr {
+namespace {
+
+using Done = absl::AnyInvocable<void(absl::StatusOr<SearchResult>)>;
+
+// Adds the token of a kept view to the answer, or lets go of a view that was kept for a search that failed.
+Done WithToken(std::shared_ptr<const Collection> collection, SeenView seen, std::vector<std::string> versions,
+               Done done) {
+  return [collection = std::move(collection), seen = std::move(seen), versions = std::move(versions),
+          done = std::move(done)](absl::StatusOr<SearchResult> result) mutable {
+    if (result.ok()) {
+      result->view_token = seen.token;
+    } else {
+      result = NewerThanView(*collection, seen, versions, result.status());
+      Unsee(*collection, seen);
+    }
+    done(std::move(result));
+  };
+}
+
+}  // namespace
+
+void Query(std::shared_ptr<const Collection> collection, SearchRequest request, Scheduler& scheduler, Done done) {
+  if (absl::Status status = CheckFusion(request); !status.ok()) return done(std::move(status));
+  auto seen = See(*collection, request.view_token, request.keep_view);
+  if (!seen.ok()) return done(seen.status());
+  const PinnedView pinned = seen->pinned;
+  const bool kept = seen->kept;
+  if (request.like.has_value()) {
+    auto query = QueryOf(pinned, *request.like);
+    if (!query.ok()) {
+      Unsee(*collection, *seen);
+      return done(query.status());
+    }
+    auto floats = std::make_shared<const std::vector<float>>(*std::move(query));
+    request.queries.push_back(*floats);
+    done = [floats, done = std::move(done)](absl::StatusOr<SearchResult> result) mutable { done(std::move(result)); };
+  }
+  if (kept) {
+    std::vector<std::string> versions = request.versions;
+    if (versions.empty()) versions.push_back(request.version);
+    done = WithToken(std::move(collection), *std::move(seen), std::move(versions), std::move(done));
+  }
+  if (request.fusion != Fusion::kNone && request.group_by.empty())
+    return SearchFused(std::move(request), pinned, scheduler, std::move(done));
+  auto job = PrepareSearch(std::move(request), pinned.manifest, pinned.shards, kept ? pinned.view : nullptr);
+  if (!job.ok()) return done(job.status());
+  (*job)->done = std::move(done);
+  if (!(*job)->request.group_by.empty()) return SearchGroups(*std::move(job), scheduler);
+  scheduler.Submit(*std::move(job));
+}
+
+}  // namespace bebr

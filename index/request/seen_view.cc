@@ -1,0 +1,46 @@
+#include "index/request/seen_view.h"
+
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "index/base/status_macros.h"
+#include "index/types/search.h"
+
+namespace bebr {
+
+absl::StatusOr<SeenView> See(const Collection& collection, std::string_view token, absl::Duration keep) {
+  if (keep < absl::ZeroDuration() || keep > kMaxKeepView) {
+    return absl::InvalidArgumentError(absl::StrFormat("keep_view_s is %d; it is 0 to %d", absl::ToInt64Seconds(keep),
+                                                      absl::ToInt64Seconds(kMaxKeepView)));
+  }
+  KeptViews& views = collection.shared().kept_views;
+  SeenView seen;
+  if (!token.empty()) {
+    BEBR_ASSIGN_OR_RETURN(seen.pinned, views.Find(token, collection.shards().get(), keep));
+    seen.kept = true;
+    if (keep > absl::ZeroDuration()) seen.token = token;
+    return seen;
+  }
+  seen.pinned = collection.Now();
+  if (keep == absl::ZeroDuration()) return seen;
+  BEBR_ASSIGN_OR_RETURN(seen.token, views.Keep(seen.pinned, keep));
+  seen.kept = seen.fresh = true;
+  return seen;
+}
+
+void Unsee(const Collection& collection, const SeenView& seen) {
+  if (seen.fresh) collection.shared().kept_views.Release(seen.token);
+}
+
+absl::Status NewerThanView(const Collection& collection, const SeenView& seen, const std::vector<std::string>& versions,
+                           absl::Status status) {
+  if (!seen.kept) return status;
+  for (const std::string& version : versions) {
+    if (seen.pinned.manifest->FindVersion(version).ok() || !collection.manifest()->FindVersion(version).ok()) continue;
+    return absl::FailedPreconditionError(
+        absl::StrFormat("version \"%s\" is newer than the view of view_token; begin again without it", version));
+  }
+  return status;
+}
+
+}  // namespace bebr
