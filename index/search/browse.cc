@@ -43,19 +43,6 @@ constexpr uint64_t kValueBytes = 128;
 // Memory is asked for in steps.
 constexpr uint64_t kMemoryStep = 64 << 10;
 
-AttributeScalar NumberOf(AttributeType type, uint64_t value) {
-  switch (type) {
-    case AttributeType::kDouble:
-      return std::bit_cast<double>(value) + 0.0;  // one zero
-    case AttributeType::kBool:
-      return value != 0;
-    case AttributeType::kTimestamp:
-      return Timestamp{static_cast<int64_t>(value)};
-    default:
-      return static_cast<int64_t>(value);
-  }
-}
-
 absl::Status TooManyValues(std::string_view attribute, size_t most) {
   return absl::ResourceExhaustedError(absl::StrFormat(
       "attribute \"%s\" has more than %d different values, the limit; narrow the filter", attribute, most));

@@ -9,6 +9,7 @@
 #include <variant>
 
 #include "absl/container/flat_hash_set.h"
+#include "index/search/list_match.h"
 #include "index/search/value_ranges.h"
 #include "index/simd/kernels.h"
 
@@ -173,8 +174,8 @@ RowSet TestColumn(const Filter::Node& node, const TestedColumn& tested, const Ro
     return others;
   }
   if (const auto ranges = RangesOf(node, tested.dictionary)) return test.InRanges(*ranges);
-  const AttributeType type = IsContains(node.op) ? AttributeType::kList : AttributeType::kString;
-  return test.ByAnswer(type, tested.texts.at(&node), Negated(node.op));
+  if (IsContains(node.op)) return ListMatch(node, tested.column, tested.row_count).Among(rows);
+  return test.ByAnswer(AttributeType::kString, tested.texts.at(&node), Negated(node.op));
 }
 
 RowSet TestIds(const Filter::Node& node, const Segment& ids, uint32_t row_count, const RowSet& rows) {

@@ -20,7 +20,7 @@ struct TestedColumn {
 };
 
 // The rows of `rows` that satisfy a test of an attribute. Cost: a pass over the words of `rows` with a bit set, for
-// each type that the test may be true of.
+// each type that the test may be true of; of lists as ListMatch.
 RowSet TestColumn(const Filter::Node& node, const TestedColumn& tested, const RowSet& rows);
 // The same of a test of the document's id; `ids` is the segment of the rows.
 RowSet TestIds(const Filter::Node& node, const Segment& ids, uint32_t row_count, const RowSet& rows);

@@ -95,8 +95,7 @@ std::vector<const Filter::Node*> TestsOf(const Filter::Node& root) {
 
 // Whether a test is compared with every distinct text or list.
 bool ComparesTexts(const Filter::Node& test) {
-  if (test.op == FilterOperator::kStartsWith || test.op == FilterOperator::kHasOther || IsContains(test.op))
-    return true;
+  if (test.op == FilterOperator::kStartsWith || test.op == FilterOperator::kHasOther) return true;
   return IsOrder(test.op) && std::holds_alternative<std::string>(test.literals.front());
 }
 
@@ -111,8 +110,7 @@ absl::Status CheckTests(const Filter::Node& root) {
       std::count_if(tests.begin(), tests.end(), [](const Filter::Node* test) { return ComparesTexts(*test); }));
   if (texts <= kMaxTextComparisons) return absl::OkStatus();
   return absl::InvalidArgumentError(
-      absl::StrFormat("the filter compares texts by <, <=, >, >=, BETWEEN or STARTS WITH, or lists by CONTAINS, %d "
-                      "times; the limit is %d",
+      absl::StrFormat("the filter compares texts by <, <=, >, >=, BETWEEN or STARTS WITH %d times; the limit is %d",
                       texts, kMaxTextComparisons));
 }
 
@@ -241,11 +239,7 @@ Filter::TextAnswers Filter::CompareTexts(const AttributeDictionary& dictionary,
       }
     };
     if (test->op == FilterOperator::kHasOther) {
-      fill([match = ListMatch(*test)](std::string_view entry) { return match.HasOther(entry); });
-      continue;
-    }
-    if (IsContains(test->op)) {
-      fill([match = ListMatch(*test)](std::string_view entry) { return match.Matches(entry); });
+      fill([others = OtherValues(*test)](std::string_view entry) { return others.AnyIn(entry); });
       continue;
     }
     const auto& text = std::get<std::string>(test->literals.front());

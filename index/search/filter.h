@@ -44,7 +44,7 @@ struct SelectedRows {
 //
 // Immutable; thread-safe. Errors: INVALID_ARGUMENT with the position (a byte, counted from 1), what was expected there
 // and what was found. Cost of Evaluate: a pass over the rows for each comparison that can still change the answer; some
-// microseconds where indexes tell that few rows satisfy =, IN or an order of numbers (filter_lookup.h).
+// microseconds where indexes tell that few rows satisfy =, IN, an order of numbers or CONTAINS (filter_lookup.h).
 class Filter {
  public:
   static absl::StatusOr<std::unique_ptr<const Filter>> Parse(std::string_view text);
@@ -64,7 +64,7 @@ class Filter {
   struct Node;  // of the syntax tree
 
   // For each <, <=, > and >= with a string: a bit for every string of a dictionary, set where it is not below (or, for
-  // <= and >, is above) the condition's; for each STARTS WITH, and CONTAINS of its lists, set where it does.
+  // <= and >, is above) the condition's; for each STARTS WITH, set where it does.
   using TextAnswers = absl::flat_hash_map<const Node*, std::vector<uint64_t>>;
   // Compares with every string of the dictionary: to be done once for all segments that share it. `stopped` is
   // asked for every comparison and every thousand strings; once it is true the rest is left out, and what there is may

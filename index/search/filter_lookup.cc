@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "index/search/list_match.h"
 #include "index/search/value_ranges.h"
 
 namespace bebr {
@@ -38,6 +39,7 @@ class Finder {
   std::optional<FewRows> Find(const Filter::Node& node) const {
     switch (node.kind) {
       case Filter::Node::Kind::kTest: {
+        if (IsContains(node.op)) return FindLists(node);
         const auto ranges = RangesOf(node, dictionary_, kMostRanges);
         return ranges.has_value() ? FindRanges(node.name, *ranges) : std::nullopt;
       }
@@ -61,6 +63,15 @@ class Finder {
     return found;
   }
 
+  std::optional<FewRows> FindLists(const Filter::Node& test) const {
+    const auto column = columns_.find(test.name);
+    if (column == columns_.end()) return FewRows();
+    const ListMatch match(test, *column->second, rows_);
+    auto rows = match.Few(most_);
+    if (!rows.has_value()) return std::nullopt;
+    return FewRows{*std::move(rows), match.exact()};
+  }
+
   // The rows of the child that leaves the fewest. Tests of one attribute, as both bounds of an interval, are one.
   std::optional<FewRows> FindAnd(const Filter::Node& node) const {
     std::optional<FewRows> best;
@@ -71,7 +82,7 @@ class Finder {
       std::optional<FewRows> found;
       size_t together = 1;
       if (seen[i]) continue;
-      if (child.kind != Filter::Node::Kind::kTest) {
+      if (child.kind != Filter::Node::Kind::kTest || IsContains(child.op)) {
         found = Find(child);
       } else if (auto ranges = RangesOf(child, dictionary_, kMostRanges)) {
         for (size_t j = i + 1; j < tests; ++j) {

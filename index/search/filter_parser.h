@@ -20,8 +20,7 @@ inline constexpr size_t kMaxFilterDepth = 64;
 
 // Each test is a pass over the rows; lists belong into one IN.
 inline constexpr size_t kMaxFilterTests = 1000;
-// An order of texts, STARTS WITH, or CONTAINS, is a comparison with every distinct text and list of the collection
-// besides.
+// An order of texts, or STARTS WITH, is a comparison with every distinct text of the collection besides.
 inline constexpr size_t kMaxTextComparisons = 64;
 
 // What a test compares an attribute by.

@@ -1,88 +1,17 @@
 #include "index/segment/attribute_columns.h"
 
-#include <algorithm>
 #include <bit>
-#include <cstring>
 #include <utility>
+#include <vector>
 
 #include "index/segment/attribute_list.h"
 
 namespace bebr {
 namespace {
 
-// What the allocator takes for a string.
-uint64_t AllocatedBytes(uint64_t size) { return size == 0 ? 0 : std::max<uint64_t>(32, (size + 8 + 15) / 16 * 16); }
-
 bool IsInDictionary(AttributeType type) { return type == AttributeType::kString || type == AttributeType::kList; }
 
 }  // namespace
-
-uint32_t AttributeDictionary::Add(std::string_view text) {
-  MutexLock lock(&mutex_);
-  if (const auto it = numbers_.find(text); it != numbers_.end()) {
-    ++entries_[*it].rows;
-    return *it;
-  }
-  if (free_.empty()) {
-    free_.push_back(static_cast<uint32_t>(entries_.size()));
-    entries_.emplace_back();
-  }
-  const uint32_t number = free_.back();
-  free_.pop_back();
-  Entry& entry = entries_[number];
-  entry.text = std::make_unique_for_overwrite<char[]>(text.size());
-  std::memcpy(entry.text.get(), text.data(), text.size());
-  entry.size = static_cast<uint32_t>(text.size());
-  entry.rows = 1;
-  numbers_.insert(number);
-  text_bytes_ += AllocatedBytes(text.size());
-  return number;
-}
-
-uint32_t AttributeDictionary::Hold(uint32_t number) {
-  MutexLock lock(&mutex_);
-  ++entries_[number].rows;
-  return entries_[number].size;
-}
-
-void AttributeDictionary::Release(absl::Span<const uint32_t> numbers) {
-  MutexLock lock(&mutex_);
-  for (const uint32_t number : numbers) {
-    Entry& entry = entries_[number];
-    if (--entry.rows > 0) continue;
-    numbers_.erase(number);
-    text_bytes_ -= AllocatedBytes(entry.size);
-    entry = Entry();
-    free_.push_back(number);
-  }
-  if (!numbers_.empty()) return;
-  entries_ = std::vector<Entry>();
-  free_ = std::vector<uint32_t>();
-  numbers_.rehash(0);
-}
-
-std::optional<uint32_t> AttributeDictionary::Find(std::string_view text) const {
-  MutexLock lock(&mutex_);
-  const auto it = numbers_.find(text);
-  if (it == numbers_.end()) return std::nullopt;
-  return *it;
-}
-
-std::string AttributeDictionary::Text(uint32_t number) const {
-  MutexLock lock(&mutex_);
-  return std::string(TextOf(number));
-}
-
-uint32_t AttributeDictionary::size() const {
-  MutexLock lock(&mutex_);
-  return static_cast<uint32_t>(entries_.size());
-}
-
-uint64_t AttributeDictionary::memory_bytes() const {
-  MutexLock lock(&mutex_);
-  return text_bytes_ + entries_.capacity() * sizeof(Entry) + free_.capacity() * sizeof(uint32_t) +
-         numbers_.capacity() * (sizeof(uint32_t) + 1);
-}
 
 AttributeColumns::AttributeColumns(uint32_t capacity, std::shared_ptr<AttributeDictionary> dictionary,
                                    std::shared_ptr<const AttributeSchema> schema)
@@ -106,7 +35,7 @@ AttributeColumns::Column& AttributeColumns::ColumnFor(const std::string& name) {
   if (const auto it = columns_->find(name); it != columns_->end()) return *it->second;
   if (viewed_) columns_ = std::make_shared<Map>(*columns_);
   viewed_ = false;
-  return *columns_->emplace(name, std::make_shared<Column>(capacity_)).first->second;
+  return *columns_->emplace(name, std::make_shared<Column>(capacity_, dictionary_)).first->second;
 }
 
 void AttributeColumns::SetValue(Column& column, uint32_t row, AttributeType type, uint64_t value) {
@@ -170,21 +99,11 @@ void AttributeColumns::SetOne(Column& column, uint32_t row, const AttributeValue
 
 std::optional<AttributeScalar> ScalarAt(const AttributeColumns::Column& column, uint32_t row,
                                         const AttributeDictionary& dictionary) {
+  const AttributeType type = column.types[row];
   const uint64_t value = column.values[row];
-  switch (column.types[row]) {
-    case AttributeType::kString:
-      return dictionary.Text(static_cast<uint32_t>(value));
-    case AttributeType::kInt:
-      return static_cast<int64_t>(value);
-    case AttributeType::kDouble:
-      return std::bit_cast<double>(value) + 0.0;  // one zero
-    case AttributeType::kBool:
-      return value != 0;
-    case AttributeType::kTimestamp:
-      return Timestamp{static_cast<int64_t>(value)};
-    default:
-      return std::nullopt;
-  }
+  if (type == AttributeType::kString) return dictionary.Text(static_cast<uint32_t>(value));
+  if (type == AttributeType::kAbsent || type >= AttributeType::kList) return std::nullopt;
+  return NumberOf(type, value);
 }
 
 std::optional<int64_t> AttributeColumns::Integer(std::string_view name, uint32_t row) const {

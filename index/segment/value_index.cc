@@ -1,6 +1,7 @@
 #include "index/segment/value_index.h"
 
 #include <algorithm>
+#include <bit>
 #include <iterator>
 #include <utility>
 
@@ -21,6 +22,19 @@ uint64_t OrderKey(AttributeType type, uint64_t value) {
       return (value & kSignBit) != 0 ? ~value : value | kSignBit;
     default:
       return value;
+  }
+}
+
+AttributeScalar NumberOf(AttributeType type, uint64_t value) {
+  switch (type) {
+    case AttributeType::kDouble:
+      return std::bit_cast<double>(value) + 0.0;  // one zero
+    case AttributeType::kBool:
+      return value != 0;
+    case AttributeType::kTimestamp:
+      return Timestamp{static_cast<int64_t>(value)};
+    default:
+      return static_cast<int64_t>(value);
   }
 }
 

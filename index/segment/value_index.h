@@ -12,11 +12,12 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/types/span.h"
 #include "index/base/mutex.h"
+#include "index/types/attributes.h"
 
 namespace bebr {
 
-// The type of an attribute of a row; one byte in memory. kStored: there is a value, on disk alone. Lists and what is
-// stored are in no index.
+// The type of an attribute of a row; one byte in memory. kStored: there is a value, on disk alone. Lists are in a
+// ListIndex, what is stored in none.
 enum class AttributeType : uint8_t {
   kAbsent = 0,
   kString = 1,
@@ -30,6 +31,9 @@ enum class AttributeType : uint8_t {
 
 // A value of a column as a number. Keys of one type are in the order of its values; of texts, in that of their numbers.
 uint64_t OrderKey(AttributeType type, uint64_t value);
+
+// The value itself, of a type that is neither a text nor a list.
+AttributeScalar NumberOf(AttributeType type, uint64_t value);
 
 // The values of one type from `least` to `most`, both included, by their keys.
 struct KeyRange {

@@ -51,7 +51,7 @@ struct ShardView {
     ShardMemory memory = rows_memory;
     memory.attributes += dictionary->memory_bytes();
     for (const SegmentView& segment : segments) {
-      for (const auto& [name, column] : *segment.attributes) memory.attributes += column->index.memory_bytes();
+      for (const auto& [name, column] : *segment.attributes) memory.attributes += column->index_bytes();
     }
     return memory;
   }

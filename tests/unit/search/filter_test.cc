@@ -715,6 +715,33 @@ TEST(FilterTest, RefusesMoreTestsThanTheLimits) {
   EXPECT_THAT(std::string(texts.status().message()), HasSubstr("65 times; the limit is 64"));
 }
 
+TEST(FilterTest, FindsTheFewListsWithAValueWithoutALookAtTheOthers) {
+  std::vector<Attributes> documents(5000);
+  for (size_t row = 0; row < documents.size(); ++row) {
+    AttributeList tags = {absl::StrCat("document", row), row % 100 == 3 ? "rare" : "common"};
+    if (row % 2 == 0) tags.push_back(static_cast<int64_t>(row % 7));
+    documents[row]["tags"] = std::move(tags);
+    documents[row]["n"] = static_cast<int64_t>(row % 10);
+  }
+  const Table table(std::move(documents));
+  const auto select = [&](std::string_view text) { return table.Select(**Filter::Parse(text), table.rows()); };
+  for (const char* text :
+       {"tags CONTAINS 'rare'", "tags CONTAINS ALL ('rare', 'document503')", "tags CONTAINS 'nothing'",
+        "tags CONTAINS ANY ('document1', 'document4999', 'rare', 7.5)", "n > 2 AND tags CONTAINS 'rare'",
+        "tags CONTAINS ALL ('rare', 2)", "tags CONTAINS 'document17' OR tags CONTAINS 'rare'"}) {
+    EXPECT_TRUE(select(text).few) << text;
+  }
+  EXPECT_EQ(select("tags CONTAINS 'rare'").numbers.size(), 50u);
+  EXPECT_THAT(select("tags CONTAINS ALL ('document503', 'rare')").numbers, ElementsAre(503));
+  EXPECT_THAT(select("tags CONTAINS ALL ('document504', 504.0, 'common')").numbers, IsEmpty());
+  EXPECT_THAT(select("tags CONTAINS ALL ('document504', 0.0, 'common')").numbers, ElementsAre(504));
+  EXPECT_FALSE(select("tags CONTAINS 'common'").few);
+  EXPECT_FALSE(select("NOT tags CONTAINS 'common'").few);
+  EXPECT_EQ(table.Rows("tags CONTAINS 'common'").size(), 4950u);
+  EXPECT_EQ(table.Rows("NOT tags CONTAINS 'common'").size(), 50u);
+  EXPECT_EQ(table.Rows("tags CONTAINS ALL ('common', 3)").size(), table.Rows("tags CONTAINS 3").size());
+}
+
 TEST(FilterTest, ComparesTextsUntilNobodyWaitsAnyMore) {
   AttributeDictionary dictionary;
   const auto filter = Filter::Parse("a < 'b' OR a STARTS WITH 'c' OR a > 'd'");

@@ -1,0 +1,176 @@
+// bench_filters: what a search costs whose filter leaves half of the documents, a tenth, a hundredth or a thousandth,
+// by the kinds of comparisons, one query at a time. Straight through the engine, with short floats and random codes: a
+// scan knows no difference. No two lists are alike.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <future>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "bench/support/engine_run.h"
+#include "bench/support/machine.h"
+#include "bench/support/server_process.h"
+#include "index/base/status_macros.h"
+
+namespace bebr::bench {
+namespace {
+
+constexpr size_t kRequestDocuments = 1000;
+constexpr size_t kQueries = 200;
+constexpr int64_t kShares = 1000;  // a document has one of so many numbers
+constexpr int64_t kLeft[] = {500, 100, 10, 1};
+
+struct Options {
+  std::string json;
+  std::string shape = "256x2";
+  uint32_t query_levels = 4;
+  uint32_t dims = 16;
+  size_t documents = 1000000;
+  size_t k = 10;
+  size_t rounds = 5;
+};
+
+uint64_t Mix(uint64_t i) {
+  i = (i + 1) * 0x9e3779b97f4a7c15u;
+  return (i ^ (i >> 29)) * 0xbf58476d1ce4e5b9u >> 16;
+}
+// Whether the filters that leave so many of a thousand leave a document: if its number is below. Independent of what
+// other shares leave.
+int64_t NumberOf(size_t document, int64_t left) {
+  return static_cast<int64_t>(Mix(document * 7 + static_cast<size_t>(left)) % kShares);
+}
+bool IsLeft(size_t document, int64_t left) { return NumberOf(document, left) < left; }
+
+Attributes AttributesOf(size_t document) {
+  Attributes attributes;
+  AttributeList tags = {absl::StrCat("document ", document), absl::StrCat("word ", Mix(document) % 5000)};
+  for (const int64_t left : kLeft) {
+    const bool is_left = IsLeft(document, left);
+    attributes[absl::StrCat("text", left)] = std::string(is_left ? "left" : "other");
+    attributes[absl::StrCat("number", left)] = NumberOf(document, left);
+    if (is_left) tags.push_back(absl::StrCat("left", left));
+  }
+  attributes["tags"] = std::move(tags);
+  return attributes;
+}
+
+absl::Status Fill(EngineRun& run, const Options& options, const Matrix& rows) {
+  for (size_t begin = 0; begin < options.documents; begin += kRequestDocuments) {
+    UpsertRequest request{.collection = EngineRun::kCollection};
+    for (size_t i = begin; i < std::min(begin + kRequestDocuments, options.documents); ++i) {
+      DocumentInput& document = request.documents.emplace_back();
+      document.id = absl::StrCat(i);
+      document.attributes = AttributesOf(i);
+      document.embeddings.push_back({.values = absl::MakeConstSpan(rows.row(i % rows.rows), rows.dims)});
+    }
+    auto outcome = std::make_shared<std::promise<absl::Status>>();  // shared: set_value may outlast get
+    run.engine().Upsert(std::move(request), [outcome](const auto& result) { outcome->set_value(result.status()); });
+    BEBR_RETURN_IF_ERROR(outcome->get_future().get());
+  }
+  return absl::OkStatus();
+}
+
+struct Kind {
+  std::string name;
+  int64_t left = kShares;  // of a thousand
+  std::string filter;
+  std::vector<double> latencies_ms;
+};
+
+std::vector<Kind> Kinds() {
+  std::vector<Kind> kinds = {{.name = "no filter"}};
+  for (const int64_t left : kLeft) {
+    kinds.push_back({"=", left, absl::StrCat("text", left, " = \"left\"")});
+    kinds.push_back({"BETWEEN", left, absl::StrCat("number", left, " BETWEEN 0 AND ", left - 1)});
+    kinds.push_back({"CONTAINS", left, absl::StrCat("tags CONTAINS \"left", left, "\"")});
+    kinds.push_back({"CONTAINS ANY", left, absl::StrCat("tags CONTAINS ANY (\"left", left, "\", \"none\")")});
+  }
+  return kinds;
+}
+
+// Every document found must satisfy the filter, and as many be found as there are.
+absl::Status Check(const Options& options, const Kind& kind, const EngineRun::Answers& answers) {
+  for (const auto& found : answers.found) {
+    if (found.size() != options.k && options.documents >= 100 * kShares)
+      return absl::InternalError(absl::StrCat(found.size(), " found for ", kind.filter));
+    for (const uint32_t document : found) {
+      if (kind.left < kShares && !IsLeft(document, kind.left))
+        return absl::InternalError(absl::StrCat("found ", document, " for ", kind.filter));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// The kinds take turns, since the machine's speed wanders.
+absl::Status Measure(EngineRun& run, const Options& options, std::vector<Kind>& kinds) {
+  const Matrix queries = RandomRows(kQueries, options.dims, 3);
+  for (size_t round = 0; round < options.rounds; ++round) {
+    for (Kind& kind : kinds) {
+      const SearchRequest request{.collection = EngineRun::kCollection, .k = options.k, .filter = kind.filter};
+      BEBR_ASSIGN_OR_RETURN(const EngineRun::Answers answers, run.Search(queries, 1, request));
+      BEBR_RETURN_IF_ERROR(Check(options, kind, answers));
+      kind.latencies_ms.insert(kind.latencies_ms.end(), answers.latencies_ms.begin(), answers.latencies_ms.end());
+    }
+  }
+  for (Kind& kind : kinds) std::sort(kind.latencies_ms.begin(), kind.latencies_ms.end());
+  return absl::OkStatus();
+}
+
+absl::Status Run(const Options& options) {
+  const WorkDirectory work;
+  BEBR_ASSIGN_OR_RETURN(const auto run, EngineRun::Open(work.path() + "/data"));
+  BEBR_ASSIGN_OR_RETURN(const std::string model, RandomProjection(options.shape, options.query_levels, options.dims));
+  BEBR_RETURN_IF_ERROR(run->Create(model, FloatStorage::kNone));
+  BEBR_RETURN_IF_ERROR(Fill(*run, options, RandomRows(100003, options.dims, 2)));
+  BEBR_ASSIGN_OR_RETURN(const CollectionInfo before, run->Info());
+  std::vector<Kind> kinds = Kinds();
+  BEBR_RETURN_IF_ERROR(Measure(*run, options, kinds));
+  BEBR_ASSIGN_OR_RETURN(const CollectionInfo after, run->Info());
+  const double bytes = static_cast<double>(after.memory.attributes - before.memory.attributes);
+  nlohmann::json json = {{"benchmark", "filters"},
+                         {"machine", DescribeMachine()},
+                         {"code", options.shape},
+                         {"documents", options.documents},
+                         {"index_bytes_per_document", bytes / static_cast<double>(options.documents)}};
+  const double unfiltered = Percentile(kinds[0].latencies_ms, 0.5);
+  std::printf("%zu documents, indexes of %.1f bytes each\n", options.documents,
+              bytes / static_cast<double>(options.documents));
+  std::printf("%-14s %8s %9s %9s %14s\n", "filter", "leaves", "p50, ms", "p99, ms", "to unfiltered");
+  for (const Kind& kind : kinds) {
+    const double p50 = Percentile(kind.latencies_ms, 0.5), p99 = Percentile(kind.latencies_ms, 0.99);
+    const double leaves = static_cast<double>(kind.left) / kShares;
+    std::printf("%-14s %7.1f%% %9.3f %9.3f %14.3f\n", kind.name.c_str(), 100 * leaves, p50, p99, p50 / unfiltered);
+    json["rows"].push_back({{"filter", kind.name},
+                            {"leaves", leaves},
+                            {"p50_ms", p50},
+                            {"p99_ms", p99},
+                            {"to_unfiltered", p50 / unfiltered}});
+  }
+  return WriteJson(options.json, json);
+}
+
+}  // namespace
+}  // namespace bebr::bench
+
+int main(int argc, char** argv) {
+  bebr::bench::Options options;
+  CLI::App app("bench_filters: one query at a time, with filters that leave half of the documents to a thousandth");
+  app.add_option("--json", options.json, "write the figures to this file");
+  app.add_option("--documents", options.documents, "of the collection")
+      ->check(CLI::Range(1000, 100000000))
+      ->capture_default_str();
+  app.add_option("-k", options.k, "results of a query")->check(CLI::Range(1, 10000))->capture_default_str();
+  app.add_option("--shape", options.shape, "of the codes")->capture_default_str();
+  app.add_option("--query-levels", options.query_levels, "levels of a query")->capture_default_str();
+  app.add_option("--dims", options.dims, "floats of an embedding")->capture_default_str();
+  app.add_option("--rounds", options.rounds, "each filter is asked so often, with 200 queries")->capture_default_str();
+  CLI11_PARSE(app, argc, argv);
+  const absl::Status status = bebr::bench::Run(options);
+  if (status.ok()) return 0;
+  std::fprintf(stderr, "bench_filters: %s\n", status.ToString().c_str());
+  return 1;
+}

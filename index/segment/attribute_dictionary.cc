@@ -1,0 +1,81 @@
+#include "index/segment/attribute_dictionary.h"
+
+#include <cstring>
+#include <utility>
+
+namespace bebr {
+namespace {
+
+// What the allocator takes for a string.
+uint64_t AllocatedBytes(uint64_t size) { return size == 0 ? 0 : std::max<uint64_t>(32, (size + 8 + 15) / 16 * 16); }
+
+}  // namespace
+
+uint32_t AttributeDictionary::Add(std::string_view text) {
+  MutexLock lock(&mutex_);
+  if (const auto it = numbers_.find(text); it != numbers_.end()) {
+    ++entries_[*it].rows;
+    return *it;
+  }
+  if (free_.empty()) {
+    free_.push_back(static_cast<uint32_t>(entries_.size()));
+    entries_.emplace_back();
+  }
+  const uint32_t number = free_.back();
+  free_.pop_back();
+  Entry& entry = entries_[number];
+  entry.text = std::make_unique_for_overwrite<char[]>(text.size());
+  std::memcpy(entry.text.get(), text.data(), text.size());
+  entry.size = static_cast<uint32_t>(text.size());
+  entry.rows = 1;
+  numbers_.insert(number);
+  text_bytes_ += AllocatedBytes(text.size());
+  return number;
+}
+
+uint32_t AttributeDictionary::Hold(uint32_t number) {
+  MutexLock lock(&mutex_);
+  ++entries_[number].rows;
+  return entries_[number].size;
+}
+
+void AttributeDictionary::Release(absl::Span<const uint32_t> numbers) {
+  MutexLock lock(&mutex_);
+  for (const uint32_t number : numbers) {
+    Entry& entry = entries_[number];
+    if (--entry.rows > 0) continue;
+    numbers_.erase(number);
+    text_bytes_ -= AllocatedBytes(entry.size);
+    entry = Entry();
+    free_.push_back(number);
+  }
+  if (!numbers_.empty()) return;
+  entries_ = std::vector<Entry>();
+  free_ = std::vector<uint32_t>();
+  numbers_.rehash(0);
+}
+
+std::optional<uint32_t> AttributeDictionary::Find(std::string_view text) const {
+  MutexLock lock(&mutex_);
+  const auto it = numbers_.find(text);
+  if (it == numbers_.end()) return std::nullopt;
+  return *it;
+}
+
+std::string AttributeDictionary::Text(uint32_t number) const {
+  MutexLock lock(&mutex_);
+  return std::string(TextOf(number));
+}
+
+uint32_t AttributeDictionary::size() const {
+  MutexLock lock(&mutex_);
+  return static_cast<uint32_t>(entries_.size());
+}
+
+uint64_t AttributeDictionary::memory_bytes() const {
+  MutexLock lock(&mutex_);
+  return text_bytes_ + entries_.capacity() * sizeof(Entry) + free_.capacity() * sizeof(uint32_t) +
+         numbers_.capacity() * (sizeof(uint32_t) + 1);
+}
+
+}  // namespace bebr
