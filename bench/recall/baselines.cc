@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "index/base/status_macros.h"
+#include "index/binarizer/dot.h"
 #include "index/fit/linear_algebra.h"
 
 namespace bebr::bench {
@@ -175,18 +176,14 @@ absl::StatusOr<Found> SearchRabitq(const CorpusStatistics& statistics, const Mat
     for (size_t r = task * 256; r < std::min(documents.rows, (task + 1) * 256); ++r) {
       float* o = codes.data() + r * dims;
       const float* x = documents.row(r);
-      double length = 0.0, mean_dot = 0.0, norm = 0.0, energy = 0.0, agreement = 0.0;
-      for (size_t i = 0; i < n; ++i) length += static_cast<double>(x[i]) * x[i];
-      const double unit = statistics.metric == Metric::kCosine && length > 0.0 ? 1.0 / std::sqrt(length) : 1.0;
-      for (size_t i = 0; i < n; ++i) {
-        mean_dot += unit * x[i] * statistics.mean[i];
-        norm += (unit * x[i] - statistics.mean[i]) * (unit * x[i] - statistics.mean[i]);
-      }
+      double norm = 0.0, energy = 0.0, agreement = 0.0;
+      const double unit = UnitOf(statistics.metric, x, n);
+      for (size_t i = 0; i < n; ++i) norm += (unit * x[i] - statistics.mean[i]) * (unit * x[i] - statistics.mean[i]);
       NearestGridDirection(o, dims, bits_per_dim, code.data());
       for (size_t i = 0; i < dims; ++i)
         energy += static_cast<double>(o[i]) * o[i], agreement += static_cast<double>(o[i]) * code[i];
       scale[r] = agreement > 0.0 ? static_cast<float>(std::sqrt(norm) * energy / agreement) : 0.0f;
-      offset[r] = static_cast<float>(mean_dot);
+      offset[r] = static_cast<float>(RowOffset(statistics.metric, statistics.mean.data(), x, unit, n));
       std::copy_n(code.data(), dims, o);
     }
   });
@@ -199,12 +196,11 @@ absl::StatusOr<Found> SearchRabitq(const CorpusStatistics& statistics, const Mat
              dots.data());
     pool.ParallelFor(count, [&](size_t q) {
       const float* query = queries.row(first + q);
-      double length = 0.0, norm = 0.0;
-      for (size_t i = 0; i < n; ++i) length += static_cast<double>(query[i]) * query[i];
-      const double unit = statistics.metric == Metric::kCosine && length > 0.0 ? 1.0 / std::sqrt(length) : 1.0;
+      double norm = 0.0;
+      const double unit = UnitOf(statistics.metric, query, n);
       for (size_t i = 0; i < n; ++i)
         norm += (unit * query[i] - statistics.mean[i]) * (unit * query[i] - statistics.mean[i]);
-      const double query_scale = std::sqrt(norm) / static_cast<double>(n);
+      const double query_scale = ProductFactor(statistics.metric) * std::sqrt(norm) / static_cast<double>(n);
       std::vector<float> scores(documents.rows);
       for (size_t r = 0; r < documents.rows; ++r) {
         scores[r] = static_cast<float>(query_scale * dots[q * documents.rows + r] * scale[r] + offset[r]);

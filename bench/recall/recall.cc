@@ -25,6 +25,9 @@ namespace {
 constexpr char kFashionDocuments[] = "/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz";
 constexpr char kFashionQueries[] = "/usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz";
 
+const std::map<std::string, Metric> kMetrics = {
+    {"cosine", Metric::kCosine}, {"inner_product", Metric::kInnerProduct}, {"l2", Metric::kL2}};
+
 struct Flags {
   std::string json, svg, docs, queries, held_out, ids, query_ids, qrels, name = "custom";
   size_t limit = 2000;
@@ -35,6 +38,7 @@ struct Flags {
   uint64_t seed = 1;
   bool no_fashion = false, no_training = false, no_baselines = false, unseen = false;
   uint32_t query_levels = kMaxQueryLevels;
+  Metric metric = Metric::kCosine;
 };
 
 // One set of documents and queries with what is right for them.
@@ -74,7 +78,7 @@ absl::StatusOr<Dataset> LoadDataset(const std::string& name, const std::string& 
   } else {
     data.fitted = data.documents;
   }
-  data.exact = ExactNeighbors(data.documents, data.queries, 10, Metric::kCosine, AvailableProcessors());
+  data.exact = ExactNeighbors(data.documents, data.queries, 10, flags.metric, AvailableProcessors());
   return data;
 }
 
@@ -94,11 +98,11 @@ class Benchmark {
 
  private:
   absl::Status RunBaselines(size_t d) {
-    BEBR_ASSIGN_OR_RETURN(statistics_, MeasureCorpus(data_.fitted, Metric::kCosine, d, flags_.seed));
+    BEBR_ASSIGN_OR_RETURN(statistics_, MeasureCorpus(data_.fitted, flags_.metric, d, flags_.seed));
     BEBR_ASSIGN_OR_RETURN(const CodeSpec one_bit, CodeSpec::Create({{static_cast<uint32_t>(d), 1, 1.0f}}));
     if (!data_.qrels.empty())
       Add("float", absl::StrCat(d), 0, 0, 32 * d,
-          ExactNeighbors(data_.documents, data_.queries, kFound, Metric::kCosine, pool_.size()));
+          ExactNeighbors(data_.documents, data_.queries, kFound, flags_.metric, pool_.size()));
     const Model sign = SignModel(statistics_);
     Add("sign", sign.spec.ToString(), 1, 1, d, SearchSigns(sign, data_.documents, data_.queries, pool_));
     BEBR_ASSIGN_OR_RETURN(const Model median, MedianModel(statistics_, data_.fitted, one_bit, 1, flags_.seed));
@@ -125,6 +129,7 @@ class Benchmark {
     options.bits = bits;
     options.seed = flags_.seed;
     options.threads = pool_.size();
+    options.metric = flags_.metric;
     options.query_levels = flags_.query_levels;
     options.steps = 0;
     options.progress = false;
@@ -174,6 +179,7 @@ class Benchmark {
                                                        : 0;
     // Reranking 100 by the floats finds exactly those of the true ten that are among the 100.
     rows_.push_back({{"dataset", data_.name},
+                     {"metric", std::string(ToString(flags_.metric))},
                      {"method", method},
                      {"shape", shape},
                      {"dims", dims},
@@ -308,6 +314,10 @@ int Main(int argc, char** argv) {
   app.add_option("--seed", flags.seed)->capture_default_str();
   app.add_option("--query-levels", flags.query_levels, "Of our binarizers, as bebr-train takes them")
       ->capture_default_str();
+  app.add_option_function<std::string>(
+         "--metric", [&flags](const std::string& name) { flags.metric = kMetrics.at(name); },
+         "Of the exact neighbours, and of all that looks for them: cosine (default), inner_product or l2")
+      ->check(CLI::IsMember(kMetrics));
   auto* unseen =
       app.add_flag("--unseen", flags.unseen,
                    "Fit to every other document, and index those between: what models are worth on documents "

@@ -134,6 +134,21 @@ absl::StatusOr<v1::Version> FindVersion(const v1::Collection& collection, const 
                       collection.name(), wanted, collection.name()));
 }
 
+absl::StatusOr<Metric> MetricOf(const v1::Version& version) {
+  switch (version.metric()) {
+    case v1::METRIC_COSINE:
+      return Metric::kCosine;
+    case v1::METRIC_INNER_PRODUCT:
+      return Metric::kInnerProduct;
+    case v1::METRIC_L2:
+      return Metric::kL2;
+    default:
+      return absl::UnimplementedError(absl::StrFormat(
+          "version \"%s\" has the metric %d, which this program does not know: take the bebr of the server's release",
+          version.name(), static_cast<int>(version.metric())));
+  }
+}
+
 void SetVector(const float* values, size_t count, v1::Vector* vector) {
   std::string halves(count * sizeof(uint16_t), '\0');
   bool exact = true;

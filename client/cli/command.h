@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "client/client.h"
 #include "google/protobuf/message.h"
+#include "index/types/document.h"
 #include "nlohmann/json.hpp"
 
 namespace bebr {
@@ -89,6 +90,9 @@ absl::StatusOr<std::vector<std::string>> GivenIds(std::vector<std::string> ids, 
 inline constexpr size_t kBatchIds = 10000;
 // The version called `name`, or the default one if it is empty.
 absl::StatusOr<v1::Version> FindVersion(const v1::Collection& collection, const std::string& name);
+
+// That of its scores. UNIMPLEMENTED for one that this program does not know.
+absl::StatusOr<Metric> MetricOf(const v1::Version& version);
 
 // Sets `vector` to `values`: as float16 where that loses nothing, since it is half the bytes, else as floats.
 void SetVector(const float* values, size_t count, v1::Vector* vector);

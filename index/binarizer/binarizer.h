@@ -26,8 +26,9 @@ namespace bebr {
 //
 // Scores. With b_q, b_d the real code values and w the spec's band weights, the score
 //   q_scale * sum_b w_b <b_q, b_d>_b * scale_d + offset_d + q_offset
-// estimates the metric: the inner product, or its value after normalising both sides for cosine. EncodeQueries folds
-// q_scale, w_b and the powers of two of the integer dot product (CodeSpec) into one float weight per band.
+// estimates the metric: the inner product, its value after normalising both sides for cosine, or minus the squared
+// distance for l2. EncodeQueries folds q_scale, w_b and the powers of two of the integer dot product (CodeSpec) into
+// one float weight per band.
 //
 // Determinism. A row's code depends on the row and the model only: not on the other rows of the call, the number of
 // threads or the instruction set (simd::KernelTable::gemm).
@@ -53,7 +54,7 @@ class Binarizer {
   virtual void EncodeDocuments(const float* embeddings, size_t rows, uint32_t* codes, CodeFactors* factors) const = 0;
   // An inner product orders documents alike whatever the query's length, but a code tells most of a query that is as
   // long as the documents are. Gives `rows` queries the length that FORMAT.md says, and `factors`, one a row, what a
-  // score is then to be multiplied with. For cosine: nothing, and 1.
+  // score is then to be multiplied with. For cosine and l2: nothing, and 1.
   virtual void ScaleQueries(float* embeddings, size_t rows, float* factors) const = 0;
   // Encodes `rows` queries, as they are. For each of them and each group, `planes` has
   // spec().QueryWords(query_levels()) words, `weights` a float a band, `offsets` one float: what

@@ -19,7 +19,7 @@ constexpr double kLargestFloat = 3.4028234e38;
 // What a row's factors are made of.
 struct Encoder::RowNumbers {
   double norm = 0.0;       // |x - mean|, or what the model's factors say
-  double mean_dot = 0.0;   // <mean, x>, likewise
+  double offset = 0.0;     // <mean, x>, or of l2 -|x - mean|^2; likewise
   double energy = 0.0;     // sum of w_b |y_b|^2
   double agreement = 0.0;  // sum of w_b <code_b, y_b>
   double error = 0.0;      // of a fitted code, in parts of |x - mean|^2
@@ -99,9 +99,10 @@ absl::StatusOr<std::unique_ptr<const Encoder>> Encoder::Create(const Model& mode
   encoder->components_ = model.components();
   encoder->factors_ = model.factors;
   encoder->query_offset_ = model.factors.has_value() ? model.factors->query_offset
-                                                     : -Dot(model.mean.data(), model.mean.data(), model.mean.size());
-  encoder->query_scale_ =
-      model.factors.has_value() ? model.factors->query_scale : 1.0 / static_cast<double>(model.input_dims);
+                                                     : QueryOffset(model.metric, model.mean.data(), model.mean.size());
+  encoder->query_scale_ = model.factors.has_value()
+                              ? model.factors->query_scale
+                              : ProductFactor(model.metric) / static_cast<double>(model.input_dims);
   encoder->document_path_ = DocumentPath(model);
   encoder->query_path_ = QueryPath(model);
   if (model.quantizer == Quantizer::kFitted) encoder->fitted_.emplace(model);
@@ -128,7 +129,7 @@ void Encoder::Prepare(const float* embeddings, size_t rows, Scratch& scratch) co
     RowNumbers& row = scratch.rows[r];
     row = RowNumbers();
     const double unit = UnitOf(metric_, x, n);
-    row.mean_dot = unit * Dot(mean_.data(), x, n);
+    row.offset = RowOffset(metric_, mean_.data(), x, unit, n);
     if (unit > kLargestFloat) {  // rows of values next to nothing
       for (size_t i = 0; i < n; ++i) input[i] = static_cast<float>(x[i] * unit) - mean_[i];
     } else {
@@ -141,7 +142,7 @@ void Encoder::Prepare(const float* embeddings, size_t rows, Scratch& scratch) co
     if (!factors_.has_value()) continue;
     const double squared = unit * Dot(factors_->squared_norm.data(), x, n) + factors_->squared_norm_bias;
     row.norm = row.norm > 0.0 ? std::sqrt(std::max(squared, 0.0)) : 0.0;
-    row.mean_dot = unit * Dot(factors_->offset.data(), x, n) + factors_->offset_bias;
+    row.offset = unit * Dot(factors_->offset.data(), x, n) + factors_->offset_bias;
   }
 }
 
@@ -267,7 +268,7 @@ void Encoder::EncodeDocuments(const float* embeddings, size_t rows, uint32_t* co
     fitted_ ? FitDocuments(batch, scratch, batch_codes) : RecurOverDocuments(batch, scratch, batch_codes);
     for (size_t r = 0; r < batch; ++r) {
       const RowNumbers& row = scratch.rows[r];
-      factors[start + r] = {Finite(row.Scale()), Finite(row.mean_dot)};
+      factors[start + r] = {Finite(row.Scale()), Finite(row.offset)};
       if (errors != nullptr) errors[start + r] = row.norm * row.norm * row.error;
     }
   }
@@ -312,7 +313,7 @@ void Encoder::EncodeQueries(const float* embeddings, size_t rows, uint32_t* plan
     Prepare(embeddings + start * input_dims_, batch, scratch);
     fitted_ ? FitQueries(batch, scratch, batch_planes, batch_weights)
             : RecurOverQueries(batch, scratch, batch_planes, batch_weights);
-    for (size_t r = 0; r < batch; ++r) offsets[start + r] = Finite(scratch.rows[r].mean_dot + query_offset_);
+    for (size_t r = 0; r < batch; ++r) offsets[start + r] = Finite(scratch.rows[r].offset + query_offset_);
   }
 }
 

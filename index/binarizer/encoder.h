@@ -82,8 +82,8 @@ class Encoder : public ModelBinarizer {
   void RecurOverQueries(size_t rows, Scratch& scratch, uint32_t* planes, float* weights) const;
   void FitQueries(size_t rows, Scratch& scratch, uint32_t* planes, float* weights) const;
 
-  double query_offset_ = 0.0;  // -|mean|^2
-  double query_scale_ = 1.0;   // 1 / n
+  double query_offset_ = 0.0;  // -|mean|^2; of l2 0
+  double query_scale_ = 1.0;   // 1 / n; of l2 2 / n
   std::optional<FactorParameters> factors_;
   size_t components_ = 0;                  // values of a projection
   std::optional<FittedQuantizer> fitted_;  // else the paths' steps make the levels

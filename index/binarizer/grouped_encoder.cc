@@ -20,7 +20,7 @@ absl::StatusOr<Model> GroupModel(const Model& model, const GroupParameters& grou
   for (size_t b = 0; b < bands.size(); ++b) bands[b].weight = group.band_weights[b];
   Model of_group;
   BEBR_ASSIGN_OR_RETURN(of_group.spec, CodeSpec::Create(std::move(bands)));
-  of_group.metric = Metric::kInnerProduct;
+  of_group.metric = model.metric == Metric::kL2 ? Metric::kL2 : Metric::kInnerProduct;
   of_group.input_dims = model.reduced_dims;
   of_group.query_levels = model.query_levels;
   of_group.quantizer = model.quantizer;
@@ -48,7 +48,7 @@ absl::Status GroupedEncoder::AddGroups(const Model& model) {
   for (const GroupParameters& parameters : model.groups) {
     Group& group = groups_.emplace_back();
     group.mean = parameters.mean;
-    group.mean_squared = Dot(group.mean.data(), group.mean.data(), n);
+    group.query_offset = QueryOffset(metric_, group.mean.data(), n);
     std::vector<float> difference(n), reduced(r);
     for (size_t i = 0; i < n; ++i) difference[i] = Finite(static_cast<double>(group.mean[i]) - mean_[i]);
     reduce_.Apply(difference.data(), 1, reduced.data());
@@ -127,7 +127,7 @@ void GroupedEncoder::EncodeDocuments(const float* embeddings, size_t rows, uint3
       least[members[i]] = std::isfinite(errors[i]) ? errors[i] : std::numeric_limits<double>::max();
       const float* x = embeddings + members[i] * n;
       std::copy_n(group_codes.data() + i * words, words, codes + members[i] * words);
-      const double offset = UnitOf(metric_, x, n) * Dot(groups_[g].mean.data(), x, n);
+      const double offset = RowOffset(metric_, groups_[g].mean.data(), x, UnitOf(metric_, x, n), n);
       factors[members[i]] = {group_factors[i].scale, Finite(offset), g};
     }
   }
@@ -151,7 +151,8 @@ void GroupedEncoder::EncodeQueries(const float* embeddings, size_t rows, uint32_
         const float* x = queries + q * n;
         std::copy_n(group_planes.data() + q * words, words, planes + at * words);
         std::copy_n(group_weights.data() + q * bands, bands, weights + at * bands);
-        offsets[at] = Finite(UnitOf(metric_, x, n) * Dot(groups_[g].mean.data(), x, n) - groups_[g].mean_squared);
+        const double offset = RowOffset(metric_, groups_[g].mean.data(), x, UnitOf(metric_, x, n), n);
+        offsets[at] = Finite(offset + groups_[g].query_offset);
       }
     }
   }

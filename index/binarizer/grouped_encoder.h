@@ -34,13 +34,12 @@ class GroupedEncoder : public ModelBinarizer {
  private:
   struct Group {
     std::vector<float> mean;
-    double mean_squared = 0.0;  // |mean|^2
+    double query_offset = 0.0;  // QueryOffset of the mean
     std::unique_ptr<const Encoder> encoder;
   };
 
   using ModelBinarizer::ModelBinarizer;
   absl::Status AddGroups(const Model& model);
-  // What a row is multiplied with: 1 / |x| for cosine, else 1.
   // The reduced values of rows.
   std::vector<float> Reduce(const float* embeddings, size_t rows) const;
   // For each group the rows of reduced values that it is tried for, in their order.

@@ -138,9 +138,10 @@ absl::StatusOr<Quantizer> ReadQuantizer(const Reader& reader) {
 
 absl::StatusOr<Metric> ReadMetric(const Reader& reader) {
   BEBR_ASSIGN_OR_RETURN(const std::string metric, reader.Text("metric"));
-  if (metric == ToString(Metric::kCosine)) return Metric::kCosine;
-  if (metric == ToString(Metric::kInnerProduct)) return Metric::kInnerProduct;
-  return Invalid(absl::StrCat("metadata 'metric' is '", metric, "'; it must be cosine or inner_product"));
+  for (const Metric known : {Metric::kCosine, Metric::kInnerProduct, Metric::kL2}) {
+    if (metric == ToString(known)) return known;
+  }
+  return Invalid(absl::StrCat("metadata 'metric' is '", metric, "'; it must be cosine, inner_product or l2"));
 }
 
 absl::StatusOr<std::optional<FineRules>> ReadFineRules(const Reader& reader, const CodeSpec& spec) {

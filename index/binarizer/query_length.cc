@@ -33,6 +33,7 @@ void QueryLength::Scale(float* embeddings, size_t rows, float* factors) const {
   std::fill_n(factors, rows, 1.0f);
   switch (metric_) {
     case Metric::kCosine:
+    case Metric::kL2:
       return;
     case Metric::kInnerProduct:
       break;

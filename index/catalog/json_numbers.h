@@ -30,7 +30,7 @@ inline absl::StatusOr<int64_t> Time(const nlohmann::json& object, const char* ke
 // The one that "metric" names.
 inline absl::StatusOr<Metric> MetricNamedIn(const nlohmann::json& object) {
   const std::string name = object.at("metric");
-  for (const Metric metric : {Metric::kCosine, Metric::kInnerProduct}) {
+  for (const Metric metric : {Metric::kCosine, Metric::kInnerProduct, Metric::kL2}) {
     if (name == ToString(metric)) return metric;
   }
   return absl::DataLossError(absl::StrFormat("metric is '%s', which this release does not know", name));

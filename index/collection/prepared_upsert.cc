@@ -189,6 +189,7 @@ void PreparedUpsert::EncodeRows(VersionPart& part, size_t begin, size_t count) {
         for (size_t r = 0; r < count; ++r) Lengthen(absl::MakeSpan(matrix).subspan(r * dims, dims));
         break;
       case Metric::kInnerProduct:
+      case Metric::kL2:
         break;
     }
     // The code is that of the floats as they are stored, so that encoding them again gives it again.

@@ -15,10 +15,36 @@ void ExactQueries::Score(const float* rows, size_t row_count, float* scores) con
   simd::Kernels().gemm(rows, row_count, dims_, packed_.data(), count_, dims_, nullptr, scores, count_);
 }
 
-float InverseLength(const float* row, size_t dims) {
+ExactTerm TermOf(Metric metric, const float* row, size_t dims) {
+  if (metric == Metric::kInnerProduct) return {};
   double square = 0;
   for (size_t i = 0; i < dims; ++i) square += static_cast<double>(row[i]) * row[i];
-  return square > 0 ? static_cast<float>(1 / std::sqrt(square)) : 0.0f;
+  switch (metric) {
+    case Metric::kCosine:
+      return {square > 0 ? static_cast<float>(1 / std::sqrt(square)) : 0.0f, 0.0f};
+    case Metric::kInnerProduct:
+      break;
+    case Metric::kL2:
+      return {1.0f, static_cast<float>(-0.5 * square)};
+  }
+  return {};
+}
+
+Origin::Origin(Metric metric, const float* queries, size_t count, size_t dims) {
+  if (metric != Metric::kL2) return;
+  std::vector<double> sum(dims, 0.0);
+  for (size_t i = 0; i < count * dims; ++i) sum[i % dims] += queries[i];
+  for (const double value : sum) mean_.push_back(static_cast<float>(value / static_cast<double>(count)));
+}
+
+const float* Origin::Move(const float* rows, size_t count, std::vector<float>& scratch) const {
+  if (mean_.empty()) return rows;
+  const size_t dims = mean_.size();
+  scratch.resize(count * dims);
+  for (size_t i = 0; i < count; ++i) {
+    for (size_t j = 0; j < dims; ++j) scratch[i * dims + j] = rows[i * dims + j] - mean_[j];
+  }
+  return scratch.data();
 }
 
 }  // namespace bebr

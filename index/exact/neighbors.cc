@@ -29,35 +29,60 @@ double Dot(const float* a, const float* b, size_t dims) {
 }
 
 double Score(const float* query, const float* doc, size_t dims, Metric metric) {
-  const double dot = Dot(query, doc, dims);
-  double divisor = 1;
   switch (metric) {
-    case Metric::kCosine:
-      divisor = std::sqrt(Dot(doc, doc, dims));
-      break;
+    case Metric::kCosine: {
+      const double length = std::sqrt(Dot(doc, doc, dims));
+      return length > 0 ? Dot(query, doc, dims) / length : 0;
+    }
     case Metric::kInnerProduct:
       break;
+    case Metric::kL2: {
+      double sum = 0;
+      for (size_t i = 0; i < dims; ++i) sum -= std::pow(static_cast<double>(query[i]) - doc[i], 2);
+      return sum;
+    }
   }
-  return divisor > 0 ? dot / divisor : 0;
+  return Dot(query, doc, dims);
 }
 
-// The neighbours of the queries first..first + count - 1. `factors`: of every document, or null (ExactBest).
-void SearchBlock(const Matrix& docs, const Matrix& queries, size_t first, size_t count, size_t k, Metric metric,
-                 const float* factors, uint32_t* out) {
-  const ExactQueries block(queries.row(first), count, queries.dims);
-  ExactBest<uint32_t> best(block, std::min(docs.rows, k + kSpare));
-  for (size_t doc = 0; doc < docs.rows; doc += kDocBlock) {
-    best.Add(docs.row(doc), std::min(kDocBlock, docs.rows - doc), factors == nullptr ? nullptr : factors + doc,
-             [doc](size_t i) { return static_cast<uint32_t>(doc + i); });
+// What all blocks of queries share.
+struct Task {
+  const Matrix& docs;
+  const Matrix& queries;
+  const size_t k;
+  const Metric metric;
+  const Origin origin;
+  std::vector<ExactTerm> terms;  // of every document; empty: products are the scores
+
+  void MeasureTerms(ThreadPool& pool) {
+    if (metric == Metric::kInnerProduct) return;
+    terms.resize(docs.rows);
+    pool.ParallelFor((docs.rows + kDocBlock - 1) / kDocBlock, [&](size_t block) {
+      std::vector<float> moved;
+      for (size_t i = block * kDocBlock; i < std::min(docs.rows, (block + 1) * kDocBlock); ++i)
+        terms[i] = TermOf(metric, origin.Move(docs.row(i), 1, moved), docs.dims);
+    });
   }
-  for (size_t q = 0; q < count; ++q) {
-    std::vector<Candidate> found;
-    for (const auto& [score, row] : best.Take(q))
-      found.push_back({Score(queries.row(first + q), docs.row(row), docs.dims, metric), row});
-    std::sort(found.begin(), found.end());
-    for (size_t i = 0; i < k; ++i) out[q * k + i] = found[i].row;
+
+  // Of the queries first..first + count - 1.
+  void Search(size_t first, size_t count, uint32_t* out) const {
+    std::vector<float> moved;
+    const ExactQueries block(origin.Move(queries.row(first), count, moved), count, queries.dims);
+    ExactBest<uint32_t> best(block, std::min(docs.rows, k + kSpare));
+    for (size_t doc = 0; doc < docs.rows; doc += kDocBlock) {
+      const size_t rows = std::min(kDocBlock, docs.rows - doc);
+      best.Add(origin.Move(docs.row(doc), rows, moved), rows, terms.empty() ? nullptr : terms.data() + doc,
+               [doc](size_t i) { return static_cast<uint32_t>(doc + i); });
+    }
+    for (size_t q = 0; q < count; ++q) {
+      std::vector<Candidate> found;
+      for (const auto& [score, row] : best.Take(q))
+        found.push_back({Score(queries.row(first + q), docs.row(row), docs.dims, metric), row});
+      std::sort(found.begin(), found.end());
+      for (size_t i = 0; i < k; ++i) out[q * k + i] = found[i].row;
+    }
   }
-}
+};
 
 }  // namespace
 
@@ -67,18 +92,11 @@ std::vector<uint32_t> ExactNeighbors(const Matrix& docs, const Matrix& queries, 
   std::vector<uint32_t> neighbors(queries.rows * k);
   if (neighbors.empty() || docs.dims != queries.dims) return {};
   ThreadPool pool(threads > 1 ? threads - 1 : 0);  // the caller works along
-  std::vector<float> factors;
-  if (metric == Metric::kCosine) {
-    factors.resize(docs.rows);
-    pool.ParallelFor((docs.rows + kDocBlock - 1) / kDocBlock, [&](size_t block) {
-      for (size_t i = block * kDocBlock; i < std::min(docs.rows, (block + 1) * kDocBlock); ++i)
-        factors[i] = InverseLength(docs.row(i), docs.dims);
-    });
-  }
+  Task task{docs, queries, k, metric, Origin(metric, queries.values.data(), queries.rows, queries.dims), {}};
+  task.MeasureTerms(pool);
   pool.ParallelFor((queries.rows + kQueryBlock - 1) / kQueryBlock, [&](size_t block) {
     const size_t first = block * kQueryBlock;
-    SearchBlock(docs, queries, first, std::min(kQueryBlock, queries.rows - first), k, metric,
-                factors.empty() ? nullptr : factors.data(), neighbors.data() + first * k);
+    task.Search(first, std::min(kQueryBlock, queries.rows - first), neighbors.data() + first * k);
   });
   return neighbors;
 }

@@ -12,7 +12,8 @@
 namespace bebr {
 
 // The exact k best rows of `docs` for every row of `queries` by `metric`, best first, ties by row number: queries.rows
-// * k row numbers. Computed in blocks, about 1 MiB a thread beside the input; k is cut to docs.rows. Cost: 2 * queries
+// * k row numbers. Computed in blocks, about 1 MiB a thread beside the input, and of l2 512 rows; k is cut to
+// docs.rows. Cost: 2 * queries
 // * docs * dims operations.
 std::vector<uint32_t> ExactNeighbors(const Matrix& docs, const Matrix& queries, size_t k, Metric metric,
                                      size_t threads);

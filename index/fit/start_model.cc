@@ -143,6 +143,7 @@ double UnitOf(Metric metric, double squared_length) {
     case Metric::kCosine:
       return squared_length > 0.0 ? 1.0 / std::sqrt(squared_length) : 0.0;
     case Metric::kInnerProduct:
+    case Metric::kL2:
       break;
   }
   return 1.0;

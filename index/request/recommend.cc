@@ -32,6 +32,7 @@ class Mean {
       case Metric::kCosine:
         return squared > 0 ? 1.0 / std::sqrt(squared) : 0.0;
       case Metric::kInnerProduct:
+      case Metric::kL2:
         break;
     }
     return 1.0;

@@ -12,18 +12,48 @@
 
 namespace bebr {
 
+namespace {
+
+constexpr size_t kChains = 8;
+
+// Sums over the values of a query and a document, in chains with a fixed order: fast enough, and the same on every
+// machine.
+struct ExactSums {
+  double dot[kChains] = {}, query_square[kChains] = {}, document_square[kChains] = {}, distance[kChains] = {};
+
+  void Add(size_t chain, double q, double d) {
+    dot[chain] += q * d;
+    query_square[chain] += q * q;
+    document_square[chain] += d * d;
+    distance[chain] += (q - d) * (q - d);
+  }
+  static double Of(const double (&chains)[kChains]) {
+    double sum = chains[0];
+    for (size_t c = 1; c < kChains; ++c) sum += chains[c];
+    return sum;
+  }
+  float Score(Metric metric) const {
+    switch (metric) {
+      case Metric::kCosine: {
+        const double divisor = std::sqrt(Of(query_square)) * std::sqrt(Of(document_square));
+        return divisor > 0 ? static_cast<float>(Of(dot) / divisor) : 0.0f;
+      }
+      case Metric::kInnerProduct:
+        break;
+      case Metric::kL2:
+        return static_cast<float>(-Of(distance));
+    }
+    return static_cast<float>(Of(dot));
+  }
+};
+
+}  // namespace
+
 float ExactScore(absl::Span<const float> query, std::string_view stored, FloatStorage storage, Metric metric) {
-  // Eight chains in a fixed order: fast enough, and the same on every machine.
-  constexpr size_t kChains = 8;
   constexpr size_t kAtATime = 32 * kChains;
   float document[kAtATime];
   uint16_t halves[kAtATime];
-  double dot[kChains] = {}, query_square[kChains] = {}, document_square[kChains] = {};
-  const auto add = [&](size_t c, double q, double d) {
-    dot[c] += q * d;
-    query_square[c] += q * q;
-    document_square[c] += d * d;
-  };
+  ExactSums sums;
   for (size_t begin = 0; begin < query.size(); begin += kAtATime) {
     const size_t count = std::min(kAtATime, query.size() - begin);
     if (storage == FloatStorage::kFloat16) {
@@ -35,24 +65,11 @@ float ExactScore(absl::Span<const float> query, std::string_view stored, FloatSt
     const float* const values = query.data() + begin;
     size_t i = 0;
     for (; i + kChains <= count; i += kChains) {
-      for (size_t c = 0; c < kChains; ++c) add(c, values[i + c], document[i + c]);
+      for (size_t c = 0; c < kChains; ++c) sums.Add(c, values[i + c], document[i + c]);
     }
-    for (size_t c = 0; i + c < count; ++c) add(c, values[i + c], document[i + c]);
+    for (size_t c = 0; i + c < count; ++c) sums.Add(c, values[i + c], document[i + c]);
   }
-  for (size_t c = 1; c < kChains; ++c) {
-    dot[0] += dot[c];
-    query_square[0] += query_square[c];
-    document_square[0] += document_square[c];
-  }
-  double divisor = 1;
-  switch (metric) {
-    case Metric::kCosine:
-      divisor = std::sqrt(query_square[0]) * std::sqrt(document_square[0]);
-      break;
-    case Metric::kInnerProduct:
-      break;
-  }
-  return divisor > 0 ? static_cast<float>(dot[0] / divisor) : 0.0f;
+  return sums.Score(metric);
 }
 
 namespace {

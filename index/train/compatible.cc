@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "index/base/status_macros.h"
+#include "index/binarizer/dot.h"
 #include "index/binarizer/encoder.h"
 #include "index/fit/code_search.h"
 #include "index/fit/start_model.h"
@@ -31,6 +32,7 @@ Tensor Batch(const Matrix& rows, int64_t first, int64_t count, Metric metric) {
     case Metric::kCosine:
       return x / x.norm(2, {1}, true).clamp_min(1e-30);
     case Metric::kInnerProduct:
+    case Metric::kL2:
       break;
   }
   return x;
@@ -86,10 +88,9 @@ FactorParameters Factors(const Model& old_model, const Tensor& weight, const Ten
     factors.query_offset = old_model.factors->query_offset;
     factors.query_scale = old_model.factors->query_scale;
   } else {
-    double squared = 0.0;
-    for (const float value : old_model.mean) squared += static_cast<double>(value) * value;
-    factors.query_offset = static_cast<float>(-squared);
-    factors.query_scale = 1.0f / static_cast<float>(old_model.input_dims);
+    const Metric metric = old_model.metric;
+    factors.query_offset = static_cast<float>(QueryOffset(metric, old_model.mean.data(), old_model.mean.size()));
+    factors.query_scale = static_cast<float>(ProductFactor(metric)) / static_cast<float>(old_model.input_dims);
   }
   return factors;
 }

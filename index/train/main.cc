@@ -57,7 +57,8 @@ void DeclareTask(CLI::App& app, Flags& flags) {
                  "Groups of documents, at most so many, as many as pay; the training-free start alone has them")
       ->check(CLI::Range(1u, kMaxGroups))
       ->capture_default_str();
-  AddChoice(app, "--metric", options.metric, {{"cosine", Metric::kCosine}, {"inner_product", Metric::kInnerProduct}},
+  AddChoice(app, "--metric", options.metric,
+            {{"cosine", Metric::kCosine}, {"inner_product", Metric::kInnerProduct}, {"l2", Metric::kL2}},
             "What scores estimate");
   app.add_option("--compatible-with", options.compatible_with,
                  "Model file of an older version: the new one writes into its space (needs --paired)");

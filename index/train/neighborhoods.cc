@@ -24,9 +24,17 @@ torch::Tensor Rows(const Matrix& matrix, const torch::Tensor& index, Metric metr
     case Metric::kCosine:
       return rows / rows.norm(2, {1}, true).clamp_min(1e-30);
     case Metric::kInnerProduct:
+    case Metric::kL2:
       break;
   }
   return rows;
+}
+
+torch::Tensor Similarities(const Tensor& queries, const Tensor& documents, Metric metric) {
+  if (metric != Metric::kL2) return MultiplyTransposed(queries, documents);
+  const Tensor origin = documents.mean(0, true);  // far from it the differences would be lost in float
+  const Tensor centred = documents - origin;
+  return 2.0 * MultiplyTransposed(queries - origin, centred) - centred.square().sum(1).unsqueeze(0);
 }
 
 double Temperature(const Matrix& documents, Metric metric, double perplexity, std::mt19937_64& random) {
@@ -36,8 +44,8 @@ double Temperature(const Matrix& documents, Metric metric, double perplexity, st
   std::vector<int64_t> seed_rows(seeds), sample_rows(sample);
   for (int64_t& row : seed_rows) row = static_cast<int64_t>(random() % documents.rows);
   for (int64_t i = 0; i < sample; ++i) sample_rows[i] = i * rows / sample;
-  const Tensor similarity = MultiplyTransposed(Rows(documents, torch::tensor(seed_rows), metric),
-                                               Rows(documents, torch::tensor(sample_rows), metric));
+  const Tensor similarity = Similarities(Rows(documents, torch::tensor(seed_rows), metric),
+                                         Rows(documents, torch::tensor(sample_rows), metric), metric);
   // A sample of one in c stands for c times as many documents.
   const double target = std::max(2.0, std::min(perplexity, 0.5 * static_cast<double>(rows)) *
                                           static_cast<double>(sample) / static_cast<double>(rows));

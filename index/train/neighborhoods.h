@@ -17,6 +17,10 @@ namespace bebr {
 // Rows of embeddings as the loss sees them: of norm 1 for cosine.
 torch::Tensor Rows(const Matrix& matrix, const torch::Tensor& index, Metric metric);
 
+// The metric of every query with every document, both as Rows gives them; of l2 less what is the same for all
+// documents.
+torch::Tensor Similarities(const torch::Tensor& queries, const torch::Tensor& documents, Metric metric);
+
 // The temperature at which a document's softmax over the corpus has this perplexity, on average: by bisection on a
 // sample.
 double Temperature(const Matrix& documents, Metric metric, double perplexity, std::mt19937_64& random);

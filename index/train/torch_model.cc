@@ -4,6 +4,7 @@
 #include <random>
 #include <utility>
 
+#include "index/binarizer/dot.h"
 #include "index/train/sgemm.h"
 
 namespace bebr {
@@ -172,7 +173,8 @@ TorchModel::Centered TorchModel::Center(const Tensor& x) const {
   const double root = std::sqrt(static_cast<double>(start_.input_dims));
   const Tensor centered = x - mean_;
   const Tensor norm = centered.norm(2, {1}, true).clamp_min(1e-30);
-  Centered rows = {centered * (root / norm), norm.squeeze(1), (x * mean_).sum(1)};
+  const Tensor offset = start_.metric == Metric::kL2 ? -norm.square().squeeze(1) : (x * mean_).sum(1);
+  Centered rows = {centered * (root / norm), norm.squeeze(1), offset};
   if (start_.factors.has_value()) {
     rows.norm = Apply(norm_, x).squeeze(1).clamp_min(kSmallestSquare).sqrt();
     rows.offset = Apply(offset_, x).squeeze(1);
@@ -250,7 +252,8 @@ TorchCodes TorchModel::EncodeQueries(const Tensor& x, Estimator estimator, doubl
 }
 
 Tensor TorchModel::Scores(const TorchCodes& queries, const TorchCodes& documents) const {
-  const double unit = start_.factors.has_value() ? start_.factors->query_scale : 1.0 / start_.input_dims;
+  const double unit =
+      start_.factors.has_value() ? start_.factors->query_scale : ProductFactor(start_.metric) / start_.input_dims;
   const Tensor scale = queries.scale * unit;
   const Tensor weighted = queries.code * BandWeights() * scale.unsqueeze(1);
   return MultiplyTransposed(weighted, documents.code * documents.scale.unsqueeze(1)) + documents.offset.unsqueeze(0);

@@ -24,7 +24,7 @@ torch::Tensor MultiplyTransposed(const torch::Tensor& x, const torch::Tensor& w)
 struct TorchCodes {
   torch::Tensor code;    // rows x dims, values of the levels kept
   torch::Tensor scale;   // rows: |x - mean| |y|_w^2 / <code, y>_w
-  torch::Tensor offset;  // rows: <mean, x>
+  torch::Tensor offset;  // rows: <mean, x>; of l2 -|x - mean|^2
 };
 
 // A TorchModel is a Model whose parameters have gradients: the same recursion as Encoder, with a surrogate gradient for

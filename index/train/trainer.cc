@@ -184,7 +184,7 @@ class Session {
   };
   Target TargetOf(const Tensor& queries, const Tensor& documents, const Tensor& self) const {
     torch::NoGradGuard no_grad;
-    Tensor log_target = MultiplyTransposed(queries / temperature_, documents).masked_fill_(self, kNever);
+    Tensor log_target = (Similarities(queries, documents, options_.metric) / temperature_).masked_fill_(self, kNever);
     log_target = torch::log_softmax(log_target, 1);
     const Tensor shares = log_target.exp();
     return {shares, -log_target.mul_(shares).sum().item<double>() / static_cast<double>(queries.size(0))};

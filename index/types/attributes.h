@@ -29,10 +29,6 @@ struct Timestamp {
   int64_t unix_us = 0;
 
   friend auto operator<=>(const Timestamp&, const Timestamp&) = default;
-  template <typename H>
-  friend H AbslHashValue(H state, const Timestamp& time) {
-    return H::combine(std::move(state), time.unix_us);
-  }
 };
 
 // One value, several, or either. The order of the alternatives is part of the storage format.

@@ -22,6 +22,8 @@ std::string_view ToString(Metric metric) {
       return "cosine";
     case Metric::kInnerProduct:
       return "inner_product";
+    case Metric::kL2:
+      return "l2";
   }
   return "invalid";
 }

@@ -19,7 +19,11 @@ inline constexpr size_t kMaxIdBytes = 512;
 enum class FloatStorage : uint8_t { kNone = 0, kFloat16 = 1, kFloat32 = 2 };
 
 // What scores estimate. The numbers are part of the storage format.
-enum class Metric : uint8_t { kCosine = 0, kInnerProduct = 1 };
+enum class Metric : uint8_t {
+  kCosine = 0,
+  kInnerProduct = 1,
+  kL2 = 2,  // minus the squared Euclidean distance
+};
 
 // Floats of a document as a collection keeps them.
 struct StoredEmbedding {

@@ -26,63 +26,63 @@ constexpr size_t kQueriesAtATime = 16;
 // Shows the floats of one shard, as they are read, to an ExactBest.
 class ShardReader {
  public:
-  ShardReader(const Version& version, FloatStorage storage, const ReadingPace& pace, ExactBest<std::string>& best)
+  ShardReader(const Version& version, FloatStorage storage, const ReadingPace& pace, const Origin& origin,
+              ExactBest<std::string>& best)
       : dims_(version.binarizer->input_dims()),
         metric_(version.binarizer->metric()),
         storage_(storage),
         pace_(pace),
+        origin_(origin),
         best_(best) {}
 
   absl::Status Add(std::string_view id, std::string_view bytes) {
     rows_.resize((ids_.size() + 1) * dims_);
     BEBR_RETURN_IF_ERROR(ReadStoredFloats(storage_, bytes, absl::MakeSpan(rows_).last(dims_)));
-    factors_.push_back(FactorOf(rows_.data() + ids_.size() * dims_));
     ids_.emplace_back(id);
     return ids_.size() == kExactRows ? Flush() : absl::OkStatus();
   }
   absl::Status Flush() {
     const size_t rows = ids_.size();
-    if (rows > 0) best_.Add(rows_.data(), rows, factors_.data(), [this](size_t i) { return ids_[i]; });
+    if (rows > 0) Score();
     ids_.clear();
     rows_.clear();
-    factors_.clear();
     BEBR_RETURN_IF_ERROR(Interrupted(pace_, SteadyNow()));
     return pace_.spend == nullptr ? absl::OkStatus() : pace_.spend(rows);
   }
 
  private:
-  // What an inner product with the row is multiplied by.
-  float FactorOf(const float* row) const {
-    switch (metric_) {
-      case Metric::kCosine:
-        return InverseLength(row, dims_);
-      case Metric::kInnerProduct:
-        break;
-    }
-    return 1.0f;
+  void Score() {
+    const float* const rows = origin_.Move(rows_.data(), ids_.size(), moved_);
+    terms_.clear();
+    for (size_t i = 0; i < ids_.size(); ++i) terms_.push_back(TermOf(metric_, rows + i * dims_, dims_));
+    best_.Add(rows, ids_.size(), terms_.data(), [this](size_t i) { return ids_[i]; });
   }
 
   const size_t dims_;
   const Metric metric_;
   const FloatStorage storage_;
   const ReadingPace& pace_;
+  const Origin& origin_;
   ExactBest<std::string>& best_;
   std::vector<std::string> ids_;
-  std::vector<float> rows_;
-  std::vector<float> factors_;
+  std::vector<float> rows_, moved_;
+  std::vector<ExactTerm> terms_;
 };
 
 absl::StatusOr<Answers> ExactAnswers(const Collection& collection, const Version& version, const Queries& queries,
                                      size_t k, const ReadingPace& pace) {
   std::vector<float> floats;
   for (const auto& row : queries.rows) floats.insert(floats.end(), row.begin(), row.end());
-  const ExactQueries exact(floats.data(), queries.rows.size(), version.binarizer->input_dims());
+  const size_t dims = version.binarizer->input_dims();
+  const Origin origin(version.binarizer->metric(), floats.data(), queries.rows.size(), dims);
+  std::vector<float> moved;
+  const ExactQueries exact(origin.Move(floats.data(), queries.rows.size(), moved), queries.rows.size(), dims);
   ShardSet& shards = *collection.shards();
   const auto view = shards.view();
   std::vector<ExactBest<std::string>> best(shards.size(), ExactBest<std::string>(exact, k));
   std::vector<absl::Status> outcomes(shards.size());
   RunInBackground(pace.threads, shards.size(), [&](size_t s) {
-    ShardReader reader(version, collection.manifest()->store_floats, pace, best[s]);
+    ShardReader reader(version, collection.manifest()->store_floats, pace, origin, best[s]);
     outcomes[s] =
         shards.store().VisitFloats(view->store.get(), version.embedding, static_cast<uint32_t>(s),
                                    [&](std::string_view id, std::string_view bytes) { return reader.Add(id, bytes); });

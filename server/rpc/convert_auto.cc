@@ -35,9 +35,13 @@ absl::StatusOr<AutoBinarizerConfig> ToAutoBinarizer(const v1::AutoBinarizer& con
     case v1::METRIC_INNER_PRODUCT:
       result.metric = Metric::kInnerProduct;
       return result;
+    case v1::METRIC_L2:
+      result.metric = Metric::kL2;
+      return result;
     default:
-      return absl::InvalidArgumentError(absl::StrFormat(
-          "auto_binarizer.metric is %d; it is 1 (cosine) or 2 (inner product)", static_cast<int>(config.metric())));
+      return absl::InvalidArgumentError(
+          absl::StrFormat("auto_binarizer.metric is %d; it is 1 (cosine), 2 (inner product) or 3 (l2)",
+                          static_cast<int>(config.metric())));
   }
 }
 
@@ -47,6 +51,8 @@ v1::Metric ToProto(Metric metric) {
       return v1::METRIC_COSINE;
     case Metric::kInnerProduct:
       return v1::METRIC_INNER_PRODUCT;
+    case Metric::kL2:
+      return v1::METRIC_L2;
   }
   return v1::METRIC_UNSPECIFIED;
 }

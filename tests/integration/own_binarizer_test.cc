@@ -1,11 +1,15 @@
 // A collection without a model file, over gRPC and with the command: no flag, no model, and the server learns.
 #include <signal.h>
 
+#include <algorithm>
+#include <fstream>
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "index/exact/neighbors.h"
+#include "nlohmann/json.hpp"
 #include "tests/integration/fixture.h"
 #include "tests/unit/fit/clusters.h"
 
@@ -113,6 +117,36 @@ TEST_F(OwnBinarizerTest, GoesOnAfterKillsAtAnyMoment) {
   EXPECT_TRUE(IsFitted()) << client_->GetCollection("c")->auto_status().DebugString();
   const auto collection = client_->GetCollection("c");
   EXPECT_EQ(collection->versions(collection->versions_size() - 1).documents(), kDocuments);
+}
+
+TEST_F(OwnBinarizerTest, TakesDistances) {
+  Start();
+  const std::vector<std::string> server = {"--server", server_->address()};
+  const auto bebr = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), server.begin(), server.end());
+    return RunProgram("bebr", arguments);
+  };
+  const Outcome created = bebr({"create", "c", "--dims", "32", "--metric", "l2"});
+  ASSERT_EQ(created.exit_code, 0) << created.err;
+  Write(0, 1500);
+  EXPECT_EQ(client_->GetCollection("c")->versions(0).metric(), v1::METRIC_L2);
+  const auto found = client_->Search(MakeSearch("c", {rows_.row(7), rows_.row(7) + kFloats}, 2));
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_EQ(found->hits(0).id(), "7");
+  EXPECT_NEAR(found->hits(0).score(), 0, 1e-4);  // floats are stored as f16
+  EXPECT_LT(found->hits(1).score(), found->hits(0).score());
+  // Exact neighbours by the command's own measure.
+  ASSERT_EQ(bebr({"export", "c", Path("c")}).exit_code, 0);
+  std::vector<std::string> ids(1500);
+  for (size_t i = 0; i < ids.size(); ++i) ids[i] = absl::StrCat(i);
+  std::sort(ids.begin(), ids.end());  // as they are exported
+  std::ofstream(Path("ids.txt")) << absl::StrJoin(ids, "\n") << "\n";
+  const Outcome measured = bebr({"eval", "c", "--queries", Path("c.npy"), "--docs", Path("c.npy"), "--ids",
+                                 Path("ids.txt"), "--limit", "50", "--json"});
+  ASSERT_EQ(measured.exit_code, 0) << measured.err;
+  const auto eval = nlohmann::json::parse(measured.out);
+  EXPECT_GT(eval["recall_at_10"], 0.6);
+  EXPECT_GE(eval["recall_at_10_reranked"], 0.99);
 }
 
 TEST_F(OwnBinarizerTest, WhatCannotBeIsRefusedByName) {

@@ -183,9 +183,9 @@ TEST_P(EngineOptionsTest, ExamplesMakeAQuery) {
   const auto one = engine_->Recommend({.collection = "c", .positive_ids = {"d7"}});
   ASSERT_TRUE(one.ok()) << one.status();
   for (size_t i = 0; i < kDims; ++i) EXPECT_NEAR((*one)[i], unit(rows_[7])[i], 1e-6);
-  EXPECT_EQ(
-      Must({.queries = {*one}, .k = 1, .rerank = 50}).hits[0].at(0).id,
-      GetParam() == Metric::kCosine ? "d7" : Must({.queries = {rows_[7]}, .k = 1, .rerank = 50}).hits[0].at(0).id);
+  EXPECT_EQ(Must({.queries = {*one}, .k = 1, .rerank = 50}).hits[0].at(0).id,
+            GetParam() != Metric::kInnerProduct ? "d7"
+                                                : Must({.queries = {rows_[7]}, .k = 1, .rerank = 50}).hits[0].at(0).id);
   const auto both = engine_->Recommend({.collection = "c",
                                         .positive_ids = {"d7"},
                                         .negative_ids = {"d9", "d8"},
@@ -249,7 +249,8 @@ TEST_P(EngineOptionsTest, CountsTheDocumentsThatWereScored) {
   EXPECT_EQ(Must({.queries = {queries_[0]}, .filter = "id = \"x\""}).documents_scanned, 0u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Metrics, EngineOptionsTest, ::testing::Values(Metric::kCosine, Metric::kInnerProduct));
+INSTANTIATE_TEST_SUITE_P(Metrics, EngineOptionsTest,
+                         ::testing::Values(Metric::kCosine, Metric::kInnerProduct, Metric::kL2));
 
 }  // namespace
 }  // namespace bebr::testing

@@ -1,9 +1,11 @@
-// Answers do not depend on how long a query, or for cosine a document, is.
+// Answers do not depend on how long a query, or for cosine a document, is, and distances not on where the origin is.
 #include <gtest/gtest.h>
 
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "index/binarizer/model.h"
+#include "index/fit/fit.h"
 #include "tests/support/engine_calls.h"
 #include "tests/support/test_models.h"
 
@@ -83,6 +85,63 @@ TEST_F(EngineScaleTest, CosineOfTheSmallestRowsIsThatOfTheirDirection) {
         }
       }
     }
+  }
+}
+
+// Of a collection whose rows are multiplied and moved, and of queries that are too, scores are those of the rows as
+// they were, multiplied twice.
+TEST_F(EngineScaleTest, DistancesGrowWithTheRowsAndDoNotDependOnTheOrigin) {
+  Matrix rows{rows_.size(), kDims, {}};
+  for (const auto& row : rows_) rows.values.insert(rows.values.end(), row.begin(), row.end());
+  const auto create = [&](const std::string& name, float factor, float shift) {
+    Matrix moved = rows;
+    for (float& value : moved.values) value = value * factor + shift;
+    const auto fitted = FitStart({.rows = moved, .metric = Metric::kL2, .bits = 192});
+    ASSERT_TRUE(fitted.ok()) << fitted.status();
+    ASSERT_TRUE(engine_
+                    ->CreateCollection({.name = name, .store_floats = FloatStorage::kFloat32, .shards = 2},
+                                       *SerializeModel(fitted->model))
+                    .ok());
+    UpsertRequest request{.collection = name};
+    for (size_t i = 0; i < moved.rows; ++i) {
+      DocumentInput& document = request.documents.emplace_back();
+      document.id = absl::StrCat("d", i);
+      document.embeddings.push_back({.values = absl::MakeConstSpan(moved.row(i), kDims)});
+    }
+    ASSERT_TRUE(UpsertAndWait(*engine_, std::move(request)).ok());
+  };
+  const auto distance = [&](const std::vector<float>& query, const std::string& id) {
+    double sum = 0;
+    const float* row = rows.row(std::stoul(id.substr(1)));
+    for (size_t i = 0; i < kDims; ++i) sum += std::pow(double{query[i]} - row[i], 2);
+    return sum;
+  };
+  int number = 0;
+  for (const auto& [factor, shift] : std::vector<std::pair<float, float>>{{1, 0}, {1e-3f, 0}, {1e3f, 0}, {1, 100}}) {
+    const std::string name = absl::StrCat("l2-", number++);
+    ASSERT_NO_FATAL_FAILURE(create(name, factor, shift));
+    const auto search = [&](std::vector<float> query, size_t rerank) {
+      for (float& value : query) value = value * factor + shift;
+      return Search(name, query, rerank);
+    };
+    for (const auto& query : queries_) {
+      for (const auto& hit : search(query, 300)) {
+        const double expected = distance(query, hit.id);
+        EXPECT_NEAR(hit.score / factor / factor, -expected, 1e-3 * expected) << factor << " " << shift;
+      }
+      // Estimates: near the truth on average, and in its order.
+      double error = 0, sum = 0;
+      for (const auto& hit : search(query, 0)) {
+        error += std::fabs(hit.score / factor / factor + distance(query, hit.id));
+        sum += distance(query, hit.id);
+      }
+      EXPECT_LT(error, 0.1 * sum) << factor << " " << shift;
+    }
+    // A document's own row is the nearest, at a distance of about nothing.
+    const auto self = search(rows_[17], 0);
+    EXPECT_EQ(self[0].id, "d17");
+    EXPECT_NEAR(self[0].score / factor / factor, 0, 0.1 * distance(rows_[17], self[1].id));
+    EXPECT_EQ(search(rows_[17], 40)[0].score, 0);
   }
 }
 

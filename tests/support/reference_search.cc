@@ -108,16 +108,21 @@ std::vector<ReferenceCollection::Hit> ReferenceCollection::SearchExact(const std
                                                                        size_t k) const {
   std::vector<Hit> hits;
   for (const auto& [id, entry] : documents_) {
-    double dot = 0, query_square = 0, square = 0;
+    double dot = 0, query_square = 0, square = 0, distance = 0;
     for (size_t i = 0; i < query.size(); ++i) {
       const double value = entry.embedding[i];
       dot += query[i] * value;
       query_square += static_cast<double>(query[i]) * query[i];
       square += value * value;
+      distance += (query[i] - value) * (query[i] - value);
     }
     const double norm = std::sqrt(query_square) * std::sqrt(square);
-    if (binarizer_->metric() == Metric::kCosine) dot = norm > 0 ? dot / norm : 0;
-    hits.push_back({id, static_cast<float>(dot)});
+    const Metric metric = binarizer_->metric();
+    const double score = metric == Metric::kL2             ? -distance
+                         : metric == Metric::kInnerProduct ? dot
+                         : norm > 0                        ? dot / norm
+                                                           : 0;
+    hits.push_back({id, static_cast<float>(score)});
   }
   return Best(std::move(hits), k);
 }

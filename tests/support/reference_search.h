@@ -42,7 +42,7 @@ class ReferenceCollection {
   // The best k by all levels of the best `candidates` by the first `first_levels` levels.
   std::vector<Hit> SearchProgressive(const std::vector<float>& query, size_t k, uint32_t first_levels,
                                      size_t candidates) const;
-  // The same as Search by the exact inner product or cosine of the floats as they are stored.
+  // The same as Search by the exact metric of the floats as they are stored.
   std::vector<Hit> SearchExact(const std::vector<float>& query, size_t k) const;
 
  private:

@@ -104,9 +104,9 @@ Matrix Sample(const Matrix& queries, size_t count) {
 }
 
 // Shows `best` the floats of all documents that the filter lets through, as the server keeps them.
-absl::Status ShowDocuments(Client& client, const Options& options, const v1::Version& version, Progress& progress,
-                           ExactBest<std::string>& best) {
-  const bool cosine = version.metric() == v1::METRIC_COSINE;
+absl::Status ShowDocuments(Client& client, const Options& options, const v1::Version& version, Metric metric,
+                           const Origin& origin, Progress& progress, ExactBest<std::string>& best) {
+  std::vector<float> moved;
   const std::string& name = version.same_embeddings_as().empty() ? version.name() : version.same_embeddings_as();
   v1::ScrollRequest request;
   request.set_collection(options.name);
@@ -117,9 +117,9 @@ absl::Status ShowDocuments(Client& client, const Options& options, const v1::Ver
     for (const v1::Document& document : page.documents()) {
       for (const v1::Embedding& embedding : document.embeddings()) {
         if (embedding.version() != name) continue;
-        const float* row = embedding.vector().values().data();
-        const float factor = cosine ? InverseLength(row, version.input_dims()) : 1.0f;
-        best.Add(row, 1, &factor, [&](size_t) { return document.id(); });
+        const float* row = origin.Move(embedding.vector().values().data(), 1, moved);
+        const ExactTerm term = TermOf(metric, row, version.input_dims());
+        best.Add(row, 1, &term, [&](size_t) { return document.id(); });
       }
     }
     progress.Set(read += static_cast<uint64_t>(page.documents_size()));
@@ -135,10 +135,13 @@ absl::Status ShowDocuments(Client& client, const Options& options, const v1::Ver
 absl::StatusOr<double> MeasureRecall(const Command& command, const Options& options, const v1::Collection& collection,
                                      const v1::Version& version, const Matrix& sample) {
   Client client = command.Connect();
-  const ExactQueries exact(sample.values.data(), sample.rows, sample.dims);
+  BEBR_ASSIGN_OR_RETURN(const Metric metric, MetricOf(version));
+  const Origin origin(metric, sample.values.data(), sample.rows, sample.dims);
+  std::vector<float> moved;
+  const ExactQueries exact(origin.Move(sample.values.data(), sample.rows, moved), sample.rows, sample.dims);
   ExactBest<std::string> best(exact, options.k);
   Progress progress("exact", "documents", collection.documents(), command.json);
-  BEBR_RETURN_IF_ERROR(ShowDocuments(client, options, version, progress, best));
+  BEBR_RETURN_IF_ERROR(ShowDocuments(client, options, version, metric, origin, progress, best));
   double sum = 0;
   size_t counted = 0;
   for (size_t q = 0; q < sample.rows; ++q) {

@@ -58,7 +58,9 @@ absl::StatusOr<v1::CollectionConfig> ToConfig(const Options& options) {
   binarizer->set_dims(options.dims);
   binarizer->set_bits(options.bits);
   binarizer->set_recall(options.recall);
-  binarizer->set_metric(options.metric == "ip" ? v1::METRIC_INNER_PRODUCT : v1::METRIC_COSINE);
+  binarizer->set_metric(options.metric == "ip"   ? v1::METRIC_INNER_PRODUCT
+                        : options.metric == "l2" ? v1::METRIC_L2
+                                                 : v1::METRIC_COSINE);
   return config;
 }
 
@@ -122,8 +124,9 @@ void AddCodes(CLI::App* verb, Options* options) {
                    "with --dims: instead of --bits the recall@10 that the codes alone are to reach, such as 0.9")
       ->needs(dims)
       ->excludes(bits);
-  verb->add_option("--metric", options->metric, "with --dims: cosine or ip, the inner product; without it cosine")
-      ->check(CLI::IsMember({"cosine", "ip"}))
+  verb->add_option("--metric", options->metric,
+                   "with --dims: cosine, ip, the inner product, or l2, the Euclidean distance; without it cosine")
+      ->check(CLI::IsMember({"cosine", "ip", "l2"}))
       ->needs(dims);
   verb->add_option("--version", options->version, "with --model: name of the first embedding version; without it v1")
       ->needs(model);

@@ -107,9 +107,8 @@ absl::StatusOr<Inputs> Prepare(Client& client, const Options& options) {
   BEBR_RETURN_IF_ERROR(CheckIds(client, options, in, collection.documents()));
   in.default_rerank = collection.default_rerank();
   in.exact_k = std::min(kExact, in.docs.rows);
-  in.exact = ExactNeighbors(in.docs, in.queries, in.exact_k,
-                            in.version.metric() == v1::METRIC_COSINE ? Metric::kCosine : Metric::kInnerProduct,
-                            AvailableProcessors());
+  BEBR_ASSIGN_OR_RETURN(const Metric metric, MetricOf(in.version));
+  in.exact = ExactNeighbors(in.docs, in.queries, in.exact_k, metric, AvailableProcessors());
   return in;
 }
 

@@ -111,7 +111,7 @@ export function toFloatStorage(storage: FloatStorage): FloatStorageEnum {
 }
 
 export function toMetric(metric: Metric): MetricEnum {
-  return { cosine: MetricEnum.COSINE, inner_product: MetricEnum.INNER_PRODUCT }[metric];
+  return { cosine: MetricEnum.COSINE, inner_product: MetricEnum.INNER_PRODUCT, l2: MetricEnum.L2 }[metric];
 }
 
 const KINDS: Record<string, AttributeKind> = { string: AttributeKind.STRING, int: AttributeKind.INT, double: AttributeKind.DOUBLE, bool: AttributeKind.BOOL, timestamp: AttributeKind.TIMESTAMP };
@@ -150,7 +150,7 @@ function toVersion(version: VersionMessage): Version {
   return {
     ...{ name, inputDims, code, bits, space, sameEmbeddingsAs, model, modelChecksum },
     state: lower(VersionState[version.state]) as Version["state"],
-    metric: version.metric === MetricEnum.INNER_PRODUCT ? "inner_product" : "cosine",
+    metric: lower(MetricEnum[version.metric]) as Version["metric"],
     documents: Number(version.documents),
     embeddings: Number(version.embeddings),
     backfill: backfill && { running: backfill.running, written: Number(backfill.written), documentsPerS: backfill.documentsPerS, error: backfill.error },

@@ -229,7 +229,8 @@ export interface UpsertOptions extends CallOptions {
 
 /** How floats are kept beside the codes; without them there is no rerank. */
 export type FloatStorage = "none" | "f16" | "f32";
-export type Metric = "cosine" | "inner_product";
+/** Scores of "l2" are minus the squared Euclidean distance. */
+export type Metric = "cosine" | "inner_product" | "l2";
 
 interface CreateCommon extends CallOptions {
   /** "f16" unless it is given. */

@@ -52,8 +52,8 @@ class Client:
         """Makes a collection.
 
         With `dims`, the floats an embedding has, the server makes the binarizer, from the documents as they come, and stats().auto says
-        what it did. `bits` a document, or the `recall` that codes are to reach without rerank (of 1), and `metric` ("cosine" or
-        "inner_product") go with it; without bits and recall the server takes what suits most.
+        what it did. `bits` a document, or the `recall` that codes are to reach without rerank (of 1), and `metric` ("cosine",
+        "inner_product" or "l2", whose scores are minus the squared Euclidean distance) go with it; without bits and recall the server takes what suits most.
 
         With `model` instead, a safetensors file of bebr-train by path or as bytes, all of that is the model's. `version` names it.
 

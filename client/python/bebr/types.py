@@ -287,7 +287,7 @@ class Version:
     bits: int
     query_levels: int
     metric: str
-    """"cosine" or "inner_product"."""
+    """"cosine", "inner_product" or "l2"."""
     space: int
     """Versions with one number can be searched together."""
     documents: int

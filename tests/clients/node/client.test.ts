@@ -432,6 +432,11 @@ test("a collection without a model", async () => {
   assert.ok(hits.length === 5 && hits.every((hit) => hit.exact)); // by the collection's default rerank
   const stats = await auto.stats();
   assert.deepEqual([stats.auto?.state, stats.auto?.error, stats.versions[0]?.metric], ["collecting", "", "inner_product"]);
+  const far = await client.create("far", { dims, metric: "l2" });
+  await far.upsert(ids(1000, "f"), docs.slice(0, 1000));
+  const [first] = await far.search(row(7), { k: 1, rerank: 1000 });
+  assert.deepEqual([(await far.stats()).versions[0]?.metric, first?.id], ["l2", "f7"]);
+  assert.ok(first && first.score <= 0 && first.score > -1e-3); // floats are stored as f16
 });
 
 test("keys", async () => {

@@ -61,6 +61,16 @@ def test_the_same_answers_as_of_the_command_and_of_curl(start_server: Callable[.
             assert [(hit["id"], float(np.float32(hit["score"])), float(np.float32(hit["its"]))) for hit in theirs] == ours
 
 
+def test_scores_of_l2_are_minus_the_squared_distance(client: bebr.Client, docs: Matrix) -> None:
+    papers = client.create("far", dims=DIMS, metric="l2", store_floats="f32")
+    papers.upsert(range(500), 3 * docs[:500] + 1)
+    assert papers.stats().version().metric == "l2"
+    hits = papers.search(3 * docs[7] + 1, k=5, rerank=500)
+    rows = [int(hit.id) for hit in hits]
+    distances = [float(np.sum(np.square(3.0 * (docs[row] - docs[7])))) for row in rows]
+    assert rows[0] == 7 and hits[0].score > -1e-6 and np.allclose([hit.score for hit in hits], [-d for d in distances], atol=1e-3)
+
+
 def test_filters_of_values_are_quoted(papers: bebr.Collection, docs: Matrix) -> None:
     nasty = 'a "b" \\ \' ` OR true'
     papers.upsert(["nasty"], docs[:1], [{"odd name": nasty, "year": 1999}])

@@ -7,6 +7,7 @@
 #include <memory>
 #include <set>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include "index/simd/kernels.h"
@@ -27,12 +28,13 @@ class Reference {
     for (size_t i = 0; i < n; ++i) squared += double{row[i]} * row[i];
     unit_ = model_.metric == Metric::kCosine ? 1.0 / std::sqrt(squared) : 1.0;
     u_.assign(n, 0.0);
-    norm_ = mean_dot_ = 0.0;
+    norm_ = offset_ = 0.0;
     for (size_t i = 0; i < n; ++i) {
       u_[i] = row[i] * unit_ - model_.mean[i];
       norm_ += u_[i] * u_[i];
-      mean_dot_ += row[i] * unit_ * model_.mean[i];
+      offset_ += row[i] * unit_ * model_.mean[i];
     }
+    if (model_.metric == Metric::kL2) offset_ = -norm_;
     norm_ = std::sqrt(norm_);
     for (double& value : u_) value *= std::sqrt(static_cast<double>(n)) / norm_;
     return query && model_.has_query_projection() ? Apply(model_.query, u_, n, model_.query.linear.weight)
@@ -57,7 +59,8 @@ class Reference {
     return levels;
   }
   double norm() const { return norm_; }
-  double mean_dot() const { return mean_dot_; }
+  double offset() const { return offset_; }
+  double product_factor() const { return model_.metric == Metric::kL2 ? 2.0 : 1.0; }
 
  private:
   static std::vector<double> Sign(std::vector<double> values) {
@@ -103,7 +106,7 @@ class Reference {
 
   const Model& model_;
   std::vector<double> u_;
-  double unit_ = 1.0, norm_ = 0.0, mean_dot_ = 0.0;
+  double unit_ = 1.0, norm_ = 0.0, offset_ = 0.0;
 };
 
 bool Bit(const CodeSpec& spec, const uint32_t* words, uint32_t query_levels, size_t band, uint32_t level,
@@ -117,7 +120,7 @@ bool Bit(const CodeSpec& spec, const uint32_t* words, uint32_t query_levels, siz
 }
 
 std::vector<RandomModelOptions> Variants() {
-  std::vector<RandomModelOptions> variants(9);
+  std::vector<RandomModelOptions> variants(10);
   variants[1].own_residual_weight = false;
   variants[2].feedback = false;
   variants[2].own_residual_weight = false;
@@ -138,6 +141,7 @@ std::vector<RandomModelOptions> Variants() {
   variants[8].query_projection = true;
   variants[8].form = ResidualForm::kInput;
   variants[8].hidden = {16};
+  variants[9].metric = Metric::kL2;
   return variants;
 }
 
@@ -187,14 +191,14 @@ TEST(EncoderTest, CodesAndFactorsAreWhatTheFormatSays) {
         }
         const double scale = agreement > 0.0 ? reference.norm() * energy / agreement : 0.0;
         if (!query) {
-          EXPECT_NEAR(factors[r].offset, reference.mean_dot(), 1e-5);
+          EXPECT_NEAR(factors[r].offset, reference.offset(), 1e-5);
           EXPECT_NEAR(factors[r].scale, scale, 1e-4 * std::abs(scale));
           continue;
         }
         for (size_t b = 0; b < spec.bands().size(); ++b) {
           const Band& band = spec.bands()[b];
-          const double expected =
-              scale / options.input_dims * band.weight / std::ldexp(1.0, query_levels - 1 + band.levels - 1);
+          const double expected = reference.product_factor() * scale / options.input_dims * band.weight /
+                                  std::ldexp(1.0, query_levels - 1 + band.levels - 1);
           EXPECT_NEAR(weights[r * spec.bands().size() + b], expected, 1e-4 * std::abs(expected));
         }
       }
@@ -287,7 +291,7 @@ class FittedReference {
 };
 
 std::vector<RandomModelOptions> FittedVariants() {
-  std::vector<RandomModelOptions> variants(5);
+  std::vector<RandomModelOptions> variants(6);
   for (RandomModelOptions& options : variants) {
     options.quantizer = Quantizer::kFitted;
     options.query_levels = 6;
@@ -301,6 +305,8 @@ std::vector<RandomModelOptions> FittedVariants() {
   variants[3].levels = "7x8+33x6+5x5+40x1";
   variants[4].levels = "8x4+16x2";
   variants[4].metric = Metric::kInnerProduct;
+  variants[5].metric = Metric::kL2;
+  variants[5].levels = "9x6+20x2";
   return variants;
 }
 
@@ -353,8 +359,8 @@ TEST(EncoderTest, FittedCodesAreWhatTheFormatSays) {
         }
         for (; b < end; ++b) {
           const Band& band = spec.bands()[b];
-          const double weight = reference.norm() / options.input_dims * band.weight * query.units()[run] /
-                                std::ldexp(1.0, static_cast<int>(band.levels) - 1);
+          const double weight = reference.product_factor() * reference.norm() / options.input_dims * band.weight *
+                                query.units()[run] / std::ldexp(1.0, static_cast<int>(band.levels) - 1);
           EXPECT_NEAR(weights[r * bands + b], weight, 1e-4 * weight);
         }
         ++run;
@@ -362,7 +368,7 @@ TEST(EncoderTest, FittedCodesAreWhatTheFormatSays) {
       if (!document.close()) {
         EXPECT_NEAR(factors[r].scale, reference.norm() * document.scale(), 1e-4 * factors[r].scale);
       }
-      EXPECT_NEAR(factors[r].offset, reference.mean_dot(), 1e-5);
+      EXPECT_NEAR(factors[r].offset, reference.offset(), 1e-5);
     }
     EXPECT_LT(close_calls, kRows / 5);
   }
@@ -385,7 +391,9 @@ std::vector<RandomModelOptions> GroupedVariants() {
   RandomModelOptions fine = options;
   fine.levels = "3x7+9x2+20x1";
   fine.tried_groups = 3;
-  return {options, product, fine};
+  RandomModelOptions distance = fine;
+  distance.metric = Metric::kL2;
+  return {options, product, fine, distance};
 }
 
 // Of a model with groups, what one group is by itself: a model of reduced rows.
@@ -394,7 +402,7 @@ Model AloneModel(const Model& model, const GroupParameters& group, const std::ve
   std::vector<Band> bands = model.spec.bands();
   for (size_t b = 0; b < bands.size(); ++b) bands[b].weight = group.band_weights[b];
   alone.spec = *CodeSpec::Create(bands);
-  alone.metric = Metric::kInnerProduct;
+  alone.metric = model.metric == Metric::kL2 ? Metric::kL2 : Metric::kInnerProduct;
   alone.input_dims = model.reduced_dims;
   alone.query_levels = model.query_levels;
   alone.quantizer = Quantizer::kFitted;
@@ -448,10 +456,13 @@ TEST(GroupedEncoderTest, ADocumentIsCodedByTheBestOfTheNearestGroupsAndAQueryByA
         for (size_t i = 0; i < reduced.size(); ++i) sum += std::pow(double{reduced[i]} - means[g][i], 2);
         return sum;
       };
-      const auto mean_dot = [&](uint32_t g) {
-        double sum = 0.0;
-        for (size_t j = 0; j < n; ++j) sum += model.groups[g].mean[j] * x[j];
-        return sum;
+      const auto offset_of = [&](uint32_t g) {
+        double dot = 0.0, squared = 0.0;
+        for (size_t j = 0; j < n; ++j) {
+          dot += model.groups[g].mean[j] * x[j];
+          squared += std::pow(model.groups[g].mean[j] - x[j], 2);
+        }
+        return options.metric == Metric::kL2 ? -squared : dot;
       };
       const uint32_t group = factors[r].group;
       ASSERT_LT(group, groups);
@@ -462,7 +473,7 @@ TEST(GroupedEncoderTest, ADocumentIsCodedByTheBestOfTheNearestGroupsAndAQueryByA
       for (size_t w = 0; w < code.size(); ++w)
         different_bits += std::popcount(code[w] ^ codes[r * spec.code_words() + w]);
       EXPECT_NEAR(factors[r].scale, expected.scale, 1e-3 * expected.scale);
-      EXPECT_NEAR(factors[r].offset, mean_dot(group), 1e-5);
+      EXPECT_NEAR(factors[r].offset, offset_of(group), 1e-5);
       std::vector<std::pair<double, uint32_t>> nearest;
       for (uint32_t g = 0; g < groups; ++g) nearest.emplace_back(distance(g), g);
       std::sort(nearest.begin(), nearest.end());
@@ -484,8 +495,9 @@ TEST(GroupedEncoderTest, ADocumentIsCodedByTheBestOfTheNearestGroupsAndAQueryByA
         for (size_t b = 0; b < bands; ++b) {
           EXPECT_NEAR(weights[(r * groups + g) * bands + b], expected_weights[b], 1e-4 * expected_weights[b]);
         }
-        const double squared = std::pow(Length(model.groups[g].mean.data(), n), 2);
-        EXPECT_NEAR(offsets[r * groups + g], mean_dot(g) - squared, 1e-5);
+        const double squared =
+            options.metric == Metric::kL2 ? 0.0 : std::pow(Length(model.groups[g].mean.data(), n), 2);
+        EXPECT_NEAR(offsets[r * groups + g], offset_of(g) - squared, 1e-5);
       }
     }
     EXPECT_GT(used.size(), 1u);
@@ -556,19 +568,21 @@ TEST(EncoderTest, QueriesOfInnerProductAreCodedWithTheLengthOfTheDocuments) {
       }
     }
   }
-  options.metric = Metric::kCosine;
-  std::vector<float> rows = RandomRows(kRows, options.input_dims, 4), factors(kRows);
-  const std::vector<float> before = rows;
-  (*Encoder::Create(RandomModel(options), 0))->ScaleQueries(rows.data(), kRows, factors.data());
-  EXPECT_EQ(rows, before);
-  EXPECT_EQ(factors, std::vector<float>(kRows, 1.0f));
+  for (const Metric metric : {Metric::kCosine, Metric::kL2}) {
+    options.metric = metric;
+    std::vector<float> rows = RandomRows(kRows, options.input_dims, 4), factors(kRows);
+    const std::vector<float> before = rows;
+    (*Encoder::Create(RandomModel(options), 0))->ScaleQueries(rows.data(), kRows, factors.data());
+    EXPECT_EQ(rows, before);
+    EXPECT_EQ(factors, std::vector<float>(kRows, 1.0f));
+  }
 }
 
-class OddRowsTest : public testing::TestWithParam<Quantizer> {};
+class OddRowsTest : public testing::TestWithParam<std::tuple<Quantizer, Metric>> {};
 
 TEST_P(OddRowsTest, GiveFiniteFactors) {
   RandomModelOptions options;
-  options.quantizer = GetParam();
+  std::tie(options.quantizer, options.metric) = GetParam();
   Model model = RandomModel(options);
   const auto encoder = *Encoder::Create(model, 0);
   std::vector<float> rows(4 * options.input_dims, 0.0f);  // row 0: zero
@@ -590,7 +604,9 @@ TEST_P(OddRowsTest, GiveFiniteFactors) {
   for (const float weight : weights) EXPECT_TRUE(std::isfinite(weight));
 }
 
-INSTANTIATE_TEST_SUITE_P(Quantizers, OddRowsTest, testing::Values(Quantizer::kRecurrent, Quantizer::kFitted));
+INSTANTIATE_TEST_SUITE_P(Quantizers, OddRowsTest,
+                         testing::Combine(testing::Values(Quantizer::kRecurrent, Quantizer::kFitted),
+                                          testing::Values(Metric::kCosine, Metric::kL2)));
 
 }  // namespace
 }  // namespace bebr

@@ -31,11 +31,16 @@ std::vector<uint32_t> Reference(const Matrix& docs, const Matrix& queries, size_
     for (size_t i = 0; i < docs.rows; ++i) {
       double dot = 0;
       double square = 0;
+      double distance = 0;
       for (size_t d = 0; d < docs.dims; ++d) {
         dot += static_cast<double>(docs.row(i)[d]) * queries.row(q)[d];
         square += static_cast<double>(docs.row(i)[d]) * docs.row(i)[d];
+        distance += std::pow(static_cast<double>(docs.row(i)[d]) - queries.row(q)[d], 2);
       }
-      scores[i] = metric == Metric::kInnerProduct ? dot : square > 0 ? dot / std::sqrt(square) : 0;
+      scores[i] = metric == Metric::kL2             ? -distance
+                  : metric == Metric::kInnerProduct ? dot
+                  : square > 0                      ? dot / std::sqrt(square)
+                                                    : 0;
     }
     std::vector<uint32_t> order(docs.rows);
     std::iota(order.begin(), order.end(), 0u);
@@ -50,7 +55,7 @@ TEST(ExactNeighborsTest, EqualsTheDefinitionForAnyNumberOfThreads) {
   // More documents and queries than a block, and sizes that fill none.
   const Matrix docs = RandomMatrix(9001, 19, 1);
   const Matrix queries = RandomMatrix(150, 19, 2);
-  for (const Metric metric : {Metric::kInnerProduct, Metric::kCosine}) {
+  for (const Metric metric : {Metric::kInnerProduct, Metric::kCosine, Metric::kL2}) {
     const std::vector<uint32_t> expected = Reference(docs, queries, 10, metric);
     for (const size_t threads : {1, 2, 5}) EXPECT_EQ(ExactNeighbors(docs, queries, 10, metric, threads), expected);
   }
@@ -68,6 +73,14 @@ TEST(ExactNeighborsTest, TiesGoByRowNumber) {
     EXPECT_EQ(found[i + 1], found[i] + 3001);
     EXPECT_EQ(found[i + 2], found[i] + 6002);
   }
+}
+
+TEST(ExactNeighborsTest, DistancesDoNotDependOnWhereTheOriginIs) {
+  Matrix docs = RandomMatrix(3000, 19, 5), queries = RandomMatrix(20, 19, 6);
+  for (Matrix* rows : {&docs, &queries}) {
+    for (float& value : rows->values) value += 3000.0f;  // whose squares in float are rounded to whole numbers
+  }
+  EXPECT_EQ(ExactNeighbors(docs, queries, 10, Metric::kL2, 2), Reference(docs, queries, 10, Metric::kL2));
 }
 
 TEST(ExactNeighborsTest, ZeroDocumentsScoreZeroAndKIsCut) {

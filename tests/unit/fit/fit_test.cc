@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <random>
+#include <utility>
+#include <vector>
 
 #include "index/binarizer/encoder.h"
 #include "index/fit/groups.h"
@@ -67,6 +70,33 @@ TEST(FitStartTest, TakesGroupsWhereTheyPay) {
   const Model one_group = *StartModel(of_gaussian, gaussian->model.levels(), gaussian->model.query_levels, 1);
   EXPECT_GE(RecallOf(gaussian->model, unseen_gaussian, gaussian_queries),
             RecallOf(one_group, unseen_gaussian, gaussian_queries) - 0.005);
+}
+
+// Of distances lengths count: a model that takes the rows' directions alone finds little.
+TEST(FitStartTest, FitsToDistancesWithAndWithoutGroups) {
+  const auto rows_of = [](size_t count, uint64_t seed, float factor, float shift) {
+    Matrix rows = Clusters(count, 48, seed);
+    std::mt19937_64 random(seed);
+    for (size_t r = 0; r < rows.rows; ++r) {
+      const float length = factor * std::exp2(std::uniform_real_distribution<float>(-1, 1)(random));
+      for (size_t i = 0; i < rows.dims; ++i) rows.row(r)[i] = rows.row(r)[i] * length + shift;
+    }
+    return rows;
+  };
+  ThreadPool nobody(0);
+  std::vector<double> recalls;
+  for (const auto& [factor, shift] : std::vector<std::pair<float, float>>{{1, 0}, {1e-3f, 0}, {1e3f, 0}, {1, 100}}) {
+    const Matrix rows = rows_of(5000, 1, factor, shift);
+    const auto fitted = FitStart({.rows = rows, .metric = Metric::kL2, .bits = 96});
+    ASSERT_TRUE(fitted.ok()) << fitted.status();
+    const Validator validator(rows, rows_of(200, 2, factor, shift), Metric::kL2, nobody);
+    recalls.push_back(validator.Measure(fitted->model)->at_10);
+    const Model directions = FitStart({.rows = rows, .bits = 96})->model;
+    // Seen from afar, directions are all but distances.
+    EXPECT_GT(recalls.back(), validator.Measure(directions)->at_10 + (shift == 0 ? 0.2 : 0.05)) << factor;
+    EXPECT_NEAR(recalls.back(), recalls[0], 0.03) << factor << " " << shift;
+  }
+  EXPECT_GT(recalls[0], 0.5);
 }
 
 // Placeholders of zeros may be all that a part of the rows has.

@@ -34,15 +34,17 @@ TEST(ExactScoreTest, IsTheMetricOfWhatIsStored) {
   for (const size_t dims : {1, 7, 8, 9, 16, 33}) {
     const std::vector<float> query = RandomVectors(1, dims, 1)[0], document = RandomVectors(1, dims, 2)[0];
     for (const FloatStorage storage : {FloatStorage::kFloat16, FloatStorage::kFloat32}) {
-      double dot = 0, query_square = 0, document_square = 0;
+      double dot = 0, query_square = 0, document_square = 0, distance = 0;
       for (size_t i = 0; i < dims; ++i) {
         const double value = storage == FloatStorage::kFloat16 ? HalfToFloat(FloatToHalf(document[i])) : document[i];
         dot += query[i] * value;
         query_square += double{query[i]} * query[i];
         document_square += value * value;
+        distance += (query[i] - value) * (query[i] - value);
       }
       const std::string stored = StoredAs(storage, document);
       EXPECT_NEAR(ExactScore(query, stored, storage, Metric::kInnerProduct), dot, 1e-5);
+      EXPECT_NEAR(ExactScore(query, stored, storage, Metric::kL2), -distance, 1e-5);
       EXPECT_NEAR(ExactScore(query, stored, storage, Metric::kCosine),
                   dot / std::sqrt(query_square) / std::sqrt(document_square), 1e-6);
       EXPECT_EQ(ExactScore(query, ("x" + stored).substr(1), storage, Metric::kCosine),
@@ -55,6 +57,17 @@ TEST(ExactScoreTest, OfAZeroVectorIsZero) {
   const std::vector<float> zeros(5), ones(5, 1.0f);
   EXPECT_EQ(ExactScore(zeros, StoredAs(FloatStorage::kFloat32, ones), FloatStorage::kFloat32, Metric::kCosine), 0.0f);
   EXPECT_EQ(ExactScore(ones, StoredAs(FloatStorage::kFloat16, zeros), FloatStorage::kFloat16, Metric::kCosine), 0.0f);
+}
+
+TEST(ExactScoreTest, DistancesFarFromTheOriginLoseNothing) {
+  std::vector<float> query(40), document(40);
+  for (size_t i = 0; i < query.size(); ++i) {
+    query[i] = 1e6f + 0.5f * static_cast<float>(i % 3);
+    document[i] = 1e6f;
+  }
+  const std::string stored = StoredAs(FloatStorage::kFloat32, document);
+  EXPECT_EQ(ExactScore(query, stored, FloatStorage::kFloat32, Metric::kL2), -(13 * 0.25f + 13 * 1.0f));
+  EXPECT_EQ(ExactScore(document, stored, FloatStorage::kFloat32, Metric::kL2), 0.0f);
 }
 
 TEST(InformationScoreTest, IsOneMinusTheEntropyOfTheShareOfOtherBits) {

@@ -41,11 +41,12 @@ Matrix Older(const Matrix& rows, size_t dims) {
   return out;
 }
 
-OlderVersion MakeOlder(const Matrix& documents, size_t dims, int64_t steps) {
+OlderVersion MakeOlder(const Matrix& documents, size_t dims, int64_t steps, Metric metric = Metric::kCosine) {
   OlderVersion older;
   older.documents = Older(documents, dims);
   TrainOptions options = Quiet(steps);
   options.shape = *ParseCodeSpec("12x3+12x2");
+  options.metric = metric;
   older.model = Train(options, older.documents, {})->model;
   return older;
 }
@@ -92,6 +93,17 @@ TEST(CompatibleTest, AThirdVersionWritesIntoTheSameSpace) {
   EXPECT_EQ(third->model.spec, first.model.spec);
   EXPECT_EQ(third->model.factors->query_scale, 1.0f / 28.0f);
   EXPECT_GT(third->compatibility->new_on_old, 0.7 * *third->compatibility->old_on_old);
+}
+
+TEST(CompatibleTest, DistancesOfTwoVersionsCompare) {
+  const Matrix documents = Clusters(3000, 40, 1);
+  TrainOptions options = Quiet(0);
+  options.metric = Metric::kL2;
+  const auto result = TrainCompatible(options, MakeOlder(documents, 28, 0, Metric::kL2), documents, {});
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->model.factors->query_scale, 2.0f / 28.0f);
+  EXPECT_GT(result->compatibility->new_on_old, 0.7 * *result->compatibility->old_on_old);
+  EXPECT_GT(result->compatibility->new_on_mixed, 0.7 * *result->compatibility->old_on_old);
 }
 
 TEST(CompatibleTest, BadInputIsNamed) {

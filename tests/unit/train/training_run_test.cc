@@ -58,6 +58,23 @@ TEST(TrainTest, NeverWorseThanTheStartAndTheSameForASeed) {
   EXPECT_NE(*SerializeModel(Train(options, Clusters(3000, 48, 1), {})->model), *SerializeModel(first->model));
 }
 
+TEST(TrainTest, TrainsForDistances) {
+  Matrix rows = Clusters(3000, 48, 1);
+  for (size_t r = 0; r < rows.rows; ++r) {
+    for (size_t i = 0; i < rows.dims; ++i) rows.row(r)[i] = rows.row(r)[i] * (0.5f + 0.5f * (r % 4)) + 100.0f;
+  }
+  for (TrainOptions options : {Quiet("16x2+16x1", 24), Recurrent("24x2", 24)}) {
+    options.metric = Metric::kL2;
+    const auto result = Train(options, rows, {});
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_EQ(result->model.metric, Metric::kL2);
+    EXPECT_GT(result->start.at_10, 0.4);
+    EXPECT_GE(result->kept.at_10, result->start.at_10);
+    EXPECT_LT(result->curve.back().loss, result->curve.front().loss);
+    EXPECT_LT(result->bits_that_differ, 1e-4);
+  }
+}
+
 // At half, once and twice as many bits as dims: on the queries it was chosen by never, on others not beyond chance.
 TEST(TrainTest, NeverWorseThanTheStartAtAnyBudgetAndSeed) {
   const Matrix rows = Clusters(2500, 32, 1), others = Clusters(400, 32, 77);

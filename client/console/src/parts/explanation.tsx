@@ -70,7 +70,7 @@ export function Explanation({ hit }: { hit: SearchHitJson }) {
         </svg>
         <figcaption>
           {bands.length === 1 ? "One band" : `${bands.length} bands, each as wide as its dims`}; the first level on top, each one below counts half as much.
-          Filled: bits that the document has as the query. The line is at one half, what unrelated codes have.
+          {hit.explanation?.group ? `It is coded in group ${hit.explanation.group}. ` : ""}Filled: bits that the document has as the query. The line is at one half, what unrelated codes have.
         </figcaption>
       </figure>
       <Table caption={`What makes the estimate of ${hit.id}`} head={["Band", "#Dims", "#Alike by level", "#Dot product of codes", "#Adds"]}>
