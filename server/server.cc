@@ -41,6 +41,7 @@ EngineOptions EngineOptionsOf(const ServerConfig& config) {
           .snapshot_dir = config.snapshot_dir,
           .threads = config.threads,
           .max_queued_queries = config.max_queued_queries,
+          .max_kept_views = config.max_kept_views,
           .max_queued_upsert_bytes = config.max_queued_upsert_bytes,
           .memory_limit_bytes = config.memory_limit_bytes,
           .min_free_disk_bytes = config.min_free_disk_bytes,

@@ -35,6 +35,7 @@ struct ServerConfig {
   uint64_t grpc_memory_bytes = uint64_t{1} << 30;
   uint64_t max_parsed_bytes = uint64_t{1} << 30;
   uint64_t max_queued_queries = 4096;
+  uint64_t max_kept_views = 64;
   uint64_t max_queued_upsert_bytes = uint64_t{256} << 20;
   uint64_t max_results_per_call = 500000;
   uint64_t max_answer_bytes = uint64_t{1} << 30;

@@ -71,6 +71,7 @@ void AddEngine(const EngineStats& stats, FamilyList& out) {
   out.Add("bebr_recall_measurements_total", static_cast<double>(stats.recall_measured), {{"result", "ok"}});
   out.Add("bebr_recall_measurements_total", static_cast<double>(stats.recall_failed), {{"result", "failed"}});
   out.Add("bebr_queued_queries", static_cast<double>(stats.queued_queries));
+  out.Add("bebr_kept_views", static_cast<double>(stats.kept_views));
   out.Add("bebr_queued_upsert_bytes", static_cast<double>(stats.queued_upsert_bytes));
   out.Add("bebr_threads", static_cast<double>(stats.threads));
   out.Add("bebr_disk_free_bytes", static_cast<double>(stats.disk_free_bytes));
@@ -110,13 +111,16 @@ void AddVersions(const std::vector<CollectionInfo>& infos, FamilyList& out) {
       [](const VersionInfo& v) { return v.backfill.has_value() && v.backfill->running ? 1.0 : 0.0; });
   add("bebr_version_backfill_failed",
       [](const VersionInfo& v) { return v.backfill.has_value() && !v.backfill->error.empty() ? 1.0 : 0.0; });
-  for (const CollectionInfo& info : infos) {
-    for (const VersionInfo& version : info.versions) {
-      if (!version.recall.has_value()) continue;  // the monitor is off, or has not come to it
-      out.Add("bebr_version_recall_ratio", version.recall->recall,
-              {{"collection", info.name}, {"version", version.name}});
+  const auto add_measured = [&](const char* name, double RecallSample::*value) {
+    for (const CollectionInfo& info : infos) {
+      for (const VersionInfo& version : info.versions) {
+        if (!version.recall.has_value()) continue;  // the monitor is off, or has not come to it
+        out.Add(name, *version.recall.*value, {{"collection", info.name}, {"version", version.name}});
+      }
     }
-  }
+  };
+  add_measured("bebr_version_recall_ratio", &RecallSample::recall);
+  add_measured("bebr_version_score_error_p99", &RecallSample::score_error_p99);
 }
 
 // Collections whose binarizers the server makes.

@@ -29,6 +29,8 @@ absl::Status Scroll(RpcContext& rpc, const Call& call, const v1::ScrollRequest& 
   page.with_attributes = request.with_attributes();
   page.with_embeddings = request.with_embeddings();
   page.with_codes = request.with_codes();
+  page.keep_view = absl::Seconds(request.keep_view_s());
+  page.view_token = request.view_token();
   page.max_bytes = std::min(rpc.config.max_message_bytes / 2, rpc.answers.limit() / kPageShare);
   page.take_memory = call.AnswerMemoryTaker();
   page.deadline = call.deadline();
@@ -36,6 +38,7 @@ absl::Status Scroll(RpcContext& rpc, const Call& call, const v1::ScrollRequest& 
   BEBR_ASSIGN_OR_RETURN(Page found, rpc.engine->Scroll(page));
   for (PageDocument& document : found.documents) ToProto(std::move(document), response.add_documents());
   response.set_next_page_token(std::move(found.next));
+  response.set_view_token(std::move(found.view_token));
   return CheckSize(rpc, response, "ask for fewer documents a page");
 }
 

@@ -67,6 +67,8 @@ void ToProto(const VersionInfo& info, v1::Version* out) {
     out->mutable_recall()->set_recall(info.recall->recall);
     out->mutable_recall()->set_queries(info.recall->queries);
     out->mutable_recall()->set_k(info.recall->k);
+    out->mutable_recall()->set_score_error(info.recall->score_error);
+    out->mutable_recall()->set_score_error_p99(info.recall->score_error_p99);
   }
 }
 
@@ -180,6 +182,8 @@ void ToProto(const VersionCheck& check, v1::VersionCheck* out) {
   out->set_overlap(check.overlap);
   out->set_documents(check.documents);
   out->set_against_documents(check.against_documents);
+  out->set_score_error(check.score_error);
+  out->set_score_error_p99(check.score_error_p99);
 }
 
 void ToProto(const MemoryUse& memory, v1::MemoryUse* out) {

@@ -47,9 +47,6 @@ absl::StatusOr<AttributeUpdate> ToAttributeUpdate(const v1::UpdateAttributesRequ
 absl::StatusOr<SearchRequest> ToSearchRequest(const v1::SearchRequest& request, VectorArena& arena);
 absl::StatusOr<SearchRequest> ToSearchRequest(const v1::BatchSearchRequest& request, VectorArena& arena);
 
-// The examples that a search is to find the like of; borrowed likewise.
-absl::StatusOr<ExampleRequest> ToExampleRequest(const v1::SearchRequest& request, VectorArena& arena);
-
 // Queries are borrowed, as those of a search.
 absl::StatusOr<CheckRequest> ToCheckRequest(const v1::CheckVersionRequest& request, VectorArena& arena);
 

@@ -70,27 +70,20 @@ absl::StatusOr<SearchRequest> WithOptions(const std::string& collection, const v
   request.exclude_ids.assign(options.exclude_ids().begin(), options.exclude_ids().end());
   request.explain = options.explain();
   BEBR_ASSIGN_OR_RETURN(request.fusion, ToFusion(options.fusion()));
+  if (options.group_by().empty() && options.group_size() > 0) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("group_size is %d without group_by; name the attribute", options.group_size()));
+  }
+  request.group_by = options.group_by();
+  if (options.group_size() > 0) request.group_size = options.group_size();
+  request.keep_view = absl::Seconds(options.keep_view_s());
+  request.view_token = options.view_token();
   request.with_attributes = options.with_attributes();
   return request;
 }
 
-}  // namespace
-
-absl::StatusOr<SearchRequest> ToSearchRequest(const v1::SearchRequest& request, VectorArena& arena) {
-  BEBR_ASSIGN_OR_RETURN(SearchRequest search, WithOptions(request.collection(), request.options()));
-  if (request.has_like()) {
-    // The query is made of the examples later.
-    if (request.has_query()) return absl::InvalidArgumentError("the request has query and like; set one of them");
-    for (const auto* ids : {&request.like().positive_ids(), &request.like().negative_ids()})
-      search.exclude_ids.insert(search.exclude_ids.end(), ids->begin(), ids->end());
-    return search;
-  }
-  BEBR_ASSIGN_OR_RETURN(const auto query, arena.Read("query", request.query()));
-  search.queries.push_back(query);
-  return search;
-}
-
-absl::StatusOr<ExampleRequest> ToExampleRequest(const v1::SearchRequest& request, VectorArena& arena) {
+// The examples that a search is to find the like of; borrowed, as queries are.
+absl::StatusOr<ExampleRequest> ToExamples(const v1::SearchRequest& request, VectorArena& arena) {
   const v1::Examples& like = request.like();
   ExampleRequest examples{.version = request.options().version()};
   examples.positive_ids.assign(like.positive_ids().begin(), like.positive_ids().end());
@@ -105,6 +98,22 @@ absl::StatusOr<ExampleRequest> ToExampleRequest(const v1::SearchRequest& request
   return examples;
 }
 
+}  // namespace
+
+absl::StatusOr<SearchRequest> ToSearchRequest(const v1::SearchRequest& request, VectorArena& arena) {
+  BEBR_ASSIGN_OR_RETURN(SearchRequest search, WithOptions(request.collection(), request.options()));
+  if (request.has_like()) {
+    if (request.has_query()) return absl::InvalidArgumentError("the request has query and like; set one of them");
+    for (const auto* ids : {&request.like().positive_ids(), &request.like().negative_ids()})
+      search.exclude_ids.insert(search.exclude_ids.end(), ids->begin(), ids->end());
+    BEBR_ASSIGN_OR_RETURN(search.like, ToExamples(request, arena));
+    return search;
+  }
+  BEBR_ASSIGN_OR_RETURN(const auto query, arena.Read("query", request.query()));
+  search.queries.push_back(query);
+  return search;
+}
+
 absl::StatusOr<SearchRequest> ToSearchRequest(const v1::BatchSearchRequest& request, VectorArena& arena) {
   BEBR_ASSIGN_OR_RETURN(SearchRequest search, WithOptions(request.collection(), request.options()));
   BEBR_RETURN_IF_ERROR(ValidateCount("queries", static_cast<size_t>(request.queries_size()), kMaxQueriesPerRequest));
@@ -112,6 +121,13 @@ absl::StatusOr<SearchRequest> ToSearchRequest(const v1::BatchSearchRequest& requ
   for (int i = 0; i < request.queries_size(); ++i) {
     BEBR_ASSIGN_OR_RETURN(const auto query, arena.Read(absl::StrFormat("queries[%d]", i), request.queries(i)));
     search.queries.push_back(query);
+  }
+  search.versions.assign(request.versions().begin(), request.versions().end());
+  search.weights.assign(request.weights().begin(), request.weights().end());
+  for (const v1::RankedList& list : request.lists()) {
+    RankedList& out = search.lists.emplace_back();
+    out.ids.assign(list.ids().begin(), list.ids().end());
+    out.scores.assign(list.scores().begin(), list.scores().end());
   }
   return search;
 }
@@ -126,6 +142,7 @@ void ToProto(std::vector<SearchHit>&& hits, google::protobuf::RepeatedPtrField<v
     target->set_its(hit.its);
     target->set_version(std::move(hit.version));
     ToProto(std::move(hit.attributes), target->mutable_attributes());
+    if (hit.group.has_value()) ToProto(*std::move(hit.group), target->mutable_group());
     if (hit.explanation != nullptr) ToProto(*hit.explanation, target->mutable_explanation());
   }
 }

@@ -31,7 +31,7 @@ struct SearchShape {
 };
 
 SearchShape ShapeOf(const SearchRequest& request) {
-  return {.queries = request.queries.size(),
+  return {.queries = request.queries.size() + (request.like.has_value() ? 1 : 0),
           .k = request.k,
           .rerank = request.rerank,
           .collection_rerank = request.collection_rerank,
@@ -43,8 +43,9 @@ template <typename Message>
 absl::StatusOr<SearchRequest> Prepare(RpcContext& rpc, const Call& call, const Message& message, VectorArena& arena) {
   BEBR_RETURN_IF_ERROR(rpc.responses->Admit());
   BEBR_ASSIGN_OR_RETURN(SearchRequest request, ToSearchRequest(message, arena));
-  const uint64_t results = std::max<size_t>(request.queries.size(), 1) *
-                           (std::max(request.k + request.offset, request.rerank) + request.exclude_ids.size());
+  const uint64_t wanted = std::max(request.k * request.group_size + request.offset, request.rerank);
+  uint64_t results = std::max<size_t>(request.queries.size(), 1) * (wanted + request.exclude_ids.size());
+  for (const RankedList& list : request.lists) results += list.ids.size();
   // Beyond the API's own limits the engine says it better.
   const uint64_t most = rpc.limits.max_results_per_call;
   if (results > most && request.k <= kMaxK && request.rerank <= kMaxRerank) {
@@ -111,28 +112,20 @@ void Start(RpcContext& rpc, SearchCall& call, SearchRequest search, std::shared_
                        ToProto(result->timings, response.mutable_timings());
                        response.set_documents_scanned(result->documents_scanned);
                        for (std::string& warning : result->warnings) response.add_warnings(std::move(warning));
+                       response.set_view_token(std::move(result->view_token));
                        call.Done(CheckSize(rpc, response, "ask for a smaller k, or without attributes"));
                      });
-}
-
-// Makes the query of the examples, which are read from disk.
-absl::Status AddExamples(RpcContext& rpc, const SearchCall& call, SearchRequest& search, VectorArena& arena) {
-  BEBR_ASSIGN_OR_RETURN(ExampleRequest examples, ToExampleRequest(call.request(), arena));
-  examples.collection = call.collection();
-  BEBR_ASSIGN_OR_RETURN(std::vector<float> query, rpc.engine->Recommend(examples));
-  search.queries.push_back(arena.Keep(std::move(query)));
-  return absl::OkStatus();
 }
 
 void Search(RpcContext& rpc, SearchCall& call) {
   auto arena = std::make_shared<VectorArena>();
   auto search = Prepare(rpc, call, call.request(), *arena);
   if (!search.ok()) return call.Done(search.status());
+  // Examples are read from disk.
   if (!call.request().has_like()) return Start(rpc, call, *std::move(search), std::move(arena));
   auto prepared = std::make_shared<SearchRequest>(*std::move(search));
   const absl::Status submitted = rpc.blocking->TrySubmit([&rpc, &call, arena, prepared] {
     if (absl::Status interrupted = call.Interrupted(); !interrupted.ok()) return call.Done(interrupted);
-    if (absl::Status added = AddExamples(rpc, call, *prepared, *arena); !added.ok()) return call.Done(added);
     Start(rpc, call, std::move(*prepared), arena);
   });
   if (!submitted.ok()) call.Done(submitted);
@@ -152,6 +145,7 @@ void BatchSearch(RpcContext& rpc, UnaryCall<v1::BatchSearchRequest, v1::BatchSea
                        ToProto(result->timings, response.mutable_timings());
                        response.set_documents_scanned(result->documents_scanned);
                        for (std::string& warning : result->warnings) response.add_warnings(std::move(warning));
+                       response.set_view_token(std::move(result->view_token));
                        call.Done(CheckSize(rpc, response, "ask for a smaller k, fewer queries, or without attributes"));
                      });
 }

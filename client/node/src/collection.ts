@@ -10,21 +10,27 @@ import { modelParts } from "./model.js";
 import { callOptions, known, whole } from "./options.js";
 import { type Check, type CollectionStats, type MemoryUse, type Snapshot, toCheck, toMemory, toSnapshot, toStats, type Version } from "./stats.js";
 import type { Transport } from "./transport.js";
-import type { Attributes, CallOptions, Document, DocumentToWrite, Facets, Filter, Fusion, Hits, Id, LikeOptions, Scalar, ScrollOptions, SearchOptions, Updated, UpdateOptions, Upserted, UpsertOptions, Vector, Vectors, Which } from "./types.js";
+import type { Attributes, CallOptions, Document, DocumentToWrite, Facets, Filter, Fusion, FusionOptions, Hits, Id, LikeOptions, RankedList, Scalar, ScrollOptions, SearchOptions, Updated, UpdateOptions, Upserted, UpsertOptions, Vector, Vectors, Which } from "./types.js";
 import { leftOut, upsertStream, writing } from "./upsert_stream.js";
 import { type DocumentInit, fromDocument, fromHits, fromScalar, isVector, Packer, Rows, toAttribute, toExamples, toIds, toStreamed, toVector } from "./values.js";
 
 function searchOptions(options: SearchOptions): MessageInitShape<typeof SearchOptionsSchema> {
-  const { k = 10, filter = "", rerank, minScore, withAttributes = true, version = "", firstLevels = 0, candidates = 0, offset = 0, exclude = [], strict = false, explain = false, modelChecksum = 0 } = options;
-  for (const [name, value] of Object.entries({ k, rerank, firstLevels, candidates, offset, modelChecksum })) if (value !== undefined) whole(name, value);
+  const { k = 10, filter = "", rerank, minScore, withAttributes = true, version = "", firstLevels = 0, candidates = 0, offset = 0, exclude = [], strict = false, explain = false, modelChecksum = 0, groupBy = "", groupSize = 1, keepViewS = 0, view = "" } = options;
+  for (const [name, value] of Object.entries({ k, rerank, firstLevels, candidates, offset, modelChecksum, groupSize, keepViewS })) if (value !== undefined) whole(name, value);
   const set = { k, filter: filterText(filter), withAttributes, version, firstLevels, candidates, offset, excludeIds: toIds(exclude, "exclude"), strict, explain, modelChecksum };
-  return { ...set, ...(rerank === undefined ? {} : { rerank }), ...(minScore === undefined ? {} : { minScore }) };
+  const more = { groupBy, groupSize: groupBy === "" ? 0 : groupSize, keepViewS, viewToken: view };
+  return { ...set, ...more, ...(rerank === undefined ? {} : { rerank }), ...(minScore === undefined ? {} : { minScore }) };
 }
 
-const SEARCH_OPTIONS = ["k", "filter", "rerank", "minScore", "withAttributes", "version", "firstLevels", "candidates", "offset", "exclude", "strict", "explain", "modelChecksum"] as const;
+const SEARCH_OPTIONS = ["k", "filter", "rerank", "minScore", "withAttributes", "version", "firstLevels", "candidates", "offset", "exclude", "strict", "explain", "modelChecksum", "groupBy", "groupSize", "keepViewS", "view"] as const;
 const UPSERT_OPTIONS = ["version", "merge", "replaceAll", "ifAbsent", "ifNewerBy", "partial", "modelChecksum", "batch", "progress"] as const;
 const FUSIONS: Record<Fusion, FusionKind> = { max: FusionKind.MAX, mean: FusionKind.MEAN, reciprocal_rank: FusionKind.RECIPROCAL_RANK };
 const MOST_IDS = 10_000;
+
+function toRankedList(list: RankedList, index: number): { ids: string[]; scores?: number[] } {
+  if (Array.isArray(list)) return { ids: toIds(list as readonly Id[], `lists[${index}]`) };
+  return { ids: Object.keys(list), scores: Object.values(list as Record<string, number>) };
+}
 
 async function* batched(documents: AsyncIterable<DocumentToWrite> | Iterable<DocumentToWrite>, options: UpsertOptions): AsyncIterable<DocumentInit[]> {
   const packer = new Packer(options.batch);
@@ -107,9 +113,9 @@ export class Collection {
    *     await papers.search([vector, another], { fusion: "max" });              // one list of several vectors
    */
   async search(query: Vector | LikeOptions, options?: SearchOptions): Promise<Hits>;
-  async search(queries: readonly Vector[], options: SearchOptions & { fusion: Fusion }): Promise<Hits>;
-  async search(query: Vector | LikeOptions | readonly Vector[], options: SearchOptions & { fusion?: Fusion } = {}): Promise<Hits> {
-    if ("fusion" in options) return this.fused(query as readonly Vector[], options as SearchOptions & { fusion: Fusion });
+  async search(queries: readonly Vector[], options: FusionOptions): Promise<Hits>;
+  async search(query: Vector | LikeOptions | readonly Vector[], options: SearchOptions & Partial<FusionOptions> = {}): Promise<Hits> {
+    if ("fusion" in options) return this.fused(query as readonly Vector[], options as FusionOptions);
     if (typeof query === "object" && "like" in query) return this.searchLike(query);
     const call = callOptions(options, ...SEARCH_OPTIONS);
     const request = { collection: this.name, query: toVector(query as Vector, "vector"), options: searchOptions(options) };
@@ -125,20 +131,22 @@ export class Collection {
     return fromHits(answer.hits, answer);
   }
 
-  private async fused(vectors: readonly Vector[], options: SearchOptions & { fusion: Fusion }): Promise<Hits> {
-    const call = callOptions(options, ...SEARCH_OPTIONS, "fusion");
+  private async fused(vectors: readonly Vector[], options: FusionOptions): Promise<Hits> {
+    const call = callOptions(options, ...SEARCH_OPTIONS, "fusion", "versions", "lists", "weights");
     const fusion = FUSIONS[options.fusion];
     if (!Object.hasOwn(FUSIONS, options.fusion)) throw invalid("fusion", `fusion is "${options.fusion}"; it is one of ${Object.keys(FUSIONS).join(", ")}`);
     if (isVector(vectors)) throw invalid("fusion", "fusion is of several vectors, as an array");
     const queries = vectors.map((vector, row) => toVector(vector, `vectors[${row}]`));
-    const answer = await this.transport.unary(SearchService.method.batchSearch, { collection: this.name, queries, options: { ...searchOptions(options), fusion } }, call, true);
+    const { versions = [], lists = [], weights = [] } = options;
+    const more = { versions: [...versions], lists: lists.map(toRankedList), weights: [...weights] };
+    const answer = await this.transport.unary(SearchService.method.batchSearch, { collection: this.name, queries, ...more, options: { ...searchOptions(options), fusion } }, call, true);
     return fromHits(answer.results[0]?.hits ?? [], answer);
   }
 
   /** As search, for several vectors, which share scans. As many calls as the server's limits ask for. */
   async searchBatch(vectors: readonly Vector[], options: SearchOptions = {}): Promise<Hits[]> {
     const call = callOptions(options, ...SEARCH_OPTIONS);
-    const size = Math.max(1, Math.min(1024, Math.floor(500_000 / Math.max(1, (options.k ?? 10) + (options.offset ?? 0), options.rerank ?? 0))));
+    const size = Math.max(1, Math.min(1024, Math.floor(500_000 / Math.max(1, (options.k ?? 10) * (options.groupSize ?? 1) + (options.offset ?? 0), options.rerank ?? 0))));
     const found: Hits[] = [];
     for (let first = 0; first < vectors.length; first += size) {
       const queries = vectors.slice(first, first + size).map((vector, row) => toVector(vector, `vectors[${first + row}]`));
@@ -209,14 +217,16 @@ export class Collection {
    *     for await (const page of papers.scroll({ filter: "year >= 2020" })) ...
    */
   async *scroll(options: ScrollOptions = {}): AsyncGenerator<Document[], void> {
-    const call = callOptions(options, "filter", "limit", "after", "withAttributes", "withEmbeddings");
-    const { filter = "", limit = 1000, withAttributes = true, withEmbeddings = false } = options;
-    const request = { collection: this.name, filter: filterText(filter), limit: whole("limit", limit), withAttributes, withEmbeddings };
+    const call = callOptions(options, "filter", "limit", "after", "withAttributes", "withEmbeddings", "keepViewS", "view");
+    const { filter = "", limit = 1000, withAttributes = true, withEmbeddings = false, keepViewS = 0 } = options;
+    const request = { collection: this.name, filter: filterText(filter), limit: whole("limit", limit), withAttributes, withEmbeddings, keepViewS: whole("keepViewS", keepViewS) };
+    let viewToken = options.view ?? "";
     let pageToken = options.after ?? "";
     do {
-      const answer = await this.transport.unary(DocumentService.method.scroll, { ...request, pageToken }, call, true);
+      const answer = await this.transport.unary(DocumentService.method.scroll, { ...request, pageToken, viewToken }, call, true);
       if (answer.documents.length > 0) yield answer.documents.map(fromDocument);
       pageToken = answer.nextPageToken;
+      if (answer.viewToken !== "") viewToken = answer.viewToken;
     } while (pageToken !== "");
   }
 

@@ -26,6 +26,9 @@ export interface Check {
   againstRecall: number;
   /** Answers of the other version that are also answers of this one. */
   overlap: number;
+  /** How far estimated scores of the version were from exact ones, over the exact neighbours: in the mean, and in one of a hundred. */
+  scoreError: number;
+  scoreErrorP99: number;
 }
 
 /** An embedding version of a collection. */
@@ -48,7 +51,7 @@ export interface Version {
   modelChecksum: number;
   backfill: { running: boolean; written: number; documentsPerS: number; error: string } | undefined;
   check: Check | undefined;
-  recall: { measured: Date; recall: number; queries: number; k: number } | undefined;
+  recall: { measured: Date; recall: number; queries: number; k: number; scoreError: number; scoreErrorP99: number } | undefined;
 }
 
 /** How far the server has come with the binarizers that it makes. */
@@ -141,8 +144,8 @@ export function toMemory(memory: CollectionMessage["memory"]): MemoryUse {
 }
 
 export function toCheck(check: VersionCheck): Check {
-  const { against, queries, k, recall, againstRecall, overlap } = check;
-  return { checked: date(check.checkedUnixUs), against, queries, k, recall, againstRecall, overlap };
+  const { against, queries, k, recall, againstRecall, overlap, scoreError, scoreErrorP99 } = check;
+  return { checked: date(check.checkedUnixUs), against, queries, k, recall, againstRecall, overlap, scoreError, scoreErrorP99 };
 }
 
 function toVersion(version: VersionMessage): Version {
@@ -155,7 +158,7 @@ function toVersion(version: VersionMessage): Version {
     embeddings: Number(version.embeddings),
     backfill: backfill && { running: backfill.running, written: Number(backfill.written), documentsPerS: backfill.documentsPerS, error: backfill.error },
     check: check && toCheck(check),
-    recall: recall && { measured: date(recall.measuredUnixUs), recall: recall.recall, queries: recall.queries, k: recall.k },
+    recall: recall && { measured: date(recall.measuredUnixUs), recall: recall.recall, queries: recall.queries, k: recall.k, scoreError: recall.scoreError, scoreErrorP99: recall.scoreErrorP99 },
   };
 }
 

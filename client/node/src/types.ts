@@ -52,6 +52,8 @@ export interface Hit {
   attributes: Record<string, Attribute>;
   /** With `explain`. */
   explanation?: Explanation;
+  /** With `groupBy`: the value whose hit this is. */
+  group?: Scalar;
 }
 
 /** Where an estimated score comes from; the formula is that of Explanation in proto/bebr/v1/search.proto. */
@@ -83,6 +85,8 @@ export interface Timings {
 /** The answer to a query, best first. */
 export interface Hits extends Array<Hit> {
   readonly documentsScanned: number;
+  /** With `keepViewS`: the token of the view. */
+  readonly view: string;
   readonly timings: Timings;
   /** What the filter names and no document has, mostly a slip; with `strict` that is an error instead. */
   readonly warnings: string[];
@@ -182,10 +186,30 @@ export interface SearchOptions extends CallOptions {
   explain?: boolean;
   /** Of the version that the query is made for: after a promotion of another model it is refused, instead of answered with nonsense. */
   modelChecksum?: number;
+  /** The best `groupSize` (1 unless it is given) of each value of this attribute; `k` is then the number of values. */
+  groupBy?: string;
+  groupSize?: number;
+  /** Keeps what the search sees for so many seconds, at most 600, under the token `hits.view`. */
+  keepViewS?: number;
+  /** Such a token: the search sees the same. So pages neither repeat nor miss a document while others write. */
+  view?: string;
 }
 
 /** How the lists of several vectors become one. */
 export type Fusion = "max" | "mean" | "reciprocal_rank";
+
+/** Documents from elsewhere, best first: ids, or their scores by id. */
+export type RankedList = readonly Id[] | Record<string, number>;
+
+/** What searches take that make one list of several. */
+export interface FusionOptions extends SearchOptions {
+  fusion: Fusion;
+  /** Of the vectors, where they differ. */
+  versions?: readonly string[];
+  lists?: readonly RankedList[];
+  /** How much each vector, then each list, counts; 1 unless they are given. */
+  weights?: readonly number[];
+}
 
 /** A search by examples instead of a vector. */
 export interface LikeOptions extends SearchOptions {
@@ -204,6 +228,10 @@ export interface ScrollOptions extends CallOptions {
   /** True unless it is given. */
   withAttributes?: boolean;
   withEmbeddings?: boolean;
+  /** All pages show the collection as it was for the first; so many seconds may pass between two, at most 600. */
+  keepViewS?: number;
+  /** The token of a view that a search has kept. */
+  view?: string;
 }
 
 /** What upserts take. */

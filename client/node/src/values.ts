@@ -238,7 +238,7 @@ function fromExplanation({ $typeName, $unknown, bands, ...numbers }: Explanation
   return { ...numbers, bands: bands.map((band) => ({ dims: band.dims, dot: Number(band.dot), weight: band.weight, distances: band.distances })) };
 }
 
-export function fromHits(hits: SearchHit[], answer: { documentsScanned: bigint; timings?: SearchTimings; warnings: string[] }): Hits {
+export function fromHits(hits: SearchHit[], answer: { documentsScanned: bigint; timings?: SearchTimings; warnings: string[]; viewToken: string }): Hits {
   const found = hits.map((hit): Hit => ({
     id: hit.id,
     score: hit.score,
@@ -247,6 +247,7 @@ export function fromHits(hits: SearchHit[], answer: { documentsScanned: bigint; 
     version: hit.version,
     attributes: fromAttributes(hit.attributes),
     ...(hit.explanation ? { explanation: fromExplanation(hit.explanation) } : {}),
+    ...(hit.group ? { group: fromScalar(hit.group.kind) as Scalar } : {}),
   }));
-  return Object.assign(found, { documentsScanned: Number(answer.documentsScanned), timings: fromTimings(answer.timings), warnings: answer.warnings });
+  return Object.assign(found, { documentsScanned: Number(answer.documentsScanned), timings: fromTimings(answer.timings), warnings: answer.warnings, view: answer.viewToken });
 }

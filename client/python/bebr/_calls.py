@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any, Callable, Dict, Generic, Iterator, List, Mapping, Optional, Sequence, Tuple, TypeVar, Union
+from typing import Any, Callable, Dict, Generic, Iterator, List, Mapping, Optional, Sequence, Tuple, TypeVar, Union, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -77,7 +77,7 @@ def fields_of(message: Any, *names: str) -> Dict[str, Any]:
 
 def check_of(check: v1.VersionCheck) -> t.Check:
     return t.Check(checked=time_of(check.checked_unix_us), **fields_of(check, "against", "queries", "k", "recall", "against_recall", "overlap",
-                                                                      "documents", "against_documents"))
+                                                                      "documents", "against_documents", "score_error", "score_error_p99"))
 
 
 def version_of(version: v1.Version) -> t.Version:
@@ -87,7 +87,7 @@ def version_of(version: v1.Version) -> t.Version:
     if version.HasField("check"):
         check = check_of(version.check)
     if version.HasField("recall"):
-        recall = t.RecallSample(measured=time_of(version.recall.measured_unix_us), **fields_of(version.recall, "recall", "queries", "k"))
+        recall = t.RecallSample(measured=time_of(version.recall.measured_unix_us), **fields_of(version.recall, "recall", "queries", "k", "score_error", "score_error_p99"))
     return t.Version(state=STATES.get(version.state, "unknown"), metric=METRICS.get(version.metric, "unknown"), backfill=backfill,
                      check=check, recall=recall, **fields_of(version, "name", "input_dims", "code", "bits", "query_levels", "space",
                                                              "documents", "embeddings", "same_embeddings_as", "model", "model_checksum"))
@@ -290,12 +290,12 @@ def deletes(name: str, ids: Any, filter: filters.Filter) -> Iterator[Call[int]]:
                    lambda r: int(r.deleted))
 
 
-def scroll(name: str, filter: filters.Filter, limit: int, after: str, with_attributes: bool,
-           with_embeddings: bool) -> Call[Tuple[List[t.Document], str]]:
-    """A page, and where the next one begins."""
+def scroll(name: str, filter: filters.Filter, limit: int, after: str, with_attributes: bool, with_embeddings: bool, keep_view: int,
+           view: str) -> Call[Tuple[List[t.Document], str, str]]:
+    """A page, where the next one begins, and the view that is kept for it."""
     request = made(v1.ScrollRequest, collection=name, filter=filters.text(filter), page_token=after, limit=limit,
-                   with_attributes=with_attributes, with_embeddings=with_embeddings)
-    return Call("DocumentService", "Scroll", request, lambda r: (documents_of(r), r.next_page_token))
+                   with_attributes=with_attributes, with_embeddings=with_embeddings, keep_view_s=keep_view, view_token=view)
+    return Call("DocumentService", "Scroll", request, lambda r: (documents_of(r), r.next_page_token, r.view_token))
 
 
 def facets(name: str, attribute: str, filter: filters.Filter, limit: int) -> Call[t.Facets]:
@@ -328,19 +328,24 @@ class SearchOptions:
     strict: bool
     explain: bool
     model_checksum: int
+    group_by: str = ""
+    group_size: int = 0
+    keep_view: int = 0
+    view: str = ""
 
     def message(self, fusion: Optional[str] = None) -> v1.SearchOptions:
-        for name in ("k", "rerank", "first_levels", "candidates", "offset"):
+        for name in ("k", "rerank", "first_levels", "candidates", "offset", "group_size", "keep_view"):
             value = getattr(self, name)
             if value is not None and not (isinstance(value, (int, np.integer)) and 0 <= value < 2**32):
                 raise InvalidArgument(f"{name} is {value}; it is a whole number, not negative", field=name)
         return made(v1.SearchOptions, k=self.k, filter=filters.text(self.filter), rerank=self.rerank, min_score=self.min_score,
                     with_attributes=self.with_attributes, version=self.version, first_levels=self.first_levels, candidates=self.candidates, offset=self.offset, exclude_ids=_values.id_list(self.exclude, "exclude"), strict=self.strict,
-                    explain=self.explain, model_checksum=self.model_checksum, fusion=0 if fusion is None else one_of("fusion", fusion, FUSIONS))
+                    explain=self.explain, model_checksum=self.model_checksum, group_by=self.group_by, group_size=self.group_size,
+                    keep_view_s=self.keep_view, view_token=self.view, fusion=0 if fusion is None else one_of("fusion", fusion, FUSIONS))
 
     def batch_rows(self) -> int:
         """Queries a call, by the limits that a server has unless it is told otherwise."""
-        return max(1, min(1024, 500_000 // max(1, self.k + self.offset, self.rerank or 0)))
+        return max(1, min(1024, 500_000 // max(1, self.k * max(1, self.group_size) + self.offset, self.rerank or 0)))
 
 
 def timings_of(timings: v1.SearchTimings) -> t.Timings:
@@ -349,17 +354,39 @@ def timings_of(timings: v1.SearchTimings) -> t.Timings:
 
 def hits_of(hits: Any, response: Any) -> t.Hits:
     return t.Hits(hits=tuple(_values.from_hits(hits)), documents_scanned=response.documents_scanned, timings=timings_of(response.timings),
-                  warnings=tuple(response.warnings))
+                  warnings=tuple(response.warnings), view=response.view_token)
 
 
-def search(name: str, vector: Optional[npt.ArrayLike], like: Optional[t.Examples], unlike: Optional[t.Examples], fusion: Optional[str],
+@dataclass(frozen=True)
+class Fused:
+    """How several lists become one."""
+
+    fusion: Optional[str]
+    versions: Sequence[str]
+    lists: Sequence[t.RankedList]
+    weights: Sequence[float]
+
+    def check(self) -> None:
+        for name in ("versions", "lists", "weights"):
+            if len(getattr(self, name)) > 0:
+                raise InvalidArgument(f"{name} goes with fusion; set it too", field=name)
+
+
+def to_ranked(out: v1.RankedList, given: t.RankedList, what: str) -> None:
+    if isinstance(given, Mapping):
+        out.scores.extend(given.values())
+    out.ids.extend(_values.id_list(list(given), what))
+
+
+def search(name: str, vector: Optional[npt.ArrayLike], like: Optional[t.Examples], unlike: Optional[t.Examples], fused: Fused,
            options: SearchOptions) -> Call[t.Hits]:
     if (vector is None) == (like is None):
         raise InvalidArgument("search takes a vector, or examples by like; give one of them", field="query")
     if unlike is not None and like is None:
         raise InvalidArgument("unlike goes with like; [vector] is a vector as an example", field="unlike")
-    if fusion is not None:
-        return fused(name, vector, fusion, options)
+    if fused.fusion is not None:
+        return fuse(name, vector, fused.fusion, fused, options)
+    fused.check()
     request = made(v1.SearchRequest, collection=name, options=options.message())
     if vector is not None:
         _values.to_vector(request.query, _values.row(vector, "vector"))
@@ -370,12 +397,18 @@ def search(name: str, vector: Optional[npt.ArrayLike], like: Optional[t.Examples
     return Call("SearchService", "Search", request, lambda r: hits_of(r.hits, r))
 
 
-def fused(name: str, vectors: Optional[npt.ArrayLike], fusion: str, options: SearchOptions) -> Call[t.Hits]:
+def fuse(name: str, vectors: Optional[npt.ArrayLike], fusion: str, fused: Fused, options: SearchOptions) -> Call[t.Hits]:
     if vectors is None:
         raise InvalidArgument("fusion is of several vectors, not of examples", field="fusion")
     request = made(v1.BatchSearchRequest, collection=name, options=options.message(fusion))
-    for values in _values.matrix(vectors, "vector"):
+    # Of several versions they may differ in length.
+    rows: Any = [_values.row(one, f"vector[{index}]") for index, one in enumerate(cast(Any, vectors))] if fused.versions else _values.matrix(vectors, "vector")
+    for values in rows:
         _values.to_vector(request.queries.add(), values)
+    request.versions.extend(fused.versions)
+    request.weights.extend(fused.weights)
+    for index, ranked in enumerate(fused.lists):
+        to_ranked(request.lists.add(), ranked, f"lists[{index}]")
     return Call("SearchService", "BatchSearch", request, lambda r: hits_of(r.results[0].hits, r))
 
 

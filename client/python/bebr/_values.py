@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping as MappingBase
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Type, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Type, TypeVar, Union, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -432,4 +432,5 @@ def from_hits(hits: Any) -> Iterator[Hit]:
     for hit in hits:
         yield Hit(id=hit.id, score=hit.score, exact=hit.score_kind == v1.SCORE_KIND_EXACT, its=hit.its, version=hit.version,
                   attributes=from_attributes(hit.attributes),
-                  explanation=from_explanation(hit.explanation) if hit.HasField("explanation") else None)
+                  explanation=from_explanation(hit.explanation) if hit.HasField("explanation") else None,
+                  group=cast(Any, from_attribute(hit.group)) if hit.HasField("group") else None)

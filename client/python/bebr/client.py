@@ -282,6 +282,8 @@ class Collection:
                min_score: Optional[float] = None, with_attributes: bool = True, version: str = "", first_levels: int = 0,
                candidates: int = 0, like: Optional[t.Examples] = None, unlike: Optional[t.Examples] = None, exclude: t.Ids = (),
                offset: int = 0, fusion: Optional[str] = None, strict: bool = False, explain: bool = False, model_checksum: int = 0,
+               group_by: str = "", group_size: int = 1, keep_view: int = 0, view: str = "", versions: Sequence[str] = (),
+               lists: Sequence[t.RankedList] = (), weights: Sequence[float] = (),
                timeout: Optional[float] = None) -> t.Hits:
         """The k documents nearest to a vector, best first, ties by id. Every document is looked at.
 
@@ -296,18 +298,26 @@ class Collection:
         `fusion` makes one list of several vectors' ("max", "mean" or "reciprocal_rank"), which `vector` is then the rows of. `explain`
         says of each hit where its estimated score comes from. `model_checksum` is that of the version which the vector is made for: after a
         promotion of another model it is refused, instead of answered with nonsense.
+
+        `group_by` takes the best `group_size` documents of each value of that attribute: `k` is then the number of values, and each hit has its
+        `group`. `keep_view` keeps what the search sees for so many seconds, at most 600, under the token `hits.view`: given as `view`, other
+        searches see the same, so that pages neither repeat nor miss a document while others write.
+
+        With `fusion`, `versions` are those of the vectors where they differ; `lists` are documents from elsewhere, best first, as ids or as
+        scores by id; and `weights` say how much each vector, then each list, counts.
         """
         options = SearchOptions(k, filter, rerank, min_score, with_attributes, version, first_levels, candidates, offset, exclude, strict,
-                                explain, model_checksum)
-        return self._client._run(_calls.search(self.name, vector, like, unlike, fusion, options), timeout)
+                                explain, model_checksum, group_by, group_size if group_by else 0, keep_view, view)
+        return self._client._run(_calls.search(self.name, vector, like, unlike, _calls.Fused(fusion, versions, lists, weights), options), timeout)
 
     def search_batch(self, vectors: npt.ArrayLike, k: int = 10, *, filter: Filter = "", rerank: Optional[int] = None,
                      min_score: Optional[float] = None, with_attributes: bool = True, version: str = "", first_levels: int = 0,
                      candidates: int = 0, exclude: t.Ids = (), offset: int = 0, strict: bool = False, explain: bool = False, model_checksum: int = 0,
+                     group_by: str = "", group_size: int = 1, view: str = "",
                      timeout: Optional[float] = None) -> List[t.Hits]:
         """As search, for every row of `vectors`, which share scans. As many calls as the server's limits ask for."""
         options = SearchOptions(k, filter, rerank, min_score, with_attributes, version, first_levels, candidates, offset, exclude, strict,
-                                explain, model_checksum)
+                                explain, model_checksum, group_by, group_size if group_by else 0, 0, view)
         return [hits for call in _calls.search_batches(self.name, vectors, options) for hits in self._client._run(call, timeout)]
 
     def get(self, ids: t.Ids, *, with_embeddings: bool = False, timeout: Optional[float] = None) -> List[t.Document]:
@@ -341,11 +351,15 @@ class Collection:
         return deleted
 
     def scroll(self, *, filter: Filter = "", limit: int = 1000, after: str = "", with_attributes: bool = True,
-               with_embeddings: bool = False, timeout: Optional[float] = None) -> Iterator[List[t.Document]]:
+               with_embeddings: bool = False, keep_view: int = 0, view: str = "", timeout: Optional[float] = None) -> Iterator[List[t.Document]]:
         """All documents, in the order of their ids' bytes, a list of at most `limit` (to 10,000) at a time; a page may have fewer, so that
-        it fits into a message. `after` begins behind an id. What is there all the while comes exactly once, whatever is written."""
+        it fits into a message. `after` begins behind an id. What is there all the while comes exactly once, whatever is written.
+        With `keep_view`, the seconds that a page may take at most, all pages show the collection as it was for the first; or as `view` does,
+        the token of a search."""
         while True:
-            page, after = self._client._run(_calls.scroll(self.name, filter, limit, after, with_attributes, with_embeddings), timeout)
+            call = _calls.scroll(self.name, filter, limit, after, with_attributes, with_embeddings, keep_view, view)
+            page, after, kept = self._client._run(call, timeout)
+            view = kept or view
             if page:
                 yield page
             if not after:

@@ -65,6 +65,8 @@ class Hit(NamedTuple):
     attributes: Mapping[str, Attribute]
     explanation: Optional[Explanation] = None
     """With explain=True."""
+    group: Optional[Scalar] = None
+    """With group_by: the value whose hit this is."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,8 @@ class Hits(SequenceBase[Hit]):
     timings: Timings
     warnings: Tuple[str, ...] = ()
     """What the filter names and no document has, mostly a slip; with strict=True that is an error instead."""
+    view: str = ""
+    """With keep_view: the token by which further searches see the same."""
 
     @property
     def ids(self) -> List[str]:
@@ -242,6 +246,9 @@ class RecallSample:
     recall: float
     queries: int
     k: int
+    score_error: float = 0.0
+    """How far estimated scores were from exact ones, over the exact neighbours: in the mean, and in one of a hundred."""
+    score_error_p99: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -271,6 +278,9 @@ class Check:
     """Answers of the other version that are also answers of this one."""
     documents: int
     against_documents: int
+    score_error: float = 0.0
+    """Of the version, as of RecallSample."""
+    score_error_p99: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -407,6 +417,8 @@ Vectors = Union[npt.ArrayLike, Mapping[str, npt.ArrayLike]]
 Attributes = Union[Sequence[Optional[Mapping[str, object]]], Mapping[str, Union[Sequence[object], npt.NDArray[Any]]]]
 """A mapping a document, or a column an attribute, as a data frame has them. None stands for no value."""
 
+RankedList = Union[Sequence[str], Mapping[str, float]]
+"""Documents from elsewhere, best first: ids, or their scores by id."""
 Ids = Union[Sequence[str], Sequence[int], npt.NDArray[np.generic]]
 """Strings, or whole numbers, which become strings."""
 

@@ -262,6 +262,22 @@ test("searches by examples, pages and fusion", async () => {
   assert.ok(hit?.explanation && Math.abs(hit.explanation.estimate - hit.score) < 1e-6 && hit.explanation.bands.length > 0);
 });
 
+test("groups, views and lists from elsewhere", async () => {
+  const found = (hits: { id: string }[]) => hits.map((hit) => hit.id);
+  const grouped = await papers.search(row(7), { k: 3, groupBy: "year", groupSize: 2 });
+  assert.deepEqual(grouped.map((hit) => hit.group), grouped.map((hit) => hit.attributes.year));
+  assert.ok(grouped.length === 6 && new Set(grouped.map((hit) => hit.group)).size === 3);
+  const first = await papers.search(row(7), { k: 5, keepViewS: 60 });
+  assert.ok(first.view !== "" && (await papers.search(row(7))).view === "");
+  assert.deepEqual(found(await papers.search(row(7), { k: 5, view: first.view })), found(first));
+  assert.match((await rejected(() => papers.search(row(7), { view: "nothing" }))).message, /view_token/);
+  let documents = 0;
+  for await (const page of papers.scroll({ limit: 300, keepViewS: 60 })) documents += page.length;
+  assert.equal(documents, 1000);
+  const fused = await papers.search([row(7)], { k: 3, fusion: "reciprocal_rank", lists: [["p8", "nobody", "p9"], { p9: 0.5 }], weights: [0.1, 1, 2] });
+  assert.deepEqual(found(fused).slice(0, 2), ["p9", "p8"]);
+});
+
 test("slips in filters are told", async () => {
   const hits = await papers.search(row(7), { filter: "yaer >= 2005" });
   assert.equal(hits.length, 0);

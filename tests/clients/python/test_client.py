@@ -405,6 +405,27 @@ def test_searches_by_examples_pages_and_fusion(papers: bebr.Collection, docs: Ma
     assert len(papers.search(docs[7:9], fusion="reciprocal_rank")) == len(papers.search(docs[7:9], fusion="mean")) == 10
 
 
+def test_groups_views_and_lists_from_elsewhere(papers: bebr.Collection, docs: Matrix) -> None:
+    grouped = papers.search(docs[7], k=3, group_by="year", group_size=2)
+    assert [hit.group for hit in grouped] == [hit.attributes["year"] for hit in grouped] and len({hit.group for hit in grouped}) == 3
+    assert grouped.ids[0] == papers.search(docs[7], k=1).ids[0] and len(grouped) == 6
+    assert papers.search_batch(docs[7:9], k=3, group_by="year", group_size=2)[0].ids == grouped.ids
+    assert papers.search(docs[7], k=1)[0].group is None
+    first = papers.search(docs[7], k=5, keep_view=60)
+    assert first.view and papers.search(docs[7], k=5).view == ""
+    assert papers.search(docs[7], k=5, view=first.view).ids == first.ids
+    assert papers.search_batch([docs[7]], k=5, view=first.view)[0].ids == first.ids
+    assert "view_token" in str(rejected(lambda: papers.search(docs[7], view="nothing")))
+    assert sum(len(page) for page in papers.scroll(limit=300, keep_view=60)) == 1000
+    assert sum(len(page) for page in papers.scroll(limit=300, view=first.view)) == 1000
+    fused = papers.search([docs[7]], k=3, fusion="reciprocal_rank", lists=[["p8", "nobody", "p9"], {"p9": 0.5}], weights=[0.1, 1, 2])
+    assert fused.ids[:2] == ["p9", "p8"]
+    assert fused.ids == papers.search([docs[7]], k=3, fusion="reciprocal_rank", versions=[papers.stats().default_version],
+                                      lists=[["p8", "p9"], ["p9"]], weights=[0.1, 1, 2]).ids
+    with pytest.raises(bebr.InvalidArgument, match="lists goes with fusion"):
+        papers.search(docs[7], lists=[["p8"]])
+
+
 def test_slips_in_filters_are_told(papers: bebr.Collection, docs: Matrix) -> None:
     hits = papers.search(docs[7], filter="yaer >= 2005")
     assert len(hits) == 0 and len(hits.warnings) == 1 and "yaer" in hits.warnings[0]
