@@ -13,7 +13,7 @@
 #include "index/collection/caretaker.h"
 #include "index/collection/engine_shared.h"
 #include "index/collection/registry.h"
-#include "index/collection/verify.h"
+#include "index/collection/scrubber.h"
 #include "index/learn/learner.h"
 #include "index/request/filtered_write.h"
 #include "index/request/new_collection.h"
@@ -32,20 +32,6 @@
 namespace bebr {
 namespace {
 
-absl::Status CheckLoad(const AttributeLoad& load) {
-  if (!(load.per_document >= 0 && load.per_document <= kMaxAttributes)) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("attributes is %g; a document has 0 to %d", load.per_document, kMaxAttributes));
-  }
-  if (load.distinct_texts > kMaxExpectedDocuments ||
-      !(load.text_bytes >= 0 && load.text_bytes <= kMaxAttributesBytes)) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("distinct_texts is %d of %g bytes; the limits are %d (2^40) of %d bytes", load.distinct_texts,
-                        load.text_bytes, kMaxExpectedDocuments, kMaxAttributesBytes));
-  }
-  return absl::OkStatus();
-}
-
 // Delegates: the registry knows the collections, the scheduler searches them, the rest is named after what it does.
 class EngineImpl final : public Engine {
  public:
@@ -61,6 +47,7 @@ class EngineImpl final : public Engine {
   }
 
   ~EngineImpl() override {
+    scrubber_.reset();
     caretaker_.reset();
     learner_.reset();
     upgrades_.reset();   // its searches still end
@@ -89,6 +76,7 @@ class EngineImpl final : public Engine {
   std::vector<std::string> ListCollections() override;
   std::vector<UnavailableCollection> UnavailableCollections() override { return registry_->Unavailable(); }
   std::vector<ReadOnlyCollection> ReadOnlyCollections() override;
+  std::vector<DamagedCollection> DamagedCollections() override;
 
   absl::Status AddVersion(std::string_view collection, const VersionConfig& config,
                           std::string_view model_file) override {
@@ -211,6 +199,7 @@ class EngineImpl final : public Engine {
   std::unique_ptr<Upgrades> upgrades_;
   std::unique_ptr<Learner> learner_;
   std::unique_ptr<Caretaker> caretaker_;
+  std::unique_ptr<Scrubber> scrubber_;
 };
 
 absl::Status EngineImpl::Initialize() {
@@ -232,6 +221,8 @@ absl::Status EngineImpl::Initialize() {
                        .documents_per_s = options_.recall_monitor_documents_per_s});
   BEBR_RETURN_IF_ERROR(registry_->Load());
   caretaker_ = std::make_unique<Caretaker>(registry_.get(), &shared_.kept_views);
+  scrubber_ = std::make_unique<Scrubber>(registry_.get(), Scrubber::Options{.interval = options_.scrub_interval,
+                                                                            .bytes_per_s = options_.scrub_bytes_per_s});
   upgrades_->Start();
   learner_->Start();
   return absl::OkStatus();
@@ -330,6 +321,7 @@ EngineStats EngineImpl::Stats() {
   const RecallMonitor::Counters recall = upgrades_->recall_counters();
   stats.recall_measured = recall.measured;
   stats.recall_failed = recall.failed;
+  scrubber_->AddTo(stats);
   stats.simd = simd::Kernels().name;
   stats.threads = options_.threads;
   stats.commit_us = shared_.commits.commit_us.load();
@@ -351,6 +343,15 @@ std::vector<ReadOnlyCollection> EngineImpl::ReadOnlyCollections() {
   for (const auto& collection : registry_->List()) {
     const absl::Status health = collection->shards()->store().health();
     if (!health.ok()) result.push_back({collection->manifest()->name, std::string(health.message())});
+  }
+  return result;
+}
+
+std::vector<DamagedCollection> EngineImpl::DamagedCollections() {
+  std::vector<DamagedCollection> result;
+  for (const auto& collection : registry_->List()) {
+    const absl::Status damage = collection->damage();
+    if (!damage.ok()) result.push_back({collection->manifest()->name, std::string(damage.message())});
   }
   return result;
 }
@@ -380,11 +381,6 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(EngineOptions options) {
   auto engine = std::make_unique<EngineImpl>(std::move(options), std::move(lock));
   BEBR_RETURN_IF_ERROR(engine->Initialize());
   return engine;
-}
-
-absl::Status VerifyDataDirectory(const std::string& data_dir, const std::string& snapshot_dir,
-                                 absl::FunctionRef<void(const std::string&, const absl::Status&)> report) {
-  return VerifyData(data_dir, snapshot_dir, report);
 }
 
 }  // namespace bebr

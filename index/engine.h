@@ -51,6 +51,10 @@ struct EngineOptions {
   absl::Duration recall_monitor_interval = absl::ZeroDuration();
   size_t recall_monitor_queries = 100;
   uint64_t recall_monitor_documents_per_s = 50000;
+  // Codes in memory are compared with storage, and table files read whole, in passes that begin so often and read so
+  // many bytes a second at most (0 = no limit). An interval of 0: never.
+  absl::Duration scrub_interval = absl::ZeroDuration();
+  uint64_t scrub_bytes_per_s = uint64_t{8} << 20;
   // Collections without a model file: the documents that bring the first fit, and how long without new ones is quiet,
   // from which the other times follow (index/learn/learner.h). They read as fast as the recall monitor may.
   uint64_t auto_first_documents = 2000;
@@ -59,6 +63,12 @@ struct EngineOptions {
 
 // A collection that takes no writes, for a fault of the disk, until that has passed.
 struct ReadOnlyCollection {
+  std::string name;
+  std::string reason;
+};
+
+// A collection that serves, although scrubbing has found damage that it could not mend.
+struct DamagedCollection {
   std::string name;
   std::string reason;
 };
@@ -104,6 +114,8 @@ class Engine {
   virtual std::vector<UnavailableCollection> UnavailableCollections() = 0;
   // Those that take no writes: what CollectionInfo::problem says of each. Waits for nothing.
   virtual std::vector<ReadOnlyCollection> ReadOnlyCollections() = 0;
+  // Those of which a file, or a row in memory, is damaged: what CollectionInfo::damage says of each. Waits for nothing.
+  virtual std::vector<DamagedCollection> DamagedCollections() = 0;
 
   // Adds a version to a collection; nothing else changes. RESOURCE_EXHAUSTED, as of CreateCollection, if the codes of a
   // space of its own would not fit.

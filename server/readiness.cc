@@ -24,6 +24,8 @@ ReadyAnswer Readiness::Answer() const {
       faults.push_back(absl::StrFormat("collection %s is unavailable: %s\n", name, reason));
     for (const auto& [name, reason] : engine_->ReadOnlyCollections())
       faults.push_back(absl::StrFormat("collection %s takes no writes: %s\n", name, reason));
+    for (const auto& [name, reason] : engine_->DamagedCollections())
+      faults.push_back(absl::StrFormat("collection %s is damaged: %s\n", name, reason));
   }
   std::string text = faults.empty() ? "ready\n" : "ready, degraded\n";
   for (size_t i = 0; i < faults.size() && i < kMostLines; ++i) text += faults[i];

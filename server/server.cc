@@ -49,7 +49,9 @@ EngineOptions EngineOptionsOf(const ServerConfig& config) {
           .block_cache_bytes = config.block_cache_bytes,
           .recall_monitor_interval = absl::Seconds(config.recall_monitor_interval_s),
           .recall_monitor_queries = config.recall_monitor_queries,
-          .recall_monitor_documents_per_s = config.recall_monitor_documents_per_s};
+          .recall_monitor_documents_per_s = config.recall_monitor_documents_per_s,
+          .scrub_interval = absl::Seconds(config.scrub_interval_s),
+          .scrub_bytes_per_s = config.scrub_bytes_per_s};
 }
 
 // Calls that end within this time end unseen: only then are clients told to go elsewhere.

@@ -94,6 +94,20 @@ MemoryUse EstimateMemory(const CollectionManifest& manifest, uint64_t documents,
   return use;
 }
 
+absl::Status CheckLoad(const AttributeLoad& load) {
+  if (!(load.per_document >= 0 && load.per_document <= kMaxAttributes)) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("attributes is %g; a document has 0 to %d", load.per_document, kMaxAttributes));
+  }
+  if (load.distinct_texts > kMaxExpectedDocuments ||
+      !(load.text_bytes >= 0 && load.text_bytes <= kMaxAttributesBytes)) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("distinct_texts is %d of %g bytes; the limits are %d (2^40) of %d bytes", load.distinct_texts,
+                        load.text_bytes, kMaxExpectedDocuments, kMaxAttributesBytes));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Capacity::CheckMemory(uint64_t used_bytes) {
   const uint64_t limit = memory_limit_bytes_.load(std::memory_order_relaxed);
   if (limit == 0 || used_bytes < limit) return absl::OkStatus();

@@ -28,6 +28,9 @@ inline constexpr double kUsualIdBytes = 16;
 MemoryUse EstimateMemory(const CollectionManifest& manifest, uint64_t documents, double id_bytes,
                          const AttributeLoad& attributes = {});
 
+// INVALID_ARGUMENT if no documents have such attributes.
+absl::Status CheckLoad(const AttributeLoad& load);
+
 // A Capacity refuses what would not fit, and counts what it refuses. All errors are RESOURCE_EXHAUSTED and say which
 // limit it is and what to do; waiting does not help.
 //

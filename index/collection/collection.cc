@@ -226,6 +226,7 @@ CollectionInfo Collection::Info() const {
   const auto view = shards_->view();
   info.sequence = view->sequence;
   info.problem = std::string(shards_->store().health().message());
+  info.damage = std::string(damage().message());
   ShardCounts counts;
   for (const auto& shard : view->shards) {
     info.documents += shard->documents;
@@ -276,6 +277,16 @@ absl::Status Collection::NoteGeneration() {
   CollectionStore& store = shards_->store();
   if (!manifest->mark.has_value() || store.generation() == manifest->mark->generation) return absl::OkStatus();
   return writes_.RunAlone([&] { return store.SetGeneration(manifest->mark->generation); });
+}
+
+absl::Status Collection::damage() const {
+  MutexLock lock(&damage_mutex_);
+  return damage_;
+}
+
+void Collection::SetDamage(absl::Status damage) {
+  MutexLock lock(&damage_mutex_);
+  damage_ = std::move(damage);
 }
 
 absl::Status Collection::DropVersion(const Version& version) {

@@ -75,6 +75,9 @@ class Collection : public std::enable_shared_from_this<Collection> {
   void ReplaceManifest(CollectionManifest manifest);
   // Tells the store which manifest is its own, if it does not know. As ReplaceManifest, by who changes the collection.
   absl::Status NoteGeneration();
+  // What the last pass of the Scrubber found damaged of its files, or of its memory that a restart would mend.
+  absl::Status damage() const;
+  void SetDamage(absl::Status damage);
   // Drops what `version`, which the manifest calls retired, leaves behind: codes of a space without other versions, and
   // floats that no other version takes.
   absl::Status DropVersion(const Version& version);
@@ -99,6 +102,9 @@ class Collection : public std::enable_shared_from_this<Collection> {
   mutable Mutex change_mutex_;
   mutable Mutex manifest_mutex_;
   std::shared_ptr<const CollectionManifest> manifest_ ABSL_GUARDED_BY(manifest_mutex_);
+
+  mutable Mutex damage_mutex_;
+  absl::Status damage_ ABSL_GUARDED_BY(damage_mutex_);
 };
 
 }  // namespace bebr

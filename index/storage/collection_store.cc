@@ -5,6 +5,7 @@
 #include <rocksdb/perf_level.h>
 #include <rocksdb/utilities/checkpoint.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 
@@ -118,6 +119,20 @@ class RocksStore final : public CollectionStore {
     return absl::OkStatus();
   }
 
+  std::vector<Table> Tables() const override {
+    std::vector<rocksdb::LiveFileMetaData> files;
+    db_->GetLiveFilesMetaData(&files);
+    std::vector<Table> tables;
+    for (const rocksdb::LiveFileMetaData& file : files) tables.push_back({file.relative_filename, file.size});
+    return tables;
+  }
+  absl::Status CheckTable(const Table& table) const override {
+    const absl::Status status = bebr::CheckTable(path_, table.name);
+    const auto is_it = [&](const Table& other) { return other.name == table.name; };
+    const std::vector<Table> now = Tables();
+    return std::any_of(now.begin(), now.end(), is_it) ? status : absl::OkStatus();
+  }
+
   absl::Status health() const override { return database_->health->status(); }
   absl::Status Recover() override;
 
@@ -138,6 +153,14 @@ class RocksStore final : public CollectionStore {
     keys.reserve(ids.size());
     for (std::string_view id : ids) keys.push_back(DocumentKey(shard, id));
     return reader_.Get(SnapshotOf(view), kDocuments, keys);
+  }
+
+  absl::StatusOr<std::vector<std::optional<std::string>>> GetCodes(const View* view, uint32_t space, uint32_t shard,
+                                                                   absl::Span<const std::string_view> ids) override {
+    std::vector<std::string> keys;
+    keys.reserve(ids.size());
+    for (std::string_view id : ids) keys.push_back(NumberedKey(space, shard, id));
+    return reader_.Get(SnapshotOf(view), kCodes, keys, /*fill_cache=*/false);
   }
 
   absl::Status VisitDocuments(uint32_t shard, absl::Span<const uint32_t> spaces, absl::Span<const uint32_t> embeddings,

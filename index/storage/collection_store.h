@@ -115,6 +115,15 @@ class CollectionStore {
   virtual uint64_t generation() const = 0;
   virtual absl::Status SetGeneration(uint64_t generation) = 0;
 
+  // The table files of now, which hold what is not in the log. CheckTable reads all of one and compares its checksums:
+  // DATA_LOSS names it, unless it is no longer one of them.
+  struct Table {
+    std::string name;
+    uint64_t bytes = 0;
+  };
+  virtual std::vector<Table> Tables() const = 0;
+  virtual absl::Status CheckTable(const Table& table) const = 0;
+
   // OK, or what went wrong, from the first fault of the disk until Recover returns OK.
   virtual absl::Status health() const = 0;
   // Tries to take writes again, if health() is not OK: writes what is in memory to files and begins a new log. An error
@@ -127,6 +136,10 @@ class CollectionStore {
                                                                             absl::Span<const std::string_view> ids) = 0;
   virtual absl::StatusOr<std::vector<std::optional<std::string>>> GetDocuments(
       const View* view, uint32_t shard, absl::Span<const std::string_view> ids) = 0;
+  // Their codes in a space, as stored (DecodeCode), past the block cache.
+  virtual absl::StatusOr<std::vector<std::optional<std::string>>> GetCodes(const View* view, uint32_t space,
+                                                                           uint32_t shard,
+                                                                           absl::Span<const std::string_view> ids) = 0;
 
   // Calls `visit(id, attributes bytes, codes, marks)` for every document of a shard in the order of the ids, with its
   // code in each of `spaces` (nullopt where it has none) and those of `embeddings` it has a mark of. Stops at the first

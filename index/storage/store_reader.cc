@@ -56,8 +56,10 @@ absl::StatusOr<std::vector<uint32_t>> StoreReader::Numbers(ColumnFamily family, 
 
 absl::StatusOr<std::vector<std::optional<std::string>>> StoreReader::Get(const rocksdb::Snapshot* view,
                                                                          ColumnFamily family,
-                                                                         const std::vector<std::string>& keys) const {
+                                                                         const std::vector<std::string>& keys,
+                                                                         bool fill_cache) const {
   rocksdb::ReadOptions options;
+  options.fill_cache = fill_cache;
   options.snapshot = view;
   const std::vector<rocksdb::Slice> slices(keys.begin(), keys.end());
   std::vector<rocksdb::PinnableSlice> values(keys.size());

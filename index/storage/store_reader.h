@@ -29,7 +29,8 @@ class StoreReader {
 
   // The values of `keys`; nullopt where there are none.
   absl::StatusOr<std::vector<std::optional<std::string>>> Get(const rocksdb::Snapshot* view, ColumnFamily family,
-                                                              const std::vector<std::string>& keys) const;
+                                                              const std::vector<std::string>& keys,
+                                                              bool fill_cache = true) const;
   // The numbers below `limit` that keys begin with: one seek each.
   absl::StatusOr<std::vector<uint32_t>> Numbers(ColumnFamily family, uint32_t limit) const;
   // As CollectionStore has them.

@@ -4,6 +4,7 @@
 #include <rocksdb/sst_file_reader.h>
 
 #include <memory>
+#include <utility>
 
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
@@ -13,21 +14,23 @@
 
 namespace bebr {
 
+absl::Status CheckTable(const std::string& directory, const std::string& name) {
+  const std::string path = absl::StrFormat("%s/%s", directory, name);
+  rocksdb::SstFileReader reader{rocksdb::Options()};
+  rocksdb::Status status = reader.Open(path);
+  if (status.ok()) status = reader.VerifyChecksum();
+  if (status.ok()) return absl::OkStatus();
+  if (status.IsIOError() && !status.IsPathNotFound()) return FromRocksDb(status, directory);
+  return absl::DataLossError(absl::StrFormat("%s is damaged: %s", path, status.ToString()));
+}
+
 std::vector<absl::Status> CheckTables(const std::string& directory) {
   const auto names = ListFiles(directory);
   if (!names.ok()) return {names.status()};
   std::vector<absl::Status> damages;
   for (const std::string& name : *names) {
     if (!name.ends_with(".sst")) continue;
-    const std::string path = absl::StrFormat("%s/%s", directory, name);
-    rocksdb::SstFileReader reader{rocksdb::Options()};
-    rocksdb::Status status = reader.Open(path);
-    if (status.ok()) status = reader.VerifyChecksum();
-    if (status.IsIOError() && !status.IsPathNotFound()) {
-      damages.push_back(FromRocksDb(status, directory));
-    } else if (!status.ok()) {
-      damages.push_back(absl::DataLossError(absl::StrFormat("%s is damaged: %s", path, status.ToString())));
-    }
+    if (absl::Status status = CheckTable(directory, name); !status.ok()) damages.push_back(std::move(status));
   }
   return damages;
 }

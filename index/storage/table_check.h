@@ -9,8 +9,11 @@
 
 namespace bebr {
 
-// DATA_LOSS for each table file (*.sst) in a store's directory that is damaged, with its path. Reads every block of all
-// of them and compares its checksum; needs neither the MANIFEST nor an open database.
+// Reads every block of a table file in a store's directory and compares its checksum. DATA_LOSS, with its path, if it
+// is damaged or missing.
+absl::Status CheckTable(const std::string& directory, const std::string& name);
+
+// What that finds of all table files (*.sst) in the directory; needs neither the MANIFEST nor an open database.
 std::vector<absl::Status> CheckTables(const std::string& directory);
 
 // DATA_LOSS for each damage of the store in a directory, which nobody may have open: logs, MANIFEST and tables, read

@@ -206,6 +206,7 @@ struct CollectionInfo {
   MemoryUse memory;           // measured
   uint64_t disk_bytes = 0;
   std::string problem;                // why it takes no writes; empty: it does
+  std::string damage;                 // what scrubbing found and could not mend; empty: nothing
   uint32_t default_rerank = 0;        // candidates of a search that leaves it to the collection; 0: none
   AttributeSchema attributes;         // as it was created with
   std::optional<AutoInfo> auto_info;  // of a collection whose binarizers the engine makes

@@ -47,6 +47,8 @@ struct ServerConfig {
   uint64_t recall_monitor_interval_s = 0;
   uint64_t recall_monitor_queries = 100;
   uint64_t recall_monitor_documents_per_s = 50000;
+  uint64_t scrub_interval_s = 86400;
+  uint64_t scrub_bytes_per_s = uint64_t{8} << 20;
   uint64_t read_threads = 4;
   uint64_t upsert_window_messages = 4;
   uint64_t keepalive_min_interval_s = 10;

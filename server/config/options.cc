@@ -68,6 +68,10 @@ constexpr Option kOptions[] = {
     {"recall_monitor_documents_per_s", &C::recall_monitor_documents_per_s, 0, uint64_t{1} << 32,
      "documents whose floats a measurement reads a second at most, on a thread that yields to all others; 0: no "
      "limit"},
+    {"scrub_interval_s", &C::scrub_interval_s, 0, 1 << 30,
+     "codes in memory are compared with what is stored, and all table files read for damage, so often; 0: never"},
+    {"scrub_bytes_per_s", &C::scrub_bytes_per_s, 0, kMaxBytes,
+     "bytes that this reads a second at most, on a thread that yields to all others; 0: no limit"},
     {"read_threads", &C::read_threads, 1, 256, "threads of calls that wait for the disk: Get, collections, statistics"},
     {"upsert_window_messages", &C::upsert_window_messages, 1, 256, "unacknowledged messages of one upsert stream",
      true},

@@ -70,6 +70,8 @@ void AddEngine(const EngineStats& stats, FamilyList& out) {
   out.Add("bebr_ingest_stage_seconds_total", static_cast<double>(stats.apply_us) * kMicro, {{"stage", "apply"}});
   out.Add("bebr_recall_measurements_total", static_cast<double>(stats.recall_measured), {{"result", "ok"}});
   out.Add("bebr_recall_measurements_total", static_cast<double>(stats.recall_failed), {{"result", "failed"}});
+  out.Add("bebr_scrubbed_bytes_total", static_cast<double>(stats.scrubbed_bytes));
+  out.Add("bebr_scrub_mended_documents_total", static_cast<double>(stats.scrub_mended));
   out.Add("bebr_queued_queries", static_cast<double>(stats.queued_queries));
   out.Add("bebr_kept_views", static_cast<double>(stats.kept_views));
   out.Add("bebr_queued_upsert_bytes", static_cast<double>(stats.queued_upsert_bytes));
@@ -154,9 +156,11 @@ void AddCollections(Engine& engine, FamilyList& out) {
     auto info = engine.GetCollection(name);
     if (info.ok()) infos.push_back(*std::move(info));  // else dropped meanwhile
   }
-  constexpr double kServes = 0, kReadOnly = 1, kUnavailable = 2;
-  for (const auto& info : infos)
-    out.Add("bebr_collection_state", info.problem.empty() ? kServes : kReadOnly, {{"collection", info.name}});
+  constexpr double kServes = 0, kReadOnly = 1, kUnavailable = 2, kDamaged = 3;
+  for (const auto& info : infos) {
+    const double serves = info.damage.empty() ? kServes : kDamaged;
+    out.Add("bebr_collection_state", info.problem.empty() ? serves : kReadOnly, {{"collection", info.name}});
+  }
   for (const auto& unavailable : engine.UnavailableCollections())
     out.Add("bebr_collection_state", kUnavailable, {{"collection", unavailable.name}});
   for (const auto& info : infos) {
