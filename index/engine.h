@@ -26,6 +26,7 @@
 #include "index/types/browse.h"
 #include "index/types/collection.h"
 #include "index/types/document.h"
+#include "index/types/repair.h"
 #include "index/types/search.h"
 #include "index/types/stats.h"
 #include "index/types/write.h"
@@ -213,6 +214,13 @@ class Engine {
 // only if it cannot be done: FAILED_PRECONDITION if the directory is in use. Cost: reads every byte.
 absl::Status VerifyDataDirectory(const std::string& data_dir, const std::string& snapshot_dir,
                                  absl::FunctionRef<void(const std::string& directory, const absl::Status&)> report);
+
+// Makes a collection of a data directory, which no engine may have open, whole again whose table files of codes are
+// damaged or missing: codes that cannot be read are encoded again of stored floats. The damaged files are kept aside,
+// nothing else is changed. DATA_LOSS if documents, a log, the manifest or a model are damaged, which only a snapshot
+// mends; also, with the counts, if codes or floats are lost for good, unless `accept_loss`. Cost: reads and writes all
+// of the collection.
+absl::StatusOr<RepairReport> RepairCollection(const std::string& data_dir, const std::string& name, bool accept_loss);
 
 }  // namespace bebr
 

@@ -97,6 +97,31 @@ int Verify(const bebr::ServerConfig& config) {
   return bebr::EndOutput("bebr-server", status.ok() && whole ? bebr::kExitDone : bebr::kExitFailed);
 }
 
+// Prints what was damaged and what became of it; the exit status.
+int Repair(const bebr::ServerCommand& command) {
+  const auto report = bebr::RepairCollection(command.config.data_dir, command.repair, command.accept_loss);
+  if (!report.ok()) {
+    std::fprintf(stderr, "bebr-server: %s is not repaired: %s\n", command.repair.c_str(),
+                 std::string(report.status().message()).c_str());
+    return bebr::kExitFailed;
+  }
+  if (report->damages.empty()) {
+    std::printf("%s is whole; nothing was changed\n", command.repair.c_str());
+    return bebr::EndOutput("bebr-server", bebr::kExitDone);
+  }
+  for (const std::string& damage : report->damages) std::printf("%s\n", damage.c_str());
+  const auto print = [](uint64_t count, const char* what) {
+    std::printf("%llu %s\n", static_cast<unsigned long long>(count), what);
+  };
+  print(report->documents, "documents");
+  print(report->rebuilt_codes, "codes were made again of stored floats");
+  print(report->lost_codes, "codes are lost: searches do not find these documents");
+  print(report->lost_floats, "embeddings are lost");
+  for (const std::string& lost : report->lost) std::printf("    %s\n", lost.c_str());
+  std::printf("%s has the damaged files; remove it when the collection is as you want it\n", report->kept.c_str());
+  return bebr::EndOutput("bebr-server", bebr::kExitDone);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -115,6 +140,7 @@ int main(int argc, char** argv) {
   }
   bebr::InitLogging(command->config.log_level, command->config.log_format == "json");
   if (command->verify) return Verify(command->config);
+  if (!command->repair.empty()) return Repair(*command);
   RaiseFileLimit();
   // Before any thread starts, that of the log too, so that all inherit it and only sigwait sees these signals.
   sigset_t signals;

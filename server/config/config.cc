@@ -23,6 +23,10 @@ constexpr const char* kCommandHelp =
     "  --verify               read all of data_dir and snapshot_dir, which no server may have open, compare "
     "checksums,\n"
     "                         print what is damaged and exit: with 0 if nothing is\n"
+    "  --repair COLLECTION    make the codes of a collection again, where files that hold them are damaged, of its "
+    "stored\n"
+    "                         floats, and exit; no server may have data_dir open. The damaged files are kept aside\n"
+    "  --accept_loss          with --repair: also where some can be made no more\n"
     "  --help                 print this and exit\n"
     "  --version              print the version and exit\n";
 
@@ -31,6 +35,7 @@ bool* FindFlag(std::string_view name, ServerCommand& command) {
   if (name == "help") return &command.help;
   if (name == "version") return &command.version;
   if (name == "print_config") return &command.print_config;
+  if (name == "accept_loss") return &command.accept_loss;
   return name == "verify" ? &command.verify : nullptr;
 }
 
@@ -60,7 +65,7 @@ void ReadFlags(const std::vector<std::string>& arguments, ServerCommand& command
       continue;
     }
     const Option* option = FindOption(name);
-    if (option == nullptr && name != "config") {
+    if (option == nullptr && name != "config" && name != "repair") {
       errors.push_back(
           absl::StrFormat("--%s is not an option; --help lists them%s", name, DidYouMean(name, OptionNames())));
       continue;
@@ -79,6 +84,8 @@ void ReadFlags(const std::vector<std::string>& arguments, ServerCommand& command
     }
     if (name == "config") {
       config_file = value;
+    } else if (name == "repair") {
+      command.repair = value;
     } else {
       given[name] = {"--" + name, value};
     }

@@ -70,6 +70,8 @@ struct ServerCommand {
   ServerConfig config;
   bool print_config = false;
   bool verify = false;
+  std::string repair;  // the collection; empty: none
+  bool accept_loss = false;
   bool help = false;
   bool version = false;
 };

@@ -1,0 +1,23 @@
+// Codes that were lost on disk, made again.
+#ifndef BEBR_INDEX_COLLECTION_REPAIR_H_
+#define BEBR_INDEX_COLLECTION_REPAIR_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "index/types/repair.h"
+
+namespace bebr {
+
+// What Engine's RepairCollection does.
+//
+// How. The store is copied, document by document, into a new one beside it: of each document its attributes and floats
+// as they are, its codes as they are where they can be read, else encoded again of its floats, by the newest version of
+// the space that takes them; marks follow from both. What stands in a damaged table is read as an error and never as
+// something older. The new store takes the place of the old one, which is renamed, in two steps; a crash between them
+// leaves a collection that cannot be opened, and the next repair goes on from there.
+absl::StatusOr<RepairReport> Repair(const std::string& data_dir, const std::string& name, bool accept_loss);
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_COLLECTION_REPAIR_H_
