@@ -254,11 +254,15 @@ void Shard::ResolveMarks(Mutation& mutation, Held& held, const absl::InlinedVect
 }
 
 void Shard::AddToBatch(const Group& group, CollectionStore::Batch& batch) const {
+  std::vector<const Mutation*> ordered;
   for (const absl::Span<Mutation> mutations : group) {
     for (const Mutation& mutation : mutations) {
-      if (mutation.applies) AddOne(mutation, batch);
+      if (mutation.applies) ordered.push_back(&mutation);
     }
   }
+  // RocksDB inserts keys that come in order in less time. What is done to one document stays in its order.
+  std::stable_sort(ordered.begin(), ordered.end(), [](const Mutation* a, const Mutation* b) { return a->id < b->id; });
+  for (const Mutation* mutation : ordered) AddOne(*mutation, batch);
 }
 
 void Shard::AddAttributes(const Mutation& mutation, CollectionStore::Batch& batch) const {
