@@ -17,8 +17,9 @@ namespace bebr {
 // What the collections of an engine share: threads, RocksDB's cache, the bound of queued writes, and counters that only
 // grow. Thread safety: as of its members; `cache` is set before the first collection is opened.
 struct EngineShared {
-  // So many collections can wait for the disk at the same time before one of them holds up others.
-  static constexpr size_t kCommitThreads = 24;
+  // So many commits can wait for the disk at the same time before one of them holds up other collections: of each
+  // collection one, or up to four where much is written to it.
+  static constexpr size_t kCommitThreads = 96;
 
   EngineShared(size_t threads, uint64_t most_queued_upsert_bytes)
       : max_queued_upsert_bytes(most_queued_upsert_bytes), pool(threads) {}

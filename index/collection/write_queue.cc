@@ -1,13 +1,19 @@
 #include "index/collection/write_queue.h"
 
+#include <algorithm>
 #include <future>
 #include <memory>
+#include <optional>
 #include <utility>
 
 namespace bebr {
 namespace {
 
 constexpr size_t kMaxGroupMutations = 16384;
+// A batch of so many is made while the one before it is written to the log. Fewer wait, for more to share their sync.
+constexpr size_t kWorthABatch = 256;
+// At as many steps commits are that take long: made, written, put into memory, applied.
+constexpr size_t kMostCommits = 4;
 // What the updates of a group may write, by what documents may have. One that may write more is a group of its own,
 // and what it does write has a limit.
 constexpr uint64_t kMaxGroupUpdatedBytes = uint64_t{64} << 20;
@@ -28,9 +34,15 @@ size_t WriteQueue::Write::size() const {
   return size;
 }
 
+bool WriteQueue::Write::plain() const {
+  if (fill_ != nullptr) return false;
+  return std::all_of(mutations_.by_shard.begin(), mutations_.by_shard.end(),
+                     [](const auto& list) { return std::all_of(list.begin(), list.end(), IsPlain); });
+}
+
 WriteQueue::~WriteQueue() {
   MutexLock lock(&mutex_);
-  while (running_) idle_.Wait(&mutex_);
+  while (threads_ != 0) idle_.Wait(&mutex_);
 }
 
 void WriteQueue::Enqueue(std::shared_ptr<Write> write) {
@@ -40,9 +52,13 @@ void WriteQueue::Enqueue(std::shared_ptr<Write> write) {
 }
 
 void WriteQueue::MarkReady(const std::shared_ptr<Write>& write) {
+  const bool plain = write->plain();
+  const size_t size = write->size();
   MutexLock lock(&mutex_);
+  write->plain_ = plain;
+  write->size_ = size;
   write->ready_ = true;
-  if (has_work()) Wake();
+  Wake();
 }
 
 absl::Status WriteQueue::RunAlone(absl::FunctionRef<absl::Status()> task) {
@@ -56,19 +72,49 @@ absl::Status WriteQueue::RunAlone(absl::FunctionRef<absl::Status()> task) {
 }
 
 void WriteQueue::Wake() {
-  if (running_) return;
-  running_ = true;
+  if (beginning_ || !MayBegin()) return;
+  beginning_ = true;
+  ++threads_;
+  // Behind what other collections wait for: one that is written to all the time takes no thread for itself.
   pool_.Submit([this] { RunOne(); });
 }
 
+void WriteQueue::Moved() {
+  MutexLock lock(&mutex_);
+  Wake();
+}
+
+bool WriteQueue::MayBegin() const {
+  const size_t running = commits_.running();
+  if (!tasks_.empty()) return running == 0;
+  if (order_.empty() || !order_.front()->ready_) return false;
+  if (running == 0) return true;
+  if (alone_ || running >= kMostCommits || !commits_.HasLeft(CommitStep::kPrepare)) return false;
+  if (!order_.front()->plain_ || !shards_.ResolvesPlainAlone()) return false;
+  return commits_.HasLeft(CommitStep::kLog) || MuchIsReady();
+}
+
+bool WriteQueue::MuchIsReady() const {
+  size_t size = 0;
+  for (const auto& write : order_) {
+    if (!write->ready_ || !write->plain_) return false;
+    size += write->size_;
+    if (size >= kWorthABatch) return true;
+  }
+  return false;
+}
+
 WriteQueue::Group WriteQueue::TakeGroup() {
+  const bool overlaps = commits_.running() > 0;
   Group group;
   uint64_t updated_bytes = 0;
   for (size_t count = 0; !order_.empty() && order_.front()->ready_ && count < kMaxGroupMutations;) {
     const bool alone = order_.front()->fill_ != nullptr;
     updated_bytes += order_.front()->updated_bytes();
     if (!group.empty() && (alone || updated_bytes > kMaxGroupUpdatedBytes)) break;
-    count += order_.front()->size();
+    if (overlaps && !order_.front()->plain_) break;
+    alone_ = alone_ || !order_.front()->plain_;
+    count += order_.front()->size_;
     group.push_back(std::move(order_.front()));
     order_.pop_front();
     if (alone) break;
@@ -79,29 +125,31 @@ WriteQueue::Group WriteQueue::TakeGroup() {
 void WriteQueue::RunOne() {
   std::function<void()> task;
   Group group;
+  std::optional<CommitTurn> turn;
   {
     MutexLock lock(&mutex_);
-    if (tasks_.empty()) {
-      group = TakeGroup();
-    } else {
-      task = std::move(tasks_.front());
-      tasks_.pop_front();
+    beginning_ = false;
+    if (MayBegin()) {  // a task may have come since
+      if (commits_.running() == 0) alone_ = !tasks_.empty();
+      if (tasks_.empty()) {
+        group = TakeGroup();
+      } else {
+        task = std::move(tasks_.front());
+        tasks_.pop_front();
+      }
+      turn.emplace(&commits_);
     }
   }
   if (task != nullptr) task();
-  if (!group.empty()) Commit(group);
+  if (!group.empty()) Commit(group, *turn);
+  turn.reset();
   group.clear();
   MutexLock lock(&mutex_);
-  // Behind what other collections wait for: one that is written to all the time takes no thread for itself.
-  running_ = has_work();
-  if (running_) {
-    pool_.Submit([this] { RunOne(); });
-  } else {
-    idle_.NotifyAll();
-  }
+  Wake();
+  if (--threads_ == 0) idle_.NotifyAll();
 }
 
-void WriteQueue::Commit(const Group& group) {
+void WriteQueue::Commit(const Group& group, CommitTurn& turn) {
   const SteadyTime begun = SteadyNow();
   for (const auto& write : group) waits_.Add(begun - write->came_);
   if (group[0]->fill_ != nullptr) {
@@ -109,7 +157,8 @@ void WriteQueue::Commit(const Group& group) {
   }
   std::vector<Mutations*> mutations;
   for (const auto& write : group) mutations.push_back(&write->mutations_);
-  absl::StatusOr<std::vector<MutationResult>> results = shards_.Commit(mutations);
+  absl::StatusOr<std::vector<MutationResult>> results = shards_.Commit(mutations, turn);
+  turn.Begin(CommitStep::kAnswer);
   const int64_t commit_us = MicrosSince(begun);
   for (size_t i = 0; i < group.size(); ++i) {
     if (results.ok()) (*results)[i].timings = {absl::ToInt64Microseconds(begun - group[i]->came_), commit_us};

@@ -17,17 +17,18 @@
 #include "index/base/mutex.h"
 #include "index/base/thread_pool.h"
 #include "index/shard/commit_counters.h"
+#include "index/shard/commit_order.h"
 #include "index/shard/mutation.h"
 #include "index/shard/shard_set.h"
 
 namespace bebr {
 
 // The WriteQueue of a collection commits its writes in the order in which they came, although they are encoded in
-// parallel and so get ready in any order. What waits while a commit is under way is one group for the next: one batch
-// and one sync of the log (group commit).
+// parallel and so get ready in any order. What waits while the log is synced is one group for the next commit: one
+// batch and one sync of the log (group commit). Where the ShardSet allows it, commits overlap (CommitOrder): the next
+// one begins when the log is synced, or when the batch is made if much waits; callers hear in the order of their calls.
 //
-// It takes a thread of a shared pool for as long as there is something to commit, one at a time, so the ShardSet has
-// one writer. No lock is held during a commit.
+// It takes a thread of a shared pool for each commit that is under way. No lock is held during a commit.
 //
 // Ownership: shards, pool and `waits`, which counts how long writes waited, are borrowed and outlive it. Thread safety:
 // all methods may be called from any thread but the pool's. The destructor commits what is ready.
@@ -55,16 +56,21 @@ class WriteQueue {
     size_t size() const;
     // Of attributes, that its updates may write: what is sent with an upsert is in memory, and bounded, already.
     uint64_t updated_bytes() const;
+    // Whether all its mutations are plain, and known.
+    bool plain() const;
 
     Mutations mutations_;
     absl::AnyInvocable<absl::Status(Mutations&)> fill_;
     absl::AnyInvocable<void(absl::StatusOr<MutationResult>)> done_;
     SteadyTime came_;
-    bool ready_ = false;  // guarded by the queue's mutex
+    // Guarded by the queue's mutex; what follows is known from then on.
+    bool ready_ = false;
+    bool plain_ = false;
+    size_t size_ = 0;
   };
 
   WriteQueue(ShardSet* shards, ThreadPool* pool, DurationCounter* waits)
-      : shards_(*shards), pool_(*pool), waits_(*waits) {}
+      : shards_(*shards), pool_(*pool), waits_(*waits), commits_([this] { Moved(); }) {}
   ~WriteQueue();
 
   // Gives a write its place.
@@ -77,23 +83,30 @@ class WriteQueue {
  private:
   using Group = std::vector<std::shared_ptr<Write>>;
 
+  // Has a thread begin what may begin now, if there is something and none is about to.
   void Wake() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool has_work() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return !tasks_.empty() || (!order_.empty() && order_.front()->ready_);
-  }
+  // A commit has left a step.
+  void Moved();
+  // Whether the next task, or group, may begin, given those under way.
+  bool MayBegin() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether as many mutations are ready, in turn, as are worth a batch while the log is written to.
+  bool MuchIsReady() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Runs the next task, or commits the next group.
   void RunOne();
   Group TakeGroup() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Commit(const Group& group);
+  void Commit(const Group& group, CommitTurn& turn);
 
   ShardSet& shards_;
   ThreadPool& pool_;
   DurationCounter& waits_;
   Mutex mutex_;
-  CondVar idle_;  // running_ is false
+  CondVar idle_;  // threads_ is 0
+  CommitOrder commits_;
   std::deque<std::shared_ptr<Write>> order_ ABSL_GUARDED_BY(mutex_);
   std::deque<std::function<void()>> tasks_ ABSL_GUARDED_BY(mutex_);
-  bool running_ ABSL_GUARDED_BY(mutex_) = false;  // a thread of the pool works for this queue, or is about to
+  size_t threads_ ABSL_GUARDED_BY(mutex_) = 0;      // of the pool that work for this queue, or are about to
+  bool beginning_ ABSL_GUARDED_BY(mutex_) = false;  // one of them has not taken anything yet
+  bool alone_ ABSL_GUARDED_BY(mutex_) = false;      // of what is under way, if anything: nothing may overlap it
 };
 
 }  // namespace bebr

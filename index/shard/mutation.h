@@ -55,6 +55,12 @@ struct Mutation {
   absl::InlinedVector<uint32_t, 2> marks;  // embeddings whose floats no code of the document tells of, sorted
 };
 
+// Whether what a mutation does depends on no document that is there, if its shard holds documents of one embedding.
+inline bool IsPlain(const Mutation& mutation) {
+  return mutation.kind != MutationKind::kMerge && mutation.kind != MutationKind::kUpdate && !mutation.only_if_absent &&
+         mutation.newer_by == nullptr && mutation.floats.size() <= 1;
+}
+
 // What came of Mutations, all together.
 struct MutationResult {
   uint64_t documents = 0;                // upserted, updated or deleted

@@ -78,7 +78,8 @@ struct ShardContents {
 // floats a document has is known without reading them: a code tells of the embedding of the version that wrote it, and
 // marks of the others.
 //
-// Ownership: store and contents are the ShardSet's. Thread safety: none; what others see is a view.
+// Ownership: store and contents are the ShardSet's. Thread safety: none, but for what ResolvesPlainAlone says; what
+// others see is a view.
 class Shard {
  public:
   Shard(uint32_t number, CollectionStore* store, const ShardContents* contents);
@@ -96,6 +97,9 @@ class Shard {
   // one after another. An error if the disk cannot be read.
   absl::Status Resolve(const Group& group, std::vector<uint64_t>& updated_bytes,
                        std::vector<absl::Status>& refused) const;
+  // Whether plain mutations (IsPlain) are resolved without a look at the documents; then Resolve and AddToBatch for
+  // such may run while a group of such is applied.
+  bool ResolvesPlainAlone() const { return !MayHoldOthers(); }
   // Adds what a resolved group does to the batch.
   void AddToBatch(const Group& group, CollectionStore::Batch& batch) const;
   // Makes a prepared group's effect, once it is on disk; a result for each request.

@@ -17,10 +17,16 @@ namespace {
 // Fewer mutations than this are not worth waking other threads for.
 constexpr size_t kParallelMutations = 256;
 
-size_t CountMutations(const Mutations& mutations) {
-  size_t count = 0;
-  for (const auto& list : mutations.by_shard) count += list.size();
-  return count;
+// Bytes of what these mutations write, about: floats are most of it.
+size_t EstimateBytes(absl::Span<const Mutation> mutations) {
+  constexpr size_t kOtherBytes = 96;  // of keys, but for ids, lengths, a few attributes
+  size_t bytes = 0;
+  for (const Mutation& mutation : mutations) {
+    bytes += 3 * mutation.id.size() + kOtherBytes;
+    for (const RowCode& code : mutation.codes) bytes += code.words.size() * sizeof(uint32_t);
+    for (const Mutation::Floats& floats : mutation.floats) bytes += floats.bytes.size();
+  }
+  return bytes;
 }
 
 // A manifest is written before its store is told of it, so it may be one ahead. `path` is the store's.
@@ -58,7 +64,7 @@ absl::StatusOr<std::shared_ptr<ShardSet>> ShardSet::Open(const std::string& path
   if (const absl::Status status = set->Load(shards); !status.ok()) {
     return absl::Status(status.code(), absl::StrFormat("storage at %s: %s", path, status.message()));
   }
-  set->Publish(std::vector<bool>(shards, true));
+  set->PublishAll();
   return set;
 }
 
@@ -126,57 +132,93 @@ absl::StatusOr<std::vector<absl::Status>> ShardSet::Resolve(std::vector<Shard::G
   }
 }
 
+bool ShardSet::ResolvesPlainAlone() const {
+  return std::all_of(shards_.begin(), shards_.end(), [](const auto& shard) { return shard->ResolvesPlainAlone(); });
+}
+
 absl::StatusOr<std::vector<MutationResult>> ShardSet::Commit(absl::Span<Mutations* const> group) {
+  CommitOrder order([] {});
+  CommitTurn turn(&order);
+  return Commit(group, turn);
+}
+
+absl::StatusOr<std::vector<MutationResult>> ShardSet::Commit(absl::Span<Mutations* const> group, CommitTurn& turn) {
   const SteadyTime start = SteadyNow();
+  absl::Duration waited;
+  const auto begin = [&](CommitStep step) {
+    const SteadyTime since = SteadyNow();
+    turn.Begin(step);
+    waited += SteadyNow() - since;
+  };
   std::vector<Shard::Group> groups(shards_.size());
   for (Mutations* mutations : group) {
     for (size_t s = 0; s < shards_.size(); ++s) groups[s].push_back(absl::MakeSpan(mutations->by_shard[s]));
   }
   BEBR_ASSIGN_OR_RETURN(const std::vector<absl::Status> refused, Resolve(groups));
   size_t count = 0;
-  for (size_t r = 0; r < group.size(); ++r) count += refused[r].ok() ? CountMutations(*group[r]) : 0;
-  CollectionStore::Batch batch;
-  for (size_t s = 0; s < shards_.size(); ++s) shards_[s]->AddToBatch(groups[s], batch);
-  const absl::StatusOr<absl::Duration> synced = store_->Commit(std::move(batch), store_->sequence() + count);
-  const SteadyTime committed = SteadyNow();
-  counters_->commit_us.fetch_add(static_cast<uint64_t>(absl::ToInt64Microseconds(committed - start)),
-                                 std::memory_order_relaxed);
-  counters_->commits.Add(committed - start);
-  if (!synced.ok()) {
-    counters_->failed_commits.fetch_add(1, std::memory_order_relaxed);
-    LogError("a write failed and had no effect: {}", synced.status().ToString());
-    return synced.status();
-  }
-  counters_->syncs.Add(*synced);
-  std::vector<MutationResult> results = Apply(groups, count);
+  CollectionStore::Batch batch = MakeBatch(groups, &count);
+  const uint64_t sequence = last_number_ = std::max(last_number_, store_->sequence()) + count;
+  begin(CommitStep::kLog);
+  const absl::StatusOr<absl::Duration> synced =
+      store_->CommitInSteps(std::move(batch), sequence, [&] { begin(CommitStep::kStore); });
+  begin(CommitStep::kStore);
+  const auto stored = store_->MakeView();  // before what the next commit writes can be seen
+  CountCommit(SteadyNow() - start - waited, synced);
+  if (!synced.ok()) return synced.status();
+  turn.Begin(CommitStep::kApply);
+  const SteadyTime applying = SteadyNow();
+  std::vector<bool> changed(shards_.size());
+  std::vector<MutationResult> results = Apply(groups, count, changed);
+  Publish(changed, stored, sequence);
   for (size_t r = 0; r < results.size(); ++r) results[r].refused = refused[r];
-  counters_->apply_us.fetch_add(static_cast<uint64_t>(MicrosSince(committed)), std::memory_order_relaxed);
+  counters_->apply_us.fetch_add(static_cast<uint64_t>(MicrosSince(applying)), std::memory_order_relaxed);
   return results;
 }
 
-std::vector<MutationResult> ShardSet::Apply(const std::vector<Shard::Group>& groups, size_t mutations) {
+CollectionStore::Batch ShardSet::MakeBatch(const std::vector<Shard::Group>& groups, size_t* count) const {
+  size_t bytes = 0;
+  for (const Shard::Group& requests : groups) {
+    for (const absl::Span<Mutation> mutations : requests) {
+      *count += mutations.size();
+      bytes += EstimateBytes(mutations);
+    }
+  }
+  CollectionStore::Batch batch(bytes);
+  for (size_t s = 0; s < shards_.size(); ++s) shards_[s]->AddToBatch(groups[s], batch);
+  return batch;
+}
+
+void ShardSet::CountCommit(absl::Duration took, const absl::StatusOr<absl::Duration>& synced) {
+  counters_->commit_us.fetch_add(static_cast<uint64_t>(absl::ToInt64Microseconds(took)), std::memory_order_relaxed);
+  counters_->commits.Add(took);
+  if (synced.ok()) return counters_->syncs.Add(*synced);
+  counters_->failed_commits.fetch_add(1, std::memory_order_relaxed);
+  LogError("a write failed and had no effect: {}", synced.status().ToString());
+}
+
+std::vector<MutationResult> ShardSet::Apply(const std::vector<Shard::Group>& groups, size_t mutations,
+                                            std::vector<bool>& changed) {
   std::vector<std::vector<MutationResult>> by_shard(shards_.size());
   ForEachShard(mutations, [&](size_t s) { by_shard[s] = shards_[s]->Apply(groups[s]); });
   std::vector<MutationResult> results(by_shard[0].size());
-  std::vector<bool> changed(shards_.size());
   for (size_t s = 0; s < shards_.size(); ++s) {
     for (size_t r = 0; r < results.size(); ++r) {
       changed[s] = changed[s] || !groups[s][r].empty();
       Add(std::move(by_shard[s][r]), results[r]);
     }
   }
-  Publish(changed);
   return results;
 }
 
-void ShardSet::Publish(const std::vector<bool>& changed) {
+void ShardSet::Publish(const std::vector<bool>& changed, std::shared_ptr<const CollectionStore::View> store,
+                       uint64_t sequence) {
   std::shared_ptr<const CollectionView> before = view();
   auto next = std::make_shared<CollectionView>();
   for (size_t s = 0; s < shards_.size(); ++s) {
     next->shards.push_back(changed[s] ? shards_[s]->MakeView() : before->shards[s]);
   }
-  next->store = store_->MakeView();
-  next->sequence = store_->sequence();
+  next->store = std::move(store);
+  next->sequence = sequence;
   const std::shared_ptr<const CollectionView> published = std::move(next);
   {
     MutexLock lock(&view_mutex_);
@@ -203,7 +245,7 @@ absl::Status ShardSet::DropVersion(uint32_t version, std::optional<uint32_t> spa
   contents_.versions.erase(version);
   if (space.has_value()) contents_.spaces.erase(*space);
   for (const auto& shard : shards_) shard->Drop(space, embedding);
-  Publish(std::vector<bool>(shards_.size(), true));  // also lets go of the old view, which would keep it all on disk
+  PublishAll();  // also lets go of the old view, which would keep it all on disk
   return absl::OkStatus();
 }
 

@@ -18,6 +18,7 @@
 #include "index/base/mutex.h"
 #include "index/base/thread_pool.h"
 #include "index/shard/commit_counters.h"
+#include "index/shard/commit_order.h"
 #include "index/shard/mutation.h"
 #include "index/shard/shard.h"
 #include "index/storage/collection_store.h"
@@ -37,10 +38,11 @@ struct CollectionView {
 // Writing. A commit takes the mutations of a group of requests, decides what they do, writes all of it as one batch,
 // syncs the log once, and only then changes the segments of all shards and publishes one view of them. So a request is
 // atomic over the shards: whoever reads sees all of it or nothing, and so does a checkpoint, and what is there after a
-// crash. If the write to disk fails, nothing is applied. While the disk is waited for nothing is locked.
+// crash. If the write to disk fails, nothing is applied. While the disk is waited for nothing is locked. Commits may
+// overlap, each at another step (CommitOrder): then the batch of one is made while the one before it is written.
 //
 // Thread safety. view(), store() and Compact() may be used from any thread at any time. Of the other methods one may
-// run at a time, on any thread: the WriteQueue sees to that.
+// run at a time, on any thread, but for commits that overlap: the WriteQueue sees to that.
 class ShardSet {
  public:
   // Opens the store at `path`, which it makes if need be, and rebuilds the segments from it, on the threads of `pool`.
@@ -60,6 +62,10 @@ class ShardSet {
 
   // Commits a group of requests; a result for each (MutationResult::refused), or why storage refused them all.
   absl::StatusOr<std::vector<MutationResult>> Commit(absl::Span<Mutations* const> group);
+  // The same as one of several. `turn` is at kPrepare, and when this returns at kApply at most. Commits may overlap if
+  // they have plain mutations only, and ResolvesPlainAlone().
+  absl::StatusOr<std::vector<MutationResult>> Commit(absl::Span<Mutations* const> group, CommitTurn& turn);
+  bool ResolvesPlainAlone() const;
   // Makes a version, its embedding and its space known before the first mutation that uses them.
   void AddVersion(uint32_t version, uint32_t embedding, uint32_t space, const CodeSpec& spec);
   // Forgets a version. Drops all codes of `space` and all floats of `embedding`, where they are given, from memory and
@@ -80,9 +86,15 @@ class ShardSet {
   void ForEachShard(size_t mutations, const std::function<void(size_t)>& body);
   // Decides what the requests do. Those that are refused, whose statuses say why, are taken out of `groups`.
   absl::StatusOr<std::vector<absl::Status>> Resolve(std::vector<Shard::Group>& groups);
-  std::vector<MutationResult> Apply(const std::vector<Shard::Group>& groups, size_t mutations);
-  // Makes new views of these shards, and the collection's.
-  void Publish(const std::vector<bool>& changed);
+  // A batch of what the groups, which are resolved, do, and how many mutations they have.
+  CollectionStore::Batch MakeBatch(const std::vector<Shard::Group>& groups, size_t* count) const;
+  void CountCommit(absl::Duration took, const absl::StatusOr<absl::Duration>& synced);
+  // Changes the shards; which of them is added to `changed`.
+  std::vector<MutationResult> Apply(const std::vector<Shard::Group>& groups, size_t mutations,
+                                    std::vector<bool>& changed);
+  // Makes new views of these shards, and the collection's, which has `store` for what is on disk.
+  void Publish(const std::vector<bool>& changed, std::shared_ptr<const CollectionStore::View> store, uint64_t sequence);
+  void PublishAll() { Publish(std::vector<bool>(shards_.size(), true), store_->MakeView(), store_->sequence()); }
 
   const std::unique_ptr<CollectionStore> store_;
   ShardContents contents_;
@@ -93,6 +105,9 @@ class ShardSet {
 
   mutable Mutex view_mutex_;
   std::shared_ptr<const CollectionView> view_ ABSL_GUARDED_BY(view_mutex_);
+
+  // Of the last mutation that was put into a batch; whoever is at kPrepare uses it.
+  uint64_t last_number_ = 0;
 };
 
 }  // namespace bebr

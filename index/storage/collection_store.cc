@@ -1,8 +1,6 @@
 #include "index/storage/collection_store.h"
 
 #include <rocksdb/db.h>
-#include <rocksdb/iostats_context.h>
-#include <rocksdb/perf_level.h>
 #include <rocksdb/utilities/checkpoint.h>
 
 #include <algorithm>
@@ -98,6 +96,10 @@ class RocksStore final : public CollectionStore {
   uint64_t sequence() const override { return sequence_.load(std::memory_order_relaxed); }
 
   absl::StatusOr<absl::Duration> Commit(Batch batch, uint64_t sequence) override {
+    return CommitInSteps(std::move(batch), sequence, [] {});
+  }
+  absl::StatusOr<absl::Duration> CommitInSteps(Batch batch, uint64_t sequence,
+                                               absl::FunctionRef<void()> logged) override {
     rocksdb::WriteBatch& writes = batch.rep().writes;
     writes.Put(ToSlice(kSequenceKey), SequenceBytes(sequence)).PermitUncheckedError();
     if (batch.format() > kStoreFormatVersion) {
@@ -105,7 +107,7 @@ class RocksStore final : public CollectionStore {
       format_.store(std::max(batch.format(), format_.load(std::memory_order_relaxed)), std::memory_order_relaxed);
       writes.Put(ToSlice(kFormatKey), absl::StrCat(format_.load(std::memory_order_relaxed))).PermitUncheckedError();
     }
-    BEBR_ASSIGN_OR_RETURN(const absl::Duration synced, Write(&writes));
+    BEBR_ASSIGN_OR_RETURN(const absl::Duration synced, Write(&writes, logged));
     sequence_.store(sequence, std::memory_order_relaxed);
     return synced;
   }
@@ -114,7 +116,7 @@ class RocksStore final : public CollectionStore {
   absl::Status SetGeneration(uint64_t generation) override {
     rocksdb::WriteBatch writes;
     writes.Put(ToSlice(kGenerationKey), absl::StrCat(generation)).PermitUncheckedError();
-    BEBR_RETURN_IF_ERROR(Write(&writes).status());
+    BEBR_RETURN_IF_ERROR(Write(&writes, [] {}).status());
     generation_.store(generation, std::memory_order_relaxed);
     return absl::OkStatus();
   }
@@ -209,8 +211,8 @@ class RocksStore final : public CollectionStore {
     at_once.allow_write_stall = true;
     return db_->Flush(at_once, families_);
   }
-  // Writes a batch and syncs the log; how long the sync took.
-  absl::StatusOr<absl::Duration> Write(rocksdb::WriteBatch* writes);
+  // Writes a batch, syncs the log and calls `logged`; how long the sync took.
+  absl::StatusOr<absl::Duration> Write(rocksdb::WriteBatch* writes, absl::FunctionRef<void()> logged);
   // The value of a key of the meta family; empty if there is none.
   absl::Status GetMeta(std::string_view key, std::string* value) {
     const rocksdb::Status status = db_->Get({}, ToSlice(key), value);
@@ -234,7 +236,7 @@ class RocksStore final : public CollectionStore {
   Mutex recover_mutex_;  // one attempt at a time
 };
 
-absl::StatusOr<absl::Duration> RocksStore::Write(rocksdb::WriteBatch* writes) {
+absl::StatusOr<absl::Duration> RocksStore::Write(rocksdb::WriteBatch* writes, absl::FunctionRef<void()> logged) {
   if (database_->health->refuses_writes()) {
     const absl::Status error = health();
     return absl::Status(error.code(), absl::StrFormat("no write is taken until this has passed: %s", error.message()));
@@ -242,18 +244,15 @@ absl::StatusOr<absl::Duration> RocksStore::Write(rocksdb::WriteBatch* writes) {
   rocksdb::WriteOptions options;
   options.sync = true;
   rocksdb::Status status;
-  rocksdb::SetPerfLevel(rocksdb::PerfLevel::kEnableTime);
-  const uint64_t before_ns = rocksdb::get_iostats_context()->fsync_nanos;
+  absl::Duration synced;
   {
-    const ShardFileSystem::Committing committing;
+    const ShardFileSystem::Committing committing(logged);
     status = db_->Write(options, writes);
+    synced = committing.synced();
   }
-  // RocksDB counts the time by thread, and this one has synced itself: it is the only writer.
-  const uint64_t sync_ns = rocksdb::get_iostats_context()->fsync_nanos - before_ns;
-  rocksdb::SetPerfLevel(rocksdb::PerfLevel::kDisable);
   if (status.IsBusy()) status = database_->files->log_error();
   absl::Status result = FromRocksDb(status, path_);
-  if (result.ok()) return absl::Nanoseconds(sync_ns);
+  if (result.ok()) return synced;
   database_->health->WriteFailed(result);
   return result;
 }
@@ -287,7 +286,7 @@ absl::Status RocksStore::Initialize(uint32_t shards, bool create) {
     rocksdb::WriteBatch meta;
     meta.Put(ToSlice(kFormatKey), absl::StrCat(kStoreFormatVersion)).PermitUncheckedError();
     meta.Put(ToSlice(kShardsKey), absl::StrCat(shards)).PermitUncheckedError();
-    return Write(&meta).status();
+    return Write(&meta, [] {}).status();
   }
   for (uint32_t known = kStoreFormatVersion; format != absl::StrCat(known); ++known) {
     if (known == kNewestStoreFormat) {

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -49,14 +50,15 @@ struct StoreMark {
 // Faults of the disk. After a Commit that failed all are refused, until Recover has dealt with what it may have left
 // behind. Reads go on.
 // Errors. RocksDB's, with the path: corruption as DATA_LOSS, a full disk as RESOURCE_EXHAUSTED, input and output errors
-// as UNAVAILABLE. Thread safety. One thread at a time may call Commit and MakeView; reads, health and Recover may run
-// concurrently with everything.
+// as UNAVAILABLE. Thread safety. One thread at a time may call Commit, CommitInSteps, but for what it says, and
+// MakeView; reads, health and Recover may run concurrently with everything.
 class CollectionStore {
  public:
   // A write batch. Cheap to move; not thread-safe.
   class Batch {
    public:
     Batch();
+    explicit Batch(size_t reserved_bytes);  // of keys and values, for which room is made at once
     ~Batch();
     Batch(Batch&&) noexcept;
     Batch& operator=(Batch&&) noexcept;
@@ -170,6 +172,12 @@ class CollectionStore {
   // Makes `path`, which must not exist, a store of its own with what is committed now. Files that never change are
   // shared by hard links where the file system allows it.
   virtual absl::Status Checkpoint(const std::string& path) = 0;
+
+  // Commit that another one may follow before it ends. `logged` is called, by the same thread, when the log is synced:
+  // then the next may be called, on another thread. None of the batch can be read before `logged` has returned, so it
+  // may wait until a view was made of what is there. Where the commit fails `logged` may not be called.
+  virtual absl::StatusOr<absl::Duration> CommitInSteps(Batch batch, uint64_t sequence,
+                                                       absl::FunctionRef<void()> logged) = 0;
 };
 
 }  // namespace bebr

@@ -61,6 +61,7 @@ class FamilyId final : public rocksdb::ColumnFamilyHandle {
 
 // What a Batch holds: a batch of RocksDB, and the handles that it is filled by.
 struct CollectionStore::Batch::Rep {
+  explicit Rep(size_t reserved_bytes) : writes(reserved_bytes) {}
   rocksdb::WriteBatch writes;
   FamilyId documents{kDocuments}, codes{kCodes}, floats{kFloats};
 };

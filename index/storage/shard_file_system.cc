@@ -3,7 +3,9 @@
 #include <string_view>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/numbers.h"
+#include "index/base/clock.h"
 
 namespace bebr {
 namespace {
@@ -13,7 +15,7 @@ using rocksdb::IOOptions;
 using rocksdb::IOStatus;
 using rocksdb::Slice;
 
-thread_local bool committing = false;
+thread_local ShardFileSystem::Committing* committing = nullptr;
 
 IOStatus Retryable(IOStatus status) {
   if (!status.ok()) status.SetRetryable(true);
@@ -41,8 +43,8 @@ IOStatus LogFileError(const std::string& message) { return Retryable(IOStatus::I
 
 }  // namespace
 
-ShardFileSystem::Committing::Committing() { committing = true; }
-ShardFileSystem::Committing::~Committing() { committing = false; }
+ShardFileSystem::Committing::Committing(absl::FunctionRef<void()> logged) : logged_(logged) { committing = this; }
+ShardFileSystem::Committing::~Committing() { committing = nullptr; }
 
 // A file that is read here and there: a table file.
 class ShardFileSystem::Table final : public rocksdb::FSRandomAccessFileOwnerWrapper {
@@ -137,10 +139,10 @@ class ShardFileSystem::Log final : public rocksdb::FSWritableFileOwnerWrapper {
     return failed_ ? Again() : Check(target()->Flush(options, debug));
   }
   IOStatus Sync(const IOOptions& options, IODebugContext* debug) override {
-    return failed_ ? Again() : Synced(target()->Sync(options, debug));
+    return failed_ ? Again() : Synced([&] { return target()->Sync(options, debug); });
   }
   IOStatus Fsync(const IOOptions& options, IODebugContext* debug) override {
-    return failed_ ? Again() : Synced(target()->Fsync(options, debug));
+    return failed_ ? Again() : Synced([&] { return target()->Fsync(options, debug); });
   }
   IOStatus RangeSync(uint64_t offset, uint64_t bytes, const IOOptions& options, IODebugContext* debug) override {
     return failed_ ? Again() : Check(target()->RangeSync(offset, bytes, options, debug));
@@ -152,7 +154,7 @@ class ShardFileSystem::Log final : public rocksdb::FSWritableFileOwnerWrapper {
 
  private:
   IOStatus Again() {
-    if (!committing) return IOStatus::OK();
+    if (committing == nullptr) return IOStatus::OK();
     owner_->LogFailed(number_, error_);
     return Refused(error_);
   }
@@ -165,10 +167,14 @@ class ShardFileSystem::Log final : public rocksdb::FSWritableFileOwnerWrapper {
     owner_->LogFailed(number_, status);
     return Refused(status);
   }
-  IOStatus Synced(const IOStatus& status) {
+  IOStatus Synced(absl::FunctionRef<IOStatus()> sync) {
+    const SteadyTime begun = SteadyNow();
+    const IOStatus status = sync();
+    if (committing != nullptr) committing->synced_ += SteadyNow() - begun;
     if (status.ok()) {
       synced_bytes_ = bytes_;
       owner_->LogSynced(number_, bytes_);
+      if (committing != nullptr) committing->logged_();
     }
     return Check(status);
   }
@@ -200,7 +206,7 @@ class ShardFileSystem::Directory final : public rocksdb::FSDirectoryWrapper {
  private:
   IOStatus Check(const IOStatus& status) {
     if (status.ok()) return status;
-    if (!committing) return Retryable(status);
+    if (committing == nullptr) return Retryable(status);
     owner_->LogFailed(0, status);
     return Refused(status);
   }
@@ -215,7 +221,7 @@ IOStatus ShardFileSystem::log_error() const {
 
 void ShardFileSystem::LogFailed(uint64_t number, const IOStatus& error) {
   MutexLock lock(&mutex_);
-  if (!committing && number != newest_log_) return;
+  if (committing == nullptr && number != newest_log_) return;
   log_error_ = error;
   log_failed_.store(true, std::memory_order_release);
 }

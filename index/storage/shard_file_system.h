@@ -10,7 +10,9 @@
 #include <string>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "index/base/mutex.h"
 #include "index/storage/store_files.h"
 
@@ -39,13 +41,22 @@ class ShardFileSystem final : public rocksdb::FileSystemWrapper {
                   bool syncs)
       : FileSystemWrapper(disk), directory_(std::move(directory)), syncs_(syncs), list_(std::move(found)) {}
 
-  // Marks the calling thread, while it lives, as one that writes to the log what will be acknowledged.
+  // Marks the calling thread, while it lives, as one that writes to the log what will be acknowledged. `logged` is
+  // called each time it has synced a log, before RocksDB goes on.
   class Committing {
    public:
-    Committing();
+    explicit Committing(absl::FunctionRef<void()> logged);
     ~Committing();
     Committing(const Committing&) = delete;
     Committing& operator=(const Committing&) = delete;
+
+    // How long it has waited for syncs of the log.
+    absl::Duration synced() const { return synced_; }
+
+   private:
+    friend class ShardFileSystem;
+    const absl::FunctionRef<void()> logged_;
+    absl::Duration synced_;
   };
 
   // Whether the log that is written to takes nothing more; and what happened to it.

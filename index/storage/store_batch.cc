@@ -7,7 +7,8 @@
 
 namespace bebr {
 
-CollectionStore::Batch::Batch() : rep_(std::make_unique<Rep>()) {}
+CollectionStore::Batch::Batch() : Batch(0) {}
+CollectionStore::Batch::Batch(size_t reserved_bytes) : rep_(std::make_unique<Rep>(reserved_bytes)) {}
 CollectionStore::Batch::~Batch() = default;
 CollectionStore::Batch::Batch(Batch&&) noexcept = default;
 CollectionStore::Batch& CollectionStore::Batch::operator=(Batch&&) noexcept = default;

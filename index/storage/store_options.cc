@@ -1,6 +1,7 @@
 #include "index/storage/store_options.h"
 
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/slice_transform.h>
 #include <rocksdb/table.h>
 
 namespace bebr {
@@ -39,6 +40,12 @@ rocksdb::ColumnFamilyOptions FamilyOptions(ColumnFamily family, const StoreCache
   constexpr uint64_t kBufferParts = 7;  // one each for meta, documents and codes, the rest for floats
   options.write_buffer_size = cache.write_buffer_bytes / kBufferParts * (family == kFloats ? 4 : 1);
   options.level_compaction_dynamic_level_bytes = true;
+  // A batch has its keys in order, shard by shard: the place of each is looked for from that of the last one of its
+  // shard.
+  if (family != kMeta) {
+    const size_t prefix = sizeof(uint16_t) + (family == kDocuments ? 0 : sizeof(uint32_t));
+    options.memtable_insert_with_hint_prefix_extractor.reset(rocksdb::NewFixedPrefixTransform(prefix));
+  }
   return options;
 }
 
@@ -48,6 +55,8 @@ rocksdb::DBOptions DatabaseOptions(const StoreCache& cache, bool create) {
   options.error_if_exists = create;
   options.create_missing_column_families = create;
   options.max_background_jobs = 2;
+  // A commit is written to the log while the one before it is put into memory (CollectionStore::CommitInSteps).
+  options.enable_pipelined_write = true;
   options.statistics = cache.counters;
   options.max_open_files = 512;
   options.max_file_opening_threads = 1;  // of each family: for the 16 files at most that are opened with the database

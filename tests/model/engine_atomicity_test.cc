@@ -9,10 +9,15 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <functional>
+#include <map>
 #include <set>
+#include <string>
 #include <thread>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "index/base/mutex.h"
 #include "tests/support/engine_calls.h"
 #include "tests/support/test_models.h"
 
@@ -52,15 +57,18 @@ class EngineAtomicityTest : public ::testing::Test {
   }
 
   // Writes all documents, with the number of their generation.
-  absl::Status Write(int64_t generation) {
+  absl::Status Write(int64_t generation) { return UpsertAndWait(*engine_, Generation(generation)).status(); }
+  UpsertRequest Generation(int64_t generation) const {
     UpsertRequest request{.collection = "c"};
     for (size_t i = 0; i < kDocuments; ++i) {
-      request.documents.push_back(
-          {.id = ids_[i],
-           .attributes = {{"generation", generation}},
-           .embeddings = {{.values = vectors_[(i + static_cast<size_t>(generation)) % kDocuments]}}});
+      request.documents.push_back({.id = ids_[i],
+                                   .attributes = {{"generation", generation}},
+                                   .embeddings = {{.values = VectorOf(i, generation)}}});
     }
-    return UpsertAndWait(*engine_, std::move(request)).status();
+    return request;
+  }
+  const std::vector<float>& VectorOf(size_t i, int64_t generation) const {
+    return vectors_[(i + static_cast<size_t>(generation)) % kDocuments];
   }
 
   // The generations that are there: one, or an empty set where there are no documents at all.
@@ -119,6 +127,116 @@ TEST_F(EngineAtomicityTest, ReadersSeeOneRequestOrTheNext) {
     const std::string name = absl::StrCat("r", i);
     ASSERT_TRUE(engine_->RestoreSnapshot("c", absl::StrCat("s", i), name).ok());
     EXPECT_EQ(Got(name).size(), 1u);
+  }
+}
+
+// Keeps so many writes of one document each under way.
+class Stream {
+ public:
+  Stream(Engine* engine, size_t window) : engine_(*engine), window_(window) {}
+  ~Stream() { Drain(0); }
+  void Send(UpsertRequest request, std::function<void(const absl::Status&)> answered) {
+    Drain(window_ - 1);
+    {
+      MutexLock lock(&mutex_);
+      ++waiting_;
+    }
+    engine_.Upsert(std::move(request), [this, answered = std::move(answered)](const auto& result) {
+      answered(result.status());
+      MutexLock lock(&mutex_);
+      --waiting_;
+      changed_.NotifyAll();
+    });
+  }
+  void Drain(size_t most) {
+    MutexLock lock(&mutex_);
+    while (waiting_ > most) changed_.Wait(&mutex_);
+  }
+
+ private:
+  Engine& engine_;
+  const size_t window_;
+  Mutex mutex_;
+  CondVar changed_;
+  size_t waiting_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+// Many requests are under way, so that commits overlap. What is found by its floats has those of its generation.
+TEST_F(EngineAtomicityTest, ReadersSeeOneRequestOrTheNextWhileCommitsOverlap) {
+  ASSERT_TRUE(Write(0).ok());
+  std::atomic<bool> stop{false};
+  std::atomic<int64_t> answered{0};
+  std::thread writer([&] {
+    Stream stream(engine_.get(), 16);
+    for (int64_t generation = 1; !stop; ++generation) {
+      stream.Send(Generation(generation), [&answered, generation](const absl::Status& status) {
+        EXPECT_TRUE(status.ok()) << status;
+        EXPECT_EQ(answered.exchange(generation), generation - 1);  // in the order of the calls
+      });
+    }
+  });
+  std::set<int64_t> seen;
+  for (int i = 0; i < 300 || seen.size() < 10; ++i) {
+    const int64_t before = answered;
+    const auto result = SearchAndWait(
+        *engine_, {.collection = "c", .queries = {vectors_[0]}, .k = 100, .rerank = 100, .with_attributes = true});
+    ASSERT_TRUE(result.ok()) << result.status();
+    ASSERT_EQ(result->hits[0].size(), kDocuments);
+    const int64_t generation = std::get<int64_t>(result->hits[0][0].attributes.at("generation"));
+    EXPECT_GE(generation, before);
+    for (const SearchHit& hit : result->hits[0]) {
+      EXPECT_EQ(std::get<int64_t>(hit.attributes.at("generation")), generation);
+      const size_t document = static_cast<size_t>(std::stoul(hit.id.substr(1)));
+      if (&VectorOf(document, generation) == &vectors_[0]) {
+        EXPECT_EQ(hit.id, result->hits[0][0].id);
+      }
+    }
+    EXPECT_EQ(Got("c").size(), 1u);
+    seen.insert(generation);
+  }
+  stop = true;
+  writer.join();
+  const std::set<int64_t> last = {answered};
+  EXPECT_EQ(Got("c"), last);
+  Open();
+  EXPECT_EQ(Got("c"), last);
+}
+
+// A sync fails while others wait for it and before it: what was acknowledged is there, and nothing else.
+TEST_F(EngineAtomicityTest, WhatIsAcknowledgedAroundAFailedSyncIsThereAndNothingElse) {
+  std::map<std::string, bool> written;
+  Mutex mutex;
+  for (int round = 0; round < 5; ++round) {
+    {
+      Stream stream(engine_.get(), 64);
+      for (int i = 0; i < 400; ++i) {
+        if (i == 200) failing_syncs = 1;
+        const std::string id = absl::StrCat(round, "-", i);
+        UpsertRequest request{.collection = "c"};
+        request.documents.push_back({.id = id, .embeddings = {{.values = vectors_[0]}}});
+        stream.Send(std::move(request), [&, id](const absl::Status& status) {
+          MutexLock lock(&mutex);
+          written[id] = status.ok();
+        });
+      }
+    }
+    const auto expect = [&] {
+      std::vector<std::string> ids;
+      for (const auto& [id, ok] : written) ids.push_back(id);
+      const auto documents = engine_->Get("c", ids, false);
+      ASSERT_TRUE(documents.ok()) << documents.status();
+      std::set<std::string> found;
+      for (const Document& document : *documents) found.insert(document.id);
+      for (const auto& [id, ok] : written) EXPECT_EQ(found.contains(id), ok) << id;
+      EXPECT_EQ(engine_->GetCollection("c")->documents, found.size());
+    };
+    expect();
+    EXPECT_EQ(failing_syncs, 0);
+    for (int i = 0; i < 600 && !Write(round).ok(); ++i) usleep(100000);  // it recovers by itself
+    for (const std::string& id : ids_) written[id] = true;
+    expect();
+    Open();
+    expect();
   }
 }
 

@@ -1,11 +1,14 @@
 #include "index/storage/collection_store.h"
 
+#include <dlfcn.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <future>
 #include <map>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "index/storage/format.h"
@@ -297,6 +300,54 @@ TEST_F(CollectionStoreTest, CountsWhatItDoes) {
   store->AddStats(after);
   EXPECT_GE(after.file_bytes, 10000u);
 }
+
+// Nothing of a commit can be read before `logged` returns, and the next one may be called from then on.
+TEST_F(CollectionStoreTest, CommitsFollowEachOtherInSteps) {
+  const std::string_view ids[] = {"a", "b"};
+  const auto found = [&](const CollectionStore::View* view) {
+    const auto documents = store_->GetDocuments(view, 0, ids);
+    return (*documents)[0].value_or("-") + (*documents)[1].value_or("-");
+  };
+  const auto commit = [&](const std::string& id, uint64_t sequence, absl::FunctionRef<void()> logged) {
+    CollectionStore::Batch batch(100);
+    batch.PutDocument(0, id, id);
+    const auto synced = store_->CommitInSteps(std::move(batch), sequence, logged);
+    ASSERT_TRUE(synced.ok()) << synced.status();
+    EXPECT_GT(*synced, absl::ZeroDuration());
+  };
+  std::thread second;
+  std::promise<void> seen;
+  commit("a", 1, [&] {
+    EXPECT_EQ(found(nullptr), "--");
+    second = std::thread([&] { commit("b", 2, [&] { seen.get_future().wait(); }); });
+  });
+  EXPECT_EQ(store_->sequence(), 1u);
+  EXPECT_EQ(found(nullptr), "a-");
+  auto view = store_->MakeView();
+  seen.set_value();
+  second.join();
+  EXPECT_EQ(store_->sequence(), 2u);
+  EXPECT_EQ(found(nullptr), "ab");
+  EXPECT_EQ(found(view.get()), "a-");
+  view.reset();
+  Open();
+  EXPECT_EQ(store_->sequence(), 2u);
+  EXPECT_EQ(found(nullptr), "ab");
+}
+
+#if defined(__x86_64__)
+// RocksDB's own is a table's, where the processor has an instruction.
+TEST(RocksChecksumTest, RocksDbComputesChecksumsByOurFunction) {
+  void* const found = dlsym(RTLD_DEFAULT, "_ZN7rocksdb6crc32c6ExtendEjPKcm");
+  ASSERT_NE(found, nullptr);
+  Dl_info info;
+  ASSERT_NE(dladdr(found, &info), 0);
+  EXPECT_THAT(info.dli_fname, ::testing::Not(::testing::HasSubstr("librocksdb")));
+  const auto extend = reinterpret_cast<uint32_t (*)(uint32_t, const char*, size_t)>(found);
+  EXPECT_EQ(extend(0, "123456789", 9), 0xE3069283u);  // the check value of CRC-32C
+  EXPECT_EQ(extend(extend(0, "1234", 4), "56789", 5), 0xE3069283u);
+}
+#endif
 
 }  // namespace
 }  // namespace bebr
