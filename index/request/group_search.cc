@@ -27,7 +27,7 @@ namespace {
 
 constexpr size_t kQueriesAtATime = 16;
 constexpr size_t kFillsAtATime = 64;
-constexpr size_t kLeastHits = 64;     // of the first scan, at least,
+constexpr size_t kLeastHits = 256;    // of the first scan, at least,
 constexpr size_t kHitsPerWanted = 4;  // or so many for each hit that is asked for,
 constexpr size_t kMoreHits = 4;       // and so many times as many in each scan after it
 
@@ -96,8 +96,8 @@ absl::Status GroupSearch::Prepare() {
         request().group_by));
   }
   Pin(*job_);
-  any_group_ = Filter::WithOtherValue(job_->filter.get(), request().group_by, {});
   lists_ = HasLists(job_->target->view(), request().group_by);
+  any_group_ = Filter::WithOtherValue(job_->filter.get(), request().group_by, {}, lists_);
   job_->result.warnings = WarningsOf(*any_group_, job_->target->view());
   if (request().strict && !job_->result.warnings.empty()) {
     return absl::InvalidArgumentError(
@@ -138,7 +138,7 @@ void GroupSearch::ScanForGroups(const QueryPtr& query, size_t hits) {
     child->filter = any_group_;
     child->request.filter = request().filter + '\0' + request().group_by;
   } else {
-    child->filters = {Filter::WithOtherValue(job_->filter.get(), request().group_by, query->groups.known())};
+    child->filters = {Filter::WithOtherValue(job_->filter.get(), request().group_by, query->groups.known(), lists_)};
   }
   Submit(std::move(child), query, [this](Query& of, SearchResult result) { return TakeGroups(of, std::move(result)); });
 }

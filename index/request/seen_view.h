@@ -14,6 +14,7 @@
 
 namespace bebr {
 
+// The view of a call, and what the call is to do with it.
 struct SeenView {
   PinnedView pinned;
   bool kept = false;   // else it is the present

@@ -168,14 +168,12 @@ RowSet TestColumn(const Filter::Node& node, const TestedColumn& tested, const Ro
   const ColumnTest test(tested, rows);
   if (node.op == FilterOperator::kExists) return test.Present();
   if (node.op == FilterOperator::kHasOther) {
-    RowSet others = test.InNone(RangesOfValues(node.literals, tested.dictionary));
-    const RowSet lists = test.ByAnswer(AttributeType::kList, tested.texts.at(&node), false);
-    for (size_t i = 0; i < others.size(); ++i) others[i] |= lists[i];
-    return others;
+    return test.InNone(RangesOfValues(node.literals, tested.dictionary));
   }
   if (const auto ranges = RangesOf(node, tested.dictionary)) return test.InRanges(*ranges);
   if (IsContains(node.op)) return ListMatch(node, tested.column, tested.row_count).Among(rows);
-  return test.ByAnswer(AttributeType::kString, tested.texts.at(&node), Negated(node.op));
+  const AttributeType type = node.op == FilterOperator::kListHasOther ? AttributeType::kList : AttributeType::kString;
+  return test.ByAnswer(type, tested.texts.at(&node), Negated(node.op));
 }
 
 RowSet TestIds(const Filter::Node& node, const Segment& ids, uint32_t row_count, const RowSet& rows) {

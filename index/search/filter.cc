@@ -95,7 +95,7 @@ std::vector<const Filter::Node*> TestsOf(const Filter::Node& root) {
 
 // Whether a test is compared with every distinct text or list.
 bool ComparesTexts(const Filter::Node& test) {
-  if (test.op == FilterOperator::kStartsWith || test.op == FilterOperator::kHasOther) return true;
+  if (test.op == FilterOperator::kStartsWith || test.op == FilterOperator::kListHasOther) return true;
   return IsOrder(test.op) && std::holds_alternative<std::string>(test.literals.front());
 }
 
@@ -121,7 +121,7 @@ bool Has(const AttributeColumns::Column& column, uint32_t rows, AttributeType ty
 // Whether some row has a value that the test can be true of.
 bool HasType(const AttributeColumns::Column& column, uint32_t rows, const Filter::Node& test) {
   if (IsContains(test.op)) return Has(column, rows, AttributeType::kList);
-  if (test.op == FilterOperator::kHasOther) {
+  if (OfGroups(test.op)) {
     return std::any_of(column.types.data(), column.types.data() + rows, [](AttributeType type) {
       return type != AttributeType::kAbsent && type != AttributeType::kStored;
     });
@@ -149,7 +149,7 @@ std::string_view TypeName(const Filter::Node& test) {
 
 // What is to be said of a test whose attribute no row of the segments has, or none with a value that it can be true of.
 std::string SentenceOf(const Filter::Node& test, bool named, bool stored) {
-  const bool grouped = test.op == FilterOperator::kHasOther;
+  const bool grouped = OfGroups(test.op);
   if (stored && grouped) {
     return absl::StrFormat("attribute \"%s\" is stored only; nothing is grouped by it", test.name);
   }
@@ -197,12 +197,19 @@ std::shared_ptr<const Filter> Filter::WithValue(const Filter* base, const std::s
 }
 
 std::shared_ptr<const Filter> Filter::WithOtherValue(const Filter* base, const std::string& name,
-                                                     std::vector<AttributeScalar> known) {
-  auto node = std::make_shared<Node>();
-  node->name = name;
-  node->op = FilterOperator::kHasOther;
-  node->literals = std::move(known);
-  return Both(base, std::move(node));
+                                                     std::vector<AttributeScalar> known, bool lists) {
+  const auto test = [&](FilterOperator op) {
+    auto node = std::make_shared<Node>();
+    node->name = name;
+    node->op = op;
+    node->literals = known;
+    return node;
+  };
+  if (!lists) return Both(base, test(FilterOperator::kHasOther));
+  auto either = std::make_shared<Node>();
+  either->kind = Node::Kind::kOr;
+  either->children = {test(FilterOperator::kHasOther), test(FilterOperator::kListHasOther)};
+  return Both(base, std::move(either));
 }
 
 std::shared_ptr<const Filter> Filter::WithIds(const Filter* base, std::vector<AttributeScalar> ids) {
@@ -238,7 +245,7 @@ Filter::TextAnswers Filter::CompareTexts(const AttributeDictionary& dictionary,
         });
       }
     };
-    if (test->op == FilterOperator::kHasOther) {
+    if (test->op == FilterOperator::kListHasOther) {
       fill([others = OtherValues(*test)](std::string_view entry) { return others.AnyIn(entry); });
       continue;
     }
@@ -264,7 +271,7 @@ Filter::Warnings Filter::Unknown(absl::Span<const SegmentView* const> segments) 
       if (column == segment->attributes->end()) continue;
       named = true;
       holds = holds || HasType(*column->second, segment->rows, *test);
-      const bool compares = !test->literals.empty() || test->op == FilterOperator::kHasOther;
+      const bool compares = !test->literals.empty() || OfGroups(test->op);
       stored = stored || (compares && Has(*column->second, segment->rows, AttributeType::kStored));
     }
     if (!holds) {

@@ -51,12 +51,12 @@ class Filter {
   ~Filter();
 
   // Of an attribute's values as groups: what satisfies `base` (null: everything) and has this value, or, with `lists`,
-  // is a list that has it; and what satisfies `base` and has a value, or is a list with one, that is none of `known`.
-  // Numbers of both types are one value if they are equal. `base` is shared, not copied.
+  // is a list that has it; and what satisfies `base` and has a value, or, with `lists`, is a list with one, that is
+  // none of `known`. Numbers of both types are one value if they are equal. `base` is shared, not copied.
   static std::shared_ptr<const Filter> WithValue(const Filter* base, const std::string& name,
                                                  const AttributeScalar& value, bool lists);
   static std::shared_ptr<const Filter> WithOtherValue(const Filter* base, const std::string& name,
-                                                      std::vector<AttributeScalar> known);
+                                                      std::vector<AttributeScalar> known, bool lists);
 
   // What satisfies `base` and has one of these ids, which are texts, and at least one.
   static std::shared_ptr<const Filter> WithIds(const Filter* base, std::vector<AttributeScalar> ids);

@@ -37,7 +37,9 @@ enum class FilterOperator : uint8_t {
   kContains,     // of lists
   kContainsAny,  // one of several
   kContainsAll,
-  kHasOther  // has a value in memory, or is a list with one, that is none of these; not in the language
+  // Not in the language:
+  kHasOther,     // has a value in memory, and no list, that is none of these
+  kListHasOther  // is a list with a value that is none of these
 };
 
 // <, <=, > and >= are "at least a bound", or its negation: < negates >=, and <= negates >.
@@ -48,6 +50,11 @@ inline bool IsContains(FilterOperator op) {
 }
 inline bool IsOrder(FilterOperator op) {
   return Negated(op) || op == FilterOperator::kGreater || op == FilterOperator::kGreaterEqual;
+}
+
+// Made for groups of hits.
+inline bool OfGroups(FilterOperator op) {
+  return op == FilterOperator::kHasOther || op == FilterOperator::kListHasOther;
 }
 
 // A node of a filter's syntax tree: a combination of other nodes, or a test of one attribute. Chains of AND and of OR
@@ -63,7 +70,7 @@ struct Filter::Node {
   bool of_id = false;  // tests the document's id instead; literals are text
   FilterOperator op = FilterOperator::kExists;
   std::vector<AttributeScalar>
-      literals;  // kIn, kContainsAny, kContainsAll: one or more; kHasOther: any; kExists: none; else one
+      literals;  // kIn, kContainsAny, kContainsAll: one or more; kHasOther, kListHasOther: any; kExists: none; else one
 };
 
 // The syntax tree of `text`. Errors: INVALID_ARGUMENT with the position, a byte of `text` counted from 1, what was

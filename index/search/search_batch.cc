@@ -96,30 +96,62 @@ void SearchBatch::TakeMemory() {
   }
 }
 
+std::vector<size_t> SearchBatch::CollectRows(std::vector<float>& rows) const {
+  std::vector<size_t> row_of;
+  const float* before = nullptr;
+  size_t count = 0;
+  for (size_t j = 0; j < jobs_.size(); ++j) {
+    const Part& part = *parts_[j];
+    for (size_t i = 0; i < part.count; ++i) {
+      const absl::Span<const float> query = jobs_[j]->request.queries[part.begin + i];
+      if (query.data() != before) {
+        rows.insert(rows.end(), query.begin(), query.end());
+        ++count;
+      }
+      before = query.data();
+      row_of.push_back(count - 1);
+    }
+  }
+  return row_of;
+}
+
 void SearchBatch::Encode(FairPool& pool) {
   const Binarizer& binarizer = *leader().version.binarizer;
   const size_t dims = binarizer.input_dims();
   const size_t bands = spec().bands().size();
-  std::vector<float> rows(query_count() * dims);
-  for (size_t j = 0; j < jobs_.size(); ++j) {
-    const Part& part = *parts_[j];
-    for (size_t i = 0; i < part.count; ++i)
-      std::copy_n(jobs_[j]->request.queries[part.begin + i].data(), dims, rows.data() + (part.first + i) * dims);
-  }
+  std::vector<float> rows;
+  const std::vector<size_t> row_of = CollectRows(rows);
+  const size_t row_count = row_of.back() + 1;
   const size_t codes = code_of(query_count(), 0);
   planes_.resize(codes * query_words());
   weights_.resize(codes * bands);
   offsets_.resize(codes);
   factors_.resize(query_count());
-  const size_t at_a_time = std::clamp(query_count() / pool.slots(), kFewEncodeRows, kEncodeRows);
-  pool.ParallelFor((query_count() + at_a_time - 1) / at_a_time, [&](size_t part, size_t) {
+  const size_t at_a_time = std::clamp(row_count / pool.slots(), kFewEncodeRows, kEncodeRows);
+  pool.ParallelFor((row_count + at_a_time - 1) / at_a_time, [&](size_t part, size_t) {
     const size_t begin = part * at_a_time;
-    const size_t count = std::min(at_a_time, query_count() - begin);
+    const size_t count = std::min(at_a_time, row_count - begin);
     binarizer.ScaleQueries(rows.data() + begin * dims, count, factors_.data() + begin);
     const size_t code = code_of(begin, 0);
     binarizer.EncodeQueries(rows.data() + begin * dims, count, planes_.data() + code * query_words(),
                             weights_.data() + code * bands, offsets_.data() + code);
   });
+  if (row_count < query_count()) SpreadCodes(row_of);
+}
+
+void SearchBatch::SpreadCodes(absl::Span<const size_t> row_of) {
+  const auto spread = [](auto& values, size_t width, size_t from, size_t to) {
+    std::copy_n(values.begin() + static_cast<ptrdiff_t>(from * width), width,
+                values.begin() + static_cast<ptrdiff_t>(to * width));
+  };
+  // A query's row is not behind it, so from the last one on none is overwritten before it is copied.
+  for (size_t q = row_of.size(); q-- > 0;) {
+    if (row_of[q] == q) continue;
+    spread(planes_, spec().groups() * query_words(), row_of[q], q);
+    spread(weights_, spec().groups() * spec().bands().size(), row_of[q], q);
+    spread(offsets_, spec().groups(), row_of[q], q);
+    spread(factors_, 1, row_of[q], q);
+  }
 }
 
 std::vector<ScanQuery> SearchBatch::ScanQueries() const {

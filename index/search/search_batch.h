@@ -65,6 +65,11 @@ class SearchBatch {
   // Of query codes: those of a query's groups lie side by side.
   size_t code_of(size_t query, uint32_t group) const { return query * spec().groups() + group; }
 
+  // The rows of the queries' embeddings, one for neighbours with the same floats, and of each query the number of its
+  // row.
+  std::vector<size_t> CollectRows(std::vector<float>& rows) const;
+  // Gives each query the code of its row: the rows' codes come first.
+  void SpreadCodes(absl::Span<const size_t> row_of);
   // Gives each job the filter of the first one with the same text, so that it is evaluated once.
   void ShareFilters();
   // What each query asks of the scan, once they are encoded.
