@@ -20,7 +20,7 @@ namespace bebr::bench {
 namespace {
 
 constexpr size_t kRequestDocuments = 1000;
-constexpr size_t kQueries = 200;
+constexpr size_t kQueries = 20;    // of a round: few, so that all filters see the same machine
 constexpr int64_t kShares = 1000;  // a document has one of so many numbers
 constexpr int64_t kLeft[] = {500, 100, 10, 1};
 
@@ -31,7 +31,7 @@ struct Options {
   uint32_t dims = 16;
   size_t documents = 1000000;
   size_t k = 10;
-  size_t rounds = 5;
+  size_t rounds = 25;
 };
 
 uint64_t Mix(uint64_t i) {
@@ -167,7 +167,7 @@ int main(int argc, char** argv) {
   app.add_option("--shape", options.shape, "of the codes")->capture_default_str();
   app.add_option("--query-levels", options.query_levels, "levels of a query")->capture_default_str();
   app.add_option("--dims", options.dims, "floats of an embedding")->capture_default_str();
-  app.add_option("--rounds", options.rounds, "each filter is asked so often, with 200 queries")->capture_default_str();
+  app.add_option("--rounds", options.rounds, "each filter is asked so often, with 20 queries")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   const absl::Status status = bebr::bench::Run(options);
   if (status.ok()) return 0;
