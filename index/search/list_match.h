@@ -39,7 +39,8 @@ class ListMatch {
   std::vector<Alternatives> alternatives_;  // a list has to have one of each
 };
 
-// The values that a node of kListHasOther does not name. Immutable; thread-safe. Cost: a look-up for each value of a list.
+// The values that a node of kListHasOther does not name. Immutable; thread-safe. Cost: a look-up for each value of a
+// list.
 class OtherValues {
  public:
   explicit OtherValues(const Filter::Node& test);
