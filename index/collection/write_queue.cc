@@ -10,7 +10,7 @@ namespace bebr {
 namespace {
 
 constexpr size_t kMaxGroupMutations = 16384;
-// A batch of so many is made while the one before it is written to the log. Fewer wait, for more to share their sync.
+// So many mutations are a commit that begins before others end. Fewer wait, for more to share their sync.
 constexpr size_t kWorthABatch = 256;
 // At as many steps commits are that take long: made, written, put into memory, applied.
 constexpr size_t kMostCommits = 4;
@@ -91,7 +91,7 @@ bool WriteQueue::MayBegin() const {
   if (running == 0) return true;
   if (alone_ || running >= kMostCommits || !commits_.HasLeft(CommitStep::kPrepare)) return false;
   if (!order_.front()->plain_ || !shards_.ResolvesPlainAlone()) return false;
-  return commits_.HasLeft(CommitStep::kLog) || MuchIsReady();
+  return MuchIsReady();
 }
 
 bool WriteQueue::MuchIsReady() const {

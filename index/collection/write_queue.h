@@ -24,9 +24,9 @@
 namespace bebr {
 
 // The WriteQueue of a collection commits its writes in the order in which they came, although they are encoded in
-// parallel and so get ready in any order. What waits while the log is synced is one group for the next commit: one
-// batch and one sync of the log (group commit). Where the ShardSet allows it, commits overlap (CommitOrder): the next
-// one begins when the log is synced, or when the batch is made if much waits; callers hear in the order of their calls.
+// parallel and so get ready in any order. What waits while a commit is under way is one group for the next: one batch
+// and one sync of the log (group commit). Where much waits and the ShardSet allows it, commits overlap (CommitOrder);
+// callers hear in the order of their calls.
 //
 // It takes a thread of a shared pool for each commit that is under way. No lock is held during a commit.
 //
@@ -89,7 +89,7 @@ class WriteQueue {
   void Moved();
   // Whether the next task, or group, may begin, given those under way.
   bool MayBegin() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Whether as many mutations are ready, in turn, as are worth a batch while the log is written to.
+  // Whether as many plain mutations are ready, in turn, as are worth a commit that overlaps others.
   bool MuchIsReady() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Runs the next task, or commits the next group.
   void RunOne();

@@ -22,16 +22,14 @@ CommitTurn::~CommitTurn() { LeaveUntil(kCommitSteps); }
 void CommitTurn::Begin(CommitStep step) { LeaveUntil(static_cast<size_t>(step)); }
 
 void CommitTurn::LeaveUntil(size_t step) {
-  while (step_ < step) {
+  for (; step_ < step; ++step_) {
     {
       MutexLock lock(&order_.mutex_);
+      while (step_ + 1 < kCommitSteps && order_.left_[step_ + 1] != number_) order_.left_one_.Wait(&order_.mutex_);
       order_.left_[step_] = number_ + 1;
       order_.left_one_.NotifyAll();
     }
     order_.moved_();
-    if (++step_ == kCommitSteps) return;
-    MutexLock lock(&order_.mutex_);
-    while (order_.left_[step_] != number_) order_.left_one_.Wait(&order_.mutex_);
   }
 }
 

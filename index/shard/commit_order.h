@@ -61,8 +61,8 @@ class CommitTurn {
   CommitTurn(const CommitTurn&) = delete;
   CommitTurn& operator=(const CommitTurn&) = delete;
 
-  // Leaves the step that it is at, and those between, and waits for its turn at `step`. At it, or past it, already:
-  // does nothing.
+  // Waits for its turn at the steps up to `step`, and leaves each when the next one begins: so a commit is not made
+  // before the one before it is written, and takes all that comes until then. At it, or past it, already: does nothing.
   void Begin(CommitStep step);
 
  private:
