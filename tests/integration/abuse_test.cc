@@ -208,6 +208,52 @@ TEST_F(AbuseTest, AServerThatRunsOutOfFilesRecovers) {
   EXPECT_TRUE(status.ok()) << status << (server_->Running() ? "" : "; the server ended:\n" + server_->Log());
 }
 
+// Collections are made until there are no descriptors for another one: what was made can be opened by the next start,
+// which has no more of them.
+TEST_F(AbuseTest, WhatFewFilesWereEnoughForTheyAreEnoughForAgain) {
+  constexpr uint64_t kFiles = 200;
+  constexpr int kMostCollections = 100;
+  std::vector<std::string> made;
+  const auto start = [&] {
+    server_ = std::make_unique<ServerProcess>(Path("data"), std::vector<std::string>{"--max_connections", "20"},
+                                              Variables(), kFiles);
+    client_ = std::make_unique<Client>(ClientOptions{.server = server_->address(), .deadline = absl::Seconds(60)});
+  };
+  start();
+  ASSERT_TRUE(server_->valid());
+  absl::Status status;
+  for (int i = 0; i < kMostCollections && status.ok(); ++i) {
+    v1::CollectionConfig config;
+    config.set_name("c" + std::to_string(i));
+    status = client_->CreateCollection(config, ModelFile()).status();
+    if (status.ok()) made.push_back(config.name());
+    if (status.ok()) status = client_->Upsert(MakeUpsert(config.name(), 0, 10)).status();
+    v1::CreateSnapshotRequest snapshot;  // which writes table files
+    snapshot.set_collection(config.name());
+    if (status.ok()) status = client_->CreateSnapshot(snapshot).status();
+  }
+  EXPECT_FALSE(status.ok()) << "there are no fewer files than collections need";
+  EXPECT_GE(made.size(), 5u) << status;
+  server_->Signal(SIGTERM);
+  EXPECT_EQ(server_->Wait(), 0) << server_->Log();
+  start();
+  ASSERT_TRUE(server_->valid());
+  // Collections that are opened at the same time may want more for a moment; those are tried again.
+  absl::StatusOr<v1::ListCollectionsResponse> list = client_->ListCollections();
+  for (int i = 0; i < 300 && list.ok() && list->unavailable_size() > 0; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    list = client_->ListCollections();
+  }
+  ASSERT_TRUE(list.ok()) << list.status();
+  EXPECT_EQ(list->collections_size(), static_cast<int>(made.size()));
+  for (const auto& unavailable : list->unavailable())
+    ADD_FAILURE() << unavailable.name() << ": " << unavailable.reason();
+  for (const std::string& name : made) {
+    const absl::Status found = client_->Search(MakeSearch(name, VectorOf(1), 3)).status();
+    EXPECT_TRUE(found.ok()) << found;
+  }
+}
+
 TEST_F(AbuseTest, SlowReadersFillNoMemory) {
   constexpr uint64_t kPending = 32 * kMiB;
   StartPlain({"--response_timeout_s", "10", "--max_pending_response_bytes", std::to_string(kPending),

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -39,7 +40,7 @@ std::string TemporaryFile() {
 
 // Starts a program with its output going to files.
 pid_t Spawn(const std::string& name, const std::vector<std::string>& arguments, const Variables& variables,
-            const std::string& out, const std::string& err) {
+            const std::string& out, const std::string& err, uint64_t open_files = 0) {
   const std::string path = (std::filesystem::path(BEBR_PROGRAMS) / name).string();
   std::vector<char*> argv = {const_cast<char*>(path.c_str())};
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
@@ -47,6 +48,8 @@ pid_t Spawn(const std::string& name, const std::vector<std::string>& arguments, 
   const pid_t pid = fork();
   if (pid != 0) return pid;
   signal(SIGXFSZ, SIG_IGN);  // a test may limit the size of its files: that is an error of a write, not the end
+  const rlimit files{.rlim_cur = open_files, .rlim_max = open_files};
+  if (open_files > 0) setrlimit(RLIMIT_NOFILE, &files);
   for (const auto& [key, value] : variables) setenv(key.c_str(), value.c_str(), 1);
   dup2(open(out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), STDOUT_FILENO);
   dup2(open(err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), STDERR_FILENO);
@@ -71,12 +74,12 @@ Outcome RunProgram(const std::string& name, const std::vector<std::string>& argu
 }
 
 ServerProcess::ServerProcess(const std::string& data_dir, const std::vector<std::string>& flags,
-                             const Variables& variables)
+                             const Variables& variables, uint64_t open_files)
     : log_file_(TemporaryFile()) {
   std::vector<std::string> arguments = {"--data_dir",  data_dir,           "--listen",
                                         "127.0.0.1:0", "--metrics_listen", "127.0.0.1:0"};
   arguments.insert(arguments.end(), flags.begin(), flags.end());
-  pid_ = Spawn("bebr-server", arguments, variables, "/dev/null", log_file_);
+  pid_ = Spawn("bebr-server", arguments, variables, "/dev/null", log_file_, open_files);
   WaitUntilServing();
 }
 

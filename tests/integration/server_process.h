@@ -36,8 +36,9 @@ inline constexpr uint64_t kSanitizerMemory = 1;
 class ServerProcess {
  public:
   // Starts it over `data_dir` and waits until it serves; the test fails, and valid() is false, if it does not.
+  // It may have `open_files` files open; 0: as many as this process.
   explicit ServerProcess(const std::string& data_dir, const std::vector<std::string>& flags = {},
-                         const Variables& variables = {});
+                         const Variables& variables = {}, uint64_t open_files = 0);
   ~ServerProcess();
   ServerProcess(const ServerProcess&) = delete;
   ServerProcess& operator=(const ServerProcess&) = delete;
