@@ -14,6 +14,8 @@ namespace {
 
 // Few, so that a view is held for a moment only.
 constexpr size_t kRowsAtATime = 512;
+// Of a table, which is read for one code of it.
+constexpr uint64_t kBlockBytes = 8 << 10;
 // What was just loaded was just read.
 constexpr int kFirstShare = 24;
 
@@ -71,11 +73,11 @@ bool Scrubber::WaitUntil(SteadyTime time) {
   return !stopping_;
 }
 
-bool Scrubber::Pace(uint64_t bytes) {
-  bytes_.fetch_add(bytes, std::memory_order_relaxed);
+bool Scrubber::Pace(uint64_t compared, uint64_t read) {
+  bytes_.fetch_add(compared, std::memory_order_relaxed);
   if (options_.bytes_per_s > 0) {
     next_ = std::max(next_, SteadyNow()) +
-            absl::Seconds(static_cast<double>(bytes) / static_cast<double>(options_.bytes_per_s));
+            absl::Seconds(static_cast<double>(read) / static_cast<double>(options_.bytes_per_s));
   }
   return WaitUntil(next_);
 }
@@ -86,7 +88,7 @@ void Scrubber::Pass() {
   for (Subject& subject : subjects) {
     CheckTables(subject);
     CheckSegments(subject);
-    if (!Pace(0)) return;
+    if (!Pace(0, 0)) return;
     const auto collection = subject.collection.lock();
     if (collection != nullptr && subject.damage.ok() && subject.all_read) collection->SetDamage(absl::OkStatus());
   }
@@ -113,7 +115,7 @@ void Scrubber::CheckTables(Subject& subject) {
       if (collection == nullptr) return;
       Found(subject, *collection, collection->shards()->store().CheckTable(table));
     }
-    if (!Pace(table.bytes)) return;
+    if (!Pace(table.bytes, table.bytes)) return;
   }
 }
 
@@ -127,7 +129,7 @@ void Scrubber::CheckSegments(Subject& subject) {
   }
   for (const auto& [shard, segment] : segments) {
     CheckSegment(subject, shard, segment);
-    if (!Pace(0)) return;
+    if (!Pace(0, 0)) return;
   }
 }
 
@@ -167,7 +169,7 @@ bool Scrubber::CheckSome(Subject& subject, uint32_t shard, const std::weak_ptr<c
       Mend(subject, *collection, *std::move(differences));
     }
   }
-  return Pace(bytes);
+  return Pace(bytes, rows.size() * kBlockBytes);
 }
 
 void Scrubber::Mend(Subject& subject, Collection& collection, RowDifferences differences) {

@@ -35,7 +35,7 @@ class Scrubber {
  public:
   struct Options {
     absl::Duration interval = absl::ZeroDuration();  // from the begin of a pass to that of the next; 0: never
-    uint64_t bytes_per_s = 0;                        // 0: no limit
+    uint64_t bytes_per_s = 0;  // read at most, where each code counts as the block that holds it; 0: no limit
   };
   struct Counters {
     uint64_t bytes = 0;   // of memory and files, compared
@@ -65,8 +65,8 @@ class Scrubber {
   // Takes note of an error in what was read.
   void Found(Subject& subject, const Collection& collection, const absl::Status& status);
   void Mend(Subject& subject, Collection& collection, RowDifferences differences);
-  // Counts what was read, and waits as long as the rate asks. False if it is time to end.
-  bool Pace(uint64_t bytes);
+  // Counts what was compared, and waits as long as the rate asks for what was read. False if it is time to end.
+  bool Pace(uint64_t compared, uint64_t read);
   bool WaitUntil(SteadyTime time);
 
   Registry* const registry_;
