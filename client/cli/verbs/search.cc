@@ -30,6 +30,11 @@ struct Options {
   std::vector<std::string> like, unlike, exclude;
   uint32_t offset = 0;
   std::string fuse;
+  std::vector<float> weights;
+  std::string group_by;
+  uint32_t group_size = 0;
+  uint32_t keep_view = 0;
+  std::string view;
   bool strict = false;
   bool explain = false;
   uint32_t model_checksum = 0;
@@ -49,11 +54,18 @@ absl::StatusOr<std::vector<size_t>> ChooseRows(const Options& options, const Mat
   return rows;
 }
 
+std::string GroupOf(const v1::SearchHit& hit) { return ToJson(hit)["group"].dump(); }
+
 void PrintHits(const std::string& query, const google::protobuf::RepeatedPtrField<v1::SearchHit>& hits) {
   std::printf("query %s\n", query.c_str());
   int rank = 0;
+  std::string group;
   for (const v1::SearchHit& hit : hits) {
     const auto attributes = ToJson(hit)["attributes"];
+    if (hit.has_group() && (rank == 0 || GroupOf(hit) != group)) {
+      group = GroupOf(hit);
+      std::printf("  group %s\n", group.c_str());
+    }
     std::printf("%4d  %-24s  %10.6f %s  its %.3f  %s%s%s\n", ++rank, hit.id().c_str(), hit.score(),
                 hit.score_kind() == v1::SCORE_KIND_EXACT ? "exact    " : "estimated", hit.its(), hit.version().c_str(),
                 attributes.empty() ? "" : "  ", attributes.empty() ? "" : attributes.dump().c_str());
@@ -74,6 +86,10 @@ v1::SearchOptions SearchOptionsOf(const Options& options) {
   search.set_with_attributes(options.attributes);
   search.set_offset(options.offset);
   search.set_explain(options.explain);
+  search.set_group_by(options.group_by);
+  search.set_group_size(options.group_size);
+  search.set_keep_view_s(options.keep_view);
+  search.set_view_token(options.view);
   search.set_model_checksum(options.model_checksum);
   for (const std::string& id : options.exclude) search.add_exclude_ids(id);
   if (options.min_score.has_value()) search.set_min_score(*options.min_score);
@@ -81,6 +97,11 @@ v1::SearchOptions SearchOptionsOf(const Options& options) {
   if (options.fuse == "mean") search.set_fusion(v1::FUSION_MEAN);
   if (options.fuse == "rrf") search.set_fusion(v1::FUSION_RECIPROCAL_RANK);
   return search;
+}
+
+// Standard output has the hits alone.
+void ShowView(const std::string& token) {
+  if (!token.empty()) std::fprintf(stderr, "bebr: the view is kept; further pages of it: --view %s\n", token.c_str());
 }
 
 void Warn(const google::protobuf::RepeatedPtrField<std::string>& warnings) {
@@ -96,8 +117,11 @@ absl::Status RunLike(const Command& command, const Options& options) {
   Client client = command.Connect();
   BEBR_ASSIGN_OR_RETURN(const auto response, client.Search(request));
   Warn(response.warnings());
+  ShowView(response.view_token());
   if (command.json) {
-    PrintJson({{"hits", ToJson(response)["hits"]}, {"timings", ToJson(response.timings())}});
+    nlohmann::ordered_json json{{"hits", ToJson(response)["hits"]}, {"timings", ToJson(response.timings())}};
+    if (!response.view_token().empty()) json["view_token"] = response.view_token();
+    PrintJson(json);
   } else {
     PrintHits("like " + absl::StrJoin(options.like, ", "), response.hits());
   }
@@ -115,19 +139,27 @@ absl::Status Run(const Command& command, const Options& options) {
   const size_t batch = options.fuse.empty() ? kBatchQueries : kMostFused;
   Client client = command.Connect();
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  std::string view = options.view;  // that all batches see, if one is kept
   for (size_t begin = 0; begin < rows.size(); begin += batch) {
     const size_t count = std::min(batch, rows.size() - begin);
     v1::BatchSearchRequest request;
     request.set_collection(options.name);
     *request.mutable_options() = SearchOptionsOf(options);
     for (size_t i = 0; i < count; ++i) SetVector(queries.row(rows[begin + i]), queries.dims, request.add_queries());
+    if (!view.empty()) request.mutable_options()->set_view_token(view);
+    for (const float weight : options.weights) request.add_weights(weight);
     BEBR_ASSIGN_OR_RETURN(const auto response, client.BatchSearch(request));
-    if (begin == 0) Warn(response.warnings());
+    if (!response.view_token().empty()) view = response.view_token();
+    if (begin == 0) {
+      Warn(response.warnings());
+      ShowView(response.view_token());
+    }
     for (int i = 0; i < response.results_size(); ++i) {
       if (command.json) {
         list.push_back({{"row", rows[begin + i]},
                         {"hits", ToJson(response.results(i))["hits"]},
                         {"timings", ToJson(response.timings())}});
+        if (!response.view_token().empty()) list.back()["view_token"] = response.view_token();
       } else {
         PrintHits(options.fuse.empty() ? absl::StrCat(rows[begin + i]) : options.fuse + " of all",
                   response.results(i).hits());
@@ -146,6 +178,23 @@ void AddListOptions(CLI::App* verb, Options* options) {
       ->check(WholeNumber());
   verb->add_option("--fuse", options->fuse, "one list for all queries: max, mean or rrf (reciprocal rank)")
       ->check(CLI::IsMember({"max", "mean", "rrf"}));
+  verb->add_option("--min-score", options->min_score, "leave out results with a lower score");
+  verb->add_flag("--explain", options->explain, "show where each estimated score comes from");
+  verb->add_option("--weight", options->weights,
+                   "with --fuse: how much a query counts; given once for each, in their order")
+      ->allow_extra_args(false)
+      ->needs("--fuse");
+  verb->add_option("--group-by", options->group_by,
+                   "the best results of each value of this attribute; -k is then the number of values");
+  verb->add_option("--group-size", options->group_size, "with --group-by: results of each value, 1 to 100; else 1")
+      ->check(WholeNumber())
+      ->needs("--group-by");
+  verb->add_option("--keep-view", options->keep_view,
+                   "keep what this search sees for so many seconds, at most 600, and print its token")
+      ->check(WholeNumber());
+  verb->add_option("--view", options->view,
+                   "token of a view that is kept: with --offset, pages that neither repeat nor miss a document while "
+                   "others write");
 }
 
 }  // namespace
@@ -154,7 +203,9 @@ void AddSearch(CLI::App& app, Command& command) {
   auto options = std::make_shared<Options>();
   CLI::App* verb =
       AddVerb(app, command, "search", "find the documents nearest to queries",
-              "bebr search papers --queries queries.npy --row 0 -k 10 --rerank 100 --filter 'year >= 2020'",
+              "bebr search papers --queries queries.npy --row 0 -k 10 --rerank 100 --filter 'year >= 2020'\n"
+              "  bebr search papers --like p7 -k 5 --group-by lang --group-size 2\n"
+              "  bebr search papers --like p7 --keep-view 60",
               [&command, options] { return Run(command, *options); });
   verb->callback([&command, options] {
     if (options->queries_file.empty() && options->like.empty()) throw CLI::RequiredError("--queries or --like");
@@ -171,7 +222,6 @@ void AddSearch(CLI::App& app, Command& command) {
       ->needs("--like");
   AddListOptions(verb, options.get());
   verb->add_flag("--strict", options->strict, "an attribute in the filter that no document has is an error");
-  verb->add_flag("--explain", options->explain, "show where each estimated score comes from");
   verb->add_option("--row", options->rows, "only this row, counted from 0; may be given several times")
       ->check(WholeNumber())
       ->allow_extra_args(false);
@@ -188,7 +238,6 @@ void AddSearch(CLI::App& app, Command& command) {
   verb->add_option("--model-checksum", options->model_checksum,
                    "refuse to answer unless this is the version's model_checksum (bebr version list --json)")
       ->check(WholeNumber());
-  verb->add_option("--min-score", options->min_score, "leave out results with a lower score");
   verb->add_flag("--attributes", options->attributes, "show the attributes");
 }
 

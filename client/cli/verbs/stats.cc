@@ -59,6 +59,14 @@ void PrintAuto(const v1::Collection& collection) {
   if (!status.error().empty()) std::printf("  last attempt failed: %s\n", status.error().c_str());
 }
 
+// As the monitor found it last, or else a check.
+void PrintScoreError(const v1::Version& version) {
+  const bool monitored = version.has_recall();
+  const double mean = monitored ? version.recall().score_error() : version.check().score_error();
+  const double p99 = monitored ? version.recall().score_error_p99() : version.check().score_error_p99();
+  if (p99 > 0) std::printf("  score error     %.4f on average, %.4f in one of a hundred\n", mean, p99);
+}
+
 absl::Status CollectionStats(const Command& command, const Options& options) {
   Client client = command.Connect();
   BEBR_ASSIGN_OR_RETURN(const v1::Collection collection, client.GetCollection(options.name));
@@ -75,6 +83,7 @@ absl::Status CollectionStats(const Command& command, const Options& options) {
     std::printf("version           %s%s: %u-d floats to %s (%u bits), space %u, %s documents\n", version.name().c_str(),
                 version.name() == collection.default_version() ? " (default)" : "", version.input_dims(),
                 version.code().c_str(), version.bits(), version.space(), WithCommas(version.documents()).c_str());
+    PrintScoreError(version);
   }
   if (collection.default_rerank() > 0) {
     std::printf("rerank            %u candidates, where a search does not say\n", collection.default_rerank());

@@ -58,11 +58,20 @@ void PrintCheck(const v1::VersionCheck& check) {
               check.against().c_str(), Percent(check.overlap()).c_str());
 }
 
+// Of a measurement that knows it.
+template <typename Measurement>
+void PrintScoreError(const char* indent, const Measurement& measured) {
+  if (measured.score_error_p99() == 0) return;
+  std::printf("%sestimated scores off by %.4f on average, %.4f in one of a hundred\n", indent, measured.score_error(),
+              measured.score_error_p99());
+}
+
 void PrintRecall(const v1::RecallSample& recall) {
   const absl::Time time = absl::FromUnixMicros(recall.measured_unix_us());
   std::printf("    monitored %s, %u queries: recall@%u %s\n",
               absl::FormatTime("%Y-%m-%d %H:%M UTC", time, absl::UTCTimeZone()).c_str(), recall.queries(), recall.k(),
               Percent(recall.recall()).c_str());
+  PrintScoreError("    ", recall);
 }
 
 void PrintBackfill(const v1::Version& version) {
@@ -260,6 +269,7 @@ absl::Status Check(const Command& command, const Options& options) {
               check.against().c_str(), Percent(check.against_recall()).c_str(),
               WithCommas(check.against_documents()).c_str());
   std::printf("  answers in common             %s\n", Percent(check.overlap()).c_str());
+  PrintScoreError("  ", check);
   return absl::OkStatus();
 }
 
