@@ -41,7 +41,7 @@ struct ExactSums {
       case Metric::kInnerProduct:
         break;
       case Metric::kL2:
-        return static_cast<float>(-Of(distance));
+        return static_cast<float>(0.0 - Of(distance));  // of the same row 0, not -0
     }
     return static_cast<float>(Of(dot));
   }
