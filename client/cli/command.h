@@ -37,8 +37,8 @@ struct Command {
 inline constexpr char kCommonGroup[] = "Options of every verb, which may also stand before it";
 // Adds the options that stand before a verb as well as after it.
 void AddCommonOptions(CLI::App& app, Command& command);
-// Adds a verb with these options. `example` is what could be typed, mostly one line; --help shows it. `run` is called after
-// parsing, if this verb was asked for.
+// Adds a verb with these options. `example` is what could be typed, mostly one line; --help shows it. `run` is called
+// after parsing, if this verb was asked for.
 CLI::App* AddVerb(CLI::App& parent, Command& command, const std::string& name, const std::string& description,
                   const std::string& example, std::function<absl::Status()> run);
 // Adds a verb that has verbs of its own.
