@@ -468,8 +468,8 @@ TEST_F(MetricsTest, EveryOneMoves) {
   Documents();
   Versions();
   Learning();
-  ExpectSince(at_start, {"bebr_version_recall_ratio", "bebr_recall_measurements_total{result=\"ok\"}",
-                         "bebr_scrubbed_bytes_total"});
+  ExpectSince(at_start, {"bebr_version_recall_ratio", "bebr_version_score_error_p99",
+                         "bebr_recall_measurements_total{result=\"ok\"}", "bebr_scrubbed_bytes_total"});
   moved_.insert("bebr_scrub_mended_documents_total");  // by memory that fails: ScrubberTest
   Storage();
   Load();
