@@ -83,7 +83,10 @@ class FusedSearch : public std::enable_shared_from_this<FusedSearch> {
         done_(std::move(done)) {}
 
   void Start() {
-    if (absl::Status status = Prepare(); !status.ok()) return done_(std::move(status));
+    if (absl::Status status = Prepare(); !status.ok()) {
+      jobs_.clear();  // each of them holds this search
+      return done_(std::move(status));
+    }
     left_ = jobs_.size();
     for (auto& job : std::exchange(jobs_, {})) scheduler_.Submit(std::move(job));
   }
@@ -165,7 +168,10 @@ void FusedSearch::Take(const std::vector<size_t>& queries, absl::StatusOr<Search
       result_.warnings = std::move(result->warnings);
     }
   }
-  if (left_.fetch_sub(1) == 1) done_(Answer());
+  if (left_.fetch_sub(1) > 1) return;
+  const size_t hits = request_.queries.size() * std::max(WantedCount(request_), request_.rerank);
+  if (lists_.empty() && hits <= kHeavyCandidates) return done_(Answer());
+  scheduler_.RunHeavy([self = shared_from_this()] { self->done_(self->Answer()); });
 }
 
 absl::StatusOr<SearchResult> FusedSearch::Answer() {

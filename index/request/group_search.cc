@@ -57,14 +57,15 @@ class GroupSearch : public std::enable_shared_from_this<GroupSearch> {
   absl::Status Prepare();
   // Begins the next query, if there is one.
   void StartNext();
-  // Goes on after a scan: to the next one, or to the end.
+  // Goes on after a scan: to the next one, or to the end, with a long list on a thread for those.
   void Continue(const QueryPtr& query);
   // Scans for hits of groups that are not known yet.
   void ScanForGroups(const QueryPtr& query, size_t hits);
   absl::Status TakeGroups(Query& query, SearchResult result);
   // Finds the best hits of the next groups of which too few are known.
   void Fill(const QueryPtr& query);
-  void Submit(std::unique_ptr<SearchJob> child, const QueryPtr& query, Take take);
+  // The first scans of the first queries are refused where too many wait; what comes later is not.
+  void Submit(std::unique_ptr<SearchJob> child, const QueryPtr& query, bool admitted, Take take);
   absl::Status End(Query& query);
   // Scores hits of a query again, those that are estimated.
   absl::Status Rescore(size_t query, absl::Span<SearchHit* const> hits);
@@ -126,11 +127,13 @@ void GroupSearch::StartNext() {
 void GroupSearch::Continue(const QueryPtr& query) {
   if (!query->grouped) return ScanForGroups(query, std::min(kMoreHits * query->hits, kMaxK));
   if (!query->unfilled.empty()) return Fill(query);
-  Finish(End(*query));
+  if (WantedCount(request()) <= kHeavyCandidates) return Finish(End(*query));
+  scheduler_.RunHeavy([self = shared_from_this(), query] { self->Finish(self->End(*query)); });
 }
 
 void GroupSearch::ScanForGroups(const QueryPtr& query, size_t hits) {
   const bool first = query->hits == 0;
+  const bool admitted = !first || query->number >= kQueriesAtATime;
   query->hits = hits;
   auto child = ChildOf(*job_, {request().queries[query->number]}, hits);
   if (first) {
@@ -140,7 +143,8 @@ void GroupSearch::ScanForGroups(const QueryPtr& query, size_t hits) {
   } else {
     child->filters = {Filter::WithOtherValue(job_->filter.get(), request().group_by, query->groups.known(), lists_)};
   }
-  Submit(std::move(child), query, [this](Query& of, SearchResult result) { return TakeGroups(of, std::move(result)); });
+  Submit(std::move(child), query, admitted,
+         [this](Query& of, SearchResult result) { return TakeGroups(of, std::move(result)); });
 }
 
 absl::Status GroupSearch::TakeGroups(Query& query, SearchResult result) {
@@ -173,7 +177,7 @@ void GroupSearch::Fill(const QueryPtr& query) {
     child->filters.push_back(
         Filter::WithValue(job_->filter.get(), request().group_by, query->groups.groups()[g].value, lists_));
   }
-  Submit(std::move(child), query, [groups = std::move(groups)](Query& of, SearchResult result) {
+  Submit(std::move(child), query, /*admitted=*/true, [groups = std::move(groups)](Query& of, SearchResult result) {
     for (size_t i = 0; i < groups.size(); ++i) {
       HitGroup& group = of.groups.groups()[groups[i]];
       group.hits = std::move(result.hits[i]);
@@ -183,7 +187,7 @@ void GroupSearch::Fill(const QueryPtr& query) {
   });
 }
 
-void GroupSearch::Submit(std::unique_ptr<SearchJob> child, const QueryPtr& query, Take take) {
+void GroupSearch::Submit(std::unique_ptr<SearchJob> child, const QueryPtr& query, bool admitted, Take take) {
   const size_t queries = child->request.queries.size();
   const size_t hits = queries * child->request.k;
   if (absl::Status held = Hold(hits); !held.ok()) return Finish(held);
@@ -201,6 +205,7 @@ void GroupSearch::Submit(std::unique_ptr<SearchJob> child, const QueryPtr& query
     if (!status.ok()) return self->Finish(status);
     self->Continue(query);
   };
+  if (admitted) return scheduler_.Resume(std::move(child));
   scheduler_.Submit(std::move(child));
 }
 

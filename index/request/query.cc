@@ -38,20 +38,18 @@ void Query(std::shared_ptr<const Collection> collection, SearchRequest request, 
   if (!seen.ok()) return done(seen.status());
   const PinnedView pinned = seen->pinned;
   const bool kept = seen->kept;
-  if (request.like.has_value()) {
-    auto query = QueryOf(pinned, *request.like);
-    if (!query.ok()) {
-      Unsee(*collection, *seen);
-      return done(query.status());
-    }
-    auto floats = std::make_shared<const std::vector<float>>(*std::move(query));
-    request.queries.push_back(*floats);
-    done = [floats, done = std::move(done)](absl::StatusOr<SearchResult> result) mutable { done(std::move(result)); };
-  }
   if (kept) {
     std::vector<std::string> versions = request.versions;
     if (versions.empty()) versions.push_back(request.version);
+    if (request.like.has_value()) versions.push_back(request.like->version);
     done = WithToken(std::move(collection), *std::move(seen), std::move(versions), std::move(done));
+  }
+  if (request.like.has_value()) {
+    auto query = QueryOf(pinned, *request.like);
+    if (!query.ok()) return done(query.status());
+    auto floats = std::make_shared<const std::vector<float>>(*std::move(query));
+    request.queries.push_back(*floats);
+    done = [floats, done = std::move(done)](absl::StatusOr<SearchResult> result) mutable { done(std::move(result)); };
   }
   if (request.fusion != Fusion::kNone && request.group_by.empty())
     return SearchFused(std::move(request), pinned, scheduler, std::move(done));

@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "absl/strings/str_format.h"
+#include "index/base/clock.h"
+#include "index/base/interruption.h"
 #include "index/base/status_macros.h"
 #include "index/search/result_memory.h"
 
@@ -58,6 +60,7 @@ absl::Status AddAttributes(const ShardSet& shards, const CollectionStore::View* 
 absl::Status CompleteHits(const SearchRequest& request, const ShardSet& shards, const CollectionStore::View* view,
                           absl::Span<SearchHit> hits, std::atomic<uint64_t>& total) {
   for (size_t begin = 0; begin < hits.size(); begin += kHitsAtATime) {
+    BEBR_RETURN_IF_ERROR(Interrupted(request, SteadyNow()));
     const absl::Span<SearchHit> some = hits.subspan(begin, kHitsAtATime);
     if (request.with_attributes) {
       BEBR_RETURN_IF_ERROR(AddAttributes(shards, view, some));

@@ -192,10 +192,8 @@ RowSet TestIds(const Filter::Node& node, const Segment& ids, uint32_t row_count,
       return matching([first](std::string_view id) { return id.starts_with(first); });
     case FilterOperator::kEqual:
     case FilterOperator::kIn: {
-      absl::flat_hash_set<std::string_view> wanted;
-      for (const AttributeScalar& literal : node.literals) wanted.insert(text(literal));
-      if (wanted.size() == 1) return matching([first](std::string_view id) { return id == first; });
-      return matching([&wanted](std::string_view id) { return wanted.contains(id); });
+      if (node.literals.size() == 1) return matching([first](std::string_view id) { return id == first; });
+      return matching([&wanted = node.ids](std::string_view id) { return wanted.contains(id); });
     }
     default:
       return matching([first, negated = Negated(node.op), or_equal = OrEqual(node.op)](std::string_view id) {

@@ -217,6 +217,7 @@ std::shared_ptr<const Filter> Filter::WithIds(const Filter* base, std::vector<At
   node->of_id = true;
   node->op = FilterOperator::kIn;
   node->literals = std::move(ids);
+  node->IndexIds();
   return Both(base, std::move(node));
 }
 

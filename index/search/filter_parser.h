@@ -7,8 +7,10 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
 #include "index/search/filter.h"
 #include "index/types/document.h"
@@ -71,6 +73,11 @@ struct Filter::Node {
   FilterOperator op = FilterOperator::kExists;
   std::vector<AttributeScalar>
       literals;  // kIn, kContainsAny, kContainsAll: one or more; kHasOther, kListHasOther: any; kExists: none; else one
+  absl::flat_hash_set<std::string_view> ids;  // of_id, kIn: the literals, by IndexIds()
+
+  void IndexIds() {
+    for (const AttributeScalar& literal : literals) ids.insert(std::get<std::string>(literal));
+  }
 };
 
 // The syntax tree of `text`. Errors: INVALID_ARGUMENT with the position, a byte of `text` counted from 1, what was

@@ -23,7 +23,11 @@ struct Fused {
   SearchHit hit;
   double sum = 0;  // over the lists it is in; of a mean, of what it has beyond their last scores
   double most = 0;
+  double score = 0;
 };
+
+// What counts more is better, also where scores are negative, as those of distances are.
+double TimesWeight(double score, double weight) { return score < 0 ? score / weight : score * weight; }
 
 }  // namespace
 
@@ -58,21 +62,27 @@ std::vector<SearchHit> Fuse(std::vector<WeightedHits> lists, Fusion fusion, size
       const double score = hit.score;
       const auto [entry, added] = found.try_emplace(hit.id);
       Fused& fused = entry->second;
-      fused.most = added ? weight * score : std::max(fused.most, weight * score);
+      const double weighted = TimesWeight(score, weight);
+      fused.most = added ? weighted : std::max(fused.most, weighted);
       fused.sum += fusion == Fusion::kReciprocalRank ? weight / (kReciprocalRankShift + static_cast<double>(rank) + 1.0)
                                                      : weight * (score - last);
       if (added) fused.hit = std::move(hit);
     }
   }
-  std::vector<SearchHit> hits;
+  std::vector<Fused*> ranked;
   for (auto& [id, fused] : found) {
     const double sum = fusion == Fusion::kMean ? (absent + fused.sum) / weights : fused.sum;
-    fused.hit.score = static_cast<float>(fusion == Fusion::kMax ? fused.most : sum);
-    hits.push_back(std::move(fused.hit));
+    fused.score = fusion == Fusion::kMax ? fused.most : sum;
+    ranked.push_back(&fused);
   }
-  std::sort(hits.begin(), hits.end(), BetterHit);
-  hits.erase(hits.begin(), hits.begin() + static_cast<ptrdiff_t>(std::min(offset, hits.size())));
-  if (hits.size() > k) hits.resize(k);
+  std::sort(ranked.begin(), ranked.end(), [](const Fused* a, const Fused* b) {
+    return a->score != b->score ? a->score > b->score : a->hit.id < b->hit.id;
+  });
+  std::vector<SearchHit> hits;
+  for (size_t i = std::min(offset, ranked.size()); i < ranked.size() && hits.size() < k; ++i) {
+    ranked[i]->hit.score = static_cast<float>(ranked[i]->score);
+    hits.push_back(std::move(ranked[i]->hit));
+  }
   return hits;
 }
 

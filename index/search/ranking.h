@@ -13,6 +13,9 @@
 
 namespace bebr {
 
+// A query with more candidates is heavy to finish.
+inline constexpr size_t kHeavyCandidates = 1000;
+
 // The order of hits: score descending, then id ascending.
 bool BetterHit(const SearchHit& a, const SearchHit& b);
 

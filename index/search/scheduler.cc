@@ -44,8 +44,8 @@ size_t EnoughQueries(const SearchJob& job) {
 Scheduler::Scheduler(size_t threads, size_t max_queued_queries)
     : max_queued_queries_(max_queued_queries),
       scan_pool_(threads - 1),
-      finish_pool_(threads),
-      heavy_pool_((threads + 1) / 2) {
+      heavy_pool_((threads + 1) / 2),
+      finish_pool_(threads) {
   const size_t drivers = std::max(kLeastDrivers, threads / 2);
   for (size_t i = 0; i < drivers; ++i) drivers_.emplace_back([this] { Drive(); });
 }

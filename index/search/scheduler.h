@@ -9,9 +9,11 @@
 #include <memory>
 #include <thread>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "index/base/clock.h"
 #include "index/base/fair_pool.h"
@@ -64,6 +66,11 @@ class Scheduler {
   ~Scheduler();
 
   void Submit(std::unique_ptr<SearchJob> job);
+  // The next scan of a search that was admitted before: of a job that has queries left, or a job of its own. It is
+  // refused only when the server shuts down.
+  void Resume(std::unique_ptr<SearchJob> job);
+  // Runs what comes after a search's scans and takes long, beside what ends short ones.
+  void RunHeavy(absl::AnyInvocable<void()> work) { heavy_pool_.Submit(std::move(work)); }
   // What waits already still waits.
   void SetMaxQueuedQueries(size_t most) { max_queued_queries_ = most; }
   const Counters& counters() const { return counters_; }
@@ -89,8 +96,6 @@ class Scheduler {
   Lane& LaneOf(const SearchJob& job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Puts the job into its lane, at the front if it was there before.
   void Enqueue(std::unique_ptr<SearchJob> job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The next scan of a job that has queries left.
-  void Resume(std::unique_ptr<SearchJob> job);
   // Puts the lane among the ready ones if another scan of it may begin.
   void Offer(Lane& lane) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Drive();
@@ -114,8 +119,8 @@ class Scheduler {
   uint64_t codes_ ABSL_GUARDED_BY(mutex_) = 0;  // bytes, of batches that are not finished
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   FairPool scan_pool_;      // helps the drivers
+  ThreadPool heavy_pool_;   // as finish_pool_, of queries with many candidates; which hands work over to it
   ThreadPool finish_pool_;  // rerank and results, beside the next scans
-  ThreadPool heavy_pool_;   // the same of queries with many candidates
   std::vector<std::thread> drivers_;
 };
 

@@ -85,7 +85,8 @@ class EngineFusionTest : public ::testing::TestWithParam<uint64_t> {
         size_t rank = 0;
         while (rank < list.hits.size() && list.hits[rank].first != id) ++rank;
         const bool in = rank < list.hits.size();
-        if (in) most = std::max(most, list.weight * list.hits[rank].second);
+        const double score = in ? list.hits[rank].second : 0;
+        if (in) most = std::max(most, score < 0 ? score / list.weight : score * list.weight);
         if (request.fusion == Fusion::kReciprocalRank) sum += in ? list.weight / (61.0 + static_cast<double>(rank)) : 0;
         if (request.fusion == Fusion::kMean) sum += list.weight * (in ? list.hits[rank] : list.hits.back()).second;
         weights += list.weight;
@@ -173,6 +174,37 @@ TEST_P(EngineFusionTest, AListNeedsNoScoresForReciprocalRanks) {
   request.lists = {RandomList(40)};
   request.lists[0].scores.clear();
   Check(request);
+}
+
+TEST_P(EngineFusionTest, WhatCountsMoreIsBetterOfNegativeScoresToo) {
+  SearchRequest request{.collection = "c", .queries = {old_queries_[0]}, .k = 2, .fusion = Fusion::kMax};
+  request.filter = "id IN (\"d1\", \"d2\")";
+  request.lists = {{{"d1"}, {-4}}, {{"d2"}, {-4}}};
+  request.exclude_ids = {"d1", "d2"};
+  const auto neither = SearchAndWait(*engine_, request);
+  ASSERT_TRUE(neither.ok()) << neither.status();
+  EXPECT_TRUE(neither->hits.at(0).empty());
+  request.exclude_ids.clear();
+  request.min_score = 1e9f;  // no document of the query's own
+  request.weights = {1, 1, 2};
+  const auto result = SearchAndWait(*engine_, request);
+  ASSERT_TRUE(result.ok()) << result.status();
+  ASSERT_EQ(result->hits.at(0).size(), 2u);
+  EXPECT_EQ(result->hits[0][0].id, "d2");
+  EXPECT_EQ(result->hits[0][0].score, -2);
+  EXPECT_EQ(result->hits[0][1].score, -4);
+}
+
+TEST_P(EngineFusionTest, OneThatIsRefusedLeavesNothingBehind) {
+  SearchRequest request{.collection = "c", .queries = {old_queries_[0], new_queries_[0]}, .fusion = Fusion::kMean};
+  request.versions = {"v1", "v2"};
+  request.model_checksum = engine_->GetCollection("c")->versions.at(0).model_checksum;
+  auto held = std::make_shared<absl::Status>();
+  const std::weak_ptr<absl::Status> seen = held;
+  absl::Status status;
+  engine_->Search(request, [held = std::move(held), &status](auto result) { status = result.status(); });
+  EXPECT_FALSE(status.ok());  // the one version is of this model, the other is not
+  EXPECT_TRUE(seen.expired());
 }
 
 TEST_P(EngineFusionTest, WhatDoesNotFitIsSaid) {

@@ -206,6 +206,10 @@ TEST_F(EngineViewsTest, VersionsThatComeAndGo) {
   EXPECT_THAT(std::string(newer.message()), HasSubstr("is newer than the view"));
   request.version = "v3";
   EXPECT_EQ(SearchAndWait(*engine_, request).status().code(), absl::StatusCode::kNotFound);
+  request.version.clear();
+  request.queries.clear();
+  request.like = ExampleRequest{.collection = "c", .version = "v2", .positive_ids = {"d7"}};
+  EXPECT_EQ(SearchAndWait(*engine_, request).status().code(), absl::StatusCode::kFailedPrecondition);
   // The default is what it was for the view.
   ASSERT_TRUE(engine_->PromoteVersion("c", "v2", "", /*force=*/true).ok());
   const auto old = SearchAndWait(*engine_, Ask(5, 0, kept->view_token));
