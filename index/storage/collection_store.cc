@@ -272,6 +272,7 @@ absl::Status RocksStore::Recover() {
     if (status.ok() && database_->files->log_failed()) status = database_->files->log_error();
   }
   BEBR_RETURN_IF_ERROR(FromRocksDb(status, path_));
+  BEBR_RETURN_IF_ERROR(database_->files->CutFailedLogs());
   database_->health->Recovered();
   return absl::OkStatus();
 }

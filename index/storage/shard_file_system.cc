@@ -5,7 +5,10 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/strings/numbers.h"
+#include "absl/strings/str_format.h"
 #include "index/base/clock.h"
+#include "index/base/status_macros.h"
+#include "index/storage/files.h"
 
 namespace bebr {
 namespace {
@@ -162,8 +165,9 @@ class ShardFileSystem::Log final : public rocksdb::FSWritableFileOwnerWrapper {
     if (status.ok()) return status;
     failed_ = true;
     error_ = status;
-    // If this fails too, the log ends in a write that nobody was told about, as after a crash.
+    // If this fails too, the log ends for now in a write that nobody was told about, as after a crash.
     target()->Truncate(synced_bytes_, IOOptions(), nullptr).PermitUncheckedError();
+    owner_->LogToCut(number_, synced_bytes_);
     owner_->LogFailed(number_, status);
     return Refused(status);
   }
@@ -217,6 +221,27 @@ class ShardFileSystem::Directory final : public rocksdb::FSDirectoryWrapper {
 IOStatus ShardFileSystem::log_error() const {
   MutexLock lock(&mutex_);
   return log_error_;
+}
+
+void ShardFileSystem::LogToCut(uint64_t number, uint64_t bytes) {
+  MutexLock lock(&mutex_);
+  to_cut_[number] = bytes;
+}
+
+absl::Status ShardFileSystem::CutFailedLogs() {
+  std::map<uint64_t, uint64_t> logs;
+  {
+    MutexLock lock(&mutex_);
+    logs = to_cut_;
+  }
+  for (const auto& [number, bytes] : logs) {
+    const std::string path = absl::StrFormat("%s/%06d.log", directory_, number);
+    BEBR_ASSIGN_OR_RETURN(const bool there, bebr::FileExists(path));
+    if (there) BEBR_RETURN_IF_ERROR(CutFile(path, bytes));
+    MutexLock lock(&mutex_);
+    to_cut_.erase(number);
+  }
+  return absl::OkStatus();
 }
 
 void ShardFileSystem::LogFailed(uint64_t number, const IOStatus& error) {

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -27,8 +28,10 @@ namespace bebr {
 // A log that fails is left behind. After a failed write or sync nobody knows what the file holds, so nothing more may
 // follow in it. It is cut back to its last synced byte, which is the end of the last acknowledged write, and takes
 // nothing more: a Committing thread gets the error again, and whoever only wants to finish the file is told that all is
-// well. The write is refused and has no effect; RocksDB goes on. What the log held must then be written to table files
-// and a new log begun (DB::Flush): until then log_failed() holds.
+// well. A disk that fails may not let itself be cut either: CutFailedLogs does it again before anything else is
+// acknowledged, since the next writes get the sequence numbers of the refused one, which a replay must not meet twice.
+// The write is refused and has no effect; RocksDB goes on. What the log held must then be written to table files and a
+// new log begun (DB::Flush): until then log_failed() holds.
 //
 // The list of logs is kept: StoreFileList, in the store's directory, is written as logs come and go.
 //
@@ -63,6 +66,8 @@ class ShardFileSystem final : public rocksdb::FileSystemWrapper {
   bool log_failed() const { return log_failed_.load(std::memory_order_acquire); }
   rocksdb::IOStatus log_error() const;
 
+  // Cuts logs that have failed back to their last acknowledged write, synced, if they are still there.
+  absl::Status CutFailedLogs();
   // Writes the list as it is at the end. Called when the database is closed.
   absl::Status WriteList();
 
@@ -97,6 +102,8 @@ class ShardFileSystem final : public rocksdb::FileSystemWrapper {
   class Directory;
   class Unsynced;
 
+  // Notes that log `number` is to be cut to `bytes`.
+  void LogToCut(uint64_t number, uint64_t bytes);
   // Notes that log `number` failed, which matters if it is written to: if a committing thread says so, or it is the
   // newest.
   void LogFailed(uint64_t number, const rocksdb::IOStatus& error);
@@ -112,6 +119,7 @@ class ShardFileSystem final : public rocksdb::FileSystemWrapper {
   StoreFileList newest_manifest_ ABSL_GUARDED_BY(mutex_);
   uint64_t newest_log_ ABSL_GUARDED_BY(mutex_) = 0;
   rocksdb::IOStatus log_error_ ABSL_GUARDED_BY(mutex_);
+  std::map<uint64_t, uint64_t> to_cut_ ABSL_GUARDED_BY(mutex_);  // failed logs, and the bytes that are theirs
   std::atomic<bool> log_failed_{false};
 };
 

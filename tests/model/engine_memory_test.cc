@@ -23,7 +23,7 @@ using ::testing::HasSubstr;
 
 constexpr size_t kDocuments = 50000;
 constexpr double kIdBytes = 16;
-#ifdef __SANITIZE_ADDRESS__  // which keeps what was freed
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)  // which keep what was freed, or shadow what is there
 constexpr uint64_t kSanitizerMemory = 5;
 #else
 constexpr uint64_t kSanitizerMemory = 1;
