@@ -90,8 +90,7 @@ bool WriteQueue::MayBegin() const {
   if (order_.empty() || !order_.front()->ready_) return false;
   if (running == 0) return true;
   if (alone_ || running >= kMostCommits || !commits_.HasLeft(CommitStep::kPrepare)) return false;
-  if (!order_.front()->plain_ || !shards_.ResolvesPlainAlone()) return false;
-  return MuchIsReady();
+  return order_.front()->plain_ && MuchIsReady();
 }
 
 bool WriteQueue::MuchIsReady() const {
@@ -130,7 +129,8 @@ void WriteQueue::RunOne() {
     MutexLock lock(&mutex_);
     beginning_ = false;
     if (MayBegin()) {  // a task may have come since
-      if (commits_.running() == 0) alone_ = !tasks_.empty();
+      // The shards are asked while nothing changes them; contents change only in tasks.
+      if (commits_.running() == 0) alone_ = !tasks_.empty() || !shards_.ResolvesPlainAlone();
       if (tasks_.empty()) {
         group = TakeGroup();
       } else {

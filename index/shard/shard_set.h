@@ -1,4 +1,4 @@
-// All shards of a collection: one store, one view, one commit at a time.
+// All shards of a collection: one store, one view, commits in their order.
 #ifndef BEBR_INDEX_SHARD_SHARD_SET_H_
 #define BEBR_INDEX_SHARD_SHARD_SET_H_
 

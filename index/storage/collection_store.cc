@@ -261,7 +261,8 @@ absl::Status RocksStore::Recover() {
   MutexLock lock(&recover_mutex_);
   if (health().ok()) return absl::OkStatus();
   rocksdb::Status status = db_->Resume();
-  if (status.ok() && database_->files->log_failed()) {
+  // Where the log is whole, and RocksDB refused the write for another reason, its record may stand there all the same.
+  if (status.ok() && (database_->files->log_failed() || database_->health->refuses_writes())) {
     // A new log is begun when something is written to table files. That may be all that is left to do, so there must be
     // something: what is there already, written again past the log.
     rocksdb::WriteOptions past_log;
