@@ -184,7 +184,8 @@ class EngineImpl final : public Engine {
   absl::StatusOr<SearchResult> SearchNowAndWait(SearchRequest request);
   // For what makes the collections larger.
   absl::Status CheckRoom() {
-    BEBR_RETURN_IF_ERROR(capacity_.CheckMemory(static_cast<uint64_t>(shared_.commits.memory_bytes.load())));
+    const auto used = static_cast<uint64_t>(shared_.commits.memory_bytes.load());
+    BEBR_RETURN_IF_ERROR(capacity_.CheckMemory(used, shared_.kept_views.held_bytes()));
     return capacity_.CheckDisk();
   }
 

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_format.h"
 #include "index/base/machine_memory.h"
+#include "index/base/retry.h"
 #include "index/segment/segment.h"
 #include "index/simd/kernels.h"
 #include "index/storage/files.h"
@@ -108,10 +109,16 @@ absl::Status CheckLoad(const AttributeLoad& load) {
   return absl::OkStatus();
 }
 
-absl::Status Capacity::CheckMemory(uint64_t used_bytes) {
+absl::Status Capacity::CheckMemory(uint64_t used_bytes, uint64_t kept_bytes) {
   const uint64_t limit = memory_limit_bytes_.load(std::memory_order_relaxed);
-  if (limit == 0 || used_bytes < limit) return absl::OkStatus();
+  if (limit == 0 || used_bytes + kept_bytes < limit) return absl::OkStatus();
   refused_memory_.fetch_add(1, std::memory_order_relaxed);
+  if (used_bytes < limit) {
+    return TryAgainLater(
+        absl::StrFormat("the collections hold %d bytes of memory, kept views %d more of what was replaced or deleted, "
+                        "and memory_limit_bytes is %d; try again later, when views have gone, or keep fewer",
+                        used_bytes, kept_bytes, limit));
+  }
   return absl::ResourceExhaustedError(absl::StrFormat(
       "the collections hold %d bytes of memory and memory_limit_bytes is %d; delete documents or raise the limit",
       used_bytes, limit));

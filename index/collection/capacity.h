@@ -46,8 +46,9 @@ class Capacity {
     min_free_disk_bytes_ = min_free_disk_bytes;
   }
 
-  // An error once the collections hold memory_limit_bytes; `used_bytes` is what they hold.
-  absl::Status CheckMemory(uint64_t used_bytes);
+  // An error once the collections hold memory_limit_bytes; `used_bytes` is what they hold, beside what only kept views
+  // still see of them.
+  absl::Status CheckMemory(uint64_t used_bytes, uint64_t kept_bytes = 0);
   // An error while the disk has less than min_free_disk_bytes: a full disk would stop deletes and compactions too, and
   // those are what makes room.
   absl::Status CheckDisk();

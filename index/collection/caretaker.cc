@@ -30,6 +30,7 @@ void Caretaker::Run() {
       if (stopping_) return;
     }
     views_->Expire();
+    views_->Measure();
     if (round % kRoundsToReopen == 0) registry_->RetryUnavailable();
     for (const auto& collection : registry_->List()) {
       // What still fails is said by health(), and was logged when it began.

@@ -289,13 +289,20 @@ void Collection::SetDamage(absl::Status damage) {
   damage_ = std::move(damage);
 }
 
+void Collection::ForgetViews(bool dropped) {
+  // First, so that See finds it where it keeps a view after this.
+  if (dropped) dropped_ = true;
+  ++forgotten_;
+  shared_->kept_views.Forget(shards_.get());
+}
+
 absl::Status Collection::DropVersion(const Version& version) {
   const auto manifest = this->manifest();
   std::optional<uint32_t> space, embedding;
   if (manifest->FindSpace(version.space) == nullptr) space = version.space;
   if (manifest->VersionsOfEmbedding(version.embedding).empty()) embedding = version.embedding;
   BEBR_RETURN_IF_ERROR(writes_.RunAlone([&] { return shards_->DropVersion(version.number, space, embedding); }));
-  shared_->kept_views.Forget(shards_.get());  // they would keep it all on disk
+  ForgetViews();  // they would keep it all on disk
   return shards_->Compact(space, embedding);
 }
 
@@ -311,7 +318,7 @@ absl::StatusOr<uint64_t> Collection::Checkpoint(const std::string& path) const {
 
 absl::Status Collection::DropFloats(uint32_t embedding) {
   BEBR_RETURN_IF_ERROR(writes_.RunAlone([&] { return shards_->DropFloats(embedding); }));
-  shared_->kept_views.Forget(shards_.get());
+  ForgetViews();
   return shards_->Compact(std::nullopt, embedding);
 }
 

@@ -2,6 +2,7 @@
 #ifndef BEBR_INDEX_COLLECTION_COLLECTION_H_
 #define BEBR_INDEX_COLLECTION_COLLECTION_H_
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -50,6 +51,12 @@ class Collection : public std::enable_shared_from_this<Collection> {
   // Changes the attributes of what `select` finds; without a change, deletes it.
   void ChangeSelected(Selector select, std::optional<AttributeChange> change,
                       absl::AnyInvocable<void(absl::StatusOr<ChangeResult>)> done);
+  // Lets go of the views that are kept of it: from now on none is found that was taken before. If the collection was
+  // dropped, none is kept any more.
+  void ForgetViews(bool dropped = false);
+  bool dropped() const { return dropped_; }
+  // Grows before views are forgotten.
+  uint64_t forgotten() const { return forgotten_; }
   // The present, as what a call sees all the while.
   PinnedView Now() const { return {manifest(), shards_, shards_->view()}; }
   // The documents that exist in a view of it, in the order of `ids`.
@@ -98,6 +105,8 @@ class Collection : public std::enable_shared_from_this<Collection> {
   const std::shared_ptr<ShardSet> shards_;
   AttributeNames names_;
   mutable WriteQueue writes_;
+  std::atomic<bool> dropped_{false};
+  std::atomic<uint64_t> forgotten_{0};
 
   mutable Mutex change_mutex_;
   mutable Mutex manifest_mutex_;

@@ -2,10 +2,12 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_format.h"
 #include "index/base/retry.h"
@@ -20,6 +22,31 @@ absl::StatusOr<std::string> RandomToken() {
     return absl::InternalError("the system has no random bytes for the token of a view");
   }
   return absl::BytesToHexString(absl::string_view(bytes.data(), bytes.size()));
+}
+
+uint64_t MemoryOf(const Segment& segment) {
+  return segment.code_bytes() + segment.id_bytes() + segment.attributes().memory_bytes(segment.rows());
+}
+
+// Adds up what the view has and `seen` has not, which it then has.
+uint64_t AddUnseen(const CollectionView& view, absl::flat_hash_set<const void*>& seen) {
+  uint64_t bytes = 0;
+  for (const auto& shard : view.shards) {
+    if (seen.insert(shard->dictionary.get()).second) bytes += shard->dictionary->memory_bytes();
+    for (const SegmentView& part : shard->segments) {
+      // The writer is at work on segments of the present only, whose memory nobody asks for.
+      if (seen.insert(part.segment.get()).second) bytes += MemoryOf(*part.segment);
+    }
+  }
+  return bytes;
+}
+
+// The same without the sum.
+void See(const CollectionView& view, absl::flat_hash_set<const void*>& seen) {
+  for (const auto& shard : view.shards) {
+    seen.insert(shard->dictionary.get());
+    for (const SegmentView& part : shard->segments) seen.insert(part.segment.get());
+  }
 }
 
 }  // namespace
@@ -46,7 +73,8 @@ absl::StatusOr<std::string> KeptViews::Keep(PinnedView view, absl::Duration how_
         "%d views are kept, as many as may be (max_kept_views); try again later, or without keep_view_s",
         entries_.size()));
   }
-  entries_.emplace(token, Entry{std::move(view), now + how_long});
+  const SteadyTime last = now + longest_;
+  entries_.emplace(token, Entry{std::move(view), std::min(now + how_long, last), last});
   return token;
 }
 
@@ -60,7 +88,7 @@ absl::StatusOr<PinnedView> KeptViews::Find(std::string_view token, const ShardSe
         "the "
         "server was started again; begin again without it");
   }
-  if (how_long > absl::ZeroDuration()) found->second.until = now + how_long;
+  if (how_long > absl::ZeroDuration()) found->second.until = std::min(now + how_long, found->second.last);
   return found->second.view;
 }
 
@@ -87,6 +115,26 @@ void KeptViews::Clear() {
   Entries out;
   MutexLock lock(&mutex_);
   out.swap(entries_);
+}
+
+void KeptViews::Measure() {
+  std::vector<PinnedView> views;
+  {
+    MutexLock lock(&mutex_);
+    for (const auto& [token, entry] : entries_) views.push_back(entry.view);
+  }
+  // After the views: what is in one of them and not here is there no more.
+  std::map<const ShardSet*, std::shared_ptr<const CollectionView>> present;
+  absl::flat_hash_set<const void*> seen;
+  for (const PinnedView& kept : views) {
+    const auto [entry, added] = present.try_emplace(kept.shards.get());
+    if (!added) continue;
+    entry->second = kept.shards->view();
+    See(*entry->second, seen);
+  }
+  uint64_t bytes = 0;
+  for (const PinnedView& kept : views) bytes += AddUnseen(*kept.view, seen);
+  held_bytes_.store(bytes, std::memory_order_relaxed);
 }
 
 size_t KeptViews::count() const {

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -29,7 +30,8 @@ struct PinnedView {
 };
 
 // KeptViews holds views for calls to come, each under a token that nobody can guess, until its time is over. While one
-// is held, what was replaced or deleted since stays in memory and on disk.
+// is held, what was replaced or deleted since stays in memory and on disk; calls may keep it longer and longer, but not
+// beyond `longest` from when it was taken.
 //
 // A view is found for the open collection it was taken of only, so a token is of no use for another one, nor once that
 // was dropped or opened again. Thread safety: all methods may be called from any thread. Cost: log n; views are let go
@@ -37,6 +39,8 @@ struct PinnedView {
 class KeptViews {
  public:
   static constexpr size_t kDefaultMost = 64;
+
+  explicit KeptViews(absl::Duration longest = absl::Hours(1)) : longest_(longest) {}
 
   // At most so many are kept; those that are there stay.
   void SetMost(size_t most) { most_ = most; }
@@ -52,11 +56,16 @@ class KeptViews {
   void Clear();
   // With those whose time is over until somebody notices.
   size_t count() const;
+  // Memory of what the views see and their collections have no more, replaced or deleted since, as of the last
+  // Measure(), in bytes. Cost of that: a look at each segment that a view sees.
+  uint64_t held_bytes() const { return held_bytes_.load(std::memory_order_relaxed); }
+  void Measure();
 
  private:
   struct Entry {
     PinnedView view;
     SteadyTime until;
+    SteadyTime last;  // that `until` may be
   };
   using Entries = std::map<std::string, Entry, std::less<>>;
 
@@ -64,7 +73,9 @@ class KeptViews {
   template <typename Goes>
   Entries TakeOut(const Goes& goes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  const absl::Duration longest_;
   std::atomic<size_t> most_{kDefaultMost};
+  std::atomic<uint64_t> held_bytes_{0};
   mutable Mutex mutex_;
   Entries entries_ ABSL_GUARDED_BY(mutex_);
 };

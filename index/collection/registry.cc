@@ -238,7 +238,7 @@ absl::Status Registry::CheckNotAliased(std::string_view name) const {
 
 absl::Status Registry::Drop(std::string_view name, absl::FunctionRef<void()> detached) {
   if (const absl::Status status = DropUnavailable(name); !absl::IsNotFound(status)) return status;
-  const ShardSet* dropped = nullptr;
+  std::shared_ptr<Collection> dropped;
   {
     BEBR_ASSIGN_OR_RETURN(const auto collection, Find(name));
     MutexLock change_lock(&collection->change_mutex());
@@ -250,12 +250,13 @@ absl::Status Registry::Drop(std::string_view name, absl::FunctionRef<void()> det
       return Dropped(name);
     }
     collections_.erase(it);
-    dropped = collection->shards().get();
+    dropped = collection;
     reserved_.emplace(name);
   }
   const absl::Cleanup release = [this, name] { Release(name); };
   detached();
-  shared_->kept_views.Forget(dropped);
+  dropped->ForgetViews(/*dropped=*/true);
+  dropped.reset();
   // Searches and writes in flight hold the open files; their space is returned when they end.
   const absl::Status removed = catalog_->Remove(name);
   if (removed.ok()) return removed;

@@ -21,11 +21,23 @@ absl::StatusOr<SeenView> See(const Collection& collection, std::string_view toke
     if (keep > absl::ZeroDuration()) seen.token = token;
     return seen;
   }
-  seen.pinned = collection.Now();
-  if (keep == absl::ZeroDuration()) return seen;
-  BEBR_ASSIGN_OR_RETURN(seen.token, views.Keep(seen.pinned, keep));
+  if (keep == absl::ZeroDuration()) {
+    seen.pinned = collection.Now();
+    return seen;
+  }
   seen.kept = seen.fresh = true;
-  return seen;
+  for (;;) {
+    const uint64_t forgotten = collection.forgotten();
+    seen.pinned = collection.Now();
+    BEBR_ASSIGN_OR_RETURN(seen.token, views.Keep(seen.pinned, keep));
+    // Views may have been forgotten while this one was not among them yet.
+    if (!collection.dropped() && collection.forgotten() == forgotten) return seen;
+    views.Release(seen.token);
+    if (collection.dropped()) {
+      return absl::NotFoundError(
+          absl::StrFormat("collection \"%s\" has just been dropped", seen.pinned.manifest->name));
+    }
+  }
 }
 
 void Unsee(const Collection& collection, const SeenView& seen) {

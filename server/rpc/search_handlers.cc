@@ -38,22 +38,35 @@ SearchShape ShapeOf(const SearchRequest& request) {
           .filter = !request.filter.empty()};
 }
 
+// An error if the answer may take more results than the server allows a call.
+absl::Status CheckResults(const SearchRequest& request, uint64_t most) {
+  const uint64_t queries = std::max<size_t>(request.queries.size(), 1);
+  const uint64_t wanted = std::max(request.k * request.group_size + request.offset, request.rerank);
+  uint64_t listed = 0;
+  for (const RankedList& list : request.lists) listed += list.ids.size();
+  // Beyond the API's own limits the engine says it better.
+  if (queries * (wanted + request.exclude_ids.size()) + listed <= most || request.k > kMaxK ||
+      request.rerank > kMaxRerank) {
+    return absl::OkStatus();
+  }
+  if (wanted == std::max(request.k, request.rerank) && request.exclude_ids.empty() && listed == 0) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "%s is %d, which times %d queries is more than %d, the limit of this server (max_results_per_call)",
+        request.rerank > request.k ? "rerank" : "k", wanted, request.queries.size(), most));
+  }
+  return absl::InvalidArgumentError(absl::StrFormat(
+      "a query takes %d results, by offset and k times group_size or by rerank, and %d exclude_ids; that times %d "
+      "queries, and the %d ids of lists, is more than %d, the limit of this server (max_results_per_call)",
+      wanted, request.exclude_ids.size(), queries, listed, most));
+}
+
 // The request as the engine takes it, once it is clear that the server can.
 template <typename Message>
 absl::StatusOr<SearchRequest> Prepare(RpcContext& rpc, const Call& call, const Message& message, VectorArena& arena) {
   BEBR_RETURN_IF_ERROR(rpc.responses->Admit());
   BEBR_ASSIGN_OR_RETURN(SearchRequest request, ToSearchRequest(message, arena));
-  const uint64_t wanted = std::max(request.k * request.group_size + request.offset, request.rerank);
-  uint64_t results = std::max<size_t>(request.queries.size(), 1) * (wanted + request.exclude_ids.size());
-  for (const RankedList& list : request.lists) results += list.ids.size();
-  // Beyond the API's own limits the engine says it better.
   const uint64_t most = rpc.limits.max_results_per_call;
-  if (results > most && request.k <= kMaxK && request.rerank <= kMaxRerank) {
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "%s is %d, which times %d queries is more than %d, the limit of this server (max_results_per_call)",
-        request.rerank > request.k ? "rerank" : "k", std::max(request.k, request.rerank), request.queries.size(),
-        most));
-  }
+  BEBR_RETURN_IF_ERROR(CheckResults(request, most));
   request.most_rerank = most / std::max<size_t>(request.queries.size(), 1);
   request.collection = call.collection();
   request.deadline = call.deadline();

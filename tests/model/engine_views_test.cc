@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <future>
 #include <random>
 #include <set>
 #include <thread>
@@ -10,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "index/base/clock.h"
+#include "index/collection/kept_views.h"
 #include "tests/support/engine_calls.h"
 #include "tests/support/test_models.h"
 
@@ -226,6 +228,57 @@ TEST_F(EngineViewsTest, VersionsThatComeAndGo) {
   EXPECT_EQ(engine_->Stats().kept_views, 0u);
   EXPECT_EQ(SearchAndWait(*engine_, Ask(5, 0, kept->view_token)).status().code(),
             absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(EngineViewsTest, MemoryThatOnlyTheyHoldCounts) {
+  ASSERT_TRUE(engine_->CreateCollection({.name = "one", .shards = 1}, model_).ok());
+  const auto write = [&] {
+    UpsertRequest request{.collection = "one"};
+    for (size_t i = 0; i < 4000; ++i)
+      request.documents.push_back({.id = absl::StrCat("d", i), .embeddings = {{.values = rows_[i % rows_.size()]}}});
+    ASSERT_TRUE(UpsertAndWait(*engine_, std::move(request)).ok());
+  };
+  write();
+  SearchRequest search = Ask(5, 0, "");
+  search.collection = "one";
+  search.keep_view = kLong;
+  const auto kept = SearchAndWait(*engine_, search);
+  ASSERT_TRUE(kept.ok()) << kept.status();
+  for (int i = 0; i < 10; ++i) write();  // so that the segment is written anew
+  EngineOptions options{.memory_limit_bytes = 1};
+  for (const std::string& name : engine_->ListCollections()) {
+    const MemoryUse use = engine_->GetCollection(name)->memory;
+    options.memory_limit_bytes += use.total - use.models;
+  }
+  engine_->SetLimits(options);
+  // A change of no document asks for room and takes none. What views hold is measured once a second.
+  const auto await = [&](bool ok) {
+    absl::Status status;
+    for (const SteadyTime until = SteadyNow() + absl::Seconds(60); SteadyNow() < until;) {
+      AttributeUpdate update{.collection = "one", .ids = {"none"}};
+      update.change.set["a"] = int64_t{1};
+      const auto outcome = std::make_shared<std::promise<absl::Status>>();
+      engine_->UpdateAttributes(update, [outcome](auto result) { outcome->set_value(result.status()); });
+      status = outcome->get_future().get();
+      if (status.ok() == ok) break;
+      absl::SleepFor(absl::Milliseconds(20));
+    }
+    return status;
+  };
+  EXPECT_THAT(std::string(await(false).message()), HasSubstr("kept views"));
+  search.keep_view = absl::Seconds(1);
+  search.view_token = kept->view_token;
+  ASSERT_TRUE(SearchAndWait(*engine_, search).ok());
+  EXPECT_TRUE(await(true).ok());
+}
+
+TEST_F(EngineViewsTest, CannotBeKeptForEver) {
+  KeptViews views(/*longest=*/absl::Milliseconds(50));
+  const auto token = views.Keep({}, kLong);
+  ASSERT_TRUE(token.ok()) << token.status();
+  const SteadyTime until = SteadyNow() + absl::Seconds(60);
+  while (views.Find(*token, nullptr, kLong).ok() && SteadyNow() < until) absl::SleepFor(absl::Milliseconds(5));
+  EXPECT_EQ(views.Find(*token, nullptr, kLong).status().code(), absl::StatusCode::kFailedPrecondition);
 }
 
 TEST_F(EngineViewsTest, AreBoundedInNumberAndTime) {
