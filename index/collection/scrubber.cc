@@ -1,6 +1,7 @@
 #include "index/collection/scrubber.h"
 
 #include <algorithm>
+#include <map>
 #include <string>
 #include <utility>
 
@@ -42,8 +43,8 @@ std::vector<uint32_t> InOrder(const SegmentView& view) {
 struct Scrubber::Subject {
   std::weak_ptr<Collection> collection;  // which may be dropped meanwhile
   std::string name;
-  absl::Status damage;   // the first
-  bool all_read = true;  // what could not be read may be damaged
+  absl::Status damage;  // the first
+  absl::Status unread;  // the first error that tells of no damage, and leaves something unread
 };
 
 Scrubber::Scrubber(Registry* registry, Options options) : registry_(registry), options_(options) {
@@ -84,23 +85,31 @@ bool Scrubber::Pace(uint64_t compared, uint64_t read) {
 
 void Scrubber::Pass() {
   std::vector<Subject> subjects;
-  for (const auto& collection : registry_->List()) subjects.push_back({collection, collection->manifest()->name, {}});
+  for (const auto& collection : registry_->List())
+    subjects.push_back({collection, collection->manifest()->name, {}, {}});
+  std::map<std::string, absl::Status> unread;
   for (Subject& subject : subjects) {
     CheckTables(subject);
     CheckSegments(subject);
     if (!Pace(0, 0)) return;
     const auto collection = subject.collection.lock();
-    if (collection != nullptr && subject.damage.ok() && subject.all_read) collection->SetDamage(absl::OkStatus());
+    if (collection != nullptr && subject.damage.ok() && subject.unread.ok()) collection->SetDamage(absl::OkStatus());
+    if (!subject.unread.ok()) unread[subject.name] = subject.unread;
   }
+  unread_ = std::move(unread);
 }
 
 void Scrubber::Found(Subject& subject, const Collection& collection, const absl::Status& status) {
-  if (status.ok()) return;
-  if (!absl::IsDataLoss(status)) subject.all_read = false;  // a failing disk is told elsewhere
-  if (!absl::IsDataLoss(status) || !subject.damage.ok()) return;
+  absl::Status& first = absl::IsDataLoss(status) ? subject.damage : subject.unread;
+  if (status.ok() || !first.ok()) return;
   const auto open = registry_->Find(subject.name);
   if (!open.ok() || open->get() != &collection) return;  // dropped, and its files are gone
-  subject.damage = status;
+  first = status;
+  if (!absl::IsDataLoss(status)) {
+    LogError("scrubbing cannot read all of collection {}: {}", subject.name, status.ToString());
+    const auto before = unread_.find(subject.name);
+    if (before == unread_.end() || before->second != status || !subject.damage.ok()) return;
+  }
   if ((*open)->damage() != status)
     LogError("collection {} is damaged: {}", subject.name, std::string(status.message()));
   (*open)->SetDamage(status);

@@ -4,11 +4,14 @@
 
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "index/base/clock.h"
 #include "index/base/mutex.h"
@@ -23,8 +26,9 @@ namespace bebr {
 //
 // A document whose code in memory is not the stored one is written anew with that, as a commit like any other: searches
 // from then on find it as it should be. What a write cannot mend is told by Collection::damage(), and the log: a file
-// that is damaged, or a row in memory that is not stored. Searches go on all the same. It is gone when a later pass
-// finds nothing.
+// that is damaged or that the disk cannot read, or a row in memory that is not stored; any other error of reading is
+// logged, and told too if the next pass ends in the same. Searches go on all the same. It is gone when a later pass
+// reads all and finds nothing.
 //
 // Not compared are attributes in memory. A code that was damaged in RocksDB's memory before it was written to a file
 // has a checksum like any other.
@@ -72,7 +76,8 @@ class Scrubber {
   Registry* const registry_;
   const Options options_;
   std::atomic<uint64_t> bytes_{0}, mended_{0};
-  SteadyTime next_;  // when the rate lets it go on
+  std::map<std::string, absl::Status> unread_;  // of the last pass, by collection: what it could not read
+  SteadyTime next_;                             // when the rate lets it go on
   Mutex mutex_;
   CondVar wake_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

@@ -129,7 +129,10 @@ class RocksStore final : public CollectionStore {
     return tables;
   }
   absl::Status CheckTable(const Table& table) const override {
-    const absl::Status status = bebr::CheckTable(path_, table.name);
+    absl::Status status = bebr::CheckTable(path_, table.name);
+    if (IsDiskError(status)) {
+      status = absl::DataLossError(absl::StrFormat("%s/%s cannot be read: %s", path_, table.name, status.message()));
+    }
     const auto is_it = [&](const Table& other) { return other.name == table.name; };
     const std::vector<Table> now = Tables();
     return std::any_of(now.begin(), now.end(), is_it) ? status : absl::OkStatus();

@@ -1,8 +1,11 @@
 #include "index/storage/rocks.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <system_error>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_format.h"
 #include "index/base/checksum.h"
 #include "index/base/logging.h"
@@ -26,6 +29,10 @@ absl::Status FromRocksDb(const rocksdb::Status& status, const std::string& path)
   if (status.IsNoSpace()) return absl::ResourceExhaustedError(message + "; free disk space");
   if (status.IsNotFound()) return absl::NotFoundError(message);
   return absl::UnavailableError(message);
+}
+
+bool IsDiskError(const absl::Status& status) {
+  return absl::IsUnavailable(status) && absl::StrContains(status.message(), std::generic_category().message(EIO));
 }
 
 void RocksLog::Logv(rocksdb::InfoLogLevel level, const char* format, va_list arguments) {

@@ -27,6 +27,9 @@ inline std::string_view ToView(const rocksdb::Slice& slice) { return {slice.data
 
 // The error in our terms, with the path: corruption is DATA_LOSS, a full disk RESOURCE_EXHAUSTED, all else UNAVAILABLE.
 absl::Status FromRocksDb(const rocksdb::Status& status, const std::string& path);
+// Whether an error is one of the disk itself, which could not read a sector (EIO), and not of descriptors, rights or
+// memory. RocksDB keeps of the number nothing but its text.
+bool IsDiskError(const absl::Status& status);
 
 // Passes RocksDB's warnings and errors to our log. With it RocksDB keeps no log file of its own: Debian's build of it
 // ends the process when it cannot write that file.

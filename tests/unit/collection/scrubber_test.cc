@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstddef>
 #include <filesystem>
 #include <fstream>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "tests/support/disk_faults.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/support/test_models.h"
 
@@ -150,6 +152,36 @@ TEST_F(ScrubberTest, ADamagedFileIsTold) {
   EXPECT_EQ(Codes(*damaged).size(), kDocuments);
   flip();
   EXPECT_TRUE(Await([&] { return damaged->damage().ok(); }));
+}
+
+TEST_F(ScrubberTest, AFileThatTheDiskCannotReadIsTold) {
+  const auto whole = MakeCollection(1), damaged = MakeCollection(3);
+  const std::string path =
+      absl::StrCat(StorePath(registry_->PathOf(*damaged)), "/", damaged->shards()->store().Tables().front().name);
+  testing::SetDiskFault({.calls = testing::kReadCall, .path_part = path, .error = EIO});
+  Scrubber scrubber(registry_.get(), {.interval = absl::Milliseconds(50)});
+  EXPECT_TRUE(Await([&] { return absl::IsDataLoss(damaged->damage()); })) << damaged->damage();
+  EXPECT_THAT(damaged->Info().damage, HasSubstr(path + " cannot be read"));
+  EXPECT_TRUE(whole->damage().ok()) << whole->damage();
+  testing::ClearDiskFault();
+  EXPECT_TRUE(Await([&] { return damaged->damage().ok(); }));
+}
+
+TEST_F(ScrubberTest, AnotherErrorIsToldWhenItComesAgain) {
+  const auto collection = MakeCollection(1);
+  const std::string path =
+      absl::StrCat(StorePath(registry_->PathOf(*collection)), "/", collection->shards()->store().Tables().front().name);
+  Scrubber scrubber(registry_.get(), {.interval = absl::Milliseconds(50)});
+  testing::SetDiskFault({.calls = testing::kReadCall, .path_part = path, .error = EMFILE, .count = 1});
+  EXPECT_TRUE(Await([&] { return testing::FailedDiskCalls() == 1; }));
+  const uint64_t bytes = scrubber.counters().bytes;
+  EXPECT_TRUE(Await([&] { return scrubber.counters().bytes > 3 * bytes; }));
+  EXPECT_TRUE(collection->damage().ok()) << collection->damage();
+  testing::SetDiskFault({.calls = testing::kReadCall, .path_part = path, .error = EMFILE});
+  EXPECT_TRUE(Await([&] { return !collection->damage().ok(); }));
+  EXPECT_THAT(collection->Info().damage, HasSubstr(path));
+  testing::ClearDiskFault();
+  EXPECT_TRUE(Await([&] { return collection->damage().ok(); }));
 }
 
 TEST_F(ScrubberTest, ItsRateIsBounded) {
