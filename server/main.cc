@@ -105,20 +105,9 @@ int Repair(const bebr::ServerCommand& command) {
                  std::string(report.status().message()).c_str());
     return bebr::kExitFailed;
   }
-  if (report->damages.empty()) {
-    std::printf("%s is whole; nothing was changed\n", command.repair.c_str());
-    return bebr::EndOutput("bebr-server", bebr::kExitDone);
-  }
-  for (const std::string& damage : report->damages) std::printf("%s\n", damage.c_str());
-  const auto print = [](uint64_t count, const char* what) {
-    std::printf("%llu %s\n", static_cast<unsigned long long>(count), what);
-  };
-  print(report->documents, "documents");
-  print(report->rebuilt_codes, "codes were made again of stored floats");
-  print(report->lost_codes, "codes are lost: searches do not find these documents");
-  print(report->lost_floats, "embeddings are lost");
-  for (const std::string& lost : report->lost) std::printf("    %s\n", lost.c_str());
-  std::printf("%s has the damaged files; remove it when the collection is as you want it\n", report->kept.c_str());
+  if (report->text.empty()) std::printf("%s is whole; nothing was changed\n", command.repair.c_str());
+  if (report->resumed) std::printf("a repair of %s that was interrupted is finished:\n", command.repair.c_str());
+  std::fputs(report->text.c_str(), stdout);
   return bebr::EndOutput("bebr-server", bebr::kExitDone);
 }
 

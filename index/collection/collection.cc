@@ -6,9 +6,11 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "index/base/float16.h"
+#include "index/base/logging.h"
 #include "index/base/retry.h"
 #include "index/base/status_macros.h"
 #include "index/collection/prepared_upsert.h"
+#include "index/collection/repair.h"
 #include "index/storage/files.h"
 #include "index/storage/merge_shards.h"
 
@@ -67,6 +69,9 @@ absl::StatusOr<std::shared_ptr<Collection>> Collection::Open(CollectionManifest 
   BEBR_RETURN_IF_ERROR(MergeStores(path, manifest, shared->cache));
   BEBR_ASSIGN_OR_RETURN(auto shards, ShardSet::Open(StorePath(path), manifest.shards, ContentsOf(manifest),
                                                     shared->cache, &shared->pool, &shared->commits));
+  if (const absl::Status removed = RemoveUnfinishedRepair(path); !removed.ok()) {
+    LogWarning("collection {}: what an interrupted repair left is not removed: {}", manifest.name, removed.ToString());
+  }
   return std::shared_ptr<Collection>(new Collection(std::move(manifest), std::move(path), std::move(shards), shared));
 }
 

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "index/base/file.h"
 #include "index/base/status_macros.h"
 #include "index/catalog/catalog.h"
 #include "index/storage/collection_store.h"
@@ -156,6 +157,8 @@ class Copy {
 std::string BuildingPath(const std::string& directory) { return directory + "/repairing"; }
 // A store that is complete, and not yet in its place.
 std::string RepairedPath(const std::string& directory) { return directory + "/repaired"; }
+// What its repair reports.
+std::string ReportPath(const std::string& directory) { return directory + "/repaired.txt"; }
 
 absl::Status CheckDisk(const std::string& directory) {
   const uint64_t needed = SizeOf(StorePath(directory)).file_bytes;
@@ -185,26 +188,47 @@ absl::Status CheckLoss(const RepairReport& report) {
       report.lost_codes, report.lost_floats, absl::StrJoin(report.lost, ", "), report.documents));
 }
 
-// Puts the complete store into its place; where the damaged one is then.
-absl::StatusOr<std::string> Exchange(const std::string& directory) {
-  BEBR_ASSIGN_OR_RETURN(const bool there, FileExists(StorePath(directory)));
-  std::string kept;
-  for (int n = 1; there && kept.empty(); ++n) {
-    const std::string path = absl::StrCat(directory, "/damaged-", n);
+// Where the damaged store is to go.
+absl::StatusOr<std::string> KeptPath(const std::string& directory) {
+  for (int n = 1;; ++n) {
+    std::string path = absl::StrCat(directory, "/damaged-", n);
     BEBR_ASSIGN_OR_RETURN(const bool taken, FileExists(path));
-    if (!taken) kept = path;
+    if (!taken) return path;
   }
-  if (there) BEBR_RETURN_IF_ERROR(RenameDirectory(StorePath(directory), kept));
-  BEBR_RETURN_IF_ERROR(RenameDirectory(RepairedPath(directory), StorePath(directory)));
-  return kept;
 }
 
-// An exchange that was interrupted is made up for.
-absl::Status FinishExchange(const std::string& directory) {
-  BEBR_ASSIGN_OR_RETURN(const bool complete, FileExists(RepairedPath(directory)));
-  if (!complete) return absl::OkStatus();
+std::string TextOf(const RepairReport& report) {
+  std::string text = absl::StrJoin(report.damages, "\n");
+  absl::StrAppend(&text, "\n", report.documents, " documents\n");
+  absl::StrAppend(&text, report.rebuilt_codes, " codes were made again of stored floats\n");
+  absl::StrAppend(&text, report.lost_codes, " codes are lost: searches do not find these documents\n");
+  absl::StrAppend(&text, report.lost_floats, " embeddings are lost\n");
+  for (const std::string& lost : report.lost) absl::StrAppend(&text, "    ", lost, "\n");
+  absl::StrAppend(&text, report.kept, " has the damaged files; remove it when the collection is as you want it\n");
+  return text;
+}
+
+// Puts the complete store into its place, and the damaged one aside. Its report is on disk until that is done.
+absl::Status Exchange(const std::string& directory, const RepairReport& report) {
+  BEBR_RETURN_IF_ERROR(WriteFileAtomically(ReportPath(directory), report.text));
+  BEBR_RETURN_IF_ERROR(RenameDirectory(BuildingPath(directory), RepairedPath(directory)));
+  BEBR_RETURN_IF_ERROR(RenameDirectory(StorePath(directory), report.kept));
+  BEBR_RETURN_IF_ERROR(RenameDirectory(RepairedPath(directory), StorePath(directory)));
+  return RemoveAll(ReportPath(directory));
+}
+
+// An exchange that was interrupted is made up for, if only the damaged store has gone; else the repair begins anew.
+absl::StatusOr<RepairReport> FinishExchange(const std::string& directory) {
+  RepairReport report;
   BEBR_ASSIGN_OR_RETURN(const bool there, FileExists(StorePath(directory)));
-  return there ? RemoveAll(RepairedPath(directory)) : Exchange(directory).status();
+  BEBR_ASSIGN_OR_RETURN(const bool complete, FileExists(RepairedPath(directory)));
+  if (complete && !there) {
+    BEBR_ASSIGN_OR_RETURN(report.text, ReadFile(ReportPath(directory)));
+    report.resumed = true;
+    BEBR_RETURN_IF_ERROR(RenameDirectory(RepairedPath(directory), StorePath(directory)));
+  }
+  BEBR_RETURN_IF_ERROR(RemoveUnfinishedRepair(directory));
+  return report;
 }
 
 }  // namespace
@@ -223,7 +247,8 @@ absl::StatusOr<RepairReport> Repair(const std::string& data_dir, const std::stri
     return absl::FailedPreconditionError(absl::StrFormat(
         "%s is of format 1, which is not repaired; the first start of this server makes it a newer one", directory));
   }
-  BEBR_RETURN_IF_ERROR(FinishExchange(directory));
+  BEBR_ASSIGN_OR_RETURN(const RepairReport finished, FinishExchange(directory));
+  if (finished.resumed) return finished;
   std::vector<std::string> damages;
   for (const absl::Status& damage : VerifyStore(StorePath(directory))) damages.emplace_back(damage.message());
   if (damages.empty()) return RepairReport();
@@ -234,10 +259,18 @@ absl::StatusOr<RepairReport> Repair(const std::string& data_dir, const std::stri
     RemoveAll(BuildingPath(directory)).IgnoreError();  // the first error is the one that counts
     return status;
   }
-  BEBR_RETURN_IF_ERROR(RenameDirectory(BuildingPath(directory), RepairedPath(directory)));
-  BEBR_ASSIGN_OR_RETURN(report->kept, Exchange(directory));
+  BEBR_ASSIGN_OR_RETURN(report->kept, KeptPath(directory));
   report->damages = std::move(damages);
+  report->text = TextOf(*report);
+  BEBR_RETURN_IF_ERROR(Exchange(directory, *report));
   return report;
+}
+
+absl::Status RemoveUnfinishedRepair(const std::string& directory) {
+  for (const std::string& path : {BuildingPath(directory), RepairedPath(directory), ReportPath(directory)}) {
+    BEBR_RETURN_IF_ERROR(RemoveAll(path));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace bebr

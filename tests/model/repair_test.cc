@@ -15,6 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "index/engine.h"
+#include "tests/support/disk_faults.h"
 #include "tests/support/engine_calls.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/support/test_models.h"
@@ -175,6 +176,28 @@ TEST_F(RepairTest, CodesAreMadeAgainOfFloats) {
   EXPECT_GE(refused, 3u);
 }
 
+TEST_F(RepairTest, WhatTheDiskCannotReadIsAsDamaged) {
+  Make(FloatStorage::kFloat32);
+  size_t repaired = 0;
+  for (const std::string& table : TablesOf(whole())) {
+    SCOPED_TRACE(table);
+    Damage(table, Write);
+    SetDiskFault({.calls = kReadCall, .path_part = (StoreOf(trial()) / table).string()});
+    const auto report = RepairCollection(trial(), "c", false);
+    ClearDiskFault();
+    if (!report.ok()) {
+      EXPECT_EQ(report.status().code(), absl::StatusCode::kDataLoss) << report.status();
+      continue;
+    }
+    repaired += report->rebuilt_codes > 0 ? 1 : 0;
+    EXPECT_THAT(report->text, HasSubstr(table));
+    Open(trial());
+    EXPECT_EQ(Answers(), expected_);
+    engine_.reset();
+  }
+  EXPECT_GE(repaired, 1u);
+}
+
 TEST_F(RepairTest, WhatIsLostIsNamed) {
   Make(FloatStorage::kNone);
   size_t lossy = 0;
@@ -209,8 +232,12 @@ TEST_F(RepairTest, GoesOnAfterAnInterruption) {
   const fs::path collection = fs::path(whole()) / "collections/c";
   fs::copy(collection / "shard-000", collection / "repaired", fs::copy_options::recursive);
   fs::rename(collection / "shard-000", collection / "damaged-1");
+  Write(collection / "repaired.txt", "what was lost\n");
   const auto report = RepairCollection(whole(), "c", false);
   ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_TRUE(report->resumed);
+  EXPECT_EQ(report->text, "what was lost\n");
+  EXPECT_FALSE(fs::exists(collection / "repaired.txt"));
   Open(whole());
   EXPECT_EQ(Answers(), expected_);
   EXPECT_EQ(RepairCollection(whole(), "c", false).status().code(), absl::StatusCode::kFailedPrecondition);
@@ -218,6 +245,18 @@ TEST_F(RepairTest, GoesOnAfterAnInterruption) {
   const absl::Status unknown = RepairCollection(whole(), "other", false).status();
   EXPECT_EQ(unknown.code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(std::string(unknown.message()), HasSubstr("it has: c"));
+}
+
+TEST_F(RepairTest, WhatIsOldIsNeverPutIntoPlace) {
+  Make(FloatStorage::kFloat32);
+  const fs::path collection = fs::path(whole()) / "collections/c";
+  for (const char* name : {"repairing", "repaired"}) {
+    fs::copy(collection / "shard-000", collection / name, fs::copy_options::recursive);
+  }
+  Write(collection / "repaired.txt", "what was lost\n");
+  Open(whole());
+  engine_.reset();
+  for (const char* name : {"repairing", "repaired", "repaired.txt"}) EXPECT_FALSE(fs::exists(collection / name));
 }
 
 }  // namespace
