@@ -13,9 +13,9 @@
 namespace bebr {
 namespace {
 
-constexpr float kRounding = 1e-6f;         // of a score that is scaled, at most
-constexpr size_t kEncodeRows = 16;         // queries a thread encodes at a time, or, of few,
-constexpr size_t kFewEncodeRows = 4;       // this many
+constexpr float kRounding = 1e-6f;    // of a score that is scaled, at most
+constexpr size_t kEncodeRows = 16;    // queries a thread encodes at a time, or, of few,
+constexpr size_t kFewEncodeRows = 4;  // this many
 
 int64_t Micros(SteadyTime from, SteadyTime to) { return absl::ToInt64Microseconds(to - from); }
 
