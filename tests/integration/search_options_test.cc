@@ -136,5 +136,81 @@ TEST_F(SearchOptionsTest, FusionPagesAndWarnings) {
   EXPECT_EQ(client_->BatchSearch(request).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
+TEST_F(SearchOptionsTest, Groups) {
+  v1::UpsertRequest write = MakeUpsert("c", 0, 500);
+  for (int i = 0; i < 500; ++i) {
+    auto& attributes = *write.mutable_documents(i)->mutable_attributes();
+    attributes["third"].set_string_value("of " + std::to_string(i % 3));
+  }
+  ASSERT_TRUE(client_->Upsert(write).ok());
+  v1::SearchRequest request = MakeSearch("c", VectorOf(3), 2);
+  request.mutable_options()->set_group_by("third");
+  request.mutable_options()->set_group_size(4);
+  const auto found = client_->Search(request);
+  ASSERT_TRUE(found.ok()) << found.status();
+  ASSERT_EQ(found->hits_size(), 8);
+  EXPECT_EQ(found->hits(0).id(), "3");
+  for (const v1::SearchHit& hit : found->hits())
+    EXPECT_EQ(hit.group().string_value(), "of " + std::to_string(std::stoi(hit.id()) % 3));
+  EXPECT_NE(found->hits(3).group().string_value(), found->hits(4).group().string_value());
+  request.mutable_options()->clear_group_by();
+  EXPECT_THAT(std::string(client_->Search(request).status().message()), HasSubstr("group_size is 4 without group_by"));
+  const Outcome said = Bebr({"search", "c", "--like", "7", "-k", "2", "--group-by", "third", "--group-size", "2"});
+  ASSERT_EQ(said.exit_code, 0) << said.err;
+  EXPECT_THAT(said.out, HasSubstr("group \"of 1\""));
+}
+
+TEST_F(SearchOptionsTest, AViewIsKeptForPages) {
+  v1::SearchRequest request = MakeSearch("c", VectorOf(3), 100);
+  const auto before = client_->Search(request);
+  request.mutable_options()->set_k(50);
+  request.mutable_options()->set_keep_view_s(300);
+  const auto first = client_->Search(request);
+  ASSERT_TRUE(before.ok() && first.ok()) << first.status();
+  ASSERT_FALSE(first->view_token().empty());
+  ASSERT_TRUE(client_->Upsert(MakeUpsert("c", 500, 500)).ok());
+  v1::DeleteRequest gone;
+  gone.set_collection("c");
+  for (int i = 0; i < 100; ++i) gone.add_ids(before->hits(i).id());
+  ASSERT_TRUE(client_->Delete(gone).ok());
+  request.mutable_options()->set_offset(50);
+  request.mutable_options()->set_view_token(first->view_token());
+  const auto second = client_->Search(request);
+  ASSERT_TRUE(second.ok()) << second.status();
+  EXPECT_EQ(second->view_token(), first->view_token());
+  for (int i = 0; i < 50; ++i) EXPECT_EQ(second->hits(i).id(), before->hits(50 + i).id());
+  v1::ScrollRequest scroll;
+  scroll.set_collection("c");
+  scroll.set_limit(10000);
+  scroll.set_view_token(first->view_token());
+  EXPECT_EQ(client_->Scroll(scroll)->documents_size(), 500);
+  const Outcome said = Bebr({"search", "c", "--like", before->hits(0).id(), "--view", first->view_token(), "--json"});
+  EXPECT_EQ(said.exit_code, 0) << said.err;  // a document that is gone by now
+  Start({"--max_kept_views", "0"});
+  EXPECT_EQ(client_->Search(request).status().code(), absl::StatusCode::kFailedPrecondition);
+  request.mutable_options()->clear_view_token();
+  EXPECT_EQ(client_->Search(request).status().code(), absl::StatusCode::kResourceExhausted);
+}
+
+TEST_F(SearchOptionsTest, ListsFromElsewhereAreFused) {
+  v1::BatchSearchRequest request;
+  request.set_collection("c");
+  const auto vector = VectorOf(1);
+  request.add_queries()->mutable_values()->Add(vector.begin(), vector.end());
+  request.add_versions("v1");
+  for (const char* id : {"nobody", "400", "401"}) request.add_lists()->add_ids(id);
+  for (const float weight : {0.1f, 1.0f, 2.0f, 3.0f}) request.add_weights(weight);
+  request.mutable_options()->set_k(2);
+  request.mutable_options()->set_fusion(v1::FUSION_RECIPROCAL_RANK);
+  const auto fused = client_->BatchSearch(request);
+  ASSERT_TRUE(fused.ok()) << fused.status();
+  ASSERT_EQ(fused->results(0).hits_size(), 2);
+  EXPECT_EQ(fused->results(0).hits(0).id(), "401");
+  EXPECT_EQ(fused->results(0).hits(1).id(), "400");
+  EXPECT_FLOAT_EQ(fused->results(0).hits(0).score(), 3.0f / 61);
+  request.mutable_options()->set_fusion(v1::FUSION_MEAN);
+  EXPECT_THAT(std::string(client_->BatchSearch(request).status().message()), HasSubstr("lists[0] has no scores"));
+}
+
 }  // namespace
 }  // namespace bebr::testing
