@@ -116,6 +116,7 @@ class MetricsTest : public TlsTest {
 
   void Documents();
   void Load();
+  void KeptViews();
   void Versions();
   void Learning();
   void Storage();
@@ -233,6 +234,14 @@ void MetricsTest::Storage() {
            for (size_t i = 0; i < 2000; ++i) get.add_ids(std::to_string(i));
            ASSERT_EQ(client_->Get(get)->documents_size(), 2000);
          });
+}
+
+void MetricsTest::KeptViews() {
+  Expect({"bebr_kept_views"}, [&] {
+    v1::SearchRequest request = MakeSearch("c", VectorOf(1), 3);
+    request.mutable_options()->set_keep_view_s(60);
+    ASSERT_TRUE(client_->Search(request).ok());
+  });
 }
 
 void MetricsTest::Load() {
@@ -466,6 +475,7 @@ TEST_F(MetricsTest, EveryOneMoves) {
              "--scrub_interval_s", "1"});
   const Samples at_start = Scrape(*server_);
   Documents();
+  KeptViews();
   Versions();
   Learning();
   ExpectSince(at_start, {"bebr_version_recall_ratio", "bebr_version_score_error_p99",
