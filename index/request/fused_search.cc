@@ -158,9 +158,11 @@ absl::Status FusedSearch::PrepareVersion(const std::string& version, const std::
 }
 
 void FusedSearch::Take(const std::vector<size_t>& queries, absl::StatusOr<SearchResult> result) {
+  bool failed = false;
   {
     MutexLock lock(&mutex_);
     status_.Update(result.status());
+    failed = !status_.ok();
     if (result.ok()) {
       for (size_t i = 0; i < queries.size(); ++i) result_.hits[queries[i]] = std::move(result->hits[i]);
       AddCosts(*result, queries.size(), result_);
@@ -170,7 +172,7 @@ void FusedSearch::Take(const std::vector<size_t>& queries, absl::StatusOr<Search
   }
   if (left_.fetch_sub(1) > 1) return;
   const size_t hits = request_.queries.size() * std::max(WantedCount(request_), request_.rerank);
-  if (lists_.empty() && hits <= kHeavyCandidates) return done_(Answer());
+  if (failed || (lists_.empty() && hits <= kHeavyCandidates)) return done_(Answer());
   scheduler_.RunHeavy([self = shared_from_this()] { self->done_(self->Answer()); });
 }
 

@@ -263,6 +263,7 @@ absl::StatusOr<absl::Duration> RocksStore::Write(rocksdb::WriteBatch* writes, ab
 absl::Status RocksStore::Recover() {
   MutexLock lock(&recover_mutex_);
   if (health().ok()) return absl::OkStatus();
+  const uint64_t dealt_with = database_->health->failed_writes();
   rocksdb::Status status = db_->Resume();
   // Where the log is whole, and RocksDB refused the write for another reason, its record may stand there all the same.
   if (status.ok() && (database_->files->log_failed() || database_->health->refuses_writes())) {
@@ -277,7 +278,7 @@ absl::Status RocksStore::Recover() {
   }
   BEBR_RETURN_IF_ERROR(FromRocksDb(status, path_));
   BEBR_RETURN_IF_ERROR(database_->files->CutFailedLogs());
-  database_->health->Recovered();
+  database_->health->Recovered(dealt_with);
   return absl::OkStatus();
 }
 

@@ -22,15 +22,21 @@ void StoreHealth::Fail(const absl::Status& error, bool refuse) {
     first = status_.ok();
     if (first) status_ = error;
     refuses_writes_ = refuses_writes_ || refuse;
+    failed_writes_ += refuse ? 1 : 0;
   }
   if (first)
     LogError("{}; searches go on, and writes as soon as the disk takes them again", std::string(error.message()));
 }
 
-void StoreHealth::Recovered() {
+uint64_t StoreHealth::failed_writes() const {
+  MutexLock lock(&mutex_);
+  return failed_writes_;
+}
+
+void StoreHealth::Recovered(uint64_t dealt_with) {
   {
     MutexLock lock(&mutex_);
-    if (status_.ok()) return;
+    if (status_.ok() || failed_writes_ > dealt_with) return;
     status_ = absl::OkStatus();
     refuses_writes_ = false;
   }

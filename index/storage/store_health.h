@@ -4,6 +4,7 @@
 
 #include <rocksdb/listener.h>
 
+#include <cstdint>
 #include <string>
 #include <utility>
 
@@ -26,7 +27,10 @@ class StoreHealth final : public rocksdb::EventListener {
   // Whether no write may be tried: one has failed, and what it may have left behind is not yet dealt with.
   bool refuses_writes() const;
   void WriteFailed(const absl::Status& error) { Fail(error, true); }
-  void Recovered();
+  // How many writes have failed.
+  uint64_t failed_writes() const;
+  // All is well again, unless more writes have failed than `dealt_with`: what those left behind nobody has looked at.
+  void Recovered(uint64_t dealt_with);
 
   void OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb::Status* error) override;
 
@@ -37,6 +41,7 @@ class StoreHealth final : public rocksdb::EventListener {
   mutable Mutex mutex_;
   absl::Status status_ ABSL_GUARDED_BY(mutex_);
   bool refuses_writes_ ABSL_GUARDED_BY(mutex_) = false;
+  uint64_t failed_writes_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace bebr
