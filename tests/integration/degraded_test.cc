@@ -80,8 +80,9 @@ TEST_F(DegradedTest, ACollectionThatTakesNoWritesIsNamedUntilItDoes) {
     const rlimit limit{.rlim_cur = bytes, .rlim_max = RLIM_INFINITY};
     ASSERT_EQ(prlimit(server_->pid(), RLIMIT_FSIZE, &limit, nullptr), 0);
   };
-  // No file may grow beyond this size, which a write to the log does.
-  limit_files(128 << 10);
+  // No file may grow beyond this size, which a write to the log does, and the table file that would follow a failed
+  // one.
+  limit_files(512);
   EXPECT_EQ(client_->Upsert(MakeUpsert("c", 0, 10000)).status().code(), absl::StatusCode::kUnavailable);
   Await("/readyz", "ready, degraded\ncollection c takes no writes: ");
   EXPECT_THAT(server_->HttpGet("/readyz"), HasSubstr(" 200 "));
