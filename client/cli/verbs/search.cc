@@ -203,9 +203,7 @@ void AddSearch(CLI::App& app, Command& command) {
   auto options = std::make_shared<Options>();
   CLI::App* verb =
       AddVerb(app, command, "search", "find the documents nearest to queries",
-              "bebr search papers --queries queries.npy --row 0 -k 10 --rerank 100 --filter 'year >= 2020'\n"
-              "  bebr search papers --like p7 -k 5 --group-by lang --group-size 2\n"
-              "  bebr search papers --like p7 --keep-view 60",
+              "bebr search papers --queries queries.npy --row 0 -k 10 --rerank 100 --filter 'year >= 2020'",
               [&command, options] { return Run(command, *options); });
   verb->callback([&command, options] {
     if (options->queries_file.empty() && options->like.empty()) throw CLI::RequiredError("--queries or --like");
