@@ -247,7 +247,7 @@ absl::StatusOr<RepairReport> Repair(const std::string& data_dir, const std::stri
     return absl::FailedPreconditionError(absl::StrFormat(
         "%s is of format 1, which is not repaired; the first start of this server makes it a newer one", directory));
   }
-  BEBR_ASSIGN_OR_RETURN(const RepairReport finished, FinishExchange(directory));
+  BEBR_ASSIGN_OR_RETURN(RepairReport finished, FinishExchange(directory));
   if (finished.resumed) return finished;
   std::vector<std::string> damages;
   for (const absl::Status& damage : VerifyStore(StorePath(directory))) damages.emplace_back(damage.message());

@@ -19,7 +19,7 @@ namespace {
 
 // As FromRocksDb; a file that is not there, or that the disk cannot read, is a loss, too.
 absl::Status FromDamaged(const rocksdb::Status& status, const std::string& path) {
-  const absl::Status result = FromRocksDb(status, path);
+  absl::Status result = FromRocksDb(status, path);
   if (!status.IsPathNotFound() && !IsDiskError(result)) return result;
   // RocksDB tries the name that table files had in its early days last.
   return absl::DataLossError(absl::StrReplaceAll(result.message(), {{".ldb", ".sst"}}));
