@@ -85,8 +85,7 @@ absl::StatusOr<PinnedView> KeptViews::Find(std::string_view token, const ShardSe
   if (found == entries_.end() || found->second.until <= now || found->second.view.shards.get() != shards) {
     return absl::FailedPreconditionError(
         "view_token names no view of this collection that is still kept: its time is over, a version was retired, or "
-        "the "
-        "server was started again; begin again without it");
+        "the server was started again; begin again without it");
   }
   if (how_long > absl::ZeroDuration()) found->second.until = std::min(now + how_long, found->second.last);
   return found->second.view;

@@ -167,6 +167,24 @@ void AddOnce(std::string sentence, std::vector<std::string>& sentences) {
   }
 }
 
+// A test of an attribute's values: by `op` where they stand alone, and with `lists` or by `list_op` where they are in a
+// list.
+std::shared_ptr<const Filter::Node> OnScalars(const std::string& name, std::vector<AttributeScalar> literals,
+                                              FilterOperator op, FilterOperator list_op, bool lists) {
+  const auto test = [&](FilterOperator by) {
+    auto node = std::make_shared<Filter::Node>();
+    node->name = name;
+    node->op = by;
+    node->literals = literals;
+    return node;
+  };
+  if (!lists) return test(op);
+  auto either = std::make_shared<Filter::Node>();
+  either->kind = Filter::Node::Kind::kOr;
+  either->children = {test(op), test(list_op)};
+  return either;
+}
+
 }  // namespace
 
 Filter::Filter(std::shared_ptr<const Node> root) : root_(std::move(root)) {}
@@ -182,34 +200,12 @@ std::shared_ptr<const Filter> Filter::Both(const Filter* base, std::shared_ptr<c
 
 std::shared_ptr<const Filter> Filter::WithValue(const Filter* base, const std::string& name,
                                                 const AttributeScalar& value, bool lists) {
-  const auto test = [&](FilterOperator op) {
-    auto node = std::make_shared<Node>();
-    node->name = name;
-    node->op = op;
-    node->literals = {value};
-    return node;
-  };
-  if (!lists) return Both(base, test(FilterOperator::kEqual));
-  auto either = std::make_shared<Node>();
-  either->kind = Node::Kind::kOr;
-  either->children = {test(FilterOperator::kEqual), test(FilterOperator::kContains)};
-  return Both(base, std::move(either));
+  return Both(base, OnScalars(name, {value}, FilterOperator::kEqual, FilterOperator::kContains, lists));
 }
 
 std::shared_ptr<const Filter> Filter::WithOtherValue(const Filter* base, const std::string& name,
                                                      std::vector<AttributeScalar> known, bool lists) {
-  const auto test = [&](FilterOperator op) {
-    auto node = std::make_shared<Node>();
-    node->name = name;
-    node->op = op;
-    node->literals = known;
-    return node;
-  };
-  if (!lists) return Both(base, test(FilterOperator::kHasOther));
-  auto either = std::make_shared<Node>();
-  either->kind = Node::Kind::kOr;
-  either->children = {test(FilterOperator::kHasOther), test(FilterOperator::kListHasOther)};
-  return Both(base, std::move(either));
+  return Both(base, OnScalars(name, std::move(known), FilterOperator::kHasOther, FilterOperator::kListHasOther, lists));
 }
 
 std::shared_ptr<const Filter> Filter::WithIds(const Filter* base, std::vector<AttributeScalar> ids) {
