@@ -19,7 +19,6 @@
 namespace bebr::bench {
 namespace {
 
-constexpr size_t kRequestDocuments = 1000;
 constexpr size_t kQueries = 20;    // of a round: few, so that all filters see the same machine
 constexpr int64_t kShares = 1000;  // a document has one of so many numbers
 constexpr int64_t kLeft[] = {500, 100, 10, 1};
@@ -34,10 +33,6 @@ struct Options {
   size_t rounds = 25;
 };
 
-uint64_t Mix(uint64_t i) {
-  i = (i + 1) * 0x9e3779b97f4a7c15u;
-  return (i ^ (i >> 29)) * 0xbf58476d1ce4e5b9u >> 16;
-}
 // Whether the filters that leave so many of a thousand leave a document: if its number is below. Independent of what
 // other shares leave.
 int64_t NumberOf(size_t document, int64_t left) {
@@ -56,22 +51,6 @@ Attributes AttributesOf(size_t document) {
   }
   attributes["tags"] = std::move(tags);
   return attributes;
-}
-
-absl::Status Fill(EngineRun& run, const Options& options, const Matrix& rows) {
-  for (size_t begin = 0; begin < options.documents; begin += kRequestDocuments) {
-    UpsertRequest request{.collection = EngineRun::kCollection};
-    for (size_t i = begin; i < std::min(begin + kRequestDocuments, options.documents); ++i) {
-      DocumentInput& document = request.documents.emplace_back();
-      document.id = absl::StrCat(i);
-      document.attributes = AttributesOf(i);
-      document.embeddings.push_back({.values = absl::MakeConstSpan(rows.row(i % rows.rows), rows.dims)});
-    }
-    auto outcome = std::make_shared<std::promise<absl::Status>>();  // shared: set_value may outlast get
-    run.engine().Upsert(std::move(request), [outcome](const auto& result) { outcome->set_value(result.status()); });
-    BEBR_RETURN_IF_ERROR(outcome->get_future().get());
-  }
-  return absl::OkStatus();
 }
 
 struct Kind {
@@ -125,7 +104,8 @@ absl::Status Run(const Options& options) {
   BEBR_ASSIGN_OR_RETURN(const auto run, EngineRun::Open(work.path() + "/data"));
   BEBR_ASSIGN_OR_RETURN(const std::string model, RandomProjection(options.shape, options.query_levels, options.dims));
   BEBR_RETURN_IF_ERROR(run->Create(model, FloatStorage::kNone));
-  BEBR_RETURN_IF_ERROR(Fill(*run, options, RandomRows(100003, options.dims, 2)));
+  BEBR_RETURN_IF_ERROR(Fill(run->engine(), EngineRun::kCollection, options.documents,
+                            RandomRows(100003, options.dims, 2), AttributesOf));
   BEBR_ASSIGN_OR_RETURN(const CollectionInfo before, run->Info());
   std::vector<Kind> kinds = Kinds();
   BEBR_RETURN_IF_ERROR(Measure(*run, options, kinds));

@@ -159,6 +159,28 @@ Matrix RandomRows(size_t rows, size_t dims, uint64_t seed) {
   return matrix;
 }
 
+uint64_t Mix(uint64_t i) {
+  i = (i + 1) * 0x9e3779b97f4a7c15u;
+  return (i ^ (i >> 29)) * 0xbf58476d1ce4e5b9u >> 16;
+}
+
+absl::Status Fill(Engine& engine, const std::string& collection, size_t count, const Matrix& rows,
+                  const std::function<Attributes(size_t)>& attributes_of) {
+  for (size_t begin = 0; begin < count; begin += kRequestDocuments) {
+    UpsertRequest request{.collection = collection};
+    for (size_t i = begin; i < std::min(begin + kRequestDocuments, count); ++i) {
+      DocumentInput& document = request.documents.emplace_back();
+      document.id = absl::StrCat(i);
+      document.attributes = attributes_of(i);
+      document.embeddings.push_back({.values = absl::MakeConstSpan(rows.row(i % rows.rows), rows.dims)});
+    }
+    auto outcome = std::make_shared<std::promise<absl::Status>>();  // shared: set_value may outlast get
+    engine.Upsert(std::move(request), [outcome](const auto& result) { outcome->set_value(result.status()); });
+    BEBR_RETURN_IF_ERROR(outcome->get_future().get());
+  }
+  return absl::OkStatus();
+}
+
 double MeanRecall(const std::vector<uint32_t>& exact, size_t exact_k, const std::vector<std::vector<uint32_t>>& found,
                   size_t depth) {
   double sum = 0;

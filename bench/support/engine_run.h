@@ -48,6 +48,14 @@ class EngineRun {
   std::unique_ptr<Engine> engine_;
 };
 
+// A number of 48 bits that depends on `i` alone and looks random.
+uint64_t Mix(uint64_t i);
+
+// Writes documents 0 .. count - 1 to a collection, a thousand at a time: document i has the id i, these attributes, and
+// the floats of a row, over and over.
+absl::Status Fill(Engine& engine, const std::string& collection, size_t count, const Matrix& rows,
+                  const std::function<Attributes(size_t)>& attributes_of);
+
 // Mean share of the exact rows (`exact_k` a query) that are among the first `depth` found.
 double MeanRecall(const std::vector<uint32_t>& exact, size_t exact_k, const std::vector<std::vector<uint32_t>>& found,
                   size_t depth);

@@ -27,7 +27,6 @@ namespace bebr::bench {
 namespace {
 
 constexpr char kSmall[] = "small";
-constexpr size_t kRequestDocuments = 1000;
 constexpr int64_t kTimes = 1000000;
 constexpr size_t kQueries = 500;
 
@@ -45,29 +44,11 @@ struct Options {
   double seconds = 1.5;
 };
 
-uint64_t Mix(uint64_t i) {
-  i = (i + 1) * 0x9e3779b97f4a7c15u;
-  return (i ^ (i >> 29)) * 0xbf58476d1ce4e5b9u >> 16;
-}
 size_t TenantOf(const Options& options, size_t document) { return Mix(document) % options.tenants; }
 int64_t TimeOf(size_t document) { return static_cast<int64_t>(Mix(~document) % kTimes); }
 
-absl::Status Fill(Engine& engine, const Options& options, const std::string& collection, size_t documents,
-                  const Matrix& rows) {
-  for (size_t begin = 0; begin < documents; begin += kRequestDocuments) {
-    UpsertRequest request{.collection = collection};
-    for (size_t i = begin; i < std::min(begin + kRequestDocuments, documents); ++i) {
-      DocumentInput& document = request.documents.emplace_back();
-      document.id = absl::StrCat(i);
-      document.attributes["tenant"] = absl::StrCat("tenant-", TenantOf(options, i));
-      document.attributes["time"] = TimeOf(i);
-      document.embeddings.push_back({.values = absl::MakeConstSpan(rows.row(i % rows.rows), rows.dims)});
-    }
-    auto outcome = std::make_shared<std::promise<absl::Status>>();  // shared: set_value may outlast get
-    engine.Upsert(std::move(request), [outcome](const auto& result) { outcome->set_value(result.status()); });
-    BEBR_RETURN_IF_ERROR(outcome->get_future().get());
-  }
-  return absl::OkStatus();
+Attributes AttributesOf(const Options& options, size_t document) {
+  return {{"tenant", absl::StrCat("tenant-", TenantOf(options, document))}, {"time", TimeOf(document)}};
 }
 
 // What a client asks, and what must be true of each document that it finds.
@@ -229,8 +210,9 @@ absl::Status Run(const Options& options) {
   const Matrix rows = RandomRows(100003, options.dims, 2), queries = RandomRows(kQueries, options.dims, 3);
   BEBR_RETURN_IF_ERROR(run->Create(model, FloatStorage::kNone));
   BEBR_RETURN_IF_ERROR(run->engine().CreateCollection({.name = kSmall}, model));
-  BEBR_RETURN_IF_ERROR(Fill(run->engine(), options, EngineRun::kCollection, options.documents, rows));
-  BEBR_RETURN_IF_ERROR(Fill(run->engine(), options, kSmall, options.small_documents, rows));
+  const auto attributes = [&](size_t document) { return AttributesOf(options, document); };
+  BEBR_RETURN_IF_ERROR(Fill(run->engine(), EngineRun::kCollection, options.documents, rows, attributes));
+  BEBR_RETURN_IF_ERROR(Fill(run->engine(), kSmall, options.small_documents, rows, attributes));
   Clients clients(run->engine(), options, queries);
   nlohmann::json json = {{"machine", DescribeMachine()},   {"code", options.shape},
                          {"documents", options.documents}, {"small_documents", options.small_documents},
