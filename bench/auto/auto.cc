@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
+#include <filesystem>
 #include <functional>
 #include <future>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <optional>
 #include <random>
 #include <string>
 #include <thread>
@@ -17,6 +19,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "bench/support/engine_run.h"
 #include "bench/support/machine.h"
@@ -115,13 +118,16 @@ absl::StatusOr<double> DataFreeRecall(const Matrix& rows, const Matrix& queries,
   return recall.at_10;
 }
 
-// Recall@10 of what the trainer fits to the same rows.
-absl::StatusOr<double> TrainerRecall(const Matrix& rows, const Matrix& queries, size_t bits, ThreadPool& pool) {
+// Recall@10 of what the trainer fits to the same rows; none where no trainer was built beside this program.
+absl::StatusOr<std::optional<double>> TrainerRecall(const Matrix& rows, const Matrix& queries, size_t bits,
+                                                    ThreadPool& pool) {
+  const std::string trainer = Sibling("bebr-train");
+  if (!std::filesystem::exists(trainer)) return std::nullopt;
   const WorkDirectory directory;
   const std::string input = directory.path() + "/rows.npy", output = directory.path() + "/model.safetensors";
   BEBR_RETURN_IF_ERROR(WriteNpy(input, rows));
-  BEBR_RETURN_IF_ERROR(RunProgram(
-      {Sibling("bebr-train"), "--input", input, "--bits", absl::StrCat(bits), "--steps", "0", "--output", output}));
+  BEBR_RETURN_IF_ERROR(
+      RunProgram({trainer, "--input", input, "--bits", absl::StrCat(bits), "--steps", "0", "--output", output}));
   BEBR_ASSIGN_OR_RETURN(const std::string file, ReadFile(output));
   BEBR_ASSIGN_OR_RETURN(const Model model, ParseModel(file));
   BEBR_ASSIGN_OR_RETURN(const HeldOutRecall recall, Validator(rows, queries, Metric::kCosine, pool).Measure(model));
@@ -193,20 +199,21 @@ absl::Status RunStream(const Options& options, const std::string& name, const Ma
   BEBR_RETURN_IF_ERROR(Settle(run, options.pace_s, measure));
   BEBR_RETURN_IF_ERROR(measure());
   client.Stop();
-  BEBR_ASSIGN_OR_RETURN(const double trainer, TrainerRecall(rows, queries, bits, pool));
+  BEBR_ASSIGN_OR_RETURN(const std::optional<double> trainer, TrainerRecall(rows, queries, bits, pool));
   for (auto* times : {&client.idle_ms, &client.learning_ms}) std::sort(times->begin(), times->end());
   std::printf(
-      "bebr-train --steps 0 on the same rows: %.3f, %zu bits; p99 of %zu searches %.1f ms, of %zu while it learns "
+      "bebr-train --steps 0 on the same rows: %s, %zu bits; p99 of %zu searches %.1f ms, of %zu while it learns "
       "%.1f ms; %zu failed\n",
-      trainer, bits, client.idle_ms.size(), Percentile(client.idle_ms, 0.99), client.learning_ms.size(),
-      Percentile(client.learning_ms, 0.99), client.failures);
+      trainer ? absl::StrFormat("%.3f", *trainer).c_str() : "not built", bits, client.idle_ms.size(),
+      Percentile(client.idle_ms, 0.99), client.learning_ms.size(), Percentile(client.learning_ms, 0.99),
+      client.failures);
   BEBR_ASSIGN_OR_RETURN(const CollectionInfo info, run.Info());
   for (const AutoEvent& event : info.auto_info->events) std::printf("    %s\n", event.text.c_str());
   out.push_back({{"stream", name},
                  {"documents", written},
                  {"bits", bits},
                  {"recall_codes", codes_recall},
-                 {"recall_trainer", trainer},
+                 {"recall_trainer", trainer ? nlohmann::json(*trainer) : nlohmann::json()},
                  {"p50_ms", Percentile(client.idle_ms, 0.5)},
                  {"p99_ms", Percentile(client.idle_ms, 0.99)},
                  {"p50_learning_ms", Percentile(client.learning_ms, 0.5)},
