@@ -1,10 +1,9 @@
-#include "bench/recall/baselines.h"
+#include "bench/baselines/signs.h"
 
 #include <algorithm>
 #include <bit>
 #include <cmath>
 #include <random>
-#include <utility>
 
 #include "index/base/status_macros.h"
 #include "index/binarizer/dot.h"
@@ -53,7 +52,8 @@ std::vector<uint64_t> PackSigns(const Model& model, const Matrix& rows) {
   return packed;
 }
 
-// The orthogonal matrix nearest to `a` (m x m), by Newton-Schulz: X <- 1.5 X - 0.5 X X^T X.
+}  // namespace
+
 std::vector<float> NearestRotation(std::vector<float> a, size_t m) {
   std::vector<float> gram(m * m), product(m * m), vector(m, 1.0f), image(m);
   // The iteration converges from singular values in (0, sqrt(3)): divide by the largest, found by power iteration.
@@ -75,31 +75,6 @@ std::vector<float> NearestRotation(std::vector<float> a, size_t m) {
   }
   return a;
 }
-
-// The grid point of 2^bits values a dimension that is most parallel to `o`, as floats; its values are odd halves.
-void NearestGridDirection(const float* o, size_t dims, int bits, float* code) {
-  constexpr int kScales = 64;
-  const float limit = static_cast<float>(1 << (bits - 1)) - 0.5f;
-  float largest = 1e-20f;
-  for (size_t i = 0; i < dims; ++i) largest = std::max(largest, std::abs(o[i]));
-  double best_cosine = -1.0;
-  float best_scale = 1.0f;
-  const auto quantize = [limit](float value) { return std::min(std::floor(value) + 0.5f, limit); };
-  for (int s = 1; s <= (bits == 1 ? 1 : kScales); ++s) {
-    const float scale = (limit + 0.5f) * 2.5f * static_cast<float>(s) / (static_cast<float>(kScales) * largest);
-    double dot = 0.0, squared = 0.0;
-    for (size_t i = 0; i < dims; ++i) {
-      const float magnitude = std::abs(o[i]), value = quantize(magnitude * scale);
-      dot += static_cast<double>(magnitude) * value;
-      squared += static_cast<double>(value) * value;
-    }
-    const double cosine = dot / std::sqrt(squared);
-    if (cosine > best_cosine) best_cosine = cosine, best_scale = scale;
-  }
-  for (size_t i = 0; i < dims; ++i) code[i] = std::copysign(quantize(std::abs(o[i]) * best_scale), o[i]);
-}
-
-}  // namespace
 
 Model SignModel(const CorpusStatistics& statistics) {
   const size_t n = statistics.dims;
@@ -154,60 +129,6 @@ Found SearchSigns(const Model& model, const Matrix& documents, const Matrix& que
     }
     KeepBest(scores, found.data() + q * kFound);
   });
-  return found;
-}
-
-absl::StatusOr<Found> SearchRabitq(const CorpusStatistics& statistics, const Matrix& documents, const Matrix& queries,
-                                   size_t dims, int bits_per_dim, uint64_t seed, ThreadPool& pool) {
-  const size_t n = statistics.dims;
-  std::mt19937_64 random(seed);
-  std::vector<float> directions = RandomRotation(dims, dims, random);
-  if (dims < n) {
-    std::vector<float> rotated(dims * n);
-    Multiply(false, false, dims, n, dims, directions.data(), statistics.components.data(), rotated.data());
-    directions = std::move(rotated);
-  }
-  // u has norm sqrt(n); the document's own norm |x - mean| comes back through `scale`.
-  std::vector<float> codes = Project(statistics.mean, statistics.metric, directions, documents);
-  const std::vector<float> rotated_queries = Project(statistics.mean, statistics.metric, directions, queries);
-  std::vector<float> scale(documents.rows), offset(documents.rows);
-  pool.ParallelFor((documents.rows + 255) / 256, [&](size_t task) {
-    std::vector<float> code(dims);
-    for (size_t r = task * 256; r < std::min(documents.rows, (task + 1) * 256); ++r) {
-      float* o = codes.data() + r * dims;
-      const float* x = documents.row(r);
-      double norm = 0.0, energy = 0.0, agreement = 0.0;
-      const double unit = UnitOf(statistics.metric, x, n);
-      for (size_t i = 0; i < n; ++i) norm += (unit * x[i] - statistics.mean[i]) * (unit * x[i] - statistics.mean[i]);
-      NearestGridDirection(o, dims, bits_per_dim, code.data());
-      for (size_t i = 0; i < dims; ++i)
-        energy += static_cast<double>(o[i]) * o[i], agreement += static_cast<double>(o[i]) * code[i];
-      scale[r] = agreement > 0.0 ? static_cast<float>(std::sqrt(norm) * energy / agreement) : 0.0f;
-      offset[r] = static_cast<float>(RowOffset(statistics.metric, statistics.mean.data(), x, unit, n));
-      std::copy_n(code.data(), dims, o);
-    }
-  });
-  Found found(queries.rows * kFound);
-  constexpr size_t kQueryBlock = 64;
-  std::vector<float> dots(kQueryBlock * documents.rows);
-  for (size_t first = 0; first < queries.rows; first += kQueryBlock) {
-    const size_t count = std::min(kQueryBlock, queries.rows - first);
-    Multiply(false, true, count, documents.rows, dims, rotated_queries.data() + first * dims, codes.data(),
-             dots.data());
-    pool.ParallelFor(count, [&](size_t q) {
-      const float* query = queries.row(first + q);
-      double norm = 0.0;
-      const double unit = UnitOf(statistics.metric, query, n);
-      for (size_t i = 0; i < n; ++i)
-        norm += (unit * query[i] - statistics.mean[i]) * (unit * query[i] - statistics.mean[i]);
-      const double query_scale = ProductFactor(statistics.metric) * std::sqrt(norm) / static_cast<double>(n);
-      std::vector<float> scores(documents.rows);
-      for (size_t r = 0; r < documents.rows; ++r) {
-        scores[r] = static_cast<float>(query_scale * dots[q * documents.rows + r] * scale[r] + offset[r]);
-      }
-      KeepBest(scores, found.data() + (first + q) * kFound);
-    });
-  }
   return found;
 }
 
