@@ -134,6 +134,24 @@ async function assertSame(page, request) {
   assert.deepEqual(await hitsOf(page), hits.map(({ id, score }) => [id, score.toFixed(4)]));
 }
 
+// The best of each section, as the API gives them.
+async function groups(page, query) {
+  await page.getByLabel("Group by").selectOption("section");
+  await page.getByLabel("Best of each group").fill("2");
+  await page.getByLabel("Groups").fill("3");
+  await page.getByRole("button", { name: "Search", exact: true }).click();
+  await status(page, "6 hits among");
+  await page.getByRole("columnheader", { name: "Group", exact: true }).waitFor();
+  const { hits } = await server.call("SearchService/Search",
+    { collection: "papers", query, options: { k: 3, groupBy: "section", groupSize: 2, rerank: 50 } });
+  const rows = await page.getByRole("table", { name: "Hits" }).locator("tbody tr").evaluateAll((all) =>
+    all.map((row) => [row.querySelector("td.group").textContent, row.querySelector("th").textContent, row.classList.contains("first")]));
+  assert.deepEqual(rows, hits.map(({ id, group }, i) => [group.stringValue, id, i === 2 || i === 4]));
+  await inspect(page, "search-groups");
+  await page.getByLabel("Group by").selectOption("");
+  await page.getByLabel("Results").fill("10");
+}
+
 // The picture of where scores come from, by keyboard: what bands and offsets add is the estimate.
 async function explain(page) {
   await page.getByRole("checkbox", { name: "Explain the scores" }).focus();
@@ -192,6 +210,9 @@ async function search(page) {
   await page.getByRole("button", { name: "Search", exact: true }).click();
   await page.getByRole("rowheader", { name: "doc-5", exact: true }).waitFor();
   await assertSame(page, { query, options: { rerank: 50 } });
+  await groups(page, query);
+  await page.getByRole("button", { name: "Search", exact: true }).click();
+  await status(page, "10 hits among");
   await explain(page);
 
   await filter.fill("year >");

@@ -5,19 +5,23 @@ import { duration, enumName, shell } from "../format";
 import { Empty, Facts, Table } from "../parts/basic";
 import { Explanation } from "../parts/explanation";
 import { ScorePicture } from "../parts/score_picture";
-import { valuesOf } from "../sample";
+import { valueOf, valuesOf } from "../sample";
 import type { Found } from "./search";
 
 interface Props { found: Found; collection: string; floats: boolean; more: (id: string) => void }
+// `next` is the one after it in the same group, if the hits are grouped.
 interface RowProps {
-  hit: SearchHitJson; rank: number; next: SearchHitJson | undefined; floats: boolean; more: (id: string) => void; explained: boolean; explain: (id: string) => void;
+  hit: SearchHitJson; rank: number; next: SearchHitJson | undefined; first: boolean; floats: boolean; more: (id: string) => void; explained: boolean; explain: (id: string) => void;
 }
 
-function Row({ hit, rank, next, floats, more, explained, explain }: RowProps) {
+const groupOf = (hit: SearchHitJson | undefined): string | undefined => hit?.group && String(valueOf(hit.group));
+
+function Row({ hit, rank, next, first, floats, more, explained, explain }: RowProps) {
   const score = Number(hit.score ?? 0), its = Number(hit.its ?? 0);
   return (
-    <tr data-id={hit.id} data-score={score} data-its={its}>
+    <tr data-id={hit.id} data-score={score} data-its={its} class={first ? "first" : ""}>
       <td class="number">{rank}</td>
+      {hit.group && <td class="group">{groupOf(hit)}</td>}
       <th scope="row">{hit.id}</th>
       <td class="number">{score.toFixed(4)}</td>
       <td class="number">{next ? (score - Number(next.score ?? 0)).toFixed(4) : ""}</td>
@@ -43,6 +47,7 @@ export function Results({ found, collection, floats, more }: Props) {
   const [chosen, choose] = useState("");
   const hits = answer.hits ?? [];
   const timings = answer.timings ?? {};
+  const grouped = hits[0]?.group !== undefined;
   const explained = hits.find((hit) => hit.id === chosen) ?? (hits[0]?.explanation && hits[0]);
   if (hits.length === 0) {
     return <Empty commands={[`bebr count ${shell(collection)}`]}>
@@ -51,10 +56,11 @@ export function Results({ found, collection, floats, more }: Props) {
   }
   return (
     <>
-      <ScorePicture hits={hits} />
-      <Table caption="Hits" head={["#Rank", "Id", "#Score", "#To the next", "Score is", "ITS", "Coded by", "Attributes", ...(floats || hits[0]!.explanation ? ["More"] : [])]}>
+      <ScorePicture hits={grouped ? [...hits].sort((a, b) => Number(b.score ?? 0) - Number(a.score ?? 0)) : hits} />
+      <Table caption="Hits" head={["#Rank", ...(grouped ? ["Group"] : []), "Id", "#Score", "#To the next", "Score is", "ITS", "Coded by", "Attributes", ...(floats || hits[0]!.explanation ? ["More"] : [])]}>
         {hits.map((hit, i) => (
-          <Row key={hit.id} hit={hit} rank={i + 1} next={hits[i + 1]} floats={floats} more={more} explained={hit === explained} explain={choose} />
+          <Row key={`${hit.id} ${groupOf(hit)}`} hit={hit} rank={i + 1} next={groupOf(hit) === groupOf(hits[i + 1]) ? hits[i + 1] : undefined}
+            first={grouped && i > 0 && groupOf(hit) !== groupOf(hits[i - 1])} floats={floats} more={more} explained={hit === explained} explain={choose} />
         ))}
       </Table>
       <div aria-live="polite">{explained && <Explanation hit={explained} />}</div>

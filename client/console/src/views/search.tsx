@@ -13,7 +13,7 @@ import { Results } from "./results";
 
 type By = "id" | "vector" | "random";
 
-interface Form { by: By; id: string; vector: string; k: string; version: string; rerank: string; minScore: string; filter: string; firstLevels: string; explain: boolean }
+interface Form { by: By; id: string; vector: string; k: string; version: string; rerank: string; minScore: string; filter: string; firstLevels: string; groupBy: string; groupSize: string; explain: boolean }
 
 async function queryOf(form: Form, collection: CollectionJson, signal: AbortSignal): Promise<number[]> {
   const version = versionOf(collection, form.version);
@@ -34,6 +34,7 @@ function optionsOf(form: Form): SearchOptionsJson {
   if (form.rerank !== "") options.rerank = Number(form.rerank);
   if (form.minScore !== "") options.minScore = Number(form.minScore);
   if (form.firstLevels !== "") options.firstLevels = Number(form.firstLevels);
+  if (form.groupBy !== "") Object.assign(options, { groupBy: form.groupBy, groupSize: Number(form.groupSize) });
   return options;
 }
 
@@ -71,7 +72,9 @@ function QueryFields({ form, set, dims, floats }: { form: Form; set: (part: Part
   );
 }
 
-function OptionFields({ form, set, collection }: { form: Form; set: (part: Partial<Form>) => void; collection: CollectionJson }) {
+interface OptionProps { form: Form; set: (part: Partial<Form>) => void; collection: CollectionJson; attributes: readonly Attribute[] }
+
+function OptionFields({ form, set, collection, attributes }: OptionProps) {
   const versions = collection.versions?.filter((version) => version.state !== "VERSION_STATE_RETIRED") ?? [];
   const numeric = (id: string, label: string, part: Exclude<keyof Form, "explain">, limits: Record<string, string | number | boolean>, hint?: string) => (
     <Field id={id} label={label} {...(hint ? { hint } : {})}>
@@ -81,7 +84,14 @@ function OptionFields({ form, set, collection }: { form: Form; set: (part: Parti
   );
   return (
     <div class="row options">
-      {numeric("k", "Results", "k", { min: 1, max: 10000, required: true })}
+      {numeric("k", form.groupBy ? "Groups" : "Results", "k", { min: 1, max: 10000, required: true })}
+      <Field id="group-by" label="Group by">
+        <select id="group-by" value={form.groupBy} onChange={(event) => set({ groupBy: event.currentTarget.value })}>
+          <option value="">nothing</option>
+          {attributes.filter((one) => one.literals.length > 0).map(({ name }) => <option key={name} value={name}>{name}</option>)}
+        </select>
+      </Field>
+      {form.groupBy && numeric("group-size", "Best of each group", "groupSize", { min: 1, max: 100, required: true })}
       {numeric("rerank", "Rerank", "rerank", { min: 0, max: 10000, disabled: !storesFloats(collection) },
         storesFloats(collection) ? "Empty: as the collection says" : "Needs stored floats")}
       {numeric("min-score", "Least score", "minScore", { step: "any" })}
@@ -99,7 +109,7 @@ function OptionFields({ form, set, collection }: { form: Form; set: (part: Parti
 export function SearchView({ collection, id }: { collection: CollectionJson; id: string }) {
   const floats = storesFloats(collection);
   const [form, setForm] = useState<Form>({
-    by: floats ? "id" : "random", id, vector: "", k: "10", version: "", rerank: "", minScore: "", filter: "", firstLevels: "", explain: false,
+    by: floats ? "id" : "random", id, vector: "", k: "10", version: "", rerank: "", minScore: "", filter: "", firstLevels: "", groupBy: "", groupSize: "3", explain: false,
   });
   const set = (part: Partial<Form>) => setForm((before) => ({ ...before, ...part }));
   const found = useTask<Found>();
@@ -123,7 +133,7 @@ export function SearchView({ collection, id }: { collection: CollectionJson; id:
           : attributes.length > 0 ? `Attributes of a sample: ${attributes.map((one) => one.name).join(", ")}` : "No document of a sample has attributes."}>
           <FilterInput id="filter" value={form.filter} attributes={attributes} set={(filter) => set({ filter })} />
         </Field>
-        <OptionFields form={form} set={set} collection={collection} />
+        <OptionFields form={form} set={set} collection={collection} attributes={attributes} />
         <label><input type="checkbox" checked={form.explain} onChange={(event) => set({ explain: event.currentTarget.checked })} /> Explain the scores</label>
         <p class="buttons"><button class="primary" type="submit">Search</button></p>
       </form>
