@@ -27,7 +27,7 @@ namespace {
 
 constexpr size_t kQueriesAtATime = 16;
 constexpr size_t kFillsAtATime = 64;
-constexpr size_t kLeastHits = 256;    // of the first scan, at least,
+constexpr size_t kLeastHits = 256;    // candidates of the first scan, at least,
 constexpr size_t kHitsPerWanted = 4;  // or so many for each hit that is asked for,
 constexpr size_t kMoreHits = 4;       // and so many times as many in each scan after it
 
@@ -45,7 +45,8 @@ class GroupSearch : public std::enable_shared_from_this<GroupSearch> {
     Query(size_t number_in, size_t k, size_t group_size) : number(number_in), groups(k, group_size) {}
 
     const size_t number;   // of the request's
-    size_t hits = 0;       // that the last scan for groups was to find
+    size_t hits = 0;       // candidates that the last scan for groups was to find,
+    bool all = false;      // and it found fewer
     bool grouped = false;  // the groups are known
     HitGroups groups;
     std::vector<size_t> unfilled;  // groups of which too few hits are known
@@ -61,13 +62,21 @@ class GroupSearch : public std::enable_shared_from_this<GroupSearch> {
   void Continue(const QueryPtr& query);
   // Scans for hits of groups that are not known yet.
   void ScanForGroups(const QueryPtr& query, size_t hits);
+  // Puts what such a scan has found into groups, and returns those that are in one; takes the hits that are made of
+  // them.
+  absl::StatusOr<std::vector<Candidate>> Choose(Query& query, std::vector<Candidate> found);
   absl::Status TakeGroups(Query& query, SearchResult result);
   // Finds the best hits of the next groups of which too few are known.
   void Fill(const QueryPtr& query);
   // The first scans of the first queries are refused where too many wait; what comes later is not.
   void Submit(std::unique_ptr<SearchJob> child, const QueryPtr& query, bool admitted, Take take);
   absl::Status End(Query& query);
-  // Scores hits of a query again, those that are estimated.
+  // How candidates of a query, and estimated ones of its hits, are scored again.
+  absl::StatusOr<std::vector<ScoredCandidate>> Reranked(size_t query, const std::vector<Candidate>& candidates);
+  ExactScoring ScoringOf(size_t query) const {
+    return {request().queries[query], job_->version.embedding, job_->manifest->store_floats,
+            job_->version.binarizer->metric()};
+  }
   absl::Status Rescore(size_t query, absl::Span<SearchHit* const> hits);
   // Asks for the memory of so many more hits, as far as others have not given theirs up.
   absl::Status Hold(size_t hits);
@@ -78,7 +87,7 @@ class GroupSearch : public std::enable_shared_from_this<GroupSearch> {
   const std::unique_ptr<SearchJob> job_;
   Scheduler& scheduler_;
   std::shared_ptr<const Filter> any_group_;  // the filter, of documents that are in a group
-  bool lists_ = false;                       // the attribute of some documents is one
+  ValueKinds kinds_;                         // of the attribute
   std::atomic<int64_t> rerank_us_{0};
 
   Mutex mutex_;
@@ -97,8 +106,8 @@ absl::Status GroupSearch::Prepare() {
         request().group_by));
   }
   Pin(*job_);
-  lists_ = HasLists(job_->target->view(), request().group_by);
-  any_group_ = Filter::WithOtherValue(job_->filter.get(), request().group_by, {}, lists_);
+  kinds_ = KindsOf(job_->target->view(), request().group_by);
+  any_group_ = Filter::WithOtherValue(job_->filter.get(), request().group_by, {}, kinds_.lists);
   job_->result.warnings = WarningsOf(*any_group_, job_->target->view());
   if (request().strict && !job_->result.warnings.empty()) {
     return absl::InvalidArgumentError(
@@ -136,30 +145,39 @@ void GroupSearch::ScanForGroups(const QueryPtr& query, size_t hits) {
   const bool admitted = !first || query->number >= kQueriesAtATime;
   query->hits = hits;
   auto child = ChildOf(*job_, {request().queries[query->number]}, hits);
-  if (first) {
+  if (!first) {
+    child->filters = {
+        Filter::WithOtherValue(job_->filter.get(), request().group_by, query->groups.known(), kinds_.lists)};
+  } else if (kinds_.none || kinds_.lists) {
     // Alike for all queries, so that it is evaluated once.
     child->filter = any_group_;
     child->request.filter = request().filter + '\0' + request().group_by;
-  } else {
-    child->filters = {Filter::WithOtherValue(job_->filter.get(), request().group_by, query->groups.known(), lists_)};
   }
+  child->choose = [this, query](std::vector<Candidate> found) { return Choose(*query, std::move(found)); };
   Submit(std::move(child), query, admitted,
          [this](Query& of, SearchResult result) { return TakeGroups(of, std::move(result)); });
 }
 
-absl::Status GroupSearch::TakeGroups(Query& query, SearchResult result) {
-  std::vector<SearchHit> hits = std::move(result.hits.front());
-  const bool all = hits.size() < query.hits;
+absl::StatusOr<std::vector<Candidate>> GroupSearch::Choose(Query& query, std::vector<Candidate> found) {
+  const std::optional<float> least = request().rerank == 0 ? request().min_score : std::nullopt;
+  while (!found.empty() && least.has_value() && found.back().score < *least) found.pop_back();
+  query.all = found.size() < query.hits;
+  std::vector<ScoredCandidate> ranked;
   if (request().rerank > 0 && query.groups.groups().empty()) {
-    const size_t deep = std::min(hits.size(), request().rerank);
-    std::vector<SearchHit*> first;
-    for (size_t i = 0; i < deep; ++i) first.push_back(&hits[i]);
-    BEBR_RETURN_IF_ERROR(Rescore(query.number, first));
-    std::sort(hits.begin(), hits.begin() + static_cast<ptrdiff_t>(deep), BetterHit);
+    // The best ones are scored again and come first.
+    const auto rest = found.begin() + static_cast<ptrdiff_t>(std::min(found.size(), request().rerank));
+    BEBR_ASSIGN_OR_RETURN(ranked, Reranked(query.number, {found.begin(), rest}));
+    found.erase(found.begin(), rest);
   }
-  query.groups.Add(*job_->target, request().group_by, hits);
-  query.groups.EndRound(all);
-  query.grouped = all || query.groups.enough();
+  for (const Candidate& candidate : found) ranked.push_back({candidate, ScoreKind::kEstimated});
+  query.groups.Add(*job_->target, request().group_by, ranked);
+  return query.groups.Wanted(ranked);
+}
+
+absl::Status GroupSearch::TakeGroups(Query& query, SearchResult result) {
+  query.groups.Complete(result.hits.front());
+  query.groups.EndRound(query.all);
+  query.grouped = query.all || query.groups.enough();
   for (size_t g = 0; query.grouped && g < query.groups.groups().size(); ++g) {
     if (!query.groups.groups()[g].whole) query.unfilled.push_back(g);
   }
@@ -175,7 +193,7 @@ void GroupSearch::Fill(const QueryPtr& query) {
   auto child = ChildOf(*job_, queries, request().group_size);
   for (const size_t g : groups) {
     child->filters.push_back(
-        Filter::WithValue(job_->filter.get(), request().group_by, query->groups.groups()[g].value, lists_));
+        Filter::WithValue(job_->filter.get(), request().group_by, query->groups.groups()[g].value, kinds_.lists));
   }
   Submit(std::move(child), query, /*admitted=*/true, [groups = std::move(groups)](Query& of, SearchResult result) {
     for (size_t i = 0; i < groups.size(); ++i) {
@@ -222,6 +240,15 @@ absl::Status GroupSearch::End(Query& query) {
   return CompleteHits(request(), *job_->shards, job_->target->store_view(), absl::MakeSpan(hits), job_->result_bytes);
 }
 
+absl::StatusOr<std::vector<ScoredCandidate>> GroupSearch::Reranked(size_t query,
+                                                                   const std::vector<Candidate>& candidates) {
+  const SteadyTime begun = SteadyNow();
+  BEBR_RETURN_IF_ERROR(Interrupted(request(), begun));
+  auto ranked = Rerank(*job_->target, job_->shards->store(), candidates, candidates.size(), ScoringOf(query));
+  rerank_us_ += std::max<int64_t>(1, absl::ToInt64Microseconds(SteadyNow() - begun));
+  return ranked;
+}
+
 absl::Status GroupSearch::Rescore(size_t query, absl::Span<SearchHit* const> hits) {
   const SteadyTime begun = SteadyNow();
   BEBR_RETURN_IF_ERROR(Interrupted(request(), begun));
@@ -233,9 +260,7 @@ absl::Status GroupSearch::Rescore(size_t query, absl::Span<SearchHit* const> hit
     documents.push_back({job_->target->parts()[hit->segment].shard, hit->id});
   }
   BEBR_ASSIGN_OR_RETURN(const auto scores,
-                        ExactScores(job_->shards->store(), job_->target->store_view(), documents,
-                                    {request().queries[query], job_->version.embedding, job_->manifest->store_floats,
-                                     job_->version.binarizer->metric()}));
+                        ExactScores(job_->shards->store(), job_->target->store_view(), documents, ScoringOf(query)));
   for (size_t i = 0; i < estimated.size(); ++i) {
     if (!scores[i].has_value()) continue;
     estimated[i]->score = *scores[i];

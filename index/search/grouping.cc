@@ -7,6 +7,7 @@
 #include <utility>
 #include <variant>
 
+#include "absl/container/flat_hash_set.h"
 #include "index/search/number_order.h"
 #include "index/search/ranking.h"
 #include "index/segment/attribute_list.h"
@@ -41,27 +42,37 @@ std::vector<AttributeScalar> ValuesAt(const SegmentView& segment, const Attribut
 
 }  // namespace
 
-bool HasLists(const CollectionView& view, std::string_view name) {
+ValueKinds KindsOf(const CollectionView& view, std::string_view name) {
+  ValueKinds kinds;
   for (const auto& shard : view.shards) {
     for (const SegmentView& segment : shard->segments) {
       const auto column = segment.attributes->find(name);
-      if (column == segment.attributes->end()) continue;
+      if (column == segment.attributes->end()) {
+        kinds.none = true;
+        continue;
+      }
       const AttributeType* types = column->second->types.data();
-      if (std::memchr(types, static_cast<int>(AttributeType::kList), segment.rows) != nullptr) return true;
+      const auto has = [&](AttributeType type) {
+        return std::memchr(types, static_cast<int>(type), segment.rows) != nullptr;
+      };
+      kinds.lists = kinds.lists || has(AttributeType::kList);
+      kinds.none = kinds.none || has(AttributeType::kAbsent) || has(AttributeType::kStored);
     }
   }
-  return false;
+  return kinds;
 }
 
-void HitGroups::Add(const ScanTarget& target, std::string_view attribute, const std::vector<SearchHit>& hits) {
-  for (const SearchHit& hit : hits) {
-    const ScanTarget::Part& part = target.parts()[hit.segment];
+void HitGroups::Add(const ScanTarget& target, std::string_view attribute,
+                    absl::Span<const ScoredCandidate> candidates) {
+  for (const ScoredCandidate& scored : candidates) {
+    const ScanTarget::Part& part = target.parts()[scored.candidate.segment];
     const AttributeDictionary& dictionary = *target.shard(part.shard).dictionary;
-    for (const AttributeScalar& value : ValuesAt(*part.view, dictionary, hit.row, attribute)) AddTo(value, hit);
+    for (const AttributeScalar& value : ValuesAt(*part.view, dictionary, scored.candidate.row, attribute))
+      AddTo(value, scored);
   }
 }
 
-void HitGroups::AddTo(const AttributeScalar& value, const SearchHit& hit) {
+void HitGroups::AddTo(const AttributeScalar& value, const ScoredCandidate& scored) {
   const std::string packed = PackScalar(value);
   const auto found = by_value_.find(packed);
   if (found == by_value_.end() && enough()) return;
@@ -73,8 +84,38 @@ void HitGroups::AddTo(const AttributeScalar& value, const SearchHit& hit) {
   }
   HitGroup& group = groups_[at];
   if (group.hits.size() == group_size_) return;
-  group.hits.push_back(hit);
-  group.hits.back().group = ToValue(value);
+  SearchHit& hit = group.hits.emplace_back();
+  hit.score = scored.candidate.score;
+  hit.score_kind = scored.kind;
+  hit.segment = scored.candidate.segment;
+  hit.row = scored.candidate.row;
+  hit.group = ToValue(value);
+}
+
+std::vector<Candidate> HitGroups::Wanted(absl::Span<const ScoredCandidate> candidates) const {
+  absl::flat_hash_set<std::pair<uint32_t, uint32_t>> in_groups;
+  for (size_t g = old_; g < groups_.size(); ++g) {
+    for (const SearchHit& hit : groups_[g].hits) in_groups.emplace(hit.segment, hit.row);
+  }
+  std::vector<Candidate> wanted;
+  for (const ScoredCandidate& scored : candidates) {
+    if (in_groups.contains({scored.candidate.segment, scored.candidate.row})) wanted.push_back(scored.candidate);
+  }
+  return wanted;
+}
+
+void HitGroups::Complete(const std::vector<SearchHit>& hits) {
+  absl::flat_hash_map<std::pair<uint32_t, uint32_t>, const SearchHit*> by_row;
+  for (const SearchHit& hit : hits) by_row.emplace(std::pair(hit.segment, hit.row), &hit);
+  for (size_t g = old_; g < groups_.size(); ++g) {
+    for (SearchHit& hit : groups_[g].hits) {
+      SearchHit whole = *by_row.at({hit.segment, hit.row});
+      whole.score = hit.score;
+      whole.score_kind = hit.score_kind;
+      whole.group = std::move(hit.group);
+      hit = std::move(whole);
+    }
+  }
 }
 
 void HitGroups::EndRound(bool all) {

@@ -10,14 +10,20 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/types/span.h"
+#include "index/search/rerank.h"
 #include "index/search/scan_target.h"
 #include "index/shard/shard_set.h"
 #include "index/types/search.h"
 
 namespace bebr {
 
-// Whether the attribute of some row of the view is a list.
-bool HasLists(const CollectionView& view, std::string_view name);
+// What the rows of a view have under an attribute's name.
+struct ValueKinds {
+  bool lists = false;  // some row has a list
+  bool none = false;   // some row has none, or one that is stored only
+};
+ValueKinds KindsOf(const CollectionView& view, std::string_view name);
 
 // The best hits of one value.
 struct HitGroup {
@@ -26,17 +32,22 @@ struct HitGroup {
   bool whole = false;           // no document of the group is missing, or it has as many hits as a group may
 };
 
-// A HitGroups finds out which groups are the best, and their best hits, from lists of hits. Each value of a list is a
-// group of its own, and numbers of both types are one if they are equal. Not thread-safe. Cost: linear in the values of
-// the hits.
+// A HitGroups finds out which groups are the best, and their best hits, from lists of candidates, most of which are in
+// no group in the end: only the others are made hits. Each value of a list is a group of its own, and numbers of both
+// types are one if they are equal. A round is: Add, Wanted, Complete, EndRound. Not thread-safe. Cost: linear in the
+// values of the candidates.
 class HitGroups {
  public:
   // At most `groups` groups of at most `group_size` hits.
   HitGroups(size_t groups, size_t group_size) : most_(groups), group_size_(group_size) {}
 
-  // Takes hits, best first, worse ones than all before, of what was scanned. Values that were known when the round
-  // began are passed over.
-  void Add(const ScanTarget& target, std::string_view attribute, const std::vector<SearchHit>& hits);
+  // Takes candidates, best first, worse ones than all before, of what was scanned. Values that were known when the
+  // round began are passed over.
+  void Add(const ScanTarget& target, std::string_view attribute, absl::Span<const ScoredCandidate> candidates);
+  // Those of the round's candidates that are in a group, each once, in their order; and the hits that were made of
+  // them, of which each takes all but its score and group.
+  std::vector<Candidate> Wanted(absl::Span<const ScoredCandidate> candidates) const;
+  void Complete(const std::vector<SearchHit>& hits);
   // Ends a round: what it took were the best of all documents with a value that was not known when it began, or, with
   // `all`, all of them.
   void EndRound(bool all);
@@ -50,7 +61,7 @@ class HitGroups {
   std::vector<SearchHit> Ranked(std::optional<float> min_score);
 
  private:
-  void AddTo(const AttributeScalar& value, const SearchHit& hit);
+  void AddTo(const AttributeScalar& value, const ScoredCandidate& scored);
 
   const size_t most_, group_size_;
   std::vector<HitGroup> groups_;

@@ -252,6 +252,9 @@ absl::Status SearchBatch::FillHits(SearchJob& job, size_t query, size_t position
   found_[query] = scan_->Best(query);
   ScaleBack(query);
   LeaveOut(*target_, job.request, found_[query]);
+  if (job.choose != nullptr) {
+    BEBR_ASSIGN_OR_RETURN(found_[query], job.choose(std::move(found_[query])));
+  }
   std::vector<SearchHit>& hits = job.result.hits[position];
   BEBR_ASSIGN_OR_RETURN(hits, Hits(job, query, job.request.queries[position]));
   return CompleteHits(job.request, *job.shards, target_->store_view(), absl::MakeSpan(hits), job.result_bytes);

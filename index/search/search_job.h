@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
@@ -29,6 +30,8 @@ struct SearchJob {
   std::shared_ptr<const Filter> filter;  // null = all documents
   // Of each query one of its own, in place of `filter`; or none.
   std::vector<std::shared_ptr<const Filter>> filters;
+  // Of a query's candidates, best first, those that become hits, in their order; null: all. One query at a time.
+  absl::AnyInvocable<absl::StatusOr<std::vector<Candidate>>(std::vector<Candidate>)> choose;
   absl::AnyInvocable<void(absl::StatusOr<SearchResult>)> done;
   uint64_t query_memory = 0;  // of one query while it is scanned: QueryMemory
   SteadyTime submitted;       // when it began to wait
