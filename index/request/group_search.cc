@@ -75,7 +75,7 @@ class GroupSearch : public std::enable_shared_from_this<GroupSearch> {
   absl::StatusOr<std::vector<ScoredCandidate>> Reranked(size_t query, const std::vector<Candidate>& candidates);
   ExactScoring ScoringOf(size_t query) const {
     return {request().queries[query], job_->version.embedding, job_->manifest->store_floats,
-            job_->version.binarizer->metric()};
+            job_->version.binarizer->metric(), [this] { return Interrupted(request(), SteadyNow()); }};
   }
   absl::Status Rescore(size_t query, absl::Span<SearchHit* const> hits);
   // Asks for the memory of so many more hits, as far as others have not given theirs up.

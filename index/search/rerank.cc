@@ -15,6 +15,7 @@ namespace bebr {
 namespace {
 
 constexpr size_t kChains = 8;
+constexpr size_t kReadAtATime = 512;  // floats of documents that are held at a time
 
 // Sums over the values of a query and a document, in chains with a fixed order: fast enough, and the same on every
 // machine.
@@ -102,25 +103,41 @@ float InformationScore(const CodeSpec& spec, uint32_t query_levels, const uint32
   return static_cast<float>(1.0 + p * std::log2(p) + (1.0 - p) * std::log2(1.0 - p));
 }
 
+namespace {
+
+// Of a shard's documents, those numbered in `some`.
+absl::Status ScoreSome(CollectionStore& store, const CollectionStore::View* view, uint32_t shard,
+                       absl::Span<const DocumentInShard> documents, absl::Span<const size_t> some,
+                       const ExactScoring& scoring, std::vector<std::optional<float>>& scores) {
+  const size_t width = scoring.storage == FloatStorage::kFloat16 ? sizeof(uint16_t) : sizeof(float);
+  std::vector<std::string_view> ids;
+  for (const size_t i : some) ids.push_back(documents[i].id);
+  BEBR_ASSIGN_OR_RETURN(const auto floats, store.GetFloats(view, scoring.embedding, shard, ids));
+  for (size_t j = 0; j < ids.size(); ++j) {
+    if (!floats[j].has_value()) continue;
+    if (floats[j]->size() != scoring.query.size() * width) {
+      return absl::DataLossError(
+          absl::StrFormat("the stored embedding of document \"%s\" has %d bytes; %d were expected", ids[j],
+                          floats[j]->size(), scoring.query.size() * width));
+    }
+    scores[some[j]] = ExactScore(scoring.query, *floats[j], scoring.storage, scoring.metric);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
 absl::StatusOr<std::vector<std::optional<float>>> ExactScores(CollectionStore& store, const CollectionStore::View* view,
                                                               absl::Span<const DocumentInShard> documents,
                                                               const ExactScoring& scoring) {
   std::map<uint32_t, std::vector<size_t>> by_shard;
   for (size_t i = 0; i < documents.size(); ++i) by_shard[documents[i].shard].push_back(i);
-  const size_t width = scoring.storage == FloatStorage::kFloat16 ? sizeof(uint16_t) : sizeof(float);
   std::vector<std::optional<float>> scores(documents.size());
   for (const auto& [shard, of_shard] : by_shard) {
-    std::vector<std::string_view> ids;
-    for (const size_t i : of_shard) ids.push_back(documents[i].id);
-    BEBR_ASSIGN_OR_RETURN(const auto floats, store.GetFloats(view, scoring.embedding, shard, ids));
-    for (size_t j = 0; j < ids.size(); ++j) {
-      if (!floats[j].has_value()) continue;
-      if (floats[j]->size() != scoring.query.size() * width) {
-        return absl::DataLossError(
-            absl::StrFormat("the stored embedding of document \"%s\" has %d bytes; %d were expected", ids[j],
-                            floats[j]->size(), scoring.query.size() * width));
-      }
-      scores[of_shard[j]] = ExactScore(scoring.query, *floats[j], scoring.storage, scoring.metric);
+    for (size_t begin = 0; begin < of_shard.size(); begin += kReadAtATime) {
+      if (scoring.interrupted != nullptr) BEBR_RETURN_IF_ERROR(scoring.interrupted());
+      const auto some = absl::MakeConstSpan(of_shard).subspan(begin, kReadAtATime);
+      BEBR_RETURN_IF_ERROR(ScoreSome(store, view, shard, documents, some, scoring, scores));
     }
   }
   return scores;

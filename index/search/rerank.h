@@ -3,6 +3,7 @@
 #define BEBR_INDEX_SEARCH_RERANK_H_
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -36,6 +37,8 @@ struct ExactScoring {
   uint32_t embedding = 0;
   FloatStorage storage = FloatStorage::kNone;
   Metric metric = Metric::kCosine;
+  // Asked between reads of some hundred floats; an error ends them. May be null.
+  std::function<absl::Status()> interrupted = nullptr;
 };
 
 // The exact scores of documents as `view` has them; nullopt where no floats are stored.

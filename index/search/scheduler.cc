@@ -81,7 +81,7 @@ absl::Status Scheduler::Admit(size_t queries) const {
 
 Scheduler::Lane& Scheduler::LaneOf(const SearchJob& job) {
   if (lanes_.size() >= kMostLanes) {
-    std::erase_if(lanes_, [](const auto& entry) { return entry.second.jobs.empty() && entry.second.scans == 0; });
+    std::erase_if(lanes_, [](const auto& entry) { return entry.second.idle(); });
   }
   return lanes_[KeyOf(job)];
 }
@@ -166,16 +166,25 @@ Scheduler::Group Scheduler::TakeGroup(Lane& lane) {
 }
 
 void Scheduler::AwaitCompany(Lane& lane) {
-  const size_t enough = std::min(lane.expected, EnoughQueries(*lane.jobs.front()));
-  const SteadyTime until = lane.last_scan_end + lane.last_scan / kCompanyShare;
+  const size_t enough = EnoughQueries(*lane.jobs.front());
+  const absl::Duration most = lane.last_scan / kCompanyShare;
   const absl::Duration lull = std::max(kLeastLull, lane.last_scan / kLullShare);
   SteadyTime now = SteadyNow();
-  SteadyTime quiet = now + lull;
-  while (!stopping_ && lane.queries < enough && now < std::min(until, quiet)) {
+  SteadyTime until = lane.last_scan_end + most, quiet = now + lull;
+  bool finishing = Finishing(lane);
+  while (!stopping_ && lane.queries < (finishing ? enough : std::min(lane.expected, enough))) {
+    const SteadyTime end = finishing ? lane.last_scan_end + lane.long_scan : std::min(until, quiet);
+    if (now >= end) break;
     const size_t before = lane.queries;
-    lane.company.WaitFor(&mutex_, std::min(until, quiet) - now);
+    lane.company.WaitFor(&mutex_, end - now);
     now = SteadyNow();
     if (lane.queries > before) quiet = now + lull;
+    // Whose answers were the last ones may ask again.
+    if (finishing && !Finishing(lane)) {
+      until = now + most;
+      quiet = now + lull;
+    }
+    finishing = Finishing(lane);
   }
 }
 
@@ -190,7 +199,9 @@ void Scheduler::Drive() {
       if (ready_.empty()) return;
       lane = ready_.front();
       ready_.pop_front();
+      ++awaiting_;
       AwaitCompany(*lane);
+      --awaiting_;
       group = TakeGroup(*lane);
       lane->claimed = false;
       ++lane->scans;
@@ -198,19 +209,20 @@ void Scheduler::Drive() {
       stopping = stopping_;
     }
     const SteadyTime start = SteadyNow();
-    const size_t scanned = RunGroup(std::move(group), stopping);
+    const size_t scanned = RunGroup(*lane, std::move(group), stopping);
     MutexLock lock(&mutex_);
     --lane->scans;
     if (scanned > 0) {
       lane->expected = lane->queries + scanned;
       lane->last_scan_end = SteadyNow();
       lane->last_scan = lane->last_scan_end - start;
+      lane->long_scan = std::max(lane->last_scan, lane->long_scan - lane->long_scan / 8);
     }
     Offer(*lane);
   }
 }
 
-size_t Scheduler::RunGroup(Group group, bool stopping) {
+size_t Scheduler::RunGroup(Lane& lane, Group group, bool stopping) {
   Group ready;
   for (std::unique_ptr<SearchJob>& job : group) {
     absl::Status status = Interrupted(job->request, SteadyNow());
@@ -221,7 +233,7 @@ size_t Scheduler::RunGroup(Group group, bool stopping) {
       job->done(status);
     }
   }
-  return ready.empty() ? 0 : Scan(std::move(ready));
+  return ready.empty() ? 0 : Scan(lane, std::move(ready));
 }
 
 std::shared_ptr<SearchBatch> Scheduler::MakeBatch(Group group) {
@@ -241,7 +253,7 @@ std::shared_ptr<SearchBatch> Scheduler::MakeBatch(Group group) {
   return {batch.release(), end};
 }
 
-size_t Scheduler::Scan(Group group) {
+size_t Scheduler::Scan(Lane& lane, Group group) {
   const std::shared_ptr<SearchBatch> batch = MakeBatch(std::move(group));
   batch->Encode(scan_pool_);
   const ScanCounts counts = batch->Scan(scan_pool_);
@@ -250,17 +262,27 @@ size_t Scheduler::Scan(Group group) {
   counters_.documents_scanned.fetch_add(counts.documents, std::memory_order_relaxed);
   counters_.bytes_scanned.fetch_add(counts.bytes, std::memory_order_relaxed);
   counters_.scan_us.fetch_add(static_cast<uint64_t>(batch->scan_us()), std::memory_order_relaxed);
-  const auto finish = [&batch](ThreadPool& pool, SearchBatch::Weight weight) {
-    for (size_t t = 0; t < std::min(pool.size(), batch->count(weight)); ++t) Finish(pool, batch, weight);
+  using Weight = SearchBatch::Weight;
+  const size_t light = std::min(finish_pool_.size(), batch->count(Weight::kLight));
+  {
+    MutexLock lock(&mutex_);
+    lane.finishers += light;
+  }
+  const auto left = [this, &lane] {
+    MutexLock lock(&mutex_);
+    --lane.finishers;
+    lane.company.NotifyOne();
   };
-  finish(finish_pool_, SearchBatch::Weight::kLight);
-  finish(heavy_pool_, SearchBatch::Weight::kHeavy);
+  for (size_t t = 0; t < light; ++t) Finish(finish_pool_, batch, Weight::kLight, left);
+  const size_t heavy = std::min(heavy_pool_.size(), batch->count(Weight::kHeavy));
+  for (size_t t = 0; t < heavy; ++t) Finish(heavy_pool_, batch, Weight::kHeavy, [] {});
   return batch->query_count();
 }
 
-void Scheduler::Finish(ThreadPool& pool, std::shared_ptr<SearchBatch> batch, SearchBatch::Weight weight) {
-  pool.Submit([&pool, batch = std::move(batch), weight]() mutable {
-    if (batch->FinishNext(weight)) Finish(pool, std::move(batch), weight);
+void Scheduler::Finish(ThreadPool& pool, std::shared_ptr<SearchBatch> batch, SearchBatch::Weight weight, End end) {
+  pool.Submit([&pool, batch = std::move(batch), weight, end = std::move(end)]() mutable {
+    if (batch->FinishNext(weight)) return Finish(pool, std::move(batch), weight, std::move(end));
+    end();
   });
 }
 

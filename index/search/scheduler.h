@@ -40,7 +40,8 @@ namespace bebr {
 // be about, those that came during the scan and those it has just answered, whose clients often have another one; but
 // not for more than a scan needs to be efficient, so that while some clients are answered the others' queries are
 // scanned; at most a quarter of the time that the scan took, and no longer than a sixteenth of it after the last one
-// came.
+// came. While all processors finish queries of the lane, as with rerank, a scan of few would only keep them from it:
+// then the lane waits for company until one of them is done with it, or for as long as a long scan takes.
 //
 // Order. First come, first served in a lane; a search with more queries than a scan takes has one scan after another.
 //
@@ -85,10 +86,13 @@ class Scheduler {
     size_t queries = 0;    // that wait
     bool claimed = false;  // is ready, or a driver waits for company for it
     size_t scans = 0;      // that have not ended
-    CondVar company;       // a job came, or stopping_
+    CondVar company;       // a job came, there are fewer finishers, or stopping_
     size_t expected = 0;   // queries that are about, as the last scan's end showed
     SteadyTime last_scan_end = -absl::InfiniteDuration();
     absl::Duration last_scan;
+    absl::Duration long_scan;  // the longest one, of which an eighth is forgotten with each that follows
+    size_t finishers = 0;      // threads that its scans keep finishing light queries
+    bool idle() const { return jobs.empty() && scans == 0 && finishers == 0; }
   };
 
   static Key KeyOf(const SearchJob& job);
@@ -100,14 +104,20 @@ class Scheduler {
   void Offer(Lane& lane) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Drive();
   void AwaitCompany(Lane& lane) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether a driver should wait until fewer threads finish queries of the lane: all of them do.
+  bool Finishing(const Lane& lane) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return lane.finishers >= finish_pool_.size() && awaiting_ <= drivers_.size() / 2;
+  }
   Group TakeGroup(Lane& lane) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Answers those that need no scan any more, scans for the others; returns how many queries it scanned for.
-  size_t RunGroup(Group group, bool stopping);
-  size_t Scan(Group group);
+  size_t RunGroup(Lane& lane, Group group, bool stopping);
+  size_t Scan(Lane& lane, Group group);
   // A batch that counts towards codes_ while it is there.
   std::shared_ptr<SearchBatch> MakeBatch(Group group);
-  // Finishes the rest of a batch on a pool, a query at a time, so that other batches have their turn in between.
-  static void Finish(ThreadPool& pool, std::shared_ptr<SearchBatch> batch, SearchBatch::Weight weight);
+  // Finishes the rest of a batch on a pool, a query at a time, so that other batches have their turn in between; then
+  // calls `end`.
+  using End = absl::AnyInvocable<void()>;
+  static void Finish(ThreadPool& pool, std::shared_ptr<SearchBatch> batch, SearchBatch::Weight weight, End end);
 
   std::atomic<size_t> max_queued_queries_;
   Counters counters_;
@@ -116,7 +126,8 @@ class Scheduler {
   std::map<Key, Lane> lanes_ ABSL_GUARDED_BY(mutex_);
   std::deque<Lane*> ready_ ABSL_GUARDED_BY(mutex_);  // each once
   size_t queued_queries_ ABSL_GUARDED_BY(mutex_) = 0;
-  uint64_t codes_ ABSL_GUARDED_BY(mutex_) = 0;  // bytes, of batches that are not finished
+  uint64_t codes_ ABSL_GUARDED_BY(mutex_) = 0;   // bytes, of batches that are not finished
+  size_t awaiting_ ABSL_GUARDED_BY(mutex_) = 0;  // drivers that wait for company
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   FairPool scan_pool_;      // helps the drivers
   ThreadPool heavy_pool_;   // as finish_pool_, of queries with many candidates; which hands work over to it

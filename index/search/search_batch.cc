@@ -202,9 +202,10 @@ absl::StatusOr<std::vector<SearchHit>> SearchBatch::Hits(const SearchJob& job, s
   const SearchRequest& request = job.request;
   std::vector<ScoredCandidate> scored;
   if (request.rerank > 0) {
-    BEBR_ASSIGN_OR_RETURN(scored, Rerank(*target_, job.shards->store(), found_[query], request.rerank,
-                                         {embedding, job.version.embedding, job.manifest->store_floats,
-                                          job.version.binarizer->metric()}));
+    BEBR_ASSIGN_OR_RETURN(
+        scored, Rerank(*target_, job.shards->store(), found_[query], request.rerank,
+                       {embedding, job.version.embedding, job.manifest->store_floats, job.version.binarizer->metric(),
+                        [&request] { return Interrupted(request, SteadyNow()); }}));
   } else {
     for (const Candidate& candidate : found_[query]) scored.push_back({candidate, ScoreKind::kEstimated});
   }

@@ -59,6 +59,10 @@ class ShardFileSystem::Table final : public rocksdb::FSRandomAccessFileOwnerWrap
   }
   IOStatus MultiRead(rocksdb::FSReadRequest* requests, size_t count, const IOOptions& options,
                      IODebugContext* debug) override {
+    // The disk reads all of them at the same time, before the first one is waited for.
+    for (size_t r = 0; r < count && count > 1; ++r) {
+      Prefetch(requests[r].offset, requests[r].len, options, debug).PermitUncheckedError();
+    }
     const IOStatus status = FSRandomAccessFileOwnerWrapper::MultiRead(requests, count, options, debug);
     for (size_t r = 0; r < count; ++r) requests[r].status = Retryable(requests[r].status);
     return Retryable(status);

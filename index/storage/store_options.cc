@@ -32,7 +32,8 @@ rocksdb::ColumnFamilyOptions FamilyOptions(ColumnFamily family, const StoreCache
   table.block_cache = cache.blocks;
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
   table.format_version = 5;
-  table.block_size = family == kFloats ? 16 << 10 : 8 << 10;
+  // Floats are read one document at a time, here and there: a block is copied, checked and put into the cache for each.
+  table.block_size = family == kFloats ? 4 << 10 : 8 << 10;
   rocksdb::ColumnFamilyOptions options;
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   // Codes and floats are close to random bits: compressing them costs time and saves nothing.

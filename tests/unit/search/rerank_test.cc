@@ -163,6 +163,16 @@ TEST_F(RerankTest, LeavesWhatIsDeeperAndWhatHasNoFloats) {
   }
 }
 
+TEST_F(RerankTest, EndsWhenItIsInterrupted) {
+  const ScanTarget target = shards_.Target();
+  size_t asked = 0;
+  const auto interrupt = [&asked] { return ++asked == 2 ? absl::CancelledError("enough") : absl::OkStatus(); };
+  const auto scored = Rerank(target, shards_.shards()->store(), Candidates(target, 60), 60,
+                             {query_, 0, FloatStorage::kFloat32, Metric::kCosine, interrupt});
+  EXPECT_EQ(scored.status().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(asked, 2u);  // once for each of three shards, but no more
+}
+
 TEST_F(RerankTest, FloatsOfAnotherLengthAreDataLoss) {
   const ScanTarget target = shards_.Target();
   const auto scored = Rerank(target, shards_.shards()->store(), Candidates(target, 5), 5,
