@@ -35,6 +35,10 @@ constexpr char kFashionQueries[] = "/usr/share/datasets/fashion-mnist/t10k-image
 constexpr double kSharedBy = 1e6;
 // What groups take of a document beside its code: the place of a row and the row of a place.
 constexpr double kPlaceBytes = 4.0;
+// Of sizes closer together than this, ours are made for the smallest.
+constexpr double kSameSize = 1.08;
+// So much larger is as large: models differ by fractions of a byte a document.
+constexpr double kAsLarge = 1.01;
 
 const std::map<std::string, Metric> kMetrics = {
     {"cosine", Metric::kCosine}, {"inner_product", Metric::kInnerProduct}, {"l2", Metric::kL2}};
@@ -48,7 +52,8 @@ struct Flags {
   int64_t steps = -1;
   size_t threads = 0;
   uint64_t seed = 1;
-  bool no_fashion = false, no_training = false, no_baselines = false, unseen = false, equal_bytes = false;
+  bool no_fashion = false, no_training = false, no_baselines = false, unseen = false, equal_bytes = false,
+       all_sizes = false;
   uint32_t query_levels = kMaxQueryLevels;
   Metric metric = Metric::kCosine;
 };
@@ -59,11 +64,12 @@ struct Size {
   double total() const { return code + factors + model / kSharedBy; }
 };
 
-// A benchmark over one data set: collects rows.
+// A benchmark over one data set: adds to the rows of `json`, which it writes whenever there is one more, since the next
+// may take long.
 class Benchmark {
  public:
-  Benchmark(const Flags& flags, const Dataset& data, ThreadPool& pool, nlohmann::json& rows)
-      : flags_(flags), data_(data), pool_(pool), rows_(rows) {}
+  Benchmark(const Flags& flags, const Dataset& data, ThreadPool& pool, nlohmann::json& json)
+      : flags_(flags), data_(data), pool_(pool), json_(json), rows_(json["rows"]) {}
 
   absl::Status Run() {
     const size_t d = data_.documents.dims;
@@ -76,9 +82,8 @@ class Benchmark {
     if (flags_.equal_bytes) {
       double before = 0.0;
       for (const double size : sizes) {
-        // What fits into a byte less is taken for it.
-        if (size < before + 1.0) continue;
-        BEBR_RETURN_IF_ERROR(RunOfBytes(size));
+        if (size < before * kSameSize) continue;
+        BEBR_RETURN_IF_ERROR(RunOfBytes(size * kAsLarge));
         before = size;
       }
       return absl::OkStatus();
@@ -114,7 +119,7 @@ class Benchmark {
 
   void RunOthers(std::set<double>& sizes) {
     const Problem problem = MakeProblem(flags_.metric, data_.fitted, data_.documents, data_.queries, pool_);
-    for (const Other& other : Others(problem, statistics_, flags_.seed, flags_.equal_bytes)) {
+    for (const Other& other : Others(problem, statistics_, flags_.seed, flags_.all_sizes)) {
       const Estimates estimates = other.make();
       const Size size{estimates.code_bytes, estimates.factor_bytes, estimates.model_bytes};
       Add(other.method, other.shape, static_cast<size_t>(other.levels), static_cast<size_t>(other.query_levels),
@@ -234,13 +239,18 @@ class Benchmark {
                 row["recall_at_100"].get<double>(), ndcg.c_str());
     std::fflush(stdout);
     rows_.push_back(std::move(row));
+    json_["seconds"] = NowSeconds() - begin_;
+    if (const absl::Status status = WriteJson(flags_.json, json_); !status.ok())
+      std::fprintf(stderr, "%s\n", status.ToString().c_str());
   }
 
   const Flags& flags_;
   const Dataset& data_;
   ThreadPool& pool_;
+  nlohmann::json& json_;
   nlohmann::json& rows_;
   CorpusStatistics statistics_;
+  const double begin_ = NowSeconds();
 };
 
 // By bytes where all rows have them, else by bits.
@@ -279,21 +289,22 @@ absl::Status RunAll(const Flags& flags) {
     return WritePlot(flags.svg, Charts(earlier));
   }
   ThreadPool pool(flags.threads == 0 ? AvailableProcessors() : flags.threads);
-  nlohmann::json rows = nlohmann::json::array();
   const double begin = NowSeconds();
   std::printf("%-10s %-15s %-30s %6s  %7s  %6s  %6s  %6s  %s\n", "dataset", "method", "shape", "bits", "bytes", "R@10",
               "R@50", "rerank", "nDCG@10");
   std::vector<DatasetFiles> sets;
   if (!flags.files.docs.empty()) sets.push_back(flags.files);
   if (!flags.no_fashion) sets.push_back({.name = "fashion", .docs = kFashionDocuments, .queries = kFashionQueries});
-  nlohmann::json json = {{"benchmark", "recall"}, {"machine", DescribeMachine()}, {"unseen", flags.unseen}};
+  nlohmann::json json = {{"benchmark", "recall"},
+                         {"machine", DescribeMachine()},
+                         {"unseen", flags.unseen},
+                         {"rows", nlohmann::json::array()}};
   for (const DatasetFiles& files : sets) {
     BEBR_ASSIGN_OR_RETURN(const Dataset data, LoadDataset(files, flags.limit, flags.metric, flags.unseen));
-    BEBR_RETURN_IF_ERROR(Benchmark(flags, data, pool, rows).Run());
+    BEBR_RETURN_IF_ERROR(Benchmark(flags, data, pool, json).Run());
   }
-  if (!flags.svg.empty()) BEBR_RETURN_IF_ERROR(WritePlot(flags.svg, Charts(rows)));
+  if (!flags.svg.empty()) BEBR_RETURN_IF_ERROR(WritePlot(flags.svg, Charts(json["rows"])));
   json["seconds"] = NowSeconds() - begin;
-  json["rows"] = std::move(rows);
   return WriteJson(flags.json, json);
 }
 
@@ -330,8 +341,9 @@ int Main(int argc, char** argv) {
                    "that are written later");
   unseen->excludes(qrels);
   auto* equal = app.add_flag("--equal-bytes", flags.equal_bytes,
-                             "Every size of the other methods, and ours at as many bytes a document, the model's at a "
-                             "million documents counted");
+                             "Ours at as many bytes a document as the other methods take, the model's at a million "
+                             "documents counted");
+  app.add_flag("--all-sizes", flags.all_sizes, "Every size of the other methods, not only some");
   app.add_flag("--no-fashion", flags.no_fashion, "Leave Fashion-MNIST out");
   app.add_flag("--no-baselines", flags.no_baselines, "Only this project's binarizers")->excludes(equal);
   app.add_flag("--no-training", flags.no_training, "Leave trained binarizers out");
