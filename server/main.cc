@@ -1,4 +1,5 @@
 // bebr-server: reads its configuration, serves until SIGTERM or SIGINT, drains, exits.
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -85,6 +86,14 @@ void RaiseFileLimit() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+// glibc gives threads that allocate at the same time an arena each, up to eight a processor, and what was freed in one
+// serves only the threads that have it: on 32 processors, answers that nobody took held 445 MiB at a limit of 32 MiB,
+// with eight arenas 224 MiB. Whoever wants another number says so in the environment.
+void BoundAllocatorArenas() {
+  constexpr int kArenas = 8;
+  if (std::getenv("MALLOC_ARENA_MAX") == nullptr) mallopt(M_ARENA_MAX, kArenas);
+}
+
 // Prints what is damaged, and what is not; the exit status.
 int Verify(const bebr::ServerConfig& config) {
   bool whole = true;
@@ -131,6 +140,7 @@ int main(int argc, char** argv) {
   if (command->verify) return Verify(command->config);
   if (!command->repair.empty()) return Repair(*command);
   RaiseFileLimit();
+  BoundAllocatorArenas();
   // Before any thread starts, that of the log too, so that all inherit it and only sigwait sees these signals.
   sigset_t signals;
   sigemptyset(&signals);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "index/dataset/input_file.h"
@@ -43,7 +44,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string path = scratch.Write(std::string("input") + BEBR_FUZZ_ENDING, fuzz::ToView(data, size));
   const std::vector<float> single = fuzz::ReadRows(path, 1);
   const std::vector<float> several = fuzz::ReadRows(path, 7);
-  FUZZ_REQUIRE(several.size() <= single.size());  // an error in one row costs the others of its read
-  FUZZ_REQUIRE(std::equal(several.begin(), several.end(), single.begin()));
+  // An error in one row costs the others of its read. HDF5's library reads some rows of a damaged file only together.
+  constexpr bool kOwnReader = std::string_view(BEBR_FUZZ_ENDING) != ".hdf5";
+  FUZZ_REQUIRE(!kOwnReader || several.size() <= single.size());
+  const auto both = static_cast<ptrdiff_t>(std::min(several.size(), single.size()));
+  FUZZ_REQUIRE(std::equal(several.begin(), several.begin() + both, single.begin()));
   return 0;
 }

@@ -185,7 +185,16 @@ TEST_F(AbuseTest, IdleConnectionsAreBounded) {
   EXPECT_TRUE(Client({.server = server_->address(), .deadline = absl::Seconds(60)}).ListCollections().ok());
 }
 
+// UBSan asks the kernel through a pipe whether an object may be looked at, and reports one that may not: all of them,
+// where there are no descriptors left.
+#ifdef __SANITIZE_ADDRESS__
+#define BEBR_SKIP_UNDER_SANITIZER() GTEST_SKIP() << "the sanitizer needs descriptors itself"
+#else
+#define BEBR_SKIP_UNDER_SANITIZER() static_cast<void>(0)
+#endif
+
 TEST_F(AbuseTest, AServerThatRunsOutOfFilesRecovers) {
+  BEBR_SKIP_UNDER_SANITIZER();
   StartPlain({"--handshake_timeout_s", "60"});
   // What the start did not know of: fewer descriptors than it reckoned with.
   const rlimit few{.rlim_cur = 200, .rlim_max = 100000};
@@ -211,6 +220,7 @@ TEST_F(AbuseTest, AServerThatRunsOutOfFilesRecovers) {
 // Collections are made until there are no descriptors for another one: what was made can be opened by the next start,
 // which has no more of them.
 TEST_F(AbuseTest, WhatFewFilesWereEnoughForTheyAreEnoughForAgain) {
+  BEBR_SKIP_UNDER_SANITIZER();
   constexpr uint64_t kFiles = 200;
   constexpr int kMostCollections = 100;
   std::vector<std::string> made;
@@ -314,7 +324,8 @@ TEST_F(AbuseTest, AFloodOfExpensiveQueriesIsBounded) {
   auto flags = TlsFlags();
   flags.insert(flags.end(),
                {"--keys_file", Path("keys.json"), "--tls_client_ca_file", Path("ca.pem"), "--max_queued_queries",
-                "2048", "--max_results_per_call", "200000", "--max_pending_response_bytes", std::to_string(64 * kMiB)});
+                "2048", "--max_results_per_call", "200000", "--max_pending_response_bytes", std::to_string(64 * kMiB),
+                "--max_answer_bytes", std::to_string(256 * kMiB)});
   MakeCertificate("client", "ca");
   Start(flags);
   const auto options = [&](const std::string& key) {

@@ -61,7 +61,7 @@ TEST(ConnectError, NamesEveryCodeAsTheProtocolDoes) {
     EXPECT_EQ(error.http_status, expected.second) << expected.first;
     EXPECT_EQ(error.retry_after_s, 0);
   }
-  const ConnectError strange = MakeConnectError(grpc::Status(static_cast<grpc::StatusCode>(4711), ""));
+  const ConnectError strange = MakeConnectError(grpc::Status(static_cast<grpc::StatusCode>(31), ""));
   EXPECT_EQ(nlohmann::json::parse(strange.body)["code"], "unknown");
 }
 
