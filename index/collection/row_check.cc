@@ -5,6 +5,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <string_view>
 #include <utility>
 
@@ -12,14 +13,16 @@
 #include "index/base/status_macros.h"
 #include "index/storage/format.h"
 #include "index/types/document.h"
+#include "index/types/write.h"
 
 namespace bebr {
 namespace {
 
-// What the writes borrow: the ids, which are the view's, and stored codes.
+// What the writes borrow: the ids, which are the view's, and what is stored.
 struct Owner {
   std::shared_ptr<const CollectionView> view;
   std::deque<std::vector<uint32_t>> words;
+  std::deque<AttributeChange> changes;
 };
 
 // The stored code of a document, checked against its space.
@@ -61,30 +64,61 @@ class Comparison {
       const bool has = space.column->has(checked_.rows[i]);
       found_.bytes += has ? words.size() * sizeof(uint32_t) + sizeof(CodeFactors) + ids_[i].size() : 0;
       if (!stored[i].has_value()) {
-        if (has) found_.unknown.emplace_back(ids_[i]);
+        if (has) unknown_.insert(i);
         continue;
       }
       BEBR_ASSIGN_OR_RETURN(const StoredCode code, Decode(*stored[i], spec, ids_[i], &buffer));
-      if (!has || !Equal(space, checked_.rows[i], code, words)) Add(i, space.space, code);
+      if (!has || !Equal(space, checked_.rows[i], code, words)) AddCode(i, space.space, code);
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status CompareAttributes() {
+    const SegmentView& segment = *checked_.segment;
+    BEBR_ASSIGN_OR_RETURN(const auto stored, store_.GetDocuments(checked_.view->store.get(), checked_.shard, ids_,
+                                                                 /*fill_cache=*/false));
+    for (size_t i = 0; i < ids_.size(); ++i) {
+      if (!stored[i].has_value()) {
+        unknown_.insert(i);
+        continue;
+      }
+      found_.document_bytes += stored[i]->size();
+      BEBR_ASSIGN_OR_RETURN(Attributes attributes, DecodeAttributes(*stored[i]));
+      for (const auto& [name, value] : attributes) found_.bytes += 1 + ValueBytes(value);
+      if (segment.segment->attributes().Equal(segment.attributes, checked_.rows[i], attributes)) continue;
+      Mutation& mutation = MutationOf(i);
+      mutation.kind = MutationKind::kUpdate;
+      mutation.change = &owner_->changes.emplace_back(AttributeChange{.clear = true, .set = std::move(attributes)});
     }
     return absl::OkStatus();
   }
 
   RowDifferences Take() {
-    for (auto& [i, mutation] : mutations_) found_.mutations.push_back(std::move(mutation));
+    for (const size_t i : unknown_) found_.unknown.emplace_back(ids_[i]);
+    for (auto& [i, mutation] : mutations_) {
+      if (!unknown_.contains(i)) found_.mutations.push_back(std::move(mutation));
+    }
     found_.owner = owner_;
     return std::move(found_);
   }
 
  private:
-  void Add(size_t i, uint32_t space, const StoredCode& code) {
-    Mutation& mutation = mutations_[i];
+  // The write that mends a row.
+  Mutation& MutationOf(size_t i) {
+    const auto [it, fresh] = mutations_.try_emplace(i);
+    Mutation& mutation = it->second;
+    if (!fresh) return mutation;
     mutation.kind = MutationKind::kMerge;
     mutation.id = ids_[i];
     mutation.expected_segment = checked_.segment->segment.get();
     mutation.expected_row = checked_.rows[i];
+    return mutation;
+  }
+
+  void AddCode(size_t i, uint32_t space, const StoredCode& code) {
     const std::vector<uint32_t>& words = owner_->words.emplace_back(code.words.begin(), code.words.end());
-    mutation.codes.push_back({space, static_cast<uint8_t>(code.version), {code.scale, code.offset, code.group}, words});
+    MutationOf(i).codes.push_back(
+        {space, static_cast<uint8_t>(code.version), {code.scale, code.offset, code.group}, words});
   }
 
   CollectionStore& store_;
@@ -92,6 +126,7 @@ class Comparison {
   std::vector<std::string_view> ids_;
   const std::shared_ptr<Owner> owner_ = std::make_shared<Owner>();
   std::map<size_t, Mutation> mutations_;  // by place in rows
+  std::set<size_t> unknown_;              // places in rows
   RowDifferences found_;
 };
 
@@ -102,6 +137,7 @@ absl::StatusOr<RowDifferences> CompareRows(CollectionStore& store, const Checked
   for (const SegmentView::SpaceView& space : checked.segment->spaces) {
     BEBR_RETURN_IF_ERROR(comparison.CompareSpace(space));
   }
+  BEBR_RETURN_IF_ERROR(comparison.CompareAttributes());
   return comparison.Take();
 }
 

@@ -23,17 +23,19 @@ struct CheckedRows {
 
 // What is wrong with them.
 struct RowDifferences {
-  // For documents with a code in memory that is not the stored one: writes that give them this, unless they were
-  // written meanwhile. `owner` keeps what the writes borrow.
+  // For documents with a code or attributes in memory that are not the stored ones: writes that give them these, unless
+  // they were written meanwhile. `owner` keeps what the writes borrow.
   std::vector<Mutation> mutations;
   std::shared_ptr<const void> owner;
-  // Ids of rows with a code of which nothing is stored: the id, or what says that there is a code, is wrong.
+  // Ids of rows of which nothing is stored, or no code: the id, or what says that there is a code, is wrong.
   std::vector<std::string> unknown;
-  uint64_t bytes = 0;  // of memory, compared
+  uint64_t bytes = 0;           // of memory, compared
+  uint64_t document_bytes = 0;  // of attributes, read for that
 };
 
-// Compares ids and codes of the rows (level bits, factors, version, group) with the codes that the view's store has
-// under these ids. DATA_LOSS if what is stored is damaged. Cost: reads the stored codes.
+// Compares ids, codes (level bits, factors, version, group) and attributes of the rows with what the view's store has
+// under these ids. DATA_LOSS if what is stored is damaged. Cost: reads the stored codes and attributes, up to a
+// megabyte a row.
 absl::StatusOr<RowDifferences> CompareRows(CollectionStore& store, const CheckedRows& checked);
 
 }  // namespace bebr

@@ -13,9 +13,9 @@
 namespace bebr {
 namespace {
 
-// Few, so that a view is held for a moment only.
-constexpr size_t kRowsAtATime = 512;
-// Of a table, which is read for one code of it.
+// Few, so that a view is held for a moment only, and one update may write them all (CheckUpdated in shard/resolve.cc).
+constexpr size_t kRowsAtATime = 24;
+// Of a table, which is read for one code of it, and for the attributes of one document.
 constexpr uint64_t kBlockBytes = 8 << 10;
 // What was just loaded was just read.
 constexpr int kFirstShare = 24;
@@ -159,7 +159,7 @@ void Scrubber::CheckSegment(Subject& subject, uint32_t shard, const std::weak_pt
 
 bool Scrubber::CheckSome(Subject& subject, uint32_t shard, const std::weak_ptr<const Segment>& segment,
                          absl::Span<const uint32_t> rows) {
-  uint64_t bytes = 0;
+  uint64_t bytes = 0, read = rows.size() * 2 * kBlockBytes;
   {
     const auto collection = subject.collection.lock();
     const auto held = segment.lock();
@@ -175,10 +175,11 @@ bool Scrubber::CheckSome(Subject& subject, uint32_t shard, const std::weak_ptr<c
     Found(subject, *collection, differences.status());
     if (differences.ok()) {
       bytes = differences->bytes;
+      read += differences->document_bytes;
       Mend(subject, *collection, *std::move(differences));
     }
   }
-  return Pace(bytes, rows.size() * kBlockBytes);
+  return Pace(bytes, read);
 }
 
 void Scrubber::Mend(Subject& subject, Collection& collection, RowDifferences differences) {
@@ -193,12 +194,12 @@ void Scrubber::Mend(Subject& subject, Collection& collection, RowDifferences dif
   const std::string first(differences.mutations.front().id);
   const auto result = collection.WriteAndWait(std::move(differences.mutations), std::move(differences.owner));
   if (!result.ok())
-    return LogError("codes of collection {} are not mended: {}", subject.name, result.status().ToString());
+    return LogError("rows of collection {} in memory are not mended: {}", subject.name, result.status().ToString());
   if (result->documents == 0) return;  // written meanwhile
   mended_.fetch_add(result->documents, std::memory_order_relaxed);
   LogError(
-      "{} codes of collection {} in memory were not as stored, the first of document {}, and were put right: the "
-      "memory of this machine is not to be trusted",
+      "{} rows of collection {} in memory were not as stored, the first of document {}, and were put right: the memory "
+      "of this machine is not to be trusted",
       result->documents, subject.name, ShownInMessage(first));
 }
 

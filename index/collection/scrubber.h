@@ -22,16 +22,16 @@
 namespace bebr {
 
 // A Scrubber goes over all collections again and again. It reads each table file whole and compares its checksums, and
-// compares the codes and ids in memory with what is stored.
+// compares the ids, codes and attributes in memory with what is stored.
 //
-// A document whose code in memory is not the stored one is written anew with that, as a commit like any other: searches
-// from then on find it as it should be. What a write cannot mend is told by Collection::damage(), and the log: a file
-// that is damaged or that the disk cannot read, or a row in memory that is not stored; any other error of reading is
-// logged, and told too if the next pass ends in the same. Searches go on all the same. It is gone when a later pass
-// reads all and finds nothing.
+// A document whose code or attributes in memory are not the stored ones is written anew with these, as a commit like
+// any other: searches from then on find it as it should be. What a write cannot mend is told by Collection::damage(),
+// and the log: a file that is damaged or that the disk cannot read, or a row in memory that is not stored; any other
+// error of reading is logged, and told too if the next pass ends in the same. Searches go on all the same. It is gone
+// when a later pass reads all and finds nothing.
 //
-// Not compared are attributes in memory. A code that was damaged in RocksDB's memory before it was written to a file
-// has a checksum like any other.
+// Not compared are the indexes of attributes that look-ups have built, and marks. What changes in RocksDB's memory
+// before it is written to a file is refused there (memtable_protection_bytes_per_key).
 //
 // Ownership: the registry is borrowed. Its one thread runs until it is destroyed; it yields to all others, takes views
 // as searches do, a new one for every few rows, and waits after each piece of work for as long as its rate asks.
@@ -39,7 +39,8 @@ class Scrubber {
  public:
   struct Options {
     absl::Duration interval = absl::ZeroDuration();  // from the begin of a pass to that of the next; 0: never
-    uint64_t bytes_per_s = 0;  // read at most, where each code counts as the block that holds it; 0: no limit
+    // Read at most, where a row counts as the blocks that hold its code and its attributes; 0: no limit.
+    uint64_t bytes_per_s = 0;
   };
   struct Counters {
     uint64_t bytes = 0;   // of memory and files, compared

@@ -46,7 +46,7 @@ absl::Status AddAttributes(const ShardSet& shards, const CollectionStore::View* 
       ids.push_back(hits[i].id);
     }
     if (ids.empty()) continue;
-    BEBR_ASSIGN_OR_RETURN(const auto documents, shards.store().GetDocuments(view, shard, ids));
+    BEBR_ASSIGN_OR_RETURN(const auto documents, shards.store().GetDocuments(view, shard, ids, /*fill_cache=*/true));
     for (size_t i = 0; i < ids.size(); ++i) {
       if (!documents[i].has_value()) continue;
       BEBR_ASSIGN_OR_RETURN(of_shard[i]->attributes, DecodeAttributes(*documents[i]));

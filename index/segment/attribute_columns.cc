@@ -1,6 +1,7 @@
 #include "index/segment/attribute_columns.h"
 
 #include <bit>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -10,6 +11,19 @@ namespace bebr {
 namespace {
 
 bool IsInDictionary(AttributeType type) { return type == AttributeType::kString || type == AttributeType::kList; }
+
+// A value that is no text and no list, as a column has it.
+std::pair<AttributeType, uint64_t> Packed(const AttributeValue& value) {
+  if (const auto* integer = std::get_if<int64_t>(&value)) {
+    return {AttributeType::kInt, static_cast<uint64_t>(*integer)};
+  }
+  if (const auto* number = std::get_if<double>(&value))
+    return {AttributeType::kDouble, std::bit_cast<uint64_t>(*number)};
+  if (const auto* time = std::get_if<Timestamp>(&value)) {
+    return {AttributeType::kTimestamp, static_cast<uint64_t>(time->unix_us)};
+  }
+  return {AttributeType::kBool, std::get<bool>(value) ? 1 : 0};
+}
 
 }  // namespace
 
@@ -86,15 +100,36 @@ void AttributeColumns::SetOne(Column& column, uint32_t row, const AttributeValue
   } else if (const auto* list = std::get_if<AttributeList>(&value)) {
     const std::string packed = PackList(*list);
     SetText(column, row, AttributeType::kList, dictionary_->Add(packed), packed.size());
-  } else if (const auto* integer = std::get_if<int64_t>(&value)) {
-    SetValue(column, row, AttributeType::kInt, static_cast<uint64_t>(*integer));
-  } else if (const auto* number = std::get_if<double>(&value)) {
-    SetValue(column, row, AttributeType::kDouble, std::bit_cast<uint64_t>(*number));
-  } else if (const auto* time = std::get_if<Timestamp>(&value)) {
-    SetValue(column, row, AttributeType::kTimestamp, static_cast<uint64_t>(time->unix_us));
   } else {
-    SetValue(column, row, AttributeType::kBool, std::get<bool>(value) ? 1 : 0);
+    const auto [type, bits] = Packed(value);
+    SetValue(column, row, type, bits);
   }
+}
+
+bool AttributeColumns::EqualOne(const Column& column, uint32_t row, const AttributeValue& value) const {
+  const AttributeType type = column.types[row];
+  const uint64_t bits = column.values[row];
+  const auto has = [&](std::string_view text) {
+    return bits <= std::numeric_limits<uint32_t>::max() && dictionary_->Has(static_cast<uint32_t>(bits), text);
+  };
+  if (const auto* text = std::get_if<std::string>(&value)) return type == AttributeType::kString && has(*text);
+  if (const auto* list = std::get_if<AttributeList>(&value))
+    return type == AttributeType::kList && has(PackList(*list));
+  return std::pair(type, bits) == Packed(value);
+}
+
+bool AttributeColumns::Equal(const View& view, uint32_t row, const Attributes& attributes) const {
+  for (const auto& [name, column] : *view) {
+    if (column->types[row] != AttributeType::kAbsent && !attributes.contains(name)) return false;
+  }
+  for (const auto& [name, value] : attributes) {
+    const auto column = view->find(name);
+    if (column == view->end()) return false;
+    const bool equal = IsStoredOnly(*schema_, name, value) ? column->second->types[row] == AttributeType::kStored
+                                                           : EqualOne(*column->second, row, value);
+    if (!equal) return false;
+  }
+  return true;
 }
 
 std::optional<AttributeScalar> ScalarAt(const AttributeColumns::Column& column, uint32_t row,

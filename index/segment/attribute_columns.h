@@ -59,6 +59,8 @@ class AttributeColumns {
     viewed_ = true;
     return columns_;
   }
+  // Whether a row of a view of these has what Set would give it. Whatever stands in memory, nothing else is read.
+  bool Equal(const View& view, uint32_t row, const Attributes& attributes) const;
   // The integer of that name of a row; nullopt if it has none. For the writer.
   std::optional<int64_t> Integer(std::string_view name, uint32_t row) const;
   // Of columns with so many rows, without the strings and the indexes.
@@ -69,6 +71,7 @@ class AttributeColumns {
  private:
   Column& ColumnFor(const std::string& name);
   void SetOne(Column& column, uint32_t row, const AttributeValue& value);
+  bool EqualOne(const Column& column, uint32_t row, const AttributeValue& value) const;
   static void SetValue(Column& column, uint32_t row, AttributeType type, uint64_t value);
   void SetText(Column& column, uint32_t row, AttributeType type, uint32_t number, uint64_t size);
 

@@ -62,6 +62,11 @@ std::optional<uint32_t> AttributeDictionary::Find(std::string_view text) const {
   return *it;
 }
 
+bool AttributeDictionary::Has(uint32_t number, std::string_view text) const {
+  MutexLock lock(&mutex_);
+  return number < entries_.size() && entries_[number].rows > 0 && TextOf(number) == text;
+}
+
 std::string AttributeDictionary::Text(uint32_t number) const {
   MutexLock lock(&mutex_);
   return std::string(TextOf(number));

@@ -39,6 +39,8 @@ class AttributeDictionary {
   void Release(absl::Span<const uint32_t> numbers);
 
   std::optional<uint32_t> Find(std::string_view text) const;
+  // Whether a number, which need not be one of a string, is that of this one.
+  bool Has(uint32_t number, std::string_view text) const;
   // The string of a number that a row of the caller's view has.
   std::string Text(uint32_t number) const;
   // Who looks at many strings does so in runs of this many numbers, so that writers wait for one run at most.

@@ -96,7 +96,7 @@ absl::StatusOr<Shard::StoredAttributes> Shard::ReadUpdated(const Group& group, s
     refused[request].Update(CheckUpdated(bytes));
     for (size_t begin = 0; begin < ids.size() && refused[request].ok(); begin += kReadAtATime) {
       const auto some = absl::MakeConstSpan(ids).subspan(begin, kReadAtATime);
-      BEBR_ASSIGN_OR_RETURN(auto documents, store_->GetDocuments(nullptr, number_, some));
+      BEBR_ASSIGN_OR_RETURN(auto documents, store_->GetDocuments(nullptr, number_, some, /*fill_cache=*/true));
       for (size_t i = 0; i < some.size(); ++i) {
         if (!documents[i].has_value()) continue;
         bytes += documents[i]->size();

@@ -29,22 +29,6 @@ size_t EstimateBytes(absl::Span<const Mutation> mutations) {
   return bytes;
 }
 
-// A manifest is written before its store is told of it, so it may be one ahead. `path` is the store's.
-absl::Status CheckMark(const std::string& path, const std::optional<StoreMark>& mark, const CollectionStore& store) {
-  if (!mark.has_value()) return absl::OkStatus();
-  constexpr const char* kAdvice = "put back what belongs together, or restore a snapshot";
-  if (mark->generation < store.generation()) {
-    return absl::DataLossError(absl::StrFormat("manifest.json is older than its store, %s: generation %d, not %d; %s",
-                                               path, mark->generation, store.generation(), kAdvice));
-  }
-  if (mark->generation > store.generation() + 1 || mark->sequence > store.sequence()) {
-    return absl::DataLossError(
-        absl::StrFormat("%s is older than its manifest.json: generation %d and sequence %d, not %d and at least %d; %s",
-                        path, store.generation(), store.sequence(), mark->generation, mark->sequence, kAdvice));
-  }
-  return absl::OkStatus();
-}
-
 void Add(MutationResult part, MutationResult& sum) {
   sum.documents += part.documents;
   sum.created += part.created;
@@ -58,7 +42,9 @@ absl::StatusOr<std::shared_ptr<ShardSet>> ShardSet::Open(const std::string& path
                                                          ShardContents contents, std::shared_ptr<StoreCache> cache,
                                                          ThreadPool* pool, CommitCounters* counters) {
   BEBR_ASSIGN_OR_RETURN(auto store, CollectionStore::Open(path, shards, std::move(cache)));
-  BEBR_RETURN_IF_ERROR(CheckMark(path, contents.mark, *store));
+  if (contents.mark.has_value()) {
+    BEBR_RETURN_IF_ERROR(CheckMark(path, *contents.mark, {store->generation(), store->sequence()}));
+  }
   std::shared_ptr<ShardSet> set(new ShardSet(std::move(store), std::move(contents), pool, counters));
   BEBR_RETURN_IF_ERROR(set->DropUnused(path));
   if (const absl::Status status = set->Load(shards); !status.ok()) {

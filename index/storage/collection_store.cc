@@ -152,12 +152,13 @@ class RocksStore final : public CollectionStore {
     return reader_.Get(SnapshotOf(view), kFloats, keys);
   }
 
-  absl::StatusOr<std::vector<std::optional<std::string>>> GetDocuments(
-      const View* view, uint32_t shard, absl::Span<const std::string_view> ids) override {
+  absl::StatusOr<std::vector<std::optional<std::string>>> GetDocuments(const View* view, uint32_t shard,
+                                                                       absl::Span<const std::string_view> ids,
+                                                                       bool fill_cache) override {
     std::vector<std::string> keys;
     keys.reserve(ids.size());
     for (std::string_view id : ids) keys.push_back(DocumentKey(shard, id));
-    return reader_.Get(SnapshotOf(view), kDocuments, keys);
+    return reader_.Get(SnapshotOf(view), kDocuments, keys, fill_cache);
   }
 
   absl::StatusOr<std::vector<std::optional<std::string>>> GetCodes(const View* view, uint32_t space, uint32_t shard,
@@ -360,6 +361,21 @@ absl::StatusOr<std::unique_ptr<CollectionStore>> OpenStore(const std::string& pa
 }  // namespace
 
 std::string StorePath(const std::string& directory) { return directory + "/shard-000"; }
+
+// A manifest is written before its store is told of it, so it may be one ahead.
+absl::Status CheckMark(const std::string& path, const StoreMark& manifest, const StoreMark& store) {
+  constexpr const char* kAdvice = "put back what belongs together, or restore a snapshot";
+  if (manifest.generation < store.generation) {
+    return absl::DataLossError(absl::StrFormat("manifest.json is older than its store, %s: generation %d, not %d; %s",
+                                               path, manifest.generation, store.generation, kAdvice));
+  }
+  if (manifest.generation > store.generation + 1 || manifest.sequence > store.sequence) {
+    return absl::DataLossError(
+        absl::StrFormat("%s is older than its manifest.json: generation %d and sequence %d, not %d and at least %d; %s",
+                        path, store.generation, store.sequence, manifest.generation, manifest.sequence, kAdvice));
+  }
+  return absl::OkStatus();
+}
 
 absl::StatusOr<std::unique_ptr<CollectionStore>> CollectionStore::Open(const std::string& path, uint32_t shards,
                                                                        std::shared_ptr<StoreCache> cache) {

@@ -40,6 +40,9 @@ struct StoreMark {
   uint64_t generation = 0;  // how often the manifest was changed; the store is told it afterwards
   uint64_t sequence = 0;    // one that the store had when the manifest was written
 };
+// DATA_LOSS if the store at `path`, which has the mark `store`, does not belong to a manifest with the mark `manifest`:
+// one of the two is an older copy.
+absl::Status CheckMark(const std::string& path, const StoreMark& manifest, const StoreMark& store);
 
 // A CollectionStore is the RocksDB of a collection: documents by (shard, id), codes by (space, shard, id), floats and
 // marks by (embedding, shard, id); FORMAT.md has the bytes. One for all shards, so that a write to several of them is
@@ -136,8 +139,10 @@ class CollectionStore {
   virtual absl::StatusOr<std::vector<std::optional<std::string>>> GetFloats(const View* view, uint32_t embedding,
                                                                             uint32_t shard,
                                                                             absl::Span<const std::string_view> ids) = 0;
-  virtual absl::StatusOr<std::vector<std::optional<std::string>>> GetDocuments(
-      const View* view, uint32_t shard, absl::Span<const std::string_view> ids) = 0;
+  // Their attributes' bytes; what is read for them stays in the block cache, if it is to be filled.
+  virtual absl::StatusOr<std::vector<std::optional<std::string>>> GetDocuments(const View* view, uint32_t shard,
+                                                                               absl::Span<const std::string_view> ids,
+                                                                               bool fill_cache) = 0;
   // Their codes in a space, as stored (DecodeCode), past the block cache.
   virtual absl::StatusOr<std::vector<std::optional<std::string>>> GetCodes(const View* view, uint32_t space,
                                                                            uint32_t shard,

@@ -3,22 +3,52 @@
 #include <rocksdb/db.h>
 #include <rocksdb/sst_file_reader.h>
 
+#include <cerrno>
 #include <memory>
+#include <system_error>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "index/base/logging.h"
 #include "index/storage/files.h"
 #include "index/storage/rocks.h"
 #include "index/storage/store_files.h"
 
 namespace bebr {
+namespace {
+
+// What ails a disk, a cable or memory for a moment should have passed by then.
+constexpr absl::Duration kPause = absl::Milliseconds(200);
+
+rocksdb::Status ReadTable(const std::string& path, bool direct) {
+  rocksdb::Options options;
+  options.use_direct_reads = direct;
+  rocksdb::SstFileReader reader(options);
+  const rocksdb::Status status = reader.Open(path);
+  return status.ok() ? reader.VerifyChecksum() : status;
+}
+
+// What the disk has of it, and not what the system remembers; but for file systems that know no such reads.
+rocksdb::Status ReadTable(const std::string& path) {
+  const rocksdb::Status status = ReadTable(path, /*direct=*/true);
+  const bool unknown = absl::StrContains(status.ToString(), std::generic_category().message(EINVAL));
+  return unknown ? ReadTable(path, /*direct=*/false) : status;
+}
+
+}  // namespace
 
 absl::Status CheckTable(const std::string& directory, const std::string& name) {
   const std::string path = absl::StrFormat("%s/%s", directory, name);
-  rocksdb::SstFileReader reader{rocksdb::Options()};
-  rocksdb::Status status = reader.Open(path);
-  if (status.ok()) status = reader.VerifyChecksum();
+  rocksdb::Status status = ReadTable(path);
+  if (!status.ok() && !status.IsPathNotFound()) {
+    LogWarning("{} is read again: {}", path, status.ToString());
+    absl::SleepFor(kPause);
+    status = ReadTable(path);
+  }
   if (status.ok()) return absl::OkStatus();
   if (status.IsIOError() && !status.IsPathNotFound()) return FromRocksDb(status, directory);
   return absl::DataLossError(absl::StrFormat("%s is damaged: %s", path, status.ToString()));

@@ -9,8 +9,9 @@
 
 namespace bebr {
 
-// Reads every block of a table file in a store's directory and compares its checksum. DATA_LOSS, with its path, if it
-// is damaged or missing.
+// Reads every block of a table file in a store's directory, from the disk itself, and compares its checksum. DATA_LOSS,
+// with its path, if it is damaged or missing; UNAVAILABLE if it cannot be read. What fails is read once more after a
+// moment, and only what that finds is told: one error of the disk is no damage.
 absl::Status CheckTable(const std::string& directory, const std::string& name);
 
 // What that finds of all table files (*.sst) in the directory; needs neither the MANIFEST nor an open database.

@@ -2,9 +2,13 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
+#include <cstdint>
+#include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -43,15 +47,15 @@ class CollectionStoreFaultsTest : public ::testing::Test {
   }
 
   // Writes document `id` with attributes large enough for several writes to the log.
-  absl::Status Put(const std::string& id, char fill = 'x') {
+  absl::Status Put(const std::string& id, char fill = 'x', size_t bytes = 3 << 20) {
     CollectionStore::Batch batch;
-    batch.PutDocument(0, id, std::string(3 << 20, fill));
+    batch.PutDocument(0, id, std::string(bytes, fill));
     return store_->Commit(std::move(batch), store_->sequence() + 1).status();
   }
 
   bool Has(const std::string& id, char fill = 'x') {
     const std::string_view ids[] = {id};
-    const auto found = store_->GetDocuments(nullptr, 0, ids);
+    const auto found = store_->GetDocuments(nullptr, 0, ids, true);
     EXPECT_TRUE(found.ok()) << found.status();
     return found.ok() && (*found)[0].has_value() && (*found)[0]->front() == fill;
   }
@@ -166,6 +170,97 @@ TEST_F(CollectionStoreFaultsTest, GoesOnWhenTheDiskHasRoomAgain) {
   EXPECT_TRUE(store_->health().ok()) << store_->health();
   EXPECT_TRUE(Put("after").ok());
   EXPECT_TRUE(store_->Flush().ok());
+}
+
+// One error of reading, wherever it comes, is told neither as damage of a table file nor as that of another file.
+TEST_F(CollectionStoreFaultsTest, OneFailedReadIsNoDamage) {
+  ASSERT_TRUE(Put("in a table", 'x', 100).ok());
+  ASSERT_TRUE(store_->Flush().ok());
+  ASSERT_TRUE(Put("in the log", 'x', 100).ok());
+  const CollectionStore::Table table = store_->Tables().front();
+  const std::string path = absl::StrCat(path_, "/", table.name);
+  int64_t reads = 0;
+  for (bool failed = true; failed; ++reads) {
+    testing::SetDiskFault({.calls = testing::kReadCall, .path_part = path, .skip = reads, .count = 1});
+    const absl::Status status = store_->CheckTable(table);
+    EXPECT_TRUE(status.ok()) << status;
+    failed = testing::FailedDiskCalls() > 0;
+  }
+  EXPECT_GT(reads, 2);
+  testing::SetDiskFault({.calls = testing::kReadCall, .path_part = path});
+  EXPECT_TRUE(absl::IsDataLoss(store_->CheckTable(table)));
+
+  store_.reset();
+  testing::ClearDiskFault();
+  const std::string opened = path_ + "/opened";
+  reads = 0;
+  for (bool failed = true; failed; ++reads) {
+    fs::remove_all(opened);
+    fs::create_directory(opened);
+    fs::copy(path_, opened);  // the files alone
+    testing::SetDiskFault({.calls = testing::kReadCall, .path_part = opened, .skip = reads, .count = 1});
+    const absl::Status first = CollectionStore::Open(opened, 1, MakeStoreCache(1 << 20)).status();
+    EXPECT_FALSE(absl::IsDataLoss(first)) << first;
+    failed = testing::FailedDiskCalls() > 0;
+    testing::ClearDiskFault();
+    const absl::Status second = CollectionStore::Open(opened, 1, MakeStoreCache(1 << 20)).status();
+    EXPECT_TRUE(second.ok()) << second;
+  }
+  EXPECT_GT(reads, 10);
+}
+
+// The bytes that this process has in memory where its allocator puts them, changed in one bit.
+size_t ChangeInMemory(const std::string& inverted) {
+  std::string bytes = inverted;
+  for (char& byte : bytes) byte = static_cast<char>(~byte);
+  const std::string_view own = bytes;
+  std::ifstream maps("/proc/self/maps");
+  size_t changed = 0;
+  for (std::string line; std::getline(maps, line);) {
+    uintptr_t begin = 0, end = 0;
+    char rights[5] = {};
+    constexpr uintptr_t kMostBytes = uintptr_t{1} << 30;  // larger ones are the shadows of sanitizers
+    if (std::sscanf(line.c_str(), "%lx-%lx %4s", &begin, &end, rights) != 3 || std::string_view(rights) != "rw-p" ||
+        end - begin > kMostBytes || line.find("[stack]") != std::string::npos) {
+      continue;
+    }
+    const std::string_view region(reinterpret_cast<const char*>(begin), end - begin);
+    for (size_t at = region.find(bytes); at != std::string_view::npos; at = region.find(bytes, at + 1)) {
+      if (region.data() + at == own.data()) continue;
+      *const_cast<char*>(region.data() + at + 20) ^= 1;
+      ++changed;
+    }
+  }
+  return changed;
+}
+
+// What memory changed before it was written to a file is refused there, and is in the log as it was.
+TEST_F(CollectionStoreFaultsTest, WhatMemoryChangedIsNotWritten) {
+  std::string inverted;
+  for (int i = 0; i < 200; ++i) inverted.push_back(static_cast<char>(i * 7919 >> 3));
+  {
+    std::string bytes = inverted;
+    for (char& byte : bytes) byte = static_cast<char>(~byte);
+    CollectionStore::Batch batch;
+    batch.PutFloats(0, 0, "id", bytes);
+    ASSERT_TRUE(store_->Commit(std::move(batch), 1).ok());
+  }
+  ASSERT_GE(ChangeInMemory(inverted), 1u);
+  const absl::Status flushed = store_->Flush();
+  EXPECT_EQ(flushed.code(), absl::StatusCode::kDataLoss) << flushed;
+  EXPECT_FALSE(store_->health().ok());
+  EXPECT_FALSE(Put("another").ok());
+  EXPECT_FALSE(store_->Recover().ok());
+  Open();
+  EXPECT_TRUE(store_->Flush().ok());
+  const std::string_view ids[] = {"id"};
+  const auto floats = store_->GetFloats(nullptr, 0, 0, ids);
+  ASSERT_TRUE(floats.ok()) << floats.status();
+  ASSERT_TRUE((*floats)[0].has_value());
+  std::string read = *(*floats)[0];
+  for (char& byte : read) byte = static_cast<char>(~byte);
+  EXPECT_EQ(read, inverted);
+  EXPECT_TRUE(Put("another").ok());
 }
 
 // A store that is built aside costs no sync by itself, and one a file and directory when it is put in its place.

@@ -85,7 +85,7 @@ TEST_F(CollectionStoreTest, KeepsWhatWasCommittedAndItsSequence) {
     EXPECT_EQ(store_->sequence(), 2u);
     const std::vector<std::string_view> ids = {"b", "nobody", "a"};
     EXPECT_THAT(
-        *store_->GetDocuments(nullptr, 0, ids),
+        *store_->GetDocuments(nullptr, 0, ids, true),
         ElementsAre(Optional(std::string("attributes of b")), std::nullopt, Optional(std::string("attributes of a"))));
     EXPECT_THAT(*store_->GetFloats(nullptr, 0, 0, ids),
                 ElementsAre(Optional(std::string("floats of b")), std::nullopt, Optional(std::string("floats of a"))));
@@ -228,7 +228,7 @@ TEST_F(CollectionStoreTest, AViewSeesNoLaterWrite) {
   const std::vector<std::string_view> ids = {"a", "b"};
   EXPECT_THAT(*store_->GetFloats(view.get(), 0, 0, ids),
               ElementsAre(Optional(std::string("floats of a")), std::nullopt));
-  EXPECT_THAT(*store_->GetDocuments(view.get(), 0, ids),
+  EXPECT_THAT(*store_->GetDocuments(view.get(), 0, ids, true),
               ElementsAre(Optional(std::string("attributes of a")), std::nullopt));
   EXPECT_THAT(*store_->GetFloats(nullptr, 0, 0, ids),
               ElementsAre(Optional(std::string("new")), Optional(std::string("new"))));
@@ -305,7 +305,7 @@ TEST_F(CollectionStoreTest, CountsWhatItDoes) {
 TEST_F(CollectionStoreTest, CommitsFollowEachOtherInSteps) {
   const std::string_view ids[] = {"a", "b"};
   const auto found = [&](const CollectionStore::View* view) {
-    const auto documents = store_->GetDocuments(view, 0, ids);
+    const auto documents = store_->GetDocuments(view, 0, ids, true);
     return (*documents)[0].value_or("-") + (*documents)[1].value_or("-");
   };
   const auto commit = [&](const std::string& id, uint64_t sequence, absl::FunctionRef<void()> logged) {
