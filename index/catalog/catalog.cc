@@ -1,7 +1,7 @@
 #include "index/catalog/catalog.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
+#include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -9,15 +9,10 @@
 #include "index/base/file.h"
 #include "index/base/logging.h"
 #include "index/base/status_macros.h"
-#include "index/catalog/checked_json.h"
 #include "index/storage/files.h"
 
 namespace bebr {
 namespace {
-
-using nlohmann::json;
-constexpr uint32_t kAliasesFormat = 1;
-constexpr const char* kAliasesFile = "/aliases.json";
 
 // In a collection's directory, between its name and what tells it from others of the name; in no name.
 constexpr std::string_view kNumberMark = "+";
@@ -160,34 +155,14 @@ absl::Status Catalog::Restore(const CollectionManifest& manifest, const std::str
   });
 }
 
-absl::StatusOr<Aliases> ReadAliases(const std::string& data_dir) {
-  const std::string path = data_dir + kAliasesFile;
-  Aliases aliases;
-  BEBR_ASSIGN_OR_RETURN(const bool there, FileExists(path));
-  if (!there) return aliases;
-  BEBR_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
-  try {
-    json object = json::parse(text);
-    if (const absl::Status status = CheckFormat(object, kAliasesFormat); !status.ok()) return WithPath(status, path);
-    if (const absl::Status status = CheckJson(object, false); !status.ok()) return WithPath(status, path);
-    if (!object.at("aliases").is_object()) return absl::DataLossError(path + ": aliases is no object");
-    for (const auto& [alias, collection] : object.at("aliases").items()) {
-      if (!ValidateName("alias", alias).ok()) {
-        return absl::DataLossError(absl::StrFormat("%s: \"%s\" is no alias", path, alias));
-      }
-      aliases.emplace(alias, collection);
-    }
-  } catch (const json::exception& error) {
-    return absl::DataLossError(absl::StrFormat("%s: %s", path, error.what()));
-  }
-  return aliases;
+absl::StatusOr<Aliases> Catalog::LoadAliases() {
+  BEBR_ASSIGN_OR_RETURN(AliasList list, ReadAliases(data_dir_));
+  aliases_generation_ = list.generation;
+  return std::move(list.aliases);
 }
 
-absl::Status Catalog::SaveAliases(const Aliases& aliases) {
-  json names = json::object();
-  for (const auto& [alias, collection] : aliases) names[alias] = collection;
-  return WriteFileAtomically(data_dir_ + kAliasesFile,
-                             WriteCheckedJson({{"format", kAliasesFormat}, {"aliases", names}}));
+absl::Status Catalog::SaveAliases(Aliases aliases) {
+  return WriteAliases(data_dir_, {std::move(aliases), ++aliases_generation_});
 }
 
 }  // namespace bebr

@@ -2,6 +2,7 @@
 #ifndef BEBR_INDEX_CATALOG_CATALOG_H_
 #define BEBR_INDEX_CATALOG_CATALOG_H_
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -14,14 +15,10 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "index/base/mutex.h"
+#include "index/catalog/aliases.h"
 #include "index/catalog/manifest.h"
 
 namespace bebr {
-
-// Collections by alias.
-using Aliases = std::map<std::string, std::string, std::less<>>;
-// Those of a data directory; none if there is no such file.
-absl::StatusOr<Aliases> ReadAliases(const std::string& data_dir);
 
 // The Catalog keeps the manifests and model files of a data directory (FORMAT.md): one directory per collection. Each
 // change is one atomic rename, so that after a crash a collection, or a version, is there wholly or not at all.
@@ -58,9 +55,9 @@ class Catalog {
   // Makes a collection of what is in the directory `from`, a snapshot: manifest, models and shards.
   absl::Status Restore(const CollectionManifest& manifest, const std::string& from);
 
-  absl::StatusOr<Aliases> LoadAliases() const { return ReadAliases(data_dir_); }
-  // Replaces all at once.
-  absl::Status SaveAliases(const Aliases& aliases);
+  // The second replaces all at once, and comes after the first.
+  absl::StatusOr<Aliases> LoadAliases();
+  absl::Status SaveAliases(Aliases aliases);
 
  private:
   // Makes the directory of a collection, which `fill` fills under another name; leaves nothing of a failure.
@@ -72,6 +69,7 @@ class Catalog {
   explicit Catalog(const std::string& data_dir) : data_dir_(data_dir), root_(data_dir + "/collections") {}
   const std::string data_dir_;
   const std::string root_;
+  uint64_t aliases_generation_ = 0;
   mutable Mutex mutex_;
   std::map<std::string, std::string, std::less<>> directories_ ABSL_GUARDED_BY(mutex_);  // by collection
   std::set<std::string> used_ ABSL_GUARDED_BY(mutex_);  // directories that are or were a collection's

@@ -26,6 +26,7 @@ namespace {
 constexpr size_t kBatchBytes = 4 << 20;
 constexpr size_t kEncodedAtATime = 256;
 constexpr size_t kMostNamed = 10;
+constexpr const char* kReportEnding = ".txt";
 constexpr uint64_t kCacheBytes = 8 << 20;
 
 // Fills a new store with what is left of a damaged one.
@@ -188,13 +189,21 @@ absl::Status CheckLoss(const RepairReport& report) {
       report.lost_codes, report.lost_floats, absl::StrJoin(report.lost, ", "), report.documents));
 }
 
-// Where the damaged store is to go.
-absl::StatusOr<std::string> KeptPath(const std::string& directory) {
+// The first of the names that damaged stores get beside which there is no report, and that is taken, or free.
+absl::StatusOr<std::string> KeptPath(const std::string& directory, bool taken) {
   for (int n = 1;; ++n) {
     std::string path = absl::StrCat(directory, "/damaged-", n);
-    BEBR_ASSIGN_OR_RETURN(const bool taken, FileExists(path));
-    if (!taken) return path;
+    BEBR_ASSIGN_OR_RETURN(const bool there, FileExists(path));
+    BEBR_ASSIGN_OR_RETURN(const bool reported, FileExists(path + kReportEnding));
+    if (there == taken && !reported) return path;
+    if (taken && !there && !reported) return absl::NotFoundError("no damaged store was kept");
   }
+}
+
+// The exchange is done: the report goes where it stays, beside the damaged store.
+absl::Status KeepReport(const std::string& directory) {
+  BEBR_ASSIGN_OR_RETURN(const std::string kept, KeptPath(directory, /*taken=*/true));
+  return RenameDirectory(ReportPath(directory), kept + kReportEnding);
 }
 
 std::string TextOf(const RepairReport& report) {
@@ -214,19 +223,29 @@ absl::Status Exchange(const std::string& directory, const RepairReport& report) 
   BEBR_RETURN_IF_ERROR(RenameDirectory(BuildingPath(directory), RepairedPath(directory)));
   BEBR_RETURN_IF_ERROR(RenameDirectory(StorePath(directory), report.kept));
   BEBR_RETURN_IF_ERROR(RenameDirectory(RepairedPath(directory), StorePath(directory)));
-  return RemoveAll(ReportPath(directory));
+  return KeepReport(directory);
 }
 
-// An exchange that was interrupted is made up for, if only the damaged store has gone; else the repair begins anew.
+// Whether all of an exchange is done but that its report was kept.
+absl::StatusOr<bool> LacksReportAlone(const std::string& directory) {
+  BEBR_ASSIGN_OR_RETURN(const bool there, FileExists(StorePath(directory)));
+  BEBR_ASSIGN_OR_RETURN(const bool complete, FileExists(RepairedPath(directory)));
+  BEBR_ASSIGN_OR_RETURN(const bool building, FileExists(BuildingPath(directory)));
+  BEBR_ASSIGN_OR_RETURN(const bool reported, FileExists(ReportPath(directory)));
+  return there && !complete && !building && reported;
+}
+
+// An exchange that was interrupted is made up for, if the damaged store has gone; else the repair begins anew.
 absl::StatusOr<RepairReport> FinishExchange(const std::string& directory) {
   RepairReport report;
   BEBR_ASSIGN_OR_RETURN(const bool there, FileExists(StorePath(directory)));
   BEBR_ASSIGN_OR_RETURN(const bool complete, FileExists(RepairedPath(directory)));
-  if (complete && !there) {
+  BEBR_ASSIGN_OR_RETURN(const bool done, LacksReportAlone(directory));
+  if (done || (complete && !there)) {
     BEBR_ASSIGN_OR_RETURN(report.text, ReadFile(ReportPath(directory)));
     report.resumed = true;
-    BEBR_RETURN_IF_ERROR(RenameDirectory(RepairedPath(directory), StorePath(directory)));
   }
+  if (complete && !there) BEBR_RETURN_IF_ERROR(RenameDirectory(RepairedPath(directory), StorePath(directory)));
   BEBR_RETURN_IF_ERROR(RemoveUnfinishedRepair(directory));
   return report;
 }
@@ -259,7 +278,7 @@ absl::StatusOr<RepairReport> Repair(const std::string& data_dir, const std::stri
     RemoveAll(BuildingPath(directory)).IgnoreError();  // the first error is the one that counts
     return status;
   }
-  BEBR_ASSIGN_OR_RETURN(report->kept, KeptPath(directory));
+  BEBR_ASSIGN_OR_RETURN(report->kept, KeptPath(directory, /*taken=*/false));
   report->damages = std::move(damages);
   report->text = TextOf(*report);
   BEBR_RETURN_IF_ERROR(Exchange(directory, *report));
@@ -267,7 +286,13 @@ absl::StatusOr<RepairReport> Repair(const std::string& data_dir, const std::stri
 }
 
 absl::Status RemoveUnfinishedRepair(const std::string& directory) {
-  for (const std::string& path : {BuildingPath(directory), RepairedPath(directory), ReportPath(directory)}) {
+  BEBR_ASSIGN_OR_RETURN(const bool done, LacksReportAlone(directory));
+  if (done) {
+    const absl::Status kept = KeepReport(directory);
+    if (!absl::IsNotFound(kept)) return kept;  // somebody has removed what it tells of
+  }
+  // The report first: it is never left alone.
+  for (const std::string& path : {ReportPath(directory), BuildingPath(directory), RepairedPath(directory)}) {
     BEBR_RETURN_IF_ERROR(RemoveAll(path));
   }
   return absl::OkStatus();

@@ -9,11 +9,19 @@
 #include "index/catalog/catalog.h"
 #include "index/catalog/snapshots.h"
 #include "index/storage/collection_store.h"
+#include "index/storage/damaged_store.h"
 #include "index/storage/files.h"
 #include "index/storage/table_check.h"
 
 namespace bebr {
 namespace {
+
+// Whether a manifest and its store, which are whole, belong together.
+absl::Status VerifyMark(const std::string& directory, const CollectionManifest& manifest) {
+  if (!manifest.mark.has_value() || manifest.format == 1) return absl::OkStatus();
+  BEBR_ASSIGN_OR_RETURN(const auto store, DamagedStore::Open(StorePath(directory)));
+  return CheckMark(StorePath(directory), *manifest.mark, {store->generation(), store->sequence()});
+}
 
 // The manifest, models and stores in a directory of a collection or of a snapshot.
 void VerifyCollection(const std::string& directory, VerifyReport report) {
@@ -31,7 +39,7 @@ void VerifyCollection(const std::string& directory, VerifyReport report) {
       report(directory, damage);
     }
   }
-  if (whole) report(directory, absl::OkStatus());
+  if (whole) report(directory, VerifyMark(directory, *manifest));
 }
 
 void VerifySnapshot(const std::string& directory, VerifyReport report) {

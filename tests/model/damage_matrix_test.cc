@@ -98,6 +98,7 @@ class DamageMatrixTest : public ::testing::Test {
     }
     ASSERT_TRUE(engine_->CreateSnapshot("bad", "first").ok());  // writes table files
     ASSERT_TRUE(UpsertAndWait(*engine_, Documents("bad", kDocuments / 3, kDocuments / 2)).ok());
+    ASSERT_TRUE(engine_->SetAlias("alias", "good", std::nullopt).ok());
     engine_.reset();
     fs::copy(whole(), older(), fs::copy_options::recursive);
     Open(whole());
@@ -107,6 +108,7 @@ class DamageMatrixTest : public ::testing::Test {
       ASSERT_TRUE(engine_->AddVersion("bad", {.name = name, .same_embeddings_as = "v1"}, other_model_).ok());
     }
     expected_ = *Answers("bad");
+    ASSERT_TRUE(engine_->SetAlias("alias", "bad", std::nullopt).ok());
     engine_.reset();
   }
 
@@ -216,6 +218,25 @@ TEST_F(DamageMatrixTest, OlderCopies) {
   EXPECT_TRUE(both.ok()) << both;
 }
 
+// An alias names what it did, or nothing; never what it did before.
+TEST_F(DamageMatrixTest, OfTheAliases) {
+  const auto answers = [&]() -> absl::StatusOr<std::vector<std::string>> {
+    EXPECT_EQ(*Answers("bad"), expected_);
+    auto found = Answers("alias");
+    // Whether a name is that of an alias is not known.
+    if (absl::IsUnavailable(found.status())) return absl::DataLossError(found.status().message());
+    return found;
+  };
+  for (const Damage& damage : Damages()) {
+    Try("aliases.json", damage, answers, expected_);
+    // What only says how new they are is never missed.
+    const int unchanged = unchanged_;
+    Try("catalog.json", damage, answers, expected_);
+    EXPECT_EQ(unchanged_, unchanged + 1);
+  }
+  EXPECT_GE(refused_, 8);
+}
+
 // As after a crash between the two writes. A store that lacks documents which were there is older all the same.
 TEST_F(DamageMatrixTest, AManifestIsAheadOfItsStore) {
   const std::string changed = directory_.path() + "/changed";
@@ -294,6 +315,21 @@ TEST_F(DamageMatrixTest, IsSeenByVerify) {
       EXPECT_TRUE(found.at("collections/good").ok());
     }
   }
+  // Older copies: what the next start would say.
+  const auto put_back = [&](const std::string& path) {
+    copy();
+    fs::remove_all(fs::path(trial()) / path);
+    fs::copy(fs::path(older()) / path, fs::path(trial()) / path, fs::copy_options::recursive);
+    return verify();
+  };
+  for (const std::string name : {"manifest.json", "shard-000"}) {
+    const auto found = put_back("collections/bad/" + name);
+    EXPECT_EQ(found.at("collections/bad").code(), absl::StatusCode::kDataLoss) << found.at("collections/bad");
+    EXPECT_THAT(std::string(found.at("collections/bad").message()), HasSubstr(name + " is older than its "));
+  }
+  const auto aliases = put_back("aliases.json");
+  EXPECT_THAT(std::string(aliases.at(".").message()), HasSubstr("aliases.json is an older copy"));
+  EXPECT_TRUE(aliases.at("collections/bad").ok());
   Open(whole());
   EXPECT_EQ(VerifyDataDirectory(whole(), "", [](const auto&, const auto&) {}).code(),
             absl::StatusCode::kFailedPrecondition);

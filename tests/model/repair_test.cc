@@ -163,6 +163,7 @@ TEST_F(RepairTest, CodesAreMadeAgainOfFloats) {
       EXPECT_THAT(report->damages[0], HasSubstr(table));
       EXPECT_EQ(report->documents, kDocuments - 2);
       EXPECT_EQ(FilesOf(report->kept), damaged);
+      EXPECT_EQ(Read(report->kept + ".txt"), report->text);
       Open(trial());
       EXPECT_EQ(Answers(), expected_);
       ASSERT_TRUE(UpsertAndWait(*engine_, Documents(0, 5)).ok());
@@ -238,6 +239,7 @@ TEST_F(RepairTest, GoesOnAfterAnInterruption) {
   EXPECT_TRUE(report->resumed);
   EXPECT_EQ(report->text, "what was lost\n");
   EXPECT_FALSE(fs::exists(collection / "repaired.txt"));
+  EXPECT_EQ(Read(collection / "damaged-1.txt"), "what was lost\n");
   Open(whole());
   EXPECT_EQ(Answers(), expected_);
   EXPECT_EQ(RepairCollection(whole(), "c", false).status().code(), absl::StatusCode::kFailedPrecondition);
@@ -245,6 +247,29 @@ TEST_F(RepairTest, GoesOnAfterAnInterruption) {
   const absl::Status unknown = RepairCollection(whole(), "other", false).status();
   EXPECT_EQ(unknown.code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(std::string(unknown.message()), HasSubstr("it has: c"));
+}
+
+// Of an interruption after the last step but the report, by whoever comes next.
+TEST_F(RepairTest, TheReportIsKept) {
+  Make(FloatStorage::kFloat32);
+  const fs::path collection = fs::path(whole()) / "collections/c";
+  for (const int n : {1, 2}) fs::create_directories(collection / absl::StrCat("damaged-", n));
+  Write(collection / "damaged-1.txt", "of another time\n");
+  Write(collection / "repaired.txt", "what was lost\n");
+  fs::remove_all(trial());
+  fs::copy(whole(), trial(), fs::copy_options::recursive);
+  const auto report = RepairCollection(whole(), "c", false);
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_TRUE(report->resumed);
+  EXPECT_EQ(report->text, "what was lost\n");
+  Open(trial());
+  engine_.reset();
+  for (const std::string& data_dir : {whole(), trial()}) {
+    const fs::path of = fs::path(data_dir) / "collections/c";
+    EXPECT_FALSE(fs::exists(of / "repaired.txt"));
+    EXPECT_EQ(Read(of / "damaged-1.txt"), "of another time\n");
+    EXPECT_EQ(Read(of / "damaged-2.txt"), "what was lost\n");
+  }
 }
 
 TEST_F(RepairTest, WhatIsOldIsNeverPutIntoPlace) {

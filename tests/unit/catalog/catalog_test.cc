@@ -156,7 +156,9 @@ TEST_F(CatalogTest, WritesTheDocumentedFiles) {
   // The worked example.
   ASSERT_TRUE(catalog_->SaveAliases({{"live", "c"}}).ok());
   EXPECT_EQ(json::parse(*ReadFile(directory_.path() + "/aliases.json")),
-            json::parse(R"({"format":1,"aliases":{"live":"c"},"crc32c":"148b9e66"})"));
+            json::parse(R"({"format":1,"aliases":{"live":"c"},"generation":1,"crc32c":"82898ba3"})"));
+  EXPECT_EQ(json::parse(*ReadFile(directory_.path() + "/catalog.json")),
+            json::parse(R"({"format":1,"aliases_generation":1,"crc32c":"b84bb582"})"));
 }
 
 TEST_F(CatalogTest, ASchemaHasAFormatThatEarlierServersRefuse) {
@@ -428,6 +430,42 @@ TEST_F(CatalogTest, KeepsAliases) {
   }
   ASSERT_TRUE(WriteFileAtomically(directory_.path() + "/aliases.json", R"({"format":7,"aliases":{}})").ok());
   EXPECT_EQ(catalog_->LoadAliases().status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(CatalogTest, AnOlderCopyOfTheAliasesIsNoticed) {
+  const std::string path = directory_.path() + "/aliases.json", catalog = directory_.path() + "/catalog.json";
+  std::vector<std::string> files, catalogs;  // after each change
+  for (const char* alias : {"a", "b"}) {
+    ASSERT_TRUE(catalog_->SaveAliases({{alias, "c"}}).ok());
+    files.push_back(*ReadFile(path));
+    catalogs.push_back(*ReadFile(catalog));
+  }
+  const auto read = [&](const std::string& aliases, const std::string& noted) {
+    EXPECT_TRUE(WriteFileAtomically(path, aliases).ok());
+    EXPECT_TRUE(WriteFileAtomically(catalog, noted).ok());
+    Open();
+    return catalog_->LoadAliases();
+  };
+  EXPECT_TRUE(read(files[1], catalogs[1]).ok());
+  EXPECT_TRUE(read(files[1], catalogs[0]).ok());  // as after a crash between the two
+  const absl::Status older = read(files[0], catalogs[1]).status();
+  EXPECT_EQ(older.code(), absl::StatusCode::kDataLoss) << older;
+  EXPECT_THAT(std::string(older.message()), HasSubstr(path + " is an older copy, of generation 1"));
+  ASSERT_TRUE(RemoveAll(path).ok());
+  const absl::Status missing = catalog_->LoadAliases().status();
+  EXPECT_EQ(missing.code(), absl::StatusCode::kDataLoss) << missing;
+  EXPECT_THAT(std::string(missing.message()), HasSubstr(path + " is missing"));
+  // Both of them; one of an earlier server; one beside which there is nothing, or nothing that can be read.
+  EXPECT_TRUE(read(files[0], catalogs[0]).ok());
+  EXPECT_TRUE(read(R"({"format":1,"aliases":{"live":"c"},"crc32c":"148b9e66"})", catalogs[1]).ok());
+  EXPECT_TRUE(read(files[0], catalogs[1].substr(0, 20)).ok());
+  ASSERT_TRUE(RemoveAll(catalog).ok());
+  EXPECT_THAT(*catalog_->LoadAliases(), ElementsAre(Pair("a", "c")));
+  // What is changed next is newer than all before.
+  EXPECT_TRUE(read(R"({"format":1,"aliases":{}})", catalogs[1]).ok());
+  ASSERT_TRUE(catalog_->SaveAliases({{"d", "c"}}).ok());
+  EXPECT_THAT(*ReadFile(path), HasSubstr(R"("generation": 3)"));
+  EXPECT_EQ(read(files[0], R"({"format":2})").status().code(), absl::StatusCode::kFailedPrecondition);
 }
 
 TEST(ValidateNameTest, TakesWhatAFileNameMayBe) {
