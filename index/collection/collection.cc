@@ -156,7 +156,8 @@ absl::StatusOr<std::vector<Document>> Collection::Get(const PinnedView& seen, ab
     if (by_shard[s].empty()) continue;
     std::vector<std::string_view> shard_ids;
     for (const size_t i : by_shard[s]) shard_ids.push_back(ids[i]);
-    BEBR_ASSIGN_OR_RETURN(const auto documents, store.GetDocuments(view->store.get(), s, shard_ids, /*fill_cache=*/true));
+    BEBR_ASSIGN_OR_RETURN(const auto documents,
+                          store.GetDocuments(view->store.get(), s, shard_ids, /*fill_cache=*/true));
     for (size_t j = 0; j < shard_ids.size(); ++j) {
       if (!documents[j].has_value()) continue;
       Document& document = found[by_shard[s][j]].emplace();

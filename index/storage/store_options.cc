@@ -40,8 +40,8 @@ rocksdb::ColumnFamilyOptions FamilyOptions(ColumnFamily family, const StoreCache
   options.compression = family == kDocuments ? rocksdb::kLZ4Compression : rocksdb::kNoCompression;
   constexpr uint64_t kBufferParts = 7;  // one each for meta, documents and codes, the rest for floats
   options.write_buffer_size = cache.write_buffer_bytes / kBufferParts * (family == kFloats ? 4 : 1);
-  // Each entry has its checksum from the moment it comes in: one that memory changed is refused when it is to be written
-  // to a file, and read again from the log at the next start.
+  // Each entry has its checksum from the moment it comes in: one that memory changed is refused when it is to be
+  // written to a file, and read again from the log at the next start.
   options.memtable_protection_bytes_per_key = 8;
   options.level_compaction_dynamic_level_bytes = true;
   // A batch has its keys in order, shard by shard: the place of each is looked for from that of the last one of its
