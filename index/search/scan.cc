@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "index/base/top_k.h"
+#include "index/search/block_run.h"
 #include "index/search/scan_filters.h"
 
 namespace bebr {
@@ -25,7 +26,8 @@ constexpr uint32_t kRunsWithoutBounds = 15;
 constexpr uint32_t kAloneShare = 2;
 
 // A worker takes so many of the few rows of a filter at a time, or some more.
-constexpr size_t kPickedRows = 1024;
+constexpr size_t kPickedRows = 256;
+constexpr size_t kCopiedBlocks = 32;  // at most, in a run of blocks that hold them
 
 // Parts in which a filter leaves few rows.
 struct Picking {
@@ -34,13 +36,6 @@ struct Picking {
 };
 
 using Stretch = ScanTarget::Part::Stretch;
-
-// Blocks at positions begin..end - 1 of a part, all in one stretch.
-struct BlockRun {
-  uint32_t part;
-  uint32_t begin;
-  uint32_t end;
-};
 
 struct IsBetter {
   const ScanTarget* target;
@@ -116,7 +111,8 @@ class ScanRun {
     std::vector<uint32_t> runs_without_bounds;
     uint32_t run_blocks = kMinRunBlocks;  // of the next run, at most
     uint64_t bytes = 0;                   // read of the unit
-    RowSet picked;                        // of a part: a filter's few rows; else no bit is set
+    BlockCopies copies;                   // of blocks with few rows of a filter
+    RowSet picked;                        // of a part: these rows; else no bit is set
     const uint64_t* rows = nullptr;       // these while they are scored
   };
 
@@ -212,6 +208,8 @@ class ScanRun {
     return static_cast<uint32_t>(std::clamp<size_t>(kBlocksPerRun / query_count, kMinRunBlocks, kUnitBlocks));
   }
 
+  static size_t MostCopies(size_t query_count) { return std::min<size_t>(kCopiedBlocks, MostRunBlocks(query_count)); }
+
   // Candidates are chosen by another score than the final one, so that may drop none of them.
   float MinScore(size_t q) const {
     return choosing() ? -std::numeric_limits<float>::infinity() : queries_[q].min_score;
@@ -256,9 +254,12 @@ class ScanRun {
       const std::vector<uint16_t>& rows = *filters_.Few(picking.group, part);
       for (const uint16_t row : rows) scratch.picked[row / 64] |= uint64_t{1} << (row % 64);
       scratch.rows = scratch.picked.data();
-      for (const uint32_t position : target_.parts()[part].PositionsOf(rows)) {
-        documents += target_.parts()[part].LiveRows(position, position + 1);
-        ScanRunOfBlocks({part, position, position + 1}, scratch.alone, best, scratch);
+      const std::vector<uint32_t> positions = target_.parts()[part].PositionsOf(rows);
+      for (absl::Span<const uint32_t> left = positions; !left.empty();) {
+        const BlockRun run = scratch.copies.Copy(target_, part, left, MostCopies(queries_.size()));
+        for (uint32_t i = 0; i < run.count; ++i) documents += target_.parts()[part].LiveRows(left[i], left[i] + 1);
+        ScanRunOfBlocks(run, scratch.alone, best, scratch);
+        left.remove_prefix(run.count);
       }
       scratch.rows = nullptr;
       for (const uint16_t row : rows) scratch.picked[row / 64] = 0;
@@ -287,7 +288,8 @@ class ScanRun {
       end = std::min(blocks.Next(begin, false), begin + scratch.run_blocks);
       while (unit.begin + begin >= stretch->end) ++stretch;
       end = std::min(end, stretch->end - unit.begin);
-      ScanRunOfBlocks({unit.part, unit.begin + begin, unit.begin + end}, queries, best, scratch);
+      ScanRunOfBlocks(RunInPlace(target_, unit.part, *stretch, unit.begin + begin, unit.begin + end), queries, best,
+                      scratch);
       scratch.run_blocks = std::min(2 * scratch.run_blocks, MostRunBlocks(queries_.size()));
     }
     for (const uint32_t q : queries) AtomicMax(thresholds_[q], best[q].threshold());
@@ -318,7 +320,7 @@ class ScanRun {
       }
       const uint32_t before = block.part == run.part ? block.block : ~0u;
       candidate.score = ScoreRow(q, candidate.segment, candidate.row, block);
-      if (block.block != before && ++again * kMostAgain > run.end - run.begin)
+      if (block.block != before && ++again * kMostAgain > run.count)
         scratch.runs_without_bounds[q] = kRunsWithoutBounds;
       if (candidate.score >= best[q].threshold()) best[q].Add(candidate);
     });
@@ -331,25 +333,23 @@ class ScanRun {
                    std::vector<Best>& best, Scratch& scratch, const Visit& visit) {
     if (queries.empty()) return;
     const ScanTarget::Part& part = target_.parts()[run.part];
-    const Stretch& stretch = part.StretchAt(run.begin);
-    const size_t rows = size_t{run.end - run.begin} * simd::kBlockRows;
+    const size_t rows = size_t{run.count} * simd::kBlockRows;
     scratch.prepared.clear();
     scratch.hits.clear();
     for (const uint32_t q : queries) {
       best[q].Raise(thresholds_[q].load(std::memory_order_relaxed));
       const size_t at = scratch.hits.size() * rows;
-      scratch.prepared.push_back(prepared.of(stretch.group, q));
+      scratch.prepared.push_back(prepared.of(run.group, q));
       scratch.hits.push_back({best[q].threshold(), scratch.positions.get() + at, scratch.scores.get() + at, 0});
     }
-    const std::byte* blocks = stretch.data + (run.begin - stretch.begin) * part.space->column->block_bytes();
-    prepared.kernels().scan(prepared.shape(), blocks, run.end - run.begin, scratch.prepared.data(),
-                            scratch.prepared.size(), scratch.hits.data());
+    prepared.kernels().scan(prepared.shape(), run.blocks, run.count, scratch.prepared.data(), scratch.prepared.size(),
+                            scratch.hits.data());
     for (size_t i = 0; i < queries.size(); ++i) {
       const uint32_t q = queries[i];
       const simd::QueryHits& hits = scratch.hits[i];
       for (size_t j = 0; j < hits.count; ++j) {
         if (hits.scores[j] < best[q].threshold()) continue;
-        const uint32_t row = part.RowAt(stretch, run.begin, hits.positions[j]);
+        const uint32_t row = run.RowAt(part, hits.positions[j]);
         if (!part.live(row)) continue;
         const bool leaves = scratch.rows == nullptr ? filters_.Leaves(q, run.part, row)
                                                     : ((scratch.rows[row / 64] >> (row % 64)) & 1) != 0;
@@ -357,7 +357,7 @@ class ScanRun {
         visit(q, {hits.scores[j], run.part, row});
       }
     }
-    scratch.bytes += size_t{run.end - run.begin} * prepared.block_bytes();
+    scratch.bytes += size_t{run.count} * prepared.block_bytes();
   }
 
   // The score of one row with all levels; scores its whole block, which costs about the same, unless `block` has it.
