@@ -269,6 +269,28 @@ TEST_P(EngineGroupTest, RerankScoresTheBestAndThoseThatFillGroups) {
   }
 }
 
+TEST_P(EngineGroupTest, OfExamples) {
+  for (const auto& [attribute, group_size] : {std::pair("few", 3), {"many", 1}, {"tags", 2}}) {
+    ExampleRequest like{.collection = "c"};
+    for (int i = 0; i < 3; ++i) like.positive_ids.push_back(absl::StrCat("d", random_() % kDocuments));
+    like.negative_ids = {absl::StrCat("d", random_() % kDocuments)};
+    like.positives = {queries_[3]};
+    const auto query = engine_->Recommend(like);
+    ASSERT_TRUE(query.ok()) << query.status();
+    SearchRequest request{.k = 9, .exclude_ids = like.positive_ids};
+    request.exclude_ids.push_back(like.negative_ids[0]);
+    request.group_by = attribute;
+    request.group_size = static_cast<size_t>(group_size);
+    SearchRequest expected = request;
+    expected.queries = {*query};
+    request.like = like;
+    EXPECT_EQ(Hits(request), Expected(expected)) << attribute;
+    request.rerank = expected.rerank = 100;
+    request.exclude_ids.clear();
+    EXPECT_EQ(Hits(request), ExpectedReranked(expected)) << attribute;
+  }
+}
+
 TEST_P(EngineGroupTest, ManyQueriesAreEachOnTheirOwn) {
   SearchRequest request{.collection = "c", .k = 7, .with_attributes = true, .explain = true};
   for (size_t i = 0; i < 50; ++i) request.queries.push_back(queries_[i % queries_.size()]);
