@@ -170,12 +170,13 @@ void Bench::AddFilters(std::vector<Kind>& kinds) {
   for (const double share : kShares) {
     const int64_t least = numbers[static_cast<size_t>((1 - share) * rows)];
     const auto left = numbers.end() - std::lower_bound(numbers.begin(), numbers.end(), least);
-    add("filter number >=", static_cast<double>(left) / rows, absl::StrCat(options_.number, " >= ", least));
+    add(absl::StrCat("filter number, ", 100 * share, "%"), static_cast<double>(left) / rows,
+        absl::StrCat(options_.number, " >= ", least));
     const auto nearest = std::min_element(texts.begin(), texts.end(), [&](const auto& a, const auto& b) {
       const auto off = [&](const auto& text) { return std::abs(static_cast<double>(text.second) - share * rows); };
       return off(a) < off(b);
     });
-    add("filter text =", static_cast<double>(nearest->second) / rows,
+    add(absl::StrCat("filter text, ", 100 * share, "%"), static_cast<double>(nearest->second) / rows,
         absl::StrCat(options_.text, " = \"", nearest->first, "\""));
   }
 }
