@@ -26,7 +26,10 @@ absl::Status Shortened(const std::string& path, size_t row) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ImportSource>> ImportSource::Open(const ImportFiles& files) {
-  std::unique_ptr<ImportSource> source(new ImportSource(files));
+  ImportFiles found = files;
+  found.ids = InBeirFolder(files.ids, kBeirCorpus);
+  found.documents = InBeirFolder(files.documents, kBeirCorpus);
+  std::unique_ptr<ImportSource> source(new ImportSource(std::move(found)));
   BEBR_RETURN_IF_ERROR(source->OpenFiles());
   return source;
 }

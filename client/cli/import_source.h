@@ -22,7 +22,7 @@ struct ImportFiles {
   std::string vectors;
   std::string ids;             // one a line; empty: the rows' own (.jsonl), or row numbers
   std::string attributes;      // one JSON object a line; empty: the rows' own (.jsonl), or none
-  std::string documents;       // one object a line with "id" and "attributes", instead of both; empty: none
+  std::string documents;       // one object a line with id and attributes, or a BEIR folder, instead of both; or empty
   size_t offset = 0;           // rows that are passed over
   size_t limit = 0;            // rows after these; 0: all
   bool no_attributes = false;  // the rows' own are passed over
@@ -51,6 +51,7 @@ class ImportSource {
   static absl::Status Check(const ImportFiles& files, const std::function<void(size_t)>& progress);
 
   size_t dims() const { return vectors_->dims(); }
+  std::optional<Metric> metric() const { return vectors_->metric(); }
   // The rows [begin, end) that are asked for.
   size_t begin() const { return files_.offset; }
   size_t end() const { return end_; }

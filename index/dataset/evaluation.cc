@@ -2,7 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <system_error>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -25,6 +29,20 @@ absl::Status ForEachLine(const std::string& path, Line line) {
     if (!more) return absl::OkStatus();
     BEBR_RETURN_IF_ERROR(line(reader.number(), absl::string_view(text)));
   }
+}
+
+absl::StatusOr<std::vector<std::string>> ReadJsonIds(const std::string& path) {
+  std::vector<std::string> ids;
+  BEBR_RETURN_IF_ERROR(ForEachLine(path, [&](size_t number, absl::string_view text) -> absl::Status {
+    const auto line = nlohmann::json::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
+    const char* const name = line.is_object() && line.contains("_id") ? "_id" : "id";
+    if (!line.is_object() || !line.contains(name) || !line[name].is_string())
+      return InvalidFile(path, absl::StrFormat("line %d is no object with a text under \"_id\" or \"id\"", number));
+    ids.push_back(line[name].get<std::string>());
+    return ValidateId(absl::StrFormat("%s: the id in line %d", path, number), ids.back());
+  }));
+  if (ids.empty()) return InvalidFile(path, "holds no ids");
+  return ids;
 }
 
 }  // namespace
@@ -66,7 +84,13 @@ double Ndcg(const absl::flat_hash_map<std::string, double>& judgements, const st
   return dcg / ideal;
 }
 
+std::string InBeirFolder(const std::string& path, const char* file) {
+  std::error_code none;
+  return std::filesystem::is_directory(path, none) ? absl::StrCat(path, "/", file) : path;
+}
+
 absl::StatusOr<std::vector<std::string>> ReadIds(const std::string& path) {
+  if (absl::EndsWith(path, ".jsonl")) return ReadJsonIds(path);
   std::vector<std::string> ids;
   bool columns = false;
   BEBR_RETURN_IF_ERROR(ForEachLine(path, [&](size_t number, absl::string_view text) -> absl::Status {

@@ -23,8 +23,12 @@ absl::StatusOr<Qrels> ReadQrels(const std::string& path);
 double Ndcg(const absl::flat_hash_map<std::string, double>& judgements, const std::vector<std::string_view>& ranked,
             size_t k);
 
-// One id a line, or the first column of a tab-separated file: then every line has a tab. INVALID_ARGUMENT names the
-// line of an id that is empty, too long or not UTF-8.
+// A file of a data set as BEIR publishes it, where `path` is its folder; else `path`.
+inline constexpr char kBeirCorpus[] = "corpus.jsonl", kBeirQueries[] = "queries.jsonl", kBeirQrels[] = "qrels/test.tsv";
+std::string InBeirFolder(const std::string& path, const char* file);
+
+// One id a line, or the first column of a tab-separated file: then every line has a tab; of .jsonl the text under "_id"
+// or "id" of each line. INVALID_ARGUMENT names the line of an id that is empty, too long or not UTF-8.
 absl::StatusOr<std::vector<std::string>> ReadIds(const std::string& path);
 
 }  // namespace bebr

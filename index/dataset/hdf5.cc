@@ -3,6 +3,10 @@
 #include <hdf5.h>
 
 #include <algorithm>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <string_view>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
@@ -39,6 +43,39 @@ class Handle {
   herr_t (*close_)(hid_t) = nullptr;
 };
 
+// The text of an attribute of the file itself; empty where it has none. Such texts are short.
+std::string TextAttribute(hid_t file, const char* name) {
+  if (H5Aexists(file, name) <= 0) return {};
+  const Handle attribute(H5Aopen(file, name, H5P_DEFAULT), H5Aclose);
+  const Handle type(attribute.ok() ? H5Aget_type(attribute.get()) : -1, H5Tclose);
+  const Handle space(attribute.ok() ? H5Aget_space(attribute.get()) : -1, H5Sclose);
+  if (!type.ok() || !space.ok() || H5Tget_class(type.get()) != H5T_STRING ||
+      H5Sget_simple_extent_npoints(space.get()) != 1) {
+    return {};
+  }
+  constexpr size_t kMostBytes = 64;
+  if (H5Tis_variable_str(type.get()) > 0) {
+    char* text = nullptr;
+    const Handle memory(H5Tcopy(H5T_C_S1), H5Tclose);
+    H5Tset_size(memory.get(), H5T_VARIABLE);
+    H5Tset_cset(memory.get(), H5Tget_cset(type.get()));
+    if (H5Aread(attribute.get(), memory.get(), static_cast<void*>(&text)) < 0 || text == nullptr) return {};
+    std::string copy(text, strnlen(text, kMostBytes));
+    H5free_memory(text);
+    return copy;
+  }
+  char text[kMostBytes] = {};
+  if (H5Tget_size(type.get()) > kMostBytes || H5Aread(attribute.get(), type.get(), text) < 0) return {};
+  return std::string(text, strnlen(text, kMostBytes));
+}
+
+std::optional<Metric> MetricOf(std::string_view distance) {
+  if (distance == "euclidean") return Metric::kL2;
+  if (distance == "angular" || distance == "cosine") return Metric::kCosine;
+  if (distance == "dot" || distance == "ip") return Metric::kInnerProduct;
+  return std::nullopt;
+}
+
 class Hdf5File final : public VectorFile {
  public:
   Hdf5File(std::string path, std::string dataset) : path_(std::move(path)), name_(std::move(dataset)) {}
@@ -57,6 +94,7 @@ class Hdf5File final : public VectorFile {
     if (H5Lexists(file_.get(), name_.c_str(), H5P_DEFAULT) <= 0) {
       return InvalidFile(path_, absl::StrFormat("has no dataset '%s'; name another with FILE.hdf5:NAME", name_));
     }
+    metric_ = MetricOf(TextAttribute(file_.get(), "distance"));
     dataset_ = Handle(H5Dopen2(file_.get(), name_.c_str(), H5P_DEFAULT), H5Dclose);
     if (!dataset_.ok()) return InvalidFile(path_, absl::StrFormat("'%s' is no dataset", name_));
     const Handle type(H5Dget_type(dataset_.get()), H5Tclose);
@@ -81,6 +119,7 @@ class Hdf5File final : public VectorFile {
 
   size_t rows() const override { return shape_[0]; }
   size_t dims() const override { return shape_[1]; }
+  std::optional<Metric> metric() const override { return metric_; }
   absl::StatusOr<size_t> Read(size_t max_rows, float* out) override {
     const hsize_t count[2] = {std::min<hsize_t>(max_rows, shape_[0] - row_), shape_[1]};
     if (count[0] == 0) return 0;
@@ -104,6 +143,7 @@ class Hdf5File final : public VectorFile {
   Handle file_;
   Handle dataset_;
   Handle space_;
+  std::optional<Metric> metric_;
   hsize_t shape_[2] = {0, 0};
   hsize_t row_ = 0;
 };

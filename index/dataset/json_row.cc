@@ -186,6 +186,25 @@ std::string ProblemOf(const Attributes& attributes) {
   return std::string(ValidateAttributes("it", attributes, stored).message());
 }
 
+// What is wrong with an id.
+std::string TakeId(const json& document, const char* name, std::string* id) {
+  const auto found = document.find(name);
+  if (found == document.end() || !found->is_string()) return absl::StrFormat("there is no text \"%s\"", name);
+  *id = found->get<std::string>();
+  return std::string(ValidateId(absl::StrFormat("\"%s\"", name), *id).message());
+}
+
+// What stands beside the id in a line of a BEIR corpus, as attributes.
+json BeirAttributes(const json& document) {
+  json attributes = json::object();
+  if (const auto metadata = document.find("metadata"); metadata != document.end() && metadata->is_object())
+    attributes = *metadata;
+  for (const auto& [name, value] : document.items()) {
+    if (name != "_id" && !(name == "metadata" && value.is_object()) && value != "") attributes[name] = value;
+  }
+  return attributes;
+}
+
 }  // namespace
 
 std::string ParseJsonRow(std::string_view line, std::vector<float>* values, RowFields* fields, bool with_attributes) {
@@ -212,15 +231,16 @@ std::string ParseJsonAttributes(std::string_view line, Attributes* attributes) {
 std::string ParseJsonDocument(std::string_view line, std::string* id, Attributes* attributes) {
   const json document = json::parse(line, nullptr, /*allow_exceptions=*/false);
   if (!document.is_object()) return "it is no JSON object";
+  if (document.contains("_id")) {
+    if (std::string error = TakeId(document, "_id", id); !error.empty()) return error;
+    return ParseJsonAttributes(BeirAttributes(document).dump(), attributes);
+  }
   for (const auto& [name, value] : document.items()) {
     if (name != "id" && name != "attributes") {
       return absl::StrFormat("\"%s\" is unknown here; there are \"id\" and \"attributes\"", name);
     }
   }
-  const auto found = document.find("id");
-  if (found == document.end() || !found->is_string()) return "there is no text \"id\"";
-  *id = found->get<std::string>();
-  if (const absl::Status status = ValidateId("\"id\"", *id); !status.ok()) return std::string(status.message());
+  if (std::string error = TakeId(document, "id", id); !error.empty()) return error;
   attributes->clear();
   const auto values = document.find("attributes");
   if (values == document.end()) return {};

@@ -22,7 +22,9 @@ std::string ParseJsonRow(std::string_view line, std::vector<float>* values, RowF
 // The same for a line that is an object of attributes alone.
 std::string ParseJsonAttributes(std::string_view line, Attributes* attributes);
 
-// The same for a line that is an object with "id", which is text, and "attributes", an object of them; nothing else.
+// The same for a line that is an object with "id", which is text, and "attributes", an object of them, and nothing
+// else; or one of a BEIR corpus: "_id", "metadata", an object of attributes, and all else an attribute, but for empty
+// texts.
 std::string ParseJsonDocument(std::string_view line, std::string* id, Attributes* attributes);
 
 }  // namespace bebr

@@ -32,6 +32,7 @@ class FiniteFile final : public VectorFile {
 
   size_t rows() const override { return file_->rows(); }
   size_t dims() const override { return file_->dims(); }
+  std::optional<Metric> metric() const override { return file_->metric(); }
   absl::StatusOr<size_t> Read(size_t max_rows, float* out) override {
     BEBR_ASSIGN_OR_RETURN(const size_t count, file_->Read(max_rows, out));
     return Checked(count, out);

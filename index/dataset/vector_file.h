@@ -35,6 +35,8 @@ class VectorFile {
 
   virtual size_t rows() const = 0;
   virtual size_t dims() const = 0;
+  // What the file says its rows are compared by: of .hdf5 the attribute "distance", euclidean, angular or dot.
+  virtual std::optional<Metric> metric() const { return std::nullopt; }
   // Reads the next rows, at most `max_rows`, into `out` (dims() floats each). Returns how many; 0 at the end.
   virtual absl::StatusOr<size_t> Read(size_t max_rows, float* out) = 0;
   // As Read, and into `fields` the rows' ids and, `with_attributes`, attributes: one entry a row, or none where the

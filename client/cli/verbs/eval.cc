@@ -88,11 +88,11 @@ absl::StatusOr<Inputs> Prepare(Client& client, const Options& options) {
     return absl::InvalidArgumentError(
         absl::StrFormat("the queries have %d dimensions, the documents %d", in.queries.dims, in.docs.dims));
   }
-  BEBR_ASSIGN_OR_RETURN(in.ids, RowIds(options.ids_file, in.docs.rows));
+  BEBR_ASSIGN_OR_RETURN(in.ids, RowIds(InBeirFolder(options.ids_file, kBeirCorpus), in.docs.rows));
   for (size_t i = 0; i < in.ids.size(); ++i) in.rows.emplace(in.ids[i], static_cast<uint32_t>(i));
   if (!options.qrels_file.empty()) {
-    BEBR_ASSIGN_OR_RETURN(in.qrels, ReadQrels(options.qrels_file));
-    BEBR_ASSIGN_OR_RETURN(in.query_ids, ReadIds(options.query_ids_file));
+    BEBR_ASSIGN_OR_RETURN(in.qrels, ReadQrels(InBeirFolder(options.qrels_file, kBeirQrels)));
+    BEBR_ASSIGN_OR_RETURN(in.query_ids, ReadIds(InBeirFolder(options.query_ids_file, kBeirQueries)));
     if (in.query_ids.size() < in.queries.rows) {
       return absl::InvalidArgumentError(absl::StrFormat("\"%s\" has %d ids for %d queries", options.query_ids_file,
                                                         in.query_ids.size(), in.queries.rows));
@@ -261,9 +261,10 @@ void AddEval(CLI::App& app, Command& command) {
   verb->add_option("--queries", options->queries_file, "file of query vectors")->required();
   verb->add_option("--docs", options->docs_file, "file of the vectors that were imported")->required();
   verb->add_option("--ids", options->ids_file, "ids of the documents, one a line; row numbers without it");
-  CLI::Option* qrels =
-      verb->add_option("--qrels", options->qrels_file, "judgements: query id, document id and gain, tab-separated");
-  CLI::Option* query_ids = verb->add_option("--query-ids", options->query_ids_file, "ids of the queries, one a line");
+  CLI::Option* qrels = verb->add_option("--qrels", options->qrels_file,
+                                        "judgements: query id, document id and gain, tab-separated; or a BEIR folder");
+  CLI::Option* query_ids =
+      verb->add_option("--query-ids", options->query_ids_file, "ids of the queries, one a line; or a BEIR folder");
   qrels->needs(query_ids);
   query_ids->needs(qrels);
   verb->add_option("-k", options->k, "results of the queries that are timed")

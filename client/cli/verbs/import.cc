@@ -53,9 +53,18 @@ size_t BatchRows(const Options& options, size_t dims) {
   return std::clamp<size_t>(kMessageBytes / (dims * sizeof(float)), 1, kMaxRows);
 }
 
-// What is said before a server is asked: that version takes vectors of this length.
-absl::Status CheckDims(const v1::Collection& collection, const Options& options, size_t dims) {
+// What is told before anything is written: whether the version takes vectors of this length, and, as a note, by another
+// metric than the file says.
+absl::Status CheckVectors(const v1::Collection& collection, const Options& options, const ImportSource& source) {
   BEBR_ASSIGN_OR_RETURN(const v1::Version version, FindVersion(collection, options.version));
+  const size_t dims = source.dims();
+  BEBR_ASSIGN_OR_RETURN(const Metric metric, MetricOf(version));
+  if (const Metric said = source.metric().value_or(metric); said != metric) {
+    std::fprintf(stderr,
+                 "bebr: note: the vectors of \"%s\" are made to be compared by %s; version \"%s\" compares by %s\n",
+                 options.files.vectors.c_str(), std::string(ToString(said)).c_str(), version.name().c_str(),
+                 std::string(ToString(metric)).c_str());
+  }
   if (version.input_dims() == dims) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrFormat("\"%s\" has vectors of %d dimensions; version \"%s\" of collection \"%s\" takes %d",
@@ -163,7 +172,7 @@ absl::StatusOr<nlohmann::ordered_json> Import(const Command& command, const Opti
   BEBR_ASSIGN_OR_RETURN(const auto source, ImportSource::Open(options.files));
   Client client = command.Connect();
   BEBR_ASSIGN_OR_RETURN(const v1::Collection collection, client.GetCollection(options.name));
-  BEBR_RETURN_IF_ERROR(CheckDims(collection, options, source->dims()));
+  BEBR_RETURN_IF_ERROR(CheckVectors(collection, options, *source));
   const size_t rows = source->end() - source->begin();
   if (!options.unchecked && !options.partial) BEBR_RETURN_IF_ERROR(CheckFiles(command, options, rows));
 
@@ -257,11 +266,14 @@ void AddImport(CLI::App& app, Command& command) {
                    ".npy, .fvecs, .hdf5, IDX (-ubyte, -ubyte.gz), or .jsonl: an object a line with the vector under "
                    "\"embedding\", the id under \"id\", and attributes under all other keys")
       ->required();
-  verb->add_option("--ids", files.ids, "one id a line; without it that of the row, else its number");
+  verb->add_option("--ids", files.ids,
+                   "one id a line (of tab-separated columns the first; of .jsonl \"_id\" or \"id\"); without it that "
+                   "of the row, else its number");
   verb->add_option("--attributes", files.attributes, "one JSON object a line");
-  verb->add_option(
-          "--documents", files.documents,
-          "ids and attributes as `bebr export` writes them, one object a line: {\"id\": ..., \"attributes\": {...}}")
+  verb->add_option("--documents", files.documents,
+                   "ids and attributes as `bebr export` writes them, one object a line: {\"id\": ..., \"attributes\": "
+                   "{...}}; or as "
+                   "BEIR publishes a corpus: its folder, or corpus.jsonl of it")
       ->excludes("--ids")
       ->excludes("--attributes");
   verb->add_flag("--no-attributes", files.no_attributes, "of a .jsonl file take vectors and ids only");

@@ -68,6 +68,16 @@ TEST_F(TextFileTest, IdsAreLinesOrFirstColumns) {
   EXPECT_THAT(*ReadIds(Write("q:1\tsome text\nq:2\tmore\tcolumns\n")), ElementsAre("q:1", "q:2"));
 }
 
+TEST_F(TextFileTest, IdsOfJsonLinesAndOfABeirFolder) {
+  const std::filesystem::path folder = std::filesystem::path(Write("")).parent_path() / "beir";
+  std::filesystem::create_directories(folder);
+  std::ofstream(folder / kBeirQueries) << "{\"_id\": \"q\\t1\", \"text\": \"a\"}\n{\"id\": \"q2\"}\n";
+  EXPECT_THAT(*ReadIds(InBeirFolder(folder.string(), kBeirQueries)), ElementsAre("q\t1", "q2"));
+  EXPECT_EQ(InBeirFolder("/nowhere/ids.txt", kBeirQueries), "/nowhere/ids.txt");
+  std::ofstream(folder / kBeirQueries) << "{\"_id\": \"q1\"}\n{\"text\": \"a\"}\n";
+  EXPECT_THAT(std::string(ReadIds((folder / kBeirQueries).string()).status().message()), HasSubstr("line 2"));
+}
+
 TEST_F(TextFileTest, BadIdsNameTheLine) {
   for (const std::string& line : {std::string(), std::string("\ttext"), std::string(513, 'x')}) {
     const absl::StatusOr<std::vector<std::string>> ids = ReadIds(Write("a\nb\n" + line + "\nc\n"));

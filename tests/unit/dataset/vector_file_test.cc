@@ -362,6 +362,28 @@ TEST_F(Hdf5Test, ReadsTrainAndNamedDatasets) {
   EXPECT_EQ(ReadVectors(Path("a.hdf5"), 7)->rows, 7u);
 }
 
+TEST_F(Hdf5Test, SaysWhatItsRowsAreComparedBy) {
+  const Matrix train = RandomMatrix(10, 6);
+  const auto written = [&](const char* distance, bool variable) {
+    const hid_t file = Create("a.hdf5");
+    WriteDataset(file, "train", {10, 6}, H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, train.values.data());
+    const hid_t type = H5Tcopy(H5T_C_S1), space = H5Screate(H5S_SCALAR);
+    H5Tset_size(type, variable ? H5T_VARIABLE : strlen(distance));
+    const hid_t attribute = H5Acreate2(file, "distance", type, space, H5P_DEFAULT, H5P_DEFAULT);
+    EXPECT_GE(H5Awrite(attribute, type, variable ? static_cast<const void*>(&distance) : distance), 0);
+    H5Aclose(attribute);
+    H5Sclose(space);
+    H5Tclose(type);
+    H5Fclose(file);
+    return (*VectorFile::Open(Path("a.hdf5")))->metric();
+  };
+  for (const bool variable : {false, true}) {
+    EXPECT_EQ(written("euclidean", variable), Metric::kL2);
+    EXPECT_EQ(written("angular", variable), Metric::kCosine);
+    EXPECT_EQ(written("hamming", variable), std::nullopt);
+  }
+}
+
 TEST_F(Hdf5Test, RefusesWhatIsNoSuchDataset) {
   const std::vector<float> values(12, 1.0f);
   const std::vector<int> integers(12, 1);

@@ -71,6 +71,24 @@ TEST_F(ImportSourceTest, TakesIdAndAllOtherKeysOfJsonLines) {
   EXPECT_THAT(ReadAll(bare).attributes, ElementsAre(IsEmpty(), IsEmpty()));
 }
 
+TEST_F(ImportSourceTest, TakesTheCorpusOfABeirFolder) {
+  std::filesystem::create_directories(directory_ + "/beir");
+  Write(
+      "beir/corpus.jsonl",
+      "{\"_id\": \"MED-1\", \"title\": \"\", \"text\": \"Statins\", \"metadata\": {\"url\": \"u1\", \"year\": 2011}}\n"
+      "{\"_id\": \"7\", \"title\": \"T\", \"text\": \"b\", \"metadata\": {}}\n");
+  ImportFiles files{.vectors = WriteRows(2), .documents = directory_ + "/beir"};
+  EXPECT_TRUE(ImportSource::Check(files, [](size_t) {}).ok());
+  const ImportSource::Rows rows = ReadAll(files);
+  EXPECT_THAT(rows.ids, ElementsAre("MED-1", "7"));
+  EXPECT_EQ(rows.attributes[0],
+            (Attributes{{"text", std::string("Statins")}, {"url", std::string("u1")}, {"year", int64_t{2011}}}));
+  EXPECT_EQ(rows.attributes[1], (Attributes{{"title", std::string("T")}, {"text", std::string("b")}}));
+  EXPECT_THAT(ReadAll({.vectors = WriteRows(2), .ids = directory_ + "/beir"}).ids, ElementsAre("MED-1", "7"));
+  Write("beir/corpus.jsonl", "{\"_id\": \"a\", \"text\": \"b\"}\n{\"_id\": 7}\n");
+  EXPECT_THAT(Refusal(files), HasSubstr("corpus.jsonl: line 2: there is no text \"_id\""));
+}
+
 TEST_F(ImportSourceTest, TakesTimestampsAndLists) {
   const std::string row =
       R"({"tags": ["a", 2, true, 0.5, {"timestamp": "1970-01-01T00:00:00.000001Z"}], "embedding": [1, 2], "none": [],)"
