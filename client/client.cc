@@ -38,6 +38,32 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeCredentials(const 
   return grpc::SslCredentials(ssl);
 }
 
+// HOST:PORT of what may lack the port or begin with http:// or https://, as URLs do.
+absl::StatusOr<std::string> AddressOf(const ClientOptions& options) {
+  std::string_view address = options.server;
+  std::string_view scheme;
+  if (const size_t end = address.find("://"); end != std::string_view::npos) {
+    scheme = address.substr(0, end);
+    address.remove_prefix(end + 3);
+    while (!address.empty() && address.back() == '/') address.remove_suffix(1);
+  }
+  const bool known = scheme.empty() || scheme == "http" || scheme == "https";
+  // unix:PATH, dns:///HOST and their like are gRPC's.
+  if (known && address.find('/') == std::string_view::npos && !address.empty()) {
+    if (scheme == "https" && options.tls_ca_file.empty()) {
+      return absl::InvalidArgumentError("the server is \"" + options.server +
+                                        "\": https is TLS, for which the authority that signed the server's "
+                                        "certificate is to be named (tls_ca)");
+    }
+    const size_t colon = address.rfind(':');
+    const bool port = colon != std::string_view::npos && address.back() != ']';
+    return port ? std::string(address) : std::string(address) + ":7700";
+  }
+  if (scheme.empty() && !address.empty()) return options.server;
+  return absl::InvalidArgumentError("the server is \"" + options.server +
+                                    "\"; it is HOST:PORT, or https://HOST:PORT for TLS");
+}
+
 }  // namespace
 
 bool MayPassLater(const absl::Status& status) {
@@ -48,10 +74,13 @@ bool MayPassLater(const absl::Status& status) {
 Client::Client(ClientOptions options) : options_(std::move(options)) {
   auto credentials = MakeCredentials(options_);
   usable_ = credentials.status();
+  const auto address = AddressOf(options_);
+  usable_.Update(address.status());
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(std::numeric_limits<int>::max());  // the server limits what it sends
-  const auto channel = grpc::CreateCustomChannel(
-      options_.server, credentials.ok() ? *credentials : grpc::InsecureChannelCredentials(), arguments);
+  const auto channel =
+      grpc::CreateCustomChannel(address.ok() ? *address : options_.server,
+                                credentials.ok() ? *credentials : grpc::InsecureChannelCredentials(), arguments);
   collections_ = v1::CollectionService::NewStub(channel);
   documents_ = v1::DocumentService::NewStub(channel);
   search_ = v1::SearchService::NewStub(channel);

@@ -28,7 +28,7 @@ namespace bebr {
 
 // Where the server is and how to talk to it. A plain value; the defaults are a server on this machine without keys.
 struct ClientOptions {
-  std::string server = "127.0.0.1:7700";
+  std::string server = "127.0.0.1:7700";               // HOST (port 7700) or HOST:PORT; http:// may stand before it
   absl::Duration deadline = absl::InfiniteDuration();  // of each call, but not of streams
   std::string api_key;                                 // empty: none; sent in clear unless there is TLS
   std::string tls_ca_file;                             // not empty: TLS, with servers that this authority signed

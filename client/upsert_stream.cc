@@ -47,6 +47,8 @@ void UpsertStream::Take(const v1::StreamUpsertResponse& response) {
     return;
   }
   if (code != absl::StatusCode::kOk) {
+    const auto sent = waiting_.find(response.sequence());
+    if (error_.ok() && sent != waiting_.end()) sent_before_refusal_ = sent->second.documents_before;
     error_.Update(absl::Status(code, response.error_message()));
     return;
   }
@@ -173,6 +175,11 @@ uint64_t UpsertStream::created() const {
 uint64_t UpsertStream::acknowledged_in_order() const {
   absl::MutexLock lock(&mutex_);
   return waiting_.empty() ? sent_ : waiting_.begin()->second.documents_before;
+}
+
+std::optional<uint64_t> UpsertStream::sent_before_refusal() const {
+  absl::MutexLock lock(&mutex_);
+  return sent_before_refusal_;
 }
 
 uint64_t UpsertStream::unknown() const {

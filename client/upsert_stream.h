@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -47,6 +48,9 @@ class UpsertStream {
   // Documents of the messages from the first to the last before one that is not acknowledged: where the stream breaks
   // off, one can go on with the document after these.
   uint64_t acknowledged_in_order() const;
+  // If a message was refused for good: the documents of messages that were sent before it, so that the error's
+  // documents[i] is the one after so many and i more.
+  std::optional<uint64_t> sent_before_refusal() const;
   // Of a merge: documents that do not exist and were not written; the first of their ids.
   uint64_t unknown() const;
   std::vector<std::string> unknown_ids() const;
@@ -86,8 +90,9 @@ class UpsertStream {
   std::deque<uint64_t> refused_ ABSL_GUARDED_BY(mutex_);      // of these, to be sent again
   uint64_t sent_ ABSL_GUARDED_BY(mutex_) = 0;                 // documents
   absl::Status error_ ABSL_GUARDED_BY(mutex_);
-  bool ended_ ABSL_GUARDED_BY(mutex_) = false;  // the server sends no more
-  int refusals_ ABSL_GUARDED_BY(mutex_) = 0;    // since the last acknowledgement that was not one
+  std::optional<uint64_t> sent_before_refusal_ ABSL_GUARDED_BY(mutex_);  // of the message whose refusal error_ is
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;                           // the server sends no more
+  int refusals_ ABSL_GUARDED_BY(mutex_) = 0;  // since the last acknowledgement that was not one
   uint64_t acknowledged_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t created_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t unknown_ ABSL_GUARDED_BY(mutex_) = 0;

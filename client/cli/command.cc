@@ -1,9 +1,13 @@
 #include "client/cli/command.h"
 
+#include <cmath>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <utility>
 
+#include "absl/strings/cord.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -13,6 +17,27 @@
 #include "index/dataset/evaluation.h"
 
 namespace bebr {
+namespace {
+
+constexpr char kUsage[] = "bebr/usage";  // the payload of a usage error
+
+volatile std::sig_atomic_t interrupted = 0;
+
+const std::string& OriginOf(const v1::Version& version) {
+  return version.same_embeddings_as().empty() ? version.name() : version.same_embeddings_as();
+}
+
+// Bytes below 32 and 127, and in UTF-8 the characters 128 to 159.
+bool HasControls(const std::string& text) {
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    if (byte < 0x20 || byte == 0x7f) return true;
+    if (byte == 0xc2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xa0) return true;
+  }
+  return false;
+}
+
+}  // namespace
 
 Command::Command() {
   const std::pair<const char*, std::string*> variables[] = {{"BEBR_SERVER", &server},
@@ -35,12 +60,12 @@ Client Command::Connect() const {
 }
 
 void AddCommonOptions(CLI::App& app, Command& command) {
-  app.add_option("--server", command.server, "HOST:PORT of the server (BEBR_SERVER)")
+  app.add_option("--server", command.server, "HOST or HOST:PORT of the server; without a port 7700 (BEBR_SERVER)")
       ->capture_default_str()
       ->group(kCommonGroup);
   app.add_flag("--json", command.json, "print JSON")->group(kCommonGroup);
   app.add_option("--deadline", command.deadline_s, "seconds a call may take; 0: no limit")
-      ->check(CLI::NonNegativeNumber)
+      ->check(Seconds())
       ->group(kCommonGroup);
   app.add_option("--api-key", command.api_key, "API key; better given in the environment (BEBR_API_KEY)")
       ->group(kCommonGroup);
@@ -77,6 +102,20 @@ CLI::Validator WholeNumber() {
         return whole ? std::string() : absl::StrFormat("\"%s\" is no whole number of 0 or more", text);
       },
       "");
+}
+
+CLI::Validator Seconds() {
+  return CLI::Validator(
+      [](std::string& text) {
+        double number = 0;
+        const bool good = absl::SimpleAtod(text, &number) && std::isfinite(number) && number >= 0;
+        return good ? std::string() : absl::StrFormat("\"%s\" is no number of 0 or more", text);
+      },
+      "");
+}
+
+void AddStrict(CLI::App* verb, bool& strict) {
+  verb->add_flag("--strict", strict, "an attribute in the filter that no document has is an error");
 }
 
 void AddProgressive(CLI::App* verb, uint32_t& first_levels, uint32_t& candidates) {
@@ -118,11 +157,43 @@ absl::StatusOr<std::vector<std::string>> GivenIds(std::vector<std::string> ids, 
                                                   std::string_view ways) {
   if (!path.empty()) {
     BEBR_ASSIGN_OR_RETURN(const auto more, ReadIds(path));
-    ids.insert(ids.end(), more.begin(), more.end());
+    for (const std::string& text : more) ids.push_back(IdFromText(text));
   }
-  if (ids.empty()) return absl::InvalidArgumentError(absl::StrFormat("no ids: give them %s", ways));
+  if (ids.empty()) return UsageError(absl::StrFormat("no ids: give them %s", ways));
   return ids;
 }
+
+std::string IdText(const std::string& id) {
+  if (!HasControls(id) && !absl::StartsWith(id, "\"")) return id;
+  return nlohmann::json(id).dump(-1, ' ', /*ensure_ascii=*/true, nlohmann::json::error_handler_t::replace);
+}
+
+std::string IdFromText(const std::string& text) {
+  if (!absl::StartsWith(text, "\"")) return text;
+  const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  return json.is_string() ? json.get<std::string>() : text;
+}
+
+absl::Status UsageError(std::string_view message) {
+  absl::Status status = absl::InvalidArgumentError(absl::string_view(message.data(), message.size()));
+  status.SetPayload(kUsage, absl::Cord());
+  return status;
+}
+
+bool IsUsageError(const absl::Status& status) { return status.GetPayload(kUsage).has_value(); }
+
+void PrintWarnings(const google::protobuf::RepeatedPtrField<std::string>& warnings) {
+  for (const std::string& warning : warnings) std::fprintf(stderr, "bebr: warning: %s\n", warning.c_str());
+}
+
+void NoticeInterrupts() {
+  struct sigaction action = {};
+  action.sa_handler = [](int) { interrupted = 1; };
+  action.sa_flags = static_cast<int>(SA_RESETHAND);
+  sigaction(SIGINT, &action, nullptr);
+}
+
+bool WasInterrupted() { return interrupted != 0; }
 
 absl::StatusOr<v1::Version> FindVersion(const v1::Collection& collection, const std::string& name) {
   const std::string& wanted = name.empty() ? collection.default_version() : name;
@@ -132,6 +203,14 @@ absl::StatusOr<v1::Version> FindVersion(const v1::Collection& collection, const 
   return absl::NotFoundError(
       absl::StrFormat("collection \"%s\" has no version \"%s\"; `bebr version list %s` shows what it has",
                       collection.name(), wanted, collection.name()));
+}
+
+absl::flat_hash_set<std::string> SameEmbeddings(const v1::Collection& collection, const v1::Version& version) {
+  absl::flat_hash_set<std::string> names;
+  for (const v1::Version& other : collection.versions()) {
+    if (OriginOf(other) == OriginOf(version)) names.insert(other.name());
+  }
+  return names;
 }
 
 absl::StatusOr<Metric> MetricOf(const v1::Version& version) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "client/client.h"
@@ -46,6 +47,8 @@ CLI::App* AddGroup(CLI::App& parent, Command& command, const std::string& name, 
 
 // For options that count something: refuses what is no whole number of 0 or more, in such words.
 CLI::Validator WholeNumber();
+// For options that are a time: refuses what is no number of 0 or more.
+CLI::Validator Seconds();
 // Adds the options of level-progressive search.
 void AddProgressive(CLI::App* verb, uint32_t& first_levels, uint32_t& candidates);
 
@@ -82,14 +85,32 @@ void PrintJson(const nlohmann::ordered_json& json);
 absl::StatusOr<std::string> ReadWholeFile(std::string_view what, const std::string& path);
 // Ids of rows [0, rows): from the file, which must have one for each, or the row numbers if `path` is empty.
 absl::StatusOr<std::vector<std::string>> RowIds(const std::string& path, size_t rows);
-// The ids given one by one and, if `path` is not empty, those of the file, one a line. INVALID_ARGUMENT if there are
-// none: `ways` are those of the verb to give some.
+// The ids given one by one and, if `path` is not empty, those of the file, one a line as by IdText. A usage error if
+// there are none: `ways` are those of the verb to give some.
 absl::StatusOr<std::vector<std::string>> GivenIds(std::vector<std::string> ids, const std::string& path,
                                                   std::string_view ways);
 // Ids that a request for changes may have; programs send more in several.
 inline constexpr size_t kBatchIds = 10000;
+// An id as one line of text: as it is, or, if it has control characters or begins with a quote, as a JSON string. What
+// scroll prints GivenIds reads; a terminal obeys none of it.
+std::string IdText(const std::string& id);
+// The reverse; a text that is no JSON string is an id as it is.
+std::string IdFromText(const std::string& text);
+// INVALID_ARGUMENT of wrong arguments: the program ends with kExitUsage.
+absl::Status UsageError(std::string_view message);
+bool IsUsageError(const absl::Status& status);
+// On standard error.
+void PrintWarnings(const google::protobuf::RepeatedPtrField<std::string>& warnings);
+// Adds --strict.
+void AddStrict(CLI::App* verb, bool& strict);
+// From then on Ctrl-C is only noted, once; a second one ends the program.
+void NoticeInterrupts();
+bool WasInterrupted();
 // The version called `name`, or the default one if it is empty.
 absl::StatusOr<v1::Version> FindVersion(const v1::Collection& collection, const std::string& name);
+
+// The names of the versions that take the same embeddings: stored floats come under the name of one of them.
+absl::flat_hash_set<std::string> SameEmbeddings(const v1::Collection& collection, const v1::Version& version);
 
 // That of its scores. UNIMPLEMENTED for one that this program does not know.
 absl::StatusOr<Metric> MetricOf(const v1::Version& version);

@@ -47,9 +47,19 @@ absl::Status ImportSource::OpenFiles() {
     BEBR_RETURN_IF_ERROR(CheckLines(files_.ids, "ids", ids_.size()));
   }
   if (!lines_path().empty()) {
+    BEBR_RETURN_IF_ERROR(LookForIds());
     BEBR_ASSIGN_OR_RETURN(attributes_, LineReader::Open(lines_path()));
   }
   return SkipTo(files_.offset);
+}
+
+absl::Status ImportSource::LookForIds() {
+  if (files_.attributes.empty() || !files_.ids.empty()) return absl::OkStatus();
+  BEBR_ASSIGN_OR_RETURN(LineReader lines, LineReader::Open(files_.attributes));
+  BEBR_ASSIGN_OR_RETURN(const bool more, lines.Next(&line_));
+  Attributes attributes;
+  attributes_have_ids_ = more && ParseJsonAttributes(line_, &attributes).empty() && attributes.contains("id");
+  return absl::OkStatus();
 }
 
 absl::Status ImportSource::SkipTo(size_t row) {

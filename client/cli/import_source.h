@@ -52,6 +52,8 @@ class ImportSource {
 
   size_t dims() const { return vectors_->dims(); }
   std::optional<Metric> metric() const { return vectors_->metric(); }
+  // Whether the first line of attributes has an "id" that is not the document's; known once Open is done.
+  bool attributes_have_ids() const { return attributes_have_ids_; }
   // The rows [begin, end) that are asked for.
   size_t begin() const { return files_.offset; }
   size_t end() const { return end_; }
@@ -61,6 +63,7 @@ class ImportSource {
  private:
   explicit ImportSource(ImportFiles files) : files_(std::move(files)) {}
   absl::Status OpenFiles();
+  absl::Status LookForIds();
   absl::Status SkipTo(size_t row);
   absl::Status TakeIds(std::vector<RowFields>& fields, Rows* rows);
   absl::Status TakeAttributes(std::vector<RowFields>& fields, Rows* rows);
@@ -77,6 +80,7 @@ class ImportSource {
   std::vector<std::string> ids_;          // of the ids file
   std::optional<LineReader> attributes_;  // also of documents
   std::string line_;
+  bool attributes_have_ids_ = false;
   size_t end_ = 0;
   size_t row_ = 0;                     // the next one
   std::optional<bool> rows_have_ids_;  // of the first row

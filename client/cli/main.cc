@@ -1,7 +1,11 @@
 // bebr: the command-line client.
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "client/cli/app.h"
@@ -34,6 +38,7 @@ int Report(const bebr::Command& command, const absl::Status& status) {
   if (absl::IsNotFound(status) && absl::StartsWith(message, "no collection is named")) {
     std::fprintf(stderr, "`bebr collections` lists those that there are.\n");
   }
+  if (bebr::IsUsageError(status)) return bebr::kExitUsage;
   if (!bebr::MayPassLater(status)) return bebr::kExitFailed;
   std::fprintf(stderr, "That may pass: try again.\n");
   return bebr::kExitServerNotNow;
@@ -44,8 +49,15 @@ int Run(int argc, char** argv) {
   setenv("GRPC_VERBOSITY", "NONE", 0);  // its messages repeat ours
   bebr::Command command;
   const auto app = bebr::MakeApp(command);
+  std::vector<std::string> arguments(argv + 1, argv + argc);
+  // `bebr help search` is what many programs have.
+  if (!arguments.empty() && arguments[0] == "help") {
+    arguments.erase(arguments.begin());
+    arguments.push_back("--help");
+  }
+  std::reverse(arguments.begin(), arguments.end());  // as CLI11 takes them
   try {
-    app->parse(argc, argv);
+    app->parse(std::move(arguments));
   } catch (const CLI::ParseError& error) {
     return bebr::EndOutput("bebr", app->exit(error) == 0 ? bebr::kExitDone : bebr::kExitUsage);
   }

@@ -254,7 +254,7 @@ async function look(browser, name, options) {
   await page.getByRole("link", { name: "papers" }).waitFor();
   await inspect(page, `${name}-collections`);
   await goTo(page, "papers");
-  await page.getByRole("row", { name: /These together/ }).waitFor();
+  await page.getByRole("row", { name: /^Total/ }).waitFor();
   await page.getByRole("button", { name: "Estimate" }).click();
   await status(page, "1,000,000 documents");
   await inspect(page, `${name}-memory`);

@@ -104,10 +104,11 @@ Matrix Sample(const Matrix& queries, size_t count) {
 }
 
 // Shows `best` the floats of all documents that the filter lets through, as the server keeps them.
-absl::Status ShowDocuments(Client& client, const Options& options, const v1::Version& version, Metric metric,
-                           const Origin& origin, Progress& progress, ExactBest<std::string>& best) {
+absl::Status ShowDocuments(Client& client, const Options& options, const v1::Collection& collection,
+                           const v1::Version& version, Metric metric, const Origin& origin, Progress& progress,
+                           ExactBest<std::string>& best) {
   std::vector<float> moved;
-  const std::string& name = version.same_embeddings_as().empty() ? version.name() : version.same_embeddings_as();
+  const auto names = SameEmbeddings(collection, version);
   v1::ScrollRequest request;
   request.set_collection(options.name);
   request.set_filter(options.filter);
@@ -116,7 +117,7 @@ absl::Status ShowDocuments(Client& client, const Options& options, const v1::Ver
     BEBR_ASSIGN_OR_RETURN(const auto page, client.Scroll(request));
     for (const v1::Document& document : page.documents()) {
       for (const v1::Embedding& embedding : document.embeddings()) {
-        if (embedding.version() != name) continue;
+        if (!names.contains(embedding.version())) continue;
         const float* row = origin.Move(embedding.vector().values().data(), 1, moved);
         const ExactTerm term = TermOf(metric, row, version.input_dims());
         best.Add(row, 1, &term, [&](size_t) { return document.id(); });
@@ -141,7 +142,7 @@ absl::StatusOr<double> MeasureRecall(const Command& command, const Options& opti
   const ExactQueries exact(origin.Move(sample.values.data(), sample.rows, moved), sample.rows, sample.dims);
   ExactBest<std::string> best(exact, options.k);
   Progress progress("exact", "documents", collection.documents(), command.json);
-  BEBR_RETURN_IF_ERROR(ShowDocuments(client, options, version, metric, origin, progress, best));
+  BEBR_RETURN_IF_ERROR(ShowDocuments(client, options, collection, version, metric, origin, progress, best));
   double sum = 0;
   size_t counted = 0;
   for (size_t q = 0; q < sample.rows; ++q) {
@@ -155,7 +156,12 @@ absl::StatusOr<double> MeasureRecall(const Command& command, const Options& opti
     sum += static_cast<double>(hits) / static_cast<double>(nearest.size());
     ++counted;
   }
-  if (counted == 0) return absl::NotFoundError("the filter leaves no document to search");
+  if (counted == 0) {
+    return absl::NotFoundError(
+        absl::StrFormat("no document %shas stored floats of version \"%s\" to count recall with; "
+                        "--sample 0 measures the rest",
+                        options.filter.empty() ? "" : "that the filter lets through ", version.name()));
+  }
   return sum / static_cast<double>(counted);
 }
 
@@ -163,14 +169,17 @@ double Percentile(const std::vector<double>& sorted, double share) {
   return sorted[std::min(sorted.size() - 1, static_cast<size_t>(share * static_cast<double>(sorted.size())))];
 }
 
-absl::Status Check(const Options& options, const Matrix& queries, const v1::Version& version) {
+absl::Status CheckArguments(const Options& options) {
   if (options.clients == 0 || options.clients > kMostClients) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("--clients %d: from 1 to %d are possible", options.clients, kMostClients));
+    return UsageError(absl::StrFormat("--clients %d: from 1 to %d are possible", options.clients, kMostClients));
   }
   if (!(options.seconds > 0)) {
-    return absl::InvalidArgumentError(absl::StrFormat("--seconds %g: must be more than 0", options.seconds));
+    return UsageError(absl::StrFormat("--seconds %g: must be more than 0", options.seconds));
   }
+  return absl::OkStatus();
+}
+
+absl::Status Check(const Options& options, const Matrix& queries, const v1::Version& version) {
   if (queries.rows == 0) {
     return absl::InvalidArgumentError(absl::StrFormat("\"%s\" has no queries", options.queries_file));
   }
@@ -183,6 +192,7 @@ absl::Status Check(const Options& options, const Matrix& queries, const v1::Vers
 }
 
 absl::StatusOr<nlohmann::ordered_json> Bench(const Command& command, const Options& options) {
+  BEBR_RETURN_IF_ERROR(CheckArguments(options));
   BEBR_ASSIGN_OR_RETURN(const Matrix queries, ReadVectors(options.queries_file));
   Client client = command.Connect();
   BEBR_ASSIGN_OR_RETURN(const v1::Collection collection, client.GetCollection(options.name));

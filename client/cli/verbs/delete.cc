@@ -19,7 +19,7 @@ absl::StatusOr<uint64_t> DeleteByFilter(const Command& command, const Options& o
   request.set_collection(options.name);
   request.set_filter(options.filter);
   BEBR_ASSIGN_OR_RETURN(const auto response, command.Connect().Delete(request));
-  for (const std::string& warning : response.warnings()) std::fprintf(stderr, "warning: %s\n", warning.c_str());
+  PrintWarnings(response.warnings());
   return response.deleted();
 }
 
@@ -57,7 +57,7 @@ void AddDelete(CLI::App& app, Command& command) {
                            "bebr delete papers p17 p18", [&command, options] { return Run(command, *options); });
   verb->add_option("name", options->name, "name of the collection")->required();
   CLI::Option* ids = verb->add_option("ids", options->ids, "ids of documents");
-  CLI::Option* file = verb->add_option("--ids", options->ids_file, "file of ids, one a line");
+  CLI::Option* file = verb->add_option("--ids", options->ids_file, "file of ids, one a line, as scroll prints them");
   verb->add_option("--filter", options->filter, "all documents that satisfy it, at once (at most 1,000,000)")
       ->excludes(ids)
       ->excludes(file);

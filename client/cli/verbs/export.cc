@@ -20,6 +20,7 @@ struct Options {
   std::string version;
   std::string filter;
   bool no_embeddings = false;
+  bool force = false;
 };
 
 struct Counts {
@@ -35,18 +36,6 @@ const v1::Embedding* EmbeddingOf(const v1::Document& document, const Names& name
     if (names.contains(embedding.version())) return &embedding;
   }
   return nullptr;
-}
-
-const std::string& Origin(const v1::Version& version) {
-  return version.same_embeddings_as().empty() ? version.name() : version.same_embeddings_as();
-}
-
-Names NamesOf(const v1::Collection& collection, const v1::Version& version) {
-  Names names;
-  for (const v1::Version& other : collection.versions()) {
-    if (Origin(other) == Origin(version)) names.insert(other.name());
-  }
-  return names;
 }
 
 absl::StatusOr<v1::Version> VersionToExport(const v1::Collection& collection, const Options& options) {
@@ -76,6 +65,8 @@ absl::StatusOr<Counts> WriteAll(Client& client, v1::ScrollRequest request, const
   Counts counts;
   for (;;) {
     BEBR_ASSIGN_OR_RETURN(const auto page, client.Scroll(request));
+    if (request.page_token().empty()) PrintWarnings(page.warnings());
+    if (WasInterrupted()) return absl::CancelledError("interrupted; files of before are as they were");
     for (const v1::Document& document : page.documents()) {
       if (vectors != nullptr) {
         const v1::Embedding* embedding = EmbeddingOf(document, names);
@@ -98,6 +89,20 @@ absl::StatusOr<Counts> WriteAll(Client& client, v1::ScrollRequest request, const
 // Files get their names when they are whole, so that what was exported before is not lost to an export that fails.
 std::string Unfinished(const std::string& path) { return path + ".part"; }
 
+// Takes away what an export that failed has written.
+class Leftovers {
+ public:
+  explicit Leftovers(const std::string& prefix) : prefix_(prefix) {}
+  Leftovers(const Leftovers&) = delete;
+  Leftovers& operator=(const Leftovers&) = delete;
+  ~Leftovers() {
+    for (const char* kind : {".npy", ".jsonl"}) std::remove(Unfinished(prefix_ + kind).c_str());
+  }
+
+ private:
+  const std::string prefix_;
+};
+
 absl::Status Rename(const std::string& path) {
   if (std::rename(Unfinished(path).c_str(), path.c_str()) == 0) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrFormat("cannot write \"%s\": %s", path, std::strerror(errno)));
@@ -106,6 +111,8 @@ absl::Status Rename(const std::string& path) {
 absl::Status Run(const Command& command, const Options& options) {
   Client client = command.Connect();
   BEBR_ASSIGN_OR_RETURN(const v1::Collection collection, client.GetCollection(options.name));
+  NoticeInterrupts();
+  const Leftovers leftovers(options.prefix);
   std::unique_ptr<NpyWriter> vectors;
   v1::Version version;
   if (!options.no_embeddings) {
@@ -119,11 +126,12 @@ absl::Status Run(const Command& command, const Options& options) {
   v1::ScrollRequest request;
   request.set_collection(options.name);
   request.set_filter(options.filter);
+  request.set_strict(!options.force);  // a slip in the filter would put an empty file in the place of a good one
   request.set_with_attributes(true);
   request.set_with_embeddings(vectors != nullptr);
   Progress progress("export", "documents", collection.documents(), command.json);
-  BEBR_ASSIGN_OR_RETURN(const Counts counts, WriteAll(client, std::move(request), NamesOf(collection, version), lines,
-                                                      vectors.get(), progress));
+  BEBR_ASSIGN_OR_RETURN(const Counts counts, WriteAll(client, std::move(request), SameEmbeddings(collection, version),
+                                                      lines, vectors.get(), progress));
   progress.End(counts.documents + counts.without);
   if (vectors != nullptr) BEBR_RETURN_IF_ERROR(vectors->Finish());
   lines.close();
@@ -151,6 +159,7 @@ void AddExport(CLI::App& app, Command& command) {
   verb->add_option("files", options->prefix, "path of the files, without .npy and .jsonl")->required();
   verb->add_option("--version", options->version, "version of the embeddings; the collection's default without it");
   verb->add_option("--filter", options->filter, "only documents with such attributes");
+  verb->add_flag("--force", options->force, "also if the filter names an attribute that no document has");
   verb->add_flag("--no-embeddings", options->no_embeddings, "only FILES.jsonl");
 }
 

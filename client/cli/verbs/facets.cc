@@ -9,6 +9,7 @@ namespace {
 absl::Status Run(const Command& command, const v1::FacetRequest& request) {
   Client client = command.Connect();
   BEBR_ASSIGN_OR_RETURN(const auto found, client.Facets(request));
+  PrintWarnings(found.warnings());
   if (command.json) {
     PrintJson(ToJson(found));
     return absl::OkStatus();
@@ -38,6 +39,9 @@ void AddFacets(CLI::App& app, Command& command) {
   verb->add_option_function<std::string>(
       "--filter", [request](const std::string& filter) { request->set_filter(filter); },
       "only documents with such attributes");
+  verb->add_flag_function(
+      "--strict", [request](int64_t) { request->set_strict(true); },
+      "an attribute, or one in the filter, that no document has is an error");
   verb->add_option_function<uint32_t>(
           "--limit", [request](const uint32_t& limit) { request->set_limit(limit); },
           "the most frequent so many, 1 to 10,000; 100 without it")

@@ -16,7 +16,7 @@ struct Options {
 
 void Print(const v1::Document& document, bool embeddings) {
   const auto json = ToJson(document);
-  std::printf("%s  %s\n", document.id().c_str(), json["attributes"].dump().c_str());
+  std::printf("%s  %s\n", IdText(document.id()).c_str(), json["attributes"].dump().c_str());
   for (const v1::Embedding& embedding : document.embeddings()) {
     std::printf("    %s: %d stored floats%s\n", embedding.version().c_str(), embedding.vector().values_size(),
                 embeddings ? absl::StrCat(" ", ToJson(embedding.vector())["values"].dump()).c_str() : "");
@@ -59,7 +59,7 @@ void AddGet(CLI::App& app, Command& command) {
                            [&command, options] { return Run(command, *options); });
   verb->add_option("name", options->name, "name of the collection")->required();
   verb->add_option("ids", options->ids, "ids of documents");
-  verb->add_option("--ids", options->ids_file, "file of ids, one a line");
+  verb->add_option("--ids", options->ids_file, "file of ids, one a line, as scroll prints them");
   verb->add_flag("--embeddings", options->embeddings, "also the stored floats");
 }
 

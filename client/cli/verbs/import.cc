@@ -1,12 +1,15 @@
 #include <algorithm>
-#include <csignal>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 #include "client/cli/attribute.h"
 #include "client/cli/command.h"
 #include "client/cli/import_source.h"
@@ -35,16 +38,6 @@ struct Options {
   bool unchecked = false;
 };
 
-volatile std::sig_atomic_t interrupted = 0;
-
-// Ctrl-C ends an import between two messages; a second one ends the program.
-void NoticeInterrupts() {
-  struct sigaction action = {};
-  action.sa_handler = [](int) { interrupted = 1; };
-  action.sa_flags = static_cast<int>(SA_RESETHAND);
-  sigaction(SIGINT, &action, nullptr);
-}
-
 constexpr size_t kMessageBytes = 1 << 20;  // of a message, unless a document or --batch makes it more
 
 size_t BatchRows(const Options& options, size_t dims) {
@@ -69,6 +62,14 @@ absl::Status CheckVectors(const v1::Collection& collection, const Options& optio
   return absl::InvalidArgumentError(
       absl::StrFormat("\"%s\" has vectors of %d dimensions; version \"%s\" of collection \"%s\" takes %d",
                       options.files.vectors, dims, version.name(), collection.name(), version.input_dims()));
+}
+
+void WarnOfIds(const Options& options, const ImportSource& source) {
+  if (!source.attributes_have_ids()) return;
+  std::fprintf(stderr,
+               "bebr: warning: the lines of \"%s\" have an \"id\", which becomes an attribute and not the document's "
+               "id; --ids takes ids from a file\n",
+               options.files.attributes.c_str());
 }
 
 absl::Status CheckFiles(const Command& command, const Options& options, size_t rows) {
@@ -122,7 +123,7 @@ absl::Status SendAll(const Options& options, ImportSource& source, UpsertStream&
   for (;;) {
     BEBR_RETURN_IF_ERROR(source.Read(batch, &rows));
     if (rows.count == 0) return absl::OkStatus();
-    if (interrupted != 0) return absl::CancelledError("interrupted");
+    if (WasInterrupted()) return absl::CancelledError("interrupted");
     Documents documents = MakeDocuments(rows, source.dims(), options.version);
     BEBR_RETURN_IF_ERROR(options.batch != 0 ? stream.Send(std::move(documents))
                                             : SendInParts(std::move(documents), stream));
@@ -130,18 +131,49 @@ absl::Status SendAll(const Options& options, ImportSource& source, UpsertStream&
   }
 }
 
-// The error with what is there now, and how to go on.
+// Which row the server refused: ""; or "row 70 of "x.npy" (line 71 of "x.jsonl"): ".
+std::string RefusedRow(const absl::Status& status, const Options& options, const ImportSource& source,
+                       const UpsertStream& stream) {
+  constexpr absl::string_view kEntry = "documents[";
+  uint64_t index = 0;
+  absl::string_view text = status.message();
+  const std::optional<uint64_t> before = stream.sent_before_refusal();
+  if (!before.has_value() || !absl::ConsumePrefix(&text, kEntry) ||
+      !absl::SimpleAtoi(text.substr(0, text.find(']')), &index)) {
+    return "";
+  }
+  const uint64_t row = source.begin() + *before + index;
+  const std::string& lines = options.files.documents.empty() ? options.files.attributes : options.files.documents;
+  return absl::StrFormat("row %d of \"%s\"%s: ", row, options.files.vectors,
+                         lines.empty() ? "" : absl::StrFormat(" (line %d of \"%s\")", row + 1, lines));
+}
+
+// What is there now, and how to go on.
+std::string StateOf(const Options& options, const ImportSource& source, const UpsertStream& stream, bool refused) {
+  const uint64_t settled = stream.acknowledged_in_order(), next = source.begin() + settled;
+  const uint64_t all = Settled(stream), others = all > settled ? all - settled : 0;
+  const char* mend = refused ? "once that row is mended, or with --partial, which leaves it out" : "";
+  if (settled == 0) {
+    return absl::StrFormat(
+        "%s; start again%s%s",
+        others == 0 ? absl::StrFormat("No row of \"%s\" is known to be in \"%s\"", options.files.vectors, options.name)
+                    : absl::StrFormat("%d rows of \"%s\" are in \"%s\", but not the first ones", others,
+                                      options.files.vectors, options.name),
+        refused ? " " : "", mend);
+  }
+  return absl::StrFormat(
+      "Rows %d to %d of \"%s\" are in \"%s\", %d documents%s; `bebr import` with --offset %d goes on%s%s",
+      source.begin(), next - 1, options.files.vectors, options.name, settled,
+      others == 0 ? "" : absl::StrFormat(", and %d of later rows, which may be written again", others), next,
+      refused ? " " : "", mend);
+}
+
+// The error with its row and the state.
 absl::Status WithState(const absl::Status& status, const Options& options, const ImportSource& source,
                        const UpsertStream& stream) {
-  const uint64_t next = source.begin() + stream.acknowledged_in_order();
-  const std::string state =
-      next == source.begin()
-          ? absl::StrFormat("No row of \"%s\" is known to be in \"%s\"; start again", options.files.vectors,
-                            options.name)
-          : absl::StrFormat(
-                "Rows %d to %d of \"%s\" are in \"%s\", %d documents; `bebr import` with --offset %d goes on",
-                source.begin(), next - 1, options.files.vectors, options.name, next - source.begin(), next);
-  absl::Status told(status.code(), absl::StrCat(status.message(), ". ", state));
+  const std::string row = RefusedRow(status, options, source, stream);
+  absl::Status told(status.code(),
+                    absl::StrCat(row, status.message(), ". ", StateOf(options, source, stream, !row.empty())));
   status.ForEachPayload([&](absl::string_view url, const absl::Cord& payload) { told.SetPayload(url, payload); });
   return told;
 }
@@ -150,7 +182,9 @@ absl::Status UnknownIds(const Options& options, const UpsertStream& stream) {
   return absl::NotFoundError(absl::StrFormat(
       "%s of the documents are not in collection \"%s\" and were not written: %s%s; %s others were. A merge writes "
       "only to documents that exist; --skip-unknown passes over the rest",
-      WithCommas(stream.unknown()), options.name, absl::StrJoin(stream.unknown_ids(), ", "),
+      WithCommas(stream.unknown()), options.name,
+      absl::StrJoin(stream.unknown_ids(), ", ",
+                    [](std::string* out, const std::string& id) { absl::StrAppend(out, IdText(id)); }),
       stream.unknown() > stream.unknown_ids().size() ? ", ..." : "", WithCommas(stream.acknowledged())));
 }
 
@@ -176,7 +210,8 @@ absl::StatusOr<nlohmann::ordered_json> Import(const Command& command, const Opti
   const size_t rows = source->end() - source->begin();
   if (!options.unchecked && !options.partial) BEBR_RETURN_IF_ERROR(CheckFiles(command, options, rows));
 
-  NoticeInterrupts();
+  WarnOfIds(options, *source);
+  NoticeInterrupts();  // an import ends between two messages
   v1::UpsertOptions conditions;
   conditions.set_only_if_absent(options.if_absent);
   conditions.set_only_if_newer_by(options.if_newer_by);
@@ -209,7 +244,8 @@ absl::Status Run(const Command& command, const Options& options) {
     return absl::OkStatus();
   }
   for (const auto& error : summary["errors"]) {
-    std::fprintf(stderr, "left out: \"%s\": %s\n", error["id"].get<std::string>().c_str(),
+    const std::string id = IdText(error["id"].get<std::string>());
+    std::fprintf(stderr, absl::StartsWith(id, "\"") ? "left out: %s: %s\n" : "left out: \"%s\": %s\n", id.c_str(),
                  error["message"].get<std::string>().c_str());
   }
   const uint64_t wrong = summary["wrong"];

@@ -48,7 +48,7 @@ absl::StatusOr<std::vector<size_t>> ChooseRows(const Options& options, const Mat
   }
   for (const size_t row : rows) {
     if (row < queries.rows) continue;
-    return absl::InvalidArgumentError(
+    return UsageError(
         absl::StrFormat("--row %d: \"%s\" has %d rows, counted from 0", row, options.queries_file, queries.rows));
   }
   return rows;
@@ -56,22 +56,24 @@ absl::StatusOr<std::vector<size_t>> ChooseRows(const Options& options, const Mat
 
 std::string GroupOf(const v1::SearchHit& hit) { return ToJson(hit)["group"].dump(); }
 
-void PrintHits(const std::string& query, const google::protobuf::RepeatedPtrField<v1::SearchHit>& hits) {
+// `offset` is that of the first hit.
+void PrintHits(const std::string& query, uint32_t offset,
+               const google::protobuf::RepeatedPtrField<v1::SearchHit>& hits) {
   std::printf("query %s\n", query.c_str());
-  int rank = 0;
+  uint32_t rank = offset;
   std::string group;
   for (const v1::SearchHit& hit : hits) {
     const auto attributes = ToJson(hit)["attributes"];
-    if (hit.has_group() && (rank == 0 || GroupOf(hit) != group)) {
+    if (hit.has_group() && (rank == offset || GroupOf(hit) != group)) {
       group = GroupOf(hit);
       std::printf("  group %s\n", group.c_str());
     }
-    std::printf("%4d  %-24s  %10.6f %s  its %.3f  %s%s%s\n", ++rank, hit.id().c_str(), hit.score(),
+    std::printf("%4u  %-24s  %10.6f %s  its %.3f  %s%s%s\n", ++rank, IdText(hit.id()).c_str(), hit.score(),
                 hit.score_kind() == v1::SCORE_KIND_EXACT ? "exact    " : "estimated", hit.its(), hit.version().c_str(),
                 attributes.empty() ? "" : "  ", attributes.empty() ? "" : attributes.dump().c_str());
     if (hit.has_explanation()) std::printf("      %s\n", ToJson(hit.explanation()).dump().c_str());
   }
-  if (rank == 0) std::printf("      nothing found\n");
+  if (hits.empty()) std::printf("      nothing found\n");
 }
 
 v1::SearchOptions SearchOptionsOf(const Options& options) {
@@ -95,17 +97,13 @@ v1::SearchOptions SearchOptionsOf(const Options& options) {
   if (options.min_score.has_value()) search.set_min_score(*options.min_score);
   if (options.fuse == "max") search.set_fusion(v1::FUSION_MAX);
   if (options.fuse == "mean") search.set_fusion(v1::FUSION_MEAN);
-  if (options.fuse == "rrf") search.set_fusion(v1::FUSION_RECIPROCAL_RANK);
+  if (options.fuse == "rrf" || options.fuse == "reciprocal_rank") search.set_fusion(v1::FUSION_RECIPROCAL_RANK);
   return search;
 }
 
 // Standard output has the hits alone.
 void ShowView(const std::string& token) {
   if (!token.empty()) std::fprintf(stderr, "bebr: the view is kept; further pages of it: --view %s\n", token.c_str());
-}
-
-void Warn(const google::protobuf::RepeatedPtrField<std::string>& warnings) {
-  for (const std::string& warning : warnings) std::fprintf(stderr, "bebr: warning: filter: %s\n", warning.c_str());
 }
 
 absl::Status RunLike(const Command& command, const Options& options) {
@@ -116,14 +114,14 @@ absl::Status RunLike(const Command& command, const Options& options) {
   for (const std::string& id : options.unlike) request.mutable_like()->add_negative_ids(id);
   Client client = command.Connect();
   BEBR_ASSIGN_OR_RETURN(const auto response, client.Search(request));
-  Warn(response.warnings());
+  PrintWarnings(response.warnings());
   ShowView(response.view_token());
   if (command.json) {
     nlohmann::ordered_json json{{"hits", ToJson(response)["hits"]}, {"timings", ToJson(response.timings())}};
     if (!response.view_token().empty()) json["view_token"] = response.view_token();
     PrintJson(json);
   } else {
-    PrintHits("like " + absl::StrJoin(options.like, ", "), response.hits());
+    PrintHits("like " + absl::StrJoin(options.like, ", "), options.offset, response.hits());
   }
   return absl::OkStatus();
 }
@@ -151,7 +149,7 @@ absl::Status Run(const Command& command, const Options& options) {
     BEBR_ASSIGN_OR_RETURN(const auto response, client.BatchSearch(request));
     if (!response.view_token().empty()) view = response.view_token();
     if (begin == 0) {
-      Warn(response.warnings());
+      PrintWarnings(response.warnings());
       ShowView(response.view_token());
     }
     for (int i = 0; i < response.results_size(); ++i) {
@@ -161,7 +159,7 @@ absl::Status Run(const Command& command, const Options& options) {
                         {"timings", ToJson(response.timings())}});
         if (!response.view_token().empty()) list.back()["view_token"] = response.view_token();
       } else {
-        PrintHits(options.fuse.empty() ? absl::StrCat(rows[begin + i]) : options.fuse + " of all",
+        PrintHits(options.fuse.empty() ? absl::StrCat(rows[begin + i]) : options.fuse + " of all", options.offset,
                   response.results(i).hits());
       }
     }
@@ -176,8 +174,8 @@ void AddListOptions(CLI::App* verb, Options* options) {
       ->allow_extra_args(false);
   verb->add_option("--offset", options->offset, "pass over so many of the best, for the next page")
       ->check(WholeNumber());
-  verb->add_option("--fuse", options->fuse, "one list for all queries: max, mean or rrf (reciprocal rank)")
-      ->check(CLI::IsMember({"max", "mean", "rrf"}));
+  verb->add_option("--fuse", options->fuse, "one list for all queries: max, mean or rrf (also reciprocal_rank)")
+      ->check(CLI::IsMember({"max", "mean", "rrf", "reciprocal_rank"}));
   verb->add_option("--min-score", options->min_score, "leave out results with a lower score");
   verb->add_flag("--explain", options->explain, "show where each estimated score comes from");
   verb->add_option("--weight", options->weights,
@@ -219,7 +217,7 @@ void AddSearch(CLI::App& app, Command& command) {
       ->allow_extra_args(false)
       ->needs("--like");
   AddListOptions(verb, options.get());
-  verb->add_flag("--strict", options->strict, "an attribute in the filter that no document has is an error");
+  AddStrict(verb, options->strict);
   verb->add_option("--row", options->rows, "only this row, counted from 0; may be given several times")
       ->check(WholeNumber())
       ->allow_extra_args(false);

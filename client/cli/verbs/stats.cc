@@ -1,4 +1,5 @@
 #include <memory>
+#include <optional>
 
 #include "absl/time/time.h"
 #include "client/cli/attribute.h"
@@ -12,7 +13,7 @@ struct Options {
   std::string name;
   uint64_t documents = 0;
   double id_bytes = 0;
-  double attributes = 0;
+  std::optional<double> attributes;
   uint64_t distinct_texts = 0;
   double text_bytes = 0;
 };
@@ -38,16 +39,30 @@ void PrintMemory(const v1::MemoryUse& memory) {
               HumanBytes(memory.attributes()).c_str(), HumanBytes(memory.models()).c_str());
 }
 
+void PrintFarFromZero() {
+  std::printf(
+      "                  until the first fit its codes find little of data that lies far from 0: better search after "
+      "it\n");
+}
+
 void PrintAuto(const v1::Collection& collection) {
   if (!collection.has_auto_status()) return;
   const v1::AutoStatus& status = collection.auto_status();
   std::printf("binarizers        the server's own: %s; %u fits, %u of them became the default\n",
               std::string(ToJson(status)["state"]).c_str(), status.fits(), status.promotions());
+  if (status.fits() == 0 && status.config().metric() == v1::METRIC_L2) PrintFarFromZero();
   if (status.recall() > 0) {
     std::printf("recall@10         %.3f of the codes alone; below %.3f there is a new fit\n", status.recall(),
                 status.recall_goal());
   }
-  if (status.next_fit_documents() > 0) {
+  if (status.next_fit_documents() > 0 && status.next_fit_documents() <= collection.documents()) {
+    if (status.state() == v1::AUTO_STATE_COLLECTING || status.state() == v1::AUTO_STATE_FITTED) {
+      std::printf(
+          "next fit          due since there were %s documents; it waits for its turn: the server fits one collection "
+          "at a time\n",
+          WithCommas(status.next_fit_documents()).c_str());
+    }
+  } else if (status.next_fit_documents() > 0) {
     std::printf("next fit          at %s documents, if not before\n", WithCommas(status.next_fit_documents()).c_str());
   }
   for (const v1::AutoEvent& event : status.events()) {
@@ -100,11 +115,16 @@ absl::Status Estimate(const Command& command, const Options& options) {
   request.set_collection(options.name);
   request.set_documents(options.documents);
   request.set_id_bytes(options.id_bytes);
-  request.set_attributes(options.attributes);
+  request.set_attributes(options.attributes.value_or(0));
   request.set_distinct_texts(options.distinct_texts);
   request.set_text_bytes(options.text_bytes);
   Client client = command.Connect();
-  BEBR_ASSIGN_OR_RETURN(const auto response, client.EstimateMemory(request));
+  BEBR_ASSIGN_OR_RETURN(auto response, client.EstimateMemory(request));
+  if (options.attributes == 0.0) {  // which a server takes for nothing said
+    v1::MemoryUse& memory = *response.mutable_memory();
+    memory.set_total(memory.total() - memory.attributes());
+    memory.set_attributes(0);
+  }
   if (command.json) {
     PrintJson(ToJson(response.memory()));
   } else {

@@ -39,7 +39,7 @@ absl::Status Send(Client& client, const v1::UpdateAttributesRequest& request, Ou
   BEBR_ASSIGN_OR_RETURN(const auto response, client.UpdateAttributes(request));
   outcome.documents += response.documents();
   outcome.unknown_ids.insert(outcome.unknown_ids.end(), response.unknown_ids().begin(), response.unknown_ids().end());
-  for (const std::string& warning : response.warnings()) std::fprintf(stderr, "warning: %s\n", warning.c_str());
+  PrintWarnings(response.warnings());
   return absl::OkStatus();
 }
 
@@ -74,12 +74,11 @@ absl::Status Run(const Command& command, const Options& options) {
     PrintJson({{"documents", outcome.documents}, {"unknown_ids", outcome.unknown_ids}});
   } else {
     std::printf("updated %s documents\n", WithCommas(outcome.documents).c_str());
-    if (!outcome.unknown_ids.empty()) {
-      std::printf("%s ids do not exist, the first is %s\n", WithCommas(outcome.unknown_ids.size()).c_str(),
-                  outcome.unknown_ids[0].c_str());
-    }
   }
-  return absl::OkStatus();
+  if (outcome.unknown_ids.empty()) return absl::OkStatus();
+  return absl::NotFoundError(absl::StrFormat("%s ids are not in \"%s\", the first is %s",
+                                             WithCommas(outcome.unknown_ids.size()), options.name,
+                                             IdText(outcome.unknown_ids[0])));
 }
 
 }  // namespace
@@ -91,7 +90,7 @@ void AddUpdate(CLI::App& app, Command& command) {
                            [&command, options] { return Run(command, *options); });
   verb->add_option("name", options->name, "name of the collection")->required();
   CLI::Option* ids = verb->add_option("ids", options->ids, "ids of documents");
-  CLI::Option* file = verb->add_option("--ids", options->ids_file, "file of ids, one a line");
+  CLI::Option* file = verb->add_option("--ids", options->ids_file, "file of ids, one a line, as scroll prints them");
   verb->add_option("--filter", options->filter, "all documents that satisfy it, at once (at most 100,000)")
       ->excludes(ids)
       ->excludes(file);

@@ -188,12 +188,24 @@ absl::Status Rollback(const Command& command, const Options& options) {
         absl::StrFormat("collection \"%s\" has no default version before \"%s\" to go back to", options.collection,
                         collection.default_version()));
   }
+  if (!options.expected_default.empty() && options.expected_default != collection.default_version()) {
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "the default version is \"%s\", not \"%s\", and stays: a rollback whose answer was lost may have been done",
+        collection.default_version(), options.expected_default));
+  }
   v1::PromoteVersionRequest request;
   request.set_collection(options.collection);
   request.set_version(collection.previous_default());
   request.set_expected_default(collection.default_version());
   request.set_force(true);  // it was the default before
-  return Show(command, client.PromoteVersion(request));
+  const auto promoted = client.PromoteVersion(request);
+  BEBR_RETURN_IF_ERROR(Show(command, promoted));
+  if (!command.json) {
+    std::printf("the default is %s now; another rollback would go back to %s, unless it is told --expect %s\n",
+                promoted->default_version().c_str(), collection.default_version().c_str(),
+                collection.default_version().c_str());
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Retire(const Command& command, const Options& options) {
@@ -321,7 +333,11 @@ void AddVersion(CLI::App& app, Command& command) {
   promoted->add_option("--expect,--expected-default", options->expected_default,
                        "fail if the default is not this version");
   promoted->add_flag("--force", options->force, "also if documents have no code in its space");
-  add("rollback", "make the previous default the default again", "bebr version rollback papers", Rollback, false);
+  CLI::App* rollback = add("rollback", "make the previous default the default again",
+                           "bebr version rollback papers --expect v2", Rollback, false);
+  rollback->add_option("--expect,--expected-default", options->expected_default,
+                       "fail if the default is not this version: so a rollback can be repeated, which else goes "
+                       "forward again");
   add("retire", "drop a version, its floats and unshared codes", "bebr version retire papers v1", Retire, true);
 }
 

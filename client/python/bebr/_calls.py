@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Callable, Dict, Generic, Iterator, List, Mapping, Optional, Sequence, Tuple, TypeVar, Union, cast
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from bebr import _values, filters, v1
 from bebr import types as t
 from bebr._values import made
-from bebr.errors import InvalidArgument, code_name, file_bytes
+from bebr.errors import FilterWarning, InvalidArgument, code_name, file_bytes
 
 T = TypeVar("T")
 
@@ -29,7 +30,8 @@ STORAGES = {"indexed": v1.ATTRIBUTE_STORAGE_INDEXED, "stored": v1.ATTRIBUTE_STOR
 METRICS = {v1.METRIC_COSINE: "cosine", v1.METRIC_INNER_PRODUCT: "inner_product", v1.METRIC_L2: "l2"}
 STATES = {v1.VERSION_STATE_ADDED: "added", v1.VERSION_STATE_RETIRED: "retired", v1.VERSION_STATE_BACKFILLING: "backfilling",
           v1.VERSION_STATE_READY: "ready", v1.VERSION_STATE_DEFAULT: "default"}
-FUSIONS = {"max": v1.FUSION_MAX, "mean": v1.FUSION_MEAN, "reciprocal_rank": v1.FUSION_RECIPROCAL_RANK}
+FUSIONS = {"max": v1.FUSION_MAX, "mean": v1.FUSION_MEAN, "reciprocal_rank": v1.FUSION_RECIPROCAL_RANK,
+           "rrf": v1.FUSION_RECIPROCAL_RANK}  # as the command calls it
 AUTO_STATES = {v1.AUTO_STATE_COLLECTING: "collecting", v1.AUTO_STATE_FITTING: "fitting", v1.AUTO_STATE_BACKFILLING: "backfilling",
                v1.AUTO_STATE_CHECKING: "checking", v1.AUTO_STATE_FITTED: "fitted", v1.AUTO_STATE_FINAL: "final"}
 
@@ -170,6 +172,7 @@ def create(name: str, *, dims: Optional[int], model: Optional[Model], bits: int,
         config.attributes.append(_rule(attribute, rule))
     if dims is not None:
         known = {name: number for number, name in METRICS.items()}
+        known["ip"] = v1.METRIC_INNER_PRODUCT  # as the command calls it
         config.auto_binarizer.CopyFrom(made(v1.AutoBinarizer, dims=dims, bits=bits, recall=recall, metric=one_of("metric", metric, known)))
     elif bits or recall or metric != "cosine":
         raise InvalidArgument("bits, recall and metric are those of the model; they go with dims", field="model")
@@ -181,9 +184,17 @@ def stats(name: str) -> Call[t.CollectionStats]:
     return Call("CollectionService", "GetCollection", made(v1.GetCollectionRequest, name=name), lambda r: stats_of(r.collection))
 
 
-def count(name: str, filter: filters.Filter) -> Call[int]:
+def warning(response: Any) -> Any:
+    """The answer, after telling of what its filter names and no document has."""
+    for text in response.warnings:
+        warnings.warn(text, FilterWarning, stacklevel=2)
+    return response
+
+
+def count(name: str, filter: filters.Filter, strict: bool) -> Call[int]:
     if filter:
-        return Call("DocumentService", "Count", made(v1.CountRequest, collection=name, filter=filters.text(filter)), lambda r: int(r.documents))
+        request = made(v1.CountRequest, collection=name, filter=filters.text(filter), strict=strict)
+        return Call("DocumentService", "Count", request, lambda r: int(warning(r).documents))
     return Call("CollectionService", "GetCollection", made(v1.GetCollectionRequest, name=name), lambda r: int(r.collection.documents))
 
 
@@ -287,23 +298,24 @@ def deletes(name: str, ids: Any, filter: filters.Filter) -> Iterator[Call[int]]:
     one_way(ids, filter)
     for batch in id_batches(ids, MOST_IDS) if ids is not None else [[]]:
         yield Call("DocumentService", "Delete", made(v1.DeleteRequest, collection=name, ids=batch, filter=filters.text(filter)),
-                   lambda r: int(r.deleted))
+                   lambda r: int(warning(r).deleted))
 
 
 def scroll(name: str, filter: filters.Filter, limit: int, after: str, with_attributes: bool, with_embeddings: bool, keep_view: int,
-           view: str) -> Call[Tuple[List[t.Document], str, str]]:
+           view: str, strict: bool, warns: bool) -> Call[Tuple[List[t.Document], str, str]]:
     """A page, where the next one begins, and the view that is kept for it."""
     request = made(v1.ScrollRequest, collection=name, filter=filters.text(filter), page_token=after, limit=limit,
-                   with_attributes=with_attributes, with_embeddings=with_embeddings, keep_view_s=keep_view, view_token=view)
-    return Call("DocumentService", "Scroll", request, lambda r: (documents_of(r), r.next_page_token, r.view_token))
+                   with_attributes=with_attributes, with_embeddings=with_embeddings, keep_view_s=keep_view, view_token=view, strict=strict)
+    read = warning if warns else lambda r: r
+    return Call("DocumentService", "Scroll", request, lambda r: (documents_of(read(r)), r.next_page_token, r.view_token))
 
 
-def facets(name: str, attribute: str, filter: filters.Filter, limit: int) -> Call[t.Facets]:
-    request = made(v1.FacetRequest, collection=name, attribute=attribute, filter=filters.text(filter), limit=limit)
+def facets(name: str, attribute: str, filter: filters.Filter, limit: int, strict: bool) -> Call[t.Facets]:
+    request = made(v1.FacetRequest, collection=name, attribute=attribute, filter=filters.text(filter), limit=limit, strict=strict)
 
     def read(r: Any) -> t.Facets:
         values = tuple(t.Facet(value=_values.from_attribute(facet.value), documents=facet.documents) for facet in r.facets)
-        return t.Facets(facets=values, **fields_of(r, "values", "documents", "with_attribute"))
+        return t.Facets(facets=values, warnings=tuple(r.warnings), **fields_of(r, "values", "documents", "with_attribute"))
 
     return Call("DocumentService", "Facets", request, read, answer="FacetResponse")
 

@@ -63,6 +63,12 @@ class Packer:
             yield message
 
 
+def check_progress(progress: Any) -> None:
+    """Before anything is written."""
+    if progress is not None and not callable(progress):
+        raise errors.InvalidArgument(f"progress is {progress!r}; it is a function that is told how many documents are written", field="progress")
+
+
 class Window:
     """The messages that are not acknowledged yet."""
 

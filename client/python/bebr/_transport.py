@@ -13,7 +13,7 @@ import grpc
 
 from bebr import errors
 
-DEFAULT_PORT = 7700
+DEFAULT_PORT = errors.DEFAULT_PORT
 DEFAULT_SERVER = f"127.0.0.1:{DEFAULT_PORT}"
 # A message may have 64 MiB unless the server is set otherwise; its limit is the one that counts.
 _MESSAGE_BYTES = -1

@@ -253,6 +253,7 @@ class Collection:
         fast as the server takes them. What a lost connection or a full server left open is sent again. `progress` is told the documents
         written so far. `timeout` is then for each answer.
         """
+        _stream.check_progress(progress)
         rows = _values.Rows(ids, vectors, attributes, version, partial)
         if not len(rows):
             return t.Upserted(documents=0, created=0)
@@ -272,6 +273,7 @@ class Collection:
         Takes from `documents` only as fast as the server takes from it. An id should come once: of two, either may win.
         """
         writing = _calls.Writing(merge, replace_all, if_absent, if_newer_by, partial, model_checksum)
+        _stream.check_progress(progress)
         packer = _stream.Packer(self.name, version, writing, batch)
         messages = _packed(packer, documents) if isinstance(documents, AsyncIterable) else _later(packer.messages(documents))
         return await self._client._upsert_stream(messages, timeout, progress)
@@ -349,13 +351,16 @@ class Collection:
         return deleted
 
     async def scroll(self, *, filter: Filter = "", limit: int = 1000, after: str = "", with_attributes: bool = True,
-                     with_embeddings: bool = False, keep_view: int = 0, view: str = "", timeout: Optional[float] = None) -> AsyncIterator[List[t.Document]]:
+                     with_embeddings: bool = False, keep_view: int = 0, view: str = "", strict: bool = False,
+                     timeout: Optional[float] = None) -> AsyncIterator[List[t.Document]]:
         """All documents, in the order of their ids' bytes, a list of at most `limit` (to 10,000) at a time; a page may have fewer, so that
         it fits into a message. `after` begins behind an id. What is there all the while comes exactly once, whatever is written.
         With `keep_view`, the seconds that a page may take at most, all pages show the collection as it was for the first; or as `view` does,
-        the token of a search."""
+        the token of a search. What the filter names and no document has is a FilterWarning; `strict` makes it an error."""
+        first = True
         while True:
-            call = _calls.scroll(self.name, filter, limit, after, with_attributes, with_embeddings, keep_view, view)
+            call = _calls.scroll(self.name, filter, limit, after, with_attributes, with_embeddings, keep_view, view, strict, warns=first)
+            first = False
             page, after, kept = await self._client._run(call, timeout)
             view = kept or view
             if page:
@@ -363,13 +368,13 @@ class Collection:
             if not after:
                 return
 
-    async def facets(self, attribute: str, *, filter: Filter = "", limit: int = 100, timeout: Optional[float] = None) -> t.Facets:
+    async def facets(self, attribute: str, *, filter: Filter = "", limit: int = 100, strict: bool = False, timeout: Optional[float] = None) -> t.Facets:
         """The values of an attribute and how many documents have each, the most frequent `limit` (to 10,000) of them."""
-        return await self._client._run(_calls.facets(self.name, attribute, filter, limit), timeout)
+        return await self._client._run(_calls.facets(self.name, attribute, filter, limit, strict), timeout)
 
-    async def count(self, *, filter: Filter = "", timeout: Optional[float] = None) -> int:
-        """Documents in it, or those of them that satisfy a filter."""
-        return await self._client._run(_calls.count(self.name, filter), timeout)
+    async def count(self, *, filter: Filter = "", strict: bool = False, timeout: Optional[float] = None) -> int:
+        """Documents in it, or those of them that satisfy a filter. What that names and no document has is a FilterWarning; `strict` makes it an error."""
+        return await self._client._run(_calls.count(self.name, filter, strict), timeout)
 
     async def stats(self, *, timeout: Optional[float] = None) -> t.CollectionStats:
         """What it holds and takes: documents, versions, memory, disk."""

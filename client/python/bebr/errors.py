@@ -10,6 +10,7 @@ from bebr import _details
 
 # What stands before a limit in the server's messages: "documents has 10001 entries; a request has 1 to 10000".
 _LIMIT = re.compile(r"(?:limit(?: [a-z_ ]+)? is|_bytes is|\bto|\btakes|\bat most|\bmore than) (\d+)")
+DEFAULT_PORT = 7700
 _ENTRY = re.compile(r"^(documents|queries|ids)\[(\d+)\]")
 
 
@@ -40,6 +41,10 @@ class Error(Exception):
         again = f" (the server asks to wait {self.retry_after:g} s)" if self.retry_after else ""
         done = f" (before it failed, {self.acknowledged} documents were acknowledged)" if self.acknowledged else ""
         return f"{place}{self.message}{again}{done}"
+
+
+class FilterWarning(UserWarning):
+    """What a filter names and no document has, mostly a slip: of calls whose answer has no place for it. With strict=True an error instead."""
 
 
 class InvalidArgument(Error, ValueError):
@@ -168,11 +173,14 @@ def of_answer(code: int, message: str, first_row: int) -> Error:
 
 def _connection(message: str) -> str:
     """What gRPC says of a connection that did not come about, in words that help."""
-    text = message.replace("tcp handshaker shutdown", "Connection refused")  # said where another thread saw the refusal
+    text = message
     if "wrong version number" in text.lower().replace("_", " "):
         return f"{text}; it seems to have no TLS: then leave out https:// and tls_ca"
     if "certificate verify failed" in text.lower().replace("_", " "):
         return f"{text}; set tls_ca to the authority that signed the server's certificate"
+    if "tcp handshaker shutdown" in text:  # of refusals that another thread saw, of TLS without an answer in TLS, of ports that speak HTTP/1
+        return (f"{text}: the connection was refused or ended at once; is a server there, is it the port of gRPC ({DEFAULT_PORT} unless set otherwise), "
+                "and has it TLS (https:// before its name, or tls_ca) or none?")
     if "Socket closed" in text and text != "Socket closed":  # alone it is the end of a connection that was there
         return f"{text}; if it has TLS, write https:// before its name or set tls_ca"
     return text

@@ -81,6 +81,11 @@ class Timings:
     """Queries that shared the scan."""
 
 
+def _shown(id: str) -> str:
+    """In one line, and nothing that a terminal obeys."""
+    return id if id.isprintable() else repr(id)
+
+
 @dataclass(frozen=True)
 class Hits(SequenceBase[Hit]):
     """The answer to a query, best first: a sequence of Hit. Prints as a table, in a notebook too."""
@@ -116,7 +121,7 @@ class Hits(SequenceBase[Hit]):
         return self.hits[index]
 
     def _rows(self) -> List[Tuple[str, str, str]]:
-        return [(f"{hit.score:.4f}{'' if hit.exact else ' ~'}", hit.id, ", ".join(f"{k}={v!r}" for k, v in sorted(hit.attributes.items())))
+        return [(f"{hit.score:.4f}{'' if hit.exact else ' ~'}", _shown(hit.id), ", ".join(f"{k}={v!r}" for k, v in sorted(hit.attributes.items())))
                 for hit in self.hits]
 
     def __repr__(self) -> str:
@@ -173,6 +178,8 @@ class Facets(SequenceBase[Facet]):
     """That satisfy the filter."""
     with_attribute: int
     """Of these, the ones that have the attribute."""
+    warnings: Tuple[str, ...] = ()
+    """As of Hits; and if no document has the attribute."""
 
     def __len__(self) -> int:
         return len(self.facets)

@@ -69,7 +69,7 @@ export function Explanation({ hit }: { hit: SearchHitJson }) {
           {placed.map((one, i) => <Block key={i} {...one} />)}
         </svg>
         <figcaption>
-          {bands.length === 1 ? "One band" : `${bands.length} bands, each as wide as its dims`}; the first level on top, each one below counts half as much.
+          {bands.length === 1 ? "One band" : `${bands.length} bands, each as wide as its dims`}; the first level on top, each one below counts half as much.{" "}
           {hit.explanation?.group ? `It is coded in group ${hit.explanation.group}. ` : ""}Filled: bits that the document has as the query. The line is at one half, what unrelated codes have.
         </figcaption>
       </figure>

@@ -138,6 +138,7 @@ export function SearchView({ collection, id }: { collection: CollectionJson; id:
         <p class="buttons"><button class="primary" type="submit">Search</button></p>
       </form>
       <p role="status">{found.running ? "Searching …" : found.result && `${count(found.result.answer.hits?.length)} hits among ${count(found.result.answer.documentsScanned)} documents.`}</p>
+      {found.result?.answer.warnings?.map((text) => <p key={text} role="alert" class="next">{text}</p>)}
       <Failure error={found.error} />
       {found.result && <Results found={found.result} collection={name} more={(next) => { location.hash = `#/collections/${encodeURIComponent(name)}/search?id=${encodeURIComponent(next)}`; }} floats={floats} />}
     </>

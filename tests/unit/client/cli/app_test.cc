@@ -101,7 +101,10 @@ TEST(App, MistakesAreCalledByTheirName) {
     EXPECT_EQ(parsed.out, "") << line;
   };
   refused("bebr", "bebr: which verb?\n`bebr --help` shows the verbs.\n");
-  refused("bebr serch papers --queries q.npy", "bebr: there is no verb \"serch\"");
+  refused("bebr serch papers --queries q.npy", "bebr: there is no verb \"serch\"; did you mean \"search\"?");
+  refused("bebr xyzzy", "bebr: there is no verb \"xyzzy\"\n");
+  refused("bebr -k 3 search papers --queries q.npy", "bebr search: -k belongs behind the verb: `bebr search ... -k`");
+  refused("bebr count papers --deadline -1", "--deadline: \"-1\" is no number of 0 or more\n");
   refused("bebr version", "bebr version: which verb?");
   refused("bebr version ad papers v2", "bebr version: there is no verb \"ad\"");
   refused("bebr search papers --querys q.npy", "bebr search: there is no option --querys");

@@ -70,6 +70,33 @@ TEST(RowIds, AreRowNumbersOrOneALine) {
   EXPECT_THAT(std::string(RowIds(path, 3).status().message()), HasSubstr(path));
 }
 
+TEST(IdText, IsOneLineThatReadsBack) {
+  for (const std::string& id : {std::string("plain"), std::string("caf\xC3\xA9"), std::string("a\nb"),
+                                std::string("\x1b[31m"), std::string("\"quoted\""), std::string("a\x7f"),
+                                std::string("\xC2\x9B"
+                                            "1m")}) {
+    const std::string text = IdText(id);
+    EXPECT_EQ(text.find_first_of("\n\x1b\x7f"), std::string::npos) << text;
+    EXPECT_EQ(text.find("\xC2\x9B"), std::string::npos) << text;
+    EXPECT_EQ(IdFromText(text), id);
+  }
+  EXPECT_EQ(IdText("plain"), "plain");
+  EXPECT_EQ(IdText("a\nb"), "\"a\\nb\"");
+  EXPECT_EQ(IdFromText("\"open"), "\"open");
+}
+
+TEST(SameEmbeddings, AreNamedByAnyVersionThatTakesThem) {
+  v1::Collection collection;
+  collection.add_versions()->set_name("auto-0");
+  v1::Version& second = *collection.add_versions();
+  second.set_name("auto-1");
+  second.set_same_embeddings_as("auto-0");
+  collection.add_versions()->set_name("v2");
+  EXPECT_EQ(SameEmbeddings(collection, second).size(), 2u);
+  EXPECT_TRUE(SameEmbeddings(collection, collection.versions(0)).contains("auto-1"));
+  EXPECT_FALSE(SameEmbeddings(collection, collection.versions(2)).contains("auto-0"));
+}
+
 TEST(FindVersion, TakesTheDefaultForNoName) {
   v1::Collection collection;
   collection.set_name("c");
