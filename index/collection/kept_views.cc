@@ -49,6 +49,23 @@ void See(const CollectionView& view, absl::flat_hash_set<const void*>& seen) {
   }
 }
 
+// RESOURCE_EXHAUSTED if no more may be kept: in all, or of this collection, which may have half of them, so that
+// whoever keeps views of one leaves room to the others.
+template <typename Entries>
+absl::Status CheckRoom(const Entries& entries, const ShardSet* shards, size_t most) {
+  const auto refuse = [](const std::string& what) {
+    return TryAgainLater(what + "; try again later, or without keep_view_s");
+  };
+  if (entries.size() >= most)
+    return refuse(absl::StrFormat("%d views are kept, as many as may be (max_kept_views)", entries.size()));
+  const auto of_collection = static_cast<size_t>(std::count_if(
+      entries.begin(), entries.end(), [shards](const auto& one) { return one.second.view.shards.get() == shards; }));
+  if (of_collection < (most + 1) / 2) return absl::OkStatus();
+  return refuse(absl::StrFormat(
+      "%d views of the collection are kept, as many as may be of one: half of the %d of all (max_kept_views)",
+      of_collection, most));
+}
+
 }  // namespace
 
 template <typename Goes>
@@ -68,11 +85,7 @@ absl::StatusOr<std::string> KeptViews::Keep(PinnedView view, absl::Duration how_
   Entries over;  // goes after the lock
   MutexLock lock(&mutex_);
   over = TakeOut([now](const Entry& entry) { return entry.until <= now; });
-  if (entries_.size() >= most_) {
-    return TryAgainLater(absl::StrFormat(
-        "%d views are kept, as many as may be (max_kept_views); try again later, or without keep_view_s",
-        entries_.size()));
-  }
+  BEBR_RETURN_IF_ERROR(CheckRoom(entries_, view.shards.get(), most_));
   const SteadyTime last = now + longest_;
   entries_.emplace(token, Entry{std::move(view), std::min(now + how_long, last), last});
   return token;

@@ -37,7 +37,7 @@ class EngineViewsTest : public ::testing::Test {
   }
   void Open() {
     engine_.reset();
-    engine_ = *Engine::Open({.data_dir = directory_.path(), .threads = 2, .max_kept_views = 3});
+    engine_ = *Engine::Open({.data_dir = directory_.path(), .threads = 2, .max_kept_views = 6});
   }
   // Documents of a generation: the next one has other vectors and attributes.
   void Write(size_t begin, size_t end, int64_t generation) {
@@ -287,7 +287,13 @@ TEST_F(EngineViewsTest, AreBoundedInNumberAndTime) {
   EXPECT_EQ(tokens.size(), 3u);
   const absl::Status full = Keep().status();
   EXPECT_EQ(full.code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_THAT(std::string(full.message()), HasSubstr("max_kept_views"));
+  EXPECT_THAT(std::string(full.message()), HasSubstr("3 views of the collection are kept, as many as may be of one"));
+  // Another one has its own share.
+  SearchRequest other = Ask(5, 0, "");
+  other.collection = "other";
+  other.keep_view = kLong;
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(SearchAndWait(*engine_, other).ok());
+  EXPECT_THAT(std::string(SearchAndWait(*engine_, other).status().message()), HasSubstr("6 views are kept"));
   EXPECT_EQ(Keep(kLong + absl::Seconds(1)).status().code(), absl::StatusCode::kInvalidArgument);
   // A search that fails keeps nothing.
   Open();
