@@ -10,6 +10,7 @@
 
 #include "index/binarizer/encoder.h"
 #include "index/fit/groups.h"
+#include "index/fit/shape_search.h"
 #include "index/fit/start_model.h"
 #include "index/fit/validation.h"
 #include "tests/unit/fit/clusters.h"
@@ -47,6 +48,30 @@ TEST(FitStartTest, TakesAsFewBitsAsTheRecallNeeds) {
   ASSERT_TRUE(impossible.ok()) << impossible.status();
   EXPECT_FALSE(impossible->reached);
   EXPECT_EQ(impossible->model.spec.bits(), 256u);
+}
+
+// From a quarter of a bit a dim to four, with and without structure: what queries of 4 levels and the recursion find.
+TEST(FitStartTest, IsNowhereBelowTheCodesOfTheRecursion) {
+  std::mt19937_64 random(3);
+  std::normal_distribution<float> normal;
+  Matrix gaussian{2000, 32, std::vector<float>(2000 * 32)};
+  for (float& value : gaussian.values) value = normal(random);
+  ThreadPool nobody(0);
+  for (Matrix rows : {gaussian, Clusters(2000, 32, 1)}) {
+    const Matrix queries = SplitRows(rows, 300, 4);
+    const CorpusStatistics corpus = *MeasureCorpus(rows, Metric::kCosine, 32, 1);
+    const Validator validator(rows, queries, Metric::kCosine, nobody);
+    ShapeSearch search;
+    search.make_model = [&](const LevelPlan& shape) { return StartModel(corpus, shape, kMaxLevels, 1); };
+    search.tried = [](const LevelPlan&, double, bool) { return absl::OkStatus(); };
+    search.variances = corpus.variances;
+    search.dims = 32;
+    for (const size_t bits : {8u, 16u, 32u, 64u, 128u}) {
+      const LevelPlan shape = *ShapeForBits(search, bits, validator, validator);
+      const double before = RecallOf(*StartModel(corpus, shape, kMaxLevels, 1), rows, queries);
+      EXPECT_GT(RecallOf(FitStart({.rows = rows, .bits = bits})->model, rows, queries), before - 0.015) << bits;
+    }
+  }
 }
 
 // Of points around few centres a group each tells much. Of a Gaussian it tells no more than the bits of its number
