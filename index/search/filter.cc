@@ -223,37 +223,47 @@ absl::StatusOr<std::unique_ptr<const Filter>> Filter::Parse(std::string_view tex
   return std::unique_ptr<const Filter>(new Filter(std::move(root)));
 }
 
+std::vector<const Filter::Node*> Filter::TextTests() const {
+  std::vector<const Node*> tests = TestsOf(*root_);
+  std::erase_if(tests, [](const Node* test) { return !ComparesTexts(*test); });
+  return tests;
+}
+
+std::vector<uint64_t> Filter::CompareText(const Node& test, const AttributeDictionary& dictionary,
+                                          absl::FunctionRef<bool()> stopped) {
+  const uint32_t size = dictionary.size();
+  std::vector<uint64_t> holding(size / 64 + 1);
+  const auto fill = [&](const auto& holds) {
+    // What comes later, with a number beyond size() or one that is free, is in no row that is read.
+    for (uint32_t begin = 0; begin < size; begin += AttributeDictionary::kRun) {
+      if (begin > 0 && stopped()) return;
+      const uint32_t end = std::min(size, begin + AttributeDictionary::kRun);
+      dictionary.ForEach(begin, end, [&](uint32_t number, std::string_view entry) {
+        holding[number / 64] |= uint64_t{holds(entry)} << (number % 64);
+      });
+    }
+  };
+  if (test.op == FilterOperator::kListHasOther) {
+    fill([others = OtherValues(test)](std::string_view entry) { return others.AnyIn(entry); });
+    return holding;
+  }
+  const auto& text = std::get<std::string>(test.literals.front());
+  if (test.op == FilterOperator::kStartsWith) {
+    fill([&](std::string_view entry) { return entry.starts_with(text); });
+  } else if (OrEqual(test.op)) {
+    fill([&](std::string_view entry) { return entry >= text; });
+  } else {
+    fill([&](std::string_view entry) { return entry > text; });
+  }
+  return holding;
+}
+
 Filter::TextAnswers Filter::CompareTexts(const AttributeDictionary& dictionary,
                                          absl::FunctionRef<bool()> stopped) const {
   TextAnswers answers;
-  for (const Node* test : TestsOf(*root_)) {
-    if (!ComparesTexts(*test)) continue;
+  for (const Node* test : TextTests()) {
     if (stopped()) break;
-    std::vector<uint64_t>& holding = answers[test];
-    const uint32_t size = dictionary.size();
-    holding.resize(size / 64 + 1);
-    const auto fill = [&](const auto& holds) {
-      // What comes later, with a number beyond size() or one that is free, is in no row that is read.
-      for (uint32_t begin = 0; begin < size; begin += AttributeDictionary::kRun) {
-        if (begin > 0 && stopped()) return;
-        const uint32_t end = std::min(size, begin + AttributeDictionary::kRun);
-        dictionary.ForEach(begin, end, [&](uint32_t number, std::string_view entry) {
-          holding[number / 64] |= uint64_t{holds(entry)} << (number % 64);
-        });
-      }
-    };
-    if (test->op == FilterOperator::kListHasOther) {
-      fill([others = OtherValues(*test)](std::string_view entry) { return others.AnyIn(entry); });
-      continue;
-    }
-    const auto& text = std::get<std::string>(test->literals.front());
-    if (test->op == FilterOperator::kStartsWith) {
-      fill([&](std::string_view entry) { return entry.starts_with(text); });
-    } else if (OrEqual(test->op)) {
-      fill([&](std::string_view entry) { return entry >= text; });
-    } else {
-      fill([&](std::string_view entry) { return entry > text; });
-    }
+    answers[test] = CompareText(*test, dictionary, stopped);
   }
   return answers;
 }

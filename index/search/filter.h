@@ -71,6 +71,11 @@ class Filter {
   // not be used.
   TextAnswers CompareTexts(
       const AttributeDictionary& dictionary, absl::FunctionRef<bool()> stopped = [] { return false; }) const;
+  // The same one by one, for filters that share parts of their trees: the comparisons with strings, and the answer to
+  // one of them.
+  std::vector<const Node*> TextTests() const;
+  static std::vector<uint64_t> CompareText(const Node& test, const AttributeDictionary& dictionary,
+                                           absl::FunctionRef<bool()> stopped);
 
   // The rows 0..rows-1 that satisfy the condition. `dictionary` is that of the columns' strings, and `texts` its
   // answers, computed when the rows were there; `ids` is the segment of the rows (null: of no row the id is known).

@@ -35,26 +35,45 @@ bool ScanFilters::Stopped(uint32_t group, absl::Span<const ScanQuery> queries) c
                      [&](uint32_t q) { return queries[q].stopped != nullptr && queries[q].stopped(now); });
 }
 
+std::vector<Filter::TextAnswers> ScanFilters::CompareTexts(absl::Span<const uint32_t> groups,
+                                                           absl::Span<const ScanQuery> queries, FairPool& pool) const {
+  absl::flat_hash_map<const Filter::Node*, std::vector<uint32_t>> groups_of;
+  for (const uint32_t group : groups) {
+    for (const Filter::Node* test : groups_[group].filter->TextTests()) groups_of[test].push_back(group);
+  }
+  struct Comparison {
+    const Filter::Node* test;
+    uint32_t shard;
+    std::vector<uint64_t>* answer;
+  };
+  std::vector<Comparison> comparisons;
+  std::vector<Filter::TextAnswers> texts(target_.shard_count());
+  for (uint32_t shard = 0; shard < texts.size(); ++shard) {
+    for (const auto& [test, of] : groups_of) texts[shard].try_emplace(test);
+    for (auto& [test, answer] : texts[shard]) comparisons.push_back({test, shard, &answer});
+  }
+  pool.ParallelFor(comparisons.size(), [&](size_t i, size_t) {
+    const Comparison& comparison = comparisons[i];
+    const std::vector<uint32_t>& of = groups_of.find(comparison.test)->second;
+    const auto stopped = [&] {
+      return std::all_of(of.begin(), of.end(), [&](uint32_t group) { return Stopped(group, queries); });
+    };
+    if (stopped()) return;
+    *comparison.answer = Filter::CompareText(*comparison.test, *target_.shard(comparison.shard).dictionary, stopped);
+  });
+  return texts;
+}
+
 void ScanFilters::Evaluate(absl::Span<const ScanQuery> queries, FairPool& pool) {
   std::vector<uint32_t> filtered;  // groups
   for (uint32_t group = 0; group < groups_.size(); ++group) {
     if (groups_[group].filter != nullptr) filtered.push_back(group);
   }
-  const size_t shards = target_.shard_count();
   const size_t parts = target_.parts().size();
   rows_.resize(groups_.size());
   many_.resize(parts);
-  std::vector<std::vector<Filter::TextAnswers>> texts(groups_.size());
-  for (const uint32_t group : filtered) {
-    texts[group].resize(shards);
-    rows_[group].resize(parts);
-  }
-  pool.ParallelFor(filtered.size() * shards, [&](size_t i, size_t) {
-    const uint32_t group = filtered[i / shards];
-    const auto shard = static_cast<uint32_t>(i % shards);
-    const auto stopped = [&] { return Stopped(group, queries); };
-    texts[group][shard] = groups_[group].filter->CompareTexts(*target_.shard(shard).dictionary, stopped);
-  });
+  for (const uint32_t group : filtered) rows_[group].resize(parts);
+  const std::vector<Filter::TextAnswers> texts = CompareTexts(filtered, queries, pool);
   // A segment's columns are read for all filters, one after the other, while they are in the caches.
   pool.ParallelFor(parts, [&](size_t i, size_t) {
     const ScanTarget::Part& part = target_.parts()[i];
@@ -64,7 +83,7 @@ void ScanFilters::Evaluate(absl::Span<const ScanQuery> queries, FairPool& pool) 
         rows_[group][i].few = true;  // none
         continue;
       }
-      rows_[group][i] = groups_[group].filter->Select(*part.view->attributes, dictionary, texts[group][part.shard],
+      rows_[group][i] = groups_[group].filter->Select(*part.view->attributes, dictionary, texts[part.shard],
                                                       part.view->rows, part.view->segment.get());
     }
     for (uint32_t group = 0; group < groups_.size(); ++group) {

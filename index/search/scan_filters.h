@@ -86,6 +86,10 @@ class ScanFilters {
   }
 
  private:
+  // The answers of every shard's strings to these groups' comparisons with them, each made once whichever groups share
+  // it.
+  std::vector<Filter::TextAnswers> CompareTexts(absl::Span<const uint32_t> groups, absl::Span<const ScanQuery> queries,
+                                                FairPool& pool) const;
   BlockSet GroupedBlocksLeft(size_t group, const ScanUnit& unit) const;
   // Whether all queries of a group have stopped, which they never take back.
   bool Stopped(uint32_t group, absl::Span<const ScanQuery> queries) const;

@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "index/base/fair_pool.h"
+#include "index/search/scan_filters.h"
 #include "tests/support/test_models.h"
 #include "tests/support/test_shards.h"
 
@@ -203,6 +205,45 @@ TEST(ScanQueryTest, AStoppedQueryLeavesTheOthersAlone) {
   EXPECT_EQ(counts.documents, 2 * target.live_rows());
   for (const size_t q : {0, 2}) {
     EXPECT_THAT(HitsOf(target, found[q]), ElementsAreArray(shards->reference().Search(queries[q], 5)));
+  }
+}
+
+// As of groups: each has the filter of the search, and a condition of its own.
+TEST(ScanFiltersTest, WhatFiltersShareIsComparedWithTextsOnce) {
+  constexpr size_t kDocuments = 3 * AttributeDictionary::kRun, kFilters = 50;
+  TestShards shards(RandomModelFile(kInputDims, *ParseCodeSpec("40x2"), 4, 1), 1);
+  std::map<std::string, std::pair<std::vector<float>, Attributes>> put;
+  const std::vector<float> vector = RandomVectors(1, kInputDims, 2)[0];
+  for (size_t i = 0; i < kDocuments; ++i) {
+    put[absl::StrCat("d", i)] = {vector, {{"text", absl::StrCat("text", i)}, {"n", static_cast<int64_t>(i % 100)}}};
+  }
+  shards.PutAll(put);
+  const ScanTarget target = shards.Target();
+  const auto base = *Filter::Parse("text STARTS WITH 'text1' OR text < 'text05'");
+  size_t polls = 0;
+  std::vector<std::shared_ptr<const Filter>> filters;
+  std::vector<ScanQuery> asked;
+  for (size_t i = 0; i < kFilters; ++i) {
+    filters.push_back(Filter::WithValue(base.get(), "n", static_cast<int64_t>(i), /*lists=*/false));
+    asked.push_back({.k = kDocuments, .filter = filters.back().get(), .stopped = [&polls](auto) {
+                       ++polls;
+                       return false;
+                     }});
+  }
+  ScanFilters evaluated(target, asked);
+  FairPool pool(0);
+  evaluated.Evaluate(asked, pool);
+  // Two comparisons with three runs of texts, and once for each filter and segment.
+  EXPECT_LE(polls, 2 * 3 + kFilters * target.parts().size());
+  const auto queries = RandomVectors(kFilters, kInputDims, 7);
+  const auto found = ScanAll(target, shards.Prepare(queries), nullptr, asked, 1);
+  for (size_t i = 0; i < kFilters; ++i) {
+    const auto accept = [i](const Attributes& attributes) {
+      const auto& text = std::get<std::string>(attributes.at("text"));
+      return std::get<int64_t>(attributes.at("n")) == static_cast<int64_t>(i) &&
+             (text.starts_with("text1") || text < "text05");
+    };
+    EXPECT_THAT(HitsOf(target, found[i]), ElementsAreArray(shards.reference().Search(queries[i], kDocuments, accept)));
   }
 }
 
