@@ -39,13 +39,16 @@ absl::Status ReadAttribute(const std::string& name, const std::string& text, v1:
                                                       absl::CHexEscape(text.substr(0, kShownBytes))));
   }
   const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-  const bool too_large = json.is_number_unsigned() && json.get<uint64_t>() > INT64_MAX;
+  // The parser makes a float of a whole number beyond 64 bits.
+  const bool too_large = (json.is_number_unsigned() && json.get<uint64_t>() > INT64_MAX) ||
+                         (json.is_number_float() && text.find_first_of(".eE") == std::string::npos);
   if (json.is_discarded() || json.is_null() || too_large) {
     out->set_string_value(text);
     return absl::OkStatus();
   }
   Attributes attributes;
-  const std::string error = ParseJsonAttributes(nlohmann::json{{name, json}}.dump(), &attributes);
+  const std::string error =
+      ParseJsonAttributes(absl::StrCat("{", nlohmann::json(name).dump(), ": ", text, "}"), &attributes);
   if (!error.empty() || attributes.size() != 1) {
     return absl::InvalidArgumentError(absl::StrFormat("%s=%s: %s", name, text, error));
   }

@@ -186,6 +186,26 @@ std::string ProblemOf(const Attributes& attributes) {
   return std::string(ValidateAttributes("it", attributes, stored).message());
 }
 
+// Finds whole numbers beyond 64 bits, of which the parser makes floats. Everything else it lets pass.
+class LargeNumbers final : public nlohmann::json_sax<json> {
+ public:
+  bool null() override { return true; }
+  bool boolean(bool) override { return true; }
+  bool number_integer(number_integer_t) override { return true; }
+  bool number_unsigned(number_unsigned_t) override { return true; }
+  bool number_float(number_float_t, const string_t& text) override {
+    return text.find_first_of(".eE") != std::string::npos;
+  }
+  bool string(string_t&) override { return true; }
+  bool binary(binary_t&) override { return true; }
+  bool start_object(size_t) override { return true; }
+  bool key(string_t&) override { return true; }
+  bool end_object() override { return true; }
+  bool start_array(size_t) override { return true; }
+  bool end_array() override { return true; }
+  bool parse_error(size_t, const std::string&, const nlohmann::detail::exception&) override { return false; }
+};
+
 // What is wrong with an id.
 std::string TakeId(const json& document, const char* name, std::string* id) {
   const auto found = document.find(name);
@@ -231,6 +251,7 @@ std::string ParseJsonAttributes(std::string_view line, Attributes* attributes) {
 std::string ParseJsonDocument(std::string_view line, std::string* id, Attributes* attributes) {
   const json document = json::parse(line, nullptr, /*allow_exceptions=*/false);
   if (!document.is_object()) return "it is no JSON object";
+  if (LargeNumbers large; !json::sax_parse(line, &large)) return "it holds a whole number beyond 64 bits";
   if (document.contains("_id")) {
     if (std::string error = TakeId(document, "_id", id); !error.empty()) return error;
     return ParseJsonAttributes(BeirAttributes(document).dump(), attributes);

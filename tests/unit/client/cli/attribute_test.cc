@@ -23,6 +23,8 @@ TEST(AttributeTest, IsWhatJsonSaysOrElseText) {
   EXPECT_EQ(read("\"7\""), "string_value: \"7\"");
   EXPECT_EQ(read("plain words"), "string_value: \"plain words\"");
   EXPECT_EQ(read("9223372036854775808"), "string_value: \"9223372036854775808\"");
+  EXPECT_EQ(read("99999999999999999999"), "string_value: \"99999999999999999999\"");
+  EXPECT_EQ(read("1e20"), "double_value: 1e+20");
   EXPECT_EQ(read("null"), "string_value: \"null\"");
   EXPECT_EQ(read("[]"), "list_value { }");
   EXPECT_EQ(read("[\"a\", 2]"), "list_value { values { string_value: \"a\" } values { int_value: 2 } }");
@@ -30,6 +32,8 @@ TEST(AttributeTest, IsWhatJsonSaysOrElseText) {
   v1::AttributeValue value;
   EXPECT_THAT(std::string(ReadAttribute("a", "{\"b\": 1}", &value).message()), HasSubstr("a={\"b\": 1}: \"a\" is or"));
   EXPECT_FALSE(ReadAttribute("a", "[[1]]", &value).ok());
+  EXPECT_THAT(std::string(ReadAttribute("a", "[1, 99999999999999999999]", &value).message()),
+              HasSubstr("\"a\" is a whole number beyond 64 bits"));
 }
 
 TEST(AttributeTest, IsUtf8) {

@@ -85,6 +85,8 @@ TEST_F(ImportSourceTest, TakesTheCorpusOfABeirFolder) {
             (Attributes{{"text", std::string("Statins")}, {"url", std::string("u1")}, {"year", int64_t{2011}}}));
   EXPECT_EQ(rows.attributes[1], (Attributes{{"title", std::string("T")}, {"text", std::string("b")}}));
   EXPECT_THAT(ReadAll({.vectors = WriteRows(2), .ids = directory_ + "/beir"}).ids, ElementsAre("MED-1", "7"));
+  Write("beir/corpus.jsonl", "{\"_id\": \"a\", \"n\": 99999999999999999999}\n{\"_id\": \"b\"}\n");
+  EXPECT_THAT(Refusal(files), HasSubstr("corpus.jsonl: line 1: it holds a whole number beyond 64 bits"));
   Write("beir/corpus.jsonl", "{\"_id\": \"a\", \"text\": \"b\"}\n{\"_id\": 7}\n");
   EXPECT_THAT(Refusal(files), HasSubstr("corpus.jsonl: line 2: there is no text \"_id\""));
 }
