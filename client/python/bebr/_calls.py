@@ -266,6 +266,8 @@ def updates(name: str, ids: Any, filter: filters.Filter, set: Optional[Mapping[s
     for batch in id_batches(ids, MOST_IDS) if ids is not None else [[]]:
         request = made(v1.UpdateAttributesRequest, collection=name, ids=batch, filter=filters.text(filter), remove=names, clear=clear)
         for attribute, value in (set or {}).items():
+            if value is None:
+                raise InvalidArgument(f"set[{attribute!r}] is None; name the attribute in remove to take it away", field=f"set[{attribute!r}]")
             _values.to_attribute(request.set[attribute], value, f"set[{attribute!r}]")
         yield Call("DocumentService", "UpdateAttributes", request,
                    lambda r: t.Updated(documents=r.documents, unknown_ids=tuple(r.unknown_ids), warnings=tuple(r.warnings)))

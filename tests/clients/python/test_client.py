@@ -370,6 +370,7 @@ def test_what_is_wrong_here_is_told_before_anything_is_sent(papers: bebr.Collect
         (lambda: papers.upsert(["a", "b"], two, [{}, {5: 1}]), "row 1: .*the name 5"),  # type: ignore[dict-item]
         (lambda: papers.upsert(["a", "b"], two, [{}, {"x": np.nan}]), "row 1: .*None is no value"),
         (lambda: papers.upsert(["a", ""], two), r"row 1: ids\[1\] has 0 bytes"),
+        (lambda: papers.update("a", set={"x": None}), r"set\['x'\] is None; name the attribute in remove"),
         (lambda: papers.search(docs[0], k=1.5), "k is 1.5"),  # type: ignore[arg-type]
         (lambda: papers.search(docs[0], version=5), "version is 5"),  # type: ignore[arg-type]
         (lambda: papers.search(docs[0], like="p1"), "one of them"),
