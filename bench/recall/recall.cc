@@ -33,8 +33,9 @@ constexpr char kFashionDocuments[] = "/usr/share/datasets/fashion-mnist/train-im
 constexpr char kFashionQueries[] = "/usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz";
 // A model's bytes are shared by so many documents.
 constexpr double kSharedBy = 1e6;
-// What groups take of a document beside its code: the place of a row and the row of a place.
-constexpr double kPlaceBytes = 4.0;
+// A document's scale and offset, and what groups take of a document beside its code: the place of a row and the row of
+// a place.
+constexpr double kFactorBytes = 8.0, kPlaceBytes = 4.0;
 // Of sizes closer together than this, ours are made for the smallest.
 constexpr double kSameSize = 1.08;
 // So much larger is as large: models differ by fractions of a byte a document.
@@ -53,7 +54,7 @@ struct Flags {
   size_t threads = 0;
   uint64_t seed = 1;
   bool no_fashion = false, no_training = false, no_baselines = false, unseen = false, equal_bytes = false,
-       all_sizes = false;
+       all_sizes = false, resume = false;
   uint32_t query_levels = kMaxQueryLevels;
   Metric metric = Metric::kCosine;
 };
@@ -76,7 +77,7 @@ class Benchmark {
     std::set<double> sizes;
     if (!flags_.no_baselines) {
       BEBR_ASSIGN_OR_RETURN(statistics_, MeasureCorpus(data_.fitted, flags_.metric, d, flags_.seed, pool_.size()));
-      BEBR_RETURN_IF_ERROR(RunSigns(d));
+      if (Known("sign", absl::StrCat(d, "x1"), d) == nullptr) BEBR_RETURN_IF_ERROR(RunSigns(d));
       RunOthers(sizes);
     }
     if (flags_.equal_bytes) {
@@ -117,9 +118,22 @@ class Benchmark {
         SearchSigns(model, data_.documents, data_.queries, pool_));
   }
 
+  // The row of an earlier run.
+  const nlohmann::json* Known(const std::string& method, const std::string& shape, size_t bits) const {
+    for (const nlohmann::json& row : rows_) {
+      if (row["dataset"] == data_.name && row["method"] == method && row["shape"] == shape && row["bits"] == bits)
+        return &row;
+    }
+    return nullptr;
+  }
+
   void RunOthers(std::set<double>& sizes) {
     const Problem problem = MakeProblem(flags_.metric, data_.fitted, data_.documents, data_.queries, pool_);
     for (const Other& other : Others(problem, statistics_, flags_.seed, flags_.all_sizes)) {
+      if (const nlohmann::json* known = Known(other.method, other.shape, static_cast<size_t>(other.bits))) {
+        if (other.method != "bound") sizes.insert((*known)["bytes"].get<double>());
+        continue;
+      }
       const Estimates estimates = other.make();
       const Size size{estimates.code_bytes, estimates.factor_bytes, estimates.model_bytes};
       Add(other.method, other.shape, static_cast<size_t>(other.levels), static_cast<size_t>(other.query_levels),
@@ -172,24 +186,22 @@ class Benchmark {
     return AddModel("trained", trained);
   }
 
-  // The largest codes that take at most so many bytes a document in all, in whole words of 32 bits.
+  // The largest codes that take at most so many bytes a document in all, in whole words of 32 bits: one less until they
+  // do, as what padding and the model take is known afterwards.
   absl::Status RunOfBytes(double bytes) {
     constexpr size_t kWord = 32;
-    size_t bits = static_cast<size_t>(8.0 * bytes) / kWord * kWord;
-    for (bool start_done = false, groups_done = false; bits >= kWord && !(start_done && groups_done);) {
-      BEBR_ASSIGN_OR_RETURN(const TrainResult start, FitStart(bits));
-      BEBR_ASSIGN_OR_RETURN(const Size size, SizeOf(start.model));
-      double over = size.total() - bytes;
-      if (over <= 0.0) {
-        if (!start_done) BEBR_RETURN_IF_ERROR(AddModel("start", start));
-        start_done = true;
-        BEBR_ASSIGN_OR_RETURN(const TrainResult grouped, FitGroups(start));
-        BEBR_ASSIGN_OR_RETURN(const Size grouped_size, SizeOf(grouped.model));
-        over = grouped_size.total() - bytes;
-        if (over <= 0.0) BEBR_RETURN_IF_ERROR(AddModel("groups", grouped));
-        groups_done = over <= 0.0;
+    const auto room = [bytes](double beside) { return static_cast<size_t>(8.0 * (bytes - beside)) / kWord * kWord; };
+    for (const bool in_groups : {false, true}) {
+      for (size_t bits = room(kFactorBytes + (in_groups ? kPlaceBytes : 0.0)); bits >= kWord; bits -= kWord) {
+        BEBR_ASSIGN_OR_RETURN(TrainResult result, FitStart(bits));
+        if (in_groups) {
+          BEBR_ASSIGN_OR_RETURN(result, FitGroups(result));
+        }
+        BEBR_ASSIGN_OR_RETURN(const Size size, SizeOf(result.model));
+        if (size.total() > bytes) continue;
+        BEBR_RETURN_IF_ERROR(AddModel(in_groups ? "groups" : "start", result));
+        break;
       }
-      bits -= std::min(bits, kWord * std::max<size_t>(1, static_cast<size_t>(std::ceil(over / 4.0))));
     }
     return absl::OkStatus();
   }
@@ -299,6 +311,14 @@ absl::Status RunAll(const Flags& flags) {
                          {"machine", DescribeMachine()},
                          {"unseen", flags.unseen},
                          {"rows", nlohmann::json::array()}};
+  if (flags.resume) {
+    BEBR_ASSIGN_OR_RETURN(const nlohmann::json earlier, ReadRows({flags.json}));
+    // Ours depend on what the project is now.
+    for (const nlohmann::json& row : earlier) {
+      if (row["method"] != "start" && row["method"] != "groups" && row["method"] != "trained")
+        json["rows"].push_back(row);
+    }
+  }
   for (const DatasetFiles& files : sets) {
     BEBR_ASSIGN_OR_RETURN(const Dataset data, LoadDataset(files, flags.limit, flags.metric, flags.unseen));
     BEBR_RETURN_IF_ERROR(Benchmark(flags, data, pool, json).Run());
@@ -311,7 +331,9 @@ absl::Status RunAll(const Flags& flags) {
 int Main(int argc, char** argv) {
   CLI::App app("Recall against the size of codes: other quantizers, our start and trained binarizers.");
   Flags flags;
-  app.add_option("--json", flags.json, "Write the rows as JSON");
+  auto* json = app.add_option("--json", flags.json, "Write the rows as JSON");
+  app.add_flag("--resume", flags.resume, "Keep what the --json file of the same command has of other methods")
+      ->needs(json);
   auto* svg = app.add_option("--svg", flags.svg, "Write a plot of recall@10 against the size of a document");
   app.add_option("--from", flags.from, "Measure nothing: draw what earlier runs wrote with --json")->needs(svg);
   auto* docs = app.add_option("--docs", flags.files.docs, "Document embeddings of another data set");

@@ -15,8 +15,8 @@ class Bebr:
         programs, work = request["programs"], request["work"]
         self._pool = concurrent.futures.ThreadPoolExecutor(CALLS)
         docs = numpy.ascontiguousarray(docs, dtype=numpy.float32)
-        server, client = common.start_server(programs, os.path.join(work, "data"))
-        before = peer.anonymous_bytes(server.pid)
+        self.server, client = common.start_server(programs, os.path.join(work, "data"))
+        before = peer.anonymous_bytes(self.server.pid)
         self.indexes, self._collections = [], []
         for bits in request["bits"]:
             model = os.path.join(work, f"{bits}.safetensors")
@@ -24,7 +24,7 @@ class Bebr:
                 common.fit_model(programs, request["docs"], model, "--bits", str(bits), "--groups", "64", "--metric", metric)
                 collection = client.create(f"bits-{bits}", model=model)
                 collection.upsert(range(len(docs)), docs)
-            after = peer.anonymous_bytes(server.pid)
+            after = peer.anonymous_bytes(self.server.pid)
             self._collections.append(collection)
             self.indexes.append({"index": f"{bits} bits", "build_s": growth.seconds, "memory_bytes": max(0, after - before),
                                  "formula_bytes": collection.stats().memory.total, "disk_bytes": peer.disk_bytes(os.path.join(work, "data")),

@@ -92,7 +92,7 @@ async function search({ index, setting, queries, k, at_once, most_seconds }) {
   const rows = new Array(vectors.rows), each = [];
   await searchOne(table, settings[setting], vectors.row(0), k); // not timed
   let next = 0;
-  const start = performance.now();
+  const start = performance.now(), processors = process.cpuUsage();
   const worker = async () => {
     while (next < vectors.rows && performance.now() - start < 1e3 * most_seconds) {
       const i = next++, before = performance.now();
@@ -102,7 +102,8 @@ async function search({ index, setting, queries, k, at_once, most_seconds }) {
   };
   await Promise.all(Array.from({ length: at_once > 1 ? kInFlight : 1 }, worker));
   const seconds = (performance.now() - start) / 1e3;
-  return { found: rows.slice(0, next), seconds, p50_ms: each.sort((a, b) => a - b)[each.length >> 1] };
+  const { user, system } = process.cpuUsage(processors);
+  return { found: rows.slice(0, next), seconds, processor_s: (user + system) / 1e6, p50_ms: each.sort((a, b) => a - b)[each.length >> 1] };
 }
 
 for await (const line of createInterface({ input: process.stdin })) {
