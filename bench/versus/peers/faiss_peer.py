@@ -12,7 +12,7 @@ class Faiss:
         rows, dims = docs.shape
         kind = faiss.METRIC_L2 if metric == "l2" else faiss.METRIC_INNER_PRODUCT
         lists = 1 << max(4, round(numpy.log2(numpy.sqrt(rows))))
-        probes = [n for n in (4, 16, 64) if n <= lists]
+        probes = [n for n in (4, 16, 64, 128) if n <= lists]
         plans = [
             ("Flat", "Flat", [("exact", {})]),
             ("HNSW32", "HNSW32,Flat", [(f"efSearch {ef}", {"ef": ef}) for ef in (16, 32, 64, 128, 256)]),

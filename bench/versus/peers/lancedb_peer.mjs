@@ -9,7 +9,7 @@ const lancedb = require("@lancedb/lancedb");
 const arrow = require("apache-arrow");
 
 const kInFlight = 16;
-const kProbes = [16, 64];
+const kProbes = [16, 64, 128];
 const kRefines = [undefined, 2, 10];
 
 // A float32 array of rows x dims in C order.
