@@ -47,7 +47,7 @@ TEST_F(WritesTest, AttributesChangeByIdAndByFilter) {
           .out,
       HasSubstr("updated 1 documents"));
   EXPECT_EQ(Count("n = 200 AND note = 'a b' AND NOT color EXISTS"), 1u);
-  EXPECT_THAT(Bebr({"update", "c", "5", "x", "--set", "year=2021", "--clear"}).out, HasSubstr("the first is x"));
+  EXPECT_THAT(Bebr({"update", "c", "5", "x", "--set", "year=2021", "--clear"}).err, HasSubstr("the first is x"));
   Start();
   EXPECT_EQ(Count("id = '5' AND year = 2021 AND NOT n EXISTS"), 1u);
   // Codes and floats are what they were.
