@@ -156,11 +156,12 @@ class EngineImpl final : public Engine {
     if (page.ok()) page->view_token = seen.token;
     return page;
   }
-  absl::StatusOr<uint64_t> Count(const CountRequest& request) override {
+  absl::StatusOr<CountResult> Count(const CountRequest& request) override {
     BEBR_ASSIGN_OR_RETURN(const auto collection, registry_->Find(request.collection));
     const auto interrupted = [&request] { return Interrupted(request, SteadyNow()); };
-    BEBR_ASSIGN_OR_RETURN(const Selection selection, Select(collection->shards()->view(), request.filter, interrupted));
-    return selection.count();
+    BEBR_ASSIGN_OR_RETURN(const FilteredSelection selection,
+                          Select(collection->shards()->view(), request.filter, request.strict, interrupted));
+    return CountResult{.documents = selection.rows.count(), .warnings = selection.warnings};
   }
   absl::StatusOr<FacetResult> Facets(const FacetRequest& request) override {
     BEBR_ASSIGN_OR_RETURN(const auto collection, registry_->Find(request.collection));

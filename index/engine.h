@@ -185,9 +185,11 @@ class Engine {
   // Pages, counts and attributes' values of what is there now, or of a kept view; all by one filter, if there is one.
   // They block: on the filter and, for a page, on disk reads; deadline and cancellation end them early.
   virtual absl::StatusOr<Page> Scroll(const PageRequest& request) = 0;
-  virtual absl::StatusOr<uint64_t> Count(const CountRequest& request) = 0;
+  virtual absl::StatusOr<CountResult> Count(const CountRequest& request) = 0;
   absl::StatusOr<uint64_t> Count(std::string_view collection, std::string_view filter) {
-    return Count({.collection = std::string(collection), .filter = std::string(filter)});
+    auto counted = Count({.collection = std::string(collection), .filter = std::string(filter)});
+    if (!counted.ok()) return counted.status();
+    return counted->documents;
   }
   virtual absl::StatusOr<FacetResult> Facets(const FacetRequest& request) = 0;
 

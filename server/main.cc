@@ -97,12 +97,15 @@ void BoundAllocatorArenas() {
 // Prints what is damaged, and what is not; the exit status.
 int Verify(const bebr::ServerConfig& config) {
   bool whole = true;
+  size_t directories = 0;
   const auto report = [&](const std::string& directory, const absl::Status& status) {
     whole = whole && status.ok();
+    ++directories;
     std::printf("%s: %s\n", directory.c_str(), status.ok() ? "whole" : std::string(status.message()).c_str());
   };
   const absl::Status status = bebr::VerifyDataDirectory(config.data_dir, config.snapshot_dir, report);
   if (!status.ok()) std::fprintf(stderr, "bebr-server: %s\n", std::string(status.message()).c_str());
+  if (status.ok() && directories == 0) std::printf("%s: 0 collections\n", config.data_dir.c_str());
   return bebr::EndOutput("bebr-server", status.ok() && whole ? bebr::kExitDone : bebr::kExitFailed);
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "absl/strings/str_format.h"
+#include "index/base/float16.h"
 
 namespace bebr {
 
@@ -24,8 +25,11 @@ absl::Status CheckEmbedding(std::string_view field, absl::Span<const float> valu
           absl::StrFormat("%s: value %d is %f; NaN and infinity are refused", field, i, values[i]));
     }
     if (std::fabs(values[i]) > max_abs) {
-      return absl::InvalidArgumentError(
-          absl::StrFormat("%s: value %d is %g; magnitudes up to %g are accepted here", field, i, values[i], max_abs));
+      return absl::InvalidArgumentError(absl::StrFormat(
+          "%s: value %d is %g; magnitudes up to %g are accepted here%s", field, i, values[i], max_abs,
+          max_abs == kFloat16Max ? ", since the collection keeps f16; one that keeps f32 (store_floats) "
+                                   "takes larger ones"
+                                 : ""));
     }
   }
   return absl::OkStatus();

@@ -60,15 +60,21 @@ absl::Status ForEachDirectory(const std::string& directory, absl::FunctionRef<ab
   return absl::OkStatus();
 }
 
+// A directory that is not there is more likely a slip than without damage.
+absl::Status MustExist(const char* option, const std::string& directory) {
+  BEBR_ASSIGN_OR_RETURN(const bool there, FileExists(directory));
+  if (there) return absl::OkStatus();
+  return absl::NotFoundError(absl::StrFormat("%s \"%s\" does not exist: nothing was verified", option, directory));
+}
+
 }  // namespace
 
 absl::Status VerifyData(const std::string& data_dir, const std::string& snapshot_dir, VerifyReport report) {
   std::unique_ptr<DirectoryLock> lock;
-  BEBR_ASSIGN_OR_RETURN(const bool there, FileExists(data_dir));
-  if (there) {
-    BEBR_ASSIGN_OR_RETURN(lock, DirectoryLock::Acquire(data_dir));
-    if (const absl::Status status = ReadAliases(data_dir).status(); !status.ok()) report(data_dir, status);
-  }
+  BEBR_RETURN_IF_ERROR(MustExist("data_dir", data_dir));
+  if (!snapshot_dir.empty()) BEBR_RETURN_IF_ERROR(MustExist("snapshot_dir", snapshot_dir));
+  BEBR_ASSIGN_OR_RETURN(lock, DirectoryLock::Acquire(data_dir));
+  if (const absl::Status status = ReadAliases(data_dir).status(); !status.ok()) report(data_dir, status);
   BEBR_RETURN_IF_ERROR(ForEachDirectory(data_dir + "/collections", [&](const std::string& path) {
     VerifyCollection(path, report);
     return absl::OkStatus();

@@ -68,12 +68,12 @@ absl::Status CheckLimits(const PageRequest& request) {
 absl::StatusOr<Page> ReadPage(const PinnedView& seen, const PageRequest& request) {
   BEBR_RETURN_IF_ERROR(CheckLimits(request));
   const auto interrupted = [&request] { return Interrupted(request, SteadyNow()); };
-  BEBR_ASSIGN_OR_RETURN(const Selection selection, Select(seen.view, request.filter, interrupted));
+  BEBR_ASSIGN_OR_RETURN(FilteredSelection selection, Select(seen.view, request.filter, request.strict, interrupted));
   BEBR_ASSIGN_OR_RETURN(std::vector<SelectedRow> rows,
-                        selection.PageAfter(request.after, request.limit + 1, interrupted));
+                        selection.rows.PageAfter(request.after, request.limit + 1, interrupted));
   const bool more = rows.size() > request.limit;
   if (more) rows.pop_back();
-  Page page;
+  Page page{.warnings = std::move(selection.warnings)};
   uint64_t bytes = 0;
   for (size_t begin = 0; begin < rows.size(); begin += kDocumentsAtATime) {
     BEBR_RETURN_IF_ERROR(interrupted());

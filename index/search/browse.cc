@@ -7,10 +7,13 @@
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "index/base/status_macros.h"
+#include "index/search/search_job.h"
 #include "index/segment/attribute_list.h"
 
 namespace bebr {
@@ -136,6 +139,20 @@ class ValueCounter {
   absl::Status problem_;
 };
 
+// What is to be said of a filter, or with `strict` the error.
+absl::StatusOr<std::vector<std::string>> Warn(const Filter& filter, const CollectionView& view, bool strict) {
+  if (strict) BEBR_RETURN_IF_ERROR(CheckKnown(filter, view));
+  return WarningsOf(filter, view);
+}
+
+// The same of the attribute whose values are counted.
+absl::StatusOr<std::vector<std::string>> WarnOfAttribute(const FacetRequest& request, const CollectionView& view) {
+  const std::string quoted = absl::StrReplaceAll(request.attribute, {{"\\", "\\\\"}, {"`", "\\`"}});
+  const auto exists = Filter::Parse(absl::StrCat("`", quoted, "` EXISTS"));
+  if (!exists.ok()) return std::vector<std::string>();  // no attribute has such a name
+  return Warn(**exists, view, request.strict);
+}
+
 }  // namespace
 
 absl::StatusOr<Selection> Selection::Create(std::shared_ptr<const CollectionView> view, const Filter* filter,
@@ -236,13 +253,16 @@ absl::StatusOr<FacetResult> Selection::CountValues(const FacetRequest& request, 
   return result;
 }
 
-absl::StatusOr<Selection> Select(std::shared_ptr<const CollectionView> view, std::string_view filter,
-                                 Interrupter interrupted) {
+absl::StatusOr<FilteredSelection> Select(std::shared_ptr<const CollectionView> view, std::string_view filter,
+                                         bool strict, Interrupter interrupted) {
   std::unique_ptr<const Filter> parsed;
+  std::vector<std::string> warnings;
   if (!filter.empty()) {
     BEBR_ASSIGN_OR_RETURN(parsed, Filter::Parse(filter));
+    BEBR_ASSIGN_OR_RETURN(warnings, Warn(*parsed, *view, strict));
   }
-  return Selection::Create(std::move(view), parsed.get(), interrupted);
+  BEBR_ASSIGN_OR_RETURN(Selection rows, Selection::Create(std::move(view), parsed.get(), interrupted));
+  return FilteredSelection{std::move(rows), std::move(warnings)};
 }
 
 absl::StatusOr<FacetResult> CountValues(const ShardSet& shards, const FacetRequest& request) {
@@ -251,8 +271,17 @@ absl::StatusOr<FacetResult> CountValues(const ShardSet& shards, const FacetReque
     return absl::InvalidArgumentError(absl::StrFormat("limit is %d; it is 1 to %d", request.limit, kMaxFacets));
   }
   const auto interrupted = [&request] { return Interrupted(request, SteadyNow()); };
-  BEBR_ASSIGN_OR_RETURN(const Selection selection, Select(shards.view(), request.filter, interrupted));
-  return selection.CountValues(request, interrupted);
+  const std::shared_ptr<const CollectionView> view = shards.view();
+  BEBR_ASSIGN_OR_RETURN(FilteredSelection selection, Select(view, request.filter, request.strict, interrupted));
+  BEBR_ASSIGN_OR_RETURN(std::vector<std::string> of_attribute, WarnOfAttribute(request, *view));
+  BEBR_ASSIGN_OR_RETURN(FacetResult result, selection.rows.CountValues(request, interrupted));
+  result.warnings = std::move(selection.warnings);
+  for (std::string& warning : of_attribute) {
+    if (std::find(result.warnings.begin(), result.warnings.end(), warning) == result.warnings.end()) {
+      result.warnings.push_back(std::move(warning));
+    }
+  }
+  return result;
 }
 
 std::string WriterOf(const SelectedRow& row, uint32_t space, const CollectionManifest& manifest) {

@@ -63,9 +63,16 @@ class Selection {
   std::vector<Part> parts_;
 };
 
-// The documents that satisfy the text of a filter; empty: all. INVALID_ARGUMENT as of Filter::Parse.
-absl::StatusOr<Selection> Select(std::shared_ptr<const CollectionView> view, std::string_view filter,
-                                 Interrupter interrupted);
+// The rows that satisfy a filter, and what is to be said of it.
+struct FilteredSelection {
+  Selection rows;
+  std::vector<std::string> warnings;  // what it asks for and no document has
+};
+
+// The documents that satisfy the text of a filter; empty: all. INVALID_ARGUMENT as of Filter::Parse and, if `strict`,
+// in place of warnings.
+absl::StatusOr<FilteredSelection> Select(std::shared_ptr<const CollectionView> view, std::string_view filter,
+                                         bool strict, Interrupter interrupted);
 // Selection::CountValues of a request, whose limits are checked.
 absl::StatusOr<FacetResult> CountValues(const ShardSet& shards, const FacetRequest& request);
 

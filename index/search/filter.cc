@@ -147,8 +147,28 @@ std::string_view TypeName(const Filter::Node& test) {
                                                       : "a number";
 }
 
+// Whether some row of the segments has a value of the type.
+bool SomeHave(absl::Span<const SegmentView* const> segments, const std::string& name, AttributeType type) {
+  return std::any_of(segments.begin(), segments.end(), [&](const SegmentView* segment) {
+    const auto column = segment->attributes->find(name);
+    return column != segment->attributes->end() && Has(*column->second, segment->rows, type);
+  });
+}
+
+// How the attribute of a test that is true of none of its values could be meant; empty: nobody knows.
+std::string_view HintOf(const Filter::Node& test, absl::Span<const SegmentView* const> segments) {
+  if (IsContains(test.op)) return "; it has no lists: compare it by = or IN";
+  if (SomeHave(segments, test.name, AttributeType::kList)) return "; it has lists: ask what they hold by CONTAINS";
+  if (!std::holds_alternative<Timestamp>(test.literals.front()) &&
+      SomeHave(segments, test.name, AttributeType::kTimestamp)) {
+    return "; it has timestamps: write TIMESTAMP \"2026-01-31T12:00:00Z\"";
+  }
+  return "";
+}
+
 // What is to be said of a test whose attribute no row of the segments has, or none with a value that it can be true of.
-std::string SentenceOf(const Filter::Node& test, bool named, bool stored) {
+std::string SentenceOf(const Filter::Node& test, bool named, bool stored,
+                       absl::Span<const SegmentView* const> segments) {
   const bool grouped = OfGroups(test.op);
   if (stored && grouped) {
     return absl::StrFormat("attribute \"%s\" is stored only; nothing is grouped by it", test.name);
@@ -157,7 +177,8 @@ std::string SentenceOf(const Filter::Node& test, bool named, bool stored) {
     return absl::StrFormat("attribute \"%s\" is stored only; a filter can but ask whether it EXISTS", test.name);
   }
   return named && !test.literals.empty() && !grouped
-             ? absl::StrFormat("no document has an attribute \"%s\" of the type of %s", test.name, TypeName(test))
+             ? absl::StrFormat("no document has an attribute \"%s\" of the type of %s%s", test.name, TypeName(test),
+                               HintOf(test, segments))
              : absl::StrFormat("no document has an attribute \"%s\"", test.name);
 }
 
@@ -282,7 +303,7 @@ Filter::Warnings Filter::Unknown(absl::Span<const SegmentView* const> segments) 
       stored = stored || (compares && Has(*column->second, segment->rows, AttributeType::kStored));
     }
     if (!holds) {
-      AddOnce(SentenceOf(*test, named, stored), warnings.unknown);
+      AddOnce(SentenceOf(*test, named, stored, segments), warnings.unknown);
     } else if (stored) {
       AddOnce(
           absl::StrFormat("values of attribute \"%s\" that are stored only, such as texts of more than %d bytes, are "

@@ -105,13 +105,6 @@ absl::Status CheckLimits(const SearchRequest& request) {
   return absl::OkStatus();
 }
 
-// INVALID_ARGUMENT if the filter asks for what no document has.
-absl::Status CheckKnown(const Filter& filter, const CollectionView& view) {
-  const std::vector<std::string> unknown = WarningsOf(filter, view);
-  if (unknown.empty()) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("filter: ", absl::StrJoin(unknown, "; "), " (strict)"));
-}
-
 }  // namespace
 
 Filter::Warnings UnknownIn(const Filter& filter, const CollectionView& view) {
@@ -126,6 +119,12 @@ std::vector<std::string> WarningsOf(const Filter& filter, const CollectionView& 
   Filter::Warnings warnings = UnknownIn(filter, view);
   std::move(warnings.stored.begin(), warnings.stored.end(), std::back_inserter(warnings.unknown));
   return std::move(warnings.unknown);
+}
+
+absl::Status CheckKnown(const Filter& filter, const CollectionView& view) {
+  const std::vector<std::string> unknown = WarningsOf(filter, view);
+  if (unknown.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("filter: ", absl::StrJoin(unknown, "; "), " (strict)"));
 }
 
 absl::StatusOr<std::unique_ptr<SearchJob>> PrepareSearch(SearchRequest request,

@@ -31,6 +31,7 @@ struct PageRequest {
   bool with_attributes = false;
   bool with_embeddings = false;
   bool with_codes = false;
+  bool strict = false;  // a filter that asks for what no document has is an error, not a warning
   // As of a search.
   absl::Duration keep_view = absl::ZeroDuration();
   std::string view_token;
@@ -59,8 +60,9 @@ struct PageDocument {
 // A page of documents.
 struct Page {
   std::vector<PageDocument> documents;
-  std::string next;        // the `after` of the next page; empty: this was the last
-  std::string view_token;  // of the view that is kept, if one is
+  std::string next;                   // the `after` of the next page; empty: this was the last
+  std::string view_token;             // of the view that is kept, if one is
+  std::vector<std::string> warnings;  // what the filter asks for and no document has
 };
 
 // What an attribute is asked for.
@@ -68,7 +70,8 @@ struct FacetRequest {
   std::string collection;
   std::string filter;  // as of a search; empty = all documents
   std::string attribute;
-  size_t limit = 100;  // 1..kMaxFacets
+  size_t limit = 100;   // 1..kMaxFacets
+  bool strict = false;  // as of a page; also of the attribute
   // Asked before the different values take so many more bytes of memory; an error ends the work. May be null.
   std::function<absl::Status(uint64_t bytes)> take_memory;
   absl::Duration deadline = absl::InfiniteDuration();  // on the clock of SteadyNow(), index/base/clock.h
@@ -79,8 +82,15 @@ struct FacetRequest {
 struct CountRequest {
   std::string collection;
   std::string filter;                                  // as of a search; empty = all documents
+  bool strict = false;                                 // as of a page
   absl::Duration deadline = absl::InfiniteDuration();  // on the clock of SteadyNow(), index/base/clock.h
   std::shared_ptr<std::atomic<bool>> cancelled;        // may be null; set by the caller at any time
+};
+
+// How many there are.
+struct CountResult {
+  uint64_t documents = 0;
+  std::vector<std::string> warnings;  // as of a page
 };
 
 // A value of an attribute, and how many documents have it.
@@ -91,10 +101,11 @@ struct Facet {
 
 // The values of an attribute.
 struct FacetResult {
-  std::vector<Facet> facets;    // the most frequent first, then by type and value
-  uint64_t values = 0;          // different ones in all
-  uint64_t documents = 0;       // that satisfy the filter
-  uint64_t with_attribute = 0;  // of these
+  std::vector<Facet> facets;          // the most frequent first, then by type and value
+  uint64_t values = 0;                // different ones in all
+  uint64_t documents = 0;             // that satisfy the filter
+  uint64_t with_attribute = 0;        // of these
+  std::vector<std::string> warnings;  // as of a page; and if no document has the attribute
 };
 
 }  // namespace bebr

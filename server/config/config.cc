@@ -1,5 +1,6 @@
 #include "server/config/config.h"
 
+#include <algorithm>
 #include <map>
 #include <variant>
 
@@ -106,17 +107,35 @@ void ReadVariables(const Environment& environment, GivenOptions& given, std::str
   for (std::string& message : UnknownVariables(environment, variables)) errors.push_back(std::move(message));
 }
 
-void ReadConfigFile(const std::string& path, GivenOptions& given, std::vector<std::string>& errors) {
+// "line 3, column 7" of a mistake, and what is wrong there.
+std::string WhereAndWhat(std::string_view text, const nlohmann::json::parse_error& error) {
+  const std::string_view before = text.substr(0, std::min(text.size(), error.byte == 0 ? 0 : error.byte - 1));
+  const auto line = 1 + std::count(before.begin(), before.end(), '\n');
+  const size_t feed = before.rfind('\n');
+  const size_t column = before.size() - (feed == std::string_view::npos ? 0 : feed + 1) + 1;
+  const std::string_view what = error.what();  // "[json.exception...] parse error at line 3, column 7: <what>"
+  const size_t colon = what.find(": ");
+  return absl::StrFormat("line %d, column %d: %s", line, column,
+                         colon == std::string_view::npos ? what : what.substr(colon + 2));
+}
+
+// False if it cannot be read: nothing is known of its options.
+bool ReadConfigFile(const std::string& path, GivenOptions& given, std::vector<std::string>& errors) {
   const absl::StatusOr<std::string> text = ReadFile(path);
   if (!text.ok()) {
     errors.push_back(absl::StrCat("config file ", text.status().message()));
-    return;
+    return false;
   }
-  const nlohmann::json json =
-      nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false, /*ignore_comments=*/true);
+  nlohmann::json json;
+  try {
+    json = nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/true, /*ignore_comments=*/true);
+  } catch (const nlohmann::json::parse_error& error) {
+    errors.push_back(absl::StrFormat("config file \"%s\" is no JSON: %s", path, WhereAndWhat(*text, error)));
+    return false;
+  }
   if (!json.is_object()) {
     errors.push_back(absl::StrFormat("config file \"%s\" is not a JSON object", path));
-    return;
+    return false;
   }
   for (const auto& [name, value] : json.items()) {
     const std::string source = absl::StrFormat("%s in %s", name, path);
@@ -128,6 +147,7 @@ void ReadConfigFile(const std::string& path, GivenOptions& given, std::vector<st
       given[name] = {source, value.is_string() ? value.get<std::string>() : value.dump()};
     }
   }
+  return true;
 }
 
 }  // namespace
@@ -147,13 +167,13 @@ absl::StatusOr<ServerCommand> ParseServerConfig(const std::vector<std::string>& 
   ReadFlags(arguments, command, given, config_file, errors);
   if (errors.empty() && (command.help || command.version)) return command;
   ReadVariables(environment, given, config_file, errors);
-  if (!config_file.empty()) ReadConfigFile(config_file, given, errors);
+  const bool read = config_file.empty() || ReadConfigFile(config_file, given, errors);
   for (const auto& [name, value] : given) {
     if (const auto problem = SetOption(*FindOption(name), value.text, command.config)) {
       errors.push_back(absl::StrCat(value.source, " ", *problem));
     }
   }
-  CheckTogether(command.config, errors);
+  if (read) CheckTogether(command.config, errors);  // else what it wants may stand in the file
   if (!errors.empty()) return absl::InvalidArgumentError(absl::StrJoin(errors, "\n"));
   return command;
 }

@@ -18,6 +18,11 @@ namespace {
 
 constexpr uint64_t kPageShare = 16;  // of max_answer_bytes: a page ends before it has taken so much
 
+template <typename Response>
+void AddWarnings(std::vector<std::string>& warnings, Response& response) {
+  for (std::string& warning : warnings) response.add_warnings(std::move(warning));
+}
+
 absl::Status Scroll(RpcContext& rpc, const Call& call, const v1::ScrollRequest& request, v1::ScrollResponse& response) {
   BEBR_RETURN_IF_ERROR(rpc.responses->Admit());
   BEBR_RETURN_IF_ERROR(CheckFilterText(request.filter()));
@@ -31,6 +36,7 @@ absl::Status Scroll(RpcContext& rpc, const Call& call, const v1::ScrollRequest& 
   page.with_codes = request.with_codes();
   page.keep_view = absl::Seconds(request.keep_view_s());
   page.view_token = request.view_token();
+  page.strict = request.strict();
   page.max_bytes = std::min(rpc.config.max_message_bytes / 2, rpc.answers.limit() / kPageShare);
   page.take_memory = call.AnswerMemoryTaker();
   page.deadline = call.deadline();
@@ -39,16 +45,19 @@ absl::Status Scroll(RpcContext& rpc, const Call& call, const v1::ScrollRequest& 
   for (PageDocument& document : found.documents) ToProto(std::move(document), response.add_documents());
   response.set_next_page_token(std::move(found.next));
   response.set_view_token(std::move(found.view_token));
+  AddWarnings(found.warnings, response);
   return CheckSize(rpc, response, "ask for fewer documents a page");
 }
 
 absl::Status Count(RpcContext& rpc, const Call& call, const v1::CountRequest& request, v1::CountResponse& response) {
   BEBR_RETURN_IF_ERROR(CheckFilterText(request.filter()));
-  BEBR_ASSIGN_OR_RETURN(const uint64_t documents, rpc.engine->Count({.collection = call.collection(),
-                                                                     .filter = request.filter(),
-                                                                     .deadline = call.deadline(),
-                                                                     .cancelled = call.cancelled()}));
-  response.set_documents(documents);
+  BEBR_ASSIGN_OR_RETURN(CountResult counted, rpc.engine->Count({.collection = call.collection(),
+                                                                .filter = request.filter(),
+                                                                .strict = request.strict(),
+                                                                .deadline = call.deadline(),
+                                                                .cancelled = call.cancelled()}));
+  response.set_documents(counted.documents);
+  AddWarnings(counted.warnings, response);
   return absl::OkStatus();
 }
 
@@ -60,6 +69,7 @@ absl::Status Facets(RpcContext& rpc, const Call& call, const v1::FacetRequest& r
   facets.deadline = call.deadline();
   facets.cancelled = call.cancelled();
   if (request.limit() != 0) facets.limit = request.limit();
+  facets.strict = request.strict();
   BEBR_ASSIGN_OR_RETURN(FacetResult found, rpc.engine->Facets(facets));
   for (Facet& facet : found.facets) {
     v1::FacetResponse::Facet* out = response.add_facets();
@@ -69,6 +79,7 @@ absl::Status Facets(RpcContext& rpc, const Call& call, const v1::FacetRequest& r
   response.set_values(found.values);
   response.set_documents(found.documents);
   response.set_with_attribute(found.with_attribute);
+  AddWarnings(found.warnings, response);
   return CheckSize(rpc, response, "ask for fewer values");
 }
 

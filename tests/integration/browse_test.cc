@@ -1,4 +1,5 @@
 // Reading back over the network: pages, counts, facets, many documents by id, and an export that an import reads.
+#include <filesystem>
 #include <fstream>
 #include <set>
 #include <sstream>
@@ -149,6 +150,50 @@ TEST_F(BrowseTest, AnImportReadsBackExactlyWhatAnExportWrote) {
     EXPECT_EQ(tags[2].double_value(), 2.0);
     EXPECT_EQ(tags[3].timestamp_value(), "1969-12-31T23:59:59.5Z");
   }
+}
+
+TEST_F(BrowseTest, ASlipInAFilterIsToldAndReplacesNoExport) {
+  Start();
+  CreateCollection();
+  ASSERT_NO_FATAL_FAILURE(Fill(10));
+  ASSERT_EQ(Bebr({"export", "c", Path("keep")}).exit_code, 0);
+  const std::string before = Contents(Path("keep.npy")) + Contents(Path("keep.jsonl"));
+  const Outcome refused = Bebr({"export", "c", Path("keep"), "--filter", "m = 1"});
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.err, HasSubstr("no document has an attribute \"m\""));
+  EXPECT_EQ(Contents(Path("keep.npy")) + Contents(Path("keep.jsonl")), before);
+  EXPECT_FALSE(std::filesystem::exists(Path("keep.jsonl.part")));
+  EXPECT_FALSE(std::filesystem::exists(Path("keep.npy.part")));
+  const Outcome forced = Bebr({"export", "c", Path("other"), "--filter", "NOT m = 1", "--force"});
+  EXPECT_EQ(forced.exit_code, 0) << forced.err;
+  EXPECT_THAT(forced.err, HasSubstr("warning: no document has an attribute \"m\""));
+  EXPECT_THAT(forced.out, HasSubstr("exported 10 documents"));
+  for (const std::vector<std::string>& verb : {std::vector<std::string>{"count", "c", "--filter", "m = 1"},
+                                               {"scroll", "c", "--filter", "m = 1"},
+                                               {"facets", "c", "n", "--filter", "m = 1"},
+                                               {"facets", "c", "m"}}) {
+    const Outcome told = Bebr(verb);
+    EXPECT_EQ(told.exit_code, 0) << verb[0] << told.err;
+    EXPECT_EQ(told.err, "bebr: warning: no document has an attribute \"m\"\n") << verb[0];
+    std::vector<std::string> strict = verb;
+    strict.push_back("--strict");
+    EXPECT_EQ(Bebr(strict).exit_code, 1) << verb[0];
+  }
+  EXPECT_EQ(Bebr({"count", "c", "--filter", "n = 1", "--strict"}).err, "");
+}
+
+// An id is one line, whatever is in it, and what scroll prints names the same documents to delete.
+TEST_F(BrowseTest, IdsOfManyLinesAreOneLine) {
+  Start();
+  CreateCollection();
+  v1::UpsertRequest request = MakeUpsert("c", 0, 4);
+  request.mutable_documents(0)->set_id("1\n3");
+  request.mutable_documents(2)->set_id("\x1b]0;x\x07");
+  ASSERT_TRUE(client_->Upsert(request).ok());
+  const Outcome ids = Bebr({"scroll", "c", "--filter", "n IN (0, 2)"});
+  EXPECT_EQ(ids.out, "\"\\u001b]0;x\\u0007\"\n\"1\\n3\"\n");
+  EXPECT_EQ(Bebr({"delete", "c", "--ids", WriteFile("ids", ids.out)}).out, "deleted 2 documents\n");
+  EXPECT_EQ(Bebr({"scroll", "c"}).out, "1\n3\n");
 }
 
 TEST_F(BrowseTest, AnExportSaysWhatItCannotGive) {

@@ -53,6 +53,56 @@ TEST(Programs, AgreeOnExitCodes) {
   }
 }
 
+TEST(Programs, AnswerHelpAsAVerb) {
+  EXPECT_THAT(RunProgram("bebr", {"help"}).out, HasSubstr("import"));
+  EXPECT_THAT(RunProgram("bebr", {"help", "search"}).out, HasSubstr("--queries"));
+}
+
+TEST(Programs, VerifyWhatIsThereOnly) {
+  TemporaryDirectory directory;
+  const Outcome empty = RunProgram("bebr-server", {"--verify", "--data_dir", directory.path()});
+  EXPECT_EQ(empty.exit_code, 0) << empty.err;
+  EXPECT_THAT(empty.out, HasSubstr("0 collections"));
+  const std::string nowhere = directory.path() + "/nowhere";
+  for (const std::vector<std::string>& flags :
+       {std::vector<std::string>{"--data_dir", nowhere}, {"--data_dir", directory.path(), "--snapshot_dir", nowhere}}) {
+    std::vector<std::string> arguments = flags;
+    arguments.push_back("--verify");
+    const Outcome missing = RunProgram("bebr-server", arguments);
+    EXPECT_EQ(missing.exit_code, 1);
+    EXPECT_THAT(missing.err, HasSubstr("\"" + nowhere + "\" does not exist"));
+  }
+}
+
+TEST_F(CommandLineTest, WrongArgumentsAreNoFailure) {
+  Start();
+  CreateCollection();
+  const std::string queries = WriteJsonLines("queries.jsonl", 2);
+  for (const std::vector<std::string>& line :
+       {std::vector<std::string>{"bench", "c", "--queries", queries, "--clients", "0"},
+        {"bench", "c", "--queries", queries, "--seconds", "0"},
+        {"search", "c", "--queries", queries, "--row", "9999"},
+        {"delete", "c"},
+        {"get", "c"}}) {
+    EXPECT_EQ(Bebr(line).exit_code, 2) << line[0];
+  }
+  EXPECT_EQ(Bebr({"get", "c", "nosuch"}).exit_code, 1);
+  const Outcome update = Bebr({"update", "c", "nosuch", "--set", "n=1"});
+  EXPECT_EQ(update.exit_code, 1);
+  EXPECT_THAT(update.err, HasSubstr("the first is nosuch"));
+}
+
+TEST_F(CommandLineTest, ServersAreNamedAsUrlsToo) {
+  Start();
+  const auto collections = [](const std::string& server) {
+    return RunProgram("bebr", {"collections", "--server", server});
+  };
+  EXPECT_EQ(collections("http://" + server_->address()).exit_code, 0);
+  EXPECT_EQ(collections("http://" + server_->address() + "/").exit_code, 0);
+  EXPECT_THAT(collections("https://" + server_->address()).err, HasSubstr("https is TLS"));
+  EXPECT_THAT(collections("ftp://" + server_->address()).err, HasSubstr("it is HOST:PORT"));
+}
+
 TEST(Programs, TheTrainerAgreesToo) {
   if (!std::filesystem::exists(BEBR_PROGRAMS "/bebr-train")) GTEST_SKIP() << "built without the trainer";
   EXPECT_EQ(RunProgram("bebr-train", {"--no-such-flag"}).exit_code, 2);
@@ -129,8 +179,9 @@ TEST_F(CommandLineTest, ImportSaysHowToGoOn) {
   const Outcome refused =
       Bebr({"import", "c", WriteJsonLines("rows.jsonl", 1000, 420), "--batch", "100", "--window", "1"});
   EXPECT_EQ(refused.exit_code, 1);
-  EXPECT_THAT(refused.err,
-              AllOf(HasSubstr("Rows 0 to 399"), HasSubstr("400 documents"), HasSubstr("--offset 400 goes on")));
+  EXPECT_THAT(refused.err, AllOf(HasSubstr("row 420 of"), HasSubstr("keeps f16"), HasSubstr("Rows 0 to 399"),
+                                 HasSubstr("400 documents"), HasSubstr("--offset 400 goes on"),
+                                 HasSubstr("once that row is mended")));
   EXPECT_EQ(Documents(), 400u);
   const Outcome rest =
       Bebr({"import", "c", WriteJsonLines("rows.jsonl", 1000), "--batch", "100", "--offset", "400", "--json"});

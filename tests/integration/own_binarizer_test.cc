@@ -91,6 +91,11 @@ TEST_F(OwnBinarizerTest, ServesAtOnceLearnsAndSaysSo) {
   const Outcome wrote = RunProgram("bebr", {"export", "c", exported, "--server", server_->address()});
   EXPECT_EQ(wrote.exit_code, 0) << wrote.err;
   EXPECT_THAT(wrote.out, HasSubstr("exported 2,100 documents"));
+  // So bench finds the floats, too, that it counts recall by.
+  const Outcome bench = RunProgram("bebr", {"bench", "c", "--queries", exported + ".npy", "--sample", "20", "--clients",
+                                            "1", "--seconds", "2", "--json", "--server", server_->address()});
+  ASSERT_EQ(bench.exit_code, 0) << bench.err;
+  EXPECT_GE(nlohmann::json::parse(bench.out)["recall"], 0.99);
   const Outcome stats = RunProgram("bebr", {"stats", "c", "--server", server_->address()});
   EXPECT_THAT(stats.out, HasSubstr("auto-1 is fitted to"));
   // A search may still ask for the codes alone.

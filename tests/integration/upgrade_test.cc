@@ -244,7 +244,10 @@ TEST_F(UpgradeTest, Kill9AtEveryStepResumesAndRollbackIsExact) {
   EXPECT_EQ(client_->GetCollection("c")->default_version(), "v2");
   EXPECT_EQ(client_->GetCollection("c")->previous_default(), "v1");
   const auto new_answers = Answers("", true);
-  EXPECT_EQ(Bebr({"version", "rollback", "c"}).exit_code, 0);
+  const Outcome rolled = Bebr({"version", "rollback", "c", "--expect", "v2"});
+  EXPECT_EQ(rolled.exit_code, 0);
+  // As after an answer that was lost: it does not go forward again.
+  EXPECT_EQ(Bebr({"version", "rollback", "c", "--expect", "v2"}).exit_code, 1);
   EXPECT_EQ(Answers("", true), old_answers);
   KillAndRestart();
   EXPECT_EQ(Answers("", true), old_answers);

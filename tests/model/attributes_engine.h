@@ -50,7 +50,7 @@ class AttributesEngineTest : public ::testing::Test {
     return outcome->get_future().get();
   }
   uint64_t Count(const std::string& filter) {
-    const auto count = engine_->Count({.collection = "c", .filter = filter});
+    const auto count = engine_->Count("c", filter);
     EXPECT_TRUE(count.ok()) << count.status();
     return count.value_or(0);
   }

@@ -107,7 +107,8 @@ class EngineBrowseTest : public ::testing::Test {
     EXPECT_EQ(next, expected.end());
     const auto count = engine_->Count({.collection = "c", .filter = filter});
     ASSERT_TRUE(count.ok()) << count.status();
-    EXPECT_EQ(*count, expected.size());
+    EXPECT_EQ(count->documents, expected.size());
+    EXPECT_TRUE(count->warnings.empty());
   }
 
   void ExpectFacets(const std::string& filter, Accept accept, const std::string& attribute, size_t limit) {
@@ -154,6 +155,25 @@ TEST_F(EngineBrowseTest, AgreesWithAMap) {
       ASSERT_NO_FATAL_FAILURE(ExpectFacets("", IsAny, "unknown", limit));
     }
   }
+}
+
+TEST_F(EngineBrowseTest, WhatNoDocumentHasIsTold) {
+  ASSERT_NO_FATAL_FAILURE(Write(100));
+  const std::vector<std::string> colour = {"no document has an attribute \"colour\""};
+  const std::string filter = "NOT colour = \"red\"";
+  EXPECT_EQ(engine_->Count({.collection = "c", .filter = filter})->warnings, colour);
+  EXPECT_EQ(engine_->Scroll({.collection = "c", .filter = filter})->warnings, colour);
+  EXPECT_EQ(engine_->Facets({.collection = "c", .filter = filter, .attribute = "n"})->warnings, colour);
+  EXPECT_EQ(engine_->Facets({.collection = "c", .filter = filter, .attribute = "colour"})->warnings, colour);
+  EXPECT_EQ(engine_->Facets({.collection = "c", .attribute = "colour"})->warnings, colour);
+  EXPECT_TRUE(engine_->Facets({.collection = "c", .attribute = "n"})->warnings.empty());
+  EXPECT_EQ(engine_->Facets({.collection = "c", .attribute = "a`b\\"})->warnings,
+            std::vector<std::string>{"no document has an attribute \"a`b\\\""});
+  const auto refused = absl::StatusCode::kInvalidArgument;
+  EXPECT_EQ(engine_->Count({.collection = "c", .filter = filter, .strict = true}).status().code(), refused);
+  EXPECT_EQ(engine_->Scroll({.collection = "c", .filter = filter, .strict = true}).status().code(), refused);
+  EXPECT_EQ(engine_->Facets({.collection = "c", .attribute = "colour", .strict = true}).status().code(), refused);
+  EXPECT_TRUE(engine_->Facets({.collection = "c", .attribute = "n", .strict = true}).ok());
 }
 
 TEST_F(EngineBrowseTest, PagesGoOnFromAnyIdWhateverIsWritten) {

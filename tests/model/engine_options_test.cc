@@ -55,7 +55,7 @@ class EngineOptionsTest : public ::testing::TestWithParam<Metric> {
     std::set<std::string> ids;
     const SearchResult result = Must({.queries = {queries_[0]}, .k = 10000, .filter = filter});
     for (const SearchHit& hit : result.hits.at(0)) ids.insert(hit.id);
-    const auto count = engine_->Count({.collection = "c", .filter = filter});
+    const auto count = engine_->Count("c", filter);
     EXPECT_TRUE(count.ok() && *count == ids.size()) << filter;
     return ids;
   }

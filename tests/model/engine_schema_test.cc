@@ -118,10 +118,17 @@ TEST_F(EngineSchemaTest, TypesThatNoDocumentHasAreTold) {
   };
   EXPECT_THAT(warnings("any < TIMESTAMP '2026-01-01T00:00:00Z'", false)->warnings,
               ElementsAre("no document has an attribute \"any\" of the type of a timestamp"));
-  EXPECT_THAT(warnings("any CONTAINS 1", false)->warnings,
-              ElementsAre("no document has an attribute \"any\" of the type of a list"));
-  EXPECT_THAT(warnings("tags = 'x'", false)->warnings,
-              ElementsAre("no document has an attribute \"tags\" of the type of a text"));
+  EXPECT_THAT(
+      warnings("any CONTAINS 1", false)->warnings,
+      ElementsAre("no document has an attribute \"any\" of the type of a list; it has no lists: compare it by = "
+                  "or IN"));
+  EXPECT_THAT(
+      warnings("tags = 'x'", false)->warnings,
+      ElementsAre("no document has an attribute \"tags\" of the type of a text; it has lists: ask what they hold by "
+                  "CONTAINS"));
+  ASSERT_TRUE(Put({{"b", {{"at", Timestamp{1}}}}}).ok());
+  EXPECT_THAT(warnings("at > '2026'", false)->warnings,
+              ElementsAre(HasSubstr("it has timestamps: write TIMESTAMP \"2026-01-31T12:00:00Z\"")));
   EXPECT_TRUE(warnings("tags CONTAINS 'y' OR any = 1.5", true).ok());
   EXPECT_EQ(warnings("tags = 'x'", true).status().code(), absl::StatusCode::kInvalidArgument);
 }

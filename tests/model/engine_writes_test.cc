@@ -284,7 +284,7 @@ TEST_F(EngineWritesTest, WhatNobodyWaitsForIsNotSelected) {
   AttributeUpdate update{.collection = "c", .filter = "n > 0", .change = {.clear = true}, .cancelled = gone};
   engine_->UpdateAttributes(update, [&](absl::StatusOr<ChangeResult> r) { cancelled.set_value(std::move(r)); });
   EXPECT_EQ(cancelled.get_future().get().status().code(), absl::StatusCode::kCancelled);
-  EXPECT_EQ(*engine_->Count({.collection = "c", .filter = "n > 0"}), 2u);
+  EXPECT_EQ(*engine_->Count("c", "n > 0"), 2u);
 }
 
 TEST_F(EngineWritesTest, AgreesWithTheModel) {

@@ -14,6 +14,11 @@ import type { Attributes, CallOptions, Document, DocumentToWrite, Facets, Filter
 import { leftOut, upsertStream, writing } from "./upsert_stream.js";
 import { type DocumentInit, fromDocument, fromHits, fromScalar, isVector, Packer, Rows, toAttribute, toExamples, toIds, toStreamed, toVector } from "./values.js";
 
+/** What a filter names and no document has, mostly a slip: of calls whose answer has no place for it. */
+function warn(warnings: readonly string[]): void {
+  for (const text of warnings) process.emitWarning(text, "BebrFilterWarning");
+}
+
 function searchOptions(options: SearchOptions): MessageInitShape<typeof SearchOptionsSchema> {
   const { k = 10, filter = "", rerank, minScore, withAttributes = true, version = "", firstLevels = 0, candidates = 0, offset = 0, exclude = [], strict = false, explain = false, modelChecksum = 0, groupBy = "", groupSize = 1, keepViewS = 0, view = "" } = options;
   for (const [name, value] of Object.entries({ k, rerank, firstLevels, candidates, offset, modelChecksum, groupSize, keepViewS })) if (value !== undefined) whole(name, value);
@@ -24,7 +29,7 @@ function searchOptions(options: SearchOptions): MessageInitShape<typeof SearchOp
 
 const SEARCH_OPTIONS = ["k", "filter", "rerank", "minScore", "withAttributes", "version", "firstLevels", "candidates", "offset", "exclude", "strict", "explain", "modelChecksum", "groupBy", "groupSize", "keepViewS", "view"] as const;
 const UPSERT_OPTIONS = ["version", "merge", "replaceAll", "ifAbsent", "ifNewerBy", "partial", "modelChecksum", "batch", "progress"] as const;
-const FUSIONS: Record<Fusion, FusionKind> = { max: FusionKind.MAX, mean: FusionKind.MEAN, reciprocal_rank: FusionKind.RECIPROCAL_RANK };
+const FUSIONS: Record<Fusion, FusionKind> = { max: FusionKind.MAX, mean: FusionKind.MEAN, reciprocal_rank: FusionKind.RECIPROCAL_RANK, rrf: FusionKind.RECIPROCAL_RANK };
 const MOST_IDS = 10_000;
 
 function toRankedList(list: RankedList, index: number): { ids: string[]; scores?: number[] } {
@@ -205,7 +210,9 @@ export class Collection {
     let deleted = 0;
     await telling(() => deleted, async () => {
       for (const part of parts(which)) {
-        deleted += Number((await this.transport.unary(DocumentService.method.delete, { collection: this.name, ...part }, options, true)).deleted);
+        const answer = await this.transport.unary(DocumentService.method.delete, { collection: this.name, ...part }, options, true);
+        warn(answer.warnings);
+        deleted += Number(answer.deleted);
       }
     });
     return deleted;
@@ -217,13 +224,14 @@ export class Collection {
    *     for await (const page of papers.scroll({ filter: "year >= 2020" })) ...
    */
   async *scroll(options: ScrollOptions = {}): AsyncGenerator<Document[], void> {
-    const call = callOptions(options, "filter", "limit", "after", "withAttributes", "withEmbeddings", "keepViewS", "view");
-    const { filter = "", limit = 1000, withAttributes = true, withEmbeddings = false, keepViewS = 0 } = options;
-    const request = { collection: this.name, filter: filterText(filter), limit: whole("limit", limit), withAttributes, withEmbeddings, keepViewS: whole("keepViewS", keepViewS) };
+    const call = callOptions(options, "filter", "limit", "after", "withAttributes", "withEmbeddings", "keepViewS", "view", "strict");
+    const { filter = "", limit = 1000, withAttributes = true, withEmbeddings = false, keepViewS = 0, strict = false } = options;
+    const request = { collection: this.name, filter: filterText(filter), limit: whole("limit", limit), withAttributes, withEmbeddings, keepViewS: whole("keepViewS", keepViewS), strict };
     let viewToken = options.view ?? "";
     let pageToken = options.after ?? "";
     do {
       const answer = await this.transport.unary(DocumentService.method.scroll, { ...request, pageToken, viewToken }, call, true);
+      if (pageToken === (options.after ?? "")) warn(answer.warnings);
       if (answer.documents.length > 0) yield answer.documents.map(fromDocument);
       pageToken = answer.nextPageToken;
       if (answer.viewToken !== "") viewToken = answer.viewToken;
@@ -231,19 +239,22 @@ export class Collection {
   }
 
   /** The values of an attribute and how many documents have each, the most frequent `limit` of them (100; at most 10,000). */
-  async facets(attribute: string, options: CallOptions & { filter?: Filter; limit?: number } = {}): Promise<Facets> {
-    const call = callOptions(options, "filter", "limit");
-    const request = { collection: this.name, attribute, filter: filterText(options.filter ?? ""), limit: whole("limit", options.limit ?? 100) };
+  async facets(attribute: string, options: CallOptions & { filter?: Filter; limit?: number; strict?: boolean } = {}): Promise<Facets> {
+    const call = callOptions(options, "filter", "limit", "strict");
+    const request = { collection: this.name, attribute, filter: filterText(options.filter ?? ""), limit: whole("limit", options.limit ?? 100), strict: options.strict ?? false };
     const answer = await this.transport.unary(DocumentService.method.facets, request, call, true);
     const facets = answer.facets.map(({ value, documents }) => ({ value: (value && fromScalar(value.kind)) as Scalar, documents: Number(documents) }));
-    return { facets, values: Number(answer.values), documents: Number(answer.documents), withAttribute: Number(answer.withAttribute) };
+    return { facets, values: Number(answer.values), documents: Number(answer.documents), withAttribute: Number(answer.withAttribute), warnings: answer.warnings };
   }
 
-  /** Documents in it, or those of them that satisfy a filter. */
-  async count(options: CallOptions & { filter?: Filter } = {}): Promise<number> {
-    const call = callOptions(options, "filter");
+  /** Documents in it, or those of them that satisfy a filter. What that names and no document has is a warning of the process, or with `strict` an error. */
+  async count(options: CallOptions & { filter?: Filter; strict?: boolean } = {}): Promise<number> {
+    const call = callOptions(options, "filter", "strict");
     if (!options.filter) return (await this.stats(call)).documents;
-    return Number((await this.transport.unary(DocumentService.method.count, { collection: this.name, filter: filterText(options.filter) }, call, true)).documents);
+    const request = { collection: this.name, filter: filterText(options.filter), strict: options.strict ?? false };
+    const answer = await this.transport.unary(DocumentService.method.count, request, call, true);
+    warn(answer.warnings);
+    return Number(answer.documents);
   }
 
   /** What it holds and takes: documents, versions, memory, disk. */

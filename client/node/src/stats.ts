@@ -114,7 +114,7 @@ export function toFloatStorage(storage: FloatStorage): FloatStorageEnum {
 }
 
 export function toMetric(metric: Metric): MetricEnum {
-  return { cosine: MetricEnum.COSINE, inner_product: MetricEnum.INNER_PRODUCT, l2: MetricEnum.L2 }[metric];
+  return { cosine: MetricEnum.COSINE, inner_product: MetricEnum.INNER_PRODUCT, ip: MetricEnum.INNER_PRODUCT, l2: MetricEnum.L2 }[metric];
 }
 
 const KINDS: Record<string, AttributeKind> = { string: AttributeKind.STRING, int: AttributeKind.INT, double: AttributeKind.DOUBLE, bool: AttributeKind.BOOL, timestamp: AttributeKind.TIMESTAMP };

@@ -100,6 +100,8 @@ export interface Facets {
   /** That satisfy the filter, and of these the ones that have the attribute. */
   documents: number;
   withAttribute: number;
+  /** As of Hits; and if no document has the attribute. */
+  warnings: string[];
 }
 
 /** A stored document. */
@@ -196,7 +198,7 @@ export interface SearchOptions extends CallOptions {
 }
 
 /** How the lists of several vectors become one. */
-export type Fusion = "max" | "mean" | "reciprocal_rank";
+export type Fusion = "max" | "mean" | "reciprocal_rank" | "rrf";
 
 /** Documents from elsewhere, best first: ids, or their scores by id. */
 export type RankedList = readonly Id[] | Record<string, number>;
@@ -232,6 +234,8 @@ export interface ScrollOptions extends CallOptions {
   keepViewS?: number;
   /** The token of a view that a search has kept. */
   view?: string;
+  /** What the filter names and no document has is an error; without it a warning of the process. */
+  strict?: boolean;
 }
 
 /** What upserts take. */
@@ -258,7 +262,7 @@ export interface UpsertOptions extends CallOptions {
 /** How floats are kept beside the codes; without them there is no rerank. */
 export type FloatStorage = "none" | "f16" | "f32";
 /** Scores of "l2" are minus the squared Euclidean distance. */
-export type Metric = "cosine" | "inner_product" | "l2";
+export type Metric = "cosine" | "inner_product" | "ip" | "l2";
 
 interface CreateCommon extends CallOptions {
   /** "f16" unless it is given. */

@@ -285,6 +285,16 @@ test("slips in filters are told", async () => {
   assert.match((await papers.searchBatch([row(7)], { filter: "yaer >= 2005" }))[0]?.warnings.join() ?? "", /yaer/);
   assert.match((await rejected(() => papers.search(row(7), { filter: "yaer >= 2005", strict: true }))).message, /yaer/);
   assert.deepEqual((await papers.search(row(7), { filter: "year >= 2005" })).warnings, []);
+  const told: string[] = [];
+  const listen = (warning: Error) => { if (warning.name === "BebrFilterWarning") told.push(warning.message); };
+  process.on("warning", listen);
+  assert.equal(await papers.count({ filter: "yaer = 1" }), 0);
+  for await (const page of papers.scroll({ filter: "NOT yaer = 1", limit: 300 })) assert.ok(page.length > 0);
+  await new Promise((resolve) => setImmediate(resolve)); // warnings come after the call
+  process.off("warning", listen);
+  assert.equal(told.length, 2);
+  assert.match((await papers.facets("lagn")).warnings.join(), /lagn/);
+  assert.equal((await rejected(() => papers.count({ filter: "yaer = 1", strict: true }))).code, "INVALID_ARGUMENT");
 });
 
 test("scrolls, counts and facets", async () => {
@@ -298,7 +308,7 @@ test("scrolls, counts and facets", async () => {
   }
   assert.equal(await papers.count({ filter: { year: 2007 } }), 40);
   const facets = await papers.facets("lang", { filter: "year >= 2000" });
-  assert.deepEqual(facets, { facets: [{ value: "en", documents: 666 }, { value: "de", documents: 334 }], values: 2, documents: 1000, withAttribute: 1000 });
+  assert.deepEqual(facets, { facets: [{ value: "en", documents: 666 }, { value: "de", documents: 334 }], values: 2, documents: 1000, withAttribute: 1000, warnings: [] });
 });
 
 test("many ids are several calls, whole numbers are ids", async () => {

@@ -434,6 +434,27 @@ def test_slips_in_filters_are_told(papers: bebr.Collection, docs: Matrix) -> Non
     assert papers.search_batch(docs[:2], filter="yaer >= 2005")[1].warnings == hits.warnings
     assert "yaer" in str(rejected(lambda: papers.search(docs[7], filter="yaer >= 2005", strict=True)))
     assert papers.search(docs[7], filter="year >= 2005").warnings == ()
+    with pytest.warns(bebr.FilterWarning, match="yaer"):
+        assert papers.count(filter="yaer >= 2005") == 0
+    with pytest.warns(bebr.FilterWarning, match="yaer") as told:
+        assert list(papers.scroll(filter="NOT yaer = 1", limit=300))
+    assert len(told) == 1  # not with every page
+    assert "yaer" in papers.facets("lang", filter="yaer = 1").warnings[0] and "lagn" in papers.facets("lagn").warnings[0]
+    assert papers.facets("lang").warnings == ()
+    for call in (lambda: papers.count(filter="yaer = 1", strict=True), lambda: next(papers.scroll(filter="yaer = 1", strict=True)),
+                 lambda: papers.facets("lagn", strict=True)):
+        assert "a" in str(rejected(call))
+
+
+def test_a_wrong_progress_is_refused_before_anything_is_written(papers: bebr.Collection, docs: Matrix) -> None:
+    before = papers.count()
+    assert rejected(lambda: papers.upsert([f"new{i}" for i in range(1000)], docs[:1000], progress=True)).field == "progress"  # type: ignore[arg-type]
+    assert papers.count() == before
+
+
+def test_ids_do_not_reach_the_terminal() -> None:
+    hit = bebr.Hit(id="a\n\x1b[31m", score=1.0, attributes={}, exact=True, its=0.0, version="v1")
+    assert "\x1b" not in repr(bebr.Hits(hits=(hit,), documents_scanned=1, timings=bebr.Timings(0, 0, 0, 0, 0)))
 
 
 def test_explanations(papers: bebr.Collection, docs: Matrix) -> None:

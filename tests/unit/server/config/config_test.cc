@@ -12,6 +12,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 std::string ErrorOf(const std::vector<std::string>& arguments, const Environment& environment = {}) {
   const auto command = ParseServerConfig(arguments, environment);
@@ -116,6 +117,9 @@ TEST(ServerConfig, RefusesWhatIsNotAConfigFile) {
   EXPECT_THAT(ErrorOf({"--config", "/nonexistent/file"}), HasSubstr("cannot be read"));
   const ConfigFile list("[1]");
   EXPECT_THAT(ErrorOf({"--config", list.path()}), HasSubstr("is not a JSON object"));
+  const ConfigFile broken("{\n  \"threads\": 2,\n  \"data_dir\" \"d\"\n}");
+  EXPECT_THAT(ErrorOf({"--config", broken.path()}),
+              AllOf(HasSubstr("is no JSON: line 3, column "), Not(HasSubstr("data_dir is not set"))));
   const ConfigFile wrong(R"({"data_dir": "d", "thread": 1, "threads": 1.5})");
   EXPECT_THAT(ErrorOf({"--config", wrong.path()}), AllOf(HasSubstr("thread in"), HasSubstr("threads in")));
 }
