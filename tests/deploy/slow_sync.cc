@@ -1,10 +1,12 @@
 // Preloaded into a server it makes a slow disk: every sync takes SLOW_SYNC_MS longer; where SLOW_SYNC_WHILE
 // is set, only while there is a file of that name, and where SLOW_SYNC_IN is, only of files with that in their paths.
 // With FULL_DISK_IN it also makes a full one: a write to files with that in their paths fails while there is the file
-// SLOW_SYNC_WHILE.
+// SLOW_SYNC_WHILE. KILL_AT_SYNC ends the process at its sync of that number.
+#include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <climits>
@@ -25,6 +27,12 @@ bool IsIn(int fd, const char* part) {
   if (length <= 0) return false;
   path[length] = '\0';
   return std::strstr(path, part) != nullptr;
+}
+
+void KillInTime() {
+  static const char* const last = std::getenv("KILL_AT_SYNC");
+  static std::atomic<int> syncs{0};
+  if (last != nullptr && ++syncs == std::atoi(last)) kill(getpid(), SIGKILL);
 }
 
 void Wait(int fd) {
@@ -48,11 +56,13 @@ bool IsFull(int fd) {
 }  // namespace
 
 extern "C" int fdatasync(int fd) {
+  KillInTime();
   Wait(fd);
   return static_cast<int>(syscall(SYS_fdatasync, fd));
 }
 
 extern "C" int fsync(int fd) {
+  KillInTime();
   Wait(fd);
   return static_cast<int>(syscall(SYS_fsync, fd));
 }
