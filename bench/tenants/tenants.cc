@@ -42,6 +42,7 @@ struct Options {
   size_t k = 10;
   size_t rounds = 3;
   double seconds = 1.5;
+  std::string only;  // one kind of question, which a profile is made of
 };
 
 size_t TenantOf(const Options& options, size_t document) { return Mix(document) % options.tenants; }
@@ -59,8 +60,9 @@ struct Question {
 };
 
 struct Measured {
-  double seconds = 0;
+  double seconds = 0, cpu_seconds = 0;
   std::vector<double> latencies_ms;
+  double cpu_us() const { return cpu_seconds * 1e6 / static_cast<double>(latencies_ms.size()); }
   double rate() const { return static_cast<double>(latencies_ms.size()) / seconds; }
 };
 
@@ -76,7 +78,7 @@ class Clients {
     std::vector<std::thread> threads;
     Mutex mutex;
     absl::Status status;
-    const double start = NowSeconds();
+    const double start = NowSeconds(), cpu = OwnCpuSeconds();
     for (size_t c = 0; c < questions.size(); ++c) {
       threads.emplace_back([&, c] {
         std::vector<double> latencies;
@@ -95,6 +97,7 @@ class Clients {
     stop = true;
     for (std::thread& thread : threads) thread.join();
     measured.seconds += NowSeconds() - start;
+    measured.cpu_seconds += OwnCpuSeconds() - cpu;
     return status;
   }
 
@@ -155,6 +158,7 @@ absl::Status MeasureFilters(const Options& options, Clients& clients, nlohmann::
   std::vector<Kind> kinds = {{"no filter", Unfiltered(options), {}},
                              {"own tenant", OwnTenants(options), {}},
                              {"own half", OwnHalves(options), {}}};
+  if (!options.only.empty()) std::erase_if(kinds, [&](const Kind& kind) { return kind.name != options.only; });
   for (Kind& kind : kinds) {
     Measured first;  // builds the indexes
     BEBR_RETURN_IF_ERROR(clients.Run(kind.questions, 0.2, first));
@@ -163,15 +167,18 @@ absl::Status MeasureFilters(const Options& options, Clients& clients, nlohmann::
     for (Kind& kind : kinds) BEBR_RETURN_IF_ERROR(clients.Run(kind.questions, options.seconds, kind.measured));
   }
   std::printf("%zu documents, %zu tenants, %zu clients\n", options.documents, options.tenants, options.clients);
-  std::printf("%-12s %11s %12s %9s %9s\n", "filter", "queries/s", "to unfiltered", "p50, ms", "p99, ms");
+  std::printf("%-12s %11s %13s %14s %9s %9s\n", "filter", "queries/s", "to unfiltered", "cpu us a query", "p50, ms",
+              "p99, ms");
   for (Kind& kind : kinds) {
     std::sort(kind.measured.latencies_ms.begin(), kind.measured.latencies_ms.end());
     const double ratio = kind.measured.rate() / kinds[0].measured.rate();
     const double p50 = Percentile(kind.measured.latencies_ms, 0.5), p99 = Percentile(kind.measured.latencies_ms, 0.99);
-    std::printf("%-12s %11.0f %12.2f %9.2f %9.2f\n", kind.name, kind.measured.rate(), ratio, p50, p99);
+    std::printf("%-12s %11.0f %13.2f %14.0f %9.2f %9.2f\n", kind.name, kind.measured.rate(), ratio,
+                kind.measured.cpu_us(), p50, p99);
     json["filters"].push_back({{"filter", kind.name},
                                {"queries_per_s", kind.measured.rate()},
                                {"to_unfiltered", ratio},
+                               {"cpu_us_per_query", kind.measured.cpu_us()},
                                {"p50_ms", p50},
                                {"p99_ms", p99}});
   }
@@ -223,7 +230,7 @@ absl::Status Run(const Options& options) {
   const double index_bytes = static_cast<double>(after.memory.attributes - before.memory.attributes);
   std::printf("posting lists: %.2f bytes a document\n", index_bytes / static_cast<double>(options.documents));
   json["posting_bytes_per_document"] = index_bytes / static_cast<double>(options.documents);
-  BEBR_RETURN_IF_ERROR(MeasureNeighbours(options, clients, json));
+  if (options.only.empty()) BEBR_RETURN_IF_ERROR(MeasureNeighbours(options, clients, json));
   return WriteJson(options.json, json);
 }
 
@@ -250,6 +257,8 @@ int main(int argc, char** argv) {
   app.add_option("--dims", options.dims, "floats of an embedding")->capture_default_str();
   app.add_option("--rounds", options.rounds, "each kind of question is asked so often")->capture_default_str();
   app.add_option("--seconds", options.seconds, "of each round")->capture_default_str();
+  app.add_option("--only", options.only, "one kind of filter alone, as for a profile")
+      ->check(CLI::IsMember({"no filter", "own tenant", "own half"}));
   CLI11_PARSE(app, argc, argv);
   const absl::Status status = bebr::bench::Run(options);
   if (status.ok()) return 0;

@@ -176,6 +176,10 @@ RowSet TestColumn(const Filter::Node& node, const TestedColumn& tested, const Ro
   return test.ByAnswer(type, tested.texts.at(&node), Negated(node.op));
 }
 
+RowSet TestRanges(const std::vector<KeyRange>& ranges, const TestedColumn& tested, const RowSet& rows) {
+  return ColumnTest(tested, rows).InRanges(ranges);
+}
+
 RowSet TestIds(const Filter::Node& node, const Segment& ids, uint32_t row_count, const RowSet& rows) {
   const auto matching = [&](const auto& match) {
     return Scan(rows, row_count, [&](uint32_t first, uint32_t count, uint8_t* flags) {

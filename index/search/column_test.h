@@ -3,11 +3,13 @@
 #define BEBR_INDEX_SEARCH_COLUMN_TEST_H_
 
 #include <cstdint>
+#include <vector>
 
 #include "index/search/filter.h"
 #include "index/search/filter_parser.h"
 #include "index/segment/attribute_columns.h"
 #include "index/segment/segment.h"
+#include "index/segment/value_index.h"
 
 namespace bebr {
 
@@ -22,6 +24,8 @@ struct TestedColumn {
 // The rows of `rows` that satisfy a test of an attribute. Cost: a pass over the words of `rows` with a bit set, for
 // each type that the test may be true of; of lists as ListMatch.
 RowSet TestColumn(const Filter::Node& node, const TestedColumn& tested, const RowSet& rows);
+// Those whose value is in one of the ranges.
+RowSet TestRanges(const std::vector<KeyRange>& ranges, const TestedColumn& tested, const RowSet& rows);
 // The same of a test of the document's id; `ids` is the segment of the rows.
 RowSet TestIds(const Filter::Node& node, const Segment& ids, uint32_t row_count, const RowSet& rows);
 

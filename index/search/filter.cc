@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "absl/strings/str_format.h"
 #include "index/base/status_macros.h"
@@ -14,6 +16,7 @@
 #include "index/search/filter_lookup.h"
 #include "index/search/filter_parser.h"
 #include "index/search/list_match.h"
+#include "index/search/value_ranges.h"
 
 namespace bebr {
 namespace {
@@ -34,6 +37,40 @@ struct Table {
   const Segment* ids;  // may be null
 };
 
+// A test of an attribute that asks for few ranges of values; nullopt for others.
+std::optional<std::vector<KeyRange>> FewRangesOf(const Filter::Node& node, const Table& table) {
+  constexpr size_t kMostLiterals = 64;
+  if (node.kind != Filter::Node::Kind::kTest || node.of_id || IsContains(node.op)) return std::nullopt;
+  return RangesOf(node, table.dictionary, kMostLiterals);
+}
+
+RowSet EvaluateNode(const Filter::Node& node, const Table& table, RowSet rows);
+
+// The rows of `rows` that satisfy all children of `node`. Tests of one attribute, as both bounds of an interval, are
+// one pass.
+RowSet EvaluateAll(const Filter::Node& node, const Table& table, RowSet rows) {
+  std::vector<bool> seen(node.children.size(), false);
+  for (size_t i = 0; i < node.children.size() && Any(rows); ++i) {
+    const Filter::Node& child = *node.children[i];
+    if (seen[i]) continue;
+    auto ranges = FewRangesOf(child, table);
+    const auto found = ranges.has_value() ? table.columns.find(child.name) : table.columns.end();
+    if (found == table.columns.end()) {
+      rows = EvaluateNode(child, table, std::move(rows));
+      continue;
+    }
+    for (size_t j = i + 1; j < node.children.size(); ++j) {
+      if (seen[j] || node.children[j]->name != child.name) continue;
+      const auto more = FewRangesOf(*node.children[j], table);
+      if (!more.has_value()) continue;
+      ranges = Intersect(*ranges, *more);
+      seen[j] = true;
+    }
+    rows = TestRanges(*ranges, {*found->second, table.dictionary, table.texts, table.row_count}, rows);
+  }
+  return rows;
+}
+
 // The rows of `rows` that satisfy `node`: rows that are decided already are not looked at again.
 RowSet EvaluateNode(const Filter::Node& node, const Table& table, RowSet rows) {
   if (!Any(rows)) return rows;
@@ -48,8 +85,7 @@ RowSet EvaluateNode(const Filter::Node& node, const Table& table, RowSet rows) {
       return TestColumn(node, {*found->second, table.dictionary, table.texts, table.row_count}, rows);
     }
     case Filter::Node::Kind::kAnd:
-      for (const auto& child : node.children) rows = EvaluateNode(*child, table, std::move(rows));
-      return rows;
+      return EvaluateAll(node, table, std::move(rows));
     case Filter::Node::Kind::kOr: {
       RowSet undecided = rows;
       for (const auto& child : node.children) {

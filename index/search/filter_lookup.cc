@@ -18,18 +18,6 @@ constexpr size_t kMostTests = 16;   // of a conjunction that are looked up
 
 using Ranges = std::vector<KeyRange>;
 
-// What is in both.
-Ranges Intersect(const Ranges& a, const Ranges& b) {
-  Ranges both;
-  for (const KeyRange& x : a) {
-    for (const KeyRange& y : b) {
-      const KeyRange range{x.type, std::max(x.least, y.least), std::min(x.most, y.most)};
-      if (x.type == y.type && range.least <= range.most) both.push_back(range);
-    }
-  }
-  return both;
-}
-
 // Looks up conditions in the columns of a segment.
 class Finder {
  public:

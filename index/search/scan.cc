@@ -218,6 +218,7 @@ class ScanRun {
   void ScanUnitOfBlocks(const ScanUnit& unit, std::vector<Best>& best, Scratch& scratch) {
     scratch.together.clear();
     BlockSet shared;
+    uint64_t all = 0;  // documents of the whole unit; 0: not counted yet
     for (const uint32_t group : filters_.many(unit.part)) {
       const BlockSet blocks = filters_.Blocks(group, unit);
       const uint32_t count = blocks.count();
@@ -225,7 +226,8 @@ class ScanRun {
       const bool alone = count * kAloneShare < unit.size();
       std::vector<uint32_t>& queries = alone ? scratch.alone : scratch.together;
       scratch.alone.clear();
-      const uint64_t documents = LiveRows(unit, blocks);
+      const uint64_t documents = count == unit.size() && all > 0 ? all : LiveRows(unit, blocks);
+      if (count == unit.size()) all = documents;
       for (const uint32_t q : filters_.groups()[group].queries) {
         if (scratch.stopped[q] != 0) continue;
         queries.push_back(q);

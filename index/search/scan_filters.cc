@@ -9,6 +9,15 @@ namespace {
 
 constexpr uint64_t kMostFilterBits = uint64_t{64} << 23;
 
+// Of each 16 bits of a word a bit: whether one of them is set.
+uint64_t LanesWithBits(uint64_t word) {
+  constexpr uint64_t kLow = 0x7FFF7FFF7FFF7FFF;
+  const uint64_t any = (((word & kLow) + kLow) | word) & ~kLow;  // in the highest bit of each 16
+  // Bits 0, 16, 32, 48 come to 48, 49, 50, 51, and no two sums carry.
+  return ((any >> 15) * ((uint64_t{1} << 48) | (uint64_t{1} << 33) | (uint64_t{1} << 18) | (uint64_t{1} << 3))) >> 48 &
+         15;
+}
+
 }  // namespace
 
 size_t MostFilters(const CollectionView& view) {
@@ -122,11 +131,7 @@ BlockSet ScanFilters::Blocks(size_t group, const ScanUnit& unit) const {
   constexpr uint32_t kWordBlocks = 64 / simd::kBlockRows;
   const RowSet& rows = rows_[group][unit.part].set;
   for (uint32_t block = 0; block < unit.size(); block += kWordBlocks) {
-    const uint64_t word = rows[(unit.begin + block) / kWordBlocks];
-    if (word == 0) continue;
-    for (uint32_t i = 0; i < kWordBlocks; ++i) {
-      if (((word >> (i * simd::kBlockRows)) & 0xFFFF) != 0) blocks.Add(block + i);
-    }
+    blocks.AddBits(block, LanesWithBits(rows[(unit.begin + block) / kWordBlocks]));
   }
   return blocks;
 }

@@ -31,6 +31,8 @@ class BlockSet {
   void AddFirst(uint32_t count) {
     for (uint32_t block = 0; block < count; ++block) Add(block);
   }
+  // Bit i stands for block + i; all of them lie in one word.
+  void AddBits(uint32_t block, uint64_t bits) { words_[block / 64] |= bits << (block % 64); }
   void AddAll(const BlockSet& other) {
     for (size_t i = 0; i < words_.size(); ++i) words_[i] |= other.words_[i];
   }

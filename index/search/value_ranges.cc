@@ -128,4 +128,15 @@ Ranges RangesOfValues(const std::vector<AttributeScalar>& values, const Attribut
   return Equal(values, dictionary);
 }
 
+std::vector<KeyRange> Intersect(const std::vector<KeyRange>& a, const std::vector<KeyRange>& b) {
+  std::vector<KeyRange> both;
+  for (const KeyRange& x : a) {
+    for (const KeyRange& y : b) {
+      const KeyRange range{x.type, std::max(x.least, y.least), std::min(x.most, y.most)};
+      if (x.type == y.type && range.least <= range.most) both.push_back(range);
+    }
+  }
+  return both;
+}
+
 }  // namespace bebr

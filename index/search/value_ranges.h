@@ -22,6 +22,9 @@ std::optional<std::vector<KeyRange>> RangesOf(const Filter::Node& test, const At
 // The same of values, one of which is to be equal.
 std::vector<KeyRange> RangesOfValues(const std::vector<AttributeScalar>& values, const AttributeDictionary& dictionary);
 
+// What is in both. Cost: the product of their numbers.
+std::vector<KeyRange> Intersect(const std::vector<KeyRange>& a, const std::vector<KeyRange>& b);
+
 }  // namespace bebr
 
 #endif  // BEBR_INDEX_SEARCH_VALUE_RANGES_H_

@@ -300,6 +300,6 @@ const KernelTable kAmxTable = {"amx",
                                VecPackedFloats<Vec>,
                                VecPack<Vec>,
                                VecGemm<Vec>,
-                               Match<Avx2Rows>};
+                               Match<Avx512Rows>};
 
 }  // namespace bebr::simd

@@ -13,6 +13,6 @@ const KernelTable BEBR_SIMD_AVX512_TABLE = {"avx512",
                                             VecPackedFloats<Vec>,
                                             VecPack<Vec>,
                                             VecGemm<Vec>,
-                                            Match<Avx2Rows>};
+                                            Match<Avx512Rows>};
 
 }  // namespace bebr::simd

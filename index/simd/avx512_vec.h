@@ -10,7 +10,7 @@
 #endif
 
 #include "index/simd/gemm.h"
-#include "index/simd/match_avx2.h"
+#include "index/simd/match_avx512.h"
 #include "index/simd/score_driver.h"
 
 namespace bebr::simd {

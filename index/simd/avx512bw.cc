@@ -104,6 +104,6 @@ using Sums = LookupSums<Bytes>;
 
 const KernelTable BEBR_SIMD_AVX512BW_TABLE = {
     "avx512bw",         Avx512BwSupported,    VecPreparedBytes<Sums>, VecPrepare<Sums>, VecScore<Vec, Sums>,
-    VecScan<Vec, Sums>, VecPackedFloats<Vec>, VecPack<Vec>,           VecGemm<Vec>,     Match<Avx2Rows>};
+    VecScan<Vec, Sums>, VecPackedFloats<Vec>, VecPack<Vec>,           VecGemm<Vec>,     Match<Avx512Rows>};
 
 }  // namespace bebr::simd

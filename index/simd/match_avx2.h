@@ -1,4 +1,4 @@
-// Rows in a range with AVX2. The tables beyond it use this too: what is read of a column is the limit by then.
+// Rows in a range with AVX2.
 #ifndef BEBR_INDEX_SIMD_MATCH_AVX2_H_
 #define BEBR_INDEX_SIMD_MATCH_AVX2_H_
 
