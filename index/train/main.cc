@@ -60,9 +60,11 @@ void DeclareTask(CLI::App& app, Flags& flags) {
   AddChoice(app, "--metric", options.metric,
             {{"cosine", Metric::kCosine}, {"inner_product", Metric::kInnerProduct}, {"l2", Metric::kL2}},
             "What scores estimate");
-  app.add_option("--compatible-with", options.compatible_with,
-                 "Model file of an older version: the new one writes into its space (needs --paired)");
-  app.add_option("--paired", options.paired, "The older version's embeddings of the rows of --input");
+  CLI::Option* compatible =
+      app.add_option("--compatible-with", options.compatible_with,
+                     "Model file of an older version: the new one writes into its space (needs --paired)");
+  compatible->needs(
+      app.add_option("--paired", options.paired, "The older version's embeddings of the rows of --input"));
   app.add_flag("--json", flags.json, "Print a JSON summary on standard output");
 }
 

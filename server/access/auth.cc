@@ -41,9 +41,10 @@ absl::Status Identity::Charge(uint64_t bytes) const {
     const absl::Duration wait = bucket == nullptr ? absl::ZeroDuration() : bucket->Take(amount, now);
     if (wait == absl::ZeroDuration()) return absl::OkStatus();
     if (refused != nullptr) refused->Increment();
-    return TryAgainLater(absl::StrFormat("key \"%s\" may send %g %s a second and has done so; try again in %s",
-                                         key.name, rate, unit, absl::FormatDuration(wait)),
-                         wait);
+    return TryAgainLater(
+        absl::StrFormat("key \"%s\" may send %g %s a second and has done so; try again in %s", key.name, rate, unit,
+                        absl::FormatDuration(absl::Ceil(wait, absl::Milliseconds(1)))),
+        wait);
   };
   BEBR_RETURN_IF_ERROR(take(key.requests.get(), 1, key.requests_per_s, "requests", key.refused_requests));
   return take(key.bytes.get(), static_cast<double>(bytes), key.bytes_per_s, "bytes", key.refused_bytes);

@@ -111,6 +111,10 @@ TEST(Programs, TheTrainerAgreesToo) {
                 .exit_code,
             2);
   EXPECT_EQ(RunProgram("bebr-train", {"--input", "/nowhere.npy", "--output", "/tmp/m", "--bits", "64"}).exit_code, 1);
+  EXPECT_EQ(RunProgram("bebr-train", {"--input", "/nowhere.npy", "--output", "/tmp/m", "--bits", "64",
+                                      "--compatible-with", "/nowhere.safetensors"})
+                .exit_code,
+            2);
   EXPECT_EQ(RunProgram("bebr-train", {"--help"}).exit_code, 0);
   EXPECT_THAT(RunProgram("bebr-train", {"--version"}).out, MatchesRegex("bebr-train [0-9]+.[0-9]+.[0-9]+\n"));
 }
