@@ -177,6 +177,8 @@ class EngineImpl final : public Engine {
     Query(*std::move(collection), std::move(request), *scheduler_, std::move(done));
   }
 
+  void ReleaseView(const std::string& view_token) override { shared_.kept_views.Release(view_token); }
+
   EngineStats Stats() override;
   absl::StatusOr<MemoryUse> EstimateMemory(std::string_view name, uint64_t documents, double id_bytes,
                                            const AttributeLoad& attributes) override;
@@ -297,17 +299,22 @@ void EngineImpl::UpdateAttributes(AttributeUpdate update, absl::AnyInvocable<voi
   (*collection)->ChangeSelected(*std::move(select), std::move(update.change), std::move(done));
 }
 
-EngineStats EngineImpl::Stats() {
-  EngineStats stats;
-  const Scheduler::Counters& counters = scheduler_->counters();
+void AddSearches(const Scheduler& scheduler, EngineStats& stats) {
+  const Scheduler::Counters& counters = scheduler.counters();
   stats.queries = counters.queries.load();
   stats.scans = counters.scans.load();
   stats.documents_scanned = counters.documents_scanned.load();
   stats.bytes_scanned = counters.bytes_scanned.load();
   stats.refused_queries = counters.refused_queries.load();
   stats.scan_us = counters.scan_us.load();
-  stats.queued_queries = scheduler_->queued_queries();
+  stats.queued_queries = scheduler.queued_queries();
+}
+
+EngineStats EngineImpl::Stats() {
+  EngineStats stats;
+  AddSearches(*scheduler_, stats);
   stats.kept_views = shared_.kept_views.count();
+  stats.kept_view_bytes = shared_.kept_views.held_bytes();
   stats.documents_upserted = shared_.documents_upserted.load();
   stats.documents_deleted = shared_.documents_deleted.load();
   stats.documents_reencoded = shared_.documents_reencoded.load();

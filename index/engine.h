@@ -203,6 +203,9 @@ class Engine {
   // max_kept_views are kept. With `like` it blocks on disk reads first.
   virtual void Search(SearchRequest request, absl::AnyInvocable<void(absl::StatusOr<SearchResult>)> done) = 0;
 
+  // Lets go of the view that a call has kept, if its answer reaches nobody.
+  virtual void ReleaseView(const std::string& view_token) = 0;
+
   virtual EngineStats Stats() = 0;
   // The memory formula: bytes for `documents` documents of a collection like `collection`, with ids of `id_bytes` bytes
   // on average (0: 16, as is usual). Attributes that are not told of take as much a document as they do now.

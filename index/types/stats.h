@@ -67,6 +67,7 @@ struct EngineStats {
   uint64_t disk_total_bytes = 0;
   uint64_t failing_collections = 0;  // gauge: that take no writes, for a fault of the disk
   uint64_t kept_views = 0;           // gauge
+  uint64_t kept_view_bytes = 0;      // gauge: memory of what only they see
   StorageStats storage;
   std::string simd;  // name of the kernel table in use
   size_t threads = 0;

@@ -74,6 +74,7 @@ void AddEngine(const EngineStats& stats, FamilyList& out) {
   out.Add("bebr_scrub_mended_documents_total", static_cast<double>(stats.scrub_mended));
   out.Add("bebr_queued_queries", static_cast<double>(stats.queued_queries));
   out.Add("bebr_kept_views", static_cast<double>(stats.kept_views));
+  out.Add("bebr_kept_views_bytes", static_cast<double>(stats.kept_view_bytes));
   out.Add("bebr_queued_upsert_bytes", static_cast<double>(stats.queued_upsert_bytes));
   out.Add("bebr_threads", static_cast<double>(stats.threads));
   out.Add("bebr_disk_free_bytes", static_cast<double>(stats.disk_free_bytes));

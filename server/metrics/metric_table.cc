@@ -79,6 +79,7 @@ constexpr MetricInfo kMetrics[] = {
     {"bebr_ingest_stage_seconds_total", kCounter, "stage", "Time of ingestion by stage: encode, commit, apply."},
     {"bebr_queued_queries", kGauge, "", "Queries waiting for a scan."},
     {"bebr_kept_views", kGauge, "", "Views of collections that calls keep for others."},
+    {"bebr_kept_views_bytes", kGauge, "", "Memory of what was replaced or deleted and kept views still see."},
     {"bebr_queued_upsert_bytes", kGauge, "", "Floats waiting to be encoded and committed."},
     {"bebr_threads", kGauge, "", "Threads of scans and encoding."},
     {"bebr_collection_state", kGauge, "collection",

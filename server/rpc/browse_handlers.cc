@@ -46,7 +46,9 @@ absl::Status Scroll(RpcContext& rpc, const Call& call, const v1::ScrollRequest& 
   response.set_next_page_token(std::move(found.next));
   response.set_view_token(std::move(found.view_token));
   AddWarnings(found.warnings, response);
-  return CheckSize(rpc, response, "ask for fewer documents a page");
+  const absl::Status status = CheckSize(rpc, response, "ask for fewer documents a page");
+  if (!status.ok() && request.view_token().empty()) rpc.engine->ReleaseView(response.view_token());
+  return status;
 }
 
 absl::Status Count(RpcContext& rpc, const Call& call, const v1::CountRequest& request, v1::CountResponse& response) {

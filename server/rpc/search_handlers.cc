@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -22,11 +23,12 @@
 namespace bebr {
 namespace {
 
-// What the log says of a search beside its times.
+// What the log says of a search beside its times, and what its end needs.
 struct SearchShape {
   size_t queries = 0, k = 0, rerank = 0;
   bool collection_rerank = false;  // rerank is the collection's
   bool filter = false;
+  bool own_view = false;  // if a view is kept, this search keeps it first
   SteadyTime begun = SteadyNow();
 };
 
@@ -35,7 +37,8 @@ SearchShape ShapeOf(const SearchRequest& request) {
           .k = request.k,
           .rerank = request.rerank,
           .collection_rerank = request.collection_rerank,
-          .filter = !request.filter.empty()};
+          .filter = !request.filter.empty(),
+          .own_view = request.view_token.empty()};
 }
 
 // An error if the answer may take more results than the server allows a call.
@@ -112,6 +115,14 @@ absl::Status OfOneQuery(const absl::Status& status) {
   return absl::Status(status.code(), absl::StrCat("query", status.message().substr(kField.size())));
 }
 
+// Ends a search's call, and lets go of a view that was kept for it if the answer is too large.
+template <typename SomeCall>
+void EndOfSize(RpcContext& rpc, SomeCall& call, const SearchShape& shape, std::string_view advice) {
+  const absl::Status status = CheckSize(rpc, call.response(), advice);
+  if (!status.ok() && shape.own_view) rpc.engine->ReleaseView(call.response().view_token());
+  call.Done(status);
+}
+
 using SearchCall = UnaryCall<v1::SearchRequest, v1::SearchResponse>;
 
 void Start(RpcContext& rpc, SearchCall& call, SearchRequest search, std::shared_ptr<VectorArena> arena) {
@@ -126,7 +137,7 @@ void Start(RpcContext& rpc, SearchCall& call, SearchRequest search, std::shared_
                        response.set_documents_scanned(result->documents_scanned);
                        for (std::string& warning : result->warnings) response.add_warnings(std::move(warning));
                        response.set_view_token(std::move(result->view_token));
-                       call.Done(CheckSize(rpc, response, "ask for a smaller k, or without attributes"));
+                       EndOfSize(rpc, call, shape, "ask for a smaller k, or without attributes");
                      });
 }
 
@@ -159,7 +170,7 @@ void BatchSearch(RpcContext& rpc, UnaryCall<v1::BatchSearchRequest, v1::BatchSea
                        response.set_documents_scanned(result->documents_scanned);
                        for (std::string& warning : result->warnings) response.add_warnings(std::move(warning));
                        response.set_view_token(std::move(result->view_token));
-                       call.Done(CheckSize(rpc, response, "ask for a smaller k, fewer queries, or without attributes"));
+                       EndOfSize(rpc, call, shape, "ask for a smaller k, fewer queries, or without attributes");
                      });
 }
 

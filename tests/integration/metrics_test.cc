@@ -242,6 +242,20 @@ void MetricsTest::KeptViews() {
     request.mutable_options()->set_keep_view_s(60);
     ASSERT_TRUE(client_->Search(request).ok());
   });
+  v1::CollectionConfig config;
+  config.set_name("seen");
+  ASSERT_TRUE(client_->CreateCollection(config, ModelFile()).ok());
+  ASSERT_TRUE(client_->Upsert(MakeUpsert("seen", 0, 100)).ok());
+  v1::SearchRequest request = MakeSearch("seen", VectorOf(1), 3);
+  request.mutable_options()->set_keep_view_s(600);
+  ASSERT_TRUE(client_->Search(request).ok());
+  Expect({"bebr_kept_views_bytes"}, [&] {
+    v1::DeleteRequest all;
+    all.set_collection("seen");
+    for (int i = 0; i < 100; ++i) all.add_ids(std::to_string(i));
+    ASSERT_TRUE(client_->Delete(all).ok());
+  });
+  ASSERT_TRUE(client_->DeleteCollection("seen").ok());
 }
 
 void MetricsTest::Load() {
