@@ -31,15 +31,16 @@ LogWriter::~LogWriter() {
   thread_.join();
 }
 
-void LogWriter::Write(std::string line) {
+void LogWriter::Write(std::string line, Kind kind) {
   {
     MutexLock lock(&mutex_);
-    if (queued_bytes_ + line.size() > max_queued_bytes_) {
+    size_t& queued_bytes = queued_bytes_[static_cast<size_t>(kind)];
+    if (queued_bytes + line.size() > max_queued_bytes_) {
       ++dropped_;
       return;
     }
-    queued_bytes_ += line.size();
-    lines_.push_back(std::move(line));
+    queued_bytes += line.size();
+    lines_.push_back({std::move(line), kind});
   }
   changed_.NotifyAll();
 }
@@ -64,12 +65,12 @@ void LogWriter::Run() {
       MutexLock lock(&mutex_);
       while (lines_.empty() && !stopping_) changed_.Wait(&mutex_);
       if (stopping_) return;
-      line = &lines_.front();  // stays where it is: others only append
+      line = &lines_.front().text;  // stays where it is: others only append
     }
     const bool written = WriteOut(*line);
     {
       MutexLock lock(&mutex_);
-      queued_bytes_ -= lines_.front().size();
+      queued_bytes_[static_cast<size_t>(lines_.front().kind)] -= lines_.front().text.size();
       lines_.pop_front();
       dropped_ += written ? 0 : 1;
     }

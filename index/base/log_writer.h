@@ -2,6 +2,7 @@
 #ifndef BEBR_INDEX_BASE_LOG_WRITER_H_
 #define BEBR_INDEX_BASE_LOG_WRITER_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -15,7 +16,8 @@
 namespace bebr {
 
 // A LogWriter writes lines to a file descriptor on a thread of its own, so that nobody waits for a pipe that is not
-// read or a disk that does not answer. What would make more than `max_queued_bytes` wait is dropped and counted.
+// read or a disk that does not answer. What would make more than `max_queued_bytes` wait is dropped and counted. Lines
+// of the audit have as much room of their own: other lines, however many, push none of them out.
 //
 // Thread safety: all methods may be called from any thread.
 class LogWriter {
@@ -25,7 +27,8 @@ class LogWriter {
   // Gives up what is not yet written.
   ~LogWriter();
 
-  void Write(std::string line);
+  enum class Kind { kOther, kAudit };
+  void Write(std::string line, Kind kind = Kind::kOther);
   // Lines that were not written, because too much waited or the descriptor took them not.
   uint64_t dropped() const;
   // Returns when all lines are written, or after `most`.
@@ -40,8 +43,12 @@ class LogWriter {
   const size_t max_queued_bytes_;
   mutable Mutex mutex_;
   CondVar changed_;
-  std::deque<std::string> lines_ ABSL_GUARDED_BY(mutex_);  // the first may be being written
-  size_t queued_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  struct Line {
+    std::string text;
+    Kind kind;
+  };
+  std::deque<Line> lines_ ABSL_GUARDED_BY(mutex_);                // the first may be being written
+  std::array<size_t, 2> queued_bytes_ ABSL_GUARDED_BY(mutex_){};  // by Kind
   uint64_t dropped_ ABSL_GUARDED_BY(mutex_) = 0;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;

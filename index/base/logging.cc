@@ -25,6 +25,11 @@ std::atomic<LogWriter*> background{nullptr};
 // Of lines that wait for being written.
 constexpr size_t kMaxQueuedBytes = size_t{4} << 20;
 
+// Of a text in an event: clients' texts may be as long as their messages.
+constexpr size_t kMaxValueBytes = 2048;
+
+constexpr std::string_view kAuditName = "audit";  // in place of the logger's, which no line shows
+
 // Stands before the fields of an event on their way to the formatter; no message begins with it.
 constexpr char kFieldsMark = '\x1e';
 
@@ -41,7 +46,8 @@ bool IsPlain(std::string_view text) {
 void AppendValue(const LogField& field, bool always_quoted, std::string& out) {
   if (const auto* number = std::get_if<int64_t>(&field.value)) {
     out += std::to_string(*number);
-  } else if (const auto text = std::get<std::string_view>(field.value); always_quoted || !IsPlain(text)) {
+  } else if (const auto text = std::get<std::string_view>(field.value).substr(0, kMaxValueBytes);
+             always_quoted || !IsPlain(text)) {
     AppendQuoted(text, out);
   } else {
     out += text;
@@ -81,7 +87,8 @@ class BackgroundSink final : public spdlog::sinks::sink {
       MutexLock lock(&mutex_);
       formatter_->format(message, line);
     }
-    writer_->Write(std::string(line.data(), line.size()));
+    const bool audit = std::string_view(message.logger_name.data(), message.logger_name.size()) == kAuditName;
+    writer_->Write(std::string(line.data(), line.size()), audit ? LogWriter::Kind::kAudit : LogWriter::Kind::kOther);
   }
   void flush() override {}
   void set_pattern(const std::string& pattern) override {
@@ -117,11 +124,11 @@ std::optional<spdlog::level::level_enum> ParseLevel(std::string_view level) {
   return parsed;
 }
 
-// Whatever the level is.
-void LogAlways(std::string_view line) {
+// A line of the audit, whatever the level is.
+void LogAudit(std::string_view line) {
   const auto logger = spdlog::default_logger();
-  const spdlog::details::log_msg message(logger->name(), spdlog::level::info,
-                                         spdlog::string_view_t(line.data(), line.size()));
+  const spdlog::details::log_msg message(spdlog::string_view_t(kAuditName.data(), kAuditName.size()),
+                                         spdlog::level::info, spdlog::string_view_t(line.data(), line.size()));
   for (const auto& sink : logger->sinks()) {
     sink->log(message);
     sink->flush();
@@ -143,7 +150,7 @@ void LogEvent(LogLevel level, std::string_view event, std::initializer_list<LogF
     (((line += json ? ", \"" : " ") += field.name) += json ? "\": " : "=");
     AppendValue(field, json, line);
   }
-  if (level == LogLevel::kAudit) return LogAlways(line);
+  if (level == LogLevel::kAudit) return LogAudit(line);
   spdlog::log(level == LogLevel::kInfo      ? spdlog::level::info
               : level == LogLevel::kWarning ? spdlog::level::warn
                                             : spdlog::level::err,

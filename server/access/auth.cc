@@ -15,6 +15,12 @@ namespace bebr {
 
 std::string_view Identity::name() const { return key_ == nullptr ? std::string_view("none") : key_->name; }
 
+std::string Identity::Holder(std::string_view peer) const {
+  if (key_ != nullptr) return absl::StrFormat("key \"%s\"", key_->name);
+  const std::string net = NetOfPeer(peer);
+  return "host " + net.substr(net.find(':') + 1);
+}
+
 absl::Status Identity::MayDo(Role role) const {
   if (key_ == nullptr || key_->role >= role) return absl::OkStatus();
   return absl::PermissionDeniedError(absl::StrFormat("key \"%s\" has the role %s; this call needs %s", key_->name,

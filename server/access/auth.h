@@ -28,6 +28,8 @@ class Identity {
 
   // The key's name; "none" for anybody.
   std::string_view name() const;
+  // Whose share of what all callers share it takes: "key \"reader\"", or for anybody the peer's net, "host 10.0.0.1".
+  std::string Holder(std::string_view peer) const;
   // PERMISSION_DENIED if the key's role is a lesser one.
   absl::Status MayDo(Role role) const;
   // PERMISSION_DENIED if the key is not for this collection. `named` is what the caller called it, an alias perhaps:

@@ -14,11 +14,11 @@ absl::Status AnswerMemory::Take(uint64_t bytes) {
         "ask for fewer results, or without attributes, embeddings and explanations",
         needed, limit / 2));
   }
-  if (budget_.TakeMore(bytes, hold_)) return absl::OkStatus();
-  return TryAgainLater(
-      absl::StrFormat("the answers that are being made take %d bytes of memory, this one %d more, and the limit is %d "
-                      "(max_answer_bytes); try again later",
-                      budget_.taken(), bytes, limit));
+  if (budget_.TakeMore(holder_, bytes, hold_)) return absl::OkStatus();
+  return TryAgainLater(absl::StrFormat(
+      "the answers that are being made for %s take %d bytes of memory, this one %d more, and its share is %d, half of "
+      "what others leave of %d (max_answer_bytes); try again later",
+      holder_, budget_.TakenBy(holder_), bytes, budget_.ShareOf(holder_), limit));
 }
 
 MemoryBudget::Hold AnswerMemory::Release() {

@@ -3,6 +3,7 @@
 #define BEBR_SERVER_CALL_ANSWER_MEMORY_H_
 
 #include <cstdint>
+#include <string>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
@@ -13,11 +14,11 @@
 namespace bebr {
 
 // The AnswerMemory of a call counts what its answer takes while it is made, towards the budget of all answers, of which
-// one may take half. Thread safety: all methods may be called from any thread.
+// one may take half, as may all of one holder together. Thread safety: all methods may be called from any thread.
 class AnswerMemory {
  public:
-  // `budget` must outlive it.
-  explicit AnswerMemory(MemoryBudget& budget) : budget_(budget) {}
+  // `budget` must outlive it. `holder`: of the budget.
+  AnswerMemory(MemoryBudget& budget, std::string holder) : budget_(budget), holder_(std::move(holder)) {}
 
   // Before so many bytes more are taken. RESOURCE_EXHAUSTED, with a time to wait if others hold them.
   absl::Status Take(uint64_t bytes);
@@ -26,6 +27,7 @@ class AnswerMemory {
 
  private:
   MemoryBudget& budget_;
+  const std::string holder_;
   Mutex mutex_;
   MemoryBudget::Hold hold_ ABSL_GUARDED_BY(mutex_);
 };

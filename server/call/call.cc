@@ -22,6 +22,8 @@ bool IsServerError(grpc::StatusCode code) {
          code == grpc::StatusCode::UNAVAILABLE || code == grpc::StatusCode::DATA_LOSS;
 }
 
+constexpr size_t kMaxAuditedBytes = 200;  // of what the client calls something
+
 // Of what the engine found: itself, the message, and its bytes.
 constexpr uint64_t kCopies = 3;
 
@@ -38,10 +40,14 @@ Call::Call(CallStart start)
       identity_(std::move(start.identity)),
       ids_(ReadCallIds(context_.client_metadata())),
       peer_(std::move(start.peer)),
+      holder_(identity_.Holder(peer_)),
+      charged_(start.charged),
       slot_(std::move(start.slot)),
       pass_(std::move(start.pass)),
-      answer_memory_(rpc_.answers) {
+      answer_memory_(rpc_.answers, holder_) {
   method_.counters->started->Increment();
+  // A caller without a key has as long for its message as for taking the answer, and does not hold on to its place.
+  if (!method_.role.has_value()) rpc_.responses->Begin(&context_, holder_, 0);
   context_.AddInitialMetadata("x-request-id", ids_.request_id);
   context_.AddInitialMetadata("traceparent", ids_.traceparent);
 }
@@ -89,6 +95,11 @@ std::function<absl::Status(uint64_t bytes)> Call::AnswerMemoryTaker() const {
   return [this](uint64_t bytes) { return TakeAnswerMemory(kCopies * bytes); };
 }
 
+grpc_call* Call::RefCall() {
+  grpc_call_ref(context_.c_call());
+  return context_.c_call();
+}
+
 bool Call::gone() const { return *cancelled_ || context_.IsCancelled(); }
 
 void Call::OnReadDone(bool ok) {
@@ -97,12 +108,25 @@ void Call::OnReadDone(bool ok) {
   OnMessage();
 }
 
+void Call::OnWriteDone(bool ok) {
+  rpc_.responses->End(&context_);
+  OnWritten(ok);
+}
+
+absl::Status Call::Charge(uint64_t bytes) {
+  return std::exchange(charged_, false) ? absl::OkStatus() : identity_.Charge(bytes);
+}
+
+absl::Status Call::AdmitAnswer() const {
+  return method_.role.has_value() ? rpc_.responses->Admit(holder_) : absl::OkStatus();
+}
+
 absl::Status Call::Take(google::protobuf::Message* message, MemoryBudget::Hold* hold) {
   const uint64_t bytes = input_.Length();
   {
     grpc::ProtoBufferReader reader(&input_);
     BEBR_ASSIGN_OR_RETURN(const uint64_t parsed_bytes, method_.schema->Measure(reader, bytes));
-    BEBR_ASSIGN_OR_RETURN(*hold, rpc_.parsed.Take(parsed_bytes));
+    BEBR_ASSIGN_OR_RETURN(*hold, rpc_.parsed.Take(holder_, parsed_bytes));
   }
   grpc::ProtoBufferReader reader(&input_);
   const bool parsed = message->ParseFromZeroCopyStream(&reader);
@@ -133,8 +157,8 @@ uint64_t Call::PeekNumber(int field) {
 }
 
 absl::Status Call::Authorize(const Target& target) {
-  named_ = target.collection.substr(0, kMaxCollectionNameBytes);
-  object_ = target.other.empty() ? target.object : std::string(target.other.substr(0, kMaxCollectionNameBytes));
+  named_ = target.collection.substr(0, kMaxAuditedBytes);
+  object_ = (target.other.empty() ? std::string_view(target.object) : target.other).substr(0, kMaxAuditedBytes);
   return Audited(CheckTarget(target));
 }
 
@@ -157,7 +181,7 @@ absl::Status Call::IdentifyAgain() {
 absl::Status Call::Audited(absl::Status denied) {
   if (denied.ok()) return denied;
   if (rpc_.refusals.Take(peer_)) Audit(denied.code());
-  audited_ = true;  // or there were too many
+  audited_ = true;
   return denied;
 }
 
@@ -170,6 +194,7 @@ void Call::Serialize(const google::protobuf::Message& message) {
 
 void Call::Write(const google::protobuf::Message& message) {
   Serialize(message);
+  rpc_.responses->Begin(&context_, holder_, output_.Length());
   StartWrite(&output_);
 }
 
@@ -194,8 +219,8 @@ void Call::Ended(const grpc::Status& status, uint64_t answer_bytes) {
   counters.seconds->Observe(absl::ToDoubleSeconds(age()));
   CountUse(absl_code, answer_bytes);
   if (rpc_.tracer != nullptr && method_.role.has_value()) Trace(status);
-  rpc_.responses->Begin(&context_, answer_bytes);
-  if (method_.audited || IsDenied(absl_code)) Audit(absl_code);
+  rpc_.responses->Begin(&context_, holder_, answer_bytes);
+  if (!audited_ && (method_.audited || IsDenied(absl_code))) Audit(absl_code);
   if (hushed_ || !IsServerError(status.error_code())) return;
   LogEvent(LogLevel::kWarning, "call_failed",
            {{"method", method_.path},
@@ -244,7 +269,7 @@ void Call::Trace(const grpc::Status& status) {
 }
 
 void Call::Audit(absl::StatusCode code) {
-  if (hushed_ || std::exchange(audited_, true)) return;
+  if (hushed_) return;
   LogEvent(LogLevel::kAudit, "audit",
            {{"method", method()},
             {"collection", named_},

@@ -3,6 +3,7 @@
 #define BEBR_SERVER_CALL_CALL_H_
 
 #include <google/protobuf/message.h>
+#include <grpc/grpc.h>
 #include <grpcpp/generic/async_generic_service.h>
 
 #include <atomic>
@@ -47,6 +48,8 @@ class Call : public grpc::ServerGenericBidiReactor {
   const CallIds& ids() const { return ids_; }
   const std::string& peer() const { return peer_; }
   const Identity& identity() const { return identity_; }
+  // Whose share of the memory for requests and answers the call takes.
+  const std::string& holder() const { return holder_; }
   std::string_view method() const { return method_.name(); }
   // The collection that the request is about, aliases resolved; empty before it was authorised.
   const std::string& collection() const { return collection_; }
@@ -59,6 +62,8 @@ class Call : public grpc::ServerGenericBidiReactor {
 
   // OK, or CANCELLED or DEADLINE_EXCEEDED: nobody waits for the answer any more.
   absl::Status Interrupted() const;
+  // RESOURCE_EXHAUSTED while the caller leaves too many answers unread, if it has a key to be known by.
+  absl::Status AdmitAnswer() const;
   // Before the answer takes so many bytes of memory more: as AnswerMemory::Take. On any thread.
   absl::Status TakeAnswerMemory(uint64_t bytes) const { return answer_memory_.Take(bytes); }
   // The same for what the engine makes, of which the answer and its bytes are copies. The call must outlive it.
@@ -85,6 +90,8 @@ class Call : public grpc::ServerGenericBidiReactor {
   // Takes the message that was read apart. INVALID_ARGUMENT and RESOURCE_EXHAUSTED as of WireSchema::Measure and
   // MemoryBudget::Take; `hold` is what it takes of the budget, for as long as it lives.
   absl::Status Take(google::protobuf::Message* message, MemoryBudget::Hold* hold);
+  // Takes a message of so many bytes off the key's rates: as Identity::Charge.
+  absl::Status Charge(uint64_t bytes);
   uint64_t input_bytes() const { return input_.Length(); }
   // The number in a field of the message that was read, without taking it apart; 0 where there is none.
   uint64_t PeekNumber(int field);
@@ -95,13 +102,16 @@ class Call : public grpc::ServerGenericBidiReactor {
   absl::Status AuthorizeAgain();
   // What TakeAnswerMemory took, which the call holds no more.
   MemoryBudget::Hold ReleaseAnswerMemory() { return answer_memory_.Release(); }
+  // gRPC's call, with a reference for the caller. Not after End.
+  grpc_call* RefCall();
   // Nothing is logged of the call any more.
   void Hush() { hushed_ = true; }
 
-  // Sends a message of a stream; OnWriteDone follows. `message` need not live on.
+  // Sends a message of a stream; OnWritten follows. `message` need not live on.
   void Write(const google::protobuf::Message& message);
   // Sends the one message that answers the call, and ends it. `message` need not live on.
   void Answer(const google::protobuf::Message& message);
+  virtual void OnWritten(bool /*ok*/) {}
   virtual void OnCancelled() {}
   // gRPC is done with the call.
   virtual void Release() { delete this; }
@@ -110,13 +120,14 @@ class Call : public grpc::ServerGenericBidiReactor {
 
  private:
   void OnReadDone(bool ok) final;
+  void OnWriteDone(bool ok) final;
   void OnCancel() final;
   void OnDone() final;
   // What is to be done at the end whatever it is.
   void Ended(const grpc::Status& status, uint64_t answer_bytes);
-  // Writes the call into the audit, once.
+  // Writes the call into the audit.
   void Audit(absl::StatusCode code);
-  // Writes a refusal into the audit, if there are not too many of them.
+  // Writes a refusal into the audit, if there are not too many of them. A stream may have several.
   absl::Status Audited(absl::Status denied);
   absl::Status CheckTarget(const Target& target);
   absl::Status IdentifyAgain();
@@ -134,12 +145,14 @@ class Call : public grpc::ServerGenericBidiReactor {
   Identity identity_;
   const CallIds ids_;
   const std::string peer_;
+  const std::string holder_;
   std::string collection_;
   // For the audit: as the request has them.
   std::string named_;
   std::string object_;
-  bool audited_ = false;
+  bool audited_ = false;  // what came of it is there already, or there were too many refusals
   bool hushed_ = false;
+  bool charged_ = false;  // for the first message
   uint64_t queries_ = 0;
   uint64_t documents_scanned_ = 0;
   SearchTimings timings_;

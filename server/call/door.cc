@@ -49,15 +49,16 @@ const Method* Door::Find(const std::string& path) const {
   return found == methods_.end() ? nullptr : &found->second;
 }
 
-absl::Status Door::MayCall(const Method& method, std::string_view key) const {
-  if (!method.role.has_value()) return absl::OkStatus();
-  BEBR_ASSIGN_OR_RETURN(const Identity identity, rpc_.authenticator->Identify(key));
-  return identity.MayDo(*method.role);
+absl::StatusOr<Identity> Door::MayCall(const Method& method, std::string_view key) const {
+  if (!method.role.has_value()) return Identity();
+  BEBR_ASSIGN_OR_RETURN(Identity identity, rpc_.authenticator->Identify(key));
+  BEBR_RETURN_IF_ERROR(identity.MayDo(*method.role));
+  return identity;
 }
 
 absl::Status Door::Admit(CallStart& start) {
   if (!start.method.role.has_value()) {
-    start.slot = rpc_.keyless.Enter(start.peer);
+    start.slot = rpc_.keyless.Enter(start.peer, /*lasts=*/start.method.server_streams);
     if (!start.slot.entered())
       return TryAgainLater("too many calls without a key are in progress; try again later", kRefusalDelay);
     rpc_.greeted(start.peer);
@@ -71,7 +72,8 @@ absl::Status Door::Admit(CallStart& start) {
 
 grpc::ServerGenericBidiReactor* Door::CreateReactor(grpc::GenericCallbackServerContext* context) {
   std::string peer(PassedOnPeer(context->client_metadata(), rpc_.peer_secret));
-  if (peer.empty()) peer = context->peer();
+  const bool passed_on = !peer.empty();
+  if (!passed_on) peer = context->peer();
   rpc_.begun(peer);
   const Method* const method = Find(context->method());
   if (method == nullptr) {
@@ -81,7 +83,7 @@ grpc::ServerGenericBidiReactor* Door::CreateReactor(grpc::GenericCallbackServerC
                            /*quiet=*/true);
   }
   Gate::Pass pass = method->while_stopping ? Gate::Pass() : rpc_.gate.Enter(peer);
-  CallStart start{rpc_, *method, *context, std::move(peer), {}, {}, std::move(pass)};
+  CallStart start{rpc_, *method, *context, std::move(peer), {}, {}, std::move(pass), passed_on};
   if (!start.pass.entered() && !method->while_stopping)
     return new RefusedCall(std::move(start), absl::UnavailableError("the server is stopping"), /*quiet=*/true);
   absl::Status admitted = Admit(start);

@@ -10,6 +10,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "server/call/method.h"
 #include "server/call/rpc_context.h"
 
@@ -30,7 +31,8 @@ class Door final : public grpc::CallbackGenericService {
   // The method of a path, "/bebr.v1.SearchService/Search"; null if there is none.
   const Method* Find(const std::string& path) const;
   // Whether a caller with this key would be let in to a call of the method. UNAUTHENTICATED or PERMISSION_DENIED.
-  absl::Status MayCall(const Method& method, std::string_view key) const;
+  // Whose key it is; anybody's where the method needs none.
+  absl::StatusOr<Identity> MayCall(const Method& method, std::string_view key) const;
 
   grpc::ServerGenericBidiReactor* CreateReactor(grpc::GenericCallbackServerContext* context) override;
 

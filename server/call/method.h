@@ -54,6 +54,7 @@ struct CallStart {
   Identity identity;
   KeylessCalls::Slot slot;  // of callers without a key
   Gate::Pass pass;          // of those that are let in
+  bool charged = false;     // its first message was taken off the key's rates already, over HTTP
 };
 
 }  // namespace bebr

@@ -1,5 +1,6 @@
 #include "server/call/response_watch.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "absl/strings/str_format.h"
@@ -9,12 +10,14 @@ namespace bebr {
 namespace {
 
 constexpr absl::Duration kLookInterval = absl::Milliseconds(500);
+constexpr uint64_t kMostTimesLimit = 2;  // of all callers
+constexpr uint64_t kNearlyNothing = 16;  // one in so many bytes of the limit
 
 }  // namespace
 
 ResponseWatch::ResponseWatch(const std::atomic<uint64_t>& timeout_s, const std::atomic<uint64_t>& max_bytes,
                              Metrics* metrics)
-    : timeout_s_(timeout_s), max_bytes_(max_bytes), metrics_(metrics), thread_([this] { Run(); }) {}
+    : timeout_s_(timeout_s), metrics_(metrics), pending_(max_bytes), thread_([this] { Run(); }) {}
 
 ResponseWatch::~ResponseWatch() {
   {
@@ -25,21 +28,29 @@ ResponseWatch::~ResponseWatch() {
   thread_.join();
 }
 
-absl::Status ResponseWatch::Admit() const {
-  const uint64_t bytes = bytes_.load(std::memory_order_relaxed);
-  const uint64_t limit = max_bytes_.load(std::memory_order_relaxed);
-  if (bytes <= limit) return absl::OkStatus();
-  return TryAgainLater(absl::StrFormat(
-      "%d bytes of answers wait for their clients and the limit is %d (max_pending_response_bytes); try "
-      "again later",
-      bytes, limit));
+absl::Status ResponseWatch::Admit(std::string_view holder) const {
+  const uint64_t limit = pending_.limit(), all = pending_.taken();
+  if (all > kMostTimesLimit * limit) {
+    return TryAgainLater(absl::StrFormat(
+        "%d bytes of answers wait for their clients, of all callers, and the limit is %d (max_pending_response_bytes); "
+        "try again later",
+        all, limit));
+  }
+  const uint64_t own = pending_.TakenBy(holder), share = pending_.ShareOf(holder);
+  if (own <= std::max(share, limit / kNearlyNothing)) return absl::OkStatus();
+  return TryAgainLater(
+      absl::StrFormat("%d bytes of answers to %s wait to be read, and its share is %d, half of what others leave of %d "
+                      "(max_pending_response_bytes); read them, and try again later",
+                      own, holder, share, limit));
 }
 
-void ResponseWatch::Begin(grpc::ServerContextBase* context, uint64_t bytes) {
+void ResponseWatch::Begin(grpc::ServerContextBase* context, std::string_view holder, uint64_t bytes) {
   MutexLock lock(&mutex_);
-  if (!waiting_.emplace(context, Waiting{context->c_call(), SteadyNow(), bytes}).second) return;
+  const auto [waiting, added] = waiting_.try_emplace(context);
+  if (!added) return;
+  waiting->second = Waiting{context->c_call(), SteadyNow(), pending_.Count(holder, bytes)};
   grpc_call_ref(context->c_call());
-  metrics_->pending_response_bytes().Set(static_cast<double>(bytes_.fetch_add(bytes) + bytes));
+  Tell();
 }
 
 void ResponseWatch::End(grpc::ServerContextBase* context) {
@@ -49,9 +60,8 @@ void ResponseWatch::End(grpc::ServerContextBase* context) {
     const auto found = waiting_.find(context);
     if (found == waiting_.end()) return;
     call = found->second.call;
-    const uint64_t bytes = found->second.bytes;
     waiting_.erase(found);
-    metrics_->pending_response_bytes().Set(static_cast<double>(bytes_.fetch_sub(bytes) - bytes));
+    Tell();
   }
   grpc_call_unref(call);
 }
@@ -62,6 +72,7 @@ void ResponseWatch::Run() {
       MutexLock lock(&mutex_);
       if (!stopping_) stop_.WaitFor(&mutex_, kLookInterval);
       if (stopping_) return;
+      Tell();
     }
     CancelLate();
   }

@@ -19,14 +19,6 @@ namespace {
 // gRPC puts messages and details into HTTP/2 trailers, which peers cut off or refuse beyond 8 KiB.
 constexpr size_t kMaxMessageBytes = 1024;
 
-// The message, or as much of it as is sent: whole characters, since protobuf takes no halves.
-std::string_view Shortened(std::string_view message) {
-  if (message.size() <= kMaxMessageBytes) return message;
-  size_t end = kMaxMessageBytes;
-  while (end > 0 && (static_cast<unsigned char>(message[end]) & 0xC0) == 0x80) --end;
-  return message.substr(0, end);
-}
-
 void AddFieldNames(const google::protobuf::Descriptor& message, absl::flat_hash_set<std::string>& names) {
   for (int i = 0; i < message.field_count(); ++i) names.insert(message.field(i)->name());
   for (int i = 0; i < message.nested_type_count(); ++i) AddFieldNames(*message.nested_type(i), names);
@@ -49,6 +41,13 @@ const absl::flat_hash_set<std::string>& FieldNames() {
 
 }  // namespace
 
+std::string_view ShortMessage(std::string_view message) {
+  if (message.size() <= kMaxMessageBytes) return message;
+  size_t end = kMaxMessageBytes;
+  while (end > 0 && (static_cast<unsigned char>(message[end]) & 0xC0) == 0x80) --end;
+  return message.substr(0, end);
+}
+
 std::string_view LeadingField(std::string_view message) {
   size_t end = 0;
   while (end < message.size() && (absl::ascii_isalnum(message[end]) || message[end] == '_' || message[end] == '.' ||
@@ -66,7 +65,7 @@ std::string_view LeadingField(std::string_view message) {
 
 grpc::Status ToGrpcStatus(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
-  std::string message(Shortened({status.message().data(), status.message().size()}));
+  std::string message(ShortMessage({status.message().data(), status.message().size()}));
   google::rpc::Status details;
   details.set_code(static_cast<int32_t>(status.code()));
   details.set_message(message);

@@ -17,6 +17,9 @@ namespace bebr {
 // "documents[3].id has 600 bytes; the limit is 512".
 grpc::Status ToGrpcStatus(const absl::Status& status);
 
+// As much of a message as is sent, a kilobyte of whole characters: what clients send may be repeated in it. Borrowed.
+std::string_view ShortMessage(std::string_view message);
+
 // The field path at the start of an error message, as in "filter, position 3: ..."; empty if it begins with no field of
 // the API.
 std::string_view LeadingField(std::string_view message);

@@ -48,7 +48,8 @@ class UnaryCall final : public Call {
   void OnInputEnd() override { End(absl::InvalidArgumentError("the call has no message; it has one")); }
 
   absl::Status Admit() {
-    BEBR_RETURN_IF_ERROR(identity().Charge(input_bytes()));
+    BEBR_RETURN_IF_ERROR(Charge(input_bytes()));
+    BEBR_RETURN_IF_ERROR(AdmitAnswer());
     BEBR_RETURN_IF_ERROR(Take(&request_, &hold_));
     return Authorize(target_(request_));
   }

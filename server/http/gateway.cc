@@ -26,6 +26,7 @@
 #include "server/http/request_rules.h"
 #include "server/http/static_files.h"
 #include "server/net/credentials.h"
+#include "server/net/http_deadlines.h"
 #include "server/net/micro_http.h"
 #include "server/net/sockets.h"
 
@@ -35,6 +36,10 @@ namespace {
 // Connections at a time. Those that send nothing are closed after the timeout.
 constexpr unsigned kMaxConnections = 1024;
 constexpr unsigned kTimeoutSeconds = 30;
+constexpr unsigned kMaxOfHost = 768;
+// A body may take so long, and longer only by what it brings.
+constexpr absl::Duration kBodyTime = absl::Seconds(30);
+constexpr uint64_t kSlowestBytesPerSecond = 16 << 10;
 constexpr size_t kConnectionBytes = 32 << 10;  // for headers, and for a piece of a body
 constexpr std::string_view kConsolePath = "/console";
 constexpr std::string_view kTimesPath = "/console/times";
@@ -50,6 +55,8 @@ struct Request {
   bool answering = false;  // counted in answering_
   std::unique_ptr<HttpCall> call;
   HttpAnswer refusal;
+  SteadyTime begun = SteadyNow();
+  uint64_t received_bytes = 0;
   std::string allowed_origin;  // of a web page that may read the answer
 };
 
@@ -134,7 +141,8 @@ class MicroGateway final : public Gateway {
         MHD_OPTION_UNESCAPE_CALLBACK, &UnescapeHttp, nullptr, MHD_OPTION_LISTEN_SOCKET, socket,
         MHD_OPTION_CONNECTION_LIMIT, kMaxConnections, MHD_OPTION_CONNECTION_TIMEOUT, kTimeoutSeconds,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, kConnectionBytes, MHD_OPTION_NOTIFY_COMPLETED, &MicroGateway::Completed,
-        this, MHD_OPTION_ARRAY, tls.data(), MHD_OPTION_END);
+        this, MHD_OPTION_NOTIFY_CONNECTION, &HttpDeadlines::Notify, &deadlines_, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+        kMaxOfHost, MHD_OPTION_ARRAY, tls.data(), MHD_OPTION_END);
     if (mhd == nullptr) {
       close(socket);
       return absl::UnavailableError(
@@ -164,7 +172,10 @@ class MicroGateway final : public Gateway {
     }
   }
 
-  static void Completed(void* self, MHD_Connection*, void** request, MHD_RequestTerminationCode) {
+  static void Completed(void* self, MHD_Connection* connection, void** request, MHD_RequestTerminationCode) {
+    // The next request may begin when the daemon's own timeout is nearly over.
+    static_cast<MicroGateway*>(self)->deadlines_.Set(
+        connection, SteadyNow() + absl::Seconds(kTimeoutSeconds) + HttpDeadlines::kHead);
     const std::unique_ptr<Request> completed(static_cast<Request*>(std::exchange(*request, nullptr)));
     if (completed != nullptr && completed->answering) static_cast<MicroGateway*>(self)->Count(-1);
   }
@@ -180,6 +191,7 @@ class MicroGateway final : public Gateway {
     if (*request == nullptr) {
       auto* begun = new Request;
       *request = begun;
+      gateway->deadlines_.Set(connection, begun->begun + kBodyTime);
       const bool goes_on = gateway->Begin(connection, url, method, *begun);
       return goes_on ? MHD_YES : gateway->Send(connection, begun->refusal, *begun);
     }
@@ -251,9 +263,9 @@ class MicroGateway final : public Gateway {
       request.refusal = Refusal(absl::StatusCode::kUnavailable, "the server is stopping");
       return false;
     }
-    const bool admitted = door_.MayCall(method, headers.key()).ok();
-    request.call = std::make_unique<HttpCall>(calls_, method, std::move(headers));
-    if (admitted) return true;
+    const absl::StatusOr<Identity> caller = door_.MayCall(method, headers.key());
+    request.call = std::make_unique<HttpCall>(calls_, method, caller.value_or(Identity()), std::move(headers));
+    if (caller.ok()) return true;
     request.call->RunRefused();
     request.refusal = request.call->answer();
     return false;
@@ -264,6 +276,9 @@ class MicroGateway final : public Gateway {
       case Request::State::kReading:
         if (!piece.empty()) {
           *left = 0;
+          request.received_bytes += piece.size();
+          deadlines_.Set(connection,
+                         request.begun + kBodyTime + absl::Seconds(request.received_bytes / kSlowestBytesPerSecond));
           // What follows a refusal is read and forgotten: an answer may not come in the middle of a body.
           if (request.refusal.body.empty()) {
             if (const absl::Status status = request.call->Append(piece); !status.ok()) {
@@ -291,6 +306,7 @@ class MicroGateway final : public Gateway {
       ++running_;
     }
     request.state = Request::State::kRunning;
+    deadlines_.Set(connection, absl::InfiniteDuration());  // the call has its own
     MHD_suspend_connection(connection);
     request.call->Run([this, connection, &request] {
       MicroGateway* gateway = this;  // a resumed connection may end the request, and what this function holds with it
@@ -306,6 +322,7 @@ class MicroGateway final : public Gateway {
   // `answer` must live until the request is completed.
   MHD_Result Send(MHD_Connection* connection, const HttpAnswer& answer, Request& request) {
     if (!std::exchange(request.answering, true)) Count(1);
+    deadlines_.Set(connection, SteadyNow() + absl::Seconds(calls_.rpc.limits.response_timeout_s.load()));
     const std::string& allowed_origin = request.allowed_origin;
     MHD_Response* response = MHD_create_response_from_buffer(answer.body.size(), const_cast<char*>(answer.body.data()),
                                                              MHD_RESPMEM_PERSISTENT);
@@ -330,6 +347,7 @@ class MicroGateway final : public Gateway {
   const Door& door_;
   const std::function<std::string()> times_;
   HttpCalls calls_;
+  HttpDeadlines deadlines_;
   const OriginRules origins_;
   StaticFiles console_;
   int port_ = 0;

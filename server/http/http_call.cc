@@ -1,5 +1,6 @@
 #include "server/http/http_call.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -19,7 +20,8 @@ constexpr uint64_t kHoldBytes = 64 << 10;  // of a body, held at a time
 // The text, its wire bytes, and what strings that grow take beyond their length.
 constexpr uint64_t kBytesHeldPerByte = 5;
 constexpr absl::Duration kRefusalTimeout = absl::Seconds(5);
-constexpr absl::Duration kPendingDelay = absl::Seconds(1);
+// JSON, and what it is made of, for each byte of an answer.
+constexpr uint64_t kJsonBytesPerByte = 12;
 
 std::string Joined(const grpc::ByteBuffer& buffer) {
   grpc::Slice slice;
@@ -33,24 +35,26 @@ grpc::Status Stopping() { return {grpc::StatusCode::UNAVAILABLE, "the server is 
 
 std::string_view HttpHeaders::key() const { return BearerKey({{"authorization", authorization}}); }
 
-HttpCall::HttpCall(HttpCalls& calls, const Method& method, HttpHeaders headers)
+HttpCall::HttpCall(HttpCalls& calls, const Method& method, Identity caller, HttpHeaders headers)
     : calls_(calls),
       method_(method),
       headers_(std::move(headers)),
+      caller_(std::move(caller)),
+      holder_(caller_.Holder(headers_.peer)),
       deadline_(headers_.timeout < absl::InfiniteDuration()
                     ? std::chrono::steady_clock::now() + absl::ToChronoMilliseconds(headers_.timeout)
                     : std::chrono::steady_clock::time_point::max()) {}
 
-HttpCall::~HttpCall() { calls_.answer_bytes.fetch_sub(counted_bytes_); }
-
 absl::Status HttpCall::Append(std::string_view piece) {
-  const uint64_t limit = calls_.rpc.config.max_message_bytes;
+  const uint64_t limit = method_.role.has_value() ? calls_.rpc.config.max_message_bytes : kMaxKeylessBytes;
   if (body_.size() + piece.size() > limit) {
     return absl::ResourceExhaustedError(
-        absl::StrFormat("the body has more than %d bytes, the server's max_message_bytes; send less at a time", limit));
+        absl::StrFormat("the body has more than %d bytes, %s; send less at a time", limit,
+                        method_.role.has_value() ? "the server's max_message_bytes" : "the limit of this method"));
   }
-  while (holds_.size() * kHoldBytes < body_.size() + piece.size()) {
-    BEBR_ASSIGN_OR_RETURN(MemoryBudget::Hold hold, calls_.rpc.parsed.Take(kHoldBytes * kBytesHeldPerByte));
+  const uint64_t step = std::min(kHoldBytes, limit);
+  while (holds_.size() * step < body_.size() + piece.size()) {
+    BEBR_ASSIGN_OR_RETURN(MemoryBudget::Hold hold, calls_.rpc.parsed.Take(holder_, step * kBytesHeldPerByte));
     holds_.push_back(std::move(hold));
   }
   body_.append(piece);
@@ -70,8 +74,11 @@ void HttpCall::Run(std::function<void()> done) {
   if (headers_.timeout < absl::InfiniteDuration())
     context_.set_deadline(std::chrono::system_clock::now() +
                           std::chrono::duration_cast<std::chrono::milliseconds>(left));
-  if (calls_.answer_bytes.load() > calls_.rpc.limits.max_pending_response_bytes) {
-    Fail(TryAgainLater("too many bytes of answers wait for slow clients; try again later", kPendingDelay));
+  absl::Status admitted = calls_.rpc.responses->Admit(holder_);
+  // Before the body is converted, which costs more than what it holds; the call is not charged again.
+  if (admitted.ok()) admitted = caller_.Charge(body_.size());
+  if (!admitted.ok()) {
+    Fail(admitted);
     return Done();
   }
   calls_.pool.Submit([this] { Convert(); });
@@ -135,6 +142,8 @@ void HttpCall::TakeAnswer(const grpc::Status& status) {
     const bool stopped = status.error_code() == grpc::StatusCode::CANCELLED && calls_.gate.closed();
     answer_ = ErrorAnswer(stopped ? Stopping() : status);
   } else {
+    if (headers_.format == BodyFormat::kJson)
+      pending_ = calls_.rpc.responses->Count(holder_, kJsonBytesPerByte * response_.Length());
     answer_ = {200, Joined(response_), std::string(ContentTypeOf(headers_.format)), {}};
     response_.Clear();
     if (headers_.format == BodyFormat::kJson) {
@@ -152,8 +161,7 @@ void HttpCall::TakeAnswer(const grpc::Status& status) {
     if (const auto found = metadata.find(name); found != metadata.end())
       answer_.headers.emplace_back(name, std::string(found->second.data(), found->second.size()));
   }
-  counted_bytes_ = answer_.body.size();
-  calls_.answer_bytes.fetch_add(counted_bytes_);
+  pending_ = calls_.rpc.responses->Count(holder_, answer_.body.size());
 }
 
 }  // namespace bebr

@@ -7,7 +7,6 @@
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/support/byte_buffer.h>
 
-#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -37,7 +36,6 @@ struct HttpCalls {
   // Of calls that are being begun. Closed when the server's gRPC side is about to stop: it may not be called
   // afterwards, which ends the process in gRPC 1.51.
   Gate gate;
-  std::atomic<uint64_t> answer_bytes{0};  // of answers that clients have not taken yet
 };
 
 // What the headers of a request say. Header values that gRPC could not carry count as not there.
@@ -53,20 +51,25 @@ struct HttpHeaders {
 // An HttpCall hands a request on to the server's own gRPC side and takes its answer, so that keys, limits, metrics, the
 // audit and the handlers are the same for both.
 //
-//   HttpCall call(calls, method, headers);
+//   HttpCall call(calls, method, caller, headers);
 //   Append(...);                      // until the body is whole
 //   call.Run([&] { use call.answer() });
 //
 // Thread safety: one thread at a time; `done` of Run runs on another one. Memory: what the body takes, five times over,
-// is held of the budget of parsed requests until the answer is there.
+// is held of the budget of parsed requests until the answer is there; the answer is counted as one that waits for its
+// client, of JSON from before it is made.
 class HttpCall {
  public:
-  HttpCall(HttpCalls& calls, const Method& method, HttpHeaders headers);
-  ~HttpCall();
+  // `caller`: as the door knows it.
+  HttpCall(HttpCalls& calls, const Method& method, Identity caller, HttpHeaders headers);
   HttpCall(const HttpCall&) = delete;
   HttpCall& operator=(const HttpCall&) = delete;
 
-  // RESOURCE_EXHAUSTED if the body becomes larger than max_message_bytes, or the budget has no room.
+  // The bytes of a body, of a call that needs no key.
+  static constexpr uint64_t kMaxKeylessBytes = 4096;
+
+  // RESOURCE_EXHAUSTED if the body becomes larger than max_message_bytes, or kMaxKeylessBytes, or the budget has no
+  // room.
   absl::Status Append(std::string_view piece);
   // Makes the call; `done` comes once, when answer() is there. The call must live until then.
   void Run(std::function<void()> done);
@@ -86,6 +89,8 @@ class HttpCall {
   HttpCalls& calls_;
   const Method& method_;
   const HttpHeaders headers_;
+  const Identity caller_;
+  const std::string holder_;  // of memory
   const std::chrono::steady_clock::time_point deadline_;
   std::string body_;
   std::vector<MemoryBudget::Hold> holds_;
@@ -94,7 +99,7 @@ class HttpCall {
   std::function<void()> done_;
   HttpAnswer answer_;
   bool started_ = false;
-  uint64_t counted_bytes_ = 0;  // of calls_.answer_bytes
+  MemoryBudget::Hold pending_;  // of answers that clients have not taken yet
 };
 
 }  // namespace bebr

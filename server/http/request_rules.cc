@@ -37,9 +37,9 @@ std::string PeerOf(MHD_Connection* connection) {
 }  // namespace
 
 bool CheckLength(MHD_Connection* connection, HttpAnswer& refusal) {
-  if (!HasTwoLengths(connection)) return true;
-  refusal = Refusal(absl::StatusCode::kInvalidArgument,
-                    "there are several Content-Length, or one beside a Transfer-Encoding; send one of them");
+  const char* ambiguity = AmbiguityOf(connection);
+  if (ambiguity == nullptr) return true;
+  refusal = Refusal(absl::StatusCode::kInvalidArgument, ambiguity);
   refusal.headers.emplace_back(MHD_HTTP_HEADER_CONNECTION, "close");
   return false;
 }

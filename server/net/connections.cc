@@ -96,7 +96,9 @@ void Connections::Greeted(std::string_view peer, SteadyTime now) {
     Connection& connection = at->second;
     if (!connection.stranger) continue;
     connection.heard = now;
-    connection.allowed_bytes = BytesReceived(connection.fd) + kStrangerBytes;
+    // As much as such a call takes: it must not pay for what else comes.
+    connection.allowed_bytes =
+        std::min(BytesReceived(connection.fd) + kStrangerBytes, connection.allowed_bytes + kGreetingBytes);
     connection.exceeded_at = absl::InfiniteDuration();
     strangers_.splice(strangers_.end(), strangers_, connection.place);
   }

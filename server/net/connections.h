@@ -35,6 +35,7 @@ struct CallLimits {
 class Connections {
  public:
   static constexpr uint64_t kStrangerBytes = 256 << 10;
+  static constexpr uint64_t kGreetingBytes = 4 << 10;      // more, for a call without a key
   static constexpr uint64_t kMostStrangerBytes = 1 << 20;  // not even for a second
   static constexpr absl::Duration kStrangerSilence = absl::Seconds(60);
 

@@ -6,9 +6,11 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "index/base/clock.h"
 #include "index/base/mutex.h"
 #include "index/base/status_macros.h"
 #include "index/base/thread_pool.h"
+#include "server/net/http_deadlines.h"
 #include "server/net/micro_http.h"
 #include "server/net/sockets.h"
 
@@ -18,6 +20,8 @@ namespace {
 // Connections at a time: those that begin a request and never end it are closed after the timeout, and hold up nobody
 // until then.
 constexpr unsigned kMaxConnections = 1024;
+constexpr unsigned kMaxOfHost = 512;
+constexpr absl::Duration kAnswerTime = absl::Seconds(60);  // to make it, and for the client to take it
 constexpr unsigned kTimeoutSeconds = 5;
 constexpr size_t kConnectionBytes = 16 << 10;  // for what a client sends
 constexpr size_t kMaxWaitingScrapes = 16;
@@ -51,7 +55,8 @@ class MicroHttpServer final : public HttpServer {
         &MicroHttpServer::Handle, this, MHD_OPTION_EXTERNAL_LOGGER, &LogHttp, nullptr, MHD_OPTION_UNESCAPE_CALLBACK,
         &UnescapeHttp, nullptr, MHD_OPTION_LISTEN_SOCKET, listening.sockets.front().get(), MHD_OPTION_CONNECTION_LIMIT,
         kMaxConnections, MHD_OPTION_CONNECTION_TIMEOUT, kTimeoutSeconds, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        kConnectionBytes, MHD_OPTION_NOTIFY_COMPLETED, &MicroHttpServer::Completed, nullptr, MHD_OPTION_END);
+        kConnectionBytes, MHD_OPTION_NOTIFY_COMPLETED, &MicroHttpServer::Completed, this, MHD_OPTION_NOTIFY_CONNECTION,
+        &HttpDeadlines::Notify, &deadlines_, MHD_OPTION_PER_IP_CONNECTION_LIMIT, kMaxOfHost, MHD_OPTION_END);
     if (daemon_ != nullptr) {
       listening.sockets.front().Release();  // the daemon closes it
       return absl::OkStatus();
@@ -61,7 +66,8 @@ class MicroHttpServer final : public HttpServer {
   int port() const override { return port_; }
 
  private:
-  static void Completed(void*, MHD_Connection*, void** request, MHD_RequestTerminationCode) {
+  static void Completed(void* self, MHD_Connection* connection, void** request, MHD_RequestTerminationCode) {
+    static_cast<MicroHttpServer*>(self)->deadlines_.Set(connection, SteadyNow() + HttpDeadlines::kHead);
     delete static_cast<Request*>(*request);
     *request = nullptr;
   }
@@ -70,7 +76,8 @@ class MicroHttpServer final : public HttpServer {
     if (*request != nullptr)
       return static_cast<MicroHttpServer*>(self)->Answer(connection, url, *static_cast<Request*>(*request));
     *request = new Request;
-    if (HasTwoLengths(connection)) return Send(connection, MHD_HTTP_BAD_REQUEST, "several lengths\n");
+    static_cast<MicroHttpServer*>(self)->deadlines_.Set(connection, SteadyNow() + kAnswerTime);
+    if (const char* why = AmbiguityOf(connection)) return Send(connection, MHD_HTTP_BAD_REQUEST, why);
     const std::string_view verb = method;
     if (verb != "GET" && verb != "HEAD") return Send(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "GET only\n");
     return MHD_YES;  // called again once the request is whole
@@ -125,6 +132,7 @@ class MicroHttpServer final : public HttpServer {
   Metrics* const metrics_;
   const std::function<ReadyAnswer()> ready_;
   int port_ = 0;
+  HttpDeadlines deadlines_;
   MHD_Daemon* daemon_ = nullptr;
   std::unique_ptr<ThreadPool> scraper_ = std::make_unique<ThreadPool>(1);
   Mutex mutex_;

@@ -16,9 +16,10 @@ void LogHttp(void* context, const char* format, va_list arguments);
 // path would end there, and so be another one than was asked for.
 size_t UnescapeHttp(void* context, MHD_Connection* connection, char* text);
 
-// Whether it can be read in two ways where the request ends: several Content-Length, or one beside a Transfer-Encoding.
-// A proxy before the server may read it in the other way. Such a request is refused, and its connection closed.
-bool HasTwoLengths(MHD_Connection* connection);
+// Null, or why it can be read in two ways where the request ends: several Content-Length, or one beside a
+// Transfer-Encoding, or the name of a header that is none (with a space before its colon), or a value with a NUL. A
+// proxy before the server may read it in the other way. Such a request is refused, and its connection closed.
+const char* AmbiguityOf(MHD_Connection* connection);
 
 }  // namespace bebr
 

@@ -24,7 +24,7 @@ void AddWarnings(std::vector<std::string>& warnings, Response& response) {
 }
 
 absl::Status Scroll(RpcContext& rpc, const Call& call, const v1::ScrollRequest& request, v1::ScrollResponse& response) {
-  BEBR_RETURN_IF_ERROR(rpc.responses->Admit());
+  BEBR_RETURN_IF_ERROR(call.AdmitAnswer());
   BEBR_RETURN_IF_ERROR(CheckFilterText(request.filter()));
   PageRequest page;
   page.collection = call.collection();

@@ -42,7 +42,7 @@ void Upsert(RpcContext& rpc, UnaryCall<v1::UpsertRequest, v1::UpsertResponse>& c
 
 absl::Status Get(RpcContext& rpc, const Call& call, const v1::GetRequest& request, v1::GetResponse& response) {
   BEBR_RETURN_IF_ERROR(CheckIds(request.ids()));
-  BEBR_RETURN_IF_ERROR(rpc.responses->Admit());
+  BEBR_RETURN_IF_ERROR(call.AdmitAnswer());
   const std::vector<std::string> ids(request.ids().begin(), request.ids().end());
   // In pieces, so that an answer that is too large is found before it is all in memory.
   for (size_t first = 0; first < ids.size(); first += kIdsPerRead) {
@@ -60,7 +60,7 @@ template <typename Request>
 Target OfDocuments(const Request& request) {
   const std::string what = request.ids().empty()
                                ? "by filter " + request.filter().substr(0, 200)
-                               : absl::StrFormat("%d ids from %s", request.ids_size(), request.ids(0));
+                               : absl::StrFormat("%d ids from %s", request.ids_size(), request.ids(0).substr(0, 200));
   return {.collection = request.collection(), .other = {}, .object = what};
 }
 

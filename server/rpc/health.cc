@@ -2,6 +2,7 @@
 #include "server/rpc/health.h"
 
 #include <google/protobuf/descriptor.h>
+#include <grpc/grpc.h>
 
 #include <optional>
 #include <string>
@@ -39,6 +40,18 @@ class WatchCall final : public Call, public HealthState::Watcher {
     return call;
   }
   void Changed() override { Advance(); }
+  // Takes the call back: it may wait in a write that its client does not take.
+  void MakeRoom() override {
+    grpc_call* call = nullptr;
+    {
+      MutexLock lock(&mutex_);
+      if (ended_) return;
+      call = RefCall();
+    }
+    // Without the lock: gRPC may end the call at once on this thread.
+    grpc_call_cancel(call, nullptr);
+    grpc_call_unref(call);
+  }
 
  private:
   WatchCall(CallStart start, HealthState* health) : Call(std::move(start)), health_(health) {}
@@ -56,7 +69,7 @@ class WatchCall final : public Call, public HealthState::Watcher {
     Advance();
   }
   void OnInputEnd() override { End(absl::InvalidArgumentError("the call has no message; it has one")); }
-  void OnWriteDone(bool ok) override {
+  void OnWritten(bool ok) override {
     {
       MutexLock lock(&mutex_);
       writing_ = false;
@@ -129,16 +142,24 @@ void HealthState::SetServing(bool serving) {
 }
 
 void HealthState::Watch(const std::shared_ptr<Watcher>& watcher) {
-  MutexLock lock(&mutex_);
-  std::erase_if(watchers_, [](const auto& known) { return known.expired(); });
-  watchers_.push_back(watcher);
+  std::shared_ptr<Watcher> oldest;
+  {
+    MutexLock lock(&mutex_);
+    std::erase_if(watchers_, [](const auto& known) { return known.expired(); });
+    if (watchers_.size() >= kMostWatchers) {
+      oldest = watchers_.front().lock();
+      watchers_.erase(watchers_.begin());
+    }
+    watchers_.push_back(watcher);
+  }
+  if (oldest != nullptr) oldest->MakeRoom();
 }
 
 std::vector<Method> HealthMethods(HealthState* health) {
   auto check = [health](RpcContext&, UnaryCall<HealthCheckRequest, HealthCheckResponse>& call) {
     if (!IsService(call.request().service())) {
-      return call.Done(
-          absl::NotFoundError(absl::StrFormat("this server has no service \"%s\"", call.request().service())));
+      return call.Done(absl::NotFoundError(
+          absl::StrFormat("this server has no service \"%s\"", call.request().service().substr(0, 128))));
     }
     call.response().set_status(StatusOf(*health));
     call.Done(absl::OkStatus());

@@ -19,11 +19,15 @@ class HealthState {
    public:
     virtual ~Watcher() = default;
     virtual void Changed() = 0;
+    // Others want its place.
+    virtual void MakeRoom() = 0;
   };
 
   bool serving() const;
   void SetServing(bool serving);
-  // `watcher` is told of changes from now on, for as long as it is there.
+  static constexpr size_t kMostWatchers = 512;
+
+  // `watcher` is told of changes from now on, for as long as it is there. Beyond kMostWatchers the oldest makes room.
   void Watch(const std::shared_ptr<Watcher>& watcher);
 
  private:

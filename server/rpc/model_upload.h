@@ -54,7 +54,7 @@ class ModelUploadCall final : public Call {
     if (!message_.has_config()) return absl::InvalidArgumentError("config is missing; the first message holds it");
     has_config_ = true;
     config_ = std::move(message_);
-    BEBR_RETURN_IF_ERROR(identity().Charge(bytes));
+    BEBR_RETURN_IF_ERROR(Charge(bytes));
     BEBR_RETURN_IF_ERROR(Authorize(work_.target(config_)));
     return work_.check(rpc(), *this, config_);
   }

@@ -21,6 +21,8 @@ using google::protobuf::DescriptorPool;
 using google::protobuf::FileDescriptor;
 using grpc::reflection::v1::ServerReflectionRequest;
 using grpc::reflection::v1::ServerReflectionResponse;
+constexpr uint64_t kMaxRequestBytes = 4096;
+
 using Services = std::shared_ptr<const std::vector<std::string>>;
 
 // The file and those that it imports, each once.
@@ -91,7 +93,13 @@ class ReflectionCall final : public Call {
   void OnMessage() override {
     ServerReflectionRequest request;
     MemoryBudget::Hold hold;
-    absl::Status status = identity().Charge(input_bytes());
+    absl::Status status = Charge(input_bytes());
+    if (status.ok()) status = AdmitAnswer();
+    if (status.ok() && input_bytes() > kMaxRequestBytes) {
+      status = absl::InvalidArgumentError(
+          absl::StrFormat("the request has %d bytes; one for reflection, which its answer repeats, has at most %d",
+                          input_bytes(), kMaxRequestBytes));
+    }
     if (status.ok()) status = Take(&request, &hold);
     if (!status.ok()) return End(status);
     ServerReflectionResponse response;
@@ -103,7 +111,7 @@ class ReflectionCall final : public Call {
     }
     Write(response);
   }
-  void OnWriteDone(bool ok) override {
+  void OnWritten(bool ok) override {
     if (!ok) return OnInputEnd();
     Read();
   }

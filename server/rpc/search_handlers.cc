@@ -66,7 +66,7 @@ absl::Status CheckResults(const SearchRequest& request, uint64_t most) {
 // The request as the engine takes it, once it is clear that the server can.
 template <typename Message>
 absl::StatusOr<SearchRequest> Prepare(RpcContext& rpc, const Call& call, const Message& message, VectorArena& arena) {
-  BEBR_RETURN_IF_ERROR(rpc.responses->Admit());
+  BEBR_RETURN_IF_ERROR(call.AdmitAnswer());
   BEBR_ASSIGN_OR_RETURN(SearchRequest request, ToSearchRequest(message, arena));
   const uint64_t most = rpc.limits.max_results_per_call;
   BEBR_RETURN_IF_ERROR(CheckResults(request, most));

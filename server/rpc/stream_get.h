@@ -3,6 +3,8 @@
 #define BEBR_SERVER_RPC_STREAM_GET_H_
 
 #include <cstddef>
+#include <string>
+#include <vector>
 
 #include "bebr/v1/documents.pb.h"
 #include "server/call/call.h"
@@ -24,16 +26,18 @@ class StreamGetCall final : public Call {
  private:
   void OnMessage() override;
   void OnInputEnd() override;
-  void OnWriteDone(bool ok) override;
+  void OnWritten(bool ok) override;
 
   absl::Status Admit();
   // Has the next message read and written, or ends the call.
   void Continue();
   absl::Status ReadPiece(v1::GetResponse& response);
 
-  v1::StreamGetRequest request_;
+  // Of the request, of which nothing else is kept: the call may last.
+  std::vector<std::string> ids_;
+  bool with_embeddings_ = false;
   MemoryBudget::Hold hold_;
-  int next_ = 0;  // id
+  size_t next_ = 0;  // id
 };
 
 }  // namespace bebr

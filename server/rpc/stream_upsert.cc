@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "index/base/retry.h"
 #include "index/base/status_macros.h"
+#include "server/call/status.h"
 #include "server/config/config.h"
 #include "server/metrics/metrics.h"
 #include "server/rpc/make_method.h"
@@ -14,6 +15,7 @@ namespace bebr {
 namespace {
 
 constexpr absl::Duration kLongestWait = absl::Milliseconds(200);
+constexpr uint64_t kResultBytes = 256;  // of one document, in an acknowledgement that has them
 
 }  // namespace
 
@@ -77,12 +79,17 @@ void StreamUpsertCall::Accept(Message* message) {
 absl::Status StreamUpsertCall::Admit(Message& message) {
   if (!message.charged) {
     BEBR_RETURN_IF_ERROR(AuthorizeAgain());
-    BEBR_RETURN_IF_ERROR(identity().Charge(input_bytes()));
+    BEBR_RETURN_IF_ERROR(Charge(input_bytes()));
     message.charged = true;
   }
+  BEBR_RETURN_IF_ERROR(AdmitAnswer());
   if (absl::Status taken = Take(&message.request, &message.hold); !taken.ok()) {
     message.request.set_sequence(PeekNumber(v1::StreamUpsertRequest::kSequenceFieldNumber));
     return taken;
+  }
+  if (message.request.options().partial()) {
+    const auto documents = static_cast<uint64_t>(message.request.documents_size());
+    message.pending = rpc().responses->Count(holder(), documents * kResultBytes);
   }
   return Check(message.request);
 }
@@ -92,7 +99,8 @@ absl::Status StreamUpsertCall::Check(const v1::StreamUpsertRequest& request) {
   if (!collection().empty()) {
     if (named.empty() || named == name_) return absl::OkStatus();
     return absl::InvalidArgumentError(
-        absl::StrFormat("collection is \"%s\"; this stream writes to \"%s\" since its first message", named, name_));
+        absl::StrFormat("collection is \"%s\"; this stream writes to \"%s\" since its first message",
+                        named.substr(0, kMaxCollectionNameBytes), name_));
   }
   if (named.empty()) return absl::InvalidArgumentError("collection is empty; the first message of a stream names it");
   BEBR_RETURN_IF_ERROR(Authorize({.collection = named}));
@@ -114,19 +122,27 @@ void StreamUpsertCall::Acknowledge(Message* message, const absl::StatusOr<Upsert
   } else {
     rpc().metrics->RefusedMessage(result.status().code()).Increment();
     message->response.set_error_code(static_cast<int32_t>(result.status().code()));
-    message->response.set_error_message(std::string(result.status().message()));
+    const std::string error(result.status().message());
+    message->response.set_error_message(std::string(ShortMessage(error)));
   }
   // A client that does not read its acknowledgements must not keep what it sent in memory.
   message->request = {};
   message->arena = {};
   message->hold = {};
+  message->pending = rpc().responses->Count(holder(), message->response.SpaceUsedLong());
   mutex_.Lock();
   message->done = true;
   --in_engine_;
   AdvanceAndUnlock();
 }
 
-void StreamUpsertCall::OnWriteDone(bool ok) {
+void StreamUpsertCall::HandOver(Message& message) {
+  const v1::StreamUpsertResponse response = std::move(message.response);
+  message.pending = {};  // Write counts its bytes
+  Write(response);
+}
+
+void StreamUpsertCall::OnWritten(bool ok) {
   mutex_.Lock();
   writing_ = false;
   broken_ |= !ok;
@@ -173,7 +189,7 @@ void StreamUpsertCall::AdvanceAndUnlock() {
     mutex_.Unlock();
     // The read first: it is what keeps the client busy.
     if (reads) Read();
-    if (to_write != nullptr) Write(to_write->response);
+    if (to_write != nullptr) HandOver(*to_write);
     mutex_.Lock();
     --starting_;
   }

@@ -40,13 +40,14 @@ class StreamUpsertCall final : public Call, public DrainableStream {
     MemoryBudget::Hold hold;
     VectorArena arena;
     v1::StreamUpsertResponse response;
-    bool done = false;  // the engine answered; guarded by mutex_
+    MemoryBudget::Hold pending;  // what the acknowledgement takes, or will, until it is handed to gRPC
+    bool done = false;           // the engine answered; guarded by mutex_
   };
 
   explicit StreamUpsertCall(CallStart start) : Call(std::move(start)) {}
   void OnMessage() override { EndRead(/*ok=*/true); }
   void OnInputEnd() override { EndRead(/*ok=*/false); }
-  void OnWriteDone(bool ok) override;
+  void OnWritten(bool ok) override;
   void OnCancelled() override;
   void Release() override { self_.reset(); }
   void Drain() override;
@@ -59,6 +60,8 @@ class StreamUpsertCall final : public Call, public DrainableStream {
   absl::Status Check(const v1::StreamUpsertRequest& request);
   void Submit(Message* message);
   void Acknowledge(Message* message, const absl::StatusOr<UpsertResult>& result);
+  // Writes the acknowledgement, of which nothing but its bytes is kept.
+  void HandOver(Message& message);
   // Starts what the state allows: a write, a read, or the end. Called after every change of the state, in the same
   // critical section, because without the lock and without an operation outstanding another thread may end the call and
   // delete it.

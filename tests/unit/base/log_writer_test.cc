@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -55,6 +56,18 @@ TEST_F(LogWriterTest, NobodyWaitsForAPipeThatIsNotRead) {
     EXPECT_EQ(text.find_first_not_of("x\n"), text.find("last"));
     for (int i = 0; i < 1000; ++i) writer.Write(line + "\n");
   }  // ends although nobody reads
+}
+
+TEST_F(LogWriterTest, OtherLinesPushNoneOfTheAuditOut) {
+  fcntl(ends_[1], F_SETPIPE_SZ, 4096);
+  LogWriter writer(ends_[1], 50000);
+  for (int i = 0; i < 200; ++i) writer.Write(std::string(999, 'x') + "\n");
+  const uint64_t dropped = writer.dropped();
+  EXPECT_GT(dropped, 0u);
+  for (int i = 0; i < 40; ++i) writer.Write(std::string(999, 'a') + "\n", LogWriter::Kind::kAudit);
+  EXPECT_EQ(writer.dropped(), dropped);
+  std::string text;
+  while (static_cast<size_t>(std::count(text.begin(), text.end(), 'a')) < 40 * 999) text += ReadSome();
 }
 
 TEST_F(LogWriterTest, ADescriptorThatTakesNothingLosesLines) {

@@ -54,6 +54,15 @@ TEST(HostOfPeer, IsWhatStandsBeforeThePort) {
   EXPECT_EQ(HostOfPeer(""), "");
 }
 
+TEST(NetOfPeer, IsAHostOrTheNetOfAnIpv6Address) {
+  EXPECT_EQ(NetOfPeer("ipv4:10.0.0.1:4711"), "ipv4:10.0.0.1");
+  EXPECT_EQ(NetOfPeer("ipv6:%5B2001:db8:1:2:3:4:5:6%5D:4711"), "ipv6:2001:db8:1:2::/64");
+  EXPECT_EQ(NetOfPeer("ipv6:%5B2001:db8:1:2::9%5D:1"), NetOfPeer("ipv6:%5B2001:db8:1:2:ffff::%5D:2"));
+  EXPECT_EQ(NetOfPeer("ipv6:%5Bfe80::1%253%5D:4711"), "ipv6:fe80::/64");
+  EXPECT_EQ(NetOfPeer("unix:"), "unix");
+  EXPECT_EQ(NetOfPeer(""), "");
+}
+
 TEST(RefusalLimits, AreOfAHost) {
   RefusalLimits limits;
   int taken = 0;
@@ -80,6 +89,7 @@ TEST(KeylessCalls, AreBoundedByHostAndInAll) {
     others += slots.back().entered() ? 1 : 0;
   }
   EXPECT_EQ(others, KeylessCalls::kMost - KeylessCalls::kMostOfHost);
+  EXPECT_TRUE(calls.Enter("ipv4:10.0.0.1:11", /*lasts=*/true).entered());  // which are counted apart
   slots.clear();
   EXPECT_TRUE(calls.Enter("ipv4:10.0.0.1:11").entered());
 }

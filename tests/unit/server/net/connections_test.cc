@@ -158,12 +158,12 @@ TEST_F(ConnectionsTest, TooManyBytesEndAStrangerAfterASecondOrAtOnceWhereItWasSo
   EXPECT_EQ(ClosedFor("bytes"), 2);
 }
 
-TEST_F(ConnectionsTest, AFloodEndsAtOnceAndAGreetingAllowsAsMuchAgain) {
+TEST_F(ConnectionsTest, AFloodEndsAtOnceAndAGreetingAllowsALittleMore) {
   const Pair flood = Connect(), greeted = Connect();
   Send(flood, Connections::kMostStrangerBytes + 1);
   Send(greeted, Connections::kStrangerBytes);
   connections_.Greeted(greeted.peer, now_);
-  Send(greeted, Connections::kStrangerBytes);
+  Send(greeted, Connections::kGreetingBytes);
   connections_.Look(now_);
   EXPECT_TRUE(Closed(flood));
   EXPECT_FALSE(Closed(greeted));
