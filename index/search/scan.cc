@@ -45,8 +45,7 @@ using Best = TopK<Candidate, IsBetter>;
 
 void AtomicMax(std::atomic<float>& target, float value) {
   float seen = target.load(std::memory_order_relaxed);
-  while (seen < value && !target.compare_exchange_weak(seen, value, std::memory_order_relaxed)) {
-  }
+  while (seen < value && !target.compare_exchange_weak(seen, value, std::memory_order_relaxed)) continue;
 }
 
 }  // namespace
@@ -179,11 +178,9 @@ class ScanRun {
     for (uint32_t q = 0; q < queries_.size(); ++q)
       scratch.stopped[q] = queries_[q].stopped != nullptr && queries_[q].stopped(now);
     scratch.bytes = 0;
-    if (i < pickings_.size()) {
-      Pick(pickings_[i], worker.best, scratch);
-    } else {
-      ScanUnitOfBlocks(units_[i - pickings_.size()], worker.best, scratch);
-    }
+    const size_t picked = pickings_.size();
+    if (i < picked) Pick(pickings_[i], worker.best, scratch);
+    if (i >= picked) ScanUnitOfBlocks(units_[i - picked], worker.best, scratch);
     bytes_.fetch_add(scratch.bytes, std::memory_order_relaxed);
   }
 
