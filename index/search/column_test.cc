@@ -81,7 +81,9 @@ class ColumnTest {
 
   // The rows whose value is in one of the ranges.
   RowSet InRanges(const std::vector<KeyRange>& ranges) const {
-    if (ranges.size() > kMostPasses) return InSet(ranges);
+    const bool values =
+        std::all_of(ranges.begin(), ranges.end(), [](const KeyRange& range) { return range.most - range.least <= 1; });
+    if (values && ranges.size() > kMostPasses) return InSet(ranges);
     RowSet result(rows_.size(), 0);
     for (const KeyRange& range : ranges) AddRange(range, result);
     return result;
@@ -137,7 +139,7 @@ class ColumnTest {
     result[whole] |= bits[0] & rows_[whole];
   }
 
-  // The same for many ranges, which are single values: those of an IN list. Zero, two doubles, is the one exception.
+  // The same for many ranges of one value, or two neighbours, each: those of an IN list, of which zero is two doubles.
   RowSet InSet(const std::vector<KeyRange>& ranges) const {
     std::array<absl::flat_hash_set<uint64_t>, kTypes> keys;
     for (const KeyRange& range : ranges) {

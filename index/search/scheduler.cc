@@ -166,14 +166,17 @@ Scheduler::Group Scheduler::TakeGroup(Lane& lane) {
 }
 
 void Scheduler::AwaitCompany(Lane& lane) {
-  const size_t enough = EnoughQueries(*lane.jobs.front());
   const absl::Duration most = lane.last_scan / kCompanyShare;
   const absl::Duration lull = std::max(kLeastLull, lane.last_scan / kLullShare);
   SteadyTime now = SteadyNow();
   SteadyTime until = lane.last_scan_end + most, quiet = now + lull;
   bool finishing = Finishing(lane);
-  while (!stopping_ && lane.queries < (finishing ? enough : std::min(lane.expected, enough))) {
-    const SteadyTime end = finishing ? lane.last_scan_end + lane.long_scan : std::min(until, quiet);
+  while (!stopping_) {
+    const size_t enough = EnoughQueries(*lane.jobs.front());
+    if (lane.queries >= (finishing ? enough : std::min(lane.expected, enough))) break;
+    SteadyTime end = finishing ? lane.last_scan_end + lane.long_scan : std::min(until, quiet);
+    // Nobody waits for company until there is no time left for the scan.
+    for (const auto& job : lane.jobs) end = std::min(end, job->request.deadline - 2 * lane.last_scan);
     if (now >= end) break;
     const size_t before = lane.queries;
     lane.company.WaitFor(&mutex_, end - now);

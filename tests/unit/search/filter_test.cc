@@ -263,6 +263,21 @@ class Generator {
     return attributes;
   }
 
+  // So many tests of one attribute, most of which leave all values but one.
+  Expression Tests(const std::string& name, uint32_t count) {
+    static const std::vector<std::string> kOperators = {"!=", "!=", "!=", "!=", "!=", "!=", "<", "<=", ">", ">="};
+    Expression tests;
+    tests.kind = Expression::Kind::kAnd;
+    for (uint32_t i = 0; i < count; ++i) {
+      Expression& test = tests.children.emplace_back();
+      test.kind = Expression::Kind::kCompare;
+      test.name = name;
+      test.op = kOperators[Below(static_cast<uint32_t>(kOperators.size()))];
+      test.literals.push_back(Value());
+    }
+    return tests;
+  }
+
   Expression Tree(uint32_t depth) {
     Expression expression;
     const uint32_t choice = Below(depth == 0 ? 3 : 8);
@@ -284,6 +299,7 @@ class Generator {
       for (uint32_t i = 0; i < literals; ++i) expression.literals.push_back(Value());
       return expression;
     }
+    if (choice == 4 && Below(3) == 0) return Tests(Name(), 2 + Below(11));
     expression.kind = choice < 5 ? Expression::Kind::kAnd : choice < 7 ? Expression::Kind::kOr : Expression::Kind::kNot;
     const uint32_t children = expression.kind == Expression::Kind::kNot ? 1 : 2 + Below(2);
     for (uint32_t i = 0; i < children; ++i) expression.children.push_back(Tree(depth - 1));
@@ -713,6 +729,25 @@ TEST(FilterTest, RefusesMoreTestsThanTheLimits) {
   const auto texts = Filter::Parse(Repeated("a>'z' OR ", kMaxTextComparisons - 1) + "a BETWEEN 'b' AND 'c'");
   EXPECT_EQ(texts.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(texts.status().message()), HasSubstr("65 times; the limit is 64"));
+}
+
+TEST(FilterTest, ManyValuesThatAreLeftOutLeaveAllOthers) {
+  std::vector<Attributes> documents(1000);
+  for (size_t row = 0; row < documents.size(); ++row) {
+    documents[row]["n"] = static_cast<int64_t>(row);
+    documents[row]["text"] = absl::StrCat("text", row);
+    documents[row]["tags"] = AttributeList{row % 100 == 3 ? "rare" : "common"};
+  }
+  const Table table(std::move(documents));
+  std::string numbers = "n != 0", texts = "text != 'text0'";
+  for (int i = 1; i < 12; ++i) {
+    numbers += absl::StrCat(" AND n != ", 10 * i);
+    texts += absl::StrCat(" AND text != 'text", 10 * i, "'");
+    EXPECT_EQ(table.Rows(numbers).size(), 1000u - 1 - static_cast<size_t>(i)) << numbers;
+    EXPECT_EQ(table.Rows(texts).size(), 1000u - 1 - static_cast<size_t>(i)) << texts;
+    EXPECT_EQ(table.Rows(absl::StrCat("NOT (", numbers, ")")).size(), 1 + static_cast<size_t>(i));
+    EXPECT_EQ(table.Rows("tags CONTAINS 'rare' AND " + numbers).size(), 10u);
+  }
 }
 
 TEST(FilterTest, FindsTheFewListsWithAValueWithoutALookAtTheOthers) {
