@@ -43,7 +43,7 @@ void UpsertStream::Take(const v1::StreamUpsertResponse& response) {
   const auto code = static_cast<absl::StatusCode>(response.error_code());
   absl::MutexLock lock(&mutex_);
   if (code == absl::StatusCode::kResourceExhausted && ++refusals_ < kMaxRefusals) {
-    refused_.push_back(response.sequence());
+    if (waiting_.contains(response.sequence())) refused_.push_back(response.sequence());
     return;
   }
   if (code != absl::StatusCode::kOk) {

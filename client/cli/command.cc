@@ -145,7 +145,7 @@ absl::StatusOr<std::vector<std::string>> RowIds(const std::string& path, size_t 
     for (size_t i = 0; i < rows; ++i) ids.push_back(absl::StrCat(i));
     return ids;
   }
-  BEBR_ASSIGN_OR_RETURN(ids, ReadIds(path));
+  BEBR_ASSIGN_OR_RETURN(ids, ReadIdTexts(path));
   if (ids.size() != rows) {
     return absl::InvalidArgumentError(
         absl::StrFormat("\"%s\" has %d ids for %d vectors; there must be one id a vector", path, ids.size(), rows));
@@ -153,11 +153,18 @@ absl::StatusOr<std::vector<std::string>> RowIds(const std::string& path, size_t 
   return ids;
 }
 
+absl::StatusOr<std::vector<std::string>> ReadIdTexts(const std::string& path) {
+  BEBR_ASSIGN_OR_RETURN(std::vector<std::string> ids, ReadIds(path));
+  if (absl::EndsWith(path, ".jsonl")) return ids;  // JSON once is enough
+  for (std::string& id : ids) id = IdFromText(id);
+  return ids;
+}
+
 absl::StatusOr<std::vector<std::string>> GivenIds(std::vector<std::string> ids, const std::string& path,
                                                   std::string_view ways) {
   if (!path.empty()) {
-    BEBR_ASSIGN_OR_RETURN(const auto more, ReadIds(path));
-    for (const std::string& text : more) ids.push_back(IdFromText(text));
+    BEBR_ASSIGN_OR_RETURN(const auto more, ReadIdTexts(path));
+    ids.insert(ids.end(), more.begin(), more.end());
   }
   if (ids.empty()) return UsageError(absl::StrFormat("no ids: give them %s", ways));
   return ids;

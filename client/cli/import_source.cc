@@ -6,6 +6,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "client/cli/command.h"
 #include "index/base/status_macros.h"
 #include "index/dataset/evaluation.h"
 #include "index/dataset/json_row.h"
@@ -43,7 +44,7 @@ absl::Status ImportSource::OpenFiles() {
   }
   end_ = files_.limit == 0 ? rows : files_.offset + std::min(files_.limit, rows - files_.offset);
   if (!files_.ids.empty()) {
-    BEBR_ASSIGN_OR_RETURN(ids_, ReadIds(files_.ids));
+    BEBR_ASSIGN_OR_RETURN(ids_, ReadIdTexts(files_.ids));
     BEBR_RETURN_IF_ERROR(CheckLines(files_.ids, "ids", ids_.size()));
   }
   if (!lines_path().empty()) {

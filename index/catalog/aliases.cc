@@ -40,15 +40,16 @@ absl::Status ReadChecked(const std::string& path, uint32_t newest, bool needed,
 // The generation that the aliases had at least; 0 if it is not known.
 absl::StatusOr<uint64_t> ReadGeneration(const std::string& data_dir) {
   const std::string path = data_dir + kCatalogFile;
-  BEBR_ASSIGN_OR_RETURN(const bool there, FileExists(path));
   uint64_t generation = 0;
-  if (!there) return generation;
+  const absl::StatusOr<bool> there = FileExists(path);
+  if (there.ok() && !*there) return generation;
   const absl::Status status = ReadChecked(path, kCatalogFormat, true, [&](const json& object) {
     const absl::StatusOr<uint64_t> number = Number<uint64_t>(object, kAliasesKey);
     if (number.ok()) generation = *number;
     return number.status();
   });
-  if (!absl::IsDataLoss(status)) return status.ok() ? absl::StatusOr<uint64_t>(generation) : status;
+  if (status.ok()) return generation;
+  if (absl::IsFailedPrecondition(status)) return status;  // of a newer release
   // Nothing is lost with it but the comparison.
   LogWarning("{}; whether the aliases are an older copy is not known", std::string(status.message()));
   return 0;

@@ -35,6 +35,8 @@ uint32_t AttributeDictionary::Add(std::string_view text) {
 
 uint32_t AttributeDictionary::Hold(uint32_t number) {
   MutexLock lock(&mutex_);
+  if (number >= entries_.size())
+    return 0;  // memory has changed it: the row is told by whoever compares it with storage
   ++entries_[number].rows;
   return entries_[number].size;
 }
@@ -42,6 +44,7 @@ uint32_t AttributeDictionary::Hold(uint32_t number) {
 void AttributeDictionary::Release(absl::Span<const uint32_t> numbers) {
   MutexLock lock(&mutex_);
   for (const uint32_t number : numbers) {
+    if (number >= entries_.size() || entries_[number].rows == 0) continue;  // memory has changed it
     Entry& entry = entries_[number];
     if (--entry.rows > 0) continue;
     numbers_.erase(number);

@@ -51,6 +51,8 @@ class Call : public grpc::ServerGenericBidiReactor {
   // Whose share of the memory for requests and answers the call takes.
   const std::string& holder() const { return holder_; }
   std::string_view method() const { return method_.name(); }
+  // Whether the call changes nothing, so that its answer may be withheld.
+  bool reads() const { return method_.role == Role::kRead; }
   // The collection that the request is about, aliases resolved; empty before it was authorised.
   const std::string& collection() const { return collection_; }
   SteadyTime deadline() const;  // InfiniteDuration where the client gave none

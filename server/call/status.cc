@@ -41,12 +41,14 @@ const absl::flat_hash_set<std::string>& FieldNames() {
 
 }  // namespace
 
-std::string_view ShortMessage(std::string_view message) {
-  if (message.size() <= kMaxMessageBytes) return message;
-  size_t end = kMaxMessageBytes;
-  while (end > 0 && (static_cast<unsigned char>(message[end]) & 0xC0) == 0x80) --end;
-  return message.substr(0, end);
+std::string_view ShortText(std::string_view text, size_t most) {
+  if (text.size() <= most) return text;
+  size_t end = most;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  return text.substr(0, end);
 }
+
+std::string_view ShortMessage(std::string_view message) { return ShortText(message, kMaxMessageBytes); }
 
 std::string_view LeadingField(std::string_view message) {
   size_t end = 0;

@@ -19,6 +19,8 @@ grpc::Status ToGrpcStatus(const absl::Status& status);
 
 // As much of a message as is sent, a kilobyte of whole characters: what clients send may be repeated in it. Borrowed.
 std::string_view ShortMessage(std::string_view message);
+// The same of any text, of at most so many bytes.
+std::string_view ShortText(std::string_view text, size_t most);
 
 // The field path at the start of an error message, as in "filter, position 3: ..."; empty if it begins with no field of
 // the API.

@@ -34,10 +34,12 @@ class UnaryCall final : public Call {
     Response response = std::move(response_);
     request_ = Request();
     hold_ = MemoryBudget::Hold();
-    if (status.ok()) return Answer(response);
+    // Of the calls that were let in at the same time, only as many are answered as there is room to wait for.
+    const absl::Status room = status.ok() && reads() ? AdmitAnswer() : status;
+    if (room.ok()) return Answer(response);
     response = Response();
     memory = MemoryBudget::Hold();
-    End(status);
+    End(room);
   }
 
  private:

@@ -40,6 +40,7 @@ constexpr unsigned kMaxOfHost = 768;
 // A body may take so long, and longer only by what it brings.
 constexpr absl::Duration kBodyTime = absl::Seconds(30);
 constexpr uint64_t kSlowestBytesPerSecond = 16 << 10;
+constexpr uint64_t kSlowestAnswerBytesPerSecond = 64 << 10;
 constexpr size_t kConnectionBytes = 32 << 10;  // for headers, and for a piece of a body
 constexpr std::string_view kConsolePath = "/console";
 constexpr std::string_view kTimesPath = "/console/times";
@@ -322,7 +323,8 @@ class MicroGateway final : public Gateway {
   // `answer` must live until the request is completed.
   MHD_Result Send(MHD_Connection* connection, const HttpAnswer& answer, Request& request) {
     if (!std::exchange(request.answering, true)) Count(1);
-    deadlines_.Set(connection, SteadyNow() + absl::Seconds(calls_.rpc.limits.response_timeout_s.load()));
+    const absl::Duration taking = absl::Seconds(answer.body.size() / kSlowestAnswerBytesPerSecond);
+    deadlines_.Set(connection, SteadyNow() + absl::Seconds(calls_.rpc.limits.response_timeout_s.load()) + taking);
     const std::string& allowed_origin = request.allowed_origin;
     MHD_Response* response = MHD_create_response_from_buffer(answer.body.size(), const_cast<char*>(answer.body.data()),
                                                              MHD_RESPMEM_PERSISTENT);

@@ -21,7 +21,7 @@ constexpr uint64_t kHoldBytes = 64 << 10;  // of a body, held at a time
 constexpr uint64_t kBytesHeldPerByte = 5;
 constexpr absl::Duration kRefusalTimeout = absl::Seconds(5);
 // JSON, and what it is made of, for each byte of an answer.
-constexpr uint64_t kJsonBytesPerByte = 12;
+constexpr uint64_t kJsonBytesPerByte = 3;
 
 std::string Joined(const grpc::ByteBuffer& buffer) {
   grpc::Slice slice;
@@ -74,7 +74,7 @@ void HttpCall::Run(std::function<void()> done) {
   if (headers_.timeout < absl::InfiniteDuration())
     context_.set_deadline(std::chrono::system_clock::now() +
                           std::chrono::duration_cast<std::chrono::milliseconds>(left));
-  absl::Status admitted = calls_.rpc.responses->Admit(holder_);
+  absl::Status admitted = method_.role.has_value() ? calls_.rpc.responses->Admit(holder_) : absl::OkStatus();
   // Before the body is converted, which costs more than what it holds; the call is not charged again.
   if (admitted.ok()) admitted = caller_.Charge(body_.size());
   if (!admitted.ok()) {
@@ -96,6 +96,13 @@ void HttpCall::Convert() {
   const grpc::Slice slice(body_);
   request_ = grpc::ByteBuffer(&slice, 1);
   body_ = std::string();
+  // Of what was held for the body and its conversion, only these bytes are left.
+  uint64_t left = request_.Length();
+  for (MemoryBudget::Hold& hold : holds_) {
+    const uint64_t kept = std::min(left, hold.bytes());
+    hold.ShrinkTo(kept);
+    left -= kept;
+  }
   Start([this](const grpc::Status& status) {
     // Not on gRPC's thread: an answer may be large.
     calls_.pool.Submit([this, status] {

@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_format.h"
 #include "grpc/health/v1/health.pb.h"
+#include "server/call/status.h"
 #include "server/rpc/make_method.h"
 #include "server/rpc/methods.h"
 
@@ -159,7 +160,7 @@ std::vector<Method> HealthMethods(HealthState* health) {
   auto check = [health](RpcContext&, UnaryCall<HealthCheckRequest, HealthCheckResponse>& call) {
     if (!IsService(call.request().service())) {
       return call.Done(absl::NotFoundError(
-          absl::StrFormat("this server has no service \"%s\"", call.request().service().substr(0, 128))));
+          absl::StrFormat("this server has no service \"%s\"", ShortText(call.request().service(), 128))));
     }
     call.response().set_status(StatusOf(*health));
     call.Done(absl::OkStatus());

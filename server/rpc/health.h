@@ -25,7 +25,7 @@ class HealthState {
 
   bool serving() const;
   void SetServing(bool serving);
-  static constexpr size_t kMostWatchers = 512;
+  static constexpr size_t kMostWatchers = 1024;
 
   // `watcher` is told of changes from now on, for as long as it is there. Beyond kMostWatchers the oldest makes room.
   void Watch(const std::shared_ptr<Watcher>& watcher);

@@ -67,7 +67,7 @@ void StreamGetCall::Continue() {
 absl::Status StreamGetCall::ReadPiece(v1::GetResponse& response) {
   BEBR_RETURN_IF_ERROR(AuthorizeAgain());
   BEBR_RETURN_IF_ERROR(Interrupted());
-  BEBR_RETURN_IF_ERROR(AdmitAnswer());  // many calls may have been let in at the same time
+  if (next_ == 0) BEBR_RETURN_IF_ERROR(AdmitAnswer());  // many calls may have been let in at the same time
   for (size_t count = std::min(kIdsPerMessage, ids_.size() - next_);; count = (count + 1) / 2) {
     const auto ids = absl::MakeConstSpan(ids_).subspan(next_, count);
     response.Clear();

@@ -68,6 +68,9 @@ void StreamUpsertCall::Accept(Message* message) {
   if (admitted.ok()) {
     Submit(message);
   } else {
+    // What was refused unread is named too.
+    if (message->request.sequence() == 0)
+      message->request.set_sequence(PeekNumber(v1::StreamUpsertRequest::kSequenceFieldNumber));
     Acknowledge(message, admitted);
   }
   mutex_.Lock();
@@ -83,10 +86,7 @@ absl::Status StreamUpsertCall::Admit(Message& message) {
     message.charged = true;
   }
   BEBR_RETURN_IF_ERROR(AdmitAnswer());
-  if (absl::Status taken = Take(&message.request, &message.hold); !taken.ok()) {
-    message.request.set_sequence(PeekNumber(v1::StreamUpsertRequest::kSequenceFieldNumber));
-    return taken;
-  }
+  BEBR_RETURN_IF_ERROR(Take(&message.request, &message.hold));
   if (message.request.options().partial()) {
     const auto documents = static_cast<uint64_t>(message.request.documents_size());
     message.pending = rpc().responses->Count(holder(), documents * kResultBytes);
@@ -100,7 +100,7 @@ absl::Status StreamUpsertCall::Check(const v1::StreamUpsertRequest& request) {
     if (named.empty() || named == name_) return absl::OkStatus();
     return absl::InvalidArgumentError(
         absl::StrFormat("collection is \"%s\"; this stream writes to \"%s\" since its first message",
-                        named.substr(0, kMaxCollectionNameBytes), name_));
+                        ShortText(named, kMaxCollectionNameBytes), name_));
   }
   if (named.empty()) return absl::InvalidArgumentError("collection is empty; the first message of a stream names it");
   BEBR_RETURN_IF_ERROR(Authorize({.collection = named}));

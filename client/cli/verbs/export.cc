@@ -3,6 +3,8 @@
 #include <cstring>
 #include <fstream>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_format.h"
@@ -89,18 +91,20 @@ absl::StatusOr<Counts> WriteAll(Client& client, v1::ScrollRequest request, const
 // Files get their names when they are whole, so that what was exported before is not lost to an export that fails.
 std::string Unfinished(const std::string& path) { return path + ".part"; }
 
-// Takes away what an export that failed has written.
+// Takes away what an export that failed has written, and nothing else.
 class Leftovers {
  public:
-  explicit Leftovers(const std::string& prefix) : prefix_(prefix) {}
+  Leftovers() = default;
   Leftovers(const Leftovers&) = delete;
   Leftovers& operator=(const Leftovers&) = delete;
   ~Leftovers() {
-    for (const char* kind : {".npy", ".jsonl"}) std::remove(Unfinished(prefix_ + kind).c_str());
+    for (const std::string& path : paths_) std::remove(path.c_str());
   }
+  // A file that this export begins now.
+  std::string Begin(const std::string& path) { return paths_.emplace_back(Unfinished(path)); }
 
  private:
-  const std::string prefix_;
+  std::vector<std::string> paths_;
 };
 
 absl::Status Rename(const std::string& path) {
@@ -112,16 +116,16 @@ absl::Status Run(const Command& command, const Options& options) {
   Client client = command.Connect();
   BEBR_ASSIGN_OR_RETURN(const v1::Collection collection, client.GetCollection(options.name));
   NoticeInterrupts();
-  const Leftovers leftovers(options.prefix);
+  Leftovers leftovers;
   std::unique_ptr<NpyWriter> vectors;
   v1::Version version;
   if (!options.no_embeddings) {
     BEBR_ASSIGN_OR_RETURN(version, VersionToExport(collection, options));
-    BEBR_ASSIGN_OR_RETURN(vectors, NpyWriter::Create(Unfinished(options.prefix + ".npy"), version.input_dims(),
+    BEBR_ASSIGN_OR_RETURN(vectors, NpyWriter::Create(leftovers.Begin(options.prefix + ".npy"), version.input_dims(),
                                                      collection.store_floats() == v1::FLOAT_STORAGE_F16));
   }
   const std::string path = options.prefix + ".jsonl";
-  std::ofstream lines(Unfinished(path), std::ios::binary | std::ios::trunc);
+  std::ofstream lines(leftovers.Begin(path), std::ios::binary | std::ios::trunc);
   BEBR_RETURN_IF_ERROR(CheckWritten(lines, Unfinished(path)));
   v1::ScrollRequest request;
   request.set_collection(options.name);
