@@ -168,7 +168,11 @@ void HttpCall::TakeAnswer(const grpc::Status& status) {
     if (const auto found = metadata.find(name); found != metadata.end())
       answer_.headers.emplace_back(name, std::string(found->second.data(), found->second.size()));
   }
-  pending_ = calls_.rpc.responses->Count(holder_, answer_.body.size());
+  // Not counted twice, not even for a moment: what is the caller's share is refused to its other calls.
+  const uint64_t bytes = answer_.body.size();
+  if (pending_.bytes() >= bytes) return pending_.ShrinkTo(bytes);
+  pending_ = MemoryBudget::Hold();
+  pending_ = calls_.rpc.responses->Count(holder_, bytes);
 }
 
 }  // namespace bebr
