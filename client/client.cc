@@ -59,7 +59,8 @@ absl::StatusOr<std::string> AddressOf(const ClientOptions& options) {
     const bool port = colon != std::string_view::npos && address.back() != ']';
     return port ? std::string(address) : std::string(address) + ":7700";
   }
-  if (!known || (scheme.empty() && !address.empty())) return options.server;
+  const bool of_grpc = scheme == "dns" || scheme == "unix" || scheme == "ipv4" || scheme == "ipv6" || scheme == "xds";
+  if (of_grpc || (scheme.empty() && !address.empty())) return options.server;
   return absl::InvalidArgumentError("the server is \"" + options.server +
                                     "\"; it is HOST:PORT, or https://HOST:PORT for TLS");
 }

@@ -43,7 +43,7 @@ absl::StatusOr<uint64_t> ReadGeneration(const std::string& data_dir) {
   uint64_t generation = 0;
   const absl::StatusOr<bool> there = FileExists(path);
   if (there.ok() && !*there) return generation;
-  const absl::Status status = ReadChecked(path, kCatalogFormat, true, [&](const json& object) {
+  absl::Status status = ReadChecked(path, kCatalogFormat, true, [&](const json& object) {
     const absl::StatusOr<uint64_t> number = Number<uint64_t>(object, kAliasesKey);
     if (number.ok()) generation = *number;
     return number.status();

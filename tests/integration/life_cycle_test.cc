@@ -277,7 +277,7 @@ TEST_F(LifeCycleTest, TheCommandDoesItAll) {
     EXPECT_EQ(bench["errors"], 0);
   }
   outcome = Bebr({"bench", "papers", "--queries", Path("docs.npy"), "--clients", "0"});
-  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_EQ(outcome.exit_code, 2);
   EXPECT_THAT(outcome.err, testing::HasSubstr("--clients 0: from 1 to 1024"));
 
   outcome = Bebr({"get", "papers", "3", "--json"});
