@@ -20,8 +20,6 @@ constexpr uint64_t kHoldBytes = 64 << 10;  // of a body, held at a time
 // The text, its wire bytes, and what strings that grow take beyond their length.
 constexpr uint64_t kBytesHeldPerByte = 5;
 constexpr absl::Duration kRefusalTimeout = absl::Seconds(5);
-// JSON, and what it is made of, for each byte of an answer.
-constexpr uint64_t kJsonBytesPerByte = 3;
 
 std::string Joined(const grpc::ByteBuffer& buffer) {
   grpc::Slice slice;
@@ -149,8 +147,8 @@ void HttpCall::TakeAnswer(const grpc::Status& status) {
     const bool stopped = status.error_code() == grpc::StatusCode::CANCELLED && calls_.gate.closed();
     answer_ = ErrorAnswer(stopped ? Stopping() : status);
   } else {
-    if (headers_.format == BodyFormat::kJson)
-      pending_ = calls_.rpc.responses->Count(holder_, kJsonBytesPerByte * response_.Length());
+    // The others see it before it is made; how long it becomes is known then.
+    pending_ = calls_.rpc.responses->Count(holder_, response_.Length());
     answer_ = {200, Joined(response_), std::string(ContentTypeOf(headers_.format)), {}};
     response_.Clear();
     if (headers_.format == BodyFormat::kJson) {
