@@ -157,8 +157,8 @@ uint64_t Call::PeekNumber(int field) {
 }
 
 absl::Status Call::Authorize(const Target& target) {
-  named_ = target.collection.substr(0, kMaxAuditedBytes);
-  object_ = (target.other.empty() ? std::string_view(target.object) : target.other).substr(0, kMaxAuditedBytes);
+  named_ = ShortText(target.collection, kMaxAuditedBytes);
+  object_ = ShortText(target.other.empty() ? std::string_view(target.object) : target.other, kMaxAuditedBytes);
   return Audited(CheckTarget(target));
 }
 

@@ -7,6 +7,7 @@
 #include "bebr/v1/documents.pb.h"
 #include "index/base/status_macros.h"
 #include "index/engine.h"
+#include "server/call/status.h"
 #include "server/rpc/answers.h"
 #include "server/rpc/convert.h"
 #include "server/rpc/filter_text.h"
@@ -59,8 +60,8 @@ absl::Status Get(RpcContext& rpc, const Call& call, const v1::GetRequest& reques
 template <typename Request>
 Target OfDocuments(const Request& request) {
   const std::string what = request.ids().empty()
-                               ? "by filter " + request.filter().substr(0, 200)
-                               : absl::StrFormat("%d ids from %s", request.ids_size(), request.ids(0).substr(0, 200));
+                               ? absl::StrFormat("by filter %s", ShortMessage(request.filter()))
+                               : absl::StrFormat("%d ids from %s", request.ids_size(), ShortMessage(request.ids(0)));
   return {.collection = request.collection(), .other = {}, .object = what};
 }
 
