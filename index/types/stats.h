@@ -52,8 +52,8 @@ struct EngineStats {
   uint64_t failed_commits = 0;   // writes that storage did not take, by group
   uint64_t recall_measured = 0;  // by the recall monitor, and attempts that failed
   uint64_t recall_failed = 0;
-  uint64_t scrubbed_bytes = 0;  // of codes in memory and files that scrubbing has compared
-  uint64_t scrub_mended = 0;    // documents whose codes in memory were not as stored, and were put right
+  uint64_t scrubbed_bytes = 0;  // of codes, attributes and files that scrubbing has compared
+  uint64_t scrub_mended = 0;    // documents that memory had otherwise than the disk, put right
   uint64_t encode_us = 0;       // of documents: processor time by stage of ingestion
   uint64_t commit_us = 0;       // building, writing and syncing batches
   uint64_t apply_us = 0;        // scan layout
