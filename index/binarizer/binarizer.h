@@ -45,7 +45,10 @@ class Binarizer {
   virtual uint32_t input_dims() const = 0;    // 1..8192
   virtual uint32_t query_levels() const = 0;  // 1..kMaxQueryLevels, at least spec().max_levels()
   virtual Metric metric() const = 0;
-  virtual uint32_t checksum() const = 0;        // of the model file's contents; names the model
+  virtual uint32_t checksum() const = 0;  // of the model file's contents; names the model
+  // Of what codes the documents of every group, without what comes before it (Model::translation): versions of one
+  // space have the same. 0 without groups.
+  virtual uint32_t groups_checksum() const = 0;
   virtual std::string description() const = 0;  // one line for people: architecture, dims, code shape
   virtual size_t memory_bytes() const = 0;      // held by this object
 

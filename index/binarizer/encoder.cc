@@ -8,6 +8,7 @@
 #include "index/base/status_macros.h"
 #include "index/binarizer/dot.h"
 #include "index/binarizer/grouped_encoder.h"
+#include "index/binarizer/translated_encoder.h"
 
 namespace bebr {
 namespace {
@@ -94,7 +95,8 @@ Encoder::Path Encoder::QueryPath(const Model& model) {
 
 absl::StatusOr<std::unique_ptr<const Encoder>> Encoder::Create(const Model& model, uint32_t checksum) {
   BEBR_RETURN_IF_ERROR(ValidateModel(model));
-  if (model.spec.groups() > 1) return absl::InvalidArgumentError("a model with groups is not run by one encoder");
+  if (model.spec.groups() > 1 || model.translation.has_value())
+    return absl::InvalidArgumentError("a model with groups or a translation is not run by one encoder");
   std::unique_ptr<Encoder> encoder(new Encoder(model, checksum));
   encoder->components_ = model.components();
   encoder->factors_ = model.factors;
@@ -318,6 +320,10 @@ void Encoder::EncodeQueries(const float* embeddings, size_t rows, uint32_t* plan
 }
 
 absl::StatusOr<std::unique_ptr<const Binarizer>> MakeBinarizer(const Model& model, uint32_t checksum) {
+  if (model.translation.has_value()) {
+    BEBR_ASSIGN_OR_RETURN(std::unique_ptr<const Binarizer> translated, TranslatedEncoder::Create(model, checksum));
+    return translated;
+  }
   if (model.spec.groups() > 1) {
     BEBR_ASSIGN_OR_RETURN(std::unique_ptr<const Binarizer> grouped, GroupedEncoder::Create(model, checksum));
     return grouped;

@@ -17,10 +17,12 @@
 
 namespace bebr {
 
-// The binarizer of a model: an Encoder, or a GroupedEncoder where it has groups.
+// The binarizer of a model: an Encoder, a GroupedEncoder where it has groups, or a TranslatedEncoder before one of
+// them.
 absl::StatusOr<std::unique_ptr<const Binarizer>> MakeBinarizer(const Model& model, uint32_t checksum);
 
-// The Encoder runs a Model without groups: see Binarizer for what codes and scores mean, FORMAT.md for the recursion.
+// The Encoder runs a Model without groups or translation: see Binarizer for what codes and scores mean, FORMAT.md for
+// the recursion.
 //
 // Determinism. Dense layers go through simd::KernelTable::gemm, whose result for a row depends on that row alone;
 // everything else is elementwise or a sum in one fixed order. Works in batches of kBatchRows rows with scratch memory

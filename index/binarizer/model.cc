@@ -1,17 +1,13 @@
 #include "index/binarizer/model.h"
 
-#include <cmath>
-#include <map>
 #include <optional>
-#include <set>
 #include <utility>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_split.h"
 #include "index/base/status_macros.h"
+#include "index/binarizer/model_parts.h"
 #include "index/binarizer/safetensors.h"
 
 namespace bebr {
@@ -19,137 +15,50 @@ namespace {
 
 constexpr char kFormat[] = "bebr-binarizer";
 constexpr char kFormatVersion[] = "1";
-constexpr char kFittedVersion[] = "2";   // with fitted quantizers, of which older programs do not know
-constexpr char kGroupedVersion[] = "3";  // with groups, likewise
-constexpr char kFineVersion[] = "4";     // with FineRules, with or without groups
+constexpr char kFittedVersion[] = "2";      // with fitted quantizers, of which older programs do not know
+constexpr char kGroupedVersion[] = "3";     // with groups, likewise
+constexpr char kFineVersion[] = "4";        // with FineRules, with or without groups
+constexpr char kTranslatedVersion[] = "5";  // with a Translation, and whatever versions 2 to 4 have
 
-absl::Status Invalid(const std::string& what) { return absl::InvalidArgumentError("model file: " + what); }
-
-// Takes tensors and metadata out of a file one by one, so that what is left over at the end is known to be foreign.
-class Reader {
- public:
-  explicit Reader(SafetensorsFile file) : file_(std::move(file)) {}
-
-  absl::StatusOr<std::string> Text(const std::string& key) const {
-    const auto entry = file_.metadata().find(key);
-    if (entry == file_.metadata().end()) return Invalid(absl::StrCat("metadata '", key, "' is missing"));
-    return entry->second;
-  }
-  absl::StatusOr<uint32_t> Number(const std::string& key, uint32_t low, uint32_t high) const {
-    BEBR_ASSIGN_OR_RETURN(const std::string text, Text(key));
-    uint32_t value = 0;
-    if (!absl::SimpleAtoi(text, &value) || value < low || value > high) {
-      return Invalid(absl::StrCat("metadata '", key, "' is '", text, "'; it must be a number in ", low, "..", high));
-    }
-    return value;
-  }
-  // Of a version whose documents fall into groups.
-  bool IsGrouped() const { return IsVersion(kGroupedVersion) || (IsVersion(kFineVersion) && HasText("groups")); }
-  bool IsVersion(std::string_view version) const {
-    const auto entry = file_.metadata().find("format_version");
-    return entry != file_.metadata().end() && entry->second == version;
-  }
-  bool HasText(const std::string& key) const { return file_.metadata().count(key) != 0; }
-  bool Has(const std::string& name) const { return file_.tensors().count(name) != 0; }
-  // F16 only where `half`: earlier programs would not read it elsewhere.
-  absl::StatusOr<std::vector<float>> Take(const std::string& name, const std::vector<size_t>& shape,
-                                          bool half = false) {
-    const auto entry = file_.tensors().find(name);
-    if (entry == file_.tensors().end()) return Invalid(absl::StrCat("tensor '", name, "' is missing"));
-    if (entry->second.shape != shape) {
-      return Invalid(absl::StrCat("tensor '", name, "' has shape [", absl::StrJoin(entry->second.shape, ","),
-                                  "]; expected [", absl::StrJoin(shape, ","), "]"));
-    }
-    if (entry->second.half && !half) return Invalid(absl::StrCat("tensor '", name, "' is F16; it must be F32"));
-    std::vector<float> values = std::move(entry->second.values);
-    file_.tensors().erase(entry);
-    return values;
-  }
-  absl::Status CheckNothingLeft() const {
-    if (file_.tensors().empty()) return absl::OkStatus();
-    return Invalid(absl::StrCat("tensor '", file_.tensors().begin()->first, "' does not belong to this architecture"));
-  }
-
- private:
-  SafetensorsFile file_;
-};
-
-absl::StatusOr<BlockParameters> ReadBlock(Reader& reader, const std::string& name, size_t inputs, size_t outputs,
-                                          const std::vector<uint32_t>& hidden, bool weight_optional) {
-  BlockParameters block;
-  if (!weight_optional || reader.Has(name + ".weight")) {
-    BEBR_ASSIGN_OR_RETURN(block.linear.weight, reader.Take(name + ".weight", {outputs, inputs}));
-  }
-  BEBR_ASSIGN_OR_RETURN(block.linear.bias, reader.Take(name + ".bias", {outputs}));
-  size_t width = inputs;
-  for (size_t i = 0; !hidden.empty() && i <= hidden.size(); ++i) {
-    const std::string layer_name = i < hidden.size() ? absl::StrCat(name, ".hidden", i) : name + ".output";
-    const size_t layer_outputs = i < hidden.size() ? hidden[i] : outputs;
-    LayerParameters layer;
-    BEBR_ASSIGN_OR_RETURN(layer.weight, reader.Take(layer_name + ".weight", {layer_outputs, width}));
-    BEBR_ASSIGN_OR_RETURN(layer.bias, reader.Take(layer_name + ".bias", {layer_outputs}));
-    width = layer_outputs;
-    block.mlp.push_back(std::move(layer));
-  }
-  return block;
+// What a file of this version holds.
+bool IsTranslated(const ModelReader& reader) { return reader.IsVersion(kTranslatedVersion); }
+bool IsGrouped(const ModelReader& reader) {
+  return reader.IsVersion(kGroupedVersion) ||
+         ((reader.IsVersion(kFineVersion) || IsTranslated(reader)) && reader.HasText("groups"));
 }
-
-void WriteBlock(SafetensorsFile& file, const std::string& name, size_t inputs, size_t outputs,
-                const std::vector<uint32_t>& hidden, const BlockParameters& block) {
-  if (!block.linear.weight.empty()) file.tensors()[name + ".weight"] = {{outputs, inputs}, block.linear.weight};
-  file.tensors()[name + ".bias"] = {{outputs}, block.linear.bias};
-  size_t width = inputs;
-  for (size_t i = 0; i < block.mlp.size(); ++i) {
-    const std::string layer_name = i < hidden.size() ? absl::StrCat(name, ".hidden", i) : name + ".output";
-    const size_t layer_outputs = i < hidden.size() ? hidden[i] : outputs;
-    file.tensors()[layer_name + ".weight"] = {{layer_outputs, width}, block.mlp[i].weight};
-    file.tensors()[layer_name + ".bias"] = {{layer_outputs}, block.mlp[i].bias};
-    width = layer_outputs;
-  }
-}
-
-absl::StatusOr<std::vector<uint32_t>> HiddenSizes(std::string_view key, const std::string& text) {
-  std::vector<uint32_t> sizes;
-  for (const std::string& size : std::vector<std::string>(absl::StrSplit(text, ',', absl::SkipEmpty()))) {
-    uint32_t value = 0;
-    if (!absl::SimpleAtoi(size, &value) || value == 0 || value > kMaxHiddenDims || sizes.size() == kMaxHiddenLayers) {
-      return Invalid(absl::StrCat("metadata '", std::string(key), "' is '", text, "'; it must hold at most ",
-                                  kMaxHiddenLayers, " sizes in 1..", kMaxHiddenDims));
-    }
-    sizes.push_back(value);
-  }
-  return sizes;
+bool IsFine(const ModelReader& reader) {
+  return reader.IsVersion(kFineVersion) || (IsTranslated(reader) && reader.HasText("levels"));
 }
 
 // The version of the format says whether there is a quantizer.
-absl::StatusOr<Quantizer> ReadQuantizer(const Reader& reader) {
+absl::StatusOr<Quantizer> ReadQuantizer(const ModelReader& reader) {
   BEBR_ASSIGN_OR_RETURN(const std::string format, reader.Text("format"));
   BEBR_ASSIGN_OR_RETURN(const std::string version, reader.Text("format_version"));
   if (format != kFormat || (version != kFormatVersion && version != kFittedVersion && version != kGroupedVersion &&
-                            version != kFineVersion)) {
-    return Invalid(absl::StrCat("it is '", format, "' version '", version, "'; this program reads '", kFormat,
-                                "' versions '", kFormatVersion, "' to '", kFineVersion, "'"));
+                            version != kFineVersion && version != kTranslatedVersion)) {
+    return InvalidModel(absl::StrCat("it is '", format, "' version '", version, "'; this program reads '", kFormat,
+                                     "' versions '", kFormatVersion, "' to '", kTranslatedVersion, "'"));
   }
   if (version == kFormatVersion) return Quantizer::kRecurrent;
   BEBR_ASSIGN_OR_RETURN(const std::string quantizer, reader.Text("quantizer"));
   if (quantizer == "fitted") return Quantizer::kFitted;
-  return Invalid(absl::StrCat("metadata 'quantizer' is '", quantizer, "'; it must be fitted"));
+  return InvalidModel(absl::StrCat("metadata 'quantizer' is '", quantizer, "'; it must be fitted"));
 }
 
-absl::StatusOr<Metric> ReadMetric(const Reader& reader) {
+absl::StatusOr<Metric> ReadMetric(const ModelReader& reader) {
   BEBR_ASSIGN_OR_RETURN(const std::string metric, reader.Text("metric"));
   for (const Metric known : {Metric::kCosine, Metric::kInnerProduct, Metric::kL2}) {
     if (metric == ToString(known)) return known;
   }
-  return Invalid(absl::StrCat("metadata 'metric' is '", metric, "'; it must be cosine, inner_product or l2"));
+  return InvalidModel(absl::StrCat("metadata 'metric' is '", metric, "'; it must be cosine, inner_product or l2"));
 }
 
-absl::StatusOr<std::optional<FineRules>> ReadFineRules(const Reader& reader, const CodeSpec& spec) {
-  if (!reader.IsVersion(kFineVersion)) return std::optional<FineRules>();
+absl::StatusOr<std::optional<FineRules>> ReadFineRules(const ModelReader& reader, const CodeSpec& spec) {
+  if (!IsFine(reader)) return std::optional<FineRules>();
   FineRules rules;
   BEBR_ASSIGN_OR_RETURN(const std::string levels, reader.Text("levels"));
   absl::StatusOr<LevelPlan> plan = LevelPlan::Parse(levels);
-  if (!plan.ok()) return Invalid(absl::StrCat("metadata 'levels': ", plan.status().message()));
+  if (!plan.ok()) return InvalidModel(absl::StrCat("metadata 'levels': ", plan.status().message()));
   rules.levels = *std::move(plan);
   if (spec.groups() > 1) {
     BEBR_ASSIGN_OR_RETURN(rules.tried_groups, reader.Number("tried_groups", 1, spec.groups()));
@@ -157,8 +66,43 @@ absl::StatusOr<std::optional<FineRules>> ReadFineRules(const Reader& reader, con
   return std::optional<FineRules>(std::move(rules));
 }
 
+absl::StatusOr<std::optional<Translation>> ReadTranslation(ModelReader& reader, size_t n) {
+  if (!IsTranslated(reader)) return std::optional<Translation>();
+  Translation translation;
+  BEBR_ASSIGN_OR_RETURN(translation.input_dims, reader.Number("translation_dims", 1, kMaxInputDims));
+  const size_t k = translation.input_dims;
+  BEBR_ASSIGN_OR_RETURN(translation.hidden, reader.Sizes("translation_hidden"));
+  BEBR_ASSIGN_OR_RETURN(translation.row_length, reader.Length("translation_row_length"));
+  BEBR_ASSIGN_OR_RETURN(const std::vector<float> constants, reader.Take("translation.constants", {2}));
+  translation.document_scale = constants[0];
+  translation.document_offset = constants[1];
+  BEBR_ASSIGN_OR_RETURN(translation.mean, reader.Take("translation.mean", {k}));
+  BEBR_ASSIGN_OR_RETURN(translation.document,
+                        reader.TakeBlock("translation.document", k, n, translation.hidden, false));
+  if (reader.HasText("translation_query_hidden")) {
+    BEBR_ASSIGN_OR_RETURN(translation.query_hidden, reader.Sizes("translation_query_hidden"));
+    BEBR_ASSIGN_OR_RETURN(translation.query,
+                          reader.TakeBlock("translation.query", k, n, translation.query_hidden, false));
+  }
+  return std::optional<Translation>(std::move(translation));
+}
+
+void WriteTranslation(const Translation& translation, size_t n, SafetensorsFile& file) {
+  const size_t k = translation.input_dims;
+  file.metadata()["translation_dims"] = absl::StrCat(k);
+  file.metadata()["translation_hidden"] = absl::StrJoin(translation.hidden, ",");
+  if (translation.row_length > 0.0f)
+    file.metadata()["translation_row_length"] = absl::StrFormat("%.9g", translation.row_length);
+  file.tensors()["translation.constants"] = {{2}, {translation.document_scale, translation.document_offset}};
+  file.tensors()["translation.mean"] = {{k}, translation.mean};
+  WriteBlock(file, "translation.document", k, n, translation.hidden, translation.document);
+  if (translation.query.linear.weight.empty()) return;
+  file.metadata()["translation_query_hidden"] = absl::StrJoin(translation.query_hidden, ",");
+  WriteBlock(file, "translation.query", k, n, translation.query_hidden, translation.query);
+}
+
 // The metadata that fixes every tensor's shape.
-absl::StatusOr<Model> ReadHead(const Reader& reader) {
+absl::StatusOr<Model> ReadHead(const ModelReader& reader) {
   Model model;
   BEBR_ASSIGN_OR_RETURN(model.quantizer, ReadQuantizer(reader));
   BEBR_ASSIGN_OR_RETURN(model.architecture, reader.Text("architecture"));
@@ -166,7 +110,7 @@ absl::StatusOr<Model> ReadHead(const Reader& reader) {
   BEBR_ASSIGN_OR_RETURN(model.input_dims, reader.Number("input_dims", 1, kMaxInputDims));
   BEBR_ASSIGN_OR_RETURN(const std::string bands, reader.Text("bands"));
   BEBR_ASSIGN_OR_RETURN(model.spec, ParseCodeSpec(bands));
-  if (reader.IsGrouped()) {
+  if (IsGrouped(reader)) {
     BEBR_ASSIGN_OR_RETURN(const uint32_t groups, reader.Number("groups", 2, kMaxGroups));
     BEBR_ASSIGN_OR_RETURN(model.spec, CodeSpec::Create(model.spec.bands(), groups));
     BEBR_ASSIGN_OR_RETURN(model.reduced_dims, reader.Number("reduced_dims", 1, model.input_dims));
@@ -174,42 +118,35 @@ absl::StatusOr<Model> ReadHead(const Reader& reader) {
   BEBR_ASSIGN_OR_RETURN(model.fine, ReadFineRules(reader, model.spec));
   BEBR_ASSIGN_OR_RETURN(model.query_levels,
                         reader.Number("query_levels", model.spec.max_levels(), model.max_query_levels()));
-  BEBR_ASSIGN_OR_RETURN(const std::string hidden, reader.Text("hidden"));
-  BEBR_ASSIGN_OR_RETURN(model.hidden, HiddenSizes("hidden", hidden));
+  BEBR_ASSIGN_OR_RETURN(model.hidden, reader.Sizes("hidden"));
   if (reader.HasText("query_hidden")) {
-    BEBR_ASSIGN_OR_RETURN(const std::string query_hidden, reader.Text("query_hidden"));
-    BEBR_ASSIGN_OR_RETURN(model.query_hidden, HiddenSizes("query_hidden", query_hidden));
+    BEBR_ASSIGN_OR_RETURN(model.query_hidden, reader.Sizes("query_hidden"));
   }
   BEBR_ASSIGN_OR_RETURN(const std::string form, reader.Text("residual_form"));
   if (form != "code" && form != "input") {
-    return Invalid(absl::StrCat("metadata 'residual_form' is '", form, "'; it must be code or input"));
+    return InvalidModel(absl::StrCat("metadata 'residual_form' is '", form, "'; it must be code or input"));
   }
   model.residual_form = form == "code" ? ResidualForm::kCode : ResidualForm::kInput;
   BEBR_ASSIGN_OR_RETURN(model.trained, reader.Text("trained"));
-  if (reader.HasText("row_length")) {
-    BEBR_ASSIGN_OR_RETURN(const std::string length, reader.Text("row_length"));
-    if (!absl::SimpleAtof(length, &model.row_length)) {
-      return Invalid(absl::StrCat("metadata 'row_length' is '", length, "'; it must be a number"));
-    }
-  }
+  BEBR_ASSIGN_OR_RETURN(model.row_length, reader.Length("row_length"));
   return model;
 }
 
-absl::StatusOr<StepParameters> ReadStep(Reader& reader, const Model& model, const std::string& name) {
+absl::StatusOr<StepParameters> ReadStep(ModelReader& reader, const Model& model, const std::string& name) {
   const size_t n = model.input_dims, m = model.spec.dims();
   StepParameters step;
   BEBR_ASSIGN_OR_RETURN(const std::vector<float> gain, reader.Take(name + ".gain", {1}));
   step.gain = gain[0];
-  BEBR_ASSIGN_OR_RETURN(step.residual, ReadBlock(reader, name + ".residual", n, m, model.step_hidden(), true));
+  BEBR_ASSIGN_OR_RETURN(step.residual, reader.TakeBlock(name + ".residual", n, m, model.step_hidden(), true));
   if (model.residual_form == ResidualForm::kInput) {
-    BEBR_ASSIGN_OR_RETURN(step.reconstruct, ReadBlock(reader, name + ".reconstruct", m, n, model.hidden, false));
+    BEBR_ASSIGN_OR_RETURN(step.reconstruct, reader.TakeBlock(name + ".reconstruct", m, n, model.hidden, false));
   } else if (reader.Has(name + ".feedback")) {
     BEBR_ASSIGN_OR_RETURN(step.feedback, reader.Take(name + ".feedback", {m, m}));
   }
   return step;
 }
 
-absl::StatusOr<FactorParameters> ReadFactors(Reader& reader, size_t n) {
+absl::StatusOr<FactorParameters> ReadFactors(ModelReader& reader, size_t n) {
   FactorParameters factors;
   BEBR_ASSIGN_OR_RETURN(factors.offset, reader.Take("factors.offset.weight", {n}));
   BEBR_ASSIGN_OR_RETURN(factors.squared_norm, reader.Take("factors.squared_norm.weight", {n}));
@@ -222,7 +159,7 @@ absl::StatusOr<FactorParameters> ReadFactors(Reader& reader, size_t n) {
 }
 
 // One tensor of all groups: the group is its first dimension.
-absl::Status ReadGroupTensor(Reader& reader, Model& model, const std::string& name, std::vector<size_t> shape,
+absl::Status ReadGroupTensor(ModelReader& reader, Model& model, const std::string& name, std::vector<size_t> shape,
                              std::vector<float> GroupParameters::*member) {
   size_t size = 1;
   for (const size_t dimension : shape) size *= dimension;
@@ -233,7 +170,7 @@ absl::Status ReadGroupTensor(Reader& reader, Model& model, const std::string& na
   return absl::OkStatus();
 }
 
-absl::Status ReadGroups(Reader& reader, Model& model) {
+absl::Status ReadGroups(ModelReader& reader, Model& model) {
   const size_t n = model.input_dims, r = model.reduced_dims;
   model.groups.resize(model.spec.groups());
   BEBR_ASSIGN_OR_RETURN(model.reduce, reader.Take("reduce", {r, n}, /*half=*/true));
@@ -261,6 +198,7 @@ void WriteGroups(const Model& model, SafetensorsFile& file) {
 }
 
 const char* VersionOf(const Model& model) {
+  if (model.translation.has_value()) return kTranslatedVersion;
   if (model.fine.has_value()) return kFineVersion;
   if (model.spec.groups() > 1) return kGroupedVersion;
   return model.quantizer == Quantizer::kFitted ? kFittedVersion : kFormatVersion;
@@ -290,27 +228,28 @@ void WriteHead(const Model& model, SafetensorsFile& file) {
 absl::StatusOr<Model> ParseModel(std::string_view file, uint32_t* checksum) {
   BEBR_ASSIGN_OR_RETURN(SafetensorsFile contents, SafetensorsFile::Parse(file));
   const uint32_t computed = contents.Checksum("checksum");
-  Reader reader(std::move(contents));
+  ModelReader reader(std::move(contents));
   BEBR_ASSIGN_OR_RETURN(Model model, ReadHead(reader));
   BEBR_ASSIGN_OR_RETURN(const std::string stated, reader.Text("checksum"));
   if (stated != absl::StrFormat("%08x", computed)) {
-    return Invalid(absl::StrCat("checksum is ", stated, ", its contents have ", absl::StrFormat("%08x", computed),
-                                ": the file is damaged"));
+    return InvalidModel(absl::StrCat("checksum is ", stated, ", its contents have ", absl::StrFormat("%08x", computed),
+                                     ": the file is damaged"));
   }
   BEBR_ASSIGN_OR_RETURN(const std::vector<float> weights, reader.Take("band_weights", {model.spec.bands().size()}));
   std::vector<Band> bands = model.spec.bands();
   for (size_t b = 0; b < bands.size(); ++b) bands[b].weight = weights[b];
   BEBR_ASSIGN_OR_RETURN(model.spec, CodeSpec::Create(std::move(bands), model.spec.groups()));
   BEBR_ASSIGN_OR_RETURN(model.mean, reader.Take("mean", {model.input_dims}));
+  BEBR_ASSIGN_OR_RETURN(model.translation, ReadTranslation(reader, model.input_dims));
   if (model.spec.groups() > 1) {
     BEBR_RETURN_IF_ERROR(ReadGroups(reader, model));
   } else {
     BEBR_ASSIGN_OR_RETURN(model.project,
-                          ReadBlock(reader, "project", model.input_dims, model.components(), model.hidden, false));
+                          reader.TakeBlock("project", model.input_dims, model.components(), model.hidden, false));
   }
   if (reader.Has("query.weight")) {
     BEBR_ASSIGN_OR_RETURN(model.query,
-                          ReadBlock(reader, "query", model.input_dims, model.components(), model.query_hidden, false));
+                          reader.TakeBlock("query", model.input_dims, model.components(), model.query_hidden, false));
   }
   if (reader.Has("factors.constants")) {
     BEBR_ASSIGN_OR_RETURN(model.factors, ReadFactors(reader, model.input_dims));
@@ -336,6 +275,7 @@ absl::StatusOr<std::string> SerializeModel(const Model& model) {
   file.tensors()["mean"] = {{n}, model.mean};
   model.spec.groups() > 1 ? WriteGroups(model, file) : WriteBlock(file, "project", n, m, model.hidden, model.project);
   if (model.has_query_projection()) WriteBlock(file, "query", n, m, model.query_hidden, model.query);
+  if (model.translation.has_value()) WriteTranslation(*model.translation, n, file);
   if (model.factors.has_value()) {
     const FactorParameters& factors = *model.factors;
     file.tensors()["factors.offset.weight"] = {{n}, factors.offset};

@@ -73,6 +73,20 @@ struct FineRules {
   uint32_t tried_groups = 1;  // so many of the nearest groups, of which the one with the least error is taken
 };
 
+// How embeddings of another model than the one that a space was made for come into it: they are mapped to what that
+// model's embeddings would be, which are then coded as its own are.
+struct Translation {
+  uint32_t input_dims = 0;             // k: of the embeddings
+  std::vector<uint32_t> hidden;        // sizes of the hidden layers of `document`'s MLP path
+  std::vector<uint32_t> query_hidden;  // the same of `query`
+  float row_length = 0.0f;             // of inner product: root mean square of the rows' lengths; 0: not known
+  float document_scale = 1.0f;         // of the documents' factors: the scale is multiplied with it,
+  float document_offset = 0.0f;        // and this is added to the offset
+  std::vector<float> mean;             // k: subtracted first
+  BlockParameters document;            // k -> n
+  BlockParameters query;               // k -> n; empty: queries are mapped as documents are
+};
+
 // What the documents of one group are coded by, where they fall into groups: r = reduced_dims of them.
 struct GroupParameters {
   std::vector<float> mean;          // n: of the group's rows
@@ -82,8 +96,8 @@ struct GroupParameters {
 
 // The contents of a model file (FORMAT.md): what the Encoder runs and what the trainer writes.
 //
-// Shapes: n = input_dims, m = components(), Q = query_levels. Ownership: a plain value. Thread safety: as a plain
-// value.
+// Shapes: n = input_dims, which the embeddings have unless they are translated, m = components(), Q = query_levels.
+// Ownership: a plain value. Thread safety: as a plain value.
 struct Model {
   std::string architecture = "residual_mlp";  // or "median": thresholds at the medians, no training
   Metric metric = Metric::kCosine;
@@ -103,6 +117,7 @@ struct Model {
   BlockParameters query;                    // n -> m; empty: queries are encoded as documents are
   std::optional<FactorParameters> factors;  // of a compatible version
   std::optional<FineRules> fine;            // of a fitted quantizer
+  std::optional<Translation> translation;   // likewise; there are no factors then
   // With groups, as many as the spec says: from the embeddings to the r values that groups project, and the groups.
   // There is no `project` then, nor steps, hidden layers, `query` or factors.
   uint32_t reduced_dims = 0;
@@ -112,6 +127,8 @@ struct Model {
   // Values of the projection: those of all bands, unless some bands go on with the values of others.
   uint32_t components() const { return fine.has_value() ? fine->levels.dims() : spec.dims(); }
   LevelPlan levels() const { return fine.has_value() ? fine->levels : LevelPlan(spec); }
+  // Of the rows that are encoded.
+  uint32_t embedding_dims() const { return translation.has_value() ? translation->input_dims : input_dims; }
   bool has_query_projection() const { return !query.linear.weight.empty(); }
   // Levels after the first that `steps` computes: as many as documents store, or as queries have where they go the
   // documents' way; none where they are fitted.

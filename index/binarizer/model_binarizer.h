@@ -22,6 +22,7 @@ class ModelBinarizer : public Binarizer {
   uint32_t query_levels() const override { return query_levels_; }
   Metric metric() const override { return metric_; }
   uint32_t checksum() const override { return checksum_; }
+  uint32_t groups_checksum() const override { return groups_checksum_; }
   std::string description() const override { return description_; }
   void ScaleQueries(float* embeddings, size_t rows, float* factors) const override {
     query_length_.Scale(embeddings, rows, factors);
@@ -37,6 +38,7 @@ class ModelBinarizer : public Binarizer {
   const uint32_t query_levels_;
   const Metric metric_;
   const uint32_t checksum_;
+  const uint32_t groups_checksum_;
   const std::string description_;
   const std::vector<float> mean_;
   const QueryLength query_length_;

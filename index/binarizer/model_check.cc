@@ -116,6 +116,29 @@ absl::Status CheckHead(const Model& model) {
   return absl::OkStatus();
 }
 
+absl::Status CheckTranslation(const Model& model) {
+  const Translation& translation = *model.translation;
+  const size_t k = translation.input_dims, n = model.input_dims;
+  if (model.quantizer != Quantizer::kFitted) return Invalid("a translation needs quantizer fitted");
+  if (model.factors.has_value()) return Invalid("with a translation there are no tensors 'factors'");
+  if (k == 0 || k > kMaxInputDims)
+    return Invalid(absl::StrCat("translation_dims is ", k, "; the limit is ", kMaxInputDims));
+  if (!(translation.row_length >= 0.0f && translation.row_length <= kMaxRowLength)) {
+    return Invalid(
+        absl::StrCat("translation_row_length is ", translation.row_length, "; it must be in 0..", kMaxRowLength));
+  }
+  BEBR_RETURN_IF_ERROR(
+      CheckTensor({translation.document_scale, translation.document_offset}, 2, "translation.constants"));
+  if (translation.document_scale <= 0.0f)
+    return Invalid(absl::StrCat("tensor 'translation.constants' holds a scale of ", translation.document_scale));
+  BEBR_RETURN_IF_ERROR(CheckTensor(translation.mean, k, "translation.mean"));
+  BEBR_RETURN_IF_ERROR(CheckBlock(translation.document, k, n, translation.hidden, false, "translation.document"));
+  if (!translation.query.linear.weight.empty())
+    return CheckBlock(translation.query, k, n, translation.query_hidden, false, "translation.query");
+  if (translation.query_hidden.empty()) return absl::OkStatus();
+  return Invalid("metadata 'translation_query_hidden' needs the tensor 'translation.query.weight'");
+}
+
 absl::Status CheckFactors(const FactorParameters& factors, size_t n) {
   BEBR_RETURN_IF_ERROR(CheckTensor(factors.offset, n, "factors.offset.weight"));
   BEBR_RETURN_IF_ERROR(CheckTensor(factors.squared_norm, n, "factors.squared_norm.weight"));
@@ -129,6 +152,7 @@ absl::Status ValidateModel(const Model& model) {
   BEBR_RETURN_IF_ERROR(CheckHead(model));
   const size_t n = model.input_dims, m = model.components();
   BEBR_RETURN_IF_ERROR(CheckTensor(model.mean, n, "mean"));
+  if (model.translation.has_value()) BEBR_RETURN_IF_ERROR(CheckTranslation(model));
   if (model.spec.groups() > 1) return CheckGroups(model);
   if (!model.groups.empty()) return Invalid("it has groups; its spec has none");
   BEBR_RETURN_IF_ERROR(CheckBlock(model.project, n, m, model.hidden, false, "project"));

@@ -16,9 +16,10 @@ constexpr double kLeastMeanLength = 1e-18;
 
 QueryLength::QueryLength(const Model& model)
     : metric_(model.metric),
-      mean_(model.mean),
+      mean_(model.translation.has_value() ? model.translation->mean : model.mean),
       mean_norm_(std::sqrt(Dot(mean_.data(), mean_.data(), mean_.size()))),
-      row_length_(static_cast<double>(model.row_length)) {}
+      row_length_(
+          static_cast<double>(model.translation.has_value() ? model.translation->row_length : model.row_length)) {}
 
 double QueryLength::LengthFor(const float* x, double length) const {
   if (row_length_ > 0.0) return row_length_;

@@ -26,11 +26,13 @@ absl::StatusOr<uint32_t> SpaceFor(CollectionManifest& manifest, const VersionCon
   }
   BEBR_ASSIGN_OR_RETURN(const Version* other, manifest.FindVersion(config.compatible_with));
   const CodeSpec& spec = manifest.FindSpace(other->space)->spec;
-  if (spec.groups() > 1 || binarizer.spec().groups() > 1) {
+  if (spec.groups() != binarizer.spec().groups() ||
+      other->binarizer->groups_checksum() != binarizer.groups_checksum()) {
     return absl::InvalidArgumentError(absl::StrFormat(
-        "model: the code of version \"%s\" has %d groups, that of the model %d; versions share only spaces without "
-        "groups, so give it a space of its own, or make both models without (bebr-train --groups 1)",
-        config.compatible_with, spec.groups(), binarizer.spec().groups()));
+        "model: the code of version \"%s\" has %d groups, that of the model %d%s, so it is not compatible; make it "
+        "with bebr-train --compatible-with that version's model, or give it a space of its own",
+        config.compatible_with, spec.groups(), binarizer.spec().groups(),
+        spec.groups() == binarizer.spec().groups() ? ", which are other ones" : ""));
   }
   if (spec == binarizer.spec()) return other->space;
   return absl::InvalidArgumentError(absl::StrFormat(

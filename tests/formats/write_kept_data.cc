@@ -190,7 +190,11 @@ class Writer {
                                    WithFurtherLevels(model, "8x7+40x2", 3)));
     Upsert("sketches", "", "sketch-", 30, 14, 24, UpsertMode::kReplace);
     Delete("sketches", {"sketch-5"});
-    WriteRequests("sketches", {{"v1", 14}});
+    // A version of other dims that translates into the same groups.
+    const std::string first = WithFurtherLevels(model, "8x7+40x2", 3);
+    Must(engine_->AddVersion("sketches", {.name = "v2", .compatible_with = "v1"}, TranslatedModelFile(first, 11, 10)));
+    Upsert("sketches", "v2", "sketch-", 12, 11, 25, UpsertMode::kMerge);
+    WriteRequests("sketches", {{"v1", 14}, {"v2", 11}});
   }
 
   // With a schema, and attributes of all types.

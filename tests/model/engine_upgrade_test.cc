@@ -37,20 +37,35 @@ struct TestDocument {
   std::map<int, std::pair<int, std::vector<float>>> codes;  // by space: who wrote it, from what
 };
 
-class EngineUpgradeTest : public ::testing::TestWithParam<FloatStorage> {
+// What is stored of floats, and in how many groups the codes of the space are that two versions share.
+struct Kind {
+  FloatStorage floats;
+  uint32_t groups;
+};
+
+class EngineUpgradeTest : public ::testing::TestWithParam<Kind> {
  protected:
   void SetUp() override {
+    const uint32_t groups = GetParam().groups;
     for (int v = 0; v < kVersionCount; ++v) {
-      models_.push_back(RandomModelFile(kVersions[v].dims, *ParseCodeSpec(kVersions[v].shape), 4, v + 1));
+      const CodeSpec spec = *ParseCodeSpec(kVersions[v].shape);
+      const bool grouped = groups > 1 && kVersions[v].space == 0;
+      if (grouped && v > 0) {
+        models_.push_back(TranslatedModelFile(models_[0], kVersions[v].dims, v + 1));
+      } else {
+        models_.push_back(
+            RandomModelFile(kVersions[v].dims, grouped ? WithGroups(spec, groups) : spec, grouped ? 6 : 4, v + 1));
+      }
       vectors_.push_back(RandomVectors(80, kVersions[v].dims, 10 + kVersions[v].embedding));
     }
     Open();
-    ASSERT_TRUE(engine_->CreateCollection({.name = "c", .store_floats = GetParam(), .shards = 2}, models_[0]).ok());
+    ASSERT_TRUE(engine_->CreateCollection({.name = "c", .store_floats = floats(), .shards = 2}, models_[0]).ok());
     ASSERT_TRUE(engine_->AddVersion("c", {.name = "v2", .compatible_with = "v1"}, models_[1]).ok());
     ASSERT_TRUE(engine_->AddVersion("c", {.name = "v3"}, models_[2]).ok());
     ASSERT_TRUE(engine_->AddVersion("c", {.name = "v4", .same_embeddings_as = "v1"}, models_[3]).ok());
   }
-  bool half() const { return GetParam() == FloatStorage::kFloat16; }
+  FloatStorage floats() const { return GetParam().floats; }
+  bool half() const { return floats() == FloatStorage::kFloat16; }
   void Open() {
     engine_.reset();
     auto engine = Engine::Open({.data_dir = directory_.path(), .threads = 2});
@@ -124,7 +139,7 @@ class EngineUpgradeTest : public ::testing::TestWithParam<FloatStorage> {
 
   void Backfill(int v) {
     const TestVersion& version = kVersions[v];
-    if (GetParam() == FloatStorage::kNone) {
+    if (floats() == FloatStorage::kNone) {
       EXPECT_THAT(std::string(engine_->StartBackfill(collection_, version.name, 0).message()),
                   HasSubstr("stores no floats"));
       return;
@@ -171,7 +186,7 @@ class EngineUpgradeTest : public ::testing::TestWithParam<FloatStorage> {
 
   // Reranked hits are exact exactly where the document has floats of the query's version, and the order is total.
   void CompareRerank(int v) {
-    if (GetParam() == FloatStorage::kNone) return;
+    if (floats() == FloatStorage::kNone) return;
     const auto query = vectors_[v][random_() % vectors_[v].size()];
     const auto result = SearchAndWait(
         *engine_,
@@ -201,7 +216,7 @@ class EngineUpgradeTest : public ::testing::TestWithParam<FloatStorage> {
         embeddings += document.embeddings.contains(kVersions[v].embedding) ? 1 : 0;
       }
       EXPECT_EQ(info->versions[v].documents, codes) << kVersions[v].name;
-      EXPECT_EQ(info->versions[v].embeddings, GetParam() == FloatStorage::kNone ? 0 : embeddings) << kVersions[v].name;
+      EXPECT_EQ(info->versions[v].embeddings, floats() == FloatStorage::kNone ? 0 : embeddings) << kVersions[v].name;
       const VersionState expected = v == default_                   ? VersionState::kDefault
                                     : in_space == documents_.size() ? VersionState::kReady
                                                                     : VersionState::kAdded;
@@ -217,7 +232,7 @@ class EngineUpgradeTest : public ::testing::TestWithParam<FloatStorage> {
       ASSERT_TRUE(got.ok()) << got.status();
       ASSERT_EQ(got->size(), 1u) << id;
       EXPECT_EQ((*got)[0].attributes, (Attributes{{"n", document.n}}));
-      if (GetParam() != FloatStorage::kFloat32) continue;
+      if (floats() != FloatStorage::kFloat32) continue;
       std::map<int, std::vector<float>> embeddings;
       for (const StoredEmbedding& embedding : (*got)[0].embeddings) {
         for (const TestVersion& version : kVersions) {
@@ -334,7 +349,8 @@ TEST(EngineBackfillTest, OneThatEndsAtOnceIsKnownToHaveEnded) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Storage, EngineUpgradeTest,
-                         ::testing::Values(FloatStorage::kNone, FloatStorage::kFloat16, FloatStorage::kFloat32));
+                         ::testing::Values(Kind{FloatStorage::kNone, 1}, Kind{FloatStorage::kFloat16, 1},
+                                           Kind{FloatStorage::kFloat32, 1}, Kind{FloatStorage::kFloat32, 3}));
 
 }  // namespace
 }  // namespace bebr::testing

@@ -115,5 +115,54 @@ TEST_F(EngineVersionTest, CompatibleVersionsShareASpace) {
   EXPECT_EQ(Search("", new_vectors_[3], 200), hits);
 }
 
+// The space of a collection in groups takes versions that translate into these groups, and no others.
+TEST_F(EngineVersionTest, CompatibleVersionsShareGroups) {
+  const CodeSpec grouped = WithGroups(*ParseCodeSpec("24x2"), 3);
+  const std::string first = RandomModelFile(6, grouped, 6, 1), second = TranslatedModelFile(first, 9, 2);
+  const CollectionConfig config = {.name = "g", .store_floats = FloatStorage::kFloat32, .shards = 2};
+  ASSERT_TRUE(engine_->CreateCollection(config, first).ok());
+  for (const std::string& other :
+       {RandomModelFile(9, grouped, 6, 3), new_model_, TranslatedModelFile(RandomModelFile(6, grouped, 6, 4), 9, 2),
+        RandomModelFile(9, WithGroups(*ParseCodeSpec("24x2"), 4), 6, 3)}) {
+    const absl::Status refused = engine_->AddVersion("g", {.name = "v2", .compatible_with = "v1"}, other);
+    EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(refused.message()), ::testing::HasSubstr("not compatible"));
+  }
+  ASSERT_TRUE(engine_->AddVersion("g", {.name = "v2", .compatible_with = "v1"}, second).ok());
+  ReferenceCollection by_first(first), by_second(second);
+  UpsertRequest request{.collection = "g"};
+  for (size_t i = 0; i < 200; ++i) {
+    DocumentInput& document = request.documents.emplace_back();
+    document.id = absl::StrCat("d", i);
+    const bool is_new = i % 3 == 0;
+    const std::vector<float>& values = is_new ? new_vectors_[i] : old_vectors_[i];
+    document.embeddings.push_back({.version = is_new ? "v2" : "v1", .values = values});
+    for (ReferenceCollection* reference : {&by_first, &by_second})
+      reference->UpsertBy(is_new ? by_second : by_first, document.id, values);
+  }
+  ASSERT_TRUE(UpsertAndWait(*engine_, std::move(request)).ok());
+  const auto search = [&](const std::string& version, const std::vector<float>& query) {
+    const auto result = SearchAndWait(*engine_, {.collection = "g", .version = version, .queries = {query}, .k = 200});
+    EXPECT_TRUE(result.ok()) << result.status();
+    std::vector<ReferenceCollection::Hit> hits;
+    for (size_t i = 0; result.ok() && i < result->hits[0].size(); ++i)
+      hits.push_back({result->hits[0][i].id, result->hits[0][i].score});
+    return hits;
+  };
+  for (const bool reopened : {false, true}) {
+    if (reopened) Open();
+    EXPECT_EQ(search("v1", old_vectors_[3]), by_first.Search(old_vectors_[3], 200));
+    EXPECT_EQ(search("v2", new_vectors_[3]), by_second.Search(new_vectors_[3], 200));
+  }
+  ASSERT_TRUE(engine_->PromoteVersion("g", "v2", "v1", false).ok());
+  ASSERT_TRUE(engine_->RetireVersion("g", "v1").ok());
+  // What is left knows the groups: a third version joins by it.
+  EXPECT_EQ(engine_->AddVersion("g", {.name = "v3", .compatible_with = "v2"}, RandomModelFile(6, grouped, 6, 3)).code(),
+            absl::StatusCode::kInvalidArgument);
+  ASSERT_TRUE(engine_->AddVersion("g", {.name = "v3", .compatible_with = "v2"}, TranslatedModelFile(first, 5, 7)).ok());
+  Open();
+  EXPECT_EQ(search("", new_vectors_[3]), by_second.Search(new_vectors_[3], 200));
+}
+
 }  // namespace
 }  // namespace bebr::testing

@@ -33,7 +33,30 @@ void AddGroups(std::mt19937_64& random, Model& model) {
   }
 }
 
+std::string FileOf(const Model& model) {
+  const absl::StatusOr<std::string> file = SerializeModel(model);
+  if (file.ok()) return *file;
+  std::fprintf(stderr, "test model: %s\n", file.status().ToString().c_str());
+  std::abort();
+}
+
 }  // namespace
+
+std::string TranslatedModelFile(const std::string& model_file, uint32_t input_dims, uint64_t seed) {
+  std::mt19937_64 random(seed);
+  std::normal_distribution<float> normal;
+  Model model = *ParseModel(model_file);
+  const float unit = 1.0f / std::sqrt(static_cast<float>(input_dims));
+  Translation& translation = model.translation.emplace();
+  translation.input_dims = input_dims;
+  if (model.metric == Metric::kInnerProduct) translation.row_length = 1.0f / unit;
+  translation.mean.resize(input_dims);
+  for (float& value : translation.mean) value = 0.1f * unit * normal(random);
+  translation.document.linear.bias.resize(model.input_dims);
+  translation.document.linear.weight.resize(size_t{model.input_dims} * input_dims);
+  for (float& value : translation.document.linear.weight) value = unit * normal(random);
+  return FileOf(model);
+}
 
 CodeSpec WithGroups(const CodeSpec& spec, uint32_t groups) { return *CodeSpec::Create(spec.bands(), groups); }
 
@@ -64,12 +87,7 @@ std::string RandomModelFile(uint32_t input_dims, const CodeSpec& spec, uint32_t 
     step.gain = 0.9f;
     step.residual.linear.bias.resize(spec.dims());
   }
-  const absl::StatusOr<std::string> file = SerializeModel(model);
-  if (!file.ok()) {
-    std::fprintf(stderr, "test model: %s\n", file.status().ToString().c_str());
-    std::abort();
-  }
-  return *file;
+  return FileOf(model);
 }
 
 std::vector<std::vector<float>> RandomVectors(size_t count, size_t dims, uint64_t seed) {

@@ -16,6 +16,9 @@ namespace bebr::testing {
 std::string RandomModelFile(uint32_t input_dims, const CodeSpec& spec, uint32_t query_levels, uint64_t seed,
                             Metric metric = Metric::kCosine);
 
+// `model_file` after a random linear map of embeddings of `input_dims` floats to its own, the same for the same seed.
+std::string TranslatedModelFile(const std::string& model_file, uint32_t input_dims, uint64_t seed);
+
 // The same codes in so many groups.
 CodeSpec WithGroups(const CodeSpec& spec, uint32_t groups);
 

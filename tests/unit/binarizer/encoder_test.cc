@@ -10,6 +10,7 @@
 #include <tuple>
 #include <vector>
 
+#include "index/binarizer/translated_encoder.h"
 #include "index/simd/kernels.h"
 #include "tests/unit/binarizer/random_model.h"
 
@@ -61,6 +62,20 @@ class Reference {
   double norm() const { return norm_; }
   double offset() const { return offset_; }
   double product_factor() const { return model_.metric == Metric::kL2 ? 2.0 : 1.0; }
+  static std::vector<double> Apply(const BlockParameters& block, const std::vector<double>& x, size_t,
+                                   const std::vector<float>& weight) {
+    std::vector<double> out = Dense(weight, block.linear.bias, x), hidden = x;
+    for (size_t i = 0; i < block.mlp.size(); ++i) {
+      hidden = Dense(block.mlp[i].weight, block.mlp[i].bias, hidden);
+      if (i + 1 < block.mlp.size()) {
+        for (double& value : hidden) value = std::max(value, 0.0);
+      }
+    }
+    if (!block.mlp.empty()) {
+      for (size_t i = 0; i < out.size(); ++i) out[i] += hidden[i];
+    }
+    return out;
+  }
 
  private:
   static std::vector<double> Sign(std::vector<double> values) {
@@ -73,20 +88,6 @@ class Reference {
     for (size_t j = 0; j < out.size(); ++j) {
       out[j] = bias.empty() ? 0.0 : bias[j];
       for (size_t i = 0; i < x.size(); ++i) out[j] += double{weight[j * x.size() + i]} * x[i];
-    }
-    return out;
-  }
-  static std::vector<double> Apply(const BlockParameters& block, const std::vector<double>& x, size_t,
-                                   const std::vector<float>& weight) {
-    std::vector<double> out = Dense(weight, block.linear.bias, x), hidden = x;
-    for (size_t i = 0; i < block.mlp.size(); ++i) {
-      hidden = Dense(block.mlp[i].weight, block.mlp[i].bias, hidden);
-      if (i + 1 < block.mlp.size()) {
-        for (double& value : hidden) value = std::max(value, 0.0);
-      }
-    }
-    if (!block.mlp.empty()) {
-      for (size_t i = 0; i < out.size(); ++i) out[i] += hidden[i];
     }
     return out;
   }
@@ -505,22 +506,114 @@ TEST(GroupedEncoderTest, ADocumentIsCodedByTheBestOfTheNearestGroupsAndAQueryByA
   }
 }
 
+std::vector<RandomModelOptions> TranslatedVariants() {
+  std::vector<RandomModelOptions> variants = GroupedVariants();
+  variants.push_back(FittedVariants()[3]);
+  for (size_t i = 0; i < variants.size(); ++i) {
+    variants[i].translation_dims = 17;
+    if (i % 2 == 1) variants[i].translation_hidden = {9, 30};
+    variants[i].translated_queries = i != 0;
+  }
+  return variants;
+}
+
+// D(x - mean), in double.
+std::vector<double> Translated(const Translation& translation, const BlockParameters& block, const float* row,
+                               Metric metric) {
+  const size_t k = translation.input_dims;
+  const double unit = metric == Metric::kCosine ? 1.0 / Length(row, k) : 1.0;
+  std::vector<double> x;
+  for (size_t i = 0; i < k; ++i) x.push_back(row[i] * unit - translation.mean[i]);
+  return Reference::Apply(block, x, k, block.linear.weight);
+}
+
+TEST(TranslatedEncoderTest, RowsAreCodedAsWhatTheyAreTranslatedTo) {
+  for (const RandomModelOptions& options : TranslatedVariants()) {
+    Model model = RandomModel(options);
+    const auto encoder = *TranslatedEncoder::Create(model, 5);
+    const Translation translation = *model.translation;
+    model.translation.reset();
+    const auto inner = *MakeBinarizer(model, 0);
+    EXPECT_EQ(encoder->input_dims(), 17u);
+    EXPECT_EQ(encoder->checksum(), 5u);
+    EXPECT_EQ(encoder->spec(), inner->spec());
+    EXPECT_EQ(encoder->groups_checksum(), inner->groups_checksum());
+    EXPECT_EQ(encoder->groups_checksum() != 0, options.groups > 1);
+    constexpr size_t kRows = 130;
+    const size_t n = options.input_dims, groups = inner->spec().groups();
+    const std::vector<float> rows = RandomRows(kRows, 17, 3);
+    for (const bool queries : {false, true}) {
+      std::vector<float> translated(kRows * n);
+      encoder->Translate(rows.data(), kRows, queries, translated.data());
+      for (size_t r = 0; r < kRows; ++r) {
+        const BlockParameters& block = queries && options.translated_queries ? translation.query : translation.document;
+        const std::vector<double> expected = Translated(translation, block, rows.data() + r * 17, options.metric);
+        for (size_t i = 0; i < n; ++i) ASSERT_NEAR(translated[r * n + i], expected[i], 1e-4);
+      }
+      if (queries) {
+        const size_t words = groups * inner->spec().QueryWords(6), bands = groups * inner->spec().bands().size();
+        std::vector<uint32_t> planes(kRows * words), expected(planes.size());
+        std::vector<float> weights(kRows * bands), expected_weights(weights.size()), offsets(kRows * groups),
+            expected_offsets(offsets.size());
+        encoder->EncodeQueries(rows.data(), kRows, planes.data(), weights.data(), offsets.data());
+        inner->EncodeQueries(translated.data(), kRows, expected.data(), expected_weights.data(),
+                             expected_offsets.data());
+        EXPECT_EQ(planes, expected);
+        EXPECT_EQ(weights, expected_weights);
+        EXPECT_EQ(offsets, expected_offsets);
+        continue;
+      }
+      std::vector<uint32_t> codes(kRows * inner->spec().code_words()), expected(codes.size());
+      std::vector<CodeFactors> factors(kRows), expected_factors(kRows);
+      encoder->EncodeDocuments(rows.data(), kRows, codes.data(), factors.data());
+      inner->EncodeDocuments(translated.data(), kRows, expected.data(), expected_factors.data());
+      EXPECT_EQ(codes, expected);
+      for (size_t r = 0; r < kRows; ++r) {
+        EXPECT_EQ(factors[r].group, expected_factors[r].group);
+        EXPECT_NEAR(factors[r].scale, 1.1f * expected_factors[r].scale, 1e-6 * factors[r].scale);
+        EXPECT_NEAR(factors[r].offset, expected_factors[r].offset - 0.02f, 1e-5);
+      }
+    }
+    if (options.metric == Metric::kInnerProduct) {
+      std::vector<float> long_row(rows.begin(), rows.begin() + 17);
+      float factor = 0.0f;
+      encoder->ScaleQueries(long_row.data(), 1, &factor);
+      EXPECT_NEAR(Length(long_row.data(), 17), 3.0, 1e-5);
+      EXPECT_NEAR(factor, Length(rows.data(), 17) / 3.0, 1e-5);
+    }
+  }
+}
+
+TEST(TranslatedEncoderTest, GroupsAreToldByWhatCodesThem) {
+  RandomModelOptions options = GroupedVariants()[2];
+  const uint32_t checksum = (*MakeBinarizer(RandomModel(options), 0))->groups_checksum();
+  Model model = RandomModel(options);
+  model.trained = "another time";
+  EXPECT_EQ((*MakeBinarizer(model, 0))->groups_checksum(), checksum);
+  model.groups[1].project[3] += 0.5f;
+  EXPECT_NE((*MakeBinarizer(model, 0))->groups_checksum(), checksum);
+  model = RandomModel(options);
+  model.mean[0] += 0.5f;
+  EXPECT_NE((*MakeBinarizer(model, 0))->groups_checksum(), checksum);
+}
+
 TEST(EncoderTest, ARowsCodeDependsOnTheRowAlone) {
   std::vector<RandomModelOptions> variants = Variants();
   for (const RandomModelOptions& options : FittedVariants()) variants.push_back(options);
   for (const RandomModelOptions& options : GroupedVariants()) variants.push_back(options);
+  for (const RandomModelOptions& options : TranslatedVariants()) variants.push_back(options);
   for (const RandomModelOptions& options : variants) {
     const auto encoder = *MakeBinarizer(RandomModel(options), 0);
     const CodeSpec& spec = encoder->spec();
     constexpr size_t kRows = 131;
-    const std::vector<float> rows = RandomRows(kRows, options.input_dims, 9);
+    const size_t dims = encoder->input_dims();
+    const std::vector<float> rows = RandomRows(kRows, dims, 9);
     std::vector<uint32_t> together(kRows * spec.code_words()), alone(together.size());
     std::vector<CodeFactors> together_factors(kRows), alone_factors(kRows);
     encoder->EncodeDocuments(rows.data(), kRows, together.data(), together_factors.data());
     const auto encode_some = [&](size_t part) {
       for (size_t r = part; r < kRows; r += 2) {
-        encoder->EncodeDocuments(rows.data() + r * options.input_dims, 1, alone.data() + r * spec.code_words(),
-                                 &alone_factors[r]);
+        encoder->EncodeDocuments(rows.data() + r * dims, 1, alone.data() + r * spec.code_words(), &alone_factors[r]);
       }
     };
     std::thread other(encode_some, 1);

@@ -77,6 +77,45 @@ constexpr char kFineFloats[] =
     "0x1.51567cp+0 -0x1.1d76fep-1 0 0x1.8cdef8p-11 0x1.8cdef8p-13 0x1.8988a8p-7 0x1.37e60cp-10 0x1.37e60cp-12 "
     "0x1.d88cdp-8 -0x1.0262d8p+0 -0x1.cf1c0ep-3";
 
+// And of version 5, before groups.
+constexpr char kTranslatedFile[] =
+    "8AcAAAAAAAB7Il9fbWV0YWRhdGFfXyI6eyJhcmNoaXRlY3R1cmUiOiJyZXNpZHVhbF9tbHAiLCJiYW5kcyI6IjN4NCszeDIrNXgyIiwiY2hlY2tz"
+    "dW0iOiJkZjIyNTI5MCIsImZvcm1hdCI6ImJlYnItYmluYXJpemVyIiwiZm9ybWF0X3ZlcnNpb24iOiI1IiwiZ3JvdXBzIjoiMiIsImhpZGRlbiI6"
+    "IiIsImlucHV0X2RpbXMiOiIzIiwibGV2ZWxzIjoiM3g2KzV4MiIsIm1ldHJpYyI6ImNvc2luZSIsInF1YW50aXplciI6ImZpdHRlZCIsInF1ZXJ5"
+    "X2xldmVscyI6IjYiLCJyZWR1Y2VkX2RpbXMiOiIyIiwicmVzaWR1YWxfZm9ybSI6ImNvZGUiLCJ0cmFpbmVkIjoicmFuZG9tIHdlaWdodHMgZm9y"
+    "IGEgdGVzdCIsInRyYW5zbGF0aW9uX2RpbXMiOiIyIiwidHJhbnNsYXRpb25faGlkZGVuIjoiMyIsInRyYW5zbGF0aW9uX3F1ZXJ5X2hpZGRlbiI6"
+    "IjMiLCJ0cmllZF9ncm91cHMiOiIyIn0sImJhbmRfd2VpZ2h0cyI6eyJkYXRhX29mZnNldHMiOlswLDEyXSwiZHR5cGUiOiJGMzIiLCJzaGFwZSI6"
+    "WzNdfSwiZ3JvdXBzLmJhbmRfd2VpZ2h0cyI6eyJkYXRhX29mZnNldHMiOlsxMiwzNl0sImR0eXBlIjoiRjMyIiwic2hhcGUiOlsyLDNdfSwiZ3Jv"
+    "dXBzLm1lYW4iOnsiZGF0YV9vZmZzZXRzIjpbMzYsNjBdLCJkdHlwZSI6IkYzMiIsInNoYXBlIjpbMiwzXX0sImdyb3Vwcy5wcm9qZWN0Ijp7ImRh"
+    "dGFfb2Zmc2V0cyI6WzYwLDEyNF0sImR0eXBlIjoiRjE2Iiwic2hhcGUiOlsyLDgsMl19LCJtZWFuIjp7ImRhdGFfb2Zmc2V0cyI6WzEyNCwxMzZd"
+    "LCJkdHlwZSI6IkYzMiIsInNoYXBlIjpbM119LCJyZWR1Y2UiOnsiZGF0YV9vZmZzZXRzIjpbMTM2LDE0OF0sImR0eXBlIjoiRjE2Iiwic2hhcGUi"
+    "OlsyLDNdfSwidHJhbnNsYXRpb24uY29uc3RhbnRzIjp7ImRhdGFfb2Zmc2V0cyI6WzE0OCwxNTZdLCJkdHlwZSI6IkYzMiIsInNoYXBlIjpbMl19"
+    "LCJ0cmFuc2xhdGlvbi5kb2N1bWVudC5iaWFzIjp7ImRhdGFfb2Zmc2V0cyI6WzE1NiwxNjhdLCJkdHlwZSI6IkYzMiIsInNoYXBlIjpbM119LCJ0"
+    "cmFuc2xhdGlvbi5kb2N1bWVudC5oaWRkZW4wLmJpYXMiOnsiZGF0YV9vZmZzZXRzIjpbMTY4LDE4MF0sImR0eXBlIjoiRjMyIiwic2hhcGUiOlsz"
+    "XX0sInRyYW5zbGF0aW9uLmRvY3VtZW50LmhpZGRlbjAud2VpZ2h0Ijp7ImRhdGFfb2Zmc2V0cyI6WzE4MCwyMDRdLCJkdHlwZSI6IkYzMiIsInNo"
+    "YXBlIjpbMywyXX0sInRyYW5zbGF0aW9uLmRvY3VtZW50Lm91dHB1dC5iaWFzIjp7ImRhdGFfb2Zmc2V0cyI6WzIwNCwyMTZdLCJkdHlwZSI6IkYz"
+    "MiIsInNoYXBlIjpbM119LCJ0cmFuc2xhdGlvbi5kb2N1bWVudC5vdXRwdXQud2VpZ2h0Ijp7ImRhdGFfb2Zmc2V0cyI6WzIxNiwyNTJdLCJkdHlw"
+    "ZSI6IkYzMiIsInNoYXBlIjpbMywzXX0sInRyYW5zbGF0aW9uLmRvY3VtZW50LndlaWdodCI6eyJkYXRhX29mZnNldHMiOlsyNTIsMjc2XSwiZHR5"
+    "cGUiOiJGMzIiLCJzaGFwZSI6WzMsMl19LCJ0cmFuc2xhdGlvbi5tZWFuIjp7ImRhdGFfb2Zmc2V0cyI6WzI3NiwyODRdLCJkdHlwZSI6IkYzMiIs"
+    "InNoYXBlIjpbMl19LCJ0cmFuc2xhdGlvbi5xdWVyeS5iaWFzIjp7ImRhdGFfb2Zmc2V0cyI6WzI4NCwyOTZdLCJkdHlwZSI6IkYzMiIsInNoYXBl"
+    "IjpbM119LCJ0cmFuc2xhdGlvbi5xdWVyeS5oaWRkZW4wLmJpYXMiOnsiZGF0YV9vZmZzZXRzIjpbMjk2LDMwOF0sImR0eXBlIjoiRjMyIiwic2hh"
+    "cGUiOlszXX0sInRyYW5zbGF0aW9uLnF1ZXJ5LmhpZGRlbjAud2VpZ2h0Ijp7ImRhdGFfb2Zmc2V0cyI6WzMwOCwzMzJdLCJkdHlwZSI6IkYzMiIs"
+    "InNoYXBlIjpbMywyXX0sInRyYW5zbGF0aW9uLnF1ZXJ5Lm91dHB1dC5iaWFzIjp7ImRhdGFfb2Zmc2V0cyI6WzMzMiwzNDRdLCJkdHlwZSI6IkYz"
+    "MiIsInNoYXBlIjpbM119LCJ0cmFuc2xhdGlvbi5xdWVyeS5vdXRwdXQud2VpZ2h0Ijp7ImRhdGFfb2Zmc2V0cyI6WzM0NCwzODBdLCJkdHlwZSI6"
+    "IkYzMiIsInNoYXBlIjpbMywzXX0sInRyYW5zbGF0aW9uLnF1ZXJ5LndlaWdodCI6eyJkYXRhX29mZnNldHMiOlszODAsNDA0XSwiZHR5cGUiOiJG"
+    "MzIiLCJzaGFwZSI6WzMsMl19fSAgICAgAAAAPwAAAD0AAMA/AAAAPwAAAD0AAMA/AADAPwAAwD0AACBAzYXjvooUhD652d2+QOvLPO/LJr6/2Hi+"
+    "qTrSO0+0YwJBOe65IDnHruC6STkWNQ22cDBZut68HTrtMd8rBDHDu249IjgytXcxD7QosBgstq1RvQEzl7aztVy6sj1OLse9nS1gPW+797fJtA44"
+    "crPfNc3MjD8K16O8lSuEPSSKKDzjF4q862rkvSpX8r0EO5o7IRjHvnfrcr3DdFm+Jr61v6ygEj/giLa8Tj4wvhGcLjyYcfq90ywTv4gF8r6A/fU+"
+    "LL1/P889Zb8prvq9OVwDv3Pyvr7PAIk/xfPGPqIjU78+q4S+hlGsvzPyUT7TZ2A/uFatPeGkUrsx8x697auvO32DzbzrT2c8+/UmvcAcTz3uLv8+"
+    "4zw/v4KTP7/ZDLM903DcvspvDz8ZXb29c7OnPXvQ0LoUCOA+wT6jP4CtYr8OK5++cLRqv4XtKT6impQ984zGPzgZeD1reZE/aWkhP86oSD6zyk4+"
+    "NoT5uw1t2D4=";
+constexpr uint32_t kTranslatedCode[] = {2, 1, 5, 6, 4, 5, 18, 31};
+constexpr uint32_t kTranslatedPlanes[] = {5, 3, 3, 5, 5, 3, 5, 3, 3, 5, 5, 3, 5, 9,  2,  15, 9, 0,
+                                          7, 4, 6, 7, 4, 4, 7, 4, 6, 7, 4, 4, 4, 19, 18, 1,  7, 19};
+constexpr char kTranslatedFloats[] =
+    "0x1.1fa2a4p-1 0x1.5e2ee2p-2 0 0x1.69608ep-12 0x1.69608ep-14 0x1.56568ep-9 0x1.ac1402p-10 "
+    "0x1.ac1402p-12 0x1.a67668p-7 -0x1.6d686ep-3 0x1.7d299cp-3";
+
 // The file with `change` applied to its contents and the checksum made right again.
 template <typename Change>
 std::string Changed(const Model& model, Change change) {
@@ -245,6 +284,58 @@ TEST(ModelTest, FurtherLevelsAreVersionFour) {
   EXPECT_THAT(std::string(SerializeModel(wrong).status().message()), HasSubstr("fitted"));
 }
 
+TEST(ModelTest, TranslationsAreVersionFive) {
+  for (const bool grouped : {false, true}) {
+    for (const bool fine : {false, true}) {
+      RandomModelOptions options = grouped ? Grouped() : Fitted();
+      if (fine) options.levels = "8x7+9x2";
+      if (fine && grouped) options.tried_groups = 2;
+      options.metric = fine ? Metric::kInnerProduct : Metric::kCosine;
+      options.translation_dims = 30;
+      options.translation_hidden = fine ? std::vector<uint32_t>{5, 6} : std::vector<uint32_t>();
+      options.translated_queries = fine;
+      const Model model = RandomModel(options);
+      const std::string file = *SerializeModel(model);
+      EXPECT_THAT(file, HasSubstr("\"format_version\":\"5\""));
+      const auto parsed = ParseModel(file);
+      ASSERT_TRUE(parsed.ok()) << parsed.status();
+      EXPECT_EQ(parsed->spec, model.spec);
+      EXPECT_EQ(parsed->fine.has_value(), fine);
+      ASSERT_TRUE(parsed->translation.has_value());
+      EXPECT_EQ(parsed->embedding_dims(), 30u);
+      EXPECT_EQ(parsed->translation->mean, model.translation->mean);
+      EXPECT_EQ(parsed->translation->document.linear.weight, model.translation->document.linear.weight);
+      EXPECT_EQ(parsed->translation->query.linear.weight, model.translation->query.linear.weight);
+      EXPECT_EQ(parsed->translation->row_length, model.translation->row_length);
+      EXPECT_EQ(parsed->translation->document_scale, 1.1f);
+      EXPECT_EQ(*SerializeModel(*parsed), file);
+      EXPECT_THAT((*Binarizer::Parse(file))->description(), HasSubstr("30-d translated to 24-d"));
+      EXPECT_FALSE(Encoder::Create(model, 0).ok());
+    }
+  }
+}
+
+TEST(ModelTest, WhatATranslationLacksOrMayNotHaveIsNamed) {
+  RandomModelOptions options = Grouped();
+  options.translation_dims = 30;
+  const Model model = RandomModel(options);
+  const auto with = [&](const char* key, const char* value) {
+    return ParseError(Changed(model, [&](SafetensorsFile& contents) { contents.metadata()[key] = value; }));
+  };
+  EXPECT_THAT(with("translation_dims", "0"), HasSubstr("1..8192"));
+  EXPECT_THAT(with("translation_dims", "31"), HasSubstr("'translation.mean' has shape [30]; expected [31]"));
+  EXPECT_THAT(with("translation_hidden", "5"), HasSubstr("'translation.document.hidden0.weight' is missing"));
+  EXPECT_THAT(with("translation_query_hidden", ""), HasSubstr("'translation.query.weight' is missing"));
+  EXPECT_THAT(with("translation_row_length", "nan"), HasSubstr("translation_row_length"));
+  EXPECT_THAT(with("format_version", "3"), HasSubstr("does not belong"));
+  EXPECT_THAT(ParseError(Changed(
+                  model, [](SafetensorsFile& contents) { contents.tensors()["translation.constants"].values[0] = 0; })),
+              HasSubstr("a scale of 0"));
+  Model wrong = RandomModel({});
+  wrong.translation = model.translation;
+  EXPECT_THAT(std::string(SerializeModel(wrong).status().message()), HasSubstr("quantizer fitted"));
+}
+
 // A file of version 2 as the first program that wrote them did, and what it made of one row.
 TEST(ModelTest, AFittedModelFileStaysReadable) {
   std::string file;
@@ -278,7 +369,11 @@ TEST(ModelTest, ModelFilesWithGroupsStayReadable) {
                            Kept{kFineFile,
                                 {std::begin(kFineCode), std::end(kFineCode)},
                                 {std::begin(kFinePlanes), std::end(kFinePlanes)},
-                                kFineFloats}}) {
+                                kFineFloats},
+                           Kept{kTranslatedFile,
+                                {std::begin(kTranslatedCode), std::end(kTranslatedCode)},
+                                {std::begin(kTranslatedPlanes), std::end(kTranslatedPlanes)},
+                                kTranslatedFloats}}) {
     std::string file;
     ASSERT_TRUE(absl::Base64Unescape(kept.file, &file));
     const auto binarizer = Binarizer::Parse(file);
@@ -309,7 +404,9 @@ TEST(ModelTest, EveryFlippedByteIsNoticed) {
   grouped.shape = "8x1";
   grouped.input_dims = 3;
   grouped.reduced_dims = 2;
-  for (const RandomModelOptions& of_file : {options, grouped}) {
+  RandomModelOptions translated = grouped;
+  translated.translation_dims = 2;
+  for (const RandomModelOptions& of_file : {options, grouped, translated}) {
     const std::string file = *SerializeModel(RandomModel(of_file));
     const auto original = Binarizer::Parse(file);
     ASSERT_TRUE(original.ok()) << original.status();
@@ -329,7 +426,8 @@ TEST(ModelTest, NamesTheFieldOrTensor) {
     return ParseError(Changed(model, [&](SafetensorsFile& file) { file.metadata()[key] = value; }));
   };
   EXPECT_THAT(with("format", "other"), HasSubstr("'other'"));
-  EXPECT_THAT(with("format_version", "5"), HasSubstr("version '5'"));
+  EXPECT_THAT(with("format_version", "6"), HasSubstr("version '6'"));
+  EXPECT_THAT(with("format_version", "5"), HasSubstr("'quantizer' is missing"));
   EXPECT_THAT(with("format_version", "2"), HasSubstr("'quantizer' is missing"));
   EXPECT_THAT(with("architecture", "x"), HasSubstr("architecture 'x'"));
   EXPECT_THAT(with("metric", "hamming"), HasSubstr("hamming"));
@@ -385,6 +483,21 @@ TEST(ModelTest, WorkedExample) {
   EXPECT_EQ(shapes, stated);
   EXPECT_EQ(model.spec.code_words(), 1u);
   EXPECT_EQ(model.spec.bits(), 8u);
+}
+
+TEST(ModelTest, WorkedExamplesWithGroups) {
+  RandomModelOptions options = Grouped();
+  options.shape = "8x1";
+  options.input_dims = 3;
+  options.reduced_dims = 2;
+  options.groups = 2;
+  for (const uint32_t translation_dims : {0u, 2u}) {
+    options.translation_dims = translation_dims;
+    const std::string text = *SerializeModel(RandomModel(options));
+    uint64_t header_bytes = 0;
+    std::memcpy(&header_bytes, text.data(), sizeof(header_bytes));
+    EXPECT_EQ(text.size(), sizeof(header_bytes) + header_bytes + (translation_dims == 0 ? 124 : 176));
+  }
 }
 
 TEST(ModelTest, SerializeRefusesWhatParseWould) {

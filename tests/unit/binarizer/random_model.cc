@@ -39,6 +39,23 @@ class Filler {
   std::mt19937_64 random_;
 };
 
+Translation RandomTranslation(const RandomModelOptions& options) {
+  Filler filler(options.seed + 1);
+  const size_t k = options.translation_dims;
+  Translation translation;
+  translation.input_dims = options.translation_dims;
+  translation.hidden = options.translation_hidden;
+  if (options.metric == Metric::kInnerProduct) translation.row_length = 3.0f;
+  translation.document_scale = 1.1f;
+  translation.document_offset = -0.02f;
+  translation.mean = filler.Values(k, 0.1);
+  translation.document = filler.Block(k, options.input_dims, translation.hidden);
+  if (!options.translated_queries) return translation;
+  translation.query_hidden = options.translation_hidden;
+  translation.query = filler.Block(k, options.input_dims, translation.query_hidden);
+  return translation;
+}
+
 }  // namespace
 
 Model RandomModel(const RandomModelOptions& options) {
@@ -58,6 +75,7 @@ Model RandomModel(const RandomModelOptions& options) {
   model.trained = "random weights for a test";
   const size_t n = options.input_dims, m = model.components();
   model.mean = filler.Values(n, 0.1);
+  if (options.translation_dims > 0) model.translation = RandomTranslation(options);
   if (options.groups > 1) {
     model.reduced_dims = options.reduced_dims;
     model.reduce = filler.Halves(options.reduced_dims * n, 1.0 / std::sqrt(n));

@@ -1,0 +1,50 @@
+// What a model file is made of: fields, tensors, blocks of layers.
+#ifndef BEBR_INDEX_BINARIZER_MODEL_PARTS_H_
+#define BEBR_INDEX_BINARIZER_MODEL_PARTS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "index/binarizer/model.h"
+#include "index/binarizer/safetensors.h"
+
+namespace bebr {
+
+absl::Status InvalidModel(const std::string& what);
+
+// Takes tensors and metadata out of a file one by one, so that what is left over at the end is known to be foreign.
+// INVALID_ARGUMENT names the field or tensor that is missing or wrong.
+class ModelReader {
+ public:
+  explicit ModelReader(SafetensorsFile file) : file_(std::move(file)) {}
+
+  absl::StatusOr<std::string> Text(const std::string& key) const;
+  absl::StatusOr<uint32_t> Number(const std::string& key, uint32_t low, uint32_t high) const;
+  // Sizes of hidden layers.
+  absl::StatusOr<std::vector<uint32_t>> Sizes(const std::string& key) const;
+  absl::StatusOr<float> Length(const std::string& key) const;  // 0 where there is none
+  bool IsVersion(std::string_view version) const;
+  bool HasText(const std::string& key) const { return file_.metadata().count(key) != 0; }
+  bool Has(const std::string& name) const { return file_.tensors().count(name) != 0; }
+  // F16 only where `half`: earlier programs would not read it elsewhere.
+  absl::StatusOr<std::vector<float>> Take(const std::string& name, const std::vector<size_t>& shape, bool half = false);
+  absl::StatusOr<BlockParameters> TakeBlock(const std::string& name, size_t inputs, size_t outputs,
+                                            const std::vector<uint32_t>& hidden, bool weight_optional);
+  absl::Status CheckNothingLeft() const;
+
+ private:
+  SafetensorsFile file_;
+};
+
+void WriteBlock(SafetensorsFile& file, const std::string& name, size_t inputs, size_t outputs,
+                const std::vector<uint32_t>& hidden, const BlockParameters& block);
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_BINARIZER_MODEL_PARTS_H_
