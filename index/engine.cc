@@ -150,7 +150,8 @@ class EngineImpl final : public Engine {
   }
   absl::StatusOr<Page> Scroll(const PageRequest& request) override {
     BEBR_ASSIGN_OR_RETURN(const auto collection, registry_->Find(request.collection));
-    BEBR_ASSIGN_OR_RETURN(const SeenView seen, See(*collection, request.view_token, request.keep_view));
+    BEBR_ASSIGN_OR_RETURN(const SeenView seen,
+                          See(*collection, request.view_token, request.view_owner, request.keep_view));
     absl::StatusOr<Page> page = ReadPage(seen.pinned, request);
     if (!page.ok()) Unsee(*collection, seen);
     if (page.ok()) page->view_token = seen.token;

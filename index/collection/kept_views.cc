@@ -49,21 +49,30 @@ void See(const CollectionView& view, absl::flat_hash_set<const void*>& seen) {
   }
 }
 
-// RESOURCE_EXHAUSTED if no more may be kept: in all, or of this collection, which may have half of them, so that
-// whoever keeps views of one leaves room to the others.
+// RESOURCE_EXHAUSTED if no more may be kept: in all; of this collection, so that whoever keeps views of one leaves room
+// to the others; or of this owner, so that there is room for the next.
 template <typename Entries>
-absl::Status CheckRoom(const Entries& entries, const ShardSet* shards, size_t most) {
+absl::Status CheckRoom(const Entries& entries, const ShardSet* shards, std::string_view owner, size_t most) {
   const auto refuse = [](const std::string& what) {
     return TryAgainLater(what + "; try again later, or without keep_view_s");
   };
   if (entries.size() >= most)
     return refuse(absl::StrFormat("%d views are kept, as many as may be (max_kept_views)", entries.size()));
-  const auto of_collection = static_cast<size_t>(std::count_if(
-      entries.begin(), entries.end(), [shards](const auto& one) { return one.second.view.shards.get() == shards; }));
-  if (of_collection < (most + 1) / 2) return absl::OkStatus();
+  size_t of_collection = 0, own = 0;
+  for (const auto& [token, entry] : entries) {
+    of_collection += entry.view.shards.get() == shards ? 1 : 0;
+    own += entry.owner == owner ? 1 : 0;
+  }
+  if (of_collection >= (most + 1) / 2) {
+    return refuse(absl::StrFormat(
+        "%d views of the collection are kept, as many as may be of one: half of the %d of all (max_kept_views)",
+        of_collection, most));
+  }
+  const size_t others = entries.size() - own;
+  if (own < (most - others + 1) / 2) return absl::OkStatus();
   return refuse(absl::StrFormat(
-      "%d views of the collection are kept, as many as may be of one: half of the %d of all (max_kept_views)",
-      of_collection, most));
+      "%d views of %s are kept, as many as may be of one key or host: half of what others leave of %d (max_kept_views)",
+      own, owner, most));
 }
 
 }  // namespace
@@ -79,15 +88,15 @@ KeptViews::Entries KeptViews::TakeOut(const Goes& goes) {
   return out;
 }
 
-absl::StatusOr<std::string> KeptViews::Keep(PinnedView view, absl::Duration how_long) {
+absl::StatusOr<std::string> KeptViews::Keep(PinnedView view, std::string_view owner, absl::Duration how_long) {
   BEBR_ASSIGN_OR_RETURN(std::string token, RandomToken());
   const SteadyTime now = SteadyNow();
   Entries over;  // goes after the lock
   MutexLock lock(&mutex_);
   over = TakeOut([now](const Entry& entry) { return entry.until <= now; });
-  BEBR_RETURN_IF_ERROR(CheckRoom(entries_, view.shards.get(), most_));
+  BEBR_RETURN_IF_ERROR(CheckRoom(entries_, view.shards.get(), owner, most_));
   const SteadyTime last = now + longest_;
-  entries_.emplace(token, Entry{std::move(view), std::min(now + how_long, last), last});
+  entries_.emplace(token, Entry{std::move(view), std::string(owner), std::min(now + how_long, last), last});
   return token;
 }
 

@@ -44,8 +44,9 @@ class KeptViews {
 
   // At most so many are kept; those that are there stay.
   void SetMost(size_t most) { most_ = most; }
-  // Keeps a view for `how_long` and returns its token. RESOURCE_EXHAUSTED if as many are kept as may be.
-  absl::StatusOr<std::string> Keep(PinnedView view, absl::Duration how_long);
+  // Keeps a view for `how_long` and returns its token. RESOURCE_EXHAUSTED if as many are kept as may be: in all, of one
+  // collection, which may have half of them, or of one owner, who may have half of what others leave.
+  absl::StatusOr<std::string> Keep(PinnedView view, std::string_view owner, absl::Duration how_long);
   // The view of a token, which is then kept for `how_long` from now on, unless that is 0. FAILED_PRECONDITION if there
   // is none of `shards`.
   absl::StatusOr<PinnedView> Find(std::string_view token, const ShardSet* shards, absl::Duration how_long);
@@ -64,6 +65,7 @@ class KeptViews {
  private:
   struct Entry {
     PinnedView view;
+    std::string owner;
     SteadyTime until;
     SteadyTime last;  // that `until` may be
   };

@@ -100,7 +100,7 @@ class FusedSearch : public std::enable_shared_from_this<FusedSearch> {
   // The hits of the lists from elsewhere, of documents that count.
   absl::Status AddLists(std::vector<WeightedHits>& lists);
   // By id, what the lists name and the view has, satisfying the filter, without what is excluded.
-  absl::StatusOr<absl::flat_hash_map<std::string_view, SelectedRow>> FindListed(const Selection& listed) const;
+  absl::StatusOr<absl::flat_hash_map<std::string_view, SelectedRow>> FindListed() const;
   float WeightOf(size_t list) const { return weights_.empty() ? 1.0f : weights_[list]; }
 
   const std::vector<std::string> versions_;
@@ -194,30 +194,24 @@ absl::StatusOr<SearchResult> FusedSearch::Answer() {
   return result;
 }
 
-absl::StatusOr<absl::flat_hash_map<std::string_view, SelectedRow>> FusedSearch::FindListed(
-    const Selection& listed) const {
-  BEBR_ASSIGN_OR_RETURN(
-      const std::vector<SelectedRow> rows,
-      listed.PageAfter("", kMaxRankedLists * kMaxRankedIds, [this] { return Interrupted(request_, SteadyNow()); }));
-  const absl::flat_hash_set<std::string_view> out(request_.exclude_ids.begin(), request_.exclude_ids.end());
+absl::StatusOr<absl::flat_hash_map<std::string_view, SelectedRow>> FusedSearch::FindListed() const {
+  absl::flat_hash_set<std::string_view> wanted;
+  for (const RankedList& list : lists_) wanted.insert(list.ids.begin(), list.ids.end());
+  for (const std::string& id : request_.exclude_ids) wanted.erase(id);
+  const std::vector<std::string_view> ids(wanted.begin(), wanted.end());
+  BEBR_ASSIGN_OR_RETURN(const std::vector<SelectedRow> rows,
+                        SelectIds(*pinned_.shards, pinned_.view, ids, filter_.get(),
+                                  [this] { return Interrupted(request_, SteadyNow()); }));
   absl::flat_hash_map<std::string_view, SelectedRow> found;
-  for (const SelectedRow& row : rows) {
-    if (!out.contains(row.id)) found.emplace(row.id, row);
-  }
+  for (const SelectedRow& row : rows) found.emplace(row.id, row);
   return found;
 }
 
 absl::Status FusedSearch::AddLists(std::vector<WeightedHits>& lists) {
-  std::vector<AttributeScalar> ids;
-  for (const RankedList& list : lists_) ids.insert(ids.end(), list.ids.begin(), list.ids.end());
-  if (request_.take_memory != nullptr && !ids.empty())
-    BEBR_RETURN_IF_ERROR(request_.take_memory(ids.size() * hit_bytes_));
-  const auto interrupted = [this] { return Interrupted(request_, SteadyNow()); };
-  BEBR_ASSIGN_OR_RETURN(
-      const Selection listed,
-      ids.empty() ? Selection::None(pinned_.view)
-                  : Selection::Create(pinned_.view, Filter::WithIds(filter_.get(), std::move(ids)).get(), interrupted));
-  BEBR_ASSIGN_OR_RETURN(const auto found, FindListed(listed));
+  size_t ids = 0;
+  for (const RankedList& list : lists_) ids += list.ids.size();
+  if (request_.take_memory != nullptr && ids > 0) BEBR_RETURN_IF_ERROR(request_.take_memory(ids * hit_bytes_));
+  BEBR_ASSIGN_OR_RETURN(const auto found, FindListed());
   for (size_t l = 0; l < lists_.size(); ++l) {
     const RankedList& list = lists_[l];
     WeightedHits& out = lists.emplace_back();

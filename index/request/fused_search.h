@@ -16,7 +16,7 @@ absl::Status CheckFusion(const SearchRequest& request);
 
 // Runs a search with fusion, which CheckFusion has checked, and answers it: a search for the queries of each version,
 // all of the view; of the lists from elsewhere, the documents that are there and satisfy the filter. Cost beside the
-// searches: with lists, a look at the id of each document that satisfies the filter.
+// searches: of lists, a look at the id table for each id, and the filter.
 void SearchFused(SearchRequest request, const PinnedView& pinned, Scheduler& scheduler,
                  absl::AnyInvocable<void(absl::StatusOr<SearchResult>)> done);
 

@@ -175,7 +175,7 @@ absl::StatusOr<std::vector<Candidate>> GroupSearch::Choose(Query& query, std::ve
 }
 
 absl::Status GroupSearch::TakeGroups(Query& query, SearchResult result) {
-  query.groups.Complete(result.hits.front());
+  BEBR_RETURN_IF_ERROR(query.groups.Complete(result.hits.front()));
   query.groups.EndRound(query.all);
   query.grouped = query.all || query.groups.enough();
   for (size_t g = 0; query.grouped && g < query.groups.groups().size(); ++g) {

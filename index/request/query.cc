@@ -34,7 +34,7 @@ Done WithToken(std::shared_ptr<const Collection> collection, SeenView seen, std:
 
 void Query(std::shared_ptr<const Collection> collection, SearchRequest request, Scheduler& scheduler, Done done) {
   if (absl::Status status = CheckFusion(request); !status.ok()) return done(std::move(status));
-  auto seen = See(*collection, request.view_token, request.keep_view);
+  auto seen = See(*collection, request.view_token, request.view_owner, request.keep_view);
   if (!seen.ok()) return done(seen.status());
   const PinnedView pinned = seen->pinned;
   const bool kept = seen->kept;

@@ -8,7 +8,8 @@
 
 namespace bebr {
 
-absl::StatusOr<SeenView> See(const Collection& collection, std::string_view token, absl::Duration keep) {
+absl::StatusOr<SeenView> See(const Collection& collection, std::string_view token, std::string_view owner,
+                             absl::Duration keep) {
   if (keep < absl::ZeroDuration() || keep > kMaxKeepView) {
     return absl::InvalidArgumentError(absl::StrFormat("keep_view_s is %d; it is 0 to %d", absl::ToInt64Seconds(keep),
                                                       absl::ToInt64Seconds(kMaxKeepView)));
@@ -29,7 +30,7 @@ absl::StatusOr<SeenView> See(const Collection& collection, std::string_view toke
   for (;;) {
     const uint64_t forgotten = collection.forgotten();
     seen.pinned = collection.Now();
-    BEBR_ASSIGN_OR_RETURN(seen.token, views.Keep(seen.pinned, keep));
+    BEBR_ASSIGN_OR_RETURN(seen.token, views.Keep(seen.pinned, owner, keep));
     // Views may have been forgotten while this one was not among them yet.
     if (!collection.dropped() && collection.forgotten() == forgotten) return seen;
     views.Release(seen.token);

@@ -24,7 +24,8 @@ struct SeenView {
 
 // The view of a call with these options; it is kept from here on, if it is to be. INVALID_ARGUMENT for a time that is
 // too long; FAILED_PRECONDITION and RESOURCE_EXHAUSTED as of KeptViews.
-absl::StatusOr<SeenView> See(const Collection& collection, std::string_view token, absl::Duration keep);
+absl::StatusOr<SeenView> See(const Collection& collection, std::string_view token, std::string_view owner,
+                             absl::Duration keep);
 // Lets go of what See has kept for a call that then failed.
 void Unsee(const Collection& collection, const SeenView& seen);
 

@@ -190,6 +190,15 @@ uint64_t Selection::count() const {
   return count;
 }
 
+void Selection::Keep(std::vector<SelectedRow>& rows) const {
+  absl::flat_hash_map<const SegmentView*, const RowSet*> parts;
+  for (const Part& part : parts_) parts[part.view] = &part.rows;
+  std::erase_if(rows, [&](const SelectedRow& row) {
+    const auto part = parts.find(row.view);
+    return part == parts.end() || ((*part->second)[row.row / 64] >> (row.row % 64) & 1) == 0;
+  });
+}
+
 std::vector<std::string> Selection::Ids() const {
   std::vector<std::string> ids;
   for (const Part& part : parts_) {
@@ -251,6 +260,19 @@ absl::StatusOr<FacetResult> Selection::CountValues(const FacetRequest& request, 
                     better);
   result.facets.resize(kept);
   return result;
+}
+
+absl::StatusOr<std::vector<SelectedRow>> SelectIds(const ShardSet& shards, std::shared_ptr<const CollectionView> view,
+                                                   absl::Span<const std::string_view> ids, const Filter* filter,
+                                                   Interrupter interrupted) {
+  std::vector<SelectedRow> rows;
+  for (const RowInView& found : shards.Locate(*view, ids)) {
+    if (found.segment != nullptr) rows.push_back({found.segment->segment->id(found.row), found.segment, found.row});
+  }
+  if (filter == nullptr || rows.empty()) return rows;
+  BEBR_ASSIGN_OR_RETURN(const Selection selection, Selection::Create(std::move(view), filter, interrupted));
+  selection.Keep(rows);
+  return rows;
 }
 
 absl::StatusOr<FilteredSelection> Select(std::shared_ptr<const CollectionView> view, std::string_view filter,

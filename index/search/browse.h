@@ -34,10 +34,9 @@ class Selection {
   static absl::StatusOr<Selection> Create(std::shared_ptr<const CollectionView> view, const Filter* filter,
                                           Interrupter interrupted);
 
-  // No document.
-  static Selection None(std::shared_ptr<const CollectionView> view) { return Selection(std::move(view)); }
-
   uint64_t count() const;
+  // Takes out the rows, of the same view, that are not among them.
+  void Keep(std::vector<SelectedRow>& rows) const;
   // Of all documents, in no order.
   std::vector<std::string> Ids() const;
   // The first `limit` rows, at least 1, in the order of the ids, of those with an id beyond `after`. Costs a look at
@@ -69,6 +68,11 @@ struct FilteredSelection {
   std::vector<std::string> warnings;  // what it asks for and no document has
 };
 
+// The documents of these ids, all different, that are there and satisfy a filter, which may be null; in no order. Costs
+// a look at the id table each (Shard::Locate), and the filter.
+absl::StatusOr<std::vector<SelectedRow>> SelectIds(const ShardSet& shards, std::shared_ptr<const CollectionView> view,
+                                                   absl::Span<const std::string_view> ids, const Filter* filter,
+                                                   Interrupter interrupted);
 // The documents that satisfy the text of a filter; empty: all. INVALID_ARGUMENT as of Filter::Parse and, if `strict`,
 // in place of warnings.
 absl::StatusOr<FilteredSelection> Select(std::shared_ptr<const CollectionView> view, std::string_view filter,

@@ -265,15 +265,6 @@ std::shared_ptr<const Filter> Filter::WithOtherValue(const Filter* base, const s
   return Both(base, OnScalars(name, std::move(known), FilterOperator::kHasOther, FilterOperator::kListHasOther, lists));
 }
 
-std::shared_ptr<const Filter> Filter::WithIds(const Filter* base, std::vector<AttributeScalar> ids) {
-  auto node = std::make_shared<Node>();
-  node->of_id = true;
-  node->op = FilterOperator::kIn;
-  node->literals = std::move(ids);
-  node->IndexIds();
-  return Both(base, std::move(node));
-}
-
 absl::StatusOr<std::unique_ptr<const Filter>> Filter::Parse(std::string_view text) {
   BEBR_ASSIGN_OR_RETURN(std::shared_ptr<const Node> root, ParseFilter(text));
   BEBR_RETURN_IF_ERROR(CheckTests(*root));

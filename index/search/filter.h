@@ -58,9 +58,6 @@ class Filter {
   static std::shared_ptr<const Filter> WithOtherValue(const Filter* base, const std::string& name,
                                                       std::vector<AttributeScalar> known, bool lists);
 
-  // What satisfies `base` and has one of these ids, which are texts, and at least one.
-  static std::shared_ptr<const Filter> WithIds(const Filter* base, std::vector<AttributeScalar> ids);
-
   struct Node;  // of the syntax tree
 
   // For each <, <=, > and >= with a string: a bit for every string of a dictionary, set where it is not below (or, for

@@ -104,18 +104,21 @@ std::vector<Candidate> HitGroups::Wanted(absl::Span<const ScoredCandidate> candi
   return wanted;
 }
 
-void HitGroups::Complete(const std::vector<SearchHit>& hits) {
+absl::Status HitGroups::Complete(const std::vector<SearchHit>& hits) {
   absl::flat_hash_map<std::pair<uint32_t, uint32_t>, const SearchHit*> by_row;
   for (const SearchHit& hit : hits) by_row.emplace(std::pair(hit.segment, hit.row), &hit);
   for (size_t g = old_; g < groups_.size(); ++g) {
     for (SearchHit& hit : groups_[g].hits) {
-      SearchHit whole = *by_row.at({hit.segment, hit.row});
+      const auto found = by_row.find({hit.segment, hit.row});
+      if (found == by_row.end()) return absl::InternalError("a hit of a group was not found among those of its search");
+      SearchHit whole = *found->second;
       whole.score = hit.score;
       whole.score_kind = hit.score_kind;
       whole.group = std::move(hit.group);
       hit = std::move(whole);
     }
   }
+  return absl::OkStatus();
 }
 
 void HitGroups::EndRound(bool all) {

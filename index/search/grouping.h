@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "index/search/rerank.h"
 #include "index/search/scan_target.h"
@@ -45,9 +46,9 @@ class HitGroups {
   // round began are passed over.
   void Add(const ScanTarget& target, std::string_view attribute, absl::Span<const ScoredCandidate> candidates);
   // Those of the round's candidates that are in a group, each once, in their order; and the hits that were made of
-  // them, of which each takes all but its score and group.
+  // them, of which each takes all but its score and group. INTERNAL if one of Wanted is not among them.
   std::vector<Candidate> Wanted(absl::Span<const ScoredCandidate> candidates) const;
-  void Complete(const std::vector<SearchHit>& hits);
+  absl::Status Complete(const std::vector<SearchHit>& hits);
   // Ends a round: what it took were the best of all documents with a value that was not known when it began, or, with
   // `all`, all of them.
   void EndRound(bool all);

@@ -81,6 +81,7 @@ std::vector<SearchHit> Fuse(std::vector<WeightedHits> lists, Fusion fusion, size
   std::vector<SearchHit> hits;
   for (size_t i = std::min(offset, ranked.size()); i < ranked.size() && hits.size() < k; ++i) {
     ranked[i]->hit.score = static_cast<float>(ranked[i]->score);
+    ranked[i]->hit.score_kind = ScoreKind::kFused;
     hits.push_back(std::move(ranked[i]->hit));
   }
   return hits;

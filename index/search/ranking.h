@@ -33,8 +33,8 @@ struct WeightedHits {
   std::vector<SearchHit> hits;
   float weight = 1;
 };
-// Several lists as one; see Fusion. A hit keeps what it has in the first list that it is in, but for the score. An
-// empty list has no say in a mean.
+// Several lists as one; see Fusion. A hit keeps what it has in the first list that it is in, but for the score and its
+// kind. An empty list has no say in a mean.
 std::vector<SearchHit> Fuse(std::vector<WeightedHits> lists, Fusion fusion, size_t offset, size_t k);
 
 // A query as it was encoded for the document's group: planes, weights, offset as of Binarizer::EncodeQueries, factor as

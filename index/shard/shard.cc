@@ -73,6 +73,7 @@ absl::Status Shard::Load() {
 
 std::vector<MutationResult> Shard::Apply(const Group& group) {
   std::vector<MutationResult> results;
+  MutexLock lock(&rows_mutex_);
   for (const absl::Span<Mutation> mutations : group) results.push_back(ApplyRequest(mutations));
   Reclaim();
   return results;

@@ -15,6 +15,7 @@
 #include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
 #include "absl/types/span.h"
+#include "index/base/mutex.h"
 #include "index/segment/segment.h"
 #include "index/shard/mutation.h"
 #include "index/storage/collection_store.h"
@@ -57,6 +58,12 @@ struct ShardView {
   }
 };
 
+// Where a view has a document.
+struct RowInView {
+  const SegmentView* segment = nullptr;  // null: it has none
+  uint32_t row = 0;
+};
+
 // What a collection's shards hold.
 struct ShardContents {
   std::map<uint32_t, CodeSpec> spaces;
@@ -78,8 +85,8 @@ struct ShardContents {
 // floats a document has is known without reading them: a code tells of the embedding of the version that wrote it, and
 // marks of the others.
 //
-// Ownership: store and contents are the ShardSet's. Thread safety: none, but for what ResolvesPlainAlone says; what
-// others see is a view.
+// Ownership: store and contents are the ShardSet's. Thread safety: none, but for Locate and what ResolvesPlainAlone
+// says; what others see is a view.
 class Shard {
  public:
   Shard(uint32_t number, CollectionStore* store, const ShardContents* contents);
@@ -110,6 +117,10 @@ class Shard {
 
   // How the shard is now.
   std::shared_ptr<const ShardView> MakeView();
+  // Where one of its views has these documents, all different, by their places in `ids`. May be called from any thread
+  // at any time. Costs a look at the id table each, while which no group is applied; and where some are not found, at
+  // the ids of rows that were replaced or deleted since the view.
+  std::vector<RowInView> Locate(const ShardView& view, absl::Span<const std::string_view> ids) const;
 
  private:
   // Rows are numbered slot * kSegmentRows + row in segment.
@@ -194,6 +205,9 @@ class Shard {
   std::vector<Slot> slots_;
   std::vector<uint32_t> free_slots_;
   int64_t tail_slot_ = -1;
+  // Of the present rows. The writer changes it, and the slots and ids that it goes by, under the lock, which readers
+  // hold; the writer's own looks need none.
+  mutable Mutex rows_mutex_;
   absl::flat_hash_set<uint32_t, IdHash, IdEqual> rows_;
   std::map<uint32_t, int64_t> codes_by_version_;
   std::map<uint32_t, int64_t> documents_by_embedding_;

@@ -93,6 +93,23 @@ std::shared_ptr<const CollectionView> ShardSet::view() const {
   return view_;
 }
 
+std::vector<RowInView> ShardSet::Locate(const CollectionView& view, absl::Span<const std::string_view> ids) const {
+  std::vector<std::vector<std::string_view>> of_shard(size());
+  std::vector<std::vector<size_t>> places(size());
+  for (size_t i = 0; i < ids.size(); ++i) {
+    const uint32_t shard = ShardOf(ids[i]);
+    of_shard[shard].push_back(ids[i]);
+    places[shard].push_back(i);
+  }
+  std::vector<RowInView> rows(ids.size());
+  for (size_t s = 0; s < size(); ++s) {
+    if (of_shard[s].empty()) continue;
+    const std::vector<RowInView> found = shards_[s]->Locate(*view.shards[s], of_shard[s]);
+    for (size_t i = 0; i < found.size(); ++i) rows[places[s][i]] = found[i];
+  }
+  return rows;
+}
+
 void ShardSet::ForEachShard(size_t mutations, const std::function<void(size_t)>& body) {
   if (mutations >= kParallelMutations) return pool_->ParallelFor(shards_.size(), body);
   for (size_t s = 0; s < shards_.size(); ++s) body(s);

@@ -41,8 +41,8 @@ struct CollectionView {
 // crash. If the write to disk fails, nothing is applied. While the disk is waited for nothing is locked. Commits may
 // overlap, each at another step (CommitOrder): then the batch of one is made while the one before it is written.
 //
-// Thread safety. view(), store() and Compact() may be used from any thread at any time. Of the other methods one may
-// run at a time, on any thread, but for commits that overlap: the WriteQueue sees to that.
+// Thread safety. view(), Locate(), store() and Compact() may be used from any thread at any time. Of the other methods
+// one may run at a time, on any thread, but for commits that overlap: the WriteQueue sees to that.
 class ShardSet {
  public:
   // Opens the store at `path`, which it makes if need be, and rebuilds the segments from it, on the threads of `pool`.
@@ -57,6 +57,8 @@ class ShardSet {
   uint32_t ShardOf(std::string_view id) const;
   CollectionStore& store() const { return *store_; }
   std::shared_ptr<const CollectionView> view() const;
+  // Where one of its views has these documents, all different: Shard::Locate.
+  std::vector<RowInView> Locate(const CollectionView& view, absl::Span<const std::string_view> ids) const;
   // The view's memory in all.
   uint64_t memory_bytes() const { return memory_bytes_.load(std::memory_order_relaxed); }
 

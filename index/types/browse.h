@@ -34,7 +34,7 @@ struct PageRequest {
   bool strict = false;  // a filter that asks for what no document has is an error, not a warning
   // As of a search.
   absl::Duration keep_view = absl::ZeroDuration();
-  std::string view_token;
+  std::string view_token, view_owner;
   uint64_t max_bytes = 0;  // of memory: a page ends early once it takes more; 0 = no limit
   // Told of the bytes of memory that the page has come to take, now and then; an error ends the work. May be null.
   std::function<absl::Status(uint64_t bytes)> take_memory;

@@ -32,8 +32,9 @@ inline constexpr size_t kMaxFilterBytes = 64 << 10;      // that a person or a p
 inline constexpr size_t kMaxBuiltFilterBytes = 8 << 20;  // that is made of a filter's tree
 inline constexpr size_t kMaxFilterValues = 10000;        // of one IN in a tree
 
-// Whether a score is estimated from codes or computed from floats.
-enum class ScoreKind : uint8_t { kEstimated = 0, kExact = 1 };
+// What a score is: of the version's metric, estimated from codes or computed from floats; or what a fusion makes of the
+// scores or ranks of several lists, which is none of a metric.
+enum class ScoreKind : uint8_t { kEstimated = 0, kExact = 1, kFused = 2 };
 
 // How the lists of several queries become one. Each list has the best of its query, as many as offset + k or rerank,
 // and a weight.
@@ -124,6 +125,7 @@ struct SearchRequest {
   // A view that is kept so long, at most kMaxKeepView, for other calls; and one that was kept, in place of the present.
   absl::Duration keep_view = absl::ZeroDuration();
   std::string view_token;
+  std::string view_owner;  // whose share of max_kept_views it takes: whatever tells callers apart
   bool with_attributes = false;
   bool explain = false;
   // Ids, attributes and 16 bytes for each hit; beyond it RESOURCE_EXHAUSTED as soon as it is found; 0 = no limit.

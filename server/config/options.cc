@@ -46,8 +46,9 @@ constexpr Option kOptions[] = {
     {"max_queued_queries", &C::max_queued_queries, 1, 1 << 24, "queries waiting for a scan; beyond it they are refused",
      true},
     {"max_kept_views", &C::max_kept_views, 0, 1 << 16,
-     "views that calls keep for others (keep_view_s), over all collections, half of them of one; beyond it they are "
-     "refused; 0: none",
+     "views that calls keep for others (keep_view_s), half of them of one collection, and of one key or host half of "
+     "what "
+     "others leave; beyond it they are refused; 0: none",
      true},
     {"max_queued_upsert_bytes", &C::max_queued_upsert_bytes, 1 << 20, kMaxBytes,
      "floats waiting to be encoded and committed; beyond it writes are refused", true},

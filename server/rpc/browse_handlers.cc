@@ -36,6 +36,7 @@ absl::Status Scroll(RpcContext& rpc, const Call& call, const v1::ScrollRequest& 
   page.with_codes = request.with_codes();
   page.keep_view = absl::Seconds(request.keep_view_s());
   page.view_token = request.view_token();
+  page.view_owner = call.holder();
   page.strict = request.strict();
   page.max_bytes = std::min(rpc.config.max_message_bytes / 2, rpc.answers.limit() / kPageShare);
   page.take_memory = call.AnswerMemoryTaker();

@@ -98,6 +98,18 @@ absl::StatusOr<ExampleRequest> ToExamples(const v1::SearchRequest& request, Vect
   return examples;
 }
 
+v1::ScoreKind KindOf(ScoreKind kind) {
+  switch (kind) {
+    case ScoreKind::kEstimated:
+      break;
+    case ScoreKind::kExact:
+      return v1::SCORE_KIND_EXACT;
+    case ScoreKind::kFused:
+      return v1::SCORE_KIND_FUSED;
+  }
+  return v1::SCORE_KIND_ESTIMATED;
+}
+
 }  // namespace
 
 absl::StatusOr<SearchRequest> ToSearchRequest(const v1::SearchRequest& request, VectorArena& arena) {
@@ -138,7 +150,7 @@ void ToProto(std::vector<SearchHit>&& hits, google::protobuf::RepeatedPtrField<v
     v1::SearchHit* target = out->Add();
     target->set_id(std::move(hit.id));
     target->set_score(hit.score);
-    target->set_score_kind(hit.score_kind == ScoreKind::kExact ? v1::SCORE_KIND_EXACT : v1::SCORE_KIND_ESTIMATED);
+    target->set_score_kind(KindOf(hit.score_kind));
     target->set_its(hit.its);
     target->set_version(std::move(hit.version));
     ToProto(std::move(hit.attributes), target->mutable_attributes());

@@ -76,6 +76,7 @@ absl::StatusOr<SearchRequest> Prepare(RpcContext& rpc, const Call& call, const M
   request.cancelled = call.cancelled();
   request.max_result_bytes = rpc.config.max_message_bytes;
   request.take_memory = call.AnswerMemoryTaker();
+  request.view_owner = call.holder();
   return request;
 }
 

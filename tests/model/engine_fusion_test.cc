@@ -116,6 +116,7 @@ class EngineFusionTest : public ::testing::TestWithParam<uint64_t> {
       EXPECT_NEAR(hit.score, expected[i].first, 1e-5 * std::max(1.0, std::fabs(expected[i].first))) << i;
       EXPECT_TRUE(hit.attributes.contains("odd")) << hit.id;
       EXPECT_FALSE(hit.version.empty()) << hit.id;
+      EXPECT_EQ(hit.score_kind, ScoreKind::kFused) << hit.id;
       score_of[expected[i].second] = expected[i].first;
     }
     // Rounding may swap neighbours that are all but equal, and nothing else.

@@ -274,11 +274,41 @@ TEST_F(EngineViewsTest, MemoryThatOnlyTheyHoldCounts) {
 
 TEST_F(EngineViewsTest, CannotBeKeptForEver) {
   KeptViews views(/*longest=*/absl::Milliseconds(50));
-  const auto token = views.Keep({}, kLong);
+  const auto token = views.Keep({}, "", kLong);
   ASSERT_TRUE(token.ok()) << token.status();
   const SteadyTime until = SteadyNow() + absl::Seconds(60);
   while (views.Find(*token, nullptr, kLong).ok() && SteadyNow() < until) absl::SleepFor(absl::Milliseconds(5));
   EXPECT_EQ(views.Find(*token, nullptr, kLong).status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+// An owner may have half of what others leave of the six; a collection has half of them.
+TEST_F(EngineViewsTest, OneOwnerLeavesRoomToTheNext) {
+  const auto keep = [&](const std::string& collection, const std::string& owner) {
+    SearchRequest request = Ask(5, 0, "");
+    request.collection = collection;
+    request.keep_view = kLong;
+    request.view_owner = owner;
+    return SearchAndWait(*engine_, request);
+  };
+  for (const char* collection : {"c", "c", "other"}) ASSERT_TRUE(keep(collection, "key \"a\"").ok());
+  const absl::Status full = keep("other", "key \"a\"").status();
+  EXPECT_EQ(full.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(full.message()),
+              HasSubstr("3 views of key \"a\" are kept, as many as may be of one key or host: half of what others "
+                        "leave of 6 (max_kept_views)"));
+  PageRequest page{.collection = "other", .keep_view = kLong, .view_owner = "key \"a\""};
+  EXPECT_EQ(engine_->Scroll(page).status().code(), absl::StatusCode::kResourceExhausted);
+  page.view_owner = "host b";
+  ASSERT_TRUE(engine_->Scroll(page).ok());
+  const auto second = keep("c", "host b");
+  ASSERT_TRUE(second.ok()) << second.status();
+  EXPECT_EQ(keep("other", "host b").status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_TRUE(keep("other", "host c").ok());
+  // Whoever has the token may keep it longer: it stays its owner's.
+  SearchRequest again = Ask(5, 0, second->view_token);
+  again.keep_view = absl::Seconds(1);
+  again.view_owner = "key \"a\"";
+  EXPECT_TRUE(SearchAndWait(*engine_, again).ok());
 }
 
 TEST_F(EngineViewsTest, AreBoundedInNumberAndTime) {
@@ -292,7 +322,10 @@ TEST_F(EngineViewsTest, AreBoundedInNumberAndTime) {
   SearchRequest other = Ask(5, 0, "");
   other.collection = "other";
   other.keep_view = kLong;
-  for (int i = 0; i < 3; ++i) EXPECT_TRUE(SearchAndWait(*engine_, other).ok());
+  for (const char* owner : {"a", "b", "c"}) {
+    other.view_owner = owner;
+    EXPECT_TRUE(SearchAndWait(*engine_, other).ok());
+  }
   EXPECT_THAT(std::string(SearchAndWait(*engine_, other).status().message()), HasSubstr("6 views are kept"));
   EXPECT_EQ(Keep(kLong + absl::Seconds(1)).status().code(), absl::StatusCode::kInvalidArgument);
   // A search that fails keeps nothing.

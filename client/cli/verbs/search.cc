@@ -57,6 +57,17 @@ absl::StatusOr<std::vector<size_t>> ChooseRows(const Options& options, const Mat
 std::string GroupOf(const v1::SearchHit& hit) { return ToJson(hit)["group"].dump(); }
 
 // `offset` is that of the first hit.
+const char* KindOf(const v1::SearchHit& hit) {
+  switch (hit.score_kind()) {
+    case v1::SCORE_KIND_EXACT:
+      return "exact    ";
+    case v1::SCORE_KIND_FUSED:
+      return "fused    ";
+    default:
+      return "estimated";
+  }
+}
+
 void PrintHits(const std::string& query, uint32_t offset,
                const google::protobuf::RepeatedPtrField<v1::SearchHit>& hits) {
   std::printf("query %s\n", query.c_str());
@@ -68,9 +79,9 @@ void PrintHits(const std::string& query, uint32_t offset,
       group = GroupOf(hit);
       std::printf("  group %s\n", group.c_str());
     }
-    std::printf("%4u  %-24s  %10.6f %s  its %.3f  %s%s%s\n", ++rank, IdText(hit.id()).c_str(), hit.score(),
-                hit.score_kind() == v1::SCORE_KIND_EXACT ? "exact    " : "estimated", hit.its(), hit.version().c_str(),
-                attributes.empty() ? "" : "  ", attributes.empty() ? "" : attributes.dump().c_str());
+    std::printf("%4u  %-24s  %10.6f %s  its %.3f  %s%s%s\n", ++rank, IdText(hit.id()).c_str(), hit.score(), KindOf(hit),
+                hit.its(), hit.version().c_str(), attributes.empty() ? "" : "  ",
+                attributes.empty() ? "" : attributes.dump().c_str());
     if (hit.has_explanation()) std::printf("      %s\n", ToJson(hit.explanation()).dump().c_str());
   }
   if (hits.empty()) std::printf("      nothing found\n");

@@ -41,9 +41,9 @@ export interface CallOptions {
 /** A document that a search found. */
 export interface Hit {
   id: string;
-  /** Of the collection's metric: exact, or the estimate from the codes. */
+  /** Of the collection's metric: exact, or the estimate from the codes; of a fusion, what that makes of several lists. */
   score: number;
-  /** Whether the score was computed from the stored floats (rerank). */
+  /** Whether the score was computed from the stored floats (rerank); not of a fusion. */
   exact: boolean;
   /** Information-theoretic score of the codes, 0 to 1. */
   its: number;

@@ -55,9 +55,9 @@ class Hit(NamedTuple):
 
     id: str
     score: float
-    """Of the collection's metric: exact, or the estimate from the codes."""
+    """Of the collection's metric: exact, or the estimate from the codes; of a fusion, what that makes of several lists."""
     exact: bool
-    """Whether the score was computed from the stored floats (rerank)."""
+    """Whether the score was computed from the stored floats (rerank); not of a fusion."""
     its: float
     """Information-theoretic score of the codes, 0 to 1."""
     version: str
