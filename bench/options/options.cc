@@ -1,6 +1,6 @@
 // bench_options: what the options of a search cost beside a plain one, one query at a time, straight through the
-// engine: filters by what they leave, groups, examples, facets. Of embeddings and attributes from files, or of made
-// ones.
+// engine: filters by what they leave, groups, examples, facets, lists from elsewhere. Of embeddings and attributes from
+// files, or of made ones.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
@@ -112,6 +112,8 @@ class Bench {
   }
   Kind Like(std::string name, size_t positive, size_t negative);
   Kind Facets(std::string name, const std::string& filter);
+  // Beside lists of so many ids from elsewhere.
+  Kind Lists(std::string name, size_t lists, size_t ids);
   void AddFilters(std::vector<Kind>& kinds);
   absl::Status Ask(SearchRequest request);
 
@@ -151,6 +153,14 @@ Kind Bench::Facets(std::string name, const std::string& filter) {
                 .Facets({.collection = EngineRun::kCollection, .filter = filter, .attribute = options_.text})
                 .status();
           }};
+}
+
+Kind Bench::Lists(std::string name, size_t lists, size_t ids) {
+  return Search(std::move(name), [this, lists, ids](SearchRequest& request) {
+    request.fusion = Fusion::kReciprocalRank;
+    request.lists.resize(lists);
+    for (size_t i = 0; i < lists * ids; ++i) request.lists[i / ids].ids.push_back(absl::StrCat(Mix(i) % documents()));
+  });
 }
 
 // Of each share: the numbers from one on, and the text that nearest so many documents have.
@@ -203,6 +213,8 @@ std::vector<Kind> Bench::Kinds() {
   kinds.push_back(Search("exclude 100 ids", [](SearchRequest& request) {
     for (size_t i = 0; i < 100; ++i) request.exclude_ids.push_back(absl::StrCat(i));
   }));
+  kinds.push_back(Lists("a list of 100 ids", 1, 100));
+  kinds.push_back(Lists("16 lists of 10,000 ids", 16, 10000));
   return kinds;
 }
 
@@ -254,7 +266,7 @@ absl::Status Run(const Options& options) {
 
 int main(int argc, char** argv) {
   bebr::bench::Options options;
-  CLI::App app("bench_options: filters, groups, examples and facets beside a plain search, one query at a time");
+  CLI::App app("bench_options: filters, groups, examples, facets and lists beside a plain search, one query at a time");
   app.add_option("--json", options.json, "write the figures to this file");
   auto* docs = app.add_option("--docs", options.docs, "embeddings of the documents; else made ones");
   auto* lines = app.add_option("--attributes", options.attributes, "a line of JSON for each");
