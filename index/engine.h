@@ -92,8 +92,8 @@ struct DamagedCollection {
 // about once a second. Searches go on meanwhile; CollectionInfo::problem and EngineStats::failing_collections tell of
 // it. A write that failed for such a fault may be there, whole, after a crash.
 //
-// Thread safety: all methods may be called from any thread. `done` runs once, on one of the engine's threads (or the
-// caller's, for errors found at once), and must not block. Destruction waits for what is in flight.
+// Thread safety: all methods may be called from any thread. `done` runs once, on one of the engine's threads or the
+// caller's (for errors and searches that read little), and must not block. Destruction waits for what is in flight.
 class Engine {
  public:
   static absl::StatusOr<std::unique_ptr<Engine>> Open(EngineOptions options);

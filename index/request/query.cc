@@ -57,7 +57,7 @@ void Query(std::shared_ptr<const Collection> collection, SearchRequest request, 
   if (!job.ok()) return done(job.status());
   (*job)->done = std::move(done);
   if (!(*job)->request.group_by.empty()) return SearchGroups(*std::move(job), scheduler);
-  scheduler.Submit(*std::move(job));
+  scheduler.Serve(*std::move(job));
 }
 
 }  // namespace bebr

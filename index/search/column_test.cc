@@ -64,6 +64,27 @@ simd::KeyForm FormOf(AttributeType type) {  // as OrderKey
   }
 }
 
+// Adds the rows in a range: of `words` words from `word` on, the last of which may have fewer rows.
+void AddMatches(const KeyRange& range, const ColumnRows& column, size_t word, size_t words,
+                std::array<uint64_t, kTileWords>& added) {
+  const simd::RangeTest test{static_cast<uint8_t>(range.type), FormOf(range.type), range.least, range.most};
+  const auto match = simd::Kernels().match;
+  const size_t first = word * kWordRows;
+  const auto* types = reinterpret_cast<const uint8_t*>(column.types) + first;
+  const uint64_t* values = column.values + first;
+  const size_t rows = column.count - first, whole = std::min(words, rows / kWordRows);
+  std::array<uint64_t, kTileWords> bits;
+  if (whole > 0) match(test, types, values, whole, bits.data());
+  if (whole < words) {
+    uint8_t last_types[kWordRows] = {};
+    uint64_t last_values[kWordRows] = {};
+    std::copy_n(types + whole * kWordRows, rows % kWordRows, last_types);
+    std::copy_n(values + whole * kWordRows, rows % kWordRows, last_values);
+    match(test, last_types, last_values, 1, bits.data() + whole);
+  }
+  for (size_t i = 0; i < words; ++i) added[i] |= bits[i];
+}
+
 // The tests of one filter condition on one column.
 class ColumnTest {
  public:
@@ -117,26 +138,15 @@ class ColumnTest {
 
   // Adds the rows in one range.
   void AddRange(const KeyRange& range, RowSet& result) const {
-    const simd::RangeTest test{static_cast<uint8_t>(range.type), FormOf(range.type), range.least, range.most};
-    const auto match = simd::Kernels().match;
-    const auto* types = reinterpret_cast<const uint8_t*>(types_);
-    const size_t whole = row_count_ / kWordRows;
-    std::array<uint64_t, kRunWords> bits;
-    for (size_t begin = 0; begin < whole;) {
+    const ColumnRows column{types_, values_, row_count_};
+    for (size_t begin = 0; begin < rows_.size();) {
       size_t end = begin;
-      while (end < whole && end - begin < kRunWords && rows_[end] != 0) ++end;
-      if (end > begin) match(test, types + begin * kWordRows, values_ + begin * kWordRows, end - begin, bits.data());
+      while (end < rows_.size() && end - begin < kTileWords && rows_[end] != 0) ++end;
+      std::array<uint64_t, kTileWords> bits{};
+      if (end > begin) AddMatches(range, column, begin, end - begin, bits);
       for (size_t word = begin; word < end; ++word) result[word] |= bits[word - begin] & rows_[word];
       begin = std::max(end, begin + 1);
     }
-    if (whole == rows_.size() || rows_[whole] == 0) return;
-    // The last rows, of which there are fewer than a word has.
-    uint8_t last_types[kWordRows] = {};
-    uint64_t last_values[kWordRows] = {};
-    std::copy_n(types + whole * kWordRows, row_count_ % kWordRows, last_types);
-    std::copy_n(values_ + whole * kWordRows, row_count_ % kWordRows, last_values);
-    match(test, last_types, last_values, 1, bits.data());
-    result[whole] |= bits[0] & rows_[whole];
   }
 
   // The same for many ranges of one value, or two neighbours, each: those of an IN list, of which zero is two doubles.
@@ -156,7 +166,6 @@ class ColumnTest {
   }
 
   static constexpr size_t kTypes = static_cast<size_t>(AttributeType::kStored) + 1;
-  static constexpr size_t kRunWords = 64;
 
   const AttributeType* const types_;
   const uint64_t* const values_;
@@ -180,6 +189,19 @@ RowSet TestColumn(const Filter::Node& node, const TestedColumn& tested, const Ro
 
 RowSet TestRanges(const std::vector<KeyRange>& ranges, const TestedColumn& tested, const RowSet& rows) {
   return ColumnTest(tested, rows).InRanges(ranges);
+}
+
+void TestTile(const std::vector<ColumnRanges>& conditions, uint32_t row_count, uint32_t word, RowSet& rows) {
+  const size_t words = std::min<size_t>(kTileWords, rows.size() - word);
+  const auto tile = rows.begin() + word;
+  for (size_t c = 0; c < conditions.size(); ++c) {
+    std::array<uint64_t, kTileWords> satisfied{};
+    if (conditions[c].column != nullptr) {
+      const ColumnRows column{conditions[c].column->types.data(), conditions[c].column->values.data(), row_count};
+      for (const KeyRange& range : conditions[c].ranges) AddMatches(range, column, word, words, satisfied);
+    }
+    for (size_t i = 0; i < words; ++i) tile[i] = c == 0 ? satisfied[i] : tile[i] & satisfied[i];
+  }
 }
 
 RowSet TestIds(const Filter::Node& node, const Segment& ids, uint32_t row_count, const RowSet& rows) {

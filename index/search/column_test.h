@@ -26,7 +26,11 @@ struct TestedColumn {
 RowSet TestColumn(const Filter::Node& node, const TestedColumn& tested, const RowSet& rows);
 // Those whose value is in one of the ranges.
 RowSet TestRanges(const std::vector<KeyRange>& ranges, const TestedColumn& tested, const RowSet& rows);
-// The same of a test of the document's id; `ids` is the segment of the rows.
+// Puts the rows that satisfy all conditions into `rows`: kTileWords words of it from `word` on, or fewer at its end.
+// So many rows of a column stay in the nearest cache, where the conditions of other filters find them.
+inline constexpr uint32_t kTileWords = 32;
+void TestTile(const std::vector<ColumnRanges>& conditions, uint32_t row_count, uint32_t word, RowSet& rows);
+// As TestColumn, of a test of the document's id; `ids` is the segment of the rows.
 RowSet TestIds(const Filter::Node& node, const Segment& ids, uint32_t row_count, const RowSet& rows);
 
 }  // namespace bebr

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstring>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -38,10 +38,10 @@ struct Table {
 };
 
 // A test of an attribute that asks for few ranges of values; nullopt for others.
-std::optional<std::vector<KeyRange>> FewRangesOf(const Filter::Node& node, const Table& table) {
+std::optional<std::vector<KeyRange>> FewRangesOf(const Filter::Node& node, const AttributeDictionary& dictionary) {
   constexpr size_t kMostLiterals = 64;
   if (node.kind != Filter::Node::Kind::kTest || node.of_id || IsContains(node.op)) return std::nullopt;
-  return RangesOf(node, table.dictionary, kMostLiterals);
+  return RangesOf(node, dictionary, kMostLiterals);
 }
 
 RowSet EvaluateNode(const Filter::Node& node, const Table& table, RowSet rows);
@@ -53,7 +53,7 @@ RowSet EvaluateAll(const Filter::Node& node, const Table& table, RowSet rows) {
   for (size_t i = 0; i < node.children.size() && Any(rows); ++i) {
     const Filter::Node& child = *node.children[i];
     if (seen[i]) continue;
-    auto ranges = FewRangesOf(child, table);
+    auto ranges = FewRangesOf(child, table.dictionary);
     const auto found = ranges.has_value() ? table.columns.find(child.name) : table.columns.end();
     if (found == table.columns.end()) {
       rows = EvaluateNode(child, table, std::move(rows));
@@ -61,7 +61,7 @@ RowSet EvaluateAll(const Filter::Node& node, const Table& table, RowSet rows) {
     }
     for (size_t j = i + 1; j < node.children.size(); ++j) {
       if (seen[j] || node.children[j]->name != child.name) continue;
-      const auto more = FewRangesOf(*node.children[j], table);
+      const auto more = FewRangesOf(*node.children[j], table.dictionary);
       if (!more.has_value()) continue;
       ranges = Intersect(*ranges, *more);
       seen[j] = true;
@@ -110,25 +110,6 @@ RowSet SetOf(absl::Span<const uint16_t> numbers, uint32_t rows) {
   return set;
 }
 
-std::vector<const Filter::Node*> AllTestsOf(const Filter::Node& root) {
-  std::vector<const Filter::Node*> tests, nodes = {&root};
-  while (!nodes.empty()) {
-    const Filter::Node* node = nodes.back();
-    nodes.pop_back();
-    for (const auto& child : node->children) nodes.push_back(child.get());
-    if (node->kind == Filter::Node::Kind::kTest) tests.push_back(node);
-  }
-  return tests;
-}
-
-// The tests of attributes in a tree.
-std::vector<const Filter::Node*> TestsOf(const Filter::Node& root) {
-  std::vector<const Filter::Node*> tests = AllTestsOf(root);
-  tests.erase(std::remove_if(tests.begin(), tests.end(), [](const Filter::Node* test) { return test->of_id; }),
-              tests.end());
-  return tests;
-}
-
 // Whether a test is compared with every distinct text or list.
 bool ComparesTexts(const Filter::Node& test) {
   if (test.op == FilterOperator::kStartsWith || test.op == FilterOperator::kListHasOther) return true;
@@ -148,80 +129,6 @@ absl::Status CheckTests(const Filter::Node& root) {
   return absl::InvalidArgumentError(
       absl::StrFormat("the filter compares texts by <, <=, >, >=, BETWEEN or STARTS WITH %d times; the limit is %d",
                       texts, kMaxTextComparisons));
-}
-
-bool Has(const AttributeColumns::Column& column, uint32_t rows, AttributeType type) {
-  return std::memchr(column.types.data(), static_cast<int>(type), rows) != nullptr;
-}
-
-// Whether some row has a value that the test can be true of.
-bool HasType(const AttributeColumns::Column& column, uint32_t rows, const Filter::Node& test) {
-  if (IsContains(test.op)) return Has(column, rows, AttributeType::kList);
-  if (OfGroups(test.op)) {
-    return std::any_of(column.types.data(), column.types.data() + rows, [](AttributeType type) {
-      return type != AttributeType::kAbsent && type != AttributeType::kStored;
-    });
-  }
-  if (test.literals.empty()) {
-    const AttributeType* types = column.types.data();
-    return std::any_of(types, types + rows, [](AttributeType type) { return type != AttributeType::kAbsent; });
-  }
-  return std::any_of(test.literals.begin(), test.literals.end(), [&](const AttributeScalar& literal) {
-    if (std::holds_alternative<std::string>(literal)) return Has(column, rows, AttributeType::kString);
-    if (std::holds_alternative<bool>(literal)) return Has(column, rows, AttributeType::kBool);
-    if (std::holds_alternative<Timestamp>(literal)) return Has(column, rows, AttributeType::kTimestamp);
-    return Has(column, rows, AttributeType::kInt) || Has(column, rows, AttributeType::kDouble);
-  });
-}
-
-std::string_view TypeName(const Filter::Node& test) {
-  if (IsContains(test.op)) return "a list";
-  const AttributeScalar& literal = test.literals.front();
-  return std::holds_alternative<std::string>(literal) ? "a text"
-         : std::holds_alternative<bool>(literal)      ? "true and false"
-         : std::holds_alternative<Timestamp>(literal) ? "a timestamp"
-                                                      : "a number";
-}
-
-// Whether some row of the segments has a value of the type.
-bool SomeHave(absl::Span<const SegmentView* const> segments, const std::string& name, AttributeType type) {
-  return std::any_of(segments.begin(), segments.end(), [&](const SegmentView* segment) {
-    const auto column = segment->attributes->find(name);
-    return column != segment->attributes->end() && Has(*column->second, segment->rows, type);
-  });
-}
-
-// How the attribute of a test that is true of none of its values could be meant; empty: nobody knows.
-std::string_view HintOf(const Filter::Node& test, absl::Span<const SegmentView* const> segments) {
-  if (IsContains(test.op)) return "; it has no lists: compare it by = or IN";
-  if (SomeHave(segments, test.name, AttributeType::kList)) return "; it has lists: ask what they hold by CONTAINS";
-  if (!std::holds_alternative<Timestamp>(test.literals.front()) &&
-      SomeHave(segments, test.name, AttributeType::kTimestamp)) {
-    return "; it has timestamps: write TIMESTAMP \"2026-01-31T12:00:00Z\"";
-  }
-  return "";
-}
-
-// What is to be said of a test whose attribute no row of the segments has, or none with a value that it can be true of.
-std::string SentenceOf(const Filter::Node& test, bool named, bool stored,
-                       absl::Span<const SegmentView* const> segments) {
-  const bool grouped = OfGroups(test.op);
-  if (stored && grouped) {
-    return absl::StrFormat("attribute \"%s\" is stored only; nothing is grouped by it", test.name);
-  }
-  if (stored) {
-    return absl::StrFormat("attribute \"%s\" is stored only; a filter can but ask whether it EXISTS", test.name);
-  }
-  return named && !test.literals.empty() && !grouped
-             ? absl::StrFormat("no document has an attribute \"%s\" of the type of %s%s", test.name, TypeName(test),
-                               HintOf(test, segments))
-             : absl::StrFormat("no document has an attribute \"%s\"", test.name);
-}
-
-void AddOnce(std::string sentence, std::vector<std::string>& sentences) {
-  if (std::find(sentences.begin(), sentences.end(), sentence) == sentences.end()) {
-    sentences.push_back(std::move(sentence));
-  }
 }
 
 // A test of an attribute's values: by `op` where they stand alone, and with `lists` or by `list_op` where they are in a
@@ -272,7 +179,7 @@ absl::StatusOr<std::unique_ptr<const Filter>> Filter::Parse(std::string_view tex
 }
 
 std::vector<const Filter::Node*> Filter::TextTests() const {
-  std::vector<const Node*> tests = TestsOf(*root_);
+  std::vector<const Node*> tests = AttributeTestsOf(*root_);
   std::erase_if(tests, [](const Node* test) { return !ComparesTexts(*test); });
   return tests;
 }
@@ -316,49 +223,60 @@ Filter::TextAnswers Filter::CompareTexts(const AttributeDictionary& dictionary,
   return answers;
 }
 
-Filter::Warnings Filter::Unknown(absl::Span<const SegmentView* const> segments) const {
-  Warnings warnings;
-  if (segments.empty()) return warnings;
-  for (const Node* test : TestsOf(*root_)) {
-    bool named = false, holds = false, stored = false;
-    for (const SegmentView* segment : segments) {
-      const auto column = segment->attributes->find(test->name);
-      if (column == segment->attributes->end()) continue;
-      named = true;
-      holds = holds || HasType(*column->second, segment->rows, *test);
-      const bool compares = !test->literals.empty() || OfGroups(test->op);
-      stored = stored || (compares && Has(*column->second, segment->rows, AttributeType::kStored));
-    }
-    if (!holds) {
-      AddOnce(SentenceOf(*test, named, stored, segments), warnings.unknown);
-    } else if (stored) {
-      AddOnce(
-          absl::StrFormat("values of attribute \"%s\" that are stored only, such as texts of more than %d bytes, are "
-                          "compared with nothing",
-                          test->name, kMaxIndexedTextBytes),
-          warnings.stored);
-    }
+std::optional<SelectedRows> Filter::SelectFew(const AttributeColumns::Map& columns,
+                                              const AttributeDictionary& dictionary, const TextAnswers& texts,
+                                              uint32_t rows, const Segment* ids) const {
+  std::optional<FewRows> few = LookUp(*root_, columns, dictionary, rows);
+  if (!few.has_value()) return std::nullopt;
+  SelectedRows selected{.few = true, .numbers = std::move(few->rows), .set = {}};
+  if (few->exact || selected.numbers.empty()) return selected;
+  const Table table{columns, dictionary, texts, rows, ids};
+  const RowSet satisfied = EvaluateNode(*root_, table, SetOf(selected.numbers, rows));
+  std::erase_if(selected.numbers,
+                [&](uint16_t row) { return (satisfied[row / kWordRows] >> (row % kWordRows) & 1) == 0; });
+  return selected;
+}
+
+std::optional<std::vector<ColumnRanges>> Filter::AsRanges(const AttributeColumns::Map& columns,
+                                                          const AttributeDictionary& dictionary) const {
+  constexpr size_t kMostRanges = 8;  // of an attribute: more cost as much as a look-up for every row
+  std::vector<const Node*> tests = {root_.get()};
+  if (root_->kind == Node::Kind::kAnd) {
+    tests.clear();
+    for (const auto& child : root_->children) tests.push_back(child.get());
   }
-  return warnings;
+  std::map<std::string_view, std::vector<KeyRange>> by_name;
+  for (const Node* test : tests) {
+    auto ranges = FewRangesOf(*test, dictionary);
+    if (!ranges.has_value()) return std::nullopt;
+    const auto [known, added] = by_name.try_emplace(test->name, *ranges);
+    if (!added) known->second = Intersect(known->second, *ranges);
+    if (known->second.size() > kMostRanges) return std::nullopt;
+  }
+  std::vector<ColumnRanges> all;
+  for (auto& [name, ranges] : by_name) {
+    const auto found = columns.find(name);
+    all.push_back({found == columns.end() ? nullptr : found->second.get(), std::move(ranges)});
+  }
+  return all;
+}
+
+RowSet Filter::SelectAll(const AttributeColumns::Map& columns, const AttributeDictionary& dictionary,
+                         const TextAnswers& texts, uint32_t rows, const Segment* ids) const {
+  if (const auto ranges = AsRanges(columns, dictionary)) {
+    RowSet set((uint64_t{rows} + kWordRows - 1) / kWordRows, 0);
+    for (uint32_t word = 0; word < set.size(); word += kTileWords) TestTile(*ranges, rows, word, set);
+    return set;
+  }
+  RowSet all((uint64_t{rows} + kWordRows - 1) / kWordRows, ~uint64_t{0});
+  if (rows % kWordRows != 0) all.back() = (uint64_t{1} << (rows % kWordRows)) - 1;
+  return EvaluateNode(*root_, {columns, dictionary, texts, rows, ids}, std::move(all));
 }
 
 SelectedRows Filter::Select(const AttributeColumns::Map& columns, const AttributeDictionary& dictionary,
                             const TextAnswers& texts, uint32_t rows, const Segment* ids) const {
-  const Table table{columns, dictionary, texts, rows, ids};
-  SelectedRows selected;
-  if (std::optional<FewRows> few = LookUp(*root_, columns, dictionary, rows)) {
-    selected.few = true;
-    selected.numbers = std::move(few->rows);
-    if (few->exact || selected.numbers.empty()) return selected;
-    const RowSet satisfied = EvaluateNode(*root_, table, SetOf(selected.numbers, rows));
-    std::erase_if(selected.numbers,
-                  [&](uint16_t row) { return (satisfied[row / kWordRows] >> (row % kWordRows) & 1) == 0; });
-    return selected;
-  }
-  RowSet all((uint64_t{rows} + kWordRows - 1) / kWordRows, ~uint64_t{0});
-  if (rows % kWordRows != 0) all.back() = (uint64_t{1} << (rows % kWordRows)) - 1;
-  selected.set = EvaluateNode(*root_, table, std::move(all));
-  return selected;
+  if (auto few = SelectFew(columns, dictionary, texts, rows, ids)) return *std::move(few);
+  return {.few = false, .numbers = {}, .set = SelectAll(columns, dictionary, texts, rows, ids)};
 }
 
 RowSet Filter::Evaluate(const AttributeColumns::Map& columns, const AttributeDictionary& dictionary,

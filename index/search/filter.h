@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,6 +26,12 @@ struct SelectedRows {
   bool few = false;
   std::vector<uint16_t> numbers;
   RowSet set;
+};
+
+// Ranges of values of a column, one of which a row's value has to be in. Null: of an attribute that no row has.
+struct ColumnRanges {
+  const AttributeColumns::Column* column = nullptr;
+  std::vector<KeyRange> ranges;
 };
 
 // A Filter is a condition on a document's attributes, parsed once and evaluated on the columns of each segment.
@@ -78,9 +85,19 @@ class Filter {
   // answers, computed when the rows were there; `ids` is the segment of the rows (null: of no row the id is known).
   RowSet Evaluate(const AttributeColumns::Map& columns, const AttributeDictionary& dictionary, const TextAnswers& texts,
                   uint32_t rows, const Segment* ids = nullptr) const;
-  // The same, as numbers if the columns' indexes tell that they are few.
+  // The same, if the columns' indexes tell that they are few: as numbers.
+  std::optional<SelectedRows> SelectFew(const AttributeColumns::Map& columns, const AttributeDictionary& dictionary,
+                                        const TextAnswers& texts, uint32_t rows, const Segment* ids = nullptr) const;
+  // The condition as ranges of columns, all of which a row has to satisfy, where it is no more than that: what is
+  // evaluated for many filters while a column's values are in the nearest cache (TestRanges).
+  std::optional<std::vector<ColumnRanges>> AsRanges(const AttributeColumns::Map& columns,
+                                                    const AttributeDictionary& dictionary) const;
+  // The same, as numbers if they are few.
   SelectedRows Select(const AttributeColumns::Map& columns, const AttributeDictionary& dictionary,
                       const TextAnswers& texts, uint32_t rows, const Segment* ids = nullptr) const;
+  // A bit for each row, without a look at the indexes.
+  RowSet SelectAll(const AttributeColumns::Map& columns, const AttributeDictionary& dictionary,
+                   const TextAnswers& texts, uint32_t rows, const Segment* ids = nullptr) const;
 
   // Sentences about comparisons that are false whatever the documents say, mostly by mistake.
   struct Warnings {

@@ -244,4 +244,21 @@ absl::StatusOr<std::unique_ptr<const Filter::Node>> ParseFilter(std::string_view
   return Parser(absl::string_view(text.data(), text.size())).Parse();
 }
 
+std::vector<const Filter::Node*> AllTestsOf(const Filter::Node& root) {
+  std::vector<const Filter::Node*> tests, nodes = {&root};
+  while (!nodes.empty()) {
+    const Filter::Node* node = nodes.back();
+    nodes.pop_back();
+    for (const auto& child : node->children) nodes.push_back(child.get());
+    if (node->kind == Filter::Node::Kind::kTest) tests.push_back(node);
+  }
+  return tests;
+}
+
+std::vector<const Filter::Node*> AttributeTestsOf(const Filter::Node& root) {
+  std::vector<const Filter::Node*> tests = AllTestsOf(root);
+  std::erase_if(tests, [](const Filter::Node* test) { return test->of_id; });
+  return tests;
+}
+
 }  // namespace bebr

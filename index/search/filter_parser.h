@@ -85,6 +85,10 @@ struct Filter::Node {
 // which is at most kMaxBuiltFilterBytes.
 absl::StatusOr<std::unique_ptr<const Filter::Node>> ParseFilter(std::string_view text);
 
+// The tests in a tree; and those of attributes alone.
+std::vector<const Filter::Node*> AllTestsOf(const Filter::Node& root);
+std::vector<const Filter::Node*> AttributeTestsOf(const Filter::Node& root);
+
 }  // namespace bebr
 
 #endif  // BEBR_INDEX_SEARCH_FILTER_PARSER_H_

@@ -7,6 +7,7 @@
 
 #include "index/base/top_k.h"
 #include "index/search/block_run.h"
+#include "index/search/picked_rows.h"
 #include "index/search/scan_filters.h"
 
 namespace bebr {
@@ -25,15 +26,7 @@ constexpr uint32_t kRunsWithoutBounds = 15;
 // others share runs of the blocks that any of them has rows in.
 constexpr uint32_t kAloneShare = 2;
 
-// A worker takes so many of the few rows of a filter at a time, or some more.
-constexpr size_t kPickedRows = 256;
-constexpr size_t kCopiedBlocks = 32;  // at most, in a run of blocks that hold them
-
-// Parts in which a filter leaves few rows.
-struct Picking {
-  uint32_t group;  // of queries
-  std::vector<uint32_t> parts;
-};
+constexpr size_t kCopiedBlocks = 32;  // at most, in a run of blocks that hold the few rows of a filter
 
 using Stretch = ScanTarget::Part::Stretch;
 
@@ -110,9 +103,7 @@ class ScanRun {
     std::vector<uint32_t> runs_without_bounds;
     uint32_t run_blocks = kMinRunBlocks;  // of the next run, at most
     uint64_t bytes = 0;                   // read of the unit
-    BlockCopies copies;                   // of blocks with few rows of a filter
-    RowSet picked;                        // of a part: these rows; else no bit is set
-    const uint64_t* rows = nullptr;       // these while they are scored
+    PickedRows picked;                    // the few rows of a filter
   };
 
   // A query's scores of one block with all levels.
@@ -139,17 +130,7 @@ class ScanRun {
   // The few rows of a filter are picked, all else is scanned.
   void Divide() {
     const auto parts = static_cast<uint32_t>(target_.parts().size());
-    for (uint32_t group = 0; group < filters_.groups().size(); ++group) {
-      size_t rows = 0;
-      for (uint32_t part = 0; part < parts; ++part) {
-        const std::vector<uint16_t>* few = filters_.Few(group, part);
-        if (few == nullptr || few->empty()) continue;
-        if (rows == 0) pickings_.push_back({group, {}});
-        pickings_.back().parts.push_back(part);
-        rows += few->size();
-        if (rows >= kPickedRows) rows = 0;
-      }
-    }
+    pickings_ = filters_.Pickings();
     for (uint32_t part = 0; part < parts; ++part) {
       const uint32_t blocks = filters_.many(part).empty() ? 0 : target_.parts()[part].block_count();
       for (uint32_t begin = 0; begin < blocks; begin += kUnitBlocks)
@@ -241,32 +222,44 @@ class ScanRun {
   }
 
   // Scores the blocks that hold the few rows of a filter.
-  void Pick(const Picking& picking, std::vector<Best>& best, Scratch& scratch) {
+  void Pick(const ScanFilters::Picking& picking, std::vector<Best>& best, Scratch& scratch) {
     scratch.alone.clear();
     for (const uint32_t q : filters_.groups()[picking.group].queries) {
       if (scratch.stopped[q] == 0) scratch.alone.push_back(q);
     }
     if (scratch.alone.empty()) return;
     uint64_t documents = 0;
-    scratch.picked.resize(kSegmentRows / 64);
     for (const uint32_t part : picking.parts) {
-      const std::vector<uint16_t>& rows = *filters_.Few(picking.group, part);
-      for (const uint16_t row : rows) scratch.picked[row / 64] |= uint64_t{1} << (row % 64);
-      scratch.rows = scratch.picked.data();
-      const std::vector<uint32_t> positions = target_.parts()[part].PositionsOf(rows);
-      for (absl::Span<const uint32_t> left = positions; !left.empty();) {
-        const BlockRun run = scratch.copies.Copy(target_, part, left, MostCopies(queries_.size()));
-        for (uint32_t i = 0; i < run.count; ++i) documents += target_.parts()[part].LiveRows(left[i], left[i] + 1);
-        ScanRunOfBlocks(run, scratch.alone, best, scratch);
-        left.remove_prefix(run.count);
+      scratch.picked.Take(target_, part, *filters_.Few(picking.group, part));
+      while (scratch.picked.Next(MostCopies(queries_.size()))) {
+        documents += scratch.picked.documents();
+        ScorePicked(choosing() ? first_->prepared : prepared_, best, scratch);
       }
-      scratch.rows = nullptr;
-      for (const uint16_t row : rows) scratch.picked[row / 64] = 0;
     }
     for (const uint32_t q : scratch.alone) {
       scratch.documents[q] += documents;
       AtomicMax(thresholds_[q], best[q].threshold());
     }
+  }
+
+  // All rows of the picked blocks are scored, as that costs no more than one of each.
+  void ScorePicked(const PreparedQueries& prepared, std::vector<Best>& best, Scratch& scratch) {
+    const BlockRun& run = scratch.picked.run();
+    const ScanTarget::Part& part = target_.parts()[run.part];
+    const size_t lanes = size_t{run.count} * simd::kBlockRows;
+    scratch.prepared.clear();
+    for (const uint32_t q : scratch.alone) scratch.prepared.push_back(prepared.of(run.group, q));
+    prepared.kernels().score(prepared.shape(), run.blocks, run.count, scratch.prepared.data(), scratch.prepared.size(),
+                             scratch.scores.get(), lanes);
+    const float* scores = scratch.scores.get();
+    for (const uint32_t q : scratch.alone) {
+      best[q].Raise(thresholds_[q].load(std::memory_order_relaxed));
+      scratch.picked.ForEach([&](uint32_t lane, uint32_t row) {
+        if (scores[lane] >= best[q].threshold() && part.live(row)) best[q].Add({scores[lane], run.part, row});
+      });
+      scores += lanes;
+    }
+    scratch.bytes += size_t{run.count} * prepared.block_bytes();
   }
 
   uint64_t LiveRows(const ScanUnit& unit, const BlockSet& blocks) const {
@@ -349,10 +342,7 @@ class ScanRun {
       for (size_t j = 0; j < hits.count; ++j) {
         if (hits.scores[j] < best[q].threshold()) continue;
         const uint32_t row = run.RowAt(part, hits.positions[j]);
-        if (!part.live(row)) continue;
-        const bool leaves = scratch.rows == nullptr ? filters_.Leaves(q, run.part, row)
-                                                    : ((scratch.rows[row / 64] >> (row % 64)) & 1) != 0;
-        if (!leaves) continue;
+        if (!part.live(row) || !filters_.Leaves(q, run.part, row)) continue;
         visit(q, {hits.scores[j], run.part, row});
       }
     }
@@ -380,7 +370,7 @@ class ScanRun {
   const absl::Span<const ScanQuery> queries_;
   std::vector<std::atomic<float>> thresholds_;  // a score below is not among a query's best, whoever finds it
   ScanFilters filters_;
-  std::vector<Picking> pickings_;
+  std::vector<ScanFilters::Picking> pickings_;
   std::vector<ScanUnit> units_;
   std::vector<std::unique_ptr<Worker>> workers_;  // by slot of the pool; null: a thread that was never at it
   std::vector<uint64_t> documents_;               // scored, by query

@@ -22,6 +22,8 @@ struct ScanQuery {
   size_t k = 1;
   float min_score = -std::numeric_limits<float>::infinity();
   const Filter* filter = nullptr;  // null: all documents. Evaluated once for all queries that have the same object
+  // The rows of each part of the target that the filter leaves, if they are known: they are taken. May be null.
+  std::vector<SelectedRows>* rows = nullptr;
   // Polled between runs of blocks, with the time; once true the query is scanned no further and its candidates mean
   // nothing. May be null.
   std::function<bool(SteadyTime now)> stopped;

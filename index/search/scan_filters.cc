@@ -1,8 +1,10 @@
 #include "index/search/scan_filters.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/container/flat_hash_map.h"
+#include "index/search/column_test.h"
 
 namespace bebr {
 namespace {
@@ -74,31 +76,72 @@ std::vector<Filter::TextAnswers> ScanFilters::CompareTexts(absl::Span<const uint
 }
 
 void ScanFilters::Evaluate(absl::Span<const ScanQuery> queries, FairPool& pool) {
-  std::vector<uint32_t> filtered;  // groups
-  for (uint32_t group = 0; group < groups_.size(); ++group) {
-    if (groups_[group].filter != nullptr) filtered.push_back(group);
-  }
   const size_t parts = target_.parts().size();
   rows_.resize(groups_.size());
   many_.resize(parts);
-  for (const uint32_t group : filtered) rows_[group].resize(parts);
-  const std::vector<Filter::TextAnswers> texts = CompareTexts(filtered, queries, pool);
-  // A segment's columns are read for all filters, one after the other, while they are in the caches.
-  pool.ParallelFor(parts, [&](size_t i, size_t) {
-    const ScanTarget::Part& part = target_.parts()[i];
-    const AttributeDictionary& dictionary = *target_.shard(part.shard).dictionary;
-    for (const uint32_t group : filtered) {
-      if (Stopped(group, queries)) {
-        rows_[group][i].few = true;  // none
-        continue;
-      }
-      rows_[group][i] = groups_[group].filter->Select(*part.view->attributes, dictionary, texts[part.shard],
-                                                      part.view->rows, part.view->segment.get());
+  std::vector<uint32_t> filtered;  // groups whose rows are not known yet
+  for (uint32_t group = 0; group < groups_.size(); ++group) {
+    const ScanQuery& first = queries[groups_[group].queries.front()];
+    if (first.filter == nullptr) continue;
+    if (first.rows != nullptr) {
+      rows_[group] = std::move(*first.rows);
+    } else {
+      rows_[group].resize(parts);
+      filtered.push_back(group);
     }
+  }
+  const std::vector<Filter::TextAnswers> texts = CompareTexts(filtered, queries, pool);
+  pool.ParallelFor(parts, [&](size_t i, size_t) {
+    EvaluatePart(filtered, i, texts, queries);
     for (uint32_t group = 0; group < groups_.size(); ++group) {
       if (Few(group, static_cast<uint32_t>(i)) == nullptr) many_[i].push_back(group);
     }
   });
+}
+
+// A segment's columns are read for all filters while they are in the caches; those that are but ranges read some of its
+// rows after the other.
+void ScanFilters::EvaluatePart(absl::Span<const uint32_t> groups, size_t number,
+                               absl::Span<const Filter::TextAnswers> texts, absl::Span<const ScanQuery> queries) {
+  const ScanTarget::Part& part = target_.parts()[number];
+  const AttributeDictionary& dictionary = *target_.shard(part.shard).dictionary;
+  const AttributeColumns::Map& columns = *part.view->attributes;
+  const uint32_t rows = part.view->rows;
+  std::vector<std::pair<RowSet*, std::vector<ColumnRanges>>> in_tiles;
+  for (const uint32_t group : groups) {
+    SelectedRows& selected = rows_[group][number];
+    selected.few = Stopped(group, queries);  // then none
+    if (selected.few) continue;
+    const Filter& filter = *groups_[group].filter;
+    if (auto few = filter.SelectFew(columns, dictionary, texts[part.shard], rows, part.view->segment.get())) {
+      selected = *std::move(few);
+    } else if (auto ranges = filter.AsRanges(columns, dictionary)) {
+      selected.set.resize((rows + 63) / 64);
+      in_tiles.emplace_back(&selected.set, *std::move(ranges));
+    } else {
+      selected.set = filter.SelectAll(columns, dictionary, texts[part.shard], rows, part.view->segment.get());
+    }
+  }
+  for (uint32_t word = 0; word * 64 < rows; word += kTileWords) {
+    for (const auto& [set, ranges] : in_tiles) TestTile(ranges, rows, word, *set);
+  }
+}
+
+std::vector<ScanFilters::Picking> ScanFilters::Pickings() const {
+  constexpr size_t kRows = 256;  // or some more
+  std::vector<Picking> pickings;
+  for (uint32_t group = 0; group < groups_.size(); ++group) {
+    size_t rows = 0;
+    for (uint32_t part = 0; part < target_.parts().size(); ++part) {
+      const std::vector<uint16_t>* few = Few(group, part);
+      if (few == nullptr || few->empty()) continue;
+      if (rows == 0) pickings.push_back({group, {}});
+      pickings.back().parts.push_back(part);
+      rows += few->size();
+      if (rows >= kRows) rows = 0;
+    }
+  }
+  return pickings;
 }
 
 // The rows of a block lie anywhere.
@@ -130,8 +173,12 @@ BlockSet ScanFilters::Blocks(size_t group, const ScanUnit& unit) const {
   static_assert(simd::kBlockRows == 16);
   constexpr uint32_t kWordBlocks = 64 / simd::kBlockRows;
   const RowSet& rows = rows_[group][unit.part].set;
-  for (uint32_t block = 0; block < unit.size(); block += kWordBlocks) {
-    blocks.AddBits(block, LanesWithBits(rows[(unit.begin + block) / kWordBlocks]));
+  for (uint32_t begin = 0; begin < unit.size(); begin += 64) {
+    const uint32_t end = std::min(begin + 64, unit.size());
+    uint64_t bits = 0;  // a register, while the blocks of a word are gathered
+    for (uint32_t block = begin; block < end; block += kWordBlocks)
+      bits |= LanesWithBits(rows[(unit.begin + block) / kWordBlocks]) << (block - begin);
+    blocks.AddBits(begin, bits);
   }
   return blocks;
 }

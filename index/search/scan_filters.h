@@ -77,6 +77,12 @@ class ScanFilters {
   const std::vector<uint16_t>* Few(size_t group, uint32_t part) const {
     return groups_[group].filter != nullptr && rows_[group][part].few ? &rows_[group][part].numbers : nullptr;
   }
+  // Parts in which a group's filter leaves few rows, as many as a thread takes at a time.
+  struct Picking {
+    uint32_t group;
+    std::vector<uint32_t> parts;
+  };
+  std::vector<Picking> Pickings() const;
   // The groups of which a part's rows are not few.
   const std::vector<uint32_t>& many(uint32_t part) const { return many_[part]; }
   // The blocks of a unit in which a group's filter leaves a row, and whether the filter of a query leaves one: of parts
@@ -92,6 +98,9 @@ class ScanFilters {
   // it.
   std::vector<Filter::TextAnswers> CompareTexts(absl::Span<const uint32_t> groups, absl::Span<const ScanQuery> queries,
                                                 FairPool& pool) const;
+  // The rows of one part, for these groups.
+  void EvaluatePart(absl::Span<const uint32_t> groups, size_t number, absl::Span<const Filter::TextAnswers> texts,
+                    absl::Span<const ScanQuery> queries);
   BlockSet GroupedBlocksLeft(size_t group, const ScanUnit& unit) const;
   // Whether all queries of a group have stopped, which they never take back.
   bool Stopped(uint32_t group, absl::Span<const ScanQuery> queries) const;

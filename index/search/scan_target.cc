@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <numeric>
 #include <utility>
 
 #include "index/simd/choice.h"
@@ -51,7 +52,13 @@ void ScanTarget::Part::AddStretches() {
     return;
   }
   chunk_positions_.resize(space->groups->chunks);
-  for (uint32_t group = 0; group < space->groups->tails.size(); ++group) AddGroup(group);
+  std::vector<uint32_t> chunks(space->groups->chunks);
+  std::iota(chunks.begin(), chunks.end(), 0);
+  std::stable_sort(chunks.begin(), chunks.end(), [this](uint32_t a, uint32_t b) {
+    return space->column->group_of(a * CodeColumn::kChunkBlocks) <
+           space->column->group_of(b * CodeColumn::kChunkBlocks);
+  });
+  for (const uint32_t chunk : chunks) AddChunk(chunk);
   CountDead();
 }
 
@@ -74,17 +81,14 @@ void ScanTarget::Part::CountDead() {
   }
 }
 
-void ScanTarget::Part::AddGroup(uint32_t group) {
+void ScanTarget::Part::AddChunk(uint32_t chunk) {
+  const uint32_t block = chunk * CodeColumn::kChunkBlocks, group = space->column->group_of(block);
   const GroupedBlocks::Tail& tail = space->groups->tails[group];
-  for (uint32_t chunk = 0; chunk < space->groups->chunks; ++chunk) {
-    const uint32_t block = chunk * CodeColumn::kChunkBlocks;
-    if (space->column->group_of(block) != group) continue;
-    const uint32_t places = tail.chunk == chunk ? tail.places : CodeColumn::kChunkPlaces;
-    const uint32_t open = places % simd::kBlockRows;
-    chunk_positions_[chunk] = block_count();
-    AddStretch(block, group, places - open);
-    AddStretch(block + places / simd::kBlockRows, group, open);
-  }
+  const uint32_t places = tail.chunk == chunk ? tail.places : CodeColumn::kChunkPlaces;
+  const uint32_t open = places % simd::kBlockRows;
+  chunk_positions_[chunk] = block_count();
+  AddStretch(block, group, places - open);
+  AddStretch(block + places / simd::kBlockRows, group, open);
 }
 
 const ScanTarget::Part::Stretch& ScanTarget::Part::StretchAt(uint32_t position) const {
@@ -97,18 +101,6 @@ uint32_t ScanTarget::Part::PositionOf(uint32_t row) const {
   const uint32_t block = space->column->place(row) / simd::kBlockRows;
   if (space->groups == nullptr) return block;
   return chunk_positions_[block / CodeColumn::kChunkBlocks] + block % CodeColumn::kChunkBlocks;
-}
-
-std::vector<uint32_t> ScanTarget::Part::PositionsOf(absl::Span<const uint16_t> rows) const {
-  std::vector<uint32_t> positions;
-  for (const uint16_t row : rows) {
-    if (space->groups != nullptr && !space->column->has(row)) continue;
-    const uint32_t position = PositionOf(row);
-    if (positions.empty() || positions.back() != position) positions.push_back(position);
-  }
-  std::sort(positions.begin(), positions.end());
-  positions.erase(std::unique(positions.begin(), positions.end()), positions.end());
-  return positions;
 }
 
 uint64_t ScanTarget::Part::LiveRows(uint32_t begin, uint32_t end) const {

@@ -51,8 +51,6 @@ class ScanTarget {
     const Stretch& StretchAt(uint32_t position) const;
     // The position of the block with a row's code; without groups also if it has none.
     uint32_t PositionOf(uint32_t row) const;
-    // The positions of the blocks that have the codes of any of these rows, ascending.
-    std::vector<uint32_t> PositionsOf(absl::Span<const uint16_t> rows) const;
     // The row of lane `lane` of the blocks from a position of the stretch on, or kNoRow if there is none.
     static constexpr uint32_t kNoRow = ~0u;
     uint32_t RowAt(const Stretch& stretch, uint32_t position, uint32_t lane) const {
@@ -70,7 +68,7 @@ class ScanTarget {
    private:
     friend class ScanTarget;
     void AddStretches();
-    void AddGroup(uint32_t group);
+    void AddChunk(uint32_t chunk);
     void AddStretch(uint32_t block, uint32_t group, uint32_t places);
     void CountDead();
     uint64_t LiveRowsBetween(uint32_t first, uint32_t last) const;

@@ -11,19 +11,13 @@
 namespace bebr {
 namespace {
 
-constexpr size_t kMaxQueriesPerScan = 64;  // more at a time cost more each: the caches hold so many
-constexpr size_t kEnoughQueries = 32;      // for a scan: more at a time cost hardly less each
-constexpr int kCompanyShare = 4;           // of a scan's time, that the next one waits for company at most,
-constexpr int kLullShare = 16;             // and this much, but at least kLeastLull, after somebody came
+constexpr size_t kEnoughQueries = 32;  // for a scan: more at a time cost hardly less each
+constexpr int kCompanyShare = 4;       // of a scan's time, that the next one waits for company at most,
+constexpr int kLullShare = 16;         // and this much, but at least kLeastLull, after somebody came
 constexpr absl::Duration kLeastLull = absl::Microseconds(300);
 constexpr size_t kMostScans = 2;  // of a lane at a time
 constexpr size_t kLeastDrivers = 4;
 constexpr size_t kMostLanes = 1000;  // before those without searches are forgotten
-
-// How many queries a scan of a job and what is like it may have.
-size_t MostQueries(const SearchJob& job) {
-  return std::clamp<size_t>(Scheduler::kMostScanCodes / std::max<uint64_t>(job.query_memory, 1), 1, kMaxQueriesPerScan);
-}
 
 // Whether a search sees what those of a group see, of which one may have a target: it has the same one, or none, and
 // the target is of the view that is there now.
@@ -41,10 +35,12 @@ size_t EnoughQueries(const SearchJob& job) {
 
 }  // namespace
 
-Scheduler::Scheduler(size_t threads, size_t max_queued_queries)
+Scheduler::Scheduler(size_t threads, size_t max_queued_queries, SmallLimits small)
     : max_queued_queries_(max_queued_queries),
       scan_pool_(threads - 1),
       heavy_pool_((threads + 1) / 2),
+      small_(std::make_unique<SmallSearches>(small, threads, finish_pool_,
+                                             [this](Group group) { RunSmall(std::move(group)); })),
       finish_pool_(threads) {
   const size_t drivers = std::max(kLeastDrivers, threads / 2);
   for (size_t i = 0; i < drivers; ++i) drivers_.emplace_back([this] { Drive(); });
@@ -58,10 +54,7 @@ Scheduler::~Scheduler() {
   }
   wake_.NotifyAll();
   for (std::thread& driver : drivers_) driver.join();
-}
-
-Scheduler::Key Scheduler::KeyOf(const SearchJob& job) {
-  return {job.manifest.get(), job.version.number, job.request.first_levels, job.request.candidates};
+  small_->AwaitCallers();
 }
 
 absl::Status Scheduler::Admit(size_t queries) const {
@@ -83,7 +76,13 @@ Scheduler::Lane& Scheduler::LaneOf(const SearchJob& job) {
   if (lanes_.size() >= kMostLanes) {
     std::erase_if(lanes_, [](const auto& entry) { return entry.second.idle(); });
   }
-  return lanes_[KeyOf(job)];
+  return lanes_[ScanKeyOf(job)];
+}
+
+void Scheduler::Serve(std::unique_ptr<SearchJob> job) {
+  const size_t queries = job->request.queries.size(), most = max_queued_queries_.load(std::memory_order_relaxed);
+  if (queries + small_->queued_queries() > most || !small_->IsSmall(*job)) return Submit(std::move(job));
+  small_->Run(std::move(job));
 }
 
 void Scheduler::Submit(std::unique_ptr<SearchJob> job) {
@@ -130,8 +129,9 @@ void Scheduler::Offer(Lane& lane) {
 }
 
 size_t Scheduler::queued_queries() const {
+  const size_t small = small_->queued_queries();
   MutexLock lock(&mutex_);
-  return queued_queries_;
+  return queued_queries_ + small;
 }
 
 Scheduler::Group Scheduler::TakeGroup(Lane& lane) {
@@ -225,7 +225,7 @@ void Scheduler::Drive() {
   }
 }
 
-size_t Scheduler::RunGroup(Lane& lane, Group group, bool stopping) {
+Scheduler::Group Scheduler::Unstopped(Group group, bool stopping) {
   Group ready;
   for (std::unique_ptr<SearchJob>& job : group) {
     absl::Status status = Interrupted(job->request, SteadyNow());
@@ -236,6 +236,11 @@ size_t Scheduler::RunGroup(Lane& lane, Group group, bool stopping) {
       job->done(status);
     }
   }
+  return ready;
+}
+
+size_t Scheduler::RunGroup(Lane& lane, Group group, bool stopping) {
+  Group ready = Unstopped(std::move(group), stopping);
   return ready.empty() ? 0 : Scan(lane, std::move(ready));
 }
 
@@ -256,15 +261,33 @@ std::shared_ptr<SearchBatch> Scheduler::MakeBatch(Group group) {
   return {batch.release(), end};
 }
 
-size_t Scheduler::Scan(Lane& lane, Group group) {
-  const std::shared_ptr<SearchBatch> batch = MakeBatch(std::move(group));
-  batch->Encode(scan_pool_);
-  const ScanCounts counts = batch->Scan(scan_pool_);
-  counters_.queries.fetch_add(batch->query_count(), std::memory_order_relaxed);
+void Scheduler::Count(const SearchBatch& batch, const ScanCounts& counts) {
+  counters_.queries.fetch_add(batch.query_count(), std::memory_order_relaxed);
   counters_.scans.fetch_add(1, std::memory_order_relaxed);
   counters_.documents_scanned.fetch_add(counts.documents, std::memory_order_relaxed);
   counters_.bytes_scanned.fetch_add(counts.bytes, std::memory_order_relaxed);
-  counters_.scan_us.fetch_add(static_cast<uint64_t>(batch->scan_us()), std::memory_order_relaxed);
+  counters_.scan_us.fetch_add(static_cast<uint64_t>(batch.scan_us()), std::memory_order_relaxed);
+}
+
+void Scheduler::RunSmall(Group group) {
+  Group ready = Unstopped(std::move(group), /*stopping=*/false);
+  if (ready.empty()) return;
+  const std::shared_ptr<SearchBatch> batch = MakeBatch(std::move(ready));
+  batch->Encode(nobody_);
+  Count(*batch, batch->Scan(nobody_));
+  constexpr auto kLight = SearchBatch::Weight::kLight;
+  if (!batch->reads_store()) {
+    while (batch->FinishNext(kLight)) continue;
+    return;
+  }
+  for (size_t t = 0; t < std::min(finish_pool_.size(), batch->count(kLight)); ++t)
+    Finish(finish_pool_, batch, kLight, [] {});
+}
+
+size_t Scheduler::Scan(Lane& lane, Group group) {
+  const std::shared_ptr<SearchBatch> batch = MakeBatch(std::move(group));
+  batch->Encode(scan_pool_);
+  Count(*batch, batch->Scan(scan_pool_));
   using Weight = SearchBatch::Weight;
   const size_t light = std::min(finish_pool_.size(), batch->count(Weight::kLight));
   {

@@ -8,8 +8,6 @@
 #include <map>
 #include <memory>
 #include <thread>
-#include <tuple>
-#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -22,6 +20,7 @@
 #include "index/catalog/manifest.h"
 #include "index/search/search_batch.h"
 #include "index/search/search_job.h"
+#include "index/search/small_searches.h"
 
 namespace bebr {
 
@@ -43,6 +42,8 @@ namespace bebr {
 // came. While all processors finish queries of the lane, as with rerank, a scan of few would only keep them from it:
 // then the lane waits for company until one of them is done with it, or for as long as a long scan takes.
 //
+// Small searches. What reads little waits for none of this: SmallSearches runs it.
+//
 // Order. First come, first served in a lane; a search with more queries than a scan takes has one scan after another.
 //
 // Limits. At most `max_queued_queries` queries wait; more are refused with RESOURCE_EXHAUSTED. The codes of queries,
@@ -60,12 +61,14 @@ class Scheduler {
     std::atomic<uint64_t> refused_queries{0};
     std::atomic<uint64_t> scan_us{0};
   };
-  static constexpr uint64_t kMostScanCodes = uint64_t{32} << 20;
   static constexpr uint64_t kMostCodes = uint64_t{256} << 20;
 
-  Scheduler(size_t threads, size_t max_queued_queries);
+  Scheduler(size_t threads, size_t max_queued_queries, SmallLimits small = SmallLimits::Standard());
   ~Scheduler();
 
+  // Answers a search: at once, on the caller's thread, if it reads little, else as Submit.
+  void Serve(std::unique_ptr<SearchJob> job);
+  // Puts a search into its lane.
   void Submit(std::unique_ptr<SearchJob> job);
   // The next scan of a search that was admitted before: of a job that has queries left, or a job of its own. It is
   // refused only when the server shuts down.
@@ -79,8 +82,6 @@ class Scheduler {
 
  private:
   using Group = std::vector<std::unique_ptr<SearchJob>>;
-  // What must be alike for searches to share a scan: manifest, version, first_levels and candidates.
-  using Key = std::tuple<const CollectionManifest*, uint32_t, uint32_t, size_t>;
   struct Lane {
     std::deque<std::unique_ptr<SearchJob>> jobs;
     size_t queries = 0;    // that wait
@@ -95,7 +96,6 @@ class Scheduler {
     bool idle() const { return jobs.empty() && scans == 0 && finishers == 0; }
   };
 
-  static Key KeyOf(const SearchJob& job);
   absl::Status Admit(size_t queries) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Lane& LaneOf(const SearchJob& job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Puts the job into its lane, at the front if it was there before.
@@ -112,6 +112,11 @@ class Scheduler {
   // Answers those that need no scan any more, scans for the others; returns how many queries it scanned for.
   size_t RunGroup(Lane& lane, Group group, bool stopping);
   size_t Scan(Lane& lane, Group group);
+  // Of small searches that are alike, from their floats to their answers; those that read the store end elsewhere.
+  void RunSmall(Group group);
+  // Those that nobody waits for, or, if `stopping`, all of them are answered; the others are left.
+  static Group Unstopped(Group group, bool stopping);
+  void Count(const SearchBatch& batch, const ScanCounts& counts);
   // A batch that counts towards codes_ while it is there.
   std::shared_ptr<SearchBatch> MakeBatch(Group group);
   // Finishes the rest of a batch on a pool, a query at a time, so that other batches have their turn in between; then
@@ -123,15 +128,17 @@ class Scheduler {
   Counters counters_;
   mutable Mutex mutex_;
   CondVar wake_;  // a lane is ready, there is room for codes again, or stopping_
-  std::map<Key, Lane> lanes_ ABSL_GUARDED_BY(mutex_);
+  std::map<ScanKey, Lane> lanes_ ABSL_GUARDED_BY(mutex_);
   std::deque<Lane*> ready_ ABSL_GUARDED_BY(mutex_);  // each once
   size_t queued_queries_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t codes_ ABSL_GUARDED_BY(mutex_) = 0;   // bytes, of batches that are not finished
   size_t awaiting_ ABSL_GUARDED_BY(mutex_) = 0;  // drivers that wait for company
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  FairPool scan_pool_;      // helps the drivers
-  ThreadPool heavy_pool_;   // as finish_pool_, of queries with many candidates; which hands work over to it
-  ThreadPool finish_pool_;  // rerank and results, beside the next scans
+  FairPool scan_pool_;     // helps the drivers
+  FairPool nobody_{0};     // helps small searches
+  ThreadPool heavy_pool_;  // as finish_pool_, of queries with many candidates; which hands work over to it
+  std::unique_ptr<SmallSearches> small_;  // used by what runs on the next
+  ThreadPool finish_pool_;                // rerank and results, beside the next scans; and small searches
   std::vector<std::thread> drivers_;
 };
 

@@ -60,6 +60,11 @@ SearchBatch::SearchBatch(std::vector<std::unique_ptr<SearchJob>> jobs, size_t mo
 
 SearchBatch::~SearchBatch() = default;
 
+bool SearchBatch::reads_store() const {
+  return std::any_of(jobs_.begin(), jobs_.end(),
+                     [](const auto& job) { return job->request.rerank > 0 || job->request.with_attributes; });
+}
+
 void SearchBatch::ShareFilters() {
   std::map<std::string_view, std::shared_ptr<const Filter>> by_text;
   for (const auto& job : jobs_) {
@@ -153,13 +158,14 @@ void SearchBatch::SpreadCodes(absl::Span<const size_t> row_of) {
   }
 }
 
-std::vector<ScanQuery> SearchBatch::ScanQueries() const {
+std::vector<ScanQuery> SearchBatch::ScanQueries() {
   std::vector<ScanQuery> scan_queries;
   for (size_t q = 0; q < query_count(); ++q) {
-    const SearchJob& job = *jobs_[job_of_query_[q]];
+    SearchJob& job = *jobs_[job_of_query_[q]];
     const SearchRequest* request = &job.request;
     ScanQuery& query = scan_queries.emplace_back();
     query.filter = job.FilterOf(parts_[job_of_query_[q]]->begin + q - parts_[job_of_query_[q]]->first);
+    if (job.rows.has_value()) query.rows = &*job.rows;
     query.k = CandidateCount(*request);
     // With rerank the final score is another one, so the estimate may drop nothing.
     if (request->min_score.has_value() && request->rerank == 0) {

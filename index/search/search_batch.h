@@ -40,6 +40,8 @@ class SearchBatch {
   ~SearchBatch();
 
   size_t query_count() const { return job_of_query_.size(); }
+  // Whether to finish it floats or attributes are read.
+  bool reads_store() const;
   void Encode(FairPool& pool);
   // Scans the collection as it is now.
   ScanCounts Scan(FairPool& pool);
@@ -73,7 +75,7 @@ class SearchBatch {
   // Gives each job the filter of the first one with the same text, so that it is evaluated once.
   void ShareFilters();
   // What each query asks of the scan, once they are encoded.
-  std::vector<ScanQuery> ScanQueries() const;
+  std::vector<ScanQuery> ScanQueries();
   PreparedQueries Prepare(const simd::CodeShape& shape, FairPool& pool) const {
     return PreparedQueries(spec(), shape, query_count(), planes_.data(), weights_.data(), offsets_.data(), pool);
   }

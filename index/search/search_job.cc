@@ -16,6 +16,8 @@
 namespace bebr {
 namespace {
 
+constexpr size_t kMaxQueriesPerScan = 64;  // more at a time cost more each: the caches hold so many
+
 // A search that leaves it to the collection is refused nothing for it: it reranks as far as its own limits allow.
 void SetDefaultRerank(const CollectionManifest& manifest, SearchRequest& request) {
   if (!request.collection_rerank) return;
@@ -106,6 +108,14 @@ absl::Status CheckLimits(const SearchRequest& request) {
 }
 
 }  // namespace
+
+ScanKey ScanKeyOf(const SearchJob& job) {
+  return {job.manifest.get(), job.version.number, job.request.first_levels, job.request.candidates};
+}
+
+size_t MostQueries(const SearchJob& job) {
+  return std::clamp<size_t>(kMostScanCodes / std::max<uint64_t>(job.query_memory, 1), 1, kMaxQueriesPerScan);
+}
 
 Filter::Warnings UnknownIn(const Filter& filter, const CollectionView& view) {
   std::vector<const SegmentView*> segments;

@@ -6,7 +6,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -40,12 +42,21 @@ struct SearchJob {
   size_t scanned = 0;  // queries
   // What the first one scanned, and so all of them; null before, unless it is to be of this view.
   std::shared_ptr<const ScanTarget> target;
+  // Of a search that reads little: the rows of each part of `target` that `filter` leaves, once they were looked up.
+  std::optional<std::vector<SelectedRows>> rows;
   SearchResult result;
   std::atomic<uint64_t> result_bytes{0};
 
   const Filter* FilterOf(size_t query) const { return filters.empty() ? filter.get() : filters[query].get(); }
   size_t queries_left() const { return request.queries.size() - scanned; }
 };
+
+// What must be alike for searches to share a scan: manifest, version, first_levels and candidates.
+using ScanKey = std::tuple<const CollectionManifest*, uint32_t, uint32_t, size_t>;
+ScanKey ScanKeyOf(const SearchJob& job);
+// How many queries a scan of a search and what is like it may have: their codes take kMostScanCodes bytes at most.
+inline constexpr uint64_t kMostScanCodes = uint64_t{32} << 20;
+size_t MostQueries(const SearchJob& job);
 
 // Filter::Unknown, of all segments of a view; and all that it says.
 Filter::Warnings UnknownIn(const Filter& filter, const CollectionView& view);

@@ -27,6 +27,17 @@ std::pair<AttributeType, uint64_t> Packed(const AttributeValue& value) {
 
 }  // namespace
 
+AttributeColumns::Column::Column(uint32_t capacity, std::shared_ptr<AttributeDictionary> dictionary)
+    : types(capacity), values(capacity), lists(std::move(dictionary)) {
+  for (auto& row : first_rows) row.store(std::numeric_limits<uint32_t>::max(), std::memory_order_relaxed);
+}
+
+void AttributeColumns::Column::SetType(uint32_t row, AttributeType type) {
+  types[row] = type;
+  std::atomic<uint32_t>& first = first_rows[static_cast<size_t>(type)];
+  if (row < first.load(std::memory_order_relaxed)) first.store(row, std::memory_order_relaxed);
+}
+
 AttributeColumns::AttributeColumns(uint32_t capacity, std::shared_ptr<AttributeDictionary> dictionary,
                                    std::shared_ptr<const AttributeSchema> schema)
     : capacity_(capacity),
@@ -53,7 +64,7 @@ AttributeColumns::Column& AttributeColumns::ColumnFor(const std::string& name) {
 }
 
 void AttributeColumns::SetValue(Column& column, uint32_t row, AttributeType type, uint64_t value) {
-  column.types[row] = type;
+  column.SetType(row, type);
   column.values[row] = value;
   column.has_values = true;
 }
@@ -70,7 +81,7 @@ void AttributeColumns::Copy(const AttributeColumns& from, uint32_t from_row, uin
     if (type == AttributeType::kAbsent) continue;
     Column& target = ColumnFor(name);
     if (type == AttributeType::kStored) {
-      target.types[to] = type;
+      target.SetType(to, type);
       continue;
     }
     const uint64_t value = column->values[from_row];
@@ -87,7 +98,7 @@ void AttributeColumns::Set(uint32_t row, const Attributes& attributes) {
   for (const auto& [name, value] : attributes) {
     Column& column = ColumnFor(name);
     if (IsStoredOnly(*schema_, name, value)) {
-      column.types[row] = AttributeType::kStored;
+      column.SetType(row, AttributeType::kStored);
     } else {
       SetOne(column, row, value);
     }

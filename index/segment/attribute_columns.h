@@ -2,6 +2,8 @@
 #ifndef BEBR_INDEX_SEGMENT_ATTRIBUTE_COLUMNS_H_
 #define BEBR_INDEX_SEGMENT_ATTRIBUTE_COLUMNS_H_
 
+#include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -28,10 +30,14 @@ namespace bebr {
 class AttributeColumns {
  public:
   struct Column {
-    Column(uint32_t capacity, std::shared_ptr<AttributeDictionary> dictionary)
-        : types(capacity), values(capacity), lists(std::move(dictionary)) {}
+    Column(uint32_t capacity, std::shared_ptr<AttributeDictionary> dictionary);
     // Of what readers have built.
     uint64_t index_bytes() const { return index.memory_bytes() + lists.memory_bytes(); }
+    // Whether one of the first `rows` rows, which are in the caller's view, has a value of this type, not kAbsent.
+    bool Has(AttributeType type, uint32_t rows) const {
+      return first_rows[static_cast<size_t>(type)].load(std::memory_order_relaxed) < rows;
+    }
+    void SetType(uint32_t row, AttributeType type);  // for the writer
 
     ReservedArray<AttributeType> types;
     // kString, kList: number in the dictionary; kInt: the int64; kDouble: the bits of the double; kBool: 0 or 1;
@@ -40,6 +46,8 @@ class AttributeColumns {
     ValueIndex index;         // of what stands above; built by the look-ups of readers
     ListIndex lists;          // likewise, of the values in lists
     bool has_values = false;  // some row has one here; for the writer
+    // By type the first row that has it, or one that no view has: readers need no look at the rows.
+    std::array<std::atomic<uint32_t>, static_cast<size_t>(AttributeType::kStored) + 1> first_rows;
   };
   using Map = std::map<std::string, std::shared_ptr<Column>, std::less<>>;
   using View = std::shared_ptr<const Map>;

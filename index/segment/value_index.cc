@@ -53,7 +53,10 @@ std::shared_ptr<const ValueIndex::Run> ValueIndex::Sort(const ColumnRows& column
   run->order.reserve(present);
   for (size_t type = 0; type < kTypes; ++type) {
     std::sort(by_type[type].begin(), by_type[type].end());
-    for (const auto& [key, row] : by_type[type]) run->order.push_back(row);
+    for (const auto& [key, row] : by_type[type]) {
+      if (run->order.size() % kFenceRows == 0) run->fences.push_back(key);
+      run->order.push_back(row);
+    }
     run->type_end[type] = static_cast<uint32_t>(run->order.size());
   }
   return run;
@@ -71,10 +74,24 @@ std::shared_ptr<const ValueIndex::Runs> ValueIndex::RunsOf(const ColumnRows& col
   }
   runs.push_back(Sort(column, begin, end));
   uint64_t bytes = 0;
-  for (const auto& run : runs) bytes += run->order.size() * sizeof(uint16_t);
+  for (const auto& run : runs) bytes += run->order.size() * sizeof(uint16_t) + run->fences.size() * sizeof(uint64_t);
   bytes_.store(bytes, std::memory_order_relaxed);
   runs_ = std::make_shared<const Runs>(std::move(runs));
   return runs_;
+}
+
+uint32_t ValueIndex::FirstFrom(const Run& run, const ColumnRows& column, AttributeType type, uint32_t begin,
+                               uint32_t end, uint64_t least) {
+  // Between two fences: the last one that is below, or the begin, and the first one that is not, or the end.
+  const auto first_fence = run.fences.begin() + (begin + kFenceRows - 1) / kFenceRows;
+  const auto end_fence = run.fences.begin() + (end + kFenceRows - 1) / kFenceRows;
+  const auto fence = std::lower_bound(first_fence, end_fence, least);
+  const auto number = static_cast<uint32_t>(fence - run.fences.begin());
+  const auto from = run.order.begin() + (fence == first_fence ? begin : (number - 1) * kFenceRows);
+  const auto to = run.order.begin() + (fence == end_fence ? end : number * kFenceRows);
+  const auto found =
+      std::partition_point(from, to, [&](uint16_t row) { return OrderKey(type, column.values[row]) < least; });
+  return static_cast<uint32_t>(found - run.order.begin());
 }
 
 bool ValueIndex::FindInRun(const Run& run, const ColumnRows& column, const KeyRange& range, size_t most,
@@ -82,8 +99,8 @@ bool ValueIndex::FindInRun(const Run& run, const ColumnRows& column, const KeyRa
   const auto type = static_cast<size_t>(range.type);
   const auto key = [&](uint16_t row) { return OrderKey(range.type, column.values[row]); };
   const auto section_end = run.order.begin() + run.type_end[type];
-  const auto first = std::partition_point(run.order.begin() + run.type_end[type - 1], section_end,
-                                          [&](uint16_t row) { return key(row) < range.least; });
+  const auto first =
+      run.order.begin() + FirstFrom(run, column, range.type, run.type_end[type - 1], run.type_end[type], range.least);
   // Whether there are too many is seen by the one after the last that there may be.
   const auto room = static_cast<ptrdiff_t>(most - found.size());
   if (section_end - first > room && key(first[room]) <= range.most) return false;

@@ -51,7 +51,8 @@ struct ColumnRows {
 inline constexpr uint32_t kMaxIndexedRows = 1 << 16;
 
 // A ValueIndex is one posting list for all values of a column: its rows sorted by type, key and row, so that the rows
-// of a value, or of a range of values, are a run of it. It has 2 bytes for each row with a value in memory.
+// of a value, or of a range of values, are a run of it. It has 2 bytes for each row with a value in memory, and the key
+// of one in 64, so that most of a search touches little memory.
 //
 // It is built by the first look-up, so an attribute that no filter asks for takes nothing, and then grows by itself:
 // rows of a column never change, and new ones come behind. The newest few are looked through. The index has several
@@ -75,10 +76,16 @@ class ValueIndex {
     uint32_t end = 0;
     std::array<uint32_t, kTypes> type_end{};
     std::vector<uint16_t> order;
+    std::vector<uint64_t> fences;  // keys of order[0], order[kFenceRows] and so on
   };
+  static constexpr uint32_t kFenceRows = 64;
   using Runs = std::vector<std::shared_ptr<const Run>>;
 
   static std::shared_ptr<const Run> Sort(const ColumnRows& column, uint32_t begin, uint32_t end);
+  // The first place in begin..end - 1 of a run's order, which is of one type, whose key is at least `least`; else
+  // `end`.
+  static uint32_t FirstFrom(const Run& run, const ColumnRows& column, AttributeType type, uint32_t begin, uint32_t end,
+                            uint64_t least);
   static bool FindInRun(const Run& run, const ColumnRows& column, const KeyRange& range, size_t most,
                         std::vector<uint16_t>& found);
   // The runs, grown to the column's rows but for the newest few.

@@ -3,9 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <iterator>
 #include <random>
 
 #include "absl/strings/str_cat.h"
+#include "index/search/small_searches.h"
 #include "index/simd/kernels.h"
 #include "tests/support/engine_calls.h"
 #include "tests/support/reference_search.h"
@@ -28,6 +30,9 @@ struct Case {
 class EngineModelTest : public ::testing::TestWithParam<Case> {
  protected:
   void Open() {
+    // Small searches run apart from the others: now all are small, now some, now none.
+    constexpr SmallLimits kLimits[] = {{}, {0, 64}, {0, 0}};
+    SmallLimits::Standard() = kLimits[opened_++ % std::size(kLimits)];
     auto engine = Engine::Open({.data_dir = directory_.path(), .threads = GetParam().threads});
     ASSERT_TRUE(engine.ok()) << engine.status();
     engine_ = *std::move(engine);
@@ -92,6 +97,7 @@ class EngineModelTest : public ::testing::TestWithParam<Case> {
 
   TemporaryDirectory directory_;
   std::unique_ptr<Engine> engine_;
+  size_t opened_ = 0;  // so often
   std::unique_ptr<ReferenceCollection> reference_;
 };
 

@@ -203,7 +203,9 @@ TEST_F(SchedulerTest, AnswersAreTheSameUnderEveryLoad) {
     alone.push_back(*result);
   }
   for (const size_t threads : {1, 2, 5}) {
-    Scheduler scheduler(threads, 100000);
+    // Some of the searches are small: all of few queries, or those whose filter leaves few rows, or most of both.
+    const SmallLimits small{threads == 5 ? 2 * kDocuments : 0, 64};
+    Scheduler scheduler(threads, 100000, small);
     std::vector<std::thread> clients;
     for (size_t client = 0; client < 8; ++client) {
       clients.emplace_back([&, client] {
@@ -211,7 +213,7 @@ TEST_F(SchedulerTest, AnswersAreTheSameUnderEveryLoad) {
         for (size_t i = 0; i < kRequests; ++i) {
           std::unique_ptr<SearchJob> job = Job(request(i), &outcomes[i]);
           job->manifest = manifests[(i + client) % manifests.size()];
-          scheduler.Submit(std::move(job));
+          (i + client) % 3 == 0 ? scheduler.Submit(std::move(job)) : scheduler.Serve(std::move(job));
         }
         for (size_t i = 0; i < kRequests; ++i) {
           const auto result = outcomes[i].get();
@@ -230,6 +232,76 @@ TEST_F(SchedulerTest, AnswersAreTheSameUnderEveryLoad) {
     }
     for (std::thread& client : clients) client.join();
     EXPECT_EQ(scheduler.queued_queries(), 0u);
+  }
+}
+
+// On the thread that came with them, where nothing else is at work; the answer is there when Serve returns.
+TEST_F(SchedulerTest, SmallSearchesWaitForNobody) {
+  Scheduler scheduler(1, 1000, {kDocuments, 64});
+  const auto at_once = [&](SearchRequest request) {
+    Outcome outcome;
+    scheduler.Serve(Job(std::move(request), &outcome));
+    const bool there = outcome.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+    EXPECT_TRUE(outcome.get().ok());
+    return there;
+  };
+  EXPECT_TRUE(at_once({.queries = {queries_[0]}}));
+  EXPECT_TRUE(at_once({.queries = {queries_[0]}, .filter = "n >= 0"}));
+  EXPECT_TRUE(at_once({.queries = {queries_[0], queries_[1]}, .filter = "n BETWEEN 10 AND 19"}));
+  // Beside a scan that does not end.
+  std::promise<void> begun, release;
+  Outcome unused;
+  std::unique_ptr<SearchJob> slow = Job({.queries = {queries_.begin(), queries_.end()}}, &unused);
+  slow->done = [&](const absl::StatusOr<SearchResult>&) {
+    begun.set_value();
+    release.get_future().wait();
+  };
+  scheduler.Submit(std::move(slow));
+  begun.get_future().wait();
+  EXPECT_TRUE(at_once({.queries = {queries_[0]}}));
+  release.set_value();
+  EXPECT_EQ(scheduler.queued_queries(), 0u);
+  EXPECT_EQ(scheduler.counters().queries, 5u + queries_.size());
+  // What is refused, and what nobody waits for.
+  Scheduler narrow(1, 1, {kDocuments, 64});
+  Outcome refused, cancelled;
+  narrow.Serve(Job({.queries = {queries_[0], queries_[1]}}, &refused));
+  EXPECT_EQ(refused.get().status().code(), absl::StatusCode::kResourceExhausted);
+  narrow.Serve(Job({.queries = {queries_[0]}, .cancelled = std::make_shared<std::atomic<bool>>(true)}, &cancelled));
+  EXPECT_EQ(cancelled.get().status().code(), absl::StatusCode::kCancelled);
+}
+
+// More come than run: they are left to those that run, whoever comes first and however each ends.
+TEST_F(SchedulerTest, SmallSearchesThatWaitAreRunByOthers) {
+  for (int round = 0; round < 20; ++round) {
+    std::vector<Outcome> outcomes(240);
+    {
+      Scheduler scheduler(2, 100000, {kDocuments, 64});
+      std::vector<std::thread> clients;
+      for (size_t client = 0; client < 6; ++client) {
+        clients.emplace_back([&, client] {
+          for (size_t i = client; i < outcomes.size(); i += 6) {
+            SearchRequest request{.queries = {queries_[i % queries_.size()]}, .k = 1 + i % 5};
+            if (i % 4 == 1) request.filter = absl::StrCat("n = ", i % kDocuments);
+            if (i % 4 == 2) request.rerank = 10;
+            request.with_attributes = i % 7 == 3;
+            scheduler.Serve(Job(std::move(request), &outcomes[i]));
+          }
+        });
+      }
+      for (std::thread& client : clients) client.join();
+    }
+    for (size_t i = 0; i < outcomes.size(); ++i) {
+      ASSERT_EQ(outcomes[i].wait_for(std::chrono::seconds(0)), std::future_status::ready) << i;
+      const auto result = outcomes[i].get();
+      ASSERT_TRUE(result.ok()) << result.status();
+      if (i % 4 == 1) {
+        ASSERT_EQ(result->hits[0].size(), 1u);
+        EXPECT_EQ(result->hits[0][0].id, absl::StrCat("d", i % kDocuments));
+      } else if (i % 4 != 2) {
+        ExpectHits(result->hits[0], shards_.reference().Search(queries_[i % queries_.size()], 1 + i % 5));
+      }
+    }
   }
 }
 
