@@ -1,6 +1,8 @@
 #include "index/search/scan_filters.h"
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -18,6 +20,16 @@ uint64_t LanesWithBits(uint64_t word) {
   // Bits 0, 16, 32, 48 come to 48, 49, 50, 51, and no two sums carry.
   return ((any >> 15) * ((uint64_t{1} << 48) | (uint64_t{1} << 33) | (uint64_t{1} << 18) | (uint64_t{1} << 3))) >> 48 &
          15;
+}
+
+// Whether each of a unit's blocks has a row: as most have of a filter that leaves many.
+bool AllBlocks(const uint64_t* rows) {
+  std::array<uint16_t, kUnitBlocks> blocks;
+  static_assert(simd::kBlockRows == 16);
+  std::memcpy(blocks.data(), rows, sizeof(blocks));
+  uint16_t none = 0;
+  for (const uint16_t block : blocks) none |= static_cast<uint16_t>(block == 0);
+  return none == 0;
 }
 
 }  // namespace
@@ -173,6 +185,10 @@ BlockSet ScanFilters::Blocks(size_t group, const ScanUnit& unit) const {
   static_assert(simd::kBlockRows == 16);
   constexpr uint32_t kWordBlocks = 64 / simd::kBlockRows;
   const RowSet& rows = rows_[group][unit.part].set;
+  if (unit.size() == kUnitBlocks && AllBlocks(rows.data() + unit.begin / kWordBlocks)) {
+    blocks.AddFirst(kUnitBlocks);
+    return blocks;
+  }
   for (uint32_t begin = 0; begin < unit.size(); begin += 64) {
     const uint32_t end = std::min(begin + 64, unit.size());
     uint64_t bits = 0;  // a register, while the blocks of a word are gathered

@@ -29,7 +29,8 @@ class BlockSet {
  public:
   void Add(uint32_t block) { words_[block / 64] |= uint64_t{1} << (block % 64); }
   void AddFirst(uint32_t count) {
-    for (uint32_t block = 0; block < count; ++block) Add(block);
+    for (uint32_t begin = 0; begin < count; begin += 64)
+      words_[begin / 64] |= count - begin >= 64 ? ~uint64_t{0} : (uint64_t{1} << (count - begin)) - 1;
   }
   // Bit i stands for block + i; all of them lie in one word.
   void AddBits(uint32_t block, uint64_t bits) { words_[block / 64] |= bits << (block % 64); }
