@@ -17,6 +17,13 @@ constexpr uint64_t kSeed = 1;
 
 uint32_t MostBits(uint32_t dims) { return std::min(kMaxAutoBits, std::max(kLeastUsualBits, kMaxLevels * dims)); }
 
+// Before anything is measured. The first model knows no mean: its codes tell little of l2's rows that lie far from 0,
+// so as many are scored by their floats as there are, mostly, until the first fit.
+uint32_t FirstRerank(Metric metric) {
+  constexpr uint32_t kBlindRerank = 2000;
+  return metric == Metric::kL2 ? kBlindRerank : kUnmeasuredRerank;
+}
+
 }  // namespace
 
 uint32_t UsualBits(uint32_t dims) { return std::clamp((2 * dims + 31) / 32 * 32, kLeastUsualBits, kMostUsualBits); }
@@ -60,7 +67,7 @@ void BeginLearning(const CollectionConfig& config, CollectionManifest& manifest)
   record.version = manifest.default_version;
   record.keeps_floats = config.store_floats != FloatStorage::kNone;
   record.measures_rerank = record.keeps_floats && config.default_rerank == 0;
-  if (record.measures_rerank) manifest.default_rerank = kUnmeasuredRerank;
+  if (record.measures_rerank) manifest.default_rerank = FirstRerank(record.config.metric);
   // As they came, so that nothing is refused for how they are kept for a while.
   if (!record.keeps_floats) manifest.store_floats = FloatStorage::kFloat32;
 }

@@ -94,6 +94,33 @@ class EngineLearnTest : public ::testing::Test {
   std::unique_ptr<Engine> engine_;
 };
 
+// Signs of floats that are all positive tell nothing: until there is a mean, the floats do.
+TEST_F(EngineLearnTest, DistancesFarFromZeroAreFoundBeforeTheFirstFit) {
+  const AutoBinarizerConfig distances{.dims = kDims, .bits = 96, .metric = Metric::kL2};
+  ASSERT_TRUE(
+      engine_->CreateCollection({.name = "c", .store_floats = FloatStorage::kFloat32, .auto_binarizer = distances}, "")
+          .ok());
+  constexpr size_t kFew = 490;
+  Matrix far{kFew, kDims, {rows_.values.begin(), rows_.values.begin() + kFew * kDims}}, queries = queries_;
+  for (float& value : far.values) value += 1000;
+  for (float& value : queries.values) value += 1000;
+  UpsertRequest request{.collection = "c"};
+  for (size_t i = 0; i < kFew; ++i)
+    request.documents.push_back(
+        {.id = absl::StrCat(i), .embeddings = {{.values = absl::MakeConstSpan(far.row(i), kDims)}}});
+  ASSERT_TRUE(UpsertAndWait(*engine_, std::move(request)).ok());
+  EXPECT_EQ(Info().default_rerank, 2000u);
+  const auto exact = ExactNeighbors(far, queries, 10, Metric::kL2, 1);
+  for (size_t q = 0; q < kQueries; ++q) {
+    const auto found = SearchAndWait(
+        *engine_,
+        {.collection = "c", .queries = {absl::MakeConstSpan(queries.row(q), kDims)}, .collection_rerank = true});
+    ASSERT_TRUE(found.ok()) << found.status();
+    ASSERT_EQ(found->hits[0].size(), 10u);
+    for (size_t i = 0; i < 10; ++i) EXPECT_EQ(found->hits[0][i].id, absl::StrCat(exact[q * 10 + i]));
+  }
+}
+
 TEST_F(EngineLearnTest, ServesAtOnceThenLearnsAndNothingGetsWorse) {
   Create(FloatStorage::kFloat16);
   Write(0, 450);
