@@ -14,6 +14,7 @@ void PickedRows::Take(const ScanTarget& target, uint32_t part, absl::Span<const 
   const ScanTarget::Part& from = target.parts()[part];
   const CodeColumn& column = *from.space->column;
   for (const uint16_t row : rows) {
+    __builtin_prefetch(column.presence() + row);  // what documents() and whoever takes the rows look at
     if (column.grouped() && !column.has(row)) continue;
     places_.push_back({from.PositionOf(row), static_cast<uint16_t>(column.place(row) % simd::kBlockRows), row});
   }

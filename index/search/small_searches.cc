@@ -117,22 +117,27 @@ SmallSearches::Group SmallSearches::Take() {
 }
 
 void SmallSearches::Run(std::unique_ptr<SearchJob> job) {
+  job->submitted = SteadyNow();
+  const bool alone = job->version.binarizer->memory_bytes() <= limits_.model_bytes;
   Group group;
   {
     MutexLock lock(&mutex_);
-    queued_queries_ += job->request.queries.size();
-    job->submitted = SteadyNow();
-    waiting_.push_back(std::move(job));
-    if (runners_ >= most_runners_) return;
-    ++runners_;
+    if (alone) {
+      group.push_back(std::move(job));
+    } else {
+      queued_queries_ += job->request.queries.size();
+      waiting_.push_back(std::move(job));
+      if (runners_ >= most_runners_) return;
+      ++runners_;
+      group = Take();
+    }
     ++callers_;
-    group = Take();
   }
   run_(std::move(group));
   MutexLock lock(&mutex_);
-  if (waiting_.empty()) {
+  if (!alone && waiting_.empty()) {
     --runners_;
-  } else {
+  } else if (!alone) {
     pool_.Submit([this] { GoOn(); });
   }
   if (--callers_ == 0) left_.NotifyAll();

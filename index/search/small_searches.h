@@ -19,18 +19,21 @@
 namespace bebr {
 
 // What is little: of a collection that is read whole its rows, and of a filter the rows that it leaves, each of which
-// has a block of its own; both times the queries.
+// has a block of its own; both times the queries. And of a model what stays in a processor's caches, so that one query
+// is encoded alone in about the time that it takes among others.
 struct SmallLimits {
   uint64_t rows = 16384;
   uint64_t picked = 1024;
+  size_t model_bytes = 512 << 10;
   // Those of a Scheduler that is told none; tests change them before it is there.
   static SmallLimits& Standard();
 };
 
 // SmallSearches runs searches that cost less than to hand them from thread to thread: of small collections, and those
-// whose filter leaves few rows, as of one tenant. They wait for no scan. The thread that comes with one runs it, or, if
-// as many as there are processors run some already, leaves it to those: then they run it with all others that wait and
-// see the same rows, as many queries are encoded in less time than one by one.
+// whose filter leaves few rows, as of one tenant. They wait for no scan. The thread that comes with one runs it. Only
+// where the model is large, and as many threads as there are processors run some already, it leaves it to those: then
+// they run it with all others that wait and see the same rows, as many queries are encoded in less time than one by
+// one.
 //
 // Thread safety: all methods may be called from any thread. Liveness: whoever stops running has seen, under the lock,
 // that nothing waits. AwaitCallers is called before `pool` ends; what it has to run then uses this until it has ended.
@@ -64,7 +67,7 @@ class SmallSearches {
   CondVar left_;  // the last caller
   std::deque<std::unique_ptr<SearchJob>> waiting_ ABSL_GUARDED_BY(mutex_);
   size_t queued_queries_ ABSL_GUARDED_BY(mutex_) = 0;
-  size_t runners_ ABSL_GUARDED_BY(mutex_) = 0;
+  size_t runners_ ABSL_GUARDED_BY(mutex_) = 0;  // of groups that waited
   size_t callers_ ABSL_GUARDED_BY(mutex_) = 0;  // of Run that run a group
   Mutex targets_mutex_;
   std::map<std::pair<const CollectionView*, uint32_t>, std::weak_ptr<const ScanTarget>> targets_

@@ -31,7 +31,7 @@ class EngineModelTest : public ::testing::TestWithParam<Case> {
  protected:
   void Open() {
     // Small searches run apart from the others: now all are small, now some, now none.
-    constexpr SmallLimits kLimits[] = {{}, {0, 64}, {0, 0}};
+    constexpr SmallLimits kLimits[] = {{}, {0, 64, 0}, {0, 0, 0}};
     SmallLimits::Standard() = kLimits[opened_++ % std::size(kLimits)];
     auto engine = Engine::Open({.data_dir = directory_.path(), .threads = GetParam().threads});
     ASSERT_TRUE(engine.ok()) << engine.status();

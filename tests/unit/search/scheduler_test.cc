@@ -204,7 +204,7 @@ TEST_F(SchedulerTest, AnswersAreTheSameUnderEveryLoad) {
   }
   for (const size_t threads : {1, 2, 5}) {
     // Some of the searches are small: all of few queries, or those whose filter leaves few rows, or most of both.
-    const SmallLimits small{threads == 5 ? 2 * kDocuments : 0, 64};
+    const SmallLimits small{threads == 5 ? 2 * kDocuments : 0, 64, threads == 2 ? 0 : size_t{1} << 20};
     Scheduler scheduler(threads, 100000, small);
     std::vector<std::thread> clients;
     for (size_t client = 0; client < 8; ++client) {
@@ -276,7 +276,7 @@ TEST_F(SchedulerTest, SmallSearchesThatWaitAreRunByOthers) {
   for (int round = 0; round < 20; ++round) {
     std::vector<Outcome> outcomes(240);
     {
-      Scheduler scheduler(2, 100000, {kDocuments, 64});
+      Scheduler scheduler(2, 100000, {kDocuments, 64, /*model_bytes=*/0});
       std::vector<std::thread> clients;
       for (size_t client = 0; client < 6; ++client) {
         clients.emplace_back([&, client] {
