@@ -2,6 +2,7 @@
 #ifndef BEBR_INDEX_CATALOG_ALIASES_H_
 #define BEBR_INDEX_CATALOG_ALIASES_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -12,6 +13,9 @@
 
 namespace bebr {
 
+// All of them are written at each change.
+inline constexpr size_t kMaxAliases = 10000;
+
 // Collections by alias.
 using Aliases = std::map<std::string, std::string, std::less<>>;
 
@@ -21,8 +25,9 @@ struct AliasList {
   uint64_t generation = 0;  // how often they were changed
 };
 
-// None if none were ever written. DATA_LOSS, naming the file, if it is damaged, missing, or an older copy.
-absl::StatusOr<AliasList> ReadAliases(const std::string& data_dir);
+// None if none were ever written. DATA_LOSS, naming the file, if it is damaged, or missing or an older copy though the
+// aliases were changed `generation` times (CatalogRecord).
+absl::StatusOr<AliasList> ReadAliases(const std::string& data_dir, uint64_t generation);
 
 // Replaces all at once. An error: they are as before.
 absl::Status WriteAliases(const std::string& data_dir, const AliasList& list);

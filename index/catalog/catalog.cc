@@ -16,17 +16,39 @@ namespace {
 
 // In a collection's directory, between its name and what tells it from others of the name; in no name.
 constexpr std::string_view kNumberMark = "+";
+// Before the directory of a collection that was dropped.
+constexpr std::string_view kDeleted = ".deleted-";
+
+// Removes what is in a directory, as far as the disk lets it.
+void Empty(const std::string& directory) {
+  for (const auto& list : {ListDirectories(directory), ListFiles(directory)}) {
+    for (const std::string& name : list.value_or(std::vector<std::string>())) {
+      RemoveAll(absl::StrCat(directory, "/", name)).IgnoreError();
+    }
+  }
+}
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Catalog>> Catalog::Open(const std::string& data_dir) {
   std::unique_ptr<Catalog> catalog(new Catalog(data_dir));
   BEBR_RETURN_IF_ERROR(CreateDirectories(catalog->root_));
+  absl::StatusOr<CatalogRecord> record = ReadCatalogRecord(data_dir);
+  {
+    MutexLock lock(&catalog->record_mutex_);
+    catalog->record_status_ = record.status();
+    if (record.ok()) catalog->record_ = *std::move(record);
+  }
   BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectories(catalog->root_));
   for (const std::string& name : names) {
     if (!name.starts_with('.')) continue;
     LogInfo("removing what an interrupted operation left: {}", name);
-    BEBR_RETURN_IF_ERROR(RemoveAll(absl::StrCat(catalog->root_, "/", name)));
+    const std::string path = absl::StrCat(catalog->root_, "/", name);
+    if (name.starts_with(kDeleted)) {
+      catalog->RemoveDropped(CollectionOfDirectory(std::string_view(name).substr(kDeleted.size())), path);
+    } else if (const absl::Status removed = RemoveAll(path); !removed.ok()) {
+      LogWarning("it is left: {}", std::string(removed.message()));
+    }
   }
   return catalog;
 }
@@ -52,16 +74,16 @@ absl::StatusOr<std::string> Catalog::NewDirectory(const std::string& name) {
 absl::StatusOr<std::vector<std::string>> Catalog::Names() {
   BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> entries, ListDirectories(root_));
   std::vector<std::string> names;
+  MutexLock record_lock(&record_mutex_);
   MutexLock lock(&mutex_);
   for (const std::string& entry : entries) {
     const std::string path = absl::StrCat(root_, "/", entry);
     const auto directories = ListDirectories(path);
     const auto files = ListFiles(path);
     const bool empty = directories.ok() && files.ok() && directories->empty() && files->empty();
-    const size_t mark = std::min(entry.find(kNumberMark), entry.size());
-    const std::string name = entry.substr(0, mark);
+    const std::string name(CollectionOfDirectory(entry));
     uint32_t number = 0;
-    const bool numbered = mark == entry.size() || absl::SimpleAtoi(entry.substr(mark + 1), &number);
+    const bool numbered = name.size() == entry.size() || absl::SimpleAtoi(entry.substr(name.size() + 1), &number);
     const auto known = directories_.find(name);
     const bool second = known != directories_.end() && known->second != entry;
     if (empty || !numbered || !ValidateName("name", name).ok() || second) {
@@ -73,15 +95,66 @@ absl::StatusOr<std::vector<std::string>> Catalog::Names() {
     names.push_back(name);
   }
   std::sort(names.begin(), names.end());
+  const auto before = record_.collections.value_or(std::set<std::string, std::less<>>());
+  missing_ = before;
+  for (const std::string& name : names) missing_.erase(name);
+  record_.collections = missing_;
+  record_.collections->insert(names.begin(), names.end());
+  if (*record_.collections == before) return names;
+  // Without it a collection that goes missing is not noticed; the next change tries again.
+  const absl::Status saved = SaveRecord();
+  if (!saved.ok()) LogWarning("which collections there are is not noted: {}", saved.ToString());
   return names;
 }
 
-absl::StatusOr<CollectionManifest> Catalog::Load(std::string_view name) const {
-  const std::string path = CollectionPath(name);
+std::vector<std::string> Catalog::Missing() const {
+  MutexLock lock(&mutex_);
+  return {missing_.begin(), missing_.end()};
+}
+
+bool Catalog::IsMissing(std::string_view name) const {
+  MutexLock lock(&mutex_);
+  return missing_.contains(name);
+}
+
+absl::Status Catalog::SaveRecord() {
+  BEBR_RETURN_IF_ERROR(record_status_);
+  return WriteCatalogRecord(data_dir_, record_);
+}
+
+absl::Status Catalog::SetListed(std::string_view name, bool listed) {
+  MutexLock lock(&record_mutex_);
+  if (!record_.collections.has_value()) record_.collections.emplace();
+  if (listed) {
+    record_.collections->emplace(name);
+  } else {
+    record_.collections->erase(std::string(name));
+  }
+  return SaveRecord();
+}
+
+absl::StatusOr<CollectionManifest> Catalog::Load(std::string_view name) {
+  BEBR_ASSIGN_OR_RETURN(const std::string path, FindAgain(name));
   BEBR_ASSIGN_OR_RETURN(CollectionManifest manifest, ReadManifest(path));
   if (manifest.name == name) return manifest;
-  return absl::DataLossError(
-      absl::StrFormat("%s/manifest.json is the manifest of collection \"%s\"", path, manifest.name));
+  return WrongManifest(path, manifest.name);
+}
+
+absl::StatusOr<std::string> Catalog::FindAgain(std::string_view name) {
+  std::string path = CollectionPath(name);
+  if (!IsMissing(name)) return path;
+  BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> entries, ListDirectories(root_));
+  for (const std::string& entry : entries) {
+    if (CollectionOfDirectory(entry) != name) continue;
+    BEBR_ASSIGN_OR_RETURN(const bool there, FileExists(absl::StrCat(root_, "/", entry, "/manifest.json")));
+    if (!there) continue;
+    MutexLock lock(&mutex_);
+    missing_.erase(std::string(name));
+    used_.insert(entry);
+    directories_[std::string(name)] = entry;
+    return absl::StrCat(root_, "/", entry);
+  }
+  return MissingCollection(path);
 }
 
 absl::Status Catalog::Build(const std::string& name, const Fill& fill) {
@@ -98,8 +171,13 @@ absl::Status Catalog::Build(const std::string& name, const Fill& fill) {
     RemoveAll(building).IgnoreError();  // the first error is the one that counts
     return status;
   }
-  MutexLock lock(&mutex_);
-  directories_[name] = directory;
+  {
+    MutexLock lock(&mutex_);
+    directories_[name] = directory;
+  }
+  // Last, so that a crash makes no missing collection of it. A start lists what it finds.
+  const absl::Status listed = SetListed(name, true);
+  if (!listed.ok()) LogWarning("that there is a collection {} is not noted: {}", name, listed.ToString());
   return status;
 }
 
@@ -134,35 +212,80 @@ absl::Status Catalog::Update(const CollectionManifest& before, const CollectionM
 }
 
 absl::Status Catalog::Remove(std::string_view name) {
-  const std::string path = CollectionPath(name);
-  const std::string deleted = absl::StrCat(root_, "/.deleted-", path.substr(path.rfind('/') + 1));
-  BEBR_RETURN_IF_ERROR(RemoveAll(deleted));
-  BEBR_RETURN_IF_ERROR(RenameDirectory(path, deleted));
+  const std::string path = CollectionPath(name), directory = path.substr(path.rfind('/') + 1);
+  const std::string deleted = absl::StrFormat("%s/%s%s", root_, kDeleted, directory);
+  BEBR_ASSIGN_OR_RETURN(const bool there, FileExists(path));
+  if (there) {
+    BEBR_RETURN_IF_ERROR(RemoveAll(deleted));
+    BEBR_RETURN_IF_ERROR(RenameDirectory(path, deleted));
+  } else {
+    BEBR_RETURN_IF_ERROR(SetListed(name, false));
+  }
   {
     MutexLock lock(&mutex_);
     directories_.erase(std::string(name));
-    used_.insert(path.substr(path.rfind('/') + 1));
+    used_.insert(directory);
+    missing_.erase(std::string(name));
   }
-  const absl::Status removed = RemoveAll(deleted);
-  if (!removed.ok()) LogWarning("files of a dropped collection are left: {}", std::string(removed.message()));
+  if (there) RemoveDropped(name, deleted);
   return absl::OkStatus();
 }
 
-absl::Status Catalog::Restore(const CollectionManifest& manifest, const std::string& from) {
+void Catalog::RemoveDropped(std::string_view name, const std::string& directory) {
+  // While it is there the next start knows that nothing is missing; so it stays until the list is written. On a full
+  // disk what is in it makes room for that.
+  absl::Status status = SetListed(name, false);
+  if (!status.ok()) {
+    Empty(directory);
+    status = SetListed(name, false);
+  }
+  if (status.ok()) status = RemoveAll(directory);
+  if (!status.ok()) LogWarning("files of a dropped collection are left: {}", std::string(status.message()));
+}
+
+absl::Status Catalog::Restore(const CollectionManifest& manifest, const std::string& from, const Fill& change) {
   return Build(manifest.name, [&](const std::string& building) -> absl::Status {
     BEBR_RETURN_IF_ERROR(CopyDirectory(from, building, ".sst"));
+    BEBR_RETURN_IF_ERROR(change(building));
     return WriteManifest(building, manifest);
   });
 }
 
 absl::StatusOr<Aliases> Catalog::LoadAliases() {
-  BEBR_ASSIGN_OR_RETURN(AliasList list, ReadAliases(data_dir_));
-  aliases_generation_ = list.generation;
+  MutexLock lock(&record_mutex_);
+  BEBR_RETURN_IF_ERROR(record_status_);
+  BEBR_ASSIGN_OR_RETURN(AliasList list, ReadAliases(data_dir_, record_.aliases_generation));
+  NoteAliases(list.generation);
   return std::move(list.aliases);
 }
 
 absl::Status Catalog::SaveAliases(Aliases aliases) {
-  return WriteAliases(data_dir_, {std::move(aliases), ++aliases_generation_});
+  MutexLock lock(&record_mutex_);
+  const uint64_t generation = record_.aliases_generation + 1;
+  BEBR_RETURN_IF_ERROR(WriteAliases(data_dir_, {std::move(aliases), generation}));
+  NoteAliases(generation);
+  return absl::OkStatus();
+}
+
+void Catalog::NoteAliases(uint64_t generation) {
+  if (generation == record_.aliases_generation) return;
+  record_.aliases_generation = generation;
+  // They are newer than it says, then, which is no damage; the next change tries again.
+  const absl::Status noted = SaveRecord();
+  if (!noted.ok()) LogWarning("how often the aliases were changed is not noted: {}", noted.ToString());
+}
+
+std::string_view CollectionOfDirectory(std::string_view directory) {
+  return directory.substr(0, directory.find(kNumberMark));
+}
+
+absl::Status MissingCollection(const std::string& path) {
+  return absl::DataLossError(absl::StrFormat(
+      "%s is missing, though catalog.json lists the collection. Put it back, and it is served; or drop it", path));
+}
+
+absl::Status WrongManifest(const std::string& path, std::string_view name) {
+  return absl::DataLossError(absl::StrFormat("%s/manifest.json is the manifest of collection \"%s\"", path, name));
 }
 
 }  // namespace bebr

@@ -16,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "index/base/mutex.h"
 #include "index/catalog/aliases.h"
+#include "index/catalog/catalog_record.h"
 #include "index/catalog/manifest.h"
 
 namespace bebr {
@@ -30,7 +31,7 @@ namespace bebr {
 // aliases, the caller lets in one change at a time.
 class Catalog {
  public:
-  // Removes what an interrupted creation or deletion left behind.
+  // Removes what an interrupted creation or deletion left behind, as far as the disk lets it.
   static absl::StatusOr<std::unique_ptr<Catalog>> Open(const std::string& data_dir);
 
   // The directory of a collection.
@@ -38,8 +39,10 @@ class Catalog {
   // Names of the collections that have a directory, sorted. What is none, such as lost+found or an empty directory, is
   // passed over with a warning. To be called before the others, unless there are none.
   absl::StatusOr<std::vector<std::string>> Names();
-  // The manifest of one of them, its binarizers loaded.
-  absl::StatusOr<CollectionManifest> Load(std::string_view name) const;
+  // Those that have none, though catalog.json lists them, as Names() found.
+  std::vector<std::string> Missing() const;
+  // The manifest of one of them, its binarizers loaded. Of a missing one DATA_LOSS, unless it is back.
+  absl::StatusOr<CollectionManifest> Load(std::string_view name);
   // Makes the directory with the manifest and the model file of its only version; `fill` adds what else is in it, and
   // need not sync it: all of it is synced before the directory is put in its place.
   using Fill = std::function<absl::Status(const std::string& directory)>;
@@ -48,12 +51,13 @@ class Catalog {
   // is written first.
   absl::Status Update(const CollectionManifest& before, const CollectionManifest& manifest,
                       std::string_view model_file);
-  // After this the collection does not exist; its files are gone or will be at the next Open. An error: it is as
-  // before.
+  // After this the collection does not exist; its files, if it has any, are gone or will be at the next Open. An error:
+  // it is as before.
   absl::Status Remove(std::string_view name);
 
-  // Makes a collection of what is in the directory `from`, a snapshot: manifest, models and shards.
-  absl::Status Restore(const CollectionManifest& manifest, const std::string& from);
+  // Makes a collection of what is in the directory `from`, a snapshot: models and shards; `change`, which syncs what it
+  // writes, gets the copy before it is put in its place.
+  absl::Status Restore(const CollectionManifest& manifest, const std::string& from, const Fill& change);
 
   // The second replaces all at once, and comes after the first.
   absl::StatusOr<Aliases> LoadAliases();
@@ -66,14 +70,35 @@ class Catalog {
   // A directory for a new collection: NAME, or NAME+2 and so on.
   absl::StatusOr<std::string> NewDirectory(const std::string& name);
 
+  bool IsMissing(std::string_view name) const;
+  // The directory of a collection; if it was missing, as it is now.
+  absl::StatusOr<std::string> FindAgain(std::string_view name);
+
+  // Takes a collection into catalog.json, or out of it.
+  absl::Status SetListed(std::string_view name, bool listed);
+  void NoteAliases(uint64_t generation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(record_mutex_);
+  absl::Status SaveRecord() ABSL_EXCLUSIVE_LOCKS_REQUIRED(record_mutex_);
+  // Removes `directory`, which was a collection's, once catalog.json does not list `name`; all that is in it before.
+  void RemoveDropped(std::string_view name, const std::string& directory);
+
   explicit Catalog(const std::string& data_dir) : data_dir_(data_dir), root_(data_dir + "/collections") {}
   const std::string data_dir_;
   const std::string root_;
-  uint64_t aliases_generation_ = 0;
+  Mutex record_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);  // held while catalog.json is written
+  CatalogRecord record_ ABSL_GUARDED_BY(record_mutex_);
+  absl::Status record_status_ ABSL_GUARDED_BY(record_mutex_);  // why it cannot be read: then it is not written
   mutable Mutex mutex_;
+  std::set<std::string, std::less<>> missing_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, std::string, std::less<>> directories_ ABSL_GUARDED_BY(mutex_);  // by collection
   std::set<std::string> used_ ABSL_GUARDED_BY(mutex_);  // directories that are or were a collection's
 };
+
+// The collection that a directory under collections/ is named for.
+std::string_view CollectionOfDirectory(std::string_view directory);
+// The error of a collection that catalog.json lists and that has no directory; `path` is where it would be.
+absl::Status MissingCollection(const std::string& path);
+// That of one whose manifest is another collection's.
+absl::Status WrongManifest(const std::string& path, std::string_view name);
 
 }  // namespace bebr
 

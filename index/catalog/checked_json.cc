@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_format.h"
 #include "index/base/checksum.h"
+#include "index/base/file.h"
 #include "index/base/status_macros.h"
 #include "index/catalog/json_numbers.h"
 
@@ -38,6 +39,20 @@ absl::Status CheckFormat(const nlohmann::json& object, uint32_t newest) {
   if (format >= 1 && format <= newest) return absl::OkStatus();
   return absl::FailedPreconditionError(
       absl::StrFormat("format is %d; this server reads 1 to %d. Was it written by a newer one?", format, newest));
+}
+
+absl::Status ReadCheckedJson(const std::string& path, uint32_t newest, bool needed,
+                             const std::function<absl::Status(const nlohmann::json&)>& read) {
+  BEBR_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  try {
+    nlohmann::json object = nlohmann::json::parse(text);
+    absl::Status status = CheckFormat(object, newest);
+    if (status.ok()) status = CheckJson(object, needed);
+    if (status.ok()) status = read(object);
+    return status.ok() ? status : WithPath(status, path);
+  } catch (const nlohmann::json::exception& error) {
+    return absl::DataLossError(absl::StrFormat("%s: %s", path, error.what()));
+  }
 }
 
 absl::Status WithPath(const absl::Status& status, const std::string& path) {

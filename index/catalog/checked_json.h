@@ -3,6 +3,7 @@
 #define BEBR_INDEX_CATALOG_CHECKED_JSON_H_
 
 #include <cstdint>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -21,6 +22,11 @@ absl::Status CheckJson(nlohmann::json& object, bool needed);
 // FAILED_PRECONDITION unless "format" is 1 to `newest`, the newest format of such a file that this server knows; it
 // reads all older ones. Throws json::exception if it is missing.
 absl::Status CheckFormat(const nlohmann::json& object, uint32_t newest);
+
+// Passes the object of the file at `path` to `read`, without its checksum, after these two checks. DATA_LOSS if it is
+// no such object; errors name the path, and no exception leaves it.
+absl::Status ReadCheckedJson(const std::string& path, uint32_t newest, bool needed,
+                             const std::function<absl::Status(const nlohmann::json&)>& read);
 
 // The error with the file that it is about.
 absl::Status WithPath(const absl::Status& status, const std::string& path);

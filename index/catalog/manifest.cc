@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "absl/random/random.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
@@ -160,6 +161,7 @@ std::string ToJson(const CollectionManifest& manifest) {
   if (const auto& mark = manifest.mark; mark.has_value()) {
     object["generation"] = mark->generation;
     object["sequence"] = mark->sequence;
+    if (!mark->identity.empty()) object["identity"] = mark->identity;
   }
   if (manifest.auto_record.has_value()) object["auto_binarizer"] = ToJson(*manifest.auto_record);
   return WriteCheckedJson(std::move(object));
@@ -187,6 +189,7 @@ absl::StatusOr<std::optional<StoreMark>> ParseMark(const json& object) {
   StoreMark mark;
   BEBR_ASSIGN_OR_RETURN(mark.generation, Number<uint64_t>(object, "generation"));
   BEBR_ASSIGN_OR_RETURN(mark.sequence, Number<uint64_t>(object, "sequence"));
+  mark.identity = object.value("identity", "");
   return mark;
 }
 
@@ -247,6 +250,11 @@ absl::StatusOr<std::string> ReadNeeded(const std::string& path) {
 }
 
 }  // namespace
+
+std::string NewIdentity(std::string_view name) {
+  thread_local absl::BitGen random;
+  return absl::StrFormat("%s/%016x", name, absl::Uniform<uint64_t>(random));
+}
 
 std::string ModelPath(const std::string& directory, uint32_t version) {
   return absl::StrFormat("%s/models/%d.safetensors", directory, version);

@@ -113,6 +113,9 @@ struct CollectionManifest {
 absl::StatusOr<CollectionManifest> ReadManifest(const std::string& directory);
 absl::Status WriteManifest(const std::string& directory, const CollectionManifest& manifest, bool synced = true);
 
+// A new one for a collection of that name: for its manifest and its store (StoreMark).
+std::string NewIdentity(std::string_view name);
+
 // Where a directory has the model file of one of its versions.
 std::string ModelPath(const std::string& directory, uint32_t version);
 

@@ -39,6 +39,19 @@ absl::Status MergeStores(const std::string& path, CollectionManifest& manifest,
   return FinishMergingShardStores(path);
 }
 
+// A collection of an earlier server has no identity: its store gets one, and then its manifest, which a crash in
+// between finds there.
+absl::Status GiveIdentity(const std::string& path, CollectionManifest& manifest, CollectionStore& store) {
+  if (manifest.mark.has_value() && !manifest.mark->identity.empty()) return absl::OkStatus();
+  if (store.mark().identity.empty()) BEBR_RETURN_IF_ERROR(store.SetIdentity(NewIdentity(manifest.name)));
+  CollectionManifest marked = manifest;
+  if (!marked.mark.has_value()) marked.mark = store.mark();
+  marked.mark->identity = store.mark().identity;
+  BEBR_RETURN_IF_ERROR(WriteManifest(path, marked));
+  manifest.mark = marked.mark;
+  return absl::OkStatus();
+}
+
 // What the manifest knows of a version.
 VersionInfo Describe(const CollectionManifest& manifest, const Version& version) {
   VersionInfo info;
@@ -69,6 +82,10 @@ absl::StatusOr<std::shared_ptr<Collection>> Collection::Open(CollectionManifest 
   BEBR_RETURN_IF_ERROR(MergeStores(path, manifest, shared->cache));
   BEBR_ASSIGN_OR_RETURN(auto shards, ShardSet::Open(StorePath(path), manifest.shards, ContentsOf(manifest),
                                                     shared->cache, &shared->pool, &shared->commits));
+  if (const absl::Status given = GiveIdentity(path, manifest, shards->store()); !given.ok()) {
+    LogWarning("collection {} and its store get no identity before the next start: {}", manifest.name,
+               given.ToString());
+  }
   if (const absl::Status removed = RemoveUnfinishedRepair(path); !removed.ok()) {
     LogWarning("collection {}: what an interrupted repair left is not removed: {}", manifest.name, removed.ToString());
   }
@@ -281,7 +298,7 @@ void Collection::ReplaceManifest(CollectionManifest manifest) {
 absl::Status Collection::NoteGeneration() {
   const auto manifest = this->manifest();
   CollectionStore& store = shards_->store();
-  if (!manifest->mark.has_value() || store.generation() == manifest->mark->generation) return absl::OkStatus();
+  if (!manifest->mark.has_value() || store.mark().generation == manifest->mark->generation) return absl::OkStatus();
   return writes_.RunAlone([&] { return store.SetGeneration(manifest->mark->generation); });
 }
 

@@ -48,6 +48,12 @@ absl::Status Registry::Load() {
     MutexLock lock(&mutex_);
     unavailable_.emplace(names[i], status);
   });
+  for (const std::string& name : catalog_->Missing()) {
+    const absl::Status status = catalog_->Load(name).status();
+    LogError("collection {} is not served: {}", name, std::string(status.message()));
+    MutexLock lock(&mutex_);
+    unavailable_.emplace(name, status);
+  }
   LoadAliases();
   return absl::OkStatus();
 }
@@ -151,8 +157,9 @@ void Registry::Release(std::string_view name) {
 absl::Status Registry::Create(CollectionManifest manifest, std::string_view model_file) {
   BEBR_RETURN_IF_ERROR(Reserve(manifest.name));
   const absl::Cleanup release = [this, name = manifest.name] { Release(name); };
+  manifest.mark = StoreMark{.identity = NewIdentity(manifest.name)};
   const auto make_store = [&](const std::string& directory) {
-    return CollectionStore::Build(StorePath(directory), manifest.shards, shared_->cache);
+    return CollectionStore::Build(StorePath(directory), manifest.shards, shared_->cache, manifest.mark->identity);
   };
   BEBR_RETURN_IF_ERROR(catalog_->Create(manifest, model_file, make_store));
   return OpenMade(std::move(manifest));
@@ -161,7 +168,16 @@ absl::Status Registry::Create(CollectionManifest manifest, std::string_view mode
 absl::Status Registry::Restore(CollectionManifest manifest, const std::string& from) {
   BEBR_RETURN_IF_ERROR(Reserve(manifest.name));
   const absl::Cleanup release = [this, name = manifest.name] { Release(name); };
-  BEBR_RETURN_IF_ERROR(catalog_->Restore(manifest, from));
+  // It is another collection than the one of which the snapshot is.
+  const std::string identity = NewIdentity(manifest.name);
+  if (manifest.mark.has_value()) manifest.mark->identity = identity;
+  const auto mark_store = [&](const std::string& directory) -> absl::Status {
+    if (manifest.format == 1) return absl::OkStatus();  // its store is made, and gets one, when it is opened
+    BEBR_ASSIGN_OR_RETURN(const auto store,
+                          CollectionStore::Open(StorePath(directory), manifest.shards, shared_->cache));
+    return store->SetIdentity(identity);
+  };
+  BEBR_RETURN_IF_ERROR(catalog_->Restore(manifest, from, mark_store));
   return OpenMade(std::move(manifest));
 }
 
@@ -181,7 +197,7 @@ void Registry::RetryUnavailable() {
   const auto may_pass = [](const absl::Status& status) {
     return !status.ok() && !absl::IsDataLoss(status) && !absl::IsFailedPrecondition(status);
   };
-  std::vector<std::string> names;
+  std::vector<std::string> names = catalog_->Missing();
   bool aliases = false;
   {
     MutexLock lock(&mutex_);
@@ -281,7 +297,8 @@ absl::Status Registry::Change(std::string_view name, Edit edit, std::string_view
   BEBR_RETURN_IF_ERROR(edit(*collection, manifest));
   BEBR_RETURN_IF_ERROR(collection->NoteGeneration());
   const CollectionStore& store = collection->shards()->store();
-  manifest.mark = {.generation = store.generation() + 1, .sequence = store.sequence()};
+  manifest.mark = store.mark();
+  ++manifest.mark->generation;
   BEBR_RETURN_IF_ERROR(catalog_->Update(*collection->manifest(), manifest, model_file));
   collection->ReplaceManifest(std::move(manifest));
   // The manifest may be one ahead of the store, as after a crash; the next change tries again first.
@@ -322,6 +339,10 @@ absl::Status Registry::SetAlias(std::string_view alias, std::string_view name,
     return absl::FailedPreconditionError(absl::StrFormat(
         "alias \"%s\" names \"%s\", not \"%s\" (\"\" means that there is none): somebody has changed it meanwhile",
         alias, named, expected->substr(0, kMaxCollectionNameBytes)));
+  }
+  if (current == aliases.end() && aliases.size() >= kMaxAliases) {
+    return absl::ResourceExhaustedError(
+        absl::StrFormat("there are %d aliases and the limit is %d; delete one first", aliases.size(), kMaxAliases));
   }
   aliases[std::string(alias)] = name;
   return SaveAliases(std::move(aliases));

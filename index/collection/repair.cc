@@ -4,6 +4,8 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -27,6 +29,8 @@ constexpr size_t kBatchBytes = 4 << 20;
 constexpr size_t kEncodedAtATime = 256;
 constexpr size_t kMostNamed = 10;
 constexpr const char* kReportEnding = ".txt";
+constexpr std::string_view kDamaged = "/damaged-";
+constexpr std::string_view kHasTheFiles = " has the damaged files";
 constexpr uint64_t kCacheBytes = 8 << 20;
 
 // Fills a new store with what is left of a damaged one.
@@ -47,7 +51,7 @@ class Copy {
       for (auto& [version, waiting] : waiting_) Encode(*version, waiting);
     }
     BEBR_RETURN_IF_ERROR(Commit());
-    BEBR_RETURN_IF_ERROR(to_.SetGeneration(from_.generation()));
+    BEBR_RETURN_IF_ERROR(to_.SetGeneration(from_.mark().generation));
     return to_.Flush();
   }
   const RepairReport& report() const { return report_; }
@@ -142,7 +146,7 @@ class Copy {
     report_.lost.push_back(absl::StrFormat("%s of document %s", what, ShownInMessage({id.data(), id.size()})));
   }
 
-  absl::Status Commit() { return to_.Commit(std::exchange(batch_, {}), from_.sequence()).status(); }
+  absl::Status Commit() { return to_.Commit(std::exchange(batch_, {}), from_.mark().sequence).status(); }
 
   const CollectionManifest& manifest_;
   const DamagedStore& from_;
@@ -174,8 +178,8 @@ absl::StatusOr<RepairReport> Build(const CollectionManifest& manifest, const std
   BEBR_RETURN_IF_ERROR(RemoveAll(BuildingPath(directory)));
   BEBR_RETURN_IF_ERROR(CheckDisk(directory));
   BEBR_ASSIGN_OR_RETURN(const auto from, DamagedStore::Open(StorePath(directory)));
-  BEBR_ASSIGN_OR_RETURN(const auto to,
-                        CollectionStore::Create(BuildingPath(directory), manifest.shards, MakeStoreCache(kCacheBytes)));
+  BEBR_ASSIGN_OR_RETURN(const auto to, CollectionStore::Create(BuildingPath(directory), manifest.shards,
+                                                               MakeStoreCache(kCacheBytes), from->mark().identity));
   Copy copy(manifest, *from, *to);
   BEBR_RETURN_IF_ERROR(copy.Run());
   return copy.report();
@@ -189,20 +193,31 @@ absl::Status CheckLoss(const RepairReport& report) {
       report.lost_codes, report.lost_floats, absl::StrJoin(report.lost, ", "), report.documents));
 }
 
-// The first of the names that damaged stores get beside which there is no report, and that is taken, or free.
-absl::StatusOr<std::string> KeptPath(const std::string& directory, bool taken) {
+// The first free name of those that damaged stores get.
+absl::StatusOr<std::string> FreePath(const std::string& directory) {
   for (int n = 1;; ++n) {
-    std::string path = absl::StrCat(directory, "/damaged-", n);
+    std::string path = absl::StrFormat("%s%s%d", directory, kDamaged, n);
     BEBR_ASSIGN_OR_RETURN(const bool there, FileExists(path));
     BEBR_ASSIGN_OR_RETURN(const bool reported, FileExists(path + kReportEnding));
-    if (there == taken && !reported) return path;
-    if (taken && !there && !reported) return absl::NotFoundError("no damaged store was kept");
+    if (!there && !reported) return path;
   }
+}
+
+// The damaged store that a report tells of, in its last line. The directory may lie elsewhere now.
+absl::StatusOr<std::string> ToldPath(const std::string& directory, std::string_view report) {
+  const size_t end = report.rfind(kHasTheFiles), begin = report.rfind(kDamaged, end);
+  std::string path = directory;
+  if (end != std::string_view::npos && begin != std::string_view::npos) path += report.substr(begin, end - begin);
+  BEBR_ASSIGN_OR_RETURN(const bool there, FileExists(path));
+  BEBR_ASSIGN_OR_RETURN(const bool reported, FileExists(path + kReportEnding));
+  if (path != directory && there && !reported) return path;
+  return absl::NotFoundError("the damaged store was not kept");
 }
 
 // The exchange is done: the report goes where it stays, beside the damaged store.
 absl::Status KeepReport(const std::string& directory) {
-  BEBR_ASSIGN_OR_RETURN(const std::string kept, KeptPath(directory, /*taken=*/true));
+  BEBR_ASSIGN_OR_RETURN(const std::string report, ReadFile(ReportPath(directory)));
+  BEBR_ASSIGN_OR_RETURN(const std::string kept, ToldPath(directory, report));
   return RenameDirectory(ReportPath(directory), kept + kReportEnding);
 }
 
@@ -213,7 +228,7 @@ std::string TextOf(const RepairReport& report) {
   absl::StrAppend(&text, report.lost_codes, " codes are lost: searches do not find these documents\n");
   absl::StrAppend(&text, report.lost_floats, " embeddings are lost\n");
   for (const std::string& lost : report.lost) absl::StrAppend(&text, "    ", lost, "\n");
-  absl::StrAppend(&text, report.kept, " has the damaged files; remove it when the collection is as you want it\n");
+  absl::StrAppendFormat(&text, "%s%s; remove it when the collection is as you want it\n", report.kept, kHasTheFiles);
   return text;
 }
 
@@ -278,7 +293,7 @@ absl::StatusOr<RepairReport> Repair(const std::string& data_dir, const std::stri
     RemoveAll(BuildingPath(directory)).IgnoreError();  // the first error is the one that counts
     return status;
   }
-  BEBR_ASSIGN_OR_RETURN(report->kept, KeptPath(directory, /*taken=*/false));
+  BEBR_ASSIGN_OR_RETURN(report->kept, FreePath(directory));
   report->damages = std::move(damages);
   report->text = TextOf(*report);
   BEBR_RETURN_IF_ERROR(Exchange(directory, *report));

@@ -1,6 +1,9 @@
 #include "index/collection/verify.h"
 
 #include <memory>
+#include <set>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -20,13 +23,14 @@ namespace {
 absl::Status VerifyMark(const std::string& directory, const CollectionManifest& manifest) {
   if (!manifest.mark.has_value() || manifest.format == 1) return absl::OkStatus();
   BEBR_ASSIGN_OR_RETURN(const auto store, DamagedStore::Open(StorePath(directory)));
-  return CheckMark(StorePath(directory), *manifest.mark, {store->generation(), store->sequence()});
+  return CheckMark(StorePath(directory), *manifest.mark, store->mark());
 }
 
-// The manifest, models and stores in a directory of a collection or of a snapshot.
-void VerifyCollection(const std::string& directory, VerifyReport report) {
+// The manifest, models and stores in a directory of a collection, or of a snapshot, which has the name that it had.
+void VerifyCollection(const std::string& directory, std::string_view name, VerifyReport report) {
   const absl::StatusOr<CollectionManifest> manifest = ReadManifest(directory);
   if (!manifest.ok()) return report(directory, manifest.status());
+  if (!name.empty() && manifest->name != name) return report(directory, WrongManifest(directory, manifest->name));
   std::vector<std::string> stores = {StorePath(directory)};
   if (manifest->format == 1) {
     stores.clear();
@@ -44,7 +48,7 @@ void VerifyCollection(const std::string& directory, VerifyReport report) {
 
 void VerifySnapshot(const std::string& directory, VerifyReport report) {
   if (const absl::Status status = Snapshots::Verify(directory); !status.ok()) return report(directory, status);
-  VerifyCollection(directory, report);
+  VerifyCollection(directory, "", report);
 }
 
 // Calls visit(path) for the directories in one that are somebody's and no leftovers.
@@ -74,11 +78,22 @@ absl::Status VerifyData(const std::string& data_dir, const std::string& snapshot
   BEBR_RETURN_IF_ERROR(MustExist("data_dir", data_dir));
   if (!snapshot_dir.empty()) BEBR_RETURN_IF_ERROR(MustExist("snapshot_dir", snapshot_dir));
   BEBR_ASSIGN_OR_RETURN(lock, DirectoryLock::Acquire(data_dir));
-  if (const absl::Status status = ReadAliases(data_dir).status(); !status.ok()) report(data_dir, status);
+  const absl::StatusOr<CatalogRecord> record = ReadCatalogRecord(data_dir);
+  const CatalogRecord known = record.value_or(CatalogRecord());
+  absl::Status catalog = record.status();
+  if (catalog.ok()) catalog = ReadAliases(data_dir, known.aliases_generation).status();
+  if (!catalog.ok()) report(data_dir, catalog);
+  auto missing = known.collections.value_or(std::set<std::string, std::less<>>());
   BEBR_RETURN_IF_ERROR(ForEachDirectory(data_dir + "/collections", [&](const std::string& path) {
-    VerifyCollection(path, report);
+    const std::string name(CollectionOfDirectory(std::string_view(path).substr(path.rfind('/') + 1)));
+    missing.erase(name);
+    VerifyCollection(path, name, report);
     return absl::OkStatus();
   }));
+  for (const std::string& name : missing) {
+    const std::string path = absl::StrCat(data_dir, "/collections/", name);
+    report(path, MissingCollection(path));
+  }
   const std::string snapshots = snapshot_dir.empty() ? data_dir + "/snapshots" : snapshot_dir;
   return ForEachDirectory(snapshots, [&](const std::string& collection) {
     return ForEachDirectory(collection, [&](const std::string& path) {

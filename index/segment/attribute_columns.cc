@@ -87,7 +87,8 @@ void AttributeColumns::Copy(const AttributeColumns& from, uint32_t from_row, uin
     const uint64_t value = column->values[from_row];
     if (IsInDictionary(type)) {
       const auto number = static_cast<uint32_t>(value);
-      SetText(target, to, type, number, dictionary_->Hold(number));
+      const std::optional<uint32_t> size = dictionary_->Hold(number);
+      if (size.has_value()) SetText(target, to, type, number, *size);  // else memory has changed it, which is noticed
     } else {
       SetValue(target, to, type, value);
     }
@@ -141,6 +142,19 @@ bool AttributeColumns::Equal(const View& view, uint32_t row, const Attributes& a
     if (!equal) return false;
   }
   return true;
+}
+
+void AttributeColumns::Recount(uint32_t row, const Attributes& attributes) const {
+  for (const auto& [name, column] : *columns_) {
+    if (IsInDictionary(column->types[row])) dictionary_->Hold(static_cast<uint32_t>(column->values[row]));
+  }
+  for (const auto& [name, value] : attributes) {
+    const auto* text = std::get_if<std::string>(&value);
+    const auto* list = std::get_if<AttributeList>(&value);
+    if ((text == nullptr && list == nullptr) || IsStoredOnly(*schema_, name, value)) continue;
+    const auto number = dictionary_->Find(text != nullptr ? *text : PackList(*list));
+    if (number.has_value()) dictionary_->Release({*number});
+  }
 }
 
 std::optional<AttributeScalar> ScalarAt(const AttributeColumns::Column& column, uint32_t row,

@@ -69,6 +69,9 @@ class AttributeColumns {
   }
   // Whether a row of a view of these has what Set would give it. Whatever stands in memory, nothing else is read.
   bool Equal(const View& view, uint32_t row, const Attributes& attributes) const;
+  // Memory has changed a row, which was given `attributes`: whatever it has now, the end of the row takes a reference
+  // from no string but its own. Once for a row.
+  void Recount(uint32_t row, const Attributes& attributes) const;
   // The integer of that name of a row; nullopt if it has none. For the writer.
   std::optional<int64_t> Integer(std::string_view name, uint32_t row) const;
   // Of columns with so many rows, without the strings and the indexes.

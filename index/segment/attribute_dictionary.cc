@@ -33,10 +33,9 @@ uint32_t AttributeDictionary::Add(std::string_view text) {
   return number;
 }
 
-uint32_t AttributeDictionary::Hold(uint32_t number) {
+std::optional<uint32_t> AttributeDictionary::Hold(uint32_t number) {
   MutexLock lock(&mutex_);
-  if (number >= entries_.size())
-    return 0;  // memory has changed it: the row is told by whoever compares it with storage
+  if (number >= entries_.size() || entries_[number].rows == 0) return std::nullopt;
   ++entries_[number].rows;
   return entries_[number].size;
 }
@@ -72,7 +71,7 @@ bool AttributeDictionary::Has(uint32_t number, std::string_view text) const {
 
 std::string AttributeDictionary::Text(uint32_t number) const {
   MutexLock lock(&mutex_);
-  return std::string(TextOf(number));
+  return number < entries_.size() ? std::string(TextOf(number)) : std::string();  // memory may have changed it
 }
 
 uint32_t AttributeDictionary::size() const {

@@ -33,8 +33,9 @@ class AttributeDictionary {
 
   // The number of a string that one more row has.
   uint32_t Add(std::string_view text);
-  // One more row has the string of this number, which some row has already; returns its length.
-  uint32_t Hold(uint32_t number);
+  // One more row has the string of this number, which some row has already; returns its length. Nullopt if it is the
+  // number of none.
+  std::optional<uint32_t> Hold(uint32_t number);
   // Rows that had the strings of these numbers are no more.
   void Release(absl::Span<const uint32_t> numbers);
 
@@ -58,7 +59,7 @@ class AttributeDictionary {
   template <typename Visit>
   void ForEach(absl::Span<const uint32_t> numbers, const Visit& visit) const {
     MutexLock lock(&mutex_);
-    for (const uint32_t number : numbers) visit(number, TextOf(number));
+    for (const uint32_t number : numbers) visit(number, number < entries_.size() ? TextOf(number) : std::string_view());
   }
   // All numbers are below.
   uint32_t size() const;

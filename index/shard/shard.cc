@@ -91,6 +91,10 @@ MutationResult Shard::ApplyRequest(absl::Span<const Mutation> mutations) {
       continue;
     }
     const std::optional<uint32_t> old = EraseRow(mutation.id);
+    // Of a row that differs from what is stored (collection/row_check.h).
+    if (old.has_value() && mutation.kind == MutationKind::kUpdate && mutation.expected_segment != nullptr) {
+      slots_[*old / kSegmentRows].segment->attributes().Recount(*old % kSegmentRows, *mutation.attributes_after);
+    }
     if (mutation.kind == MutationKind::kDelete) {
       result.documents += old.has_value() ? 1 : 0;
       continue;

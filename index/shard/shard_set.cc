@@ -43,7 +43,7 @@ absl::StatusOr<std::shared_ptr<ShardSet>> ShardSet::Open(const std::string& path
                                                          ThreadPool* pool, CommitCounters* counters) {
   BEBR_ASSIGN_OR_RETURN(auto store, CollectionStore::Open(path, shards, std::move(cache)));
   if (contents.mark.has_value()) {
-    BEBR_RETURN_IF_ERROR(CheckMark(path, *contents.mark, {store->generation(), store->sequence()}));
+    BEBR_RETURN_IF_ERROR(CheckMark(path, *contents.mark, store->mark()));
   }
   std::shared_ptr<ShardSet> set(new ShardSet(std::move(store), std::move(contents), pool, counters));
   BEBR_RETURN_IF_ERROR(set->DropUnused(path));

@@ -5,11 +5,11 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstring>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
+#include "index/base/logging.h"
 #include "index/base/mutex.h"
 #include "index/base/status_macros.h"
 #include "index/storage/files.h"
@@ -17,19 +17,20 @@
 #include "index/storage/shard_file_system.h"
 #include "index/storage/store_files.h"
 #include "index/storage/store_health.h"
+#include "index/storage/store_meta.h"
 #include "index/storage/store_options.h"
+#include "index/storage/store_place.h"
 #include "index/storage/store_reader.h"
 #include "index/storage/table_check.h"
 
 namespace bebr {
 namespace {
 
-constexpr std::string_view kFormatKey = "format";
-constexpr std::string_view kSequenceKey = "sequence";
-constexpr std::string_view kShardsKey = "shards";
-constexpr std::string_view kGenerationKey = "generation";
-
 std::string SequenceBytes(uint64_t sequence) { return {reinterpret_cast<const char*>(&sequence), sizeof(sequence)}; }
+
+// A start keeps the logs of all starts before it until what they hold is written to table files. From so many on it
+// writes that itself.
+constexpr size_t kMostLogs = 8;
 
 // FromRocksDb of what opening a database returned. RocksDB blames the MANIFEST for every table file that it names and
 // that is missing or damaged: here the file itself is named.
@@ -49,13 +50,15 @@ struct Database {
   std::shared_ptr<ShardFileSystem> files;
   std::unique_ptr<rocksdb::Env> env;
   std::shared_ptr<StoreHealth> health;
+  std::unique_ptr<const StorePlace> place;
   std::unique_ptr<rocksdb::DB> db;  // closed before the rest goes
 
   ~Database() {
     if (db == nullptr) return;
     db.reset();
-    // Where it cannot be written, the next start knows less than it could; a dropped collection's directory is gone.
-    files->WriteList().IgnoreError();
+    // A dropped collection's directory is gone, and what is in its place is none of this store's.
+    if (!place->Check().ok()) return;
+    files->WriteList().IgnoreError();  // where it cannot be written, the next start knows less than it could
   }
 };
 
@@ -90,7 +93,9 @@ class RocksStore final : public CollectionStore {
     for (auto* family : families_) db_->DestroyColumnFamilyHandle(family).PermitUncheckedError();
   }
 
-  absl::Status Initialize(uint32_t shards, bool create);
+  // Writes what a new store says of itself; and the other way round.
+  absl::Status WriteMeta(uint32_t shards, std::string_view identity);
+  absl::Status ReadMeta(uint32_t shards);
   uint32_t FamilyNumber(uint32_t index) const { return families_[index]->GetID(); }
 
   uint64_t sequence() const override { return sequence_.load(std::memory_order_relaxed); }
@@ -112,12 +117,15 @@ class RocksStore final : public CollectionStore {
     return synced;
   }
 
-  uint64_t generation() const override { return generation_.load(std::memory_order_relaxed); }
+  StoreMark mark() const override { return {generation_.load(std::memory_order_relaxed), sequence(), identity_}; }
   absl::Status SetGeneration(uint64_t generation) override {
-    rocksdb::WriteBatch writes;
-    writes.Put(ToSlice(kGenerationKey), absl::StrCat(generation)).PermitUncheckedError();
-    BEBR_RETURN_IF_ERROR(Write(&writes, [] {}).status());
+    BEBR_RETURN_IF_ERROR(SetMeta(kGenerationKey, absl::StrCat(generation)));
     generation_.store(generation, std::memory_order_relaxed);
+    return absl::OkStatus();
+  }
+  absl::Status SetIdentity(std::string_view identity) override {
+    BEBR_RETURN_IF_ERROR(SetMeta(kIdentityKey, std::string(identity)));
+    identity_ = identity;
     return absl::OkStatus();
   }
 
@@ -138,8 +146,13 @@ class RocksStore final : public CollectionStore {
     return std::any_of(now.begin(), now.end(), is_it) ? status : absl::OkStatus();
   }
 
-  absl::Status health() const override { return database_->health->status(); }
+  absl::Status health() const override {
+    absl::Status status = database_->health->status();
+    return status.ok() ? database_->place->Check() : status;
+  }
   absl::Status Recover() override;
+  // Writes what the logs hold to table files, and begins a new one.
+  rocksdb::Status BeginNewLog();
 
   std::shared_ptr<const View> MakeView() override { return std::make_shared<RocksView>(database_); }
 
@@ -197,8 +210,12 @@ class RocksStore final : public CollectionStore {
     return CompactNumber(kFloats, embedding);
   }
 
-  absl::Status Flush() override { return FromRocksDb(FlushAll(), path_); }
+  absl::Status Flush() override {
+    BEBR_RETURN_IF_ERROR(database_->place->Check());
+    return FromRocksDb(FlushAll(), path_);
+  }
   absl::Status Checkpoint(const std::string& path) override {
+    BEBR_RETURN_IF_ERROR(database_->place->Check());
     rocksdb::Checkpoint* raw = nullptr;
     BEBR_RETURN_IF_ERROR(FromRocksDb(rocksdb::Checkpoint::Create(db_, &raw), path_));
     const std::unique_ptr<rocksdb::Checkpoint> checkpoint(raw);
@@ -217,10 +234,10 @@ class RocksStore final : public CollectionStore {
   }
   // Writes a batch, syncs the log and calls `logged`; how long the sync took.
   absl::StatusOr<absl::Duration> Write(rocksdb::WriteBatch* writes, absl::FunctionRef<void()> logged);
-  // The value of a key of the meta family; empty if there is none.
-  absl::Status GetMeta(std::string_view key, std::string* value) {
-    const rocksdb::Status status = db_->Get({}, ToSlice(key), value);
-    return status.IsNotFound() ? absl::OkStatus() : FromRocksDb(status, path_);
+  absl::Status SetMeta(std::string_view key, const std::string& value) {
+    rocksdb::WriteBatch writes;
+    writes.Put(ToSlice(key), value).PermitUncheckedError();
+    return Write(&writes, [] {}).status();
   }
   absl::Status CompactNumber(ColumnFamily family, uint32_t number) {
     const std::string begin = NumberPrefix(number), end = NumberPrefix(number + 1);
@@ -237,6 +254,7 @@ class RocksStore final : public CollectionStore {
   std::atomic<uint64_t> sequence_{0};
   std::atomic<uint32_t> format_{kStoreFormatVersion};
   std::atomic<uint64_t> generation_{0};
+  std::string identity_;
   Mutex recover_mutex_;  // one attempt at a time
 };
 
@@ -245,6 +263,7 @@ absl::StatusOr<absl::Duration> RocksStore::Write(rocksdb::WriteBatch* writes, ab
     const absl::Status error = health();
     return absl::Status(error.code(), absl::StrFormat("no write is taken until this has passed: %s", error.message()));
   }
+  BEBR_RETURN_IF_ERROR(database_->place->Check());
   rocksdb::WriteOptions options;
   options.sync = true;
   rocksdb::Status status;
@@ -263,18 +282,13 @@ absl::StatusOr<absl::Duration> RocksStore::Write(rocksdb::WriteBatch* writes, ab
 
 absl::Status RocksStore::Recover() {
   MutexLock lock(&recover_mutex_);
+  BEBR_RETURN_IF_ERROR(database_->place->Check());  // nothing is written to another directory
   if (health().ok()) return absl::OkStatus();
   const uint64_t dealt_with = database_->health->failed_writes();
   rocksdb::Status status = db_->Resume();
   // Where the log is whole, and RocksDB refused the write for another reason, its record may stand there all the same.
   if (status.ok() && (database_->files->log_failed() || database_->health->refuses_writes())) {
-    // A new log is begun when something is written to table files. That may be all that is left to do, so there must be
-    // something: what is there already, written again past the log.
-    rocksdb::WriteOptions past_log;
-    past_log.disableWAL = true;
-    past_log.no_slowdown = true;
-    status = db_->Put(past_log, ToSlice(kFormatKey), absl::StrCat(format_.load(std::memory_order_relaxed)));
-    if (status.ok()) status = FlushAll();
+    status = BeginNewLog();
     if (status.ok() && database_->files->log_failed()) status = database_->files->log_error();
   }
   BEBR_RETURN_IF_ERROR(FromRocksDb(status, path_));
@@ -283,41 +297,36 @@ absl::Status RocksStore::Recover() {
   return absl::OkStatus();
 }
 
-absl::Status RocksStore::Initialize(uint32_t shards, bool create) {
-  std::string format, shards_there, sequence, generation;
-  BEBR_RETURN_IF_ERROR(GetMeta(kFormatKey, &format));
-  BEBR_RETURN_IF_ERROR(GetMeta(kShardsKey, &shards_there));
-  BEBR_RETURN_IF_ERROR(GetMeta(kSequenceKey, &sequence));
-  BEBR_RETURN_IF_ERROR(GetMeta(kGenerationKey, &generation));
-  if (create) {
-    rocksdb::WriteBatch meta;
-    meta.Put(ToSlice(kFormatKey), absl::StrCat(kStoreFormatVersion)).PermitUncheckedError();
-    meta.Put(ToSlice(kShardsKey), absl::StrCat(shards)).PermitUncheckedError();
-    return Write(&meta, [] {}).status();
-  }
-  for (uint32_t known = kStoreFormatVersion; format != absl::StrCat(known); ++known) {
-    if (known == kNewestStoreFormat) {
-      return absl::FailedPreconditionError(absl::StrFormat("storage at %s has format %s; this server reads %d to %d",
-                                                           path_, format, kStoreFormatVersion, kNewestStoreFormat));
-    }
-    format_.store(known + 1, std::memory_order_relaxed);
-  }
-  if (shards_there != absl::StrCat(shards)) {
+rocksdb::Status RocksStore::BeginNewLog() {
+  // A new log is begun when something is written to table files. There may be nothing, so something is made: what is
+  // there already, written again past the log.
+  rocksdb::WriteOptions past_log;
+  past_log.disableWAL = true;
+  past_log.no_slowdown = true;
+  const rocksdb::Status status =
+      db_->Put(past_log, ToSlice(kFormatKey), absl::StrCat(format_.load(std::memory_order_relaxed)));
+  return status.ok() ? FlushAll() : status;
+}
+
+absl::Status RocksStore::WriteMeta(uint32_t shards, std::string_view identity) {
+  rocksdb::WriteBatch meta;
+  meta.Put(ToSlice(kFormatKey), absl::StrCat(kStoreFormatVersion)).PermitUncheckedError();
+  meta.Put(ToSlice(kShardsKey), absl::StrCat(shards)).PermitUncheckedError();
+  if (!identity.empty()) meta.Put(ToSlice(kIdentityKey), ToSlice(identity)).PermitUncheckedError();
+  identity_ = identity;
+  return Write(&meta, [] {}).status();
+}
+
+absl::Status RocksStore::ReadMeta(uint32_t shards) {
+  BEBR_ASSIGN_OR_RETURN(StoreMeta meta, ReadStoreMeta(db_, path_));
+  if (meta.shards != absl::StrCat(shards)) {
     return absl::DataLossError(
-        absl::StrFormat("storage at %s holds %s shards; its collection has %d", path_, shards_there, shards));
+        absl::StrFormat("storage at %s holds %s shards; its collection has %d", path_, meta.shards, shards));
   }
-  uint64_t manifest = 0;
-  if (!generation.empty() && !absl::SimpleAtoi(generation, &manifest)) {
-    return absl::DataLossError(absl::StrFormat("storage at %s: bad generation", path_));
-  }
-  generation_.store(manifest, std::memory_order_relaxed);
-  if (sequence.empty()) return absl::OkStatus();
-  uint64_t number;
-  if (sequence.size() != sizeof(number)) {
-    return absl::DataLossError(absl::StrFormat("storage at %s: bad sequence", path_));
-  }
-  std::memcpy(&number, sequence.data(), sizeof(number));
-  sequence_.store(number, std::memory_order_relaxed);
+  format_.store(meta.format, std::memory_order_relaxed);
+  generation_.store(meta.mark.generation, std::memory_order_relaxed);
+  sequence_.store(meta.mark.sequence, std::memory_order_relaxed);
+  identity_ = std::move(meta.mark.identity);
   return absl::OkStatus();
 }
 
@@ -325,9 +334,9 @@ absl::Status RocksStore::Initialize(uint32_t shards, bool create) {
 enum class StoreState { kThere, kNew, kNewAndNotSynced };
 
 // Opens the database at `path`, of which `found` is what there is, or makes one.
-absl::StatusOr<std::unique_ptr<CollectionStore>> OpenStore(const std::string& path, uint32_t shards,
-                                                           std::shared_ptr<StoreCache> cache, StoreFileList found,
-                                                           StoreState state) {
+absl::StatusOr<std::unique_ptr<RocksStore>> OpenStore(const std::string& path, uint32_t shards,
+                                                      std::shared_ptr<StoreCache> cache, StoreFileList found,
+                                                      StoreState state, std::string_view identity = "") {
   const bool create = state != StoreState::kThere;
   auto database = std::make_shared<Database>();
   database->files = std::make_shared<ShardFileSystem>(rocksdb::FileSystem::Default(), path, std::move(found),
@@ -346,6 +355,7 @@ absl::StatusOr<std::unique_ptr<CollectionStore>> OpenStore(const std::string& pa
   rocksdb::DB* db = nullptr;
   BEBR_RETURN_IF_ERROR(WithDamagedFile(rocksdb::DB::Open(options, path, descriptors, &families, &db), path));
   database->db.reset(db);
+  database->place = std::make_unique<const StorePlace>(path);
   auto store = std::make_unique<RocksStore>(path, std::move(database), std::move(families), std::move(cache));
   // Batches name column families by number (FamilyId); RocksDB numbers them in the order of their creation.
   for (uint32_t family = 0; family < kColumnFamilyNames.size(); ++family) {
@@ -354,7 +364,7 @@ absl::StatusOr<std::unique_ptr<CollectionStore>> OpenStore(const std::string& pa
           absl::StrFormat("storage at %s: column family %s has the wrong number", path, kColumnFamilyNames[family]));
     }
   }
-  BEBR_RETURN_IF_ERROR(store->Initialize(shards, create));
+  BEBR_RETURN_IF_ERROR(create ? store->WriteMeta(shards, identity) : store->ReadMeta(shards));
   return store;
 }
 
@@ -362,37 +372,29 @@ absl::StatusOr<std::unique_ptr<CollectionStore>> OpenStore(const std::string& pa
 
 std::string StorePath(const std::string& directory) { return directory + "/shard-000"; }
 
-// A manifest is written before its store is told of it, so it may be one ahead.
-absl::Status CheckMark(const std::string& path, const StoreMark& manifest, const StoreMark& store) {
-  constexpr const char* kAdvice = "put back what belongs together, or restore a snapshot";
-  if (manifest.generation < store.generation) {
-    return absl::DataLossError(absl::StrFormat("manifest.json is older than its store, %s: generation %d, not %d; %s",
-                                               path, manifest.generation, store.generation, kAdvice));
-  }
-  if (manifest.generation > store.generation + 1 || manifest.sequence > store.sequence) {
-    return absl::DataLossError(
-        absl::StrFormat("%s is older than its manifest.json: generation %d and sequence %d, not %d and at least %d; %s",
-                        path, store.generation, store.sequence, manifest.generation, manifest.sequence, kAdvice));
-  }
-  return absl::OkStatus();
-}
-
 absl::StatusOr<std::unique_ptr<CollectionStore>> CollectionStore::Open(const std::string& path, uint32_t shards,
                                                                        std::shared_ptr<StoreCache> cache) {
   BEBR_ASSIGN_OR_RETURN(StoreFileList found, CheckStoreFiles(path, /*repair=*/true));
-  return OpenStore(path, shards, std::move(cache), std::move(found), StoreState::kThere);
+  const size_t logs = found.logs.size();
+  BEBR_ASSIGN_OR_RETURN(auto store, OpenStore(path, shards, std::move(cache), std::move(found), StoreState::kThere));
+  if (logs < kMostLogs) return store;
+  const rocksdb::Status status = store->BeginNewLog();
+  if (!status.ok()) LogWarning("storage at {}: its {} logs stay: {}", path, logs, status.ToString());
+  return store;
 }
 
 absl::StatusOr<std::unique_ptr<CollectionStore>> CollectionStore::Create(const std::string& path, uint32_t shards,
-                                                                         std::shared_ptr<StoreCache> cache) {
+                                                                         std::shared_ptr<StoreCache> cache,
+                                                                         std::string_view identity) {
   BEBR_RETURN_IF_ERROR(CreateDirectories(path));
-  return OpenStore(path, shards, std::move(cache), {}, StoreState::kNew);
+  return OpenStore(path, shards, std::move(cache), {}, StoreState::kNew, identity);
 }
 
-absl::Status CollectionStore::Build(const std::string& path, uint32_t shards, std::shared_ptr<StoreCache> cache) {
+absl::Status CollectionStore::Build(const std::string& path, uint32_t shards, std::shared_ptr<StoreCache> cache,
+                                    std::string_view identity) {
   // RocksDB makes it too, and logs as an error that it was not there.
   BEBR_RETURN_IF_ERROR(CreateDirectories(path, /*synced=*/false));
-  return OpenStore(path, shards, std::move(cache), {}, StoreState::kNewAndNotSynced).status();
+  return OpenStore(path, shards, std::move(cache), {}, StoreState::kNewAndNotSynced, identity).status();
 }
 
 }  // namespace bebr

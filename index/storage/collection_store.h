@@ -39,9 +39,10 @@ std::string StorePath(const std::string& directory);
 struct StoreMark {
   uint64_t generation = 0;  // how often the manifest was changed; the store is told it afterwards
   uint64_t sequence = 0;    // one that the store had when the manifest was written
+  std::string identity;     // the same in both, and in no other collection; empty: written by an earlier server
 };
 // DATA_LOSS if the store at `path`, which has the mark `store`, does not belong to a manifest with the mark `manifest`:
-// one of the two is an older copy.
+// one of the two is an older copy, or another collection's.
 absl::Status CheckMark(const std::string& path, const StoreMark& manifest, const StoreMark& store);
 
 // A CollectionStore is the RocksDB of a collection: documents by (shard, id), codes by (space, shard, id), floats and
@@ -102,12 +103,14 @@ class CollectionStore {
   // never acknowledged, is cut off.
   static absl::StatusOr<std::unique_ptr<CollectionStore>> Open(const std::string& path, uint32_t shards,
                                                                std::shared_ptr<StoreCache> cache);
-  // Makes an empty store at `path`, where none may be, and opens it.
+  // Makes an empty store at `path`, where none may be, and opens it. With no identity it gets one by SetIdentity.
   static absl::StatusOr<std::unique_ptr<CollectionStore>> Create(const std::string& path, uint32_t shards,
-                                                                 std::shared_ptr<StoreCache> cache);
+                                                                 std::shared_ptr<StoreCache> cache,
+                                                                 std::string_view identity = "");
   // Makes an empty store in a directory that is built aside, and closes it. Nothing of it is synced: that is left to
   // who puts the directory in its place (SyncTree).
-  static absl::Status Build(const std::string& path, uint32_t shards, std::shared_ptr<StoreCache> cache);
+  static absl::Status Build(const std::string& path, uint32_t shards, std::shared_ptr<StoreCache> cache,
+                            std::string_view identity = "");
   virtual ~CollectionStore() = default;
 
   // Number of the last committed mutation; 0 for an empty store.
@@ -116,9 +119,11 @@ class CollectionStore {
   virtual absl::StatusOr<absl::Duration> Commit(Batch batch, uint64_t sequence) = 0;
   virtual std::shared_ptr<const View> MakeView() = 0;
 
-  // The generation of the manifest that the store was last told of; 0 at first. It is set as by a Commit.
-  virtual uint64_t generation() const = 0;
+  // What it says of itself: the generation is that of the manifest that it was last told of, 0 at first. The setters
+  // are as a Commit; the identity is set before anybody else uses the store.
+  virtual StoreMark mark() const = 0;
   virtual absl::Status SetGeneration(uint64_t generation) = 0;
+  virtual absl::Status SetIdentity(std::string_view identity) = 0;
 
   // The table files of now, which hold what is not in the log. CheckTable reads all of one and compares its checksums:
   // DATA_LOSS names it, unless it is no longer one of them.

@@ -2,17 +2,16 @@
 
 #include <rocksdb/db.h>
 
-#include <cstring>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "index/base/status_macros.h"
 #include "index/storage/format.h"
 #include "index/storage/rocks.h"
 #include "index/storage/store_files.h"
+#include "index/storage/store_meta.h"
 
 namespace bebr {
 namespace {
@@ -34,24 +33,12 @@ class RocksDamagedStore final : public DamagedStore {
   }
 
   absl::Status ReadMeta() {
-    BEBR_ASSIGN_OR_RETURN(const auto format, Get(kMeta, "format"));
-    BEBR_ASSIGN_OR_RETURN(const auto sequence, Get(kMeta, "sequence"));
-    BEBR_ASSIGN_OR_RETURN(const auto generation, Get(kMeta, "generation"));
-    const bool readable = absl::SimpleAtoi(format.value_or(""), &format_) &&
-                          absl::SimpleAtoi(generation.value_or("0"), &generation_) &&
-                          sequence.value_or("").size() % sizeof(sequence_) == 0;
-    if (!readable || format_ < kStoreFormatVersion || format_ > kNewestStoreFormat) {
-      return absl::FailedPreconditionError(absl::StrCat("storage at ", path_, " has format \"", format.value_or(""),
-                                                        "\"; this server repairs ", kStoreFormatVersion, " to ",
-                                                        kNewestStoreFormat));
-    }
-    if (sequence.has_value()) std::memcpy(&sequence_, sequence->data(), sizeof(sequence_));
+    BEBR_ASSIGN_OR_RETURN(meta_, ReadStoreMeta(db_.get(), path_, FromDamaged));
     return absl::OkStatus();
   }
 
-  uint64_t sequence() const override { return sequence_; }
-  uint64_t generation() const override { return generation_; }
-  uint32_t format() const override { return format_; }
+  StoreMark mark() const override { return meta_.mark; }
+  uint32_t format() const override { return meta_.format; }
 
   absl::Status VisitDocuments(uint32_t shard, const Visitor& visit) const override {
     const std::string end = DocumentKey(shard + 1, "");
@@ -87,8 +74,7 @@ class RocksDamagedStore final : public DamagedStore {
   const std::string path_;
   const std::unique_ptr<rocksdb::DB> db_;
   const std::vector<rocksdb::ColumnFamilyHandle*> families_;
-  uint64_t sequence_ = 0, generation_ = 0;
-  uint32_t format_ = 0;
+  StoreMeta meta_;
 };
 
 }  // namespace

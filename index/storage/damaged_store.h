@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "index/storage/collection_store.h"
 
 namespace bebr {
 
@@ -25,8 +26,7 @@ class DamagedStore {
   static absl::StatusOr<std::unique_ptr<DamagedStore>> Open(const std::string& path);
   virtual ~DamagedStore() = default;
 
-  virtual uint64_t sequence() const = 0;
-  virtual uint64_t generation() const = 0;
+  virtual StoreMark mark() const = 0;
   virtual uint32_t format() const = 0;
 
   // Calls visit(id, attributes bytes) for every document of a shard in the order of the ids.

@@ -1,12 +1,14 @@
 // Every data directory under tests/testdata, written by a release of the past, opens with this build and holds what it
 // held then: collections, versions, documents, attributes, embeddings, answers, aliases, and what its snapshot
 // restores.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -20,6 +22,7 @@ namespace bebr::testing {
 namespace {
 
 using nlohmann::json;
+using ::testing::StartsWith;
 namespace fs = std::filesystem;
 
 std::vector<std::string> KeptFormats() {
@@ -51,6 +54,11 @@ void ExpectHolds(const json& expected, const json& actual, const std::string& wh
   } else {
     EXPECT_EQ(actual, expected) << where;
   }
+}
+
+json ReadJson(const fs::path& path) {
+  std::ifstream file(path);
+  return json::parse(file);
 }
 
 json RequestsOf(const json& collection) {
@@ -101,6 +109,28 @@ TEST_P(KeptDataTest, HoldsWhatItHeld) {
   ExpectEverything();
   ASSERT_NO_FATAL_FAILURE(Open());  // and again after this build has had it
   ExpectEverything();
+}
+
+// What earlier releases wrote has no identity (index/catalog/FORMAT.md) and gets one, which it keeps; also where a
+// crash came between store and manifest.
+TEST_P(KeptDataTest, GetsAnIdentity) {
+  const fs::path collections = data_dir_ + "/collections";
+  std::map<fs::path, json> before;
+  for (const auto& entry : fs::directory_iterator(collections)) {
+    const fs::path path = entry.path() / "manifest.json";
+    before[path] = ReadJson(path);
+    EXPECT_THAT(before[path].at("identity").get<std::string>(), StartsWith(entry.path().filename().string() + "/"));
+  }
+  EXPECT_EQ(before.size(), expected_.at("collections").size());
+  engine_.reset();
+  for (auto& [path, manifest] : before) {
+    const fs::path kept = fs::path(BEBR_TESTDATA_DIR) / ("format-" + GetParam()) / "data/collections" /
+                          path.parent_path().filename() / "manifest.json";
+    if (ReadJson(kept).at("format") != 1) fs::copy_file(kept, path, fs::copy_options::overwrite_existing);
+  }
+  ASSERT_NO_FATAL_FAILURE(Open());
+  ExpectEverything();
+  for (const auto& [path, manifest] : before) EXPECT_EQ(ReadJson(path).at("identity"), manifest.at("identity"));
 }
 
 TEST_P(KeptDataTest, ItsSnapshotIsRestored) {

@@ -218,6 +218,39 @@ TEST_F(DamageMatrixTest, OlderCopies) {
   EXPECT_TRUE(both.ok()) << both;
 }
 
+// Collections that are alike in everything but their identity, with each other's files.
+TEST_F(DamageMatrixTest, FilesOfAnEqualCollection) {
+  Open(whole());
+  for (const char* name : {"twin", "restored"}) ASSERT_TRUE(engine_->RestoreSnapshot("bad", "second", name).ok());
+  Copy(whole(), older());
+  const auto swap = [&](const std::string& file) {
+    Copy(older(), trial());
+    const fs::path collections = fs::path(trial()) / "collections", aside = fs::path(trial()) / "aside";
+    fs::rename(collections / "twin" / file, aside);
+    fs::rename(collections / "restored" / file, collections / "twin" / file);
+    fs::rename(aside, collections / "restored" / file);
+    std::map<std::string, absl::Status> found;
+    EXPECT_TRUE(VerifyDataDirectory(trial(), "", [&](const std::string& path, const absl::Status& status) {
+                  found[fs::path(path).filename()].Update(status);
+                }).ok());
+    EXPECT_TRUE(found.at("bad").ok()) << found.at("bad");
+    Open(trial());
+    EXPECT_EQ(*Answers("bad"), expected_);
+    for (const std::string name : {"twin", "restored"}) {
+      const std::string other = name == "twin" ? "restored" : "twin";
+      const absl::Status status = engine_->GetCollection(name).status();
+      EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << name << " with " << file << ": " << status;
+      EXPECT_THAT(std::string(status.message()), HasSubstr("/" + name + "/"));
+      EXPECT_THAT(std::string(status.message()), HasSubstr("\"" + other));
+      EXPECT_EQ(found.at(name).message(), status.message().substr(status.message().find(": ") + 2));
+    }
+    EXPECT_EQ(engine_->UnavailableCollections().size(), 2u);
+  };
+  swap("shard-000");
+  swap("manifest.json");
+  swap("");  // the directories themselves
+}
+
 // An alias names what it did, or nothing; never what it did before.
 TEST_F(DamageMatrixTest, OfTheAliases) {
   const auto answers = [&]() -> absl::StatusOr<std::vector<std::string>> {
@@ -327,6 +360,12 @@ TEST_F(DamageMatrixTest, IsSeenByVerify) {
     EXPECT_EQ(found.at("collections/bad").code(), absl::StatusCode::kDataLoss) << found.at("collections/bad");
     EXPECT_THAT(std::string(found.at("collections/bad").message()), HasSubstr(name + " is older than its "));
   }
+  copy();
+  fs::remove_all(fs::path(trial()) / "collections/bad");
+  const auto missing = verify();
+  EXPECT_EQ(missing.at("collections/bad").code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(std::string(missing.at("collections/bad").message()), HasSubstr("collections/bad is missing"));
+  EXPECT_TRUE(missing.at("collections/good").ok());
   const auto aliases = put_back("aliases.json");
   EXPECT_THAT(std::string(aliases.at(".").message()), HasSubstr("aliases.json is an older copy"));
   EXPECT_TRUE(aliases.at("collections/bad").ok());

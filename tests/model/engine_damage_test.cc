@@ -7,6 +7,9 @@
 #include <functional>
 #include <string>
 
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "index/catalog/aliases.h"
 #include "tests/support/engine_calls.h"
 #include "tests/support/test_models.h"
 
@@ -111,6 +114,23 @@ TEST_F(EngineDamageTest, WhatIsUnavailableCanBeDropped) {
   EXPECT_TRUE(engine_->CreateCollection({.name = "bad"}, model_).ok());
 }
 
+TEST_F(EngineDamageTest, ADirectoryThatIsGoneIsNotForgotten) {
+  const fs::path aside = directory_.path() + "/aside";
+  Expect(absl::StatusCode::kDataLoss, bad().string() + " is missing", [&] { fs::rename(bad(), aside); });
+  EXPECT_EQ(engine_->ListAliases().size(), 1u);
+  fs::rename(aside, bad());
+  while (!engine_->GetCollection("bad").ok()) absl::SleepFor(absl::Milliseconds(10));  // the caretaker looks again
+  EXPECT_EQ(engine_->GetCollection("alias")->documents, 1u);
+  EXPECT_TRUE(engine_->UnavailableCollections().empty());
+  // Gone for good: it is dropped by its name, and then forgotten.
+  Expect(absl::StatusCode::kDataLoss, bad().string() + " is missing", [&] { fs::remove_all(bad()); });
+  ASSERT_TRUE(engine_->DeleteAlias("alias").ok());
+  ASSERT_TRUE(engine_->DeleteCollection("bad").ok());
+  ASSERT_TRUE(Open().ok());
+  EXPECT_TRUE(engine_->UnavailableCollections().empty());
+  EXPECT_EQ(engine_->GetCollection("bad").status().code(), absl::StatusCode::kNotFound);
+}
+
 TEST_F(EngineDamageTest, BrokenAliasesStopNoCollection) {
   engine_.reset();
   std::ofstream(directory_.path() + "/aliases.json") << "{";
@@ -120,6 +140,20 @@ TEST_F(EngineDamageTest, BrokenAliasesStopNoCollection) {
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(std::string(status.message()), HasSubstr("aliases.json"));
   EXPECT_FALSE(engine_->SetAlias("other", "good", std::nullopt).ok());
+}
+
+TEST_F(EngineDamageTest, AliasesAreBounded) {
+  AliasList list{.generation = 9};
+  for (size_t i = 0; i < kMaxAliases; ++i) list.aliases[absl::StrCat("a", i)] = "good";
+  engine_.reset();
+  ASSERT_TRUE(WriteAliases(directory_.path(), list).ok());
+  ASSERT_TRUE(Open().ok());
+  const absl::Status status = engine_->SetAlias("more", "good", std::nullopt);
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("there are 10000 aliases and the limit is 10000"));
+  EXPECT_TRUE(engine_->SetAlias("a1", "bad", std::nullopt).ok());  // one that is there
+  ASSERT_TRUE(engine_->DeleteAlias("a2").ok());
+  EXPECT_TRUE(engine_->SetAlias("more", "good", std::nullopt).ok());
 }
 
 TEST_F(EngineDamageTest, WhatIsNoCollectionIsPassedOver) {

@@ -120,6 +120,12 @@ class RepairTest : public ::testing::Test {
     std::ofstream(path, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   }
 
+  // What a repair writes whose damaged store is put aside under that number.
+  std::string ReportOf(int n) const {
+    return absl::StrCat("/damaged-7/000012.sst is cut\n", whole(), "/collections/c/damaged-", n,
+                        " has the damaged files; remove it when the collection is as you want it\n");
+  }
+
   TemporaryDirectory directory_;
   std::unique_ptr<Engine> engine_;
   const std::string model_ = RandomModelFile(kDims, *ParseCodeSpec("24x2"), 4, 1);
@@ -233,13 +239,13 @@ TEST_F(RepairTest, GoesOnAfterAnInterruption) {
   const fs::path collection = fs::path(whole()) / "collections/c";
   fs::copy(collection / "shard-000", collection / "repaired", fs::copy_options::recursive);
   fs::rename(collection / "shard-000", collection / "damaged-1");
-  Write(collection / "repaired.txt", "what was lost\n");
+  Write(collection / "repaired.txt", ReportOf(1));
   const auto report = RepairCollection(whole(), "c", false);
   ASSERT_TRUE(report.ok()) << report.status();
   EXPECT_TRUE(report->resumed);
-  EXPECT_EQ(report->text, "what was lost\n");
+  EXPECT_EQ(report->text, ReportOf(1));
   EXPECT_FALSE(fs::exists(collection / "repaired.txt"));
-  EXPECT_EQ(Read(collection / "damaged-1.txt"), "what was lost\n");
+  EXPECT_EQ(Read(collection / "damaged-1.txt"), ReportOf(1));
   Open(whole());
   EXPECT_EQ(Answers(), expected_);
   EXPECT_EQ(RepairCollection(whole(), "c", false).status().code(), absl::StatusCode::kFailedPrecondition);
@@ -249,26 +255,27 @@ TEST_F(RepairTest, GoesOnAfterAnInterruption) {
   EXPECT_THAT(std::string(unknown.message()), HasSubstr("it has: c"));
 }
 
-// Of an interruption after the last step but the report, by whoever comes next.
+// Of an interruption after the last step but the report, by whoever comes next; beside older ones with and without.
 TEST_F(RepairTest, TheReportIsKept) {
   Make(FloatStorage::kFloat32);
   const fs::path collection = fs::path(whole()) / "collections/c";
-  for (const int n : {1, 2}) fs::create_directories(collection / absl::StrCat("damaged-", n));
+  for (const int n : {1, 2, 3, 4}) fs::create_directories(collection / absl::StrCat("damaged-", n));
   Write(collection / "damaged-1.txt", "of another time\n");
-  Write(collection / "repaired.txt", "what was lost\n");
+  Write(collection / "repaired.txt", ReportOf(3));
   fs::remove_all(trial());
   fs::copy(whole(), trial(), fs::copy_options::recursive);
   const auto report = RepairCollection(whole(), "c", false);
   ASSERT_TRUE(report.ok()) << report.status();
   EXPECT_TRUE(report->resumed);
-  EXPECT_EQ(report->text, "what was lost\n");
+  EXPECT_EQ(report->text, ReportOf(3));
   Open(trial());
   engine_.reset();
   for (const std::string& data_dir : {whole(), trial()}) {
     const fs::path of = fs::path(data_dir) / "collections/c";
     EXPECT_FALSE(fs::exists(of / "repaired.txt"));
     EXPECT_EQ(Read(of / "damaged-1.txt"), "of another time\n");
-    EXPECT_EQ(Read(of / "damaged-2.txt"), "what was lost\n");
+    EXPECT_EQ(Read(of / "damaged-3.txt"), ReportOf(3));
+    for (const char* name : {"damaged-2.txt", "damaged-4.txt"}) EXPECT_FALSE(fs::exists(of / name));
   }
 }
 

@@ -158,7 +158,7 @@ TEST_F(CatalogTest, WritesTheDocumentedFiles) {
   EXPECT_EQ(json::parse(*ReadFile(directory_.path() + "/aliases.json")),
             json::parse(R"({"format":1,"aliases":{"live":"c"},"generation":1,"crc32c":"82898ba3"})"));
   EXPECT_EQ(json::parse(*ReadFile(directory_.path() + "/catalog.json")),
-            json::parse(R"({"format":1,"aliases_generation":1,"crc32c":"b84bb582"})"));
+            json::parse(R"({"format":1,"aliases_generation":1,"collections":["c"],"crc32c":"628e3295"})"));
 }
 
 TEST_F(CatalogTest, ASchemaHasAFormatThatEarlierServersRefuse) {
@@ -411,11 +411,93 @@ TEST_F(CatalogTest, ADirectoryUnderAnotherNameIsNoCollection) {
 TEST_F(CatalogTest, ARestoredCollectionHasItsNewName) {
   CreateThreeVersions();
   CollectionManifest manifest = ThreeVersions("restored");
-  ASSERT_TRUE(catalog_->Restore(manifest, catalog_->CollectionPath("c")).ok());
+  ASSERT_TRUE(catalog_->Restore(manifest, catalog_->CollectionPath("c"), NoStore).ok());
   EXPECT_THAT(*catalog_->Names(), ElementsAre("c", "restored"));
   const auto restored = catalog_->Load("restored");
   ASSERT_TRUE(restored.ok()) << restored.status();
   EXPECT_EQ(restored->name, "restored");
+}
+
+TEST_F(CatalogTest, AMissingCollectionIsNotForgotten) {
+  const std::string aside = directory_.path() + "/aside";
+  for (const char* name : {"c", "d", "e"}) {
+    ASSERT_TRUE(catalog_->Create(FirstVersion(name), models_[0], NoStore).ok());
+  }
+  fs::rename(catalog_->CollectionPath("d"), aside);
+  Open();
+  EXPECT_THAT(*catalog_->Names(), ElementsAre("c", "e"));
+  EXPECT_THAT(catalog_->Missing(), ElementsAre("d"));
+  const absl::Status missing = catalog_->Load("d").status();
+  EXPECT_EQ(missing.code(), absl::StatusCode::kDataLoss) << missing;
+  EXPECT_THAT(std::string(missing.message()), HasSubstr(catalog_->CollectionPath("d") + " is missing"));
+  // An empty directory, as a disk leaves that is not mounted, is no collection; one that is back is, under any number.
+  fs::create_directory(catalog_->CollectionPath("d"));
+  EXPECT_EQ(catalog_->Load("d").status().code(), absl::StatusCode::kDataLoss);
+  fs::rename(aside, catalog_->CollectionPath("d") + "+2");
+  EXPECT_EQ(catalog_->Load("d")->name, "d");
+  EXPECT_THAT(catalog_->Missing(), IsEmpty());
+  EXPECT_EQ(catalog_->CollectionPath("d"), directory_.path() + "/collections/d+2");
+  fs::remove_all(catalog_->CollectionPath("c"));
+  fs::remove_all(catalog_->CollectionPath("d"));
+  Open();
+  EXPECT_THAT(*catalog_->Names(), ElementsAre("e"));
+  EXPECT_THAT(catalog_->Missing(), ElementsAre("c", "d"));
+  EXPECT_TRUE(catalog_->Remove("c").ok());  // as an operator drops it
+  Open();
+  EXPECT_THAT(*catalog_->Names(), ElementsAre("e"));
+  EXPECT_THAT(catalog_->Missing(), ElementsAre("d"));
+}
+
+// What a crash may leave of a creation or a drop is no missing collection, and no forgotten one.
+TEST_F(CatalogTest, NoCrashMakesAMissingCollection) {
+  const std::string root = directory_.path() + "/collections/", list = directory_.path() + "/catalog.json";
+  ASSERT_TRUE(catalog_->Create(FirstVersion("c"), models_[0], NoStore).ok());
+  const std::string with_c = *ReadFile(list);
+  ASSERT_TRUE(catalog_->Create(FirstVersion("d"), models_[0], NoStore).ok());
+  const std::string with_both = *ReadFile(list);
+  // Created, and not listed yet.
+  ASSERT_TRUE(WriteFileAtomically(list, with_c).ok());
+  Open();
+  EXPECT_THAT(*catalog_->Names(), ElementsAre("c", "d"));
+  EXPECT_EQ(*ReadFile(list), with_both);
+  // Dropped, and listed still.
+  fs::rename(root + "d", root + ".deleted-d");
+  Open();
+  EXPECT_THAT(*catalog_->Names(), ElementsAre("c"));
+  EXPECT_THAT(catalog_->Missing(), IsEmpty());
+  EXPECT_EQ(*ReadFile(list), with_c);
+  EXPECT_FALSE(fs::exists(root + ".deleted-d"));
+  // Dropped while the list could not be written, and made anew.
+  fs::create_directory(root + ".deleted-c");
+  fs::rename(root + "c", root + "c+2");
+  Open();
+  EXPECT_THAT(*catalog_->Names(), ElementsAre("c"));
+  EXPECT_EQ(*ReadFile(list), with_c);
+}
+
+// Files of earlier servers, or none that can be read, say nothing of collections.
+TEST_F(CatalogTest, WithoutAListNothingIsMissing) {
+  const std::string list = directory_.path() + "/catalog.json";
+  for (const std::string text : {R"({"format":1,"aliases_generation":1,"crc32c":"b84bb582"})", "{", ""}) {
+    ASSERT_TRUE(catalog_->Create(FirstVersion("c"), models_[0], NoStore).ok());
+    ASSERT_TRUE(catalog_->Create(FirstVersion("d"), models_[0], NoStore).ok());
+    fs::remove_all(catalog_->CollectionPath("d"));
+    ASSERT_TRUE(text.empty() ? RemoveAll(list).ok() : WriteFileAtomically(list, text).ok());
+    Open();
+    EXPECT_THAT(*catalog_->Names(), ElementsAre("c"));
+    EXPECT_THAT(catalog_->Missing(), IsEmpty());
+    EXPECT_THAT(*ReadFile(list), HasSubstr(R"("c")"));  // from now on
+    ASSERT_TRUE(catalog_->Remove("c").ok());
+  }
+  // Nor does one of a later release, which is left as it is.
+  const std::string newer = R"({"format":2,"collections":["x"]})";
+  ASSERT_TRUE(WriteFileAtomically(list, newer).ok());
+  Open();
+  ASSERT_TRUE(catalog_->Create(FirstVersion("c"), models_[0], NoStore).ok());
+  EXPECT_THAT(*catalog_->Names(), ElementsAre("c"));
+  EXPECT_THAT(catalog_->Missing(), IsEmpty());
+  EXPECT_TRUE(catalog_->Remove("c").ok());
+  EXPECT_EQ(*ReadFile(list), newer);
 }
 
 TEST_F(CatalogTest, KeepsAliases) {
@@ -460,6 +542,7 @@ TEST_F(CatalogTest, AnOlderCopyOfTheAliasesIsNoticed) {
   EXPECT_TRUE(read(R"({"format":1,"aliases":{"live":"c"},"crc32c":"148b9e66"})", catalogs[1]).ok());
   EXPECT_TRUE(read(files[0], catalogs[1].substr(0, 20)).ok());
   ASSERT_TRUE(RemoveAll(catalog).ok());
+  Open();
   EXPECT_THAT(*catalog_->LoadAliases(), ElementsAre(Pair("a", "c")));
   // What is changed next is newer than all before.
   EXPECT_TRUE(read(R"({"format":1,"aliases":{}})", catalogs[1]).ok());

@@ -172,6 +172,29 @@ TEST_F(ScrubberTest, AttributesInMemoryAreMended) {
   EXPECT_EQ(scrubber.counters().mended, 8u);
 }
 
+// A text's number that became another text's: the row, which is deleted now, will take one from this other text when it
+// goes, so there is one more.
+TEST_F(ScrubberTest, ARowThatWasMendedTakesNoTextOfOthers) {
+  const auto collection = MakeCollection(1);
+  uint64_t& number = Column(*collection, 0, "text").values[2];
+  ASSERT_NE(number, Column(*collection, 0, "text").values[3]);
+  number = Column(*collection, 0, "text").values[3];
+  Scrubber scrubber(registry_.get(), {.interval = absl::Milliseconds(50)});
+  ASSERT_TRUE(Await([&] { return scrubber.counters().mended == 1; }));
+  const auto view = collection->shards()->view();
+  const SegmentView& segment = view->shards[0]->segments[0];
+  const AttributeColumns::Column& column = *segment.attributes->at("text");
+  const auto wrong = static_cast<uint32_t>(number);
+  const auto rows = std::count(column.values.data(), column.values.data() + segment.rows, number) - 1;
+  ASSERT_GT(rows, 0);
+  AttributeDictionary& dictionary = const_cast<AttributeDictionary&>(*view->shards[0]->dictionary);
+  const std::string text = dictionary.Text(wrong);
+  dictionary.Release(std::vector<uint32_t>(rows, wrong));
+  EXPECT_EQ(dictionary.Find(text), wrong);
+  dictionary.Release({wrong});
+  EXPECT_FALSE(dictionary.Find(text).has_value());
+}
+
 TEST_F(ScrubberTest, ARowThatIsNotStoredIsTold) {
   const auto collection = MakeCollection(1);
   {

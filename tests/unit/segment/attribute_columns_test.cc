@@ -48,6 +48,7 @@ TEST(AttributeDictionaryTest, AStringGoesWithTheLastRowThatHasIt) {
   EXPECT_FALSE(dictionary.Find(text).has_value());
   EXPECT_LE(dictionary.memory_bytes() + 5000, before);
   EXPECT_EQ(dictionary.Find("kept"), kept);
+  EXPECT_FALSE(dictionary.Hold(number).has_value());
   EXPECT_EQ(dictionary.Add("next"), number);  // numbers are used again
   const std::vector<uint32_t> all = {kept, number};
   dictionary.Release(all);
@@ -68,6 +69,35 @@ TEST(AttributeColumnsTest, TheirStringsGoWithThem) {
   EXPECT_TRUE(dictionary->Find("shared").has_value());
   second.reset();
   EXPECT_EQ(dictionary->size(), 0u);
+}
+
+// Whatever memory makes of a row's types and numbers, the strings of others stay, and its own go.
+TEST(AttributeColumnsTest, ARowThatMemoryChangedTakesNothingFromOthers) {
+  const auto dictionary = std::make_shared<AttributeDictionary>();
+  auto others = std::make_unique<AttributeColumns>(4, dictionary),
+       columns = std::make_unique<AttributeColumns>(4, dictionary);
+  others->Set(0, {{"a", std::string("other")}, {"b", std::string("another")}});
+  const Attributes first = {{"a", std::string("first")}, {"b", int64_t{1}}, {"c", AttributeList{"x"}}};
+  const Attributes second = {{"a", std::string("second")}};
+  columns->Set(0, first);
+  columns->Set(1, second);
+  const AttributeColumns::View view = columns->view();
+  view->at("a")->values[0] = *dictionary->Find("other");  // another one's number
+  view->at("b")->types[0] = AttributeType::kString;       // an integer that is now one
+  view->at("b")->values[0] = *dictionary->Find("another");
+  view->at("c")->types[0] = AttributeType::kAbsent;  // one that is no more
+  view->at("a")->values[1] = 99;                     // the number of none
+  others->Copy(*columns, 1, 1);                      // takes nothing along
+  EXPECT_EQ(others->view()->at("a")->types[1], AttributeType::kAbsent);
+  columns->Recount(0, first);
+  columns->Recount(1, second);
+  columns.reset();
+  EXPECT_EQ(dictionary->Text(*dictionary->Find("other")), "other");
+  EXPECT_EQ(dictionary->Text(*dictionary->Find("another")), "another");
+  for (const char* text : {"first", "second"}) EXPECT_FALSE(dictionary->Find(text).has_value()) << text;
+  EXPECT_EQ(dictionary->Text(99), "");
+  others.reset();
+  EXPECT_EQ(dictionary->size(), 0u);  // no reference is left over
 }
 
 TEST(AttributeColumnsTest, WhatIsStoredOnlyTakesNoMemory) {

@@ -18,11 +18,19 @@ namespace bebr {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::ElementsAreArray;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Optional;
 namespace fs = std::filesystem;
 
 constexpr uint32_t kShards = 2;
+
+size_t LogsIn(const std::string& path) {
+  size_t logs = 0;
+  for (const auto& entry : fs::directory_iterator(path)) logs += entry.path().extension() == ".log" ? 1 : 0;
+  return logs;
+}
 
 class CollectionStoreTest : public ::testing::Test {
  protected:
@@ -348,6 +356,87 @@ TEST(RocksChecksumTest, RocksDbComputesChecksumsByOurFunction) {
   EXPECT_EQ(extend(extend(0, "1234", 4), "56789", 5), 0xE3069283u);
 }
 #endif
+
+// Each start begins a log and keeps those before it: what they hold is written to table files when there are many.
+TEST_F(CollectionStoreTest, StartsLeaveFewLogs) {
+  std::vector<std::string> expected;
+  size_t most = 0;
+  for (uint32_t start = 10; start < 60; ++start) {
+    if (start % 3 == 0 && start < 40) {  // later ones write nothing
+      Put("d" + std::to_string(start), start);
+      expected.push_back("d" + std::to_string(start) + " " + std::to_string(start));
+    }
+    Open();
+    most = std::max(most, LogsIn(path()));
+    EXPECT_THAT(Documents(*store_, {0}), ElementsAreArray(expected));
+  }
+  EXPECT_GT(most, 5u);
+  EXPECT_LE(most, 10u);  // those that it found, its own, and the new one, until the old ones are removed
+  EXPECT_EQ(store_->sequence(), expected.size());
+}
+
+TEST_F(CollectionStoreTest, KeepsItsIdentity) {
+  EXPECT_EQ(store_->mark().identity, "");  // of an earlier server, say
+  ASSERT_TRUE(store_->SetIdentity("c/1").ok());
+  Open();
+  EXPECT_EQ(store_->mark().identity, "c/1");
+  const std::string other = directory_.path() + "/other", copy = directory_.path() + "/copy";
+  const auto made = CollectionStore::Create(other, kShards, MakeStoreCache(1 << 20), "d/2");
+  ASSERT_TRUE(made.ok()) << made.status();
+  EXPECT_EQ((*made)->mark().identity, "d/2");
+  ASSERT_TRUE((*made)->Checkpoint(copy).ok());
+  EXPECT_EQ((*CollectionStore::Open(copy, kShards, MakeStoreCache(1 << 20)))->mark().identity, "d/2");
+  // A manifest without one says nothing of it.
+  const StoreMark without, of_c{.identity = "c/1"}, of_d{.identity = "d/2"};
+  EXPECT_TRUE(CheckMark("p", without, of_c).ok());
+  EXPECT_TRUE(CheckMark("p", of_c, of_c).ok());
+  for (const StoreMark& store : {of_d, without}) {
+    const absl::Status status = CheckMark("p", of_c, store);
+    EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+    EXPECT_THAT(std::string(status.message()), HasSubstr("its identity is \"" + store.identity + "\""));
+    EXPECT_THAT(std::string(status.message()), HasSubstr("that of the manifest \"c/1\""));
+  }
+}
+
+// A directory that goes from under an open store, or is exchanged: nothing is acknowledged that the next start would
+// not find, and nothing is written to the other one. All goes on when it is back.
+TEST_F(CollectionStoreTest, NothingIsWrittenToADirectoryThatIsNotInItsPlace) {
+  Put("a", 1);
+  const std::string aside = directory_.path() + "/aside", copy = directory_.path() + "/copy";
+  const auto write = [&] {
+    CollectionStore::Batch batch;
+    batch.PutDocument(0, "b", "attributes of b");
+    return store_->Commit(std::move(batch), store_->sequence() + 1).status();
+  };
+  const auto files = [](const std::string& path) {
+    std::map<std::string, uintmax_t> sizes;
+    for (const auto& entry : fs::directory_iterator(path)) sizes[entry.path().filename()] = entry.file_size();
+    return sizes;
+  };
+  fs::copy(path(), copy, fs::copy_options::recursive);
+  fs::rename(path(), aside);
+  for (const char* what : {"was removed or renamed", "another directory was put into its place"}) {
+    const absl::Status status = write();
+    EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(what));
+    EXPECT_EQ(store_->health(), status);
+    EXPECT_FALSE(store_->Recover().ok());
+    EXPECT_THAT(Documents(*store_, {0}), ElementsAre("a 1"));
+    if (!fs::exists(path())) fs::rename(copy, path());
+  }
+  const auto before = files(path());
+  fs::rename(path(), copy);
+  fs::rename(aside, path());
+  EXPECT_TRUE(store_->health().ok());
+  ASSERT_TRUE(write().ok());
+  Open();
+  EXPECT_THAT(Documents(*store_, {0}), ElementsAre("a 1", "b -"));
+  // At the end, too.
+  fs::rename(path(), aside);
+  fs::rename(copy, path());
+  store_.reset();
+  EXPECT_EQ(files(path()), before);
+}
 
 }  // namespace
 }  // namespace bebr

@@ -1,0 +1,30 @@
+// What the catalogue of a data directory knows of its other files: catalog.json (FORMAT.md).
+#ifndef BEBR_INDEX_CATALOG_CATALOG_RECORD_H_
+#define BEBR_INDEX_CATALOG_CATALOG_RECORD_H_
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace bebr {
+
+// What stands in it.
+struct CatalogRecord {
+  uint64_t aliases_generation = 0;  // the aliases were changed so often, at least; 0: not known
+  // The collections that must be there. None: not known, as where an earlier server wrote the file.
+  std::optional<std::set<std::string, std::less<>>> collections;
+};
+
+// One that knows nothing if the file is missing, or cannot be read, which the log tells: nothing is lost with it but
+// the comparison. FAILED_PRECONDITION if it is one of a newer release.
+absl::StatusOr<CatalogRecord> ReadCatalogRecord(const std::string& data_dir);
+absl::Status WriteCatalogRecord(const std::string& data_dir, const CatalogRecord& record);
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_CATALOG_CATALOG_RECORD_H_

@@ -1,0 +1,33 @@
+// Whether a store still lies where it was opened.
+#ifndef BEBR_INDEX_STORAGE_STORE_PLACE_H_
+#define BEBR_INDEX_STORAGE_STORE_PLACE_H_
+
+#include <sys/types.h>
+
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+
+namespace bebr {
+
+// A StorePlace knows the directory of an open store. Whose directory was removed or renamed, or another one put into
+// its place, still reads and writes the files that it has open: what is acknowledged then is gone at the next start.
+//
+// Thread safety: const methods may run at the same time. Cost: a stat.
+class StorePlace {
+ public:
+  // The directory that is at `path` now.
+  explicit StorePlace(std::string path);
+
+  // UNAVAILABLE if it is there no more; OK where that cannot be told.
+  absl::Status Check() const;
+
+ private:
+  const std::string path_;
+  std::pair<dev_t, ino_t> directory_;
+};
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_STORAGE_STORE_PLACE_H_
