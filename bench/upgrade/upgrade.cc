@@ -24,6 +24,8 @@ constexpr size_t kK = 10;
 struct Flags {
   std::string old_docs, new_docs, old_queries, new_queries, doc_labels, query_labels, qrels, ids, query_ids, json;
   std::string shape = "48x4", name = "upgrade";
+  size_t bits = 0;
+  uint32_t groups = 1;
   size_t limit = 10000;
   int64_t steps = -1, compatible_steps = -1;
   uint64_t seed = 1;
@@ -101,19 +103,30 @@ class Upgrade {
     TrainOptions options;
     options.seed = flags_.seed;
     options.steps = flags_.steps;
-    BEBR_ASSIGN_OR_RETURN(options.shape, ParseCodeSpec(flags_.shape));
+    options.groups = flags_.groups;
+    options.bits = flags_.bits;
+    if (flags_.bits == 0) {
+      BEBR_ASSIGN_OR_RETURN(options.shape, LevelPlan::Parse(flags_.shape));
+    }
     BEBR_ASSIGN_OR_RETURN(const TrainResult old_version, Train(options, data_.old_docs, {}));
     BEBR_ASSIGN_OR_RETURN(const TrainResult own, Train(options, data_.new_docs, {}));
     options.shape.reset();
+    options.groups = 1;
+    options.bits = 0;
     if (flags_.compatible_steps >= 0) options.steps = flags_.compatible_steps;
     BEBR_ASSIGN_OR_RETURN(const TrainResult compatible,
                           TrainCompatible(options, {old_version.model, data_.old_docs}, data_.new_docs, {}));
-    BEBR_ASSIGN_OR_RETURN(const auto old_encoder, Encoder::Create(old_version.model, 0));
-    BEBR_ASSIGN_OR_RETURN(const auto own_encoder, Encoder::Create(own.model, 0));
-    BEBR_ASSIGN_OR_RETURN(const auto new_encoder, Encoder::Create(compatible.model, 0));
+    BEBR_ASSIGN_OR_RETURN(const auto old_encoder, MakeBinarizer(old_version.model, 0));
+    BEBR_ASSIGN_OR_RETURN(const auto own_encoder, MakeBinarizer(own.model, 0));
+    BEBR_ASSIGN_OR_RETURN(const auto new_encoder, MakeBinarizer(compatible.model, 0));
+    const CodeSpec& of_old = old_encoder->spec();
+    code_ = absl::StrCat(old_version.model.levels().ToString(),
+                         of_old.groups() > 1 ? absl::StrCat(" in ", of_old.groups(), " groups") : "");
+    std::printf("the old version's code: %s\n", code_.c_str());
     const CodeSearch old_codes(*old_encoder, data_.old_docs, pool_);
     Add("old queries on old codes (before the upgrade)", old_codes.Search(data_.old_queries, kK));
-    Add("new queries on old codes, unrelated binarizers", old_codes.Search(*own_encoder, data_.new_queries, kK));
+    if (own_encoder->spec().ToString() == of_old.ToString() && own_encoder->spec().groups() == of_old.groups())
+      Add("new queries on old codes, unrelated binarizers", old_codes.Search(*own_encoder, data_.new_queries, kK));
     Add("new queries on old codes, compatible (nothing re-indexed)",
         old_codes.Search(*new_encoder, data_.new_queries, kK));
     CodeSearch codes(*new_encoder, data_.new_docs, pool_);
@@ -125,6 +138,7 @@ class Upgrade {
     Add("new queries on new codes, a space of their own", own_codes.Search(data_.new_queries, kK));
     return rows_;
   }
+  const std::string& code() const { return code_; }
 
  private:
   void Add(const std::string& system, const std::vector<uint32_t>& found) {
@@ -138,16 +152,18 @@ class Upgrade {
   const Flags& flags_;
   const Data& data_;
   ThreadPool& pool_;
+  std::string code_;
   nlohmann::json rows_ = nlohmann::json::array();
 };
 
 absl::Status RunAll(const Flags& flags) {
   ThreadPool pool(AvailableProcessors());
   BEBR_ASSIGN_OR_RETURN(const Data data, Load(flags));
-  BEBR_ASSIGN_OR_RETURN(const nlohmann::json rows, Upgrade(flags, data, pool).Run());
+  Upgrade upgrade(flags, data, pool);
+  BEBR_ASSIGN_OR_RETURN(const nlohmann::json rows, upgrade.Run());
   return WriteJson(flags.json, {{"benchmark", "upgrade"},
                                 {"machine", DescribeMachine()},
-                                {"shape", flags.shape},
+                                {"shape", upgrade.code()},
                                 {"documents", data.new_docs.rows},
                                 {"queries", data.new_queries.rows},
                                 {"rows", rows}});
@@ -166,6 +182,8 @@ int Main(int argc, char** argv) {
   qrels->needs(app.add_option("--ids", flags.ids, "Document ids, one a line"));
   qrels->needs(app.add_option("--query-ids", flags.query_ids, "Query ids, one a line"));
   app.add_option("--shape", flags.shape, "The space's code shape")->capture_default_str();
+  app.add_option("--bits", flags.bits, "Instead of a shape: bits a document, whose shape is searched");
+  app.add_option("--groups", flags.groups, "Groups of each space, at most")->capture_default_str();
   app.add_option("--name", flags.name, "The data set's name in the table")->capture_default_str();
   app.add_option("--limit", flags.limit, "Queries at most")->capture_default_str();
   app.add_option("--steps", flags.steps, "Training steps (default: the trainer's)");

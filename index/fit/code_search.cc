@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "index/base/top_k.h"
 #include "index/segment/segment.h"
@@ -48,11 +49,15 @@ CodeSearch::CodeSearch(const Binarizer& binarizer, const Matrix& documents, Thre
     const size_t first = task * kRowsPerTask, count = std::min(kRowsPerTask, rows_ - first);
     binarizer_.EncodeDocuments(documents.row(first), count, codes.data() + first * words, factors.data() + first);
   });
-  TakePlaces(factors);
-  for (size_t row = 0; row < rows_; ++row) Store(place_of_[row], codes.data() + row * words, factors[row]);
+  StoreAll(codes, factors);
+  if (binarizer_.spec().groups() == 1) return;
+  codes_ = std::move(codes);
+  factors_ = std::move(factors);
 }
 
-void CodeSearch::TakePlaces(const std::vector<CodeFactors>& factors) {
+void CodeSearch::StoreAll(const std::vector<uint32_t>& codes, const std::vector<CodeFactors>& factors) {
+  groups_.clear();
+  place_of_.clear();
   std::vector<size_t> sizes(binarizer_.spec().groups(), 0);
   for (const CodeFactors& of_row : factors) ++sizes[of_row.group];
   std::vector<size_t> next;  // place of each group
@@ -69,9 +74,11 @@ void CodeSearch::TakePlaces(const std::vector<CodeFactors>& factors) {
     row_of_[place] = static_cast<uint32_t>(row);
   }
   data_ = AlignedBuffer<std::byte>(blocks * block_bytes_);
+  for (size_t row = 0; row < rows_; ++row) Store(row, codes.data() + row * shape_.code_words, factors[row]);
 }
 
-void CodeSearch::Store(size_t place, const uint32_t* code, const CodeFactors& factors) {
+void CodeSearch::Store(size_t row, const uint32_t* code, const CodeFactors& factors) {
+  const size_t place = place_of_[row];
   simd::StoreLane(shape_, static_cast<uint32_t>(place % simd::kBlockRows), code, factors.scale, factors.offset,
                   data_.data() + place / simd::kBlockRows * block_bytes_);
 }
@@ -81,8 +88,14 @@ void CodeSearch::Recode(const Binarizer& binarizer, const Matrix& documents, siz
   CodeFactors factors;
   for (size_t row = 0; row < rows_; row += every) {
     binarizer.EncodeDocuments(documents.row(row), 1, code.data(), &factors);
-    Store(place_of_[row], code.data(), factors);
+    if (factors_.empty()) {
+      Store(row, code.data(), factors);
+    } else {
+      std::copy(code.begin(), code.end(), codes_.begin() + static_cast<ptrdiff_t>(row * code.size()));
+      factors_[row] = factors;
+    }
   }
+  if (!factors_.empty()) StoreAll(codes_, factors_);
 }
 
 std::vector<uint32_t> CodeSearch::Search(const Matrix& queries, size_t depth) const {

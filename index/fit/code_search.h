@@ -17,14 +17,14 @@ namespace bebr {
 // A CodeSearch holds the codes of a set of embeddings and finds the best of them for queries with the server's own
 // encoder and kernels, so that what is measured here is what the server answers.
 //
-// Ownership: keeps references to the binarizer and the pool. Cost: (code_words + 4) * 4 bytes a row. Thread safety:
-// const methods may run concurrently.
+// Ownership: keeps references to the binarizer and the pool. Cost: (code_words + 4) * 4 bytes a row, twice that where
+// the space has groups. Thread safety: const methods may run concurrently.
 class CodeSearch {
  public:
   CodeSearch(const Binarizer& binarizer, const Matrix& documents, ThreadPool& pool);
 
   // Codes rows 0, every, 2 * every, ... again by another binarizer of the same space; `documents` are all rows' other
-  // embeddings. The space has no groups.
+  // embeddings.
   void Recode(const Binarizer& binarizer, const Matrix& documents, size_t every);
 
   // The `depth` best rows for every query, best first, ties by row number: queries.rows * min(depth, rows) row numbers.
@@ -38,9 +38,9 @@ class CodeSearch {
     size_t first = 0;
     size_t end = 0;
   };
-  void Store(size_t place, const uint32_t* code, const CodeFactors& factors);
-  // Gives every row a place in the blocks of its group.
-  void TakePlaces(const std::vector<CodeFactors>& factors);
+  void Store(size_t row, const uint32_t* code, const CodeFactors& factors);
+  // Gives every row a place in the blocks of its group, and stores its code there.
+  void StoreAll(const std::vector<uint32_t>& codes, const std::vector<CodeFactors>& factors);
   void SearchRange(const Binarizer& binarizer, const Matrix& queries, size_t first, size_t count, size_t depth,
                    uint32_t* out) const;
 
@@ -53,6 +53,9 @@ class CodeSearch {
   std::vector<uint32_t> place_of_;  // by row
   std::vector<uint32_t> row_of_;    // by place; kNoRow: none
   AlignedBuffer<std::byte> data_;   // blocks in scan layout
+  // By row, where the space has groups, between which another code may move a row.
+  std::vector<uint32_t> codes_;
+  std::vector<CodeFactors> factors_;
 };
 
 }  // namespace bebr

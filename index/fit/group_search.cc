@@ -42,7 +42,8 @@ double Words(const LevelPlan& shape) {
 
 size_t Reduced(const GroupSearch& search) { return ReducedDims(search.corpus, search.shape.dims()); }
 
-absl::StatusOr<GroupStatistics> MeasureFor(const GroupSearch& search, const Matrix& rows, uint32_t count) {
+template <typename Rows>
+absl::StatusOr<GroupStatistics> MeasureFor(const GroupSearch& search, const Rows& rows, uint32_t count) {
   const size_t reduced = Reduced(search);
   return MeasureGroups(rows, search.corpus, count, reduced, reduced, search.seed);
 }
@@ -172,7 +173,8 @@ absl::StatusOr<std::optional<Model>> StartWithGroups(const GroupSearch& search, 
     BEBR_ASSIGN_OR_RETURN(shape, trials.BestShape(count));
   }
   if (search.continues) BEBR_RETURN_IF_ERROR(search.continues());
-  const absl::StatusOr<GroupStatistics> groups = MeasureFor(search, search.rows, count);
+  const absl::StatusOr<GroupStatistics> groups =
+      search.all == nullptr ? MeasureFor(search, search.rows, count) : MeasureFor(search, *search.all, count);
   if (absl::IsInvalidArgument(groups.status())) return std::optional<Model>();  // the rows do not fall into groups
   BEBR_RETURN_IF_ERROR(groups.status());
   BEBR_ASSIGN_OR_RETURN(Model model, ModelOf(search, *groups, shape));

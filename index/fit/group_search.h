@@ -18,7 +18,7 @@ namespace bebr {
 
 // What a search for groups is given.
 struct GroupSearch {
-  const Matrix& rows;              // that the model is fitted to
+  const Matrix& rows;              // that models are compared on
   const Matrix& queries;           // that it is not
   const CorpusStatistics& corpus;  // of `rows`
   LevelPlan shape;                 // without groups
@@ -27,6 +27,7 @@ struct GroupSearch {
   uint32_t most = kMaxGroups;
   size_t expected_documents = 1000000;  // that share the model's bytes
   uint64_t seed = 1;
+  const RowStream* all = nullptr;           // that the model is fitted to in the end; null: `rows`
   std::function<absl::Status()> continues;  // asked between fits and measurements: an error ends the search; or null
 };
 

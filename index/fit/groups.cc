@@ -17,6 +17,7 @@ namespace {
 constexpr size_t kKMeansRows = 20000;
 constexpr int kKMeansRounds = 8;
 constexpr size_t kBlockRows = 4096;
+constexpr size_t kSpreadRows = 256;
 constexpr double kKeptEnergy = 0.98;
 constexpr uint32_t kTriedGroups = 4;  // for a document: more find hardly more
 // A group's own covariance counts for rows / (rows + dims times this) of what is taken for it.
@@ -34,21 +35,46 @@ double SquaredNorm(const float* x, size_t dims) {
   return sum;
 }
 
-// Rows with norm 1 for cosine, less the corpus's mean; all-zero rows are left out.
-Matrix Centred(const Matrix& rows, const CorpusStatistics& corpus) {
-  const size_t n = rows.dims;
-  Matrix centred;
-  centred.dims = n;
-  const size_t count = std::min(rows.rows, kMaxFitRows);
-  for (size_t i = 0; i < count; ++i) {
-    const float* x = rows.row(i * rows.rows / count);
-    const double squared = SquaredNorm(x, n);
-    if (squared == 0.0) continue;
-    const double unit = UnitOf(corpus.metric, squared);
-    for (size_t j = 0; j < n; ++j) centred.values.push_back(static_cast<float>(x[j] * unit) - corpus.mean[j]);
-    ++centred.rows;
-  }
-  return centred;
+// A row with norm 1 for cosine, less the corpus's mean; false for one of zeros.
+bool Centre(const float* x, const CorpusStatistics& corpus, float* out) {
+  const double squared = SquaredNorm(x, corpus.dims);
+  if (squared == 0.0) return false;
+  const double unit = UnitOf(corpus.metric, squared);
+  for (size_t i = 0; i < corpus.dims; ++i) out[i] = static_cast<float>(x[i] * unit) - corpus.mean[i];
+  return true;
+}
+
+// All rows but those of zeros, centred, in blocks.
+absl::Status ForEachCentred(const RowStream& rows, const CorpusStatistics& corpus,
+                            absl::FunctionRef<void(const Matrix& block)> take) {
+  const size_t n = corpus.dims;
+  Matrix block{0, n, std::vector<float>(kBlockRows * n)};
+  BEBR_RETURN_IF_ERROR(rows.ForEachBlock([&](const float* some, size_t count) {
+    for (const float* x = some; x != some + count * n; x += n) {
+      if (!Centre(x, corpus, block.row(block.rows))) continue;
+      if (++block.rows < kBlockRows) continue;
+      take(block);
+      block.rows = 0;
+    }
+  }));
+  if (block.rows > 0) take(block);
+  return absl::OkStatus();
+}
+
+// At most kKMeansRows rows, evenly spaced, centred.
+absl::StatusOr<Matrix> Sample(const RowStream& rows, const CorpusStatistics& corpus) {
+  const size_t n = corpus.dims, all = rows.rows(), count = std::min(all, kKMeansRows);
+  Matrix sample{0, n, std::vector<float>(count * n)};
+  size_t at = 0, wanted = 0;
+  BEBR_RETURN_IF_ERROR(rows.ForEachBlock([&](const float* some, size_t of_block) {
+    for (size_t i = 0; i < of_block; ++i, ++at) {
+      if (wanted == count || at != wanted * all / count) continue;
+      ++wanted;
+      sample.rows += Centre(some + i * n, corpus, sample.row(sample.rows)) ? 1 : 0;
+    }
+  }));
+  sample.values.resize(sample.rows * n);
+  return sample;
 }
 
 Matrix Reduced(const Matrix& rows, const std::vector<float>& reduce, size_t dims) {
@@ -102,33 +128,44 @@ Matrix Means(const Matrix& rows, const std::vector<uint32_t>& group_of, size_t c
   return means;
 }
 
-Matrix KMeans(const Matrix& rows, uint32_t count, uint64_t seed) {
+Matrix KMeans(const Matrix& sample, uint32_t count, uint64_t seed) {
   std::mt19937_64 random(seed);
-  Matrix sample;
-  sample.rows = std::min(rows.rows, kKMeansRows);
-  sample.dims = rows.dims;
-  sample.values.resize(sample.rows * rows.dims);
-  for (size_t i = 0; i < sample.rows; ++i) std::copy_n(rows.row(i * rows.rows / sample.rows), rows.dims, sample.row(i));
   const auto any = [&] { return sample.row(random() % sample.rows); };
   Matrix centers;
   centers.rows = count;
-  centers.dims = rows.dims;
+  centers.dims = sample.dims;
   for (uint32_t c = 0; c < count; ++c) {
     const float* row = any();
-    centers.values.insert(centers.values.end(), row, row + rows.dims);
+    centers.values.insert(centers.values.end(), row, row + sample.dims);
   }
   for (int round = 0; round < kKMeansRounds; ++round) centers = Means(sample, Nearest(sample, centers), count, any);
   return centers;
 }
 
-// Gives the groups that have rows the numbers from 0 on; returns how many they are.
-size_t Renumber(size_t count, std::vector<uint32_t>& group_of) {
-  std::vector<uint32_t> number(count, 0);
-  for (const uint32_t group : group_of) number[group] = 1;
-  uint32_t used = 0;
-  for (uint32_t& entry : number) entry = entry != 0 ? used++ : 0;
-  for (uint32_t& group : group_of) group = number[group];
-  return used;
+// What is summed up over all rows, a block at a time. Groups without rows are left out at the end.
+struct Groups {
+  Matrix centers;                    // reduced
+  std::vector<size_t> sizes;         // rows
+  std::vector<double> sums;          // of each group's rows, centred
+  std::vector<double> reduced_sums;  // the same, reduced
+};
+
+absl::Status TakeMeans(const RowStream& rows, const CorpusStatistics& corpus, const std::vector<float>& reduce,
+                       Groups& groups) {
+  const size_t n = corpus.dims, r = groups.centers.dims, count = groups.centers.rows;
+  groups.sizes.assign(count, 0);
+  groups.sums.assign(count * n, 0.0);
+  groups.reduced_sums.assign(count * r, 0.0);
+  return ForEachCentred(rows, corpus, [&](const Matrix& block) {
+    const Matrix reduced = Reduced(block, reduce, r);
+    const std::vector<uint32_t> group_of = Nearest(reduced, groups.centers);
+    for (size_t i = 0; i < block.rows; ++i) {
+      const size_t g = group_of[i];
+      ++groups.sizes[g];
+      for (size_t j = 0; j < n; ++j) groups.sums[g * n + j] += block.row(i)[j];
+      for (size_t j = 0; j < r; ++j) groups.reduced_sums[g * r + j] += reduced.row(i)[j];
+    }
+  });
 }
 
 // Of the rows of each group less its mean, scaled to norm sqrt(dims): the sum of their outer products, and their
@@ -138,32 +175,35 @@ struct Spread {
   size_t rows = 0;
 };
 
-std::vector<Spread> Spreads(const Matrix& reduced, const std::vector<uint32_t>& group_of, const Matrix& means) {
-  const size_t r = reduced.dims;
-  std::vector<Spread> spreads(means.rows);
-  std::vector<float> block, product(r * r);
-  for (uint32_t g = 0; g < means.rows; ++g) {
-    Spread& spread = spreads[g];
-    spread.covariance.assign(r * r, 0.0);
-    const auto flush = [&] {
-      const size_t count = block.size() / r;
-      Multiply(true, false, r, r, count, block.data(), block.data(), product.data());
-      for (size_t i = 0; count > 0 && i < r * r; ++i) spread.covariance[i] += product[i];
-      spread.rows += count;
-      block.clear();
-    };
+// Holds kSpreadRows rows a group.
+absl::Status TakeSpreads(const RowStream& rows, const CorpusStatistics& corpus, const std::vector<float>& reduce,
+                         const Groups& groups, const Matrix& means, std::vector<Spread>& spreads) {
+  const size_t r = means.dims;
+  std::vector<std::vector<float>> gathered(means.rows);
+  std::vector<float> product(r * r);
+  spreads.assign(means.rows, {std::vector<double>(r * r, 0.0), 0});
+  const auto flush = [&](size_t g) {
+    const size_t count = gathered[g].size() / r;
+    if (count == 0) return;
+    Multiply(true, false, r, r, count, gathered[g].data(), gathered[g].data(), product.data());
+    for (size_t i = 0; i < r * r; ++i) spreads[g].covariance[i] += product[i];
+    spreads[g].rows += count;
+    gathered[g].clear();
+  };
+  BEBR_RETURN_IF_ERROR(ForEachCentred(rows, corpus, [&](const Matrix& block) {
+    const Matrix reduced = Reduced(block, reduce, r);
+    const std::vector<uint32_t> group_of = Nearest(reduced, groups.centers);
     for (size_t i = 0; i < reduced.rows; ++i) {
-      if (group_of[i] != g) continue;
-      const size_t at = block.size();
-      for (size_t j = 0; j < r; ++j) block.push_back(reduced.row(i)[j] - means.row(g)[j]);
-      const double squared = SquaredNorm(block.data() + at, r);
+      const size_t g = group_of[i], at = gathered[g].size();
+      for (size_t j = 0; j < r; ++j) gathered[g].push_back(reduced.row(i)[j] - means.row(g)[j]);
+      const double squared = SquaredNorm(gathered[g].data() + at, r);
       const auto scale = squared > 0.0 ? static_cast<float>(std::sqrt(static_cast<double>(r) / squared)) : 0.0f;
-      for (size_t j = 0; j < r; ++j) block[at + j] *= scale;
-      if (block.size() == kBlockRows * r) flush();
+      for (size_t j = 0; j < r; ++j) gathered[g][at + j] *= scale;
+      if (gathered[g].size() == kSpreadRows * r) flush(g);
     }
-    if (!block.empty()) flush();
-  }
-  return spreads;
+  }));
+  for (size_t g = 0; g < means.rows; ++g) flush(g);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<CorpusStatistics> OfGroup(const Spread& spread, const std::vector<double>& pooled, const float* mean,
@@ -197,34 +237,46 @@ size_t ReducedDims(const CorpusStatistics& corpus, size_t dims) {
 
 absl::StatusOr<GroupStatistics> MeasureGroups(const Matrix& rows, const CorpusStatistics& corpus, uint32_t count,
                                               size_t reduced_dims, size_t components, uint64_t seed) {
+  return MeasureGroups(MatrixRows(rows, kMaxFitRows), corpus, count, reduced_dims, components, seed);
+}
+
+absl::StatusOr<GroupStatistics> MeasureGroups(const RowStream& rows, const CorpusStatistics& corpus, uint32_t count,
+                                              size_t reduced_dims, size_t components, uint64_t seed) {
   const size_t n = corpus.dims, r = reduced_dims;
-  GroupStatistics groups;
-  groups.reduced_dims = r;
-  groups.reduce.assign(corpus.components.begin(), corpus.components.begin() + static_cast<ptrdiff_t>(r * n));
-  RoundToHalf(groups.reduce);
-  const Matrix centred = Centred(rows, corpus);
-  if (centred.rows < 2) return absl::InvalidArgumentError(absl::StrCat(centred.rows, " rows are not zero"));
-  const Matrix reduced = Reduced(centred, groups.reduce, r);
-  std::vector<uint32_t> group_of = Nearest(reduced, KMeans(reduced, count, seed));
-  const size_t used = Renumber(count, group_of);
+  GroupStatistics result;
+  result.reduced_dims = r;
+  result.reduce.assign(corpus.components.begin(), corpus.components.begin() + static_cast<ptrdiff_t>(r * n));
+  RoundToHalf(result.reduce);
+  BEBR_ASSIGN_OR_RETURN(const Matrix sample, Sample(rows, corpus));
+  if (sample.rows < 2) return absl::InvalidArgumentError(absl::StrCat(sample.rows, " rows are not zero"));
+  Groups groups{.centers = KMeans(Reduced(sample, result.reduce, r), count, seed)};
+  BEBR_RETURN_IF_ERROR(TakeMeans(rows, corpus, result.reduce, groups));
+  Matrix reduced_means{count, r, std::vector<float>(count * r)};
+  size_t used = 0, all = 0;
+  for (size_t g = 0; g < count; ++g) {
+    const auto size = static_cast<double>(groups.sizes[g]);
+    all += groups.sizes[g];
+    if (groups.sizes[g] == 0) continue;
+    ++used;
+    for (size_t j = 0; j < r; ++j) reduced_means.row(g)[j] = static_cast<float>(groups.reduced_sums[g * r + j] / size);
+    std::vector<float>& mean = result.means.emplace_back(n);
+    for (size_t j = 0; j < n; ++j) mean[j] = static_cast<float>(groups.sums[g * n + j] / size) + corpus.mean[j];
+  }
   if (used < 2) return absl::InvalidArgumentError(absl::StrCat("the rows fall into ", used, " group"));
-  // Every group has rows: the fallbacks are never asked for.
-  const Matrix means = Means(centred, group_of, used, [&] { return centred.row(0); });
-  const Matrix reduced_means = Means(reduced, group_of, used, [&] { return reduced.row(0); });
-  const std::vector<Spread> spreads = Spreads(reduced, group_of, reduced_means);
+  std::vector<Spread> spreads;
+  BEBR_RETURN_IF_ERROR(TakeSpreads(rows, corpus, result.reduce, groups, reduced_means, spreads));
   std::vector<double> pooled(r * r, 0.0);
   for (const Spread& spread : spreads) {
-    for (size_t i = 0; i < r * r; ++i) pooled[i] += spread.covariance[i] / static_cast<double>(reduced.rows);
+    for (size_t i = 0; i < r * r; ++i) pooled[i] += spread.covariance[i] / static_cast<double>(all);
   }
   const double shrink = used >= kMany ? kShrinkOfMany : kShrink;
-  for (size_t g = 0; g < used; ++g) {
-    std::vector<float>& mean = groups.means.emplace_back(means.row(g), means.row(g) + n);
-    for (size_t j = 0; j < n; ++j) mean[j] += corpus.mean[j];
-    BEBR_ASSIGN_OR_RETURN(CorpusStatistics of_group,
-                          OfGroup(spreads[g], pooled, reduced_means.row(g), r, components, shrink, seed + g));
-    groups.of_group.push_back(std::move(of_group));
+  for (size_t g = 0; g < count; ++g) {
+    if (groups.sizes[g] == 0) continue;
+    BEBR_ASSIGN_OR_RETURN(CorpusStatistics of_group, OfGroup(spreads[g], pooled, reduced_means.row(g), r, components,
+                                                             shrink, seed + result.of_group.size()));
+    result.of_group.push_back(std::move(of_group));
   }
-  return groups;
+  return result;
 }
 
 absl::StatusOr<Model> GroupedStartModel(const CorpusStatistics& corpus, const GroupStatistics& groups,

@@ -26,8 +26,11 @@ struct GroupStatistics {
 // `components` are how many are wanted of each group. Groups that nothing falls into are left out, so that there may be
 // fewer. INVALID_ARGUMENT if fewer than two are left.
 //
-// Cost: 20,000 x count x reduced_dims multiply-adds ten times, rows x reduced_dims^2 once, and an eigenvalue problem of
-// reduced_dims a group.
+// Rows are read three times; of a matrix at most kMaxFitRows are, evenly spaced. Cost: 20,000 x count x reduced_dims
+// multiply-adds ten times, rows x reduced_dims^2 once, and an eigenvalue problem of reduced_dims a group. Memory beside
+// the rows: 20,000 of them, and for each group 256 and 8 bytes for each pair of reduced dims.
+absl::StatusOr<GroupStatistics> MeasureGroups(const RowStream& rows, const CorpusStatistics& corpus, uint32_t count,
+                                              size_t reduced_dims, size_t components, uint64_t seed);
 absl::StatusOr<GroupStatistics> MeasureGroups(const Matrix& rows, const CorpusStatistics& corpus, uint32_t count,
                                               size_t reduced_dims, size_t components, uint64_t seed);
 

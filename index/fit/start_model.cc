@@ -75,43 +75,54 @@ std::vector<float> BandDirections(const CorpusStatistics& statistics, size_t fir
   return directions;
 }
 
-// The mean of the sample's rows, of norm 1 for cosine.
-std::vector<double> MeanOf(const Matrix& rows, const std::vector<size_t>& sample, Metric metric) {
-  std::vector<double> mean(rows.dims, 0.0);
-  for (const size_t row : sample) {
-    const float* x = rows.row(row);
-    const double unit = UnitOf(metric, SquaredNorm(x, rows.dims));
-    for (size_t i = 0; i < rows.dims; ++i) mean[i] += unit * x[i] / static_cast<double>(sample.size());
-  }
-  return mean;
+// Sums over rows of a stream, those of zeros left out: they say nothing about the corpus.
+struct Sums {
+  size_t rows = 0;
+  std::vector<double> mean;
+  double spread = 0.0;             // the mean squared distance from the mean
+  std::vector<double> covariance;  // of the rows less the mean, each scaled to the same length
+};
+
+absl::Status TakeMean(const RowStream& rows, Metric metric, Sums& sums) {
+  const size_t n = rows.dims();
+  sums.mean.assign(n, 0.0);
+  BEBR_RETURN_IF_ERROR(rows.ForEachBlock([&](const float* block, size_t count) {
+    for (const float* x = block; x != block + count * n; x += n) {
+      const double squared = SquaredNorm(x, n), unit = UnitOf(metric, squared);
+      if (squared == 0.0) continue;
+      ++sums.rows;
+      for (size_t i = 0; i < n; ++i) sums.mean[i] += unit * x[i];
+    }
+  }));
+  for (double& value : sums.mean) value /= static_cast<double>(std::max<size_t>(1, sums.rows));
+  return absl::OkStatus();
 }
 
-// The mean squared distance of these rows from their mean.
-double SpreadOf(const Matrix& rows, const std::vector<size_t>& sample, Metric metric, const std::vector<double>& mean) {
-  double spread = 0.0;
-  for (const size_t row : sample) {
-    const float* x = rows.row(row);
-    const double unit = UnitOf(metric, SquaredNorm(x, rows.dims));
-    for (size_t i = 0; i < rows.dims; ++i)
-      spread += (unit * x[i] - mean[i]) * (unit * x[i] - mean[i]) / static_cast<double>(sample.size());
-  }
-  return spread;
-}
-
-// Of the rows less `mean`, each scaled to the same length.
-std::vector<double> CovarianceOf(const Matrix& rows, const std::vector<size_t>& sample, Metric metric,
-                                 const std::vector<float>& mean, size_t threads) {
-  const size_t n = rows.dims;
-  std::vector<double> covariance(n * n, 0.0);
-  std::vector<float> block(kBlockRows * n), scaled(kBlockRows * n), product(n * n);
-  for (size_t start = 0; start < sample.size(); start += kBlockRows) {
-    const size_t count = std::min(kBlockRows, sample.size() - start);
-    for (size_t i = 0; i < count; ++i) std::copy_n(rows.row(sample[start + i]), n, block.data() + i * n);
-    CenterAndScale(mean, metric, block.data(), count, scaled.data());
+absl::Status TakeSpread(const RowStream& rows, Metric metric, const std::vector<float>& mean, size_t threads,
+                        Sums& sums) {
+  const size_t n = rows.dims();
+  sums.covariance.assign(n * n, 0.0);
+  std::vector<float> gathered, scaled(kBlockRows * n), product(n * n);
+  const auto flush = [&] {
+    const size_t count = gathered.size() / n;
+    CenterAndScale(mean, metric, gathered.data(), count, scaled.data());
     Multiply(true, false, n, n, count, scaled.data(), scaled.data(), product.data(), threads);
-    for (size_t i = 0; i < n * n; ++i) covariance[i] += product[i] / static_cast<double>(sample.size());
-  }
-  return covariance;
+    for (size_t i = 0; i < n * n; ++i) sums.covariance[i] += product[i] / static_cast<double>(sums.rows);
+    gathered.clear();
+  };
+  BEBR_RETURN_IF_ERROR(rows.ForEachBlock([&](const float* block, size_t count) {
+    for (const float* x = block; x != block + count * n; x += n) {
+      const double squared = SquaredNorm(x, n), unit = UnitOf(metric, squared);
+      if (squared == 0.0) continue;
+      double distance = 0.0;
+      for (size_t i = 0; i < n; ++i) distance += (unit * x[i] - sums.mean[i]) * (unit * x[i] - sums.mean[i]);
+      sums.spread += distance / static_cast<double>(sums.rows);
+      gathered.insert(gathered.end(), x, x + n);
+      if (gathered.size() == kBlockRows * n) flush();
+    }
+  }));
+  if (!gathered.empty()) flush();
+  return absl::OkStatus();
 }
 
 // Whether a code of one band takes all directions there are, and not only the first of them.
@@ -164,32 +175,38 @@ void CenterAndScale(const std::vector<float>& mean, Metric metric, const float* 
 
 absl::StatusOr<CorpusStatistics> MeasureCorpus(const Matrix& rows, Metric metric, size_t components, uint64_t seed,
                                                size_t threads) {
-  const size_t n = rows.dims;
+  return MeasureCorpus(MatrixRows(rows, kMaxFitRows), metric, components, seed, threads);
+}
+
+absl::StatusOr<CorpusStatistics> MeasureCorpus(const RowStream& rows, Metric metric, size_t components, uint64_t seed,
+                                               size_t threads) {
+  const size_t n = rows.dims();
   if (n == 0 || n > kMaxInputDims) {
     return absl::InvalidArgumentError(absl::StrCat("the embeddings have ", n, " dims; the limit is ", kMaxInputDims));
   }
-  const std::vector<size_t> sample = SampleRows(rows, kMaxFitRows);
-  if (sample.size() < 2) {
-    return absl::InvalidArgumentError(absl::StrCat("the input has ", rows.rows, " rows, ", sample.size(),
-                                                   " of them not zero; at least 2 are needed"));
+  Sums sums;
+  BEBR_RETURN_IF_ERROR(TakeMean(rows, metric, sums));
+  if (sums.rows < 2) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the input has ", rows.rows(), " rows, ", sums.rows, " of them not zero; at least 2 are needed"));
   }
   CorpusStatistics statistics;
   statistics.dims = static_cast<uint32_t>(n);
   statistics.metric = metric;
-  statistics.rows = sample.size();
-  const std::vector<double> mean = MeanOf(rows, sample, metric);
-  statistics.mean.assign(mean.begin(), mean.end());
-  statistics.covariance = CovarianceOf(rows, sample, metric, statistics.mean, threads);
+  statistics.rows = sums.rows;
+  statistics.mean.assign(sums.mean.begin(), sums.mean.end());
+  BEBR_RETURN_IF_ERROR(TakeSpread(rows, metric, statistics.mean, threads, sums));
+  statistics.covariance = std::move(sums.covariance);
   double trace = 0.0;
   for (size_t i = 0; i < n; ++i) trace += statistics.covariance[i * n + i];
-  const double spread = SpreadOf(rows, sample, metric, mean);
+  const double spread = sums.spread;
   const double mean_squared = SquaredNorm(statistics.mean.data(), n);
   statistics.row_length = std::sqrt(spread + mean_squared);
   if (!std::isfinite(trace) || !std::isfinite(spread)) {
     return absl::InvalidArgumentError("the embeddings' values are too large: their covariance is not finite");
   }
   if (trace <= 0.0 || spread <= 1e-10 * mean_squared) {
-    return absl::InvalidArgumentError(absl::StrCat("all ", rows.rows, " rows are equal",
+    return absl::InvalidArgumentError(absl::StrCat("all ", rows.rows(), " rows are equal",
                                                    metric == Metric::kCosine ? " after normalising" : "",
                                                    ": there is nothing to tell them apart by"));
   }

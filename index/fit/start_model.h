@@ -11,6 +11,7 @@
 #include "index/binarizer/model.h"
 #include "index/code/code_spec.h"
 #include "index/exact/matrix.h"
+#include "index/fit/row_stream.h"
 #include "index/types/document.h"
 
 namespace bebr {
@@ -27,10 +28,12 @@ struct CorpusStatistics {
   std::vector<float> components;   // their vectors, one a row
 };
 
-// Measures `rows`, at most `kMaxFitRows` of them, evenly spaced. `components` is how many principal components are
-// wanted; it is cut to dims. Runs on `threads` (Multiply). INVALID_ARGUMENT for no rows, more than kMaxInputDims dims,
-// or rows that are all equal.
+// Measures all `rows`, read twice, or of a matrix at most `kMaxFitRows` of them, evenly spaced. `components` is how
+// many principal components are wanted; it is cut to dims. Runs on `threads` (Multiply). INVALID_ARGUMENT for no rows,
+// more than kMaxInputDims dims, or rows that are all equal.
 inline constexpr size_t kMaxFitRows = 100000;
+absl::StatusOr<CorpusStatistics> MeasureCorpus(const RowStream& rows, Metric metric, size_t components, uint64_t seed,
+                                               size_t threads = 1);
 absl::StatusOr<CorpusStatistics> MeasureCorpus(const Matrix& rows, Metric metric, size_t components, uint64_t seed,
                                                size_t threads = 1);
 

@@ -68,6 +68,13 @@ HeldOutRecall Validator::Measure(const CodeSearch& search, const Binarizer& quer
   return recall;
 }
 
+double StandardError(const HeldOutRecall& recall) {
+  const auto count = static_cast<double>(recall.per_query.size());
+  double squares = 0.0;
+  for (const float of_query : recall.per_query) squares += (of_query - recall.at_10) * (of_query - recall.at_10);
+  return count > 1.0 ? std::sqrt(squares / (count - 1.0) / count) : 1.0;
+}
+
 double PairedGain(const HeldOutRecall& a, const HeldOutRecall& b) {
   const size_t count = std::min(a.per_query.size(), b.per_query.size());
   double sum = 0.0, squares = 0.0;

@@ -24,6 +24,8 @@ struct HeldOutRecall {
   std::vector<float> per_query;  // recall at 10 of each query
 };
 
+// Of recall at 10 over the queries: its deviation if other queries had been taken.
+double StandardError(const HeldOutRecall& recall);
 // The mean of `a` minus `b` over the queries, in units of its own standard error; 0 where they are equal. For telling a
 // better model from a lucky one.
 double PairedGain(const HeldOutRecall& a, const HeldOutRecall& b);

@@ -22,7 +22,10 @@ absl::Status WriteCheckpoint(const std::string& path, const std::vector<torch::T
 
 absl::Status ReadCheckpoint(const std::string& path,
                             absl::FunctionRef<absl::Status(const std::vector<torch::Tensor>& state)> use) {
-  if (!std::filesystem::exists(path)) return absl::OkStatus();
+  if (!std::filesystem::exists(path)) {
+    return absl::NotFoundError(
+        absl::StrCat("there is no checkpoint '", path, "' to resume from; leave --resume out to start anew"));
+  }
   try {
     std::vector<torch::Tensor> state;
     torch::load(state, path);

@@ -16,8 +16,8 @@ namespace bebr {
 // cannot be written.
 absl::Status WriteCheckpoint(const std::string& path, const std::vector<torch::Tensor>& state);
 
-// Calls `use` with the tensors, and returns what it does; OK where there is no file. DATA_LOSS for a file that cannot
-// be read, or in which `use` finds other tensors than it needs, for which libtorch throws.
+// Calls `use` with the tensors, and returns what it does. NOT_FOUND where there is no file. DATA_LOSS for a file that
+// cannot be read, or in which `use` finds other tensors than it needs, for which libtorch throws.
 absl::Status ReadCheckpoint(const std::string& path,
                             absl::FunctionRef<absl::Status(const std::vector<torch::Tensor>& state)> use);
 

@@ -14,6 +14,7 @@
 #include "index/fit/code_search.h"
 #include "index/fit/start_model.h"
 #include "index/train/torch_model.h"
+#include "index/train/torch_translation.h"
 
 namespace bebr {
 namespace {
@@ -100,6 +101,46 @@ LayerParameters Layer(const Regression& regression) {
   return LayerParameters{ToVector(weight), ToVector(bias)};
 }
 
+// The rows of the older version as its codes have them: of another one's embeddings what they are translated to.
+Tensor OldRows(const OlderVersion& older, const TorchTranslation* translation, int64_t first, int64_t count) {
+  const Tensor x = Batch(older.documents, first, count, older.model.metric);
+  return translation == nullptr ? x : translation->TranslateDocuments(x);
+}
+
+// A model with the old one's groups, and a translation to the rows that these code.
+Model TranslationStart(const OlderVersion& older, const CorpusStatistics& statistics, const Matrix& documents) {
+  Model model = older.model;
+  const auto old_translation = model.translation.has_value() ? std::make_unique<TorchTranslation>(model) : nullptr;
+  Translation& translation = model.translation.emplace();
+  translation.input_dims = statistics.dims;
+  translation.mean = statistics.mean;
+  translation.row_length = static_cast<float>(statistics.row_length);
+  model.trained = "start: regression into the space of another version";
+  const Tensor mean = torch::tensor(statistics.mean);
+  const auto rows = static_cast<int64_t>(documents.rows);
+  Regression regression;
+  for (int64_t first = 0; first < rows; first += kBatch) {
+    const int64_t count = std::min(kBatch, rows - first);
+    regression.Add(Batch(documents, first, count, model.metric) - mean,
+                   OldRows(older, old_translation.get(), first, count));
+  }
+  translation.document.linear = Layer(regression);
+  if (model.metric != Metric::kL2) return model;
+  // What a regression leaves out is missing from distances.
+  const TorchTranslation made(model);
+  double left_out = 0.0;
+  for (int64_t first = 0; first < rows; first += kBatch) {
+    const int64_t count = std::min(kBatch, rows - first);
+    left_out += (made.TranslateDocuments(Batch(documents, first, count, model.metric)) -
+                 OldRows(older, old_translation.get(), first, count))
+                    .square()
+                    .sum()
+                    .item<double>();
+  }
+  translation.document_offset = static_cast<float>(-left_out / static_cast<double>(rows));
+  return model;
+}
+
 }  // namespace
 
 absl::Status CheckPaired(const OlderVersion& older, const Matrix& documents) {
@@ -107,18 +148,14 @@ absl::Status CheckPaired(const OlderVersion& older, const Matrix& documents) {
     return absl::InvalidArgumentError(absl::StrCat("--paired has ", older.documents.rows, " rows, --input has ",
                                                    documents.rows, ": they must be the same documents, row for row"));
   }
-  if (older.documents.dims != older.model.input_dims) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--paired has ", older.documents.dims, " dims; the model of --compatible-with takes ", older.model.input_dims));
+  if (older.documents.dims != older.model.embedding_dims()) {
+    return absl::InvalidArgumentError(absl::StrCat("--paired has ", older.documents.dims,
+                                                   " dims; the model of --compatible-with takes ",
+                                                   older.model.embedding_dims()));
   }
   if (older.model.residual_form == ResidualForm::kInput) {
     return absl::InvalidArgumentError(
         "the model of --compatible-with is of residual form 'input'; only form 'code' can be written into");
-  }
-  if (older.model.levels().max_levels() > kMaxLevels) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "the model of --compatible-with is of shape ", older.model.levels().ToString(), "; only shapes of at most ",
-        kMaxLevels, " levels take other versions. Give the new model a space of its own"));
   }
   return absl::OkStatus();
 }
@@ -129,6 +166,7 @@ absl::StatusOr<Model> CompatibleStart(const OlderVersion& older, const Matrix& d
                         MeasureCorpus(documents, older.model.metric, documents.dims, 1));
   try {
     torch::NoGradGuard no_grad;
+    if (older.model.spec.groups() > 1) return TranslationStart(older, statistics, documents);
     Model model = Frame(older.model, statistics);
     const TorchModel old_model(older.model);
     std::vector<Regression> projections(older.model.steps.size() + 2);
@@ -163,18 +201,31 @@ absl::StatusOr<Model> CompatibleStart(const OlderVersion& older, const Matrix& d
   }
 }
 
+namespace {
+
+Model WithDocumentScale(Model model, double constant) {
+  if (model.translation.has_value()) {
+    model.translation->document_scale *= static_cast<float>(constant);
+    return model;
+  }
+  const auto square = static_cast<float>(constant * constant);
+  for (float& value : model.factors->squared_norm) value *= square;
+  model.factors->squared_norm_bias *= square;
+  model.factors->query_scale /= static_cast<float>(constant);  // the constant is in a query's norm, too
+  return model;
+}
+
+}  // namespace
+
 absl::StatusOr<Model> BalanceVersions(const Model& model, const OlderVersion& older, const Validator& validator) {
-  if (!model.factors.has_value()) return absl::InternalError("the model has no factors of its own");
-  BEBR_ASSIGN_OR_RETURN(const std::unique_ptr<const Encoder> old_encoder, Encoder::Create(older.model, 0));
+  if (!model.factors.has_value() && !model.translation.has_value())
+    return absl::InternalError("the model has no factors of its own");
+  BEBR_ASSIGN_OR_RETURN(const std::unique_ptr<const Binarizer> old_encoder, MakeBinarizer(older.model, 0));
   std::vector<Model> balanced;
   std::vector<double> recalls;
   for (const double constant : kBalances) {
-    Model& scaled = balanced.emplace_back(model);
-    const auto square = static_cast<float>(constant * constant);
-    for (float& value : scaled.factors->squared_norm) value *= square;
-    scaled.factors->squared_norm_bias *= square;
-    scaled.factors->query_scale /= static_cast<float>(constant);  // the constant is in a query's norm, too
-    BEBR_ASSIGN_OR_RETURN(const std::unique_ptr<const Encoder> encoder, Encoder::Create(scaled, 0));
+    const Model& scaled = balanced.emplace_back(WithDocumentScale(model, constant));
+    BEBR_ASSIGN_OR_RETURN(const std::unique_ptr<const Binarizer> encoder, MakeBinarizer(scaled, 0));
     CodeSearch search(*encoder, validator.documents(), validator.pool());
     search.Recode(*old_encoder, validator.older_documents(), 2);
     recalls.push_back(validator.Measure(search, *encoder, validator.queries()).at_10);
@@ -186,8 +237,8 @@ absl::StatusOr<Model> BalanceVersions(const Model& model, const OlderVersion& ol
 
 absl::StatusOr<CompatibilityReport> MeasureCompatibility(const Model& model, const OlderVersion& older,
                                                          const Matrix& queries_old, const Validator& validator) {
-  BEBR_ASSIGN_OR_RETURN(const std::unique_ptr<const Encoder> encoder, Encoder::Create(model, 0));
-  BEBR_ASSIGN_OR_RETURN(const std::unique_ptr<const Encoder> old_encoder, Encoder::Create(older.model, 0));
+  BEBR_ASSIGN_OR_RETURN(const std::unique_ptr<const Binarizer> encoder, MakeBinarizer(model, 0));
+  BEBR_ASSIGN_OR_RETURN(const std::unique_ptr<const Binarizer> old_encoder, MakeBinarizer(older.model, 0));
   CompatibilityReport report;
   CodeSearch search(*encoder, validator.documents(), validator.pool());
   report.new_on_new = validator.Measure(search, *encoder, validator.queries()).at_10;
@@ -197,9 +248,9 @@ absl::StatusOr<CompatibilityReport> MeasureCompatibility(const Model& model, con
   report.new_on_old = validator.Measure(search, *encoder, validator.queries()).at_10;
   if (queries_old.rows > 0) report.old_on_old = validator.Measure(search, *old_encoder, queries_old).at_10;
   BEBR_ASSIGN_OR_RETURN(const CorpusStatistics statistics,
-                        MeasureCorpus(validator.documents(), model.metric, model.input_dims, 1));
-  const CodeSpec& shape = model.spec;
-  if (shape.dims() <= model.input_dims || shape.bands().size() == 1) {
+                        MeasureCorpus(validator.documents(), model.metric, model.embedding_dims(), 1));
+  const LevelPlan shape = model.levels();
+  if (shape.dims() <= model.embedding_dims() || shape.runs().size() == 1) {
     BEBR_ASSIGN_OR_RETURN(const Model own, StartModel(statistics, shape, model.query_levels, 1));
     BEBR_ASSIGN_OR_RETURN(const std::unique_ptr<const Encoder> own_encoder, Encoder::Create(own, 0));
     const CodeSearch own_search(*own_encoder, validator.documents(), validator.pool());

@@ -35,8 +35,8 @@ struct CompatibilityReport {
 absl::Status CheckPaired(const OlderVersion& older, const Matrix& documents);
 
 // A model that maps new embeddings into the old version's space: ridge regressions from `documents` (the new
-// embeddings) to the values before the sign of every projection of the old model, and to its factors. Deterministic.
-// Errors: CheckPaired's. Cost: rows * n^2.
+// embeddings) to the values before the sign of every projection of the old model, and to its factors; where its codes
+// lie in groups, to the rows that it codes (Translation). Deterministic. Errors: CheckPaired's. Cost: rows * n^2.
 absl::StatusOr<Model> CompatibleStart(const OlderVersion& older, const Matrix& documents);
 
 // Multiplies the scale of the new version's documents by a constant, at most 1.2, that makes queries of the new version

@@ -1,5 +1,8 @@
 // bebr-train: fits and trains a binarizer to a file of embeddings.
+#include <signal.h>
+
 #include <CLI/CLI.hpp>
+#include <atomic>
 #include <cstdio>
 #include <exception>
 #include <map>
@@ -10,10 +13,21 @@
 #include "index/base/program.h"
 #include "index/base/status_macros.h"
 #include "index/train/options.h"
+#include "index/train/training_files.h"
 #include "index/train/training_run.h"
 
 namespace bebr {
 namespace {
+
+// Set by the first SIGINT or SIGTERM; a second ends the program as ever.
+std::atomic<bool> interrupted = false;
+
+void ListenForInterrupts() {
+  struct sigaction action = {};
+  action.sa_handler = [](int) { interrupted = true; };
+  action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
+  for (const int signal : {SIGINT, SIGTERM}) sigaction(signal, &action, nullptr);
+}
 
 struct Flags {
   TrainOptions options;
@@ -47,14 +61,13 @@ void DeclareTask(CLI::App& app, Flags& flags) {
                  "Instead of bits: the fewest whose start has this held-out recall@10")
       ->check(CLI::Range(0.01, 1.0));
   app.add_option("--dims", flags.dims, "Code dims, with --levels");
-  app.add_option("--levels", flags.levels, "Levels stored a document, 1..4");
+  app.add_option("--levels", flags.levels, "Levels stored a document, 1..8");
   app.add_option("--shape", flags.shape,
-                 "Bands of dims x levels, e.g. 32x4+64x3+96x2; more than 4 levels with --steps 0");
+                 "Runs of dims x levels, e.g. 32x6+64x3+96x2; more than 4 levels with more than 4 query levels");
   app.add_option("--query-levels", options.query_levels,
                  "Levels of a query, 1..4 by the recursion, 5 or 6 with a quantizer fitted to every row")
       ->capture_default_str();
-  app.add_option("--groups", options.groups,
-                 "Groups of documents, at most so many, as many as pay; the training-free start alone has them")
+  app.add_option("--groups", options.groups, "Groups of documents, at most so many, as many as pay")
       ->check(CLI::Range(1u, kMaxGroups))
       ->capture_default_str();
   AddChoice(app, "--metric", options.metric,
@@ -71,6 +84,11 @@ void DeclareTask(CLI::App& app, Flags& flags) {
 // How it is trained.
 void DeclareTraining(CLI::App& app, TrainOptions& options) {
   app.add_option("--steps", options.steps, "Training steps; 0: only the training-free start");
+  app.add_option(
+         "--fit-rows", options.fit_rows,
+         "Rows that means, covariances and groups are measured on, evenly spaced (default: 100,000; of an input "
+         "of over 202,000, which is not held in memory, 1,000,000)")
+      ->check(CLI::Range(size_t{1000}, size_t{1} << 40));
   app.add_option("--seed", options.seed, "Same seed, same model")->capture_default_str();
   app.add_option("--threads", options.threads, "Threads (default: every processor)");
   AddChoice(app, "--method", options.method, {{"residual", Method::kResidual}, {"mib", Method::kMedian}},
@@ -163,6 +181,11 @@ nlohmann::json Summary(const TrainResult& result) {
           {"input_dims", result.model.input_dims},
           {"query_levels", result.model.query_levels},
           {"rows", result.rows},
+          {"fit_rows", result.fit_rows},
+          {"fit_s", result.fit_s},
+          {"recall_documents", result.recall_documents},
+          {"recall_error", StandardError(result.kept)},
+          {"recall_at_10_among_many", result.among_many.has_value() ? nlohmann::json(*result.among_many) : nullptr},
           {"held_out_queries", result.held_out_queries},
           {"start", {{"recall_at_10", result.start.at_10}, {"recall_at_50", result.start.at_50}}},
           {"start_with_groups", {{"recall_at_10", result.grouped.at_10}, {"recall_at_50", result.grouped.at_50}}},
@@ -206,13 +229,24 @@ int Run(int argc, char** argv) {
     return code;
   };
   if (const absl::Status status = Complete(flags); !status.ok()) return fail(status, kExitUsage);
+  ListenForInterrupts();
+  flags.options.interrupted = &interrupted;
   const absl::StatusOr<TrainResult> result = TrainFiles(flags.options);
   if (!result.ok()) return fail(result.status(), kExitFailed);
   for (const std::string& warning : result->warnings)
     std::fprintf(stderr, "bebr-train: warning: %s\n", warning.c_str());
-  std::fprintf(stderr, "%s, query %u levels: held-out recall@10 %.4f at start, %.4f kept (%s), %.1f s\n",
+  std::fprintf(stderr,
+               "%s, query %u levels: held-out recall@10 %.4f at start, %.4f kept (%s), +-%.4f among %zu documents, "
+               "%.1f s\n",
                result->model.levels().ToString().c_str(), result->model.query_levels, result->start.at_10,
-               result->kept.at_10, result->trained_kept ? "trained" : "start", result->total_s);
+               result->kept.at_10, result->trained_kept ? "trained" : "start", StandardError(result->kept),
+               result->recall_documents, result->total_s);
+  if (result->among_many.has_value()) {
+    std::fprintf(stderr,
+                 "Few rows: their neighbours are easily found among so few. Expect a recall@10 of %.2f at most "
+                 "among many documents, and fit again with more.\n",
+                 *result->among_many);
+  }
   if (result->compatibility.has_value()) PrintCompatibility(*result->compatibility);
   if (flags.json) std::printf("%s\n", Summary(*result).dump(2).c_str());
   return kExitDone;

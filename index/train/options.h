@@ -2,6 +2,7 @@
 #ifndef BEBR_INDEX_TRAIN_OPTIONS_H_
 #define BEBR_INDEX_TRAIN_OPTIONS_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -48,8 +49,13 @@ struct TrainOptions {
   std::string pair_rows;        // their documents' row numbers, one a line; empty: row i to row i
   bool resume = false;          // go on from output + ".checkpoint" where it exists
   int64_t stop_after = -1;  // CANCELLED after this step, its checkpoints kept: what an interruption leaves; -1: never
+  int64_t interrupt_after = -1;  // as `interrupted` after this step, for tests; -1: never
   uint64_t seed = 1;
-  size_t threads = 0;  // 0: every processor
+  size_t threads = 0;   // 0: every processor
+  size_t fit_rows = 0;  // rows that means, covariances and groups are measured on; 0: the trainer's choice
+  // Once true, training writes a checkpoint and ends (CANCELLED), and so does what comes before it, without one; null:
+  // never.
+  const std::atomic<bool>* interrupted = nullptr;
   bool progress = true;
 };
 

@@ -114,15 +114,17 @@ TorchModel::Block TorchModel::MakeBlock(const BlockParameters& block, const std:
 }
 
 TorchModel::TorchModel(const Model& start) : start_(start) {
-  const auto n = static_cast<int64_t>(start.input_dims), m = static_cast<int64_t>(start.spec.dims());
+  const auto n = static_cast<int64_t>(start.input_dims), m = static_cast<int64_t>(start.components());
   mean_ = torch::from_blob(start_.mean.data(), {n}).clone();
   std::vector<float> log_weights;
   std::vector<int64_t> levels, band_of;
-  for (size_t b = 0; b < start.spec.bands().size(); ++b) {
-    const Band& band = start.spec.bands()[b];
-    log_weights.push_back(std::log(band.weight));
-    levels.insert(levels.end(), band.dims, band.levels);
-    band_of.insert(band_of.end(), band.dims, static_cast<int64_t>(b));
+  size_t band = 0;
+  const LevelPlan plan = start.levels();
+  for (const LevelPlan::Run& run : plan.runs()) {
+    band_of.insert(band_of.end(), run.dims, static_cast<int64_t>(log_weights.size()));
+    levels.insert(levels.end(), run.dims, run.levels);
+    log_weights.push_back(std::log(start.spec.bands()[band].weight));
+    band += run.levels > kMaxLevels ? 2 : 1;  // a band of further levels has its weight
   }
   levels_ = torch::tensor(levels);
   band_of_ = torch::tensor(band_of);
@@ -273,10 +275,8 @@ Model TorchModel::ToModel(const std::vector<Tensor>& parameters) const {
   TorchModel copy(start_);
   for (size_t i = 0; i < parameters.size(); ++i) copy.parameters_[i].copy_(parameters[i]);
   Model model = start_;
-  std::vector<Band> bands = model.spec.bands();
-  for (size_t b = 0; b < bands.size(); ++b)
-    bands[b].weight = copy.log_weights_.index({static_cast<int64_t>(b)}).exp().item<float>();
-  if (auto spec = CodeSpec::Create(std::move(bands)); spec.ok()) model.spec = *std::move(spec);
+  const std::vector<float> weights = ToVector(copy.log_weights_.exp());
+  if (auto spec = CodeSpec::Create(model.levels().Bands(weights)); spec.ok()) model.spec = *std::move(spec);
   model.project = Values(copy.project_);
   if (start_.has_query_projection()) model.query = Values(copy.query_);
   for (size_t t = 0; t < copy.steps_.size(); ++t) {
@@ -298,8 +298,6 @@ Model TorchModel::ToModel(const std::vector<Tensor>& parameters) const {
   return model;
 }
 
-namespace {
-
 void AddMlp(BlockParameters& block, const std::vector<uint32_t>& hidden, size_t inputs, std::mt19937_64& random) {
   block.mlp.clear();
   size_t width = inputs;
@@ -313,6 +311,8 @@ void AddMlp(BlockParameters& block, const std::vector<uint32_t>& hidden, size_t 
     width = size;
   }
 }
+
+namespace {
 
 Model WithHidden(const Model& start, const std::vector<uint32_t>& hidden, std::mt19937_64& random) {
   Model model = start;
@@ -341,7 +341,7 @@ BlockParameters Transposed(const std::vector<float>& weight, size_t n, size_t m)
 Model ToTrainable(const Model& start, ResidualForm form, const std::vector<uint32_t>& hidden, uint64_t seed) {
   std::mt19937_64 random(seed);
   Model model = WithHidden(start, hidden, random);
-  const size_t n = start.input_dims, m = start.spec.dims();
+  const size_t n = start.input_dims, m = start.components();
   model.residual_form = form;
   model.query.linear = start.project.linear;
   model.steps.resize(model.step_count());

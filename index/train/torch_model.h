@@ -5,11 +5,13 @@
 #include <torch/torch.h>
 
 #include <cstdint>
+#include <random>
 #include <utility>
 #include <vector>
 
 #include "index/binarizer/model.h"
 #include "index/train/options.h"
+#include "index/train/trainable.h"
 
 namespace bebr {
 
@@ -20,32 +22,25 @@ std::vector<float> ToVector(const torch::Tensor& tensor);
 // be slow.
 torch::Tensor MultiplyTransposed(const torch::Tensor& x, const torch::Tensor& w);
 
-// Codes with what turns them into scores: see CodeFactors.
-struct TorchCodes {
-  torch::Tensor code;    // rows x dims, values of the levels kept
-  torch::Tensor scale;   // rows: |x - mean| |y|_w^2 / <code, y>_w
-  torch::Tensor offset;  // rows: <mean, x>; of l2 -|x - mean|^2
-};
-
-// A TorchModel is a Model whose parameters have gradients: the same recursion as Encoder, with a surrogate gradient for
-// the sign. Of a fitted quantizer's codes it has the first scale for documents, and for queries the values that they
-// round. It learns the band weights, the projections of documents and queries, every level's residual block with its
-// feedback matrix (ResidualForm::kCode) or reconstruction (kInput), and the factors of a compatible version.
+// A TorchModel is a Model without groups whose parameters have gradients: the same recursion as Encoder, with a
+// surrogate gradient for the sign. Of a fitted quantizer's codes it has the first scale for documents, and for queries
+// the values that they round. It learns the band weights, the projections of documents and queries, every level's
+// residual block with its feedback matrix (ResidualForm::kCode) or reconstruction (kInput), and the factors of a
+// compatible version.
 //
-// Thread safety: none. Errors: libtorch throws c10::Error.
-class TorchModel {
+// Of TorchCodes `code` has the values of the levels kept, `scale` is |x - mean| |y|_w^2 / <code, y>_w, and `offset` is
+// <mean, x>, of l2 -|x - mean|^2: see CodeFactors.
+class TorchModel : public Trainable {
  public:
   explicit TorchModel(const Model& start);
 
-  // Every value that training changes; first the bands' logarithmic weights.
-  std::vector<torch::Tensor> parameters() const { return parameters_; }
-
-  // x: rows of embeddings, already of norm 1 for cosine. Documents keep the spec's levels, but at most `level_cap`.
-  // `sharpness` >= 1 belongs to Estimator::kReste.
-  TorchCodes EncodeDocuments(const torch::Tensor& x, int64_t level_cap, Estimator estimator, double sharpness) const;
-  TorchCodes EncodeQueries(const torch::Tensor& x, Estimator estimator, double sharpness) const;
-  // Estimated similarity of every query with every document.
-  torch::Tensor Scores(const TorchCodes& queries, const TorchCodes& documents) const;
+  // First the runs' logarithmic weights.
+  std::vector<torch::Tensor> parameters() const override { return parameters_; }
+  void FreezeWeights() override { log_weights_.set_requires_grad(false); }
+  TorchCodes EncodeDocuments(const torch::Tensor& x, int64_t level_cap, Estimator estimator,
+                             double sharpness) const override;
+  TorchCodes EncodeQueries(const torch::Tensor& x, Estimator estimator, double sharpness) const override;
+  torch::Tensor Scores(const TorchCodes& queries, const TorchCodes& documents) const override;
   torch::Tensor BandWeights() const;  // one a dimension
   // What every projection gives for the rows: the first level's, those of later levels before feedback
   // (ResidualForm::kCode), and last the queries' (the first again where they have none of their own).
@@ -53,8 +48,7 @@ class TorchModel {
   // |x - mean| and the offset of every row, as the model's factors have it.
   std::pair<torch::Tensor, torch::Tensor> NormsAndOffsets(const torch::Tensor& x) const;
 
-  // The model with these values for the parameters, in the order of parameters().
-  Model ToModel(const std::vector<torch::Tensor>& parameters) const;
+  Model ToModel(const std::vector<torch::Tensor>& parameters) const override;
 
  private:
   struct Dense {
@@ -101,6 +95,9 @@ Model ToTrainable(const Model& start, ResidualForm form, const std::vector<uint3
 // Gives only MLP paths to the projections, to a start of form kCode that has all else.
 Model WithHidden(const Model& start, const std::vector<uint32_t>& hidden, const std::vector<uint32_t>& query_hidden,
                  uint64_t seed);
+
+// Gives a block of so many inputs an MLP path of these hidden layers that begins at zero.
+void AddMlp(BlockParameters& block, const std::vector<uint32_t>& hidden, size_t inputs, std::mt19937_64& random);
 
 }  // namespace bebr
 

@@ -20,7 +20,8 @@
 #include "index/train/checkpoint.h"
 #include "index/train/neighborhoods.h"
 #include "index/train/optimizer.h"
-#include "index/train/torch_model.h"
+#include "index/train/pair_loss.h"
+#include "index/train/trainable.h"
 
 namespace bebr {
 namespace {
@@ -28,13 +29,11 @@ namespace {
 using torch::Tensor;
 using Clock = std::chrono::steady_clock;
 
-constexpr int64_t kPairs = 64;
-constexpr int64_t kHardNegatives = 5;
-constexpr int64_t kQueueLength = 4096;
 constexpr double kNever = -1e9;  // the logarithm of a share of nothing
 constexpr double kPairWeight = 0.1;
 constexpr double kPerplexity = 20.0;
 constexpr double kCompatiblePerplexity = 200.0;  // what the older codes can tell apart is coarser
+constexpr double kTranslatedPerplexity = 500.0;
 constexpr double kAverage = 0.99;
 constexpr int kMeasurements = 10;
 constexpr int kPatience = 3;
@@ -62,28 +61,30 @@ class Session {
         pairs_(pairs),
         validator_(validator),
         steps_(steps),
-        model_(start),
-        average_(start),
+        model_(MakeTrainable(start)),
+        average_(MakeTrainable(start)),
         older_(older),
         optimizer_(Trained(), PeakRate(options, start, older != nullptr), steps),
         start_recall_(start_recall),
         best_recall_(start_recall) {
     std::mt19937_64 random(options.seed);
     const size_t threads = static_cast<size_t>(torch::get_num_threads());
-    const double perplexity = older == nullptr ? kPerplexity : kCompatiblePerplexity;
+    const double of_older = start.translation.has_value() ? kTranslatedPerplexity : kCompatiblePerplexity;
+    const double perplexity = older == nullptr ? kPerplexity : of_older;
     temperature_ = Temperature(documents, options.metric, perplexity, random);
     {
       torch::NoGradGuard no_grad;
       log_score_temperature_.fill_(std::log(
           older == nullptr ? temperature_ : Temperature(older->documents, options.metric, perplexity, random)));
     }
-    if (older != nullptr) old_model_ = std::make_unique<TorchModel>(older->model);
+    if (older != nullptr) old_model_ = MakeTrainable(older->model);
     neighborhoods_ = FindNeighborhoods(documents, options.metric, threads, random);
-    fingerprint_ = Crc32(absl::StrCat(
-        start.spec.ToString(), ",", start.query_levels, ",", start.input_dims, ",", documents.rows, ",", options.seed,
-        ",", steps, ",", absl::StrJoin(start.hidden, "-"), ",", absl::StrJoin(start.query_hidden, "-"), ",",
-        static_cast<int>(options.estimator), ",", static_cast<int>(start.residual_form)));
-    best_parameters_ = Clone(average_.parameters());
+    fingerprint_ =
+        Crc32(absl::StrCat(start.spec.ToString(), ",", start.spec.groups(), ",", start.query_levels, ",",
+                           start.embedding_dims(), ",", documents.rows, ",", options.seed, ",", steps, ",",
+                           absl::StrJoin(start.hidden, "-"), ",", absl::StrJoin(start.query_hidden, "-"), ",",
+                           static_cast<int>(options.estimator), ",", static_cast<int>(start.residual_form)));
+    best_parameters_ = Clone(average_->parameters());
   }
 
   absl::StatusOr<TrainingOutcome> Run() {
@@ -96,6 +97,8 @@ class Session {
       ++loss_count_;
       ++step_;
       if (step_ == options_.stop_after) return absl::CancelledError(absl::StrCat("stopped after step ", step_));
+      if (step_ == options_.interrupt_after || (options_.interrupted != nullptr && *options_.interrupted))
+        return Interrupted();
       if (options_.progress) Progress(first_step);
       if (step_ % every == 0 || step_ == steps_) {
         BEBR_RETURN_IF_ERROR(Measure());
@@ -115,10 +118,16 @@ class Session {
   }
 
  private:
+  absl::Status Interrupted() {
+    if (options_.output.empty()) return absl::CancelledError(absl::StrCat("interrupted after step ", step_));
+    BEBR_RETURN_IF_ERROR(Save());
+    return absl::CancelledError(absl::StrCat("interrupted after step ", step_, " of ", steps_, "; '", CheckpointPath(),
+                                             "' holds it: go on with the same options and --resume"));
+  }
   static double PeakRate(const TrainOptions& options, const Model& model, bool compatible) {
     // Found by trying on text (256 dims: 1e-3 to 2e-3), pixels (784 dims: 2e-4; 6e-4 costs recall from 784 bits up) and
     // compatible versions (96 dims: 5e-3).
-    const auto n = static_cast<double>(model.input_dims);
+    const auto n = static_cast<double>(model.embedding_dims());
     return options.learning_rate > 0.0 ? options.learning_rate : std::min(compatible ? 5e-3 : 2e-3, 128.0 / (n * n));
   }
   std::string CheckpointPath() const { return options_.output + ".checkpoint"; }
@@ -126,16 +135,16 @@ class Session {
   // What the optimizer moves. In another version's space the band weights are that version's, and the scores'
   // temperature is learned instead.
   std::vector<Tensor> Trained() {
-    std::vector<Tensor> trained = model_.parameters();
+    std::vector<Tensor> trained = model_->parameters();
     log_score_temperature_ = torch::zeros({1});
     if (older_ != nullptr) {
-      trained[0].set_requires_grad(false);
+      model_->FreezeWeights();
       trained.push_back(log_score_temperature_.set_requires_grad(true));
     }
     return trained;
   }
   Model WithValues(const std::vector<Tensor>& parameters) const {
-    Model model = model_.ToModel(parameters);
+    Model model = model_->ToModel(parameters);
     if (older_ != nullptr) model.spec = older_->model.spec;  // bit for bit
     return model;
   }
@@ -151,13 +160,14 @@ class Session {
     const Tensor self = query_index.unsqueeze(1) == document_index.unsqueeze(0);
     // Now and then shorter codes, where wanted: a prefix of the levels then serves as a code of its own.
     const bool shorter = static_cast<double>(random() % 1000) < 1000.0 * options_.prefix_share;
-    const int64_t cap = shorter ? 1 + static_cast<int64_t>(random() % kMaxLevels) : static_cast<int64_t>(kMaxLevels);
+    const int64_t cap = shorter ? 1 + static_cast<int64_t>(random() % kMaxLevels) : int64_t{kMaxPlanLevels};
 
-    const TorchCodes query_codes = model_.EncodeQueries(queries, options_.estimator, Sharpness());
-    const TorchCodes document_codes = model_.EncodeDocuments(documents, cap, options_.estimator, Sharpness());
+    const TorchCodes query_codes = model_->EncodeQueries(queries, options_.estimator, Sharpness());
+    const TorchCodes document_codes = model_->EncodeDocuments(documents, cap, options_.estimator, Sharpness());
     const Target target = TargetOf(queries, documents, self);
     const auto divergence = [&](const TorchCodes& codes) {
-      const Tensor score = (model_.Scores(query_codes, codes) / log_score_temperature_.exp()).masked_fill(self, kNever);
+      const Tensor score =
+          (model_->Scores(query_codes, codes) / log_score_temperature_.exp()).masked_fill(self, kNever);
       return (target.shares * torch::log_softmax(score, 1)).sum() / -static_cast<double>(queries.size(0)) -
              target.entropy;
     };
@@ -170,7 +180,7 @@ class Session {
           (divergence(old_codes) + divergence(Mixed(old_codes, document_codes, random)) + divergence(document_codes)) /
           3.0;
     }
-    if (pairs_.queries.rows > 0) loss = loss + kPairWeight * PairLoss(random);
+    if (pairs_.queries.rows > 0) loss = loss + kPairWeight * OfPairs(random);
     loss.backward();
     optimizer_.Step(step_);
     UpdateAverage();
@@ -192,8 +202,8 @@ class Session {
 
   TorchCodes OldCodes(const Tensor& rows) const {
     torch::NoGradGuard no_grad;
-    return old_model_->EncodeDocuments(Rows(older_->documents, rows, options_.metric), kMaxLevels, options_.estimator,
-                                       1.0);
+    return old_model_->EncodeDocuments(Rows(older_->documents, rows, options_.metric), int64_t{kMaxPlanLevels},
+                                       options_.estimator, 1.0);
   }
 
   // Every document's code by one of the two versions, at random.
@@ -205,49 +215,19 @@ class Session {
             torch::where(first, a.offset, b.offset)};
   }
 
-  Tensor PairLoss(std::mt19937_64& random) {
-    std::vector<int64_t> pair_rows, document_rows;
-    for (int64_t i = 0; i < kPairs; ++i) {
-      pair_rows.push_back(static_cast<int64_t>(random() % pairs_.queries.rows));
-      document_rows.push_back(pairs_.rows[pair_rows.back()]);
-    }
-    const Tensor document_index = torch::tensor(document_rows);
-    const Tensor queries = Rows(pairs_.queries, torch::tensor(pair_rows), options_.metric);
-    const Tensor documents = Rows(documents_, document_index, options_.metric);
-    const TorchCodes query_codes = model_.EncodeQueries(queries, options_.estimator, Sharpness());
-    const TorchCodes codes = model_.EncodeDocuments(documents, kMaxLevels, options_.estimator, Sharpness());
-    const Tensor scores = model_.Scores(query_codes, codes);
-    const Tensor positive = scores.diagonal().unsqueeze(1);
-    const Tensor same = document_index.unsqueeze(1) == document_index.unsqueeze(0);
-    Tensor negatives = scores.masked_fill(same, kNever);
-    if (queue_.code.defined()) {
-      const Tensor queued = model_.Scores(query_codes, queue_)
-                                .masked_fill(document_index.unsqueeze(1) == queue_rows_.unsqueeze(0), kNever);
-      negatives = torch::cat({negatives, queued}, 1);
-    }
-    const Tensor hard = std::get<0>(negatives.topk(std::min(kHardNegatives, negatives.size(1)), 1));
-    Enqueue(documents, document_index);
-    return -torch::log_softmax(torch::cat({positive, hard}, 1) / temperature_, 1).select(1, 0).mean();
-  }
-
-  void Enqueue(const Tensor& documents, const Tensor& rows) {
-    torch::NoGradGuard no_grad;
-    const TorchCodes codes = average_.EncodeDocuments(documents, kMaxLevels, options_.estimator, 1.0);
-    const auto join = [](const Tensor& old, const Tensor& more) {
-      return old.defined() ? torch::cat({more, old}, 0).slice(0, 0, kQueueLength) : more;
-    };
-    queue_ = {join(queue_.code, codes.code), join(queue_.scale, codes.scale), join(queue_.offset, codes.offset)};
-    queue_rows_ = join(queue_rows_, rows);
+  Tensor OfPairs(std::mt19937_64& random) {
+    const PairBatch batch = DrawPairs(pairs_, documents_, options_.metric, random);
+    return pair_loss_.Of(batch, *model_, *average_, options_.estimator, Sharpness(), temperature_);
   }
 
   void UpdateAverage() {
     torch::NoGradGuard no_grad;
-    const std::vector<Tensor> targets = average_.parameters(), sources = model_.parameters();
+    const std::vector<Tensor> targets = average_->parameters(), sources = model_->parameters();
     for (size_t i = 0; i < targets.size(); ++i) targets[i].lerp_(sources[i], 1.0 - kAverage);
   }
 
   absl::Status Measure() {
-    BEBR_ASSIGN_OR_RETURN(HeldOutRecall recall, validator_.Measure(WithValues(average_.parameters())));
+    BEBR_ASSIGN_OR_RETURN(HeldOutRecall recall, validator_.Measure(WithValues(average_->parameters())));
     const bool rising = recall.at_10 > last_recall_;
     last_recall_ = recall.at_10;
     const double elapsed = elapsed_before_s_ + std::chrono::duration<double>(Clock::now() - begin_).count();
@@ -262,11 +242,11 @@ class Session {
       best_recall_ = std::move(recall);
       improved_ = true;
       since_best_ = 0;
-      best_parameters_ = Clone(average_.parameters());
+      best_parameters_ = Clone(average_->parameters());
     } else if (recall.at_10 < best_recall_.at_10 - kFarBelow) {
       // The steps are too large for this data. Go on from the best with smaller ones.
-      CopyInto(model_.parameters(), best_parameters_);
-      CopyInto(average_.parameters(), best_parameters_);
+      CopyInto(model_->parameters(), best_parameters_);
+      CopyInto(average_->parameters(), best_parameters_);
       optimizer_.Halve();
     }
     return absl::OkStatus();
@@ -292,7 +272,7 @@ class Session {
         torch::tensor({optimizer_.factor(), best_recall_.at_10, best_recall_.at_50, last_recall_}, torch::kFloat64),
         torch::tensor(best_recall_.per_query), log_score_temperature_};
     for (const auto& group :
-         {model_.parameters(), average_.parameters(), best_parameters_, optimizer_.first(), optimizer_.second()}) {
+         {model_->parameters(), average_->parameters(), best_parameters_, optimizer_.first(), optimizer_.second()}) {
       state.insert(state.end(), group.begin(), group.end());
     }
     return state;
@@ -305,9 +285,9 @@ class Session {
     return ReadCheckpoint(CheckpointPath(), [&](const std::vector<Tensor>& loaded) -> absl::Status {
       std::vector<Tensor> mine = State();
       if (loaded.size() != mine.size() || loaded[0].index({0}).item<int64_t>() != static_cast<int64_t>(fingerprint_)) {
-        return absl::FailedPreconditionError(
-            absl::StrCat("the checkpoint '", CheckpointPath(),
-                         "' is of another run (data, shape, seed, steps): remove it, or do not resume"));
+        return absl::FailedPreconditionError(absl::StrCat("the checkpoint '", CheckpointPath(),
+                                                          "' is of another run (data, shape, seed, steps): give that "
+                                                          "run's options, or leave --resume out to start anew"));
       }
       step_ = loaded[0].index({1}).item<int64_t>();
       since_best_ = loaded[0].index({2}).item<int64_t>();
@@ -328,9 +308,9 @@ class Session {
   const QueryPairs& pairs_;
   const Validator& validator_;
   int64_t steps_;
-  TorchModel model_, average_;
+  std::unique_ptr<Trainable> model_, average_;
   const OlderVersion* older_;
-  std::unique_ptr<TorchModel> old_model_;
+  std::unique_ptr<Trainable> old_model_;
   Tensor log_score_temperature_;
   Optimizer optimizer_;
   HeldOutRecall start_recall_, best_recall_;
@@ -338,8 +318,7 @@ class Session {
   Neighborhoods neighborhoods_;
   uint32_t fingerprint_ = 0;
   std::vector<Tensor> best_parameters_;
-  TorchCodes queue_;
-  Tensor queue_rows_;
+  PairLoss pair_loss_;
   int64_t step_ = 0, since_best_ = 0;
   bool improved_ = false;
   double last_recall_ = 0.0, loss_sum_ = 0.0, elapsed_before_s_ = 0.0;

@@ -13,6 +13,7 @@
 #include "index/fit/validation.h"
 #include "index/train/compatible.h"
 #include "index/train/options.h"
+#include "index/train/pairs.h"
 
 namespace bebr {
 
@@ -31,12 +32,6 @@ struct TrainingOutcome {
   bool improved = false;
   int64_t steps = 0;  // run, in this call and those it resumed
   std::vector<CurvePoint> curve;
-};
-
-// Queries that are known to belong to documents: query row i to document row `rows[i]`.
-struct QueryPairs {
-  Matrix queries;
-  std::vector<uint32_t> rows;
 };
 
 // Improves `start` by gradient descent on the order of neighbourhoods. A step draws 32 seed documents with 31 of the

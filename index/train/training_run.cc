@@ -6,23 +6,23 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <filesystem>
-#include <fstream>
 #include <memory>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "index/base/file.h"
 #include "index/base/status_macros.h"
 #include "index/base/thread_pool.h"
 #include "index/binarizer/encoder.h"
+#include "index/fit/few_rows.h"
 #include "index/fit/group_search.h"
 #include "index/fit/shape_search.h"
 #include "index/fit/start_model.h"
 #include "index/train/code_disagreement.h"
+#include "index/train/row_lengths.h"
 #include "index/train/torch_model.h"
+#include "index/train/torch_translation.h"
 
 namespace bebr {
 namespace {
@@ -32,13 +32,18 @@ using Clock = std::chrono::steady_clock;
 constexpr size_t kHeldOutQueries = 2000;
 constexpr size_t kSearchQueries = 1000;  // of the shape search
 constexpr size_t kSearchDocuments = 30000;
+constexpr double kMostLengths = 1000.0;  // of the median row's, for metrics that lengths count in
+constexpr size_t kLeastPairs = 10000;    // fewer are learnt by heart: measured on the queries of three text sets
+constexpr size_t kFewRows = 10000;       // of which a held-out recall says too much
+constexpr double kClearly = 0.02;        // recall@10, which training hardly ever gains: it starts from groups then
 constexpr size_t kExpectedDocuments = 1000000;  // that share the bytes of a model, unless there are more
 
 double SecondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-// That a shape may have: more than a band's only where queries are fitted and nothing is trained.
+// That a shape may have: more than a band's only where queries are fitted.
 uint32_t MostLevels(const TrainOptions& options) {
-  const bool fine = options.query_levels > kMaxLevels && options.steps == 0 && options.method == Method::kResidual;
+  const bool fine = options.query_levels > kMaxLevels && options.method == Method::kResidual &&
+                    (options.steps == 0 || options.residual_form == ResidualForm::kCode);
   return fine ? kMaxPlanLevels : std::min(options.query_levels, kMaxLevels);
 }
 
@@ -59,10 +64,9 @@ absl::Status CheckOptions(const TrainOptions& options, const Matrix& documents, 
         absl::StrCat("query levels are ", options.query_levels, "; they must be in 1..", kMaxQueryLevels));
   }
   if (options.shape.has_value() && options.shape->max_levels() > MostLevels(options)) {
-    return absl::InvalidArgumentError(absl::StrCat("shape ", options.shape->ToString(), " stores ",
-                                                   options.shape->max_levels(), " levels; with ", options.query_levels,
-                                                   " query levels ", options.steps == 0 ? "" : "and training ",
-                                                   "the most are ", MostLevels(options)));
+    return absl::InvalidArgumentError(
+        absl::StrCat("shape ", options.shape->ToString(), " stores ", options.shape->max_levels(), " levels; with ",
+                     options.query_levels, " query levels and these blocks the most are ", MostLevels(options)));
   }
   for (const Matrix* matrix : {&documents, &queries}) {
     for (size_t i = 0; i < matrix->values.size(); ++i) {
@@ -75,6 +79,10 @@ absl::Status CheckOptions(const TrainOptions& options, const Matrix& documents, 
   }
   return absl::OkStatus();
 }
+
+bool IsInterrupted(const TrainOptions& options) { return options.interrupted != nullptr && *options.interrupted; }
+
+absl::Status StartInterrupted() { return absl::CancelledError("interrupted before training began: nothing is kept"); }
 
 absl::StatusOr<Model> BuildStart(const TrainOptions& options, const CorpusStatistics& statistics,
                                  const Matrix& documents, const LevelPlan& shape) {
@@ -100,7 +108,7 @@ ShapeSearch SearchFor(const TrainOptions& options, const CorpusStatistics& stati
       std::fprintf(stderr, "  %5u bits  %-30s recall@10 %.4f%s\n", shape.bits(), shape.ToString().c_str(), recall,
                    all_queries ? " on all held-out queries" : "");
     }
-    return absl::OkStatus();
+    return IsInterrupted(options) ? StartInterrupted() : absl::OkStatus();
   };
   search.variances = statistics.variances;
   search.dims = statistics.dims;
@@ -108,40 +116,32 @@ ShapeSearch SearchFor(const TrainOptions& options, const CorpusStatistics& stati
   return search;
 }
 
-absl::StatusOr<QueryPairs> ReadPairs(const TrainOptions& options, const Matrix& documents) {
-  QueryPairs pairs;
-  if (options.pairs.empty()) return pairs;
-  BEBR_ASSIGN_OR_RETURN(pairs.queries, ReadVectors(options.pairs));
-  if (pairs.queries.dims != documents.dims) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the pairs' queries have ", pairs.queries.dims, " dims, the input has ", documents.dims));
-  }
-  if (options.pair_rows.empty()) {
-    for (size_t i = 0; i < pairs.queries.rows; ++i) pairs.rows.push_back(static_cast<uint32_t>(i));
-  } else {
-    std::ifstream in(options.pair_rows);
-    for (uint32_t row = 0; in >> row;) pairs.rows.push_back(row);
-    if (!in.eof())
-      return absl::InvalidArgumentError(
-          absl::StrCat("'", options.pair_rows, "' line ", pairs.rows.size() + 1, " is not a row number"));
-  }
-  if (pairs.rows.size() != pairs.queries.rows) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(pairs.rows.size(), " row numbers for ", pairs.queries.rows, " pairs"));
-  }
-  for (const uint32_t row : pairs.rows) {
-    if (row >= documents.rows)
-      return absl::InvalidArgumentError(
-          absl::StrCat("a pair names row ", row, "; the input has ", documents.rows, " rows"));
-  }
-  return pairs;
+absl::StatusOr<LevelPlan> FindShape(const TrainOptions& options, const CorpusStatistics& statistics,
+                                    const Matrix& documents, const Validator& validator, TrainResult& result) {
+  if (options.shape.has_value()) return *options.shape;
+  const Validator quick = validator.Smaller(kSearchQueries, kSearchDocuments);
+  const ShapeSearch search = SearchFor(options, statistics, documents, result);
+  return options.target_recall > 0.0 ? ShapeForRecall(search, options.target_recall, validator, quick)
+                                     : ShapeForBits(search, options.bits, validator, quick);
+}
+
+// Nothing where the rows are too few even for that.
+std::optional<double> AmongMany(const TrainOptions& options, const Matrix& documents, const LevelPlan& shape,
+                                ThreadPool& pool) {
+  const auto fit = [&](const Matrix& part) -> absl::StatusOr<Model> {
+    BEBR_ASSIGN_OR_RETURN(const CorpusStatistics of_part,
+                          MeasureCorpus(part, options.metric, shape.dims(), options.seed, pool.size()));
+    return BuildStart(options, of_part, part, shape);
+  };
+  const absl::StatusOr<double> recall = RecallAmongMany(documents, options.metric, fit, pool);
+  return recall.ok() ? std::optional<double>(*recall) : std::nullopt;
 }
 
 // Splits queries off where there are none, and warns where there is little to learn from.
 Matrix HoldOut(const TrainOptions& options, Matrix& documents, TrainResult& result) {
   const size_t count = std::min(kHeldOutQueries, documents.rows / 10);
   if (count > 0) return SplitRows(documents, count, options.seed);
-  result.warnings.push_back("too few rows to hold any out: the model is validated on its own training rows");
+  result.warnings.emplace_back("too few rows to hold any out: the model is validated on its own training rows");
   return documents;
 }
 
@@ -157,12 +157,12 @@ size_t UseThreads(const TrainOptions& options) {
   return threads;
 }
 
-// Trains from result.model, whose recall is result.start, and keeps what is better.
+// Trains from `start`, whose recall is result.kept, and keeps what is better.
 absl::Status Improve(const TrainOptions& options, const Model& start, const Matrix& documents, const QueryPairs& pairs,
                      const Validator& validator, const OlderVersion* older, TrainResult& result) {
   if (options.method != Method::kResidual) return absl::OkStatus();
   BEBR_ASSIGN_OR_RETURN(TrainingOutcome outcome,
-                        Trainer::Run(options, start, result.start, documents, pairs, validator, older));
+                        Trainer::Run(options, start, result.kept, documents, pairs, validator, older));
   result.steps = outcome.steps;
   result.curve = std::move(outcome.curve);
   result.trained_kept = outcome.improved;
@@ -176,8 +176,8 @@ absl::Status Improve(const TrainOptions& options, const Model& start, const Matr
 
 // The start with groups, if the options ask for some and they pay; sets result.grouped.
 absl::StatusOr<std::optional<Model>> TryGroups(const TrainOptions& options, const CorpusStatistics& statistics,
-                                               const Matrix& documents, const Validator& validator,
-                                               TrainResult& result) {
+                                               const Matrix& documents, const RowStream& all,
+                                               const Validator& validator, TrainResult& result) {
   if (options.groups <= 1) return std::optional<Model>();
   if (result.model.quantizer != Quantizer::kFitted) {
     return absl::InvalidArgumentError(absl::StrCat("groups need query levels above ", kMaxLevels,
@@ -190,13 +190,15 @@ absl::StatusOr<std::optional<Model>> TryGroups(const TrainOptions& options, cons
                            .without = result.model,
                            .query_levels = options.query_levels,
                            .most = options.groups,
-                           .expected_documents = std::max(documents.rows, kExpectedDocuments),
-                           .seed = options.seed};
+                           .expected_documents = std::max(result.rows, kExpectedDocuments),
+                           .seed = options.seed,
+                           .all = &all,
+                           .continues = [&] { return IsInterrupted(options) ? StartInterrupted() : absl::OkStatus(); }};
   BEBR_ASSIGN_OR_RETURN(std::optional<Model> grouped, StartWithGroups(search, validator.pool()));
   if (grouped.has_value()) {
     BEBR_ASSIGN_OR_RETURN(result.grouped, validator.Measure(*grouped));
   } else {
-    result.warnings.push_back("groups do not pay: the model has none");
+    result.warnings.emplace_back("groups do not pay: the model has none");
   }
   return grouped;
 }
@@ -215,55 +217,51 @@ absl::Status CheckOlder(const Model& older, Metric metric) {
                                                    ", that of the model to be compatible with ",
                                                    std::string(ToString(older.metric))));
   }
-  if (older.spec.groups() > 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the model to be compatible with has ", older.spec.groups(),
-                     " groups; only spaces without groups take other versions. Give the new model a space of its own"));
-  }
   return absl::OkStatus();
 }
 
 }  // namespace
 
-absl::StatusOr<TrainResult> Train(const TrainOptions& options, Matrix documents, Matrix queries, QueryPairs pairs) {
+absl::StatusOr<TrainResult> Train(const TrainOptions& options, Matrix documents, Matrix queries, QueryPairs pairs,
+                                  const RowStream* all) {
   const Clock::time_point begin = Clock::now();
   BEBR_RETURN_IF_ERROR(CheckOptions(options, documents, queries));
+  if (all == nullptr) BEBR_RETURN_IF_ERROR(CheckLengths(documents, options.metric));
   ThreadPool pool(UseThreads(options));
-  TrainResult result{.rows = documents.rows};
+  TrainResult result{.rows = all == nullptr ? documents.rows : all->rows()};
   WarnOfFewRows(documents, result);
-  if (queries.rows == 0) {
-    if (pairs.queries.rows != 0)
-      return absl::InvalidArgumentError("pairs need held-out queries (--queries) beside them");
-    queries = HoldOut(options, documents, result);
-  }
+  if (queries.rows == 0 && pairs.queries.rows != 0)
+    return absl::InvalidArgumentError("pairs need held-out queries (--queries) beside them");
+  if (queries.rows == 0) queries = HoldOut(options, documents, result);
   result.held_out_queries = queries.rows;
   const Validator validator(documents, std::move(queries), options.metric, pool);
+  result.recall_documents = validator.documents().rows;
   const size_t components = options.shape.has_value() && options.groups <= 1 ? options.shape->dims() : documents.dims;
+  const MatrixRows held(documents, options.fit_rows == 0 ? kMaxFitRows : options.fit_rows);
+  const RowStream& fitted = all == nullptr ? held : *all;
+  const Clock::time_point fit_begin = Clock::now();
   BEBR_ASSIGN_OR_RETURN(const CorpusStatistics statistics,
-                        MeasureCorpus(documents, options.metric, components, options.seed, pool.size()));
-  LevelPlan shape;
-  if (options.shape.has_value()) {
-    shape = *options.shape;
-  } else {
-    const Validator quick = validator.Smaller(kSearchQueries, kSearchDocuments);
-    const ShapeSearch search = SearchFor(options, statistics, documents, result);
-    if (options.target_recall > 0.0) {
-      BEBR_ASSIGN_OR_RETURN(shape, ShapeForRecall(search, options.target_recall, validator, quick));
-    } else {
-      BEBR_ASSIGN_OR_RETURN(shape, ShapeForBits(search, options.bits, validator, quick));
-    }
-  }
+                        MeasureCorpus(fitted, options.metric, components, options.seed, pool.size()));
+  result.fit_rows = fitted.rows();
+  result.fit_s = SecondsSince(fit_begin);
+  BEBR_ASSIGN_OR_RETURN(const LevelPlan shape, FindShape(options, statistics, documents, validator, result));
   BEBR_ASSIGN_OR_RETURN(result.model, BuildStart(options, statistics, documents, shape));
   BEBR_ASSIGN_OR_RETURN(result.start, validator.Measure(result.model));
   result.kept = result.start;
-  BEBR_ASSIGN_OR_RETURN(std::optional<Model> grouped, TryGroups(options, statistics, documents, validator, result));
+  BEBR_ASSIGN_OR_RETURN(std::optional<Model> grouped,
+                        TryGroups(options, statistics, documents, fitted, validator, result));
   result.start_s = SecondsSince(begin);
+  if (IsInterrupted(options)) return StartInterrupted();
+  const bool from_groups = grouped.has_value() && result.grouped.at_10 > result.start.at_10 + kClearly;
+  if (from_groups) KeepBetter(*grouped, result);
   if (options.steps != 0) {
-    const Model start = ToTrainable(result.model, options.residual_form, options.hidden, options.seed);
+    const Model start =
+        from_groups ? *grouped : ToTrainable(result.model, options.residual_form, options.hidden, options.seed);
     BEBR_RETURN_IF_ERROR(Improve(options, start, documents, pairs, validator, nullptr, result));
   }
   BEBR_ASSIGN_OR_RETURN(result.bits_that_differ, CodeDisagreement(result.model, validator.queries()));
-  if (grouped.has_value()) KeepBetter(*std::move(grouped), result);
+  if (grouped.has_value() && !from_groups) KeepBetter(*std::move(grouped), result);
+  if (documents.rows < kFewRows) result.among_many = AmongMany(options, documents, shape, pool);
   result.total_s = SecondsSince(begin);
   return result;
 }
@@ -272,6 +270,7 @@ absl::StatusOr<TrainResult> TrainCompatible(const TrainOptions& options, OlderVe
                                             Matrix queries) {
   const Clock::time_point begin = Clock::now();
   BEBR_RETURN_IF_ERROR(CheckOptions(options, documents, queries));
+  BEBR_RETURN_IF_ERROR(CheckLengths(documents, options.metric));
   BEBR_RETURN_IF_ERROR(CheckOlder(older.model, options.metric));
   BEBR_RETURN_IF_ERROR(CheckPaired(older, documents));
   ThreadPool pool(UseThreads(options));
@@ -284,14 +283,16 @@ absl::StatusOr<TrainResult> TrainCompatible(const TrainOptions& options, OlderVe
     queries_old = HoldOut(options, older.documents, ignored);  // the same rows
   }
   result.held_out_queries = queries.rows;
-  BEBR_ASSIGN_OR_RETURN(const std::unique_ptr<const Encoder> old_encoder, Encoder::Create(older.model, 0));
+  BEBR_ASSIGN_OR_RETURN(const std::unique_ptr<const Binarizer> old_encoder, MakeBinarizer(older.model, 0));
   BEBR_ASSIGN_OR_RETURN(result.model, CompatibleStart(older, documents));
   Validator validator(documents, std::move(queries), options.metric, pool);
   validator.MeasureAlsoOn(*old_encoder, older.documents);
+  result.recall_documents = validator.documents().rows;
   BEBR_ASSIGN_OR_RETURN(result.start, validator.Measure(result.model));
   result.kept = result.start;
   result.start_s = SecondsSince(begin);
-  const Model start = WithHidden(result.model, options.hidden, options.query_hidden, options.seed);
+  const auto with_hidden = result.model.translation.has_value() ? WithTranslationHidden : WithHidden;
+  const Model start = with_hidden(result.model, options.hidden, options.query_hidden, options.seed);
   BEBR_RETURN_IF_ERROR(Improve(options, start, documents, {}, validator, &older, result));
   if (result.trained_kept) {
     BEBR_ASSIGN_OR_RETURN(Model balanced, BalanceVersions(result.model, older, validator));
@@ -301,53 +302,6 @@ absl::StatusOr<TrainResult> TrainCompatible(const TrainOptions& options, OlderVe
   BEBR_ASSIGN_OR_RETURN(result.compatibility, MeasureCompatibility(result.model, older, queries_old, validator));
   BEBR_ASSIGN_OR_RETURN(result.bits_that_differ, CodeDisagreement(result.model, validator.queries()));
   result.total_s = SecondsSince(begin);
-  return result;
-}
-
-namespace {
-
-absl::StatusOr<OlderVersion> ReadOlder(const TrainOptions& options) {
-  if (options.paired.empty()) {
-    return absl::InvalidArgumentError(
-        "--compatible-with needs --paired: the older version's embeddings of the rows of --input");
-  }
-  if (!options.pairs.empty()) return absl::InvalidArgumentError("--pairs cannot be used with --compatible-with");
-  BEBR_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(options.compatible_with));
-  OlderVersion older;
-  BEBR_ASSIGN_OR_RETURN(older.model, ParseModel(bytes));
-  BEBR_ASSIGN_OR_RETURN(older.documents, ReadVectors(options.paired));
-  return older;
-}
-
-absl::StatusOr<TrainResult> TrainAsAsked(const TrainOptions& options, Matrix documents, Matrix queries) {
-  if (!options.compatible_with.empty()) {
-    BEBR_ASSIGN_OR_RETURN(OlderVersion older, ReadOlder(options));
-    return TrainCompatible(options, std::move(older), std::move(documents), std::move(queries));
-  }
-  BEBR_ASSIGN_OR_RETURN(QueryPairs pairs, ReadPairs(options, documents));
-  return Train(options, std::move(documents), std::move(queries), std::move(pairs));
-}
-
-}  // namespace
-
-absl::StatusOr<TrainResult> TrainFiles(const TrainOptions& options) {
-  BEBR_ASSIGN_OR_RETURN(Matrix documents, ReadVectors(options.input));
-  Matrix queries;
-  if (!options.queries.empty()) {
-    BEBR_ASSIGN_OR_RETURN(queries, ReadVectors(options.queries));
-  }
-  BEBR_ASSIGN_OR_RETURN(const TrainResult result, TrainAsAsked(options, std::move(documents), std::move(queries)));
-  BEBR_ASSIGN_OR_RETURN(const std::string file, SerializeModel(result.model));
-  const std::string temporary = options.output + ".part";
-  std::ofstream out(temporary, std::ios::binary | std::ios::trunc);
-  out.write(file.data(), static_cast<std::streamsize>(file.size()));
-  out.close();
-  std::error_code error;
-  if (out) std::filesystem::rename(temporary, options.output, error);
-  if (!out || error) {
-    return absl::UnavailableError(
-        absl::StrCat("'", options.output, "' cannot be written", error ? ": " + error.message() : ""));
-  }
   return result;
 }
 

@@ -585,5 +585,45 @@ TEST_F(UpgradeTest, TheCommandDoesTheWholeUpgrade) {
   EXPECT_THAT(server_->HttpGet("/metrics"), HasSubstr("bebr_documents_reencoded_total 400"));
 }
 
+TEST_F(UpgradeTest, TheCommandUpgradesASpaceInGroups) {
+  Start();
+  constexpr size_t kNewDims = 17;
+  Matrix old_docs{.rows = 300, .dims = kDims, .values = {}}, new_docs{.rows = 150, .dims = kNewDims, .values = {}};
+  for (size_t i = 0; i < 300; ++i) {
+    const auto values = VectorOf(i);
+    old_docs.values.insert(old_docs.values.end(), values.begin(), values.end());
+  }
+  for (const auto& values : RandomVectors(150, kNewDims, 5))
+    new_docs.values.insert(new_docs.values.end(), values.begin(), values.end());
+  ASSERT_TRUE(WriteNpy(Path("old.npy"), old_docs).ok());
+  ASSERT_TRUE(WriteNpy(Path("new.npy"), new_docs).ok());
+  const CodeSpec grouped = WithGroups(*ParseCodeSpec("32x2+32x1"), 4);
+  const std::string first = RandomModelFile(kDims, grouped, 6, 1);
+  const std::string v1 = WriteFile("v1.safetensors", first),
+                    v2 = WriteFile("v2.safetensors", TranslatedModelFile(first, kNewDims, 2)),
+                    other = WriteFile("other.safetensors", RandomModelFile(kNewDims, grouped, 6, 3));
+  ASSERT_EQ(Bebr({"create", "c", "--model", v1, "--store-floats", "f16"}).exit_code, 0);
+  ASSERT_EQ(Bebr({"import", "c", Path("old.npy")}).exit_code, 0);
+  const Outcome refused = Bebr({"version", "add", "c", "v2", "--model", other, "--compatible-with", "v1"});
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.err, HasSubstr("4 groups, which are other ones"));
+  const std::vector<std::vector<std::string>> steps = {
+      {"version", "add", "c", "v2", "--model", v2, "--compatible-with", "v1"},
+      {"import", "c", Path("new.npy"), "--version", "v2", "--merge"},
+      {"version", "promote", "c", "v2", "--expect", "v1"},
+      {"version", "rollback", "c"},
+      {"version", "backfill", "c", "v1", "--wait"},
+      {"version", "promote", "c", "v2", "--expect", "v1"},
+      {"version", "retire", "c", "v1"}};
+  for (const auto& step : steps) {
+    const Outcome outcome = Bebr(step);
+    ASSERT_EQ(outcome.exit_code, 0) << step[0] << " " << step[1] << ": " << outcome.err;
+  }
+  // All documents are found by queries of the new version.
+  const auto found = client_->Search(MakeSearch("c", RandomVectors(1, kNewDims, 6)[0], 300));
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_EQ(found->hits_size(), 300);
+}
+
 }  // namespace
 }  // namespace bebr::testing

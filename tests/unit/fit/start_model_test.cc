@@ -3,11 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 #include <vector>
 
+#include "index/fit/groups.h"
 #include "index/fit/linear_algebra.h"
+#include "index/fit/row_stream.h"
 #include "tests/unit/fit/clusters.h"
 
 namespace bebr {
@@ -128,6 +131,54 @@ TEST(FitTest, RefusesWhatHasNothingToTellApart) {
               HasSubstr("0 of them not zero"));
   Matrix wide{2, 8193, std::vector<float>(2 * 8193, 1.0f)};
   EXPECT_THAT(std::string(MeasureCorpus(wide, Metric::kCosine, 3, 1).status().message()), HasSubstr("8192"));
+}
+
+// Rows as a file gives them: a block at a time, from the beginning for each sum.
+class Blocks : public RowStream {
+ public:
+  explicit Blocks(const Matrix& matrix) : matrix_(matrix) {}
+  size_t rows() const override { return matrix_.rows; }
+  size_t dims() const override { return matrix_.dims; }
+  absl::Status ForEachBlock(Take take) const override {
+    for (size_t row = 0; row < matrix_.rows; row += 700)
+      take(matrix_.row(row), std::min<size_t>(700, matrix_.rows - row));
+    ++passes_;
+    return absl::OkStatus();
+  }
+  int passes() const { return passes_; }
+
+ private:
+  const Matrix& matrix_;
+  mutable int passes_ = 0;
+};
+
+TEST(RowStreamTest, AStreamIsFittedAsItsRowsAre) {
+  Matrix rows = Clusters(5000, 24, 1);
+  std::fill_n(rows.row(17), 24, 0.0f);  // which says nothing
+  const Blocks blocks(rows);
+  for (const Metric metric : {Metric::kCosine, Metric::kL2}) {
+    const CorpusStatistics held = *MeasureCorpus(rows, metric, 24, 1), streamed = *MeasureCorpus(blocks, metric, 24, 1);
+    EXPECT_EQ(streamed.rows, 4999u);
+    EXPECT_EQ(streamed.mean, held.mean);
+    EXPECT_EQ(streamed.covariance, held.covariance);
+    EXPECT_EQ(streamed.row_length, held.row_length);
+    const GroupStatistics of_held = *MeasureGroups(rows, held, 8, 16, 16, 1),
+                          of_streamed = *MeasureGroups(blocks, held, 8, 16, 16, 1);
+    EXPECT_EQ(of_streamed.means, of_held.means);
+    ASSERT_EQ(of_streamed.of_group.size(), of_held.of_group.size());
+    for (size_t g = 0; g < of_held.of_group.size(); ++g)
+      EXPECT_EQ(of_streamed.of_group[g].covariance, of_held.of_group[g].covariance);
+  }
+  EXPECT_EQ(blocks.passes(), 2 * (2 + 3));
+  // An even part of a matrix.
+  const MatrixRows part(rows, 1000);
+  std::vector<float> firsts;
+  ASSERT_TRUE(part.ForEachBlock([&](const float* some, size_t count) {
+                    for (size_t i = 0; i < count; ++i) firsts.push_back(some[i * 24]);
+                  })
+                  .ok());
+  ASSERT_EQ(firsts.size(), 1000u);
+  EXPECT_EQ(firsts[999], rows.row(4995)[0]);
 }
 
 }  // namespace

@@ -3,12 +3,17 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <random>
 #include <string>
 
 #include "index/binarizer/encoder.h"
 #include "index/fit/code_search.h"
+#include "index/fit/groups.h"
+#include "index/train/neighborhoods.h"
 #include "index/train/torch_model.h"
+#include "index/train/trainable.h"
 #include "index/train/training_run.h"
 #include "tests/unit/fit/clusters.h"
 
@@ -104,6 +109,84 @@ TEST(CompatibleTest, DistancesOfTwoVersionsCompare) {
   EXPECT_EQ(result->model.factors->query_scale, 2.0f / 28.0f);
   EXPECT_GT(result->compatibility->new_on_old, 0.7 * *result->compatibility->old_on_old);
   EXPECT_GT(result->compatibility->new_on_mixed, 0.7 * *result->compatibility->old_on_old);
+}
+
+// An older version whose codes lie in groups.
+OlderVersion MakeGroupedOlder(const Matrix& documents, size_t dims, Metric metric) {
+  OlderVersion older;
+  older.documents = Older(documents, dims);
+  const CorpusStatistics statistics = *MeasureCorpus(older.documents, metric, dims, 1);
+  const GroupStatistics groups = *MeasureGroups(older.documents, statistics, 6, dims, dims, 1);
+  older.model = *GroupedStartModel(statistics, groups, *LevelPlan::Parse("4x6+12x3+8x1"), 6, 1);
+  return older;
+}
+
+TEST(CompatibleTest, NewQueriesFindOldDocumentsInGroups) {
+  const Matrix documents = Clusters(3000, 40, 1);
+  for (const Metric metric : {Metric::kCosine, Metric::kInnerProduct, Metric::kL2}) {
+    const OlderVersion older = MakeGroupedOlder(documents, 28, metric);
+    for (const int64_t steps : {0, 12}) {
+      TrainOptions options = Quiet(steps);
+      options.query_hidden = {16};
+      options.metric = metric;
+      const auto result = TrainCompatible(options, older, documents, {});
+      ASSERT_TRUE(result.ok()) << result.status();
+      const CompatibilityReport& report = *result->compatibility;
+      EXPECT_GT(report.new_on_old, 0.8 * *report.old_on_old);
+      EXPECT_GT(report.new_on_mixed, 0.7 * *report.old_on_old);
+      EXPECT_GT(report.new_on_new, 0.7 * *report.old_on_old);
+      EXPECT_GE(result->kept.at_10, result->start.at_10);
+      // The same space, to the last bit, in a file of its own format.
+      const std::string file = *SerializeModel(result->model);
+      EXPECT_THAT(file, HasSubstr("\"format_version\":\"5\""));
+      EXPECT_EQ((*Binarizer::Parse(file))->groups_checksum(), (*MakeBinarizer(older.model, 0))->groups_checksum());
+      EXPECT_EQ(result->model.spec, older.model.spec);
+      if (metric != Metric::kCosine || steps != 0) continue;
+      // A third version joins by the second.
+      const auto third = TrainCompatible(options, {result->model, documents}, Older(documents, 36), {});
+      ASSERT_TRUE(third.ok()) << third.status();
+      EXPECT_EQ((*MakeBinarizer(third->model, 0))->groups_checksum(),
+                (*MakeBinarizer(older.model, 0))->groups_checksum());
+      EXPECT_GT(third->compatibility->new_on_old, 0.7 * *third->compatibility->old_on_old);
+    }
+  }
+}
+
+// What training takes a code to say is what the encoder's codes say, but for the rounding of queries.
+TEST(CompatibleTest, TrainingSeesTheCodesOfGroups) {
+  const Matrix documents = Clusters(600, 40, 1);
+  for (const Metric metric : {Metric::kCosine, Metric::kInnerProduct, Metric::kL2}) {
+    const OlderVersion older = MakeGroupedOlder(documents, 28, metric);
+    Model model = *CompatibleStart(older, documents);
+    model.translation->document_scale = 1.1f;
+    model.translation->document_offset = -0.02f;
+    const auto binarizer = *MakeBinarizer(model, 0);
+    torch::NoGradGuard no_grad;
+    const auto trainable = MakeTrainable(model);
+    const torch::Tensor x = Rows(documents, torch::arange(600), metric);
+    const TorchCodes codes = trainable->EncodeDocuments(x, kMaxPlanLevels, Estimator::kStraightThrough, 1.0);
+    const torch::Tensor estimated =
+        trainable->Scores(trainable->EncodeQueries(x, Estimator::kStraightThrough, 1.0), codes);
+    // The ten best by both.
+    ThreadPool pool(1);
+    const CodeSearch search(*binarizer, documents, pool);
+    const std::vector<uint32_t> found = search.Search(documents, 10);
+    const torch::Tensor best = std::get<1>(estimated.topk(10, 1)).contiguous();
+    size_t same = 0;
+    for (int64_t q = 0; q < 600; ++q) {
+      for (int64_t i = 0; i < 10; ++i) {
+        same += static_cast<size_t>(std::count(found.begin() + q * 10, found.begin() + q * 10 + 10,
+                                               static_cast<uint32_t>(best[q][i].item<int64_t>())));
+      }
+    }
+    EXPECT_GT(same, 5100u) << ToString(metric);
+    // And no training is no change.
+    const Model again = trainable->ToModel(trainable->parameters());
+    for (size_t i = 0; i < model.translation->document.linear.weight.size(); ++i) {
+      ASSERT_NEAR(again.translation->document.linear.weight[i], model.translation->document.linear.weight[i],
+                  1e-4 * (1.0 + std::abs(model.translation->document.linear.weight[i])));
+    }
+  }
 }
 
 TEST(CompatibleTest, BadInputIsNamed) {

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -12,9 +14,12 @@
 
 #include "index/binarizer/binarizer.h"
 #include "index/binarizer/encoder.h"
+#include "index/fit/groups.h"
+#include "index/fit/start_model.h"
 #include "index/train/code_disagreement.h"
 #include "index/train/torch_model.h"
 #include "index/train/trainer.h"
+#include "index/train/training_files.h"
 #include "tests/unit/fit/clusters.h"
 
 namespace bebr {
@@ -276,6 +281,113 @@ TEST(TrainTest, BadInputIsNamed) {
   EXPECT_THAT(Error(small, Clusters(50, 16, 1)), HasSubstr("4 bits"));
 }
 
+TEST(TrainTest, WhatCannotBeWrittenIsToldBeforeTheWork) {
+  const std::string folder = ::testing::TempDir() + "/output." + std::to_string(::getpid());
+  std::filesystem::create_directories(folder + "/is_a_folder");
+  TrainOptions options = Quiet("16x1", 0);
+  options.input = folder + "/there is no such input.npy";  // not even looked at
+  options.output = folder + "/none/model.safetensors";
+  EXPECT_THAT(std::string(TrainFiles(options).status().message()), HasSubstr("cannot be written: No such file"));
+  options.output = folder + "/is_a_folder";
+  EXPECT_THAT(std::string(TrainFiles(options).status().message()), HasSubstr("is a directory"));
+  options.output = folder + "/model.safetensors";
+  EXPECT_THAT(std::string(TrainFiles(options).status().message()), HasSubstr("no such input"));
+  EXPECT_TRUE(std::filesystem::is_empty(folder + "/is_a_folder"));
+  EXPECT_FALSE(std::filesystem::exists(options.output + ".part"));
+  // Few pairs are learnt by heart.
+  ASSERT_TRUE(WriteNpy(folder + "/docs.npy", Clusters(400, 16, 1)).ok());
+  options.input = options.queries = options.pairs = folder + "/docs.npy";
+  EXPECT_THAT(std::string(TrainFiles(options).status().message()), HasSubstr("--pairs has 400 queries"));
+  std::filesystem::remove_all(folder);
+}
+
+TEST(TrainTest, ARowThatIsFarLongerThanTheOthersIsNamed) {
+  Matrix rows = Clusters(400, 16, 1);
+  for (size_t i = 0; i < 16; ++i) rows.row(123)[i] = 1e8f * rows.row(7)[i];
+  TrainOptions options = Quiet("16x2", 0);
+  for (const Metric metric : {Metric::kInnerProduct, Metric::kL2}) {
+    options.metric = metric;
+    EXPECT_THAT(Error(options, rows), HasSubstr("input row 123 is of length"));
+  }
+  options.metric = Metric::kCosine;
+  EXPECT_TRUE(Train(options, rows, {}).ok());
+}
+
+TEST(TrainTest, FarMeansAndTinyNormsKeepTheirRecall) {
+  TrainOptions options = Quiet("32x3", 0);
+  for (const Metric metric : {Metric::kCosine, Metric::kInnerProduct, Metric::kL2}) {
+    options.metric = metric;
+    const double plain = Train(options, Clusters(2000, 32, 1), {})->start.at_10;
+    for (const float times : {1e-16f, 1e15f}) {
+      Matrix rows = Clusters(2000, 32, 1);
+      for (float& value : rows.values) value *= times;
+      const auto result = Train(options, rows, {});
+      ASSERT_TRUE(result.ok()) << result.status();
+      EXPECT_NEAR(result->start.at_10, plain, 0.03) << ToString(metric) << times;
+    }
+  }
+  // What floats can still tell apart so far out, of which nothing is lost in the mean.
+  options.metric = Metric::kL2;
+  const double plain = Train(options, Clusters(2000, 32, 1), {})->start.at_10;
+  Matrix rows = Clusters(2000, 32, 1);
+  for (float& value : rows.values) value += 1000.0f;
+  EXPECT_NEAR(Train(options, rows, {})->start.at_10, plain, 0.05);
+}
+
+TEST(TrainTest, FewRowsSayHowLittleTheyKnow) {
+  const auto few = Train(Quiet("16x2", 0), Clusters(150, 32, 1), {});
+  ASSERT_TRUE(few.ok()) << few.status();
+  ASSERT_TRUE(few->among_many.has_value());
+  EXPECT_LT(*few->among_many, few->kept.at_10);
+  EXPECT_EQ(few->recall_documents, 135u);
+  const auto many = Train(Quiet("16x2", 0), Clusters(12000, 32, 1), {});
+  EXPECT_FALSE(many->among_many.has_value());
+  EXPECT_GT(*few->among_many, many->kept.at_10 - 0.1);  // these clusters show only in many rows
+  EXPECT_LT(StandardError(many->kept), StandardError(few->kept));
+}
+
+// Training goes on from codes of up to 8 levels, and from groups, and is kept only where it wins.
+TEST(TrainTest, TrainsFurtherLevelsAndGroups) {
+  TrainOptions options = Quiet(nullptr, 12);
+  options.shape = *LevelPlan::Parse("8x6+16x2");
+  options.hidden = {16};
+  const auto fine = Train(options, Clusters(3000, 32, 1), {});
+  ASSERT_TRUE(fine.ok()) << fine.status();
+  EXPECT_EQ(fine->steps, 12);
+  EXPECT_GE(fine->kept.at_10, fine->start.at_10);
+  EXPECT_TRUE(Binarizer::Parse(*SerializeModel(fine->model)).ok());
+  options.groups = 8;
+  const auto grouped = Train(options, Clusters(6000, 32, 3), {});
+  ASSERT_TRUE(grouped.ok()) << grouped.status();
+  EXPECT_EQ(grouped->steps, 12);
+  EXPECT_GE(grouped->kept.at_10, grouped->grouped.at_10);
+  EXPECT_TRUE(Binarizer::Parse(*SerializeModel(grouped->model)).ok());
+}
+
+// A model in groups that training changed: its file holds what was measured.
+TEST(TrainTest, TrainedGroupsAreWrittenAsTheyAre) {
+  const Matrix rows = Clusters(3000, 32, 1);
+  const CorpusStatistics statistics = *MeasureCorpus(rows, Metric::kCosine, 32, 1);
+  const Model start = *GroupedStartModel(statistics, *MeasureGroups(rows, statistics, 6, 32, 32, 1),
+                                         *LevelPlan::Parse("8x5+16x2"), 6, 1);
+  ThreadPool pool(1);
+  const Validator validator(rows, Clusters(200, 32, 2), Metric::kCosine, pool);
+  TrainOptions options = Quiet(nullptr, 20);
+  options.learning_rate = 1e-3;
+  HeldOutRecall none = *validator.Measure(start);
+  const double before = none.at_10;
+  none.at_10 = 0.0;  // so that whatever is trained is kept
+  std::fill(none.per_query.begin(), none.per_query.end(), -1.0f);
+  const auto outcome = Trainer::Run(options, start, none, rows, {}, validator);
+  ASSERT_TRUE(outcome.ok()) << outcome.status();
+  ASSERT_TRUE(outcome->improved);
+  EXPECT_NE(outcome->model.groups[0].project, start.groups[0].project);
+  EXPECT_GT(outcome->recall.at_10, before - 0.1);
+  const Model read = *ParseModel(*SerializeModel(outcome->model));
+  EXPECT_EQ(read.groups[1].project, outcome->model.groups[1].project);
+  EXPECT_EQ(validator.Measure(read)->at_10, outcome->recall.at_10);
+}
+
 TEST(TrainTest, PoorInputGivesASoundModel) {
   Matrix few = Clusters(12, 64, 1);  // fewer rows than dims
   Matrix constant = Clusters(300, 32, 1);
@@ -324,6 +436,24 @@ TEST(TrainTest, AnInterruptedRunResumesToTheSameModel) {
   options.seed = 1;
   options.resume = true;
   EXPECT_THAT(std::string(TrainFiles(options).status().message()), HasSubstr("another run"));
+  // An interruption leaves a checkpoint of the very step, and there is no resuming from nothing.
+  std::filesystem::remove(options.output + ".checkpoint");
+  const absl::Status nothing = TrainFiles(options).status();
+  EXPECT_EQ(nothing.code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(nothing.message()), HasSubstr("no checkpoint"));
+  options.resume = false;
+  options.stop_after = -1;
+  options.interrupt_after = 7;
+  const absl::Status interrupted = TrainFiles(options).status();
+  EXPECT_EQ(interrupted.code(), absl::StatusCode::kCancelled);
+  EXPECT_THAT(std::string(interrupted.message()), HasSubstr("interrupted after step 7 of 16"));
+  options.interrupt_after = -1;
+  options.resume = true;
+  EXPECT_EQ(*SerializeModel(TrainFiles(options)->model), *SerializeModel(whole->model));
+  const std::atomic<bool> at_once = true;
+  options.resume = false;
+  options.interrupted = &at_once;
+  EXPECT_THAT(std::string(TrainFiles(options).status().message()), HasSubstr("before training began"));
   std::filesystem::remove_all(folder);
 }
 

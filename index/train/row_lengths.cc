@@ -1,0 +1,44 @@
+#include "index/train/row_lengths.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "absl/strings/str_format.h"
+
+namespace bebr {
+namespace {
+
+constexpr float kMostMedians = 1000.0f;
+
+}  // namespace
+
+void RowLengths::Add(const float* row, size_t dims) {
+  double squared = 0.0;
+  for (size_t i = 0; i < dims; ++i) squared += static_cast<double>(row[i]) * row[i];
+  const auto length = static_cast<float>(std::sqrt(squared));
+  if (length > longest_) {
+    longest_ = length;
+    longest_row_ = rows_;
+  }
+  ++rows_;
+  if (length > 0.0f) lengths_.push_back(length);
+}
+
+absl::Status RowLengths::Check(Metric metric) {
+  if (metric == Metric::kCosine || lengths_.empty()) return absl::OkStatus();
+  const auto middle = lengths_.begin() + static_cast<ptrdiff_t>(lengths_.size() / 2);
+  std::nth_element(lengths_.begin(), middle, lengths_.end());
+  if (longest_ <= kMostMedians * *middle) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrFormat(
+      "input row %d is of length %.3g, %.3g times that of the median row: with metric %s it would decide every code. "
+      "The limit is %.0f times; remove the row, scale it down, or use cosine",
+      longest_row_, longest_, longest_ / *middle, ToString(metric), kMostMedians));
+}
+
+absl::Status CheckLengths(const Matrix& rows, Metric metric) {
+  RowLengths lengths;
+  for (size_t r = 0; r < rows.rows; ++r) lengths.Add(rows.row(r), rows.dims);
+  return lengths.Check(metric);
+}
+
+}  // namespace bebr
