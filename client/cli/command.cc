@@ -156,7 +156,12 @@ absl::StatusOr<std::vector<std::string>> RowIds(const std::string& path, size_t 
 absl::StatusOr<std::vector<std::string>> ReadIdTexts(const std::string& path) {
   BEBR_ASSIGN_OR_RETURN(std::vector<std::string> ids, ReadIds(path));
   if (absl::EndsWith(path, ".jsonl")) return ids;  // JSON once is enough
-  for (std::string& id : ids) id = IdFromText(id);
+  for (size_t i = 0; i < ids.size(); ++i) {
+    absl::StatusOr<std::string> id = IdFromText(ids[i]);
+    if (!id.ok())
+      return absl::InvalidArgumentError(absl::StrFormat("id %d of \"%s\": %s", i + 1, path, id.status().message()));
+    ids[i] = *std::move(id);
+  }
   return ids;
 }
 
@@ -175,10 +180,12 @@ std::string IdText(const std::string& id) {
   return nlohmann::json(id).dump(-1, ' ', /*ensure_ascii=*/true, nlohmann::json::error_handler_t::replace);
 }
 
-std::string IdFromText(const std::string& text) {
+absl::StatusOr<std::string> IdFromText(const std::string& text) {
   if (!absl::StartsWith(text, "\"")) return text;
   const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-  return json.is_string() ? json.get<std::string>() : text;
+  if (json.is_string()) return json.get<std::string>();
+  return absl::InvalidArgumentError(absl::StrFormat(
+      "%s begins with a quote and is no JSON string; an id that begins with one is given as one, \"\\\"so\"", text));
 }
 
 absl::Status UsageError(std::string_view message) {

@@ -96,8 +96,8 @@ inline constexpr size_t kBatchIds = 10000;
 // An id as one line of text: as it is, or, if it has control characters or begins with a quote, as a JSON string. What
 // scroll prints GivenIds reads; a terminal obeys none of it.
 std::string IdText(const std::string& id);
-// The reverse; a text that is no JSON string is an id as it is.
-std::string IdFromText(const std::string& text);
+// The reverse. INVALID_ARGUMENT if the text begins with a quote and is no JSON string, which IdText makes of no id.
+absl::StatusOr<std::string> IdFromText(const std::string& text);
 // INVALID_ARGUMENT of wrong arguments: the program ends with kExitUsage.
 absl::Status UsageError(std::string_view message);
 bool IsUsageError(const absl::Status& status);

@@ -206,6 +206,14 @@ TEST_F(CommandLineTest, ImportLeavesOutWhatIsWrong) {
   EXPECT_EQ(summary["errors"][0]["id"], "d420");
   EXPECT_EQ(Documents(), 999u);
   EXPECT_THAT(Bebr({"import", "c", rows, "--partial"}).err, HasSubstr("left out: \"d420\": "));
+  // One that breaks off tells what it left out.
+  std::string lines = *ReadFile(rows);
+  lines.insert(lines.find("\"d900\""), "{");
+  const Outcome broken = Bebr({"import", "c", WriteFile("broken.jsonl", lines), "--batch", "100", "--partial"});
+  EXPECT_EQ(broken.exit_code, 1);
+  EXPECT_THAT(broken.err,
+              AllOf(HasSubstr("Rows 0 to 899 of"), HasSubstr("are in \"c\", but for 1 that were not written (1 wrong)"),
+                    HasSubstr("--offset 900 goes on")));
   const std::string other = std::to_string(client_->GetCollection("c")->versions(0).model_checksum() ^ 1);
   for (const Outcome& refused : {Bebr({"import", "c", rows, "--model-checksum", other}),
                                  Bebr({"search", "c", "--queries", rows, "--model-checksum", other})}) {

@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -148,6 +149,18 @@ std::string RefusedRow(const absl::Status& status, const Options& options, const
                          lines.empty() ? "" : absl::StrFormat(" (line %d of \"%s\")", row + 1, lines));
 }
 
+// Of rows that the server has answered, those that it did not write: ""; or ", but for 3 that were not written (3
+// wrong)".
+std::string LeftOut(const UpsertStream& stream) {
+  const uint64_t left = Settled(stream) - stream.acknowledged();
+  if (left == 0) return "";
+  std::vector<std::string> why;
+  if (stream.wrong() > 0) why.push_back(absl::StrFormat("%d wrong", stream.wrong()));
+  if (stream.skipped() > 0) why.push_back(absl::StrFormat("%d by the condition", stream.skipped()));
+  if (stream.unknown() > 0) why.push_back(absl::StrFormat("%d unknown", stream.unknown()));
+  return absl::StrFormat(", but for %d that were not written (%s)", left, absl::StrJoin(why, ", "));
+}
+
 // What is there now, and how to go on.
 std::string StateOf(const Options& options, const ImportSource& source, const UpsertStream& stream, bool refused) {
   const uint64_t settled = stream.acknowledged_in_order(), next = source.begin() + settled;
@@ -157,14 +170,15 @@ std::string StateOf(const Options& options, const ImportSource& source, const Up
     return absl::StrFormat(
         "%s; start again%s%s",
         others == 0 ? absl::StrFormat("No row of \"%s\" is known to be in \"%s\"", options.files.vectors, options.name)
-                    : absl::StrFormat("%d rows of \"%s\" are in \"%s\", but not the first ones", others,
-                                      options.files.vectors, options.name),
+                    : absl::StrFormat("%d rows of \"%s\" are in \"%s\", but not the first ones%s", others,
+                                      options.files.vectors, options.name, LeftOut(stream)),
         refused ? " " : "", mend);
   }
+  const std::string left = LeftOut(stream);
   return absl::StrFormat(
-      "Rows %d to %d of \"%s\" are in \"%s\", %d documents%s; `bebr import` with --offset %d goes on%s%s",
-      source.begin(), next - 1, options.files.vectors, options.name, settled,
-      others == 0 ? "" : absl::StrFormat(", and %d of later rows, which may be written again", others), next,
+      "Rows %d to %d of \"%s\" are in \"%s\"%s%s%s; `bebr import` with --offset %d goes on%s%s", source.begin(),
+      next - 1, options.files.vectors, options.name, left.empty() ? absl::StrFormat(", %d documents", settled) : "",
+      others == 0 ? "" : absl::StrFormat(", and %d of later rows, which may be written again", others), left, next,
       refused ? " " : "", mend);
 }
 

@@ -46,11 +46,13 @@ std::string ShellWord(const std::string& text) {
 }
 
 absl::Status Run(const Command& command, const Options& options) {
+  const absl::StatusOr<std::string> after = IdFromText(options.after);
+  if (!after.ok()) return UsageError(absl::StrCat("--after: ", after.status().message()));
   Client client = command.Connect();
   v1::ScrollRequest request;
   request.set_collection(options.name);
   request.set_filter(options.filter);
-  request.set_page_token(IdFromText(options.after));
+  request.set_page_token(*after);
   request.set_strict(options.strict);
   request.set_with_attributes(options.attributes);
   request.set_with_embeddings(options.embeddings);

@@ -78,11 +78,15 @@ TEST(IdText, IsOneLineThatReadsBack) {
     const std::string text = IdText(id);
     EXPECT_EQ(text.find_first_of("\n\x1b\x7f"), std::string::npos) << text;
     EXPECT_EQ(text.find("\xC2\x9B"), std::string::npos) << text;
-    EXPECT_EQ(IdFromText(text), id);
+    EXPECT_EQ(*IdFromText(text), id);
   }
   EXPECT_EQ(IdText("plain"), "plain");
   EXPECT_EQ(IdText("a\nb"), "\"a\\nb\"");
-  EXPECT_EQ(IdFromText("\"open"), "\"open");
+  EXPECT_THAT(std::string(IdFromText("\"open").status().message()), HasSubstr("no JSON string"));
+  const std::string path = ::testing::TempDir() + "bebr_id_texts.txt";
+  std::ofstream(path) << "x\n\"a\\nb\"\n\"open\n";
+  EXPECT_THAT(std::string(ReadIdTexts(path).status().message()), HasSubstr("id 3 of"));
+  std::filesystem::remove(path);
 }
 
 TEST(SameEmbeddings, AreNamedByAnyVersionThatTakesThem) {
