@@ -58,7 +58,8 @@ class InputFile {
 };
 
 // One per format; vector_file.cc picks by the name's ending and checks the values they give for NaN and infinity.
-absl::StatusOr<std::unique_ptr<VectorFile>> OpenNpy(const std::string& path);
+// `packed`: of bits, which are values of 1 and -1.
+absl::StatusOr<std::unique_ptr<VectorFile>> OpenNpy(const std::string& path, bool packed = false);
 absl::StatusOr<std::unique_ptr<VectorFile>> OpenFvecs(const std::string& path);
 absl::StatusOr<std::unique_ptr<VectorFile>> OpenJsonl(const std::string& path);
 absl::StatusOr<std::unique_ptr<VectorFile>> OpenHdf5(const std::string& path, const std::string& dataset);

@@ -22,7 +22,7 @@ namespace {
 constexpr size_t kMaxHeaderBytes = 64 << 10;
 
 struct Header {
-  size_t value_bytes = 0;  // 2, 4 or 8
+  size_t value_bytes = 0;  // 2, 4 or 8; 1: bytes of eight values each, which are packed
   uint64_t rows = 0;
   uint64_t dims = 0;
 };
@@ -39,15 +39,24 @@ absl::string_view ValueOf(absl::string_view header, absl::string_view key) {
   return {};
 }
 
-absl::StatusOr<size_t> ParseType(const std::string& path, absl::string_view text) {
+absl::StatusOr<size_t> ParseType(const std::string& path, absl::string_view text, bool packed) {
   const size_t end = text.empty() ? absl::string_view::npos : text.find(text.front(), 1);
   if (end == absl::string_view::npos || (text.front() != '\'' && text.front() != '"')) {
     return InvalidFile(path, "the header names no simple type (descr)");
   }
   const absl::string_view type = text.substr(1, end - 1);
+  if (packed && type != "|u1") {
+    return InvalidFile(path, absl::StrFormat("the values are of type '%s'; packed bits are of type uint8",
+                                             absl::CHexEscape(type.substr(0, 32))));
+  }
+  if (packed) return 1;
   if (type == "<f2") return 2;
   if (type == "<f4") return 4;
   if (type == "<f8") return 8;
+  if (type == "|u1") {
+    return InvalidFile(
+        path, absl::StrFormat("the values are bytes; packed bits, eight values a byte, are read as \"%s:bits\"", path));
+  }
   return InvalidFile(
       path, absl::StrFormat("the values are of type '%s'; float16, float32 and float64, little-endian, are read",
                             absl::CHexEscape(type.substr(0, 32))));
@@ -77,9 +86,9 @@ absl::Status ParseShape(const std::string& path, absl::string_view text, Header*
   return CheckShape(path, header->rows, header->dims);
 }
 
-absl::StatusOr<Header> ParseHeader(const std::string& path, absl::string_view text) {
+absl::StatusOr<Header> ParseHeader(const std::string& path, absl::string_view text, bool packed) {
   Header header;
-  BEBR_ASSIGN_OR_RETURN(header.value_bytes, ParseType(path, ValueOf(text, "descr")));
+  BEBR_ASSIGN_OR_RETURN(header.value_bytes, ParseType(path, ValueOf(text, "descr"), packed));
   const absl::string_view order = ValueOf(text, "fortran_order");
   if (order.substr(0, 4) == "True") {
     return InvalidFile(path, "the array is in Fortran order (column by column); save it with numpy.ascontiguousarray");
@@ -90,7 +99,7 @@ absl::StatusOr<Header> ParseHeader(const std::string& path, absl::string_view te
 }
 
 // Reads the header and leaves the file at the first value; the header's length in all goes to `header_bytes`.
-absl::StatusOr<Header> ReadHeader(InputFile* file, uint64_t* header_bytes) {
+absl::StatusOr<Header> ReadHeader(InputFile* file, bool packed, uint64_t* header_bytes) {
   unsigned char start[12];
   constexpr char kMagic[] = "\x93NUMPY";
   BEBR_ASSIGN_OR_RETURN(const size_t got, file->Read(10, start));
@@ -113,7 +122,7 @@ absl::StatusOr<Header> ReadHeader(InputFile* file, uint64_t* header_bytes) {
   std::string text(length, '\0');
   BEBR_RETURN_IF_ERROR(file->ReadExactly(length, text.data()));
   *header_bytes += length;
-  return ParseHeader(file->path(), text);
+  return ParseHeader(file->path(), text, packed);
 }
 
 class NpyFile final : public VectorFile {
@@ -121,7 +130,7 @@ class NpyFile final : public VectorFile {
   NpyFile(InputFile file, const Header& header) : file_(std::move(file)), header_(header) {}
 
   size_t rows() const override { return header_.rows; }
-  size_t dims() const override { return header_.dims; }
+  size_t dims() const override { return header_.value_bytes == 1 ? 8 * header_.dims : header_.dims; }
   absl::StatusOr<size_t> Read(size_t max_rows, float* out) override {
     const size_t count = std::min<size_t>(max_rows, header_.rows - row_);
     BEBR_RETURN_IF_ERROR(ReadValues(count * header_.dims, out));
@@ -138,6 +147,9 @@ class NpyFile final : public VectorFile {
       BEBR_RETURN_IF_ERROR(file_.ReadExactly(some * header_.value_bytes, buffer_.data()));
       if (header_.value_bytes == 2) {
         HalfToFloat(reinterpret_cast<const uint16_t*>(buffer_.data()), some, out);
+      } else if (header_.value_bytes == 1) {
+        Unpack(some, out);
+        out += 7 * some;
       } else {
         const auto* doubles = reinterpret_cast<const double*>(buffer_.data());
         for (size_t i = 0; i < some; ++i) out[i] = static_cast<float>(doubles[i]);
@@ -148,6 +160,14 @@ class NpyFile final : public VectorFile {
     return absl::OkStatus();
   }
 
+  // As numpy.packbits does it: of a byte the highest bit first.
+  void Unpack(size_t bytes, float* out) const {
+    for (size_t i = 0; i < 8 * bytes; ++i) {
+      const auto byte = static_cast<unsigned>(buffer_[i / 8]);
+      out[i] = (byte >> (7 - i % 8) & 1) != 0 ? 1.0f : -1.0f;
+    }
+  }
+
   InputFile file_;
   Header header_;
   std::vector<std::byte> buffer_;
@@ -156,10 +176,10 @@ class NpyFile final : public VectorFile {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<VectorFile>> OpenNpy(const std::string& path) {
+absl::StatusOr<std::unique_ptr<VectorFile>> OpenNpy(const std::string& path, bool packed) {
   BEBR_ASSIGN_OR_RETURN(InputFile file, InputFile::Open(path));
   uint64_t header_bytes = 0;
-  BEBR_ASSIGN_OR_RETURN(const Header header, ReadHeader(&file, &header_bytes));
+  BEBR_ASSIGN_OR_RETURN(const Header header, ReadHeader(&file, packed, &header_bytes));
   const uint64_t expected = header_bytes + header.rows * header.dims * header.value_bytes;  // < 2^52: no overflow
   if (file.size() != expected) {
     return InvalidFile(

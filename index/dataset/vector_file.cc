@@ -67,6 +67,7 @@ class FiniteFile final : public VectorFile {
 
 absl::StatusOr<std::unique_ptr<VectorFile>> OpenByEnding(const std::string& path) {
   if (absl::EndsWith(path, ".npy")) return OpenNpy(path);
+  if (absl::EndsWith(path, ".npy:bits")) return OpenNpy(path.substr(0, path.size() - 5), /*packed=*/true);
   if (absl::EndsWith(path, ".fvecs")) return OpenFvecs(path);
   if (absl::EndsWith(path, ".jsonl")) return OpenJsonl(path);
   if (absl::EndsWith(path, "-ubyte") || absl::EndsWith(path, "-ubyte.gz")) return OpenIdx(path);

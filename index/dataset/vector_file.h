@@ -21,7 +21,7 @@ struct RowFields {
 };
 
 // A VectorFile reads embeddings from a file, a bounded number of rows at a time. The format is told by the name's
-// ending: .npy (float16, float32 or float64; C order; 2 dimensions), .fvecs (ann-benchmarks, TEXMEX), .jsonl (one JSON
+// ending: .npy (float16, float32 or float64; 2 dimensions; packed bits of uint8 as `name.npy:bits`), .fvecs, .jsonl (an
 // array of numbers a line, or an object with the array under "embedding" or "values" and other fields), .hdf5 (the
 // dataset "train" of ann-benchmarks, or "test" with `name.hdf5:test`), and IDX images as MNIST is published (-ubyte or
 // -ubyte.gz: one row of bytes 0..255 an image).

@@ -92,4 +92,22 @@ absl::StatusOr<Model> DataFreeModel(uint32_t dims, Metric metric, size_t bits, u
   return RotationModel(dims, metric, shape, kQueryLevels, seed);
 }
 
+absl::StatusOr<Model> SignsModel(uint32_t bits) {
+  constexpr uint32_t kLeastBits = 8, kMostBits = 4096;
+  if (bits < kLeastBits || bits > kMostBits) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("codes of %d bits: they have %d to %d", bits, kLeastBits, kMostBits));
+  }
+  Model model;
+  model.input_dims = bits;
+  BEBR_ASSIGN_OR_RETURN(model.spec, CodeSpec::Create({{bits, 1, 1.0f}}));
+  model.query_levels = 1;
+  model.mean.assign(bits, 0.0f);
+  model.project.linear.weight.assign(size_t{bits} * bits, 0.0f);
+  for (size_t i = 0; i < bits; ++i) model.project.linear.weight[i * bits + i] = 1.0f;
+  model.project.linear.bias.assign(bits, 0.0f);
+  model.trained = "signs of embeddings, for codes that were made elsewhere";
+  return model;
+}
+
 }  // namespace bebr

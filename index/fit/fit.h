@@ -44,6 +44,11 @@ absl::StatusOr<FittedModel> FitStart(FitRequest request);
 // alike on all directions.
 absl::StatusOr<Model> DataFreeModel(uint32_t dims, Metric metric, size_t bits, uint64_t seed);
 
+// A model for codes that were made elsewhere, of so many bits: an embedding is +1 for each bit that is set and -1 for
+// each that is not, and its code has these bits. Scores are cosines, 1 - 2 * Hamming distance / bits.
+// INVALID_ARGUMENT unless `bits` is from 8 to 4,096: the file has bits * bits floats.
+absl::StatusOr<Model> SignsModel(uint32_t bits);
+
 }  // namespace bebr
 
 #endif  // BEBR_INDEX_FIT_FIT_H_

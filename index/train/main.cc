@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "index/base/program.h"
 #include "index/base/status_macros.h"
+#include "index/fit/fit.h"
 #include "index/train/options.h"
 #include "index/train/training_files.h"
 #include "index/train/training_run.h"
@@ -34,6 +35,7 @@ struct Flags {
   uint32_t dims = 0;
   uint32_t levels = 0;
   std::string shape;
+  uint32_t packed = 0;
   bool json = false;
 };
 
@@ -53,7 +55,8 @@ void AddChoice(CLI::App& app, const std::string& name, T& value, const std::map<
 // What goes in and comes out, and what the code is to be.
 void DeclareTask(CLI::App& app, Flags& flags) {
   TrainOptions& options = flags.options;
-  app.add_option("--input", options.input, "Document embeddings: .npy, .fvecs, .jsonl, .hdf5, IDX")->required();
+  app.add_option("--input", options.input,
+                 "Document embeddings: .npy, .fvecs, .jsonl, .hdf5, IDX; wanted but for --packed");
   app.add_option("--output", options.output, "The model file to write")->required();
   app.add_option("--queries", options.queries, "Held-out queries (default: rows split off from the input)");
   app.add_option("--bits", options.bits, "Bits a document; the shape is searched");
@@ -78,6 +81,12 @@ void DeclareTask(CLI::App& app, Flags& flags) {
                      "Model file of an older version: the new one writes into its space (needs --paired)");
   compatible->needs(
       app.add_option("--paired", options.paired, "The older version's embeddings of the rows of --input"));
+  app.add_option("--packed", flags.packed,
+                 "Instead of all that: the model for codes of so many bits that were made elsewhere, whose files are "
+                 "read as FILE.npy:bits")
+      ->check(CLI::PositiveNumber)
+      ->excludes("--input")
+      ->excludes("--bits");
   app.add_flag("--json", flags.json, "Print a JSON summary on standard output");
 }
 
@@ -129,6 +138,8 @@ absl::Status CompleteHidden(const std::string& name, std::vector<uint32_t>& size
 }
 
 absl::Status Complete(Flags& flags) {
+  if (flags.packed != 0) return absl::OkStatus();
+  if (flags.options.input.empty()) return absl::InvalidArgumentError("--input is required");
   BEBR_RETURN_IF_ERROR(CompleteHidden("--hidden", flags.options.hidden));
   BEBR_RETURN_IF_ERROR(CompleteHidden("--query-hidden", flags.options.query_hidden));
   const int ways = (flags.options.bits != 0) + (flags.options.target_recall > 0.0) +
@@ -212,6 +223,22 @@ void PrintCompatibility(const CompatibilityReport& report) {
                report.new_on_old, report.new_on_mixed, report.new_on_new, report.own_space_start);
 }
 
+int Fail(const absl::Status& status, int code) {
+  std::fprintf(stderr, "bebr-train: %s\n", std::string(status.message()).c_str());
+  return code;
+}
+
+int WritePacked(const Flags& flags) {
+  const absl::StatusOr<Model> model = SignsModel(flags.packed);
+  if (!model.ok()) return Fail(model.status(), kExitUsage);
+  if (const absl::Status status = WriteModel(*model, flags.options.output); !status.ok())
+    return Fail(status, kExitFailed);
+  if (flags.json)
+    std::printf("%s\n",
+                nlohmann::json({{"shape", model->levels().ToString()}, {"bits", flags.packed}}).dump(2).c_str());
+  return kExitDone;
+}
+
 int Run(int argc, char** argv) {
   CLI::App app("Fits and trains a binarizer: float embeddings in, a model file out.", "bebr-train");
   app.set_version_flag("--version", "bebr-train " BEBR_VERSION);
@@ -224,15 +251,12 @@ int Run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kExitDone : kExitUsage;
   }
-  const auto fail = [](const absl::Status& status, int code) {
-    std::fprintf(stderr, "bebr-train: %s\n", std::string(status.message()).c_str());
-    return code;
-  };
-  if (const absl::Status status = Complete(flags); !status.ok()) return fail(status, kExitUsage);
+  if (const absl::Status status = Complete(flags); !status.ok()) return Fail(status, kExitUsage);
+  if (flags.packed != 0) return WritePacked(flags);
   ListenForInterrupts();
   flags.options.interrupted = &interrupted;
   const absl::StatusOr<TrainResult> result = TrainFiles(flags.options);
-  if (!result.ok()) return fail(result.status(), kExitFailed);
+  if (!result.ok()) return Fail(result.status(), kExitFailed);
   for (const std::string& warning : result->warnings)
     std::fprintf(stderr, "bebr-train: warning: %s\n", warning.c_str());
   std::fprintf(stderr,

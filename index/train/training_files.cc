@@ -196,18 +196,20 @@ absl::StatusOr<TrainResult> TrainFiles(const TrainOptions& options) {
     BEBR_ASSIGN_OR_RETURN(queries, ReadVectors(options.queries));
   }
   BEBR_ASSIGN_OR_RETURN(const TrainResult result, TrainAsAsked(options, std::move(queries)));
-  BEBR_ASSIGN_OR_RETURN(const std::string file, SerializeModel(result.model));
-  const std::string temporary = options.output + ".part";
+  BEBR_RETURN_IF_ERROR(WriteModel(result.model, options.output));
+  return result;
+}
+
+absl::Status WriteModel(const Model& model, const std::string& path) {
+  BEBR_ASSIGN_OR_RETURN(const std::string file, SerializeModel(model));
+  const std::string temporary = path + ".part";
   std::ofstream out(temporary, std::ios::binary | std::ios::trunc);
   out.write(file.data(), static_cast<std::streamsize>(file.size()));
   out.close();
   std::error_code error;
-  if (out) std::filesystem::rename(temporary, options.output, error);
-  if (!out || error) {
-    return absl::UnavailableError(
-        absl::StrCat("'", options.output, "' cannot be written", error ? ": " + error.message() : ""));
-  }
-  return result;
+  if (out) std::filesystem::rename(temporary, path, error);
+  if (out && !error) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat("'", path, "' cannot be written", error ? ": " + error.message() : ""));
 }
 
 }  // namespace bebr

@@ -1,8 +1,10 @@
 // The programs as scripts meet them: exit codes, what is printed where, and an import that says what it did.
+#include <bit>
 #include <filesystem>
 #include <fstream>
 #include <set>
 
+#include "index/base/file.h"
 #include "index/dataset/vector_file.h"
 #include "nlohmann/json.hpp"
 #include "tests/integration/fixture.h"
@@ -115,8 +117,37 @@ TEST(Programs, TheTrainerAgreesToo) {
                                       "--compatible-with", "/nowhere.safetensors"})
                 .exit_code,
             2);
+  EXPECT_EQ(RunProgram("bebr-train", {"--packed", "4", "--output", "/tmp/m"}).exit_code, 2);
   EXPECT_EQ(RunProgram("bebr-train", {"--help"}).exit_code, 0);
   EXPECT_THAT(RunProgram("bebr-train", {"--version"}).out, MatchesRegex("bebr-train [0-9]+.[0-9]+.[0-9]+\n"));
+}
+
+// Codes that were made elsewhere: their bits are the code, and a score says how many differ.
+TEST_F(CommandLineTest, PackedCodesAreImportedAsTheyAre) {
+  if (!std::filesystem::exists(BEBR_PROGRAMS "/bebr-train")) GTEST_SKIP() << "built without the trainer";
+  Start();
+  constexpr size_t kRows = 60, kBytes = 16;
+  std::string header = "{'descr': '|u1', 'fortran_order': False, 'shape': (60, 16), }", bits;
+  header.resize(128 - 10, ' ');
+  uint32_t random = 1;
+  while (bits.size() < kRows * kBytes) bits += static_cast<char>((random = random * 1664525 + 1013904223) >> 24);
+  const std::string file = WriteFile("codes.npy", std::string("\x93NUMPY\x01\0\x76\0", 10) + header + bits) + ":bits";
+  ASSERT_EQ(RunProgram("bebr-train", {"--packed", "128", "--output", Path("signs.safetensors")}).exit_code, 0);
+  ASSERT_EQ(Bebr({"create", "packed", "--model", Path("signs.safetensors")}).exit_code, 0);
+  const Outcome imported = Bebr({"import", "packed", file});
+  ASSERT_EQ(imported.exit_code, 0) << imported.err;
+  const Outcome found = Bebr({"search", "packed", "--queries", file, "--row", "7", "-k", "60", "--json"});
+  ASSERT_EQ(found.exit_code, 0) << found.err;
+  const auto hits = nlohmann::json::parse(found.out)[0]["hits"];
+  ASSERT_EQ(hits.size(), kRows);
+  EXPECT_EQ(hits[0]["id"], "7");
+  for (const auto& hit : hits) {
+    const size_t row = std::stoul(hit["id"].get<std::string>());
+    int distance = 0;
+    for (size_t i = 0; i < kBytes; ++i)
+      distance += std::popcount(static_cast<unsigned char>(bits[row * kBytes + i] ^ bits[7 * kBytes + i]));
+    EXPECT_NEAR(hit["score"].get<double>(), 1 - 2.0 * distance / 128, 1e-5);
+  }
 }
 
 TEST(Programs, FailWhenTheirOutputIsLost) {

@@ -127,6 +127,22 @@ TEST_F(VectorFileTest, NpyReadsEveryTypeAndVersion) {
   }
 }
 
+TEST_F(VectorFileTest, NpyOfPackedBitsIsOfSigns) {
+  const std::string bytes = {'\x80', '\x01', '\xff', '\x00', '\x0f', '\x55'};
+  const std::string path = Write("b.npy", NpyHeader(Shape("|u1", "(3, 2)")) + bytes);
+  const absl::StatusOr<Matrix> read = ReadVectors(path + ":bits");
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->rows, 3u);
+  ASSERT_EQ(read->dims, 16u);
+  for (size_t i = 0; i < 48; ++i) {
+    const bool set = (static_cast<unsigned char>(bytes[i / 8]) >> (7 - i % 8) & 1) != 0;
+    EXPECT_EQ(read->values[i], set ? 1.0f : -1.0f) << i;
+  }
+  EXPECT_THAT(std::string(ReadVectors(path).status().message()), HasSubstr("b.npy:bits\""));
+  ASSERT_TRUE(WriteNpy(Path("f.npy"), RandomMatrix(2, 3)).ok());
+  EXPECT_THAT(std::string(ReadVectors(Path("f.npy") + ":bits").status().message()), HasSubstr("of type uint8"));
+}
+
 TEST_F(VectorFileTest, ReadsInPiecesOfAnySize) {
   const Matrix matrix = RandomMatrix(100, 7);
   ASSERT_TRUE(WriteNpy(Path("a.npy"), matrix).ok());

@@ -3,11 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 #include <utility>
 #include <vector>
 
+#include "index/binarizer/binarizer.h"
 #include "index/binarizer/encoder.h"
 #include "index/fit/groups.h"
 #include "index/fit/shape_search.h"
@@ -149,6 +151,33 @@ TEST(DataFreeModelTest, SpendsTheBudgetAndStaysValid) {
       EXPECT_TRUE(Encoder::Create(*model, 0).ok());
     }
   }
+}
+
+TEST(SignsModelTest, KeepsTheBitsAndScoresByHammingDistance) {
+  std::mt19937 random(3);
+  for (const uint32_t bits : {8u, 100u, 256u}) {
+    const auto model = SignsModel(bits);
+    ASSERT_TRUE(model.ok()) << model.status();
+    const auto file = SerializeModel(*model);
+    ASSERT_TRUE(file.ok()) << file.status();
+    const auto binarizer = *Binarizer::Parse(*file);
+    const uint32_t words = binarizer->spec().code_words();
+    std::vector<float> rows(2 * bits);
+    uint32_t distance = 0;
+    for (float& value : rows) value = random() % 2 == 0 ? 1.0f : -1.0f;
+    for (uint32_t i = 0; i < bits; ++i) distance += rows[i] != rows[bits + i] ? 1 : 0;
+    std::vector<uint32_t> codes(2 * words), planes(binarizer->spec().QueryWords(1));
+    std::vector<CodeFactors> factors(2);
+    binarizer->EncodeDocuments(rows.data(), 2, codes.data(), factors.data());
+    for (uint32_t i = 0; i < bits; ++i) EXPECT_EQ((codes[i / 32] >> (i % 32)) & 1, rows[i] > 0 ? 1u : 0u) << i;
+    float weight = 0, offset = 0;
+    binarizer->EncodeQueries(rows.data() + bits, 1, planes.data(), &weight, &offset);
+    EXPECT_TRUE(std::equal(planes.begin(), planes.end(), codes.begin() + words));
+    const double dot = static_cast<double>(bits) - 2.0 * distance;
+    EXPECT_NEAR(weight * dot * factors[0].scale + factors[0].offset + offset, dot / bits, 1e-5);
+  }
+  EXPECT_THAT(std::string(SignsModel(4).status().message()), HasSubstr("codes of 4 bits"));
+  EXPECT_FALSE(SignsModel(4097).ok());
 }
 
 }  // namespace
