@@ -13,6 +13,7 @@
 namespace bebr::testing {
 namespace {
 
+using namespace std::string_literals;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
@@ -162,11 +163,42 @@ TEST(Programs, FailWhenTheirOutputIsLost) {
 
 TEST_F(CommandLineTest, AnswersThatAreLostAreAFailure) {
   Start();
-  const std::string line = "$BIN/bebr collections --server " + server_->address() + " >";
+  CreateCollection();
+  const std::string rows = WriteJsonLines("rows.jsonl", 30), server = " --server " + server_->address();
+  const std::string line = "$BIN/bebr collections" + server + " >";
   EXPECT_EQ(Shell(line + "/dev/null").exit_code, 0);
-  const Outcome full = Shell(line + "/dev/full");
-  EXPECT_EQ(full.exit_code, 1);
-  EXPECT_THAT(full.err, HasSubstr("bebr: the output could not be written"));
+  // Every verb that prints.
+  for (const std::string& verb : {"import c " + rows,
+                                  "search c --row 0 --queries " + rows,
+                                  "search c --json --row 0 --queries " + rows,
+                                  "get c d1"s,
+                                  "update c d1 --set n=1"s,
+                                  "delete c d2"s,
+                                  "scroll c"s,
+                                  "count c"s,
+                                  "facets c n"s,
+                                  "export c " + Path("out"),
+                                  "collections"s,
+                                  "stats"s,
+                                  "stats c"s,
+                                  "create other --dims 4"s,
+                                  "drop other"s,
+                                  "eval c --queries " + rows + " --docs " + rows,
+                                  "bench c --seconds 0.1 --queries " + rows,
+                                  "version list c"s,
+                                  "alias set a c"s,
+                                  "alias list"s,
+                                  "alias delete a"s,
+                                  "snapshot create c"s,
+                                  "snapshot list"s,
+                                  "doctor"s,
+                                  "manual"s,
+                                  "completion"s,
+                                  "search --help"s}) {
+    const Outcome full = Shell("$BIN/bebr " + verb + server + " >/dev/full");
+    EXPECT_EQ(full.exit_code, 1) << verb << ": " << full.err;
+    EXPECT_THAT(full.err, HasSubstr("bebr: the output could not be written")) << verb;
+  }
 }
 
 TEST_F(CommandLineTest, ImportTakesIdsAndAttributesOfJsonLines) {
