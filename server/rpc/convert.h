@@ -62,7 +62,9 @@ void ToProto(AttributeValue&& value, v1::AttributeValue* out);
 void ToProto(Attributes&& attributes, google::protobuf::Map<std::string, v1::AttributeValue>* out);
 void ToProto(Document&& document, v1::Document* out);
 void ToProto(PageDocument&& document, v1::Document* out);
-void ToProto(std::vector<SearchHit>&& hits, google::protobuf::RepeatedPtrField<v1::SearchHit>* out);
+// With labels by the cuts of the options, which ToSearchRequest has checked.
+void ToProto(std::vector<SearchHit>&& hits, const v1::SearchOptions& options,
+             google::protobuf::RepeatedPtrField<v1::SearchHit>* out);
 void ToProto(const SearchTimings& timings, v1::SearchTimings* out);
 
 }  // namespace bebr

@@ -1,7 +1,10 @@
+#include <algorithm>
+#include <iterator>
 #include <tuple>
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "absl/types/span.h"
 #include "index/base/status_macros.h"
 #include "server/rpc/convert.h"
 #include "server/rpc/filter_text.h"
@@ -44,6 +47,24 @@ void ToProto(const Explanation& explanation, v1::Explanation* out) {
   out->set_group(explanation.group);
 }
 
+// Where the labels of ITS begin: the square roots of 0.8, 0.4, 0.2, 0.1, 0.05 and 0.01.
+constexpr float kItsCuts[] = {0.894427f, 0.632456f, 0.447214f, 0.316228f, 0.223607f, 0.1f};
+
+absl::Status CheckItsCuts(const v1::SearchOptions& options) {
+  const auto& cuts = options.its_cuts();
+  if (cuts.empty()) return absl::OkStatus();
+  if (cuts.size() != std::ssize(kItsCuts)) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("its_cuts has %d entries; there are %d, or none", cuts.size(), std::size(kItsCuts)));
+  }
+  for (int i = 0; i < cuts.size(); ++i) {
+    if (cuts[i] >= 0 && cuts[i] <= 1 && (i == 0 || cuts[i] < cuts[i - 1])) continue;
+    return absl::InvalidArgumentError(
+        absl::StrFormat("its_cuts[%d] is %f; each is from 0 to 1 and less than the one before", i, cuts[i]));
+  }
+  return absl::OkStatus();
+}
+
 // The part that both kinds of search share.
 absl::StatusOr<SearchRequest> WithOptions(const std::string& collection, const v1::SearchOptions& options) {
   SearchRequest request;
@@ -79,6 +100,7 @@ absl::StatusOr<SearchRequest> WithOptions(const std::string& collection, const v
   request.keep_view = absl::Seconds(options.keep_view_s());
   request.view_token = options.view_token();
   request.with_attributes = options.with_attributes();
+  BEBR_RETURN_IF_ERROR(CheckItsCuts(options));
   return request;
 }
 
@@ -96,6 +118,12 @@ absl::StatusOr<ExampleRequest> ToExamples(const v1::SearchRequest& request, Vect
     }
   }
   return examples;
+}
+
+v1::ItsLabel LabelOf(const SearchHit& hit, absl::Span<const float> cuts) {
+  if (hit.score_kind == ScoreKind::kFused && hit.its == 0) return v1::ITS_LABEL_UNSPECIFIED;
+  const auto reached = std::find_if(cuts.begin(), cuts.end(), [&hit](float cut) { return hit.its >= cut; });
+  return static_cast<v1::ItsLabel>(v1::ITS_LABEL_CLOSE_MATCH + (reached - cuts.begin()));
 }
 
 v1::ScoreKind KindOf(ScoreKind kind) {
@@ -144,7 +172,9 @@ absl::StatusOr<SearchRequest> ToSearchRequest(const v1::BatchSearchRequest& requ
   return search;
 }
 
-void ToProto(std::vector<SearchHit>&& hits, google::protobuf::RepeatedPtrField<v1::SearchHit>* out) {
+void ToProto(std::vector<SearchHit>&& hits, const v1::SearchOptions& options,
+             google::protobuf::RepeatedPtrField<v1::SearchHit>* out) {
+  const absl::Span<const float> cuts = options.its_cuts().empty() ? kItsCuts : absl::MakeConstSpan(options.its_cuts());
   out->Reserve(static_cast<int>(hits.size()));
   for (SearchHit& hit : hits) {
     v1::SearchHit* target = out->Add();
@@ -152,6 +182,7 @@ void ToProto(std::vector<SearchHit>&& hits, google::protobuf::RepeatedPtrField<v
     target->set_score(hit.score);
     target->set_score_kind(KindOf(hit.score_kind));
     target->set_its(hit.its);
+    target->set_its_label(LabelOf(hit, cuts));
     target->set_version(std::move(hit.version));
     ToProto(std::move(hit.attributes), target->mutable_attributes());
     if (hit.group.has_value()) ToProto(*std::move(hit.group), target->mutable_group());

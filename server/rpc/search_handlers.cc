@@ -133,7 +133,7 @@ void Start(RpcContext& rpc, SearchCall& call, SearchRequest search, std::shared_
                        if (!result.ok()) return call.Done(OfOneQuery(result.status()));
                        Observe(rpc, call, shape, *result);
                        v1::SearchResponse& response = call.response();
-                       ToProto(std::move(result->hits[0]), response.mutable_hits());
+                       ToProto(std::move(result->hits[0]), call.request().options(), response.mutable_hits());
                        ToProto(result->timings, response.mutable_timings());
                        response.set_documents_scanned(result->documents_scanned);
                        for (std::string& warning : result->warnings) response.add_warnings(std::move(warning));
@@ -166,7 +166,8 @@ void BatchSearch(RpcContext& rpc, UnaryCall<v1::BatchSearchRequest, v1::BatchSea
                        if (!result.ok()) return call.Done(result.status());
                        Observe(rpc, call, shape, *result);
                        v1::BatchSearchResponse& response = call.response();
-                       for (auto& hits : result->hits) ToProto(std::move(hits), response.add_results()->mutable_hits());
+                       for (auto& hits : result->hits)
+                         ToProto(std::move(hits), call.request().options(), response.add_results()->mutable_hits());
                        ToProto(result->timings, response.mutable_timings());
                        response.set_documents_scanned(result->documents_scanned);
                        for (std::string& warning : result->warnings) response.add_warnings(std::move(warning));

@@ -30,7 +30,7 @@ struct Options {
   std::vector<std::string> like, unlike, exclude;
   uint32_t offset = 0;
   std::string fuse;
-  std::vector<float> weights;
+  std::vector<float> weights, its_cuts;
   std::string group_by;
   uint32_t group_size = 0;
   uint32_t keep_view = 0;
@@ -56,7 +56,6 @@ absl::StatusOr<std::vector<size_t>> ChooseRows(const Options& options, const Mat
 
 std::string GroupOf(const v1::SearchHit& hit) { return ToJson(hit)["group"].dump(); }
 
-// `offset` is that of the first hit.
 const char* KindOf(const v1::SearchHit& hit) {
   switch (hit.score_kind()) {
     case v1::SCORE_KIND_EXACT:
@@ -68,6 +67,12 @@ const char* KindOf(const v1::SearchHit& hit) {
   }
 }
 
+// As JSON has it: "very_high"; empty where there is none.
+std::string LabelOf(const v1::SearchHit& hit) {
+  return hit.its_label() == v1::ITS_LABEL_UNSPECIFIED ? "" : ToJson(hit)["its_label"].get<std::string>();
+}
+
+// `offset` is that of the first hit.
 void PrintHits(const std::string& query, uint32_t offset,
                const google::protobuf::RepeatedPtrField<v1::SearchHit>& hits) {
   std::printf("query %s\n", query.c_str());
@@ -79,8 +84,8 @@ void PrintHits(const std::string& query, uint32_t offset,
       group = GroupOf(hit);
       std::printf("  group %s\n", group.c_str());
     }
-    std::printf("%4u  %-24s  %10.6f %s  its %.3f  %s%s%s\n", ++rank, IdText(hit.id()).c_str(), hit.score(), KindOf(hit),
-                hit.its(), hit.version().c_str(), attributes.empty() ? "" : "  ",
+    std::printf("%4u  %-24s  %10.6f %s  its %.3f %-11s  %s%s%s\n", ++rank, IdText(hit.id()).c_str(), hit.score(),
+                KindOf(hit), hit.its(), LabelOf(hit).c_str(), hit.version().c_str(), attributes.empty() ? "" : "  ",
                 attributes.empty() ? "" : attributes.dump().c_str());
     if (hit.has_explanation()) std::printf("      %s\n", ToJson(hit.explanation()).dump().c_str());
   }
@@ -104,6 +109,7 @@ v1::SearchOptions SearchOptionsOf(const Options& options) {
   search.set_keep_view_s(options.keep_view);
   search.set_view_token(options.view);
   search.set_model_checksum(options.model_checksum);
+  *search.mutable_its_cuts() = {options.its_cuts.begin(), options.its_cuts.end()};
   for (const std::string& id : options.exclude) search.add_exclude_ids(id);
   if (options.min_score.has_value()) search.set_min_score(*options.min_score);
   if (options.fuse == "max") search.set_fusion(v1::FUSION_MAX);
@@ -188,6 +194,11 @@ void AddListOptions(CLI::App* verb, Options* options) {
   verb->add_option("--fuse", options->fuse, "one list for all queries: max, mean or rrf (also reciprocal_rank)")
       ->check(CLI::IsMember({"max", "mean", "rrf", "reciprocal_rank"}));
   verb->add_option("--min-score", options->min_score, "leave out results with a lower score");
+  verb->add_option("--its-cuts", options->its_cuts,
+                   "where the labels of ITS begin, from close_match to very_low: six numbers with commas between, each "
+                   "less than the one before; else 0.894, 0.632, 0.447, 0.316, 0.224, 0.1")
+      ->delimiter(',')
+      ->allow_extra_args(false);
   verb->add_flag("--explain", options->explain, "show where each estimated score comes from");
   verb->add_option("--weight", options->weights,
                    "with --fuse: how much a query counts; given once for each, in their order")

@@ -20,14 +20,14 @@ function warn(warnings: readonly string[]): void {
 }
 
 function searchOptions(options: SearchOptions): MessageInitShape<typeof SearchOptionsSchema> {
-  const { k = 10, filter = "", rerank, minScore, withAttributes = true, version = "", firstLevels = 0, candidates = 0, offset = 0, exclude = [], strict = false, explain = false, modelChecksum = 0, groupBy = "", groupSize = 1, keepViewS = 0, view = "" } = options;
+  const { k = 10, filter = "", rerank, minScore, withAttributes = true, version = "", firstLevels = 0, candidates = 0, offset = 0, exclude = [], strict = false, explain = false, modelChecksum = 0, groupBy = "", groupSize = 1, keepViewS = 0, view = "", itsCuts = [] } = options;
   for (const [name, value] of Object.entries({ k, rerank, firstLevels, candidates, offset, modelChecksum, groupSize, keepViewS })) if (value !== undefined) whole(name, value);
   const set = { k, filter: filterText(filter), withAttributes, version, firstLevels, candidates, offset, excludeIds: toIds(exclude, "exclude"), strict, explain, modelChecksum };
-  const more = { groupBy, groupSize: groupBy === "" ? 0 : groupSize, keepViewS, viewToken: view };
+  const more = { groupBy, groupSize: groupBy === "" ? 0 : groupSize, keepViewS, viewToken: view, itsCuts: [...itsCuts] };
   return { ...set, ...more, ...(rerank === undefined ? {} : { rerank }), ...(minScore === undefined ? {} : { minScore }) };
 }
 
-const SEARCH_OPTIONS = ["k", "filter", "rerank", "minScore", "withAttributes", "version", "firstLevels", "candidates", "offset", "exclude", "strict", "explain", "modelChecksum", "groupBy", "groupSize", "keepViewS", "view"] as const;
+const SEARCH_OPTIONS = ["k", "filter", "rerank", "minScore", "withAttributes", "version", "firstLevels", "candidates", "offset", "exclude", "strict", "explain", "modelChecksum", "groupBy", "groupSize", "keepViewS", "view", "itsCuts"] as const;
 const UPSERT_OPTIONS = ["version", "merge", "replaceAll", "ifAbsent", "ifNewerBy", "partial", "modelChecksum", "batch", "progress"] as const;
 const FUSIONS: Record<Fusion, FusionKind> = { max: FusionKind.MAX, mean: FusionKind.MEAN, reciprocal_rank: FusionKind.RECIPROCAL_RANK, rrf: FusionKind.RECIPROCAL_RANK };
 const MOST_IDS = 10_000;
@@ -121,7 +121,7 @@ export class Collection {
   async search(queries: readonly Vector[], options: FusionOptions): Promise<Hits>;
   async search(query: Vector | LikeOptions | readonly Vector[], options: SearchOptions & Partial<FusionOptions> = {}): Promise<Hits> {
     if ("fusion" in options) return this.fused(query as readonly Vector[], options as FusionOptions);
-    if (typeof query === "object" && "like" in query) return this.searchLike(query);
+    if (typeof query === "object" && "like" in query) return this.searchLike({ ...options, ...query });
     const call = callOptions(options, ...SEARCH_OPTIONS);
     const request = { collection: this.name, query: toVector(query as Vector, "vector"), options: searchOptions(options) };
     const answer = await this.transport.unary(SearchService.method.search, request, call, true);

@@ -47,6 +47,8 @@ export interface Hit {
   exact: boolean;
   /** Information-theoretic score of the codes, 0 to 1. */
   its: number;
+  /** Of `its`, by the search's `itsCuts`; empty where only a list from elsewhere has the document. */
+  itsLabel: "" | "close_match" | "very_high" | "high" | "medium" | "low" | "very_low" | "irrelevant";
   /** The version that wrote the document's code. */
   version: string;
   attributes: Record<string, Attribute>;
@@ -195,6 +197,8 @@ export interface SearchOptions extends CallOptions {
   keepViewS?: number;
   /** Such a token: the search sees the same. So pages neither repeat nor miss a document while others write. */
   view?: string;
+  /** Six numbers, falling, at which the labels of `itsLabel` begin. */
+  itsCuts?: readonly number[];
 }
 
 /** How the lists of several vectors become one. */

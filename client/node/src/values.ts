@@ -238,12 +238,15 @@ function fromExplanation({ $typeName, $unknown, bands, ...numbers }: Explanation
   return { ...numbers, bands: bands.map((band) => ({ dims: band.dims, dot: Number(band.dot), weight: band.weight, distances: band.distances })) };
 }
 
+const ITS_LABELS: readonly Hit["itsLabel"][] = ["", "close_match", "very_high", "high", "medium", "low", "very_low", "irrelevant"]; // by ItsLabel
+
 export function fromHits(hits: SearchHit[], answer: { documentsScanned: bigint; timings?: SearchTimings; warnings: string[]; viewToken: string }): Hits {
   const found = hits.map((hit): Hit => ({
     id: hit.id,
     score: hit.score,
     exact: hit.scoreKind === ScoreKind.EXACT,
     its: hit.its,
+    itsLabel: ITS_LABELS[hit.itsLabel] ?? "",
     version: hit.version,
     attributes: fromAttributes(hit.attributes),
     ...(hit.explanation ? { explanation: fromExplanation(hit.explanation) } : {}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import warnings
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from bebr._values import made
 from bebr.errors import FilterWarning, InvalidArgument, code_name, file_bytes
 
 T = TypeVar("T")
+
+_PACKAGE = os.path.join(os.path.dirname(__file__), "")
 
 Model = Union[str, "os.PathLike[str]", bytes]
 """A binarizer: the path of its safetensors file, or the bytes of one."""
@@ -187,8 +190,19 @@ def stats(name: str) -> Call[t.CollectionStats]:
 def warning(response: Any) -> Any:
     """The answer, after telling of what its filter names and no document has."""
     for text in response.warnings:
-        warnings.warn(text, FilterWarning, stacklevel=2)
+        warnings.warn(text, FilterWarning, stacklevel=_callers_level())
     return response
+
+
+def _callers_level() -> int:
+    """The stacklevel, for whoever calls this, of the first frame that is not of this package: whose call it is."""
+    level = 1
+    frame = inspect.currentframe()
+    frame = frame.f_back if frame else None
+    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame = frame.f_back
+        level += 1
+    return level
 
 
 def count(name: str, filter: filters.Filter, strict: bool) -> Call[int]:
@@ -346,6 +360,7 @@ class SearchOptions:
     group_size: int = 0
     keep_view: int = 0
     view: str = ""
+    its_cuts: Sequence[float] = ()
 
     def message(self, fusion: Optional[str] = None) -> v1.SearchOptions:
         for name in ("k", "rerank", "first_levels", "candidates", "offset", "group_size", "keep_view"):
@@ -355,7 +370,8 @@ class SearchOptions:
         return made(v1.SearchOptions, k=self.k, filter=filters.text(self.filter), rerank=self.rerank, min_score=self.min_score,
                     with_attributes=self.with_attributes, version=self.version, first_levels=self.first_levels, candidates=self.candidates, offset=self.offset, exclude_ids=_values.id_list(self.exclude, "exclude"), strict=self.strict,
                     explain=self.explain, model_checksum=self.model_checksum, group_by=self.group_by, group_size=self.group_size,
-                    keep_view_s=self.keep_view, view_token=self.view, fusion=0 if fusion is None else one_of("fusion", fusion, FUSIONS))
+                    keep_view_s=self.keep_view, view_token=self.view, its_cuts=self.its_cuts,
+                    fusion=0 if fusion is None else one_of("fusion", fusion, FUSIONS))
 
     def batch_rows(self) -> int:
         """Queries a call, by the limits that a server has unless it is told otherwise."""

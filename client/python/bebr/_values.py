@@ -26,6 +26,9 @@ _FIRST_MOMENT, _END_OF_MOMENTS = np.datetime64("0000-01-01", "us"), np.datetime6
 _MOST_ATTRIBUTES, _MOST_NAME_BYTES, _MOST_ATTRIBUTE_BYTES = 64, 128, 1 << 20
 # Where a message of documents ends: at so many of them, or once it has so many bytes. A document has 1 MiB of attributes at most.
 _MESSAGE_ROWS, _MESSAGE_BYTES = 1000, 4 << 20
+_ITS_LABELS = {v1.ITS_LABEL_CLOSE_MATCH: "close_match", v1.ITS_LABEL_VERY_HIGH: "very_high", v1.ITS_LABEL_HIGH: "high",
+               v1.ITS_LABEL_MEDIUM: "medium", v1.ITS_LABEL_LOW: "low", v1.ITS_LABEL_VERY_LOW: "very_low",
+               v1.ITS_LABEL_IRRELEVANT: "irrelevant"}
 
 
 def made(kind: Type[M], **fields: Any) -> M:
@@ -431,6 +434,6 @@ def from_document(document: v1.Document) -> Document:
 def from_hits(hits: Any) -> Iterator[Hit]:
     for hit in hits:
         yield Hit(id=hit.id, score=hit.score, exact=hit.score_kind == v1.SCORE_KIND_EXACT, its=hit.its, version=hit.version,
-                  attributes=from_attributes(hit.attributes),
+                  attributes=from_attributes(hit.attributes), its_label=_ITS_LABELS.get(hit.its_label, ""),
                   explanation=from_explanation(hit.explanation) if hit.HasField("explanation") else None,
                   group=cast(Any, from_attribute(hit.group)) if hit.HasField("group") else None)

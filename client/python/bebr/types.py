@@ -67,6 +67,9 @@ class Hit(NamedTuple):
     """With explain=True."""
     group: Optional[Scalar] = None
     """With group_by: the value whose hit this is."""
+    its_label: str = ""
+    """Of its, by the search's its_cuts: close_match, very_high, high, medium, low, very_low or irrelevant; empty where only a list from
+    elsewhere has the document."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,12 @@ class Timings:
     rerank_us: int
     queries_in_scan: int
     """Queries that shared the scan."""
+
+
+def _brief(value: Attribute) -> str:
+    """A value in a table: of long texts the beginning."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:79]}…"
 
 
 def _shown(id: str) -> str:
@@ -121,7 +130,7 @@ class Hits(SequenceBase[Hit]):
         return self.hits[index]
 
     def _rows(self) -> List[Tuple[str, str, str]]:
-        return [(f"{hit.score:.4f}{'' if hit.exact else ' ~'}", _shown(hit.id), ", ".join(f"{k}={v!r}" for k, v in sorted(hit.attributes.items())))
+        return [(f"{hit.score:.4f}{'' if hit.exact else ' ~'}", _shown(hit.id), ", ".join(f"{k}={_brief(v)}" for k, v in sorted(hit.attributes.items())))
                 for hit in self.hits]
 
     def __repr__(self) -> str:

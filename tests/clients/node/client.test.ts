@@ -74,10 +74,10 @@ test("the same answers as of the command", async () => {
   const queries = vectorFile("query.fvecs", [row(5)]);
   const flags = ["-k", "20", "--rerank", "50", "--filter", "year >= 2010"];
   const { stdout } = await run(join(programs, "bebr"), ["search", "papers", "--server", server.address, "--json", "--queries", queries, ...flags]);
-  const [{ hits: theirs }] = JSON.parse(stdout) as [{ hits: { id: string; score: number; its: number }[] }];
+  const [{ hits: theirs }] = JSON.parse(stdout) as [{ hits: { id: string; score: number; its: number; its_label: string }[] }];
   const ours = await papers.search(row(5), { k: 20, rerank: 50, filter: "year >= 2010" });
   assert.equal(ours.length, 20);
-  assert.deepEqual(theirs.map((hit) => [hit.id, hit.score, hit.its]), ours.map((hit) => [hit.id, hit.score, hit.its]));
+  assert.deepEqual(theirs.map((hit) => [hit.id, hit.score, hit.its, hit.its_label]), ours.map((hit) => [hit.id, hit.score, hit.its, hit.itsLabel]));
 });
 
 test("int64 and other values come back as they were", async () => {
@@ -253,6 +253,7 @@ test("searches by examples, pages and fusion", async () => {
   const alike = await papers.search({ like: "p7", k: 5 });
   assert.ok(alike.length === 5 && !found(alike).includes("p7"));
   assert.deepEqual(found(await papers.search({ like: [row(7)], k: 1 })), ["p7"]);
+  assert.deepEqual(found(await papers.search({ like: "p7" }, { k: 5 })), found(alike)); // options may stand apart, too
   assert.notDeepEqual(found(await papers.search({ like: ["p7", row(8)], unlike: [row(20)], k: 5 })), found(alike));
   const whole = found(await papers.search(row(7), { k: 20 }));
   assert.deepEqual(found(await papers.search(row(7), { k: 10, offset: 10 })), whole.slice(10));

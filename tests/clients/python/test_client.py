@@ -48,7 +48,8 @@ def test_the_same_answers_as_of_the_command_and_of_curl(start_server: Callable[.
     papers.upsert(range(len(docs)), docs, {"year": 2000 + np.arange(len(docs)) % 25})
     cases: List[Dict[str, Any]] = [{"k": 20}, {"k": 20, "rerank": 50, "filter": "year >= 2010"}]
     for options in cases:
-        ours = [(hit.id, hit.score, hit.its) for hit in papers.search(docs[5], **options)]
+        found = papers.search(docs[5], **options)
+        ours = [(hit.id, hit.score, hit.its) for hit in found]
         assert len(ours) == 20
         flags = [flag for name, value in options.items() for flag in ("-k" if name == "k" else f"--{name}", str(value))]
         command = [str(PROGRAMS / "bebr"), "search", "papers", "--server", server.address, "--json", "--queries", models["docs_v1"], "--row", "5"]
@@ -59,6 +60,8 @@ def test_the_same_answers_as_of_the_command_and_of_curl(start_server: Callable[.
                                             check=True, capture_output=True).stdout)["hits"]
         for theirs in (by_command, by_curl):
             assert [(hit["id"], float(np.float32(hit["score"])), float(np.float32(hit["its"]))) for hit in theirs] == ours
+        assert [hit["its_label"] for hit in by_command] == [hit.its_label for hit in found]
+        assert [hit["itsLabel"] for hit in by_curl] == [f"ITS_LABEL_{hit.its_label.upper()}" for hit in found]
 
 
 def test_scores_of_l2_are_minus_the_squared_distance(client: bebr.Client, docs: Matrix) -> None:
@@ -439,6 +442,7 @@ def test_slips_in_filters_are_told(papers: bebr.Collection, docs: Matrix) -> Non
     with pytest.warns(bebr.FilterWarning, match="yaer") as told:
         assert list(papers.scroll(filter="NOT yaer = 1", limit=300))
     assert len(told) == 1  # not with every page
+    assert told[0].filename == __file__  # whose call it is
     assert "yaer" in papers.facets("lang", filter="yaer = 1").warnings[0] and "lagn" in papers.facets("lagn").warnings[0]
     assert papers.facets("lang").warnings == ()
     for call in (lambda: papers.count(filter="yaer = 1", strict=True), lambda: next(papers.scroll(filter="yaer = 1", strict=True)),
@@ -704,6 +708,8 @@ def test_everything_public_says_what_it_is() -> None:
 def test_hits_print_as_a_table(papers: bebr.Collection, docs: Matrix) -> None:
     hits = papers.search(docs[7], k=2, rerank=10)
     lines = repr(hits).splitlines()
+    long = bebr.types.Hit("a", 1.0, True, 1.0, "v1", {"body": "x" * 2000})
+    assert len(repr(bebr.Hits(hits=(long,), documents_scanned=1, timings=hits.timings))) < 200
     assert lines[0].split() == ["score", "id", "attributes"] and lines[1] == "1.0000  p7   lang='en', year=2007" and len(lines) == 3
     papers.upsert(["<b>"], docs[:1])
     assert "<td>&lt;b&gt;</td>" in papers.search(docs[0], k=2)._repr_html_()

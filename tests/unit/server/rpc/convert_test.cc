@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <limits>
 
 #include "index/base/float16.h"
@@ -134,6 +135,40 @@ TEST(ToSearchRequest, BoundsABatch) {
               HasSubstr("queries has 1025 entries; a request has 1 to 1024"));
 }
 
+TEST(ToProto, LabelsItsByCuts) {
+  const auto labels = [](const v1::SearchOptions& options, std::vector<float> of) {
+    std::vector<SearchHit> hits(of.size());
+    for (size_t i = 0; i < of.size(); ++i) hits[i].its = of[i];
+    v1::SearchResponse response;
+    ToProto(std::move(hits), options, response.mutable_hits());
+    std::vector<int> labels;
+    for (const v1::SearchHit& hit : response.hits()) labels.push_back(hit.its_label());
+    return labels;
+  };
+  v1::SearchOptions options;
+  EXPECT_THAT(labels(options, {1, 0.9f, 0.89f, 0.5f, 0.4f, 0.3f, 0.2f, 0.1f, 0.09f, 0}),
+              ElementsAre(1, 1, 2, 3, 4, 5, 6, 6, 7, 7));
+  for (const float cut : {0.9f, 0.8f, 0.7f, 0.6f, 0.5f, 0.f}) options.add_its_cuts(cut);
+  EXPECT_THAT(labels(options, {1, 0.85f, 0.5f, 0.4f, 0}), ElementsAre(1, 2, 5, 6, 6));
+  std::vector<SearchHit> listed(1);
+  listed[0].score_kind = ScoreKind::kFused;
+  v1::SearchResponse response;
+  ToProto(std::move(listed), options, response.mutable_hits());
+  EXPECT_EQ(response.hits(0).its_label(), v1::ITS_LABEL_UNSPECIFIED);
+  VectorArena arena;
+  v1::SearchRequest request;
+  request.mutable_query()->add_values(1);
+  const auto refusal = [&](std::vector<float> cuts) {
+    *request.mutable_options()->mutable_its_cuts() = {cuts.begin(), cuts.end()};
+    return std::string(ToSearchRequest(request, arena).status().message());
+  };
+  EXPECT_EQ(refusal({0.9f, 0.8f, 0.7f, 0.6f, 0.5f, 0}), "");
+  EXPECT_THAT(refusal({0.5f}), HasSubstr("its_cuts has 1 entries; there are 6"));
+  EXPECT_THAT(refusal({0.9f, 0.8f, 0.7f, 0.7f, 0.5f, 0}), HasSubstr("its_cuts[3] is 0.7"));
+  EXPECT_THAT(refusal({1.5f, 0.8f, 0.7f, 0.6f, 0.5f, 0}), HasSubstr("its_cuts[0] is 1.5"));
+  EXPECT_THAT(refusal({NAN, 0.8f, 0.7f, 0.6f, 0.5f, 0}), HasSubstr("its_cuts[0] is nan"));
+}
+
 TEST(ToProto, KeepsHitsAndDocuments) {
   std::vector<SearchHit> hits(1);
   hits[0].id = "x";
@@ -143,12 +178,13 @@ TEST(ToProto, KeepsHitsAndDocuments) {
   hits[0].version = "v1";
   hits[0].attributes["n"] = int64_t{4};
   v1::SearchResponse response;
-  ToProto(std::move(hits), response.mutable_hits());
+  ToProto(std::move(hits), v1::SearchOptions(), response.mutable_hits());
   ASSERT_EQ(response.hits_size(), 1);
   EXPECT_EQ(response.hits(0).id(), "x");
   EXPECT_EQ(response.hits(0).score(), 0.5f);
   EXPECT_EQ(response.hits(0).score_kind(), v1::SCORE_KIND_EXACT);
   EXPECT_EQ(response.hits(0).its(), 0.25f);
+  EXPECT_EQ(response.hits(0).its_label(), v1::ITS_LABEL_LOW);
   EXPECT_EQ(response.hits(0).attributes().at("n").int_value(), 4);
 
   Document document{
