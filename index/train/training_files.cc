@@ -144,7 +144,9 @@ absl::StatusOr<TrainResult> TrainOnSample(const TrainOptions& options, const Vec
   BEBR_ASSIGN_OR_RETURN(Sample sample, ReadSample(options.input, rows, dims, options.metric));
   if (queries.rows == 0) queries = std::move(sample.queries);
   const FileRows all(options.input, rows, dims, options.fit_rows == 0 ? kFitRows : options.fit_rows);
-  return Train(options, std::move(sample.documents), std::move(queries), {}, &all);
+  BEBR_ASSIGN_OR_RETURN(TrainResult result, Train(options, std::move(sample.documents), std::move(queries), {}, &all));
+  result.rows = rows;
+  return result;
 }
 
 absl::StatusOr<TrainResult> TrainAsAsked(const TrainOptions& options, Matrix queries) {

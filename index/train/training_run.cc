@@ -125,16 +125,16 @@ absl::StatusOr<LevelPlan> FindShape(const TrainOptions& options, const CorpusSta
                                      : ShapeForBits(search, options.bits, validator, quick);
 }
 
-// Nothing where the rows are too few even for that.
+// At most what is measured; nothing where the rows are too few even for that.
 std::optional<double> AmongMany(const TrainOptions& options, const Matrix& documents, const LevelPlan& shape,
-                                ThreadPool& pool) {
+                                const HeldOutRecall& measured, ThreadPool& pool) {
   const auto fit = [&](const Matrix& part) -> absl::StatusOr<Model> {
     BEBR_ASSIGN_OR_RETURN(const CorpusStatistics of_part,
                           MeasureCorpus(part, options.metric, shape.dims(), options.seed, pool.size()));
     return BuildStart(options, of_part, part, shape);
   };
   const absl::StatusOr<double> recall = RecallAmongMany(documents, options.metric, fit, pool);
-  return recall.ok() ? std::optional<double>(*recall) : std::nullopt;
+  return recall.ok() ? std::optional<double>(std::min(*recall, measured.at_10)) : std::nullopt;
 }
 
 // Splits queries off where there are none, and warns where there is little to learn from.
@@ -261,7 +261,7 @@ absl::StatusOr<TrainResult> Train(const TrainOptions& options, Matrix documents,
   }
   BEBR_ASSIGN_OR_RETURN(result.bits_that_differ, CodeDisagreement(result.model, validator.queries()));
   if (grouped.has_value() && !from_groups) KeepBetter(*std::move(grouped), result);
-  if (documents.rows < kFewRows) result.among_many = AmongMany(options, documents, shape, pool);
+  if (documents.rows < kFewRows) result.among_many = AmongMany(options, documents, shape, result.start, pool);
   result.total_s = SecondsSince(begin);
   return result;
 }
