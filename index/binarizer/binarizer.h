@@ -64,6 +64,12 @@ class Binarizer {
   // simd::KernelTable::prepare takes.
   virtual void EncodeQueries(const float* embeddings, size_t rows, uint32_t* planes, float* weights,
                              float* offsets) const = 0;
+  // The same for a query each of `wanted`, whose groups alone are encoded: of the others nothing is written.
+  virtual void EncodeQueriesOf(absl::Span<const GroupSet> wanted, const float* embeddings, uint32_t* planes,
+                               float* weights, float* offsets) const = 0;
+  // How near each of spec().groups() groups is to each of `rows` queries: more is nearer, none is NaN. Documents
+  // are coded in the group that is nearest, or one of a few of the nearest.
+  virtual void RankGroups(const float* embeddings, size_t rows, float* nearness) const = 0;
 };
 
 }  // namespace bebr

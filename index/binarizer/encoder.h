@@ -2,6 +2,7 @@
 #ifndef BEBR_INDEX_BINARIZER_ENCODER_H_
 #define BEBR_INDEX_BINARIZER_ENCODER_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -46,6 +47,11 @@ class Encoder : public ModelBinarizer {
                        double* errors) const;
   void EncodeQueries(const float* embeddings, size_t rows, uint32_t* planes, float* weights,
                      float* offsets) const override;
+  void EncodeQueriesOf(absl::Span<const GroupSet> wanted, const float* embeddings, uint32_t* planes, float* weights,
+                       float* offsets) const override {
+    EncodeQueries(embeddings, wanted.size(), planes, weights, offsets);
+  }
+  void RankGroups(const float*, size_t rows, float* nearness) const override { std::fill_n(nearness, rows, 0.0f); }
 
  private:
   struct Step {

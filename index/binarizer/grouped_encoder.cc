@@ -135,27 +135,45 @@ void GroupedEncoder::EncodeDocuments(const float* embeddings, size_t rows, uint3
 
 void GroupedEncoder::EncodeQueries(const float* embeddings, size_t rows, uint32_t* planes, float* weights,
                                    float* offsets) const {
-  const size_t n = input_dims_, words = spec_.QueryWords(query_levels_), bands = spec_.bands().size();
-  const size_t count = groups_.size();
+  EncodeQueriesOf(std::vector<GroupSet>(rows, kAllGroups), embeddings, planes, weights, offsets);
+}
+
+void GroupedEncoder::EncodeQueriesOf(absl::Span<const GroupSet> wanted, const float* embeddings, uint32_t* planes,
+                                     float* weights, float* offsets) const {
+  const size_t n = input_dims_, r = reduce_.outputs(), words = spec_.QueryWords(query_levels_);
+  const size_t bands = spec_.bands().size(), count = groups_.size();
   std::vector<uint32_t> group_planes(kQueriesAtOnce * words);
-  std::vector<float> group_weights(kQueriesAtOnce * bands), group_offsets(kQueriesAtOnce);
-  for (size_t start = 0; start < rows; start += kQueriesAtOnce) {
-    const size_t batch = std::min(kQueriesAtOnce, rows - start);
-    const float* const queries = embeddings + start * n;
-    const std::vector<float> reduced = Reduce(queries, batch);
-    for (size_t g = 0; g < count; ++g) {
-      groups_[g].encoder->EncodeQueries(reduced.data(), batch, group_planes.data(), group_weights.data(),
-                                        group_offsets.data());
+  std::vector<float> inputs(kQueriesAtOnce * r), group_weights(kQueriesAtOnce * bands), group_offsets(kQueriesAtOnce);
+  std::vector<size_t> members;
+  for (size_t start = 0; start < wanted.size(); start += kQueriesAtOnce) {
+    const size_t batch = std::min(kQueriesAtOnce, wanted.size() - start);
+    const std::vector<float> reduced = Reduce(embeddings + start * n, batch);
+    for (uint32_t g = 0; g < count; ++g) {
+      members.clear();
       for (size_t q = 0; q < batch; ++q) {
-        const size_t at = (start + q) * count + g;
-        const float* x = queries + q * n;
-        std::copy_n(group_planes.data() + q * words, words, planes + at * words);
-        std::copy_n(group_weights.data() + q * bands, bands, weights + at * bands);
+        if ((wanted[start + q] & OneGroup(g)) == 0) continue;
+        std::copy_n(reduced.data() + q * r, r, inputs.data() + members.size() * r);
+        members.push_back(start + q);
+      }
+      if (members.empty()) continue;
+      groups_[g].encoder->EncodeQueries(inputs.data(), members.size(), group_planes.data(), group_weights.data(),
+                                        group_offsets.data());
+      for (size_t i = 0; i < members.size(); ++i) {
+        const size_t at = members[i] * count + g;
+        const float* x = embeddings + members[i] * n;
+        std::copy_n(group_planes.data() + i * words, words, planes + at * words);
+        std::copy_n(group_weights.data() + i * bands, bands, weights + at * bands);
         const double offset = RowOffset(metric_, groups_[g].mean.data(), x, UnitOf(metric_, x, n), n);
         offsets[at] = Finite(offset + groups_[g].query_offset);
       }
     }
   }
+}
+
+void GroupedEncoder::RankGroups(const float* embeddings, size_t rows, float* nearness) const {
+  nearness_.Apply(Reduce(embeddings, rows).data(), rows, nearness);
+  float* const end = nearness + rows * groups_.size();
+  for (float* value = nearness; value != end; ++value) *value = std::max(-std::numeric_limits<float>::max(), *value);
 }
 
 }  // namespace bebr

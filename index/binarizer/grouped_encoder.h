@@ -30,6 +30,9 @@ class GroupedEncoder : public ModelBinarizer {
   void EncodeDocuments(const float* embeddings, size_t rows, uint32_t* codes, CodeFactors* factors) const override;
   void EncodeQueries(const float* embeddings, size_t rows, uint32_t* planes, float* weights,
                      float* offsets) const override;
+  void EncodeQueriesOf(absl::Span<const GroupSet> wanted, const float* embeddings, uint32_t* planes, float* weights,
+                       float* offsets) const override;
+  void RankGroups(const float* embeddings, size_t rows, float* nearness) const override;
 
  private:
   struct Group {

@@ -82,10 +82,22 @@ void TranslatedEncoder::EncodeDocuments(const float* embeddings, size_t rows, ui
 
 void TranslatedEncoder::EncodeQueries(const float* embeddings, size_t rows, uint32_t* planes, float* weights,
                                       float* offsets) const {
+  EncodeQueriesOf(std::vector<GroupSet>(rows, kAllGroups), embeddings, planes, weights, offsets);
+}
+
+void TranslatedEncoder::EncodeQueriesOf(absl::Span<const GroupSet> wanted, const float* embeddings, uint32_t* planes,
+                                        float* weights, float* offsets) const {
   const size_t groups = spec_.groups();
+  InBatches(embeddings, wanted.size(), /*queries=*/true, [&](const float* translated, size_t start, size_t batch) {
+    inner_->EncodeQueriesOf(wanted.subspan(start, batch), translated,
+                            planes + start * groups * spec_.QueryWords(query_levels_),
+                            weights + start * groups * spec_.bands().size(), offsets + start * groups);
+  });
+}
+
+void TranslatedEncoder::RankGroups(const float* embeddings, size_t rows, float* nearness) const {
   InBatches(embeddings, rows, /*queries=*/true, [&](const float* translated, size_t start, size_t batch) {
-    inner_->EncodeQueries(translated, batch, planes + start * groups * spec_.QueryWords(query_levels_),
-                          weights + start * groups * spec_.bands().size(), offsets + start * groups);
+    inner_->RankGroups(translated, batch, nearness + start * spec_.groups());
   });
 }
 

@@ -29,6 +29,9 @@ class TranslatedEncoder : public ModelBinarizer {
   void EncodeDocuments(const float* embeddings, size_t rows, uint32_t* codes, CodeFactors* factors) const override;
   void EncodeQueries(const float* embeddings, size_t rows, uint32_t* planes, float* weights,
                      float* offsets) const override;
+  void EncodeQueriesOf(absl::Span<const GroupSet> wanted, const float* embeddings, uint32_t* planes, float* weights,
+                       float* offsets) const override;
+  void RankGroups(const float* embeddings, size_t rows, float* nearness) const override;
   // What becomes of rows of documents, or of queries, before they are coded: rows x the inner binarizer's input_dims().
   void Translate(const float* embeddings, size_t rows, bool queries, float* out) const;
   const Binarizer& inner() const { return *inner_; }

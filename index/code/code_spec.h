@@ -19,6 +19,12 @@ inline constexpr uint32_t kMaxCodeDims = 8192;  // of all bands together
 inline constexpr uint32_t kMinCodeBits = 8;
 inline constexpr uint32_t kMaxGroups = 64;
 
+// Some of the groups of a space: bit g stands for group g.
+using GroupSet = uint64_t;
+inline constexpr GroupSet kAllGroups = ~GroupSet{0};
+constexpr GroupSet OneGroup(uint32_t group) { return GroupSet{1} << group; }
+static_assert(kMaxGroups <= 64);
+
 // A band is a run of code dimensions with one level count and one weight.
 struct Band {
   uint32_t dims = 0;

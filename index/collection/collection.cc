@@ -164,7 +164,7 @@ absl::StatusOr<MutationResult> Collection::WriteAndWait(std::vector<Mutation> mu
 absl::StatusOr<std::vector<Document>> Collection::Get(const PinnedView& seen, absl::Span<const std::string> ids,
                                                       bool with_embeddings) {
   BEBR_RETURN_IF_ERROR(ValidateCount("ids", ids.size(), kMaxDocumentsPerRequest));
-  const auto& [manifest, shards, view] = seen;
+  const auto& [manifest, shards, view, probes] = seen;
   CollectionStore& store = shards->store();
   std::vector<std::vector<size_t>> by_shard(shards->size());
   for (size_t i = 0; i < ids.size(); ++i) by_shard[shards->ShardOf(ids[i])].push_back(i);
@@ -300,6 +300,18 @@ absl::Status Collection::NoteGeneration() {
   CollectionStore& store = shards_->store();
   if (!manifest->mark.has_value() || store.mark().generation == manifest->mark->generation) return absl::OkStatus();
   return writes_.RunAlone([&] { return store.SetGeneration(manifest->mark->generation); });
+}
+
+std::shared_ptr<const ProbeCurves> Collection::probes() const {
+  MutexLock lock(&probes_mutex_);
+  return probes_;
+}
+
+void Collection::SetProbeCurve(const Version& version, std::vector<ProbePoint> curve) {
+  MutexLock lock(&probes_mutex_);
+  auto curves = std::make_shared<ProbeCurves>(probes_ == nullptr ? ProbeCurves() : *probes_);
+  (*curves)[version.number] = std::move(curve);
+  probes_ = std::move(curves);
 }
 
 absl::Status Collection::damage() const {

@@ -58,7 +58,9 @@ class Collection : public std::enable_shared_from_this<Collection> {
   // Grows before views are forgotten.
   uint64_t forgotten() const { return forgotten_; }
   // The present, as what a call sees all the while.
-  PinnedView Now() const { return {manifest(), shards_, shards_->view()}; }
+  PinnedView Now() const { return {manifest(), shards_, shards_->view(), probes()}; }
+  // What was measured of probes of a version, for searches that begin from now on.
+  void SetProbeCurve(const Version& version, std::vector<ProbePoint> curve);
   // The documents that exist in a view of it, in the order of `ids`.
   absl::StatusOr<std::vector<Document>> Get(absl::Span<const std::string> ids, bool with_embeddings) const {
     return Get(Now(), ids, with_embeddings);
@@ -98,6 +100,8 @@ class Collection : public std::enable_shared_from_this<Collection> {
   Mutex& change_mutex() const ABSL_LOCK_RETURNED(change_mutex_) { return change_mutex_; }
 
  private:
+  std::shared_ptr<const ProbeCurves> probes() const;
+
   Collection(CollectionManifest manifest, std::string path, std::shared_ptr<ShardSet> shards, EngineShared* shared);
 
   const std::string path_;
@@ -111,6 +115,9 @@ class Collection : public std::enable_shared_from_this<Collection> {
   mutable Mutex change_mutex_;
   mutable Mutex manifest_mutex_;
   std::shared_ptr<const CollectionManifest> manifest_ ABSL_GUARDED_BY(manifest_mutex_);
+
+  mutable Mutex probes_mutex_;
+  std::shared_ptr<const ProbeCurves> probes_ ABSL_GUARDED_BY(probes_mutex_);
 
   mutable Mutex damage_mutex_;
   absl::Status damage_ ABSL_GUARDED_BY(damage_mutex_);

@@ -19,14 +19,19 @@
 #include "index/base/mutex.h"
 #include "index/catalog/manifest.h"
 #include "index/shard/shard_set.h"
+#include "index/types/collection.h"
 
 namespace bebr {
+
+// By version number, what probes of a version's searches find: RecallSample::probe.
+using ProbeCurves = std::map<uint32_t, std::vector<ProbePoint>>;
 
 // A collection as it was at one moment, its versions with it.
 struct PinnedView {
   std::shared_ptr<const CollectionManifest> manifest;
   std::shared_ptr<ShardSet> shards;  // whose view it is; goes after it
   std::shared_ptr<const CollectionView> view;
+  std::shared_ptr<const ProbeCurves> probes;  // as they were known then; null: none were
 };
 
 // KeptViews holds views for calls to come, each under a token that nobody can guess, until its time is over. While one

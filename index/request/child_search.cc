@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "index/search/probe.h"
+
 namespace bebr {
 
 std::unique_ptr<SearchJob> ChildOf(const SearchJob& parent, std::vector<absl::Span<const float>> queries, size_t k) {
@@ -15,6 +17,7 @@ std::unique_ptr<SearchJob> ChildOf(const SearchJob& parent, std::vector<absl::Sp
   request.first_levels = from.first_levels;
   if (from.candidates > 0) request.candidates = std::max(from.candidates, k + from.exclude_ids.size());
   if (from.rerank == 0) request.min_score = from.min_score;  // an estimate decides nothing where there is a rerank
+  request.probe = from.probe;
   request.filter = from.filter;
   request.exclude_ids = from.exclude_ids;
   request.explain = from.explain;
@@ -35,6 +38,15 @@ void AddCosts(const SearchResult& child, size_t queries, SearchResult& total) {
   total.timings.scan_us += child.timings.scan_us;
   total.timings.queries_in_scan = std::max(total.timings.queries_in_scan, child.timings.queries_in_scan);
   total.documents_scanned += child.documents_scanned * queries;
+}
+
+void SetProbe(const PinnedView& view, SearchJob& job) {
+  SearchRequest& request = job.request;
+  if (request.probe_recall == 0.0f) return;
+  request.probe = 1.0f;
+  if (view.probes == nullptr) return;
+  if (const auto curve = view.probes->find(job.version.number); curve != view.probes->end())
+    request.probe = ShareForRecall(curve->second, request.probe_recall);
 }
 
 void Pin(SearchJob& job) {

@@ -143,6 +143,7 @@ absl::Status FusedSearch::PrepareVersion(const std::string& version, const std::
   request.queries.clear();
   for (const size_t q : queries) request.queries.push_back(request_.queries[q]);
   BEBR_ASSIGN_OR_RETURN(auto job, PrepareSearch(std::move(request), pinned_.manifest, pinned_.shards, pinned_.view));
+  SetProbe(pinned_, *job);
   // A list has all that is ranked; what an answer has comes at the end.
   job->request.k = std::max(WantedCount(job->request), job->request.rerank);
   job->request.offset = 0;
@@ -166,6 +167,7 @@ void FusedSearch::Take(const std::vector<size_t>& queries, absl::StatusOr<Search
     if (result.ok()) {
       for (size_t i = 0; i < queries.size(); ++i) result_.hits[queries[i]] = std::move(result->hits[i]);
       AddCosts(*result, queries.size(), result_);
+      result_.scanned_share += result->scanned_share * static_cast<double>(queries.size());
       result_.timings.rerank_us += result->timings.rerank_us;
       result_.warnings = std::move(result->warnings);
     }
@@ -187,6 +189,7 @@ absl::StatusOr<SearchResult> FusedSearch::Answer() {
   for (size_t q = 0; q < result.hits.size(); ++q) lists.push_back({std::move(result.hits[q]), WeightOf(q)});
   BEBR_RETURN_IF_ERROR(AddLists(lists));
   result.documents_scanned /= request_.queries.size();
+  result.scanned_share /= static_cast<double>(request_.queries.size());
   result.hits = {Fuse(std::move(lists), request_.fusion, request_.offset, request_.k)};
   std::atomic<uint64_t> bytes{0};
   BEBR_RETURN_IF_ERROR(

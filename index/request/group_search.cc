@@ -48,6 +48,7 @@ class GroupSearch : public std::enable_shared_from_this<GroupSearch> {
     size_t hits = 0;       // candidates that the last scan for groups was to find,
     bool all = false;      // and it found fewer
     bool grouped = false;  // the groups are known
+    double share = 0;      // of the documents, that each of its scans scores
     HitGroups groups;
     std::vector<size_t> unfilled;  // groups of which too few hits are known
   };
@@ -175,6 +176,7 @@ absl::StatusOr<std::vector<Candidate>> GroupSearch::Choose(Query& query, std::ve
 }
 
 absl::Status GroupSearch::TakeGroups(Query& query, SearchResult result) {
+  query.share = result.scanned_share;
   BEBR_RETURN_IF_ERROR(query.groups.Complete(result.hits.front()));
   query.groups.EndRound(query.all);
   query.grouped = query.all || query.groups.enough();
@@ -234,6 +236,10 @@ absl::Status GroupSearch::End(Query& query) {
       for (SearchHit& hit : group.hits) hits.push_back(&hit);
     }
     BEBR_RETURN_IF_ERROR(Rescore(query.number, hits));
+  }
+  {
+    MutexLock lock(&mutex_);
+    job_->result.scanned_share += query.share;
   }
   std::vector<SearchHit>& hits = job_->result.hits[query.number];
   hits = query.groups.Ranked(request().min_score);
@@ -303,6 +309,7 @@ void GroupSearch::Finish(const absl::Status& status) {
   SearchResult& result = job_->result;
   result.timings.rerank_us = rerank_us_;
   result.documents_scanned /= result.hits.size();
+  result.scanned_share /= static_cast<double>(result.hits.size());
   job_->done(std::move(result));
 }
 

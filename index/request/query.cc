@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "index/request/child_search.h"
 #include "index/request/fused_search.h"
 #include "index/request/group_search.h"
 #include "index/request/recommend.h"
@@ -56,6 +57,7 @@ void Query(std::shared_ptr<const Collection> collection, SearchRequest request, 
   auto job = PrepareSearch(std::move(request), pinned.manifest, pinned.shards, kept ? pinned.view : nullptr);
   if (!job.ok()) return done(job.status());
   (*job)->done = std::move(done);
+  SetProbe(pinned, **job);
   if (!(*job)->request.group_by.empty()) return SearchGroups(*std::move(job), scheduler);
   scheduler.Serve(*std::move(job));
 }

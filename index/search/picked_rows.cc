@@ -4,7 +4,7 @@
 
 namespace bebr {
 
-void PickedRows::Take(const ScanTarget& target, uint32_t part, absl::Span<const uint16_t> rows) {
+void PickedRows::Take(const ScanTarget& target, uint32_t part, absl::Span<const uint16_t> rows, GroupSet groups) {
   target_ = &target;
   part_ = part;
   places_.clear();
@@ -16,6 +16,7 @@ void PickedRows::Take(const ScanTarget& target, uint32_t part, absl::Span<const 
   for (const uint16_t row : rows) {
     __builtin_prefetch(column.presence() + row);  // what documents() and whoever takes the rows look at
     if (column.grouped() && !column.has(row)) continue;
+    if ((OneGroup(column.group_of(column.place(row) / simd::kBlockRows)) & groups) == 0) continue;
     places_.push_back({from.PositionOf(row), static_cast<uint16_t>(column.place(row) % simd::kBlockRows), row});
   }
   if (column.grouped()) {

@@ -22,8 +22,8 @@ namespace bebr {
 // Not thread-safe; made to be used again and again.
 class PickedRows {
  public:
-  // Begins with other rows, ascending. Those without a code are left out.
-  void Take(const ScanTarget& target, uint32_t part, absl::Span<const uint16_t> rows);
+  // Begins with other rows, ascending. Those without a code, or in none of these groups, are left out.
+  void Take(const ScanTarget& target, uint32_t part, absl::Span<const uint16_t> rows, GroupSet groups);
   // Copies the next blocks side by side, at most `most`; false: there are none left.
   bool Next(size_t most);
   const BlockRun& run() const { return run_; }

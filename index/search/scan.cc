@@ -9,6 +9,7 @@
 #include "index/search/block_run.h"
 #include "index/search/picked_rows.h"
 #include "index/search/scan_filters.h"
+#include "index/search/scan_plan.h"
 
 namespace bebr {
 namespace {
@@ -60,7 +61,13 @@ class ScanRun {
 
   void Run(FairPool& pool) {
     filters_.Evaluate(queries_, pool);
-    Divide();
+    GroupSet any = 0, all = kAllGroups;
+    for (const ScanQuery& query : queries_) {
+      any |= query.groups;
+      all &= query.groups;
+    }
+    pickings_ = filters_.Pickings();
+    units_ = UnitsOf(target_, filters_, any, all);
     workers_.resize(pool.slots());
     pool.ParallelFor(pickings_.size() + units_.size(), [this](size_t i, size_t slot) {
       if (workers_[slot] == nullptr) workers_[slot] = MakeWorker();
@@ -127,17 +134,6 @@ class ScanRun {
     return Best(choosing() ? first_->candidates : queries_[q].k, MinScore(q), IsBetter{&target_});
   }
 
-  // The few rows of a filter are picked, all else is scanned.
-  void Divide() {
-    const auto parts = static_cast<uint32_t>(target_.parts().size());
-    pickings_ = filters_.Pickings();
-    for (uint32_t part = 0; part < parts; ++part) {
-      const uint32_t blocks = filters_.many(part).empty() ? 0 : target_.parts()[part].block_count();
-      for (uint32_t begin = 0; begin < blocks; begin += kUnitBlocks)
-        units_.push_back({part, begin, std::min(begin + kUnitBlocks, blocks)});
-    }
-  }
-
   std::unique_ptr<Worker> MakeWorker() const {
     auto worker = std::make_unique<Worker>();
     worker->best.reserve(queries_.size());
@@ -193,27 +189,32 @@ class ScanRun {
     return choosing() ? -std::numeric_limits<float>::infinity() : queries_[q].min_score;
   }
 
+  // Appends those of some queries that go on and want documents of these groups.
+  void AddWanting(GroupSet groups, const std::vector<uint32_t>& from, const Scratch& scratch,
+                  std::vector<uint32_t>& queries) const {
+    for (const uint32_t q : from) {
+      if (scratch.stopped[q] == 0 && (queries_[q].groups & groups) != 0) queries.push_back(q);
+    }
+  }
+
   void ScanUnitOfBlocks(const ScanUnit& unit, std::vector<Best>& best, Scratch& scratch) {
     scratch.together.clear();
     BlockSet shared;
     uint64_t all = 0;  // documents of the whole unit; 0: not counted yet
     for (const uint32_t group : filters_.many(unit.part)) {
+      scratch.alone.clear();
+      AddWanting(unit.groups, filters_.groups()[group].queries, scratch, scratch.alone);
+      if (scratch.alone.empty()) continue;
       const BlockSet blocks = filters_.Blocks(group, unit);
       const uint32_t count = blocks.count();
       if (count == 0) continue;
-      const bool alone = count * kAloneShare < unit.size();
-      std::vector<uint32_t>& queries = alone ? scratch.alone : scratch.together;
-      scratch.alone.clear();
       const uint64_t documents = count == unit.size() && all > 0 ? all : LiveRows(unit, blocks);
       if (count == unit.size()) all = documents;
-      for (const uint32_t q : filters_.groups()[group].queries) {
-        if (scratch.stopped[q] != 0) continue;
-        queries.push_back(q);
-        scratch.documents[q] += documents;
-      }
-      if (alone) {
-        ScanBlocks(unit, blocks, queries, best, scratch);
+      for (const uint32_t q : scratch.alone) scratch.documents[q] += documents;
+      if (count * kAloneShare < unit.size()) {
+        ScanBlocks(unit, blocks, scratch.alone, best, scratch);
       } else {
+        scratch.together.insert(scratch.together.end(), scratch.alone.begin(), scratch.alone.end());
         shared.AddAll(blocks);
       }
     }
@@ -224,35 +225,34 @@ class ScanRun {
   // Scores the blocks that hold the few rows of a filter.
   void Pick(const ScanFilters::Picking& picking, std::vector<Best>& best, Scratch& scratch) {
     scratch.alone.clear();
-    for (const uint32_t q : filters_.groups()[picking.group].queries) {
-      if (scratch.stopped[q] == 0) scratch.alone.push_back(q);
-    }
+    AddWanting(kAllGroups, filters_.groups()[picking.group].queries, scratch, scratch.alone);
     if (scratch.alone.empty()) return;
-    uint64_t documents = 0;
+    GroupSet wanted = 0;
+    for (const uint32_t q : scratch.alone) wanted |= queries_[q].groups;
     for (const uint32_t part : picking.parts) {
-      scratch.picked.Take(target_, part, *filters_.Few(picking.group, part));
+      scratch.picked.Take(target_, part, *filters_.Few(picking.group, part), wanted);
       while (scratch.picked.Next(MostCopies(queries_.size()))) {
-        documents += scratch.picked.documents();
+        scratch.together.clear();
+        AddWanting(OneGroup(scratch.picked.run().group), scratch.alone, scratch, scratch.together);
+        const uint64_t documents = scratch.picked.documents();
+        for (const uint32_t q : scratch.together) scratch.documents[q] += documents;
         ScorePicked(choosing() ? first_->prepared : prepared_, best, scratch);
       }
     }
-    for (const uint32_t q : scratch.alone) {
-      scratch.documents[q] += documents;
-      AtomicMax(thresholds_[q], best[q].threshold());
-    }
+    for (const uint32_t q : scratch.alone) AtomicMax(thresholds_[q], best[q].threshold());
   }
 
-  // All rows of the picked blocks are scored, as that costs no more than one of each.
+  // All rows of the picked blocks are scored for the queries together, as that costs no more than one of each.
   void ScorePicked(const PreparedQueries& prepared, std::vector<Best>& best, Scratch& scratch) {
     const BlockRun& run = scratch.picked.run();
     const ScanTarget::Part& part = target_.parts()[run.part];
     const size_t lanes = size_t{run.count} * simd::kBlockRows;
     scratch.prepared.clear();
-    for (const uint32_t q : scratch.alone) scratch.prepared.push_back(prepared.of(run.group, q));
+    for (const uint32_t q : scratch.together) scratch.prepared.push_back(prepared.of(run.group, q));
     prepared.kernels().score(prepared.shape(), run.blocks, run.count, scratch.prepared.data(), scratch.prepared.size(),
                              scratch.scores.get(), lanes);
     const float* scores = scratch.scores.get();
-    for (const uint32_t q : scratch.alone) {
+    for (const uint32_t q : scratch.together) {
       best[q].Raise(thresholds_[q].load(std::memory_order_relaxed));
       scratch.picked.ForEach([&](uint32_t lane, uint32_t row) {
         if (scores[lane] >= best[q].threshold() && part.live(row)) best[q].Add({scores[lane], run.part, row});

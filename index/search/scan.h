@@ -24,6 +24,7 @@ struct ScanQuery {
   const Filter* filter = nullptr;  // null: all documents. Evaluated once for all queries that have the same object
   // The rows of each part of the target that the filter leaves, if they are known: they are taken. May be null.
   std::vector<SelectedRows>* rows = nullptr;
+  GroupSet groups = kAllGroups;  // documents of others are not scored, and the query need not be prepared for them
   // Polled between runs of blocks, with the time; once true the query is scanned no further and its candidates mean
   // nothing. May be null.
   std::function<bool(SteadyTime now)> stopped;
@@ -31,7 +32,8 @@ struct ScanQuery {
 
 // What a scan has read.
 struct ScanCounts {
-  // Live documents in the blocks in which the query's filter leaves any: whatever other queries there are.
+  // Live documents in the blocks of its groups in which the query's filter leaves any: whatever other queries there
+  // are.
   std::vector<uint64_t> documents_of_query;
   uint64_t documents = 0;  // the sum
   uint64_t bytes = 0;      // code bytes read

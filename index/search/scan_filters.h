@@ -16,11 +16,12 @@ namespace bebr {
 
 inline constexpr uint32_t kUnitBlocks = 128;  // blocks a thread takes at a time
 
-// Blocks of a part, by position; `begin` is a multiple of kUnitBlocks.
+// Blocks of a part, by position; without groups `begin` is a multiple of kUnitBlocks.
 struct ScanUnit {
   uint32_t part = 0;
   uint32_t begin = 0;
   uint32_t end = 0;
+  GroupSet groups = kAllGroups;  // of these at most
   uint32_t size() const { return end - begin; }
 };
 

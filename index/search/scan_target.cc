@@ -132,8 +132,18 @@ uint64_t ScanTarget::Part::LiveRowsBetween(uint32_t first, uint32_t last) const 
   return live;
 }
 
+std::vector<uint64_t> ScanTarget::LiveRowsByGroup(uint32_t groups) const {
+  std::vector<uint64_t> rows(groups);
+  for (const Part& part : parts_) {
+    for (const Part::Stretch& stretch : part.stretches)
+      rows[stretch.group] += part.LiveRows(stretch.begin, stretch.end);
+  }
+  return rows;
+}
+
 PreparedQueries::PreparedQueries(const CodeSpec& spec, const simd::CodeShape& shape, size_t count,
-                                 const uint32_t* planes, const float* weights, const float* offsets, FairPool& pool)
+                                 const uint32_t* planes, const float* weights, const float* offsets, FairPool& pool,
+                                 absl::Span<const GroupSet> wanted)
     : shape_(shape), kernels_(simd::KernelsFor(shape, count)), count_(count) {
   const size_t bytes = (kernels_.prepared_bytes(shape_) + 63) / 64 * 64;
   const size_t words = spec.QueryWords(shape.query_levels), groups = spec.groups();
@@ -141,6 +151,7 @@ PreparedQueries::PreparedQueries(const CodeSpec& spec, const simd::CodeShape& sh
   pointers_.resize(groups * count);
   pool.ParallelFor(groups, [&](size_t g, size_t) {
     for (size_t q = 0; q < count; ++q) {
+      if (!wanted.empty() && (wanted[q] & OneGroup(static_cast<uint32_t>(g))) == 0) continue;
       std::byte* prepared = buffer_.data() + (g * count + q) * bytes;
       const size_t at = q * groups + g;
       kernels_.prepare(shape_, planes + at * words, weights + at * spec.bands().size(), offsets[at], prepared);

@@ -88,6 +88,8 @@ class ScanTarget {
     return parts_[candidate.segment].view->segment->id(candidate.row);
   }
   uint64_t live_rows() const { return live_rows_; }
+  // Of documents that have a code in the space, those of each of its groups.
+  std::vector<uint64_t> LiveRowsByGroup(uint32_t groups) const;
 
   // The total order of results: score descending, then id ascending.
   bool Better(const Candidate& a, const Candidate& b) const {
@@ -106,9 +108,10 @@ class ScanTarget {
 class PreparedQueries {
  public:
   // `planes`, `weights`, `offsets` as Binarizer::EncodeQueries writes them, of `count` queries. `shape` is
-  // MakeShape's, or that with levels left out. The pool's threads share the groups.
+  // MakeShape's, or that with levels left out. `wanted`: of each query the groups for which it is prepared; empty: all.
+  // The pool's threads share the groups.
   PreparedQueries(const CodeSpec& spec, const simd::CodeShape& shape, size_t count, const uint32_t* planes,
-                  const float* weights, const float* offsets, FairPool& pool);
+                  const float* weights, const float* offsets, FairPool& pool, absl::Span<const GroupSet> wanted = {});
   const simd::CodeShape& shape() const { return shape_; }
   const simd::KernelTable& kernels() const { return kernels_; }  // that they are prepared for
   // Query i for documents of a group.

@@ -72,10 +72,43 @@ void SearchBatch::ShareFilters() {
   }
 }
 
+void SearchBatch::See() {
+  if (target_ == nullptr) target_ = leader().target;
+  if (target_ == nullptr) target_ = std::make_shared<const ScanTarget>(leader().shards->view(), leader().version.space);
+}
+
+void SearchBatch::CountGroups() {
+  const bool asked = std::any_of(jobs_.begin(), jobs_.end(), [](const auto& job) {
+    return job->request.explain || (job->request.probe > 0.0f && job->request.probe < 1.0f);
+  });
+  if (!asked || spec().groups() == 1) return;
+  See();
+  probe_ = Probe(target_->LiveRowsByGroup(spec().groups()));
+  nearness_.resize((row_of_.back() + 1) * spec().groups());
+  wanted_.assign(query_count(), kAllGroups);
+  shares_.assign(query_count(), 1.0f);
+}
+
+std::vector<GroupSet> SearchBatch::ChooseGroups(const float* rows, size_t first, size_t count) {
+  if (probe_.groups() == 0) return std::vector<GroupSet>(count, kAllGroups);
+  leader().version.binarizer->RankGroups(rows, count, nearness_.data() + first * spec().groups());
+  std::vector<GroupSet> of_rows(count, 0);
+  for (size_t q = std::lower_bound(row_of_.begin(), row_of_.end(), first) - row_of_.begin();
+       q < query_count() && row_of_[q] < first + count; ++q) {
+    const float share = jobs_[job_of_query_[q]]->request.probe;
+    if (share > 0.0f && share < 1.0f) {
+      const Probe::Choice choice = probe_.Nearest(NearnessOf(q), share);
+      wanted_[q] = choice.groups;
+      shares_[q] = choice.share;
+    }
+    of_rows[row_of_[q] - first] |= wanted_[q];
+  }
+  return of_rows;
+}
+
 ScanCounts SearchBatch::Scan(FairPool& pool) {
   const SteadyTime begun = SteadyNow();
-  target_ = leader().target;
-  if (target_ == nullptr) target_ = std::make_shared<const ScanTarget>(leader().shards->view(), leader().version.space);
+  See();
   scan_queries_ = ScanQueries();
   MakeScan(pool);
   scan_->Run(pool);
@@ -124,8 +157,9 @@ void SearchBatch::Encode(FairPool& pool) {
   const size_t dims = binarizer.input_dims();
   const size_t bands = spec().bands().size();
   std::vector<float> rows;
-  const std::vector<size_t> row_of = CollectRows(rows);
-  const size_t row_count = row_of.back() + 1;
+  row_of_ = CollectRows(rows);
+  CountGroups();
+  const size_t row_count = row_of_.back() + 1;
   const size_t codes = code_of(query_count(), 0);
   planes_.resize(codes * query_words());
   weights_.resize(codes * bands);
@@ -136,25 +170,26 @@ void SearchBatch::Encode(FairPool& pool) {
     const size_t begin = part * at_a_time;
     const size_t count = std::min(at_a_time, row_count - begin);
     binarizer.ScaleQueries(rows.data() + begin * dims, count, factors_.data() + begin);
+    const std::vector<GroupSet> wanted = ChooseGroups(rows.data() + begin * dims, begin, count);
     const size_t code = code_of(begin, 0);
-    binarizer.EncodeQueries(rows.data() + begin * dims, count, planes_.data() + code * query_words(),
-                            weights_.data() + code * bands, offsets_.data() + code);
+    binarizer.EncodeQueriesOf(wanted, rows.data() + begin * dims, planes_.data() + code * query_words(),
+                              weights_.data() + code * bands, offsets_.data() + code);
   });
-  if (row_count < query_count()) SpreadCodes(row_of);
+  if (row_count < query_count()) SpreadCodes();
 }
 
-void SearchBatch::SpreadCodes(absl::Span<const size_t> row_of) {
+void SearchBatch::SpreadCodes() {
   const auto spread = [](auto& values, size_t width, size_t from, size_t to) {
     std::copy_n(values.begin() + static_cast<ptrdiff_t>(from * width), width,
                 values.begin() + static_cast<ptrdiff_t>(to * width));
   };
   // A query's row is not behind it, so from the last one on none is overwritten before it is copied.
-  for (size_t q = row_of.size(); q-- > 0;) {
-    if (row_of[q] == q) continue;
-    spread(planes_, spec().groups() * query_words(), row_of[q], q);
-    spread(weights_, spec().groups() * spec().bands().size(), row_of[q], q);
-    spread(offsets_, spec().groups(), row_of[q], q);
-    spread(factors_, 1, row_of[q], q);
+  for (size_t q = row_of_.size(); q-- > 0;) {
+    if (row_of_[q] == q) continue;
+    spread(planes_, spec().groups() * query_words(), row_of_[q], q);
+    spread(weights_, spec().groups() * spec().bands().size(), row_of_[q], q);
+    spread(offsets_, spec().groups(), row_of_[q], q);
+    spread(factors_, 1, row_of_[q], q);
   }
 }
 
@@ -167,6 +202,7 @@ std::vector<ScanQuery> SearchBatch::ScanQueries() {
     query.filter = job.FilterOf(parts_[job_of_query_[q]]->begin + q - parts_[job_of_query_[q]]->first);
     if (job.rows.has_value()) query.rows = &*job.rows;
     query.k = CandidateCount(*request);
+    if (!wanted_.empty()) query.groups = wanted_[q];
     // With rerank the final score is another one, so the estimate may drop nothing.
     if (request->min_score.has_value() && request->rerank == 0) {
       query.min_score = *request->min_score;
@@ -247,6 +283,7 @@ std::shared_ptr<const Explanation> SearchBatch::ExplainHit(size_t query, const C
   const EncodedQuery encoded{leader().version.binarizer->query_levels(), planes_.data() + code * query_words(),
                              weights_.data() + code * bands, offsets_[code], factors_[query]};
   auto explanation = std::make_shared<Explanation>(Explain(spec(), encoded, words, document));
+  if (probe_.groups() > 0) explanation->nearer_share = probe_.NearerShare(NearnessOf(query), document.group);
   explanation->shard = target_->parts()[candidate.segment].shard;
   explanation->segment = candidate.segment;
   explanation->row = candidate.row;
@@ -296,7 +333,10 @@ void SearchBatch::EndPart(size_t j) {
   result.timings.scan_us += timings_.scan_us;
   result.timings.queries_in_scan = std::max(result.timings.queries_in_scan, timings_.queries_in_scan);
   if (job.request.rerank > 0) result.timings.rerank_us += std::max<int64_t>(1, Micros(part.begun, SteadyNow()));
-  for (size_t i = 0; i < part.count; ++i) result.documents_scanned += documents_[part.first + i];
+  for (size_t i = 0; i < part.count; ++i) {
+    result.documents_scanned += documents_[part.first + i];
+    if (job.request.probe > 0.0f) result.scanned_share += shares_.empty() ? 1.0f : shares_[part.first + i];
+  }
   job.scanned += part.count;
   if (job.queries_left() == 0) return AnswerJob(job);
   job.target = target_;
@@ -306,6 +346,7 @@ void SearchBatch::EndPart(size_t j) {
 void SearchBatch::AnswerJob(SearchJob& job) const {
   SearchResult& result = job.result;
   result.documents_scanned /= result.hits.size();
+  result.scanned_share /= static_cast<double>(result.hits.size());
   if (job.filter != nullptr) result.warnings = WarningsOf(*job.filter, target_->view());
   job.done(std::move(result));
 }

@@ -15,6 +15,7 @@
 #include "index/base/clock.h"
 #include "index/base/fair_pool.h"
 #include "index/base/mutex.h"
+#include "index/search/probe.h"
 #include "index/search/scan.h"
 #include "index/search/search_job.h"
 #include "index/types/search.h"
@@ -43,7 +44,7 @@ class SearchBatch {
   // Whether to finish it floats or attributes are read.
   bool reads_store() const;
   void Encode(FairPool& pool);
-  // Scans the collection as it is now.
+  // Scans the collection as it is now; or, if groups were ranked for queries, as it was when these were encoded.
   ScanCounts Scan(FairPool& pool);
   int64_t scan_us() const { return timings_.scan_us; }
 
@@ -70,14 +71,25 @@ class SearchBatch {
   // The rows of the queries' embeddings, one for neighbours with the same floats, and of each query the number of its
   // row.
   std::vector<size_t> CollectRows(std::vector<float>& rows) const;
+  // The collection as the scan sees it.
+  void See();
+  // Makes probe_, if a search asks for the nearest groups only, or how near they are.
+  void CountGroups();
+  // Ranks the groups for `count` rows from row `first` on, and returns which of them are wanted for each row by the
+  // queries that have it.
+  std::vector<GroupSet> ChooseGroups(const float* rows, size_t first, size_t count);
+  absl::Span<const float> NearnessOf(size_t query) const {
+    return absl::MakeConstSpan(nearness_).subspan(row_of_[query] * spec().groups(), spec().groups());
+  }
   // Gives each query the code of its row: the rows' codes come first.
-  void SpreadCodes(absl::Span<const size_t> row_of);
+  void SpreadCodes();
   // Gives each job the filter of the first one with the same text, so that it is evaluated once.
   void ShareFilters();
   // What each query asks of the scan, once they are encoded.
   std::vector<ScanQuery> ScanQueries();
   PreparedQueries Prepare(const simd::CodeShape& shape, FairPool& pool) const {
-    return PreparedQueries(spec(), shape, query_count(), planes_.data(), weights_.data(), offsets_.data(), pool);
+    return PreparedQueries(spec(), shape, query_count(), planes_.data(), weights_.data(), offsets_.data(), pool,
+                           wanted_);
   }
   void MakeScan(FairPool& pool);
   // Asks for the memory that the hits of each job will take at most, now that it is known how many rows were scored.
@@ -100,6 +112,12 @@ class SearchBatch {
   std::vector<std::unique_ptr<Part>> parts_;  // of each job, what this batch does of it
   Rest rest_;
   std::vector<size_t> job_of_query_;
+  std::vector<size_t> row_of_;  // by query: CollectRows
+  // With probe_:
+  Probe probe_;                   // of target_; no groups: nobody needs it
+  std::vector<float> nearness_;   // of the groups, by row
+  std::vector<GroupSet> wanted_;  // by query
+  std::vector<float> shares_;     // of the documents, which these have
   std::vector<uint32_t> planes_;
   std::vector<float> weights_;
   std::vector<float> offsets_;

@@ -66,6 +66,22 @@ absl::Status CheckLevels(const SearchRequest& request) {
   return absl::OkStatus();
 }
 
+absl::Status CheckProbe(const SearchRequest& request) {
+  const float probe = request.probe, recall = request.probe_recall;
+  if (!(probe >= 0.0f && probe <= 1.0f)) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "probe is %g; it is a share of the documents, more than 0 and at most 1, or 0 for none", probe));
+  }
+  if (!(recall >= 0.0f && recall < 1.0f)) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "probe_recall is %g; it is a share of what a search of all documents finds, more than 0 and less than 1, or 0 "
+        "for none",
+        recall));
+  }
+  if (probe == 0.0f || recall == 0.0f) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrFormat("probe is %g and probe_recall %g; set one of them", probe, recall));
+}
+
 absl::Status CheckGrouping(const SearchRequest& request) {
   if (request.group_by.empty()) return absl::OkStatus();
   if (request.group_by.size() > kMaxAttributeNameBytes) {
@@ -100,6 +116,7 @@ absl::Status CheckLimits(const SearchRequest& request) {
     return absl::InvalidArgumentError(
         absl::StrFormat("exclude_ids has %d entries; the limit is %d", request.exclude_ids.size(), kMaxExcluded));
   }
+  BEBR_RETURN_IF_ERROR(CheckProbe(request));
   BEBR_RETURN_IF_ERROR(CheckGrouping(request));
   if (request.min_score.has_value() && !std::isfinite(*request.min_score)) {
     return absl::InvalidArgumentError(absl::StrFormat("min_score is %f; it must be finite", *request.min_score));

@@ -142,6 +142,12 @@ struct BackfillInfo {
   std::string error;                   // why it ended early
 };
 
+// What a probe of a share of the documents finds of what a search of all documents finds.
+struct ProbePoint {
+  float share = 0;
+  float recall = 0;
+};
+
 // Recall of a version's codes as the monitor found it last: of the k exact neighbours by the stored floats of sampled
 // documents, the mean share among the first k of its code search.
 struct RecallSample {
@@ -152,6 +158,8 @@ struct RecallSample {
   // |estimated - exact score| over the exact neighbours: mean and 99th percentile.
   double score_error = 0;
   double score_error_p99 = 0;
+  // By rising share; empty: the space has no groups, or there were too few queries to say.
+  std::vector<ProbePoint> probe;
 };
 
 // An embedding version as it is now.

@@ -67,6 +67,8 @@ struct Explanation {
   std::vector<BandExplanation> bands;
   uint32_t shard = 0, segment = 0, row = 0;  // where it is in memory
   uint32_t group = 0;                        // of the document, in a space in groups
+  // Of the space's documents, those in groups that are nearer to the query: a probe of more than this share scores it.
+  float nearer_share = 0;
 };
 
 // A document that was found.
@@ -108,6 +110,11 @@ struct SearchRequest {
   // exactly what a scan of all levels finds. 0 levels, or as many as the code has: a scan of all levels.
   uint32_t first_levels = 0;
   size_t candidates = 0;
+  // Only the documents of the groups nearest to a query are scored, of as many groups as it takes to have this share of
+  // the space's documents; or the share that, as the recall monitor knows, finds this share of what scoring all finds.
+  // 0, or a space without groups: all documents. One of the two at most.
+  float probe = 0;
+  float probe_recall = 0;
   std::optional<float> min_score;        // hits below are dropped
   std::string filter;                    // client/README.md "Filters"; empty = all documents
   bool strict = false;                   // a filter that asks for what no document has is an error, not a warning
@@ -150,7 +157,9 @@ struct SearchTimings {
 struct SearchResult {
   std::vector<std::vector<SearchHit>> hits;  // one list per query, best first: score descending, then id ascending
   SearchTimings timings;
-  uint64_t documents_scanned = 0;     // whose codes were scored, a query
+  uint64_t documents_scanned = 0;  // whose codes were scored, a query
+  // With a probe: the share of the space's documents in the groups that were scored, in the mean over the queries.
+  double scanned_share = 0;
   std::vector<std::string> warnings;  // what the filter asks for and no document has
   std::string view_token;             // of the view that is kept, if one is
 };

@@ -15,6 +15,7 @@
 #include "index/base/stable_hash.h"
 #include "index/base/status_macros.h"
 #include "index/exact/exact_search.h"
+#include "index/upgrade/probe_curve.h"
 
 namespace bebr {
 namespace {
@@ -322,12 +323,15 @@ absl::StatusOr<RecallSample> MeasureRecall(const Collection& collection, const V
                         CompareWithExact(collection, version, sampled[0], k, search, pace));
   BEBR_ASSIGN_OR_RETURN(const ScoreError error,
                         MeasureScoreError(*collection.manifest(), version, sampled[0], answers.exact, search, pace));
+  BEBR_ASSIGN_OR_RETURN(std::vector<ProbePoint> probe,
+                        MeasureProbes(*collection.manifest(), version, sampled[0], k, search, pace));
   return RecallSample{.measured = absl::Now(),
                       .recall = answers.recall(),
                       .queries = static_cast<uint32_t>(sampled[0].rows.size()),
                       .k = static_cast<uint32_t>(k),
                       .score_error = error.mean,
-                      .score_error_p99 = error.p99};
+                      .score_error_p99 = error.p99,
+                      .probe = std::move(probe)};
 }
 
 }  // namespace bebr

@@ -67,7 +67,7 @@ void RecallMonitor::MeasureAll() {
   for (auto it = last_.begin(); it != last_.end();) it = seen.contains(it->first) ? std::next(it) : last_.erase(it);
 }
 
-void RecallMonitor::Measure(const Collection& collection, const Version& version) {
+void RecallMonitor::Measure(Collection& collection, const Version& version) {
   const ReadingPace pace{.threads = 1, .spend = [this](size_t documents) { return Spend(documents); }};
   const auto sample = MeasureRecall(collection, version, options_.queries, kRecallK, search_, pace);
   const std::string name = collection.manifest()->name;
@@ -75,6 +75,7 @@ void RecallMonitor::Measure(const Collection& collection, const Version& version
   if (stopping_) return;
   if (sample.ok()) {
     ++counters_.measured;
+    collection.SetProbeCurve(version, sample->probe);
     last_[{name, version.name}] = *sample;
   } else {
     ++counters_.failed;

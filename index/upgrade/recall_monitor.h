@@ -22,7 +22,8 @@
 namespace bebr {
 
 // A RecallMonitor measures recall@10 of every version that has stored floats again and again, on a thread that yields
-// to others and reads no more than so many documents a second.
+// to others and reads no more than so many documents a second. What it finds of probes it tells the collection, for
+// searches that name a recall.
 //
 // Thread safety: all methods may be called from any thread. The destructor stops a measurement in progress and waits.
 class RecallMonitor {
@@ -48,7 +49,7 @@ class RecallMonitor {
  private:
   void Run();
   void MeasureAll();
-  void Measure(const Collection& collection, const Version& version);
+  void Measure(Collection& collection, const Version& version);
   // Waits until as many documents may have been read.
   absl::Status Spend(size_t documents);
   // False once it is to stop.

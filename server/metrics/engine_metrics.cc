@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <ctime>
 #include <filesystem>
 #include <fstream>
@@ -98,6 +99,13 @@ void AddStorage(const StorageStats& stats, FamilyList& out) {
   out.Add("bebr_storage_pending_compaction_bytes", static_cast<double>(stats.pending_compaction_bytes));
 }
 
+// That finds 0.95 of what a search of all documents finds.
+double ShareOfProbe(const RecallSample& recall) {
+  const auto least = std::find_if(recall.probe.begin(), recall.probe.end(),
+                                  [](const ProbePoint& point) { return point.recall >= 0.95f; });
+  return least == recall.probe.end() ? 1.0 : double{least->share};
+}
+
 // Versions in use: what an upgrade waits for.
 void AddVersions(const std::vector<CollectionInfo>& infos, FamilyList& out) {
   const auto add = [&](const char* name, const auto& value) {
@@ -114,16 +122,17 @@ void AddVersions(const std::vector<CollectionInfo>& infos, FamilyList& out) {
       [](const VersionInfo& v) { return v.backfill.has_value() && v.backfill->running ? 1.0 : 0.0; });
   add("bebr_version_backfill_failed",
       [](const VersionInfo& v) { return v.backfill.has_value() && !v.backfill->error.empty() ? 1.0 : 0.0; });
-  const auto add_measured = [&](const char* name, double RecallSample::*value) {
+  const auto add_measured = [&](const char* name, const auto& value) {
     for (const CollectionInfo& info : infos) {
       for (const VersionInfo& version : info.versions) {
         if (!version.recall.has_value()) continue;  // the monitor is off, or has not come to it
-        out.Add(name, *version.recall.*value, {{"collection", info.name}, {"version", version.name}});
+        out.Add(name, value(*version.recall), {{"collection", info.name}, {"version", version.name}});
       }
     }
   };
-  add_measured("bebr_version_recall_ratio", &RecallSample::recall);
-  add_measured("bebr_version_score_error_p99", &RecallSample::score_error_p99);
+  add_measured("bebr_version_recall_ratio", [](const RecallSample& r) { return r.recall; });
+  add_measured("bebr_version_score_error_p99", [](const RecallSample& r) { return r.score_error_p99; });
+  add_measured("bebr_version_probe_share", ShareOfProbe);
 }
 
 // Collections whose binarizers the server makes.

@@ -105,6 +105,9 @@ constexpr MetricInfo kMetrics[] = {
      "Recall@10 of the version's codes on sampled documents, as the recall monitor found it last."},
     {"bebr_version_score_error_p99", kGauge, "collection,version",
      "99th percentile of how far estimated scores are from exact ones, over the exact neighbours, found likewise."},
+    {"bebr_version_probe_share", kGauge, "collection,version",
+     "The least share of the documents of which a probe finds 0.95 of what scoring all documents finds, found "
+     "likewise."},
     {"bebr_auto_fits_total", kCounter, "collection", "Binarizers that the server fitted to a collection's documents."},
     {"bebr_auto_promotions_total", kCounter, "collection",
      "Of these, those that became the collection's default version."},

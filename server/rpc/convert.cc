@@ -69,6 +69,11 @@ void ToProto(const VersionInfo& info, v1::Version* out) {
     out->mutable_recall()->set_k(info.recall->k);
     out->mutable_recall()->set_score_error(info.recall->score_error);
     out->mutable_recall()->set_score_error_p99(info.recall->score_error_p99);
+    for (const ProbePoint& point : info.recall->probe) {
+      v1::RecallSample::Probe* probe = out->mutable_recall()->add_probe();
+      probe->set_share(point.share);
+      probe->set_recall(point.recall);
+    }
   }
 }
 

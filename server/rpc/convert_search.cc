@@ -45,6 +45,7 @@ void ToProto(const Explanation& explanation, v1::Explanation* out) {
   out->set_segment(explanation.segment);
   out->set_row(explanation.row);
   out->set_group(explanation.group);
+  out->set_nearer_share(explanation.nearer_share);
 }
 
 // Where the labels of ITS begin: the square roots of 0.8, 0.4, 0.2, 0.1, 0.05 and 0.01.
@@ -76,6 +77,8 @@ absl::StatusOr<SearchRequest> WithOptions(const std::string& collection, const v
   request.collection_rerank = !options.has_rerank();
   request.first_levels = options.first_levels();
   request.candidates = options.candidates();
+  request.probe = options.probe();
+  request.probe_recall = options.probe_recall();
   if (options.has_min_score()) request.min_score = options.min_score();
   if (options.has_filter_tree()) {
     if (!options.filter().empty()) {

@@ -136,6 +136,7 @@ void Start(RpcContext& rpc, SearchCall& call, SearchRequest search, std::shared_
                        ToProto(std::move(result->hits[0]), call.request().options(), response.mutable_hits());
                        ToProto(result->timings, response.mutable_timings());
                        response.set_documents_scanned(result->documents_scanned);
+                       response.set_scanned_share(static_cast<float>(result->scanned_share));
                        for (std::string& warning : result->warnings) response.add_warnings(std::move(warning));
                        response.set_view_token(std::move(result->view_token));
                        EndOfSize(rpc, call, shape, "ask for a smaller k, or without attributes");
@@ -170,6 +171,7 @@ void BatchSearch(RpcContext& rpc, UnaryCall<v1::BatchSearchRequest, v1::BatchSea
                          ToProto(std::move(hits), call.request().options(), response.add_results()->mutable_hits());
                        ToProto(result->timings, response.mutable_timings());
                        response.set_documents_scanned(result->documents_scanned);
+                       response.set_scanned_share(static_cast<float>(result->scanned_share));
                        for (std::string& warning : result->warnings) response.add_warnings(std::move(warning));
                        response.set_view_token(std::move(result->view_token));
                        EndOfSize(rpc, call, shape, "ask for a smaller k, fewer queries, or without attributes");

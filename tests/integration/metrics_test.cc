@@ -492,7 +492,7 @@ TEST_F(MetricsTest, EveryOneMoves) {
   KeptViews();
   Versions();
   Learning();
-  ExpectSince(at_start, {"bebr_version_recall_ratio", "bebr_version_score_error_p99",
+  ExpectSince(at_start, {"bebr_version_recall_ratio", "bebr_version_score_error_p99", "bebr_version_probe_share",
                          "bebr_recall_measurements_total{result=\"ok\"}", "bebr_scrubbed_bytes_total"});
   moved_.insert("bebr_scrub_mended_documents_total");  // by memory that fails: ScrubberTest
   Storage();

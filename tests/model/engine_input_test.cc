@@ -97,6 +97,15 @@ TEST_F(EngineInputTest, Searches) {
   Expect(Search({.candidates = 100}), kInvalid, {"candidates is 100", "first_levels"});
   Expect(Search({.k = 10, .rerank = 20, .first_levels = 1, .candidates = 19}), kInvalid, {"candidates is 19", "20"});
   Expect(Search({.first_levels = 1, .candidates = 10001}), kInvalid, {"candidates is 10001", "10000"});
+  Expect(Search({.probe = 1.5f}), kInvalid, {"probe is 1.5", "at most 1"});
+  Expect(Search({.probe = -0.25f}), kInvalid, {"probe is -0.25"});
+  Expect(Search({.probe = NAN}), kInvalid, {"probe is nan"});
+  Expect(Search({.probe_recall = 1.0f}), kInvalid, {"probe_recall is 1", "less than 1"});
+  Expect(Search({.probe_recall = -1.0f}), kInvalid, {"probe_recall is -1"});
+  Expect(Search({.probe_recall = NAN}), kInvalid, {"probe_recall is nan"});
+  Expect(Search({.probe = 0.5f, .probe_recall = 0.5f}), kInvalid, {"probe is 0.5", "probe_recall 0.5", "one of them"});
+  Expect(Search({.probe = 2.0f, .fusion = Fusion::kMax}), kInvalid, {"probe is 2"});
+  Expect(Search({.probe = 2.0f, .group_by = "a"}), kInvalid, {"probe is 2"});
   Expect(Search({.collection = "nowhere"}), absl::StatusCode::kNotFound, {"nowhere"});
   Expect(Search({.version = "v9"}), absl::StatusCode::kNotFound, {"v9"});
   const std::vector<float> short_query = {1}, nan_query = {1, NAN, 0, 0};

@@ -58,6 +58,34 @@ class EngineModelTest : public ::testing::TestWithParam<Case> {
                reference_->SearchProgressive(query, k, first_levels, candidates));
   }
 
+  // The nearest groups alone: in any way that a scan goes.
+  void CompareProbe(const std::vector<float>& query, size_t k, float share) {
+    SCOPED_TRACE(absl::StrCat("probe ", share));
+    const auto [groups, scanned] = reference_->Probe(query, share);
+    const auto expected = reference_->Search(query, k, {}, groups);
+    SearchRequest request{.collection = "c", .queries = {query}, .k = k, .probe = share};
+    const auto result = SearchAndWait(*engine_, request);
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_DOUBLE_EQ(result->scanned_share, scanned);
+    if (GetParam().groups > 1) {
+      EXPECT_EQ(result->documents_scanned, std::llround(scanned * static_cast<double>(reference_->documents().size())));
+    }
+    ExpectHits(request, expected);
+    request.first_levels = 1;
+    ExpectHits(request, expected);
+    request.candidates = k + 30;
+    ExpectHits(request, reference_->SearchProgressive(query, k, 1, k + 30, groups));
+    request.candidates = request.first_levels = 0;
+    for (const auto& [filter, size] : {std::pair("size = 3", 3), std::pair("size >= 0", -1)}) {
+      request.filter = filter;
+      const auto accept = [least = size](const Attributes& a) {
+        const auto found = a.find("size");
+        return found != a.end() && (least < 0 || std::get<int64_t>(found->second) == least);
+      };
+      ExpectHits(request, reference_->Search(query, k, accept, groups));
+    }
+  }
+
   void ExpectHits(SearchRequest request, const std::vector<ReferenceCollection::Hit>& expected) {
     SCOPED_TRACE(absl::StrCat("k ", request.k, ", filter '", request.filter, "', first levels ", request.first_levels,
                               ", candidates ", request.candidates));
@@ -82,6 +110,7 @@ class EngineModelTest : public ::testing::TestWithParam<Case> {
       });
       CompareProgressive(query, 5, 1, 40);
       CompareProgressive(query, 20, 2, 20);
+      for (const float share : {1e-30f, 0.1f, 0.45f, 0.9f, 1.0f}) CompareProbe(query, 10, share);
       Compare(query, 7, "color = \"red\" AND size < 5", [](const Attributes& a) {
         const auto color = a.find("color");
         const auto size = a.find("size");

@@ -55,23 +55,48 @@ void ReferenceCollection::UpsertBy(const ReferenceCollection& writer, const std:
   documents_[id] = std::move(entry);
 }
 
-std::vector<ReferenceCollection::Hit> ReferenceCollection::Search(
-    const std::vector<float>& query, size_t k, const std::function<bool(const Attributes&)>& accept) const {
-  return Best(Scores(query, kMaxLevels, accept), k);
+std::vector<ReferenceCollection::Hit> ReferenceCollection::Search(const std::vector<float>& query, size_t k,
+                                                                  const std::function<bool(const Attributes&)>& accept,
+                                                                  GroupSet groups) const {
+  return Best(Scores(query, kMaxLevels, accept, groups), k);
+}
+
+std::pair<GroupSet, double> ReferenceCollection::Probe(const std::vector<float>& query, float share) const {
+  const uint32_t groups = binarizer_->spec().groups();
+  if (groups == 1 || share >= 1 || documents_.empty()) return {kAllGroups, 1.0};
+  std::vector<size_t> count(groups);
+  for (const auto& [id, entry] : documents_) ++count[entry.factors.group];
+  std::vector<float> scaled = query, nearness(groups);
+  float factor = 0;
+  binarizer_->ScaleQueries(scaled.data(), 1, &factor);
+  binarizer_->RankGroups(scaled.data(), 1, nearness.data());
+  std::vector<std::pair<float, uint32_t>> order;
+  for (uint32_t group = 0; group < groups; ++group) order.emplace_back(-nearness[group], group);
+  std::sort(order.begin(), order.end());
+  const auto all = static_cast<double>(documents_.size());
+  GroupSet chosen = 0;
+  size_t documents = 0;
+  for (const auto& [far, group] : order) {
+    if (static_cast<float>(static_cast<double>(documents) / all) >= share) break;
+    chosen |= OneGroup(group);
+    documents += count[group];
+  }
+  return {chosen, static_cast<float>(static_cast<double>(documents) / all)};
 }
 
 std::vector<ReferenceCollection::Hit> ReferenceCollection::SearchProgressive(const std::vector<float>& query, size_t k,
-                                                                             uint32_t first_levels,
-                                                                             size_t candidates) const {
+                                                                             uint32_t first_levels, size_t candidates,
+                                                                             GroupSet groups) const {
   std::set<std::string> chosen;
-  for (const Hit& hit : Best(Scores(query, first_levels, {}), candidates)) chosen.insert(hit.id);
-  std::vector<Hit> hits = Scores(query, kMaxLevels, {});
+  for (const Hit& hit : Best(Scores(query, first_levels, {}, groups), candidates)) chosen.insert(hit.id);
+  std::vector<Hit> hits = Scores(query, kMaxLevels, {}, groups);
   std::erase_if(hits, [&](const Hit& hit) { return !chosen.contains(hit.id); });
   return Best(std::move(hits), k);
 }
 
-std::vector<ReferenceCollection::Hit> ReferenceCollection::Scores(
-    const std::vector<float>& query, uint32_t levels, const std::function<bool(const Attributes&)>& accept) const {
+std::vector<ReferenceCollection::Hit> ReferenceCollection::Scores(const std::vector<float>& query, uint32_t levels,
+                                                                  const std::function<bool(const Attributes&)>& accept,
+                                                                  GroupSet groups) const {
   const CodeSpec& spec = binarizer_->spec();
   const uint32_t query_levels = binarizer_->query_levels();
   std::vector<uint32_t> planes(spec.groups() * spec.QueryWords(query_levels));
@@ -84,6 +109,7 @@ std::vector<ReferenceCollection::Hit> ReferenceCollection::Scores(
   for (const auto& [id, entry] : documents_) {
     if (accept && !accept(entry.attributes)) continue;
     const uint32_t group = entry.factors.group;
+    if ((groups & OneGroup(group)) == 0) continue;
     const uint32_t* query_words = planes.data() + group * spec.QueryWords(query_levels);
     const float* band_weights = weights.data() + group * spec.bands().size();
     const uint32_t* words = entry.code.data();

@@ -5,6 +5,8 @@
 #include <bit>
 #include <cmath>
 #include <memory>
+#include <numeric>
+#include <random>
 #include <set>
 #include <thread>
 #include <tuple>
@@ -506,6 +508,50 @@ TEST(GroupedEncoderTest, ADocumentIsCodedByTheBestOfTheNearestGroupsAndAQueryByA
   }
 }
 
+TEST(GroupedEncoderTest, QueriesAreEncodedForSomeGroupsAndTheNearestComeFirst) {
+  for (const RandomModelOptions& options : GroupedVariants()) {
+    const Model model = RandomModel(options);
+    const auto binarizer = *MakeBinarizer(model, 0);
+    const CodeSpec& spec = binarizer->spec();
+    constexpr size_t kRows = 70;
+    constexpr uint32_t kMark = 0xABCD1234;
+    const size_t n = options.input_dims, bands = spec.bands().size(), groups = spec.groups();
+    const size_t words = spec.QueryWords(options.query_levels), codes = kRows * groups;
+    const std::vector<float> rows = RandomRows(kRows, n, 3);
+    std::vector<uint32_t> planes(codes * words), some(planes.size(), kMark);
+    std::vector<float> weights(codes * bands), offsets(codes), some_weights(weights.size()), some_offsets(codes);
+    binarizer->EncodeQueries(rows.data(), kRows, planes.data(), weights.data(), offsets.data());
+    std::mt19937_64 random(4);
+    std::vector<GroupSet> wanted(kRows);
+    for (GroupSet& set : wanted) set = random() % 5 == 0 ? 0 : random();
+    binarizer->EncodeQueriesOf(wanted, rows.data(), some.data(), some_weights.data(), some_offsets.data());
+    std::vector<float> nearness(codes);
+    binarizer->RankGroups(rows.data(), kRows, nearness.data());
+    std::vector<std::vector<float>> means;
+    for (const GroupParameters& group : model.groups)
+      means.push_back(ReducedRow(model, {group.mean.begin(), group.mean.end()}));
+    for (size_t r = 0; r < kRows; ++r) {
+      const float* row = rows.data() + r * n;
+      std::vector<double> x(row, row + n);
+      for (double& value : x) value *= options.metric == Metric::kCosine ? 1.0 / Length(row, n) : 1.0;
+      const std::vector<float> reduced = ReducedRow(model, x);
+      // Nearness is half of what the squared length of the row is more than the squared distance.
+      const double squared = std::inner_product(reduced.begin(), reduced.end(), reduced.begin(), 0.0);
+      for (uint32_t g = 0; g < groups; ++g) {
+        const size_t at = r * groups + g;
+        double distance = 0.0;
+        for (size_t i = 0; i < reduced.size(); ++i) distance += std::pow(double{reduced[i]} - means[g][i], 2);
+        EXPECT_NEAR(nearness[at], (squared - distance) / 2, 1e-4 * (squared + distance));
+        const bool is_wanted = (wanted[r] & OneGroup(g)) != 0;
+        for (size_t w = 0; w < words; ++w) EXPECT_EQ(some[at * words + w], is_wanted ? planes[at * words + w] : kMark);
+        for (size_t b = 0; is_wanted && b < bands; ++b)
+          EXPECT_EQ(some_weights[at * bands + b], weights[at * bands + b]);
+        EXPECT_EQ(some_offsets[at], is_wanted ? offsets[at] : 0.0f);
+      }
+    }
+  }
+}
+
 std::vector<RandomModelOptions> TranslatedVariants() {
   std::vector<RandomModelOptions> variants = GroupedVariants();
   variants.push_back(FittedVariants()[3]);
@@ -561,6 +607,18 @@ TEST(TranslatedEncoderTest, RowsAreCodedAsWhatTheyAreTranslatedTo) {
         EXPECT_EQ(planes, expected);
         EXPECT_EQ(weights, expected_weights);
         EXPECT_EQ(offsets, expected_offsets);
+        std::vector<float> nearness(kRows * groups), expected_nearness(nearness.size());
+        encoder->RankGroups(rows.data(), kRows, nearness.data());
+        inner->RankGroups(translated.data(), kRows, expected_nearness.data());
+        EXPECT_EQ(nearness, expected_nearness);
+        std::vector<GroupSet> wanted(kRows);
+        for (size_t r = 0; r < kRows; ++r) wanted[r] = r * 0x9E3779B97F4A7C15u;
+        std::fill(planes.begin(), planes.end(), 7u);
+        std::fill(expected.begin(), expected.end(), 7u);
+        encoder->EncodeQueriesOf(wanted, rows.data(), planes.data(), weights.data(), offsets.data());
+        inner->EncodeQueriesOf(wanted, translated.data(), expected.data(), expected_weights.data(),
+                               expected_offsets.data());
+        EXPECT_EQ(planes, expected);
         continue;
       }
       std::vector<uint32_t> codes(kRows * inner->spec().code_words()), expected(codes.size());

@@ -3,8 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <map>
 #include <memory>
+#include <numeric>
 #include <random>
 #include <string>
 #include <utility>
@@ -12,6 +14,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "index/base/fair_pool.h"
+#include "index/search/probe.h"
 #include "index/search/scan_filters.h"
 #include "tests/support/test_models.h"
 #include "tests/support/test_shards.h"
@@ -191,6 +194,84 @@ TEST_P(ScanFilterTest, EveryQueryHasItsOwnFilter) {
   const auto found = ScanAll(target, prepared, nullptr, asked, 3);
   EXPECT_THAT(HitsOf(target, found[5]), ElementsAreArray(shards->reference().Search(queries[5], 29, accept)));
   EXPECT_THAT(found[1], IsEmpty());
+}
+
+// Queries that want different groups share a scan, whatever their filters and the passes: each finds the best of its
+// groups.
+TEST(ScanGroupsTest, EveryQueryHasItsOwnGroups) {
+  constexpr uint32_t kGroups = 7;
+  const auto shards = MakeShards("40x2", 6, 2, 3000, kGroups);
+  const GroupSet sets[] = {0b1, kAllGroups, 0b1010101, 0, 0b0100000, 0b1111110, 0b1010101, 0b1};
+  const char* const texts[] = {"", "", "n >= 10", "", "n IN (16, 400, 2999, 1)", "n < 40", "", "n >= 10"};
+  const auto accept = [](size_t q) -> std::function<bool(const Attributes&)> {
+    if (q != 2 && q != 4 && q != 5 && q != 7) return {};
+    return [q](const Attributes& attributes) {
+      const auto found = attributes.find("n");
+      if (found == attributes.end()) return false;
+      const int64_t n = std::get<int64_t>(found->second);
+      return q == 4 ? n == 16 || n == 400 || n == 2999 || n == 1 : q == 5 ? n < 40 : n >= 10;
+    };
+  };
+  const auto queries = RandomVectors(std::size(sets), kInputDims, 4);
+  const ScanTarget target = shards->Target();
+  const PreparedQueries prepared = shards->Prepare(queries), bounds = shards->Prepare(queries, 1, true),
+                        coarse = shards->Prepare(queries, 1);
+  const FirstPass exact{bounds, 0}, chosen{coarse, 30};
+  std::vector<std::unique_ptr<const Filter>> filters;
+  std::vector<ScanQuery> asked;
+  for (size_t q = 0; q < queries.size(); ++q) {
+    filters.push_back(*texts[q] == '\0' ? nullptr : *Filter::Parse(texts[q]));
+    asked.push_back({.k = 20, .filter = filters.back().get(), .groups = sets[q]});
+  }
+  const std::vector<uint64_t> documents = target.LiveRowsByGroup(kGroups);
+  EXPECT_EQ(std::accumulate(documents.begin(), documents.end(), uint64_t{0}), target.live_rows());
+  for (const FirstPass* pass : {static_cast<const FirstPass*>(nullptr), &exact, &chosen}) {
+    for (const size_t threads : {1, 3}) {
+      ScanCounts counts;
+      const auto found = ScanAll(target, prepared, pass, asked, threads, &counts);
+      for (size_t q = 0; q < queries.size(); ++q) {
+        SCOPED_TRACE(absl::StrCat("query ", q, ", ", texts[q]));
+        if (pass != &chosen) {
+          EXPECT_THAT(HitsOf(target, found[q]),
+                      ElementsAreArray(shards->reference().Search(queries[q], 20, accept(q), sets[q])));
+        } else if (!accept(q)) {
+          EXPECT_THAT(HitsOf(target, found[q]),
+                      ElementsAreArray(shards->reference().SearchProgressive(queries[q], 20, 1, 30, sets[q])));
+        }
+        if (accept(q)) continue;
+        uint64_t wanted = 0;
+        for (uint32_t g = 0; g < kGroups; ++g) wanted += (sets[q] & OneGroup(g)) != 0 ? documents[g] : 0;
+        EXPECT_EQ(counts.documents_of_query[q], wanted);
+      }
+    }
+  }
+}
+
+TEST(ProbeTest, ChoosesTheNearestGroups) {
+  const Probe probe({10, 0, 30, 60});
+  const std::vector<float> nearness = {-1.0f, 5.0f, 2.0f, 2.0f};  // in order: 1, 2, 3, 0
+  const auto choose = [&](float share) { return probe.Nearest(nearness, share); };
+  EXPECT_EQ(choose(1e-9f).groups, 0b0110u);  // the nearest one is empty
+  EXPECT_EQ(choose(0.3f).groups, 0b0110u);
+  EXPECT_EQ(choose(0.3f).share, 0.3f);
+  EXPECT_EQ(choose(0.31f).groups, 0b1110u);
+  EXPECT_EQ(choose(0.9f).share, 0.9f);
+  EXPECT_EQ(choose(0.91f).groups, 0b1111u);
+  EXPECT_EQ(probe.NearerShare(nearness, 1), 0.0f);
+  EXPECT_EQ(probe.NearerShare(nearness, 2), 0.0f);
+  EXPECT_EQ(probe.NearerShare(nearness, 3), 0.3f);
+  EXPECT_EQ(probe.NearerShare(nearness, 0), 0.9f);
+  const Probe empty({0, 0});
+  EXPECT_EQ(empty.Nearest({1.0f, 2.0f}, 0.5f).groups, kAllGroups);
+  EXPECT_EQ(empty.Nearest({1.0f, 2.0f}, 0.5f).share, 1.0f);
+}
+
+TEST(ProbeTest, ACurveNamesTheLeastShareOfARecall) {
+  const std::vector<ProbePoint> curve = {{0.1f, 0.8f}, {0.3f, 0.95f}, {1.0f, 1.0f}};
+  EXPECT_EQ(ShareForRecall(curve, 0.5f), 0.1f);
+  EXPECT_EQ(ShareForRecall(curve, 0.95f), 0.3f);
+  EXPECT_EQ(ShareForRecall(curve, 0.96f), 1.0f);
+  EXPECT_EQ(ShareForRecall({}, 0.1f), 1.0f);
 }
 
 TEST(ScanQueryTest, AStoppedQueryLeavesTheOthersAlone) {
