@@ -128,6 +128,19 @@ void AddProgressive(CLI::App* verb, uint32_t& first_levels, uint32_t& candidates
       ->check(WholeNumber());
 }
 
+void AddProbe(CLI::App* verb, ProbeOptions& probe) {
+  CLI::Option* share = verb->add_option("--probe", probe.share,
+                                        "score only the groups of documents nearest to a query, as many as have this "
+                                        "share of all documents; 0: all")
+                           ->check(CLI::Range(0.0f, 1.0f));
+  verb->add_option(
+          "--probe-recall", probe.recall,
+          "as --probe, with the least share at which the recall monitor found this share, less than 1, of what "
+          "scoring all documents finds")
+      ->check(CLI::Range(0.0f, 1.0f))
+      ->excludes(share);
+}
+
 void PrintJson(const nlohmann::ordered_json& json) {
   std::printf("%s\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
 }

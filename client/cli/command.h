@@ -51,6 +51,18 @@ CLI::Validator WholeNumber();
 CLI::Validator Seconds();
 // Adds the options of level-progressive search.
 void AddProgressive(CLI::App* verb, uint32_t& first_levels, uint32_t& candidates);
+// Those of a search of the nearest groups.
+struct ProbeOptions {
+  float share = 0;
+  float recall = 0;
+
+  bool any() const { return share != 0 || recall != 0; }
+  void Set(v1::SearchOptions& options) const {
+    options.set_probe(share);
+    options.set_probe_recall(recall);
+  }
+};
+void AddProbe(CLI::App* verb, ProbeOptions& probe);
 
 // One function a file of client/cli/verbs.
 void AddCreate(CLI::App& app, Command& command);

@@ -1,6 +1,7 @@
 // Options of searches over the network and in the command.
 #include "nlohmann/json.hpp"
 #include "tests/integration/fixture.h"
+#include "tests/support/test_models.h"
 
 namespace bebr::testing {
 namespace {
@@ -86,6 +87,47 @@ TEST_F(SearchOptionsTest, TreesAskForTimestampsAndLists) {
               HasSubstr("filter_tree.test.values[1] is a list"));
   test->mutable_values(1)->set_timestamp_value("yesterday");
   EXPECT_THAT(std::string(client_->Search(request).status().message()), HasSubstr("is no timestamp: \"yesterday\""));
+}
+
+TEST_F(SearchOptionsTest, ProbesOfTheNearestGroups) {
+  v1::CollectionConfig config;
+  config.set_name("g");
+  const std::string model = RandomModelFile(kDims, WithGroups(*ParseCodeSpec("32x2"), 8), 6, 3);
+  ASSERT_TRUE(client_->CreateCollection(config, model).ok());
+  ASSERT_TRUE(client_->Upsert(MakeUpsert("g", 0, 500)).ok());
+  v1::SearchRequest request = MakeSearch("g", VectorOf(3), 500);
+  request.mutable_options()->set_explain(true);
+  const auto all = client_->Search(request);
+  ASSERT_TRUE(all.ok() && all->hits_size() == 500) << all.status();
+  EXPECT_EQ(all->scanned_share(), 0.0f);
+  request.mutable_options()->set_probe(0.3f);
+  const auto found = client_->Search(request);
+  ASSERT_TRUE(found.ok()) << found.status();
+  std::set<std::string> expected, ids;
+  for (const v1::SearchHit& hit : all->hits()) {
+    if (hit.explanation().nearer_share() < 0.3f) expected.insert(hit.id());
+  }
+  for (const v1::SearchHit& hit : found->hits()) ids.insert(hit.id());
+  EXPECT_EQ(ids, expected);
+  EXPECT_LT(ids.size(), 500u);
+  EXPECT_FLOAT_EQ(found->scanned_share(), static_cast<float>(ids.size()) / 500.0f);
+  EXPECT_EQ(found->documents_scanned(), ids.size());
+  // The monitor is off, so nothing is known of recall; and "c" has no groups.
+  request.mutable_options()->set_probe(0);
+  request.mutable_options()->set_probe_recall(0.9f);
+  EXPECT_EQ(client_->Search(request)->scanned_share(), 1.0f);
+  request.set_collection("c");
+  EXPECT_EQ(client_->Search(request)->scanned_share(), 1.0f);
+  request.mutable_options()->set_probe(0.5f);
+  const absl::Status both = client_->Search(request).status();
+  EXPECT_EQ(both.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(both.message()), HasSubstr("set one of them"));
+  for (const char* wrong : {"1.5", "-0.1", "some"})
+    EXPECT_EQ(Bebr({"search", "c", "--like", "7", "--probe", wrong}).exit_code, 2) << wrong;
+  EXPECT_EQ(Bebr({"search", "c", "--like", "7", "--probe", "0.5", "--probe-recall", "0.5"}).exit_code, 2);
+  const Outcome told = Bebr({"search", "c", "--like", "7", "--probe", "0.5", "--json"});
+  ASSERT_EQ(told.exit_code, 0) << told.err;
+  EXPECT_EQ(nlohmann::json::parse(told.out)["scanned_share"], 1.0);
 }
 
 TEST_F(SearchOptionsTest, ByDocument) {

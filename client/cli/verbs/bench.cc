@@ -29,6 +29,7 @@ struct Options {
   double seconds = 10;
   uint32_t k = 10;
   std::optional<uint32_t> rerank;
+  ProbeOptions probe;
   std::string filter;
   std::string version;
   size_t sample = 100;
@@ -40,6 +41,7 @@ v1::SearchRequest RequestFor(const Options& options, const Matrix& queries, size
   request.mutable_options()->set_k(options.k);
   request.mutable_options()->set_version(options.version);
   request.mutable_options()->set_filter(options.filter);
+  options.probe.Set(*request.mutable_options());
   if (options.rerank.has_value()) request.mutable_options()->set_rerank(*options.rerank);
   SetVector(queries.row(row), queries.dims, request.mutable_query());
   return request;
@@ -48,6 +50,7 @@ v1::SearchRequest RequestFor(const Options& options, const Matrix& queries, size
 // What one client saw, or all of them.
 struct Seen {
   std::vector<double> times_ms;  // of searches that were answered
+  double scanned_share = 0;      // of these, the sum
   uint64_t errors = 0;
   absl::Status first_error;
 };
@@ -59,12 +62,13 @@ Seen SearchUntil(Clock::time_point end, Client client, const Options& options, c
   while (Clock::now() < end) {
     const v1::SearchRequest request = RequestFor(options, queries, next++ % queries.rows);
     const auto start = Clock::now();
-    const absl::Status status = client.Search(request).status();
-    if (status.ok()) {
+    const auto response = client.Search(request);
+    if (response.ok()) {
+      seen.scanned_share += response->scanned_share();
       seen.times_ms.push_back(std::chrono::duration<double, std::milli>(Clock::now() - start).count());
       continue;
     }
-    if (seen.errors++ == 0) seen.first_error = status;
+    if (seen.errors++ == 0) seen.first_error = response.status();
     absl::SleepFor(kPauseAfterError);
   }
   return seen;
@@ -86,6 +90,7 @@ Seen Load(const Command& command, const Options& options, const Matrix& queries)
     all.times_ms.insert(all.times_ms.end(), part.times_ms.begin(), part.times_ms.end());
     if (all.errors == 0) all.first_error = part.first_error;
     all.errors += part.errors;
+    all.scanned_share += part.scanned_share;
   }
   std::sort(all.times_ms.begin(), all.times_ms.end());
   return all;
@@ -216,6 +221,7 @@ absl::StatusOr<nlohmann::ordered_json> Bench(const Command& command, const Optio
   json["queries_per_s"] = static_cast<double>(seen.times_ms.size()) / seconds;
   json["p50_ms"] = Percentile(seen.times_ms, 0.50);
   json["p99_ms"] = Percentile(seen.times_ms, 0.99);
+  if (options.probe.any()) json["scanned_share"] = seen.scanned_share / static_cast<double>(seen.times_ms.size());
   json["errors"] = seen.errors;
   if (seen.errors != 0) json["first_error"] = std::string(seen.first_error.message());
   return json;
@@ -259,6 +265,7 @@ void AddBench(CLI::App& app, Command& command) {
   verb->add_option("-k", options->k, "results a query")->check(WholeNumber())->capture_default_str();
   verb->add_option("--rerank", options->rerank, "candidates scored again; what the collection does without it")
       ->check(WholeNumber());
+  AddProbe(verb, options->probe);
   verb->add_option("--filter", options->filter, "only documents with such attributes");
   verb->add_option("--version", options->version, "version of the queries; the collection's default without it");
   verb->add_option("--sample", options->sample, "queries that recall is counted for; 0: none")

@@ -32,6 +32,7 @@ struct Options {
   std::optional<uint32_t> rerank;  // else the collection's
   uint32_t first_levels = 0;
   uint32_t candidates = 0;
+  ProbeOptions probe;
   std::string version;
   size_t limit = 0;
 };
@@ -52,6 +53,17 @@ struct Inputs {
 
 // The ids found for each query.
 using Found = std::vector<std::vector<std::string>>;
+
+v1::SearchOptions SearchOptionsOf(const Options& options, size_t k, uint32_t rerank) {
+  v1::SearchOptions search;
+  search.set_k(static_cast<uint32_t>(k));
+  search.set_version(options.version);
+  search.set_rerank(rerank);
+  search.set_first_levels(options.first_levels);
+  search.set_candidates(options.candidates);
+  options.probe.Set(search);
+  return search;
+}
 
 // Recall counts for nothing where the files are not what the collection holds.
 absl::Status CheckIds(Client& client, const Options& options, const Inputs& in, uint64_t documents) {
@@ -112,21 +124,20 @@ absl::StatusOr<Inputs> Prepare(Client& client, const Options& options) {
   return in;
 }
 
+// `scanned_share` is that of the mean query.
 absl::StatusOr<Found> SearchAll(Client& client, const Options& options, const Matrix& queries, size_t k,
-                                uint32_t rerank) {
+                                uint32_t rerank, double* scanned_share = nullptr) {
   Found found;
   for (size_t begin = 0; begin < queries.rows; begin += kBatchQueries) {
     v1::BatchSearchRequest request;
     request.set_collection(options.name);
-    request.mutable_options()->set_k(static_cast<uint32_t>(k));
-    request.mutable_options()->set_version(options.version);
-    request.mutable_options()->set_rerank(rerank);
-    request.mutable_options()->set_first_levels(options.first_levels);
-    request.mutable_options()->set_candidates(options.candidates);
+    *request.mutable_options() = SearchOptionsOf(options, k, rerank);
     for (size_t i = begin; i < std::min(begin + kBatchQueries, queries.rows); ++i) {
       SetVector(queries.row(i), queries.dims, request.add_queries());
     }
     BEBR_ASSIGN_OR_RETURN(const auto response, client.BatchSearch(request));
+    if (scanned_share != nullptr)
+      *scanned_share += response.scanned_share() * request.queries_size() / static_cast<double>(queries.rows);
     for (const auto& result : response.results()) {
       auto& ids = found.emplace_back();
       for (const v1::SearchHit& hit : result.hits()) ids.push_back(hit.id());
@@ -142,11 +153,7 @@ absl::StatusOr<std::vector<double>> MeasureLatency(Client& client, const Options
   for (size_t i = 0; i < queries.rows; ++i) {
     v1::SearchRequest request;
     request.set_collection(options.name);
-    request.mutable_options()->set_k(options.k);
-    request.mutable_options()->set_version(options.version);
-    request.mutable_options()->set_rerank(rerank);
-    request.mutable_options()->set_first_levels(options.first_levels);
-    request.mutable_options()->set_candidates(options.candidates);
+    *request.mutable_options() = SearchOptionsOf(options, options.k, rerank);
     SetVector(queries.row(i), queries.dims, request.mutable_query());
     const auto start = std::chrono::steady_clock::now();
     BEBR_RETURN_IF_ERROR(client.Search(request).status());
@@ -199,7 +206,8 @@ absl::StatusOr<nlohmann::ordered_json> Evaluate(Client& client, const Options& o
   const uint32_t rerank = options.rerank.value_or(in.default_rerank);
   const size_t depth = std::max<size_t>(options.k, kDeepest);
   const auto start = std::chrono::steady_clock::now();
-  BEBR_ASSIGN_OR_RETURN(const Found plain, SearchAll(client, options, in.queries, depth, 0));
+  double scanned_share = 0;
+  BEBR_ASSIGN_OR_RETURN(const Found plain, SearchAll(client, options, in.queries, depth, 0, &scanned_share));
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   nlohmann::ordered_json json{{"queries", in.queries.rows},
                               {"k", options.k},
@@ -222,6 +230,7 @@ absl::StatusOr<nlohmann::ordered_json> Evaluate(Client& client, const Options& o
     json["first_levels"] = options.first_levels;
     json["candidates"] = options.candidates;
   }
+  if (options.probe.any()) json["scanned_share"] = scanned_share;
   json["bits_per_document"] = in.version.bits();
   json["queries_per_s"] = static_cast<double>(in.queries.rows) / seconds;
   json["p50_ms"] = Percentile(times, 0.50);
@@ -275,6 +284,7 @@ void AddEval(CLI::App& app, Command& command) {
           "also measure with so many candidates scored again; the collection's default_rerank without it, 0: none")
       ->check(WholeNumber());
   AddProgressive(verb, options->first_levels, options->candidates);
+  AddProbe(verb, options->probe);
   verb->add_option("--version", options->version, "version of the queries; the collection's default without it");
   verb->add_option("--limit", options->limit, "only the first queries; 0: all")->check(WholeNumber());
 }

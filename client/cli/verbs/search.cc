@@ -24,6 +24,7 @@ struct Options {
   std::optional<uint32_t> rerank;
   uint32_t first_levels = 0;
   uint32_t candidates = 0;
+  ProbeOptions probe;
   std::string filter;
   std::optional<float> min_score;
   bool attributes = false;
@@ -99,6 +100,7 @@ v1::SearchOptions SearchOptionsOf(const Options& options) {
   if (options.rerank.has_value()) search.set_rerank(*options.rerank);
   search.set_first_levels(options.first_levels);
   search.set_candidates(options.candidates);
+  options.probe.Set(search);
   search.set_filter(options.filter);
   search.set_strict(options.strict);
   search.set_with_attributes(options.attributes);
@@ -123,6 +125,16 @@ void ShowView(const std::string& token) {
   if (!token.empty()) std::fprintf(stderr, "bebr: the view is kept; further pages of it: --view %s\n", token.c_str());
 }
 
+void ShowScanned(const Options& options, float share) {
+  if (options.probe.any()) std::fprintf(stderr, "bebr: scored %.1f%% of the documents\n", 100.0 * share);
+}
+
+template <typename Response>
+void AddFacts(const Options& options, const Response& response, nlohmann::ordered_json& json) {
+  if (options.probe.any()) json["scanned_share"] = response.scanned_share();
+  if (!response.view_token().empty()) json["view_token"] = response.view_token();
+}
+
 absl::Status RunLike(const Command& command, const Options& options) {
   v1::SearchRequest request;
   request.set_collection(options.name);
@@ -135,9 +147,10 @@ absl::Status RunLike(const Command& command, const Options& options) {
   ShowView(response.view_token());
   if (command.json) {
     nlohmann::ordered_json json{{"hits", ToJson(response)["hits"]}, {"timings", ToJson(response.timings())}};
-    if (!response.view_token().empty()) json["view_token"] = response.view_token();
+    AddFacts(options, response, json);
     PrintJson(json);
   } else {
+    ShowScanned(options, response.scanned_share());
     PrintHits("like " + absl::StrJoin(options.like, ", "), options.offset, response.hits());
   }
   return absl::OkStatus();
@@ -169,12 +182,13 @@ absl::Status Run(const Command& command, const Options& options) {
       PrintWarnings(response.warnings());
       ShowView(response.view_token());
     }
+    if (!command.json) ShowScanned(options, response.scanned_share());
     for (int i = 0; i < response.results_size(); ++i) {
       if (command.json) {
         list.push_back({{"row", rows[begin + i]},
                         {"hits", ToJson(response.results(i))["hits"]},
                         {"timings", ToJson(response.timings())}});
-        if (!response.view_token().empty()) list.back()["view_token"] = response.view_token();
+        AddFacts(options, response, list.back());
       } else {
         PrintHits(options.fuse.empty() ? absl::StrCat(rows[begin + i]) : options.fuse + " of all", options.offset,
                   response.results(i).hits());
@@ -251,6 +265,7 @@ void AddSearch(CLI::App& app, Command& command) {
           "by default")
       ->check(WholeNumber());
   AddProgressive(verb, options->first_levels, options->candidates);
+  AddProbe(verb, options->probe);
   verb->add_option("--filter", options->filter,
                    "only documents with such attributes, e.g. 'section = \"libs\" AND size < 1000'");
   verb->add_option("--model-checksum", options->model_checksum,

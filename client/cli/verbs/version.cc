@@ -66,12 +66,28 @@ void PrintScoreError(const char* indent, const Measurement& measured) {
               measured.score_error_p99());
 }
 
+// Of what a search of all documents finds.
+void PrintProbes(const v1::RecallSample& recall) {
+  if (recall.probe().empty()) return;
+  std::printf("    a probe of these shares of the documents finds:");
+  for (const float goal : {0.9f, 0.95f, 0.99f}) {
+    const auto least = std::find_if(recall.probe().begin(), recall.probe().end(),
+                                    [goal](const auto& probe) { return probe.recall() >= goal; });
+    if (least != recall.probe().end()) {
+      std::printf("%s %s %s", goal == 0.9f ? "" : ",", Percent(least->share()).c_str(),
+                  Percent(least->recall()).c_str());
+    }
+  }
+  std::printf("\n");
+}
+
 void PrintRecall(const v1::RecallSample& recall) {
   const absl::Time time = absl::FromUnixMicros(recall.measured_unix_us());
   std::printf("    monitored %s, %u queries: recall@%u %s\n",
               absl::FormatTime("%Y-%m-%d %H:%M UTC", time, absl::UTCTimeZone()).c_str(), recall.queries(), recall.k(),
               Percent(recall.recall()).c_str());
   PrintScoreError("    ", recall);
+  PrintProbes(recall);
 }
 
 void PrintBackfill(const v1::Version& version) {

@@ -51,7 +51,13 @@ export interface Version {
   modelChecksum: number;
   backfill: { running: boolean; written: number; documentsPerS: number; error: string } | undefined;
   check: Check | undefined;
-  recall: { measured: Date; recall: number; queries: number; k: number; scoreError: number; scoreErrorP99: number } | undefined;
+  recall: { measured: Date; recall: number; queries: number; k: number; scoreError: number; scoreErrorP99: number; probe: Probe[] } | undefined;
+}
+
+/** What a search of a share of the documents finds of what a search of all of them finds: by the recall monitor. */
+export interface Probe {
+  share: number;
+  recall: number;
 }
 
 /** How far the server has come with the binarizers that it makes. */
@@ -158,7 +164,7 @@ function toVersion(version: VersionMessage): Version {
     embeddings: Number(version.embeddings),
     backfill: backfill && { running: backfill.running, written: Number(backfill.written), documentsPerS: backfill.documentsPerS, error: backfill.error },
     check: check && toCheck(check),
-    recall: recall && { measured: date(recall.measuredUnixUs), recall: recall.recall, queries: recall.queries, k: recall.k, scoreError: recall.scoreError, scoreErrorP99: recall.scoreErrorP99 },
+    recall: recall && { measured: date(recall.measuredUnixUs), recall: recall.recall, queries: recall.queries, k: recall.k, scoreError: recall.scoreError, scoreErrorP99: recall.scoreErrorP99, probe: recall.probe.map(({ share, recall }) => ({ share, recall })) },
   };
 }
 

@@ -73,6 +73,8 @@ export interface Explanation {
   row: number;
   /** Of the document, in a space in groups. */
   group: number;
+  /** Of the documents, those in groups nearer to the query: a probe of more than this share finds the hit. */
+  nearerShare: number;
 }
 
 /** Microseconds of a search by stage. */
@@ -87,6 +89,8 @@ export interface Timings {
 /** The answer to a query, best first. */
 export interface Hits extends Array<Hit> {
   readonly documentsScanned: number;
+  /** With `probe` or `probeRecall`: the share of the documents that were scored, in the mean over the queries of the call. */
+  readonly scannedShare: number;
   /** With `keepViewS`: the token of the view. */
   readonly view: string;
   readonly timings: Timings;
@@ -180,6 +184,10 @@ export interface SearchOptions extends CallOptions {
   version?: string;
   firstLevels?: number;
   candidates?: number;
+  /** Scores only the groups of documents nearest to the query, as many as have this share of all documents, if the model has groups. */
+  probe?: number;
+  /** In its place: the least share that, as the server's recall monitor found, finds this share of what scoring all documents finds. */
+  probeRecall?: number;
   /** The best so many are passed over: with k, a page. */
   offset?: number;
   /** Ids that are no hits. */

@@ -92,7 +92,8 @@ def version_of(version: v1.Version) -> t.Version:
     if version.HasField("check"):
         check = check_of(version.check)
     if version.HasField("recall"):
-        recall = t.RecallSample(measured=time_of(version.recall.measured_unix_us), **fields_of(version.recall, "recall", "queries", "k", "score_error", "score_error_p99"))
+        recall = t.RecallSample(measured=time_of(version.recall.measured_unix_us), **fields_of(version.recall, "recall", "queries", "k", "score_error", "score_error_p99"),
+                                probe=tuple((probe.share, probe.recall) for probe in version.recall.probe))
     return t.Version(state=STATES.get(version.state, "unknown"), metric=METRICS.get(version.metric, "unknown"), backfill=backfill,
                      check=check, recall=recall, **fields_of(version, "name", "input_dims", "code", "bits", "query_levels", "space",
                                                              "documents", "embeddings", "same_embeddings_as", "model", "model_checksum"))
@@ -361,6 +362,8 @@ class SearchOptions:
     keep_view: int = 0
     view: str = ""
     its_cuts: Sequence[float] = ()
+    probe: float = 0.0
+    probe_recall: float = 0.0
 
     def message(self, fusion: Optional[str] = None) -> v1.SearchOptions:
         for name in ("k", "rerank", "first_levels", "candidates", "offset", "group_size", "keep_view"):
@@ -371,6 +374,7 @@ class SearchOptions:
                     with_attributes=self.with_attributes, version=self.version, first_levels=self.first_levels, candidates=self.candidates, offset=self.offset, exclude_ids=_values.id_list(self.exclude, "exclude"), strict=self.strict,
                     explain=self.explain, model_checksum=self.model_checksum, group_by=self.group_by, group_size=self.group_size,
                     keep_view_s=self.keep_view, view_token=self.view, its_cuts=self.its_cuts,
+                    probe=self.probe, probe_recall=self.probe_recall,
                     fusion=0 if fusion is None else one_of("fusion", fusion, FUSIONS))
 
     def batch_rows(self) -> int:
@@ -384,7 +388,7 @@ def timings_of(timings: v1.SearchTimings) -> t.Timings:
 
 def hits_of(hits: Any, response: Any) -> t.Hits:
     return t.Hits(hits=tuple(_values.from_hits(hits)), documents_scanned=response.documents_scanned, timings=timings_of(response.timings),
-                  warnings=tuple(response.warnings), view=response.view_token)
+                  warnings=tuple(response.warnings), view=response.view_token, scanned_share=response.scanned_share)
 
 
 @dataclass(frozen=True)

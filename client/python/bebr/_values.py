@@ -423,7 +423,8 @@ def to_examples(ids: Any, vectors: Any, examples: Examples, what: str) -> None:
 def from_explanation(value: v1.Explanation) -> Explanation:
     bands = tuple(ScoreBand(dims=band.dims, dot=band.dot, weight=band.weight, distances=tuple(band.distances)) for band in value.bands)
     return Explanation(estimate=value.estimate, bands=bands, scale=value.scale, offset=value.offset, query_offset=value.query_offset,
-                       query_factor=value.query_factor, shard=value.shard, segment=value.segment, row=value.row, group=value.group)
+                       query_factor=value.query_factor, shard=value.shard, segment=value.segment, row=value.row, group=value.group,
+                       nearer_share=value.nearer_share)
 
 
 def from_document(document: v1.Document) -> Document:

@@ -286,8 +286,9 @@ class Collection:
                offset: int = 0, fusion: Optional[str] = None, strict: bool = False, explain: bool = False, model_checksum: int = 0,
                group_by: str = "", group_size: int = 1, keep_view: int = 0, view: str = "", versions: Sequence[str] = (),
                lists: Sequence[t.RankedList] = (), weights: Sequence[float] = (), its_cuts: Sequence[float] = (),
+               probe: float = 0.0, probe_recall: float = 0.0,
                timeout: Optional[float] = None) -> t.Hits:
-        """The k documents nearest to a vector, best first, ties by id. Every document is looked at.
+        """The k documents nearest to a vector, best first, ties by id. Every document is looked at, unless `probe` says otherwise.
 
         `filter` is a condition on attributes: text, as 'year >= 2020 AND lang IN ("en", "de")', or values by names, as
         {"year": 2020, "lang": ["en", "de"]}. What it names and no document has stands in the hits' `warnings`; `strict` makes it an error.
@@ -305,23 +306,28 @@ class Collection:
         `group`. `keep_view` keeps what the search sees for so many seconds, at most 600, under the token `hits.view`: given as `view`, other
         searches see the same, so that pages neither repeat nor miss a document while others write.
 
+        `probe` scores only the groups of documents nearest to the vector, as many as have that share of all documents, if the model has
+        groups; `probe_recall` in its place takes the least share that, as the server's recall monitor found, finds that share of what
+        scoring all documents finds. `hits.scanned_share` says what was scored.
+
         With `fusion`, `versions` are those of the vectors where they differ; `lists` are documents from elsewhere, best first, as ids or as
         scores by id; and `weights` say how much each vector, then each list, counts.
 
         `its_cuts` are six numbers, falling, at which the labels of the hits' `its_label` begin.
         """
         options = SearchOptions(k, filter, rerank, min_score, with_attributes, version, first_levels, candidates, offset, exclude, strict,
-                                explain, model_checksum, group_by, group_size if group_by else 0, keep_view, view, its_cuts)
+                                explain, model_checksum, group_by, group_size if group_by else 0, keep_view, view, its_cuts, probe, probe_recall)
         return self._client._run(_calls.search(self.name, vector, like, unlike, _calls.Fused(fusion, versions, lists, weights), options), timeout)
 
     def search_batch(self, vectors: npt.ArrayLike, k: int = 10, *, filter: Filter = "", rerank: Optional[int] = None,
                      min_score: Optional[float] = None, with_attributes: bool = True, version: str = "", first_levels: int = 0,
                      candidates: int = 0, exclude: t.Ids = (), offset: int = 0, strict: bool = False, explain: bool = False, model_checksum: int = 0,
                      group_by: str = "", group_size: int = 1, view: str = "", its_cuts: Sequence[float] = (),
+                     probe: float = 0.0, probe_recall: float = 0.0,
                      timeout: Optional[float] = None) -> List[t.Hits]:
         """As search, for every row of `vectors`, which share scans. As many calls as the server's limits ask for."""
         options = SearchOptions(k, filter, rerank, min_score, with_attributes, version, first_levels, candidates, offset, exclude, strict,
-                                explain, model_checksum, group_by, group_size if group_by else 0, 0, view, its_cuts)
+                                explain, model_checksum, group_by, group_size if group_by else 0, 0, view, its_cuts, probe, probe_recall)
         return [hits for call in _calls.search_batches(self.name, vectors, options) for hits in self._client._run(call, timeout)]
 
     def get(self, ids: t.Ids, *, with_embeddings: bool = False, timeout: Optional[float] = None) -> List[t.Document]:

@@ -48,6 +48,8 @@ class Explanation:
     row: int
     group: int
     """Of the document, in a space in groups."""
+    nearer_share: float = 0.0
+    """Of the documents, those in groups nearer to the query: a probe of more than this share finds the hit."""
 
 
 class Hit(NamedTuple):
@@ -106,6 +108,8 @@ class Hits(SequenceBase[Hit]):
     """What the filter names and no document has, mostly a slip; with strict=True that is an error instead."""
     view: str = ""
     """With keep_view: the token by which further searches see the same."""
+    scanned_share: float = 0.0
+    """With probe or probe_recall: the share of the documents that were scored, in the mean over the queries of the call."""
 
     @property
     def ids(self) -> List[str]:
@@ -265,6 +269,8 @@ class RecallSample:
     score_error: float = 0.0
     """How far estimated scores were from exact ones, over the exact neighbours: in the mean, and in one of a hundred."""
     score_error_p99: float = 0.0
+    probe: Tuple[Tuple[float, float], ...] = ()
+    """Of probes: the share of the documents, and the recall of what scoring all of them finds. Empty: no groups, or too few queries."""
 
 
 @dataclass(frozen=True)

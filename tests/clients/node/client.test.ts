@@ -279,6 +279,14 @@ test("groups, views and lists from elsewhere", async () => {
   assert.deepEqual(found(fused).slice(0, 2), ["p9", "p8"]);
 });
 
+test("probes", async () => {
+  const found = await papers.search(row(7), { k: 5, probe: 0.5 });
+  assert.equal(found.scannedShare, 1); // the model has no groups
+  assert.deepEqual(found.map((hit) => hit.id), (await papers.search(row(7), { k: 5 })).map((hit) => hit.id));
+  assert.equal((await papers.searchBatch([row(7)], { k: 5, probeRecall: 0.9 }))[0]?.scannedShare, 1);
+  assert.match((await rejected(() => papers.search(row(7), { probe: 1.5 }))).message, /probe is 1.5/);
+});
+
 test("slips in filters are told", async () => {
   const hits = await papers.search(row(7), { filter: "yaer >= 2005" });
   assert.equal(hits.length, 0);

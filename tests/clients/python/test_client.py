@@ -430,6 +430,17 @@ def test_groups_views_and_lists_from_elsewhere(papers: bebr.Collection, docs: Ma
         papers.search(docs[7], lists=[["p8"]])
 
 
+def test_probes(papers: bebr.Collection, docs: Matrix) -> None:
+    found = papers.search(docs[7], k=5, probe=0.5)
+    assert found.scanned_share == 1.0 and found.ids == papers.search(docs[7], k=5).ids  # the model has no groups
+    assert papers.search(docs[7], k=5).scanned_share == 0.0
+    assert papers.search_batch(docs[7:9], k=5, probe_recall=0.9)[1].scanned_share == 1.0
+    assert "probe is 1.5" in str(rejected(lambda: papers.search(docs[7], probe=1.5)))
+    assert "set one of them" in str(rejected(lambda: papers.search_batch(docs[7:9], probe=0.5, probe_recall=0.5)))
+    hit = papers.search(docs[7], k=1, rerank=0, explain=True)[0]
+    assert hit.explanation is not None and hit.explanation.nearer_share == 0.0
+
+
 def test_slips_in_filters_are_told(papers: bebr.Collection, docs: Matrix) -> None:
     hits = papers.search(docs[7], filter="yaer >= 2005")
     assert len(hits) == 0 and len(hits.warnings) == 1 and "yaer" in hits.warnings[0]

@@ -13,7 +13,7 @@ import { Results } from "./results";
 
 type By = "id" | "vector" | "random";
 
-interface Form { by: By; id: string; vector: string; k: string; version: string; rerank: string; minScore: string; filter: string; firstLevels: string; groupBy: string; groupSize: string; explain: boolean }
+interface Form { by: By; id: string; vector: string; k: string; version: string; rerank: string; minScore: string; filter: string; firstLevels: string; probe: string; groupBy: string; groupSize: string; explain: boolean }
 
 async function queryOf(form: Form, collection: CollectionJson, signal: AbortSignal): Promise<number[]> {
   const version = versionOf(collection, form.version);
@@ -34,6 +34,7 @@ function optionsOf(form: Form): SearchOptionsJson {
   if (form.rerank !== "") options.rerank = Number(form.rerank);
   if (form.minScore !== "") options.minScore = Number(form.minScore);
   if (form.firstLevels !== "") options.firstLevels = Number(form.firstLevels);
+  if (form.probe !== "") options.probe = Number(form.probe) / 100;
   if (form.groupBy !== "") Object.assign(options, { groupBy: form.groupBy, groupSize: Number(form.groupSize) });
   return options;
 }
@@ -96,6 +97,7 @@ function OptionFields({ form, set, collection, attributes }: OptionProps) {
         storesFloats(collection) ? "Empty: as the collection says" : "Needs stored floats")}
       {numeric("min-score", "Least score", "minScore", { step: "any" })}
       {numeric("first-levels", "First levels", "firstLevels", { min: 0, max: 4 }, "Empty: all at once")}
+      {numeric("probe", "Probe, %", "probe", { min: 0, max: 100, step: "any" }, "Of the documents, the nearest groups; empty: all")}
       <Field id="version" label="Version">
         <select id="version" value={form.version} onChange={(event) => set({ version: event.currentTarget.value })}>
           <option value="">{collection.defaultVersion} (default)</option>
@@ -109,7 +111,7 @@ function OptionFields({ form, set, collection, attributes }: OptionProps) {
 export function SearchView({ collection, id }: { collection: CollectionJson; id: string }) {
   const floats = storesFloats(collection);
   const [form, setForm] = useState<Form>({
-    by: floats ? "id" : "random", id, vector: "", k: "10", version: "", rerank: "", minScore: "", filter: "", firstLevels: "", groupBy: "", groupSize: "3", explain: false,
+    by: floats ? "id" : "random", id, vector: "", k: "10", version: "", rerank: "", minScore: "", filter: "", firstLevels: "", probe: "", groupBy: "", groupSize: "3", explain: false,
   });
   const set = (part: Partial<Form>) => setForm((before) => ({ ...before, ...part }));
   const found = useTask<Found>();
