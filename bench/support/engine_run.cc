@@ -115,6 +115,8 @@ absl::StatusOr<EngineRun::Answers> EngineRun::Search(const Matrix& queries, size
     BEBR_ASSIGN_OR_RETURN(const SearchResult result, SearchOnce(request_of(begin)));
     answers.latencies_ms.push_back((NowSeconds() - start) * 1e3);
     answers.seconds += NowSeconds() - start;
+    answers.scanned_share +=
+        result.scanned_share * static_cast<double>(result.hits.size()) / static_cast<double>(queries.rows);
     for (const auto& hits : result.hits) {
       auto& rows = answers.found.emplace_back();
       for (const SearchHit& hit : hits) {

@@ -34,6 +34,7 @@ class EngineRun {
     std::vector<double> latencies_ms;          // of each call, sorted
     std::vector<std::vector<uint32_t>> found;  // rows, by query
     uint64_t bytes_scanned = 0;
+    double scanned_share = 0;  // of a query, in the mean: SearchResult
   };
   // Runs all queries, `batch` at a time, with the options of `options`. One untimed call goes before.
   absl::StatusOr<Answers> Search(const Matrix& queries, size_t batch, const SearchRequest& options);

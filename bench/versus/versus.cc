@@ -25,6 +25,7 @@ namespace {
 constexpr size_t kNearest = 10;
 constexpr size_t kBatch = 64;
 constexpr size_t kTrainRows = 50000;
+constexpr size_t kProbeRerank = 50;  // of searches of the nearest groups
 
 struct Options {
   std::string json;
@@ -39,6 +40,7 @@ struct Options {
   size_t ef_construction = 200;
   std::vector<size_t> efs = {10, 20, 40, 80, 160, 320, 640};
   std::vector<size_t> reranks = {0, 20, 50, 100, 200};
+  std::vector<float> probes;
   size_t replace_rounds = 3;
 };
 
@@ -132,12 +134,18 @@ nlohmann::json RowOf(const Contest& contest, const std::string& method, size_t w
           {"one_query_p50_ms", p50_ms}};
 }
 
-absl::StatusOr<nlohmann::json> MeasureOurs(Contest& contest, size_t rerank, const std::vector<uint32_t>& exact) {
-  const SearchRequest request{.k = kNearest, .rerank = rerank};
+absl::StatusOr<nlohmann::json> MeasureOurs(Contest& contest, size_t rerank, float probe,
+                                           const std::vector<uint32_t>& exact) {
+  const SearchRequest request{.k = kNearest, .rerank = rerank, .probe = probe};
   BEBR_ASSIGN_OR_RETURN(const auto batches, contest.ours->Search(contest.queries, kBatch, request));
   BEBR_ASSIGN_OR_RETURN(const auto single, contest.ours->Search(contest.queries, 1, request));
-  return RowOf(contest, "bebr", rerank, MeanRecall(exact, kNearest, batches.found, kNearest), batches.seconds,
-               Percentile(single.latencies_ms, 0.5));
+  nlohmann::json row = RowOf(contest, "bebr", rerank, MeanRecall(exact, kNearest, batches.found, kNearest),
+                             batches.seconds, Percentile(single.latencies_ms, 0.5));
+  if (probe > 0) {
+    row["probe"] = probe;
+    row["scanned_share"] = batches.scanned_share;
+  }
+  return row;
 }
 
 nlohmann::json MeasureHnsw(Contest& contest, size_t ef, const std::vector<uint32_t>& exact) {
@@ -215,9 +223,10 @@ absl::StatusOr<nlohmann::json> MeasureReplacing(Contest& contest, const Matrix& 
 }
 
 void PrintRow(const nlohmann::json& row) {
-  std::printf("%-9s %9zu %6zu %10.4f %11.0f %10.3f", row["method"].get<std::string>().c_str(),
+  std::printf("%-9s %9zu %6zu %10.4f %11.0f %10.3f %7.3f", row["method"].get<std::string>().c_str(),
               row["documents"].get<size_t>(), row["width"].get<size_t>(), row["recall_at_10"].get<double>(),
-              row["queries_per_s"].get<double>(), row["one_query_p50_ms"].get<double>());
+              row["queries_per_s"].get<double>(), row["one_query_p50_ms"].get<double>(),
+              row.value("scanned_share", 1.0));
   if (row.contains("ratio")) {
     if (row["ratio"].is_null()) {
       std::printf("  hnswlib did not reach this recall");
@@ -227,6 +236,19 @@ void PrintRow(const nlohmann::json& row) {
   }
   std::printf("\n");
   std::fflush(stdout);
+}
+
+// Beside hnswlib's rate at its recall.
+absl::Status AddOurs(Contest& contest, size_t rerank, float probe, const std::vector<uint32_t>& exact,
+                     nlohmann::json& rows) {
+  BEBR_ASSIGN_OR_RETURN(nlohmann::json row, MeasureOurs(contest, rerank, probe, exact));
+  if (contest.hnsw != nullptr) {
+    const double rate = HnswRateAt(rows, contest.rows, row["recall_at_10"]);
+    row["ratio"] = rate > 0 ? nlohmann::json(row["queries_per_s"].get<double>() / rate) : nlohmann::json();
+  }
+  rows.push_back(std::move(row));
+  PrintRow(rows.back());
+  return absl::OkStatus();
 }
 
 absl::Status MeasureSize(Contest& contest, size_t rows, nlohmann::json& json) {
@@ -239,15 +261,9 @@ absl::Status MeasureSize(Contest& contest, size_t rows, nlohmann::json& json) {
       PrintRow(list.back());
     }
   }
-  for (const size_t rerank : contest.options.reranks) {
-    BEBR_ASSIGN_OR_RETURN(nlohmann::json row, MeasureOurs(contest, rerank, exact));
-    if (contest.hnsw != nullptr) {
-      const double rate = HnswRateAt(list, rows, row["recall_at_10"]);
-      row["ratio"] = rate > 0 ? nlohmann::json(row["queries_per_s"].get<double>() / rate) : nlohmann::json();
-    }
-    list.push_back(std::move(row));
-    PrintRow(list.back());
-  }
+  for (const size_t rerank : contest.options.reranks) BEBR_RETURN_IF_ERROR(AddOurs(contest, rerank, 0, exact, list));
+  for (const float probe : contest.options.probes)
+    BEBR_RETURN_IF_ERROR(AddOurs(contest, kProbeRerank, probe, exact, list));
   BEBR_ASSIGN_OR_RETURN(const CollectionInfo info, contest.ours->Info());
   const auto documents = static_cast<double>(rows);
   nlohmann::json size = {{"documents", rows},
@@ -288,7 +304,8 @@ absl::Status Run(Options options) {
       "%zu dims, codes %s (%u bits), floats kept as f16; hnswlib M %zu, ef_construction %zu; %zu threads each\n",
       real.dims, info.versions[0].code.c_str(), info.versions[0].bits, options.m, options.ef_construction,
       contest.threads);
-  std::printf("%-9s %9s %6s %10s %11s %10s\n", "", "documents", "width", "recall@10", "queries/s", "one, ms");
+  std::printf("%-9s %9s %6s %10s %11s %10s %7s\n", "", "documents", "width", "recall@10", "queries/s", "one, ms",
+              "scanned");
   nlohmann::json json = {{"machine", DescribeMachine()},
                          {"real_rows", real.rows},
                          {"noise", options.noise},
@@ -331,6 +348,9 @@ int main(int argc, char** argv) {
   app.add_option("--ef-construction", options.ef_construction, "hnswlib's ef_construction")->capture_default_str();
   app.add_option("--efs", options.efs, "hnswlib's search widths, ascending")->delimiter(',');
   app.add_option("--reranks", options.reranks, "candidates that are scored again")->delimiter(',');
+  app.add_option("--probes", options.probes,
+                 "also searches of the nearest groups that have these shares of the documents, with a rerank of 50")
+      ->delimiter(',');
   app.add_option("--replace-rounds", options.replace_rounds, "how often a tenth of the documents is replaced")
       ->check(CLI::Range(0, 10))
       ->capture_default_str();
