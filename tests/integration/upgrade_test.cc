@@ -606,7 +606,7 @@ TEST_F(UpgradeTest, TheCommandUpgradesASpaceInGroups) {
   ASSERT_EQ(Bebr({"import", "c", Path("old.npy")}).exit_code, 0);
   const Outcome refused = Bebr({"version", "add", "c", "v2", "--model", other, "--compatible-with", "v1"});
   EXPECT_EQ(refused.exit_code, 1);
-  EXPECT_THAT(refused.err, HasSubstr("4 groups, which are other ones"));
+  EXPECT_THAT(refused.err, HasSubstr("that of the model 4, which are other ones"));
   const std::vector<std::vector<std::string>> steps = {
       {"version", "add", "c", "v2", "--model", v2, "--compatible-with", "v1"},
       {"import", "c", Path("new.npy"), "--version", "v2", "--merge"},
