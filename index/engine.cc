@@ -138,7 +138,8 @@ class EngineImpl final : public Engine {
                       absl::AnyInvocable<void(absl::StatusOr<ChangeResult>)> done) override {
     auto collection = registry_->Find(request.collection);
     if (!collection.ok()) return done(collection.status());
-    auto select = SelectByFilter(request.filter, kMaxFilteredDeletions, request.deadline, request.cancelled);
+    auto select =
+        SelectByFilter(request.filter, kMaxFilteredDeletions, request.part, request.deadline, request.cancelled);
     if (!select.ok()) return done(select.status());
     (*collection)->ChangeSelected(*std::move(select), std::nullopt, std::move(done));
   }
@@ -162,6 +163,7 @@ class EngineImpl final : public Engine {
     const auto interrupted = [&request] { return Interrupted(request, SteadyNow()); };
     BEBR_ASSIGN_OR_RETURN(const FilteredSelection selection,
                           Select(collection->shards()->view(), request.filter, request.strict, interrupted));
+    if (request.part) return CountResult{.documents = selection.rows.count(), .filter_facts = selection.facts};
     return CountResult{.documents = selection.rows.count(), .warnings = selection.warnings};
   }
   absl::StatusOr<FacetResult> Facets(const FacetRequest& request) override {
@@ -295,7 +297,7 @@ void EngineImpl::UpdateAttributes(AttributeUpdate update, absl::AnyInvocable<voi
   if (!update.ids.empty()) {
     return (*collection)->Update(std::move(update.ids), std::move(update.change), std::move(done));
   }
-  auto select = SelectByFilter(update.filter, kMaxFilteredUpdates, update.deadline, update.cancelled);
+  auto select = SelectByFilter(update.filter, kMaxFilteredUpdates, update.part, update.deadline, update.cancelled);
   if (!select.ok()) return done(select.status());
   (*collection)->ChangeSelected(*std::move(select), std::move(update.change), std::move(done));
 }

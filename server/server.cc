@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
+#include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -20,6 +21,9 @@
 #include "server/call/door.h"
 #include "server/call/response_watch.h"
 #include "server/call/rpc_context.h"
+#include "server/cluster/gateway_engine.h"
+#include "server/cluster/node_data.h"
+#include "server/config/cluster_nodes.h"
 #include "server/config/config.h"
 #include "server/config/live_limits.h"
 #include "server/http/gateway.h"
@@ -199,7 +203,10 @@ class ServerImpl : public Server {
   }
 
   absl::Status OpenEngine() {
+    if (config_.is_gateway()) return OpenNodes();
     BEBR_RETURN_IF_ERROR(MakePrivateDirectory("data_dir", config_.data_dir));
+    BEBR_RETURN_IF_ERROR(FindSelf());
+    BEBR_RETURN_IF_ERROR(CheckNodeData(config_.data_dir, self_.has_value() ? &*self_ : nullptr));
     if (!config_.snapshot_dir.empty()) BEBR_RETURN_IF_ERROR(MakePrivateDirectory("snapshot_dir", config_.snapshot_dir));
     const absl::Time start = absl::Now();
     BEBR_ASSIGN_OR_RETURN(engine_, Engine::Open(EngineOptionsOf(config_)));
@@ -209,6 +216,24 @@ class ServerImpl : public Server {
     LogInfo("opened {}: {} collections in {} ms; simd={} threads={}", config_.data_dir,
             engine_->ListCollections().size(), absl::ToInt64Milliseconds(absl::Now() - start), stats.simd,
             stats.threads);
+    return absl::OkStatus();
+  }
+
+  // The place of a node of a cluster.
+  absl::Status FindSelf() {
+    if (!config_.is_node()) return absl::OkStatus();
+    BEBR_ASSIGN_OR_RETURN(const auto nodes, ParseClusterNodes(config_.cluster_nodes));
+    self_ = FindNode(nodes, config_.cluster_self);
+    if (self_.has_value()) return absl::OkStatus();
+    return absl::InvalidArgumentError("cluster_self is no node of cluster_nodes");
+  }
+
+  // As a gateway has them.
+  absl::Status OpenNodes() {
+    BEBR_ASSIGN_OR_RETURN(engine_, OpenGateway(config_, &metrics_));
+    metrics_.SetEngine(engine_.get(), /*elsewhere=*/true);
+    readiness_.SetEngine(engine_.get());
+    LogInfo("gateway over the nodes {}", config_.cluster_nodes);
     return absl::OkStatus();
   }
 
@@ -240,7 +265,7 @@ class ServerImpl : public Server {
                               .greeted = [this](std::string_view peer) { listener_->Greeted(peer); },
                               .begun = [this](std::string_view peer) { listener_->Begun(peer); },
                               .ended = [this](std::string_view peer) { listener_->Ended(peer); }});
-    door_ = std::make_unique<Door>(*rpc_, AllMethods(&health_), ApiLimits());
+    door_ = std::make_unique<Door>(*rpc_, AllMethods(&health_, self_.has_value() ? &*self_ : nullptr), ApiLimits());
     grpc::ServerBuilder builder;
     SetLimits(builder);
     acceptor_ = builder.experimental().AddExternalConnectionAcceptor(
@@ -296,6 +321,7 @@ class ServerImpl : public Server {
   std::unique_ptr<Authenticator> authenticator_;
   std::shared_ptr<grpc::ServerCredentials> credentials_;  // gRPC calls back into it, but does not keep it
   std::unique_ptr<HttpServer> http_;
+  std::optional<NodePlace> self_;  // of a node of a cluster
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<Tracer> tracer_;
   StreamRegistry streams_;

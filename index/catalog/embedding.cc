@@ -12,9 +12,14 @@ namespace bebr {
 
 absl::Status CheckEmbedding(std::string_view field, absl::Span<const float> values, const Version& version,
                             float max_abs) {
-  if (values.size() != version.binarizer->input_dims()) {
-    return absl::InvalidArgumentError(absl::StrFormat("%s has %d values; version \"%s\" takes %d", field, values.size(),
-                                                      version.name, version.binarizer->input_dims()));
+  return CheckEmbedding(field, values, version.name, version.binarizer->input_dims(), max_abs);
+}
+
+absl::Status CheckEmbedding(std::string_view field, absl::Span<const float> values, std::string_view version,
+                            size_t dims, float max_abs) {
+  if (values.size() != dims) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("%s has %d values; version \"%s\" takes %d", field, values.size(), version, dims));
   }
   uint32_t largest = 0;  // magnitudes of floats are ordered like their bits
   for (const float value : values) largest = std::max(largest, std::bit_cast<uint32_t>(value) & 0x7FFFFFFFu);

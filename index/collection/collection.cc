@@ -109,6 +109,7 @@ std::shared_ptr<const CollectionManifest> Collection::manifest() const {
 void Collection::Upsert(UpsertRequest request, absl::AnyInvocable<void(absl::StatusOr<UpsertResult>)> done) {
   auto checked = PreparedUpsert::Create(std::move(request), manifest());
   if (!checked.ok()) return done(checked.status());
+  if ((*checked)->check_only()) return done(UpsertResult());
   std::shared_ptr<PreparedUpsert> prepared = *std::move(checked);
   const uint64_t bytes = prepared->input_bytes();
   const uint64_t queued = shared_->queued_upsert_bytes.fetch_add(bytes, std::memory_order_relaxed);

@@ -38,6 +38,7 @@ class PreparedUpsert {
   const std::vector<DocumentProblem>& problems() const { return problems_; }
   // Bytes of the request's floats.
   uint64_t input_bytes() const { return input_bytes_; }
+  bool check_only() const { return request_.check_only; }
 
  private:
   // Embeddings that came for `source`, encoded by `version`, which takes the same ones.

@@ -13,7 +13,24 @@
 
 namespace bebr {
 
-absl::StatusOr<Collection::Selector> SelectByFilter(std::string_view filter, size_t limit, SteadyTime deadline,
+absl::Status CheckSelected(const std::vector<std::string>& unknown, uint64_t count, size_t limit) {
+  if (count > 0 && !unknown.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("filter: %s; it matches %d documents all the same, and nothing was written",
+                        absl::StrJoin(unknown, "; "), count));
+  }
+  if (count > limit) {
+    return absl::ResourceExhaustedError(
+        absl::StrFormat("filter: it matches %d documents; one call changes at most %d. Nothing was written; take "
+                        "them in parts, as by "
+                        "AND id < \"...\"",
+                        count, limit));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Collection::Selector> SelectByFilter(std::string_view filter, size_t limit, bool part,
+                                                    SteadyTime deadline,
                                                     std::shared_ptr<const std::atomic<bool>> cancelled) {
   if (filter.empty()) {
     return absl::InvalidArgumentError(
@@ -21,24 +38,14 @@ absl::StatusOr<Collection::Selector> SelectByFilter(std::string_view filter, siz
   }
   BEBR_ASSIGN_OR_RETURN(auto parsed, Filter::Parse(filter));
   return Collection::Selector(
-      [parsed = std::move(parsed), limit, deadline, cancelled = std::move(cancelled)](
+      [parsed = std::move(parsed), limit, part, deadline, cancelled = std::move(cancelled)](
           const std::shared_ptr<const CollectionView>& view) -> absl::StatusOr<Collection::Selected> {
         Filter::Warnings warnings = UnknownIn(*parsed, *view);
         const auto interrupted = [&] { return Interrupted(deadline, cancelled.get(), SteadyNow()); };
         BEBR_ASSIGN_OR_RETURN(const Selection selection, Selection::Create(view, parsed.get(), interrupted));
         const uint64_t count = selection.count();
-        if (count > 0 && !warnings.unknown.empty()) {
-          return absl::InvalidArgumentError(
-              absl::StrFormat("filter: %s; it matches %d documents all the same, and nothing was written",
-                              absl::StrJoin(warnings.unknown, "; "), count));
-        }
-        if (count > limit) {
-          return absl::ResourceExhaustedError(
-              absl::StrFormat("filter: it matches %d documents; one call changes at most %d. Nothing was written; take "
-                              "them in parts, as by "
-                              "AND id < \"...\"",
-                              count, limit));
-        }
+        BEBR_RETURN_IF_ERROR(CheckSelected(part ? std::vector<std::string>() : warnings.unknown, count, limit));
+        if (part) return Collection::Selected{.ids = selection.Ids()};
         Collection::Selected selected{.ids = selection.Ids(), .warnings = std::move(warnings.unknown)};
         std::move(warnings.stored.begin(), warnings.stored.end(), std::back_inserter(selected.warnings));
         return selected;

@@ -73,7 +73,8 @@ absl::StatusOr<Page> ReadPage(const PinnedView& seen, const PageRequest& request
                         selection.rows.PageAfter(request.after, request.limit + 1, interrupted));
   const bool more = rows.size() > request.limit;
   if (more) rows.pop_back();
-  Page page{.warnings = std::move(selection.warnings)};
+  Page page{.warnings = std::move(selection.warnings), .filter_facts = std::move(selection.facts)};
+  if (request.part) page.warnings.clear();
   uint64_t bytes = 0;
   for (size_t begin = 0; begin < rows.size(); begin += kDocumentsAtATime) {
     BEBR_RETURN_IF_ERROR(interrupted());

@@ -43,12 +43,11 @@ class Mean {
   size_t count_ = 0;
 };
 
-absl::Status AddDocuments(const PinnedView& seen, const Version& version, std::string_view field,
+absl::Status AddDocuments(const ExampleSpace& space, GetExamples get, std::string_view field,
                           const std::vector<std::string>& ids, Mean& mean) {
   if (ids.empty()) return absl::OkStatus();
   for (size_t i = 0; i < ids.size(); ++i) BEBR_RETURN_IF_ERROR(ValidateId(absl::StrFormat("%s[%d]", field, i), ids[i]));
-  BEBR_ASSIGN_OR_RETURN(const auto documents, Collection::Get(seen, ids, /*with_embeddings=*/true));
-  const std::string& name = seen.manifest->VersionsOfEmbedding(version.embedding).front()->name;
+  BEBR_ASSIGN_OR_RETURN(const std::vector<Document> documents, get(ids));
   auto document = documents.begin();
   for (const std::string& id : ids) {
     if (document == documents.end() || document->id != id) {
@@ -56,11 +55,11 @@ absl::Status AddDocuments(const PinnedView& seen, const Version& version, std::s
     }
     const StoredEmbedding* found = nullptr;
     for (const StoredEmbedding& embedding : document->embeddings) {
-      if (embedding.version == name) found = &embedding;
+      if (embedding.version == space.embedding) found = &embedding;
     }
     if (found == nullptr) {
       return absl::FailedPreconditionError(absl::StrFormat(
-          "%s: document \"%s\" has no stored floats of version \"%s\" to search by", field, id, version.name));
+          "%s: document \"%s\" has no stored floats of version \"%s\" to search by", field, id, space.version));
     }
     mean.Add(found->values);
     ++document;
@@ -68,10 +67,11 @@ absl::Status AddDocuments(const PinnedView& seen, const Version& version, std::s
   return absl::OkStatus();
 }
 
-absl::Status AddVectors(const Version& version, std::string_view field,
+absl::Status AddVectors(const ExampleSpace& space, std::string_view field,
                         const std::vector<absl::Span<const float>>& vectors, Mean& mean) {
   for (size_t i = 0; i < vectors.size(); ++i) {
-    BEBR_RETURN_IF_ERROR(CheckEmbedding(absl::StrFormat("%s[%d]", field, i), vectors[i], version));
+    BEBR_RETURN_IF_ERROR(
+        CheckEmbedding(absl::StrFormat("%s[%d]", field, i), vectors[i], space.version, space.input_dims));
     mean.Add(vectors[i]);
   }
   return absl::OkStatus();
@@ -80,8 +80,19 @@ absl::Status AddVectors(const Version& version, std::string_view field,
 }  // namespace
 
 absl::StatusOr<std::vector<float>> QueryOf(const PinnedView& seen, const ExampleRequest& request) {
-  const auto& manifest = seen.manifest;
-  BEBR_ASSIGN_OR_RETURN(const Version* version, manifest->FindVersion(request.version));
+  BEBR_ASSIGN_OR_RETURN(const Version* version, seen.manifest->FindVersion(request.version));
+  const ExampleSpace space{.collection = seen.manifest->name,
+                           .version = version->name,
+                           .embedding = seen.manifest->VersionsOfEmbedding(version->embedding).front()->name,
+                           .input_dims = version->binarizer->input_dims(),
+                           .metric = version->binarizer->metric(),
+                           .keeps_floats = seen.manifest->KeepsFloats()};
+  return QueryOf(space, request, [&seen](const std::vector<std::string>& ids) {
+    return Collection::Get(seen, ids, /*with_embeddings=*/true);
+  });
+}
+
+absl::StatusOr<std::vector<float>> QueryOf(const ExampleSpace& space, const ExampleRequest& request, GetExamples get) {
   const size_t ids = request.positive_ids.size() + request.negative_ids.size();
   const size_t examples = ids + request.positives.size() + request.negatives.size();
   if (examples > kMaxExamples) {
@@ -90,20 +101,18 @@ absl::StatusOr<std::vector<float>> QueryOf(const PinnedView& seen, const Example
   if (request.positive_ids.empty() && request.positives.empty()) {
     return absl::InvalidArgumentError("like has no positive example; give an id or a vector that hits should resemble");
   }
-  if (ids > 0 && !manifest->KeepsFloats()) {
+  if (ids > 0 && !space.keeps_floats) {
     return absl::FailedPreconditionError(absl::StrFormat(
-        "collection \"%s\" stores no floats, so a document is no query; send its vector", manifest->name));
+        "collection \"%s\" stores no floats, so a document is no query; send its vector", space.collection));
   }
-  const size_t dims = version->binarizer->input_dims();
-  const Metric metric = version->binarizer->metric();
-  Mean positive(dims, metric), negative(dims, metric);
-  BEBR_RETURN_IF_ERROR(AddDocuments(seen, *version, "like.positive_ids", request.positive_ids, positive));
-  BEBR_RETURN_IF_ERROR(AddDocuments(seen, *version, "like.negative_ids", request.negative_ids, negative));
-  BEBR_RETURN_IF_ERROR(AddVectors(*version, "like.positives", request.positives, positive));
-  BEBR_RETURN_IF_ERROR(AddVectors(*version, "like.negatives", request.negatives, negative));
-  std::vector<float> query(dims);
+  Mean positive(space.input_dims, space.metric), negative(space.input_dims, space.metric);
+  BEBR_RETURN_IF_ERROR(AddDocuments(space, get, "like.positive_ids", request.positive_ids, positive));
+  BEBR_RETURN_IF_ERROR(AddDocuments(space, get, "like.negative_ids", request.negative_ids, negative));
+  BEBR_RETURN_IF_ERROR(AddVectors(space, "like.positives", request.positives, positive));
+  BEBR_RETURN_IF_ERROR(AddVectors(space, "like.negatives", request.negatives, negative));
+  std::vector<float> query(space.input_dims);
   const double weight = negative.count() == 0 ? 1.0 : 2.0;
-  for (size_t i = 0; i < dims; ++i) query[i] = static_cast<float>(weight * positive[i] - negative[i]);
+  for (size_t i = 0; i < query.size(); ++i) query[i] = static_cast<float>(weight * positive[i] - negative[i]);
   return query;
 }
 

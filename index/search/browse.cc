@@ -139,18 +139,31 @@ class ValueCounter {
   absl::Status problem_;
 };
 
-// What is to be said of a filter, or with `strict` the error.
-absl::StatusOr<std::vector<std::string>> Warn(const Filter& filter, const CollectionView& view, bool strict) {
-  if (strict) BEBR_RETURN_IF_ERROR(CheckKnown(filter, view));
-  return WarningsOf(filter, view);
+// What is to be said of facts, or with `strict` the error.
+absl::StatusOr<std::vector<std::string>> Warn(const Filter* filter, const FilterFacts& facts, bool strict) {
+  if (filter == nullptr) return std::vector<std::string>();
+  std::vector<std::string> warnings = WarningsOf(*filter, facts);
+  if (strict) BEBR_RETURN_IF_ERROR(CheckKnown(warnings));
+  return warnings;
 }
 
-// The same of the attribute whose values are counted.
-absl::StatusOr<std::vector<std::string>> WarnOfAttribute(const FacetRequest& request, const CollectionView& view) {
-  const std::string quoted = absl::StrReplaceAll(request.attribute, {{"\\", "\\\\"}, {"`", "\\`"}});
-  const auto exists = Filter::Parse(absl::StrCat("`", quoted, "` EXISTS"));
-  if (!exists.ok()) return std::vector<std::string>();  // no attribute has such a name
-  return Warn(**exists, view, request.strict);
+// That some document has the attribute; null: no attribute has such a name.
+std::unique_ptr<const Filter> HasAttribute(const std::string& attribute) {
+  const std::string quoted = absl::StrReplaceAll(attribute, {{"\\", "\\\\"}, {"`", "\\`"}});
+  auto exists = Filter::Parse(absl::StrCat("`", quoted, "` EXISTS"));
+  return exists.ok() ? *std::move(exists) : nullptr;
+}
+
+bool MoreFrequent(const Facet& a, const Facet& b) {
+  return a.documents != b.documents ? a.documents > b.documents : a.value < b.value;
+}
+
+absl::Status CheckLimits(const FacetRequest& request) {
+  if (request.attribute.empty()) return absl::InvalidArgumentError("attribute is empty; name one");
+  if (request.limit == 0 || request.limit > kMaxFacets) {
+    return absl::InvalidArgumentError(absl::StrFormat("limit is %d; it is 1 to %d", request.limit, kMaxFacets));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -252,13 +265,7 @@ absl::StatusOr<FacetResult> Selection::CountValues(const FacetRequest& request, 
   for (const auto& [value, documents] : counter.total()) {
     result.facets.push_back({ToValue(UnpackScalar(value)), documents});
   }
-  const auto better = [](const Facet& a, const Facet& b) {
-    return a.documents != b.documents ? a.documents > b.documents : a.value < b.value;
-  };
-  const size_t kept = std::min(request.limit, result.facets.size());
-  std::partial_sort(result.facets.begin(), result.facets.begin() + static_cast<ptrdiff_t>(kept), result.facets.end(),
-                    better);
-  result.facets.resize(kept);
+  if (!request.part) KeepMostFrequent(request.limit, result.facets);
   return result;
 }
 
@@ -275,34 +282,64 @@ absl::StatusOr<std::vector<SelectedRow>> SelectIds(const ShardSet& shards, std::
   return rows;
 }
 
+absl::Status CheckFacetValues(std::string_view attribute, size_t values, size_t most) {
+  return values > most ? TooManyValues(attribute, most) : absl::OkStatus();
+}
+
+void KeepMostFrequent(size_t limit, std::vector<Facet>& facets) {
+  const size_t kept = std::min(limit, facets.size());
+  std::partial_sort(facets.begin(), facets.begin() + static_cast<ptrdiff_t>(kept), facets.end(), MoreFrequent);
+  facets.resize(kept);
+}
+
 absl::StatusOr<FilteredSelection> Select(std::shared_ptr<const CollectionView> view, std::string_view filter,
                                          bool strict, Interrupter interrupted) {
   std::unique_ptr<const Filter> parsed;
-  std::vector<std::string> warnings;
+  FilterFacts facts;
   if (!filter.empty()) {
     BEBR_ASSIGN_OR_RETURN(parsed, Filter::Parse(filter));
-    BEBR_ASSIGN_OR_RETURN(warnings, Warn(*parsed, *view, strict));
+    facts = FactsOf(*parsed, *view);
   }
+  BEBR_ASSIGN_OR_RETURN(std::vector<std::string> warnings, Warn(parsed.get(), facts, strict));
   BEBR_ASSIGN_OR_RETURN(Selection rows, Selection::Create(std::move(view), parsed.get(), interrupted));
-  return FilteredSelection{std::move(rows), std::move(warnings)};
+  return FilteredSelection{std::move(rows), std::move(warnings), std::move(facts)};
 }
 
-absl::StatusOr<FacetResult> CountValues(const ShardSet& shards, const FacetRequest& request) {
-  if (request.attribute.empty()) return absl::InvalidArgumentError("attribute is empty; name one");
-  if (request.limit == 0 || request.limit > kMaxFacets) {
-    return absl::InvalidArgumentError(absl::StrFormat("limit is %d; it is 1 to %d", request.limit, kMaxFacets));
+absl::StatusOr<std::vector<std::string>> WarningsOfFilter(std::string_view filter, const FilterFacts& facts,
+                                                          bool strict) {
+  std::unique_ptr<const Filter> parsed;
+  if (!filter.empty()) {
+    BEBR_ASSIGN_OR_RETURN(parsed, Filter::Parse(filter));
   }
-  const auto interrupted = [&request] { return Interrupted(request, SteadyNow()); };
-  const std::shared_ptr<const CollectionView> view = shards.view();
-  BEBR_ASSIGN_OR_RETURN(FilteredSelection selection, Select(view, request.filter, request.strict, interrupted));
-  BEBR_ASSIGN_OR_RETURN(std::vector<std::string> of_attribute, WarnOfAttribute(request, *view));
-  BEBR_ASSIGN_OR_RETURN(FacetResult result, selection.rows.CountValues(request, interrupted));
-  result.warnings = std::move(selection.warnings);
+  return Warn(parsed.get(), facts, strict);
+}
+
+absl::Status AddFacetWarnings(const FacetRequest& request, FacetResult& result) {
+  BEBR_ASSIGN_OR_RETURN(result.warnings, WarningsOfFilter(request.filter, result.filter_facts, request.strict));
+  const auto attribute = HasAttribute(request.attribute);
+  BEBR_ASSIGN_OR_RETURN(std::vector<std::string> of_attribute,
+                        Warn(attribute.get(), result.attribute_facts, request.strict));
   for (std::string& warning : of_attribute) {
     if (std::find(result.warnings.begin(), result.warnings.end(), warning) == result.warnings.end()) {
       result.warnings.push_back(std::move(warning));
     }
   }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<FacetResult> CountValues(const ShardSet& shards, const FacetRequest& request) {
+  BEBR_RETURN_IF_ERROR(CheckLimits(request));
+  const auto interrupted = [&request] { return Interrupted(request, SteadyNow()); };
+  const std::shared_ptr<const CollectionView> view = shards.view();
+  BEBR_ASSIGN_OR_RETURN(FilteredSelection selection, Select(view, request.filter, request.strict, interrupted));
+  // What is to be said comes first: with `strict` it is the error.
+  FacetResult said{.filter_facts = std::move(selection.facts)};
+  if (const auto attribute = HasAttribute(request.attribute)) said.attribute_facts = FactsOf(*attribute, *view);
+  if (!request.part) BEBR_RETURN_IF_ERROR(AddFacetWarnings(request, said));
+  BEBR_ASSIGN_OR_RETURN(FacetResult result, selection.rows.CountValues(request, interrupted));
+  result.warnings = std::move(said.warnings);
+  result.filter_facts = std::move(said.filter_facts);
+  result.attribute_facts = std::move(said.attribute_facts);
   return result;
 }
 

@@ -66,6 +66,7 @@ class Selection {
 struct FilteredSelection {
   Selection rows;
   std::vector<std::string> warnings;  // what it asks for and no document has
+  FilterFacts facts;                  // from which these are
 };
 
 // The documents of these ids, all different, that are there and satisfy a filter, which may be null; in no order. Costs
@@ -79,6 +80,16 @@ absl::StatusOr<FilteredSelection> Select(std::shared_ptr<const CollectionView> v
                                          bool strict, Interrupter interrupted);
 // Selection::CountValues of a request, whose limits are checked.
 absl::StatusOr<FacetResult> CountValues(const ShardSet& shards, const FacetRequest& request);
+
+// What is to be said of facts, which may be those of several views: of a filter's text, and of all that facets ask for.
+// INVALID_ARGUMENT in place of warnings if `strict`.
+absl::StatusOr<std::vector<std::string>> WarningsOfFilter(std::string_view filter, const FilterFacts& facts,
+                                                          bool strict);
+absl::Status AddFacetWarnings(const FacetRequest& request, FacetResult& result);
+// RESOURCE_EXHAUSTED if an attribute has too many different values to be counted.
+absl::Status CheckFacetValues(std::string_view attribute, size_t values, size_t most = kMaxFacetValues);
+// The first `limit` of the order in which facets are returned.
+void KeepMostFrequent(size_t limit, std::vector<Facet>& facets);
 
 // The version that wrote a row's code, that in this space if there is one; empty if it has none.
 std::string WriterOf(const SelectedRow& row, uint32_t space, const CollectionManifest& manifest);

@@ -15,6 +15,7 @@
 #include "absl/types/span.h"
 #include "index/segment/attribute_columns.h"
 #include "index/segment/segment.h"
+#include "index/types/filter_facts.h"
 
 namespace bebr {
 
@@ -107,6 +108,10 @@ class Filter {
     std::vector<std::string> stored;
   };
   Warnings Unknown(absl::Span<const SegmentView* const> segments) const;
+  // What the rows are to each comparison, in the filter's order, for Unknown: of several engines' rows, or-ed. Empty
+  // without segments, and of a filter of ids alone.
+  FilterFacts Facts(absl::Span<const SegmentView* const> segments) const;
+  Warnings Unknown(const FilterFacts& facts) const;
 
  private:
   explicit Filter(std::shared_ptr<const Node> root);

@@ -47,31 +47,49 @@ bool SomeHave(absl::Span<const SegmentView* const> segments, const std::string& 
   });
 }
 
+// Bits of FilterFacts; the last two are looked for where nothing holds.
+constexpr uint8_t kNamed = 1, kHolds = 2, kSomeStored = 4, kSomeLists = 8, kSomeTimestamps = 16;
+
 // How the attribute of a test that is true of none of its values could be meant; empty: nobody knows.
-std::string_view HintOf(const Filter::Node& test, absl::Span<const SegmentView* const> segments) {
+std::string_view HintOf(const Filter::Node& test, uint8_t facts) {
   if (IsContains(test.op)) return "; it has no lists: compare it by = or IN";
-  if (SomeHave(segments, test.name, AttributeType::kList)) return "; it has lists: ask what they hold by CONTAINS";
-  if (!std::holds_alternative<Timestamp>(test.literals.front()) &&
-      SomeHave(segments, test.name, AttributeType::kTimestamp)) {
+  if ((facts & kSomeLists) != 0) return "; it has lists: ask what they hold by CONTAINS";
+  if (!std::holds_alternative<Timestamp>(test.literals.front()) && (facts & kSomeTimestamps) != 0) {
     return "; it has timestamps: write TIMESTAMP \"2026-01-31T12:00:00Z\"";
   }
   return "";
 }
 
 // What is to be said of a test whose attribute no row of the segments has, or none with a value that it can be true of.
-std::string SentenceOf(const Filter::Node& test, bool named, bool stored,
-                       absl::Span<const SegmentView* const> segments) {
+std::string SentenceOf(const Filter::Node& test, uint8_t facts) {
   const bool grouped = OfGroups(test.op);
+  const bool stored = (facts & kSomeStored) != 0;
   if (stored && grouped) {
     return absl::StrFormat("attribute \"%s\" is stored only; nothing is grouped by it", test.name);
   }
   if (stored) {
     return absl::StrFormat("attribute \"%s\" is stored only; a filter can but ask whether it EXISTS", test.name);
   }
-  return named && !test.literals.empty() && !grouped
+  return (facts & kNamed) != 0 && !test.literals.empty() && !grouped
              ? absl::StrFormat("no document has an attribute \"%s\" of the type of %s%s", test.name, TypeName(test),
-                               HintOf(test, segments))
+                               HintOf(test, facts))
              : absl::StrFormat("no document has an attribute \"%s\"", test.name);
+}
+
+uint8_t FactsOf(const Filter::Node& test, absl::Span<const SegmentView* const> segments) {
+  bool named = false, holds = false, stored = false;
+  for (const SegmentView* segment : segments) {
+    const auto column = segment->attributes->find(test.name);
+    if (column == segment->attributes->end()) continue;
+    named = true;
+    holds = holds || HasType(*column->second, segment->rows, test);
+    const bool compares = !test.literals.empty() || OfGroups(test.op);
+    stored = stored || (compares && column->second->Has(AttributeType::kStored, segment->rows));
+  }
+  uint8_t facts = (named ? kNamed : 0) | (holds ? kHolds : 0) | (stored ? kSomeStored : 0);
+  if (holds || !named) return facts;
+  facts |= SomeHave(segments, test.name, AttributeType::kList) ? kSomeLists : 0;
+  return facts | (SomeHave(segments, test.name, AttributeType::kTimestamp) ? kSomeTimestamps : 0);
 }
 
 void AddOnce(std::string sentence, std::vector<std::string>& sentences) {
@@ -82,26 +100,28 @@ void AddOnce(std::string sentence, std::vector<std::string>& sentences) {
 
 }  // namespace
 
+FilterFacts Filter::Facts(absl::Span<const SegmentView* const> segments) const {
+  FilterFacts facts;
+  if (segments.empty()) return facts;
+  for (const Node* test : AttributeTestsOf(*root_)) facts.push_back(FactsOf(*test, segments));
+  return facts;
+}
+
 Filter::Warnings Filter::Unknown(absl::Span<const SegmentView* const> segments) const {
+  return Unknown(Facts(segments));
+}
+
+Filter::Warnings Filter::Unknown(const FilterFacts& facts) const {
   Warnings warnings;
-  if (segments.empty()) return warnings;
-  for (const Node* test : AttributeTestsOf(*root_)) {
-    bool named = false, holds = false, stored = false;
-    for (const SegmentView* segment : segments) {
-      const auto column = segment->attributes->find(test->name);
-      if (column == segment->attributes->end()) continue;
-      named = true;
-      holds = holds || HasType(*column->second, segment->rows, *test);
-      const bool compares = !test->literals.empty() || OfGroups(test->op);
-      stored = stored || (compares && column->second->Has(AttributeType::kStored, segment->rows));
-    }
-    if (!holds) {
-      AddOnce(SentenceOf(*test, named, stored, segments), warnings.unknown);
-    } else if (stored) {
+  const std::vector<const Node*> tests = AttributeTestsOf(*root_);
+  for (size_t i = 0; i < std::min(tests.size(), facts.size()); ++i) {
+    if ((facts[i] & kHolds) == 0) {
+      AddOnce(SentenceOf(*tests[i], facts[i]), warnings.unknown);
+    } else if ((facts[i] & kSomeStored) != 0) {
       AddOnce(
           absl::StrFormat("values of attribute \"%s\" that are stored only, such as texts of more than %d bytes, are "
                           "compared with nothing",
-                          test->name, kMaxIndexedTextBytes),
+                          tests[i]->name, kMaxIndexedTextBytes),
           warnings.stored);
     }
   }

@@ -80,13 +80,15 @@ class ScanRun {
     }
   }
 
-  std::vector<Candidate> BestOf(size_t q) {
+  std::vector<Candidate> BestOf(size_t q, std::vector<Candidate>* chosen) {
     Best merged = MakeBest(q);
     for (const auto& worker : workers_) {
       if (worker == nullptr) continue;
       for (const Candidate& candidate : worker->best[q].Take()) merged.Add(candidate);
     }
-    return choosing() ? ScoreChosen(q, merged.Take()) : merged.Take();
+    std::vector<Candidate> best = merged.Take();
+    if (chosen != nullptr) *chosen = best;
+    return choosing() ? ScoreChosen(q, std::move(best)) : best;
   }
 
   ScanCounts counts() const {
@@ -148,8 +150,7 @@ class ScanRun {
     return worker;
   }
 
-  // Picking or unit number `i`.
-  void Work(size_t i, Worker& worker) {
+  void Work(size_t i, Worker& worker) {  // picking or unit number `i`
     Scratch& scratch = worker.scratch;
     const SteadyTime now = SteadyNow();
     for (uint32_t q = 0; q < queries_.size(); ++q)
@@ -381,9 +382,8 @@ CodeScan::CodeScan(const ScanTarget& target, const PreparedQueries& prepared, co
                    absl::Span<const ScanQuery> queries)
     : run_(std::make_unique<ScanRun>(target, prepared, first, queries)) {}
 CodeScan::~CodeScan() = default;
-
 void CodeScan::Run(FairPool& pool) { run_->Run(pool); }
-std::vector<Candidate> CodeScan::Best(size_t query) { return run_->BestOf(query); }
+std::vector<Candidate> CodeScan::Best(size_t q, std::vector<Candidate>* first) { return run_->BestOf(q, first); }
 ScanCounts CodeScan::counts() const { return run_->counts(); }
 
 }  // namespace bebr

@@ -67,8 +67,9 @@ class CodeScan {
 
   // The blocks of the target are shared out over the pool's threads and the caller's.
   void Run(FairPool& pool);
-  // A query's best k, best first. Once for each query: it takes together what the threads found.
-  std::vector<Candidate> Best(size_t query);
+  // A query's best k, best first. Once for each query: it takes together what the threads found. `first`, if not null,
+  // gets those that were chosen by their first levels, with the score by these; without a first pass the best k.
+  std::vector<Candidate> Best(size_t query, std::vector<Candidate>* first = nullptr);
   ScanCounts counts() const;
 
  private:

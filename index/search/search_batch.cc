@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 
+#include "absl/container/flat_hash_map.h"
 #include "index/base/status_macros.h"
 #include "index/search/answer.h"
 #include "index/search/ranking.h"
@@ -18,6 +19,16 @@ constexpr size_t kEncodeRows = 16;    // queries a thread encodes at a time, or,
 constexpr size_t kFewEncodeRows = 4;  // this many
 
 int64_t Micros(SteadyTime from, SteadyTime to) { return absl::ToInt64Microseconds(to - from); }
+
+// Gives each hit the score that it had as a candidate.
+void SetKeys(absl::Span<const Candidate> selected, absl::Span<SearchHit> hits, float SearchHit::*field) {
+  absl::flat_hash_map<std::pair<uint32_t, uint32_t>, float> keys;
+  for (const Candidate& candidate : selected)
+    keys.emplace(std::pair(candidate.segment, candidate.row), candidate.score);
+  for (SearchHit& hit : hits) {
+    if (const auto key = keys.find({hit.segment, hit.row}); key != keys.end()) hit.*field = key->second;
+  }
+}
 
 }  // namespace
 
@@ -127,7 +138,8 @@ void SearchBatch::TakeMemory() {
     if (request.take_memory == nullptr) continue;
     uint64_t hits = 0;
     Part& part = *parts_[j];
-    for (size_t i = 0; i < part.count; ++i) hits += std::min<uint64_t>(request.k, documents_[part.first + i]);
+    const uint64_t most = request.part ? std::max(CandidateCount(request), request.candidates) : request.k;
+    for (size_t i = 0; i < part.count; ++i) hits += std::min(most, documents_[part.first + i]);
     if (absl::Status taken = request.take_memory(hits * HitMemory(request, spec())); !taken.ok())
       part.Fail(std::move(taken));
   }
@@ -201,7 +213,8 @@ std::vector<ScanQuery> SearchBatch::ScanQueries() {
     ScanQuery& query = scan_queries.emplace_back();
     query.filter = job.FilterOf(parts_[job_of_query_[q]]->begin + q - parts_[job_of_query_[q]]->first);
     if (job.rows.has_value()) query.rows = &*job.rows;
-    query.k = CandidateCount(*request);
+    // Of those that a part chooses by their first levels, whoever merges it selects.
+    query.k = request->part && choosing() ? request->candidates : CandidateCount(*request);
     if (!wanted_.empty()) query.groups = wanted_[q];
     // With rerank the final score is another one, so the estimate may drop nothing.
     if (request->min_score.has_value() && request->rerank == 0) {
@@ -228,7 +241,7 @@ void SearchBatch::MakeScan(FairPool& pool) {
   simd::CodeShape shape = MakeShape(spec(), leader().version.binarizer->query_levels());
   prepared_.emplace(Prepare(shape, pool));
   const SearchRequest& request = leader().request;
-  if (request.first_levels > 0 && request.first_levels < spec().max_levels()) {
+  if (has_first_pass()) {
     for (uint32_t b = 0; b < shape.band_count; ++b) {
       shape.bands[b].left_out = std::max(shape.bands[b].levels, request.first_levels) - request.first_levels;
     }
@@ -245,7 +258,8 @@ absl::StatusOr<std::vector<SearchHit>> SearchBatch::Hits(const SearchJob& job, s
   std::vector<ScoredCandidate> scored;
   if (request.rerank > 0) {
     BEBR_ASSIGN_OR_RETURN(
-        scored, Rerank(*target_, job.shards->store(), found_[query], request.rerank,
+        scored, Rerank(*target_, job.shards->store(), found_[query],
+                       request.part && choosing() ? found_[query].size() : request.rerank,
                        {embedding, job.version.embedding, job.manifest->store_floats, job.version.binarizer->metric(),
                         [&request] { return Interrupted(request, SteadyNow()); }}));
   } else {
@@ -253,10 +267,11 @@ absl::StatusOr<std::vector<SearchHit>> SearchBatch::Hits(const SearchJob& job, s
   }
   std::vector<SearchHit> hits;
   std::vector<uint32_t> words(spec().code_words());
-  for (size_t i = request.offset; i < scored.size(); ++i) {
+  // Of a part, whoever merges it decides what comes after the selection.
+  const size_t end = request.part ? scored.size() : std::min(scored.size(), request.offset + request.k);
+  for (size_t i = request.part ? 0 : request.offset; i < end; ++i) {
     const ScoredCandidate& entry = scored[i];
-    if (hits.size() == request.k) break;
-    if (request.min_score.has_value() && entry.candidate.score < *request.min_score) break;
+    if (!request.part && request.min_score.has_value() && entry.candidate.score < *request.min_score) break;
     const ScanTarget::Part& part = target_->parts()[entry.candidate.segment];
     const uint32_t row = entry.candidate.row;
     SearchHit hit;
@@ -293,14 +308,21 @@ std::shared_ptr<const Explanation> SearchBatch::ExplainHit(size_t query, const C
 absl::Status SearchBatch::FillHits(SearchJob& job, size_t query, size_t position) {
   // A stopped query was not scanned to the end: it has no result.
   BEBR_RETURN_IF_ERROR(Interrupted(job.request, SteadyNow()));
-  found_[query] = scan_->Best(query);
+  std::vector<Candidate> chosen;
+  found_[query] = scan_->Best(query, job.request.part ? &chosen : nullptr);
+  const std::vector<Candidate> selected = job.request.part ? found_[query] : std::vector<Candidate>();
   ScaleBack(query);
-  LeaveOut(*target_, job.request, found_[query]);
+  // Of those that were chosen the excluded ones take a place too.
+  if (!job.request.part || !choosing()) LeaveOut(*target_, job.request, found_[query]);
   if (job.choose != nullptr) {
     BEBR_ASSIGN_OR_RETURN(found_[query], job.choose(std::move(found_[query])));
   }
   std::vector<SearchHit>& hits = job.result.hits[position];
   BEBR_ASSIGN_OR_RETURN(hits, Hits(job, query, job.request.queries[position]));
+  if (job.request.part) {
+    SetKeys(selected, absl::MakeSpan(hits), &SearchHit::key);
+    SetKeys(chosen, absl::MakeSpan(hits), &SearchHit::first_key);
+  }
   return CompleteHits(job.request, *job.shards, target_->store_view(), absl::MakeSpan(hits), job.result_bytes);
 }
 
@@ -347,7 +369,11 @@ void SearchBatch::AnswerJob(SearchJob& job) const {
   SearchResult& result = job.result;
   result.documents_scanned /= result.hits.size();
   result.scanned_share /= static_cast<double>(result.hits.size());
-  if (job.filter != nullptr) result.warnings = WarningsOf(*job.filter, target_->view());
+  result.rerank = job.request.rerank;
+  result.chosen = choosing() ? job.request.candidates : 0;
+  result.documents = target_->live_rows();
+  if (job.filter != nullptr && job.request.part) result.filter_facts = FactsOf(*job.filter, target_->view());
+  if (job.filter != nullptr && !job.request.part) result.warnings = WarningsOf(*job.filter, target_->view());
   job.done(std::move(result));
 }
 

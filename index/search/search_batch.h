@@ -63,6 +63,12 @@ class SearchBatch {
   const ToFinish& to_finish(Weight weight) const { return weight == Weight::kLight ? light_ : heavy_; }
   const SearchJob& leader() const { return *jobs_.front(); }
   const CodeSpec& spec() const { return leader().version.binarizer->spec(); }
+  bool has_first_pass() const {
+    const uint32_t first_levels = leader().request.first_levels;
+    return first_levels > 0 && first_levels < spec().max_levels();
+  }
+  // Whether the first pass chooses candidates, alike for all jobs.
+  bool choosing() const { return has_first_pass() && leader().request.candidates > 0; }
   size_t query_words() const { return spec().QueryWords(leader().version.binarizer->query_levels()); }
 
   // Of query codes: those of a query's groups lie side by side.

@@ -134,22 +134,33 @@ size_t MostQueries(const SearchJob& job) {
   return std::clamp<size_t>(kMostScanCodes / std::max<uint64_t>(job.query_memory, 1), 1, kMaxQueriesPerScan);
 }
 
-Filter::Warnings UnknownIn(const Filter& filter, const CollectionView& view) {
+FilterFacts FactsOf(const Filter& filter, const CollectionView& view) {
   std::vector<const SegmentView*> segments;
   for (const auto& shard : view.shards) {
     for (const SegmentView& segment : shard->segments) segments.push_back(&segment);
   }
-  return filter.Unknown(segments);
+  return filter.Facts(segments);
+}
+
+Filter::Warnings UnknownIn(const Filter& filter, const CollectionView& view) {
+  return filter.Unknown(FactsOf(filter, view));
 }
 
 std::vector<std::string> WarningsOf(const Filter& filter, const CollectionView& view) {
-  Filter::Warnings warnings = UnknownIn(filter, view);
+  return WarningsOf(filter, FactsOf(filter, view));
+}
+
+std::vector<std::string> WarningsOf(const Filter& filter, const FilterFacts& facts) {
+  Filter::Warnings warnings = filter.Unknown(facts);
   std::move(warnings.stored.begin(), warnings.stored.end(), std::back_inserter(warnings.unknown));
   return std::move(warnings.unknown);
 }
 
 absl::Status CheckKnown(const Filter& filter, const CollectionView& view) {
-  const std::vector<std::string> unknown = WarningsOf(filter, view);
+  return CheckKnown(WarningsOf(filter, view));
+}
+
+absl::Status CheckKnown(const std::vector<std::string>& unknown) {
   if (unknown.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("filter: ", absl::StrJoin(unknown, "; "), " (strict)"));
 }

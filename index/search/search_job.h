@@ -61,8 +61,12 @@ size_t MostQueries(const SearchJob& job);
 // Filter::Unknown, of all segments of a view; and all that it says.
 Filter::Warnings UnknownIn(const Filter& filter, const CollectionView& view);
 std::vector<std::string> WarningsOf(const Filter& filter, const CollectionView& view);
+// The same of facts (Filter::Facts), of all segments of a view or of several.
+FilterFacts FactsOf(const Filter& filter, const CollectionView& view);
+std::vector<std::string> WarningsOf(const Filter& filter, const FilterFacts& facts);
 // INVALID_ARGUMENT with these, if there are any.
 absl::Status CheckKnown(const Filter& filter, const CollectionView& view);
+absl::Status CheckKnown(const std::vector<std::string>& warnings);
 
 // A checked search of a collection, ready for the scheduler but for `done`. INVALID_ARGUMENT names field, value and
 // limit; NOT_FOUND: an unknown version; FAILED_PRECONDITION: a rerank without stored floats. With a view it sees that,

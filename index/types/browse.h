@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "index/types/document.h"
+#include "index/types/filter_facts.h"
 
 namespace bebr {
 
@@ -32,6 +33,7 @@ struct PageRequest {
   bool with_embeddings = false;
   bool with_codes = false;
   bool strict = false;  // a filter that asks for what no document has is an error, not a warning
+  bool part = false;    // one of several engines' (index/cluster): facts in place of warnings
   // As of a search.
   absl::Duration keep_view = absl::ZeroDuration();
   std::string view_token, view_owner;
@@ -63,6 +65,7 @@ struct Page {
   std::string next;                   // the `after` of the next page; empty: this was the last
   std::string view_token;             // of the view that is kept, if one is
   std::vector<std::string> warnings;  // what the filter asks for and no document has
+  FilterFacts filter_facts;           // of a part: in place of warnings
 };
 
 // What an attribute is asked for.
@@ -72,6 +75,7 @@ struct FacetRequest {
   std::string attribute;
   size_t limit = 100;   // 1..kMaxFacets
   bool strict = false;  // as of a page; also of the attribute
+  bool part = false;    // as of a page; all values, in no order
   // Asked before the different values take so many more bytes of memory; an error ends the work. May be null.
   std::function<absl::Status(uint64_t bytes)> take_memory;
   absl::Duration deadline = absl::InfiniteDuration();  // on the clock of SteadyNow(), index/base/clock.h
@@ -83,6 +87,7 @@ struct CountRequest {
   std::string collection;
   std::string filter;                                  // as of a search; empty = all documents
   bool strict = false;                                 // as of a page
+  bool part = false;                                   // as of a page
   absl::Duration deadline = absl::InfiniteDuration();  // on the clock of SteadyNow(), index/base/clock.h
   std::shared_ptr<std::atomic<bool>> cancelled;        // may be null; set by the caller at any time
 };
@@ -91,6 +96,7 @@ struct CountRequest {
 struct CountResult {
   uint64_t documents = 0;
   std::vector<std::string> warnings;  // as of a page
+  FilterFacts filter_facts;           // as of a page
 };
 
 // A value of an attribute, and how many documents have it.
@@ -101,11 +107,12 @@ struct Facet {
 
 // The values of an attribute.
 struct FacetResult {
-  std::vector<Facet> facets;          // the most frequent first, then by type and value
-  uint64_t values = 0;                // different ones in all
-  uint64_t documents = 0;             // that satisfy the filter
-  uint64_t with_attribute = 0;        // of these
-  std::vector<std::string> warnings;  // as of a page; and if no document has the attribute
+  std::vector<Facet> facets;                  // the most frequent first, then by type and value
+  uint64_t values = 0;                        // different ones in all
+  uint64_t documents = 0;                     // that satisfy the filter
+  uint64_t with_attribute = 0;                // of these
+  std::vector<std::string> warnings;          // as of a page; and if no document has the attribute
+  FilterFacts filter_facts, attribute_facts;  // as of a page
 };
 
 }  // namespace bebr

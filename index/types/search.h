@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "index/types/document.h"
+#include "index/types/filter_facts.h"
 
 namespace bebr {
 
@@ -82,6 +83,8 @@ struct SearchHit {
   std::shared_ptr<const Explanation> explanation;  // if asked for
   std::optional<AttributeValue> group;             // with group_by: the value whose hit it is
   uint32_t segment = 0, row = 0;                   // where it is in what was scanned: of no use to others
+  float key = 0;                                   // of a part: the estimate by which candidates are selected
+  float first_key = 0;                             // of a part that chose by first levels: the score by these
 };
 
 // A query made of examples: what hits should be like, and what not.
@@ -135,6 +138,12 @@ struct SearchRequest {
   std::string view_owner;  // whose share of max_kept_views it takes: whatever tells callers apart
   bool with_attributes = false;
   bool explain = false;
+  // One engine's part of a search of several (index/cluster): all that could be a hit beside the others' documents, so
+  // offset + k candidates, or `rerank`, with the key that selects them; no warnings but their facts. Not with fusion or
+  // group_by.
+  bool part = false;
+  // Where there are several engines, those that do not answer are left out, and `coverage` tells of it.
+  bool allow_partial = false;
   // Ids, attributes and 16 bytes for each hit; beyond it RESOURCE_EXHAUSTED as soon as it is found; 0 = no limit.
   uint64_t max_result_bytes = 0;
   // Asked before the hits take so many more bytes of memory: first for all of them without attributes, once it is known
@@ -153,6 +162,13 @@ struct SearchTimings {
   uint32_t queries_in_scan = 0;
 };
 
+// Of several engines, what an answer is of.
+struct Coverage {
+  uint32_t nodes = 0;
+  uint32_t answered = 0;   // of them
+  uint64_t documents = 0;  // that these have
+};
+
 // What a search has found, and what it took.
 struct SearchResult {
   std::vector<std::vector<SearchHit>> hits;  // one list per query, best first: score descending, then id ascending
@@ -162,6 +178,11 @@ struct SearchResult {
   double scanned_share = 0;
   std::vector<std::string> warnings;  // what the filter asks for and no document has
   std::string view_token;             // of the view that is kept, if one is
+  size_t rerank = 0;                  // of a part: how many were to be reranked
+  size_t chosen = 0;                  // of a part: how many were chosen by their first levels; 0 = none were
+  uint64_t documents = 0;             // of a part: that there are, in the version's space
+  std::optional<Coverage> coverage;   // with allow_partial, of several engines
+  FilterFacts filter_facts;           // of a part: in place of warnings
 };
 
 }  // namespace bebr

@@ -49,6 +49,7 @@ struct UpsertRequest {
   std::string only_if_newer_by;  // an integer attribute: so do those whose is not less than the new one
   bool partial = false;          // documents that are wrong are left out, and told of
   uint32_t model_checksum = 0;   // of the version that embeddings without a version were made for; 0 = not told
+  bool check_only = false;       // nothing is written; the result is empty, or the error that the request would get
 };
 
 // Why a document of a request was left out.
@@ -88,6 +89,7 @@ struct AttributeUpdate {
   std::vector<std::string> ids;  // 1..kMaxDocumentsPerRequest, or
   std::string filter;            // client/README.md "Filters"
   AttributeChange change;
+  bool part = false;  // as of a FilteredDeletion
   // Until its turn has come; by filter.
   absl::Duration deadline = absl::InfiniteDuration();  // on the clock of SteadyNow(), index/base/clock.h
   std::shared_ptr<std::atomic<bool>> cancelled;        // may be null; set by the caller at any time
@@ -97,6 +99,7 @@ struct AttributeUpdate {
 struct FilteredDeletion {
   std::string collection;
   std::string filter;  // client/README.md "Filters"
+  bool part = false;   // one of several engines' (index/cluster): what no document of this one has is no error
   // Until its turn has come.
   absl::Duration deadline = absl::InfiniteDuration();  // on the clock of SteadyNow(), index/base/clock.h
   std::shared_ptr<std::atomic<bool>> cancelled;        // may be null; set by the caller at any time

@@ -8,6 +8,7 @@
 #include "index/base/retry.h"
 #include "index/base/status_macros.h"
 #include "server/call/call.h"
+#include "server/call/refused_call.h"
 
 namespace bebr {
 namespace {
@@ -20,15 +21,6 @@ CallKind KindOf(const Method& method) {
   const bool document = absl::StartsWith(method.path, "/bebr.v1.DocumentService/");
   return document && method.role == Role::kWrite ? CallKind::kWrite : CallKind::kOther;
 }
-
-// A call that is refused before anything of it is read.
-class RefusedCall final : public Call {
- public:
-  RefusedCall(CallStart start, const absl::Status& status, bool quiet) : Call(std::move(start)) {
-    if (quiet) Hush();
-    End(status);
-  }
-};
 
 }  // namespace
 

@@ -63,6 +63,15 @@ struct ServerConfig {
   std::string tls_key_file;
   std::string tls_client_ca_file;
   std::string keys_file;
+  std::string cluster_nodes;
+  std::string cluster_self;
+  std::string cluster_key_file;
+  std::string cluster_ca_file;
+  uint64_t cluster_timeout_s = 30;
+
+  // Of a cluster it is a node, which holds documents, or a gateway, which holds none, or neither: a server by itself.
+  bool is_node() const { return !cluster_nodes.empty() && !cluster_self.empty(); }
+  bool is_gateway() const { return !cluster_nodes.empty() && cluster_self.empty(); }
 };
 
 // What the command line asks for.

@@ -7,6 +7,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
+#include "server/config/cluster_nodes.h"
 
 namespace bebr {
 namespace {
@@ -69,6 +70,31 @@ void CheckAddresses(const ServerConfig& config, std::vector<std::string>& errors
   }
 }
 
+void CheckCluster(const ServerConfig& config, std::vector<std::string>& errors) {
+  if (config.cluster_nodes.empty()) {
+    if (!config.cluster_self.empty()) errors.push_back("cluster_self needs cluster_nodes");
+    if (!config.cluster_key_file.empty()) errors.push_back("cluster_key_file needs cluster_nodes");
+    if (!config.cluster_ca_file.empty()) errors.push_back("cluster_ca_file needs cluster_nodes");
+    return;
+  }
+  const auto nodes = ParseClusterNodes(config.cluster_nodes);
+  if (!nodes.ok()) {
+    errors.push_back(std::string(nodes.status().message()));
+    return;
+  }
+  if (config.is_node() && !FindNode(*nodes, config.cluster_self).has_value())
+    errors.push_back(absl::StrFormat("cluster_self is \"%s\", which is no node of cluster_nodes", config.cluster_self));
+  if (!config.is_gateway() || !config.cluster_ca_file.empty() || config.allow_insecure_remote) return;
+  for (const NodePlace& node : *nodes) {
+    if (IsLoopback(node.address)) continue;
+    errors.push_back(
+        absl::StrFormat("cluster_nodes has node \"%s\" at \"%s\", another machine: give cluster_ca_file, or accept "
+                        "that the key and all "
+                        "documents go there in clear with allow_insecure_remote",
+                        node.name, node.address));
+  }
+}
+
 void CheckEndpoint(const ServerConfig& config, std::vector<std::string>& errors) {
   if (config.otlp_endpoint.empty()) {
     if (!config.otlp_ca_file.empty()) errors.push_back("otlp_ca_file needs otlp_endpoint");
@@ -81,9 +107,11 @@ void CheckEndpoint(const ServerConfig& config, std::vector<std::string>& errors)
 }  // namespace
 
 void CheckTogether(const ServerConfig& config, std::vector<std::string>& errors) {
-  if (config.data_dir.empty()) errors.push_back("data_dir is not set; give a directory, e.g. --data_dir /var/lib/bebr");
+  if (config.data_dir.empty() && !config.is_gateway())
+    errors.push_back("data_dir is not set; give a directory, e.g. --data_dir /var/lib/bebr");
   CheckAddresses(config, errors);
   CheckEndpoint(config, errors);
+  CheckCluster(config, errors);
   constexpr const char* kLevels[] = {"debug", "info", "warning", "error"};
   bool known = false;
   for (const char* level : kLevels) known |= config.log_level == level;

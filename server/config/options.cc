@@ -103,6 +103,17 @@ constexpr Option kOptions[] = {
     {"tls_client_ca_file", &C::tls_client_ca_file, 0, 0,
      "authorities (PEM) of client certificates, which are then required"},
     {"keys_file", &C::keys_file, 0, 0, "JSON file of API keys (hashes, roles); empty: every caller may do everything"},
+    {"cluster_nodes", &C::cluster_nodes, 0, 0,
+     "nodes of a cluster, NAME=HOST:PORT with commas between, the same for all its servers; empty: a server by itself"},
+    {"cluster_self", &C::cluster_self, 0, 0,
+     "the node of cluster_nodes that this server is; empty: it is a gateway over them, and holds no documents"},
+    {"cluster_key_file", &C::cluster_key_file, 0, 0,
+     "file with the API key, of the role admin, that a gateway shows to nodes; empty: none"},
+    {"cluster_ca_file", &C::cluster_ca_file, 0, 0,
+     "authorities (PEM) of the nodes' certificates, which a gateway then speaks to over TLS, with tls_cert_file as its "
+     "own certificate; empty: in plaintext"},
+    {"cluster_timeout_s", &C::cluster_timeout_s, 1, 3600,
+     "a gateway's calls to nodes may take so long where the client gives no deadline"},
 };
 
 }  // namespace

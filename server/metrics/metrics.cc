@@ -160,9 +160,24 @@ void Metrics::ObserveSearch(const SearchTimings& timings) {
   queries_per_scan_.Observe(timings.queries_in_scan);
 }
 
-void Metrics::SetEngine(Engine* engine) {
+Metrics::Node& Metrics::ForNode(const std::string& name) {
+  MutexLock lock(&nodes_mutex_);
+  const auto [entry, added] = nodes_.try_emplace(name);
+  if (!added) return entry->second;
+  auto& calls = CounterFamily(registry_, "bebr_node_calls_total");
+  entry->second = {
+      .ok = &calls.Add({{"node", name}, {"result", "ok"}}),
+      .refused = &calls.Add({{"node", name}, {"result", "refused"}}),
+      .failed = &calls.Add({{"node", name}, {"result", "failed"}}),
+      .seconds = &HistogramFamily(registry_, "bebr_node_call_seconds").Add({{"node", name}}, SecondsBuckets()),
+      .answers = &GaugeFamily(registry_, "bebr_node_answers").Add({{"node", name}})};
+  return entry->second;
+}
+
+void Metrics::SetEngine(Engine* engine, bool elsewhere) {
   MutexLock lock(&engine_mutex_);
   engine_ = engine;
+  elsewhere_ = elsewhere;
 }
 
 std::string Metrics::SerializeTimes() {
@@ -177,7 +192,7 @@ std::string Metrics::Serialize() {
   {
     // Held while reading, so that the engine does not close meanwhile.
     MutexLock lock(&engine_mutex_);
-    for (auto& family : ReadMetrics(engine_)) families.push_back(std::move(family));
+    for (auto& family : ReadMetrics(elsewhere_ ? nullptr : engine_)) families.push_back(std::move(family));
     if (engine_ != nullptr) {
       const std::vector<std::string> names = engine_->ListCollections();
       const std::set<std::string> there(names.begin(), names.end());

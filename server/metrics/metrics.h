@@ -9,6 +9,7 @@
 #include <prometheus/registry.h>
 
 #include <array>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -42,10 +43,19 @@ class Metrics {
     prometheus::Counter* sent;
   };
 
+  // The counters of a gateway's calls to one node.
+  struct Node {
+    prometheus::Counter *ok, *refused, *failed;
+    prometheus::Histogram* seconds;
+    prometheus::Gauge* answers;
+  };
+
   Metrics();
 
   // Of "/bebr.v1.SearchService/Search"; methods outside the API share one entry.
   Method& ForMethod(std::string_view path);
+  // Of the node of that name, which is one of the configuration's.
+  Node& ForNode(const std::string& name);
   void ObserveSearch(const SearchTimings& timings);
   // Calls of an API key that were refused because of one of its limits, named as in the keys file.
   prometheus::Counter& RateLimited(const std::string& key, const std::string& limit);
@@ -70,8 +80,9 @@ class Metrics {
   prometheus::Counter& Spans(bool sent) { return sent ? sent_spans_ : dropped_spans_; }
   // Something was read again: `ok` if it is in use now, else what was before stays so.
   void Reloaded(Reloadable what, bool ok);
-  // The engine whose figures are exported; null (at first, and when it closes) means that there are none.
-  void SetEngine(Engine* engine);
+  // The engine whose figures are exported; null (at first, and when it closes) means that there are none. Of an engine
+  // that is `elsewhere`, as a gateway's is, only the names of its collections are used: its nodes export the figures.
+  void SetEngine(Engine* engine, bool elsewhere = false);
   // All metrics. May take milliseconds: it measures every collection.
   std::string Serialize();
   // Of these only how long calls and the stages of searches took: no name of a collection or key is in it.
@@ -117,8 +128,11 @@ class Metrics {
   UseMetrics collections_{"collection"};
   UseMetrics keys_{"key"};
   absl::flat_hash_map<std::string, Method> methods_;  // fixed after construction
+  Mutex nodes_mutex_;
+  std::map<std::string, Node> nodes_ ABSL_GUARDED_BY(nodes_mutex_);
   Mutex engine_mutex_;
   Engine* engine_ ABSL_GUARDED_BY(engine_mutex_) = nullptr;
+  bool elsewhere_ ABSL_GUARDED_BY(engine_mutex_) = false;
 };
 
 }  // namespace bebr

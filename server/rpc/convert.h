@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "bebr/node/v1/node.pb.h"
 #include "bebr/v1/admin.pb.h"
 #include "bebr/v1/collections.pb.h"
 #include "bebr/v1/documents.pb.h"
@@ -47,6 +48,10 @@ absl::StatusOr<AttributeUpdate> ToAttributeUpdate(const v1::UpdateAttributesRequ
 absl::StatusOr<SearchRequest> ToSearchRequest(const v1::SearchRequest& request, VectorArena& arena);
 absl::StatusOr<SearchRequest> ToSearchRequest(const v1::BatchSearchRequest& request, VectorArena& arena);
 
+// A node's part of a search.
+absl::StatusOr<SearchRequest> ToSearchRequest(const node::v1::SearchRequest& request, VectorArena& arena);
+absl::StatusOr<AttributeValue> ToAttribute(const v1::AttributeValue& value);
+
 // Queries are borrowed, as those of a search.
 absl::StatusOr<CheckRequest> ToCheckRequest(const v1::CheckVersionRequest& request, VectorArena& arena);
 
@@ -66,6 +71,8 @@ void ToProto(PageDocument&& document, v1::Document* out);
 void ToProto(std::vector<SearchHit>&& hits, const v1::SearchOptions& options,
              google::protobuf::RepeatedPtrField<v1::SearchHit>* out);
 void ToProto(const SearchTimings& timings, v1::SearchTimings* out);
+void ToProto(const Coverage& coverage, v1::Coverage* out);
+void ToProto(SearchResult&& result, node::v1::SearchResponse* out);
 
 }  // namespace bebr
 

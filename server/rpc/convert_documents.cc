@@ -32,20 +32,6 @@ absl::StatusOr<AttributeScalar> ToScalar(const v1::AttributeValue& value) {
       "has no value; set one of string_value, int_value, double_value, bool_value, timestamp_value, list_value");
 }
 
-absl::StatusOr<AttributeValue> ToAttribute(const v1::AttributeValue& value) {
-  if (!value.has_list_value()) {
-    BEBR_ASSIGN_OR_RETURN(AttributeScalar scalar, ToScalar(value));
-    return ToValue(std::move(scalar));
-  }
-  AttributeList list;
-  list.reserve(value.list_value().values_size());
-  for (const v1::AttributeValue& one : value.list_value().values()) {
-    BEBR_ASSIGN_OR_RETURN(AttributeScalar scalar, ToScalar(one));
-    list.push_back(std::move(scalar));
-  }
-  return AttributeValue(std::move(list));
-}
-
 absl::StatusOr<DocumentInput> ToDocument(size_t index, const v1::Document& document, VectorArena& arena) {
   DocumentInput input;
   input.id = document.id();
@@ -120,6 +106,20 @@ void Fill(const UpsertResult& result, Response* out) {
 }
 
 }  // namespace
+
+absl::StatusOr<AttributeValue> ToAttribute(const v1::AttributeValue& value) {
+  if (!value.has_list_value()) {
+    BEBR_ASSIGN_OR_RETURN(AttributeScalar scalar, ToScalar(value));
+    return ToValue(std::move(scalar));
+  }
+  AttributeList list;
+  list.reserve(value.list_value().values_size());
+  for (const v1::AttributeValue& one : value.list_value().values()) {
+    BEBR_ASSIGN_OR_RETURN(AttributeScalar scalar, ToScalar(one));
+    list.push_back(std::move(scalar));
+  }
+  return AttributeValue(std::move(list));
+}
 
 absl::StatusOr<absl::Span<const float>> VectorArena::Read(std::string_view field, const v1::Vector& vector) {
   const std::string& bytes = vector.float16();

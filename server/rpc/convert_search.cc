@@ -3,6 +3,7 @@
 #include <tuple>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_format.h"
 #include "absl/types/span.h"
 #include "index/base/status_macros.h"
@@ -104,6 +105,7 @@ absl::StatusOr<SearchRequest> WithOptions(const std::string& collection, const v
   request.view_token = options.view_token();
   request.with_attributes = options.with_attributes();
   BEBR_RETURN_IF_ERROR(CheckItsCuts(options));
+  request.allow_partial = options.allow_partial();
   return request;
 }
 
@@ -175,6 +177,47 @@ absl::StatusOr<SearchRequest> ToSearchRequest(const v1::BatchSearchRequest& requ
   return search;
 }
 
+absl::StatusOr<SearchRequest> ToSearchRequest(const node::v1::SearchRequest& request, VectorArena& arena) {
+  BEBR_ASSIGN_OR_RETURN(SearchRequest search, WithOptions(request.collection(), request.options()));
+  search.filter = request.filter();
+  for (int i = 0; i < request.queries_size(); ++i) {
+    BEBR_ASSIGN_OR_RETURN(const auto query, arena.Read(absl::StrFormat("queries[%d]", i), request.queries(i)));
+    search.queries.push_back(query);
+  }
+  search.most_rerank = request.most_rerank();
+  search.part = true;
+  return search;
+}
+
+void ToProto(SearchResult&& result, node::v1::SearchResponse* out) {
+  absl::flat_hash_map<std::string, uint32_t> versions;
+  for (std::vector<SearchHit>& hits : result.hits) {
+    auto* list = out->add_results()->mutable_hits();
+    list->Reserve(static_cast<int>(hits.size()));
+    for (SearchHit& hit : hits) {
+      const auto [version, added] = versions.try_emplace(hit.version, out->versions_size());
+      if (added) out->add_versions(hit.version);
+      node::v1::SearchHit* target = list->Add();
+      target->set_id(std::move(hit.id));
+      target->set_key(hit.key);
+      target->set_first_key(hit.first_key);
+      target->set_score(hit.score);
+      target->set_exact(hit.score_kind == ScoreKind::kExact);
+      target->set_its(hit.its);
+      target->set_version(version->second);
+      ToProto(std::move(hit.attributes), target->mutable_attributes());
+      if (hit.explanation != nullptr) ToProto(*hit.explanation, target->mutable_explanation());
+    }
+  }
+  ToProto(result.timings, out->mutable_timings());
+  out->set_documents_scanned(result.documents_scanned);
+  out->set_rerank(static_cast<uint32_t>(result.rerank));
+  out->set_chosen(static_cast<uint32_t>(result.chosen));
+  out->set_documents(result.documents);
+  out->set_view_token(std::move(result.view_token));
+  out->set_filter_facts(std::string(result.filter_facts.begin(), result.filter_facts.end()));
+}
+
 void ToProto(std::vector<SearchHit>&& hits, const v1::SearchOptions& options,
              google::protobuf::RepeatedPtrField<v1::SearchHit>* out) {
   const absl::Span<const float> cuts = options.its_cuts().empty() ? kItsCuts : absl::MakeConstSpan(options.its_cuts());
@@ -191,6 +234,12 @@ void ToProto(std::vector<SearchHit>&& hits, const v1::SearchOptions& options,
     if (hit.group.has_value()) ToProto(*std::move(hit.group), target->mutable_group());
     if (hit.explanation != nullptr) ToProto(*hit.explanation, target->mutable_explanation());
   }
+}
+
+void ToProto(const Coverage& coverage, v1::Coverage* out) {
+  out->set_nodes(coverage.nodes);
+  out->set_answered(coverage.answered);
+  out->set_documents(coverage.documents);
 }
 
 void ToProto(const SearchTimings& timings, v1::SearchTimings* out) {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "index/engine.h"
+#include "server/rpc/node_methods.h"
 
 namespace bebr {
 
@@ -20,7 +21,7 @@ std::vector<std::string> ServicesOf(const std::vector<Method>& methods) {
 
 }  // namespace
 
-std::vector<Method> AllMethods(HealthState* health) {
+std::vector<Method> AllMethods(HealthState* health, const NodePlace* node) {
   std::vector<Method> all;
   const auto add = [&all](std::vector<Method> methods) {
     std::move(methods.begin(), methods.end(), std::back_inserter(all));
@@ -28,6 +29,11 @@ std::vector<Method> AllMethods(HealthState* health) {
   for (auto* methods : {AdminMethods, AliasMethods, BrowseMethods, CollectionMethods, DocumentMethods, SearchMethods,
                         SnapshotMethods, VersionMethods}) {
     add(methods());
+  }
+  if (node != nullptr) {
+    std::vector<Method> of_node = NodeMethods(*node, all);
+    RefuseWrites(*node, all);
+    add(std::move(of_node));
   }
   add(HealthMethods(health));
   add(ReflectionMethods(ServicesOf(all)));
@@ -51,6 +57,7 @@ FieldLimits ApiLimits() {
           {"bebr.v1.Examples.negative_ids", kMaxExamples},
           {"bebr.v1.Examples.negatives", kMaxExamples},
           {"bebr.v1.BatchSearchRequest.queries", kMaxQueriesPerRequest},
+          {"bebr.node.v1.SearchRequest.queries", kMaxQueriesPerRequest},
           {"bebr.v1.CheckVersionRequest.queries", kMaxCheckQueries},
           {"bebr.v1.CheckVersionRequest.against_queries", kMaxCheckQueries},
           {"bebr.v1.CollectionConfig.attributes", kMaxAttributeRules},

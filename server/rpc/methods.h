@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "index/types/cluster.h"
 #include "server/call/method.h"
 #include "server/call/wire_schema.h"
 #include "server/rpc/health.h"
@@ -24,8 +25,8 @@ std::vector<Method> HealthMethods(HealthState* health);
 // `services` are the names of the others.
 std::vector<Method> ReflectionMethods(std::vector<std::string> services);
 
-// All of them. `health` must outlive the calls.
-std::vector<Method> AllMethods(HealthState* health);
+// All of them, of a node of a cluster too (null: it is none). `health` must outlive the calls.
+std::vector<Method> AllMethods(HealthState* health, const NodePlace* node = nullptr);
 // How many entries the fields of the API's messages may have, as the .proto files say.
 FieldLimits ApiLimits();
 

@@ -124,6 +124,7 @@ class MetricsTest : public TlsTest {
   void Refusals();
   void Restarts();
   void Certificates();
+  void Cluster();
 
   std::set<std::string> moved_;
 };
@@ -484,6 +485,15 @@ void MetricsTest::Certificates() {
          });
 }
 
+// Those of a gateway; its node need not be there.
+void MetricsTest::Cluster() {
+  const std::string address = server_->address();
+  Start({"--cluster_nodes", "a=" + address});
+  Expect({"bebr_node_calls_total{node=\"a\",result=\"failed\"}", "bebr_node_call_seconds_count{node=\"a\"}"},
+         [&] { EXPECT_FALSE(client_->GetCollection("c").ok()); });
+  moved_.insert("bebr_node_answers");  // of a node that comes back: ClusterTest
+}
+
 TEST_F(MetricsTest, EveryOneMoves) {
   StartWith({"--max_connections", "40", "--response_timeout_s", "1", "--recall_monitor_interval_s", "1",
              "--scrub_interval_s", "1"});
@@ -501,6 +511,7 @@ TEST_F(MetricsTest, EveryOneMoves) {
   Refusals();
   Restarts();
   Certificates();
+  Cluster();
   for (const MetricInfo& info : AllMetrics()) {
     EXPECT_TRUE(moved_.count(info.name)) << info.name << ": no step of this test makes it move";
   }

@@ -37,6 +37,7 @@ struct Options {
   uint32_t keep_view = 0;
   std::string view;
   bool strict = false;
+  bool allow_partial = false;
   bool explain = false;
   uint32_t model_checksum = 0;
 };
@@ -103,6 +104,7 @@ v1::SearchOptions SearchOptionsOf(const Options& options) {
   options.probe.Set(search);
   search.set_filter(options.filter);
   search.set_strict(options.strict);
+  search.set_allow_partial(options.allow_partial);
   search.set_with_attributes(options.attributes);
   search.set_offset(options.offset);
   search.set_explain(options.explain);
@@ -133,6 +135,16 @@ template <typename Response>
 void AddFacts(const Options& options, const Response& response, nlohmann::ordered_json& json) {
   if (options.probe.any()) json["scanned_share"] = response.scanned_share();
   if (!response.view_token().empty()) json["view_token"] = response.view_token();
+  if (response.has_coverage()) json["coverage"] = ToJson(response)["coverage"];
+}
+
+template <typename Response>
+void ShowRest(const Response& response) {
+  ShowView(response.view_token());
+  const v1::Coverage& coverage = response.coverage();
+  if (coverage.answered() == coverage.nodes()) return;
+  std::fprintf(stderr, "bebr: only %u of %u nodes answered, with %llu documents\n", coverage.answered(),
+               coverage.nodes(), static_cast<unsigned long long>(coverage.documents()));
 }
 
 absl::Status RunLike(const Command& command, const Options& options) {
@@ -144,7 +156,7 @@ absl::Status RunLike(const Command& command, const Options& options) {
   Client client = command.Connect();
   BEBR_ASSIGN_OR_RETURN(const auto response, client.Search(request));
   PrintWarnings(response.warnings());
-  ShowView(response.view_token());
+  ShowRest(response);
   if (command.json) {
     nlohmann::ordered_json json{{"hits", ToJson(response)["hits"]}, {"timings", ToJson(response.timings())}};
     AddFacts(options, response, json);
@@ -180,7 +192,7 @@ absl::Status Run(const Command& command, const Options& options) {
     if (!response.view_token().empty()) view = response.view_token();
     if (begin == 0) {
       PrintWarnings(response.warnings());
-      ShowView(response.view_token());
+      ShowRest(response);
     }
     if (!command.json) ShowScanned(options, response.scanned_share());
     for (int i = 0; i < response.results_size(); ++i) {
@@ -214,6 +226,8 @@ void AddListOptions(CLI::App* verb, Options* options) {
       ->delimiter(',')
       ->allow_extra_args(false);
   verb->add_flag("--explain", options->explain, "show where each estimated score comes from");
+  verb->add_flag("--allow-partial", options->allow_partial,
+                 "of a gateway: leave out nodes that do not answer, and say how many did");
   verb->add_option("--weight", options->weights,
                    "with --fuse: how much a query counts; given once for each, in their order")
       ->allow_extra_args(false)

@@ -4,7 +4,10 @@
 
 #include <map>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "bebr/node/v1/node.pb.h"
 #include "bebr/v1/admin.pb.h"
 #include "bebr/v1/collections.pb.h"
 #include "bebr/v1/documents.pb.h"
@@ -16,18 +19,18 @@ namespace bebr {
 namespace {
 
 // What the .proto files declare is what the table has, with the same messages and the same kinds of streams.
-TEST(AllMethods, AreThoseOfTheServices) {
-  HealthState health;
+void ExpectDeclared(std::vector<Method> all, std::vector<const google::protobuf::FileDescriptor*> files) {
   std::map<std::string, Method> methods;
-  for (Method& method : AllMethods(&health)) {
+  for (Method& method : all) {
     const std::string path = method.path;
     EXPECT_TRUE(methods.emplace(path, std::move(method)).second) << path << " is there twice";
   }
   size_t declared = 0;
-  for (const auto* file : {v1::GetStatsRequest::descriptor()->file(), v1::Collection::descriptor()->file(),
-                           v1::GetRequest::descriptor()->file(), v1::SearchRequest::descriptor()->file(),
-                           grpc::health::v1::HealthCheckRequest::descriptor()->file(),
-                           grpc::reflection::v1::ServerReflectionRequest::descriptor()->file()}) {
+  files.insert(files.end(), {v1::GetStatsRequest::descriptor()->file(), v1::Collection::descriptor()->file(),
+                             v1::GetRequest::descriptor()->file(), v1::SearchRequest::descriptor()->file(),
+                             grpc::health::v1::HealthCheckRequest::descriptor()->file(),
+                             grpc::reflection::v1::ServerReflectionRequest::descriptor()->file()});
+  for (const auto* file : files) {
     for (int i = 0; i < file->service_count(); ++i) {
       for (int j = 0; j < file->service(i)->method_count(); ++j) {
         const auto* descriptor = file->service(i)->method(j);
@@ -44,6 +47,21 @@ TEST(AllMethods, AreThoseOfTheServices) {
     }
   }
   EXPECT_EQ(methods.size(), declared + 1);  // and reflection under its older name
+}
+
+TEST(AllMethods, AreThoseOfTheServices) {
+  HealthState health;
+  const NodePlace node{.name = "a", .address = "here", .last_slot = kClusterSlots - 1};
+  ExpectDeclared(AllMethods(&health), {});
+  ExpectDeclared(AllMethods(&health, &node), {node::v1::GetStateRequest::descriptor()->file()});
+}
+
+TEST(AllMethods, OfNodesNeedAnAdministratorsKey) {
+  HealthState health;
+  const NodePlace node{.name = "a", .address = "here", .last_slot = kClusterSlots - 1};
+  for (const Method& method : AllMethods(&health, &node)) {
+    EXPECT_TRUE(method.path.rfind("/bebr.node.", 0) != 0 || method.role == Role::kAdmin) << method.path;
+  }
 }
 
 TEST(AllMethods, OnlyHealthNeedsNoKey) {

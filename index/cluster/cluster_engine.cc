@@ -1,0 +1,217 @@
+#include "index/cluster/cluster_engine.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "index/base/logging.h"
+#include "index/base/stable_hash.h"
+#include "index/cluster/cluster_engine_impl.h"
+#include "index/cluster/merge.h"
+
+namespace bebr {
+namespace {
+
+constexpr absl::Duration kLookInterval = absl::Seconds(1);
+
+// Whether an error tells of the node and not of what was asked.
+bool IsOfNode(absl::StatusCode code) {
+  switch (code) {
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kNotFound:
+    case absl::StatusCode::kAlreadyExists:
+    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kCancelled:
+      return false;
+    default:
+      return true;
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<Engine> MakeClusterEngine(std::vector<ClusterMember> members) {
+  return std::make_unique<ClusterEngine>(std::move(members));
+}
+
+ClusterEngine::ClusterEngine(std::vector<ClusterMember> members)
+    : members_(std::move(members)), states_(members_.size(), absl::UnavailableError("has not answered yet")) {
+  for (size_t m = 0; m < members_.size(); ++m) {
+    for (uint32_t slot = members_[m].place.first_slot; slot <= members_[m].place.last_slot; ++slot)
+      member_of_slot_[slot] = static_cast<uint8_t>(m);
+  }
+  Look();
+  watch_ = std::thread([this] { KeepLooking(); });
+}
+
+ClusterEngine::~ClusterEngine() {
+  {
+    MutexLock lock(&mutex_);
+    ending_ = true;
+    changed_.NotifyAll();
+  }
+  watch_.join();
+  MutexLock lock(&mutex_);
+  while (detached_ > 0) changed_.Wait(&mutex_);
+}
+
+void ClusterEngine::Detach(std::function<void()> work) {
+  {
+    MutexLock lock(&mutex_);
+    ++detached_;
+  }
+  std::thread([this, work = std::move(work)] {
+    work();
+    MutexLock lock(&mutex_);
+    --detached_;
+    changed_.NotifyAll();
+  }).detach();
+}
+
+void ClusterEngine::ForEach(const std::function<void(size_t)>& body) const {
+  std::vector<std::thread> threads;
+  for (size_t node = 1; node < members_.size(); ++node) threads.emplace_back([&body, node] { body(node); });
+  body(0);
+  for (std::thread& thread : threads) thread.join();
+}
+
+void ClusterEngine::Look() {
+  std::vector<absl::StatusOr<NodeState>> states(members_.size(), absl::UnknownError(""));
+  ForEach([&](size_t node) { states[node] = members_[node].node->State(); });
+  MutexLock lock(&mutex_);
+  std::set<std::string> collections;
+  bool all = true;
+  std::map<std::string, std::string> aliases;
+  for (size_t node = 0; node < states.size(); ++node) {
+    const absl::StatusOr<NodeState>& state = states[node];
+    if (state.ok() != states_[node].ok() || (!state.ok() && state.status() != states_[node].status())) {
+      LogInfo("node {} at {}: {}", members_[node].place.name, members_[node].place.address,
+              state.ok() ? "answers" : std::string(state.status().message()));
+    }
+    all &= state.ok();
+    if (!state.ok()) continue;
+    collections.insert(state->collections.begin(), state->collections.end());
+    for (const Alias& alias : state->aliases) aliases.try_emplace(alias.name, alias.collection);
+  }
+  // What only a node that does not answer now may know stays known.
+  if (!all) collections.insert(collections_.begin(), collections_.end());
+  if (!all) aliases.insert(aliases_.begin(), aliases_.end());
+  collections_.assign(collections.begin(), collections.end());
+  aliases_ = std::move(aliases);
+  states_ = std::move(states);
+}
+
+void ClusterEngine::KeepLooking() {
+  for (;;) {
+    {
+      MutexLock lock(&mutex_);
+      if (!ending_) changed_.WaitFor(&mutex_, kLookInterval);
+      if (ending_) return;
+    }
+    Look();
+  }
+}
+
+absl::Status ClusterEngine::FirstError(absl::Span<const size_t> nodes, absl::Span<const absl::Status> outcomes) const {
+  absl::Status error;
+  size_t of = 0;
+  bool some_ok = false;
+  for (size_t i = 0; i < outcomes.size(); ++i) {
+    some_ok |= outcomes[i].ok();
+    if (outcomes[i].ok() || (!error.ok() && (IsOfNode(outcomes[i].code()) || !IsOfNode(error.code())))) continue;
+    error = outcomes[i];
+    of = nodes.empty() ? i : nodes[i];
+  }
+  // What is wrong with the request is so for all nodes alike.
+  return error.ok() || (!some_ok && !IsOfNode(error.code())) ? error : OfNode(of, error);
+}
+
+absl::Status ClusterEngine::OfNode(size_t node, const absl::Status& error) const {
+  const NodePlace& place = members_[node].place;
+  absl::Status named(error.code(), absl::StrFormat("node %s (%s): %s", place.name, place.address, error.message()));
+  error.ForEachPayload([&](absl::string_view type, const absl::Cord& payload) { named.SetPayload(type, payload); });
+  return named;
+}
+
+absl::Status ClusterEngine::StateOf(size_t node) {
+  MutexLock lock(&mutex_);
+  return states_[node].status();
+}
+
+size_t ClusterEngine::NodeOf(std::string_view id) const { return member_of_slot_[StableHash(id) % kClusterSlots]; }
+
+std::vector<std::vector<size_t>> ClusterEngine::Split(absl::Span<const std::string> ids) const {
+  std::vector<std::vector<size_t>> of_node(members_.size());
+  for (size_t i = 0; i < ids.size(); ++i) of_node[NodeOf(ids[i])].push_back(i);
+  return of_node;
+}
+
+std::vector<std::string> ClusterEngine::ListCollections() {
+  MutexLock lock(&mutex_);
+  return collections_;
+}
+
+std::vector<UnavailableCollection> ClusterEngine::UnavailableCollections() {
+  MutexLock lock(&mutex_);
+  std::map<std::string, std::string> reasons;
+  for (size_t node = 0; node < states_.size(); ++node) {
+    const std::string& name = members_[node].place.name;
+    if (!states_[node].ok()) {
+      for (const std::string& collection : collections_)
+        reasons.try_emplace(collection, absl::StrFormat("node %s: %s", name, states_[node].status().message()));
+      continue;
+    }
+    for (const UnavailableCollection& one : states_[node]->unavailable)
+      reasons.try_emplace(one.name, absl::StrFormat("node %s: %s", name, one.reason));
+  }
+  std::vector<UnavailableCollection> unavailable;
+  for (const auto& [collection, reason] : reasons) unavailable.push_back({collection, reason});
+  return unavailable;
+}
+
+std::vector<ReadOnlyCollection> ClusterEngine::ReadOnlyCollections() {
+  MutexLock lock(&mutex_);
+  std::vector<ReadOnlyCollection> all;
+  for (size_t node = 0; node < states_.size(); ++node) {
+    if (!states_[node].ok()) continue;
+    for (const ReadOnlyCollection& one : states_[node]->read_only)
+      all.push_back({one.name, absl::StrFormat("node %s: %s", members_[node].place.name, one.reason)});
+  }
+  return all;
+}
+
+std::vector<DamagedCollection> ClusterEngine::DamagedCollections() {
+  MutexLock lock(&mutex_);
+  std::vector<DamagedCollection> all;
+  for (size_t node = 0; node < states_.size(); ++node) {
+    if (!states_[node].ok()) continue;
+    for (const DamagedCollection& one : states_[node]->damaged)
+      all.push_back({one.name, absl::StrFormat("node %s: %s", members_[node].place.name, one.reason)});
+  }
+  return all;
+}
+
+std::vector<Alias> ClusterEngine::ListAliases() {
+  MutexLock lock(&mutex_);
+  std::vector<Alias> all;
+  for (const auto& [alias, collection] : aliases_) all.push_back({alias, collection});
+  return all;
+}
+
+std::string ClusterEngine::Resolve(std::string_view name) {
+  MutexLock lock(&mutex_);
+  const auto alias = aliases_.find(std::string(name));
+  return alias == aliases_.end() ? std::string(name) : alias->second;
+}
+
+EngineStats ClusterEngine::Stats() {
+  MutexLock lock(&mutex_);
+  std::vector<EngineStats> parts;
+  for (const auto& state : states_) {
+    if (state.ok()) parts.push_back(state->stats);
+  }
+  return MergeStats(parts);
+}
+
+}  // namespace bebr

@@ -1,0 +1,178 @@
+// The class behind cluster_engine.h; its methods are in the files that are named here.
+#ifndef BEBR_INDEX_CLUSTER_CLUSTER_ENGINE_IMPL_H_
+#define BEBR_INDEX_CLUSTER_CLUSTER_ENGINE_IMPL_H_
+
+#include <array>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/string_view.h"
+#include "index/base/mutex.h"
+#include "index/cluster/cluster_engine.h"
+#include "index/cluster/node.h"
+#include "index/cluster/write_order.h"
+#include "index/engine.h"
+
+namespace bebr {
+
+// What one node has of an upsert: cluster_upsert.cc.
+struct Share;
+
+// What MakeClusterEngine makes: its comment says how it works.
+class ClusterEngine final : public Engine {
+ public:
+  explicit ClusterEngine(std::vector<ClusterMember> members);
+  ~ClusterEngine() override;
+
+  void SetLimits(const EngineOptions&) override {}
+
+  // cluster_admin.cc
+  absl::Status CreateCollection(const CollectionConfig& config, std::string_view model_file) override;
+  absl::Status DeleteCollection(std::string_view name) override;
+  absl::StatusOr<CollectionInfo> GetCollection(std::string_view name) override;
+  absl::Status AddVersion(std::string_view collection, const VersionConfig& config,
+                          std::string_view model_file) override;
+  absl::Status PromoteVersion(std::string_view collection, std::string_view version, std::string_view expected_default,
+                              bool force) override;
+  absl::Status RetireVersion(std::string_view collection, std::string_view version) override;
+  absl::Status StartBackfill(std::string_view collection, std::string_view version, uint64_t documents_per_s) override;
+  absl::Status StopBackfill(std::string_view collection, std::string_view version) override;
+  absl::StatusOr<VersionCheck> CheckVersion(std::string_view collection, const CheckRequest& request) override;
+  absl::Status SetAlias(std::string_view alias, std::string_view collection,
+                        std::optional<std::string_view> expected) override;
+  absl::Status DeleteAlias(std::string_view alias) override;
+  absl::StatusOr<SnapshotInfo> CreateSnapshot(std::string_view collection, std::string_view name) override;
+  absl::StatusOr<std::vector<SnapshotInfo>> ListSnapshots(std::string_view collection) override;
+  std::map<std::string, absl::Time> NewestSnapshots() override { return {}; }
+  absl::Status RestoreSnapshot(std::string_view collection, std::string_view name,
+                               std::string_view new_collection) override;
+  absl::Status DeleteSnapshot(std::string_view collection, std::string_view name) override;
+  absl::StatusOr<MemoryUse> EstimateMemory(std::string_view collection, uint64_t documents, double id_bytes,
+                                           const AttributeLoad& attributes) override;
+
+  // cluster_engine.cc: from what the nodes said last.
+  std::vector<std::string> ListCollections() override;
+  std::vector<UnavailableCollection> UnavailableCollections() override;
+  std::vector<ReadOnlyCollection> ReadOnlyCollections() override;
+  std::vector<DamagedCollection> DamagedCollections() override;
+  std::vector<Alias> ListAliases() override;
+  std::string Resolve(std::string_view name) override;
+  EngineStats Stats() override;
+
+  // cluster_upsert.cc
+  void Upsert(UpsertRequest request, absl::AnyInvocable<void(absl::StatusOr<UpsertResult>)> done) override;
+
+  // cluster_changes.cc
+  void Delete(std::string_view collection, std::vector<std::string> ids,
+              absl::AnyInvocable<void(absl::StatusOr<ChangeResult>)> done) override;
+  void DeleteByFilter(const FilteredDeletion& request,
+                      absl::AnyInvocable<void(absl::StatusOr<ChangeResult>)> done) override;
+  void UpdateAttributes(AttributeUpdate update, absl::AnyInvocable<void(absl::StatusOr<ChangeResult>)> done) override;
+
+  // cluster_search.cc
+  void Search(SearchRequest request, absl::AnyInvocable<void(absl::StatusOr<SearchResult>)> done) override;
+
+  // cluster_read.cc
+  absl::StatusOr<std::vector<Document>> Get(std::string_view collection, absl::Span<const std::string> ids,
+                                            bool with_embeddings) override;
+  absl::StatusOr<Page> Scroll(const PageRequest& request) override;
+  absl::StatusOr<CountResult> Count(const CountRequest& request) override;
+  absl::StatusOr<FacetResult> Facets(const FacetRequest& request) override;
+  absl::StatusOr<std::vector<float>> Recommend(const ExampleRequest& request) override;
+  void ReleaseView(const std::string& view_token) override;
+
+ private:
+  // Of several nodes' errors the one to return: what is wrong with the request before what is wrong with a node, which
+  // is then named. OK if there is none.
+  absl::Status FirstError(absl::Span<const absl::Status> of_nodes) const { return FirstError({}, of_nodes); }
+  // The same of these nodes, which were asked alone; none: of all.
+  absl::Status FirstError(absl::Span<const size_t> nodes, absl::Span<const absl::Status> outcomes) const;
+  // The error, naming the node.
+  absl::Status OfNode(size_t node, const absl::Status& error) const;
+
+  // What `call` returns for every node, called at the same time on threads of their own; or the error.
+  template <typename Result>
+  absl::StatusOr<std::vector<Result>> FromAll(const std::function<absl::StatusOr<Result>(Engine&)>& call) {
+    std::vector<absl::StatusOr<Result>> answers(members_.size(), absl::UnknownError(""));
+    ForEach([&](size_t node) { answers[node] = call(members_[node].node->engine()); });
+    std::vector<absl::Status> errors;
+    for (const auto& answer : answers) errors.push_back(answer.status());
+    if (absl::Status error = FirstError(errors); !error.ok()) return error;
+    std::vector<Result> results;
+    for (auto& answer : answers) results.push_back(*std::move(answer));
+    return results;
+  }
+  // Calls body(0) to body(nodes - 1) at the same time; returns when all calls have.
+  void ForEach(const std::function<void(size_t)>& body) const;
+
+  // A view of all nodes has a token of each, in one: of every node its own (none where it is empty), and the other way.
+  std::vector<std::string> TokensOf(std::string_view token) const;
+  static std::string JoinTokens(const std::vector<std::string>& tokens);
+
+  // How a node answered last.
+  absl::Status StateOf(size_t node);
+
+  size_t NodeOf(std::string_view id) const;
+  // The numbers of the ids that each node has.
+  std::vector<std::vector<size_t>> Split(absl::Span<const std::string> ids) const;
+
+  // Changes something on every node: on none if one does not answer. `enough` is the error that says that the node has
+  // it already: it is one only if all nodes say so. `what` is what the error then tells of: "collection \"c\"".
+  absl::Status OnEvery(std::string_view what, absl::StatusCode enough,
+                       const std::function<absl::Status(size_t node)>& change, std::vector<size_t> order = {});
+  // What each node has of an upsert.
+  std::vector<Share> SharesOf(UpsertRequest request) const;
+  // Of a write to these nodes: what is to be said where some have failed.
+  absl::Status WriteError(absl::Span<const size_t> nodes, absl::Span<const absl::Status> outcomes) const;
+
+  using BeginChange =
+      std::function<void(Engine&, std::vector<std::string>, absl::AnyInvocable<void(absl::StatusOr<ChangeResult>)>)>;
+  using BeginFiltered = std::function<void(Engine&, absl::AnyInvocable<void(absl::StatusOr<ChangeResult>)>)>;
+  // A change of the documents with these ids, by a call of each node that has some of them, with those.
+  void ChangeByIds(std::vector<std::string> ids, const BeginChange& begin,
+                   absl::AnyInvocable<void(absl::StatusOr<ChangeResult>)> done);
+  // A change of the documents that a filter selects, by a call of every node, once they have been counted.
+  // Of attributes the change is checked first.
+  void ChangeByFilter(const CountRequest& selected, size_t limit, BeginFiltered begin,
+                      absl::AnyInvocable<void(absl::StatusOr<ChangeResult>)> done,
+                      std::optional<AttributeChange> change = std::nullopt);
+  absl::Status CheckChangeOf(std::string_view collection, AttributeChange change);
+  // What is to be said of the filter of such a change, or why it is refused, as one engine would.
+  absl::StatusOr<std::vector<std::string>> CheckFiltered(const CountRequest& request, size_t limit);
+
+  // Asks the nodes how they are, at the same time.
+  void Look();
+  void KeepLooking();
+  // Runs work on a thread of its own; the end waits for it.
+  void Detach(std::function<void()> work);
+
+  class UpsertCall;
+  class ChangeCall;
+  class SearchCall;
+  class FusedCall;
+
+  const std::vector<ClusterMember> members_;
+  std::array<uint8_t, kClusterSlots> member_of_slot_{};
+  WriteOrder order_;
+
+  Mutex mutex_;
+  CondVar changed_;
+  std::vector<absl::StatusOr<NodeState>> states_ ABSL_GUARDED_BY(mutex_);  // by node, as it answered last
+  std::map<std::string, std::string> aliases_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::string> collections_ ABSL_GUARDED_BY(mutex_);  // that some node has
+  bool ending_ ABSL_GUARDED_BY(mutex_) = false;
+  size_t detached_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::thread watch_;
+};
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_CLUSTER_CLUSTER_ENGINE_IMPL_H_

@@ -1,0 +1,136 @@
+// Reads of a ClusterEngine.
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "index/base/status_macros.h"
+#include "index/cluster/cluster_engine_impl.h"
+#include "index/cluster/merge.h"
+#include "index/request/recommend.h"
+
+namespace bebr {
+
+absl::StatusOr<std::vector<Document>> ClusterEngine::Get(std::string_view collection, absl::Span<const std::string> ids,
+                                                         bool with_embeddings) {
+  const std::vector<std::vector<size_t>> of_node = Split(ids);
+  // With no id at all one node says what there is to say.
+  const auto is_asked = [&](size_t node) { return !of_node[node].empty() || (ids.empty() && node == 0); };
+  std::vector<absl::StatusOr<std::vector<Document>>> answers(members_.size(), std::vector<Document>());
+  ForEach([&](size_t node) {
+    if (!is_asked(node)) return;
+    std::vector<std::string> asked;
+    for (const size_t i : of_node[node]) asked.push_back(ids[i]);
+    answers[node] = members_[node].node->engine().Get(collection, asked, with_embeddings);
+  });
+  std::vector<size_t> nodes;
+  std::vector<absl::Status> errors;
+  for (size_t node = 0; node < answers.size(); ++node) {
+    if (!is_asked(node)) continue;
+    nodes.push_back(node);
+    errors.push_back(answers[node].status());
+  }
+  BEBR_RETURN_IF_ERROR(FirstError(nodes, errors));
+  std::vector<size_t> next(members_.size());
+  std::vector<Document> documents;
+  for (const std::string& id : ids) {
+    const size_t node = NodeOf(id);
+    std::vector<Document>& found = *answers[node];
+    if (next[node] < found.size() && found[next[node]].id == id) documents.push_back(std::move(found[next[node]++]));
+  }
+  return documents;
+}
+
+absl::StatusOr<Page> ClusterEngine::Scroll(const PageRequest& request) {
+  PageRequest part = request;
+  part.part = true;
+  part.strict = false;
+  const std::vector<std::string> tokens = TokensOf(request.view_token);
+  std::vector<absl::StatusOr<Page>> answers(members_.size(), absl::UnknownError(""));
+  ForEach([&](size_t node) {
+    PageRequest own = part;
+    own.view_token = tokens[node];
+    answers[node] = members_[node].node->engine().Scroll(own);
+  });
+  std::vector<absl::Status> errors;
+  std::vector<std::string> kept;
+  std::vector<Page> parts;
+  for (auto& answer : answers) {
+    errors.push_back(answer.status());
+    kept.push_back(answer.ok() ? answer->view_token : "");
+    if (answer.ok()) parts.push_back(*std::move(answer));
+  }
+  const std::string token = JoinTokens(kept);
+  const absl::Status error = FirstError(errors);
+  absl::StatusOr<Page> page = error.ok() ? MergePages(request, std::move(parts)) : absl::StatusOr<Page>(error);
+  if (!page.ok() && request.view_token.empty()) ReleaseView(token);
+  if (page.ok()) page->view_token = token;
+  return page;
+}
+
+absl::StatusOr<CountResult> ClusterEngine::Count(const CountRequest& request) {
+  CountRequest part = request;
+  part.part = true;
+  part.strict = false;
+  BEBR_ASSIGN_OR_RETURN(const std::vector<CountResult> parts,
+                        FromAll<CountResult>([&](Engine& engine) { return engine.Count(part); }));
+  return MergeCounts(request, parts);
+}
+
+absl::StatusOr<FacetResult> ClusterEngine::Facets(const FacetRequest& request) {
+  FacetRequest part = request;
+  part.part = true;
+  part.strict = false;
+  BEBR_ASSIGN_OR_RETURN(std::vector<FacetResult> parts,
+                        FromAll<FacetResult>([&](Engine& engine) { return engine.Facets(part); }));
+  return MergeFacets(request, std::move(parts));
+}
+
+absl::StatusOr<std::vector<float>> ClusterEngine::Recommend(const ExampleRequest& request) {
+  BEBR_ASSIGN_OR_RETURN(const CollectionInfo info, GetCollection(request.collection));
+  const std::string& wanted = request.version.empty() ? info.default_version : request.version;
+  std::vector<std::string> known;
+  for (const VersionInfo& version : info.versions) {
+    if (version.state == VersionState::kRetired) continue;
+    if (version.name == wanted) {
+      const ExampleSpace space{
+          .collection = info.name,
+          .version = version.name,
+          .embedding = version.same_embeddings_as.empty() ? version.name : version.same_embeddings_as,
+          .input_dims = version.input_dims,
+          .metric = version.metric,
+          .keeps_floats = info.store_floats != FloatStorage::kNone};
+      return QueryOf(space, request, [&](const std::vector<std::string>& ids) {
+        return Get(request.collection, ids, /*with_embeddings=*/true);
+      });
+    }
+    known.push_back(version.name);
+  }
+  return absl::NotFoundError(absl::StrFormat("collection \"%s\" has no version \"%s\"; it has: %s", info.name, wanted,
+                                             absl::StrJoin(known, ", ")));
+}
+
+std::vector<std::string> ClusterEngine::TokensOf(std::string_view token) const {
+  if (token.empty()) return std::vector<std::string>(members_.size());
+  std::vector<std::string> tokens = absl::StrSplit(std::string(token), '.');
+  // Of a token that is none of ours every node says so.
+  if (tokens.size() != members_.size()) tokens.assign(members_.size(), std::string(token));
+  return tokens;
+}
+
+std::string ClusterEngine::JoinTokens(const std::vector<std::string>& tokens) {
+  const bool none = std::all_of(tokens.begin(), tokens.end(), [](const std::string& token) { return token.empty(); });
+  return none ? "" : absl::StrJoin(tokens, ".");
+}
+
+void ClusterEngine::ReleaseView(const std::string& view_token) {
+  if (view_token.empty()) return;
+  const std::vector<std::string> tokens = TokensOf(view_token);
+  for (size_t node = 0; node < tokens.size(); ++node) {
+    if (!tokens[node].empty()) members_[node].node->engine().ReleaseView(tokens[node]);
+  }
+}
+
+}  // namespace bebr

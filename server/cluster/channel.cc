@@ -1,0 +1,95 @@
+#include "server/cluster/channel.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "index/base/file.h"
+#include "index/base/status_macros.h"
+
+namespace bebr {
+namespace {
+
+constexpr absl::Duration kLookForGone = absl::Milliseconds(20);
+// A node that does not answer pings is known to be gone; nodes take one each keepalive_min_interval_s.
+constexpr int kPingMs = 30 * 1000;
+constexpr int kPingTimeoutMs = 10 * 1000;
+constexpr int kMaxBackoffMs = 2 * 1000;  // between attempts to connect
+
+absl::Status Read(const char* option, const std::string& file, std::string& out) {
+  if (file.empty()) return absl::OkStatus();
+  absl::StatusOr<std::string> text = ReadFile(file);
+  if (!text.ok()) return absl::InvalidArgumentError(absl::StrCat(option, " ", text.status().message()));
+  out = *std::move(text);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<NodeCredentials> ReadNodeCredentials(const ServerConfig& config) {
+  NodeCredentials credentials{.channel = grpc::InsecureChannelCredentials(),
+                              .timeout = absl::Seconds(config.cluster_timeout_s)};
+  BEBR_RETURN_IF_ERROR(Read("cluster_key_file", config.cluster_key_file, credentials.key));
+  credentials.key = std::string(absl::StripAsciiWhitespace(credentials.key));
+  if (!config.cluster_key_file.empty() && credentials.key.empty())
+    return absl::InvalidArgumentError(
+        absl::StrCat("cluster_key_file \"", config.cluster_key_file, "\" is empty; it holds the key"));
+  if (config.cluster_ca_file.empty()) return credentials;
+  grpc::SslCredentialsOptions ssl;
+  BEBR_RETURN_IF_ERROR(Read("cluster_ca_file", config.cluster_ca_file, ssl.pem_root_certs));
+  BEBR_RETURN_IF_ERROR(Read("tls_cert_file", config.tls_cert_file, ssl.pem_cert_chain));
+  BEBR_RETURN_IF_ERROR(Read("tls_key_file", config.tls_key_file, ssl.pem_private_key));
+  credentials.channel = grpc::SslCredentials(ssl);
+  return credentials;
+}
+
+std::shared_ptr<grpc::Channel> ConnectTo(const NodePlace& place, const NodeCredentials& credentials) {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(-1);  // the nodes limit what they send
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kPingMs);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kPingTimeoutMs);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kMaxBackoffMs);
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  return grpc::CreateCustomChannel(place.address, credentials.channel, arguments);
+}
+
+Canceller::Canceller() : thread_([this] { Run(); }) {}
+
+Canceller::~Canceller() {
+  {
+    MutexLock lock(&mutex_);
+    ending_ = true;
+    changed_.NotifyAll();
+  }
+  thread_.join();
+}
+
+std::list<Canceller::Watched>::iterator Canceller::Watch(grpc::ClientContext* context,
+                                                         std::shared_ptr<std::atomic<bool>> cancelled) {
+  MutexLock lock(&mutex_);
+  if (calls_.empty()) changed_.NotifyAll();
+  return calls_.emplace(calls_.end(), context, std::move(cancelled));
+}
+
+void Canceller::Forget(std::list<Watched>::iterator call) {
+  MutexLock lock(&mutex_);
+  calls_.erase(call);
+}
+
+void Canceller::Run() {
+  MutexLock lock(&mutex_);
+  while (!ending_) {
+    if (calls_.empty()) {
+      changed_.Wait(&mutex_);
+    } else {
+      changed_.WaitFor(&mutex_, kLookForGone);
+    }
+    for (const auto& [context, cancelled] : calls_) {
+      if (cancelled != nullptr && *cancelled) context->TryCancel();
+    }
+  }
+}
+
+}  // namespace bebr

@@ -1,0 +1,20 @@
+// The engine of a gateway.
+#ifndef BEBR_SERVER_CLUSTER_GATEWAY_ENGINE_H_
+#define BEBR_SERVER_CLUSTER_GATEWAY_ENGINE_H_
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "index/engine.h"
+#include "server/config/config.h"
+#include "server/metrics/metrics.h"
+
+namespace bebr {
+
+// Over the nodes of cluster_nodes, whether they answer now or not. INVALID_ARGUMENT names a file of the configuration.
+// `metrics` must outlive it.
+absl::StatusOr<std::unique_ptr<Engine>> OpenGateway(const ServerConfig& config, Metrics* metrics);
+
+}  // namespace bebr
+
+#endif  // BEBR_SERVER_CLUSTER_GATEWAY_ENGINE_H_

@@ -1,0 +1,555 @@
+// A cluster of engines against one engine with the same documents: id for id, score for score.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <bit>
+#include <map>
+#include <random>
+
+#include "absl/strings/str_cat.h"
+#include "index/cluster/cluster_engine.h"
+#include "tests/support/engine_calls.h"
+#include "tests/support/test_models.h"
+
+namespace bebr::testing {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+constexpr uint32_t kDims = 20;
+
+// An engine of this process as a node; it answers or does not, as the test will.
+class LocalNode final : public ClusterNode {
+ public:
+  explicit LocalNode(Engine* engine) : engine_(engine) {}
+  Engine& engine() override { return *engine_; }
+  absl::StatusOr<NodeState> State() override {
+    if (down) return absl::UnavailableError("does not answer");
+    NodeState state;
+    state.collections = engine_->ListCollections();
+    state.aliases = engine_->ListAliases();
+    state.stats = engine_->Stats();
+    return state;
+  }
+  std::atomic<bool> down{false};
+
+ private:
+  Engine* const engine_;
+};
+
+// One engine, and a cluster that gets the same calls.
+class Pair {
+ public:
+  explicit Pair(size_t nodes) : one_(Open()) {
+    std::vector<ClusterMember> members;
+    for (size_t n = 0; n < nodes; ++n) {
+      engines_.push_back(Open());
+      const auto first = static_cast<uint32_t>(kClusterSlots * n / nodes);
+      const auto end = static_cast<uint32_t>(kClusterSlots * (n + 1) / nodes);
+      auto node = std::make_unique<LocalNode>(engines_.back().get());
+      nodes_.push_back(node.get());
+      members.push_back({{absl::StrCat("n", n), "here", first, end - 1}, std::move(node)});
+    }
+    cluster_ = MakeClusterEngine(std::move(members));
+  }
+  Engine& one() { return *one_; }
+  Engine& cluster() { return *cluster_; }
+  Engine& node(size_t n) { return *engines_[n]; }
+  LocalNode& node_of(size_t n) { return *nodes_[n]; }
+
+  void Create(const CollectionConfig& config, const std::string& model) {
+    for (Engine* engine : {one_.get(), cluster_.get()}) {
+      const absl::Status created = engine->CreateCollection(config, model);
+      ASSERT_TRUE(created.ok()) << created;
+    }
+  }
+
+ private:
+  std::unique_ptr<Engine> Open() {
+    directories_.push_back(std::make_unique<TemporaryDirectory>());
+    return *Engine::Open({.data_dir = directories_.back()->path(), .threads = 1});
+  }
+
+  std::vector<std::unique_ptr<TemporaryDirectory>> directories_;
+  std::unique_ptr<Engine> one_;
+  std::vector<std::unique_ptr<Engine>> engines_;
+  std::vector<LocalNode*> nodes_;
+  std::unique_ptr<Engine> cluster_;
+};
+
+std::string Text(const Attributes& attributes) {
+  std::string text;
+  for (const auto& [name, value] : attributes) absl::StrAppend(&text, name, "#", value.index(), " ");
+  return text;
+}
+
+// All that an answer says and that does not depend on where documents lie.
+std::vector<std::string> Lines(const absl::StatusOr<SearchResult>& result) {
+  if (!result.ok()) return {result.status().ToString()};
+  std::vector<std::string> lines = result->warnings;
+  for (const auto& list : result->hits) {
+    lines.push_back("list");
+    for (const SearchHit& hit : list) {
+      lines.push_back(absl::StrCat(hit.id, " ", absl::Hex(std::bit_cast<uint32_t>(hit.score)), " ",
+                                   static_cast<int>(hit.score_kind), " ", absl::Hex(std::bit_cast<uint32_t>(hit.its)),
+                                   " ", hit.version, " ", Text(hit.attributes),
+                                   hit.explanation != nullptr ? hit.explanation->estimate : 0));
+    }
+  }
+  return lines;
+}
+
+std::vector<std::string> Lines(const absl::StatusOr<Page>& page) {
+  if (!page.ok()) return {page.status().ToString()};
+  std::vector<std::string> lines = page->warnings;
+  for (const PageDocument& entry : page->documents)
+    lines.push_back(absl::StrCat(entry.document.id, " ", Text(entry.document.attributes),
+                                 entry.document.embeddings.size(), " ", entry.codes.size()));
+  lines.push_back(absl::StrCat("next ", page->next));
+  return lines;
+}
+
+std::vector<std::string> Lines(const absl::StatusOr<FacetResult>& result) {
+  if (!result.ok()) return {result.status().ToString()};
+  std::vector<std::string> lines = result->warnings;
+  for (const Facet& facet : result->facets) {
+    Attributes one;
+    one["value"] = facet.value;
+    lines.push_back(absl::StrCat(Text(one), facet.documents));
+  }
+  lines.push_back(absl::StrCat(result->values, " ", result->documents, " ", result->with_attribute));
+  return lines;
+}
+
+std::vector<std::string> Lines(const absl::StatusOr<CountResult>& result) {
+  if (!result.ok()) return {result.status().ToString()};
+  std::vector<std::string> lines = result->warnings;
+  lines.push_back(absl::StrCat(result->documents));
+  return lines;
+}
+
+std::vector<std::string> Lines(absl::StatusOr<UpsertResult> result) {
+  if (!result.ok()) return {result.status().ToString()};
+  std::vector<std::string> lines = {absl::StrCat(result->documents, " ", result->created)};
+  for (auto* ids : {&result->unknown_ids, &result->skipped_ids}) {
+    std::sort(ids->begin(), ids->end());
+    lines.insert(lines.end(), ids->begin(), ids->end());
+    lines.push_back("-");
+  }
+  for (const DocumentProblem& problem : result->problems)
+    lines.push_back(absl::StrCat(problem.index, " ", problem.id, " ", problem.status.ToString()));
+  return lines;
+}
+
+std::vector<std::string> Lines(absl::StatusOr<ChangeResult> result) {
+  if (!result.ok()) return {result.status().ToString()};
+  std::vector<std::string> lines = result->warnings;
+  std::sort(result->unknown_ids.begin(), result->unknown_ids.end());
+  lines.insert(lines.end(), result->unknown_ids.begin(), result->unknown_ids.end());
+  lines.push_back(absl::StrCat(result->documents));
+  return lines;
+}
+
+// The outcome of an asynchronous call.
+template <typename Result, typename Call>
+absl::StatusOr<Result> Await(const Call& call) {
+  auto outcome = std::make_shared<std::promise<absl::StatusOr<Result>>>();
+  call([outcome](absl::StatusOr<Result> result) { outcome->set_value(std::move(result)); });
+  return outcome->get_future().get();
+}
+
+struct Shape {
+  size_t nodes;
+  Metric metric;
+};
+
+class ClusterTest : public ::testing::TestWithParam<Shape> {
+ protected:
+  size_t Number(size_t most) { return std::uniform_int_distribution<size_t>(0, most)(random_); }
+  bool Sometimes(size_t of = 2) { return Number(of - 1) == 0; }
+  template <typename Value>
+  const Value& Some(const std::vector<Value>& values) {
+    return values[Number(values.size() - 1)];
+  }
+
+  void SetUp() override {
+    pair_.Create({.name = "c", .store_floats = FloatStorage::kFloat32, .shards = 3},
+                 RandomModelFile(kDims, *ParseCodeSpec("40x3+24x1"), 4, 1, GetParam().metric));
+  }
+
+  // Few different rows, so that scores are equal and ids decide.
+  const std::vector<float>& Row() { return Some(rows_); }
+  std::string Id() { return absl::StrCat("d", Number(400)); }
+  Attributes SomeAttributes() {
+    Attributes attributes;
+    if (Sometimes()) attributes["n"] = static_cast<int64_t>(Number(20));
+    if (Sometimes(3)) attributes["n"] = 0.5 * static_cast<double>(Number(20));
+    if (Sometimes()) attributes["name"] = absl::StrCat("name ", Number(5));
+    if (Sometimes(8)) attributes["name"] = std::string(300, 'x');  // stored only
+    if (Sometimes(3)) attributes["tags"] = AttributeList{absl::StrCat("t", Number(4)), absl::StrCat("t", Number(4))};
+    if (Sometimes(300)) attributes["rare"] = true;
+    if (Sometimes(300)) attributes["rare_time"] = Timestamp{static_cast<int64_t>(Number(9))};
+    return attributes;
+  }
+
+  void Upsert() {
+    const size_t count = Sometimes() ? 1 : Number(60) + 1;
+    UpsertRequest request{.collection = "c"};
+    const UpsertMode modes[] = {UpsertMode::kReplace, UpsertMode::kMerge, UpsertMode::kReplaceAll};
+    request.mode = modes[Sometimes(3) ? Number(2) : 0];
+    request.only_if_absent = request.mode != UpsertMode::kMerge && Sometimes(5);
+    request.partial = Sometimes(3);
+    for (size_t i = 0; i < count; ++i) {
+      DocumentInput& document = request.documents.emplace_back();
+      document.id = Sometimes(300) ? "" : Id();
+      if (request.mode != UpsertMode::kMerge) document.attributes = SomeAttributes();
+      document.embeddings.push_back({.values = Sometimes(300) ? wrong_ : Row()});
+      if (request.partial && Sometimes(50))
+        document.problem = absl::InvalidArgumentError("documents[0] cannot be read");
+    }
+    EXPECT_EQ(Lines(UpsertAndWait(pair_.cluster(), request)), Lines(UpsertAndWait(pair_.one(), request)));
+  }
+
+  template <typename Call>
+  void Change(const Call& call) {
+    const auto cluster = Lines(Await<ChangeResult>([&](auto done) { call(pair_.cluster(), std::move(done)); }));
+    const auto one = Lines(Await<ChangeResult>([&](auto done) { call(pair_.one(), std::move(done)); }));
+    EXPECT_EQ(cluster, one);
+  }
+
+  void Write() {
+    std::vector<std::string> ids;
+    for (size_t i = 0; i < Number(20); ++i) ids.push_back(Id());
+    if (Sometimes(6)) {
+      Change([&](Engine& engine, auto done) { engine.Delete("c", ids, std::move(done)); });
+    } else if (Sometimes(6)) {
+      const FilteredDeletion deletion{.collection = "c", .filter = Some(filters_)};
+      Change([&](Engine& engine, auto done) { engine.DeleteByFilter(deletion, std::move(done)); });
+    } else if (Sometimes(4)) {
+      AttributeUpdate update{.collection = "c", .change = {.clear = Sometimes(4), .set = SomeAttributes()}};
+      if (Sometimes()) update.filter = Some(filters_);
+      if (Sometimes()) update.ids = ids;
+      Change([&](Engine& engine, auto done) { engine.UpdateAttributes(update, std::move(done)); });
+    } else {
+      Upsert();
+    }
+  }
+
+  SearchRequest SomeSearch() {
+    SearchRequest request{.collection = "c"};
+    for (size_t q = 0; q <= Number(2); ++q) request.queries.push_back(Sometimes(100) ? wrong_ : Row());
+    request.k = Sometimes() ? Number(20) : Number(500);
+    if (Sometimes()) request.offset = Number(40);
+    if (Sometimes()) request.rerank = Sometimes() ? Number(100) : request.offset + request.k + Number(20);
+    if (Sometimes(3)) request.filter = Some(filters_);
+    if (Sometimes(4)) request.min_score = GetParam().metric == Metric::kL2 ? -20.0f : 0.1f;
+    for (size_t i = 0; i < (Sometimes(3) ? Number(30) : 0); ++i) request.exclude_ids.push_back(Id());
+    if (Sometimes(3)) request.first_levels = static_cast<uint32_t>(Number(3));
+    request.strict = Sometimes(4);
+    request.with_attributes = Sometimes(3);
+    request.explain = Sometimes(3);
+    request.collection_rerank = Sometimes(4);
+    request.allow_partial = Sometimes(4);
+    if (Sometimes(3) && request.first_levels > 0) {
+      const size_t least = std::max(request.offset + request.k, request.rerank) + request.exclude_ids.size();
+      request.candidates = Sometimes(4) ? Number(100) + 1 : least + Number(30);
+    }
+    if (Sometimes(4)) Fuse(request);
+    if (request.fusion == Fusion::kNone && Sometimes(4)) Resemble(request);
+    return request;
+  }
+
+  void Fuse(SearchRequest& request) {
+    const Fusion fusions[] = {Fusion::kMax, Fusion::kMean, Fusion::kReciprocalRank};
+    request.fusion = fusions[Number(2)];
+    request.allow_partial = false;
+    // Of two mistakes a gateway may name the other one.
+    for (auto& query : request.queries) query = query.size() == kDims ? query : absl::MakeConstSpan(Row());
+    if (Sometimes()) request.versions.assign(request.queries.size(), Sometimes() ? "v1" : "");
+    const bool weights = Sometimes();
+    for (size_t q = 0; weights && q < request.queries.size(); ++q)
+      request.weights.push_back(static_cast<float>(Number(3)) + (Sometimes(9) ? 0.0f : 0.5f));
+  }
+
+  void Resemble(SearchRequest& request) {
+    request.queries.clear();
+    request.like.emplace();
+    for (size_t i = 0; i <= Number(3); ++i) request.like->positive_ids.push_back(Id());
+    if (Sometimes()) request.like->negative_ids.push_back(Id());
+    if (Sometimes()) request.like->positives.push_back(Sometimes(9) ? wrong_ : Row());
+    if (Sometimes(9)) request.like->version = "none";
+    request.like->collection = "c";
+  }
+
+  void Compare() {
+    const SearchRequest search = SomeSearch();
+    EXPECT_EQ(Lines(SearchAndWait(pair_.cluster(), search)), Lines(SearchAndWait(pair_.one(), search)))
+        << "k " << search.k << " offset " << search.offset << " rerank " << search.rerank << " filter " << search.filter
+        << " strict " << search.strict << " candidates " << search.candidates << " fusion "
+        << static_cast<int>(search.fusion);
+    const std::string filter = Sometimes() ? Some(filters_) : "";
+    const CountRequest count{.collection = "c", .filter = filter, .strict = Sometimes(4)};
+    EXPECT_EQ(Lines(pair_.cluster().Count(count)), Lines(pair_.one().Count(count))) << filter;
+    const FacetRequest facets{.collection = "c",
+                              .filter = filter,
+                              .attribute = Some<std::string>({"n", "name", "tags", "none", "rare", ""}),
+                              .limit = Number(30),
+                              .strict = Sometimes(4)};
+    EXPECT_EQ(Lines(pair_.cluster().Facets(facets)), Lines(pair_.one().Facets(facets))) << facets.attribute;
+    PageRequest page{.collection = "c", .filter = filter, .after = Sometimes() ? "" : Id(), .limit = Number(60)};
+    page.with_attributes = Sometimes();
+    page.with_embeddings = Sometimes();
+    page.with_codes = Sometimes();
+    page.strict = Sometimes(4);
+    EXPECT_EQ(Lines(pair_.cluster().Scroll(page)), Lines(pair_.one().Scroll(page))) << filter << " " << page.limit;
+    std::vector<std::string> ids;
+    for (size_t i = 0; i < Number(20); ++i) ids.push_back(Id());
+    CompareGet(ids);
+  }
+
+  void CompareGet(const std::vector<std::string>& ids) {
+    const auto cluster = pair_.cluster().Get("c", ids, true), one = pair_.one().Get("c", ids, true);
+    ASSERT_EQ(cluster.status(), one.status());
+    if (!one.ok()) return;
+    ASSERT_EQ(cluster->size(), one->size());
+    for (size_t i = 0; i < one->size(); ++i) {
+      EXPECT_EQ((*cluster)[i].id, (*one)[i].id);
+      EXPECT_EQ((*cluster)[i].attributes, (*one)[i].attributes);
+      ASSERT_EQ((*cluster)[i].embeddings.size(), (*one)[i].embeddings.size());
+      EXPECT_EQ((*cluster)[i].embeddings[0].values, (*one)[i].embeddings[0].values);
+    }
+  }
+
+  Pair pair_{GetParam().nodes};
+  std::mt19937_64 random_{GetParam().nodes * 10 + static_cast<size_t>(GetParam().metric)};
+  const std::vector<std::vector<float>> rows_ = RandomVectors(120, kDims, 2);
+  const std::vector<float> wrong_ = std::vector<float>(kDims + 1);
+  const std::vector<std::string> filters_ = {"n < 7",
+                                             "n >= 2.5 AND name = \"name 1\"",
+                                             "tags CONTAINS \"t1\"",
+                                             "tags CONTAINS ANY (\"t1\", \"t3\") OR NOT n EXISTS",
+                                             "rare = true",
+                                             "rare = 3 OR n = 1",
+                                             "rare_time > 5 OR n = 1",
+                                             "tags = \"t1\" OR n = 1",
+                                             "NOT none = 1",
+                                             "name STARTS WITH \"name\"",
+                                             "id < \"d2\"",
+                                             "n <",
+                                             "name = 4"};
+};
+
+TEST_P(ClusterTest, IsOneEngine) {
+  for (size_t round = 0; round < 80; ++round) {
+    Write();
+    for (size_t i = 0; i < 3; ++i) Compare();
+    if (HasFailure()) return;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, ClusterTest,
+                         ::testing::Values(Shape{1, Metric::kCosine}, Shape{2, Metric::kInnerProduct},
+                                           Shape{3, Metric::kL2}, Shape{4, Metric::kCosine}),
+                         [](const auto& info) { return absl::StrCat(info.param.nodes, "Nodes"); });
+
+class ClusterAdminTest : public ::testing::Test {
+ protected:
+  void SetUp() override { pair_.Create({.name = "c", .store_floats = FloatStorage::kFloat32, .shards = 1}, model_); }
+
+  Pair pair_{3};
+  const std::string model_ = RandomModelFile(kDims, *ParseCodeSpec("32x2"), 4, 1);
+  const std::string other_ = RandomModelFile(kDims, *ParseCodeSpec("32x2"), 4, 2);
+};
+
+TEST_F(ClusterAdminTest, VersionsAndAliasesAreOnEveryNode) {
+  Engine& cluster = pair_.cluster();
+  const auto rows = RandomVectors(90, kDims, 3);
+  UpsertRequest request{.collection = "c"};
+  for (size_t i = 0; i < rows.size(); ++i)
+    request.documents.push_back({.id = absl::StrCat("d", i), .embeddings = {{.values = rows[i]}}});
+  ASSERT_TRUE(UpsertAndWait(cluster, request).ok());
+  ASSERT_TRUE(cluster.AddVersion("c", {.name = "v2", .same_embeddings_as = "v1"}, other_).ok());
+  const absl::Status early = cluster.PromoteVersion("c", "v2", "", false);
+  EXPECT_EQ(early.code(), absl::StatusCode::kFailedPrecondition);
+  for (size_t n = 0; n < 3; ++n) EXPECT_EQ(pair_.node(n).GetCollection("c")->default_version, "v1");
+  ASSERT_TRUE(cluster.StartBackfill("c", "v2", 0).ok());
+  while (cluster.GetCollection("c")->versions[1].state != VersionState::kReady) absl::SleepFor(absl::Milliseconds(5));
+  ASSERT_TRUE(cluster.PromoteVersion("c", "v2", "v1", false).ok());
+  const auto info = cluster.GetCollection("c");
+  EXPECT_EQ(info->documents, 90u);
+  EXPECT_EQ(info->default_version, "v2");
+  EXPECT_EQ(info->versions[1].documents, 90u);
+  EXPECT_EQ(info->problem, "");
+  ASSERT_TRUE(cluster.SetAlias("a", "c", "").ok());
+  EXPECT_EQ(cluster.Resolve("a"), "c");
+  EXPECT_EQ(*cluster.Count("a", ""), 90u);
+  EXPECT_EQ(cluster.SetAlias("a", "c", "").code(), absl::StatusCode::kOk);  // as a call again after a failure
+  ASSERT_TRUE(cluster.DeleteAlias("a").ok());
+  EXPECT_EQ(cluster.DeleteAlias("a").code(), absl::StatusCode::kNotFound);
+  ASSERT_TRUE(cluster.RetireVersion("c", "v1").ok());
+  ASSERT_TRUE(cluster.DeleteCollection("c").ok());
+  EXPECT_THAT(cluster.ListCollections(), IsEmpty());
+  EXPECT_EQ(cluster.DeleteCollection("c").code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(ClusterAdminTest, WithoutANodeNothingChanges) {
+  pair_.node_of(1).down = true;
+  const absl::Status created = pair_.cluster().CreateCollection({.name = "d"}, model_);
+  EXPECT_EQ(created.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(created.message(), HasSubstr("node n1 (here): does not answer; collection \"d\" stays as it is"));
+  EXPECT_THAT(pair_.node(0).ListCollections(), ElementsAre("c"));
+  const auto unavailable = pair_.cluster().UnavailableCollections();
+  ASSERT_EQ(unavailable.size(), 1u);
+  EXPECT_EQ(unavailable[0].reason, "node n1: does not answer");
+  pair_.node_of(1).down = false;
+  // As a call that reached one node only has left it.
+  ASSERT_TRUE(pair_.node(0).CreateCollection({.name = "d"}, model_).ok());
+  EXPECT_THAT(pair_.cluster().GetCollection("d").status().message(), HasSubstr("node n1"));
+  EXPECT_TRUE(pair_.cluster().CreateCollection({.name = "d"}, model_).ok());
+  EXPECT_EQ(pair_.cluster().CreateCollection({.name = "d"}, model_).code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(pair_.cluster().GetCollection("d")->problem, "");
+}
+
+TEST_F(ClusterAdminTest, ContradictionsAreTold) {
+  ASSERT_TRUE(pair_.node(2).AddVersion("c", {.name = "v2"}, other_).ok());
+  EXPECT_THAT(pair_.cluster().GetCollection("c")->problem, HasSubstr("different versions"));
+}
+
+TEST_F(ClusterAdminTest, WhatIsNotCarriedIsRefusedByName) {
+  const auto row = RandomVectors(1, kDims, 3)[0];
+  const auto refused = [&](SearchRequest request) {
+    request.collection = "c";
+    request.queries = {row};
+    const absl::Status status = SearchAndWait(pair_.cluster(), request).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
+    return std::string(status.message());
+  };
+  EXPECT_THAT(refused({.group_by = "n"}), HasSubstr("group_by"));
+  const auto with = [](auto change) {
+    SearchRequest request;
+    change(request);
+    return request;
+  };
+  EXPECT_THAT(refused(with([](SearchRequest& request) {
+                request.fusion = Fusion::kMax;
+                request.lists = {{.ids = {"a"}, .scores = {1}}};
+              })),
+              HasSubstr("lists"));
+  EXPECT_THAT(refused(with([](SearchRequest& request) { request.probe = 0.5f; })), HasSubstr("probe"));
+  EXPECT_THAT(refused(with([](SearchRequest& request) {
+                request.like = ExampleRequest();
+                request.keep_view = absl::Seconds(1);
+              })),
+              HasSubstr("like with keep_view_s"));
+  EXPECT_THAT(refused(with([](SearchRequest& request) {
+                request.fusion = Fusion::kMax;
+                request.keep_view = absl::Seconds(1);
+              })),
+              HasSubstr("fusion with keep_view_s"));
+  EXPECT_THAT(refused(with([](SearchRequest& request) {
+                request.allow_partial = true;
+                request.keep_view = absl::Seconds(1);
+              })),
+              HasSubstr("allow_partial with keep_view_s"));
+  EXPECT_THAT(refused(with([](SearchRequest& request) {
+                request.fusion = Fusion::kMax;
+                request.allow_partial = true;
+              })),
+              HasSubstr("fusion with allow_partial"));
+  EXPECT_EQ(pair_.cluster().CreateSnapshot("c", "s").status().code(), absl::StatusCode::kUnimplemented);
+  EXPECT_EQ(pair_.cluster().CheckVersion("c", {}).status().code(), absl::StatusCode::kUnimplemented);
+  EXPECT_EQ(pair_.cluster().CreateCollection({.name = "e", .auto_binarizer = AutoBinarizerConfig()}, "").code(),
+            absl::StatusCode::kUnimplemented);
+}
+
+TEST_F(ClusterAdminTest, AViewIsKeptOnAllNodes) {
+  Engine& cluster = pair_.cluster();
+  const auto rows = RandomVectors(90, kDims, 3);
+  const auto write = [&](int64_t round) {
+    UpsertRequest request{.collection = "c"};
+    for (size_t i = 0; i < rows.size(); ++i) {
+      DocumentInput& document = request.documents.emplace_back();
+      document.id = absl::StrCat("d", i);
+      document.attributes["round"] = round;
+      document.embeddings = {{.values = rows[i]}};
+    }
+    ASSERT_TRUE(UpsertAndWait(cluster, std::move(request)).ok());
+  };
+  write(1);
+  SearchRequest search{.collection = "c", .queries = {rows[0]}, .k = 90, .filter = "round = 1"};
+  search.keep_view = absl::Seconds(60);
+  const auto first = SearchAndWait(cluster, search);
+  ASSERT_TRUE(first.ok()) << first.status();
+  EXPECT_EQ(first->hits[0].size(), 90u);
+  write(2);
+  search.view_token = first->view_token;
+  const auto again = SearchAndWait(cluster, search);
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->view_token, first->view_token);
+  EXPECT_EQ(again->hits[0].size(), 90u);
+  PageRequest page{.collection = "c", .filter = "round = 1", .limit = 100, .view_token = first->view_token};
+  EXPECT_EQ(cluster.Scroll(page)->documents.size(), 90u);
+  cluster.ReleaseView(first->view_token);
+  for (size_t n = 0; n < 3; ++n) EXPECT_EQ(pair_.node(n).Stats().kept_views, 0u);
+  EXPECT_EQ(SearchAndWait(cluster, search).status().code(), absl::StatusCode::kFailedPrecondition);
+  // What fails keeps nothing.
+  search.view_token.clear();
+  search.filter = "none = 1";
+  search.strict = true;
+  EXPECT_EQ(SearchAndWait(cluster, search).status().code(), absl::StatusCode::kInvalidArgument);
+  for (size_t n = 0; n < 3; ++n) EXPECT_EQ(pair_.node(n).Stats().kept_views, 0u);
+}
+
+TEST_F(ClusterAdminTest, PartialAnswersAreOfTheNodesThatAnswer) {
+  Engine& cluster = pair_.cluster();
+  const auto rows = RandomVectors(90, kDims, 3);
+  UpsertRequest request{.collection = "c"};
+  for (size_t i = 0; i < rows.size(); ++i)
+    request.documents.push_back({.id = absl::StrCat("d", i), .embeddings = {{.values = rows[i]}}});
+  ASSERT_TRUE(UpsertAndWait(cluster, request).ok());
+  pair_.node_of(1).down = true;
+  while (cluster.UnavailableCollections().empty()) absl::SleepFor(absl::Milliseconds(5));
+  SearchRequest search{.collection = "c", .queries = {rows[0]}, .k = 90};
+  search.allow_partial = true;
+  const auto found = SearchAndWait(cluster, search);
+  ASSERT_TRUE(found.ok()) << found.status();
+  const uint64_t there = *pair_.node(0).Count("c", "") + *pair_.node(2).Count("c", "");
+  EXPECT_EQ(found->hits[0].size(), there);
+  ASSERT_TRUE(found->coverage.has_value());
+  EXPECT_EQ(found->coverage->nodes, 3u);
+  EXPECT_EQ(found->coverage->answered, 2u);
+  EXPECT_EQ(found->coverage->documents, there);
+  // What is wrong with a request is no matter of coverage.
+  search.k = 0;
+  EXPECT_EQ(SearchAndWait(cluster, search).status().code(), absl::StatusCode::kInvalidArgument);
+  search.k = 90;
+  for (size_t n = 0; n < 3; ++n) pair_.node_of(n).down = true;
+  while (SearchAndWait(cluster, search).ok()) absl::SleepFor(absl::Milliseconds(5));
+  EXPECT_EQ(SearchAndWait(cluster, search).status().code(), absl::StatusCode::kUnavailable);
+}
+
+// Of many writes of one document that are on their way at the same time the last one stays.
+TEST_F(ClusterAdminTest, WritesOfADocumentKeepTheirOrder) {
+  const auto row = RandomVectors(1, kDims, 3)[0];
+  std::vector<std::future<absl::StatusOr<UpsertResult>>> writes;
+  for (int64_t round = 0; round < 200; ++round) {
+    UpsertRequest request{.collection = "c"};
+    for (int d = 0; d < 8; ++d) {
+      Attributes attributes;
+      attributes["round"] = round;
+      request.documents.push_back(
+          {.id = absl::StrCat("d", d), .attributes = attributes, .embeddings = {{.values = row}}});
+    }
+    auto outcome = std::make_shared<std::promise<absl::StatusOr<UpsertResult>>>();
+    writes.push_back(outcome->get_future());
+    pair_.cluster().Upsert(std::move(request), [outcome](auto result) { outcome->set_value(std::move(result)); });
+  }
+  for (auto& write : writes) EXPECT_TRUE(write.get().ok());
+  EXPECT_EQ(*pair_.cluster().Count("c", "round = 199"), 8u);
+}
+
+}  // namespace
+}  // namespace bebr::testing
