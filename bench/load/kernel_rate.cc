@@ -6,11 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "bench/support/machine.h"
 #include "index/base/aligned_buffer.h"
 #include "index/base/thread_pool.h"
+#include "index/code/code_spec.h"
 #include "index/simd/choice.h"
 #include "index/simd/kernels.h"
 
@@ -22,17 +21,13 @@ constexpr size_t kTileBlocks = 128;  // which stay in the second-level cache
 constexpr size_t kSampleBlocks = 4096;
 
 absl::StatusOr<simd::CodeShape> ParseShape(std::string_view code, unsigned query_levels) {
+  const absl::StatusOr<CodeSpec> spec = ParseCodeSpec(code);
+  if (!spec.ok()) return spec.status();
+  const CodeSpec scored = spec->Derived();
   simd::CodeShape shape;
   shape.query_levels = query_levels;
-  for (const auto& band : absl::StrSplit(std::string(code), '+')) {
-    const std::vector<std::string> parts = absl::StrSplit(band, 'x');
-    simd::BandShape& out = shape.bands[shape.band_count++];
-    if (parts.size() != 2 || shape.band_count > simd::kMaxBands)
-      return absl::InvalidArgumentError(absl::StrCat("code shape ", std::string(code)));
-    out.dims = static_cast<uint32_t>(std::stoul(parts[0]));
-    out.levels = static_cast<uint32_t>(std::stoul(parts[1]));
-    shape.code_words += out.levels * ((out.dims + 31) / 32);
-  }
+  shape.code_words = scored.code_words();
+  for (const Band& band : scored.bands()) shape.bands[shape.band_count++] = {.dims = band.dims, .levels = band.levels};
   return shape;
 }
 

@@ -43,6 +43,8 @@ constexpr double kAsLarge = 1.01;
 
 const std::map<std::string, Metric> kMetrics = {
     {"cosine", Metric::kCosine}, {"inner_product", Metric::kInnerProduct}, {"l2", Metric::kL2}};
+const std::map<std::string, CodeKind> kCodes = {
+    {"levels", CodeKind::kLevels}, {"trellis", CodeKind::kTrellis}, {"auto", CodeKind::kAuto}};
 
 struct Flags {
   std::string json, svg;
@@ -57,6 +59,7 @@ struct Flags {
        all_sizes = false, resume = false;
   uint32_t query_levels = kMaxQueryLevels;
   Metric metric = Metric::kCosine;
+  CodeKind code = CodeKind::kAuto;
 };
 
 // What a document takes, and what all together take, in bytes.
@@ -147,6 +150,7 @@ class Benchmark {
     options.seed = flags_.seed;
     options.threads = pool_.size();
     options.metric = flags_.metric;
+    options.code = flags_.code;
     options.query_levels = flags_.query_levels;
     options.steps = 0;
     options.progress = false;
@@ -179,7 +183,7 @@ class Benchmark {
     }
     if (flags_.no_training) return absl::OkStatus();
     TrainOptions options = Options();
-    options.shape = start.model.levels();
+    options.bits = bits;
     options.steps = flags_.steps;
     options.progress = true;
     BEBR_ASSIGN_OR_RETURN(const TrainResult trained, Fit(options));
@@ -357,6 +361,10 @@ int Main(int argc, char** argv) {
          "--metric", [&flags](const std::string& name) { flags.metric = kMetrics.at(name); },
          "Of the exact neighbours, and of all that looks for them: cosine (default), inner_product or l2")
       ->check(CLI::IsMember(kMetrics));
+  app.add_option_function<std::string>(
+         "--code", [&flags](const std::string& name) { flags.code = kCodes.at(name); },
+         "Of our binarizers, as bebr-train takes it: levels, trellis or auto (default)")
+      ->check(CLI::IsMember(kCodes));
   auto* unseen =
       app.add_flag("--unseen", flags.unseen,
                    "Fit to every other document, and index those between: what models are worth on documents "

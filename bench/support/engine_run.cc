@@ -145,7 +145,11 @@ absl::StatusOr<std::string> RandomProjection(const std::string& shape, uint32_t 
   model.project.linear.bias.resize(model.spec.dims());
   const float scale = 1.0f / std::sqrt(static_cast<float>(dims));
   for (float& value : model.project.linear.weight) value = scale * normal(random);
-  model.steps.resize(query_levels - 1);
+  if (query_levels > kMaxLevels) {
+    model.quantizer = Quantizer::kFitted;
+    model.fine = FineRules{.levels = model.spec};
+  }
+  model.steps.resize(model.step_count());
   for (StepParameters& step : model.steps) {
     step.gain = 0.9f;
     step.residual.linear.bias.resize(model.spec.dims());

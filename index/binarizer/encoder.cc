@@ -300,7 +300,7 @@ void Encoder::FitQueries(size_t rows, Scratch& scratch, uint32_t* planes, float*
     const double scale = scratch.rows[r].norm * query_scale_;
     for (size_t b = 0; b < spec_.bands().size(); ++b) {
       const Band& band = spec_.bands()[b];
-      *weights++ = Finite(scale * band.weight * units[b] / static_cast<double>(1u << (band.levels - 1)));
+      *weights++ = Finite(scale * band.weight * units[b] / static_cast<double>(1u << (band.derived_levels() - 1)));
     }
   }
 }

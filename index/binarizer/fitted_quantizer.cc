@@ -4,15 +4,18 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <span>
 
 #include "index/binarizer/dot.h"
+#include "index/binarizer/trellis.h"
 
 namespace bebr {
 namespace {
 
 // The first is tried first and kept where no other is better.
 constexpr float kScales[] = {1.0f, 0.8f, 0.9f, 1.12f, 1.25f};
-constexpr float kLeastSpread = 1e-30f;  // of a query's band; less is nothing
+constexpr float kTrellisScales[] = {1.0f, 0.9f, 1.12f};  // of a model with trellis-coded runs, likewise
+constexpr float kLeastSpread = 1e-30f;                   // of a query's band; less is nothing
 
 // The number of the interval that factor * y falls into, of 2^levels of length 1 around 0.
 uint8_t Round(float y, float factor, uint32_t levels) {
@@ -57,6 +60,22 @@ struct Candidate {
   double Cosine() const { return energy > 0.0 ? agreement / std::sqrt(energy) : 0.0; }
 };
 
+// The numbers and values of a trellis-coded run. The values of its derived code of levels + 1 levels lie 2^(1 - levels)
+// apart, those of the number in the middle at 0.
+void QuantizeTrellis(uint32_t dims, uint32_t levels, const float* y, float scale, uint8_t* numbers, float* values) {
+  const float factor = scale * std::ldexp(1.0f, static_cast<int>(levels) - 1);
+  const float step = std::ldexp(1.0f, 1 - static_cast<int>(levels));
+  const float middle = static_cast<float>(1u << levels) - 0.5f;
+  for (uint32_t first = 0; first < dims; first += 32) {
+    const uint32_t count = std::min(32u, dims - first);
+    float x[32];
+    uint8_t derived[32];
+    for (uint32_t i = 0; i < count; ++i) x[i] = y[first + i] * factor + middle;
+    EncodeTrellis(x, count, levels, numbers + first, derived);
+    for (uint32_t i = 0; i < count; ++i) values[first + i] = (static_cast<float>(derived[i]) - middle) * step;
+  }
+}
+
 template <typename Runs>
 void Quantize(const Runs& runs, const float* y, float scale, Candidate& out) {
   out.agreement = out.energy = 0.0;
@@ -66,7 +85,8 @@ void Quantize(const Runs& runs, const float* y, float scale, Candidate& out) {
     const float step = std::ldexp(1.0f, 2 - static_cast<int>(band.levels));
     const float least = (0.5f - static_cast<float>(1u << (band.levels - 1))) * step;
     float* values = out.values.data() + first;
-    for (uint32_t i = 0; i < band.dims; ++i) {
+    if (band.trellis) QuantizeTrellis(band.dims, band.levels, y + first, scale, out.numbers.data() + first, values);
+    for (uint32_t i = 0; !band.trellis && i < band.dims; ++i) {
       const uint8_t number = Round(y[first + i], factor, band.levels);
       out.numbers[first + i] = number;
       values[i] = least + static_cast<float>(number) * step;
@@ -79,11 +99,12 @@ void Quantize(const Runs& runs, const float* y, float scale, Candidate& out) {
 
 }  // namespace
 
-FittedQuantizer::FittedQuantizer(const Model& model) : dims_(model.components()), tempered_(model.fine.has_value()) {
+FittedQuantizer::FittedQuantizer(const Model& model)
+    : dims_(model.components()), trellis_(model.spec.trellis()), tempered_(model.fine.has_value()) {
   const LevelPlan plan = model.levels();
   size_t band = 0;
   for (const LevelPlan::Run& run : plan.runs()) {
-    runs_.push_back({run.dims, run.levels, model.spec.bands()[band].weight});
+    runs_.push_back({run.dims, run.levels, run.trellis, model.spec.bands()[band].weight});
     band += run.levels > kMaxLevels ? 2 : 1;
   }
 }
@@ -94,9 +115,11 @@ FittedQuantizer::Fit FittedQuantizer::EncodeDocument(const float* y, uint32_t* c
     candidate->numbers.resize(dims_);
     candidate->values.resize(dims_);
   }
-  Quantize(runs_, y, kScales[0], best);
-  for (size_t i = 1; i < std::size(kScales); ++i) {
-    Quantize(runs_, y, kScales[i], next);
+  const std::span<const float> scales =
+      trellis_ ? std::span<const float>(kTrellisScales) : std::span<const float>(kScales);
+  Quantize(runs_, y, scales[0], best);
+  for (size_t i = 1; i < scales.size(); ++i) {
+    Quantize(runs_, y, scales[i], next);
     if (next.Cosine() > best.Cosine()) std::swap(best, next);
   }
   double energy = 0.0;

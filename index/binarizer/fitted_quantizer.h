@@ -17,8 +17,11 @@ namespace bebr {
 // model's rows are. Queries. A band's values are rounded to 2^levels evenly spaced ones, of which the outermost are its
 // own largest: a query is coded as finely as its integers allow, whatever levels documents have.
 //
+// Values of trellis-coded runs are rounded by EncodeTrellis, all of a word at once.
+//
 // Determinism: a result depends on y and the model alone, to the last bit. Thread safety: const methods may run
-// concurrently. Cost of a document: five times its dims, of a query once.
+// concurrently. Cost of a document: five times its dims (three times with trellis codes, which take ten times as long),
+// of a query once.
 class FittedQuantizer {
  public:
   // What is kept of a document beside its code.
@@ -40,11 +43,13 @@ class FittedQuantizer {
  private:
   struct Run {
     uint32_t dims, levels;
+    bool trellis;
     float weight;
   };
 
   std::vector<Run> runs_;
   uint32_t dims_ = 0;
+  bool trellis_ = false;   // some run is trellis-coded
   bool tempered_ = false;  // factors lie between that which fits best and the unbiased one
 };
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
@@ -18,7 +17,7 @@ constexpr float kRestWeight = 1.0f / (1 << kMaxLevels);
 }  // namespace
 
 LevelPlan::LevelPlan(const CodeSpec& spec) : dims_(spec.dims()), bits_(spec.bits()), max_levels_(spec.max_levels()) {
-  for (const Band& band : spec.bands()) runs_.push_back({band.dims, band.levels});
+  for (const Band& band : spec.bands()) runs_.push_back({band.dims, band.levels, band.trellis});
 }
 
 absl::StatusOr<LevelPlan> LevelPlan::Create(std::vector<Run> runs) {
@@ -27,6 +26,11 @@ absl::StatusOr<LevelPlan> LevelPlan::Create(std::vector<Run> runs) {
     if (run.levels == 0 || run.levels > kMaxPlanLevels) {
       return absl::InvalidArgumentError(
           absl::StrFormat("%d components have %d levels; they have 1 to %d", run.dims, run.levels, kMaxPlanLevels));
+    }
+    if (run.trellis && run.levels > kMaxTrellisLevels) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("%d components are trellis-coded with %d levels; at most %d can be", run.dims, run.levels,
+                          kMaxTrellisLevels));
     }
     plan.max_levels_ = std::max(plan.max_levels_, run.levels);
   }
@@ -40,13 +44,12 @@ absl::StatusOr<LevelPlan> LevelPlan::Create(std::vector<Run> runs) {
 absl::StatusOr<LevelPlan> LevelPlan::Parse(std::string_view text) {
   std::vector<Run> runs;
   for (absl::string_view part : absl::StrSplit(absl::string_view(text.data(), text.size()), '+')) {
-    const std::vector<absl::string_view> numbers = absl::StrSplit(part, 'x');
-    Run run;
-    if (numbers.size() != 2 || !absl::SimpleAtoi(numbers[0], &run.dims) || !absl::SimpleAtoi(numbers[1], &run.levels)) {
+    Band band;
+    if (!ParseBand(std::string_view(part.data(), part.size()), band)) {
       return absl::InvalidArgumentError(
           absl::StrFormat("'%s' is no code shape; write dims x levels, e.g. 128x2 or 32x6+96x2", text));
     }
-    runs.push_back(run);
+    runs.push_back({band.dims, band.levels, band.trellis});
   }
   return Create(std::move(runs));
 }
@@ -55,7 +58,7 @@ std::vector<Band> LevelPlan::Bands(const std::vector<float>& weights) const {
   std::vector<Band> bands;
   for (size_t i = 0; i < runs_.size(); ++i) {
     const Run& run = runs_[i];
-    bands.push_back({run.dims, std::min(run.levels, kMaxLevels), weights[i]});
+    bands.push_back({run.dims, std::min(run.levels, kMaxLevels), weights[i], run.trellis});
     if (run.levels > kMaxLevels) bands.push_back({run.dims, run.levels - kMaxLevels, weights[i] * kRestWeight});
   }
   return bands;
@@ -71,9 +74,16 @@ bool LevelPlan::Describes(const std::vector<Band>& bands) const {
   return Bands(weights) == bands;
 }
 
+bool LevelPlan::trellis() const {
+  return std::any_of(runs_.begin(), runs_.end(), [](const Run& run) { return run.trellis; });
+}
+
 std::string LevelPlan::ToString() const {
   std::string text;
-  for (const Run& run : runs_) absl::StrAppend(&text, text.empty() ? "" : "+", run.dims, "x", run.levels);
+  for (const Run& run : runs_) {
+    absl::StrAppend(&text, text.empty() ? "" : "+",
+                    bebr::ToString(Band{.dims = run.dims, .levels = run.levels, .trellis = run.trellis}));
+  }
   return text;
 }
 

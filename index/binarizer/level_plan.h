@@ -25,7 +25,8 @@ class LevelPlan {
  public:
   struct Run {
     uint32_t dims = 0;
-    uint32_t levels = 0;  // 1..kMaxPlanLevels
+    uint32_t levels = 0;   // 1..kMaxPlanLevels
+    bool trellis = false;  // coded as a Band is; 1..kMaxTrellisLevels then
 
     friend bool operator==(const Run&, const Run&) = default;
   };
@@ -42,11 +43,13 @@ class LevelPlan {
   uint32_t dims() const { return dims_; }  // components
   uint32_t bits() const { return bits_; }
   uint32_t max_levels() const { return max_levels_; }
+  // Whether a run is trellis-coded.
+  bool trellis() const;
   // Its bands, `weights` those of the runs.
   std::vector<Band> Bands(const std::vector<float>& weights) const;
   // Whether these are its bands, whatever weigh the first ones of a run.
   bool Describes(const std::vector<Band>& bands) const;
-  // "32x7+64x2".
+  // "32x7+64x2", or with trellis codes "32x7+64x2t".
   std::string ToString() const;
 
   friend bool operator==(const LevelPlan& a, const LevelPlan& b) { return a.runs_ == b.runs_; }

@@ -19,15 +19,19 @@ constexpr char kFittedVersion[] = "2";      // with fitted quantizers, of which 
 constexpr char kGroupedVersion[] = "3";     // with groups, likewise
 constexpr char kFineVersion[] = "4";        // with FineRules, with or without groups
 constexpr char kTranslatedVersion[] = "5";  // with a Translation, and whatever versions 2 to 4 have
+constexpr char kTrellisVersion[] = "6";     // with trellis-coded bands and FineRules, and whatever version 5 may have
 
 // What a file of this version holds.
-bool IsTranslated(const ModelReader& reader) { return reader.IsVersion(kTranslatedVersion); }
+bool IsTrellis(const ModelReader& reader) { return reader.IsVersion(kTrellisVersion); }
+bool IsTranslated(const ModelReader& reader) {
+  return reader.IsVersion(kTranslatedVersion) || (IsTrellis(reader) && reader.HasText("translation_dims"));
+}
 bool IsGrouped(const ModelReader& reader) {
   return reader.IsVersion(kGroupedVersion) ||
-         ((reader.IsVersion(kFineVersion) || IsTranslated(reader)) && reader.HasText("groups"));
+         ((reader.IsVersion(kFineVersion) || IsTranslated(reader) || IsTrellis(reader)) && reader.HasText("groups"));
 }
 bool IsFine(const ModelReader& reader) {
-  return reader.IsVersion(kFineVersion) || (IsTranslated(reader) && reader.HasText("levels"));
+  return reader.IsVersion(kFineVersion) || IsTrellis(reader) || (IsTranslated(reader) && reader.HasText("levels"));
 }
 
 // The version of the format says whether there is a quantizer.
@@ -35,9 +39,9 @@ absl::StatusOr<Quantizer> ReadQuantizer(const ModelReader& reader) {
   BEBR_ASSIGN_OR_RETURN(const std::string format, reader.Text("format"));
   BEBR_ASSIGN_OR_RETURN(const std::string version, reader.Text("format_version"));
   if (format != kFormat || (version != kFormatVersion && version != kFittedVersion && version != kGroupedVersion &&
-                            version != kFineVersion && version != kTranslatedVersion)) {
+                            version != kFineVersion && version != kTranslatedVersion && version != kTrellisVersion)) {
     return InvalidModel(absl::StrCat("it is '", format, "' version '", version, "'; this program reads '", kFormat,
-                                     "' versions '", kFormatVersion, "' to '", kTranslatedVersion, "'"));
+                                     "' versions '", kFormatVersion, "' to '", kTrellisVersion, "'"));
   }
   if (version == kFormatVersion) return Quantizer::kRecurrent;
   BEBR_ASSIGN_OR_RETURN(const std::string quantizer, reader.Text("quantizer"));
@@ -110,6 +114,10 @@ absl::StatusOr<Model> ReadHead(const ModelReader& reader) {
   BEBR_ASSIGN_OR_RETURN(model.input_dims, reader.Number("input_dims", 1, kMaxInputDims));
   BEBR_ASSIGN_OR_RETURN(const std::string bands, reader.Text("bands"));
   BEBR_ASSIGN_OR_RETURN(model.spec, ParseCodeSpec(bands));
+  if (model.spec.trellis() && !IsTrellis(reader)) {
+    return InvalidModel(
+        absl::StrCat("metadata 'bands' is '", bands, "', but trellis codes need format_version ", kTrellisVersion));
+  }
   if (IsGrouped(reader)) {
     BEBR_ASSIGN_OR_RETURN(const uint32_t groups, reader.Number("groups", 2, kMaxGroups));
     BEBR_ASSIGN_OR_RETURN(model.spec, CodeSpec::Create(model.spec.bands(), groups));
@@ -198,6 +206,7 @@ void WriteGroups(const Model& model, SafetensorsFile& file) {
 }
 
 const char* VersionOf(const Model& model) {
+  if (model.spec.trellis()) return kTrellisVersion;
   if (model.translation.has_value()) return kTranslatedVersion;
   if (model.fine.has_value()) return kFineVersion;
   if (model.spec.groups() > 1) return kGroupedVersion;

@@ -102,6 +102,9 @@ absl::Status CheckHead(const Model& model) {
   if (model.fine.has_value() && model.quantizer != Quantizer::kFitted) {
     return Invalid("metadata 'levels' needs a fitted quantizer");
   }
+  if (model.spec.trellis() && !model.fine.has_value()) {
+    return Invalid("trellis-coded bands need a fitted quantizer and metadata 'levels'");
+  }
   BEBR_RETURN_IF_ERROR(CheckLevels(model, nullptr, "band_weights"));
   if (model.fine.has_value() && (model.fine->tried_groups == 0 || model.fine->tried_groups > model.spec.groups())) {
     return Invalid(

@@ -119,6 +119,7 @@ absl::StatusOr<Space> ParseSpace(const json& object) {
     BEBR_ASSIGN_OR_RETURN(band.dims, Number<uint32_t>(entry, "dims"));
     BEBR_ASSIGN_OR_RETURN(band.levels, Number<uint32_t>(entry, "levels"));
     band.weight = entry.at("weight");
+    band.trellis = entry.value("trellis", false);
   }
   uint32_t groups = 1;
   if (object.contains("groups")) {
@@ -136,6 +137,7 @@ std::string ToJson(const CollectionManifest& manifest) {
     json bands = json::array();
     for (const Band& band : space.spec.bands()) {
       bands.push_back({{"dims", band.dims}, {"levels", band.levels}, {"weight", band.weight}});
+      if (band.trellis) bands.back()["trellis"] = true;
     }
     json entry = {{"number", space.number}, {"bands", bands}};
     if (space.spec.groups() > 1) entry["groups"] = space.spec.groups();

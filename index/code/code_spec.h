@@ -13,6 +13,7 @@
 namespace bebr {
 
 inline constexpr uint32_t kMaxLevels = 4;
+inline constexpr uint32_t kMaxTrellisLevels = kMaxLevels - 1;  // stored, of a band that is trellis-coded
 inline constexpr uint32_t kMaxQueryLevels = 6;
 inline constexpr uint32_t kMaxBands = 8;
 inline constexpr uint32_t kMaxCodeDims = 8192;  // of all bands together
@@ -28,8 +29,11 @@ static_assert(kMaxGroups <= 64);
 // A band is a run of code dimensions with one level count and one weight.
 struct Band {
   uint32_t dims = 0;
-  uint32_t levels = 0;  // of a stored document, 1..kMaxLevels
-  float weight = 1.0f;  // of the band's dot product in the score; finite and > 0
+  uint32_t levels = 0;   // of a stored document, 1..kMaxLevels
+  float weight = 1.0f;   // of the band's dot product in the score; finite and > 0
+  bool trellis = false;  // at most kMaxTrellisLevels levels are stored, one more is scored
+
+  uint32_t derived_levels() const { return trellis ? levels + 1 : levels; }
 
   friend bool operator==(const Band&, const Band&) = default;
 };
@@ -48,6 +52,16 @@ struct Band {
 // dimension, dimension i in bit i % 32 of little-endian word i / 32, the last word padded with zero bits. A query code
 // has the same layout with query_levels levels in every band. A document's code is a prefix of its query code, level by
 // level: fewer levels of the same code are a valid, coarser code.
+//
+// Trellis codes. A band of L <= 3 levels may be trellis-coded, "128x2t": its documents store L - 1 planes as above and,
+// as the last one, a plane of branches, and are scored by a code of L + 1 levels that is derived from them, each 32-bit
+// word by itself. With b the word of branches, shifts towards higher dimensions that bring in zeros, and the padding of
+// the last word kept zero,
+//   z1 = b ^ (b << 1) ^ (b << 3),  z0 = b << 2:
+// the derived planes are the L - 1 others, then z1, then z0. So a dimension's lowest two bits depend on the branches of
+// itself and of the three before it: of the 2^(L+1) values each dimension has the choice of half, and which half
+// depends on its neighbours. Worked example: "8x1t", b = 0x03 (dims 0 and 1): z1 = 0x03 ^ 0x06 ^ 0x18 = 0x1d, z0 =
+// 0x0c; the values c are 2 0 3 3 2 0 0 0.
 //
 // Groups. The documents of a space may fall into groups, each with a projection of its own (binarizer/FORMAT.md): codes
 // look alike in all of them, but only those of one group are compared by the same query code, so a query has a code for
@@ -69,11 +83,18 @@ class CodeSpec {
   uint32_t bits() const { return bits_; }
   // 32-bit words of one level of band `b`.
   static uint32_t PlaneWords(uint32_t dims) { return (dims + 31) / 32; }
+  // Whether a band is trellis-coded. Then documents are stored by this spec and scored by Derived().
+  bool trellis() const { return derived_words_ != code_words_; }
+  // What a score sees: of trellis codes the derived code, an ordinary one; else the same spec.
+  CodeSpec Derived() const;
+  uint32_t derived_words() const { return derived_words_; }
+  // From code_words() words of a document's packed code to the derived_words() that are scored.
+  void Derive(const uint32_t* code, uint32_t* derived) const;
   // 32-bit words of a document's packed code and of a query's with `query_levels` levels.
   uint32_t code_words() const { return code_words_; }
   uint32_t QueryWords(uint32_t query_levels) const { return plane_words_ * query_levels; }
 
-  // "128x4" or "32x4+64x3+96x2"; groups are told beside it.
+  // "128x4", "32x4+64x3+96x2", or with trellis codes "32x4+96x2t"; groups are told beside it.
   std::string ToString() const;
 
   friend bool operator==(const CodeSpec& a, const CodeSpec& b) {
@@ -87,10 +108,15 @@ class CodeSpec {
   uint32_t bits_ = 0;
   uint32_t plane_words_ = 0;  // words of one level of all bands
   uint32_t code_words_ = 0;
+  uint32_t derived_words_ = 0;
   uint32_t groups_ = 1;
 };
 
-// Parses ToString's form, e.g. "128x2" or "32x4+96x2"; every weight is 1.
+// "128x2", or "128x2t" of a trellis-coded band.
+std::string ToString(const Band& band);
+// The same back, with weight 1; false if it is no band's text.
+bool ParseBand(std::string_view text, Band& band);
+// Parses CodeSpec::ToString's form, e.g. "128x2" or "32x4+96x2"; every weight is 1.
 absl::StatusOr<CodeSpec> ParseCodeSpec(std::string_view text);
 
 // What turns the integer dot products of a document's code into a score:

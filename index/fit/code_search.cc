@@ -38,11 +38,11 @@ void TakeRows(std::vector<Best>& best, size_t depth, uint32_t* out) {
 CodeSearch::CodeSearch(const Binarizer& binarizer, const Matrix& documents, ThreadPool& pool)
     : binarizer_(binarizer),
       pool_(pool),
-      shape_(MakeShape(binarizer.spec(), binarizer.query_levels())),
+      shape_(MakeShape(binarizer.spec().Derived(), binarizer.query_levels())),
       rows_(documents.rows),
       block_bytes_(simd::BlockBytes(shape_.code_words)) {
   constexpr size_t kRowsPerTask = 64 * simd::kBlockRows;
-  const size_t words = shape_.code_words;
+  const size_t words = binarizer.spec().code_words();
   std::vector<uint32_t> codes(rows_ * words);
   std::vector<CodeFactors> factors(rows_);
   pool_.ParallelFor((rows_ + kRowsPerTask - 1) / kRowsPerTask, [&](size_t task) {
@@ -74,17 +74,20 @@ void CodeSearch::StoreAll(const std::vector<uint32_t>& codes, const std::vector<
     row_of_[place] = static_cast<uint32_t>(row);
   }
   data_ = AlignedBuffer<std::byte>(blocks * block_bytes_);
-  for (size_t row = 0; row < rows_; ++row) Store(row, codes.data() + row * shape_.code_words, factors[row]);
+  for (size_t row = 0; row < rows_; ++row)
+    Store(row, codes.data() + row * binarizer_.spec().code_words(), factors[row]);
 }
 
 void CodeSearch::Store(size_t row, const uint32_t* code, const CodeFactors& factors) {
   const size_t place = place_of_[row];
-  simd::StoreLane(shape_, static_cast<uint32_t>(place % simd::kBlockRows), code, factors.scale, factors.offset,
-                  data_.data() + place / simd::kBlockRows * block_bytes_);
+  std::vector<uint32_t> derived(shape_.code_words);
+  binarizer_.spec().Derive(code, derived.data());
+  simd::StoreLane(shape_, static_cast<uint32_t>(place % simd::kBlockRows), derived.data(), factors.scale,
+                  factors.offset, data_.data() + place / simd::kBlockRows * block_bytes_);
 }
 
 void CodeSearch::Recode(const Binarizer& binarizer, const Matrix& documents, size_t every) {
-  std::vector<uint32_t> code(shape_.code_words);
+  std::vector<uint32_t> code(binarizer.spec().code_words());
   CodeFactors factors;
   for (size_t row = 0; row < rows_; row += every) {
     binarizer.EncodeDocuments(documents.row(row), 1, code.data(), &factors);

@@ -68,6 +68,7 @@ absl::StatusOr<FittedModel> FitStart(FitRequest request) {
   search.variances = statistics.variances;
   search.dims = statistics.dims;
   search.max_levels = kMaxPlanLevels;
+  search.code = request.code;
   if (stop()) return absl::CancelledError("the fit is no longer wanted");
   BEBR_ASSIGN_OR_RETURN(const LevelPlan shape, PickShape(search, request, validator, fitted));
   BEBR_ASSIGN_OR_RETURN(fitted.model, StartModel(statistics, shape, kQueryLevels, request.seed));

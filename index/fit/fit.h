@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "index/binarizer/model.h"
 #include "index/exact/matrix.h"
+#include "index/fit/shape_search.h"
 #include "index/types/document.h"
 
 namespace bebr {
@@ -19,6 +20,7 @@ struct FitRequest {
   Metric metric = Metric::kCosine;
   size_t bits = 0;      // of a code; 0: the fewest that reach `recall`
   double recall = 0.0;  // recall@10 on rows that the model is not fitted to; only where `bits` is 0
+  CodeKind code = CodeKind::kAuto;
   uint64_t seed = 1;
   std::function<bool()> cancelled;  // asked between steps of seconds; null: never
 };
@@ -35,7 +37,7 @@ struct FittedModel {
 // components; the shape is the one whose start finds most of the held-out rows' neighbours, in as many groups as pay
 // (StartWithGroups). INVALID_ARGUMENT for rows that say nothing (MeasureCorpus); CANCELLED.
 //
-// Cost. One thread, the caller's: for 30,000 rows some 8 s at 256 floats, minutes at 1,536. Memory: the rows four
+// Cost. One thread, the caller's: for 30,000 rows some 15 s at 256 floats, minutes at 1,536. Memory: the rows four
 // times, 20 bytes for each pair of dims and 20 for each pair of reduced ones a group, and the codes of at most 8,000
 // rows.
 absl::StatusOr<FittedModel> FitStart(FitRequest request);

@@ -82,7 +82,7 @@ std::vector<LevelPlan> ShapesFor(const GroupSearch& search, const GroupStatistic
     for (size_t i = 0; i < reduced; ++i) variances[i] += static_cast<double>(of_group.rows) * of_group.variances[i];
   }
   for (double& variance : variances) variance /= static_cast<double>(rows);
-  const auto shapes = CandidateShapes(variances, reduced, search.shape.bits(), kMaxPlanLevels);
+  const auto shapes = CandidateShapes(variances, reduced, search.shape.bits(), kMaxPlanLevels, search.shape.trellis());
   std::vector<LevelPlan> suitable;
   for (const LevelPlan& shape : shapes.ok() ? *shapes : std::vector<LevelPlan>()) {
     const bool even = shape.runs().size() == 1;  // what has no use for principal components was found wanting before

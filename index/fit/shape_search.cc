@@ -1,6 +1,7 @@
 #include "index/fit/shape_search.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_format.h"
@@ -13,12 +14,14 @@ namespace {
 constexpr size_t kLeastBits = 64;
 constexpr size_t kMostBits = 8192;
 
-absl::StatusOr<double> MeasureShape(const ShapeSearch& search, const LevelPlan& shape, const Validator& validator,
-                                    bool all_queries) {
+constexpr double kLeastSigmas = 1.0;  // of a gain in recall that trellis codes are taken for: a scan pays for them
+
+absl::StatusOr<HeldOutRecall> MeasureShape(const ShapeSearch& search, const LevelPlan& shape,
+                                           const Validator& validator, bool all_queries) {
   BEBR_ASSIGN_OR_RETURN(const Model model, search.make_model(shape));
   BEBR_ASSIGN_OR_RETURN(const HeldOutRecall recall, validator.Measure(model));
   BEBR_RETURN_IF_ERROR(search.tried(shape, recall.at_10, all_queries));
-  return recall.at_10;
+  return recall;
 }
 
 // The budgets that are tried for a recall.
@@ -32,33 +35,48 @@ std::vector<size_t> Budgets(size_t dims) {
   return budgets;
 }
 
-}  // namespace
+struct MeasuredShape {
+  LevelPlan shape;
+  HeldOutRecall recall;
+};
 
-absl::StatusOr<LevelPlan> ShapeForBits(const ShapeSearch& search, size_t bits, const Validator& validator,
-                                       const Validator& quick) {
+absl::StatusOr<MeasuredShape> BestShape(const ShapeSearch& search, size_t bits, bool trellis,
+                                        const Validator& validator, const Validator& quick) {
   BEBR_ASSIGN_OR_RETURN(std::vector<LevelPlan> waiting,
-                        CandidateShapes(search.variances, search.dims, bits, search.max_levels));
-  if (waiting.size() == 1) return waiting[0];
+                        CandidateShapes(search.variances, search.dims, bits, search.max_levels, trellis));
+  if (waiting.size() == 1 && search.code != CodeKind::kAuto) return MeasuredShape{waiting[0], {}};
   std::vector<std::pair<double, LevelPlan>> seen;
   for (int round = 0; round <= search.rounds && !waiting.empty(); ++round) {
     const double before = seen.empty() ? -1.0 : seen.front().first;
     for (const LevelPlan& shape : waiting) {
       if (std::any_of(seen.begin(), seen.end(), [&](const auto& tried) { return tried.second == shape; })) continue;
-      BEBR_ASSIGN_OR_RETURN(const double recall, MeasureShape(search, shape, quick, false));
-      seen.emplace_back(recall, shape);
+      BEBR_ASSIGN_OR_RETURN(const HeldOutRecall recall, MeasureShape(search, shape, quick, false));
+      seen.emplace_back(recall.at_10, shape);
     }
     std::stable_sort(seen.begin(), seen.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
     if (seen.front().first <= before) break;
     waiting = NeighborShapes(seen.front().second, search.dims, search.max_levels);
   }
-  LevelPlan best;
-  double best_recall = -1.0;
+  std::optional<MeasuredShape> best;
   for (size_t i = 0; i < std::min(search.finalists, seen.size()); ++i) {
     const LevelPlan& shape = seen[i].second;
-    BEBR_ASSIGN_OR_RETURN(const double recall, MeasureShape(search, shape, validator, true));
-    if (recall > best_recall) best = shape, best_recall = recall;
+    BEBR_ASSIGN_OR_RETURN(HeldOutRecall recall, MeasureShape(search, shape, validator, true));
+    if (!best.has_value() || recall.at_10 > best->recall.at_10) best.emplace(MeasuredShape{shape, std::move(recall)});
   }
-  return best;
+  return *std::move(best);
+}
+
+}  // namespace
+
+absl::StatusOr<LevelPlan> ShapeForBits(const ShapeSearch& search, size_t bits, const Validator& validator,
+                                       const Validator& quick) {
+  const bool trellis = search.code == CodeKind::kTrellis;
+  BEBR_ASSIGN_OR_RETURN(MeasuredShape best, BestShape(search, bits, trellis, validator, quick));
+  if (search.code == CodeKind::kAuto) {
+    BEBR_ASSIGN_OR_RETURN(MeasuredShape coded, BestShape(search, bits, true, validator, quick));
+    if (PairedGain(coded.recall, best.recall) > kLeastSigmas) best = std::move(coded);
+  }
+  return std::move(best.shape);
 }
 
 absl::StatusOr<LevelPlan> ShapeForRecall(const ShapeSearch& search, double recall, const Validator& validator,

@@ -14,6 +14,9 @@
 
 namespace bebr {
 
+// What bands may be: levels alone, trellis-coded as far as they can be, or the latter where they find clearly more.
+enum class CodeKind { kLevels, kTrellis, kAuto };
+
 // How a search for a shape goes about it.
 struct ShapeSearch {
   // Makes the model that a shape is judged by.
@@ -23,12 +26,13 @@ struct ShapeSearch {
   std::vector<double> variances;  // of the principal components, falling
   size_t dims = 0;                // of the embeddings
   uint32_t max_levels = kMaxLevels;
-  int rounds = 4;        // of moving dims between levels
-  size_t finalists = 3;  // shapes that are measured again on all held-out queries
+  CodeKind code = CodeKind::kLevels;  // trellis codes need models with a fitted quantizer
+  int rounds = 4;                     // of moving dims between levels
+  size_t finalists = 3;               // shapes that are measured again on all held-out queries
 };
 
 // A shape of exactly `bits`: the candidates are measured by `quick`, dims are moved between levels as long as that
-// helps, and the best few are measured by `validator`. Cost: some 10 to 60 models measured.
+// helps, and the best few are measured by `validator`. Cost: some 10 to 60 models measured, of kAuto twice as many.
 absl::StatusOr<LevelPlan> ShapeForBits(const ShapeSearch& search, size_t bits, const Validator& validator,
                                        const Validator& quick);
 

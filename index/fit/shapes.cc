@@ -15,6 +15,10 @@ namespace {
 constexpr std::array<double, kMaxPlanLevels + 1> kDistortion = {1.0,     0.3634,  0.1188,   0.03744,  0.01154,
                                                                 0.00349, 0.00104, 0.000304, 0.0000876};
 
+// The same of trellis codes, as far as there are any.
+constexpr std::array<double, kMaxPlanLevels + 1> kTrellisDistortion = {1.0,     0.3224,  0.0978,   0.0307,   0.01154,
+                                                                       0.00349, 0.00104, 0.000304, 0.0000876};
+
 // Dims that have at least 1, 2, ... levels: a shape of nested counts, whose sum is its bits.
 using LevelCounts = std::array<int64_t, kMaxPlanLevels>;
 
@@ -25,13 +29,14 @@ int64_t Unit(int64_t bits) {
 }
 
 // The shape, or nothing if the counts do not describe one.
-void AddShape(const LevelCounts& counts, int64_t dims, std::vector<LevelPlan>& shapes) {
+void AddShape(const LevelCounts& counts, int64_t dims, bool trellis, std::vector<LevelPlan>& shapes) {
   std::vector<LevelPlan::Run> runs;
   for (size_t level = counts.size(); level > 0; --level) {
     const int64_t more = level < counts.size() ? counts[level] : 0;
     const int64_t own = counts[level - 1] - more;
     if (own < 0 || counts[level - 1] < 0) return;
-    if (own > 0) runs.push_back({static_cast<uint32_t>(own), static_cast<uint32_t>(level)});
+    if (own > 0)
+      runs.push_back({static_cast<uint32_t>(own), static_cast<uint32_t>(level), trellis && level <= kMaxTrellisLevels});
   }
   if (runs.empty() || (runs.size() > 1 && counts[0] > dims)) return;
   absl::StatusOr<LevelPlan> plan = LevelPlan::Create(std::move(runs));
@@ -39,7 +44,9 @@ void AddShape(const LevelCounts& counts, int64_t dims, std::vector<LevelPlan>& s
 }
 
 // Gives `bits` levels to components, each to the component and level with the largest gain; then rounds to whole units.
-LevelCounts Fill(const std::vector<double>& variances, int64_t bits, int64_t unit, uint32_t max_levels, double power) {
+LevelCounts Fill(const std::vector<double>& variances, int64_t bits, int64_t unit, uint32_t max_levels, double power,
+                 bool trellis) {
+  const auto& distortion = trellis ? kTrellisDistortion : kDistortion;
   LevelCounts counts = {};
   for (int64_t used = 0; used < bits; ++used) {
     int best = -1;
@@ -48,7 +55,7 @@ LevelCounts Fill(const std::vector<double>& variances, int64_t bits, int64_t uni
       const int64_t limit = level == 0 ? static_cast<int64_t>(variances.size()) : counts[level - 1];
       if (counts[level] >= limit) continue;
       const double gain =
-          std::pow(std::max(variances[counts[level]], 0.0), power) * (kDistortion[level] - kDistortion[level + 1]);
+          std::pow(std::max(variances[counts[level]], 0.0), power) * (distortion[level] - distortion[level + 1]);
       if (gain > best_gain) best = static_cast<int>(level), best_gain = gain;
     }
     if (best < 0) break;
@@ -83,7 +90,7 @@ LevelCounts CountsOf(const LevelPlan& plan) {
 }  // namespace
 
 absl::StatusOr<std::vector<LevelPlan>> CandidateShapes(const std::vector<double>& variances, size_t dims, size_t bits,
-                                                       uint32_t max_levels) {
+                                                       uint32_t max_levels, bool trellis) {
   const size_t most_bits = size_t{kMaxCodeDims} * std::min(max_levels, kMaxLevels);  // further levels are dims as well
   if (bits < kMinCodeBits || bits > most_bits) {
     return absl::InvalidArgumentError(
@@ -94,17 +101,17 @@ absl::StatusOr<std::vector<LevelPlan>> CandidateShapes(const std::vector<double>
   const auto add_even = [&](int64_t level) {
     LevelCounts counts = {};
     for (int64_t i = 0; i < level; ++i) counts[i] = budget / level;
-    if (budget % level == 0) AddShape(counts, n, shapes);
+    if (budget % level == 0) AddShape(counts, n, trellis, shapes);
   };
   for (int64_t level = 1; level <= max_levels; ++level) {
     if (budget / level <= n || level == max_levels) add_even(level);
   }
   if (budget < n * max_levels) {
     for (const double power : {0.75, 1.0, 1.5, 2.0}) {
-      LevelCounts counts = Fill(variances, budget, Unit(budget), max_levels, power);
-      AddShape(counts, n, shapes);
+      LevelCounts counts = Fill(variances, budget, Unit(budget), max_levels, power, trellis);
+      AddShape(counts, n, trellis, shapes);
       PairFineLevels(Unit(budget), counts);
-      AddShape(counts, n, shapes);
+      AddShape(counts, n, trellis, shapes);
     }
   }
   // More dims than the embeddings have where no other shape has so many bits.
@@ -126,7 +133,7 @@ std::vector<LevelPlan> NeighborShapes(const LevelPlan& plan, size_t dims, uint32
       LevelCounts moved = counts;
       moved[from] -= unit;
       moved[to] += unit;
-      if (moved[0] <= static_cast<int64_t>(dims)) AddShape(moved, static_cast<int64_t>(dims), shapes);
+      if (moved[0] <= static_cast<int64_t>(dims)) AddShape(moved, static_cast<int64_t>(dims), plan.trellis(), shapes);
     }
   }
   return shapes;

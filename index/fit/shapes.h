@@ -17,12 +17,13 @@ namespace bebr {
 // component of variance v lowers the squared error by v * (D(L) - D(L + 1)), D being a Gaussian's distortion; levels go
 // where v^p times that is largest, for a few p, because an error in a component also matters by how much queries use
 // it. Bands are multiples of 32 dims where the budget allows: smaller ones would be padded in the scan.
-// INVALID_ARGUMENT for a budget below kMinCodeBits or above what kMaxCodeDims dims of `max_levels` levels hold.
+// With `trellis` all bands of at most kMaxTrellisLevels levels are trellis-coded. INVALID_ARGUMENT for a budget below
+// kMinCodeBits or above what kMaxCodeDims dims of `max_levels` levels hold.
 absl::StatusOr<std::vector<LevelPlan>> CandidateShapes(const std::vector<double>& variances, size_t dims, size_t bits,
-                                                       uint32_t max_levels);
+                                                       uint32_t max_levels, bool trellis = false);
 
-// Shapes of the same bits as `plan` that differ from it by one move of dims between two level counts; for a local
-// search.
+// Shapes of the same bits, trellis-coded or not, as `plan` that differ from it by one move of dims between two level
+// counts; for a local search.
 std::vector<LevelPlan> NeighborShapes(const LevelPlan& plan, size_t dims, uint32_t max_levels);
 
 }  // namespace bebr

@@ -25,6 +25,9 @@ constexpr float kDeviation[kMaxLevels + 1] = {1.0f, 1.0f, 0.97f, 0.88f, 0.78f};
 constexpr float kFittedDeviation[kMaxPlanLevels + 1] = {1.0f,    1.253f, 1.004f, 0.853f, 0.746f,
                                                         0.6645f, 0.6f,   0.549f, 0.507f};
 
+// The same of trellis codes, by the levels that are stored.
+constexpr float kTrellisDeviation[kMaxTrellisLevels + 1] = {1.0f, 1.255f, 1.004f, 0.829f};
+
 // A single level says less of a coordinate than its two values claim: the mean of a Gaussian beyond zero is 0.8 of its
 // standard deviation. A band's weight is lowered by about that much beside bands of more levels. Chosen by held-out
 // recall.
@@ -137,6 +140,10 @@ absl::Status CheckShape(const CorpusStatistics& statistics, const LevelPlan& pla
                                                    " levels; more than ", kMaxLevels, " need query levels above ",
                                                    kMaxLevels));
   }
+  if (!fitted && plan.trellis()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("shape ", plan.ToString(), " is trellis-coded, which needs query levels above ", kMaxLevels));
+  }
   if (TakesAll(statistics, plan)) return absl::OkStatus();
   if (m > n) {
     return absl::InvalidArgumentError(
@@ -245,7 +252,9 @@ absl::StatusOr<Model> StartModel(const CorpusStatistics& statistics, const Level
     const std::vector<float> directions =
         BandDirections(statistics, first, run.dims, TakesAll(statistics, plan), random, &variance);
     variance = std::max(variance, floor);
-    const float deviation = fitted ? kFittedDeviation[run.levels] : kDeviation[run.levels];
+    const float deviation = run.trellis ? kTrellisDeviation[run.levels]
+                            : fitted    ? kFittedDeviation[run.levels]
+                                        : kDeviation[run.levels];
     const float confidence = fitted ? 1.0f : kConfidence[run.levels];
     const float scale = deviation / static_cast<float>(std::sqrt(variance));
     for (const float value : directions) model.project.linear.weight.push_back(value * scale);

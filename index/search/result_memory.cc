@@ -30,7 +30,7 @@ uint64_t ListMemory(const AttributeList& list) {
 }  // namespace
 
 uint64_t QueryMemory(const CodeSpec& spec, uint32_t query_levels, uint32_t first_levels) {
-  const simd::CodeShape shape = MakeShape(spec, query_levels);
+  const simd::CodeShape shape = MakeShape(spec.Derived(), query_levels);
   uint64_t prepared = 0;
   for (const simd::KernelTable* table : simd::AllKernels()) {
     if (table->supported()) prepared = std::max<uint64_t>(prepared, table->prepared_bytes(shape));
@@ -45,7 +45,7 @@ uint64_t HitMemory(const SearchRequest& request, const CodeSpec& spec) {
   if (!request.explain) return bytes;
   bytes += sizeof(Explanation) + kSharedCount + 2 * kAllocation;
   for (const Band& band : spec.bands()) {
-    bytes += sizeof(BandExplanation) + band.levels * sizeof(uint32_t) + kAllocation;
+    bytes += sizeof(BandExplanation) + band.derived_levels() * sizeof(uint32_t) + kAllocation;
   }
   return bytes;
 }

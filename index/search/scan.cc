@@ -16,7 +16,7 @@ namespace {
 
 // Blocks times queries of a run, which one call of the kernel scans: many, as a call has its price. A worker's first
 // runs are shorter, until it knows what thresholds to look for.
-constexpr size_t kBlocksPerRun = 8192;
+constexpr uint32_t kBlocksPerRun = 8192;
 constexpr uint32_t kMinRunBlocks = 16;
 // Bounds pay as long as they rule out most blocks: after a run of blocks in which more than a quarter had to be scored
 // again, a query's next runs are scored with all levels at once.
@@ -27,7 +27,7 @@ constexpr uint32_t kRunsWithoutBounds = 15;
 // others share runs of the blocks that any of them has rows in.
 constexpr uint32_t kAloneShare = 2;
 
-constexpr size_t kCopiedBlocks = 32;  // at most, in a run of blocks that hold the few rows of a filter
+constexpr uint32_t kCopiedBlocks = 32;  // at most, in a run of blocks that hold the few rows of a filter
 
 using Stretch = ScanTarget::Part::Stretch;
 
@@ -110,15 +110,17 @@ class ScanRun {
     std::vector<uint32_t> unbounded;        // the others
     std::vector<const void*> prepared;      // of the queries that are scored
     std::vector<uint32_t> runs_without_bounds;
-    uint32_t run_blocks = kMinRunBlocks;  // of the next run, at most
-    uint64_t bytes = 0;                   // read of the unit
-    PickedRows picked;                    // the few rows of a filter
+    uint32_t run_blocks = 0;  // of the next run, at most
+    uint64_t bytes = 0;       // read of the unit
+    PickedRows picked;        // the few rows of a filter
+    ScoredBlocks scored;      // the run's
   };
 
   // A query's scores of one block with all levels.
   struct BlockScores {
     uint32_t part = ~0u;
     uint32_t block = 0;
+    ScoredBlocks scored;
     alignas(64) float scores[simd::kBlockRows];
   };
 
@@ -141,7 +143,8 @@ class ScanRun {
     worker->best.reserve(queries_.size());
     for (size_t q = 0; q < queries_.size(); ++q) worker->best.push_back(MakeBest(q));
     Scratch& scratch = worker->scratch;
-    const size_t lanes = MostRunBlocks(queries_.size()) * queries_.size() * simd::kBlockRows;
+    scratch.run_blocks = std::min(kMinRunBlocks, MostRunBlocks());
+    const size_t lanes = MostRunBlocks() * queries_.size() * simd::kBlockRows;
     scratch.scores = std::make_unique_for_overwrite<float[]>(lanes);
     scratch.positions = std::make_unique_for_overwrite<uint32_t[]>(lanes);
     scratch.runs_without_bounds.resize(queries_.size());
@@ -179,11 +182,11 @@ class ScanRun {
     return best.Take();
   }
 
-  static uint32_t MostRunBlocks(size_t query_count) {
-    return static_cast<uint32_t>(std::clamp<size_t>(kBlocksPerRun / query_count, kMinRunBlocks, kUnitBlocks));
+  // Of the one space that all parts have codes of.
+  uint32_t MostRunBlocks() const {
+    return std::min(ScoredBlocks::MostBlocks(*target_.parts().front().space->column, queries_.size()),
+                    std::clamp(kBlocksPerRun / static_cast<uint32_t>(queries_.size()), kMinRunBlocks, kUnitBlocks));
   }
-
-  static size_t MostCopies(size_t query_count) { return std::min<size_t>(kCopiedBlocks, MostRunBlocks(query_count)); }
 
   // Candidates are chosen by another score than the final one, so that may drop none of them.
   float MinScore(size_t q) const {
@@ -232,7 +235,7 @@ class ScanRun {
     for (const uint32_t q : scratch.alone) wanted |= queries_[q].groups;
     for (const uint32_t part : picking.parts) {
       scratch.picked.Take(target_, part, *filters_.Few(picking.group, part), wanted);
-      while (scratch.picked.Next(MostCopies(queries_.size()))) {
+      while (scratch.picked.Next(std::min(kCopiedBlocks, MostRunBlocks()))) {
         scratch.together.clear();
         AddWanting(OneGroup(scratch.picked.run().group), scratch.alone, scratch, scratch.together);
         const uint64_t documents = scratch.picked.documents();
@@ -250,8 +253,8 @@ class ScanRun {
     const size_t lanes = size_t{run.count} * simd::kBlockRows;
     scratch.prepared.clear();
     for (const uint32_t q : scratch.together) scratch.prepared.push_back(prepared.of(run.group, q));
-    prepared.kernels().score(prepared.shape(), run.blocks, run.count, scratch.prepared.data(), scratch.prepared.size(),
-                             scratch.scores.get(), lanes);
+    prepared.kernels().score(prepared.shape(), scratch.scored.Of(*part.space->column, run.blocks, run.count), run.count,
+                             scratch.prepared.data(), scratch.prepared.size(), scratch.scores.get(), lanes);
     const float* scores = scratch.scores.get();
     for (const uint32_t q : scratch.together) {
       best[q].Raise(thresholds_[q].load(std::memory_order_relaxed));
@@ -260,7 +263,7 @@ class ScanRun {
       });
       scores += lanes;
     }
-    scratch.bytes += size_t{run.count} * prepared.block_bytes();
+    scratch.bytes += run.count * ScoredBlocks::BytesRead(*part.space->column, prepared);
   }
 
   uint64_t LiveRows(const ScanUnit& unit, const BlockSet& blocks) const {
@@ -283,13 +286,13 @@ class ScanRun {
       end = std::min(end, stretch->end - unit.begin);
       ScanRunOfBlocks(RunInPlace(target_, unit.part, *stretch, unit.begin + begin, unit.begin + end), queries, best,
                       scratch);
-      scratch.run_blocks = std::min(2 * scratch.run_blocks, MostRunBlocks(queries_.size()));
+      scratch.run_blocks = std::min(2 * scratch.run_blocks, MostRunBlocks());
     }
     for (const uint32_t q : queries) AtomicMax(thresholds_[q], best[q].threshold());
   }
 
-  void ScanRunOfBlocks(const BlockRun& run, const std::vector<uint32_t>& queries, std::vector<Best>& best,
-                       Scratch& scratch) {
+  void ScanRunOfBlocks(BlockRun run, const std::vector<uint32_t>& queries, std::vector<Best>& best, Scratch& scratch) {
+    run.blocks = scratch.scored.Of(*target_.parts()[run.part].space->column, run.blocks, run.count);
     const auto add = [&best](uint32_t q, const Candidate& candidate) { best[q].Add(candidate); };
     if (first_ == nullptr) return ScoreBlocks(prepared_, run, queries, best, scratch, add);
     if (choosing()) return ScoreBlocks(first_->prepared, run, queries, best, scratch, add);
@@ -347,7 +350,7 @@ class ScanRun {
         visit(q, {hits.scores[j], run.part, row});
       }
     }
-    scratch.bytes += size_t{run.count} * prepared.block_bytes();
+    scratch.bytes += run.count * ScoredBlocks::BytesRead(*part.space->column, prepared);
   }
 
   // The score of one row with all levels; scores its whole block, which costs about the same, unless `block` has it.
@@ -358,9 +361,9 @@ class ScanRun {
       block.part = part;
       block.block = number;
       const void* prepared = prepared_.of(space.column->group_of(number), q);
-      prepared_.kernels().score(prepared_.shape(), space.block(number), 1, &prepared, 1, block.scores,
-                                simd::kBlockRows);
-      bytes_.fetch_add(prepared_.block_bytes(), std::memory_order_relaxed);
+      const std::byte* scored = block.scored.Of(*space.column, space.block(number), 1);
+      prepared_.kernels().score(prepared_.shape(), scored, 1, &prepared, 1, block.scores, simd::kBlockRows);
+      bytes_.fetch_add(ScoredBlocks::BytesRead(*space.column, prepared_), std::memory_order_relaxed);
     }
     return block.scores[place % simd::kBlockRows];
   }

@@ -238,7 +238,8 @@ void SearchBatch::ScaleBack(size_t query) {
 }
 
 void SearchBatch::MakeScan(FairPool& pool) {
-  simd::CodeShape shape = MakeShape(spec(), leader().version.binarizer->query_levels());
+  const CodeSpec scored = spec().Derived();
+  simd::CodeShape shape = MakeShape(scored, leader().version.binarizer->query_levels());
   prepared_.emplace(Prepare(shape, pool));
   const SearchRequest& request = leader().request;
   if (has_first_pass()) {
@@ -266,7 +267,8 @@ absl::StatusOr<std::vector<SearchHit>> SearchBatch::Hits(const SearchJob& job, s
     for (const Candidate& candidate : found_[query]) scored.push_back({candidate, ScoreKind::kEstimated});
   }
   std::vector<SearchHit> hits;
-  std::vector<uint32_t> words(spec().code_words());
+  const CodeSpec scored_by = spec().Derived();
+  std::vector<uint32_t> stored(spec().code_words()), words(spec().derived_words());
   // Of a part, whoever merges it decides what comes after the selection.
   const size_t end = request.part ? scored.size() : std::min(scored.size(), request.offset + request.k);
   for (size_t i = request.part ? 0 : request.offset; i < end; ++i) {
@@ -280,8 +282,9 @@ absl::StatusOr<std::vector<SearchHit>> SearchBatch::Hits(const SearchJob& job, s
     hit.row = row;
     hit.score = entry.candidate.score;
     hit.score_kind = entry.kind;
-    const CodeFactors document = part.space->Load(row, words.data());
-    hit.its = InformationScore(spec(), job.version.binarizer->query_levels(),
+    const CodeFactors document = part.space->Load(row, stored.data());
+    spec().Derive(stored.data(), words.data());
+    hit.its = InformationScore(scored_by, job.version.binarizer->query_levels(),
                                planes_.data() + code_of(query, document.group) * query_words(), words.data());
     if (const Version* version = job.manifest->VersionByNumber(part.space->column->version(row)))
       hit.version = version->name;
@@ -297,7 +300,7 @@ std::shared_ptr<const Explanation> SearchBatch::ExplainHit(size_t query, const C
   const size_t code = code_of(query, document.group);
   const EncodedQuery encoded{leader().version.binarizer->query_levels(), planes_.data() + code * query_words(),
                              weights_.data() + code * bands, offsets_[code], factors_[query]};
-  auto explanation = std::make_shared<Explanation>(Explain(spec(), encoded, words, document));
+  auto explanation = std::make_shared<Explanation>(Explain(spec().Derived(), encoded, words, document));
   if (probe_.groups() > 0) explanation->nearer_share = probe_.NearerShare(NearnessOf(query), document.group);
   explanation->shard = target_->parts()[candidate.segment].shard;
   explanation->segment = candidate.segment;

@@ -65,7 +65,7 @@ class SearchBatch {
   const CodeSpec& spec() const { return leader().version.binarizer->spec(); }
   bool has_first_pass() const {
     const uint32_t first_levels = leader().request.first_levels;
-    return first_levels > 0 && first_levels < spec().max_levels();
+    return first_levels > 0 && first_levels < spec().Derived().max_levels();
   }
   // Whether the first pass chooses candidates, alike for all jobs.
   bool choosing() const { return has_first_pass() && leader().request.candidates > 0; }

@@ -12,7 +12,10 @@ static_assert(kSegmentRows <= kMaxIndexedRows);
 simd::CodeShape MakeShape(const CodeSpec& spec, uint32_t query_levels) {
   simd::CodeShape shape;
   shape.band_count = static_cast<uint32_t>(spec.bands().size());
-  for (uint32_t b = 0; b < shape.band_count; ++b) shape.bands[b] = {spec.bands()[b].dims, spec.bands()[b].levels};
+  for (uint32_t b = 0; b < shape.band_count; ++b) {
+    const Band& band = spec.bands()[b];
+    shape.bands[b] = {.dims = band.dims, .levels = band.levels, .trellis = band.trellis};
+  }
   shape.query_levels = query_levels;
   shape.code_words = spec.code_words();
   return shape;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "index/simd/avx512_sums.h"
+#include "index/simd/expand.h"
 #include "index/simd/tables.h"
 
 namespace bebr::simd {
@@ -300,6 +301,7 @@ const KernelTable kAmxTable = {"amx",
                                VecPackedFloats<Vec>,
                                VecPack<Vec>,
                                VecGemm<Vec>,
-                               Match<Avx512Rows>};
+                               Match<Avx512Rows>,
+                               Expand};
 
 }  // namespace bebr::simd

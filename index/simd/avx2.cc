@@ -2,6 +2,7 @@
 // before Avx2Supported() has said yes.
 #include <immintrin.h>
 
+#include "index/simd/expand.h"
 #include "index/simd/gemm.h"
 #include "index/simd/lookup_sums.h"
 #include "index/simd/match_avx2.h"
@@ -148,6 +149,7 @@ const KernelTable kAvx2Table = {"avx2",
                                 VecPackedFloats<Vec>,
                                 VecPack<Vec>,
                                 VecGemm<Vec>,
-                                Match<Avx2Rows>};
+                                Match<Avx2Rows>,
+                                Expand};
 
 }  // namespace bebr::simd

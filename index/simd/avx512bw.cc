@@ -1,5 +1,6 @@
 // AVX-512 F and BW alone (Skylake-X and its kin): look-up sums, 4 blocks side by side.
 #include "index/simd/avx512_vec.h"
+#include "index/simd/expand.h"
 #include "index/simd/lookup_sums.h"
 #include "index/simd/tables.h"
 
@@ -102,8 +103,16 @@ using Sums = LookupSums<Bytes>;
 
 }  // namespace
 
-const KernelTable BEBR_SIMD_AVX512BW_TABLE = {
-    "avx512bw",         Avx512BwSupported,    VecPreparedBytes<Sums>, VecPrepare<Sums>, VecScore<Vec, Sums>,
-    VecScan<Vec, Sums>, VecPackedFloats<Vec>, VecPack<Vec>,           VecGemm<Vec>,     Match<Avx512Rows>};
+const KernelTable BEBR_SIMD_AVX512BW_TABLE = {"avx512bw",
+                                              Avx512BwSupported,
+                                              VecPreparedBytes<Sums>,
+                                              VecPrepare<Sums>,
+                                              VecScore<Vec, Sums>,
+                                              VecScan<Vec, Sums>,
+                                              VecPackedFloats<Vec>,
+                                              VecPack<Vec>,
+                                              VecGemm<Vec>,
+                                              Match<Avx512Rows>,
+                                              Expand};
 
 }  // namespace bebr::simd

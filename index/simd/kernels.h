@@ -30,6 +30,7 @@ struct BandShape {
   uint32_t dims = 0;
   uint32_t levels = 0;    // a document's, 1..4
   uint32_t left_out = 0;  // the last levels of a document that a score does without, 0..levels - 1
+  bool trellis = false;   // of documents as they are stored: for `expand` alone
 };
 
 // What a kernel must know of documents and queries it compares. Words of one level of a band: ceil(dims / 32).
@@ -113,6 +114,11 @@ struct KernelTable {
   // Filters. Bit i % 64 of bits[i / 64] tells whether row i passes the test; 64 * words rows. Rows have a type, a byte,
   // and a value, which is read where some row of the same 64 has the type.
   void (*match)(const RangeTest& test, const uint8_t* types, const uint64_t* values, size_t words, uint64_t* bits);
+
+  // Trellis codes (CodeSpec). From blocks of documents as they are stored, of which some bands are trellis-coded, to
+  // blocks of the derived code, which has a level more in these bands: what the functions above take. Both are 64-byte
+  // aligned and do not overlap.
+  void (*expand)(const CodeShape& stored, const void* blocks, size_t block_count, void* derived);
 };
 
 // Every table compiled into this binary, best first; the last is "scalar". Some may not be supported by this processor.

@@ -111,9 +111,37 @@ void Gemm(const float* x, size_t rows, size_t x_stride, const float* packed, siz
   }
 }
 
+void Expand(const CodeShape& stored, const void* blocks, size_t block_count, void* derived) {
+  const auto* from = static_cast<const uint32_t*>(blocks);
+  auto* to = static_cast<uint32_t*>(derived);
+  const auto copy = [&](size_t words) {
+    std::memcpy(to, from, words * kBlockRows * sizeof(uint32_t));
+    from += words * kBlockRows;
+    to += words * kBlockRows;
+  };
+  for (size_t block = 0; block < block_count; ++block) {
+    for (uint32_t b = 0; b < stored.band_count; ++b) {
+      const BandShape& band = stored.bands[b];
+      const size_t words = PlaneWords(band.dims);
+      copy(words * (band.trellis ? band.levels - 1 : band.levels));
+      if (!band.trellis) continue;
+      for (size_t i = 0; i < words * kBlockRows; ++i) {
+        const size_t rest = band.dims - i / kBlockRows * 32;
+        const uint32_t used = rest < 32 ? (1u << rest) - 1 : ~0u;
+        to[i] = (from[i] ^ from[i] << 1 ^ from[i] << 3) & used;
+        to[words * kBlockRows + i] = from[i] << 2 & used;
+      }
+      from += words * kBlockRows;
+      to += 2 * words * kBlockRows;
+    }
+    copy(2);  // factors
+  }
+}
+
 }  // namespace
 
 const KernelTable kScalarTable = {"scalar", ScalarSupported, PreparedBytes, Prepare, Score,
-                                  Scan,     PackedFloats,    Pack,          Gemm,    Match<PortableRows>};
+                                  Scan,     PackedFloats,    Pack,          Gemm,    Match<PortableRows>,
+                                  Expand};
 
 }  // namespace bebr::simd

@@ -153,6 +153,11 @@ absl::Status CheckPaired(const OlderVersion& older, const Matrix& documents) {
                                                    " dims; the model of --compatible-with takes ",
                                                    older.model.embedding_dims()));
   }
+  if (older.model.spec.trellis()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the model of --compatible-with is of shape ", older.model.levels().ToString(),
+        ", which is trellis-coded; only spaces of levels take other versions. Give the new model a space of its own"));
+  }
   if (older.model.residual_form == ResidualForm::kInput) {
     return absl::InvalidArgumentError(
         "the model of --compatible-with is of residual form 'input'; only form 'code' can be written into");

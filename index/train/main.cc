@@ -67,6 +67,10 @@ void DeclareTask(CLI::App& app, Flags& flags) {
   app.add_option("--levels", flags.levels, "Levels stored a document, 1..8");
   app.add_option("--shape", flags.shape,
                  "Runs of dims x levels, e.g. 32x6+64x3+96x2; more than 4 levels with more than 4 query levels");
+  AddChoice(
+      app, "--code", options.code,
+      {{"levels", CodeKind::kLevels}, {"trellis", CodeKind::kTrellis}, {"auto", CodeKind::kAuto}},
+      "Of a searched shape: levels, trellis codes, or these where they find clearly more; --shape says it: 128x2t");
   app.add_option("--query-levels", options.query_levels,
                  "Levels of a query, 1..4 by the recursion, 5 or 6 with a quantizer fitted to every row")
       ->capture_default_str();
@@ -244,6 +248,7 @@ int Run(int argc, char** argv) {
   app.set_version_flag("--version", "bebr-train " BEBR_VERSION);
   app.footer("Example:\n  bebr-train --input docs.npy --bits 512 --output model.safetensors");
   Flags flags;
+  flags.options.code = CodeKind::kAuto;
   DeclareTask(app, flags);
   DeclareTraining(app, flags.options);
   try {

@@ -11,6 +11,7 @@
 
 #include "index/binarizer/model.h"
 #include "index/code/code_spec.h"
+#include "index/fit/shape_search.h"
 #include "index/types/document.h"
 
 namespace bebr {
@@ -32,6 +33,7 @@ struct TrainOptions {
   size_t bits = 0;
   std::optional<LevelPlan> shape;
   double target_recall = 0.0;
+  CodeKind code = CodeKind::kLevels;  // where the shape is searched; trellis codes are not trained
   uint32_t groups = 1;  // of documents, at most; 1: none; the start with groups is kept where it beats training
   uint32_t query_levels = kMaxQueryLevels;  // above kMaxLevels: a fitted quantizer, for all but the paper's blocks
   Metric metric = Metric::kCosine;

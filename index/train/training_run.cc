@@ -47,6 +47,12 @@ uint32_t MostLevels(const TrainOptions& options) {
   return fine ? kMaxPlanLevels : std::min(options.query_levels, kMaxLevels);
 }
 
+// Whether models are such as trellis codes need.
+bool TakesTrellis(const TrainOptions& options) {
+  return options.query_levels > kMaxLevels && options.method == Method::kResidual &&
+         (options.residual_form == ResidualForm::kCode || options.steps == 0);
+}
+
 absl::Status CheckOptions(const TrainOptions& options, const Matrix& documents, const Matrix& queries) {
   if (documents.dims == 0 || documents.dims > kMaxInputDims) {
     return absl::InvalidArgumentError(
@@ -67,6 +73,11 @@ absl::Status CheckOptions(const TrainOptions& options, const Matrix& documents, 
     return absl::InvalidArgumentError(
         absl::StrCat("shape ", options.shape->ToString(), " stores ", options.shape->max_levels(), " levels; with ",
                      options.query_levels, " query levels and these blocks the most are ", MostLevels(options)));
+  }
+  const bool trellis = options.shape.has_value() ? options.shape->trellis() : options.code == CodeKind::kTrellis;
+  if (trellis && !TakesTrellis(options)) {
+    return absl::InvalidArgumentError(absl::StrCat("trellis codes need query levels above ", kMaxLevels,
+                                                   " and neither medians nor the paper's blocks"));
   }
   for (const Matrix* matrix : {&documents, &queries}) {
     for (size_t i = 0; i < matrix->values.size(); ++i) {
@@ -113,6 +124,7 @@ ShapeSearch SearchFor(const TrainOptions& options, const CorpusStatistics& stati
   search.variances = statistics.variances;
   search.dims = statistics.dims;
   search.max_levels = options.method == Method::kMedian ? 1 : MostLevels(options);
+  search.code = TakesTrellis(options) ? options.code : CodeKind::kLevels;
   return search;
 }
 
@@ -211,6 +223,14 @@ void KeepBetter(Model grouped, TrainResult& result) {
   result.trained_kept = false;
 }
 
+// Whether training follows; warns where the start is not such as can be trained.
+bool IsTrained(const TrainOptions& options, const LevelPlan& shape, TrainResult& result) {
+  if (options.steps == 0) return false;
+  if (!shape.trellis() && !result.model.spec.trellis()) return true;
+  result.warnings.emplace_back("trellis codes are not trained: the model is the start; --code levels trains levels");
+  return false;
+}
+
 absl::Status CheckOlder(const Model& older, Metric metric) {
   if (metric != older.metric) {
     return absl::InvalidArgumentError(absl::StrCat("the metric is ", std::string(ToString(metric)),
@@ -254,7 +274,7 @@ absl::StatusOr<TrainResult> Train(const TrainOptions& options, Matrix documents,
   if (IsInterrupted(options)) return StartInterrupted();
   const bool from_groups = grouped.has_value() && result.grouped.at_10 > result.start.at_10 + kClearly;
   if (from_groups) KeepBetter(*grouped, result);
-  if (options.steps != 0) {
+  if (IsTrained(options, shape, result)) {
     const Model start =
         from_groups ? *grouped : ToTrainable(result.model, options.residual_form, options.hidden, options.seed);
     BEBR_RETURN_IF_ERROR(Improve(options, start, documents, pairs, validator, nullptr, result));

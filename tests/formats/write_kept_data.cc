@@ -65,6 +65,7 @@ class Writer {
     WriteFigures();
     WriteSamples();
     WriteSketches();
+    WriteWeaves();
     WriteEvents();
     Must(engine_->SetAlias("live", "papers", ""));
     Must(engine_->SetAlias("drafts", "notes", ""));
@@ -195,6 +196,18 @@ class Writer {
     Must(engine_->AddVersion("sketches", {.name = "v2", .compatible_with = "v1"}, TranslatedModelFile(first, 11, 10)));
     Upsert("sketches", "v2", "sketch-", 12, 11, 25, UpsertMode::kMerge);
     WriteRequests("sketches", {{"v1", 14}, {"v2", 11}});
+  }
+
+  // Trellis-coded: without groups, and re-encoded for a version in groups.
+  void WriteWeaves() {
+    const CodeSpec first = *ParseCodeSpec("40x1t+33x2t"), second = WithGroups(*ParseCodeSpec("8x4+24x3t"), 3);
+    Must(engine_->CreateCollection({.name = "weaves", .store_floats = FloatStorage::kFloat16, .shards = 2},
+                                   RandomModelFile(12, first, 6, 11)));
+    Upsert("weaves", "v1", "weave-", 36, 12, 26, UpsertMode::kReplace);
+    Must(engine_->AddVersion("weaves", {.name = "v2", .same_embeddings_as = "v1"}, RandomModelFile(12, second, 6, 12)));
+    Backfill("weaves", "v2");
+    Delete("weaves", {"weave-2"});
+    WriteRequests("weaves", {{"v1", 12}, {"v2", 12}});
   }
 
   // With a schema, and attributes of all types.

@@ -111,7 +111,7 @@ TEST_F(EngineMemoryTest, HoldsWithSpacesOfTheirOwn) {
           .ok());
   Write("v1", UpsertMode::kReplace);
   ExpectFormula();
-  ASSERT_TRUE(engine_->AddVersion("c", {.name = "v2"}, RandomModelFile(8, *ParseCodeSpec("128x2"), 4, 2)).ok());
+  ASSERT_TRUE(engine_->AddVersion("c", {.name = "v2"}, RandomModelFile(8, *ParseCodeSpec("128x2t"), 6, 2)).ok());
   Write("v2", UpsertMode::kMerge);
   Open();
   ExpectFormula();

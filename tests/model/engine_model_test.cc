@@ -200,7 +200,10 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{"40x2", 6, 24, 2, 2, FloatStorage::kFloat16, Metric::kCosine, 6},
                       Case{"17x3+33x1", 5, 20, 2, 1, FloatStorage::kFloat32, Metric::kInnerProduct, 40},
                       Case{"67x2+20x4", 4, 30, 2, 2, FloatStorage::kFloat32, Metric::kL2},
-                      Case{"48x3", 6, 24, 2, 1, FloatStorage::kFloat16, Metric::kL2, 6}));
+                      Case{"48x3", 6, 24, 2, 1, FloatStorage::kFloat16, Metric::kL2, 6},
+                      Case{"64x1t+33x2t", 6, 24, 2, 2, FloatStorage::kFloat16, Metric::kCosine},
+                      Case{"20x4+67x3t", 6, 30, 2, 1, FloatStorage::kFloat32, Metric::kInnerProduct},
+                      Case{"48x2t", 6, 24, 2, 2, FloatStorage::kFloat32, Metric::kL2, 6}));
 
 TEST(EngineGroupsTest, CodesAndExplanationsNameTheGroup) {
   TemporaryDirectory directory;

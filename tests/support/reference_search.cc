@@ -22,6 +22,30 @@ std::vector<int64_t> DecodeBand(const uint32_t* words, uint32_t dims, uint32_t l
   return values;
 }
 
+// A stored code as it is scored: each dimension of a trellis-coded band by the branches of itself and of those before
+// it in its word.
+std::vector<uint32_t> DerivedCode(const CodeSpec& spec, const std::vector<uint32_t>& stored) {
+  std::vector<uint32_t> derived;
+  size_t at = 0;
+  for (const Band& band : spec.bands()) {
+    const uint32_t words = (band.dims + 31) / 32, plain = words * (band.trellis ? band.levels - 1 : band.levels);
+    derived.insert(derived.end(), stored.begin() + at, stored.begin() + at + plain);
+    at += plain;
+    if (!band.trellis) continue;
+    const auto branch = [&](uint32_t i, uint32_t before) {
+      return i % 32 < before ? 0u : stored[at + i / 32] >> (i % 32 - before) & 1u;
+    };
+    std::vector<uint32_t> planes(2 * words);
+    for (uint32_t i = 0; i < band.dims; ++i) {
+      planes[i / 32] |= (branch(i, 0) ^ branch(i, 1) ^ branch(i, 3)) << i % 32;
+      planes[words + i / 32] |= branch(i, 2) << i % 32;
+    }
+    derived.insert(derived.end(), planes.begin(), planes.end());
+    at += words;
+  }
+  return derived;
+}
+
 std::vector<ReferenceCollection::Hit> Best(std::vector<ReferenceCollection::Hit> hits, size_t k) {
   std::sort(hits.begin(), hits.end(),
             [](const auto& a, const auto& b) { return a.score != b.score ? a.score > b.score : a.id < b.id; });
@@ -97,7 +121,7 @@ std::vector<ReferenceCollection::Hit> ReferenceCollection::SearchProgressive(con
 std::vector<ReferenceCollection::Hit> ReferenceCollection::Scores(const std::vector<float>& query, uint32_t levels,
                                                                   const std::function<bool(const Attributes&)>& accept,
                                                                   GroupSet groups) const {
-  const CodeSpec& spec = binarizer_->spec();
+  const CodeSpec spec = binarizer_->spec().Derived();
   const uint32_t query_levels = binarizer_->query_levels();
   std::vector<uint32_t> planes(spec.groups() * spec.QueryWords(query_levels));
   std::vector<float> weights(spec.groups() * spec.bands().size()), offsets(spec.groups());
@@ -112,7 +136,8 @@ std::vector<ReferenceCollection::Hit> ReferenceCollection::Scores(const std::vec
     if ((groups & OneGroup(group)) == 0) continue;
     const uint32_t* query_words = planes.data() + group * spec.QueryWords(query_levels);
     const float* band_weights = weights.data() + group * spec.bands().size();
-    const uint32_t* words = entry.code.data();
+    const std::vector<uint32_t> derived = DerivedCode(binarizer_->spec(), entry.code);
+    const uint32_t* words = derived.data();
     float sum = 0;
     for (size_t b = 0; b < spec.bands().size(); ++b) {
       const Band& band = spec.bands()[b];

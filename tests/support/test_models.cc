@@ -82,6 +82,7 @@ std::string RandomModelFile(uint32_t input_dims, const CodeSpec& spec, uint32_t 
   const float scale = 1.0f / std::sqrt(static_cast<float>(input_dims));
   for (float& value : model.project.linear.weight) value = scale * normal(random);
   if (query_levels > kMaxLevels) model.quantizer = Quantizer::kFitted;
+  if (spec.trellis()) model.fine = FineRules{.levels = spec};
   model.steps.resize(model.step_count());
   for (StepParameters& step : model.steps) {
     step.gain = 0.9f;

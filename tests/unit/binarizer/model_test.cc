@@ -77,6 +77,27 @@ constexpr char kFineFloats[] =
     "0x1.51567cp+0 -0x1.1d76fep-1 0 0x1.8cdef8p-11 0x1.8cdef8p-13 0x1.8988a8p-7 0x1.37e60cp-10 0x1.37e60cp-12 "
     "0x1.d88cdp-8 -0x1.0262d8p+0 -0x1.cf1c0ep-3";
 
+// The same of version 6: 5x2t+9x1t+3x4 in two groups, both of which are tried.
+constexpr char kTrellisFile[] =
+    "CAMAAAAAAAB7Il9fbWV0YWRhdGFfXyI6eyJhcmNoaXRlY3R1cmUiOiJyZXNpZHVhbF9tbHAiLCJiYW5kcyI6IjV4MnQrOXgxdCszeDQiLCJjaGVj"
+    "a3N1bSI6IjE2NDQwYmJmIiwiZm9ybWF0IjoiYmVici1iaW5hcml6ZXIiLCJmb3JtYXRfdmVyc2lvbiI6IjYiLCJncm91cHMiOiIyIiwiaGlkZGVu"
+    "IjoiIiwiaW5wdXRfZGltcyI6IjMiLCJsZXZlbHMiOiI1eDJ0Kzl4MXQrM3g0IiwibWV0cmljIjoiY29zaW5lIiwicXVhbnRpemVyIjoiZml0dGVk"
+    "IiwicXVlcnlfbGV2ZWxzIjoiNiIsInJlZHVjZWRfZGltcyI6IjIiLCJyZXNpZHVhbF9mb3JtIjoiY29kZSIsInRyYWluZWQiOiJyYW5kb20gd2Vp"
+    "Z2h0cyBmb3IgYSB0ZXN0IiwidHJpZWRfZ3JvdXBzIjoiMiJ9LCJiYW5kX3dlaWdodHMiOnsiZGF0YV9vZmZzZXRzIjpbMCwxMl0sImR0eXBlIjoi"
+    "RjMyIiwic2hhcGUiOlszXX0sImdyb3Vwcy5iYW5kX3dlaWdodHMiOnsiZGF0YV9vZmZzZXRzIjpbMTIsMzZdLCJkdHlwZSI6IkYzMiIsInNoYXBl"
+    "IjpbMiwzXX0sImdyb3Vwcy5tZWFuIjp7ImRhdGFfb2Zmc2V0cyI6WzM2LDYwXSwiZHR5cGUiOiJGMzIiLCJzaGFwZSI6WzIsM119LCJncm91cHMu"
+    "cHJvamVjdCI6eyJkYXRhX29mZnNldHMiOls2MCwxOTZdLCJkdHlwZSI6IkYxNiIsInNoYXBlIjpbMiwxNywyXX0sIm1lYW4iOnsiZGF0YV9vZmZz"
+    "ZXRzIjpbMTk2LDIwOF0sImR0eXBlIjoiRjMyIiwic2hhcGUiOlszXX0sInJlZHVjZSI6eyJkYXRhX29mZnNldHMiOlsyMDgsMjIwXSwiZHR5cGUi"
+    "OiJGMTYiLCJzaGFwZSI6WzIsM119fSAgICAgIAAAAD8AAMA/AAAgQAAAAD8AAMA/AAAgQAAAwD8AACBAAABgQM2F476KFIQ+udndvuTiMr71yhq+"
+    "Q3Z4vqk60jtPtGMCQTnuuSA5x67gukk5FjUNtnAwWbrevB06gysltpW4J7TtMd8rBDHDu249IjgytXcxD7QosBgstq1RvQEzwimBPWU7ajZUs768"
+    "BbZPskO2Rz2OuD4zNjmsssoizLaLtEG8SzWhOO00TjBRuJiurjN/Oua4QLK0LTw+pjUrOl0+JjtcurI9Ti7HvZ0tYD1vu/e3ybQOOHKz3zU=";
+constexpr uint32_t kTrellisCode[] = {19, 31, 137, 3, 5, 7, 1};
+constexpr uint32_t kTrellisPlanes[] = {19, 24, 17, 19, 24, 20, 276, 173, 230, 303, 300, 478, 5, 6, 6, 6, 4, 4,
+                                       25, 19, 23, 20, 19, 24, 465, 161, 373, 182, 198, 452, 3, 5, 7, 1, 3, 5};
+constexpr char kTrellisFloats[] =
+    "0x1.942b8cp-1 -0x1.5ede2ep-3 1 0x1.9c6652p-10 0x1.8988a8p-7 "
+    "0x1.c248fcp-9 0x1.1be1eep-8 0x1.f33adp-8 0x1.32669p-8 -0x1.0262d8p+0 -0x1.225eb4p-2";
+
 // And of version 5, before groups.
 constexpr char kTranslatedFile[] =
     "8AcAAAAAAAB7Il9fbWV0YWRhdGFfXyI6eyJhcmNoaXRlY3R1cmUiOiJyZXNpZHVhbF9tbHAiLCJiYW5kcyI6IjN4NCszeDIrNXgyIiwiY2hlY2tz"
@@ -373,7 +394,11 @@ TEST(ModelTest, ModelFilesWithGroupsStayReadable) {
                            Kept{kTranslatedFile,
                                 {std::begin(kTranslatedCode), std::end(kTranslatedCode)},
                                 {std::begin(kTranslatedPlanes), std::end(kTranslatedPlanes)},
-                                kTranslatedFloats}}) {
+                                kTranslatedFloats},
+                           Kept{kTrellisFile,
+                                {std::begin(kTrellisCode), std::end(kTrellisCode)},
+                                {std::begin(kTrellisPlanes), std::end(kTrellisPlanes)},
+                                kTrellisFloats}}) {
     std::string file;
     ASSERT_TRUE(absl::Base64Unescape(kept.file, &file));
     const auto binarizer = Binarizer::Parse(file);
@@ -395,6 +420,36 @@ TEST(ModelTest, ModelFilesWithGroupsStayReadable) {
   }
 }
 
+TEST(ModelTest, TrellisCodesAreVersionSix) {
+  for (const bool grouped : {false, true}) {
+    for (const uint32_t translation_dims : {0u, 5u}) {
+      RandomModelOptions options = grouped ? Grouped() : Fitted();
+      options.levels = "8x7+9x2t+40x1t";
+      options.translation_dims = translation_dims;
+      const Model model = RandomModel(options);
+      const std::string file = *SerializeModel(model);
+      EXPECT_THAT(file, HasSubstr("\"format_version\":\"6\""));
+      EXPECT_THAT(file, HasSubstr("\"bands\":\"8x4+8x3+9x2t+40x1t\""));
+      const auto parsed = ParseModel(file);
+      ASSERT_TRUE(parsed.ok()) << parsed.status();
+      EXPECT_EQ(parsed->spec, model.spec);
+      EXPECT_EQ(parsed->fine->levels, model.fine->levels);
+      EXPECT_EQ(parsed->translation.has_value(), translation_dims != 0);
+      EXPECT_EQ(*SerializeModel(*parsed), file);
+      EXPECT_THAT((*Binarizer::Parse(file))->description(), HasSubstr("8x7+9x2t+40x1t (114 bits)"));
+      const auto with = [&](const char* key, const char* value) {
+        return ParseError(Changed(model, [&](SafetensorsFile& contents) { contents.metadata()[key] = value; }));
+      };
+      EXPECT_THAT(with("format_version", "4"), HasSubstr("trellis codes need format_version 6"));
+      EXPECT_THAT(with("bands", "8x4+8x3+9x2+40x1t"), HasSubstr("other bands"));
+      EXPECT_THAT(with("levels", "8x7+9x5t+40x1t"), HasSubstr("at most 3"));
+    }
+  }
+  Model recurrent = RandomModel(RandomModelOptions{});
+  recurrent.spec = *ParseCodeSpec("40x1t+33x2+8x4");
+  EXPECT_THAT(std::string(SerializeModel(recurrent).status().message()), HasSubstr("need a fitted quantizer"));
+}
+
 TEST(ModelTest, EveryFlippedByteIsNoticed) {
   RandomModelOptions options;
   options.shape = "8x1";
@@ -406,7 +461,9 @@ TEST(ModelTest, EveryFlippedByteIsNoticed) {
   grouped.reduced_dims = 2;
   RandomModelOptions translated = grouped;
   translated.translation_dims = 2;
-  for (const RandomModelOptions& of_file : {options, grouped, translated}) {
+  RandomModelOptions trellis = grouped;
+  trellis.levels = "8x1t";
+  for (const RandomModelOptions& of_file : {options, grouped, translated, trellis}) {
     const std::string file = *SerializeModel(RandomModel(of_file));
     const auto original = Binarizer::Parse(file);
     ASSERT_TRUE(original.ok()) << original.status();
@@ -426,7 +483,7 @@ TEST(ModelTest, NamesTheFieldOrTensor) {
     return ParseError(Changed(model, [&](SafetensorsFile& file) { file.metadata()[key] = value; }));
   };
   EXPECT_THAT(with("format", "other"), HasSubstr("'other'"));
-  EXPECT_THAT(with("format_version", "6"), HasSubstr("version '6'"));
+  EXPECT_THAT(with("format_version", "7"), HasSubstr("version '7'"));
   EXPECT_THAT(with("format_version", "5"), HasSubstr("'quantizer' is missing"));
   EXPECT_THAT(with("format_version", "2"), HasSubstr("'quantizer' is missing"));
   EXPECT_THAT(with("architecture", "x"), HasSubstr("architecture 'x'"));

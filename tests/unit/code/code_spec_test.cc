@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -77,6 +78,68 @@ TEST(ParseCodeSpecTest, RefusesOtherText) {
        {"", "128", "x", "128x", "x4", "128x4+", "128x4x2", "-128x4", "a4xb", "99999999999x1", "128x9"}) {
     EXPECT_EQ(ParseCodeSpec(text).status().code(), absl::StatusCode::kInvalidArgument) << text;
   }
+}
+
+// The derived code's value of every dimension, from the branches of itself and of the three before it in its word.
+TEST(CodeSpecTest, TrellisCodesAreScoredByDerivedOnes) {
+  const CodeSpec spec = *ParseCodeSpec("40x1t+33x2+65x3t+7x4+31x2t");
+  EXPECT_EQ(spec.ToString(), "40x1t+33x2+65x3t+7x4+31x2t");
+  EXPECT_EQ(spec.bits(), 40u + 66 + 195 + 28 + 62);
+  EXPECT_EQ(spec.code_words(), 2u + 4 + 9 + 4 + 2);
+  EXPECT_EQ(spec.derived_words(), 4u + 4 + 12 + 4 + 3);
+  const CodeSpec derived = spec.Derived();
+  EXPECT_EQ(derived, *ParseCodeSpec("40x2+33x2+65x4+7x4+31x3"));
+  EXPECT_EQ(derived.code_words(), spec.derived_words());
+  EXPECT_EQ(derived.bits(), 80u + 66 + 260 + 28 + 93);
+  EXPECT_EQ(derived.max_levels(), 4u);
+  EXPECT_FALSE(derived.trellis());
+  std::mt19937 random(1);
+  std::vector<uint32_t> code(spec.code_words()), words(spec.derived_words());
+  for (uint32_t& word : code) word = random();
+  size_t at = 0;
+  for (const Band& band : spec.bands()) {  // padding is zero
+    for (uint32_t w = 0; w < band.levels * CodeSpec::PlaneWords(band.dims); ++w, ++at) {
+      const uint32_t used = band.dims - w % CodeSpec::PlaneWords(band.dims) * 32;
+      if (used < 32) code[at] &= (1u << used) - 1;
+    }
+  }
+  spec.Derive(code.data(), words.data());
+  const uint32_t *stored = code.data(), *scored = words.data();
+  for (const Band& band : spec.bands()) {
+    const uint32_t plane = CodeSpec::PlaneWords(band.dims);
+    const auto bit = [&](const uint32_t* planes, uint32_t level, uint32_t i) {
+      return planes[level * plane + i / 32] >> (i % 32) & 1u;
+    };
+    for (uint32_t i = 0; i < plane * 32; ++i) {
+      uint32_t expected = 0, value = 0;
+      for (uint32_t t = 0; t < band.derived_levels(); ++t) value = 2 * value + bit(scored, t, i);
+      const auto branch = [&](uint32_t before) {
+        return i % 32 < before ? 0u : bit(stored, band.levels - 1, i - before);
+      };
+      for (uint32_t t = 0; t + (band.trellis ? 1 : 0) < band.levels; ++t) expected = 2 * expected + bit(stored, t, i);
+      if (band.trellis) expected = 4 * expected + 2 * (branch(0) ^ branch(1) ^ branch(3)) + branch(2);
+      ASSERT_EQ(value, i < band.dims ? expected : 0u) << ToString(band) << ", dim " << i;
+    }
+    stored += plane * band.levels;
+    scored += plane * band.derived_levels();
+  }
+}
+
+TEST(CodeSpecTest, TheWorkedExampleOfTrellisCodes) {
+  const uint32_t branches = 0x03;
+  uint32_t planes[2];
+  ParseCodeSpec("8x1t")->Derive(&branches, planes);
+  EXPECT_EQ(planes[0], 0x1du);
+  EXPECT_EQ(planes[1], 0x0cu);
+}
+
+TEST(CodeSpecTest, TrellisCodesHaveFewEnoughLevels) {
+  EXPECT_THAT(Refusal({{32, 4, 1.0f, true}}), HasSubstr("trellis-coded with 4 levels; such a band has 1 to 3"));
+  for (const char* text : {"32x4t", "32xt", "32x2tt", "32x2u", "t", "32t"}) {
+    EXPECT_FALSE(ParseCodeSpec(text).ok()) << text;
+  }
+  EXPECT_EQ(ParseCodeSpec("32x2")->Derived(), *ParseCodeSpec("32x2"));
+  EXPECT_FALSE(*ParseCodeSpec("32x2") == *ParseCodeSpec("32x2t"));
 }
 
 }  // namespace

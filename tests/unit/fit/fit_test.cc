@@ -76,6 +76,29 @@ TEST(FitStartTest, IsNowhereBelowTheCodesOfTheRecursion) {
   }
 }
 
+// Of the same bits, on Gaussian data, from which no other code gains; on clusters they are taken where they are no
+// worse.
+TEST(FitStartTest, TrellisCodesFindMoreThanLevels) {
+  std::mt19937_64 random(3);
+  std::normal_distribution<float> normal;
+  Matrix gaussian{3000, 64, std::vector<float>(3000 * 64)}, clusters = Clusters(3000, 32, 1);
+  for (float& value : gaussian.values) value = normal(random);
+  const Matrix queries = SplitRows(gaussian, 500, 4), near = SplitRows(clusters, 500, 4);
+  for (const size_t bits : {64u, 128u}) {
+    const auto levels = FitStart({.rows = gaussian, .bits = bits, .code = CodeKind::kLevels});
+    const auto trellis = FitStart({.rows = gaussian, .bits = bits, .code = CodeKind::kTrellis});
+    ASSERT_TRUE(levels.ok() && trellis.ok()) << levels.status() << trellis.status();
+    EXPECT_FALSE(levels->model.spec.trellis());
+    EXPECT_TRUE(trellis->model.spec.trellis());
+    EXPECT_EQ(trellis->model.spec.bits(), bits);
+    EXPECT_GT(RecallOf(trellis->model, gaussian, queries), RecallOf(levels->model, gaussian, queries) + 0.01) << bits;
+    const auto plain = FitStart({.rows = clusters, .bits = bits, .code = CodeKind::kLevels});
+    const auto either = FitStart({.rows = clusters, .bits = bits});
+    ASSERT_TRUE(plain.ok() && either.ok()) << plain.status() << either.status();
+    EXPECT_GT(RecallOf(either->model, clusters, near), RecallOf(plain->model, clusters, near) - 0.01) << bits;
+  }
+}
+
 // Of points around few centres a group each tells much. Of a Gaussian it tells no more than the bits of its number
 // would, and is taken only if it is not worse.
 TEST(FitStartTest, TakesGroupsWhereTheyPay) {

@@ -81,5 +81,19 @@ TEST(ShapesTest, BudgetOutOfRangeIsNamed) {
   EXPECT_THAT(std::string(CandidateShapes(Falling(64, 1.0), 64, 32769, 4).status().message()), HasSubstr("32768"));
 }
 
+TEST(ShapesTest, TrellisCodesAsFarAsThereAreAny) {
+  const auto shapes = CandidateShapes(Falling(256, 0.9), 256, 512, kMaxPlanLevels, /*trellis=*/true);
+  ASSERT_TRUE(shapes.ok());
+  for (const LevelPlan& shape : *shapes) {
+    EXPECT_EQ(shape.bits(), 512u);
+    for (const LevelPlan::Run& run : shape.runs()) EXPECT_EQ(run.trellis, run.levels <= kMaxTrellisLevels);
+    for (const LevelPlan& near : NeighborShapes(shape, 256, kMaxPlanLevels)) {
+      EXPECT_EQ(near.bits(), 512u);
+      for (const LevelPlan::Run& run : near.runs())
+        EXPECT_EQ(run.trellis, shape.trellis() && run.levels <= kMaxTrellisLevels);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace bebr

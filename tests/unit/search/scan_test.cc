@@ -112,7 +112,8 @@ INSTANTIATE_TEST_SUITE_P(Shapes, ScanTest,
                          ::testing::Values(Case{"64x1", 1, 1, 1}, Case{"37x1", 4, 3, 3}, Case{"37x1+8x3", 6, 3, 3},
                                            Case{"40x2", 2, 2, 2}, Case{"8x4+17x3+33x2+70x1", 4, 2, 3},
                                            Case{"37x1+8x3", 6, 1, 2, 2}, Case{"40x2", 5, 2, 3, 7},
-                                           Case{"8x4+17x3", 6, 1, 1, kMaxGroups}));
+                                           Case{"8x4+17x3", 6, 1, 1, kMaxGroups}, Case{"37x1t+8x3t", 6, 3, 3},
+                                           Case{"8x4+33x2t+7x3+64x1t", 6, 2, 2}, Case{"40x2t", 5, 2, 3, 7}));
 
 TEST(ScanQueryTest, DropsWhatIsBelowTheLeastScore) {
   const auto shards = MakeShards("40x2", 4, 2, 100);

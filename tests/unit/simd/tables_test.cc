@@ -1,5 +1,6 @@
 // Every table against scalar, bit for bit, on edge shapes and in memory that ends at guard pages.
 #include <cmath>
+#include <cstring>
 #include <iterator>
 #include <limits>
 #include <random>
@@ -248,6 +249,29 @@ TEST_P(Tables, MatchFindsTheRowsOfATypeInARange) {
         const bool expected = types[i] == test.type && key >= test.least && key <= test.most;
         ASSERT_EQ((bits[i / 64] >> (i % 64) & 1) != 0, expected) << tested->name << ", row " << i;
       }
+    }
+  }
+}
+
+TEST_P(Tables, ExpandTrellisCodes) {
+  const std::vector<std::vector<BandShape>> codes = {
+      {{256, 1, 0, true}},
+      {{31, 2, 0, true}, {33, 3, 0, true}, {1, 1, 0, true}},
+      {{64, 4}, {65, 2, 0, true}, {40, 1}, {8, 3, 0, true}},
+      {{100, 2}},
+  };
+  for (size_t i = 0; i < codes.size(); ++i) {
+    for (size_t blocks : {0, 1, 3, 17}) {
+      SCOPED_TRACE(testing::Message() << "code " << i << ", " << blocks << " blocks");
+      const Input input = MakeInput(MakeShape(codes[i], 4), blocks, 0, i + blocks);
+      uint32_t words = input.shape.code_words;
+      for (const BandShape& band : codes[i]) words += band.trellis ? (band.dims + 31) / 32 : 0;
+      const size_t bytes = blocks * BlockBytes(words);
+      GuardedMemory stored(blocks * BlockBytes(input.shape.code_words)), expected(bytes), actual(bytes);
+      input.FillBlocks(stored.as<void>());
+      scalar().expand(input.shape, stored.as<void>(), blocks, expected.as<void>());
+      table().expand(input.shape, stored.as<void>(), blocks, actual.as<void>());
+      ASSERT_EQ(std::memcmp(expected.as<void>(), actual.as<void>(), bytes), 0);
     }
   }
 }
