@@ -14,7 +14,8 @@ namespace {
 constexpr size_t kLeastBits = 64;
 constexpr size_t kMostBits = 8192;
 
-constexpr double kLeastSigmas = 1.0;  // of a gain in recall that trellis codes are taken for: a scan pays for them
+constexpr size_t kLeastQueries = 200;  // held out: fewer say too little to choose trellis codes by
+constexpr double kLeastSigmas = 1.0;   // of a gain in recall that trellis codes are taken for: a scan pays for them
 
 absl::StatusOr<HeldOutRecall> MeasureShape(const ShapeSearch& search, const LevelPlan& shape,
                                            const Validator& validator, bool all_queries) {
@@ -72,7 +73,7 @@ absl::StatusOr<LevelPlan> ShapeForBits(const ShapeSearch& search, size_t bits, c
                                        const Validator& quick) {
   const bool trellis = search.code == CodeKind::kTrellis;
   BEBR_ASSIGN_OR_RETURN(MeasuredShape best, BestShape(search, bits, trellis, validator, quick));
-  if (search.code == CodeKind::kAuto) {
+  if (search.code == CodeKind::kAuto && validator.query_count() >= kLeastQueries) {
     BEBR_ASSIGN_OR_RETURN(MeasuredShape coded, BestShape(search, bits, true, validator, quick));
     if (PairedGain(coded.recall, best.recall) > kLeastSigmas) best = std::move(coded);
   }
