@@ -3,21 +3,16 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "index/base/file.h"
 #include "index/base/logging.h"
 #include "index/base/status_macros.h"
+#include "index/catalog/collection_directory.h"
 #include "index/storage/files.h"
 
 namespace bebr {
 namespace {
-
-// In a collection's directory, between its name and what tells it from others of the name; in no name.
-constexpr std::string_view kNumberMark = "+";
-// Before the directory of a collection that was dropped.
-constexpr std::string_view kDeleted = ".deleted-";
 
 // Removes what is in a directory, as far as the disk lets it.
 void Empty(const std::string& directory) {
@@ -33,24 +28,57 @@ void Empty(const std::string& directory) {
 absl::StatusOr<std::unique_ptr<Catalog>> Catalog::Open(const std::string& data_dir) {
   std::unique_ptr<Catalog> catalog(new Catalog(data_dir));
   BEBR_RETURN_IF_ERROR(CreateDirectories(catalog->root_));
-  absl::StatusOr<CatalogRecord> record = ReadCatalogRecord(data_dir);
   {
     MutexLock lock(&catalog->record_mutex_);
-    catalog->record_status_ = record.status();
-    if (record.ok()) catalog->record_ = *std::move(record);
+    catalog->ReadRecord();
   }
   BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectories(catalog->root_));
   for (const std::string& name : names) {
-    if (!name.starts_with('.')) continue;
+    if (!name.starts_with('.') || name.starts_with(kDeleted)) continue;
     LogInfo("removing what an interrupted operation left: {}", name);
-    const std::string path = absl::StrCat(catalog->root_, "/", name);
-    if (name.starts_with(kDeleted)) {
-      catalog->RemoveDropped(CollectionOfDirectory(std::string_view(name).substr(kDeleted.size())), path);
-    } else if (const absl::Status removed = RemoveAll(path); !removed.ok()) {
-      LogWarning("it is left: {}", std::string(removed.message()));
-    }
+    const absl::Status removed = RemoveAll(absl::StrCat(catalog->root_, "/", name));
+    if (!removed.ok()) LogWarning("it is left: {}", std::string(removed.message()));
   }
+  BEBR_RETURN_IF_ERROR(catalog->RemoveAllDropped());
   return catalog;
+}
+
+absl::Status Catalog::RemoveAllDropped() {
+  BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectories(root_));
+  for (const std::string& name : names) {
+    if (!name.starts_with(kDeleted)) continue;
+    LogInfo("removing what is left of a dropped collection: {}", name);
+    RemoveDropped(CollectionOfDirectory(std::string_view(name).substr(kDeleted.size())),
+                  absl::StrCat(root_, "/", name));
+  }
+  return absl::OkStatus();
+}
+
+void Catalog::ReadRecord() {
+  absl::StatusOr<CatalogRecord> record = ReadCatalogRecord(data_dir_);
+  if (absl::IsDataLoss(record.status())) {
+    LogWarning("{}; whether the aliases are an older copy, or a collection is missing, is not known",
+               std::string(record.status().message()));
+    record = CatalogRecord();
+  }
+  record_status_ = record.status();
+  if (record.ok()) record_ = *std::move(record);
+}
+
+void Catalog::ReadRecordAgain() {
+  {
+    MutexLock record_lock(&record_mutex_);
+    if (record_status_.ok() || absl::IsFailedPrecondition(record_status_)) return;
+    ReadRecord();
+    if (!record_status_.ok()) return;
+  }
+  // What was dropped meanwhile is listed still.
+  if (const absl::Status removed = RemoveAllDropped(); !removed.ok()) {
+    LogWarning("files of dropped collections are left: {}", std::string(removed.message()));
+  }
+  MutexLock record_lock(&record_mutex_);
+  MutexLock lock(&mutex_);
+  NoteMissing();
 }
 
 std::string Catalog::CollectionPath(std::string_view name) const {
@@ -77,17 +105,11 @@ absl::StatusOr<std::vector<std::string>> Catalog::Names() {
   MutexLock record_lock(&record_mutex_);
   MutexLock lock(&mutex_);
   for (const std::string& entry : entries) {
-    const std::string path = absl::StrCat(root_, "/", entry);
-    const auto directories = ListDirectories(path);
-    const auto files = ListFiles(path);
-    const bool empty = directories.ok() && files.ok() && directories->empty() && files->empty();
-    const std::string name(CollectionOfDirectory(entry));
-    uint32_t number = 0;
-    const bool numbered = name.size() == entry.size() || absl::SimpleAtoi(entry.substr(name.size() + 1), &number);
+    const std::string name = CollectionAt(root_, entry);
     const auto known = directories_.find(name);
     const bool second = known != directories_.end() && known->second != entry;
-    if (empty || !numbered || !ValidateName("name", name).ok() || second) {
-      LogWarning("{} is no collection, or a second one of the name, and is passed over", path);
+    if (name.empty() || second) {
+      LogWarning("{}/{} is no collection, or a second one of the name, and is passed over", root_, entry);
       continue;
     }
     directories_[name] = entry;
@@ -95,21 +117,29 @@ absl::StatusOr<std::vector<std::string>> Catalog::Names() {
     names.push_back(name);
   }
   std::sort(names.begin(), names.end());
+  missing_.clear();
+  NoteMissing();
+  return names;
+}
+
+void Catalog::NoteMissing() {
   const auto before = record_.collections.value_or(std::set<std::string, std::less<>>());
-  missing_ = before;
-  for (const std::string& name : names) missing_.erase(name);
-  record_.collections = missing_;
-  record_.collections->insert(names.begin(), names.end());
-  if (*record_.collections == before) return names;
+  for (const std::string& name : before) {
+    if (!directories_.contains(name)) missing_.try_emplace(name);
+  }
+  record_.collections = before;
+  for (const auto& [name, directory] : directories_) record_.collections->insert(name);
+  if (*record_.collections == before) return;
   // Without it a collection that goes missing is not noticed; the next change tries again.
   const absl::Status saved = SaveRecord();
   if (!saved.ok()) LogWarning("which collections there are is not noted: {}", saved.ToString());
-  return names;
 }
 
 std::vector<std::string> Catalog::Missing() const {
   MutexLock lock(&mutex_);
-  return {missing_.begin(), missing_.end()};
+  std::vector<std::string> names;
+  for (const auto& [name, found] : missing_) names.push_back(name);
+  return names;
 }
 
 bool Catalog::IsMissing(std::string_view name) const {
@@ -127,34 +157,67 @@ absl::Status Catalog::SetListed(std::string_view name, bool listed) {
   if (!record_.collections.has_value()) record_.collections.emplace();
   if (listed) {
     record_.collections->emplace(name);
-  } else {
-    record_.collections->erase(std::string(name));
+    return SaveRecord();
   }
-  return SaveRecord();
+  const bool was_listed = record_.collections->erase(std::string(name)) > 0;
+  absl::Status saved = SaveRecord();
+  // Else the next change would drop what was not dropped.
+  if (!saved.ok() && was_listed) record_.collections->emplace(name);
+  return saved;
 }
 
 absl::StatusOr<CollectionManifest> Catalog::Load(std::string_view name) {
+  if (!IsMissing(name)) return LoadAt(CollectionPath(name), name);
   BEBR_ASSIGN_OR_RETURN(const std::string path, FindAgain(name));
+  absl::StatusOr<CollectionManifest> manifest = LoadAt(path, name);
+  if (manifest.ok()) {
+    const absl::Status whole = CheckReturned(path, *manifest);
+    if (!whole.ok()) manifest = whole;
+  }
+  if (!manifest.ok()) NoteOpened(name, manifest.status());
+  return manifest;
+}
+
+absl::StatusOr<CollectionManifest> Catalog::LoadAt(const std::string& path, std::string_view name) const {
   BEBR_ASSIGN_OR_RETURN(CollectionManifest manifest, ReadManifest(path));
   if (manifest.name == name) return manifest;
   return WrongManifest(path, manifest.name);
 }
 
 absl::StatusOr<std::string> Catalog::FindAgain(std::string_view name) {
-  std::string path = CollectionPath(name);
-  if (!IsMissing(name)) return path;
   BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> entries, ListDirectories(root_));
   for (const std::string& entry : entries) {
-    if (CollectionOfDirectory(entry) != name) continue;
-    BEBR_ASSIGN_OR_RETURN(const bool there, FileExists(absl::StrCat(root_, "/", entry, "/manifest.json")));
-    if (!there) continue;
+    if (CollectionAt(root_, entry) != name) continue;
+    const std::string path = absl::StrCat(root_, "/", entry);
+    BEBR_ASSIGN_OR_RETURN(std::string looks, LooksOf(path));
     MutexLock lock(&mutex_);
-    missing_.erase(std::string(name));
-    used_.insert(entry);
+    const auto found = missing_.find(name);
+    if (found == missing_.end()) return path;
     directories_[std::string(name)] = entry;
-    return absl::StrCat(root_, "/", entry);
+    used_.insert(entry);
+    if (found->second.looks != looks) {
+      found->second = {std::move(looks), absl::OkStatus()};
+      return ReturningCollection(path);
+    }
+    BEBR_RETURN_IF_ERROR(found->second.refused);
+    return path;
   }
-  return MissingCollection(path);
+  MutexLock lock(&mutex_);
+  if (const auto found = missing_.find(name); found != missing_.end()) found->second = {};
+  const auto known = directories_.find(name);
+  return MissingCollection(
+      absl::StrFormat("%s/%s", root_, known == directories_.end() ? name : std::string_view(known->second)));
+}
+
+void Catalog::NoteOpened(std::string_view name, const absl::Status& status) {
+  MutexLock lock(&mutex_);
+  const auto found = missing_.find(name);
+  if (found == missing_.end()) return;
+  if (status.ok()) {
+    missing_.erase(found);
+  } else if (absl::IsDataLoss(status) || absl::IsFailedPrecondition(status)) {
+    found->second.refused = status;
+  }
 }
 
 absl::Status Catalog::Build(const std::string& name, const Fill& fill) {
@@ -275,13 +338,18 @@ void Catalog::NoteAliases(uint64_t generation) {
   if (!noted.ok()) LogWarning("how often the aliases were changed is not noted: {}", noted.ToString());
 }
 
-std::string_view CollectionOfDirectory(std::string_view directory) {
-  return directory.substr(0, directory.find(kNumberMark));
+absl::Status MissingCollection(const std::string& path) {
+  return absl::DataLossError(
+      absl::StrFormat("%s is missing, though catalog.json lists the collection. Put it back, by one rename, and it is "
+                      "served; or drop it",
+                      path));
 }
 
-absl::Status MissingCollection(const std::string& path) {
+absl::Status ReturningCollection(const std::string& path) {
   return absl::DataLossError(absl::StrFormat(
-      "%s is missing, though catalog.json lists the collection. Put it back, and it is served; or drop it", path));
+      "%s is back, and is served when all of it is there and nothing in it has changed for about 10 s. If it is being "
+      "copied: rather copy it aside and rename it into its place",
+      path));
 }
 
 absl::Status WrongManifest(const std::string& path, std::string_view name) {

@@ -41,8 +41,14 @@ class Catalog {
   absl::StatusOr<std::vector<std::string>> Names();
   // Those that have none, though catalog.json lists them, as Names() found.
   std::vector<std::string> Missing() const;
-  // The manifest of one of them, its binarizers loaded. Of a missing one DATA_LOSS, unless it is back.
+  // The manifest of one of them, its binarizers loaded. Of a missing one DATA_LOSS, unless it is back: its directory
+  // has what it must have, and is as the call before found it. So it is not taken while it is copied.
   absl::StatusOr<CollectionManifest> Load(std::string_view name);
+  // How a collection was opened that was loaded. A missing one is missing until that succeeds; after DATA_LOSS or
+  // FAILED_PRECONDITION Load gives that error until its directory changes.
+  void NoteOpened(std::string_view name, const absl::Status& status);
+  // Reads catalog.json, if it could not be read, such as for an error of the disk; there may be more missing ones then.
+  void ReadRecordAgain();
   // Makes the directory with the manifest and the model file of its only version; `fill` adds what else is in it, and
   // need not sync it: all of it is synced before the directory is put in its place.
   using Fill = std::function<absl::Status(const std::string& directory)>;
@@ -70,16 +76,26 @@ class Catalog {
   // A directory for a new collection: NAME, or NAME+2 and so on.
   absl::StatusOr<std::string> NewDirectory(const std::string& name);
 
+  // What was seen last of the directory of a missing collection.
+  struct Returning {
+    std::string looks;     // LooksOf; empty: it was not there
+    absl::Status refused;  // why it could not be opened as it was then
+  };
   bool IsMissing(std::string_view name) const;
-  // The directory of a collection; if it was missing, as it is now.
+  // The directory of a missing collection, if it is there and as it was seen last.
   absl::StatusOr<std::string> FindAgain(std::string_view name);
+  absl::StatusOr<CollectionManifest> LoadAt(const std::string& path, std::string_view name) const;
 
-  // Takes a collection into catalog.json, or out of it.
+  void ReadRecord() ABSL_EXCLUSIVE_LOCKS_REQUIRED(record_mutex_);
+  // Which of those that catalog.json lists have no directory; it lists those that have one from now on.
+  void NoteMissing() ABSL_EXCLUSIVE_LOCKS_REQUIRED(record_mutex_, mutex_);
+  // Takes a collection into catalog.json, or out of it; an error leaves it in.
   absl::Status SetListed(std::string_view name, bool listed);
   void NoteAliases(uint64_t generation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(record_mutex_);
   absl::Status SaveRecord() ABSL_EXCLUSIVE_LOCKS_REQUIRED(record_mutex_);
   // Removes `directory`, which was a collection's, once catalog.json does not list `name`; all that is in it before.
   void RemoveDropped(std::string_view name, const std::string& directory);
+  absl::Status RemoveAllDropped();
 
   explicit Catalog(const std::string& data_dir) : data_dir_(data_dir), root_(data_dir + "/collections") {}
   const std::string data_dir_;
@@ -88,15 +104,15 @@ class Catalog {
   CatalogRecord record_ ABSL_GUARDED_BY(record_mutex_);
   absl::Status record_status_ ABSL_GUARDED_BY(record_mutex_);  // why it cannot be read: then it is not written
   mutable Mutex mutex_;
-  std::set<std::string, std::less<>> missing_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, Returning, std::less<>> missing_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, std::string, std::less<>> directories_ ABSL_GUARDED_BY(mutex_);  // by collection
   std::set<std::string> used_ ABSL_GUARDED_BY(mutex_);  // directories that are or were a collection's
 };
 
-// The collection that a directory under collections/ is named for.
-std::string_view CollectionOfDirectory(std::string_view directory);
 // The error of a collection that catalog.json lists and that has no directory; `path` is where it would be.
 absl::Status MissingCollection(const std::string& path);
+// That of one whose directory is back, and perhaps being copied.
+absl::Status ReturningCollection(const std::string& path);
 // That of one whose manifest is another collection's.
 absl::Status WrongManifest(const std::string& path, std::string_view name);
 

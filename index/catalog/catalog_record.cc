@@ -3,7 +3,6 @@
 #include <nlohmann/json.hpp>
 
 #include "index/base/file.h"
-#include "index/base/logging.h"
 #include "index/base/status_macros.h"
 #include "index/catalog/checked_json.h"
 #include "index/catalog/json_numbers.h"
@@ -37,15 +36,11 @@ absl::Status Parse(const json& object, CatalogRecord& record) {
 absl::StatusOr<CatalogRecord> ReadCatalogRecord(const std::string& data_dir) {
   const std::string path = data_dir + kCatalogFile;
   CatalogRecord record;
-  const absl::StatusOr<bool> there = FileExists(path);
-  if (there.ok() && !*there) return record;
-  const absl::Status status =
-      ReadCheckedJson(path, kCatalogFormat, true, [&](const json& object) { return Parse(object, record); });
-  if (status.ok()) return record;
-  if (absl::IsFailedPrecondition(status)) return status;
-  LogWarning("{}; whether the aliases are an older copy, or a collection is missing, is not known",
-             std::string(status.message()));
-  return CatalogRecord();
+  BEBR_ASSIGN_OR_RETURN(const bool there, FileExists(path));
+  if (!there) return record;
+  BEBR_RETURN_IF_ERROR(
+      ReadCheckedJson(path, kCatalogFormat, true, [&](const json& object) { return Parse(object, record); }));
+  return record;
 }
 
 absl::Status WriteCatalogRecord(const std::string& data_dir, const CatalogRecord& record) {

@@ -20,8 +20,9 @@ struct CatalogRecord {
   std::optional<std::set<std::string, std::less<>>> collections;
 };
 
-// One that knows nothing if the file is missing, or cannot be read, which the log tells: nothing is lost with it but
-// the comparison. FAILED_PRECONDITION if it is one of a newer release.
+// One that knows nothing if the file is missing. DATA_LOSS if it is damaged: nothing is lost with it but the
+// comparison, so a new one may take its place. FAILED_PRECONDITION if it is one of a newer release; other errors of the
+// disk say nothing of what stands in it, and it must stay.
 absl::StatusOr<CatalogRecord> ReadCatalogRecord(const std::string& data_dir);
 absl::Status WriteCatalogRecord(const std::string& data_dir, const CatalogRecord& record);
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <memory>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "absl/cleanup/cleanup.h"
@@ -40,25 +42,36 @@ Registry::~Registry() {
 
 absl::Status Registry::Load() {
   BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> names, catalog_->Names());
-  shared_->pool.ParallelFor(names.size(), [&](size_t i) {
-    absl::StatusOr<CollectionManifest> manifest = catalog_->Load(names[i]);
-    const absl::Status status = manifest.ok() ? OpenCollection(*std::move(manifest)) : manifest.status();
-    if (status.ok()) return;
-    LogError("collection {} is not served: {}", names[i], std::string(status.message()));
-    MutexLock lock(&mutex_);
-    unavailable_.emplace(names[i], status);
-  });
-  for (const std::string& name : catalog_->Missing()) {
-    const absl::Status status = catalog_->Load(name).status();
-    LogError("collection {} is not served: {}", name, std::string(status.message()));
-    MutexLock lock(&mutex_);
-    unavailable_.emplace(name, status);
-  }
+  shared_->pool.ParallelFor(names.size(), [&](size_t i) { OpenOrTell(names[i]); });
   LoadAliases();
   return absl::OkStatus();
 }
 
+absl::Status Registry::TryOpen(const std::string& name) {
+  BEBR_ASSIGN_OR_RETURN(CollectionManifest manifest, catalog_->Load(name));
+  absl::Status status = OpenCollection(std::move(manifest));
+  catalog_->NoteOpened(name, status);
+  return status;
+}
+
+void Registry::OpenOrTell(const std::string& name) {
+  {
+    MutexLock lock(&mutex_);
+    if (collections_.contains(name) || unavailable_.contains(name)) return;
+  }
+  const absl::Status status = TryOpen(name);
+  if (status.ok()) return;
+  LogError("collection {} is not served: {}", name, std::string(status.message()));
+  MutexLock lock(&mutex_);
+  unavailable_.emplace(name, status);
+}
+
 void Registry::LoadAliases() {
+  catalog_->ReadRecordAgain();
+  {
+    MutexLock one_at_a_time(&unavailable_mutex_);
+    for (const std::string& name : catalog_->Missing()) OpenOrTell(name);
+  }
   MutexLock one_at_a_time(&aliases_mutex_);
   absl::StatusOr<Aliases> aliases = catalog_->LoadAliases();
   if (!aliases.ok()) LogError("no alias is served: {}", std::string(aliases.status().message()));
@@ -197,12 +210,14 @@ void Registry::RetryUnavailable() {
   const auto may_pass = [](const absl::Status& status) {
     return !status.ok() && !absl::IsDataLoss(status) && !absl::IsFailedPrecondition(status);
   };
-  std::vector<std::string> names = catalog_->Missing();
+  // Each once: a missing one is opened when it is twice seen the same, some time apart.
+  const std::vector<std::string> missing = catalog_->Missing();
+  std::set<std::string> names(missing.begin(), missing.end());
   bool aliases = false;
   {
     MutexLock lock(&mutex_);
     for (const auto& [name, status] : unavailable_) {
-      if (may_pass(status)) names.push_back(name);
+      if (may_pass(status)) names.insert(name);
     }
     aliases = may_pass(aliases_status_);
   }
@@ -213,8 +228,7 @@ void Registry::RetryUnavailable() {
       MutexLock lock(&mutex_);
       if (!unavailable_.contains(name)) continue;  // dropped meanwhile
     }
-    absl::StatusOr<CollectionManifest> manifest = catalog_->Load(name);
-    const absl::Status status = manifest.ok() ? OpenCollection(*std::move(manifest)) : manifest.status();
+    const absl::Status status = TryOpen(name);
     MutexLock lock(&mutex_);
     if (status.ok()) {
       unavailable_.erase(name);

@@ -84,7 +84,11 @@ class Registry {
  private:
   Registry(std::unique_ptr<Catalog> catalog, EngineShared* shared) : catalog_(std::move(catalog)), shared_(shared) {}
 
+  // Missing collections first, which the file that lists them may tell only now.
   void LoadAliases();
+  absl::Status TryOpen(const std::string& name);
+  // A collection that cannot be opened is told as unavailable; one that is known stays as it is.
+  void OpenOrTell(const std::string& name);
   absl::Status OpenCollection(CollectionManifest manifest);
   // Opens what has just been made on disk, or removes it again. What cannot be removed is unavailable.
   absl::Status OpenMade(CollectionManifest manifest);

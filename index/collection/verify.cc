@@ -10,6 +10,7 @@
 #include "absl/strings/str_format.h"
 #include "index/base/status_macros.h"
 #include "index/catalog/catalog.h"
+#include "index/catalog/collection_directory.h"
 #include "index/catalog/snapshots.h"
 #include "index/storage/collection_store.h"
 #include "index/storage/damaged_store.h"
@@ -64,6 +65,19 @@ absl::Status ForEachDirectory(const std::string& directory, absl::FunctionRef<ab
   return absl::OkStatus();
 }
 
+// Takes those out of `missing` whose drop was interrupted: the next start finishes it.
+absl::Status PassOverDropped(const std::string& collections, std::set<std::string, std::less<>>& missing) {
+  BEBR_ASSIGN_OR_RETURN(const bool there, FileExists(collections));
+  if (!there) return absl::OkStatus();
+  BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectories(collections));
+  for (std::string_view name : names) {
+    if (!name.starts_with(kDeleted)) continue;
+    name.remove_prefix(kDeleted.size());
+    missing.erase(std::string(CollectionOfDirectory(name)));
+  }
+  return absl::OkStatus();
+}
+
 // A directory that is not there is more likely a slip than without damage.
 absl::Status MustExist(const char* option, const std::string& directory) {
   BEBR_ASSIGN_OR_RETURN(const bool there, FileExists(directory));
@@ -80,14 +94,18 @@ absl::Status VerifyData(const std::string& data_dir, const std::string& snapshot
   BEBR_ASSIGN_OR_RETURN(lock, DirectoryLock::Acquire(data_dir));
   const absl::StatusOr<CatalogRecord> record = ReadCatalogRecord(data_dir);
   const CatalogRecord known = record.value_or(CatalogRecord());
-  absl::Status catalog = record.status();
-  if (catalog.ok()) catalog = ReadAliases(data_dir, known.aliases_generation).status();
-  if (!catalog.ok()) report(data_dir, catalog);
+  const absl::Status aliases = ReadAliases(data_dir, known.aliases_generation).status();
+  for (const absl::Status& status : {record.status(), aliases}) {
+    if (!status.ok()) report(data_dir, status);
+  }
+  const std::string collections = data_dir + "/collections";
   auto missing = known.collections.value_or(std::set<std::string, std::less<>>());
-  BEBR_RETURN_IF_ERROR(ForEachDirectory(data_dir + "/collections", [&](const std::string& path) {
-    const std::string name(CollectionOfDirectory(std::string_view(path).substr(path.rfind('/') + 1)));
+  BEBR_RETURN_IF_ERROR(PassOverDropped(collections, missing));
+  BEBR_RETURN_IF_ERROR(ForEachDirectory(collections, [&](const std::string& path) {
+    const std::string entry = path.substr(path.rfind('/') + 1);
+    const std::string name = CollectionAt(collections, entry);
     missing.erase(name);
-    VerifyCollection(path, name, report);
+    VerifyCollection(path, name.empty() ? CollectionOfDirectory(entry) : name, report);
     return absl::OkStatus();
   }));
   for (const std::string& name : missing) {

@@ -366,6 +366,15 @@ TEST_F(DamageMatrixTest, IsSeenByVerify) {
   EXPECT_EQ(missing.at("collections/bad").code(), absl::StatusCode::kDataLoss);
   EXPECT_THAT(std::string(missing.at("collections/bad").message()), HasSubstr("collections/bad is missing"));
   EXPECT_TRUE(missing.at("collections/good").ok());
+  // One that somebody put aside is not there; one whose drop a crash interrupted is not to be there.
+  copy();
+  fs::rename(trial() + "/collections/bad", trial() + "/collections/bad+old");
+  EXPECT_THAT(std::string(verify().at("collections/bad").message()), HasSubstr("collections/bad is missing"));
+  fs::rename(trial() + "/collections/bad+old", trial() + "/collections/.deleted-bad");
+  EXPECT_FALSE(verify().contains("collections/bad"));
+  copy();
+  Write(trial() + "/catalog.json", "{");
+  EXPECT_THAT(std::string(verify().at(".").message()), HasSubstr("catalog.json"));
   const auto aliases = put_back("aliases.json");
   EXPECT_THAT(std::string(aliases.at(".").message()), HasSubstr("aliases.json is an older copy"));
   EXPECT_TRUE(aliases.at("collections/bad").ok());

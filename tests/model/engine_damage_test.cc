@@ -122,6 +122,22 @@ TEST_F(EngineDamageTest, ADirectoryThatIsGoneIsNotForgotten) {
   while (!engine_->GetCollection("bad").ok()) absl::SleepFor(absl::Milliseconds(10));  // the caretaker looks again
   EXPECT_EQ(engine_->GetCollection("alias")->documents, 1u);
   EXPECT_TRUE(engine_->UnavailableCollections().empty());
+  // Under a name that no collection has it is not taken.
+  Expect(absl::StatusCode::kDataLoss, bad().string() + " is missing",
+         [&] { fs::rename(bad(), bad().string() + "+old"); });
+  // Copied back in parts: it is opened when all of them are there.
+  const fs::path old = bad().string() + "+old";
+  fs::copy(old, bad(), fs::copy_options::recursive);
+  fs::remove(bad() / "shard-000/FILES");
+  const auto reason = [&] { return std::string(engine_->GetCollection("bad").status().message()); };
+  while (reason().find("without " + (bad() / "shard-000/FILES").string()) == std::string::npos) {
+    ASSERT_FALSE(engine_->GetCollection("bad").ok());
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+  fs::copy(old / "shard-000/FILES", bad() / "shard-000/FILES");
+  while (!engine_->GetCollection("bad").ok()) absl::SleepFor(absl::Milliseconds(10));
+  EXPECT_EQ(engine_->GetCollection("bad")->documents, 1u);
+  fs::remove_all(old);
   // Gone for good: it is dropped by its name, and then forgotten.
   Expect(absl::StatusCode::kDataLoss, bad().string() + " is missing", [&] { fs::remove_all(bad()); });
   ASSERT_TRUE(engine_->DeleteAlias("alias").ok());

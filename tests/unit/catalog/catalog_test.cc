@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -13,7 +14,9 @@
 
 #include "index/base/file.h"
 #include "index/catalog/checked_json.h"
+#include "index/storage/collection_store.h"
 #include "index/storage/files.h"
+#include "index/storage/store_files.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/support/test_models.h"
 
@@ -77,6 +80,15 @@ class CatalogTest : public ::testing::Test {
     auto catalog = Catalog::Open(directory_.path());
     ASSERT_TRUE(catalog.ok()) << catalog.status();
     catalog_ = *std::move(catalog);
+  }
+  // A store in a collection's directory, as far as a catalog looks at it: without records.
+  static void MakeStore(const fs::path& directory) {
+    const std::string store = StorePath(directory);
+    ASSERT_TRUE(CreateDirectories(store).ok());
+    for (const char* name : {"MANIFEST-000001", "000002.log"})
+      ASSERT_TRUE(WriteFileAtomically(store + "/" + name, "").ok());
+    ASSERT_TRUE(WriteFileAtomically(store + "/CURRENT", "MANIFEST-000001\n").ok());
+    ASSERT_TRUE((StoreFileList{.manifest = 1, .logs = {{2, 0}}}).Write(store).ok());
   }
   // The collection "c" of three versions, made as a server would.
   void CreateThreeVersions() {
@@ -433,8 +445,12 @@ TEST_F(CatalogTest, AMissingCollectionIsNotForgotten) {
   // An empty directory, as a disk leaves that is not mounted, is no collection; one that is back is, under any number.
   fs::create_directory(catalog_->CollectionPath("d"));
   EXPECT_EQ(catalog_->Load("d").status().code(), absl::StatusCode::kDataLoss);
+  MakeStore(aside);
   fs::rename(aside, catalog_->CollectionPath("d") + "+2");
-  EXPECT_EQ(catalog_->Load("d")->name, "d");
+  EXPECT_THAT(std::string(catalog_->Load("d").status().message()), HasSubstr("d+2 is back"));
+  EXPECT_EQ(catalog_->Load("d")->name, "d");  // as it was seen before
+  EXPECT_THAT(catalog_->Missing(), ElementsAre("d"));
+  catalog_->NoteOpened("d", absl::OkStatus());
   EXPECT_THAT(catalog_->Missing(), IsEmpty());
   EXPECT_EQ(catalog_->CollectionPath("d"), directory_.path() + "/collections/d+2");
   fs::remove_all(catalog_->CollectionPath("c"));
@@ -446,6 +462,108 @@ TEST_F(CatalogTest, AMissingCollectionIsNotForgotten) {
   Open();
   EXPECT_THAT(*catalog_->Names(), ElementsAre("e"));
   EXPECT_THAT(catalog_->Missing(), ElementsAre("d"));
+}
+
+// A directory that is copied back is not taken before all of it is there, and then it is.
+TEST_F(CatalogTest, AHalfCopiedDirectoryIsNotTaken) {
+  ASSERT_TRUE(catalog_->Create(FirstVersion("c"), models_[0], NoStore).ok());
+  const fs::path path = catalog_->CollectionPath("c"), aside = directory_.path() + "/aside";
+  MakeStore(path);
+  fs::rename(path, aside);
+  Open();
+  EXPECT_THAT(*catalog_->Names(), IsEmpty());
+  const auto refused = [&](const std::string& why) {
+    const absl::Status status = catalog_->Load("c").status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(why));
+    EXPECT_THAT(catalog_->Missing(), ElementsAre("c"));
+  };
+  refused("is missing");
+  // A copy that stops for long looks finished: what is not there is told, again and again.
+  fs::create_directories(path);
+  for (const auto& [file, why] : {std::pair("manifest.json", "0.safetensors"), std::pair("models", "c/shard-000/FILES"),
+                                  std::pair("shard-000", "")}) {
+    fs::copy(aside / file, path / file, fs::copy_options::recursive);
+    if (file == std::string("shard-000")) {
+      fs::remove(path / "shard-000/FILES");
+      refused("is back");
+      refused("without " + (path / "shard-000/FILES").string());
+      fs::copy(aside / "shard-000/FILES", path / "shard-000/FILES");
+      fs::remove(path / "shard-000/000002.log");
+      refused("is back");
+      refused("000002.log is missing");
+      fs::copy(aside / "shard-000/000002.log", path / "shard-000/000002.log");
+    }
+    refused("is back");
+    if (*why == 0) break;
+    refused(why);
+    refused(why);
+  }
+  EXPECT_TRUE(catalog_->Load("c").ok());
+  // While it cannot be opened it is missing, and is not tried again as it is; a reason that may pass is.
+  catalog_->NoteOpened("c", absl::UnavailableError("the disk"));
+  EXPECT_TRUE(catalog_->Load("c").ok());
+  catalog_->NoteOpened("c", absl::DataLossError("a table file is missing"));
+  refused("a table file is missing");
+  std::ofstream(path / "shard-000/000007.sst") << "x";
+  refused("is back");
+  EXPECT_TRUE(catalog_->Load("c").ok());
+  catalog_->NoteOpened("c", absl::OkStatus());
+  EXPECT_THAT(catalog_->Missing(), IsEmpty());
+}
+
+// One that somebody put aside under a name that a start passes over.
+TEST_F(CatalogTest, OneThatAStartPassesOverIsNotTakenLater) {
+  ASSERT_TRUE(catalog_->Create(FirstVersion("c"), models_[0], NoStore).ok());
+  const std::string path = catalog_->CollectionPath("c");
+  MakeStore(path);
+  fs::rename(path, path + "+old");
+  Open();
+  EXPECT_THAT(*catalog_->Names(), IsEmpty());
+  for (int look = 0; look < 3; ++look) {
+    EXPECT_THAT(std::string(catalog_->Load("c").status().message()), HasSubstr(path + " is missing"));
+  }
+}
+
+// An error of the disk says nothing of what stands in catalog.json, so it stays as it is, and is read later.
+TEST_F(CatalogTest, AListThatCannotBeReadIsKept) {
+  const std::string list = directory_.path() + "/catalog.json", aside = directory_.path() + "/aside";
+  for (const char* name : {"c", "d", "e"}) {
+    ASSERT_TRUE(catalog_->Create(FirstVersion(name), models_[0], NoStore).ok());
+  }
+  ASSERT_TRUE(catalog_->SaveAliases({{"a", "d"}}).ok());
+  fs::remove_all(catalog_->CollectionPath("d"));
+  fs::rename(list, aside);
+  fs::create_symlink(list, list);  // nobody can look at it, root included
+  Open();
+  EXPECT_THAT(*catalog_->Names(), ElementsAre("c", "e"));
+  EXPECT_THAT(catalog_->Missing(), IsEmpty());
+  EXPECT_FALSE(catalog_->LoadAliases().ok());
+  ASSERT_TRUE(catalog_->Create(FirstVersion("f"), models_[0], NoStore).ok());
+  ASSERT_TRUE(catalog_->Remove("e").ok());
+  catalog_->ReadRecordAgain();
+  EXPECT_FALSE(catalog_->LoadAliases().ok());
+  ASSERT_TRUE(fs::is_symlink(list));
+  fs::rename(aside, list);
+  catalog_->ReadRecordAgain();
+  EXPECT_THAT(catalog_->Missing(), ElementsAre("d"));  // and not "e", which was dropped meanwhile
+  EXPECT_THAT(*catalog_->LoadAliases(), ElementsAre(Pair("a", "d")));
+  EXPECT_EQ(json::parse(*ReadFile(list)).at("collections"), json({"c", "d", "f"}));
+}
+
+// Whose drop failed is there as before, whatever else is written later.
+TEST_F(CatalogTest, AFailedDropOfAMissingCollectionIsNone) {
+  const std::string list = directory_.path() + "/catalog.json";
+  ASSERT_TRUE(catalog_->Create(FirstVersion("c"), models_[0], NoStore).ok());
+  fs::remove_all(catalog_->CollectionPath("c"));
+  Open();
+  EXPECT_THAT(*catalog_->Names(), IsEmpty());
+  fs::create_directory(list + ".tmp");  // where it is written first
+  EXPECT_FALSE(catalog_->Remove("c").ok());
+  fs::remove(list + ".tmp");
+  ASSERT_TRUE(catalog_->Create(FirstVersion("d"), models_[0], NoStore).ok());
+  EXPECT_EQ(json::parse(*ReadFile(list)).at("collections"), json({"c", "d"}));
+  EXPECT_THAT(catalog_->Missing(), ElementsAre("c"));
 }
 
 // What a crash may leave of a creation or a drop is no missing collection, and no forgotten one.
