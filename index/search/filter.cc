@@ -184,6 +184,20 @@ std::vector<const Filter::Node*> Filter::TextTests() const {
   return tests;
 }
 
+bool Filter::IsLight() const {
+  constexpr size_t kMostLightTests = 16, kMostLightLiterals = 64, kMostLightBytes = 4096;
+  const std::vector<const Node*> tests = AllTestsOf(*root_);
+  size_t literals = 0, bytes = 0;
+  for (const Node* test : tests) {
+    literals += test->literals.size();
+    if (ComparesTexts(*test) || literals > kMostLightLiterals) return false;
+    for (const AttributeScalar& literal : test->literals) {
+      if (const auto* text = std::get_if<std::string>(&literal)) bytes += text->size();
+    }
+  }
+  return tests.size() <= kMostLightTests && bytes <= kMostLightBytes;
+}
+
 std::vector<uint64_t> Filter::CompareText(const Node& test, const AttributeDictionary& dictionary,
                                           absl::FunctionRef<bool()> stopped) {
   const uint32_t size = dictionary.size();
@@ -225,8 +239,8 @@ Filter::TextAnswers Filter::CompareTexts(const AttributeDictionary& dictionary,
 
 std::optional<SelectedRows> Filter::SelectFew(const AttributeColumns::Map& columns,
                                               const AttributeDictionary& dictionary, const TextAnswers& texts,
-                                              uint32_t rows, const Segment* ids) const {
-  std::optional<FewRows> few = LookUp(*root_, columns, dictionary, rows);
+                                              uint32_t rows, const Segment* ids, bool may_build) const {
+  std::optional<FewRows> few = LookUp(*root_, columns, dictionary, rows, may_build);
   if (!few.has_value()) return std::nullopt;
   SelectedRows selected{.few = true, .numbers = std::move(few->rows), .set = {}};
   if (few->exact || selected.numbers.empty()) return selected;

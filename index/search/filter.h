@@ -79,6 +79,9 @@ class Filter {
   // The same one by one, for filters that share parts of their trees: the comparisons with strings, and the answer to
   // one of them.
   std::vector<const Node*> TextTests() const;
+  // Whether there are few comparisons and literals, and none of TextTests: what costs some microseconds a segment where
+  // indexes tell that few rows satisfy it.
+  bool IsLight() const;
   static std::vector<uint64_t> CompareText(const Node& test, const AttributeDictionary& dictionary,
                                            absl::FunctionRef<bool()> stopped);
 
@@ -86,9 +89,11 @@ class Filter {
   // answers, computed when the rows were there; `ids` is the segment of the rows (null: of no row the id is known).
   RowSet Evaluate(const AttributeColumns::Map& columns, const AttributeDictionary& dictionary, const TextAnswers& texts,
                   uint32_t rows, const Segment* ids = nullptr) const;
-  // The same, if the columns' indexes tell that they are few: as numbers.
+  // The same, if the columns' indexes tell that they are few: as numbers. Unless it `may_build` indexes, those that are
+  // not there yet tell nothing.
   std::optional<SelectedRows> SelectFew(const AttributeColumns::Map& columns, const AttributeDictionary& dictionary,
-                                        const TextAnswers& texts, uint32_t rows, const Segment* ids = nullptr) const;
+                                        const TextAnswers& texts, uint32_t rows, const Segment* ids = nullptr,
+                                        bool may_build = true) const;
   // The condition as ranges of columns, all of which a row has to satisfy, where it is no more than that: what is
   // evaluated for many filters while a column's values are in the nearest cache (TestRanges).
   std::optional<std::vector<ColumnRanges>> AsRanges(const AttributeColumns::Map& columns,

@@ -11,18 +11,23 @@
 namespace bebr {
 namespace {
 
-constexpr size_t kFewShare = 32;    // of the rows, one in so many,
-constexpr size_t kAlwaysFew = 64;   // or that many
-constexpr size_t kMostRanges = 64;  // that are looked up: more cost as much as a pass over the rows
-constexpr size_t kMostTests = 16;   // of a conjunction that are looked up
+constexpr size_t kFewShare = 32;      // of the rows, one in so many,
+constexpr size_t kAlwaysFew = 64;     // or that many
+constexpr size_t kMostRanges = 64;    // that are looked up: more cost as much as a pass over the rows
+constexpr size_t kMostTests = 16;     // of a conjunction that are looked up
+constexpr uint32_t kManyRows = 1024;  // for fewer an index is built at once
 
 using Ranges = std::vector<KeyRange>;
 
 // Looks up conditions in the columns of a segment.
 class Finder {
  public:
-  Finder(const AttributeColumns::Map& columns, const AttributeDictionary& dictionary, uint32_t rows)
-      : columns_(columns), dictionary_(dictionary), rows_(rows), most_(std::max(rows / kFewShare, kAlwaysFew)) {}
+  Finder(const AttributeColumns::Map& columns, const AttributeDictionary& dictionary, uint32_t rows, bool may_build)
+      : columns_(columns),
+        dictionary_(dictionary),
+        rows_(rows),
+        most_(std::max(rows / kFewShare, kAlwaysFew)),
+        may_build_(may_build) {}
 
   std::optional<FewRows> Find(const Filter::Node& node) const {
     switch (node.kind) {
@@ -42,10 +47,17 @@ class Finder {
   }
 
  private:
+  // Whether an index of so many bytes is there, or may be built.
+  bool Usable(uint64_t bytes) const { return may_build_ || bytes > 0 || rows_ < kManyRows; }
+
   std::optional<FewRows> FindRanges(const std::string& name, const Ranges& ranges) const {
     const auto column = columns_.find(name);
     FewRows found;
-    if (column == columns_.end() || ranges.empty()) return found;
+    if (column == columns_.end()) return found;
+    // An index without values has no bytes.
+    const auto has = [&](const KeyRange& range) { return column->second->Has(range.type, rows_); };
+    if (std::none_of(ranges.begin(), ranges.end(), has)) return found;
+    if (!Usable(column->second->index.memory_bytes())) return std::nullopt;
     const ColumnRows rows{column->second->types.data(), column->second->values.data(), rows_};
     if (!column->second->index.Find(rows, ranges, most_, found.rows)) return std::nullopt;
     return found;
@@ -54,6 +66,7 @@ class Finder {
   std::optional<FewRows> FindLists(const Filter::Node& test) const {
     const auto column = columns_.find(test.name);
     if (column == columns_.end()) return FewRows();
+    if (!Usable(column->second->lists.memory_bytes())) return std::nullopt;
     const ListMatch match(test, *column->second, rows_);
     auto rows = match.Few(most_);
     if (!rows.has_value()) return std::nullopt;
@@ -111,13 +124,14 @@ class Finder {
   const AttributeDictionary& dictionary_;
   const uint32_t rows_;
   const size_t most_;
+  const bool may_build_;
 };
 
 }  // namespace
 
 std::optional<FewRows> LookUp(const Filter::Node& condition, const AttributeColumns::Map& columns,
-                              const AttributeDictionary& dictionary, uint32_t rows) {
-  return Finder(columns, dictionary, rows).Find(condition);
+                              const AttributeDictionary& dictionary, uint32_t rows, bool may_build) {
+  return Finder(columns, dictionary, rows, may_build).Find(condition);
 }
 
 }  // namespace bebr

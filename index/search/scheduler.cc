@@ -270,7 +270,12 @@ void Scheduler::Count(const SearchBatch& batch, const ScanCounts& counts) {
 }
 
 void Scheduler::RunSmall(Group group) {
-  Group ready = Unstopped(std::move(group), /*stopping=*/false);
+  bool stopping;
+  {
+    MutexLock lock(&mutex_);
+    stopping = stopping_;
+  }
+  Group ready = Unstopped(std::move(group), stopping);
   if (ready.empty()) return;
   const std::shared_ptr<SearchBatch> batch = MakeBatch(std::move(ready));
   batch->Encode(nobody_);

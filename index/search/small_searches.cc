@@ -17,37 +17,24 @@ uint64_t RowsOf(const CollectionView& view) {
   return rows;
 }
 
-// The rows of every segment of a view that a filter leaves, if they are few in each, and `most` at most in all.
-std::optional<std::vector<SelectedRows>> FewRowsOf(const Filter& filter, const CollectionView& view, uint64_t most) {
+// The rows that a job's filter leaves of every segment of a view that a ScanTarget has, if they are few in each, and
+// `most` at most in all; as far as indexes tell that are there: those that are not are built by scans, on threads of
+// their own. Nothing once nobody waits for them.
+std::optional<std::vector<SelectedRows>> FewRowsOf(const SearchJob& job, const CollectionView& view, uint64_t most) {
   std::vector<SelectedRows> rows;
   const Filter::TextAnswers none;
   for (const auto& shard : view.shards) {
     for (const SegmentView& segment : shard->segments) {
-      auto few = filter.SelectFew(*segment.attributes, *shard->dictionary, none, segment.rows, segment.segment.get());
+      if (segment.FindSpace(job.version.space) == nullptr || segment.rows == segment.deleted_rows) continue;
+      if (!Interrupted(job.request, SteadyNow()).ok()) return std::nullopt;
+      auto few = job.filter->SelectFew(*segment.attributes, *shard->dictionary, none, segment.rows,
+                                       segment.segment.get(), /*may_build=*/false);
       if (!few.has_value() || few->numbers.size() > most) return std::nullopt;
       most -= few->numbers.size();
       rows.push_back(*std::move(few));
     }
   }
   return rows;
-}
-
-// Of the rows of every segment of its view, those of the parts of a target.
-std::vector<SelectedRows> RowsOfParts(std::vector<SelectedRows> rows, const ScanTarget& target) {
-  std::vector<SelectedRows> of_parts;
-  of_parts.reserve(target.parts().size());
-  auto part = target.parts().begin();  // they are in the order of the segments, of which some may be none
-  size_t number = 0;
-  for (const auto& shard : target.view().shards) {
-    for (const SegmentView& segment : shard->segments) {
-      if (part != target.parts().end() && part->view == &segment) {
-        of_parts.push_back(std::move(rows[number]));
-        ++part;
-      }
-      ++number;
-    }
-  }
-  return of_parts;
 }
 
 // Whether two can be scanned as one: both see a target, the same one, or both what is there when they are scanned.
@@ -74,10 +61,17 @@ size_t SmallSearches::queued_queries() const {
 }
 
 std::shared_ptr<const ScanTarget> SmallSearches::TargetOf(const View& view, uint32_t space) {
+  const std::pair key(view.get(), space);
+  {
+    MutexLock lock(&targets_mutex_);
+    const auto known = targets_.find(key);
+    auto target = known == targets_.end() ? nullptr : known->second.lock();
+    if (target != nullptr) return target;  // it holds its view, so this is no other one in the same place
+  }
+  auto target = std::make_shared<const ScanTarget>(view, space);  // takes long; other collections' wait for none of it
   MutexLock lock(&targets_mutex_);
-  std::weak_ptr<const ScanTarget>& known = targets_[{view.get(), space}];
-  if (auto target = known.lock()) return target;  // it holds its view, so this is no other one in the same place
-  auto target = std::make_shared<const ScanTarget>(view, space);
+  std::weak_ptr<const ScanTarget>& known = targets_[key];
+  if (auto first = known.lock()) return first;  // of another search of the same time
   known = target;
   if (targets_.size() > kMostTargets) {
     std::erase_if(targets_, [](const auto& entry) { return entry.second.expired(); });
@@ -89,14 +83,15 @@ bool SmallSearches::IsSmall(SearchJob& job) {
   const uint64_t queries = job.request.queries.size();
   if (queries > MostQueries(job) || !job.filters.empty() || CandidateCount(job.request) > kHeavyCandidates)
     return false;
+  if (job.filter != nullptr && !job.filter->IsLight()) return false;
   const View now = job.target == nullptr ? job.shards->view() : nullptr;
   const CollectionView& view = now != nullptr ? *now : job.target->view();
   if (RowsOf(view) * queries <= limits_.rows) return true;
-  if (job.filter == nullptr || !job.filter->TextTests().empty()) return false;
-  auto rows = FewRowsOf(*job.filter, view, limits_.picked / queries);
+  if (job.filter == nullptr) return false;
+  auto rows = FewRowsOf(job, view, limits_.picked / queries);
   if (!rows.has_value()) return false;
   if (now != nullptr) job.target = TargetOf(now, job.version.space);
-  job.rows = RowsOfParts(*std::move(rows), *job.target);
+  job.rows = std::move(rows);
   return true;
 }
 

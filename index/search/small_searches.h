@@ -43,8 +43,9 @@ class SmallSearches {
   // `run` answers a group, on any thread; `pool` goes on where callers leave off.
   SmallSearches(SmallLimits limits, size_t most_runners, ThreadPool& pool, std::function<void(Group)> run);
 
-  // Whether a search reads little. Looks up the rows that its filter leaves, and puts them and their target into the
-  // job if so. Cost: some microseconds.
+  // Whether a search reads little, and has a filter that costs little. Looks up the rows that this leaves, and puts
+  // them and their target into the job if so. Cost: some microseconds a segment, and the target of a new view; no index
+  // is built for it.
   bool IsSmall(SearchJob& job);
   void Run(std::unique_ptr<SearchJob> job);
   size_t queued_queries() const;

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <string_view>
@@ -52,6 +53,11 @@ class Table {
 
   SelectedRows Select(const Filter& filter, uint32_t rows) const {
     return filter.Select(*columns_.view(), *dictionary_, filter.CompareTexts(*dictionary_), rows);
+  }
+  // By the indexes that are there.
+  std::optional<SelectedRows> SelectByBuilt(const Filter& filter, uint32_t rows) const {
+    return filter.SelectFew(*columns_.view(), *dictionary_, filter.CompareTexts(*dictionary_), rows, nullptr,
+                            /*may_build=*/false);
   }
 
   // The numbers of the rows that satisfy the filter; a failure if it has no meaning or bits beyond the rows are set.
@@ -468,8 +474,12 @@ TEST(FilterTest, LooksUpWhatThePassOverTheRowsFinds) {
       const auto filter = Filter::Parse(text);
       ASSERT_TRUE(filter.ok()) << filter.status();
       const uint32_t evaluated = generator.Below(2) == 0 ? generator.Below(3001) : 3000;
+      const auto built = table.SelectByBuilt(**filter, evaluated);
       const SelectedRows selected = table.Select(**filter, evaluated);
       const std::vector<uint32_t> rows = table.Rows(text, evaluated);
+      if (built.has_value()) {
+        EXPECT_THAT(built->numbers, ElementsAreArray(rows)) << text;
+      }
       if (selected.few) {
         EXPECT_THAT(selected.numbers, ElementsAreArray(rows)) << text;
       }

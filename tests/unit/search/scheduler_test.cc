@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <future>
+#include <map>
 #include <memory>
 #include <string>
 #include <thread>
@@ -290,9 +291,9 @@ TEST_F(SchedulerTest, SmallSearchesThatWaitAreRunByOthers) {
         });
       }
       for (std::thread& client : clients) client.join();
+      for (Outcome& outcome : outcomes) outcome.wait();
     }
     for (size_t i = 0; i < outcomes.size(); ++i) {
-      ASSERT_EQ(outcomes[i].wait_for(std::chrono::seconds(0)), std::future_status::ready) << i;
       const auto result = outcomes[i].get();
       ASSERT_TRUE(result.ok()) << result.status();
       if (i % 4 == 1) {
@@ -303,6 +304,68 @@ TEST_F(SchedulerTest, SmallSearchesThatWaitAreRunByOthers) {
       }
     }
   }
+}
+
+// What a filter costs is bounded before it is looked up where a search came in: by its size, by what is indexed, and by
+// who waits for it.
+TEST_F(SchedulerTest, SearchesThatCostMuchAreNotSmall) {
+  std::map<std::string, std::pair<std::vector<float>, Attributes>> more;
+  const auto vectors = RandomVectors(4000, kDims, 4);
+  for (size_t i = 0; i < vectors.size(); ++i)
+    more[absl::StrCat("more", i)] = {vectors[i], {{"n", static_cast<int64_t>(1000 + i)}, {"text", std::string("y")}}};
+  shards_.PutAll(more);
+  ThreadPool pool(1);
+  SmallSearches picked({0, 64}, 1, pool, [](auto) {}), any({100000, 64}, 1, pool, [](auto) {});
+  const auto is_small = [&](SmallSearches& searches, std::string filter, bool cancelled = false) {
+    Outcome unused;
+    return searches.IsSmall(*Job({.queries = {queries_[0]},
+                                  .filter = std::move(filter),
+                                  .cancelled = std::make_shared<std::atomic<bool>>(cancelled)},
+                                 &unused));
+  };
+  const std::string few = R"(n = 7 AND text != "z")";
+  EXPECT_FALSE(is_small(picked, few));  // nothing is indexed yet,
+  EXPECT_TRUE(is_small(any, few));      // which is all the same where all rows are few
+  Scheduler scheduler(2, 1000);
+  ASSERT_TRUE(Run(scheduler, {.queries = {queries_[0]}, .filter = few}).ok());
+  EXPECT_TRUE(is_small(picked, few));
+  EXPECT_TRUE(is_small(picked, "n = 7 AND n CONTAINS 1"));  // no list: nothing to be indexed
+  EXPECT_FALSE(is_small(picked, few, /*cancelled=*/true));
+  EXPECT_FALSE(is_small(picked, "n >= 0"));
+  std::string many = "n = 7 AND NOT n IN (0";
+  for (int i = 0; i < 64; ++i) absl::StrAppend(&many, ", ", 100000 + i);
+  for (const std::string& costly : {many + ")", std::string(R"(n = 7 AND text STARTS WITH "x")")}) {
+    EXPECT_FALSE(is_small(picked, costly)) << costly;
+    EXPECT_FALSE(is_small(any, costly)) << costly;
+    const auto result = Run(scheduler, {.queries = {queries_[0]}, .filter = costly});
+    ASSERT_TRUE(result.ok() && result->hits[0].size() == 1) << result.status();
+    EXPECT_EQ(result->hits[0][0].id, "d7");
+  }
+}
+
+// They are answered, but no longer run.
+TEST_F(SchedulerTest, SmallSearchesThatWaitAtTheEndAreUnavailable) {
+  auto* scheduler = new Scheduler(1, 1000, {kDocuments, 64, /*model_bytes=*/0});
+  std::promise<void> begun, release;
+  Outcome unused, waiting;
+  std::unique_ptr<SearchJob> slow = Job({.queries = {queries_[0]}}, &unused);
+  slow->done = [&](const absl::StatusOr<SearchResult>&) {
+    begun.set_value();
+    release.get_future().wait();
+  };
+  std::thread client([&] { scheduler->Serve(std::move(slow)); });
+  begun.get_future().wait();
+  scheduler->Serve(Job({.queries = {queries_[1]}}, &waiting));
+  std::thread end([&] { delete scheduler; });  // waits for the client
+  for (absl::Status status; !absl::IsUnavailable(status);) {
+    Outcome outcome;
+    scheduler->Submit(Job({.queries = {queries_[2]}}, &outcome));
+    status = outcome.get().status();
+  }
+  release.set_value();
+  client.join();
+  end.join();
+  EXPECT_TRUE(absl::IsUnavailable(waiting.get().status()));
 }
 
 TEST_F(SchedulerTest, ScansForManyQueriesInPartsOfOneView) {
