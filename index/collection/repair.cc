@@ -265,6 +265,26 @@ absl::StatusOr<RepairReport> FinishExchange(const std::string& directory) {
   return report;
 }
 
+// A store that is whole, but which a repair by an earlier release left without the identity that its manifest has, gets
+// that, if nothing else says that they do not belong together.
+absl::StatusOr<RepairReport> GiveIdentity(const CollectionManifest& manifest, const std::string& directory) {
+  RepairReport report;
+  if (!manifest.mark.has_value() || manifest.mark->identity.empty()) return report;
+  const std::string path = StorePath(directory);
+  StoreMark expected = *manifest.mark;
+  {
+    BEBR_ASSIGN_OR_RETURN(const auto store, DamagedStore::Open(path));
+    if (!store->mark().identity.empty()) return report;
+    expected.identity.clear();
+    BEBR_RETURN_IF_ERROR(CheckMark(path, expected, store->mark()));
+  }
+  BEBR_ASSIGN_OR_RETURN(const auto store, CollectionStore::Open(path, manifest.shards, MakeStoreCache(kCacheBytes)));
+  BEBR_RETURN_IF_ERROR(store->SetIdentity(manifest.mark->identity));
+  report.text = absl::StrFormat(
+      "%s had no identity, as after a repair by an earlier release; it has that of its manifest.json now\n", path);
+  return report;
+}
+
 }  // namespace
 
 absl::StatusOr<RepairReport> Repair(const std::string& data_dir, const std::string& name, bool accept_loss) {
@@ -285,7 +305,7 @@ absl::StatusOr<RepairReport> Repair(const std::string& data_dir, const std::stri
   if (finished.resumed) return finished;
   std::vector<std::string> damages;
   for (const absl::Status& damage : VerifyStore(StorePath(directory))) damages.emplace_back(damage.message());
-  if (damages.empty()) return RepairReport();
+  if (damages.empty()) return GiveIdentity(manifest, directory);
   absl::StatusOr<RepairReport> report = Build(manifest, directory);
   absl::Status status = report.status();
   if (status.ok() && !accept_loss) status = CheckLoss(*report);

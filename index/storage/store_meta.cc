@@ -41,8 +41,10 @@ absl::Status CheckMark(const std::string& path, const StoreMark& manifest, const
   if (!manifest.identity.empty() && manifest.identity != store.identity) {
     return absl::DataLossError(absl::StrFormat(
         "%s is not the store of its manifest.json: its identity is \"%s\", that of the manifest \"%s\"; put back what "
-        "belongs together, or restore a snapshot",
-        path, store.identity, manifest.identity));
+        "belongs together, or restore a snapshot%s",
+        path, store.identity, manifest.identity,
+        store.identity.empty() ? ". After a repair by an earlier release: bebr-server --repair gives it that one"
+                               : ""));
   }
   constexpr const char* kAdvice = "put back what belongs together, or restore a snapshot";
   if (manifest.generation < store.generation) {

@@ -147,6 +147,23 @@ TEST_F(EngineDamageTest, ADirectoryThatIsGoneIsNotForgotten) {
   EXPECT_EQ(engine_->GetCollection("bad").status().code(), absl::StatusCode::kNotFound);
 }
 
+// While catalog.json cannot be read nothing is told of what it lists; then all of it is.
+TEST_F(EngineDamageTest, AListThatCannotBeReadIsReadLater) {
+  const fs::path list = directory_.path() + "/catalog.json", aside = directory_.path() + "/aside";
+  engine_.reset();
+  fs::remove_all(bad());
+  fs::rename(list, aside);
+  fs::create_symlink(list, list);
+  ASSERT_TRUE(Open().ok());
+  EXPECT_TRUE(engine_->UnavailableCollections().empty());
+  EXPECT_EQ(engine_->GetCollection("alias").status().code(), absl::StatusCode::kUnavailable);
+  fs::rename(aside, list);
+  while (engine_->UnavailableCollections().empty()) absl::SleepFor(absl::Milliseconds(10));
+  EXPECT_EQ(engine_->GetCollection("bad").status().code(), absl::StatusCode::kDataLoss);
+  while (engine_->ListAliases().empty()) absl::SleepFor(absl::Milliseconds(10));
+  EXPECT_EQ(engine_->GetCollection("alias").status().code(), absl::StatusCode::kDataLoss);
+}
+
 TEST_F(EngineDamageTest, BrokenAliasesStopNoCollection) {
   engine_.reset();
   std::ofstream(directory_.path() + "/aliases.json") << "{";

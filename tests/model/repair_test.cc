@@ -15,6 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "index/engine.h"
+#include "index/storage/collection_store.h"
 #include "tests/support/disk_faults.h"
 #include "tests/support/engine_calls.h"
 #include "tests/support/temporary_directory.h"
@@ -232,6 +233,44 @@ TEST_F(RepairTest, WhatIsLostIsNamed) {
     engine_.reset();
   }
   EXPECT_GE(lossy, 1u);
+}
+
+// As a repair by an earlier release leaves it, which knew of none.
+TEST_F(RepairTest, AStoreWithoutIdentityGetsThatOfItsManifest) {
+  Make(FloatStorage::kFloat32);
+  fs::copy(whole(), trial(), fs::copy_options::recursive);
+  const auto forget = [&](const std::string& data_dir) {
+    const auto store = CollectionStore::Open(StoreOf(data_dir), 2, MakeStoreCache(1 << 20));
+    ASSERT_TRUE(store.ok()) << store.status();
+    ASSERT_TRUE((*store)->SetIdentity("").ok());
+  };
+  forget(trial());
+  Open(trial());
+  const absl::Status refused = engine_->GetCollection("c").status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kDataLoss) << refused;
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("--repair"));
+  engine_.reset();
+  const auto report = RepairCollection(trial(), "c", false);
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_THAT(report->text, HasSubstr("had no identity"));
+  Open(trial());
+  EXPECT_EQ(Answers(), expected_);
+  engine_.reset();
+  const auto again = RepairCollection(trial(), "c", false);
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->text, "");
+  // Not one that lacks what its manifest knows of.
+  Open(trial());
+  ASSERT_TRUE(UpsertAndWait(*engine_, Documents(0, 5)).ok());
+  ASSERT_TRUE(engine_->PromoteVersion("c", "v2", "", true).ok());
+  ASSERT_TRUE(engine_->PromoteVersion("c", "v1", "", true).ok());
+  engine_.reset();
+  fs::remove_all(StoreOf(trial()));
+  fs::copy(StoreOf(whole()), StoreOf(trial()), fs::copy_options::recursive);
+  forget(trial());
+  const absl::Status older = RepairCollection(trial(), "c", false).status();
+  EXPECT_EQ(older.code(), absl::StatusCode::kDataLoss) << older;
+  EXPECT_THAT(std::string(older.message()), HasSubstr("is older than its manifest.json"));
 }
 
 TEST_F(RepairTest, GoesOnAfterAnInterruption) {
