@@ -32,20 +32,22 @@ uint64_t ShareOf(const NodePlace& place, uint64_t documents) {
 
 }  // namespace
 
-absl::Status ClusterEngine::OnEvery(std::string_view what, absl::StatusCode enough,
-                                    const std::function<absl::Status(size_t node)>& change, std::vector<size_t> order) {
+absl::Status ClusterEngine::AllAnswer(std::string_view what) {
   Look();
-  {
-    MutexLock lock(&mutex_);
-    std::vector<absl::Status> errors;
-    for (const auto& state : states_) errors.push_back(state.status());
-    const absl::Status missing = FirstError(errors);
-    if (!missing.ok()) {
-      return absl::Status(
-          missing.code(),
-          absl::StrFormat("%s; %s stays as it is, since every node must take the change", missing.message(), what));
-    }
-  }
+  MutexLock lock(&mutex_);
+  std::vector<absl::Status> errors;
+  for (const auto& state : states_) errors.push_back(state.status());
+  const absl::Status missing = FirstError(errors);
+  if (missing.ok()) return missing;
+  return absl::Status(missing.code(), absl::StrFormat("%s; %s stays as it is, since every node must take the change",
+                                                      missing.message(), what));
+}
+
+absl::Status ClusterEngine::OnEvery(std::string_view what, absl::StatusCode enough,
+                                    const std::function<absl::Status(size_t node)>& change, std::vector<size_t> order,
+                                    std::string_view created_in) {
+  MutexLock one_at_a_time(&changing_);
+  BEBR_RETURN_IF_ERROR(AllAnswer(what));
   for (size_t node = 0; order.size() < members_.size(); ++node) {
     if (std::find(order.begin(), order.end(), node) == order.end()) order.push_back(node);
   }
@@ -73,7 +75,14 @@ absl::Status ClusterEngine::OnEvery(std::string_view what, absl::StatusCode enou
                         what, absl::StrJoin(changed, ", "), members_[node].place.name, status.message()));
   }
   Look();
-  return changed.empty() ? had : absl::OkStatus();
+  if (changed.empty()) return had;
+  if (had.ok() || created_in.empty()) return absl::OkStatus();
+  // What some had already may be something else.
+  BEBR_ASSIGN_OR_RETURN(const CollectionInfo info, GetCollection(created_in));
+  if (info.problem.empty()) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrFormat("%s was on some nodes already, and on node %s it is new: %s. Take it away, then create it again",
+                      what, absl::StrJoin(changed, ", "), info.problem));
 }
 
 absl::Status ClusterEngine::CreateCollection(const CollectionConfig& config, std::string_view model_file) {
@@ -82,11 +91,14 @@ absl::Status ClusterEngine::CreateCollection(const CollectionConfig& config, std
         "auto_binarizer: nodes would make binarizers of their own, whose codes cannot be compared; train one "
         "(bebr-train) and create the collection with its model file");
   }
-  return OnEvery(Collection(config.name), absl::StatusCode::kAlreadyExists, [&](size_t node) {
-    CollectionConfig part = config;
-    part.expected_documents = ShareOf(members_[node].place, config.expected_documents);
-    return members_[node].node->engine().CreateCollection(part, model_file);
-  });
+  return OnEvery(
+      Collection(config.name), absl::StatusCode::kAlreadyExists,
+      [&](size_t node) {
+        CollectionConfig part = config;
+        part.expected_documents = ShareOf(members_[node].place, config.expected_documents);
+        return members_[node].node->engine().CreateCollection(part, model_file);
+      },
+      /*order=*/{}, config.name);
 }
 
 absl::Status ClusterEngine::DeleteCollection(std::string_view name) {
@@ -102,8 +114,10 @@ absl::StatusOr<CollectionInfo> ClusterEngine::GetCollection(std::string_view nam
 
 absl::Status ClusterEngine::AddVersion(std::string_view collection, const VersionConfig& config,
                                        std::string_view model_file) {
-  return OnEvery(VersionOf(config.name, collection), absl::StatusCode::kAlreadyExists,
-                 [&](size_t node) { return members_[node].node->engine().AddVersion(collection, config, model_file); });
+  return OnEvery(
+      VersionOf(config.name, collection), absl::StatusCode::kAlreadyExists,
+      [&](size_t node) { return members_[node].node->engine().AddVersion(collection, config, model_file); },
+      /*order=*/{}, collection);
 }
 
 absl::Status ClusterEngine::PromoteVersion(std::string_view collection, std::string_view version,

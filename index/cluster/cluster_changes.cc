@@ -15,6 +15,12 @@ namespace {
 
 using Done = absl::AnyInvocable<void(absl::StatusOr<ChangeResult>)>;
 
+// Whether they are no ids of one request. One node, which gets them all, then says why, and none writes.
+bool AreWrong(const std::vector<std::string>& ids) {
+  return !ValidateCount("ids", ids.size(), kMaxDocumentsPerRequest).ok() ||
+         std::any_of(ids.begin(), ids.end(), [](const std::string& id) { return !ValidateId("id", id).ok(); });
+}
+
 }  // namespace
 
 // A change under way on some nodes. Lives as long as one of their calls.
@@ -63,13 +69,17 @@ class ClusterEngine::ChangeCall : public std::enable_shared_from_this<ChangeCall
 };
 
 void ClusterEngine::ChangeByIds(std::vector<std::string> ids, const BeginChange& begin, Done done) {
-  const std::vector<std::vector<size_t>> of_node = Split(ids);
   std::vector<std::vector<std::string>> asked(members_.size());
   std::vector<size_t> nodes;
-  for (size_t node = 0; node < members_.size(); ++node) {
-    for (const size_t i : of_node[node]) asked[node].push_back(ids[i]);
-    // With no id at all one node says what there is to say.
-    if (!asked[node].empty() || (ids.empty() && node == 0)) nodes.push_back(node);
+  if (AreWrong(ids)) {
+    nodes.push_back(0);
+    asked[0] = std::move(ids);
+  } else {
+    const std::vector<std::vector<size_t>> of_node = Split(ids);
+    for (size_t node = 0; node < members_.size(); ++node) {
+      for (const size_t i : of_node[node]) asked[node].push_back(std::move(ids[i]));
+      if (!asked[node].empty()) nodes.push_back(node);
+    }
   }
   std::make_shared<ChangeCall>(*this, std::move(nodes), std::vector<std::string>(), std::move(done))
       ->Start(
@@ -103,7 +113,7 @@ void ClusterEngine::ChangeByFilter(const CountRequest& selected, size_t limit, B
                                    std::optional<AttributeChange> change) {
   // It waits for the nodes, which the caller may not.
   auto held = std::make_shared<Done>(std::move(done));
-  Detach([this, selected, limit, begin = std::move(begin), held, change = std::move(change)] {
+  const absl::Status full = Detach([this, selected, limit, begin = std::move(begin), held, change = std::move(change)] {
     const absl::Status wrong = change.has_value() ? CheckChangeOf(selected.collection, *change) : absl::OkStatus();
     if (!wrong.ok()) return (*held)(wrong);
     auto warnings = CheckFiltered(selected, limit);
@@ -113,6 +123,7 @@ void ClusterEngine::ChangeByFilter(const CountRequest& selected, size_t limit, B
     std::make_shared<ChangeCall>(*this, std::move(nodes), *std::move(warnings), std::move(*held))
         ->Start([&](Engine& engine, size_t, Done ended) { begin(engine, std::move(ended)); });
   });
+  if (!full.ok()) (*held)(full);
 }
 
 void ClusterEngine::Delete(std::string_view collection, std::vector<std::string> ids, Done done) {

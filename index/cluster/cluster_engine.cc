@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_format.h"
 #include "index/base/logging.h"
+#include "index/base/retry.h"
 #include "index/base/stable_hash.h"
 #include "index/cluster/cluster_engine_impl.h"
 #include "index/cluster/merge.h"
@@ -14,6 +15,12 @@ namespace bebr {
 namespace {
 
 constexpr absl::Duration kLookInterval = absl::Seconds(1);
+// As many calls of a node as there are callers that wait: the threads for blocking calls, those of Detach, the watch.
+// Where all of them wait for a node that hangs the next caller asks the nodes one after the other, itself.
+constexpr size_t kCallersOfNode = 12;
+constexpr size_t kMaxCallers = 96;
+constexpr size_t kDetachedThreads = 4;
+constexpr size_t kMaxDetached = 256;  // that run or wait
 
 // Whether an error tells of the node and not of what was asked.
 bool IsOfNode(absl::StatusCode code) {
@@ -36,7 +43,10 @@ std::unique_ptr<Engine> MakeClusterEngine(std::vector<ClusterMember> members) {
 }
 
 ClusterEngine::ClusterEngine(std::vector<ClusterMember> members)
-    : members_(std::move(members)), states_(members_.size(), absl::UnavailableError("has not answered yet")) {
+    : members_(std::move(members)),
+      states_(members_.size(), absl::UnavailableError("has not answered yet")),
+      callers_(std::min(kMaxCallers, kCallersOfNode * (members_.size() - 1))),
+      detached_(kDetachedThreads) {
   for (size_t m = 0; m < members_.size(); ++m) {
     for (uint32_t slot = members_[m].place.first_slot; slot <= members_[m].place.last_slot; ++slot)
       member_of_slot_[slot] = static_cast<uint8_t>(m);
@@ -52,28 +62,23 @@ ClusterEngine::~ClusterEngine() {
     changed_.NotifyAll();
   }
   watch_.join();
-  MutexLock lock(&mutex_);
-  while (detached_ > 0) changed_.Wait(&mutex_);
 }
 
-void ClusterEngine::Detach(std::function<void()> work) {
-  {
-    MutexLock lock(&mutex_);
-    ++detached_;
+absl::Status ClusterEngine::Detach(absl::AnyInvocable<void()> work) {
+  if (waiting_.fetch_add(1) >= kMaxDetached) {
+    waiting_.fetch_sub(1);
+    return TryAgainLater(
+        absl::StrFormat("%d writes by filter wait and the limit is %d; try again later", kMaxDetached, kMaxDetached));
   }
-  std::thread([this, work = std::move(work)] {
+  detached_.Submit([this, work = std::move(work)]() mutable {
     work();
-    MutexLock lock(&mutex_);
-    --detached_;
-    changed_.NotifyAll();
-  }).detach();
+    waiting_.fetch_sub(1);
+  });
+  return absl::OkStatus();
 }
 
-void ClusterEngine::ForEach(const std::function<void(size_t)>& body) const {
-  std::vector<std::thread> threads;
-  for (size_t node = 1; node < members_.size(); ++node) threads.emplace_back([&body, node] { body(node); });
-  body(0);
-  for (std::thread& thread : threads) thread.join();
+void ClusterEngine::ForEach(const std::function<void(size_t)>& body) {
+  callers_.ParallelFor(members_.size(), [&](size_t node, size_t) { body(node); });
 }
 
 void ClusterEngine::Look() {

@@ -3,6 +3,7 @@
 #define BEBR_INDEX_CLUSTER_CLUSTER_ENGINE_IMPL_H_
 
 #include <array>
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -14,8 +15,11 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/functional/any_invocable.h"
 #include "absl/strings/string_view.h"
+#include "index/base/fair_pool.h"
 #include "index/base/mutex.h"
+#include "index/base/thread_pool.h"
 #include "index/cluster/cluster_engine.h"
 #include "index/cluster/node.h"
 #include "index/cluster/write_order.h"
@@ -98,7 +102,7 @@ class ClusterEngine final : public Engine {
   // The error, naming the node.
   absl::Status OfNode(size_t node, const absl::Status& error) const;
 
-  // What `call` returns for every node, called at the same time on threads of their own; or the error.
+  // What `call` returns for every node, called at the same time; or the error.
   template <typename Result>
   absl::StatusOr<std::vector<Result>> FromAll(const std::function<absl::StatusOr<Result>(Engine&)>& call) {
     std::vector<absl::StatusOr<Result>> answers(members_.size(), absl::UnknownError(""));
@@ -111,7 +115,7 @@ class ClusterEngine final : public Engine {
     return results;
   }
   // Calls body(0) to body(nodes - 1) at the same time; returns when all calls have.
-  void ForEach(const std::function<void(size_t)>& body) const;
+  void ForEach(const std::function<void(size_t)>& body);
 
   // A view of all nodes has a token of each, in one: of every node its own (none where it is empty), and the other way.
   std::vector<std::string> TokensOf(std::string_view token) const;
@@ -126,8 +130,13 @@ class ClusterEngine final : public Engine {
 
   // Changes something on every node: on none if one does not answer. `enough` is the error that says that the node has
   // it already: it is one only if all nodes say so. `what` is what the error then tells of: "collection \"c\"".
+  // One change at a time. Where some nodes had it already `created_in` is the collection that must then be the same on
+  // all of them; empty: none.
   absl::Status OnEvery(std::string_view what, absl::StatusCode enough,
-                       const std::function<absl::Status(size_t node)>& change, std::vector<size_t> order = {});
+                       const std::function<absl::Status(size_t node)>& change, std::vector<size_t> order = {},
+                       std::string_view created_in = "");
+  // Or why what OnEvery is to change stays as it is.
+  absl::Status AllAnswer(std::string_view what);
   // What each node has of an upsert.
   std::vector<Share> SharesOf(UpsertRequest request) const;
   // Of a write to these nodes: what is to be said where some have failed.
@@ -151,8 +160,8 @@ class ClusterEngine final : public Engine {
   // Asks the nodes how they are, at the same time.
   void Look();
   void KeepLooking();
-  // Runs work on a thread of its own; the end waits for it.
-  void Detach(std::function<void()> work);
+  // Runs work on a thread of detached_, where the end waits for it; or says that too much waits there.
+  absl::Status Detach(absl::AnyInvocable<void()> work);
 
   class UpsertCall;
   class ChangeCall;
@@ -162,6 +171,7 @@ class ClusterEngine final : public Engine {
   const std::vector<ClusterMember> members_;
   std::array<uint8_t, kClusterSlots> member_of_slot_{};
   WriteOrder order_;
+  Mutex changing_;  // held while something changes on every node
 
   Mutex mutex_;
   CondVar changed_;
@@ -169,8 +179,10 @@ class ClusterEngine final : public Engine {
   std::map<std::string, std::string> aliases_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::string> collections_ ABSL_GUARDED_BY(mutex_);  // that some node has
   bool ending_ ABSL_GUARDED_BY(mutex_) = false;
-  size_t detached_ ABSL_GUARDED_BY(mutex_) = 0;
   std::thread watch_;
+  FairPool callers_;  // of ForEach
+  std::atomic<size_t> waiting_{0};
+  ThreadPool detached_;  // the last member: its end runs what waits, which uses the others
 };
 
 }  // namespace bebr

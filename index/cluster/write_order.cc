@@ -8,6 +8,9 @@ namespace bebr {
 
 class WriteOrder::Write {
  public:
+  // What `start` holds holds this write in turn, so it is let go of once it has run.
+  static void Start(const Ticket& write) { std::exchange(write->start, nullptr)(write); }
+
   std::vector<uint64_t> keys;
   absl::AnyInvocable<void(Ticket)> start;
   size_t waits_for = 0;         // writes before it
@@ -29,7 +32,7 @@ WriteOrder::Ticket WriteOrder::Enter(std::vector<uint64_t> keys, absl::AnyInvoca
     write->waits_for = before.size();
     if (write->waits_for > 0) return write;
   }
-  write->start(write);
+  Write::Start(write);
   return write;
 }
 
@@ -46,7 +49,7 @@ void WriteOrder::Leave(const Ticket& ticket) {
     }
     ticket->waiting.clear();
   }
-  for (const Ticket& next : ready) next->start(next);
+  for (const Ticket& next : ready) Write::Start(next);
 }
 
 }  // namespace bebr

@@ -8,7 +8,9 @@
 #include <random>
 
 #include "absl/strings/str_cat.h"
+#include "index/base/retry.h"
 #include "index/cluster/cluster_engine.h"
+#include "index/cluster/write_order.h"
 #include "tests/support/engine_calls.h"
 #include "tests/support/test_models.h"
 
@@ -222,7 +224,7 @@ class ClusterTest : public ::testing::TestWithParam<Shape> {
 
   void Write() {
     std::vector<std::string> ids;
-    for (size_t i = 0; i < Number(20); ++i) ids.push_back(Id());
+    for (size_t i = 0; i < Number(20); ++i) ids.push_back(Sometimes(100) ? "" : Id());
     if (Sometimes(6)) {
       Change([&](Engine& engine, auto done) { engine.Delete("c", ids, std::move(done)); });
     } else if (Sometimes(6)) {
@@ -411,6 +413,66 @@ TEST_F(ClusterAdminTest, WithoutANodeNothingChanges) {
   EXPECT_TRUE(pair_.cluster().CreateCollection({.name = "d"}, model_).ok());
   EXPECT_EQ(pair_.cluster().CreateCollection({.name = "d"}, model_).code(), absl::StatusCode::kAlreadyExists);
   EXPECT_EQ(pair_.cluster().GetCollection("d")->problem, "");
+}
+
+TEST_F(ClusterAdminTest, WhatSomeNodesHadMustBeTheSame) {
+  ASSERT_TRUE(pair_.node(1).CreateCollection({.name = "d"}, other_).ok());
+  const absl::Status created = pair_.cluster().CreateCollection({.name = "d"}, model_);
+  EXPECT_EQ(created.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(created.message(), HasSubstr("on node n0, n2 it is new: nodes have different models of version \"v1\""));
+  ASSERT_TRUE(pair_.node(2).AddVersion("c", {.name = "v2"}, other_).ok());
+  const absl::Status added = pair_.cluster().AddVersion("c", {.name = "v2"}, model_);
+  EXPECT_EQ(added.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(added.message(), HasSubstr("nodes have different models of version \"v2\""));
+}
+
+TEST_F(ClusterAdminTest, WrongIdsChangeNothing) {
+  Engine& cluster = pair_.cluster();
+  const auto rows = RandomVectors(90, kDims, 3);
+  UpsertRequest request{.collection = "c"};
+  std::vector<std::string> ids;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    ids.push_back(absl::StrCat("d", i));
+    request.documents.push_back({.id = ids.back(), .embeddings = {{.values = rows[i]}}});
+  }
+  ASSERT_TRUE(UpsertAndWait(cluster, request).ok());
+  ids.push_back("");
+  AttributeUpdate update{.collection = "c", .ids = ids};
+  update.change.set["n"] = int64_t{1};
+  const auto updated = Await<ChangeResult>([&](auto done) { cluster.UpdateAttributes(update, std::move(done)); });
+  EXPECT_THAT(updated.status().ToString(), HasSubstr("INVALID_ARGUMENT: ids[90] is empty"));
+  const auto deleted = Await<ChangeResult>([&](auto done) { cluster.Delete("c", ids, std::move(done)); });
+  EXPECT_THAT(deleted.status().ToString(), HasSubstr("INVALID_ARGUMENT: ids[90] is empty"));
+  EXPECT_EQ(*cluster.Count("c", "NOT n EXISTS"), 90u);
+}
+
+// Many at a time, of few threads: all are answered, if only by a refusal.
+TEST_F(ClusterAdminTest, WritesByFilterWaitForThreads) {
+  std::vector<std::future<absl::StatusOr<ChangeResult>>> writes;
+  for (size_t i = 0; i < 600; ++i) {
+    auto outcome = std::make_shared<std::promise<absl::StatusOr<ChangeResult>>>();
+    writes.push_back(outcome->get_future());
+    pair_.cluster().DeleteByFilter({.collection = "c", .filter = "id = \"none\""},
+                                   [outcome](auto result) { outcome->set_value(std::move(result)); });
+  }
+  for (auto& write : writes) {
+    const absl::Status status = write.get().status();
+    EXPECT_TRUE(status.ok() || RetryDelayOf(status) > absl::ZeroDuration()) << status;
+  }
+}
+
+// A write holds what it was to do until it has begun, and no longer.
+TEST(WriteOrderTest, LetsGoOfWhatItHasRun) {
+  WriteOrder order;
+  auto first = std::make_shared<int>(), second = std::make_shared<int>();
+  const std::weak_ptr<int> of_first = first, of_second = second;
+  const auto one = order.Enter({1, 2}, [held = std::move(first)](WriteOrder::Ticket) {});
+  const auto two = order.Enter({2, 3}, [held = std::move(second)](WriteOrder::Ticket) {});
+  EXPECT_TRUE(of_first.expired());
+  EXPECT_FALSE(of_second.expired());
+  order.Leave(one);
+  EXPECT_TRUE(of_second.expired());
+  order.Leave(two);
 }
 
 TEST_F(ClusterAdminTest, ContradictionsAreTold) {
