@@ -5,6 +5,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_format.h"
+#include "absl/types/span.h"
 #include "index/base/retry.h"
 #include "index/search/scan_filters.h"
 
@@ -33,6 +34,17 @@ size_t EnoughQueries(const SearchJob& job) {
   return job.target != nullptr ? 1 : std::min(kEnoughQueries, MostQueries(job));
 }
 
+// What the codes of a group take until the store was read, if it is.
+uint64_t CodesThatStay(absl::Span<const std::unique_ptr<SearchJob>> group) {
+  uint64_t codes = 0;
+  bool reads_store = false;
+  for (const auto& job : group) {
+    codes += job->request.queries.size() * job->query_memory;
+    reads_store = reads_store || job->request.rerank > 0 || job->request.with_attributes;
+  }
+  return reads_store ? codes : 0;
+}
+
 }  // namespace
 
 Scheduler::Scheduler(size_t threads, size_t max_queued_queries, SmallLimits small)
@@ -57,7 +69,7 @@ Scheduler::~Scheduler() {
   small_->AwaitCallers();
 }
 
-absl::Status Scheduler::Admit(size_t queries) const {
+absl::Status Scheduler::Admit(size_t queries, size_t small) const {
   if (stopping_) return absl::UnavailableError("the server is shutting down");
   const size_t most = max_queued_queries_.load(std::memory_order_relaxed);
   if (queries > most) {
@@ -65,9 +77,9 @@ absl::Status Scheduler::Admit(size_t queries) const {
         absl::StrFormat("the request has %d queries and at most %d may wait (max_queued_queries); send fewer at a time",
                         queries, most));
   }
-  if (queued_queries_ + queries > most) {
-    return TryAgainLater(
-        absl::StrFormat("%d queries wait and the limit is %d; try again later", queued_queries_, most));
+  const size_t queued = queued_queries_ + small;
+  if (queued + queries > most) {
+    return TryAgainLater(absl::StrFormat("%d queries wait and the limit is %d; try again later", queued, most));
   }
   return absl::OkStatus();
 }
@@ -81,16 +93,16 @@ Scheduler::Lane& Scheduler::LaneOf(const SearchJob& job) {
 
 void Scheduler::Serve(std::unique_ptr<SearchJob> job) {
   const size_t queries = job->request.queries.size(), most = max_queued_queries_.load(std::memory_order_relaxed);
-  if (queries + small_->queued_queries() > most || !small_->IsSmall(*job)) return Submit(std::move(job));
+  if (queries + queued_queries() > most || !small_->IsSmall(*job)) return Submit(std::move(job));
   small_->Run(std::move(job));
 }
 
 void Scheduler::Submit(std::unique_ptr<SearchJob> job) {
-  const size_t queries = job->request.queries.size();
+  const size_t queries = job->request.queries.size(), small = small_->queued_queries();
   absl::Status refusal;
   {
     MutexLock lock(&mutex_);
-    refusal = Admit(queries);
+    refusal = Admit(queries, small);
     if (refusal.ok()) {
       Enqueue(std::move(job));
       return;
@@ -270,13 +282,19 @@ void Scheduler::Count(const SearchBatch& batch, const ScanCounts& counts) {
 }
 
 void Scheduler::RunSmall(Group group) {
-  bool stopping;
+  const uint64_t codes = CodesThatStay(group);
+  bool stopping, room;
   {
     MutexLock lock(&mutex_);
     stopping = stopping_;
+    room = codes == 0 || codes_ + codes <= kMostCodes;
   }
   Group ready = Unstopped(std::move(group), stopping);
   if (ready.empty()) return;
+  if (!room) {
+    for (std::unique_ptr<SearchJob>& job : ready) Resume(std::move(job));
+    return;
+  }
   const std::shared_ptr<SearchBatch> batch = MakeBatch(std::move(ready));
   batch->Encode(nobody_);
   Count(*batch, batch->Scan(nobody_));

@@ -48,9 +48,9 @@ namespace bebr {
 //
 // Limits. At most `max_queued_queries` queries wait; more are refused with RESOURCE_EXHAUSTED. The codes of queries,
 // which a search has for every group of the space, take kMostScanCodes bytes a scan at most, and kMostCodes all
-// together, but for a scan of each driver: then no scan begins until others are finished. What is found depends on none
-// of these. Thread safety: all methods may be called from any thread. The destructor answers what waits with
-// UNAVAILABLE.
+// together, but for a scan of each driver and of each thread that runs small searches: then no scan begins until others
+// are finished. What is found depends on none of these. Thread safety: all methods may be called from any thread. The
+// destructor answers what waits with UNAVAILABLE.
 class Scheduler {
  public:
   struct Counters {
@@ -96,7 +96,8 @@ class Scheduler {
     bool idle() const { return jobs.empty() && scans == 0 && finishers == 0; }
   };
 
-  absl::Status Admit(size_t queries) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // `small`: small queries that wait.
+  absl::Status Admit(size_t queries, size_t small) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Lane& LaneOf(const SearchJob& job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Puts the job into its lane, at the front if it was there before.
   void Enqueue(std::unique_ptr<SearchJob> job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -112,7 +113,8 @@ class Scheduler {
   // Answers those that need no scan any more, scans for the others; returns how many queries it scanned for.
   size_t RunGroup(Lane& lane, Group group, bool stopping);
   size_t Scan(Lane& lane, Group group);
-  // Of small searches that are alike, from their floats to their answers; those that read the store end elsewhere.
+  // Of small searches that are alike, from their floats to their answers; those that read the store end elsewhere, and
+  // wait in their lane if there is no room for their codes.
   void RunSmall(Group group);
   // Those that nobody waits for, or, if `stopping`, all of them are answered; the others are left.
   static Group Unstopped(Group group, bool stopping);

@@ -343,9 +343,30 @@ TEST_F(SchedulerTest, SearchesThatCostMuchAreNotSmall) {
   }
 }
 
-// They are answered, but no longer run.
+// Until others have read floats, whose codes take all that codes may.
+TEST_F(SchedulerTest, SmallSearchesThatReadTheStoreWaitForRoom) {
+  Scheduler scheduler(2, 1000, {kDocuments, 64});
+  std::promise<void> begun, release;
+  Outcome unused, waiting, other;
+  std::unique_ptr<SearchJob> slow = Job({.queries = {queries_[0]}, .rerank = 10}, &unused);
+  slow->query_memory = Scheduler::kMostCodes;
+  slow->done = [&](const absl::StatusOr<SearchResult>&) {
+    begun.set_value();
+    release.get_future().wait();
+  };
+  scheduler.Serve(std::move(slow));
+  begun.get_future().wait();
+  scheduler.Serve(Job({.queries = {queries_[1]}, .rerank = 10}, &waiting));
+  EXPECT_EQ(scheduler.queued_queries(), 1u);
+  scheduler.Serve(Job({.queries = {queries_[2]}}, &other));
+  EXPECT_EQ(other.wait_for(std::chrono::seconds(0)), std::future_status::ready);
+  release.set_value();
+  EXPECT_TRUE(waiting.get().ok());
+}
+
+// They count among those that wait, and are answered, but no longer run.
 TEST_F(SchedulerTest, SmallSearchesThatWaitAtTheEndAreUnavailable) {
-  auto* scheduler = new Scheduler(1, 1000, {kDocuments, 64, /*model_bytes=*/0});
+  auto* scheduler = new Scheduler(1, /*max_queued_queries=*/1, {kDocuments, 64, /*model_bytes=*/0});
   std::promise<void> begun, release;
   Outcome unused, waiting;
   std::unique_ptr<SearchJob> slow = Job({.queries = {queries_[0]}}, &unused);
@@ -356,6 +377,9 @@ TEST_F(SchedulerTest, SmallSearchesThatWaitAtTheEndAreUnavailable) {
   std::thread client([&] { scheduler->Serve(std::move(slow)); });
   begun.get_future().wait();
   scheduler->Serve(Job({.queries = {queries_[1]}}, &waiting));
+  Outcome refused;
+  scheduler->Submit(Job({.queries = {queries_[2]}}, &refused));
+  EXPECT_EQ(refused.get().status().code(), absl::StatusCode::kResourceExhausted);
   std::thread end([&] { delete scheduler; });  // waits for the client
   for (absl::Status status; !absl::IsUnavailable(status);) {
     Outcome outcome;
