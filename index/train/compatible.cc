@@ -111,7 +111,11 @@ Tensor OldRows(const OlderVersion& older, const TorchTranslation* translation, i
 Model TranslationStart(const OlderVersion& older, const CorpusStatistics& statistics, const Matrix& documents) {
   Model model = older.model;
   const auto old_translation = model.translation.has_value() ? std::make_unique<TorchTranslation>(model) : nullptr;
+  const Translation of_older = model.translation.value_or(Translation());
   Translation& translation = model.translation.emplace();
+  // The new version's codes are to score as the older one's do, which have these.
+  translation.document_scale = of_older.document_scale;
+  translation.document_offset = of_older.document_offset;
   translation.input_dims = statistics.dims;
   translation.mean = statistics.mean;
   translation.row_length = static_cast<float>(statistics.row_length);
@@ -137,7 +141,7 @@ Model TranslationStart(const OlderVersion& older, const CorpusStatistics& statis
                     .sum()
                     .item<double>();
   }
-  translation.document_offset = static_cast<float>(-left_out / static_cast<double>(rows));
+  translation.document_offset -= static_cast<float>(left_out / static_cast<double>(rows));
   return model;
 }
 

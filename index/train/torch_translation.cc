@@ -4,6 +4,7 @@
 #include <cmath>
 #include <random>
 
+#include "index/train/torch_groups.h"
 #include "index/train/torch_model.h"
 
 namespace bebr {
@@ -25,11 +26,6 @@ double InputScale(const Model& model) {
   return std::sqrt(translation.input_dims / std::max(squared - Squared(translation.mean), 1e-6 * squared));
 }
 
-Model WithoutTranslation(Model model) {
-  model.translation.reset();
-  return model;
-}
-
 }  // namespace
 
 TorchTranslation::TorchTranslation(const Model& start) : start_(start) {
@@ -40,7 +36,7 @@ TorchTranslation::TorchTranslation(const Model& start) : start_(start) {
       std::sqrt(std::max(Squared(translation.document.linear.weight), 1e-30) / start_.input_dims) / input_scale_;
   document_ = MakeBlock(translation.document);
   if (!translation.query.linear.weight.empty()) query_ = MakeBlock(translation.query);
-  inner_ = MakeTrainable(WithoutTranslation(start_));
+  inner_ = std::make_unique<TorchGroups>(start_);
   for (Tensor parameter : inner_->parameters()) parameter.set_requires_grad(false);
 }
 

@@ -14,8 +14,9 @@
 
 namespace bebr {
 
-// A TorchTranslation learns the maps of documents and queries (Translation); what codes the mapped rows stays as it
-// is, but passes gradients on. Inputs and outputs of the maps are scaled to variance 1 while they are learned.
+// A TorchTranslation learns the maps of documents and queries (Translation) of a model with groups; these, which code
+// the mapped rows, and the translation's constants stay as they are, but pass gradients on. Inputs and outputs of the
+// maps are scaled to variance 1 while they are learned.
 class TorchTranslation : public Trainable {
  public:
   explicit TorchTranslation(const Model& start);

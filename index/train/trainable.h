@@ -42,7 +42,7 @@ class Trainable {
   virtual Model ToModel(const std::vector<torch::Tensor>& parameters) const = 0;
 };
 
-// A TorchModel, a TorchGroups where the model has groups, or a TorchTranslation before one of them.
+// A TorchModel, a TorchGroups where the model has groups, or a TorchTranslation before groups.
 std::unique_ptr<Trainable> MakeTrainable(const Model& start);
 
 }  // namespace bebr

@@ -152,24 +152,31 @@ TEST(CompatibleTest, NewQueriesFindOldDocumentsInGroups) {
   }
 }
 
-// What training takes a code to say is what the encoder's codes say, but for the rounding of queries.
+// What training takes a code to say is what the encoder's codes say, but for the rounding of queries: of every other
+// document the older version's code, to which those of the new one compare by their scale and offset.
 TEST(CompatibleTest, TrainingSeesTheCodesOfGroups) {
   const Matrix documents = Clusters(600, 40, 1);
   for (const Metric metric : {Metric::kCosine, Metric::kInnerProduct, Metric::kL2}) {
     const OlderVersion older = MakeGroupedOlder(documents, 28, metric);
     Model model = *CompatibleStart(older, documents);
     model.translation->document_scale = 1.1f;
-    model.translation->document_offset = -0.02f;
-    const auto binarizer = *MakeBinarizer(model, 0);
+    model.translation->document_offset -= 0.3f;
+    const auto binarizer = *MakeBinarizer(model, 0), old_binarizer = *MakeBinarizer(older.model, 0);
     torch::NoGradGuard no_grad;
     const auto trainable = MakeTrainable(model);
-    const torch::Tensor x = Rows(documents, torch::arange(600), metric);
-    const TorchCodes codes = trainable->EncodeDocuments(x, kMaxPlanLevels, Estimator::kStraightThrough, 1.0);
+    const torch::Tensor rows = torch::arange(600), is_old = rows % 2 == 0, x = Rows(documents, rows, metric);
+    TorchCodes codes = trainable->EncodeDocuments(x, kMaxPlanLevels, Estimator::kStraightThrough, 1.0);
+    const TorchCodes old_codes =
+        MakeTrainable(older.model)
+            ->EncodeDocuments(Rows(older.documents, rows, metric), kMaxPlanLevels, Estimator::kStraightThrough, 1.0);
+    codes.code = torch::where(is_old.unsqueeze(1), old_codes.code, codes.code);
+    codes.offset = torch::where(is_old, old_codes.offset, codes.offset);
     const torch::Tensor estimated =
         trainable->Scores(trainable->EncodeQueries(x, Estimator::kStraightThrough, 1.0), codes);
     // The ten best by both.
     ThreadPool pool(1);
-    const CodeSearch search(*binarizer, documents, pool);
+    CodeSearch search(*binarizer, documents, pool);
+    search.Recode(*old_binarizer, older.documents, 2);
     const std::vector<uint32_t> found = search.Search(documents, 10);
     const torch::Tensor best = std::get<1>(estimated.topk(10, 1)).contiguous();
     size_t same = 0;
@@ -186,6 +193,21 @@ TEST(CompatibleTest, TrainingSeesTheCodesOfGroups) {
       ASSERT_NEAR(again.translation->document.linear.weight[i], model.translation->document.linear.weight[i],
                   1e-4 * (1.0 + std::abs(model.translation->document.linear.weight[i])));
     }
+  }
+}
+
+// The codes of a third version score as those of the second do, which have a scale and an offset of their own.
+TEST(CompatibleTest, AThirdVersionKeepsTheConstantsOfTheSecond) {
+  const Matrix documents = Clusters(600, 40, 1), others = Older(documents, 36);
+  for (const Metric metric : {Metric::kCosine, Metric::kInnerProduct, Metric::kL2}) {
+    Model second = *CompatibleStart(MakeGroupedOlder(documents, 28, metric), documents);
+    const Translation plain = *CompatibleStart({second, documents}, others)->translation;
+    second.translation->document_scale *= 1.1f;
+    second.translation->document_offset -= 3.0f;
+    const Translation third = *CompatibleStart({second, documents}, others)->translation;
+    EXPECT_NEAR(third.document_scale, 1.1f * plain.document_scale, 1e-6);
+    EXPECT_NEAR(third.document_offset, plain.document_offset - 3.0f, 1e-4) << ToString(metric);
+    EXPECT_LE(third.document_offset, second.translation->document_offset);
   }
 }
 
