@@ -7,7 +7,6 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <filesystem>
 #include <memory>
 #include <random>
 #include <utility>
@@ -97,13 +96,14 @@ class Session {
       ++loss_count_;
       ++step_;
       if (step_ == options_.stop_after) return absl::CancelledError(absl::StrCat("stopped after step ", step_));
-      if (step_ == options_.interrupt_after || (options_.interrupted != nullptr && *options_.interrupted))
-        return Interrupted();
       if (options_.progress) Progress(first_step);
       if (step_ % every == 0 || step_ == steps_) {
         BEBR_RETURN_IF_ERROR(Measure());
         if (!options_.output.empty()) BEBR_RETURN_IF_ERROR(Save());
       }
+      // After the measurement, which a resumption, beginning with the next step, would leave out.
+      if (step_ == options_.interrupt_after || (options_.interrupted != nullptr && *options_.interrupted))
+        return Interrupted();
     }
     if (options_.progress) std::fprintf(stderr, "\n");
     TrainingOutcome outcome;
@@ -112,8 +112,6 @@ class Session {
     outcome.recall = best_recall_;
     outcome.improved = improved_;
     if (improved_) outcome.model = WithValues(best_parameters_);
-    std::error_code ignored;
-    if (!options_.output.empty()) std::filesystem::remove(CheckpointPath(), ignored);
     return outcome;
   }
 

@@ -43,7 +43,7 @@ struct TrainingOutcome {
 // What is kept is the averaged model with the best held-out recall, and only if it beats the start by more than the
 // standard error of their difference. Stops early after three measurements in the second half that neither lead nor
 // rise. Every step draws from a generator seeded by (seed, step), so an interrupted run resumes exactly from
-// options.output + ".checkpoint".
+// options.output + ".checkpoint", which stays until the caller, who has the model then, removes it.
 //
 // With an older version, the band weights stay as they are and every query is trained against the older version's
 // codes, against a mixture of both versions' codes, and against the new ones. The documents' scales and offsets start

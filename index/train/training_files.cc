@@ -76,7 +76,7 @@ absl::StatusOr<Sample> ReadSample(const std::string& path, size_t rows, size_t d
     ++matrix.rows;
   };
   sample.documents.values.reserve(Trainer::kTrainingDocuments * dims);
-  RowLengths lengths;
+  RowLengths lengths(metric);
   size_t at = 0;
   BEBR_RETURN_IF_ERROR(ForEachRow(path, [&](size_t row, const float* values) {
     lengths.Add(values, dims);
@@ -86,7 +86,7 @@ absl::StatusOr<Sample> ReadSample(const std::string& path, size_t rows, size_t d
       add(sample.documents, values);
     }
   }));
-  BEBR_RETURN_IF_ERROR(lengths.Check(metric));
+  BEBR_RETURN_IF_ERROR(lengths.Check());
   return sample;
 }
 
@@ -164,9 +164,11 @@ absl::StatusOr<TrainResult> TrainAsAsked(const TrainOptions& options, Matrix que
   return Train(options, std::move(documents), std::move(queries), std::move(pairs));
 }
 
+std::string CheckpointPath(const TrainOptions& options) { return options.output + ".checkpoint"; }
+
 // What can be known before minutes of work: whether the model can be written, and whether there is what to resume.
 absl::Status CheckOutput(const TrainOptions& options) {
-  const std::string temporary = options.output + ".part", checkpoint = options.output + ".checkpoint";
+  const std::string temporary = options.output + ".part", checkpoint = CheckpointPath(options);
   std::error_code error;
   if (std::filesystem::is_directory(options.output, error)) {
     return absl::InvalidArgumentError(absl::StrCat("--output '", options.output, "' is a directory; name a file"));
@@ -199,6 +201,9 @@ absl::StatusOr<TrainResult> TrainFiles(const TrainOptions& options) {
   }
   BEBR_ASSIGN_OR_RETURN(const TrainResult result, TrainAsAsked(options, std::move(queries)));
   BEBR_RETURN_IF_ERROR(WriteModel(result.model, options.output));
+  // Not before: a full disk is to cost no training.
+  std::error_code ignored;
+  if (result.steps > 0) std::filesystem::remove(CheckpointPath(options), ignored);
   return result;
 }
 

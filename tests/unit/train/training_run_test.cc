@@ -17,6 +17,7 @@
 #include "index/fit/groups.h"
 #include "index/fit/start_model.h"
 #include "index/train/code_disagreement.h"
+#include "index/train/row_lengths.h"
 #include "index/train/torch_model.h"
 #include "index/train/trainer.h"
 #include "index/train/training_files.h"
@@ -313,6 +314,25 @@ TEST(TrainTest, ARowThatIsFarLongerThanTheOthersIsNamed) {
   EXPECT_TRUE(Train(options, rows, {}).ok());
 }
 
+TEST(TrainTest, TheLengthsOfManyRowsTakeNoMoreMemory) {
+  RowLengths lengths(Metric::kL2), of_cosine(Metric::kCosine);
+  constexpr size_t kRows = 3 * RowLengths::kMostHeld;
+  for (size_t i = 0; i < kRows; ++i) {
+    // Short rows at first: the median is of all.
+    const float row = i == kRows - 1 ? 900.0f : i < RowLengths::kMostHeld ? 0.01f : 1.0f;
+    lengths.Add(&row, 1);
+    of_cosine.Add(&row, 1);
+    ASSERT_LT(lengths.held(), RowLengths::kMostHeld);
+  }
+  EXPECT_GT(lengths.held(), RowLengths::kMostHeld / 4);
+  EXPECT_TRUE(lengths.Check().ok());
+  const float longest = 1100.0f, short_row = 1.0f;
+  lengths.Add(&longest, 1);
+  lengths.Add(&short_row, 1);
+  EXPECT_THAT(std::string(lengths.Check().message()), HasSubstr(std::to_string(kRows) + " is of length 1.1e+03"));
+  EXPECT_EQ(of_cosine.held(), 0u);
+}
+
 TEST(TrainTest, FarMeansAndTinyNormsKeepTheirRecall) {
   TrainOptions options = Quiet("32x3", 0);
   for (const Metric metric : {Metric::kCosine, Metric::kInnerProduct, Metric::kL2}) {
@@ -386,6 +406,30 @@ TEST(TrainTest, TrainedGroupsAreWrittenAsTheyAre) {
   const Model read = *ParseModel(*SerializeModel(outcome->model));
   EXPECT_EQ(read.groups[1].project, outcome->model.groups[1].project);
   EXPECT_EQ(validator.Measure(read)->at_10, outcome->recall.at_10);
+}
+
+// An interruption in a step that is measured, here the last: what it reached is not lost, nor is its checkpoint before
+// the model is written.
+TEST(TrainTest, AnInterruptedStepIsMeasured) {
+  const std::string output = ::testing::TempDir() + "/measured." + std::to_string(::getpid());
+  const Matrix rows = Clusters(1000, 32, 1);
+  ThreadPool pool(1);
+  const Validator validator(rows, Clusters(100, 32, 2), Metric::kCosine, pool);
+  TrainOptions options = Quiet("16x2", 1);
+  options.output = output;
+  options.interrupt_after = 1;
+  const Model start = ToTrainable(Train(Quiet("16x2", 0), rows, {})->model, ResidualForm::kCode, {}, 1);
+  HeldOutRecall none = *validator.Measure(start);
+  none.at_10 = 0.0;  // so that whatever is trained is kept
+  std::fill(none.per_query.begin(), none.per_query.end(), -1.0f);
+  EXPECT_EQ(Trainer::Run(options, start, none, rows, {}, validator).status().code(), absl::StatusCode::kCancelled);
+  options.interrupt_after = -1;
+  options.resume = true;
+  const auto resumed = Trainer::Run(options, start, none, rows, {}, validator);
+  ASSERT_TRUE(resumed.ok()) << resumed.status();
+  EXPECT_TRUE(resumed->improved);
+  EXPECT_TRUE(std::filesystem::exists(output + ".checkpoint"));
+  std::filesystem::remove(output + ".checkpoint");
 }
 
 TEST(TrainTest, PoorInputGivesASoundModel) {
