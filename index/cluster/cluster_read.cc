@@ -12,6 +12,14 @@
 #include "index/request/recommend.h"
 
 namespace bebr {
+namespace {
+
+// The version that its embeddings were first of.
+const std::string& EmbeddingOf(const VersionInfo& version) {
+  return version.same_embeddings_as.empty() ? version.name : version.same_embeddings_as;
+}
+
+}  // namespace
 
 absl::StatusOr<std::vector<Document>> ClusterEngine::Get(std::string_view collection, absl::Span<const std::string> ids,
                                                          bool with_embeddings) {
@@ -95,13 +103,16 @@ absl::StatusOr<std::vector<float>> ClusterEngine::Recommend(const ExampleRequest
   for (const VersionInfo& version : info.versions) {
     if (version.state == VersionState::kRetired) continue;
     if (version.name == wanted) {
-      const ExampleSpace space{
-          .collection = info.name,
-          .version = version.name,
-          .embedding = version.same_embeddings_as.empty() ? version.name : version.same_embeddings_as,
-          .input_dims = version.input_dims,
-          .metric = version.metric,
-          .keeps_floats = info.store_floats != FloatStorage::kNone};
+      // Get gives embeddings under the first version that takes them and is still there.
+      const auto given = std::find_if(info.versions.begin(), info.versions.end(), [&](const VersionInfo& other) {
+        return other.state != VersionState::kRetired && EmbeddingOf(other) == EmbeddingOf(version);
+      });
+      const ExampleSpace space{.collection = info.name,
+                               .version = version.name,
+                               .embedding = given->name,
+                               .input_dims = version.input_dims,
+                               .metric = version.metric,
+                               .keeps_floats = info.store_floats != FloatStorage::kNone};
       return QueryOf(space, request, [&](const std::vector<std::string>& ids) {
         return Get(request.collection, ids, /*with_embeddings=*/true);
       });

@@ -45,6 +45,8 @@ absl::Status Refusal(const SearchRequest& request) {
     return NotCarried("allow_partial with keep_view_s or view_token", "leave one of them out");
   if (request.fusion != Fusion::kNone && request.allow_partial)
     return NotCarried("fusion with allow_partial", "leave one of them out");
+  if (request.like.has_value() && request.allow_partial)
+    return NotCarried("like with allow_partial", "leave one of them out, or send a query");
   return absl::OkStatus();
 }
 
@@ -96,6 +98,10 @@ class ClusterEngine::SearchCall : public std::enable_shared_from_this<SearchCall
 
  private:
   void Take(size_t node, absl::StatusOr<SearchResult> answer) {
+    // What follows counts on a list for every query.
+    const size_t queries = request_.queries.size();
+    if (answer.ok() && answer->hits.size() != queries)
+      answer = absl::InternalError(absl::StrFormat("it answered %d queries of %d", answer->hits.size(), queries));
     answers_[node] = std::move(answer);
     if (left_.fetch_sub(1) == 1) done_(Answer());
   }

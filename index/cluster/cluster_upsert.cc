@@ -46,6 +46,17 @@ class ClusterEngine::UpsertCall : public std::enable_shared_from_this<UpsertCall
   }
 
  private:
+  // What a node has answered, but what cannot be an answer to its share.
+  static absl::StatusOr<UpsertResult> Checked(const Share& share, absl::StatusOr<UpsertResult> outcome) {
+    if (!outcome.ok()) return outcome;
+    for (const DocumentProblem& problem : outcome->problems) {
+      if (problem.index >= share.numbers.size())
+        return absl::InternalError(
+            absl::StrFormat("it told of document %d of %d", problem.index, share.numbers.size()));
+    }
+    return outcome;
+  }
+
   void Run(bool check_only) {
     left_ = shares_.size();
     for (Share& share : shares_) {
@@ -54,7 +65,7 @@ class ClusterEngine::UpsertCall : public std::enable_shared_from_this<UpsertCall
       request.check_only = check_only;
       cluster_.members_[share.node].node->engine().Upsert(
           std::move(request), [self = shared_from_this(), &share, check_only](absl::StatusOr<UpsertResult> outcome) {
-            share.outcome = std::move(outcome);
+            share.outcome = Checked(share, std::move(outcome));
             if (self->left_.fetch_sub(1) == 1) self->Ran(check_only);
           });
     }

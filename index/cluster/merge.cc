@@ -9,6 +9,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_format.h"
 #include "index/base/status_macros.h"
+#include "index/request/page.h"
 #include "index/search/browse.h"
 #include "index/search/ranking.h"
 
@@ -154,6 +155,14 @@ absl::StatusOr<Page> MergePages(const PageRequest& request, std::vector<Page> pa
   all.next = end;
   if (all.documents.size() > request.limit) {
     all.documents.resize(request.limit);
+    all.next = id(all.documents.back());
+  }
+  // Every part alone is within the limit.
+  uint64_t bytes = 0;
+  for (size_t i = 0; request.max_bytes != 0 && i < all.documents.size(); ++i) {
+    bytes += BytesOf(all.documents[i]);
+    if (i == 0 || bytes <= request.max_bytes) continue;
+    all.documents.resize(i);
     all.next = id(all.documents.back());
   }
   return all;

@@ -17,19 +17,6 @@ constexpr size_t kDocumentsAtATime = 64;  // of a megabyte each, at most
 // What a node of a map takes beside what is in it.
 constexpr uint64_t kNodeBytes = 48;
 
-// The memory that it takes, roughly.
-uint64_t BytesOf(const PageDocument& entry) {
-  uint64_t bytes = sizeof(PageDocument) + entry.document.id.size();
-  for (const auto& [name, value] : entry.document.attributes) {
-    bytes += kNodeBytes + sizeof(Attributes::value_type) + name.size() + ValueBytes(value);
-    const auto* list = std::get_if<AttributeList>(&value);
-    if (list != nullptr) bytes += list->size() * (sizeof(AttributeScalar) - sizeof(int64_t));  // counted above
-  }
-  for (const StoredEmbedding& embedding : entry.document.embeddings) bytes += embedding.values.size() * sizeof(float);
-  for (const DocumentCode& code : entry.codes) bytes += code.words.size() * sizeof(uint32_t);
-  return bytes;
-}
-
 // Some rows as documents.
 absl::StatusOr<std::vector<PageDocument>> Read(const PinnedView& seen, const PageRequest& request,
                                                absl::Span<const SelectedRow> rows) {
@@ -64,6 +51,18 @@ absl::Status CheckLimits(const PageRequest& request) {
 }
 
 }  // namespace
+
+uint64_t BytesOf(const PageDocument& entry) {
+  uint64_t bytes = sizeof(PageDocument) + entry.document.id.size();
+  for (const auto& [name, value] : entry.document.attributes) {
+    bytes += kNodeBytes + sizeof(Attributes::value_type) + name.size() + ValueBytes(value);
+    const auto* list = std::get_if<AttributeList>(&value);
+    if (list != nullptr) bytes += list->size() * (sizeof(AttributeScalar) - sizeof(int64_t));  // counted above
+  }
+  for (const StoredEmbedding& embedding : entry.document.embeddings) bytes += embedding.values.size() * sizeof(float);
+  for (const DocumentCode& code : entry.codes) bytes += code.words.size() * sizeof(uint32_t);
+  return bytes;
+}
 
 absl::StatusOr<Page> ReadPage(const PinnedView& seen, const PageRequest& request) {
   BEBR_RETURN_IF_ERROR(CheckLimits(request));

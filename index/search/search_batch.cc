@@ -216,8 +216,8 @@ std::vector<ScanQuery> SearchBatch::ScanQueries() {
     // Of those that a part chooses by their first levels, whoever merges it selects.
     query.k = request->part && choosing() ? request->candidates : CandidateCount(*request);
     if (!wanted_.empty()) query.groups = wanted_[q];
-    // With rerank the final score is another one, so the estimate may drop nothing.
-    if (request->min_score.has_value() && request->rerank == 0) {
+    // With rerank the final score is another one, so the estimate may drop nothing; nor may a part that chooses.
+    if (request->min_score.has_value() && request->rerank == 0 && !(request->part && choosing())) {
       query.min_score = *request->min_score;
       // A little less, for what rounding does; Hits looks again.
       if (factors_[q] != 1.0f)

@@ -31,6 +31,7 @@ std::shared_ptr<const Explanation> FromExplanation(const v1::Explanation& messag
   explanation->segment = message.segment();
   explanation->row = message.row();
   explanation->group = message.group();
+  explanation->nearer_share = message.nearer_share();
   for (const v1::Explanation::Band& band : message.bands()) {
     BandExplanation& out = explanation->bands.emplace_back();
     out.dims = band.dims();

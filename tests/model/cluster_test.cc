@@ -6,11 +6,13 @@
 #include <bit>
 #include <map>
 #include <random>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "index/base/retry.h"
 #include "index/cluster/cluster_engine.h"
 #include "index/cluster/write_order.h"
+#include "index/request/page.h"
 #include "tests/support/engine_calls.h"
 #include "tests/support/test_models.h"
 
@@ -278,6 +280,7 @@ class ClusterTest : public ::testing::TestWithParam<Shape> {
 
   void Resemble(SearchRequest& request) {
     request.queries.clear();
+    request.allow_partial = false;
     request.like.emplace();
     for (size_t i = 0; i <= Number(3); ++i) request.like->positive_ids.push_back(Id());
     if (Sometimes()) request.like->negative_ids.push_back(Id());
@@ -392,6 +395,11 @@ TEST_F(ClusterAdminTest, VersionsAndAliasesAreOnEveryNode) {
   ASSERT_TRUE(cluster.DeleteAlias("a").ok());
   EXPECT_EQ(cluster.DeleteAlias("a").code(), absl::StatusCode::kNotFound);
   ASSERT_TRUE(cluster.RetireVersion("c", "v1").ok());
+  SearchRequest like{.collection = "c", .k = 5};
+  like.like = ExampleRequest{.collection = "c", .positive_ids = {"d1"}};
+  const auto alike = SearchAndWait(cluster, like);
+  ASSERT_TRUE(alike.ok()) << alike.status();
+  EXPECT_EQ(alike->hits[0].size(), 5u);
   ASSERT_TRUE(cluster.DeleteCollection("c").ok());
   EXPECT_THAT(cluster.ListCollections(), IsEmpty());
   EXPECT_EQ(cluster.DeleteCollection("c").code(), absl::StatusCode::kNotFound);
@@ -424,6 +432,49 @@ TEST_F(ClusterAdminTest, WhatSomeNodesHadMustBeTheSame) {
   const absl::Status added = pair_.cluster().AddVersion("c", {.name = "v2"}, model_);
   EXPECT_EQ(added.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(added.message(), HasSubstr("nodes have different models of version \"v2\""));
+}
+
+TEST_F(ClusterAdminTest, PagesAreNoLargerThanOfOneEngine) {
+  Engine& cluster = pair_.cluster();
+  const auto rows = RandomVectors(90, kDims, 3);
+  UpsertRequest request{.collection = "c"};
+  for (size_t i = 0; i < rows.size(); ++i) {
+    DocumentInput& document = request.documents.emplace_back();
+    document.id = absl::StrCat("d", i);
+    document.attributes["text"] = std::string(500 + 10 * i, 'x');
+    document.embeddings = {{.values = rows[i]}};
+  }
+  ASSERT_TRUE(UpsertAndWait(cluster, request).ok());
+  PageRequest page{.collection = "c", .limit = 1000, .with_attributes = true};
+  page.max_bytes = 5000;
+  std::set<std::string> seen;
+  for (;;) {
+    const auto found = cluster.Scroll(page);
+    ASSERT_TRUE(found.ok()) << found.status();
+    ASSERT_FALSE(found->documents.empty());
+    uint64_t bytes = 0;
+    for (const PageDocument& entry : found->documents) {
+      bytes += BytesOf(entry);
+      EXPECT_TRUE(seen.insert(entry.document.id).second) << entry.document.id;
+    }
+    EXPECT_LE(bytes, page.max_bytes);
+    if (found->next.empty()) break;
+    page.after = found->next;
+  }
+  EXPECT_EQ(seen.size(), 90u);
+}
+
+// Candidates are chosen over all nodes before a score drops some of them.
+TEST_P(ClusterTest, CandidatesAreChosenBeforeMinScore) {
+  for (size_t round = 0; round < 20; ++round) Upsert();
+  for (size_t i = 0; i < 100; ++i) {
+    SearchRequest search{.collection = "c", .queries = {Row()}, .k = 5};
+    search.first_levels = 1;
+    search.candidates = 5 + Number(20);
+    search.min_score = GetParam().metric == Metric::kL2 ? -0.3f * static_cast<float>(Number(100))
+                                                        : 0.05f * static_cast<float>(Number(20));
+    EXPECT_EQ(Lines(SearchAndWait(pair_.cluster(), search)), Lines(SearchAndWait(pair_.one(), search)));
+  }
 }
 
 TEST_F(ClusterAdminTest, WrongIdsChangeNothing) {
@@ -521,6 +572,11 @@ TEST_F(ClusterAdminTest, WhatIsNotCarriedIsRefusedByName) {
                 request.allow_partial = true;
               })),
               HasSubstr("fusion with allow_partial"));
+  EXPECT_THAT(refused(with([](SearchRequest& request) {
+                request.like = ExampleRequest();
+                request.allow_partial = true;
+              })),
+              HasSubstr("like with allow_partial"));
   EXPECT_EQ(pair_.cluster().CreateSnapshot("c", "s").status().code(), absl::StatusCode::kUnimplemented);
   EXPECT_EQ(pair_.cluster().CheckVersion("c", {}).status().code(), absl::StatusCode::kUnimplemented);
   EXPECT_EQ(pair_.cluster().CreateCollection({.name = "e", .auto_binarizer = AutoBinarizerConfig()}, "").code(),
