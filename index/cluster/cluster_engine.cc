@@ -144,6 +144,12 @@ absl::Status ClusterEngine::StateOf(size_t node) {
   return states_[node].status();
 }
 
+absl::Status ClusterEngine::Hung(size_t node) {
+  const absl::Status state = StateOf(node);
+  if (!absl::IsDeadlineExceeded(state)) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrFormat("it hung when it was last asked how it is: %s", state.message()));
+}
+
 size_t ClusterEngine::NodeOf(std::string_view id) const { return member_of_slot_[StableHash(id) % kClusterSlots]; }
 
 std::vector<std::vector<size_t>> ClusterEngine::Split(absl::Span<const std::string> ids) const {

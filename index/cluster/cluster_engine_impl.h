@@ -106,7 +106,10 @@ class ClusterEngine final : public Engine {
   template <typename Result>
   absl::StatusOr<std::vector<Result>> FromAll(const std::function<absl::StatusOr<Result>(Engine&)>& call) {
     std::vector<absl::StatusOr<Result>> answers(members_.size(), absl::UnknownError(""));
-    ForEach([&](size_t node) { answers[node] = call(members_[node].node->engine()); });
+    ForEach([&](size_t node) {
+      const absl::Status hung = Hung(node);
+      answers[node] = hung.ok() ? call(members_[node].node->engine()) : hung;
+    });
     std::vector<absl::Status> errors;
     for (const auto& answer : answers) errors.push_back(answer.status());
     if (absl::Status error = FirstError(errors); !error.ok()) return error;
@@ -123,6 +126,8 @@ class ClusterEngine final : public Engine {
 
   // How a node answered last.
   absl::Status StateOf(size_t node);
+  // UNAVAILABLE if it hung when it was asked last, so that calls without a deadline need not wait for it.
+  absl::Status Hung(size_t node);
 
   size_t NodeOf(std::string_view id) const;
   // The numbers of the ids that each node has.

@@ -29,6 +29,10 @@ absl::StatusOr<std::vector<Document>> ClusterEngine::Get(std::string_view collec
   std::vector<absl::StatusOr<std::vector<Document>>> answers(members_.size(), std::vector<Document>());
   ForEach([&](size_t node) {
     if (!is_asked(node)) return;
+    if (const absl::Status hung = Hung(node); !hung.ok()) {
+      answers[node] = hung;
+      return;
+    }
     std::vector<std::string> asked;
     for (const size_t i : of_node[node]) asked.push_back(ids[i]);
     answers[node] = members_[node].node->engine().Get(collection, asked, with_embeddings);

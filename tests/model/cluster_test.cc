@@ -32,13 +32,14 @@ class LocalNode final : public ClusterNode {
   Engine& engine() override { return *engine_; }
   absl::StatusOr<NodeState> State() override {
     if (down) return absl::UnavailableError("does not answer");
+    if (hangs) return absl::DeadlineExceededError("did not answer before the deadline");
     NodeState state;
     state.collections = engine_->ListCollections();
     state.aliases = engine_->ListAliases();
     state.stats = engine_->Stats();
     return state;
   }
-  std::atomic<bool> down{false};
+  std::atomic<bool> down{false}, hangs{false};
 
  private:
   Engine* const engine_;
@@ -421,6 +422,21 @@ TEST_F(ClusterAdminTest, WithoutANodeNothingChanges) {
   EXPECT_TRUE(pair_.cluster().CreateCollection({.name = "d"}, model_).ok());
   EXPECT_EQ(pair_.cluster().CreateCollection({.name = "d"}, model_).code(), absl::StatusCode::kAlreadyExists);
   EXPECT_EQ(pair_.cluster().GetCollection("d")->problem, "");
+}
+
+TEST_F(ClusterAdminTest, ANodeThatHangsIsNotWaitedFor) {
+  Engine& cluster = pair_.cluster();
+  std::vector<std::string> ids;
+  for (size_t i = 0; i < 90; ++i) ids.push_back(absl::StrCat("d", i));
+  pair_.node_of(1).hangs = true;
+  while (cluster.UnavailableCollections().empty()) absl::SleepFor(absl::Milliseconds(5));
+  for (const absl::Status& status : {cluster.Get("c", ids, false).status(), cluster.GetCollection("c").status()}) {
+    EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+    EXPECT_THAT(status.message(), HasSubstr("node n1 (here): it hung when it was last asked how it is"));
+  }
+  pair_.node_of(1).hangs = false;
+  while (!cluster.UnavailableCollections().empty()) absl::SleepFor(absl::Milliseconds(5));
+  EXPECT_TRUE(cluster.Get("c", ids, false).ok());
 }
 
 TEST_F(ClusterAdminTest, WhatSomeNodesHadMustBeTheSame) {
