@@ -483,13 +483,15 @@ TEST_F(ClusterAdminTest, PagesAreNoLargerThanOfOneEngine) {
 // Candidates are chosen over all nodes before a score drops some of them.
 TEST_P(ClusterTest, CandidatesAreChosenBeforeMinScore) {
   for (size_t round = 0; round < 20; ++round) Upsert();
-  for (size_t i = 0; i < 100; ++i) {
-    SearchRequest search{.collection = "c", .queries = {Row()}, .k = 5};
+  const auto queries = RandomVectors(1000, kDims, 9);
+  for (size_t i = 0; i < 1000; ++i) {
+    SearchRequest search{.collection = "c", .queries = {queries[i]}, .k = 5};
     search.first_levels = 1;
     search.candidates = 5 + Number(20);
     search.min_score = GetParam().metric == Metric::kL2 ? -0.3f * static_cast<float>(Number(100))
                                                         : 0.05f * static_cast<float>(Number(20));
-    EXPECT_EQ(Lines(SearchAndWait(pair_.cluster(), search)), Lines(SearchAndWait(pair_.one(), search)));
+    const auto lines = Lines(SearchAndWait(pair_.one(), search));
+    EXPECT_EQ(Lines(SearchAndWait(pair_.cluster(), search)), lines);
   }
 }
 
