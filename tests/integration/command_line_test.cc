@@ -165,12 +165,15 @@ TEST_F(CommandLineTest, AnswersThatAreLostAreAFailure) {
   Start();
   CreateCollection();
   const std::string rows = WriteJsonLines("rows.jsonl", 30), server = " --server " + server_->address();
+  std::string ids;
+  for (int i = 0; i < 30; ++i) ids += "d" + std::to_string(i) + "\n";
   const std::string line = "$BIN/bebr collections" + server + " >";
   EXPECT_EQ(Shell(line + "/dev/null").exit_code, 0);
   // Every verb that prints.
   for (const std::string& verb : {"import c " + rows,
                                   "search c --row 0 --queries " + rows,
                                   "search c --json --row 0 --queries " + rows,
+                                  "eval c --queries " + rows + " --docs " + rows + " --ids " + WriteFile("ids.txt", ids),
                                   "get c d1"s,
                                   "update c d1 --set n=1"s,
                                   "delete c d2"s,
@@ -183,7 +186,6 @@ TEST_F(CommandLineTest, AnswersThatAreLostAreAFailure) {
                                   "stats c"s,
                                   "create other --dims 4"s,
                                   "drop other"s,
-                                  "eval c --queries " + rows + " --docs " + rows,
                                   "bench c --seconds 0.1 --queries " + rows,
                                   "version list c"s,
                                   "alias set a c"s,
