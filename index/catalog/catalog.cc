@@ -188,7 +188,7 @@ absl::StatusOr<std::string> Catalog::FindAgain(std::string_view name) {
   BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> entries, ListDirectories(root_));
   for (const std::string& entry : entries) {
     if (CollectionAt(root_, entry) != name) continue;
-    const std::string path = absl::StrCat(root_, "/", entry);
+    std::string path = absl::StrCat(root_, "/", entry);
     BEBR_ASSIGN_OR_RETURN(std::string looks, LooksOf(path));
     MutexLock lock(&mutex_);
     const auto found = missing_.find(name);

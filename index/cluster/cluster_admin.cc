@@ -37,7 +37,7 @@ absl::Status ClusterEngine::AllAnswer(std::string_view what) {
   MutexLock lock(&mutex_);
   std::vector<absl::Status> errors;
   for (const auto& state : states_) errors.push_back(state.status());
-  const absl::Status missing = FirstError(errors);
+  absl::Status missing = FirstError(errors);
   if (missing.ok()) return missing;
   return absl::Status(missing.code(), absl::StrFormat("%s; %s stays as it is, since every node must take the change",
                                                       missing.message(), what));

@@ -140,7 +140,7 @@ absl::Status ClusterEngine::WriteError(absl::Span<const size_t> nodes, absl::Spa
     (outcomes[i].ok() ? written : not_written).push_back(members_[nodes[i]].place.name);
   }
   if (not_written.empty()) return absl::OkStatus();
-  const absl::Status error = FirstError(nodes, outcomes);
+  absl::Status error = FirstError(nodes, outcomes);
   if (written.empty()) return error;
   return absl::Status(
       error.code(), absl::StrFormat("%s. What is on node %s was written, and on node %s not, or nobody knows: a write "

@@ -20,7 +20,7 @@ constexpr double kLeastSigmas = 1.0;   // of a gain in recall that trellis codes
 absl::StatusOr<HeldOutRecall> MeasureShape(const ShapeSearch& search, const LevelPlan& shape,
                                            const Validator& validator, bool all_queries) {
   BEBR_ASSIGN_OR_RETURN(const Model model, search.make_model(shape));
-  BEBR_ASSIGN_OR_RETURN(const HeldOutRecall recall, validator.Measure(model));
+  BEBR_ASSIGN_OR_RETURN(HeldOutRecall recall, validator.Measure(model));
   BEBR_RETURN_IF_ERROR(search.tried(shape, recall.at_10, all_queries));
   return recall;
 }

@@ -31,7 +31,7 @@ class RemoteNode final : public ClusterNode, private Engine {
   Engine& engine() override { return *this; }
   absl::StatusOr<NodeState> State() override {
     node::v1::GetStateResponse response;
-    const absl::Status status =
+    absl::Status status =
         calls_.Wait(&Stub::GetState, node::v1::GetStateRequest(), &response, SteadyNow() + kStateTimeout);
     calls_.counters().answers->Set(status.ok() ? 1 : 0);
     if (!status.ok()) return status;
