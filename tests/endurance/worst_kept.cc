@@ -47,7 +47,7 @@ void RunAliases(Table& table) {
   Subject subject;
   AliasList list{.generation = 1};
   const auto name = [](size_t i) { return Padded(absl::StrCat("a", i, "-"), kMaxCollectionNameBytes); };
-  for (size_t i = 1; i < kMaxAliases; ++i) list.aliases[name(i)] = "c";
+  for (size_t i = 1; i < kMaxAliases; ++i) list.aliases.emplace(name(i), "c");
   subject.Close();
   absl::Status prepared = WriteAliases(subject.path(), list);
   if (prepared.ok()) prepared = subject.Open();

@@ -133,11 +133,11 @@ void RunMessages(Table& table, Server& server) {
   }
 }
 
-// 39 groups of 8,192 floats: 1,004 MiB.
+// 64 groups of 8,192 floats, codes of 1,248 dims: some 1,000 MiB.
 void RunModel(Table& table, Server& server) {
   std::vector<std::string> create;
   {
-    const std::string model = RandomModelFile(kWideDims, WithGroups(*ParseCodeSpec("1024x4"), 39), 5, 1);
+    const std::string model = RandomModelFile(kWideDims, WithGroups(*ParseCodeSpec("1248x4"), 64), 5, 1);
     if (model.size() > kModelBytes || model.size() < kModelBytes / 20 * 19)
       std::printf("the model has %zu bytes\n", model.size());
     create = CreateMessages("large", model);

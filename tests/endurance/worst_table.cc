@@ -29,7 +29,7 @@ double StatusMb(pid_t pid, const std::string& name) {
 }  // namespace
 
 Subject::Subject(CollectionConfig config, std::string model) {
-  config.name = "c";
+  config.name = std::string("c");
   if (config.store_floats == FloatStorage::kNone) config.store_floats = FloatStorage::kFloat16;
   if (model.empty()) model = RandomModelFile(kWorstDims, *ParseCodeSpec("64x2"), 4, 1);
   status_ = Start();
