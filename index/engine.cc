@@ -245,7 +245,8 @@ absl::Status EngineImpl::CreateCollection(const CollectionConfig& config, std::s
   BEBR_RETURN_IF_ERROR(capacity_.CheckDisk());
   BEBR_ASSIGN_OR_RETURN(NewCollection made, DescribeNew(config, model_file, options_.threads));
   BEBR_RETURN_IF_ERROR(capacity_.CheckFits(made.manifest, made.manifest.expected_documents, registry_->List()));
-  return registry_->Create(std::move(made.manifest), made.model_file);
+  return registry_->Create(std::move(made.manifest),
+                           made.own_model_file.empty() ? model_file : std::string_view(made.own_model_file));
 }
 
 absl::StatusOr<CollectionInfo> EngineImpl::GetCollection(std::string_view name) {

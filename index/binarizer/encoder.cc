@@ -319,13 +319,14 @@ void Encoder::EncodeQueries(const float* embeddings, size_t rows, uint32_t* plan
   }
 }
 
-absl::StatusOr<std::unique_ptr<const Binarizer>> MakeBinarizer(const Model& model, uint32_t checksum) {
+absl::StatusOr<std::unique_ptr<const Binarizer>> MakeBinarizer(Model model, uint32_t checksum) {
   if (model.translation.has_value()) {
-    BEBR_ASSIGN_OR_RETURN(std::unique_ptr<const Binarizer> translated, TranslatedEncoder::Create(model, checksum));
+    BEBR_ASSIGN_OR_RETURN(std::unique_ptr<const Binarizer> translated,
+                          TranslatedEncoder::Create(std::move(model), checksum));
     return translated;
   }
   if (model.spec.groups() > 1) {
-    BEBR_ASSIGN_OR_RETURN(std::unique_ptr<const Binarizer> grouped, GroupedEncoder::Create(model, checksum));
+    BEBR_ASSIGN_OR_RETURN(std::unique_ptr<const Binarizer> grouped, GroupedEncoder::Create(std::move(model), checksum));
     return grouped;
   }
   BEBR_ASSIGN_OR_RETURN(std::unique_ptr<const Encoder> encoder, Encoder::Create(model, checksum));
@@ -334,8 +335,8 @@ absl::StatusOr<std::unique_ptr<const Binarizer>> MakeBinarizer(const Model& mode
 
 absl::StatusOr<std::unique_ptr<const Binarizer>> Binarizer::Parse(std::string_view file) {
   uint32_t checksum = 0;
-  BEBR_ASSIGN_OR_RETURN(const Model model, ParseModel(file, &checksum));
-  return MakeBinarizer(model, checksum);
+  BEBR_ASSIGN_OR_RETURN(Model model, ParseModel(file, &checksum));
+  return MakeBinarizer(std::move(model), checksum);
 }
 
 }  // namespace bebr

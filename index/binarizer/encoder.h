@@ -19,8 +19,8 @@
 namespace bebr {
 
 // The binarizer of a model: an Encoder, a GroupedEncoder where it has groups, or a TranslatedEncoder before one of
-// them.
-absl::StatusOr<std::unique_ptr<const Binarizer>> MakeBinarizer(const Model& model, uint32_t checksum);
+// them. Takes memory for the model once: what is made ready of it is freed before the next part is.
+absl::StatusOr<std::unique_ptr<const Binarizer>> MakeBinarizer(Model model, uint32_t checksum);
 
 // The Encoder runs a Model without groups or translation: see Binarizer for what codes and scores mean, FORMAT.md for
 // the recursion.

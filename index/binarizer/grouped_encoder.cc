@@ -14,8 +14,8 @@ namespace {
 
 constexpr size_t kQueriesAtOnce = 64;
 
-// A group by itself: a model of reduced values.
-absl::StatusOr<Model> GroupModel(const Model& model, const GroupParameters& group, std::vector<float> reduced_mean) {
+// A group by itself: a model of reduced values. Its projection is taken from it.
+absl::StatusOr<Model> GroupModel(const Model& model, GroupParameters& group, std::vector<float> reduced_mean) {
   std::vector<Band> bands = model.spec.bands();
   for (size_t b = 0; b < bands.size(); ++b) bands[b].weight = group.band_weights[b];
   Model of_group;
@@ -26,26 +26,27 @@ absl::StatusOr<Model> GroupModel(const Model& model, const GroupParameters& grou
   of_group.quantizer = model.quantizer;
   of_group.mean = std::move(reduced_mean);
   if (model.fine.has_value()) of_group.fine = FineRules{.levels = model.fine->levels};
-  of_group.project.linear.weight = group.project;
+  of_group.project.linear.weight = std::move(group.project);
   of_group.project.linear.bias.assign(model.components(), 0.0f);
   return of_group;
 }
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<const GroupedEncoder>> GroupedEncoder::Create(const Model& model, uint32_t checksum) {
+absl::StatusOr<std::unique_ptr<const GroupedEncoder>> GroupedEncoder::Create(Model model, uint32_t checksum) {
   BEBR_RETURN_IF_ERROR(ValidateModel(model));
   std::unique_ptr<GroupedEncoder> encoder(new GroupedEncoder(model, checksum));
   if (model.fine.has_value()) encoder->tried_ = model.fine->tried_groups;
   encoder->reduce_ = DenseLayer(model.reduce, {}, model.input_dims, model.reduced_dims);
+  model.reduce = {};
   BEBR_RETURN_IF_ERROR(encoder->AddGroups(model));
   return encoder;
 }
 
-absl::Status GroupedEncoder::AddGroups(const Model& model) {
+absl::Status GroupedEncoder::AddGroups(Model& model) {
   const size_t n = model.input_dims, r = model.reduced_dims;
   std::vector<float> nearness, bias;
-  for (const GroupParameters& parameters : model.groups) {
+  for (GroupParameters& parameters : model.groups) {
     Group& group = groups_.emplace_back();
     group.mean = parameters.mean;
     group.query_offset = QueryOffset(metric_, group.mean.data(), n);

@@ -23,7 +23,7 @@ namespace bebr {
 // a document r * (input_dims + G + T * dims), a query r * input_dims + G * (r * dims + input_dims).
 class GroupedEncoder : public ModelBinarizer {
  public:
-  static absl::StatusOr<std::unique_ptr<const GroupedEncoder>> Create(const Model& model, uint32_t checksum);
+  static absl::StatusOr<std::unique_ptr<const GroupedEncoder>> Create(Model model, uint32_t checksum);
 
   size_t memory_bytes() const override;
 
@@ -42,7 +42,8 @@ class GroupedEncoder : public ModelBinarizer {
   };
 
   using ModelBinarizer::ModelBinarizer;
-  absl::Status AddGroups(const Model& model);
+  // Takes the groups out of the model.
+  absl::Status AddGroups(Model& model);
   // The reduced values of rows.
   std::vector<float> Reduce(const float* embeddings, size_t rows) const;
   // For each group the rows of reduced values that it is tried for, in their order.

@@ -169,12 +169,10 @@ absl::StatusOr<FactorParameters> ReadFactors(ModelReader& reader, size_t n) {
 // One tensor of all groups: the group is its first dimension.
 absl::Status ReadGroupTensor(ModelReader& reader, Model& model, const std::string& name, std::vector<size_t> shape,
                              std::vector<float> GroupParameters::*member) {
-  size_t size = 1;
-  for (const size_t dimension : shape) size *= dimension;
   shape.insert(shape.begin(), model.groups.size());
-  BEBR_ASSIGN_OR_RETURN(const std::vector<float> values, reader.Take(name, shape, /*half=*/name == "groups.project"));
-  for (size_t g = 0; g < model.groups.size(); ++g)
-    (model.groups[g].*member).assign(values.begin() + g * size, values.begin() + (g + 1) * size);
+  BEBR_ASSIGN_OR_RETURN(std::vector<std::vector<float>> parts,
+                        reader.TakeParts(name, shape, /*half=*/name == "groups.project"));
+  for (size_t g = 0; g < model.groups.size(); ++g) model.groups[g].*member = std::move(parts[g]);
   return absl::OkStatus();
 }
 
@@ -235,7 +233,7 @@ void WriteHead(const Model& model, SafetensorsFile& file) {
 }  // namespace
 
 absl::StatusOr<Model> ParseModel(std::string_view file, uint32_t* checksum) {
-  BEBR_ASSIGN_OR_RETURN(SafetensorsFile contents, SafetensorsFile::Parse(file));
+  BEBR_ASSIGN_OR_RETURN(SafetensorsView contents, SafetensorsView::Parse(file));
   const uint32_t computed = contents.Checksum("checksum");
   ModelReader reader(std::move(contents));
   BEBR_ASSIGN_OR_RETURN(Model model, ReadHead(reader));

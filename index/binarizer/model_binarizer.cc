@@ -20,9 +20,9 @@ std::string Describe(const Model& model) {
 
 uint32_t GroupsChecksum(const Model& model) {
   if (model.spec.groups() == 1) return 0;
-  uint32_t checksum = Crc32(absl::StrCat(model.levels().ToString(), ",", model.input_dims, ",", model.reduced_dims));
+  uint32_t checksum = Crc32c(absl::StrCat(model.levels().ToString(), ",", model.input_dims, ",", model.reduced_dims));
   const auto add = [&](const std::vector<float>& values) {
-    checksum = Crc32({reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float)}, checksum);
+    checksum = Crc32c({reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float)}, checksum);
   };
   add(model.mean);
   add(model.reduce);

@@ -1,10 +1,10 @@
 // What a model must satisfy, wherever it comes from.
-#include <cmath>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "index/base/status_macros.h"
+#include "index/binarizer/finite.h"
 #include "index/binarizer/model.h"
 
 namespace bebr {
@@ -18,9 +18,8 @@ absl::Status CheckTensor(const std::vector<float>& values, size_t size, const st
   if (values.size() != size) {
     return Invalid(absl::StrCat("tensor '", name, "' has ", values.size(), " values; expected ", size));
   }
-  for (const float value : values) {
-    if (!std::isfinite(value)) return Invalid(absl::StrCat("tensor '", name, "' holds ", value));
-  }
+  const size_t at = FirstNotFinite(values.data(), size);
+  if (at != size) return Invalid(absl::StrCat("tensor '", name, "' holds ", values[at]));
   return absl::OkStatus();
 }
 

@@ -52,18 +52,35 @@ bool ModelReader::IsVersion(std::string_view version) const {
   return entry != file_.metadata().end() && entry->second == version;
 }
 
-absl::StatusOr<std::vector<float>> ModelReader::Take(const std::string& name, const std::vector<size_t>& shape,
-                                                     bool half) {
+absl::StatusOr<SafetensorsView::Tensor> ModelReader::TakeTensor(const std::string& name,
+                                                                const std::vector<size_t>& shape, bool half) {
   const auto entry = file_.tensors().find(name);
   if (entry == file_.tensors().end()) return InvalidModel(absl::StrCat("tensor '", name, "' is missing"));
-  if (entry->second.shape != shape) {
-    return InvalidModel(absl::StrCat("tensor '", name, "' has shape [", absl::StrJoin(entry->second.shape, ","),
+  SafetensorsView::Tensor tensor = std::move(entry->second);
+  file_.tensors().erase(entry);
+  if (tensor.shape != shape) {
+    return InvalidModel(absl::StrCat("tensor '", name, "' has shape [", absl::StrJoin(tensor.shape, ","),
                                      "]; expected [", absl::StrJoin(shape, ","), "]"));
   }
-  if (entry->second.half && !half) return InvalidModel(absl::StrCat("tensor '", name, "' is F16; it must be F32"));
-  std::vector<float> values = std::move(entry->second.values);
-  file_.tensors().erase(entry);
-  return values;
+  if (tensor.half && !half) return InvalidModel(absl::StrCat("tensor '", name, "' is F16; it must be F32"));
+  return tensor;
+}
+
+absl::StatusOr<std::vector<float>> ModelReader::Take(const std::string& name, const std::vector<size_t>& shape,
+                                                     bool half) {
+  BEBR_ASSIGN_OR_RETURN(const SafetensorsView::Tensor tensor, TakeTensor(name, shape, half));
+  return SafetensorsView::Values(name, tensor, 0, tensor.size());
+}
+
+absl::StatusOr<std::vector<std::vector<float>>> ModelReader::TakeParts(const std::string& name,
+                                                                       const std::vector<size_t>& shape, bool half) {
+  BEBR_ASSIGN_OR_RETURN(const SafetensorsView::Tensor tensor, TakeTensor(name, shape, half));
+  const size_t part_size = tensor.size() / shape.front();
+  std::vector<std::vector<float>> parts(shape.front());
+  for (size_t i = 0; i < parts.size(); ++i) {
+    BEBR_ASSIGN_OR_RETURN(parts[i], SafetensorsView::Values(name, tensor, i * part_size, part_size));
+  }
+  return parts;
 }
 
 absl::StatusOr<BlockParameters> ModelReader::TakeBlock(const std::string& name, size_t inputs, size_t outputs,

@@ -19,10 +19,10 @@ namespace bebr {
 absl::Status InvalidModel(const std::string& what);
 
 // Takes tensors and metadata out of a file one by one, so that what is left over at the end is known to be foreign.
-// INVALID_ARGUMENT names the field or tensor that is missing or wrong.
+// INVALID_ARGUMENT names the field or tensor that is missing or wrong. The file's bytes outlive it.
 class ModelReader {
  public:
-  explicit ModelReader(SafetensorsFile file) : file_(std::move(file)) {}
+  explicit ModelReader(SafetensorsView file) : file_(std::move(file)) {}
 
   absl::StatusOr<std::string> Text(const std::string& key) const;
   absl::StatusOr<uint32_t> Number(const std::string& key, uint32_t low, uint32_t high) const;
@@ -34,12 +34,18 @@ class ModelReader {
   bool Has(const std::string& name) const { return file_.tensors().count(name) != 0; }
   // F16 only where `half`: earlier programs would not read it elsewhere.
   absl::StatusOr<std::vector<float>> Take(const std::string& name, const std::vector<size_t>& shape, bool half = false);
+  // The same, cut into parts along the first dimension, which are never there as a whole.
+  absl::StatusOr<std::vector<std::vector<float>>> TakeParts(const std::string& name, const std::vector<size_t>& shape,
+                                                            bool half = false);
   absl::StatusOr<BlockParameters> TakeBlock(const std::string& name, size_t inputs, size_t outputs,
                                             const std::vector<uint32_t>& hidden, bool weight_optional);
   absl::Status CheckNothingLeft() const;
 
  private:
-  SafetensorsFile file_;
+  absl::StatusOr<SafetensorsView::Tensor> TakeTensor(const std::string& name, const std::vector<size_t>& shape,
+                                                     bool half);
+
+  SafetensorsView file_;
 };
 
 void WriteBlock(SafetensorsFile& file, const std::string& name, size_t inputs, size_t outputs,

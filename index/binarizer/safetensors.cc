@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -13,6 +12,7 @@
 #include "index/base/checksum.h"
 #include "index/base/float16.h"
 #include "index/base/status_macros.h"
+#include "index/binarizer/finite.h"
 
 namespace bebr {
 namespace {
@@ -49,31 +49,55 @@ size_t ValueBytes(bool half) { return half ? sizeof(uint16_t) : sizeof(float); }
 
 const char* TypeName(bool half) { return half ? "F16" : "F32"; }
 
-// The bytes of a tensor in the file.
-std::string BytesOf(const SafetensorsFile::Tensor& tensor) {
-  std::string bytes(tensor.values.size() * ValueBytes(tensor.half), '\0');
-  if (tensor.values.empty()) return bytes;
-  if (!tensor.half) {
-    std::memcpy(bytes.data(), tensor.values.data(), bytes.size());
-    return bytes;
+// Values are converted so many at a time: a tensor may have gigabytes.
+constexpr size_t kHalvesAtOnce = 4096;
+
+// Calls `take` with the bytes of a tensor, a part after the other.
+template <typename Take>
+void ForBytes(const SafetensorsFile::Tensor& tensor, const Take& take) {
+  const std::vector<float>& values = tensor.values;
+  if (!tensor.half) return take(std::string_view(reinterpret_cast<const char*>(values.data()), values.size() * 4));
+  uint16_t halves[kHalvesAtOnce];
+  for (size_t begin = 0; begin < values.size(); begin += kHalvesAtOnce) {
+    const size_t count = std::min(kHalvesAtOnce, values.size() - begin);
+    FloatToHalf(values.data() + begin, count, halves);
+    take(std::string_view(reinterpret_cast<const char*>(halves), count * sizeof(uint16_t)));
   }
-  std::vector<uint16_t> halves(tensor.values.size());
-  FloatToHalf(tensor.values.data(), halves.size(), halves.data());
-  std::memcpy(bytes.data(), halves.data(), bytes.size());
-  return bytes;
 }
 
-std::vector<float> ValuesOf(std::string_view bytes, bool half) {
-  std::vector<float> values(bytes.size() / ValueBytes(half));
-  if (values.empty()) return values;
-  if (!half) {
-    std::memcpy(values.data(), bytes.data(), bytes.size());
-    return values;
+template <typename Take>
+void ForBytes(const SafetensorsView::Tensor& tensor, const Take& take) {
+  take(tensor.bytes);
+}
+
+// As SafetensorsFile::Checksum says.
+template <typename Contents>
+uint32_t ChecksumOf(const Contents& contents, std::string_view excluded_key) {
+  uint32_t crc = 0;
+  for (const auto& [key, value] : contents.metadata()) {
+    if (key != excluded_key) crc = Crc32(absl::StrCat(key, "=", value, "\n"), crc);
   }
-  std::vector<uint16_t> halves(values.size());
-  std::memcpy(halves.data(), bytes.data(), bytes.size());
-  HalfToFloat(halves.data(), halves.size(), values.data());
-  return values;
+  for (const auto& [name, tensor] : contents.tensors()) {
+    crc = Crc32(absl::StrCat(name, ":", TypeName(tensor.half), ":[", absl::StrJoin(tensor.shape, ","), "]\n"), crc);
+    ForBytes(tensor, [&](std::string_view bytes) { crc = Crc32(bytes, crc); });
+  }
+  return crc;
+}
+
+void Convert(std::string_view bytes, bool half, float* out) {
+  if (bytes.empty()) return;
+  if (!half) {
+    std::memcpy(out, bytes.data(), bytes.size());
+    return;
+  }
+  uint16_t halves[kHalvesAtOnce];  // those of the file may lie at an odd address
+  while (!bytes.empty()) {
+    const size_t count = std::min(kHalvesAtOnce, bytes.size() / sizeof(uint16_t));
+    std::memcpy(halves, bytes.data(), count * sizeof(uint16_t));
+    HalfToFloat(halves, count, out);
+    out += count;
+    bytes.remove_prefix(count * sizeof(uint16_t));
+  }
 }
 
 absl::Status Invalid(const std::string& what) { return absl::InvalidArgumentError("not a model file: " + what); }
@@ -143,25 +167,14 @@ absl::StatusOr<Parts> Divide(std::string_view file) {
   return parts;
 }
 
-absl::StatusOr<SafetensorsFile::Tensor> ReadTensor(const Extent& extent, std::string_view data) {
-  SafetensorsFile::Tensor tensor;
-  tensor.shape = extent.shape;
-  tensor.half = extent.half;
-  tensor.values = ValuesOf(data.substr(extent.begin, extent.end - extent.begin), extent.half);
-  for (size_t i = 0; i < tensor.values.size(); ++i) {
-    if (!std::isfinite(tensor.values[i])) {
-      return Invalid(absl::StrCat("tensor '", extent.name, "' holds ", tensor.values[i], " at position ", i));
-    }
-  }
-  return tensor;
-}
-
 }  // namespace
 
-absl::StatusOr<SafetensorsFile> SafetensorsFile::Parse(std::string_view file) {
+size_t SafetensorsView::Tensor::size() const { return bytes.size() / ValueBytes(half); }
+
+absl::StatusOr<SafetensorsView> SafetensorsView::Parse(std::string_view file) {
   BEBR_ASSIGN_OR_RETURN(const Parts parts, Divide(file));
   const auto& [header, data] = parts;
-  SafetensorsFile result;
+  SafetensorsView result;
   std::vector<Extent> extents;
   for (const auto& [name, entry] : header.items()) {
     if (name == "__metadata__") {
@@ -178,17 +191,40 @@ absl::StatusOr<SafetensorsFile> SafetensorsFile::Parse(std::string_view file) {
   std::sort(extents.begin(), extents.end(),
             [](const Extent& a, const Extent& b) { return std::tie(a.begin, a.end) < std::tie(b.begin, b.end); });
   size_t position = 0;
-  for (const Extent& extent : extents) {
+  for (Extent& extent : extents) {
     if (extent.begin != position) {
       return Invalid(absl::StrCat("tensor '", extent.name, "' begins at ", extent.begin, " where ", position,
                                   " was expected: tensors overlap or leave a hole"));
     }
     position = extent.end;
-    BEBR_ASSIGN_OR_RETURN(Tensor tensor, ReadTensor(extent, data));
-    result.tensors_.emplace(extent.name, std::move(tensor));
+    result.tensors_.emplace(std::move(extent.name), Tensor{std::move(extent.shape), extent.half,
+                                                           data.substr(extent.begin, extent.end - extent.begin)});
   }
   if (position != data.size()) {
     return Invalid(absl::StrCat("the tensors take ", position, " bytes, the file has ", data.size(), " bytes of data"));
+  }
+  return result;
+}
+
+absl::StatusOr<std::vector<float>> SafetensorsView::Values(const std::string& name, const Tensor& tensor, size_t first,
+                                                           size_t count) {
+  std::vector<float> values(count);
+  Convert(tensor.bytes.substr(first * ValueBytes(tensor.half), count * ValueBytes(tensor.half)), tensor.half,
+          values.data());
+  if (const size_t at = FirstNotFinite(values.data(), count); at != count)
+    return Invalid(absl::StrCat("tensor '", name, "' holds ", values[at], " at position ", first + at));
+  return values;
+}
+
+uint32_t SafetensorsView::Checksum(std::string_view excluded_key) const { return ChecksumOf(*this, excluded_key); }
+
+absl::StatusOr<SafetensorsFile> SafetensorsFile::Parse(std::string_view file) {
+  BEBR_ASSIGN_OR_RETURN(const SafetensorsView view, SafetensorsView::Parse(file));
+  SafetensorsFile result;
+  result.metadata_ = view.metadata();
+  for (const auto& [name, tensor] : view.tensors()) {
+    BEBR_ASSIGN_OR_RETURN(std::vector<float> values, SafetensorsView::Values(name, tensor, 0, tensor.size()));
+    result.tensors_.emplace(name, Tensor{tensor.shape, std::move(values), tensor.half});
   }
   return result;
 }
@@ -209,20 +245,10 @@ std::string SafetensorsFile::Serialize() const {
   std::string file(reinterpret_cast<const char*>(&header_bytes), sizeof(header_bytes));
   file.reserve(8 + text.size() + position);
   file += text;
-  for (const auto& [name, tensor] : tensors_) file += BytesOf(tensor);
+  for (const auto& [name, tensor] : tensors_) ForBytes(tensor, [&](std::string_view bytes) { file += bytes; });
   return file;
 }
 
-uint32_t SafetensorsFile::Checksum(std::string_view excluded_key) const {
-  uint32_t crc = 0;
-  for (const auto& [key, value] : metadata_) {
-    if (key != excluded_key) crc = Crc32(absl::StrCat(key, "=", value, "\n"), crc);
-  }
-  for (const auto& [name, tensor] : tensors_) {
-    crc = Crc32(absl::StrCat(name, ":", TypeName(tensor.half), ":[", absl::StrJoin(tensor.shape, ","), "]\n"), crc);
-    crc = Crc32(BytesOf(tensor), crc);
-  }
-  return crc;
-}
+uint32_t SafetensorsFile::Checksum(std::string_view excluded_key) const { return ChecksumOf(*this, excluded_key); }
 
 }  // namespace bebr

@@ -13,6 +13,34 @@
 
 namespace bebr {
 
+// A SafetensorsView is the contents of a safetensors file that is kept elsewhere, which outlives it: a large tensor is
+// not copied before somebody wants its values. What a file must satisfy, and errors: as SafetensorsFile, but values
+// that are not finite are told by Values().
+class SafetensorsView {
+ public:
+  struct Tensor {
+    std::vector<size_t> shape;
+    bool half = false;
+    std::string_view bytes;
+    size_t size() const;  // the product of `shape`
+  };
+
+  static absl::StatusOr<SafetensorsView> Parse(std::string_view file);
+  // As SafetensorsFile's.
+  uint32_t Checksum(std::string_view excluded_key) const;
+  // `count` values of a tensor, from `first` on. INVALID_ARGUMENT, naming the tensor, unless they are finite.
+  static absl::StatusOr<std::vector<float>> Values(const std::string& name, const Tensor& tensor, size_t first,
+                                                   size_t count);
+
+  const std::map<std::string, std::string>& metadata() const { return metadata_; }
+  std::map<std::string, Tensor>& tensors() { return tensors_; }
+  const std::map<std::string, Tensor>& tensors() const { return tensors_; }
+
+ private:
+  std::map<std::string, std::string> metadata_;
+  std::map<std::string, Tensor> tensors_;
+};
+
 // A SafetensorsFile is named tensors of float32 or float16 and string metadata, as the safetensors format writes them:
 // an 8-byte little-endian header length, a JSON header, then the tensors' bytes without holes.
 //

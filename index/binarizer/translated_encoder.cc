@@ -19,8 +19,7 @@ ResidualBlock BlockOf(const BlockParameters& block, const std::vector<uint32_t>&
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<const TranslatedEncoder>> TranslatedEncoder::Create(const Model& model,
-                                                                                   uint32_t checksum) {
+absl::StatusOr<std::unique_ptr<const TranslatedEncoder>> TranslatedEncoder::Create(Model model, uint32_t checksum) {
   BEBR_RETURN_IF_ERROR(ValidateModel(model));
   std::unique_ptr<TranslatedEncoder> encoder(new TranslatedEncoder(model, checksum));
   const Translation& translation = *model.translation;
@@ -30,9 +29,8 @@ absl::StatusOr<std::unique_ptr<const TranslatedEncoder>> TranslatedEncoder::Crea
     encoder->query_ = BlockOf(translation.query, translation.query_hidden, k, n);
   encoder->document_scale_ = translation.document_scale;
   encoder->document_offset_ = translation.document_offset;
-  Model inner = model;
-  inner.translation.reset();
-  BEBR_ASSIGN_OR_RETURN(encoder->inner_, MakeBinarizer(inner, 0));
+  model.translation.reset();
+  BEBR_ASSIGN_OR_RETURN(encoder->inner_, MakeBinarizer(std::move(model), 0));
   return encoder;
 }
 

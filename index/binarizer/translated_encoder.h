@@ -22,7 +22,7 @@ namespace bebr {
 // row k * n, plus h * (k + n) for a hidden layer of h.
 class TranslatedEncoder : public ModelBinarizer {
  public:
-  static absl::StatusOr<std::unique_ptr<const TranslatedEncoder>> Create(const Model& model, uint32_t checksum);
+  static absl::StatusOr<std::unique_ptr<const TranslatedEncoder>> Create(Model model, uint32_t checksum);
 
   size_t memory_bytes() const override;
 

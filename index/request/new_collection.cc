@@ -42,11 +42,11 @@ absl::Status CheckConfig(const CollectionConfig& config) {
 absl::StatusOr<NewCollection> DescribeNew(const CollectionConfig& config, std::string_view model_file, size_t threads) {
   BEBR_RETURN_IF_ERROR(CheckConfig(config));
   const bool makes_its_own = config.auto_binarizer.has_value();
-  NewCollection made{.model_file = std::string(model_file)};
+  NewCollection made;
   if (makes_its_own) {
-    BEBR_ASSIGN_OR_RETURN(made.model_file, FirstModelFile(*config.auto_binarizer));
+    BEBR_ASSIGN_OR_RETURN(made.own_model_file, FirstModelFile(*config.auto_binarizer));
   }
-  auto binarizer = Binarizer::Parse(made.model_file);
+  auto binarizer = Binarizer::Parse(makes_its_own ? made.own_model_file : model_file);
   if (!binarizer.ok()) {
     return absl::InvalidArgumentError(absl::StrFormat("model: %s", binarizer.status().message()));
   }

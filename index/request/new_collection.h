@@ -12,10 +12,10 @@
 
 namespace bebr {
 
-// The manifest of a collection to be created, its binarizer loaded, and that binarizer's file.
+// The manifest of a collection to be created, its binarizer loaded, and that binarizer's file where it was made here.
 struct NewCollection {
   CollectionManifest manifest;
-  std::string model_file;
+  std::string own_model_file;
 };
 
 // As Engine::CreateCollection asks for it; one shard a thread, 8 at most, where `config` leaves it open. Parses

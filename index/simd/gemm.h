@@ -21,12 +21,17 @@ size_t VecPackedFloats(size_t n, size_t k) {
   return (n + kPanelFloats<Vec> - 1) / kPanelFloats<Vec> * kPanelFloats<Vec> * k;
 }
 
+// Inputs are taken a cache line at a time: rows of weights often lie so far apart that their lines of one input push
+// each other out of the cache.
 template <typename Vec>
 void VecPack(const float* weights, size_t n, size_t k, float* packed) {
-  constexpr size_t kWidth = kPanelFloats<Vec>;
-  for (size_t j0 = 0; j0 < n; j0 += kWidth) {
-    for (size_t i = 0; i < k; ++i) {
-      for (size_t j = j0; j < j0 + kWidth; ++j) *packed++ = j < n ? weights[j * k + i] : 0.0f;
+  constexpr size_t kWidth = kPanelFloats<Vec>, kLine = 16;
+  for (size_t j0 = 0; j0 < n; j0 += kWidth, packed += kWidth * k) {
+    for (size_t i0 = 0; i0 < k; i0 += kLine) {
+      const size_t end = i0 + kLine < k ? i0 + kLine : k;
+      for (size_t j = j0; j < j0 + kWidth; ++j) {
+        for (size_t i = i0; i < end; ++i) packed[i * kWidth + (j - j0)] = j < n ? weights[j * k + i] : 0.0f;
+      }
     }
   }
 }
