@@ -39,7 +39,8 @@ std::string OnTerminal(unsigned short columns, void (*job)()) {
   dup2(before, STDERR_FILENO);
   close(before);
   close(slave);
-  // A terminal hands over what was written in as many pieces as it likes; with nobody left to write, the end is an error.
+  // A terminal hands over what was written in as many pieces as it likes; with nobody left to write, the end is an
+  // error.
   std::string text;
   char piece[4096];
   for (ssize_t got; (got = read(terminal, piece, sizeof(piece))) > 0;) {
