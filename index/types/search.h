@@ -77,7 +77,8 @@ struct SearchHit {
   std::string id;
   float score = 0;
   ScoreKind score_kind = ScoreKind::kEstimated;
-  float its = 0;                                   // information-theoretic score in [0, 1]; see index/README.md
+  // Information-theoretic score in [0, 1]: index/README.md. None of a fusion's hit that only a list from elsewhere has.
+  std::optional<float> its;
   std::string version;                             // that wrote the document's code
   Attributes attributes;                           // if asked for
   std::shared_ptr<const Explanation> explanation;  // if asked for

@@ -19,7 +19,7 @@ namespace bebr {
 void ToMessage(const SearchRequest& request, node::v1::SearchRequest* out);
 void ToMessage(UpsertRequest&& request, node::v1::UpsertRequest* out);
 void ToMessage(AttributeUpdate&& update, v1::UpdateAttributesRequest* out);
-void ToMessage(const PageRequest& request, v1::ScrollRequest* out);
+void ToMessage(const PageRequest& request, node::v1::ScrollRequest* message);
 void ToMessage(const CollectionConfig& config, v1::CollectionConfig* out);
 
 // INTERNAL for messages that no node sends.

@@ -269,7 +269,7 @@ absl::StatusOr<std::vector<Document>> RemoteNode::Get(std::string_view collectio
 }
 
 absl::StatusOr<Page> RemoteNode::Scroll(const PageRequest& request) {
-  v1::ScrollRequest message;
+  node::v1::ScrollRequest message;
   ToMessage(request, &message);
   node::v1::ScrollResponse response;
   BEBR_RETURN_IF_ERROR(calls_.Wait(&Stub::Scroll, message, &response, request.deadline, request.cancelled));

@@ -23,18 +23,6 @@ v1::UpsertMode ToMode(UpsertMode mode) {
   return v1::UPSERT_MODE_UNSPECIFIED;
 }
 
-v1::FloatStorage ToStorage(FloatStorage storage) {
-  switch (storage) {
-    case FloatStorage::kNone:
-      return v1::FLOAT_STORAGE_NONE;
-    case FloatStorage::kFloat16:
-      return v1::FLOAT_STORAGE_F16;
-    case FloatStorage::kFloat32:
-      return v1::FLOAT_STORAGE_F32;
-  }
-  return v1::FLOAT_STORAGE_UNSPECIFIED;
-}
-
 }  // namespace
 
 void ToMessage(const SearchRequest& request, node::v1::SearchRequest* out) {
@@ -51,6 +39,7 @@ void ToMessage(const SearchRequest& request, node::v1::SearchRequest* out) {
   options.set_candidates(static_cast<uint32_t>(request.candidates));
   if (request.min_score.has_value()) options.set_min_score(*request.min_score);
   out->set_filter(request.filter);
+  out->set_view_owner(request.view_owner);
   options.mutable_exclude_ids()->Add(request.exclude_ids.begin(), request.exclude_ids.end());
   options.set_with_attributes(request.with_attributes);
   options.set_explain(request.explain);
@@ -88,7 +77,9 @@ void ToMessage(AttributeUpdate&& update, v1::UpdateAttributesRequest* out) {
   out->set_clear(update.change.clear);
 }
 
-void ToMessage(const PageRequest& request, v1::ScrollRequest* out) {
+void ToMessage(const PageRequest& request, node::v1::ScrollRequest* message) {
+  message->set_view_owner(request.view_owner);
+  v1::ScrollRequest* out = message->mutable_request();
   out->set_collection(request.collection);
   out->set_filter(request.filter);
   out->set_page_token(request.after);
@@ -103,7 +94,7 @@ void ToMessage(const PageRequest& request, v1::ScrollRequest* out) {
 void ToMessage(const CollectionConfig& config, v1::CollectionConfig* out) {
   out->set_name(config.name);
   out->set_version(config.version);
-  out->set_store_floats(ToStorage(config.store_floats));
+  out->set_store_floats(ToProto(config.store_floats));
   out->set_shards(config.shards);
   out->set_expected_documents(config.expected_documents);
   out->set_default_rerank(config.default_rerank);

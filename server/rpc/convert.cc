@@ -8,8 +8,6 @@
 #include "server/rpc/convert_auto.h"
 
 namespace bebr {
-namespace {
-
 v1::FloatStorage ToProto(FloatStorage storage) {
   switch (storage) {
     case FloatStorage::kNone:
@@ -21,6 +19,8 @@ v1::FloatStorage ToProto(FloatStorage storage) {
   }
   return v1::FLOAT_STORAGE_UNSPECIFIED;
 }
+
+namespace {
 
 v1::VersionState ToProto(VersionState state) {
   switch (state) {

@@ -57,6 +57,7 @@ absl::StatusOr<CheckRequest> ToCheckRequest(const v1::CheckVersionRequest& reque
 
 absl::StatusOr<CollectionConfig> ToCollectionConfig(const v1::CollectionConfig& config);
 
+v1::FloatStorage ToProto(FloatStorage storage);
 void ToProto(const CollectionInfo& info, v1::Collection* out);
 void ToProto(const VersionCheck& check, v1::VersionCheck* out);
 void ToProto(const MemoryUse& memory, v1::MemoryUse* out);

@@ -126,8 +126,8 @@ absl::StatusOr<ExampleRequest> ToExamples(const v1::SearchRequest& request, Vect
 }
 
 v1::ItsLabel LabelOf(const SearchHit& hit, absl::Span<const float> cuts) {
-  if (hit.score_kind == ScoreKind::kFused && hit.its == 0) return v1::ITS_LABEL_UNSPECIFIED;
-  const auto reached = std::find_if(cuts.begin(), cuts.end(), [&hit](float cut) { return hit.its >= cut; });
+  if (!hit.its.has_value()) return v1::ITS_LABEL_UNSPECIFIED;
+  const auto reached = std::find_if(cuts.begin(), cuts.end(), [&hit](float cut) { return *hit.its >= cut; });
   return static_cast<v1::ItsLabel>(v1::ITS_LABEL_CLOSE_MATCH + (reached - cuts.begin()));
 }
 
@@ -180,6 +180,7 @@ absl::StatusOr<SearchRequest> ToSearchRequest(const v1::BatchSearchRequest& requ
 absl::StatusOr<SearchRequest> ToSearchRequest(const node::v1::SearchRequest& request, VectorArena& arena) {
   BEBR_ASSIGN_OR_RETURN(SearchRequest search, WithOptions(request.collection(), request.options()));
   search.filter = request.filter();
+  search.view_owner = request.view_owner();
   for (int i = 0; i < request.queries_size(); ++i) {
     BEBR_ASSIGN_OR_RETURN(const auto query, arena.Read(absl::StrFormat("queries[%d]", i), request.queries(i)));
     search.queries.push_back(query);
@@ -203,7 +204,7 @@ void ToProto(SearchResult&& result, node::v1::SearchResponse* out) {
       target->set_first_key(hit.first_key);
       target->set_score(hit.score);
       target->set_exact(hit.score_kind == ScoreKind::kExact);
-      target->set_its(hit.its);
+      target->set_its(hit.its.value_or(0));
       target->set_version(version->second);
       ToProto(std::move(hit.attributes), target->mutable_attributes());
       if (hit.explanation != nullptr) ToProto(*hit.explanation, target->mutable_explanation());
@@ -227,7 +228,7 @@ void ToProto(std::vector<SearchHit>&& hits, const v1::SearchOptions& options,
     target->set_id(std::move(hit.id));
     target->set_score(hit.score);
     target->set_score_kind(KindOf(hit.score_kind));
-    target->set_its(hit.its);
+    target->set_its(hit.its.value_or(0));
     target->set_its_label(LabelOf(hit, cuts));
     target->set_version(std::move(hit.version));
     ToProto(std::move(hit.attributes), target->mutable_attributes());

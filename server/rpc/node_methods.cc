@@ -129,8 +129,11 @@ absl::Status Get(RpcContext& rpc, const Call& call, const v1::GetRequest& reques
   return CheckSize(rpc, response, "ask for fewer ids");
 }
 
-absl::Status Scroll(RpcContext& rpc, const Call& call, const v1::ScrollRequest& request,
+Target OfScroll(const node::v1::ScrollRequest& message) { return {.collection = message.request().collection()}; }
+
+absl::Status Scroll(RpcContext& rpc, const Call& call, const node::v1::ScrollRequest& message,
                     node::v1::ScrollResponse& response) {
+  const v1::ScrollRequest& request = message.request();
   PageRequest page;
   page.collection = call.collection();
   page.filter = request.filter();
@@ -141,6 +144,7 @@ absl::Status Scroll(RpcContext& rpc, const Call& call, const v1::ScrollRequest& 
   page.with_codes = request.with_codes();
   page.keep_view = absl::Seconds(request.keep_view_s());
   page.view_token = request.view_token();
+  page.view_owner = message.view_owner();
   page.part = true;
   page.max_bytes = std::min(rpc.config.max_message_bytes / 2, rpc.answers.limit() / kPageShare);
   page.take_memory = call.AnswerMemoryTaker();
@@ -243,7 +247,7 @@ std::vector<Method> NodeMethods(const NodePlace& self, const std::vector<Method>
                                                                        OfCollection, UpdateAttributes),
       Unary<v1::DeleteRequest, v1::DeleteResponse>(At("Delete"), Role::kWrite, OfCollection, Delete),
       Blocking(At("Get"), Role::kRead, OfCollection, Get),
-      Blocking(At("Scroll"), Role::kRead, OfCollection, Scroll),
+      Blocking(At("Scroll"), Role::kRead, OfScroll, Scroll),
       Blocking(At("Count"), Role::kRead, OfCollection, Count),
       Blocking(At("Facets"), Role::kRead, OfCollection, Facets),
       Blocking(At("ReleaseView"), Role::kRead, OfNone, ReleaseView)};

@@ -124,7 +124,7 @@ json Answer(Engine& engine, const std::string& collection, const json& request) 
     hits.push_back({{"id", hit.id},
                     {"score", Short(hit.score)},
                     {"exact", hit.score_kind == ScoreKind::kExact},
-                    {"its", Short(hit.its)},
+                    {"its", Short(hit.its.value())},
                     {"version", hit.version}});
   }
   return {{"request", request}, {"hits", hits}};

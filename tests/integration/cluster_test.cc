@@ -214,6 +214,38 @@ TEST_F(ClusterTest, NodesTakeTheirGatewaysKeyOnly) {
   }
 }
 
+// Nodes know a gateway's callers apart: of four views each may have half of what the other leaves.
+TEST_F(ClusterTest, AKeptViewIsItsCallersOnTheNodesToo) {
+  WriteKeys("admin-key");
+  StartCluster(2, {"--max_kept_views", "4"}, {"--keys_file", Path("keys.json")});
+  const auto client = [&](const std::string& key) {
+    return std::make_unique<Client>(
+        ClientOptions{.server = server_->address(), .deadline = absl::Seconds(60), .api_key = key});
+  };
+  client_ = client("admin-key");
+  CreateCollection();
+  const auto keep = [](Client& caller) {
+    v1::SearchRequest request = MakeSearch("c", VectorOf(1), 1);
+    request.mutable_options()->set_keep_view_s(600);
+    return caller.Search(request);
+  };
+  v1::CollectionConfig other;
+  other.set_name("other");
+  ASSERT_TRUE(client_->CreateCollection(other, ModelFile()).ok());
+  const auto reader = client("reader-key");
+  const auto page = [](Client& caller, const std::string& collection) {
+    v1::ScrollRequest request;
+    request.set_collection(collection);
+    request.set_keep_view_s(600);
+    return caller.Scroll(request).status();
+  };
+  ASSERT_TRUE(keep(*client_).ok());
+  ASSERT_TRUE(page(*client_, "other").ok());
+  EXPECT_THAT(page(*client_, "other").message(), HasSubstr("2 views of key \"admin\" are kept"));
+  EXPECT_TRUE(keep(*reader).ok());
+  EXPECT_THAT(page(*reader, "c").message(), HasSubstr("2 views of the collection are kept"));
+}
+
 TEST_F(ClusterTest, NodesRefuseOtherProtocolsAndOtherPlacements) {
   StartCluster(2);
   const auto channel = grpc::CreateChannel(addresses_[0], grpc::InsecureChannelCredentials());
@@ -226,9 +258,9 @@ TEST_F(ClusterTest, NodesRefuseOtherProtocolsAndOtherPlacements) {
     node::v1::GetStateResponse response;
     return stub->GetState(&context, {}, &response);
   };
-  EXPECT_TRUE(call("1").ok());
-  EXPECT_EQ(call("2").error_code(), grpc::StatusCode::UNAVAILABLE);
-  EXPECT_THAT(call("2").error_message(), HasSubstr("speaks protocol 1 of nodes, and the caller 2"));
+  EXPECT_TRUE(call("2").ok());
+  EXPECT_EQ(call("1").error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_THAT(call("1").error_message(), HasSubstr("speaks protocol 2 of nodes, and the caller 1"));
   // The nodes the other way round.
   Start({"--cluster_nodes", "b=" + addresses_[0] + ",a=" + addresses_[1]});
   const auto listed = client_->GetCollection("c");

@@ -99,9 +99,9 @@ std::vector<std::string> Lines(const absl::StatusOr<SearchResult>& result) {
     lines.push_back("list");
     for (const SearchHit& hit : list) {
       lines.push_back(absl::StrCat(hit.id, " ", absl::Hex(std::bit_cast<uint32_t>(hit.score)), " ",
-                                   static_cast<int>(hit.score_kind), " ", absl::Hex(std::bit_cast<uint32_t>(hit.its)),
-                                   " ", hit.version, " ", Text(hit.attributes),
-                                   hit.explanation != nullptr ? hit.explanation->estimate : 0));
+                                   static_cast<int>(hit.score_kind), " ",
+                                   absl::Hex(std::bit_cast<uint32_t>(hit.its.value_or(-1))), " ", hit.version, " ",
+                                   Text(hit.attributes), hit.explanation != nullptr ? hit.explanation->estimate : 0));
     }
   }
   return lines;

@@ -110,6 +110,9 @@ class EngineFusionTest : public ::testing::TestWithParam<uint64_t> {
     ASSERT_EQ(result->hits.size(), 1u);
     const auto expected = Expected(request);
     ASSERT_EQ(result->hits[0].size(), expected.size());
+    std::set<std::string> coded;  // whose code was compared with a query's
+    for (size_t q = 0; q < request.queries.size(); ++q)
+      for (const auto& [id, score] : ListOf(request, q).hits) coded.insert(id);
     std::map<std::string, double> score_of;
     for (size_t i = 0; i < expected.size(); ++i) {
       const SearchHit& hit = result->hits[0][i];
@@ -117,6 +120,7 @@ class EngineFusionTest : public ::testing::TestWithParam<uint64_t> {
       EXPECT_TRUE(hit.attributes.contains("odd")) << hit.id;
       EXPECT_FALSE(hit.version.empty()) << hit.id;
       EXPECT_EQ(hit.score_kind, ScoreKind::kFused) << hit.id;
+      EXPECT_EQ(hit.its.has_value(), coded.contains(hit.id)) << hit.id;
       score_of[expected[i].second] = expected[i].first;
     }
     // Rounding may swap neighbours that are all but equal, and nothing else.

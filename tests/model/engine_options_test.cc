@@ -165,7 +165,7 @@ TEST_P(EngineOptionsTest, ExplanationsGiveTheScore) {
         EXPECT_EQ(e.estimate, hit.score);
       }
       const double p = first_level / 64.0;
-      EXPECT_NEAR(hit.its, p >= 0.5 ? 0 : p == 0 ? 1 : 1 + p * std::log2(p) + (1 - p) * std::log2(1 - p), 1e-6);
+      EXPECT_NEAR(hit.its.value(), p >= 0.5 ? 0 : p == 0 ? 1 : 1 + p * std::log2(p) + (1 - p) * std::log2(1 - p), 1e-6);
     }
   }
   EXPECT_EQ(Must({.queries = {queries_[3]}}).hits[0].at(0).explanation, nullptr);

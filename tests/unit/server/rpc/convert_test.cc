@@ -150,11 +150,15 @@ TEST(ToProto, LabelsItsByCuts) {
               ElementsAre(1, 1, 2, 3, 4, 5, 6, 6, 7, 7));
   for (const float cut : {0.9f, 0.8f, 0.7f, 0.6f, 0.5f, 0.f}) options.add_its_cuts(cut);
   EXPECT_THAT(labels(options, {1, 0.85f, 0.5f, 0.4f, 0}), ElementsAre(1, 2, 5, 6, 6));
-  std::vector<SearchHit> listed(1);
-  listed[0].score_kind = ScoreKind::kFused;
+  // Of a fusion: one that only a list from elsewhere has, and one that a query has too, whose code differs from it by
+  // chance.
+  std::vector<SearchHit> fused(2);
+  for (SearchHit& hit : fused) hit.score_kind = ScoreKind::kFused;
+  fused[1].its = 0;
   v1::SearchResponse response;
-  ToProto(std::move(listed), options, response.mutable_hits());
+  ToProto(std::move(fused), options, response.mutable_hits());
   EXPECT_EQ(response.hits(0).its_label(), v1::ITS_LABEL_UNSPECIFIED);
+  EXPECT_EQ(response.hits(1).its_label(), v1::ITS_LABEL_VERY_LOW);
   VectorArena arena;
   v1::SearchRequest request;
   request.mutable_query()->add_values(1);
