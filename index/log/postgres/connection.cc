@@ -1,0 +1,180 @@
+#include "index/log/postgres/connection.h"
+
+#include <errno.h>
+#include <poll.h>
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
+#include "index/base/status_macros.h"
+#include "index/log/postgres/schema.h"
+#include "index/log/postgres/values.h"
+
+namespace bebr::postgres {
+namespace {
+
+constexpr int kBinary = 1;
+
+// What an address need not say. Without them a host that is gone would be waited for for minutes.
+const std::map<std::string, std::string>& Defaults() {
+  static const auto* const kDefaults = new std::map<std::string, std::string>{
+      {"connect_timeout", "3"},     {"tcp_user_timeout", "10000"}, {"keepalives_idle", "5"},
+      {"keepalives_interval", "2"}, {"keepalives_count", "3"},     {"target_session_attrs", "read-write"},
+      {"application_name", "bebr"}};
+  return *kDefaults;
+}
+
+std::string OneLine(const char* text) {
+  return absl::StrReplaceAll(absl::StripAsciiWhitespace(text == nullptr ? "" : text), {{"\n", "; "}});
+}
+
+absl::StatusOr<std::map<std::string, std::string>> Options(const Libpq* libpq, const std::string& address) {
+  char* error = nullptr;
+  PQconninfoOption* given = libpq->PQconninfoParse(address.c_str(), &error);
+  const auto free = absl::MakeCleanup([&] {
+    libpq->PQconninfoFree(given);
+    libpq->PQfreemem(error);
+  });
+  if (given == nullptr) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "the log's address is no connection string of libpq, such as \"host=a,b,c dbname=bebr user=bebr\": %s",
+        OneLine(error)));
+  }
+  std::map<std::string, std::string> options = Defaults();
+  for (const PQconninfoOption* option = given; option->keyword != nullptr; ++option) {
+    if (option->val != nullptr) options[option->keyword] = option->val;
+  }
+  return options;
+}
+
+}  // namespace
+
+std::string_view Rows::bytes(int row, int column) const {
+  return {libpq_->PQgetvalue(result_.get(), row, column),
+          static_cast<size_t>(libpq_->PQgetlength(result_.get(), row, column))};
+}
+uint64_t Rows::number(int row, int column) const { return static_cast<uint64_t>(ReadInt(bytes(row, column))); }
+AppendId Rows::append(int row, int column) const { return ReadUuid(bytes(row, column)); }
+
+Connection::Connection(const Libpq* libpq, PGconn* connection) : libpq_(libpq), connection_(connection) {}
+
+Connection::~Connection() { libpq_->PQfinish(connection_); }
+
+absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const Libpq* libpq, const std::string& address) {
+  BEBR_ASSIGN_OR_RETURN(const auto options, Options(libpq, address));
+  std::vector<const char*> names, values;
+  for (const auto& [name, value] : options) {
+    names.push_back(name.c_str());
+    values.push_back(value.c_str());
+  }
+  names.push_back(nullptr);
+  values.push_back(nullptr);
+  std::unique_ptr<Connection> connection(
+      new Connection(libpq, libpq->PQconnectdbParams(names.data(), values.data(), 0)));
+  if (libpq->PQstatus(connection->connection_) != CONNECTION_OK ||
+      libpq->PQsetnonblocking(connection->connection_, 1) != 0) {
+    return absl::UnavailableError(absl::StrFormat("PostgreSQL, which has the log, cannot be reached: %s",
+                                                  OneLine(libpq->PQerrorMessage(connection->connection_))));
+  }
+  const auto notice = [](void* self, const PGresult* result) {
+    auto* connection = static_cast<Connection*>(self);
+    const char* severity = connection->libpq_->PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+    if (severity == nullptr || std::string_view(severity) != "WARNING") return;
+    connection->warning_ = OneLine(connection->libpq_->PQresultErrorMessage(result));
+  };
+  libpq->PQsetNoticeReceiver(connection->connection_, notice, connection.get());
+  return connection;
+}
+
+absl::StatusOr<Rows> Connection::Run(const std::string& statement, absl::Span<const std::string> arguments,
+                                     SteadyTime deadline) {
+  warning_.clear();
+  BEBR_RETURN_IF_ERROR(Send(statement, arguments, deadline));
+  BEBR_RETURN_IF_ERROR(WaitForAnswer(deadline));
+  Rows rows(libpq_, nullptr);
+  absl::Status status;
+  // All of it: results are null-ended.
+  while (PGresult* result = libpq_->PQgetResult(connection_)) {
+    Rows next(libpq_, result);
+    if (status.ok()) status = ErrorOf(result);
+    rows = std::move(next);
+    BEBR_RETURN_IF_ERROR(WaitForAnswer(deadline));
+  }
+  BEBR_RETURN_IF_ERROR(status);
+  if (!warning_.empty()) return Broken(warning_);
+  return rows;
+}
+
+absl::Status Connection::Send(const std::string& statement, absl::Span<const std::string> arguments,
+                              SteadyTime deadline) {
+  std::vector<const char*> values;
+  std::vector<int> lengths;
+  const std::vector<int> formats(arguments.size(), kBinary);
+  for (const std::string& argument : arguments) {
+    values.push_back(argument.data());
+    lengths.push_back(static_cast<int>(argument.size()));
+  }
+  if (libpq_->PQsendQueryParams(connection_, statement.c_str(), static_cast<int>(arguments.size()), nullptr,
+                                values.data(), lengths.data(), formats.data(), kBinary) == 0) {
+    return Broken(OneLine(libpq_->PQerrorMessage(connection_)));
+  }
+  for (;;) {
+    const int left = libpq_->PQflush(connection_);
+    if (left == 0) return absl::OkStatus();
+    if (left < 0) return Broken(OneLine(libpq_->PQerrorMessage(connection_)));
+    BEBR_RETURN_IF_ERROR(WaitForSocket(/*writing=*/true, deadline));
+    if (libpq_->PQconsumeInput(connection_) == 0) return Broken(OneLine(libpq_->PQerrorMessage(connection_)));
+  }
+}
+
+absl::Status Connection::WaitForAnswer(SteadyTime deadline) {
+  while (libpq_->PQisBusy(connection_) != 0) {
+    BEBR_RETURN_IF_ERROR(WaitForSocket(/*writing=*/false, deadline));
+    if (libpq_->PQconsumeInput(connection_) == 0) return Broken(OneLine(libpq_->PQerrorMessage(connection_)));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Connection::WaitForSocket(bool writing, SteadyTime deadline) {
+  for (;;) {
+    const int64_t left_ms = absl::ToInt64Milliseconds(deadline - SteadyNow());
+    if (left_ms <= 0) return Broken("it did not answer in time");
+    pollfd socket = {.fd = libpq_->PQsocket(connection_),
+                     .events = static_cast<int16_t>(POLLIN | (writing ? POLLOUT : 0)),
+                     .revents = 0};
+    const int ready = poll(&socket, 1, static_cast<int>(std::min<int64_t>(left_ms + 1, 1000)));
+    if (ready > 0) return absl::OkStatus();
+    if (ready < 0 && errno != EINTR) return Broken("poll failed");
+  }
+}
+
+absl::Status Connection::Broken(std::string_view why) {
+  broken_ = true;
+  const char* host = libpq_->PQhost(connection_);
+  const char* port = libpq_->PQport(connection_);
+  return absl::UnavailableError(absl::StrFormat("PostgreSQL at %s:%s, which has the log: %s",
+                                                host == nullptr ? "?" : host, port == nullptr ? "?" : port, why));
+}
+
+absl::Status Connection::ErrorOf(PGresult* result) {
+  const ExecStatusType status = libpq_->PQresultStatus(result);
+  if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) return absl::OkStatus();
+  const auto field = [&](int code) -> std::string {
+    const char* text = libpq_->PQresultErrorField(result, code);
+    return text == nullptr ? "" : text;
+  };
+  error_state_ = field(PG_DIAG_SQLSTATE);
+  error_text_ = field(PG_DIAG_MESSAGE_PRIMARY);
+  const absl::StatusCode code = CodeOf(error_state_);
+  if (error_state_.empty() || code == absl::StatusCode::kUnavailable) {
+    return Broken(OneLine(libpq_->PQresultErrorMessage(result)));
+  }
+  return absl::Status(code, absl::StrFormat("the log in PostgreSQL: %s (SQLSTATE %s)", error_text_, error_state_));
+}
+
+}  // namespace bebr::postgres
