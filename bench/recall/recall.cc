@@ -56,7 +56,7 @@ struct Flags {
   size_t threads = 0;
   uint64_t seed = 1;
   bool no_fashion = false, no_training = false, no_baselines = false, unseen = false, equal_bytes = false,
-       all_sizes = false, resume = false;
+       count_model = false, all_sizes = false, resume = false;
   uint32_t query_levels = kMaxQueryLevels;
   Metric metric = Metric::kCosine;
   CodeKind code = CodeKind::kAuto;
@@ -93,7 +93,7 @@ class Benchmark {
       return absl::OkStatus();
     }
     for (const size_t bits : flags_.budgets.empty() ? std::vector<size_t>{d / 2, d, 2 * d} : flags_.budgets)
-      BEBR_RETURN_IF_ERROR(RunBudget(bits));
+      BEBR_RETURN_IF_ERROR(flags_.count_model ? RunWithModel(bits) : RunBudget(bits));
     return absl::OkStatus();
   }
 
@@ -190,6 +190,19 @@ class Benchmark {
     return AddModel("trained", trained);
   }
 
+  // The largest codes in groups, in steps of 8 bits, that have at most so many bits together with the model's.
+  absl::Status RunWithModel(size_t bits) {
+    for (size_t code = bits / 8 * 8 - 8; code >= kMinCodeBits;) {
+      BEBR_ASSIGN_OR_RETURN(const TrainResult start, FitStart(code));
+      BEBR_ASSIGN_OR_RETURN(const TrainResult grouped, FitGroups(start));
+      BEBR_ASSIGN_OR_RETURN(const Size size, SizeOf(grouped.model));
+      const double of_model = 8.0 * size.model / kSharedBy;
+      if (static_cast<double>(code) + of_model <= static_cast<double>(bits)) return AddModel("groups", grouped);
+      code = std::min(code - 8, static_cast<size_t>(static_cast<double>(bits) - of_model) / 8 * 8);
+    }
+    return absl::InvalidArgumentError(absl::StrCat("no model and code have ", bits, " bits together"));
+  }
+
   // The largest codes that take at most so many bytes a document in all, in whole words of 32 bits: one less until they
   // do, as what padding and the model take is known afterwards.
   absl::Status RunOfBytes(double bytes) {
@@ -247,6 +260,7 @@ class Benchmark {
                 {"code_bytes", size.code},
                 {"factor_bytes", size.factors},
                 {"model_bytes", size.model},
+                {"words", size.code / 4},
                 {"bytes", size.total()}});
     const std::string ndcg =
         row["ndcg_at_10"].is_null() ? "-" : absl::StrFormat("%.4f", row["ndcg_at_10"].get<double>());
@@ -373,6 +387,10 @@ int Main(int argc, char** argv) {
   auto* equal = app.add_flag("--equal-bytes", flags.equal_bytes,
                              "Ours at as many bytes a document as the other methods take, the model's at a million "
                              "documents counted");
+  app.add_flag(
+         "--count-model", flags.count_model,
+         "Budgets are of codes and models together: the bits of a model in groups are shared by a million documents")
+      ->excludes(equal);
   app.add_flag("--all-sizes", flags.all_sizes, "Every size of the other methods, not only some");
   app.add_flag("--no-fashion", flags.no_fashion, "Leave Fashion-MNIST out");
   app.add_flag("--no-baselines", flags.no_baselines, "Only this project's binarizers")->excludes(equal);

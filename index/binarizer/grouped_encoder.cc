@@ -14,21 +14,21 @@ namespace {
 
 constexpr size_t kQueriesAtOnce = 64;
 
-// A group by itself: a model of reduced values. Its projection is taken from it.
-absl::StatusOr<Model> GroupModel(const Model& model, GroupParameters& group, std::vector<float> reduced_mean) {
+// A basis by itself: a model of reduced values less the mean of their group. Its projection is taken from it.
+absl::StatusOr<Model> BasisModel(const Model& model, BasisParameters& basis) {
   std::vector<Band> bands = model.spec.bands();
-  for (size_t b = 0; b < bands.size(); ++b) bands[b].weight = group.band_weights[b];
-  Model of_group;
-  BEBR_ASSIGN_OR_RETURN(of_group.spec, CodeSpec::Create(std::move(bands)));
-  of_group.metric = model.metric == Metric::kL2 ? Metric::kL2 : Metric::kInnerProduct;
-  of_group.input_dims = model.reduced_dims;
-  of_group.query_levels = model.query_levels;
-  of_group.quantizer = model.quantizer;
-  of_group.mean = std::move(reduced_mean);
-  if (model.fine.has_value()) of_group.fine = FineRules{.levels = model.fine->levels};
-  of_group.project.linear.weight = std::move(group.project);
-  of_group.project.linear.bias.assign(model.components(), 0.0f);
-  return of_group;
+  for (size_t b = 0; b < bands.size(); ++b) bands[b].weight = basis.band_weights[b];
+  Model of_basis;
+  BEBR_ASSIGN_OR_RETURN(of_basis.spec, CodeSpec::Create(std::move(bands)));
+  of_basis.metric = model.metric == Metric::kL2 ? Metric::kL2 : Metric::kInnerProduct;
+  of_basis.input_dims = model.reduced_dims;
+  of_basis.query_levels = model.query_levels;
+  of_basis.quantizer = model.quantizer;
+  of_basis.mean.assign(model.reduced_dims, 0.0f);
+  if (model.fine.has_value()) of_basis.fine = FineRules{.levels = model.fine->levels};
+  of_basis.project.linear.weight = std::move(basis.project);
+  of_basis.project.linear.bias.assign(model.components(), 0.0f);
+  return of_basis;
 }
 
 }  // namespace
@@ -39,33 +39,38 @@ absl::StatusOr<std::unique_ptr<const GroupedEncoder>> GroupedEncoder::Create(Mod
   if (model.fine.has_value()) encoder->tried_ = model.fine->tried_groups;
   encoder->reduce_ = DenseLayer(model.reduce, {}, model.input_dims, model.reduced_dims);
   model.reduce = {};
-  BEBR_RETURN_IF_ERROR(encoder->AddGroups(model));
+  encoder->AddGroups(model);
+  for (BasisParameters& basis : model.bases) {
+    BEBR_ASSIGN_OR_RETURN(const Model of_basis, BasisModel(model, basis));
+    BEBR_ASSIGN_OR_RETURN(encoder->bases_.emplace_back(), Encoder::Create(of_basis, 0));
+  }
   return encoder;
 }
 
-absl::Status GroupedEncoder::AddGroups(Model& model) {
+void GroupedEncoder::AddGroups(const Model& model) {
   const size_t n = model.input_dims, r = model.reduced_dims;
   std::vector<float> nearness, bias;
-  for (GroupParameters& parameters : model.groups) {
+  for (const GroupParameters& parameters : model.groups) {
     Group& group = groups_.emplace_back();
     group.mean = parameters.mean;
+    group.basis = parameters.basis;
     group.query_offset = QueryOffset(metric_, group.mean.data(), n);
-    std::vector<float> difference(n), reduced(r);
+    std::vector<float> difference(n);
+    std::vector<float>& reduced = group.reduced_mean;
+    reduced.resize(r);
     for (size_t i = 0; i < n; ++i) difference[i] = Finite(static_cast<double>(group.mean[i]) - mean_[i]);
     reduce_.Apply(difference.data(), 1, reduced.data());
     for (float& value : reduced) value = Finite(value);
     nearness.insert(nearness.end(), reduced.begin(), reduced.end());
     bias.push_back(Finite(-0.5 * Dot(reduced.data(), reduced.data(), r)));
-    BEBR_ASSIGN_OR_RETURN(const Model of_group, GroupModel(model, parameters, std::move(reduced)));
-    BEBR_ASSIGN_OR_RETURN(group.encoder, Encoder::Create(of_group, 0));
   }
   nearness_ = DenseLayer(nearness, bias, r, groups_.size());
-  return absl::OkStatus();
 }
 
 size_t GroupedEncoder::memory_bytes() const {
   size_t bytes = sizeof(*this) + facts_bytes() + reduce_.memory_bytes() + nearness_.memory_bytes();
-  for (const Group& group : groups_) bytes += group.mean.size() * sizeof(float) + group.encoder->memory_bytes();
+  for (const Group& group : groups_) bytes += (group.mean.size() + group.reduced_mean.size()) * sizeof(float);
+  for (const auto& basis : bases_) bytes += basis->memory_bytes();
   return bytes;
 }
 
@@ -119,9 +124,10 @@ void GroupedEncoder::EncodeDocuments(const float* embeddings, size_t rows, uint3
     group_codes.resize(members.size() * words);
     group_factors.resize(members.size());
     errors.resize(members.size());
-    for (size_t i = 0; i < members.size(); ++i) std::copy_n(reduced.data() + members[i] * r, r, inputs.data() + i * r);
-    groups_[g].encoder->EncodeDocuments(inputs.data(), members.size(), group_codes.data(), group_factors.data(),
-                                        errors.data());
+    for (size_t i = 0; i < members.size(); ++i)
+      groups_[g].Centre(reduced.data() + members[i] * r, r, inputs.data() + i * r);
+    bases_[groups_[g].basis]->EncodeDocuments(inputs.data(), members.size(), group_codes.data(), group_factors.data(),
+                                              errors.data());
     for (size_t i = 0; i < members.size(); ++i) {
       // The first group that a row is tried with takes it, even if its error is no number.
       if (std::isfinite(least[members[i]]) && !(errors[i] < least[members[i]])) continue;
@@ -153,12 +159,12 @@ void GroupedEncoder::EncodeQueriesOf(absl::Span<const GroupSet> wanted, const fl
       members.clear();
       for (size_t q = 0; q < batch; ++q) {
         if ((wanted[start + q] & OneGroup(g)) == 0) continue;
-        std::copy_n(reduced.data() + q * r, r, inputs.data() + members.size() * r);
+        groups_[g].Centre(reduced.data() + q * r, r, inputs.data() + members.size() * r);
         members.push_back(start + q);
       }
       if (members.empty()) continue;
-      groups_[g].encoder->EncodeQueries(inputs.data(), members.size(), group_planes.data(), group_weights.data(),
-                                        group_offsets.data());
+      bases_[groups_[g].basis]->EncodeQueries(inputs.data(), members.size(), group_planes.data(), group_weights.data(),
+                                              group_offsets.data());
       for (size_t i = 0; i < members.size(); ++i) {
         const size_t at = members[i] * count + g;
         const float* x = embeddings + members[i] * n;

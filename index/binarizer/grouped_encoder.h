@@ -16,8 +16,8 @@
 namespace bebr {
 
 // A GroupedEncoder codes a document by the group whose mean is nearest, or by the best of a few of the nearest,
-// relative to that mean and along that group's own directions, and a query for every group (FORMAT.md, "Groups"). A
-// group's part is an Encoder of reduced values.
+// relative to that mean and along the directions of the group's basis, and a query for every group (FORMAT.md,
+// "Groups"). A basis is an Encoder of reduced values less their group's mean.
 //
 // Determinism, thread safety: see Binarizer. Cost in multiply-adds, with r reduced dims, G groups and T that are tried:
 // a document r * (input_dims + G + T * dims), a query r * input_dims + G * (r * dims + input_dims).
@@ -36,14 +36,18 @@ class GroupedEncoder : public ModelBinarizer {
 
  private:
   struct Group {
-    std::vector<float> mean;
+    std::vector<float> mean, reduced_mean;
     double query_offset = 0.0;  // QueryOffset of the mean
-    std::unique_ptr<const Encoder> encoder;
+    size_t basis = 0;
+
+    // A reduced row less the group's mean.
+    void Centre(const float* row, size_t dims, float* out) const {
+      for (size_t i = 0; i < dims; ++i) out[i] = row[i] - reduced_mean[i];
+    }
   };
 
   using ModelBinarizer::ModelBinarizer;
-  // Takes the groups out of the model.
-  absl::Status AddGroups(Model& model);
+  void AddGroups(const Model& model);
   // The reduced values of rows.
   std::vector<float> Reduce(const float* embeddings, size_t rows) const;
   // For each group the rows of reduced values that it is tried for, in their order.
@@ -53,6 +57,7 @@ class GroupedEncoder : public ModelBinarizer {
   DenseLayer nearness_;  // of reduced values to each group's mean: <r, mean> - |mean|^2 / 2
   size_t tried_ = 1;     // of the nearest groups, for a document
   std::vector<Group> groups_;
+  std::vector<std::unique_ptr<const Encoder>> bases_;
 };
 
 }  // namespace bebr

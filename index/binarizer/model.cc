@@ -20,18 +20,20 @@ constexpr char kGroupedVersion[] = "3";     // with groups, likewise
 constexpr char kFineVersion[] = "4";        // with FineRules, with or without groups
 constexpr char kTranslatedVersion[] = "5";  // with a Translation, and whatever versions 2 to 4 have
 constexpr char kTrellisVersion[] = "6";     // with trellis-coded bands and FineRules, and whatever version 5 may have
+constexpr char kByteVersion[] = "7";  // with groups whose bases are bytes and FineRules, and what version 6 may have
 
 // What a file of this version holds.
-bool IsTrellis(const ModelReader& reader) { return reader.IsVersion(kTrellisVersion); }
+bool IsBytes(const ModelReader& reader) { return reader.IsVersion(kByteVersion); }
+bool MayBeTrellis(const ModelReader& reader) { return reader.IsVersion(kTrellisVersion) || IsBytes(reader); }
 bool IsTranslated(const ModelReader& reader) {
-  return reader.IsVersion(kTranslatedVersion) || (IsTrellis(reader) && reader.HasText("translation_dims"));
+  return reader.IsVersion(kTranslatedVersion) || (MayBeTrellis(reader) && reader.HasText("translation_dims"));
 }
 bool IsGrouped(const ModelReader& reader) {
-  return reader.IsVersion(kGroupedVersion) ||
-         ((reader.IsVersion(kFineVersion) || IsTranslated(reader) || IsTrellis(reader)) && reader.HasText("groups"));
+  if (reader.IsVersion(kGroupedVersion) || IsBytes(reader)) return true;
+  return (reader.IsVersion(kFineVersion) || IsTranslated(reader) || MayBeTrellis(reader)) && reader.HasText("groups");
 }
 bool IsFine(const ModelReader& reader) {
-  return reader.IsVersion(kFineVersion) || IsTrellis(reader) || (IsTranslated(reader) && reader.HasText("levels"));
+  return reader.IsVersion(kFineVersion) || MayBeTrellis(reader) || (IsTranslated(reader) && reader.HasText("levels"));
 }
 
 // The version of the format says whether there is a quantizer.
@@ -39,9 +41,10 @@ absl::StatusOr<Quantizer> ReadQuantizer(const ModelReader& reader) {
   BEBR_ASSIGN_OR_RETURN(const std::string format, reader.Text("format"));
   BEBR_ASSIGN_OR_RETURN(const std::string version, reader.Text("format_version"));
   if (format != kFormat || (version != kFormatVersion && version != kFittedVersion && version != kGroupedVersion &&
-                            version != kFineVersion && version != kTranslatedVersion && version != kTrellisVersion)) {
+                            version != kFineVersion && version != kTranslatedVersion && version != kTrellisVersion &&
+                            version != kByteVersion)) {
     return InvalidModel(absl::StrCat("it is '", format, "' version '", version, "'; this program reads '", kFormat,
-                                     "' versions '", kFormatVersion, "' to '", kTrellisVersion, "'"));
+                                     "' versions '", kFormatVersion, "' to '", kByteVersion, "'"));
   }
   if (version == kFormatVersion) return Quantizer::kRecurrent;
   BEBR_ASSIGN_OR_RETURN(const std::string quantizer, reader.Text("quantizer"));
@@ -114,7 +117,7 @@ absl::StatusOr<Model> ReadHead(const ModelReader& reader) {
   BEBR_ASSIGN_OR_RETURN(model.input_dims, reader.Number("input_dims", 1, kMaxInputDims));
   BEBR_ASSIGN_OR_RETURN(const std::string bands, reader.Text("bands"));
   BEBR_ASSIGN_OR_RETURN(model.spec, ParseCodeSpec(bands));
-  if (model.spec.trellis() && !IsTrellis(reader)) {
+  if (model.spec.trellis() && !MayBeTrellis(reader)) {
     return InvalidModel(
         absl::StrCat("metadata 'bands' is '", bands, "', but trellis codes need format_version ", kTrellisVersion));
   }
@@ -122,6 +125,13 @@ absl::StatusOr<Model> ReadHead(const ModelReader& reader) {
     BEBR_ASSIGN_OR_RETURN(const uint32_t groups, reader.Number("groups", 2, kMaxGroups));
     BEBR_ASSIGN_OR_RETURN(model.spec, CodeSpec::Create(model.spec.bands(), groups));
     BEBR_ASSIGN_OR_RETURN(model.reduced_dims, reader.Number("reduced_dims", 1, model.input_dims));
+    model.byte_bases = IsBytes(reader);
+    uint32_t bases = groups;
+    if (model.byte_bases) {
+      BEBR_ASSIGN_OR_RETURN(bases, reader.Number("bases", 1, groups));
+    }
+    model.groups.resize(groups);
+    model.bases.resize(bases);
   }
   BEBR_ASSIGN_OR_RETURN(model.fine, ReadFineRules(reader, model.spec));
   BEBR_ASSIGN_OR_RETURN(model.query_levels,
@@ -166,44 +176,76 @@ absl::StatusOr<FactorParameters> ReadFactors(ModelReader& reader, size_t n) {
   return factors;
 }
 
-// One tensor of all groups: the group is its first dimension.
-absl::Status ReadGroupTensor(ModelReader& reader, Model& model, const std::string& name, std::vector<size_t> shape,
-                             std::vector<float> GroupParameters::*member) {
-  shape.insert(shape.begin(), model.groups.size());
-  BEBR_ASSIGN_OR_RETURN(std::vector<std::vector<float>> parts,
-                        reader.TakeParts(name, shape, /*half=*/name == "groups.project"));
-  for (size_t g = 0; g < model.groups.size(); ++g) model.groups[g].*member = std::move(parts[g]);
+// Parts of a tensor of all groups, or of all bases, as theirs.
+template <typename Part>
+absl::Status Give(absl::StatusOr<std::vector<std::vector<float>>> values, std::vector<Part>& parts,
+                  std::vector<float> Part::*member) {
+  BEBR_RETURN_IF_ERROR(values.status());
+  for (size_t i = 0; i < parts.size(); ++i) parts[i].*member = std::move((*values)[i]);
+  return absl::OkStatus();
+}
+
+template <typename Part>
+std::vector<float> Joined(const std::vector<Part>& parts, std::vector<float> Part::*member) {
+  std::vector<float> values;
+  for (const Part& part : parts) values.insert(values.end(), (part.*member).begin(), (part.*member).end());
+  return values;
+}
+
+// Which basis each group has.
+absl::Status ReadBasisNumbers(ModelReader& reader, Model& model) {
+  if (!model.byte_bases) {
+    for (uint32_t g = 0; g < model.groups.size(); ++g) model.groups[g].basis = g;
+    return absl::OkStatus();
+  }
+  BEBR_ASSIGN_OR_RETURN(const std::vector<float> bases,
+                        reader.Take("groups.basis", {model.groups.size()}, TensorType::kI8));
+  for (size_t g = 0; g < bases.size(); ++g) {
+    if (bases[g] < 0.0f || bases[g] >= static_cast<float>(model.bases.size())) {
+      return InvalidModel(absl::StrCat("tensor 'groups.basis' holds ", bases[g], "; there are ", model.bases.size(),
+                                       " bases, from 0 on"));
+    }
+    model.groups[g].basis = static_cast<uint32_t>(bases[g]);
+  }
   return absl::OkStatus();
 }
 
 absl::Status ReadGroups(ModelReader& reader, Model& model) {
-  const size_t n = model.input_dims, r = model.reduced_dims;
-  model.groups.resize(model.spec.groups());
-  BEBR_ASSIGN_OR_RETURN(model.reduce, reader.Take("reduce", {r, n}, /*half=*/true));
-  BEBR_RETURN_IF_ERROR(ReadGroupTensor(reader, model, "groups.mean", {n}, &GroupParameters::mean));
-  BEBR_RETURN_IF_ERROR(ReadGroupTensor(reader, model, "groups.band_weights", {model.spec.bands().size()},
-                                       &GroupParameters::band_weights));
-  return ReadGroupTensor(reader, model, "groups.project", {model.components(), r}, &GroupParameters::project);
+  const size_t n = model.input_dims, m = model.components(), r = model.reduced_dims, bases = model.bases.size();
+  BEBR_ASSIGN_OR_RETURN(model.reduce, reader.Take("reduce", {r, n}, TensorType::kF16));
+  BEBR_RETURN_IF_ERROR(
+      Give(reader.TakeParts("groups.mean", {model.groups.size(), n}), model.groups, &GroupParameters::mean));
+  BEBR_RETURN_IF_ERROR(ReadBasisNumbers(reader, model));
+  BEBR_RETURN_IF_ERROR(Give(reader.TakeParts("groups.band_weights", {bases, model.spec.bands().size()}), model.bases,
+                            &BasisParameters::band_weights));
+  return Give(model.byte_bases ? reader.TakeByteRows("groups.project", {bases, m, r})
+                               : reader.TakeParts("groups.project", {bases, m, r}, TensorType::kF16),
+              model.bases, &BasisParameters::project);
 }
 
 void WriteGroups(const Model& model, SafetensorsFile& file) {
-  const size_t n = model.input_dims, m = model.components(), r = model.reduced_dims, groups = model.groups.size();
+  const size_t n = model.input_dims, m = model.components(), r = model.reduced_dims;
+  const size_t groups = model.groups.size(), bases = model.bases.size();
   file.metadata()["groups"] = absl::StrCat(groups);
   file.metadata()["reduced_dims"] = absl::StrCat(r);
-  file.tensors()["reduce"] = {{r, n}, model.reduce, /*half=*/true};
-  SafetensorsFile::Tensor mean{{groups, n}, {}}, weights{{groups, model.spec.bands().size()}, {}},
-      project{{groups, m, r}, {}, /*half=*/true};
-  for (const GroupParameters& group : model.groups) {
-    mean.values.insert(mean.values.end(), group.mean.begin(), group.mean.end());
-    weights.values.insert(weights.values.end(), group.band_weights.begin(), group.band_weights.end());
-    project.values.insert(project.values.end(), group.project.begin(), group.project.end());
+  file.tensors()["reduce"] = {{r, n}, model.reduce, TensorType::kF16};
+  file.tensors()["groups.mean"] = {{groups, n}, Joined(model.groups, &GroupParameters::mean)};
+  file.tensors()["groups.band_weights"] = {{bases, model.spec.bands().size()},
+                                           Joined(model.bases, &BasisParameters::band_weights)};
+  std::vector<float> projects = Joined(model.bases, &BasisParameters::project);
+  if (!model.byte_bases) {
+    file.tensors()["groups.project"] = {{bases, m, r}, std::move(projects), TensorType::kF16};
+    return;
   }
-  file.tensors()["groups.mean"] = std::move(mean);
-  file.tensors()["groups.band_weights"] = std::move(weights);
-  file.tensors()["groups.project"] = std::move(project);
+  file.metadata()["bases"] = absl::StrCat(bases);
+  WriteByteRows(file, "groups.project", {bases, m, r}, projects);
+  SafetensorsFile::Tensor basis{{groups}, {}, TensorType::kI8};
+  for (const GroupParameters& group : model.groups) basis.values.push_back(static_cast<float>(group.basis));
+  file.tensors()["groups.basis"] = std::move(basis);
 }
 
 const char* VersionOf(const Model& model) {
+  if (model.byte_bases) return kByteVersion;
   if (model.spec.trellis()) return kTrellisVersion;
   if (model.translation.has_value()) return kTranslatedVersion;
   if (model.fine.has_value()) return kFineVersion;

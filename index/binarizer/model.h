@@ -87,11 +87,17 @@ struct Translation {
   BlockParameters query;               // k -> n; empty: queries are mapped as documents are
 };
 
-// What the documents of one group are coded by, where they fall into groups: r = reduced_dims of them.
-struct GroupParameters {
-  std::vector<float> mean;          // n: of the group's rows
-  std::vector<float> band_weights;  // of the group; those of the spec are 1
+// Where documents fall into groups: the directions that those of a group, or of a few, are coded along. r =
+// reduced_dims of them.
+struct BasisParameters {
+  std::vector<float> band_weights;  // those of the spec are 1
   std::vector<float> project;       // components x r
+};
+
+// A group of documents, relative to whose mean they are coded.
+struct GroupParameters {
+  std::vector<float> mean;  // n: of the group's rows
+  uint32_t basis = 0;       // which of the model's
 };
 
 // The contents of a model file (FORMAT.md): what the Encoder runs and what the trainer writes.
@@ -123,6 +129,9 @@ struct Model {
   uint32_t reduced_dims = 0;
   std::vector<float> reduce;  // r x n
   std::vector<GroupParameters> groups;
+  std::vector<BasisParameters> bases;  // one for each group, in their order, unless they are bytes
+  // Since format 7, with FineRules: projections lie on the values of ByteRows, and groups may share a basis.
+  bool byte_bases = false;
 
   // Values of the projection: those of all bands, unless some bands go on with the values of others.
   uint32_t components() const { return fine.has_value() ? fine->levels.dims() : spec.dims(); }

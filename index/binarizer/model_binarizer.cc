@@ -28,8 +28,8 @@ uint32_t GroupsChecksum(const Model& model) {
   add(model.reduce);
   for (const GroupParameters& group : model.groups) {
     add(group.mean);
-    add(group.band_weights);
-    add(group.project);
+    add(model.bases[group.basis].band_weights);
+    add(model.bases[group.basis].project);
   }
   return checksum;
 }

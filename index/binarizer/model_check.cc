@@ -44,15 +44,29 @@ absl::Status CheckBlock(const BlockParameters& block, size_t inputs, size_t outp
   return absl::OkStatus();
 }
 
-// The bands against the levels, with the weights of a group where there is one.
-absl::Status CheckLevels(const Model& model, const GroupParameters* group, const std::string& weights) {
+// The bands against the levels, with the weights of a basis where there is one.
+absl::Status CheckLevels(const Model& model, const BasisParameters* basis, const std::string& weights) {
   if (!model.fine.has_value()) return absl::OkStatus();
   std::vector<Band> bands = model.spec.bands();
-  for (size_t b = 0; group != nullptr && b < bands.size(); ++b) bands[b].weight = group->band_weights[b];
+  for (size_t b = 0; basis != nullptr && b < bands.size(); ++b) bands[b].weight = basis->band_weights[b];
   if (model.fine->levels.Describes(bands)) return absl::OkStatus();
   return Invalid(absl::StrCat("metadata 'levels' is '", model.fine->levels.ToString(), "', which has other bands than ",
                               model.spec.ToString(), ", or tensor '", weights,
                               "' gives a band of further levels another weight than a sixteenth"));
+}
+
+absl::Status CheckBasesOfGroups(const Model& model) {
+  if (model.byte_bases && !model.fine.has_value()) return Invalid("bases of bytes need metadata 'levels'");
+  if (model.bases.empty() || model.bases.size() > model.groups.size() ||
+      (!model.byte_bases && model.bases.size() < model.groups.size())) {
+    return Invalid(absl::StrCat("it has ", model.bases.size(), " bases for ", model.groups.size(), " groups"));
+  }
+  for (uint32_t g = 0; g < model.groups.size(); ++g) {
+    const uint32_t basis = model.groups[g].basis;
+    if (basis >= model.bases.size() || (!model.byte_bases && basis != g))
+      return Invalid(absl::StrCat("group ", g, " has basis ", basis, " of ", model.bases.size()));
+  }
+  return absl::OkStatus();
 }
 
 // Of a model with groups, what is not checked for all models.
@@ -69,15 +83,16 @@ absl::Status CheckGroups(const Model& model) {
   if (model.groups.size() != model.spec.groups()) {
     return Invalid(absl::StrCat("it has ", model.groups.size(), " groups; expected ", model.spec.groups()));
   }
+  BEBR_RETURN_IF_ERROR(CheckBasesOfGroups(model));
   BEBR_RETURN_IF_ERROR(CheckTensor(model.reduce, r * n, "reduce"));
-  for (const GroupParameters& group : model.groups) {
-    BEBR_RETURN_IF_ERROR(CheckTensor(group.mean, n, "groups.mean"));
-    BEBR_RETURN_IF_ERROR(CheckTensor(group.band_weights, bands, "groups.band_weights"));
-    BEBR_RETURN_IF_ERROR(CheckTensor(group.project, m * r, "groups.project"));
-    for (const float weight : group.band_weights) {
+  for (const GroupParameters& group : model.groups) BEBR_RETURN_IF_ERROR(CheckTensor(group.mean, n, "groups.mean"));
+  for (const BasisParameters& basis : model.bases) {
+    BEBR_RETURN_IF_ERROR(CheckTensor(basis.band_weights, bands, "groups.band_weights"));
+    BEBR_RETURN_IF_ERROR(CheckTensor(basis.project, m * r, "groups.project"));
+    for (const float weight : basis.band_weights) {
       if (weight <= 0.0f) return Invalid(absl::StrCat("tensor 'groups.band_weights' holds ", weight));
     }
-    BEBR_RETURN_IF_ERROR(CheckLevels(model, &group, "groups.band_weights"));
+    BEBR_RETURN_IF_ERROR(CheckLevels(model, &basis, "groups.band_weights"));
   }
   return absl::OkStatus();
 }
@@ -156,7 +171,7 @@ absl::Status ValidateModel(const Model& model) {
   BEBR_RETURN_IF_ERROR(CheckTensor(model.mean, n, "mean"));
   if (model.translation.has_value()) BEBR_RETURN_IF_ERROR(CheckTranslation(model));
   if (model.spec.groups() > 1) return CheckGroups(model);
-  if (!model.groups.empty()) return Invalid("it has groups; its spec has none");
+  if (!model.groups.empty() || !model.bases.empty()) return Invalid("it has groups; its spec has none");
   BEBR_RETURN_IF_ERROR(CheckBlock(model.project, n, m, model.hidden, false, "project"));
   if (model.has_query_projection()) {
     BEBR_RETURN_IF_ERROR(CheckBlock(model.query, n, m, model.query_hidden, false, "query"));

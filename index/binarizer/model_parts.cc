@@ -1,10 +1,13 @@
 #include "index/binarizer/model_parts.h"
 
+#include <utility>
+
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "index/base/status_macros.h"
+#include "index/binarizer/byte_rows.h"
 
 namespace bebr {
 
@@ -53,7 +56,7 @@ bool ModelReader::IsVersion(std::string_view version) const {
 }
 
 absl::StatusOr<SafetensorsView::Tensor> ModelReader::TakeTensor(const std::string& name,
-                                                                const std::vector<size_t>& shape, bool half) {
+                                                                const std::vector<size_t>& shape, TensorType type) {
   const auto entry = file_.tensors().find(name);
   if (entry == file_.tensors().end()) return InvalidModel(absl::StrCat("tensor '", name, "' is missing"));
   SafetensorsView::Tensor tensor = std::move(entry->second);
@@ -62,24 +65,38 @@ absl::StatusOr<SafetensorsView::Tensor> ModelReader::TakeTensor(const std::strin
     return InvalidModel(absl::StrCat("tensor '", name, "' has shape [", absl::StrJoin(tensor.shape, ","),
                                      "]; expected [", absl::StrJoin(shape, ","), "]"));
   }
-  if (tensor.half && !half) return InvalidModel(absl::StrCat("tensor '", name, "' is F16; it must be F32"));
+  if (tensor.type != type && !(tensor.type == TensorType::kF32 && type == TensorType::kF16)) {
+    return InvalidModel(absl::StrCat("tensor '", name, "' is ", NameOf(tensor.type), "; it must be ", NameOf(type)));
+  }
   return tensor;
 }
 
 absl::StatusOr<std::vector<float>> ModelReader::Take(const std::string& name, const std::vector<size_t>& shape,
-                                                     bool half) {
-  BEBR_ASSIGN_OR_RETURN(const SafetensorsView::Tensor tensor, TakeTensor(name, shape, half));
+                                                     TensorType type) {
+  BEBR_ASSIGN_OR_RETURN(const SafetensorsView::Tensor tensor, TakeTensor(name, shape, type));
   return SafetensorsView::Values(name, tensor, 0, tensor.size());
 }
 
 absl::StatusOr<std::vector<std::vector<float>>> ModelReader::TakeParts(const std::string& name,
-                                                                       const std::vector<size_t>& shape, bool half) {
-  BEBR_ASSIGN_OR_RETURN(const SafetensorsView::Tensor tensor, TakeTensor(name, shape, half));
+                                                                       const std::vector<size_t>& shape,
+                                                                       TensorType type) {
+  BEBR_ASSIGN_OR_RETURN(const SafetensorsView::Tensor tensor, TakeTensor(name, shape, type));
   const size_t part_size = tensor.size() / shape.front();
   std::vector<std::vector<float>> parts(shape.front());
   for (size_t i = 0; i < parts.size(); ++i) {
     BEBR_ASSIGN_OR_RETURN(parts[i], SafetensorsView::Values(name, tensor, i * part_size, part_size));
   }
+  return parts;
+}
+
+absl::StatusOr<std::vector<std::vector<float>>> ModelReader::TakeByteRows(const std::string& name,
+                                                                          std::vector<size_t> shape) {
+  BEBR_ASSIGN_OR_RETURN(std::vector<std::vector<float>> parts, TakeParts(name, shape, TensorType::kI8));
+  const size_t columns = shape.back();
+  shape.pop_back();
+  BEBR_ASSIGN_OR_RETURN(std::vector<std::vector<float>> scales, TakeParts(name + ".scale", shape));
+  for (size_t i = 0; i < parts.size(); ++i)
+    parts[i] = FromByteRows({std::move(parts[i]), std::move(scales[i])}, columns);
   return parts;
 }
 
@@ -107,6 +124,14 @@ absl::Status ModelReader::CheckNothingLeft() const {
   if (file_.tensors().empty()) return absl::OkStatus();
   return InvalidModel(
       absl::StrCat("tensor '", file_.tensors().begin()->first, "' does not belong to this architecture"));
+}
+
+void WriteByteRows(SafetensorsFile& file, const std::string& name, std::vector<size_t> shape,
+                   const std::vector<float>& values) {
+  ByteRows rows = ToByteRows(values, shape.back());
+  file.tensors()[name] = {shape, std::move(rows.bytes), TensorType::kI8};
+  shape.pop_back();
+  file.tensors()[name + ".scale"] = {std::move(shape), std::move(rows.scales)};
 }
 
 void WriteBlock(SafetensorsFile& file, const std::string& name, size_t inputs, size_t outputs,

@@ -32,22 +32,28 @@ class ModelReader {
   bool IsVersion(std::string_view version) const;
   bool HasText(const std::string& key) const { return file_.metadata().count(key) != 0; }
   bool Has(const std::string& name) const { return file_.tensors().count(name) != 0; }
-  // F16 only where `half`: earlier programs would not read it elsewhere.
-  absl::StatusOr<std::vector<float>> Take(const std::string& name, const std::vector<size_t>& shape, bool half = false);
+  // Of this type, or F32 in F16's place.
+  absl::StatusOr<std::vector<float>> Take(const std::string& name, const std::vector<size_t>& shape,
+                                          TensorType type = TensorType::kF32);
   // The same, cut into parts along the first dimension, which are never there as a whole.
   absl::StatusOr<std::vector<std::vector<float>>> TakeParts(const std::string& name, const std::vector<size_t>& shape,
-                                                            bool half = false);
+                                                            TensorType type = TensorType::kF32);
+  // The values of ByteRows, cut likewise: of `name`, and of `name`.scale, which has one dimension less.
+  absl::StatusOr<std::vector<std::vector<float>>> TakeByteRows(const std::string& name, std::vector<size_t> shape);
   absl::StatusOr<BlockParameters> TakeBlock(const std::string& name, size_t inputs, size_t outputs,
                                             const std::vector<uint32_t>& hidden, bool weight_optional);
   absl::Status CheckNothingLeft() const;
 
  private:
   absl::StatusOr<SafetensorsView::Tensor> TakeTensor(const std::string& name, const std::vector<size_t>& shape,
-                                                     bool half);
+                                                     TensorType type);
 
   SafetensorsView file_;
 };
 
+// `values` as ByteRows, the last dimension a row.
+void WriteByteRows(SafetensorsFile& file, const std::string& name, std::vector<size_t> shape,
+                   const std::vector<float>& values);
 void WriteBlock(SafetensorsFile& file, const std::string& name, size_t inputs, size_t outputs,
                 const std::vector<uint32_t>& hidden, const BlockParameters& block);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -42,26 +43,53 @@ struct Extent {
   size_t end = 0;
   std::string name;
   std::vector<size_t> shape;
-  bool half = false;
+  TensorType type = TensorType::kF32;
 };
 
-size_t ValueBytes(bool half) { return half ? sizeof(uint16_t) : sizeof(float); }
+size_t ValueBytes(TensorType type) {
+  switch (type) {
+    case TensorType::kF32:
+      break;
+    case TensorType::kF16:
+      return sizeof(uint16_t);
+    case TensorType::kI8:
+      return sizeof(int8_t);
+  }
+  return sizeof(float);
+}
 
-const char* TypeName(bool half) { return half ? "F16" : "F32"; }
+bool ReadType(std::string_view name, TensorType& type) {
+  for (const TensorType known : {TensorType::kF32, TensorType::kF16, TensorType::kI8}) {
+    if (name != NameOf(known)) continue;
+    type = known;
+    return true;
+  }
+  return false;
+}
+
+int8_t ToByte(float value) { return static_cast<int8_t>(std::clamp(std::round(value), -128.0f, 127.0f)); }
 
 // Values are converted so many at a time: a tensor may have gigabytes.
-constexpr size_t kHalvesAtOnce = 4096;
+constexpr size_t kValuesAtOnce = 4096;
 
 // Calls `take` with the bytes of a tensor, a part after the other.
 template <typename Take>
 void ForBytes(const SafetensorsFile::Tensor& tensor, const Take& take) {
   const std::vector<float>& values = tensor.values;
-  if (!tensor.half) return take(std::string_view(reinterpret_cast<const char*>(values.data()), values.size() * 4));
-  uint16_t halves[kHalvesAtOnce];
-  for (size_t begin = 0; begin < values.size(); begin += kHalvesAtOnce) {
-    const size_t count = std::min(kHalvesAtOnce, values.size() - begin);
-    FloatToHalf(values.data() + begin, count, halves);
-    take(std::string_view(reinterpret_cast<const char*>(halves), count * sizeof(uint16_t)));
+  if (tensor.type == TensorType::kF32)
+    return take(std::string_view(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float)));
+  uint16_t halves[kValuesAtOnce];
+  int8_t bytes[kValuesAtOnce];
+  const bool is_half = tensor.type == TensorType::kF16;
+  for (size_t begin = 0; begin < values.size(); begin += kValuesAtOnce) {
+    const size_t count = std::min(kValuesAtOnce, values.size() - begin);
+    if (is_half) {
+      FloatToHalf(values.data() + begin, count, halves);
+    } else {
+      std::transform(values.data() + begin, values.data() + begin + count, bytes, ToByte);
+    }
+    const void* const converted = is_half ? static_cast<const void*>(halves) : bytes;
+    take(std::string_view(static_cast<const char*>(converted), count * ValueBytes(tensor.type)));
   }
 }
 
@@ -78,21 +106,27 @@ uint32_t ChecksumOf(const Contents& contents, std::string_view excluded_key) {
     if (key != excluded_key) crc = Crc32(absl::StrCat(key, "=", value, "\n"), crc);
   }
   for (const auto& [name, tensor] : contents.tensors()) {
-    crc = Crc32(absl::StrCat(name, ":", TypeName(tensor.half), ":[", absl::StrJoin(tensor.shape, ","), "]\n"), crc);
+    crc = Crc32(absl::StrCat(name, ":", NameOf(tensor.type), ":[", absl::StrJoin(tensor.shape, ","), "]\n"), crc);
     ForBytes(tensor, [&](std::string_view bytes) { crc = Crc32(bytes, crc); });
   }
   return crc;
 }
 
-void Convert(std::string_view bytes, bool half, float* out) {
+void Convert(std::string_view bytes, TensorType type, float* out) {
   if (bytes.empty()) return;
-  if (!half) {
-    std::memcpy(out, bytes.data(), bytes.size());
-    return;
+  switch (type) {
+    case TensorType::kF32:
+      std::memcpy(out, bytes.data(), bytes.size());
+      return;
+    case TensorType::kI8:
+      for (const char byte : bytes) *out++ = static_cast<float>(static_cast<int8_t>(byte));
+      return;
+    case TensorType::kF16:
+      break;
   }
-  uint16_t halves[kHalvesAtOnce];  // those of the file may lie at an odd address
+  uint16_t halves[kValuesAtOnce];  // those of the file may lie at an odd address
   while (!bytes.empty()) {
-    const size_t count = std::min(kHalvesAtOnce, bytes.size() / sizeof(uint16_t));
+    const size_t count = std::min(kValuesAtOnce, bytes.size() / sizeof(uint16_t));
     std::memcpy(halves, bytes.data(), count * sizeof(uint16_t));
     HalfToFloat(halves, count, out);
     out += count;
@@ -113,17 +147,16 @@ absl::StatusOr<Extent> ParseExtent(const std::string& name, const json& entry, s
   }
   const json& dtype = entry["dtype"];
   const std::string type = dtype.is_string() ? dtype.get<std::string>() : "";
-  if (type != TypeName(false) && type != TypeName(true)) {
-    return Invalid(absl::StrCat("tensor '", name, "' has dtype ", dtype.dump(), "; only F32 and F16 are read"));
+  Extent extent;
+  if (!ReadType(type, extent.type)) {
+    return Invalid(absl::StrCat("tensor '", name, "' has dtype ", dtype.dump(), "; only F32, F16 and I8 are read"));
   }
   const json& shape = entry["shape"];
   const json& offsets = entry["data_offsets"];
   if (!shape.is_array() || shape.size() > kMaxTensorDimensions || !offsets.is_array() || offsets.size() != 2) {
     return Invalid(absl::StrCat("tensor '", name, "' has a shape or data_offsets of the wrong form"));
   }
-  Extent extent;
   extent.name = name;
-  extent.half = type == TypeName(true);
   size_t count = 1;
   for (const json& dimension : shape) {
     BEBR_ASSIGN_OR_RETURN(const size_t size, Unsigned(dimension, absl::StrCat("a dimension of tensor '", name, "'")));
@@ -136,7 +169,7 @@ absl::StatusOr<Extent> ParseExtent(const std::string& name, const json& entry, s
   BEBR_ASSIGN_OR_RETURN(extent.begin, Unsigned(offsets[0], absl::StrCat("the offset of tensor '", name, "'")));
   BEBR_ASSIGN_OR_RETURN(extent.end, Unsigned(offsets[1], absl::StrCat("the end of tensor '", name, "'")));
   if (extent.begin > extent.end || extent.end > data_bytes ||
-      extent.end - extent.begin != count * ValueBytes(extent.half)) {
+      extent.end - extent.begin != count * ValueBytes(extent.type)) {
     return Invalid(absl::StrCat("tensor '", name, "' of shape [", absl::StrJoin(extent.shape, ","),
                                 "] has data_offsets [", extent.begin, ",", extent.end, "] in ", data_bytes,
                                 " bytes of data"));
@@ -169,7 +202,19 @@ absl::StatusOr<Parts> Divide(std::string_view file) {
 
 }  // namespace
 
-size_t SafetensorsView::Tensor::size() const { return bytes.size() / ValueBytes(half); }
+const char* NameOf(TensorType type) {
+  switch (type) {
+    case TensorType::kF32:
+      break;
+    case TensorType::kF16:
+      return "F16";
+    case TensorType::kI8:
+      return "I8";
+  }
+  return "F32";
+}
+
+size_t SafetensorsView::Tensor::size() const { return bytes.size() / ValueBytes(type); }
 
 absl::StatusOr<SafetensorsView> SafetensorsView::Parse(std::string_view file) {
   BEBR_ASSIGN_OR_RETURN(const Parts parts, Divide(file));
@@ -197,7 +242,7 @@ absl::StatusOr<SafetensorsView> SafetensorsView::Parse(std::string_view file) {
                                   " was expected: tensors overlap or leave a hole"));
     }
     position = extent.end;
-    result.tensors_.emplace(std::move(extent.name), Tensor{std::move(extent.shape), extent.half,
+    result.tensors_.emplace(std::move(extent.name), Tensor{std::move(extent.shape), extent.type,
                                                            data.substr(extent.begin, extent.end - extent.begin)});
   }
   if (position != data.size()) {
@@ -209,7 +254,7 @@ absl::StatusOr<SafetensorsView> SafetensorsView::Parse(std::string_view file) {
 absl::StatusOr<std::vector<float>> SafetensorsView::Values(const std::string& name, const Tensor& tensor, size_t first,
                                                            size_t count) {
   std::vector<float> values(count);
-  Convert(tensor.bytes.substr(first * ValueBytes(tensor.half), count * ValueBytes(tensor.half)), tensor.half,
+  Convert(tensor.bytes.substr(first * ValueBytes(tensor.type), count * ValueBytes(tensor.type)), tensor.type,
           values.data());
   if (const size_t at = FirstNotFinite(values.data(), count); at != count)
     return Invalid(absl::StrCat("tensor '", name, "' holds ", values[at], " at position ", first + at));
@@ -224,7 +269,7 @@ absl::StatusOr<SafetensorsFile> SafetensorsFile::Parse(std::string_view file) {
   result.metadata_ = view.metadata();
   for (const auto& [name, tensor] : view.tensors()) {
     BEBR_ASSIGN_OR_RETURN(std::vector<float> values, SafetensorsView::Values(name, tensor, 0, tensor.size()));
-    result.tensors_.emplace(name, Tensor{tensor.shape, std::move(values), tensor.half});
+    result.tensors_.emplace(name, Tensor{tensor.shape, std::move(values), tensor.type});
   }
   return result;
 }
@@ -234,9 +279,9 @@ std::string SafetensorsFile::Serialize() const {
   header["__metadata__"] = metadata_;
   size_t position = 0;
   for (const auto& [name, tensor] : tensors_) {
-    const size_t bytes = tensor.values.size() * ValueBytes(tensor.half);
+    const size_t bytes = tensor.values.size() * ValueBytes(tensor.type);
     header[name] = {
-        {"dtype", TypeName(tensor.half)}, {"shape", tensor.shape}, {"data_offsets", {position, position + bytes}}};
+        {"dtype", NameOf(tensor.type)}, {"shape", tensor.shape}, {"data_offsets", {position, position + bytes}}};
     position += bytes;
   }
   std::string text = header.dump(-1, ' ', false, json::error_handler_t::replace);

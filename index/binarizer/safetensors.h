@@ -13,6 +13,10 @@
 
 namespace bebr {
 
+// How the values of a tensor are stored.
+enum class TensorType { kF32, kF16, kI8 };
+const char* NameOf(TensorType type);  // "F32", ...
+
 // A SafetensorsView is the contents of a safetensors file that is kept elsewhere, which outlives it: a large tensor is
 // not copied before somebody wants its values. What a file must satisfy, and errors: as SafetensorsFile, but values
 // that are not finite are told by Values().
@@ -20,7 +24,7 @@ class SafetensorsView {
  public:
   struct Tensor {
     std::vector<size_t> shape;
-    bool half = false;
+    TensorType type = TensorType::kF32;
     std::string_view bytes;
     size_t size() const;  // the product of `shape`
   };
@@ -41,10 +45,10 @@ class SafetensorsView {
   std::map<std::string, Tensor> tensors_;
 };
 
-// A SafetensorsFile is named tensors of float32 or float16 and string metadata, as the safetensors format writes them:
-// an 8-byte little-endian header length, a JSON header, then the tensors' bytes without holes.
+// A SafetensorsFile is named tensors of float32, float16 or int8 and string metadata, as the safetensors format writes
+// them: an 8-byte little-endian header length, a JSON header, then the tensors' bytes without holes.
 //
-// Limits. Only F32 and F16 tensors with finite values; a header of at most kMaxHeaderBytes; at most 4 dimensions a
+// Limits. Only F32, F16 and I8 tensors with finite values; a header of at most kMaxHeaderBytes; at most 4 dimensions a
 // tensor.
 //
 // Errors. Parse() returns INVALID_ARGUMENT that names the tensor or the field and what is wrong with it. Everything is
@@ -57,15 +61,15 @@ class SafetensorsFile {
 
   struct Tensor {
     std::vector<size_t> shape;
-    std::vector<float> values;  // row-major, the product of `shape`
-    bool half = false;          // F16: values are rounded to it when they are written
+    std::vector<float> values;           // row-major, the product of `shape`
+    TensorType type = TensorType::kF32;  // values are rounded to it when they are written
   };
 
   static absl::StatusOr<SafetensorsFile> Parse(std::string_view file);
   std::string Serialize() const;
 
   // CRC-32 of the contents, independent of how the header is spelled: for every metadata entry but `excluded_key`, by
-  // key, "key=value\n"; then for every tensor, by name, "name:F32:[d0,d1]\n" (or F16) followed by its bytes.
+  // key, "key=value\n"; then for every tensor, by name, "name:F32:[d0,d1]\n" (or F16, I8) followed by its bytes.
   uint32_t Checksum(std::string_view excluded_key) const;
 
   std::map<std::string, std::string>& metadata() { return metadata_; }

@@ -21,9 +21,12 @@ constexpr size_t kQuickQueries = 300;
 constexpr size_t kQuickDocuments = 4000;
 constexpr size_t kDocuments = 8000;  // among which the finalists look for neighbours
 constexpr size_t kMostBits = 8192;
+constexpr size_t kFewDims = 1024;  // of which all components are soon found
 
-// Components that a shape of `bits` may use: all of them where the budget is not known yet.
-size_t ComponentsFor(size_t dims, size_t bits) { return bits == 0 ? dims : std::min(dims, bits); }
+// Components that a shape of `bits` may use, and groups may keep: all of them where the budget is not known yet.
+size_t ComponentsFor(size_t dims, size_t bits) {
+  return bits == 0 || dims <= kFewDims ? dims : std::min(dims, std::max(bits, kFewDims));
+}
 
 absl::StatusOr<LevelPlan> PickShape(const ShapeSearch& search, const FitRequest& request, const Validator& validator,
                                     FittedModel& fitted) {

@@ -1,7 +1,9 @@
 #include "index/fit/group_search.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
+#include <vector>
 
 #include "index/base/status_macros.h"
 #include "index/fit/groups.h"
@@ -11,27 +13,44 @@
 namespace bebr {
 namespace {
 
-constexpr uint32_t kCounts[] = {8, 16, 32, 64};
 constexpr size_t kLeastRows = 4000;
-constexpr size_t kRowsPerGroup = 200;
+constexpr size_t kRowsPerGroup = 60, kRowsPerBasis = 200;
+constexpr uint32_t kLeastGroups = 8;
 constexpr size_t kHeldOutRows = 8000;
 constexpr double kModelShare = 0.07;   // of a code's bits
 constexpr size_t kMoreQueries = 2000;  // beside those that are given
-constexpr double kLeastGain = 0.001;   // of recall@10 by twice as many groups
+constexpr double kLeastGain = 0.001;   // of recall@10 by twice as many groups: queries pay for them
 constexpr double kLeastSigmas = 2.0;
+constexpr double kBitPrice = 0.6;  // of a model as large as the code, in parts of what is not found
 // What a code of twice as many words must find of what is not found: shapes of the same bits are padded by more or
 // less.
 constexpr double kWordPrice = 0.2;
+// Shares of the variance that the kept dims hold, rising.
+constexpr double kKeptEnergies[] = {0.98, 0.993, 0.998};
 
-// Bits a document, of a model of `count` groups whose codes have `dims` components: F16 but for the means.
-double ModelBits(const GroupSearch& search, size_t count, size_t dims, size_t reduced) {
-  const size_t n = search.corpus.dims;
-  const size_t bytes = 2 * (reduced * n + count * reduced * dims) + 4 * count * n;
+// What groups are made with.
+struct Plan {
+  GroupCounts counts;
+  size_t reduced = 0;  // dims that are kept
+};
+
+// Bits a document, of a model whose codes have `dims` components (FORMAT.md).
+double ModelBits(const GroupSearch& search, const Plan& plan, size_t dims) {
+  const size_t n = search.corpus.dims, r = plan.reduced;
+  const size_t bytes = 2 * r * n + plan.counts.bases * dims * (r + 4) + 4 * plan.counts.groups * n;
   return 8.0 * static_cast<double>(bytes) / static_cast<double>(search.expected_documents);
 }
 
-bool IsSmall(const GroupSearch& search, size_t count, size_t dims, size_t reduced) {
-  return ModelBits(search, count, dims, reduced) <= kModelShare * search.shape.bits();
+bool IsSmall(const GroupSearch& search, const Plan& plan, size_t dims) {
+  return ModelBits(search, plan, dims) <= kModelShare * search.shape.bits();
+}
+
+// What a recall is worth beside that of other models: their bits would make longer codes, and a code of twice the bits
+// leaves some two thirds as much unfound, or less.
+double Worth(const GroupSearch& search, const Plan& plan, size_t dims, double recall) {
+  const double bits = ModelBits(search, plan, dims) / search.shape.bits();
+  return recall - kBitPrice * (1.0 - recall) * bits -
+         kLeastGain * std::log2(static_cast<double>(plan.counts.groups) / kLeastGroups);
 }
 
 double Words(const LevelPlan& shape) {
@@ -40,28 +59,26 @@ double Words(const LevelPlan& shape) {
   return words;
 }
 
-size_t Reduced(const GroupSearch& search) { return ReducedDims(search.corpus, search.shape.dims()); }
+size_t Kept(const GroupSearch& search, double energy) {
+  return ReducedDims(search.corpus, search.shape.dims(), energy);
+}
 
 template <typename Rows>
-absl::StatusOr<GroupStatistics> MeasureFor(const GroupSearch& search, const Rows& rows, uint32_t count) {
-  const size_t reduced = Reduced(search);
-  return MeasureGroups(rows, search.corpus, count, reduced, reduced, search.seed);
+absl::StatusOr<GroupStatistics> MeasureFor(const GroupSearch& search, const Rows& rows, const Plan& plan) {
+  return MeasureGroups(rows, search.corpus, plan.counts, plan.reduced, plan.reduced, search.seed);
 }
 
 absl::StatusOr<Model> ModelOf(const GroupSearch& search, const GroupStatistics& groups, const LevelPlan& shape) {
   return GroupedStartModel(search.corpus, groups, shape, search.query_levels, search.seed);
 }
 
-// The counts that are worth a trial, rising.
-std::vector<uint32_t> Counts(const GroupSearch& search) {
-  std::vector<uint32_t> counts;
-  const size_t reduced = Reduced(search);
-  if (search.rows.rows < kLeastRows || search.shape.dims() > reduced) return counts;
-  for (const uint32_t count : kCounts) {
-    if (count > search.most || count * kRowsPerGroup > search.rows.rows) continue;
-    if (IsSmall(search, count, search.shape.dims(), reduced)) counts.push_back(count);
-  }
-  return counts;
+// Whether it is worth a trial.
+bool IsSensible(const GroupSearch& search, const Plan& plan) {
+  const auto [groups, bases] = plan.counts;
+  const size_t rows = search.rows.rows;
+  return rows >= kLeastRows && groups >= kLeastGroups && groups <= search.most && bases >= 1 && bases <= groups &&
+         groups * kRowsPerGroup <= rows && bases * kRowsPerBasis <= rows && search.shape.dims() <= plan.reduced &&
+         IsSmall(search, plan, search.shape.dims());
 }
 
 // The given queries and some of the rows, which are taken out.
@@ -73,21 +90,20 @@ Matrix QueriesFrom(const GroupSearch& search, Matrix& rows) {
 }
 
 // Shapes of the same bits that suit what the groups leave of the variances.
-std::vector<LevelPlan> ShapesFor(const GroupSearch& search, const GroupStatistics& groups, uint32_t count) {
+std::vector<LevelPlan> ShapesFor(const GroupSearch& search, const GroupStatistics& groups, const Plan& plan) {
   const size_t reduced = groups.reduced_dims;
   std::vector<double> variances(reduced, 0.0);
   size_t rows = 0;
-  for (const CorpusStatistics& of_group : groups.of_group) {
-    rows += of_group.rows;
-    for (size_t i = 0; i < reduced; ++i) variances[i] += static_cast<double>(of_group.rows) * of_group.variances[i];
+  for (const CorpusStatistics& of_basis : groups.of_basis) {
+    rows += of_basis.rows;
+    for (size_t i = 0; i < reduced; ++i) variances[i] += static_cast<double>(of_basis.rows) * of_basis.variances[i];
   }
   for (double& variance : variances) variance /= static_cast<double>(rows);
   const auto shapes = CandidateShapes(variances, reduced, search.shape.bits(), kMaxPlanLevels, search.shape.trellis());
   std::vector<LevelPlan> suitable;
   for (const LevelPlan& shape : shapes.ok() ? *shapes : std::vector<LevelPlan>()) {
     const bool even = shape.runs().size() == 1;  // what has no use for principal components was found wanting before
-    if (even || shape.dims() > reduced || shape == search.shape || !IsSmall(search, count, shape.dims(), reduced))
-      continue;
+    if (even || shape.dims() > reduced || shape == search.shape || !IsSmall(search, plan, shape.dims())) continue;
     suitable.push_back(shape);
   }
   return suitable;
@@ -98,37 +114,47 @@ class Trials {
  public:
   Trials(const GroupSearch& search, ThreadPool& pool) : Trials(search, search.rows, pool) {}
 
-  // How many groups are best, 1 for none.
-  absl::StatusOr<uint32_t> BestCount(const std::vector<uint32_t>& counts) {
-    BEBR_ASSIGN_OR_RETURN(const HeldOutRecall without, validator_.Measure(search_.without));
-    uint32_t best = 1;
-    double of_best = without.at_10, price = 0.0;
-    for (const uint32_t count : counts) {
-      const absl::StatusOr<GroupStatistics> groups = Measure(count);
-      if (absl::IsInvalidArgument(groups.status())) break;  // the rows do not fall into groups
-      BEBR_RETURN_IF_ERROR(groups.status());
-      BEBR_ASSIGN_OR_RETURN(const HeldOutRecall recall, MeasureShape(*groups, search_.shape));
-      price += kLeastGain;
-      if (recall.at_10 - price <= of_best || PairedGain(recall, without) < kLeastSigmas) continue;
-      best = count;
-      of_best = recall.at_10 - price;
+  // The groups that are worth most, or none.
+  absl::StatusOr<std::optional<Plan>> BestPlan() {
+    BEBR_ASSIGN_OR_RETURN(without_, validator_.Measure(search_.without));
+    of_best_ = without_.at_10;
+    const size_t kept = Kept(search_, kKeptEnergies[0]);
+    for (uint32_t groups = kMaxGroups; groups >= kLeastGroups && tried_.empty(); groups /= 2) {
+      for (const uint32_t bases : {1u, 4u, 16u, 64u}) BEBR_RETURN_IF_ERROR(Try({{groups, bases}, kept}));
     }
-    return best;
+    if (!best_.has_value()) return best_;
+    const GroupCounts counts = best_->counts;
+    for (const uint32_t bases : {counts.bases / 2, counts.bases * 2})
+      BEBR_RETURN_IF_ERROR(Try({{counts.groups, bases}, kept}));
+    for (uint32_t groups = best_->counts.groups / 2; groups >= best_->counts.bases; groups /= 2) {
+      const double before = of_best_;
+      BEBR_RETURN_IF_ERROR(Try({{groups, best_->counts.bases}, kept}));
+      if (of_best_ == before) break;
+    }
+    for (const double energy : kKeptEnergies) {
+      if (Kept(search_, energy) == best_->reduced) continue;
+      const double before = of_best_;
+      BEBR_RETURN_IF_ERROR(Try({best_->counts, Kept(search_, energy)}));
+      if (of_best_ == before) break;
+    }
+    return best_;
   }
 
-  // The shape for so many groups: another than the one without groups where it finds more.
-  absl::StatusOr<LevelPlan> BestShape(uint32_t count) {
-    BEBR_ASSIGN_OR_RETURN(const GroupStatistics groups, Measure(count));
+  // The shape for them: another than the one without groups where it finds more.
+  absl::StatusOr<LevelPlan> BestShape(const Plan& plan) {
+    BEBR_ASSIGN_OR_RETURN(const GroupStatistics groups, Measure(plan));
     BEBR_ASSIGN_OR_RETURN(const HeldOutRecall given, MeasureShape(groups, search_.shape));
     const double word_price = kWordPrice * (1.0 - given.at_10) / Words(search_.shape);
+    const auto worth = [&](const LevelPlan& shape, double recall) {
+      return Worth(search_, plan, shape.dims(), recall) - word_price * Words(shape);
+    };
     LevelPlan best = search_.shape;
-    double of_best = given.at_10 - word_price * Words(best);
-    for (const LevelPlan& shape : ShapesFor(search_, groups, count)) {
+    double of_best = worth(best, given.at_10);
+    for (const LevelPlan& shape : ShapesFor(search_, groups, plan)) {
       BEBR_ASSIGN_OR_RETURN(const HeldOutRecall recall, MeasureShape(groups, shape));
-      const double value = recall.at_10 - word_price * Words(shape);
-      if (value <= of_best) continue;
+      if (worth(shape, recall.at_10) <= of_best) continue;
       best = shape;
-      of_best = value;
+      of_best = worth(shape, recall.at_10);
     }
     return best;
   }
@@ -143,9 +169,26 @@ class Trials {
     return Validator(unseen, std::move(queries), search.corpus.metric, pool);
   }
 
-  absl::StatusOr<GroupStatistics> Measure(uint32_t count) const {
+  // Takes the plan where it is worth more than the best one before.
+  absl::Status Try(const Plan& plan) {
+    if (!IsSensible(search_, plan)) return absl::OkStatus();
+    const auto same = [&](const Plan& other) { return other.counts == plan.counts && other.reduced == plan.reduced; };
+    if (std::any_of(tried_.begin(), tried_.end(), same)) return absl::OkStatus();
+    tried_.push_back(plan);
+    const absl::StatusOr<GroupStatistics> statistics = Measure(plan);
+    if (absl::IsInvalidArgument(statistics.status())) return absl::OkStatus();  // the rows do not fall into groups
+    BEBR_RETURN_IF_ERROR(statistics.status());
+    BEBR_ASSIGN_OR_RETURN(const HeldOutRecall recall, MeasureShape(*statistics, search_.shape));
+    const double worth = Worth(search_, plan, search_.shape.dims(), recall.at_10);
+    if (worth <= of_best_ || PairedGain(recall, without_) < kLeastSigmas) return absl::OkStatus();
+    best_ = plan;
+    of_best_ = worth;
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<GroupStatistics> Measure(const Plan& plan) const {
     if (search_.continues) BEBR_RETURN_IF_ERROR(search_.continues());
-    return MeasureFor(search_, fitted_, count);
+    return MeasureFor(search_, fitted_, plan);
   }
 
   absl::StatusOr<HeldOutRecall> MeasureShape(const GroupStatistics& groups, const LevelPlan& shape) const {
@@ -157,24 +200,28 @@ class Trials {
   const GroupSearch& search_;
   Matrix fitted_;
   Validator validator_;
+  HeldOutRecall without_;
+  std::vector<Plan> tried_;
+  std::optional<Plan> best_;
+  double of_best_ = 0.0;
 };
 
 }  // namespace
 
 absl::StatusOr<std::optional<Model>> StartWithGroups(const GroupSearch& search, ThreadPool& pool) {
-  const std::vector<uint32_t> counts = Counts(search);
-  if (counts.empty()) return std::optional<Model>();
-  uint32_t count = 1;
+  std::optional<Plan> plan;
   LevelPlan shape = search.shape;
-  {
+  if (search.rows.rows >= kLeastRows) {
     Trials trials(search, pool);  // holds rows of its own: gone before all of them are fitted
-    BEBR_ASSIGN_OR_RETURN(count, trials.BestCount(counts));
-    if (count == 1) return std::optional<Model>();
-    BEBR_ASSIGN_OR_RETURN(shape, trials.BestShape(count));
+    BEBR_ASSIGN_OR_RETURN(plan, trials.BestPlan());
+    if (plan.has_value()) {
+      BEBR_ASSIGN_OR_RETURN(shape, trials.BestShape(*plan));
+    }
   }
+  if (!plan.has_value()) return std::optional<Model>();
   if (search.continues) BEBR_RETURN_IF_ERROR(search.continues());
   const absl::StatusOr<GroupStatistics> groups =
-      search.all == nullptr ? MeasureFor(search, search.rows, count) : MeasureFor(search, *search.all, count);
+      search.all == nullptr ? MeasureFor(search, search.rows, *plan) : MeasureFor(search, *search.all, *plan);
   if (absl::IsInvalidArgument(groups.status())) return std::optional<Model>();  // the rows do not fall into groups
   BEBR_RETURN_IF_ERROR(groups.status());
   BEBR_ASSIGN_OR_RETURN(Model model, ModelOf(search, *groups, shape));

@@ -31,13 +31,14 @@ struct GroupSearch {
   std::function<absl::Status()> continues;  // asked between fits and measurements: an error ends the search; or null
 };
 
-// The start with as many groups as pay, or nothing where none do. A fit to a part of the rows is measured on the
-// others: on rows that it has seen more groups always seem better. More groups must find clearly more, and the model's
-// bytes, shared by the expected documents, must stay a small part of a code's. Fewer than some thousand rows have no
-// groups. Codes have as many bits as `shape`, in the shape that suits what groups leave of the variances;
-// where `shape` is trellis-coded they are.
+// The start with as many groups, bases and kept dims as pay, or nothing where none do. A fit to a part of the rows is
+// measured on the others: on rows that it has seen more groups always seem better. What a model finds is weighed
+// against its bytes, shared by the expected documents, as if longer codes were made of them; they must be a small part
+// of a code's. Groups must find clearly more than none. Fewer than some thousand rows have no groups. Codes have as
+// many bits as `shape`, in the shape that suits what groups leave of the variances; where `shape` is trellis-coded they
+// are.
 //
-// Cost: the fit of up to six models (MeasureGroups), and the recall of these and of up to eight shapes for some 2,500
+// Cost: the fit of up to ten models (MeasureGroups), and the recall of these and of up to eight shapes for some 2,500
 // queries on at most 8,000 documents.
 absl::StatusOr<std::optional<Model>> StartWithGroups(const GroupSearch& search, ThreadPool& pool);
 

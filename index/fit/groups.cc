@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <random>
 #include <utility>
 
@@ -9,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "index/base/float16.h"
 #include "index/base/status_macros.h"
+#include "index/binarizer/byte_rows.h"
 #include "index/fit/linear_algebra.h"
 
 namespace bebr {
@@ -18,11 +20,10 @@ constexpr size_t kKMeansRows = 20000;
 constexpr int kKMeansRounds = 8;
 constexpr size_t kBlockRows = 4096;
 constexpr size_t kSpreadRows = 256;
-constexpr double kKeptEnergy = 0.98;
 constexpr uint32_t kTriedGroups = 4;  // for a document: more find hardly more
-// A group's own covariance counts for rows / (rows + dims times this) of what is taken for it.
+// A basis's own covariance counts for rows / (rows + dims times this) of what is taken for it.
 constexpr double kShrink = 0.9;
-constexpr double kShrinkOfMany = 3.0;  // from so many groups on, of which each has few rows:
+constexpr double kShrinkOfMany = 3.0;  // from so many bases on, of which each has few rows:
 constexpr size_t kMany = 64;
 
 void RoundToHalf(std::vector<float>& values) {
@@ -142,13 +143,56 @@ Matrix KMeans(const Matrix& sample, uint32_t count, uint64_t seed) {
   return centers;
 }
 
+// So many centers as each of `parts` parts of some rows gets of `count`: by its rows, and at least one.
+std::vector<uint32_t> Shares(const std::vector<uint32_t>& part_of, uint32_t parts, uint32_t count) {
+  std::vector<double> rows(parts, 0.0);
+  for (const uint32_t part : part_of) ++rows[part];
+  std::vector<uint32_t> shares(parts, 1);
+  for (uint32_t given = parts; given < count; ++given) {
+    uint32_t most = 0;
+    for (uint32_t part = 1; part < parts; ++part) {
+      if (rows[part] / shares[part] > rows[most] / shares[most]) most = part;
+    }
+    ++shares[most];
+  }
+  return shares;
+}
+
 // What is summed up over all rows, a block at a time. Groups without rows are left out at the end.
 struct Groups {
   Matrix centers;                    // reduced
+  std::vector<uint32_t> basis_of;    // of each
   std::vector<size_t> sizes;         // rows
   std::vector<double> sums;          // of each group's rows, centred
   std::vector<double> reduced_sums;  // the same, reduced
 };
+
+// Each part of the sample, one a basis, is cut again into its share of the groups.
+Groups CutIntoGroups(const Matrix& sample, GroupCounts counts, uint64_t seed) {
+  Groups groups{.centers = KMeans(sample, counts.bases, seed)};
+  groups.basis_of.resize(counts.bases);
+  std::iota(groups.basis_of.begin(), groups.basis_of.end(), 0u);
+  if (counts.bases >= counts.groups) return groups;
+  const std::vector<uint32_t> part_of = Nearest(sample, groups.centers);
+  const std::vector<uint32_t> shares = Shares(part_of, counts.bases, counts.groups);
+  const Matrix parts = std::exchange(groups.centers, Matrix{0, sample.dims, {}});
+  groups.basis_of.clear();
+  for (uint32_t part = 0; part < counts.bases; ++part) {
+    Matrix rows{0, sample.dims, {}};
+    for (size_t i = 0; i < sample.rows; ++i) {
+      if (part_of[i] != part) continue;
+      ++rows.rows;
+      rows.values.insert(rows.values.end(), sample.row(i), sample.row(i) + sample.dims);
+    }
+    const bool whole = shares[part] == 1 || rows.rows == 0;
+    const Matrix centers = whole ? Matrix{1, sample.dims, {parts.row(part), parts.row(part) + sample.dims}}
+                                 : KMeans(rows, shares[part], seed + part);
+    groups.centers.rows += centers.rows;
+    groups.centers.values.insert(groups.centers.values.end(), centers.values.begin(), centers.values.end());
+    groups.basis_of.insert(groups.basis_of.end(), centers.rows, part);
+  }
+  return groups;
+}
 
 absl::Status TakeMeans(const RowStream& rows, const CorpusStatistics& corpus, const std::vector<float>& reduce,
                        Groups& groups) {
@@ -168,51 +212,51 @@ absl::Status TakeMeans(const RowStream& rows, const CorpusStatistics& corpus, co
   });
 }
 
-// Of the rows of each group less its mean, scaled to norm sqrt(dims): the sum of their outer products, and their
-// number.
+// Of the rows of a basis's groups less the mean of each, scaled to norm sqrt(dims): the sum of their outer products,
+// and their number.
 struct Spread {
   std::vector<double> covariance;
   size_t rows = 0;
 };
 
-// Holds kSpreadRows rows a group.
+// Holds kSpreadRows rows a basis.
 absl::Status TakeSpreads(const RowStream& rows, const CorpusStatistics& corpus, const std::vector<float>& reduce,
                          const Groups& groups, const Matrix& means, std::vector<Spread>& spreads) {
   const size_t r = means.dims;
-  std::vector<std::vector<float>> gathered(means.rows);
+  std::vector<std::vector<float>> gathered(spreads.size());
   std::vector<float> product(r * r);
-  spreads.assign(means.rows, {std::vector<double>(r * r, 0.0), 0});
-  const auto flush = [&](size_t g) {
-    const size_t count = gathered[g].size() / r;
+  for (Spread& spread : spreads) spread.covariance.assign(r * r, 0.0);
+  const auto flush = [&](size_t b) {
+    const size_t count = gathered[b].size() / r;
     if (count == 0) return;
-    Multiply(true, false, r, r, count, gathered[g].data(), gathered[g].data(), product.data());
-    for (size_t i = 0; i < r * r; ++i) spreads[g].covariance[i] += product[i];
-    spreads[g].rows += count;
-    gathered[g].clear();
+    Multiply(true, false, r, r, count, gathered[b].data(), gathered[b].data(), product.data());
+    for (size_t i = 0; i < r * r; ++i) spreads[b].covariance[i] += product[i];
+    spreads[b].rows += count;
+    gathered[b].clear();
   };
   BEBR_RETURN_IF_ERROR(ForEachCentred(rows, corpus, [&](const Matrix& block) {
     const Matrix reduced = Reduced(block, reduce, r);
     const std::vector<uint32_t> group_of = Nearest(reduced, groups.centers);
     for (size_t i = 0; i < reduced.rows; ++i) {
-      const size_t g = group_of[i], at = gathered[g].size();
-      for (size_t j = 0; j < r; ++j) gathered[g].push_back(reduced.row(i)[j] - means.row(g)[j]);
-      const double squared = SquaredNorm(gathered[g].data() + at, r);
+      const size_t g = group_of[i], b = groups.basis_of[g], at = gathered[b].size();
+      for (size_t j = 0; j < r; ++j) gathered[b].push_back(reduced.row(i)[j] - means.row(g)[j]);
+      const double squared = SquaredNorm(gathered[b].data() + at, r);
       const auto scale = squared > 0.0 ? static_cast<float>(std::sqrt(static_cast<double>(r) / squared)) : 0.0f;
-      for (size_t j = 0; j < r; ++j) gathered[g][at + j] *= scale;
-      if (gathered[g].size() == kSpreadRows * r) flush(g);
+      for (size_t j = 0; j < r; ++j) gathered[b][at + j] *= scale;
+      if (gathered[b].size() == kSpreadRows * r) flush(b);
     }
   }));
-  for (size_t g = 0; g < means.rows; ++g) flush(g);
+  for (size_t b = 0; b < spreads.size(); ++b) flush(b);
   return absl::OkStatus();
 }
 
-absl::StatusOr<CorpusStatistics> OfGroup(const Spread& spread, const std::vector<double>& pooled, const float* mean,
-                                         size_t r, size_t components, double shrink, uint64_t seed) {
+absl::StatusOr<CorpusStatistics> OfBasis(const Spread& spread, const std::vector<double>& pooled, size_t r,
+                                         size_t components, double shrink, uint64_t seed) {
   CorpusStatistics statistics;
   statistics.dims = static_cast<uint32_t>(r);
   statistics.metric = Metric::kInnerProduct;
   statistics.rows = spread.rows;
-  statistics.mean.assign(mean, mean + r);
+  statistics.mean.assign(r, 0.0f);
   const auto rows = static_cast<double>(spread.rows);
   const double own = rows / (rows + shrink * static_cast<double>(r));
   statistics.covariance.resize(r * r);
@@ -224,23 +268,48 @@ absl::StatusOr<CorpusStatistics> OfGroup(const Spread& spread, const std::vector
   return statistics;
 }
 
+// The bases that some row has, and their numbers.
+absl::Status TakeBases(const std::vector<Spread>& spreads, size_t r, size_t components, uint64_t seed,
+                       GroupStatistics& result) {
+  size_t rows = 0;
+  std::vector<double> pooled(r * r, 0.0);
+  std::vector<uint32_t> number_of;
+  uint32_t used = 0;
+  for (const Spread& spread : spreads) {
+    rows += spread.rows;
+    number_of.push_back(used);
+    used += spread.rows > 0 ? 1 : 0;
+    for (size_t i = 0; i < r * r; ++i) pooled[i] += spread.covariance[i];
+  }
+  for (double& value : pooled) value /= static_cast<double>(rows);
+  const double shrink = used >= kMany ? kShrinkOfMany : kShrink;
+  for (const Spread& spread : spreads) {
+    if (spread.rows == 0) continue;
+    BEBR_ASSIGN_OR_RETURN(CorpusStatistics of_basis,
+                          OfBasis(spread, pooled, r, components, shrink, seed + result.of_basis.size()));
+    result.of_basis.push_back(std::move(of_basis));
+  }
+  for (uint32_t& basis : result.basis_of) basis = number_of[basis];
+  return absl::OkStatus();
+}
+
 }  // namespace
 
-size_t ReducedDims(const CorpusStatistics& corpus, size_t dims) {
+size_t ReducedDims(const CorpusStatistics& corpus, size_t dims, double kept_energy) {
   double all = 0.0, kept = 0.0;
   for (size_t i = 0; i < corpus.dims; ++i) all += corpus.covariance[i * corpus.dims + i];
   size_t count = 0;
-  for (; count < corpus.variances.size() && (count < dims || kept < kKeptEnergy * all); ++count)
+  for (; count < corpus.variances.size() && (count < dims || kept < kept_energy * all); ++count)
     kept += corpus.variances[count];
   return std::min(std::min<size_t>((count + 7) / 8 * 8, corpus.dims), corpus.variances.size());
 }
 
-absl::StatusOr<GroupStatistics> MeasureGroups(const Matrix& rows, const CorpusStatistics& corpus, uint32_t count,
+absl::StatusOr<GroupStatistics> MeasureGroups(const Matrix& rows, const CorpusStatistics& corpus, GroupCounts counts,
                                               size_t reduced_dims, size_t components, uint64_t seed) {
-  return MeasureGroups(MatrixRows(rows, kMaxFitRows), corpus, count, reduced_dims, components, seed);
+  return MeasureGroups(MatrixRows(rows, kMaxFitRows), corpus, counts, reduced_dims, components, seed);
 }
 
-absl::StatusOr<GroupStatistics> MeasureGroups(const RowStream& rows, const CorpusStatistics& corpus, uint32_t count,
+absl::StatusOr<GroupStatistics> MeasureGroups(const RowStream& rows, const CorpusStatistics& corpus, GroupCounts counts,
                                               size_t reduced_dims, size_t components, uint64_t seed) {
   const size_t n = corpus.dims, r = reduced_dims;
   GroupStatistics result;
@@ -249,33 +318,24 @@ absl::StatusOr<GroupStatistics> MeasureGroups(const RowStream& rows, const Corpu
   RoundToHalf(result.reduce);
   BEBR_ASSIGN_OR_RETURN(const Matrix sample, Sample(rows, corpus));
   if (sample.rows < 2) return absl::InvalidArgumentError(absl::StrCat(sample.rows, " rows are not zero"));
-  Groups groups{.centers = KMeans(Reduced(sample, result.reduce, r), count, seed)};
+  Groups groups = CutIntoGroups(Reduced(sample, result.reduce, r), counts, seed);
+  const size_t count = groups.centers.rows;
   BEBR_RETURN_IF_ERROR(TakeMeans(rows, corpus, result.reduce, groups));
   Matrix reduced_means{count, r, std::vector<float>(count * r)};
-  size_t used = 0, all = 0;
+  size_t used = 0;
   for (size_t g = 0; g < count; ++g) {
     const auto size = static_cast<double>(groups.sizes[g]);
-    all += groups.sizes[g];
     if (groups.sizes[g] == 0) continue;
     ++used;
+    result.basis_of.push_back(groups.basis_of[g]);
     for (size_t j = 0; j < r; ++j) reduced_means.row(g)[j] = static_cast<float>(groups.reduced_sums[g * r + j] / size);
     std::vector<float>& mean = result.means.emplace_back(n);
     for (size_t j = 0; j < n; ++j) mean[j] = static_cast<float>(groups.sums[g * n + j] / size) + corpus.mean[j];
   }
   if (used < 2) return absl::InvalidArgumentError(absl::StrCat("the rows fall into ", used, " group"));
-  std::vector<Spread> spreads;
+  std::vector<Spread> spreads(counts.bases);
   BEBR_RETURN_IF_ERROR(TakeSpreads(rows, corpus, result.reduce, groups, reduced_means, spreads));
-  std::vector<double> pooled(r * r, 0.0);
-  for (const Spread& spread : spreads) {
-    for (size_t i = 0; i < r * r; ++i) pooled[i] += spread.covariance[i] / static_cast<double>(all);
-  }
-  const double shrink = used >= kMany ? kShrinkOfMany : kShrink;
-  for (size_t g = 0; g < count; ++g) {
-    if (groups.sizes[g] == 0) continue;
-    BEBR_ASSIGN_OR_RETURN(CorpusStatistics of_group, OfGroup(spreads[g], pooled, reduced_means.row(g), r, components,
-                                                             shrink, seed + result.of_group.size()));
-    result.of_group.push_back(std::move(of_group));
-  }
+  BEBR_RETURN_IF_ERROR(TakeBases(spreads, r, components, seed, result));
   return result;
 }
 
@@ -292,16 +352,18 @@ absl::StatusOr<Model> GroupedStartModel(const CorpusStatistics& corpus, const Gr
   model.quantizer = Quantizer::kFitted;
   model.mean = corpus.mean;
   if (model.metric == Metric::kInnerProduct) model.row_length = static_cast<float>(corpus.row_length);
-  model.trained = absl::StrCat("start: rotated principal components of ", groups.means.size(), " groups");
+  model.trained = absl::StrCat("start: rotated principal components of ", groups.means.size(), " groups in ",
+                               groups.of_basis.size(), " bases");
+  model.byte_bases = true;
   model.reduced_dims = static_cast<uint32_t>(groups.reduced_dims);
   model.reduce = groups.reduce;
-  for (size_t g = 0; g < groups.means.size(); ++g) {
-    BEBR_ASSIGN_OR_RETURN(Model start, StartModel(groups.of_group[g], shape, query_levels, seed));
-    GroupParameters& group = model.groups.emplace_back();
-    group.mean = groups.means[g];
-    group.project = std::move(start.project.linear.weight);
-    RoundToHalf(group.project);
-    for (const Band& band : start.spec.bands()) group.band_weights.push_back(band.weight);
+  for (size_t g = 0; g < groups.means.size(); ++g) model.groups.push_back({groups.means[g], groups.basis_of[g]});
+  for (const CorpusStatistics& of_basis : groups.of_basis) {
+    BEBR_ASSIGN_OR_RETURN(Model start, StartModel(of_basis, shape, query_levels, seed));
+    BasisParameters& basis = model.bases.emplace_back();
+    basis.project = std::move(start.project.linear.weight);
+    RoundToByteRows(basis.project, groups.reduced_dims);
+    for (const Band& band : start.spec.bands()) basis.band_weights.push_back(band.weight);
   }
   return model;
 }

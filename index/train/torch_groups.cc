@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "index/base/float16.h"
+#include "index/binarizer/byte_rows.h"
 #include "index/train/torch_model.h"
 
 namespace bebr {
@@ -56,27 +57,33 @@ TorchGroups::TorchGroups(const Model& start) : start_(start) {
   halves_ = torch::tensor(halves);
   std::vector<float> weights, means, projections;
   for (const GroupParameters& group : start.groups) {
+    means.insert(means.end(), group.mean.begin(), group.mean.end());
+    basis_of_.push_back(group.basis);
+  }
+  for (const BasisParameters& basis : start.bases) {
     size_t band = 0;
     for (const LevelPlan::Run& run : plan.runs()) {
-      weights.push_back(std::log(group.band_weights[band]));
+      weights.push_back(std::log(basis.band_weights[band]));
       band += run.levels > kMaxLevels ? 2 : 1;
     }
-    means.insert(means.end(), group.mean.begin(), group.mean.end());
-    projections.insert(projections.end(), group.project.begin(), group.project.end());
+    projections.insert(projections.end(), basis.project.begin(), basis.project.end());
   }
-  log_weights_ = FromValues(weights, {groups, static_cast<int64_t>(plan.runs().size())}).set_requires_grad(true);
+  const auto bases = static_cast<int64_t>(start.bases.size());
+  log_weights_ = FromValues(weights, {bases, static_cast<int64_t>(plan.runs().size())}).set_requires_grad(true);
   means_ = FromValues(means, {groups, n}).set_requires_grad(true);
-  projections_ = FromValues(projections, {groups, m, r}).set_requires_grad(true);
+  projections_ = FromValues(projections, {bases, m, r}).set_requires_grad(true);
 }
 
-Tensor TorchGroups::Weights(int64_t group) const { return log_weights_[group].exp().index_select(0, run_of_); }
+Tensor TorchGroups::Weights(int64_t group) const {
+  return log_weights_[basis_of_[group]].exp().index_select(0, run_of_);
+}
 
 TorchGroups::Part TorchGroups::Code(const Tensor& reduced, int64_t group, const Tensor& times) const {
   const auto r = static_cast<double>(start_.reduced_dims);
   const Tensor reduced_mean = MultiplyTransposed((means_[group] - mean_).unsqueeze(0), reduce_);
   const Tensor rest = reduced - reduced_mean;
   const Tensor norm = rest.square().sum(1).clamp_min(kSmall * kSmall).sqrt();
-  const Tensor y = MultiplyTransposed(rest * (std::sqrt(r) / norm).unsqueeze(1), projections_[group]);
+  const Tensor y = MultiplyTransposed(rest * (std::sqrt(r) / norm).unsqueeze(1), projections_[basis_of_[group]]);
   const Tensor weights = Weights(group);
   Part part;
   Tensor code, agreement, energy;
@@ -102,7 +109,8 @@ TorchGroups::Part TorchGroups::Code(const Tensor& reduced, int64_t group, const 
   const Tensor unbiased = (y.square() * weights).sum(1) / agreement, fitting = agreement / energy;
   const Tensor factor = tempered_ ? fitting * (unbiased / fitting).clamp_min(kSmall).pow(0.75) : unbiased;
   const Tensor scale = norm * factor * (document_scale_ / std::sqrt(r));
-  part.vectors = MultiplyTransposed(code * weights * scale.unsqueeze(1), projections_[group].t().contiguous());
+  part.vectors =
+      MultiplyTransposed(code * weights * scale.unsqueeze(1), projections_[basis_of_[group]].t().contiguous());
   part.left_out = norm.square() * (1.0 - agreement.square() / energy / r);
   return part;
 }
@@ -161,14 +169,17 @@ Model TorchGroups::ToModel(const std::vector<Tensor>& parameters) const {
   Model model = start_;
   const LevelPlan plan = model.levels();
   for (size_t g = 0; g < model.groups.size(); ++g) {
-    const auto at = static_cast<int64_t>(g);
-    GroupParameters& group = model.groups[g];
+    model.groups[g].mean = ToVector(parameters[1][static_cast<int64_t>(g)]);
+  }
+  for (size_t b = 0; b < model.bases.size(); ++b) {
+    const auto at = static_cast<int64_t>(b);
+    BasisParameters& basis = model.bases[b];
     const std::vector<float> weights = ToVector(parameters[0][at].exp());
-    group.band_weights.clear();
-    for (const Band& band : plan.Bands(weights)) group.band_weights.push_back(band.weight);
-    group.mean = ToVector(parameters[1][at]);
-    group.project = ToVector(parameters[2][at]);
-    for (float& value : group.project) value = HalfToFloat(FloatToHalf(value));
+    basis.band_weights.clear();
+    for (const Band& band : plan.Bands(weights)) basis.band_weights.push_back(band.weight);
+    basis.project = ToVector(parameters[2][at]);
+    if (model.byte_bases) RoundToByteRows(basis.project, model.reduced_dims);
+    for (float& value : basis.project) value = model.byte_bases ? value : HalfToFloat(FloatToHalf(value));
   }
   return model;
 }

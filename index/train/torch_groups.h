@@ -51,10 +51,11 @@ class TorchGroups : public Trainable {
   bool tempered_ = false;
   int64_t tried_ = 1;
   torch::Tensor mean_, reduce_;
-  torch::Tensor run_of_, halves_;  // by component: its run, and 2^(levels - 1)
-  torch::Tensor log_weights_;      // groups x runs
-  torch::Tensor means_;            // groups x n
-  torch::Tensor projections_;      // groups x components x reduced dims
+  torch::Tensor run_of_, halves_;   // by component: its run, and 2^(levels - 1)
+  std::vector<uint32_t> basis_of_;  // by group
+  torch::Tensor log_weights_;       // bases x runs
+  torch::Tensor means_;             // groups x n
+  torch::Tensor projections_;       // bases x components x reduced dims
 };
 
 }  // namespace bebr

@@ -24,6 +24,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "index/binarizer/byte_rows.h"
 #include "index/binarizer/model.h"
 #include "tests/formats/observe.h"
 #include "tests/support/engine_calls.h"
@@ -44,11 +45,21 @@ std::string WithFurtherLevels(const std::string& file, const std::string& levels
   Model model = *ParseModel(file);
   const LevelPlan plan = *LevelPlan::Parse(levels);
   model.fine = FineRules{.levels = plan, .tried_groups = tried};
-  for (GroupParameters& group : model.groups) {
-    const std::vector<float> weights = std::exchange(group.band_weights, {});
-    for (const Band& band : plan.Bands(weights)) group.band_weights.push_back(band.weight);
+  for (BasisParameters& basis : model.bases) {
+    const std::vector<float> weights = std::exchange(basis.band_weights, {});
+    for (const Band& band : plan.Bands(weights)) basis.band_weights.push_back(band.weight);
   }
   model.spec = *CodeSpec::Create(plan.Bands(std::vector<float>(plan.runs().size(), 1.0f)), model.spec.groups());
+  return *SerializeModel(model);
+}
+
+// The model with so many bases, which its groups share, as bytes.
+std::string WithSharedBases(const std::string& file, uint32_t bases) {
+  Model model = *ParseModel(file);
+  model.byte_bases = true;
+  model.bases.resize(bases);
+  for (BasisParameters& basis : model.bases) RoundToByteRows(basis.project, model.reduced_dims);
+  for (GroupParameters& group : model.groups) group.basis %= bases;
   return *SerializeModel(model);
 }
 
@@ -66,6 +77,7 @@ class Writer {
     WriteSamples();
     WriteSketches();
     WriteWeaves();
+    WriteLedgers();
     WriteEvents();
     Must(engine_->SetAlias("live", "papers", ""));
     Must(engine_->SetAlias("drafts", "notes", ""));
@@ -208,6 +220,20 @@ class Writer {
     Backfill("weaves", "v2");
     Delete("weaves", {"weave-2"});
     WriteRequests("weaves", {{"v1", 12}, {"v2", 12}});
+  }
+
+  // In groups that share bases of bytes, and re-encoded for a trellis-coded version of these.
+  void WriteLedgers() {
+    const std::string first = WithFurtherLevels(
+        RandomModelFile(14, WithGroups(*ParseCodeSpec("8x4+40x2"), 9), 6, 13, Metric::kL2), "8x6+40x2", 4);
+    Must(engine_->CreateCollection({.name = "ledgers", .store_floats = FloatStorage::kFloat32, .shards = 2},
+                                   WithSharedBases(first, 2)));
+    Upsert("ledgers", "v1", "ledger-", 40, 14, 27, UpsertMode::kReplace);
+    const std::string second = RandomModelFile(14, WithGroups(*ParseCodeSpec("8x4+24x2t"), 6), 6, 14, Metric::kL2);
+    Must(engine_->AddVersion("ledgers", {.name = "v2", .same_embeddings_as = "v1"}, WithSharedBases(second, 3)));
+    Backfill("ledgers", "v2");
+    Delete("ledgers", {"ledger-9"});
+    WriteRequests("ledgers", {{"v1", 14}, {"v2", 14}});
   }
 
   // With a schema, and attributes of all types.

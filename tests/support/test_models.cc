@@ -27,9 +27,11 @@ void AddGroups(std::mt19937_64& random, Model& model) {
   model.groups.resize(model.spec.groups());
   for (GroupParameters& group : model.groups) {
     group.mean = values(n, model.metric == Metric::kCosine ? 0.5f * unit : 0.5f);
-    group.project = values(size_t{model.spec.dims()} * model.reduced_dims, unit);
+    group.basis = static_cast<uint32_t>(model.bases.size());
+    BasisParameters& basis = model.bases.emplace_back();
+    basis.project = values(size_t{model.spec.dims()} * model.reduced_dims, unit);
     for (size_t b = 0; b < model.spec.bands().size(); ++b)
-      group.band_weights.push_back(0.5f + std::fabs(normal(random)));
+      basis.band_weights.push_back(0.5f + std::fabs(normal(random)));
   }
 }
 

@@ -396,14 +396,17 @@ std::vector<RandomModelOptions> GroupedVariants() {
   fine.tried_groups = 3;
   RandomModelOptions distance = fine;
   distance.metric = Metric::kL2;
-  return {options, product, fine, distance};
+  RandomModelOptions shared = fine;
+  shared.levels = "3x7+9x2t+20x1t";
+  shared.bases = 2;
+  return {options, product, fine, distance, shared};
 }
 
 // Of a model with groups, what one group is by itself: a model of reduced rows.
-Model AloneModel(const Model& model, const GroupParameters& group, const std::vector<float>& mean) {
+Model AloneModel(const Model& model, const BasisParameters& basis, const std::vector<float>& mean) {
   Model alone;
   std::vector<Band> bands = model.spec.bands();
-  for (size_t b = 0; b < bands.size(); ++b) bands[b].weight = group.band_weights[b];
+  for (size_t b = 0; b < bands.size(); ++b) bands[b].weight = basis.band_weights[b];
   alone.spec = *CodeSpec::Create(bands);
   alone.metric = model.metric == Metric::kL2 ? Metric::kL2 : Metric::kInnerProduct;
   alone.input_dims = model.reduced_dims;
@@ -411,7 +414,7 @@ Model AloneModel(const Model& model, const GroupParameters& group, const std::ve
   alone.quantizer = Quantizer::kFitted;
   alone.mean = mean;
   if (model.fine.has_value()) alone.fine = FineRules{.levels = model.fine->levels};
-  alone.project.linear = {group.project, std::vector<float>(model.components())};
+  alone.project.linear = {basis.project, std::vector<float>(model.components())};
   return alone;
 }
 
@@ -444,7 +447,7 @@ TEST(GroupedEncoderTest, ADocumentIsCodedByTheBestOfTheNearestGroupsAndAQueryByA
     std::vector<std::vector<float>> means;
     for (const GroupParameters& group : model.groups) {
       means.push_back(ReducedRow(model, {group.mean.begin(), group.mean.end()}));
-      alone.push_back(*Encoder::Create(AloneModel(model, group, means.back()), 0));
+      alone.push_back(*Encoder::Create(AloneModel(model, model.bases[group.basis], means.back()), 0));
     }
     std::set<uint32_t> used;
     size_t different_bits = 0;
@@ -648,7 +651,7 @@ TEST(TranslatedEncoderTest, GroupsAreToldByWhatCodesThem) {
   Model model = RandomModel(options);
   model.trained = "another time";
   EXPECT_EQ((*MakeBinarizer(model, 0))->groups_checksum(), checksum);
-  model.groups[1].project[3] += 0.5f;
+  model.bases[1].project[3] += 0.5f;
   EXPECT_NE((*MakeBinarizer(model, 0))->groups_checksum(), checksum);
   model = RandomModel(options);
   model.mean[0] += 0.5f;

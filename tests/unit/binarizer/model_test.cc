@@ -98,6 +98,43 @@ constexpr char kTrellisFloats[] =
     "0x1.942b8cp-1 -0x1.5ede2ep-3 1 0x1.9c6652p-10 0x1.8988a8p-7 "
     "0x1.c248fcp-9 0x1.1be1eep-8 0x1.f33adp-8 0x1.32669p-8 -0x1.0262d8p+0 -0x1.225eb4p-2";
 
+// Of version 7: 5x6+9x1t in three groups that share two bases.
+constexpr char kByteFile[] =
+    "mAMAAAAAAAB7Il9fbWV0YWRhdGFfXyI6eyJhcmNoaXRlY3R1cmUiOiJyZXNpZHVhbF9tbHAiLCJiYW5kcyI6IjV4NCs1eDIrOXgxdCIsImJhc2VzIj"
+    "oi"
+    "MiIsImNoZWNrc3VtIjoiZWFiYjYyODIiLCJmb3JtYXQiOiJiZWJyLWJpbmFyaXplciIsImZvcm1hdF92ZXJzaW9uIjoiNyIsImdyb3VwcyI6IjMiLC"
+    "Jo"
+    "aWRkZW4iOiIiLCJpbnB1dF9kaW1zIjoiMyIsImxldmVscyI6IjV4Nis5eDF0IiwibWV0cmljIjoiY29zaW5lIiwicXVhbnRpemVyIjoiZml0dGVkIi"
+    "wi"
+    "cXVlcnlfbGV2ZWxzIjoiNiIsInJlZHVjZWRfZGltcyI6IjIiLCJyZXNpZHVhbF9mb3JtIjoiY29kZSIsInRyYWluZWQiOiJyYW5kb20gd2VpZ2h0cy"
+    "Bm"
+    "b3IgYSB0ZXN0IiwidHJpZWRfZ3JvdXBzIjoiMiJ9LCJiYW5kX3dlaWdodHMiOnsiZGF0YV9vZmZzZXRzIjpbMCwxMl0sImR0eXBlIjoiRjMyIiwic2"
+    "hh"
+    "cGUiOlszXX0sImdyb3Vwcy5iYW5kX3dlaWdodHMiOnsiZGF0YV9vZmZzZXRzIjpbMTIsMzZdLCJkdHlwZSI6IkYzMiIsInNoYXBlIjpbMiwzXX0sIm"
+    "dy"
+    "b3Vwcy5iYXNpcyI6eyJkYXRhX29mZnNldHMiOlszNiwzOV0sImR0eXBlIjoiSTgiLCJzaGFwZSI6WzNdfSwiZ3JvdXBzLm1lYW4iOnsiZGF0YV9vZm"
+    "Zz"
+    "ZXRzIjpbMzksNzVdLCJkdHlwZSI6IkYzMiIsInNoYXBlIjpbMywzXX0sImdyb3Vwcy5wcm9qZWN0Ijp7ImRhdGFfb2Zmc2V0cyI6Wzc1LDEzMV0sIm"
+    "R0"
+    "eXBlIjoiSTgiLCJzaGFwZSI6WzIsMTQsMl19LCJncm91cHMucHJvamVjdC5zY2FsZSI6eyJkYXRhX29mZnNldHMiOlsxMzEsMjQzXSwiZHR5cGUiOi"
+    "JG"
+    "MzIiLCJzaGFwZSI6WzIsMTRdfSwibWVhbiI6eyJkYXRhX29mZnNldHMiOlsyNDMsMjU1XSwiZHR5cGUiOiJGMzIiLCJzaGFwZSI6WzNdfSwicmVkdW"
+    "Nl"
+    "Ijp7ImRhdGFfb2Zmc2V0cyI6WzI1NSwyNjddLCJkdHlwZSI6IkYxNiIsInNoYXBlIjpbMiwzXX19IAAAAD8AAAA9AADAPwAAAD8AAAA9AADAPwAAwD"
+    "8A"
+    "AMA9AAAgQAABAM2F476KFIQ+udndviJX3L2dtWG9+ETePNJ8ar4tATO9u4DQPWx/gABwgH/"
+    "qgGJrgBaAgFATgIDGfyoUgH8wgEOAFICRgDoEf38354CA"
+    "vdp/gDJ/"
+    "1wOA3YBIf383ADv7OwBqCjsAfr47AKSkOwDc3DsAYkI7AOvLOwBcHDwAZUU7ADOTOwBevjoAWfk7AG4uPADmJjsAyio8ALNTOwDykjsA0DA8"
+    "AI3tOwBYGDwAYUE7AIkpPABSkjsAZ6c7AFpaOwCoCDwAtJQ7AD4eO1y6sj1OLse9nS1gPW+797fJtA44crPfNQ==";
+constexpr uint32_t kByteCode[] = {13, 27, 30, 31, 8, 18, 74};
+constexpr uint32_t kBytePlanes[] = {19, 24, 17, 19, 24, 20, 19, 24, 17, 19, 24, 20, 276, 173, 230, 303, 300, 478,
+                                    13, 27, 30, 31, 8,  29, 13, 27, 30, 31, 8,  29, 142, 308, 461, 372, 301, 364,
+                                    19, 24, 17, 18, 25, 20, 19, 24, 17, 18, 25, 20, 276, 173, 230, 303, 382, 268};
+constexpr char kByteFloats[] =
+    "0x1.2963e4p-1 0x1.17ede4p-5 1 0x1.9d85acp-11 0x1.9d85acp-13 0x1.8a976p-7 0x1.88c472p-10 "
+    "0x1.88c472p-12 0x1.733dc2p-7 0x1.fed24p-12 0x1.fed24p-14 0x1.e8fa86p-8 -0x1.0262d8p+0 0x1.3465fep-6 0x1.d9d5b2p-7";
+
 // And of version 5, before groups.
 constexpr char kTranslatedFile[] =
     "8AcAAAAAAAB7Il9fbWV0YWRhdGFfXyI6eyJhcmNoaXRlY3R1cmUiOiJyZXNpZHVhbF9tbHAiLCJiYW5kcyI6IjN4NCszeDIrNXgyIiwiY2hlY2tz"
@@ -237,8 +274,9 @@ TEST(ModelTest, GroupsAreVersionThree) {
   ASSERT_EQ(parsed->groups.size(), 3u);
   for (size_t g = 0; g < 3; ++g) {
     EXPECT_EQ(parsed->groups[g].mean, model.groups[g].mean);
-    EXPECT_EQ(parsed->groups[g].band_weights, model.groups[g].band_weights);
-    EXPECT_EQ(parsed->groups[g].project, model.groups[g].project);
+    EXPECT_EQ(parsed->groups[g].basis, g);
+    EXPECT_EQ(parsed->bases[g].band_weights, model.bases[g].band_weights);
+    EXPECT_EQ(parsed->bases[g].project, model.bases[g].project);
   }
   EXPECT_EQ(*SerializeModel(*parsed), file);
   const auto binarizer = Binarizer::Parse(file);
@@ -398,7 +436,11 @@ TEST(ModelTest, ModelFilesWithGroupsStayReadable) {
                            Kept{kTrellisFile,
                                 {std::begin(kTrellisCode), std::end(kTrellisCode)},
                                 {std::begin(kTrellisPlanes), std::end(kTrellisPlanes)},
-                                kTrellisFloats}}) {
+                                kTrellisFloats},
+                           Kept{kByteFile,
+                                {std::begin(kByteCode), std::end(kByteCode)},
+                                {std::begin(kBytePlanes), std::end(kBytePlanes)},
+                                kByteFloats}}) {
     std::string file;
     ASSERT_TRUE(absl::Base64Unescape(kept.file, &file));
     const auto binarizer = Binarizer::Parse(file);
@@ -406,10 +448,10 @@ TEST(ModelTest, ModelFilesWithGroupsStayReadable) {
     const float row[] = {0.3f, -1.0f, 2.0f};
     std::vector<uint32_t> code(kept.code.size()), planes(kept.planes.size());
     CodeFactors factors;
-    std::vector<float> weights(2 * (*binarizer)->spec().bands().size());
-    float offsets[2];
+    const size_t groups = (*binarizer)->spec().groups();
+    std::vector<float> weights(groups * (*binarizer)->spec().bands().size()), offsets(groups);
     (*binarizer)->EncodeDocuments(row, 1, code.data(), &factors);
-    (*binarizer)->EncodeQueries(row, 1, planes.data(), weights.data(), offsets);
+    (*binarizer)->EncodeQueries(row, 1, planes.data(), weights.data(), offsets.data());
     EXPECT_EQ(code, kept.code);
     EXPECT_EQ(planes, kept.planes);
     std::string floats = absl::StrFormat("%a %a %d", factors.scale, factors.offset, factors.group);
@@ -450,6 +492,74 @@ TEST(ModelTest, TrellisCodesAreVersionSix) {
   EXPECT_THAT(std::string(SerializeModel(recurrent).status().message()), HasSubstr("need a fitted quantizer"));
 }
 
+TEST(ModelTest, BasesOfBytesAreVersionSeven) {
+  for (const char* levels : {"8x7+9x2+40x1", "8x7+9x2t+40x1t"}) {
+    for (const uint32_t translation_dims : {0u, 5u}) {
+      RandomModelOptions options = Grouped();
+      options.groups = 5;
+      options.bases = 2;
+      options.levels = levels;
+      options.tried_groups = 4;
+      options.translation_dims = translation_dims;
+      const Model model = RandomModel(options);
+      ASSERT_EQ(model.bases.size(), 2u);
+      const std::string file = *SerializeModel(model);
+      EXPECT_THAT(file, HasSubstr("\"format_version\":\"7\""));
+      EXPECT_THAT(file, HasSubstr("\"dtype\":\"I8\""));
+      const auto parsed = ParseModel(file);
+      ASSERT_TRUE(parsed.ok()) << parsed.status();
+      EXPECT_TRUE(parsed->byte_bases);
+      EXPECT_EQ(parsed->spec, model.spec);
+      EXPECT_EQ(parsed->reduce, model.reduce);
+      for (size_t b = 0; b < 2; ++b) {
+        EXPECT_EQ(parsed->bases[b].project, model.bases[b].project);
+        EXPECT_EQ(parsed->bases[b].band_weights, model.bases[b].band_weights);
+      }
+      for (size_t g = 0; g < 5; ++g) {
+        EXPECT_EQ(parsed->groups[g].mean, model.groups[g].mean);
+        EXPECT_EQ(parsed->groups[g].basis, g % 2);
+      }
+      EXPECT_EQ(*SerializeModel(*parsed), file);
+      EXPECT_TRUE(Binarizer::Parse(file).ok());
+    }
+  }
+}
+
+TEST(ModelTest, WhatBasesOfBytesLackOrMayNotHaveIsNamed) {
+  RandomModelOptions options = Grouped();
+  options.bases = 2;
+  options.levels = "8x7+9x2+40x1";
+  const Model model = RandomModel(options);
+  const auto changed = [&](auto change) { return ParseError(Changed(model, change)); };
+  const auto with = [&](const char* key, const char* value) {
+    return changed([&](SafetensorsFile& contents) { contents.metadata()[key] = value; });
+  };
+  EXPECT_THAT(with("bases", "0"), HasSubstr("1..3"));
+  EXPECT_THAT(with("bases", "4"), HasSubstr("1..3"));
+  EXPECT_THAT(with("bases", "3"), HasSubstr("expected [3,"));
+  EXPECT_THAT(with("format_version", "4"), HasSubstr("'groups.band_weights' has shape [2,4]; expected [3,4]"));
+  EXPECT_THAT(changed([](SafetensorsFile& file) { file.metadata().erase("levels"); }),
+              HasSubstr("'levels' is missing"));
+  EXPECT_THAT(changed([](SafetensorsFile& file) { file.metadata().erase("groups"); }),
+              HasSubstr("'groups' is missing"));
+  for (const float basis : {2.0f, -1.0f}) {
+    EXPECT_THAT(changed([&](SafetensorsFile& file) { file.tensors()["groups.basis"].values[1] = basis; }),
+                HasSubstr("there are 2 bases"));
+  }
+  EXPECT_THAT(changed([](SafetensorsFile& file) { file.tensors()["groups.project"].type = TensorType::kF16; }),
+              HasSubstr("'groups.project' is F16; it must be I8"));
+  EXPECT_THAT(changed([](SafetensorsFile& file) { file.tensors()["mean"].type = TensorType::kI8; }),
+              HasSubstr("'mean' is I8; it must be F32"));
+  EXPECT_THAT(changed([](SafetensorsFile& file) { file.tensors().erase("groups.project.scale"); }),
+              HasSubstr("'groups.project.scale' is missing"));
+  Model wrong = model;
+  wrong.byte_bases = false;
+  EXPECT_THAT(std::string(SerializeModel(wrong).status().message()), HasSubstr("2 bases for 3 groups"));
+  wrong = model;
+  wrong.groups[1].basis = 2;
+  EXPECT_THAT(std::string(SerializeModel(wrong).status().message()), HasSubstr("group 1 has basis 2 of 2"));
+}
+
 TEST(ModelTest, EveryFlippedByteIsNoticed) {
   RandomModelOptions options;
   options.shape = "8x1";
@@ -463,7 +573,9 @@ TEST(ModelTest, EveryFlippedByteIsNoticed) {
   translated.translation_dims = 2;
   RandomModelOptions trellis = grouped;
   trellis.levels = "8x1t";
-  for (const RandomModelOptions& of_file : {options, grouped, translated, trellis}) {
+  RandomModelOptions bytes = trellis;
+  bytes.bases = 2;
+  for (const RandomModelOptions& of_file : {options, grouped, translated, trellis, bytes}) {
     const std::string file = *SerializeModel(RandomModel(of_file));
     const auto original = Binarizer::Parse(file);
     ASSERT_TRUE(original.ok()) << original.status();
@@ -483,7 +595,8 @@ TEST(ModelTest, NamesTheFieldOrTensor) {
     return ParseError(Changed(model, [&](SafetensorsFile& file) { file.metadata()[key] = value; }));
   };
   EXPECT_THAT(with("format", "other"), HasSubstr("'other'"));
-  EXPECT_THAT(with("format_version", "7"), HasSubstr("version '7'"));
+  EXPECT_THAT(with("format_version", "8"), HasSubstr("version '8'"));
+  EXPECT_THAT(with("format_version", "7"), HasSubstr("'quantizer' is missing"));
   EXPECT_THAT(with("format_version", "5"), HasSubstr("'quantizer' is missing"));
   EXPECT_THAT(with("format_version", "2"), HasSubstr("'quantizer' is missing"));
   EXPECT_THAT(with("architecture", "x"), HasSubstr("architecture 'x'"));
@@ -555,6 +668,13 @@ TEST(ModelTest, WorkedExamplesWithGroups) {
     std::memcpy(&header_bytes, text.data(), sizeof(header_bytes));
     EXPECT_EQ(text.size(), sizeof(header_bytes) + header_bytes + (translation_dims == 0 ? 124 : 176));
   }
+  options.translation_dims = 0;
+  options.levels = "8x1";
+  options.bases = 1;
+  const std::string text = *SerializeModel(RandomModel(options));
+  uint64_t header_bytes = 0;
+  std::memcpy(&header_bytes, text.data(), sizeof(header_bytes));
+  EXPECT_EQ(text.size(), sizeof(header_bytes) + header_bytes + 106);
 }
 
 TEST(ModelTest, SerializeRefusesWhatParseWould) {

@@ -4,6 +4,7 @@
 #include <random>
 
 #include "index/base/float16.h"
+#include "index/binarizer/byte_rows.h"
 
 namespace bebr {
 namespace {
@@ -78,13 +79,18 @@ Model RandomModel(const RandomModelOptions& options) {
   if (options.translation_dims > 0) model.translation = RandomTranslation(options);
   if (options.groups > 1) {
     model.reduced_dims = options.reduced_dims;
+    model.byte_bases = options.bases > 0;
     model.reduce = filler.Halves(options.reduced_dims * n, 1.0 / std::sqrt(n));
     for (uint32_t g = 0; g < options.groups; ++g) {
       GroupParameters& group = model.groups.emplace_back();
       group.mean = filler.Values(n, 0.3);
-      group.project = filler.Halves(m * options.reduced_dims, 1.0 / std::sqrt(options.reduced_dims));
+      group.basis = g % (options.bases == 0 ? options.groups : options.bases);
+      if (group.basis < g) continue;
+      BasisParameters& basis = model.bases.emplace_back();
+      basis.project = filler.Halves(m * options.reduced_dims, 1.0 / std::sqrt(options.reduced_dims));
+      if (model.byte_bases) RoundToByteRows(basis.project, options.reduced_dims);
       for (size_t i = 0; i < run_weights.size(); ++i) run_weights[i] = 0.5f + static_cast<float>(g + i);
-      for (const Band& band : plan.Bands(run_weights)) group.band_weights.push_back(band.weight);
+      for (const Band& band : plan.Bands(run_weights)) basis.band_weights.push_back(band.weight);
     }
     return model;
   }

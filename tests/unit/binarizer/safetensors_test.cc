@@ -30,10 +30,16 @@ TEST(SafetensorsTest, RoundTrip) {
   file.tensors()["b"] = {{2, 3}, {1, 2, 3, 4, 5, 6}};
   file.tensors()["a"] = {{1}, {-0.5f}};
   file.tensors()["empty"] = {{0, 4}, {}};
+  file.tensors()["bytes"] = {{5}, {-128, -1, 0, 1, 127}, TensorType::kI8};
+  file.tensors()["halves"] = {{2}, {0.5f, -2.0f}, TensorType::kF16};
   const auto parsed = SafetensorsFile::Parse(file.Serialize());
   ASSERT_TRUE(parsed.ok()) << parsed.status();
   EXPECT_EQ(parsed->metadata(), file.metadata());
-  ASSERT_EQ(parsed->tensors().size(), 3u);
+  ASSERT_EQ(parsed->tensors().size(), 5u);
+  for (const char* name : {"bytes", "halves"}) {
+    EXPECT_EQ(parsed->tensors().at(name).values, file.tensors()[name].values);
+    EXPECT_EQ(parsed->tensors().at(name).type, file.tensors()[name].type);
+  }
   EXPECT_EQ(parsed->tensors().at("b").values, (std::vector<float>{1, 2, 3, 4, 5, 6}));
   EXPECT_EQ(parsed->tensors().at("b").shape, (std::vector<size_t>{2, 3}));
   EXPECT_EQ(parsed->Checksum(""), file.Checksum(""));

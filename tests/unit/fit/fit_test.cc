@@ -154,9 +154,9 @@ TEST(GroupsTest, RowsOfZerosHaveNone) {
   const CorpusStatistics corpus = *MeasureCorpus(Clusters(500, 16, 1), Metric::kCosine, 16, 1);
   Matrix zeros{.rows = 5000, .dims = 16};
   zeros.values.resize(zeros.rows * zeros.dims);
-  EXPECT_TRUE(absl::IsInvalidArgument(MeasureGroups(zeros, corpus, 8, 16, 16, 1).status()));
+  EXPECT_TRUE(absl::IsInvalidArgument(MeasureGroups(zeros, corpus, {8, 4}, 16, 16, 1).status()));
   zeros.values[17] = 1.0f;
-  EXPECT_TRUE(absl::IsInvalidArgument(MeasureGroups(zeros, corpus, 8, 16, 16, 1).status()));
+  EXPECT_TRUE(absl::IsInvalidArgument(MeasureGroups(zeros, corpus, {8, 4}, 16, 16, 1).status()));
 }
 
 TEST(FitStartTest, EndsWhenItIsCancelledAndRefusesTooFewRows) {

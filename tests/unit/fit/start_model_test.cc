@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <random>
+#include <set>
 #include <vector>
 
 #include "index/fit/groups.h"
@@ -162,14 +163,17 @@ TEST(RowStreamTest, AStreamIsFittedAsItsRowsAre) {
     EXPECT_EQ(streamed.mean, held.mean);
     EXPECT_EQ(streamed.covariance, held.covariance);
     EXPECT_EQ(streamed.row_length, held.row_length);
-    const GroupStatistics of_held = *MeasureGroups(rows, held, 8, 16, 16, 1),
-                          of_streamed = *MeasureGroups(blocks, held, 8, 16, 16, 1);
-    EXPECT_EQ(of_streamed.means, of_held.means);
-    ASSERT_EQ(of_streamed.of_group.size(), of_held.of_group.size());
-    for (size_t g = 0; g < of_held.of_group.size(); ++g)
-      EXPECT_EQ(of_streamed.of_group[g].covariance, of_held.of_group[g].covariance);
+    for (const uint32_t bases : {8u, 3u}) {
+      const GroupStatistics of_held = *MeasureGroups(rows, held, {8, bases}, 16, 16, 1),
+                            of_streamed = *MeasureGroups(blocks, held, {8, bases}, 16, 16, 1);
+      EXPECT_EQ(of_streamed.means, of_held.means);
+      EXPECT_EQ(of_streamed.basis_of, of_held.basis_of);
+      EXPECT_EQ(std::set<uint32_t>(of_held.basis_of.begin(), of_held.basis_of.end()).size(), bases);
+      ASSERT_EQ(of_streamed.of_basis.size(), bases);
+      for (size_t b = 0; b < bases; ++b) EXPECT_EQ(of_streamed.of_basis[b].covariance, of_held.of_basis[b].covariance);
+    }
   }
-  EXPECT_EQ(blocks.passes(), 2 * (2 + 3));
+  EXPECT_EQ(blocks.passes(), 2 * (2 + 2 * 3));
   // An even part of a matrix.
   const MatrixRows part(rows, 1000);
   std::vector<float> firsts;

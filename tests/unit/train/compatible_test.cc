@@ -116,7 +116,7 @@ OlderVersion MakeGroupedOlder(const Matrix& documents, size_t dims, Metric metri
   OlderVersion older;
   older.documents = Older(documents, dims);
   const CorpusStatistics statistics = *MeasureCorpus(older.documents, metric, dims, 1);
-  const GroupStatistics groups = *MeasureGroups(older.documents, statistics, 6, dims, dims, 1);
+  const GroupStatistics groups = *MeasureGroups(older.documents, statistics, {6, 6}, dims, dims, 1);
   older.model = *GroupedStartModel(statistics, groups, *LevelPlan::Parse("4x6+12x3+8x1"), 6, 1);
   return older;
 }
@@ -138,7 +138,7 @@ TEST(CompatibleTest, NewQueriesFindOldDocumentsInGroups) {
       EXPECT_GE(result->kept.at_10, result->start.at_10);
       // The same space, to the last bit, in a file of its own format.
       const std::string file = *SerializeModel(result->model);
-      EXPECT_THAT(file, HasSubstr("\"format_version\":\"5\""));
+      EXPECT_THAT(file, HasSubstr("\"format_version\":\"7\""));
       EXPECT_EQ((*Binarizer::Parse(file))->groups_checksum(), (*MakeBinarizer(older.model, 0))->groups_checksum());
       EXPECT_EQ(result->model.spec, older.model.spec);
       if (metric != Metric::kCosine || steps != 0) continue;
