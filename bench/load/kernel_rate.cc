@@ -16,7 +16,6 @@
 namespace bebr::bench {
 namespace {
 
-constexpr size_t kQueries = 64;
 constexpr size_t kTileBlocks = 128;  // which stay in the second-level cache
 constexpr size_t kSampleBlocks = 4096;
 

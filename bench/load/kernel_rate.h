@@ -17,6 +17,8 @@ namespace bebr::bench {
 // server. Thread safety: none.
 class BatchKernel {
  public:
+  static constexpr size_t kQueries = 64;
+
   // `documents` codes of the shape `code` ("256x2"), scanned on `threads` threads.
   static absl::StatusOr<std::unique_ptr<BatchKernel>> Create(std::string_view code, unsigned query_levels,
                                                              size_t documents, size_t threads);

@@ -1,6 +1,7 @@
 // bench_load: many clients at once against a real server. For every number of clients first a closed loop, which gives
 // the most queries a second, then an open loop at a share of that, which gives honest latencies. Beside it the bare
-// batch kernel on the same codes, measured in the same run: what the processor could do if there were no server.
+// batch kernel on the same codes, measured in the same run: what the processor could do if there were no server. The
+// processor time of a query tells of both where other programs take their share of the machine.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
@@ -113,6 +114,8 @@ class CpuShares {
   void Pause() { Add(1); }
   double client() const { return own_cpu_ / Capacity(); }
   double server() const { return server_cpu_ / Capacity(); }
+  double client_s() const { return own_cpu_; }
+  double server_s() const { return server_cpu_; }
 
  private:
   void Add(double sign) {
@@ -135,16 +138,22 @@ absl::StatusOr<nlohmann::json> MeasureRow(const Options& options, const Prepared
       .expected = [&](size_t i) -> const std::string& { return prepared.hits[i % prepared.hits.size()]; }};
   // The kernel runs between the rounds, while the server idles: the machine's speed wanders.
   std::vector<double> kernel_ms;
-  double kernel_rate = 0;
+  double kernel_rate = 0, kernel_cpu = 0;
   CpuShares cpu(prepared.server->pid());
   const RoundHooks hooks{.before =
                              [&] {
+                               const double before = OwnCpuSeconds();
                                kernel_rate += kernel.Rate(kKernelSeconds / kRounds, kernel_ms) / kRounds;
+                               kernel_cpu += OwnCpuSeconds() - before;
                                cpu.Resume();
                              },
                          .after = [&] { cpu.Pause(); }};
   BEBR_ASSIGN_OR_RETURN(const LoadResult closed, RunClosedLoop(load, kRounds, hooks));
   const double rate = static_cast<double>(closed.answered) / closed.wall_s;
+  const auto micros = [](double seconds, size_t queries) { return seconds * 1e6 / static_cast<double>(queries); };
+  // Each round has one scan more, which is not timed.
+  const double kernel_us = micros(kernel_cpu, (kernel_ms.size() + kRounds) * BatchKernel::kQueries);
+  const double server_us = micros(cpu.server_s(), closed.latencies_ms.size());
   std::sort(kernel_ms.begin(), kernel_ms.end());
   BEBR_ASSIGN_OR_RETURN(const LoadResult open, RunOpenLoop(load, rate * options.open_share));
   return nlohmann::json{{"clients", clients},
@@ -159,6 +168,10 @@ absl::StatusOr<nlohmann::json> MeasureRow(const Options& options, const Prepared
                         {"ratio_without_client", rate / (kernel_rate * std::max(0.01, 1 - cpu.client()))},
                         {"client_cpu_share", cpu.client()},
                         {"server_cpu_share", cpu.server()},
+                        {"kernel_cpu_us_per_query", kernel_us},
+                        {"server_cpu_us_per_query", server_us},
+                        {"client_cpu_us_per_query", micros(cpu.client_s(), closed.latencies_ms.size())},
+                        {"ratio_of_cpu_time", kernel_us / server_us},
                         {"queries_in_scan", closed.queries_in_scan / static_cast<double>(closed.latencies_ms.size())},
                         {"closed_p50_ms", Percentile(closed.latencies_ms, 0.50)},
                         {"closed_p99_ms", Percentile(closed.latencies_ms, 0.99)},
@@ -171,14 +184,15 @@ absl::StatusOr<nlohmann::json> MeasureRow(const Options& options, const Prepared
 }
 
 void PrintRow(const nlohmann::json& row) {
-  std::printf("%7zu %10.0f %9.0f %6.2f %9.2f %8.0f%% %8.0f%% %7.1f %11.0f %9.2f %9.2f %9.2f %9.2f %9.2f\n",
-              row["clients"].get<size_t>(), row["queries_per_s"].get<double>(),
-              row["batch_kernel_queries_per_s"].get<double>(), row["ratio"].get<double>(),
-              row["ratio_without_client"].get<double>(), 100 * row["client_cpu_share"].get<double>(),
-              100 * row["server_cpu_share"].get<double>(), row["queries_in_scan"].get<double>(),
-              row["open_queries_per_s"].get<double>(), row["p50_ms"].get<double>(), row["p99_ms"].get<double>(),
-              row["p999_ms"].get<double>(), row["batch_kernel_p50_ms"].get<double>(),
-              row["batch_kernel_p99_ms"].get<double>());
+  std::printf(
+      "%7zu %10.0f %9.0f %6.2f %9.2f %8.0f%% %8.0f%% %7.1f %7.0f %7.0f %6.2f %11.0f %9.2f %9.2f %9.2f %9.2f %9.2f\n",
+      row["clients"].get<size_t>(), row["queries_per_s"].get<double>(), row["batch_kernel_queries_per_s"].get<double>(),
+      row["ratio"].get<double>(), row["ratio_without_client"].get<double>(),
+      100 * row["client_cpu_share"].get<double>(), 100 * row["server_cpu_share"].get<double>(),
+      row["queries_in_scan"].get<double>(), row["kernel_cpu_us_per_query"].get<double>(),
+      row["server_cpu_us_per_query"].get<double>(), row["ratio_of_cpu_time"].get<double>(),
+      row["open_queries_per_s"].get<double>(), row["p50_ms"].get<double>(), row["p99_ms"].get<double>(),
+      row["p999_ms"].get<double>(), row["batch_kernel_p50_ms"].get<double>(), row["batch_kernel_p99_ms"].get<double>());
   std::fflush(stdout);
 }
 
@@ -190,10 +204,12 @@ absl::Status Run(const Options& options) {
   std::printf("%zu documents of %s (%u bits), %zu cores\n", options.documents, prepared.version.code().c_str(),
               prepared.version.bits(), AvailableProcessors());
   std::printf(
-      "        ----------------------- closed loop --------------------- ------------ open loop, ms ----------- "
+      "        ----------------------- closed loop --------------------- -- cpu us a query --- "
+      "------------ open loop, ms ----------- "
       "kernel's scan, ms\n");
-  std::printf("%7s %10s %9s %6s %9s %9s %9s %7s %11s %9s %9s %9s %9s %9s\n", "clients", "queries/s", "kernel/s",
-              "ratio", "w/o client", "client", "server", "a scan", "queries/s", "p50", "p99", "p99.9", "p50", "p99");
+  std::printf("%7s %10s %9s %6s %9s %9s %9s %7s %7s %7s %6s %11s %9s %9s %9s %9s %9s\n", "clients", "queries/s",
+              "kernel/s", "ratio", "w/o client", "client", "server", "a scan", "kernel", "server", "ratio", "queries/s",
+              "p50", "p99", "p99.9", "p50", "p99");
   nlohmann::json rows = nlohmann::json::array();
   for (const size_t clients : options.clients) {
     BEBR_ASSIGN_OR_RETURN(auto row, MeasureRow(options, prepared, clients, *kernel));

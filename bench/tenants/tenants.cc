@@ -1,7 +1,7 @@
 // bench_tenants: what many clients get who ask different things. In one large collection: no filter, each client its
 // own tenant, each its own half of the documents by a range. Then one client of a small collection, alone and while the
-// others scan the large one. Straight through the engine, with short floats and random codes: a scan knows no
-// difference.
+// others scan the large one. With short floats and random codes: a scan knows no difference. Straight through the
+// engine, or through a server, whose calls then take their share of the processors, as their clients do.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
@@ -17,6 +17,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "bebr/v1/search.grpc.pb.h"
 #include "bench/support/engine_run.h"
 #include "bench/support/machine.h"
 #include "bench/support/server_process.h"
@@ -43,6 +44,7 @@ struct Options {
   size_t rounds = 3;
   double seconds = 1.5;
   std::string only;  // one kind of question, which a profile is made of
+  bool server = false;
 };
 
 size_t TenantOf(const Options& options, size_t document) { return Mix(document) % options.tenants; }
@@ -66,26 +68,91 @@ struct Measured {
   double rate() const { return static_cast<double>(latencies_ms.size()) / seconds; }
 };
 
+// Where the questions go.
+class Searcher {
+ public:
+  virtual ~Searcher() = default;
+  // The ids of what client number `client` finds for its question.
+  virtual absl::StatusOr<std::vector<std::string>> Search(size_t client, const Question& question, size_t k,
+                                                          absl::Span<const float> query) = 0;
+  // Processor time of who searches.
+  virtual double CpuSeconds() const = 0;
+};
+
+class EngineSearcher final : public Searcher {
+ public:
+  explicit EngineSearcher(Engine& engine) : engine_(engine) {}
+  absl::StatusOr<std::vector<std::string>> Search(size_t /*client*/, const Question& question, size_t k,
+                                                  absl::Span<const float> query) override {
+    SearchRequest request{.collection = question.collection, .k = k, .filter = question.filter};
+    request.queries.push_back(query);
+    auto outcome = std::make_shared<std::promise<absl::StatusOr<SearchResult>>>();
+    engine_.Search(std::move(request),
+                   [outcome](absl::StatusOr<SearchResult> result) { outcome->set_value(std::move(result)); });
+    BEBR_ASSIGN_OR_RETURN(SearchResult result, outcome->get_future().get());
+    std::vector<std::string> ids;
+    for (SearchHit& hit : result.hits[0]) ids.push_back(std::move(hit.id));
+    return ids;
+  }
+  double CpuSeconds() const override { return OwnCpuSeconds(); }
+
+ private:
+  Engine& engine_;
+};
+
+// A connection for each client.
+class ServerSearcher final : public Searcher {
+ public:
+  ServerSearcher(const ServerProcess& server, size_t clients) : server_(server) {
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // else all share one connection
+    for (size_t i = 0; i < clients; ++i) {
+      stubs_.push_back(v1::SearchService::NewStub(
+          grpc::CreateCustomChannel(server.address(), grpc::InsecureChannelCredentials(), arguments)));
+    }
+  }
+  absl::StatusOr<std::vector<std::string>> Search(size_t client, const Question& question, size_t k,
+                                                  absl::Span<const float> query) override {
+    v1::SearchRequest request;
+    request.set_collection(question.collection);
+    request.mutable_query()->mutable_values()->Add(query.begin(), query.end());
+    request.mutable_options()->set_k(static_cast<uint32_t>(k));
+    request.mutable_options()->set_filter(question.filter);
+    grpc::ClientContext context;
+    v1::SearchResponse response;
+    const grpc::Status status = stubs_[client]->Search(&context, request, &response);
+    if (!status.ok()) return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+    std::vector<std::string> ids;
+    for (const v1::SearchHit& hit : response.hits()) ids.push_back(hit.id());
+    return ids;
+  }
+  double CpuSeconds() const override { return ProcessCpuSeconds(server_.pid()); }
+
+ private:
+  const ServerProcess& server_;
+  std::vector<std::unique_ptr<v1::SearchService::Stub>> stubs_;
+};
+
 // Clients that ask again as soon as they are answered.
 class Clients {
  public:
-  Clients(Engine& engine, const Options& options, const Matrix& queries)
-      : engine_(engine), options_(options), queries_(queries) {}
+  Clients(Searcher& searcher, const Options& options, const Matrix& queries)
+      : searcher_(searcher), options_(options), queries_(queries) {}
 
-  // Client c asks questions[c] for some time; what they measure is added to `measured`.
-  absl::Status Run(const std::vector<Question>& questions, double seconds, Measured& measured) {
+  // Client first + c asks questions[c] for some time; what they measure is added to `measured`.
+  absl::Status Run(const std::vector<Question>& questions, double seconds, Measured& measured, size_t first = 0) {
     std::atomic<bool> stop{false};
     std::vector<std::thread> threads;
     Mutex mutex;
     absl::Status status;
-    const double start = NowSeconds(), cpu = OwnCpuSeconds();
+    const double start = NowSeconds(), cpu = searcher_.CpuSeconds();
     for (size_t c = 0; c < questions.size(); ++c) {
       threads.emplace_back([&, c] {
         std::vector<double> latencies;
         absl::Status mine;
         for (size_t i = c; mine.ok() && !stop; ++i) {
           const double begun = NowSeconds();
-          mine = Ask(questions[c], i);
+          mine = Ask(first + c, questions[c], i);
           latencies.push_back((NowSeconds() - begun) * 1e3);
         }
         MutexLock lock(&mutex);
@@ -97,28 +164,24 @@ class Clients {
     stop = true;
     for (std::thread& thread : threads) thread.join();
     measured.seconds += NowSeconds() - start;
-    measured.cpu_seconds += OwnCpuSeconds() - cpu;
+    measured.cpu_seconds += searcher_.CpuSeconds() - cpu;
     return status;
   }
 
  private:
-  absl::Status Ask(const Question& question, size_t i) {
-    SearchRequest request{.collection = question.collection, .k = options_.k, .filter = question.filter};
-    request.queries.push_back(absl::MakeConstSpan(queries_.row(i % queries_.rows), queries_.dims));
-    auto outcome = std::make_shared<std::promise<absl::StatusOr<SearchResult>>>();
-    engine_.Search(std::move(request),
-                   [outcome](absl::StatusOr<SearchResult> result) { outcome->set_value(std::move(result)); });
-    BEBR_ASSIGN_OR_RETURN(const SearchResult result, outcome->get_future().get());
-    if (result.hits[0].empty()) return absl::InternalError(absl::StrCat("nothing found: ", question.filter));
-    for (const SearchHit& hit : result.hits[0]) {
+  absl::Status Ask(size_t client, const Question& question, size_t i) {
+    const auto query = absl::MakeConstSpan(queries_.row(i % queries_.rows), queries_.dims);
+    BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> ids, searcher_.Search(client, question, options_.k, query));
+    if (ids.empty()) return absl::InternalError(absl::StrCat("nothing found: ", question.filter));
+    for (const std::string& id : ids) {
       size_t document = 0;
-      if (!absl::SimpleAtoi(hit.id, &document) || (question.holds && !question.holds(document)))
-        return absl::InternalError(absl::StrCat("found ", hit.id, " for ", question.filter));
+      if (!absl::SimpleAtoi(id, &document) || (question.holds && !question.holds(document)))
+        return absl::InternalError(absl::StrCat("found ", id, " for ", question.filter));
     }
     return absl::OkStatus();
   }
 
-  Engine& engine_;
+  Searcher& searcher_;
   const Options& options_;
   const Matrix& queries_;
 };
@@ -189,11 +252,11 @@ absl::Status MeasureNeighbours(const Options& options, Clients& clients, nlohman
   const std::vector<Question> small(1, Question{.collection = kSmall});
   Measured alone, beside, others;
   for (size_t round = 0; round < options.rounds; ++round) {
-    BEBR_RETURN_IF_ERROR(clients.Run(small, options.seconds, alone));
+    BEBR_RETURN_IF_ERROR(clients.Run(small, options.seconds, alone, options.clients));
     absl::Status status;
     std::thread large([&] { status = clients.Run(Unfiltered(options), options.seconds + 0.4, others); });
     std::this_thread::sleep_for(std::chrono::milliseconds(200));
-    const absl::Status of_small = clients.Run(small, options.seconds, beside);
+    const absl::Status of_small = clients.Run(small, options.seconds, beside, options.clients);
     large.join();
     status.Update(of_small);
     BEBR_RETURN_IF_ERROR(status);
@@ -210,27 +273,47 @@ absl::Status MeasureNeighbours(const Options& options, Clients& clients, nlohman
   return absl::OkStatus();
 }
 
+// Asks all questions, of a searcher that has the collections.
+absl::Status Measure(const Options& options, Searcher& searcher, nlohmann::json& json) {
+  const Matrix queries = RandomRows(kQueries, options.dims, 3);
+  Clients clients(searcher, options, queries);
+  json["clients"] = options.clients;
+  json["through_server"] = options.server;
+  BEBR_RETURN_IF_ERROR(MeasureFilters(options, clients, json));
+  return options.only.empty() ? MeasureNeighbours(options, clients, json) : absl::OkStatus();
+}
+
 absl::Status Run(const Options& options) {
   const WorkDirectory work;
-  BEBR_ASSIGN_OR_RETURN(const auto run, EngineRun::Open(work.path() + "/data"));
+  const std::string data = work.path() + "/data";
+  BEBR_ASSIGN_OR_RETURN(auto run, EngineRun::Open(data));
   BEBR_ASSIGN_OR_RETURN(const std::string model, RandomProjection(options.shape, options.query_levels, options.dims));
-  const Matrix rows = RandomRows(100003, options.dims, 2), queries = RandomRows(kQueries, options.dims, 3);
+  const Matrix rows = RandomRows(100003, options.dims, 2);
   BEBR_RETURN_IF_ERROR(run->Create(model, FloatStorage::kNone));
   BEBR_RETURN_IF_ERROR(run->engine().CreateCollection({.name = kSmall}, model));
   const auto attributes = [&](size_t document) { return AttributesOf(options, document); };
   BEBR_RETURN_IF_ERROR(Fill(run->engine(), EngineRun::kCollection, options.documents, rows, attributes));
   BEBR_RETURN_IF_ERROR(Fill(run->engine(), kSmall, options.small_documents, rows, attributes));
-  Clients clients(run->engine(), options, queries);
-  nlohmann::json json = {{"machine", DescribeMachine()},   {"code", options.shape},
-                         {"documents", options.documents}, {"small_documents", options.small_documents},
-                         {"tenants", options.tenants},     {"clients", options.clients}};
-  BEBR_ASSIGN_OR_RETURN(const CollectionInfo before, run->Info());
-  BEBR_RETURN_IF_ERROR(MeasureFilters(options, clients, json));
-  BEBR_ASSIGN_OR_RETURN(const CollectionInfo after, run->Info());
-  const double index_bytes = static_cast<double>(after.memory.attributes - before.memory.attributes);
-  std::printf("posting lists: %.2f bytes a document\n", index_bytes / static_cast<double>(options.documents));
-  json["posting_bytes_per_document"] = index_bytes / static_cast<double>(options.documents);
-  if (options.only.empty()) BEBR_RETURN_IF_ERROR(MeasureNeighbours(options, clients, json));
+  nlohmann::json json = {{"machine", DescribeMachine()},
+                         {"code", options.shape},
+                         {"documents", options.documents},
+                         {"small_documents", options.small_documents},
+                         {"tenants", options.tenants}};
+  if (options.server) {
+    run.reset();
+    BEBR_ASSIGN_OR_RETURN(const auto server, ServerProcess::Start(data));
+    ServerSearcher searcher(*server, options.clients + 1);
+    BEBR_RETURN_IF_ERROR(Measure(options, searcher, json));
+    BEBR_RETURN_IF_ERROR(server->Stop());
+  } else {
+    EngineSearcher searcher(run->engine());
+    BEBR_ASSIGN_OR_RETURN(const CollectionInfo before, run->Info());
+    BEBR_RETURN_IF_ERROR(Measure(options, searcher, json));
+    BEBR_ASSIGN_OR_RETURN(const CollectionInfo after, run->Info());
+    const double index_bytes = static_cast<double>(after.memory.attributes - before.memory.attributes);
+    std::printf("posting lists: %.2f bytes a document\n", index_bytes / static_cast<double>(options.documents));
+    json["posting_bytes_per_document"] = index_bytes / static_cast<double>(options.documents);
+  }
   return WriteJson(options.json, json);
 }
 
@@ -257,6 +340,7 @@ int main(int argc, char** argv) {
   app.add_option("--dims", options.dims, "floats of an embedding")->capture_default_str();
   app.add_option("--rounds", options.rounds, "each kind of question is asked so often")->capture_default_str();
   app.add_option("--seconds", options.seconds, "of each round")->capture_default_str();
+  app.add_flag("--server", options.server, "through a server of its own, in place of the engine in this process");
   app.add_option("--only", options.only, "one kind of filter alone, as for a profile")
       ->check(CLI::IsMember({"no filter", "own tenant", "own half"}));
   CLI11_PARSE(app, argc, argv);
