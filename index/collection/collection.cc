@@ -101,6 +101,13 @@ Collection::Collection(CollectionManifest manifest, std::string path, std::share
       writes_(shards_.get(), &shared->committers, &shared->commits.waits),
       manifest_(std::make_shared<const CollectionManifest>(std::move(manifest))) {}
 
+void Collection::SaveLayout() const {
+  const absl::Status saved = writes_.RunAlone([&] { return shards_->SaveLayout(); });
+  if (!saved.ok())
+    LogWarning("collection {}: the next start reads all documents from the store: {}", manifest()->name,
+               std::string(saved.message()));
+}
+
 std::shared_ptr<const CollectionManifest> Collection::manifest() const {
   MutexLock lock(&manifest_mutex_);
   return manifest_;

@@ -95,6 +95,8 @@ class Collection : public std::enable_shared_from_this<Collection> {
   // Makes in `path` a copy of the store as it is at one moment, for which writes wait, and returns how many documents
   // it has. Every acknowledged write is in it, and of one that is under way all or nothing.
   absl::StatusOr<uint64_t> Checkpoint(const std::string& path) const;
+  // Before the server ends: ShardSet::SaveLayout.
+  void SaveLayout() const;
   EngineShared& shared() const { return *shared_; }
   // Held while the collection is changed as a whole, by the Registry and by snapshots: one change at a time.
   Mutex& change_mutex() const ABSL_LOCK_RETURNED(change_mutex_) { return change_mutex_; }

@@ -37,7 +37,10 @@ Registry::~Registry() {
   }
   // Threads of its own: a collection waits for its last commits, which the shared ones make.
   ThreadPool closers(std::min(open.size(), kCloseThreads));
-  closers.ParallelFor(open.size(), [&](size_t i) { open[i].reset(); });
+  closers.ParallelFor(open.size(), [&](size_t i) {
+    open[i]->SaveLayout();
+    open[i].reset();
+  });
 }
 
 absl::Status Registry::Load() {

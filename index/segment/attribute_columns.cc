@@ -172,6 +172,42 @@ std::optional<int64_t> AttributeColumns::Integer(std::string_view name, uint32_t
   return static_cast<int64_t>(column->second->values[row]);
 }
 
+void AttributeColumns::Save(LayoutWriter& out, uint32_t rows) const {
+  out.Put(rows_);
+  out.Put(text_bytes_);
+  out.Put(static_cast<uint32_t>(columns_->size()));
+  for (const auto& [name, column] : *columns_) {
+    out.PutText(name);
+    out.PutArray(column->types.data(), rows);
+    out.Put(static_cast<uint8_t>(column->has_values));
+    if (column->has_values) out.PutArray(column->values.data(), rows);
+  }
+}
+
+void AttributeColumns::Load(LayoutReader& in, uint32_t rows, std::vector<uint32_t>& held) {
+  const auto last_text = in.Take<uint32_t>();
+  if (last_text > rows) return in.Fail("more rows have texts than there are");
+  text_bytes_ = in.Take<uint64_t>();
+  const auto columns = in.Take<uint32_t>();
+  for (uint32_t i = 0; i < columns && in.ok(); ++i) {
+    Column& column = ColumnFor(in.TakeText(kMaxAttributeNameBytes));
+    in.TakeArray(column.types.data(), rows);
+    column.has_values = in.Take<uint8_t>() != 0;
+    if (column.has_values) in.TakeArray(column.values.data(), rows);
+    for (uint32_t row = 0; row < rows; ++row) {
+      const AttributeType type = column.types[row];
+      if (type == AttributeType::kAbsent) continue;
+      if (type > AttributeType::kStored) return in.Fail("an attribute has a type that there is not");
+      column.SetType(row, type);
+      if (!IsInDictionary(type)) continue;
+      if (column.values[row] >= held.size()) return in.Fail("a row has a text that there is not");
+      ++held[column.values[row]];
+    }
+  }
+  // Now that the dictionary is told of all of them: the end of these rows takes them back.
+  if (in.ok()) rows_ = last_text;
+}
+
 uint64_t AttributeColumns::memory_bytes(uint32_t rows) const {
   uint64_t row_bytes = 0;
   for (const auto& [name, column] : *columns_) row_bytes += column->has_values ? 9 : 1;

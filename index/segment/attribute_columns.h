@@ -12,9 +12,11 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "index/base/reserved_array.h"
 #include "index/segment/attribute_dictionary.h"
+#include "index/segment/layout_file.h"
 #include "index/segment/list_index.h"
 #include "index/segment/value_index.h"
 #include "index/types/document.h"
@@ -78,6 +80,10 @@ class AttributeColumns {
   uint64_t memory_bytes(uint32_t rows) const;
   // Length of the strings and lists of all rows, counted as often as rows have them.
   uint64_t text_bytes() const { return text_bytes_; }
+
+  // Columns of so many rows as a layout file has them; and back, as Segment::Load.
+  void Save(LayoutWriter& out, uint32_t rows) const;
+  void Load(LayoutReader& in, uint32_t rows, std::vector<uint32_t>& held);
 
  private:
   Column& ColumnFor(const std::string& name);

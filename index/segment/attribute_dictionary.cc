@@ -3,6 +3,8 @@
 #include <cstring>
 #include <utility>
 
+#include "index/types/attributes.h"
+
 namespace bebr {
 namespace {
 
@@ -23,14 +25,37 @@ uint32_t AttributeDictionary::Add(std::string_view text) {
   }
   const uint32_t number = free_.back();
   free_.pop_back();
+  Set(number, text, 1);
+  return number;
+}
+
+void AttributeDictionary::Set(uint32_t number, std::string_view text, uint32_t rows) {
   Entry& entry = entries_[number];
   entry.text = std::make_unique_for_overwrite<char[]>(text.size());
   std::memcpy(entry.text.get(), text.data(), text.size());
   entry.size = static_cast<uint32_t>(text.size());
-  entry.rows = 1;
+  entry.rows = rows;
   numbers_.insert(number);
   text_bytes_ += AllocatedBytes(text.size());
-  return number;
+}
+
+void AttributeDictionary::Save(LayoutWriter& out, uint32_t size) const {
+  MutexLock lock(&mutex_);
+  for (uint32_t number = 0; number < size; ++number) out.PutText(TextOf(number));
+}
+
+void AttributeDictionary::Load(LayoutReader& in, const std::vector<uint32_t>& held) {
+  MutexLock lock(&mutex_);
+  entries_.resize(held.size());
+  numbers_.reserve(held.size());
+  for (uint32_t number = 0; number < held.size() && in.ok(); ++number) {
+    const std::string text = in.TakeText(kMaxAttributesBytes);
+    if (held[number] > 0) {
+      Set(number, text, held[number]);
+    } else {
+      free_.push_back(number);  // only an index had it, or it has gone
+    }
+  }
 }
 
 std::optional<uint32_t> AttributeDictionary::Hold(uint32_t number) {

@@ -16,6 +16,7 @@
 #include "absl/hash/hash.h"
 #include "absl/types/span.h"
 #include "index/base/mutex.h"
+#include "index/segment/layout_file.h"
 
 namespace bebr {
 
@@ -63,6 +64,10 @@ class AttributeDictionary {
   }
   // All numbers are below.
   uint32_t size() const;
+  // The strings of the numbers below `size` as a layout file has them; and back, into a dictionary that is empty, with
+  // as many rows as `held` says by number.
+  void Save(LayoutWriter& out, uint32_t size) const;
+  void Load(LayoutReader& in, const std::vector<uint32_t>& held);
   uint64_t memory_bytes() const;
 
  private:
@@ -85,6 +90,8 @@ class AttributeDictionary {
     bool operator()(std::string_view text, uint32_t number) const { return (*this)(number, text); }
   };
 
+  // Makes `number`, which was free, that of a text.
+  void Set(uint32_t number, std::string_view text, uint32_t rows) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Not annotated: the hash set's functors call it, always under mutex_.
   std::string_view TextOf(uint32_t number) const ABSL_NO_THREAD_SAFETY_ANALYSIS {
     return {entries_[number].text.get(), entries_[number].size};

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "index/base/reserved_array.h"
 #include "index/code/code_spec.h"
 #include "index/segment/attribute_columns.h"
+#include "index/segment/layout_file.h"
 #include "index/simd/kernels.h"
 #include "index/types/collection.h"
 #include "index/types/document.h"
@@ -109,7 +111,14 @@ class CodeColumn {
   // Bytes of memory written, if the segment has so many rows.
   uint64_t memory_bytes(uint32_t rows) const;
 
+  // What so many rows have here, as a layout file has it; and back, into a column that is empty.
+  void Save(LayoutWriter& out, uint32_t rows) const;
+  void Load(LayoutReader& in, uint32_t rows);
+
  private:
+  void LoadPlaces(LayoutReader& in, uint32_t rows);
+  // Of a chunk that was taken, the blocks that have codes.
+  uint32_t UsedBlocks(uint32_t chunk) const;
   // The place of a row's code, which may be a new one.
   uint32_t TakePlace(uint32_t row, uint32_t group);
 
@@ -184,6 +193,14 @@ class Segment {
     std::shared_ptr<CodeColumn> column;
   };
   const std::vector<SpaceColumn>& spaces() const { return spaces_; }
+
+  // The segment as a layout file has it; and back, with the dictionary and the schema that the constructor takes.
+  // Strings are numbers of the dictionary: those that rows have are counted in `held`, of which each number is less
+  // than the size. Without sense where the reader has failed.
+  void Save(LayoutWriter& out) const;
+  static std::shared_ptr<Segment> Load(LayoutReader& in, std::shared_ptr<AttributeDictionary> dictionary,
+                                       std::shared_ptr<const AttributeSchema> schema,
+                                       const std::map<uint32_t, CodeSpec>& specs, std::vector<uint32_t>& held);
 
   // Bytes of memory written so far, by part; marks count among the codes.
   uint64_t code_bytes() const;

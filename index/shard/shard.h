@@ -16,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "index/base/mutex.h"
+#include "index/segment/layout_file.h"
 #include "index/segment/segment.h"
 #include "index/shard/mutation.h"
 #include "index/storage/collection_store.h"
@@ -95,6 +96,9 @@ class Shard {
 
   // Rebuilds the segments from disk; called once, first.
   absl::Status Load();
+  // The shard as a layout file has it; and back, in place of Load. After an error it is of no use.
+  void Save(LayoutWriter& out) const;
+  absl::Status LoadLayout(LayoutReader& in);
 
   // The mutations of a group of requests, in order.
   using Group = std::vector<absl::Span<Mutation>>;
@@ -190,6 +194,9 @@ class Shard {
   uint16_t MarkSet(absl::Span<const uint32_t> marks);
   // Takes a dropped embedding out of all sets of marks; the last one to go frees their memory.
   void ForgetMarks(uint32_t embedding);
+  // Of LoadLayout: the counts, then a slot and its rows that are not deleted.
+  void LoadCounts(LayoutReader& in);
+  void LoadSlot(LayoutReader& in, uint32_t number, std::vector<uint32_t>& held);
   // Moves the live rows out of segments that are mostly deleted.
   void Reclaim();
   ShardMemory Memory() const;

@@ -45,8 +45,8 @@ absl::StatusOr<std::shared_ptr<ShardSet>> ShardSet::Open(const std::string& path
   if (contents.mark.has_value()) {
     BEBR_RETURN_IF_ERROR(CheckMark(path, *contents.mark, store->mark()));
   }
-  std::shared_ptr<ShardSet> set(new ShardSet(std::move(store), std::move(contents), pool, counters));
-  BEBR_RETURN_IF_ERROR(set->DropUnused(path));
+  std::shared_ptr<ShardSet> set(new ShardSet(path, std::move(store), std::move(contents), pool, counters));
+  BEBR_RETURN_IF_ERROR(set->DropUnused());
   if (const absl::Status status = set->Load(shards); !status.ok()) {
     return absl::Status(status.code(), absl::StrFormat("storage at %s: %s", path, status.message()));
   }
@@ -58,13 +58,13 @@ ShardSet::~ShardSet() {
   counters_->memory_bytes.fetch_sub(static_cast<int64_t>(memory_bytes()), std::memory_order_relaxed);
 }
 
-absl::Status ShardSet::DropUnused(const std::string& path) {
+absl::Status ShardSet::DropUnused() {
   BEBR_ASSIGN_OR_RETURN(std::vector<uint32_t> spaces, store_->StoredSpaces());
   BEBR_ASSIGN_OR_RETURN(std::vector<uint32_t> embeddings, store_->StoredEmbeddings());
   std::erase_if(spaces, [&](uint32_t space) { return contents_.spaces.contains(space); });
   std::erase_if(embeddings, [&](uint32_t embedding) { return contents_.InUse(embedding); });
   if (spaces.empty() && embeddings.empty()) return absl::OkStatus();
-  LogInfo("storage at {}: dropping {} spaces and {} embeddings of retired versions", path, spaces.size(),
+  LogInfo("storage at {}: dropping {} spaces and {} embeddings of retired versions", path_, spaces.size(),
           embeddings.size());
   CollectionStore::Batch batch;
   for (const uint32_t space : spaces) batch.DeleteAllCodes(space);
@@ -77,10 +77,18 @@ absl::Status ShardSet::DropUnused(const std::string& path) {
 }
 
 absl::Status ShardSet::Load(uint32_t shards) {
-  for (uint32_t s = 0; s < shards; ++s) shards_.push_back(std::make_unique<Shard>(s, store_.get(), &contents_));
+  for (uint32_t s = 0; s < shards; ++s) shards_.push_back(MakeShard(s));
   std::vector<absl::Status> outcomes(shards);
-  pool_->ParallelFor(shards, [&](size_t s) { outcomes[s] = shards_[s]->Load(); });
+  std::atomic<uint32_t> from_layout{0};
+  pool_->ParallelFor(shards, [&](size_t s) {
+    if (LoadLayout(s)) {
+      ++from_layout;
+    } else {
+      outcomes[s] = shards_[s]->Load();
+    }
+  });
   for (const absl::Status& outcome : outcomes) BEBR_RETURN_IF_ERROR(outcome);
+  if (from_layout == shards) layout_sequence_ = store_->sequence();
   return absl::OkStatus();
 }
 

@@ -45,8 +45,9 @@ struct CollectionView {
 // one may run at a time, on any thread, but for commits that overlap: the WriteQueue sees to that.
 class ShardSet {
  public:
-  // Opens the store at `path`, which it makes if need be, and rebuilds the segments from it, on the threads of `pool`.
-  // Drops what is on disk but no longer in use. `pool` and `counters` are borrowed.
+  // Opens the store at `path`, which it makes if need be, and rebuilds the segments from it, on the threads of `pool`:
+  // of shards whose layout files are of just this state of the store, from these. Drops what is on disk but no longer
+  // in use. `pool` and `counters` are borrowed.
   static absl::StatusOr<std::shared_ptr<ShardSet>> Open(const std::string& path, uint32_t shards,
                                                         ShardContents contents, std::shared_ptr<StoreCache> cache,
                                                         ThreadPool* pool, CommitCounters* counters);
@@ -75,15 +76,35 @@ class ShardSet {
   absl::Status DropVersion(uint32_t version, std::optional<uint32_t> space, std::optional<uint32_t> embedding);
   // Stores no floats from now on, and drops those of `embedding`, whose versions stay; as DropVersion does.
   absl::Status DropFloats(uint32_t embedding);
+  // Writes a layout file for each shard, by which the next Open is quicker, unless those that are there are of what is
+  // stored now, the disk has little room, or there are too few documents for it to matter. An error changes nothing.
+  absl::Status SaveLayout();
+  // So many; tests change it.
+  static std::atomic<uint64_t>& LeastLayoutDocuments();
+  // Whether Open has read no document from the store, as layout files had all.
+  bool from_layout() const { return layout_sequence_.has_value(); }
   // Blocks until the disk space of a dropped space or embedding is free.
   absl::Status Compact(std::optional<uint32_t> space, std::optional<uint32_t> embedding);
 
  private:
-  ShardSet(std::unique_ptr<CollectionStore> store, ShardContents contents, ThreadPool* pool, CommitCounters* counters)
-      : store_(std::move(store)), contents_(std::move(contents)), pool_(pool), counters_(counters) {}
+  ShardSet(std::string path, std::unique_ptr<CollectionStore> store, ShardContents contents, ThreadPool* pool,
+           CommitCounters* counters)
+      : path_(std::move(path)),
+        store_(std::move(store)),
+        contents_(std::move(contents)),
+        pool_(pool),
+        counters_(counters) {}
 
-  absl::Status DropUnused(const std::string& path);
+  absl::Status DropUnused();
   absl::Status Load(uint32_t shards);
+  std::unique_ptr<Shard> MakeShard(size_t shard) const {
+    return std::make_unique<Shard>(static_cast<uint32_t>(shard), store_.get(), &contents_);
+  }
+  // What a shard's layout file begins with: what must be alike for it to be of use.
+  std::string LayoutHeader(size_t shard, std::string_view name) const;
+  absl::Status SaveShard(size_t shard, std::string_view name) const;
+  // False if there is no layout file of what is stored now. Another one is removed.
+  bool LoadLayout(size_t shard);
   // Calls body(shard) for shards 0..size() - 1, in parallel if there is much to do.
   void ForEachShard(size_t mutations, const std::function<void(size_t)>& body);
   // Decides what the requests do. Those that are refused, whose statuses say why, are taken out of `groups`.
@@ -98,12 +119,14 @@ class ShardSet {
   void Publish(const std::vector<bool>& changed, std::shared_ptr<const CollectionStore::View> store, uint64_t sequence);
   void PublishAll() { Publish(std::vector<bool>(shards_.size(), true), store_->MakeView(), store_->sequence()); }
 
+  const std::string path_;
   const std::unique_ptr<CollectionStore> store_;
   ShardContents contents_;
   ThreadPool* const pool_;
   CommitCounters* const counters_;
   std::vector<std::unique_ptr<Shard>> shards_;
   std::atomic<uint64_t> memory_bytes_{0};
+  std::optional<uint64_t> layout_sequence_;  // of the layout files that it was opened from
 
   mutable Mutex view_mutex_;
   std::shared_ptr<const CollectionView> view_ ABSL_GUARDED_BY(view_mutex_);

@@ -8,7 +8,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_replace.h"
 #include "index/base/logging.h"
 #include "index/base/mutex.h"
 #include "index/base/status_macros.h"
@@ -31,19 +30,6 @@ std::string SequenceBytes(uint64_t sequence) { return {reinterpret_cast<const ch
 // A start keeps the logs of all starts before it until what they hold is written to table files. From so many on it
 // writes that itself.
 constexpr size_t kMostLogs = 8;
-
-// FromRocksDb of what opening a database returned. RocksDB blames the MANIFEST for every table file that it names and
-// that is missing or damaged: here the file itself is named.
-absl::Status WithDamagedFile(const rocksdb::Status& status, const std::string& path) {
-  if (!status.IsCorruption()) return FromRocksDb(status, path);
-  if (const std::vector<absl::Status> damages = CheckTables(path); !damages.empty()) return damages.front();
-  // A table file that it cannot look at it calls damaged, too.
-  const std::string text = status.ToString();
-  const auto says = [&](const char* words) { return text.find(words) != std::string::npos; };
-  if (says("IO error") && !says("No such file")) return absl::UnavailableError(FromRocksDb(status, path).message());
-  // It tries the name that table files had in its early days last.
-  return absl::DataLossError(absl::StrReplaceAll(FromRocksDb(status, path).message(), {{".ldb", ".sst"}}));
-}
 
 // An open database and what it stands on, which outlives it.
 struct Database {
@@ -126,6 +112,12 @@ class RocksStore final : public CollectionStore {
   absl::Status SetIdentity(std::string_view identity) override {
     BEBR_RETURN_IF_ERROR(SetMeta(kIdentityKey, std::string(identity)));
     identity_ = identity;
+    return absl::OkStatus();
+  }
+  std::string layout() const override { return layout_; }
+  absl::Status SetLayout(std::string_view name) override {
+    BEBR_RETURN_IF_ERROR(SetMeta(kLayoutKey, std::string(name)));
+    layout_ = name;
     return absl::OkStatus();
   }
 
@@ -254,7 +246,7 @@ class RocksStore final : public CollectionStore {
   std::atomic<uint64_t> sequence_{0};
   std::atomic<uint32_t> format_{kStoreFormatVersion};
   std::atomic<uint64_t> generation_{0};
-  std::string identity_;
+  std::string identity_, layout_;
   Mutex recover_mutex_;  // one attempt at a time
 };
 
@@ -327,6 +319,7 @@ absl::Status RocksStore::ReadMeta(uint32_t shards) {
   generation_.store(meta.mark.generation, std::memory_order_relaxed);
   sequence_.store(meta.mark.sequence, std::memory_order_relaxed);
   identity_ = std::move(meta.mark.identity);
+  layout_ = std::move(meta.layout);
   return absl::OkStatus();
 }
 
@@ -369,8 +362,6 @@ absl::StatusOr<std::unique_ptr<RocksStore>> OpenStore(const std::string& path, u
 }
 
 }  // namespace
-
-std::string StorePath(const std::string& directory) { return directory + "/shard-000"; }
 
 absl::StatusOr<std::unique_ptr<CollectionStore>> CollectionStore::Open(const std::string& path, uint32_t shards,
                                                                        std::shared_ptr<StoreCache> cache) {

@@ -34,6 +34,8 @@ void SetCacheCapacity(StoreCache& cache, uint64_t capacity_bytes);
 
 // Where the store lies in a collection's directory, or in a snapshot's. A store is named by the first of its shards.
 std::string StorePath(const std::string& directory);
+// A shard's layout file (index/segment/FORMAT.md), in its store's directory.
+std::string LayoutPath(const std::string& store, uint32_t shard);
 
 // What a collection's manifest knows of its store: by this they are told to belong together (index/catalog/FORMAT.md).
 struct StoreMark {
@@ -124,6 +126,9 @@ class CollectionStore {
   virtual StoreMark mark() const = 0;
   virtual absl::Status SetGeneration(uint64_t generation) = 0;
   virtual absl::Status SetIdentity(std::string_view identity) = 0;
+  // What the layout files that were written last have for a name; empty: none were. The setter is as a Commit.
+  virtual std::string layout() const = 0;
+  virtual absl::Status SetLayout(std::string_view name) = 0;
 
   // The table files of now, which hold what is not in the log. CheckTable reads all of one and compares its checksums:
   // DATA_LOSS names it, unless it is no longer one of them.

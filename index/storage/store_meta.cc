@@ -21,6 +21,7 @@ absl::StatusOr<StoreMeta> ReadStoreMeta(rocksdb::DB* db, const std::string& path
   BEBR_RETURN_IF_ERROR(get(kSequenceKey, &sequence));
   BEBR_RETURN_IF_ERROR(get(kGenerationKey, &generation));
   BEBR_RETURN_IF_ERROR(get(kIdentityKey, &meta.mark.identity));
+  BEBR_RETURN_IF_ERROR(get(kLayoutKey, &meta.layout));
   if (!absl::SimpleAtoi(format, &meta.format) || meta.format < kStoreFormatVersion ||
       meta.format > kNewestStoreFormat) {
     return absl::FailedPreconditionError(absl::StrFormat("storage at %s has format %s; this server reads %d to %d",
@@ -57,6 +58,12 @@ absl::Status CheckMark(const std::string& path, const StoreMark& manifest, const
                         path, store.generation, store.sequence, manifest.generation, manifest.sequence, kAdvice));
   }
   return absl::OkStatus();
+}
+
+std::string StorePath(const std::string& directory) { return directory + "/shard-000"; }
+
+std::string LayoutPath(const std::string& store, uint32_t shard) {
+  return absl::StrFormat("%s/layout-%03d", store, shard);
 }
 
 }  // namespace bebr

@@ -19,12 +19,14 @@ inline constexpr std::string_view kSequenceKey = "sequence";
 inline constexpr std::string_view kShardsKey = "shards";
 inline constexpr std::string_view kGenerationKey = "generation";
 inline constexpr std::string_view kIdentityKey = "identity";
+inline constexpr std::string_view kLayoutKey = "layout";
 
 // What stands under them.
 struct StoreMeta {
   uint32_t format = 0;
   std::string shards;  // in decimal digits
   StoreMark mark;
+  std::string layout;
 };
 
 // FAILED_PRECONDITION if its format is none that this server reads, DATA_LOSS if it is not what a server writes; errors

@@ -65,6 +65,17 @@ std::vector<absl::Status> CheckTables(const std::string& directory) {
   return damages;
 }
 
+absl::Status WithDamagedFile(const rocksdb::Status& status, const std::string& path) {
+  if (!status.IsCorruption()) return FromRocksDb(status, path);
+  if (const std::vector<absl::Status> damages = CheckTables(path); !damages.empty()) return damages.front();
+  // A table file that it cannot look at it calls damaged, too.
+  const std::string text = status.ToString();
+  const auto says = [&](const char* words) { return text.find(words) != std::string::npos; };
+  if (says("IO error") && !says("No such file")) return absl::UnavailableError(FromRocksDb(status, path).message());
+  // It tries the name that table files had in its early days last.
+  return absl::DataLossError(absl::StrReplaceAll(FromRocksDb(status, path).message(), {{".ldb", ".sst"}}));
+}
+
 std::vector<absl::Status> VerifyStore(const std::string& directory) {
   if (const absl::Status status = CheckStoreFiles(directory, /*repair=*/false).status(); !status.ok()) return {status};
   if (std::vector<absl::Status> damages = CheckTables(directory); !damages.empty()) return damages;

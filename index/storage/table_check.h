@@ -2,6 +2,8 @@
 #ifndef BEBR_INDEX_STORAGE_TABLE_CHECK_H_
 #define BEBR_INDEX_STORAGE_TABLE_CHECK_H_
 
+#include <rocksdb/status.h>
+
 #include <string>
 #include <vector>
 
@@ -16,6 +18,10 @@ absl::Status CheckTable(const std::string& directory, const std::string& name);
 
 // What that finds of all table files (*.sst) in the directory; needs neither the MANIFEST nor an open database.
 std::vector<absl::Status> CheckTables(const std::string& directory);
+
+// FromRocksDb of what opening the database in a directory returned. RocksDB blames the MANIFEST for every table file
+// that it names and that is missing or damaged: here the file itself is named.
+absl::Status WithDamagedFile(const rocksdb::Status& status, const std::string& path);
 
 // DATA_LOSS for each damage of the store in a directory, which nobody may have open: logs, MANIFEST and tables, read
 // whole. Writes nothing.

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "index/search/small_searches.h"
+#include "index/shard/shard_set.h"
 #include "index/simd/kernels.h"
 #include "tests/support/engine_calls.h"
 #include "tests/support/reference_search.h"
@@ -33,6 +34,8 @@ class EngineModelTest : public ::testing::TestWithParam<Case> {
     // Small searches run apart from the others: now all are small, now some, now none.
     constexpr SmallLimits kLimits[] = {{}, {0, 64, 0}, {0, 0, 0}};
     SmallLimits::Standard() = kLimits[opened_++ % std::size(kLimits)];
+    // Some starts read layout files, others the store.
+    ShardSet::LeastLayoutDocuments() = opened_ % 4 == 0 ? 1000000 : 0;
     auto engine = Engine::Open({.data_dir = directory_.path(), .threads = GetParam().threads});
     ASSERT_TRUE(engine.ok()) << engine.status();
     engine_ = *std::move(engine);
