@@ -20,7 +20,7 @@ constexpr size_t kKMeansRows = 20000;
 constexpr int kKMeansRounds = 8;
 constexpr size_t kBlockRows = 4096;
 constexpr size_t kSpreadRows = 256;
-constexpr uint32_t kTriedGroups = 4;  // for a document: more find hardly more
+constexpr uint32_t kTriedGroups = 8;  // for a document
 // A basis's own covariance counts for rows / (rows + dims times this) of what is taken for it.
 constexpr double kShrink = 0.9;
 constexpr double kShrinkOfMany = 3.0;  // from so many bases on, of which each has few rows:
