@@ -363,17 +363,18 @@ std::vector<ReadOnlyCollection> EngineImpl::ReadOnlyCollections() {
 std::vector<DamagedCollection> EngineImpl::DamagedCollections() {
   std::vector<DamagedCollection> result;
   for (const auto& collection : registry_->List()) {
-    const absl::Status damage = collection->damage();
-    if (!damage.ok()) result.push_back({collection->manifest()->name, std::string(damage.message())});
+    if (const auto damage = collection->damage(); !damage.ok())
+      result.push_back({collection->manifest()->name, std::string(damage.message())});
   }
   return result;
 }
 
 void LogTableChoice(const simd::TableChoice& choice) {
   std::string shape, measured;
-  for (uint32_t b = 0; b < choice.shape.band_count; ++b) {
-    const simd::BandShape& band = choice.shape.bands[b];
-    absl::StrAppend(&shape, b == 0 ? "" : "+", band.dims, "x", band.levels - band.left_out);
+  for (const simd::BandShape& band : absl::MakeSpan(choice.shape.bands, choice.shape.band_count)) {
+    const bool all = band.left_out == 0;  // of what is scored; then a trellis code is named as it is stored
+    absl::StrAppend(&shape, shape.empty() ? "" : "+", band.dims, "x",
+                    all ? band.levels : band.scored_levels() - band.left_out, all && band.trellis ? "t" : "");
   }
   for (const simd::MeasuredTable& one : choice.measured)
     absl::StrAppend(&measured, measured.empty() ? "" : ", ", one.table->name, " ",

@@ -22,11 +22,11 @@ constexpr size_t kSampleBlocks = 4096;
 absl::StatusOr<simd::CodeShape> ParseShape(std::string_view code, unsigned query_levels) {
   const absl::StatusOr<CodeSpec> spec = ParseCodeSpec(code);
   if (!spec.ok()) return spec.status();
-  const CodeSpec scored = spec->Derived();
   simd::CodeShape shape;
   shape.query_levels = query_levels;
-  shape.code_words = scored.code_words();
-  for (const Band& band : scored.bands()) shape.bands[shape.band_count++] = {.dims = band.dims, .levels = band.levels};
+  shape.code_words = spec->code_words();
+  for (const Band& band : spec->bands())
+    shape.bands[shape.band_count++] = {.dims = band.dims, .levels = band.levels, .trellis = band.trellis};
   return shape;
 }
 

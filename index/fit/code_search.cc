@@ -38,7 +38,7 @@ void TakeRows(std::vector<Best>& best, size_t depth, uint32_t* out) {
 CodeSearch::CodeSearch(const Binarizer& binarizer, const Matrix& documents, ThreadPool& pool)
     : binarizer_(binarizer),
       pool_(pool),
-      shape_(MakeShape(binarizer.spec().Derived(), binarizer.query_levels())),
+      shape_(MakeShape(binarizer.spec(), binarizer.query_levels())),
       rows_(documents.rows),
       block_bytes_(simd::BlockBytes(shape_.code_words)) {
   constexpr size_t kRowsPerTask = 64 * simd::kBlockRows;
@@ -80,10 +80,8 @@ void CodeSearch::StoreAll(const std::vector<uint32_t>& codes, const std::vector<
 
 void CodeSearch::Store(size_t row, const uint32_t* code, const CodeFactors& factors) {
   const size_t place = place_of_[row];
-  std::vector<uint32_t> derived(shape_.code_words);
-  binarizer_.spec().Derive(code, derived.data());
-  simd::StoreLane(shape_, static_cast<uint32_t>(place % simd::kBlockRows), derived.data(), factors.scale,
-                  factors.offset, data_.data() + place / simd::kBlockRows * block_bytes_);
+  simd::StoreLane(shape_, static_cast<uint32_t>(place % simd::kBlockRows), code, factors.scale, factors.offset,
+                  data_.data() + place / simd::kBlockRows * block_bytes_);
 }
 
 void CodeSearch::Recode(const Binarizer& binarizer, const Matrix& documents, size_t every) {

@@ -8,10 +8,6 @@ namespace {
 
 constexpr size_t kBlocksAhead = 4;  // of the one that is copied, the memory is asked for
 constexpr size_t kLineBytes = 64;
-constexpr size_t kExpandedBytes = 128 << 10;  // of derived blocks at a time
-constexpr size_t kExpandedForFew = 20 << 10;  // for fewer queries than:
-constexpr size_t kManyQueries = 8;
-constexpr size_t kLeastExpanded = 8;
 
 using Part = ScanTarget::Part;
 
@@ -54,20 +50,6 @@ BlockRun BlockCopies::Copy(const ScanTarget& target, uint32_t number, absl::Span
     std::memcpy(buffer_.data() + run.count * bytes, BlockAt(part, stretch, position), bytes);
   }
   return run;
-}
-
-uint32_t ScoredBlocks::MostBlocks(const CodeColumn& column, size_t queries) {
-  if (!column.trellis()) return kSegmentBlocks;
-  const size_t bytes = queries < kManyQueries ? kExpandedForFew : kExpandedBytes;
-  return static_cast<uint32_t>(std::max(bytes / column.derived_block_bytes(), kLeastExpanded));
-}
-
-const std::byte* ScoredBlocks::Of(const CodeColumn& column, const std::byte* blocks, size_t count) {
-  if (!column.trellis()) return blocks;
-  const size_t bytes = count * column.derived_block_bytes();
-  if (buffer_.size() < bytes) buffer_ = AlignedBuffer<std::byte>(bytes);
-  column.Expand(blocks, count, buffer_.data());
-  return buffer_.data();
 }
 
 }  // namespace bebr

@@ -47,25 +47,6 @@ class BlockCopies {
   AlignedBuffer<std::byte> buffer_;
 };
 
-// ScoredBlocks are blocks as kernels take them: those of trellis codes become blocks of the derived code in a buffer,
-// others are as they are. Not thread-safe.
-class ScoredBlocks {
- public:
-  // So many blocks of a column at once stay in a processor's caches until they are scored: for few queries in the
-  // first one, as writing them is most of the work then.
-  static uint32_t MostBlocks(const CodeColumn& column, size_t queries);
-  // What scoring a block of a column reads of memory: of trellis codes all.
-  static size_t BytesRead(const CodeColumn& column, const PreparedQueries& prepared) {
-    return column.trellis() ? column.block_bytes() : prepared.block_bytes();
-  }
-
-  // Good until the next call.
-  const std::byte* Of(const CodeColumn& column, const std::byte* blocks, size_t count);
-
- private:
-  AlignedBuffer<std::byte> buffer_;
-};
-
 }  // namespace bebr
 
 #endif  // BEBR_INDEX_SEARCH_BLOCK_RUN_H_

@@ -30,7 +30,7 @@ uint64_t ListMemory(const AttributeList& list) {
 }  // namespace
 
 uint64_t QueryMemory(const CodeSpec& spec, uint32_t query_levels, uint32_t first_levels) {
-  const simd::CodeShape shape = MakeShape(spec.Derived(), query_levels);
+  const simd::CodeShape shape = MakeShape(spec, query_levels);
   uint64_t prepared = 0;
   for (const simd::KernelTable* table : simd::AllKernels()) {
     if (table->supported()) prepared = std::max<uint64_t>(prepared, table->prepared_bytes(shape));

@@ -113,14 +113,12 @@ class ScanRun {
     uint32_t run_blocks = 0;  // of the next run, at most
     uint64_t bytes = 0;       // read of the unit
     PickedRows picked;        // the few rows of a filter
-    ScoredBlocks scored;      // the run's
   };
 
   // A query's scores of one block with all levels.
   struct BlockScores {
     uint32_t part = ~0u;
     uint32_t block = 0;
-    ScoredBlocks scored;
     alignas(64) float scores[simd::kBlockRows];
   };
 
@@ -182,10 +180,8 @@ class ScanRun {
     return best.Take();
   }
 
-  // Of the one space that all parts have codes of.
   uint32_t MostRunBlocks() const {
-    return std::min(ScoredBlocks::MostBlocks(*target_.parts().front().space->column, queries_.size()),
-                    std::clamp(kBlocksPerRun / static_cast<uint32_t>(queries_.size()), kMinRunBlocks, kUnitBlocks));
+    return std::clamp(kBlocksPerRun / static_cast<uint32_t>(queries_.size()), kMinRunBlocks, kUnitBlocks);
   }
 
   // Candidates are chosen by another score than the final one, so that may drop none of them.
@@ -253,8 +249,8 @@ class ScanRun {
     const size_t lanes = size_t{run.count} * simd::kBlockRows;
     scratch.prepared.clear();
     for (const uint32_t q : scratch.together) scratch.prepared.push_back(prepared.of(run.group, q));
-    prepared.kernels().score(prepared.shape(), scratch.scored.Of(*part.space->column, run.blocks, run.count), run.count,
-                             scratch.prepared.data(), scratch.prepared.size(), scratch.scores.get(), lanes);
+    prepared.kernels().score(prepared.shape(), run.blocks, run.count, scratch.prepared.data(), scratch.prepared.size(),
+                             scratch.scores.get(), lanes);
     const float* scores = scratch.scores.get();
     for (const uint32_t q : scratch.together) {
       best[q].Raise(thresholds_[q].load(std::memory_order_relaxed));
@@ -263,7 +259,7 @@ class ScanRun {
       });
       scores += lanes;
     }
-    scratch.bytes += run.count * ScoredBlocks::BytesRead(*part.space->column, prepared);
+    scratch.bytes += run.count * prepared.block_bytes();
   }
 
   uint64_t LiveRows(const ScanUnit& unit, const BlockSet& blocks) const {
@@ -291,8 +287,8 @@ class ScanRun {
     for (const uint32_t q : queries) AtomicMax(thresholds_[q], best[q].threshold());
   }
 
-  void ScanRunOfBlocks(BlockRun run, const std::vector<uint32_t>& queries, std::vector<Best>& best, Scratch& scratch) {
-    run.blocks = scratch.scored.Of(*target_.parts()[run.part].space->column, run.blocks, run.count);
+  void ScanRunOfBlocks(const BlockRun& run, const std::vector<uint32_t>& queries, std::vector<Best>& best,
+                       Scratch& scratch) {
     const auto add = [&best](uint32_t q, const Candidate& candidate) { best[q].Add(candidate); };
     if (first_ == nullptr) return ScoreBlocks(prepared_, run, queries, best, scratch, add);
     if (choosing()) return ScoreBlocks(first_->prepared, run, queries, best, scratch, add);
@@ -350,7 +346,7 @@ class ScanRun {
         visit(q, {hits.scores[j], run.part, row});
       }
     }
-    scratch.bytes += run.count * ScoredBlocks::BytesRead(*part.space->column, prepared);
+    scratch.bytes += run.count * prepared.block_bytes();
   }
 
   // The score of one row with all levels; scores its whole block, which costs about the same, unless `block` has it.
@@ -361,9 +357,9 @@ class ScanRun {
       block.part = part;
       block.block = number;
       const void* prepared = prepared_.of(space.column->group_of(number), q);
-      const std::byte* scored = block.scored.Of(*space.column, space.block(number), 1);
-      prepared_.kernels().score(prepared_.shape(), scored, 1, &prepared, 1, block.scores, simd::kBlockRows);
-      bytes_.fetch_add(ScoredBlocks::BytesRead(*space.column, prepared_), std::memory_order_relaxed);
+      prepared_.kernels().score(prepared_.shape(), space.block(number), 1, &prepared, 1, block.scores,
+                                simd::kBlockRows);
+      bytes_.fetch_add(prepared_.block_bytes(), std::memory_order_relaxed);
     }
     return block.scores[place % simd::kBlockRows];
   }

@@ -164,7 +164,7 @@ size_t PreparedQueries::block_bytes() const {
   uint32_t words = 0;
   for (uint32_t b = 0; b < shape_.band_count; ++b) {
     const simd::BandShape& band = shape_.bands[b];
-    words += (band.levels - band.left_out) * CodeSpec::PlaneWords(band.dims);
+    words += std::min(band.levels, band.scored_levels() - band.left_out) * CodeSpec::PlaneWords(band.dims);
   }
   return simd::BlockBytes(words);
 }

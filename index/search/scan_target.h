@@ -108,8 +108,8 @@ class ScanTarget {
 class PreparedQueries {
  public:
   // `planes`, `weights`, `offsets` as Binarizer::EncodeQueries writes them, of `count` queries. `shape` is
-  // MakeShape's of spec.Derived(), or that with levels left out. `wanted`: of each query the groups for which it is
-  // prepared; empty: all. The pool's threads share the groups.
+  // MakeShape's, or that with levels left out. `wanted`: of each query the groups for which it is prepared; empty: all.
+  // The pool's threads share the groups.
   PreparedQueries(const CodeSpec& spec, const simd::CodeShape& shape, size_t count, const uint32_t* planes,
                   const float* weights, const float* offsets, FairPool& pool, absl::Span<const GroupSet> wanted = {});
   const simd::CodeShape& shape() const { return shape_; }

@@ -238,13 +238,13 @@ void SearchBatch::ScaleBack(size_t query) {
 }
 
 void SearchBatch::MakeScan(FairPool& pool) {
-  const CodeSpec scored = spec().Derived();
-  simd::CodeShape shape = MakeShape(scored, leader().version.binarizer->query_levels());
+  simd::CodeShape shape = MakeShape(spec(), leader().version.binarizer->query_levels());
   prepared_.emplace(Prepare(shape, pool));
   const SearchRequest& request = leader().request;
   if (has_first_pass()) {
     for (uint32_t b = 0; b < shape.band_count; ++b) {
-      shape.bands[b].left_out = std::max(shape.bands[b].levels, request.first_levels) - request.first_levels;
+      const uint32_t levels = shape.bands[b].scored_levels();
+      shape.bands[b].left_out = std::max(levels, request.first_levels) - request.first_levels;
     }
     shape.bound = request.candidates == 0;
     prepared_first_.emplace(Prepare(shape, pool));

@@ -34,7 +34,7 @@ struct DeletionSet {
   void set(uint32_t row) { words[row / 64] |= uint64_t{1} << (row % 64); }
 };
 
-// What the kernels must know of codes of `spec` and of queries with `query_levels` levels; to score, of spec.Derived().
+// What the kernels must know of codes of `spec` and of queries with `query_levels` levels.
 simd::CodeShape MakeShape(const CodeSpec& spec, uint32_t query_levels);
 
 // The code of one document in one space, as it enters and leaves a segment.
@@ -89,12 +89,6 @@ class CodeColumn {
   size_t block_bytes() const { return block_bytes_; }
   uint32_t code_words() const { return shape_.code_words; }
   const CodeSpec& spec() const { return spec_; }
-  // Of trellis codes kernels take blocks of the derived code: so many bytes each, which Expand makes of `count` blocks.
-  bool trellis() const { return spec_.trellis(); }
-  size_t derived_block_bytes() const { return simd::BlockBytes(spec_.derived_words()); }
-  void Expand(const std::byte* blocks, size_t count, std::byte* derived) const {
-    simd::Kernels().expand(shape_, blocks, count, derived);
-  }
 
   bool grouped() const { return spec_.groups() > 1; }
   // Of a row that has a code here.

@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "index/simd/avx512_sums.h"
-#include "index/simd/expand.h"
 #include "index/simd/tables.h"
 
 namespace bebr::simd {
@@ -162,11 +161,11 @@ class Sums::Runner {
     const uint32_t words = band.words - begin < most ? band.words - begin : most;
     rows += size_t{begin} * kBlockRows;
     if (band.levels == 1) {
-      UnpackBits(words, rows, values);
+      UnpackBits(band, words, rows, values);
     } else if (band.levels == 2) {
-      UnpackPairs(band.words, words, rows, values);
+      UnpackPairs(band, words, rows, values);
     } else {
-      UnpackBlock(band.levels, band.words, words, rows, values);
+      UnpackBlock(band, words, rows, values);
     }
     if (words % kTileWords == 0) return;
     uint32_t* rest = values + size_t{words} * kUnpackedRows * kBlockRows;
@@ -174,10 +173,10 @@ class Sums::Runner {
   }
 
   // As UnpackBlock, of one level.
-  static void UnpackBits(uint32_t words, const uint32_t* rows, uint32_t* out) {
+  static void UnpackBits(const BandView& band, uint32_t words, const uint32_t* rows, uint32_t* out) {
     const I mask = _mm512_set1_epi8(1);
     for (uint32_t w = 0; w < words; ++w, rows += kBlockRows, out += kUnpackedRows * kBlockRows) {
-      const I row = LoadRow(rows);
+      const I row = LoadLevel(band, 0, rows);
       for (int i = 0; i < static_cast<int>(kUnpackedRows); ++i) {
         const int bit = i % 2 * 4 + i / 2;
         _mm512_store_si512(out + i * kBlockRows, _mm512_and_si512(_mm512_srli_epi32(row, bit), mask));
@@ -186,11 +185,11 @@ class Sums::Runner {
   }
 
   // Of two levels.
-  static void UnpackPairs(size_t level_words, uint32_t words, const uint32_t* rows, uint32_t* out) {
+  static void UnpackPairs(const BandView& band, uint32_t words, const uint32_t* rows, uint32_t* out) {
     const int odd_bits = static_cast<int>(0xAAAAAAAA);
     const I mask = _mm512_set1_epi8(3);
     for (uint32_t w = 0; w < words; ++w, rows += kBlockRows, out += kUnpackedRows * kBlockRows) {
-      const I high = LoadRow(rows), low = LoadRow(rows + level_words * kBlockRows);
+      const I high = LoadLevel(band, 0, rows), low = LoadLevel(band, 1, rows);
       // Fields of two bits: the values of the even dimensions, and those of the odd ones.
       const I even = Select(odd_bits, _mm512_slli_epi32(high, 1), low);
       const I odd = Select(odd_bits, high, _mm512_srli_epi32(low, 1));
@@ -301,7 +300,6 @@ const KernelTable kAmxTable = {"amx",
                                VecPackedFloats<Vec>,
                                VecPack<Vec>,
                                VecGemm<Vec>,
-                               Match<Avx512Rows>,
-                               Expand};
+                               Match<Avx512Rows>};
 
 }  // namespace bebr::simd

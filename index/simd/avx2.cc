@@ -2,7 +2,6 @@
 // before Avx2Supported() has said yes.
 #include <immintrin.h>
 
-#include "index/simd/expand.h"
 #include "index/simd/gemm.h"
 #include "index/simd/lookup_sums.h"
 #include "index/simd/match_avx2.h"
@@ -45,6 +44,7 @@ struct Vec {
 
 struct Bytes {
   using B = __m256i;
+  typedef uint32_t Words __attribute__((vector_size(sizeof(B)), may_alias));
   static constexpr size_t kBlocks = 2;
   static constexpr int kSteps = 4;
   static constexpr uint32_t kNibbleOrder[8] = {0, 2, 1, 3, 4, 6, 5, 7};
@@ -82,10 +82,14 @@ struct Bytes {
 
   // A word of one block: bytes 0 and 1 of 16 documents in the halves of a vector, then bytes 2 and 3. The documents
   // come out in the order 0-3, 8-11, 4-7, 12-15.
-  static void LoadWord(const uint32_t* row, B (&index)[kSteps]) {
+  template <typename Derive>
+  static void LoadWord(const uint32_t* row, Derive derive, B (&index)[kSteps]) {
     const B gather = Gather();
-    const B first = _mm256_shuffle_epi8(_mm256_loadu_si256(reinterpret_cast<const B*>(row)), gather);
-    const B second = _mm256_shuffle_epi8(_mm256_loadu_si256(reinterpret_cast<const B*>(row + 8)), gather);
+    Words words[2] = {*reinterpret_cast<const Words*>(row), *reinterpret_cast<const Words*>(row + 8)};
+    derive(words[0]);
+    derive(words[1]);
+    const B first = _mm256_shuffle_epi8(reinterpret_cast<B>(words[0]), gather);
+    const B second = _mm256_shuffle_epi8(reinterpret_cast<B>(words[1]), gather);
     constexpr int kSwapMiddle = 0xD8;
     const B low = _mm256_permute4x64_epi64(_mm256_unpacklo_epi32(first, second), kSwapMiddle);
     const B high = _mm256_permute4x64_epi64(_mm256_unpackhi_epi32(first, second), kSwapMiddle);
@@ -149,7 +153,6 @@ const KernelTable kAvx2Table = {"avx2",
                                 VecPackedFloats<Vec>,
                                 VecPack<Vec>,
                                 VecGemm<Vec>,
-                                Match<Avx2Rows>,
-                                Expand};
+                                Match<Avx2Rows>};
 
 }  // namespace bebr::simd

@@ -1,6 +1,5 @@
 // AVX-512 with VPOPCNTDQ, VNNI and VBMI: Ice Lake, Zen 4 and later.
 #include "index/simd/avx512_sums.h"
-#include "index/simd/expand.h"
 #include "index/simd/tables.h"
 
 namespace bebr::simd {
@@ -14,7 +13,6 @@ const KernelTable BEBR_SIMD_AVX512_TABLE = {"avx512",
                                             VecPackedFloats<Vec>,
                                             VecPack<Vec>,
                                             VecGemm<Vec>,
-                                            Match<Avx512Rows>,
-                                            Expand};
+                                            Match<Avx512Rows>};
 
 }  // namespace bebr::simd

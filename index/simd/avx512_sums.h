@@ -7,6 +7,8 @@
 //   values     the rest, for several queries: documents are unpacked, once for all queries of a tile, so that the bytes
 //              of a lane hold the values c_d of four dimensions, and vpdpbusd multiplies them with the query's values
 //              v_q
+// What trellis codes derive goes the same ways: for one query row by row, for several it is written to a buffer first,
+// once for all queries of a tile.
 // The constant is one for all three: with S = sum c_d v_q, plus what the look-up's tables are raised by,
 //   D = 2 * S - (2^L - 1) * sum |v_q|
 #ifndef BEBR_INDEX_SIMD_AVX512_SUMS_H_
@@ -14,16 +16,11 @@
 
 #include <cstring>
 
-#include "index/simd/avx512_vec.h"
+#include "index/simd/avx512_tiles.h"
 #include "index/simd/query.h"
 
 namespace bebr::simd {
 namespace {
-
-using I = __m512i;
-
-constexpr size_t kTileBlocks = 4;
-constexpr size_t kTileRows = kTileBlocks * kBlockRows;
 
 // How the dot products of a band are computed: bits counted, nibbles looked up, or values multiplied.
 enum class Method { kPopcount, kLookup, kValues };
@@ -33,172 +30,25 @@ inline bool HasWideEntries(const BandView& band) { return band.query_levels > 5;
 
 // Of several queries; one query takes look-ups where several take values.
 inline Method MethodOf(const BandView& band) {
-  if (band.levels * band.query_levels == 1) return Method::kPopcount;
+  if (band.levels * band.query_levels == 1 && !band.has_branches()) return Method::kPopcount;
   return band.levels >= 3 ? Method::kValues : Method::kLookup;
 }
 
-inline I LoadRow(const void* row) { return _mm512_loadu_si512(row); }
+template <typename Derive>
+inline I Derived(I row, Derive derive) {
+  typedef uint32_t Words __attribute__((vector_size(64)));
+  auto words = reinterpret_cast<Words>(row);
+  derive(words);
+  return reinterpret_cast<I>(words);
+}
 
-// Of a word, for a query: four tables for the low nibbles of its bytes, four for the high ones.
-constexpr size_t kWordTables = 128;
-// Rows are unpacked ones: eight for a word of 32 dimensions.
-constexpr uint32_t kUnpackedRows = 8;
-constexpr size_t kWordValues = 4 * kUnpackedRows;
+// Scored level t of a word whose level 0 is at `row`.
+inline I LoadLevel(const BandView& band, uint32_t t, const uint32_t* row) {
+  const I stored = LoadRow(row + size_t{t < band.plain ? t : band.plain} * band.words * kBlockRows);
+  return t < band.plain ? stored : t == band.plain ? Derived(stored, HighDerived()) : Derived(stored, LowDerived());
+}
 
 inline size_t TableBytes(const BandView& band) { return size_t{band.words} * kWordTables; }
-
-// What vpermb takes to look up the low (or, of a row shifted by four, the high) nibble of every byte: byte j of a lane
-// has its table at 16 * j.
-inline I TableIndex(I row) {
-  constexpr int kAndOr = 0xEA;  // (a & b) | c
-  return _mm512_ternarylogic_epi32(row, _mm512_set1_epi8(15), _mm512_set1_epi32(0x30201000), kAndOr);
-}
-
-// A part of a band in a tile: kBlocks blocks and kQueries queries at a time go through one of the functions below,
-// which write their sums, or add them.
-struct Part {
-  uint32_t levels;
-  uint32_t words;      // of one level
-  size_t block_words;  // from one block to the next
-  size_t block_count;
-  size_t query_count;
-  bool add;
-};
-
-template <int kBlocks, int kQueries>
-void StoreSums(const Part& part, const I (&acc)[kBlocks][kQueries], int32_t* sums) {
-  for (int q = 0; q < kQueries; ++q) {
-    for (int d = 0; d < kBlocks; ++d) {
-      int32_t* to = sums + q * kTileRows + d * kBlockRows;
-      _mm512_storeu_si512(to, part.add ? _mm512_add_epi32(acc[d][q], _mm512_loadu_si512(to)) : acc[d][q]);
-    }
-  }
-}
-
-// The bits in which documents and queries agree, of padding none: the query's payload is its complement.
-struct Popcount {
-  static constexpr int kQueries = 8;
-  static constexpr int kBlocks = 2;
-
-  static I Count(I row, const uint8_t* query, uint32_t w) {
-    int32_t word;
-    std::memcpy(&word, query + size_t{w} * 4, sizeof(word));
-    return _mm512_popcnt_epi32(_mm512_xor_si512(row, _mm512_set1_epi32(word)));
-  }
-
-  template <int kBlocks, int kQueries>
-  static void Run(const Part& part, const uint32_t* rows, const uint8_t* const* queries, int32_t* sums) {
-    I acc[kBlocks][kQueries];
-    for (int q = 0; q < kQueries; ++q) {
-      for (int d = 0; d < kBlocks; ++d) acc[d][q] = Count(LoadRow(rows + d * part.block_words), queries[q], 0);
-    }
-    for (uint32_t w = 1; w < part.words; ++w) {
-      I row[kBlocks];
-      for (int d = 0; d < kBlocks; ++d) row[d] = LoadRow(rows + d * part.block_words + size_t{w} * kBlockRows);
-      for (int q = 0; q < kQueries; ++q) {
-        for (int d = 0; d < kBlocks; ++d) acc[d][q] = _mm512_add_epi32(acc[d][q], Count(row[d], queries[q], w));
-      }
-    }
-    StoreSums(part, acc, sums);
-  }
-};
-
-// Dot products by looking up what each nibble of a document adds.
-template <bool kWideEntries>
-struct Lookup {
-  static constexpr int kQueries = 3;
-  static constexpr int kBlocks = 4;
-
-  // Adds what the nibbles of a row stand for, times the weight of its level in every byte of `weight`.
-  static I Add(I acc, I low, I high, const uint8_t* tables, I weight) {
-    const I of_low = _mm512_permutexvar_epi8(low, LoadRow(tables));
-    const I of_high = _mm512_permutexvar_epi8(high, LoadRow(tables + kWordTables / 2));
-    if (kWideEntries) return _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(acc, of_low, weight), of_high, weight);
-    return _mm512_dpbusd_epi32(acc, _mm512_add_epi8(of_low, of_high), weight);
-  }
-
-  static I LevelWeight(uint32_t levels, uint32_t t) {
-    return _mm512_set1_epi8(static_cast<char>(1 << (levels - 1 - t)));
-  }
-
-  template <int kBlocks, int kQueries>
-  static void Run(const Part& part, const uint32_t* rows, const uint8_t* const* queries, int32_t* sums) {
-    I acc[kBlocks][kQueries];
-    for (int d = 0; d < kBlocks; ++d) {
-      for (int q = 0; q < kQueries; ++q) acc[d][q] = _mm512_setzero_si512();
-    }
-    for (uint32_t t = 0; t < part.levels; ++t, rows += size_t{part.words} * kBlockRows) {
-      const I weight = LevelWeight(part.levels, t);
-      for (uint32_t w = 0; w < part.words; ++w) {
-        I low[kBlocks], high[kBlocks];
-        for (int d = 0; d < kBlocks; ++d) {
-          const I row = LoadRow(rows + d * part.block_words + size_t{w} * kBlockRows);
-          low[d] = TableIndex(row);
-          high[d] = TableIndex(_mm512_srli_epi32(row, 4));
-        }
-        for (int q = 0; q < kQueries; ++q) {
-          const uint8_t* tables = queries[q] + size_t{w} * kWordTables;
-          for (int d = 0; d < kBlocks; ++d) acc[d][q] = Add(acc[d][q], low[d], high[d], tables, weight);
-        }
-      }
-    }
-    StoreSums(part, acc, sums);
-  }
-};
-
-// A query's values are preceded by the number its tables are raised by in all, in a vector of its own.
-constexpr size_t kRaisedBytes = 64;
-
-inline int32_t RaisedBefore(const uint8_t* values) {
-  int32_t raised;
-  std::memcpy(&raised, values - kRaisedBytes, sizeof(raised));
-  return raised;
-}
-
-// Dot products by multiplying unpacked values, four to a 32-bit sum.
-struct Values {
-  static constexpr int kQueries = 6;
-  static constexpr int kBlocks = 4;
-  template <int kBlocks, int kQueries>
-  static void Run(const Part& part, const uint32_t* rows, const uint8_t* const* queries, int32_t* sums) {
-    I acc[kBlocks][kQueries];
-    for (int q = 0; q < kQueries; ++q) {
-      const I start = part.add ? _mm512_setzero_si512() : _mm512_set1_epi32(RaisedBefore(queries[q]));
-      for (int d = 0; d < kBlocks; ++d) acc[d][q] = start;
-    }
-    for (uint32_t i = 0; i < part.words * kUnpackedRows; ++i) {
-      I row[kBlocks];
-      for (int d = 0; d < kBlocks; ++d) row[d] = LoadRow(rows + d * part.block_words + size_t{i} * kBlockRows);
-      for (int q = 0; q < kQueries; ++q) {
-        int32_t four;
-        std::memcpy(&four, queries[q] + size_t{i} * 4, sizeof(four));
-        const I query = _mm512_set1_epi32(four);
-        for (int d = 0; d < kBlocks; ++d) acc[d][q] = _mm512_dpbusd_epi32(acc[d][q], row[d], query);
-      }
-    }
-    StoreSums(part, acc, sums);
-  }
-};
-
-// All blocks and queries of a part, in register tiles.
-template <typename How, int kQueries>
-void RunBlocks(const Part& part, const uint32_t* rows, const uint8_t* const* queries, int32_t* sums) {
-  size_t d = 0;
-  for (; d + How::kBlocks <= part.block_count; d += How::kBlocks) {
-    How::template Run<How::kBlocks, kQueries>(part, rows + d * part.block_words, queries, sums + d * kBlockRows);
-  }
-  for (; d < part.block_count; ++d)
-    How::template Run<1, kQueries>(part, rows + d * part.block_words, queries, sums + d * kBlockRows);
-}
-
-template <typename How>
-void RunPart(const Part& part, const uint32_t* rows, const uint8_t* const* queries, int32_t* sums) {
-  size_t q = 0;
-  for (; q + How::kQueries <= part.query_count; q += How::kQueries)
-    RunBlocks<How, How::kQueries>(part, rows, queries + q, sums + q * kTileRows);
-  for (; q + 2 <= part.query_count; q += 2) RunBlocks<How, 2>(part, rows, queries + q, sums + q * kTileRows);
-  if (q < part.query_count) RunBlocks<How, 1>(part, rows, queries + q, sums + q * kTileRows);
-}
 
 inline I Select(int mask, I where_set, I elsewhere) {
   constexpr int kChoose = 0xCA;
@@ -257,7 +107,10 @@ struct RowSums {
   static void RunBlock(const BandView& band, const uint32_t* rows, size_t ahead, const uint8_t* payload,
                        int32_t* sums) {
     if (MethodOf(band) != Method::kPopcount) {
-      const auto look_up = HasWideEntries(band) ? LookUpBlock<true> : LookUpBlock<false>;
+      const auto look_up = band.has_branches()
+                               ? HasWideEntries(band) ? LookUpBlock<true, true> : LookUpBlock<false, true>
+                           : HasWideEntries(band) ? LookUpBlock<true, false>
+                                                  : LookUpBlock<false, false>;
       return look_up(band, rows, ahead, payload, sums);
     }
     I acc = _mm512_setzero_si512();
@@ -276,12 +129,10 @@ struct RowSums {
       case Method::kPopcount:
         return RunPart<Popcount>(part, rows, payloads, sums);
       case Method::kLookup:
-        return HasWideEntries(band) ? RunPart<Lookup<true>>(part, rows, payloads, sums)
-                                    : RunPart<Lookup<false>>(part, rows, payloads, sums);
+        return HasWideEntries(band) ? RunLookups<Lookup<true>>(band, part, rows, payloads, sums)
+                                    : RunLookups<Lookup<false>>(band, part, rows, payloads, sums);
       case Method::kValues:
-        const uint8_t* values[kTileQueries];
-        for (size_t q = 0; q < query_count; ++q) values[q] = ValuesOf(band, payloads[q]);
-        return RunValues(part, rows, values, sums);
+        return RunValues(band, part, rows, payloads, sums);
     }
   }
 
@@ -290,30 +141,47 @@ struct RowSums {
   }
 
   // The values of one block: eight rows a word.
-  static void UnpackBlock(uint32_t levels, size_t level_words, uint32_t words, const uint32_t* rows, uint32_t* out) {
-    for (uint32_t w = 0; w < words; ++w, out += kUnpackedRows * kBlockRows) {
+  static void UnpackBlock(const BandView& band, uint32_t words, const uint32_t* rows, uint32_t* out) {
+    for (uint32_t w = 0; w < words; ++w, rows += kBlockRows, out += kUnpackedRows * kBlockRows) {
       I plane[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
-      for (uint32_t t = 0; t < levels; ++t) plane[levels - 1 - t] = LoadRow(rows + (t * level_words + w) * kBlockRows);
+      for (uint32_t t = 0; t < band.levels; ++t) plane[band.levels - 1 - t] = LoadLevel(band, t, rows);
       UnpackValues(plane, out);
     }
   }
 
  private:
-  template <bool kWideEntries>
-  static void LookUpBlock(const BandView& band, const uint32_t* rows, size_t ahead, const uint8_t* payload,
-                          int32_t* sums) {
-    using How = Lookup<kWideEntries>;
-    I acc = _mm512_setzero_si512();
-    for (uint32_t t = 0; t < band.levels; ++t) {
-      const I weight = How::LevelWeight(band.levels, t);
-      const uint8_t* tables = payload;
-      for (uint32_t w = 0; w < band.words; ++w, rows += kBlockRows, tables += kWordTables) {
-        __builtin_prefetch(rows + ahead);
-        const I row = LoadRow(rows);
-        acc = How::Add(acc, TableIndex(row), TableIndex(_mm512_srli_epi32(row, 4)), tables, weight);
+  // The look-ups of one level of a block. Low and high nibbles have sums of their own, which wait less for each other.
+  template <bool kWideEntries, typename Derive>
+  [[gnu::always_inline]] static inline void LookUpLevel(const BandView& band, const uint32_t* rows, size_t ahead,
+                                                        Derive derive, const uint8_t* tables, I weight, I (&acc)[2]) {
+    for (uint32_t w = 0; w < band.words; ++w, rows += kBlockRows, tables += kWordTables) {
+      __builtin_prefetch(rows + ahead);
+      const I row = Derived(LoadRow(rows), derive);
+      const I of_low = _mm512_permutexvar_epi8(TableIndex(row), LoadRow(tables));
+      const I of_high =
+          _mm512_permutexvar_epi8(TableIndex(_mm512_srli_epi32(row, 4)), LoadRow(tables + kWordTables / 2));
+      if (kWideEntries) {
+        acc[0] = _mm512_dpbusd_epi32(acc[0], of_low, weight);
+        acc[1] = _mm512_dpbusd_epi32(acc[1], of_high, weight);
+      } else {
+        acc[0] = _mm512_dpbusd_epi32(acc[0], _mm512_add_epi8(of_low, of_high), weight);
       }
     }
-    _mm512_store_si512(sums, acc);
+  }
+
+  template <bool kWideEntries, bool kBranches>
+  static void LookUpBlock(const BandView& band, const uint32_t* rows, size_t ahead, const uint8_t* tables,
+                          int32_t* sums) {
+    I acc[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
+    for (uint32_t t = 0; t < band.plain; ++t, rows += size_t{band.words} * kBlockRows) {
+      LookUpLevel<kWideEntries>(band, rows, ahead, AsStored(), tables, LevelWeight(band.levels, t), acc);
+    }
+    if constexpr (kBranches) {
+      LookUpLevel<kWideEntries>(band, rows, ahead, HighDerived(), tables, LevelWeight(band.levels, band.plain), acc);
+      if (band.plain + 1 < band.levels)
+        LookUpLevel<kWideEntries>(band, rows, ahead, LowDerived(), tables, LevelWeight(1, 0), acc);
+    }
+    _mm512_store_si512(sums, _mm512_add_epi32(acc[0], acc[1]));
   }
 
   static size_t ValuesAt(const BandView& band) {
@@ -357,21 +225,47 @@ struct RowSums {
     }
   }
 
-  // Unpacks 16 KiB at a time: what the first-level cache holds beside the queries.
-  static void RunValues(const Part& whole, const uint32_t* rows, const uint8_t** queries, int32_t* sums) {
-    constexpr uint32_t kMostWords = 8;
-    alignas(64) uint32_t values[kTileBlocks * kMostWords * kUnpackedRows * kBlockRows];
-    for (uint32_t w0 = 0; w0 < whole.words; w0 += kMostWords) {
+  template <typename How>
+  static void RunLookups(const BandView& band, const Part& part, const uint32_t* rows, const uint8_t* const* payloads,
+                         int32_t* sums) {
+    if (!band.has_branches()) return RunPart<How>(part, rows, payloads, sums);
+    const uint8_t* tables[kTileQueries];
+    for (size_t q = 0; q < part.query_count; ++q) tables[q] = payloads[q];
+    RunUnpacked<How>(part, band.levels, kWordTables, rows, tables, sums,
+                     [&band](uint32_t words, const uint32_t* from, uint32_t* out) {
+                       for (uint32_t t = 0; t < band.levels; ++t) {
+                         for (uint32_t w = 0; w < words; ++w, out += kBlockRows)
+                           _mm512_store_si512(out, LoadLevel(band, t, from + size_t{w} * kBlockRows));
+                       }
+                     });
+  }
+
+  static void RunValues(const BandView& band, const Part& part, const uint32_t* rows, const uint8_t* const* payloads,
+                        int32_t* sums) {
+    const uint8_t* values[kTileQueries];
+    for (size_t q = 0; q < part.query_count; ++q) values[q] = ValuesOf(band, payloads[q]);
+    RunUnpacked<Values>(
+        part, kUnpackedRows, kWordValues, rows, values, sums,
+        [&band](uint32_t words, const uint32_t* from, uint32_t* out) { UnpackBlock(band, words, from, out); });
+  }
+
+  // unpack(words, rows, out) makes some rows of each of so many words of a block, 16 KiB of all blocks at a time: what
+  // the first-level cache holds beside the queries, which have `query_bytes` a word.
+  template <typename How, typename Unpack>
+  static void RunUnpacked(const Part& whole, uint32_t word_rows, size_t query_bytes, const uint32_t* rows,
+                          const uint8_t** queries, int32_t* sums, const Unpack& unpack) {
+    constexpr uint32_t kMostRows = 64;
+    alignas(64) uint32_t unpacked[kTileBlocks * kMostRows * kBlockRows];
+    const uint32_t most_words = kMostRows / word_rows;
+    for (uint32_t w0 = 0; w0 < whole.words; w0 += most_words) {
       Part part = whole;
-      part.words = whole.words - w0 < kMostWords ? whole.words - w0 : kMostWords;
-      part.block_words = size_t{part.words} * kUnpackedRows * kBlockRows;
+      part.words = whole.words - w0 < most_words ? whole.words - w0 : most_words;
+      part.block_words = size_t{part.words} * word_rows * kBlockRows;
       part.add = w0 > 0;
-      for (size_t d = 0; d < part.block_count; ++d) {
-        UnpackBlock(whole.levels, whole.words, part.words, rows + d * whole.block_words + size_t{w0} * kBlockRows,
-                    values + d * part.block_words);
-      }
-      RunPart<Values>(part, values, queries, sums);
-      for (size_t q = 0; q < whole.query_count; ++q) queries[q] += kMostWords * kWordValues;
+      for (size_t d = 0; d < part.block_count; ++d)
+        unpack(part.words, rows + d * whole.block_words + size_t{w0} * kBlockRows, unpacked + d * part.block_words);
+      RunPart<How>(part, unpacked, queries, sums);
+      for (size_t q = 0; q < whole.query_count; ++q) queries[q] += most_words * query_bytes;
     }
   }
 };

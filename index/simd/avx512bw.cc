@@ -1,6 +1,5 @@
 // AVX-512 F and BW alone (Skylake-X and its kin): look-up sums, 4 blocks side by side.
 #include "index/simd/avx512_vec.h"
-#include "index/simd/expand.h"
 #include "index/simd/lookup_sums.h"
 #include "index/simd/tables.h"
 
@@ -9,6 +8,7 @@ namespace {
 
 struct Bytes {
   using B = __m512i;
+  typedef uint32_t Words __attribute__((vector_size(sizeof(B)), may_alias));
   static constexpr size_t kBlocks = 4;
   static constexpr int kSteps = 2;
   static constexpr uint32_t kNibbleOrder[8] = {0, 2, 4, 6, 1, 3, 5, 7};
@@ -45,9 +45,12 @@ struct Bytes {
   }
 
   // A word of one block: bytes 0..3 of its documents in the quarters of a vector.
-  static void LoadWord(const uint32_t* row, B (&index)[kSteps]) {
+  template <typename Derive>
+  static void LoadWord(const uint32_t* row, Derive derive, B (&index)[kSteps]) {
     const B transpose = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-    const B bytes = _mm512_permutexvar_epi32(transpose, _mm512_shuffle_epi8(_mm512_loadu_si512(row), Gather()));
+    Words words = *reinterpret_cast<const Words*>(row);
+    derive(words);
+    const B bytes = _mm512_permutexvar_epi32(transpose, _mm512_shuffle_epi8(reinterpret_cast<B>(words), Gather()));
     const B mask = _mm512_set1_epi8(15);
     index[0] = _mm512_and_si512(bytes, mask);
     index[1] = _mm512_and_si512(_mm512_srli_epi16(bytes, 4), mask);
@@ -103,16 +106,8 @@ using Sums = LookupSums<Bytes>;
 
 }  // namespace
 
-const KernelTable BEBR_SIMD_AVX512BW_TABLE = {"avx512bw",
-                                              Avx512BwSupported,
-                                              VecPreparedBytes<Sums>,
-                                              VecPrepare<Sums>,
-                                              VecScore<Vec, Sums>,
-                                              VecScan<Vec, Sums>,
-                                              VecPackedFloats<Vec>,
-                                              VecPack<Vec>,
-                                              VecGemm<Vec>,
-                                              Match<Avx512Rows>,
-                                              Expand};
+const KernelTable BEBR_SIMD_AVX512BW_TABLE = {
+    "avx512bw",         Avx512BwSupported,    VecPreparedBytes<Sums>, VecPrepare<Sums>, VecScore<Vec, Sums>,
+    VecScan<Vec, Sums>, VecPackedFloats<Vec>, VecPack<Vec>,           VecGemm<Vec>,     Match<Avx512Rows>};
 
 }  // namespace bebr::simd

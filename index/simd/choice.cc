@@ -26,8 +26,9 @@ constexpr size_t kMostBlocks = 64;
 constexpr size_t kLeastBlocks = 8;
 constexpr size_t kAlignment = 64;
 
-// Bands with what they leave out, levels of the query, queries.
-using Key = std::array<uint32_t, 3 * kMaxBands + 3>;
+// Bands, their number, levels of the query, queries.
+constexpr size_t kBandNumbers = 4;
+using Key = std::array<uint32_t, kBandNumbers * kMaxBands + 3>;
 
 struct AlignedDelete {
   void operator()(std::byte* bytes) const { ::operator delete[](bytes, std::align_val_t(kAlignment)); }
@@ -52,10 +53,12 @@ Key KeyOf(const CodeShape& shape, size_t query_count) {
     *next++ = shape.bands[b].dims;
     *next++ = shape.bands[b].levels;
     *next++ = shape.bands[b].left_out;
+    *next++ = shape.bands[b].trellis ? 1 : 0;
   }
-  key[3 * kMaxBands] = shape.band_count;
-  key[3 * kMaxBands + 1] = shape.query_levels;
-  key[3 * kMaxBands + 2] = static_cast<uint32_t>(query_count);
+  next = key.data() + kBandNumbers * kMaxBands;
+  *next++ = shape.band_count;
+  *next++ = shape.query_levels;
+  *next++ = static_cast<uint32_t>(query_count);
   return key;
 }
 

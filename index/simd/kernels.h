@@ -28,9 +28,11 @@ inline constexpr uint32_t kMaxQueryLevels = 6;  // so that the values of four di
 // What a kernel must know of a band.
 struct BandShape {
   uint32_t dims = 0;
-  uint32_t levels = 0;    // a document's, 1..4
-  uint32_t left_out = 0;  // the last levels of a document that a score does without, 0..levels - 1
-  bool trellis = false;   // of documents as they are stored: for `expand` alone
+  uint32_t levels = 0;    // of a document's code, 1..4, or 1..3 of a trellis-coded one
+  uint32_t left_out = 0;  // the last of the levels below that a score does without, not all
+  bool trellis = false;   // whether the last level is one of branches, from which a score's last two levels are derived
+
+  uint32_t scored_levels() const { return trellis ? levels + 1 : levels; }
 };
 
 // What a kernel must know of documents and queries it compares. Words of one level of a band: ceil(dims / 32).
@@ -88,7 +90,8 @@ struct KernelTable {
   //   scores[q * stride + 16 * block + lane], each computed as
   //   acc = 0; for each band in order: acc = acc + weight_b * float(D_b);   score = ((acc * scale) + offset) +
   //   query_offset
-  // with every operation rounded on its own (no fused multiply-add) and D_b the exact integer of CodeSpec. Of a band
+  // with every operation rounded on its own (no fused multiply-add) and D_b the exact integer of CodeSpec; of trellis
+  // codes that of the derived code. Of a band
   // with levels left out, D_b is 2^left_out times the exact integer of the code that the first levels are; the others
   // would add an integer of magnitude up to (2^left_out - 1) * sum of |v_q|, and `bound` adds that much or, for a
   // negative weight, takes it off. Every operation is monotone, so that no document whose scale is not negative has a
@@ -114,11 +117,6 @@ struct KernelTable {
   // Filters. Bit i % 64 of bits[i / 64] tells whether row i passes the test; 64 * words rows. Rows have a type, a byte,
   // and a value, which is read where some row of the same 64 has the type.
   void (*match)(const RangeTest& test, const uint8_t* types, const uint64_t* values, size_t words, uint64_t* bits);
-
-  // Trellis codes (CodeSpec). From blocks of documents as they are stored, of which some bands are trellis-coded, to
-  // blocks of the derived code, which has a level more in these bands: what the functions above take. Both are 64-byte
-  // aligned and do not overlap.
-  void (*expand)(const CodeShape& stored, const void* blocks, size_t block_count, void* derived);
 };
 
 // Every table compiled into this binary, best first; the last is "scalar". Some may not be supported by this processor.

@@ -28,10 +28,13 @@ constexpr uint32_t kTableBytes = 16;  // of a nibble
 constexpr uint32_t kWordTables = kNibbles * kTableBytes;
 constexpr uint32_t kChunkWords = 32;  // words of all levels that are unpacked at a time
 
+// A word of all lanes of a block, in as many registers as it takes.
+typedef uint32_t Row __attribute__((vector_size(4 * kBlockRows), may_alias));
+
 // A run of a band's words, unpacked, and the queries for it.
 struct Chunk {
-  uint32_t words;  // of one level
-  uint32_t levels;
+  uint32_t words;   // of one level
+  uint32_t levels;  // that are scored
   const uint8_t* nibbles;
   size_t group_bytes;  // from one group of Bytes::kBlocks blocks to the next
   bool add;            // to the sums of the chunks before
@@ -79,7 +82,8 @@ struct LookupSums {
   // words from a row to the one that is asked for meanwhile.
   static void RunBlock(const BandView& band, const uint32_t* rows, size_t ahead, const uint8_t* tables, int32_t* sums) {
     if constexpr (Bytes::kSteps == 0) {
-      const BandView alone = {band.dims, band.levels, band.query_levels, band.words, 0, band.left_out};
+      BandView alone = band;
+      alone.first_word = 0;
       int32_t tile_sums[kTileRows];
       Run(alone, {rows, 0, 1}, &tables, 1, tile_sums);
       for (uint32_t i = 0; i < kBlockRows; ++i) sums[i] = tile_sums[i];
@@ -128,56 +132,70 @@ struct LookupSums {
                           int32_t* sums) {
     const uint32_t one_level = 65535 / (32 * ((1u << band.query_levels) - 1));  // words
     if (band.words * static_cast<uint32_t>(FullValue(band)) <= one_level) {
-      return RunRows<kFlush>({rows, ahead, band.words, band.levels, 0, band.words}, tables, sums, false);
+      return RunRows<kFlush>(band, {rows, ahead, 0, band.levels, 0, band.words}, tables, sums, false);
     }
     for (uint32_t t = 0; t < band.levels; ++t) {
       for (uint32_t i = 0; t > 0 && i < kBlockRows; ++i) sums[i] *= 2;
       for (uint32_t from = 0; from < band.words; from += one_level) {
         const uint32_t to = band.words - from < one_level ? band.words : from + one_level;
-        const uint32_t* level = rows + size_t{t} * band.words * kBlockRows;
-        RunRows<kFlush>({level, ahead, band.words, 1, from, to}, tables, sums, t > 0 || from > 0);
+        RunRows<kFlush>(band, {rows, ahead, t, t + 1, from, to}, tables, sums, t > 0 || from > 0);
       }
     }
   }
 
-  // Words first..end - 1 of `levels` levels of one block.
+  // Words first..end - 1 of some scored levels of one block.
   struct Rows {
     const uint32_t* levels_begin;
     size_t ahead;
-    uint32_t level_words;
-    uint32_t levels;
+    uint32_t first_level, end_level;
     uint32_t first, end;
+
+    const uint32_t* level(const BandView& band, uint32_t stored) const {
+      return levels_begin + size_t{stored} * band.words * kBlockRows;
+    }
   };
 
   template <uint32_t kFlush>
-  static void RunRows(const Rows& rows, const uint8_t* tables, int32_t* sums, bool add) {
-    constexpr bool kFlushInWords = kFlush < static_cast<uint32_t>(Bytes::kSteps);
-    constexpr uint32_t kFlushWords = kFlushInWords ? 1 : kFlush / Bytes::kSteps;
+  static void RunRows(const BandView& band, const Rows& rows, const uint8_t* tables, int32_t* sums, bool add) {
     B even = Bytes::Zero(), odd = Bytes::Zero();
-    for (uint32_t t = 0; t < rows.levels; ++t) {
+    for (uint32_t t = rows.first_level; t < rows.end_level; ++t) {
       even = Bytes::Add16(even, even);
       odd = Bytes::Add16(odd, odd);
-      const uint32_t* level = rows.levels_begin + size_t{t} * rows.level_words * kBlockRows;
-      for (uint32_t from = rows.first; from < rows.end; from += kFlushWords) {
-        const uint32_t to = kFlushWords == 1 || rows.end - from >= kFlushWords ? from + kFlushWords : rows.end;
-        B bytes = Bytes::Zero();
-        for (uint32_t w = from; w < to; ++w) {
-          __builtin_prefetch(level + size_t{w} * kBlockRows + rows.ahead);
-          B index[Bytes::kSteps];
-          Bytes::LoadWord(level + size_t{w} * kBlockRows, index);
-#pragma GCC unroll 4
-          for (int i = 0; i < Bytes::kSteps; ++i) {
-            const B table = Bytes::LoadIndex(tables + size_t{w} * kWordTables + i * kVector);
-            bytes = Bytes::Add8(bytes, Bytes::Lookup(table, index[i]));
-            if constexpr (kFlushInWords) {
-              if ((i + 1) % kFlush == 0) Flush(bytes, even, odd);
-            }
-          }
-        }
-        if constexpr (!kFlushInWords) Flush(bytes, even, odd);
+      if (t < band.plain) {
+        RunLevel<kFlush>(rows, rows.level(band, t), AsStored(), tables, even, odd);
+      } else if (t == band.plain) {
+        RunLevel<kFlush>(rows, rows.level(band, t), HighDerived(), tables, even, odd);
+      } else {
+        RunLevel<kFlush>(rows, rows.level(band, t - 1), LowDerived(), tables, even, odd);
       }
     }
     Bytes::StoreBlockSums(even, odd, sums, add);
+  }
+
+  // `derive`: from stored words to those that are scored.
+  template <uint32_t kFlush, typename Derive>
+  [[gnu::always_inline]] static inline void RunLevel(const Rows& rows, const uint32_t* level, Derive derive,
+                                                     const uint8_t* tables, B& even, B& odd) {
+    constexpr bool kFlushInWords = kFlush < static_cast<uint32_t>(Bytes::kSteps);
+    constexpr uint32_t kFlushWords = kFlushInWords ? 1 : kFlush / Bytes::kSteps;
+    for (uint32_t from = rows.first; from < rows.end; from += kFlushWords) {
+      const uint32_t to = kFlushWords == 1 || rows.end - from >= kFlushWords ? from + kFlushWords : rows.end;
+      B bytes = Bytes::Zero();
+      for (uint32_t w = from; w < to; ++w) {
+        __builtin_prefetch(level + size_t{w} * kBlockRows + rows.ahead);
+        B index[Bytes::kSteps];
+        Bytes::LoadWord(level + size_t{w} * kBlockRows, derive, index);
+#pragma GCC unroll 4
+        for (int i = 0; i < Bytes::kSteps; ++i) {
+          const B table = Bytes::LoadIndex(tables + size_t{w} * kWordTables + i * kVector);
+          bytes = Bytes::Add8(bytes, Bytes::Lookup(table, index[i]));
+          if constexpr (kFlushInWords) {
+            if ((i + 1) % kFlush == 0) Flush(bytes, even, odd);
+          }
+        }
+      }
+      if constexpr (!kFlushInWords) Flush(bytes, even, odd);
+    }
   }
 
   // Adds bytes to the 16-bit sums, and begins them anew.
@@ -190,14 +208,25 @@ struct LookupSums {
   // The blocks that a last group lacks are read as its last one again; their sums are never used.
   static void Unpack(const BandView& band, const Tile& tile, uint32_t w0, const Chunk& chunk, uint8_t* out) {
     for (size_t first = 0; first < tile.block_count; first += Bytes::kBlocks) {
-      const uint32_t* rows[Bytes::kBlocks];
+      const uint32_t *rows[Bytes::kBlocks], *derived_rows[Bytes::kBlocks];
+      Row derived[Bytes::kBlocks];
       for (size_t i = 0; i < Bytes::kBlocks; ++i) {
         const size_t block = first + i < tile.block_count ? first + i : tile.block_count - 1;
         rows[i] = tile.blocks + block * tile.block_words + size_t{band.first_word} * kBlockRows;
+        derived_rows[i] = reinterpret_cast<const uint32_t*>(&derived[i]);
       }
       for (uint32_t t = 0; t < chunk.levels; ++t) {
         for (uint32_t w = 0; w < chunk.words; ++w, out += kNibbles * kVector) {
-          Bytes::UnpackWord(rows, (size_t{t} * band.words + w0 + w) * kBlockRows, out);
+          const size_t offset = (size_t{t < band.plain ? t : band.plain} * band.words + w0 + w) * kBlockRows;
+          if (t < band.plain) {
+            Bytes::UnpackWord(rows, offset, out);
+            continue;
+          }
+          for (size_t i = 0; i < Bytes::kBlocks; ++i) {
+            derived[i] = *reinterpret_cast<const Row*>(rows[i] + offset);
+            t == band.plain ? HighDerived()(derived[i]) : LowDerived()(derived[i]);
+          }
+          Bytes::UnpackWord(derived_rows, 0, out);
         }
       }
     }

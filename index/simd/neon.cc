@@ -1,7 +1,6 @@
 // NEON, part of every 64-bit Arm processor: look-up sums, one block in a vector.
 #include <arm_neon.h>
 
-#include "index/simd/expand.h"
 #include "index/simd/gemm.h"
 #include "index/simd/lookup_sums.h"
 #include "index/simd/match.h"
@@ -96,7 +95,6 @@ const KernelTable kNeonTable = {"neon",
                                 VecPackedFloats<Vec>,
                                 VecPack<Vec>,
                                 VecGemm<Vec>,
-                                Match<PortableRows>,
-                                Expand};
+                                Match<PortableRows>};
 
 }  // namespace bebr::simd

@@ -20,28 +20,54 @@ struct alignas(64) QueryHead {
   float magnitude;  // of the sum over the bands, at most
 };
 
-// One band of a code shape. Documents' words of level t begin at word first_word + t * words of a block, in rows of 16.
+// One band of a code shape. Documents' words of stored level t begin at word first_word + t * words of a block, in rows
+// of 16. Scored levels from `plain` on are derived from the branches, stored level `plain`.
 struct BandView {
   uint32_t dims;
   uint32_t levels;  // that are scored
+  uint32_t plain;   // of these, those that are stored as they are
   uint32_t query_levels;
   uint32_t words;  // of one level
   uint32_t first_word;
   uint32_t left_out;
+
+  bool has_branches() const { return plain < levels; }
 };
 
 inline uint32_t PlaneWords(uint32_t dims) { return (dims + 31) / 32; }
 
 inline BandView ViewBand(const CodeShape& shape, uint32_t b, uint32_t first_word) {
   const BandShape& band = shape.bands[b];
-  return {band.dims, band.levels - band.left_out, shape.query_levels, PlaneWords(band.dims), first_word, band.left_out};
+  const uint32_t levels = band.scored_levels() - band.left_out, plain = band.levels - (band.trellis ? 1 : 0);
+  return {band.dims,  levels,       levels < plain ? levels : plain, shape.query_levels, PlaneWords(band.dims),
+          first_word, band.left_out};
 }
 
 inline BandView FirstBand(const CodeShape& shape) { return ViewBand(shape, 0, 0); }
 
 inline BandView NextBand(const CodeShape& shape, uint32_t b, const BandView& last) {
-  return ViewBand(shape, b, last.first_word + (last.levels + last.left_out) * last.words);
+  return ViewBand(shape, b, last.first_word + shape.bands[b - 1].levels * last.words);
 }
+
+// From stored words, a vector of uint32_t, to those of a scored level: as they are, or the higher and the lower level
+// that branches stand for (CodeSpec, "Trellis codes"). After a band's last dimension the latter may be anything:
+// queries are 0 there.
+struct AsStored {
+  template <typename Words>
+  void operator()(Words&) const {}
+};
+struct HighDerived {
+  template <typename Words>
+  void operator()(Words& words) const {
+    words = words ^ words << 1 ^ words << 3;
+  }
+};
+struct LowDerived {
+  template <typename Words>
+  void operator()(Words& words) const {
+    words = words << 2;
+  }
+};
 
 // 2 c_q - (2^Q - 1) of dimension i of a band's query planes; 0 after the last dimension.
 inline int32_t QueryValue(const BandView& band, const uint32_t* planes, uint32_t i) {

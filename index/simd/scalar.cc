@@ -31,6 +31,15 @@ void Prepare(const CodeShape& shape, const uint32_t* planes, const float* weight
   }
 }
 
+// Word w of a lane's scored level t: of trellis codes the last two are derived.
+uint32_t DocumentWord(const BandView& band, const uint32_t* block, uint32_t lane, uint32_t t, uint32_t w) {
+  const uint32_t stored = t < band.plain ? t : band.plain;
+  const uint32_t word = block[(band.first_word + stored * band.words + w) * size_t{kBlockRows} + lane];
+  if (t < band.plain) return word;
+  const uint32_t rest = band.dims - w * 32, used = rest < 32 ? (1u << rest) - 1 : ~0u;
+  return (t == band.plain ? word ^ word << 1 ^ word << 3 : word << 2) & used;
+}
+
 // The exact integer D of one lane: every pair of a document's and a query's plane, weighted by its two levels. Two
 // planes with `different` unequal bits have the dot product dims - 2 * different.
 int32_t BandProduct(const BandView& band, const uint32_t* block, uint32_t lane, const uint32_t* query) {
@@ -39,8 +48,7 @@ int32_t BandProduct(const BandView& band, const uint32_t* block, uint32_t lane, 
     for (uint32_t s = 0; s < band.query_levels; ++s) {
       int32_t different = 0;
       for (uint32_t w = 0; w < band.words; ++w) {
-        const uint32_t word = block[(band.first_word + t * band.words + w) * size_t{kBlockRows} + lane];
-        different += std::popcount(word ^ query[s * band.words + w]);
+        different += std::popcount(DocumentWord(band, block, lane, t, w) ^ query[s * band.words + w]);
       }
       const int32_t product = static_cast<int32_t>(band.dims) - 2 * different;
       sum += product * (1 << (band.levels - 1 - t + band.query_levels - 1 - s));
@@ -111,37 +119,9 @@ void Gemm(const float* x, size_t rows, size_t x_stride, const float* packed, siz
   }
 }
 
-void Expand(const CodeShape& stored, const void* blocks, size_t block_count, void* derived) {
-  const auto* from = static_cast<const uint32_t*>(blocks);
-  auto* to = static_cast<uint32_t*>(derived);
-  const auto copy = [&](size_t words) {
-    std::memcpy(to, from, words * kBlockRows * sizeof(uint32_t));
-    from += words * kBlockRows;
-    to += words * kBlockRows;
-  };
-  for (size_t block = 0; block < block_count; ++block) {
-    for (uint32_t b = 0; b < stored.band_count; ++b) {
-      const BandShape& band = stored.bands[b];
-      const size_t words = PlaneWords(band.dims);
-      copy(words * (band.trellis ? band.levels - 1 : band.levels));
-      if (!band.trellis) continue;
-      for (size_t i = 0; i < words * kBlockRows; ++i) {
-        const size_t rest = band.dims - i / kBlockRows * 32;
-        const uint32_t used = rest < 32 ? (1u << rest) - 1 : ~0u;
-        to[i] = (from[i] ^ from[i] << 1 ^ from[i] << 3) & used;
-        to[words * kBlockRows + i] = from[i] << 2 & used;
-      }
-      from += words * kBlockRows;
-      to += 2 * words * kBlockRows;
-    }
-    copy(2);  // factors
-  }
-}
-
 }  // namespace
 
 const KernelTable kScalarTable = {"scalar", ScalarSupported, PreparedBytes, Prepare, Score,
-                                  Scan,     PackedFloats,    Pack,          Gemm,    Match<PortableRows>,
-                                  Expand};
+                                  Scan,     PackedFloats,    Pack,          Gemm,    Match<PortableRows>};
 
 }  // namespace bebr::simd

@@ -60,8 +60,10 @@ Input ReadInput(Source& source) {
   std::vector<BandShape> bands(source.Byte() % 3 == 0 ? 1 + source.Byte() % kMaxBands : 1);
   for (BandShape& band : bands)
     band = {Dims(source, 8192 / kMaxBands * (bands.size() == 1 ? 8 : 1)), 1 + source.Byte() % kMaxLevels};
-  if (source.Byte() % 3 == 0) {
-    for (BandShape& band : bands) band.left_out = source.Byte() % band.levels;
+  const uint8_t kind = source.Byte();
+  for (BandShape& band : bands) band.trellis = kind / 3 % 3 == 0 && band.levels < kMaxLevels;
+  if (kind % 3 == 0) {
+    for (BandShape& band : bands) band.left_out = source.Byte() % band.scored_levels();
   }
   Input input;
   input.shape = MakeShape(bands, 1 + source.Byte() % kMaxQueryLevels);
@@ -94,8 +96,9 @@ Input ReadInput(Source& source) {
                static_cast<long long>(at));
   if (input != nullptr) {
     for (uint32_t b = 0; b < input->shape.band_count; ++b) {
-      std::fprintf(stderr, "  band %u: %u dims x %u levels\n", b, input->shape.bands[b].dims,
-                   input->shape.bands[b].levels);
+      const BandShape& band = input->shape.bands[b];
+      std::fprintf(stderr, "  band %u: %u dims x %u levels%s, %u left out\n", b, band.dims, band.levels,
+                   band.trellis ? "t" : "", band.left_out);
     }
     std::fprintf(stderr, "  query levels %u, %zu blocks, %zu queries\n", input->shape.query_levels, input->block_count,
                  input->queries.size());

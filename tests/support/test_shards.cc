@@ -84,10 +84,10 @@ PreparedQueries TestShards::Prepare(const std::vector<std::vector<float>>& queri
   std::vector<uint32_t> planes(codes * spec.QueryWords(levels));
   std::vector<float> weights(codes * spec.bands().size()), offsets(codes);
   binarizer_->EncodeQueries(rows.data(), queries.size(), planes.data(), weights.data(), offsets.data());
-  simd::CodeShape shape = MakeShape(spec.Derived(), levels);
+  simd::CodeShape shape = MakeShape(spec, levels);
   if (first_levels > 0) {
     for (uint32_t b = 0; b < shape.band_count; ++b) {
-      shape.bands[b].left_out = std::max(shape.bands[b].levels, first_levels) - first_levels;
+      shape.bands[b].left_out = std::max(shape.bands[b].scored_levels(), first_levels) - first_levels;
     }
     shape.bound = bound;
   }

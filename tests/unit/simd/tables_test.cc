@@ -117,6 +117,39 @@ TEST_P(Tables, ScoreWithLevelsLeftOut) {
   }
 }
 
+TEST_P(Tables, ScoreTrellisCodes) {
+  const size_t query_counts[] = {1, 2, 3, 4, 7, 16, 33};
+  uint64_t seed = 0;
+  for (uint32_t dims : {1u, 3u, 4u, 8u, 31u, 32u, 33u, 64u, 65u, 255u, 256u, 513u, 1024u, 8192u}) {
+    for (uint32_t levels = 1; levels < kMaxLevels; ++levels) {
+      for (uint32_t query_levels = 1; query_levels <= kMaxQueryLevels; ++query_levels, ++seed) {
+        for (uint32_t left_out = 0; left_out <= levels; ++left_out) {
+          const size_t blocks = Affordable(dims, 1 + seed % 9), queries = Affordable(dims, query_counts[seed % 7]);
+          SCOPED_TRACE(testing::Message() << dims << "x" << levels << "t, left out " << left_out << ", query levels "
+                                          << query_levels << ", " << blocks << " blocks, " << queries << " queries");
+          CodeShape shape = MakeShape({{dims, levels, left_out, true}}, query_levels);
+          shape.bound = seed % 2 == 0;
+          ExpectSameScores(MakeInput(shape, blocks, queries, seed));
+          if (left_out == 0) ExpectSameScores(MakeInput(shape, blocks, 1, seed));
+        }
+      }
+    }
+  }
+  const std::vector<std::vector<BandShape>> codes = {
+      {{31, 2, 0, true}, {33, 3, 0, true}, {1, 1, 0, true}},
+      {{64, 4}, {65, 2, 0, true}, {40, 1}, {8, 3, 1, true}},
+      {{32, 4}, {96, 2, 0, true}, {64, 1, 0, true}},
+      {{1024, 3, 0, true}, {1024, 4}, {1024, 1, 0, true}, {1024, 2, 0, true}, {1024, 1}, {1024, 3, 2, true}},
+  };
+  for (size_t i = 0; i < codes.size(); ++i) {
+    for (size_t queries : {1, 3, 8, 33, 64}) {
+      SCOPED_TRACE(testing::Message() << "code " << i << ", " << queries << " queries");
+      ExpectSameScores(
+          MakeInput(MakeShape(codes[i], 1 + (i + queries) % kMaxQueryLevels), i == 3 ? 2 : 11, queries, i));
+    }
+  }
+}
+
 // The largest sums there are, of either sign: a sum that overflows shows here.
 TEST_P(Tables, ScoreExtremeCodes) {
   for (uint32_t dims : {255u, 256u, 1024u, 2048u, 8192u}) {
@@ -126,6 +159,9 @@ TEST_P(Tables, ScoreExtremeCodes) {
           for (Bits query : {Bits::kZeros, Bits::kOnes}) {
             SCOPED_TRACE(testing::Message() << dims << "x" << levels << ", query levels " << query_levels);
             ExpectSameScores(MakeInput(MakeShape({{dims, levels}}, query_levels), 1, 17, dims, document, query));
+            if (levels == kMaxLevels) continue;
+            const CodeShape trellis = MakeShape({{dims, levels, 0, true}}, query_levels);
+            ExpectSameScores(MakeInput(trellis, 1, 17, dims, document, query));
           }
         }
       }
@@ -249,29 +285,6 @@ TEST_P(Tables, MatchFindsTheRowsOfATypeInARange) {
         const bool expected = types[i] == test.type && key >= test.least && key <= test.most;
         ASSERT_EQ((bits[i / 64] >> (i % 64) & 1) != 0, expected) << tested->name << ", row " << i;
       }
-    }
-  }
-}
-
-TEST_P(Tables, ExpandTrellisCodes) {
-  const std::vector<std::vector<BandShape>> codes = {
-      {{256, 1, 0, true}},
-      {{31, 2, 0, true}, {33, 3, 0, true}, {1, 1, 0, true}},
-      {{64, 4}, {65, 2, 0, true}, {40, 1}, {8, 3, 0, true}},
-      {{100, 2}},
-  };
-  for (size_t i = 0; i < codes.size(); ++i) {
-    for (size_t blocks : {0, 1, 3, 17}) {
-      SCOPED_TRACE(testing::Message() << "code " << i << ", " << blocks << " blocks");
-      const Input input = MakeInput(MakeShape(codes[i], 4), blocks, 0, i + blocks);
-      uint32_t words = input.shape.code_words;
-      for (const BandShape& band : codes[i]) words += band.trellis ? (band.dims + 31) / 32 : 0;
-      const size_t bytes = blocks * BlockBytes(words);
-      GuardedMemory stored(blocks * BlockBytes(input.shape.code_words)), expected(bytes), actual(bytes);
-      input.FillBlocks(stored.as<void>());
-      scalar().expand(input.shape, stored.as<void>(), blocks, expected.as<void>());
-      table().expand(input.shape, stored.as<void>(), blocks, actual.as<void>());
-      ASSERT_EQ(std::memcmp(expected.as<void>(), actual.as<void>(), bytes), 0);
     }
   }
 }
