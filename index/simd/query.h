@@ -49,19 +49,19 @@ inline BandView NextBand(const CodeShape& shape, uint32_t b, const BandView& las
   return ViewBand(shape, b, last.first_word + shape.bands[b - 1].levels * last.words);
 }
 
-// From stored words, a vector of uint32_t, to those of a scored level: as they are, or the higher and the lower level
-// that branches stand for (CodeSpec, "Trellis codes"). After a band's last dimension the latter may be anything:
-// queries are 0 there.
+// From stored words, a vector of uint32_t, to those of a scored level (CodeSpec, "Trellis codes"): as they are,
 struct AsStored {
   template <typename Words>
   void operator()(Words&) const {}
 };
+// the higher level that branches stand for,
 struct HighDerived {
   template <typename Words>
   void operator()(Words& words) const {
     words = words ^ words << 1 ^ words << 3;
   }
 };
+// or the lower one. After a band's last dimension both may be anything: queries are 0 there.
 struct LowDerived {
   template <typename Words>
   void operator()(Words& words) const {
