@@ -52,6 +52,7 @@ struct LogEntry {
 // Some of a log.
 struct LogPage {
   std::vector<LogEntry> entries;  // by position, then shard
+  std::vector<LogPlace> places;   // of all appends that it has, also those that say nothing to these shards
   LogPlace place;                 // all up to here was read: where the next page begins
   LogPlace head;                  // where the log ended then
 };

@@ -58,7 +58,7 @@ class MemoryLogs::Contents {
     if (after.position > Head().position)
       return LostHistory(name_, after, absl::StrFormat("it ends at %d", Head().position));
     if (PlaceOf(after.position) != after) return LostHistory(name_, after, "another one is there now");
-    LogPage page{.entries = {}, .place = after, .head = Head()};
+    LogPage page{.entries = {}, .places = {}, .place = after, .head = Head()};
     size_t bytes = 0;
     for (uint64_t position = after.position + 1; position <= Head().position; ++position) {
       const One& one = At(position);
@@ -71,6 +71,7 @@ class MemoryLogs::Contents {
           page.entries.push_back({position, shard, record});
       }
       page.place = PlaceOf(position);
+      page.places.push_back(page.place);
     }
     return page;
   }

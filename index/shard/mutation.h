@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,6 +46,16 @@ struct Mutation {
   // nobody has written it meanwhile. The owner keeps the segment.
   const Segment* expected_segment = nullptr;
   uint32_t expected_row = 0;
+  // The same, of a kMerge that replicas apply, which have rows of their own: without effect unless the document still
+  // has floats of this embedding and this CRC-32C, of which its codes were made.
+  struct FloatsCheck {
+    uint32_t embedding = 0;
+    uint32_t crc32c = 0;
+    bool operator==(const FloatsCheck&) const = default;
+  };
+  std::optional<FloatsCheck> expected_floats;
+  // It adds codes made of what is stored, which says nothing new of the document.
+  bool adds_codes() const { return expected_segment != nullptr || expected_floats.has_value(); }
 
   // Filled in by the shard when the mutation's turn has come.
   bool applies = true;

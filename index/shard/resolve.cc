@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "index/base/checksum.h"
 #include "index/base/status_macros.h"
 #include "index/shard/shard.h"
 
@@ -69,7 +70,7 @@ Shard::Held Shard::Find(std::string_view id) const {
 }
 
 bool Shard::MayHoldOthers() const {
-  if (mark_sets_.size() > 1) return true;
+  if (contents_.from_log || mark_sets_.size() > 1) return true;
   return std::any_of(contents_.versions.begin(), contents_.versions.end(),
                      [&](const auto& version) { return version.second != contents_.versions.begin()->second; });
 }
@@ -108,9 +109,30 @@ absl::StatusOr<Shard::StoredAttributes> Shard::ReadUpdated(const Group& group, s
   return stored;
 }
 
+absl::StatusOr<Shard::StoredFloats> Shard::ReadExpected(const Group& group) const {
+  std::map<uint32_t, std::vector<std::string_view>> ids;  // by embedding
+  for (const absl::Span<Mutation> mutations : group) {
+    for (const Mutation& mutation : mutations) {
+      if (mutation.expected_floats.has_value()) ids[mutation.expected_floats->embedding].push_back(mutation.id);
+    }
+  }
+  StoredFloats stored;
+  for (const auto& [embedding, of_embedding] : ids) {
+    for (size_t begin = 0; begin < of_embedding.size(); begin += kReadAtATime) {
+      const auto some = absl::MakeConstSpan(of_embedding).subspan(begin, kReadAtATime);
+      BEBR_ASSIGN_OR_RETURN(const auto floats, store_->GetFloats(nullptr, embedding, number_, some));
+      for (size_t i = 0; i < some.size(); ++i) {
+        if (floats[i].has_value()) stored[{some[i], embedding}] = Crc32c(*floats[i]);
+      }
+    }
+  }
+  return stored;
+}
+
 absl::Status Shard::Resolve(const Group& group, std::vector<uint64_t>& updated_bytes,
                             std::vector<absl::Status>& refused) const {
   BEBR_ASSIGN_OR_RETURN(const StoredAttributes stored, ReadUpdated(group, updated_bytes, refused));
+  BEBR_ASSIGN_OR_RETURN(const StoredFloats stored_floats, ReadExpected(group));
   // What mutations in the group find was written by those before them or stands in the segments.
   absl::flat_hash_map<std::string_view, Held> changed;
   const bool reads = std::any_of(group.begin(), group.end(), [this](absl::Span<const Mutation> mutations) {
@@ -120,17 +142,26 @@ absl::Status Shard::Resolve(const Group& group, std::vector<uint64_t>& updated_b
     for (Mutation& mutation : group[request]) {
       if (!refused[request].ok()) break;  // what it would write is not even made
       ForgetRetired(mutation);
-      if (!reads && mutation.floats.size() <= 1) continue;  // the usual case: nothing to mark
+      if (!reads && !contents_.from_log && mutation.floats.size() <= 1) continue;  // the usual case: nothing to mark
       Held held;
       if (NeedsHeld(mutation)) {
         const auto it = changed.find(mutation.id);
         held = it != changed.end() ? it->second : Find(mutation.id);
       }
-      refused[request].Update(ResolveOne(stored, mutation, held));
+      mutation.applies = FindsFloats(stored_floats, mutation, held);
+      if (mutation.applies) refused[request].Update(ResolveOne(stored, mutation, held));
       if (reads && mutation.applies) changed[mutation.id] = std::move(held);
     }
   }
   return absl::OkStatus();
+}
+
+bool Shard::FindsFloats(const StoredFloats& stored, const Mutation& mutation, const Held& held) const {
+  if (!mutation.expected_floats.has_value()) return true;
+  const auto [embedding, crc32c] = *mutation.expected_floats;
+  if (const auto it = held.floats.find(embedding); it != held.floats.end()) return Crc32c(it->second) == crc32c;
+  const auto it = stored.find({mutation.id, embedding});
+  return held.keeps_floats && it != stored.end() && it->second == crc32c;
 }
 
 void Shard::ForgetRetired(Mutation& mutation) const {
@@ -170,7 +201,7 @@ bool Shard::Passes(Mutation& mutation, const Held& held) const {
 
 void Shard::DropOutdated(Mutation& mutation, Held& held) const {
   // A backfill gives one more code to an embedding that has others.
-  if (mutation.expected_segment != nullptr) return;
+  if (mutation.adds_codes()) return;
   absl::InlinedVector<uint32_t, 2> written;
   for (const RowCode& code : mutation.codes) {
     const auto it = contents_.versions.find(code.version);
@@ -205,18 +236,25 @@ absl::Status Shard::ChangeAttributes(const StoredAttributes& stored, Mutation& m
   return absl::OkStatus();
 }
 
+void Shard::KeepOf(Mutation& mutation, Held& held) const {
+  mutation.keeps = held.exists && (IsForExisting(mutation) || mutation.kind == MutationKind::kReplace) &&
+                   (mutation.kind != MutationKind::kReplace || MayHoldOthers());
+  if (!mutation.keeps) {
+    held.codes.clear();
+    held.marks.clear();
+    held.floats.clear();
+    held.keeps_floats = false;
+  }
+  for (const Mutation::Floats& floats : mutation.floats) held.floats[floats.embedding] = floats.bytes;
+}
+
 absl::Status Shard::ResolveOne(const StoredAttributes& stored, Mutation& mutation, Held& held) const {
   mutation.skipped = mutation.keeps = false;
   mutation.dropped.clear();
   mutation.marks.clear();
   mutation.applies = !Passes(mutation, held);
   if (!mutation.applies) return absl::OkStatus();
-  mutation.keeps = held.exists && (IsForExisting(mutation) || mutation.kind == MutationKind::kReplace) &&
-                   (mutation.kind != MutationKind::kReplace || MayHoldOthers());
-  if (!mutation.keeps) {
-    held.codes.clear();
-    held.marks.clear();
-  }
+  KeepOf(mutation, held);
   if (mutation.kind == MutationKind::kUpdate) {
     BEBR_RETURN_IF_ERROR(ChangeAttributes(stored, mutation, held));
   } else if (mutation.kind != MutationKind::kMerge) {
@@ -280,7 +318,7 @@ void Shard::AddOne(const Mutation& mutation, CollectionStore::Batch& batch) cons
     if (WritesSpace(mutation, space) || (mutation.keeps && !Contains(mutation.dropped, space))) continue;
     batch.DeleteCode(space, number_, mutation.id);
   }
-  const bool may_have_marks = contents_.versions.size() > 1 || mark_sets_.size() > 1;
+  const bool may_have_marks = contents_.from_log || contents_.versions.size() > 1 || mark_sets_.size() > 1;
   for (const auto& [version, embedding] : contents_.versions) {
     const bool written = std::any_of(mutation.floats.begin(), mutation.floats.end(),
                                      [e = embedding](const auto& floats) { return floats.embedding == e; });

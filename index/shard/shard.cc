@@ -68,7 +68,7 @@ absl::Status Shard::Load() {
     InsertRow(slot * kSegmentRows + row);
     return absl::OkStatus();
   };
-  return store_->VisitDocuments(number_, numbers, embeddings, visit);
+  return store_->VisitDocuments(nullptr, number_, numbers, embeddings, visit);
 }
 
 std::vector<MutationResult> Shard::Apply(const Group& group) {
@@ -85,7 +85,7 @@ MutationResult Shard::ApplyRequest(absl::Span<const Mutation> mutations) {
     if (!mutation.applies) {
       if (mutation.skipped) {
         result.skipped_ids.emplace_back(mutation.id);
-      } else if (mutation.expected_segment == nullptr) {
+      } else if (!mutation.adds_codes()) {
         result.unknown_ids.emplace_back(mutation.id);
       }
       continue;

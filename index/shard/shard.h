@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -71,6 +72,9 @@ struct ShardContents {
   std::map<uint32_t, uint32_t> versions;  // in use: number, and that of the embedding it takes
   bool stores_floats = false;
   std::shared_ptr<const AttributeSchema> attributes = std::make_shared<const AttributeSchema>();
+  // Replicas apply a log to it (index/replica): then what mutations do depends on them and their documents alone, and
+  // not on what other documents have, nor on which are in one group. Costs each a look at its document.
+  bool from_log = false;
   std::optional<StoreMark> mark;  // what the manifest that says all this knows of the store, if it does
 
   bool InUse(uint32_t embedding) const;
@@ -157,7 +161,16 @@ class Shard {
     const Attributes* attributes = nullptr;  // as an earlier mutation of the same group leaves them; else the row's
     absl::InlinedVector<std::pair<uint32_t, uint32_t>, 2> codes;  // space, version
     absl::InlinedVector<uint32_t, 2> marks;
+    // As earlier mutations of the same group leave them: floats by embedding; and whether others are as stored.
+    std::map<uint32_t, std::string_view> floats;
+    bool keeps_floats = true;
   };
+
+  // CRC-32C of floats as they are on disk, by id and embedding, that mutations of a group expect.
+  using StoredFloats = absl::flat_hash_map<std::pair<std::string_view, uint32_t>, uint32_t>;
+  absl::StatusOr<StoredFloats> ReadExpected(const Group& group) const;
+  // Whether the mutation finds the floats that it expects, or expects none.
+  bool FindsFloats(const StoredFloats& stored, const Mutation& mutation, const Held& held) const;
 
   // Attributes as they are on disk, by id, of the documents that a group updates.
   using StoredAttributes = absl::flat_hash_map<std::string_view, std::string>;
@@ -171,6 +184,8 @@ class Shard {
   absl::Status ChangeAttributes(const StoredAttributes& stored, Mutation& mutation, Held& held) const;
   // Whether the document is one that the mutation, by its kind and its conditions, leaves alone.
   bool Passes(Mutation& mutation, const Held& held) const;
+  // What a mutation that applies leaves of what the document has.
+  void KeepOf(Mutation& mutation, Held& held) const;
   // Takes out of `held` the codes of embeddings that come, in spaces for which no code comes.
   void DropOutdated(Mutation& mutation, Held& held) const;
   void ResolveMarks(Mutation& mutation, Held& held, const absl::InlinedVector<uint32_t, 2>& all) const;

@@ -147,13 +147,15 @@ bool ShardSet::ResolvesPlainAlone() const {
   return std::all_of(shards_.begin(), shards_.end(), [](const auto& shard) { return shard->ResolvesPlainAlone(); });
 }
 
-absl::StatusOr<std::vector<MutationResult>> ShardSet::Commit(absl::Span<Mutations* const> group) {
+absl::StatusOr<std::vector<MutationResult>> ShardSet::Commit(absl::Span<Mutations* const> group,
+                                                             std::string_view applied) {
   CommitOrder order([] {});
   CommitTurn turn(&order);
-  return Commit(group, turn);
+  return Commit(group, turn, applied);
 }
 
-absl::StatusOr<std::vector<MutationResult>> ShardSet::Commit(absl::Span<Mutations* const> group, CommitTurn& turn) {
+absl::StatusOr<std::vector<MutationResult>> ShardSet::Commit(absl::Span<Mutations* const> group, CommitTurn& turn,
+                                                             std::string_view applied) {
   const SteadyTime start = SteadyNow();
   absl::Duration waited;
   const auto begin = [&](CommitStep step) {
@@ -168,6 +170,7 @@ absl::StatusOr<std::vector<MutationResult>> ShardSet::Commit(absl::Span<Mutation
   BEBR_ASSIGN_OR_RETURN(const std::vector<absl::Status> refused, Resolve(groups));
   size_t count = 0;
   CollectionStore::Batch batch = MakeBatch(groups, &count);
+  if (!applied.empty()) batch.PutApplied(applied);
   const uint64_t sequence = last_number_ = std::max(last_number_, store_->sequence()) + count;
   begin(CommitStep::kLog);
   const absl::StatusOr<absl::Duration> synced =

@@ -64,10 +64,12 @@ class ShardSet {
   uint64_t memory_bytes() const { return memory_bytes_.load(std::memory_order_relaxed); }
 
   // Commits a group of requests; a result for each (MutationResult::refused), or why storage refused them all.
-  absl::StatusOr<std::vector<MutationResult>> Commit(absl::Span<Mutations* const> group);
+  // `applied`, unless it is empty, is what the store says from then on of how far a log was applied.
+  absl::StatusOr<std::vector<MutationResult>> Commit(absl::Span<Mutations* const> group, std::string_view applied = {});
   // The same as one of several. `turn` is at kPrepare, and when this returns at kApply at most. Commits may overlap if
   // they have plain mutations only, and ResolvesPlainAlone().
-  absl::StatusOr<std::vector<MutationResult>> Commit(absl::Span<Mutations* const> group, CommitTurn& turn);
+  absl::StatusOr<std::vector<MutationResult>> Commit(absl::Span<Mutations* const> group, CommitTurn& turn,
+                                                     std::string_view applied = {});
   bool ResolvesPlainAlone() const;
   // Makes a version, its embedding and its space known before the first mutation that uses them.
   void AddVersion(uint32_t version, uint32_t embedding, uint32_t space, const CodeSpec& spec);

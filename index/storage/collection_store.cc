@@ -174,9 +174,14 @@ class RocksStore final : public CollectionStore {
     return reader_.Get(SnapshotOf(view), kCodes, keys, /*fill_cache=*/false);
   }
 
-  absl::Status VisitDocuments(uint32_t shard, absl::Span<const uint32_t> spaces, absl::Span<const uint32_t> embeddings,
-                              const Visitor& visit) override {
-    return reader_.VisitDocuments(shard, spaces, embeddings, visit);
+  absl::StatusOr<std::string> GetApplied(const View* view) override {
+    BEBR_ASSIGN_OR_RETURN(auto value, reader_.Get(SnapshotOf(view), kMeta, {std::string(kAppliedKey)}));
+    return std::move(value[0]).value_or("");
+  }
+
+  absl::Status VisitDocuments(const View* view, uint32_t shard, absl::Span<const uint32_t> spaces,
+                              absl::Span<const uint32_t> embeddings, const Visitor& visit) override {
+    return reader_.VisitDocuments(SnapshotOf(view), shard, spaces, embeddings, visit);
   }
   absl::Status VisitFloats(const View* view, uint32_t embedding, uint32_t shard, const FloatVisitor& visit) override {
     return reader_.VisitFloats(SnapshotOf(view), embedding, shard, visit);

@@ -80,6 +80,8 @@ class CollectionStore {
     // Everything of a space; all floats and marks of an embedding.
     void DeleteAllCodes(uint32_t space);
     void DeleteAllFloats(uint32_t embedding);
+    // How far the batch brings a store that applies a log: what GetApplied returns from then on.
+    void PutApplied(std::string_view place);
     // The store gets this format with the batch, if it has an older one.
     void NeedFormat(uint32_t format) { format_ = std::max(format_, format); }
     uint32_t format() const { return format_; }
@@ -158,13 +160,16 @@ class CollectionStore {
                                                                            uint32_t shard,
                                                                            absl::Span<const std::string_view> ids) = 0;
 
+  // What the last batch that said so put there; empty if none did.
+  virtual absl::StatusOr<std::string> GetApplied(const View* view) = 0;
+
   // Calls `visit(id, attributes bytes, codes, marks)` for every document of a shard in the order of the ids, with its
   // code in each of `spaces` (nullopt where it has none) and those of `embeddings` it has a mark of. Stops at the first
   // error, of its own or of `visit`.
   using Visitor =
       std::function<absl::Status(std::string_view id, std::string_view attributes,
                                  absl::Span<const std::optional<StoredCode>> codes, absl::Span<const uint32_t> marks)>;
-  virtual absl::Status VisitDocuments(uint32_t shard, absl::Span<const uint32_t> spaces,
+  virtual absl::Status VisitDocuments(const View* view, uint32_t shard, absl::Span<const uint32_t> spaces,
                                       absl::Span<const uint32_t> embeddings, const Visitor& visit) = 0;
   // Calls `visit(id, floats)` for all floats of an embedding in a shard in the order of the ids. Stops at the first
   // error.

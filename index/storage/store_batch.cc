@@ -4,6 +4,7 @@
 #include "index/storage/collection_store.h"
 #include "index/storage/format.h"
 #include "index/storage/rocks.h"
+#include "index/storage/store_meta.h"
 
 namespace bebr {
 
@@ -47,6 +48,9 @@ void CollectionStore::Batch::DeleteAllCodes(uint32_t space) {
 void CollectionStore::Batch::DeleteAllFloats(uint32_t embedding) {
   rep_->writes.DeleteRange(&rep_->floats, NumberPrefix(embedding), NumberPrefix(embedding + 1)).PermitUncheckedError();
   DeleteAllCodes(kMarkBase + embedding);
+}
+void CollectionStore::Batch::PutApplied(std::string_view place) {
+  rep_->writes.Put(ToSlice(kAppliedKey), ToSlice(place)).PermitUncheckedError();
 }
 size_t CollectionStore::Batch::bytes() const { return rep_->writes.GetDataSize(); }
 

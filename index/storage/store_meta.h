@@ -20,6 +20,7 @@ inline constexpr std::string_view kShardsKey = "shards";
 inline constexpr std::string_view kGenerationKey = "generation";
 inline constexpr std::string_view kIdentityKey = "identity";
 inline constexpr std::string_view kLayoutKey = "layout";
+inline constexpr std::string_view kAppliedKey = "applied";
 
 // What stands under them.
 struct StoreMeta {

@@ -10,8 +10,9 @@
 namespace bebr {
 namespace {
 
-rocksdb::ReadOptions ForVisit() {
+rocksdb::ReadOptions ForVisit(const rocksdb::Snapshot* view) {
   rocksdb::ReadOptions options;
+  options.snapshot = view;
   options.fill_cache = false;
   options.readahead_size = 4 << 20;
   return options;
@@ -74,18 +75,18 @@ absl::StatusOr<std::vector<std::optional<std::string>>> StoreReader::Get(const r
   return results;
 }
 
-absl::Status StoreReader::VisitDocuments(uint32_t shard, absl::Span<const uint32_t> spaces,
-                                         absl::Span<const uint32_t> embeddings,
+absl::Status StoreReader::VisitDocuments(const rocksdb::Snapshot* view, uint32_t shard,
+                                         absl::Span<const uint32_t> spaces, absl::Span<const uint32_t> embeddings,
                                          const CollectionStore::Visitor& visit) const {
   const std::string end = DocumentKey(shard + 1, "");
   const rocksdb::Slice end_slice = end;
-  rocksdb::ReadOptions of_shard = ForVisit();
+  rocksdb::ReadOptions of_shard = ForVisit(view);
   of_shard.iterate_upper_bound = &end_slice;
   const std::unique_ptr<rocksdb::Iterator> documents(db_->NewIterator(of_shard, families_[kDocuments]));
   std::vector<NumberCursor> cursors;  // of the spaces, then of the marks
   const auto add = [&](uint32_t number) {
     cursors.emplace_back(number, shard,
-                         std::unique_ptr<rocksdb::Iterator>(db_->NewIterator(ForVisit(), families_[kCodes])));
+                         std::unique_ptr<rocksdb::Iterator>(db_->NewIterator(ForVisit(view), families_[kCodes])));
   };
   for (const uint32_t space : spaces) add(space);
   for (const uint32_t embedding : embeddings) add(kMarkBase + embedding);
@@ -113,8 +114,7 @@ absl::Status StoreReader::VisitDocuments(uint32_t shard, absl::Span<const uint32
 
 absl::Status StoreReader::VisitFloats(const rocksdb::Snapshot* view, uint32_t embedding, uint32_t shard,
                                       const CollectionStore::FloatVisitor& visit) const {
-  rocksdb::ReadOptions options = ForVisit();
-  options.snapshot = view;
+  rocksdb::ReadOptions options = ForVisit(view);
   const std::string end = NumberedKey(embedding, shard + 1, "");
   const rocksdb::Slice end_slice = end;
   options.iterate_upper_bound = &end_slice;

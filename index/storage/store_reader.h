@@ -34,8 +34,8 @@ class StoreReader {
   // The numbers below `limit` that keys begin with: one seek each.
   absl::StatusOr<std::vector<uint32_t>> Numbers(ColumnFamily family, uint32_t limit) const;
   // As CollectionStore has them.
-  absl::Status VisitDocuments(uint32_t shard, absl::Span<const uint32_t> spaces, absl::Span<const uint32_t> embeddings,
-                              const CollectionStore::Visitor& visit) const;
+  absl::Status VisitDocuments(const rocksdb::Snapshot* view, uint32_t shard, absl::Span<const uint32_t> spaces,
+                              absl::Span<const uint32_t> embeddings, const CollectionStore::Visitor& visit) const;
   absl::Status VisitFloats(const rocksdb::Snapshot* view, uint32_t embedding, uint32_t shard,
                            const CollectionStore::FloatVisitor& visit) const;
 

@@ -93,7 +93,7 @@ absl::StatusOr<LogPage> PostgresLog::Read(const LogPlace& after, absl::Span<cons
   LogPage page;
   BEBR_RETURN_IF_ERROR(pool_->Run([&](Connection& connection, SteadyTime deadline) -> absl::Status {
     // Most readers find nothing new.
-    page = {.entries = {}, .place = after, .head = {}};
+    page = {.entries = {}, .places = {}, .place = after, .head = {}};
     BEBR_ASSIGN_OR_RETURN(page.head, Head(connection, deadline));
     if (page.head == after) return absl::OkStatus();
     BEBR_RETURN_IF_ERROR(connection.Do("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", deadline));
@@ -111,7 +111,8 @@ absl::Status PostgresLog::ReadPage(Connection& connection, SteadyTime deadline, 
   BEBR_RETURN_IF_ERROR(CheckPlace(connection, deadline, after, generation));
   if (after.position == page.head.position) return absl::OkStatus();
   BEBR_ASSIGN_OR_RETURN(const Extent extent, Measure(connection, deadline, after, generation, shards, max_bytes));
-  page.place = extent.place;
+  page.places = extent.places;
+  page.place = page.places.back();
   return ReadRecords(connection, deadline, after, generation, extent, shards, page);
 }
 
@@ -164,7 +165,7 @@ absl::StatusOr<PostgresLog::Extent> PostgresLog::Measure(Connection& connection,
   for (int row = 0; row < rows.size(); ++row) {
     if (rows.number(row, 0) != after.position + 1 + row) return Incomplete(after.position + 1 + row, "the append");
     if (row > 0 && extent.bytes + rows.number(row, 3) > max_bytes) return extent;
-    extent.place = {rows.number(row, 0), rows.append(row, 1)};
+    extent.places.push_back({rows.number(row, 0), rows.append(row, 1)});
     extent.records += rows.number(row, 2);
     extent.bytes += rows.number(row, 3);
   }
@@ -180,7 +181,8 @@ absl::Status PostgresLog::ReadRecords(Connection& connection, SteadyTime deadlin
       connection.Run(absl::StrFormat("SELECT position, shard, record FROM %s WHERE shard = ANY($1::int[]) "
                                      "AND position > $2::bigint AND position <= $3::bigint ORDER BY position, shard",
                                      Table("records", generation)),
-                     {postgres::IntArray(shards), BigInt(after.position), BigInt(extent.place.position)}, deadline));
+                     {postgres::IntArray(shards), BigInt(after.position), BigInt(extent.places.back().position)},
+                     deadline));
   uint64_t bytes = 0;
   for (int row = 0; row < rows.size(); ++row) {
     page.entries.push_back(
@@ -188,7 +190,7 @@ absl::Status PostgresLog::ReadRecords(Connection& connection, SteadyTime deadlin
     bytes += page.entries.back().bytes.size();
   }
   if (page.entries.size() == extent.records && bytes == extent.bytes) return absl::OkStatus();
-  return Incomplete(extent.place.position,
+  return Incomplete(extent.places.back().position,
                     absl::StrFormat("of the records up to there %d of %d bytes; there are %d of %d:", extent.records,
                                     extent.bytes, page.entries.size(), bytes));
 }

@@ -35,7 +35,7 @@ class PostgresLog : public Log {
   };
   // What a page has, by the rows of its appends.
   struct Extent {
-    LogPlace place;
+    std::vector<LogPlace> places;
     uint64_t records = 0;
     uint64_t bytes = 0;
   };

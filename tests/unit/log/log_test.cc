@@ -50,6 +50,8 @@ std::vector<std::string> ReadAll(Log& log, LogPlace after, const std::vector<uin
     const auto page = log.Read(after, shards, max_bytes);
     EXPECT_TRUE(page.ok()) << page.status();
     if (!page.ok()) return all;
+    EXPECT_EQ(page->places.empty() ? after : page->places.back(), page->place);
+    EXPECT_EQ(page->places.size(), page->place.position - after.position);
     for (const LogEntry& entry : page->entries) {
       EXPECT_GT(entry.position, after.position);
       EXPECT_LE(entry.position, page->place.position);

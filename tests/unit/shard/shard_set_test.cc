@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "index/base/checksum.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/support/test_shards.h"
 
@@ -202,6 +203,78 @@ TEST_F(ShardSetTest, AMergeOfWhatWasReadIsWithoutEffectOnceTheDocumentHasChanged
   Submit({merge("a", 4), merge("b", 5)});
   EXPECT_THAT(Documents(), ElementsAre(Pair("a", ElementsAre(Pair(0, Pair(0, 3)))),
                                        Pair("b", ElementsAre(Pair(0, Pair(0, 2)), Pair(1, Pair(2, 5))))));
+}
+
+TEST_F(ShardSetTest, AMergeOfFloatsThatWereReplacedIsWithoutEffect) {
+  const auto with = [&](Mutation mutation, std::string_view floats) {
+    mutation.floats[0].bytes = floats;
+    return mutation;
+  };
+  // What a backfill for version 2, which takes embedding 1, made of these floats.
+  const auto merge = [&](const std::string& id, uint32_t word, std::string_view floats) {
+    Mutation mutation = By(2, id, word, MutationKind::kMerge);
+    mutation.floats.clear();
+    mutation.expected_floats = {.embedding = 1, .crc32c = Crc32c(floats)};
+    return mutation;
+  };
+  const auto submit_apart = [&](std::vector<Mutation> list) {
+    for (Mutation& mutation : list) Submit({std::move(mutation)});
+  };
+  const std::function<void(std::vector<Mutation>)> together = [&](std::vector<Mutation> list) {
+    Submit(std::move(list));
+  };
+  for (const auto& submit : {together, std::function<void(std::vector<Mutation>)>(submit_apart)}) {
+    Submit({Deletion("a"), Deletion("b"), Deletion("c"), Deletion("d"), Deletion("e")});
+    Submit({with(By(1, "a", 1), "old"), with(By(1, "b", 1), "old"), with(By(1, "c", 1), "old"), By(0, "d", 1)});
+    submit({merge("a", 2, "old"), with(By(1, "b", 3), "new"), merge("b", 4, "old"), Deletion("c"), merge("c", 5, "old"),
+            merge("d", 6, "floats"), with(By(1, "e", 7), "new"), merge("e", 8, "new"), merge("f", 9, "old")});
+    EXPECT_THAT(Documents(),
+                ElementsAre(Pair("a", ElementsAre(Pair(0, Pair(1, 1)), Pair(1, Pair(2, 2)))),
+                            Pair("b", ElementsAre(Pair(0, Pair(1, 3)))), Pair("d", ElementsAre(Pair(0, Pair(0, 1)))),
+                            Pair("e", ElementsAre(Pair(0, Pair(1, 7)), Pair(1, Pair(2, 8))))));
+  }
+  EXPECT_THAT(Submit({merge("f", 1, "old")}).unknown_ids, IsEmpty());
+}
+
+// Of a write that was encoded before one of its versions was retired, and another takes the same embedding: of what
+// comes from a log alone, and in one group with a write that depends on what is there.
+TEST_F(ShardSetTest, FloatsOfARetiredVersionsCodeAreMarked) {
+  ShardContents contents = ThreeVersions();
+  contents.spaces.erase(1);
+  contents.versions.erase(2);
+  contents.from_log = true;
+  Open(contents);
+  Submit({By(0, "z", 1)});
+  Submit({By(2, "a", 1)});
+  Submit({By(2, "b", 1), By(0, "z", 2, MutationKind::kMerge)});
+  for (int round = 0; round < 2; ++round) {
+    EXPECT_THAT(Documents(),
+                ElementsAre(Pair("a", IsEmpty()), Pair("b", IsEmpty()), Pair("z", ElementsAre(Pair(0, Pair(0, 2))))));
+    EXPECT_THAT(counts().embeddings, UnorderedElementsAre(Pair(0, 1), Pair(1, 2)));
+    Open(contents);
+  }
+}
+
+// The place in a log that a group brings the store to is there with its effect.
+TEST_F(ShardSetTest, SaysHowFarALogWasApplied) {
+  const auto applied = [&] { return *shards_->store().GetApplied(shards_->view()->store.get()); };
+  EXPECT_EQ(applied(), "");
+  Submit({By(0, "a", 1)});
+  EXPECT_EQ(applied(), "");
+  auto before = shards_->view();
+  Mutations mutations(kShards);
+  mutations.by_shard[shards_->ShardOf("b")].push_back(By(0, "b", 1));
+  Mutations* const group[] = {&mutations};
+  ASSERT_TRUE(shards_->Commit(group, "here").ok());
+  Submit({By(0, "c", 1)});
+  for (int round = 0; round < 2; ++round) {
+    EXPECT_EQ(applied(), "here");
+    if (before != nullptr) {
+      EXPECT_EQ(*shards_->store().GetApplied(before->store.get()), "");
+    }
+    before.reset();
+    Open(ThreeVersions());
+  }
 }
 
 TEST_F(ShardSetTest, ADroppedVersionLeavesNothing) {

@@ -62,15 +62,17 @@ class CollectionStoreTest : public ::testing::Test {
   std::vector<std::string> Documents(CollectionStore& store, std::vector<uint32_t> spaces,
                                      std::vector<uint32_t> embeddings = {}, uint32_t shard = 0) {
     std::vector<std::string> seen;
-    const absl::Status status = store.VisitDocuments(
-        shard, spaces, embeddings, [&](std::string_view id, std::string_view attributes, auto codes, auto marks) {
-          std::string line(id);
-          EXPECT_EQ(attributes, "attributes of " + line);
-          for (const auto& code : codes) line += code.has_value() ? " " + std::to_string(code->words.at(0)) : " -";
-          for (const uint32_t mark : marks) line += " m" + std::to_string(mark);
-          seen.push_back(line);
-          return absl::OkStatus();
-        });
+    const absl::Status status =
+        store.VisitDocuments(nullptr, shard, spaces, embeddings,
+                             [&](std::string_view id, std::string_view attributes, auto codes, auto marks) {
+                               std::string line(id);
+                               EXPECT_EQ(attributes, "attributes of " + line);
+                               for (const auto& code : codes)
+                                 line += code.has_value() ? " " + std::to_string(code->words.at(0)) : " -";
+                               for (const uint32_t mark : marks) line += " m" + std::to_string(mark);
+                               seen.push_back(line);
+                               return absl::OkStatus();
+                             });
     EXPECT_TRUE(status.ok()) << status;
     return seen;
   }
@@ -259,7 +261,8 @@ TEST_F(CollectionStoreTest, VisitingStopsAtTheFirstError) {
     ++seen;
     return absl::CancelledError("enough");
   };
-  EXPECT_EQ(store_->VisitDocuments(0, {}, {}, [&](auto, auto, auto, auto) { return fail(); }).message(), "enough");
+  EXPECT_EQ(store_->VisitDocuments(nullptr, 0, {}, {}, [&](auto, auto, auto, auto) { return fail(); }).message(),
+            "enough");
   const auto view = store_->MakeView();
   EXPECT_EQ(store_->VisitFloats(view.get(), 0, 0, [&](auto, auto) { return fail(); }).message(), "enough");
   EXPECT_EQ(seen, 2u);

@@ -37,7 +37,7 @@ using Contents = std::map<std::string, std::string>;  // documents and their flo
 absl::StatusOr<Contents> ContentsOf(CollectionStore& store) {
   Contents contents;
   absl::Status status =
-      store.VisitDocuments(0, {}, {}, [&](std::string_view id, std::string_view attributes, auto, auto) {
+      store.VisitDocuments(nullptr, 0, {}, {}, [&](std::string_view id, std::string_view attributes, auto, auto) {
         contents.emplace(id, attributes);
         return absl::OkStatus();
       });
