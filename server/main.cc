@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/synchronization/mutex.h"
 #include "index/base/logging.h"
 #include "index/base/program.h"
 #include "index/engine.h"
@@ -94,6 +95,10 @@ void BoundAllocatorArenas() {
   if (std::getenv("MALLOC_ARENA_MAX") == nullptr) mallopt(M_ARENA_MAX, kArenas);
 }
 
+// Abseil's mutexes, which gRPC uses, look for deadlocks where the library was built without NDEBUG, as Debian's is:
+// with one lock of the whole process for each lock and unlock.
+void LockWithoutLookingForCycles() { absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore); }
+
 // Prints what is damaged, and what is not; the exit status.
 int Verify(const bebr::ServerConfig& config) {
   bool whole = true;
@@ -126,6 +131,7 @@ int Repair(const bebr::ServerCommand& command) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  LockWithoutLookingForCycles();
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   const auto command = bebr::ParseServerConfig(arguments, ReadEnvironment());
   if (!command.ok()) {

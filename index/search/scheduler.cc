@@ -16,7 +16,8 @@ constexpr size_t kEnoughQueries = 32;  // for a scan: more at a time cost hardly
 constexpr int kCompanyShare = 4;       // of a scan's time, that the next one waits for company at most,
 constexpr int kLullShare = 16;         // and this much, but at least kLeastLull, after somebody came
 constexpr absl::Duration kLeastLull = absl::Microseconds(300);
-constexpr size_t kMostScans = 2;  // of a lane at a time
+constexpr size_t kMostScans = 2;                                 // of a lane at a time
+constexpr absl::Duration kFinishTurn = absl::Microseconds(200);  // each turn may wake a thread
 constexpr size_t kLeastDrivers = 4;
 constexpr size_t kMostLanes = 1000;  // before those without searches are forgotten
 
@@ -330,7 +331,10 @@ size_t Scheduler::Scan(Lane& lane, Group group) {
 
 void Scheduler::Finish(ThreadPool& pool, std::shared_ptr<SearchBatch> batch, SearchBatch::Weight weight, End end) {
   pool.Submit([&pool, batch = std::move(batch), weight, end = std::move(end)]() mutable {
-    if (batch->FinishNext(weight)) return Finish(pool, std::move(batch), weight, std::move(end));
+    const SteadyTime until = SteadyNow() + kFinishTurn;
+    while (batch->FinishNext(weight)) {
+      if (SteadyNow() >= until) return Finish(pool, std::move(batch), weight, std::move(end));
+    }
     end();
   });
 }

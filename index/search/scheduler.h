@@ -121,8 +121,8 @@ class Scheduler {
   void Count(const SearchBatch& batch, const ScanCounts& counts);
   // A batch that counts towards codes_ while it is there.
   std::shared_ptr<SearchBatch> MakeBatch(Group group);
-  // Finishes the rest of a batch on a pool, a query at a time, so that other batches have their turn in between; then
-  // calls `end`.
+  // Finishes the rest of a batch on a pool, a query or what takes little time at a time, so that other batches have
+  // their turn in between; then calls `end`.
   using End = absl::AnyInvocable<void()>;
   static void Finish(ThreadPool& pool, std::shared_ptr<SearchBatch> batch, SearchBatch::Weight weight, End end);
 
