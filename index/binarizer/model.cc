@@ -22,6 +22,9 @@ constexpr char kTranslatedVersion[] = "5";  // with a Translation, and whatever 
 constexpr char kTrellisVersion[] = "6";     // with trellis-coded bands and FineRules, and whatever version 5 may have
 constexpr char kByteVersion[] = "7";  // with groups whose bases are bytes and FineRules, and what version 6 may have
 
+// A byte becomes a float. So large a file of halves, which become floats as well, is a gigabyte.
+constexpr uint64_t kMostByteValues = uint64_t{1} << 29;
+
 // What a file of this version holds.
 bool IsBytes(const ModelReader& reader) { return reader.IsVersion(kByteVersion); }
 bool MayBeTrellis(const ModelReader& reader) { return reader.IsVersion(kTrellisVersion) || IsBytes(reader); }
@@ -108,6 +111,12 @@ void WriteTranslation(const Translation& translation, size_t n, SafetensorsFile&
   WriteBlock(file, "translation.query", k, n, translation.query_hidden, translation.query);
 }
 
+absl::Status CheckBytes(const Model& model) {
+  const uint64_t values = uint64_t{model.components()} * model.reduced_dims * model.bases.size();
+  if (!model.byte_bases || values <= kMostByteValues) return absl::OkStatus();
+  return InvalidModel(absl::StrCat("its bases have ", values, " values; the limit is ", kMostByteValues));
+}
+
 // The metadata that fixes every tensor's shape.
 absl::StatusOr<Model> ReadHead(const ModelReader& reader) {
   Model model;
@@ -134,6 +143,7 @@ absl::StatusOr<Model> ReadHead(const ModelReader& reader) {
     model.bases.resize(bases);
   }
   BEBR_ASSIGN_OR_RETURN(model.fine, ReadFineRules(reader, model.spec));
+  BEBR_RETURN_IF_ERROR(CheckBytes(model));
   BEBR_ASSIGN_OR_RETURN(model.query_levels,
                         reader.Number("query_levels", model.spec.max_levels(), model.max_query_levels()));
   BEBR_ASSIGN_OR_RETURN(model.hidden, reader.Sizes("hidden"));

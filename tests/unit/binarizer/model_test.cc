@@ -537,6 +537,12 @@ TEST(ModelTest, WhatBasesOfBytesLackOrMayNotHaveIsNamed) {
   EXPECT_THAT(with("bases", "0"), HasSubstr("1..3"));
   EXPECT_THAT(with("bases", "4"), HasSubstr("1..3"));
   EXPECT_THAT(with("bases", "3"), HasSubstr("expected [3,"));
+  EXPECT_THAT(changed([](SafetensorsFile& file) {
+                for (const char* key : {"groups", "bases"}) file.metadata()[key] = "64";
+                for (const char* key : {"input_dims", "reduced_dims"}) file.metadata()[key] = "8192";
+                for (const char* key : {"bands", "levels"}) file.metadata()[key] = "8192x1";
+              }),
+              HasSubstr("4294967296 values; the limit is 536870912"));
   EXPECT_THAT(with("format_version", "4"), HasSubstr("'groups.band_weights' has shape [2,4]; expected [3,4]"));
   EXPECT_THAT(changed([](SafetensorsFile& file) { file.metadata().erase("levels"); }),
               HasSubstr("'levels' is missing"));
