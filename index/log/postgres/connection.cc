@@ -22,11 +22,11 @@ constexpr int kBinary = 1;
 
 // What an address need not say. Without them a host that is gone would be waited for for minutes.
 const std::map<std::string, std::string>& Defaults() {
-  static const auto* const kDefaults = new std::map<std::string, std::string>{
+  static const auto* const defaults = new std::map<std::string, std::string>{
       {"connect_timeout", "3"},     {"tcp_user_timeout", "10000"}, {"keepalives_idle", "5"},
       {"keepalives_interval", "2"}, {"keepalives_count", "3"},     {"target_session_attrs", "read-write"},
       {"application_name", "bebr"}};
-  return *kDefaults;
+  return *defaults;
 }
 
 std::string OneLine(const char* text) {

@@ -35,9 +35,9 @@ absl::StatusOr<Libpq> Load() {
 }  // namespace
 
 absl::StatusOr<const Libpq*> LoadLibpq() {
-  static const auto* const kLoaded = new absl::StatusOr<Libpq>(Load());
-  BEBR_RETURN_IF_ERROR(kLoaded->status());
-  return &**kLoaded;
+  static const auto* const loaded = new absl::StatusOr<Libpq>(Load());
+  BEBR_RETURN_IF_ERROR(loaded->status());
+  return &**loaded;
 }
 
 }  // namespace bebr

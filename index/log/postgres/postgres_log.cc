@@ -97,9 +97,9 @@ absl::StatusOr<LogPage> PostgresLog::Read(const LogPlace& after, absl::Span<cons
     BEBR_ASSIGN_OR_RETURN(page.head, Head(connection, deadline));
     if (page.head == after) return absl::OkStatus();
     BEBR_RETURN_IF_ERROR(connection.Do("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", deadline));
-    const absl::Status status = ReadPage(connection, deadline, after, shards, max_bytes, page);
+    absl::Status status = ReadPage(connection, deadline, after, shards, max_bytes, page);
     if (connection.broken()) return status;
-    const absl::Status ended = connection.Do("ROLLBACK", deadline);
+    absl::Status ended = connection.Do("ROLLBACK", deadline);
     return status.ok() ? ended : status;
   }));
   return page;

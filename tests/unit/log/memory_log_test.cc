@@ -30,8 +30,8 @@ class MemoryEngine : public LogEngine {
 };
 
 LogEngine& Memory() {
-  static auto* const kEngine = new MemoryEngine();
-  return *kEngine;
+  static auto* const engine = new MemoryEngine();
+  return *engine;
 }
 
 INSTANTIATE_TEST_SUITE_P(Memory, LogTest, ::testing::Values(LogEngineCase{"memory", Memory}),

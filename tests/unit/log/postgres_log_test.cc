@@ -58,8 +58,8 @@ class PostgresEngine : public LogEngine {
 
 // Of all tests; it goes when they are done.
 std::unique_ptr<PostgresEngine>& TheEngine() {
-  static auto* const kEngine = new std::unique_ptr<PostgresEngine>();
-  return *kEngine;
+  static auto* const engine = new std::unique_ptr<PostgresEngine>();
+  return *engine;
 }
 
 PostgresEngine& Postgres() {
@@ -88,7 +88,7 @@ class PostgresLogTest : public ::testing::Test {
     writer_ = *log_->BeginWriter("w");
     for (int i = 0; i < 5; ++i) places_.push_back(MustAppend(*log_, writer_, {{0, "a"}, {1, "b"}}));
   }
-  absl::Status Read(const LogPlace& after, std::vector<uint32_t> shards) {
+  absl::Status Read(const LogPlace& after, const std::vector<uint32_t>& shards) {
     return log_->Read(after, shards, 1 << 20).status();
   }
   void Delete(const std::string& table, const std::string& where) {
