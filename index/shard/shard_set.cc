@@ -59,6 +59,7 @@ ShardSet::~ShardSet() {
 }
 
 absl::Status ShardSet::DropUnused() {
+  if (!store_->health().ok()) return absl::OkStatus();  // nothing can be written: the next start drops it
   BEBR_ASSIGN_OR_RETURN(std::vector<uint32_t> spaces, store_->StoredSpaces());
   BEBR_ASSIGN_OR_RETURN(std::vector<uint32_t> embeddings, store_->StoredEmbeddings());
   std::erase_if(spaces, [&](uint32_t space) { return contents_.spaces.contains(space); });

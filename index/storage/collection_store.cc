@@ -5,22 +5,23 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
+#include <system_error>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "index/base/logging.h"
 #include "index/base/mutex.h"
 #include "index/base/status_macros.h"
+#include "index/storage/database.h"
 #include "index/storage/files.h"
 #include "index/storage/rocks.h"
-#include "index/storage/shard_file_system.h"
 #include "index/storage/store_files.h"
-#include "index/storage/store_health.h"
 #include "index/storage/store_meta.h"
-#include "index/storage/store_options.h"
-#include "index/storage/store_place.h"
 #include "index/storage/store_reader.h"
 #include "index/storage/table_check.h"
+#include "index/storage/waiting_store.h"
 
 namespace bebr {
 namespace {
@@ -30,23 +31,6 @@ std::string SequenceBytes(uint64_t sequence) { return {reinterpret_cast<const ch
 // A start keeps the logs of all starts before it until what they hold is written to table files. From so many on it
 // writes that itself.
 constexpr size_t kMostLogs = 8;
-
-// An open database and what it stands on, which outlives it.
-struct Database {
-  std::shared_ptr<ShardFileSystem> files;
-  std::unique_ptr<rocksdb::Env> env;
-  std::shared_ptr<StoreHealth> health;
-  std::unique_ptr<const StorePlace> place;
-  std::unique_ptr<rocksdb::DB> db;  // closed before the rest goes
-
-  ~Database() {
-    if (db == nullptr) return;
-    db.reset();
-    // A dropped collection's directory is gone, and what is in its place is none of this store's.
-    if (!place->Check().ok()) return;
-    files->WriteList().IgnoreError();  // where it cannot be written, the next start knows less than it could
-  }
-};
 
 class RocksView final : public CollectionStore::View {
  public:
@@ -67,22 +51,19 @@ const rocksdb::Snapshot* SnapshotOf(const CollectionStore::View* view) {
 
 class RocksStore final : public CollectionStore {
  public:
-  RocksStore(std::string path, std::shared_ptr<Database> database, std::vector<rocksdb::ColumnFamilyHandle*> families,
-             std::shared_ptr<StoreCache> cache)
+  RocksStore(std::string path, std::shared_ptr<Database> database, std::shared_ptr<StoreCache> cache)
       : path_(std::move(path)),
         cache_(std::move(cache)),
         database_(std::move(database)),
         db_(database_->db.get()),
-        families_(std::move(families)),
+        families_(database_->families),
         reader_(db_, families_, path_) {}
-  ~RocksStore() override {
-    for (auto* family : families_) db_->DestroyColumnFamilyHandle(family).PermitUncheckedError();
-  }
 
   // Writes what a new store says of itself; and the other way round.
   absl::Status WriteMeta(uint32_t shards, std::string_view identity);
   absl::Status ReadMeta(uint32_t shards);
-  uint32_t FamilyNumber(uint32_t index) const { return families_[index]->GetID(); }
+  // Of a database that is open for reading alone: health() is `error` for ever.
+  void RefuseWrites(const absl::Status& error) { database_->health->WriteFailed(error); }
 
   uint64_t sequence() const override { return sequence_.load(std::memory_order_relaxed); }
 
@@ -328,69 +309,63 @@ absl::Status RocksStore::ReadMeta(uint32_t shards) {
   return absl::OkStatus();
 }
 
-// Whether a store is there already, and if not, whether what is made of it is synced.
-enum class StoreState { kThere, kNew, kNewAndNotSynced };
-
-// Opens the database at `path`, of which `found` is what there is, or makes one.
 absl::StatusOr<std::unique_ptr<RocksStore>> OpenStore(const std::string& path, uint32_t shards,
                                                       std::shared_ptr<StoreCache> cache, StoreFileList found,
-                                                      StoreState state, std::string_view identity = "") {
-  const bool create = state != StoreState::kThere;
-  auto database = std::make_shared<Database>();
-  database->files = std::make_shared<ShardFileSystem>(rocksdb::FileSystem::Default(), path, std::move(found),
-                                                      state != StoreState::kNewAndNotSynced);
-  database->env = rocksdb::NewCompositeEnv(database->files);
-  database->health = std::make_shared<StoreHealth>(path);
-  rocksdb::DBOptions options = DatabaseOptions(*cache, create);
-  options.env = database->env.get();
-  options.info_log = std::make_shared<RocksLog>(path);
-  options.listeners.push_back(database->health);
-  std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
-  for (uint32_t family = 0; family < kColumnFamilyNames.size(); ++family) {
-    descriptors.emplace_back(kColumnFamilyNames[family], FamilyOptions(static_cast<ColumnFamily>(family), *cache));
-  }
-  std::vector<rocksdb::ColumnFamilyHandle*> families;
-  rocksdb::DB* db = nullptr;
-  BEBR_RETURN_IF_ERROR(WithDamagedFile(rocksdb::DB::Open(options, path, descriptors, &families, &db), path));
-  database->db.reset(db);
-  database->place = std::make_unique<const StorePlace>(path);
-  auto store = std::make_unique<RocksStore>(path, std::move(database), std::move(families), std::move(cache));
-  // Batches name column families by number (FamilyId); RocksDB numbers them in the order of their creation.
-  for (uint32_t family = 0; family < kColumnFamilyNames.size(); ++family) {
-    if (store->FamilyNumber(family) != family) {
-      return absl::DataLossError(
-          absl::StrFormat("storage at %s: column family %s has the wrong number", path, kColumnFamilyNames[family]));
-    }
-  }
-  BEBR_RETURN_IF_ERROR(create ? store->WriteMeta(shards, identity) : store->ReadMeta(shards));
+                                                      Database::Mode mode, std::string_view identity = "") {
+  BEBR_ASSIGN_OR_RETURN(std::shared_ptr<Database> database, Database::Open(path, *cache, std::move(found), mode));
+  auto store = std::make_unique<RocksStore>(path, std::move(database), std::move(cache));
+  const bool is_there = mode == Database::Mode::kThere || mode == Database::Mode::kReadOnly;
+  BEBR_RETURN_IF_ERROR(is_there ? store->ReadMeta(shards) : store->WriteMeta(shards, identity));
   return store;
 }
 
-}  // namespace
-
-absl::StatusOr<std::unique_ptr<CollectionStore>> CollectionStore::Open(const std::string& path, uint32_t shards,
-                                                                       std::shared_ptr<StoreCache> cache) {
+// Opens a store that is there, for writes.
+absl::StatusOr<std::unique_ptr<CollectionStore>> OpenWritable(const std::string& path, uint32_t shards,
+                                                              std::shared_ptr<StoreCache> cache) {
   BEBR_ASSIGN_OR_RETURN(StoreFileList found, CheckStoreFiles(path, /*repair=*/true));
   const size_t logs = found.logs.size();
-  BEBR_ASSIGN_OR_RETURN(auto store, OpenStore(path, shards, std::move(cache), std::move(found), StoreState::kThere));
+  BEBR_ASSIGN_OR_RETURN(auto store,
+                        OpenStore(path, shards, std::move(cache), std::move(found), Database::Mode::kThere));
   if (logs < kMostLogs) return store;
   const rocksdb::Status status = store->BeginNewLog();
   if (!status.ok()) LogWarning("storage at {}: its {} logs stay: {}", path, logs, status.ToString());
   return store;
 }
 
+// RocksDB writes when it opens a database: a disk that takes nothing may still be read. One that is open already may
+// not, wherever it is.
+bool MayBeReadable(const absl::Status& error) {
+  const auto says = [&](int number) {
+    return absl::StrContains(error.message(), std::generic_category().message(number));
+  };
+  return !absl::IsDataLoss(error) && !absl::IsFailedPrecondition(error) && !says(ENOLCK) && !says(EAGAIN);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<CollectionStore>> CollectionStore::Open(const std::string& path, uint32_t shards,
+                                                                       std::shared_ptr<StoreCache> cache) {
+  absl::StatusOr<std::unique_ptr<CollectionStore>> store = OpenWritable(path, shards, cache);
+  if (store.ok() || !MayBeReadable(store.status())) return store;
+  BEBR_ASSIGN_OR_RETURN(StoreFileList found, CheckStoreFiles(path, /*repair=*/false));
+  auto readable = OpenStore(path, shards, cache, std::move(found), Database::Mode::kReadOnly);
+  if (!readable.ok()) return store;
+  (*readable)->RefuseWrites(store.status());
+  return std::make_unique<WaitingStore>(path, *std::move(readable), [=] { return OpenWritable(path, shards, cache); });
+}
+
 absl::StatusOr<std::unique_ptr<CollectionStore>> CollectionStore::Create(const std::string& path, uint32_t shards,
                                                                          std::shared_ptr<StoreCache> cache,
                                                                          std::string_view identity) {
   BEBR_RETURN_IF_ERROR(CreateDirectories(path));
-  return OpenStore(path, shards, std::move(cache), {}, StoreState::kNew, identity);
+  return OpenStore(path, shards, std::move(cache), {}, Database::Mode::kNew, identity);
 }
 
 absl::Status CollectionStore::Build(const std::string& path, uint32_t shards, std::shared_ptr<StoreCache> cache,
                                     std::string_view identity) {
   // RocksDB makes it too, and logs as an error that it was not there.
   BEBR_RETURN_IF_ERROR(CreateDirectories(path, /*synced=*/false));
-  return OpenStore(path, shards, std::move(cache), {}, StoreState::kNewAndNotSynced, identity).status();
+  return OpenStore(path, shards, std::move(cache), {}, Database::Mode::kNewAndNotSynced, identity).status();
 }
 
 }  // namespace bebr

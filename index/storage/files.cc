@@ -209,7 +209,9 @@ DiskSpace DiskSpaceOf(const std::string& path) {
 
 absl::StatusOr<std::unique_ptr<DirectoryLock>> DirectoryLock::Acquire(const std::string& path) {
   const std::string file = path + "/LOCK";
-  const int fd = open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  int fd = open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  // Where nothing can be written, what is there is served all the same.
+  if (fd < 0 && errno == EROFS) fd = open(file.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return CannotStatus("open", file);
   if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
     close(fd);

@@ -58,7 +58,8 @@ struct DiskSpace {
 };
 DiskSpace DiskSpaceOf(const std::string& path);
 
-// Holds an exclusive lock on `path`/LOCK while it lives. FAILED_PRECONDITION if another process holds it.
+// Holds an exclusive lock on `path`/LOCK while it lives, also on a file system that is mounted read-only.
+// FAILED_PRECONDITION if another process holds it.
 class DirectoryLock {
  public:
   static absl::StatusOr<std::unique_ptr<DirectoryLock>> Acquire(const std::string& path);

@@ -4,14 +4,17 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "index/storage/collection_store.h"
 #include "index/storage/files.h"
 #include "tests/support/disk_faults.h"
@@ -261,6 +264,87 @@ TEST_F(CollectionStoreFaultsTest, WhatMemoryChangedIsNotWritten) {
   for (char& byte : read) byte = static_cast<char>(~byte);
   EXPECT_EQ(read, inverted);
   EXPECT_TRUE(Put("another").ok());
+}
+
+// A disk that takes nothing when a store is opened: full, mounted read-only, failing. It may still be listed, for which
+// directories are opened.
+constexpr uint32_t kTakesNothing = testing::kWriteCall | testing::kSyncCall | testing::kRenameCall | testing::kCutCall;
+
+class OpenedForReadingTest : public CollectionStoreFaultsTest, public ::testing::WithParamInterface<int> {};
+
+TEST_P(OpenedForReadingTest, ReadsAndTakesWritesLater) {
+  ASSERT_TRUE(Put("flushed", 'a', 100).ok());
+  ASSERT_TRUE(store_->Flush().ok());
+  ASSERT_TRUE(Put("logged", 'b', 100).ok());
+  ASSERT_TRUE(Put("replaced", 'c', 100).ok());
+  store_.reset();
+  const auto files = [&] {
+    std::map<std::string, uint64_t> sizes;
+    for (const auto& entry : fs::directory_iterator(path_)) sizes[entry.path().filename()] = entry.file_size();
+    return sizes;
+  };
+  const auto before = files();
+  testing::SetDiskFault({.calls = kTakesNothing, .path_part = "/bebr-store-", .error = GetParam()});
+  Open();
+  EXPECT_GT(testing::FailedDiskCalls(), 0);
+  EXPECT_THAT(std::string(store_->health().message()), HasSubstr(std::strerror(GetParam())));
+  EXPECT_EQ(store_->sequence(), 3u);
+  EXPECT_TRUE(Has("flushed", 'a') && Has("logged", 'b') && Has("replaced", 'c'));
+  auto view = store_->MakeView();
+  EXPECT_FALSE(Put("refused").ok());
+  EXPECT_FALSE(store_->SetGeneration(7).ok());
+  EXPECT_FALSE(store_->Flush().ok());
+  EXPECT_FALSE(store_->Checkpoint(path_ + "-copy").ok());
+  EXPECT_FALSE(store_->CompactSpace(0).ok());
+  for (int i = 0; i < 3; ++i) EXPECT_FALSE(store_->Recover().ok());
+  for (const auto& [name, bytes] : before) EXPECT_EQ(fs::file_size(path_ + "/" + name), bytes) << name;
+
+  testing::ClearDiskFault();
+  const absl::Time end = absl::Now() + absl::Seconds(60);
+  while (!store_->Recover().ok() && absl::Now() < end) absl::SleepFor(absl::Milliseconds(5));
+  ASSERT_TRUE(store_->health().ok()) << store_->health();
+  auto between = store_->MakeView();
+  ASSERT_TRUE(Put("replaced", 'd', 100).ok());
+  EXPECT_TRUE(Has("flushed", 'a') && Has("logged", 'b') && Has("replaced", 'd'));
+  for (const auto& early : {view, between}) {  // as it was, also when that was read while nothing could be written
+    const std::string_view ids[] = {"replaced"};
+    const auto found = store_->GetDocuments(early.get(), 0, ids, true);
+    ASSERT_TRUE(found.ok()) << found.status();
+    EXPECT_EQ((*found)[0], std::string(100, 'c'));
+  }
+  EXPECT_TRUE(store_->Flush().ok());
+  // Views keep a store open: that is no disk that takes nothing.
+  store_.reset();
+  const absl::Status locked = CollectionStore::Open(path_, 1, MakeStoreCache(1 << 20)).status();
+  EXPECT_TRUE(absl::IsUnavailable(locked)) << locked;
+  view.reset();
+  between.reset();
+  Open();
+  EXPECT_TRUE(store_->health().ok());
+  EXPECT_TRUE(Has("flushed", 'a') && Has("logged", 'b') && Has("replaced", 'd') && !Has("refused"));
+}
+
+INSTANTIATE_TEST_SUITE_P(Errors, OpenedForReadingTest, ::testing::Values(ENOSPC, EROFS, EDQUOT, EIO),
+                         [](const auto& error) { return strerrorname_np(error.param); });
+
+// Another store in the place of one that waits is not taken for it.
+TEST_F(CollectionStoreFaultsTest, AStoreThatWaitsTakesNoOther) {
+  const std::string other = path_ + "-other";
+  ASSERT_TRUE(Put("one", 'x', 100).ok());
+  store_.reset();
+  fs::copy(path_, other, fs::copy_options::recursive);
+  Open();
+  ASSERT_TRUE(Put("two", 'x', 100).ok());
+  store_.reset();
+  testing::SetDiskFault({.calls = kTakesNothing, .path_part = "/bebr-store-", .error = ENOSPC});
+  Open();
+  EXPECT_TRUE(Has("two"));
+  testing::ClearDiskFault();
+  fs::remove_all(path_);
+  fs::rename(other, path_);
+  while (absl::IsResourceExhausted(store_->Recover())) absl::SleepFor(absl::Milliseconds(5));
+  EXPECT_TRUE(absl::IsDataLoss(store_->health())) << store_->health();
+  EXPECT_FALSE(Put("three").ok());
 }
 
 // A store that is built aside costs no sync by itself, and one a file and directory when it is put in its place.

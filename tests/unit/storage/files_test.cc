@@ -4,10 +4,12 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <string>
 
 #include "index/base/file.h"
+#include "tests/support/disk_faults.h"
 #include "tests/support/temporary_directory.h"
 
 namespace bebr {
@@ -114,6 +116,9 @@ TEST_F(FilesTest, ADirectoryIsLockedOnce) {
   EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
   first->reset();
   EXPECT_TRUE(DirectoryLock::Acquire(directory_.path()).ok());
+  testing::SetDiskFault({.calls = testing::kOpenCall, .path_part = "LOCK", .error = EROFS});
+  EXPECT_TRUE(DirectoryLock::Acquire(directory_.path()).ok());  // on a file system that is mounted read-only
+  testing::ClearDiskFault();
   EXPECT_FALSE(DirectoryLock::Acquire(Path("nothing")).ok());
 }
 
