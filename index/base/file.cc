@@ -5,12 +5,24 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
+#include <string_view>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "index/base/errno_status.h"
 
 namespace bebr {
+namespace {
+
+absl::Status Sync(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return ErrnoStatus(errno, absl::StrCat("\"", path, "\" cannot be synced"));
+  const absl::Cleanup close_fd = [fd] { close(fd); };
+  return fsync(fd) == 0 ? absl::OkStatus() : ErrnoStatus(errno, absl::StrCat("\"", path, "\" cannot be synced"));
+}
+
+}  // namespace
 
 absl::StatusOr<std::string> ReadFile(const std::string& path) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -27,6 +39,14 @@ absl::StatusOr<std::string> ReadFile(const std::string& path) {
     if (got == 0) return bytes;
     bytes.append(buffer, static_cast<size_t>(got));
   }
+}
+
+absl::Status RenameSynced(const std::string& from, const std::string& to) {
+  if (const absl::Status synced = Sync(from); !synced.ok()) return synced;
+  if (std::rename(from.c_str(), to.c_str()) != 0)
+    return ErrnoStatus(errno, absl::StrCat("\"", to, "\" cannot be made"));
+  const size_t slash = to.rfind('/');
+  return Sync(slash == std::string::npos ? "." : slash == 0 ? "/" : to.substr(0, slash));
 }
 
 }  // namespace bebr

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "absl/strings/str_cat.h"
+#include "index/base/file.h"
 
 namespace bebr {
 
@@ -13,8 +14,7 @@ absl::Status WriteCheckpoint(const std::string& path, const std::vector<torch::T
     for (const torch::Tensor& tensor : state) values.push_back(tensor.detach());
     const std::string temporary = path + ".part";
     torch::save(values, temporary);
-    std::filesystem::rename(temporary, path);
-    return absl::OkStatus();
+    return RenameSynced(temporary, path);
   } catch (const std::exception& error) {
     return absl::UnavailableError(absl::StrCat("the checkpoint '", path, "' cannot be written: ", error.what()));
   }

@@ -213,10 +213,10 @@ absl::Status WriteModel(const Model& model, const std::string& path) {
   std::ofstream out(temporary, std::ios::binary | std::ios::trunc);
   out.write(file.data(), static_cast<std::streamsize>(file.size()));
   out.close();
-  std::error_code error;
-  if (out) std::filesystem::rename(temporary, path, error);
-  if (out && !error) return absl::OkStatus();
-  return absl::UnavailableError(absl::StrCat("'", path, "' cannot be written", error ? ": " + error.message() : ""));
+  const absl::Status written =
+      out ? RenameSynced(temporary, path) : absl::UnavailableError(absl::StrCat("'", path, "' cannot be written"));
+  if (!written.ok()) std::remove(temporary.c_str());  // the first error is the one that counts
+  return written;
 }
 
 }  // namespace bebr

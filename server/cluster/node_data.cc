@@ -27,13 +27,11 @@ absl::Status WriteSynced(const std::string& path, const std::string& text) {
   const std::string fresh = path + ".new";
   const int file = open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (file < 0) return ErrnoStatus(errno, absl::StrCat("\"", fresh, "\" cannot be made"));
-  const bool written = write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && fsync(file) == 0;
+  const bool written = write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size());
   const int error = errno;
   close(file);
   if (!written) return ErrnoStatus(error, absl::StrCat("\"", fresh, "\" cannot be written"));
-  if (rename(fresh.c_str(), path.c_str()) != 0)
-    return ErrnoStatus(errno, absl::StrCat("\"", path, "\" cannot be made"));
-  return absl::OkStatus();
+  return RenameSynced(fresh, path);
 }
 
 }  // namespace

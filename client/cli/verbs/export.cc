@@ -11,6 +11,7 @@
 #include "client/cli/command.h"
 #include "client/cli/npy_writer.h"
 #include "client/cli/progress.h"
+#include "index/base/file.h"
 #include "index/base/status_macros.h"
 
 namespace bebr {
@@ -108,8 +109,8 @@ class Leftovers {
 };
 
 absl::Status Rename(const std::string& path) {
-  if (std::rename(Unfinished(path).c_str(), path.c_str()) == 0) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrFormat("cannot write \"%s\": %s", path, std::strerror(errno)));
+  const absl::Status renamed = RenameSynced(Unfinished(path), path);
+  return renamed.ok() ? renamed : absl::FailedPreconditionError(std::string(renamed.message()));
 }
 
 absl::Status Run(const Command& command, const Options& options) {
