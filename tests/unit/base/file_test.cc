@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <string>
 #include <thread>
@@ -55,19 +56,21 @@ TEST(ReadFileTest, SaysWhichFileAndWhy) {
 
 // The file is synced before it has its name, and the directory afterwards: a power cut leaves one or the other, whole.
 TEST(RenameSyncedTest, SyncsTheFileAndThenItsDirectory) {
-  const std::string path = ::testing::TempDir() + "/renamed", part = path + ".part";
+  const std::string directory = ::testing::TempDir() + "bebr-renamed", path = directory + "/file",
+                    part = path + ".part";
+  std::filesystem::create_directory(directory);
   std::ofstream(path) << "before";
   for (const int64_t failed : {0, 1}) {
     std::ofstream(part) << "after";
     bebr::testing::SetDiskFault(
-        {.calls = bebr::testing::kSyncCall, .path_part = ::testing::TempDir(), .skip = failed, .count = 1});
+        {.calls = bebr::testing::kSyncCall, .path_part = "bebr-renamed", .skip = failed, .count = 1});
     EXPECT_FALSE(RenameSynced(part, path).ok());
     EXPECT_EQ(bebr::testing::FailedDiskCalls(), 1);
     bebr::testing::ClearDiskFault();
     EXPECT_EQ(*ReadFile(path), failed == 0 ? "before" : "after");
   }
   std::ofstream(part) << "last";
-  bebr::testing::SetDiskFault({.calls = bebr::testing::kSyncCall, .path_part = ::testing::TempDir(), .count = 0});
+  bebr::testing::SetDiskFault({.calls = bebr::testing::kSyncCall, .path_part = "bebr-renamed", .count = 0});
   EXPECT_TRUE(RenameSynced(part, path).ok());
   EXPECT_EQ(bebr::testing::MatchingDiskCalls(), 2);
   bebr::testing::ClearDiskFault();
