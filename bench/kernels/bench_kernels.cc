@@ -22,6 +22,7 @@ struct Options {
   std::string json;
   size_t documents = 1000000;
   std::vector<size_t> bits = {256, 512, 1024, 2048};
+  std::vector<std::string> kernels;  // none: all
   int rounds = 7;
   int most_threads = 2;
   bool scalar = true;
@@ -31,7 +32,7 @@ struct Options {
 // GB/s by threads - 1, the best so far. What can be read a second depends on how much there is: a part of a smaller
 // width's documents lies in the third-level cache, so each width is held against its own.
 struct Limits {
-  std::vector<double> read, popcount;
+  std::vector<double> read, popcount, products;
 };
 using LimitsByBits = std::map<size_t, Limits>;
 
@@ -58,7 +59,16 @@ std::vector<Cell> CellsOf(size_t bits, const Options& options) {
     kinds.push_back({"mixed", {{unit, 4}, {2 * unit, 3}, {3 * unit, 2}}, 4});
     kinds.push_back({"fitted", {{2 * unit, 4}, {2 * unit, 3}, {unit, 2}}, 6});
     kinds.push_back({"fitted", {{dims(2), 2}}, 6});
+    kinds.push_back({"fitted", {{thirds, 3}, {static_cast<uint32_t>(bits) - 3 * thirds, 1}}, 6});
+    // As many bytes as those before, which are scored by a level more.
+    kinds.push_back({"trellis", {{dims(1), 1, 0, true}}, 6});
+    kinds.push_back({"trellis", {{dims(2), 2, 0, true}}, 6});
+    kinds.push_back({"trellis", {{thirds, 3, 0, true}, {static_cast<uint32_t>(bits) - 3 * thirds, 1, 0, true}}, 6});
   }
+  std::erase_if(kinds, [&options](const Cell& kind) {
+    return !options.kernels.empty() &&
+           std::find(options.kernels.begin(), options.kernels.end(), kind.kernel) == options.kernels.end();
+  });
   std::vector<Cell> cells;
   for (const Cell& kind : kinds) {
     for (const simd::KernelTable* table : simd::AllKernels()) {
@@ -85,6 +95,7 @@ void MeasureLimits(const Documents& documents, Limits& limits) {
   for (size_t t = 0; t < limits.read.size(); ++t) {
     limits.read[t] = std::max(limits.read[t], ReadGbPerS(documents.data(), documents.bytes(), static_cast<int>(t) + 1));
     limits.popcount[t] = std::max(limits.popcount[t], PopcountGbPerS(static_cast<int>(t) + 1));
+    limits.products[t] = std::max(limits.products[t], ByteProductsPerNs(static_cast<int>(t) + 1));
   }
 }
 
@@ -119,19 +130,28 @@ nlohmann::json RowOf(const Cell& cell, const LimitsByBits& limits) {
             cell.threads, cell.seconds, simd::BlockBytes(shape.code_words) / simd::kBlockRows, limits.at(BitsOf(cell)));
   row["table"] = cell.table->name;
   std::string code;
+  size_t dims = 0;
   for (const simd::BandShape& band : cell.bands) {
     code += (code.empty() ? "" : "+") + std::to_string(band.dims) + "x" + std::to_string(band.levels);
+    if (band.trellis) code += "t";
+    dims += band.dims;
   }
   row["code"] = code;
+  const double products = limits.at(BitsOf(cell)).products[static_cast<size_t>(cell.threads) - 1];
+  if (cell.queries > 1 && cell.query_levels > 1 && products > 0)
+    row["share_of_byte_products"] = static_cast<double>(dims) / row["ns_per_code"].get<double>() / products;
   return row;
 }
 
 void Print(const nlohmann::json& row) {
-  std::printf("%-16s %-9s %-22s %2d %4d %8d %3d %2d %9.2f %8.3f %7.1f%%\n", row["kernel"].get<std::string>().c_str(),
+  std::printf("%-16s %-9s %-22s %2d %4d %8d %3d %2d %9.2f %8.3f %7.1f%%", row["kernel"].get<std::string>().c_str(),
               row.value("table", "-").c_str(), row.value("code", "-").c_str(), row["query_levels"].get<int>(),
               row["bits"].get<int>(), row["documents"].get<int>(), row["queries"].get<int>(), row["threads"].get<int>(),
               row["gb_per_s"].get<double>(), row["ns_per_code"].get<double>(),
               100 * row["share_of_limit"].get<double>());
+  if (row.contains("share_of_byte_products"))
+    std::printf(" %7.1f%%", 100 * row["share_of_byte_products"].get<double>());
+  std::printf("\n");
 }
 
 // Everything of one width, in rounds: what the machine does to one measurement of a round it does to its neighbours
@@ -177,14 +197,18 @@ nlohmann::json Report(const Options& options, const LimitsByBits& limits, const 
       // Of the widest codes, and each width's own.
       report["limits"]["read_gb_per_s"][threads] = width.read[t];
       report["limits"]["popcount_gb_per_s"][threads] = width.popcount[t];
+      report["limits"]["byte_products_per_ns"][threads] = width.products[t];
       report["limits"]["read_gb_per_s_by_bits"][std::to_string(bits)][threads] = width.read[t];
-      std::printf("limits, %zu bits, %s thread%s: read %.1f GB/s, popcount %.1f GB/s of code x queries\n", bits,
-                  threads.c_str(), t == 0 ? "" : "s", width.read[t], width.popcount[t]);
+      std::printf(
+          "limits, %zu bits, %s thread%s: read %.1f GB/s, popcount %.1f GB/s of code x queries, vpdpbusd %.1f "
+          "products/ns\n",
+          bits, threads.c_str(), t == 0 ? "" : "s", width.read[t], width.popcount[t], width.products[t]);
     }
   }
   report["limits"]["popcount_method"] = PopcountMethod();
-  std::printf("popcount limit by %s\n\n%-16s %-9s %-22s %2s %4s %8s %3s %2s %9s %8s %8s\n", PopcountMethod().c_str(),
-              "kernel", "table", "code", "Q", "bits", "docs", "q", "t", "GB/s", "ns/code", "of limit");
+  std::printf("popcount limit by %s\n\n%-16s %-9s %-22s %2s %4s %8s %3s %2s %9s %8s %8s %8s\n",
+              PopcountMethod().c_str(), "kernel", "table", "code", "Q", "bits", "docs", "q", "t", "GB/s", "ns/code",
+              "of limit", "of dot");
   for (const Cell& cell : cells) {
     report["rows"].push_back(RowOf(cell, limits));
     Print(report["rows"].back());
@@ -226,6 +250,10 @@ int Run(int argc, char** argv) {
   app.add_option("--bits", options.bits, "bits of a code, a multiple of 256")
       ->delimiter(',')
       ->check(CLI::Range(256, 8192));
+  app.add_option("--kernels", options.kernels,
+                 "only these: hamming, sdc2, sdc3, sdc4, asymmetric, mixed, fitted, trellis")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"hamming", "sdc2", "sdc3", "sdc4", "asymmetric", "mixed", "fitted", "trellis"}));
   app.add_option("--rounds", options.rounds, "repeats; the best counts")->check(CLI::Range(1, 1000));
   app.add_option("--threads", options.most_threads, "most threads")->check(CLI::Range(1, 256));
   app.add_flag("!--no-scalar", options.scalar, "leave the scalar table out");
@@ -245,6 +273,7 @@ int Run(int argc, char** argv) {
   for (size_t bits : options.bits) {
     limits[bits].read.resize(static_cast<size_t>(options.most_threads));
     limits[bits].popcount.resize(static_cast<size_t>(options.most_threads));
+    limits[bits].products.resize(static_cast<size_t>(options.most_threads));
     MeasureWidth(bits, options, limits[bits], cells, peers);
   }
   nlohmann::json report = Report(options, limits, cells, peers);

@@ -23,6 +23,11 @@ double PopcountGbPerS(int threads);
 // Which sequence that is here.
 std::string PopcountMethod();
 
+// Products of two bytes a nanosecond of vpdpbusd on data in the first-level cache, each query's four bytes broadcast
+// once for two vectors of documents; 0 on a processor without it. What codes of several levels are held against, a
+// product for each dimension.
+double ByteProductsPerNs(int threads);
+
 }  // namespace bebr::bench
 
 #endif  // BEBR_BENCH_KERNELS_LIMITS_H_
