@@ -33,6 +33,7 @@ struct Options {
   std::string queries = "/usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz";
   std::string model;
   size_t bits = 512;
+  size_t groups = 1;
   size_t query_count = 500;
   std::vector<size_t> sizes = {0};  // 0: the rows of the file
   float noise = 0.5f;
@@ -87,8 +88,9 @@ absl::StatusOr<std::string> MakeModel(const Options& options, const Matrix& real
     sample.values.assign(real.values.begin(), real.values.begin() + static_cast<ptrdiff_t>(sample.rows * sample.dims));
     BEBR_RETURN_IF_ERROR(WriteNpy(directory + "/sample.npy", sample));
     model = directory + "/model.safetensors";
-    BEBR_RETURN_IF_ERROR(RunProgram({Sibling("bebr-train"), "--input", directory + "/sample.npy", "--bits",
-                                     absl::StrCat(options.bits), "--steps", "0", "--output", model}));
+    BEBR_RETURN_IF_ERROR(
+        RunProgram({Sibling("bebr-train"), "--input", directory + "/sample.npy", "--bits", absl::StrCat(options.bits),
+                    "--groups", absl::StrCat(options.groups), "--steps", "0", "--output", model}));
   }
   return ReadFile(model);
 }
@@ -144,6 +146,9 @@ absl::StatusOr<nlohmann::json> MeasureOurs(Contest& contest, size_t rerank, floa
   if (probe > 0) {
     row["probe"] = probe;
     row["scanned_share"] = batches.scanned_share;
+    if (probe < 1 && batches.scanned_share == 1)
+      return absl::FailedPreconditionError(absl::StrCat(
+          "a probe of ", probe, " scanned all documents: the model has too few groups; take --groups 64 or more rows"));
   }
   return row;
 }
@@ -340,6 +345,8 @@ int main(int argc, char** argv) {
   app.add_option("--queries", options.queries, "file of query vectors")->capture_default_str();
   app.add_option("--model", options.model, "a model file; without it one is fitted to the documents");
   app.add_option("--bits", options.bits, "bits of a code")->capture_default_str();
+  app.add_option("--groups", options.groups, "of the fitted model, as many of these as pay (64 with --probes)")
+      ->check(CLI::Range(1, 64));
   app.add_option("--query-count", options.query_count, "only the first queries")->capture_default_str();
   app.add_option("--sizes", options.sizes, "numbers of documents; 0: the rows of the file")->delimiter(',');
   app.add_option("--noise", options.noise, "of the rows beyond the file's, as a share of each coordinate's deviation")
@@ -355,6 +362,7 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(0, 10))
       ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
+  if (!options.probes.empty() && app.count("--groups") == 0) options.groups = 64;
   const absl::Status status = bebr::bench::Run(options);
   if (status.ok()) return 0;
   std::fprintf(stderr, "bench_versus: %s\n", status.ToString().c_str());
