@@ -216,6 +216,7 @@ class EngineQueriesTest : public ::testing::TestWithParam<Case> {
     // Bounds, or every document a candidate: neither may change anything.
     if (Maybe(3)) request.first_levels = static_cast<uint32_t>(1 + Below(3));
     if (request.first_levels > 0 && Maybe()) request.candidates = kMaxCandidates;
+    if (Maybe(3)) request.probe = static_cast<float>(1 + Below(9)) / 10;
     if (Maybe(4)) {
       const Ranked all = FoundPlainly(reference, request, request.queries[0], filter, kIds * 3);
       if (all.size() > 3) {
@@ -273,7 +274,8 @@ class EngineQueriesTest : public ::testing::TestWithParam<Case> {
     request.view_token = moment.token;
     SCOPED_TRACE(absl::StrCat("filter '", filter.text, "', k ", request.k, ", offset ", request.offset, ", rerank ",
                               request.rerank, ", fusion ", static_cast<int>(request.fusion), ", group_by '",
-                              request.group_by, "', first_levels ", request.first_levels, ", view ", moment.token));
+                              request.group_by, "', first_levels ", request.first_levels, ", probe ", request.probe,
+                              ", view ", moment.token));
     const auto result = SearchAndWait(*engine_, request);
     ASSERT_TRUE(result.ok()) << result.status();
     Compare(*result, request, ExpectedOf(reference, request, filter), reference);
@@ -359,8 +361,8 @@ class EngineQueriesTest : public ::testing::TestWithParam<Case> {
   }
 
   std::mt19937_64 random_{11};
-  const std::string model_ =
-      RandomModelFile(kDims, WithGroups(*ParseCodeSpec(GetParam().shape), GetParam().groups), 4, 1, GetParam().metric);
+  const std::string model_ = RandomModelFile(kDims, WithGroups(*ParseCodeSpec(GetParam().shape), GetParam().groups),
+                                             ParseCodeSpec(GetParam().shape)->trellis() ? 6 : 4, 1, GetParam().metric);
   TemporaryDirectory directory_;
   std::unique_ptr<Engine> engine_;
   uint32_t checksum_ = 0;
@@ -392,7 +394,9 @@ TEST_P(EngineQueriesTest, AllOptionsTogetherAreWhatTheySay) {
 
 INSTANTIATE_TEST_SUITE_P(Shapes, EngineQueriesTest,
                          ::testing::Values(Case{"40x3+24x1", 1, Metric::kCosine}, Case{"33x2", 1, Metric::kL2},
-                                           Case{"64x4", 1, Metric::kInnerProduct}, Case{"48x2", 6, Metric::kCosine}));
+                                           Case{"64x4", 1, Metric::kInnerProduct}, Case{"48x2", 6, Metric::kCosine},
+                                           Case{"33x2t+40x1t+8x4", 1, Metric::kCosine},
+                                           Case{"40x3t+20x1", 5, Metric::kL2}));
 
 }  // namespace
 }  // namespace bebr::testing

@@ -18,7 +18,9 @@ constexpr size_t kAll = 1 << 20;
 // All documents that count, by estimate, best first; and their exact scores.
 Ranked Estimates(const ReferenceCollection& reference, const SearchRequest& request, absl::Span<const float> query,
                  const Condition& filter) {
-  Ranked hits = reference.Search({query.begin(), query.end()}, kAll);
+  const std::vector<float> values(query.begin(), query.end());
+  const GroupSet groups = request.probe > 0 ? reference.Probe(values, request.probe).first : kAllGroups;
+  Ranked hits = reference.Search(values, kAll, {}, groups);
   std::erase_if(hits, [&](const auto& hit) {
     return !filter.holds(hit.id, reference.documents().at(hit.id).attributes) ||
            std::count(request.exclude_ids.begin(), request.exclude_ids.end(), hit.id) > 0;

@@ -21,7 +21,7 @@ struct Condition {
 // Documents with scores, best first.
 using Ranked = std::vector<ReferenceCollection::Hit>;
 
-// What one of the request's queries finds of `wanted` hits: with its filter, which means `filter`, and by its
+// What one of the request's queries finds of `wanted` hits: with its filter, which means `filter`, and by its probe,
 // exclude_ids, rerank and min_score.
 Ranked FoundPlainly(const ReferenceCollection& reference, const SearchRequest& request, absl::Span<const float> query,
                     const Condition& filter, size_t wanted);
