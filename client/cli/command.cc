@@ -151,21 +151,6 @@ absl::StatusOr<std::string> ReadWholeFile(std::string_view what, const std::stri
   return bytes;
 }
 
-absl::StatusOr<std::vector<std::string>> RowIds(const std::string& path, size_t rows) {
-  std::vector<std::string> ids;
-  if (path.empty()) {
-    ids.reserve(rows);
-    for (size_t i = 0; i < rows; ++i) ids.push_back(absl::StrCat(i));
-    return ids;
-  }
-  BEBR_ASSIGN_OR_RETURN(ids, ReadIdTexts(path));
-  if (ids.size() != rows) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("\"%s\" has %d ids for %d vectors; there must be one id a vector", path, ids.size(), rows));
-  }
-  return ids;
-}
-
 absl::StatusOr<std::vector<std::string>> ReadIdTexts(const std::string& path) {
   BEBR_ASSIGN_OR_RETURN(std::vector<std::string> ids, ReadIds(path));
   if (absl::EndsWith(path, ".jsonl")) return ids;  // JSON once is enough

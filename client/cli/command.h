@@ -95,8 +95,6 @@ void PrintJson(const nlohmann::ordered_json& json);
 
 // The whole file. NOT_FOUND, naming what it is, if it cannot be read.
 absl::StatusOr<std::string> ReadWholeFile(std::string_view what, const std::string& path);
-// Ids of rows [0, rows): from the file, which must have one for each, or the row numbers if `path` is empty.
-absl::StatusOr<std::vector<std::string>> RowIds(const std::string& path, size_t rows);
 // The ids of a file, one a line as by IdText, or of a .jsonl file as they stand there.
 absl::StatusOr<std::vector<std::string>> ReadIdTexts(const std::string& path);
 // The ids given one by one and, if `path` is not empty, those of the file, one a line as by IdText. A usage error if

@@ -107,7 +107,23 @@ Tensor OldRows(const OlderVersion& older, const TorchTranslation* translation, i
   return translation == nullptr ? x : translation->TranslateDocuments(x);
 }
 
-// A model with the old one's groups, and a translation to the rows that these code.
+// Whether the new version is the old model with a translation before it, and not a model of its own with regressions
+// for norms and offsets (FORMAT.md, "Compatible versions"). These are linear in the row, which no squared length is: of
+// vectors whose lengths count they say little. A translated row has a length of its own.
+bool IsTranslated(const Model& old_model) {
+  if (old_model.spec.groups() > 1 || old_model.translation.has_value()) return true;
+  if (old_model.quantizer != Quantizer::kFitted || old_model.factors.has_value()) return false;
+  switch (old_model.metric) {
+    case Metric::kCosine:
+      return false;
+    case Metric::kInnerProduct:
+    case Metric::kL2:
+      break;
+  }
+  return true;
+}
+
+// The old model with a translation to the rows that it codes.
 Model TranslationStart(const OlderVersion& older, const CorpusStatistics& statistics, const Matrix& documents) {
   Model model = older.model;
   const auto old_translation = model.translation.has_value() ? std::make_unique<TorchTranslation>(model) : nullptr;
@@ -175,7 +191,7 @@ absl::StatusOr<Model> CompatibleStart(const OlderVersion& older, const Matrix& d
                         MeasureCorpus(documents, older.model.metric, documents.dims, 1));
   try {
     torch::NoGradGuard no_grad;
-    if (older.model.spec.groups() > 1) return TranslationStart(older, statistics, documents);
+    if (IsTranslated(older.model)) return TranslationStart(older, statistics, documents);
     Model model = Frame(older.model, statistics);
     const TorchModel old_model(older.model);
     std::vector<Regression> projections(older.model.steps.size() + 2);

@@ -36,7 +36,11 @@ TorchTranslation::TorchTranslation(const Model& start) : start_(start) {
       std::sqrt(std::max(Squared(translation.document.linear.weight), 1e-30) / start_.input_dims) / input_scale_;
   document_ = MakeBlock(translation.document);
   if (!translation.query.linear.weight.empty()) query_ = MakeBlock(translation.query);
-  inner_ = std::make_unique<TorchGroups>(start_);
+  if (start_.spec.groups() > 1) {
+    inner_ = std::make_unique<TorchGroups>(start_);  // which knows of the constants
+  } else {
+    inner_ = std::make_unique<TorchModel>(start_);
+  }
   for (Tensor parameter : inner_->parameters()) parameter.set_requires_grad(false);
 }
 
@@ -84,7 +88,11 @@ Tensor TorchTranslation::Translate(const Block& block, const Tensor& x) const {
 
 TorchCodes TorchTranslation::EncodeDocuments(const Tensor& x, int64_t level_cap, Estimator estimator,
                                              double sharpness) const {
-  return inner_->EncodeDocuments(Translate(document_, x), level_cap, estimator, sharpness);
+  TorchCodes codes = inner_->EncodeDocuments(Translate(document_, x), level_cap, estimator, sharpness);
+  if (start_.spec.groups() > 1) return codes;
+  codes.scale = codes.scale * static_cast<double>(start_.translation->document_scale);
+  codes.offset = codes.offset + static_cast<double>(start_.translation->document_offset);
+  return codes;
 }
 
 TorchCodes TorchTranslation::EncodeQueries(const Tensor& x, Estimator estimator, double sharpness) const {

@@ -14,8 +14,8 @@
 
 namespace bebr {
 
-// A TorchTranslation learns the maps of documents and queries (Translation) of a model with groups; these, which code
-// the mapped rows, and the translation's constants stay as they are, but pass gradients on. Inputs and outputs of the
+// A TorchTranslation learns the maps of documents and queries (Translation) of a model; what codes the mapped rows, and
+// the translation's constants, stay as they are, but pass gradients on. Inputs and outputs of the
 // maps are scaled to variance 1 while they are learned.
 class TorchTranslation : public Trainable {
  public:

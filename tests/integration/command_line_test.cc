@@ -212,6 +212,10 @@ TEST_F(CommandLineTest, ImportTakesIdsAndAttributesOfJsonLines) {
   EXPECT_EQ(nlohmann::json::parse(imported.out)["created"], 300);
   const auto got = nlohmann::json::parse(Bebr({"get", "c", "d17", "--json"}).out);
   EXPECT_EQ(got[0]["attributes"].dump(), "{\"n\":17}");
+  // The same file is what recall is measured against, by the same ids.
+  const Outcome measured = Bebr({"eval", "c", "--queries", Path("rows.jsonl"), "--docs", Path("rows.jsonl"), "--json"});
+  ASSERT_EQ(measured.exit_code, 0) << measured.err;
+  EXPECT_EQ(nlohmann::json::parse(measured.out)["queries"], 300);
 }
 
 TEST_F(CommandLineTest, ImportWritesNothingFromAFileThatIsWrongSomewhere) {

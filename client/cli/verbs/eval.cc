@@ -8,6 +8,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_format.h"
 #include "client/cli/command.h"
+#include "client/cli/import_source.h"
 #include "index/base/status_macros.h"
 #include "index/base/thread_pool.h"
 #include "index/dataset/evaluation.h"
@@ -77,7 +78,9 @@ absl::Status CheckIds(Client& client, const Options& options, const Inputs& in, 
   if (missing > 0) {
     return absl::FailedPreconditionError(absl::StrFormat(
         "%d of %d ids taken from %s are not in collection \"%s\", so recall would be that of other documents; --docs "
-        "and --ids are the files that were imported (without --ids a document's id is its row's number)",
+        "and --ids are the files that were imported (without --ids a document's id is that of its row in a .jsonl "
+        "file, "
+        "else the row's number)",
         missing, request.ids_size(), options.ids_file.empty() ? "the rows of --docs" : options.ids_file, options.name));
   }
   if (documents != in.ids.size()) {
@@ -90,17 +93,35 @@ absl::Status CheckIds(Client& client, const Options& options, const Inputs& in, 
   return absl::OkStatus();
 }
 
+// Vectors and ids as an import of the files has them.
+absl::Status ReadDocuments(const Options& options, Inputs& in) {
+  constexpr size_t kRowsAtATime = 4096;
+  BEBR_ASSIGN_OR_RETURN(const auto source, ImportSource::Open({.vectors = options.docs_file,
+                                                               .ids = options.ids_file,
+                                                               .attributes = "",
+                                                               .documents = "",
+                                                               .no_attributes = true}));
+  in.docs = {.rows = source->end(), .dims = source->dims(), .values = {}};
+  in.docs.values.reserve(in.docs.rows * in.docs.dims);
+  ImportSource::Rows rows;
+  while (in.ids.size() < in.docs.rows) {
+    BEBR_RETURN_IF_ERROR(source->Read(kRowsAtATime, &rows));
+    in.docs.values.insert(in.docs.values.end(), rows.values.begin(), rows.values.end());
+    in.ids.insert(in.ids.end(), rows.ids.begin(), rows.ids.end());
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<Inputs> Prepare(Client& client, const Options& options) {
   Inputs in;
   BEBR_ASSIGN_OR_RETURN(in.queries, ReadVectors(options.queries_file, options.limit));
-  BEBR_ASSIGN_OR_RETURN(in.docs, ReadVectors(options.docs_file));
+  BEBR_RETURN_IF_ERROR(ReadDocuments(options, in));
   if (in.queries.rows == 0 || in.docs.rows == 0)
     return absl::InvalidArgumentError("there are no queries or no documents in the files");
   if (in.queries.dims != in.docs.dims) {
     return absl::InvalidArgumentError(
         absl::StrFormat("the queries have %d dimensions, the documents %d", in.queries.dims, in.docs.dims));
   }
-  BEBR_ASSIGN_OR_RETURN(in.ids, RowIds(InBeirFolder(options.ids_file, kBeirCorpus), in.docs.rows));
   for (size_t i = 0; i < in.ids.size(); ++i) in.rows.emplace(in.ids[i], static_cast<uint32_t>(i));
   if (!options.qrels_file.empty()) {
     BEBR_ASSIGN_OR_RETURN(in.qrels, ReadQrels(InBeirFolder(options.qrels_file, kBeirQrels)));
@@ -269,7 +290,9 @@ void AddEval(CLI::App& app, Command& command) {
   verb->add_option("name", options->name, "name of the collection")->required();
   verb->add_option("--queries", options->queries_file, "file of query vectors")->required();
   verb->add_option("--docs", options->docs_file, "file of the vectors that were imported")->required();
-  verb->add_option("--ids", options->ids_file, "ids of the documents, one a line; row numbers without it");
+  verb->add_option(
+      "--ids", options->ids_file,
+      "ids of the documents, one a line, or a BEIR folder; without it those of the rows (.jsonl), or row numbers");
   CLI::Option* qrels = verb->add_option("--qrels", options->qrels_file,
                                         "judgements: query id, document id and gain, tab-separated; or a BEIR folder");
   CLI::Option* query_ids =
