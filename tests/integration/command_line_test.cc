@@ -165,39 +165,36 @@ TEST_F(CommandLineTest, AnswersThatAreLostAreAFailure) {
   Start();
   CreateCollection();
   const std::string rows = WriteJsonLines("rows.jsonl", 30), server = " --server " + server_->address();
-  std::string ids;
-  for (int i = 0; i < 30; ++i) ids += "d" + std::to_string(i) + "\n";
   const std::string line = "$BIN/bebr collections" + server + " >";
   EXPECT_EQ(Shell(line + "/dev/null").exit_code, 0);
   // Every verb that prints.
-  for (const std::string& verb :
-       {"import c " + rows,
-        "search c --row 0 --queries " + rows,
-        "search c --json --row 0 --queries " + rows,
-        "eval c --queries " + rows + " --docs " + rows + " --ids " + WriteFile("ids.txt", ids),
-        "get c d1"s,
-        "update c d1 --set n=1"s,
-        "delete c d2"s,
-        "scroll c"s,
-        "count c"s,
-        "facets c n"s,
-        "export c " + Path("out"),
-        "collections"s,
-        "stats"s,
-        "stats c"s,
-        "create other --dims 4"s,
-        "drop other"s,
-        "bench c --seconds 0.1 --queries " + rows,
-        "version list c"s,
-        "alias set a c"s,
-        "alias list"s,
-        "alias delete a"s,
-        "snapshot create c"s,
-        "snapshot list"s,
-        "doctor"s,
-        "manual"s,
-        "completion"s,
-        "search --help"s}) {
+  for (const std::string& verb : {"import c " + rows,
+                                  "search c --row 0 --queries " + rows,
+                                  "search c --json --row 0 --queries " + rows,
+                                  "eval c --queries " + rows + " --docs " + rows,
+                                  "get c d1"s,
+                                  "update c d1 --set n=1"s,
+                                  "delete c d2"s,
+                                  "scroll c"s,
+                                  "count c"s,
+                                  "facets c n"s,
+                                  "export c " + Path("out"),
+                                  "collections"s,
+                                  "stats"s,
+                                  "stats c"s,
+                                  "create other --dims 4"s,
+                                  "drop other"s,
+                                  "bench c --seconds 0.1 --queries " + rows,
+                                  "version list c"s,
+                                  "alias set a c"s,
+                                  "alias list"s,
+                                  "alias delete a"s,
+                                  "snapshot create c"s,
+                                  "snapshot list"s,
+                                  "doctor"s,
+                                  "manual"s,
+                                  "completion"s,
+                                  "search --help"s}) {
     const Outcome full = Shell("$BIN/bebr " + verb + server + " >/dev/full");
     EXPECT_EQ(full.exit_code, 1) << verb << ": " << full.err;
     EXPECT_THAT(full.err, HasSubstr("bebr: the output could not be written")) << verb;

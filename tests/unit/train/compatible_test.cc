@@ -100,15 +100,22 @@ TEST(CompatibleTest, AThirdVersionWritesIntoTheSameSpace) {
   EXPECT_GT(third->compatibility->new_on_old, 0.7 * *third->compatibility->old_on_old);
 }
 
-TEST(CompatibleTest, DistancesOfTwoVersionsCompare) {
+// Where lengths count, a version is the older model with a translation before it, also one that is translated itself.
+TEST(CompatibleTest, LengthsOfTwoVersionsCompare) {
   const Matrix documents = Clusters(3000, 40, 1);
-  TrainOptions options = Quiet(0);
-  options.metric = Metric::kL2;
-  const auto result = TrainCompatible(options, MakeOlder(documents, 28, 0, Metric::kL2), documents, {});
-  ASSERT_TRUE(result.ok()) << result.status();
-  EXPECT_EQ(result->model.factors->query_scale, 2.0f / 28.0f);
-  EXPECT_GT(result->compatibility->new_on_old, 0.7 * *result->compatibility->old_on_old);
-  EXPECT_GT(result->compatibility->new_on_mixed, 0.7 * *result->compatibility->old_on_old);
+  for (const Metric metric : {Metric::kInnerProduct, Metric::kL2}) {
+    TrainOptions options = Quiet(0);
+    options.metric = metric;
+    const auto second = TrainCompatible(options, MakeOlder(documents, 28, 0, metric), documents, {});
+    ASSERT_TRUE(second.ok()) << second.status();
+    ASSERT_TRUE(second->model.translation.has_value());
+    EXPECT_GT(second->compatibility->new_on_old, 0.95 * *second->compatibility->old_on_old);
+    EXPECT_GT(second->compatibility->new_on_mixed, 0.95 * *second->compatibility->old_on_old);
+    const auto third = TrainCompatible(options, {second->model, documents}, Older(documents, 36), {});
+    ASSERT_TRUE(third.ok()) << third.status();
+    EXPECT_GT(third->compatibility->new_on_old, 0.8 * *third->compatibility->old_on_old);
+    EXPECT_TRUE(ParseModel(*SerializeModel(third->model)).ok());
+  }
 }
 
 // An older version whose codes lie in groups.
