@@ -107,8 +107,9 @@ class ServerSearcher final : public Searcher {
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // else all share one connection
     for (size_t i = 0; i < clients; ++i) {
-      stubs_.push_back(v1::SearchService::NewStub(
-          grpc::CreateCustomChannel(server.address(), grpc::InsecureChannelCredentials(), arguments)));
+      const auto channel = grpc::CreateCustomChannel(server.address(), grpc::InsecureChannelCredentials(), arguments);
+      channel->WaitForConnected(std::chrono::system_clock::now() + std::chrono::seconds(5));
+      stubs_.push_back(v1::SearchService::NewStub(channel));
     }
   }
   absl::StatusOr<std::vector<std::string>> Search(size_t client, const Question& question, size_t k,
