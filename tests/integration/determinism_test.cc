@@ -4,6 +4,7 @@
 
 #include "index/simd/kernels.h"
 #include "tests/integration/fixture.h"
+#include "tests/support/test_models.h"
 
 namespace bebr::testing {
 namespace {
@@ -30,9 +31,17 @@ class DeterminismTest : public ServerTest {
   std::string Simd() { return client_->GetStats()->simd(); }
 };
 
-TEST_F(DeterminismTest, SameAnswersUnderEverySetting) {
+// Codes of levels, and trellis codes, which every table derives levels from in its own way.
+class DeterminismOfShapesTest : public DeterminismTest, public ::testing::WithParamInterface<std::string> {};
+
+TEST_P(DeterminismOfShapesTest, SameAnswersUnderEverySetting) {
   Start();
-  CreateCollection();
+  v1::CollectionConfig config;
+  config.set_name("c");
+  config.set_store_floats(v1::FLOAT_STORAGE_F32);
+  config.set_shards(3);
+  const auto created = client_->CreateCollection(config, RandomModelFile(kDims, *ParseCodeSpec(GetParam()), 6, 1));
+  ASSERT_TRUE(created.ok()) << created.status();
   for (size_t first = 0; first < 2000; first += 500) ASSERT_TRUE(client_->Upsert(MakeUpsert("c", first, 500)).ok());
   const auto expected = Answers();
   for (const simd::KernelTable* table : simd::AllKernels()) {
@@ -47,6 +56,9 @@ TEST_F(DeterminismTest, SameAnswersUnderEverySetting) {
     }
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Shapes, DeterminismOfShapesTest,
+                         ::testing::Values("40x2", "33x2t+8x4", "64x1t", "70x3t+10x1"));
 
 TEST_F(DeterminismTest, CodesDoNotDependOnTheInstructionSetOrTheOrder) {
   Start({}, {{"BEBR_SIMD", "scalar"}});
