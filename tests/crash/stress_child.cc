@@ -33,9 +33,13 @@ std::vector<float> VectorOf(const std::string& id, uint64_t stamp) {
 }
 
 const std::string& ModelFile(uint64_t number) {
-  static const std::vector<std::string> models = {RandomModelFile(kDims, *ParseCodeSpec("32x2"), 4, 1),
-                                                  RandomModelFile(kDims, *ParseCodeSpec("24x3"), 4, 2),
-                                                  RandomModelFile(kDims, *ParseCodeSpec("64x1"), 1, 3)};
+  static const std::vector<std::string> models = {
+      RandomModelFile(kDims, *ParseCodeSpec("32x2"), 4, 1),
+      RandomModelFile(kDims, *ParseCodeSpec("24x3"), 4, 2),
+      RandomModelFile(kDims, *ParseCodeSpec("64x1"), 1, 3),
+      RandomModelFile(kDims, *ParseCodeSpec("32x2t"), 5, 4),
+      RandomModelFile(kDims, WithGroups(*ParseCodeSpec("24x2"), 3), 5, 5),
+      TranslatedModelFile(RandomModelFile(kDims, WithGroups(*ParseCodeSpec("32x2"), 2), 5, 6), kDims, 7)};
   return models[number % models.size()];
 }
 
