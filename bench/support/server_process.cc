@@ -82,22 +82,21 @@ absl::StatusOr<std::unique_ptr<ServerProcess>> ServerProcess::Start(const std::s
   arguments.insert(arguments.end(), flags.begin(), flags.end());
   const double start = NowSeconds();
   BEBR_ASSIGN_OR_RETURN(server->pid_, Spawn(arguments));
-  grpc::ChannelArguments options;
-  options.SetMaxReceiveMessageSize(-1);
-  options.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 20);
-  options.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 20);
-  options.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 50);
-  server->channel_ = grpc::CreateCustomChannel(server->address_, grpc::InsecureChannelCredentials(), options);
   BEBR_RETURN_IF_ERROR(server->WaitUntilServing());
   server->start_s_ = NowSeconds() - start;
   return server;
 }
 
 absl::Status ServerProcess::WaitUntilServing() {
-  const auto stub = v1::CollectionService::NewStub(channel_);
   const double limit = NowSeconds() + kStartLimitSeconds;
   while (NowSeconds() < limit) {
     if (Ended(false)) return absl::InternalError(absl::StrCat("bebr-server ended at its start, status ", exit_status_));
+    // A channel that found nobody looks again after seconds, whatever its arguments say.
+    grpc::ChannelArguments options;
+    options.SetMaxReceiveMessageSize(-1);
+    options.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    channel_ = grpc::CreateCustomChannel(address_, grpc::InsecureChannelCredentials(), options);
+    const auto stub = v1::CollectionService::NewStub(channel_);
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
     v1::ListCollectionsResponse response;
