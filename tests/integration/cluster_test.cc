@@ -214,6 +214,41 @@ TEST_F(ClusterTest, NodesTakeTheirGatewaysKeyOnly) {
   }
 }
 
+// Where nodes ask for certificates, those whom their authority signed are let in, and gateways speak to no others.
+TEST_F(ClusterTest, NodesAndGatewaysProveThemselvesToEachOther) {
+  MakeCertificate("gateway", "ca");
+  MakeAuthority("other");
+  MakeCertificate("stranger", "other");
+  auto node_flags = TlsFlags();
+  node_flags.insert(node_flags.end(), {"--tls_client_ca_file", Path("ca.pem")});
+  const auto gateway_flags = [&](const std::string& own, const std::string& trusted) -> std::vector<std::string> {
+    return {"--cluster_ca_file", Path(trusted + ".pem"), "--tls_cert_file",
+            Path(own + ".pem"),  "--tls_key_file",       Path(own + ".key")};
+  };
+  const auto connect = [&](const std::string& authority) {
+    client_ = std::make_unique<Client>(ClientOptions{
+        .server = server_->address(), .deadline = absl::Seconds(60), .tls_ca_file = Path(authority + ".pem")});
+  };
+  StartCluster(2, node_flags, gateway_flags("gateway", "ca"));
+  connect("ca");
+  CreateCollection();
+  ASSERT_TRUE(client_->Upsert(MakeUpsert("c", 0, 20)).ok());
+  EXPECT_EQ(Search(*client_, 1, 0, "")->hits_size(), 20);
+  const auto refused = [&](std::vector<std::string> flags, const std::string& authority) {
+    flags.insert(flags.end(), {"--cluster_nodes", nodes_flag_, "--cluster_timeout_s", "2"});
+    Start(flags);
+    connect(authority);
+    if (authority.empty()) client_ = std::make_unique<Client>(ClientOptions{.server = server_->address()});
+    const auto found = Search(*client_, 1, 0, "");
+    EXPECT_EQ(found.status().code(), absl::StatusCode::kUnavailable);
+    EXPECT_THAT(found.status().message(), HasSubstr("node a (" + addresses_[0] + ")"));
+  };
+  refused(gateway_flags("stranger", "ca"), "other");   // whom the nodes do not know
+  refused(gateway_flags("gateway", "other"), "ca");    // who does not know the nodes
+  refused({"--cluster_ca_file", Path("ca.pem")}, "");  // without a certificate
+  refused({}, "");                                     // without TLS
+}
+
 // Nodes know a gateway's callers apart: of four views each may have half of what the other leaves.
 TEST_F(ClusterTest, AKeptViewIsItsCallersOnTheNodesToo) {
   WriteKeys("admin-key");
