@@ -15,7 +15,7 @@ constexpr size_t kLeastBits = 64;
 constexpr size_t kMostBits = 8192;
 
 constexpr size_t kLeastQueries = 200;  // held out: fewer say too little to choose trellis codes by
-constexpr double kLeastSigmas = 1.0;   // of a gain in recall that trellis codes are taken for: a scan pays for them
+constexpr double kLeastSigmas = 1.0;   // of a gain in recall that trellis codes are taken for
 
 absl::StatusOr<HeldOutRecall> MeasureShape(const ShapeSearch& search, const LevelPlan& shape,
                                            const Validator& validator, bool all_queries) {
