@@ -102,7 +102,9 @@ Collection::Collection(CollectionManifest manifest, std::string path, std::share
       manifest_(std::make_shared<const CollectionManifest>(std::move(manifest))) {}
 
 void Collection::SaveLayout() const {
-  const absl::Status saved = writes_.RunAlone([&] { return shards_->SaveLayout(); });
+  // What is damaged in memory is not to come back by a file: a restart mends it from the store.
+  const bool whole = damage().ok();
+  const absl::Status saved = writes_.RunAlone([&] { return whole ? shards_->SaveLayout() : shards_->RemoveLayout(); });
   if (!saved.ok())
     LogWarning("collection {}: the next start reads all documents from the store: {}", manifest()->name,
                std::string(saved.message()));

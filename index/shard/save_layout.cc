@@ -16,7 +16,7 @@ namespace {
 
 constexpr uint64_t kUsualLeastDocuments = 50000;  // fewer are read from the store in a moment
 constexpr size_t kMostHeaderBytes = 1 << 20;
-constexpr uint64_t kFreeShare = 2;  // of the disk's free bytes a layout takes one in so many at most
+constexpr uint64_t kFreeShare = 2;     // of the disk's free bytes a layout takes one in so many at most
 
 // A name that no other layout has.
 std::string NewLayoutName() {
@@ -54,9 +54,14 @@ absl::Status ShardSet::SaveShard(size_t shard, std::string_view name) const {
 }
 
 absl::Status ShardSet::SaveLayout() {
-  uint64_t documents = 0;
+  uint64_t documents = 0, deleted_rows = 0;
   const auto now = view();
-  for (const auto& shard : now->shards) documents += shard->documents;
+  for (const auto& shard : now->shards) {
+    documents += shard->documents;
+    deleted_rows += shard->deleted_rows;
+  }
+  // Of what is read from the store no row is deleted: by a restart their memory comes back (alert BebrDeletedRows).
+  if (deleted_rows > documents) return RemoveLayout();
   const bool there = layout_sequence_ == store_->sequence();
   if (there || documents < LeastLayoutDocuments() || !store_->health().ok()) return absl::OkStatus();
   if (DiskSpaceOf(path_).free_bytes / kFreeShare < memory_bytes()) {
@@ -70,8 +75,13 @@ absl::Status ShardSet::SaveLayout() {
   absl::Status status;
   for (const absl::Status& outcome : outcomes) status.Update(outcome);
   if (status.ok()) status = store_->SetLayout(name);
-  if (status.ok()) return status;
-  for (uint32_t s = 0; s < size(); ++s) RemoveAll(LayoutPath(path_, s)).IgnoreError();
+  if (!status.ok()) RemoveLayout().IgnoreError();
+  return status;
+}
+
+absl::Status ShardSet::RemoveLayout() {
+  absl::Status status;
+  for (uint32_t s = 0; s < size(); ++s) status.Update(RemoveAll(LayoutPath(path_, s)));
   return status;
 }
 

@@ -60,16 +60,6 @@ TEST(ToJson, LeavesOutOptionalFieldsThatAreNotSet) {
   EXPECT_EQ(ToJson(options)["min_score"], 0);
 }
 
-TEST(RowIds, AreRowNumbersOrOneALine) {
-  EXPECT_THAT(*RowIds("", 3), ElementsAre("0", "1", "2"));
-  const std::string path = ::testing::TempDir() + "bebr_ids.txt";
-  std::ofstream(path) << "x\ny\n";
-  EXPECT_THAT(*RowIds(path, 2), ElementsAre("x", "y"));
-  EXPECT_THAT(std::string(RowIds(path, 3).status().message()), HasSubstr("2 ids for 3 vectors"));
-  std::filesystem::remove(path);
-  EXPECT_THAT(std::string(RowIds(path, 3).status().message()), HasSubstr(path));
-}
-
 TEST(IdText, IsOneLineThatReadsBack) {
   for (const std::string& id : {std::string("plain"), std::string("caf\xC3\xA9"), std::string("a\nb"),
                                 std::string("\x1b[31m"), std::string("\"quoted\""), std::string("a\x7f"),
