@@ -16,7 +16,7 @@ namespace {
 
 constexpr uint64_t kUsualLeastDocuments = 50000;  // fewer are read from the store in a moment
 constexpr size_t kMostHeaderBytes = 1 << 20;
-constexpr uint64_t kFreeShare = 2;     // of the disk's free bytes a layout takes one in so many at most
+constexpr uint64_t kFreeShare = 2;  // of the disk's free bytes a layout takes one in so many at most
 
 // A name that no other layout has.
 std::string NewLayoutName() {
