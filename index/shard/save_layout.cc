@@ -54,14 +54,9 @@ absl::Status ShardSet::SaveShard(size_t shard, std::string_view name) const {
 }
 
 absl::Status ShardSet::SaveLayout() {
-  uint64_t documents = 0, deleted_rows = 0;
+  uint64_t documents = 0;
   const auto now = view();
-  for (const auto& shard : now->shards) {
-    documents += shard->documents;
-    deleted_rows += shard->deleted_rows;
-  }
-  // Of what is read from the store no row is deleted: by a restart their memory comes back (alert BebrDeletedRows).
-  if (deleted_rows > documents) return RemoveLayout();
+  for (const auto& shard : now->shards) documents += shard->documents;
   const bool there = layout_sequence_ == store_->sequence();
   if (there || documents < LeastLayoutDocuments() || !store_->health().ok()) return absl::OkStatus();
   if (DiskSpaceOf(path_).free_bytes / kFreeShare < memory_bytes()) {

@@ -79,8 +79,7 @@ class ShardSet {
   // Stores no floats from now on, and drops those of `embedding`, whose versions stay; as DropVersion does.
   absl::Status DropFloats(uint32_t embedding);
   // Writes a layout file for each shard, by which the next Open is quicker, unless those that are there are of what is
-  // stored now, the disk has little room, or there are too few documents for it to matter; with more deleted rows than
-  // documents it removes them instead. An error changes nothing.
+  // stored now, the disk has little room, or there are too few documents for it to matter. An error changes nothing.
   absl::Status SaveLayout();
   // The next Open reads the store.
   absl::Status RemoveLayout();

@@ -343,6 +343,19 @@ TEST_F(ShardLayoutTest, IsWrittenForManyDocumentsOnlyAndOnlyAfterAChange) {
   EXPECT_EQ(set.shards().store().layout(), name);
 }
 
+TEST_F(ShardLayoutTest, TheStoreIsReadOnceTheFilesAreRemoved) {
+  Set set;
+  ChangeAll({&set}, 500, 200);
+  set.SaveAndOpen();
+  ASSERT_TRUE(set.shards().from_layout());
+  const auto documents = set.Documents();
+  ASSERT_TRUE(set.shards().RemoveLayout().ok());
+  ASSERT_TRUE(set.shards().RemoveLayout().ok());  // there are none
+  set.Open(Contents());
+  EXPECT_FALSE(set.shards().from_layout());
+  EXPECT_EQ(set.Documents(), documents);
+}
+
 TEST_F(ShardLayoutTest, AFileThatCannotBeWrittenIsAnErrorAndLeavesNone) {
   Set set;
   ChangeAll({&set}, 50, 50);
