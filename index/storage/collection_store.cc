@@ -351,7 +351,9 @@ absl::StatusOr<std::unique_ptr<CollectionStore>> CollectionStore::Open(const std
   auto readable = OpenStore(path, shards, cache, std::move(found), Database::Mode::kReadOnly);
   if (!readable.ok()) return store;
   (*readable)->RefuseWrites(store.status());
-  return std::make_unique<WaitingStore>(path, *std::move(readable), [=] { return OpenWritable(path, shards, cache); });
+  return std::make_unique<WaitingStore>(path, *std::move(readable), [path, shards, cache = std::move(cache)] {
+    return OpenWritable(path, shards, cache);
+  });
 }
 
 absl::StatusOr<std::unique_ptr<CollectionStore>> CollectionStore::Create(const std::string& path, uint32_t shards,
