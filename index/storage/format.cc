@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_format.h"
+#include "index/base/big_endian.h"
 #include "index/base/float16.h"
 
 static_assert(std::endian::native == std::endian::little, "values are copied as they lie in memory");
@@ -101,16 +102,6 @@ void AppendScalar(const AttributeScalar& value, std::string* out) {
   }
 }
 
-void AppendBigEndian(uint32_t number, size_t bytes, std::string& key) {
-  for (size_t i = bytes; i-- > 0;) key.push_back(static_cast<char>(number >> (8 * i)));
-}
-
-uint32_t BigEndian(std::string_view bytes) {
-  uint32_t number = 0;
-  for (const char byte : bytes) number = number << 8 | static_cast<uint8_t>(byte);
-  return number;
-}
-
 }  // namespace
 
 std::string DocumentKey(uint32_t shard, std::string_view id) {
@@ -138,14 +129,14 @@ std::string NumberPrefix(uint32_t number) {
 
 std::optional<DocumentKeyParts> SplitDocumentKey(std::string_view key) {
   if (key.size() < kShardBytes) return std::nullopt;
-  return DocumentKeyParts{BigEndian(key.substr(0, kShardBytes)), key.substr(kShardBytes)};
+  return DocumentKeyParts{static_cast<uint32_t>(BigEndian(key.substr(0, kShardBytes))), key.substr(kShardBytes)};
 }
 
 std::optional<NumberedKeyParts> SplitNumberedKey(std::string_view key) {
   if (key.size() < kNumberBytes) return std::nullopt;
   const auto document = SplitDocumentKey(key.substr(kNumberBytes));
   if (!document.has_value()) return std::nullopt;
-  return NumberedKeyParts{BigEndian(key.substr(0, kNumberBytes)), *document};
+  return NumberedKeyParts{static_cast<uint32_t>(BigEndian(key.substr(0, kNumberBytes))), *document};
 }
 
 void EncodeCode(const StoredCode& code, std::string* out) {

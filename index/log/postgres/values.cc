@@ -1,21 +1,13 @@
 #include "index/log/postgres/values.h"
 
+#include "index/base/big_endian.h"
+
 namespace bebr::postgres {
 namespace {
 
 // PostgreSQL's numbers of these types, which never change (catalog/pg_type.dat).
 constexpr uint32_t kByteaType = 17;
 constexpr uint32_t kInt4Type = 23;
-
-void AppendBigEndian(uint64_t value, size_t bytes, std::string& out) {
-  for (size_t i = bytes; i-- > 0;) out.push_back(static_cast<char>(value >> (8 * i)));
-}
-
-uint64_t BigEndian(std::string_view bytes) {
-  uint64_t value = 0;
-  for (const char byte : bytes) value = value << 8 | static_cast<uint8_t>(byte);
-  return value;
-}
 
 // An array of one dimension, without nulls, up to its elements.
 std::string ArrayHeader(uint32_t type, size_t count) {
