@@ -9,6 +9,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
 #include "index/base/status_macros.h"
@@ -49,6 +50,10 @@ absl::StatusOr<std::map<std::string, std::string>> Options(const Libpq* libpq, c
   for (const PQconninfoOption* option = given; option->keyword != nullptr; ++option) {
     if (option->val != nullptr) options[option->keyword] = option->val;
   }
+  // Whoever waits for a lock gives up before its caller does and sends it again, so that no waiting sessions pile up.
+  // What the address itself sets comes later, and so counts.
+  std::string& settings = options["options"];
+  settings = absl::StrCat("-c lock_timeout=2s ", settings);
   return options;
 }
 

@@ -82,7 +82,6 @@ constexpr std::string_view kDrop = R"sql(
   CREATE FUNCTION $schema.drop_log(p_name text) RETURNS void LANGUAGE plpgsql AS $body$
   DECLARE old_id bigint;
   BEGIN
-    PERFORM set_config('lock_timeout', '2s', true);
     SELECT id INTO old_id FROM $schema.log WHERE name = p_name FOR UPDATE;
     PERFORM $schema.drop_generation(log, number) FROM $schema.generation WHERE log = old_id;
     DELETE FROM $schema.log WHERE id = old_id;
@@ -136,7 +135,6 @@ constexpr std::string_view kTrim = R"sql(
   CREATE FUNCTION $schema.trim(p_log bigint, p_through bigint) RETURNS void LANGUAGE plpgsql AS $body$
   DECLARE g record;
   BEGIN
-    PERFORM set_config('lock_timeout', '2s', true);
     PERFORM 1 FROM $schema.log WHERE id = p_log FOR NO KEY UPDATE;
     FOR g IN SELECT number, lead(first) OVER (ORDER BY number) - 1 AS last FROM $schema.generation WHERE log = p_log
              ORDER BY number LOOP

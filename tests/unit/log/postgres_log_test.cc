@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
+#include "absl/time/clock.h"
 #include "index/log/postgres/postgres_logs.h"
 #include "tests/unit/log/log_test.h"
 #include "tests/unit/log/postgres_server.h"
@@ -166,6 +168,31 @@ TEST_F(PostgresLogTest, RefusesWhatIsNotDurable) {
   other.address = "host=/nowhere";
   other.timeout = absl::Milliseconds(100);
   EXPECT_EQ(PostgresLogs::Open(other).status().code(), absl::StatusCode::kUnavailable);
+}
+
+// An append that its caller has given up waits for no lock any more: PostgreSQL has so many sessions and no more.
+TEST_F(PostgresLogTest, NobodyWaitsForALockForLong) {
+  PostgresServer& server = Postgres().server();
+  const std::string waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+  std::thread holder([&] {
+    server.Sql("BEGIN; SELECT id FROM bebr_log.log WHERE name = '" + name_ +
+               "' FOR UPDATE; SELECT pg_sleep(6); COMMIT");
+  });
+  PostgresOptions options = OptionsOf(server);
+  options.timeout = absl::Milliseconds(500);
+  const auto log = *(*PostgresLogs::Open(options))->Open(name_);
+  // Until the holder has its lock.
+  const std::string held = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+  while (server.Sql(held) != "1\n") absl::SleepFor(absl::Milliseconds(10));
+  for (int i = 0; i < 3; ++i) {
+    const absl::Status status = log->Append(writer_, 6, std::vector<LogRecord>{{0, "c"}}).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
+  }
+  EXPECT_NE(server.Sql(waiting), "0\n");
+  while (server.Sql(waiting) != "0\n") absl::SleepFor(absl::Milliseconds(10));
+  EXPECT_EQ(server.Sql(held), "1\n") << "they gave up when the lock was free";
+  holder.join();
+  MustAppend(*log_, writer_, {{0, "c"}});
 }
 
 TEST_F(PostgresLogTest, ASchemaOfAnotherFormatIsRefused) {

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -145,7 +146,8 @@ void PostgresServer::Promote() { Run({Programs() + "/pg_ctl", "promote", "-w", "
 std::string PostgresServer::Sql(const std::string& statement) const {
   const std::string command =
       absl::StrCat(Programs(), "/psql -h ", directory_, " -U bebr -d postgres -X -A -t -v ON_ERROR_STOP=1");
-  const std::string input = directory_ + "/statement";
+  static std::atomic<int> statements{0};
+  const std::string input = absl::StrCat(directory_, "/statement-", ++statements);
   std::ofstream(input) << statement;
   FILE* out = popen(absl::StrCat(command, " -f ", input, " 2>&1").c_str(), "r");
   std::string text;

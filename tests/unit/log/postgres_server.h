@@ -33,7 +33,7 @@ class PostgresServer {
   void Reload();
   void Promote();
 
-  // For libpq: where it listens. What psql prints for a statement.
+  // For libpq: where it listens. What psql prints for a statement, from any thread.
   const std::string& socket_directory() const { return directory_; }
   std::string Sql(const std::string& statement) const;
 
