@@ -12,32 +12,9 @@
 #include <utility>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/time/time.h"
-#include "index/base/clock.h"
-#include "index/base/mutex.h"
+#include "index/base/token_bucket.h"
 
 namespace bebr {
-
-// A TokenBucket lets `per_second` units through each second on average, and a second's worth (one unit at least) at
-// once. An amount larger than the bucket is taken when the bucket is full and paid for by those that follow, so nothing
-// is impossible and the average holds.
-//
-// Thread safety: Take may be called from any thread.
-class TokenBucket {
- public:
-  explicit TokenBucket(double per_second);
-
-  // Zero if `amount` was taken; otherwise nothing was, and it may be tried again after the time returned.
-  absl::Duration Take(double amount, SteadyTime now);
-
- private:
-  const double per_second_;
-  const double capacity_;
-  Mutex mutex_;
-  double tokens_ ABSL_GUARDED_BY(mutex_);
-  SteadyTime filled_ ABSL_GUARDED_BY(mutex_) = -absl::InfiniteDuration();
-};
 
 // The host of gRPC's name for a peer: "ipv4:10.0.0.1" of "ipv4:10.0.0.1:4711".
 std::string_view HostOfPeer(std::string_view peer);
