@@ -16,7 +16,6 @@ namespace bebr::testing {
 namespace {
 
 using ::testing::HasSubstr;
-using ::testing::Not;
 
 // A port that nobody listens on now.
 int FreePort() {
