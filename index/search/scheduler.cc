@@ -293,7 +293,7 @@ void Scheduler::RunSmall(Group group) {
   Group ready = Unstopped(std::move(group), stopping);
   if (ready.empty()) return;
   if (!room) {
-    for (std::unique_ptr<SearchJob>& job : ready) Resume(std::move(job));
+    for (std::unique_ptr<SearchJob>& job : ready) Submit(std::move(job));  // others may wait by now
     return;
   }
   const std::shared_ptr<SearchBatch> batch = MakeBatch(std::move(ready));

@@ -114,7 +114,7 @@ class Scheduler {
   size_t RunGroup(Lane& lane, Group group, bool stopping);
   size_t Scan(Lane& lane, Group group);
   // Of small searches that are alike, from their floats to their answers; those that read the store end elsewhere, and
-  // wait in their lane if there is no room for their codes.
+  // wait in their lane, or are refused, if there is no room for their codes.
   void RunSmall(Group group);
   // Those that nobody waits for, or, if `stopping`, all of them are answered; the others are left.
   static Group Unstopped(Group group, bool stopping);

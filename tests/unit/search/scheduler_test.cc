@@ -364,6 +364,44 @@ TEST_F(SchedulerTest, SmallSearchesThatReadTheStoreWaitForRoom) {
   EXPECT_TRUE(waiting.get().ok());
 }
 
+// Those that come at the same time all find nobody waiting; but only so many may wait for room then.
+TEST_F(SchedulerTest, SmallSearchesThatWaitForRoomAreNoMoreThanMayWait) {
+  constexpr size_t kMost = 1, kClients = 4;
+  for (int round = 0; round < 20; ++round) {
+    Scheduler scheduler(2, kMost, {kDocuments, 64});
+    std::promise<void> begun, release;
+    Outcome unused;
+    std::unique_ptr<SearchJob> slow = Job({.queries = {queries_[0]}, .rerank = 10}, &unused);
+    slow->query_memory = Scheduler::kMostCodes;
+    slow->done = [&](const absl::StatusOr<SearchResult>&) {
+      begun.set_value();
+      release.get_future().wait();
+    };
+    scheduler.Serve(std::move(slow));
+    begun.get_future().wait();
+    std::vector<Outcome> outcomes(kClients);
+    std::vector<std::thread> clients;
+    std::atomic<size_t> ready = 0;
+    for (Outcome& outcome : outcomes) {
+      clients.emplace_back([&, job = Job({.queries = {queries_[1]}, .rerank = 10}, &outcome)]() mutable {
+        for (++ready; ready < kClients;) continue;
+        scheduler.Serve(std::move(job));
+      });
+    }
+    for (std::thread& client : clients) client.join();
+    EXPECT_EQ(scheduler.queued_queries(), kMost);
+    release.set_value();
+    size_t refused = 0;
+    for (Outcome& outcome : outcomes) {
+      const absl::Status status = outcome.get().status();
+      EXPECT_TRUE(status.ok() || absl::IsResourceExhausted(status)) << status;
+      refused += status.ok() ? 0 : 1;
+    }
+    EXPECT_EQ(refused, kClients - kMost);
+    EXPECT_EQ(scheduler.counters().refused_queries, refused);
+  }
+}
+
 // They count among those that wait, and are answered, but no longer run.
 TEST_F(SchedulerTest, SmallSearchesThatWaitAtTheEndAreUnavailable) {
   auto* scheduler = new Scheduler(1, /*max_queued_queries=*/1, {kDocuments, 64, /*model_bytes=*/0});
