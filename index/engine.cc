@@ -161,8 +161,8 @@ class EngineImpl final : public Engine {
   absl::StatusOr<CountResult> Count(const CountRequest& request) override {
     BEBR_ASSIGN_OR_RETURN(const auto collection, registry_->Find(request.collection));
     const auto interrupted = [&request] { return Interrupted(request, SteadyNow()); };
-    BEBR_ASSIGN_OR_RETURN(const FilteredSelection selection,
-                          Select(collection->shards()->view(), request.filter, request.strict, interrupted));
+    BEBR_ASSIGN_OR_RETURN(const FilteredSelection selection, Select(*collection->shards(), collection->shards()->view(),
+                                                                    request.filter, request.strict, interrupted));
     if (request.part) return CountResult{.documents = selection.rows.count(), .filter_facts = selection.facts};
     return CountResult{.documents = selection.rows.count(), .warnings = selection.warnings};
   }

@@ -1,16 +1,18 @@
 // bench_filters: what a search costs whose filter leaves half of the documents, a tenth, a hundredth or a thousandth,
-// by the kinds of comparisons, one query at a time. Straight through the engine, with short floats and random codes: a
-// scan knows no difference. No two lists are alike.
+// by the kinds of comparisons, or names so many documents by their ids, one query at a time. Straight through the
+// engine, with short floats and random codes: a scan knows no difference. No two lists are alike.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <future>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "bench/support/engine_run.h"
 #include "bench/support/machine.h"
 #include "bench/support/server_process.h"
@@ -22,6 +24,7 @@ namespace {
 constexpr size_t kQueries = 20;    // of a round: few, so that all filters see the same machine
 constexpr int64_t kShares = 1000;  // a document has one of so many numbers
 constexpr int64_t kLeft[] = {500, 100, 10, 1};
+constexpr size_t kIds[] = {1, 100, 10000};
 
 struct Options {
   std::string json;
@@ -57,10 +60,11 @@ struct Kind {
   std::string name;
   int64_t left = kShares;  // of a thousand
   std::string filter;
-  std::vector<double> latencies_ms;
+  std::set<size_t> ids = {};  // or these documents
+  std::vector<double> latencies_ms = {};
 };
 
-std::vector<Kind> Kinds() {
+std::vector<Kind> Kinds(size_t documents) {
   std::vector<Kind> kinds = {{.name = "no filter"}};
   for (const int64_t left : kLeft) {
     kinds.push_back({"=", left, absl::StrCat("text", left, " = \"left\"")});
@@ -68,16 +72,24 @@ std::vector<Kind> Kinds() {
     kinds.push_back({"CONTAINS", left, absl::StrCat("tags CONTAINS \"left", left, "\"")});
     kinds.push_back({"CONTAINS ANY", left, absl::StrCat("tags CONTAINS ANY (\"left", left, "\", \"none\")")});
   }
+  for (const size_t count : kIds) {
+    std::set<size_t> ids;
+    for (size_t i = 0; ids.size() < std::min(count, documents / 2); ++i) ids.insert(Mix(i) % documents);
+    kinds.push_back(
+        {.name = "id IN", .filter = absl::StrCat("id IN (\"", absl::StrJoin(ids, "\", \""), "\")"), .ids = ids});
+  }
   return kinds;
 }
 
 // Every document found must satisfy the filter, and as many be found as there are.
 absl::Status Check(const Options& options, const Kind& kind, const EngineRun::Answers& answers) {
   for (const auto& found : answers.found) {
-    if (found.size() != options.k && options.documents >= 100 * kShares)
-      return absl::InternalError(absl::StrCat(found.size(), " found for ", kind.filter));
+    const size_t least = options.documents < 100 * kShares ? 0
+                         : kind.ids.empty()                ? options.k
+                                                           : std::min(options.k, kind.ids.size());
+    if (found.size() < least) return absl::InternalError(absl::StrCat(found.size(), " found for ", kind.filter));
     for (const uint32_t document : found) {
-      if (kind.left < kShares && !IsLeft(document, kind.left))
+      if ((kind.left < kShares && !IsLeft(document, kind.left)) || (!kind.ids.empty() && !kind.ids.contains(document)))
         return absl::InternalError(absl::StrCat("found ", document, " for ", kind.filter));
     }
   }
@@ -107,7 +119,7 @@ absl::Status Run(const Options& options) {
   BEBR_RETURN_IF_ERROR(Fill(run->engine(), EngineRun::kCollection, options.documents,
                             RandomRows(100003, options.dims, 2), AttributesOf));
   BEBR_ASSIGN_OR_RETURN(const CollectionInfo before, run->Info());
-  std::vector<Kind> kinds = Kinds();
+  std::vector<Kind> kinds = Kinds(options.documents);
   BEBR_RETURN_IF_ERROR(Measure(*run, options, kinds));
   BEBR_ASSIGN_OR_RETURN(const CollectionInfo after, run->Info());
   const double bytes = static_cast<double>(after.memory.attributes - before.memory.attributes);
@@ -122,6 +134,12 @@ absl::Status Run(const Options& options) {
   std::printf("%-14s %8s %9s %9s %14s\n", "filter", "leaves", "p50, ms", "p99, ms", "to unfiltered");
   for (const Kind& kind : kinds) {
     const double p50 = Percentile(kind.latencies_ms, 0.5), p99 = Percentile(kind.latencies_ms, 0.99);
+    if (!kind.ids.empty()) {
+      std::printf("%-14s %8zu %9.3f %9.3f %14.3f\n", kind.name.c_str(), kind.ids.size(), p50, p99, p50 / unfiltered);
+      json["ids"].push_back(
+          {{"ids", kind.ids.size()}, {"p50_ms", p50}, {"p99_ms", p99}, {"to_unfiltered", p50 / unfiltered}});
+      continue;
+    }
     const double leaves = static_cast<double>(kind.left) / kShares;
     std::printf("%-14s %7.1f%% %9.3f %9.3f %14.3f\n", kind.name.c_str(), 100 * leaves, p50, p99, p50 / unfiltered);
     json["rows"].push_back({{"filter", kind.name},
@@ -138,7 +156,9 @@ absl::Status Run(const Options& options) {
 
 int main(int argc, char** argv) {
   bebr::bench::Options options;
-  CLI::App app("bench_filters: one query at a time, with filters that leave half of the documents to a thousandth");
+  CLI::App app(
+      "bench_filters: one query at a time, with filters that leave half of the documents to a thousandth, or name 1 to "
+      "10,000 by their ids");
   app.add_option("--json", options.json, "write the figures to this file");
   app.add_option("--documents", options.documents, "of the collection")
       ->check(CLI::Range(1000, 100000000))

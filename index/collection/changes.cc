@@ -88,7 +88,7 @@ void Collection::ChangeSelected(Selector select, std::optional<AttributeChange> 
   };
   auto write = std::make_shared<WriteQueue::Write>(shards_->size(), change, std::move(finish));
   write->FillInTurn([this, change, select = std::move(select)](Mutations& mutations) mutable -> absl::Status {
-    BEBR_ASSIGN_OR_RETURN(Selected selected, select(shards_->view()));
+    BEBR_ASSIGN_OR_RETURN(Selected selected, select(*shards_, shards_->view()));
     change->ids = std::move(selected.ids);
     change->warnings = std::move(selected.warnings);
     for (const std::string& id : change->ids) mutations.by_shard[shards_->ShardOf(id)].push_back(change->Of(id));

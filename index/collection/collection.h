@@ -47,7 +47,8 @@ class Collection : public std::enable_shared_from_this<Collection> {
     std::vector<std::string> ids;
     std::vector<std::string> warnings;
   };
-  using Selector = absl::AnyInvocable<absl::StatusOr<Selected>(const std::shared_ptr<const CollectionView>&)>;
+  using Selector =
+      absl::AnyInvocable<absl::StatusOr<Selected>(const ShardSet&, const std::shared_ptr<const CollectionView>&)>;
   // Changes the attributes of what `select` finds; without a change, deletes it.
   void ChangeSelected(Selector select, std::optional<AttributeChange> change,
                       absl::AnyInvocable<void(absl::StatusOr<ChangeResult>)> done);

@@ -39,10 +39,11 @@ absl::StatusOr<Collection::Selector> SelectByFilter(std::string_view filter, siz
   BEBR_ASSIGN_OR_RETURN(auto parsed, Filter::Parse(filter));
   return Collection::Selector(
       [parsed = std::move(parsed), limit, part, deadline, cancelled = std::move(cancelled)](
+          const ShardSet& shards,
           const std::shared_ptr<const CollectionView>& view) -> absl::StatusOr<Collection::Selected> {
         Filter::Warnings warnings = UnknownIn(*parsed, *view);
         const auto interrupted = [&] { return Interrupted(deadline, cancelled.get(), SteadyNow()); };
-        BEBR_ASSIGN_OR_RETURN(const Selection selection, Selection::Create(view, parsed.get(), interrupted));
+        BEBR_ASSIGN_OR_RETURN(const Selection selection, Selection::Create(shards, view, parsed.get(), interrupted));
         const uint64_t count = selection.count();
         BEBR_RETURN_IF_ERROR(CheckSelected(part ? std::vector<std::string>() : warnings.unknown, count, limit));
         if (part) return Collection::Selected{.ids = selection.Ids()};

@@ -67,7 +67,8 @@ uint64_t BytesOf(const PageDocument& entry) {
 absl::StatusOr<Page> ReadPage(const PinnedView& seen, const PageRequest& request) {
   BEBR_RETURN_IF_ERROR(CheckLimits(request));
   const auto interrupted = [&request] { return Interrupted(request, SteadyNow()); };
-  BEBR_ASSIGN_OR_RETURN(FilteredSelection selection, Select(seen.view, request.filter, request.strict, interrupted));
+  BEBR_ASSIGN_OR_RETURN(FilteredSelection selection,
+                        Select(*seen.shards, seen.view, request.filter, request.strict, interrupted));
   BEBR_ASSIGN_OR_RETURN(std::vector<SelectedRow> rows,
                         selection.rows.PageAfter(request.after, request.limit + 1, interrupted));
   const bool more = rows.size() > request.limit;

@@ -13,6 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "index/base/status_macros.h"
+#include "index/search/located_ids.h"
 #include "index/search/search_job.h"
 #include "index/segment/attribute_list.h"
 
@@ -168,16 +169,19 @@ absl::Status CheckLimits(const FacetRequest& request) {
 
 }  // namespace
 
-absl::StatusOr<Selection> Selection::Create(std::shared_ptr<const CollectionView> view, const Filter* filter,
-                                            Interrupter interrupted) {
+absl::StatusOr<Selection> Selection::Create(const ShardSet& shards, std::shared_ptr<const CollectionView> view,
+                                            const Filter* filter, Interrupter interrupted) {
   Selection selection(std::move(view));
+  Filter::LocatedIds ids;
+  if (filter != nullptr) ids = LocateIds({filter}, shards, *selection.view_);
   for (uint32_t shard = 0; shard < selection.view_->shards.size(); ++shard) {
-    BEBR_RETURN_IF_ERROR(selection.AddShard(shard, filter, interrupted));
+    BEBR_RETURN_IF_ERROR(selection.AddShard(shard, filter, ids, interrupted));
   }
   return selection;
 }
 
-absl::Status Selection::AddShard(uint32_t number, const Filter* filter, Interrupter interrupted) {
+absl::Status Selection::AddShard(uint32_t number, const Filter* filter, const Filter::LocatedIds& ids,
+                                 Interrupter interrupted) {
   const ShardView& view = *view_->shards[number];
   BEBR_RETURN_IF_ERROR(interrupted());
   std::optional<Filter::TextAnswers> texts;
@@ -186,9 +190,10 @@ absl::Status Selection::AddShard(uint32_t number, const Filter* filter, Interrup
   for (const SegmentView& segment : view.segments) {
     if (segment.rows == segment.deleted_rows) continue;
     BEBR_RETURN_IF_ERROR(interrupted());
-    RowSet rows = filter == nullptr ? AllRows(segment.rows)
-                                    : filter->Evaluate(*segment.attributes, *view.dictionary, *texts, segment.rows,
-                                                       segment.segment.get());
+    const Filter::Ids of_segment{*segment.segment, ids};
+    RowSet rows = filter == nullptr
+                      ? AllRows(segment.rows)
+                      : filter->Evaluate(*segment.attributes, *view.dictionary, *texts, segment.rows, &of_segment);
     if (segment.deleted != nullptr) {
       for (size_t i = 0; i < rows.size(); ++i) rows[i] &= ~segment.deleted->words[i];
     }
@@ -277,7 +282,7 @@ absl::StatusOr<std::vector<SelectedRow>> SelectIds(const ShardSet& shards, std::
     if (found.segment != nullptr) rows.push_back({found.segment->segment->id(found.row), found.segment, found.row});
   }
   if (filter == nullptr || rows.empty()) return rows;
-  BEBR_ASSIGN_OR_RETURN(const Selection selection, Selection::Create(std::move(view), filter, interrupted));
+  BEBR_ASSIGN_OR_RETURN(const Selection selection, Selection::Create(shards, std::move(view), filter, interrupted));
   selection.Keep(rows);
   return rows;
 }
@@ -292,8 +297,8 @@ void KeepMostFrequent(size_t limit, std::vector<Facet>& facets) {
   facets.resize(kept);
 }
 
-absl::StatusOr<FilteredSelection> Select(std::shared_ptr<const CollectionView> view, std::string_view filter,
-                                         bool strict, Interrupter interrupted) {
+absl::StatusOr<FilteredSelection> Select(const ShardSet& shards, std::shared_ptr<const CollectionView> view,
+                                         std::string_view filter, bool strict, Interrupter interrupted) {
   std::unique_ptr<const Filter> parsed;
   FilterFacts facts;
   if (!filter.empty()) {
@@ -301,7 +306,7 @@ absl::StatusOr<FilteredSelection> Select(std::shared_ptr<const CollectionView> v
     facts = FactsOf(*parsed, *view);
   }
   BEBR_ASSIGN_OR_RETURN(std::vector<std::string> warnings, Warn(parsed.get(), facts, strict));
-  BEBR_ASSIGN_OR_RETURN(Selection rows, Selection::Create(std::move(view), parsed.get(), interrupted));
+  BEBR_ASSIGN_OR_RETURN(Selection rows, Selection::Create(shards, std::move(view), parsed.get(), interrupted));
   return FilteredSelection{std::move(rows), std::move(warnings), std::move(facts)};
 }
 
@@ -331,7 +336,7 @@ absl::StatusOr<FacetResult> CountValues(const ShardSet& shards, const FacetReque
   BEBR_RETURN_IF_ERROR(CheckLimits(request));
   const auto interrupted = [&request] { return Interrupted(request, SteadyNow()); };
   const std::shared_ptr<const CollectionView> view = shards.view();
-  BEBR_ASSIGN_OR_RETURN(FilteredSelection selection, Select(view, request.filter, request.strict, interrupted));
+  BEBR_ASSIGN_OR_RETURN(FilteredSelection selection, Select(shards, view, request.filter, request.strict, interrupted));
   // What is to be said comes first: with `strict` it is the error.
   FacetResult said{.filter_facts = std::move(selection.facts)};
   if (const auto attribute = HasAttribute(request.attribute)) said.attribute_facts = FactsOf(*attribute, *view);

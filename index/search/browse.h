@@ -30,9 +30,9 @@ struct SelectedRow {
 // Holds the view, so what it points to stays as it is. Immutable; thread-safe. Cost: the filter's, and a bit a row.
 class Selection {
  public:
-  // `filter` may be null: all documents. `interrupted` is asked for every segment.
-  static absl::StatusOr<Selection> Create(std::shared_ptr<const CollectionView> view, const Filter* filter,
-                                          Interrupter interrupted);
+  // `filter` may be null: all documents. `view` is one of the shards'. `interrupted` is asked for every segment.
+  static absl::StatusOr<Selection> Create(const ShardSet& shards, std::shared_ptr<const CollectionView> view,
+                                          const Filter* filter, Interrupter interrupted);
 
   uint64_t count() const;
   // Takes out the rows, of the same view, that are not among them.
@@ -50,7 +50,7 @@ class Selection {
 
  private:
   explicit Selection(std::shared_ptr<const CollectionView> view) : view_(std::move(view)) {}
-  absl::Status AddShard(uint32_t number, const Filter* filter, Interrupter interrupted);
+  absl::Status AddShard(uint32_t number, const Filter* filter, const Filter::LocatedIds& ids, Interrupter interrupted);
 
   struct Part {
     const SegmentView* view = nullptr;
@@ -76,8 +76,8 @@ absl::StatusOr<std::vector<SelectedRow>> SelectIds(const ShardSet& shards, std::
                                                    Interrupter interrupted);
 // The documents that satisfy the text of a filter; empty: all. INVALID_ARGUMENT as of Filter::Parse and, if `strict`,
 // in place of warnings.
-absl::StatusOr<FilteredSelection> Select(std::shared_ptr<const CollectionView> view, std::string_view filter,
-                                         bool strict, Interrupter interrupted);
+absl::StatusOr<FilteredSelection> Select(const ShardSet& shards, std::shared_ptr<const CollectionView> view,
+                                         std::string_view filter, bool strict, Interrupter interrupted);
 // Selection::CountValues of a request, whose limits are checked.
 absl::StatusOr<FacetResult> CountValues(const ShardSet& shards, const FacetRequest& request);
 

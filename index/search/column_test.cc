@@ -10,6 +10,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "index/search/list_match.h"
+#include "index/search/located_ids.h"
 #include "index/search/value_ranges.h"
 #include "index/simd/kernels.h"
 
@@ -204,30 +205,30 @@ void TestTile(const std::vector<ColumnRanges>& conditions, uint32_t row_count, u
   }
 }
 
-RowSet TestIds(const Filter::Node& node, const Segment& ids, uint32_t row_count, const RowSet& rows) {
+RowSet TestIds(const Filter::Node& node, const Filter::Ids& ids, uint32_t row_count, const RowSet& rows) {
+  if (node.op == FilterOperator::kExists) return rows;
+  if (IsLocated(node)) {
+    RowSet satisfied = rows;
+    const bool equal = node.op != FilterOperator::kNotEqual;
+    if (equal) std::fill(satisfied.begin(), satisfied.end(), 0);
+    for (const uint16_t row : RowsWithIds(node, ids)) {
+      const uint64_t bit = uint64_t{1} << (row % 64);
+      satisfied[row / 64] = equal ? satisfied[row / 64] | (rows[row / 64] & bit) : satisfied[row / 64] & ~bit;
+    }
+    return satisfied;
+  }
   const auto matching = [&](const auto& match) {
     return Scan(rows, row_count, [&](uint32_t first, uint32_t count, uint8_t* flags) {
-      for (uint32_t i = 0; i < count; ++i) flags[i] = match(ids.id(first + i));
+      for (uint32_t i = 0; i < count; ++i) flags[i] = match(ids.segment.id(first + i));
     });
   };
-  if (node.op == FilterOperator::kExists) return rows;
-  const auto text = [](const AttributeScalar& literal) { return std::string_view(std::get<std::string>(literal)); };
-  const std::string_view first = text(node.literals.front());
-  switch (node.op) {
-    case FilterOperator::kNotEqual:
-      return matching([first](std::string_view id) { return id != first; });
-    case FilterOperator::kStartsWith:
-      return matching([first](std::string_view id) { return id.starts_with(first); });
-    case FilterOperator::kEqual:
-    case FilterOperator::kIn: {
-      if (node.literals.size() == 1) return matching([first](std::string_view id) { return id == first; });
-      return matching([&wanted = node.ids](std::string_view id) { return wanted.contains(id); });
-    }
-    default:
-      return matching([first, negated = Negated(node.op), or_equal = OrEqual(node.op)](std::string_view id) {
-        return (or_equal ? id >= first : id > first) != negated;
-      });
+  const std::string_view bound = std::get<std::string>(node.literals.front());
+  if (node.op == FilterOperator::kStartsWith) {
+    return matching([bound](std::string_view id) { return id.starts_with(bound); });
   }
+  return matching([bound, negated = Negated(node.op), or_equal = OrEqual(node.op)](std::string_view id) {
+    return (or_equal ? id >= bound : id > bound) != negated;
+  });
 }
 
 }  // namespace bebr

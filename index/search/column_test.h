@@ -30,8 +30,8 @@ RowSet TestRanges(const std::vector<KeyRange>& ranges, const TestedColumn& teste
 // So many rows of a column stay in the nearest cache, where the conditions of other filters find them.
 inline constexpr uint32_t kTileWords = 32;
 void TestTile(const std::vector<ColumnRanges>& conditions, uint32_t row_count, uint32_t word, RowSet& rows);
-// As TestColumn, of a test of the document's id; `ids` is the segment of the rows.
-RowSet TestIds(const Filter::Node& node, const Segment& ids, uint32_t row_count, const RowSet& rows);
+// As TestColumn, of a test of the document's id. A pass over the ids only for an order of them.
+RowSet TestIds(const Filter::Node& node, const Filter::Ids& ids, uint32_t row_count, const RowSet& rows);
 
 }  // namespace bebr
 

@@ -34,7 +34,7 @@ struct Table {
   const AttributeDictionary& dictionary;
   const Filter::TextAnswers& texts;
   uint32_t row_count;
-  const Segment* ids;  // may be null
+  const Filter::Ids* ids;  // may be null
 };
 
 // A test of an attribute that asks for few ranges of values; nullopt for others.
@@ -178,6 +178,12 @@ absl::StatusOr<std::unique_ptr<const Filter>> Filter::Parse(std::string_view tex
   return std::unique_ptr<const Filter>(new Filter(std::move(root)));
 }
 
+std::vector<const Filter::Node*> Filter::LocatedTests() const {
+  std::vector<const Node*> tests = AllTestsOf(*root_);
+  std::erase_if(tests, [](const Node* test) { return !IsLocated(*test); });
+  return tests;
+}
+
 std::vector<const Filter::Node*> Filter::TextTests() const {
   std::vector<const Node*> tests = AttributeTestsOf(*root_);
   std::erase_if(tests, [](const Node* test) { return !ComparesTexts(*test); });
@@ -239,8 +245,8 @@ Filter::TextAnswers Filter::CompareTexts(const AttributeDictionary& dictionary,
 
 std::optional<SelectedRows> Filter::SelectFew(const AttributeColumns::Map& columns,
                                               const AttributeDictionary& dictionary, const TextAnswers& texts,
-                                              uint32_t rows, const Segment* ids, bool may_build) const {
-  std::optional<FewRows> few = LookUp(*root_, columns, dictionary, rows, may_build);
+                                              uint32_t rows, const Ids* ids, bool may_build) const {
+  std::optional<FewRows> few = LookUp(*root_, columns, dictionary, ids, rows, may_build);
   if (!few.has_value()) return std::nullopt;
   SelectedRows selected{.few = true, .numbers = std::move(few->rows), .set = {}};
   if (few->exact || selected.numbers.empty()) return selected;
@@ -276,7 +282,7 @@ std::optional<std::vector<ColumnRanges>> Filter::AsRanges(const AttributeColumns
 }
 
 RowSet Filter::SelectAll(const AttributeColumns::Map& columns, const AttributeDictionary& dictionary,
-                         const TextAnswers& texts, uint32_t rows, const Segment* ids) const {
+                         const TextAnswers& texts, uint32_t rows, const Ids* ids) const {
   if (const auto ranges = AsRanges(columns, dictionary)) {
     RowSet set((uint64_t{rows} + kWordRows - 1) / kWordRows, 0);
     for (uint32_t word = 0; word < set.size(); word += kTileWords) TestTile(*ranges, rows, word, set);
@@ -288,13 +294,13 @@ RowSet Filter::SelectAll(const AttributeColumns::Map& columns, const AttributeDi
 }
 
 SelectedRows Filter::Select(const AttributeColumns::Map& columns, const AttributeDictionary& dictionary,
-                            const TextAnswers& texts, uint32_t rows, const Segment* ids) const {
+                            const TextAnswers& texts, uint32_t rows, const Ids* ids) const {
   if (auto few = SelectFew(columns, dictionary, texts, rows, ids)) return *std::move(few);
   return {.few = false, .numbers = {}, .set = SelectAll(columns, dictionary, texts, rows, ids)};
 }
 
 RowSet Filter::Evaluate(const AttributeColumns::Map& columns, const AttributeDictionary& dictionary,
-                        const TextAnswers& texts, uint32_t rows, const Segment* ids) const {
+                        const TextAnswers& texts, uint32_t rows, const Ids* ids) const {
   SelectedRows selected = Select(columns, dictionary, texts, rows, ids);
   return selected.few ? SetOf(selected.numbers, rows) : std::move(selected.set);
 }

@@ -52,7 +52,8 @@ struct ColumnRanges {
 //
 // Immutable; thread-safe. Errors: INVALID_ARGUMENT with the position (a byte, counted from 1), what was expected there
 // and what was found. Cost of Evaluate: a pass over the rows for each comparison that can still change the answer; some
-// microseconds where indexes tell that few rows satisfy =, IN, an order of numbers or CONTAINS (filter_lookup.h).
+// microseconds where indexes tell that few rows satisfy =, IN, an order of numbers or CONTAINS (filter_lookup.h), or
+// the ids are known.
 class Filter {
  public:
   static absl::StatusOr<std::unique_ptr<const Filter>> Parse(std::string_view text);
@@ -85,14 +86,24 @@ class Filter {
   static std::vector<uint64_t> CompareText(const Node& test, const AttributeDictionary& dictionary,
                                            absl::FunctionRef<bool()> stopped);
 
-  // The rows 0..rows-1 that satisfy the condition. `dictionary` is that of the columns' strings, and `texts` its
-  // answers, computed when the rows were there; `ids` is the segment of the rows (null: of no row the id is known).
+  // For each =, != and IN of ids: of a view's documents those with one of its literals, as rows of their segments,
+  // ascending. LocateIds (located_ids.h) finds them, once for all segments.
+  using LocatedIds = absl::flat_hash_map<const Node*, absl::flat_hash_map<const Segment*, std::vector<uint16_t>>>;
+  std::vector<const Node*> LocatedTests() const;
+  // What the ids of a segment's rows are told from.
+  struct Ids {
+    const Segment& segment;
+    const LocatedIds& located;  // of the filter, in the view of the rows
+  };
+
+  // The rows 0..rows-1 that satisfy the condition; of those that the view has no more, any. `dictionary` is that of the
+  // columns' strings, and `texts` its answers, computed when the rows were there; without `ids` no row has one.
   RowSet Evaluate(const AttributeColumns::Map& columns, const AttributeDictionary& dictionary, const TextAnswers& texts,
-                  uint32_t rows, const Segment* ids = nullptr) const;
+                  uint32_t rows, const Ids* ids = nullptr) const;
   // The same, if the columns' indexes tell that they are few: as numbers. Unless it `may_build` indexes, those that are
   // not there yet tell nothing.
   std::optional<SelectedRows> SelectFew(const AttributeColumns::Map& columns, const AttributeDictionary& dictionary,
-                                        const TextAnswers& texts, uint32_t rows, const Segment* ids = nullptr,
+                                        const TextAnswers& texts, uint32_t rows, const Ids* ids = nullptr,
                                         bool may_build = true) const;
   // The condition as ranges of columns, all of which a row has to satisfy, where it is no more than that: what is
   // evaluated for many filters while a column's values are in the nearest cache (TestRanges).
@@ -100,10 +111,10 @@ class Filter {
                                                     const AttributeDictionary& dictionary) const;
   // The same, as numbers if they are few.
   SelectedRows Select(const AttributeColumns::Map& columns, const AttributeDictionary& dictionary,
-                      const TextAnswers& texts, uint32_t rows, const Segment* ids = nullptr) const;
+                      const TextAnswers& texts, uint32_t rows, const Ids* ids = nullptr) const;
   // A bit for each row, without a look at the indexes.
   RowSet SelectAll(const AttributeColumns::Map& columns, const AttributeDictionary& dictionary,
-                   const TextAnswers& texts, uint32_t rows, const Segment* ids = nullptr) const;
+                   const TextAnswers& texts, uint32_t rows, const Ids* ids = nullptr) const;
 
   // Sentences about comparisons that are false whatever the documents say, mostly by mistake.
   struct Warnings {

@@ -5,7 +5,9 @@
 #include <string>
 #include <utility>
 
+#include "absl/types/span.h"
 #include "index/search/list_match.h"
+#include "index/search/located_ids.h"
 #include "index/search/value_ranges.h"
 
 namespace bebr {
@@ -22,9 +24,11 @@ using Ranges = std::vector<KeyRange>;
 // Looks up conditions in the columns of a segment.
 class Finder {
  public:
-  Finder(const AttributeColumns::Map& columns, const AttributeDictionary& dictionary, uint32_t rows, bool may_build)
+  Finder(const AttributeColumns::Map& columns, const AttributeDictionary& dictionary, const Filter::Ids* ids,
+         uint32_t rows, bool may_build)
       : columns_(columns),
         dictionary_(dictionary),
+        ids_(ids),
         rows_(rows),
         most_(std::max(rows / kFewShare, kAlwaysFew)),
         may_build_(may_build) {}
@@ -32,6 +36,7 @@ class Finder {
   std::optional<FewRows> Find(const Filter::Node& node) const {
     switch (node.kind) {
       case Filter::Node::Kind::kTest: {
+        if (node.of_id) return FindIds(node);
         if (IsContains(node.op)) return FindLists(node);
         const auto ranges = RangesOf(node, dictionary_, kMostRanges);
         return ranges.has_value() ? FindRanges(node.name, *ranges) : std::nullopt;
@@ -63,6 +68,14 @@ class Finder {
     return found;
   }
 
+  std::optional<FewRows> FindIds(const Filter::Node& test) const {
+    if (ids_ == nullptr) return FewRows();
+    if (!IsLocated(test) || test.op == FilterOperator::kNotEqual) return std::nullopt;
+    const absl::Span<const uint16_t> rows = RowsWithIds(test, *ids_);
+    if (rows.size() > most_) return std::nullopt;
+    return FewRows{{rows.begin(), rows.end()}};
+  }
+
   std::optional<FewRows> FindLists(const Filter::Node& test) const {
     const auto column = columns_.find(test.name);
     if (column == columns_.end()) return FewRows();
@@ -83,7 +96,7 @@ class Finder {
       std::optional<FewRows> found;
       size_t together = 1;
       if (seen[i]) continue;
-      if (child.kind != Filter::Node::Kind::kTest || IsContains(child.op)) {
+      if (child.kind != Filter::Node::Kind::kTest || child.of_id || IsContains(child.op)) {
         found = Find(child);
       } else if (auto ranges = RangesOf(child, dictionary_, kMostRanges)) {
         for (size_t j = i + 1; j < tests; ++j) {
@@ -122,6 +135,7 @@ class Finder {
 
   const AttributeColumns::Map& columns_;
   const AttributeDictionary& dictionary_;
+  const Filter::Ids* ids_;
   const uint32_t rows_;
   const size_t most_;
   const bool may_build_;
@@ -130,8 +144,9 @@ class Finder {
 }  // namespace
 
 std::optional<FewRows> LookUp(const Filter::Node& condition, const AttributeColumns::Map& columns,
-                              const AttributeDictionary& dictionary, uint32_t rows, bool may_build) {
-  return Finder(columns, dictionary, rows, may_build).Find(condition);
+                              const AttributeDictionary& dictionary, const Filter::Ids* ids, uint32_t rows,
+                              bool may_build) {
+  return Finder(columns, dictionary, ids, rows, may_build).Find(condition);
 }
 
 }  // namespace bebr

@@ -21,11 +21,12 @@ struct FewRows {
 };
 
 // The rows 0..rows - 1 that satisfy a condition, if the indexes of the attributes that it names tell that these are
-// few: one in 32, or 64. A conjunction is looked up by the test that leaves the fewest. Cost: some microseconds,
-// whether rows are found or not; the first look-up of a column builds its index. Unless it `may_build`: then columns of
-// many rows without one tell nothing.
+// few: one in 32, or 64; or the ids that it names. A conjunction is looked up by the test that leaves the fewest. Cost:
+// some microseconds, whether rows are found or not; the first look-up of a column builds its index. Unless it
+// `may_build`: then columns of many rows without one tell nothing.
 std::optional<FewRows> LookUp(const Filter::Node& condition, const AttributeColumns::Map& columns,
-                              const AttributeDictionary& dictionary, uint32_t rows, bool may_build);
+                              const AttributeDictionary& dictionary, const Filter::Ids* ids, uint32_t rows,
+                              bool may_build);
 
 }  // namespace bebr
 

@@ -179,7 +179,6 @@ class Parser {
           "filter: id is compared with something else than text; it is the document's id, which goes in quotes (an "
           "attribute of that name goes in back quotes)");
     }
-    if (node->op == FilterOperator::kIn) node->IndexIds();
     return NodePtr(std::move(node));
   }
 

@@ -10,7 +10,6 @@
 #include <variant>
 #include <vector>
 
-#include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
 #include "index/search/filter.h"
 #include "index/types/document.h"
@@ -73,12 +72,13 @@ struct Filter::Node {
   FilterOperator op = FilterOperator::kExists;
   std::vector<AttributeScalar>
       literals;  // kIn, kContainsAny, kContainsAll: one or more; kHasOther, kListHasOther: any; kExists: none; else one
-  absl::flat_hash_set<std::string_view> ids;  // of_id, kIn: the literals, by IndexIds()
-
-  void IndexIds() {
-    for (const AttributeScalar& literal : literals) ids.insert(std::get<std::string>(literal));
-  }
 };
+
+// Whether a test names the ids that it is true of, or false.
+inline bool IsLocated(const Filter::Node& test) {
+  return test.of_id &&
+         (test.op == FilterOperator::kEqual || test.op == FilterOperator::kNotEqual || test.op == FilterOperator::kIn);
+}
 
 // The syntax tree of `text`. Errors: INVALID_ARGUMENT with the position, a byte of `text` counted from 1, what was
 // expected there and what was found; and where there are more tests than the limits above. Cost: linear in the length,

@@ -22,6 +22,7 @@ struct ScanQuery {
   size_t k = 1;
   float min_score = -std::numeric_limits<float>::infinity();
   const Filter* filter = nullptr;  // null: all documents. Evaluated once for all queries that have the same object
+  const Filter::LocatedIds* ids = nullptr;  // of the filter, in the target's view; null: no row has one
   // The rows of each part of the target that the filter leaves, if they are known: they are taken. May be null.
   std::vector<SelectedRows>* rows = nullptr;
   GroupSet groups = kAllGroups;  // documents of others are not scored, and the query need not be prepared for them

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -125,13 +126,17 @@ void ScanFilters::EvaluatePart(absl::Span<const uint32_t> groups, size_t number,
     selected.few = Stopped(group, queries);  // then none
     if (selected.few) continue;
     const Filter& filter = *groups_[group].filter;
-    if (auto few = filter.SelectFew(columns, dictionary, texts[part.shard], rows, part.view->segment.get())) {
+    std::optional<Filter::Ids> of_part;
+    if (const auto* located = queries[groups_[group].queries.front()].ids; located != nullptr)
+      of_part.emplace(Filter::Ids{*part.view->segment, *located});
+    const Filter::Ids* ids = of_part.has_value() ? &*of_part : nullptr;
+    if (auto few = filter.SelectFew(columns, dictionary, texts[part.shard], rows, ids)) {
       selected = *std::move(few);
     } else if (auto ranges = filter.AsRanges(columns, dictionary)) {
       selected.set.resize((rows + 63) / 64);
       in_tiles.emplace_back(&selected.set, *std::move(ranges));
     } else {
-      selected.set = filter.SelectAll(columns, dictionary, texts[part.shard], rows, part.view->segment.get());
+      selected.set = filter.SelectAll(columns, dictionary, texts[part.shard], rows, ids);
     }
   }
   for (uint32_t word = 0; word * 64 < rows; word += kTileWords) {

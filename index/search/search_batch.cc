@@ -7,6 +7,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "index/base/status_macros.h"
 #include "index/search/answer.h"
+#include "index/search/located_ids.h"
 #include "index/search/ranking.h"
 #include "index/search/rerank.h"
 #include "index/search/result_memory.h"
@@ -120,6 +121,7 @@ std::vector<GroupSet> SearchBatch::ChooseGroups(const float* rows, size_t first,
 ScanCounts SearchBatch::Scan(FairPool& pool) {
   const SteadyTime begun = SteadyNow();
   See();
+  LocateIds();
   scan_queries_ = ScanQueries();
   MakeScan(pool);
   scan_->Run(pool);
@@ -205,6 +207,16 @@ void SearchBatch::SpreadCodes() {
   }
 }
 
+void SearchBatch::LocateIds() {
+  std::vector<const Filter*> filters;
+  for (const auto& job : jobs_) {
+    if (job->rows.has_value()) continue;
+    if (job->filter != nullptr) filters.push_back(job->filter.get());
+    for (const auto& filter : job->filters) filters.push_back(filter.get());
+  }
+  ids_ = bebr::LocateIds(filters, *leader().shards, target_->view());
+}
+
 std::vector<ScanQuery> SearchBatch::ScanQueries() {
   std::vector<ScanQuery> scan_queries;
   for (size_t q = 0; q < query_count(); ++q) {
@@ -212,6 +224,7 @@ std::vector<ScanQuery> SearchBatch::ScanQueries() {
     const SearchRequest* request = &job.request;
     ScanQuery& query = scan_queries.emplace_back();
     query.filter = job.FilterOf(parts_[job_of_query_[q]]->begin + q - parts_[job_of_query_[q]]->first);
+    query.ids = &ids_;
     if (job.rows.has_value()) query.rows = &*job.rows;
     // Of those that a part chooses by their first levels, whoever merges it selects.
     query.k = request->part && choosing() ? request->candidates : CandidateCount(*request);

@@ -91,6 +91,8 @@ class SearchBatch {
   void SpreadCodes();
   // Gives each job the filter of the first one with the same text, so that it is evaluated once.
   void ShareFilters();
+  // Finds the documents that filters name.
+  void LocateIds();
   // What each query asks of the scan, once they are encoded.
   std::vector<ScanQuery> ScanQueries();
   PreparedQueries Prepare(const simd::CodeShape& shape, FairPool& pool) const {
@@ -129,6 +131,7 @@ class SearchBatch {
   std::vector<float> offsets_;
   std::vector<float> factors_;  // of the scores: Binarizer::ScaleQueries
   std::shared_ptr<const ScanTarget> target_;
+  Filter::LocatedIds ids_;
   std::vector<ScanQuery> scan_queries_;
   std::optional<PreparedQueries> prepared_, prepared_first_;  // the second of the first levels, if these come first
   std::optional<FirstPass> first_;

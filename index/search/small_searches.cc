@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "index/search/located_ids.h"
 #include "index/search/ranking.h"
 
 namespace bebr {
@@ -23,12 +24,14 @@ uint64_t RowsOf(const CollectionView& view) {
 std::optional<std::vector<SelectedRows>> FewRowsOf(const SearchJob& job, const CollectionView& view, uint64_t most) {
   std::vector<SelectedRows> rows;
   const Filter::TextAnswers none;
+  const Filter::LocatedIds ids = LocateIds({job.filter.get()}, *job.shards, view);
   for (const auto& shard : view.shards) {
     for (const SegmentView& segment : shard->segments) {
       if (segment.FindSpace(job.version.space) == nullptr || segment.rows == segment.deleted_rows) continue;
       if (!Interrupted(job.request, SteadyNow()).ok()) return std::nullopt;
-      auto few = job.filter->SelectFew(*segment.attributes, *shard->dictionary, none, segment.rows,
-                                       segment.segment.get(), /*may_build=*/false);
+      const Filter::Ids of_segment{*segment.segment, ids};
+      auto few = job.filter->SelectFew(*segment.attributes, *shard->dictionary, none, segment.rows, &of_segment,
+                                       /*may_build=*/false);
       if (!few.has_value() || few->numbers.size() > most) return std::nullopt;
       most -= few->numbers.size();
       rows.push_back(*std::move(few));

@@ -2,7 +2,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <deque>
 #include <functional>
+#include <future>
 #include <iterator>
 #include <map>
 #include <memory>
@@ -127,15 +129,17 @@ class Generator {
     return {std::move(sent), std::move(held)};
   }
 
-  Condition Make(int depth) {
+  // `ids`: one test is of ids.
+  Condition Make(int depth, bool ids = false) {
     const uint32_t choice = depth == 0 ? 0 : Below(5);
-    if (choice < 2) return Test();
-    Condition a = Make(depth - 1);
+    if (choice < 2) return ids ? OfIds() : Test();
+    Condition a = Make(depth - 1, ids);
     if (choice == 2) {
       return {absl::StrCat("NOT (", a.text, ")"),
               [a](const std::string& id, const Attributes& attributes) { return !a.holds(id, attributes); }};
     }
     Condition b = Make(depth - 1);
+    if (Below(2) == 0) std::swap(a, b);
     const bool both = choice == 3;
     return {absl::StrCat("(", a.text, both ? ") AND (" : ") OR (", b.text, ")"),
             [a, b, both](const std::string& id, const Attributes& attributes) {
@@ -225,12 +229,8 @@ class Generator {
       }
       case 4:
         return Contains(name);
-      case 5: {
-        const std::string id = absl::StrCat("d", Below(3000));
-        const bool order = Below(4) == 0;
-        return {absl::StrCat("id ", order ? "<" : "=", " '", id, "'"),
-                [id, order](const std::string& other, const Attributes&) { return order ? other < id : other == id; }};
-      }
+      case 5:
+        return OfIds();
       default: {
         static constexpr const char* kOperators[] = {"=", "=", "!=", "<", "<=", ">", ">="};
         const std::string op = kOperators[Below(7)];
@@ -238,6 +238,30 @@ class Generator {
         return OnScalar(name, absl::StrCat(op, " ", Render(literal)),
                         [op, literal](const AttributeScalar& value) { return Compare(value, op, literal); });
       }
+    }
+  }
+
+  // Some of the ids are of nobody, some come twice.
+  Condition OfIds() {
+    std::vector<AttributeScalar> ids;
+    static constexpr uint32_t kCounts[] = {1, 5, 200, 2500};
+    for (uint32_t i = 1 + Below(kCounts[Below(4)]); i > 0; --i) ids.push_back(absl::StrCat("d", Below(3100)));
+    const auto first = std::get<std::string>(ids[0]);
+    switch (Below(5)) {
+      case 0:
+        return {absl::StrCat("id < '", first, "'"),
+                [first](const std::string& id, const Attributes&) { return id < first; }};
+      case 1:
+        return {absl::StrCat("id != '", first, "'"),
+                [first](const std::string& id, const Attributes&) { return id != first; }};
+      case 2:
+        return {absl::StrCat("id = '", first, "'"),
+                [first](const std::string& id, const Attributes&) { return id == first; }};
+      default:
+        return {absl::StrCat("id IN ", RenderList(ids)),
+                [wanted = std::set<AttributeScalar>(ids.begin(), ids.end())](const std::string& id, const Attributes&) {
+                  return wanted.contains(id);
+                }};
     }
   }
 
@@ -302,11 +326,53 @@ class EngineFilterTest : public AttributesEngineTest {
     ASSERT_TRUE(result.ok()) << result.status();
   }
 
-  void CheckFilter(const Condition& condition) {
-    std::vector<std::string> expected, found;
-    for (const auto& [id, attributes] : model_) {
-      if (condition.holds(id, attributes)) expected.push_back(id);
+  using Model = std::map<std::string, Attributes>;
+  static std::vector<std::string> ThoseIn(const Model& model, const Condition& condition) {
+    std::vector<std::string> ids;
+    for (const auto& [id, attributes] : model) {
+      if (condition.holds(id, attributes)) ids.push_back(id);
     }
+    return ids;
+  }
+  // The present, from now on as an earlier moment too.
+  void Keep() {
+    const auto page = engine_->Scroll({.collection = "c", .limit = 1, .keep_view = absl::Minutes(10)});
+    ASSERT_TRUE(page.ok()) << page.status();
+    kept_.emplace_back(page->view_token, model_);
+    if (kept_.size() > 3) kept_.pop_front();
+  }
+  void CheckKept(const Condition& condition) {
+    for (const auto& [token, model] : kept_) {
+      std::vector<std::string> found, listed;
+      const auto result = SearchAndWait(
+          *engine_,
+          {.collection = "c", .queries = {query_}, .k = 10000, .filter = condition.text, .view_token = token});
+      ASSERT_TRUE(result.ok()) << result.status() << "\n" << condition.text;
+      for (const SearchHit& hit : result->hits[0]) found.push_back(hit.id);
+      const auto page =
+          engine_->Scroll({.collection = "c", .filter = condition.text, .limit = 10000, .view_token = token});
+      ASSERT_TRUE(page.ok()) << page.status() << "\n" << condition.text;
+      for (const PageDocument& one : page->documents) listed.push_back(one.document.id);
+      const std::vector<std::string> expected = ThoseIn(model, condition);
+      EXPECT_EQ(found, expected) << condition.text;
+      EXPECT_EQ(listed, expected) << condition.text;
+    }
+  }
+  void DeleteThose(const Condition& condition) {
+    const std::vector<std::string> gone = ThoseIn(model_, condition);
+    if (gone.size() > 300) return;
+    auto outcome = std::make_shared<std::promise<absl::StatusOr<ChangeResult>>>();
+    engine_->DeleteByFilter({.collection = "c", .filter = condition.text},
+                            [outcome](absl::StatusOr<ChangeResult> result) { outcome->set_value(std::move(result)); });
+    const auto deleted = outcome->get_future().get();
+    ASSERT_TRUE(deleted.ok()) << deleted.status();
+    EXPECT_EQ(deleted->documents, gone.size()) << condition.text;
+    for (const std::string& id : gone) model_.erase(id);
+  }
+
+  void CheckFilter(const Condition& condition) {
+    std::vector<std::string> found;
+    const std::vector<std::string> expected = ThoseIn(model_, condition);
     const auto result =
         SearchAndWait(*engine_, {.collection = "c", .queries = {query_}, .k = 10000, .filter = condition.text});
     ASSERT_TRUE(result.ok()) << result.status() << "\n" << condition.text;
@@ -341,7 +407,8 @@ class EngineFilterTest : public AttributesEngineTest {
 
   Generator any_{17};
   std::map<std::string, Attributes> model_;
-  int some_ = 0;  // filters that some documents satisfied, and some did not
+  std::deque<std::pair<std::string, Model>> kept_;  // views, by their tokens
+  int some_ = 0;                                    // filters that some documents satisfied, and some did not
 };
 
 TEST_F(EngineFilterTest, AgreesWithAPlainEvaluation) {
@@ -357,6 +424,29 @@ TEST_F(EngineFilterTest, AgreesWithAPlainEvaluation) {
     ASSERT_NO_FATAL_FAILURE(CheckDocuments());
   }
   EXPECT_GT(some_, 400);
+}
+
+// Documents that were replaced, changed, deleted or moved since, and segments that were written anew.
+TEST_F(EngineFilterTest, IdsAreThoseOfTheView) {
+  for (int step = 0; step < 24; ++step) {
+    ASSERT_NO_FATAL_FAILURE(Write(step == 0 ? 2600 : step % 8 == 6 ? 2900 : 300));
+    ASSERT_NO_FATAL_FAILURE(DeleteSome());
+    ASSERT_NO_FATAL_FAILURE(ChangeSome());
+    if (step % 7 == 6) {
+      ASSERT_NO_FATAL_FAILURE(Open());
+      kept_.clear();
+    }
+    if (step % 2 == 0) {
+      ASSERT_NO_FATAL_FAILURE(Keep());
+    }
+    for (int i = 0; i < 3; ++i) ASSERT_NO_FATAL_FAILURE(DeleteThose(any_.Make(i, /*ids=*/true)));
+    for (int i = 0; i < 12; ++i) {
+      const Condition condition = any_.Make(i % 4, /*ids=*/true);
+      ASSERT_NO_FATAL_FAILURE(CheckFilter(condition));
+      ASSERT_NO_FATAL_FAILURE(CheckKept(condition));
+    }
+  }
+  EXPECT_GT(some_, 150);
 }
 
 }  // namespace

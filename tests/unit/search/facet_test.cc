@@ -49,7 +49,7 @@ class CountValuesTest : public ::testing::Test {
   }
   absl::StatusOr<FacetResult> Count(
       size_t max_values, Interrupter interrupted = [] { return absl::OkStatus(); }) {
-    const auto all = Selection::Create(shards_->view(), nullptr, [] { return absl::OkStatus(); });
+    const auto all = Selection::Create(*shards_, shards_->view(), nullptr, [] { return absl::OkStatus(); });
     return all->CountValues({.attribute = "tags", .limit = 100}, interrupted, max_values);
   }
   // All lists of two of so many texts, and of one.
