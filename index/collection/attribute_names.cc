@@ -21,7 +21,9 @@ AttributeNames::Names AttributeNames::Count() const {
   const auto view = shards_.view();  // lives as long as the loop
   for (const auto& shard : view->shards) {
     for (const SegmentView& segment : shard->segments) {
-      for (const auto& [name, column] : *segment.attributes) names.insert(name);
+      for (const auto& [name, column] : *segment.attributes) {
+        if (column->in_use()) names.insert(name);
+      }
     }
   }
   return names;

@@ -22,7 +22,7 @@ namespace bebr {
 inline constexpr size_t kMaxAttributeNames = 1000;  // of all documents of a collection together
 
 // The AttributeNames of a collection bound how many different names its documents' attributes have: each costs every
-// segment a column. Names of which no document is left in memory make room when it is needed. A collection that has
+// segment a column. Names of which no document is left make room when it is needed. A collection that has
 // more of them, from an earlier server, keeps them and takes no others.
 //
 // Ownership: the shards are borrowed. Thread safety: all methods may be called from any thread. Cost: a look-up for
@@ -47,7 +47,7 @@ class AttributeNames {
   using NameOf = std::pair<const std::string*, std::string>;  // a name, and the field that has it
   absl::StatusOr<Fresh> AdmitUnknown(const std::vector<NameOf>& unknown);
   std::shared_ptr<const Names> names() const;
-  // The names that are in memory or on their way.
+  // The names that documents have, or are on their way.
   Names Count() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const ShardSet& shards_;

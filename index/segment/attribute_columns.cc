@@ -10,6 +10,8 @@
 namespace bebr {
 namespace {
 
+constexpr int64_t kManyNames = 64;
+
 bool IsInDictionary(AttributeType type) { return type == AttributeType::kString || type == AttributeType::kList; }
 
 // A value that is no text and no list, as a column has it.
@@ -60,11 +62,17 @@ AttributeColumns::Column& AttributeColumns::ColumnFor(const std::string& name) {
   if (const auto it = columns_->find(name); it != columns_->end()) return *it->second;
   if (viewed_) columns_ = std::make_shared<Map>(*columns_);
   viewed_ = false;
+  ++unused_names_;
   return *columns_->emplace(name, std::make_shared<Column>(capacity_, dictionary_)).first->second;
 }
 
-void AttributeColumns::SetValue(Column& column, uint32_t row, AttributeType type, uint64_t value) {
+void AttributeColumns::SetType(Column& column, uint32_t row, AttributeType type) {
+  if (column.rows_in_use.fetch_add(1, std::memory_order_relaxed) == 0) --unused_names_;
   column.SetType(row, type);
+}
+
+void AttributeColumns::SetValue(Column& column, uint32_t row, AttributeType type, uint64_t value) {
+  SetType(column, row, type);
   column.values[row] = value;
   column.has_values = true;
 }
@@ -81,7 +89,7 @@ void AttributeColumns::Copy(const AttributeColumns& from, uint32_t from_row, uin
     if (type == AttributeType::kAbsent) continue;
     Column& target = ColumnFor(name);
     if (type == AttributeType::kStored) {
-      target.SetType(to, type);
+      SetType(target, to, type);
       continue;
     }
     const uint64_t value = column->values[from_row];
@@ -95,11 +103,22 @@ void AttributeColumns::Copy(const AttributeColumns& from, uint32_t from_row, uin
   }
 }
 
+void AttributeColumns::Forget(uint32_t row) const {
+  for (const auto& [name, column] : *columns_) {
+    if (column->types[row] == AttributeType::kAbsent) continue;
+    if (column->rows_in_use.fetch_sub(1, std::memory_order_relaxed) == 1) ++unused_names_;
+  }
+}
+
+bool AttributeColumns::MostlyUnused() const {
+  return unused_names_ >= kManyNames && 2 * unused_names_ >= static_cast<int64_t>(columns_->size());
+}
+
 void AttributeColumns::Set(uint32_t row, const Attributes& attributes) {
   for (const auto& [name, value] : attributes) {
     Column& column = ColumnFor(name);
     if (IsStoredOnly(*schema_, name, value)) {
-      column.SetType(row, AttributeType::kStored);
+      SetType(column, row, AttributeType::kStored);
     } else {
       SetOne(column, row, value);
     }
@@ -198,7 +217,7 @@ void AttributeColumns::Load(LayoutReader& in, uint32_t rows, std::vector<uint32_
       const AttributeType type = column.types[row];
       if (type == AttributeType::kAbsent) continue;
       if (type > AttributeType::kStored) return in.Fail("an attribute has a type that there is not");
-      column.SetType(row, type);
+      SetType(column, row, type);
       if (!IsInDictionary(type)) continue;
       if (column.values[row] >= held.size()) return in.Fail("a row has a text that there is not");
       ++held[column.values[row]];

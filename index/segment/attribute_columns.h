@@ -40,6 +40,8 @@ class AttributeColumns {
       return first_rows[static_cast<size_t>(type)].load(std::memory_order_relaxed) < rows;
     }
     void SetType(uint32_t row, AttributeType type);  // for the writer
+    // Whether a document has a value.
+    bool in_use() const { return rows_in_use.load(std::memory_order_relaxed) > 0; }
 
     ReservedArray<AttributeType> types;
     // kString, kList: number in the dictionary; kInt: the int64; kDouble: the bits of the double; kBool: 0 or 1;
@@ -50,6 +52,7 @@ class AttributeColumns {
     bool has_values = false;  // some row has one here; for the writer
     // By type the first row that has it, or one that no view has: readers need no look at the rows.
     std::array<std::atomic<uint32_t>, static_cast<size_t>(AttributeType::kStored) + 1> first_rows;
+    std::atomic<int64_t> rows_in_use{0};  // that have a value and were not forgotten; the writer changes it
   };
   using Map = std::map<std::string, std::shared_ptr<Column>, std::less<>>;
   using View = std::shared_ptr<const Map>;
@@ -63,6 +66,10 @@ class AttributeColumns {
 
   // Each row is given attributes once at most.
   void Set(uint32_t row, const Attributes& attributes);
+  // The row is of no document any more.
+  void Forget(uint32_t row) const;
+  // Whether there are many names, most of which no document has.
+  bool MostlyUnused() const;
   // Gives row `to` the attributes of row `from_row` of `from`, which uses the same dictionary.
   void Copy(const AttributeColumns& from, uint32_t from_row, uint32_t to);
   View view() const {
@@ -89,7 +96,8 @@ class AttributeColumns {
   Column& ColumnFor(const std::string& name);
   void SetOne(Column& column, uint32_t row, const AttributeValue& value);
   bool EqualOne(const Column& column, uint32_t row, const AttributeValue& value) const;
-  static void SetValue(Column& column, uint32_t row, AttributeType type, uint64_t value);
+  void SetType(Column& column, uint32_t row, AttributeType type);
+  void SetValue(Column& column, uint32_t row, AttributeType type, uint64_t value);
   void SetText(Column& column, uint32_t row, AttributeType type, uint32_t number, uint64_t size);
 
   const uint32_t capacity_;
@@ -97,7 +105,8 @@ class AttributeColumns {
   const std::shared_ptr<const AttributeSchema> schema_;
   std::shared_ptr<Map> columns_;  // one that was viewed is replaced, not changed: views keep the old one
   mutable bool viewed_ = false;
-  uint32_t rows_ = 0;  // all that have strings are below
+  mutable int64_t unused_names_ = 0;  // columns without rows_in_use
+  uint32_t rows_ = 0;                 // all that have strings are below
   uint64_t text_bytes_ = 0;
 };
 

@@ -141,6 +141,7 @@ void Shard::MarkDeleted(uint32_t row) {
   Count(*slot.segment, row % kSegmentRows, -1);
   if (slot.deleted == nullptr) slot.deleted = std::make_unique<DeletionSet>();
   slot.deleted->set(row % kSegmentRows);
+  slot.segment->attributes().Forget(row % kSegmentRows);
   ++slot.deleted_rows;
   slot.published_deleted.reset();
 }
@@ -218,13 +219,14 @@ void Shard::Reclaim() {
     const bool is_tail = static_cast<int64_t>(s) == tail_slot_;
     const uint32_t rows = slots_[s].segment->rows();
     // The tail is rewritten only when it, or what its deleted rows say, is large enough to matter, or nothing of it is
-    // left; a full one like any other.
+    // left; a full one like any other. Columns of names that went with their documents go however few these were.
     const AttributeColumns& attributes = slots_[s].segment->attributes();
     const uint64_t dead_bytes =
         (attributes.text_bytes() + attributes.memory_bytes(rows)) * slots_[s].deleted_rows / rows;
     const bool matters = rows >= kSegmentRows / 4 || dead_bytes >= kReclaimAttributeBytes;
-    if (is_tail && !matters && slots_[s].deleted_rows < rows) continue;
-    if (uint64_t{slots_[s].deleted_rows} * kReclaimShare <= rows) continue;
+    const bool mostly_deleted = uint64_t{slots_[s].deleted_rows} * kReclaimShare > rows;
+    const bool worthwhile = mostly_deleted && (!is_tail || matters || slots_[s].deleted_rows == rows);
+    if (!worthwhile && !attributes.MostlyUnused()) continue;
     if (is_tail) tail_slot_ = -1;
     const std::shared_ptr<Segment> old = slots_[s].segment;
     for (uint32_t row = 0; row < rows; ++row) {

@@ -101,7 +101,10 @@ void Shard::LoadSlot(LayoutReader& in, uint32_t number, std::vector<uint32_t>& h
   }
   for (uint32_t row = 0; row < slot.segment->rows() && in.ok(); ++row) {
     if (slot.segment->marks(row) >= mark_sets_.size()) in.Fail("a row has marks that there are not");
-    if (slot.deleted != nullptr && slot.deleted->test(row)) continue;
+    if (slot.deleted != nullptr && slot.deleted->test(row)) {
+      slot.segment->attributes().Forget(row);
+      continue;
+    }
     if (!rows_.insert(number * kSegmentRows + row).second) in.Fail("a document is there twice");
   }
 }

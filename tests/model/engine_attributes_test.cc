@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "index/engine.h"
 #include "index/segment/attribute_columns.h"
+#include "index/shard/shard_set.h"
 #include "tests/model/attributes_engine.h"
 
 namespace bebr::testing {
@@ -167,6 +168,35 @@ TEST_F(EngineAttributesTest, NamesAreBounded) {
   ASSERT_TRUE(DeleteAndWait(*engine_, "c", ids).ok());
   ASSERT_TRUE(DeleteAndWait(*engine_, "c", {"more"}).ok());
   EXPECT_TRUE(PutNames(960, 1024).ok());
+}
+
+// They are few among documents that stay, so that no segment is rewritten for what they say.
+TEST_F(EngineAttributesTest, NamesOfDeletedDocumentsMakeRoom) {
+  const uint64_t least = ShardSet::LeastLayoutDocuments().exchange(0);
+  std::vector<std::pair<std::string, Attributes>> stay;
+  for (int i = 0; i < 5000; ++i) stay.emplace_back(absl::StrCat("d", i), Attributes{{"stays", absl::StrCat("t", i)}});
+  ASSERT_TRUE(Put(std::move(stay)).ok());
+  const uint64_t bytes = attribute_bytes();
+  for (size_t round = 0; round < 6; ++round) {
+    const size_t begin = round * 960;
+    if (round == 4) Open();  // by layout files, with deleted rows in them
+    ASSERT_TRUE(PutNames(begin, begin + 960).ok()) << round;
+    EXPECT_GT(attribute_bytes(), bytes * 2);
+    EXPECT_EQ(PutNames(10'000, 10'064).code(), absl::StatusCode::kResourceExhausted);
+    EXPECT_EQ(Count(absl::StrCat("name", begin + 7, " = ", begin + 7)), 1u);
+    std::vector<std::string> ids;
+    for (size_t i = begin / kMaxAttributes; i < (begin + 960) / kMaxAttributes; ++i) ids.push_back(absl::StrCat(i));
+    if (round % 3 == 0) {
+      ASSERT_TRUE(DeleteAndWait(*engine_, "c", ids).ok());
+    } else if (round % 3 == 1) {
+      ASSERT_TRUE(Update({.ids = ids, .change = {.clear = true}}).ok());
+    } else {
+      for (const std::string& id : ids) ASSERT_TRUE(Put({{id, {}}}).ok());
+    }
+    EXPECT_LT(attribute_bytes(), bytes * 2);
+    EXPECT_EQ(Count("stays EXISTS"), 5000u);
+  }
+  ShardSet::LeastLayoutDocuments() = least;
 }
 
 TEST_F(EngineAttributesTest, ManyNamesInOneRequestCostNoMoreThanThatManyColumns) {
