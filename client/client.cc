@@ -56,8 +56,12 @@ absl::StatusOr<std::string> AddressOf(const ClientOptions& options) {
                                         "certificate is to be named (tls_ca)");
     }
     const size_t colon = address.rfind(':');
-    const bool port = colon != std::string_view::npos && address.back() != ']';
-    return port ? std::string(address) : std::string(address) + ":7700";
+    if (colon == std::string_view::npos || address.back() == ']') return std::string(address) + ":7700";
+    const std::string port(address.substr(colon + 1));
+    const bool digits = !port.empty() && port.size() <= 5 && port.find_first_not_of("0123456789") == std::string::npos;
+    if (colon > 0 && digits && std::stoi(port) >= 1 && std::stoi(port) <= 65535) return std::string(address);
+    return absl::InvalidArgumentError("the server is \"" + options.server + "\", whose port is \"" + port +
+                                      "\"; it is HOST:PORT with a port of 1 to 65535, or HOST alone for 7700");
   }
   const bool of_grpc = scheme == "dns" || scheme == "unix" || scheme == "ipv4" || scheme == "ipv6" || scheme == "xds";
   if (of_grpc || (scheme.empty() && !address.empty())) return options.server;

@@ -4,6 +4,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/cord.h"
@@ -15,6 +16,7 @@
 #include "index/base/float16.h"
 #include "index/base/status_macros.h"
 #include "index/dataset/evaluation.h"
+#include "index/types/search.h"
 
 namespace bebr {
 namespace {
@@ -94,12 +96,15 @@ CLI::App* AddGroup(CLI::App& parent, Command& command, const std::string& name, 
   return group;
 }
 
-CLI::Validator WholeNumber() {
+CLI::Validator WholeNumber(uint64_t least, uint64_t most) {
   return CLI::Validator(
-      [](std::string& text) {
+      [least, most](std::string& text) {
         uint64_t number = 0;
-        const bool whole = absl::SimpleAtoi(text, &number);
-        return whole ? std::string() : absl::StrFormat("\"%s\" is no whole number of 0 or more", text);
+        if (absl::SimpleAtoi(text, &number) && number >= least && number <= most) return std::string();
+        const bool bounded = most < std::numeric_limits<uint64_t>::max();
+        return absl::StrFormat("\"%s\" is no whole number %s", text,
+                               bounded ? absl::StrCat("from ", WithCommas(least), " to ", WithCommas(most))
+                                       : absl::StrCat("of ", least, " or more"));
       },
       "");
 }
@@ -125,7 +130,7 @@ void AddProgressive(CLI::App* verb, uint32_t& first_levels, uint32_t& candidates
   verb->add_option("--candidates", candidates,
                    "with --first-levels: how many documents are scored by all levels; 0: as many as it takes to find "
                    "exactly what a scan of all levels finds")
-      ->check(WholeNumber());
+      ->check(WholeNumber(0, kMaxCandidates));
 }
 
 void AddProbe(CLI::App* verb, ProbeOptions& probe) {

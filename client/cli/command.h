@@ -3,7 +3,9 @@
 #define BEBR_CLIENT_CLI_COMMAND_H_
 
 #include <CLI/CLI.hpp>
+#include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -45,8 +47,8 @@ CLI::App* AddVerb(CLI::App& parent, Command& command, const std::string& name, c
 // Adds a verb that has verbs of its own.
 CLI::App* AddGroup(CLI::App& parent, Command& command, const std::string& name, const std::string& description);
 
-// For options that count something: refuses what is no whole number of 0 or more, in such words.
-CLI::Validator WholeNumber();
+// For options that count something: refuses what is no whole number from `least` to `most`, in such words.
+CLI::Validator WholeNumber(uint64_t least = 0, uint64_t most = std::numeric_limits<uint64_t>::max());
 // For options that are a time: refuses what is no number of 0 or more.
 CLI::Validator Seconds();
 // Adds the options of level-progressive search.

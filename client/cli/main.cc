@@ -9,10 +9,23 @@
 
 #include "absl/strings/match.h"
 #include "client/cli/app.h"
+#include "google/rpc/error_details.pb.h"
 #include "index/base/logging.h"
 #include "index/base/program.h"
 
 namespace {
+
+// Whether the server found fault with an argument, not with what a file holds.
+bool OfArgument(const absl::Status& status) {
+  const auto payload = status.GetPayload("type.googleapis.com/google.rpc.BadRequest");
+  google::rpc::BadRequest bad;
+  if (!absl::IsInvalidArgument(status) || !payload.has_value() || !bad.ParseFromString(std::string(*payload)) ||
+      bad.field_violations().empty())
+    return false;
+  const std::string& field = bad.field_violations(0).field();
+  return field != "query" && !absl::StartsWith(field, "queries") && !absl::StartsWith(field, "documents") &&
+         !absl::StartsWith(field, "model");
+}
 
 int Report(const bebr::Command& command, const absl::Status& status) {
   if (status.ok()) return bebr::kExitDone;
@@ -36,9 +49,12 @@ int Report(const bebr::Command& command, const absl::Status& status) {
     std::fprintf(stderr, "Give a key in the environment variable BEBR_API_KEY, or with --api-key.\n");
   }
   if (absl::IsNotFound(status) && absl::StartsWith(message, "no collection is named")) {
-    std::fprintf(stderr, "`bebr collections` lists those that there are.\n");
+    std::fprintf(stderr,
+                 "`bebr collections` lists those that there are, `bebr create NAME --dims N` makes one for embeddings "
+                 "of N floats.\n");
   }
-  if (bebr::IsUsageError(status)) return bebr::kExitUsage;
+  if (bebr::IsUsageError(status) || OfArgument(status) || absl::StartsWith(message, "the server is \""))
+    return bebr::kExitUsage;
   if (!bebr::MayPassLater(status)) return bebr::kExitFailed;
   std::fprintf(stderr, "That may pass: try again.\n");
   return bebr::kExitServerNotNow;

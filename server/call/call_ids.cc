@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "absl/random/random.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_format.h"
 
 namespace bebr {
@@ -60,9 +61,11 @@ std::string_view PassedOnPeer(const CallMetadata& metadata, std::string_view sec
 }
 
 std::string_view BearerKey(const CallMetadata& metadata) {
-  constexpr std::string_view kPrefix = "Bearer ";
+  constexpr std::string_view kScheme = "bearer ";  // in any case: RFC 9110, 11.1
   const std::string_view value = Find(metadata, "authorization");
-  return value.substr(0, kPrefix.size()) == kPrefix ? value.substr(kPrefix.size()) : std::string_view();
+  const std::string_view scheme = value.substr(0, kScheme.size());
+  if (!absl::EqualsIgnoreCase({scheme.data(), scheme.size()}, {kScheme.data(), kScheme.size()})) return {};
+  return value.substr(std::min(value.find_first_not_of(' ', kScheme.size()), value.size()));
 }
 
 }  // namespace bebr

@@ -34,7 +34,7 @@ std::string MakePeerSecret();
 // The peer that kPeerMetadata names; empty if it is not there or does not begin with `secret`. Borrowed.
 std::string_view PassedOnPeer(const CallMetadata& metadata, std::string_view secret);
 
-// The key of "authorization: Bearer KEY"; empty: none. Borrowed from the metadata.
+// The key of "authorization: Bearer KEY", the word in any case; empty: none. Borrowed from the metadata.
 std::string_view BearerKey(const CallMetadata& metadata);
 
 }  // namespace bebr

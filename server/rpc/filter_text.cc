@@ -16,19 +16,26 @@ class Writer {
  public:
   std::string Take() { return std::move(text_); }
 
-  absl::Status Write(const std::string& path, const v1::Filter& filter) {
+  // `depth`: of nodes in each other, this one included.
+  absl::Status Write(const std::string& path, const v1::Filter& filter, size_t depth = 1) {
+    if (depth > kMaxFilterTreeDepth) {
+      return absl::InvalidArgumentError(absl::StrFormat(
+          "filter_tree is nested deeper than %d conditions, the limit: put what all_of and any_of hold into one list, "
+          "and leave out a none_of of a none_of",
+          kMaxFilterTreeDepth));
+    }
     if (text_.size() > kMaxBuiltFilterBytes) {
       return absl::InvalidArgumentError(absl::StrFormat(
           "filter_tree is too large: written as text it has more than %d bytes, the limit", kMaxBuiltFilterBytes));
     }
     switch (filter.node_case()) {
       case v1::Filter::kAllOf:
-        return WriteList(path + ".all_of", filter.all_of(), " AND ");
+        return WriteList(path + ".all_of", filter.all_of(), " AND ", depth);
       case v1::Filter::kAnyOf:
-        return WriteList(path + ".any_of", filter.any_of(), " OR ");
+        return WriteList(path + ".any_of", filter.any_of(), " OR ", depth);
       case v1::Filter::kNoneOf:
         text_ += "NOT ";
-        return Write(path + ".none_of", filter.none_of());
+        return Write(path + ".none_of", filter.none_of(), depth + 1);
       case v1::Filter::kTest:
         return WriteTest(path + ".test", filter.test());
       case v1::Filter::NODE_NOT_SET:
@@ -39,12 +46,12 @@ class Writer {
   }
 
  private:
-  absl::Status WriteList(const std::string& path, const v1::FilterList& list, const char* between) {
+  absl::Status WriteList(const std::string& path, const v1::FilterList& list, const char* between, size_t depth) {
     BEBR_RETURN_IF_ERROR(ValidateCount(path + ".filters", static_cast<size_t>(list.filters_size()), kMaxFilterValues));
     text_ += '(';
     for (int i = 0; i < list.filters_size(); ++i) {
       if (i > 0) text_ += between;
-      BEBR_RETURN_IF_ERROR(Write(absl::StrFormat("%s.filters[%d]", path, i), list.filters(i)));
+      BEBR_RETURN_IF_ERROR(Write(absl::StrFormat("%s.filters[%d]", path, i), list.filters(i), depth + 1));
     }
     text_ += ')';
     return absl::OkStatus();

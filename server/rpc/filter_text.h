@@ -2,6 +2,7 @@
 #ifndef BEBR_SERVER_RPC_FILTER_TEXT_H_
 #define BEBR_SERVER_RPC_FILTER_TEXT_H_
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -10,6 +11,8 @@
 #include "bebr/v1/types.pb.h"
 
 namespace bebr {
+
+inline constexpr size_t kMaxFilterTreeDepth = 32;  // nodes in each other
 
 // The text of a filter's tree, in the language of the engine, at most kMaxBuiltFilterBytes. INVALID_ARGUMENT, naming
 // the node by its path, e.g. "filter_tree.all_of[1].test".

@@ -80,6 +80,13 @@ absl::StatusOr<SearchRequest> Prepare(RpcContext& rpc, const Call& call, const M
   return request;
 }
 
+// What of a search's time is in none of its stages: before and after them, and waiting between. 0 where stages of
+// several queries ran beside each other and take more than all of it.
+int64_t OtherThan(const SearchTimings& timings, absl::Duration total) {
+  const int64_t stages = timings.queue_us + timings.encode_us + timings.scan_us + timings.rerank_us;
+  return std::max(absl::ToInt64Microseconds(total) - stages, int64_t{0});
+}
+
 // Counts a search and logs it if it was slow.
 void Observe(RpcContext& rpc, Call& call, const SearchShape& shape, const SearchResult& result) {
   const SearchTimings& timings = result.timings;
@@ -105,6 +112,7 @@ void Observe(RpcContext& rpc, Call& call, const SearchShape& shape, const Search
             {"encode_us", timings.encode_us},
             {"scan_us", timings.scan_us},
             {"rerank_us", timings.rerank_us},
+            {"other_us", OtherThan(timings, age)},
             {"queries_in_scan", int64_t{timings.queries_in_scan}},
             {"documents_scanned", static_cast<int64_t>(result.documents_scanned)}});
 }

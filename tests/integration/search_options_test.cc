@@ -48,6 +48,20 @@ TEST_F(SearchOptionsTest, ATreeIsAFilter) {
   v1::Filter* deep = request.mutable_options()->mutable_filter_tree();
   for (int i = 0; i < 1000; ++i) deep = deep->mutable_none_of();
   EXPECT_EQ(client_->Search(request).status().code(), absl::StatusCode::kInvalidArgument);
+  // The last node is the test.
+  for (const bool lists : {false, true}) {
+    for (const int depth : {32, 33, 42}) {
+      request.mutable_options()->clear_filter_tree();
+      deep = request.mutable_options()->mutable_filter_tree();
+      for (int i = 1; i < depth; ++i) deep = lists ? deep->mutable_all_of()->add_filters() : deep->mutable_none_of();
+      TestOf(deep, "n", v1::FILTER_OPERATOR_EXISTS);
+      const auto found_deep = client_->Search(request);
+      EXPECT_EQ(found_deep.ok(), depth == 32) << depth << found_deep.status();
+      if (depth > 32) {
+        EXPECT_THAT(std::string(found_deep.status().message()), HasSubstr("filter_tree is nested deeper than 32"));
+      }
+    }
+  }
 }
 
 TEST_F(SearchOptionsTest, TreesAskForTimestampsAndLists) {

@@ -13,6 +13,7 @@
 #include "index/base/status_macros.h"
 #include "index/dataset/vector_file.h"
 #include "index/exact/exact_search.h"
+#include "index/types/search.h"
 
 namespace bebr {
 namespace {
@@ -260,11 +261,11 @@ void AddBench(CLI::App& app, Command& command) {
       [&command, options] { return Run(command, *options); });
   verb->add_option("name", options->name, "name of the collection")->required();
   verb->add_option("--queries", options->queries_file, "file of query vectors")->required();
-  verb->add_option("--clients", options->clients, "searches at a time")->check(WholeNumber())->capture_default_str();
+  verb->add_option("--clients", options->clients, "searches at a time")->check(WholeNumber(1))->capture_default_str();
   verb->add_option("--seconds", options->seconds, "how long they search")->capture_default_str();
-  verb->add_option("-k", options->k, "results a query")->check(WholeNumber())->capture_default_str();
+  verb->add_option("-k", options->k, "results a query")->check(WholeNumber(1, kMaxK))->capture_default_str();
   verb->add_option("--rerank", options->rerank, "candidates scored again; what the collection does without it")
-      ->check(WholeNumber());
+      ->check(WholeNumber(0, kMaxRerank));
   AddProbe(verb, options->probe);
   verb->add_option("--filter", options->filter, "only documents with such attributes");
   verb->add_option("--version", options->version, "version of the queries; the collection's default without it");

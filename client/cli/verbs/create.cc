@@ -5,6 +5,8 @@
 #include "client/cli/attribute.h"
 #include "client/cli/command.h"
 #include "index/base/status_macros.h"
+#include "index/types/collection.h"
+#include "index/types/search.h"
 
 namespace bebr {
 namespace {
@@ -117,13 +119,13 @@ void AddCodes(CLI::App* verb, Options* options) {
   CLI::Option* dims =
       verb->add_option("--dims", options->dims,
                        "floats of an embedding, 2 to 4,096: the server fits binarizers to the documents it gets")
-          ->check(WholeNumber())
+          ->check(WholeNumber(2, kMaxAutoDims))
           ->excludes(model);
   CLI::Option* bits =
       verb->add_option("--bits", options->bits,
                        "with --dims: bits of a document's code, a multiple of 32; without it 2 a float, "
                        "at least 256 and at most 1,024")
-          ->check(WholeNumber())
+          ->check(WholeNumber(32, kMaxAutoBits))
           ->needs(dims);
   verb->add_option("--recall", options->recall,
                    "with --dims: instead of --bits the recall@10 that the codes alone are to reach, such as 0.9")
@@ -154,7 +156,7 @@ void AddCreate(CLI::App& app, Command& command) {
   verb->add_option("--default-rerank", options->default_rerank,
                    "candidates that a search reranks which does not say itself; without it none with --model, and with "
                    "--dims as many as a recall@10 of 0.99 takes")
-      ->check(WholeNumber());
+      ->check(WholeNumber(0, kMaxRerank));
   verb->add_option(
           "--attribute", options->attributes,
           "what an attribute is, as created:timestamp or body:string:stored; may be given several times. Kinds: "
@@ -165,11 +167,11 @@ void AddCreate(CLI::App& app, Command& command) {
         return std::string(ReadRule(text, &rule).message());
       });
   verb->add_option("--shards", options->shards, "1 to 256; 0: one per processor, at most 8")
-      ->check(WholeNumber())
+      ->check(WholeNumber(0, kMaxShards))
       ->capture_default_str();
   verb->add_option("--expect-documents", options->expected_documents,
                    "documents that it will hold: refused now if they would not fit in memory")
-      ->check(WholeNumber());
+      ->check(WholeNumber(0, kMaxExpectedDocuments));
   verb->parse_complete_callback([options] {
     if (options->dims == 0 && options->model_file.empty()) throw CLI::RequiredError("--dims or --model");
   });

@@ -13,6 +13,7 @@
 #include "index/base/thread_pool.h"
 #include "index/dataset/evaluation.h"
 #include "index/dataset/vector_file.h"
+#include "index/types/search.h"
 
 namespace bebr {
 namespace {
@@ -300,12 +301,12 @@ void AddEval(CLI::App& app, Command& command) {
   qrels->needs(query_ids);
   query_ids->needs(qrels);
   verb->add_option("-k", options->k, "results of the queries that are timed")
-      ->check(WholeNumber())
+      ->check(WholeNumber(1, kMaxK))
       ->capture_default_str();
   verb->add_option(
           "--rerank", options->rerank,
           "also measure with so many candidates scored again; the collection's default_rerank without it, 0: none")
-      ->check(WholeNumber());
+      ->check(WholeNumber(0, kMaxRerank));
   AddProgressive(verb, options->first_levels, options->candidates);
   AddProbe(verb, options->probe);
   verb->add_option("--version", options->version, "version of the queries; the collection's default without it");

@@ -1,3 +1,5 @@
+#include "index/types/search.h"
+
 #include <algorithm>
 #include <memory>
 #include <optional>
@@ -216,7 +218,7 @@ void AddListOptions(CLI::App* verb, Options* options) {
   verb->add_option("--exclude", options->exclude, "an id that is no hit; may be given several times")
       ->allow_extra_args(false);
   verb->add_option("--offset", options->offset, "pass over so many of the best, for the next page")
-      ->check(WholeNumber());
+      ->check(WholeNumber(0, kMaxK));
   verb->add_option("--fuse", options->fuse, "one list for all queries: max, mean or rrf (also reciprocal_rank)")
       ->check(CLI::IsMember({"max", "mean", "rrf", "reciprocal_rank"}));
   verb->add_option("--min-score", options->min_score, "leave out results with a lower score");
@@ -235,11 +237,11 @@ void AddListOptions(CLI::App* verb, Options* options) {
   verb->add_option("--group-by", options->group_by,
                    "the best results of each value of this attribute; -k is then the number of values");
   verb->add_option("--group-size", options->group_size, "with --group-by: results of each value, 1 to 100; else 1")
-      ->check(WholeNumber())
+      ->check(WholeNumber(1, kMaxGroupSize))
       ->needs("--group-by");
   verb->add_option("--keep-view", options->keep_view,
                    "keep what this search sees for so many seconds, at most 600, and print its token")
-      ->check(WholeNumber());
+      ->check(WholeNumber(0, absl::ToInt64Seconds(kMaxKeepView)));
   verb->add_option("--view", options->view,
                    "token of a view that is kept: with --offset, pages that neither repeat nor miss a document while "
                    "others write");
@@ -271,13 +273,15 @@ void AddSearch(CLI::App& app, Command& command) {
   verb->add_option("--row", options->rows, "only this row, counted from 0; may be given several times")
       ->check(WholeNumber())
       ->allow_extra_args(false);
-  verb->add_option("-k", options->k, "results a query, 1 to 10,000")->check(WholeNumber())->capture_default_str();
+  verb->add_option("-k", options->k, "results a query, 1 to 10,000")
+      ->check(WholeNumber(1, kMaxK))
+      ->capture_default_str();
   verb->add_option("--version", options->version, "version of the queries; the collection's default without it");
   verb->add_option(
           "--rerank", options->rerank,
           "candidates to score again with the stored floats; 0: none. Without it as many as the collection does "
           "by default")
-      ->check(WholeNumber());
+      ->check(WholeNumber(0, kMaxRerank));
   AddProgressive(verb, options->first_levels, options->candidates);
   AddProbe(verb, options->probe);
   verb->add_option("--filter", options->filter,

@@ -5,6 +5,7 @@
 #include "client/cli/attribute.h"
 #include "client/cli/command.h"
 #include "index/base/status_macros.h"
+#include "index/types/collection.h"
 
 namespace bebr {
 namespace {
@@ -146,7 +147,7 @@ void AddStats(CLI::App& app, Command& command) {
   CLI::Option* name = verb->add_option("name", options->name, "name of a collection");
   CLI::Option* documents =
       verb->add_option("--estimate", options->documents, "instead: the memory that so many documents would need")
-          ->check(WholeNumber())
+          ->check(WholeNumber(0, kMaxExpectedDocuments))
           ->needs(name);
   verb->add_option("--id-bytes", options->id_bytes, "with --estimate: mean length of an id; 0: 16")->needs(documents);
   CLI::Option* attributes =

@@ -107,6 +107,10 @@ export class Transport {
     if (!found) throw invalid("server", `server is "${this.server}"; it is HOST:PORT, or https://HOST:PORT for TLS`);
     // A name without a port has the server's own, after https:// 443.
     const address = (found[2] as string) + (found[1] !== "https" && /^([^:]+|\[.*\])$/.test(found[2] as string) ? ":7700" : "");
+    const port = /:([^\]]*)$/.exec(address)?.[1];
+    if (port !== undefined && !(/^\d{1,5}$/.test(port) && Number(port) >= 1 && Number(port) <= 65535)) {
+      throw invalid("server", `server is "${this.server}", whose port is "${port}"; it is HOST:PORT with a port of 1 to 65535, or HOST alone for 7700`);
+    }
     this.grpc = new grpc.Client(address, credentials(found[1] === "https", options), {
       // The server's limit is the one that counts.
       "grpc.max_send_message_length": -1,

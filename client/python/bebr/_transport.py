@@ -75,6 +75,10 @@ class Options:
         credentials = self.credentials(tls=scheme == "https")
         if re.fullmatch(r"[^:]+|\[[^\]]*\]", address) and scheme != "https":
             address += f":{DEFAULT_PORT}"
+        port = address.rpartition(":")[2] if re.search(r":[^\]]*$", address) else None
+        if port is not None and not (re.fullmatch("[0-9]{1,5}", port) and 1 <= int(port) <= 65535):
+            raise errors.InvalidArgument(f"server is {self.server!r}, whose port is {port!r}; it is HOST:PORT with a port of 1 to 65535, "
+                                         f"or HOST alone for {DEFAULT_PORT}", field="server")
         if credentials is None:
             return grpc_module.insecure_channel(address, options=settings)
         return grpc_module.secure_channel(address, credentials, options=settings)

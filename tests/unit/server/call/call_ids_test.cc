@@ -15,6 +15,17 @@ CallIds Read(const std::multimap<std::string, std::string>& metadata) {
 
 const char* const kTraceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
+// The scheme's case says nothing, and more than one space may follow it: RFC 9110, 11.1.
+TEST(BearerKey, StandsBehindTheScheme) {
+  const auto key = [](const std::string& value) {
+    return std::string(BearerKey({{grpc::string_ref("authorization"), grpc::string_ref(value)}}));
+  };
+  for (const char* scheme : {"Bearer ", "bearer ", "BEARER  "}) EXPECT_EQ(key(std::string(scheme) + "Key a"), "Key a");
+  for (const char* other : {"", "Bearer", "Bearer ", "Basic Key", "Bearerkey", " Bearer key"})
+    EXPECT_EQ(key(other), "") << other;
+  EXPECT_EQ(BearerKey({}), "");
+}
+
 TEST(CallIds, AreThoseOfTheClient) {
   const CallIds ids = Read({{"x-request-id", "order 7"}, {"traceparent", kTraceparent}});
   EXPECT_EQ(ids.traceparent, kTraceparent);
