@@ -29,6 +29,7 @@
 #include "server/http/gateway.h"
 #include "server/metrics/metrics.h"
 #include "server/net/credentials.h"
+#include "server/net/grpc_threads.h"
 #include "server/net/http_server.h"
 #include "server/net/listener.h"
 #include "server/private_directory.h"
@@ -74,7 +75,7 @@ CallLimits CallLimitsOf(const ServerConfig& config) {
 }
 
 // gRPC begins all calls that it has read before it hands on the first of them.
-constexpr int kReadBytes = 128 << 10;
+constexpr int kReadBytes = 32 << 10;
 // Clients have so long to take what was written to them, once all calls have ended.
 constexpr absl::Duration kLastBytes = absl::Seconds(5);
 
@@ -315,6 +316,7 @@ class ServerImpl : public Server {
 
   const ServerConfig config_;  // as at the start
   LiveLimits limits_;
+  const GrpcThreads grpc_threads_;
   // Closed in Drain, in the reverse order; what has no order of its own goes with the object.
   Metrics metrics_;
   Readiness readiness_;

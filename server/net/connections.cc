@@ -22,13 +22,9 @@ constexpr absl::Duration kGrace = absl::Seconds(1);
 constexpr absl::Duration kStrictTime = absl::Minutes(1);
 constexpr size_t kStrangersShare = 4;               // one in so many connections
 constexpr size_t kMostReceived = size_t{64} << 20;  // that a socket holds
-
-// The socket's number alone does not tell whether it is still open: the number may have been given to another file
-// meanwhile, but not the socket's inode with it.
-bool IsOpen(int fd, ino_t inode) {
-  struct stat info {};
-  return fstat(fd, &info) == 0 && info.st_ino == inode;
-}
+constexpr absl::Duration kLookInterval = absl::Milliseconds(50);
+constexpr absl::Duration kHeavyLookInterval = absl::Milliseconds(10);
+constexpr absl::Duration kForgetInterval = absl::Milliseconds(500);
 
 uint64_t BytesReceived(int fd) {
   tcp_info info{};
@@ -66,19 +62,26 @@ Connections::Connections(size_t most, const CallLimits& most_calls, Metrics* met
       most_strangers_(most / kStrangersShare + 1),
       most_calls_(most_calls),
       metrics_(metrics),
+      look_interval_(kForgetInterval),
       floods_(kHostBuckets, -absl::InfiniteDuration()) {}
+
+bool Connections::Socket::IsOpen() const {
+  struct stat info {};
+  return fstat(fd, &info) == 0 && info.st_ino == inode;
+}
 
 bool Connections::Add(int fd, const sockaddr_storage& address, SteadyTime now) {
   struct stat info {};
   fstat(fd, &info);
   MutexLock lock(&mutex_);
   if (strangers_.size() >= most_strangers_) Close(strangers_.front(), "room");
-  if (connections_.size() >= most_) return false;
-  const auto added = connections_.emplace(PeerName(address), Connection{.fd = fd,
-                                                                        .inode = info.st_ino,
+  if (connections_.size() + closing_.size() >= most_) return false;
+  look_interval_ = kHeavyLookInterval;  // nobody knows yet what it sends
+  const auto added = connections_.emplace(PeerName(address), Connection{.socket = {fd, info.st_ino},
                                                                         .heard = now,
                                                                         .allowed_bytes = kStrangerBytes,
-                                                                        .exceeded_at = absl::InfiniteDuration()});
+                                                                        .exceeded_at = absl::InfiniteDuration(),
+                                                                        .heavy_at = absl::InfiniteDuration()});
   added->second.place = strangers_.insert(strangers_.end(), added);
   return true;
 }
@@ -98,7 +101,7 @@ void Connections::Greeted(std::string_view peer, SteadyTime now) {
     connection.heard = now;
     // As much as such a call takes: it must not pay for what else comes.
     connection.allowed_bytes =
-        std::min(BytesReceived(connection.fd) + kStrangerBytes, connection.allowed_bytes + kGreetingBytes);
+        std::min(BytesReceived(connection.socket.fd) + kStrangerBytes, connection.allowed_bytes + kGreetingBytes);
     connection.exceeded_at = absl::InfiniteDuration();
     strangers_.splice(strangers_.end(), strangers_, connection.place);
   }
@@ -134,29 +137,61 @@ const char* Connections::ReasonToClose(const Map::value_type& entry, SteadyTime 
   if (now - connection.heard > kStrangerSilence) return "silence";
   if (connection.exceeded_at == absl::InfiniteDuration()) return nullptr;
   const bool strict = now - LastFlood(peer) < kStrictTime;
-  const bool far = BytesReceived(connection.fd) > connection.allowed_bytes - kStrangerBytes + kMostStrangerBytes;
+  const bool far = connection.sent_bytes > kMostStrangerBytes;
   return strict || far || now - connection.exceeded_at > kGrace ? "bytes" : nullptr;
 }
 
 void Connections::Look(SteadyTime now) {
   MutexLock lock(&mutex_);
+  std::vector<Map::iterator> heavy, long_heavy;
   for (auto at = strangers_.begin(); at != strangers_.end();) {
     const auto entry = *at++;  // closing it takes it out of the list
     Connection& connection = entry->second;
-    if (!IsOpen(connection.fd, connection.inode)) continue;
-    if (BytesReceived(connection.fd) > connection.allowed_bytes)
-      connection.exceeded_at = std::min(connection.exceeded_at, now);
+    if (!connection.socket.IsOpen()) continue;
+    // What calls paid for that it may make is not counted.
+    const uint64_t received = BytesReceived(connection.socket.fd), paid = connection.allowed_bytes - kStrangerBytes;
+    connection.sent_bytes = received - std::min(received, paid);
+    if (connection.sent_bytes > kStrangerBytes) connection.exceeded_at = std::min(connection.exceeded_at, now);
     const char* reason = ReasonToClose(*entry, now);
-    if (reason == nullptr) continue;
-    if (std::string_view(reason) == "bytes") LastFlood(entry->first) = now;
-    Close(entry, reason);
+    if (reason != nullptr) {
+      if (std::string_view(reason) == "bytes") LastFlood(entry->first) = now;
+      Close(entry, reason);
+    } else if (connection.sent_bytes > kHeavyBytes) {
+      connection.heavy_at = std::min(connection.heavy_at, now);
+      (now - connection.heavy_at < kHeavyTime ? heavy : long_heavy).push_back(entry);
+    }
   }
+  look_interval_ = !heavy.empty() || !long_heavy.empty() ? kHeavyLookInterval
+                   : !strangers_.empty()                 ? kLookInterval
+                                                         : kForgetInterval;
+  CloseHeaviest(std::move(heavy), kMostNewHeavy);
+  CloseHeaviest(std::move(long_heavy), kMostHeavy);
+}
+
+void Connections::CloseHeaviest(std::vector<Map::iterator> heavy, size_t most) {
+  if (heavy.size() <= most) return;
+  std::nth_element(heavy.begin(), heavy.begin() + static_cast<ptrdiff_t>(most), heavy.end(),
+                   [](const auto& a, const auto& b) { return a->second.sent_bytes < b->second.sent_bytes; });
+  for (size_t i = most; i < heavy.size(); ++i) Close(heavy[i], "bytes");
+}
+
+void Connections::ForgetClosed() {
+  closing_.erase(
+      std::remove_if(closing_.begin(), closing_.end(), [](const Socket& socket) { return !socket.IsOpen(); }),
+      closing_.end());
+}
+
+bool Connections::Crowded() {
+  MutexLock lock(&mutex_);
+  if (closing_.size() >= kMostClosing) ForgetClosed();
+  return closing_.size() >= kMostClosing;
 }
 
 void Connections::Forget() {
   MutexLock lock(&mutex_);
+  ForgetClosed();
   for (auto at = connections_.begin(); at != connections_.end();) {
-    if (IsOpen(at->second.fd, at->second.inode)) {
+    if (at->second.socket.IsOpen()) {
       ++at;
       continue;
     }
@@ -166,16 +201,17 @@ void Connections::Forget() {
 }
 
 void Connections::Close(Map::iterator connection, const char* reason) {
-  const int fd = connection->second.fd;
-  if (IsOpen(fd, connection->second.inode)) {
+  const Socket socket = connection->second.socket;
+  if (socket.IsOpen()) {
     // gRPC, whose socket it is, sees the end of the stream and closes it, which the peer is told by a reset: what it
     // has yet to send would otherwise wait for ever.
     const linger reset{.l_onoff = 1, .l_linger = 0};
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
-    shutdown(fd, SHUT_RDWR);
+    setsockopt(socket.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    shutdown(socket.fd, SHUT_RDWR);
     // What has come already is thrown away: gRPC would read it all first.
-    while (recv(fd, nullptr, kMostReceived, MSG_TRUNC | MSG_DONTWAIT) > 0) {
+    while (recv(socket.fd, nullptr, kMostReceived, MSG_TRUNC | MSG_DONTWAIT) > 0) {
     }
+    closing_.push_back(socket);
   }
   metrics_->ClosedStranger(reason).Increment();
   Befriend(connection);
@@ -185,15 +221,15 @@ void Connections::Close(Map::iterator connection, const char* reason) {
 void Connections::CloseFree(absl::FunctionRef<bool(std::string_view peer)> busy) {
   MutexLock lock(&mutex_);
   for (const auto& [peer, connection] : connections_) {
-    if (!busy(peer) && IsOpen(connection.fd, connection.inode) && HasSent(connection.fd))
-      shutdown(connection.fd, SHUT_RDWR);
+    if (!busy(peer) && connection.socket.IsOpen() && HasSent(connection.socket.fd))
+      shutdown(connection.socket.fd, SHUT_RDWR);
   }
 }
 
 bool Connections::AllSent() const {
   MutexLock lock(&mutex_);
   return std::all_of(connections_.begin(), connections_.end(), [](const auto& entry) {
-    return !IsOpen(entry.second.fd, entry.second.inode) || HasSent(entry.second.fd);
+    return !entry.second.socket.IsOpen() || HasSent(entry.second.socket.fd);
   });
 }
 
@@ -201,18 +237,18 @@ void Connections::CloseAll(absl::FunctionRef<bool()> wait) {
   while (!AllSent() && wait()) absl::SleepFor(absl::Milliseconds(5));
   MutexLock lock(&mutex_);
   for (const auto& [peer, connection] : connections_) {
-    if (IsOpen(connection.fd, connection.inode)) shutdown(connection.fd, SHUT_RDWR);
+    if (connection.socket.IsOpen()) shutdown(connection.socket.fd, SHUT_RDWR);
   }
 }
 
 size_t Connections::size() const {
   MutexLock lock(&mutex_);
-  return connections_.size();
+  return connections_.size() + closing_.size();
 }
 
-bool Connections::has_strangers() const {
+absl::Duration Connections::look_interval() const {
   MutexLock lock(&mutex_);
-  return !strangers_.empty();
+  return look_interval_;
 }
 
 }  // namespace bebr

@@ -37,6 +37,11 @@ class Connections {
   static constexpr uint64_t kStrangerBytes = 256 << 10;
   static constexpr uint64_t kGreetingBytes = 4 << 10;      // more, for a call without a key
   static constexpr uint64_t kMostStrangerBytes = 1 << 20;  // not even for a second
+  static constexpr uint64_t kHeavyBytes = 32 << 10;
+  static constexpr absl::Duration kHeavyTime = absl::Milliseconds(100);
+  static constexpr size_t kMostHeavy = 8;      // strangers that sent more than that, so long ago
+  static constexpr size_t kMostNewHeavy = 64;  // or just now: after a restart of the server many clients come at once
+  static constexpr size_t kMostClosing = 16;   // closed here, and not yet by gRPC
   static constexpr absl::Duration kStrangerSilence = absl::Seconds(60);
 
   Connections(size_t most, const CallLimits& most_calls, Metrics* metrics);
@@ -51,6 +56,9 @@ class Connections {
   void Ended(std::string_view peer);
   // Closes strangers' that have had their time or sent too much. Cost: about a microsecond a stranger.
   void Look(SteadyTime now);
+  // Whether gRPC has so many connections to end yet that it is to be given no more: it ends one with thousands of calls
+  // more slowly than it reads them.
+  bool Crowded();
   // Forgets those that are closed. Cost: about a microsecond a connection.
   void Forget();
 
@@ -61,24 +69,32 @@ class Connections {
   void CloseAll(absl::FunctionRef<bool()> wait);
 
   size_t size() const;
-  // Whether Look is worth calling often.
-  bool has_strangers() const;
+  // When Look is worth calling again.
+  absl::Duration look_interval() const;
 
  private:
-  bool AllSent() const;
+  // A socket's number alone does not tell whether it is still open: the number may have been given to another file
+  // meanwhile, but not the socket's inode with it.
+  struct Socket {
+    int fd = -1;
+    ino_t inode = 0;
+    bool IsOpen() const;
+  };
   struct Connection;
+  bool AllSent() const;
   // By peer. One peer may have several, to different addresses of this machine.
   using Map = std::multimap<std::string, Connection, std::less<>>;
   using Strangers = std::list<Map::iterator>;
   struct Connection {
-    int fd = -1;
-    ino_t inode = 0;
+    Socket socket;
     size_t calls = 0;  // that have not ended
     bool stranger = true;
     // Of a stranger:
     SteadyTime heard;            // its last call, or when it came
     uint64_t allowed_bytes = 0;  // what it may have sent in all
+    uint64_t sent_bytes = 0;     // beside calls that it may make, when it was looked at
     SteadyTime exceeded_at;      // when it had sent more; InfiniteDuration: it has not
+    SteadyTime heavy_at;         // when it had sent kHeavyBytes; InfiniteDuration: it has not
     Strangers::iterator place;   // in strangers_
   };
 
@@ -86,6 +102,9 @@ class Connections {
   // Why the stranger is to be closed; null if it is not.
   const char* ReasonToClose(const Map::value_type& entry, SteadyTime now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Close(Map::iterator connection, const char* reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Closes the heaviest of these, down to `most`.
+  void CloseHeaviest(std::vector<Map::iterator> heavy, size_t most) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ForgetClosed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   SteadyTime& LastFlood(std::string_view peer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const size_t most_;
@@ -95,6 +114,8 @@ class Connections {
   mutable Mutex mutex_;
   Map connections_ ABSL_GUARDED_BY(mutex_);
   Strangers strangers_ ABSL_GUARDED_BY(mutex_);  // the most silent first
+  std::vector<Socket> closing_ ABSL_GUARDED_BY(mutex_);
+  absl::Duration look_interval_ ABSL_GUARDED_BY(mutex_);
   // When one of a host was closed for its bytes; hosts share by hash.
   std::vector<SteadyTime> floods_ ABSL_GUARDED_BY(mutex_);
 };

@@ -24,7 +24,8 @@ namespace bebr {
 namespace {
 
 constexpr absl::Duration kForgetInterval = absl::Milliseconds(500);
-constexpr absl::Duration kLookInterval = absl::Milliseconds(50);
+constexpr absl::Duration kCrowdedInterval = absl::Milliseconds(5);
+constexpr int kAcceptedAtOnce = 8;  // before it looks at those that there are
 
 class ThreadListener final : public Listener {
  public:
@@ -57,25 +58,32 @@ class ThreadListener final : public Listener {
     std::vector<pollfd> polled = {{stop_.get(), POLLIN, 0}};
     for (const Descriptor& socket : listening_.sockets) polled.push_back({socket.get(), POLLIN, 0});
     SteadyTime next_look = -absl::InfiniteDuration(), next_forget = -absl::InfiniteDuration();
-    const auto due = [](SteadyTime& next, absl::Duration interval) {
-      const SteadyTime now = SteadyNow();
-      if (now < next) return false;
-      next = now + interval;
-      return true;
-    };
     for (;;) {
-      const absl::Duration timeout = connections_.has_strangers() ? kLookInterval : kForgetInterval;
-      poll(polled.data(), polled.size(), static_cast<int>(absl::ToInt64Milliseconds(timeout)));
+      // Those that come meanwhile wait: the system keeps them.
+      const bool crowded = connections_.Crowded();
+      const absl::Duration timeout = crowded ? kCrowdedInterval : connections_.look_interval();
+      poll(polled.data(), crowded ? 1 : polled.size(), static_cast<int>(absl::ToInt64Milliseconds(timeout)));
       if (polled[0].revents != 0) return;
-      if (due(next_look, kLookInterval)) connections_.Look(SteadyNow());
-      if (due(next_forget, kForgetInterval)) connections_.Forget();
-      for (const Descriptor& socket : listening_.sockets) AcceptAll(socket.get());
+      const SteadyTime now = SteadyNow();
+      if (now >= next_look) {
+        connections_.Look(now);
+        next_look = now + connections_.look_interval();
+      }
+      if (now >= next_forget) {
+        connections_.Forget();
+        next_forget = now + kForgetInterval;
+      }
+      if (!crowded) AcceptSome();
       metrics_->connections().Set(static_cast<double>(connections_.size()));
     }
   }
 
-  void AcceptAll(int socket) {
-    for (;;) {
+  void AcceptSome() {
+    for (const Descriptor& socket : listening_.sockets) AcceptSome(socket.get());
+  }
+
+  void AcceptSome(int socket) {
+    for (int i = 0; i < kAcceptedAtOnce; ++i) {
       sockaddr_storage address{};
       socklen_t size = sizeof(address);
       const int fd = accept4(socket, reinterpret_cast<sockaddr*>(&address), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);

@@ -21,9 +21,11 @@ namespace bebr {
 // Strangers. A connection whose caller has not made a call that was let in (Known) has bounds of its own, since a
 // stranger can send what is no call at all: headers without end, which cost gRPC time out of proportion. It is closed
 // when it has sent 256 KiB and a second later is still a stranger's, with 1 MiB or where that has happened before from
-// its host at once; when it was silent for a minute; and, the most silent first, when strangers have a quarter of
-// max_connections and another one comes. A connection, whosever it is, on which too many calls are begun that have not
-// ended is closed too: its client takes them back faster than they can end, as often as it likes (CVE-2023-44487).
+// its host at once; when more than a few have sent 32 KiB and it is the heaviest; when it was silent for a minute; and,
+// the most silent first, when strangers have a quarter of max_connections and another one comes. While many that were
+// closed have not ended yet, since gRPC has calls of theirs to end, nobody is let in: the system keeps who comes. A
+// connection, whosever it is, on which too many calls are begun that have not ended is closed too: its client takes
+// them back faster than they can end, as often as it likes (CVE-2023-44487).
 //
 // Thread safety: Known, Greeted, Begun and Ended may be called from any thread. It has a thread of its own.
 class Listener {

@@ -3,8 +3,10 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <regex>
 #include <thread>
@@ -374,6 +376,45 @@ TEST_F(DoorTest, CallsThatAreTakenBackAtOnceCostLittle) {
     }
     EXPECT_LT((PeakKib(server_->pid()) - before_kib) / 1024, 150u * kSanitizerMemory) << key;
   }
+}
+
+// gRPC's threads read such calls faster than the refused ones are done with: they must not pile up between its threads,
+// nor in connections that are closed already.
+TEST_F(DoorTest, CallsWhoseAnswersNobodyReadsCostLittle) {
+  StartWithKeys();
+  for (const auto& thread : std::filesystem::directory_iterator("/proc/" + std::to_string(server_->pid()) + "/task")) {
+    std::string name;
+    std::getline(std::ifstream(thread.path() / "comm"), name);
+    EXPECT_THAT(name, Not(HasSubstr("default-exec"))) << "gRPC hands work on from thread to thread";
+  }
+  // Calls of 15 bytes each, by HPACK's table, which the first one fills.
+  std::string calls = kPreface + kSettings;
+  calls += Frame(1, 5, 1,
+                 "\x83\x86\x44\x1d/bebr.v1.SearchService/Search\x41\x01x\x5f\x10"
+                 "application/grpc\x40\x02te\x08trailers");
+  for (uint32_t stream = 3; stream < 40000; stream += 2) calls += Frame(1, 5, stream, "\x83\x86\xc1\xc0\xbf\xbe");
+  const uint64_t before_kib = PeakKib(server_->pid());
+  std::atomic<bool> over{false};
+  std::vector<std::thread> strangers;
+  for (int i = 0; i < 8; ++i) {
+    strangers.emplace_back([&] {
+      while (!over) {
+        const RawConnection connection(server_->address());
+        bool open = connection.connected();
+        for (size_t at = 0; open && !over && at < calls.size(); at += 32 << 10)
+          open = connection.Send(std::string_view(calls).substr(at, 32 << 10));
+      }
+    });
+  }
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+  while (std::chrono::steady_clock::now() < end) {
+    EXPECT_TRUE(Search().ok());
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  over = true;
+  for (std::thread& stranger : strangers) stranger.join();
+  EXPECT_LT((PeakKib(server_->pid()) - before_kib) / 1024, 800u * kSanitizerMemory);
+  EXPECT_GT(Handled("Search", "Unauthenticated") + Handled("Search", "ResourceExhausted"), 1000);
 }
 
 TEST_F(DoorTest, StrangersConnectionsMakeRoom) {

@@ -52,7 +52,8 @@ class ConnectionsTest : public ::testing::Test {
   };
 
   // Connects, and adds the server's end.
-  Pair Connect(bool added = true) {
+  Pair Connect(bool added = true) { return Connect(connections_, added); }
+  Pair Connect(Connections& connections, bool added = true) {
     sockaddr_storage address = Address("127.0.0.1", listening_.port);
     Pair pair;
     pair.client = std::make_unique<Descriptor>(socket(AF_INET, SOCK_STREAM, 0));
@@ -63,7 +64,7 @@ class ConnectionsTest : public ::testing::Test {
     pair.server =
         std::make_unique<Descriptor>(accept(listening_.sockets[0].get(), reinterpret_cast<sockaddr*>(&address), &size));
     pair.peer = PeerName(address);
-    EXPECT_EQ(connections_.Add(pair.server->get(), address, now_), added);
+    EXPECT_EQ(connections.Add(pair.server->get(), address, now_), added);
     return pair;
   }
 
@@ -103,6 +104,9 @@ TEST_F(ConnectionsTest, StrangersHaveAQuarterAndTheMostSilentGoesFirst) {
   const Pair next = Connect();
   EXPECT_TRUE(Closed(strangers[1]));
   EXPECT_FALSE(Closed(strangers[0]) || Closed(strangers[2]) || Closed(next));
+  EXPECT_EQ(connections_.size(), 4u);  // until gRPC closes its socket
+  strangers[1].server.reset();
+  connections_.Forget();
   EXPECT_EQ(connections_.size(), 3u);
   EXPECT_EQ(ClosedFor("room"), 1);
 }
@@ -113,7 +117,8 @@ TEST_F(ConnectionsTest, KnownOnesMakeRoomForStrangersUntilThereAreTooMany) {
     known.push_back(Connect());
     connections_.Known(known.back().peer);
   }
-  EXPECT_FALSE(connections_.has_strangers());
+  connections_.Look(now_);
+  EXPECT_GT(connections_.look_interval(), absl::Milliseconds(100));  // there is no stranger to look at
   const Pair refused = Connect(/*added=*/false);
   EXPECT_EQ(connections_.size(), kMost);
   for (const Pair& open : known) EXPECT_FALSE(Closed(open));
@@ -170,6 +175,37 @@ TEST_F(ConnectionsTest, AFloodEndsAtOnceAndAGreetingAllowsALittleMore) {
   Send(greeted, 1);
   connections_.Look(now_);  // strict by now: its host has sent a flood
   EXPECT_TRUE(Closed(greeted));
+}
+
+TEST_F(ConnectionsTest, FewStrangersAreHeavyAtATime) {
+  Connections many(4 * (Connections::kMostHeavy + 4), kMostCalls, &metrics_);
+  std::vector<Pair> strangers;
+  for (size_t i = 0; i < Connections::kMostHeavy + 2; ++i) {
+    strangers.push_back(Connect(many));
+    // All but the first say more than a greeting, each more than the last.
+    Send(strangers.back(), i == 0 ? Connections::kHeavyBytes : Connections::kHeavyBytes + i);
+  }
+  many.Look(now_);
+  EXPECT_EQ(ClosedFor("bytes"), 0);  // their calls may be on their way to the door
+  many.Look(now_ + Connections::kHeavyTime);
+  for (size_t i = 0; i < strangers.size(); ++i) EXPECT_EQ(Closed(strangers[i]), i + 1 == strangers.size()) << i;
+  EXPECT_EQ(ClosedFor("bytes"), 1);
+  EXPECT_LE(many.look_interval(), absl::Milliseconds(10));
+}
+
+TEST_F(ConnectionsTest, IsCrowdedUntilWhatItClosedIsGone) {
+  Connections many(1000, kMostCalls, &metrics_);
+  std::vector<Pair> strangers;
+  for (size_t i = 0; i < Connections::kMostClosing; ++i) strangers.push_back(Connect(many));
+  EXPECT_FALSE(many.Crowded());
+  many.Look(now_ + absl::Hours(1));
+  EXPECT_EQ(ClosedFor("silence"), static_cast<double>(Connections::kMostClosing));
+  EXPECT_TRUE(many.Crowded());
+  EXPECT_EQ(many.size(), Connections::kMostClosing);  // as long as their sockets are open
+  strangers.pop_back();
+  EXPECT_FALSE(many.Crowded());
+  many.Forget();
+  EXPECT_EQ(many.size(), Connections::kMostClosing - 1);
 }
 
 TEST_F(ConnectionsTest, CallsThatDoNotEndEndTheirConnection) {
