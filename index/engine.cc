@@ -45,7 +45,6 @@ class EngineImpl final : public Engine {
     capacity_.SetLimits(options_.memory_limit_bytes, options_.min_free_disk_bytes);
     shared_.kept_views.SetMost(options_.max_kept_views);
   }
-
   ~EngineImpl() override {
     scrubber_.reset();
     caretaker_.reset();
@@ -56,7 +55,7 @@ class EngineImpl final : public Engine {
   }
 
   absl::Status Initialize();
-
+  void EndBy(absl::Duration time) override { shared_.end_by = time; }
   void SetLimits(const EngineOptions& options) override {
     scheduler_->SetMaxQueuedQueries(options.max_queued_queries);
     shared_.kept_views.SetMost(options.max_kept_views);

@@ -98,6 +98,9 @@ class Engine {
  public:
   static absl::StatusOr<std::unique_ptr<Engine>> Open(EngineOptions options);
   virtual ~Engine() = default;
+  // Its end, which begins now, is to be over by `time` on the clock of SteadyNow() (index/base/clock.h): what would
+  // only make the next start quicker is given up then.
+  virtual void EndBy(absl::Duration time) { static_cast<void>(time); }
 
   // Takes over those of the options that may change while it runs: max_queued_queries, max_kept_views,
   // max_queued_upsert_bytes, memory_limit_bytes, min_free_disk_bytes, block_cache_bytes. What is queued or held already

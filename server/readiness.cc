@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "server/call/hidden_paths.h"
 
 namespace bebr {
 
@@ -30,7 +31,7 @@ ReadyAnswer Readiness::Answer() const {
   std::string text = faults.empty() ? "ready\n" : "ready, degraded\n";
   for (size_t i = 0; i < faults.size() && i < kMostLines; ++i) text += faults[i];
   if (faults.size() > kMostLines) absl::StrAppendFormat(&text, "and %d more\n", faults.size() - kMostLines);
-  return {.ready = true, .text = std::move(text)};
+  return {.ready = true, .text = ForCallers(text)};
 }
 
 }  // namespace bebr

@@ -19,6 +19,7 @@
 #include "index/engine.h"
 #include "server/access/auth.h"
 #include "server/call/door.h"
+#include "server/call/hidden_paths.h"
 #include "server/call/response_watch.h"
 #include "server/call/rpc_context.h"
 #include "server/cluster/gateway_engine.h"
@@ -78,6 +79,8 @@ CallLimits CallLimitsOf(const ServerConfig& config) {
 constexpr int kReadBytes = 32 << 10;
 // Clients have so long to take what was written to them, once all calls have ended.
 constexpr absl::Duration kLastBytes = absl::Seconds(5);
+// The engine's end may take so long beyond drain_timeout_s; the process is killed ten seconds later (deploy/README.md).
+constexpr absl::Duration kClosing = absl::Seconds(10);
 
 class ServerImpl : public Server {
  public:
@@ -111,6 +114,7 @@ class ServerImpl : public Server {
   }
 
   void Drain() override {
+    const SteadyTime end = SteadyNow() + absl::Seconds(limits_.drain_timeout_s.load()) + kClosing;
     if (grpc_ != nullptr) {
       SetReady(false);
       listener_->Stop();
@@ -134,6 +138,7 @@ class ServerImpl : public Server {
     tracer_.reset();
     readiness_.SetEngine(nullptr);
     metrics_.SetEngine(nullptr);
+    if (engine_ != nullptr) engine_->EndBy(rpc_ != nullptr && rpc_->gate.hurried() ? SteadyNow() : end);
     engine_.reset();
     http_.reset();
   }
@@ -205,6 +210,7 @@ class ServerImpl : public Server {
 
   absl::Status OpenEngine() {
     if (config_.is_gateway()) return OpenNodes();
+    HidePaths({config_.data_dir, config_.snapshot_dir});
     BEBR_RETURN_IF_ERROR(MakePrivateDirectory("data_dir", config_.data_dir));
     BEBR_RETURN_IF_ERROR(FindSelf());
     BEBR_RETURN_IF_ERROR(CheckNodeData(config_.data_dir, self_.has_value() ? &*self_ : nullptr));

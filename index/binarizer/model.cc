@@ -282,12 +282,10 @@ void WriteHead(const Model& model, SafetensorsFile& file) {
   if (!model.query_hidden.empty()) file.metadata()["query_hidden"] = absl::StrJoin(model.query_hidden, ",");
 }
 
-}  // namespace
-
-absl::StatusOr<Model> ParseModel(std::string_view file, uint32_t* checksum) {
+absl::StatusOr<Model> ReadModel(std::string_view file, uint32_t* checksum, bool frees) {
   BEBR_ASSIGN_OR_RETURN(SafetensorsView contents, SafetensorsView::Parse(file));
   const uint32_t computed = contents.Checksum("checksum");
-  ModelReader reader(std::move(contents));
+  ModelReader reader(std::move(contents), frees);
   BEBR_ASSIGN_OR_RETURN(Model model, ReadHead(reader));
   BEBR_ASSIGN_OR_RETURN(const std::string stated, reader.Text("checksum"));
   if (stated != absl::StrFormat("%08x", computed)) {
@@ -321,6 +319,16 @@ absl::StatusOr<Model> ParseModel(std::string_view file, uint32_t* checksum) {
   BEBR_RETURN_IF_ERROR(ValidateModel(model));
   if (checksum != nullptr) *checksum = computed;
   return model;
+}
+
+}  // namespace
+
+absl::StatusOr<Model> ParseModel(std::string_view file, uint32_t* checksum) {
+  return ReadModel(file, checksum, /*frees=*/false);
+}
+
+absl::StatusOr<Model> TakeModel(std::string file, uint32_t* checksum) {
+  return ReadModel(file, checksum, /*frees=*/true);
 }
 
 absl::StatusOr<std::string> SerializeModel(const Model& model) {

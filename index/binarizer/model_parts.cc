@@ -1,5 +1,8 @@
 #include "index/binarizer/model_parts.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -71,10 +74,23 @@ absl::StatusOr<SafetensorsView::Tensor> ModelReader::TakeTensor(const std::strin
   return tensor;
 }
 
+absl::StatusOr<std::vector<float>> ModelReader::TakeValues(const std::string& name,
+                                                           const SafetensorsView::Tensor& tensor, size_t first,
+                                                           size_t count) const {
+  absl::StatusOr<std::vector<float>> values = SafetensorsView::Values(name, tensor, first, count);
+  if (!frees_ || count == 0) return values;
+  // Whole pages of these bytes alone.
+  const size_t value_bytes = tensor.bytes.size() / tensor.size(), page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  const auto begin = reinterpret_cast<uintptr_t>(tensor.bytes.data() + first * value_bytes);
+  const uintptr_t from = (begin + page - 1) / page * page, to = (begin + count * value_bytes) / page * page;
+  if (from < to) madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTNEED);
+  return values;
+}
+
 absl::StatusOr<std::vector<float>> ModelReader::Take(const std::string& name, const std::vector<size_t>& shape,
                                                      TensorType type) {
   BEBR_ASSIGN_OR_RETURN(const SafetensorsView::Tensor tensor, TakeTensor(name, shape, type));
-  return SafetensorsView::Values(name, tensor, 0, tensor.size());
+  return TakeValues(name, tensor, 0, tensor.size());
 }
 
 absl::StatusOr<std::vector<std::vector<float>>> ModelReader::TakeParts(const std::string& name,
@@ -84,7 +100,7 @@ absl::StatusOr<std::vector<std::vector<float>>> ModelReader::TakeParts(const std
   const size_t part_size = tensor.size() / shape.front();
   std::vector<std::vector<float>> parts(shape.front());
   for (size_t i = 0; i < parts.size(); ++i) {
-    BEBR_ASSIGN_OR_RETURN(parts[i], SafetensorsView::Values(name, tensor, i * part_size, part_size));
+    BEBR_ASSIGN_OR_RETURN(parts[i], TakeValues(name, tensor, i * part_size, part_size));
   }
   return parts;
 }

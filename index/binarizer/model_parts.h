@@ -19,10 +19,11 @@ namespace bebr {
 absl::Status InvalidModel(const std::string& what);
 
 // Takes tensors and metadata out of a file one by one, so that what is left over at the end is known to be foreign.
-// INVALID_ARGUMENT names the field or tensor that is missing or wrong. The file's bytes outlive it.
+// INVALID_ARGUMENT names the field or tensor that is missing or wrong. The file's bytes outlive it; what was taken is
+// of no value any more where it `frees` them.
 class ModelReader {
  public:
-  explicit ModelReader(SafetensorsView file) : file_(std::move(file)) {}
+  explicit ModelReader(SafetensorsView file, bool frees) : file_(std::move(file)), frees_(frees) {}
 
   absl::StatusOr<std::string> Text(const std::string& key) const;
   absl::StatusOr<uint32_t> Number(const std::string& key, uint32_t low, uint32_t high) const;
@@ -47,9 +48,16 @@ class ModelReader {
  private:
   absl::StatusOr<SafetensorsView::Tensor> TakeTensor(const std::string& name, const std::vector<size_t>& shape,
                                                      TensorType type);
+  // Some values of a tensor, once.
+  absl::StatusOr<std::vector<float>> TakeValues(const std::string& name, const SafetensorsView::Tensor& tensor,
+                                                size_t first, size_t count) const;
 
   SafetensorsView file_;
+  const bool frees_;
 };
+
+// As ParseModel, but that the file's memory is given back while it is read.
+absl::StatusOr<Model> TakeModel(std::string file, uint32_t* checksum);
 
 // `values` as ByteRows, the last dimension a row.
 void WriteByteRows(SafetensorsFile& file, const std::string& name, std::vector<size_t> shape,

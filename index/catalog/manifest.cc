@@ -12,6 +12,7 @@
 #include "absl/strings/str_join.h"
 #include "index/base/file.h"
 #include "index/base/status_macros.h"
+#include "index/binarizer/open_binarizer.h"
 #include "index/catalog/auto_record.h"
 #include "index/catalog/checked_json.h"
 #include "index/catalog/json_numbers.h"
@@ -281,8 +282,8 @@ absl::StatusOr<CollectionManifest> ReadManifest(const std::string& directory) {
   for (Version& version : manifest->versions) {
     if (version.retired) continue;
     const std::string model_path = ModelPath(directory, version.number);
-    BEBR_ASSIGN_OR_RETURN(const std::string model, ReadNeeded(model_path));
-    auto binarizer = Binarizer::Parse(model);
+    BEBR_ASSIGN_OR_RETURN(std::string model, ReadNeeded(model_path));
+    auto binarizer = OpenBinarizer(std::move(model));
     if (!binarizer.ok()) return WithPath(absl::DataLossError(binarizer.status().message()), model_path);
     if (const absl::Status valid = CheckModel(*manifest, version, **binarizer); !valid.ok())
       return WithPath(valid, model_path);

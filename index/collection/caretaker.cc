@@ -34,6 +34,7 @@ void Caretaker::Run() {
     if (round % kRoundsToReopen == 0) registry_->RetryUnavailable();
     for (const auto& collection : registry_->List()) {
       // What still fails is said by health(), and was logged when it began.
+      collection->shards()->RemoveOutdatedLayout();
       CollectionStore& store = collection->shards()->store();
       if (!store.health().ok()) store.Recover().IgnoreError();
     }

@@ -101,7 +101,7 @@ Collection::Collection(CollectionManifest manifest, std::string path, std::share
       writes_(shards_.get(), &shared->committers, &shared->commits.waits),
       manifest_(std::make_shared<const CollectionManifest>(std::move(manifest))) {}
 
-void Collection::SaveLayout() const {
+void Collection::SaveLayout(LayoutLimits& limits) const {
   // A restart is to mend what is damaged in memory, and to bring back the memory of deleted rows, so that the formula
   // holds: then it reads the store.
   constexpr uint64_t kDeletedShare = 20;
@@ -111,8 +111,9 @@ void Collection::SaveLayout() const {
     documents += shard->documents;
     deleted_rows += shard->deleted_rows;
   }
-  const bool save = damage().ok() && deleted_rows <= documents / kDeletedShare;
-  const absl::Status saved = writes_.RunAlone([&] { return save ? shards_->SaveLayout() : shards_->RemoveLayout(); });
+  const bool save = damage().ok() && !memory_distrusted_ && deleted_rows <= documents / kDeletedShare;
+  const absl::Status saved =
+      writes_.RunAlone([&] { return save ? shards_->SaveLayout(limits) : shards_->RemoveLayout(); });
   if (!saved.ok())
     LogWarning("collection {}: the next start reads all documents from the store: {}", manifest()->name,
                std::string(saved.message()));
@@ -344,7 +345,10 @@ void Collection::SetDamage(absl::Status damage) {
 
 void Collection::ForgetViews(bool dropped) {
   // First, so that See finds it where it keeps a view after this.
-  if (dropped) dropped_ = true;
+  if (dropped) {
+    dropped_ = true;
+    shards_->store().Leave();
+  }
   ++forgotten_;
   shared_->kept_views.Forget(shards_.get());
 }

@@ -97,7 +97,10 @@ class Collection : public std::enable_shared_from_this<Collection> {
   // it has. Every acknowledged write is in it, and of one that is under way all or nothing.
   absl::StatusOr<uint64_t> Checkpoint(const std::string& path) const;
   // Before the server ends: ShardSet::SaveLayout.
-  void SaveLayout() const;
+  void SaveLayout(LayoutLimits& limits) const;
+  // Rows in memory were found to differ from what is stored, and put right: this memory is not to be trusted, so no
+  // layout file is written of it.
+  void DistrustMemory() { memory_distrusted_ = true; }
   EngineShared& shared() const { return *shared_; }
   // Held while the collection is changed as a whole, by the Registry and by snapshots: one change at a time.
   Mutex& change_mutex() const ABSL_LOCK_RETURNED(change_mutex_) { return change_mutex_; }
@@ -113,6 +116,7 @@ class Collection : public std::enable_shared_from_this<Collection> {
   AttributeNames names_;
   mutable WriteQueue writes_;
   std::atomic<bool> dropped_{false};
+  std::atomic<bool> memory_distrusted_{false};
   std::atomic<uint64_t> forgotten_{0};
 
   mutable Mutex change_mutex_;

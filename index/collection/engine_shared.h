@@ -6,7 +6,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 
+#include "index/base/clock.h"
 #include "index/base/thread_pool.h"
 #include "index/collection/kept_views.h"
 #include "index/shard/commit_counters.h"
@@ -32,6 +34,8 @@ struct EngineShared {
   std::atomic<uint64_t> documents_deleted{0};
   std::atomic<uint64_t> documents_reencoded{0};
   std::atomic<uint64_t> refused_upserts{0};
+  // When the engine's end is to be over; none: soon. Set before it begins.
+  std::optional<SteadyTime> end_by;
   CommitCounters commits;
   KeptViews kept_views;
   ThreadPool committers{kCommitThreads};  // of all collections' write queues

@@ -12,11 +12,14 @@
 #include "index/base/logging.h"
 #include "index/base/status_macros.h"
 #include "index/base/thread_pool.h"
+#include "index/storage/files.h"
 
 namespace bebr {
 namespace {
 
 constexpr size_t kCloseThreads = 16;
+constexpr absl::Duration kLayoutTime = absl::Seconds(10);  // where nobody says when it is to end
+constexpr uint64_t kLayoutShare = 2;  // layout files take one in so many of the disk's free bytes at most
 
 absl::Status Dropped(std::string_view name) {
   return absl::NotFoundError(absl::StrFormat("collection \"%s\" has just been dropped", name));
@@ -26,7 +29,7 @@ absl::Status Dropped(std::string_view name) {
 
 absl::StatusOr<std::unique_ptr<Registry>> Registry::Open(const std::string& data_dir, EngineShared* shared) {
   BEBR_ASSIGN_OR_RETURN(auto catalog, Catalog::Open(data_dir));
-  return std::unique_ptr<Registry>(new Registry(std::move(catalog), shared));
+  return std::unique_ptr<Registry>(new Registry(data_dir, std::move(catalog), shared));
 }
 
 Registry::~Registry() {
@@ -35,10 +38,13 @@ Registry::~Registry() {
     MutexLock lock(&mutex_);
     collections_.clear();
   }
+  LayoutLimits limits;
+  limits.deadline = shared_->end_by.value_or(SteadyNow() + kLayoutTime);
+  limits.room_bytes = static_cast<int64_t>(DiskSpaceOf(data_dir_).free_bytes / kLayoutShare);
   // Threads of its own: a collection waits for its last commits, which the shared ones make.
   ThreadPool closers(std::min(open.size(), kCloseThreads));
   closers.ParallelFor(open.size(), [&](size_t i) {
-    open[i]->SaveLayout();
+    open[i]->SaveLayout(limits);
     open[i].reset();
   });
 }

@@ -82,7 +82,8 @@ class Registry {
   std::vector<Alias> ListAliases() const;
 
  private:
-  Registry(std::unique_ptr<Catalog> catalog, EngineShared* shared) : catalog_(std::move(catalog)), shared_(shared) {}
+  Registry(std::string data_dir, std::unique_ptr<Catalog> catalog, EngineShared* shared)
+      : data_dir_(std::move(data_dir)), catalog_(std::move(catalog)), shared_(shared) {}
 
   // Missing collections first, which the file that lists them may tell only now.
   void LoadAliases();
@@ -103,6 +104,7 @@ class Registry {
   bool IsOpen(const std::shared_ptr<Collection>& collection) const;
   absl::Status SaveAliases(Aliases aliases) ABSL_EXCLUSIVE_LOCKS_REQUIRED(aliases_mutex_);
 
+  const std::string data_dir_;
   const std::unique_ptr<Catalog> catalog_;
   EngineShared* const shared_;
 

@@ -196,6 +196,7 @@ void Scrubber::Mend(Subject& subject, Collection& collection, RowDifferences dif
   if (!result.ok())
     return LogError("rows of collection {} in memory are not mended: {}", subject.name, result.status().ToString());
   if (result->documents == 0) return;  // written meanwhile
+  collection.DistrustMemory();
   mended_.fetch_add(result->documents, std::memory_order_relaxed);
   LogError(
       "{} rows of collection {} in memory were not as stored, the first of document {}, and were put right: the memory "

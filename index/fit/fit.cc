@@ -58,21 +58,23 @@ absl::StatusOr<FittedModel> FitStart(FitRequest request) {
   }
   Matrix queries = SplitRows(request.rows, held_out, request.seed);
   fitted.rows = request.rows.rows;
+  const Continues continues = [&] {
+    const bool stop = request.cancelled != nullptr && request.cancelled();
+    return stop ? absl::CancelledError("the fit is no longer wanted") : absl::OkStatus();
+  };
   BEBR_ASSIGN_OR_RETURN(
       const CorpusStatistics statistics,
-      MeasureCorpus(request.rows, request.metric, ComponentsFor(request.rows.dims, request.bits), request.seed));
+      MeasureCorpus(request.rows, request.metric, ComponentsFor(request.rows.dims, request.bits), request.seed,
+                    /*threads=*/1, request.cancelled == nullptr ? Continues() : continues));
   const Validator validator(EvenlySpaced(request.rows, kDocuments), std::move(queries), request.metric, nobody);
-  const auto stop = [&] { return request.cancelled != nullptr && request.cancelled(); };
   ShapeSearch search;
   search.make_model = [&](const LevelPlan& shape) { return StartModel(statistics, shape, kQueryLevels, request.seed); };
-  search.tried = [&](const LevelPlan&, double, bool) {
-    return stop() ? absl::CancelledError("the fit is no longer wanted") : absl::OkStatus();
-  };
+  search.tried = [&](const LevelPlan&, double, bool) { return continues(); };
   search.variances = statistics.variances;
   search.dims = statistics.dims;
   search.max_levels = kMaxPlanLevels;
   search.code = request.code;
-  if (stop()) return absl::CancelledError("the fit is no longer wanted");
+  BEBR_RETURN_IF_ERROR(continues());
   BEBR_ASSIGN_OR_RETURN(const LevelPlan shape, PickShape(search, request, validator, fitted));
   BEBR_ASSIGN_OR_RETURN(fitted.model, StartModel(statistics, shape, kQueryLevels, request.seed));
   const GroupSearch groups{.rows = request.rows,
@@ -82,7 +84,7 @@ absl::StatusOr<FittedModel> FitStart(FitRequest request) {
                            .without = fitted.model,
                            .query_levels = kQueryLevels,
                            .seed = request.seed,
-                           .continues = [&] { return search.tried(shape, 0.0, false); }};
+                           .continues = continues};
   BEBR_ASSIGN_OR_RETURN(std::optional<Model> grouped, StartWithGroups(groups, nobody));
   if (grouped.has_value()) fitted.model = *std::move(grouped);
   BEBR_ASSIGN_OR_RETURN(const HeldOutRecall recall, validator.Measure(fitted.model));

@@ -3,9 +3,13 @@
 #include <Eigen/Cholesky>
 #include <Eigen/Eigenvalues>
 #include <algorithm>
+#include <chrono>
 #include <cmath>
+#include <future>
+#include <memory>
 #include <numbers>
 #include <numeric>
+#include <thread>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -43,6 +47,21 @@ absl::StatusOr<EigenPairs> DirectEigen(const std::vector<double>& a, size_t n, s
   return result;
 }
 
+// DirectEigen, which takes minutes for 4,096 and asks nobody meanwhile: on a thread that is left to itself when it is
+// not wanted any more. It has copies of all that it uses.
+absl::StatusOr<EigenPairs> DirectEigen(const std::vector<double>& a, size_t n, size_t count,
+                                       const Continues& continues) {
+  constexpr size_t kSoonDone = 1024;
+  if (continues == nullptr || n <= kSoonDone) return DirectEigen(a, n, count);
+  auto outcome = std::make_shared<std::promise<absl::StatusOr<EigenPairs>>>();
+  std::future<absl::StatusOr<EigenPairs>> solved = outcome->get_future();
+  std::thread([outcome, a, n, count] { outcome->set_value(DirectEigen(a, n, count)); }).detach();
+  while (solved.wait_for(std::chrono::milliseconds(50)) != std::future_status::ready) {
+    BEBR_RETURN_IF_ERROR(continues());
+  }
+  return solved.get();
+}
+
 // Orthonormalises the rows of `basis` (k x n) by the Cholesky factor of their Gram matrix, with a little on its
 // diagonal so that rows which have become alike do no harm.
 absl::Status Orthonormalize(std::vector<float>& basis, size_t k, size_t n) {
@@ -63,7 +82,8 @@ absl::Status Orthonormalize(std::vector<float>& basis, size_t k, size_t n) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<EigenPairs> SubspaceEigen(const std::vector<double>& a, size_t n, size_t count, uint64_t seed) {
+absl::StatusOr<EigenPairs> SubspaceEigen(const std::vector<double>& a, size_t n, size_t count, uint64_t seed,
+                                         const Continues& continues) {
   const std::vector<float> matrix(a.begin(), a.end());
   const size_t k = std::min(n, count + 32);
   std::mt19937_64 random(seed);
@@ -72,6 +92,7 @@ absl::StatusOr<EigenPairs> SubspaceEigen(const std::vector<double>& a, size_t n,
   for (float& value : basis) value = normal(random);
   BEBR_RETURN_IF_ERROR(Orthonormalize(basis, k, n));
   for (int i = 0; i < kSubspaceIterations; ++i) {
+    if (continues != nullptr) BEBR_RETURN_IF_ERROR(continues());
     Multiply(false, false, k, n, n, basis.data(), matrix.data(), product.data());
     std::swap(basis, product);
     BEBR_RETURN_IF_ERROR(Orthonormalize(basis, k, n));
@@ -132,9 +153,10 @@ void Multiply(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k, 
   for (size_t task = 0; task < tasks; ++task) some_rows(task);
 }
 
-absl::StatusOr<EigenPairs> LargestEigenvectors(const std::vector<double>& a, size_t n, size_t count, uint64_t seed) {
-  if (n <= kDirectEigenLimit || count + 32 >= n) return DirectEigen(a, n, count);
-  return SubspaceEigen(a, n, count, seed);
+absl::StatusOr<EigenPairs> LargestEigenvectors(const std::vector<double>& a, size_t n, size_t count, uint64_t seed,
+                                               const Continues& continues) {
+  if (n <= kDirectEigenLimit || count + 32 >= n) return DirectEigen(a, n, count, continues);
+  return SubspaceEigen(a, n, count, seed, continues);
 }
 
 std::vector<float> RandomRotation(size_t rows, size_t columns, std::mt19937_64& random) {

@@ -4,9 +4,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <random>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
 namespace bebr {
@@ -23,10 +25,14 @@ struct EigenPairs {
   std::vector<float> vectors;  // count x n, one vector a row
 };
 
+// Asked while something takes seconds and more: it ends with what is not OK. Null: it always goes on.
+using Continues = std::function<absl::Status()>;
+
 // The `count` largest eigenvalues of the symmetric n x n matrix `a` with their vectors. Small matrices are solved
 // directly, large ones by subspace iteration, whose vectors span the leading subspace closely but not to the
 // last bit. INTERNAL if the solver does not converge.
-absl::StatusOr<EigenPairs> LargestEigenvectors(const std::vector<double>& a, size_t n, size_t count, uint64_t seed);
+absl::StatusOr<EigenPairs> LargestEigenvectors(const std::vector<double>& a, size_t n, size_t count, uint64_t seed,
+                                               const Continues& continues = nullptr);
 
 // A random orthogonal matrix, rows x columns with rows >= columns and orthonormal columns: rounds of plane rotations by
 // random angles over random pairs, which mix every coordinate with every other in O(rows^2 log rows) operations.

@@ -102,11 +102,14 @@ absl::Status TakeMean(const RowStream& rows, Metric metric, Sums& sums) {
 }
 
 absl::Status TakeSpread(const RowStream& rows, Metric metric, const std::vector<float>& mean, size_t threads,
-                        Sums& sums) {
+                        const Continues& continues, Sums& sums) {
   const size_t n = rows.dims();
   sums.covariance.assign(n * n, 0.0);
   std::vector<float> gathered, scaled(kBlockRows * n), product(n * n);
+  absl::Status status;
   const auto flush = [&] {
+    if (continues != nullptr) status.Update(continues());
+    if (!status.ok()) return;
     const size_t count = gathered.size() / n;
     CenterAndScale(mean, metric, gathered.data(), count, scaled.data());
     Multiply(true, false, n, n, count, scaled.data(), scaled.data(), product.data(), threads);
@@ -115,6 +118,7 @@ absl::Status TakeSpread(const RowStream& rows, Metric metric, const std::vector<
   };
   BEBR_RETURN_IF_ERROR(rows.ForEachBlock([&](const float* block, size_t count) {
     for (const float* x = block; x != block + count * n; x += n) {
+      if (!status.ok()) return;
       const double squared = SquaredNorm(x, n), unit = UnitOf(metric, squared);
       if (squared == 0.0) continue;
       double distance = 0.0;
@@ -124,8 +128,8 @@ absl::Status TakeSpread(const RowStream& rows, Metric metric, const std::vector<
       if (gathered.size() == kBlockRows * n) flush();
     }
   }));
-  if (!gathered.empty()) flush();
-  return absl::OkStatus();
+  if (!gathered.empty() && status.ok()) flush();
+  return status;
 }
 
 // Whether a code of one band takes all directions there are, and not only the first of them.
@@ -181,12 +185,12 @@ void CenterAndScale(const std::vector<float>& mean, Metric metric, const float* 
 }
 
 absl::StatusOr<CorpusStatistics> MeasureCorpus(const Matrix& rows, Metric metric, size_t components, uint64_t seed,
-                                               size_t threads) {
-  return MeasureCorpus(MatrixRows(rows, kMaxFitRows), metric, components, seed, threads);
+                                               size_t threads, const Continues& continues) {
+  return MeasureCorpus(MatrixRows(rows, kMaxFitRows), metric, components, seed, threads, continues);
 }
 
 absl::StatusOr<CorpusStatistics> MeasureCorpus(const RowStream& rows, Metric metric, size_t components, uint64_t seed,
-                                               size_t threads) {
+                                               size_t threads, const Continues& continues) {
   const size_t n = rows.dims();
   if (n == 0 || n > kMaxInputDims) {
     return absl::InvalidArgumentError(absl::StrCat("the embeddings have ", n, " dims; the limit is ", kMaxInputDims));
@@ -202,7 +206,7 @@ absl::StatusOr<CorpusStatistics> MeasureCorpus(const RowStream& rows, Metric met
   statistics.metric = metric;
   statistics.rows = sums.rows;
   statistics.mean.assign(sums.mean.begin(), sums.mean.end());
-  BEBR_RETURN_IF_ERROR(TakeSpread(rows, metric, statistics.mean, threads, sums));
+  BEBR_RETURN_IF_ERROR(TakeSpread(rows, metric, statistics.mean, threads, continues, sums));
   statistics.covariance = std::move(sums.covariance);
   double trace = 0.0;
   for (size_t i = 0; i < n; ++i) trace += statistics.covariance[i * n + i];
@@ -217,7 +221,8 @@ absl::StatusOr<CorpusStatistics> MeasureCorpus(const RowStream& rows, Metric met
                                                    metric == Metric::kCosine ? " after normalising" : "",
                                                    ": there is nothing to tell them apart by"));
   }
-  BEBR_ASSIGN_OR_RETURN(EigenPairs eigen, LargestEigenvectors(statistics.covariance, n, std::min(components, n), seed));
+  BEBR_ASSIGN_OR_RETURN(EigenPairs eigen,
+                        LargestEigenvectors(statistics.covariance, n, std::min(components, n), seed, continues));
   statistics.variances = std::move(eigen.values);
   statistics.components = std::move(eigen.vectors);
   return statistics;

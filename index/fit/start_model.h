@@ -11,6 +11,7 @@
 #include "index/binarizer/model.h"
 #include "index/code/code_spec.h"
 #include "index/exact/matrix.h"
+#include "index/fit/linear_algebra.h"
 #include "index/fit/row_stream.h"
 #include "index/types/document.h"
 
@@ -33,9 +34,9 @@ struct CorpusStatistics {
 // more than kMaxInputDims dims, or rows that are all equal.
 inline constexpr size_t kMaxFitRows = 100000;
 absl::StatusOr<CorpusStatistics> MeasureCorpus(const RowStream& rows, Metric metric, size_t components, uint64_t seed,
-                                               size_t threads = 1);
+                                               size_t threads = 1, const Continues& continues = nullptr);
 absl::StatusOr<CorpusStatistics> MeasureCorpus(const Matrix& rows, Metric metric, size_t components, uint64_t seed,
-                                               size_t threads = 1);
+                                               size_t threads = 1, const Continues& continues = nullptr);
 
 // What a row of this squared length is multiplied by first: cosine takes rows of length 1. 0 for a row of zeros.
 double UnitOf(Metric metric, double squared_length);

@@ -74,9 +74,11 @@ absl::StatusOr<std::unique_ptr<Mutations>> Replica::RequestOf(LogEntry entry) co
         "it was encoded by revision %d of the manifest, and revision %d is here", read->revision, revision_));
   }
   for (const Mutation& mutation : read->mutations) {
-    if (shards_->ShardOf(mutation.id) == entry.shard) continue;
-    return absl::DataLossError(absl::StrFormat("document \"%s\" is of shard %d, and the record of shard %d",
-                                               mutation.id, shards_->ShardOf(mutation.id), entry.shard));
+    if (shards_->ShardOf(mutation.id) != entry.shard) {
+      return absl::DataLossError(absl::StrFormat("document \"%s\" is of shard %d, and the record of shard %d",
+                                                 mutation.id, shards_->ShardOf(mutation.id), entry.shard));
+    }
+    BEBR_RETURN_IF_ERROR(shards_->CheckCodes(mutation));
   }
   auto request = std::make_unique<Mutations>(shards_->size());
   request->by_shard[entry.shard] = std::move(read->mutations);

@@ -24,8 +24,9 @@ namespace bebr {
 // not at all, and none is applied twice. A record is a request of its own: one whose update would leave a document with
 // too many attributes has no effect, in any replica of its shard, and others of the same append have theirs.
 //
-// Errors. Those of the log: DATA_LOSS and OUT_OF_RANGE say that the shards must be copied anew. FAILED_PRECONDITION: a
-// record is of a later release, or encoded by a manifest that is not here yet. Those of the store. Ownership: log and
+// Errors. Those of the log: DATA_LOSS and OUT_OF_RANGE say that the shards must be copied anew. DATA_LOSS too: a record
+// holds a document of another shard, or a code that is none of its space; nothing of it is stored. FAILED_PRECONDITION:
+// a record is of a later release, or encoded by a manifest that is not here yet. Those of the store. Ownership: log and
 // shards are borrowed. Thread safety: one thread at a time, and none other commits to the shards.
 class Replica {
  public:

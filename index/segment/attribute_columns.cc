@@ -207,9 +207,11 @@ void AttributeColumns::Load(LayoutReader& in, uint32_t rows, std::vector<uint32_
   const auto last_text = in.Take<uint32_t>();
   if (last_text > rows) return in.Fail("more rows have texts than there are");
   text_bytes_ = in.Take<uint64_t>();
-  const auto columns = in.Take<uint32_t>();
+  const auto columns = in.TakeCount<uint32_t>(std::numeric_limits<uint32_t>::max(), sizeof(uint32_t));
   for (uint32_t i = 0; i < columns && in.ok(); ++i) {
-    Column& column = ColumnFor(in.TakeText(kMaxAttributeNameBytes));
+    const std::string name = in.TakeText(kMaxAttributeNameBytes);
+    if (columns_->contains(name)) return in.Fail("it has an attribute twice");
+    Column& column = ColumnFor(name);
     in.TakeArray(column.types.data(), rows);
     column.has_values = in.Take<uint8_t>() != 0;
     if (column.has_values) in.TakeArray(column.values.data(), rows);
@@ -217,9 +219,10 @@ void AttributeColumns::Load(LayoutReader& in, uint32_t rows, std::vector<uint32_
       const AttributeType type = column.types[row];
       if (type == AttributeType::kAbsent) continue;
       if (type > AttributeType::kStored) return in.Fail("an attribute has a type that there is not");
+      if (type != AttributeType::kStored && !column.has_values) return in.Fail("a row has no value");
       SetType(column, row, type);
       if (!IsInDictionary(type)) continue;
-      if (column.values[row] >= held.size()) return in.Fail("a row has a text that there is not");
+      if (row >= last_text || column.values[row] >= held.size()) return in.Fail("a row has a text that there is not");
       ++held[column.values[row]];
     }
   }

@@ -50,6 +50,8 @@ void AttributeDictionary::Load(LayoutReader& in, const std::vector<uint32_t>& he
   numbers_.reserve(held.size());
   for (uint32_t number = 0; number < held.size() && in.ok(); ++number) {
     const std::string text = in.TakeText(kMaxAttributesBytes);
+    if (held[number] > 0 && numbers_.contains(text)) in.Fail("it has a text twice");
+    if (!in.ok()) return;
     if (held[number] > 0) {
       Set(number, text, held[number]);
     } else {

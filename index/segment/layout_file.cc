@@ -1,6 +1,7 @@
 #include "index/segment/layout_file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -30,13 +31,14 @@ absl::Status Errno(const std::string& path, const char* what) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<LayoutWriter>> LayoutWriter::Create(const std::string& path) {
+absl::StatusOr<std::unique_ptr<LayoutWriter>> LayoutWriter::Create(const std::string& path, SteadyTime deadline) {
   const int fd = open(path.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
   if (fd < 0) return Errno(path, "made");
-  return std::unique_ptr<LayoutWriter>(new LayoutWriter(path, fd));
+  return std::unique_ptr<LayoutWriter>(new LayoutWriter(path, fd, deadline));
 }
 
-LayoutWriter::LayoutWriter(std::string path, int fd) : path_(std::move(path)), fd_(fd), part_(kPartBytes) {
+LayoutWriter::LayoutWriter(std::string path, int fd, SteadyTime deadline)
+    : path_(std::move(path)), fd_(fd), deadline_(deadline), part_(kPartBytes) {
   WriteAll(kTitle.data(), kTitle.size());
 }
 
@@ -54,6 +56,10 @@ void LayoutWriter::PutBytes(const char* bytes, size_t count) {
 }
 
 void LayoutWriter::WritePart() {
+  if (SteadyNow() >= deadline_) {
+    status_.Update(absl::DeadlineExceededError(absl::StrCat(path_, " could not be written in the time that there is")));
+    return;
+  }
   crc_ = Crc32c({part_.data(), used_}, crc_);
   const PartHeader header{static_cast<uint32_t>(used_), crc_};
   WriteAll(reinterpret_cast<const char*>(&header), sizeof(header));
@@ -83,10 +89,13 @@ absl::Status LayoutWriter::Finish() {
 absl::StatusOr<std::unique_ptr<LayoutReader>> LayoutReader::Open(const std::string& path) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return Errno(path, "opened");
-  return std::unique_ptr<LayoutReader>(new LayoutReader(path, fd));
+  struct stat file {};
+  const uint64_t bytes = fstat(fd, &file) == 0 ? static_cast<uint64_t>(file.st_size) : 0;
+  return std::unique_ptr<LayoutReader>(new LayoutReader(path, fd, bytes));
 }
 
-LayoutReader::LayoutReader(std::string path, int fd) : path_(std::move(path)), fd_(fd), part_(kPartBytes) {
+LayoutReader::LayoutReader(std::string path, int fd, uint64_t file_bytes)
+    : path_(std::move(path)), fd_(fd), part_(kPartBytes), left_(file_bytes) {
   posix_fadvise(fd_, 0, 0, POSIX_FADV_SEQUENTIAL);
   std::string title(kTitle.size(), '\0');
   if (ReadAll(title.data(), title.size()) && title != kTitle) Fail("it is not what this server writes");
@@ -137,6 +146,7 @@ void LayoutReader::TakeBytes(char* bytes, size_t count) {
     const size_t now = std::min(count, size_ - taken_);
     std::memcpy(bytes, part_.data() + taken_, now);
     taken_ += now;
+    left_ -= std::min<uint64_t>(left_, now);
     bytes += now;
     count -= now;
   }
@@ -148,7 +158,8 @@ std::string LayoutReader::TakeText(size_t most) {
     Fail("a text is too long");
     return "";
   }
-  std::string text(size, '\0');
+  if (size > left_) Fail("a text is longer than the rest of it");
+  std::string text(ok() ? size : 0, '\0');
   TakeBytes(text.data(), size);
   return ok() ? text : "";
 }

@@ -12,15 +12,18 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "index/base/clock.h"
 
 namespace bebr {
 
 // A LayoutWriter writes a layout file from its beginning to its end. Nothing is synced: what of it a crash has lost is
-// noticed when it is read. Thread safety: none. Errors: the first one stays, and is what Finish returns.
+// noticed when it is read. Thread safety: none. Errors: the first one stays, and is what Finish returns;
+// DEADLINE_EXCEEDED where the disk takes too long.
 class LayoutWriter {
  public:
   // Begins a file at `path`, in place of what is there.
-  static absl::StatusOr<std::unique_ptr<LayoutWriter>> Create(const std::string& path);
+  static absl::StatusOr<std::unique_ptr<LayoutWriter>> Create(const std::string& path,
+                                                              SteadyTime deadline = absl::InfiniteDuration());
   ~LayoutWriter();
   LayoutWriter(const LayoutWriter&) = delete;
   LayoutWriter& operator=(const LayoutWriter&) = delete;
@@ -42,13 +45,14 @@ class LayoutWriter {
   absl::Status Finish();
 
  private:
-  LayoutWriter(std::string path, int fd);
+  LayoutWriter(std::string path, int fd, SteadyTime deadline);
   void PutBytes(const char* bytes, size_t count);
   void WritePart();
   void WriteAll(const char* bytes, size_t count);
 
   const std::string path_;
   const int fd_;
+  const SteadyTime deadline_;
   std::vector<char> part_;
   size_t used_ = 0;  // of the part
   uint32_t crc_ = 0;
@@ -83,11 +87,20 @@ class LayoutReader {
   }
   // `most`: bytes; longer ones are an error.
   std::string TakeText(size_t most);
+  // How many there are of what has so many bytes each, or more; an error, and 0, if that is more than `most` or than
+  // the rest of the file has room for. So nothing is made for what only a damaged number says.
+  template <typename T>
+  T TakeCount(uint64_t most, size_t bytes_each) {
+    const T count = Take<T>();
+    if (count <= most && count <= left_ / bytes_each) return count;
+    Fail("it counts more than there can be");
+    return 0;
+  }
   // An error unless all was read.
   absl::Status Finish();
 
  private:
-  LayoutReader(std::string path, int fd);
+  LayoutReader(std::string path, int fd, uint64_t file_bytes);
   void TakeBytes(char* bytes, size_t count);
   bool ReadPart();
   // False, and an error, unless there are so many bytes.
@@ -97,6 +110,7 @@ class LayoutReader {
   const int fd_;
   std::vector<char> part_;
   size_t size_ = 0, taken_ = 0;  // of the part
+  uint64_t left_;                // bytes of the file that were not taken, or more
   bool ended_ = false;
   uint32_t crc_ = 0;
   absl::Status status_;

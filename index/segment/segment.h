@@ -111,6 +111,8 @@ class CodeColumn {
 
  private:
   void LoadPlaces(LayoutReader& in, uint32_t rows);
+  // Whether places, rows and groups are those of a column that was written, so that each leads to the others.
+  bool PlacesArePossible(uint32_t rows) const;
   // Of a chunk that was taken, the blocks that have codes.
   uint32_t UsedBlocks(uint32_t chunk) const;
   // The place of a row's code, which may be a new one.

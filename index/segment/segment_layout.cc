@@ -36,6 +36,9 @@ uint32_t CodeColumn::UsedBlocks(uint32_t chunk) const {
 
 void CodeColumn::Load(LayoutReader& in, uint32_t rows) {
   in.TakeArray(versions_.data(), rows);
+  if (std::any_of(versions_.data(), versions_.data() + rows, [](uint8_t version) { return version > kMaxVersions; })) {
+    return in.Fail("a code is of no version that there can be");
+  }
   if (!grouped()) {
     if (rows == kSegmentRows) blocks_.UseHugePages();  // before they are written, which is quicker
     in.TakeArray(blocks_.data(), (rows + simd::kBlockRows - 1) / simd::kBlockRows * block_bytes_);
@@ -57,17 +60,39 @@ void CodeColumn::LoadPlaces(LayoutReader& in, uint32_t rows) {
     tail.changed = tail.places > 0;
     possible = possible && tail.places <= kChunkPlaces && (tail.places == 0 || tail.chunk < chunks_);
   }
-  if (!possible) {
-    chunks_ = 0;
-    return in.Fail("groups have places that there are not");
+  if (possible) {
+    in.TakeArray(group_of_chunk_.data(), chunks_);
+    in.TakeArray(place_of_.data(), rows);
+    in.TakeArray(row_of_.data(), size_t{chunks_} * kChunkPlaces);
   }
-  in.TakeArray(group_of_chunk_.data(), chunks_);
-  in.TakeArray(place_of_.data(), rows);
-  in.TakeArray(row_of_.data(), size_t{chunks_} * kChunkPlaces);
-  const auto is_group = [&](uint8_t group) { return group < tails_.size(); };
-  if (std::all_of(group_of_chunk_.data(), group_of_chunk_.data() + chunks_, is_group)) return;
+  if (in.ok() && possible && PlacesArePossible(rows)) return;
   chunks_ = 0;
-  in.Fail("a chunk is of a group that there is not");
+  in.Fail("groups have places that there are not");
+}
+
+bool CodeColumn::PlacesArePossible(uint32_t rows) const {
+  for (uint32_t chunk = 0; chunk < chunks_; ++chunk) {
+    if (group_of_chunk_[chunk] >= tails_.size()) return false;
+  }
+  for (uint32_t group = 0; group < tails_.size(); ++group) {
+    if (tails_[group].places > 0 && group_of_chunk_[tails_[group].chunk] != group) return false;
+  }
+  const uint32_t places = chunks_ * kChunkPlaces;
+  uint32_t taken = 0, moved = 0;
+  for (uint32_t place = 0; place < places; ++place) {
+    const Tail& tail = tails_[group_of_chunk_[place / kChunkPlaces]];
+    if (tail.places > 0 && tail.chunk == place / kChunkPlaces && place % kChunkPlaces >= tail.places) continue;
+    ++taken;
+    if (row_of_[place] >= rows || !has(row_of_[place])) return false;
+    moved += holds(place) ? 0 : 1;
+  }
+  uint32_t codes = 0;
+  for (uint32_t row = 0; row < rows; ++row) {
+    if (!has(row)) continue;
+    ++codes;
+    if (place_of_[row] >= places || row_of_[place_of_[row]] != row) return false;
+  }
+  return moved == moved_ && taken == codes + moved;
 }
 
 void Segment::Save(LayoutWriter& out) const {
@@ -104,11 +129,13 @@ std::shared_ptr<Segment> Segment::Load(LayoutReader& in, std::shared_ptr<Attribu
   segment->marked_ = in.Take<uint8_t>() != 0;
   if (segment->marked_ && in.ok()) in.TakeArray(segment->marks_.data(), rows);
   if (in.ok()) segment->attributes_.Load(in, rows, held);
-  const auto spaces = in.Take<uint32_t>();
+  const auto spaces = in.TakeCount<uint32_t>(specs.size(), sizeof(uint32_t));
   for (uint32_t i = 0; i < spaces && in.ok(); ++i) {
     const auto space = in.Take<uint32_t>();
     const auto spec = specs.find(space);
     if (spec == specs.end()) in.Fail("it has codes of a space that there is not");
+    const auto same = [&](const SpaceColumn& other) { return other.space == space; };
+    if (std::any_of(segment->spaces_.begin(), segment->spaces_.end(), same)) in.Fail("it has a space twice");
     if (in.ok()) segment->ColumnFor(space, spec->second).Load(in, rows);
   }
   return segment;

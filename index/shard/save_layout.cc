@@ -16,7 +16,6 @@ namespace {
 
 constexpr uint64_t kUsualLeastDocuments = 50000;  // fewer are read from the store in a moment
 constexpr size_t kMostHeaderBytes = 1 << 20;
-constexpr uint64_t kFreeShare = 2;  // of the disk's free bytes a layout takes one in so many at most
 
 // A name that no other layout has.
 std::string NewLayoutName() {
@@ -46,29 +45,37 @@ std::string ShardSet::LayoutHeader(size_t shard, std::string_view name) const {
   return header;
 }
 
-absl::Status ShardSet::SaveShard(size_t shard, std::string_view name) const {
-  BEBR_ASSIGN_OR_RETURN(const auto file, LayoutWriter::Create(LayoutPath(path_, static_cast<uint32_t>(shard))));
+absl::Status ShardSet::SaveShard(size_t shard, std::string_view name, SteadyTime deadline) const {
+  BEBR_ASSIGN_OR_RETURN(const auto file,
+                        LayoutWriter::Create(LayoutPath(path_, static_cast<uint32_t>(shard)), deadline));
   file->PutText(LayoutHeader(shard, name));
   shards_[shard]->Save(*file);
   return file->Finish();
 }
 
-absl::Status ShardSet::SaveLayout() {
+absl::Status ShardSet::SaveLayout(LayoutLimits& limits) {
   uint64_t documents = 0;
   const auto now = view();
   for (const auto& shard : now->shards) documents += shard->documents;
   const bool there = layout_sequence_ == store_->sequence();
-  if (there || documents < LeastLayoutDocuments() || !store_->health().ok()) return absl::OkStatus();
-  if (DiskSpaceOf(path_).free_bytes / kFreeShare < memory_bytes()) {
+  if (there) return absl::OkStatus();
+  if (documents < LeastLayoutDocuments() || !store_->health().ok()) return RemoveLayout();
+  const auto bytes = static_cast<int64_t>(memory_bytes());
+  if (limits.room_bytes.fetch_sub(bytes) < bytes) {
+    limits.room_bytes.fetch_add(bytes);  // another one may need less
     LogInfo("storage at {}: no layout files are written, as the disk has little room: the next start reads the store",
             path_);
-    return absl::OkStatus();
+    return RemoveLayout();
   }
   const std::string name = NewLayoutName();
   std::vector<absl::Status> outcomes(size());
-  pool_->ParallelFor(size(), [&](size_t s) { outcomes[s] = SaveShard(s, name); });
+  pool_->ParallelFor(size(), [&](size_t s) { outcomes[s] = SaveShard(s, name, limits.deadline); });
   absl::Status status;
   for (const absl::Status& outcome : outcomes) status.Update(outcome);
+  // A disk that is as slow as this does not get its time for a sync, either.
+  if (status.ok() && SteadyNow() >= limits.deadline) {
+    status = absl::DeadlineExceededError(absl::StrFormat("storage at %s: layout files took too long", path_));
+  }
   if (status.ok()) status = store_->SetLayout(name);
   if (!status.ok()) RemoveLayout().IgnoreError();
   return status;
@@ -78,6 +85,12 @@ absl::Status ShardSet::RemoveLayout() {
   absl::Status status;
   for (uint32_t s = 0; s < size(); ++s) status.Update(RemoveAll(LayoutPath(path_, s)));
   return status;
+}
+
+void ShardSet::RemoveOutdatedLayout() {
+  if (outdated_layout_removed_ || !layout_sequence_.has_value() || *layout_sequence_ == store_->sequence()) return;
+  outdated_layout_removed_ = true;
+  if (store_->health().ok()) RemoveLayout().IgnoreError();  // the next start does it
 }
 
 bool ShardSet::LoadLayout(size_t shard) {

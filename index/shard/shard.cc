@@ -28,6 +28,25 @@ bool ShardContents::InUse(uint32_t embedding) const {
                      [&](const auto& version) { return version.second == embedding; });
 }
 
+absl::Status ShardContents::CheckCode(std::string_view id, uint32_t space, uint32_t version, uint32_t group,
+                                      size_t words) const {
+  const auto it = spaces.find(space);
+  if (it == spaces.end()) return absl::OkStatus();
+  const CodeSpec& spec = it->second;
+  if (words != spec.code_words()) {
+    return absl::DataLossError(
+        absl::StrFormat("the code of document \"%s\" has %d words; its space has %d", id, words, spec.code_words()));
+  }
+  if (version >= kMaxVersions) {
+    return absl::DataLossError(absl::StrFormat("the code of document \"%s\" is of version %d", id, version));
+  }
+  if (group >= spec.groups()) {
+    return absl::DataLossError(
+        absl::StrFormat("the code of document \"%s\" is of group %d; its space has %d", id, group, spec.groups()));
+  }
+  return absl::OkStatus();
+}
+
 Shard::Shard(uint32_t number, CollectionStore* store, const ShardContents* contents)
     : number_(number), store_(store), contents_(*contents), rows_(0, IdHash{this}, IdEqual{this}) {}
 
@@ -49,18 +68,8 @@ absl::Status Shard::Load() {
     for (size_t s = 0; s < numbers.size(); ++s) {
       if (!codes[s].has_value()) continue;
       const CodeSpec& spec = contents_.spaces.at(numbers[s]);
-      if (codes[s]->words.size() != spec.code_words()) {
-        return absl::DataLossError(absl::StrFormat("the stored code of document \"%s\" has %d words; its space has %d",
-                                                   id, codes[s]->words.size(), spec.code_words()));
-      }
-      if (codes[s]->version >= kMaxVersions) {
-        return absl::DataLossError(
-            absl::StrFormat("the stored code of document \"%s\" is of version %d", id, codes[s]->version));
-      }
-      if (codes[s]->group >= spec.groups()) {
-        return absl::DataLossError(absl::StrFormat(
-            "the stored code of document \"%s\" is of group %d; its space has %d", id, codes[s]->group, spec.groups()));
-      }
+      BEBR_RETURN_IF_ERROR(
+          contents_.CheckCode(id, numbers[s], codes[s]->version, codes[s]->group, codes[s]->words.size()));
       const CodeFactors factors{codes[s]->scale, codes[s]->offset, codes[s]->group};
       segment.SetCode(row, {numbers[s], static_cast<uint8_t>(codes[s]->version), factors, codes[s]->words}, spec);
     }

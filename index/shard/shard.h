@@ -78,6 +78,8 @@ struct ShardContents {
   std::optional<StoreMark> mark;  // what the manifest that says all this knows of the store, if it does
 
   bool InUse(uint32_t embedding) const;
+  // DATA_LOSS unless the code of a document can be one of its space; OK for a space that is not among the contents.
+  absl::Status CheckCode(std::string_view id, uint32_t space, uint32_t version, uint32_t group, size_t words) const;
 };
 
 // A Shard is the scan layout of a hash range of a collection's documents: the unit of parallelism. It decides what

@@ -10,6 +10,20 @@ namespace bebr {
 namespace {
 
 constexpr uint32_t kMostCounts = 1 << 16;  // versions, embeddings, sets of marks
+constexpr uint32_t kMostSlots = std::numeric_limits<uint32_t>::max() / kSegmentRows;
+// Of a text and of an id, with their lengths.
+constexpr size_t kLeastTextBytes = sizeof(uint32_t), kLeastIdBytes = sizeof(uint16_t) + 1;
+
+// Whether so many of the rows, and none after them, are in the set.
+bool Has(const DeletionSet& set, uint32_t deleted, uint32_t rows) {
+  uint32_t count = 0;
+  for (const uint64_t word : set.words) count += static_cast<uint32_t>(std::popcount(word));
+  if (count != deleted) return false;
+  for (uint32_t row = rows; row < kSegmentRows; ++row) {
+    if (set.test(row)) return false;
+  }
+  return true;
+}
 
 void SaveCounts(LayoutWriter& out, const std::map<uint32_t, int64_t>& counts) {
   out.Put(static_cast<uint32_t>(counts.size()));
@@ -19,15 +33,8 @@ void SaveCounts(LayoutWriter& out, const std::map<uint32_t, int64_t>& counts) {
   }
 }
 
-uint32_t TakeCount(LayoutReader& in, uint32_t most) {
-  const auto count = in.Take<uint32_t>();
-  if (count <= most) return count;
-  in.Fail("it counts more than there can be");
-  return 0;
-}
-
 void LoadCountsInto(LayoutReader& in, std::map<uint32_t, int64_t>& counts) {
-  const uint32_t size = TakeCount(in, kMostCounts);
+  const auto size = in.TakeCount<uint32_t>(kMostCounts, sizeof(uint32_t) + sizeof(int64_t));
   for (uint32_t i = 0; i < size && in.ok(); ++i) {
     const auto number = in.Take<uint32_t>();
     counts[number] = in.Take<int64_t>();
@@ -61,13 +68,11 @@ void Shard::Save(LayoutWriter& out) const {
 
 absl::Status Shard::LoadLayout(LayoutReader& in) {
   LoadCounts(in);
-  std::vector<uint32_t> held(TakeCount(in, std::numeric_limits<uint32_t>::max() / 2));
-  const auto rows = in.Take<uint64_t>();
-  const uint32_t slots = TakeCount(in, std::numeric_limits<uint32_t>::max() / kSegmentRows);
+  std::vector<uint32_t> held(in.TakeCount<uint32_t>(std::numeric_limits<uint32_t>::max() / 2, kLeastTextBytes));
+  const auto rows = in.TakeCount<uint64_t>(uint64_t{kMostSlots} * kSegmentRows, kLeastIdBytes);
+  const auto slots = in.TakeCount<uint32_t>(kMostSlots, sizeof(uint8_t));
   tail_slot_ = in.Take<int64_t>();
-  if (rows > uint64_t{slots} * kSegmentRows || tail_slot_ < -1 || tail_slot_ >= slots) {
-    in.Fail("it has rows that there are not");
-  }
+  if (tail_slot_ < -1 || tail_slot_ >= slots) in.Fail("its last segment is none");
   if (!in.ok()) return in.status();
   slots_.resize(slots);
   rows_.reserve(rows);
@@ -82,10 +87,10 @@ void Shard::LoadCounts(LayoutReader& in) {
   LoadCountsInto(in, codes_by_version_);
   LoadCountsInto(in, documents_by_embedding_);
   mark_sets_.clear();
-  const uint32_t sets = TakeCount(in, kMostCounts);
+  const auto sets = in.TakeCount<uint32_t>(kMostCounts, sizeof(uint32_t));
   if (sets == 0) in.Fail("it has no set of marks");
   for (uint32_t i = 0; i < sets && in.ok(); ++i) {
-    mark_sets_.emplace_back(TakeCount(in, kMostCounts));
+    mark_sets_.emplace_back(in.TakeCount<uint32_t>(kMostCounts, sizeof(uint32_t)));
     in.TakeArray(mark_sets_.back().data(), mark_sets_.back().size());
   }
 }
@@ -98,6 +103,7 @@ void Shard::LoadSlot(LayoutReader& in, uint32_t number, std::vector<uint32_t>& h
   if (slot.deleted_rows > 0) {
     slot.deleted = std::make_unique<DeletionSet>();
     in.TakeArray(slot.deleted->words.data(), slot.deleted->words.size());
+    if (!Has(*slot.deleted, slot.deleted_rows, slot.segment->rows())) in.Fail("it has other deleted rows than it says");
   }
   for (uint32_t row = 0; row < slot.segment->rows() && in.ok(); ++row) {
     if (slot.segment->marks(row) >= mark_sets_.size()) in.Fail("a row has marks that there are not");

@@ -207,6 +207,7 @@ void ShardSet::CountCommit(absl::Duration took, const absl::StatusOr<absl::Durat
   counters_->commit_us.fetch_add(static_cast<uint64_t>(absl::ToInt64Microseconds(took)), std::memory_order_relaxed);
   counters_->commits.Add(took);
   if (synced.ok()) return counters_->syncs.Add(*synced);
+  if (absl::IsNotFound(synced.status())) return;  // the collection was dropped meanwhile: no fault of the disk
   counters_->failed_commits.fetch_add(1, std::memory_order_relaxed);
   LogError("a write failed and had no effect: {}", synced.status().ToString());
 }
@@ -245,6 +246,17 @@ void ShardSet::Publish(const std::vector<bool>& changed, std::shared_ptr<const C
   counters_->memory_bytes.fetch_add(static_cast<int64_t>(memory) - static_cast<int64_t>(memory_bytes()),
                                     std::memory_order_relaxed);
   memory_bytes_.store(memory, std::memory_order_relaxed);
+}
+
+absl::Status ShardSet::CheckCodes(const Mutation& mutation) const {
+  for (auto code = mutation.codes.begin(); code != mutation.codes.end(); ++code) {
+    BEBR_RETURN_IF_ERROR(
+        contents_.CheckCode(mutation.id, code->space, code->version, code->factors.group, code->words.size()));
+    const auto same = [&](const RowCode& other) { return other.space == code->space; };
+    if (std::none_of(mutation.codes.begin(), code, same)) continue;
+    return absl::DataLossError(absl::StrFormat("document \"%s\" has two codes in space %d", mutation.id, code->space));
+  }
+  return absl::OkStatus();
 }
 
 void ShardSet::AddVersion(uint32_t version, uint32_t embedding, uint32_t space, const CodeSpec& spec) {

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "index/base/clock.h"
 #include "index/base/mutex.h"
 #include "index/base/thread_pool.h"
 #include "index/shard/commit_counters.h"
@@ -31,6 +33,12 @@ struct CollectionView {
   std::vector<std::shared_ptr<const ShardView>> shards;
   std::shared_ptr<const CollectionStore::View> store;
   uint64_t sequence = 0;
+};
+
+// What the layout files that are written at a stop, those of all collections, may take.
+struct LayoutLimits {
+  SteadyTime deadline = absl::InfiniteDuration();
+  std::atomic<int64_t> room_bytes{std::numeric_limits<int64_t>::max()};  // of the disk, that are left
 };
 
 // A ShardSet is what a collection's documents are kept in: its shards and, below them, its store.
@@ -58,6 +66,8 @@ class ShardSet {
   uint32_t ShardOf(std::string_view id) const;
   CollectionStore& store() const { return *store_; }
   std::shared_ptr<const CollectionView> view() const;
+  // DATA_LOSS unless the codes of a mutation that comes from elsewhere can be those of their spaces.
+  absl::Status CheckCodes(const Mutation& mutation) const;
   // Where one of its views has these documents, all different: Shard::Locate.
   std::vector<RowInView> Locate(const CollectionView& view, absl::Span<const std::string_view> ids) const;
   // The view's memory in all.
@@ -79,10 +89,14 @@ class ShardSet {
   // Stores no floats from now on, and drops those of `embedding`, whose versions stay; as DropVersion does.
   absl::Status DropFloats(uint32_t embedding);
   // Writes a layout file for each shard, by which the next Open is quicker, unless those that are there are of what is
-  // stored now, the disk has little room, or there are too few documents for it to matter. An error changes nothing.
-  absl::Status SaveLayout();
+  // stored now, there is no room for them, or there are too few documents for it to matter: then none is left. Nor is
+  // after an error, DEADLINE_EXCEEDED among them: then the next Open reads the store.
+  absl::Status SaveLayout(LayoutLimits& limits);
   // The next Open reads the store.
   absl::Status RemoveLayout();
+  // Removes the layout files from which it was opened once more is stored: they are of no use any more. By one thread
+  // at a time; not while SaveLayout runs.
+  void RemoveOutdatedLayout();
   // So many; tests change it.
   static std::atomic<uint64_t>& LeastLayoutDocuments();
   // Whether Open has read no document from the store, as layout files had all.
@@ -106,7 +120,7 @@ class ShardSet {
   }
   // What a shard's layout file begins with: what must be alike for it to be of use.
   std::string LayoutHeader(size_t shard, std::string_view name) const;
-  absl::Status SaveShard(size_t shard, std::string_view name) const;
+  absl::Status SaveShard(size_t shard, std::string_view name, SteadyTime deadline) const;
   // False if there is no layout file of what is stored now. Another one is removed.
   bool LoadLayout(size_t shard);
   // Calls body(shard) for shards 0..size() - 1, in parallel if there is much to do.
@@ -131,6 +145,7 @@ class ShardSet {
   std::vector<std::unique_ptr<Shard>> shards_;
   std::atomic<uint64_t> memory_bytes_{0};
   std::optional<uint64_t> layout_sequence_;  // of the layout files that it was opened from
+  bool outdated_layout_removed_ = false;
 
   mutable Mutex view_mutex_;
   std::shared_ptr<const CollectionView> view_ ABSL_GUARDED_BY(view_mutex_);

@@ -57,7 +57,7 @@ class RocksStore final : public CollectionStore {
         database_(std::move(database)),
         db_(database_->db.get()),
         families_(database_->families),
-        reader_(db_, families_, path_) {}
+        reader_(db_, families_, path_, database_->place.get()) {}
 
   // Writes what a new store says of itself; and the other way round.
   absl::Status WriteMeta(uint32_t shards, std::string_view identity);
@@ -121,9 +121,10 @@ class RocksStore final : public CollectionStore {
 
   absl::Status health() const override {
     absl::Status status = database_->health->status();
-    return status.ok() ? database_->place->Check() : status;
+    return status.ok() ? database_->place->Check() : database_->place->Explain(status);
   }
   absl::Status Recover() override;
+  void Leave() override { database_->place->Leave(); }
   // Writes what the logs hold to table files, and begins a new one.
   rocksdb::Status BeginNewLog();
 
@@ -190,19 +191,22 @@ class RocksStore final : public CollectionStore {
 
   absl::Status Flush() override {
     BEBR_RETURN_IF_ERROR(database_->place->Check());
-    return FromRocksDb(FlushAll(), path_);
+    return Error(FlushAll());
   }
   absl::Status Checkpoint(const std::string& path) override {
     BEBR_RETURN_IF_ERROR(database_->place->Check());
     rocksdb::Checkpoint* raw = nullptr;
-    BEBR_RETURN_IF_ERROR(FromRocksDb(rocksdb::Checkpoint::Create(db_, &raw), path_));
+    BEBR_RETURN_IF_ERROR(Error(rocksdb::Checkpoint::Create(db_, &raw)));
     const std::unique_ptr<rocksdb::Checkpoint> checkpoint(raw);
-    BEBR_RETURN_IF_ERROR(FromRocksDb(checkpoint->CreateCheckpoint(path), path_));
+    BEBR_RETURN_IF_ERROR(Error(checkpoint->CreateCheckpoint(path)));
     BEBR_ASSIGN_OR_RETURN(const StoreFileList made, CheckStoreFiles(path, /*repair=*/false));
     return made.Write(path);
   }
 
  private:
+  absl::Status Error(const rocksdb::Status& status) const {
+    return database_->place->Explain(FromRocksDb(status, path_));
+  }
   // Writes all families to table files. It does not wait for compactions, which a failing disk fails for as long as it
   // does.
   rocksdb::Status FlushAll() {
@@ -220,7 +224,7 @@ class RocksStore final : public CollectionStore {
   absl::Status CompactNumber(ColumnFamily family, uint32_t number) {
     const std::string begin = NumberPrefix(number), end = NumberPrefix(number + 1);
     const rocksdb::Slice begin_slice = begin, end_slice = end;
-    return FromRocksDb(db_->CompactRange({}, families_[family], &begin_slice, &end_slice), path_);
+    return Error(db_->CompactRange({}, families_[family], &begin_slice, &end_slice));
   }
 
   const std::string path_;
@@ -239,6 +243,7 @@ class RocksStore final : public CollectionStore {
 absl::StatusOr<absl::Duration> RocksStore::Write(rocksdb::WriteBatch* writes, absl::FunctionRef<void()> logged) {
   if (database_->health->refuses_writes()) {
     const absl::Status error = health();
+    if (absl::IsNotFound(error)) return error;  // dropped
     return absl::Status(error.code(), absl::StrFormat("no write is taken until this has passed: %s", error.message()));
   }
   BEBR_RETURN_IF_ERROR(database_->place->Check());
@@ -252,8 +257,9 @@ absl::StatusOr<absl::Duration> RocksStore::Write(rocksdb::WriteBatch* writes, ab
     synced = committing.synced();
   }
   if (status.IsBusy()) status = database_->files->log_error();
-  absl::Status result = FromRocksDb(status, path_);
+  absl::Status result = Error(status);
   if (result.ok()) return synced;
+  if (absl::IsNotFound(result)) return result;  // dropped meanwhile
   database_->health->WriteFailed(result);
   return result;
 }
@@ -269,7 +275,7 @@ absl::Status RocksStore::Recover() {
     status = BeginNewLog();
     if (status.ok() && database_->files->log_failed()) status = database_->files->log_error();
   }
-  BEBR_RETURN_IF_ERROR(FromRocksDb(status, path_));
+  BEBR_RETURN_IF_ERROR(Error(status));
   BEBR_RETURN_IF_ERROR(database_->files->CutFailedLogs());
   database_->health->Recovered(dealt_with);
   return absl::OkStatus();

@@ -146,6 +146,8 @@ class CollectionStore {
   // Tries to take writes again, if health() is not OK: writes what is in memory to files and begins a new log. An error
   // where the fault has not passed. Blocks on the disk.
   virtual absl::Status Recover() = 0;
+  // Its collection was dropped, and its files are about to be removed: what fails from now on is NOT_FOUND.
+  virtual void Leave() = 0;
 
   // Floats of `ids`, documents of the shard, under `embedding`, as written; nullopt where there are none.
   virtual absl::StatusOr<std::vector<std::optional<std::string>>> GetFloats(const View* view, uint32_t embedding,

@@ -25,13 +25,16 @@ absl::StatusOr<std::shared_ptr<Database>> Database::Open(const std::string& path
   for (uint32_t family = 0; family < kColumnFamilyNames.size(); ++family) {
     descriptors.emplace_back(kColumnFamilyNames[family], FamilyOptions(static_cast<ColumnFamily>(family), cache));
   }
+  // What is only read goes on to be read when it is open for writes too, which may remove its tables: those that are
+  // open stay.
+  if (mode == Mode::kReadOnly) options.max_open_files = -1;
   rocksdb::DB* db = nullptr;
   const rocksdb::Status status =
       mode == Mode::kReadOnly ? rocksdb::DB::OpenForReadOnly(options, path, descriptors, &database->families, &db)
                               : rocksdb::DB::Open(options, path, descriptors, &database->families, &db);
   BEBR_RETURN_IF_ERROR(WithDamagedFile(status, path));
   database->db.reset(db);
-  database->place = std::make_unique<const StorePlace>(path);
+  database->place = std::make_unique<StorePlace>(path);
   // Batches name column families by number (FamilyId); RocksDB numbers them in the order of their creation.
   for (uint32_t family = 0; family < kColumnFamilyNames.size(); ++family) {
     if (database->families[family]->GetID() == family) continue;

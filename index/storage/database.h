@@ -37,7 +37,7 @@ struct Database {
   std::shared_ptr<ShardFileSystem> files;
   std::unique_ptr<rocksdb::Env> env;
   std::shared_ptr<StoreHealth> health;
-  std::unique_ptr<const StorePlace> place;
+  std::unique_ptr<StorePlace> place;
   std::unique_ptr<rocksdb::DB> db;
   std::vector<rocksdb::ColumnFamilyHandle*> families;
 };

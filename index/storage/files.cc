@@ -211,11 +211,20 @@ absl::StatusOr<std::unique_ptr<DirectoryLock>> DirectoryLock::Acquire(const std:
   const std::string file = path + "/LOCK";
   int fd = open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   // Where nothing can be written, what is there is served all the same.
-  if (fd < 0 && errno == EROFS) fd = open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  const bool read_only = fd < 0 && errno == EROFS;
+  if (read_only) fd = open(file.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return CannotStatus("open", file);
   if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-    close(fd);
-    return absl::FailedPreconditionError(absl::StrFormat("data directory %s is in use by another process", path));
+    if (errno == EWOULDBLOCK) {
+      close(fd);
+      return absl::FailedPreconditionError(absl::StrFormat("data directory %s is in use by another process", path));
+    }
+    // Over NFS a file that is open for reading alone takes no such lock, and needs none: nobody writes here.
+    if (!read_only) {
+      const absl::Status status = CannotStatus("lock", file);
+      close(fd);
+      return status;
+    }
   }
   return std::unique_ptr<DirectoryLock>(new DirectoryLock(fd));
 }

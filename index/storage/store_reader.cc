@@ -51,7 +51,7 @@ absl::StatusOr<std::vector<uint32_t>> StoreReader::Numbers(ColumnFamily family, 
     if (key->number >= limit) break;
     numbers.push_back(key->number);
   }
-  BEBR_RETURN_IF_ERROR(FromRocksDb(cursor->status(), path_));
+  BEBR_RETURN_IF_ERROR(Error(cursor->status()));
   return numbers;
 }
 
@@ -69,7 +69,7 @@ absl::StatusOr<std::vector<std::optional<std::string>>> StoreReader::Get(const r
   std::vector<std::optional<std::string>> results(keys.size());
   for (size_t i = 0; i < keys.size(); ++i) {
     if (statuses[i].IsNotFound()) continue;
-    BEBR_RETURN_IF_ERROR(FromRocksDb(statuses[i], path_));
+    BEBR_RETURN_IF_ERROR(Error(statuses[i]));
     results[i].emplace(ToView(values[i]));
   }
   return results;
@@ -107,8 +107,8 @@ absl::Status StoreReader::VisitDocuments(const rocksdb::Snapshot* view, uint32_t
     }
     BEBR_RETURN_IF_ERROR(visit(id, ToView(documents->value()), codes, marks));
   }
-  BEBR_RETURN_IF_ERROR(FromRocksDb(documents->status(), path_));
-  for (const NumberCursor& cursor : cursors) BEBR_RETURN_IF_ERROR(FromRocksDb(cursor.status(), path_));
+  BEBR_RETURN_IF_ERROR(Error(documents->status()));
+  for (const NumberCursor& cursor : cursors) BEBR_RETURN_IF_ERROR(Error(cursor.status()));
   return absl::OkStatus();
 }
 
@@ -123,7 +123,7 @@ absl::Status StoreReader::VisitFloats(const rocksdb::Snapshot* view, uint32_t em
     const auto key = SplitNumberedKey(ToView(cursor->key()));  // has a number: it lies between two that have
     BEBR_RETURN_IF_ERROR(visit(key->document.id, ToView(cursor->value())));
   }
-  return FromRocksDb(cursor->status(), path_);
+  return Error(cursor->status());
 }
 
 }  // namespace bebr

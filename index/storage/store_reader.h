@@ -15,17 +15,20 @@
 #include "absl/types/span.h"
 #include "index/storage/collection_store.h"
 #include "index/storage/rocks.h"
+#include "index/storage/store_place.h"
 
 namespace bebr {
 
-// Reads an open database, which outlives it. `view` null is what is there now; FORMAT.md has the keys.
+// Reads an open database, which outlives it, as its place does. `view` null is what is there now; FORMAT.md has the
+// keys.
 //
 // Thread safety: all methods are const and may run at the same time. Errors: RocksDB's, with the path, and DATA_LOSS
 // for keys and codes that no store writes.
 class StoreReader {
  public:
-  StoreReader(rocksdb::DB* db, std::vector<rocksdb::ColumnFamilyHandle*> families, std::string path)
-      : db_(db), families_(std::move(families)), path_(std::move(path)) {}
+  StoreReader(rocksdb::DB* db, std::vector<rocksdb::ColumnFamilyHandle*> families, std::string path,
+              const StorePlace* place)
+      : db_(db), families_(std::move(families)), path_(std::move(path)), place_(*place) {}
 
   // The values of `keys`; nullopt where there are none.
   absl::StatusOr<std::vector<std::optional<std::string>>> Get(const rocksdb::Snapshot* view, ColumnFamily family,
@@ -40,9 +43,12 @@ class StoreReader {
                            const CollectionStore::FloatVisitor& visit) const;
 
  private:
+  absl::Status Error(const rocksdb::Status& status) const { return place_.Explain(FromRocksDb(status, path_)); }
+
   rocksdb::DB* const db_;
   const std::vector<rocksdb::ColumnFamilyHandle*> families_;
   const std::string path_;
+  const StorePlace& place_;
 };
 
 }  // namespace bebr

@@ -53,6 +53,7 @@ class WaitingStore final : public CollectionStore {
   absl::Status CheckTable(const Table& table) const override { return now()->CheckTable(table); }
   absl::Status health() const override;
   absl::Status Recover() override;
+  void Leave() override { now()->Leave(); }
 
   absl::StatusOr<std::vector<std::optional<std::string>>> GetFloats(const View* view, uint32_t embedding,
                                                                     uint32_t shard,

@@ -12,6 +12,7 @@
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 #include "index/base/retry.h"
+#include "server/call/hidden_paths.h"
 
 namespace bebr {
 namespace {
@@ -67,7 +68,7 @@ std::string_view LeadingField(std::string_view message) {
 
 grpc::Status ToGrpcStatus(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
-  std::string message(ShortMessage({status.message().data(), status.message().size()}));
+  std::string message(ShortMessage(ForCallers({status.message().data(), status.message().size()})));
   google::rpc::Status details;
   details.set_code(static_cast<int32_t>(status.code()));
   details.set_message(message);

@@ -17,10 +17,10 @@
 namespace bebr {
 namespace {
 
-// Connections at a time: those that begin a request and never end it are closed after the timeout, and hold up nobody
-// until then.
+// Connections at a time. Beyond kMostStaying each new one takes the place of another (HttpDeadlines), so that strangers
+// who hold connections keep no probe out; the rest is for those that are on their way out.
 constexpr unsigned kMaxConnections = 1024;
-constexpr unsigned kMaxOfHost = 512;
+constexpr size_t kMostStaying = 512;
 constexpr absl::Duration kAnswerTime = absl::Seconds(60);  // to make it, and for the client to take it
 constexpr unsigned kTimeoutSeconds = 5;
 constexpr size_t kConnectionBytes = 16 << 10;  // for what a client sends
@@ -50,13 +50,13 @@ class MicroHttpServer final : public HttpServer {
   absl::Status Listen(const std::string& address) {
     BEBR_ASSIGN_OR_RETURN(ListeningSockets listening, ListenOn("metrics_listen", address));
     port_ = listening.port;
-    daemon_ = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, /*port=*/0, nullptr, nullptr,
-        &MicroHttpServer::Handle, this, MHD_OPTION_EXTERNAL_LOGGER, &LogHttp, nullptr, MHD_OPTION_UNESCAPE_CALLBACK,
-        &UnescapeHttp, nullptr, MHD_OPTION_LISTEN_SOCKET, listening.sockets.front().get(), MHD_OPTION_CONNECTION_LIMIT,
-        kMaxConnections, MHD_OPTION_CONNECTION_TIMEOUT, kTimeoutSeconds, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        kConnectionBytes, MHD_OPTION_NOTIFY_COMPLETED, &MicroHttpServer::Completed, this, MHD_OPTION_NOTIFY_CONNECTION,
-        &HttpDeadlines::Notify, &deadlines_, MHD_OPTION_PER_IP_CONNECTION_LIMIT, kMaxOfHost, MHD_OPTION_END);
+    daemon_ = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, /*port=*/0,
+                               nullptr, nullptr, &MicroHttpServer::Handle, this, MHD_OPTION_EXTERNAL_LOGGER, &LogHttp,
+                               nullptr, MHD_OPTION_UNESCAPE_CALLBACK, &UnescapeHttp, nullptr, MHD_OPTION_LISTEN_SOCKET,
+                               listening.sockets.front().get(), MHD_OPTION_CONNECTION_LIMIT, kMaxConnections,
+                               MHD_OPTION_CONNECTION_TIMEOUT, kTimeoutSeconds, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                               kConnectionBytes, MHD_OPTION_NOTIFY_COMPLETED, &MicroHttpServer::Completed, this,
+                               MHD_OPTION_NOTIFY_CONNECTION, &HttpDeadlines::Notify, &deadlines_, MHD_OPTION_END);
     if (daemon_ != nullptr) {
       listening.sockets.front().Release();  // the daemon closes it
       return absl::OkStatus();
@@ -67,7 +67,8 @@ class MicroHttpServer final : public HttpServer {
 
  private:
   static void Completed(void* self, MHD_Connection* connection, void** request, MHD_RequestTerminationCode) {
-    static_cast<MicroHttpServer*>(self)->deadlines_.Set(connection, SteadyNow() + HttpDeadlines::kHead);
+    static_cast<MicroHttpServer*>(self)->deadlines_.Set(connection, SteadyNow() + HttpDeadlines::kHead,
+                                                        /*busy=*/false);
     delete static_cast<Request*>(*request);
     *request = nullptr;
   }
@@ -132,7 +133,7 @@ class MicroHttpServer final : public HttpServer {
   Metrics* const metrics_;
   const std::function<ReadyAnswer()> ready_;
   int port_ = 0;
-  HttpDeadlines deadlines_;
+  HttpDeadlines deadlines_{kMostStaying};
   MHD_Daemon* daemon_ = nullptr;
   std::unique_ptr<ThreadPool> scraper_ = std::make_unique<ThreadPool>(1);
   Mutex mutex_;

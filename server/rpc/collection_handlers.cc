@@ -4,6 +4,7 @@
 #include "bebr/v1/collections.pb.h"
 #include "index/base/status_macros.h"
 #include "index/engine.h"
+#include "server/call/hidden_paths.h"
 #include "server/rpc/answers.h"
 #include "server/rpc/convert.h"
 #include "server/rpc/make_method.h"
@@ -53,7 +54,7 @@ absl::Status ListCollections(RpcContext& rpc, const Call& call, const v1::ListCo
     if (!call.identity().Sees(unavailable.name)) continue;
     v1::UnavailableCollection* out = response.add_unavailable();
     out->set_name(unavailable.name);
-    out->set_reason(unavailable.reason);
+    out->set_reason(ForCallers(unavailable.reason));
   }
   return absl::OkStatus();
 }

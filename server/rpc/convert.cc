@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_format.h"
 #include "index/base/status_macros.h"
+#include "server/call/hidden_paths.h"
 #include "server/rpc/convert_auto.h"
 
 namespace bebr {
@@ -43,7 +44,7 @@ void ToProto(const BackfillInfo& info, v1::Backfill* out) {
   out->set_limit_documents_per_s(info.limit_documents_per_s);
   out->set_written(info.written);
   out->set_documents_per_s(info.documents_per_s);
-  out->set_error(info.error);
+  out->set_error(ForCallers(info.error));
 }
 
 void ToProto(const VersionInfo& info, v1::Version* out) {
@@ -166,7 +167,7 @@ void ToProto(const CollectionInfo& info, v1::Collection* out) {
   out->set_sequence(info.sequence);
   ToProto(info.memory, out->mutable_memory());
   out->set_disk_bytes(info.disk_bytes);
-  out->set_problem(info.problem);
+  out->set_problem(ForCallers(info.problem));
   out->set_default_rerank(info.default_rerank);
   for (const auto& [name, rule] : info.attributes) {
     v1::AttributeRule* target = out->add_attributes();

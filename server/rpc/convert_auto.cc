@@ -1,6 +1,7 @@
 #include "server/rpc/convert_auto.h"
 
 #include "absl/strings/str_format.h"
+#include "server/call/hidden_paths.h"
 
 namespace bebr {
 namespace {
@@ -74,7 +75,7 @@ void ToProto(const AutoInfo& info, v1::AutoStatus* out) {
     added->set_unix_us(event.unix_us);
     added->set_text(event.text);
   }
-  out->set_error(info.error);
+  out->set_error(ForCallers(info.error));
 }
 
 }  // namespace bebr

@@ -4,6 +4,7 @@
 #include "absl/strings/str_format.h"
 #include "index/base/float16.h"
 #include "index/base/status_macros.h"
+#include "server/call/hidden_paths.h"
 #include "server/rpc/convert.h"
 
 namespace bebr {
@@ -101,7 +102,7 @@ void Fill(const UpsertResult& result, Response* out) {
     error->set_index(static_cast<uint32_t>(problem.index));
     error->set_id(problem.id);
     error->set_code(static_cast<int32_t>(problem.status.code()));
-    error->set_message(std::string(problem.status.message()));
+    error->set_message(ForCallers(std::string(problem.status.message())));
   }
 }
 

@@ -11,6 +11,7 @@
 #include "bebr/node/v1/node.pb.h"
 #include "index/base/status_macros.h"
 #include "index/engine.h"
+#include "server/call/hidden_paths.h"
 #include "server/call/node_protocol.h"
 #include "server/call/refused_call.h"
 #include "server/rpc/answers.h"
@@ -32,7 +33,7 @@ void AddFaults(const std::vector<Fault>& faults,
   for (const Fault& fault : faults) {
     auto* added = out->Add();
     added->set_collection(fault.name);
-    added->set_reason(fault.reason);
+    added->set_reason(ForCallers(fault.reason));
   }
 }
 

@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "index/base/retry.h"
 #include "index/base/status_macros.h"
+#include "server/call/hidden_paths.h"
 #include "server/call/status.h"
 #include "server/config/config.h"
 #include "server/metrics/metrics.h"
@@ -122,7 +123,7 @@ void StreamUpsertCall::Acknowledge(Message* message, const absl::StatusOr<Upsert
   } else {
     rpc().metrics->RefusedMessage(result.status().code()).Increment();
     message->response.set_error_code(static_cast<int32_t>(result.status().code()));
-    const std::string error(result.status().message());
+    const std::string error = ForCallers(std::string(result.status().message()));
     message->response.set_error_message(std::string(ShortMessage(error)));
   }
   // A client that does not read its acknowledgements must not keep what it sent in memory.

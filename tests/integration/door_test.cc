@@ -1,6 +1,7 @@
 // What reaches the port before anybody has shown a key: unknown methods, messages, streams, floods. The server answers
 // by the right code, lives, and serves others all the while.
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -447,6 +448,26 @@ TEST_F(DoorTest, HalfOpenHttpConnectionsHoldNobodyUp) {
   }
   // They are closed after a while.
   for (const RawConnection& connection : half) EXPECT_TRUE(connection.ClosedWithin(30000));
+}
+
+// As many connections as a stranger likes, from the probe's own address too: each new one takes the place of another.
+TEST_F(DoorTest, StrangersKeepNoProbeOut) {
+  rlimit files{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &files), 0);
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
+  Start();
+  std::vector<RawConnection> held;
+  for (int i = 0; i < 1500; ++i) {
+    held.emplace_back(server_->http_address());
+    // Some have begun a request, some do not read what they asked for.
+    if (i % 3 == 0) (void)held.back().Send("GET /healthz HTTP/1.1\r\nHost: x\r\n");
+    if (i % 3 == 1) (void)held.back().Send("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    if (i % 100 != 99) continue;
+    EXPECT_THAT(server_->HttpGet("/readyz"), HasSubstr("200 OK")) << i;
+    EXPECT_THAT(server_->HttpGet("/healthz"), HasSubstr("200 OK")) << i;
+  }
+  EXPECT_THAT(server_->HttpGet("/metrics"), HasSubstr("200 OK"));
 }
 
 }  // namespace

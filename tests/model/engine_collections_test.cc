@@ -2,9 +2,12 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "tests/support/engine_calls.h"
@@ -73,6 +76,42 @@ TEST(EngineCollectionsTest, EachCostsLittle) {
     ASSERT_TRUE(info.ok());
     EXPECT_GE(info->disk_bytes, 4096u);
   }
+}
+
+// Writers and readers that meet a drop are told so, and nothing of this machine; no disk is to blame.
+TEST(EngineCollectionsTest, WhoMeetsADropIsToldSo) {
+  const TemporaryDirectory directory;
+  const std::string model = RandomModelFile(kDims, *ParseCodeSpec("32x1"), 2, 1);
+  const auto vectors = RandomVectors(20, kDims, 2);
+  const std::unique_ptr<Engine> engine = *Engine::Open({.data_dir = directory.path(), .threads = 2});
+  std::atomic<bool> done{false};
+  const auto expect_told = [&](const absl::Status& status) {
+    EXPECT_TRUE(status.ok() || absl::IsNotFound(status)) << status;
+    EXPECT_EQ(std::string(status.message()).find(directory.path()), std::string::npos) << status;
+  };
+  std::vector<std::thread> callers;
+  for (int caller = 0; caller < 3; ++caller) {
+    callers.emplace_back([&, caller] {
+      for (size_t i = 0; !done; ++i) {
+        UpsertRequest request{.collection = "c"};
+        DocumentInput& document = request.documents.emplace_back();
+        document.id = absl::StrCat(caller, " ", i % 50);
+        document.embeddings.push_back({.values = vectors[i % vectors.size()]});
+        expect_told(UpsertAndWait(*engine, std::move(request)).status());
+        const std::string ids[] = {absl::StrCat(caller, " ", i % 50)};
+        expect_told(engine->Get("c", ids, /*with_embeddings=*/true).status());
+      }
+    });
+  }
+  for (int round = 0; round < 15; ++round) {
+    ASSERT_TRUE(engine->CreateCollection({.name = "c", .version = "v1", .shards = 2}, model).ok());
+    const uint64_t before = engine->Stats().documents_upserted;
+    while (engine->Stats().documents_upserted < before + 20) std::this_thread::yield();
+    ASSERT_TRUE(engine->DeleteCollection("c").ok());
+  }
+  done = true;
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_EQ(engine->Stats().failed_commits, 0u);
 }
 
 }  // namespace

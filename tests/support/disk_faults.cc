@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -158,6 +159,10 @@ int fsync(int fd) {
 int fdatasync(int fd) {
   static auto* const real = bebr::testing::Real<decltype(fdatasync)>("fdatasync");
   return Fails(bebr::testing::kSyncCall, fd) ? -1 : bebr::testing::Synced(real(fd), fd);
+}
+int flock(int fd, int operation) noexcept {
+  static auto* const real = bebr::testing::Real<int(int, int)>("flock");
+  return Fails(bebr::testing::kLockCall, fd) ? -1 : real(fd, operation);
 }
 int ftruncate(int fd, off_t size) noexcept {
   static auto* const real = bebr::testing::Real<int(int, off_t)>("ftruncate");

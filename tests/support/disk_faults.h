@@ -19,6 +19,7 @@ enum DiskCall : uint32_t {
   kCutCall = 64,     // ftruncate
   kReadCall = 128,   // read, pread, fread, and open for reading
   kLookCall = 256,   // stat, access
+  kLockCall = 512,   // flock; not among all calls, which are those to files' contents and names
   kChangingCalls = 127,
   kAllCalls = 511,
 };

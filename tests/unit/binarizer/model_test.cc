@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "index/binarizer/encoder.h"
+#include "index/binarizer/open_binarizer.h"
 #include "index/binarizer/safetensors.h"
 #include "tests/unit/binarizer/random_model.h"
 
@@ -690,6 +691,42 @@ TEST(ModelTest, SerializeRefusesWhatParseWould) {
   model = RandomModel({});
   model.project.linear.weight.pop_back();
   EXPECT_THAT(std::string(SerializeModel(model).status().message()), HasSubstr("project.weight"));
+}
+
+// Its pages are given back while it is read: nothing is read of them afterwards.
+TEST(OpenBinarizerTest, IsThatOfTheFile) {
+  for (const RandomModelOptions& options :
+       {RandomModelOptions{.input_dims = 300, .hidden = {200}, .query_projection = true},
+        {.input_dims = 200,
+        .shape = "128x2",
+        .query_levels = 6,
+        .quantizer = Quantizer::kFitted,
+        .groups = 5,
+        .reduced_dims = 100},
+        {.input_dims = 200,
+        .query_levels = 6,
+        .quantizer = Quantizer::kFitted,
+        .groups = 5,
+        .reduced_dims = 100,
+        .bases = 3,
+        .levels = "8x7+9x2+40x1"}}) {
+    const std::string file = *SerializeModel(RandomModel(options));
+    const auto parsed = *Binarizer::Parse(file);
+    const auto opened = OpenBinarizer(file);
+    ASSERT_TRUE(opened.ok()) << opened.status();
+    EXPECT_EQ((*opened)->checksum(), parsed->checksum());
+    const size_t rows = 20, words = parsed->spec().code_words();
+    const std::vector<float> embeddings = RandomRows(rows, options.input_dims, 3);
+    std::vector<uint32_t> expected(rows * words), codes(rows * words);
+    std::vector<CodeFactors> expected_factors(rows), factors(rows);
+    parsed->EncodeDocuments(embeddings.data(), rows, expected.data(), expected_factors.data());
+    (*opened)->EncodeDocuments(embeddings.data(), rows, codes.data(), factors.data());
+    EXPECT_EQ(codes, expected);
+    for (size_t r = 0; r < rows; ++r) EXPECT_EQ(factors[r].scale, expected_factors[r].scale);
+    std::string damaged = file;
+    damaged[damaged.size() - 5] ^= 1;
+    EXPECT_FALSE(OpenBinarizer(damaged).ok());
+  }
 }
 
 }  // namespace

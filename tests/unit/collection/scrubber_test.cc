@@ -151,6 +151,25 @@ TEST_F(ScrubberTest, CodesInMemoryAreMended) {
   EXPECT_EQ(scrubber.counters().mended, 4u);
 }
 
+// What was mended says that this memory changes what it holds: the next start is to read the store.
+TEST_F(ScrubberTest, NoLayoutFileIsWrittenOfMemoryThatWasMended) {
+  ShardSet::LeastLayoutDocuments() = 0;
+  const auto collection = MakeCollection(1);
+  const auto has_layout = [&] {
+    return std::filesystem::exists(LayoutPath(StorePath(registry_->PathOf(*collection)), 0));
+  };
+  LayoutLimits limits;
+  collection->SaveLayout(limits);
+  EXPECT_TRUE(has_layout());
+  *FirstBlock(*collection, 0) ^= std::byte{1};
+  const Scrubber scrubber(registry_.get(), {.interval = absl::Milliseconds(10), .bytes_per_s = 0});
+  ASSERT_TRUE(Await([&] { return scrubber.counters().mended >= 1; }));
+  ASSERT_TRUE(Await([&] {
+    collection->SaveLayout(limits);
+    return !has_layout();
+  }));
+}
+
 TEST_F(ScrubberTest, AttributesInMemoryAreMended) {
   const auto collection = MakeCollection(3);
   const std::vector<std::string> before = AttributesOf(*collection), codes = Codes(*collection);

@@ -159,6 +159,22 @@ TEST(GroupsTest, RowsOfZerosHaveNone) {
   EXPECT_TRUE(absl::IsInvalidArgument(MeasureGroups(zeros, corpus, {8, 4}, 16, 16, 1).status()));
 }
 
+// Each of what takes long at many dims and rows: the sums over rows, and both ways to the eigenvectors.
+TEST(FitStartTest, AsksWhetherToGoOnWhileItMeasures) {
+  int left = 0;
+  const Continues some = [&] { return --left > 0 ? absl::OkStatus() : absl::CancelledError("no longer wanted"); };
+  const auto measured = [&](size_t rows, size_t dims, size_t components, int times) {
+    left = times;
+    return MeasureCorpus(Clusters(rows, dims, 1), Metric::kL2, components, 1, 1, some).status();
+  };
+  EXPECT_TRUE(absl::IsCancelled(measured(9000, 16, 16, 2)));
+  EXPECT_EQ(left, 0);  // of three blocks the second
+  EXPECT_TRUE(measured(9000, 16, 16, 4).ok());
+  EXPECT_TRUE(absl::IsCancelled(measured(500, 1100, 1100, 2)));  // while it is solved
+  EXPECT_TRUE(absl::IsCancelled(measured(500, 2100, 20, 4)));    // between iterations
+  EXPECT_EQ(left, 0);
+}
+
 TEST(FitStartTest, EndsWhenItIsCancelledAndRefusesTooFewRows) {
   EXPECT_TRUE(absl::IsCancelled(
       FitStart({.rows = Clusters(500, 16, 1), .bits = 32, .cancelled = [] { return true; }}).status()));

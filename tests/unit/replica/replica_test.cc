@@ -8,6 +8,7 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -253,6 +254,39 @@ TEST_F(ReplicaTest, RefusesWhatItCannotApply) {
   EXPECT_THAT(node.replica().ApplyNext(1 << 20).status().message(), HasSubstr("document \"a\" is of shard"));
   EXPECT_EQ(node.replica().place().position, 1u);
   EXPECT_EQ(Replica::Open(log_.get(), &node.shards(), {4}).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+// Stored, it would be found at the next start, or by nobody.
+TEST_F(ReplicaTest, StoresNoCodeThatIsNoneOfItsSpace) {
+  Node node(log_.get(), {0, 1, 2, 3});
+  const Attributes attributes;
+  const std::vector<uint32_t> words(4, 1);
+  const auto code = [&](uint32_t space, uint8_t version, uint32_t group, size_t count) {
+    return RowCode{space, version, {0.5f, 1.0f, group}, absl::MakeConstSpan(words).first(count)};
+  };
+  const std::vector<std::pair<std::vector<RowCode>, std::string>> wrong = {
+      {{code(1, 1, 0, 1)}, "has 1 words; its space has 4"},
+      {{code(0, 1, 0, 4)}, "has 4 words; its space has 1"},
+      {{code(0, 1, 2, 1)}, "is of group 2; its space has 1"},
+      {{code(0, 254, 0, 1)}, "is of version 254"},
+      {{code(0, 0, 0, 1), code(0, 1, 0, 1)}, "has two codes in space 0"}};
+  int number = 0;
+  for (const auto& [codes, message] : wrong) {
+    const std::string name = absl::StrCat("log-", number++);
+    ASSERT_TRUE(logs_.Create(name).ok());
+    const std::unique_ptr<Log> log = *logs_.Open(name);
+    const LogWriter writer = *log->BeginWriter("w");
+    Mutation mutation{.kind = MutationKind::kReplaceAll, .id = "a", .attributes = &attributes};
+    mutation.codes.assign(codes.begin(), codes.end());
+    const std::string bytes = *EncodeLogRecord(1, {mutation});
+    ASSERT_TRUE(log->Append(writer, 1, std::vector<LogRecord>{{node.shards().ShardOf("a"), bytes}}).ok());
+    const auto replica = *Replica::Open(log.get(), &node.shards(), {0, 1, 2, 3});
+    replica->SetRevision(1);
+    const absl::Status status = replica->ApplyNext(1 << 20).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(message));
+    EXPECT_EQ(node.shards().view()->sequence, 0u);
+  }
 }
 
 }  // namespace

@@ -61,7 +61,10 @@ class Set {
     ASSERT_TRUE(shards.ok()) << shards.status();
     shards_ = *std::move(shards);
   }
-  void Save() { EXPECT_TRUE(shards_->SaveLayout().ok()); }
+  void Save() {
+    LayoutLimits limits;
+    EXPECT_TRUE(shards_->SaveLayout(limits).ok());
+  }
   // Saves its layout, and opens it again.
   void SaveAndOpen() {
     Save();
@@ -360,9 +363,51 @@ TEST_F(ShardLayoutTest, AFileThatCannotBeWrittenIsAnErrorAndLeavesNone) {
   Set set;
   ChangeAll({&set}, 50, 50);
   fs::create_directory(set.file(1));
-  EXPECT_FALSE(set.shards().SaveLayout().ok());
+  LayoutLimits limits;
+  EXPECT_FALSE(set.shards().SaveLayout(limits).ok());
   EXPECT_FALSE(fs::exists(set.file(0)));
   EXPECT_EQ(set.shards().store().layout(), "");
+}
+
+TEST_F(ShardLayoutTest, ADiskThatTakesTooLongIsLeftWithNone) {
+  Set set;
+  ChangeAll({&set}, 50, 50);
+  LayoutLimits limits{.deadline = SteadyNow()};
+  EXPECT_EQ(set.shards().SaveLayout(limits).code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_FALSE(fs::exists(set.file(0)));
+  EXPECT_EQ(set.shards().store().layout(), "");
+  set.SaveAndOpen();
+  EXPECT_TRUE(set.shards().from_layout());
+}
+
+TEST_F(ShardLayoutTest, CollectionsShareTheRoomThatThereIs) {
+  Set first, large, small;
+  ChangeAll({&first, &large, &small}, 50, 50);
+  ChangeAll({&large}, 2000, 1000);
+  LayoutLimits limits;
+  limits.room_bytes = static_cast<int64_t>(first.shards().memory_bytes() + small.shards().memory_bytes());
+  for (Set* set : {&first, &large, &small}) EXPECT_TRUE(set->shards().SaveLayout(limits).ok());
+  EXPECT_TRUE(fs::exists(first.file(0)));
+  EXPECT_FALSE(fs::exists(large.file(0)));
+  EXPECT_TRUE(fs::exists(small.file(0)));
+  EXPECT_EQ(limits.room_bytes, 0);
+}
+
+TEST_F(ShardLayoutTest, WhatIsOfNoUseAnyMoreTakesNoRoom) {
+  Set set;
+  ChangeAll({&set}, 500, 200);
+  set.SaveAndOpen();
+  set.shards().RemoveOutdatedLayout();
+  EXPECT_TRUE(fs::exists(set.file(0)));  // nothing was stored since
+  ChangeAll({&set}, 1, 200);
+  set.shards().RemoveOutdatedLayout();
+  EXPECT_FALSE(fs::exists(set.file(0)));
+  set.SaveAndOpen();
+  // Too few documents by now: what is there is of another state.
+  ChangeAll({&set}, 1, 200);
+  ShardSet::LeastLayoutDocuments() = 1000;
+  set.Save();
+  EXPECT_FALSE(fs::exists(set.file(0)));
 }
 
 }  // namespace

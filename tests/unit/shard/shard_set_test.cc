@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <deque>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -145,6 +146,16 @@ TEST_F(ShardSetTest, SaysWhatAMutationDid) {
   EXPECT_EQ(result.documents, 1u);
   EXPECT_THAT(Documents(),
               ElementsAre(Pair("b", ElementsAre(Pair(0, Pair(0, 3)))), Pair("c", ElementsAre(Pair(0, Pair(0, 4))))));
+}
+
+TEST_F(ShardSetTest, AWriteThatMeetsADropIsNoFaultOfADisk) {
+  Submit({By(0, "a", 1)});
+  shards_->store().Leave();
+  std::filesystem::remove_all(path());
+  const auto result = CommitRequest(*shards_, {By(0, "b", 1)});
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kNotFound) << result.status();
+  EXPECT_EQ(counters_.failed_commits, 0u);
+  EXPECT_EQ(Documents().size(), 1u);
 }
 
 TEST_F(ShardSetTest, OfEqualIdsInOneRequestTheLastWins) {

@@ -401,6 +401,27 @@ TEST_F(CollectionStoreTest, KeepsItsIdentity) {
   }
 }
 
+// What still comes to a collection that is being dropped is told so, whatever has become of its files.
+TEST_F(CollectionStoreTest, OfADroppedCollectionNothingIsThere) {
+  Put("a", 1);
+  ASSERT_TRUE(store_->Flush().ok());
+  store_->Leave();
+  fs::rename(path(), directory_.path() + "/aside");
+  CollectionStore::Batch batch;
+  batch.PutDocument(0, "b", "attributes of b");
+  const std::vector<absl::Status> statuses = {store_->Commit(std::move(batch), 2).status(),
+                                              store_->health(),
+                                              store_->SetGeneration(7),
+                                              store_->Flush(),
+                                              store_->Checkpoint(directory_.path() + "/checkpoint"),
+                                              store_->Recover()};
+  for (const absl::Status& status : statuses) {
+    EXPECT_EQ(status.code(), absl::StatusCode::kNotFound) << status;
+    EXPECT_EQ(status.message(), "the collection has just been dropped");
+  }
+  EXPECT_THAT(Documents(*store_, {0}), ElementsAre("a 1"));  // of what is open all the same
+}
+
 // A directory that goes from under an open store, or is exchanged: nothing is acknowledged that the next start would
 // not find, and nothing is written to the other one. All goes on when it is back.
 TEST_F(CollectionStoreTest, NothingIsWrittenToADirectoryThatIsNotInItsPlace) {

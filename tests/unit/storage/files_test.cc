@@ -48,6 +48,25 @@ TEST_F(FilesTest, AFailedWriteLeavesTheOldFile) {
   EXPECT_EQ(WriteFileAtomically(Path("no/such/file"), "x").code(), absl::StatusCode::kNotFound);
 }
 
+TEST_F(FilesTest, ALockThatCannotBeHadIsNotTakenForAnotherProcess) {
+  {
+    const auto lock = DirectoryLock::Acquire(directory_.path());
+    ASSERT_TRUE(lock.ok());
+    const absl::Status second = DirectoryLock::Acquire(directory_.path()).status();
+    EXPECT_EQ(second.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_THAT(std::string(second.message()), HasSubstr("is in use by another process"));
+  }
+  testing::SetDiskFault({.calls = testing::kLockCall, .path_part = "/LOCK", .error = ENOLCK});
+  const absl::Status unlocked = DirectoryLock::Acquire(directory_.path()).status();
+  EXPECT_THAT(std::string(unlocked.message()), HasSubstr("No locks available"));
+  EXPECT_THAT(std::string(unlocked.message()), ::testing::Not(HasSubstr("another process")));
+  // As a read-only NFS has it: the file cannot be opened for writing, and not be locked otherwise.
+  testing::SetDiskFault({.calls = testing::kOpenCall | testing::kLockCall, .path_part = "/LOCK", .error = EROFS});
+  EXPECT_TRUE(DirectoryLock::Acquire(directory_.path()).ok());
+  EXPECT_EQ(testing::FailedDiskCalls(), 2);
+  testing::ClearDiskFault();
+}
+
 TEST_F(FilesTest, CreatesDirectoriesOnce) {
   EXPECT_TRUE(CreateDirectories(Path("a/b/c")).ok());
   EXPECT_TRUE(CreateDirectories(Path("a/b/c")).ok());

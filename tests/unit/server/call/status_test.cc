@@ -5,6 +5,7 @@
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 #include "index/base/retry.h"
+#include "server/call/hidden_paths.h"
 
 namespace bebr {
 namespace {
@@ -81,6 +82,17 @@ TEST(ToGrpcStatus, CutsBetweenCharacters) {
     EXPECT_EQ(status.error_message().size(), 1024u - shift);
     EXPECT_EQ(DetailsOf(status).message(), status.error_message());
   }
+}
+
+TEST(ToGrpcStatus, NamesNoPathOfThisMachine) {
+  HidePaths({"/var/lib/bebr/", "/var/lib/bebr/snapshots", "data", "/"});
+  const auto shown = [](const char* text) { return ToGrpcStatus(absl::UnavailableError(text)).error_message(); };
+  EXPECT_EQ(shown("storage at /var/lib/bebr/collections/c: cannot open /var/lib/bebr/collections/c/000012.sst"),
+            "storage at collections/c: cannot open collections/c/000012.sst");
+  EXPECT_EQ(shown("/var/lib/bebr/snapshots/c/first is damaged"), "c/first is damaged");
+  EXPECT_EQ(shown("the disk of /var/lib/bebr is full"), "the disk of the data directory is full");
+  EXPECT_EQ(shown("metadata/x of 1/2 is as it was"), "metadata/x of 1/2 is as it was");
+  HidePaths({});
 }
 
 TEST(LeadingField, IsAPathFollowedByText) {
