@@ -6,12 +6,15 @@
 #include <algorithm>
 #include <map>
 #include <utility>
+#include <vector>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
 #include "index/base/status_macros.h"
 #include "index/log/postgres/schema.h"
 #include "index/log/postgres/values.h"
@@ -20,6 +23,7 @@ namespace bebr::postgres {
 namespace {
 
 constexpr int kBinary = 1;
+constexpr int64_t kNoTimeout = 3600;  // as connect_timeout=0 asks for; the deadline ends it
 
 // What an address need not say. Without them a host that is gone would be waited for for minutes.
 const std::map<std::string, std::string>& Defaults() {
@@ -34,7 +38,7 @@ std::string OneLine(const char* text) {
   return absl::StrReplaceAll(absl::StripAsciiWhitespace(text == nullptr ? "" : text), {{"\n", "; "}});
 }
 
-absl::StatusOr<std::map<std::string, std::string>> Options(const Libpq* libpq, const std::string& address) {
+absl::StatusOr<std::map<std::string, std::string>> ParseAddress(const Libpq* libpq, const std::string& address) {
   char* error = nullptr;
   PQconninfoOption* given = libpq->PQconninfoParse(address.c_str(), &error);
   const auto free = absl::MakeCleanup([&] {
@@ -57,6 +61,26 @@ absl::StatusOr<std::map<std::string, std::string>> Options(const Libpq* libpq, c
   return options;
 }
 
+// The options for each host that they name.
+std::vector<std::map<std::string, std::string>> EachHost(const std::map<std::string, std::string>& options) {
+  size_t count = 1;
+  for (const char* name : {"host", "hostaddr"}) {
+    const auto given = options.find(name);
+    if (given != options.end())
+      count = std::max<size_t>(count, 1 + std::count(given->second.begin(), given->second.end(), ','));
+  }
+  std::vector<std::map<std::string, std::string>> hosts(count, options);
+  if (count == 1) return hosts;
+  for (const char* name : {"host", "hostaddr", "port"}) {
+    const auto given = options.find(name);
+    if (given == options.end()) continue;
+    const std::vector<std::string> values = absl::StrSplit(given->second, ',');
+    if (values.size() != count) continue;  // one port for all
+    for (size_t i = 0; i < count; ++i) hosts[i][name] = values[i];
+  }
+  return hosts;
+}
+
 }  // namespace
 
 std::string_view Rows::bytes(int row, int column) const {
@@ -70,8 +94,27 @@ Connection::Connection(const Libpq* libpq, PGconn* connection) : libpq_(libpq), 
 
 Connection::~Connection() { libpq_->PQfinish(connection_); }
 
-absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const Libpq* libpq, const std::string& address) {
-  BEBR_ASSIGN_OR_RETURN(const auto options, Options(libpq, address));
+absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const Libpq* libpq, const std::string& address,
+                                                             SteadyTime deadline) {
+  BEBR_ASSIGN_OR_RETURN(const Options all, ParseAddress(libpq, address));
+  int64_t timeout_s = 0;
+  if (!absl::SimpleAtoi(all.at("connect_timeout"), &timeout_s) || timeout_s <= 0) timeout_s = kNoTimeout;
+  // libpq tries several hosts by itself, but a host that hangs then takes the whole time.
+  const std::vector<Options> hosts = EachHost(all);
+  absl::Status status;
+  for (size_t i = 0; i < hosts.size(); ++i) {
+    const SteadyTime now = SteadyNow();
+    const absl::Duration share = (deadline - now) / static_cast<int64_t>(hosts.size() - i);
+    auto connection = OpenOne(libpq, hosts[i], now + std::min(share, absl::Seconds(timeout_s)));
+    if (connection.ok()) return connection;
+    status = status.ok() ? connection.status()
+                         : absl::UnavailableError(absl::StrCat(status.message(), "; ", connection.status().message()));
+  }
+  return status;
+}
+
+absl::StatusOr<std::unique_ptr<Connection>> Connection::OpenOne(const Libpq* libpq, const Options& options,
+                                                                SteadyTime deadline) {
   std::vector<const char*> names, values;
   for (const auto& [name, value] : options) {
     names.push_back(name.c_str());
@@ -80,11 +123,20 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const Libpq* libpq,
   names.push_back(nullptr);
   values.push_back(nullptr);
   std::unique_ptr<Connection> connection(
-      new Connection(libpq, libpq->PQconnectdbParams(names.data(), values.data(), 0)));
-  if (libpq->PQstatus(connection->connection_) != CONNECTION_OK ||
-      libpq->PQsetnonblocking(connection->connection_, 1) != 0) {
-    return absl::UnavailableError(absl::StrFormat("PostgreSQL, which has the log, cannot be reached: %s",
-                                                  OneLine(libpq->PQerrorMessage(connection->connection_))));
+      new Connection(libpq, libpq->PQconnectStartParams(names.data(), values.data(), 0)));
+  const auto unreachable = [&](std::string_view why) {
+    return absl::UnavailableError(absl::StrFormat("PostgreSQL, which has the log, cannot be reached: %s", why));
+  };
+  PGconn* const raw = connection->connection_;
+  bool writing = true;  // as libpq says that it begins
+  while (libpq->PQstatus(raw) != CONNECTION_BAD) {
+    if (!connection->WaitForSocket(writing, deadline).ok()) return unreachable("it did not answer in time");
+    const PostgresPollingStatusType next = libpq->PQconnectPoll(raw);
+    if (next == PGRES_POLLING_OK || next == PGRES_POLLING_FAILED) break;
+    writing = next == PGRES_POLLING_WRITING;
+  }
+  if (libpq->PQstatus(raw) != CONNECTION_OK || libpq->PQsetnonblocking(raw, 1) != 0) {
+    return unreachable(OneLine(libpq->PQerrorMessage(raw)));
   }
   const auto notice = [](void* self, const PGresult* result) {
     auto* connection = static_cast<Connection*>(self);

@@ -2,6 +2,7 @@
 #ifndef BEBR_INDEX_LOG_POSTGRES_CONNECTION_H_
 #define BEBR_INDEX_LOG_POSTGRES_CONNECTION_H_
 
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -39,8 +40,10 @@ class Rows {
 // of kFenced and the like (schema.h) as Log has them. Thread safety: one thread at a time.
 class Connection {
  public:
-  // `address` is a connection string of libpq. Takes some seconds a host at most, where one hangs.
-  static absl::StatusOr<std::unique_ptr<Connection>> Open(const Libpq* libpq, const std::string& address);
+  // `address` is a connection string of libpq. Of its hosts, in their order, each has its share of what is left until
+  // the deadline, and connect_timeout at most; looking up their names is not counted.
+  static absl::StatusOr<std::unique_ptr<Connection>> Open(const Libpq* libpq, const std::string& address,
+                                                          SteadyTime deadline);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -58,6 +61,10 @@ class Connection {
 
  private:
   Connection(const Libpq* libpq, PGconn* connection);
+  using Options = std::map<std::string, std::string>;
+  // To the one host of the options.
+  static absl::StatusOr<std::unique_ptr<Connection>> OpenOne(const Libpq* libpq, const Options& options,
+                                                             SteadyTime deadline);
   absl::Status Send(const std::string& statement, absl::Span<const std::string> arguments, SteadyTime deadline);
   absl::Status WaitForAnswer(SteadyTime deadline);
   // Waits until the socket can be read, or, if `writing`, written as well.

@@ -12,7 +12,7 @@ namespace bebr {
 // The functions that are used, by their names in libpq-fe.h.
 // clang-format off
 #define BEBR_LIBPQ_FUNCTIONS(X) \
-  X(PQconninfoParse) X(PQconninfoFree) X(PQfreemem) X(PQconnectdbParams) X(PQfinish) X(PQstatus) \
+  X(PQconninfoParse) X(PQconninfoFree) X(PQfreemem) X(PQconnectStartParams) X(PQconnectPoll) X(PQfinish) X(PQstatus) \
   X(PQerrorMessage) X(PQsocket) X(PQhost) X(PQport) X(PQsetnonblocking) X(PQsetNoticeReceiver) \
   X(PQsendQueryParams) X(PQflush) X(PQconsumeInput) X(PQisBusy) X(PQgetResult) X(PQresultStatus) \
   X(PQresultErrorField) X(PQresultErrorMessage) X(PQclear) X(PQntuples) X(PQgetvalue) \

@@ -46,7 +46,7 @@ absl::Status PostgresLogs::Pool::TryOnce(Body body, SteadyTime deadline) {
     }
   }
   if (connection == nullptr) {
-    BEBR_ASSIGN_OR_RETURN(connection, postgres::Connection::Open(libpq_, options_.address));
+    BEBR_ASSIGN_OR_RETURN(connection, postgres::Connection::Open(libpq_, options_.address, deadline));
     // After a failover it is another PostgreSQL, with settings of its own.
     BEBR_RETURN_IF_ERROR(postgres::CheckDurable(*connection, options_.single, deadline));
   }

@@ -1,6 +1,9 @@
 // PostgreSQL is killed, or fails over, while there are appends.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <map>
@@ -92,6 +95,28 @@ class Writers {
   std::atomic<uint64_t> count_{0};
   std::atomic<bool> stopping_{false};
 };
+
+// A host that takes connections and never answers has its share of the time; the others have theirs.
+TEST(PostgresFaultsTest, AHostThatHangsIsNotWaitedFor) {
+  const int hangs = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+  socklen_t size = sizeof(address);
+  ASSERT_EQ(bind(hangs, reinterpret_cast<const sockaddr*>(&address), size), 0);
+  ASSERT_EQ(listen(hangs, 8), 0);
+  ASSERT_EQ(getsockname(hangs, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  PostgresOptions options = OptionsOf("127.0.0.1");
+  absl::StrAppend(&options.address, " connect_timeout=1000 port=", ntohs(address.sin_port));
+  const absl::Status status = PostgresLogs::Open(options).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
+  EXPECT_THAT(std::string(status.message()), ::testing::HasSubstr("it did not answer in time"));
+  PostgresServer server;
+  server.Start();
+  options = OptionsOf("127.0.0.1," + server.socket_directory());
+  absl::StrAppend(&options.address, " connect_timeout=1000 port=", ntohs(address.sin_port), ",5432");
+  options.timeout = absl::Seconds(10);
+  EXPECT_TRUE(PostgresLogs::Open(options).ok());
+  close(hangs);
+}
 
 TEST(PostgresFaultsTest, KilledWhileThereAreAppends) {
   PostgresServer server;
