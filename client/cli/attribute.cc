@@ -42,7 +42,11 @@ absl::Status ReadAttribute(const std::string& name, const std::string& text, v1:
   // The parser makes a float of a whole number beyond 64 bits.
   const bool too_large = (json.is_number_unsigned() && json.get<uint64_t>() > INT64_MAX) ||
                          (json.is_number_float() && text.find_first_of(".eE") == std::string::npos);
-  if (json.is_discarded() || json.is_null() || too_large) {
+  if (json.is_null()) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "%s=null: null stands for none; --remove %s takes it away, and %s='\"null\"' is the text", name, name, name));
+  }
+  if (json.is_discarded() || too_large) {
     out->set_string_value(text);
     return absl::OkStatus();
   }

@@ -15,12 +15,14 @@
 
 namespace {
 
-// Whether the server found fault with an argument, not with what a file holds.
+// Whether the server found fault with an argument, not with what a file or the collection holds.
 bool OfArgument(const absl::Status& status) {
+  const std::string message(status.message());
+  const bool strict = absl::StrContains(message, "no document has") || absl::StrContains(message, "is stored only");
   const auto payload = status.GetPayload("type.googleapis.com/google.rpc.BadRequest");
   google::rpc::BadRequest bad;
-  if (!absl::IsInvalidArgument(status) || !payload.has_value() || !bad.ParseFromString(std::string(*payload)) ||
-      bad.field_violations().empty())
+  if (!absl::IsInvalidArgument(status) || strict || !payload.has_value() ||
+      !bad.ParseFromString(std::string(*payload)) || bad.field_violations().empty())
     return false;
   const std::string& field = bad.field_violations(0).field();
   return field != "query" && !absl::StartsWith(field, "queries") && !absl::StartsWith(field, "documents") &&

@@ -57,8 +57,10 @@ absl::Status Catalog::RemoveAllDropped() {
 void Catalog::ReadRecord() {
   absl::StatusOr<CatalogRecord> record = ReadCatalogRecord(data_dir_);
   if (absl::IsDataLoss(record.status())) {
-    LogWarning("{}; whether the aliases are an older copy, or a collection is missing, is not known",
-               std::string(record.status().message()));
+    LogWarning(
+        "{}; whether the aliases are an older copy, or a collection is missing, is not known. See that `bebr "
+        "collections` and `bebr alias list` show all that they should; the next change of either writes the file anew",
+        std::string(record.status().message()));
     record = CatalogRecord();
   }
   record_status_ = record.status();

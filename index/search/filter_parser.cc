@@ -122,6 +122,8 @@ class Parser {
         return List(node);
       case TokenKind::kNot:
         return Expected(absl::StrCat(kOperators, " (NOT goes before the name)"));
+      case TokenKind::kName:
+        return Expected(absl::StrCat(kOperators, " (a name of several words goes in back quotes)"));
       default:
         return Expected(kOperators);
     }

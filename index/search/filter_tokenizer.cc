@@ -100,7 +100,10 @@ void FilterTokenizer::Read(FilterToken& token) {
   }
   ++at_;
   while (at_ < text_.size() && IsContinuation(text_[at_])) ++at_;
-  Fail(token, absl::StrCat("'", ShownInMessage(text_.substr(token.begin, at_ - token.begin)), "' has no meaning here"));
+  Fail(token,
+       absl::StrCat("'", ShownInMessage(text_.substr(token.begin, at_ - token.begin)),
+                    "' has no meaning here; a name with other characters than a to z, digits, _ . - goes in back "
+                    "quotes, and text in quotes"));
 }
 
 void FilterTokenizer::Take(FilterToken& token, TokenKind kind, size_t bytes) {
@@ -156,7 +159,8 @@ void FilterTokenizer::ReadNumber(FilterToken& token) {
   if (IsNameByte(Peek())) {
     while (IsNameByte(Peek())) ++at_;
     return Fail(token, absl::StrCat("'", ShownInMessage(text_.substr(token.begin, at_ - token.begin)),
-                                    "' is not a number; put text in quotes"));
+                                    "' is not a number; put text in quotes, and a name that begins with a digit in "
+                                    "back quotes"));
   }
   ConvertNumber(token, text_.substr(token.begin, at_ - token.begin), decimal);
 }

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -47,8 +48,9 @@ bool SomeHave(absl::Span<const SegmentView* const> segments, const std::string& 
   });
 }
 
-// Bits of FilterFacts; the last two are looked for where nothing holds.
-constexpr uint8_t kNamed = 1, kHolds = 2, kSomeStored = 4, kSomeLists = 8, kSomeTimestamps = 16;
+// Bits of FilterFacts; those after kSomeStored are looked for where nothing holds.
+constexpr uint8_t kNamed = 1, kHolds = 2, kSomeStored = 4, kSomeLists = 8, kSomeTimestamps = 16, kSomeTexts = 32,
+                  kSomeNumbers = 64, kSomeBooleans = 128;
 
 // How the attribute of a test that is true of none of its values could be meant; empty: nobody knows.
 std::string_view HintOf(const Filter::Node& test, uint8_t facts) {
@@ -57,6 +59,9 @@ std::string_view HintOf(const Filter::Node& test, uint8_t facts) {
   if (!std::holds_alternative<Timestamp>(test.literals.front()) && (facts & kSomeTimestamps) != 0) {
     return "; it has timestamps: write TIMESTAMP \"2026-01-31T12:00:00Z\"";
   }
+  if ((facts & kSomeTexts) != 0) return "; it has texts: they stand in quotes";
+  if ((facts & kSomeNumbers) != 0) return "; it has numbers: they stand without quotes";
+  if ((facts & kSomeBooleans) != 0) return "; it has true and false: they stand without quotes";
   return "";
 }
 
@@ -88,8 +93,12 @@ uint8_t FactsOf(const Filter::Node& test, absl::Span<const SegmentView* const> s
   }
   uint8_t facts = (named ? kNamed : 0) | (holds ? kHolds : 0) | (stored ? kSomeStored : 0);
   if (holds || !named) return facts;
-  facts |= SomeHave(segments, test.name, AttributeType::kList) ? kSomeLists : 0;
-  return facts | (SomeHave(segments, test.name, AttributeType::kTimestamp) ? kSomeTimestamps : 0);
+  static constexpr std::pair<AttributeType, uint8_t> kTypes[] = {
+      {AttributeType::kList, kSomeLists},     {AttributeType::kTimestamp, kSomeTimestamps},
+      {AttributeType::kString, kSomeTexts},   {AttributeType::kInt, kSomeNumbers},
+      {AttributeType::kDouble, kSomeNumbers}, {AttributeType::kBool, kSomeBooleans}};
+  for (const auto& [type, bit] : kTypes) facts |= SomeHave(segments, test.name, type) ? bit : 0;
+  return facts;
 }
 
 void AddOnce(std::string sentence, std::vector<std::string>& sentences) {

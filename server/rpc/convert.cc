@@ -104,10 +104,10 @@ absl::StatusOr<AttributeSchema> ToSchema(const google::protobuf::RepeatedPtrFiel
   for (int i = 0; i < rules.size(); ++i) {
     const v1::AttributeRule& rule = rules[i];
     if (!v1::AttributeKind_IsValid(rule.kind()) || !v1::AttributeStorage_IsValid(rule.storage())) {
-      return absl::InvalidArgumentError(
-          absl::StrFormat("attributes[%d] is of kind %d and storage %d; they are 0 to %d and 0 to %d", i,
-                          static_cast<int>(rule.kind()), static_cast<int>(rule.storage()),
-                          static_cast<int>(v1::AttributeKind_MAX), static_cast<int>(v1::AttributeStorage_MAX)));
+      return absl::InvalidArgumentError(absl::StrFormat(
+          "attributes[%d] is of kind %d and storage %d; kinds are 0 (any), 1 (string), 2 (int), 3 (double), "
+          "4 (bool) and 5 (timestamp), storages 0 (by size), 1 (indexed) and 2 (stored)",
+          i, static_cast<int>(rule.kind()), static_cast<int>(rule.storage())));
     }
     const AttributeRule own{static_cast<AttributeKind>(rule.kind()), static_cast<AttributeStorage>(rule.storage())};
     if (!schema.emplace(rule.name(), own).second) {

@@ -101,6 +101,7 @@ TEST_F(CommandLineTest, WrongArgumentsAreNoFailure) {
         {"create", "no such name", "--dims", "64"},
         {"create", "d", "--dims", "64", "--attribute", "at:date"},
         {"update", "c", "a"},
+        {"update", "c", "a", "--set", "n=null"},
         {"eval", "c", "--queries", queries, "--docs", queries, "-k", "0"},
         {"bench", "c", "--queries", queries, "-k", "0"},
         {"collections", "--server", "127.0.0.1:"},

@@ -278,7 +278,7 @@ TEST_F(LifeCycleTest, TheCommandDoesItAll) {
   }
   outcome = Bebr({"bench", "papers", "--queries", Path("docs.npy"), "--clients", "0"});
   EXPECT_EQ(outcome.exit_code, 2);
-  EXPECT_THAT(outcome.err, testing::HasSubstr("--clients 0: from 1 to 1024"));
+  EXPECT_THAT(outcome.err, testing::HasSubstr("--clients: \"0\" is no whole number from 1 to 1,024"));
 
   outcome = Bebr({"get", "papers", "3", "--json"});
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;

@@ -232,8 +232,9 @@ TEST_P(EngineOptionsTest, WhatNoDocumentHasIsTold) {
   EXPECT_THAT(warnings("n > 5 AND name EXISTS AND id = \"x\""), IsEmpty());
   EXPECT_THAT(warnings("N > 5 OR N < 2"), ElementsAre("no document has an attribute \"N\""));
   EXPECT_THAT(warnings("n = \"5\" OR name > 2"),
-              ::testing::UnorderedElementsAre("no document has an attribute \"n\" of the type of a text",
-                                              "no document has an attribute \"name\" of the type of a number"));
+              ::testing::UnorderedElementsAre(
+                  "no document has an attribute \"n\" of the type of a text; it has numbers: they stand without quotes",
+                  "no document has an attribute \"name\" of the type of a number; it has texts: they stand in quotes"));
   const absl::Status strict =
       SearchAndWait(*engine_, {.collection = "c", .queries = {queries_[0]}, .filter = "N = 1", .strict = true})
           .status();

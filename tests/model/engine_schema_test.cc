@@ -117,7 +117,8 @@ TEST_F(EngineSchemaTest, TypesThatNoDocumentHasAreTold) {
     return SearchAndWait(*engine_, {.collection = "c", .queries = {query_}, .filter = filter, .strict = strict});
   };
   EXPECT_THAT(warnings("any < TIMESTAMP '2026-01-01T00:00:00Z'", false)->warnings,
-              ElementsAre("no document has an attribute \"any\" of the type of a timestamp"));
+              ElementsAre("no document has an attribute \"any\" of the type of a timestamp; it has numbers: they stand "
+                          "without quotes"));
   EXPECT_THAT(
       warnings("any CONTAINS 1", false)->warnings,
       ElementsAre("no document has an attribute \"any\" of the type of a list; it has no lists: compare it by = "

@@ -176,9 +176,6 @@ double Percentile(const std::vector<double>& sorted, double share) {
 }
 
 absl::Status CheckArguments(const Options& options) {
-  if (options.clients == 0 || options.clients > kMostClients) {
-    return UsageError(absl::StrFormat("--clients %d: from 1 to %d are possible", options.clients, kMostClients));
-  }
   if (!(options.seconds > 0)) {
     return UsageError(absl::StrFormat("--seconds %g: must be more than 0", options.seconds));
   }
@@ -261,7 +258,9 @@ void AddBench(CLI::App& app, Command& command) {
       [&command, options] { return Run(command, *options); });
   verb->add_option("name", options->name, "name of the collection")->required();
   verb->add_option("--queries", options->queries_file, "file of query vectors")->required();
-  verb->add_option("--clients", options->clients, "searches at a time")->check(WholeNumber(1))->capture_default_str();
+  verb->add_option("--clients", options->clients, "searches at a time")
+      ->check(WholeNumber(1, kMostClients))
+      ->capture_default_str();
   verb->add_option("--seconds", options->seconds, "how long they search")->capture_default_str();
   verb->add_option("-k", options->k, "results a query")->check(WholeNumber(1, kMaxK))->capture_default_str();
   verb->add_option("--rerank", options->rerank, "candidates scored again; what the collection does without it")

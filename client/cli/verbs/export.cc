@@ -113,6 +113,14 @@ absl::Status Rename(const std::string& path) {
   return renamed.ok() ? renamed : absl::FailedPreconditionError(std::string(renamed.message()));
 }
 
+absl::StatusOr<uint64_t> CountToExport(Client& client, const Options& options) {
+  v1::CountRequest request;
+  request.set_collection(options.name);
+  request.set_filter(options.filter);
+  BEBR_ASSIGN_OR_RETURN(const v1::CountResponse counted, client.Count(request));
+  return counted.documents();
+}
+
 absl::Status Run(const Command& command, const Options& options) {
   Client client = command.Connect();
   BEBR_ASSIGN_OR_RETURN(const v1::Collection collection, client.GetCollection(options.name));
@@ -134,7 +142,8 @@ absl::Status Run(const Command& command, const Options& options) {
   request.set_strict(!options.force);  // a slip in the filter would put an empty file in the place of a good one
   request.set_with_attributes(true);
   request.set_with_embeddings(vectors != nullptr);
-  Progress progress("export", "documents", collection.documents(), command.json);
+  BEBR_ASSIGN_OR_RETURN(const uint64_t documents, CountToExport(client, options));
+  Progress progress("export", "documents", documents, command.json);
   BEBR_ASSIGN_OR_RETURN(const Counts counts, WriteAll(client, std::move(request), SameEmbeddings(collection, version),
                                                       lines, vectors.get(), progress));
   progress.End(counts.documents + counts.without);

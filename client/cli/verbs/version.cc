@@ -90,7 +90,7 @@ void PrintRecall(const v1::RecallSample& recall) {
   PrintProbes(recall);
 }
 
-void PrintBackfill(const v1::Version& version) {
+void PrintBackfill(const v1::Version& version, uint64_t documents) {
   const v1::Backfill& backfill = version.backfill();
   const double share = version.embeddings() == 0
                            ? 0.0
@@ -104,6 +104,9 @@ void PrintBackfill(const v1::Version& version) {
                 backfill.limit_documents_per_s() == 0
                     ? ""
                     : absl::StrCat(" (limit ", backfill.limit_documents_per_s(), ")").c_str());
+  } else if (version.embeddings() < documents) {
+    std::printf("; the other %s have no floats for it: write their embeddings",
+                WithCommas(documents - version.embeddings()).c_str());
   }
   std::printf("\n");
 }
@@ -140,7 +143,7 @@ absl::Status Show(const Command& command, const absl::StatusOr<v1::Collection>& 
                     ? ""
                     : absl::StrCat(" (those of ", version.same_embeddings_as(), ")").c_str(),
                 version.model().c_str());
-    if (version.has_backfill()) PrintBackfill(version);
+    if (version.has_backfill()) PrintBackfill(version, collection->documents());
     if (version.has_check()) PrintCheck(version.check());
     if (version.has_recall()) PrintRecall(version.recall());
   }

@@ -1,5 +1,5 @@
 import { Collection } from "./collection.js";
-import { invalid } from "./errors.js";
+import { BebrError, invalid } from "./errors.js";
 import { AdminService } from "./gen/bebr/v1/admin_pb.js";
 import { CollectionService, type CreateCollectionRequestSchema } from "./gen/bebr/v1/collections_pb.js";
 import { modelParts } from "./model.js";
@@ -42,7 +42,7 @@ export class Client {
 
   /** Makes a collection: with `dims` the server makes the binarizer, from the documents as they come; with `model` it is that of bebr-train. */
   async create(name: string, options: CreateOptions): Promise<Collection> {
-    const call = callOptions(options as CreateByDims & CreateByModel, "dims", "bits", "recall", "metric", "model", "version", "storeFloats", "shards", "expectedDocuments", "defaultRerank", "attributes");
+    const call = callOptions(options as CreateByDims & CreateByModel, "dims", "bits", "recall", "metric", "model", "version", "storeFloats", "shards", "expectedDocuments", "defaultRerank", "attributes", "existOk");
     const { storeFloats = "f16", shards = 0, expectedDocuments = 0, defaultRerank = 0, attributes = {} } = options;
     const byDims = "dims" in options && options.dims !== undefined;
     const byModel = "model" in options && options.model !== undefined;
@@ -56,7 +56,17 @@ export class Client {
       const { model, version = "" } = options as Extract<CreateOptions, { model: Uint8Array }>;
       requests.push({ part: { case: "config", value: { ...config, version } } }, ...modelParts(model));
     }
-    await this.transport.upload(CollectionService.method.createCollection, requests, call);
+    try {
+      await this.transport.upload(CollectionService.method.createCollection, requests, call);
+    } catch (error) {
+      if (!options.existOk || !(error instanceof BebrError) || error.code !== "ALREADY_EXISTS") throw error;
+      const there = await this.collection(name).stats(call);
+      const version = there.versions.find((one) => one.name === there.defaultVersion);
+      const metric = byDims ? (options.metric === "ip" ? "inner_product" : (options.metric ?? "cosine")) : undefined;
+      if (byDims && (version?.inputDims !== options.dims || version.metric !== metric)) {
+        throw new BebrError("ALREADY_EXISTS", `collection "${name}" is there for embeddings of ${version?.inputDims} floats and ${version?.metric}, not of ${options.dims} and ${metric}: take another name, or drop it`);
+      }
+    }
     return this.collection(name);
   }
 

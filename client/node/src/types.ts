@@ -285,6 +285,8 @@ interface CreateCommon extends CallOptions {
   defaultRerank?: number;
   /** What attributes are, by name. Others may come at any time, of any type; texts of more than 256 bytes are stored only. */
   attributes?: Readonly<Record<string, AttributeRule>>;
+  /** A collection or an alias that is there is taken as it is, if it has these dims and this metric; nothing else is compared. */
+  existOk?: boolean;
 }
 
 /** A collection whose binarizer the server makes: of vectors of so many floats. */

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from bebr import _values, filters, v1
 from bebr import types as t
 from bebr._values import made
-from bebr.errors import FilterWarning, InvalidArgument, code_name, file_bytes
+from bebr.errors import AlreadyExists, FilterWarning, InvalidArgument, code_name, file_bytes
 
 T = TypeVar("T")
 
@@ -182,6 +182,15 @@ def create(name: str, *, dims: Optional[int], model: Optional[Model], bits: int,
         raise InvalidArgument("bits, recall and metric are those of the model; they go with dims", field="model")
     return Call("CollectionService", "CreateCollection", None, lambda r: stats_of(r.collection), again=False,
                 parts=uploaded(v1.CreateCollectionRequest, config, model))
+
+
+def check_same(there: t.CollectionStats, dims: Optional[int], metric: str) -> None:
+    """Whether a collection is one that create makes with these; without dims a model says them."""
+    version = next(one for one in there.versions if one.name == there.default_version)
+    wanted = "inner_product" if metric == "ip" else metric
+    if dims is not None and (version.input_dims, version.metric) != (dims, wanted):
+        raise AlreadyExists(f"collection {there.name!r} is there for embeddings of {version.input_dims} floats and {version.metric}, not of "
+                            f"{dims} and {wanted}: take another name, or drop it")
 
 
 def stats(name: str) -> Call[t.CollectionStats]:

@@ -60,7 +60,8 @@ class Client:
 
     def create(self, name: str, *, dims: Optional[int] = None, bits: int = 0, recall: float = 0.0, metric: str = "cosine",
                model: Optional[Model] = None, version: str = "", store_floats: str = "f16", shards: int = 0, expected_documents: int = 0,
-               default_rerank: int = 0, attributes: Mapping[str, str] = {}, timeout: Optional[float] = None) -> Collection:
+               default_rerank: int = 0, attributes: Mapping[str, str] = {}, exist_ok: bool = False,
+               timeout: Optional[float] = None) -> Collection:
         """Makes a collection.
 
         With `dims`, the floats an embedding has, the server makes the binarizer, from the documents as they come, and stats().auto says
@@ -75,10 +76,19 @@ class Client:
 
         `attributes` says what attributes are, by name: {"created": "timestamp", "body": "string stored"}. Others may come at any time,
         of any type; texts of more than 256 bytes are stored only, so that they take no memory.
+
+        With `exist_ok` a collection or an alias that is there is returned as it is, if it has these `dims` and this `metric`; whatever
+        else it was made with is not compared.
         """
-        self._run(_calls.create(name, dims=dims, model=model, bits=bits, recall=recall, metric=metric, version=version,
-                                store_floats=store_floats, shards=shards, expected_documents=expected_documents,
-                                default_rerank=default_rerank, attributes=attributes), timeout)
+        call = _calls.create(name, dims=dims, model=model, bits=bits, recall=recall, metric=metric, version=version,
+                             store_floats=store_floats, shards=shards, expected_documents=expected_documents,
+                             default_rerank=default_rerank, attributes=attributes)
+        try:
+            self._run(call, timeout)
+        except errors.AlreadyExists:
+            if not exist_ok:
+                raise
+            _calls.check_same(self._run(_calls.stats(name), timeout), dims, metric)
         return Collection(self, name)
 
     def collection(self, name: str) -> Collection:

@@ -132,6 +132,16 @@ test("a collection's schema", async () => {
   await dated.drop();
 });
 
+test("a collection that is there is taken", async () => {
+  await (await client.create("taken", { dims, existOk: true })).upsert(["a"], [row(0)]);
+  assert.equal(await (await client.create("taken", { dims, existOk: true })).count(), 1);
+  await assert.rejects(client.create("taken", { dims }), { code: "ALREADY_EXISTS" });
+  await assert.rejects(client.create("taken", { dims: dims + 1, existOk: true }), /floats and cosine, not of/);
+  await assert.rejects(client.create("taken", { dims, metric: "l2", existOk: true }), /and cosine, not of .* and l2/);
+  await client.drop("taken");
+  for (const name of ["127.0.0.1:", "127.0.0.1:x", "host:0", "[::1]:70000"]) assert.throws(() => new Client(name), /whose port is/);
+});
+
 test("filters of values are quoted", async () => {
   const nasty = "a \"b\" \\ ' ` OR true";
   await papers.upsert(["nasty"], [row(0)], [{ "odd `name": nasty }]);

@@ -147,6 +147,30 @@ def test_a_collection_has_a_schema(client: bebr.Client, docs: Matrix) -> None:
     dated.drop()
 
 
+def test_a_collection_that_is_there_is_taken(client: bebr.Client, server: Server, docs: Matrix) -> None:
+    client.create("taken", dims=DIMS, exist_ok=True).upsert(["a"], docs[:1])
+    assert client.create("taken", dims=DIMS, exist_ok=True).get("a")[0].id == "a"
+    with pytest.raises(bebr.AlreadyExists):
+        client.create("taken", dims=DIMS)
+    with pytest.raises(bebr.AlreadyExists, match=f"of {DIMS} floats and cosine, not of {DIMS + 1} and cosine"):
+        client.create("taken", dims=DIMS + 1, exist_ok=True)
+    with pytest.raises(bebr.AlreadyExists, match="and cosine, not of .* and l2"):
+        client.create("taken", dims=DIMS, metric="l2", exist_ok=True)
+
+    async def await_it() -> int:
+        async with bebr.aio.Client(server.address) as again:
+            return await (await again.create("taken", dims=DIMS, exist_ok=True)).count()
+
+    assert asyncio.run(await_it()) == 1
+    client.drop("taken")
+
+
+def test_a_port_that_is_none_is_named() -> None:
+    for name in ("127.0.0.1:", "127.0.0.1:x", "host:0", "[::1]:70000"):
+        with pytest.raises(bebr.InvalidArgument, match="whose port is"):
+            bebr.Client(name)
+
+
 def test_values_come_back_as_they_were(papers: bebr.Collection, docs: Matrix) -> None:
     values: Dict[str, Any] = {"text": "ä", "whole": 2**63 - 1, "least": -(2**63), "real": 0.1, "yes": True, "none": None,
                               "numpy": np.float32(0.5), "flag": np.bool_(False)}
