@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -15,6 +16,7 @@
 #include "absl/synchronization/mutex.h"
 #include "index/base/logging.h"
 #include "index/base/program.h"
+#include "index/base/thread_pool.h"
 #include "index/engine.h"
 #include "server/build_info.h"
 #include "server/config/config.h"
@@ -89,10 +91,12 @@ void RaiseFileLimit() {
 
 // glibc gives threads that allocate at the same time an arena each, up to eight a processor, and what was freed in one
 // serves only the threads that have it: on 32 processors, answers that nobody took held 445 MiB at a limit of 32 MiB,
-// with eight arenas 224 MiB. Whoever wants another number says so in the environment.
+// with eight arenas 224 MiB. With fewer than one a processor threads wait for each other. Whoever wants another number
+// says so in the environment.
 void BoundAllocatorArenas() {
-  constexpr int kArenas = 8;
-  if (std::getenv("MALLOC_ARENA_MAX") == nullptr) mallopt(M_ARENA_MAX, kArenas);
+  constexpr size_t kLeastArenas = 8;
+  const size_t arenas = std::max(kLeastArenas, bebr::AvailableProcessors());
+  if (std::getenv("MALLOC_ARENA_MAX") == nullptr) mallopt(M_ARENA_MAX, static_cast<int>(arenas));
 }
 
 // Abseil's mutexes, which gRPC uses, look for deadlocks where the library was built without NDEBUG, as Debian's is:

@@ -32,7 +32,9 @@ void FairPool::Run(size_t slot) {
     Loop* const loop = Neediest();
     if (loop == nullptr) {
       if (stopping_) break;
+      ++idle_;
       wake_.Wait(&mutex_);
+      --idle_;
       continue;
     }
     ++loop->helpers;
@@ -57,12 +59,14 @@ void FairPool::ParallelFor(size_t count, const std::function<void(size_t, size_t
     return;
   }
   Loop loop{body, count};
+  size_t helpers;
   {
     MutexLock lock(&mutex_);
     loops_.push_back(&loop);
     added_.fetch_add(1, std::memory_order_relaxed);
+    helpers = std::min(idle_, count - 1);
   }
-  wake_.NotifyAll();
+  for (size_t i = 0; i < helpers; ++i) wake_.NotifyOne();
   for (size_t i; (i = loop.next.fetch_add(1, std::memory_order_relaxed)) < count;) body(i, slot);
   MutexLock lock(&mutex_);
   std::erase(loops_, &loop);

@@ -22,7 +22,8 @@ namespace bebr {
 //   pool.ParallelFor(1000, [&](size_t i, size_t slot) { sums[slot].Add(i); });
 //
 // Thread safety: ParallelFor may be called from any thread, also within a pass of another loop. The destructor waits
-// for nothing: no loop may be running. Passes must not throw. Cost of a pass: an atomic addition.
+// for nothing: no loop may be running. Passes must not throw. Cost of a pass: an atomic addition. A loop wakes no more
+// threads than it has passes for them.
 class FairPool {
  public:
   // `threads` beside the callers; 0 is allowed.
@@ -54,6 +55,7 @@ class FairPool {
   CondVar wake_;  // a loop came, or stopping_
   CondVar left_;  // the last helper left a loop
   std::vector<Loop*> loops_ ABSL_GUARDED_BY(mutex_);
+  size_t idle_ ABSL_GUARDED_BY(mutex_) = 0;  // threads that wait
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::atomic<size_t> added_{0};  // loops so far
   std::vector<std::thread> threads_;

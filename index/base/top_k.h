@@ -18,7 +18,9 @@ namespace bebr {
 template <typename Candidate, typename Better>
 class TopK {
  public:
-  TopK(size_t k, float min_score, Better better) : k_(k), threshold_(min_score), better_(better) {}
+  TopK(size_t k, float min_score, Better better) : k_(k), threshold_(min_score), better_(better) {
+    candidates_.reserve(std::min<size_t>(2 * k_ + 8, 64));
+  }
 
   float threshold() const { return threshold_; }
   void Add(Candidate candidate) {

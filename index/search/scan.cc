@@ -2,22 +2,26 @@
 
 #include <algorithm>
 #include <atomic>
+#include <deque>
 #include <limits>
 #include <memory>
+#include <utility>
+#include <vector>
 
-#include "index/base/top_k.h"
 #include "index/search/block_run.h"
 #include "index/search/picked_rows.h"
 #include "index/search/scan_filters.h"
 #include "index/search/scan_plan.h"
+#include "index/search/shared_best.h"
 
 namespace bebr {
 namespace {
 
 // Blocks times queries of a run, which one call of the kernel scans: many, as a call has its price. A worker's first
-// runs are shorter, until it knows what thresholds to look for.
+// runs are shorter, each twice the one before, until it is known what thresholds to look for.
 constexpr uint32_t kBlocksPerRun = 8192;
 constexpr uint32_t kMinRunBlocks = 16;
+constexpr uint32_t kFirstRunBlocks = 2;
 // Bounds pay as long as they rule out most blocks: after a run of blocks in which more than a quarter had to be scored
 // again, a query's next runs are scored with all levels at once.
 constexpr uint32_t kMostAgain = 4;
@@ -31,17 +35,6 @@ constexpr uint32_t kCopiedBlocks = 32;  // at most, in a run of blocks that hold
 
 using Stretch = ScanTarget::Part::Stretch;
 
-struct IsBetter {
-  const ScanTarget* target;
-  bool operator()(const Candidate& a, const Candidate& b) const { return target->Better(a, b); }
-};
-using Best = TopK<Candidate, IsBetter>;
-
-void AtomicMax(std::atomic<float>& target, float value) {
-  float seen = target.load(std::memory_order_relaxed);
-  while (seen < value && !target.compare_exchange_weak(seen, value, std::memory_order_relaxed)) continue;
-}
-
 }  // namespace
 
 // One scan: what its threads share, and the work.
@@ -53,10 +46,9 @@ class ScanRun {
         prepared_(prepared),
         first_(first),
         queries_(queries),
-        thresholds_(queries.size()),
         filters_(target, queries),
         documents_(queries.size()) {
-    for (size_t q = 0; q < queries.size(); ++q) thresholds_[q].store(MinScore(q), std::memory_order_relaxed);
+    for (size_t q = 0; q < queries.size(); ++q) best_.emplace_back(target, KeptOf(q), MinScore(q));
   }
 
   void Run(FairPool& pool) {
@@ -70,23 +62,19 @@ class ScanRun {
     units_ = UnitsOf(target_, filters_, any, all);
     workers_.resize(pool.slots());
     pool.ParallelFor(pickings_.size() + units_.size(), [this](size_t i, size_t slot) {
-      if (workers_[slot] == nullptr) workers_[slot] = MakeWorker();
+      if (workers_[slot] == nullptr) workers_[slot] = MakeScratch(slot);
       Work(i, *workers_[slot]);
     });
-    for (const auto& worker : workers_) {
+    for (auto& worker : workers_) {
       if (worker == nullptr) continue;
-      for (size_t q = 0; q < queries_.size(); ++q) documents_[q] += worker->scratch.documents[q];
-      worker->scratch = Scratch();
+      for (size_t q = 0; q < queries_.size(); ++q) documents_[q] += worker->documents[q];
+      AddFinds(worker->found, best_);  // all that is left, as nobody else adds
+      worker = nullptr;
     }
   }
 
   std::vector<Candidate> BestOf(size_t q, std::vector<Candidate>* chosen) {
-    Best merged = MakeBest(q);
-    for (const auto& worker : workers_) {
-      if (worker == nullptr) continue;
-      for (const Candidate& candidate : worker->best[q].Take()) merged.Add(candidate);
-    }
-    std::vector<Candidate> best = merged.Take();
+    std::vector<Candidate> best = best_[q].Take();
     if (chosen != nullptr) *chosen = best;
     return choosing() ? ScoreChosen(q, std::move(best)) : best;
   }
@@ -98,6 +86,7 @@ class ScanRun {
   }
 
  private:
+  // What a thread has of a scan.
   struct Scratch {
     std::unique_ptr<float[]> scores;        // of a run's hits, by query; mostly never touched
     std::unique_ptr<uint32_t[]> positions;  // of these, in the run
@@ -110,6 +99,8 @@ class ScanRun {
     std::vector<uint32_t> unbounded;        // the others
     std::vector<const void*> prepared;      // of the queries that are scored
     std::vector<uint32_t> runs_without_bounds;
+    std::vector<Find> found;  // that are not among the best yet
+    size_t first_query = 0;   // whose finds it adds first: every thread begins with another one
     uint32_t run_blocks = 0;  // of the next run, at most
     uint64_t bytes = 0;       // read of the unit
     PickedRows picked;        // the few rows of a filter
@@ -122,44 +113,34 @@ class ScanRun {
     alignas(64) float scores[simd::kBlockRows];
   };
 
-  // What a thread has of a scan.
-  struct Worker {
-    std::vector<Best> best;  // of what it saw, by query
-    Scratch scratch;
-  };
-
   // Whether the pass over the blocks finds candidates for another one.
   bool choosing() const { return first_ != nullptr && first_->candidates > 0; }
 
-  // What a query's pass over the blocks keeps: its best k, or the candidates of which another pass takes them.
-  Best MakeBest(size_t q) const {
-    return Best(choosing() ? first_->candidates : queries_[q].k, MinScore(q), IsBetter{&target_});
-  }
+  // How many a query's pass over the blocks keeps: its best k, or the candidates of which another pass takes them.
+  size_t KeptOf(size_t q) const { return choosing() ? first_->candidates : queries_[q].k; }
 
-  std::unique_ptr<Worker> MakeWorker() const {
-    auto worker = std::make_unique<Worker>();
-    worker->best.reserve(queries_.size());
-    for (size_t q = 0; q < queries_.size(); ++q) worker->best.push_back(MakeBest(q));
-    Scratch& scratch = worker->scratch;
-    scratch.run_blocks = std::min(kMinRunBlocks, MostRunBlocks());
+  std::unique_ptr<Scratch> MakeScratch(size_t slot) const {
+    auto made = std::make_unique<Scratch>();
+    Scratch& scratch = *made;
+    scratch.first_query = slot * queries_.size() / workers_.size();
+    scratch.run_blocks = kFirstRunBlocks;
     const size_t lanes = MostRunBlocks() * queries_.size() * simd::kBlockRows;
     scratch.scores = std::make_unique_for_overwrite<float[]>(lanes);
     scratch.positions = std::make_unique_for_overwrite<uint32_t[]>(lanes);
     scratch.runs_without_bounds.resize(queries_.size());
     scratch.stopped.resize(queries_.size());
     scratch.documents.resize(queries_.size());
-    return worker;
+    return made;
   }
 
-  void Work(size_t i, Worker& worker) {  // picking or unit number `i`
-    Scratch& scratch = worker.scratch;
+  void Work(size_t i, Scratch& scratch) {  // picking or unit number `i`
     const SteadyTime now = SteadyNow();
     for (uint32_t q = 0; q < queries_.size(); ++q)
       scratch.stopped[q] = queries_[q].stopped != nullptr && queries_[q].stopped(now);
     scratch.bytes = 0;
     const size_t picked = pickings_.size();
-    if (i < picked) Pick(pickings_[i], worker.best, scratch);
-    if (i >= picked) ScanUnitOfBlocks(units_[i - picked], worker.best, scratch);
+    if (i < picked) Pick(pickings_[i], scratch);
+    if (i >= picked) ScanUnitOfBlocks(units_[i - picked], scratch);
     bytes_.fetch_add(scratch.bytes, std::memory_order_relaxed);
   }
 
@@ -171,11 +152,11 @@ class ScanRun {
     std::sort(chosen.begin(), chosen.end(), [&](const Candidate& a, const Candidate& b) {
       return a.segment != b.segment ? a.segment < b.segment : place(a) < place(b);
     });
-    Best best(queries_[q].k, queries_[q].min_score, IsBetter{&target_});
+    SharedBest best(target_, queries_[q].k, queries_[q].min_score);
     BlockScores block;
     for (Candidate& candidate : chosen) {
       candidate.score = ScoreRow(q, candidate.segment, candidate.row, block);
-      if (candidate.score >= best.threshold()) best.Add(candidate);
+      if (candidate.score >= best.threshold()) best.TryAdd({{static_cast<uint32_t>(q), candidate}});
     }
     return best.Take();
   }
@@ -197,7 +178,7 @@ class ScanRun {
     }
   }
 
-  void ScanUnitOfBlocks(const ScanUnit& unit, std::vector<Best>& best, Scratch& scratch) {
+  void ScanUnitOfBlocks(const ScanUnit& unit, Scratch& scratch) {
     scratch.together.clear();
     BlockSet shared;
     uint64_t all = 0;  // documents of the whole unit; 0: not counted yet
@@ -212,18 +193,18 @@ class ScanRun {
       if (count == unit.size()) all = documents;
       for (const uint32_t q : scratch.alone) scratch.documents[q] += documents;
       if (count * kAloneShare < unit.size()) {
-        ScanBlocks(unit, blocks, scratch.alone, best, scratch);
+        ScanBlocks(unit, blocks, scratch.alone, scratch);
       } else {
         scratch.together.insert(scratch.together.end(), scratch.alone.begin(), scratch.alone.end());
         shared.AddAll(blocks);
       }
     }
     std::sort(scratch.together.begin(), scratch.together.end());  // as they lie in memory
-    ScanBlocks(unit, shared, scratch.together, best, scratch);
+    ScanBlocks(unit, shared, scratch.together, scratch);
   }
 
   // Scores the blocks that hold the few rows of a filter.
-  void Pick(const ScanFilters::Picking& picking, std::vector<Best>& best, Scratch& scratch) {
+  void Pick(const ScanFilters::Picking& picking, Scratch& scratch) {
     scratch.alone.clear();
     AddWanting(kAllGroups, filters_.groups()[picking.group].queries, scratch, scratch.alone);
     if (scratch.alone.empty()) return;
@@ -236,14 +217,13 @@ class ScanRun {
         AddWanting(OneGroup(scratch.picked.run().group), scratch.alone, scratch, scratch.together);
         const uint64_t documents = scratch.picked.documents();
         for (const uint32_t q : scratch.together) scratch.documents[q] += documents;
-        ScorePicked(choosing() ? first_->prepared : prepared_, best, scratch);
+        ScorePicked(choosing() ? first_->prepared : prepared_, scratch);
       }
     }
-    for (const uint32_t q : scratch.alone) AtomicMax(thresholds_[q], best[q].threshold());
   }
 
   // All rows of the picked blocks are scored for the queries together, as that costs no more than one of each.
-  void ScorePicked(const PreparedQueries& prepared, std::vector<Best>& best, Scratch& scratch) {
+  void ScorePicked(const PreparedQueries& prepared, Scratch& scratch) {
     const BlockRun& run = scratch.picked.run();
     const ScanTarget::Part& part = target_.parts()[run.part];
     const size_t lanes = size_t{run.count} * simd::kBlockRows;
@@ -253,12 +233,13 @@ class ScanRun {
                              scratch.scores.get(), lanes);
     const float* scores = scratch.scores.get();
     for (const uint32_t q : scratch.together) {
-      best[q].Raise(thresholds_[q].load(std::memory_order_relaxed));
+      const float threshold = best_[q].threshold();
       scratch.picked.ForEach([&](uint32_t lane, uint32_t row) {
-        if (scores[lane] >= best[q].threshold() && part.live(row)) best[q].Add({scores[lane], run.part, row});
+        if (scores[lane] >= threshold && part.live(row)) scratch.found.push_back({q, {scores[lane], run.part, row}});
       });
       scores += lanes;
     }
+    AddFinds(scratch.found, best_);
     scratch.bytes += run.count * prepared.block_bytes();
   }
 
@@ -273,38 +254,35 @@ class ScanRun {
 
   // Scans some blocks of a unit for some queries.
   void ScanBlocks(const ScanUnit& unit, const BlockSet& blocks, const std::vector<uint32_t>& queries,
-                  std::vector<Best>& best, Scratch& scratch) {
+                  Scratch& scratch) {
     if (queries.empty()) return;
     const Stretch* stretch = &target_.parts()[unit.part].StretchAt(unit.begin);
     for (uint32_t begin = 0, end = 0; (begin = blocks.Next(end, true)) < unit.size();) {
       end = std::min(blocks.Next(begin, false), begin + scratch.run_blocks);
       while (unit.begin + begin >= stretch->end) ++stretch;
       end = std::min(end, stretch->end - unit.begin);
-      ScanRunOfBlocks(RunInPlace(target_, unit.part, *stretch, unit.begin + begin, unit.begin + end), queries, best,
-                      scratch);
+      ScanRunOfBlocks(RunInPlace(target_, unit.part, *stretch, unit.begin + begin, unit.begin + end), queries, scratch);
       scratch.run_blocks = std::min(2 * scratch.run_blocks, MostRunBlocks());
     }
-    for (const uint32_t q : queries) AtomicMax(thresholds_[q], best[q].threshold());
   }
 
-  void ScanRunOfBlocks(const BlockRun& run, const std::vector<uint32_t>& queries, std::vector<Best>& best,
-                       Scratch& scratch) {
-    const auto add = [&best](uint32_t q, const Candidate& candidate) { best[q].Add(candidate); };
-    if (first_ == nullptr) return ScoreBlocks(prepared_, run, queries, best, scratch, add);
-    if (choosing()) return ScoreBlocks(first_->prepared, run, queries, best, scratch, add);
+  void ScanRunOfBlocks(const BlockRun& run, const std::vector<uint32_t>& queries, Scratch& scratch) {
+    const auto keep = [&scratch](uint32_t q, float, const Candidate& found) { scratch.found.push_back({q, found}); };
+    if (first_ == nullptr) return ScoreBlocks(prepared_, run, queries, scratch, keep);
+    if (choosing()) return ScoreBlocks(first_->prepared, run, queries, scratch, keep);
     scratch.bounded.clear();
     scratch.unbounded.clear();
     for (const uint32_t q : queries) {
       uint32_t& wait = scratch.runs_without_bounds[q];
-      const bool bounded = wait == 0 && best[q].threshold() > -std::numeric_limits<float>::infinity();
+      const bool bounded = wait == 0 && best_[q].threshold() > -std::numeric_limits<float>::infinity();
       if (wait > 0) --wait;
       (bounded ? scratch.bounded : scratch.unbounded).push_back(q);
     }
-    ScoreBlocks(prepared_, run, scratch.unbounded, best, scratch, add);
+    ScoreBlocks(prepared_, run, scratch.unbounded, scratch, keep);
     BlockScores block;
     uint32_t block_query = ~0u;
     uint32_t again = 0;  // blocks of this query that were scored with all levels
-    ScoreBlocks(first_->prepared, run, scratch.bounded, best, scratch, [&](uint32_t q, Candidate candidate) {
+    ScoreBlocks(first_->prepared, run, scratch.bounded, scratch, [&](uint32_t q, float threshold, Candidate candidate) {
       if (q != block_query) {
         block.part = ~0u;
         block_query = q;
@@ -314,38 +292,38 @@ class ScanRun {
       candidate.score = ScoreRow(q, candidate.segment, candidate.row, block);
       if (block.block != before && ++again * kMostAgain > run.count)
         scratch.runs_without_bounds[q] = kRunsWithoutBounds;
-      if (candidate.score >= best[q].threshold()) best[q].Add(candidate);
+      if (candidate.score >= threshold) scratch.found.push_back({q, candidate});
     });
   }
 
-  // Scores a run of blocks for some of the queries and calls visit(query, candidate) for every live row that passes the
-  // filter and has at least the query's threshold.
+  // Scores a run of blocks for some of the queries and calls visit(query, threshold, candidate) for every live row that
+  // passes the filter and has at least the query's threshold. What it puts into scratch.found is added to the best.
   template <typename Visit>
   void ScoreBlocks(const PreparedQueries& prepared, const BlockRun& run, const std::vector<uint32_t>& queries,
-                   std::vector<Best>& best, Scratch& scratch, const Visit& visit) {
+                   Scratch& scratch, const Visit& visit) {
     if (queries.empty()) return;
     const ScanTarget::Part& part = target_.parts()[run.part];
     const size_t rows = size_t{run.count} * simd::kBlockRows;
     scratch.prepared.clear();
     scratch.hits.clear();
     for (const uint32_t q : queries) {
-      best[q].Raise(thresholds_[q].load(std::memory_order_relaxed));
       const size_t at = scratch.hits.size() * rows;
       scratch.prepared.push_back(prepared.of(run.group, q));
-      scratch.hits.push_back({best[q].threshold(), scratch.positions.get() + at, scratch.scores.get() + at, 0});
+      scratch.hits.push_back({best_[q].threshold(), scratch.positions.get() + at, scratch.scores.get() + at, 0});
     }
     prepared.kernels().scan(prepared.shape(), run.blocks, run.count, scratch.prepared.data(), scratch.prepared.size(),
                             scratch.hits.data());
-    for (size_t i = 0; i < queries.size(); ++i) {
-      const uint32_t q = queries[i];
+    for (size_t n = 0; n < queries.size(); ++n) {
+      const size_t i = (scratch.first_query + n) % queries.size();
       const simd::QueryHits& hits = scratch.hits[i];
       for (size_t j = 0; j < hits.count; ++j) {
-        if (hits.scores[j] < best[q].threshold()) continue;
         const uint32_t row = run.RowAt(part, hits.positions[j]);
-        if (!part.live(row) || !filters_.Leaves(q, run.part, row)) continue;
-        visit(q, {hits.scores[j], run.part, row});
+        if (part.live(row) && filters_.Leaves(queries[i], run.part, row))
+          visit(queries[i], hits.threshold, Candidate{hits.scores[j], run.part, row});
       }
+      if (hits.count > 0) AddFinds(scratch.found, best_);
     }
+    AddFinds(scratch.found, best_);
     scratch.bytes += run.count * prepared.block_bytes();
   }
 
@@ -368,12 +346,12 @@ class ScanRun {
   const PreparedQueries& prepared_;
   const FirstPass* const first_;
   const absl::Span<const ScanQuery> queries_;
-  std::vector<std::atomic<float>> thresholds_;  // a score below is not among a query's best, whoever finds it
+  std::deque<SharedBest> best_;  // by query
   ScanFilters filters_;
   std::vector<ScanFilters::Picking> pickings_;
   std::vector<ScanUnit> units_;
-  std::vector<std::unique_ptr<Worker>> workers_;  // by slot of the pool; null: a thread that was never at it
-  std::vector<uint64_t> documents_;               // scored, by query
+  std::vector<std::unique_ptr<Scratch>> workers_;  // by slot of the pool; null: a thread that was never at it
+  std::vector<uint64_t> documents_;                // scored, by query
   std::atomic<uint64_t> bytes_{0};
 };
 

@@ -104,12 +104,14 @@ void ScanFilters::Evaluate(absl::Span<const ScanQuery> queries, FairPool& pool) 
     }
   }
   const std::vector<Filter::TextAnswers> texts = CompareTexts(filtered, queries, pool);
-  pool.ParallelFor(parts, [&](size_t i, size_t) {
+  const auto evaluate = [&](size_t i, size_t /*slot*/) {
     EvaluatePart(filtered, i, texts, queries);
     for (uint32_t group = 0; group < groups_.size(); ++group) {
       if (Few(group, static_cast<uint32_t>(i)) == nullptr) many_[i].push_back(group);
     }
-  });
+  };
+  if (!filtered.empty()) return pool.ParallelFor(parts, evaluate);
+  for (size_t i = 0; i < parts; ++i) evaluate(i, 0);  // nothing that is worth waking somebody
 }
 
 // A segment's columns are read for all filters while they are in the caches; those that are but ranges read some of its

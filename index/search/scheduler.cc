@@ -12,12 +12,13 @@
 namespace bebr {
 namespace {
 
-constexpr size_t kEnoughQueries = 32;  // for a scan: more at a time cost hardly less each
+constexpr size_t kEnoughQueries = 32;  // for a scan, however few are about
 constexpr int kCompanyShare = 4;       // of a scan's time, that the next one waits for company at most,
 constexpr int kLullShare = 16;         // and this much, but at least kLeastLull, after somebody came
 constexpr absl::Duration kLeastLull = absl::Microseconds(300);
 constexpr size_t kMostScans = 2;                                 // of a lane at a time
 constexpr absl::Duration kFinishTurn = absl::Microseconds(200);  // each turn may wake a thread
+constexpr size_t kFinishedEach = 4;  // queries that are worth waking a thread, if no store is read
 constexpr size_t kLeastDrivers = 4;
 constexpr size_t kMostLanes = 1000;  // before those without searches are forgotten
 
@@ -30,9 +31,9 @@ bool SeeTheSame(const SearchJob& first, const std::shared_ptr<const ScanTarget>&
 }
 
 // How many queries a scan that begins with this search should have: with fewer it waits for company, if it can have
-// any.
-size_t EnoughQueries(const SearchJob& job) {
-  return job.target != nullptr ? 1 : std::min(kEnoughQueries, MostQueries(job));
+// any. Half of those that are `about`: while one half is scanned, the other half is answered and comes again.
+size_t EnoughQueries(const SearchJob& job, size_t about) {
+  return job.target != nullptr ? 1 : std::min(std::max(kEnoughQueries, about / 2), MostQueries(job));
 }
 
 // What the codes of a group take until the store was read, if it is.
@@ -135,7 +136,8 @@ void Scheduler::Resume(std::unique_ptr<SearchJob> job) {
 
 void Scheduler::Offer(Lane& lane) {
   if (lane.jobs.empty() || lane.claimed) return;
-  if (lane.scans > 0 && (lane.scans >= kMostScans || lane.queries < EnoughQueries(*lane.jobs.front()))) return;
+  if (lane.scans > 0 && (lane.scans >= kMostScans || lane.queries < EnoughQueries(*lane.jobs.front(), lane.about)))
+    return;
   lane.claimed = true;
   ready_.push_back(&lane);
   wake_.NotifyOne();
@@ -174,6 +176,7 @@ Scheduler::Group Scheduler::TakeGroup(Lane& lane) {
   }
   for (const auto& job : group) job->target = target;
   lane.queries -= queries;
+  lane.scanning += queries;
   queued_queries_ -= queries;
   return group;
 }
@@ -185,7 +188,7 @@ void Scheduler::AwaitCompany(Lane& lane) {
   SteadyTime until = lane.last_scan_end + most, quiet = now + lull;
   bool finishing = Finishing(lane);
   while (!stopping_) {
-    const size_t enough = EnoughQueries(*lane.jobs.front());
+    const size_t enough = EnoughQueries(*lane.jobs.front(), lane.about);
     if (lane.queries >= (finishing ? enough : std::min(lane.expected, enough))) break;
     SteadyTime end = finishing ? lane.last_scan_end + lane.long_scan : std::min(until, quiet);
     // Nobody waits for company until there is no time left for the scan.
@@ -209,6 +212,7 @@ void Scheduler::Drive() {
     Lane* lane;
     Group group;
     bool stopping;
+    size_t taken;
     {
       MutexLock lock(&mutex_);
       while (!stopping_ && (ready_.empty() || codes_ >= kMostCodes)) wake_.Wait(&mutex_);
@@ -218,7 +222,9 @@ void Scheduler::Drive() {
       ++awaiting_;
       AwaitCompany(*lane);
       --awaiting_;
+      const size_t before = lane->scanning;
       group = TakeGroup(*lane);
+      taken = lane->scanning - before;
       lane->claimed = false;
       ++lane->scans;
       Offer(*lane);
@@ -228,6 +234,8 @@ void Scheduler::Drive() {
     const size_t scanned = RunGroup(*lane, std::move(group), stopping);
     MutexLock lock(&mutex_);
     --lane->scans;
+    lane->about = std::max(lane->queries + lane->scanning, lane->about - lane->about / 8);
+    lane->scanning -= taken;
     if (scanned > 0) {
       lane->expected = lane->queries + scanned;
       lane->last_scan_end = SteadyNow();
@@ -313,7 +321,8 @@ size_t Scheduler::Scan(Lane& lane, Group group) {
   batch->Encode(scan_pool_);
   Count(*batch, batch->Scan(scan_pool_));
   using Weight = SearchBatch::Weight;
-  const size_t light = std::min(finish_pool_.size(), batch->count(Weight::kLight));
+  const size_t each = batch->reads_store() ? 1 : kFinishedEach;
+  const size_t light = std::min(finish_pool_.size(), (batch->count(Weight::kLight) + each - 1) / each);
   {
     MutexLock lock(&mutex_);
     lane.finishers += light;

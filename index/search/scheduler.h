@@ -88,6 +88,8 @@ class Scheduler {
     bool claimed = false;  // is ready, or a driver waits for company for it
     size_t scans = 0;      // that have not ended
     CondVar company;       // a job came, there are fewer finishers, or stopping_
+    size_t scanning = 0;   // queries of these
+    size_t about = 0;      // the most that waited or were scanned at a scan's end; each forgets an eighth
     size_t expected = 0;   // queries that are about, as the last scan's end showed
     SteadyTime last_scan_end = -absl::InfiniteDuration();
     absl::Duration last_scan;
