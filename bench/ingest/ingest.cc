@@ -1,5 +1,7 @@
 // bench_ingest: documents a second through the whole server, synced, with client and server on one machine, and where
-// the time goes. Data: Fashion-MNIST (784 floats a document), repeated under new ids as often as needed.
+// the time goes. Data: Fashion-MNIST (784 floats a document), repeated under new ids as often as needed. With
+// --search-clients then what writes and searches take from each other: the same documents go into a second collection
+// while clients search the first one.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -7,7 +9,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
 #include "bebr/v1/admin.grpc.pb.h"
+#include "bench/ingest/beside.h"
 #include "bench/support/ingestion.h"
 #include "bench/support/machine.h"
 #include "bench/support/server_process.h"
@@ -24,6 +28,8 @@ struct Options {
   std::string model;  // empty: the training-free start of `bits` bits
   size_t bits = 784;
   std::string store_floats = "f16";
+  size_t search_clients = 0;
+  double search_seconds = 5;
   IngestOptions ingest;
 };
 
@@ -150,6 +156,42 @@ void Print(const nlohmann::json& json) {
               json["limits"]["disk_syncs_per_s"].get<double>());
 }
 
+// Searches alone, and beside the ingestion of as many documents as were measured.
+absl::Status MeasureBeside(const ServerProcess& server, const Options& options, const v1::CollectionConfig& config,
+                           const Matrix& data, const Stages& alone, nlohmann::json& json) {
+  const SearchLoad load{server.address(), config.name(), options.search_clients};
+  BEBR_ASSIGN_OR_RETURN(const double searches, SearchBeside(load, data, [&] {
+                          absl::SleepFor(absl::Seconds(options.search_seconds));
+                          return absl::OkStatus();
+                        }));
+  v1::CollectionConfig second = config;
+  second.set_name("beside");
+  BEBR_RETURN_IF_ERROR(CreateCollection(server.channel(), second, options.model));
+  Options beside = options;
+  beside.ingest.collection = second.name();
+  Stages stages;
+  BEBR_ASSIGN_OR_RETURN(const double searches_beside, SearchBeside(load, data, [&] {
+                          auto measured = Measure(server, beside, data);
+                          if (measured.ok()) stages = *measured;
+                          return measured.status();
+                        }));
+  BEBR_RETURN_IF_ERROR(CheckSearchable(server, beside, data));
+  const auto documents = static_cast<double>(options.ingest.documents);
+  // All processors do nothing but encode.
+  const double encoder = documents * static_cast<double>(AvailableProcessors()) / alone.encode;
+  json["beside"] = {{"search_clients", options.search_clients},
+                    {"searches_per_s", searches},
+                    {"searches_per_s_beside_writes", searches_beside},
+                    {"documents_per_s_beside_searches", documents / stages.wall},
+                    {"encoder_documents_per_s", encoder}};
+  std::printf(
+      "%zu search clients: %.0f queries/s alone, %.0f beside writes (%.2f of it); %.0f documents/s alone, %.0f "
+      "beside searches (%.2f of it); the encoder alone on all processors: %.0f\n",
+      options.search_clients, searches, searches_beside, searches_beside / searches, documents / alone.wall,
+      documents / stages.wall, alone.wall / stages.wall, encoder);
+  return absl::OkStatus();
+}
+
 absl::Status Run(Options& options) {
   BEBR_ASSIGN_OR_RETURN(const v1::FloatStorage storage, ParseStorage(options.store_floats));
   BEBR_ASSIGN_OR_RETURN(const Matrix data, ReadVectors(options.input));
@@ -170,9 +212,12 @@ absl::Status Run(Options& options) {
   BEBR_ASSIGN_OR_RETURN(const Stages stages, Measure(*server, options, data));
   BEBR_RETURN_IF_ERROR(CheckSearchable(*server, options, data));
   BEBR_ASSIGN_OR_RETURN(const v1::Collection collection, GetCollection(server->channel(), config.name()));
-  BEBR_RETURN_IF_ERROR(server->Stop());
-  const nlohmann::json json = Summary(options, data, stages, disk, collection);
+  nlohmann::json json = Summary(options, data, stages, disk, collection);
   Print(json);
+  if (options.search_clients > 0) {
+    BEBR_RETURN_IF_ERROR(MeasureBeside(*server, options, config, data, stages, json));
+  }
+  BEBR_RETURN_IF_ERROR(server->Stop());
   return WriteJson(options.json, json);
 }
 
@@ -191,6 +236,11 @@ int Main(int argc, char** argv) {
       ->capture_default_str()
       ->check(CLI::Range(1, 10000));
   app.add_option("--streams", options.ingest.streams)->capture_default_str()->check(CLI::Range(1, 256));
+  app.add_option("--search-clients", options.search_clients,
+                 "Then so many clients search, alone and while the documents go into another collection")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 1024));
+  app.add_option("--search-seconds", options.search_seconds, "Of the searches alone")->capture_default_str();
   app.add_flag("--float16", options.ingest.float16, "Embeddings travel as float16");
   CLI11_PARSE(app, argc, argv);
   const absl::Status status = Run(options);
