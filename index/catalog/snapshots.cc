@@ -91,6 +91,14 @@ absl::StatusOr<SnapshotInfo> ReadInfo(const std::string& directory, std::string_
   return info;
 }
 
+absl::Status RemoveUnfinished(const std::string& directory) {
+  BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> files, ListFiles(directory));
+  for (const std::string& file : files) {
+    if (file.ends_with(".tmp")) BEBR_RETURN_IF_ERROR(RemoveAll(absl::StrCat(directory, "/", file)));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Snapshots>> Snapshots::Open(std::string root) {
@@ -151,6 +159,8 @@ absl::StatusOr<SnapshotInfo> Snapshots::Create(const SnapshotInfo& info, const s
   BEBR_RETURN_IF_ERROR(RemoveAll(building));
   BEBR_RETURN_IF_ERROR(CreateDirectories(building));
   absl::Status status = CopyDirectory(from + "/models", building + "/models", "");
+  // What a kill left of a model that was to be added is none of it, and the next attempt writes to that file.
+  if (status.ok()) status = RemoveUnfinished(building + "/models");
   if (status.ok()) status = fill(building);
   json files;
   if (status.ok()) status = SumTree(building, files);

@@ -35,6 +35,8 @@ absl::StatusOr<std::shared_ptr<Database>> Database::Open(const std::string& path
   BEBR_RETURN_IF_ERROR(WithDamagedFile(status, path));
   database->db.reset(db);
   database->place = std::make_unique<StorePlace>(path);
+  if (!database->place->known())
+    return absl::UnavailableError(absl::StrFormat("storage at %s: its directory cannot be looked at", path));
   // Batches name column families by number (FamilyId); RocksDB numbers them in the order of their creation.
   for (uint32_t family = 0; family < kColumnFamilyNames.size(); ++family) {
     if (database->families[family]->GetID() == family) continue;

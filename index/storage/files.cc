@@ -62,6 +62,7 @@ absl::Status WriteWhole(const std::string& path, std::string_view contents, bool
 // Puts a file in the place of another one.
 absl::Status Replace(const std::string& path, std::string_view contents, bool synced) {
   const std::string temporary = path + ".tmp";
+  unlink(temporary.c_str());  // what a crash left may have another name by now, in a snapshot
   absl::Status status = WriteWhole(temporary, contents, synced);
   if (status.ok() && rename(temporary.c_str(), path.c_str()) != 0) status = CannotStatus("rename to", path);
   if (!status.ok()) unlink(temporary.c_str());  // the first error is the one that counts
@@ -94,6 +95,8 @@ absl::Status WriteFileAtomically(const std::string& path, std::string_view conte
 absl::Status WriteFileUnsynced(const std::string& path, std::string_view contents) {
   return Replace(path, contents, /*synced=*/false);
 }
+
+absl::Status SyncDirectory(const std::string& path) { return SyncPath(path); }
 
 absl::Status SyncTree(const std::string& path) {
   BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> directories, ListDirectories(path));

@@ -20,6 +20,8 @@ namespace bebr {
 absl::Status WriteFileAtomically(const std::string& path, std::string_view contents);
 // Replaces it without syncing anything, for a directory that is built aside.
 absl::Status WriteFileUnsynced(const std::string& path, std::string_view contents);
+// Makes lasting the names in a directory.
+absl::Status SyncDirectory(const std::string& path);
 // Syncs all that is in a directory, at any depth, and then the directory: what was built in it without being synced.
 absl::Status SyncTree(const std::string& path);
 // What a file holds, in short. Reads it whole, a part at a time.

@@ -293,8 +293,11 @@ IOStatus ShardFileSystem::NewWritableFile(const std::string& path, const rocksdb
     MutexLock lock(&mutex_);
     list_.logs[log] = 0;
   }
-  // This syncs the directory, too: the log is there before anything is acknowledged that stands in it.
-  if (const absl::Status written = WriteList(); !written.ok()) {
+  // In this order: what the list names is there, whatever a power cut leaves of what was not synced; and the log is,
+  // before anything is acknowledged that stands in it.
+  absl::Status written = syncs_ ? SyncDirectory(directory_) : absl::OkStatus();
+  if (written.ok()) written = WriteList();
+  if (!written.ok()) {
     MutexLock lock(&mutex_);
     list_.logs.erase(log);
     return LogFileError(written.ToString());
@@ -344,8 +347,14 @@ IOStatus ShardFileSystem::NewDirectory(const std::string& path, const IOOptions&
 
 IOStatus ShardFileSystem::RenameFile(const std::string& from, const std::string& to, const IOOptions& options,
                                      IODebugContext* debug) {
+  const bool current = to.ends_with("/CURRENT");
+  // The MANIFEST that it names is there first, as above.
+  if (current && syncs_) {
+    if (const absl::Status synced = SyncDirectory(directory_); !synced.ok())
+      return Retryable(IOStatus::IOError(synced.ToString()));
+  }
   IOStatus status = target()->RenameFile(from, to, options, debug);
-  if (status.ok() && to.ends_with("/CURRENT")) {  // it names the newest MANIFEST now
+  if (status.ok() && current) {  // it names the newest MANIFEST now
     MutexLock lock(&mutex_);
     list_.manifest = newest_manifest_.manifest;
     list_.manifest_bytes = newest_manifest_.manifest_bytes;

@@ -21,6 +21,8 @@ class StorePlace {
   // The directory that is at `path` now.
   explicit StorePlace(std::string path);
 
+  // Whether it could be looked at then.
+  bool known() const { return directory_ != std::pair<dev_t, ino_t>(); }
   // UNAVAILABLE if it is there no more; OK where that cannot be told. NOT_FOUND once it is left.
   absl::Status Check() const;
   // It is about to be removed, as its collection was dropped.

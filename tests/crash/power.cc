@@ -110,15 +110,23 @@ class Cut {
     const Names synced = Synced(key), live = live_.contains(key) ? NamesIn(live_.at(key)) : Names();
     Names all = synced;
     all.insert(live.begin(), live.end());
+    std::map<std::string, bool> kept;  // by key, or by name
     for (const auto& [name, key_of_one] : all) {
       const auto before = synced.find(name), now = live.find(name);
       const std::string was = before == synced.end() ? "" : before->second, is = now == live.end() ? "" : now->second;
-      const std::string left = was != is && Keeps() ? is : was;
+      // What was renamed in here has its old name or its new one, and not neither.
+      const std::string& moved = Has(synced, is) ? is : Has(live, was) ? was : name;
+      if (was != is && !kept.contains(moved)) kept[moved] = Keeps();
+      const std::string left = was != is && kept[moved] ? is : was;
       if (!left.empty()) Make(left, result / name);
     }
   }
 
  private:
+  static bool Has(const Names& names, const std::string& key) {
+    return !key.empty() &&
+           std::any_of(names.begin(), names.end(), [&](const auto& entry) { return entry.second == key; });
+  }
   // Whether something that was not synced is there all the same.
   bool Keeps() { return mode_ == 0 ? false : mode_ == 1 ? true : random_() % 2 == 0; }
 

@@ -24,6 +24,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "index/base/logging.h"
+#include "index/shard/shard_set.h"
 #include "tests/fault/scenarios.h"
 #include "tests/support/disk_faults.h"
 
@@ -302,6 +303,7 @@ int Run(const Arguments& arguments) {
 }  // namespace bebr::testing
 
 int main(int argc, char** argv) {
+  bebr::ShardSet::LeastLayoutDocuments() = 0;  // layout files are written and read
   bebr::testing::Arguments arguments;
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string name = argv[i], value = argv[i + 1];

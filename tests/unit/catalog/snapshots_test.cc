@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <utility>
@@ -61,6 +62,18 @@ TEST_F(SnapshotsTest, KeepsWhatItIsGiven) {
   EXPECT_EQ(path, root() + "/c/first");
   EXPECT_EQ(*ReadFile(path + "/models/0.safetensors"), "model");
   EXPECT_EQ(*ReadFile(path + "/data"), "12345");
+}
+
+// Of a model that was to be added when the process was killed: the next attempt writes to the file of that name.
+TEST_F(SnapshotsTest, HasNothingOfWhatAKillLeft) {
+  const std::string left = directory_.path() + "/c/models/1.safetensors.tmp", linked = directory_.path() + "/linked";
+  { std::ofstream(left) << "half a mod"; }
+  ASSERT_TRUE(Create("c", "first").ok());
+  EXPECT_FALSE(fs::exists(root() + "/c/first/models/1.safetensors.tmp"));
+  fs::create_hard_link(left, linked);  // as snapshots of earlier releases have it
+  ASSERT_TRUE(WriteFileAtomically(directory_.path() + "/c/models/1.safetensors", "another model").ok());
+  EXPECT_EQ(*ReadFile(linked), "half a mod");
+  EXPECT_TRUE(Snapshots::Verify(root() + "/c/first").ok());
 }
 
 TEST_F(SnapshotsTest, ListsByCollectionAndName) {

@@ -327,6 +327,28 @@ TEST_P(OpenedForReadingTest, ReadsAndTakesWritesLater) {
 INSTANTIATE_TEST_SUITE_P(Errors, OpenedForReadingTest, ::testing::Values(ENOSPC, EROFS, EDQUOT, EIO),
                          [](const auto& error) { return strerrorname_np(error.param); });
 
+// Every look at a file, or at the directory, fails once while the store is opened: an error, or a store that takes
+// writes when the disk does.
+TEST_F(CollectionStoreFaultsTest, AFailedLookWhileItIsOpenedPasses) {
+  ASSERT_TRUE(Put("one", 'x', 100).ok());
+  bool failed = true;
+  for (int64_t look = 0; failed; ++look) {
+    SCOPED_TRACE(look);
+    store_.reset();
+    testing::SetDiskFault({.calls = testing::kLookCall, .path_part = "/bebr-store-", .skip = look, .count = 1});
+    auto store = CollectionStore::Open(path_, 1, MakeStoreCache(1 << 20));
+    failed = testing::FailedDiskCalls() > 0;
+    testing::ClearDiskFault();
+    if (!store.ok()) store = CollectionStore::Open(path_, 1, MakeStoreCache(1 << 20));
+    ASSERT_TRUE(store.ok()) << store.status();
+    store_ = *std::move(store);
+    const absl::Time end = absl::Now() + absl::Seconds(60);
+    while (!store_->Recover().ok() && absl::Now() < end) absl::SleepFor(absl::Milliseconds(5));
+    ASSERT_TRUE(store_->health().ok()) << store_->health();
+    ASSERT_TRUE(Put("one", 'x', 100).ok());
+  }
+}
+
 // Another store in the place of one that waits is not taken for it.
 TEST_F(CollectionStoreFaultsTest, AStoreThatWaitsTakesNoOther) {
   const std::string other = path_ + "-other";
