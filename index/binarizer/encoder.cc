@@ -244,12 +244,12 @@ void Encoder::RecurOverDocuments(size_t rows, Scratch& scratch, uint32_t* codes)
   }
 }
 
-void Encoder::FitDocuments(size_t rows, Scratch& scratch, uint32_t* codes) const {
+void Encoder::FitDocuments(size_t rows, const ErrorShaper* shaper, Scratch& scratch, uint32_t* codes) const {
   document_path_.project.Apply(scratch.input.data(), rows, scratch.projection.data(), scratch.hidden.data());
   for (size_t r = 0; r < rows; ++r) {
     RowNumbers& row = scratch.rows[r];
     const FittedQuantizer::Fit fit =
-        fitted_->EncodeDocument(scratch.projection.data() + r * components_, codes + r * spec_.code_words());
+        fitted_->EncodeDocument(scratch.projection.data() + r * components_, codes + r * spec_.code_words(), shaper);
     row.agreement = 1.0;
     row.energy = fit.factor;
     row.error = 1.0 - fit.energy / static_cast<double>(input_dims_);
@@ -261,13 +261,13 @@ void Encoder::EncodeDocuments(const float* embeddings, size_t rows, uint32_t* co
 }
 
 void Encoder::EncodeDocuments(const float* embeddings, size_t rows, uint32_t* codes, CodeFactors* factors,
-                              double* errors) const {
+                              double* errors, const ErrorShaper* shaper) const {
   Scratch& scratch = ThreadScratch();
   for (size_t start = 0; start < rows; start += kBatchRows) {
     const size_t batch = std::min(kBatchRows, rows - start);
     uint32_t* const batch_codes = codes + start * spec_.code_words();
     Prepare(embeddings + start * input_dims_, batch, scratch);
-    fitted_ ? FitDocuments(batch, scratch, batch_codes) : RecurOverDocuments(batch, scratch, batch_codes);
+    fitted_ ? FitDocuments(batch, shaper, scratch, batch_codes) : RecurOverDocuments(batch, scratch, batch_codes);
     for (size_t r = 0; r < batch; ++r) {
       const RowNumbers& row = scratch.rows[r];
       factors[start + r] = {Finite(row.Scale()), Finite(row.offset)};

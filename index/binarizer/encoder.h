@@ -42,9 +42,9 @@ class Encoder : public ModelBinarizer {
 
   void EncodeDocuments(const float* embeddings, size_t rows, uint32_t* codes, CodeFactors* factors) const override;
   // The same, and how much of each row a code leaves out: the squared length of the difference between row and code,
-  // at the code's best length. For models with a fitted quantizer.
-  void EncodeDocuments(const float* embeddings, size_t rows, uint32_t* codes, CodeFactors* factors,
-                       double* errors) const;
+  // at the code's best length. For models with a fitted quantizer. `shaper` as in FittedQuantizer.
+  void EncodeDocuments(const float* embeddings, size_t rows, uint32_t* codes, CodeFactors* factors, double* errors,
+                       const ErrorShaper* shaper = nullptr) const;
   void EncodeQueries(const float* embeddings, size_t rows, uint32_t* planes, float* weights,
                      float* offsets) const override;
   void EncodeQueriesOf(absl::Span<const GroupSet> wanted, const float* embeddings, uint32_t* planes, float* weights,
@@ -86,7 +86,7 @@ class Encoder : public ModelBinarizer {
   void AddBandEnergy(size_t b, size_t rows, Scratch& scratch) const;
   // Codes of prepared rows by either quantizer, with the row numbers, or the weights, that go with them.
   void RecurOverDocuments(size_t rows, Scratch& scratch, uint32_t* codes) const;
-  void FitDocuments(size_t rows, Scratch& scratch, uint32_t* codes) const;
+  void FitDocuments(size_t rows, const ErrorShaper* shaper, Scratch& scratch, uint32_t* codes) const;
   void RecurOverQueries(size_t rows, Scratch& scratch, uint32_t* planes, float* weights) const;
   void FitQueries(size_t rows, Scratch& scratch, uint32_t* planes, float* weights) const;
 

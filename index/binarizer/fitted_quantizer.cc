@@ -97,6 +97,59 @@ void Quantize(const Runs& runs, const float* y, float scale, Candidate& out) {
   }
 }
 
+// As QuantizeTrellis of y / fitting, but with errors that are shaped; `first` is the run's first component, `errors`
+// are those of all before it, to which the run's are added.
+void ShapeTrellis(uint32_t dims, uint32_t levels, const float* y, float scale, const ErrorShaper& shaper, size_t start,
+                  float* errors, uint8_t* numbers, float* values) {
+  const float factor = std::ldexp(1.0f, static_cast<int>(levels) - 1);
+  const float step = std::ldexp(1.0f, 1 - static_cast<int>(levels));
+  const float middle = static_cast<float>(1u << levels) - 0.5f;
+  for (uint32_t first = 0; first < dims; first += 32) {
+    const uint32_t count = std::min(32u, dims - first);
+    const size_t before = start + first;
+    float x[32], shifts[32], weights[32];
+    const float* rows[32];
+    uint8_t derived[32];
+    for (uint32_t i = 0; i < count; ++i) {
+      x[i] = y[before + i] * (scale * factor) + middle;
+      shifts[i] = static_cast<float>(shaper.Carried(before + i, errors, before)) * factor;
+      weights[i] = shaper.weight(before + i);
+      rows[i] = shaper.row(before + i) + before;
+    }
+    EncodeShapedTrellis(x, shifts, rows, weights, count, levels, numbers + before, derived);
+    for (uint32_t i = 0; i < count; ++i) {
+      values[before + i] = (static_cast<float>(derived[i]) - middle) * step;
+      errors[before + i] = y[before + i] * scale - values[before + i];
+    }
+  }
+}
+
+// A code of scale * y with shaped errors, which it writes.
+template <typename Runs>
+void ShapeErrors(const Runs& runs, const float* y, float scale, const ErrorShaper& shaper, float* errors,
+                 Candidate& out) {
+  out.agreement = out.energy = 0.0;
+  size_t first = 0;
+  for (const auto& run : runs) {
+    if (run.trellis) {
+      ShapeTrellis(run.dims, run.levels, y, scale, shaper, first, errors, out.numbers.data(), out.values.data());
+    } else {
+      const float factor = std::ldexp(1.0f, static_cast<int>(run.levels) - 2);
+      const float step = std::ldexp(1.0f, 2 - static_cast<int>(run.levels));
+      const float least = (0.5f - static_cast<float>(1u << (run.levels - 1))) * step;
+      for (size_t i = first; i < first + run.dims; ++i) {
+        const float target = y[i] * scale, shift = static_cast<float>(shaper.Carried(i, errors, i));
+        out.numbers[i] = Round(target + shift, factor, run.levels);
+        out.values[i] = least + static_cast<float>(out.numbers[i]) * step;
+        errors[i] = target - out.values[i];
+      }
+    }
+    out.agreement += run.weight * Dot(out.values.data() + first, y + first, run.dims);
+    out.energy += run.weight * Dot(out.values.data() + first, out.values.data() + first, run.dims);
+    first += run.dims;
+  }
+}
+
 }  // namespace
 
 FittedQuantizer::FittedQuantizer(const Model& model)
@@ -104,12 +157,12 @@ FittedQuantizer::FittedQuantizer(const Model& model)
   const LevelPlan plan = model.levels();
   size_t band = 0;
   for (const LevelPlan::Run& run : plan.runs()) {
-    runs_.push_back({run.dims, run.levels, run.trellis, model.spec.bands()[band].weight});
-    band += run.levels > kMaxLevels ? 2 : 1;
+    runs_.push_back({run.dims, run.levels, run.bands(), run.trellis, model.spec.bands()[band].weight});
+    band += run.bands();
   }
 }
 
-FittedQuantizer::Fit FittedQuantizer::EncodeDocument(const float* y, uint32_t* code) const {
+FittedQuantizer::Fit FittedQuantizer::EncodeDocument(const float* y, uint32_t* code, const ErrorShaper* shaper) const {
   static thread_local Candidate best, next;
   for (Candidate* candidate : {&best, &next}) {
     candidate->numbers.resize(dims_);
@@ -121,6 +174,15 @@ FittedQuantizer::Fit FittedQuantizer::EncodeDocument(const float* y, uint32_t* c
   for (size_t i = 1; i < scales.size(); ++i) {
     Quantize(runs_, y, scales[i], next);
     if (next.Cosine() > best.Cosine()) std::swap(best, next);
+  }
+  if (shaper != nullptr && best.agreement > 0.0) {
+    static thread_local std::vector<float> errors, shaped;
+    errors.resize(dims_);
+    shaped.resize(dims_);
+    const float scale = Finite(best.energy / best.agreement);
+    for (size_t i = 0; i < dims_; ++i) errors[i] = y[i] * scale - best.values[i];
+    ShapeErrors(runs_, y, scale, *shaper, shaped.data(), next);
+    if (next.agreement > 0.0 && shaper->Error(shaped.data()) < shaper->Error(errors.data())) std::swap(best, next);
   }
   double energy = 0.0;
   size_t first = 0;
@@ -147,7 +209,7 @@ void FittedQuantizer::EncodeQuery(const float* y, uint32_t levels, uint32_t* pla
     const float factor = any ? 0.5f * most / spread : 0.0f;
     for (uint32_t i = 0; i < dims; ++i) numbers[i] = Round(y[i], factor, levels);
     // A band of further levels is compared with the same values.
-    for (uint32_t stored = 0; stored < run.levels; stored += kMaxLevels) {
+    for (uint32_t band = 0; band < run.bands; ++band) {
       planes = Pack(numbers.data(), dims, levels, planes);
       *units++ = any ? static_cast<double>(spread) / most : 0.0;
     }

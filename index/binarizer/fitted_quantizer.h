@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "index/binarizer/error_shaper.h"
 #include "index/binarizer/model.h"
 
 namespace bebr {
@@ -34,15 +35,16 @@ class FittedQuantizer {
   // Of the model's bands, weights and rules.
   explicit FittedQuantizer(const Model& model);
 
-  // Writes spec.code_words() words.
-  Fit EncodeDocument(const float* y, uint32_t* code) const;
+  // Writes spec.code_words() words. With `shaper`, which is of the model's components or null, the code found is
+  // changed so that its errors are such as the shaper weighs least, if that makes them less.
+  Fit EncodeDocument(const float* y, uint32_t* code, const ErrorShaper* shaper = nullptr) const;
   // Writes spec.QueryWords(levels) words, and for each band what its integers (CodeSpec) are to be multiplied with to
   // be y.
   void EncodeQuery(const float* y, uint32_t levels, uint32_t* planes, double* units) const;
 
  private:
   struct Run {
-    uint32_t dims, levels;
+    uint32_t dims, levels, bands;
     bool trellis;
     float weight;
   };

@@ -31,6 +31,18 @@ absl::StatusOr<Model> BasisModel(const Model& model, BasisParameters& basis) {
   return of_basis;
 }
 
+// What each component's products count for.
+std::vector<float> ComponentWeights(const Model& model, const BasisParameters& basis) {
+  std::vector<float> weights;
+  size_t band = 0;
+  const LevelPlan plan = model.levels();
+  for (const LevelPlan::Run& run : plan.runs()) {
+    weights.insert(weights.end(), run.dims, basis.band_weights[band]);
+    band += run.bands();
+  }
+  return weights;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<const GroupedEncoder>> GroupedEncoder::Create(Model model, uint32_t checksum) {
@@ -41,6 +53,8 @@ absl::StatusOr<std::unique_ptr<const GroupedEncoder>> GroupedEncoder::Create(Mod
   model.reduce = {};
   encoder->AddGroups(model);
   for (BasisParameters& basis : model.bases) {
+    if (!model.spread.empty())
+      encoder->shapers_.emplace_back(basis.project, ComponentWeights(model, basis), model.spread);
     BEBR_ASSIGN_OR_RETURN(const Model of_basis, BasisModel(model, basis));
     BEBR_ASSIGN_OR_RETURN(encoder->bases_.emplace_back(), Encoder::Create(of_basis, 0));
   }
@@ -71,6 +85,7 @@ size_t GroupedEncoder::memory_bytes() const {
   size_t bytes = sizeof(*this) + facts_bytes() + reduce_.memory_bytes() + nearness_.memory_bytes();
   for (const Group& group : groups_) bytes += (group.mean.size() + group.reduced_mean.size()) * sizeof(float);
   for (const auto& basis : bases_) bytes += basis->memory_bytes();
+  for (const ErrorShaper& shaper : shapers_) bytes += shaper.memory_bytes();
   return bytes;
 }
 
@@ -107,36 +122,55 @@ std::vector<std::vector<size_t>> GroupedEncoder::RowsToTry(const std::vector<flo
   return rows_of;
 }
 
+void GroupedEncoder::EncodeByGroup(uint32_t g, const std::vector<float>& reduced, const std::vector<size_t>& members,
+                                   bool shaped, GroupCodes& out) const {
+  const size_t r = reduce_.outputs(), basis = groups_[g].basis;
+  std::vector<float> inputs(members.size() * r);
+  out.codes.resize(members.size() * spec_.code_words());
+  out.factors.resize(members.size());
+  out.errors.resize(members.size());
+  for (size_t i = 0; i < members.size(); ++i)
+    groups_[g].Centre(reduced.data() + members[i] * r, r, inputs.data() + i * r);
+  bases_[basis]->EncodeDocuments(inputs.data(), members.size(), out.codes.data(), out.factors.data(), out.errors.data(),
+                                 shaped ? &shapers_[basis] : nullptr);
+}
+
 void GroupedEncoder::EncodeDocuments(const float* embeddings, size_t rows, uint32_t* codes,
                                      CodeFactors* factors) const {
-  const size_t n = input_dims_, r = reduce_.outputs(), words = spec_.code_words();
+  const size_t n = input_dims_, words = spec_.code_words();
+  const bool shaped = !shapers_.empty();
   const std::vector<float> reduced = Reduce(embeddings, rows);
   const std::vector<std::vector<size_t>> rows_of = RowsToTry(reduced, rows);
   std::vector<double> least(rows, std::numeric_limits<double>::infinity());
-  std::vector<float> inputs;
-  std::vector<uint32_t> group_codes;
-  std::vector<CodeFactors> group_factors;
-  std::vector<double> errors;
+  GroupCodes of_group;
+  const auto take = [&](size_t row, size_t i, uint32_t g) {
+    std::copy_n(of_group.codes.data() + i * words, words, codes + row * words);
+    factors[row] = {of_group.factors[i].scale, factors[row].offset, g};
+  };
   for (uint32_t g = 0; g < groups_.size(); ++g) {
     const std::vector<size_t>& members = rows_of[g];
     if (members.empty()) continue;
-    inputs.resize(members.size() * r);
-    group_codes.resize(members.size() * words);
-    group_factors.resize(members.size());
-    errors.resize(members.size());
-    for (size_t i = 0; i < members.size(); ++i)
-      groups_[g].Centre(reduced.data() + members[i] * r, r, inputs.data() + i * r);
-    bases_[groups_[g].basis]->EncodeDocuments(inputs.data(), members.size(), group_codes.data(), group_factors.data(),
-                                              errors.data());
+    EncodeByGroup(g, reduced, members, shaped && tried_ == 1, of_group);
     for (size_t i = 0; i < members.size(); ++i) {
+      const double error = of_group.errors[i];
       // The first group that a row is tried with takes it, even if its error is no number.
-      if (std::isfinite(least[members[i]]) && !(errors[i] < least[members[i]])) continue;
-      least[members[i]] = std::isfinite(errors[i]) ? errors[i] : std::numeric_limits<double>::max();
-      const float* x = embeddings + members[i] * n;
-      std::copy_n(group_codes.data() + i * words, words, codes + members[i] * words);
-      const double offset = RowOffset(metric_, groups_[g].mean.data(), x, UnitOf(metric_, x, n), n);
-      factors[members[i]] = {group_factors[i].scale, Finite(offset), g};
+      if (std::isfinite(least[members[i]]) && !(error < least[members[i]])) continue;
+      least[members[i]] = std::isfinite(error) ? error : std::numeric_limits<double>::max();
+      take(members[i], i, g);
     }
+  }
+  std::vector<size_t> members;
+  for (uint32_t g = 0; g < groups_.size(); ++g) {
+    members.clear();
+    for (size_t row = 0; row < rows; ++row) {
+      if (factors[row].group != g) continue;
+      members.push_back(row);
+      const float* x = embeddings + row * n;
+      factors[row].offset = Finite(RowOffset(metric_, groups_[g].mean.data(), x, UnitOf(metric_, x, n), n));
+    }
+    if (!shaped || tried_ == 1 || members.empty()) continue;
+    EncodeByGroup(g, reduced, members, true, of_group);
+    for (size_t i = 0; i < members.size(); ++i) take(members[i], i, g);
   }
 }
 

@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "index/binarizer/encoder.h"
+#include "index/binarizer/error_shaper.h"
 #include "index/binarizer/model.h"
 #include "index/binarizer/model_binarizer.h"
 #include "index/binarizer/residual_block.h"
@@ -52,12 +53,21 @@ class GroupedEncoder : public ModelBinarizer {
   std::vector<float> Reduce(const float* embeddings, size_t rows) const;
   // For each group the rows of reduced values that it is tried for, in their order.
   std::vector<std::vector<size_t>> RowsToTry(const std::vector<float>& reduced, size_t rows) const;
+  // Codes some of the rows by group g, with shaped errors if `shaped`: code_words() words, factors and an error each.
+  struct GroupCodes {
+    std::vector<uint32_t> codes;
+    std::vector<CodeFactors> factors;
+    std::vector<double> errors;
+  };
+  void EncodeByGroup(uint32_t g, const std::vector<float>& reduced, const std::vector<size_t>& members, bool shaped,
+                     GroupCodes& out) const;
 
   DenseLayer reduce_;
   DenseLayer nearness_;  // of reduced values to each group's mean: <r, mean> - |mean|^2 / 2
   size_t tried_ = 1;     // of the nearest groups, for a document
   std::vector<Group> groups_;
   std::vector<std::unique_ptr<const Encoder>> bases_;
+  std::vector<ErrorShaper> shapers_;  // of each basis; none: errors are not shaped
 };
 
 }  // namespace bebr

@@ -1,6 +1,7 @@
 #include "index/binarizer/level_plan.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -10,11 +11,11 @@
 #include "index/base/status_macros.h"
 
 namespace bebr {
-namespace {
 
-constexpr float kRestWeight = 1.0f / (1 << kMaxLevels);
-
-}  // namespace
+uint32_t LevelPlan::Run::first_levels() const {
+  if (!trellis) return std::min(levels, kMaxLevels);
+  return levels <= kMaxTrellisLevels ? levels : levels - 2;
+}
 
 LevelPlan::LevelPlan(const CodeSpec& spec) : dims_(spec.dims()), bits_(spec.bits()), max_levels_(spec.max_levels()) {
   for (const Band& band : spec.bands()) runs_.push_back({band.dims, band.levels, band.trellis});
@@ -27,10 +28,10 @@ absl::StatusOr<LevelPlan> LevelPlan::Create(std::vector<Run> runs) {
       return absl::InvalidArgumentError(
           absl::StrFormat("%d components have %d levels; they have 1 to %d", run.dims, run.levels, kMaxPlanLevels));
     }
-    if (run.trellis && run.levels > kMaxTrellisLevels) {
+    if (run.trellis && run.levels > kMaxTrellisPlanLevels) {
       return absl::InvalidArgumentError(
           absl::StrFormat("%d components are trellis-coded with %d levels; at most %d can be", run.dims, run.levels,
-                          kMaxTrellisLevels));
+                          kMaxTrellisPlanLevels));
     }
     plan.max_levels_ = std::max(plan.max_levels_, run.levels);
   }
@@ -58,8 +59,11 @@ std::vector<Band> LevelPlan::Bands(const std::vector<float>& weights) const {
   std::vector<Band> bands;
   for (size_t i = 0; i < runs_.size(); ++i) {
     const Run& run = runs_[i];
-    bands.push_back({run.dims, std::min(run.levels, kMaxLevels), weights[i], run.trellis});
-    if (run.levels > kMaxLevels) bands.push_back({run.dims, run.levels - kMaxLevels, weights[i] * kRestWeight});
+    const uint32_t first = run.first_levels();
+    const bool one = run.bands() == 1;
+    bands.push_back({run.dims, first, weights[i], one && run.trellis});
+    if (!one)
+      bands.push_back({run.dims, run.levels - first, std::ldexp(weights[i], -static_cast<int>(first)), run.trellis});
   }
   return bands;
 }
@@ -69,7 +73,7 @@ bool LevelPlan::Describes(const std::vector<Band>& bands) const {
   size_t b = 0;
   for (const Run& run : runs_) {
     weights.push_back(b < bands.size() ? bands[b].weight : 0.0f);
-    b += run.levels > kMaxLevels ? 2 : 1;
+    b += run.bands();
   }
   return Bands(weights) == bands;
 }

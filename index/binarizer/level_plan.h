@@ -13,11 +13,15 @@
 namespace bebr {
 
 inline constexpr uint32_t kMaxPlanLevels = 2 * kMaxLevels;
+inline constexpr uint32_t kMaxTrellisPlanLevels = 4;
 
 // A LevelPlan is what a code looks like to those who make it: runs of components, each with its levels. A run of more
 // levels than a band has is two bands of a CodeSpec: the first kMaxLevels levels, then the rest, of which the values
 // count for 2^-kMaxLevels as much. Code words are the same as if it were one band, and so is the score:
 //   "32x7+64x2"  ->  bands "32x4+32x3+64x2"
+// Likewise a trellis-coded run of 4 levels: its first 2 are a band, and the other 2 one that is trellis-coded, of which
+// the values count for a quarter as much:
+//   "64x4t+32x2t"  ->  bands "64x2+64x2t+32x2t"
 // So scans, which know bands only, need no kernels for finer values.
 //
 // Immutable value; thread-safe.
@@ -26,7 +30,11 @@ class LevelPlan {
   struct Run {
     uint32_t dims = 0;
     uint32_t levels = 0;   // 1..kMaxPlanLevels
-    bool trellis = false;  // coded as a Band is; 1..kMaxTrellisLevels then
+    bool trellis = false;  // coded as a Band is; 1..kMaxTrellisPlanLevels then
+
+    // Levels of its first band, which a second one may go on with.
+    uint32_t first_levels() const;
+    uint32_t bands() const { return first_levels() < levels ? 2 : 1; }
 
     friend bool operator==(const Run&, const Run&) = default;
   };

@@ -1,5 +1,6 @@
 #include "index/binarizer/model.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -20,14 +21,20 @@ constexpr char kGroupedVersion[] = "3";     // with groups, likewise
 constexpr char kFineVersion[] = "4";        // with FineRules, with or without groups
 constexpr char kTranslatedVersion[] = "5";  // with a Translation, and whatever versions 2 to 4 have
 constexpr char kTrellisVersion[] = "6";     // with trellis-coded bands and FineRules, and whatever version 5 may have
-constexpr char kByteVersion[] = "7";  // with groups whose bases are bytes and FineRules, and what version 6 may have
+constexpr char kByteVersion[] = "7";    // with groups whose bases are bytes and FineRules, and what version 6 may have
+constexpr char kShapedVersion[] = "8";  // with trellis-coded runs of 4 levels or a spread, and what 6 and 7 may have
 
 // A byte becomes a float. So large a file of halves, which become floats as well, is a gigabyte.
 constexpr uint64_t kMostByteValues = uint64_t{1} << 29;
 
 // What a file of this version holds.
-bool IsBytes(const ModelReader& reader) { return reader.IsVersion(kByteVersion); }
-bool MayBeTrellis(const ModelReader& reader) { return reader.IsVersion(kTrellisVersion) || IsBytes(reader); }
+bool IsShaped(const ModelReader& reader) { return reader.IsVersion(kShapedVersion); }
+bool IsBytes(const ModelReader& reader) {
+  return reader.IsVersion(kByteVersion) || (IsShaped(reader) && reader.HasText("bases"));
+}
+bool MayBeTrellis(const ModelReader& reader) {
+  return reader.IsVersion(kTrellisVersion) || IsBytes(reader) || IsShaped(reader);
+}
 bool IsTranslated(const ModelReader& reader) {
   return reader.IsVersion(kTranslatedVersion) || (MayBeTrellis(reader) && reader.HasText("translation_dims"));
 }
@@ -39,15 +46,21 @@ bool IsFine(const ModelReader& reader) {
   return reader.IsVersion(kFineVersion) || MayBeTrellis(reader) || (IsTranslated(reader) && reader.HasText("levels"));
 }
 
+// Whether a trellis-coded run has more levels than a band.
+bool HasFineTrellis(const LevelPlan& plan) {
+  return std::any_of(plan.runs().begin(), plan.runs().end(),
+                     [](const LevelPlan::Run& run) { return run.trellis && run.bands() > 1; });
+}
+
 // The version of the format says whether there is a quantizer.
 absl::StatusOr<Quantizer> ReadQuantizer(const ModelReader& reader) {
   BEBR_ASSIGN_OR_RETURN(const std::string format, reader.Text("format"));
   BEBR_ASSIGN_OR_RETURN(const std::string version, reader.Text("format_version"));
   if (format != kFormat || (version != kFormatVersion && version != kFittedVersion && version != kGroupedVersion &&
                             version != kFineVersion && version != kTranslatedVersion && version != kTrellisVersion &&
-                            version != kByteVersion)) {
+                            version != kByteVersion && version != kShapedVersion)) {
     return InvalidModel(absl::StrCat("it is '", format, "' version '", version, "'; this program reads '", kFormat,
-                                     "' versions '", kFormatVersion, "' to '", kByteVersion, "'"));
+                                     "' versions '", kFormatVersion, "' to '", kShapedVersion, "'"));
   }
   if (version == kFormatVersion) return Quantizer::kRecurrent;
   BEBR_ASSIGN_OR_RETURN(const std::string quantizer, reader.Text("quantizer"));
@@ -70,6 +83,10 @@ absl::StatusOr<std::optional<FineRules>> ReadFineRules(const ModelReader& reader
   absl::StatusOr<LevelPlan> plan = LevelPlan::Parse(levels);
   if (!plan.ok()) return InvalidModel(absl::StrCat("metadata 'levels': ", plan.status().message()));
   rules.levels = *std::move(plan);
+  if (HasFineTrellis(rules.levels) && !IsShaped(reader)) {
+    return InvalidModel(absl::StrCat("metadata 'levels' is '", levels, "', but trellis-coded runs of more than ",
+                                     kMaxTrellisLevels, " levels need format_version ", kShapedVersion));
+  }
   if (spec.groups() > 1) {
     BEBR_ASSIGN_OR_RETURN(rules.tried_groups, reader.Number("tried_groups", 1, spec.groups()));
   }
@@ -223,6 +240,9 @@ absl::Status ReadBasisNumbers(ModelReader& reader, Model& model) {
 absl::Status ReadGroups(ModelReader& reader, Model& model) {
   const size_t n = model.input_dims, m = model.components(), r = model.reduced_dims, bases = model.bases.size();
   BEBR_ASSIGN_OR_RETURN(model.reduce, reader.Take("reduce", {r, n}, TensorType::kF16));
+  if (IsShaped(reader) && reader.Has("spread")) {
+    BEBR_ASSIGN_OR_RETURN(model.spread, reader.Take("spread", {r}));
+  }
   BEBR_RETURN_IF_ERROR(
       Give(reader.TakeParts("groups.mean", {model.groups.size(), n}), model.groups, &GroupParameters::mean));
   BEBR_RETURN_IF_ERROR(ReadBasisNumbers(reader, model));
@@ -242,6 +262,7 @@ void WriteGroups(const Model& model, SafetensorsFile& file) {
   file.tensors()["groups.mean"] = {{groups, n}, Joined(model.groups, &GroupParameters::mean)};
   file.tensors()["groups.band_weights"] = {{bases, model.spec.bands().size()},
                                            Joined(model.bases, &BasisParameters::band_weights)};
+  if (!model.spread.empty()) file.tensors()["spread"] = {{r}, model.spread};
   std::vector<float> projects = Joined(model.bases, &BasisParameters::project);
   if (!model.byte_bases) {
     file.tensors()["groups.project"] = {{bases, m, r}, std::move(projects), TensorType::kF16};
@@ -255,6 +276,7 @@ void WriteGroups(const Model& model, SafetensorsFile& file) {
 }
 
 const char* VersionOf(const Model& model) {
+  if (!model.spread.empty() || (model.fine.has_value() && HasFineTrellis(model.fine->levels))) return kShapedVersion;
   if (model.byte_bases) return kByteVersion;
   if (model.spec.trellis()) return kTrellisVersion;
   if (model.translation.has_value()) return kTranslatedVersion;

@@ -20,6 +20,10 @@ namespace bebr {
 inline constexpr uint32_t kMaxInputDims = 8192;
 inline constexpr uint32_t kMaxHiddenLayers = 4;
 inline constexpr uint32_t kMaxHiddenDims = 16384;
+// Components of a model with a spread, and their squares in all of its bases, each a float in memory: to make them
+// ready takes seconds at most.
+inline constexpr uint32_t kMostShapedComponents = 1024;
+inline constexpr uint64_t kMostShapedValues = uint64_t{1} << 24;
 
 // A dense layer: y = weight x + bias.
 struct LayerParameters {
@@ -132,6 +136,9 @@ struct Model {
   std::vector<BasisParameters> bases;  // one for each group, in their order, unless they are bytes
   // Since format 7, with FineRules: projections lie on the values of ByteRows, and groups may share a basis.
   bool byte_bases = false;
+  // Since format 8, likewise: r, how far queries lie from the means of their documents' groups in each of the reduced
+  // values, as squares that compare. Documents are coded with errors where that is little. Empty: they are not.
+  std::vector<float> spread;
 
   // Values of the projection: those of all bands, unless some bands go on with the values of others.
   uint32_t components() const { return fine.has_value() ? fine->levels.dims() : spec.dims(); }

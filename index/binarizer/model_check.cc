@@ -69,6 +69,19 @@ absl::Status CheckBasesOfGroups(const Model& model) {
   return absl::OkStatus();
 }
 
+absl::Status CheckSpread(const Model& model) {
+  BEBR_RETURN_IF_ERROR(CheckTensor(model.spread, model.reduced_dims, "spread"));
+  for (const float value : model.spread) {
+    if (value <= 0.0f) return Invalid(absl::StrCat("tensor 'spread' holds ", value, "; its values are above 0"));
+  }
+  if (!model.fine.has_value()) return Invalid("tensor 'spread' needs metadata 'levels'");
+  const uint64_t c = model.components(), values = c * c * model.bases.size();
+  if (c <= kMostShapedComponents && values <= kMostShapedValues) return absl::OkStatus();
+  return Invalid(absl::StrCat("tensor 'spread' is of ", c, " components of ", model.bases.size(),
+                              " bases; it may be of ", kMostShapedComponents, ", and with their squares ",
+                              kMostShapedValues, " values"));
+}
+
 // Of a model with groups, what is not checked for all models.
 absl::Status CheckGroups(const Model& model) {
   const size_t n = model.input_dims, m = model.components(), r = model.reduced_dims, bands = model.spec.bands().size();
@@ -85,6 +98,7 @@ absl::Status CheckGroups(const Model& model) {
   }
   BEBR_RETURN_IF_ERROR(CheckBasesOfGroups(model));
   BEBR_RETURN_IF_ERROR(CheckTensor(model.reduce, r * n, "reduce"));
+  if (!model.spread.empty()) BEBR_RETURN_IF_ERROR(CheckSpread(model));
   for (const GroupParameters& group : model.groups) BEBR_RETURN_IF_ERROR(CheckTensor(group.mean, n, "groups.mean"));
   for (const BasisParameters& basis : model.bases) {
     BEBR_RETURN_IF_ERROR(CheckTensor(basis.band_weights, bands, "groups.band_weights"));

@@ -15,6 +15,12 @@ namespace bebr {
 // floats a value.
 void EncodeTrellis(const float* x, uint32_t count, uint32_t levels, uint8_t* numbers, uint8_t* derived);
 
+// Codes such that the sum of weights[i] (x[i] - c[i] + shifts[i] + sum over j < i of rows[i][j] (x[j] - c[j]))^2 is
+// small: the same search, in which each way carries its own errors along, so that the code it finds need not be the
+// best one. Cost: some 200 operations on four floats a value.
+void EncodeShapedTrellis(const float* x, const float* shifts, const float* const* rows, const float* weights,
+                         uint32_t count, uint32_t levels, uint8_t* numbers, uint8_t* derived);
+
 }  // namespace bebr
 
 #endif  // BEBR_INDEX_BINARIZER_TRELLIS_H_

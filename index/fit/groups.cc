@@ -26,6 +26,13 @@ constexpr double kShrink = 0.9;
 constexpr double kShrinkOfMany = 3.0;  // from so many bases on, of which each has few rows:
 constexpr size_t kMany = 64;
 
+// Queries lie between documents, of which they find the near ones: less unevenly spread than documents are.
+constexpr double kSpreadPower = 0.75;
+constexpr double kLeastSpread = 1e-5;
+// Coarser codes gain nothing by shaped errors, and of so many components making them would take long.
+constexpr uint32_t kShapedLevels = 4;
+constexpr uint32_t kMostShapedDims = 768;
+
 void RoundToHalf(std::vector<float>& values) {
   for (float& value : values) value = HalfToFloat(FloatToHalf(value));
 }
@@ -282,6 +289,7 @@ absl::Status TakeBases(const std::vector<Spread>& spreads, size_t r, size_t comp
     for (size_t i = 0; i < r * r; ++i) pooled[i] += spread.covariance[i];
   }
   for (double& value : pooled) value /= static_cast<double>(rows);
+  for (size_t i = 0; i < r; ++i) result.variances.push_back(pooled[i * r + i]);
   const double shrink = used >= kMany ? kShrinkOfMany : kShrink;
   for (const Spread& spread : spreads) {
     if (spread.rows == 0) continue;
@@ -291,6 +299,17 @@ absl::Status TakeBases(const std::vector<Spread>& spreads, size_t r, size_t comp
   }
   for (uint32_t& basis : result.basis_of) basis = number_of[basis];
   return absl::OkStatus();
+}
+
+// What errors are shaped by (FORMAT.md, "Shaped errors"), or nothing.
+std::vector<float> ErrorSpread(const GroupStatistics& groups, const LevelPlan& shape) {
+  std::vector<float> spread;
+  const uint64_t values = uint64_t{shape.dims()} * shape.dims() * groups.of_basis.size();
+  if (shape.max_levels() < kShapedLevels || shape.dims() > kMostShapedDims || values > kMostShapedValues) return spread;
+  const double most = *std::max_element(groups.variances.begin(), groups.variances.end());
+  for (const double variance : groups.variances)
+    spread.push_back(static_cast<float>(std::pow(std::max(variance / most, kLeastSpread), kSpreadPower)));
+  return spread;
 }
 
 }  // namespace
@@ -357,6 +376,7 @@ absl::StatusOr<Model> GroupedStartModel(const CorpusStatistics& corpus, const Gr
   model.byte_bases = true;
   model.reduced_dims = static_cast<uint32_t>(groups.reduced_dims);
   model.reduce = groups.reduce;
+  model.spread = ErrorSpread(groups, shape);
   for (size_t g = 0; g < groups.means.size(); ++g) model.groups.push_back({groups.means[g], groups.basis_of[g]});
   for (const CorpusStatistics& of_basis : groups.of_basis) {
     BEBR_ASSIGN_OR_RETURN(Model start, StartModel(of_basis, shape, query_levels, seed));

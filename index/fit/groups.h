@@ -20,6 +20,7 @@ struct GroupStatistics {
   std::vector<std::vector<float>> means;   // of each group's rows, dims values
   std::vector<uint32_t> basis_of;          // each group's
   std::vector<CorpusStatistics> of_basis;  // of the reduced rows of its groups, each less its group's mean
+  std::vector<double> variances;           // of all of these, along each of the reduced dims
 };
 
 // How many groups, and how many bases they share.

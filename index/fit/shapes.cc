@@ -16,7 +16,7 @@ constexpr std::array<double, kMaxPlanLevels + 1> kDistortion = {1.0,     0.3634,
                                                                 0.00349, 0.00104, 0.000304, 0.0000876};
 
 // The same of trellis codes, as far as there are any.
-constexpr std::array<double, kMaxPlanLevels + 1> kTrellisDistortion = {1.0,     0.3224,  0.0978,   0.0307,   0.01154,
+constexpr std::array<double, kMaxPlanLevels + 1> kTrellisDistortion = {1.0,     0.3224,  0.0978,   0.0307,   0.00949,
                                                                        0.00349, 0.00104, 0.000304, 0.0000876};
 
 // Dims that have at least 1, 2, ... levels: a shape of nested counts, whose sum is its bits.
@@ -28,19 +28,24 @@ int64_t Unit(int64_t bits) {
   return bits % 8 == 0 && bits >= 32 ? 8 : 1;
 }
 
-// The shape, or nothing if the counts do not describe one.
-void AddShape(const LevelCounts& counts, int64_t dims, bool trellis, std::vector<LevelPlan>& shapes) {
+// The shape, or nothing if the counts do not describe one. Runs of up to `most_trellis` levels are trellis-coded.
+void AddShapeOf(const LevelCounts& counts, int64_t dims, uint32_t most_trellis, std::vector<LevelPlan>& shapes) {
   std::vector<LevelPlan::Run> runs;
   for (size_t level = counts.size(); level > 0; --level) {
     const int64_t more = level < counts.size() ? counts[level] : 0;
     const int64_t own = counts[level - 1] - more;
     if (own < 0 || counts[level - 1] < 0) return;
-    if (own > 0)
-      runs.push_back({static_cast<uint32_t>(own), static_cast<uint32_t>(level), trellis && level <= kMaxTrellisLevels});
+    if (own > 0) runs.push_back({static_cast<uint32_t>(own), static_cast<uint32_t>(level), level <= most_trellis});
   }
   if (runs.empty() || (runs.size() > 1 && counts[0] > dims)) return;
   absl::StatusOr<LevelPlan> plan = LevelPlan::Create(std::move(runs));
   if (plan.ok() && std::find(shapes.begin(), shapes.end(), *plan) == shapes.end()) shapes.push_back(*std::move(plan));
+}
+
+// Trellis-coded as far as may be; and with runs of 4 levels that are not, whose bands are fewer.
+void AddShape(const LevelCounts& counts, int64_t dims, bool trellis, std::vector<LevelPlan>& shapes) {
+  if (trellis) AddShapeOf(counts, dims, kMaxTrellisPlanLevels, shapes);
+  AddShapeOf(counts, dims, trellis ? kMaxTrellisLevels : 0, shapes);
 }
 
 // Gives `bits` levels to components, each to the component and level with the largest gain; then rounds to whole units.

@@ -26,7 +26,7 @@ constexpr float kFittedDeviation[kMaxPlanLevels + 1] = {1.0f,    1.253f, 1.004f,
                                                         0.6645f, 0.6f,   0.549f, 0.507f};
 
 // The same of trellis codes, by the levels that are stored.
-constexpr float kTrellisDeviation[kMaxTrellisLevels + 1] = {1.0f, 1.255f, 1.004f, 0.829f};
+constexpr float kTrellisDeviation[kMaxTrellisPlanLevels + 1] = {1.0f, 1.255f, 1.004f, 0.829f, 0.738f};
 
 // A single level says less of a coordinate than its two values claim: the mean of a Gaussian beyond zero is 0.8 of its
 // standard deviation. A band's weight is lowered by about that much beside bands of more levels. Chosen by held-out

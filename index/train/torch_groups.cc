@@ -64,7 +64,7 @@ TorchGroups::TorchGroups(const Model& start) : start_(start) {
     size_t band = 0;
     for (const LevelPlan::Run& run : plan.runs()) {
       weights.push_back(std::log(basis.band_weights[band]));
-      band += run.levels > kMaxLevels ? 2 : 1;
+      band += run.bands();
     }
     projections.insert(projections.end(), basis.project.begin(), basis.project.end());
   }

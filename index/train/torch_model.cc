@@ -124,7 +124,7 @@ TorchModel::TorchModel(const Model& start) : start_(start) {
     band_of.insert(band_of.end(), run.dims, static_cast<int64_t>(log_weights.size()));
     levels.insert(levels.end(), run.dims, run.levels);
     log_weights.push_back(std::log(start.spec.bands()[band].weight));
-    band += run.levels > kMaxLevels ? 2 : 1;  // a band of further levels has its weight
+    band += run.bands();  // a band of further levels has its weight
   }
   levels_ = torch::tensor(levels);
   band_of_ = torch::tensor(band_of);

@@ -63,6 +63,13 @@ std::string WithSharedBases(const std::string& file, uint32_t bases) {
   return *SerializeModel(model);
 }
 
+// The model with errors that are shaped, those along the first reduced values most.
+std::string WithSpread(const std::string& file) {
+  Model model = *ParseModel(file);
+  for (uint32_t i = 0; i < model.reduced_dims; ++i) model.spread.push_back(1.0f / static_cast<float>(1 + i));
+  return *SerializeModel(model);
+}
+
 class Writer {
  public:
   explicit Writer(const std::string& directory) : directory_(directory) {
@@ -78,6 +85,7 @@ class Writer {
     WriteSketches();
     WriteWeaves();
     WriteLedgers();
+    WriteTapes();
     WriteEvents();
     Must(engine_->SetAlias("live", "papers", ""));
     Must(engine_->SetAlias("drafts", "notes", ""));
@@ -234,6 +242,21 @@ class Writer {
     Backfill("ledgers", "v2");
     Delete("ledgers", {"ledger-9"});
     WriteRequests("ledgers", {{"v1", 14}, {"v2", 14}});
+  }
+
+  // Trellis-coded runs of 4 levels: without groups, and re-encoded for a version in groups with errors that are shaped.
+  void WriteTapes() {
+    const std::string first =
+        WithFurtherLevels(RandomModelFile(12, *ParseCodeSpec("40x2t+9x1t"), 6, 15), "40x4t+9x1t", 1);
+    Must(engine_->CreateCollection({.name = "tapes", .store_floats = FloatStorage::kFloat32, .shards = 2}, first));
+    Upsert("tapes", "v1", "tape-", 40, 12, 28, UpsertMode::kReplace);
+    const std::string second =
+        WithFurtherLevels(RandomModelFile(12, WithGroups(*ParseCodeSpec("16x4+24x2"), 6), 6, 16), "16x4t+24x2t", 4);
+    Must(engine_->AddVersion("tapes", {.name = "v2", .same_embeddings_as = "v1"},
+                             WithSpread(WithSharedBases(second, 2))));
+    Backfill("tapes", "v2");
+    Delete("tapes", {"tape-7"});
+    WriteRequests("tapes", {{"v1", 12}, {"v2", 12}});
   }
 
   // With a schema, and attributes of all types.

@@ -12,6 +12,7 @@
 #include <tuple>
 #include <vector>
 
+#include "index/binarizer/error_shaper.h"
 #include "index/binarizer/translated_encoder.h"
 #include "index/simd/kernels.h"
 #include "tests/unit/binarizer/random_model.h"
@@ -399,7 +400,10 @@ std::vector<RandomModelOptions> GroupedVariants() {
   RandomModelOptions shared = fine;
   shared.levels = "3x7+9x2t+20x1t";
   shared.bases = 2;
-  return {options, product, fine, distance, shared};
+  RandomModelOptions shaped = shared;
+  shaped.levels = "5x4t+9x3+4x2t";
+  shaped.spread = true;
+  return {options, product, fine, distance, shared, shaped};
 }
 
 // Of a model with groups, what one group is by itself: a model of reduced rows.
@@ -427,6 +431,18 @@ std::vector<float> ReducedRow(const Model& model, const std::vector<double>& x) 
     reduced.push_back(static_cast<float>(sum));
   }
   return reduced;
+}
+
+// What the errors of the documents of a basis are shaped by; nothing where they are not.
+std::unique_ptr<const ErrorShaper> ShaperOf(const Model& model, const BasisParameters& basis) {
+  if (model.spread.empty()) return nullptr;
+  std::vector<float> weights;
+  size_t band = 0;
+  for (const LevelPlan::Run& run : model.fine->levels.runs()) {
+    weights.insert(weights.end(), run.dims, basis.band_weights[band]);
+    band += run.bands();
+  }
+  return std::make_unique<const ErrorShaper>(basis.project, weights, model.spread);
 }
 
 TEST(GroupedEncoderTest, ADocumentIsCodedByTheBestOfTheNearestGroupsAndAQueryByAll) {
@@ -475,7 +491,8 @@ TEST(GroupedEncoderTest, ADocumentIsCodedByTheBestOfTheNearestGroupsAndAQueryByA
       used.insert(group);
       std::vector<uint32_t> code(spec.code_words()), query(words);
       CodeFactors expected;
-      alone[group]->EncodeDocuments(reduced.data(), 1, code.data(), &expected);
+      const auto shaper = ShaperOf(model, model.bases[model.groups[group].basis]);
+      alone[group]->EncodeDocuments(reduced.data(), 1, code.data(), &expected, nullptr, shaper.get());
       for (size_t w = 0; w < code.size(); ++w)
         different_bits += std::popcount(code[w] ^ codes[r * spec.code_words() + w]);
       EXPECT_NEAR(factors[r].scale, expected.scale, 1e-3 * expected.scale);

@@ -485,7 +485,8 @@ TEST(ModelTest, TrellisCodesAreVersionSix) {
       };
       EXPECT_THAT(with("format_version", "4"), HasSubstr("trellis codes need format_version 6"));
       EXPECT_THAT(with("bands", "8x4+8x3+9x2+40x1t"), HasSubstr("other bands"));
-      EXPECT_THAT(with("levels", "8x7+9x5t+40x1t"), HasSubstr("at most 3"));
+      EXPECT_THAT(with("levels", "8x7+9x5t+40x1t"), HasSubstr("at most 4"));
+      EXPECT_THAT(with("levels", "8x7+9x4t+40x1t"), HasSubstr("need format_version 8"));
     }
   }
   Model recurrent = RandomModel(RandomModelOptions{});
@@ -567,6 +568,59 @@ TEST(ModelTest, WhatBasesOfBytesLackOrMayNotHaveIsNamed) {
   EXPECT_THAT(std::string(SerializeModel(wrong).status().message()), HasSubstr("group 1 has basis 2 of 2"));
 }
 
+TEST(ModelTest, TrellisCodesOfFourLevelsAndShapedErrorsAreVersionEight) {
+  for (const char* levels : {"8x7+9x2+40x1", "8x4t+9x2t"}) {
+    for (const bool spread : {false, true}) {
+      for (const uint32_t bases : {0u, 2u}) {
+        RandomModelOptions options = Grouped();
+        options.bases = bases;
+        options.levels = levels;
+        options.tried_groups = 2;
+        options.spread = spread;
+        const Model model = RandomModel(options);
+        const bool trellis = model.spec.trellis();
+        const std::string file = *SerializeModel(model);
+        const char* version = trellis || spread ? "8" : bases > 0 ? "7" : "4";
+        EXPECT_THAT(file, HasSubstr(absl::StrCat("\"format_version\":\"", version, "\"")));
+        if (trellis) {
+          EXPECT_THAT(file, HasSubstr("\"bands\":\"8x2+8x2t+9x2t\""));
+        }
+        const auto parsed = ParseModel(file);
+        ASSERT_TRUE(parsed.ok()) << parsed.status();
+        EXPECT_EQ(parsed->spread, model.spread);
+        EXPECT_EQ(parsed->byte_bases, bases > 0);
+        EXPECT_EQ(parsed->fine->levels, model.fine->levels);
+        EXPECT_EQ(*SerializeModel(*parsed), file);
+        EXPECT_TRUE(Binarizer::Parse(file).ok());
+      }
+    }
+  }
+  RandomModelOptions options = Fitted();
+  options.levels = "8x4t+9x2t";
+  const std::string file = *SerializeModel(RandomModel(options));
+  EXPECT_THAT(file, HasSubstr("\"format_version\":\"8\""));
+  EXPECT_THAT((*Binarizer::Parse(file))->description(), HasSubstr("8x4t+9x2t (50 bits)"));
+}
+
+TEST(ModelTest, WhatIsWrongWithASpreadIsNamed) {
+  RandomModelOptions options = Grouped();
+  options.bases = 2;
+  options.levels = "8x7+9x2+40x1";
+  options.spread = true;
+  const Model model = RandomModel(options);
+  const auto changed = [&](auto change) { return ParseError(Changed(model, change)); };
+  EXPECT_THAT(changed([](SafetensorsFile& file) { file.metadata()["format_version"] = "7"; }), HasSubstr("spread"));
+  EXPECT_THAT(changed([](SafetensorsFile& file) { file.tensors()["spread"].values[1] = 0.0f; }),
+              HasSubstr("'spread' holds 0"));
+  EXPECT_THAT(changed([](SafetensorsFile& file) {
+                file.tensors()["spread"] = {{1}, {1.0f}};
+              }),
+              HasSubstr("'spread' has shape [1]"));
+  options.levels = "1032x1";
+  EXPECT_THAT(std::string(SerializeModel(RandomModel(options)).status().message()),
+              HasSubstr("'spread' is of 1032 components of 2 bases; it may be of 1024"));
+}
+
 TEST(ModelTest, EveryFlippedByteIsNoticed) {
   RandomModelOptions options;
   options.shape = "8x1";
@@ -582,7 +636,10 @@ TEST(ModelTest, EveryFlippedByteIsNoticed) {
   trellis.levels = "8x1t";
   RandomModelOptions bytes = trellis;
   bytes.bases = 2;
-  for (const RandomModelOptions& of_file : {options, grouped, translated, trellis, bytes}) {
+  RandomModelOptions shaped = bytes;
+  shaped.levels = "8x4t";
+  shaped.spread = true;
+  for (const RandomModelOptions& of_file : {options, grouped, translated, trellis, bytes, shaped}) {
     const std::string file = *SerializeModel(RandomModel(of_file));
     const auto original = Binarizer::Parse(file);
     ASSERT_TRUE(original.ok()) << original.status();
@@ -602,7 +659,7 @@ TEST(ModelTest, NamesTheFieldOrTensor) {
     return ParseError(Changed(model, [&](SafetensorsFile& file) { file.metadata()[key] = value; }));
   };
   EXPECT_THAT(with("format", "other"), HasSubstr("'other'"));
-  EXPECT_THAT(with("format_version", "8"), HasSubstr("version '8'"));
+  EXPECT_THAT(with("format_version", "9"), HasSubstr("version '9'"));
   EXPECT_THAT(with("format_version", "7"), HasSubstr("'quantizer' is missing"));
   EXPECT_THAT(with("format_version", "5"), HasSubstr("'quantizer' is missing"));
   EXPECT_THAT(with("format_version", "2"), HasSubstr("'quantizer' is missing"));

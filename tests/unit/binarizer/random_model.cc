@@ -81,6 +81,8 @@ Model RandomModel(const RandomModelOptions& options) {
     model.reduced_dims = options.reduced_dims;
     model.byte_bases = options.bases > 0;
     model.reduce = filler.Halves(options.reduced_dims * n, 1.0 / std::sqrt(n));
+    for (uint32_t i = 0; options.spread && i < options.reduced_dims; ++i)
+      model.spread.push_back(1.0f / static_cast<float>(1 + i));
     for (uint32_t g = 0; g < options.groups; ++g) {
       GroupParameters& group = model.groups.emplace_back();
       group.mean = filler.Values(n, 0.3);

@@ -27,6 +27,7 @@ struct RandomModelOptions {
   uint32_t bases = 0;             // of bytes, that groups share; with levels. 0: each its own, of halves
   std::string levels;             // of a fitted quantizer: the rules of format 4, and `shape` does not count
   uint32_t tried_groups = 1;      // with levels and groups
+  bool spread = false;            // likewise: errors are shaped
   uint32_t translation_dims = 0;  // of a fitted quantizer: rows of so many values are translated; 0: not
   std::vector<uint32_t> translation_hidden;
   bool translated_queries = false;  // by a block of their own, with translation_hidden
