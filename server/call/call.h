@@ -125,8 +125,6 @@ class Call : public grpc::ServerGenericBidiReactor {
   void OnWriteDone(bool ok) final;
   void OnCancel() final;
   void OnDone() final;
-  // OnCancel and OnDone run on the thread that ends the call: to hand them to another one costs more than they do.
-  bool InternalInlineable() final { return true; }
   // What is to be done at the end whatever it is.
   void Ended(const grpc::Status& status, uint64_t answer_bytes);
   // Writes the call into the audit.
