@@ -59,12 +59,13 @@ void DeclareTask(CLI::App& app, Flags& flags) {
                  "Document embeddings: .npy, .fvecs, .jsonl, .hdf5, IDX; wanted but for --packed");
   app.add_option("--output", options.output, "The model file to write")->required();
   app.add_option("--queries", options.queries, "Held-out queries (default: rows split off from the input)");
-  app.add_option("--bits", options.bits, "Bits a document; the shape is searched");
+  app.add_option("--bits", options.bits, "Bits a document; the shape is searched")
+      ->check(CLI::Range(kMinCodeBits, kMaxCodeDims * kMaxLevels));
   app.add_option("--target-recall", options.target_recall,
                  "Instead of bits: the fewest whose start has this held-out recall@10")
       ->check(CLI::Range(0.01, 1.0));
-  app.add_option("--dims", flags.dims, "Code dims, with --levels");
-  app.add_option("--levels", flags.levels, "Levels stored a document, 1..8");
+  app.add_option("--dims", flags.dims, "Code dims, with --levels")->check(CLI::Range(1u, kMaxCodeDims));
+  app.add_option("--levels", flags.levels, "Levels stored a document, 1..8")->check(CLI::Range(1u, kMaxPlanLevels));
   app.add_option("--shape", flags.shape,
                  "Runs of dims x levels, e.g. 32x6+64x3+96x2; more than 4 levels with more than 4 query levels");
   AddChoice(
@@ -73,6 +74,7 @@ void DeclareTask(CLI::App& app, Flags& flags) {
       "Of a searched shape: levels, trellis codes, or these where they find clearly more; --shape says it: 128x2t");
   app.add_option("--query-levels", options.query_levels,
                  "Levels of a query, 1..4 by the recursion, 5 or 6 with a quantizer fitted to every row")
+      ->check(CLI::Range(1u, kMaxQueryLevels))
       ->capture_default_str();
   app.add_option("--groups", options.groups, "Groups of documents, at most so many, as many as pay")
       ->check(CLI::Range(1u, kMaxGroups))
@@ -96,20 +98,23 @@ void DeclareTask(CLI::App& app, Flags& flags) {
 
 // How it is trained.
 void DeclareTraining(CLI::App& app, TrainOptions& options) {
-  app.add_option("--steps", options.steps, "Training steps; 0: only the training-free start");
+  app.add_option("--steps", options.steps, "Training steps; 0: only the training-free start")
+      ->check(CLI::Range(0, 1'000'000'000));
   app.add_option(
          "--fit-rows", options.fit_rows,
          "Rows that means, covariances and groups are measured on, evenly spaced (default: 100,000; of an input "
          "of over 202,000, which is not held in memory, 1,000,000)")
       ->check(CLI::Range(size_t{1000}, size_t{1} << 40));
-  app.add_option("--seed", options.seed, "Same seed, same model")->capture_default_str();
-  app.add_option("--threads", options.threads, "Threads (default: every processor)");
+  app.add_option("--seed", options.seed, "Same seed, same model")->check(CLI::NonNegativeNumber)->capture_default_str();
+  app.add_option("--threads", options.threads, "Threads; 0: every processor")->check(CLI::Range(0, 1024));
   AddChoice(app, "--method", options.method, {{"residual", Method::kResidual}, {"mib", Method::kMedian}},
             "residual, or mib for training-free median thresholds");
   app.add_option("--hidden", options.hidden, "Sizes of an MLP path's hidden layers; 0: linear")
+      ->check(CLI::NonNegativeNumber)
       ->delimiter(',')
       ->capture_default_str();
   app.add_option("--query-hidden", options.query_hidden, "The same for queries of a compatible version; 0: linear")
+      ->check(CLI::NonNegativeNumber)
       ->delimiter(',')
       ->capture_default_str();
   AddChoice(app, "--residual-form", options.residual_form,

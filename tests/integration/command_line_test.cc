@@ -142,6 +142,21 @@ TEST(Programs, TheTrainerAgreesToo) {
                 .exit_code,
             2);
   EXPECT_EQ(RunProgram("bebr-train", {"--packed", "4", "--output", "/tmp/m"}).exit_code, 2);
+  for (const auto& [option, value] : std::vector<std::pair<std::string, std::string>>{{"--bits", "-5"},
+                                                                                      {"--bits", "4"},
+                                                                                      {"--bits", "99999999"},
+                                                                                      {"--query-levels", "0"},
+                                                                                      {"--query-levels", "7"},
+                                                                                      {"--steps", "-1"},
+                                                                                      {"--threads", "-1"},
+                                                                                      {"--seed", "-1"},
+                                                                                      {"--hidden", "-1"}}) {
+    std::vector<std::string> line = {"--input", "/nowhere.npy", "--output", "/tmp/m", option, value};
+    if (option != "--bits") line.insert(line.end(), {"--bits", "64"});
+    const Outcome wrong = RunProgram("bebr-train", line);
+    EXPECT_EQ(wrong.exit_code, 2) << option << " " << value << wrong.err;
+    EXPECT_THAT(wrong.err, HasSubstr(option));
+  }
   EXPECT_EQ(RunProgram("bebr-train", {"--help"}).exit_code, 0);
   EXPECT_THAT(RunProgram("bebr-train", {"--version"}).out, MatchesRegex("bebr-train [0-9]+.[0-9]+.[0-9]+\n"));
 }
