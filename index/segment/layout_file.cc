@@ -160,7 +160,7 @@ std::string LayoutReader::TakeText(size_t most) {
   }
   if (size > left_) Fail("a text is longer than the rest of it");
   std::string text(ok() ? size : 0, '\0');
-  TakeBytes(text.data(), size);
+  TakeBytes(text.data(), text.size());
   return ok() ? text : "";
 }
 
