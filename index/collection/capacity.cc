@@ -111,7 +111,7 @@ absl::Status CheckLoad(const AttributeLoad& load) {
 
 absl::Status Capacity::CheckMemory(uint64_t used_bytes, uint64_t kept_bytes) {
   const uint64_t limit = memory_limit_bytes_.load(std::memory_order_relaxed);
-  if (limit == 0 || used_bytes + kept_bytes < limit) return absl::OkStatus();
+  if (unlimited_ || limit == 0 || used_bytes + kept_bytes < limit) return absl::OkStatus();
   refused_memory_.fetch_add(1, std::memory_order_relaxed);
   if (used_bytes < limit) {
     return TryAgainLater(
@@ -126,7 +126,7 @@ absl::Status Capacity::CheckMemory(uint64_t used_bytes, uint64_t kept_bytes) {
 
 absl::Status Capacity::CheckDisk() {
   const uint64_t least = min_free_disk_bytes_.load(std::memory_order_relaxed);
-  if (least == 0) return absl::OkStatus();
+  if (unlimited_ || least == 0) return absl::OkStatus();
   const DiskSpace space = DiskSpaceOf(data_dir_);
   if (space.total_bytes == 0 || space.free_bytes >= least) return absl::OkStatus();
   refused_disk_.fetch_add(1, std::memory_order_relaxed);
@@ -138,7 +138,7 @@ absl::Status Capacity::CheckDisk() {
 
 absl::Status Capacity::CheckFits(const CollectionManifest& manifest, uint64_t documents,
                                  absl::Span<const std::shared_ptr<Collection>> collections) const {
-  if (documents == 0) return absl::OkStatus();
+  if (unlimited_ || documents == 0) return absl::OkStatus();
   MemoryUse needed = EstimateMemory(manifest, documents, kUsualIdBytes);
   uint64_t others = 0;
   for (const auto& collection : collections) {

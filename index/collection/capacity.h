@@ -38,7 +38,9 @@ absl::Status CheckLoad(const AttributeLoad& load);
 class Capacity {
  public:
   // The free space that counts is that of data_dir's file system.
-  explicit Capacity(std::string data_dir) : data_dir_(std::move(data_dir)) {}
+  // An `unlimited` one refuses nothing.
+  explicit Capacity(std::string data_dir, bool unlimited = false)
+      : data_dir_(std::move(data_dir)), unlimited_(unlimited) {}
 
   // The memory of all collections, and what the disk must have left; 0: no limit, as at first. May come at any time.
   void SetLimits(uint64_t memory_limit_bytes, uint64_t min_free_disk_bytes) {
@@ -64,6 +66,7 @@ class Capacity {
 
  private:
   const std::string data_dir_;
+  const bool unlimited_;
   std::atomic<uint64_t> memory_limit_bytes_{0};
   std::atomic<uint64_t> min_free_disk_bytes_{0};
   std::atomic<uint64_t> refused_memory_{0};

@@ -17,9 +17,10 @@
 namespace bebr {
 namespace {
 
-ShardContents ContentsOf(const CollectionManifest& manifest) {
+ShardContents ContentsOf(const CollectionManifest& manifest, bool from_log) {
   ShardContents contents{.stores_floats = manifest.store_floats != FloatStorage::kNone,
                          .attributes = std::make_shared<const AttributeSchema>(manifest.attributes),
+                         .from_log = from_log,
                          .mark = manifest.mark};
   for (const Space& space : manifest.spaces) contents.spaces.emplace(space.number, space.spec);
   for (const Version& version : manifest.versions) {
@@ -80,8 +81,9 @@ VersionInfo Describe(const CollectionManifest& manifest, const Version& version)
 absl::StatusOr<std::shared_ptr<Collection>> Collection::Open(CollectionManifest manifest, std::string path,
                                                              EngineShared* shared) {
   BEBR_RETURN_IF_ERROR(MergeStores(path, manifest, shared->cache));
-  BEBR_ASSIGN_OR_RETURN(auto shards, ShardSet::Open(StorePath(path), manifest.shards, ContentsOf(manifest),
-                                                    shared->cache, &shared->pool, &shared->commits));
+  BEBR_ASSIGN_OR_RETURN(auto shards,
+                        ShardSet::Open(StorePath(path), manifest.shards, ContentsOf(manifest, shared->from_log),
+                                       shared->cache, &shared->pool, &shared->commits));
   if (const absl::Status given = GiveIdentity(path, manifest, shards->store()); !given.ok()) {
     LogWarning("collection {} and its store get no identity before the next start: {}", manifest.name,
                given.ToString());

@@ -17,6 +17,7 @@
 #include "index/collection/attribute_names.h"
 #include "index/collection/engine_shared.h"
 #include "index/collection/write_queue.h"
+#include "index/shard/logged_request.h"
 #include "index/shard/shard_set.h"
 #include "index/types/collection.h"
 #include "index/types/write.h"
@@ -70,6 +71,19 @@ class Collection : public std::enable_shared_from_this<Collection> {
                                                    bool with_embeddings);
   // Commits one write in its turn and waits for it.
   absl::StatusOr<MutationResult> WriteAndWait(std::vector<Mutation> mutations, std::shared_ptr<const void> owner);
+
+  // log_writes.cc: of a collection that a log changes (EngineShared::from_log), which nothing else does.
+  // The mutations that an upsert is; nothing is written. `done` may run on any thread.
+  void Prepare(UpsertRequest request, absl::AnyInvocable<void(absl::StatusOr<PreparedMutations>)> done);
+  // What was committed last with an `applied`.
+  absl::StatusOr<std::string> Applied() const;
+  // Commits requests of the log, in their order and as one group, and waits for it. A result for each, or why the disk
+  // took none of them.
+  absl::StatusOr<std::vector<MutationResult>> Apply(std::vector<LoggedRequest> requests, std::string_view applied);
+  // The same of a change of what `select` finds now; without a change, of its deletion. An error of `select` is the
+  // result's `refused`.
+  absl::StatusOr<MutationResult> ApplyToSelected(Selector select, std::optional<AttributeChange> change,
+                                                 std::string_view applied);
 
   // What Engine::GetCollection says, but for the backfills.
   CollectionInfo Info() const;

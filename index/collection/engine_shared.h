@@ -23,9 +23,10 @@ struct EngineShared {
   // collection one, or up to four where much is written to it.
   static constexpr size_t kCommitThreads = 96;
 
-  EngineShared(size_t threads, uint64_t most_queued_upsert_bytes)
-      : max_queued_upsert_bytes(most_queued_upsert_bytes), pool(threads) {}
+  EngineShared(size_t threads, uint64_t most_queued_upsert_bytes, bool from_log)
+      : from_log(from_log), max_queued_upsert_bytes(most_queued_upsert_bytes), pool(threads) {}
 
+  const bool from_log;  // a log changes the collections, and nothing else (ShardContents::from_log)
   std::atomic<uint64_t> max_queued_upsert_bytes;
   std::shared_ptr<StoreCache> cache;
   std::atomic<uint64_t> queued_upsert_bytes{0};

@@ -125,7 +125,7 @@ class ScrubberTest : public ::testing::Test {
   }
 
   testing::TemporaryDirectory directory_;
-  EngineShared shared_{2, uint64_t{1} << 30};
+  EngineShared shared_{2, uint64_t{1} << 30, /*from_log=*/false};
   std::unique_ptr<Registry> registry_;
   std::vector<std::vector<float>> vectors_;
 };

@@ -114,7 +114,7 @@ class RecallTest : public ::testing::Test {
   const std::vector<std::vector<float>> vectors_ = RandomVectors(kDocuments, kDims, 3);
   const std::vector<std::vector<float>> other_vectors_ = RandomVectors(kDocuments, kOtherDims, 4);
   ReferenceCollection reference_{models_[0]};
-  EngineShared shared_{1, uint64_t{1} << 30};
+  EngineShared shared_{1, uint64_t{1} << 30, /*from_log=*/false};
   Scheduler scheduler_{2, 10000};
   std::shared_ptr<Collection> collection_;
 };

@@ -1,0 +1,63 @@
+// The engine of a node whose collections a log changes: what applies the log (index/follow) uses it.
+#ifndef BEBR_INDEX_LOG_ENGINE_H_
+#define BEBR_INDEX_LOG_ENGINE_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "index/engine.h"
+#include "index/shard/logged_request.h"
+#include "index/types/replication.h"
+#include "index/types/write.h"
+
+namespace bebr {
+
+// A LogEngine is an Engine whose shards are changed by a log alone, deterministically: what a change does depends on
+// the changes before it and on nothing else (ShardContents::from_log). So of what changes it nothing is refused for
+// want of memory or disk: Prepare is, before the log has it. Thread safety: as of Engine; of what changes it one call
+// at a time.
+class LogEngine {
+ public:
+  // An engine, and the same as what a log changes.
+  struct Opened {
+    std::unique_ptr<Engine> engine;
+    LogEngine* log = nullptr;
+  };
+  static absl::StatusOr<Opened> Open(EngineOptions options);
+  virtual ~LogEngine() = default;
+
+  // For reads; and for changes of collections, versions and aliases that the log has.
+  virtual Engine& engine() = 0;
+
+  // The mutations that an upsert is, checked and encoded as the collection is now. Writes nothing. Errors: those of
+  // Engine::Upsert. `done` may run on any thread.
+  virtual void Prepare(UpsertRequest request, absl::AnyInvocable<void(absl::StatusOr<PreparedMutations>)> done) = 0;
+
+  // INVALID_ARGUMENT unless the change is one that documents of the collection may get; makes its values those of the
+  // schema's kinds.
+  virtual absl::Status CheckUpdate(std::string_view collection, AttributeChange& change) = 0;
+
+  // How far a collection was brought: `applied` of its last change, empty before the first.
+  virtual absl::StatusOr<std::string> Applied(std::string_view collection) = 0;
+  // Makes requests of the log, as one group, and notes `applied`, in one batch. A result for each, or an error of the
+  // disk, and then none has an effect.
+  virtual absl::StatusOr<std::vector<MutationResult>> Apply(std::string_view collection,
+                                                            std::vector<LoggedRequest> requests,
+                                                            std::string_view applied) = 0;
+  // The same of a change of all documents that satisfy the filter now; without a change, of their deletion.
+  virtual absl::StatusOr<MutationResult> ApplyToSelected(std::string_view collection, const std::string& filter,
+                                                         std::optional<AttributeChange> change,
+                                                         std::string_view applied) = 0;
+
+  // Reads all of a collection, as it is now, while it serves and changes.
+  virtual absl::StatusOr<CollectionDigest> Digest(std::string_view collection) = 0;
+};
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_LOG_ENGINE_H_

@@ -1,0 +1,48 @@
+// What gateways and nodes of a replicated cluster tell each other of its log.
+#ifndef BEBR_INDEX_TYPES_REPLICATION_H_
+#define BEBR_INDEX_TYPES_REPLICATION_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "index/types/write.h"
+
+namespace bebr {
+
+// What came of a change that the log has, the same on every replica of a share that applied it.
+struct ChangeOutcome {
+  // Why it was refused, and then it had no effect on any of them. ABORTED: since it was encoded for versions that had
+  // changed before it was in the log.
+  absl::Status status;
+  uint64_t documents = 0;                // upserted, updated or deleted
+  uint64_t created = 0;                  // of the upserted
+  std::vector<std::string> unknown_ids;  // as of UpsertResult and ChangeResult
+  std::vector<std::string> skipped_ids;
+};
+
+// An upsert as the log is to say it, and the documents of a partial one that are left out.
+struct PreparedChange {
+  std::string change;  // index/replica/log_change.h
+  std::vector<DocumentProblem> problems;
+};
+
+// What a replica holds of a collection, after its change at a position: replicas with the same position have the same.
+struct CollectionDigest {
+  uint64_t position = 0;
+  uint64_t documents = 0;
+  std::string digest;  // index/replica/digest.h, of all shards together
+};
+
+// How far a replica is.
+struct ReplicaState {
+  uint64_t applied = 0;      // of the log's positions, up to which it has applied all
+  uint64_t head = 0;         // where the log ended when it looked last
+  std::string problem;       // why it does not follow the log now; empty: it does
+  bool quarantined = false;  // it does not serve, and must be filled anew
+};
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_TYPES_REPLICATION_H_
