@@ -1,22 +1,17 @@
 #include "index/replica/log_record.h"
 
-#include <bit>
-#include <cstring>
 #include <limits>
 #include <utility>
 
 #include "absl/strings/str_format.h"
-#include "index/base/checksum.h"
 #include "index/base/status_macros.h"
+#include "index/replica/log_bytes.h"
 #include "index/storage/format.h"
-
-static_assert(std::endian::native == std::endian::little, "numbers are copied as they lie in memory");
 
 namespace bebr {
 namespace {
 
-constexpr uint8_t kMutations = 1;  // the kind of a record; others are not used yet
-constexpr size_t kChecksumBytes = sizeof(uint32_t);
+using namespace log_bytes;
 
 // Kinds of mutations and what goes with them, as FORMAT.md numbers them.
 constexpr uint8_t kLastKind = static_cast<uint8_t>(MutationKind::kDelete);
@@ -29,82 +24,7 @@ constexpr uint8_t kNewerBy = 2;
 constexpr uint8_t kExpectsFloats = 4;
 constexpr uint8_t kAllFlags = kOnlyIfAbsent | kNewerBy | kExpectsFloats;
 
-// Writes numbers and texts behind each other.
-class Writer {
- public:
-  template <typename T>
-  void Number(T value) {
-    out_.append(reinterpret_cast<const char*>(&value), sizeof(value));
-  }
-  template <typename Length>
-  void Text(std::string_view text) {
-    Number(static_cast<Length>(text.size()));
-    out_.append(text);
-  }
-  std::string& out() { return out_; }
-
- private:
-  std::string out_;
-};
-
-// Reads them again; once something is missing, all that follows is.
-class Reader {
- public:
-  explicit Reader(std::string_view in) : in_(in) {}
-  template <typename T>
-  T Number() {
-    T value = 0;
-    if (Has(sizeof(T))) {
-      std::memcpy(&value, in_.data(), sizeof(T));
-      in_.remove_prefix(sizeof(T));
-    }
-    return value;
-  }
-  template <typename Length>
-  std::string_view Text() {
-    const size_t length = Number<Length>();
-    if (!Has(length)) return {};
-    const std::string_view text = in_.substr(0, length);
-    in_.remove_prefix(length);
-    return text;
-  }
-  bool ok() const { return ok_; }
-  bool AtEnd() const { return ok_ && in_.empty(); }
-
- private:
-  bool Has(size_t bytes) {
-    ok_ = ok_ && in_.size() >= bytes;
-    return ok_;
-  }
-  std::string_view in_;
-  bool ok_ = true;
-};
-
-absl::Status Damaged(std::string_view what) {
-  return absl::DataLossError(absl::StrFormat("a record of the log is damaged: %s", what));
-}
-
 bool HasAttributes(MutationKind kind) { return kind == MutationKind::kReplaceAll || kind == MutationKind::kReplace; }
-
-void WriteChange(const AttributeChange& change, Writer& writer) {
-  writer.Number(static_cast<uint8_t>(change.clear));
-  writer.Number(static_cast<uint16_t>(change.remove.size()));
-  for (const std::string& name : change.remove) writer.Text<uint16_t>(name);
-  writer.Text<uint32_t>(EncodeAttributes(change.set));
-}
-
-absl::StatusOr<AttributeChange> ReadChange(Reader& reader) {
-  AttributeChange change;
-  const auto clear = reader.Number<uint8_t>();
-  if (clear > 1) return Damaged("a flag is neither 0 nor 1");
-  change.clear = clear == 1;
-  const auto removed = reader.Number<uint16_t>();
-  for (uint16_t i = 0; i < removed && reader.ok(); ++i) change.remove.emplace_back(reader.Text<uint16_t>());
-  const std::string_view set = reader.Text<uint32_t>();
-  if (!reader.ok()) return Damaged("it ends early");
-  BEBR_ASSIGN_OR_RETURN(change.set, DecodeAttributes(set));
-  return change;
-}
 
 void WriteCodes(const Mutation& mutation, Writer& writer) {
   std::string code_bytes;
@@ -194,7 +114,7 @@ absl::Status ReadMutation(Reader& reader, LogRecordContents& record) {
 absl::StatusOr<std::string> EncodeLogRecord(uint64_t revision, absl::Span<const Mutation> mutations) {
   Writer writer;
   writer.Number(kLogRecordFormat);
-  writer.Number(kMutations);
+  writer.Number(kMutationsRecord);
   writer.Number(revision);
   writer.Number(static_cast<uint32_t>(mutations.size()));
   for (const Mutation& mutation : mutations) {
@@ -204,27 +124,14 @@ absl::StatusOr<std::string> EncodeLogRecord(uint64_t revision, absl::Span<const 
     }
     WriteMutation(mutation, writer);
   }
-  writer.Number(Crc32c(writer.out()));
-  return std::move(writer.out());
+  return WithChecksum(std::move(writer.out()));
 }
 
 absl::StatusOr<std::shared_ptr<LogRecordContents>> DecodeLogRecord(std::string bytes) {
   auto contents = std::make_shared<LogRecordContents>();
   LogRecordContents& record = *contents;
   record.bytes = std::move(bytes);
-  if (record.bytes.size() < kChecksumBytes) return Damaged("it ends early");
-  const std::string_view body = std::string_view(record.bytes).substr(0, record.bytes.size() - kChecksumBytes);
-  if (Reader(std::string_view(record.bytes).substr(body.size())).Number<uint32_t>() != Crc32c(body)) {
-    return Damaged("its checksum is another one");
-  }
-  Reader reader(body);
-  const auto format = reader.Number<uint8_t>();
-  const auto kind = reader.Number<uint8_t>();
-  if (reader.ok() && (format != kLogRecordFormat || kind != kMutations)) {
-    return absl::FailedPreconditionError(absl::StrFormat(
-        "a record of the log has format %d and kind %d; this server applies format %d and kind %d: upgrade it", format,
-        kind, kLogRecordFormat, kMutations));
-  }
+  BEBR_ASSIGN_OR_RETURN(Reader reader, BodyOf(record.bytes, kLogRecordFormat, kMutationsRecord));
   record.revision = reader.Number<uint64_t>();
   const auto count = reader.Number<uint32_t>();
   for (uint32_t i = 0; i < count && reader.ok(); ++i) BEBR_RETURN_IF_ERROR(ReadMutation(reader, record));

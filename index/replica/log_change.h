@@ -1,0 +1,58 @@
+// What the log of a cluster says: changes of documents, collections, versions and aliases, byte by byte as FORMAT.md
+// has it.
+#ifndef BEBR_INDEX_REPLICA_LOG_CHANGE_H_
+#define BEBR_INDEX_REPLICA_LOG_CHANGE_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "index/types/collection.h"
+#include "index/types/write.h"
+
+namespace bebr {
+
+// What a change does. The numbers are part of the format.
+enum class LogChangeKind : uint8_t {
+  kMutations = 0,  // `record`
+  kDocuments = 1,  // `attributes`, or a deletion, of `ids` or of what satisfies `filter`
+  kCreateCollection = 2,
+  kDropCollection = 3,
+  kAddVersion = 4,
+  kPromoteVersion = 5,
+  kRetireVersion = 6,
+  kSetAlias = 7,
+  kDeleteAlias = 8,
+};
+
+// One change. What a kind does not name is empty.
+struct LogChange {
+  LogChangeKind kind = LogChangeKind::kMutations;
+  std::string name;    // of the collection, or the alias
+  std::string record;  // of mutations: log_record.h
+
+  std::vector<std::string> ids;
+  std::string filter;
+  std::optional<AttributeChange> attributes;
+
+  CollectionConfig collection;  // its name is the change's
+  VersionConfig version;        // of versions; its name alone where it exists
+  std::string model;            // the file
+  bool force = false;
+  std::string target;                   // the collection of an alias
+  std::optional<std::string> expected;  // collection of an alias, default version
+};
+
+std::string EncodeLogChange(const LogChange& change);
+// The record that some changes, which were encoded, are together.
+std::string JoinLogChanges(absl::Span<const std::string> changes);
+// DATA_LOSS if it is damaged, FAILED_PRECONDITION if it is of a later release.
+absl::StatusOr<std::vector<LogChange>> DecodeLogChanges(std::string_view record);
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_REPLICA_LOG_CHANGE_H_
