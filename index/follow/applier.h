@@ -1,0 +1,84 @@
+// Applies what the log says to a node's engine.
+#ifndef BEBR_INDEX_FOLLOW_APPLIER_H_
+#define BEBR_INDEX_FOLLOW_APPLIER_H_
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "index/base/mutex.h"
+#include "index/follow/follower_state.h"
+#include "index/follow/outcomes.h"
+#include "index/log/log.h"
+#include "index/log_engine.h"
+#include "index/replica/log_change.h"
+
+namespace bebr {
+
+// An Applier applies pages of the log in their order. What the engine holds at a position depends on the log up to
+// there and on nothing else. Documents' changes and the place that they bring a collection to are one batch of its
+// store. A change of a collection as a whole, of a version or an alias is a barrier: all before it is applied, and the
+// state file says so, before it begins, and says that it was made before anything after it begins; so after a crash at
+// most that one is made again, and finds that it was made.
+//
+// Errors of Apply: those of the log's records, and of the disk. Then everything before place() has been applied, and
+// the same pages may be applied again from there. Ownership: engine and outcomes are borrowed. Thread safety: one
+// thread at a time, but for Revision.
+class Applier {
+ public:
+  Applier(LogEngine* engine, std::string data_dir, FollowerState state, Outcomes* outcomes);
+
+  const LogPlace& place() const { return state_.place; }
+  // The furthest place that a collection's store has: beyond place() after a crash.
+  absl::StatusOr<LogPlace> Furthest();
+  absl::Status Apply(const LogPage& page);
+  // Position of the last change of a collection or its versions; nullopt: there is no such collection.
+  std::optional<uint64_t> Revision(std::string_view collection) const;
+  absl::Status Save() { return WriteFollowerState(data_dir_, state_); }
+  // Notes that the node must be filled anew.
+  absl::Status Quarantine(std::string_view why);
+
+ private:
+  // Requests of a collection that are to be committed together.
+  struct Pending {
+    std::vector<LoggedRequest> requests;
+    std::vector<ChangeKey> keys;
+    LogPlace place;
+  };
+  // A change, where it is.
+  struct Located {
+    ChangeKey key;
+    LogChange change;
+  };
+  // `before`: the append before it.
+  absl::Status ApplyAppend(const LogPlace& before, const LogPlace& place, std::vector<Located> changes);
+  absl::Status ApplyBarrier(const LogPlace& place, const Located& located);
+  absl::Status ApplyDocuments(const LogPlace& place, Located located);
+  absl::Status ApplyFiltered(const LogPlace& place, const std::string& collection, Located located);
+  absl::StatusOr<LoggedRequest> RequestOf(const std::string& collection, LogChange change);
+  // Makes what a barrier says, or is refused; an error is one of the disk.
+  absl::StatusOr<ChangeOutcome> Make(const LogChange& change);
+  // Whether the collection's store has what stands at the position.
+  absl::StatusOr<bool> HasApplied(const std::string& collection, uint64_t position);
+  absl::Status Flush(const std::string& collection);
+  absl::Status FlushAll();
+
+  LogEngine& engine_;
+  const std::string data_dir_;
+  FollowerState state_;
+  Outcomes& outcomes_;
+  std::map<std::string, Pending> pending_;
+  std::map<std::string, uint64_t> applied_;  // of collections: what their stores say
+  mutable Mutex mutex_;
+  std::map<std::string, uint64_t, std::less<>> revisions_ ABSL_GUARDED_BY(mutex_);  // as of state_, for Revision
+};
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_FOLLOW_APPLIER_H_

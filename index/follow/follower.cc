@@ -1,0 +1,224 @@
+#include "index/follow/follower.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "index/base/logging.h"
+#include "index/base/status_macros.h"
+#include "index/replica/log_record.h"
+
+namespace bebr {
+namespace {
+
+constexpr absl::Duration kRetryInterval = absl::Milliseconds(200);
+constexpr absl::Duration kSaveInterval = absl::Seconds(1);
+// While somebody waits for what the log is about to have.
+constexpr absl::Duration kQuickPoll = absl::Milliseconds(2);
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Follower>> Follower::Open(LogEngine* engine,
+                                                         std::function<absl::StatusOr<std::unique_ptr<Log>>()> open,
+                                                         Options options) {
+  BEBR_ASSIGN_OR_RETURN(FollowerState state, ReadFollowerState(options.data_dir));
+  if (!HasFollowerState(options.data_dir)) {
+    if (!engine->engine().ListCollections().empty()) {
+      return absl::FailedPreconditionError(absl::StrFormat(
+          "data_dir \"%s\" has collections that no log has made; give the node an empty directory", options.data_dir));
+    }
+    BEBR_RETURN_IF_ERROR(WriteFollowerState(options.data_dir, state));
+  }
+  std::unique_ptr<Follower> follower(new Follower(engine, std::move(open), std::move(options), std::move(state)));
+  follower->thread_ = std::thread([f = follower.get()] { f->Run(); });
+  return follower;
+}
+
+Follower::Follower(LogEngine* engine, std::function<absl::StatusOr<std::unique_ptr<Log>>()> open, Options options,
+                   FollowerState state)
+    : engine_(*engine),
+      open_(std::move(open)),
+      options_(std::move(options)),
+      applier_(engine, options_.data_dir, state, &outcomes_),
+      applied_(state.place.position),
+      head_(state.place.position),
+      quarantined_(!state.quarantined.empty()) {
+  MutexLock lock(&mutex_);
+  problem_ = state.quarantined;
+}
+
+Follower::~Follower() {
+  {
+    MutexLock lock(&mutex_);
+    ending_ = true;
+    changed_.NotifyAll();
+  }
+  thread_.join();
+  std::multimap<uint64_t, Waiter> waiters;
+  {
+    MutexLock lock(&mutex_);
+    waiters.swap(waiters_);
+  }
+  for (auto& [position, waiter] : waiters) waiter.done(absl::UnavailableError("the node is stopping"));
+  applier_.Save().IgnoreError();  // the next start has a little more to read
+}
+
+absl::Status Follower::Behind(uint64_t position) const {
+  MutexLock lock(&mutex_);
+  return absl::AbortedError(absl::StrFormat("it has applied the log up to position %d, and %d is asked for%s%s",
+                                            applied_.load(), position, problem_.empty() ? "" : ": ", problem_));
+}
+
+absl::Status Follower::Check(uint64_t position) const {
+  if (quarantined_) {
+    MutexLock lock(&mutex_);
+    return absl::UnavailableError(
+        absl::StrFormat("it is quarantined and must be filled anew, from an empty data_dir: %s", problem_));
+  }
+  return position <= applied_ ? absl::OkStatus() : Behind(position);
+}
+
+void Follower::Await(uint64_t position, SteadyTime deadline, absl::AnyInvocable<void(absl::Status)> done) {
+  if (const absl::Status now = Check(position); !absl::IsAborted(now)) return done(now);
+  {
+    MutexLock lock(&mutex_);
+    if (position > applied_ && !ending_) {
+      waiters_.emplace(position, Waiter{deadline, std::move(done)});
+      changed_.NotifyAll();
+      return;
+    }
+  }
+  done(Check(position));
+}
+
+void Follower::Outcome(const ChangeKey& key, SteadyTime deadline,
+                       absl::AnyInvocable<void(absl::StatusOr<ChangeOutcome>)> done) {
+  Await(key.first, deadline, [this, key, done = std::move(done)](const absl::Status& reached) mutable {
+    if (!reached.ok()) return done(reached);
+    auto outcome = outcomes_.Find(key);
+    if (outcome.has_value()) return done(*std::move(outcome));
+    done(absl::NotFoundError(
+        absl::StrFormat("it has applied position %d of the log, but what came of change %d there it knows no more",
+                        key.first, key.second)));
+  });
+}
+
+void Follower::Prepare(UpsertRequest request, absl::AnyInvocable<void(absl::StatusOr<PreparedChange>)> done) {
+  if (const absl::Status fit = Check(0); !fit.ok()) return done(fit);
+  request.collection = engine_.engine().Resolve(request.collection);
+  // Before the manifest that it is encoded by is looked at: so one that changes in between is noticed.
+  const auto revision = applier_.Revision(request.collection);
+  if (!revision.has_value()) {
+    return done(absl::NotFoundError(absl::StrFormat("there is no collection \"%s\"", request.collection)));
+  }
+  const std::string collection = request.collection;
+  engine_.Prepare(std::move(request), [collection, revision = *revision,
+                                       done = std::move(done)](absl::StatusOr<PreparedMutations> prepared) mutable {
+    if (!prepared.ok()) return done(prepared.status());
+    auto record = EncodeLogRecord(revision, prepared->request.mutations);
+    if (!record.ok()) return done(record.status());
+    LogChange change{.kind = LogChangeKind::kMutations, .name = collection, .record = *std::move(record)};
+    done(PreparedChange{.change = EncodeLogChange(change), .problems = std::move(prepared->problems)});
+  });
+}
+
+ReplicaState Follower::State() const {
+  MutexLock lock(&mutex_);
+  return {.applied = applied_, .head = head_, .problem = problem_, .quarantined = quarantined_};
+}
+
+absl::StatusOr<LogPage> Follower::Read(const LogPlace& after, size_t max_bytes) {
+  auto page = log_->Read(after, std::vector<uint32_t>{kBarrierShard, LogShardOf(options_.first_slot)}, max_bytes);
+  if (absl::IsDataLoss(page.status()) || absl::IsOutOfRange(page.status())) Quarantine(page.status());
+  return page;
+}
+
+absl::StatusOr<bool> Follower::Step() {
+  if (log_ == nullptr) {
+    BEBR_ASSIGN_OR_RETURN(log_, open_());
+  }
+  if (!compared_) {
+    // The state file may be behind what the stores have; a log that ends between the two has lost that.
+    BEBR_ASSIGN_OR_RETURN(const LogPlace furthest, applier_.Furthest());
+    BEBR_RETURN_IF_ERROR(Read(furthest, /*max_bytes=*/1).status());
+    compared_ = true;
+  }
+  BEBR_ASSIGN_OR_RETURN(const LogPage page, Read(applier_.place(), options_.page_bytes));
+  head_ = std::max(page.head.position, page.place.position);
+  if (page.places.empty()) return false;
+  BEBR_RETURN_IF_ERROR(applier_.Apply(page));
+  applied_ = applier_.place().position;
+  if (SteadyNow() - saved_ > kSaveInterval) {
+    saved_ = SteadyNow();
+    BEBR_RETURN_IF_ERROR(applier_.Save());
+  }
+  return true;
+}
+
+void Follower::Quarantine(const absl::Status& lost) {
+  quarantined_ = true;
+  LogError("the node is quarantined: empty its data_dir and start it again; then it is filled from the log");
+  if (const absl::Status kept = applier_.Quarantine(std::string(lost.message())); !kept.ok()) {
+    LogError("that it is quarantined cannot be written down: {}", kept.ToString());
+  }
+}
+
+void Follower::Note(const absl::Status& status) {
+  const std::string text(status.message());
+  {
+    MutexLock lock(&mutex_);
+    if (problem_ == text) return;
+    problem_ = text;
+  }
+  if (status.ok()) return LogInfo("follows the log again, from position {}", applied_.load());
+  LogWarning("does not follow the log, from position {}: {}", applied_.load(), status.ToString());
+}
+
+void Follower::Tell() {
+  std::vector<std::pair<uint64_t, Waiter>> ready;
+  {
+    MutexLock lock(&mutex_);
+    const SteadyTime now = SteadyNow();
+    for (auto it = waiters_.begin(); it != waiters_.end();) {
+      if (it->first > applied_ && now < it->second.deadline && !quarantined_) {
+        ++it;
+        continue;
+      }
+      ready.emplace_back(it->first, std::move(it->second));
+      it = waiters_.erase(it);
+    }
+  }
+  for (auto& [position, waiter] : ready) {
+    const absl::Status reached = Check(position);
+    waiter.done(absl::IsAborted(reached) ? absl::DeadlineExceededError(reached.message()) : reached);
+  }
+}
+
+bool Follower::Rest(absl::Duration most) {
+  MutexLock lock(&mutex_);
+  const size_t waiting = waiters_.size();
+  const SteadyTime end = SteadyNow() + (waiting > 0 ? std::min(most, kQuickPoll) : most);
+  while (!ending_ && waiters_.size() <= waiting && SteadyNow() < end) changed_.WaitFor(&mutex_, end - SteadyNow());
+  return !ending_;
+}
+
+void Follower::Run() {
+  bool on = true;
+  while (on) {
+    absl::StatusOr<bool> more = false;
+    if (!quarantined_) {
+      more = Step();
+      Note(more.status());
+    }
+    Tell();
+    if (!more.ok()) {
+      on = Rest(kRetryInterval);
+    } else if (!*more) {
+      on = Rest(options_.poll);
+    } else {
+      on = Rest(absl::ZeroDuration());
+    }
+  }
+}
+
+}  // namespace bebr

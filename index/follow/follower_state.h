@@ -1,0 +1,35 @@
+// What a node keeps of how far it has followed the log, beside what its collections say.
+#ifndef BEBR_INDEX_FOLLOW_FOLLOWER_STATE_H_
+#define BEBR_INDEX_FOLLOW_FOLLOWER_STATE_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "index/log/log.h"
+
+namespace bebr {
+
+// The file log.json in the data directory.
+struct FollowerState {
+  // All up to here was applied. Collections may be further, by what their stores say.
+  LogPlace place;
+  // Where a change of collections, versions or aliases was begun last, which may have been made if it is behind
+  // `place`.
+  uint64_t barrier = 0;
+  // The collections that there are at that place, and the position of the last change of each, or of its versions.
+  std::map<std::string, uint64_t, std::less<>> collections;
+  // Why the node must be filled anew; empty: it need not.
+  std::string quarantined;
+};
+
+// That of the beginning if there is no file. DATA_LOSS if the file is damaged.
+absl::StatusOr<FollowerState> ReadFollowerState(const std::string& data_dir);
+absl::Status WriteFollowerState(const std::string& data_dir, const FollowerState& state);
+bool HasFollowerState(const std::string& data_dir);
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_FOLLOW_FOLLOWER_STATE_H_

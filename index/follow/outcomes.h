@@ -1,0 +1,39 @@
+// What came of the changes that a node applied last.
+#ifndef BEBR_INDEX_FOLLOW_OUTCOMES_H_
+#define BEBR_INDEX_FOLLOW_OUTCOMES_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "index/base/mutex.h"
+#include "index/types/replication.h"
+
+namespace bebr {
+
+// Where the log has a change: a position, and a number in the record there.
+using ChangeKey = std::pair<uint64_t, uint32_t>;
+
+// The Outcomes of the last changes, as many as there is room for: a gateway asks soon. Thread safety: all methods may
+// be called from any thread.
+class Outcomes {
+ public:
+  void Add(const ChangeKey& key, ChangeOutcome outcome);
+  std::optional<ChangeOutcome> Find(const ChangeKey& key) const;
+
+ private:
+  static constexpr size_t kMost = 65536;       // changes
+  static constexpr size_t kMostIds = 1 << 20;  // that they name
+
+  mutable Mutex mutex_;
+  std::map<ChangeKey, ChangeOutcome> outcomes_ ABSL_GUARDED_BY(mutex_);
+  size_t ids_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_FOLLOW_OUTCOMES_H_
