@@ -27,11 +27,21 @@
 
 namespace bebr {
 
-// What one node has of an upsert: cluster_upsert.cc.
-struct Share;
+// What one node has of an upsert.
+struct Share {
+  size_t node = 0;
+  UpsertRequest request;
+  std::vector<size_t> numbers;  // that its documents have in the whole request
+  absl::StatusOr<UpsertResult> outcome = absl::UnknownError("");
+  std::vector<absl::Status> problems;  // that the caller has found with its documents
+
+  void KeepProblems() {
+    for (DocumentInput& document : request.documents) problems.push_back(document.problem);
+  }
+};
 
 // What MakeClusterEngine makes: its comment says how it works.
-class ClusterEngine final : public Engine {
+class ClusterEngine : public Engine {
  public:
   explicit ClusterEngine(std::vector<ClusterMember> members);
   ~ClusterEngine() override;
@@ -93,7 +103,7 @@ class ClusterEngine final : public Engine {
   absl::StatusOr<std::vector<float>> Recommend(const ExampleRequest& request) override;
   void ReleaseView(const std::string& view_token) override;
 
- private:
+ protected:
   // Of several nodes' errors the one to return: what is wrong with the request before what is wrong with a node, which
   // is then named. OK if there is none.
   absl::Status FirstError(absl::Span<const absl::Status> of_nodes) const { return FirstError({}, of_nodes); }
@@ -120,6 +130,23 @@ class ClusterEngine final : public Engine {
   // Calls body(0) to body(nodes - 1) at the same time; returns when all calls have.
   void ForEach(const std::function<void(size_t)>& body);
 
+  size_t NodeOf(std::string_view id) const;
+  // The numbers of the ids that each node has.
+  std::vector<std::vector<size_t>> Split(absl::Span<const std::string> ids) const;
+  // What each node has of an upsert.
+  std::vector<Share> SharesOf(UpsertRequest request) const;
+  // What is to be said of the filter of such a change, or why it is refused, as one engine would.
+  absl::StatusOr<std::vector<std::string>> CheckFiltered(const CountRequest& request, size_t limit);
+  absl::Status CheckChangeOf(std::string_view collection, AttributeChange change);
+  // Asks the nodes how they are, at the same time.
+  void Look();
+  // Runs work on a thread of detached_, where the end waits for it; or says that too much waits there.
+  absl::Status Detach(absl::AnyInvocable<void()> work);
+
+  const std::vector<ClusterMember> members_;
+  WriteOrder order_;
+
+ private:
   // A view of all nodes has a token of each, in one: of every node its own (none where it is empty), and the other way.
   std::vector<std::string> TokensOf(std::string_view token) const;
   static std::string JoinTokens(const std::vector<std::string>& tokens);
@@ -128,10 +155,6 @@ class ClusterEngine final : public Engine {
   absl::Status StateOf(size_t node);
   // UNAVAILABLE if it hung when it was asked last, so that calls without a deadline need not wait for it.
   absl::Status Hung(size_t node);
-
-  size_t NodeOf(std::string_view id) const;
-  // The numbers of the ids that each node has.
-  std::vector<std::vector<size_t>> Split(absl::Span<const std::string> ids) const;
 
   // Changes something on every node: on none if one does not answer. `enough` is the error that says that the node has
   // it already: it is one only if all nodes say so. `what` is what the error then tells of: "collection \"c\"".
@@ -142,8 +165,6 @@ class ClusterEngine final : public Engine {
                        std::string_view created_in = "");
   // Or why what OnEvery is to change stays as it is.
   absl::Status AllAnswer(std::string_view what);
-  // What each node has of an upsert.
-  std::vector<Share> SharesOf(UpsertRequest request) const;
   // Of a write to these nodes: what is to be said where some have failed.
   absl::Status WriteError(absl::Span<const size_t> nodes, absl::Span<const absl::Status> outcomes) const;
 
@@ -158,24 +179,13 @@ class ClusterEngine final : public Engine {
   void ChangeByFilter(const CountRequest& selected, size_t limit, BeginFiltered begin,
                       absl::AnyInvocable<void(absl::StatusOr<ChangeResult>)> done,
                       std::optional<AttributeChange> change = std::nullopt);
-  absl::Status CheckChangeOf(std::string_view collection, AttributeChange change);
-  // What is to be said of the filter of such a change, or why it is refused, as one engine would.
-  absl::StatusOr<std::vector<std::string>> CheckFiltered(const CountRequest& request, size_t limit);
-
-  // Asks the nodes how they are, at the same time.
-  void Look();
   void KeepLooking();
-  // Runs work on a thread of detached_, where the end waits for it; or says that too much waits there.
-  absl::Status Detach(absl::AnyInvocable<void()> work);
-
   class UpsertCall;
   class ChangeCall;
   class SearchCall;
   class FusedCall;
 
-  const std::vector<ClusterMember> members_;
   std::array<uint8_t, kClusterSlots> member_of_slot_{};
-  WriteOrder order_;
   Mutex changing_;  // held while something changes on every node
 
   Mutex mutex_;

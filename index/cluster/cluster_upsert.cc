@@ -17,19 +17,6 @@ constexpr const char* kField = "documents";
 
 }  // namespace
 
-// What one node has of an upsert.
-struct Share {
-  size_t node = 0;
-  UpsertRequest request;
-  std::vector<size_t> numbers;  // that its documents have in the whole request
-  absl::StatusOr<UpsertResult> outcome = absl::UnknownError("");
-  std::vector<absl::Status> problems;  // that the caller has found with its documents
-
-  void KeepProblems() {
-    for (DocumentInput& document : request.documents) problems.push_back(document.problem);
-  }
-};
-
 // An upsert under way: checked by all nodes that have some of it, then written by them. Lives as long as one of their
 // calls.
 class ClusterEngine::UpsertCall : public std::enable_shared_from_this<UpsertCall> {

@@ -50,6 +50,16 @@ std::vector<SearchHit> MergeHits(const SearchRequest& request, const SearchResul
   return hits;
 }
 
+// What nodes warn of beside the filter.
+template <typename Result>
+void AddWarnings(const std::vector<Result>& parts, std::vector<std::string>& warnings) {
+  for (const Result& part : parts) {
+    for (const std::string& warning : part.warnings) {
+      if (std::find(warnings.begin(), warnings.end(), warning) == warnings.end()) warnings.push_back(warning);
+    }
+  }
+}
+
 // The version is for all nodes as far as it is for the least of them.
 VersionState MergeState(VersionState a, VersionState b) {
   if (a == b) return a;
@@ -130,6 +140,7 @@ absl::StatusOr<SearchResult> MergeSearch(const SearchRequest& request, std::vect
     AddFacts(part.filter_facts, all.filter_facts);
   }
   BEBR_ASSIGN_OR_RETURN(all.warnings, WarningsOfFilter(request.filter, all.filter_facts, request.strict));
+  AddWarnings(parts, all.warnings);
   for (size_t q = 0; q < parts.front().hits.size(); ++q) {
     std::vector<SearchHit> candidates;
     for (SearchResult& part : parts)
@@ -148,6 +159,7 @@ absl::StatusOr<Page> MergePages(const PageRequest& request, std::vector<Page> pa
     std::move(part.documents.begin(), part.documents.end(), std::back_inserter(all.documents));
   }
   BEBR_ASSIGN_OR_RETURN(all.warnings, WarningsOfFilter(request.filter, all.filter_facts, request.strict));
+  AddWarnings(parts, all.warnings);
   const auto id = [](const PageDocument& entry) -> const std::string& { return entry.document.id; };
   std::sort(all.documents.begin(), all.documents.end(),
             [&](const PageDocument& a, const PageDocument& b) { return id(a) < id(b); });
@@ -175,6 +187,7 @@ absl::StatusOr<CountResult> MergeCounts(const CountRequest& request, const std::
     AddFacts(part.filter_facts, all.filter_facts);
   }
   BEBR_ASSIGN_OR_RETURN(all.warnings, WarningsOfFilter(request.filter, all.filter_facts, request.strict));
+  AddWarnings(parts, all.warnings);
   return all;
 }
 
@@ -189,6 +202,7 @@ absl::StatusOr<FacetResult> MergeFacets(const FacetRequest& request, std::vector
     for (Facet& facet : part.facets) counts[std::move(facet.value)] += facet.documents;
   }
   BEBR_RETURN_IF_ERROR(AddFacetWarnings(request, all));
+  AddWarnings(parts, all.warnings);
   BEBR_RETURN_IF_ERROR(CheckFacetValues(request.attribute, counts.size()));
   all.values = counts.size();
   for (const auto& [value, documents] : counts) all.facets.push_back({value, documents});

@@ -2,11 +2,16 @@
 #ifndef BEBR_INDEX_CLUSTER_NODE_H_
 #define BEBR_INDEX_CLUSTER_NODE_H_
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
+#include "index/base/clock.h"
 #include "index/engine.h"
+#include "index/types/replication.h"
 
 namespace bebr {
 
@@ -18,6 +23,7 @@ struct NodeState {
   std::vector<ReadOnlyCollection> read_only;
   std::vector<DamagedCollection> damaged;
   EngineStats stats;
+  std::optional<ReplicaState> replica;  // of a node that follows a log
 };
 
 // A ClusterNode is an engine that may be in another process: then its calls fail with UNAVAILABLE where that does not
@@ -28,6 +34,21 @@ class ClusterNode {
   virtual Engine& engine() = 0;
   // Waits for the answer, some seconds at most.
   virtual absl::StatusOr<NodeState> State() = 0;
+};
+
+// A ReplicaNode is a node that follows the cluster's log, as others do that hold the same. `done` may run on any
+// thread, the caller's too.
+class ReplicaNode : public ClusterNode {
+ public:
+  // The engine, for the one call that this thread makes next: which fails with ABORTED unless the node has applied the
+  // log up to `position`, and with UNAVAILABLE if it is not answered at `deadline`.
+  virtual absl::StatusOr<Engine*> EngineAt(uint64_t position, SteadyTime deadline) = 0;
+  // As Follower's methods of the same names.
+  virtual void Await(uint64_t position, SteadyTime deadline, absl::AnyInvocable<void(absl::Status)> done) = 0;
+  virtual void Prepare(UpsertRequest request, uint64_t position, SteadyTime deadline,
+                       absl::AnyInvocable<void(absl::StatusOr<PreparedChange>)> done) = 0;
+  virtual void Outcome(uint64_t position, uint32_t number, SteadyTime deadline,
+                       absl::AnyInvocable<void(absl::StatusOr<ChangeOutcome>)> done) = 0;
 };
 
 }  // namespace bebr

@@ -1,0 +1,107 @@
+// Replicas of one share of the documents, as one node.
+#ifndef BEBR_INDEX_CLUSTER_REPLICA_SET_H_
+#define BEBR_INDEX_CLUSTER_REPLICA_SET_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "index/base/clock.h"
+#include "index/base/thread_pool.h"
+#include "index/cluster/later.h"
+#include "index/cluster/log_head.h"
+#include "index/cluster/no_writes.h"
+#include "index/cluster/node.h"
+#include "index/types/cluster.h"
+
+namespace bebr {
+
+// A replica.
+struct ReplicaMember {
+  NodePlace place;
+  std::unique_ptr<ReplicaNode> node;
+};
+
+// A ReplicaSet is a node made of several that follow the same log and hold the same documents.
+//
+// Reads. A read goes to a replica that has applied the log up to where it ended when the read began; one that fails, or
+// does not answer soon, is followed by another. Where none has applied so much in time, or the log cannot be asked
+// where it ends, searches, counts, pages and values are those of the replica that is furthest, and their warnings say
+// "may_be_stale"; a Get fails with UNAVAILABLE. A view that is kept lies on one replica, and goes with it.
+//
+// Writes are not the engine's: Prepare and Outcome are for who appends to the log.
+//
+// Thread safety: all methods may be called from any thread. The end waits for no call:
+// all of them must have ended.
+class ReplicaSet final : public ClusterNode, private EngineWithoutWrites {
+ public:
+  // A call without a deadline of its own takes `timeout` at most.
+  ReplicaSet(std::vector<ReplicaMember> members, std::shared_ptr<LogHead> head, absl::Duration timeout);
+
+  Engine& engine() override { return *this; }
+  // Of the replica that is furthest; what is wrong with the others is told with it. An error if none answers.
+  absl::StatusOr<NodeState> State() override;
+  // The slots, and names and addresses of all of them.
+  NodePlace place() const;
+
+  // The change that an upsert is, of a replica that has applied the log up to `position`.
+  void Prepare(UpsertRequest request, uint64_t position, absl::AnyInvocable<void(absl::StatusOr<PreparedChange>)> done);
+  // What came of a change, once one replica has applied it.
+  void Outcome(uint64_t position, uint32_t number, absl::AnyInvocable<void(absl::StatusOr<ChangeOutcome>)> done);
+
+ private:
+  template <typename Result>
+  class Round;
+  // How a replica did last.
+  struct Health {
+    std::atomic<uint64_t> applied{0};
+    std::atomic<bool> failing{false};
+  };
+
+  void Search(SearchRequest request, absl::AnyInvocable<void(absl::StatusOr<SearchResult>)> done) override;
+  absl::StatusOr<CollectionInfo> GetCollection(std::string_view name) override;
+  absl::StatusOr<std::vector<Document>> Get(std::string_view collection, absl::Span<const std::string> ids,
+                                            bool with_embeddings) override;
+  absl::StatusOr<Page> Scroll(const PageRequest& request) override;
+  absl::StatusOr<CountResult> Count(const CountRequest& request) override;
+  absl::StatusOr<FacetResult> Facets(const FacetRequest& request) override;
+  absl::StatusOr<MemoryUse> EstimateMemory(std::string_view collection, uint64_t documents, double id_bytes,
+                                           const AttributeLoad& attributes) override;
+  void ReleaseView(const std::string& view_token) override;
+
+  // The replicas, those first that are well and have applied so much; of 0, that have applied most.
+  std::vector<size_t> Order(uint64_t position);
+  // Notes how a call of a replica ended; whether another replica may do better. The error gets the replica's name.
+  bool IsOfReplica(size_t replica, absl::Status& error);
+  void Succeeded(size_t replica, uint64_t position);
+  SteadyTime EndOf(SteadyTime deadline) const;
+
+  // What `call` returns of a replica, as Round has it; `stale` is told whether it may be stale, and where it is null it
+  // must not be.
+  template <typename Result>
+  absl::StatusOr<Result> Read(SteadyTime deadline, bool* stale,
+                              const std::function<absl::StatusOr<Result>(Engine&)>& call, size_t* which = nullptr);
+  // One attempt of Read.
+  template <typename Result>
+  absl::StatusOr<Result> Try(size_t replica, uint64_t position, SteadyTime deadline,
+                             const std::function<absl::StatusOr<Result>(Engine&)>& call);
+
+  const std::vector<ReplicaMember> members_;
+  const std::shared_ptr<LogHead> head_;
+  const absl::Duration timeout_;
+  std::vector<Health> health_;
+  std::atomic<size_t> turn_{0};
+  ThreadPool askers_;  // of State
+  Later later_;
+};
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_CLUSTER_REPLICA_SET_H_

@@ -1,0 +1,77 @@
+// The class behind replicated_engine.h.
+#ifndef BEBR_INDEX_CLUSTER_REPLICATED_ENGINE_IMPL_H_
+#define BEBR_INDEX_CLUSTER_REPLICATED_ENGINE_IMPL_H_
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "index/base/thread_pool.h"
+#include "index/cluster/cluster_engine_impl.h"
+#include "index/cluster/log_lane.h"
+#include "index/cluster/replica_set.h"
+#include "index/cluster/replicated_engine.h"
+#include "index/replica/log_change.h"
+
+namespace bebr {
+
+// Reads are the ClusterEngine's, over ReplicaSets; what is written goes through the log.
+class ReplicatedEngine final : public ClusterEngine {
+ public:
+  // `sets` are the members' nodes.
+  ReplicatedEngine(std::vector<ClusterMember> members, std::vector<ReplicaSet*> sets, std::shared_ptr<LogHead> head,
+                   const ReplicatedOptions& options);
+
+  // replicated_engine.cc: what changes a collection as a whole.
+  absl::Status CreateCollection(const CollectionConfig& config, std::string_view model_file) override;
+  absl::Status DeleteCollection(std::string_view name) override;
+  absl::Status AddVersion(std::string_view collection, const VersionConfig& config,
+                          std::string_view model_file) override;
+  absl::Status PromoteVersion(std::string_view collection, std::string_view version, std::string_view expected_default,
+                              bool force) override;
+  absl::Status RetireVersion(std::string_view collection, std::string_view version) override;
+  absl::Status StartBackfill(std::string_view collection, std::string_view version, uint64_t documents_per_s) override;
+  absl::Status StopBackfill(std::string_view collection, std::string_view version) override;
+  absl::Status SetAlias(std::string_view alias, std::string_view collection,
+                        std::optional<std::string_view> expected) override;
+  absl::Status DeleteAlias(std::string_view alias) override;
+
+  // replicated_writes.cc
+  void Upsert(UpsertRequest request, absl::AnyInvocable<void(absl::StatusOr<UpsertResult>)> done) override;
+  void Delete(std::string_view collection, std::vector<std::string> ids,
+              absl::AnyInvocable<void(absl::StatusOr<ChangeResult>)> done) override;
+  void DeleteByFilter(const FilteredDeletion& request,
+                      absl::AnyInvocable<void(absl::StatusOr<ChangeResult>)> done) override;
+  void UpdateAttributes(AttributeUpdate update, absl::AnyInvocable<void(absl::StatusOr<ChangeResult>)> done) override;
+
+ private:
+  using ChangeDone = absl::AnyInvocable<void(absl::StatusOr<ChangeResult>)>;
+  class UpsertCall;
+  class LoggedCall;
+
+  // FAILED_PRECONDITION if documents would be lost to searches with this version.
+  absl::Status CheckRetired(std::string_view collection, std::string_view version);
+  // Appends a change that is a barrier, and waits until it is made.
+  absl::Status Barrier(const LogChange& change);
+  // Appends what is said to some nodes' shares and waits for what came of it there.
+  void Log(std::map<size_t, std::string> changes, bool alone,
+           absl::AnyInvocable<void(absl::StatusOr<LogLane::Placed>, std::map<size_t, ChangeOutcome>)> done);
+  // A change of the documents with these ids; of those that satisfy a filter.
+  void ChangeIds(std::string_view collection, std::vector<std::string> ids, std::optional<AttributeChange> change,
+                 ChangeDone done);
+  void ChangeSelected(CountRequest selected, std::optional<AttributeChange> change, ChangeDone done);
+  uint32_t LogShard(size_t node) const { return members_[node].place.first_slot + 1; }
+
+  const std::vector<ReplicaSet*> sets_;
+  const std::shared_ptr<LogHead> head_;
+  const absl::Duration timeout_;
+  LogLane lane_;
+  ThreadPool waiting_;  // for what waits for nodes; the last member: its end runs what waits, which uses the others
+};
+
+}  // namespace bebr
+
+#endif  // BEBR_INDEX_CLUSTER_REPLICATED_ENGINE_IMPL_H_

@@ -1,0 +1,309 @@
+// Writes of documents of a ReplicatedEngine.
+#include <algorithm>
+#include <atomic>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "index/base/stable_hash.h"
+#include "index/base/status_macros.h"
+#include "index/cluster/renumbered.h"
+#include "index/cluster/replicated_engine_impl.h"
+#include "index/types/search.h"
+
+namespace bebr {
+namespace {
+
+constexpr const char* kField = "documents";
+// So often an upsert is encoded anew, since versions change.
+constexpr int kMostRounds = 5;
+
+absl::Status CheckIds(const std::vector<std::string>& ids) {
+  BEBR_RETURN_IF_ERROR(ValidateCount("ids", ids.size(), kMaxDocumentsPerRequest));
+  for (size_t i = 0; i < ids.size(); ++i) BEBR_RETURN_IF_ERROR(ValidateId(absl::StrFormat("ids[%d]", i), ids[i]));
+  return absl::OkStatus();
+}
+
+std::vector<uint64_t> KeysOf(std::string_view collection, const std::vector<std::string>& ids) {
+  std::vector<uint64_t> keys;
+  for (const std::string& id : ids) keys.push_back(StableHash(collection) ^ StableHash(id));
+  return keys;
+}
+
+void Add(ChangeOutcome outcome, ChangeResult& all) {
+  all.documents += outcome.documents;
+  std::move(outcome.unknown_ids.begin(), outcome.unknown_ids.end(), std::back_inserter(all.unknown_ids));
+}
+
+}  // namespace
+
+// What is appended and then applied: lives as long as one of the calls.
+class ReplicatedEngine::LoggedCall : public std::enable_shared_from_this<LoggedCall> {
+ public:
+  using Done = absl::AnyInvocable<void(absl::StatusOr<LogLane::Placed>, std::map<size_t, ChangeOutcome>)>;
+
+  LoggedCall(ReplicatedEngine& cluster, std::vector<size_t> nodes, Done done)
+      : cluster_(cluster),
+        nodes_(std::move(nodes)),
+        outcomes_(nodes_.size(), absl::UnknownError("")),
+        done_(std::move(done)),
+        left_(nodes_.size()) {}
+
+  void Start(LogLane::Write write) {
+    cluster_.lane_.Append(std::move(write), [self = shared_from_this()](absl::StatusOr<LogLane::Placed> placed) {
+      if (!placed.ok()) return self->done_(placed.status(), {});
+      self->Ask(*std::move(placed));
+    });
+  }
+
+ private:
+  void Ask(LogLane::Placed placed) {
+    cluster_.head_->Saw(placed.position);
+    placed_ = std::move(placed);
+    for (size_t i = 0; i < nodes_.size(); ++i) {
+      const uint32_t number = placed_.numbers[cluster_.LogShard(nodes_[i])];
+      cluster_.sets_[nodes_[i]]->Outcome(placed_.position, number,
+                                         [self = shared_from_this(), i](absl::StatusOr<ChangeOutcome> outcome) {
+                                           self->outcomes_[i] = std::move(outcome);
+                                           if (self->left_.fetch_sub(1) == 1) self->End();
+                                         });
+    }
+  }
+  void End() {
+    std::map<size_t, ChangeOutcome> by_node;
+    absl::Status error;
+    for (size_t i = 0; i < nodes_.size(); ++i) {
+      error.Update(outcomes_[i].status());
+      if (outcomes_[i].ok()) error.Update(outcomes_[i]->status);
+      if (outcomes_[i].ok()) by_node[nodes_[i]] = *std::move(outcomes_[i]);
+    }
+    if (absl::IsAborted(error)) return done_(placed_, std::move(by_node));  // told by the outcomes
+    if (!error.ok()) return done_(error, {});
+    done_(placed_, std::move(by_node));
+  }
+
+  ReplicatedEngine& cluster_;
+  const std::vector<size_t> nodes_;
+  std::vector<absl::StatusOr<ChangeOutcome>> outcomes_;  // each written by one node's answer
+  Done done_;
+  std::atomic<size_t> left_;
+  LogLane::Placed placed_;
+};
+
+void ReplicatedEngine::Log(std::map<size_t, std::string> changes, bool alone, LoggedCall::Done done) {
+  std::vector<size_t> nodes;
+  LogLane::Write write{.changes = {}, .alone = alone};
+  for (auto& [node, change] : changes) {
+    nodes.push_back(node);
+    write.changes[LogShard(node)] = std::move(change);
+  }
+  std::make_shared<LoggedCall>(*this, std::move(nodes), std::move(done))->Start(std::move(write));
+}
+
+// An upsert under way. Lives as long as one of the calls.
+class ReplicatedEngine::UpsertCall : public std::enable_shared_from_this<UpsertCall> {
+ public:
+  UpsertCall(ReplicatedEngine& cluster, std::vector<Share> shares,
+             absl::AnyInvocable<void(absl::StatusOr<UpsertResult>)> done)
+      : cluster_(cluster),
+        shares_(std::move(shares)),
+        prepared_(shares_.size(), absl::UnknownError("")),
+        done_(std::move(done)) {
+    for (Share& share : shares_) share.KeepProblems();
+  }
+
+  void Start(WriteOrder::Ticket ticket) {
+    ticket_ = std::move(ticket);
+    Prepare();
+  }
+
+ private:
+  void Prepare() {
+    ++rounds_;
+    left_ = shares_.size();
+    for (size_t i = 0; i < shares_.size(); ++i) {
+      cluster_.sets_[shares_[i].node]->Prepare(shares_[i].request, position_,
+                                               [self = shared_from_this(), i](absl::StatusOr<PreparedChange> prepared) {
+                                                 self->prepared_[i] = std::move(prepared);
+                                                 if (self->left_.fetch_sub(1) == 1) self->Prepared();
+                                               });
+    }
+  }
+
+  void Prepared() {
+    if (absl::Status wrong = Wrong(); !wrong.ok()) {
+      if (fresh_ || absl::IsUnavailable(wrong) || absl::IsDeadlineExceeded(wrong)) return End(wrong);
+      // A replica that is behind may not know of a collection, or a version, that is there.
+      fresh_ = true;
+      return cluster_.head_->Get([self = shared_from_this(), wrong](LogHead::Answer head) {
+        if (!head.known || head.position == self->position_) return self->End(wrong);
+        self->position_ = head.position;
+        self->Prepare();
+      });
+    }
+    if (shares_[0].request.check_only) return End(UpsertResult());
+    std::map<size_t, std::string> changes;
+    for (size_t i = 0; i < shares_.size(); ++i) changes[shares_[i].node] = std::move(prepared_[i]->change);
+    cluster_.Log(
+        std::move(changes), /*alone=*/false,
+        [self = shared_from_this()](absl::StatusOr<LogLane::Placed> placed, std::map<size_t, ChangeOutcome> outcomes) {
+          self->Written(std::move(placed), std::move(outcomes));
+        });
+  }
+
+  // What one engine would say is wrong with the request: of the first document that is wrong.
+  absl::Status Wrong() const {
+    absl::Status first;
+    std::vector<size_t> nodes;
+    std::vector<absl::Status> errors;
+    for (size_t i = 0; i < shares_.size(); ++i) {
+      nodes.push_back(shares_[i].node);
+      errors.push_back(prepared_[i].status());
+      const absl::Status error = Renumbered(kField, prepared_[i].status(), shares_[i].numbers);
+      if (!absl::IsInvalidArgument(error)) continue;
+      if (first.ok() || NumberIn(kField, error) < NumberIn(kField, first)) first = error;
+    }
+    return first.ok() ? cluster_.FirstError(nodes, errors) : first;
+  }
+
+  void Written(absl::StatusOr<LogLane::Placed> placed, std::map<size_t, ChangeOutcome> outcomes) {
+    if (!placed.ok()) return End(placed.status());
+    UpsertResult all;
+    for (size_t i = 0; i < shares_.size(); ++i) {
+      ChangeOutcome& outcome = outcomes[shares_[i].node];
+      if (absl::IsAborted(outcome.status)) {
+        if (rounds_ >= kMostRounds) return End(absl::UnavailableError(outcome.status.message()));
+        // Every share has refused it. Encoded anew, by a replica that knows why.
+        position_ = placed->position;
+        return Prepare();
+      }
+      Add(shares_[i], std::move(outcome), prepared_[i]->problems, all);
+    }
+    std::sort(all.problems.begin(), all.problems.end(),
+              [](const DocumentProblem& a, const DocumentProblem& b) { return a.index < b.index; });
+    End(std::move(all));
+  }
+
+  static void Add(const Share& share, ChangeOutcome outcome, std::vector<DocumentProblem>& problems,
+                  UpsertResult& all) {
+    all.documents += outcome.documents;
+    all.created += outcome.created;
+    std::move(outcome.unknown_ids.begin(), outcome.unknown_ids.end(), std::back_inserter(all.unknown_ids));
+    std::move(outcome.skipped_ids.begin(), outcome.skipped_ids.end(), std::back_inserter(all.skipped_ids));
+    for (DocumentProblem& problem : problems) {
+      if (problem.index >= share.numbers.size()) continue;  // of none that was sent
+      const absl::Status& found = share.problems[problem.index];
+      problem.status = found.ok() ? Renumbered(kField, problem.status, share.numbers) : found;
+      problem.index = share.numbers[problem.index];
+      all.problems.push_back(std::move(problem));
+    }
+  }
+
+  void End(absl::StatusOr<UpsertResult> result) {
+    cluster_.order_.Leave(ticket_);
+    done_(std::move(result));
+  }
+
+  ReplicatedEngine& cluster_;
+  std::vector<Share> shares_;
+  std::vector<absl::StatusOr<PreparedChange>> prepared_;  // each written by one node's answer
+  absl::AnyInvocable<void(absl::StatusOr<UpsertResult>)> done_;
+  WriteOrder::Ticket ticket_;
+  std::atomic<size_t> left_{0};
+  uint64_t position_ = 0;  // that replicas which prepare must have applied
+  bool fresh_ = false;     // where the log ended was asked for it
+  int rounds_ = 0;
+};
+
+void ReplicatedEngine::Upsert(UpsertRequest request, absl::AnyInvocable<void(absl::StatusOr<UpsertResult>)> done) {
+  std::vector<std::string> ids;
+  for (const DocumentInput& document : request.documents) {
+    // What the caller has found wrong it alone can tell.
+    if (!document.problem.ok() && !request.partial) return done(document.problem);
+    ids.push_back(document.id);
+  }
+  std::vector<uint64_t> keys = KeysOf(request.collection, ids);
+  auto call = std::make_shared<UpsertCall>(*this, SharesOf(std::move(request)), std::move(done));
+  order_.Enter(std::move(keys), [call](WriteOrder::Ticket ticket) { call->Start(std::move(ticket)); });
+}
+
+void ReplicatedEngine::ChangeIds(std::string_view collection, std::vector<std::string> ids,
+                                 std::optional<AttributeChange> change, ChangeDone done) {
+  if (absl::Status wrong = CheckIds(ids); !wrong.ok()) return done(wrong);
+  std::map<size_t, std::string> changes;
+  std::vector<uint64_t> keys = KeysOf(collection, ids);
+  const std::vector<std::vector<size_t>> of_node = Split(ids);
+  for (size_t node = 0; node < of_node.size(); ++node) {
+    if (of_node[node].empty()) continue;
+    LogChange part{.kind = LogChangeKind::kDocuments, .name = std::string(collection), .attributes = change};
+    for (const size_t i : of_node[node]) part.ids.push_back(std::move(ids[i]));
+    changes[node] = EncodeLogChange(part);
+  }
+  auto held = std::make_shared<ChangeDone>(std::move(done));
+  order_.Enter(std::move(keys), [this, held, changes = std::move(changes)](WriteOrder::Ticket ticket) mutable {
+    Log(std::move(changes), /*alone=*/false,
+        [this, held, ticket](const absl::StatusOr<LogLane::Placed>& placed, std::map<size_t, ChangeOutcome> outcomes) {
+          order_.Leave(ticket);
+          if (!placed.ok()) return (*held)(placed.status());
+          ChangeResult all;
+          for (auto& [node, outcome] : outcomes) Add(std::move(outcome), all);
+          (*held)(std::move(all));
+        });
+  });
+}
+
+void ReplicatedEngine::ChangeSelected(CountRequest selected, std::optional<AttributeChange> change, ChangeDone done) {
+  // It waits for the nodes, which the caller may not.
+  auto held = std::make_shared<ChangeDone>(std::move(done));
+  waiting_.Submit([this, selected = std::move(selected), held, change = std::move(change)] {
+    const absl::Status wrong = change.has_value() ? CheckChangeOf(selected.collection, *change) : absl::OkStatus();
+    if (!wrong.ok()) return (*held)(wrong);
+    auto warnings = CheckFiltered(selected, change.has_value() ? kMaxFilteredUpdates : kMaxFilteredDeletions);
+    if (!warnings.ok()) return (*held)(warnings.status());
+    const std::string part = EncodeLogChange({.kind = LogChangeKind::kDocuments,
+                                              .name = selected.collection,
+                                              .filter = selected.filter,
+                                              .attributes = change});
+    std::map<size_t, std::string> changes;
+    for (size_t node = 0; node < sets_.size(); ++node) changes[node] = part;
+    Log(std::move(changes), /*alone=*/true,
+        [held, said = *std::move(warnings)](const absl::StatusOr<LogLane::Placed>& placed,
+                                            std::map<size_t, ChangeOutcome> outcomes) mutable {
+          if (!placed.ok()) return (*held)(placed.status());
+          ChangeResult all{.warnings = std::move(said)};
+          for (auto& [node, outcome] : outcomes) Add(std::move(outcome), all);
+          (*held)(std::move(all));
+        });
+  });
+}
+
+void ReplicatedEngine::Delete(std::string_view collection, std::vector<std::string> ids, ChangeDone done) {
+  ChangeIds(collection, std::move(ids), std::nullopt, std::move(done));
+}
+
+void ReplicatedEngine::DeleteByFilter(const FilteredDeletion& request, ChangeDone done) {
+  if (request.filter.empty()) {
+    return done(absl::InvalidArgumentError(
+        "ids and filter are empty; name documents, or say which by a filter (id >= \"\" is true of all)"));
+  }
+  ChangeSelected({.collection = request.collection,
+                  .filter = request.filter,
+                  .deadline = request.deadline,
+                  .cancelled = request.cancelled},
+                 std::nullopt, std::move(done));
+}
+
+void ReplicatedEngine::UpdateAttributes(AttributeUpdate update, ChangeDone done) {
+  if (!update.ids.empty() && !update.filter.empty())
+    return done(absl::InvalidArgumentError("the request has ids and filter; set one of them"));
+  if (!update.ids.empty() || update.filter.empty()) {
+    return ChangeIds(update.collection, std::move(update.ids), std::move(update.change), std::move(done));
+  }
+  ChangeSelected({.collection = update.collection,
+                  .filter = update.filter,
+                  .deadline = update.deadline,
+                  .cancelled = update.cancelled},
+                 std::move(update.change), std::move(done));
+}
+
+}  // namespace bebr
