@@ -9,9 +9,10 @@
 
 namespace bebr {
 
-void Readiness::SetEngine(Engine* engine) {
+void Readiness::SetEngine(Engine* engine, const Follower* follower) {
   MutexLock lock(&mutex_);
   engine_ = engine;
+  follower_ = follower;
 }
 
 ReadyAnswer Readiness::Answer() const {
@@ -21,6 +22,15 @@ ReadyAnswer Readiness::Answer() const {
     // Held while looking, so that the engine does not close meanwhile.
     MutexLock lock(&mutex_);
     if (engine_ == nullptr) return {.ready = false, .text = "not ready\n"};
+    const ReplicaState replica = follower_ == nullptr ? ReplicaState() : follower_->State();
+    if (replica.quarantined) {
+      faults.push_back(absl::StrFormat(
+          "the node is quarantined: empty its data_dir and start it again, then it is filled from the log: %s\n",
+          replica.problem));
+    } else if (!replica.problem.empty()) {
+      faults.push_back(absl::StrFormat("the node does not follow the log, from position %d: %s\n", replica.applied,
+                                       replica.problem));
+    }
     for (const auto& [name, reason] : engine_->UnavailableCollections())
       faults.push_back(absl::StrFormat("collection %s is unavailable: %s\n", name, reason));
     for (const auto& [name, reason] : engine_->ReadOnlyCollections())

@@ -7,6 +7,7 @@
 #include "absl/base/thread_annotations.h"
 #include "index/base/mutex.h"
 #include "index/engine.h"
+#include "index/follow/follower.h"
 #include "server/net/http_server.h"
 
 namespace bebr {
@@ -19,8 +20,9 @@ namespace bebr {
 class Readiness {
  public:
   void SetReady(bool ready) { ready_ = ready; }
-  // The engine whose collections are looked at; null (at first, and before it closes): none.
-  void SetEngine(Engine* engine);
+  // The engine whose collections are looked at, and what keeps it up with a log, if something does; null (at first, and
+  // before it closes): none.
+  void SetEngine(Engine* engine, const Follower* follower = nullptr);
   ReadyAnswer Answer() const;
 
  private:
@@ -28,6 +30,7 @@ class Readiness {
   std::atomic<bool> ready_{false};
   mutable Mutex mutex_;
   Engine* engine_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  const Follower* follower_ ABSL_GUARDED_BY(mutex_) = nullptr;
 };
 
 }  // namespace bebr

@@ -17,11 +17,14 @@
 #include "index/base/logging.h"
 #include "index/base/status_macros.h"
 #include "index/engine.h"
+#include "index/follow/follower.h"
+#include "index/follow/follower_state.h"
 #include "server/access/auth.h"
 #include "server/call/door.h"
 #include "server/call/hidden_paths.h"
 #include "server/call/response_watch.h"
 #include "server/call/rpc_context.h"
+#include "server/cluster/cluster_log.h"
 #include "server/cluster/gateway_engine.h"
 #include "server/cluster/node_data.h"
 #include "server/config/cluster_nodes.h"
@@ -138,6 +141,7 @@ class ServerImpl : public Server {
     tracer_.reset();
     readiness_.SetEngine(nullptr);
     metrics_.SetEngine(nullptr);
+    follower_.reset();
     if (engine_ != nullptr) engine_->EndBy(rpc_ != nullptr && rpc_->gate.hurried() ? SteadyNow() : end);
     engine_.reset();
     http_.reset();
@@ -216,9 +220,9 @@ class ServerImpl : public Server {
     BEBR_RETURN_IF_ERROR(CheckNodeData(config_.data_dir, self_.has_value() ? &*self_ : nullptr));
     if (!config_.snapshot_dir.empty()) BEBR_RETURN_IF_ERROR(MakePrivateDirectory("snapshot_dir", config_.snapshot_dir));
     const absl::Time start = absl::Now();
-    BEBR_ASSIGN_OR_RETURN(engine_, Engine::Open(EngineOptionsOf(config_)));
+    BEBR_RETURN_IF_ERROR(OpenOwn());
     metrics_.SetEngine(engine_.get());
-    readiness_.SetEngine(engine_.get());
+    readiness_.SetEngine(engine_.get(), follower_.get());
     const EngineStats stats = engine_->Stats();
     LogInfo("opened {}: {} collections in {} ms; simd={} threads={}", config_.data_dir,
             engine_->ListCollections().size(), absl::ToInt64Milliseconds(absl::Now() - start), stats.simd,
@@ -226,10 +230,26 @@ class ServerImpl : public Server {
     return absl::OkStatus();
   }
 
+  // The engine of the data directory.
+  absl::Status OpenOwn() {
+    if (!config_.cluster_log.empty()) {
+      BEBR_ASSIGN_OR_RETURN(auto following, OpenFollowing(config_, EngineOptionsOf(config_), *self_));
+      engine_ = std::move(following.engine);
+      follower_ = std::move(following.follower);
+      return absl::OkStatus();
+    }
+    if (HasFollowerState(config_.data_dir)) {
+      return absl::FailedPreconditionError(absl::StrFormat(
+          "data_dir \"%s\" is that of a node that follows a log; set cluster_log as it was", config_.data_dir));
+    }
+    BEBR_ASSIGN_OR_RETURN(engine_, Engine::Open(EngineOptionsOf(config_)));
+    return absl::OkStatus();
+  }
+
   // The place of a node of a cluster.
   absl::Status FindSelf() {
     if (!config_.is_node()) return absl::OkStatus();
-    BEBR_ASSIGN_OR_RETURN(const auto nodes, ParseClusterNodes(config_.cluster_nodes));
+    BEBR_ASSIGN_OR_RETURN(const auto nodes, ParseClusterNodes(config_.cluster_nodes, !config_.cluster_log.empty()));
     self_ = FindNode(nodes, config_.cluster_self);
     if (self_.has_value()) return absl::OkStatus();
     return absl::InvalidArgumentError("cluster_self is no node of cluster_nodes");
@@ -268,6 +288,7 @@ class ServerImpl : public Server {
                               .streams = &streams_,
                               .responses = &responses_,
                               .tracer = tracer_.get(),
+                              .follower = follower_.get(),
                               .known = [this](std::string_view peer) { listener_->Known(peer); },
                               .greeted = [this](std::string_view peer) { listener_->Greeted(peer); },
                               .begun = [this](std::string_view peer) { listener_->Begun(peer); },
@@ -331,6 +352,7 @@ class ServerImpl : public Server {
   std::unique_ptr<HttpServer> http_;
   std::optional<NodePlace> self_;  // of a node of a cluster
   std::unique_ptr<Engine> engine_;
+  std::unique_ptr<Follower> follower_;  // of a node that follows a log
   std::unique_ptr<Tracer> tracer_;
   StreamRegistry streams_;
   ResponseWatch responses_;

@@ -48,6 +48,7 @@ absl::StatusOr<std::vector<MutationResult>> Collection::Apply(std::vector<Logged
     auto mutations = std::make_unique<Mutations>(shards_->size());
     mutations->owner = std::move(request.owner);
     for (Mutation& mutation : request.mutations) {
+      BEBR_RETURN_IF_ERROR(shards_->CheckCodes(mutation));
       const uint32_t shard = shards_->ShardOf(mutation.id);
       mutations->by_shard[shard].push_back(std::move(mutation));
     }
@@ -64,7 +65,7 @@ absl::StatusOr<std::vector<MutationResult>> Collection::Apply(std::vector<Logged
 
 absl::StatusOr<MutationResult> Collection::ApplyToSelected(Selector select, std::optional<AttributeChange> change,
                                                            std::string_view applied) {
-  auto selected = select(shards_->view());
+  auto selected = select(*shards_, shards_->view());
   if (!selected.ok()) {
     MutationResult result;
     result.refused = selected.status();

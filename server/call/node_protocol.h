@@ -11,11 +11,12 @@ namespace bebr {
 
 // Raised with every change of proto/bebr/node/v1, of what its messages mean, or of what makes merged answers exact:
 // keys, facts, slots.
-inline constexpr int kNodeProtocol = 2;
+inline constexpr int kNodeProtocol = 3;
 
 inline constexpr const char* kProtocolMetadata = "bebr-node-protocol";
 inline constexpr const char* kNodeMetadata = "bebr-node";
 inline constexpr const char* kSlotsMetadata = "bebr-node-slots";
+inline constexpr const char* kPositionMetadata = "bebr-node-position";
 
 // "0-511"
 inline std::string SlotsText(const NodePlace& place) { return absl::StrCat(place.first_slot, "-", place.last_slot); }

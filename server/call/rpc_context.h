@@ -26,6 +26,8 @@
 
 namespace bebr {
 
+class Follower;
+
 // What every call works with. Ownership: the Server's; outlives all calls.
 struct RpcContext {
   const ServerConfig& config;  // as at the start
@@ -36,7 +38,8 @@ struct RpcContext {
   BlockingPool* blocking;
   StreamRegistry* streams;
   ResponseWatch* responses;
-  Tracer* tracer = nullptr;  // none: calls are not traced
+  Tracer* tracer = nullptr;      // none: calls are not traced
+  Follower* follower = nullptr;  // of a node that follows a log
   // Told of callers, by gRPC's name for the peer, that were let in with their key, and without one.
   std::function<void(std::string_view peer)> known = [](std::string_view) {};
   std::function<void(std::string_view peer)> greeted = [](std::string_view) {};

@@ -16,6 +16,7 @@ constexpr absl::Duration kLookForGone = absl::Milliseconds(20);
 // A node that does not answer pings is known to be gone; nodes take one each keepalive_min_interval_s.
 constexpr int kPingMs = 30 * 1000;
 constexpr int kPingTimeoutMs = 10 * 1000;
+constexpr int kFirstBackoffMs = 100;
 constexpr int kMaxBackoffMs = 2 * 1000;  // between attempts to connect
 
 absl::Status Read(const char* option, const std::string& file, std::string& out) {
@@ -50,6 +51,7 @@ std::shared_ptr<grpc::Channel> ConnectTo(const NodePlace& place, const NodeCrede
   arguments.SetMaxReceiveMessageSize(-1);  // the nodes limit what they send
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kPingMs);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kPingTimeoutMs);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kFirstBackoffMs);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kMaxBackoffMs);
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   return grpc::CreateCustomChannel(place.address, credentials.channel, arguments);

@@ -31,6 +31,7 @@ UpsertResult FromMessage(v1::UpsertResponse&& message);
 CollectionInfo FromMessage(const v1::Collection& message);
 MemoryUse FromMessage(const v1::MemoryUse& message);
 NodeState FromMessage(const node::v1::GetStateResponse& message);
+ChangeOutcome FromMessage(const node::v1::GetOutcomeResponse& message);
 
 FilterFacts FactsOf(std::string_view bytes);
 

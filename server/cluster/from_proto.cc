@@ -262,7 +262,23 @@ NodeState FromMessage(const node::v1::GetStateResponse& message) {
   for (const auto& fault : message.read_only()) state.read_only.push_back({fault.collection(), fault.reason()});
   for (const auto& fault : message.damaged()) state.damaged.push_back({fault.collection(), fault.reason()});
   state.stats = FromStats(message.stats());
+  if (message.has_replica()) {
+    const auto& replica = message.replica();
+    state.replica = ReplicaState{.applied = replica.applied(),
+                                 .head = replica.head(),
+                                 .problem = replica.problem(),
+                                 .quarantined = replica.quarantined()};
+  }
   return state;
+}
+
+ChangeOutcome FromMessage(const node::v1::GetOutcomeResponse& message) {
+  ChangeOutcome outcome{.status = absl::Status(static_cast<absl::StatusCode>(message.code()), message.message()),
+                        .documents = message.documents(),
+                        .created = message.created()};
+  outcome.unknown_ids.assign(message.unknown_ids().begin(), message.unknown_ids().end());
+  outcome.skipped_ids.assign(message.skipped_ids().begin(), message.skipped_ids().end());
+  return outcome;
 }
 
 }  // namespace bebr

@@ -1,42 +1,82 @@
 #include "server/cluster/gateway_engine.h"
 
+#include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/random/random.h"
+#include "absl/strings/str_format.h"
 #include "index/base/status_macros.h"
 #include "index/cluster/cluster_engine.h"
+#include "index/cluster/replicated_engine.h"
 #include "server/cluster/channel.h"
+#include "server/cluster/cluster_log.h"
 #include "server/cluster/remote_node.h"
 #include "server/config/cluster_nodes.h"
 
 namespace bebr {
 namespace {
 
+// A call of the log tries for so long: an append, which may have to find a new leader, and a reader's question, without
+// which the reader gets an answer that may be stale.
+constexpr absl::Duration kAppendTimeout = absl::Seconds(10);
+constexpr absl::Duration kAskTimeout = absl::Seconds(1);
+
 // A node with what it needs to outlive it.
-class OwningNode final : public ClusterNode {
+class OwningNode final : public ReplicaNode {
  public:
-  OwningNode(std::shared_ptr<Canceller> canceller, std::unique_ptr<ClusterNode> node)
+  OwningNode(std::shared_ptr<Canceller> canceller, std::unique_ptr<ReplicaNode> node)
       : canceller_(std::move(canceller)), node_(std::move(node)) {}
   Engine& engine() override { return node_->engine(); }
   absl::StatusOr<NodeState> State() override { return node_->State(); }
+  absl::StatusOr<Engine*> EngineAt(uint64_t position, SteadyTime deadline) override {
+    return node_->EngineAt(position, deadline);
+  }
+  void Await(uint64_t position, SteadyTime deadline, absl::AnyInvocable<void(absl::Status)> done) override {
+    node_->Await(position, deadline, std::move(done));
+  }
+  void Prepare(UpsertRequest request, uint64_t position, SteadyTime deadline,
+               absl::AnyInvocable<void(absl::StatusOr<PreparedChange>)> done) override {
+    node_->Prepare(std::move(request), position, deadline, std::move(done));
+  }
+  void Outcome(uint64_t position, uint32_t number, SteadyTime deadline,
+               absl::AnyInvocable<void(absl::StatusOr<ChangeOutcome>)> done) override {
+    node_->Outcome(position, number, deadline, std::move(done));
+  }
 
  private:
   const std::shared_ptr<Canceller> canceller_;
-  const std::unique_ptr<ClusterNode> node_;
+  const std::unique_ptr<ReplicaNode> node_;
 };
+
+// A name that no other process has had.
+std::string WriterName() {
+  absl::BitGen random;
+  return absl::StrFormat("gateway-%016x%016x", absl::Uniform<uint64_t>(random), absl::Uniform<uint64_t>(random));
+}
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Engine>> OpenGateway(const ServerConfig& config, Metrics* metrics) {
-  BEBR_ASSIGN_OR_RETURN(const std::vector<NodePlace> places, ParseClusterNodes(config.cluster_nodes));
+  const bool has_log = !config.cluster_log.empty();
+  BEBR_ASSIGN_OR_RETURN(const std::vector<NodePlace> places, ParseClusterNodes(config.cluster_nodes, has_log));
   BEBR_ASSIGN_OR_RETURN(const NodeCredentials credentials, ReadNodeCredentials(config));
   const auto canceller = std::make_shared<Canceller>();
   std::vector<ClusterMember> members;
+  std::vector<ReplicaMember> replicas;
   for (const NodePlace& place : places) {
-    auto node = MakeRemoteNode(place, credentials, canceller.get(), metrics);
-    members.push_back({place, std::make_unique<OwningNode>(canceller, std::move(node))});
+    auto node = std::make_unique<OwningNode>(canceller, MakeRemoteNode(place, credentials, canceller.get(), metrics));
+    if (has_log) {
+      replicas.push_back({place, std::move(node)});
+    } else {
+      members.push_back({place, std::move(node)});
+    }
   }
-  return MakeClusterEngine(std::move(members));
+  if (!has_log) return MakeClusterEngine(std::move(members));
+  return MakeReplicatedEngine(std::move(replicas), {.open = OpenerOf(config, kAppendTimeout),
+                                                    .open_to_ask = OpenerOf(config, kAskTimeout),
+                                                    .writer = WriterName(),
+                                                    .timeout = credentials.timeout});
 }
 
 }  // namespace bebr

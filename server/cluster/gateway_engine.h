@@ -11,8 +11,8 @@
 
 namespace bebr {
 
-// Over the nodes of cluster_nodes, whether they answer now or not. INVALID_ARGUMENT names a file of the configuration.
-// `metrics` must outlive it.
+// Over the nodes of cluster_nodes, and the log of cluster_log if there is one, whether they answer now or not.
+// INVALID_ARGUMENT names a file of the configuration. `metrics` must outlive it.
 absl::StatusOr<std::unique_ptr<Engine>> OpenGateway(const ServerConfig& config, Metrics* metrics);
 
 }  // namespace bebr

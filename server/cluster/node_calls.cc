@@ -1,5 +1,8 @@
 #include "server/cluster/node_calls.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
@@ -23,7 +26,15 @@ absl::Duration RetryDelayIn(const grpc::Status& status) {
   return absl::ZeroDuration();
 }
 
+// Of the thread's next call; back to none once it is taken.
+NodeCalls::Demand& NextDemand() {
+  thread_local NodeCalls::Demand demand;
+  return demand;
+}
+
 }  // namespace
+
+void NodeCalls::DemandOfNext(const Demand& demand) { NextDemand() = demand; }
 
 NodeCalls::NodeCalls(NodePlace place, const NodeCredentials& credentials, Canceller* canceller, Metrics* metrics)
     : place_(std::move(place)),
@@ -39,13 +50,17 @@ NodeCalls::~NodeCalls() {
 }
 
 NodeCalls::Context::Context(NodeCalls& node, SteadyTime deadline, std::shared_ptr<std::atomic<bool>> cancelled)
-    : node_(node), own_deadline_(deadline == absl::InfiniteDuration()) {
-  const absl::Duration left = own_deadline_ ? node.timeout_ : deadline - begun_;
+    : node_(node),
+      demand_(std::exchange(NextDemand(), {})),
+      own_deadline_(deadline == absl::InfiniteDuration() || demand_.deadline < deadline) {
+  const absl::Duration most = deadline == absl::InfiniteDuration() ? node.timeout_ : deadline - begun_;
+  const absl::Duration left = std::min(most, demand_.deadline - begun_);
   context_.set_deadline(absl::ToChronoTime(absl::Now() + left));
   if (!node.key_.empty()) context_.AddMetadata("authorization", "Bearer " + node.key_);
   context_.AddMetadata(kProtocolMetadata, absl::StrCat(kNodeProtocol));
   context_.AddMetadata(kNodeMetadata, node.place_.name);
   context_.AddMetadata(kSlotsMetadata, SlotsText(node.place_));
+  if (demand_.position > 0) context_.AddMetadata(kPositionMetadata, absl::StrCat(demand_.position));
   watched_ = node.canceller_->Watch(&context_, std::move(cancelled));
 }
 
@@ -70,6 +85,7 @@ absl::Status NodeCalls::Context::Convert(const grpc::Status& status) const {
       return absl::UnavailableError(absl::StrCat("it is no node of a cluster (cluster_self): ", message));
     case grpc::StatusCode::DEADLINE_EXCEEDED:
       if (!own_deadline_) return absl::DeadlineExceededError("did not answer before the deadline");
+      if (demand_.deadline - begun_ < node_.timeout_) return absl::UnavailableError("did not answer soon enough");
       return absl::UnavailableError(
           absl::StrFormat("did not answer within %d s (cluster_timeout_s)", absl::ToInt64Seconds(node_.timeout_)));
     default:

@@ -36,6 +36,14 @@ class NodeCalls {
 
   Metrics::Node& counters() { return counters_; }
 
+  // What the next call of this thread asks beside: that the node has applied the log up to `position`, and that it is
+  // answered by `deadline`.
+  struct Demand {
+    uint64_t position = 0;
+    SteadyTime deadline = absl::InfiniteDuration();
+  };
+  static void DemandOfNext(const Demand& demand);
+
  private:
   // What a call needs, from its begin to its end.
   class Context {
@@ -52,6 +60,7 @@ class NodeCalls {
 
     NodeCalls& node_;
     const SteadyTime begun_ = SteadyNow();
+    const Demand demand_;
     const bool own_deadline_;  // the caller set none
     grpc::ClientContext context_;
     std::list<Canceller::Watched>::iterator watched_;

@@ -23,7 +23,7 @@ using Stub = NodeCalls::Stub;
 
 SteadyTime AdminDeadline() { return SteadyNow() + kAdminTimeout; }
 
-class RemoteNode final : public ClusterNode, private Engine {
+class RemoteNode final : public ReplicaNode, private Engine {
  public:
   RemoteNode(const NodePlace& place, const NodeCredentials& credentials, Canceller* canceller, Metrics* metrics)
       : calls_(place, credentials, canceller, metrics) {}
@@ -37,6 +37,16 @@ class RemoteNode final : public ClusterNode, private Engine {
     if (!status.ok()) return status;
     return FromMessage(response);
   }
+
+  absl::StatusOr<Engine*> EngineAt(uint64_t position, SteadyTime deadline) override {
+    NodeCalls::DemandOfNext({position, deadline});
+    return &engine();
+  }
+  void Await(uint64_t position, SteadyTime deadline, absl::AnyInvocable<void(absl::Status)> done) override;
+  void Prepare(UpsertRequest request, uint64_t position, SteadyTime deadline,
+               absl::AnyInvocable<void(absl::StatusOr<PreparedChange>)> done) override;
+  void Outcome(uint64_t position, uint32_t number, SteadyTime deadline,
+               absl::AnyInvocable<void(absl::StatusOr<ChangeOutcome>)> done) override;
 
  private:
   void SetLimits(const EngineOptions&) override {}
@@ -207,6 +217,41 @@ void RemoteNode::Upsert(UpsertRequest request, absl::AnyInvocable<void(absl::Sta
       });
 }
 
+void RemoteNode::Await(uint64_t position, SteadyTime deadline, absl::AnyInvocable<void(absl::Status)> done) {
+  node::v1::AwaitRequest request;
+  request.set_position(position);
+  calls_.Begin<node::v1::AwaitRequest, node::v1::AwaitResponse>(
+      &Stub::async::Await, request, deadline, nullptr,
+      [done = std::move(done)](const absl::Status& status, node::v1::AwaitResponse&&) mutable { done(status); });
+}
+
+void RemoteNode::Prepare(UpsertRequest request, uint64_t position, SteadyTime deadline,
+                         absl::AnyInvocable<void(absl::StatusOr<PreparedChange>)> done) {
+  node::v1::UpsertRequest message;
+  ToMessage(std::move(request), &message);
+  NodeCalls::DemandOfNext({position, absl::InfiniteDuration()});
+  calls_.Begin<node::v1::UpsertRequest, node::v1::PrepareResponse>(
+      &Stub::async::Prepare, std::move(message), deadline, nullptr,
+      [done = std::move(done)](const absl::Status& status, node::v1::PrepareResponse&& response) mutable {
+        if (!status.ok()) return done(status);
+        UpsertResult result = FromMessage(std::move(*response.mutable_result()));
+        done(PreparedChange{.change = std::move(*response.mutable_change()), .problems = std::move(result.problems)});
+      });
+}
+
+void RemoteNode::Outcome(uint64_t position, uint32_t number, SteadyTime deadline,
+                         absl::AnyInvocable<void(absl::StatusOr<ChangeOutcome>)> done) {
+  node::v1::GetOutcomeRequest request;
+  request.set_position(position);
+  request.set_number(number);
+  calls_.Begin<node::v1::GetOutcomeRequest, node::v1::GetOutcomeResponse>(
+      &Stub::async::GetOutcome, request, deadline, nullptr,
+      [done = std::move(done)](const absl::Status& status, node::v1::GetOutcomeResponse&& response) mutable {
+        if (!status.ok()) return done(status);
+        done(FromMessage(response));
+      });
+}
+
 // A deletion's answer, and that of a change of attributes.
 ChangeResult ResultOf(const v1::DeleteResponse& response) { return {.documents = response.deleted()}; }
 ChangeResult ResultOf(const v1::UpdateAttributesResponse& response) {
@@ -318,7 +363,7 @@ void RemoteNode::Search(SearchRequest request, absl::AnyInvocable<void(absl::Sta
 
 }  // namespace
 
-std::unique_ptr<ClusterNode> MakeRemoteNode(const NodePlace& place, const NodeCredentials& credentials,
+std::unique_ptr<ReplicaNode> MakeRemoteNode(const NodePlace& place, const NodeCredentials& credentials,
                                             Canceller* canceller, Metrics* metrics) {
   return std::make_unique<RemoteNode>(place, credentials, canceller, metrics);
 }

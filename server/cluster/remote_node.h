@@ -15,7 +15,7 @@ namespace bebr {
 // without a deadline gets that of `credentials`. Nothing is sent twice. UNAVAILABLE: it cannot be reached, does not
 // answer in that time, takes not our key, or is another node than `place` says. Its end waits for the calls that are on
 // their way. `metrics` and `canceller` must outlive it.
-std::unique_ptr<ClusterNode> MakeRemoteNode(const NodePlace& place, const NodeCredentials& credentials,
+std::unique_ptr<ReplicaNode> MakeRemoteNode(const NodePlace& place, const NodeCredentials& credentials,
                                             Canceller* canceller, Metrics* metrics);
 
 }  // namespace bebr

@@ -51,13 +51,18 @@ absl::StatusOr<NodePlace> ParseNode(absl::string_view text, bool& slots) {
   return place;
 }
 
-absl::Status CheckSlots(const std::vector<NodePlace>& nodes) {
+bool HoldTheSame(const NodePlace& a, const NodePlace& b) {
+  return a.first_slot == b.first_slot && a.last_slot == b.last_slot;
+}
+
+absl::Status CheckSlots(const std::vector<NodePlace>& nodes, bool replicas) {
   std::vector<const NodePlace*> holder(kClusterSlots);
   for (const NodePlace& node : nodes) {
     for (uint32_t slot = node.first_slot; slot <= node.last_slot; ++slot) {
-      if (holder[slot] != nullptr) {
-        return absl::InvalidArgumentError(absl::StrFormat("cluster_nodes has slot %d on node \"%s\" and on node \"%s\"",
-                                                          slot, holder[slot]->name, node.name));
+      if (holder[slot] != nullptr && !(replicas && HoldTheSame(*holder[slot], node))) {
+        return absl::InvalidArgumentError(
+            absl::StrFormat("cluster_nodes has slot %d on node \"%s\" and on node \"%s\"%s", slot, holder[slot]->name,
+                            node.name, replicas ? ", whose other slots are not the same" : ""));
       }
       holder[slot] = &node;
     }
@@ -73,7 +78,7 @@ absl::Status CheckSlots(const std::vector<NodePlace>& nodes) {
 
 }  // namespace
 
-absl::StatusOr<std::vector<NodePlace>> ParseClusterNodes(std::string_view text) {
+absl::StatusOr<std::vector<NodePlace>> ParseClusterNodes(std::string_view text, bool replicas) {
   const std::vector<std::string> parts = absl::StrSplit(std::string(text), ',');
   if (parts.size() > kMaxClusterNodes) {
     return absl::InvalidArgumentError(
@@ -94,7 +99,7 @@ absl::StatusOr<std::vector<NodePlace>> ParseClusterNodes(std::string_view text) 
     nodes[i].first_slot = static_cast<uint32_t>(kClusterSlots * i / nodes.size());
     nodes[i].last_slot = static_cast<uint32_t>(kClusterSlots * (i + 1) / nodes.size()) - 1;
   }
-  BEBR_RETURN_IF_ERROR(CheckSlots(nodes));
+  BEBR_RETURN_IF_ERROR(CheckSlots(nodes, replicas));
   return nodes;
 }
 

@@ -13,8 +13,9 @@ namespace bebr {
 
 // Of "a=10.0.0.1:7700,b=10.0.0.2:7700": names and addresses of nodes, which share the slots evenly in this order. Where
 // they do not, each says which it holds: "a=10.0.0.1:7700/0-767,b=10.0.0.2:7700/768-1023". INVALID_ARGUMENT says what
-// is wrong: names that are none or the same, addresses without a port, slots that nobody holds or two do.
-absl::StatusOr<std::vector<NodePlace>> ParseClusterNodes(std::string_view text);
+// is wrong: names that are none or the same, addresses without a port, slots that nobody holds or two do; but with
+// `replicas` nodes may have the same slots, if they have all of them in common.
+absl::StatusOr<std::vector<NodePlace>> ParseClusterNodes(std::string_view text, bool replicas = false);
 
 // The node of that name; none: there is no such node.
 std::optional<NodePlace> FindNode(const std::vector<NodePlace>& nodes, std::string_view name);

@@ -68,6 +68,8 @@ struct ServerConfig {
   std::string cluster_key_file;
   std::string cluster_ca_file;
   uint64_t cluster_timeout_s = 30;
+  std::string cluster_log;
+  bool cluster_log_single = false;
 
   // Of a cluster it is a node, which holds documents, or a gateway, which holds none, or neither: a server by itself.
   bool is_node() const { return !cluster_nodes.empty() && !cluster_self.empty(); }

@@ -75,9 +75,11 @@ void CheckCluster(const ServerConfig& config, std::vector<std::string>& errors) 
     if (!config.cluster_self.empty()) errors.push_back("cluster_self needs cluster_nodes");
     if (!config.cluster_key_file.empty()) errors.push_back("cluster_key_file needs cluster_nodes");
     if (!config.cluster_ca_file.empty()) errors.push_back("cluster_ca_file needs cluster_nodes");
+    if (!config.cluster_log.empty()) errors.push_back("cluster_log needs cluster_nodes");
     return;
   }
-  const auto nodes = ParseClusterNodes(config.cluster_nodes);
+  if (config.cluster_log_single && config.cluster_log.empty()) errors.push_back("cluster_log_single needs cluster_log");
+  const auto nodes = ParseClusterNodes(config.cluster_nodes, /*replicas=*/!config.cluster_log.empty());
   if (!nodes.ok()) {
     errors.push_back(std::string(nodes.status().message()));
     return;

@@ -114,6 +114,12 @@ constexpr Option kOptions[] = {
      "own certificate; empty: in plaintext"},
     {"cluster_timeout_s", &C::cluster_timeout_s, 1, 3600,
      "a gateway's calls to nodes may take so long where the client gives no deadline"},
+    {"cluster_log", &C::cluster_log, 0, 0,
+     "connection string of libpq to the PostgreSQL that has the cluster's log, the same for all its servers; nodes "
+     "with "
+     "the same slots are then replicas; empty: no log and no replicas"},
+    {"cluster_log_single", &C::cluster_log_single, 0, 0,
+     "true: a PostgreSQL without synchronous standbys is enough, whose disk is then the only one that has the log"},
 };
 
 }  // namespace

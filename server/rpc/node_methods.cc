@@ -6,16 +6,19 @@
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "bebr/node/v1/node.pb.h"
 #include "index/base/status_macros.h"
 #include "index/engine.h"
+#include "index/follow/follower.h"
 #include "server/call/hidden_paths.h"
 #include "server/call/node_protocol.h"
 #include "server/call/refused_call.h"
 #include "server/rpc/answers.h"
 #include "server/rpc/convert.h"
+#include "server/rpc/log_methods.h"
 #include "server/rpc/make_method.h"
 #include "server/rpc/methods.h"
 
@@ -49,6 +52,7 @@ absl::Status GetState(RpcContext& rpc, const Call&, const node::v1::GetStateRequ
   AddFaults(rpc.engine->ReadOnlyCollections(), response.mutable_read_only());
   AddFaults(rpc.engine->DamagedCollections(), response.mutable_damaged());
   ToProto(rpc.engine->Stats(), response.mutable_stats());
+  if (rpc.follower != nullptr) AddReplica(rpc.follower->State(), *response.mutable_replica());
   return absl::OkStatus();
 }
 
@@ -204,6 +208,9 @@ absl::Status ReleaseView(RpcContext& rpc, const Call&, const node::v1::ReleaseVi
 
 std::string At(const char* name) { return absl::StrCat(kService, name); }
 
+// What changes a node that follows no log, and so would make one that does differ from its replicas.
+bool Writes(const Method& method) { return method.role == Role::kWrite || method.role == Role::kAdmin; }
+
 std::string Shown(const std::multimap<grpc::string_ref, grpc::string_ref>& metadata, const char* name) {
   const auto found = metadata.find(name);
   return found == metadata.end() ? "nothing" : std::string(found->second.data(), found->second.size());
@@ -226,12 +233,36 @@ absl::Status CheckCaller(const std::multimap<grpc::string_ref, grpc::string_ref>
                       self.name, SlotsText(self), name, slots));
 }
 
+// UNAVAILABLE if the node, or the caller, goes without the log and the other does not; ABORTED if a read is to see what
+// is not applied yet.
+absl::Status CheckFollower(const std::multimap<grpc::string_ref, grpc::string_ref>& metadata, const Method& method,
+                           bool writes, const Follower* follower) {
+  const bool of_log = IsLogMethod(method.name());
+  if (follower == nullptr) {
+    if (!of_log) return absl::OkStatus();
+    return absl::UnavailableError("it follows no log: give all servers of the cluster the same cluster_log");
+  }
+  if (writes) {
+    return absl::UnavailableError(
+        "it follows a log, and the caller writes without one: give all servers of the cluster the same cluster_log");
+  }
+  if (method.name() == "GetState" || method.name() == "Await" || method.name() == "GetOutcome") return absl::OkStatus();
+  uint64_t position = 0;
+  if (metadata.contains(kPositionMetadata) && !absl::SimpleAtoi(Shown(metadata, kPositionMetadata), &position))
+    return absl::InvalidArgumentError(absl::StrFormat("%s is no number", kPositionMetadata));
+  return follower->Check(position);
+}
+
 Method ForGateway(Method method, const NodePlace& self) {
+  const bool writes = Writes(method);
   method.role = Role::kAdmin;
   auto make = std::make_shared<const std::function<Call*(CallStart)>>(std::move(method.make));
-  method.make = [make, self](CallStart start) -> Call* {
-    const absl::Status checked = CheckCaller(start.context.client_metadata(), self);
-    if (!checked.ok()) return new RefusedCall(std::move(start), checked, /*quiet=*/false);
+  method.make = [make, self, writes](CallStart start) -> Call* {
+    const auto& metadata = start.context.client_metadata();
+    absl::Status checked = CheckCaller(metadata, self);
+    checked.Update(CheckFollower(metadata, start.method, writes, start.rpc.follower));
+    const bool behind = absl::IsAborted(checked);  // as happens while documents are written
+    if (!checked.ok()) return new RefusedCall(std::move(start), checked, /*quiet=*/behind);
     return (*make)(std::move(start));
   };
   return method;
@@ -252,6 +283,7 @@ std::vector<Method> NodeMethods(const NodePlace& self, const std::vector<Method>
       Blocking(At("Count"), Role::kRead, OfCollection, Count),
       Blocking(At("Facets"), Role::kRead, OfCollection, Facets),
       Blocking(At("ReleaseView"), Role::kRead, OfNone, ReleaseView)};
+  for (Method& method : LogMethods(kService)) of_node.push_back(std::move(method));
   constexpr std::string_view kSame[] = {"CreateCollection", "GetCollection", "DeleteCollection", "AddVersion",
                                         "PromoteVersion",   "RetireVersion", "BackfillVersion",  "SetAlias",
                                         "DeleteAlias",      "EstimateMemory"};
@@ -266,13 +298,15 @@ std::vector<Method> NodeMethods(const NodePlace& self, const std::vector<Method>
 
 void RefuseWrites(const NodePlace& self, std::vector<Method>& methods) {
   for (Method& method : methods) {
-    const bool writes = method.role == Role::kWrite || method.role == Role::kAdmin;
+    const bool restores = method.name() == "RestoreSnapshot";  // which a log does not know of
     const bool keeps = absl::EndsWith(std::string(method.name()), "Snapshot") || method.name() == "CheckVersion";
-    if (!writes || keeps) continue;
+    if (!Writes(method) || (keeps && !restores)) continue;
     const absl::Status refused = absl::FailedPreconditionError(
         absl::StrFormat("this server is node %s of a cluster: %s goes through a gateway, which does it on all nodes",
                         self.name, std::string(method.name())));
-    method.make = [refused](CallStart start) -> Call* {
+    auto make = std::make_shared<const std::function<Call*(CallStart)>>(std::move(method.make));
+    method.make = [refused, restores, make](CallStart start) -> Call* {
+      if (restores && start.rpc.follower == nullptr) return (*make)(std::move(start));
       return new RefusedCall(std::move(start), refused, /*quiet=*/false);
     };
   }

@@ -35,6 +35,15 @@ TEST(ClusterNodes, OrSayWhichTheyHold) {
   EXPECT_EQ((*nodes)[1].last_slot, 767u);
 }
 
+TEST(ClusterNodes, OfALogHoldTheSameSlotsOrNoneInCommon) {
+  const std::string same = "a=h:1/0-511,b=h:2/0-511,c=h:3/512-1023";
+  EXPECT_THAT(ErrorOf(same), HasSubstr("slot 0 on node \"a\" and on node \"b\""));
+  EXPECT_TRUE(ParseClusterNodes(same, /*replicas=*/true).ok());
+  const auto overlapping = ParseClusterNodes("a=h:1/0-511,b=h:2/0-600,c=h:3/512-1023", /*replicas=*/true);
+  EXPECT_THAT(std::string(overlapping.status().message()),
+              HasSubstr("slot 0 on node \"a\" and on node \"b\", whose other slots are not the same"));
+}
+
 TEST(ClusterNodes, MistakesAreNamed) {
   EXPECT_THAT(ErrorOf(""), HasSubstr("name is not 1 to 64 bytes"));
   EXPECT_THAT(ErrorOf("a"), HasSubstr("name is not 1 to 64 bytes"));
@@ -62,6 +71,10 @@ TEST(ClusterNodes, OptionsThatDoNotGoTogetherAreRefused) {
   EXPECT_THAT(error({"--cluster_nodes", "a=127.0.0.1:1", "--cluster_self", "b", "--data_dir", "d"}),
               HasSubstr("cluster_self is \"b\", which is no node"));
   EXPECT_THAT(error({"--data_dir", "d", "--cluster_self", "b"}), HasSubstr("cluster_self needs cluster_nodes"));
+  EXPECT_THAT(error({"--data_dir", "d", "--cluster_log", "host=h"}), HasSubstr("cluster_log needs cluster_nodes"));
+  EXPECT_THAT(error({"--cluster_nodes", "a=127.0.0.1:1", "--cluster_log_single"}),
+              HasSubstr("cluster_log_single needs cluster_log"));
+  EXPECT_EQ(error({"--cluster_nodes", "a=127.0.0.1:1/0-1023,b=127.0.0.1:2/0-1023", "--cluster_log", "host=h"}), "");
   EXPECT_THAT(error({"--cluster_nodes", "a=10.0.0.1:1"}), HasSubstr("give cluster_ca_file"));
   EXPECT_EQ(error({"--cluster_nodes", "a=10.0.0.1:1", "--allow_insecure_remote"}), "");
   EXPECT_EQ(error({"--cluster_nodes", "a=10.0.0.1:1", "--cluster_ca_file", "ca.pem"}), "");

@@ -1,0 +1,91 @@
+#include "server/rpc/log_methods.h"
+
+#include <algorithm>
+#include <iterator>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "index/base/clock.h"
+#include "index/base/status_macros.h"
+#include "index/follow/follower.h"
+#include "server/call/hidden_paths.h"
+#include "server/rpc/convert.h"
+#include "server/rpc/make_method.h"
+
+namespace bebr {
+namespace {
+
+constexpr std::string_view kNames[] = {"Prepare", "Await", "GetOutcome", "GetDigest"};
+// Gateways say how long they wait.
+constexpr absl::Duration kMostWaiting = absl::Minutes(1);
+
+SteadyTime EndOf(const Call& call) { return std::min(call.deadline(), SteadyNow() + kMostWaiting); }
+
+Target OfUpsert(const node::v1::UpsertRequest& request) { return {.collection = request.request().collection()}; }
+
+void Prepare(RpcContext& rpc, UnaryCall<node::v1::UpsertRequest, node::v1::PrepareResponse>& call) {
+  auto arena = std::make_unique<VectorArena>();
+  auto upsert = ToUpsertRequest(call.collection(), call.request().request(), *arena);
+  if (!upsert.ok()) return call.Done(upsert.status());
+  upsert->check_only = call.request().check_only();
+  rpc.follower->Prepare(*std::move(upsert), [&call, arena = std::move(arena)](absl::StatusOr<PreparedChange> prepared) {
+    if (!prepared.ok()) return call.Done(prepared.status());
+    call.response().set_change(std::move(prepared->change));
+    ToProto(UpsertResult{.problems = std::move(prepared->problems)}, call.response().mutable_result());
+    call.Done(absl::OkStatus());
+  });
+}
+
+void Await(RpcContext& rpc, UnaryCall<node::v1::AwaitRequest, node::v1::AwaitResponse>& call) {
+  rpc.follower->Await(call.request().position(), EndOf(call),
+                      [&call](const absl::Status& status) { call.Done(status); });
+}
+
+void GetOutcome(RpcContext& rpc, UnaryCall<node::v1::GetOutcomeRequest, node::v1::GetOutcomeResponse>& call) {
+  rpc.follower->Outcome({call.request().position(), call.request().number()}, EndOf(call),
+                        [&call](absl::StatusOr<ChangeOutcome> outcome) {
+                          if (!outcome.ok()) return call.Done(outcome.status());
+                          node::v1::GetOutcomeResponse& response = call.response();
+                          response.set_code(static_cast<uint32_t>(outcome->status.code()));
+                          response.set_message(std::string(outcome->status.message()));
+                          response.set_documents(outcome->documents);
+                          response.set_created(outcome->created);
+                          for (std::string& id : outcome->unknown_ids) response.add_unknown_ids(std::move(id));
+                          for (std::string& id : outcome->skipped_ids) response.add_skipped_ids(std::move(id));
+                          call.Done(absl::OkStatus());
+                        });
+}
+
+absl::Status GetDigest(RpcContext& rpc, const Call& call, const node::v1::GetDigestRequest&,
+                       node::v1::GetDigestResponse& response) {
+  BEBR_ASSIGN_OR_RETURN(CollectionDigest digest, rpc.follower->Digest(call.collection()));
+  response.set_position(digest.position);
+  response.set_documents(digest.documents);
+  response.set_digest(std::move(digest.digest));
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::vector<Method> LogMethods(std::string_view service) {
+  const auto at = [service](const char* name) { return std::string(service) + name; };
+  return {Unary<node::v1::UpsertRequest, node::v1::PrepareResponse>(at("Prepare"), Role::kRead, OfUpsert, Prepare),
+          Unary<node::v1::AwaitRequest, node::v1::AwaitResponse>(at("Await"), Role::kRead, OfNone, Await),
+          Unary<node::v1::GetOutcomeRequest, node::v1::GetOutcomeResponse>(at("GetOutcome"), Role::kRead, OfNone,
+                                                                           GetOutcome),
+          Blocking(at("GetDigest"), Role::kRead, OfCollection, GetDigest)};
+}
+
+bool IsLogMethod(std::string_view name) {
+  return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
+}
+
+void AddReplica(const ReplicaState& state, node::v1::GetStateResponse::Replica& out) {
+  out.set_applied(state.applied);
+  out.set_head(state.head);
+  out.set_problem(ForCallers(state.problem));
+  out.set_quarantined(state.quarantined);
+}
+
+}  // namespace bebr

@@ -1,0 +1,459 @@
+// A cluster whose nodes follow a log in a real PostgreSQL, all real processes, and what clients see of it while nodes,
+// gateways and PostgreSQL are killed or hang: no acknowledged write is missing, none comes back, no read goes back, and
+// searches are answered all the while.
+#include <arpa/inet.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+#include <random>
+#include <set>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
+#include "absl/time/clock.h"
+#include "index/base/mutex.h"
+#include "tests/integration/fixture.h"
+#include "tests/support/test_models.h"
+#include "tests/unit/log/postgres_server.h"
+
+namespace bebr::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+// A port that nobody listens on now.
+int FreePort() {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  EXPECT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&address), size), 0);
+  EXPECT_EQ(getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  close(fd);
+  return ntohs(address.sin_port);
+}
+
+// A server that is killed and started again at the same address, and a client of it.
+class Member {
+ public:
+  Member(std::string data_dir, std::vector<std::string> flags)
+      : data_dir_(std::move(data_dir)), flags_(std::move(flags)) {
+    address_ = absl::StrCat("127.0.0.1:", FreePort());
+    flags_.insert(flags_.end(), {"--listen", address_});
+  }
+  void Add(const std::vector<std::string>& flags) { flags_.insert(flags_.end(), flags.begin(), flags.end()); }
+  void Start() {
+    auto process = std::make_unique<ServerProcess>(data_dir_, flags_);
+    ASSERT_TRUE(process->valid());
+    MutexLock lock(&mutex_);
+    process_ = std::move(process);
+    client_ = std::make_shared<Client>(ClientOptions{.server = address_, .deadline = absl::Seconds(30)});
+  }
+  void Kill() {
+    process_->Signal(SIGKILL);
+    process_->Wait();
+    MutexLock lock(&mutex_);
+    client_.reset();
+  }
+  void Signal(int number) { process_->Signal(number); }
+  // None while it is not there.
+  std::shared_ptr<Client> client() {
+    MutexLock lock(&mutex_);
+    return client_;
+  }
+  const std::string& address() const { return address_; }
+  ServerProcess& process() { return *process_; }
+
+ private:
+  const std::string data_dir_;
+  std::vector<std::string> flags_;
+  std::string address_;
+  std::unique_ptr<ServerProcess> process_;
+  Mutex mutex_;
+  std::shared_ptr<Client> client_;
+};
+
+class ReplicationTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!PostgresIsInstalled()) GTEST_SKIP() << "install Debian's package postgresql";
+    postgres_ = std::make_unique<PostgresServer>();
+    postgres_->Start();
+  }
+
+  // Nodes with these slots, and gateways.
+  void StartCluster(const std::vector<std::string>& slots, size_t gateways) {
+    const std::vector<std::string> log = {
+        "--cluster_log",
+        absl::StrCat("host=", postgres_->socket_directory(), " user=bebr dbname=postgres"),
+        "--cluster_log_single",
+        "true",
+        "--threads",
+        "1"};
+    std::string names;
+    for (size_t n = 0; n < slots.size(); ++n) {
+      nodes_.push_back(std::make_unique<Member>(absl::StrCat(directory_.path(), "/node-", n), log));
+      absl::StrAppend(&names, n == 0 ? "" : ",", "n", n, "=", nodes_[n]->address(), "/", slots[n]);
+    }
+    for (size_t n = 0; n < slots.size(); ++n) {
+      nodes_[n]->Add({"--cluster_nodes", names, "--cluster_self", absl::StrCat("n", n)});
+      nodes_[n]->Start();
+    }
+    for (size_t g = 0; g < gateways; ++g) {
+      gateways_.push_back(std::make_unique<Member>(absl::StrCat(directory_.path(), "/gateway-", g), log));
+      gateways_[g]->Add({"--cluster_nodes", names, "--cluster_timeout_s", "20"});
+      gateways_[g]->Start();
+    }
+  }
+  void Create(Client& client) {
+    v1::CollectionConfig config;
+    config.set_name("c");
+    config.set_store_floats(v1::FLOAT_STORAGE_F32);
+    const auto made = client.CreateCollection(config, ModelFile());
+    ASSERT_TRUE(made.ok()) << made.status();
+  }
+
+  TemporaryDirectory directory_;
+  std::unique_ptr<PostgresServer> postgres_;
+  std::vector<std::unique_ptr<Member>> nodes_, gateways_;
+};
+
+TEST_F(ReplicationTest, AnswersAsOneServer) {
+  StartCluster({"0-511", "0-511", "512-1023", "512-1023"}, 2);
+  Create(*gateways_[0]->client());
+  ServerProcess one(directory_.path() + "/one");
+  Client alone({.server = one.address(), .deadline = absl::Seconds(60)});
+  Create(alone);
+  for (Client* client : {gateways_[1]->client().get(), &alone}) {
+    const auto stream = client->StreamUpsert("c");
+    for (size_t first = 0; first < 600; first += 50) ASSERT_TRUE(stream->Send(MakeDocuments(first, 50)).ok());
+    const auto finished = stream->Finish();
+    ASSERT_TRUE(finished.ok()) << finished;
+    v1::DeleteRequest deletion;
+    deletion.set_collection("c");
+    deletion.set_filter("n BETWEEN 100 AND 150");
+    const auto deleted = client->Delete(deletion);
+    ASSERT_TRUE(deleted.ok()) << deleted.status();
+    EXPECT_EQ(deleted->deleted(), 51u);
+  }
+  for (size_t gone = 0; gone <= nodes_.size(); ++gone) {
+    if (gone > 0) nodes_[gone - 1]->Kill();
+    for (size_t query = 0; query < 8; ++query) {
+      v1::SearchRequest request = MakeSearch("c", VectorOf(query), 20);
+      request.mutable_options()->set_rerank(query % 2 == 0 ? 0 : 40);
+      request.mutable_options()->set_filter(query % 3 == 0 ? "" : "n < 300");
+      request.mutable_options()->set_with_attributes(true);
+      auto cluster = gateways_[query % 2]->client()->Search(request), single = alone.Search(request);
+      ASSERT_TRUE(cluster.ok() && single.ok()) << cluster.status() << single.status();
+      for (auto* found : {&*cluster, &*single}) {
+        found->clear_timings();
+        found->clear_documents_scanned();  // of blocks, which are others on each node
+      }
+      EXPECT_EQ(cluster->DebugString(), single->DebugString());
+    }
+    if (gone > 0) nodes_[gone - 1]->Start();
+  }
+  // By itself a node takes no writes, and nothing that a log does not know of.
+  EXPECT_EQ(nodes_[0]->client()->Upsert(MakeUpsert("c", 0, 1)).status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+// What a client knows of a document: the version that was acknowledged last, that was sent last, and the newest that
+// anybody has read.
+struct Known {
+  std::atomic<int64_t> acknowledged{0}, sent{0}, read{0};
+};
+
+void Raise(std::atomic<int64_t>& value, int64_t to) {
+  int64_t before = value;
+  while (before < to && !value.compare_exchange_weak(before, to)) continue;
+}
+
+// Clients that write, read and search, and what they find wrong.
+class History {
+ public:
+  static constexpr size_t kWriters = 3;
+  static constexpr size_t kDocuments = 8;  // of a writer
+
+  explicit History(std::vector<std::unique_ptr<Member>>* gateways) : gateways_(*gateways), known_(kWriters) {}
+  void Begin() {
+    for (size_t w = 0; w < kWriters; ++w) threads_.emplace_back([this, w] { Write(w); });
+    for (size_t r = 0; r < 2; ++r) threads_.emplace_back([this, r] { Read(r); });
+    for (size_t s = 0; s < 2; ++s) threads_.emplace_back([this, s] { Search(s); });
+  }
+  void End() {
+    ending_ = true;
+    for (std::thread& thread : threads_) thread.join();
+  }
+  std::vector<std::string> problems() {
+    MutexLock lock(&mutex_);
+    return problems_;
+  }
+  // Of one writer's documents: all of a request or nothing.
+  int64_t acknowledged(size_t writer) const { return known_[writer].acknowledged; }
+  int64_t sent(size_t writer) const { return known_[writer].sent; }
+  std::string Summary() const {
+    return absl::StrFormat("%d writes acknowledged, %d not; %d reads, %d refused; %d searches, %d of them may be stale",
+                           acknowledged_.load(), failed_.load(), reads_.load(), refused_.load(), searches_.load(),
+                           stale_.load());
+  }
+  int64_t acknowledged_writes() const { return acknowledged_; }
+  static std::string Id(size_t writer, size_t document) { return absl::StrCat("w", writer, "-", document); }
+
+ private:
+  std::shared_ptr<Client> Some(std::mt19937& random) {
+    for (;;) {
+      auto client = gateways_[random() % gateways_.size()]->client();
+      if (client != nullptr) return client;
+      absl::SleepFor(absl::Milliseconds(5));
+    }
+  }
+  void Wrong(std::string what) {
+    MutexLock lock(&mutex_);
+    problems_.push_back(std::move(what));
+  }
+
+  void Write(size_t writer) {
+    std::mt19937 random(writer);
+    Known& known = known_[writer];
+    for (int64_t version = 1; !ending_; ++version) {
+      v1::UpsertRequest request;
+      request.set_collection("c");
+      for (size_t d = 0; d < kDocuments; ++d) {
+        v1::Document* document = request.add_documents();
+        document->set_id(Id(writer, d));
+        (*document->mutable_attributes())["v"].set_int_value(version);
+        const auto values = VectorOf(d);
+        document->add_embeddings()->mutable_vector()->mutable_values()->Add(values.begin(), values.end());
+      }
+      known.sent = version;
+      const auto written = Some(random)->Upsert(request);
+      if (written.ok()) {
+        ++acknowledged_;
+        Raise(known.acknowledged, version);
+        if (written->documents() != kDocuments) Wrong(absl::StrCat("a write had ", written->documents(), " documents"));
+      } else {
+        ++failed_;
+      }
+    }
+  }
+
+  // What a read that began when these were known may not be below.
+  static int64_t Floor(const Known& known) { return std::max(known.acknowledged.load(), known.read.load()); }
+  void Check(size_t writer, const v1::Document& document, int64_t floor, const char* how) {
+    const int64_t version = document.attributes().at("v").int_value();
+    if (version < floor)
+      Wrong(absl::StrFormat("%s of %s found version %d, and %d was known before", how, document.id(), version, floor));
+    if (version > known_[writer].sent) Wrong(absl::StrFormat("%s found version %d of %s", how, version, document.id()));
+    Raise(known_[writer].read, version);
+  }
+  void Read(size_t reader) {
+    std::mt19937 random(100 + reader);
+    while (!ending_) {
+      const size_t writer = random() % kWriters;
+      v1::GetRequest request;
+      request.set_collection("c");
+      request.add_ids(Id(writer, random() % kDocuments));
+      const int64_t floor = Floor(known_[writer]);
+      const auto got = Some(random)->Get(request);
+      if (!got.ok()) {
+        ++refused_;
+        continue;
+      }
+      ++reads_;
+      if (got->documents_size() == 0 && floor > 0) Wrong(absl::StrCat("a document of writer ", writer, " is missing"));
+      for (const v1::Document& document : got->documents()) Check(writer, document, floor, "a read");
+    }
+  }
+  void Search(size_t searcher) {
+    std::mt19937 random(200 + searcher);
+    while (!ending_) {
+      v1::SearchRequest request = MakeSearch("c", VectorOf(random() % kDocuments), 100);
+      request.mutable_options()->set_with_attributes(true);
+      std::vector<int64_t> floors;
+      for (const Known& known : known_) floors.push_back(Floor(known));
+      absl::StatusOr<v1::SearchResponse> found;
+      // A gateway that was killed meanwhile answers nobody: then another does.
+      for (int tries = 0; tries < 50; ++tries) {
+        found = Some(random)->Search(request);
+        if (found.ok() || found.status().message().find("node") != std::string::npos) break;
+        absl::SleepFor(absl::Milliseconds(20));
+      }
+      if (!found.ok()) {
+        Wrong(absl::StrCat("a search failed: ", found.status().ToString()));
+        continue;
+      }
+      ++searches_;
+      bool stale = false;
+      for (const std::string& warning : found->warnings()) stale = stale || warning.rfind("may_be_stale", 0) == 0;
+      stale_ += stale ? 1 : 0;
+      for (const v1::SearchHit& hit : found->hits()) {
+        const size_t writer = static_cast<size_t>(hit.id()[1] - '0');
+        v1::Document document;
+        document.set_id(hit.id());
+        *document.mutable_attributes() = hit.attributes();
+        if (!stale) Check(writer, document, floors[writer], "a search");
+      }
+      size_t expected = 0;
+      for (const int64_t floor : floors) expected += floor > 0 ? kDocuments : 0;
+      if (!stale && static_cast<size_t>(found->hits_size()) < expected)
+        Wrong(absl::StrFormat("a search found %d documents, and %d were there", found->hits_size(), expected));
+    }
+  }
+
+  std::vector<std::unique_ptr<Member>>& gateways_;
+  std::vector<Known> known_;
+  std::atomic<bool> ending_{false};
+  std::atomic<int64_t> acknowledged_{0}, failed_{0}, reads_{0}, refused_{0}, searches_{0}, stale_{0};
+  Mutex mutex_;
+  std::vector<std::string> problems_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::thread> threads_;
+};
+
+// FAULTS says how many there are to be, FAULTS_SEED which. (Servers refuse variables that begin with their name.)
+uint32_t Given(const char* name, uint32_t otherwise) {
+  const char* given = std::getenv(name);
+  return given == nullptr ? otherwise : static_cast<uint32_t>(std::atoi(given));
+}
+
+TEST_F(ReplicationTest, NoFaultLosesRepeatsOrTurnsBack) {
+  StartCluster({"0-511", "0-511", "512-1023", "512-1023"}, 2);
+  Create(*gateways_[0]->client());
+  History history(&gateways_);
+  history.Begin();
+  std::mt19937 random(Given("FAULTS_SEED", 11));
+  const auto rest = [&](int most_ms) { absl::SleepFor(absl::Milliseconds(100 + random() % most_ms)); };
+  const uint32_t faults = Given("FAULTS", 14);
+  for (uint32_t fault = 0; fault < faults && history.problems().empty(); ++fault) {
+    Member& node = *nodes_[random() % nodes_.size()];
+    switch (fault % 7) {
+      case 0:
+      case 1:
+        node.Kill();
+        rest(1500);
+        node.Start();
+        break;
+      case 2:
+        node.Signal(SIGSTOP);
+        rest(4000);
+        node.Signal(SIGCONT);
+        break;
+      case 3: {
+        Member& gateway = *gateways_[random() % gateways_.size()];
+        gateway.Kill();
+        rest(500);
+        gateway.Start();
+        break;
+      }
+      case 4:
+        postgres_->Kill();
+        rest(1500);
+        postgres_->Start();
+        break;
+      case 5:  // one of each share
+        nodes_[random() % 2]->Kill();
+        nodes_[2 + random() % 2]->Kill();
+        rest(1000);
+        for (auto& one : nodes_) {
+          if (!one->process().Running()) one->Start();
+        }
+        break;
+      case 6:
+        postgres_->Kill();
+        node.Kill();
+        rest(1000);
+        node.Start();  // before the log is there
+        rest(500);
+        postgres_->Start();
+        break;
+    }
+    // What was under way has time to be wrong, and some writes get through.
+    const int64_t before = history.acknowledged_writes();
+    for (int i = 0; i < 600 && history.acknowledged_writes() < before + 5; ++i) absl::SleepFor(absl::Milliseconds(50));
+    EXPECT_GE(history.acknowledged_writes(), before + 5) << "after fault " << fault;
+  }
+  history.End();
+  EXPECT_THAT(history.problems(), ::testing::IsEmpty());
+  std::cerr << history.Summary() << "\n";
+  // Every replica by itself comes to the same: what was acknowledged, or something that was sent after it.
+  for (size_t w = 0; w < History::kWriters; ++w) {
+    std::set<int64_t> versions;
+    for (auto& node : nodes_) {
+      v1::GetRequest request;
+      request.set_collection("c");
+      for (size_t d = 0; d < History::kDocuments; ++d) request.add_ids(History::Id(w, d));
+      for (int i = 0; i < 600; ++i) {
+        const auto got = node->client()->Get(request);
+        ASSERT_TRUE(got.ok()) << got.status();
+        std::set<int64_t> here;
+        for (const v1::Document& document : got->documents()) here.insert(document.attributes().at("v").int_value());
+        if (here.size() == 1 && *here.begin() >= history.acknowledged(w)) {
+          versions.insert(here.begin(), here.end());
+          break;
+        }
+        absl::SleepFor(absl::Milliseconds(50));
+        if (i == 599) ADD_FAILURE() << "a node has not come to version " << history.acknowledged(w);
+      }
+    }
+    EXPECT_EQ(versions.size(), 1u) << "of writer " << w;
+    for (const int64_t version : versions) EXPECT_LE(version, history.sent(w));
+  }
+}
+
+// An administrator deletes the end of the log, or restores an older state of it.
+TEST_F(ReplicationTest, NodesThatTheLogHasLeftBehindServeNoMore) {
+  StartCluster({"0-1023", "0-1023"}, 1);
+  Create(*gateways_[0]->client());
+  for (size_t i = 0; i < 5; ++i) ASSERT_TRUE(gateways_[0]->client()->Upsert(MakeUpsert("c", 10 * i, 10)).ok());
+  for (auto& node : nodes_) {
+    v1::CountRequest request;
+    request.set_collection("c");
+    for (int i = 0; i < 600; ++i) {
+      const auto counted = node->client()->Count(request);
+      if (counted.ok() && counted->documents() == 50) break;
+      absl::SleepFor(absl::Milliseconds(20));
+    }
+  }
+  nodes_[1]->Kill();
+  const std::string suffix(absl::StripSuffix(postgres_->Sql("SELECT id || '_' || generation FROM bebr_log.log"), "\n"));
+  postgres_->Sql(absl::StrReplaceAll(
+      "DELETE FROM bebr_log.appends_{log} WHERE position > 4; DELETE FROM bebr_log.records_{log} WHERE position > 4; "
+      "UPDATE bebr_log.log SET head = 4, head_append = (SELECT append FROM bebr_log.appends_{log} WHERE position = 4)",
+      {{"{log}", suffix}}));
+  nodes_[1]->Start();
+  for (auto& node : nodes_) {
+    std::string answer;
+    for (int i = 0; i < 600 && answer.find("quarantined") == std::string::npos; ++i) {
+      answer = node->process().HttpGet("/readyz");
+      absl::SleepFor(absl::Milliseconds(20));
+    }
+    EXPECT_THAT(answer, HasSubstr("the node is quarantined: empty its data_dir and start it again"));
+  }
+  const auto found = gateways_[0]->client()->Search(MakeSearch("c", VectorOf(1), 3));
+  EXPECT_EQ(found.status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(found.status().message()), HasSubstr("quarantined"));
+  // Filled anew, from what the log has.
+  nodes_[1]->Kill();
+  std::filesystem::remove_all(absl::StrCat(directory_.path(), "/node-1"));
+  nodes_[1]->Start();
+  for (int i = 0; i < 600; ++i) {
+    v1::CountRequest request;
+    request.set_collection("c");
+    const auto counted = gateways_[0]->client()->Count(request);
+    if (counted.ok() && counted->documents() == 30) break;
+    absl::SleepFor(absl::Milliseconds(20));
+    if (i == 599) ADD_FAILURE() << counted.status();
+  }
+}
+
+}  // namespace
+}  // namespace bebr::testing
