@@ -2,6 +2,7 @@
 #ifndef BEBR_INDEX_CLUSTER_REPLICATED_ENGINE_IMPL_H_
 #define BEBR_INDEX_CLUSTER_REPLICATED_ENGINE_IMPL_H_
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <optional>
@@ -68,6 +69,7 @@ class ReplicatedEngine final : public ClusterEngine {
   const std::vector<ReplicaSet*> sets_;
   const std::shared_ptr<LogHead> head_;
   const absl::Duration timeout_;
+  std::atomic<size_t> filtered_{0};  // writes by filter that have not ended
   LogLane lane_;
   ThreadPool waiting_;  // for what waits for nodes; the last member: its end runs what waits, which uses the others
 };

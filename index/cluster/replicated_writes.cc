@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "index/base/retry.h"
 #include "index/base/stable_hash.h"
 #include "index/base/status_macros.h"
 #include "index/cluster/renumbered.h"
@@ -17,6 +18,7 @@ namespace {
 constexpr const char* kField = "documents";
 // So often an upsert is encoded anew, since versions change.
 constexpr int kMostRounds = 5;
+constexpr size_t kMostFiltered = 256;  // writes by filter that are under way or wait
 
 absl::Status CheckIds(const std::vector<std::string>& ids) {
   BEBR_RETURN_IF_ERROR(ValidateCount("ids", ids.size(), kMaxDocumentsPerRequest));
@@ -253,8 +255,16 @@ void ReplicatedEngine::ChangeIds(std::string_view collection, std::vector<std::s
 }
 
 void ReplicatedEngine::ChangeSelected(CountRequest selected, std::optional<AttributeChange> change, ChangeDone done) {
+  if (filtered_.fetch_add(1) >= kMostFiltered) {
+    filtered_.fetch_sub(1);
+    return done(TryAgainLater(absl::StrFormat("%d writes by filter wait and the limit is %d; try again later",
+                                              kMostFiltered, kMostFiltered)));
+  }
   // It waits for the nodes, which the caller may not.
-  auto held = std::make_shared<ChangeDone>(std::move(done));
+  auto held = std::make_shared<ChangeDone>([this, done = std::move(done)](absl::StatusOr<ChangeResult> result) mutable {
+    filtered_.fetch_sub(1);
+    done(std::move(result));
+  });
   waiting_.Submit([this, selected = std::move(selected), held, change = std::move(change)] {
     const absl::Status wrong = change.has_value() ? CheckChangeOf(selected.collection, *change) : absl::OkStatus();
     if (!wrong.ok()) return (*held)(wrong);

@@ -194,11 +194,12 @@ void Follower::Tell() {
   }
 }
 
-bool Follower::Rest(absl::Duration most) {
+bool Follower::Rest(absl::Duration most, bool while_nobody_waits) {
   MutexLock lock(&mutex_);
   const size_t waiting = waiters_.size();
-  const SteadyTime end = SteadyNow() + (waiting > 0 ? std::min(most, kQuickPoll) : most);
-  while (!ending_ && waiters_.size() <= waiting && SteadyNow() < end) changed_.WaitFor(&mutex_, end - SteadyNow());
+  const SteadyTime end = SteadyNow() + (while_nobody_waits && waiting > 0 ? std::min(most, kQuickPoll) : most);
+  while (!ending_ && (waiters_.size() <= waiting || !while_nobody_waits) && SteadyNow() < end)
+    changed_.WaitFor(&mutex_, end - SteadyNow());
   return !ending_;
 }
 
@@ -212,11 +213,9 @@ void Follower::Run() {
     }
     Tell();
     if (!more.ok()) {
-      on = Rest(kRetryInterval);
-    } else if (!*more) {
-      on = Rest(options_.poll);
+      on = Rest(kRetryInterval, /*while_nobody_waits=*/false);
     } else {
-      on = Rest(absl::ZeroDuration());
+      on = Rest(*more ? absl::ZeroDuration() : options_.poll, /*while_nobody_waits=*/true);
     }
   }
 }

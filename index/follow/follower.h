@@ -81,8 +81,8 @@ class Follower {
   void Note(const absl::Status& status);
   // Those who have waited.
   void Tell();
-  // Until there may be something to do.
-  bool Rest(absl::Duration most);
+  // Waits so long, or less where somebody waits for what the log may have by now; false: this ends.
+  bool Rest(absl::Duration most, bool while_nobody_waits);
   absl::Status Behind(uint64_t position) const;
 
   LogEngine& engine_;
