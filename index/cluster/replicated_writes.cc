@@ -1,6 +1,7 @@
 // Writes of documents of a ReplicatedEngine.
 #include <algorithm>
 #include <atomic>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -144,6 +145,10 @@ class ReplicatedEngine::UpsertCall : public std::enable_shared_from_this<UpsertC
       });
     }
     if (shares_[0].request.check_only) return End(UpsertResult());
+    if (absl::Status alike = CheckRevisions(); !alike.ok()) {
+      if (rounds_ >= kMostRounds || !absl::IsAborted(alike)) return End(absl::UnavailableError(alike.message()));
+      return Prepare();
+    }
     std::map<size_t, std::string> changes;
     for (size_t i = 0; i < shares_.size(); ++i) changes[shares_[i].node] = std::move(prepared_[i]->change);
     cluster_.Log(
@@ -151,6 +156,20 @@ class ReplicatedEngine::UpsertCall : public std::enable_shared_from_this<UpsertC
         [self = shared_from_this()](absl::StatusOr<LogLane::Placed> placed, std::map<size_t, ChangeOutcome> outcomes) {
           self->Written(std::move(placed), std::move(outcomes));
         });
+  }
+
+  // Shares take it all, or refuse it all: for that all of it must have been encoded for the same versions. ABORTED if
+  // one replica did not know of a change yet that another one knew of; now they will.
+  absl::Status CheckRevisions() {
+    uint64_t least = std::numeric_limits<uint64_t>::max(), most = 0;
+    for (const absl::StatusOr<PreparedChange>& prepared : prepared_) {
+      BEBR_ASSIGN_OR_RETURN(const uint64_t revision, RevisionOf(prepared->change));
+      least = std::min(least, revision);
+      most = std::max(most, revision);
+    }
+    if (least == most) return absl::OkStatus();
+    position_ = std::max(position_, most);
+    return absl::AbortedError("versions of the collection change all the while; try again");
   }
 
   // What one engine would say is wrong with the request: of the first document that is wrong.

@@ -161,6 +161,17 @@ std::string EncodeLogChange(const LogChange& change) {
   return std::move(writer.out());
 }
 
+absl::StatusOr<uint64_t> RevisionOf(std::string_view encoded_change) {
+  Reader reader(encoded_change);
+  const auto kind = static_cast<LogChangeKind>(reader.Number<uint8_t>());
+  reader.Text<uint16_t>();
+  Reader record(reader.Text<uint32_t>());
+  record.Number<uint16_t>();  // format and kind
+  const auto revision = record.Number<uint64_t>();
+  if (kind != LogChangeKind::kMutations || !reader.AtEnd() || !record.ok()) return Damaged("a change is no mutations");
+  return revision;
+}
+
 std::string JoinLogChanges(absl::Span<const std::string> changes) {
   Writer writer;
   writer.Number(kLogRecordFormat);

@@ -48,6 +48,8 @@ struct LogChange {
 };
 
 std::string EncodeLogChange(const LogChange& change);
+// The revision by which mutations were encoded, of an encoded change of that kind. DATA_LOSS if it is none.
+absl::StatusOr<uint64_t> RevisionOf(std::string_view encoded_change);
 // The record that some changes, which were encoded, are together.
 std::string JoinLogChanges(absl::Span<const std::string> changes);
 // DATA_LOSS if it is damaged, FAILED_PRECONDITION if it is of a later release.

@@ -8,6 +8,7 @@
 
 #include "absl/strings/escaping.h"
 #include "index/base/checksum.h"
+#include "index/replica/log_record.h"
 
 namespace bebr {
 namespace {
@@ -97,6 +98,14 @@ TEST(LogChangeTest, GivesBackWhatWasWritten) {
   EXPECT_TRUE((*read)[5].force);
   EXPECT_EQ((*read)[7].target, "d");
   EXPECT_EQ((*read)[7].expected, "");
+}
+
+TEST(LogChangeTest, TellsByWhichRevisionMutationsWereEncoded) {
+  LogChange change{.kind = LogChangeKind::kMutations, .name = "c", .record = *EncodeLogRecord(7, {})};
+  EXPECT_EQ(*RevisionOf(EncodeLogChange(change)), 7u);
+  change.record = "short";
+  EXPECT_EQ(RevisionOf(EncodeLogChange(change)).status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(RevisionOf(EncodeLogChange(Changes()[1])).status().code(), absl::StatusCode::kDataLoss);
 }
 
 TEST(LogChangeTest, EveryChangedByteAndEveryShorterRecordIsNoticed) {
