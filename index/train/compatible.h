@@ -27,7 +27,8 @@ struct CompatibilityReport {
   double new_on_old = 0.0;           // queries of the new version on the old one's codes: nothing re-indexed
   double new_on_mixed = 0.0;         // every other document coded by the new version
   double new_on_new = 0.0;
-  double own_space_start = 0.0;  // the new version in a space of its own of the same shape, untrained
+  // The new version in a space of its own of the same shape, untrained; none where it has too few dims for that.
+  std::optional<double> own_space_start;
 };
 
 // INVALID_ARGUMENT, naming the option and the figures, unless the rows pair up, the old model takes the old embeddings,

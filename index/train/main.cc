@@ -173,7 +173,8 @@ nlohmann::json CompatibilitySummary(const TrainResult& result) {
   nlohmann::json summary = {{"new_on_old", report.new_on_old},
                             {"new_on_mixed", report.new_on_mixed},
                             {"new_on_new", report.new_on_new},
-                            {"own_space_start", report.own_space_start}};
+                            {"own_space_start", nullptr}};
+  if (report.own_space_start.has_value()) summary["own_space_start"] = *report.own_space_start;
   if (report.old_on_old.has_value()) summary["old_on_old"] = *report.old_on_old;
   return summary;
 }
@@ -227,9 +228,10 @@ void PrintCompatibility(const CompatibilityReport& report) {
   std::fprintf(stderr,
                "  new queries on old codes             %.4f\n"
                "  new queries on half old, half new    %.4f\n"
-               "  new queries on new codes             %.4f\n"
-               "  a space of its own, untrained        %.4f\n",
-               report.new_on_old, report.new_on_mixed, report.new_on_new, report.own_space_start);
+               "  new queries on new codes             %.4f\n",
+               report.new_on_old, report.new_on_mixed, report.new_on_new);
+  if (report.own_space_start.has_value())
+    std::fprintf(stderr, "  a space of its own, untrained        %.4f\n", *report.own_space_start);
 }
 
 int Fail(const absl::Status& status, int code) {

@@ -223,8 +223,13 @@ void KeepBetter(Model grouped, TrainResult& result) {
   result.trained_kept = false;
 }
 
-// Whether training follows; warns where the start is not such as can be trained.
+// Whether training follows; warns of what cannot be done with trellis codes.
 bool IsTrained(const TrainOptions& options, const LevelPlan& shape, TrainResult& result) {
+  if (shape.trellis() && !options.shape.has_value()) {
+    result.warnings.emplace_back(
+        "the code is trellis-coded: a later embedding model will need a space of its own and all documents indexed "
+        "again; --code levels makes one that later models can be compatible with");
+  }
   if (options.steps == 0) return false;
   if (!shape.trellis() && !result.model.spec.trellis()) return true;
   result.warnings.emplace_back("trellis codes are not trained: the model is the start; --code levels trains levels");
