@@ -64,6 +64,10 @@ std::vector<Cell> CellsOf(size_t bits, const Options& options) {
     kinds.push_back({"trellis", {{dims(1), 1, 0, true}}, 6});
     kinds.push_back({"trellis", {{dims(2), 2, 0, true}}, 6});
     kinds.push_back({"trellis", {{thirds, 3, 0, true}, {static_cast<uint32_t>(bits) - 3 * thirds, 1, 0, true}}, 6});
+    // The shape of the first fitted one, with its run of 4 levels as it is, and trellis-coded: two bands.
+    const uint32_t more = 2 * unit;
+    kinds.push_back({"trellis", {{more, 4}, {more, 3, 0, true}, {unit, 2, 0, true}}, 6});
+    kinds.push_back({"trellis", {{more, 2}, {more, 2, 0, true}, {more, 3, 0, true}, {unit, 2, 0, true}}, 6});
   }
   std::erase_if(kinds, [&options](const Cell& kind) {
     return !options.kernels.empty() &&
