@@ -447,5 +447,30 @@ TEST_F(ForeignStoreTest, DamagedAttributesAreDataLoss) {
             absl::StatusCode::kDataLoss);
 }
 
+// Of a log: stored, such a code would be found at the next start, or by nobody.
+TEST_F(ShardSetTest, TellsCodesThatAreNoneOfTheirSpace) {
+  const std::vector<uint32_t> words(4, 1);
+  const auto code = [&](uint32_t space, uint8_t version, uint32_t group, size_t count) {
+    return RowCode{space, version, {0.5f, 1.0f, group}, absl::MakeConstSpan(words).first(count)};
+  };
+  const auto check = [&](const std::vector<RowCode>& codes) {
+    Mutation mutation{.kind = MutationKind::kReplaceAll, .id = "a", .attributes = &attributes_};
+    mutation.codes.assign(codes.begin(), codes.end());
+    return shards_->CheckCodes(mutation);
+  };
+  EXPECT_TRUE(check({code(0, 0, 0, 1), code(1, 2, 0, 4)}).ok());
+  const std::vector<std::pair<std::vector<RowCode>, std::string>> wrong = {
+      {{code(1, 2, 0, 1)}, "has 1 words; its space has 4"},
+      {{code(0, 1, 0, 4)}, "has 4 words; its space has 1"},
+      {{code(0, 1, 2, 1)}, "is of group 2; its space has 1"},
+      {{code(0, 254, 0, 1)}, "is of version 254"},
+      {{code(0, 0, 0, 1), code(0, 1, 0, 1)}, "has two codes in space 0"}};
+  for (const auto& [codes, message] : wrong) {
+    const absl::Status status = check(codes);
+    EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(message));
+  }
+}
+
 }  // namespace
 }  // namespace bebr
