@@ -32,8 +32,16 @@ LogLane::~LogLane() {
 
 void LogLane::Append(Write write, Done done) {
   Waiting waiting{.write = std::move(write), .done = std::move(done)};
-  for (const auto& [shard, change] : waiting.write.changes) waiting.bytes += change.size();
   absl::Status refused;
+  for (const auto& [shard, change] : waiting.write.changes) {
+    waiting.bytes += change.size();
+    refused.Update(CheckEncodedChange(change));
+  }
+  // A fault of this program, or of a node: it must not stop all replicas.
+  if (!refused.ok()) {
+    return waiting.done(absl::InternalError(
+        absl::StrFormat("it is not written: replicas could not read it in the log: %s", refused.message())));
+  }
   {
     MutexLock lock(&mutex_);
     if (ending_) refused = absl::UnavailableError("the server is stopping");

@@ -28,7 +28,8 @@ namespace bebr {
 // for under its number, after which it cannot come any more: so none is appended twice.
 //
 // Errors: UNAVAILABLE: the log could not be asked; the message says whether the write is not in it, or nobody knows.
-// RESOURCE_EXHAUSTED: too much waits. Thread safety: all methods may be called from any thread.
+// RESOURCE_EXHAUSTED: too much waits. INTERNAL: no replica could read it, and it is not written. Thread safety: all
+// methods may be called from any thread.
 class LogLane {
  public:
   // What a write says: to each shard of the log one change (index/replica/log_change.h).

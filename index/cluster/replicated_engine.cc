@@ -47,8 +47,9 @@ ReplicatedEngine::ReplicatedEngine(std::vector<ClusterMember> members, std::vect
       waiting_(kWaitingThreads) {}
 
 absl::Status ReplicatedEngine::Barrier(const LogChange& change) {
+  BEBR_ASSIGN_OR_RETURN(std::string encoded, EncodeLogChange(change));
   auto placed = std::make_shared<std::promise<absl::StatusOr<LogLane::Placed>>>();  // shared: set_value may outlast get
-  lane_.Append({.changes = {{kBarrierShard, EncodeLogChange(change)}}, .alone = true},
+  lane_.Append({.changes = {{kBarrierShard, std::move(encoded)}}, .alone = true},
                [placed](absl::StatusOr<LogLane::Placed> result) { placed->set_value(std::move(result)); });
   BEBR_ASSIGN_OR_RETURN(const LogLane::Placed place, placed->get_future().get());
   head_->Saw(place.position);

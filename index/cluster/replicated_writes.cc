@@ -11,6 +11,7 @@
 #include "index/base/status_macros.h"
 #include "index/cluster/renumbered.h"
 #include "index/cluster/replicated_engine_impl.h"
+#include "index/request/filtered_write.h"
 #include "index/types/search.h"
 
 namespace bebr {
@@ -25,6 +26,18 @@ absl::Status CheckIds(const std::vector<std::string>& ids) {
   BEBR_RETURN_IF_ERROR(ValidateCount("ids", ids.size(), kMaxDocumentsPerRequest));
   for (size_t i = 0; i < ids.size(); ++i) BEBR_RETURN_IF_ERROR(ValidateId(absl::StrFormat("ids[%d]", i), ids[i]));
   return absl::OkStatus();
+}
+
+// What is wrong in any collection. What the collection's schema says besides replicas look at, all alike.
+absl::Status CheckNamed(std::string_view collection, std::optional<AttributeChange>& change) {
+  if (collection.size() > kMaxCollectionNameBytes) {
+    return absl::NotFoundError(
+        absl::StrFormat("no collection is named \"%s\"", collection.substr(0, kMaxCollectionNameBytes)));
+  }
+  if (!change.has_value()) return absl::OkStatus();
+  AttributeSchema most_lenient;
+  for (const auto& [name, value] : change->set) most_lenient[name] = {AttributeKind::kAny, AttributeStorage::kStored};
+  return CheckChange(most_lenient, *change);
 }
 
 std::vector<uint64_t> KeysOf(std::string_view collection, const std::vector<std::string>& ids) {
@@ -251,6 +264,7 @@ void ReplicatedEngine::Upsert(UpsertRequest request, absl::AnyInvocable<void(abs
 void ReplicatedEngine::ChangeIds(std::string_view collection, std::vector<std::string> ids,
                                  std::optional<AttributeChange> change, ChangeDone done) {
   if (absl::Status wrong = CheckIds(ids); !wrong.ok()) return done(wrong);
+  if (absl::Status wrong = CheckNamed(collection, change); !wrong.ok()) return done(wrong);
   std::map<size_t, std::string> changes;
   std::vector<uint64_t> keys = KeysOf(collection, ids);
   const std::vector<std::vector<size_t>> of_node = Split(ids);
@@ -258,7 +272,9 @@ void ReplicatedEngine::ChangeIds(std::string_view collection, std::vector<std::s
     if (of_node[node].empty()) continue;
     LogChange part{.kind = LogChangeKind::kDocuments, .name = std::string(collection), .attributes = change};
     for (const size_t i : of_node[node]) part.ids.push_back(std::move(ids[i]));
-    changes[node] = EncodeLogChange(part);
+    auto encoded = EncodeLogChange(part);
+    if (!encoded.ok()) return done(encoded.status());
+    changes[node] = *std::move(encoded);
   }
   auto held = std::make_shared<ChangeDone>(std::move(done));
   order_.Enter(std::move(keys), [this, held, changes = std::move(changes)](WriteOrder::Ticket ticket) mutable {
@@ -289,12 +305,13 @@ void ReplicatedEngine::ChangeSelected(CountRequest selected, std::optional<Attri
     if (!wrong.ok()) return (*held)(wrong);
     auto warnings = CheckFiltered(selected, change.has_value() ? kMaxFilteredUpdates : kMaxFilteredDeletions);
     if (!warnings.ok()) return (*held)(warnings.status());
-    const std::string part = EncodeLogChange({.kind = LogChangeKind::kDocuments,
-                                              .name = selected.collection,
-                                              .filter = selected.filter,
-                                              .attributes = change});
+    auto encoded = EncodeLogChange({.kind = LogChangeKind::kDocuments,
+                                    .name = selected.collection,
+                                    .filter = selected.filter,
+                                    .attributes = change});
+    if (!encoded.ok()) return (*held)(encoded.status());
     std::map<size_t, std::string> changes;
-    for (size_t node = 0; node < sets_.size(); ++node) changes[node] = part;
+    for (size_t node = 0; node < sets_.size(); ++node) changes[node] = *encoded;
     Log(std::move(changes), /*alone=*/true,
         [held, said = *std::move(warnings)](const absl::StatusOr<LogLane::Placed>& placed,
                                             std::map<size_t, ChangeOutcome> outcomes) mutable {

@@ -30,6 +30,16 @@ bool IsFull(Engine& engine, const LogChange& change) {
   return info.ok() && info->versions.size() >= kMaxVersions;
 }
 
+constexpr absl::string_view kUnreadable = "bebr/unreadable";
+
+// An error that says where in the log a record is that cannot be read. What is as it was written, and of this release,
+// will be the same when it is read again.
+absl::Status Unread(uint64_t position, const absl::Status& why, bool as_written) {
+  absl::Status error(why.code(), absl::StrFormat("position %d of the log: %s", position, why.message()));
+  if (as_written && absl::IsDataLoss(why)) error.SetPayload(kUnreadable, absl::Cord());
+  return error;
+}
+
 bool Lists(const std::vector<std::string>& names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
@@ -53,6 +63,8 @@ Applier::Applier(LogEngine* engine, std::string data_dir, FollowerState state, O
   MutexLock lock(&mutex_);
   revisions_ = state_.collections;
 }
+
+bool Applier::NobodyCanRead(const absl::Status& error) { return error.GetPayload(kUnreadable).has_value(); }
 
 std::optional<uint64_t> Applier::Revision(std::string_view collection) const {
   MutexLock lock(&mutex_);
@@ -85,8 +97,7 @@ absl::Status Applier::Apply(const LogPage& page) {
     for (; next < page.entries.size() && page.entries[next].position == place.position; ++next) {
       auto read = DecodeLogChanges(page.entries[next].bytes);
       if (!read.ok()) {
-        return absl::Status(read.status().code(),
-                            absl::StrFormat("position %d of the log: %s", place.position, read.status().message()));
+        return Unread(place.position, read.status(), HasItsChecksum(page.entries[next].bytes));
       }
       for (size_t i = 0; i < read->size(); ++i)
         changes.push_back({{place.position, static_cast<uint32_t>(i)}, std::move((*read)[i])});
@@ -134,29 +145,38 @@ absl::Status Applier::ApplyDocuments(const LogPlace& place, Located located) {
   if (done) return absl::OkStatus();
   if (located.change.kind == LogChangeKind::kDocuments && located.change.ids.empty())
     return ApplyFiltered(place, name, std::move(located));
+  if (located.change.kind == LogChangeKind::kMutations) {
+    // What cannot be read, or is of a later release, is no refusal: another replica might apply it.
+    auto read = DecodeLogRecord(std::move(located.change.record));
+    if (!read.ok()) return Unread(place.position, read.status(), /*as_written=*/true);
+    if ((*read)->revision != state_.collections[name]) {
+      outcomes_.Add(
+          key,
+          {.status = absl::AbortedError(absl::StrFormat(
+               "the versions of collection \"%s\" have changed since this was encoded; nothing was written", name))});
+      return absl::OkStatus();
+    }
+    Add(name, key, place, {.mutations = std::move((*read)->mutations), .owner = *read});
+    return absl::OkStatus();
+  }
   auto request = RequestOf(name, std::move(located.change));
-  if (!request.ok() && !IsRefusal(request.status()) && !absl::IsAborted(request.status())) return request.status();
-  if (!request.ok()) {
+  if (absl::IsInvalidArgument(request.status())) {
     outcomes_.Add(key, {.status = request.status()});
     return absl::OkStatus();
   }
-  Pending& pending = pending_[name];
-  pending.requests.push_back(*std::move(request));
-  pending.keys.push_back(key);
-  pending.place = place;
+  BEBR_RETURN_IF_ERROR(request.status());
+  Add(name, key, place, *std::move(request));
   return absl::OkStatus();
 }
 
+void Applier::Add(const std::string& collection, const ChangeKey& key, const LogPlace& place, LoggedRequest request) {
+  Pending& pending = pending_[collection];
+  pending.requests.push_back(std::move(request));
+  pending.keys.push_back(key);
+  pending.place = place;
+}
+
 absl::StatusOr<LoggedRequest> Applier::RequestOf(const std::string& collection, LogChange change) {
-  if (change.kind == LogChangeKind::kMutations) {
-    BEBR_ASSIGN_OR_RETURN(auto read, DecodeLogRecord(std::move(change.record)));
-    if (read->revision != state_.collections[collection]) {
-      return absl::AbortedError(absl::StrFormat(
-          "the versions of collection \"%s\" have changed since this was encoded; nothing was written", collection));
-    }
-    LoggedRequest request{.mutations = std::move(read->mutations), .owner = read};
-    return request;
-  }
   if (change.attributes.has_value()) BEBR_RETURN_IF_ERROR(engine_.CheckUpdate(collection, *change.attributes));
   auto owned = std::make_shared<const LogChange>(std::move(change));
   LoggedRequest request{.mutations = {}, .owner = owned};
@@ -174,7 +194,7 @@ absl::Status Applier::ApplyFiltered(const LogPlace& place, const std::string& co
   LogChange& change = located.change;
   if (change.attributes.has_value()) {
     if (absl::Status wrong = engine_.CheckUpdate(collection, *change.attributes); !wrong.ok()) {
-      if (!IsRefusal(wrong)) return wrong;
+      if (!absl::IsInvalidArgument(wrong)) return wrong;
       outcomes_.Add(located.key, {.status = std::move(wrong)});
       return absl::OkStatus();
     }

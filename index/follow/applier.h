@@ -28,10 +28,13 @@ namespace bebr {
 // most that one is made again, and finds that it was made.
 //
 // Errors of Apply: those of the log's records, and of the disk. Then everything before place() has been applied, and
-// the same pages may be applied again from there. Ownership: engine and outcomes are borrowed. Thread safety: one
-// thread at a time, but for Revision.
+// the same pages may be applied again from there; but where NobodyCanRead says so no server ever can. Ownership: engine
+// and outcomes are borrowed. Thread safety: one thread at a time, but for Revision.
 class Applier {
  public:
+  // Whether an error of Apply is of a record that is as it was written, and says nothing that can be read.
+  static bool NobodyCanRead(const absl::Status& error);
+
   Applier(LogEngine* engine, std::string data_dir, FollowerState state, Outcomes* outcomes);
 
   const LogPlace& place() const { return state_.place; }
@@ -61,6 +64,8 @@ class Applier {
   absl::Status ApplyBarrier(const LogPlace& place, const Located& located);
   absl::Status ApplyDocuments(const LogPlace& place, Located located);
   absl::Status ApplyFiltered(const LogPlace& place, const std::string& collection, Located located);
+  void Add(const std::string& collection, const ChangeKey& key, const LogPlace& place, LoggedRequest request);
+  // Of a change of named documents. INVALID_ARGUMENT: every replica refuses it.
   absl::StatusOr<LoggedRequest> RequestOf(const std::string& collection, LogChange change);
   // Makes what a barrier says, or is refused; an error is one of the disk.
   absl::StatusOr<ChangeOutcome> Make(const LogChange& change);

@@ -118,7 +118,9 @@ void Follower::Prepare(UpsertRequest request, absl::AnyInvocable<void(absl::Stat
     auto record = EncodeLogRecord(revision, prepared->request.mutations);
     if (!record.ok()) return done(record.status());
     LogChange change{.kind = LogChangeKind::kMutations, .name = collection, .record = *std::move(record)};
-    done(PreparedChange{.change = EncodeLogChange(change), .problems = std::move(prepared->problems)});
+    auto encoded = EncodeLogChange(change);
+    if (!encoded.ok()) return done(encoded.status());
+    done(PreparedChange{.change = *std::move(encoded), .problems = std::move(prepared->problems)});
   });
 }
 
@@ -146,7 +148,9 @@ absl::StatusOr<bool> Follower::Step() {
   BEBR_ASSIGN_OR_RETURN(const LogPage page, Read(applier_.place(), options_.page_bytes));
   head_ = std::max(page.head.position, page.place.position);
   if (page.places.empty()) return false;
-  BEBR_RETURN_IF_ERROR(applier_.Apply(page));
+  const absl::Status applied = applier_.Apply(page);
+  if (Applier::NobodyCanRead(applied)) Quarantine(applied);
+  BEBR_RETURN_IF_ERROR(applied);
   applied_ = applier_.place().position;
   if (SteadyNow() - saved_ > kSaveInterval) {
     saved_ = SteadyNow();

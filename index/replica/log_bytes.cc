@@ -13,6 +13,19 @@ absl::Status Damaged(std::string_view what) {
   return absl::DataLossError(absl::StrFormat("a record of the log is damaged: %s", what));
 }
 
+void Writer::TooLong(size_t length, size_t limit) {
+  status_.Update(absl::InvalidArgumentError(
+      absl::StrFormat("a name, an id or a list of them has length %d; the log takes %d at most", length, limit)));
+}
+
+void Writer::AttributesOf(const Attributes& attributes) {
+  constexpr size_t kLimit = std::numeric_limits<uint16_t>::max();  // index/storage/FORMAT.md
+  for (const auto& [name, value] : attributes) {
+    if (name.size() > kLimit) TooLong(name.size(), kLimit);
+  }
+  Text<uint32_t>(EncodeAttributes(attributes));
+}
+
 std::string WithChecksum(std::string body) {
   Writer checksum;
   checksum.Number(Crc32c(body));
@@ -39,9 +52,9 @@ absl::StatusOr<Reader> BodyOf(std::string_view record, uint8_t format, uint8_t k
 
 void WriteChange(const AttributeChange& change, Writer& writer) {
   writer.Number(static_cast<uint8_t>(change.clear));
-  writer.Number(static_cast<uint16_t>(change.remove.size()));
+  writer.Count<uint16_t>(change.remove.size());
   for (const std::string& name : change.remove) writer.Text<uint16_t>(name);
-  writer.Text<uint32_t>(EncodeAttributes(change.set));
+  writer.AttributesOf(change.set);
 }
 
 absl::StatusOr<AttributeChange> ReadChange(Reader& reader) {

@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <string>
 #include <string_view>
 
@@ -20,7 +21,7 @@ static_assert(std::endian::native == std::endian::little, "numbers are copied as
 inline constexpr uint8_t kMutationsRecord = 1;
 inline constexpr uint8_t kChangesRecord = 2;
 
-// Writes numbers and texts behind each other.
+// Writes numbers and texts behind each other. What its field cannot say is not written, and told by status().
 class Writer {
  public:
   template <typename T>
@@ -29,13 +30,23 @@ class Writer {
   }
   template <typename Length>
   void Text(std::string_view text) {
-    Number(static_cast<Length>(text.size()));
+    Count<Length>(text.size());
     out_.append(text);
   }
+  template <typename Length>
+  void Count(size_t count) {
+    if (count > std::numeric_limits<Length>::max()) TooLong(count, std::numeric_limits<Length>::max());
+    Number(static_cast<Length>(count));
+  }
+  void AttributesOf(const Attributes& attributes);
   std::string& out() { return out_; }
+  // INVALID_ARGUMENT if something was longer than a record can say.
+  const absl::Status& status() const { return status_; }
 
  private:
+  void TooLong(size_t length, size_t limit);
   std::string out_;
+  absl::Status status_;
 };
 
 // Reads them again; once something is missing, all that follows is.

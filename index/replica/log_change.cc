@@ -125,9 +125,20 @@ absl::Status ReadBody(Reader& reader, LogChange& change) {
   return Damaged("a change is of no kind that there is");
 }
 
+absl::Status ReadOne(Reader& reader, LogChange& change) {
+  const auto kind = reader.Number<uint8_t>();
+  if (kind > kLastKind) {
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "a change in the log is of kind %d; this server knows those up to %d: upgrade it", kind, kLastKind));
+  }
+  change.kind = static_cast<LogChangeKind>(kind);
+  change.name = reader.Text<uint16_t>();
+  return ReadBody(reader, change);
+}
+
 }  // namespace
 
-std::string EncodeLogChange(const LogChange& change) {
+absl::StatusOr<std::string> EncodeLogChange(const LogChange& change) {
   Writer writer;
   writer.Number(static_cast<uint8_t>(change.kind));
   writer.Text<uint16_t>(change.name);
@@ -158,8 +169,20 @@ std::string EncodeLogChange(const LogChange& change) {
     case LogChangeKind::kDeleteAlias:
       break;
   }
+  BEBR_RETURN_IF_ERROR(writer.status());
   return std::move(writer.out());
 }
+
+absl::Status CheckEncodedChange(std::string_view encoded_change) {
+  Reader reader(encoded_change);
+  LogChange change;
+  BEBR_RETURN_IF_ERROR(ReadOne(reader, change));
+  if (!reader.AtEnd()) return Damaged(reader.ok() ? "it goes on too long" : "it ends early");
+  if (change.kind != LogChangeKind::kMutations) return absl::OkStatus();
+  return DecodeLogRecord(std::move(change.record)).status();
+}
+
+bool HasItsChecksum(std::string_view record) { return BodyOf(record, kLogRecordFormat, kChangesRecord).ok(); }
 
 absl::StatusOr<uint64_t> RevisionOf(std::string_view encoded_change) {
   Reader reader(encoded_change);
@@ -185,17 +208,7 @@ absl::StatusOr<std::vector<LogChange>> DecodeLogChanges(std::string_view record)
   BEBR_ASSIGN_OR_RETURN(Reader reader, BodyOf(record, kLogRecordFormat, kChangesRecord));
   std::vector<LogChange> changes;
   const auto count = reader.Number<uint32_t>();
-  for (uint32_t i = 0; i < count && reader.ok(); ++i) {
-    LogChange& change = changes.emplace_back();
-    const auto kind = reader.Number<uint8_t>();
-    if (kind > kLastKind) {
-      return absl::FailedPreconditionError(absl::StrFormat(
-          "a change in the log is of kind %d; this server knows those up to %d: upgrade it", kind, kLastKind));
-    }
-    change.kind = static_cast<LogChangeKind>(kind);
-    change.name = reader.Text<uint16_t>();
-    BEBR_RETURN_IF_ERROR(ReadBody(reader, change));
-  }
+  for (uint32_t i = 0; i < count && reader.ok(); ++i) BEBR_RETURN_IF_ERROR(ReadOne(reader, changes.emplace_back()));
   if (!reader.AtEnd()) return Damaged(reader.ok() ? "it goes on too long" : "it ends early");
   return changes;
 }

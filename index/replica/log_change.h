@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "index/types/collection.h"
@@ -47,11 +48,17 @@ struct LogChange {
   std::optional<std::string> expected;  // collection of an alias, default version
 };
 
-std::string EncodeLogChange(const LogChange& change);
+// INVALID_ARGUMENT if a name, an id or a list of them is longer than the format can say.
+absl::StatusOr<std::string> EncodeLogChange(const LogChange& change);
+// Whether every replica of this release can read it again, the record of mutations too: asked before the log has it,
+// since what nobody can read would stop them all.
+absl::Status CheckEncodedChange(std::string_view encoded_change);
 // The revision by which mutations were encoded, of an encoded change of that kind. DATA_LOSS if it is none.
 absl::StatusOr<uint64_t> RevisionOf(std::string_view encoded_change);
 // The record that some changes, which were encoded, are together.
 std::string JoinLogChanges(absl::Span<const std::string> changes);
+// Whether a record is as it was written, whatever it says.
+bool HasItsChecksum(std::string_view record);
 // DATA_LOSS if it is damaged, FAILED_PRECONDITION if it is of a later release.
 absl::StatusOr<std::vector<LogChange>> DecodeLogChanges(std::string_view record);
 

@@ -28,13 +28,13 @@ bool HasAttributes(MutationKind kind) { return kind == MutationKind::kReplaceAll
 
 void WriteCodes(const Mutation& mutation, Writer& writer) {
   std::string code_bytes;
-  writer.Number(static_cast<uint16_t>(mutation.codes.size()));
+  writer.Count<uint16_t>(mutation.codes.size());
   for (const RowCode& code : mutation.codes) {
     writer.Number(code.space);
     EncodeCode({code.version, code.factors.scale, code.factors.offset, code.words, code.factors.group}, &code_bytes);
     writer.Text<uint32_t>(code_bytes);
   }
-  writer.Number(static_cast<uint16_t>(mutation.floats.size()));
+  writer.Count<uint16_t>(mutation.floats.size());
   for (const Mutation::Floats& floats : mutation.floats) {
     writer.Number(floats.embedding);
     writer.Text<uint32_t>(floats.bytes);
@@ -72,7 +72,7 @@ void WriteMutation(const Mutation& mutation, Writer& writer) {
     writer.Number(mutation.expected_floats->embedding);
     writer.Number(mutation.expected_floats->crc32c);
   }
-  if (HasAttributes(mutation.kind)) writer.Text<uint32_t>(EncodeAttributes(*mutation.attributes));
+  if (HasAttributes(mutation.kind)) writer.AttributesOf(*mutation.attributes);
   if (mutation.kind == MutationKind::kUpdate) WriteChange(*mutation.change, writer);
   WriteCodes(mutation, writer);
 }
@@ -116,7 +116,7 @@ absl::StatusOr<std::string> EncodeLogRecord(uint64_t revision, absl::Span<const 
   writer.Number(kLogRecordFormat);
   writer.Number(kMutationsRecord);
   writer.Number(revision);
-  writer.Number(static_cast<uint32_t>(mutations.size()));
+  writer.Count<uint32_t>(mutations.size());
   for (const Mutation& mutation : mutations) {
     if (mutation.expected_segment != nullptr) {
       return absl::InvalidArgumentError(
@@ -124,6 +124,7 @@ absl::StatusOr<std::string> EncodeLogRecord(uint64_t revision, absl::Span<const 
     }
     WriteMutation(mutation, writer);
   }
+  BEBR_RETURN_IF_ERROR(writer.status());
   return WithChecksum(std::move(writer.out()));
 }
 

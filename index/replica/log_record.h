@@ -33,7 +33,7 @@ struct LogRecordContents {
 };
 
 // The record of these mutations of one shard, in their order. INVALID_ARGUMENT if one of them expects a row: rows are a
-// replica's own (Mutation::expected_floats says the same to all).
+// replica's own (Mutation::expected_floats says the same to all); or if something is longer than the format can say.
 absl::StatusOr<std::string> EncodeLogRecord(uint64_t revision, absl::Span<const Mutation> mutations);
 // DATA_LOSS if it is damaged, FAILED_PRECONDITION if it is of a later release: of another format or kind.
 absl::StatusOr<std::shared_ptr<LogRecordContents>> DecodeLogRecord(std::string bytes);

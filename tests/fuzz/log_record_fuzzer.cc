@@ -17,7 +17,7 @@ void TryChanges(const std::string& bytes) {
   if (!changes.ok()) return;
   const auto join = [](const std::vector<LogChange>& read) {
     std::vector<std::string> encoded;
-    for (const LogChange& change : read) encoded.push_back(EncodeLogChange(change));
+    for (const LogChange& change : read) encoded.push_back(*EncodeLogChange(change));
     return JoinLogChanges(encoded);
   };
   const std::string written = join(*changes);

@@ -12,10 +12,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "index/base/checksum.h"
 #include "index/cluster/no_writes.h"
 #include "index/cluster/replicated_engine.h"
 #include "index/follow/follower.h"
 #include "index/log/memory_log.h"
+#include "index/replica/log_change.h"
+#include "index/replica/log_record.h"
 #include "tests/support/engine_calls.h"
 #include "tests/support/test_models.h"
 
@@ -484,6 +487,69 @@ TEST_P(ReplicatedFaultsTest, ALogThatWentBackQuarantinesWhoIsBeyondIt) {
   nodes_[0]->Stop();
   nodes_[0]->Start();
   EXPECT_TRUE(nodes_[0]->follower().State().quarantined);
+}
+
+// What a record cannot say is refused before the log has it, so that nodes go on.
+TEST_P(ReplicatedFaultsTest, WhatTheLogCannotSayIsRefused) {
+  const CollectionConfig config{.name = "c", .store_floats = FloatStorage::kFloat32, .shards = 2};
+  Barrier([&](Engine& e) { return e.CreateCollection(config, Model(1)); });
+  const std::string longer(70000, 'x');
+  Both<ChangeResult>([&](Engine& e, auto done) { e.Delete(longer, {"d1"}, std::move(done)); });
+  for (const std::string& name : {longer, std::string(200, 'x')}) {
+    AttributeUpdate update{.collection = "c", .ids = {"d1", "d2"}};
+    update.change.set[name] = true;
+    Both<ChangeResult>([&](Engine& e, auto done) { e.UpdateAttributes(update, std::move(done)); });
+  }
+  AttributeUpdate update{.collection = "c", .ids = {"d1"}};
+  update.change.remove.assign(70000, "a");
+  Both<ChangeResult>([&](Engine& e, auto done) { e.UpdateAttributes(update, std::move(done)); });
+  update.change.remove = {longer};
+  const auto updated = AwaitCall<ChangeResult>([&](auto done) { gateway().UpdateAttributes(update, std::move(done)); });
+  EXPECT_EQ(updated.status().code(), absl::StatusCode::kInvalidArgument) << updated.status();
+  EXPECT_TRUE(absl::IsInvalidArgument(gateway().DeleteCollection(longer)));
+  EXPECT_TRUE(absl::IsInvalidArgument(gateway().SetAlias("alias", longer, "")));
+  EXPECT_TRUE(absl::IsInvalidArgument(gateway().RetireVersion("c", longer)) ||
+              absl::IsNotFound(gateway().RetireVersion("c", longer)));
+  for (int i = 0; i < 10; ++i) WriteSomethingTo("c");
+  CompareReplicas();
+}
+
+// A record that came through whole and says nothing: nobody can go on behind it, and so nobody serves as if it had.
+TEST_P(ReplicatedFaultsTest, ARecordThatNobodyCanReadQuarantines) {
+  const CollectionConfig config{.name = "c", .store_floats = FloatStorage::kFloat32, .shards = 2};
+  Barrier([&](Engine& e) { return e.CreateCollection(config, Model(1)); });
+  CompareReplicas();
+  const LogChange damaged{.kind = LogChangeKind::kMutations, .name = "c", .record = "no record"};
+  const std::string bytes = JoinLogChanges(std::vector<std::string>{*EncodeLogChange(damaged)});
+  const auto log = *logs_.Open("log");
+  ASSERT_TRUE(log->Append(*log->BeginWriter("other"), 1, std::vector<LogRecord>{{LogShardOf(0), bytes}}).ok());
+  for (size_t n = 0; n < GetParam().second; ++n) {
+    Follower& follower = nodes_[n]->follower();
+    for (int i = 0; i < 1000 && !follower.State().quarantined; ++i) absl::SleepFor(absl::Milliseconds(10));
+    EXPECT_TRUE(follower.State().quarantined);
+    EXPECT_THAT(follower.State().problem, HasSubstr("position 2 of the log: "));
+  }
+}
+
+// What a later release wrote is no refusal: the node stops before it, and goes on when it was upgraded.
+TEST_P(ReplicatedFaultsTest, ARecordOfALaterReleaseStopsANode) {
+  const CollectionConfig config{.name = "c", .store_floats = FloatStorage::kFloat32, .shards = 2};
+  Barrier([&](Engine& e) { return e.CreateCollection(config, Model(1)); });
+  CompareReplicas();
+  std::string record = *EncodeLogRecord(1, {});
+  record.resize(record.size() - sizeof(uint32_t));
+  record[0] = 9;
+  const uint32_t crc = Crc32c(record);
+  record.append(reinterpret_cast<const char*>(&crc), sizeof(crc));
+  const LogChange later{.kind = LogChangeKind::kMutations, .name = "c", .record = record};
+  const std::string bytes = JoinLogChanges(std::vector<std::string>{*EncodeLogChange(later)});
+  const auto log = *logs_.Open("log");
+  ASSERT_TRUE(log->Append(*log->BeginWriter("other"), 1, std::vector<LogRecord>{{LogShardOf(0), bytes}}).ok());
+  Follower& follower = nodes_[0]->follower();
+  for (int i = 0; i < 1000 && follower.State().problem.empty(); ++i) absl::SleepFor(absl::Milliseconds(10));
+  EXPECT_THAT(follower.State().problem, HasSubstr("upgrade it"));
+  EXPECT_FALSE(follower.State().quarantined);
+  EXPECT_EQ(follower.State().applied, 1u);
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, ReplicatedFaultsTest, ::testing::Values(std::pair<size_t, size_t>{2, 2}));

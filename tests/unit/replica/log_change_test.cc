@@ -72,7 +72,7 @@ constexpr std::string_view kGolden =
 
 std::string Join(const std::vector<LogChange>& changes) {
   std::vector<std::string> encoded;
-  for (const LogChange& change : changes) encoded.push_back(EncodeLogChange(change));
+  for (const LogChange& change : changes) encoded.push_back(*EncodeLogChange(change));
   return JoinLogChanges(encoded);
 }
 
@@ -102,10 +102,51 @@ TEST(LogChangeTest, GivesBackWhatWasWritten) {
 
 TEST(LogChangeTest, TellsByWhichRevisionMutationsWereEncoded) {
   LogChange change{.kind = LogChangeKind::kMutations, .name = "c", .record = *EncodeLogRecord(7, {})};
-  EXPECT_EQ(*RevisionOf(EncodeLogChange(change)), 7u);
+  EXPECT_EQ(*RevisionOf(*EncodeLogChange(change)), 7u);
   change.record = "short";
-  EXPECT_EQ(RevisionOf(EncodeLogChange(change)).status().code(), absl::StatusCode::kDataLoss);
-  EXPECT_EQ(RevisionOf(EncodeLogChange(Changes()[1])).status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(RevisionOf(*EncodeLogChange(change)).status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(RevisionOf(*EncodeLogChange(Changes()[1])).status().code(), absl::StatusCode::kDataLoss);
+}
+
+// A length that is cut would make a record that no replica can read.
+TEST(LogChangeTest, RefusesWhatTheFormatCannotSay) {
+  const std::string longer(65536, 'x'), longest(65535, 'x');
+  for (LogChange change : Changes()) {
+    change.record = *EncodeLogRecord(7, {});
+    EXPECT_TRUE(CheckEncodedChange(*EncodeLogChange(change)).ok());
+    change.name = longest;
+    EXPECT_TRUE(CheckEncodedChange(*EncodeLogChange(change)).ok());
+    change.name = longer;
+    EXPECT_EQ(EncodeLogChange(change).status().code(), absl::StatusCode::kInvalidArgument);
+  }
+  const auto refused = [](LogChange change) { return absl::IsInvalidArgument(EncodeLogChange(change).status()); };
+  std::vector<LogChange> changes = Changes();
+  changes[1].attributes->set[longer] = true;
+  EXPECT_TRUE(refused(changes[1]));
+  changes[1].attributes->set.clear();
+  changes[1].attributes->remove = {longer};
+  EXPECT_TRUE(refused(changes[1]));
+  changes[1].attributes->remove.assign(65536, "a");
+  EXPECT_TRUE(refused(changes[1]));
+  changes[1].attributes.reset();
+  EXPECT_FALSE(refused(changes[1]));
+  changes[1].ids.push_back(longer);
+  EXPECT_TRUE(refused(changes[1]));
+  changes[2].collection.version = longer;
+  EXPECT_TRUE(refused(changes[2]));
+  changes[5].expected = longer;
+  EXPECT_TRUE(refused(changes[5]));
+  changes[7].target = longer;
+  EXPECT_TRUE(refused(changes[7]));
+}
+
+TEST(LogChangeTest, FindsAChangeThatNobodyCanRead) {
+  LogChange change{.kind = LogChangeKind::kMutations, .name = "c", .record = "r"};
+  EXPECT_EQ(CheckEncodedChange(*EncodeLogChange(change)).code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(CheckEncodedChange(std::string("\1\1\0cxx", 6)).code(), absl::StatusCode::kDataLoss);
+  const std::string bytes = Join(Changes());
+  EXPECT_TRUE(HasItsChecksum(bytes));
+  EXPECT_FALSE(HasItsChecksum(bytes.substr(1)));
 }
 
 TEST(LogChangeTest, EveryChangedByteAndEveryShorterRecordIsNoticed) {
