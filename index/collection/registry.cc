@@ -10,6 +10,7 @@
 #include "absl/strings/str_format.h"
 #include "index/base/clock.h"
 #include "index/base/logging.h"
+#include "index/base/own_error.h"
 #include "index/base/status_macros.h"
 #include "index/base/thread_pool.h"
 #include "index/storage/files.h"
@@ -113,12 +114,13 @@ absl::StatusOr<std::shared_ptr<Collection>> Registry::Find(std::string_view name
   const std::string_view named = alias == aliases_.end() ? name : std::string_view(alias->second);
   if (const auto it = collections_.find(named); it != collections_.end()) return it->second;
   if (const auto it = unavailable_.find(named); it != unavailable_.end()) {
-    return absl::Status(it->second.code(),
-                        absl::StrFormat("collection \"%s\" cannot be opened: %s", named, it->second.message()));
+    return OwnError(absl::Status(
+        it->second.code(), absl::StrFormat("collection \"%s\" cannot be opened: %s", named, it->second.message())));
   }
   if (!aliases_status_.ok()) {
-    return absl::UnavailableError(absl::StrFormat("no collection is named \"%s\"; aliases cannot be read: %s",
-                                                  name.substr(0, kMaxCollectionNameBytes), aliases_status_.message()));
+    return OwnError(
+        absl::UnavailableError(absl::StrFormat("no collection is named \"%s\"; aliases cannot be read: %s",
+                                               name.substr(0, kMaxCollectionNameBytes), aliases_status_.message())));
   }
   return absl::NotFoundError(absl::StrFormat("no collection is named \"%s\"", name.substr(0, kMaxCollectionNameBytes)));
 }
@@ -183,8 +185,8 @@ absl::Status Registry::Create(CollectionManifest manifest, std::string_view mode
   const auto make_store = [&](const std::string& directory) {
     return CollectionStore::Build(StorePath(directory), manifest.shards, shared_->cache, manifest.mark->identity);
   };
-  BEBR_RETURN_IF_ERROR(catalog_->Create(manifest, model_file, make_store));
-  return OpenMade(std::move(manifest));
+  BEBR_RETURN_IF_ERROR(OwnError(catalog_->Create(manifest, model_file, make_store)));
+  return OwnError(OpenMade(std::move(manifest)));
 }
 
 absl::Status Registry::Restore(CollectionManifest manifest, const std::string& from) {
@@ -255,7 +257,7 @@ absl::Status Registry::DropUnavailable(std::string_view name) {
     if (!unavailable_.contains(name)) return absl::NotFoundError("it is not unavailable");
     BEBR_RETURN_IF_ERROR(CheckNotAliased(name));
   }
-  BEBR_RETURN_IF_ERROR(catalog_->Remove(name));
+  BEBR_RETURN_IF_ERROR(OwnError(catalog_->Remove(name)));
   MutexLock lock(&mutex_);
   unavailable_.erase(unavailable_.find(name));
   return absl::OkStatus();
@@ -301,7 +303,7 @@ absl::Status Registry::Drop(std::string_view name, absl::FunctionRef<void()> det
   if (removed.ok()) return removed;
   MutexLock lock(&mutex_);
   unavailable_[std::string(name)] = removed;
-  return removed;
+  return OwnError(removed);
 }
 
 absl::Status Registry::Hold(std::string_view name, absl::FunctionRef<absl::Status(const Collection&)> body) {
@@ -318,11 +320,11 @@ absl::Status Registry::Change(std::string_view name, Edit edit, std::string_view
   if (!IsOpen(collection)) return Dropped(name);
   CollectionManifest manifest = *collection->manifest();
   BEBR_RETURN_IF_ERROR(edit(*collection, manifest));
-  BEBR_RETURN_IF_ERROR(collection->NoteGeneration());
+  BEBR_RETURN_IF_ERROR(OwnError(collection->NoteGeneration()));
   const CollectionStore& store = collection->shards()->store();
   manifest.mark = store.mark();
   ++manifest.mark->generation;
-  BEBR_RETURN_IF_ERROR(catalog_->Update(*collection->manifest(), manifest, model_file));
+  BEBR_RETURN_IF_ERROR(OwnError(catalog_->Update(*collection->manifest(), manifest, model_file)));
   collection->ReplaceManifest(std::move(manifest));
   // The manifest may be one ahead of the store, as after a crash; the next change tries again first.
   const absl::Status noted = collection->NoteGeneration();
@@ -332,7 +334,7 @@ absl::Status Registry::Change(std::string_view name, Edit edit, std::string_view
 }
 
 absl::Status Registry::SaveAliases(Aliases aliases) {
-  BEBR_RETURN_IF_ERROR(catalog_->SaveAliases(aliases));
+  BEBR_RETURN_IF_ERROR(OwnError(catalog_->SaveAliases(aliases)));
   MutexLock lock(&mutex_);
   aliases_ = std::move(aliases);
   return absl::OkStatus();
@@ -345,7 +347,7 @@ absl::Status Registry::SetAlias(std::string_view alias, std::string_view name,
   Aliases aliases;
   {
     MutexLock inner(&mutex_);
-    BEBR_RETURN_IF_ERROR(aliases_status_);
+    BEBR_RETURN_IF_ERROR(OwnError(aliases_status_));
     aliases = aliases_;
     if (collections_.contains(alias) || unavailable_.contains(alias)) {
       return absl::AlreadyExistsError(absl::StrFormat("a collection is named \"%s\" already", alias));
@@ -376,7 +378,7 @@ absl::Status Registry::DeleteAlias(std::string_view alias) {
   Aliases aliases;
   {
     MutexLock inner(&mutex_);
-    BEBR_RETURN_IF_ERROR(aliases_status_);
+    BEBR_RETURN_IF_ERROR(OwnError(aliases_status_));
     aliases = aliases_;
   }
   const auto found = aliases.find(alias);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "index/base/own_error.h"
 #include "index/base/status_macros.h"
 #include "index/catalog/aliases.h"
 #include "index/replica/log_record.h"
@@ -15,9 +16,10 @@ bool IsBarrier(const LogChange& change) {
   return change.kind != LogChangeKind::kMutations && change.kind != LogChangeKind::kDocuments;
 }
 
-// Whether an error is one that every replica finds with the change, since it depends on the log alone. What is left is
-// the machine's, and is tried again.
+// Whether an error is one that every replica finds with a change of collections, versions or aliases, since it depends
+// on the log alone. What is left is the machine's, whatever its code, and is tried again.
 bool IsRefusal(const absl::Status& error) {
+  if (IsOwnError(error)) return false;
   return absl::IsInvalidArgument(error) || absl::IsNotFound(error) || absl::IsAlreadyExists(error) ||
          absl::IsFailedPrecondition(error) || absl::IsUnimplemented(error);
 }
@@ -262,8 +264,9 @@ absl::Status Applier::ApplyBarrier(const LogPlace& place, const Located& located
 
 absl::StatusOr<ChangeOutcome> Applier::Make(const LogChange& change) {
   Engine& engine = engine_.engine();
-  for (const UnavailableCollection& one : engine.UnavailableCollections()) {
-    if (one.name == change.name) return absl::UnavailableError(one.reason);
+  // A collection that this node alone cannot open would look as if there were none.
+  for (const std::string& name : {change.name, change.target}) {
+    if (const absl::Status found = engine.GetCollection(name).status(); IsOwnError(found)) return found;
   }
   absl::Status made;
   switch (change.kind) {
@@ -291,7 +294,7 @@ absl::StatusOr<ChangeOutcome> Applier::Make(const LogChange& change) {
     default:
       return absl::InternalError("a change of documents is no barrier");
   }
-  if (!made.ok() && !IsRefusal(made) && !IsFull(engine, change)) return made;
+  if (IsOwnError(made) || (!made.ok() && !IsRefusal(made) && !IsFull(engine, change))) return made;
   return ChangeOutcome{.status = std::move(made)};
 }
 

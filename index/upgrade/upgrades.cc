@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_format.h"
 #include "index/base/logging.h"
+#include "index/base/own_error.h"
 #include "index/base/status_macros.h"
 #include "index/upgrade/version_check.h"
 #include "index/upgrade/versions.h"
@@ -117,7 +118,7 @@ absl::Status Upgrades::Retire(std::string_view name, std::string_view version) {
   const std::string collection_name = collection->manifest()->name;
   BEBR_RETURN_IF_ERROR(registry_->Change(collection_name, edit));
   StopBackfills(collection_name, version);
-  return collection->DropVersion(retired);
+  return OwnError(collection->DropVersion(retired));
 }
 
 void Upgrades::RunBackfill(const std::shared_ptr<Collection>& collection, const Version& version) {

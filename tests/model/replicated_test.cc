@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <filesystem>
 #include <map>
 #include <random>
 #include <set>
@@ -52,6 +53,7 @@ class TestNode final {
   bool running() const { return follower_ != nullptr; }
   Engine& engine() { return *engine_; }
   Follower& follower() { return *follower_; }
+  const std::string& path() const { return directory_.path(); }
   size_t page_bytes = 1000;
 
  private:
@@ -550,6 +552,28 @@ TEST_P(ReplicatedFaultsTest, ARecordOfALaterReleaseStopsANode) {
   EXPECT_THAT(follower.State().problem, HasSubstr("upgrade it"));
   EXPECT_FALSE(follower.State().quarantined);
   EXPECT_EQ(follower.State().applied, 1u);
+}
+
+// That it cannot be opened here is no reason for which all refuse a change.
+TEST_P(ReplicatedFaultsTest, ANodeWithoutItsCollectionStopsBeforeChangesOfIt) {
+  const CollectionConfig config{.name = "c", .store_floats = FloatStorage::kFloat32, .shards = 2};
+  Barrier([&](Engine& e) { return e.CreateCollection(config, Model(1)); });
+  CompareReplicas();
+  nodes_[0]->Stop();
+  size_t damaged = 0;
+  for (const auto& file : std::filesystem::recursive_directory_iterator(nodes_[0]->path())) {
+    if (file.path().filename() != "manifest.json") continue;
+    std::filesystem::resize_file(file.path(), 10);
+    ++damaged;
+  }
+  ASSERT_EQ(damaged, 1u);
+  Barrier([&](Engine& e) { return e.SetAlias("alias", "c", ""); });
+  nodes_[0]->Start();
+  Follower& follower = nodes_[0]->follower();
+  for (int i = 0; i < 1000 && follower.State().problem.empty(); ++i) absl::SleepFor(absl::Milliseconds(10));
+  EXPECT_THAT(follower.State().problem, HasSubstr("cannot be opened"));
+  EXPECT_EQ(follower.State().applied, 1u);
+  for (int i = 0; i < 5; ++i) WriteSomethingTo("alias");
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, ReplicatedFaultsTest, ::testing::Values(std::pair<size_t, size_t>{2, 2}));
