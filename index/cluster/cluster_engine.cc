@@ -21,6 +21,8 @@ constexpr size_t kCallersOfNode = 12;
 constexpr size_t kMaxCallers = 96;
 constexpr size_t kDetachedThreads = 4;
 constexpr size_t kMaxDetached = 256;  // that run or wait
+// So often nodes must say that the log ends before what was seen of it: then an older state of it was restored.
+constexpr int kMostBehind = 30;
 
 // Whether an error tells of the node and not of what was asked.
 bool IsOfNode(absl::StatusCode code) {
@@ -88,6 +90,7 @@ void ClusterEngine::Look() {
   std::set<std::string> collections;
   bool all = true;
   std::map<std::string, std::string> aliases;
+  const NodeState* furthest = nullptr;  // of those that follow a log
   for (size_t node = 0; node < states.size(); ++node) {
     const absl::StatusOr<NodeState>& state = states[node];
     if (state.ok() != states_[node].ok() || (!state.ok() && state.status() != states_[node].status())) {
@@ -97,14 +100,50 @@ void ClusterEngine::Look() {
     all &= state.ok();
     if (!state.ok()) continue;
     collections.insert(state->collections.begin(), state->collections.end());
+    if (state->replica.has_value()) {
+      if (furthest == nullptr || state->replica->applied > furthest->replica->applied) furthest = &*state;
+      continue;
+    }
     for (const Alias& alias : state->aliases) aliases.try_emplace(alias.name, alias.collection);
   }
   // What only a node that does not answer now may know stays known.
   if (!all) collections.insert(collections_.begin(), collections_.end());
-  if (!all) aliases.insert(aliases_.begin(), aliases_.end());
+  if (furthest == nullptr) {
+    if (!all) aliases.insert(aliases_.begin(), aliases_.end());
+  } else if (MayTell(*furthest->replica)) {
+    seen_ = furthest->replica->applied;
+    for (const Alias& alias : furthest->aliases) aliases[alias.name] = alias.collection;
+  } else {
+    aliases = aliases_;
+  }
   collections_.assign(collections.begin(), collections.end());
   aliases_ = std::move(aliases);
   states_ = std::move(states);
+}
+
+// An alias must not go back: what is written to it then would be in a collection that it names no more.
+bool ClusterEngine::MayTell(const ReplicaState& replica) {
+  if (replica.applied >= seen_) return true;
+  behind_ = replica.problem.empty() && replica.head < seen_ ? behind_ + 1 : 0;
+  if (behind_ < kMostBehind) return false;
+  behind_ = 0;
+  return true;
+}
+
+uint64_t ClusterEngine::Seen() {
+  MutexLock lock(&mutex_);
+  return seen_;
+}
+
+void ClusterEngine::NoteAlias(uint64_t position, const std::string& alias, std::optional<std::string> collection) {
+  MutexLock lock(&mutex_);
+  if (position <= seen_) return;
+  seen_ = position;
+  if (collection.has_value()) {
+    aliases_[alias] = *std::move(collection);
+  } else {
+    aliases_.erase(alias);
+  }
 }
 
 void ClusterEngine::KeepLooking() {

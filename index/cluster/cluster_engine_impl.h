@@ -140,6 +140,9 @@ class ClusterEngine : public Engine {
   absl::Status CheckChangeOf(std::string_view collection, AttributeChange change);
   // Asks the nodes how they are, at the same time.
   void Look();
+  // Of nodes that follow a log: up to where aliases are known here, and what came of a change of one there.
+  uint64_t Seen();
+  void NoteAlias(uint64_t position, const std::string& alias, std::optional<std::string> collection);
   // Runs work on a thread of detached_, where the end waits for it; or says that too much waits there.
   absl::Status Detach(absl::AnyInvocable<void()> work);
 
@@ -180,6 +183,8 @@ class ClusterEngine : public Engine {
                       absl::AnyInvocable<void(absl::StatusOr<ChangeResult>)> done,
                       std::optional<AttributeChange> change = std::nullopt);
   void KeepLooking();
+  // Whether aliases are to be taken from this node, which is the furthest of those that answer.
+  bool MayTell(const ReplicaState& replica) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   class UpsertCall;
   class ChangeCall;
   class SearchCall;
@@ -192,6 +197,8 @@ class ClusterEngine : public Engine {
   CondVar changed_;
   std::vector<absl::StatusOr<NodeState>> states_ ABSL_GUARDED_BY(mutex_);  // by node, as it answered last
   std::map<std::string, std::string> aliases_ ABSL_GUARDED_BY(mutex_);
+  uint64_t seen_ ABSL_GUARDED_BY(mutex_) = 0;                     // the log's position as of which aliases_ are
+  int behind_ ABSL_GUARDED_BY(mutex_) = 0;                        // so often the log itself ended before it
   std::vector<std::string> collections_ ABSL_GUARDED_BY(mutex_);  // that some node has
   bool ending_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread watch_;

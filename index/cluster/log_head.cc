@@ -74,7 +74,7 @@ void LogHead::Run() {
     Answer answer;
     {
       MutexLock lock(&mutex_);
-      if (asked.ok()) last_ = std::max(last_, *asked);
+      if (asked.ok()) last_ = *asked;  // less than before, where an older state of it was restored
       if (!asked.ok()) pause_until_ = SteadyNow() + kPause;
       answer = {.position = last_, .known = asked.ok()};
     }

@@ -193,8 +193,14 @@ void ReplicaSet::Prepare(UpsertRequest request, uint64_t position,
   const auto begin = [this, held](size_t replica, uint64_t at, SteadyTime deadline, auto ended) {
     members_[replica].node->Prepare(*held, at, deadline, std::move(ended));
   };
-  std::make_shared<Round<PreparedChange>>(*this, position, EndOf(absl::InfiniteDuration()), begin, std::move(done))
-      ->Next();
+  auto round =
+      std::make_shared<Round<PreparedChange>>(*this, position, EndOf(absl::InfiniteDuration()), begin, std::move(done));
+  round->OrElse([](const absl::Status& error, Round<PreparedChange>::Done ended) {
+    if (!absl::IsDeadlineExceeded(error)) return ended(error);
+    ended(absl::UnavailableError(
+        absl::StrFormat("no replica could encode it in time, and it is not written: %s", error.message())));
+  });
+  round->Next();
 }
 
 void ReplicaSet::Outcome(uint64_t position, uint32_t number,
@@ -209,10 +215,10 @@ void ReplicaSet::Outcome(uint64_t position, uint32_t number,
                                     });
   };
   const auto unknown = [position](const absl::Status& error, Round<ChangeOutcome>::Done ended) {
-    ended(
-        absl::UnavailableError(absl::StrFormat("the write is in the log, at position %d, and takes effect, but what "
-                                               "came of it no replica could say in time: %s",
-                                               position, error.message())));
+    ended(absl::UnavailableError(
+        absl::StrFormat("the write is in the log, at position %d: all replicas will make it, or all refuse it, but "
+                        "which of these no replica could say in time: %s",
+                        position, error.message())));
   };
   auto round =
       std::make_shared<Round<ChangeOutcome>>(*this, position, EndOf(absl::InfiniteDuration()), begin, std::move(done));

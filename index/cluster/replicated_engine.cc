@@ -64,6 +64,10 @@ absl::Status ReplicatedEngine::Barrier(const LogChange& change) {
       error.Update(outcome.status());
       continue;
     }
+    if (outcome->status.ok() && change.kind == LogChangeKind::kSetAlias)
+      NoteAlias(place.position, change.name, change.target);
+    if (outcome->status.ok() && change.kind == LogChangeKind::kDeleteAlias)
+      NoteAlias(place.position, change.name, std::nullopt);
     Look();
     return outcome->status;
   }

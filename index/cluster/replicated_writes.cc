@@ -88,13 +88,15 @@ class ReplicatedEngine::LoggedCall : public std::enable_shared_from_this<LoggedC
   void End() {
     std::map<size_t, ChangeOutcome> by_node;
     absl::Status error;
+    bool again = false;  // a share has refused it for its versions, and so do all, also those that did not answer
     for (size_t i = 0; i < nodes_.size(); ++i) {
       error.Update(outcomes_[i].status());
-      if (outcomes_[i].ok()) error.Update(outcomes_[i]->status);
-      if (outcomes_[i].ok()) by_node[nodes_[i]] = *std::move(outcomes_[i]);
+      if (!outcomes_[i].ok()) continue;
+      error.Update(outcomes_[i]->status);
+      again |= absl::IsAborted(outcomes_[i]->status);
+      by_node[nodes_[i]] = *std::move(outcomes_[i]);
     }
-    if (absl::IsAborted(error)) return done_(placed_, std::move(by_node));  // told by the outcomes
-    if (!error.ok()) return done_(error, {});
+    if (!again && !error.ok()) return done_(error, {});  // ABORTED is told by the outcomes
     done_(placed_, std::move(by_node));
   }
 
@@ -124,7 +126,8 @@ class ReplicatedEngine::UpsertCall : public std::enable_shared_from_this<UpsertC
       : cluster_(cluster),
         shares_(std::move(shares)),
         prepared_(shares_.size(), absl::UnknownError("")),
-        done_(std::move(done)) {
+        done_(std::move(done)),
+        position_(cluster.Seen()) {
     for (Share& share : shares_) share.KeepProblems();
   }
 
@@ -202,17 +205,16 @@ class ReplicatedEngine::UpsertCall : public std::enable_shared_from_this<UpsertC
 
   void Written(absl::StatusOr<LogLane::Placed> placed, std::map<size_t, ChangeOutcome> outcomes) {
     if (!placed.ok()) return End(placed.status());
-    UpsertResult all;
-    for (size_t i = 0; i < shares_.size(); ++i) {
-      ChangeOutcome& outcome = outcomes[shares_[i].node];
-      if (absl::IsAborted(outcome.status)) {
-        if (rounds_ >= kMostRounds) return End(absl::UnavailableError(outcome.status.message()));
-        // Every share has refused it. Encoded anew, by a replica that knows why.
-        position_ = placed->position;
-        return Prepare();
-      }
-      Add(shares_[i], std::move(outcome), prepared_[i]->problems, all);
+    for (const auto& [node, outcome] : outcomes) {
+      if (!absl::IsAborted(outcome.status)) continue;
+      if (rounds_ >= kMostRounds) return End(absl::UnavailableError(outcome.status.message()));
+      // Every share has refused it. Encoded anew, by a replica that knows why.
+      position_ = placed->position;
+      return Prepare();
     }
+    UpsertResult all;
+    for (size_t i = 0; i < shares_.size(); ++i)
+      Add(shares_[i], std::move(outcomes[shares_[i].node]), prepared_[i]->problems, all);
     std::sort(all.problems.begin(), all.problems.end(),
               [](const DocumentProblem& a, const DocumentProblem& b) { return a.index < b.index; });
     End(std::move(all));
@@ -244,8 +246,8 @@ class ReplicatedEngine::UpsertCall : public std::enable_shared_from_this<UpsertC
   absl::AnyInvocable<void(absl::StatusOr<UpsertResult>)> done_;
   WriteOrder::Ticket ticket_;
   std::atomic<size_t> left_{0};
-  uint64_t position_ = 0;  // that replicas which prepare must have applied
-  bool fresh_ = false;     // where the log ended was asked for it
+  uint64_t position_;   // that replicas which prepare must have applied: at first, for what aliases are known here
+  bool fresh_ = false;  // where the log ended was asked for it
   int rounds_ = 0;
 };
 

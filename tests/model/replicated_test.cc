@@ -31,39 +31,6 @@ using ::testing::HasSubstr;
 
 constexpr uint32_t kDims = 20;
 
-// A node of this process: an engine and what follows the log for it. It stops and starts as the test will.
-class TestNode final {
- public:
-  TestNode(MemoryLogs* logs, uint32_t first_slot) : logs_(*logs), first_slot_(first_slot) { Start(); }
-  void Start() {
-    auto opened = *LogEngine::Open({.data_dir = directory_.path(), .threads = 1});
-    engine_ = std::move(opened.engine);
-    auto follower = Follower::Open(opened.log, [this] { return logs_.Open("log"); },
-                                   {.data_dir = directory_.path(),
-                                    .first_slot = first_slot_,
-                                    .poll = absl::Milliseconds(5),
-                                    .page_bytes = page_bytes});
-    ASSERT_TRUE(follower.ok()) << follower.status();
-    follower_ = *std::move(follower);
-  }
-  void Stop() {
-    follower_.reset();
-    engine_.reset();
-  }
-  bool running() const { return follower_ != nullptr; }
-  Engine& engine() { return *engine_; }
-  Follower& follower() { return *follower_; }
-  const std::string& path() const { return directory_.path(); }
-  size_t page_bytes = 1000;
-
- private:
-  MemoryLogs& logs_;
-  const uint32_t first_slot_;
-  TemporaryDirectory directory_;
-  std::unique_ptr<Engine> engine_;
-  std::unique_ptr<Follower> follower_;
-};
-
 // A log that does not answer while the test will.
 class AbsentLog final : public Log {
  public:
@@ -92,6 +59,43 @@ class AbsentLog final : public Log {
   const std::unique_ptr<Log> log_;
   const std::atomic<bool>& gone_;
   int appends_ = 0;
+};
+
+// A node of this process: an engine and what follows the log for it. It stops and starts as the test will.
+class TestNode final {
+ public:
+  TestNode(MemoryLogs* logs, uint32_t first_slot) : logs_(*logs), first_slot_(first_slot) { Start(); }
+  void Start() {
+    auto opened = *LogEngine::Open({.data_dir = directory_.path(), .threads = 1});
+    engine_ = std::move(opened.engine);
+    auto follower = Follower::Open(opened.log,
+                                   [this]() -> absl::StatusOr<std::unique_ptr<Log>> {
+                                     return std::make_unique<AbsentLog>(*logs_.Open("log"), &cut_off);
+                                   },
+                                   {.data_dir = directory_.path(),
+                                    .first_slot = first_slot_,
+                                    .poll = absl::Milliseconds(5),
+                                    .page_bytes = page_bytes});
+    ASSERT_TRUE(follower.ok()) << follower.status();
+    follower_ = *std::move(follower);
+  }
+  void Stop() {
+    follower_.reset();
+    engine_.reset();
+  }
+  bool running() const { return follower_ != nullptr; }
+  Engine& engine() { return *engine_; }
+  Follower& follower() { return *follower_; }
+  const std::string& path() const { return directory_.path(); }
+  size_t page_bytes = 1000;
+  std::atomic<bool> cut_off{false};  // from the log
+
+ private:
+  MemoryLogs& logs_;
+  const uint32_t first_slot_;
+  TemporaryDirectory directory_;
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<Follower> follower_;
 };
 
 // How a gateway sees it.
@@ -574,6 +578,34 @@ TEST_P(ReplicatedFaultsTest, ANodeWithoutItsCollectionStopsBeforeChangesOfIt) {
   EXPECT_THAT(follower.State().problem, HasSubstr("cannot be opened"));
   EXPECT_EQ(follower.State().applied, 1u);
   for (int i = 0; i < 5; ++i) WriteSomethingTo("alias");
+}
+
+// Of a replica that is behind what was seen before nothing is taken back: an alias least of all.
+TEST_P(ReplicatedFaultsTest, AnAliasDoesNotGoBack) {
+  CollectionConfig config{.name = "c", .store_floats = FloatStorage::kFloat32, .shards = 2};
+  Barrier([&](Engine& e) { return e.CreateCollection(config, Model(1)); });
+  config.name = "d";
+  Barrier([&](Engine& e) { return e.CreateCollection(config, Model(1)); });
+  Barrier([&](Engine& e) { return e.SetAlias("alias", "c", ""); });
+  CompareReplicas();
+  // One of each share lags; then the other one goes.
+  nodes_[0]->cut_off = nodes_[2]->cut_off = true;
+  ASSERT_TRUE(gateways_[0]->SetAlias("alias", "d", "c").ok());
+  EXPECT_EQ(gateways_[0]->Resolve("alias"), "d");
+  for (int i = 0; i < 1000 && gateways_[1]->Resolve("alias") != "d"; ++i) absl::SleepFor(absl::Milliseconds(10));
+  nodes_[1]->Stop();
+  nodes_[3]->Stop();
+  const UpsertRequest request{.collection = "alias", .documents = {{.id = "x", .embeddings = {{"", Row()}}}}};
+  for (auto& gateway : gateways_)
+    EXPECT_EQ(UpsertAndWait(*gateway, request).status().code(), absl::StatusCode::kUnavailable);
+  for (auto& gateway : gateways_) EXPECT_EQ(gateway->Resolve("alias"), "d");
+  nodes_[0]->cut_off = nodes_[2]->cut_off = false;
+  for (auto& gateway : gateways_) {
+    const auto written = UpsertAndWait(*gateway, request);
+    EXPECT_TRUE(written.ok()) << written.status();
+    EXPECT_EQ(*gateway->Count("c", ""), 0u);
+    EXPECT_EQ(*gateway->Count("d", ""), 1u);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, ReplicatedFaultsTest, ::testing::Values(std::pair<size_t, size_t>{2, 2}));
