@@ -111,11 +111,20 @@ void LogLane::AppendGroup(std::vector<Waiting> group) {
   }
 }
 
+bool LogLane::Ending() {
+  MutexLock lock(&mutex_);
+  return ending_;
+}
+
 absl::Status LogLane::Begin() {
   if (log_ == nullptr) {
-    BEBR_ASSIGN_OR_RETURN(log_, open_());
+    auto opened = open_();
+    failed_ = !opened.ok();
+    if (!opened.ok()) return opened.status();
+    log_ = *std::move(opened);
   }
   auto writer = log_->BeginWriter(name_);
+  failed_ = !writer.ok();
   if (!writer.ok()) {
     log_.reset();
     return writer.status();
@@ -129,6 +138,8 @@ absl::StatusOr<LogPlace> LogLane::AppendRecords(const std::vector<LogRecord>& re
   absl::Status error;
   do {
     if (!writer_.has_value()) {
+      // What waits while this ends is tried once, as long as the log answers.
+      if (failed_ && Ending()) return NotWritten(absl::UnavailableError("the server is stopping"));
       if (absl::Status begun = Begin(); !begun.ok()) return NotWritten(begun);
     }
     const uint64_t number = writer_->number + 1;
@@ -141,7 +152,7 @@ absl::StatusOr<LogPlace> LogLane::AppendRecords(const std::vector<LogRecord>& re
     if (absl::IsInvalidArgument(error)) return error;  // nothing that the log takes
     BEBR_ASSIGN_OR_RETURN(const std::optional<LogPlace> found, Find(number, deadline));
     if (found.has_value()) return *found;
-  } while (absl::IsUnavailable(error) && SteadyNow() < deadline);
+  } while (absl::IsUnavailable(error) && SteadyNow() < deadline && !Ending());
   return NotWritten(error);
 }
 
@@ -150,7 +161,7 @@ absl::StatusOr<std::optional<LogPlace>> LogLane::Find(uint64_t number, SteadyTim
   for (;;) {
     const absl::Status begun = Begin();
     if (begun.ok()) return writer_->number == number ? std::optional<LogPlace>(writer_->place) : std::nullopt;
-    if (SteadyNow() >= deadline) {
+    if (SteadyNow() >= deadline || Ending()) {
       return absl::UnavailableError(absl::StrFormat(
           "the log did not answer in time, and nobody knows yet whether this is written: %s", begun.message()));
     }

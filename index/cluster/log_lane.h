@@ -64,6 +64,7 @@ class LogLane {
   // After an append failed: whether it is in the log all the same. From then on it is, or never will be.
   absl::StatusOr<std::optional<LogPlace>> Find(uint64_t number, SteadyTime deadline);
   absl::Status Begin();
+  bool Ending();
 
   static constexpr size_t kMostGroup = size_t{4} << 20;      // bytes of an append, or one write
   static constexpr size_t kMostWaiting = size_t{256} << 20;  // bytes
@@ -73,6 +74,7 @@ class LogLane {
   const absl::Duration timeout_;
   std::unique_ptr<Log> log_;         // of the thread
   std::optional<LogWriter> writer_;  // of the thread; none: to be begun
+  bool failed_ = false;              // of the thread: so it was when it was begun last
   Mutex mutex_;
   CondVar changed_;
   std::deque<Waiting> waiting_ ABSL_GUARDED_BY(mutex_);

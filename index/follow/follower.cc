@@ -131,6 +131,13 @@ ReplicaState Follower::State() const {
 
 absl::StatusOr<LogPage> Follower::Read(const LogPlace& after, size_t max_bytes) {
   auto page = log_->Read(after, std::vector<uint32_t>{kBarrierShard, LogShardOf(options_.first_slot)}, max_bytes);
+  if (IsEndsEarlier(page.status())) {
+    // A deposed leader of PostgreSQL may say so, for a while.
+    ends_earlier_since_ = std::min(ends_earlier_since_, SteadyNow());
+    if (SteadyNow() - ends_earlier_since_ < options_.patience) return page;
+  } else if (page.ok()) {
+    ends_earlier_since_ = absl::InfiniteDuration();
+  }
   if (absl::IsDataLoss(page.status()) || absl::IsOutOfRange(page.status())) Quarantine(page.status());
   return page;
 }

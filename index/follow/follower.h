@@ -45,6 +45,7 @@ class Follower {
     uint32_t first_slot = 0;
     absl::Duration poll = absl::Milliseconds(50);  // so often it looks for what is new while nobody waits
     size_t page_bytes = size_t{4} << 20;
+    absl::Duration patience = absl::Seconds(30);  // a log that ends before what was applied is asked again for so long
   };
   // `open` opens the log; called again and again until it does.
   static absl::StatusOr<std::unique_ptr<Follower>> Open(LogEngine* engine,
@@ -90,8 +91,9 @@ class Follower {
   const Options options_;
   Outcomes outcomes_;
   Applier applier_;
-  std::unique_ptr<Log> log_;  // of the thread
-  bool compared_ = false;     // the log has all that was applied before this process began
+  std::unique_ptr<Log> log_;                                  // of the thread
+  SteadyTime ends_earlier_since_ = absl::InfiniteDuration();  // infinite: it does not
+  bool compared_ = false;  // the log has all that was applied before this process began
   SteadyTime saved_ = SteadyNow();
   std::atomic<uint64_t> applied_;
   std::atomic<uint64_t> head_;

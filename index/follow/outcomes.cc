@@ -1,18 +1,26 @@
 #include "index/follow/outcomes.h"
 
+#include <string>
+
 namespace bebr {
 namespace {
 
-size_t IdsOf(const ChangeOutcome& outcome) { return outcome.unknown_ids.size() + outcome.skipped_ids.size(); }
+size_t BytesOf(const ChangeOutcome& outcome) {
+  size_t bytes = 0;
+  for (const auto* ids : {&outcome.unknown_ids, &outcome.skipped_ids}) {
+    for (const std::string& id : *ids) bytes += sizeof(id) + id.size();
+  }
+  return bytes;
+}
 
 }  // namespace
 
 void Outcomes::Add(const ChangeKey& key, ChangeOutcome outcome) {
   MutexLock lock(&mutex_);
-  ids_ += IdsOf(outcome);
+  bytes_ += BytesOf(outcome);
   outcomes_[key] = std::move(outcome);
-  while (outcomes_.size() > kMost || (ids_ > kMostIds && outcomes_.size() > 1)) {
-    ids_ -= IdsOf(outcomes_.begin()->second);
+  while (outcomes_.size() > kMost || (bytes_ > kMostBytes && outcomes_.size() > 1)) {
+    bytes_ -= BytesOf(outcomes_.begin()->second);
     outcomes_.erase(outcomes_.begin());
   }
 }

@@ -18,20 +18,20 @@ namespace bebr {
 // Where the log has a change: a position, and a number in the record there.
 using ChangeKey = std::pair<uint64_t, uint32_t>;
 
-// The Outcomes of the last changes, as many as there is room for: a gateway asks soon. Thread safety: all methods may
-// be called from any thread.
+// The Outcomes of the last changes, as many as there is room for, or of the last one: a gateway asks soon. Thread
+// safety: all methods may be called from any thread.
 class Outcomes {
  public:
   void Add(const ChangeKey& key, ChangeOutcome outcome);
   std::optional<ChangeOutcome> Find(const ChangeKey& key) const;
 
  private:
-  static constexpr size_t kMost = 65536;       // changes
-  static constexpr size_t kMostIds = 1 << 20;  // that they name
+  static constexpr size_t kMost = 65536;                  // changes
+  static constexpr size_t kMostBytes = size_t{16} << 20;  // of the ids that they name, about
 
   mutable Mutex mutex_;
   std::map<ChangeKey, ChangeOutcome> outcomes_ ABSL_GUARDED_BY(mutex_);
-  size_t ids_ ABSL_GUARDED_BY(mutex_) = 0;
+  size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace bebr

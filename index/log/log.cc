@@ -2,9 +2,16 @@
 
 #include <algorithm>
 
+#include "absl/strings/cord.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/string_view.h"
 
 namespace bebr {
+namespace {
+
+constexpr absl::string_view kEndsEarlier = "bebr/log_ends_earlier";
+
+}  // namespace
 
 std::string ToText(const AppendId& id) { return absl::StrFormat("%016x%016x", id.high, id.low); }
 
@@ -61,6 +68,14 @@ absl::Status LostHistory(std::string_view log, const LogPlace& after, std::strin
                       "copied anew from one who has not",
                       log, after.position, ToText(after.append), found));
 }
+
+absl::Status EndsEarlier(std::string_view log, const LogPlace& after, const LogPlace& head) {
+  absl::Status error = LostHistory(log, after, absl::StrFormat("it ends at %d", head.position));
+  error.SetPayload(kEndsEarlier, absl::Cord());
+  return error;
+}
+
+bool IsEndsEarlier(const absl::Status& error) { return error.GetPayload(kEndsEarlier).has_value(); }
 
 absl::Status TrimmedAway(std::string_view log, uint64_t position) {
   return absl::OutOfRangeError(absl::StrFormat(

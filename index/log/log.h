@@ -129,6 +129,10 @@ absl::Status NoSuchLog(std::string_view name);
 absl::Status Fenced(std::string_view writer);
 absl::Status WrongNumber(std::string_view writer, uint64_t number, uint64_t last);
 absl::Status LostHistory(std::string_view log, const LogPlace& after, std::string_view found);
+// The same of a log that ends before. It may be an engine's that others have replaced and that does not know it yet:
+// then the next answer is another one.
+absl::Status EndsEarlier(std::string_view log, const LogPlace& after, const LogPlace& head);
+bool IsEndsEarlier(const absl::Status& error);
 absl::Status TrimmedAway(std::string_view log, uint64_t position);
 
 }  // namespace bebr

@@ -55,8 +55,7 @@ class MemoryLogs::Contents {
     MutexLock lock(&mutex_);
     BEBR_RETURN_IF_ERROR(There());
     if (after.position < trimmed_.position) return TrimmedAway(name_, after.position);
-    if (after.position > Head().position)
-      return LostHistory(name_, after, absl::StrFormat("it ends at %d", Head().position));
+    if (after.position > Head().position) return EndsEarlier(name_, after, Head());
     if (PlaceOf(after.position) != after) return LostHistory(name_, after, "another one is there now");
     LogPage page{.entries = {}, .places = {}, .place = after, .head = Head()};
     size_t bytes = 0;

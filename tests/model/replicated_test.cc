@@ -34,7 +34,8 @@ constexpr uint32_t kDims = 20;
 // A log that does not answer while the test will.
 class AbsentLog final : public Log {
  public:
-  AbsentLog(std::unique_ptr<Log> log, const std::atomic<bool>* gone) : log_(std::move(log)), gone_(*gone) {}
+  AbsentLog(std::unique_ptr<Log> log, const std::atomic<bool>* gone, const std::atomic<uint64_t>* ends_at = nullptr)
+      : log_(std::move(log)), gone_(*gone), ends_at_(ends_at) {}
   absl::StatusOr<LogWriter> BeginWriter(std::string_view name) override {
     return Gone().ok() ? log_->BeginWriter(name) : Gone();
   }
@@ -46,6 +47,8 @@ class AbsentLog final : public Log {
     return place.ok() && ++appends_ % 7 == 0 ? absl::UnavailableError("broken off") : place;
   }
   absl::StatusOr<LogPage> Read(const LogPlace& after, absl::Span<const uint32_t> shards, size_t max_bytes) override {
+    const uint64_t end = ends_at_ == nullptr ? 0 : ends_at_->load();
+    if (end != 0 && after.position > end) return EndsEarlier("log", after, {.position = end, .append = {}});
     return Gone().ok() ? log_->Read(after, shards, max_bytes) : Gone();
   }
   absl::StatusOr<LogPlace> WaitBeyond(uint64_t position, SteadyTime deadline) override {
@@ -58,6 +61,7 @@ class AbsentLog final : public Log {
   absl::Status Gone() const { return gone_ ? absl::UnavailableError("the log is gone") : absl::OkStatus(); }
   const std::unique_ptr<Log> log_;
   const std::atomic<bool>& gone_;
+  const std::atomic<uint64_t>* const ends_at_;
   int appends_ = 0;
 };
 
@@ -70,12 +74,13 @@ class TestNode final {
     engine_ = std::move(opened.engine);
     auto follower = Follower::Open(opened.log,
                                    [this]() -> absl::StatusOr<std::unique_ptr<Log>> {
-                                     return std::make_unique<AbsentLog>(*logs_.Open("log"), &cut_off);
+                                     return std::make_unique<AbsentLog>(*logs_.Open("log"), &cut_off, &ends_at);
                                    },
                                    {.data_dir = directory_.path(),
                                     .first_slot = first_slot_,
                                     .poll = absl::Milliseconds(5),
-                                    .page_bytes = page_bytes});
+                                    .page_bytes = page_bytes,
+                                    .patience = patience});
     ASSERT_TRUE(follower.ok()) << follower.status();
     follower_ = *std::move(follower);
   }
@@ -88,7 +93,9 @@ class TestNode final {
   Follower& follower() { return *follower_; }
   const std::string& path() const { return directory_.path(); }
   size_t page_bytes = 1000;
+  absl::Duration patience = absl::Milliseconds(200);
   std::atomic<bool> cut_off{false};  // from the log
+  std::atomic<uint64_t> ends_at{0};  // what it is told of where the log ends, if it is not 0
 
  private:
   MemoryLogs& logs_;
@@ -606,6 +613,26 @@ TEST_P(ReplicatedFaultsTest, AnAliasDoesNotGoBack) {
     EXPECT_EQ(*gateway->Count("c", ""), 0u);
     EXPECT_EQ(*gateway->Count("d", ""), 1u);
   }
+}
+
+// A leader that was deposed and does not know it ends before what nodes have from the new one.
+TEST_P(ReplicatedFaultsTest, ALogThatEndsEarlierForAMomentIsAskedAgain) {
+  const CollectionConfig config{.name = "c", .store_floats = FloatStorage::kFloat32, .shards = 2};
+  Barrier([&](Engine& e) { return e.CreateCollection(config, Model(1)); });
+  for (int i = 0; i < 3; ++i) UpsertSomething("c");
+  CompareReplicas();
+  nodes_[0]->Stop();
+  nodes_[0]->patience = absl::InfiniteDuration();
+  nodes_[0]->Start();
+  nodes_[0]->ends_at = 1;
+  Follower& follower = nodes_[0]->follower();
+  for (int i = 0; i < 1000 && follower.State().problem.empty(); ++i) absl::SleepFor(absl::Milliseconds(1));
+  EXPECT_THAT(follower.State().problem, HasSubstr("it ends at 1"));
+  EXPECT_FALSE(follower.State().quarantined);
+  nodes_[0]->ends_at = 0;
+  for (int i = 0; i < 3; ++i) UpsertSomething("c");
+  CompareReplicas();
+  EXPECT_EQ(follower.State().problem, "");
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, ReplicatedFaultsTest, ::testing::Values(std::pair<size_t, size_t>{2, 2}));

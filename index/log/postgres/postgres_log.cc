@@ -119,9 +119,7 @@ absl::Status PostgresLog::ReadPage(Connection& connection, SteadyTime deadline, 
 absl::StatusOr<PostgresLog::Generation> PostgresLog::FindGeneration(Connection& connection, SteadyTime deadline,
                                                                     const LogPlace& after, LogPlace& head) {
   BEBR_ASSIGN_OR_RETURN(head, Head(connection, deadline));
-  if (after.position > head.position) {
-    return LostHistory(name_, after, absl::StrFormat("it ends at %d", head.position));
-  }
+  if (after.position > head.position) return EndsEarlier(name_, after, head);
   BEBR_ASSIGN_OR_RETURN(
       const Rows row,
       connection.Run(pool_->Sql("SELECT number, first, before, (SELECT min(first) - 1 FROM $schema.generation "
