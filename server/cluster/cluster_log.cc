@@ -3,7 +3,9 @@
 #include <utility>
 
 #include "index/base/status_macros.h"
+#include "index/cluster/log_layout.h"
 #include "index/log/postgres/postgres_logs.h"
+#include "server/config/cluster_nodes.h"
 
 namespace bebr {
 namespace {
@@ -16,8 +18,11 @@ constexpr absl::Duration kReadTimeout = absl::Seconds(5);
 
 std::function<absl::StatusOr<std::unique_ptr<Log>>()> OpenerOf(const ServerConfig& config, absl::Duration timeout) {
   const PostgresOptions options{.address = config.cluster_log, .single = config.cluster_log_single, .timeout = timeout};
-  return [options]() -> absl::StatusOr<std::unique_ptr<Log>> {
+  const auto nodes = ParseClusterNodes(config.cluster_nodes, /*replicas=*/true);
+  return [options, nodes]() -> absl::StatusOr<std::unique_ptr<Log>> {
+    BEBR_RETURN_IF_ERROR(nodes.status());
     BEBR_ASSIGN_OR_RETURN(const auto logs, PostgresLogs::Open(options));
+    BEBR_RETURN_IF_ERROR(ClaimLayout(*logs, *nodes));
     BEBR_RETURN_IF_ERROR(logs->Create(kLogName));
     return logs->Open(kLogName);
   };

@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "index/base/checksum.h"
+#include "index/cluster/log_layout.h"
 #include "index/cluster/no_writes.h"
 #include "index/cluster/replicated_engine.h"
 #include "index/follow/follower.h"
@@ -633,6 +634,20 @@ TEST_P(ReplicatedFaultsTest, ALogThatEndsEarlierForAMomentIsAskedAgain) {
   for (int i = 0; i < 3; ++i) UpsertSomething("c");
   CompareReplicas();
   EXPECT_EQ(follower.State().problem, "");
+}
+
+TEST(LogLayoutTest, ALogIsForTheSharesThatItWasMadeFor) {
+  MemoryLogs logs;
+  ASSERT_TRUE(logs.Create("cluster").ok());
+  const NodePlace low{.name = "a", .first_slot = 0, .last_slot = 511},
+      high{.name = "b", .first_slot = 512, .last_slot = 1023};
+  const NodePlace all{.name = "c", .first_slot = 0, .last_slot = 1023};
+  for (int i = 0; i < 2; ++i) EXPECT_TRUE(ClaimLayout(logs, {low, high}).ok());
+  EXPECT_TRUE(ClaimLayout(logs, {high, low, low}).ok());  // more replicas
+  const absl::Status other = ClaimLayout(logs, {all, all});
+  EXPECT_EQ(other.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(other.message()), HasSubstr("begin at slots 0, 512, and in cluster_nodes they begin at 0: "));
+  EXPECT_EQ(logs.Names()->size(), 2u);
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, ReplicatedFaultsTest, ::testing::Values(std::pair<size_t, size_t>{2, 2}));
