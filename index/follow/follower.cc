@@ -167,8 +167,13 @@ absl::StatusOr<bool> Follower::Step() {
 }
 
 void Follower::Quarantine(const absl::Status& lost) {
+  {
+    MutexLock lock(&mutex_);
+    problem_ = std::string(lost.message());  // for whoever sees that it is quarantined
+  }
   quarantined_ = true;
-  LogError("the node is quarantined: empty its data_dir and start it again; then it is filled from the log");
+  LogError("the node is quarantined: empty its data_dir and start it again; then it is filled from the log: {}",
+           std::string(lost.message()));
   if (const absl::Status kept = applier_.Quarantine(std::string(lost.message())); !kept.ok()) {
     LogError("that it is quarantined cannot be written down: {}", kept.ToString());
   }

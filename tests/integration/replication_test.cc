@@ -424,17 +424,20 @@ TEST_F(ReplicationTest, NodesThatTheLogHasLeftBehindServeNoMore) {
     }
   }
   nodes_[1]->Kill();
-  const std::string suffix(absl::StripSuffix(postgres_->Sql("SELECT id || '_' || generation FROM bebr_log.log"), "\n"));
+  const std::string suffix(absl::StripSuffix(
+      postgres_->Sql("SELECT id || '_' || generation FROM bebr_log.log WHERE name = 'cluster'"), "\n"));
   postgres_->Sql(absl::StrReplaceAll(
       "DELETE FROM bebr_log.appends_{log} WHERE position > 4; DELETE FROM bebr_log.records_{log} WHERE position > 4; "
-      "UPDATE bebr_log.log SET head = 4, head_append = (SELECT append FROM bebr_log.appends_{log} WHERE position = 4)",
+      "UPDATE bebr_log.log SET head = 4, head_append = (SELECT append FROM bebr_log.appends_{log} WHERE position = 4) "
+      "WHERE name = 'cluster'",
       {{"{log}", suffix}}));
   nodes_[1]->Start();
   for (auto& node : nodes_) {
     std::string answer;
-    for (int i = 0; i < 600 && answer.find("quarantined") == std::string::npos; ++i) {
+    // A log that ends earlier is asked again for 30 s.
+    for (int i = 0; i < 1200 && answer.find("quarantined") == std::string::npos; ++i) {
       answer = node->process().HttpGet("/readyz");
-      absl::SleepFor(absl::Milliseconds(20));
+      absl::SleepFor(absl::Milliseconds(50));
     }
     EXPECT_THAT(answer, HasSubstr("the node is quarantined: empty its data_dir and start it again"));
   }
