@@ -29,8 +29,8 @@ constexpr size_t kMany = 64;
 // Queries lie between documents, of which they find the near ones: less unevenly spread than documents are.
 constexpr double kSpreadPower = 0.75;
 constexpr double kLeastSpread = 1e-5;
-// Coarser codes gain nothing by shaped errors, and of so many components making them would take long.
-constexpr uint32_t kShapedLevels = 4;
+// Codes of fewer levels a component lose by shaped errors, and of so many components making them would take long.
+constexpr uint32_t kShapedLevels = 3;
 constexpr uint32_t kMostShapedDims = 768;
 
 void RoundToHalf(std::vector<float>& values) {
@@ -305,7 +305,8 @@ absl::Status TakeBases(const std::vector<Spread>& spreads, size_t r, size_t comp
 std::vector<float> ErrorSpread(const GroupStatistics& groups, const LevelPlan& shape) {
   std::vector<float> spread;
   const uint64_t values = uint64_t{shape.dims()} * shape.dims() * groups.of_basis.size();
-  if (shape.max_levels() < kShapedLevels || shape.dims() > kMostShapedDims || values > kMostShapedValues) return spread;
+  if (shape.bits() < kShapedLevels * shape.dims() || shape.dims() > kMostShapedDims || values > kMostShapedValues)
+    return spread;
   const double most = *std::max_element(groups.variances.begin(), groups.variances.end());
   for (const double variance : groups.variances)
     spread.push_back(static_cast<float>(std::pow(std::max(variance / most, kLeastSpread), kSpreadPower)));

@@ -59,6 +59,16 @@ pid_t Spawn(const std::string& name, const std::vector<std::string>& arguments, 
 
 int ExitCode(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status); }
 
+// Whether all threads of a process stand still.
+bool Stopped(pid_t pid) {
+  for (const auto& thread : std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/task")) {
+    std::string line;
+    std::getline(std::ifstream(thread.path() / "stat"), line);
+    if (line.find(") T") == std::string::npos) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 Outcome RunProgram(const std::string& name, const std::vector<std::string>& arguments, const Variables& variables) {
@@ -128,7 +138,11 @@ bool ServerProcess::Running() {
 }
 
 void ServerProcess::Signal(int number) {
-  if (pid_ > 0) kill(pid_, number);
+  if (pid_ <= 0) return;
+  kill(pid_, number);
+  // On a busy machine its threads go on for a while.
+  for (int i = 0; number == SIGSTOP && i < 2000 && !Stopped(pid_); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
 }
 
 int ServerProcess::Wait() {

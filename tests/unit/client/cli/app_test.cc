@@ -111,9 +111,11 @@ TEST(App, MistakesAreCalledByTheirName) {
   refused("bebr search papers", "bebr search: --queries or --like is required\n`bebr search --help`");
   refused("bebr count papers other", "bebr count: \"other\" is a word too many");
   refused("bebr create papers --model m --store-floats f64", "f64");
-  for (const char* option : {"--row -1", "--row 1.5", "--row one", "-k -3", "--rerank -1"}) {
+  for (const char* option : {"--row -1", "--row 1.5", "--row one"}) {
     refused(std::string("bebr search papers --queries q.npy ") + option, "is no whole number of 0 or more");
   }
+  refused("bebr search papers --queries q.npy -k -3", "-k: \"-3\" is no whole number from 1 to 10,000");
+  refused("bebr search papers --queries q.npy --rerank -1", "--rerank: \"-1\" is no whole number from 0 to 10,000");
   refused("bebr search papers --queries q.npy --row -1", "--row: \"-1\" is no whole number");
   refused("bebr import papers docs.npy --offset -1", "--offset: \"-1\" is no whole number");
   refused("bebr import papers docs.npy --skip-unknown", "--merge");

@@ -25,7 +25,7 @@ TEST(AttributeTest, IsWhatJsonSaysOrElseText) {
   EXPECT_EQ(read("9223372036854775808"), "string_value: \"9223372036854775808\"");
   EXPECT_EQ(read("99999999999999999999"), "string_value: \"99999999999999999999\"");
   EXPECT_EQ(read("1e20"), "double_value: 1e+20");
-  EXPECT_EQ(read("null"), "string_value: \"null\"");
+  EXPECT_EQ(read("\"null\""), "string_value: \"null\"");
   EXPECT_EQ(read("[]"), "list_value { }");
   EXPECT_EQ(read("[\"a\", 2]"), "list_value { values { string_value: \"a\" } values { int_value: 2 } }");
   EXPECT_EQ(read("{\"timestamp\": \"2026-01-31T13:00:00+01:00\"}"), "timestamp_value: \"2026-01-31T12:00:00Z\"");
