@@ -88,9 +88,10 @@ absl::Status ReadMutation(Reader& reader, LogRecordContents& record) {
   mutation.only_if_absent = (flags & kOnlyIfAbsent) != 0;
   if ((flags & kNewerBy) != 0) mutation.newer_by = &record.names.emplace_back(reader.Text<uint16_t>());
   if ((flags & kExpectsFloats) != 0) {
-    auto& expected = mutation.expected_floats.emplace();
+    Mutation::FloatsCheck expected;
     expected.embedding = reader.Number<uint32_t>();
     expected.crc32c = reader.Number<uint32_t>();
+    mutation.expected_floats = expected;
   }
   // What the conditions are of.
   if (!HasAttributes(mutation.kind) && (flags & (kOnlyIfAbsent | kNewerBy)) != 0)
