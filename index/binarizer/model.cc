@@ -349,6 +349,7 @@ absl::StatusOr<Model> ParseModel(std::string_view file, uint32_t* checksum) {
   return ReadModel(file, checksum, /*frees=*/false);
 }
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): its pages are given back as they are read, under the view
 absl::StatusOr<Model> TakeModel(std::string file, uint32_t* checksum) {
   return ReadModel(file, checksum, /*frees=*/true);
 }

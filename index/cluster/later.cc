@@ -15,9 +15,9 @@ Later::~Later() {
   thread_.join();
 }
 
-void Later::After(absl::Duration while_, absl::AnyInvocable<void()> work) {
+void Later::After(absl::Duration delay, absl::AnyInvocable<void()> work) {
   MutexLock lock(&mutex_);
-  work_.emplace(SteadyNow() + while_, std::move(work));
+  work_.emplace(SteadyNow() + delay, std::move(work));
   changed_.NotifyAll();
 }
 

@@ -18,7 +18,7 @@ class Later {
  public:
   Later();
   ~Later();
-  void After(absl::Duration while_, absl::AnyInvocable<void()> work);
+  void After(absl::Duration delay, absl::AnyInvocable<void()> work);
 
  private:
   void Run();

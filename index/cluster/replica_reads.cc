@@ -21,7 +21,8 @@ absl::StatusOr<Result> ReplicaSet::Try(size_t replica, uint64_t position, Steady
   absl::StatusOr<Result> result = once();
   if (!absl::IsAborted(result.status())) return result;
   auto reached = std::make_shared<std::promise<absl::Status>>();  // shared: set_value may outlast get
-  members_[replica].node->Await(position, deadline, [reached](absl::Status status) { reached->set_value(status); });
+  members_[replica].node->Await(position, deadline,
+                                [reached](absl::Status status) { reached->set_value(std::move(status)); });
   BEBR_RETURN_IF_ERROR(reached->get_future().get());
   return once();
 }

@@ -22,7 +22,7 @@ absl::Status NoBackfill() {
 
 }  // namespace
 
-std::unique_ptr<Engine> MakeReplicatedEngine(std::vector<ReplicaMember> members, ReplicatedOptions options) {
+std::unique_ptr<Engine> MakeReplicatedEngine(std::vector<ReplicaMember> members, const ReplicatedOptions& options) {
   auto head = std::make_shared<LogHead>(options.open_to_ask);
   std::map<uint32_t, std::vector<ReplicaMember>> by_slot;
   for (ReplicaMember& member : members) by_slot[member.place.first_slot].push_back(std::move(member));

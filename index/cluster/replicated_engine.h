@@ -35,7 +35,7 @@ struct ReplicatedOptions {
 // finds it.
 //
 // Not carried, beside what MakeClusterEngine refuses: backfills.
-std::unique_ptr<Engine> MakeReplicatedEngine(std::vector<ReplicaMember> members, ReplicatedOptions options);
+std::unique_ptr<Engine> MakeReplicatedEngine(std::vector<ReplicaMember> members, const ReplicatedOptions& options);
 
 }  // namespace bebr
 

@@ -279,7 +279,7 @@ void ReplicatedEngine::ChangeIds(std::string_view collection, std::vector<std::s
     changes[node] = *std::move(encoded);
   }
   auto held = std::make_shared<ChangeDone>(std::move(done));
-  order_.Enter(std::move(keys), [this, held, changes = std::move(changes)](WriteOrder::Ticket ticket) mutable {
+  order_.Enter(std::move(keys), [this, held, changes = std::move(changes)](const WriteOrder::Ticket& ticket) mutable {
     Log(std::move(changes), /*alone=*/false,
         [this, held, ticket](const absl::StatusOr<LogLane::Placed>& placed, std::map<size_t, ChangeOutcome> outcomes) {
           order_.Leave(ticket);

@@ -209,7 +209,7 @@ absl::Status Registry::OpenMade(CollectionManifest manifest) {
   const std::string name = manifest.name;
   const absl::Status status = OpenCollection(std::move(manifest));
   if (status.ok()) return status;
-  const absl::Status removed = catalog_->Remove(name);
+  absl::Status removed = catalog_->Remove(name);
   if (removed.ok()) return status;
   LogError("what was made of collection {} is left: {}", name, std::string(removed.message()));
   MutexLock lock(&mutex_);
@@ -299,7 +299,7 @@ absl::Status Registry::Drop(std::string_view name, absl::FunctionRef<void()> det
   dropped->ForgetViews(/*dropped=*/true);
   dropped.reset();
   // Searches and writes in flight hold the open files; their space is returned when they end.
-  const absl::Status removed = catalog_->Remove(name);
+  absl::Status removed = catalog_->Remove(name);
   if (removed.ok()) return removed;
   MutexLock lock(&mutex_);
   unavailable_[std::string(name)] = removed;

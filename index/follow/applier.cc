@@ -266,7 +266,7 @@ absl::StatusOr<ChangeOutcome> Applier::Make(const LogChange& change) {
   Engine& engine = engine_.engine();
   // A collection that this node alone cannot open would look as if there were none.
   for (const std::string& name : {change.name, change.target}) {
-    if (const absl::Status found = engine.GetCollection(name).status(); IsOwnError(found)) return found;
+    if (absl::Status found = engine.GetCollection(name).status(); IsOwnError(found)) return found;
   }
   absl::Status made;
   switch (change.kind) {

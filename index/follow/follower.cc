@@ -29,13 +29,13 @@ absl::StatusOr<std::unique_ptr<Follower>> Follower::Open(LogEngine* engine,
     }
     BEBR_RETURN_IF_ERROR(WriteFollowerState(options.data_dir, state));
   }
-  std::unique_ptr<Follower> follower(new Follower(engine, std::move(open), std::move(options), std::move(state)));
+  std::unique_ptr<Follower> follower(new Follower(engine, std::move(open), std::move(options), state));
   follower->thread_ = std::thread([f = follower.get()] { f->Run(); });
   return follower;
 }
 
 Follower::Follower(LogEngine* engine, std::function<absl::StatusOr<std::unique_ptr<Log>>()> open, Options options,
-                   FollowerState state)
+                   const FollowerState& state)
     : engine_(*engine),
       open_(std::move(open)),
       options_(std::move(options)),

@@ -72,7 +72,7 @@ class Follower {
   };
 
   Follower(LogEngine* engine, std::function<absl::StatusOr<std::unique_ptr<Log>>()> open, Options options,
-           FollowerState state);
+           const FollowerState& state);
   void Run();
   absl::StatusOr<LogPage> Read(const LogPlace& after, size_t max_bytes);
   // Applies what is new; whether there was something.

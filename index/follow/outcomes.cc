@@ -8,7 +8,7 @@ namespace {
 size_t BytesOf(const ChangeOutcome& outcome) {
   size_t bytes = 0;
   for (const auto* ids : {&outcome.unknown_ids, &outcome.skipped_ids}) {
-    for (const std::string& id : *ids) bytes += sizeof(id) + id.size();
+    for (const std::string& id : *ids) bytes += sizeof(std::string) + id.size();
   }
   return bytes;
 }

@@ -10,7 +10,14 @@
 namespace bebr {
 namespace {
 
-using namespace log_bytes;
+using log_bytes::BodyOf;
+using log_bytes::Damaged;
+using log_bytes::kChangesRecord;
+using log_bytes::ReadChange;
+using log_bytes::Reader;
+using log_bytes::WithChecksum;
+using log_bytes::WriteChange;
+using log_bytes::Writer;
 
 constexpr uint8_t kLastKind = static_cast<uint8_t>(LogChangeKind::kDeleteAlias);
 

@@ -11,7 +11,14 @@
 namespace bebr {
 namespace {
 
-using namespace log_bytes;
+using log_bytes::BodyOf;
+using log_bytes::Damaged;
+using log_bytes::kMutationsRecord;
+using log_bytes::ReadChange;
+using log_bytes::Reader;
+using log_bytes::WithChecksum;
+using log_bytes::WriteChange;
+using log_bytes::Writer;
 
 // Kinds of mutations and what goes with them, as FORMAT.md numbers them.
 constexpr uint8_t kLastKind = static_cast<uint8_t>(MutationKind::kDelete);

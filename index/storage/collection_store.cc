@@ -242,7 +242,7 @@ class RocksStore final : public CollectionStore {
 
 absl::StatusOr<absl::Duration> RocksStore::Write(rocksdb::WriteBatch* writes, absl::FunctionRef<void()> logged) {
   if (database_->health->refuses_writes()) {
-    const absl::Status error = health();
+    absl::Status error = health();
     if (absl::IsNotFound(error)) return error;  // dropped
     return absl::Status(error.code(), absl::StrFormat("no write is taken until this has passed: %s", error.message()));
   }

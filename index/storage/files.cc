@@ -224,7 +224,7 @@ absl::StatusOr<std::unique_ptr<DirectoryLock>> DirectoryLock::Acquire(const std:
     }
     // Over NFS a file that is open for reading alone takes no such lock, and needs none: nobody writes here.
     if (!read_only) {
-      const absl::Status status = CannotStatus("lock", file);
+      absl::Status status = CannotStatus("lock", file);
       close(fd);
       return status;
     }
