@@ -294,6 +294,9 @@ class ServerImpl : public Server {
                               .begun = [this](std::string_view peer) { listener_->Begun(peer); },
                               .ended = [this](std::string_view peer) { listener_->Ended(peer); }});
     door_ = std::make_unique<Door>(*rpc_, AllMethods(&health_, self_.has_value() ? &*self_ : nullptr), ApiLimits());
+    if (!KeepWorkOnItsThread())
+      LogWarning(
+          "this gRPC hands calls on between its threads without a bound: strangers can fill the memory with calls");
     grpc::ServerBuilder builder;
     SetLimits(builder);
     acceptor_ = builder.experimental().AddExternalConnectionAcceptor(
@@ -343,7 +346,6 @@ class ServerImpl : public Server {
 
   const ServerConfig config_;  // as at the start
   LiveLimits limits_;
-  const GrpcThreads grpc_threads_;
   // Closed in Drain, in the reverse order; what has no order of its own goes with the object.
   Metrics metrics_;
   Readiness readiness_;

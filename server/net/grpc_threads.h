@@ -4,17 +4,11 @@
 
 namespace bebr {
 
-// As long as it lives, gRPC is there, and who reads from a connection also does what follows from it before reading
-// again. By default gRPC hands that on to the threads of its executor, whose queues have no bound: whoever sends calls
-// faster than they can be refused, and reads no answer, fills the memory with them, whatever GRPC_ARG_RESOURCE_QUOTA
-// says. Thread safety: none.
-class GrpcThreads {
- public:
-  GrpcThreads();
-  GrpcThreads(const GrpcThreads&) = delete;
-  GrpcThreads& operator=(const GrpcThreads&) = delete;
-  ~GrpcThreads();
-};
+// Links in that who reads from a connection also does what follows from it before reading again. By default gRPC hands
+// work of a connection that is held up by other work of it to its executor's threads, whose queues have no bound:
+// whoever sends calls faster than they can be refused, and reads no answer, fills the memory with them, whatever
+// GRPC_ARG_RESOURCE_QUOTA says. False, and nothing is changed, where this gRPC does not ask.
+bool KeepWorkOnItsThread();
 
 }  // namespace bebr
 

@@ -322,7 +322,7 @@ class History {
 // FAULTS says how many there are to be, FAULTS_SEED which. (Servers refuse variables that begin with their name.)
 uint32_t Given(const char* name, uint32_t otherwise) {
   const char* given = std::getenv(name);
-  return given == nullptr ? otherwise : static_cast<uint32_t>(std::atoi(given));
+  return given == nullptr ? otherwise : static_cast<uint32_t>(std::strtoul(given, nullptr, 10));
 }
 
 TEST_F(ReplicationTest, NoFaultLosesRepeatsOrTurnsBack) {
@@ -367,7 +367,7 @@ TEST_F(ReplicationTest, NoFaultLosesRepeatsOrTurnsBack) {
           if (!one->process().Running()) one->Start();
         }
         break;
-      case 6:
+      default:
         postgres_->Kill();
         node.Kill();
         rest(1000);
