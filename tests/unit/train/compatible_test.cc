@@ -145,7 +145,7 @@ TEST(CompatibleTest, NewQueriesFindOldDocumentsInGroups) {
       EXPECT_GE(result->kept.at_10, result->start.at_10);
       // The same space, to the last bit, in a file of its own format.
       const std::string file = *SerializeModel(result->model);
-      EXPECT_THAT(file, HasSubstr("\"format_version\":\"8\""));
+      EXPECT_THAT(file, HasSubstr("\"format_version\":\"7\""));
       EXPECT_EQ((*Binarizer::Parse(file))->groups_checksum(), (*MakeBinarizer(older.model, 0))->groups_checksum());
       EXPECT_EQ(result->model.spec, older.model.spec);
       if (metric != Metric::kCosine || steps != 0) continue;
