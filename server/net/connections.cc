@@ -24,7 +24,6 @@ constexpr size_t kStrangersShare = 4;               // one in so many connection
 constexpr size_t kMostReceived = size_t{64} << 20;  // that a socket holds
 constexpr absl::Duration kLookInterval = absl::Milliseconds(50);
 constexpr absl::Duration kHeavyLookInterval = absl::Milliseconds(10);
-constexpr absl::Duration kForgetInterval = absl::Milliseconds(500);
 
 uint64_t BytesReceived(int fd) {
   tcp_info info{};

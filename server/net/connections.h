@@ -43,6 +43,7 @@ class Connections {
   static constexpr size_t kMostNewHeavy = 64;  // or just now: after a restart of the server many clients come at once
   static constexpr size_t kMostClosing = 16;   // closed here, and not yet by gRPC
   static constexpr absl::Duration kStrangerSilence = absl::Seconds(60);
+  static constexpr absl::Duration kForgetInterval = absl::Milliseconds(500);
 
   Connections(size_t most, const CallLimits& most_calls, Metrics* metrics);
 

@@ -23,7 +23,6 @@
 namespace bebr {
 namespace {
 
-constexpr absl::Duration kForgetInterval = absl::Milliseconds(500);
 constexpr absl::Duration kCrowdedInterval = absl::Milliseconds(5);
 constexpr int kAcceptedAtOnce = 8;  // before it looks at those that there are
 
@@ -71,7 +70,7 @@ class ThreadListener final : public Listener {
       }
       if (now >= next_forget) {
         connections_.Forget();
-        next_forget = now + kForgetInterval;
+        next_forget = now + Connections::kForgetInterval;
       }
       if (!crowded) AcceptSome();
       metrics_->connections().Set(static_cast<double>(connections_.size()));

@@ -71,6 +71,18 @@ bool Stopped(pid_t pid) {
 
 }  // namespace
 
+int FreePort() {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  EXPECT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&address), size), 0);
+  EXPECT_EQ(getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  close(fd);
+  return ntohs(address.sin_port);
+}
+
 Outcome RunProgram(const std::string& name, const std::vector<std::string>& arguments, const Variables& variables) {
   const std::string out = TemporaryFile();
   const std::string err = TemporaryFile();

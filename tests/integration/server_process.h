@@ -32,6 +32,9 @@ inline constexpr uint64_t kSanitizerMemory = 5;
 inline constexpr uint64_t kSanitizerMemory = 1;
 #endif
 
+// A port that nobody listens on now.
+int FreePort();
+
 // A ServerProcess is a running bebr-server. Ownership: killed with this object if it still runs. Thread safety: none.
 class ServerProcess {
  public:
