@@ -214,7 +214,7 @@ test("deadlines and signals", async () => {
   const slow = await Server.start();
   const own = new Client(slow.address);
   const collection = await own.create("papers", { model });
-  slow.process?.kill("SIGSTOP");
+  await slow.pause();
   try {
     const late = await rejected(() => own.collections({ timeoutMs: 300 }));
     assert.ok(late.code === "DEADLINE_EXCEEDED" && late.message.includes("timeoutMs"));
@@ -228,7 +228,7 @@ test("deadlines and signals", async () => {
     await given((signal) => own.collections({ signal }));
     await given((signal) => collection.upsertStream([{ id: "a", vector: row(0) }], { signal }));
   } finally {
-    slow.process?.kill("SIGCONT");
+    slow.resume();
   }
   assert.equal((await collection.upsert(ids(3000, ""), docs, undefined, { batch: 50 })).documents, 3000);
   own.close();

@@ -1,7 +1,7 @@
 // Servers and data for the tests. BEBR_PROGRAMS is where bebr-server and bebr-train are.
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -49,6 +49,17 @@ export class Server {
     const ended = once(child, "exit");
     child.kill(signal);
     await ended;
+  }
+
+  /** Returns once every thread of it stands still: a signal alone lets them go on for a while on a busy machine. */
+  async pause(): Promise<void> {
+    this.process?.kill("SIGSTOP");
+    const threads = `/proc/${this.process?.pid}/task`;
+    while (!readdirSync(threads).every((thread) => /\) T /.test(readFileSync(join(threads, thread, "stat"), "utf8")))) await sleep(5);
+  }
+
+  resume(): void {
+    this.process?.kill("SIGCONT");
   }
 }
 

@@ -52,6 +52,16 @@ class Server:
             self.process.send_signal(how)
         self.process.wait()
 
+    def pause(self) -> None:
+        """Returns once every thread of it stands still: a signal alone lets them go on for a while on a busy machine."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)
+
+    def resume(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
 
 @pytest.fixture(scope="session")
 def docs() -> Matrix:

@@ -299,8 +299,7 @@ def test_deadlines(start_server: Callable[..., Server], models: Dict[str, str], 
     server = start_server()
     client = bebr.Client(server.address)
     papers = client.create("papers", model=models["v1"])
-    assert server.process is not None
-    server.process.send_signal(signal.SIGSTOP)
+    server.pause()
     try:
         with pytest.raises(bebr.DeadlineExceeded, match="timeout=") as caught:
             client.collections(timeout=0.3)
@@ -308,7 +307,7 @@ def test_deadlines(start_server: Callable[..., Server], models: Dict[str, str], 
         with pytest.raises(bebr.DeadlineExceeded, match="nothing for 0.3 s"):
             papers.upsert(range(3000), docs, batch=50, timeout=0.3)
     finally:
-        server.process.send_signal(signal.SIGCONT)
+        server.resume()
     assert papers.upsert(range(3000), docs, batch=50).documents == 3000
     with bebr.Client("127.0.0.1:1", timeout=1.0, retries=100) as nobody:
         began = time.monotonic()
