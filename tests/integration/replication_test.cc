@@ -1,15 +1,17 @@
 // A cluster whose nodes follow a log in a real PostgreSQL, all real processes, and what clients see of it while nodes,
-// gateways and PostgreSQL are killed or hang: no acknowledged write is missing, none comes back, no read goes back, and
-// searches are answered all the while.
+// gateways and PostgreSQL are killed or hang, disks are full, clocks wrong, and networks cut: no acknowledged write is
+// missing, none comes back, no read goes back, and searches are answered all the while.
 #include <arpa/inet.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <iostream>
 #include <random>
 #include <set>
@@ -22,6 +24,8 @@
 #include "absl/time/clock.h"
 #include "index/base/mutex.h"
 #include "tests/integration/fixture.h"
+#include "tests/integration/link.h"
+#include "tests/integration/programs.h"
 #include "tests/support/test_models.h"
 #include "tests/unit/log/postgres_server.h"
 
@@ -30,7 +34,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-// A server that is killed and started again at the same address, and a client of it.
+// A server that is killed and started again at the same address, and a client of it; its links to the others.
 class Member {
  public:
   Member(std::string data_dir, std::vector<std::string> flags)
@@ -39,8 +43,16 @@ class Member {
     flags_.insert(flags_.end(), {"--listen", address_});
   }
   void Add(const std::vector<std::string>& flags) { flags_.insert(flags_.end(), flags.begin(), flags.end()); }
+  // A network to another server, which stays the member's.
+  Link& LinkTo(std::string target) { return *links_.emplace_back(std::make_unique<Link>(std::move(target))); }
   void Start() {
-    auto process = std::make_unique<ServerProcess>(data_dir_, flags_);
+    const std::string libraries =
+        absl::StrCat(BEBR_PROGRAMS, "/tests/libslow_sync.so:", BEBR_PROGRAMS, "/tests/libwall_clock.so");
+    auto process = std::make_unique<ServerProcess>(data_dir_, flags_,
+                                                   Variables{{"LD_PRELOAD", libraries},
+                                                             {"FULL_DISK_IN", data_dir_},
+                                                             {"SLOW_SYNC_WHILE", data_dir_ + ".full"},
+                                                             {"WALL_CLOCK_AHEAD", data_dir_ + ".ahead"}});
     ASSERT_TRUE(process->valid());
     MutexLock lock(&mutex_);
     process_ = std::move(process);
@@ -53,6 +65,9 @@ class Member {
     client_.reset();
   }
   void Signal(int number) { process_->Signal(number); }
+  void FillDisk() { std::ofstream(data_dir_ + ".full") << "now"; }
+  void FreeDisk() { std::filesystem::remove(data_dir_ + ".full"); }
+  void SetClockAhead(int seconds) { std::ofstream(data_dir_ + ".ahead") << seconds; }
   // None while it is not there.
   std::shared_ptr<Client> client() {
     MutexLock lock(&mutex_);
@@ -60,11 +75,14 @@ class Member {
   }
   const std::string& address() const { return address_; }
   ServerProcess& process() { return *process_; }
+  // To the log first; a gateway's then to the nodes in their order.
+  std::vector<std::unique_ptr<Link>>& links() { return links_; }
 
  private:
   const std::string data_dir_;
   std::vector<std::string> flags_;
   std::string address_;
+  std::vector<std::unique_ptr<Link>> links_;
   std::unique_ptr<ServerProcess> process_;
   Mutex mutex_;
   std::shared_ptr<Client> client_;
@@ -78,28 +96,34 @@ class ReplicationTest : public ::testing::Test {
     postgres_->Start();
   }
 
-  // Nodes with these slots, and gateways.
+  // Nodes with these slots, and gateways. What goes from one server to another goes through a Link.
   void StartCluster(const std::vector<std::string>& slots, size_t gateways) {
-    const std::vector<std::string> log = {
-        "--cluster_log",
-        absl::StrCat("host=", postgres_->socket_directory(), " user=bebr dbname=postgres"),
-        "--cluster_log_single",
-        "true",
-        "--threads",
-        "1"};
-    std::string names;
+    const auto add = [&](const std::string& name, std::vector<std::unique_ptr<Member>>& members) -> Member& {
+      members.push_back(
+          std::make_unique<Member>(absl::StrCat(directory_.path(), "/", name, "-", members.size()),
+                                   std::vector<std::string>{"--cluster_log_single", "true", "--threads", "1"}));
+      const int port = members.back()->LinkTo(postgres_->socket_directory() + "/.s.PGSQL.5432").port();
+      members.back()->Add({"--cluster_log", absl::StrCat("host=127.0.0.1 port=", port, " user=bebr dbname=postgres")});
+      return *members.back();
+    };
+    const auto names = [&](const std::vector<std::string>& addresses) {
+      std::string all;
+      for (size_t n = 0; n < slots.size(); ++n)
+        absl::StrAppend(&all, n == 0 ? "" : ",", "n", n, "=", addresses[n], "/", slots[n]);
+      return all;
+    };
+    std::vector<std::string> addresses;
+    for (size_t n = 0; n < slots.size(); ++n) addresses.push_back(add("node", nodes_).address());
     for (size_t n = 0; n < slots.size(); ++n) {
-      nodes_.push_back(std::make_unique<Member>(absl::StrCat(directory_.path(), "/node-", n), log));
-      absl::StrAppend(&names, n == 0 ? "" : ",", "n", n, "=", nodes_[n]->address(), "/", slots[n]);
-    }
-    for (size_t n = 0; n < slots.size(); ++n) {
-      nodes_[n]->Add({"--cluster_nodes", names, "--cluster_self", absl::StrCat("n", n)});
+      nodes_[n]->Add({"--cluster_nodes", names(addresses), "--cluster_self", absl::StrCat("n", n)});
       nodes_[n]->Start();
     }
     for (size_t g = 0; g < gateways; ++g) {
-      gateways_.push_back(std::make_unique<Member>(absl::StrCat(directory_.path(), "/gateway-", g), log));
-      gateways_[g]->Add({"--cluster_nodes", names, "--cluster_timeout_s", "20"});
-      gateways_[g]->Start();
+      Member& gateway = add("gateway", gateways_);
+      std::vector<std::string> links;
+      for (const std::string& address : addresses) links.push_back(gateway.LinkTo(address).address());
+      gateway.Add({"--cluster_nodes", names(links), "--cluster_timeout_s", "20"});
+      gateway.Start();
     }
   }
   void Create(Client& client) {
@@ -306,6 +330,16 @@ class History {
   std::vector<std::thread> threads_;
 };
 
+// Cuts links, all in the same way, and mends them after a while.
+void Part(const std::vector<Link*>& links, std::mt19937& random) {
+  const std::array<LinkCut, 4> ways = {LinkCut::kBoth, LinkCut::kBoth, LinkCut::kCalls, LinkCut::kAnswers};
+  const LinkCut way = ways[random() % ways.size()];
+  for (Link* link : links) link->Cut(way);
+  absl::SleepFor(absl::Milliseconds(100 + random() % 8000));
+  const bool lose_connections = random() % 2 == 0;
+  for (Link* link : links) link->Mend(lose_connections);
+}
+
 // FAULTS says how many there are to be, FAULTS_SEED which. (Servers refuse variables that begin with their name.)
 uint32_t Given(const char* name, uint32_t otherwise) {
   const char* given = std::getenv(name);
@@ -319,10 +353,11 @@ TEST_F(ReplicationTest, NoFaultLosesRepeatsOrTurnsBack) {
   history.Begin();
   std::mt19937 random(Given("FAULTS_SEED", 11));
   const auto rest = [&](int most_ms) { absl::SleepFor(absl::Milliseconds(100 + random() % most_ms)); };
-  const uint32_t faults = Given("FAULTS", 14);
+  const uint32_t faults = Given("FAULTS", 12);
   for (uint32_t fault = 0; fault < faults && history.problems().empty(); ++fault) {
-    Member& node = *nodes_[random() % nodes_.size()];
-    switch (fault % 7) {
+    const size_t alone = random() % nodes_.size();
+    Member& node = *nodes_[alone];
+    switch (fault % 12) {
       case 0:
       case 1:
         node.Kill();
@@ -346,7 +381,37 @@ TEST_F(ReplicationTest, NoFaultLosesRepeatsOrTurnsBack) {
         rest(1500);
         postgres_->Start();
         break;
-      case 5:  // one of each share
+      case 5: {  // one link, in one direction or both
+        const bool of_node = random() % 2 == 0;
+        Member& one = of_node ? node : *gateways_[random() % gateways_.size()];
+        Part({one.links()[random() % one.links().size()].get()}, random);
+        break;
+      }
+      case 6: {  // a node is parted from all others
+        std::vector<Link*> links = {nodes_[alone]->links()[0].get()};
+        for (auto& gateway : gateways_) links.push_back(gateway->links()[1 + alone].get());
+        Part(links, random);
+        break;
+      }
+      case 7: {  // a gateway is parted from the log and from one node of each share
+        Member& gateway = *gateways_[random() % gateways_.size()];
+        Part({gateway.links()[0].get(), gateway.links()[1 + random() % 2].get(),
+              gateway.links()[3 + random() % 2].get()},
+             random);
+        break;
+      }
+      case 8:
+        node.FillDisk();
+        rest(4000);
+        node.FreeDisk();
+        break;
+      case 9:
+        for (auto* members : {&nodes_, &gateways_}) {
+          for (auto& member : *members) member->SetClockAhead(3600 * (static_cast<int>(random() % 3) - 1));
+        }
+        rest(2000);
+        break;
+      case 10:  // one of each share
         nodes_[random() % 2]->Kill();
         nodes_[2 + random() % 2]->Kill();
         rest(1000);
