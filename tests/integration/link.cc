@@ -12,6 +12,8 @@
 #include <chrono>
 #include <cstring>
 
+#include "absl/cleanup/cleanup.h"
+
 namespace bebr::testing {
 namespace {
 
@@ -25,6 +27,9 @@ sockaddr_in Loopback(int port) {
   return address;
 }
 
+// A socket that no child process takes along.
+int NewSocket(int family) { return socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0); }
+
 bool Readable(int socket) {
   pollfd wanted{.fd = socket, .events = POLLIN, .revents = 0};
   return poll(&wanted, 1, kLookMs) > 0;
@@ -33,7 +38,7 @@ bool Readable(int socket) {
 }  // namespace
 
 Link::Link(std::string target) : target_(std::move(target)) {
-  listener_ = socket(AF_INET, SOCK_STREAM, 0);
+  listener_ = NewSocket(AF_INET);
   sockaddr_in address = Loopback(0);
   socklen_t size = sizeof(address);
   EXPECT_EQ(bind(listener_, reinterpret_cast<sockaddr*>(&address), size), 0);
@@ -48,21 +53,24 @@ Link::~Link() {
   acceptor_.join();
   close(listener_);
   Mend(/*lose_connections=*/true);
-  std::vector<std::thread> carriers;
-  {
-    MutexLock lock(&mutex_);
-    carriers.swap(carriers_);
-  }
-  for (std::thread& carrier : carriers) carrier.join();
-  MutexLock lock(&mutex_);
-  for (const int socket : sockets_) close(socket);
+  while (carriers_ > 0) std::this_thread::sleep_for(std::chrono::milliseconds(kLookMs));
+}
+
+Link::Connection::~Connection() {
+  close(client);
+  close(server);
 }
 
 std::string Link::address() const { return "127.0.0.1:" + std::to_string(port_); }
 
 void Link::Mend(bool lose_connections) {
   MutexLock lock(&mutex_);
-  for (size_t i = 0; lose_connections && i < sockets_.size(); ++i) shutdown(sockets_[i], SHUT_RDWR);
+  for (const auto& weak : connections_) {
+    const std::shared_ptr<Connection> connection = weak.lock();
+    if (connection == nullptr || !lose_connections) continue;
+    shutdown(connection->client, SHUT_RDWR);
+    shutdown(connection->server, SHUT_RDWR);
+  }
   cut_ = LinkCut::kNothing;
 }
 
@@ -73,11 +81,11 @@ int Link::Connect() const {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     std::strncpy(address.sun_path, target_.c_str(), sizeof(address.sun_path) - 1);
-    socket = ::socket(AF_UNIX, SOCK_STREAM, 0);
+    socket = NewSocket(AF_UNIX);
     rc = connect(socket, reinterpret_cast<const sockaddr*>(&address), sizeof(address));
   } else {
     const sockaddr_in address = Loopback(std::stoi(target_.substr(colon + 1)));
-    socket = ::socket(AF_INET, SOCK_STREAM, 0);
+    socket = NewSocket(AF_INET);
     rc = connect(socket, reinterpret_cast<const sockaddr*>(&address), sizeof(address));
   }
   if (rc == 0) return socket;
@@ -88,7 +96,7 @@ int Link::Connect() const {
 void Link::Accept() {
   while (!ending_) {
     if (!Readable(listener_)) continue;
-    const int client = accept(listener_, nullptr, nullptr);
+    const int client = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
     if (client < 0) continue;
     const int server = Connect();
     if (server < 0) {
@@ -98,13 +106,17 @@ void Link::Accept() {
     const int at_once = 1;
     for (const int socket : {client, server}) setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &at_once, sizeof(at_once));
     MutexLock lock(&mutex_);
-    sockets_.insert(sockets_.end(), {client, server});
-    carriers_.emplace_back([this, client, server] { Carry(client, server, LinkCut::kCalls); });
-    carriers_.emplace_back([this, client, server] { Carry(server, client, LinkCut::kAnswers); });
+    const auto connection = std::make_shared<Connection>(client, server);
+    connections_.push_back(connection);
+    carriers_ += 2;
+    // Threads that are gone are not kept: a network under test makes thousands.
+    std::thread([this, connection] { Carry(connection->client, connection->server, LinkCut::kCalls); }).detach();
+    std::thread([this, connection] { Carry(connection->server, connection->client, LinkCut::kAnswers); }).detach();
   }
 }
 
 void Link::Carry(int from, int to, LinkCut direction) {
+  const absl::Cleanup end = [this] { --carriers_; };
   char buffer[65536];
   while (!ending_) {
     const LinkCut cut = cut_;

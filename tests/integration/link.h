@@ -3,6 +3,7 @@
 #define BEBR_TESTS_INTEGRATION_LINK_H_
 
 #include <atomic>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -31,6 +32,13 @@ class Link {
   void Mend(bool lose_connections);
 
  private:
+  // Closed when neither direction is carried any more.
+  struct Connection {
+    Connection(int of_client, int of_server) : client(of_client), server(of_server) {}
+    ~Connection();
+    const int client, server;
+  };
+
   void Accept();
   // Carries bytes from one socket to the other until one of them is closed.
   void Carry(int from, int to, LinkCut direction);
@@ -40,9 +48,9 @@ class Link {
   int listener_ = -1, port_ = 0;
   std::atomic<LinkCut> cut_{LinkCut::kNothing};
   std::atomic<bool> ending_{false};
+  std::atomic<int> carriers_{0};
   Mutex mutex_;
-  std::vector<int> sockets_ ABSL_GUARDED_BY(mutex_);
-  std::vector<std::thread> carriers_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::weak_ptr<Connection>> connections_ ABSL_GUARDED_BY(mutex_);
   std::thread acceptor_;
 };
 
