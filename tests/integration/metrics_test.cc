@@ -74,7 +74,7 @@ class MetricsTest : public TlsTest {
   }
   void ExpectSince(const Samples& before, const std::vector<std::string>& names) {
     std::set<std::string> waiting(names.begin(), names.end());
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(120);
     for (;;) {
       const Samples after = Scrape(*server_);
       std::erase_if(waiting, [&](const std::string& name) { return Moved(name, before, after); });
