@@ -181,6 +181,7 @@ class ClusterEngine::FusedCall : public std::enable_shared_from_this<FusedCall> 
       if (found.ok()) {
         result_.documents_scanned += found->documents_scanned * queries.size();
         result_.warnings = std::move(found->warnings);
+        result_.may_be_stale |= found->may_be_stale;
         MergeTimings(found->timings, result_.timings);
       }
     }

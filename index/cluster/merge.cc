@@ -50,12 +50,14 @@ std::vector<SearchHit> MergeHits(const SearchRequest& request, const SearchResul
   return hits;
 }
 
-// What nodes warn of beside the filter.
+// What nodes warn of beside the filter, and whether one of them is behind.
 template <typename Result>
-void AddWarnings(const std::vector<Result>& parts, std::vector<std::string>& warnings) {
+void AddWarnings(const std::vector<Result>& parts, Result& all) {
   for (const Result& part : parts) {
+    all.may_be_stale |= part.may_be_stale;
     for (const std::string& warning : part.warnings) {
-      if (std::find(warnings.begin(), warnings.end(), warning) == warnings.end()) warnings.push_back(warning);
+      if (std::find(all.warnings.begin(), all.warnings.end(), warning) == all.warnings.end())
+        all.warnings.push_back(warning);
     }
   }
 }
@@ -140,7 +142,7 @@ absl::StatusOr<SearchResult> MergeSearch(const SearchRequest& request, std::vect
     AddFacts(part.filter_facts, all.filter_facts);
   }
   BEBR_ASSIGN_OR_RETURN(all.warnings, WarningsOfFilter(request.filter, all.filter_facts, request.strict));
-  AddWarnings(parts, all.warnings);
+  AddWarnings(parts, all);
   for (size_t q = 0; q < parts.front().hits.size(); ++q) {
     std::vector<SearchHit> candidates;
     for (SearchResult& part : parts)
@@ -159,7 +161,7 @@ absl::StatusOr<Page> MergePages(const PageRequest& request, std::vector<Page> pa
     std::move(part.documents.begin(), part.documents.end(), std::back_inserter(all.documents));
   }
   BEBR_ASSIGN_OR_RETURN(all.warnings, WarningsOfFilter(request.filter, all.filter_facts, request.strict));
-  AddWarnings(parts, all.warnings);
+  AddWarnings(parts, all);
   const auto id = [](const PageDocument& entry) -> const std::string& { return entry.document.id; };
   std::sort(all.documents.begin(), all.documents.end(),
             [&](const PageDocument& a, const PageDocument& b) { return id(a) < id(b); });
@@ -187,7 +189,7 @@ absl::StatusOr<CountResult> MergeCounts(const CountRequest& request, const std::
     AddFacts(part.filter_facts, all.filter_facts);
   }
   BEBR_ASSIGN_OR_RETURN(all.warnings, WarningsOfFilter(request.filter, all.filter_facts, request.strict));
-  AddWarnings(parts, all.warnings);
+  AddWarnings(parts, all);
   return all;
 }
 
@@ -202,7 +204,7 @@ absl::StatusOr<FacetResult> MergeFacets(const FacetRequest& request, std::vector
     for (Facet& facet : part.facets) counts[std::move(facet.value)] += facet.documents;
   }
   BEBR_RETURN_IF_ERROR(AddFacetWarnings(request, all));
-  AddWarnings(parts, all.warnings);
+  AddWarnings(parts, all);
   BEBR_RETURN_IF_ERROR(CheckFacetValues(request.attribute, counts.size()));
   all.values = counts.size();
   for (const auto& [value, documents] : counts) all.facets.push_back({value, documents});

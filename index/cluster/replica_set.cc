@@ -246,7 +246,7 @@ void ReplicaSet::Search(SearchRequest request, absl::AnyInvocable<void(absl::Sta
     const SteadyTime now = SteadyNow();
     const auto stale = [this, begin, end](const absl::Status&, Round<SearchResult>::Done ended) {
       auto warn = [this, ended = std::move(ended)](absl::StatusOr<SearchResult> found) mutable {
-        if (found.ok()) found->warnings.push_back(StaleWarning(members_[0].place));
+        if (found.ok()) MarkStale(members_[0].place, *found);
         ended(std::move(found));
       };
       std::make_shared<Round<SearchResult>>(*this, 0, end, begin, std::move(warn))->Next();

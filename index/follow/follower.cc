@@ -126,7 +126,11 @@ void Follower::Prepare(UpsertRequest request, absl::AnyInvocable<void(absl::Stat
 
 ReplicaState Follower::State() const {
   MutexLock lock(&mutex_);
-  return {.applied = applied_, .head = head_, .problem = problem_, .quarantined = quarantined_};
+  return {.applied = applied_,
+          .head = head_,
+          .problem = problem_,
+          .quarantined = quarantined_,
+          .lag = SteadyNow() - had_all_};
 }
 
 absl::StatusOr<LogPage> Follower::Read(const LogPlace& after, size_t max_bytes) {
@@ -152,13 +156,20 @@ absl::StatusOr<bool> Follower::Step() {
     BEBR_RETURN_IF_ERROR(Read(furthest, /*max_bytes=*/1).status());
     compared_ = true;
   }
+  const SteadyTime asked = SteadyNow();
   BEBR_ASSIGN_OR_RETURN(const LogPage page, Read(applier_.place(), options_.page_bytes));
   head_ = std::max(page.head.position, page.place.position);
+  if (!page.places.empty()) {
+    const absl::Status applied = applier_.Apply(page);
+    if (Applier::NobodyCanRead(applied)) Quarantine(applied);
+    BEBR_RETURN_IF_ERROR(applied);
+    applied_ = applier_.place().position;
+  }
+  if (applied_ >= head_) {
+    MutexLock lock(&mutex_);
+    had_all_ = asked;
+  }
   if (page.places.empty()) return false;
-  const absl::Status applied = applier_.Apply(page);
-  if (Applier::NobodyCanRead(applied)) Quarantine(applied);
-  BEBR_RETURN_IF_ERROR(applied);
-  applied_ = applier_.place().position;
   if (SteadyNow() - saved_ > kSaveInterval) {
     saved_ = SteadyNow();
     BEBR_RETURN_IF_ERROR(applier_.Save());

@@ -103,6 +103,7 @@ class Follower {
   CondVar changed_;
   bool ending_ ABSL_GUARDED_BY(mutex_) = false;
   std::string problem_ ABSL_GUARDED_BY(mutex_);
+  SteadyTime had_all_ ABSL_GUARDED_BY(mutex_) = SteadyNow();  // when all was applied that the log had; or the start
   std::multimap<uint64_t, Waiter> waiters_ ABSL_GUARDED_BY(mutex_);  // by the position that they wait for
   std::thread thread_;
 };

@@ -65,6 +65,7 @@ struct Page {
   std::string next;                   // the `after` of the next page; empty: this was the last
   std::string view_token;             // of the view that is kept, if one is
   std::vector<std::string> warnings;  // what the filter asks for and no document has
+  bool may_be_stale = false;          // as of SearchResult
   FilterFacts filter_facts;           // of a part: in place of warnings
 };
 
@@ -96,6 +97,7 @@ struct CountRequest {
 struct CountResult {
   uint64_t documents = 0;
   std::vector<std::string> warnings;  // as of a page
+  bool may_be_stale = false;          // as of SearchResult
   FilterFacts filter_facts;           // as of a page
 };
 
@@ -112,6 +114,7 @@ struct FacetResult {
   uint64_t documents = 0;                     // that satisfy the filter
   uint64_t with_attribute = 0;                // of these
   std::vector<std::string> warnings;          // as of a page; and if no document has the attribute
+  bool may_be_stale = false;                  // as of SearchResult
   FilterFacts filter_facts, attribute_facts;  // as of a page
 };
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "index/types/write.h"
 
 namespace bebr {
@@ -41,6 +42,7 @@ struct ReplicaState {
   uint64_t head = 0;         // where the log ended when it looked last
   std::string problem;       // why it does not follow the log now; empty: it does
   bool quarantined = false;  // it does not serve, and must be filled anew
+  absl::Duration lag;        // since it had applied all that the log has
 };
 
 }  // namespace bebr

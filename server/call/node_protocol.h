@@ -11,7 +11,7 @@ namespace bebr {
 
 // Raised with every change of proto/bebr/node/v1, of what its messages mean, or of what makes merged answers exact:
 // keys, facts, slots.
-inline constexpr int kNodeProtocol = 3;
+inline constexpr int kNodeProtocol = 4;
 
 inline constexpr const char* kProtocolMetadata = "bebr-node-protocol";
 inline constexpr const char* kNodeMetadata = "bebr-node";

@@ -267,7 +267,8 @@ NodeState FromMessage(const node::v1::GetStateResponse& message) {
     state.replica = ReplicaState{.applied = replica.applied(),
                                  .head = replica.head(),
                                  .problem = replica.problem(),
-                                 .quarantined = replica.quarantined()};
+                                 .quarantined = replica.quarantined(),
+                                 .lag = absl::Seconds(replica.lag_seconds())};
   }
   return state;
 }

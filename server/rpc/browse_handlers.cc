@@ -18,9 +18,10 @@ namespace {
 
 constexpr uint64_t kPageShare = 16;  // of max_answer_bytes: a page ends before it has taken so much
 
-template <typename Response>
-void AddWarnings(std::vector<std::string>& warnings, Response& response) {
-  for (std::string& warning : warnings) response.add_warnings(std::move(warning));
+template <typename Result, typename Response>
+void AddWarnings(Result& result, Response& response) {
+  for (std::string& warning : result.warnings) response.add_warnings(std::move(warning));
+  response.set_may_be_stale(result.may_be_stale);
 }
 
 absl::Status Scroll(RpcContext& rpc, const Call& call, const v1::ScrollRequest& request, v1::ScrollResponse& response) {
@@ -46,7 +47,7 @@ absl::Status Scroll(RpcContext& rpc, const Call& call, const v1::ScrollRequest& 
   for (PageDocument& document : found.documents) ToProto(std::move(document), response.add_documents());
   response.set_next_page_token(std::move(found.next));
   response.set_view_token(std::move(found.view_token));
-  AddWarnings(found.warnings, response);
+  AddWarnings(found, response);
   const absl::Status status = CheckSize(rpc, response, "ask for fewer documents a page");
   if (!status.ok() && request.view_token().empty()) rpc.engine->ReleaseView(response.view_token());
   return status;
@@ -60,7 +61,7 @@ absl::Status Count(RpcContext& rpc, const Call& call, const v1::CountRequest& re
                                                                 .deadline = call.deadline(),
                                                                 .cancelled = call.cancelled()}));
   response.set_documents(counted.documents);
-  AddWarnings(counted.warnings, response);
+  AddWarnings(counted, response);
   return absl::OkStatus();
 }
 
@@ -82,7 +83,7 @@ absl::Status Facets(RpcContext& rpc, const Call& call, const v1::FacetRequest& r
   response.set_values(found.values);
   response.set_documents(found.documents);
   response.set_with_attribute(found.with_attribute);
-  AddWarnings(found.warnings, response);
+  AddWarnings(found, response);
   return CheckSize(rpc, response, "ask for fewer values");
 }
 

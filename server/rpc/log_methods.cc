@@ -16,7 +16,7 @@
 namespace bebr {
 namespace {
 
-constexpr std::string_view kNames[] = {"Prepare", "Await", "GetOutcome", "GetDigest"};
+constexpr std::string_view kNames[] = {"Prepare", "Await", "GetOutcome", "GetDigest", "CheckUpdate", "PrepareBackfill"};
 // Gateways say how long they wait.
 constexpr absl::Duration kMostWaiting = absl::Minutes(1);
 
@@ -66,6 +66,15 @@ absl::Status GetDigest(RpcContext& rpc, const Call& call, const node::v1::GetDig
   return absl::OkStatus();
 }
 
+absl::Status CheckUpdate(RpcContext&, const Call&, const v1::UpdateAttributesRequest&, node::v1::CheckUpdateResponse&) {
+  return absl::UnimplementedError("this node does not check changes of attributes yet");
+}
+
+absl::Status PrepareBackfill(RpcContext&, const Call&, const node::v1::PrepareBackfillRequest&,
+                             node::v1::PrepareResponse&) {
+  return absl::UnimplementedError("this node does not prepare backfills yet");
+}
+
 }  // namespace
 
 std::vector<Method> LogMethods(std::string_view service) {
@@ -74,7 +83,9 @@ std::vector<Method> LogMethods(std::string_view service) {
           Unary<node::v1::AwaitRequest, node::v1::AwaitResponse>(at("Await"), Role::kRead, OfNone, Await),
           Unary<node::v1::GetOutcomeRequest, node::v1::GetOutcomeResponse>(at("GetOutcome"), Role::kRead, OfNone,
                                                                            GetOutcome),
-          Blocking(at("GetDigest"), Role::kRead, OfCollection, GetDigest)};
+          Blocking(at("GetDigest"), Role::kRead, OfCollection, GetDigest),
+          Blocking(at("CheckUpdate"), Role::kRead, OfCollection, CheckUpdate),
+          Blocking(at("PrepareBackfill"), Role::kRead, OfCollection, PrepareBackfill)};
 }
 
 bool IsLogMethod(std::string_view name) {
@@ -86,6 +97,7 @@ void AddReplica(const ReplicaState& state, node::v1::GetStateResponse::Replica& 
   out.set_head(state.head);
   out.set_problem(ForCallers(state.problem));
   out.set_quarantined(state.quarantined);
+  out.set_lag_seconds(absl::ToDoubleSeconds(state.lag));
 }
 
 }  // namespace bebr

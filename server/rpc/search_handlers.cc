@@ -146,6 +146,7 @@ void Start(RpcContext& rpc, SearchCall& call, SearchRequest search, std::shared_
                        response.set_documents_scanned(result->documents_scanned);
                        response.set_scanned_share(static_cast<float>(result->scanned_share));
                        for (std::string& warning : result->warnings) response.add_warnings(std::move(warning));
+                       response.set_may_be_stale(result->may_be_stale);
                        response.set_view_token(std::move(result->view_token));
                        if (result->coverage.has_value()) ToProto(*result->coverage, response.mutable_coverage());
                        EndOfSize(rpc, call, shape, "ask for a smaller k, or without attributes");
@@ -182,6 +183,7 @@ void BatchSearch(RpcContext& rpc, UnaryCall<v1::BatchSearchRequest, v1::BatchSea
                        response.set_documents_scanned(result->documents_scanned);
                        response.set_scanned_share(static_cast<float>(result->scanned_share));
                        for (std::string& warning : result->warnings) response.add_warnings(std::move(warning));
+                       response.set_may_be_stale(result->may_be_stale);
                        response.set_view_token(std::move(result->view_token));
                        if (result->coverage.has_value()) ToProto(*result->coverage, response.mutable_coverage());
                        EndOfSize(rpc, call, shape, "ask for a smaller k, fewer queries, or without attributes");

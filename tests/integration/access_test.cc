@@ -76,6 +76,8 @@ std::string RestorationInto(const std::string& collection) {
 const std::map<std::string, Rule>& Rules() {
   static const auto* const rules = new std::map<std::string, Rule>{
       {"/bebr.v1.AdminService/GetStats", {kRead}},
+      {"/bebr.v1.AdminService/GetCluster", {kAdmin}},
+      {"/bebr.v1.AdminService/VerifyCluster", {kAdmin, OfCollection<v1::VerifyClusterRequest>}},
       {"/bebr.v1.AdminService/EstimateMemory", {kRead, OfCollection<v1::EstimateMemoryRequest>}},
       {"/bebr.v1.AdminService/CreateSnapshot", {kAdmin, OfCollection<v1::CreateSnapshotRequest>}},
       {"/bebr.v1.AdminService/ListSnapshots", {kRead, OfCollection<v1::ListSnapshotsRequest>}},

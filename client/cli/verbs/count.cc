@@ -21,7 +21,9 @@ absl::Status Run(const Command& command, const Options& options) {
   BEBR_ASSIGN_OR_RETURN(const auto counted, client.Count(request));
   PrintWarnings(counted.warnings());
   if (command.json) {
-    PrintJson({{"documents", counted.documents()}});
+    nlohmann::ordered_json json{{"documents", counted.documents()}};
+    if (counted.may_be_stale()) json["may_be_stale"] = true;
+    PrintJson(json);
   } else {
     std::printf("%llu\n", static_cast<unsigned long long>(counted.documents()));
   }

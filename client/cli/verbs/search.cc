@@ -138,6 +138,7 @@ void AddFacts(const Options& options, const Response& response, nlohmann::ordere
   if (options.probe.any()) json["scanned_share"] = response.scanned_share();
   if (!response.view_token().empty()) json["view_token"] = response.view_token();
   if (response.has_coverage()) json["coverage"] = ToJson(response)["coverage"];
+  if (response.may_be_stale()) json["may_be_stale"] = true;
 }
 
 template <typename Response>

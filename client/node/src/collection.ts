@@ -14,9 +14,13 @@ import type { Attributes, CallOptions, Document, DocumentToWrite, Facets, Filter
 import { leftOut, upsertStream, writing } from "./upsert_stream.js";
 import { type DocumentInit, fromDocument, fromHits, fromScalar, isVector, Packer, Rows, toAttribute, toExamples, toIds, toStreamed, toVector } from "./values.js";
 
-/** What a filter names and no document has, mostly a slip: of calls whose answer has no place for it. */
+function isOfStaleness(text: string): boolean {
+  return text.startsWith("may_be_stale: ");
+}
+
+/** What a filter names and no document has, mostly a slip, and that newest writes may be missing: of calls whose answer has no place for it. */
 function warn(warnings: readonly string[]): void {
-  for (const text of warnings) process.emitWarning(text, "BebrFilterWarning");
+  for (const text of warnings) process.emitWarning(text, isOfStaleness(text) ? "BebrStaleWarning" : "BebrFilterWarning");
 }
 
 function searchOptions(options: SearchOptions): MessageInitShape<typeof SearchOptionsSchema> {
@@ -231,7 +235,8 @@ export class Collection {
     let pageToken = options.after ?? "";
     do {
       const answer = await this.transport.unary(DocumentService.method.scroll, { ...request, pageToken, viewToken }, call, true);
-      if (pageToken === (options.after ?? "")) warn(answer.warnings);
+      const first = pageToken === (options.after ?? "");
+      warn(answer.warnings.filter((text) => first || isOfStaleness(text)));
       if (answer.documents.length > 0) yield answer.documents.map(fromDocument);
       pageToken = answer.nextPageToken;
       if (answer.viewToken !== "") viewToken = answer.viewToken;
@@ -244,7 +249,7 @@ export class Collection {
     const request = { collection: this.name, attribute, filter: filterText(options.filter ?? ""), limit: whole("limit", options.limit ?? 100), strict: options.strict ?? false };
     const answer = await this.transport.unary(DocumentService.method.facets, request, call, true);
     const facets = answer.facets.map(({ value, documents }) => ({ value: (value && fromScalar(value.kind)) as Scalar, documents: Number(documents) }));
-    return { facets, values: Number(answer.values), documents: Number(answer.documents), withAttribute: Number(answer.withAttribute), warnings: answer.warnings };
+    return { facets, values: Number(answer.values), documents: Number(answer.documents), withAttribute: Number(answer.withAttribute), warnings: answer.warnings, mayBeStale: answer.mayBeStale };
   }
 
   /** Documents in it, or those of them that satisfy a filter. What that names and no document has is a warning of the process, or with `strict` an error. */

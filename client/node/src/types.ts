@@ -96,6 +96,8 @@ export interface Hits extends Array<Hit> {
   readonly timings: Timings;
   /** What the filter names and no document has, mostly a slip; with `strict` that is an error instead. */
   readonly warnings: string[];
+  /** Of a gateway over replicas: the newest writes may be missing, since an answer with them was not to be had in time. */
+  readonly mayBeStale: boolean;
 }
 
 /** The values of an attribute, the most frequent first; of lists, each of their values. */
@@ -108,6 +110,8 @@ export interface Facets {
   withAttribute: number;
   /** As of Hits; and if no document has the attribute. */
   warnings: string[];
+  /** As of Hits. */
+  mayBeStale: boolean;
 }
 
 /** A stored document. */

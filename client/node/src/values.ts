@@ -240,7 +240,7 @@ function fromExplanation({ $typeName, $unknown, bands, ...numbers }: Explanation
 
 const ITS_LABELS: readonly Hit["itsLabel"][] = ["", "close_match", "very_high", "high", "medium", "low", "very_low", "irrelevant"]; // by ItsLabel
 
-export function fromHits(hits: SearchHit[], answer: { documentsScanned: bigint; scannedShare: number; timings?: SearchTimings; warnings: string[]; viewToken: string }): Hits {
+export function fromHits(hits: SearchHit[], answer: { documentsScanned: bigint; scannedShare: number; timings?: SearchTimings; warnings: string[]; viewToken: string; mayBeStale: boolean }): Hits {
   const found = hits.map((hit): Hit => ({
     id: hit.id,
     score: hit.score,
@@ -252,5 +252,5 @@ export function fromHits(hits: SearchHit[], answer: { documentsScanned: bigint; 
     ...(hit.explanation ? { explanation: fromExplanation(hit.explanation) } : {}),
     ...(hit.group ? { group: fromScalar(hit.group.kind) as Scalar } : {}),
   }));
-  return Object.assign(found, { documentsScanned: Number(answer.documentsScanned), scannedShare: answer.scannedShare, timings: fromTimings(answer.timings), warnings: answer.warnings, view: answer.viewToken });
+  return Object.assign(found, { documentsScanned: Number(answer.documentsScanned), scannedShare: answer.scannedShare, timings: fromTimings(answer.timings), warnings: answer.warnings, view: answer.viewToken, mayBeStale: answer.mayBeStale });
 }

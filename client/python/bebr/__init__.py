@@ -19,7 +19,7 @@ from importlib.metadata import PackageNotFoundError, version
 from bebr import aio, filters
 from bebr.client import Aliases, Client, Collection, Snapshots, Versions
 from bebr.errors import (AlreadyExists, Cancelled, DataLoss, DeadlineExceeded, Error, FailedPrecondition, FilterWarning, Internal, InvalidArgument, NotFound,
-                         PermissionDenied, ResourceExhausted, Unauthenticated, Unavailable, Unimplemented)
+                         PermissionDenied, ResourceExhausted, StaleWarning, Unauthenticated, Unavailable, Unimplemented)
 from bebr.types import (Attribute, AutoEvent, AutoStatus, Backfill, Check, CollectionStats, Document, DocumentError, Explanation, Facet, Facets, Hit, Hits,
                         MemoryUse, RecallSample, ScoreBand, ServerStats, Snapshot, Timings, Updated,
                         Upserted, Version)
@@ -35,6 +35,6 @@ __all__ = [
     "Hit", "Hits", "Explanation", "ScoreBand", "Facet", "Facets", "Timings", "Document", "DocumentError", "Updated", "Upserted", "CollectionStats",
     "Version", "Backfill", "Check", "RecallSample", "MemoryUse",
     "AutoStatus", "AutoEvent", "Snapshot", "ServerStats", "Attribute",
-    "Error", "FilterWarning", "InvalidArgument", "NotFound", "AlreadyExists", "FailedPrecondition", "ResourceExhausted", "Unauthenticated", "PermissionDenied",
+    "Error", "FilterWarning", "StaleWarning", "InvalidArgument", "NotFound", "AlreadyExists", "FailedPrecondition", "ResourceExhausted", "Unauthenticated", "PermissionDenied",
     "DeadlineExceeded", "Cancelled", "Unavailable", "DataLoss", "Unimplemented", "Internal",
 ]

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from bebr import _values, filters, v1
 from bebr import types as t
 from bebr._values import made
-from bebr.errors import AlreadyExists, FilterWarning, InvalidArgument, code_name, file_bytes
+from bebr.errors import AlreadyExists, FilterWarning, InvalidArgument, StaleWarning, code_name, file_bytes
 
 T = TypeVar("T")
 
@@ -197,10 +197,12 @@ def stats(name: str) -> Call[t.CollectionStats]:
     return Call("CollectionService", "GetCollection", made(v1.GetCollectionRequest, name=name), lambda r: stats_of(r.collection))
 
 
-def warning(response: Any) -> Any:
-    """The answer, after telling of what its filter names and no document has."""
+def warning(response: Any, of_filter: bool = True) -> Any:
+    """The answer, after telling of what its filter names and no document has, and of newest writes that it may lack."""
     for text in response.warnings:
-        warnings.warn(text, FilterWarning, stacklevel=_callers_level())
+        stale = text.startswith("may_be_stale: ")
+        if stale or of_filter:
+            warnings.warn(text, StaleWarning if stale else FilterWarning, stacklevel=_callers_level())
     return response
 
 
@@ -332,8 +334,7 @@ def scroll(name: str, filter: filters.Filter, limit: int, after: str, with_attri
     """A page, where the next one begins, and the view that is kept for it."""
     request = made(v1.ScrollRequest, collection=name, filter=filters.text(filter), page_token=after, limit=limit,
                    with_attributes=with_attributes, with_embeddings=with_embeddings, keep_view_s=keep_view, view_token=view, strict=strict)
-    read = warning if warns else lambda r: r
-    return Call("DocumentService", "Scroll", request, lambda r: (documents_of(read(r)), r.next_page_token, r.view_token))
+    return Call("DocumentService", "Scroll", request, lambda r: (documents_of(warning(r, of_filter=warns)), r.next_page_token, r.view_token))
 
 
 def facets(name: str, attribute: str, filter: filters.Filter, limit: int, strict: bool) -> Call[t.Facets]:
@@ -341,7 +342,7 @@ def facets(name: str, attribute: str, filter: filters.Filter, limit: int, strict
 
     def read(r: Any) -> t.Facets:
         values = tuple(t.Facet(value=_values.from_attribute(facet.value), documents=facet.documents) for facet in r.facets)
-        return t.Facets(facets=values, warnings=tuple(r.warnings), **fields_of(r, "values", "documents", "with_attribute"))
+        return t.Facets(facets=values, warnings=tuple(r.warnings), **fields_of(r, "values", "documents", "with_attribute", "may_be_stale"))
 
     return Call("DocumentService", "Facets", request, read, answer="FacetResponse")
 
@@ -397,7 +398,7 @@ def timings_of(timings: v1.SearchTimings) -> t.Timings:
 
 def hits_of(hits: Any, response: Any) -> t.Hits:
     return t.Hits(hits=tuple(_values.from_hits(hits)), documents_scanned=response.documents_scanned, timings=timings_of(response.timings),
-                  warnings=tuple(response.warnings), view=response.view_token, scanned_share=response.scanned_share)
+                  warnings=tuple(response.warnings), view=response.view_token, scanned_share=response.scanned_share, may_be_stale=response.may_be_stale)
 
 
 @dataclass(frozen=True)

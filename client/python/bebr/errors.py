@@ -43,6 +43,10 @@ class Error(Exception):
         return f"{place}{self.message}{again}{done}"
 
 
+class StaleWarning(UserWarning):
+    """Of a gateway over replicas: an answer may lack the newest writes, since one with them was not to be had in time."""
+
+
 class FilterWarning(UserWarning):
     """What a filter names and no document has, mostly a slip: of calls whose answer has no place for it. With strict=True an error instead."""
 

@@ -110,6 +110,8 @@ class Hits(SequenceBase[Hit]):
     """With keep_view: the token by which further searches see the same."""
     scanned_share: float = 0.0
     """With probe or probe_recall: the share of the documents that were scored, in the mean over the queries of the call."""
+    may_be_stale: bool = False
+    """Of a gateway over replicas: the newest writes may be missing, since an answer with them was not to be had in time."""
 
     @property
     def ids(self) -> List[str]:
@@ -193,6 +195,8 @@ class Facets(SequenceBase[Facet]):
     """Of these, the ones that have the attribute."""
     warnings: Tuple[str, ...] = ()
     """As of Hits; and if no document has the attribute."""
+    may_be_stale: bool = False
+    """As of Hits."""
 
     def __len__(self) -> int:
         return len(self.facets)

@@ -20,6 +20,8 @@ import numpy as np
 import pytest
 
 import bebr
+from bebr import _calls
+from bebr._calls import v1
 from conftest import DIMS, PROGRAMS, Matrix, Server
 
 
@@ -462,6 +464,16 @@ def test_probes(papers: bebr.Collection, docs: Matrix) -> None:
     assert "set one of them" in str(rejected(lambda: papers.search_batch(docs[7:9], probe=0.5, probe_recall=0.5)))
     hit = papers.search(docs[7], k=1, rerank=0, explain=True)[0]
     assert hit.explanation is not None and hit.explanation.nearer_share == 0.0
+
+
+def test_answers_say_that_they_may_be_stale() -> None:
+    texts = ["may_be_stale: without the newest writes", "yaer"]
+    assert _calls.hits_of([], v1.SearchResponse(may_be_stale=True)).may_be_stale
+    assert not _calls.hits_of([], v1.SearchResponse()).may_be_stale
+    assert _calls.facets("papers", "lang", "", 10, False).read(v1.FacetResponse(may_be_stale=True)).may_be_stale
+    with pytest.warns(bebr.StaleWarning, match="newest") as told:
+        _calls.warning(v1.CountResponse(may_be_stale=True, warnings=texts), of_filter=False)
+    assert len(told) == 1
 
 
 def test_slips_in_filters_are_told(papers: bebr.Collection, docs: Matrix) -> None:
