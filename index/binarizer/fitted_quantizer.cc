@@ -8,6 +8,7 @@
 
 #include "index/binarizer/dot.h"
 #include "index/binarizer/trellis.h"
+#include "index/simd/kernels.h"
 
 namespace bebr {
 namespace {
@@ -16,6 +17,11 @@ namespace {
 constexpr float kScales[] = {1.0f, 0.8f, 0.9f, 1.12f, 1.25f};
 constexpr float kTrellisScales[] = {1.0f, 0.9f, 1.12f};  // of a model with trellis-coded runs, likewise
 constexpr float kLeastSpread = 1e-30f;                   // of a query's band; less is nothing
+// Of 7 levels: what the scaled magnitudes of four values sum to at most, so that the odd integers that they are rounded
+// to, each at most one further from 0, sum to no more than kernels take. (Four odd integers sum to an even one.)
+constexpr uint32_t kWideLevels = 7;
+constexpr float kMostOfFour = 251.0f;
+static_assert(kWideLevels == kMaxQueryLevels && kMostOfFour + 4.0f <= static_cast<float>(simd::kMostOfFour));
 
 // The number of the interval that factor * y falls into, of 2^levels of length 1 around 0.
 uint8_t Round(float y, float factor, uint32_t levels) {
@@ -48,6 +54,24 @@ uint32_t* Pack(const uint8_t* numbers, uint32_t dims, uint32_t levels, uint32_t*
     }
   }
   return words;
+}
+
+// What the outermost of a query's values, those that 2^levels - 1 stands for, are: the largest of y or, of 7 levels, as
+// much more as leaves room for each four of them.
+float SpreadOf(const float* y, uint32_t dims, uint32_t levels) {
+  float largest = 0.0f, most_of_four = 0.0f;
+  for (uint32_t first = 0; first < dims; first += 4) {
+    float of_four = 0.0f;
+    for (uint32_t i = first; i < std::min(first + 4, dims); ++i) {
+      const float magnitude = std::fabs(y[i]);
+      largest = std::max(largest, magnitude);
+      of_four += magnitude;
+    }
+    most_of_four = std::max(most_of_four, of_four);
+  }
+  if (levels < kWideLevels) return largest;
+  constexpr auto kMost = static_cast<float>((1u << kWideLevels) - 1);
+  return std::max(largest, most_of_four * (kMost / kMostOfFour));
 }
 
 // One code of a document: its numbers and values, and how well it stands for y.
@@ -203,8 +227,7 @@ void FittedQuantizer::EncodeQuery(const float* y, uint32_t levels, uint32_t* pla
   const auto most = static_cast<float>((1u << levels) - 1);
   for (const Run& run : runs_) {
     const uint32_t dims = run.dims;
-    float spread = 0.0f;
-    for (uint32_t i = 0; i < dims; ++i) spread = std::max(spread, std::fabs(y[i]));
+    const float spread = SpreadOf(y, dims, levels);
     const bool any = spread > kLeastSpread && std::isfinite(spread);
     const float factor = any ? 0.5f * most / spread : 0.0f;
     for (uint32_t i = 0; i < dims; ++i) numbers[i] = Round(y[i], factor, levels);

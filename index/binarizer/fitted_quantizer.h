@@ -16,7 +16,8 @@ namespace bebr {
 // Documents. The code's values have fixed distances, y is multiplied with each of a few scales, and the code that
 // points most nearly where y does is taken: that makes up for rows whose values are less or more spread than the
 // model's rows are. Queries. A band's values are rounded to 2^levels evenly spaced ones, of which the outermost are its
-// own largest: a query is coded as finely as its integers allow, whatever levels documents have.
+// own largest: a query is coded as finely as its integers allow, whatever levels documents have. Of 7 levels they lie
+// further out where it takes that to keep each four values within what a byte of the kernels' tables holds.
 //
 // Values of trellis-coded runs are rounded by EncodeTrellis, all of a word at once.
 //

@@ -23,12 +23,16 @@ constexpr char kTranslatedVersion[] = "5";  // with a Translation, and whatever 
 constexpr char kTrellisVersion[] = "6";     // with trellis-coded bands and FineRules, and whatever version 5 may have
 constexpr char kByteVersion[] = "7";    // with groups whose bases are bytes and FineRules, and what version 6 may have
 constexpr char kShapedVersion[] = "8";  // with trellis-coded runs of 4 levels or a spread, and what 6 and 7 may have
+constexpr char kWideVersion[] = "9";    // with queries of more than kNarrowQueryLevels, and what 2 to 8 may have
+
+constexpr uint32_t kNarrowQueryLevels = 6;
 
 // A byte becomes a float. So large a file of halves, which become floats as well, is a gigabyte.
 constexpr uint64_t kMostByteValues = uint64_t{1} << 29;
 
 // What a file of this version holds.
-bool IsShaped(const ModelReader& reader) { return reader.IsVersion(kShapedVersion); }
+bool IsWide(const ModelReader& reader) { return reader.IsVersion(kWideVersion); }
+bool IsShaped(const ModelReader& reader) { return reader.IsVersion(kShapedVersion) || IsWide(reader); }
 bool IsBytes(const ModelReader& reader) {
   return reader.IsVersion(kByteVersion) || (IsShaped(reader) && reader.HasText("bases"));
 }
@@ -43,6 +47,7 @@ bool IsGrouped(const ModelReader& reader) {
   return (reader.IsVersion(kFineVersion) || IsTranslated(reader) || MayBeTrellis(reader)) && reader.HasText("groups");
 }
 bool IsFine(const ModelReader& reader) {
+  if (IsWide(reader)) return reader.HasText("levels");
   return reader.IsVersion(kFineVersion) || MayBeTrellis(reader) || (IsTranslated(reader) && reader.HasText("levels"));
 }
 
@@ -58,9 +63,9 @@ absl::StatusOr<Quantizer> ReadQuantizer(const ModelReader& reader) {
   BEBR_ASSIGN_OR_RETURN(const std::string version, reader.Text("format_version"));
   if (format != kFormat || (version != kFormatVersion && version != kFittedVersion && version != kGroupedVersion &&
                             version != kFineVersion && version != kTranslatedVersion && version != kTrellisVersion &&
-                            version != kByteVersion && version != kShapedVersion)) {
+                            version != kByteVersion && version != kShapedVersion && version != kWideVersion)) {
     return InvalidModel(absl::StrCat("it is '", format, "' version '", version, "'; this program reads '", kFormat,
-                                     "' versions '", kFormatVersion, "' to '", kShapedVersion, "'"));
+                                     "' versions '", kFormatVersion, "' to '", kWideVersion, "'"));
   }
   if (version == kFormatVersion) return Quantizer::kRecurrent;
   BEBR_ASSIGN_OR_RETURN(const std::string quantizer, reader.Text("quantizer"));
@@ -161,8 +166,10 @@ absl::StatusOr<Model> ReadHead(const ModelReader& reader) {
   }
   BEBR_ASSIGN_OR_RETURN(model.fine, ReadFineRules(reader, model.spec));
   BEBR_RETURN_IF_ERROR(CheckBytes(model));
-  BEBR_ASSIGN_OR_RETURN(model.query_levels,
-                        reader.Number("query_levels", model.spec.max_levels(), model.max_query_levels()));
+  BEBR_ASSIGN_OR_RETURN(
+      model.query_levels,
+      reader.Number("query_levels", model.spec.max_levels(),
+                    IsWide(reader) ? kMaxQueryLevels : std::min(kNarrowQueryLevels, model.max_query_levels())));
   BEBR_ASSIGN_OR_RETURN(model.hidden, reader.Sizes("hidden"));
   if (reader.HasText("query_hidden")) {
     BEBR_ASSIGN_OR_RETURN(model.query_hidden, reader.Sizes("query_hidden"));
@@ -276,6 +283,7 @@ void WriteGroups(const Model& model, SafetensorsFile& file) {
 }
 
 const char* VersionOf(const Model& model) {
+  if (model.query_levels > kNarrowQueryLevels) return kWideVersion;
   if (!model.spread.empty() || (model.fine.has_value() && HasFineTrellis(model.fine->levels))) return kShapedVersion;
   if (model.byte_bases) return kByteVersion;
   if (model.spec.trellis()) return kTrellisVersion;

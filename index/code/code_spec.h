@@ -14,7 +14,7 @@ namespace bebr {
 
 inline constexpr uint32_t kMaxLevels = 4;
 inline constexpr uint32_t kMaxTrellisLevels = kMaxLevels - 1;  // stored, of a band that is trellis-coded
-inline constexpr uint32_t kMaxQueryLevels = 6;
+inline constexpr uint32_t kMaxQueryLevels = 7;
 inline constexpr uint32_t kMaxBands = 8;
 inline constexpr uint32_t kMaxCodeDims = 8192;  // of all bands together
 inline constexpr uint32_t kMinCodeBits = 8;

@@ -23,7 +23,10 @@ namespace bebr::simd {
 inline constexpr uint32_t kBlockRows = 16;  // documents in a block
 inline constexpr uint32_t kMaxBands = 8;
 inline constexpr uint32_t kMaxLevels = 4;
-inline constexpr uint32_t kMaxQueryLevels = 6;  // so that the values of four dimensions sum to a byte
+inline constexpr uint32_t kMaxQueryLevels = 7;
+// What the magnitudes of a query's values of dimensions 4 i .. 4 i + 3 of a band sum to at most, so that a byte holds
+// it: four values of up to 6 levels always do, of 7 levels the caller sees to it.
+inline constexpr uint32_t kMostOfFour = 255;
 
 // What a kernel must know of a band.
 struct BandShape {
@@ -83,7 +86,7 @@ struct KernelTable {
   // Bytes of a prepared query: the table's own form of it. The buffer must be 64-byte aligned.
   size_t (*prepared_bytes)(const CodeShape& shape);
   // Batches of which all queries lie at equal distances in memory are faster with some tables.
-  // `planes`: the query's packed code, query_levels levels in every band. `weights`: one per band.
+  // `planes`: the query's packed code, query_levels levels in every band, kMostOfFour kept. `weights`: one per band.
   void (*prepare)(const CodeShape& shape, const uint32_t* planes, const float* weights, float query_offset,
                   void* prepared);
   // Scores of all lanes of `block_count` consecutive blocks for `query_count` prepared queries:

@@ -1,8 +1,9 @@
 // Exact sums by table look-up, for instruction sets that can look 16 bytes up at once (pshufb, tbl).
 //
 // Four bits of one level of a document stand for four dimensions. For each such nibble a query has a table of 16 bytes:
-// the sum of its values at the set bits, less the smallest such sum, so that entries are 0..252. One look-up then
-// handles a nibble of 16 documents, whatever the query's levels. With S_t the sum of the entries of level t,
+// the sum of its values at the set bits, less the smallest such sum, so that entries are 0..255 (kMostOfFour). One
+// look-up then handles a nibble of 16 documents, whatever the query's levels. With S_t the sum of the entries of level
+// t,
 //   D = 2 * sum over t of 2^(L-1-t) * S_t - (2^L - 1) * sum over dims of |v_q|.
 // Documents are unpacked into nibbles once for all queries of a tile: byte j of 16 documents side by side, low and high
 // nibble. Entries are added in bytes while they cannot overflow, then as 16-bit numbers of even and odd bytes, then as
@@ -42,9 +43,15 @@ struct Chunk {
   size_t query_count;
 };
 
-// Entries up to 4 * (2^Q - 1) that a byte can sum: 60, 20, 8, 4, 2 or 1, so that the rest of a word is always whole.
+// The largest entry.
+constexpr uint32_t MostEntry(uint32_t query_levels) {
+  const uint32_t most = 4 * ((1u << query_levels) - 1);
+  return most < kMostOfFour ? most : kMostOfFour;
+}
+
+// Entries that a byte can sum: 60, 20, 8, 4, 2 or 1, so that the rest of a word is always whole.
 constexpr uint32_t FlushNibbles(uint32_t query_levels) {
-  const uint32_t most = 255 / (4 * ((1u << query_levels) - 1));
+  const uint32_t most = 255 / MostEntry(query_levels);
   return most >= 4 ? most / 4 * 4 : most;
 }
 
@@ -100,8 +107,8 @@ struct LookupSums {
 
   static void Run(const BandView& band, const Tile& tile, const uint8_t* const* payloads, size_t query_count,
                   int32_t* sums) {
-    // 16-bit sums hold (2^L - 1) * (2^Q - 1) * 32 * words.
-    const uint32_t word_sum = static_cast<uint32_t>(FullValue(band)) * ((1u << band.query_levels) - 1) * 32;
+    // 16-bit sums hold (2^L - 1) * the largest entry * 8 * words.
+    const uint32_t word_sum = static_cast<uint32_t>(FullValue(band)) * MostEntry(band.query_levels) * kNibbles;
     const uint32_t unpacked = kChunkWords / band.levels;
     const uint32_t most = unpacked * word_sum <= 65535 ? unpacked : 65535 / word_sum;
     const uint32_t chunks = (band.words + most - 1) / most;
@@ -130,7 +137,7 @@ struct LookupSums {
   template <uint32_t kFlush>
   static void RunFlushing(const BandView& band, const uint32_t* rows, size_t ahead, const uint8_t* tables,
                           int32_t* sums) {
-    const uint32_t one_level = 65535 / (32 * ((1u << band.query_levels) - 1));  // words
+    const uint32_t one_level = 65535 / (kNibbles * MostEntry(band.query_levels));  // words
     if (band.words * static_cast<uint32_t>(FullValue(band)) <= one_level) {
       return RunRows<kFlush>(band, {rows, ahead, 0, band.levels, 0, band.words}, tables, sums, false);
     }

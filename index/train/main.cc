@@ -73,7 +73,7 @@ void DeclareTask(CLI::App& app, Flags& flags) {
       {{"levels", CodeKind::kLevels}, {"trellis", CodeKind::kTrellis}, {"auto", CodeKind::kAuto}},
       "Of a searched shape: levels, trellis codes, or these where they find clearly more; --shape says it: 128x2t");
   app.add_option("--query-levels", options.query_levels,
-                 "Levels of a query, 1..4 by the recursion, 5 or 6 with a quantizer fitted to every row")
+                 "Levels of a query, 1..4 by the recursion, 5 to 7 with a quantizer fitted to every row")
       ->check(CLI::Range(1u, kMaxQueryLevels))
       ->capture_default_str();
   app.add_option("--groups", options.groups, "Groups of documents, at most so many, as many as pay")

@@ -86,6 +86,7 @@ class Writer {
     WriteWeaves();
     WriteLedgers();
     WriteTapes();
+    WriteReels();
     WriteEvents();
     Must(engine_->SetAlias("live", "papers", ""));
     Must(engine_->SetAlias("drafts", "notes", ""));
@@ -257,6 +258,20 @@ class Writer {
     Backfill("tapes", "v2");
     Delete("tapes", {"tape-7"});
     WriteRequests("tapes", {{"v1", 12}, {"v2", 12}});
+  }
+
+  // Queries of 7 levels: without groups, and re-encoded for a version in groups.
+  void WriteReels() {
+    Must(engine_->CreateCollection({.name = "reels", .store_floats = FloatStorage::kFloat32, .shards = 2},
+                                   RandomModelFile(12, *ParseCodeSpec("40x3+9x1"), 7, 17)));
+    Upsert("reels", "v1", "reel-", 40, 12, 29, UpsertMode::kReplace);
+    const std::string second =
+        WithFurtherLevels(RandomModelFile(12, WithGroups(*ParseCodeSpec("16x4+24x2"), 6), 7, 18), "16x4t+24x2t", 4);
+    Must(engine_->AddVersion("reels", {.name = "v2", .same_embeddings_as = "v1"},
+                             WithSpread(WithSharedBases(second, 2))));
+    Backfill("reels", "v2");
+    Delete("reels", {"reel-7"});
+    WriteRequests("reels", {{"v1", 12}, {"v2", 12}});
   }
 
   // With a schema, and attributes of all types.

@@ -83,6 +83,7 @@ Input ReadInput(Source& source) {
   }
   for (size_t q = 0; q < queries; ++q) {
     input.queries.push_back(Code(source, input.shape, input.shape.query_levels));
+    KeepMostOfFour(input.shape, input.queries.back());
     input.weights.emplace_back();
     for (uint32_t b = 0; b < input.shape.band_count; ++b) input.weights.back().push_back(source.Float());
     input.query_offsets.push_back(source.Float());

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <memory>
@@ -256,9 +257,16 @@ class FittedReference {
   void FitQuery(uint32_t levels) {
     const double half = std::ldexp(1.0, static_cast<int>(levels) - 1);
     std::vector<double> most(runs_.size(), 0.0);
-    ForEachDim([&](const Band& band, size_t i) {
-      most[&band - runs_.data()] = std::max(most[&band - runs_.data()], std::abs(y_[i]));
-    });
+    size_t at = 0;
+    for (size_t run = 0; run < runs_.size(); at += runs_[run++].dims) {
+      for (size_t i = 0; i < runs_[run].dims; ++i) {
+        most[run] = std::max(most[run], std::abs(y_[at + i]));
+        double four = 0.0;
+        for (size_t j = i / 4 * 4; j < std::min<size_t>(i / 4 * 4 + 4, runs_[run].dims); ++j)
+          four += std::abs(y_[at + j]);
+        if (levels == 7) most[run] = std::max(most[run], four * 127 / 251);
+      }
+    }
     ForEachDim([&](const Band& band, size_t i) {
       const double unit = most[&band - runs_.data()] / (2 * half - 1);
       const double number = y_[i] / (2 * unit);
@@ -295,7 +303,7 @@ class FittedReference {
 };
 
 std::vector<RandomModelOptions> FittedVariants() {
-  std::vector<RandomModelOptions> variants(6);
+  std::vector<RandomModelOptions> variants(7);
   for (RandomModelOptions& options : variants) {
     options.quantizer = Quantizer::kFitted;
     options.query_levels = 6;
@@ -311,6 +319,8 @@ std::vector<RandomModelOptions> FittedVariants() {
   variants[4].metric = Metric::kInnerProduct;
   variants[5].metric = Metric::kL2;
   variants[5].levels = "9x6+20x2";
+  variants[6].query_levels = 7;
+  variants[6].levels = "7x8+33x6+2x5+40x1";
   return variants;
 }
 
@@ -376,6 +386,49 @@ TEST(EncoderTest, FittedCodesAreWhatTheFormatSays) {
     }
     EXPECT_LT(close_calls, kRows / 5);
   }
+}
+
+// Whatever the values: those of four dims share a byte of the kernels' tables.
+TEST(EncoderTest, QueriesOfSevenLevelsFitTheKernels) {
+  RandomModelOptions options;
+  options.quantizer = Quantizer::kFitted;
+  options.query_levels = 7;
+  options.levels = "40x4+7x2+3x1";
+  options.input_dims = 50;
+  Model model = RandomModel(options);
+  std::fill(model.mean.begin(), model.mean.end(), 0.0f);
+  std::fill(model.project.linear.weight.begin(), model.project.linear.weight.end(), 0.0f);
+  std::fill(model.project.linear.bias.begin(), model.project.linear.bias.end(), 0.0f);
+  for (size_t i = 0; i < 50; ++i) model.project.linear.weight[i * 50 + i] = 1.0f;
+  const auto encoder = *Encoder::Create(model, 0);
+  const CodeSpec& spec = encoder->spec();
+  std::mt19937_64 random(5);
+  std::normal_distribution<float> normal;
+  int largest = 0;
+  for (int trial = 0; trial < 300; ++trial) {
+    std::vector<float> row(50);
+    for (float& value : row) {
+      // All alike, some alike, or as of a projection.
+      value = trial % 3 == 0 ? 1.0f : normal(random);
+      if (trial % 3 == 1 && std::abs(value) < 1.0f) value = 0.0f;
+      if (trial % 3 == 1 && value != 0.0f) value = std::copysign(1.0f + 1e-6f * static_cast<float>(trial), value);
+      if (random() % 2 == 0) value = -value;
+    }
+    std::vector<uint32_t> planes(spec.QueryWords(7));
+    std::vector<float> weights(spec.bands().size());
+    float offset = 0.0f;
+    encoder->EncodeQueries(row.data(), 1, planes.data(), weights.data(), &offset);
+    for (size_t b = 0; b < spec.bands().size(); ++b) {
+      for (uint32_t first = 0; first < spec.bands()[b].dims; first += 4) {
+        int sum = 0;
+        for (uint32_t i = first; i < std::min(first + 4, spec.bands()[b].dims); ++i)
+          sum += std::abs(2 * NumberOf(spec, planes.data(), 7, b, i) - 127);
+        ASSERT_LE(sum, static_cast<int>(simd::kMostOfFour)) << "trial " << trial << ", band " << b << ", dim " << first;
+        largest = std::max(largest, sum);
+      }
+    }
+  }
+  EXPECT_GE(largest, 248);
 }
 
 double Length(const float* row, size_t count) {

@@ -175,6 +175,30 @@ constexpr char kTranslatedFloats[] =
     "0x1.1fa2a4p-1 0x1.5e2ee2p-2 0 0x1.69608ep-12 0x1.69608ep-14 0x1.56568ep-9 0x1.ac1402p-10 "
     "0x1.ac1402p-12 0x1.a67668p-7 -0x1.6d686ep-3 0x1.7d299cp-3";
 
+// Of version 9: 5x4t+9x1 in two groups of one basis, with errors that are shaped.
+constexpr char kWideFile[] =
+    "2AMAAAAAAAB7Il9fbWV0YWRhdGFfXyI6eyJhcmNoaXRlY3R1cmUiOiJyZXNpZHVhbF9tbHAiLCJiYW5kcyI6IjV4Mis1eDJ0Kzl4MSIsImJhc2Vz"
+    "IjoiMSIsImNoZWNrc3VtIjoiOGU5NzAxY2QiLCJmb3JtYXQiOiJiZWJyLWJpbmFyaXplciIsImZvcm1hdF92ZXJzaW9uIjoiOSIsImdyb3VwcyI6"
+    "IjIiLCJoaWRkZW4iOiIiLCJpbnB1dF9kaW1zIjoiMyIsImxldmVscyI6IjV4NHQrOXgxIiwibWV0cmljIjoiY29zaW5lIiwicXVhbnRpemVyIjoi"
+    "Zml0dGVkIiwicXVlcnlfbGV2ZWxzIjoiNyIsInJlZHVjZWRfZGltcyI6IjIiLCJyZXNpZHVhbF9mb3JtIjoiY29kZSIsInRyYWluZWQiOiJyYW5k"
+    "b20gd2VpZ2h0cyBmb3IgYSB0ZXN0IiwidHJpZWRfZ3JvdXBzIjoiMiJ9LCJiYW5kX3dlaWdodHMiOnsiZGF0YV9vZmZzZXRzIjpbMCwxMl0sImR0"
+    "eXBlIjoiRjMyIiwic2hhcGUiOlszXX0sImdyb3Vwcy5iYW5kX3dlaWdodHMiOnsiZGF0YV9vZmZzZXRzIjpbMTIsMjRdLCJkdHlwZSI6IkYzMiIs"
+    "InNoYXBlIjpbMSwzXX0sImdyb3Vwcy5iYXNpcyI6eyJkYXRhX29mZnNldHMiOlsyNCwyNl0sImR0eXBlIjoiSTgiLCJzaGFwZSI6WzJdfSwiZ3Jv"
+    "dXBzLm1lYW4iOnsiZGF0YV9vZmZzZXRzIjpbMjYsNTBdLCJkdHlwZSI6IkYzMiIsInNoYXBlIjpbMiwzXX0sImdyb3Vwcy5wcm9qZWN0Ijp7ImRh"
+    "dGFfb2Zmc2V0cyI6WzUwLDc4XSwiZHR5cGUiOiJJOCIsInNoYXBlIjpbMSwxNCwyXX0sImdyb3Vwcy5wcm9qZWN0LnNjYWxlIjp7ImRhdGFfb2Zm"
+    "c2V0cyI6Wzc4LDEzNF0sImR0eXBlIjoiRjMyIiwic2hhcGUiOlsxLDE0XX0sIm1lYW4iOnsiZGF0YV9vZmZzZXRzIjpbMTM0LDE0Nl0sImR0eXBl"
+    "IjoiRjMyIiwic2hhcGUiOlszXX0sInJlZHVjZSI6eyJkYXRhX29mZnNldHMiOlsxNDYsMTU4XSwiZHR5cGUiOiJGMTYiLCJzaGFwZSI6WzIsM119"
+    "LCJzcHJlYWQiOnsiZGF0YV9vZmZzZXRzIjpbMTU4LDE2Nl0sImR0eXBlIjoiRjMyIiwic2hhcGUiOlsyXX19ICAgICAAAAA/AAAAPgAAwD8AAAA/"
+    "AAAAPgAAwD8AAM2F476KFIQ+udndviJX3L2dtWG9+ETePGx/gABwgH/qgGJrgBaAgFATgIDGfyoUgH8wgEMAO/s7AGoKOwB+vjsApKQ7ANzcOwBi"
+    "QjsA68s7AFwcPABlRTsAM5M7AF6+OgBZ+TsAbi48AOYmO1y6sj1OLse9nS1gPW+797fJtA44crPfNQAAgD8AAAA/";
+constexpr uint32_t kWideCode[] = {19, 24, 21, 22, 276};
+constexpr uint32_t kWidePlanes[] = {19,  24,  17,  19,  24,  20, 28,  19,  24,  17,  19,  24,  20,  28,
+                                    276, 173, 238, 359, 418, 51, 274, 19,  24,  17,  19,  25,  28,  17,
+                                    19,  24,  17,  19,  25,  28, 17,  276, 173, 238, 291, 486, 247, 448};
+constexpr char kWideFloats[] =
+    "0x1.1765f4p+0 -0x1.1d76fep-1 0 0x1.9a441ep-10 0x1.9a441ep-13 0x1.ba4cccp-7 0x1.b3cbf4p-11 0x1.b3cbf4p-14 "
+    "0x1.dd8836p-8 -0x1.0262d8p+0 0x1.3465fep-6";
+
 // The file with `change` applied to its contents and the checksum made right again.
 template <typename Change>
 std::string Changed(const Model& model, Change change) {
@@ -441,7 +465,11 @@ TEST(ModelTest, ModelFilesWithGroupsStayReadable) {
                            Kept{kByteFile,
                                 {std::begin(kByteCode), std::end(kByteCode)},
                                 {std::begin(kBytePlanes), std::end(kBytePlanes)},
-                                kByteFloats}}) {
+                                kByteFloats},
+                           Kept{kWideFile,
+                                {std::begin(kWideCode), std::end(kWideCode)},
+                                {std::begin(kWidePlanes), std::end(kWidePlanes)},
+                                kWideFloats}}) {
     std::string file;
     ASSERT_TRUE(absl::Base64Unescape(kept.file, &file));
     const auto binarizer = Binarizer::Parse(file);
@@ -602,6 +630,40 @@ TEST(ModelTest, TrellisCodesOfFourLevelsAndShapedErrorsAreVersionEight) {
   EXPECT_THAT((*Binarizer::Parse(file))->description(), HasSubstr("8x4t+9x2t (50 bits)"));
 }
 
+// Whatever else the model has.
+TEST(ModelTest, QueriesOfSevenLevelsAreVersionNine) {
+  RandomModelOptions shaped = Grouped();
+  shaped.bases = 2;
+  shaped.levels = "8x4t+9x2t";
+  shaped.tried_groups = 2;
+  shaped.spread = true;
+  RandomModelOptions translated = Fitted();
+  translated.levels = "8x7+9x2+40x1";
+  translated.translation_dims = 5;
+  RandomModelOptions halves = Grouped();
+  halves.levels = "8x7+9x2t";
+  for (RandomModelOptions options : {Fitted(), Grouped(), shaped, translated, halves}) {
+    options.query_levels = 7;
+    const Model model = RandomModel(options);
+    const std::string file = *SerializeModel(model);
+    EXPECT_THAT(file, HasSubstr("\"format_version\":\"9\""));
+    const auto parsed = ParseModel(file);
+    ASSERT_TRUE(parsed.ok()) << parsed.status();
+    EXPECT_EQ(parsed->query_levels, 7u);
+    EXPECT_EQ(parsed->spread, model.spread);
+    EXPECT_EQ(parsed->byte_bases, model.byte_bases);
+    EXPECT_EQ(parsed->fine.has_value(), model.fine.has_value());
+    EXPECT_EQ(parsed->translation.has_value(), model.translation.has_value());
+    EXPECT_EQ(*SerializeModel(*parsed), file);
+    EXPECT_EQ((*Binarizer::Parse(file))->query_levels(), 7u);
+    const auto with = [&](const char* key, const char* value) {
+      return ParseError(Changed(model, [&](SafetensorsFile& contents) { contents.metadata()[key] = value; }));
+    };
+    EXPECT_THAT(with("query_levels", "8"), HasSubstr("..7"));
+    EXPECT_THAT(with("format_version", "8"), HasSubstr(options.levels.empty() ? "levels" : "..6"));
+  }
+}
+
 TEST(ModelTest, WhatIsWrongWithASpreadIsNamed) {
   RandomModelOptions options = Grouped();
   options.bases = 2;
@@ -639,7 +701,9 @@ TEST(ModelTest, EveryFlippedByteIsNoticed) {
   RandomModelOptions shaped = bytes;
   shaped.levels = "8x4t";
   shaped.spread = true;
-  for (const RandomModelOptions& of_file : {options, grouped, translated, trellis, bytes, shaped}) {
+  RandomModelOptions wide = shaped;
+  wide.query_levels = 7;
+  for (const RandomModelOptions& of_file : {options, grouped, translated, trellis, bytes, shaped, wide}) {
     const std::string file = *SerializeModel(RandomModel(of_file));
     const auto original = Binarizer::Parse(file);
     ASSERT_TRUE(original.ok()) << original.status();
@@ -659,7 +723,8 @@ TEST(ModelTest, NamesTheFieldOrTensor) {
     return ParseError(Changed(model, [&](SafetensorsFile& file) { file.metadata()[key] = value; }));
   };
   EXPECT_THAT(with("format", "other"), HasSubstr("'other'"));
-  EXPECT_THAT(with("format_version", "9"), HasSubstr("version '9'"));
+  EXPECT_THAT(with("format_version", "10"), HasSubstr("version '10'"));
+  EXPECT_THAT(with("format_version", "9"), HasSubstr("'quantizer' is missing"));
   EXPECT_THAT(with("format_version", "7"), HasSubstr("'quantizer' is missing"));
   EXPECT_THAT(with("format_version", "5"), HasSubstr("'quantizer' is missing"));
   EXPECT_THAT(with("format_version", "2"), HasSubstr("'quantizer' is missing"));

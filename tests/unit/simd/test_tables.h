@@ -16,6 +16,7 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "index/simd/kernels.h"
@@ -119,6 +120,42 @@ inline std::vector<uint32_t> MakeCode(const CodeShape& shape, uint32_t levels, B
   return code;
 }
 
+// Lowers values of a packed query of 7 levels until the magnitudes of each four sum to at most kMostOfFour. One of each
+// four keeps its value.
+inline void KeepMostOfFour(const CodeShape& shape, std::vector<uint32_t>& planes) {
+  constexpr int kFull = 127, kRest = 41;
+  if (shape.query_levels < 7) return;
+  uint32_t* band_planes = planes.data();
+  for (uint32_t b = 0; b < shape.band_count; ++b) {
+    const uint32_t dims = shape.bands[b].dims, words = (dims + 31) / 32;
+    const auto bit = [&](uint32_t i, uint32_t level) -> std::pair<uint32_t&, uint32_t> {
+      return {band_planes[level * words + i / 32], i % 32};
+    };
+    const auto value = [&](uint32_t i) {
+      int number = 0;
+      for (uint32_t level = 0; level < shape.query_levels; ++level) {
+        const auto [word, at] = bit(i, level);
+        number = 2 * number + static_cast<int>(word >> at & 1);
+      }
+      return 2 * number - kFull;
+    };
+    for (uint32_t first = 0; first < dims; first += 4) {
+      const uint32_t end = std::min(first + 4, dims);
+      uint32_t sum = 0;
+      for (uint32_t i = first; i < end; ++i) sum += static_cast<uint32_t>(std::abs(value(i)));
+      for (uint32_t i = first; sum > kMostOfFour && i < end; ++i) {
+        const int lowered = i % 4 == first / 4 % 4 ? value(i) : std::clamp(value(i), -kRest, kRest);
+        const auto number = static_cast<uint32_t>(lowered + kFull) / 2;
+        for (uint32_t level = 0; level < shape.query_levels; ++level) {
+          const auto [word, at] = bit(i, level);
+          word = (word & ~(1u << at)) | (number >> (shape.query_levels - 1 - level) & 1) << at;
+        }
+      }
+    }
+    band_planes += size_t{words} * shape.query_levels;
+  }
+}
+
 // Blocks of documents and packed queries of one shape, with everything a table needs to score them.
 struct Input {
   CodeShape shape;
@@ -159,6 +196,7 @@ inline Input MakeInput(const CodeShape& shape, size_t block_count, size_t query_
   }
   for (size_t q = 0; q < query_count; ++q) {
     input.queries.push_back(MakeCode(shape, shape.query_levels, query_bits, random));
+    KeepMostOfFour(shape, input.queries.back());
     input.weights.emplace_back();
     for (uint32_t b = 0; b < shape.band_count; ++b) input.weights.back().push_back(uniform(random));
     input.query_offsets.push_back(uniform(random));
