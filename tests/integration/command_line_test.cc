@@ -146,7 +146,7 @@ TEST(Programs, TheTrainerAgreesToo) {
                                                                                       {"--bits", "4"},
                                                                                       {"--bits", "99999999"},
                                                                                       {"--query-levels", "0"},
-                                                                                      {"--query-levels", "7"},
+                                                                                      {"--query-levels", "8"},
                                                                                       {"--steps", "-1"},
                                                                                       {"--threads", "-1"},
                                                                                       {"--seed", "-1"},
