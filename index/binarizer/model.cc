@@ -139,6 +139,10 @@ absl::Status CheckBytes(const Model& model) {
   return InvalidModel(absl::StrCat("its bases have ", values, " values; the limit is ", kMostByteValues));
 }
 
+uint32_t MostQueryLevels(const ModelReader& reader, const Model& model) {
+  return IsWide(reader) ? kMaxQueryLevels : std::min(kNarrowQueryLevels, model.max_query_levels());
+}
+
 // The metadata that fixes every tensor's shape.
 absl::StatusOr<Model> ReadHead(const ModelReader& reader) {
   Model model;
@@ -166,10 +170,8 @@ absl::StatusOr<Model> ReadHead(const ModelReader& reader) {
   }
   BEBR_ASSIGN_OR_RETURN(model.fine, ReadFineRules(reader, model.spec));
   BEBR_RETURN_IF_ERROR(CheckBytes(model));
-  BEBR_ASSIGN_OR_RETURN(
-      model.query_levels,
-      reader.Number("query_levels", model.spec.max_levels(),
-                    IsWide(reader) ? kMaxQueryLevels : std::min(kNarrowQueryLevels, model.max_query_levels())));
+  BEBR_ASSIGN_OR_RETURN(model.query_levels,
+                        reader.Number("query_levels", model.spec.max_levels(), MostQueryLevels(reader, model)));
   BEBR_ASSIGN_OR_RETURN(model.hidden, reader.Sizes("hidden"));
   if (reader.HasText("query_hidden")) {
     BEBR_ASSIGN_OR_RETURN(model.query_hidden, reader.Sizes("query_hidden"));
