@@ -238,7 +238,8 @@ class ServerImpl : public Server {
       follower_ = std::move(following.follower);
       return absl::OkStatus();
     }
-    if (HasFollowerState(config_.data_dir)) {
+    BEBR_ASSIGN_OR_RETURN(const auto state, ReadFollowerState(config_.data_dir));
+    if (state.has_value()) {
       return absl::FailedPreconditionError(absl::StrFormat(
           "data_dir \"%s\" is that of a node that follows a log; set cluster_log as it was", config_.data_dir));
     }

@@ -21,15 +21,15 @@ constexpr absl::Duration kQuickPoll = absl::Milliseconds(2);
 absl::StatusOr<std::unique_ptr<Follower>> Follower::Open(LogEngine* engine,
                                                          std::function<absl::StatusOr<std::unique_ptr<Log>>()> open,
                                                          Options options) {
-  BEBR_ASSIGN_OR_RETURN(FollowerState state, ReadFollowerState(options.data_dir));
-  if (!HasFollowerState(options.data_dir)) {
+  BEBR_ASSIGN_OR_RETURN(std::optional<FollowerState> state, ReadFollowerState(options.data_dir));
+  if (!state.has_value()) {
     if (!engine->engine().ListCollections().empty()) {
       return absl::FailedPreconditionError(absl::StrFormat(
           "data_dir \"%s\" has collections that no log has made; give the node an empty directory", options.data_dir));
     }
-    BEBR_RETURN_IF_ERROR(WriteFollowerState(options.data_dir, state));
+    BEBR_RETURN_IF_ERROR(WriteFollowerState(options.data_dir, state.emplace()));
   }
-  std::unique_ptr<Follower> follower(new Follower(engine, std::move(open), std::move(options), state));
+  std::unique_ptr<Follower> follower(new Follower(engine, std::move(open), std::move(options), *state));
   follower->thread_ = std::thread([f = follower.get()] { f->Run(); });
   return follower;
 }

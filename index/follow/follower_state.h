@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -25,10 +26,9 @@ struct FollowerState {
   std::string quarantined;
 };
 
-// That of the beginning if there is no file. DATA_LOSS if the file is damaged.
-absl::StatusOr<FollowerState> ReadFollowerState(const std::string& data_dir);
+// nullopt if there is no file: the directory is of no node that follows a log. DATA_LOSS if the file is damaged.
+absl::StatusOr<std::optional<FollowerState>> ReadFollowerState(const std::string& data_dir);
 absl::Status WriteFollowerState(const std::string& data_dir, const FollowerState& state);
-bool HasFollowerState(const std::string& data_dir);
 
 }  // namespace bebr
 

@@ -17,6 +17,7 @@
 #include "index/base/checksum.h"
 #include "index/base/errno_status.h"
 #include "index/base/logging.h"
+#include "index/base/replace_file.h"
 #include "index/base/status_macros.h"
 
 namespace bebr {
@@ -46,29 +47,6 @@ absl::Status SyncParent(const std::string& path) {
   return SyncPath(parent.empty() ? "." : parent);
 }
 
-absl::Status WriteWhole(const std::string& path, std::string_view contents, bool synced) {
-  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (fd < 0) return CannotStatus("create", path);
-  const absl::Cleanup close_fd = [fd] { close(fd); };
-  while (!contents.empty()) {
-    const ssize_t written = write(fd, contents.data(), contents.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return CannotStatus("write", path);
-    contents.remove_prefix(static_cast<size_t>(written));
-  }
-  return !synced || fsync(fd) == 0 ? absl::OkStatus() : CannotStatus("sync", path);
-}
-
-// Puts a file in the place of another one.
-absl::Status Replace(const std::string& path, std::string_view contents, bool synced) {
-  const std::string temporary = path + ".tmp";
-  unlink(temporary.c_str());  // what a crash left may have another name by now, in a snapshot
-  absl::Status status = WriteWhole(temporary, contents, synced);
-  if (status.ok() && rename(temporary.c_str(), path.c_str()) != 0) status = CannotStatus("rename to", path);
-  if (!status.ok()) unlink(temporary.c_str());  // the first error is the one that counts
-  return status;
-}
-
 // Names in `path` of directories, or of everything else, sorted. What goes meanwhile is passed over.
 absl::StatusOr<std::vector<std::string>> List(const std::string& path, bool directories) {
   std::error_code error;
@@ -88,12 +66,11 @@ absl::StatusOr<std::vector<std::string>> List(const std::string& path, bool dire
 }  // namespace
 
 absl::Status WriteFileAtomically(const std::string& path, std::string_view contents) {
-  BEBR_RETURN_IF_ERROR(Replace(path, contents, /*synced=*/true));
-  return SyncParent(path);
+  return ReplaceFile(path, contents);
 }
 
 absl::Status WriteFileUnsynced(const std::string& path, std::string_view contents) {
-  return Replace(path, contents, /*synced=*/false);
+  return ReplaceFile(path, contents, /*synced=*/false);
 }
 
 absl::Status SyncDirectory(const std::string& path) { return SyncPath(path); }

@@ -1,15 +1,13 @@
 #include "server/cluster/node_data.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <filesystem>
 #include <string>
+#include <system_error>
 
-#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "index/base/errno_status.h"
 #include "index/base/file.h"
+#include "index/base/replace_file.h"
 #include "index/base/status_macros.h"
 #include "nlohmann/json.hpp"
 #include "server/call/node_protocol.h"
@@ -17,41 +15,38 @@
 namespace bebr {
 namespace {
 
-bool HasCollections(const std::string& data_dir) {
+absl::StatusOr<bool> HasCollections(const std::string& data_dir) {
   std::error_code error;
-  std::filesystem::directory_iterator entries(data_dir + "/collections", error);
-  return !error && entries != std::filesystem::directory_iterator();
+  const std::filesystem::directory_iterator entries(data_dir + "/collections", error);
+  if (!error) return entries != std::filesystem::directory_iterator();
+  if (error == std::errc::no_such_file_or_directory) return false;
+  return ErrnoStatus(error.value(), absl::StrFormat("\"%s/collections\" cannot be listed", data_dir));
 }
 
-absl::Status WriteSynced(const std::string& path, const std::string& text) {
-  const std::string fresh = path + ".new";
-  const int file = open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (file < 0) return ErrnoStatus(errno, absl::StrCat("\"", fresh, "\" cannot be made"));
-  const bool written = write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size());
-  const int error = errno;
-  close(file);
-  if (!written) return ErrnoStatus(error, absl::StrCat("\"", fresh, "\" cannot be written"));
-  return RenameSynced(fresh, path);
+absl::Status WriteNodeData(const std::string& data_dir, const std::string& path, const NodePlace& self) {
+  BEBR_ASSIGN_OR_RETURN(const bool used, HasCollections(data_dir));
+  if (used) {
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "data_dir \"%s\" has the collections of a server without cluster_self, whose documents are in no node's "
+        "slots; give node %s an empty directory and import them through a gateway",
+        data_dir, self.name));
+  }
+  const nlohmann::json json = {{"format", 1}, {"node", self.name}, {"slots", SlotsText(self)}};
+  return ReplaceFile(path, json.dump() + "\n");
 }
 
 }  // namespace
 
 absl::Status CheckNodeData(const std::string& data_dir, const NodePlace* self) {
   const std::string path = data_dir + "/cluster.json";
-  if (!std::filesystem::exists(path)) {
-    if (self == nullptr) return absl::OkStatus();
-    if (HasCollections(data_dir)) {
-      return absl::FailedPreconditionError(absl::StrFormat(
-          "data_dir \"%s\" has the collections of a server without cluster_self, whose documents are in no node's "
-          "slots; give node %s an empty directory and import them through a gateway",
-          data_dir, self->name));
-    }
-    const nlohmann::json json = {{"format", 1}, {"node", self->name}, {"slots", SlotsText(*self)}};
-    return WriteSynced(path, json.dump() + "\n");
+  const absl::StatusOr<std::string> text = ReadFile(path);
+  if (absl::IsNotFound(text.status())) {
+    return self == nullptr ? absl::OkStatus() : WriteNodeData(data_dir, path, *self);
   }
-  BEBR_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
-  const nlohmann::json json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object() || json.value("format", 0) != 1 || !json.contains("node") || !json.contains("slots"))
+  BEBR_RETURN_IF_ERROR(text.status());
+  const nlohmann::json json = nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object() || !json.contains("format") || json["format"] != 1 || !json.contains("node") ||
+      !json.contains("slots"))
     return absl::DataLossError(absl::StrFormat("\"%s\" is no description of a node of format 1", path));
   const std::string name = json["node"].dump(), slots = json["slots"].dump();
   if (self == nullptr) {
