@@ -3,10 +3,10 @@
 //
 //   worst_inputs [--seconds S]
 //
-// Each row is one call, or a few of a kind, on an engine or a server of its own: seconds, megabytes of memory that it
-// took at most beside the request, and seconds of the next start. The exit code is 1 if a call fails, takes more than S
-// seconds (20; 0: any time will do), or a gigabyte; models may take three. Which limit has which row stands in
-// tests/README.md.
+// Each row is one call, or a few of a kind, on an engine or a server of its own: seconds, seconds of processors,
+// megabytes of memory that it took at most beside the request, and the same of the next start. The exit code is 1 if a
+// call fails, or it or the start takes more than S seconds of processors (20; 0: any time will do), or a gigabyte;
+// models may take three. Which limit has which row stands in tests/README.md.
 #include <cstdio>
 #include <functional>
 #include <string>

@@ -26,6 +26,17 @@ double StatusMb(pid_t pid, const std::string& name) {
   return 0;
 }
 
+// Seconds of processors that the process has had: in its user's mode and in the system's, fields 14 and 15.
+double ProcessorSeconds(pid_t pid) {
+  std::ifstream in(absl::StrCat("/proc/", pid, "/stat"));
+  std::string field;
+  double ticks = 0;
+  for (int i = 1; i <= 15 && in >> field; ++i) {
+    if (i >= 14) ticks += std::stod(field);
+  }
+  return ticks / static_cast<double>(sysconf(_SC_CLK_TCK));
+}
+
 }  // namespace
 
 Subject::Subject(CollectionConfig config, std::string model) {
@@ -48,27 +59,39 @@ absl::Status Subject::Start() {
 }
 
 Table::Table(double most_seconds) : most_seconds_(most_seconds) {
-  std::printf("%-60s %8s %8s %8s\n", "input", "s", "MB", "start s");
+  std::printf("%-60s %8s %8s %8s %8s %8s %8s\n", "input", "s", "cpu s", "MB", "start s", "cpu s", "MB");
 }
 
 void Table::Run(const std::string& what, Subject& subject, const Call& call, bool restarts) {
   const auto checked = [&] { return subject.status().ok() ? call() : subject.status(); };
-  Measure(what, getpid(), checked, [&] { return restarts ? subject.Open() : absl::OkStatus(); });
+  Measure(what, getpid, checked, [&] { return restarts ? subject.Open() : absl::OkStatus(); });
 }
 
-void Table::Measure(const std::string& what, pid_t pid, const Call& call, const Call& restart, double most_megabytes) {
-  std::ofstream(absl::StrCat("/proc/", pid, "/clear_refs")) << "5";  // the peak begins anew
-  const double before = StatusMb(pid, "VmRSS");
+bool Table::IsSlow(const Cost& cost) const {
+  return most_seconds_ > 0 && (cost.processor_seconds > most_seconds_ || cost.seconds > 10 * most_seconds_);
+}
+
+void Table::Measure(const std::string& what, const std::function<pid_t()>& pid, const Call& call, const Call& restart,
+                    const MostMegabytes& most) {
+  const pid_t first = pid();
+  std::ofstream(absl::StrCat("/proc/", first, "/clear_refs")) << "5";  // the peak begins anew
+  const double before = StatusMb(first, "VmRSS");
+  double processors = ProcessorSeconds(first);
   SteadyTime begin = SteadyNow();
   const absl::Status status = call();
-  const double seconds = Seconds(begin), megabytes = StatusMb(pid, "VmHWM") - before;
+  const Cost cost{Seconds(begin), ProcessorSeconds(first) - processors, StatusMb(first, "VmHWM") - before};
+  processors = ProcessorSeconds(first);
   begin = SteadyNow();
   const absl::Status opened = status.ok() ? restart() : absl::OkStatus();
-  const double start = Seconds(begin);
-  const bool slow = most_seconds_ > 0 && std::max(seconds, start) > most_seconds_;
-  const bool good = status.ok() && opened.ok() && !slow && megabytes <= most_megabytes;
+  Cost start{.seconds = Seconds(begin)};
+  const bool fresh = pid() != first;
+  start.processor_seconds = ProcessorSeconds(pid()) - (fresh ? 0 : processors);
+  start.megabytes = fresh ? StatusMb(pid(), "VmHWM") : 0;
+  const bool good = status.ok() && opened.ok() && !IsSlow(cost) && !IsSlow(start) && cost.megabytes <= most.call &&
+                    start.megabytes <= most.start;
   good_ = good_ && good;
-  std::printf("%-60s %8.2f %8.0f %8.2f %s%s%s\n", what.c_str(), seconds, megabytes, start, good ? "" : "FAIL ",
+  std::printf("%-60s %8.2f %8.2f %8.0f %8.2f %8.2f %8.0f %s%s%s\n", what.c_str(), cost.seconds, cost.processor_seconds,
+              cost.megabytes, start.seconds, start.processor_seconds, start.megabytes, good ? "" : "FAIL ",
               status.ok() ? "" : status.ToString().c_str(), opened.ok() ? "" : opened.ToString().c_str());
   std::fflush(stdout);
 }

@@ -19,7 +19,6 @@ namespace bebr::testing {
 
 inline constexpr uint32_t kWorstDims = 16;
 inline constexpr size_t kSearchedDocuments = 30000;
-inline constexpr double kMostMegabytes = 1024;
 
 // One engine over a directory of its own, with a collection "c".
 class Subject {
@@ -40,7 +39,14 @@ class Subject {
   absl::Status status_;
 };
 
-// Runs calls and prints what they cost: seconds, megabytes at most, seconds of the next start.
+// Megabytes that a call, and the start after it, may take at most.
+struct MostMegabytes {
+  double call = 1024, start = 1024;
+};
+
+// Runs calls and prints what they cost: seconds, seconds of processors, megabytes at most; the same of the next start,
+// of which a process that goes on has no megabytes of its own. So much time of processors is too much, or ten times as
+// much of any: beside others on the machine the first alone says something.
 class Table {
  public:
   using Call = std::function<absl::Status()>;
@@ -48,12 +54,17 @@ class Table {
   explicit Table(double most_seconds);
   // A call on a subject, which starts again afterwards, if it is to.
   void Run(const std::string& what, Subject& subject, const Call& call, bool restarts = true);
-  // A call that takes memory in the process `pid`, of which it may take so much, and what starts that again.
-  void Measure(const std::string& what, pid_t pid, const Call& call, const Call& restart,
-               double most_megabytes = kMostMegabytes);
+  // A call that takes memory in a process, `pid` of it, and what starts that again.
+  void Measure(const std::string& what, const std::function<pid_t()>& pid, const Call& call, const Call& restart,
+               const MostMegabytes& most = {});
   bool good() const { return good_; }
 
  private:
+  struct Cost {
+    double seconds = 0, processor_seconds = 0, megabytes = 0;
+  };
+  bool IsSlow(const Cost& cost) const;
+
   const double most_seconds_;
   bool good_ = true;
 };
