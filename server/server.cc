@@ -19,6 +19,7 @@
 #include "index/engine.h"
 #include "index/follow/follower.h"
 #include "index/follow/follower_state.h"
+#include "index/gateway_engine.h"
 #include "server/access/auth.h"
 #include "server/call/door.h"
 #include "server/call/hidden_paths.h"
@@ -222,6 +223,7 @@ class ServerImpl : public Server {
     const absl::Time start = absl::Now();
     BEBR_RETURN_IF_ERROR(OpenOwn());
     metrics_.SetEngine(engine_.get());
+    if (follower_ != nullptr) metrics_.SetReplica(self_->name, [this] { return follower_->State(); });
     readiness_.SetEngine(engine_.get(), follower_.get());
     const EngineStats stats = engine_->Stats();
     LogInfo("opened {}: {} collections in {} ms; simd={} threads={}", config_.data_dir,
@@ -258,8 +260,10 @@ class ServerImpl : public Server {
 
   // As a gateway has them.
   absl::Status OpenNodes() {
-    BEBR_ASSIGN_OR_RETURN(engine_, OpenGateway(config_, &metrics_));
-    metrics_.SetEngine(engine_.get(), /*elsewhere=*/true);
+    BEBR_ASSIGN_OR_RETURN(auto engine, OpenGateway(config_, &metrics_));
+    cluster_ = engine.get();
+    engine_ = std::move(engine);
+    metrics_.SetGateway(cluster_);
     readiness_.SetEngine(engine_.get());
     LogInfo("gateway over the nodes {}", config_.cluster_nodes);
     return absl::OkStatus();
@@ -290,6 +294,7 @@ class ServerImpl : public Server {
                               .responses = &responses_,
                               .tracer = tracer_.get(),
                               .follower = follower_.get(),
+                              .cluster = cluster_,
                               .known = [this](std::string_view peer) { listener_->Known(peer); },
                               .greeted = [this](std::string_view peer) { listener_->Greeted(peer); },
                               .begun = [this](std::string_view peer) { listener_->Begun(peer); },
@@ -355,6 +360,7 @@ class ServerImpl : public Server {
   std::unique_ptr<HttpServer> http_;
   std::optional<NodePlace> self_;  // of a node of a cluster
   std::unique_ptr<Engine> engine_;
+  GatewayEngine* cluster_ = nullptr;    // that engine, of a gateway
   std::unique_ptr<Follower> follower_;  // of a node that follows a log
   std::unique_ptr<Tracer> tracer_;
   StreamRegistry streams_;

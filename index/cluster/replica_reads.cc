@@ -93,7 +93,7 @@ absl::StatusOr<Page> ReplicaSet::Scroll(const PageRequest& request) {
                         Read<Page>(
                             request.deadline, &stale, [&](Engine& engine) { return engine.Scroll(own); }, &which));
   page.view_token = JoinView(which, page.view_token);
-  if (stale) MarkStale(members_[0].place, page);
+  if (stale) MarkStale(page);
   return page;
 }
 
@@ -101,7 +101,7 @@ absl::StatusOr<CountResult> ReplicaSet::Count(const CountRequest& request) {
   bool stale = false;
   BEBR_ASSIGN_OR_RETURN(CountResult result, Read<CountResult>(request.deadline, &stale,
                                                               [&](Engine& engine) { return engine.Count(request); }));
-  if (stale) MarkStale(members_[0].place, result);
+  if (stale) MarkStale(result);
   return result;
 }
 
@@ -109,7 +109,7 @@ absl::StatusOr<FacetResult> ReplicaSet::Facets(const FacetRequest& request) {
   bool stale = false;
   BEBR_ASSIGN_OR_RETURN(FacetResult result, Read<FacetResult>(request.deadline, &stale,
                                                               [&](Engine& engine) { return engine.Facets(request); }));
-  if (stale) MarkStale(members_[0].place, result);
+  if (stale) MarkStale(result);
   return result;
 }
 

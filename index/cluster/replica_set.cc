@@ -10,7 +10,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
-#include "index/cluster/replica_tries.h"
+#include "index/cluster/state_report.h"
 
 namespace bebr {
 
@@ -93,7 +93,12 @@ ReplicaSet::ReplicaSet(std::vector<ReplicaMember> members, std::shared_ptr<LogHe
       head_(std::move(head)),
       timeout_(timeout),
       health_(members_.size()),
-      askers_(members_.size()) {}
+      reports_(members_.size()),
+      askers_(members_.size()) {
+  MutexLock lock(&reports_mutex_);
+  for (size_t i = 0; i < members_.size(); ++i)
+    reports_[i] = {.place = members_[i].place, .problem = "has not answered yet"};
+}
 
 NodePlace ReplicaSet::place() const {
   NodePlace all = members_[0].place;
@@ -107,6 +112,10 @@ NodePlace ReplicaSet::place() const {
 absl::StatusOr<NodeState> ReplicaSet::State() {
   std::vector<absl::StatusOr<NodeState>> states(members_.size(), absl::UnknownError(""));
   askers_.ParallelFor(members_.size(), [&](size_t i) { states[i] = members_[i].node->State(); });
+  {
+    MutexLock lock(&reports_mutex_);
+    for (size_t i = 0; i < states.size(); ++i) NoteState(states[i], reports_[i]);
+  }
   std::optional<size_t> best;
   std::vector<std::string> problems;
   absl::Status missing;
@@ -139,6 +148,34 @@ absl::StatusOr<NodeState> ReplicaSet::State() {
   for (const std::string& collection : all.collections)
     all.damaged.push_back({collection, absl::StrJoin(problems, "; ")});
   return all;
+}
+
+ShareReport ReplicaSet::Report() {
+  const uint64_t head = head_->Last();
+  ShareReport report{.first_slot = members_[0].place.first_slot,
+                     .last_slot = members_[0].place.last_slot,
+                     .stale_answers = stale_answers_.load(std::memory_order_relaxed)};
+  MutexLock lock(&reports_mutex_);
+  report.replicas = reports_;
+  for (ReplicaReport& replica : report.replicas)
+    replica.lag_positions = std::max(replica.lag_positions, head - std::min(head, replica.applied));
+  return report;
+}
+
+std::vector<ReplicaDigest> ReplicaSet::Digests(const std::string& collection, uint64_t position, uint64_t bytes_per_s,
+                                               SteadyTime deadline,
+                                               const std::shared_ptr<std::atomic<bool>>& cancelled) {
+  std::vector<ReplicaDigest> digests(members_.size());
+  ThreadPool reading(members_.size());
+  reading.ParallelFor(members_.size(), [&](size_t i) {
+    digests[i].node = members_[i].place.name;
+    auto digest = members_[i].node->Digest(collection, position, bytes_per_s, deadline, cancelled);
+    digests[i].status = digest.status();
+    if (!digest.ok()) return;
+    digests[i].documents = digest->documents;
+    digests[i].digest = std::move(digest->digest);
+  });
+  return digests;
 }
 
 std::vector<size_t> ReplicaSet::Order(uint64_t position) {
@@ -203,6 +240,27 @@ void ReplicaSet::Prepare(UpsertRequest request, uint64_t position,
   round->Next();
 }
 
+absl::StatusOr<PreparedBackfill> ReplicaSet::PrepareBackfill(const std::string& collection, const std::string& version,
+                                                             const std::string& after, uint32_t most_documents) {
+  const uint64_t position = head_->Last();
+  Errors errors;
+  for (const size_t replica : Order(position)) {
+    auto prepared = members_[replica].node->PrepareBackfill(collection, version, after, most_documents, position,
+                                                            EndOf(absl::InfiniteDuration()));
+    absl::Status error = prepared.status();
+    if (prepared.ok() || !IsOfReplica(replica, error)) return prepared;
+    errors.Add(replica, std::move(error));
+  }
+  return errors.All();
+}
+
+void ReplicaSet::CheckRoomFor(const AttributeUpdate& update, absl::AnyInvocable<void(absl::Status)> done) {
+  members_[Order(head_->Last())[0]].node->CheckRoomFor(
+      update, SteadyNow() + FirstTry(timeout_), [done = std::move(done)](absl::Status status) mutable {
+        done(absl::IsResourceExhausted(status) ? std::move(status) : absl::OkStatus());
+      });
+}
+
 void ReplicaSet::Outcome(uint64_t position, uint32_t number,
                          absl::AnyInvocable<void(absl::StatusOr<ChangeOutcome>)> done) {
   const auto begin = [this, number](size_t replica, uint64_t at, SteadyTime deadline, auto ended) {
@@ -246,7 +304,7 @@ void ReplicaSet::Search(SearchRequest request, absl::AnyInvocable<void(absl::Sta
     const SteadyTime now = SteadyNow();
     const auto stale = [this, begin, end](const absl::Status&, Round<SearchResult>::Done ended) {
       auto warn = [this, ended = std::move(ended)](absl::StatusOr<SearchResult> found) mutable {
-        if (found.ok()) MarkStale(members_[0].place, *found);
+        if (found.ok()) MarkStale(*found);
         ended(std::move(found));
       };
       std::make_shared<Round<SearchResult>>(*this, 0, end, begin, std::move(warn))->Next();

@@ -11,15 +11,19 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "index/base/clock.h"
+#include "index/base/mutex.h"
 #include "index/base/thread_pool.h"
 #include "index/cluster/later.h"
 #include "index/cluster/log_head.h"
 #include "index/cluster/no_writes.h"
 #include "index/cluster/node.h"
+#include "index/cluster/replica_tries.h"
 #include "index/types/cluster.h"
+#include "index/types/cluster_report.h"
 
 namespace bebr {
 
@@ -50,15 +54,31 @@ class ReplicaSet final : public ClusterNode, private EngineWithoutWrites {
   absl::StatusOr<NodeState> State() override;
   // The slots, and names and addresses of all of them.
   NodePlace place() const;
+  // How they were when State was asked last.
+  ShareReport Report();
+  // What each holds of a collection where the log asked for a comparison, at `position`: read at the same time.
+  std::vector<ReplicaDigest> Digests(const std::string& collection, uint64_t position, uint64_t bytes_per_s,
+                                     SteadyTime deadline, const std::shared_ptr<std::atomic<bool>>& cancelled);
 
   // The change that an upsert is, of a replica that has applied the log up to `position`.
   void Prepare(UpsertRequest request, uint64_t position, absl::AnyInvocable<void(absl::StatusOr<PreparedChange>)> done);
+  // A part of a backfill, of a replica that has applied what is known here of the log. Blocks.
+  absl::StatusOr<PreparedBackfill> PrepareBackfill(const std::string& collection, const std::string& version,
+                                                   const std::string& after, uint32_t most_documents);
+  // RESOURCE_EXHAUSTED if a replica would refuse the update for want of room; nothing else is an error.
+  void CheckRoomFor(const AttributeUpdate& update, absl::AnyInvocable<void(absl::Status)> done);
   // What came of a change, once one replica has applied it.
   void Outcome(uint64_t position, uint32_t number, absl::AnyInvocable<void(absl::StatusOr<ChangeOutcome>)> done);
 
  private:
   template <typename Result>
   class Round;
+  template <typename Result>
+  void MarkStale(Result& result) {
+    stale_answers_.fetch_add(1, std::memory_order_relaxed);
+    result.may_be_stale = true;
+    result.warnings.push_back(StaleWarning(members_[0].place));
+  }
   // How a replica did last.
   struct Health {
     std::atomic<uint64_t> applied{0};
@@ -98,7 +118,10 @@ class ReplicaSet final : public ClusterNode, private EngineWithoutWrites {
   const absl::Duration timeout_;
   std::vector<Health> health_;
   std::atomic<size_t> turn_{0};
-  ThreadPool askers_;  // of State
+  std::atomic<uint64_t> stale_answers_{0};
+  Mutex reports_mutex_;
+  std::vector<ReplicaReport> reports_ ABSL_GUARDED_BY(reports_mutex_);  // by member, as State found it
+  ThreadPool askers_;                                                   // of State
   Later later_;
 };
 

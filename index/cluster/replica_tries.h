@@ -41,12 +41,6 @@ inline std::string StaleWarning(const NodePlace& place) {
       kStale, place.first_slot, place.last_slot);
 }
 
-template <typename Result>
-void MarkStale(const NodePlace& place, Result& result) {
-  result.may_be_stale = true;
-  result.warnings.push_back(StaleWarning(place));
-}
-
 // A view's token, with the replica that has it in front: "1-TOKEN".
 inline std::string JoinView(size_t replica, const std::string& token) {
   return token.empty() ? "" : absl::StrCat(replica, "-", token);

@@ -91,6 +91,17 @@ class MemoryLogs::Contents {
     return LogState{Head(), trimmed_};
   }
 
+  absl::StatusOr<LogSize> Size() {
+    MutexLock lock(&mutex_);
+    BEBR_RETURN_IF_ERROR(There());
+    LogSize size;
+    for (const One& one : appends_) {
+      size.rows += 1 + one.records.size();
+      for (const auto& [shard, record] : one.records) size.bytes += record.size();
+    }
+    return size;
+  }
+
   absl::StatusOr<LogPlace> Trim(uint64_t through) {
     MutexLock lock(&mutex_);
     BEBR_RETURN_IF_ERROR(There());
@@ -171,6 +182,7 @@ class MemoryLog : public Log {
     return contents_->WaitBeyond(position, deadline);
   }
   absl::StatusOr<LogState> State() override { return contents_->State(); }
+  absl::StatusOr<LogSize> Size() override { return contents_->Size(); }
   absl::StatusOr<LogPlace> Trim(uint64_t through) override { return contents_->Trim(through); }
 
  private:

@@ -27,6 +27,7 @@
 namespace bebr {
 
 class Follower;
+class GatewayEngine;
 
 // What every call works with. Ownership: the Server's; outlives all calls.
 struct RpcContext {
@@ -38,8 +39,9 @@ struct RpcContext {
   BlockingPool* blocking;
   StreamRegistry* streams;
   ResponseWatch* responses;
-  Tracer* tracer = nullptr;      // none: calls are not traced
-  Follower* follower = nullptr;  // of a node that follows a log
+  Tracer* tracer = nullptr;          // none: calls are not traced
+  Follower* follower = nullptr;      // of a node that follows a log
+  GatewayEngine* cluster = nullptr;  // the engine, of a gateway
   // Told of callers, by gRPC's name for the peer, that were let in with their key, and without one.
   std::function<void(std::string_view peer)> known = [](std::string_view) {};
   std::function<void(std::string_view peer)> greeted = [](std::string_view) {};

@@ -43,6 +43,19 @@ class OwningNode final : public ReplicaNode {
                absl::AnyInvocable<void(absl::StatusOr<ChangeOutcome>)> done) override {
     node_->Outcome(position, number, deadline, std::move(done));
   }
+  absl::StatusOr<PreparedBackfill> PrepareBackfill(const std::string& collection, const std::string& version,
+                                                   const std::string& after, uint32_t most_documents, uint64_t position,
+                                                   SteadyTime deadline) override {
+    return node_->PrepareBackfill(collection, version, after, most_documents, position, deadline);
+  }
+  void CheckRoomFor(const AttributeUpdate& update, SteadyTime deadline,
+                    absl::AnyInvocable<void(absl::Status)> done) override {
+    node_->CheckRoomFor(update, deadline, std::move(done));
+  }
+  absl::StatusOr<CollectionDigest> Digest(const std::string& collection, uint64_t position, uint64_t bytes_per_s,
+                                          SteadyTime deadline, std::shared_ptr<std::atomic<bool>> cancelled) override {
+    return node_->Digest(collection, position, bytes_per_s, deadline, std::move(cancelled));
+  }
 
  private:
   const std::shared_ptr<Canceller> canceller_;
@@ -57,7 +70,7 @@ std::string WriterName() {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Engine>> OpenGateway(const ServerConfig& config, Metrics* metrics) {
+absl::StatusOr<std::unique_ptr<GatewayEngine>> OpenGateway(const ServerConfig& config, Metrics* metrics) {
   const bool has_log = !config.cluster_log.empty();
   BEBR_ASSIGN_OR_RETURN(const std::vector<NodePlace> places, ParseClusterNodes(config.cluster_nodes, has_log));
   BEBR_ASSIGN_OR_RETURN(const NodeCredentials credentials, ReadNodeCredentials(config));
@@ -73,10 +86,13 @@ absl::StatusOr<std::unique_ptr<Engine>> OpenGateway(const ServerConfig& config, 
     }
   }
   if (!has_log) return MakeClusterEngine(std::move(members));
-  return MakeReplicatedEngine(std::move(replicas), {.open = OpenerOf(config, kAppendTimeout),
-                                                    .open_to_ask = OpenerOf(config, kAskTimeout),
-                                                    .writer = WriterName(),
-                                                    .timeout = credentials.timeout});
+  return MakeReplicatedEngine(std::move(replicas),
+                              {.open = OpenerOf(config, kAppendTimeout),
+                               .open_to_ask = OpenerOf(config, kAskTimeout),
+                               .writer = WriterName(),
+                               .timeout = credentials.timeout,
+                               .compare_interval = absl::Seconds(config.cluster_compare_interval_s),
+                               .compare_bytes_per_s = config.scrub_bytes_per_s});
 }
 
 }  // namespace bebr

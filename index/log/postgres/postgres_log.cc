@@ -232,6 +232,25 @@ absl::StatusOr<LogState> PostgresLog::State() {
   return state;
 }
 
+absl::StatusOr<LogSize> PostgresLog::Size() {
+  LogSize size;
+  BEBR_RETURN_IF_ERROR(pool_->Run([&](Connection& connection, SteadyTime deadline) -> absl::Status {
+    // Rows as autovacuum, or the statistics of this process, has counted them. Tables may go meanwhile.
+    BEBR_ASSIGN_OR_RETURN(
+        const Rows row,
+        connection.Run(
+            pool_->Sql("SELECT coalesce(sum(greatest(c.reltuples, pg_stat_get_live_tuples(c.oid), 0)), 0)::bigint, "
+                       "coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint "
+                       "FROM $schema.generation g CROSS JOIN unnest(ARRAY['appends', 'records']) AS kind "
+                       "JOIN pg_class c ON c.oid = to_regclass(format('$schema.%s_%s_%s', kind, g.log, g.number)) "
+                       "WHERE g.log = $1::bigint"),
+            {BigInt(id_)}, deadline));
+    size = {row.number(0, 0), row.number(0, 1)};
+    return absl::OkStatus();
+  }));
+  return size;
+}
+
 absl::StatusOr<LogPlace> PostgresLog::Trim(uint64_t through) {
   BEBR_RETURN_IF_ERROR(pool_->Run([&](Connection& connection, SteadyTime deadline) {
     return connection

@@ -23,6 +23,7 @@ class PostgresLog : public Log {
   absl::StatusOr<LogPage> Read(const LogPlace& after, absl::Span<const uint32_t> shards, size_t max_bytes) override;
   absl::StatusOr<LogPlace> WaitBeyond(uint64_t position, SteadyTime deadline) override;
   absl::StatusOr<LogState> State() override;
+  absl::StatusOr<LogSize> Size() override;
   absl::StatusOr<LogPlace> Trim(uint64_t through) override;
 
  private:
