@@ -27,7 +27,7 @@ inline constexpr absl::Duration kFirstTry = absl::Seconds(2);
 // Of little time the first has half.
 inline absl::Duration FirstTry(absl::Duration left) { return std::min(kFirstTry, left / 2); }
 // Where all have failed they are tried again, for so long: one may be about to start, or not be connected again yet.
-inline constexpr absl::Duration kPatience = absl::Seconds(3);
+inline constexpr absl::Duration kPatience = absl::Seconds(5);
 inline constexpr absl::Duration kBetweenPasses = absl::Milliseconds(50);
 // The last share of the time, for a stale answer where a fresh one was not to be had.
 inline constexpr double kShareOfFresh = 0.8;
