@@ -37,6 +37,7 @@
 #include "server/net/grpc_threads.h"
 #include "server/net/http_server.h"
 #include "server/net/listener.h"
+#include "server/net/steady_waits.h"
 #include "server/private_directory.h"
 #include "server/readiness.h"
 #include "server/rpc/health.h"
@@ -303,6 +304,8 @@ class ServerImpl : public Server {
     if (!KeepWorkOnItsThread())
       LogWarning(
           "this gRPC hands calls on between its threads without a bound: strangers can fill the memory with calls");
+    if (!KeepWaitsSteady())
+      LogWarning("this Abseil waits until a time of day: setting the clock back delays all deadlines");
     grpc::ServerBuilder builder;
     SetLimits(builder);
     acceptor_ = builder.experimental().AddExternalConnectionAcceptor(
