@@ -90,6 +90,7 @@ Client::Client(ClientOptions options) : options_(std::move(options)) {
   documents_ = v1::DocumentService::NewStub(channel);
   search_ = v1::SearchService::NewStub(channel);
   admin_ = v1::AdminService::NewStub(channel);
+  cluster_ = v1::ClusterService::NewStub(channel);
 }
 
 Client::~Client() = default;
@@ -282,16 +283,6 @@ absl::StatusOr<v1::EstimateMemoryResponse> Client::EstimateMemory(const v1::Esti
       [&](auto* context, auto* out) { return admin_->EstimateMemory(context, request, out); });
 }
 
-absl::StatusOr<v1::GetClusterResponse> Client::GetCluster() {
-  return Run<v1::GetClusterResponse>(
-      [&](auto* context, auto* out) { return admin_->GetCluster(context, v1::GetClusterRequest(), out); });
-}
-
-absl::StatusOr<v1::VerifyClusterResponse> Client::VerifyCluster(const v1::VerifyClusterRequest& request) {
-  return Run<v1::VerifyClusterResponse>(
-      [&](auto* context, auto* out) { return admin_->VerifyCluster(context, request, out); });
-}
-
 absl::StatusOr<v1::Snapshot> Client::CreateSnapshot(const v1::CreateSnapshotRequest& request) {
   auto response = Run<v1::CreateSnapshotResponse>(
       [&](auto* context, auto* out) { return admin_->CreateSnapshot(context, request, out); });
@@ -315,6 +306,20 @@ absl::Status Client::DeleteSnapshot(const v1::DeleteSnapshotRequest& request) {
   return Run<v1::DeleteSnapshotResponse>(
              [&](auto* context, auto* out) { return admin_->DeleteSnapshot(context, request, out); })
       .status();
+}
+
+absl::StatusOr<v1::GetMembersResponse> Client::GetMembers() {
+  return Run<v1::GetMembersResponse>(
+      [&](auto* context, auto* out) { return cluster_->GetMembers(context, v1::GetMembersRequest(), out); });
+}
+
+absl::StatusOr<v1::JoinNodeResponse> Client::JoinNode(const v1::JoinNodeRequest& request) {
+  return Run<v1::JoinNodeResponse>([&](auto* context, auto* out) { return cluster_->JoinNode(context, request, out); });
+}
+
+absl::StatusOr<v1::DrainNodeResponse> Client::DrainNode(const v1::DrainNodeRequest& request) {
+  return Run<v1::DrainNodeResponse>(
+      [&](auto* context, auto* out) { return cluster_->DrainNode(context, request, out); });
 }
 
 }  // namespace bebr

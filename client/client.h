@@ -20,6 +20,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "bebr/v1/admin.grpc.pb.h"
+#include "bebr/v1/cluster.grpc.pb.h"
 #include "bebr/v1/collections.grpc.pb.h"
 #include "bebr/v1/documents.grpc.pb.h"
 #include "bebr/v1/search.grpc.pb.h"
@@ -89,13 +90,16 @@ class Client {
   absl::StatusOr<v1::BatchSearchResponse> BatchSearch(const v1::BatchSearchRequest& request);
 
   absl::StatusOr<v1::GetStatsResponse> GetStats();
-  absl::StatusOr<v1::GetClusterResponse> GetCluster();
-  absl::StatusOr<v1::VerifyClusterResponse> VerifyCluster(const v1::VerifyClusterRequest& request);
   absl::StatusOr<v1::EstimateMemoryResponse> EstimateMemory(const v1::EstimateMemoryRequest& request);
   absl::StatusOr<v1::Snapshot> CreateSnapshot(const v1::CreateSnapshotRequest& request);
   absl::StatusOr<v1::ListSnapshotsResponse> ListSnapshots(const v1::ListSnapshotsRequest& request);
   absl::StatusOr<v1::Collection> RestoreSnapshot(const v1::RestoreSnapshotRequest& request);
   absl::Status DeleteSnapshot(const v1::DeleteSnapshotRequest& request);
+
+  // Of gateways of a cluster with a log.
+  absl::StatusOr<v1::GetMembersResponse> GetMembers();
+  absl::StatusOr<v1::JoinNodeResponse> JoinNode(const v1::JoinNodeRequest& request);
+  absl::StatusOr<v1::DrainNodeResponse> DrainNode(const v1::DrainNodeRequest& request);
 
  private:
   friend class UpsertStream;
@@ -112,6 +116,7 @@ class Client {
   std::unique_ptr<v1::DocumentService::Stub> documents_;
   std::unique_ptr<v1::SearchService::Stub> search_;
   std::unique_ptr<v1::AdminService::Stub> admin_;
+  std::unique_ptr<v1::ClusterService::Stub> cluster_;
 };
 
 }  // namespace bebr

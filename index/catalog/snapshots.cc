@@ -158,9 +158,7 @@ absl::StatusOr<SnapshotInfo> Snapshots::Create(const SnapshotInfo& info, const s
   }
   BEBR_RETURN_IF_ERROR(RemoveAll(building));
   BEBR_RETURN_IF_ERROR(CreateDirectories(building));
-  absl::Status status = CopyDirectory(from + "/models", building + "/models", "");
-  // What a kill left of a model that was to be added is none of it, and the next attempt writes to that file.
-  if (status.ok()) status = RemoveUnfinished(building + "/models");
+  absl::Status status = CopyModels(from, building);
   if (status.ok()) status = fill(building);
   json files;
   if (status.ok()) status = SumTree(building, files);
@@ -176,6 +174,12 @@ absl::StatusOr<SnapshotInfo> Snapshots::Create(const SnapshotInfo& info, const s
     return status;
   }
   return ReadInfo(path, info.collection, info.name);
+}
+
+absl::Status Snapshots::CopyModels(const std::string& from, const std::string& to) {
+  BEBR_RETURN_IF_ERROR(CopyDirectory(from + "/models", to + "/models", ""));
+  // What a kill left of a model that was to be added is none of it, and the next attempt writes to that file.
+  return RemoveUnfinished(to + "/models");
 }
 
 absl::StatusOr<std::vector<SnapshotInfo>> Snapshots::List(std::string_view collection) const {

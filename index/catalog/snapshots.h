@@ -46,6 +46,9 @@ class Snapshots {
   absl::StatusOr<SnapshotInfo> Info(std::string_view collection, std::string_view name) const;
   absl::Status Remove(std::string_view collection, std::string_view name);
 
+  // Copies the models of the collection in the directory `from` into `to`.
+  static absl::Status CopyModels(const std::string& from, const std::string& to);
+
   // Reads all files of the snapshot in a directory and compares them with the list in its snapshot.json. DATA_LOSS
   // names the first that is missing, changed or not of it. Snapshots of format 1 have no list: nothing is compared.
   static absl::Status Verify(const std::string& directory);

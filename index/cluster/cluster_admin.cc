@@ -60,7 +60,7 @@ absl::Status ClusterEngine::OnEvery(std::string_view what, absl::StatusCode enou
       continue;
     }
     if (status.ok()) {
-      changed.push_back(members_[node].place.name);
+      changed.push_back(PlaceOf(node).name);
       continue;
     }
     Look();
@@ -68,11 +68,10 @@ absl::Status ClusterEngine::OnEvery(std::string_view what, absl::StatusCode enou
     errors[node] = status;
     status = FirstError(errors);
     if (changed.empty()) return status;
-    return absl::Status(
-        status.code(),
-        absl::StrFormat("%s has changed on node %s, and not on node %s: %s. Call again once that is "
-                        "mended; what is done already does no harm",
-                        what, absl::StrJoin(changed, ", "), members_[node].place.name, status.message()));
+    return absl::Status(status.code(),
+                        absl::StrFormat("%s has changed on node %s, and not on node %s: %s. Call again once that is "
+                                        "mended; what is done already does no harm",
+                                        what, absl::StrJoin(changed, ", "), PlaceOf(node).name, status.message()));
   }
   Look();
   if (changed.empty()) return had;

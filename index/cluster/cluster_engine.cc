@@ -10,7 +10,6 @@
 #include "index/base/stable_hash.h"
 #include "index/cluster/cluster_engine_impl.h"
 #include "index/cluster/merge.h"
-#include "index/cluster/state_report.h"
 
 namespace bebr {
 namespace {
@@ -41,7 +40,7 @@ bool IsOfNode(absl::StatusCode code) {
 
 }  // namespace
 
-std::unique_ptr<GatewayEngine> MakeClusterEngine(std::vector<ClusterMember> members) {
+std::unique_ptr<Engine> MakeClusterEngine(std::vector<ClusterMember> members) {
   return std::make_unique<ClusterEngine>(std::move(members));
 }
 
@@ -95,7 +94,7 @@ void ClusterEngine::Look() {
   for (size_t node = 0; node < states.size(); ++node) {
     const absl::StatusOr<NodeState>& state = states[node];
     if (state.ok() != states_[node].ok() || (!state.ok() && state.status() != states_[node].status())) {
-      LogInfo("node {} at {}: {}", members_[node].place.name, members_[node].place.address,
+      LogInfo("node {} at {}: {}", PlaceOf(node).name, PlaceOf(node).address,
               state.ok() ? "answers" : std::string(state.status().message()));
     }
     all &= state.ok();
@@ -172,8 +171,14 @@ absl::Status ClusterEngine::FirstError(absl::Span<const size_t> nodes, absl::Spa
   return error.ok() || (!some_ok && !IsOfNode(error.code())) ? error : OfNode(of, error);
 }
 
+NodePlace ClusterEngine::PlaceOf(size_t node) const {
+  const ClusterMember& member = members_[node];
+  NodePlace place = member.node->place();
+  return place.name.empty() ? member.place : place;
+}
+
 absl::Status ClusterEngine::OfNode(size_t node, const absl::Status& error) const {
-  const NodePlace& place = members_[node].place;
+  const NodePlace place = PlaceOf(node);
   absl::Status named(error.code(), absl::StrFormat("node %s (%s): %s", place.name, place.address, error.message()));
   error.ForEachPayload([&](absl::string_view type, const absl::Cord& payload) { named.SetPayload(type, payload); });
   return named;
@@ -207,7 +212,7 @@ std::vector<UnavailableCollection> ClusterEngine::UnavailableCollections() {
   MutexLock lock(&mutex_);
   std::map<std::string, std::string> reasons;
   for (size_t node = 0; node < states_.size(); ++node) {
-    const std::string& name = members_[node].place.name;
+    const std::string name = PlaceOf(node).name;
     if (!states_[node].ok()) {
       for (const std::string& collection : collections_)
         reasons.try_emplace(collection, absl::StrFormat("node %s: %s", name, states_[node].status().message()));
@@ -227,7 +232,7 @@ std::vector<ReadOnlyCollection> ClusterEngine::ReadOnlyCollections() {
   for (size_t node = 0; node < states_.size(); ++node) {
     if (!states_[node].ok()) continue;
     for (const ReadOnlyCollection& one : states_[node]->read_only)
-      all.push_back({one.name, absl::StrFormat("node %s: %s", members_[node].place.name, one.reason)});
+      all.push_back({one.name, absl::StrFormat("node %s: %s", PlaceOf(node).name, one.reason)});
   }
   return all;
 }
@@ -238,7 +243,7 @@ std::vector<DamagedCollection> ClusterEngine::DamagedCollections() {
   for (size_t node = 0; node < states_.size(); ++node) {
     if (!states_[node].ok()) continue;
     for (const DamagedCollection& one : states_[node]->damaged)
-      all.push_back({one.name, absl::StrFormat("node %s: %s", members_[node].place.name, one.reason)});
+      all.push_back({one.name, absl::StrFormat("node %s: %s", PlaceOf(node).name, one.reason)});
   }
   return all;
 }
@@ -263,23 +268,6 @@ EngineStats ClusterEngine::Stats() {
     if (state.ok()) parts.push_back(state->stats);
   }
   return MergeStats(parts);
-}
-
-ClusterReport ClusterEngine::Report() {
-  ClusterReport report;
-  MutexLock lock(&mutex_);
-  for (size_t node = 0; node < states_.size(); ++node) {
-    const NodePlace& place = members_[node].place;
-    ReplicaReport replica{.place = place};
-    NoteState(states_[node], replica);
-    report.shares.push_back({.first_slot = place.first_slot, .last_slot = place.last_slot, .replicas = {replica}});
-  }
-  return report;
-}
-
-absl::StatusOr<std::vector<ShareComparison>> ClusterEngine::Verify(const std::string&,
-                                                                   std::shared_ptr<std::atomic<bool>>) {
-  return absl::FailedPreconditionError("the cluster has no log, and so no replicas that could be compared");
 }
 
 }  // namespace bebr

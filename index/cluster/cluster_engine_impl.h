@@ -23,7 +23,7 @@
 #include "index/cluster/cluster_engine.h"
 #include "index/cluster/node.h"
 #include "index/cluster/write_order.h"
-#include "index/gateway_engine.h"
+#include "index/engine.h"
 
 namespace bebr {
 
@@ -41,7 +41,7 @@ struct Share {
 };
 
 // What MakeClusterEngine makes: its comment says how it works.
-class ClusterEngine : public GatewayEngine {
+class ClusterEngine : public Engine {
  public:
   explicit ClusterEngine(std::vector<ClusterMember> members);
   ~ClusterEngine() override;
@@ -80,9 +80,6 @@ class ClusterEngine : public GatewayEngine {
   std::vector<Alias> ListAliases() override;
   std::string Resolve(std::string_view name) override;
   EngineStats Stats() override;
-  ClusterReport Report() override;
-  absl::StatusOr<std::vector<ShareComparison>> Verify(const std::string& collection,
-                                                      std::shared_ptr<std::atomic<bool>> cancelled) override;
 
   // cluster_upsert.cc
   void Upsert(UpsertRequest request, absl::AnyInvocable<void(absl::StatusOr<UpsertResult>)> done) override;
@@ -148,6 +145,9 @@ class ClusterEngine : public GatewayEngine {
   void NoteAlias(uint64_t position, const std::string& alias, std::optional<std::string> collection);
   // Runs work on a thread of detached_, where the end waits for it; or says that too much waits there.
   absl::Status Detach(absl::AnyInvocable<void()> work);
+
+  // With its name and address as they are now.
+  NodePlace PlaceOf(size_t node) const;
 
   const std::vector<ClusterMember> members_;
   WriteOrder order_;

@@ -124,7 +124,7 @@ class ClusterEngine::UpsertCall : public std::enable_shared_from_this<UpsertCall
 absl::Status ClusterEngine::WriteError(absl::Span<const size_t> nodes, absl::Span<const absl::Status> outcomes) const {
   std::vector<std::string> written, not_written;
   for (size_t i = 0; i < nodes.size(); ++i) {
-    (outcomes[i].ok() ? written : not_written).push_back(members_[nodes[i]].place.name);
+    (outcomes[i].ok() ? written : not_written).push_back(PlaceOf(nodes[i]).name);
   }
   if (not_written.empty()) return absl::OkStatus();
   absl::Status error = FirstError(nodes, outcomes);

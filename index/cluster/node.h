@@ -2,9 +2,7 @@
 #ifndef BEBR_INDEX_CLUSTER_NODE_H_
 #define BEBR_INDEX_CLUSTER_NODE_H_
 
-#include <atomic>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "index/base/clock.h"
 #include "index/engine.h"
+#include "index/types/cluster.h"
 #include "index/types/replication.h"
 
 namespace bebr {
@@ -36,6 +35,8 @@ class ClusterNode {
   virtual Engine& engine() = 0;
   // Waits for the answer, some seconds at most.
   virtual absl::StatusOr<NodeState> State() = 0;
+  // Its name and address where they change; without a name they do not.
+  virtual NodePlace place() const { return {}; }
 };
 
 // A ReplicaNode is a node that follows the cluster's log, as others do that hold the same. `done` may run on any
@@ -51,18 +52,6 @@ class ReplicaNode : public ClusterNode {
                        absl::AnyInvocable<void(absl::StatusOr<PreparedChange>)> done) = 0;
   virtual void Outcome(uint64_t position, uint32_t number, SteadyTime deadline,
                        absl::AnyInvocable<void(absl::StatusOr<ChangeOutcome>)> done) = 0;
-  // As Follower's, once the node has applied the log up to `position`. Blocks.
-  virtual absl::StatusOr<PreparedBackfill> PrepareBackfill(const std::string& collection, const std::string& version,
-                                                           const std::string& after, uint32_t most_documents,
-                                                           uint64_t position, SteadyTime deadline) = 0;
-  // As Follower::CheckRoomFor, of the update's change.
-  virtual void CheckRoomFor(const AttributeUpdate& update, SteadyTime deadline,
-                            absl::AnyInvocable<void(absl::Status)> done) = 0;
-  // What it held of a collection where the log asked for a comparison, read at so many bytes a second (0: no limit).
-  // Blocks for that; `cancelled`, which may be null, ends it.
-  virtual absl::StatusOr<CollectionDigest> Digest(const std::string& collection, uint64_t position,
-                                                  uint64_t bytes_per_s, SteadyTime deadline,
-                                                  std::shared_ptr<std::atomic<bool>> cancelled) = 0;
 };
 
 }  // namespace bebr

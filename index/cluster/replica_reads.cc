@@ -12,44 +12,45 @@
 namespace bebr {
 
 template <typename Result>
-absl::StatusOr<Result> ReplicaSet::Try(size_t replica, uint64_t position, SteadyTime deadline,
+absl::StatusOr<Result> ReplicaSet::Try(Replica& replica, uint64_t position, SteadyTime deadline,
                                        const std::function<absl::StatusOr<Result>(Engine&)>& call) {
   const auto once = [&]() -> absl::StatusOr<Result> {
-    BEBR_ASSIGN_OR_RETURN(Engine * engine, members_[replica].node->EngineAt(position, deadline));
+    BEBR_ASSIGN_OR_RETURN(Engine * engine, replica.node->EngineAt(position, deadline));
     return call(*engine);
   };
   absl::StatusOr<Result> result = once();
   if (!absl::IsAborted(result.status())) return result;
   auto reached = std::make_shared<std::promise<absl::Status>>();  // shared: set_value may outlast get
-  members_[replica].node->Await(position, deadline,
-                                [reached](absl::Status status) { reached->set_value(std::move(status)); });
+  replica.node->Await(position, deadline, [reached](absl::Status status) { reached->set_value(std::move(status)); });
   BEBR_RETURN_IF_ERROR(reached->get_future().get());
   return once();
 }
 
 template <typename Result>
 absl::StatusOr<Result> ReplicaSet::Read(SteadyTime deadline, bool* stale,
-                                        const std::function<absl::StatusOr<Result>(Engine&)>& call, size_t* which) {
+                                        const std::function<absl::StatusOr<Result>(Engine&)>& call,
+                                        std::string* which) {
   const SteadyTime end = EndOf(deadline);
   const LogHead::Answer head = head_->Wait();
   Errors errors;
   const auto try_all = [&](uint64_t position, SteadyTime until) -> std::optional<absl::StatusOr<Result>> {
-    const std::vector<size_t> order = Order(position);
+    const Replicas order = Order(position);
     const SteadyTime begun = SteadyNow();
     for (size_t tried = 0; tried == 0 || SteadyNow() < until; ++tried) {
-      const size_t replica = order[tried % order.size()], pass = tried / order.size();
+      Replica& replica = *order[tried % order.size()];
+      const size_t pass = tried / order.size();
       if (pass > 1 && SteadyNow() > begun + kFirstTry + kPatience) break;
       if (pass > 1 && tried % order.size() == 0) absl::SleepFor(kBetweenPasses);
       const bool first = pass == 0 && order.size() > 1;
       auto result = Try(replica, position, first ? SteadyNow() + FirstTry(until - SteadyNow()) : until, call);
       if (result.ok()) {
         Succeeded(replica, position);
-        if (which != nullptr) *which = replica;
+        if (which != nullptr) *which = replica.place.name;
         return result;
       }
       absl::Status failed = result.status();
       if (!IsOfReplica(replica, failed)) return absl::StatusOr<Result>(failed);
-      errors.Add(replica, std::move(failed));
+      errors.Add(replica.place.name, std::move(failed));
     }
     return std::nullopt;
   };
@@ -81,19 +82,19 @@ absl::StatusOr<std::vector<Document>> ReplicaSet::Get(std::string_view collectio
 absl::StatusOr<Page> ReplicaSet::Scroll(const PageRequest& request) {
   PageRequest own = request;
   if (!request.view_token.empty()) {
-    const auto [replica, token] = SplitView(request.view_token, members_.size());
-    own.view_token = token;
-    auto page = Try<Page>(replica, 0, EndOf(request.deadline), [&](Engine& engine) { return engine.Scroll(own); });
-    if (page.ok()) page->view_token = JoinView(replica, page->view_token);
+    BEBR_ASSIGN_OR_RETURN(const auto view, OfView(request.view_token));
+    own.view_token = view.second;
+    auto page = Try<Page>(*view.first, 0, EndOf(request.deadline), [&](Engine& engine) { return engine.Scroll(own); });
+    if (page.ok()) page->view_token = JoinView(view.first->place.name, page->view_token);
     return page;
   }
   bool stale = false;
-  size_t which = 0;
+  std::string which;
   BEBR_ASSIGN_OR_RETURN(Page page,
                         Read<Page>(
                             request.deadline, &stale, [&](Engine& engine) { return engine.Scroll(own); }, &which));
   page.view_token = JoinView(which, page.view_token);
-  if (stale) MarkStale(page);
+  if (stale) MarkStale(slots_, page);
   return page;
 }
 
@@ -101,7 +102,7 @@ absl::StatusOr<CountResult> ReplicaSet::Count(const CountRequest& request) {
   bool stale = false;
   BEBR_ASSIGN_OR_RETURN(CountResult result, Read<CountResult>(request.deadline, &stale,
                                                               [&](Engine& engine) { return engine.Count(request); }));
-  if (stale) MarkStale(result);
+  if (stale) MarkStale(slots_, result);
   return result;
 }
 
@@ -109,7 +110,7 @@ absl::StatusOr<FacetResult> ReplicaSet::Facets(const FacetRequest& request) {
   bool stale = false;
   BEBR_ASSIGN_OR_RETURN(FacetResult result, Read<FacetResult>(request.deadline, &stale,
                                                               [&](Engine& engine) { return engine.Facets(request); }));
-  if (stale) MarkStale(result);
+  if (stale) MarkStale(slots_, result);
   return result;
 }
 

@@ -10,9 +10,14 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
-#include "index/cluster/state_report.h"
+#include "index/cluster/replica_tries.h"
 
 namespace bebr {
+namespace {
+
+constexpr size_t kAskers = 3;  // of members that come later too
+
+}  // namespace
 
 // A call that goes from replica to replica until one answers it. Lives as long as one of their calls.
 template <typename Result>
@@ -20,7 +25,8 @@ class ReplicaSet::Round : public std::enable_shared_from_this<Round<Result>> {
  public:
   using Done = absl::AnyInvocable<void(absl::StatusOr<Result>)>;
   // Begins the call of a replica, which must have applied the log up to `position`.
-  using Begin = std::function<void(size_t replica, uint64_t position, SteadyTime deadline, Done done)>;
+  using Begin =
+      std::function<void(const std::shared_ptr<Replica>& replica, uint64_t position, SteadyTime deadline, Done done)>;
 
   Round(ReplicaSet& set, uint64_t position, SteadyTime end, Begin begin, Done done)
       : set_(set),
@@ -37,7 +43,7 @@ class ReplicaSet::Round : public std::enable_shared_from_this<Round<Result>> {
     const SteadyTime now = SteadyNow();
     if (tried_ == replicas) patience_ = now + kPatience;
     if (tried_ > 0 && (now >= end_ || (pass > 1 && now >= patience_))) return Fail();
-    const size_t replica = order_[tried_ % replicas];
+    const std::shared_ptr<Replica> replica = order_[tried_ % replicas];
     const bool waits = pass > 1 && tried_ % replicas == 0;
     deadline_ = pass == 0 && replicas > 1 ? now + FirstTry(end_ - now) : end_;
     ++tried_;
@@ -53,33 +59,33 @@ class ReplicaSet::Round : public std::enable_shared_from_this<Round<Result>> {
   }
 
  private:
-  void Try(size_t replica, bool again) {
+  void Try(const std::shared_ptr<Replica>& replica, bool again) {
     begin_(replica, position_, deadline_, [self = this->shared_from_this(), replica, again](auto result) {
       self->Take(replica, again, std::move(result));
     });
   }
-  void Take(size_t replica, bool again, absl::StatusOr<Result> result) {
+  void Take(const std::shared_ptr<Replica>& replica, bool again, absl::StatusOr<Result> result) {
     if (result.ok()) {
-      set_.Succeeded(replica, position_);
+      Succeeded(*replica, position_);
       return done_(std::move(result));
     }
     absl::Status error = result.status();
     if (absl::IsAborted(error) && again) {
-      return set_.members_[replica].node->Await(position_, deadline_,
-                                                [self = this->shared_from_this(), replica](absl::Status reached) {
-                                                  if (reached.ok()) return self->Try(replica, /*again=*/false);
-                                                  self->Take(replica, /*again=*/false, std::move(reached));
-                                                });
+      return replica->node->Await(position_, deadline_,
+                                  [self = this->shared_from_this(), replica](absl::Status reached) {
+                                    if (reached.ok()) return self->Try(replica, /*again=*/false);
+                                    self->Take(replica, /*again=*/false, std::move(reached));
+                                  });
     }
-    if (!set_.IsOfReplica(replica, error)) return done_(error);
-    errors_.Add(replica, error);
+    if (!IsOfReplica(*replica, error)) return done_(error);
+    errors_.Add(replica->place.name, error);
     Next();
   }
 
   ReplicaSet& set_;
   const uint64_t position_;
   const SteadyTime end_;
-  const std::vector<size_t> order_;
+  const Replicas order_;
   const Begin begin_;
   Done done_;
   std::function<void(const absl::Status&, Done)> otherwise_;
@@ -89,43 +95,94 @@ class ReplicaSet::Round : public std::enable_shared_from_this<Round<Result>> {
 };
 
 ReplicaSet::ReplicaSet(std::vector<ReplicaMember> members, std::shared_ptr<LogHead> head, absl::Duration timeout)
-    : members_(std::move(members)),
+    : slots_({.first_slot = members[0].place.first_slot, .last_slot = members[0].place.last_slot}),
       head_(std::move(head)),
       timeout_(timeout),
-      health_(members_.size()),
-      reports_(members_.size()),
-      askers_(members_.size()) {
-  MutexLock lock(&reports_mutex_);
-  for (size_t i = 0; i < members_.size(); ++i)
-    reports_[i] = {.place = members_[i].place, .problem = "has not answered yet"};
+      askers_(std::max(members.size(), kAskers)) {
+  MutexLock lock(&mutex_);
+  for (ReplicaMember& member : members) seats_.push_back({std::make_shared<Replica>(std::move(member))});
+}
+
+std::vector<ReplicaSet::Seat> ReplicaSet::All() const {
+  MutexLock lock(&mutex_);
+  return seats_;
+}
+
+ReplicaSet::Replicas ReplicaSet::Serving() const {
+  Replicas serving;
+  for (Seat& seat : All()) {
+    if (seat.state == MemberState::kServing) serving.push_back(std::move(seat.replica));
+  }
+  return serving;
+}
+
+void ReplicaSet::SetMembers(const std::vector<Member>& members, const MakeReplicaNode& make) {
+  const auto serves = [](const Member& member) { return member.state == MemberState::kServing; };
+  if (std::none_of(members.begin(), members.end(), serves)) return;  // nobody makes that so
+  std::vector<Seat> before = All(), now;
+  for (const Member& member : members) {
+    const auto same = std::find_if(before.begin(), before.end(), [&](const Seat& seat) {
+      return seat.replica != nullptr && seat.replica->place.name == member.place.name &&
+             seat.replica->place.address == member.place.address;
+    });
+    now.push_back({same != before.end() ? std::exchange(same->replica, nullptr)
+                                        : std::make_shared<Replica>(ReplicaMember{member.place, make(member.place)}),
+                   member.state});
+  }
+  Replicas idle;  // ends without the lock
+  MutexLock lock(&mutex_);
+  seats_ = std::move(now);
+  for (Seat& seat : before) {
+    if (seat.replica != nullptr) gone_.push_back(std::move(seat.replica));
+  }
+  const auto held = std::partition(gone_.begin(), gone_.end(), [](const auto& one) { return one.use_count() > 1; });
+  idle.assign(std::make_move_iterator(held), std::make_move_iterator(gone_.end()));
+  gone_.erase(held, gone_.end());
 }
 
 NodePlace ReplicaSet::place() const {
-  NodePlace all = members_[0].place;
-  for (size_t i = 1; i < members_.size(); ++i) {
-    absl::StrAppend(&all.name, "|", members_[i].place.name);
-    absl::StrAppend(&all.address, "|", members_[i].place.address);
+  NodePlace all = slots_;
+  for (const auto& replica : Serving()) {
+    absl::StrAppend(&all.name, all.name.empty() ? "" : "|", replica->place.name);
+    absl::StrAppend(&all.address, all.address.empty() ? "" : "|", replica->place.address);
   }
   return all;
 }
 
-absl::StatusOr<NodeState> ReplicaSet::State() {
-  std::vector<absl::StatusOr<NodeState>> states(members_.size(), absl::UnknownError(""));
-  askers_.ParallelFor(members_.size(), [&](size_t i) { states[i] = members_[i].node->State(); });
-  {
-    MutexLock lock(&reports_mutex_);
-    for (size_t i = 0; i < states.size(); ++i) NoteState(states[i], reports_[i]);
+std::vector<MemberReport> ReplicaSet::Reports() const {
+  std::vector<MemberReport> reports;
+  for (const auto& [replica, state] : All()) {
+    MutexLock lock(&replica->mutex);
+    reports.push_back(
+        {.member = {.place = replica->place, .state = state}, .answers = replica->answers, .replica = replica->told});
   }
+  return reports;
+}
+
+absl::StatusOr<NodeState> ReplicaSet::Ask(Replica& replica) {
+  absl::StatusOr<NodeState> state = replica.node->State();
+  const bool follows = state.ok() && state->replica.has_value();
+  replica.failing = !state.ok() || (follows && state->replica->quarantined);
+  replica.applied = follows ? state->replica->applied : 0;
+  replica.answers = state.ok();
+  MutexLock lock(&replica.mutex);
+  if (follows) replica.told = *state->replica;
+  if (!state.ok()) replica.told.problem = std::string(state.status().message());
+  return state;
+}
+
+absl::StatusOr<NodeState> ReplicaSet::State() {
+  const std::vector<Seat> all = All();
+  std::vector<absl::StatusOr<NodeState>> states(all.size(), absl::UnknownError(""));
+  askers_.ParallelFor(all.size(), [&](size_t i) { states[i] = Ask(*all[i].replica); });
   std::optional<size_t> best;
   std::vector<std::string> problems;
   absl::Status missing;
   for (size_t i = 0; i < states.size(); ++i) {
     const absl::StatusOr<NodeState>& state = states[i];
     const bool quarantined = state.ok() && state->replica.has_value() && state->replica->quarantined;
-    const uint64_t applied = state.ok() && state->replica.has_value() ? state->replica->applied : 0;
-    health_[i].failing = !state.ok() || quarantined;
-    health_[i].applied = applied;
-    const std::string& name = members_[i].place.name;
+    const std::string& name = all[i].replica->place.name;
+    if (all[i].state != MemberState::kServing) continue;
     if (!state.ok()) {
       missing = state.status();
       problems.push_back(absl::StrFormat("the replica on node %s does not answer: %s", name, missing.message()));
@@ -137,63 +194,46 @@ absl::StatusOr<NodeState> ReplicaSet::State() {
                                          state->replica->problem));
     }
     if (quarantined) continue;
-    if (!best.has_value() || applied > health_[*best].applied) best = i;
+    if (!best.has_value() || all[i].replica->applied > all[*best].replica->applied) best = i;
   }
   if (!best.has_value()) {
     if (!missing.ok()) return missing;
     return absl::UnavailableError(absl::StrJoin(problems, "; "));
   }
-  NodeState all = *std::move(states[*best]);
-  if (problems.empty()) return all;
-  for (const std::string& collection : all.collections)
-    all.damaged.push_back({collection, absl::StrJoin(problems, "; ")});
-  return all;
+  NodeState furthest = *std::move(states[*best]);
+  if (problems.empty()) return furthest;
+  for (const std::string& collection : furthest.collections)
+    furthest.damaged.push_back({collection, absl::StrJoin(problems, "; ")});
+  return furthest;
 }
 
-ShareReport ReplicaSet::Report() {
-  const uint64_t head = head_->Last();
-  ShareReport report{.first_slot = members_[0].place.first_slot,
-                     .last_slot = members_[0].place.last_slot,
-                     .stale_answers = stale_answers_.load(std::memory_order_relaxed)};
-  MutexLock lock(&reports_mutex_);
-  report.replicas = reports_;
-  for (ReplicaReport& replica : report.replicas)
-    replica.lag_positions = std::max(replica.lag_positions, head - std::min(head, replica.applied));
-  return report;
-}
-
-std::vector<ReplicaDigest> ReplicaSet::Digests(const std::string& collection, uint64_t position, uint64_t bytes_per_s,
-                                               SteadyTime deadline,
-                                               const std::shared_ptr<std::atomic<bool>>& cancelled) {
-  std::vector<ReplicaDigest> digests(members_.size());
-  ThreadPool reading(members_.size());
-  reading.ParallelFor(members_.size(), [&](size_t i) {
-    digests[i].node = members_[i].place.name;
-    auto digest = members_[i].node->Digest(collection, position, bytes_per_s, deadline, cancelled);
-    digests[i].status = digest.status();
-    if (!digest.ok()) return;
-    digests[i].documents = digest->documents;
-    digests[i].digest = std::move(digest->digest);
-  });
-  return digests;
-}
-
-std::vector<size_t> ReplicaSet::Order(uint64_t position) {
-  const size_t turn = turn_.fetch_add(1, std::memory_order_relaxed);
-  std::vector<size_t> order(members_.size());
-  for (size_t i = 0; i < order.size(); ++i) order[i] = (turn + i) % order.size();
+ReplicaSet::Replicas ReplicaSet::Order(uint64_t position) {
+  Replicas order = Serving();
+  std::rotate(order.begin(), order.begin() + turn_.fetch_add(1, std::memory_order_relaxed) % order.size(), order.end());
   // As it is now: others may change it while it is sorted.
-  std::vector<std::tuple<bool, uint64_t>> rank(order.size());
-  for (size_t i = 0; i < rank.size(); ++i) {
-    const uint64_t applied = health_[i].applied,
-                   wanted = position == 0 ? std::numeric_limits<uint64_t>::max() : position;
-    rank[i] = {health_[i].failing, wanted - std::min(wanted, applied)};
+  std::vector<std::tuple<bool, uint64_t, std::shared_ptr<Replica>>> ranked;
+  for (auto& replica : order) {
+    const uint64_t applied = replica->applied, wanted = position == 0 ? std::numeric_limits<uint64_t>::max() : position;
+    ranked.emplace_back(replica->failing, wanted - std::min(wanted, applied), std::move(replica));
   }
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return rank[a] < rank[b]; });
+  std::stable_sort(ranked.begin(), ranked.end(), [](const auto& a, const auto& b) {
+    return std::tie(std::get<0>(a), std::get<1>(a)) < std::tie(std::get<0>(b), std::get<1>(b));
+  });
+  for (size_t i = 0; i < order.size(); ++i) order[i] = std::move(std::get<2>(ranked[i]));
   return order;
 }
 
-bool ReplicaSet::IsOfReplica(size_t replica, absl::Status& error) {
+absl::StatusOr<std::pair<std::shared_ptr<ReplicaSet::Replica>, std::string>> ReplicaSet::OfView(
+    const std::string& token) const {
+  const size_t slash = token.find('/');
+  for (const auto& [replica, state] : All()) {
+    if (slash != token.npos && NameInView(replica->place.name) == token.substr(0, slash))
+      return std::make_pair(replica, token.substr(slash + 1));
+  }
+  return absl::NotFoundError("the view is not kept any more, or never was: its node is no member of the cluster");
+}
+
+bool ReplicaSet::IsOfReplica(Replica& replica, absl::Status& error) {
   switch (error.code()) {
     case absl::StatusCode::kInvalidArgument:
     case absl::StatusCode::kAlreadyExists:
@@ -207,17 +247,17 @@ bool ReplicaSet::IsOfReplica(size_t replica, absl::Status& error) {
     case absl::StatusCode::kResourceExhausted:
       break;  // it is there
     default:
-      health_[replica].failing = true;
+      replica.failing = true;
   }
-  const NodePlace& place = members_[replica].place;
+  const NodePlace& place = replica.place;
   absl::Status named(error.code(), absl::StrFormat("node %s (%s): %s", place.name, place.address, error.message()));
   error.ForEachPayload([&](absl::string_view type, const absl::Cord& payload) { named.SetPayload(type, payload); });
   error = std::move(named);
   return true;
 }
 
-void ReplicaSet::Succeeded(size_t replica, uint64_t position) {
-  std::atomic<uint64_t>& applied = health_[replica].applied;
+void ReplicaSet::Succeeded(Replica& replica, uint64_t position) {
+  std::atomic<uint64_t>& applied = replica.applied;
   uint64_t before = applied.load(std::memory_order_relaxed);
   while (before < position && !applied.compare_exchange_weak(before, position)) continue;
 }
@@ -227,8 +267,8 @@ SteadyTime ReplicaSet::EndOf(SteadyTime deadline) const { return std::min(deadli
 void ReplicaSet::Prepare(UpsertRequest request, uint64_t position,
                          absl::AnyInvocable<void(absl::StatusOr<PreparedChange>)> done) {
   auto held = std::make_shared<const UpsertRequest>(std::move(request));
-  const auto begin = [this, held](size_t replica, uint64_t at, SteadyTime deadline, auto ended) {
-    members_[replica].node->Prepare(*held, at, deadline, std::move(ended));
+  const auto begin = [held](const std::shared_ptr<Replica>& replica, uint64_t at, SteadyTime deadline, auto ended) {
+    replica->node->Prepare(*held, at, deadline, std::move(ended));
   };
   auto round =
       std::make_shared<Round<PreparedChange>>(*this, position, EndOf(absl::InfiniteDuration()), begin, std::move(done));
@@ -240,37 +280,16 @@ void ReplicaSet::Prepare(UpsertRequest request, uint64_t position,
   round->Next();
 }
 
-absl::StatusOr<PreparedBackfill> ReplicaSet::PrepareBackfill(const std::string& collection, const std::string& version,
-                                                             const std::string& after, uint32_t most_documents) {
-  const uint64_t position = head_->Last();
-  Errors errors;
-  for (const size_t replica : Order(position)) {
-    auto prepared = members_[replica].node->PrepareBackfill(collection, version, after, most_documents, position,
-                                                            EndOf(absl::InfiniteDuration()));
-    absl::Status error = prepared.status();
-    if (prepared.ok() || !IsOfReplica(replica, error)) return prepared;
-    errors.Add(replica, std::move(error));
-  }
-  return errors.All();
-}
-
-void ReplicaSet::CheckRoomFor(const AttributeUpdate& update, absl::AnyInvocable<void(absl::Status)> done) {
-  members_[Order(head_->Last())[0]].node->CheckRoomFor(
-      update, SteadyNow() + FirstTry(timeout_), [done = std::move(done)](absl::Status status) mutable {
-        done(absl::IsResourceExhausted(status) ? std::move(status) : absl::OkStatus());
-      });
-}
-
 void ReplicaSet::Outcome(uint64_t position, uint32_t number,
                          absl::AnyInvocable<void(absl::StatusOr<ChangeOutcome>)> done) {
-  const auto begin = [this, number](size_t replica, uint64_t at, SteadyTime deadline, auto ended) {
-    members_[replica].node->Outcome(at, number, deadline,
-                                    [ended = std::move(ended)](absl::StatusOr<ChangeOutcome> outcome) mutable {
-                                      // Another one may have it.
-                                      if (absl::IsNotFound(outcome.status()))
-                                        outcome = absl::ResourceExhaustedError(outcome.status().message());
-                                      ended(std::move(outcome));
-                                    });
+  const auto begin = [number](const std::shared_ptr<Replica>& replica, uint64_t at, SteadyTime deadline, auto ended) {
+    replica->node->Outcome(at, number, deadline,
+                           [ended = std::move(ended)](absl::StatusOr<ChangeOutcome> outcome) mutable {
+                             // Another one may have it.
+                             if (absl::IsNotFound(outcome.status()))
+                               outcome = absl::ResourceExhaustedError(outcome.status().message());
+                             ended(std::move(outcome));
+                           });
   };
   const auto unknown = [position](const absl::Status& error, Round<ChangeOutcome>::Done ended) {
     ended(absl::UnavailableError(
@@ -286,25 +305,27 @@ void ReplicaSet::Outcome(uint64_t position, uint32_t number,
 
 void ReplicaSet::Search(SearchRequest request, absl::AnyInvocable<void(absl::StatusOr<SearchResult>)> done) {
   auto held = std::make_shared<const SearchRequest>(std::move(request));
-  const auto begin = [this, held](size_t replica, uint64_t at, SteadyTime deadline, auto ended) {
-    auto engine = members_[replica].node->EngineAt(at, std::min(deadline, held->deadline));
+  const auto begin = [held](const std::shared_ptr<Replica>& replica, uint64_t at, SteadyTime deadline, auto ended) {
+    auto engine = replica->node->EngineAt(at, std::min(deadline, held->deadline));
     if (!engine.ok()) return ended(engine.status());
     SearchRequest own = *held;
-    if (!own.view_token.empty()) own.view_token = SplitView(own.view_token, members_.size()).second;
+    if (!own.view_token.empty()) own.view_token = own.view_token.substr(own.view_token.find('/') + 1);
     (*engine)->Search(std::move(own), [replica, ended = std::move(ended)](absl::StatusOr<SearchResult> found) mutable {
-      if (found.ok()) found->view_token = JoinView(replica, found->view_token);
+      if (found.ok()) found->view_token = JoinView(replica->place.name, found->view_token);
       ended(std::move(found));
     });
   };
   const SteadyTime end = EndOf(held->deadline);
   // A view is as it was.
-  if (!held->view_token.empty())
-    return begin(SplitView(held->view_token, members_.size()).first, 0, end, std::move(done));
+  if (!held->view_token.empty()) {
+    const auto view = OfView(held->view_token);
+    return view.ok() ? begin(view->first, 0, end, std::move(done)) : done(view.status());
+  }
   head_->Get([this, begin, end, done = std::move(done)](LogHead::Answer head) mutable {
     const SteadyTime now = SteadyNow();
     const auto stale = [this, begin, end](const absl::Status&, Round<SearchResult>::Done ended) {
       auto warn = [this, ended = std::move(ended)](absl::StatusOr<SearchResult> found) mutable {
-        if (found.ok()) MarkStale(*found);
+        if (found.ok()) MarkStale(slots_, *found);
         ended(std::move(found));
       };
       std::make_shared<Round<SearchResult>>(*this, 0, end, begin, std::move(warn))->Next();
@@ -318,9 +339,10 @@ void ReplicaSet::Search(SearchRequest request, absl::AnyInvocable<void(absl::Sta
 }
 
 void ReplicaSet::ReleaseView(const std::string& view_token) {
-  const auto [replica, token] = SplitView(view_token, members_.size());
-  auto engine = members_[replica].node->EngineAt(0, EndOf(absl::InfiniteDuration()));
-  if (engine.ok()) (*engine)->ReleaseView(token);
+  const auto view = OfView(view_token);
+  if (!view.ok()) return;  // gone with its node
+  auto engine = view->first->node->EngineAt(0, EndOf(absl::InfiniteDuration()));
+  if (engine.ok()) (*engine)->ReleaseView(view->second);
 }
 
 }  // namespace bebr

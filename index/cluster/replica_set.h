@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -21,9 +22,8 @@
 #include "index/cluster/log_head.h"
 #include "index/cluster/no_writes.h"
 #include "index/cluster/node.h"
-#include "index/cluster/replica_tries.h"
 #include "index/types/cluster.h"
-#include "index/types/cluster_report.h"
+#include "index/types/membership.h"
 
 namespace bebr {
 
@@ -33,6 +33,9 @@ struct ReplicaMember {
   std::unique_ptr<ReplicaNode> node;
 };
 
+// How a node is called.
+using MakeReplicaNode = std::function<std::unique_ptr<ReplicaNode>(const NodePlace&)>;
+
 // A ReplicaSet is a node made of several that follow the same log and hold the same documents.
 //
 // Reads. A read goes to a replica that has applied the log up to where it ended when the read began; one that fails, or
@@ -41,6 +44,9 @@ struct ReplicaMember {
 // "may_be_stale"; a Get fails with UNAVAILABLE. A view that is kept lies on one replica, and goes with it.
 //
 // Writes are not the engine's: Prepare and Outcome are for who appends to the log.
+//
+// Members come and go while it is in use (SetMembers); those that join or are drained are asked how they are, and
+// nothing else. Calls of one that has gone go on to their end.
 //
 // Thread safety: all methods may be called from any thread. The end waits for no call:
 // all of them must have ended.
@@ -52,37 +58,37 @@ class ReplicaSet final : public ClusterNode, private EngineWithoutWrites {
   Engine& engine() override { return *this; }
   // Of the replica that is furthest; what is wrong with the others is told with it. An error if none answers.
   absl::StatusOr<NodeState> State() override;
-  // The slots, and names and addresses of all of them.
-  NodePlace place() const;
-  // How they were when State was asked last.
-  ShareReport Report();
-  // What each holds of a collection where the log asked for a comparison, at `position`: read at the same time.
-  std::vector<ReplicaDigest> Digests(const std::string& collection, uint64_t position, uint64_t bytes_per_s,
-                                     SteadyTime deadline, const std::shared_ptr<std::atomic<bool>>& cancelled);
+  // The slots, and names and addresses of those that serve.
+  NodePlace place() const override;
+  // Those of this share; with other addresses than before they are others. One that serves at least.
+  void SetMembers(const std::vector<Member>& members, const MakeReplicaNode& make);
+  // How they were when State was called last.
+  std::vector<MemberReport> Reports() const;
 
   // The change that an upsert is, of a replica that has applied the log up to `position`.
   void Prepare(UpsertRequest request, uint64_t position, absl::AnyInvocable<void(absl::StatusOr<PreparedChange>)> done);
-  // A part of a backfill, of a replica that has applied what is known here of the log. Blocks.
-  absl::StatusOr<PreparedBackfill> PrepareBackfill(const std::string& collection, const std::string& version,
-                                                   const std::string& after, uint32_t most_documents);
-  // RESOURCE_EXHAUSTED if a replica would refuse the update for want of room; nothing else is an error.
-  void CheckRoomFor(const AttributeUpdate& update, absl::AnyInvocable<void(absl::Status)> done);
   // What came of a change, once one replica has applied it.
   void Outcome(uint64_t position, uint32_t number, absl::AnyInvocable<void(absl::StatusOr<ChangeOutcome>)> done);
 
  private:
   template <typename Result>
   class Round;
-  template <typename Result>
-  void MarkStale(Result& result) {
-    stale_answers_.fetch_add(1, std::memory_order_relaxed);
-    result.may_be_stale = true;
-    result.warnings.push_back(StaleWarning(members_[0].place));
-  }
-  // How a replica did last.
-  struct Health {
+  // A replica, and how it did last.
+  struct Replica {
+    explicit Replica(ReplicaMember member) : place(std::move(member.place)), node(std::move(member.node)) {}
+    const NodePlace place;
+    const std::unique_ptr<ReplicaNode> node;
     std::atomic<uint64_t> applied{0};
     std::atomic<bool> failing{false};
+    std::atomic<bool> answers{false};
+    Mutex mutex;
+    ReplicaState told ABSL_GUARDED_BY(mutex);
+  };
+  using Replicas = std::vector<std::shared_ptr<Replica>>;
+  // What it is in the set; the whole list changes at once, so that there is always one that serves.
+  struct Seat {
+    std::shared_ptr<Replica> replica;
+    MemberState state = MemberState::kServing;
   };
 
   void Search(SearchRequest request, absl::AnyInvocable<void(absl::StatusOr<SearchResult>)> done) override;
@@ -96,32 +102,39 @@ class ReplicaSet final : public ClusterNode, private EngineWithoutWrites {
                                            const AttributeLoad& attributes) override;
   void ReleaseView(const std::string& view_token) override;
 
-  // The replicas, those first that are well and have applied so much; of 0, that have applied most.
-  std::vector<size_t> Order(uint64_t position);
+  std::vector<Seat> All() const;
+  // Those that serve.
+  Replicas Serving() const;
+  // The same, those first that are well and have applied so much; of 0, that have applied most.
+  Replicas Order(uint64_t position);
+  // The one that has the view of a token, and the view's token there.
+  absl::StatusOr<std::pair<std::shared_ptr<Replica>, std::string>> OfView(const std::string& token) const;
   // Notes how a call of a replica ended; whether another replica may do better. The error gets the replica's name.
-  bool IsOfReplica(size_t replica, absl::Status& error);
-  void Succeeded(size_t replica, uint64_t position);
+  static bool IsOfReplica(Replica& replica, absl::Status& error);
+  static void Succeeded(Replica& replica, uint64_t position);
+  // What it says of itself, noted; or why it says nothing.
+  static absl::StatusOr<NodeState> Ask(Replica& replica);
   SteadyTime EndOf(SteadyTime deadline) const;
 
   // What `call` returns of a replica, as Round has it; `stale` is told whether it may be stale, and where it is null it
   // must not be.
   template <typename Result>
   absl::StatusOr<Result> Read(SteadyTime deadline, bool* stale,
-                              const std::function<absl::StatusOr<Result>(Engine&)>& call, size_t* which = nullptr);
+                              const std::function<absl::StatusOr<Result>(Engine&)>& call, std::string* which = nullptr);
   // One attempt of Read.
   template <typename Result>
-  absl::StatusOr<Result> Try(size_t replica, uint64_t position, SteadyTime deadline,
-                             const std::function<absl::StatusOr<Result>(Engine&)>& call);
+  static absl::StatusOr<Result> Try(Replica& replica, uint64_t position, SteadyTime deadline,
+                                    const std::function<absl::StatusOr<Result>(Engine&)>& call);
 
-  const std::vector<ReplicaMember> members_;
+  const NodePlace slots_;  // without a name
   const std::shared_ptr<LogHead> head_;
   const absl::Duration timeout_;
-  std::vector<Health> health_;
+  mutable Mutex mutex_;
+  std::vector<Seat> seats_ ABSL_GUARDED_BY(mutex_);
+  // Their calls may be on the way, and none must end what it is made with: they go when nobody else holds them.
+  Replicas gone_ ABSL_GUARDED_BY(mutex_);
   std::atomic<size_t> turn_{0};
-  std::atomic<uint64_t> stale_answers_{0};
-  Mutex reports_mutex_;
-  std::vector<ReplicaReport> reports_ ABSL_GUARDED_BY(reports_mutex_);  // by member, as State found it
-  ThreadPool askers_;                                                   // of State
+  ThreadPool askers_;  // of State
   Later later_;
 };
 

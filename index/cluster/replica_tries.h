@@ -3,7 +3,6 @@
 #define BEBR_INDEX_CLUSTER_REPLICA_TRIES_H_
 
 #include <algorithm>
-#include <cstddef>
 #include <map>
 #include <string>
 #include <utility>
@@ -11,11 +10,10 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/cord.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_split.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "index/types/cluster.h"
@@ -27,7 +25,7 @@ inline constexpr absl::Duration kFirstTry = absl::Seconds(2);
 // Of little time the first has half.
 inline absl::Duration FirstTry(absl::Duration left) { return std::min(kFirstTry, left / 2); }
 // Where all have failed they are tried again, for so long: one may be about to start, or not be connected again yet.
-inline constexpr absl::Duration kPatience = absl::Seconds(5);
+inline constexpr absl::Duration kPatience = absl::Seconds(3);
 inline constexpr absl::Duration kBetweenPasses = absl::Milliseconds(50);
 // The last share of the time, for a stale answer where a fresh one was not to be had.
 inline constexpr double kShareOfFresh = 0.8;
@@ -41,21 +39,22 @@ inline std::string StaleWarning(const NodePlace& place) {
       kStale, place.first_slot, place.last_slot);
 }
 
-// A view's token, with the replica that has it in front: "1-TOKEN".
-inline std::string JoinView(size_t replica, const std::string& token) {
-  return token.empty() ? "" : absl::StrCat(replica, "-", token);
+template <typename Result>
+void MarkStale(const NodePlace& place, Result& result) {
+  result.may_be_stale = true;
+  result.warnings.push_back(StaleWarning(place));
 }
-inline std::pair<size_t, std::string> SplitView(const std::string& token, size_t replicas) {
-  const std::vector<std::string> parts = absl::StrSplit(token, absl::MaxSplits('-', 1));
-  size_t replica = 0;
-  if (parts.size() == 2 && absl::SimpleAtoi(parts[0], &replica) && replica < replicas) return {replica, parts[1]};
-  return {0, token};
+
+// A view's token, with the node that has it in front: "NODE/TOKEN". Dots are between the tokens of shares.
+inline std::string NameInView(const std::string& node) { return absl::StrReplaceAll(node, {{".", ":"}}); }
+inline std::string JoinView(const std::string& node, const std::string& token) {
+  return token.empty() ? "" : absl::StrCat(NameInView(node), "/", token);
 }
 
 // What replicas failed with last.
 class Errors {
  public:
-  void Add(size_t replica, absl::Status error) { by_replica_[replica] = std::move(error); }
+  void Add(const std::string& replica, absl::Status error) { by_replica_[replica] = std::move(error); }
   // One of them, which tells of all.
   absl::Status All() const {
     if (by_replica_.empty()) return absl::UnavailableError("no replica was asked in time");
@@ -68,7 +67,7 @@ class Errors {
   }
 
  private:
-  std::map<size_t, absl::Status> by_replica_;
+  std::map<std::string, absl::Status> by_replica_;
 };
 
 }  // namespace bebr

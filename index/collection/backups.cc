@@ -5,6 +5,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "index/base/status_macros.h"
+#include "index/storage/collection_store.h"
+#include "index/storage/files.h"
+#include "index/storage/table_check.h"
 
 namespace bebr {
 
@@ -40,6 +43,27 @@ absl::StatusOr<SnapshotInfo> Backups::Create(std::string_view name, std::string_
   }));
   UpdateNewest(created.collection);
   return created;
+}
+
+absl::Status Backups::CopyTo(std::string_view name, const std::string& directory) {
+  return registry_->Hold(name, [&](const Collection& collection) -> absl::Status {
+    BEBR_RETURN_IF_ERROR(CreateDirectories(directory));
+    BEBR_RETURN_IF_ERROR(Snapshots::CopyModels(registry_->PathOf(collection), directory));
+    BEBR_RETURN_IF_ERROR(WriteManifest(directory, *collection.manifest()));
+    return collection.Checkpoint(directory).status();
+  });
+}
+
+absl::Status Backups::CheckCopy(const std::string& directory) {
+  BEBR_RETURN_IF_ERROR(ReadManifest(directory).status());
+  for (const absl::Status& damage : VerifyStore(StorePath(directory))) BEBR_RETURN_IF_ERROR(damage);
+  return absl::OkStatus();
+}
+
+absl::Status Backups::RestoreCopy(std::string_view name, const std::string& directory) {
+  BEBR_ASSIGN_OR_RETURN(CollectionManifest manifest, ReadManifest(directory));
+  manifest.name = name;
+  return registry_->Restore(std::move(manifest), directory);
 }
 
 absl::Status Backups::Remove(std::string_view collection, std::string_view name) {

@@ -35,6 +35,13 @@ class Backups {
   // A snapshot is not removed while one is restored: what is copied is whole.
   absl::Status Restore(std::string_view collection, std::string_view name, std::string_view new_collection);
   absl::Status Remove(std::string_view collection, std::string_view name);
+  // Copies all of a collection as it is now into a new directory, laid out like a snapshot but for the list of its
+  // files; searches go on.
+  absl::Status CopyTo(std::string_view collection, const std::string& directory);
+  // Reads every block of such a directory. DATA_LOSS says what is damaged.
+  static absl::Status CheckCopy(const std::string& directory);
+  // Makes a collection of such a directory.
+  absl::Status RestoreCopy(std::string_view collection, const std::string& directory);
   // When the newest snapshot of each collection that has one was made. From memory: snapshots that somebody copied here
   // meanwhile are not among them.
   std::map<std::string, absl::Time> Newest() const {

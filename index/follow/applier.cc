@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "index/base/own_error.h"
 #include "index/base/status_macros.h"
 #include "index/catalog/aliases.h"
+#include "index/follow/seed.h"
 #include "index/replica/log_record.h"
 
 namespace bebr {
@@ -60,13 +62,12 @@ ChangeOutcome OutcomeOf(MutationResult result) {
 
 }  // namespace
 
-Applier::Applier(LogEngine* engine, std::string data_dir, FollowerState state, Outcomes* outcomes,
-                 Comparisons* comparisons)
+Applier::Applier(LogEngine* engine, std::string data_dir, FollowerState state, Outcomes* outcomes)
     : engine_(*engine),
       data_dir_(std::move(data_dir)),
       state_(std::move(state)),
       outcomes_(*outcomes),
-      comparisons_(*comparisons) {
+      kept_(state_.place.position) {
   MutexLock lock(&mutex_);
   revisions_ = state_.collections;
 }
@@ -77,6 +78,36 @@ std::optional<uint64_t> Applier::Revision(std::string_view collection) const {
   MutexLock lock(&mutex_);
   const auto it = revisions_.find(collection);
   return it == revisions_.end() ? std::nullopt : std::optional<uint64_t>(it->second);
+}
+
+absl::Status Applier::Save() {
+  BEBR_RETURN_IF_ERROR(WriteFollowerState(data_dir_, state_));
+  kept_ = state_.place.position;
+  return absl::OkStatus();
+}
+
+absl::Status Applier::Adopt(const std::string& directory) {
+  BEBR_ASSIGN_OR_RETURN(FetchedSeed seed, ReadFetchedSeed(directory));
+  state_.filling = true;
+  BEBR_RETURN_IF_ERROR(Save());
+  pending_.clear();
+  applied_.clear();
+  Engine& engine = engine_.engine();
+  for (const Alias& alias : engine.ListAliases()) BEBR_RETURN_IF_ERROR(engine.DeleteAlias(alias.name));
+  std::vector<std::string> names = engine.ListCollections();
+  for (UnavailableCollection& damaged : engine.UnavailableCollections()) names.push_back(std::move(damaged.name));
+  for (const std::string& name : names) BEBR_RETURN_IF_ERROR(engine.DeleteCollection(name));
+  for (const auto& [name, revision] : seed.state.collections)
+    BEBR_RETURN_IF_ERROR(engine_.RestoreCopy(name, absl::StrCat(directory, "/", name)));
+  for (const Alias& alias : seed.aliases)
+    BEBR_RETURN_IF_ERROR(engine.SetAlias(alias.name, alias.collection, std::nullopt));
+  state_ = std::move(seed.state);
+  state_.filling = false;
+  state_.quarantined.clear();
+  BEBR_RETURN_IF_ERROR(Save());
+  MutexLock lock(&mutex_);
+  revisions_ = state_.collections;
+  return absl::OkStatus();
 }
 
 absl::Status Applier::Quarantine(std::string_view why) {
@@ -245,12 +276,6 @@ absl::Status Applier::FlushAll() {
 
 absl::Status Applier::ApplyBarrier(const LogPlace& place, const Located& located) {
   const LogChange& change = located.change;
-  if (change.kind == LogChangeKind::kCompare) {
-    outcomes_.Add(located.key, Keep(place.position, change));
-    state_.place = place;
-    return absl::OkStatus();
-  }
-  comparisons_.Forget(change.name);
   // One that was made before a crash, or in part before a fault of the disk, is refused now: nobody is told.
   const bool again = state_.barrier == place.position;
   state_.barrier = place.position;
@@ -271,13 +296,6 @@ absl::Status Applier::ApplyBarrier(const LogPlace& place, const Located& located
   }
   state_.place = place;
   return Save();
-}
-
-ChangeOutcome Applier::Keep(uint64_t position, const LogChange& change) {
-  if (!state_.collections.contains(change.name)) return {.status = NoCollection(change.name)};
-  // Where this node alone cannot, it says so when it is asked for it.
-  if (auto seen = engine_.See(change.name); seen.ok()) comparisons_.Add(position, change.name, *std::move(seen));
-  return {};
 }
 
 absl::StatusOr<ChangeOutcome> Applier::Make(const LogChange& change) {

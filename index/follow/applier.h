@@ -2,6 +2,7 @@
 #ifndef BEBR_INDEX_FOLLOW_APPLIER_H_
 #define BEBR_INDEX_FOLLOW_APPLIER_H_
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -13,7 +14,6 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "index/base/mutex.h"
-#include "index/follow/comparisons.h"
 #include "index/follow/follower_state.h"
 #include "index/follow/outcomes.h"
 #include "index/log/log.h"
@@ -29,14 +29,14 @@ namespace bebr {
 // most that one is made again, and finds that it was made.
 //
 // Errors of Apply: those of the log's records, and of the disk. Then everything before place() has been applied, and
-// the same pages may be applied again from there; but where NobodyCanRead says so no server ever can. Ownership:
-// engine, outcomes and comparisons are borrowed. Thread safety: one thread at a time, but for Revision.
+// the same pages may be applied again from there; but where NobodyCanRead says so no server ever can. Ownership: engine
+// and outcomes are borrowed. Thread safety: one thread at a time, but for Revision and kept.
 class Applier {
  public:
   // Whether an error of Apply is of a record that is as it was written, and says nothing that can be read.
   static bool NobodyCanRead(const absl::Status& error);
 
-  Applier(LogEngine* engine, std::string data_dir, FollowerState state, Outcomes* outcomes, Comparisons* comparisons);
+  Applier(LogEngine* engine, std::string data_dir, FollowerState state, Outcomes* outcomes);
 
   const LogPlace& place() const { return state_.place; }
   // The furthest place that a collection's store has: beyond place() after a crash.
@@ -44,7 +44,14 @@ class Applier {
   absl::Status Apply(const LogPage& page);
   // Position of the last change of a collection or its versions; nullopt: there is no such collection.
   std::optional<uint64_t> Revision(std::string_view collection) const;
-  absl::Status Save() { return WriteFollowerState(data_dir_, state_); }
+  absl::Status Save();
+  // Up to here the log is needed no more, after a crash either: what Save said last.
+  uint64_t kept() const { return kept_; }
+  // As of place().
+  const FollowerState& state() const { return state_; }
+  // Replaces all there is by the seed that was fetched into the directory. Called again after an error, or a crash, it
+  // begins again: until it ends nothing else may be done.
+  absl::Status Adopt(const std::string& directory);
   // Notes that the node must be filled anew.
   absl::Status Quarantine(std::string_view why);
 
@@ -70,8 +77,6 @@ class Applier {
   absl::StatusOr<LoggedRequest> RequestOf(const std::string& collection, LogChange change);
   // Makes what a barrier says, or is refused; an error is one of the disk.
   absl::StatusOr<ChangeOutcome> Make(const LogChange& change);
-  // Keeps how a collection is at a position, for who compares replicas.
-  ChangeOutcome Keep(uint64_t position, const LogChange& change);
   // Whether the collection's store has what stands at the position.
   absl::StatusOr<bool> HasApplied(const std::string& collection, uint64_t position);
   absl::Status Flush(const std::string& collection);
@@ -81,9 +86,9 @@ class Applier {
   const std::string data_dir_;
   FollowerState state_;
   Outcomes& outcomes_;
-  Comparisons& comparisons_;
   std::map<std::string, Pending> pending_;
   std::map<std::string, uint64_t> applied_;  // of collections: what their stores say
+  std::atomic<uint64_t> kept_;
   mutable Mutex mutex_;
   std::map<std::string, uint64_t, std::less<>> revisions_ ABSL_GUARDED_BY(mutex_);  // as of state_, for Revision
 };

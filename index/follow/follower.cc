@@ -7,21 +7,16 @@
 #include "index/base/logging.h"
 #include "index/base/status_macros.h"
 #include "index/replica/log_record.h"
+#include "index/storage/files.h"
 
 namespace bebr {
 namespace {
 
 constexpr absl::Duration kRetryInterval = absl::Milliseconds(200);
 constexpr absl::Duration kSaveInterval = absl::Seconds(1);
+constexpr absl::Duration kAskInterval = absl::Seconds(2);
 // While somebody waits for what the log is about to have.
 constexpr absl::Duration kQuickPoll = absl::Milliseconds(2);
-
-absl::StatusOr<std::string> EncodeMutations(const std::string& collection, uint64_t revision,
-                                            const LoggedRequest& request) {
-  LogChange change{.kind = LogChangeKind::kMutations, .name = collection};
-  BEBR_ASSIGN_OR_RETURN(change.record, EncodeLogRecord(revision, request.mutations));
-  return EncodeLogChange(change);
-}
 
 }  // namespace
 
@@ -36,6 +31,7 @@ absl::StatusOr<std::unique_ptr<Follower>> Follower::Open(LogEngine* engine,
     }
     BEBR_RETURN_IF_ERROR(WriteFollowerState(options.data_dir, state.emplace()));
   }
+  if (!state->filling) BEBR_RETURN_IF_ERROR(RemoveAll(SeedDirectory(options.data_dir)));  // of one that broke off
   std::unique_ptr<Follower> follower(new Follower(engine, std::move(open), std::move(options), *state));
   follower->thread_ = std::thread([f = follower.get()] { f->Run(); });
   return follower;
@@ -46,10 +42,12 @@ Follower::Follower(LogEngine* engine, std::function<absl::StatusOr<std::unique_p
     : engine_(*engine),
       open_(std::move(open)),
       options_(std::move(options)),
-      applier_(engine, options_.data_dir, state, &outcomes_, &comparisons_),
+      applier_(engine, options_.data_dir, state, &outcomes_),
+      seeds_(engine, options_.data_dir),
       applied_(state.place.position),
       head_(state.place.position),
-      quarantined_(!state.quarantined.empty()) {
+      quarantined_(!state.quarantined.empty()),
+      filling_(state.filling) {
   MutexLock lock(&mutex_);
   problem_ = state.quarantined;
 }
@@ -58,9 +56,11 @@ Follower::~Follower() {
   {
     MutexLock lock(&mutex_);
     ending_ = true;
+    *ending_calls_ = true;
     changed_.NotifyAll();
   }
   thread_.join();
+  GiveSeeds();
   std::multimap<uint64_t, Waiter> waiters;
   {
     MutexLock lock(&mutex_);
@@ -82,6 +82,7 @@ absl::Status Follower::Check(uint64_t position) const {
     return absl::UnavailableError(
         absl::StrFormat("it is quarantined and must be filled anew, from an empty data_dir: %s", problem_));
   }
+  if (filling_) return absl::UnavailableError("it is being filled from another replica");
   return position <= applied_ ? absl::OkStatus() : Behind(position);
 }
 
@@ -122,44 +123,30 @@ void Follower::Prepare(UpsertRequest request, absl::AnyInvocable<void(absl::Stat
   engine_.Prepare(std::move(request), [collection, revision = *revision,
                                        done = std::move(done)](absl::StatusOr<PreparedMutations> prepared) mutable {
     if (!prepared.ok()) return done(prepared.status());
-    auto encoded = EncodeMutations(collection, revision, prepared->request);
+    auto record = EncodeLogRecord(revision, prepared->request.mutations);
+    if (!record.ok()) return done(record.status());
+    LogChange change{.kind = LogChangeKind::kMutations, .name = collection, .record = *std::move(record)};
+    auto encoded = EncodeLogChange(change);
     if (!encoded.ok()) return done(encoded.status());
     done(PreparedChange{.change = *std::move(encoded), .problems = std::move(prepared->problems)});
   });
 }
 
-absl::StatusOr<PreparedBackfill> Follower::PrepareBackfill(std::string_view collection, std::string_view version,
-                                                           std::string_view after, size_t most_documents) {
-  BEBR_RETURN_IF_ERROR(Check(0));
-  const std::string name = engine_.engine().Resolve(collection);
-  const auto revision = applier_.Revision(name);  // before the manifest: as in Prepare
-  if (!revision.has_value()) return absl::NotFoundError(absl::StrFormat("there is no collection \"%s\"", name));
-  BEBR_ASSIGN_OR_RETURN(CodesOfStored codes, engine_.PrepareBackfill(name, version, after, most_documents));
-  PreparedBackfill prepared{.documents = codes.request.mutations.size(), .last_id = std::move(codes.last_id)};
-  if (prepared.documents == 0) return prepared;
-  BEBR_ASSIGN_OR_RETURN(prepared.change, EncodeMutations(name, *revision, codes.request));
-  return prepared;
-}
-
-absl::Status Follower::CheckRoomFor(std::string_view collection, const AttributeChange& change) {
-  BEBR_RETURN_IF_ERROR(Check(0));
-  return engine_.CheckRoomFor(collection, change);
-}
-
-absl::StatusOr<CollectionDigest> Follower::Digest(std::string_view collection, uint64_t position, uint64_t bytes_per_s,
-                                                  const std::atomic<bool>* cancelled) {
-  if (position != 0) return comparisons_.Digest(position, collection, bytes_per_s, cancelled);
-  BEBR_ASSIGN_OR_RETURN(const auto seen, engine_.See(collection));
-  return seen->Digest([](uint64_t) { return absl::OkStatus(); });
-}
-
 ReplicaState Follower::State() const {
   MutexLock lock(&mutex_);
-  return {.applied = applied_,
-          .head = head_,
-          .problem = problem_,
-          .quarantined = quarantined_,
-          .lag = SteadyNow() - had_all_};
+  ReplicaState state{.applied = applied_,
+                     .head = head_,
+                     .problem = problem_,
+                     .quarantined = quarantined_,
+                     .lag = SteadyNow() - had_all_};
+  state.kept = applier_.kept();
+  if (!filling_) return state;
+  state.problem = absl::StrFormat("it is being filled from node %s: %d of %d bytes have come%s%s", filled_from_,
+                                  seeded_bytes_.load(), seed_bytes_.load(), problem_.empty() ? "" : "; ", problem_);
+  state.kept = needed_;
+  state.seed_bytes = seed_bytes_;
+  state.seeded_bytes = seeded_bytes_;
+  return state;
 }
 
 absl::StatusOr<LogPage> Follower::Read(const LogPlace& after, size_t max_bytes) {
@@ -171,25 +158,47 @@ absl::StatusOr<LogPage> Follower::Read(const LogPlace& after, size_t max_bytes) 
   } else if (page.ok()) {
     ends_earlier_since_ = absl::InfiniteDuration();
   }
-  if (absl::IsDataLoss(page.status()) || absl::IsOutOfRange(page.status())) Quarantine(page.status());
+  if (absl::IsDataLoss(page.status())) Quarantine(page.status());
   return page;
 }
 
-absl::StatusOr<bool> Follower::Step() {
+absl::StatusOr<bool> Follower::Begin() {
   if (log_ == nullptr) {
     BEBR_ASSIGN_OR_RETURN(log_, open_());
+  }
+  if (options_.may_follow != nullptr && SteadyNow() >= ask_again_) {
+    BEBR_RETURN_IF_ERROR(options_.may_follow());
+    ask_again_ = SteadyNow() + kAskInterval;
+  }
+  if (applier_.state().filling) {
+    BEBR_RETURN_IF_ERROR(FinishFilling());
+    return true;
+  }
+  if (!sown_) {
+    BEBR_ASSIGN_OR_RETURN(const bool filled, FillWhatIsEmpty());
+    if (filled) return true;
   }
   if (!compared_) {
     // The state file may be behind what the stores have; a log that ends between the two has lost that.
     BEBR_ASSIGN_OR_RETURN(const LogPlace furthest, applier_.Furthest());
-    BEBR_RETURN_IF_ERROR(Read(furthest, /*max_bytes=*/1).status());
+    const absl::Status read = Read(furthest, /*max_bytes=*/1).status();
+    if (absl::IsOutOfRange(read)) return FillAnew(read);
+    BEBR_RETURN_IF_ERROR(read);
     compared_ = true;
   }
+  return false;
+}
+
+absl::StatusOr<bool> Follower::Step() {
+  BEBR_ASSIGN_OR_RETURN(const bool filled, Begin());
+  if (filled) return true;
   const SteadyTime asked = SteadyNow();
-  BEBR_ASSIGN_OR_RETURN(const LogPage page, Read(applier_.place(), options_.page_bytes));
-  head_ = std::max(page.head.position, page.place.position);
-  if (!page.places.empty()) {
-    const absl::Status applied = applier_.Apply(page);
+  const absl::StatusOr<LogPage> page = Read(applier_.place(), options_.page_bytes);
+  if (absl::IsOutOfRange(page.status())) return FillAnew(page.status());
+  BEBR_RETURN_IF_ERROR(page.status());
+  head_ = std::max(page->head.position, page->place.position);
+  if (!page->places.empty()) {
+    const absl::Status applied = applier_.Apply(*page);
     if (Applier::NobodyCanRead(applied)) Quarantine(applied);
     BEBR_RETURN_IF_ERROR(applied);
     applied_ = applier_.place().position;
@@ -198,12 +207,14 @@ absl::StatusOr<bool> Follower::Step() {
     MutexLock lock(&mutex_);
     had_all_ = asked;
   }
-  if (page.places.empty()) return false;
-  if (SteadyNow() - saved_ > kSaveInterval) {
-    saved_ = SteadyNow();
-    BEBR_RETURN_IF_ERROR(applier_.Save());
-  }
-  return true;
+  if (applier_.kept() < applied_) BEBR_RETURN_IF_ERROR(SaveNowAndThen());
+  return !page->places.empty();
+}
+
+absl::Status Follower::SaveNowAndThen() {
+  if (SteadyNow() - saved_ <= kSaveInterval) return absl::OkStatus();
+  saved_ = SteadyNow();
+  return applier_.Save();
 }
 
 void Follower::Quarantine(const absl::Status& lost) {
@@ -212,7 +223,7 @@ void Follower::Quarantine(const absl::Status& lost) {
     problem_ = std::string(lost.message());  // for whoever sees that it is quarantined
   }
   quarantined_ = true;
-  LogError("the node is quarantined: empty its data_dir and start it again; then it is filled from the log: {}",
+  LogError("the node is quarantined: empty its data_dir and start it again; then it is filled anew: {}",
            std::string(lost.message()));
   if (const absl::Status kept = applier_.Quarantine(std::string(lost.message())); !kept.ok()) {
     LogError("that it is quarantined cannot be written down: {}", kept.ToString());
@@ -236,7 +247,7 @@ void Follower::Tell() {
     MutexLock lock(&mutex_);
     const SteadyTime now = SteadyNow();
     for (auto it = waiters_.begin(); it != waiters_.end();) {
-      if (it->first > applied_ && now < it->second.deadline && !quarantined_) {
+      if (it->first > applied_ && now < it->second.deadline && !quarantined_ && !filling_) {
         ++it;
         continue;
       }
@@ -254,7 +265,7 @@ bool Follower::Rest(absl::Duration most, bool while_nobody_waits) {
   MutexLock lock(&mutex_);
   const size_t waiting = waiters_.size();
   const SteadyTime end = SteadyNow() + (while_nobody_waits && waiting > 0 ? std::min(most, kQuickPoll) : most);
-  while (!ending_ && (waiters_.size() <= waiting || !while_nobody_waits) && SteadyNow() < end)
+  while (!ending_ && wanted_.empty() && (waiters_.size() <= waiting || !while_nobody_waits) && SteadyNow() < end)
     changed_.WaitFor(&mutex_, end - SteadyNow());
   return !ending_;
 }
@@ -268,7 +279,7 @@ void Follower::Run() {
       Note(more.status());
     }
     Tell();
-    comparisons_.Expire();
+    GiveSeeds();
     if (!more.ok()) {
       on = Rest(kRetryInterval, /*while_nobody_waits=*/false);
     } else {

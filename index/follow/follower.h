@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <future>
 #include <map>
 #include <memory>
 #include <string>
@@ -21,8 +22,9 @@
 #include "index/base/clock.h"
 #include "index/base/mutex.h"
 #include "index/follow/applier.h"
-#include "index/follow/comparisons.h"
 #include "index/follow/outcomes.h"
+#include "index/follow/seed.h"
+#include "index/follow/seeds.h"
 #include "index/log/log.h"
 #include "index/log_engine.h"
 #include "index/types/replication.h"
@@ -35,7 +37,11 @@ constexpr uint32_t LogShardOf(uint32_t first_slot) { return first_slot + 1; }
 
 // A Follower reads the log and applies it to the node's engine (Applier), on a thread of its own. It goes on by itself
 // when the log, or the disk, is there again. Where the log has lost what was applied, or holds what nobody can apply,
-// the node is quarantined: it serves no gateway until its directory was emptied and filled anew from the log.
+// the node is quarantined: it serves no gateway until its directory was emptied and filled anew.
+//
+// Seeds. A node that has nothing, while the log has something, is filled from another replica of its share, or else
+// from the log's beginning; one that needs what the log has let go of is filled anew from another replica, in place of
+// all it had. Meanwhile it serves nobody. What breaks off begins again.
 //
 // Ownership: the engine is borrowed. Thread safety: all methods may be called from any thread; `done` runs on any, and
 // must not block.
@@ -47,6 +53,9 @@ class Follower {
     absl::Duration poll = absl::Milliseconds(50);  // so often it looks for what is new while nobody waits
     size_t page_bytes = size_t{4} << 20;
     absl::Duration patience = absl::Seconds(30);  // a log that ends before what was applied is asked again for so long
+    SeedSources sources;                          // null: there is none
+    uint64_t seed_bytes_per_s = 0;                // 0: no limit
+    std::function<absl::Status()> may_follow;     // an error says why the node is not to follow the log; null: it is
   };
   // `open` opens the log; called again and again until it does.
   static absl::StatusOr<std::unique_ptr<Follower>> Open(LogEngine* engine,
@@ -63,16 +72,13 @@ class Follower {
   void Outcome(const ChangeKey& key, SteadyTime deadline, absl::AnyInvocable<void(absl::StatusOr<ChangeOutcome>)> done);
   // The change that an upsert is. Errors: those of Engine::Upsert.
   void Prepare(UpsertRequest request, absl::AnyInvocable<void(absl::StatusOr<PreparedChange>)> done);
-  // As LogEngine::PrepareBackfill, encoded for the log.
-  absl::StatusOr<PreparedBackfill> PrepareBackfill(std::string_view collection, std::string_view version,
-                                                   std::string_view after, size_t most_documents);
-  // As LogEngine::CheckRoomFor.
-  absl::Status CheckRoomFor(std::string_view collection, const AttributeChange& change);
   ReplicaState State() const;
-  // What the node holds of a collection: as it is, or, where `position` is not 0, as it was where the log asked for a
-  // comparison there. As Comparisons::Digest.
-  absl::StatusOr<CollectionDigest> Digest(std::string_view collection, uint64_t position = 0, uint64_t bytes_per_s = 0,
-                                          const std::atomic<bool>* cancelled = nullptr);
+  absl::StatusOr<CollectionDigest> Digest(std::string_view collection) { return engine_.Digest(collection); }
+
+  // For another replica: what is here, as it is between two changes of the log. Waits for that. UNAVAILABLE: there is
+  // nothing, or too many are given.
+  absl::StatusOr<Seed> OpenSeed();
+  Seeds& seeds() { return seeds_; }
 
  private:
   struct Waiter {
@@ -84,9 +90,26 @@ class Follower {
            const FollowerState& state);
   void Run();
   absl::StatusOr<LogPage> Read(const LogPlace& after, size_t max_bytes);
+  // What comes before the first change of the log is applied; whether the node was filled instead.
+  absl::StatusOr<bool> Begin();
   // Applies what is new; whether there was something.
   absl::StatusOr<bool> Step();
   void Quarantine(const absl::Status& lost);
+  absl::Status SaveNowAndThen();
+
+  // filling.cc
+  // Whether it was filled; false: it has something, or nobody has it, and the log may have all.
+  absl::StatusOr<bool> FillWhatIsEmpty();
+  // Of a node that needs what the log has let go of.
+  absl::StatusOr<bool> FillAnew(const absl::Status& trimmed);
+  // After a crash while a seed was taken over.
+  absl::Status FinishFilling();
+  absl::Status Fill();
+  absl::Status FillFrom(SeedSource& source);
+  absl::Status CheckInLog(const Seed& seed);
+  absl::Status Adopt();
+  void GiveSeeds();
+  absl::StatusOr<Seed> MakeSeed();
   // How the last step went.
   void Note(const absl::Status& status);
   // Those who have waited.
@@ -99,21 +122,32 @@ class Follower {
   const std::function<absl::StatusOr<std::unique_ptr<Log>>()> open_;
   const Options options_;
   Outcomes outcomes_;
-  Comparisons comparisons_;
   Applier applier_;
+  Seeds seeds_;
   std::unique_ptr<Log> log_;                                  // of the thread
   SteadyTime ends_earlier_since_ = absl::InfiniteDuration();  // infinite: it does not
   bool compared_ = false;  // the log has all that was applied before this process began
+  bool sown_ = false;      // it has something, or nobody else has
+  SteadyTime fill_again_ = absl::ZeroDuration();
+  absl::Status filled_;                          // how the last attempt went
+  SteadyTime ask_again_ = absl::ZeroDuration();  // whether it may follow
   SteadyTime saved_ = SteadyNow();
   std::atomic<uint64_t> applied_;
   std::atomic<uint64_t> head_;
   std::atomic<bool> quarantined_;
+  std::atomic<bool> filling_{false};
+  std::atomic<uint64_t> needed_{0};  // while it is filled: the place of the seed
+  std::atomic<uint64_t> seed_bytes_{0}, seeded_bytes_{0};
+  const std::shared_ptr<std::atomic<bool>> ending_calls_ = std::make_shared<std::atomic<bool>>(false);
 
   mutable Mutex mutex_;
   CondVar changed_;
   bool ending_ ABSL_GUARDED_BY(mutex_) = false;
   std::string problem_ ABSL_GUARDED_BY(mutex_);
   SteadyTime had_all_ ABSL_GUARDED_BY(mutex_) = SteadyNow();  // when all was applied that the log had; or the start
+  bool asking_ ABSL_GUARDED_BY(mutex_) = false;               // others for a seed
+  std::string filled_from_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::shared_ptr<std::promise<absl::StatusOr<Seed>>>> wanted_ ABSL_GUARDED_BY(mutex_);
   std::multimap<uint64_t, Waiter> waiters_ ABSL_GUARDED_BY(mutex_);  // by the position that they wait for
   std::thread thread_;
 };

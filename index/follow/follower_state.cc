@@ -10,6 +10,7 @@ namespace bebr {
 namespace {
 
 constexpr uint32_t kFormat = 1;
+constexpr const char* kHalfFilled = "it was being filled from another replica";
 
 std::string PathIn(const std::string& data_dir) { return data_dir + "/log.json"; }
 
@@ -20,6 +21,8 @@ absl::Status ReadState(const nlohmann::json& json, FollowerState& state) {
   state.quarantined = json.at("quarantined").get<std::string>();
   for (const auto& [name, revision] : json.at("collections").items())
     state.collections[name] = revision.get<uint64_t>();
+  state.filling = json.value("filling", false);
+  if (state.filling) state.quarantined.clear();
   return absl::OkStatus();
 }
 
@@ -34,13 +37,35 @@ absl::StatusOr<std::optional<FollowerState>> ReadFollowerState(const std::string
   return state;
 }
 
+std::string EncodeFollowerState(const FollowerState& state) {
+  nlohmann::json json = {{"format", kFormat},
+                         {"position", state.place.position},
+                         {"append", {state.place.append.high, state.place.append.low}},
+                         {"barrier", state.barrier},
+                         {"quarantined", state.quarantined},
+                         {"collections", state.collections}};
+  if (state.filling) {
+    json["filling"] = true;
+    json["quarantined"] = kHalfFilled;  // so a server that does not know the key does not serve
+  }
+  return WriteCheckedJson(json);
+}
+
+absl::StatusOr<FollowerState> DecodeFollowerState(const std::string& text) {
+  FollowerState state;
+  try {
+    nlohmann::json json = nlohmann::json::parse(text);
+    BEBR_RETURN_IF_ERROR(CheckFormat(json, kFormat));
+    BEBR_RETURN_IF_ERROR(CheckJson(json, /*needed=*/true));
+    BEBR_RETURN_IF_ERROR(ReadState(json, state));
+  } catch (const nlohmann::json::exception& error) {
+    return absl::DataLossError(error.what());
+  }
+  return state;
+}
+
 absl::Status WriteFollowerState(const std::string& data_dir, const FollowerState& state) {
-  return ReplaceFile(PathIn(data_dir), WriteCheckedJson({{"format", kFormat},
-                                                         {"position", state.place.position},
-                                                         {"append", {state.place.append.high, state.place.append.low}},
-                                                         {"barrier", state.barrier},
-                                                         {"quarantined", state.quarantined},
-                                                         {"collections", state.collections}}));
+  return ReplaceFile(PathIn(data_dir), EncodeFollowerState(state));
 }
 
 }  // namespace bebr

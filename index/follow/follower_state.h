@@ -24,7 +24,13 @@ struct FollowerState {
   std::map<std::string, uint64_t, std::less<>> collections;
   // Why the node must be filled anew; empty: it need not.
   std::string quarantined;
+  // What it had is being dropped, and replaced by the seed that lies whole beside it: of the rest here nothing counts.
+  bool filling = false;
 };
+
+// As the file has it. DATA_LOSS if a text is none.
+std::string EncodeFollowerState(const FollowerState& state);
+absl::StatusOr<FollowerState> DecodeFollowerState(const std::string& text);
 
 // nullopt if there is no file: the directory is of no node that follows a log. DATA_LOSS if the file is damaged.
 absl::StatusOr<std::optional<FollowerState>> ReadFollowerState(const std::string& data_dir);

@@ -73,8 +73,9 @@ struct LogState {
 
 // What a log takes of its engine's disk.
 struct LogSize {
-  uint64_t rows = 0;   // of its tables, about
-  uint64_t bytes = 0;  // of one copy, with indexes
+  uint64_t rows = 0;    // of its tables, about
+  uint64_t bytes = 0;   // of one copy, with indexes
+  uint64_t oldest = 0;  // Trim through here lets go of the least that it can; 0: of nothing yet
 };
 
 // A Log is a sequence of appends, each of which says something to some shards: all of it, or nothing, is in the log.
@@ -108,8 +109,8 @@ class Log {
   // Waits until the log goes beyond this position, or until the deadline; where it ends then.
   virtual absl::StatusOr<LogPlace> WaitBeyond(uint64_t position, SteadyTime deadline) = 0;
   virtual absl::StatusOr<LogState> State() = 0;
-  virtual absl::StatusOr<LogSize> Size() = 0;
 
+  virtual absl::StatusOr<LogSize> Size() = 0;
   // Lets go of appends up to `through`, or fewer: whole parts of the log at a time. Where it is trimmed now.
   virtual absl::StatusOr<LogPlace> Trim(uint64_t through) = 0;
 };

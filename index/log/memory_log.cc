@@ -94,7 +94,7 @@ class MemoryLogs::Contents {
   absl::StatusOr<LogSize> Size() {
     MutexLock lock(&mutex_);
     BEBR_RETURN_IF_ERROR(There());
-    LogSize size;
+    LogSize size{.oldest = appends_.empty() ? 0 : trimmed_.position + 1};
     for (const One& one : appends_) {
       size.rows += 1 + one.records.size();
       for (const auto& [shard, record] : one.records) size.bytes += record.size();

@@ -29,13 +29,6 @@ struct PreparedChange {
   std::vector<DocumentProblem> problems;
 };
 
-// A part of a backfill as the log is to say it.
-struct PreparedBackfill {
-  std::string change;      // empty if no document is encoded
-  uint64_t documents = 0;  // that are
-  std::string last_id;     // that was looked at; empty: there are no more
-};
-
 // What a replica holds of a collection, after its change at a position: replicas with the same position have the same.
 struct CollectionDigest {
   uint64_t position = 0;
@@ -50,6 +43,9 @@ struct ReplicaState {
   std::string problem;       // why it does not follow the log now; empty: it does
   bool quarantined = false;  // it does not serve, and must be filled anew
   absl::Duration lag;        // since it had applied all that the log has
+  uint64_t kept = 0;         // up to here it needs the log no more, after a crash either
+  // While it is filled from another replica: of so many bytes so many have come.
+  uint64_t seed_bytes = 0, seeded_bytes = 0;
 };
 
 }  // namespace bebr

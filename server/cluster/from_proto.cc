@@ -268,7 +268,10 @@ NodeState FromMessage(const node::v1::GetStateResponse& message) {
                                  .head = replica.head(),
                                  .problem = replica.problem(),
                                  .quarantined = replica.quarantined(),
-                                 .lag = absl::Seconds(replica.lag_seconds())};
+                                 .lag = absl::Seconds(replica.lag_seconds()),
+                                 .kept = replica.kept(),
+                                 .seed_bytes = replica.seed_bytes(),
+                                 .seeded_bytes = replica.seeded_bytes()};
   }
   return state;
 }

@@ -43,19 +43,6 @@ class OwningNode final : public ReplicaNode {
                absl::AnyInvocable<void(absl::StatusOr<ChangeOutcome>)> done) override {
     node_->Outcome(position, number, deadline, std::move(done));
   }
-  absl::StatusOr<PreparedBackfill> PrepareBackfill(const std::string& collection, const std::string& version,
-                                                   const std::string& after, uint32_t most_documents, uint64_t position,
-                                                   SteadyTime deadline) override {
-    return node_->PrepareBackfill(collection, version, after, most_documents, position, deadline);
-  }
-  void CheckRoomFor(const AttributeUpdate& update, SteadyTime deadline,
-                    absl::AnyInvocable<void(absl::Status)> done) override {
-    node_->CheckRoomFor(update, deadline, std::move(done));
-  }
-  absl::StatusOr<CollectionDigest> Digest(const std::string& collection, uint64_t position, uint64_t bytes_per_s,
-                                          SteadyTime deadline, std::shared_ptr<std::atomic<bool>> cancelled) override {
-    return node_->Digest(collection, position, bytes_per_s, deadline, std::move(cancelled));
-  }
 
  private:
   const std::shared_ptr<Canceller> canceller_;
@@ -70,29 +57,39 @@ std::string WriterName() {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<GatewayEngine>> OpenGateway(const ServerConfig& config, Metrics* metrics) {
+absl::StatusOr<OpenedGateway> OpenGateway(const ServerConfig& config, Metrics* metrics) {
   const bool has_log = !config.cluster_log.empty();
   BEBR_ASSIGN_OR_RETURN(const std::vector<NodePlace> places, ParseClusterNodes(config.cluster_nodes, has_log));
   BEBR_ASSIGN_OR_RETURN(const NodeCredentials credentials, ReadNodeCredentials(config));
   const auto canceller = std::make_shared<Canceller>();
   std::vector<ClusterMember> members;
   std::vector<ReplicaMember> replicas;
+  MembersOptions keeping;
+  keeping.make_node = [=](const NodePlace& place) -> std::unique_ptr<ReplicaNode> {
+    return std::make_unique<OwningNode>(canceller, MakeRemoteNode(place, credentials, canceller.get(), metrics));
+  };
   for (const NodePlace& place : places) {
-    auto node = std::make_unique<OwningNode>(canceller, MakeRemoteNode(place, credentials, canceller.get(), metrics));
+    auto node = keeping.make_node(place);
+    keeping.first.push_back({place, MemberState::kServing, /*configured=*/true});
     if (has_log) {
       replicas.push_back({place, std::move(node)});
     } else {
       members.push_back({place, std::move(node)});
     }
   }
-  if (!has_log) return MakeClusterEngine(std::move(members));
-  return MakeReplicatedEngine(std::move(replicas),
-                              {.open = OpenerOf(config, kAppendTimeout),
-                               .open_to_ask = OpenerOf(config, kAskTimeout),
-                               .writer = WriterName(),
-                               .timeout = credentials.timeout,
-                               .compare_interval = absl::Seconds(config.cluster_compare_interval_s),
-                               .compare_bytes_per_s = config.scrub_bytes_per_s});
+  if (!has_log) return OpenedGateway{.engine = MakeClusterEngine(std::move(members))};
+  keeping.open_placement = PlacementOpenerOf(config, kAppendTimeout);
+  keeping.open_log = OpenerOf(config, kAppendTimeout);
+  keeping.log_bytes = config.cluster_log_bytes;
+  OpenedGateway gateway;
+  gateway.engine = MakeReplicatedEngine(std::move(replicas),
+                                        {.open = OpenerOf(config, kAppendTimeout),
+                                         .open_to_ask = OpenerOf(config, kAskTimeout),
+                                         .writer = WriterName(),
+                                         .timeout = credentials.timeout,
+                                         .members = std::move(keeping)},
+                                        &gateway.membership);
+  return gateway;
 }
 
 }  // namespace bebr

@@ -103,6 +103,22 @@ absl::StatusOr<std::vector<NodePlace>> ParseClusterNodes(std::string_view text, 
   return nodes;
 }
 
+absl::Status CheckNodePlace(const NodePlace& place) {
+  if (!IsName(place.name)) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("name is \"%s\"; a node's has 1 to %d bytes of a-z A-Z 0-9 _ . -, the first a letter or digit",
+                        place.name.substr(0, kMaxNodeNameBytes), kMaxNodeNameBytes));
+  }
+  if (!place.address.empty() && !IsAddress(place.address)) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("address is \"%s\"; it is HOST:PORT, with a port from 1 to 65535", place.address));
+  }
+  if (place.first_slot <= place.last_slot && place.last_slot < kClusterSlots) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrFormat("first_slot is %d and last_slot %d; they are from 0 to %d, in order", place.first_slot,
+                      place.last_slot, kClusterSlots - 1));
+}
+
 std::optional<NodePlace> FindNode(const std::vector<NodePlace>& nodes, std::string_view name) {
   for (const NodePlace& node : nodes) {
     if (node.name == name) return node;

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "index/types/cluster.h"
 
@@ -16,6 +17,9 @@ namespace bebr {
 // is wrong: names that are none or the same, addresses without a port, slots that nobody holds or two do; but with
 // `replicas` nodes may have the same slots, if they have all of them in common.
 absl::StatusOr<std::vector<NodePlace>> ParseClusterNodes(std::string_view text, bool replicas = false);
+
+// INVALID_ARGUMENT unless it has a name and slots that a node may have, and an address or none yet.
+absl::Status CheckNodePlace(const NodePlace& place);
 
 // The node of that name; none: there is no such node.
 std::optional<NodePlace> FindNode(const std::vector<NodePlace>& nodes, std::string_view name);

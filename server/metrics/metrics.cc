@@ -12,7 +12,6 @@
 #include "bebr/v1/collections.pb.h"
 #include "bebr/v1/documents.pb.h"
 #include "bebr/v1/search.pb.h"
-#include "server/metrics/cluster_metrics.h"
 #include "server/metrics/engine_metrics.h"
 #include "server/metrics/metric_table.h"
 
@@ -175,23 +174,10 @@ Metrics::Node& Metrics::ForNode(const std::string& name) {
   return entry->second;
 }
 
-void Metrics::SetEngine(Engine* engine) {
+void Metrics::SetEngine(Engine* engine, bool elsewhere) {
   MutexLock lock(&engine_mutex_);
   engine_ = engine;
-  gateway_ = nullptr;
-  if (engine == nullptr) replica_ = nullptr;
-}
-
-void Metrics::SetGateway(GatewayEngine* gateway) {
-  MutexLock lock(&engine_mutex_);
-  engine_ = gateway;
-  gateway_ = gateway;
-}
-
-void Metrics::SetReplica(std::string node, std::function<ReplicaState()> state) {
-  MutexLock lock(&engine_mutex_);
-  node_ = std::move(node);
-  replica_ = std::move(state);
+  elsewhere_ = elsewhere;
 }
 
 std::string Metrics::SerializeTimes() {
@@ -206,12 +192,7 @@ std::string Metrics::Serialize() {
   {
     // Held while reading, so that the engine does not close meanwhile.
     MutexLock lock(&engine_mutex_);
-    const auto add = [&](std::vector<prometheus::MetricFamily> more) {
-      std::move(more.begin(), more.end(), std::back_inserter(families));
-    };
-    add(ReadMetrics(gateway_ != nullptr ? nullptr : engine_));
-    if (gateway_ != nullptr) add(ReadCluster(gateway_->Report()));
-    if (replica_ != nullptr) add(ReadReplica(node_, replica_()));
+    for (auto& family : ReadMetrics(elsewhere_ ? nullptr : engine_)) families.push_back(std::move(family));
     if (engine_ != nullptr) {
       const std::vector<std::string> names = engine_->ListCollections();
       const std::set<std::string> there(names.begin(), names.end());

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "index/base/checksum.h"
 #include "index/base/clock.h"
 #include "index/base/status_macros.h"
 #include "index/follow/follower.h"
@@ -16,7 +17,8 @@
 namespace bebr {
 namespace {
 
-constexpr std::string_view kNames[] = {"Prepare", "Await", "GetOutcome", "GetDigest", "CheckUpdate", "PrepareBackfill"};
+constexpr std::string_view kNames[] = {"Prepare",         "Await",    "GetOutcome", "GetDigest", "CheckUpdate",
+                                       "PrepareBackfill", "OpenSeed", "ReadSeed",   "CloseSeed"};
 // Gateways say how long they wait.
 constexpr absl::Duration kMostWaiting = absl::Minutes(1);
 
@@ -57,30 +59,54 @@ void GetOutcome(RpcContext& rpc, UnaryCall<node::v1::GetOutcomeRequest, node::v1
                         });
 }
 
-absl::Status GetDigest(RpcContext& rpc, const Call& call, const node::v1::GetDigestRequest& request,
+absl::Status GetDigest(RpcContext& rpc, const Call& call, const node::v1::GetDigestRequest&,
                        node::v1::GetDigestResponse& response) {
-  BEBR_ASSIGN_OR_RETURN(CollectionDigest digest, rpc.follower->Digest(call.collection(), request.position(),
-                                                                      request.bytes_per_s(), call.cancelled().get()));
+  BEBR_ASSIGN_OR_RETURN(CollectionDigest digest, rpc.follower->Digest(call.collection()));
   response.set_position(digest.position);
   response.set_documents(digest.documents);
   response.set_digest(std::move(digest.digest));
   return absl::OkStatus();
 }
 
-absl::Status CheckUpdate(RpcContext& rpc, const Call& call, const v1::UpdateAttributesRequest& request,
-                         node::v1::CheckUpdateResponse&) {
-  BEBR_ASSIGN_OR_RETURN(const AttributeUpdate update, ToAttributeUpdate(request));
-  return rpc.follower->CheckRoomFor(call.collection(), update.change);
+absl::Status CheckUpdate(RpcContext&, const Call&, const v1::UpdateAttributesRequest&, node::v1::CheckUpdateResponse&) {
+  return absl::UnimplementedError("this node does not check changes of attributes yet");
 }
 
-absl::Status PrepareBackfill(RpcContext& rpc, const Call& call, const node::v1::PrepareBackfillRequest& request,
-                             node::v1::PrepareResponse& response) {
-  BEBR_ASSIGN_OR_RETURN(
-      PreparedBackfill prepared,
-      rpc.follower->PrepareBackfill(call.collection(), request.version(), request.after(), request.most_documents()));
-  response.set_change(std::move(prepared.change));
-  response.set_documents(prepared.documents);
-  response.set_last_id(std::move(prepared.last_id));
+absl::Status PrepareBackfill(RpcContext&, const Call&, const node::v1::PrepareBackfillRequest&,
+                             node::v1::PrepareResponse&) {
+  return absl::UnimplementedError("this node does not prepare backfills yet");
+}
+
+absl::Status OpenSeed(RpcContext& rpc, const Call&, const node::v1::OpenSeedRequest&,
+                      node::v1::OpenSeedResponse& response) {
+  BEBR_ASSIGN_OR_RETURN(const Seed seed, rpc.follower->OpenSeed());
+  response.set_seed(seed.name);
+  response.set_state(EncodeFollowerState(seed.state));
+  for (const Alias& alias : seed.aliases) {
+    v1::Alias* added = response.add_aliases();
+    added->set_name(alias.name);
+    added->set_collection(alias.collection);
+  }
+  for (const Seed::File& file : seed.files) {
+    auto* added = response.add_files();
+    added->set_path(file.path);
+    added->set_bytes(file.bytes);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadSeed(RpcContext& rpc, const Call&, const node::v1::ReadSeedRequest& request,
+                      node::v1::ReadSeedResponse& response) {
+  BEBR_ASSIGN_OR_RETURN(std::string bytes,
+                        rpc.follower->seeds().Read(request.seed(), request.path(), request.offset(), request.bytes()));
+  response.set_crc32c(Crc32c(bytes));
+  response.set_bytes(std::move(bytes));
+  return absl::OkStatus();
+}
+
+absl::Status CloseSeed(RpcContext& rpc, const Call&, const node::v1::CloseSeedRequest& request,
+                       node::v1::CloseSeedResponse&) {
+  rpc.follower->seeds().Close(request.seed());
   return absl::OkStatus();
 }
 
@@ -94,7 +120,10 @@ std::vector<Method> LogMethods(std::string_view service) {
                                                                            GetOutcome),
           Blocking(at("GetDigest"), Role::kRead, OfCollection, GetDigest),
           Blocking(at("CheckUpdate"), Role::kRead, OfCollection, CheckUpdate),
-          Blocking(at("PrepareBackfill"), Role::kRead, OfCollection, PrepareBackfill)};
+          Blocking(at("PrepareBackfill"), Role::kRead, OfCollection, PrepareBackfill),
+          Blocking(at("OpenSeed"), Role::kRead, OfNone, OpenSeed),
+          Blocking(at("ReadSeed"), Role::kRead, OfNone, ReadSeed),
+          Blocking(at("CloseSeed"), Role::kRead, OfNone, CloseSeed)};
 }
 
 bool IsLogMethod(std::string_view name) {
@@ -107,6 +136,9 @@ void AddReplica(const ReplicaState& state, node::v1::GetStateResponse::Replica& 
   out.set_problem(ForCallers(state.problem));
   out.set_quarantined(state.quarantined);
   out.set_lag_seconds(absl::ToDoubleSeconds(state.lag));
+  out.set_kept(state.kept);
+  out.set_seed_bytes(state.seed_bytes);
+  out.set_seeded_bytes(state.seeded_bytes);
 }
 
 }  // namespace bebr

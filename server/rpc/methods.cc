@@ -26,7 +26,7 @@ std::vector<Method> AllMethods(HealthState* health, const NodePlace* node) {
   const auto add = [&all](std::vector<Method> methods) {
     std::move(methods.begin(), methods.end(), std::back_inserter(all));
   };
-  for (auto* methods : {AdminMethods, AliasMethods, BrowseMethods, ClusterMethods, CollectionMethods, DocumentMethods,
+  for (auto* methods : {AdminMethods, AliasMethods, BrowseMethods, MemberMethods, CollectionMethods, DocumentMethods,
                         SearchMethods, SnapshotMethods, VersionMethods}) {
     add(methods());
   }

@@ -281,7 +281,7 @@ TEST_F(ClusterTest, NodesRefuseOtherProtocolsAndOtherPlacements) {
   };
   EXPECT_TRUE(call("3").ok());
   EXPECT_EQ(call("1").error_code(), grpc::StatusCode::UNAVAILABLE);
-  EXPECT_THAT(call("1").error_message(), HasSubstr("speaks protocol 3 of nodes, and the caller 1"));
+  EXPECT_THAT(call("1").error_message(), HasSubstr("speaks protocol 4 of nodes, and the caller 1"));
   // The nodes the other way round.
   Start({"--cluster_nodes", "b=" + addresses_[0] + ",a=" + addresses_[1]});
   const auto listed = client_->GetCollection("c");

@@ -85,8 +85,8 @@ TEST_F(LimitsTest, ReflectionListsTheServices) {
   ASSERT_TRUE(response.Dump(&slices).ok());
   std::string text;
   for (const auto& part : slices) text.append(reinterpret_cast<const char*>(part.begin()), part.size());
-  for (const char* service :
-       {"bebr.v1.SearchService", "bebr.v1.DocumentService", "bebr.v1.CollectionService", "bebr.v1.AdminService"}) {
+  for (const char* service : {"bebr.v1.SearchService", "bebr.v1.DocumentService", "bebr.v1.CollectionService",
+                              "bebr.v1.AdminService", "bebr.v1.ClusterService"}) {
     EXPECT_THAT(text, HasSubstr(service));
   }
   call->WritesDone(nullptr);

@@ -19,7 +19,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
@@ -135,6 +134,64 @@ class ReplicationTest : public ::testing::Test {
     ASSERT_TRUE(made.ok()) << made.status();
   }
 
+  // Of a node that was killed.
+  void Empty(size_t n) { std::filesystem::remove_all(absl::StrCat(directory_.path(), "/node-", n)); }
+  // The log's next append begins another part of it, so that what is before may be let go of.
+  void EndOldestPart() { postgres_->Sql("UPDATE bebr_log.log SET generation_bytes = 1::bigint << 40"); }
+  uint64_t Trimmed() {
+    return std::stoull(
+        postgres_->Sql("SELECT min(first) - 1 FROM bebr_log.generation AS g, bebr_log.log AS l "
+                       "WHERE g.log = l.id AND l.name = 'cluster'"));
+  }
+  // MEMBER_STATE_UNSPECIFIED: it is no member.
+  v1::MemberState StateOf(size_t n) {
+    absl::StatusOr<v1::GetMembersResponse> cluster;
+    for (int i = 0; i < 100 && !cluster.ok(); ++i) cluster = gateways_[0]->client()->GetMembers();
+    EXPECT_TRUE(cluster.ok()) << cluster.status();
+    if (!cluster.ok()) return v1::MEMBER_STATE_UNSPECIFIED;
+    for (const v1::Member& member : cluster->members()) {
+      if (member.name() == absl::StrCat("n", n)) return member.state();
+    }
+    return v1::MEMBER_STATE_UNSPECIFIED;
+  }
+  // Until gateways see it so.
+  void AwaitState(size_t n, v1::MemberState state) {
+    for (int i = 0; i < 1200 && StateOf(n) != state; ++i) absl::SleepFor(absl::Milliseconds(50));
+    EXPECT_EQ(StateOf(n), state) << "of node " << n;
+  }
+  absl::Status Join(size_t n, uint32_t first, uint32_t last, const std::string& address = "") {
+    v1::JoinNodeRequest request;
+    request.set_name(absl::StrCat("n", n));
+    request.set_address(address);
+    request.set_first_slot(first);
+    request.set_last_slot(last);
+    return gateways_[0]->client()->JoinNode(request).status();
+  }
+  absl::Status Drain(size_t n) {
+    v1::DrainNodeRequest request;
+    request.set_name(absl::StrCat("n", n));
+    return gateways_[0]->client()->DrainNode(request).status();
+  }
+  // Drained, emptied, and joined again: as another machine in its place. Of two shares of two.
+  void Replace(size_t n) {
+    absl::Status drained;
+    // While the other one of its share comes up it is refused.
+    for (int i = 0; i < 600; ++i) {
+      drained = Drain(n);
+      if (!absl::IsFailedPrecondition(drained)) break;
+      absl::SleepFor(absl::Milliseconds(50));
+    }
+    ASSERT_TRUE(drained.ok()) << drained;
+    AwaitState(n, v1::MEMBER_STATE_UNSPECIFIED);
+    nodes_[n]->Kill();
+    Empty(n);
+    EndOldestPart();
+    nodes_[n]->Start();
+    const absl::Status joined = Join(n, n < 2 ? 0 : 512, n < 2 ? 511 : 1023);
+    ASSERT_TRUE(joined.ok()) << joined;
+    AwaitState(n, v1::MEMBER_STATE_SERVING);
+  }
+
   TemporaryDirectory directory_;
   std::unique_ptr<PostgresServer> postgres_;
   std::vector<std::unique_ptr<Member>> nodes_, gateways_;
@@ -231,7 +288,7 @@ class History {
   }
   void Wrong(std::string what) {
     MutexLock lock(&mutex_);
-    problems_.push_back(absl::StrCat(absl::FormatTime("%H:%M:%E3S ", absl::Now(), absl::UTCTimeZone()), what));
+    problems_.push_back(std::move(what));
   }
 
   void Write(size_t writer) {
@@ -341,19 +398,6 @@ void Part(const std::vector<Link*>& links, std::mt19937& random) {
   for (Link* link : links) link->Mend(lose_connections);
 }
 
-constexpr std::array<const char*, 12> kFaults = {"kill of node",
-                                                 "kill of node",
-                                                 "stop of node",
-                                                 "kill of a gateway; not of node",
-                                                 "kill of PostgreSQL; not of node",
-                                                 "cut of one link, perhaps of node",
-                                                 "cut of all links of node",
-                                                 "cut of a gateway's links; not of node",
-                                                 "full disk of node",
-                                                 "wrong clocks; not of node",
-                                                 "kill of one node of each share; not of node",
-                                                 "kill of PostgreSQL and node"};
-
 // FAULTS says how many there are to be, FAULTS_SEED which. (Servers refuse variables that begin with their name.)
 uint32_t Given(const char* name, uint32_t otherwise) {
   const char* given = std::getenv(name);
@@ -366,17 +410,12 @@ TEST_F(ReplicationTest, NoFaultLosesRepeatsOrTurnsBack) {
   History history(&gateways_);
   history.Begin();
   std::mt19937 random(Given("FAULTS_SEED", 11));
-  std::vector<std::string> told;
-  const auto tell = [&](const char* what, size_t whom) {
-    told.push_back(absl::StrCat(absl::FormatTime("%H:%M:%E3S ", absl::Now(), absl::UTCTimeZone()), what, " ", whom));
-  };
   const auto rest = [&](int most_ms) { absl::SleepFor(absl::Milliseconds(100 + random() % most_ms)); };
-  const uint32_t faults = Given("FAULTS", 12);
+  const uint32_t faults = Given("FAULTS", 14);
   for (uint32_t fault = 0; fault < faults && history.problems().empty(); ++fault) {
     const size_t alone = random() % nodes_.size();
     Member& node = *nodes_[alone];
-    tell(kFaults[fault % kFaults.size()], alone);
-    switch (fault % kFaults.size()) {
+    switch (fault % 14) {
       case 0:
       case 1:
         node.Kill();
@@ -438,6 +477,16 @@ TEST_F(ReplicationTest, NoFaultLosesRepeatsOrTurnsBack) {
           if (!one->process().Running()) one->Start();
         }
         break;
+      case 11:  // what the log has let go of no log gives back
+        EndOldestPart();
+        node.Kill();
+        rest(1000);
+        Empty(alone);
+        node.Start();
+        break;
+      case 12:
+        Replace(alone);
+        break;
       default:
         postgres_->Kill();
         node.Kill();
@@ -451,17 +500,10 @@ TEST_F(ReplicationTest, NoFaultLosesRepeatsOrTurnsBack) {
     const int64_t before = history.acknowledged_writes();
     for (int i = 0; i < 600 && history.acknowledged_writes() < before + 5; ++i) absl::SleepFor(absl::Milliseconds(50));
     EXPECT_GE(history.acknowledged_writes(), before + 5) << "after fault " << fault;
-    tell("is over with writes acknowledged:", static_cast<size_t>(history.acknowledged_writes()));
   }
   history.End();
   EXPECT_THAT(history.problems(), ::testing::IsEmpty());
   std::cerr << history.Summary() << "\n";
-  if (HasFailure()) std::cerr << absl::StrJoin(told, "\n") << "\n";
-  for (auto* members : {&nodes_, &gateways_}) {
-    for (auto& member : *members) {
-      if (HasFailure()) std::cerr << member->address() << "\n" << member->process().Log() << "\n";
-    }
-  }
   // Every replica by itself comes to the same: what was acknowledged, or something that was sent after it.
   for (size_t w = 0; w < History::kWriters; ++w) {
     std::set<int64_t> versions;
@@ -485,6 +527,62 @@ TEST_F(ReplicationTest, NoFaultLosesRepeatsOrTurnsBack) {
     EXPECT_EQ(versions.size(), 1u) << "of writer " << w;
     for (const int64_t version : versions) EXPECT_LE(version, history.sent(w));
   }
+}
+
+// Nodes are filled from each other by real processes, and what they were filled from is gone from the log.
+TEST_F(ReplicationTest, NodesAreFilledJoinedAndDrained) {
+  StartCluster({"0-1023", "0-1023"}, 2);
+  Create(*gateways_[0]->client());
+  const auto write = [&](size_t first) {
+    const auto written = gateways_[1]->client()->Upsert(MakeUpsert("c", first, 10));
+    ASSERT_TRUE(written.ok()) << written.status();
+  };
+  const auto expect = [&](Client& client, uint64_t documents) {
+    v1::CountRequest request;
+    request.set_collection("c");
+    absl::StatusOr<v1::CountResponse> counted;
+    for (int i = 0; i < 1200; ++i) {
+      counted = client.Count(request);
+      if (counted.ok() && counted->documents() == documents) return;
+      absl::SleepFor(absl::Milliseconds(50));
+    }
+    ADD_FAILURE() << documents << " documents were expected; " << counted.status();
+  };
+  for (size_t i = 0; i < 30; ++i) write(10 * i);
+  AwaitState(0, v1::MEMBER_STATE_SERVING);
+  EXPECT_EQ(Drain(7).code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(Join(0, 0, 511).code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(Join(2, 0, 1023).code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Join(2, 0, 1023, "nowhere").code(), absl::StatusCode::kInvalidArgument);
+  // The log's first part goes, as both have it, once what is beyond the margin is there too.
+  EndOldestPart();
+  for (size_t i = 0; i < 300 && Trimmed() == 0; ++i) write(10 * (i % 30));
+  for (int i = 0; i < 600 && Trimmed() == 0; ++i) absl::SleepFor(absl::Milliseconds(50));
+  EXPECT_GT(Trimmed(), 0u);
+  nodes_[1]->Kill();
+  Empty(1);
+  nodes_[1]->Start();
+  expect(*nodes_[1]->client(), 300);
+  EXPECT_THAT(nodes_[1]->process().Log(), HasSubstr("the node is filled from node n0"));
+  // One in place of the other, while documents come.
+  ASSERT_TRUE(Drain(0).ok());
+  AwaitState(0, v1::MEMBER_STATE_UNSPECIFIED);
+  EXPECT_EQ(Drain(1).code(), absl::StatusCode::kFailedPrecondition);
+  std::string answer;
+  for (int i = 0; i < 600 && answer.find("no member") == std::string::npos; ++i) {
+    answer = nodes_[0]->process().HttpGet("/readyz");
+    absl::SleepFor(absl::Milliseconds(50));
+  }
+  EXPECT_THAT(answer, HasSubstr("node n0 is no member of the cluster"));
+  nodes_[0]->Kill();
+  for (size_t i = 30; i < 40; ++i) write(10 * i);
+  Empty(0);
+  nodes_[0]->Start();
+  ASSERT_TRUE(Join(0, 0, 1023).ok());
+  AwaitState(0, v1::MEMBER_STATE_SERVING);
+  expect(*nodes_[0]->client(), 400);
+  nodes_[1]->Kill();
+  expect(*gateways_[1]->client(), 400);
 }
 
 // An administrator deletes the end of the log, or restores an older state of it.

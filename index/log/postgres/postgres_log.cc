@@ -240,12 +240,14 @@ absl::StatusOr<LogSize> PostgresLog::Size() {
         const Rows row,
         connection.Run(
             pool_->Sql("SELECT coalesce(sum(greatest(c.reltuples, pg_stat_get_live_tuples(c.oid), 0)), 0)::bigint, "
-                       "coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint "
+                       "coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint, "
+                       "coalesce((SELECT first - 1 FROM $schema.generation WHERE log = $1::bigint "
+                       "ORDER BY number OFFSET 1 LIMIT 1), 0) "
                        "FROM $schema.generation g CROSS JOIN unnest(ARRAY['appends', 'records']) AS kind "
                        "JOIN pg_class c ON c.oid = to_regclass(format('$schema.%s_%s_%s', kind, g.log, g.number)) "
                        "WHERE g.log = $1::bigint"),
             {BigInt(id_)}, deadline));
-    size = {row.number(0, 0), row.number(0, 1)};
+    size = {row.number(0, 0), row.number(0, 1), row.number(0, 2)};
     return absl::OkStatus();
   }));
   return size;

@@ -26,7 +26,7 @@ class FollowerStateTest : public ::testing::Test {
 
 bool operator==(const FollowerState& a, const FollowerState& b) {
   return a.place == b.place && a.barrier == b.barrier && a.collections == b.collections &&
-         a.quarantined == b.quarantined;
+         a.quarantined == b.quarantined && a.filling == b.filling;
 }
 
 TEST_F(FollowerStateTest, IsReadAsItWasWritten) {
@@ -46,6 +46,19 @@ TEST_F(FollowerStateTest, FilesWithoutAChecksumAreRead) {
   const auto read = ReadFollowerState(directory_.path());
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_TRUE(**read == state_);
+}
+
+// What it says while it is filled: to a server that does not know of that too.
+TEST_F(FollowerStateTest, WhoIsBeingFilledDoesNotServe) {
+  FollowerState state = state_;
+  state.filling = true;
+  ASSERT_TRUE(WriteFollowerState(directory_.path(), state).ok());
+  EXPECT_THAT(*ReadFile(Path()), HasSubstr("\"quarantined\": \"it was being filled from another replica\""));
+  const auto read = ReadFollowerState(directory_.path());
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_TRUE(**read == state);
+  EXPECT_TRUE(*DecodeFollowerState(EncodeFollowerState(state_)) == state_);
+  EXPECT_FALSE(DecodeFollowerState("{}").ok());
 }
 
 // Whatever became of the file, the state is the one that was written, or an error names it: revisions that are none

@@ -209,6 +209,15 @@ TEST_P(LogTest, WhatIsTrimmedIsToldOf) {
   LogWriter writer = *log_->BeginWriter("w");
   std::vector<LogPlace> places = {{}};
   for (int i = 0; i < 40; ++i) places.push_back(MustAppend(*log_, writer, {{0, std::string(100, 'x')}}));
+  const auto before = log_->Size();
+  ASSERT_TRUE(before.ok()) << before.status();
+  EXPECT_GE(before->bytes, 4000u);
+  EXPECT_GT(before->oldest, 0u);
+  // Less than the oldest part is kept.
+  EXPECT_EQ(log_->Trim(before->oldest - 1)->position, 0u);
+  EXPECT_EQ(*log_->Trim(before->oldest), places[before->oldest]);
+  EXPECT_GT(log_->Size()->oldest, before->oldest);
+  EXPECT_LT(log_->Size()->bytes, before->bytes);
   const auto trimmed = log_->Trim(25);
   ASSERT_TRUE(trimmed.ok()) << trimmed.status();
   EXPECT_LE(trimmed->position, 25u);

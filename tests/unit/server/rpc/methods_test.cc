@@ -9,6 +9,7 @@
 
 #include "bebr/node/v1/node.pb.h"
 #include "bebr/v1/admin.pb.h"
+#include "bebr/v1/cluster.pb.h"
 #include "bebr/v1/collections.pb.h"
 #include "bebr/v1/documents.pb.h"
 #include "bebr/v1/search.pb.h"
@@ -26,10 +27,11 @@ void ExpectDeclared(std::vector<Method> all, std::vector<const google::protobuf:
     EXPECT_TRUE(methods.emplace(path, std::move(method)).second) << path << " is there twice";
   }
   size_t declared = 0;
-  files.insert(files.end(), {v1::GetStatsRequest::descriptor()->file(), v1::Collection::descriptor()->file(),
-                             v1::GetRequest::descriptor()->file(), v1::SearchRequest::descriptor()->file(),
-                             grpc::health::v1::HealthCheckRequest::descriptor()->file(),
-                             grpc::reflection::v1::ServerReflectionRequest::descriptor()->file()});
+  files.insert(files.end(),
+               {v1::GetStatsRequest::descriptor()->file(), v1::Member::descriptor()->file(),
+                v1::Collection::descriptor()->file(), v1::GetRequest::descriptor()->file(),
+                v1::SearchRequest::descriptor()->file(), grpc::health::v1::HealthCheckRequest::descriptor()->file(),
+                grpc::reflection::v1::ServerReflectionRequest::descriptor()->file()});
   for (const auto* file : files) {
     for (int i = 0; i < file->service_count(); ++i) {
       for (int j = 0; j < file->service(i)->method_count(); ++j) {

@@ -1,0 +1,291 @@
+#include "index/cluster/cluster_members.h"
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "index/base/logging.h"
+#include "index/base/status_macros.h"
+
+namespace bebr {
+namespace {
+
+// A member that joins serves once it is behind the log's end by no more than this: reads wait for the rest.
+constexpr uint64_t kNearPositions = 64;
+
+bool SameShare(const NodePlace& a, const NodePlace& b) {
+  return a.first_slot == b.first_slot && a.last_slot == b.last_slot;
+}
+
+std::string SlotsOf(const NodePlace& place) { return absl::StrFormat("%d-%d", place.first_slot, place.last_slot); }
+
+Member* Find(Placement& placement, std::string_view name) {
+  for (Member& member : placement.members) {
+    if (member.place.name == name) return &member;
+  }
+  return nullptr;
+}
+
+absl::Status AddOrMove(Placement& placement, const NodePlace& place, bool configured) {
+  Member* const known = Find(placement, place.name);
+  if (known != nullptr) {
+    if (!SameShare(known->place, place)) {
+      return absl::FailedPreconditionError(
+          absl::StrFormat("node %s is a member with slots %s, and is to be one with %s: drain it first, and give what "
+                          "comes in its place another name",
+                          place.name, SlotsOf(known->place), SlotsOf(place)));
+    }
+    known->place.address = place.address;
+    known->configured = configured;
+    if (known->state == MemberState::kDraining) known->state = MemberState::kJoining;
+    return absl::OkStatus();
+  }
+  if (placement.members.size() >= kMaxClusterNodes) {
+    return absl::ResourceExhaustedError(
+        absl::StrFormat("the cluster has %d members; the limit is %d", placement.members.size(), kMaxClusterNodes));
+  }
+  placement.members.push_back({place, MemberState::kJoining, configured});
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+ClusterMembers::ClusterMembers(MembersOptions options, std::vector<ReplicaSet*> sets)
+    : options_(std::move(options)), sets_(std::move(sets)), placement_log_(options_.open_placement) {
+  {
+    MutexLock lock(&mutex_);
+    placement_.members = options_.first;
+  }
+  if (options_.open_placement != nullptr) thread_ = std::thread([this] { Run(); });
+}
+
+void ClusterMembers::Stop() {
+  {
+    MutexLock lock(&mutex_);
+    ending_ = true;
+    changed_.NotifyAll();
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+void ClusterMembers::Run() {
+  for (;;) {
+    Look();
+    MutexLock lock(&mutex_);
+    if (!ending_) changed_.WaitFor(&mutex_, options_.interval);
+    if (ending_) return;
+  }
+}
+
+void ClusterMembers::Look() {
+  const absl::Status followed = FollowPlacement();
+  Note(placement_problem_, "members", followed);
+  if (SteadyNow() - looked_at_log_ < options_.trim_interval) return;
+  looked_at_log_ = SteadyNow();
+  if (!followed.ok()) return;
+  const absl::Status looked = TrimLog();
+  if (!looked.ok()) log_.reset();
+  Note(trim_problem_, "the log's size", looked);
+}
+
+void ClusterMembers::Note(std::string& noted, std::string_view what, const absl::Status& status) {
+  const std::string text(status.message());
+  if (noted == text) return;
+  noted = text;
+  LogWarning("{} {} looked after{}", std::string(what), status.ok() ? "can be" : "cannot be",
+             status.ok() ? "" : ": " + text);
+}
+
+absl::Status ClusterMembers::FollowPlacement() {
+  BEBR_ASSIGN_OR_RETURN(Placement placement, placement_log_.Read());
+  if (placement.revision == 0) {
+    BEBR_ASSIGN_OR_RETURN(placement, placement_log_.Change([&](Placement& first) {
+      if (first.revision == 0) first.members = options_.first;
+      return absl::OkStatus();
+    }));
+  }
+  {
+    // One that a change by this gateway has overtaken; or an older state of the log was restored.
+    MutexLock lock(&mutex_);
+    older_ = placement.revision < placement_.revision && !older_;
+    if (older_) return absl::OkStatus();
+  }
+  TakeOver(placement);
+  BEBR_RETURN_IF_ERROR(FinishJoins(placement));
+  return FinishDrains(placement);
+}
+
+void ClusterMembers::TakeOver(Placement placement) {
+  UseConfigured(options_.first, placement);
+  MutexLock one_at_a_time(&taking_over_);
+  {
+    MutexLock lock(&mutex_);
+    if (placement_.revision != placement.revision)
+      LogInfo("the cluster's members are those of revision {}", placement.revision);
+    placement_ = placement;
+  }
+  // Each time, so that those that are gone end when their calls have.
+  for (ReplicaSet* const set : sets_) {
+    std::vector<Member> members;
+    for (const Member& member : placement.members) {
+      if (SameShare(member.place, set->place())) members.push_back(member);
+    }
+    set->SetMembers(members, options_.make_node);
+  }
+}
+
+std::vector<MemberReport> ClusterMembers::Reports() const {
+  std::vector<MemberReport> all;
+  for (const ReplicaSet* const set : sets_) {
+    for (MemberReport& report : set->Reports()) all.push_back(std::move(report));
+  }
+  return all;
+}
+
+absl::Status ClusterMembers::FinishJoins(const Placement& placement) {
+  const auto joins = [](const Member& member) { return member.state == MemberState::kJoining; };
+  if (std::none_of(placement.members.begin(), placement.members.end(), joins)) return absl::OkStatus();
+  std::set<std::string> ready;
+  for (const MemberReport& report : Reports()) {
+    const ReplicaState& replica = report.replica;
+    if (joins(report.member) && report.answers && replica.problem.empty() && !replica.quarantined &&
+        replica.seed_bytes == 0 && replica.head > 0 && replica.applied + kNearPositions >= replica.head)
+      ready.insert(report.member.place.name);
+  }
+  if (ready.empty()) return absl::OkStatus();
+  return Change([&](Placement& now) {
+           for (Member& member : now.members) {
+             if (joins(member) && ready.contains(member.place.name)) member.state = MemberState::kServing;
+           }
+           return absl::OkStatus();
+         })
+      .status();
+}
+
+absl::Status ClusterMembers::FinishDrains(const Placement& placement) {
+  std::map<std::string, SteadyTime> since;
+  bool over = false;
+  for (const Member& member : placement.members) {
+    if (member.state != MemberState::kDraining) continue;
+    const auto before = draining_since_.find(member.place.name);
+    since[member.place.name] = before == draining_since_.end() ? SteadyNow() : before->second;
+    over = over || SteadyNow() - since[member.place.name] >= options_.drain;
+  }
+  draining_since_ = std::move(since);
+  if (!over) return absl::OkStatus();
+  return Change([&](Placement& now) {
+           std::erase_if(now.members, [&](const Member& member) {
+             const auto drains = draining_since_.find(member.place.name);
+             return member.state == MemberState::kDraining && drains != draining_since_.end() &&
+                    SteadyNow() - drains->second >= options_.drain;
+           });
+           return absl::OkStatus();
+         })
+      .status();
+}
+
+absl::Status ClusterMembers::TrimLog() {
+  if (log_ == nullptr) {
+    BEBR_ASSIGN_OR_RETURN(log_, options_.open_log());
+  }
+  uint64_t needed = std::numeric_limits<uint64_t>::max();  // what is after it somebody needs
+  std::map<uint32_t, uint64_t> had;                        // of each share, what somebody who serves has
+  std::string holder;
+  for (const ReplicaSet* const set : sets_) had[set->place().first_slot] = 0;
+  for (const MemberReport& report : Reports()) {
+    const uint64_t kept = report.replica.kept;
+    if (report.member.state == MemberState::kDraining) continue;
+    if (kept < needed) holder = report.member.place.name;
+    needed = std::min(needed, kept);
+    const bool serves = report.member.state == MemberState::kServing && report.answers && !report.replica.quarantined;
+    uint64_t& share = had[report.member.place.first_slot];
+    if (serves) share = std::max(share, kept);
+  }
+  uint64_t safe = std::numeric_limits<uint64_t>::max();
+  for (const auto& [slot, kept] : had) safe = std::min(safe, kept);
+  const uint64_t free = needed - std::min(needed, options_.margin);
+  for (;;) {
+    BEBR_ASSIGN_OR_RETURN(const LogSize size, log_->Size());
+    const bool too_much = options_.log_bytes > 0 && size.bytes > options_.log_bytes && size.oldest <= safe;
+    if (size.oldest == 0 || (size.oldest > free && !too_much)) return absl::OkStatus();
+    if (size.oldest > free) {
+      LogWarning(
+          "the log takes {} bytes and cluster_log_bytes is {}: up to position {} it is let go of, and who needs it, as "
+          "node {} does from position {} on, is filled anew",
+          size.bytes, options_.log_bytes, size.oldest, holder, needed);
+    }
+    BEBR_RETURN_IF_ERROR(log_->Trim(size.oldest).status());
+  }
+}
+
+absl::StatusOr<uint64_t> ClusterMembers::Change(absl::FunctionRef<absl::Status(Placement&)> change) {
+  BEBR_ASSIGN_OR_RETURN(const Placement placement, placement_log_.Change(change));
+  TakeOver(placement);
+  return placement.revision;
+}
+
+MembershipReport ClusterMembers::Report() {
+  MembershipReport report;
+  report.members = Reports();
+  std::sort(report.members.begin(), report.members.end(), [](const MemberReport& a, const MemberReport& b) {
+    const NodePlace &x = a.member.place, &y = b.member.place;
+    return std::tie(x.first_slot, x.name) < std::tie(y.first_slot, y.name);
+  });
+  MutexLock lock(&mutex_);
+  report.revision = placement_.revision;
+  return report;
+}
+
+absl::StatusOr<uint64_t> ClusterMembers::Join(const NodePlace& place) {
+  if (options_.open_placement == nullptr)
+    return absl::UnimplementedError("the members of this cluster stay as they are");
+  const bool there =
+      std::any_of(sets_.begin(), sets_.end(), [&](const ReplicaSet* set) { return SameShare(set->place(), place); });
+  if (!there) {
+    return absl::FailedPreconditionError(
+        absl::StrFormat("no share of the cluster has slots %s: nodes join with those of a share that there is, and "
+                        "shares stay as they are",
+                        SlotsOf(place)));
+  }
+  NodePlace reached = place;
+  for (const Member& own : options_.first) {
+    if (place.address.empty() && own.place.name == place.name) reached.address = own.place.address;
+  }
+  if (reached.address.empty()) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "address is empty, and cluster_nodes of this gateway has no node \"%s\": say its HOST:PORT", place.name));
+  }
+  return Change([&](Placement& now) { return AddOrMove(now, reached, /*configured=*/place.address.empty()); });
+}
+
+absl::StatusOr<uint64_t> ClusterMembers::Drain(std::string_view node) {
+  if (options_.open_placement == nullptr)
+    return absl::UnimplementedError("the members of this cluster stay as they are");
+  return Change([&](Placement& now) -> absl::Status {
+    Member* const drained = Find(now, node);
+    if (drained == nullptr) return absl::NotFoundError(absl::StrFormat("no node \"%s\" is a member", node));
+    const std::vector<MemberReport> reports = Reports();
+    const bool others = std::any_of(now.members.begin(), now.members.end(), [&](const Member& member) {
+      if (member.place.name == node || member.state != MemberState::kServing ||
+          !SameShare(member.place, drained->place))
+        return false;
+      return std::any_of(reports.begin(), reports.end(), [&](const MemberReport& report) {
+        return report.member.place.name == member.place.name && report.answers && !report.replica.quarantined;
+      });
+    });
+    // One that does not serve yet leaves its share as it is.
+    if (!others && drained->state == MemberState::kServing) {
+      return absl::FailedPreconditionError(
+          absl::StrFormat("of slots %s no other replica serves and answers than the one on node %s, which would take "
+                          "them with it: let another node join first, or start one that there is",
+                          SlotsOf(drained->place), node));
+    }
+    drained->state = MemberState::kDraining;
+    return absl::OkStatus();
+  });
+}
+
+}  // namespace bebr

@@ -1,0 +1,275 @@
+// Members of a cluster that come and go while it is in use, and a log that is let go of behind them.
+#include <thread>
+
+#include "index/cluster/placement_log.h"
+#include "tests/model/replicated_fixture.h"
+
+namespace bebr::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+class MembersTest : public ReplicatedTest {
+ protected:
+  static constexpr uint64_t kMargin = 3;
+
+  MembersOptions Keeping() override {
+    EXPECT_TRUE(logs_.Create(kPlacementLogName).ok());
+    MembersOptions keeping;
+    keeping.open_placement = [this] { return logs_.Open(kPlacementLogName); };
+    keeping.open_log = [this] { return logs_.Open("log"); };
+    for (size_t n = 0; n < GetParam().first * GetParam().second; ++n)
+      keeping.first.push_back({PlaceOf(n), MemberState::kServing, true});
+    keeping.make_node = [this](const NodePlace& place) -> std::unique_ptr<ReplicaNode> {
+      MutexLock lock(&mutex_);
+      return std::make_unique<LocalReplica>(by_name_.at(place.name));
+    };
+    keeping.log_bytes = log_bytes_;
+    keeping.interval = absl::Milliseconds(20);
+    keeping.trim_interval = absl::Milliseconds(50);
+    keeping.drain = absl::Milliseconds(200);
+    keeping.margin = kMargin;
+    MutexLock lock(&mutex_);
+    for (size_t n = 0; n < nodes_.size(); ++n) by_name_[PlaceOf(n).name] = nodes_[n].get();
+    return keeping;
+  }
+  NodePlace PlaceOf(size_t n) const {
+    const auto [shares, replicas] = GetParam();
+    const size_t share = n < shares * replicas ? n / replicas : (n - shares * replicas) % shares;
+    return {absl::StrCat("n", n), "here", static_cast<uint32_t>(kClusterSlots * share / shares),
+            static_cast<uint32_t>(kClusterSlots * (share + 1) / shares) - 1};
+  }
+  // A node that nobody knows yet; its number.
+  size_t AddNode() {
+    const size_t n = nodes_.size();
+    nodes_.push_back(std::make_unique<TestNode>(&logs_, PlaceOf(n).first_slot));
+    nodes_[n]->Stop();
+    for (size_t other = 0; other < n; ++other) {
+      if (PlaceOf(other).first_slot != PlaceOf(n).first_slot) continue;
+      nodes_[n]->peers.push_back({PlaceOf(other).name, nodes_[other].get()});
+    }
+    nodes_[n]->Empty();
+    nodes_[n]->Start();
+    MutexLock lock(&mutex_);
+    by_name_[PlaceOf(n).name] = nodes_[n].get();
+    return n;
+  }
+  Membership& membership() { return *memberships_[Number(kGateways - 1)]; }
+  // As a gateway sees it; nullopt: no member.
+  static std::optional<MemberState> StateOf(Membership& membership, const std::string& name) {
+    for (const MemberReport& report : membership.Report().members) {
+      if (report.member.place.name == name) return report.member.state;
+    }
+    return std::nullopt;
+  }
+  // Until all gateways see it so, while documents are written.
+  void Await(size_t n, std::optional<MemberState> state) {
+    for (Membership* const one : memberships_) {
+      for (int i = 0; i < 2000 && StateOf(*one, PlaceOf(n).name) != state; ++i) {
+        if (i % 10 == 0) WriteSomething();
+        absl::SleepFor(absl::Milliseconds(10));
+      }
+      EXPECT_EQ(StateOf(*one, PlaceOf(n).name), state) << n;
+    }
+  }
+  void Fill() {
+    const CollectionConfig config{.name = "c", .store_floats = FloatStorage::kFloat32, .shards = 2};
+    Barrier([&](Engine& e) { return e.CreateCollection(config, Model(1)); });
+    Barrier([&](Engine& e) { return e.SetAlias("alias", "c", ""); });
+    for (int i = 0; i < 10; ++i) WriteSomething();
+  }
+  // All that run, of a share.
+  void CompareAll() {
+    const uint64_t head = (*logs_.Open("log"))->State()->head.position;
+    std::map<uint32_t, std::string> digests;
+    for (size_t n = 0; n < nodes_.size(); ++n) {
+      if (!nodes_[n]->running()) continue;
+      const absl::Status reached = Reached(*nodes_[n], head);
+      ASSERT_TRUE(reached.ok()) << reached;
+      const auto digest = nodes_[n]->follower().Digest("c");
+      ASSERT_TRUE(digest.ok()) << digest.status();
+      EXPECT_EQ(digests.try_emplace(PlaceOf(n).first_slot, digest->digest).first->second, digest->digest) << n;
+    }
+  }
+  LogState LogNow() { return *(*logs_.Open("log"))->State(); }
+
+  uint64_t log_bytes_ = 0;
+  Mutex mutex_;
+  std::map<std::string, TestNode*> by_name_;
+};
+
+TEST_P(MembersTest, ComeAndGoWhileDocumentsAreWrittenAndRead) {
+  Fill();
+  const auto [shares, replicas] = GetParam();
+  for (size_t round = 0; round < 3; ++round) {
+    const size_t fresh = AddNode();
+    const auto joined = membership().Join(PlaceOf(fresh));
+    ASSERT_TRUE(joined.ok()) << joined.status();
+    Await(fresh, MemberState::kServing);
+    Compare();
+    // One goes, and with it what it had.
+    const size_t old = PlaceOf(fresh).first_slot == 0 ? round : replicas + round;
+    const auto drained = membership().Drain(PlaceOf(old).name);
+    ASSERT_TRUE(drained.ok()) << drained.status();
+    Await(old, std::nullopt);
+    nodes_[old]->Stop();
+    nodes_[old]->Empty();
+    Compare();
+    CompareAll();
+    if (HasFatalFailure()) return;
+  }
+  // Gateways that begin now know of them too.
+  gateways_.push_back(Gateway("late"));
+  for (int i = 0; i < 500 && memberships_.back()->Report().revision == 0; ++i) absl::SleepFor(absl::Milliseconds(10));
+  EXPECT_EQ(memberships_.back()->Report().revision, memberships_[0]->Report().revision);
+  const auto found = SearchAndWait(*gateways_.back(), {.collection = "c", .queries = {Row()}, .k = 5});
+  ASSERT_TRUE(found.ok()) << found.status();
+  CompareAll();
+}
+
+TEST_P(MembersTest, TheLastReplicaOfAShareStays) {
+  Fill();
+  const auto [shares, replicas] = GetParam();
+  for (size_t n = 1; n < replicas; ++n) {
+    ASSERT_TRUE(membership().Drain(PlaceOf(n).name).ok());
+    Await(n, std::nullopt);
+    nodes_[n]->Stop();
+  }
+  const absl::Status last = membership().Drain("n0").status();
+  EXPECT_EQ(last.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(last.message()), HasSubstr("no other replica serves and answers"));
+  // One that joins and is not there is no replica yet; nor is it one when it is dead.
+  const NodePlace absent{.name = "absent", .address = "here", .first_slot = 0, .last_slot = PlaceOf(0).last_slot};
+  {
+    MutexLock lock(&mutex_);
+    by_name_["absent"] = nodes_[1].get();
+  }
+  ASSERT_TRUE(membership().Join(absent).ok());
+  EXPECT_FALSE(membership().Drain("n0").ok());
+  for (int i = 0; i < 5; ++i) WriteSomething();
+  Compare();
+  EXPECT_EQ(StateOf(membership(), "absent"), MemberState::kJoining);
+  ASSERT_TRUE(membership().Drain("absent").ok());
+  for (Membership* const one : memberships_) {
+    for (int i = 0; i < 500 && StateOf(*one, "absent").has_value(); ++i) absl::SleepFor(absl::Milliseconds(10));
+    EXPECT_FALSE(StateOf(*one, "absent").has_value());
+  }
+}
+
+TEST_P(MembersTest, WhatCannotBeIsRefused) {
+  Fill();
+  EXPECT_EQ(membership().Drain("nobody").status().code(), absl::StatusCode::kNotFound);
+  NodePlace place = PlaceOf(0);
+  place.name = "new";
+  place.first_slot = 7;
+  EXPECT_EQ(membership().Join(place).status().code(), absl::StatusCode::kFailedPrecondition);
+  place = PlaceOf(0);
+  const auto revision = membership().Join(place);
+  ASSERT_TRUE(revision.ok()) << revision.status();
+  EXPECT_EQ(*membership().Join(place), *revision);  // as it is
+  if (GetParam().first == 1) return;
+  place.first_slot = PlaceOf(GetParam().second).first_slot;
+  place.last_slot = PlaceOf(GetParam().second).last_slot;
+  const absl::Status moved = membership().Join(place).status();
+  EXPECT_THAT(std::string(moved.message()), HasSubstr("is a member with slots"));
+}
+
+TEST_P(MembersTest, TheLogIsLetGoOfBehindEveryMember) {
+  Fill();
+  for (int i = 0; i < 1000 && LogNow().trimmed.position == 0; ++i) {
+    if (i % 10 == 0) WriteSomething();
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+  EXPECT_GT(LogNow().trimmed.position, 0u);
+  for (size_t n = 0; n < nodes_.size(); ++n) EXPECT_LE(LogNow().trimmed.position, nodes_[n]->follower().State().kept);
+  // Of one that is away nothing is.
+  const uint64_t kept = nodes_[0]->follower().State().kept;
+  nodes_[0]->Stop();
+  for (int i = 0; i < 30; ++i) WriteSomething();
+  absl::SleepFor(absl::Seconds(3));
+  EXPECT_LE(LogNow().trimmed.position, kept + 10);
+  nodes_[0]->Start();
+  CompareAll();
+}
+
+class BoundedLogTest : public MembersTest {
+ protected:
+  BoundedLogTest() { log_bytes_ = 4000; }
+};
+
+TEST_P(BoundedLogTest, OneThatIsAwayForLongHoldsItNoMoreAndIsFilledAnew) {
+  Fill();
+  nodes_[0]->Stop();
+  const uint64_t head = LogNow().head.position;
+  for (int i = 0; i < 2000 && LogNow().trimmed.position <= head; ++i) {
+    WriteSomething();
+    absl::SleepFor(absl::Milliseconds(5));
+  }
+  EXPECT_GT(LogNow().trimmed.position, head);
+  nodes_[0]->Start();
+  CompareAll();
+  for (int i = 0; i < 10; ++i) WriteSomething();
+  CompareAll();
+  Compare();
+}
+
+TEST(PlacementLogTest, ChangesOfManyAtATimeAreAllThere) {
+  MemoryLogs logs;
+  ASSERT_TRUE(logs.Create(kPlacementLogName).ok());
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      PlacementLog log([&] { return logs.Open(kPlacementLogName); });
+      for (int i = 0; i < 15;) {
+        const auto changed = log.Change([&](Placement& now) {
+          now.members.push_back({{absl::StrCat("t", t, "-", i), "here", 0, 1023}, MemberState::kJoining});
+          return absl::OkStatus();
+        });
+        EXPECT_TRUE(changed.ok() || absl::IsUnavailable(changed.status())) << changed.status();
+        i += changed.ok() ? 1 : 0;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  PlacementLog log([&] { return logs.Open(kPlacementLogName); });
+  const auto all = log.Read();
+  ASSERT_TRUE(all.ok()) << all.status();
+  std::set<std::string> names;
+  for (const Member& member : all->members) names.insert(member.place.name);
+  EXPECT_EQ(names.size(), 60u);
+  EXPECT_EQ(all->members.size(), 60u);
+  EXPECT_EQ(all->revision, 60u);
+  const auto refused = log.Change([](Placement&) { return absl::NotFoundError("no"); });
+  EXPECT_TRUE(absl::IsNotFound(refused.status()));
+  EXPECT_EQ(log.Read()->revision, 60u);
+}
+
+TEST(PlacementLogTest, ARecordIsText) {
+  const Placement placement{.members = {{{"a", "10.0.0.1:7700", 0, 511}, MemberState::kServing, true},
+                                        {{"b", "10.0.0.2:7700", 512, 1023}, MemberState::kDraining}}};
+  const std::string text =
+      R"({"format":1,"members":[{"address":"10.0.0.1:7700","configured":true,"name":"a","slots":[0,511],"state":"serving"},)"
+      R"({"address":"10.0.0.2:7700","configured":false,"name":"b","slots":[512,1023],"state":"draining"}]})";
+  EXPECT_EQ(EncodePlacement(placement), text);
+  EXPECT_EQ(EncodePlacement(*DecodePlacement(text)), text);
+  Placement own = placement;
+  UseConfigured({{{"a", "there:1"}}, {{"b", "there:2"}}}, own);
+  EXPECT_EQ(own.members[0].place.address, "there:1");
+  EXPECT_EQ(own.members[1].place.address, "10.0.0.2:7700");
+  EXPECT_EQ(DecodePlacement(R"({"format":2})").status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(DecodePlacement("{").status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(
+      std::string(
+          DecodePlacement(
+              R"({"format":1,"members":[{"address":"x","configured":true,"name":"a","slots":[0,1],"state":"?"}]})")
+              .status()
+              .message()),
+      HasSubstr("upgrade it"));
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, MembersTest,
+                         ::testing::Values(std::pair<size_t, size_t>{1, 2}, std::pair<size_t, size_t>{2, 2}));
+INSTANTIATE_TEST_SUITE_P(Shapes, BoundedLogTest, ::testing::Values(std::pair<size_t, size_t>{2, 2}));
+
+}  // namespace
+}  // namespace bebr::testing
