@@ -32,7 +32,7 @@ struct Options {
 // GB/s by threads - 1, the best so far. What can be read a second depends on how much there is: a part of a smaller
 // width's documents lies in the third-level cache, so each width is held against its own.
 struct Limits {
-  std::vector<double> read, popcount, products;
+  std::vector<double> read, popcount, products, pairs;
 };
 using LimitsByBits = std::map<size_t, Limits>;
 
@@ -100,6 +100,7 @@ void MeasureLimits(const Documents& documents, Limits& limits) {
     limits.read[t] = std::max(limits.read[t], ReadGbPerS(documents.data(), documents.bytes(), static_cast<int>(t) + 1));
     limits.popcount[t] = std::max(limits.popcount[t], PopcountGbPerS(static_cast<int>(t) + 1));
     limits.products[t] = std::max(limits.products[t], ByteProductsPerNs(static_cast<int>(t) + 1));
+    limits.pairs[t] = std::max(limits.pairs[t], PairProductsPerNs(static_cast<int>(t) + 1));
   }
 }
 
@@ -141,7 +142,9 @@ nlohmann::json RowOf(const Cell& cell, const LimitsByBits& limits) {
     dims += band.dims;
   }
   row["code"] = code;
-  const double products = limits.at(BitsOf(cell)).products[static_cast<size_t>(cell.threads) - 1];
+  const Limits& of_bits = limits.at(BitsOf(cell));
+  const bool has_pairs = row.value("table", "-") == "avx512bw";
+  const double products = (has_pairs ? of_bits.pairs : of_bits.products)[static_cast<size_t>(cell.threads) - 1];
   if (cell.queries > 1 && cell.query_levels > 1 && products > 0)
     row["share_of_byte_products"] = static_cast<double>(dims) / row["ns_per_code"].get<double>() / products;
   return row;
@@ -202,11 +205,13 @@ nlohmann::json Report(const Options& options, const LimitsByBits& limits, const 
       report["limits"]["read_gb_per_s"][threads] = width.read[t];
       report["limits"]["popcount_gb_per_s"][threads] = width.popcount[t];
       report["limits"]["byte_products_per_ns"][threads] = width.products[t];
+      report["limits"]["pair_products_per_ns"][threads] = width.pairs[t];
       report["limits"]["read_gb_per_s_by_bits"][std::to_string(bits)][threads] = width.read[t];
       std::printf(
           "limits, %zu bits, %s thread%s: read %.1f GB/s, popcount %.1f GB/s of code x queries, vpdpbusd %.1f "
-          "products/ns\n",
-          bits, threads.c_str(), t == 0 ? "" : "s", width.read[t], width.popcount[t], width.products[t]);
+          "products/ns, vpmaddubsw %.1f\n",
+          bits, threads.c_str(), t == 0 ? "" : "s", width.read[t], width.popcount[t], width.products[t],
+          width.pairs[t]);
     }
   }
   report["limits"]["popcount_method"] = PopcountMethod();
@@ -278,6 +283,7 @@ int Run(int argc, char** argv) {
     limits[bits].read.resize(static_cast<size_t>(options.most_threads));
     limits[bits].popcount.resize(static_cast<size_t>(options.most_threads));
     limits[bits].products.resize(static_cast<size_t>(options.most_threads));
+    limits[bits].pairs.resize(static_cast<size_t>(options.most_threads));
     MeasureWidth(bits, options, limits[bits], cells, peers);
   }
   nlohmann::json report = Report(options, limits, cells, peers);

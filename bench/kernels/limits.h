@@ -27,6 +27,8 @@ std::string PopcountMethod();
 // once for two vectors of documents; 0 on a processor without it. What codes of several levels are held against, a
 // product for each dimension.
 double ByteProductsPerNs(int threads);
+// The same of vpmaddubsw and vpaddw with 512 bits, for the table that has no vpdpbusd; 0 on a processor without them.
+double PairProductsPerNs(int threads);
 
 }  // namespace bebr::bench
 

@@ -1,5 +1,7 @@
 #include "bench/recall/dataset.h"
 
+#include <cmath>
+#include <random>
 #include <string_view>
 #include <utility>
 
@@ -10,6 +12,37 @@
 
 namespace bebr::bench {
 namespace {
+
+Matrix Generate(Generated kind, size_t rows, size_t dims, uint64_t seed) {
+  constexpr size_t kCenters = 100;
+  constexpr float kWithin = 0.6f;
+  std::mt19937_64 random(seed), of_centers(4711);  // the same centres for documents and queries
+  std::normal_distribution<float> normal;
+  Matrix matrix{rows, dims, std::vector<float>(rows * dims)};
+  if (kind == Generated::kGaussian) {
+    for (float& value : matrix.values) value = normal(random);
+    return matrix;
+  }
+  std::vector<float> centers(kCenters * dims);
+  for (float& value : centers) value = normal(of_centers);
+  for (size_t r = 0; r < rows; ++r) {
+    const float* center = centers.data() + random() % kCenters * dims;
+    for (size_t i = 0; i < dims; ++i)
+      matrix.row(r)[i] = (center[i] + kWithin * normal(random)) / std::sqrt(1.0f + static_cast<float>(i));
+  }
+  return matrix;
+}
+
+absl::Status ReadFiles(const DatasetFiles& files, size_t limit, Dataset& data) {
+  if (files.generated != Generated::kNot) {
+    data.documents = Generate(files.generated, files.rows, files.dims, 1);
+    data.queries = Generate(files.generated, limit, files.dims, 2);
+    return absl::OkStatus();
+  }
+  BEBR_ASSIGN_OR_RETURN(data.documents, ReadVectors(files.docs));
+  BEBR_ASSIGN_OR_RETURN(data.queries, ReadVectors(files.queries, limit));
+  return absl::OkStatus();
+}
 
 // Rows first, first + 2, ...
 Matrix EveryOther(const Matrix& rows, size_t first) {
@@ -49,8 +82,7 @@ absl::StatusOr<Dataset> LoadDataset(const DatasetFiles& files, size_t limit, Met
   Dataset data;
   data.name = files.name;
   data.metric = metric;
-  BEBR_ASSIGN_OR_RETURN(data.documents, ReadVectors(files.docs));
-  BEBR_ASSIGN_OR_RETURN(data.queries, ReadVectors(files.queries, limit));
+  BEBR_RETURN_IF_ERROR(ReadFiles(files, limit, data));
   if (data.documents.rows < 2 * kFound || data.queries.dims != data.documents.dims) {
     return absl::InvalidArgumentError(absl::StrCat(
         "the documents are ", data.documents.rows, " x ", data.documents.dims, ", the queries ", data.queries.rows,

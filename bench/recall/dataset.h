@@ -14,10 +14,17 @@
 
 namespace bebr::bench {
 
+// Data that is made up: normally distributed in all directions alike, or around 100 centres, with less variance in each
+// direction than in the one before.
+enum class Generated { kNot, kGaussian, kClusters };
+
+// Where a set comes from: files, or what is made up.
 struct DatasetFiles {
   std::string name, docs, queries;
   std::string held_out;               // other queries; may be empty
   std::string qrels, ids, query_ids;  // all three or none
+  Generated generated = Generated::kNot;
+  size_t rows = 0, dims = 0;  // of what is made up
 };
 
 // One set of documents and queries with what is right for them.

@@ -16,6 +16,16 @@
 
 namespace bebr {
 
+// Groups that were measured on rows left out of the fit.
+struct TriedGroups {
+  uint32_t groups = 0;
+  uint32_t bases = 0;
+  size_t reduced_dims = 0;
+  LevelPlan shape;
+  double model_bits = 0.0;  // of each of the expected documents
+  double recall_at_10 = 0.0;
+};
+
 // What a search for groups is given.
 struct GroupSearch {
   const Matrix& rows;              // that models are compared on
@@ -29,6 +39,8 @@ struct GroupSearch {
   uint64_t seed = 1;
   const RowStream* all = nullptr;           // that the model is fitted to in the end; null: `rows`
   std::function<absl::Status()> continues;  // asked between fits and measurements: an error ends the search; or null
+  std::function<bool()> has_time;           // asked likewise: if not, the best so far is taken; null: always
+  std::function<void(const TriedGroups&)> tried;  // told of what was measured; or null
 };
 
 // The start with as many groups, bases and kept dims as pay, or nothing where none do. A fit to a part of the rows is

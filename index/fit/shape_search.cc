@@ -25,6 +25,8 @@ absl::StatusOr<HeldOutRecall> MeasureShape(const ShapeSearch& search, const Leve
   return recall;
 }
 
+bool HasTime(const ShapeSearch& search) { return search.has_time == nullptr || search.has_time(); }
+
 // The budgets that are tried for a recall.
 std::vector<size_t> Budgets(size_t dims) {
   std::vector<size_t> budgets;
@@ -51,6 +53,7 @@ absl::StatusOr<MeasuredShape> BestShape(const ShapeSearch& search, size_t bits, 
     const double before = seen.empty() ? -1.0 : seen.front().first;
     for (const LevelPlan& shape : waiting) {
       if (std::any_of(seen.begin(), seen.end(), [&](const auto& tried) { return tried.second == shape; })) continue;
+      if (!seen.empty() && !HasTime(search)) break;
       BEBR_ASSIGN_OR_RETURN(const HeldOutRecall recall, MeasureShape(search, shape, quick, false));
       seen.emplace_back(recall.at_10, shape);
     }
@@ -61,6 +64,7 @@ absl::StatusOr<MeasuredShape> BestShape(const ShapeSearch& search, size_t bits, 
   std::optional<MeasuredShape> best;
   for (size_t i = 0; i < std::min(search.finalists, seen.size()); ++i) {
     const LevelPlan& shape = seen[i].second;
+    if (best.has_value() && !HasTime(search)) break;
     BEBR_ASSIGN_OR_RETURN(HeldOutRecall recall, MeasureShape(search, shape, validator, true));
     if (!best.has_value() || recall.at_10 > best->recall.at_10) best.emplace(MeasuredShape{shape, std::move(recall)});
   }
@@ -73,7 +77,7 @@ absl::StatusOr<LevelPlan> ShapeForBits(const ShapeSearch& search, size_t bits, c
                                        const Validator& quick) {
   const bool trellis = search.code == CodeKind::kTrellis;
   BEBR_ASSIGN_OR_RETURN(MeasuredShape best, BestShape(search, bits, trellis, validator, quick));
-  if (search.code == CodeKind::kAuto && validator.query_count() >= kLeastQueries) {
+  if (search.code == CodeKind::kAuto && validator.query_count() >= kLeastQueries && HasTime(search)) {
     BEBR_ASSIGN_OR_RETURN(MeasuredShape coded, BestShape(search, bits, true, validator, quick));
     if (PairedGain(coded.recall, best.recall) > kLeastSigmas) best = std::move(coded);
   }

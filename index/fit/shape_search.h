@@ -23,8 +23,9 @@ struct ShapeSearch {
   std::function<absl::StatusOr<Model>(const LevelPlan&)> make_model;
   // Told of every shape that was measured, and whether on all held-out queries or on a part; an error ends the search.
   std::function<absl::Status(const LevelPlan&, double recall_at_10, bool all_queries)> tried;
-  std::vector<double> variances;  // of the principal components, falling
-  size_t dims = 0;                // of the embeddings
+  std::function<bool()> has_time;  // asked before each: if not, the best so far is taken; null: always
+  std::vector<double> variances;   // of the principal components, falling
+  size_t dims = 0;                 // of the embeddings
   uint32_t max_levels = kMaxLevels;
   CodeKind code = CodeKind::kLevels;  // trellis codes need models with a fitted quantizer
   int rounds = 4;                     // of moving dims between levels

@@ -1,10 +1,10 @@
-// AVX2 and FMA: look-up sums, 2 blocks side by side. Compiled for those instruction sets; nothing here may be called
-// before Avx2Supported() has said yes.
+// AVX2 and FMA: look-up sums, 2 blocks side by side, and sums of pairs. Compiled for those instruction sets; nothing
+// here may be called before Avx2Supported() has said yes.
 #include <immintrin.h>
 
 #include "index/simd/gemm.h"
-#include "index/simd/lookup_sums.h"
 #include "index/simd/match_avx2.h"
+#include "index/simd/pair_sums.h"
 #include "index/simd/score_driver.h"
 #include "index/simd/tables.h"
 
@@ -140,7 +140,27 @@ struct Bytes {
   }
 };
 
-using Sums = LookupSums<Bytes>;
+struct Pairs {
+  using V = __m256i;
+  static constexpr int kVectors = 2;
+  static constexpr size_t kBlocks = 1;
+  static constexpr size_t kQueries = 2;
+
+  static V Load(const uint32_t* p) { return _mm256_load_si256(reinterpret_cast<const V*>(p)); }
+  static V LoadSums(const int32_t* p) { return _mm256_load_si256(reinterpret_cast<const V*>(p)); }
+  static V Broadcast(const uint8_t* p) {
+    int32_t four;
+    std::memcpy(&four, p, sizeof(four));
+    return _mm256_set1_epi32(four);
+  }
+  static V Set(int32_t v) { return _mm256_set1_epi32(v); }
+  static V Multiply(V documents, V query) { return _mm256_maddubs_epi16(documents, query); }
+  static V Add16(V a, V b) { return _mm256_add_epi16(a, b); }
+  static V Widen(V sums, V sixteen) { return _mm256_add_epi32(sums, _mm256_madd_epi16(sixteen, _mm256_set1_epi16(1))); }
+  static void Store(int32_t* p, V a, V b) { _mm256_store_si256(reinterpret_cast<V*>(p), _mm256_add_epi32(a, b)); }
+};
+
+using Sums = PairSums<Bytes, Pairs>;
 
 }  // namespace
 

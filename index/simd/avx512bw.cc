@@ -1,6 +1,6 @@
-// AVX-512 F and BW alone (Skylake-X and its kin): look-up sums, 4 blocks side by side.
+// AVX-512 F and BW alone (Skylake-X and its kin): look-up sums, 4 blocks side by side, and sums of pairs.
 #include "index/simd/avx512_vec.h"
-#include "index/simd/lookup_sums.h"
+#include "index/simd/pair_sums.h"
 #include "index/simd/tables.h"
 
 namespace bebr::simd {
@@ -102,7 +102,27 @@ struct Bytes {
   }
 };
 
-using Sums = LookupSums<Bytes>;
+struct Pairs {
+  using V = __m512i;
+  static constexpr int kVectors = 1;
+  static constexpr size_t kBlocks = 2;
+  static constexpr size_t kQueries = 4;
+
+  static V Load(const uint32_t* p) { return _mm512_load_si512(p); }
+  static V LoadSums(const int32_t* p) { return _mm512_load_si512(p); }
+  static V Broadcast(const uint8_t* p) {
+    int32_t four;
+    std::memcpy(&four, p, sizeof(four));
+    return _mm512_set1_epi32(four);
+  }
+  static V Set(int32_t v) { return _mm512_set1_epi32(v); }
+  static V Multiply(V documents, V query) { return _mm512_maddubs_epi16(documents, query); }
+  static V Add16(V a, V b) { return _mm512_add_epi16(a, b); }
+  static V Widen(V sums, V sixteen) { return _mm512_add_epi32(sums, _mm512_madd_epi16(sixteen, _mm512_set1_epi16(1))); }
+  static void Store(int32_t* p, V a, V b) { _mm512_store_si512(p, _mm512_add_epi32(a, b)); }
+};
+
+using Sums = PairSums<Bytes, Pairs>;
 
 }  // namespace
 

@@ -108,10 +108,11 @@ Tensor OldRows(const OlderVersion& older, const TorchTranslation* translation, i
 }
 
 // Whether the new version is the old model with a translation before it, and not a model of its own with regressions
-// for norms and offsets (FORMAT.md, "Compatible versions"). These are linear in the row, which no squared length is: of
-// vectors whose lengths count they say little. A translated row has a length of its own.
+// for norms and offsets (FORMAT.md, "Compatible versions"): where codes are made in more than one step. These are
+// linear in the row, which no squared length is: of vectors whose lengths count they say little. A translated row has a
+// length of its own.
 bool IsTranslated(const Model& old_model) {
-  if (old_model.spec.groups() > 1 || old_model.translation.has_value()) return true;
+  if (old_model.spec.groups() > 1 || old_model.spec.trellis() || old_model.translation.has_value()) return true;
   if (old_model.quantizer != Quantizer::kFitted || old_model.factors.has_value()) return false;
   switch (old_model.metric) {
     case Metric::kCosine:
@@ -172,11 +173,6 @@ absl::Status CheckPaired(const OlderVersion& older, const Matrix& documents) {
     return absl::InvalidArgumentError(absl::StrCat("--paired has ", older.documents.dims,
                                                    " dims; the model of --compatible-with takes ",
                                                    older.model.embedding_dims()));
-  }
-  if (older.model.spec.trellis()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "the model of --compatible-with is of shape ", older.model.levels().ToString(),
-        ", which is trellis-coded; only spaces of levels take other versions. Give the new model a space of its own"));
   }
   if (older.model.residual_form == ResidualForm::kInput) {
     return absl::InvalidArgumentError(

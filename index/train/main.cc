@@ -1,5 +1,6 @@
 // bebr-train: fits and trains a binarizer to a file of embeddings.
 #include <signal.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <atomic>
@@ -8,6 +9,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 
 #include "absl/strings/str_cat.h"
 #include "index/base/program.h"
@@ -20,12 +22,23 @@
 namespace bebr {
 namespace {
 
-// Set by the first SIGINT or SIGTERM; a second ends the program as ever.
+// Set by the first SIGINT or SIGTERM; a second ends the program as ever, and where there is nothing to keep the first.
 std::atomic<bool> interrupted = false;
+std::atomic<bool> keeps = false;
+
+void Interrupt(int) {
+  if (keeps) {
+    interrupted = true;
+    return;
+  }
+  constexpr std::string_view kNothing = "\nbebr-train: interrupted before training began: nothing is kept\n";
+  [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, kNothing.data(), kNothing.size());
+  _exit(kExitFailed);
+}
 
 void ListenForInterrupts() {
   struct sigaction action = {};
-  action.sa_handler = [](int) { interrupted = true; };
+  action.sa_handler = Interrupt;
   action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
   for (const int signal : {SIGINT, SIGTERM}) sigaction(signal, &action, nullptr);
 }
@@ -105,6 +118,9 @@ void DeclareTraining(CLI::App& app, TrainOptions& options) {
          "Rows that means, covariances and groups are measured on, evenly spaced (default: 100,000; of an input "
          "of over 202,000, which is not held in memory, 1,000,000)")
       ->check(CLI::Range(size_t{1000}, size_t{1} << 40));
+  app.add_option("--time-limit", options.time_limit,
+                 "Seconds after which no more shapes and groups are tried: the best so far is fitted (default: none)")
+      ->check(CLI::PositiveNumber);
   app.add_option("--seed", options.seed, "Same seed, same model")->check(CLI::NonNegativeNumber)->capture_default_str();
   app.add_option("--threads", options.threads, "Threads; 0: every processor")->check(CLI::Range(0, 1024));
   AddChoice(app, "--method", options.method, {{"residual", Method::kResidual}, {"mib", Method::kMedian}},
@@ -267,6 +283,7 @@ int Run(int argc, char** argv) {
   if (flags.packed != 0) return WritePacked(flags);
   ListenForInterrupts();
   flags.options.interrupted = &interrupted;
+  flags.options.keeps = &keeps;
   const absl::StatusOr<TrainResult> result = TrainFiles(flags.options);
   if (!result.ok()) return Fail(result.status(), kExitFailed);
   for (const std::string& warning : result->warnings)

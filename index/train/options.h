@@ -53,11 +53,14 @@ struct TrainOptions {
   int64_t stop_after = -1;  // CANCELLED after this step, its checkpoints kept: what an interruption leaves; -1: never
   int64_t interrupt_after = -1;  // as `interrupted` after this step, for tests; -1: never
   uint64_t seed = 1;
-  size_t threads = 0;   // 0: every processor
-  size_t fit_rows = 0;  // rows that means, covariances and groups are measured on; 0: the trainer's choice
+  size_t threads = 0;       // 0: every processor
+  double time_limit = 0.0;  // seconds after which no more shapes and groups are tried; 0: all that are worth it
+  size_t fit_rows = 0;      // rows that means, covariances and groups are measured on; 0: the trainer's choice
   // Once true, training writes a checkpoint and ends (CANCELLED), and so does what comes before it, without one; null:
   // never.
   const std::atomic<bool>* interrupted = nullptr;
+  // Set before an interruption finds something to keep, and so is to be waited for: from training on; null: not told.
+  std::atomic<bool>* keeps = nullptr;
   bool progress = true;
 };
 

@@ -200,6 +200,7 @@ absl::StatusOr<TrainResult> TrainFiles(const TrainOptions& options) {
     BEBR_ASSIGN_OR_RETURN(queries, ReadVectors(options.queries));
   }
   BEBR_ASSIGN_OR_RETURN(TrainResult result, TrainAsAsked(options, std::move(queries)));
+  if (options.keeps != nullptr) *options.keeps = true;
   BEBR_RETURN_IF_ERROR(WriteModel(result.model, options.output));
   // Not before: a full disk is to cost no training.
   std::error_code ignored;

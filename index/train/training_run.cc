@@ -91,6 +91,10 @@ absl::Status CheckOptions(const TrainOptions& options, const Matrix& documents, 
   return absl::OkStatus();
 }
 
+void KeepFromHere(const TrainOptions& options) {
+  if (options.keeps != nullptr) *options.keeps = true;
+}
+
 bool IsInterrupted(const TrainOptions& options) { return options.interrupted != nullptr && *options.interrupted; }
 
 absl::Status StartInterrupted() { return absl::CancelledError("interrupted before training began: nothing is kept"); }
@@ -108,10 +112,16 @@ absl::StatusOr<Model> BuildStart(const TrainOptions& options, const CorpusStatis
   return StartModel(statistics, shape, recurrent ? recurrent_levels : options.query_levels, options.seed);
 }
 
+// Whether more may be tried, of a run that began then.
+std::function<bool()> TimeLeft(const TrainOptions& options, Clock::time_point begin) {
+  return [&options, begin] { return options.time_limit <= 0.0 || SecondsSince(begin) < options.time_limit; };
+}
+
 // The search for the shape that the options ask for, which tells of what it tries.
 ShapeSearch SearchFor(const TrainOptions& options, const CorpusStatistics& statistics, const Matrix& documents,
-                      TrainResult& result) {
+                      Clock::time_point begin, TrainResult& result) {
   ShapeSearch search;
+  search.has_time = TimeLeft(options, begin);
   search.make_model = [&](const LevelPlan& shape) { return BuildStart(options, statistics, documents, shape); };
   search.tried = [&](const LevelPlan& shape, double recall, bool all_queries) {
     result.tried.push_back({shape.ToString(), shape.bits(), recall, all_queries});
@@ -129,10 +139,11 @@ ShapeSearch SearchFor(const TrainOptions& options, const CorpusStatistics& stati
 }
 
 absl::StatusOr<LevelPlan> FindShape(const TrainOptions& options, const CorpusStatistics& statistics,
-                                    const Matrix& documents, const Validator& validator, TrainResult& result) {
+                                    const Matrix& documents, const Validator& validator, Clock::time_point begin,
+                                    TrainResult& result) {
   if (options.shape.has_value()) return *options.shape;
   const Validator quick = validator.Smaller(kSearchQueries, kSearchDocuments);
-  const ShapeSearch search = SearchFor(options, statistics, documents, result);
+  const ShapeSearch search = SearchFor(options, statistics, documents, begin, result);
   return options.target_recall > 0.0 ? ShapeForRecall(search, options.target_recall, validator, quick)
                                      : ShapeForBits(search, options.bits, validator, quick);
 }
@@ -169,10 +180,22 @@ size_t UseThreads(const TrainOptions& options) {
   return threads;
 }
 
+absl::StatusOr<CorpusStatistics> MeasureRows(const TrainOptions& options, const RowStream& rows, size_t components,
+                                             size_t threads, TrainResult& result) {
+  const Clock::time_point begin = Clock::now();
+  if (options.progress) std::fprintf(stderr, "  %zu rows of %zu floats are measured\n", rows.rows(), rows.dims());
+  BEBR_ASSIGN_OR_RETURN(CorpusStatistics statistics,
+                        MeasureCorpus(rows, options.metric, components, options.seed, threads));
+  result.fit_rows = rows.rows();
+  result.fit_s = SecondsSince(begin);
+  return statistics;
+}
+
 // Trains from `start`, whose recall is result.kept, and keeps what is better.
 absl::Status Improve(const TrainOptions& options, const Model& start, const Matrix& documents, const QueryPairs& pairs,
                      const Validator& validator, const OlderVersion* older, TrainResult& result) {
   if (options.method != Method::kResidual) return absl::OkStatus();
+  KeepFromHere(options);
   BEBR_ASSIGN_OR_RETURN(TrainingOutcome outcome,
                         Trainer::Run(options, start, result.kept, documents, pairs, validator, older));
   result.steps = outcome.steps;
@@ -186,10 +209,18 @@ absl::Status Improve(const TrainOptions& options, const Model& start, const Matr
   return absl::OkStatus();
 }
 
+void PrintGroups(const TriedGroups& tried) {
+  std::fprintf(stderr,
+               "  %2u groups, %2u projections, %4zu dims kept, model %.1f bits a document  %-30s recall@10 %.4f\n",
+               tried.groups, tried.bases, tried.reduced_dims, tried.model_bits, tried.shape.ToString().c_str(),
+               tried.recall_at_10);
+}
+
 // The start with groups, if the options ask for some and they pay; sets result.grouped.
 absl::StatusOr<std::optional<Model>> TryGroups(const TrainOptions& options, const CorpusStatistics& statistics,
                                                const Matrix& documents, const RowStream& all,
-                                               const Validator& validator, TrainResult& result) {
+                                               const Validator& validator, Clock::time_point begin,
+                                               TrainResult& result) {
   if (options.groups <= 1) return std::optional<Model>();
   if (result.model.quantizer != Quantizer::kFitted) {
     return absl::InvalidArgumentError(absl::StrCat("groups need query levels above ", kMaxLevels,
@@ -205,7 +236,12 @@ absl::StatusOr<std::optional<Model>> TryGroups(const TrainOptions& options, cons
                            .expected_documents = std::max(result.rows, kExpectedDocuments),
                            .seed = options.seed,
                            .all = &all,
-                           .continues = [&] { return IsInterrupted(options) ? StartInterrupted() : absl::OkStatus(); }};
+                           .continues = [&] { return IsInterrupted(options) ? StartInterrupted() : absl::OkStatus(); },
+                           .has_time = TimeLeft(options, begin),
+                           .tried =
+                               [&](const TriedGroups& tried) {
+                                 if (options.progress) PrintGroups(tried);
+                               }};
   BEBR_ASSIGN_OR_RETURN(std::optional<Model> grouped, StartWithGroups(search, validator.pool()));
   if (grouped.has_value()) {
     BEBR_ASSIGN_OR_RETURN(result.grouped, validator.Measure(*grouped));
@@ -225,11 +261,6 @@ void KeepBetter(Model grouped, TrainResult& result) {
 
 // Whether training follows; warns of what cannot be done with trellis codes.
 bool IsTrained(const TrainOptions& options, const LevelPlan& shape, TrainResult& result) {
-  if (shape.trellis() && !options.shape.has_value()) {
-    result.warnings.emplace_back(
-        "the code is trellis-coded: a later embedding model will need a space of its own and all documents indexed "
-        "again; --code levels makes one that later models can be compatible with");
-  }
   if (options.steps == 0) return false;
   if (!shape.trellis() && !result.model.spec.trellis()) return true;
   result.warnings.emplace_back("trellis codes are not trained: the model is the start; --code levels trains levels");
@@ -264,17 +295,14 @@ absl::StatusOr<TrainResult> Train(const TrainOptions& options, Matrix documents,
   const size_t components = options.shape.has_value() && options.groups <= 1 ? options.shape->dims() : documents.dims;
   const MatrixRows held(documents, options.fit_rows == 0 ? kMaxFitRows : options.fit_rows);
   const RowStream& fitted = all == nullptr ? held : *all;
-  const Clock::time_point fit_begin = Clock::now();
   BEBR_ASSIGN_OR_RETURN(const CorpusStatistics statistics,
-                        MeasureCorpus(fitted, options.metric, components, options.seed, pool.size()));
-  result.fit_rows = fitted.rows();
-  result.fit_s = SecondsSince(fit_begin);
-  BEBR_ASSIGN_OR_RETURN(const LevelPlan shape, FindShape(options, statistics, documents, validator, result));
+                        MeasureRows(options, fitted, components, pool.size(), result));
+  BEBR_ASSIGN_OR_RETURN(const LevelPlan shape, FindShape(options, statistics, documents, validator, begin, result));
   BEBR_ASSIGN_OR_RETURN(result.model, BuildStart(options, statistics, documents, shape));
   BEBR_ASSIGN_OR_RETURN(result.start, validator.Measure(result.model));
   result.kept = result.start;
   BEBR_ASSIGN_OR_RETURN(std::optional<Model> grouped,
-                        TryGroups(options, statistics, documents, fitted, validator, result));
+                        TryGroups(options, statistics, documents, fitted, validator, begin, result));
   result.start_s = SecondsSince(begin);
   if (IsInterrupted(options)) return StartInterrupted();
   const bool from_groups = grouped.has_value() && result.grouped.at_10 > result.start.at_10 + kClearly;

@@ -161,6 +161,31 @@ TEST(Programs, TheTrainerAgreesToo) {
   EXPECT_THAT(RunProgram("bebr-train", {"--version"}).out, MatchesRegex("bebr-train [0-9]+.[0-9]+.[0-9]+\n"));
 }
 
+// Before training there is nothing to keep: a fit of minutes ends as soon as it is told to.
+TEST_F(CommandLineTest, AnInterruptedFitEndsAtOnceAndLeavesNothing) {
+  if (!std::filesystem::exists(BEBR_PROGRAMS "/bebr-train")) GTEST_SKIP() << "built without the trainer";
+  std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (20000, 128), }", values;
+  header.resize(128 - 10, ' ');
+  uint32_t random = 1;
+  while (values.size() < size_t{20000} * 128 * sizeof(float)) {
+    const float value = static_cast<float>((random = random * 1664525 + 1013904223) >> 8) - (1 << 23);
+    values.append(reinterpret_cast<const char*>(&value), sizeof(value));
+  }
+  const std::string file = WriteFile("rows.npy", std::string("\x93NUMPY\x01\0\x76\0", 10) + header + values);
+  // What runs in a shell's background does not hear SIGINT.
+  const Outcome outcome =
+      RunProgram("/bin/sh",
+                 {"-c",
+                  "$BIN/bebr-train --input $ROWS --bits 512 --groups 64 --output $ROWS.model 2>$ROWS.log & "
+                  "until grep -q recall@10 $ROWS.log; do sleep 0.01; done; kill -TERM $!; wait $!; code=$?; cat "
+                  "$ROWS.log; exit $code"},
+                 {{"BIN", BEBR_PROGRAMS}, {"ROWS", file}});
+  EXPECT_EQ(outcome.exit_code, 1) << outcome.out;
+  EXPECT_THAT(outcome.out, HasSubstr("interrupted before training began: nothing is kept"));
+  for (const char* left : {".model", ".model.part", ".model.checkpoint"})
+    EXPECT_FALSE(std::filesystem::exists(file + left)) << left;
+}
+
 // Codes that were made elsewhere: their bits are the code, and a score says how many differ.
 TEST_F(CommandLineTest, PackedCodesAreImportedAsTheyAre) {
   if (!std::filesystem::exists(BEBR_PROGRAMS "/bebr-train")) GTEST_SKIP() << "built without the trainer";

@@ -9,8 +9,10 @@
 #include <utility>
 #include <vector>
 
+#include "index/base/thread_pool.h"
 #include "index/binarizer/binarizer.h"
 #include "index/binarizer/encoder.h"
+#include "index/fit/group_search.h"
 #include "index/fit/groups.h"
 #include "index/fit/shape_search.h"
 #include "index/fit/start_model.h"
@@ -120,6 +122,40 @@ TEST(FitStartTest, TakesGroupsWhereTheyPay) {
   const Model one_group = *StartModel(of_gaussian, gaussian->model.levels(), gaussian->model.query_levels, 1);
   EXPECT_GE(RecallOf(gaussian->model, unseen_gaussian, gaussian_queries),
             RecallOf(one_group, unseen_gaussian, gaussian_queries) - 0.005);
+}
+
+// What is measured is told, and a search that has no more time takes the best so far.
+TEST(GroupsTest, ASearchTellsWhatItTries) {
+  const Matrix rows = Clusters(9000, 48, 1), queries = Clusters(200, 48, 2);
+  const CorpusStatistics corpus = *MeasureCorpus(rows, Metric::kCosine, 48, 1);
+  const LevelPlan shape = *LevelPlan::Parse("48x2");
+  const Model without = *StartModel(corpus, shape, 6, 1);
+  ThreadPool nobody(0);
+  std::vector<TriedGroups> tried;
+  size_t most = 1000;
+  const GroupSearch search{.rows = rows,
+                           .queries = queries,
+                           .corpus = corpus,
+                           .shape = shape,
+                           .without = without,
+                           .query_levels = 6,
+                           .has_time = [&] { return tried.size() < most; },
+                           .tried = [&](const TriedGroups& groups) { tried.push_back(groups); }};
+  ASSERT_TRUE(StartWithGroups(search, nobody)->has_value());
+  ASSERT_GT(tried.size(), 3u);
+  for (const TriedGroups& groups : tried) {
+    EXPECT_GE(groups.groups, 8u);
+    EXPECT_GE(groups.bases, 1u);
+    EXPECT_EQ(groups.shape.bits(), 96u);
+    EXPECT_GT(groups.model_bits, 0.0);
+    EXPECT_GT(groups.recall_at_10, 0.1);
+  }
+  tried.clear();
+  most = 1;
+  EXPECT_TRUE(StartWithGroups(search, nobody).ok());
+  EXPECT_EQ(tried.size(), 1u);
+  most = 0;
+  EXPECT_FALSE(StartWithGroups(search, nobody)->has_value());
 }
 
 // Of distances lengths count: a model that takes the rows' directions alone finds little.

@@ -42,6 +42,15 @@ static inline simde__m512i BebrCvttpsEpi32(simde__m512 a) {
   return simde_mm512_loadu_si512(out);
 }
 
+static inline simde__m512i BebrMaddEpi16(simde__m512i a, simde__m512i b) {
+  int16_t left[32], right[32];
+  int32_t out[16];
+  std::memcpy(left, &a, sizeof(left));
+  std::memcpy(right, &b, sizeof(right));
+  for (int i = 0; i < 16; ++i) out[i] = left[2 * i] * right[2 * i] + left[2 * i + 1] * right[2 * i + 1];
+  return simde_mm512_loadu_si512(out);
+}
+
 static inline float BebrReduceMaxPs(simde__m512 a) {
   float in[16];
   std::memcpy(in, &a, sizeof(in));
@@ -50,6 +59,8 @@ static inline float BebrReduceMaxPs(simde__m512 a) {
   return most;
 }
 
+#undef _mm512_madd_epi16
+#define _mm512_madd_epi16(a, b) BebrMaddEpi16(a, b)
 #define _mm512_cvttps_epi32(a) BebrCvttpsEpi32(a)
 #define _mm512_reduce_max_ps(a) BebrReduceMaxPs(a)
 #define _mm512_cvtepi32_ps(a) BebrCvtepi32Ps(a)

@@ -119,12 +119,13 @@ TEST(CompatibleTest, LengthsOfTwoVersionsCompare) {
 }
 
 // An older version whose codes lie in groups.
-OlderVersion MakeGroupedOlder(const Matrix& documents, size_t dims, Metric metric) {
+OlderVersion MakeGroupedOlder(const Matrix& documents, size_t dims, Metric metric,
+                              const char* levels = "4x6+12x3+8x1") {
   OlderVersion older;
   older.documents = Older(documents, dims);
   const CorpusStatistics statistics = *MeasureCorpus(older.documents, metric, dims, 1);
   const GroupStatistics groups = *MeasureGroups(older.documents, statistics, {6, 6}, dims, dims, 1);
-  older.model = *GroupedStartModel(statistics, groups, *LevelPlan::Parse("4x6+12x3+8x1"), 6, 1);
+  older.model = *GroupedStartModel(statistics, groups, *LevelPlan::Parse(levels), 6, 1);
   return older;
 }
 
@@ -155,6 +156,32 @@ TEST(CompatibleTest, NewQueriesFindOldDocumentsInGroups) {
       EXPECT_EQ((*MakeBinarizer(third->model, 0))->groups_checksum(),
                 (*MakeBinarizer(older.model, 0))->groups_checksum());
       EXPECT_GT(third->compatibility->new_on_old, 0.7 * *third->compatibility->old_on_old);
+    }
+  }
+}
+
+// Codes of a trellis are trained for as if they were levels, and measured as they are.
+TEST(CompatibleTest, NewQueriesFindOldDocumentsOfTrellisCodes) {
+  const Matrix documents = Clusters(3000, 40, 1);
+  OlderVersion older{{}, Older(documents, 28)};
+  TrainOptions of_older = Quiet(0);
+  of_older.shape = *LevelPlan::Parse("12x4t+12x2t");
+  older.model = Train(of_older, older.documents, {})->model;
+  const OlderVersion in_groups = MakeGroupedOlder(documents, 28, Metric::kCosine, "4x4t+12x3t+8x1");
+  for (const OlderVersion& version : {older, in_groups}) {
+    for (const int64_t steps : {0, 12}) {
+      TrainOptions options = Quiet(steps);
+      options.query_hidden = {16};
+      const auto result = TrainCompatible(options, version, documents, {});
+      ASSERT_TRUE(result.ok()) << result.status();
+      const CompatibilityReport& report = *result->compatibility;
+      EXPECT_GT(report.new_on_old, 0.8 * *report.old_on_old);
+      EXPECT_GT(report.new_on_mixed, 0.7 * *report.old_on_old);
+      EXPECT_GT(report.new_on_new, 0.7 * *report.old_on_old);
+      EXPECT_GE(result->kept.at_10, result->start.at_10);
+      EXPECT_EQ(result->model.spec, version.model.spec);
+      ASSERT_TRUE(result->model.translation.has_value());
+      EXPECT_TRUE(Binarizer::Parse(*SerializeModel(result->model)).ok());
     }
   }
 }

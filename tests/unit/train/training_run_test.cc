@@ -384,6 +384,25 @@ TEST(TrainTest, TrainsFurtherLevelsAndGroups) {
   EXPECT_TRUE(Binarizer::Parse(*SerializeModel(grouped->model)).ok());
 }
 
+// A search that has no time takes the first of what it would try, and groups are left out.
+TEST(TrainTest, ATimeLimitEndsTheSearch) {
+  TrainOptions options = Quiet(nullptr, 0);
+  options.bits = 64;
+  options.groups = 16;
+  options.code = CodeKind::kAuto;
+  const Matrix rows = Clusters(6000, 32, 3);
+  const auto whole = Train(options, rows, {});
+  ASSERT_TRUE(whole.ok()) << whole.status();
+  EXPECT_GT(whole->tried.size(), 10u);
+  EXPECT_GT(whole->model.spec.groups(), 1u);
+  options.time_limit = 1e-9;
+  const auto limited = Train(options, rows, {});
+  ASSERT_TRUE(limited.ok()) << limited.status();
+  EXPECT_EQ(limited->tried.size(), 2u);  // by some of the queries, and by all
+  EXPECT_EQ(limited->model.spec.bits(), 64u);
+  EXPECT_EQ(limited->model.spec.groups(), 1u);
+}
+
 // A model in groups that training changed: its file holds what was measured.
 TEST(TrainTest, TrainedGroupsAreWrittenAsTheyAre) {
   const Matrix rows = Clusters(3000, 32, 1);
