@@ -283,6 +283,16 @@ absl::StatusOr<v1::EstimateMemoryResponse> Client::EstimateMemory(const v1::Esti
       [&](auto* context, auto* out) { return admin_->EstimateMemory(context, request, out); });
 }
 
+absl::StatusOr<v1::GetClusterResponse> Client::GetCluster() {
+  return Run<v1::GetClusterResponse>(
+      [&](auto* context, auto* out) { return admin_->GetCluster(context, v1::GetClusterRequest(), out); });
+}
+
+absl::StatusOr<v1::VerifyClusterResponse> Client::VerifyCluster(const v1::VerifyClusterRequest& request) {
+  return Run<v1::VerifyClusterResponse>(
+      [&](auto* context, auto* out) { return admin_->VerifyCluster(context, request, out); });
+}
+
 absl::StatusOr<v1::Snapshot> Client::CreateSnapshot(const v1::CreateSnapshotRequest& request) {
   auto response = Run<v1::CreateSnapshotResponse>(
       [&](auto* context, auto* out) { return admin_->CreateSnapshot(context, request, out); });

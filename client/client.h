@@ -90,6 +90,8 @@ class Client {
   absl::StatusOr<v1::BatchSearchResponse> BatchSearch(const v1::BatchSearchRequest& request);
 
   absl::StatusOr<v1::GetStatsResponse> GetStats();
+  absl::StatusOr<v1::GetClusterResponse> GetCluster();
+  absl::StatusOr<v1::VerifyClusterResponse> VerifyCluster(const v1::VerifyClusterRequest& request);
   absl::StatusOr<v1::EstimateMemoryResponse> EstimateMemory(const v1::EstimateMemoryRequest& request);
   absl::StatusOr<v1::Snapshot> CreateSnapshot(const v1::CreateSnapshotRequest& request);
   absl::StatusOr<v1::ListSnapshotsResponse> ListSnapshots(const v1::ListSnapshotsRequest& request);

@@ -228,6 +228,9 @@ class LogEngineImpl final : public EngineImpl, public LogEngine {
 
   Engine& engine() override { return *this; }
   void Prepare(UpsertRequest request, absl::AnyInvocable<void(absl::StatusOr<PreparedMutations>)> done) override;
+  absl::StatusOr<CodesOfStored> PrepareBackfill(std::string_view collection, std::string_view version,
+                                                std::string_view after, size_t most_documents) override;
+  absl::Status CheckRoomFor(std::string_view collection, const AttributeChange& change) override;
   absl::Status CheckUpdate(std::string_view collection, AttributeChange& change) override;
   absl::StatusOr<std::string> Applied(std::string_view collection) override;
   absl::StatusOr<std::vector<MutationResult>> Apply(std::string_view collection, std::vector<LoggedRequest> requests,
@@ -235,6 +238,7 @@ class LogEngineImpl final : public EngineImpl, public LogEngine {
   absl::StatusOr<MutationResult> ApplyToSelected(std::string_view collection, const std::string& filter,
                                                  std::optional<AttributeChange> change,
                                                  std::string_view applied) override;
+  absl::StatusOr<std::unique_ptr<SeenCollection>> See(std::string_view collection) override;
   absl::Status CopyTo(std::string_view collection, const std::string& directory) override {
     return backups().CopyTo(collection, directory);
   }
@@ -242,7 +246,6 @@ class LogEngineImpl final : public EngineImpl, public LogEngine {
   absl::Status RestoreCopy(std::string_view collection, const std::string& directory) override {
     return backups().RestoreCopy(collection, directory);
   }
-  absl::StatusOr<CollectionDigest> Digest(std::string_view collection) override;
 };
 
 }  // namespace bebr

@@ -9,6 +9,43 @@
 #include "index/replica/log_record.h"
 
 namespace bebr {
+namespace {
+
+class Seen final : public SeenCollection {
+ public:
+  explicit Seen(std::shared_ptr<Collection> collection)
+      : collection_(std::move(collection)), view_(collection_->shards()->view()) {
+    const auto manifest = collection_->manifest();
+    for (const Space& space : manifest->spaces) spaces_.push_back(space.number);
+    std::set<uint32_t> taken;
+    for (const Version& version : manifest->versions) {
+      if (!version.retired) taken.insert(version.embedding);
+    }
+    embeddings_.assign(taken.begin(), taken.end());
+  }
+
+  absl::StatusOr<CollectionDigest> Digest(absl::FunctionRef<absl::Status(uint64_t bytes)> go_on) const override {
+    CollectionStore& store = collection_->shards()->store();
+    BEBR_ASSIGN_OR_RETURN(const std::string applied, store.GetApplied(view_->store.get()));
+    BEBR_ASSIGN_OR_RETURN(const LogPlace place, DecodePlace(applied));
+    ShardDigest all;
+    for (uint32_t shard = 0; shard < collection_->shards()->size(); ++shard) {
+      BEBR_ASSIGN_OR_RETURN(const ShardDigest digest,
+                            DigestShard(store, *view_->store, shard, spaces_, embeddings_, go_on));
+      all.documents += digest.documents;
+      all.low += digest.low;
+      all.high += digest.high + (all.low < digest.low ? 1 : 0);
+    }
+    return CollectionDigest{.position = place.position, .documents = all.documents, .digest = ToText(all)};
+  }
+
+ private:
+  const std::shared_ptr<Collection> collection_;
+  const std::shared_ptr<const CollectionView> view_;
+  std::vector<uint32_t> spaces_, embeddings_;
+};
+
+}  // namespace
 
 void LogEngineImpl::Prepare(UpsertRequest request, absl::AnyInvocable<void(absl::StatusOr<PreparedMutations>)> done) {
   auto collection = registry().Find(request.collection);
@@ -18,6 +55,19 @@ void LogEngineImpl::Prepare(UpsertRequest request, absl::AnyInvocable<void(absl:
   (*collection)->Prepare(std::move(request), [collection = *collection, done = std::move(done)](auto result) mutable {
     done(std::move(result));
   });
+}
+
+absl::StatusOr<CodesOfStored> LogEngineImpl::PrepareBackfill(std::string_view collection, std::string_view version,
+                                                             std::string_view after, size_t most_documents) {
+  BEBR_ASSIGN_OR_RETURN(const auto found, registry().Find(collection));
+  BEBR_RETURN_IF_ERROR(CheckRoom());
+  return EncodeStored(*found, version, after, most_documents);
+}
+
+absl::Status LogEngineImpl::CheckRoomFor(std::string_view collection, const AttributeChange& change) {
+  BEBR_ASSIGN_OR_RETURN(const auto found, registry().Find(collection));
+  BEBR_RETURN_IF_ERROR(CheckRoom());
+  return found->CheckNames(change);
 }
 
 absl::Status LogEngineImpl::CheckUpdate(std::string_view collection, AttributeChange& change) {
@@ -34,9 +84,14 @@ absl::StatusOr<std::vector<MutationResult>> LogEngineImpl::Apply(std::string_vie
                                                                  std::vector<LoggedRequest> requests,
                                                                  std::string_view applied) {
   BEBR_ASSIGN_OR_RETURN(const auto found, registry().Find(collection));
+  std::vector<bool> encoded_anew;
+  for (const LoggedRequest& request : requests)
+    encoded_anew.push_back(!request.mutations.empty() && request.mutations[0].adds_codes());
   BEBR_ASSIGN_OR_RETURN(auto results, found->Apply(std::move(requests), applied));
-  for (const MutationResult& result : results)
-    shared().documents_upserted.fetch_add(result.documents, std::memory_order_relaxed);
+  for (size_t i = 0; i < results.size(); ++i) {
+    auto& count = encoded_anew[i] ? shared().documents_reencoded : shared().documents_upserted;
+    count.fetch_add(results[i].documents, std::memory_order_relaxed);
+  }
   return results;
 }
 
@@ -54,28 +109,9 @@ absl::StatusOr<MutationResult> LogEngineImpl::ApplyToSelected(std::string_view c
   return found->ApplyToSelected(*std::move(select), std::move(change), applied);
 }
 
-absl::StatusOr<CollectionDigest> LogEngineImpl::Digest(std::string_view collection) {
-  BEBR_ASSIGN_OR_RETURN(const auto found, registry().Find(collection));
-  const auto manifest = found->manifest();
-  const auto view = found->shards()->view();
-  std::vector<uint32_t> spaces;
-  for (const Space& space : manifest->spaces) spaces.push_back(space.number);
-  std::set<uint32_t> taken;
-  for (const Version& version : manifest->versions) {
-    if (!version.retired) taken.insert(version.embedding);
-  }
-  const std::vector<uint32_t> embeddings(taken.begin(), taken.end());
-  CollectionStore& store = found->shards()->store();
-  BEBR_ASSIGN_OR_RETURN(const std::string applied, store.GetApplied(view->store.get()));
-  BEBR_ASSIGN_OR_RETURN(const LogPlace place, DecodePlace(applied));
-  ShardDigest all;
-  for (uint32_t shard = 0; shard < found->shards()->size(); ++shard) {
-    BEBR_ASSIGN_OR_RETURN(const ShardDigest digest, DigestShard(store, *view->store, shard, spaces, embeddings));
-    all.documents += digest.documents;
-    all.low += digest.low;
-    all.high += digest.high + (all.low < digest.low ? 1 : 0);
-  }
-  return CollectionDigest{.position = place.position, .documents = all.documents, .digest = ToText(all)};
+absl::StatusOr<std::unique_ptr<SeenCollection>> LogEngineImpl::See(std::string_view collection) {
+  BEBR_ASSIGN_OR_RETURN(auto found, registry().Find(collection));
+  return std::make_unique<Seen>(std::move(found));
 }
 
 }  // namespace bebr

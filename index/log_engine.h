@@ -9,18 +9,28 @@
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "index/engine.h"
 #include "index/shard/logged_request.h"
 #include "index/types/replication.h"
 #include "index/types/write.h"
+#include "index/upgrade/log_backfill.h"
 
 namespace bebr {
 
+// A collection as it was when it was seen. It keeps what is replaced since on disk, and the collection itself open.
+class SeenCollection {
+ public:
+  virtual ~SeenCollection() = default;
+  // Reads all of it. `go_on` is told of bytes that were read; an error of it ends it.
+  virtual absl::StatusOr<CollectionDigest> Digest(absl::FunctionRef<absl::Status(uint64_t bytes)> go_on) const = 0;
+};
+
 // A LogEngine is an Engine whose shards are changed by a log alone, deterministically: what a change does depends on
 // the changes before it and on nothing else (ShardContents::from_log). So of what changes it nothing is refused for
-// want of memory or disk: Prepare is, before the log has it. Thread safety: as of Engine; of what changes it one call
-// at a time.
+// want of memory or disk: that is asked before the log has it (Prepare, PrepareBackfill, CheckRoomFor). Thread safety:
+// as of Engine; of what changes it one call at a time.
 class LogEngine {
  public:
   // An engine, and the same as what a log changes.
@@ -37,6 +47,13 @@ class LogEngine {
   // The mutations that an upsert is, checked and encoded as the collection is now. Writes nothing. Errors: those of
   // Engine::Upsert. `done` may run on any thread.
   virtual void Prepare(UpsertRequest request, absl::AnyInvocable<void(absl::StatusOr<PreparedMutations>)> done) = 0;
+
+  // The part of a backfill (index/upgrade/log_backfill.h) that comes after an id. Writes nothing.
+  virtual absl::StatusOr<CodesOfStored> PrepareBackfill(std::string_view collection, std::string_view version,
+                                                        std::string_view after, size_t most_documents) = 0;
+  // RESOURCE_EXHAUSTED if such a change would be refused now for want of room: of memory, of disk, of names of
+  // attributes.
+  virtual absl::Status CheckRoomFor(std::string_view collection, const AttributeChange& change) = 0;
 
   // INVALID_ARGUMENT unless the change is one that documents of the collection may get; makes its values those of the
   // schema's kinds.
@@ -61,8 +78,8 @@ class LogEngine {
   // Makes a collection of such a directory, which stays.
   virtual absl::Status RestoreCopy(std::string_view collection, const std::string& directory) = 0;
 
-  // Reads all of a collection, as it is now, while it serves and changes.
-  virtual absl::StatusOr<CollectionDigest> Digest(std::string_view collection) = 0;
+  // A collection as it is now, to be read while it serves and changes.
+  virtual absl::StatusOr<std::unique_ptr<SeenCollection>> See(std::string_view collection) = 0;
 };
 
 }  // namespace bebr

@@ -19,6 +19,7 @@
 #include "index/engine.h"
 #include "index/follow/follower.h"
 #include "index/follow/follower_state.h"
+#include "index/gateway_engine.h"
 #include "server/access/auth.h"
 #include "server/call/door.h"
 #include "server/call/hidden_paths.h"
@@ -36,6 +37,7 @@
 #include "server/net/grpc_threads.h"
 #include "server/net/http_server.h"
 #include "server/net/listener.h"
+#include "server/net/steady_waits.h"
 #include "server/private_directory.h"
 #include "server/readiness.h"
 #include "server/rpc/health.h"
@@ -222,6 +224,7 @@ class ServerImpl : public Server {
     const absl::Time start = absl::Now();
     BEBR_RETURN_IF_ERROR(OpenOwn());
     metrics_.SetEngine(engine_.get());
+    if (follower_ != nullptr) metrics_.SetReplica(self_->name, [this] { return follower_->State(); });
     readiness_.SetEngine(engine_.get(), follower_.get());
     const EngineStats stats = engine_->Stats();
     LogInfo("opened {}: {} collections in {} ms; simd={} threads={}", config_.data_dir,
@@ -259,9 +262,10 @@ class ServerImpl : public Server {
   // As a gateway has them.
   absl::Status OpenNodes() {
     BEBR_ASSIGN_OR_RETURN(OpenedGateway gateway, OpenGateway(config_, &metrics_));
-    engine_ = std::move(gateway.engine);
+    cluster_ = gateway.engine.get();
     membership_ = gateway.membership;
-    metrics_.SetEngine(engine_.get(), /*elsewhere=*/true);
+    engine_ = std::move(gateway.engine);
+    metrics_.SetGateway(cluster_);
     readiness_.SetEngine(engine_.get());
     LogInfo("gateway over the nodes {}", config_.cluster_nodes);
     return absl::OkStatus();
@@ -292,6 +296,7 @@ class ServerImpl : public Server {
                               .responses = &responses_,
                               .tracer = tracer_.get(),
                               .follower = follower_.get(),
+                              .cluster = cluster_,
                               .membership = membership_,
                               .known = [this](std::string_view peer) { listener_->Known(peer); },
                               .greeted = [this](std::string_view peer) { listener_->Greeted(peer); },
@@ -301,6 +306,8 @@ class ServerImpl : public Server {
     if (!KeepWorkOnItsThread())
       LogWarning(
           "this gRPC hands calls on between its threads without a bound: strangers can fill the memory with calls");
+    if (!KeepWaitsSteady())
+      LogWarning("this Abseil waits until a time of day: setting the clock back delays all deadlines");
     grpc::ServerBuilder builder;
     SetLimits(builder);
     acceptor_ = builder.experimental().AddExternalConnectionAcceptor(
@@ -358,6 +365,7 @@ class ServerImpl : public Server {
   std::unique_ptr<HttpServer> http_;
   std::optional<NodePlace> self_;  // of a node of a cluster
   std::unique_ptr<Engine> engine_;
+  GatewayEngine* cluster_ = nullptr;    // that engine, of a gateway
   std::unique_ptr<Follower> follower_;  // of a node that follows a log
   Membership* membership_ = nullptr;    // of a gateway with a log: the engine's
   std::unique_ptr<Tracer> tracer_;

@@ -102,6 +102,7 @@ std::unique_ptr<CLI::App> MakeApp(Command& command) {
   AddVersion(*app, command);
   AddAlias(*app, command);
   AddSnapshot(*app, command);
+  AddCluster(*app, command);
   AddTop(*app, command);
   AddDoctor(*app, command);
   AddManual(*app, command);

@@ -1,11 +1,13 @@
 #include "client/cli/attribute.h"
 
 #include <nlohmann/json.hpp>
+#include <regex>
 #include <variant>
 #include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
@@ -17,6 +19,7 @@ namespace bebr {
 namespace {
 
 constexpr size_t kShownBytes = 40;
+const std::regex kNumber(R"(\s*-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?\s*)");  // of JSON
 
 }  // namespace
 
@@ -46,7 +49,17 @@ absl::Status ReadAttribute(const std::string& name, const std::string& text, v1:
     return absl::InvalidArgumentError(absl::StrFormat(
         "%s=null: null stands for none; --remove %s takes it away, and %s='\"null\"' is the text", name, name, name));
   }
-  if (json.is_discarded() || too_large) {
+  if (too_large || (json.is_discarded() && std::regex_match(text, kNumber))) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("%s=%s: the number is beyond 64 bits; as text it is %s='\"%s\"'", name, text, name, text));
+  }
+  if (json.is_discarded()) {
+    if (const size_t first = text.find_first_not_of(" \t\n");
+        first != std::string::npos && absl::StrContains("[{", text[first])) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("%s=%s: it begins as a list or an object of JSON, and is none; as text it is %s=%s", name,
+                          text, name, nlohmann::json(text).dump()));
+    }
     out->set_string_value(text);
     return absl::OkStatus();
   }

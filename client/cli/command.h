@@ -85,6 +85,7 @@ void AddVersion(CLI::App& app, Command& command);
 void AddAlias(CLI::App& app, Command& command);
 void AddSnapshot(CLI::App& app, Command& command);
 void AddUpdate(CLI::App& app, Command& command);
+void AddCluster(CLI::App& app, Command& command);
 void AddTop(CLI::App& app, Command& command);
 void AddDoctor(CLI::App& app, Command& command);
 void AddManual(CLI::App& app, Command& command);

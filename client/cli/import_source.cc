@@ -55,11 +55,13 @@ absl::Status ImportSource::OpenFiles() {
 }
 
 absl::Status ImportSource::LookForIds() {
-  if (files_.attributes.empty() || !files_.ids.empty()) return absl::OkStatus();
+  if (files_.attributes.empty()) return absl::OkStatus();
   BEBR_ASSIGN_OR_RETURN(LineReader lines, LineReader::Open(files_.attributes));
   BEBR_ASSIGN_OR_RETURN(const bool more, lines.Next(&line_));
   Attributes attributes;
-  attributes_have_ids_ = more && ParseJsonAttributes(line_, &attributes).empty() && attributes.contains("id");
+  if (!more || !ParseJsonAttributes(line_, &attributes).empty() || !attributes.contains("id")) return absl::OkStatus();
+  const auto* id = std::get_if<std::string>(&attributes["id"]);
+  attributes_have_ids_ = ids_.empty() || id == nullptr || *id != ids_[0];
   return absl::OkStatus();
 }
 
@@ -148,10 +150,9 @@ absl::Status ImportSource::TakeDocuments(const std::vector<RowFields>& fields, R
     if (!more) return CheckLines(lines_path(), lines_name(), rows->first + i);
     std::string id;
     Attributes& attributes = rows->attributes.emplace_back();
-    if (const std::string error = ParseJsonDocument(line_, &id, &attributes); !error.empty()) {
+    if (const std::string error = ParseJsonDocument(line_, &id, &attributes, !files_.no_attributes); !error.empty()) {
       return attributes_->Error(error);
     }
-    if (files_.no_attributes) attributes.clear();
     rows->ids.push_back(std::move(id));
   }
   return absl::OkStatus();

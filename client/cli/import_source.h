@@ -53,6 +53,7 @@ class ImportSource {
   size_t dims() const { return vectors_->dims(); }
   std::optional<Metric> metric() const { return vectors_->metric(); }
   // Whether the first line of attributes has an "id" that is not the document's; known once Open is done.
+  // Whether the first line of attributes has an "id" that is not the first of --ids.
   bool attributes_have_ids() const { return attributes_have_ids_; }
   // The rows [begin, end) that are asked for.
   size_t begin() const { return files_.offset; }

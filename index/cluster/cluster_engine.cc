@@ -10,6 +10,7 @@
 #include "index/base/stable_hash.h"
 #include "index/cluster/cluster_engine_impl.h"
 #include "index/cluster/merge.h"
+#include "index/cluster/state_report.h"
 
 namespace bebr {
 namespace {
@@ -40,7 +41,7 @@ bool IsOfNode(absl::StatusCode code) {
 
 }  // namespace
 
-std::unique_ptr<Engine> MakeClusterEngine(std::vector<ClusterMember> members) {
+std::unique_ptr<GatewayEngine> MakeClusterEngine(std::vector<ClusterMember> members) {
   return std::make_unique<ClusterEngine>(std::move(members));
 }
 
@@ -268,6 +269,23 @@ EngineStats ClusterEngine::Stats() {
     if (state.ok()) parts.push_back(state->stats);
   }
   return MergeStats(parts);
+}
+
+ClusterReport ClusterEngine::Report() {
+  ClusterReport report;
+  MutexLock lock(&mutex_);
+  for (size_t node = 0; node < states_.size(); ++node) {
+    const NodePlace& place = members_[node].place;
+    ReplicaReport replica{.place = place};
+    NoteState(states_[node], replica);
+    report.shares.push_back({.first_slot = place.first_slot, .last_slot = place.last_slot, .replicas = {replica}});
+  }
+  return report;
+}
+
+absl::StatusOr<std::vector<ShareComparison>> ClusterEngine::Verify(const std::string&,
+                                                                   std::shared_ptr<std::atomic<bool>>) {
+  return absl::FailedPreconditionError("the cluster has no log, and so no replicas that could be compared");
 }
 
 }  // namespace bebr

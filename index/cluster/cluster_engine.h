@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "index/cluster/node.h"
-#include "index/engine.h"
+#include "index/gateway_engine.h"
 #include "index/types/cluster.h"
 
 namespace bebr {
@@ -36,7 +36,7 @@ struct ClusterMember {
 // is asked once a second, and known from before when a call needs it.
 //
 // `members` have all slots, each once.
-std::unique_ptr<Engine> MakeClusterEngine(std::vector<ClusterMember> members);
+std::unique_ptr<GatewayEngine> MakeClusterEngine(std::vector<ClusterMember> members);
 
 }  // namespace bebr
 

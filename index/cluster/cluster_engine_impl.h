@@ -23,7 +23,7 @@
 #include "index/cluster/cluster_engine.h"
 #include "index/cluster/node.h"
 #include "index/cluster/write_order.h"
-#include "index/engine.h"
+#include "index/gateway_engine.h"
 
 namespace bebr {
 
@@ -41,7 +41,7 @@ struct Share {
 };
 
 // What MakeClusterEngine makes: its comment says how it works.
-class ClusterEngine : public Engine {
+class ClusterEngine : public GatewayEngine {
  public:
   explicit ClusterEngine(std::vector<ClusterMember> members);
   ~ClusterEngine() override;
@@ -80,6 +80,9 @@ class ClusterEngine : public Engine {
   std::vector<Alias> ListAliases() override;
   std::string Resolve(std::string_view name) override;
   EngineStats Stats() override;
+  ClusterReport Report() override;
+  absl::StatusOr<std::vector<ShareComparison>> Verify(const std::string& collection,
+                                                      std::shared_ptr<std::atomic<bool>> cancelled) override;
 
   // cluster_upsert.cc
   void Upsert(UpsertRequest request, absl::AnyInvocable<void(absl::StatusOr<UpsertResult>)> done) override;

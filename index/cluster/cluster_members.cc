@@ -16,6 +16,13 @@ namespace {
 // A member that joins serves once it is behind the log's end by no more than this: reads wait for the rest.
 constexpr uint64_t kNearPositions = 64;
 
+// Whether it has all that its share has, or nearly.
+bool HasComeUp(const MemberReport& report) {
+  const ReplicaState& replica = report.replica;
+  return report.answers && replica.problem.empty() && !replica.quarantined && replica.seed_bytes == 0 &&
+         replica.head > 0 && replica.applied + kNearPositions >= replica.head;
+}
+
 bool SameShare(const NodePlace& a, const NodePlace& b) {
   return a.first_slot == b.first_slot && a.last_slot == b.last_slot;
 }
@@ -150,10 +157,7 @@ absl::Status ClusterMembers::FinishJoins(const Placement& placement) {
   if (std::none_of(placement.members.begin(), placement.members.end(), joins)) return absl::OkStatus();
   std::set<std::string> ready;
   for (const MemberReport& report : Reports()) {
-    const ReplicaState& replica = report.replica;
-    if (joins(report.member) && report.answers && replica.problem.empty() && !replica.quarantined &&
-        replica.seed_bytes == 0 && replica.head > 0 && replica.applied + kNearPositions >= replica.head)
-      ready.insert(report.member.place.name);
+    if (joins(report.member) && HasComeUp(report)) ready.insert(report.member.place.name);
   }
   if (ready.empty()) return absl::OkStatus();
   return Change([&](Placement& now) {
@@ -273,14 +277,14 @@ absl::StatusOr<uint64_t> ClusterMembers::Drain(std::string_view node) {
           !SameShare(member.place, drained->place))
         return false;
       return std::any_of(reports.begin(), reports.end(), [&](const MemberReport& report) {
-        return report.member.place.name == member.place.name && report.answers && !report.replica.quarantined;
+        return report.member.place.name == member.place.name && HasComeUp(report);
       });
     });
     // One that does not serve yet leaves its share as it is.
     if (!others && drained->state == MemberState::kServing) {
       return absl::FailedPreconditionError(
-          absl::StrFormat("of slots %s no other replica serves and answers than the one on node %s, which would take "
-                          "them with it: let another node join first, or start one that there is",
+          absl::StrFormat("of slots %s no other replica serves and has come up with the log than the one on node %s, "
+                          "which would take them with it: let another node join first, or start one that there is",
                           SlotsOf(drained->place), node));
     }
     drained->state = MemberState::kDraining;

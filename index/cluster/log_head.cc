@@ -44,32 +44,65 @@ void LogHead::Saw(uint64_t position) {
   last_ = std::max(last_, position);
 }
 
+uint64_t LogHead::Last() {
+  MutexLock lock(&mutex_);
+  return last_;
+}
+
+LogReport LogHead::Report() {
+  MutexLock lock(&mutex_);
+  LogReport report = report_;
+  report.head = last_;
+  return report;
+}
+
 absl::StatusOr<uint64_t> LogHead::Ask() {
   if (log_ == nullptr) {
     BEBR_ASSIGN_OR_RETURN(log_, open_());
   }
   const auto state = log_->State();
-  if (state.ok()) return state->head.position;
+  if (state.ok()) {
+    trimmed_ = state->trimmed.position;
+    return state->head.position;
+  }
   log_.reset();
   return state.status();
 }
 
+void LogHead::Measure(const absl::Status& asked) {
+  absl::StatusOr<LogSize> size = asked.ok() ? log_->Size() : absl::StatusOr<LogSize>(asked);
+  MutexLock lock(&mutex_);
+  report_.problem = std::string(size.status().message());
+  report_.trimmed = trimmed_;
+  if (!size.ok()) return;
+  report_.rows = size->rows;
+  report_.bytes = size->bytes;
+}
+
+bool LogHead::Ending() {
+  MutexLock lock(&mutex_);
+  return ending_;
+}
+
+std::vector<LogHead::Done> LogHead::AwaitWaiting(SteadyTime look_at) {
+  MutexLock lock(&mutex_);
+  for (SteadyTime now = SteadyNow(); waiting_.empty() && !ending_ && now < look_at; now = SteadyNow())
+    changed_.WaitFor(&mutex_, look_at - now);
+  return std::exchange(waiting_, {});
+}
+
 void LogHead::Run() {
   bool failing = false;
+  SteadyTime look_at = SteadyNow();
   for (;;) {
-    std::vector<Done> waiting;
-    bool ending = false;
-    {
-      MutexLock lock(&mutex_);
-      while (waiting_.empty() && !ending_) changed_.Wait(&mutex_);
-      waiting.swap(waiting_);
-      ending = ending_;
-    }
+    std::vector<Done> waiting = AwaitWaiting(look_at);
+    const bool ending = Ending();
     const auto asked = ending ? absl::UnavailableError("stopping") : Ask();
     if (!ending && asked.ok() == failing) {
       failing = !asked.ok();
       LogWarning("the log {} be asked where it ends{}", failing ? "cannot" : "can",
                  failing ? ": " + std::string(asked.status().message()) : "");
+      look_at = SteadyNow();  // that it is so is told at once
     }
     Answer answer;
     {
@@ -80,6 +113,9 @@ void LogHead::Run() {
     }
     for (Done& done : waiting) done(answer);
     if (ending) return;
+    if (SteadyNow() < look_at) continue;
+    Measure(asked.status());
+    look_at = SteadyNow() + kLookInterval;
   }
 }
 

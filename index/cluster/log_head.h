@@ -14,6 +14,7 @@
 #include "index/base/clock.h"
 #include "index/base/mutex.h"
 #include "index/log/log.h"
+#include "index/types/cluster_report.h"
 
 namespace bebr {
 
@@ -37,22 +38,33 @@ class LogHead {
   Answer Wait();
   // A position that the log has.
   void Saw(uint64_t position);
+  uint64_t Last();
+  // How the log is, as it was a few seconds ago; nothing of appends.
+  LogReport Report();
 
  private:
   using Done = absl::AnyInvocable<void(Answer)>;
   void Run();
+  bool Ending();
+  // Those who wait, once somebody does, or it is time to look how the log is: then there may be none.
+  std::vector<Done> AwaitWaiting(SteadyTime look_at);
   absl::StatusOr<uint64_t> Ask();
+  // Notes what Report says beside where it ends.
+  void Measure(const absl::Status& asked);
 
   // After the log could not be asked, answers come at once for so long.
   static constexpr absl::Duration kPause = absl::Milliseconds(500);
+  static constexpr absl::Duration kLookInterval = absl::Seconds(5);
 
   const OpenLog open_;
   std::unique_ptr<Log> log_;  // of the thread
+  uint64_t trimmed_ = 0;      // of the thread
   Mutex mutex_;
   CondVar changed_;
   std::vector<Done> waiting_ ABSL_GUARDED_BY(mutex_);
   uint64_t last_ ABSL_GUARDED_BY(mutex_) = 0;
   SteadyTime pause_until_ ABSL_GUARDED_BY(mutex_);
+  LogReport report_ ABSL_GUARDED_BY(mutex_);
   bool ending_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };

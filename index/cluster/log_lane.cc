@@ -100,7 +100,10 @@ void LogLane::AppendGroup(std::vector<Waiting> group) {
   std::vector<LogRecord> records;
   for (const auto& [shard, changes] : by_shard) records.push_back({shard, bytes.emplace_back(JoinLogChanges(changes))});
   by_shard.clear();
+  const SteadyTime begun = SteadyNow();
   const absl::StatusOr<LogPlace> place = AppendRecords(records);
+  appends_.Add(SteadyNow() - begun);
+  if (!place.ok()) failed_appends_.fetch_add(1, std::memory_order_relaxed);
   for (size_t i = 0; i < group.size(); ++i) {
     if (!place.ok()) {
       group[i].done(place.status());
@@ -109,6 +112,11 @@ void LogLane::AppendGroup(std::vector<Waiting> group) {
     placed[i].position = place->position;
     group[i].done(std::move(placed[i]));
   }
+}
+
+void LogLane::AddTo(LogReport& report) const {
+  report.appends = appends_.counts();
+  report.failed_appends = failed_appends_;
 }
 
 bool LogLane::Ending() {

@@ -2,6 +2,7 @@
 #ifndef BEBR_INDEX_CLUSTER_LOG_LANE_H_
 #define BEBR_INDEX_CLUSTER_LOG_LANE_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -20,6 +21,8 @@
 #include "index/base/mutex.h"
 #include "index/cluster/log_head.h"
 #include "index/log/log.h"
+#include "index/shard/commit_counters.h"
+#include "index/types/cluster_report.h"
 
 namespace bebr {
 
@@ -50,6 +53,8 @@ class LogLane {
   ~LogLane();
   // `done` runs on the lane's thread, or the caller's, and must not block.
   void Append(Write write, Done done);
+  // What has become of appends.
+  void AddTo(LogReport& report) const;
 
  private:
   struct Waiting {
@@ -80,6 +85,8 @@ class LogLane {
   std::deque<Waiting> waiting_ ABSL_GUARDED_BY(mutex_);
   size_t waiting_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   bool ending_ ABSL_GUARDED_BY(mutex_) = false;
+  std::atomic<uint64_t> failed_appends_{0};
+  DurationCounter appends_;
   std::thread thread_;
 };
 

@@ -2,7 +2,9 @@
 #ifndef BEBR_INDEX_CLUSTER_NODE_H_
 #define BEBR_INDEX_CLUSTER_NODE_H_
 
+#include <atomic>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -52,6 +54,18 @@ class ReplicaNode : public ClusterNode {
                        absl::AnyInvocable<void(absl::StatusOr<PreparedChange>)> done) = 0;
   virtual void Outcome(uint64_t position, uint32_t number, SteadyTime deadline,
                        absl::AnyInvocable<void(absl::StatusOr<ChangeOutcome>)> done) = 0;
+  // As Follower's, once the node has applied the log up to `position`. Blocks.
+  virtual absl::StatusOr<PreparedBackfill> PrepareBackfill(const std::string& collection, const std::string& version,
+                                                           const std::string& after, uint32_t most_documents,
+                                                           uint64_t position, SteadyTime deadline) = 0;
+  // As Follower::CheckRoomFor, of the update's change.
+  virtual void CheckRoomFor(const AttributeUpdate& update, SteadyTime deadline,
+                            absl::AnyInvocable<void(absl::Status)> done) = 0;
+  // What it held of a collection where the log asked for a comparison, read at so many bytes a second (0: no limit).
+  // Blocks for that; `cancelled`, which may be null, ends it.
+  virtual absl::StatusOr<CollectionDigest> Digest(const std::string& collection, uint64_t position,
+                                                  uint64_t bytes_per_s, SteadyTime deadline,
+                                                  std::shared_ptr<std::atomic<bool>> cancelled) = 0;
 };
 
 }  // namespace bebr

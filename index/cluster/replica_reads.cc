@@ -94,7 +94,7 @@ absl::StatusOr<Page> ReplicaSet::Scroll(const PageRequest& request) {
                         Read<Page>(
                             request.deadline, &stale, [&](Engine& engine) { return engine.Scroll(own); }, &which));
   page.view_token = JoinView(which, page.view_token);
-  if (stale) MarkStale(slots_, page);
+  if (stale) MarkStale(page);
   return page;
 }
 
@@ -102,7 +102,7 @@ absl::StatusOr<CountResult> ReplicaSet::Count(const CountRequest& request) {
   bool stale = false;
   BEBR_ASSIGN_OR_RETURN(CountResult result, Read<CountResult>(request.deadline, &stale,
                                                               [&](Engine& engine) { return engine.Count(request); }));
-  if (stale) MarkStale(slots_, result);
+  if (stale) MarkStale(result);
   return result;
 }
 
@@ -110,7 +110,7 @@ absl::StatusOr<FacetResult> ReplicaSet::Facets(const FacetRequest& request) {
   bool stale = false;
   BEBR_ASSIGN_OR_RETURN(FacetResult result, Read<FacetResult>(request.deadline, &stale,
                                                               [&](Engine& engine) { return engine.Facets(request); }));
-  if (stale) MarkStale(slots_, result);
+  if (stale) MarkStale(result);
   return result;
 }
 

@@ -10,7 +10,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
-#include "index/cluster/replica_tries.h"
+#include "index/cluster/state_report.h"
 
 namespace bebr {
 namespace {
@@ -166,6 +166,7 @@ absl::StatusOr<NodeState> ReplicaSet::Ask(Replica& replica) {
   replica.applied = follows ? state->replica->applied : 0;
   replica.answers = state.ok();
   MutexLock lock(&replica.mutex);
+  NoteState(state, replica.report);
   if (follows) replica.told = *state->replica;
   if (!state.ok()) replica.told.problem = std::string(state.status().message());
   return state;
@@ -205,6 +206,36 @@ absl::StatusOr<NodeState> ReplicaSet::State() {
   for (const std::string& collection : furthest.collections)
     furthest.damaged.push_back({collection, absl::StrJoin(problems, "; ")});
   return furthest;
+}
+
+ShareReport ReplicaSet::Report() const {
+  const uint64_t head = head_->Last();
+  ShareReport share{.first_slot = slots_.first_slot,
+                    .last_slot = slots_.last_slot,
+                    .stale_answers = stale_answers_.load(std::memory_order_relaxed)};
+  for (const auto& replica : Serving()) {
+    MutexLock lock(&replica->mutex);
+    ReplicaReport& report = share.replicas.emplace_back(replica->report);
+    report.lag_positions = std::max(report.lag_positions, head - std::min(head, report.applied));
+  }
+  return share;
+}
+
+std::vector<ReplicaDigest> ReplicaSet::Digests(const std::string& collection, uint64_t position, uint64_t bytes_per_s,
+                                               SteadyTime deadline,
+                                               const std::shared_ptr<std::atomic<bool>>& cancelled) const {
+  const Replicas serving = Serving();
+  std::vector<ReplicaDigest> digests(serving.size());
+  ThreadPool reading(serving.size());
+  reading.ParallelFor(serving.size(), [&](size_t i) {
+    digests[i].node = serving[i]->place.name;
+    auto digest = serving[i]->node->Digest(collection, position, bytes_per_s, deadline, cancelled);
+    digests[i].status = digest.status();
+    if (!digest.ok()) return;
+    digests[i].documents = digest->documents;
+    digests[i].digest = std::move(digest->digest);
+  });
+  return digests;
 }
 
 ReplicaSet::Replicas ReplicaSet::Order(uint64_t position) {
@@ -280,6 +311,29 @@ void ReplicaSet::Prepare(UpsertRequest request, uint64_t position,
   round->Next();
 }
 
+absl::StatusOr<PreparedBackfill> ReplicaSet::PrepareBackfill(const std::string& collection, const std::string& version,
+                                                             const std::string& after, uint32_t most_documents) {
+  const uint64_t position = head_->Last();
+  Errors errors;
+  for (const auto& replica : Order(position)) {
+    auto prepared = replica->node->PrepareBackfill(collection, version, after, most_documents, position,
+                                                   EndOf(absl::InfiniteDuration()));
+    absl::Status error = prepared.status();
+    if (prepared.ok() || !IsOfReplica(*replica, error)) return prepared;
+    errors.Add(replica->place.name, std::move(error));
+  }
+  return errors.All();
+}
+
+void ReplicaSet::CheckRoomFor(const AttributeUpdate& update, absl::AnyInvocable<void(absl::Status)> done) {
+  // It is held until it has answered.
+  const std::shared_ptr<Replica> replica = Order(head_->Last())[0];
+  replica->node->CheckRoomFor(
+      update, SteadyNow() + FirstTry(timeout_), [replica, done = std::move(done)](absl::Status status) mutable {
+        done(absl::IsResourceExhausted(status) ? std::move(status) : absl::OkStatus());
+      });
+}
+
 void ReplicaSet::Outcome(uint64_t position, uint32_t number,
                          absl::AnyInvocable<void(absl::StatusOr<ChangeOutcome>)> done) {
   const auto begin = [number](const std::shared_ptr<Replica>& replica, uint64_t at, SteadyTime deadline, auto ended) {
@@ -325,7 +379,7 @@ void ReplicaSet::Search(SearchRequest request, absl::AnyInvocable<void(absl::Sta
     const SteadyTime now = SteadyNow();
     const auto stale = [this, begin, end](const absl::Status&, Round<SearchResult>::Done ended) {
       auto warn = [this, ended = std::move(ended)](absl::StatusOr<SearchResult> found) mutable {
-        if (found.ok()) MarkStale(slots_, *found);
+        if (found.ok()) MarkStale(*found);
         ended(std::move(found));
       };
       std::make_shared<Round<SearchResult>>(*this, 0, end, begin, std::move(warn))->Next();

@@ -22,7 +22,9 @@
 #include "index/cluster/log_head.h"
 #include "index/cluster/no_writes.h"
 #include "index/cluster/node.h"
+#include "index/cluster/replica_tries.h"
 #include "index/types/cluster.h"
+#include "index/types/cluster_report.h"
 #include "index/types/membership.h"
 
 namespace bebr {
@@ -62,20 +64,39 @@ class ReplicaSet final : public ClusterNode, private EngineWithoutWrites {
   NodePlace place() const override;
   // Those of this share; with other addresses than before they are others. One that serves at least.
   void SetMembers(const std::vector<Member>& members, const MakeReplicaNode& make);
-  // How they were when State was called last.
+  // How they were when State was called last: all of them, and as the cluster's report has those that serve.
   std::vector<MemberReport> Reports() const;
+  ShareReport Report() const;
+  // What each that serves holds of a collection where the log asked for a comparison, at `position`: read at the same
+  // time.
+  std::vector<ReplicaDigest> Digests(const std::string& collection, uint64_t position, uint64_t bytes_per_s,
+                                     SteadyTime deadline, const std::shared_ptr<std::atomic<bool>>& cancelled) const;
 
   // The change that an upsert is, of a replica that has applied the log up to `position`.
   void Prepare(UpsertRequest request, uint64_t position, absl::AnyInvocable<void(absl::StatusOr<PreparedChange>)> done);
+  // A part of a backfill, of a replica that has applied what is known here of the log. Blocks.
+  absl::StatusOr<PreparedBackfill> PrepareBackfill(const std::string& collection, const std::string& version,
+                                                   const std::string& after, uint32_t most_documents);
+  // RESOURCE_EXHAUSTED if a replica would refuse the update for want of room; nothing else is an error.
+  void CheckRoomFor(const AttributeUpdate& update, absl::AnyInvocable<void(absl::Status)> done);
   // What came of a change, once one replica has applied it.
   void Outcome(uint64_t position, uint32_t number, absl::AnyInvocable<void(absl::StatusOr<ChangeOutcome>)> done);
 
  private:
   template <typename Result>
   class Round;
+  template <typename Result>
+  void MarkStale(Result& result) {
+    stale_answers_.fetch_add(1, std::memory_order_relaxed);
+    result.may_be_stale = true;
+    result.warnings.push_back(StaleWarning(slots_));
+  }
   // A replica, and how it did last.
   struct Replica {
-    explicit Replica(ReplicaMember member) : place(std::move(member.place)), node(std::move(member.node)) {}
+    explicit Replica(ReplicaMember member)
+        : place(std::move(member.place)),
+          node(std::move(member.node)),
+          report({.place = place, .problem = "has not answered yet"}) {}
     const NodePlace place;
     const std::unique_ptr<ReplicaNode> node;
     std::atomic<uint64_t> applied{0};
@@ -83,6 +104,7 @@ class ReplicaSet final : public ClusterNode, private EngineWithoutWrites {
     std::atomic<bool> answers{false};
     Mutex mutex;
     ReplicaState told ABSL_GUARDED_BY(mutex);
+    ReplicaReport report ABSL_GUARDED_BY(mutex);
   };
   using Replicas = std::vector<std::shared_ptr<Replica>>;
   // What it is in the set; the whole list changes at once, so that there is always one that serves.
@@ -134,7 +156,10 @@ class ReplicaSet final : public ClusterNode, private EngineWithoutWrites {
   // Their calls may be on the way, and none must end what it is made with: they go when nobody else holds them.
   Replicas gone_ ABSL_GUARDED_BY(mutex_);
   std::atomic<size_t> turn_{0};
-  ThreadPool askers_;  // of State
+  std::atomic<uint64_t> stale_answers_{0};
+  Mutex reports_mutex_;
+  std::vector<ReplicaReport> reports_ ABSL_GUARDED_BY(reports_mutex_);  // by member, as State found it
+  ThreadPool askers_;                                                   // of State
   Later later_;
 };
 

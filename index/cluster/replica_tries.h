@@ -25,7 +25,7 @@ inline constexpr absl::Duration kFirstTry = absl::Seconds(2);
 // Of little time the first has half.
 inline absl::Duration FirstTry(absl::Duration left) { return std::min(kFirstTry, left / 2); }
 // Where all have failed they are tried again, for so long: one may be about to start, or not be connected again yet.
-inline constexpr absl::Duration kPatience = absl::Seconds(3);
+inline constexpr absl::Duration kPatience = absl::Seconds(5);
 inline constexpr absl::Duration kBetweenPasses = absl::Milliseconds(50);
 // The last share of the time, for a stale answer where a fresh one was not to be had.
 inline constexpr double kShareOfFresh = 0.8;
@@ -37,12 +37,6 @@ inline std::string StaleWarning(const NodePlace& place) {
       "%d-%d, "
       "or some of them",
       kStale, place.first_slot, place.last_slot);
-}
-
-template <typename Result>
-void MarkStale(const NodePlace& place, Result& result) {
-  result.may_be_stale = true;
-  result.warnings.push_back(StaleWarning(place));
 }
 
 // A view's token, with the node that has it in front: "NODE/TOKEN". Dots are between the tokens of shares.

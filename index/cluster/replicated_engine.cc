@@ -15,15 +15,10 @@ constexpr size_t kWaitingThreads = 4;
 constexpr uint32_t kMostShards = 8;  // of a collection on a node, where nobody says how many
 constexpr uint32_t kBarrierShard = 0;
 
-absl::Status NoBackfill() {
-  return absl::UnimplementedError(
-      "backfill: a cluster with a log does not carry it yet; write the documents again with the version's embeddings");
-}
-
 }  // namespace
 
-std::unique_ptr<Engine> MakeReplicatedEngine(std::vector<ReplicaMember> members, const ReplicatedOptions& options,
-                                             Membership** membership) {
+std::unique_ptr<GatewayEngine> MakeReplicatedEngine(std::vector<ReplicaMember> members,
+                                                    const ReplicatedOptions& options, Membership** membership) {
   auto head = std::make_shared<LogHead>(options.open_to_ask);
   std::map<uint32_t, std::vector<ReplicaMember>> by_slot;
   for (ReplicaMember& member : members) by_slot[member.place.first_slot].push_back(std::move(member));
@@ -48,9 +43,23 @@ ReplicatedEngine::ReplicatedEngine(std::vector<ClusterMember> members, std::vect
       timeout_(options.timeout),
       lane_(options.open, options.writer, options.timeout),
       keeper_(options.members, sets_),
-      waiting_(kWaitingThreads) {}
+      waiting_(kWaitingThreads) {
+  if (options.compare_interval <= absl::ZeroDuration()) return;
+  keep_comparing_ = std::thread([this, interval = options.compare_interval, bytes_per_s = options.compare_bytes_per_s] {
+    KeepComparing(interval, bytes_per_s);
+  });
+}
 
-absl::Status ReplicatedEngine::Barrier(const LogChange& change) {
+ReplicatedEngine::~ReplicatedEngine() {
+  *ending_ = true;
+  {
+    MutexLock lock(&verified_mutex_);
+    wake_.NotifyAll();
+  }
+  if (keep_comparing_.joinable()) keep_comparing_.join();
+}
+
+absl::StatusOr<uint64_t> ReplicatedEngine::Made(const LogChange& change) {
   BEBR_ASSIGN_OR_RETURN(std::string encoded, EncodeLogChange(change));
   auto placed = std::make_shared<std::promise<absl::StatusOr<LogLane::Placed>>>();  // shared: set_value may outlast get
   lane_.Append({.changes = {{kBarrierShard, std::move(encoded)}}, .alone = true},
@@ -73,10 +82,13 @@ absl::Status ReplicatedEngine::Barrier(const LogChange& change) {
     if (outcome->status.ok() && change.kind == LogChangeKind::kDeleteAlias)
       NoteAlias(place.position, change.name, std::nullopt);
     Look();
-    return outcome->status;
+    if (!outcome->status.ok()) return outcome->status;
+    return place.position;
   }
   return error;
 }
+
+absl::Status ReplicatedEngine::Barrier(const LogChange& change) { return Made(change).status(); }
 
 absl::Status ReplicatedEngine::CreateCollection(const CollectionConfig& config, std::string_view model_file) {
   if (config.auto_binarizer.has_value()) {
@@ -115,7 +127,7 @@ absl::Status ReplicatedEngine::PromoteVersion(std::string_view collection, std::
       if (force || one.name != version || one.state == VersionState::kRetired || ready || info.documents == 0) continue;
       return absl::FailedPreconditionError(absl::StrFormat(
           "version \"%s\" is not ready: some documents have no code in its space, so searches would not find them; "
-          "write their embeddings first; or force it",
+          "backfill it, or write their embeddings, first; or force it",
           version));
     }
   }
@@ -141,8 +153,8 @@ absl::Status ReplicatedEngine::CheckRetired(std::string_view collection, std::st
   }
   if (coded >= info.documents || retired == kept) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrFormat(
-      "%d of %d documents have no code in the space of the default version \"%s\" and would be lost to searches; write "
-      "their embeddings of it, or delete them, first",
+      "%d of %d documents have no code in the space of the default version \"%s\" and would be lost to searches; "
+      "backfill it, write their embeddings of it, or delete them, first",
       info.documents - coded, info.documents, info.default_version));
 }
 
@@ -152,9 +164,6 @@ absl::Status ReplicatedEngine::RetireVersion(std::string_view collection, std::s
   change.version.name = version;
   return Barrier(change);
 }
-
-absl::Status ReplicatedEngine::StartBackfill(std::string_view, std::string_view, uint64_t) { return NoBackfill(); }
-absl::Status ReplicatedEngine::StopBackfill(std::string_view, std::string_view) { return NoBackfill(); }
 
 absl::Status ReplicatedEngine::SetAlias(std::string_view alias, std::string_view collection,
                                         std::optional<std::string_view> expected) {

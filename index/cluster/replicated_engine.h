@@ -10,7 +10,7 @@
 #include "index/cluster/cluster_members.h"
 #include "index/cluster/log_head.h"
 #include "index/cluster/replica_set.h"
-#include "index/engine.h"
+#include "index/gateway_engine.h"
 #include "index/types/membership.h"
 
 namespace bebr {
@@ -21,6 +21,10 @@ struct ReplicatedOptions {
   OpenLog open_to_ask;  // and for asking where it ends, which should fail soon where it cannot be done
   std::string writer;   // a name that no other gateway has
   absl::Duration timeout = absl::Seconds(30);  // of a write, and of calls without a deadline
+  // So often replicas of all collections are compared, each read at so many bytes a second (0: no limit). An interval
+  // of 0: never.
+  absl::Duration compare_interval = absl::ZeroDuration();
+  uint64_t compare_bytes_per_s = 0;
   MembersOptions members;
 };
 
@@ -37,11 +41,12 @@ struct ReplicatedOptions {
 // Reads begin where the log ended when they were asked (ReplicaSet): so whoever was told of a write, by any gateway,
 // finds it.
 //
-// Not carried, beside what MakeClusterEngine refuses: backfills.
+// Backfills are writes like others, and are driven by the gateway that they were begun through (LogBackfills).
 //
 // `membership`, which may be null, is told of what sees and changes its members, and lives as long as the engine.
-std::unique_ptr<Engine> MakeReplicatedEngine(std::vector<ReplicaMember> members, const ReplicatedOptions& options,
-                                             Membership** membership = nullptr);
+std::unique_ptr<GatewayEngine> MakeReplicatedEngine(std::vector<ReplicaMember> members,
+                                                    const ReplicatedOptions& options,
+                                                    Membership** membership = nullptr);
 
 }  // namespace bebr
 

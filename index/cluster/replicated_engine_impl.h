@@ -8,10 +8,15 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <thread>
+#include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "index/base/mutex.h"
 #include "index/base/thread_pool.h"
 #include "index/cluster/cluster_engine_impl.h"
+#include "index/cluster/log_backfills.h"
 #include "index/cluster/log_lane.h"
 #include "index/cluster/replica_set.h"
 #include "index/cluster/replicated_engine.h"
@@ -25,6 +30,13 @@ class ReplicatedEngine final : public ClusterEngine {
   // `sets` are the members' nodes.
   ReplicatedEngine(std::vector<ClusterMember> members, std::vector<ReplicaSet*> sets, std::shared_ptr<LogHead> head,
                    const ReplicatedOptions& options);
+  ~ReplicatedEngine() override;
+
+  // replicated_control.cc
+  ClusterReport Report() override;
+  absl::StatusOr<std::vector<ShareComparison>> Verify(const std::string& collection,
+                                                      std::shared_ptr<std::atomic<bool>> cancelled) override;
+  std::vector<DamagedCollection> DamagedCollections() override;
 
   ClusterMembers& members() { return keeper_; }
 
@@ -36,11 +48,14 @@ class ReplicatedEngine final : public ClusterEngine {
   absl::Status PromoteVersion(std::string_view collection, std::string_view version, std::string_view expected_default,
                               bool force) override;
   absl::Status RetireVersion(std::string_view collection, std::string_view version) override;
-  absl::Status StartBackfill(std::string_view collection, std::string_view version, uint64_t documents_per_s) override;
-  absl::Status StopBackfill(std::string_view collection, std::string_view version) override;
   absl::Status SetAlias(std::string_view alias, std::string_view collection,
                         std::optional<std::string_view> expected) override;
   absl::Status DeleteAlias(std::string_view alias) override;
+
+  // replicated_backfill.cc
+  absl::StatusOr<CollectionInfo> GetCollection(std::string_view name) override;
+  absl::Status StartBackfill(std::string_view collection, std::string_view version, uint64_t documents_per_s) override;
+  absl::Status StopBackfill(std::string_view collection, std::string_view version) override;
 
   // replicated_writes.cc
   void Upsert(UpsertRequest request, absl::AnyInvocable<void(absl::StatusOr<UpsertResult>)> done) override;
@@ -57,8 +72,14 @@ class ReplicatedEngine final : public ClusterEngine {
 
   // FAILED_PRECONDITION if documents would be lost to searches with this version.
   absl::Status CheckRetired(std::string_view collection, std::string_view version);
-  // Appends a change that is a barrier, and waits until it is made.
+  // Appends a change that is a barrier, and waits until it is made; where.
+  absl::StatusOr<uint64_t> Made(const LogChange& change);
   absl::Status Barrier(const LogChange& change);
+  // Of one collection, as Verify; notes what it finds.
+  absl::StatusOr<std::vector<ShareComparison>> Compare(const std::string& collection, uint64_t bytes_per_s,
+                                                       std::shared_ptr<std::atomic<bool>> cancelled);
+  void Note(const ShareComparison& comparison);
+  void KeepComparing(absl::Duration interval, uint64_t bytes_per_s);
   // Appends what is said to some nodes' shares and waits for what came of it there.
   void Log(std::map<size_t, std::string> changes, bool alone,
            absl::AnyInvocable<void(absl::StatusOr<LogLane::Placed>, std::map<size_t, ChangeOutcome>)> done);
@@ -66,6 +87,12 @@ class ReplicatedEngine final : public ClusterEngine {
   void ChangeIds(std::string_view collection, std::vector<std::string> ids, std::optional<AttributeChange> change,
                  ChangeDone done);
   void ChangeSelected(CountRequest selected, std::optional<AttributeChange> change, ChangeDone done);
+  // replicated_room.cc: whether the nodes' shares have room for such a change; without one they do.
+  void CheckRoom(std::string_view collection, std::vector<size_t> nodes, const std::optional<AttributeChange>& change,
+                 absl::AnyInvocable<void(absl::Status)> done);
+  // A part of a backfill, written.
+  absl::StatusOr<LogBackfills::Part> WritePart(size_t share, const LogBackfills::Subject& subject,
+                                               const std::string& after, uint32_t most_documents);
   uint32_t LogShard(size_t node) const { return members_[node].place.first_slot + 1; }
 
   const std::vector<ReplicaSet*> sets_;
@@ -74,7 +101,18 @@ class ReplicatedEngine final : public ClusterEngine {
   std::atomic<size_t> filtered_{0};  // writes by filter that have not ended
   LogLane lane_;
   ClusterMembers keeper_;
-  ThreadPool waiting_;  // for what waits for nodes; the last member: its end runs what waits, which uses the others
+  Mutex comparing_;  // held by the one comparison at a time
+  Mutex verified_mutex_;
+  CondVar wake_;
+  // By collection and first slot: what was found where replicas differed.
+  std::map<std::pair<std::string, uint32_t>, ShareComparison> differences_ ABSL_GUARDED_BY(verified_mutex_);
+  ComparisonCounts compared_ ABSL_GUARDED_BY(verified_mutex_);
+  const std::shared_ptr<std::atomic<bool>> ending_ = std::make_shared<std::atomic<bool>>(false);
+  std::thread keep_comparing_;  // ends first
+  ThreadPool waiting_;          // for what waits for nodes; its end runs what waits, which uses the members before it
+  LogBackfills backfills_{sets_.size(),
+                          [this](size_t share, const LogBackfills::Subject& subject, const std::string& after,
+                                 uint32_t most) { return WritePart(share, subject, after, most); }};
 };
 
 }  // namespace bebr

@@ -268,6 +268,7 @@ void ReplicatedEngine::ChangeIds(std::string_view collection, std::vector<std::s
   if (absl::Status wrong = CheckIds(ids); !wrong.ok()) return done(wrong);
   if (absl::Status wrong = CheckNamed(collection, change); !wrong.ok()) return done(wrong);
   std::map<size_t, std::string> changes;
+  std::vector<size_t> nodes;
   std::vector<uint64_t> keys = KeysOf(collection, ids);
   const std::vector<std::vector<size_t>> of_node = Split(ids);
   for (size_t node = 0; node < of_node.size(); ++node) {
@@ -277,18 +278,29 @@ void ReplicatedEngine::ChangeIds(std::string_view collection, std::vector<std::s
     auto encoded = EncodeLogChange(part);
     if (!encoded.ok()) return done(encoded.status());
     changes[node] = *std::move(encoded);
+    nodes.push_back(node);
   }
   auto held = std::make_shared<ChangeDone>(std::move(done));
-  order_.Enter(std::move(keys), [this, held, changes = std::move(changes)](const WriteOrder::Ticket& ticket) mutable {
-    Log(std::move(changes), /*alone=*/false,
-        [this, held, ticket](const absl::StatusOr<LogLane::Placed>& placed, std::map<size_t, ChangeOutcome> outcomes) {
-          order_.Leave(ticket);
-          if (!placed.ok()) return (*held)(placed.status());
-          ChangeResult all;
-          for (auto& [node, outcome] : outcomes) Add(std::move(outcome), all);
-          (*held)(std::move(all));
-        });
-  });
+  order_.Enter(std::move(keys),
+               [this, held, collection = std::string(collection), nodes = std::move(nodes), change = std::move(change),
+                changes = std::move(changes)](const WriteOrder::Ticket& ticket) mutable {
+                 auto log = [this, held, ticket, changes = std::move(changes)](const absl::Status& room) mutable {
+                   if (!room.ok()) {
+                     order_.Leave(ticket);
+                     return (*held)(room);
+                   }
+                   Log(std::move(changes), /*alone=*/false,
+                       [this, held, ticket](const absl::StatusOr<LogLane::Placed>& placed,
+                                            std::map<size_t, ChangeOutcome> outcomes) {
+                         order_.Leave(ticket);
+                         if (!placed.ok()) return (*held)(placed.status());
+                         ChangeResult all;
+                         for (auto& [node, outcome] : outcomes) Add(std::move(outcome), all);
+                         (*held)(std::move(all));
+                       });
+                 };
+                 CheckRoom(collection, std::move(nodes), change, std::move(log));
+               });
 }
 
 void ReplicatedEngine::ChangeSelected(CountRequest selected, std::optional<AttributeChange> change, ChangeDone done) {
@@ -313,15 +325,24 @@ void ReplicatedEngine::ChangeSelected(CountRequest selected, std::optional<Attri
                                     .attributes = change});
     if (!encoded.ok()) return (*held)(encoded.status());
     std::map<size_t, std::string> changes;
-    for (size_t node = 0; node < sets_.size(); ++node) changes[node] = *encoded;
-    Log(std::move(changes), /*alone=*/true,
-        [held, said = *std::move(warnings)](const absl::StatusOr<LogLane::Placed>& placed,
-                                            std::map<size_t, ChangeOutcome> outcomes) mutable {
-          if (!placed.ok()) return (*held)(placed.status());
-          ChangeResult all{.warnings = std::move(said)};
-          for (auto& [node, outcome] : outcomes) Add(std::move(outcome), all);
-          (*held)(std::move(all));
-        });
+    std::vector<size_t> nodes;
+    for (size_t node = 0; node < sets_.size(); ++node) {
+      changes[node] = *encoded;
+      nodes.push_back(node);
+    }
+    auto log = [this, held, changes = std::move(changes),
+                said = *std::move(warnings)](const absl::Status& room) mutable {
+      if (!room.ok()) return (*held)(room);
+      Log(std::move(changes), /*alone=*/true,
+          [held, said = std::move(said)](const absl::StatusOr<LogLane::Placed>& placed,
+                                         std::map<size_t, ChangeOutcome> outcomes) mutable {
+            if (!placed.ok()) return (*held)(placed.status());
+            ChangeResult all{.warnings = std::move(said)};
+            for (auto& [node, outcome] : outcomes) Add(std::move(outcome), all);
+            (*held)(std::move(all));
+          });
+    };
+    CheckRoom(selected.collection, std::move(nodes), change, std::move(log));
   });
 }
 

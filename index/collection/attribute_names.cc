@@ -54,23 +54,20 @@ absl::StatusOr<AttributeNames::Fresh> AttributeNames::Admit(const Attributes& se
 absl::StatusOr<AttributeNames::Fresh> AttributeNames::AdmitUnknown(const std::vector<NameOf>& unknown) {
   Fresh fresh;
   if (unknown.empty()) return fresh;
-  for (const NameOf& one : unknown) fresh.push_back(*one.first);
   MutexLock lock(&mutex_);
-  auto next = std::make_shared<Names>(*names_);
-  next->insert(fresh.begin(), fresh.end());
-  if (next->size() > kMaxAttributeNames && next->size() > names_->size()) {
-    *next = Count();
-    for (const auto& [name, field] : unknown) {
-      if (next->contains(*name)) continue;
-      if (next->size() >= kMaxAttributeNames) {
-        return absl::ResourceExhaustedError(absl::StrFormat(
-            "%s would be one name too many: the documents of the collection have %d different attribute names and the "
-            "limit is %d. Put what differs from document to document into values, as in user = \"4711\" instead of "
-            "user_4711 = true, or delete documents whose names are not needed",
-            field, next->size(), kMaxAttributeNames));
-      }
-      next->insert(*name);
+  // Counted anew: replicas of a cluster let names in that this one has not seen.
+  auto next = std::make_shared<Names>(Count());
+  for (const auto& [name, field] : unknown) {
+    fresh.push_back(*name);
+    if (next->contains(*name)) continue;
+    if (next->size() >= kMaxAttributeNames) {
+      return absl::ResourceExhaustedError(absl::StrFormat(
+          "%s would be one name too many: the documents of the collection have %d different attribute names and the "
+          "limit is %d. Put what differs from document to document into values, as in user = \"4711\" instead of "
+          "user_4711 = true, or delete documents whose names are not needed",
+          field, next->size(), kMaxAttributeNames));
     }
+    next->insert(*name);
   }
   names_ = std::move(next);
   under_way_.insert(fresh.begin(), fresh.end());

@@ -75,6 +75,8 @@ class Collection : public std::enable_shared_from_this<Collection> {
   // log_writes.cc: of a collection that a log changes (EngineShared::from_log), which nothing else does.
   // The mutations that an upsert is; nothing is written. `done` may run on any thread.
   void Prepare(UpsertRequest request, absl::AnyInvocable<void(absl::StatusOr<PreparedMutations>)> done);
+  // RESOURCE_EXHAUSTED if there would be too many names of attributes now.
+  absl::Status CheckNames(const AttributeChange& change);
   // What was committed last with an `applied`.
   absl::StatusOr<std::string> Applied() const;
   // Commits requests of the log, in their order and as one group, and waits for it. A result for each, or why the disk

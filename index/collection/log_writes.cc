@@ -35,6 +35,12 @@ void Collection::Prepare(UpsertRequest request, absl::AnyInvocable<void(absl::St
   });
 }
 
+absl::Status Collection::CheckNames(const AttributeChange& change) {
+  BEBR_ASSIGN_OR_RETURN(const auto fresh, names_.Admit(change.set));
+  names_.Done(fresh);  // they are others' to know once the log has them
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::string> Collection::Applied() const {
   const auto view = shards_->view();
   return shards_->store().GetApplied(view->store.get());

@@ -28,6 +28,7 @@ class RowHandler final : public nlohmann::json_sax<json> {
 
   bool null() override {
     if (in_list_ || in_time_) return Fail(absl::StrFormat("\"%s\" holds null; %s", name_, kValues));
+    if (IsId()) return Fail("\"id\" is null; an id is text or a whole number");
     return !inside_ || Fail("the embedding holds null; numbers are expected");
   }
   bool boolean(bool value) override { return Scalar("true or false", value); }
@@ -248,12 +249,13 @@ std::string ParseJsonAttributes(std::string_view line, Attributes* attributes) {
   return ProblemOf(*attributes);
 }
 
-std::string ParseJsonDocument(std::string_view line, std::string* id, Attributes* attributes) {
+std::string ParseJsonDocument(std::string_view line, std::string* id, Attributes* attributes, bool with_attributes) {
+  attributes->clear();
   const json document = json::parse(line, nullptr, /*allow_exceptions=*/false);
   if (!document.is_object()) return "it is no JSON object";
   if (LargeNumbers large; !json::sax_parse(line, &large)) return "it holds a whole number beyond 64 bits";
   if (document.contains("_id")) {
-    if (std::string error = TakeId(document, "_id", id); !error.empty()) return error;
+    if (std::string error = TakeId(document, "_id", id); !error.empty() || !with_attributes) return error;
     return ParseJsonAttributes(BeirAttributes(document).dump(), attributes);
   }
   for (const auto& [name, value] : document.items()) {
@@ -262,9 +264,8 @@ std::string ParseJsonDocument(std::string_view line, std::string* id, Attributes
     }
   }
   if (std::string error = TakeId(document, "id", id); !error.empty()) return error;
-  attributes->clear();
   const auto values = document.find("attributes");
-  if (values == document.end()) return {};
+  if (values == document.end() || !with_attributes) return {};
   if (!values->is_object()) return "\"attributes\" is no JSON object";
   return ParseJsonAttributes(values->dump(), attributes);
 }

@@ -24,8 +24,8 @@ std::string ParseJsonAttributes(std::string_view line, Attributes* attributes);
 
 // The same for a line that is an object with "id", which is text, and "attributes", an object of them, and nothing
 // else; or one of a BEIR corpus: "_id", "metadata", an object of attributes, and all else an attribute, but for empty
-// texts.
-std::string ParseJsonDocument(std::string_view line, std::string* id, Attributes* attributes);
+// texts. Without attributes these are passed over, whatever they are.
+std::string ParseJsonDocument(std::string_view line, std::string* id, Attributes* attributes, bool with_attributes);
 
 }  // namespace bebr
 

@@ -62,11 +62,13 @@ ChangeOutcome OutcomeOf(MutationResult result) {
 
 }  // namespace
 
-Applier::Applier(LogEngine* engine, std::string data_dir, FollowerState state, Outcomes* outcomes)
+Applier::Applier(LogEngine* engine, std::string data_dir, FollowerState state, Outcomes* outcomes,
+                 Comparisons* comparisons)
     : engine_(*engine),
       data_dir_(std::move(data_dir)),
       state_(std::move(state)),
       outcomes_(*outcomes),
+      comparisons_(*comparisons),
       kept_(state_.place.position) {
   MutexLock lock(&mutex_);
   revisions_ = state_.collections;
@@ -276,6 +278,12 @@ absl::Status Applier::FlushAll() {
 
 absl::Status Applier::ApplyBarrier(const LogPlace& place, const Located& located) {
   const LogChange& change = located.change;
+  if (change.kind == LogChangeKind::kCompare) {
+    outcomes_.Add(located.key, Keep(place.position, change));
+    state_.place = place;
+    return absl::OkStatus();
+  }
+  comparisons_.Forget(change.name);
   // One that was made before a crash, or in part before a fault of the disk, is refused now: nobody is told.
   const bool again = state_.barrier == place.position;
   state_.barrier = place.position;
@@ -296,6 +304,13 @@ absl::Status Applier::ApplyBarrier(const LogPlace& place, const Located& located
   }
   state_.place = place;
   return Save();
+}
+
+ChangeOutcome Applier::Keep(uint64_t position, const LogChange& change) {
+  if (!state_.collections.contains(change.name)) return {.status = NoCollection(change.name)};
+  // Where this node alone cannot, it says so when it is asked for it.
+  if (auto seen = engine_.See(change.name); seen.ok()) comparisons_.Add(position, change.name, *std::move(seen));
+  return {};
 }
 
 absl::StatusOr<ChangeOutcome> Applier::Make(const LogChange& change) {

@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "index/base/mutex.h"
+#include "index/follow/comparisons.h"
 #include "index/follow/follower_state.h"
 #include "index/follow/outcomes.h"
 #include "index/log/log.h"
@@ -29,14 +30,14 @@ namespace bebr {
 // most that one is made again, and finds that it was made.
 //
 // Errors of Apply: those of the log's records, and of the disk. Then everything before place() has been applied, and
-// the same pages may be applied again from there; but where NobodyCanRead says so no server ever can. Ownership: engine
-// and outcomes are borrowed. Thread safety: one thread at a time, but for Revision and kept.
+// the same pages may be applied again from there; but where NobodyCanRead says so no server ever can. Ownership:
+// engine, outcomes and comparisons are borrowed. Thread safety: one thread at a time, but for Revision and kept.
 class Applier {
  public:
   // Whether an error of Apply is of a record that is as it was written, and says nothing that can be read.
   static bool NobodyCanRead(const absl::Status& error);
 
-  Applier(LogEngine* engine, std::string data_dir, FollowerState state, Outcomes* outcomes);
+  Applier(LogEngine* engine, std::string data_dir, FollowerState state, Outcomes* outcomes, Comparisons* comparisons);
 
   const LogPlace& place() const { return state_.place; }
   // The furthest place that a collection's store has: beyond place() after a crash.
@@ -77,6 +78,8 @@ class Applier {
   absl::StatusOr<LoggedRequest> RequestOf(const std::string& collection, LogChange change);
   // Makes what a barrier says, or is refused; an error is one of the disk.
   absl::StatusOr<ChangeOutcome> Make(const LogChange& change);
+  // Keeps how a collection is at a position, for who compares replicas.
+  ChangeOutcome Keep(uint64_t position, const LogChange& change);
   // Whether the collection's store has what stands at the position.
   absl::StatusOr<bool> HasApplied(const std::string& collection, uint64_t position);
   absl::Status Flush(const std::string& collection);
@@ -86,6 +89,7 @@ class Applier {
   const std::string data_dir_;
   FollowerState state_;
   Outcomes& outcomes_;
+  Comparisons& comparisons_;
   std::map<std::string, Pending> pending_;
   std::map<std::string, uint64_t> applied_;  // of collections: what their stores say
   std::atomic<uint64_t> kept_;

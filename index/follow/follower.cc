@@ -18,6 +18,13 @@ constexpr absl::Duration kAskInterval = absl::Seconds(2);
 // While somebody waits for what the log is about to have.
 constexpr absl::Duration kQuickPoll = absl::Milliseconds(2);
 
+absl::StatusOr<std::string> EncodeMutations(const std::string& collection, uint64_t revision,
+                                            const LoggedRequest& request) {
+  LogChange change{.kind = LogChangeKind::kMutations, .name = collection};
+  BEBR_ASSIGN_OR_RETURN(change.record, EncodeLogRecord(revision, request.mutations));
+  return EncodeLogChange(change);
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Follower>> Follower::Open(LogEngine* engine,
@@ -42,7 +49,7 @@ Follower::Follower(LogEngine* engine, std::function<absl::StatusOr<std::unique_p
     : engine_(*engine),
       open_(std::move(open)),
       options_(std::move(options)),
-      applier_(engine, options_.data_dir, state, &outcomes_),
+      applier_(engine, options_.data_dir, state, &outcomes_, &comparisons_),
       seeds_(engine, options_.data_dir),
       applied_(state.place.position),
       head_(state.place.position),
@@ -123,13 +130,35 @@ void Follower::Prepare(UpsertRequest request, absl::AnyInvocable<void(absl::Stat
   engine_.Prepare(std::move(request), [collection, revision = *revision,
                                        done = std::move(done)](absl::StatusOr<PreparedMutations> prepared) mutable {
     if (!prepared.ok()) return done(prepared.status());
-    auto record = EncodeLogRecord(revision, prepared->request.mutations);
-    if (!record.ok()) return done(record.status());
-    LogChange change{.kind = LogChangeKind::kMutations, .name = collection, .record = *std::move(record)};
-    auto encoded = EncodeLogChange(change);
+    auto encoded = EncodeMutations(collection, revision, prepared->request);
     if (!encoded.ok()) return done(encoded.status());
     done(PreparedChange{.change = *std::move(encoded), .problems = std::move(prepared->problems)});
   });
+}
+
+absl::StatusOr<PreparedBackfill> Follower::PrepareBackfill(std::string_view collection, std::string_view version,
+                                                           std::string_view after, size_t most_documents) {
+  BEBR_RETURN_IF_ERROR(Check(0));
+  const std::string name = engine_.engine().Resolve(collection);
+  const auto revision = applier_.Revision(name);  // before the manifest: as in Prepare
+  if (!revision.has_value()) return absl::NotFoundError(absl::StrFormat("there is no collection \"%s\"", name));
+  BEBR_ASSIGN_OR_RETURN(CodesOfStored codes, engine_.PrepareBackfill(name, version, after, most_documents));
+  PreparedBackfill prepared{.documents = codes.request.mutations.size(), .last_id = std::move(codes.last_id)};
+  if (prepared.documents == 0) return prepared;
+  BEBR_ASSIGN_OR_RETURN(prepared.change, EncodeMutations(name, *revision, codes.request));
+  return prepared;
+}
+
+absl::Status Follower::CheckRoomFor(std::string_view collection, const AttributeChange& change) {
+  BEBR_RETURN_IF_ERROR(Check(0));
+  return engine_.CheckRoomFor(collection, change);
+}
+
+absl::StatusOr<CollectionDigest> Follower::Digest(std::string_view collection, uint64_t position, uint64_t bytes_per_s,
+                                                  const std::atomic<bool>* cancelled) {
+  if (position != 0) return comparisons_.Digest(position, collection, bytes_per_s, cancelled);
+  BEBR_ASSIGN_OR_RETURN(const auto seen, engine_.See(collection));
+  return seen->Digest([](uint64_t) { return absl::OkStatus(); });
 }
 
 ReplicaState Follower::State() const {
@@ -279,6 +308,7 @@ void Follower::Run() {
       Note(more.status());
     }
     Tell();
+    comparisons_.Expire();
     GiveSeeds();
     if (!more.ok()) {
       on = Rest(kRetryInterval, /*while_nobody_waits=*/false);

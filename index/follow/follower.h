@@ -22,6 +22,7 @@
 #include "index/base/clock.h"
 #include "index/base/mutex.h"
 #include "index/follow/applier.h"
+#include "index/follow/comparisons.h"
 #include "index/follow/outcomes.h"
 #include "index/follow/seed.h"
 #include "index/follow/seeds.h"
@@ -72,8 +73,16 @@ class Follower {
   void Outcome(const ChangeKey& key, SteadyTime deadline, absl::AnyInvocable<void(absl::StatusOr<ChangeOutcome>)> done);
   // The change that an upsert is. Errors: those of Engine::Upsert.
   void Prepare(UpsertRequest request, absl::AnyInvocable<void(absl::StatusOr<PreparedChange>)> done);
+  // As LogEngine::PrepareBackfill, encoded for the log.
+  absl::StatusOr<PreparedBackfill> PrepareBackfill(std::string_view collection, std::string_view version,
+                                                   std::string_view after, size_t most_documents);
+  // As LogEngine::CheckRoomFor.
+  absl::Status CheckRoomFor(std::string_view collection, const AttributeChange& change);
   ReplicaState State() const;
-  absl::StatusOr<CollectionDigest> Digest(std::string_view collection) { return engine_.Digest(collection); }
+  // What the node holds of a collection: as it is, or, where `position` is not 0, as it was where the log asked for a
+  // comparison there. As Comparisons::Digest.
+  absl::StatusOr<CollectionDigest> Digest(std::string_view collection, uint64_t position = 0, uint64_t bytes_per_s = 0,
+                                          const std::atomic<bool>* cancelled = nullptr);
 
   // For another replica: what is here, as it is between two changes of the log. Waits for that. UNAVAILABLE: there is
   // nothing, or too many are given.
@@ -122,6 +131,7 @@ class Follower {
   const std::function<absl::StatusOr<std::unique_ptr<Log>>()> open_;
   const Options options_;
   Outcomes outcomes_;
+  Comparisons comparisons_;
   Applier applier_;
   Seeds seeds_;
   std::unique_ptr<Log> log_;                                  // of the thread

@@ -109,8 +109,8 @@ class Log {
   // Waits until the log goes beyond this position, or until the deadline; where it ends then.
   virtual absl::StatusOr<LogPlace> WaitBeyond(uint64_t position, SteadyTime deadline) = 0;
   virtual absl::StatusOr<LogState> State() = 0;
-
   virtual absl::StatusOr<LogSize> Size() = 0;
+
   // Lets go of appends up to `through`, or fewer: whole parts of the log at a time. Where it is trimmed now.
   virtual absl::StatusOr<LogPlace> Trim(uint64_t through) = 0;
 };

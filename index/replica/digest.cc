@@ -58,7 +58,8 @@ std::string ToText(const ShardDigest& digest) {
 }
 
 absl::StatusOr<ShardDigest> DigestShard(CollectionStore& store, const CollectionStore::View& view, uint32_t shard,
-                                        absl::Span<const uint32_t> spaces, absl::Span<const uint32_t> embeddings) {
+                                        absl::Span<const uint32_t> spaces, absl::Span<const uint32_t> embeddings,
+                                        absl::FunctionRef<absl::Status(uint64_t bytes)> go_on) {
   ShardDigest digest;
   Sum sum(&digest);
   std::string code_bytes;
@@ -66,20 +67,24 @@ absl::StatusOr<ShardDigest> DigestShard(CollectionStore& store, const Collection
                             absl::Span<const std::optional<StoredCode>> codes,
                             absl::Span<const uint32_t> marks) -> absl::Status {
     ++digest.documents;
+    uint64_t bytes = id.size() + attributes.size();
     BEBR_RETURN_IF_ERROR(sum.Add(Fact::kAttributes, 0, id, attributes));
     for (size_t s = 0; s < spaces.size(); ++s) {
       if (!codes[s].has_value()) continue;
       EncodeCode(*codes[s], &code_bytes);
       BEBR_RETURN_IF_ERROR(sum.Add(Fact::kCode, spaces[s], id, code_bytes));
+      bytes += code_bytes.size();
     }
     for (const uint32_t mark : marks) BEBR_RETURN_IF_ERROR(sum.Add(Fact::kMark, mark, id, ""));
-    return absl::OkStatus();
+    return go_on(bytes);
   };
   BEBR_RETURN_IF_ERROR(store.VisitDocuments(&view, shard, spaces, embeddings, document));
   for (const uint32_t embedding : embeddings) {
-    BEBR_RETURN_IF_ERROR(store.VisitFloats(&view, embedding, shard, [&](std::string_view id, std::string_view bytes) {
-      return sum.Add(Fact::kFloats, embedding, id, bytes);
-    }));
+    const auto floats = [&](std::string_view id, std::string_view bytes) -> absl::Status {
+      BEBR_RETURN_IF_ERROR(sum.Add(Fact::kFloats, embedding, id, bytes));
+      return go_on(bytes.size());
+    };
+    BEBR_RETURN_IF_ERROR(store.VisitFloats(&view, embedding, shard, floats));
   }
   return digest;
 }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "index/storage/collection_store.h"
@@ -26,8 +27,10 @@ std::string ToText(const ShardDigest& digest);
 // That of a shard of the store as `view` sees it, with these spaces and embeddings. Reads all of it once, in order and
 // past the cache: so it costs what reading the shard's files costs, and a second for some hundred MB. It is not kept up
 // while documents change: a replaced document's old floats would have to be read for that.
+// `go_on` is told of bytes that were read; an error of it ends it.
 absl::StatusOr<ShardDigest> DigestShard(CollectionStore& store, const CollectionStore::View& view, uint32_t shard,
-                                        absl::Span<const uint32_t> spaces, absl::Span<const uint32_t> embeddings);
+                                        absl::Span<const uint32_t> spaces, absl::Span<const uint32_t> embeddings,
+                                        absl::FunctionRef<absl::Status(uint64_t bytes)> go_on);
 
 }  // namespace bebr
 

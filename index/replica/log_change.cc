@@ -19,7 +19,7 @@ using log_bytes::WithChecksum;
 using log_bytes::WriteChange;
 using log_bytes::Writer;
 
-constexpr uint8_t kLastKind = static_cast<uint8_t>(LogChangeKind::kDeleteAlias);
+constexpr uint8_t kLastKind = static_cast<uint8_t>(LogChangeKind::kCompare);
 
 // A text that may be missing.
 void WriteOptional(const std::optional<std::string>& text, Writer& writer) {
@@ -127,6 +127,7 @@ absl::Status ReadBody(Reader& reader, LogChange& change) {
       return absl::OkStatus();
     case LogChangeKind::kDropCollection:
     case LogChangeKind::kDeleteAlias:
+    case LogChangeKind::kCompare:
       return absl::OkStatus();
   }
   return Damaged("a change is of no kind that there is");
@@ -174,6 +175,7 @@ absl::StatusOr<std::string> EncodeLogChange(const LogChange& change) {
       break;
     case LogChangeKind::kDropCollection:
     case LogChangeKind::kDeleteAlias:
+    case LogChangeKind::kCompare:
       break;
   }
   BEBR_RETURN_IF_ERROR(writer.status());

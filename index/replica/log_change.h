@@ -28,6 +28,7 @@ enum class LogChangeKind : uint8_t {
   kRetireVersion = 6,
   kSetAlias = 7,
   kDeleteAlias = 8,
+  kCompare = 9,  // nothing; replicas keep how the collection is there, to be compared
 };
 
 // One change. What a kind does not name is empty.

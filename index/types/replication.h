@@ -29,6 +29,13 @@ struct PreparedChange {
   std::vector<DocumentProblem> problems;
 };
 
+// A part of a backfill as the log is to say it.
+struct PreparedBackfill {
+  std::string change;      // empty if no document is encoded
+  uint64_t documents = 0;  // that are
+  std::string last_id;     // that was looked at; empty: there are no more
+};
+
 // What a replica holds of a collection, after its change at a position: replicas with the same position have the same.
 struct CollectionDigest {
   uint64_t position = 0;

@@ -27,6 +27,7 @@
 namespace bebr {
 
 class Follower;
+class GatewayEngine;
 class Membership;
 
 // What every call works with. Ownership: the Server's; outlives all calls.
@@ -41,6 +42,7 @@ struct RpcContext {
   ResponseWatch* responses;
   Tracer* tracer = nullptr;          // none: calls are not traced
   Follower* follower = nullptr;      // of a node that follows a log
+  GatewayEngine* cluster = nullptr;  // the engine, of a gateway
   Membership* membership = nullptr;  // of a gateway of a cluster with a log
   // Told of callers, by gRPC's name for the peer, that were let in with their key, and without one.
   std::function<void(std::string_view peer)> known = [](std::string_view) {};

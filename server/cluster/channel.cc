@@ -17,7 +17,10 @@ constexpr absl::Duration kLookForGone = absl::Milliseconds(20);
 constexpr int kPingMs = 30 * 1000;
 constexpr int kPingTimeoutMs = 10 * 1000;
 constexpr int kFirstBackoffMs = 100;
-constexpr int kMaxBackoffMs = 2 * 1000;  // between attempts to connect
+constexpr int kMaxBackoffMs =
+    500;  // between attempts to connect, which a node may need when it is the last of its share
+// An attempt whose packets are lost ends, so that the next one is made soon after a network is back.
+constexpr int kConnectMs = 3 * 1000;
 
 absl::Status Read(const char* option, const std::string& file, std::string& out) {
   if (file.empty()) return absl::OkStatus();
@@ -53,6 +56,7 @@ std::shared_ptr<grpc::Channel> ConnectTo(const NodePlace& place, const NodeCrede
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kPingTimeoutMs);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kFirstBackoffMs);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kMaxBackoffMs);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectMs);  // gRPC's name for the time of an attempt
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   return grpc::CreateCustomChannel(place.address, credentials.channel, arguments);
 }

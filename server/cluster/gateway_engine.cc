@@ -43,6 +43,19 @@ class OwningNode final : public ReplicaNode {
                absl::AnyInvocable<void(absl::StatusOr<ChangeOutcome>)> done) override {
     node_->Outcome(position, number, deadline, std::move(done));
   }
+  absl::StatusOr<PreparedBackfill> PrepareBackfill(const std::string& collection, const std::string& version,
+                                                   const std::string& after, uint32_t most_documents, uint64_t position,
+                                                   SteadyTime deadline) override {
+    return node_->PrepareBackfill(collection, version, after, most_documents, position, deadline);
+  }
+  void CheckRoomFor(const AttributeUpdate& update, SteadyTime deadline,
+                    absl::AnyInvocable<void(absl::Status)> done) override {
+    node_->CheckRoomFor(update, deadline, std::move(done));
+  }
+  absl::StatusOr<CollectionDigest> Digest(const std::string& collection, uint64_t position, uint64_t bytes_per_s,
+                                          SteadyTime deadline, std::shared_ptr<std::atomic<bool>> cancelled) override {
+    return node_->Digest(collection, position, bytes_per_s, deadline, std::move(cancelled));
+  }
 
  private:
   const std::shared_ptr<Canceller> canceller_;
@@ -87,6 +100,8 @@ absl::StatusOr<OpenedGateway> OpenGateway(const ServerConfig& config, Metrics* m
                                          .open_to_ask = OpenerOf(config, kAskTimeout),
                                          .writer = WriterName(),
                                          .timeout = credentials.timeout,
+                                         .compare_interval = absl::Seconds(config.cluster_compare_interval_s),
+                                         .compare_bytes_per_s = config.scrub_bytes_per_s,
                                          .members = std::move(keeping)},
                                         &gateway.membership);
   return gateway;

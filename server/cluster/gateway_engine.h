@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
-#include "index/engine.h"
+#include "index/gateway_engine.h"
 #include "index/types/membership.h"
 #include "server/config/config.h"
 #include "server/metrics/metrics.h"
@@ -15,7 +15,7 @@ namespace bebr {
 // Over the nodes of cluster_nodes, and the log of cluster_log if there is one, whether they answer now or not.
 // INVALID_ARGUMENT names a file of the configuration. `metrics` must outlive it.
 struct OpenedGateway {
-  std::unique_ptr<Engine> engine;
+  std::unique_ptr<GatewayEngine> engine;
   Membership* membership = nullptr;  // the engine's; null: there is no log
 };
 absl::StatusOr<OpenedGateway> OpenGateway(const ServerConfig& config, Metrics* metrics);

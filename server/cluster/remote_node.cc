@@ -1,22 +1,15 @@
 #include "server/cluster/remote_node.h"
 
-#include <grpcpp/grpcpp.h>
-
 #include <algorithm>
 #include <limits>
 #include <string>
 #include <utility>
 
-#include "bebr/node/v1/node.grpc.pb.h"
-#include "index/base/clock.h"
-#include "index/base/status_macros.h"
-#include "server/cluster/convert.h"
-#include "server/cluster/node_calls.h"
+#include "server/cluster/remote_node_impl.h"
 
 namespace bebr {
 namespace {
 
-constexpr absl::Duration kStateTimeout = absl::Seconds(3);
 constexpr absl::Duration kAdminTimeout = absl::Minutes(10);  // what frees disk space takes long
 constexpr uint64_t kHitBytes = sizeof(SearchHit) + 64;       // with an id and a version
 
@@ -24,89 +17,22 @@ using Stub = NodeCalls::Stub;
 
 SteadyTime AdminDeadline() { return SteadyNow() + kAdminTimeout; }
 
-class RemoteNode final : public ReplicaNode, private Engine {
- public:
-  RemoteNode(const NodePlace& place, const NodeCredentials& credentials, Canceller* canceller, Metrics* metrics)
-      : calls_(place, credentials, canceller, metrics) {}
-  // Of one that is no member any more nobody asks whether it answers.
-  ~RemoteNode() override { calls_.counters().answers->Set(std::numeric_limits<double>::quiet_NaN()); }
+// A deletion's answer, and that of a change of attributes.
+ChangeResult ResultOf(const v1::DeleteResponse& response) { return {.documents = response.deleted()}; }
+ChangeResult ResultOf(const v1::UpdateAttributesResponse& response) {
+  ChangeResult result{.documents = response.documents()};
+  result.unknown_ids.assign(response.unknown_ids().begin(), response.unknown_ids().end());
+  return result;
+}
 
-  Engine& engine() override { return *this; }
-  absl::StatusOr<NodeState> State() override {
-    node::v1::GetStateResponse response;
-    absl::Status status =
-        calls_.Wait(&Stub::GetState, node::v1::GetStateRequest(), &response, SteadyNow() + kStateTimeout);
-    calls_.counters().answers->Set(status.ok() ? 1 : 0);
-    if (!status.ok()) return status;
-    return FromMessage(response);
-  }
+template <typename Response>
+auto ChangeDone(absl::AnyInvocable<void(absl::StatusOr<ChangeResult>)> done) {
+  return [done = std::move(done)](const absl::Status& status, Response&& response) mutable {
+    done(status.ok() ? absl::StatusOr<ChangeResult>(ResultOf(response)) : status);
+  };
+}
 
-  absl::StatusOr<Engine*> EngineAt(uint64_t position, SteadyTime deadline) override {
-    NodeCalls::DemandOfNext({position, deadline});
-    return &engine();
-  }
-  void Await(uint64_t position, SteadyTime deadline, absl::AnyInvocable<void(absl::Status)> done) override;
-  void Prepare(UpsertRequest request, uint64_t position, SteadyTime deadline,
-               absl::AnyInvocable<void(absl::StatusOr<PreparedChange>)> done) override;
-  void Outcome(uint64_t position, uint32_t number, SteadyTime deadline,
-               absl::AnyInvocable<void(absl::StatusOr<ChangeOutcome>)> done) override;
-
- private:
-  void SetLimits(const EngineOptions&) override {}
-  absl::Status CreateCollection(const CollectionConfig& config, std::string_view model_file) override;
-  absl::Status DeleteCollection(std::string_view name) override;
-  absl::StatusOr<CollectionInfo> GetCollection(std::string_view name) override;
-  std::vector<std::string> ListCollections() override { return {}; }
-  std::vector<UnavailableCollection> UnavailableCollections() override { return {}; }
-  std::vector<ReadOnlyCollection> ReadOnlyCollections() override { return {}; }
-  std::vector<DamagedCollection> DamagedCollections() override { return {}; }
-  absl::Status AddVersion(std::string_view collection, const VersionConfig& config,
-                          std::string_view model_file) override;
-  absl::Status PromoteVersion(std::string_view collection, std::string_view version, std::string_view expected_default,
-                              bool force) override;
-  absl::Status RetireVersion(std::string_view collection, std::string_view version) override;
-  absl::Status StartBackfill(std::string_view collection, std::string_view version, uint64_t documents_per_s) override;
-  absl::Status StopBackfill(std::string_view collection, std::string_view version) override;
-  absl::StatusOr<VersionCheck> CheckVersion(std::string_view, const CheckRequest&) override { return NotAsked(); }
-  absl::Status SetAlias(std::string_view alias, std::string_view collection,
-                        std::optional<std::string_view> expected) override;
-  absl::Status DeleteAlias(std::string_view alias) override;
-  std::vector<Alias> ListAliases() override { return {}; }
-  std::string Resolve(std::string_view name) override { return std::string(name); }
-  absl::StatusOr<SnapshotInfo> CreateSnapshot(std::string_view, std::string_view) override { return NotAsked(); }
-  absl::StatusOr<std::vector<SnapshotInfo>> ListSnapshots(std::string_view) override { return NotAsked(); }
-  std::map<std::string, absl::Time> NewestSnapshots() override { return {}; }
-  absl::Status RestoreSnapshot(std::string_view, std::string_view, std::string_view) override { return NotAsked(); }
-  absl::Status DeleteSnapshot(std::string_view, std::string_view) override { return NotAsked(); }
-  void Upsert(UpsertRequest request, absl::AnyInvocable<void(absl::StatusOr<UpsertResult>)> done) override;
-  void Delete(std::string_view collection, std::vector<std::string> ids,
-              absl::AnyInvocable<void(absl::StatusOr<ChangeResult>)> done) override;
-  void DeleteByFilter(const FilteredDeletion& request,
-                      absl::AnyInvocable<void(absl::StatusOr<ChangeResult>)> done) override;
-  void UpdateAttributes(AttributeUpdate update, absl::AnyInvocable<void(absl::StatusOr<ChangeResult>)> done) override;
-  absl::StatusOr<std::vector<Document>> Get(std::string_view collection, absl::Span<const std::string> ids,
-                                            bool with_embeddings) override;
-  absl::StatusOr<Page> Scroll(const PageRequest& request) override;
-  absl::StatusOr<CountResult> Count(const CountRequest& request) override;
-  absl::StatusOr<FacetResult> Facets(const FacetRequest& request) override;
-  absl::StatusOr<std::vector<float>> Recommend(const ExampleRequest&) override { return NotAsked(); }
-  void Search(SearchRequest request, absl::AnyInvocable<void(absl::StatusOr<SearchResult>)> done) override;
-  // Not waited for: a view that is not let go of goes when its time is over.
-  void ReleaseView(const std::string& view_token) override {
-    node::v1::ReleaseViewRequest request;
-    request.set_view_token(view_token);
-    calls_.Begin<node::v1::ReleaseViewRequest, node::v1::ReleaseViewResponse>(
-        &Stub::async::ReleaseView, std::move(request), absl::InfiniteDuration(), nullptr,
-        [](const absl::Status&, node::v1::ReleaseViewResponse&&) {});
-  }
-  EngineStats Stats() override { return {}; }
-  absl::StatusOr<MemoryUse> EstimateMemory(std::string_view collection, uint64_t documents, double id_bytes,
-                                           const AttributeLoad& attributes) override;
-
-  static absl::Status NotAsked() { return absl::UnimplementedError("gateways do not ask this of nodes"); }
-
-  NodeCalls calls_;
-};
+}  // namespace
 
 absl::Status RemoteNode::CreateCollection(const CollectionConfig& config, std::string_view model_file) {
   v1::CollectionConfig message;
@@ -220,56 +146,6 @@ void RemoteNode::Upsert(UpsertRequest request, absl::AnyInvocable<void(absl::Sta
       });
 }
 
-void RemoteNode::Await(uint64_t position, SteadyTime deadline, absl::AnyInvocable<void(absl::Status)> done) {
-  node::v1::AwaitRequest request;
-  request.set_position(position);
-  calls_.Begin<node::v1::AwaitRequest, node::v1::AwaitResponse>(
-      &Stub::async::Await, request, deadline, nullptr,
-      [done = std::move(done)](const absl::Status& status, node::v1::AwaitResponse&&) mutable { done(status); });
-}
-
-void RemoteNode::Prepare(UpsertRequest request, uint64_t position, SteadyTime deadline,
-                         absl::AnyInvocable<void(absl::StatusOr<PreparedChange>)> done) {
-  node::v1::UpsertRequest message;
-  ToMessage(std::move(request), &message);
-  NodeCalls::DemandOfNext({position, absl::InfiniteDuration()});
-  calls_.Begin<node::v1::UpsertRequest, node::v1::PrepareResponse>(
-      &Stub::async::Prepare, std::move(message), deadline, nullptr,
-      [done = std::move(done)](const absl::Status& status, node::v1::PrepareResponse&& response) mutable {
-        if (!status.ok()) return done(status);
-        UpsertResult result = FromMessage(std::move(*response.mutable_result()));
-        done(PreparedChange{.change = std::move(*response.mutable_change()), .problems = std::move(result.problems)});
-      });
-}
-
-void RemoteNode::Outcome(uint64_t position, uint32_t number, SteadyTime deadline,
-                         absl::AnyInvocable<void(absl::StatusOr<ChangeOutcome>)> done) {
-  node::v1::GetOutcomeRequest request;
-  request.set_position(position);
-  request.set_number(number);
-  calls_.Begin<node::v1::GetOutcomeRequest, node::v1::GetOutcomeResponse>(
-      &Stub::async::GetOutcome, request, deadline, nullptr,
-      [done = std::move(done)](const absl::Status& status, node::v1::GetOutcomeResponse&& response) mutable {
-        if (!status.ok()) return done(status);
-        done(FromMessage(response));
-      });
-}
-
-// A deletion's answer, and that of a change of attributes.
-ChangeResult ResultOf(const v1::DeleteResponse& response) { return {.documents = response.deleted()}; }
-ChangeResult ResultOf(const v1::UpdateAttributesResponse& response) {
-  ChangeResult result{.documents = response.documents()};
-  result.unknown_ids.assign(response.unknown_ids().begin(), response.unknown_ids().end());
-  return result;
-}
-
-template <typename Response>
-auto ChangeDone(absl::AnyInvocable<void(absl::StatusOr<ChangeResult>)> done) {
-  return [done = std::move(done)](const absl::Status& status, Response&& response) mutable {
-    done(status.ok() ? absl::StatusOr<ChangeResult>(ResultOf(response)) : status);
-  };
-}
-
 void RemoteNode::Delete(std::string_view collection, std::vector<std::string> ids,
                         absl::AnyInvocable<void(absl::StatusOr<ChangeResult>)> done) {
   v1::DeleteRequest request;
@@ -363,8 +239,6 @@ void RemoteNode::Search(SearchRequest request, absl::AnyInvocable<void(absl::Sta
         done(FromMessage(std::move(response)));
       });
 }
-
-}  // namespace
 
 std::unique_ptr<ReplicaNode> MakeRemoteNode(const NodePlace& place, const NodeCredentials& credentials,
                                             Canceller* canceller, Metrics* metrics) {

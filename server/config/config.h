@@ -70,6 +70,7 @@ struct ServerConfig {
   uint64_t cluster_timeout_s = 30;
   std::string cluster_log;
   bool cluster_log_single = false;
+  uint64_t cluster_compare_interval_s = 21600;
   uint64_t cluster_log_bytes = uint64_t{64} << 30;
   uint64_t cluster_seed_bytes_per_s = uint64_t{64} << 20;
 

@@ -120,6 +120,9 @@ constexpr Option kOptions[] = {
      "the same slots are then replicas; empty: no log and no replicas"},
     {"cluster_log_single", &C::cluster_log_single, 0, 0,
      "true: a PostgreSQL without synchronous standbys is enough, whose disk is then the only one that has the log"},
+    {"cluster_compare_interval_s", &C::cluster_compare_interval_s, 0, 1 << 30,
+     "a gateway compares what replicas hold of all collections so often, reading scrub_bytes_per_s of each at most; 0: "
+     "never"},
     {"cluster_log_bytes", &C::cluster_log_bytes, 0, kMaxBytes,
      "a gateway lets go of the log's oldest parts where it takes more than this, also of what a node that is away has "
      "not applied, which is then filled anew; 0: never"},

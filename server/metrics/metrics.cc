@@ -12,6 +12,7 @@
 #include "bebr/v1/collections.pb.h"
 #include "bebr/v1/documents.pb.h"
 #include "bebr/v1/search.pb.h"
+#include "server/metrics/cluster_metrics.h"
 #include "server/metrics/engine_metrics.h"
 #include "server/metrics/metric_table.h"
 
@@ -174,10 +175,23 @@ Metrics::Node& Metrics::ForNode(const std::string& name) {
   return entry->second;
 }
 
-void Metrics::SetEngine(Engine* engine, bool elsewhere) {
+void Metrics::SetEngine(Engine* engine) {
   MutexLock lock(&engine_mutex_);
   engine_ = engine;
-  elsewhere_ = elsewhere;
+  gateway_ = nullptr;
+  if (engine == nullptr) replica_ = nullptr;
+}
+
+void Metrics::SetGateway(GatewayEngine* gateway) {
+  MutexLock lock(&engine_mutex_);
+  engine_ = gateway;
+  gateway_ = gateway;
+}
+
+void Metrics::SetReplica(std::string node, std::function<ReplicaState()> state) {
+  MutexLock lock(&engine_mutex_);
+  node_ = std::move(node);
+  replica_ = std::move(state);
 }
 
 std::string Metrics::SerializeTimes() {
@@ -192,7 +206,12 @@ std::string Metrics::Serialize() {
   {
     // Held while reading, so that the engine does not close meanwhile.
     MutexLock lock(&engine_mutex_);
-    for (auto& family : ReadMetrics(elsewhere_ ? nullptr : engine_)) families.push_back(std::move(family));
+    const auto add = [&](std::vector<prometheus::MetricFamily> more) {
+      std::move(more.begin(), more.end(), std::back_inserter(families));
+    };
+    add(ReadMetrics(gateway_ != nullptr ? nullptr : engine_));
+    if (gateway_ != nullptr) add(ReadCluster(gateway_->Report()));
+    if (replica_ != nullptr) add(ReadReplica(node_, replica_()));
     if (engine_ != nullptr) {
       const std::vector<std::string> names = engine_->ListCollections();
       const std::set<std::string> there(names.begin(), names.end());

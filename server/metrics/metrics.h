@@ -9,6 +9,7 @@
 #include <prometheus/registry.h>
 
 #include <array>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -18,7 +19,8 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "index/base/mutex.h"
-#include "index/engine.h"
+#include "index/gateway_engine.h"
+#include "index/types/replication.h"
 #include "server/config/config.h"
 #include "server/metrics/use_metrics.h"
 
@@ -80,9 +82,12 @@ class Metrics {
   prometheus::Counter& Spans(bool sent) { return sent ? sent_spans_ : dropped_spans_; }
   // Something was read again: `ok` if it is in use now, else what was before stays so.
   void Reloaded(Reloadable what, bool ok);
-  // The engine whose figures are exported; null (at first, and when it closes) means that there are none. Of an engine
-  // that is `elsewhere`, as a gateway's is, only the names of its collections are used: its nodes export the figures.
-  void SetEngine(Engine* engine, bool elsewhere = false);
+  // The engine whose figures are exported; null (at first, and when it closes) means that there are none.
+  void SetEngine(Engine* engine);
+  // In its place that of a gateway, of which the cluster's are exported: its nodes export their own.
+  void SetGateway(GatewayEngine* gateway);
+  // How far a node of this name has followed a log; asked while the engine is set.
+  void SetReplica(std::string node, std::function<ReplicaState()> state);
   // All metrics. May take milliseconds: it measures every collection.
   std::string Serialize();
   // Of these only how long calls and the stages of searches took: no name of a collection or key is in it.
@@ -132,7 +137,9 @@ class Metrics {
   std::map<std::string, Node> nodes_ ABSL_GUARDED_BY(nodes_mutex_);
   Mutex engine_mutex_;
   Engine* engine_ ABSL_GUARDED_BY(engine_mutex_) = nullptr;
-  bool elsewhere_ ABSL_GUARDED_BY(engine_mutex_) = false;
+  GatewayEngine* gateway_ ABSL_GUARDED_BY(engine_mutex_) = nullptr;  // likewise
+  std::string node_ ABSL_GUARDED_BY(engine_mutex_);
+  std::function<ReplicaState()> replica_ ABSL_GUARDED_BY(engine_mutex_);
 };
 
 }  // namespace bebr

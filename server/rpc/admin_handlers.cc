@@ -29,20 +29,10 @@ absl::Status EstimateMemory(RpcContext& rpc, const Call& call, const v1::Estimat
   return absl::OkStatus();
 }
 
-absl::Status GetCluster(RpcContext&, const Call&, const v1::GetClusterRequest&, v1::GetClusterResponse&) {
-  return absl::UnimplementedError("this server does not say yet how a cluster is");
-}
-
-absl::Status VerifyCluster(RpcContext&, const Call&, const v1::VerifyClusterRequest&, v1::VerifyClusterResponse&) {
-  return absl::UnimplementedError("this server does not compare replicas yet");
-}
-
 }  // namespace
 
 std::vector<Method> AdminMethods() {
-  return {Blocking("/bebr.v1.AdminService/GetCluster", Role::kAdmin, OfNone, GetCluster),
-          Blocking("/bebr.v1.AdminService/VerifyCluster", Role::kAdmin, OfCollection, VerifyCluster),
-          Blocking("/bebr.v1.AdminService/GetStats", Role::kRead, OfNone, GetStats),
+  return {Blocking("/bebr.v1.AdminService/GetStats", Role::kRead, OfNone, GetStats),
           Blocking("/bebr.v1.AdminService/EstimateMemory", Role::kRead, OfCollection, EstimateMemory)};
 }
 

@@ -26,10 +26,9 @@ void AddWarnings(Result& result, Response& response) {
 
 absl::Status Scroll(RpcContext& rpc, const Call& call, const v1::ScrollRequest& request, v1::ScrollResponse& response) {
   BEBR_RETURN_IF_ERROR(call.AdmitAnswer());
-  BEBR_RETURN_IF_ERROR(CheckFilterText(request.filter()));
   PageRequest page;
   page.collection = call.collection();
-  page.filter = request.filter();
+  BEBR_ASSIGN_OR_RETURN(page.filter, ReadFilter(request));
   page.after = request.page_token();
   if (request.limit() != 0) page.limit = request.limit();
   page.with_attributes = request.with_attributes();
@@ -54,9 +53,9 @@ absl::Status Scroll(RpcContext& rpc, const Call& call, const v1::ScrollRequest& 
 }
 
 absl::Status Count(RpcContext& rpc, const Call& call, const v1::CountRequest& request, v1::CountResponse& response) {
-  BEBR_RETURN_IF_ERROR(CheckFilterText(request.filter()));
+  BEBR_ASSIGN_OR_RETURN(std::string filter, ReadFilter(request));
   BEBR_ASSIGN_OR_RETURN(CountResult counted, rpc.engine->Count({.collection = call.collection(),
-                                                                .filter = request.filter(),
+                                                                .filter = std::move(filter),
                                                                 .strict = request.strict(),
                                                                 .deadline = call.deadline(),
                                                                 .cancelled = call.cancelled()}));
@@ -66,8 +65,8 @@ absl::Status Count(RpcContext& rpc, const Call& call, const v1::CountRequest& re
 }
 
 absl::Status Facets(RpcContext& rpc, const Call& call, const v1::FacetRequest& request, v1::FacetResponse& response) {
-  BEBR_RETURN_IF_ERROR(CheckFilterText(request.filter()));
-  FacetRequest facets{.collection = call.collection(), .filter = request.filter(), .attribute = request.attribute()};
+  FacetRequest facets{.collection = call.collection(), .filter = {}, .attribute = request.attribute()};
+  BEBR_ASSIGN_OR_RETURN(facets.filter, ReadFilter(request));
   // The answer has a few of the values only.
   facets.take_memory = [&call](uint64_t bytes) { return call.TakeAnswerMemory(bytes); };
   facets.deadline = call.deadline();

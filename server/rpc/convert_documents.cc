@@ -6,6 +6,7 @@
 #include "index/base/status_macros.h"
 #include "server/call/hidden_paths.h"
 #include "server/rpc/convert.h"
+#include "server/rpc/filter_text.h"
 
 namespace bebr {
 namespace {
@@ -170,7 +171,7 @@ absl::StatusOr<UpsertRequest> ToUpsertRequest(const std::string& collection, con
 absl::StatusOr<AttributeUpdate> ToAttributeUpdate(const v1::UpdateAttributesRequest& request) {
   AttributeUpdate update;
   update.ids.assign(request.ids().begin(), request.ids().end());
-  update.filter = request.filter();
+  BEBR_ASSIGN_OR_RETURN(update.filter, ReadFilter(request));
   update.change.clear = request.clear();
   update.change.remove.assign(request.remove().begin(), request.remove().end());
   for (const auto& [name, value] : request.set()) {

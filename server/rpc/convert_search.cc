@@ -81,15 +81,7 @@ absl::StatusOr<SearchRequest> WithOptions(const std::string& collection, const v
   request.probe = options.probe();
   request.probe_recall = options.probe_recall();
   if (options.has_min_score()) request.min_score = options.min_score();
-  if (options.has_filter_tree()) {
-    if (!options.filter().empty()) {
-      return absl::InvalidArgumentError("options has filter and filter_tree; set one of them");
-    }
-    BEBR_ASSIGN_OR_RETURN(request.filter, FilterText(options.filter_tree()));
-  } else {
-    BEBR_RETURN_IF_ERROR(CheckFilterText(options.filter()));
-    request.filter = options.filter();
-  }
+  BEBR_ASSIGN_OR_RETURN(request.filter, ReadFilter(options));
   request.strict = options.strict();
   request.offset = options.offset();
   request.exclude_ids.assign(options.exclude_ids().begin(), options.exclude_ids().end());

@@ -60,14 +60,15 @@ absl::Status Get(RpcContext& rpc, const Call& call, const v1::GetRequest& reques
 template <typename Request>
 Target OfDocuments(const Request& request) {
   const std::string what = request.ids().empty()
-                               ? absl::StrFormat("by filter %s", ShortMessage(request.filter()))
+                               ? absl::StrFormat("by filter %s", ShortMessage(ReadFilter(request).value_or("")))
                                : absl::StrFormat("%d ids from %s", request.ids_size(), ShortMessage(request.ids(0)));
   return {.collection = request.collection(), .other = {}, .object = what};
 }
 
 void Delete(RpcContext& rpc, UnaryCall<v1::DeleteRequest, v1::DeleteResponse>& call) {
   const auto& ids = call.request().ids();
-  const std::string& filter = call.request().filter();
+  const absl::StatusOr<std::string> filter = ReadFilter(call.request());
+  if (!filter.ok()) return call.Done(filter.status());
   auto deleted = [&call](absl::StatusOr<ChangeResult> result) {
     if (result.ok()) {
       call.AddWritten(result->timings);
@@ -76,19 +77,17 @@ void Delete(RpcContext& rpc, UnaryCall<v1::DeleteRequest, v1::DeleteResponse>& c
     }
     call.Done(result.status());
   };
-  if (filter.empty()) {
+  if (filter->empty()) {
     if (const absl::Status checked = CheckIds(ids); !checked.ok()) return call.Done(checked);
     return rpc.engine->Delete(call.collection(), std::vector<std::string>(ids.begin(), ids.end()), std::move(deleted));
   }
   if (!ids.empty()) return call.Done(absl::InvalidArgumentError("the request has ids and filter; set one of them"));
-  if (const absl::Status checked = CheckFilterText(filter); !checked.ok()) return call.Done(checked);
   const FilteredDeletion deletion{
-      .collection = call.collection(), .filter = filter, .deadline = call.deadline(), .cancelled = call.cancelled()};
+      .collection = call.collection(), .filter = *filter, .deadline = call.deadline(), .cancelled = call.cancelled()};
   rpc.engine->DeleteByFilter(deletion, std::move(deleted));
 }
 
 void UpdateAttributes(RpcContext& rpc, UnaryCall<v1::UpdateAttributesRequest, v1::UpdateAttributesResponse>& call) {
-  if (const absl::Status checked = CheckFilterText(call.request().filter()); !checked.ok()) return call.Done(checked);
   auto update = ToAttributeUpdate(call.request());
   if (!update.ok()) return call.Done(update.status());
   update->collection = call.collection();

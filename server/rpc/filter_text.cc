@@ -191,11 +191,14 @@ absl::StatusOr<std::string> FilterText(const v1::Filter& tree) {
   return writer.Take();
 }
 
-absl::Status CheckFilterText(std::string_view text) {
-  if (text.size() <= kMaxFilterBytes) return absl::OkStatus();
+absl::StatusOr<std::string> ReadFilter(std::string_view filter, const v1::Filter* tree) {
+  if (tree != nullptr && !filter.empty())
+    return absl::InvalidArgumentError("filter and filter_tree are both set; set one of them");
+  if (tree != nullptr) return FilterText(*tree);
+  if (filter.size() <= kMaxFilterBytes) return std::string(filter);
   return absl::InvalidArgumentError(
       absl::StrFormat("filter has %d bytes; the limit is %d. Longer ones, of long lists, go as a tree (filter_tree)",
-                      text.size(), kMaxFilterBytes));
+                      filter.size(), kMaxFilterBytes));
 }
 
 }  // namespace bebr

@@ -18,8 +18,13 @@ inline constexpr size_t kMaxFilterTreeDepth = 32;  // nodes in each other
 // the node by its path, e.g. "filter_tree.all_of[1].test".
 absl::StatusOr<std::string> FilterText(const v1::Filter& tree);
 
-// INVALID_ARGUMENT if a filter that came as text has more than kMaxFilterBytes.
-absl::Status CheckFilterText(std::string_view text);
+// The filter that a message has as `filter` or as `filter_tree`, as text; empty: none. INVALID_ARGUMENT if it has both,
+// or if `filter` has more than kMaxFilterBytes.
+absl::StatusOr<std::string> ReadFilter(std::string_view filter, const v1::Filter* tree);
+template <typename Message>
+absl::StatusOr<std::string> ReadFilter(const Message& message) {
+  return ReadFilter(message.filter(), message.has_filter_tree() ? &message.filter_tree() : nullptr);
+}
 
 }  // namespace bebr
 

@@ -59,22 +59,31 @@ void GetOutcome(RpcContext& rpc, UnaryCall<node::v1::GetOutcomeRequest, node::v1
                         });
 }
 
-absl::Status GetDigest(RpcContext& rpc, const Call& call, const node::v1::GetDigestRequest&,
+absl::Status GetDigest(RpcContext& rpc, const Call& call, const node::v1::GetDigestRequest& request,
                        node::v1::GetDigestResponse& response) {
-  BEBR_ASSIGN_OR_RETURN(CollectionDigest digest, rpc.follower->Digest(call.collection()));
+  BEBR_ASSIGN_OR_RETURN(CollectionDigest digest, rpc.follower->Digest(call.collection(), request.position(),
+                                                                      request.bytes_per_s(), call.cancelled().get()));
   response.set_position(digest.position);
   response.set_documents(digest.documents);
   response.set_digest(std::move(digest.digest));
   return absl::OkStatus();
 }
 
-absl::Status CheckUpdate(RpcContext&, const Call&, const v1::UpdateAttributesRequest&, node::v1::CheckUpdateResponse&) {
-  return absl::UnimplementedError("this node does not check changes of attributes yet");
+absl::Status CheckUpdate(RpcContext& rpc, const Call& call, const v1::UpdateAttributesRequest& request,
+                         node::v1::CheckUpdateResponse&) {
+  BEBR_ASSIGN_OR_RETURN(const AttributeUpdate update, ToAttributeUpdate(request));
+  return rpc.follower->CheckRoomFor(call.collection(), update.change);
 }
 
-absl::Status PrepareBackfill(RpcContext&, const Call&, const node::v1::PrepareBackfillRequest&,
-                             node::v1::PrepareResponse&) {
-  return absl::UnimplementedError("this node does not prepare backfills yet");
+absl::Status PrepareBackfill(RpcContext& rpc, const Call& call, const node::v1::PrepareBackfillRequest& request,
+                             node::v1::PrepareResponse& response) {
+  BEBR_ASSIGN_OR_RETURN(
+      PreparedBackfill prepared,
+      rpc.follower->PrepareBackfill(call.collection(), request.version(), request.after(), request.most_documents()));
+  response.set_change(std::move(prepared.change));
+  response.set_documents(prepared.documents);
+  response.set_last_id(std::move(prepared.last_id));
+  return absl::OkStatus();
 }
 
 absl::Status OpenSeed(RpcContext& rpc, const Call&, const node::v1::OpenSeedRequest&,

@@ -26,7 +26,7 @@ std::vector<Method> AllMethods(HealthState* health, const NodePlace* node) {
   const auto add = [&all](std::vector<Method> methods) {
     std::move(methods.begin(), methods.end(), std::back_inserter(all));
   };
-  for (auto* methods : {AdminMethods, AliasMethods, BrowseMethods, MemberMethods, CollectionMethods, DocumentMethods,
+  for (auto* methods : {AdminMethods, AliasMethods, BrowseMethods, ClusterMethods, MemberMethods, CollectionMethods, DocumentMethods,
                         SearchMethods, SnapshotMethods, VersionMethods}) {
     add(methods());
   }
@@ -61,7 +61,8 @@ FieldLimits ApiLimits() {
           {"bebr.v1.CheckVersionRequest.queries", kMaxCheckQueries},
           {"bebr.v1.CheckVersionRequest.against_queries", kMaxCheckQueries},
           {"bebr.v1.CollectionConfig.attributes", kMaxAttributeRules},
-          {"bebr.v1.Document.attributes", kMaxAttributes}};
+          // One document of too many is an error of its own, which leaves others to be written (UpsertOptions.partial).
+          {"bebr.v1.Document.attributes", 16 * kMaxAttributes}};
 }
 
 }  // namespace bebr

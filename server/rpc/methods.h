@@ -16,6 +16,7 @@ namespace bebr {
 std::vector<Method> AdminMethods();
 std::vector<Method> AliasMethods();
 std::vector<Method> BrowseMethods();
+std::vector<Method> ClusterMethods();
 std::vector<Method> MemberMethods();
 std::vector<Method> CollectionMethods();
 std::vector<Method> DocumentMethods();

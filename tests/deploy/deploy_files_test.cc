@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <set>
 #include <sstream>
 #include <string>
@@ -80,6 +81,27 @@ TEST(Chart, HasTheServersLimits) {
 }
 
 // What the chart puts into the pod is a configuration that the server takes.
+// Of a cluster a node and a gateway; who they are comes from the environment.
+TEST(Chart, RendersAClusterThatTheServersAre) {
+  const std::string text = ReadText(std::filesystem::path(BEBR_CHART_RENDERS) / "cluster.yaml");
+  size_t at = 0;
+  for (const std::string role : {"node", "gateway"}) {
+    const size_t begin = text.find("bebr-server.json: |\n", at);
+    ASSERT_NE(begin, std::string::npos) << role;
+    const size_t open = text.find('{', begin), close = text.find("\n    }", open);
+    at = close;
+    const std::string file = ::testing::TempDir() + "bebr-chart-cluster-" + role + ".json";
+    std::ofstream(file) << text.substr(open, close + 6 - open);
+    std::map<std::string, std::string> environment = {{"BEBR_CLUSTER_LOG", "host=postgres dbname=bebr"}};
+    if (role == "node") environment["BEBR_CLUSTER_SELF"] = "bebr-5";
+    const auto command = ParseServerConfig({"--config", file}, environment);
+    std::filesystem::remove(file);
+    ASSERT_TRUE(command.ok()) << command.status();
+    EXPECT_EQ(command->config.is_gateway(), role == "gateway");
+    EXPECT_EQ(command->config.cluster_ca_file.empty(), role == "node");
+  }
+}
+
 TEST(Chart, RendersAConfigurationThatTheServerTakes) {
   for (const std::string name : {"open", "secured", "edge"}) {
     const std::string text = ReadText(std::filesystem::path(BEBR_CHART_RENDERS) / (name + ".yaml"));

@@ -161,6 +161,7 @@ TEST_F(BrowseTest, ASlipInAFilterIsToldAndReplacesNoExport) {
   const Outcome refused = Bebr({"export", "c", Path("keep"), "--filter", "m = 1"});
   EXPECT_EQ(refused.exit_code, 1);
   EXPECT_THAT(refused.err, HasSubstr("no document has an attribute \"m\""));
+  EXPECT_THAT(refused.err, HasSubstr("--force exports all the same"));
   EXPECT_EQ(Contents(Path("keep.npy")) + Contents(Path("keep.jsonl")), before);
   EXPECT_FALSE(std::filesystem::exists(Path("keep.jsonl.part")));
   EXPECT_FALSE(std::filesystem::exists(Path("keep.npy.part")));

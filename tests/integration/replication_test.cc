@@ -19,6 +19,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
@@ -288,7 +289,7 @@ class History {
   }
   void Wrong(std::string what) {
     MutexLock lock(&mutex_);
-    problems_.push_back(std::move(what));
+    problems_.push_back(absl::StrCat(absl::FormatTime("%H:%M:%E3S ", absl::Now(), absl::UTCTimeZone()), what));
   }
 
   void Write(size_t writer) {
@@ -398,6 +399,19 @@ void Part(const std::vector<Link*>& links, std::mt19937& random) {
   for (Link* link : links) link->Mend(lose_connections);
 }
 
+constexpr std::array<const char*, 14> kFaults = {"kill of node",
+                                                 "kill of node",
+                                                 "stop of node",
+                                                 "kill of a gateway; not of node",
+                                                 "kill of PostgreSQL; not of node",
+                                                 "cut of one link, perhaps of node",
+                                                 "cut of all links of node",
+                                                 "cut of a gateway's links; not of node",
+                                                 "full disk of node",
+                                                 "wrong clocks; not of node",
+                                                 "kill of one node of each share; not of node",
+                                                 "kill and emptying of node", "replacement of node", "kill of PostgreSQL and node"};
+
 // FAULTS says how many there are to be, FAULTS_SEED which. (Servers refuse variables that begin with their name.)
 uint32_t Given(const char* name, uint32_t otherwise) {
   const char* given = std::getenv(name);
@@ -410,12 +424,17 @@ TEST_F(ReplicationTest, NoFaultLosesRepeatsOrTurnsBack) {
   History history(&gateways_);
   history.Begin();
   std::mt19937 random(Given("FAULTS_SEED", 11));
+  std::vector<std::string> told;
+  const auto tell = [&](const char* what, size_t whom) {
+    told.push_back(absl::StrCat(absl::FormatTime("%H:%M:%E3S ", absl::Now(), absl::UTCTimeZone()), what, " ", whom));
+  };
   const auto rest = [&](int most_ms) { absl::SleepFor(absl::Milliseconds(100 + random() % most_ms)); };
   const uint32_t faults = Given("FAULTS", 14);
   for (uint32_t fault = 0; fault < faults && history.problems().empty(); ++fault) {
     const size_t alone = random() % nodes_.size();
     Member& node = *nodes_[alone];
-    switch (fault % 14) {
+    tell(kFaults[fault % kFaults.size()], alone);
+    switch (fault % kFaults.size()) {
       case 0:
       case 1:
         node.Kill();
@@ -500,10 +519,17 @@ TEST_F(ReplicationTest, NoFaultLosesRepeatsOrTurnsBack) {
     const int64_t before = history.acknowledged_writes();
     for (int i = 0; i < 600 && history.acknowledged_writes() < before + 5; ++i) absl::SleepFor(absl::Milliseconds(50));
     EXPECT_GE(history.acknowledged_writes(), before + 5) << "after fault " << fault;
+    tell("is over with writes acknowledged:", static_cast<size_t>(history.acknowledged_writes()));
   }
   history.End();
   EXPECT_THAT(history.problems(), ::testing::IsEmpty());
   std::cerr << history.Summary() << "\n";
+  if (HasFailure()) std::cerr << absl::StrJoin(told, "\n") << "\n";
+  for (auto* members : {&nodes_, &gateways_}) {
+    for (auto& member : *members) {
+      if (HasFailure()) std::cerr << member->address() << "\n" << member->process().Log() << "\n";
+    }
+  }
   // Every replica by itself comes to the same: what was acknowledged, or something that was sent after it.
   for (size_t w = 0; w < History::kWriters; ++w) {
     std::set<int64_t> versions;

@@ -4,7 +4,9 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <pthread.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -31,6 +33,15 @@ extern "C" int clock_gettime(clockid_t clock, struct timespec* time) noexcept {
   return static_cast<int>(result);
 }
 
+extern "C" int gettimeofday(struct timeval* __restrict time, void* __restrict) noexcept {
+  timespec now;
+  const int result = clock_gettime(CLOCK_REALTIME, &now);
+  time->tv_sec = now.tv_sec;
+  time->tv_usec = now.tv_nsec / 1000;
+  return result;
+}
+
+// Abseil's waits.
 extern "C" long syscall(long number, ...) noexcept {
   using Call = long (*)(long, ...);
   static const Call real = reinterpret_cast<Call>(dlsym(RTLD_NEXT, "syscall"));
@@ -47,4 +58,14 @@ extern "C" long syscall(long number, ...) noexcept {
     given[3] = reinterpret_cast<long>(&until);
   }
   return real(number, given[0], given[1], given[2], given[3], given[4], given[5]);
+}
+
+// The waits of RocksDB and of the C++ library.
+extern "C" int pthread_cond_timedwait(pthread_cond_t* condition, pthread_mutex_t* mutex,
+                                      const struct timespec* wanted) {
+  using Call = int (*)(pthread_cond_t*, pthread_mutex_t*, const struct timespec*);
+  static const Call real = reinterpret_cast<Call>(dlsym(RTLD_NEXT, "pthread_cond_timedwait"));
+  timespec until = *wanted;
+  until.tv_sec -= SecondsAhead();
+  return real(condition, mutex, &until);
 }

@@ -1,5 +1,6 @@
 // Writes over the network that are more than an upsert: changes of attributes, conditions, batches with wrong
 // documents, deletions by filter, and what was made for another model.
+#include "absl/strings/str_cat.h"
 #include "client/upsert_stream.h"
 #include "nlohmann/json.hpp"
 #include "tests/integration/fixture.h"
@@ -76,22 +77,74 @@ TEST_F(WritesTest, DeletionsByFilter) {
   EXPECT_EQ(client_->GetCollection("c")->documents(), 90u);
 }
 
+TEST_F(WritesTest, ATreeIsAFilterOfAllCalls) {
+  v1::Filter tree;
+  v1::FilterTest* in = tree.mutable_test();
+  in->set_of_id(true);
+  in->set_operator_(v1::FILTER_OPERATOR_IN);
+  for (int i = 0; i < 9000; ++i) in->add_values()->set_string_value(absl::StrCat(90 + i));  // more than 64 KiB of text
+  v1::CountRequest count;
+  count.set_collection("c");
+  *count.mutable_filter_tree() = tree;
+  const auto counted = client_->Count(count);
+  ASSERT_TRUE(counted.ok()) << counted.status();
+  EXPECT_EQ(counted->documents(), 10u);
+  v1::ScrollRequest scroll;
+  scroll.set_collection("c");
+  *scroll.mutable_filter_tree() = tree;
+  const auto page = client_->Scroll(scroll);
+  ASSERT_TRUE(page.ok()) << page.status();
+  EXPECT_EQ(page->documents_size(), 10);
+  v1::FacetRequest facets;
+  facets.set_collection("c");
+  facets.set_attribute("n");
+  *facets.mutable_filter_tree() = tree;
+  const auto values = client_->Facets(facets);
+  ASSERT_TRUE(values.ok()) << values.status();
+  EXPECT_EQ(values->documents(), 10u);
+  v1::UpdateAttributesRequest update;
+  update.set_collection("c");
+  *update.mutable_filter_tree() = tree;
+  (*update.mutable_set())["seen"].set_bool_value(true);
+  const auto updated = client_->UpdateAttributes(update);
+  ASSERT_TRUE(updated.ok()) << updated.status();
+  EXPECT_EQ(updated->documents(), 10u);
+  v1::DeleteRequest deletion;
+  deletion.set_collection("c");
+  *deletion.mutable_filter_tree() = tree;
+  deletion.set_filter("n = 1");
+  EXPECT_THAT(std::string(client_->Delete(deletion).status().message()),
+              HasSubstr("filter and filter_tree are both set"));
+  deletion.clear_filter();
+  const auto deleted = client_->Delete(deletion);
+  ASSERT_TRUE(deleted.ok()) << deleted.status();
+  EXPECT_EQ(deleted->deleted(), 10u);
+  // A tree of nothing is no filter that all satisfy.
+  deletion.mutable_filter_tree()->Clear();
+  EXPECT_EQ(client_->Delete(deletion).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(client_->GetCollection("c")->documents(), 90u);
+}
+
 TEST_F(WritesTest, ConditionsAndWrongDocuments) {
   v1::UpsertRequest request = MakeUpsert("c", 98, 4);
   request.mutable_options()->set_only_if_absent(true);
   request.mutable_options()->set_partial(true);
   request.mutable_documents(3)->mutable_embeddings(0)->mutable_vector()->add_values(1);
   (*request.add_documents()->mutable_attributes())["a"];
+  v1::Document* many = request.add_documents();
+  for (int i = 0; i < 65; ++i) (*many->mutable_attributes())[absl::StrCat("a", i)].set_int_value(i);
   const auto written = client_->Upsert(request);
   ASSERT_TRUE(written.ok()) << written.status();
   EXPECT_EQ(written->documents(), 1u);
   EXPECT_EQ(written->created(), 1u);
   EXPECT_THAT(written->skipped_ids(), ::testing::UnorderedElementsAre("98", "99"));
-  ASSERT_EQ(written->errors_size(), 2);
+  ASSERT_EQ(written->errors_size(), 3);
   EXPECT_EQ(written->errors(0).index(), 3u);
   EXPECT_EQ(written->errors(0).id(), "101");
   EXPECT_THAT(written->errors(0).message(), HasSubstr("documents[3].embeddings[0] has 25 values"));
   EXPECT_THAT(written->errors(1).message(), HasSubstr("documents[4].attributes[\"a\"] has no value"));
+  EXPECT_THAT(written->errors(2).message(), HasSubstr("documents[5]"));
+  EXPECT_THAT(written->errors(2).message(), HasSubstr("65"));
   // Over a stream, and newer ones only.
   v1::UpsertOptions options;
   options.set_only_if_newer_by("n");

@@ -219,8 +219,29 @@ class LocalReplica final : public ReplicaNode {
     if (!node_.running()) return done(Gone());
     node_.follower().Outcome({position, number}, deadline, std::move(done));
   }
+  absl::StatusOr<PreparedBackfill> PrepareBackfill(const std::string& collection, const std::string& version,
+                                                   const std::string& after, uint32_t most_documents, uint64_t position,
+                                                   SteadyTime deadline) override {
+    if (absl::Status status = Reach(position, deadline); !status.ok()) return status;
+    return node_.follower().PrepareBackfill(collection, version, after, most_documents);
+  }
+  void CheckRoomFor(const AttributeUpdate& update, SteadyTime, absl::AnyInvocable<void(absl::Status)> done) override {
+    done(node_.running() ? node_.follower().CheckRoomFor(update.collection, update.change) : Gone());
+  }
+  absl::StatusOr<CollectionDigest> Digest(const std::string& collection, uint64_t position, uint64_t bytes_per_s,
+                                          SteadyTime deadline, std::shared_ptr<std::atomic<bool>> cancelled) override {
+    if (absl::Status status = Reach(position, deadline); !status.ok()) return status;
+    return node_.follower().Digest(collection, position, bytes_per_s, cancelled.get());
+  }
 
  private:
+  absl::Status Reach(uint64_t position, SteadyTime deadline) {
+    auto reached = std::make_shared<std::promise<absl::Status>>();
+    Await(position, std::min(deadline, SteadyNow() + absl::Seconds(20)),
+          [reached](absl::Status s) { reached->set_value(std::move(s)); });
+    const absl::Status status = reached->get_future().get();
+    return status.ok() && !node_.running() ? Gone() : status;
+  }
   static absl::Status Gone() { return absl::UnavailableError("does not answer"); }
   TestNode& node_;
 };
@@ -295,7 +316,8 @@ class ReplicatedTest : public ::testing::TestWithParam<std::pair<size_t, size_t>
   }
   // How gateways keep their members; as it is they stay.
   virtual MembersOptions Keeping() { return {}; }
-  std::unique_ptr<Engine> Gateway(const std::string& name) {
+  std::unique_ptr<GatewayEngine> Gateway(const std::string& name,
+                                         absl::Duration compare_interval = absl::ZeroDuration()) {
     const auto [shares, replicas] = GetParam();
     std::vector<ReplicaMember> members;
     for (size_t n = 0; n < shares * replicas; ++n) {  // those that there were first
@@ -310,7 +332,12 @@ class ReplicatedTest : public ::testing::TestWithParam<std::pair<size_t, size_t>
     memberships_.push_back(nullptr);
     return MakeReplicatedEngine(
         std::move(members),
-        {.open = open, .open_to_ask = open, .writer = name, .timeout = absl::Seconds(5), .members = Keeping()},
+        {.open = open,
+         .open_to_ask = open,
+         .writer = name,
+         .timeout = absl::Seconds(5),
+         .compare_interval = compare_interval,
+         .members = Keeping()},
         &memberships_.back());
   }
   void TearDown() override {
@@ -321,7 +348,7 @@ class ReplicatedTest : public ::testing::TestWithParam<std::pair<size_t, size_t>
 
   size_t Number(size_t most) { return std::uniform_int_distribution<size_t>(0, most)(random_); }
   bool Sometimes(size_t of = 2) { return Number(of - 1) == 0; }
-  Engine& gateway() { return *gateways_[Number(kGateways - 1)]; }
+  GatewayEngine& gateway() { return *gateways_[Number(kGateways - 1)]; }
   const std::vector<float>& Row() { return rows_[Number(rows_.size() - 1)]; }
   std::string Id() { return absl::StrCat("d", Number(200)); }
   Attributes SomeAttributes() {
@@ -484,7 +511,7 @@ class ReplicatedTest : public ::testing::TestWithParam<std::pair<size_t, size_t>
   TemporaryDirectory directory_;
   std::unique_ptr<Engine> one_;
   std::vector<std::unique_ptr<TestNode>> nodes_;
-  std::vector<std::unique_ptr<Engine>> gateways_;
+  std::vector<std::unique_ptr<GatewayEngine>> gateways_;
   std::vector<Membership*> memberships_;  // theirs
 };
 

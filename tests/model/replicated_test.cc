@@ -65,6 +65,70 @@ TEST_P(ReplicatedTest, IsOneEngineWhileNodesComeAndGo) {
   CompareReplicas();
 }
 
+// Floats that replicas store are encoded for another version, by one of them for all, while documents are written.
+TEST_P(ReplicatedTest, ABackfillIsThatOfOneEngine) {
+  const CollectionConfig config{.name = "c", .store_floats = FloatStorage::kFloat32, .shards = 3};
+  Barrier([&](Engine& e) { return e.CreateCollection(config, Model(1)); });
+  Barrier([&](Engine& e) { return e.SetAlias("alias", "c", ""); });
+  Barrier([&](Engine& e) { return e.StartBackfill("c", "v2", 0); });  // which there is not
+  for (int i = 0; i < 30; ++i) WriteSomething();
+  Barrier([&](Engine& e) { return e.AddVersion("c", {.name = "v2", .same_embeddings_as = "v1"}, Model(2)); });
+  Barrier([&](Engine& e) { return e.AddVersion("c", {.name = "v3"}, Model(3)); });
+  Barrier([&](Engine& e) { return e.StartBackfill("c", "v3", 0); });  // nothing has floats of it
+  Barrier([&](Engine& e) { return e.PromoteVersion("c", "v2", "", /*force=*/false); });
+  Barrier([&](Engine& e) { return e.StopBackfill("c", "v2"); });
+  for (Engine* engine : std::vector<Engine*>{gateways_[0].get(), one_.get()}) {
+    ASSERT_TRUE(engine->StartBackfill("alias", "v2", 0).ok());
+    Disturb();
+    for (int i = 0; i < 3; ++i) WriteSomething();
+    const auto running = [&] {
+      const auto info = engine->GetCollection("c");
+      return !info.ok() || (info->versions[1].backfill.has_value() && info->versions[1].backfill->running);
+    };
+    for (int i = 0; i < 2000 && running(); ++i) absl::SleepFor(absl::Milliseconds(10));
+    EXPECT_EQ(engine->GetCollection("c")->versions[1].backfill->error, "");
+    EXPECT_GT(engine->GetCollection("c")->versions[1].backfill->written, 0u);
+  }
+  versions_ = {"v1", "v2"};
+  if (HasFatalFailure()) return;
+  Compare();
+  Barrier([&](Engine& e) { return e.PromoteVersion("c", "v2", "", /*force=*/false); });
+  Barrier([&](Engine& e) { return e.RetireVersion("c", "v1"); });
+  versions_ = {"v2"};
+  for (int i = 0; i < 5; ++i) Compare();
+  CompareReplicas();
+}
+
+// Changes of attributes for which there is no room are refused before the log has them.
+TEST_P(ReplicatedFaultsTest, UpdatesWithoutRoomAreNotInTheLog) {
+  const CollectionConfig config{.name = "c", .shards = 2};
+  Barrier([&](Engine& e) { return e.CreateCollection(config, Model(1)); });
+  for (int block = 0; block < 20; ++block) {
+    UpsertRequest request{.collection = "c"};
+    for (int d = 0; d < 12; ++d) {
+      DocumentInput& document = request.documents.emplace_back();
+      document.id = absl::StrCat("d", block, "-", d);
+      document.embeddings.push_back({"v1", Row()});
+      for (int name = 0; name < 50; ++name) document.attributes[absl::StrCat("n", block, "-", name)] = int64_t{1};
+    }
+    Both<UpsertResult>([&](Engine& e, auto done) { e.Upsert(request, std::move(done)); });
+  }
+  const auto head = [&] { return (*logs_.Open("log"))->State()->head.position; };
+  const uint64_t before = head();
+  AttributeUpdate update{.collection = "c", .ids = {"d0-0", "d1-1"}};
+  update.change.set["one more"] = true;
+  Both<ChangeResult>([&](Engine& e, auto done) { e.UpdateAttributes(update, std::move(done)); });
+  const auto refused = AwaitCall<ChangeResult>([&](auto done) { gateway().UpdateAttributes(update, std::move(done)); });
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kResourceExhausted);
+  update.ids.clear();
+  update.filter = "n0-0 = 1";
+  Both<ChangeResult>([&](Engine& e, auto done) { e.UpdateAttributes(update, std::move(done)); });
+  EXPECT_EQ(head(), before);
+  update.change.set = {{"n1-1", int64_t{2}}};
+  Both<ChangeResult>([&](Engine& e, auto done) { e.UpdateAttributes(update, std::move(done)); });
+  EXPECT_GT(head(), before);
+}
+
 // What was encoded for versions that change before it is in the log is encoded again, by all replicas' leave.
 TEST_P(ReplicatedFaultsTest, VersionsChangeWhileDocumentsAreWritten) {
   const CollectionConfig config{.name = "c", .store_floats = FloatStorage::kFloat32, .shards = 2};
@@ -111,10 +175,19 @@ TEST_P(ReplicatedFaultsTest, WithoutTheLogSearchesGoOnAndSayThatTheyMayBeStale) 
   const auto found = SearchAndWait(gateway(), request);
   ASSERT_TRUE(found.ok()) << found.status();
   EXPECT_THAT(found->warnings, Contains(HasSubstr("may_be_stale: ")));
+  EXPECT_TRUE(found->may_be_stale);
   EXPECT_EQ(found->hits[0].size(), SearchAndWait(*one_, request)->hits[0].size());
   const auto counted = gateway().Count({.collection = "c"});
   ASSERT_TRUE(counted.ok()) << counted.status();
   EXPECT_THAT(counted->warnings, Contains(HasSubstr("may_be_stale: ")));
+  EXPECT_TRUE(counted->may_be_stale);
+  uint64_t stale_answers = 0;
+  for (const auto& one : gateways_) {
+    for (const ShareReport& share : one->Report().shares) stale_answers += share.stale_answers;
+  }
+  EXPECT_GE(stale_answers, 2u);
+  for (int i = 0; i < 1000 && gateways_[0]->Report().log->problem.empty(); ++i) absl::SleepFor(absl::Milliseconds(20));
+  EXPECT_THAT(gateways_[0]->Report().log->problem, HasSubstr("the log is gone"));
   EXPECT_EQ(gateway().Get("c", std::vector<std::string>{"d1"}, false).status().code(), absl::StatusCode::kUnavailable);
   const auto written = DeleteAndWait(gateway(), "c", {"d1"});
   EXPECT_EQ(written.status().code(), absl::StatusCode::kUnavailable);
@@ -123,6 +196,76 @@ TEST_P(ReplicatedFaultsTest, WithoutTheLogSearchesGoOnAndSayThatTheyMayBeStale) 
     absl::SleepFor(absl::Milliseconds(10));
   for (int i = 0; i < 10; ++i) WriteSomethingTo("c");
   EXPECT_EQ(*gateway().Count("c", ""), *one_->Count("c", ""));
+  EXPECT_FALSE(SearchAndWait(gateway(), request)->may_be_stale);
+  EXPECT_FALSE(gateway().Count({.collection = "c"})->may_be_stale);
+}
+
+// Replicas are compared at one position while others write; one that holds something else is told, and nobody else.
+TEST_P(ReplicatedFaultsTest, ReplicasAreComparedWhileTheyChange) {
+  const CollectionConfig config{.name = "c", .store_floats = FloatStorage::kFloat32, .shards = 2};
+  Barrier([&](Engine& e) { return e.CreateCollection(config, Model(1)); });
+  Barrier([&](Engine& e) { return e.SetAlias("alias", "c", std::nullopt); });
+  for (int i = 0; i < 10; ++i) UpsertSomething("c");
+  std::atomic<bool> ending{false};
+  std::thread writer([&] {
+    for (int i = 0; !ending; ++i) {
+      UpsertRequest request{.collection = "c"};
+      request.documents.push_back({.id = absl::StrCat("w", i % 50), .embeddings = {{"", rows_[i % 12]}}});
+      EXPECT_TRUE(UpsertAndWait(*gateways_[1], request).ok());
+    }
+  });
+  const auto [shares, replicas] = GetParam();
+  for (int i = 0; i < 5; ++i) {
+    const auto compared = gateways_[0]->Verify(i % 2 == 0 ? "alias" : "", nullptr);
+    ASSERT_TRUE(compared.ok()) << compared.status();
+    ASSERT_EQ(compared->size(), shares);
+    for (const ShareComparison& one : *compared) {
+      EXPECT_FALSE(one.differs);
+      ASSERT_EQ(one.replicas.size(), replicas);
+      for (const ReplicaDigest& replica : one.replicas) {
+        EXPECT_TRUE(replica.status.ok()) << replica.status;
+        EXPECT_GT(replica.documents, 0u);
+      }
+    }
+  }
+  ending = true;
+  writer.join();
+  EXPECT_EQ(gateway().Verify("nosuch", nullptr).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(gateways_[0]->Report().comparisons.equal, 5 * shares);
+  // A document that no log has.
+  const UpsertRequest stray{.collection = "c", .documents = {{.id = "stray", .embeddings = {{"", Row()}}}}};
+  ASSERT_TRUE(UpsertAndWait(nodes_[0]->engine(), stray).ok());
+  const auto compared = gateways_[0]->Verify("c", nullptr);
+  ASSERT_TRUE(compared.ok()) << compared.status();
+  EXPECT_TRUE((*compared)[0].differs);
+  EXPECT_NE((*compared)[0].replicas[0].digest, (*compared)[0].replicas[1].digest);
+  ASSERT_EQ(gateways_[0]->Report().differences.size(), 1u);
+  const auto damaged = gateways_[0]->DamagedCollections();
+  ASSERT_EQ(damaged.size(), 1u);
+  EXPECT_THAT(damaged[0].reason, HasSubstr("differ, as they were after position"));
+  EXPECT_TRUE(SearchAndWait(gateway(), {.collection = "c", .queries = {Row()}, .k = 3}).ok());
+  // Who is not there is not compared, and says nothing of the difference.
+  nodes_[1]->Stop();
+  EXPECT_FALSE((*gateways_[0]->Verify("c", nullptr))[0].replicas[1].status.ok());
+  EXPECT_EQ(gateways_[0]->Report().comparisons.failed, 1u);
+  EXPECT_EQ(gateways_[0]->Report().differences.size(), 1u);
+  for (int i = 0; i < 1000 && gateways_[0]->Report().shares[0].replicas[1].health != ReplicaHealth::kMissing; ++i)
+    absl::SleepFor(absl::Milliseconds(10));
+  EXPECT_EQ(gateways_[0]->Report().shares[0].replicas[1].health, ReplicaHealth::kMissing);
+  EXPECT_EQ(gateways_[0]->Report().covered_slots(), kClusterSlots);
+  nodes_[1]->Start();
+  // The other one does the same.
+  for (size_t r = 1; r < replicas; ++r) ASSERT_TRUE(UpsertAndWait(nodes_[r]->engine(), stray).ok());
+  EXPECT_FALSE((*gateways_[0]->Verify("c", nullptr))[0].differs);
+  EXPECT_TRUE(gateways_[0]->Report().differences.empty());
+  // By itself, too.
+  auto keeps_comparing = Gateway("g9", absl::Milliseconds(50));
+  for (int i = 0; i < 1000 && keeps_comparing->Report().comparisons.equal < 2 * shares; ++i)
+    absl::SleepFor(absl::Milliseconds(10));
+  EXPECT_GE(keeps_comparing->Report().comparisons.equal, 2 * shares);
+  // Whoever compares when the collection goes ends.
+  ASSERT_TRUE(gateway().DeleteAlias("alias").ok());
+  ASSERT_TRUE(gateway().DeleteCollection("c").ok());
 }
 
 TEST_P(ReplicatedFaultsTest, ALogThatWentBackQuarantinesWhoIsBeyondIt) {

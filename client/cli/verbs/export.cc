@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "client/cli/command.h"
 #include "client/cli/npy_writer.h"
@@ -144,8 +146,11 @@ absl::Status Run(const Command& command, const Options& options) {
   request.set_with_embeddings(vectors != nullptr);
   BEBR_ASSIGN_OR_RETURN(const uint64_t documents, CountToExport(client, options));
   Progress progress("export", "documents", documents, command.json);
-  BEBR_ASSIGN_OR_RETURN(const Counts counts, WriteAll(client, std::move(request), SameEmbeddings(collection, version),
-                                                      lines, vectors.get(), progress));
+  auto written =
+      WriteAll(client, std::move(request), SameEmbeddings(collection, version), lines, vectors.get(), progress);
+  if (!written.ok() && !options.force && absl::StrContains(written.status().message(), "(strict)"))
+    return absl::InvalidArgumentError(absl::StrCat(written.status().message(), "; --force exports all the same"));
+  BEBR_ASSIGN_OR_RETURN(const Counts counts, std::move(written));
   progress.End(counts.documents + counts.without);
   if (vectors != nullptr) BEBR_RETURN_IF_ERROR(vectors->Finish());
   lines.close();

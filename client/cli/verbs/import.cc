@@ -69,8 +69,9 @@ void WarnOfIds(const Options& options, const ImportSource& source) {
   if (!source.attributes_have_ids()) return;
   std::fprintf(stderr,
                "bebr: warning: the lines of \"%s\" have an \"id\", which becomes an attribute and not the document's "
-               "id; --ids takes ids from a file\n",
-               options.files.attributes.c_str());
+               "id; %s\n",
+               options.files.attributes.c_str(),
+               options.files.ids.empty() ? "--ids takes ids from a file" : "the first is another than that of --ids");
 }
 
 absl::Status CheckFiles(const Command& command, const Options& options, size_t rows) {

@@ -221,7 +221,8 @@ void AddListOptions(CLI::App* verb, Options* options) {
   verb->add_option("--offset", options->offset, "pass over so many of the best, for the next page")
       ->check(WholeNumber(0, kMaxK));
   verb->add_option("--fuse", options->fuse, "one list for all queries: max, mean or rrf (also reciprocal_rank)")
-      ->check(CLI::IsMember({"max", "mean", "rrf", "reciprocal_rank"}));
+      ->check(CLI::IsMember({"max", "mean", "rrf", "reciprocal_rank"}))
+      ->excludes("--like");
   verb->add_option("--min-score", options->min_score, "leave out results with a lower score");
   verb->add_option("--its-cuts", options->its_cuts,
                    "where the labels of ITS begin, from close_match to very_low: six numbers with commas between, each "
@@ -273,6 +274,7 @@ void AddSearch(CLI::App& app, Command& command) {
   AddStrict(verb, options->strict);
   verb->add_option("--row", options->rows, "only this row, counted from 0; may be given several times")
       ->check(WholeNumber())
+      ->needs("--queries")
       ->allow_extra_args(false);
   verb->add_option("-k", options->k, "results a query, 1 to 10,000")
       ->check(WholeNumber(1, kMaxK))

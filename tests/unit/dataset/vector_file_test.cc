@@ -17,6 +17,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "index/base/float16.h"
+#include "index/dataset/json_row.h"
 
 namespace bebr {
 namespace {
@@ -253,6 +254,24 @@ TEST_F(VectorFileTest, JsonlReadsArraysAndObjects) {
   ASSERT_TRUE(matrix.ok()) << matrix.status();
   EXPECT_EQ(matrix->rows, 3u);
   EXPECT_EQ(matrix->values, (std::vector<float>{1, 2.5f, -0.3f, 4, 5, 6, 0, 0, 1}));
+}
+
+TEST(JsonRow, NullIsNoId) {
+  std::vector<float> values;
+  RowFields fields;
+  EXPECT_EQ(ParseJsonRow(R"({"id": null, "embedding": [1, 2]})", &values, &fields, true),
+            "\"id\" is null; an id is text or a whole number");
+  EXPECT_EQ(ParseJsonRow(R"({"a": null, "embedding": [1, 2]})", &values, &fields, true), "");
+}
+
+TEST(JsonDocument, MetadataThatIsNotWantedMayBeAnything) {
+  std::string id;
+  Attributes attributes;
+  const std::string line = R"({"_id": "x", "metadata": {"nested": {"a": 1}}})";
+  EXPECT_THAT(ParseJsonDocument(line, &id, &attributes, /*with_attributes=*/true), HasSubstr("nested"));
+  EXPECT_EQ(ParseJsonDocument(line, &id, &attributes, /*with_attributes=*/false), "");
+  EXPECT_EQ(id, "x");
+  EXPECT_TRUE(attributes.empty());
 }
 
 TEST_F(VectorFileTest, RefusesBadJsonlWithItsLine) {

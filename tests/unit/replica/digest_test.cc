@@ -12,6 +12,8 @@
 namespace bebr {
 namespace {
 
+absl::Status GoOn(uint64_t) { return absl::OkStatus(); }
+
 class DigestTest : public ::testing::Test {
  protected:
   // A store of two shards of its own.
@@ -20,7 +22,7 @@ class DigestTest : public ::testing::Test {
   }
   static ShardDigest Of(CollectionStore& store, uint32_t shard = 0) {
     const auto digest =
-        DigestShard(store, *store.MakeView(), shard, std::vector<uint32_t>{0, 1}, std::vector<uint32_t>{0, 1});
+        DigestShard(store, *store.MakeView(), shard, std::vector<uint32_t>{0, 1}, std::vector<uint32_t>{0, 1}, GoOn);
     EXPECT_TRUE(digest.ok()) << digest.status();
     return *digest;
   }
@@ -100,7 +102,7 @@ TEST_F(DigestTest, TellsEveryFact) {
     seen.push_back(now);
   }
   // What a view sees stays.
-  EXPECT_EQ(*DigestShard(*one, *view, 0, std::vector<uint32_t>{0, 1}, std::vector<uint32_t>{0, 1}), seen[0]);
+  EXPECT_EQ(*DigestShard(*one, *view, 0, std::vector<uint32_t>{0, 1}, std::vector<uint32_t>{0, 1}, GoOn), seen[0]);
 }
 
 // It is compared between servers, so it is a format.

@@ -30,7 +30,7 @@ std::string WithChecksum(std::string body) {
 
 // The worked example of FORMAT.md: of each kind one.
 std::vector<LogChange> Changes() {
-  std::vector<LogChange> changes(9);
+  std::vector<LogChange> changes(10);
   for (size_t kind = 0; kind < changes.size(); ++kind) {
     changes[kind].kind = static_cast<LogChangeKind>(kind);
     changes[kind].name = "c";
@@ -59,7 +59,7 @@ std::vector<LogChange> Changes() {
 }
 
 constexpr std::string_view kGolden =
-    "01 02 09000000"
+    "01 02 0a000000"
     "00 0100 63 01000000 72"
     "01 0100 63 02000000 0100 61 0200 6263 01000000 6e 01 01 0100 0100 78 09000000 01000000 0100 62 03 01"
     "02 0100 63 0200 7631 01 03000000 0500000000000000 06000000 01000000 0100 6b 02 01 01000000 6d"
@@ -68,7 +68,8 @@ constexpr std::string_view kGolden =
     "05 0100 63 0200 7632 0000 0000 01 0200 7631 01"
     "06 0100 63 0200 7631 0000 0000 00 0000 00"
     "07 0100 63 0100 64 01 0000"
-    "08 0100 63";
+    "08 0100 63"
+    "09 0100 63";
 
 std::string Join(const std::vector<LogChange>& changes) {
   std::vector<std::string> encoded;
@@ -84,7 +85,7 @@ TEST(LogChangeTest, GivesBackWhatWasWritten) {
   const auto read = DecodeLogChanges(WithChecksum(Hex(kGolden)));
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(Join(*read), WithChecksum(Hex(kGolden)));
-  ASSERT_EQ(read->size(), 9u);
+  ASSERT_EQ(read->size(), 10u);
   EXPECT_EQ((*read)[0].record, "r");
   EXPECT_EQ((*read)[1].ids, (std::vector<std::string>{"a", "bc"}));
   EXPECT_EQ((*read)[1].attributes->remove, (std::vector<std::string>{"x"}));
@@ -168,7 +169,7 @@ TEST(LogChangeTest, EveryChangedByteAndEveryShorterRecordIsNoticed) {
 TEST(LogChangeTest, ChangesOfALaterReleaseAreRefused) {
   for (const size_t at : {0, 1, 6}) {
     std::string later = Hex(kGolden);
-    later[at] = 9;
+    later[at] = 10;
     const absl::Status status = DecodeLogChanges(WithChecksum(later)).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << at;
     EXPECT_THAT(std::string(status.message()), HasSubstr("upgrade it"));

@@ -1,0 +1,204 @@
+// What an operator sees of a cluster whose nodes follow a log in a real PostgreSQL: the command's verbs, metrics, and
+// what the log carries beside documents. All real processes.
+#include <filesystem>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "tests/integration/fixture.h"
+#include "tests/support/test_models.h"
+#include "tests/unit/log/postgres_server.h"
+
+namespace bebr::testing {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class OperateTest : public ::testing::Test {
+ protected:
+  // Two replicas of all slots, and a gateway that compares them every second.
+  void SetUp() override {
+    if (!PostgresIsInstalled()) GTEST_SKIP() << "install Debian's package postgresql";
+    postgres_ = std::make_unique<PostgresServer>();
+    postgres_->Start();
+    for (size_t n = 0; n < 2; ++n) {
+      addresses_.push_back(absl::StrCat("127.0.0.1:", FreePort()));
+      absl::StrAppend(&names_, n == 0 ? "" : ",", "n", n, "=", addresses_[n], "/0-1023");
+    }
+    nodes_.resize(2);
+    for (size_t n = 0; n < 2; ++n) StartNode(n);
+    std::vector<std::string> flags = Log();
+    flags.insert(flags.end(),
+                 {"--cluster_timeout_s", "10", "--cluster_compare_interval_s", "1", "--scrub_bytes_per_s", "0"});
+    gateway_ = std::make_unique<ServerProcess>(directory_.path() + "/gateway", flags);
+    ASSERT_TRUE(gateway_->valid());
+    client_ = std::make_unique<Client>(ClientOptions{.server = gateway_->address(), .deadline = absl::Seconds(60)});
+    v1::CollectionConfig config;
+    config.set_name("c");
+    config.set_store_floats(v1::FLOAT_STORAGE_F32);
+    ASSERT_TRUE(client_->CreateCollection(config, ModelFile()).ok());
+    ASSERT_TRUE(client_->Upsert(MakeUpsert("c", 0, 200)).ok());
+  }
+  std::vector<std::string> Log() const {
+    return {"--cluster_nodes",
+            names_,
+            "--cluster_log",
+            absl::StrCat("host=", postgres_->socket_directory(), " user=bebr dbname=postgres"),
+            "--cluster_log_single",
+            "true",
+            "--threads",
+            "1"};
+  }
+  void StartNode(size_t n) {
+    std::vector<std::string> flags = Log();
+    flags.insert(flags.end(), {"--listen", addresses_[n], "--cluster_self", absl::StrCat("n", n)});
+    nodes_[n] = std::make_unique<ServerProcess>(absl::StrCat(directory_.path(), "/node-", n), flags);
+    ASSERT_TRUE(nodes_[n]->valid());
+  }
+  Outcome Cluster(std::vector<std::string> arguments, const std::string& server = "") {
+    arguments.insert(arguments.begin(), "cluster");
+    arguments.insert(arguments.end(), {"--server", server.empty() ? gateway_->address() : server});
+    return RunProgram("bebr", arguments);
+  }
+  // What `bebr cluster status` says once it ends so.
+  Outcome AwaitStatus(int exit_code) {
+    Outcome status;
+    for (int i = 0; i < 600; ++i) {
+      status = Cluster({"status"});
+      if (status.exit_code == exit_code) return status;
+      absl::SleepFor(absl::Milliseconds(50));
+    }
+    ADD_FAILURE() << "it ended with " << status.exit_code << ": " << status.out << status.err;
+    return status;
+  }
+  // The value of a metric of a server, or -1.
+  static double Metric(const ServerProcess& server, const std::string& series) {
+    for (const absl::string_view line : absl::StrSplit(server.HttpGet("/metrics"), '\n')) {
+      double value = 0;
+      if (line.substr(0, series.size() + 1) == series + " " && absl::SimpleAtod(line.substr(series.size() + 1), &value))
+        return value;
+    }
+    return -1;
+  }
+  template <typename Holds>
+  static void Await(const std::string& what, const Holds& holds) {
+    for (int i = 0; i < 1200; ++i) {
+      if (holds()) return;
+      absl::SleepFor(absl::Milliseconds(50));
+    }
+    ADD_FAILURE() << "not so after a minute: " << what;
+  }
+
+  TemporaryDirectory directory_;
+  std::unique_ptr<PostgresServer> postgres_;
+  std::string names_;
+  std::vector<std::string> addresses_;
+  std::vector<std::unique_ptr<ServerProcess>> nodes_;
+  std::unique_ptr<ServerProcess> gateway_;
+  std::unique_ptr<Client> client_;
+};
+
+TEST_F(OperateTest, StatusMetricsAndComparisonsTellHowReplicasAre) {
+  const Outcome good = AwaitStatus(0);
+  EXPECT_THAT(good.out, HasSubstr("0-1023     n0               " + addresses_[0]));
+  EXPECT_THAT(good.out, HasSubstr("log: ends at position "));
+  EXPECT_THAT(good.out, Not(HasSubstr("missing")));
+  EXPECT_THAT(RunProgram("bebr", {"cluster", "status", "--json", "--server", gateway_->address()}).out,
+              HasSubstr("\"state\": \"serving\""));
+  const Outcome equal = Cluster({"verify", "c"});
+  EXPECT_EQ(equal.exit_code, 0) << equal.err;
+  EXPECT_THAT(equal.out, HasSubstr("equal       \"c\", slots 0-1023, position "));
+  EXPECT_THAT(equal.out, HasSubstr("n0, n1: "));
+  EXPECT_EQ(Cluster({"verify", "nosuch"}).exit_code, 1);
+  // Nobody but a gateway knows.
+  const Outcome node = Cluster({"status"}, addresses_[0]);
+  EXPECT_EQ(node.exit_code, 1);
+  EXPECT_THAT(node.err, HasSubstr("goes through a gateway"));
+  // By themselves, too.
+  Await("comparisons", [&] { return Metric(*gateway_, "bebr_replica_comparisons_total{result=\"equal\"}") >= 3; });
+  EXPECT_EQ(Metric(*gateway_, "bebr_replica_differences"), 0);
+  for (const char* name :
+       {"bebr_log_position", "bebr_log_rows", "bebr_log_bytes", "bebr_log_answers",
+        "bebr_log_appends_total{result=\"ok\"}", "bebr_log_append_seconds_count", "bebr_cluster_coverage_ratio"}) {
+    Await(name, [&] { return Metric(*gateway_, name) >= 1; });
+  }
+  EXPECT_EQ(Metric(*gateway_, "bebr_log_trimmed_position"), 0);
+  EXPECT_EQ(Metric(*gateway_, "bebr_share_replicas{slots=\"0-1023\"}"), 2);
+  EXPECT_EQ(Metric(*gateway_, "bebr_share_replicas_serving{slots=\"0-1023\"}"), 2);
+  EXPECT_EQ(Metric(*nodes_[0], "bebr_replica_state{node=\"n0\"}"), 1);
+  EXPECT_GT(Metric(*nodes_[0], "bebr_replica_position{node=\"n0\"}"), 1);
+  EXPECT_GE(Metric(*nodes_[0], "bebr_replica_lag_seconds{node=\"n0\"}"), 0);
+  EXPECT_GE(Metric(*nodes_[0], "bebr_replica_lag_positions{node=\"n0\"}"), 0);
+
+  nodes_[1]->Signal(SIGKILL);
+  nodes_[1]->Wait();
+  const Outcome missing = AwaitStatus(3);
+  EXPECT_THAT(missing.out, HasSubstr("missing"));
+  EXPECT_THAT(missing.err, HasSubstr("not serving: n1 (missing)"));
+  EXPECT_EQ(Metric(*gateway_, "bebr_replica_state{node=\"n1\"}"), 4);
+  EXPECT_EQ(Metric(*gateway_, "bebr_share_replicas_serving{slots=\"0-1023\"}"), 1);
+  EXPECT_EQ(Metric(*gateway_, "bebr_cluster_coverage_ratio"), 1);
+  const Outcome incomplete = Cluster({"verify"});
+  EXPECT_EQ(incomplete.exit_code, 3);
+  EXPECT_THAT(incomplete.out, HasSubstr("n1: not compared: "));
+  StartNode(1);
+  AwaitStatus(0);
+
+  postgres_->Kill();
+  AwaitStatus(3);
+  Await("the log is gone", [&] { return Metric(*gateway_, "bebr_log_answers") == 0; });
+  Await("nodes stalled", [&] { return Cluster({"status"}).out.find("stalled") != std::string::npos; });
+  Await("stalled", [&] { return Metric(*nodes_[0], "bebr_replica_state{node=\"n0\"}") == 2; });
+  const auto stale = client_->Search(MakeSearch("c", VectorOf(1), 3));
+  ASSERT_TRUE(stale.ok()) << stale.status();
+  EXPECT_TRUE(stale->may_be_stale());
+  EXPECT_GE(Metric(*gateway_, "bebr_stale_answers_total{slots=\"0-1023\"}"), 1);
+  EXPECT_FALSE(client_->Upsert(MakeUpsert("c", 0, 1)).ok());
+  EXPECT_GE(Metric(*gateway_, "bebr_log_appends_total{result=\"failed\"}"), 1);
+  postgres_->Start();
+  AwaitStatus(0);
+  Await("fresh answers", [&] {
+    const auto fresh = client_->Search(MakeSearch("c", VectorOf(1), 3));
+    return fresh.ok() && !fresh->may_be_stale();
+  });
+}
+
+TEST_F(OperateTest, AVersionIsBackfilledThroughTheLog) {
+  v1::VersionConfig version;
+  version.set_collection("c");
+  version.set_name("v2");
+  version.set_same_embeddings_as("v1");
+  ASSERT_TRUE(client_->AddVersion(version, ModelFile(2)).ok());
+  v1::BackfillVersionRequest backfill;
+  backfill.set_collection("c");
+  backfill.set_version("v2");
+  ASSERT_TRUE(client_->BackfillVersion(backfill).ok());
+  const auto of_v2 = [&] {
+    const auto collection = client_->GetCollection("c");
+    return collection.ok() ? collection->versions(1) : v1::Version();
+  };
+  Await("backfilled", [&] { return of_v2().documents() == 200 && !of_v2().backfill().running(); });
+  EXPECT_EQ(of_v2().backfill().written(), 200u);
+  EXPECT_EQ(of_v2().state(), v1::VERSION_STATE_READY);
+  v1::PromoteVersionRequest promotion;
+  promotion.set_collection("c");
+  promotion.set_version("v2");
+  ASSERT_TRUE(client_->PromoteVersion(promotion).ok());
+  const auto found = client_->Search(MakeSearch("c", VectorOf(7), 1));
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_EQ(found->hits(0).id(), "7");
+  EXPECT_EQ(found->hits(0).version(), "v2");
+  EXPECT_EQ(Cluster({"verify", "c"}).exit_code, 0);
+  v1::UpdateAttributesRequest update;
+  update.set_collection("c");
+  update.add_ids("7");
+  (*update.mutable_set())["seen"].set_bool_value(true);
+  const auto updated = client_->UpdateAttributes(update);
+  ASSERT_TRUE(updated.ok()) << updated.status();
+  EXPECT_EQ(updated->documents(), 1u);
+}
+
+}  // namespace
+}  // namespace bebr::testing
