@@ -328,10 +328,10 @@ absl::StatusOr<PreparedBackfill> ReplicaSet::PrepareBackfill(const std::string& 
 void ReplicaSet::CheckRoomFor(const AttributeUpdate& update, absl::AnyInvocable<void(absl::Status)> done) {
   // It is held until it has answered.
   const std::shared_ptr<Replica> replica = Order(head_->Last())[0];
-  replica->node->CheckRoomFor(
-      update, SteadyNow() + FirstTry(timeout_), [replica, done = std::move(done)](absl::Status status) mutable {
-        done(absl::IsResourceExhausted(status) ? std::move(status) : absl::OkStatus());
-      });
+  replica->node->CheckRoomFor(update, SteadyNow() + FirstTry(timeout_),
+                              [replica, done = std::move(done)](absl::Status status) mutable {
+                                done(absl::IsResourceExhausted(status) ? std::move(status) : absl::OkStatus());
+                              });
 }
 
 void ReplicaSet::Outcome(uint64_t position, uint32_t number,

@@ -410,7 +410,9 @@ constexpr std::array<const char*, 14> kFaults = {"kill of node",
                                                  "full disk of node",
                                                  "wrong clocks; not of node",
                                                  "kill of one node of each share; not of node",
-                                                 "kill and emptying of node", "replacement of node", "kill of PostgreSQL and node"};
+                                                 "kill and emptying of node",
+                                                 "replacement of node",
+                                                 "kill of PostgreSQL and node"};
 
 // FAULTS says how many there are to be, FAULTS_SEED which. (Servers refuse variables that begin with their name.)
 uint32_t Given(const char* name, uint32_t otherwise) {
