@@ -40,6 +40,14 @@ class OperateTest : public ::testing::Test {
     config.set_store_floats(v1::FLOAT_STORAGE_F32);
     ASSERT_TRUE(client_->CreateCollection(config, ModelFile()).ok());
     ASSERT_TRUE(client_->Upsert(MakeUpsert("c", 0, 200)).ok());
+    // New nodes may be filled from each other first.
+    for (size_t n = 0; n < 2; ++n) {
+      const std::string of = absl::StrCat("{node=\"n", n, "\"}");
+      Await("nodes have applied it", [&] {
+        return Metric(*nodes_[n], "bebr_replica_state" + of) == 1 &&
+               Metric(*nodes_[n], "bebr_replica_position" + of) >= 2;
+      });
+    }
   }
   std::vector<std::string> Log() const {
     return {"--cluster_nodes",
@@ -163,6 +171,31 @@ TEST_F(OperateTest, StatusMetricsAndComparisonsTellHowReplicasAre) {
     const auto fresh = client_->Search(MakeSearch("c", VectorOf(1), 3));
     return fresh.ok() && !fresh->may_be_stale();
   });
+}
+
+TEST_F(OperateTest, ANodeTakesOverFromAnother) {
+  addresses_.push_back(absl::StrCat("127.0.0.1:", FreePort()));
+  absl::StrAppend(&names_, ",n2=", addresses_[2], "/0-1023");  // as the new node has it
+  nodes_.resize(3);
+  StartNode(2);
+  EXPECT_EQ(Cluster({"join", "n2", "--slots", "all"}).exit_code, 2);
+  EXPECT_EQ(Cluster({"join", "n2", "--slots", "0-511"}).exit_code, 1);  // there is no such share
+  EXPECT_EQ(Cluster({"move", "nosuch", "n2", "--address", addresses_[2]}).exit_code, 1);
+  const Outcome moved = Cluster({"move", "n1", "n2", "--address", addresses_[2]});
+  EXPECT_EQ(moved.exit_code, 0) << moved.err;
+  EXPECT_THAT(moved.out, HasSubstr("node n2 serves slots 0-1023 in place of node n1"));
+  Await("n1 is no member", [&] { return Cluster({"status"}).out.find("n1 ") == std::string::npos; });
+  EXPECT_THAT(AwaitStatus(0).out, HasSubstr("n2 "));
+  const Outcome equal = Cluster({"verify", "c"});
+  EXPECT_EQ(equal.exit_code, 0) << equal.err;
+  EXPECT_THAT(equal.out, HasSubstr("n0, n2: "));
+  EXPECT_EQ(Cluster({"join", "n1", "--address", addresses_[1], "--slots", "0-1023"}).exit_code, 0);
+  EXPECT_EQ(Cluster({"drain", "n1"}).exit_code, 0);
+  Await("n1 is no member", [&] { return Cluster({"status"}).out.find("n1 ") == std::string::npos; });
+  EXPECT_EQ(Cluster({"drain", "n2"}).exit_code, 0);
+  Await("n2 is no member", [&] { return Cluster({"status"}).out.find("n2 ") == std::string::npos; });
+  const Outcome last = Cluster({"drain", "n0"});
+  EXPECT_EQ(last.exit_code, 1) << last.out;
 }
 
 TEST_F(OperateTest, AVersionIsBackfilledThroughTheLog) {

@@ -3,9 +3,13 @@
 #include <map>
 #include <memory>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "client/cli/command.h"
 #include "index/base/status_macros.h"
 
@@ -14,7 +18,11 @@ namespace {
 
 struct Options {
   std::string collection;
+  std::string node, address, slots, from;
+  double timeout_s = 0;
 };
+
+constexpr absl::Duration kLookInterval = absl::Seconds(1);
 
 std::string Slots(uint32_t first, uint32_t last) { return absl::StrCat(first, "-", last); }
 
@@ -135,6 +143,83 @@ absl::Status Verify(const Command& command, const Options& options) {
   return different.ok() ? failed : different;
 }
 
+absl::StatusOr<v1::Member> FindMember(Client& client, const std::string& name) {
+  BEBR_ASSIGN_OR_RETURN(const auto members, client.GetMembers());
+  for (const v1::Member& member : members.members()) {
+    if (member.name() == name) return member;
+  }
+  return absl::NotFoundError(absl::StrFormat("no member is called \"%s\"; `bebr cluster status` names them", name));
+}
+
+absl::Status AskToJoin(Client& client, const Options& options, uint32_t first_slot, uint32_t last_slot) {
+  v1::JoinNodeRequest request;
+  request.set_name(options.node);
+  request.set_address(options.address);
+  request.set_first_slot(first_slot);
+  request.set_last_slot(last_slot);
+  return client.JoinNode(request).status();
+}
+
+absl::Status AskToDrain(Client& client, const std::string& name) {
+  v1::DrainNodeRequest request;
+  request.set_name(name);
+  return client.DrainNode(request).status();
+}
+
+// Waits until the member serves, and says how far it is meanwhile.
+absl::Status AwaitServing(Client& client, const Options& options) {
+  const absl::Time end =
+      options.timeout_s > 0 ? absl::Now() + absl::Seconds(options.timeout_s) : absl::InfiniteFuture();
+  std::string told;
+  for (;;) {
+    const auto member = FindMember(client, options.node);
+    if (!member.ok() && !absl::IsUnavailable(member.status())) return member.status();
+    if (member.ok() && member->state() == v1::MEMBER_STATE_SERVING) return absl::OkStatus();
+    const std::string now = std::string(member.ok() ? member->problem() : member.status().message());
+    if (now != told) std::fprintf(stderr, "%s: %s\n", options.node.c_str(), now.empty() ? "joining" : now.c_str());
+    told = now;
+    if (absl::Now() > end) {
+      return absl::UnavailableError(
+          absl::StrFormat("%s does not serve yet, and goes on joining: %s", options.node, now));
+    }
+    absl::SleepFor(kLookInterval);
+  }
+}
+
+absl::Status Join(const Command& command, const Options& options) {
+  uint32_t first = 0, last = 0;
+  const std::vector<std::string> ends = absl::StrSplit(options.slots, '-');
+  if (ends.size() != 2 || !absl::SimpleAtoi(ends[0], &first) || !absl::SimpleAtoi(ends[1], &last))
+    return UsageError(absl::StrFormat("--slots is \"%s\"; slots are FIRST-LAST, as 0-1023", options.slots));
+  Client client = command.Connect();
+  BEBR_RETURN_IF_ERROR(AskToJoin(client, options, first, last));
+  BEBR_RETURN_IF_ERROR(AwaitServing(client, options));
+  if (!command.json) std::printf("node %s serves slots %s\n", options.node.c_str(), options.slots.c_str());
+  return absl::OkStatus();
+}
+
+absl::Status Drain(const Command& command, const Options& options) {
+  Client client = command.Connect();
+  BEBR_RETURN_IF_ERROR(AskToDrain(client, options.node));
+  if (!command.json)
+    std::printf("gateways read from node %s no more; some seconds later it is no member\n", options.node.c_str());
+  return absl::OkStatus();
+}
+
+// The new one takes over what the old one holds.
+absl::Status Move(const Command& command, const Options& options) {
+  Client client = command.Connect();
+  BEBR_ASSIGN_OR_RETURN(const v1::Member old, FindMember(client, options.from));
+  BEBR_RETURN_IF_ERROR(AskToJoin(client, options, old.first_slot(), old.last_slot()));
+  BEBR_RETURN_IF_ERROR(AwaitServing(client, options));
+  BEBR_RETURN_IF_ERROR(AskToDrain(client, options.from));
+  if (!command.json) {
+    std::printf("node %s serves slots %s in place of node %s\n", options.node.c_str(),
+                Slots(old.first_slot(), old.last_slot()).c_str(), options.from.c_str());
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 void AddCluster(CLI::App& app, Command& command) {
@@ -150,6 +235,21 @@ void AddCluster(CLI::App& app, Command& command) {
   add("verify", "compare what replicas hold, at one position of the log, while they serve; exit code 1 if they differ",
       "bebr cluster verify papers", Verify)
       ->add_option("name", options->collection, "name of a collection; all without it");
+  CLI::App* join = add("join", "make a node a replica of a share, and wait until it serves",
+                       "bebr cluster join d --address 10.0.0.4:7700 --slots 0-1023", Join);
+  CLI::App* drain =
+      add("drain", "take a replica out of its share, so that its server can be stopped", "bebr cluster drain a", Drain);
+  CLI::App* move = add("move", "let a node take over the slots of another, alive or not",
+                       "bebr cluster move a d --address 10.0.0.4:7700", Move);
+  move->add_option("from", options->from, "name of the node that is to go")->required();
+  for (CLI::App* verb : {join, drain, move}) verb->add_option("node", options->node, "name of the node")->required();
+  join->add_option("--slots", options->slots, "FIRST-LAST, those of a share that there is")->required();
+  for (CLI::App* verb : {join, move}) {
+    verb->add_option("--address", options->address, "HOST:PORT of the node; without it as cluster_nodes has it");
+    verb->add_option("--timeout", options->timeout_s,
+                     "wait so many seconds at most until it serves; 0: as long as it takes")
+        ->check(Seconds());
+  }
 }
 
 }  // namespace bebr
