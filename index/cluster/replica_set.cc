@@ -208,36 +208,6 @@ absl::StatusOr<NodeState> ReplicaSet::State() {
   return furthest;
 }
 
-ShareReport ReplicaSet::Report() const {
-  const uint64_t head = head_->Last();
-  ShareReport share{.first_slot = slots_.first_slot,
-                    .last_slot = slots_.last_slot,
-                    .stale_answers = stale_answers_.load(std::memory_order_relaxed)};
-  for (const auto& replica : Serving()) {
-    MutexLock lock(&replica->mutex);
-    ReplicaReport& report = share.replicas.emplace_back(replica->report);
-    report.lag_positions = std::max(report.lag_positions, head - std::min(head, report.applied));
-  }
-  return share;
-}
-
-std::vector<ReplicaDigest> ReplicaSet::Digests(const std::string& collection, uint64_t position, uint64_t bytes_per_s,
-                                               SteadyTime deadline,
-                                               const std::shared_ptr<std::atomic<bool>>& cancelled) const {
-  const Replicas serving = Serving();
-  std::vector<ReplicaDigest> digests(serving.size());
-  ThreadPool reading(serving.size());
-  reading.ParallelFor(serving.size(), [&](size_t i) {
-    digests[i].node = serving[i]->place.name;
-    auto digest = serving[i]->node->Digest(collection, position, bytes_per_s, deadline, cancelled);
-    digests[i].status = digest.status();
-    if (!digest.ok()) return;
-    digests[i].documents = digest->documents;
-    digests[i].digest = std::move(digest->digest);
-  });
-  return digests;
-}
-
 ReplicaSet::Replicas ReplicaSet::Order(uint64_t position) {
   Replicas order = Serving();
   std::rotate(order.begin(), order.begin() + turn_.fetch_add(1, std::memory_order_relaxed) % order.size(), order.end());

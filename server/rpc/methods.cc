@@ -26,8 +26,8 @@ std::vector<Method> AllMethods(HealthState* health, const NodePlace* node) {
   const auto add = [&all](std::vector<Method> methods) {
     std::move(methods.begin(), methods.end(), std::back_inserter(all));
   };
-  for (auto* methods : {AdminMethods, AliasMethods, BrowseMethods, ClusterMethods, MemberMethods, CollectionMethods, DocumentMethods,
-                        SearchMethods, SnapshotMethods, VersionMethods}) {
+  for (auto* methods : {AdminMethods, AliasMethods, BrowseMethods, ClusterMethods, MemberMethods, CollectionMethods,
+                        DocumentMethods, SearchMethods, SnapshotMethods, VersionMethods}) {
     add(methods());
   }
   if (node != nullptr) {

@@ -330,15 +330,14 @@ class ReplicatedTest : public ::testing::TestWithParam<std::pair<size_t, size_t>
       return std::make_unique<AbsentLog>(*logs_.Open("log"), &log_gone_);
     };
     memberships_.push_back(nullptr);
-    return MakeReplicatedEngine(
-        std::move(members),
-        {.open = open,
-         .open_to_ask = open,
-         .writer = name,
-         .timeout = absl::Seconds(5),
-         .compare_interval = compare_interval,
-         .members = Keeping()},
-        &memberships_.back());
+    return MakeReplicatedEngine(std::move(members),
+                                {.open = open,
+                                 .open_to_ask = open,
+                                 .writer = name,
+                                 .timeout = absl::Seconds(5),
+                                 .compare_interval = compare_interval,
+                                 .members = Keeping()},
+                                &memberships_.back());
   }
   void TearDown() override {
     gateways_.clear();

@@ -282,8 +282,7 @@ void AddSearch(CLI::App& app, Command& command) {
   verb->add_option("--version", options->version, "version of the queries; the collection's default without it");
   verb->add_option(
           "--rerank", options->rerank,
-          "candidates to score again with the stored floats; 0: none. Without it as many as the collection does "
-          "by default")
+          "candidates to score again with the stored floats; 0: none. Without it as many as the collection does")
       ->check(WholeNumber(0, kMaxRerank));
   AddProgressive(verb, options->first_levels, options->candidates);
   AddProbe(verb, options->probe);
