@@ -4,7 +4,7 @@ import { AdminService } from "./gen/bebr/v1/admin_pb.js";
 import { CollectionService, type CreateCollectionRequestSchema } from "./gen/bebr/v1/collections_pb.js";
 import { modelParts } from "./model.js";
 import { callOptions, whole } from "./options.js";
-import { type CollectionStats, type Snapshot, toFloatStorage, toMetric, toRules, toSnapshot, toStats } from "./stats.js";
+import { type CollectionStats, fromRules, type Snapshot, toFloatStorage, toMetric, toRules, toSnapshot, toStats } from "./stats.js";
 import { type ClientOptions, Transport } from "./transport.js";
 import type { CallOptions, CreateByDims, CreateByModel, CreateOptions } from "./types.js";
 import type { MessageInitShape } from "@bufbuild/protobuf";
@@ -25,7 +25,8 @@ export interface ServerStats {
  *     const papers = client.collection("papers");
  *
  * Calls are sent again where that is harmless alone: reads and writes of documents that got no answer, and whatever the server refused
- * with a time to wait. Creations, drops, promotions and snapshots that got no answer are never sent again. One connection, made by the
+ * with a time to wait. A client that its server has answered before goes on until `timeoutMs`, in pauses that double to 2 s, as while a
+ * server starts anew; one that never had an answer tries `retries` times again, some 3 s; with 0 nothing is sent again. Creations, drops, promotions and snapshots that got no answer are never sent again. One connection, made by the
  * first call; it keeps the process alive only while calls wait.
  */
 export class Client {
@@ -65,6 +66,11 @@ export class Client {
       const metric = byDims ? (options.metric === "ip" ? "inner_product" : (options.metric ?? "cosine")) : undefined;
       if (byDims && (version?.inputDims !== options.dims || version.metric !== metric)) {
         throw new BebrError("ALREADY_EXISTS", `collection "${name}" is there for embeddings of ${version?.inputDims} floats and ${version?.metric}, not of ${options.dims} and ${metric}: take another name, or drop it`);
+      }
+      const asked = fromRules(config.attributes);
+      for (const attribute of Object.keys(asked).length > 0 ? Object.keys({ ...there.attributes, ...asked }) : []) {
+        const [has, wanted] = [there.attributes[attribute], asked[attribute]].map((rule) => (rule === undefined ? "of no rule" : `of "${rule}"`));
+        if (has !== wanted) throw new BebrError("ALREADY_EXISTS", `collection "${name}" is there with attributes.${attribute} ${has}, not ${wanted}: take another name, or drop it`);
       }
     }
     return this.collection(name);

@@ -1,7 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
 import { BebrError, invalid, telling } from "./errors.js";
-import { filterText } from "./filters.js";
+import { filterFields } from "./filters.js";
 import { AdminService } from "./gen/bebr/v1/admin_pb.js";
 import { CollectionService } from "./gen/bebr/v1/collections_pb.js";
 import { DocumentService } from "./gen/bebr/v1/documents_pb.js";
@@ -10,9 +10,9 @@ import { modelParts } from "./model.js";
 import { callOptions, known, whole } from "./options.js";
 import { type Check, type CollectionStats, type MemoryUse, type Snapshot, toCheck, toMemory, toSnapshot, toStats, type Version } from "./stats.js";
 import type { Transport } from "./transport.js";
-import type { Attributes, CallOptions, Document, DocumentToWrite, Facets, Filter, Fusion, FusionOptions, Hits, Id, LikeOptions, RankedList, Scalar, ScrollOptions, SearchOptions, Updated, UpdateOptions, Upserted, UpsertOptions, Vector, Vectors, Which } from "./types.js";
-import { leftOut, upsertStream, writing } from "./upsert_stream.js";
-import { type DocumentInit, fromDocument, fromHits, fromScalar, isVector, Packer, Rows, toAttribute, toExamples, toIds, toStreamed, toVector } from "./values.js";
+import type { AttributeRows, CallOptions, Document, DocumentToWrite, Facets, Filter, Fusion, FusionOptions, Hits, Id, LikeOptions, RankedList, Scalar, ScrollOptions, SearchOptions, Updated, UpdateOptions, Upserted, UpsertOptions, Vector, Vectors, Which } from "./types.js";
+import { byRow, notWritten, upsertStream, writing } from "./upsert_stream.js";
+import { type DocumentInit, fromDocument, fromHits, fromScalar, isVector, LeftOut, Packer, Rows, toAttribute, toExamples, toIds, toStreamed, toVector } from "./values.js";
 
 function isOfStaleness(text: string): boolean {
   return text.startsWith("may_be_stale: ");
@@ -26,7 +26,8 @@ function warn(warnings: readonly string[]): void {
 function searchOptions(options: SearchOptions): MessageInitShape<typeof SearchOptionsSchema> {
   const { k = 10, filter = "", rerank, minScore, withAttributes = true, version = "", firstLevels = 0, candidates = 0, offset = 0, exclude = [], strict = false, explain = false, modelChecksum = 0, groupBy = "", groupSize = 1, keepViewS = 0, view = "", itsCuts = [], probe = 0, probeRecall = 0 } = options;
   for (const [name, value] of Object.entries({ k, rerank, firstLevels, candidates, offset, modelChecksum, groupSize, keepViewS })) if (value !== undefined) whole(name, value);
-  const set = { k, filter: filterText(filter), withAttributes, version, firstLevels, candidates, offset, excludeIds: toIds(exclude, "exclude"), strict, explain, modelChecksum };
+  if (groupSize !== 1 && groupBy === "") throw invalid("groupSize", `groupSize is ${groupSize} without groupBy; name the attribute`);
+  const set = { k, ...filterFields(filter), withAttributes, version, firstLevels, candidates, offset, excludeIds: toIds(exclude, "exclude"), strict, explain, modelChecksum };
   const more = { groupBy, groupSize: groupBy === "" ? 0 : groupSize, keepViewS, viewToken: view, itsCuts: [...itsCuts], probe, probeRecall };
   return { ...set, ...more, ...(rerank === undefined ? {} : { rerank }), ...(minScore === undefined ? {} : { minScore }) };
 }
@@ -41,25 +42,27 @@ function toRankedList(list: RankedList, index: number): { ids: string[]; scores?
   return { ids: Object.keys(list), scores: Object.values(list as Record<string, number>) };
 }
 
-async function* batched(documents: AsyncIterable<DocumentToWrite> | Iterable<DocumentToWrite>, options: UpsertOptions): AsyncIterable<DocumentInit[]> {
+async function* batched(documents: AsyncIterable<DocumentToWrite> | Iterable<DocumentToWrite>, leftOut: LeftOut, options: UpsertOptions): AsyncIterable<DocumentInit[]> {
   const packer = new Packer(options.batch);
+  let row = 0;
   for await (const document of documents) {
-    const message = packer.add(toStreamed(document, options.version ?? "", options.partial ?? false));
+    const made = toStreamed(document, row++, options.version ?? "", options.partial ? leftOut : undefined);
+    const message = made && packer.add(made);
     if (message) yield message;
   }
   if (packer.rest.length > 0) yield packer.rest;
 }
 
 /** What calls by ids take, as many as it needs, or the one by a filter. */
-function* parts(which: Which): Iterable<{ ids: string[] } | { filter: string }> {
+function* parts(which: Which): Iterable<{ ids: string[] } | ReturnType<typeof filterFields>> {
   if (typeof which !== "object" || Array.isArray(which)) {
     for (const ids of idBatches(which as Id | readonly Id[], MOST_IDS)) yield { ids };
     return;
   }
   known(which as { filter: Filter }, "filter");
-  const filter = filterText((which as { filter: Filter }).filter ?? "");
-  if (filter === "") throw invalid("filter", "filter is empty; give a condition, or ids. To be rid of everything, drop the collection");
-  yield { filter };
+  const filter = filterFields((which as { filter: Filter }).filter ?? "");
+  if ("filter" in filter && filter.filter === "") throw invalid("filter", "filter is empty; give a condition, or ids. To be rid of everything, drop the collection");
+  yield filter;
 }
 
 function* idBatches(ids: Id | readonly Id[], size: number): Iterable<string[]> {
@@ -90,19 +93,20 @@ export class Collection {
    * Inserts documents, or replaces those with the same ids. When it returns they are on the server's disk and in its next search.
    *
    * More than one message's documents go over a stream, a few messages at a time, as fast as the server takes them. What a lost
-   * connection or a full server left open is sent again. `timeoutMs` is then for each answer. Without `partial` ids, attributes and floats
+   * connection or a full server left open is sent again. `timeoutMs` is then the longest time without an answer. Without `partial` ids, attributes and floats
    * are checked before anything is sent. If it throws later, the error's `acknowledged` says how many documents are written; some of the others may be, and the
    * same call again is harmless.
    */
-  async upsert(ids: readonly Id[], vectors: Vectors, attributes?: readonly (Attributes | null | undefined)[], options: UpsertOptions = {}): Promise<Upserted> {
+  async upsert(ids: readonly Id[], vectors: Vectors, attributes?: AttributeRows, options: UpsertOptions = {}): Promise<Upserted> {
     const call = callOptions(options, ...UPSERT_OPTIONS);
     const rows = new Rows(ids, vectors, attributes, options.version ?? "", options.partial ?? false);
-    if (ids.length === 0) return { documents: 0, created: 0, unknownIds: [], skippedIds: [], errors: [] };
-    const [documentsOfFirst = [], another] = rows.messages(options.batch);
-    if (another || options.progress) return upsertStream(this.transport, this.name, rows.messages(options.batch), options);
+    const { leftOut } = rows;
+    const [documentsOfFirst, another] = rows.messages(options.batch);
+    if (!documentsOfFirst) return { documents: 0, created: 0, unknownIds: [], skippedIds: [], errors: leftOut.errors };
+    if (another || options.progress) return upsertStream(this.transport, this.name, rows.messages(options.batch), leftOut, options);
     const request = { collection: this.name, documents: documentsOfFirst, ...writing(options) };
     const { documents, created, unknownIds, skippedIds, errors } = await telling(() => 0, () => this.transport.unary(DocumentService.method.upsert, request, call, true));
-    return { documents: Number(documents), created: Number(created), unknownIds, skippedIds, errors: leftOut(errors, 0) };
+    return { documents: Number(documents), created: Number(created), unknownIds, skippedIds, errors: byRow([...notWritten(errors, 0, leftOut), ...leftOut.errors]) };
   }
 
   /**
@@ -111,7 +115,8 @@ export class Collection {
    */
   async upsertStream(documents: AsyncIterable<DocumentToWrite> | Iterable<DocumentToWrite>, options: UpsertOptions = {}): Promise<Upserted> {
     callOptions(options, ...UPSERT_OPTIONS);
-    return upsertStream(this.transport, this.name, batched(documents, options), options);
+    const leftOut = new LeftOut();
+    return upsertStream(this.transport, this.name, batched(documents, leftOut, options), leftOut, options);
   }
 
   /**
@@ -230,7 +235,7 @@ export class Collection {
   async *scroll(options: ScrollOptions = {}): AsyncGenerator<Document[], void> {
     const call = callOptions(options, "filter", "limit", "after", "withAttributes", "withEmbeddings", "keepViewS", "view", "strict");
     const { filter = "", limit = 1000, withAttributes = true, withEmbeddings = false, keepViewS = 0, strict = false } = options;
-    const request = { collection: this.name, filter: filterText(filter), limit: whole("limit", limit), withAttributes, withEmbeddings, keepViewS: whole("keepViewS", keepViewS), strict };
+    const request = { collection: this.name, ...filterFields(filter), limit: whole("limit", limit), withAttributes, withEmbeddings, keepViewS: whole("keepViewS", keepViewS), strict };
     let viewToken = options.view ?? "";
     let pageToken = options.after ?? "";
     do {
@@ -246,7 +251,7 @@ export class Collection {
   /** The values of an attribute and how many documents have each, the most frequent `limit` of them (100; at most 10,000). */
   async facets(attribute: string, options: CallOptions & { filter?: Filter; limit?: number; strict?: boolean } = {}): Promise<Facets> {
     const call = callOptions(options, "filter", "limit", "strict");
-    const request = { collection: this.name, attribute, filter: filterText(options.filter ?? ""), limit: whole("limit", options.limit ?? 100), strict: options.strict ?? false };
+    const request = { collection: this.name, attribute, ...filterFields(options.filter ?? ""), limit: whole("limit", options.limit ?? 100), strict: options.strict ?? false };
     const answer = await this.transport.unary(DocumentService.method.facets, request, call, true);
     const facets = answer.facets.map(({ value, documents }) => ({ value: (value && fromScalar(value.kind)) as Scalar, documents: Number(documents) }));
     return { facets, values: Number(answer.values), documents: Number(answer.documents), withAttribute: Number(answer.withAttribute), warnings: answer.warnings, mayBeStale: answer.mayBeStale };
@@ -256,7 +261,7 @@ export class Collection {
   async count(options: CallOptions & { filter?: Filter; strict?: boolean } = {}): Promise<number> {
     const call = callOptions(options, "filter", "strict");
     if (!options.filter) return (await this.stats(call)).documents;
-    const request = { collection: this.name, filter: filterText(options.filter), strict: options.strict ?? false };
+    const request = { collection: this.name, ...filterFields(options.filter), strict: options.strict ?? false };
     const answer = await this.transport.unary(DocumentService.method.count, request, call, true);
     warn(answer.warnings);
     return Number(answer.documents);

@@ -52,6 +52,22 @@ export function invalid(field: string, message: string, row?: number): BebrError
   return new BebrError("INVALID_ARGUMENT", message, { field, row });
 }
 
+/** Refuses what no message has room for: half of a surrogate pair, which would be stored as another character. */
+export function checkUtf8(text: string, what: string, field: string): void {
+  const place = text.search(/[\ud800-\udfff]/u);
+  if (place >= 0) throw invalid(field, `${what} is ${JSON.stringify(text.length < 80 ? text : text.slice(place, place + 20))}, which is no UTF-8: it has half of a surrogate pair at ${place}`);
+}
+
+/** As checkUtf8, of all texts of a request. */
+export function checkTexts(value: unknown, field: string): void {
+  if (typeof value === "string") checkUtf8(value, field, field);
+  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value) || (Array.isArray(value) && typeof value[0] === "number")) return;
+  for (const [name, one] of Object.entries(value)) {
+    checkUtf8(name, `a name in ${field}`, field);
+    checkTexts(one, Array.isArray(value) ? `${field}[${name}]` : field === "" ? name : `${field}.${name}`);
+  }
+}
+
 /** The file of an option. */
 export function fileBytes(path: string, what: string): Buffer {
   try {
@@ -74,21 +90,21 @@ export async function telling<T>(acknowledged: () => number, run: () => Promise<
   }
 }
 
-function withLimit(code: Code, message: string, facts: ErrorFacts, firstRow: number): BebrError {
+function withLimit(code: Code, message: string, facts: ErrorFacts, firstRow: number, rowOf = (sent: number) => sent): BebrError {
   const limited = code === "INVALID_ARGUMENT" || code === "RESOURCE_EXHAUSTED";
   const limit = limited ? LIMIT.exec(message.slice(message.indexOf(";") + 1)) : null;
   const entry = code === "INVALID_ARGUMENT" ? ENTRY.exec(facts.field ?? message) : null;
-  return new BebrError(code, message, { ...facts, limit: limit ? Number(limit[1]) : undefined, row: entry ? firstRow + Number(entry[1]) : undefined });
+  return new BebrError(code, message, { ...facts, limit: limit ? Number(limit[1]) : undefined, row: entry ? rowOf(firstRow + Number(entry[1])) : undefined });
 }
 
 /** The canonical name of a status code. */
 export const codeName = (code: number): Code => (status[code] ?? "UNKNOWN") as Code;
 
 /** Of a message of StreamUpsert, which has no details: its field stands at the beginning. */
-export function ofAnswer(code: number, message: string, firstRow: number): BebrError {
+export function ofAnswer(code: number, message: string, firstRow: number, rowOf: (sent: number) => number): BebrError {
   const name = codeName(code);
   const field = name === "INVALID_ARGUMENT" ? /^[a-z][a-z0-9_.[\]]*(?=[ :])/.exec(message)?.[0] : undefined;
-  return withLimit(name, message, { field }, firstRow);
+  return withLimit(name, message, { field }, firstRow, rowOf);
 }
 
 /** What gRPC says of a connection that did not come about, in words that help. */

@@ -10,7 +10,7 @@
 export { Client, type ServerStats } from "./client.js";
 export { Aliases, Collection, Snapshots, Versions } from "./collection.js";
 export { BebrError, type Code, type ErrorFacts } from "./errors.js";
-export { attributeName, contains, filterText, literal } from "./filters.js";
+export { attributeName, contains, filterText, ids, literal } from "./filters.js";
 export { Timestamp } from "./timestamp.js";
 export { version } from "./gen/version.js";
 export type { AutoStatus, Check, CollectionStats, MemoryUse, Probe, Snapshot, Version } from "./stats.js";

@@ -29,6 +29,11 @@ export interface BebrStoreCreation extends Omit<BebrStoreConfig, "collection"> {
   create?: CreateByModel;
 }
 
+// Tells the names of metadata apart that attributes do not: those with dots, and objects without any.
+const SHAPE = "metadata_shape";
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && [Object.prototype, null].includes(Object.getPrototypeOf(value) as object | null);
 const isScalar = (value: unknown): boolean => value instanceof Date || ["string", "number", "bigint", "boolean"].includes(typeof value);
 
 // Metadata of splitters hold objects, as loc.lines.from; attributes are flat.
@@ -36,9 +41,58 @@ function flatten(metadata: Record<string, unknown>, prefix = ""): [string, Attri
   return Object.entries(metadata).flatMap(([name, value]): [string, Attribute][] => {
     if (value === null || value === undefined) return [];
     if (isScalar(value) || (Array.isArray(value) && value.every(isScalar))) return [[prefix + name, value as Attribute]];
-    if (Object.getPrototypeOf(value) === Object.prototype) return flatten(value as Record<string, unknown>, `${prefix}${name}.`);
+    if (isObject(value)) return flatten(value, `${prefix}${name}.`);
     throw invalid(prefix + name, `metadata "${prefix}${name}" is ${Array.isArray(value) ? "an array of others" : `of ${typeof value}`}; it is a string, number, bigint, boolean or Date, an array of these, or an object`);
   });
+}
+
+type Shape = { [name: string]: Shape | 0 };
+
+/** The names of metadata, each with those within. */
+function shapeOf(metadata: Record<string, unknown>): Shape {
+  const present = Object.entries(metadata).filter(([, value]) => value !== null && value !== undefined);
+  return Object.fromEntries(present.map(([name, value]) => [name, isObject(value) ? shapeOf(value) : 0]));
+}
+
+/** Whether names cut at dots say all of a shape. */
+const isPlain = (shape: Shape): boolean => Object.entries(shape).every(([name, inner]) => !name.includes(".") && (inner === 0 || (Object.keys(inner).length > 0 && isPlain(inner))));
+
+/** Metadata of a shape, out of the attributes, which lose what it takes. */
+function shaped(shape: Shape, attributes: Map<string, Attribute>, prefix = ""): Record<string, unknown> {
+  const found: [string, unknown][] = [];
+  for (const [name, inner] of Object.entries(shape)) {
+    const value = attributes.get(prefix + name);
+    if (inner !== 0) found.push([name, shaped(inner, attributes, `${prefix}${name}.`)]);
+    else if (value !== undefined) found.push([name, value]); // else an update has removed it
+    if (inner === 0) attributes.delete(prefix + name);
+  }
+  return Object.fromEntries(found);
+}
+
+/** A document's metadata as attributes, from which it comes back as it was. */
+function toAttributes({ pageContent, metadata }: DocumentInterface, row: number, text: string): Record<string, Attribute> {
+  try {
+    const flat = flatten(metadata);
+    const attributes = new Map<string, Attribute>();
+    for (const [name, value] of flat) {
+      if (name === text) throw invalid(name, `metadata has "${name}", the name of the attribute that holds the text; name another one by textAttribute, or rename this`);
+      if (name === SHAPE) throw invalid(name, `metadata has "${name}", which the store has for its own use; rename it`);
+      if (attributes.has(name)) throw invalid(name, `metadata has "${name}" twice, as one name and as names in objects; rename one of them`);
+      attributes.set(name, value);
+    }
+    const shape = shapeOf(metadata);
+    if (!isPlain(shape)) attributes.set(SHAPE, JSON.stringify(shape));
+    return Object.fromEntries([...attributes, [text, pageContent]]);
+  } catch (error) {
+    throw error instanceof BebrError ? invalid(error.field ?? "", error.message, row) : error;
+  }
+}
+
+function toMetadata({ [SHAPE]: shape, ...attributes }: Record<string, Attribute>): Record<string, unknown> {
+  if (typeof shape !== "string") return unflatten(attributes);
+  const left = new Map(Object.entries(attributes));
+  const metadata = shaped(JSON.parse(shape) as Shape, left);
+  return { ...metadata, ...Object.fromEntries(left) }; // others are of updates since then
 }
 
 function unflatten(attributes: Record<string, Attribute>): Record<string, unknown> {
@@ -65,8 +119,9 @@ function unflatten(attributes: Record<string, Attribute>): Record<string, unknow
  *     await store.addDocuments(documents);
  *     await store.similaritySearch("a question", 4, "year >= 2020");
  *
- * Scores are of the collection's metric: the higher the nearer. Objects in metadata become attributes like `loc.lines.from`, and come
- * back as objects.
+ * Scores are of the collection's metric: the higher the nearer. Objects in metadata become attributes like `loc.lines.from`, which filters
+ * name, and come back as objects; null and undefined are no values. Where names have dots or objects are empty, the attribute
+ * `metadata_shape` says how metadata was. What would not come back as it was is refused, with its row.
  */
 export class BebrVectorStore extends VectorStore {
   declare FilterType: Filter;
@@ -94,7 +149,7 @@ export class BebrVectorStore extends VectorStore {
   /** Writes documents whose vectors are known. */
   override async addVectors(vectors: number[][], documents: DocumentInterface[], options: { ids?: string[] } = {}): Promise<string[]> {
     const ids = documents.map((document, row) => options.ids?.[row] ?? document.id ?? randomUUID());
-    const attributes = documents.map((document) => ({ ...Object.fromEntries(flatten(document.metadata)), [this.text]: document.pageContent }));
+    const attributes = documents.map((document, row) => toAttributes(document, row, this.text));
     await this.collection.upsert(ids, vectors, attributes);
     return ids;
   }
@@ -127,7 +182,7 @@ export class BebrVectorStore extends VectorStore {
 
   private document(hit: Hit): Document {
     const { [this.text]: text = "", ...metadata } = hit.attributes;
-    return new Document({ pageContent: String(text), metadata: unflatten(metadata), id: hit.id });
+    return new Document({ pageContent: String(text), metadata: toMetadata(metadata), id: hit.id });
   }
 
   /** Writes texts into a collection, which is made if it is not there. */

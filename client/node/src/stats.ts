@@ -139,7 +139,7 @@ export function toRules(attributes: Readonly<Record<string, AttributeRule>>): At
   });
 }
 
-function fromRules(rules: AttributeRuleMessage[]): Record<string, AttributeRule> {
+export function fromRules(rules: AttributeRuleMessage[]): Record<string, AttributeRule> {
   const wordOf = (words: Record<string, number>, value: number) => Object.keys(words).filter((word) => words[word] === value);
   return Object.fromEntries(rules.map(({ name, kind, storage }) => [name, [...wordOf(KINDS, kind), ...wordOf(STORAGES, storage)].join(" ") as AttributeRule]));
 }

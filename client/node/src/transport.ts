@@ -2,16 +2,16 @@
 import { create, type DescMessage, type DescMethodBiDiStreaming, type DescMethodClientStreaming, DescMethodServerStreaming, type DescMethodUnary, fromBinary, type MessageInitShape, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
 
-import { BebrError, fileBytes, invalid, ofCall } from "./errors.js";
+import { BebrError, checkTexts, fileBytes, invalid, ofCall } from "./errors.js";
 import { callOptions, known } from "./options.js";
 import type { CallOptions } from "./types.js";
 
 /** What is not given comes from the environment: BEBR_SERVER, BEBR_API_KEY, BEBR_TLS_CA, BEBR_TLS_CERT, BEBR_TLS_KEY. */
 export interface ClientOptions {
   apiKey?: string;
-  /** Of each call, tries and pauses together; 30,000 unless it is given. */
+  /** Of each call, tries and pauses together; of an upsert of more than one message the longest time without an answer. 30,000 unless it is given. */
   timeoutMs?: number;
-  /** How often a call is sent again, where that is harmless; 5 unless it is given. */
+  /** How often a call is sent again, where that is harmless, to a server that has never answered this client; 5 unless it is given. 0: nothing is ever sent again. */
   retries?: number;
   /** File of the authority that signed the server's certificate: switches TLS on, as https:// before the server's name does. */
   tlsCa?: string;
@@ -38,35 +38,45 @@ export function pause(ms: number, signal?: AbortSignal): Promise<void> {
   });
 }
 
+/** Whether a client's server has answered it yet: one that has will again, and one that never did may not be there. */
+export interface Contact {
+  made: boolean;
+}
+
 /**
  * Decides, for one call or stream, whether and when it is sent again: what the server has refused before it began (RESOURCE_EXHAUSTED
- * with a time to wait), whatever it is, and what got no answer (UNAVAILABLE), if that is harmless. Pauses double and are never shorter
- * than the server asks; all of them are within the timeout.
+ * with a time to wait), whatever it is, and what got no answer (UNAVAILABLE), if that is harmless. Pauses double to 2 s and are never
+ * shorter than the server asks. It goes on until the timeout, since a server may take long to start; but where the server has never
+ * answered this client, for `retries` tries alone. With 0 retries nothing is sent again.
  */
 export class Patience {
   private tries = 0;
-  private readonly end: number;
+  private end = 0;
 
-  constructor(private readonly retries: number, timeoutMs: number, private readonly again: boolean) {
-    this.end = Date.now() + timeoutMs;
+  constructor(private readonly retries: number, private readonly contact: Contact, readonly timeoutMs: number, private readonly again: boolean) {
+    this.progress();
   }
 
   get deadline(): number {
     return this.end;
   }
 
-  /** Something went well: the count begins anew. */
+  /** Something went well: the tries and the timeout begin anew. */
   progress(): void {
     this.tries = 0;
+    this.end = Date.now() + this.timeoutMs;
   }
 
   /** Milliseconds to wait before the next try; undefined: there is none. */
   pauseAfter(error: BebrError): number | undefined {
+    // Most errors are answers.
+    if (!["UNAVAILABLE", "DEADLINE_EXCEEDED"].includes(error.code)) this.contact.made = true;
     const refused = error.code === "RESOURCE_EXHAUSTED" && error.retryAfterMs !== undefined;
     const lost = error.code === "UNAVAILABLE" && this.again;
-    if (!(refused || lost) || this.tries >= this.retries) return undefined;
-    const own = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.tries) * (0.75 + 0.5 * Math.random());
-    const wait = Math.max(own, (error.retryAfterMs ?? 0) * 2 ** this.tries);
+    const enough = this.contact.made ? this.retries <= 0 : this.tries >= this.retries;
+    if (!(refused || lost) || enough) return undefined;
+    const asked = error.retryAfterMs ?? 0;
+    const wait = Math.max(asked, Math.min(LONGEST_PAUSE_MS, Math.max(FIRST_PAUSE_MS, asked) * 2 ** this.tries) * (0.75 + 0.5 * Math.random()));
     if (Date.now() + wait >= this.end) return undefined;
     ++this.tries;
     return wait;
@@ -94,6 +104,7 @@ export class Transport {
   readonly server: string;
   readonly timeoutMs: number;
   readonly retries: number;
+  readonly contact: Contact = { made: false };
   private readonly apiKey: string | undefined;
   private readonly grpc: grpc.Client;
 
@@ -131,6 +142,7 @@ export class Transport {
 
   /** `again`: whether the call may be sent again when nobody knows whether it took effect. */
   unary<I extends DescMessage, O extends DescMessage>(method: DescMethodUnary<I, O>, request: MessageInitShape<I>, options: CallOptions, again: boolean, firstRow = 0): Promise<MessageShape<O>> {
+    checkTexts(request, "");
     const message = create(method.input, request);
     return this.withPatience(options, again, firstRow, (metadata, deadline, callback) =>
       this.grpc.makeUnaryRequest(path(method), writer(method.input), reader(method.output), message, metadata, deadline, callback),
@@ -139,6 +151,7 @@ export class Transport {
 
   /** A read whose answer is a stream of messages. */
   pieces<I extends DescMessage, O extends DescMessage>(method: DescMethodServerStreaming<I, O>, request: MessageInitShape<I>, options: CallOptions): Promise<MessageShape<O>[]> {
+    checkTexts(request, "");
     const message = create(method.input, request);
     return this.withPatience(options, true, 0, (metadata, deadline, callback) => {
       const found: MessageShape<O>[] = [];
@@ -152,6 +165,7 @@ export class Transport {
 
   /** A call whose request is a stream of messages. */
   upload<I extends DescMessage, O extends DescMessage>(method: DescMethodClientStreaming<I, O>, requests: MessageInitShape<I>[], options: CallOptions): Promise<MessageShape<O>> {
+    requests.forEach((request) => checkTexts(request, ""));
     return this.withPatience(options, false, 0, (metadata, deadline, callback) => {
       const call = this.grpc.makeClientStreamRequest(path(method), writer(method.input), reader(method.output), metadata, deadline, callback);
       for (const request of requests) call.write(create(method.input, request));
@@ -177,7 +191,7 @@ export class Transport {
     start: (metadata: grpc.Metadata, options: grpc.CallOptions, callback: (error: grpc.ServiceError | null, value?: T) => void) => grpc.Call,
   ): Promise<T> {
     callOptions(options);
-    const patience = new Patience(this.retries, options.timeoutMs ?? this.timeoutMs, again);
+    const patience = new Patience(this.retries, this.contact, options.timeoutMs ?? this.timeoutMs, again);
     const { signal } = options;
     for (;;) {
       signal?.throwIfAborted();
@@ -190,7 +204,10 @@ export class Transport {
         signal?.addEventListener("abort", cancel, { once: true });
       });
       signal?.throwIfAborted();
-      if (!(outcome instanceof BebrError)) return outcome.value;
+      if (!(outcome instanceof BebrError)) {
+        this.contact.made = true;
+        return outcome.value;
+      }
       const wait = patience.pauseAfter(outcome);
       if (wait === undefined) throw outcome;
       await pause(wait, signal);

@@ -15,6 +15,9 @@ export type AttributeRule = Kind | Storage | `${Kind} ${Storage}`;
 /** Attributes by name; null and undefined stand for no value. */
 export type Attributes = Readonly<Record<string, Attribute | null | undefined>>;
 
+/** Attributes of several documents: an object a row, or a column an attribute, as { year: [2021, 2022] }. */
+export type AttributeRows = readonly (Attributes | null | undefined)[] | Readonly<Record<string, ArrayLike<Attribute | null | undefined>>>;
+
 /** A document's id: a string, or a whole number, which becomes one. */
 export type Id = string | number | bigint;
 
@@ -27,12 +30,15 @@ export type Vector = Float32Array | Float64Array | readonly number[];
 /** Rows of vectors: an array of them, or one Float32Array with all rows behind one another. */
 export type Vectors = readonly Vector[] | Float32Array;
 
-/** A condition on attributes: the filter language's text, or values by names, of which an array means any of them. */
+/**
+ * A condition: the filter language's text, or values by attributes' names, of which an array means any of them. In text `id` is the document's
+ * id; here "id" is an attribute, as every other name, and ids(["a", "b"]) is a condition on documents' ids.
+ */
 export type Filter = string | Readonly<Record<string, Scalar | readonly Scalar[]>>;
 
 /** What every call takes. */
 export interface CallOptions {
-  /** Of this call, tries and pauses together; Infinity for none. */
+  /** Of this call, tries and pauses together; of an upsert of more than one message the longest time without an answer. Infinity for none. */
   timeoutMs?: number;
   /** Gives the call up; it throws the signal's reason. */
   signal?: AbortSignal;
@@ -265,7 +271,7 @@ export interface UpsertOptions extends CallOptions {
   ifAbsent?: boolean;
   /** The name of an integer attribute: so do documents whose is not less than the new one. */
   ifNewerBy?: string;
-  /** Wrong documents are left out, and `errors` says which and why, instead of the whole request being refused. */
+  /** Wrong documents, also those whose id came before, are left out, and `errors` says which and why, instead of the whole request being refused. */
   partial?: boolean;
   /** Of the version that the embeddings are made for: they are refused once the collection goes by another model. */
   modelChecksum?: number;
@@ -289,7 +295,7 @@ interface CreateCommon extends CallOptions {
   defaultRerank?: number;
   /** What attributes are, by name. Others may come at any time, of any type; texts of more than 256 bytes are stored only. */
   attributes?: Readonly<Record<string, AttributeRule>>;
-  /** A collection or an alias that is there is taken as it is, if it has these dims and this metric; nothing else is compared. */
+  /** A collection or an alias that is there is taken as it is, if it has these dims, this metric and, where given, these attributes; nothing else is compared. */
   existOk?: boolean;
 }
 

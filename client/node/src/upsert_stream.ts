@@ -9,7 +9,7 @@ import {
 import { whole } from "./options.js";
 import { pause, Patience, type Transport } from "./transport.js";
 import type { DocumentError, Upserted, UpsertOptions } from "./types.js";
-import type { DocumentInit } from "./values.js";
+import type { DocumentInit, LeftOut } from "./values.js";
 
 // Messages on their way. The server answers four at a time unless it is set otherwise; the others fill the pause between.
 const WINDOW = 8;
@@ -39,13 +39,13 @@ class Call {
   }
 
   /** The next answer; throws what ended the call. */
-  async receive(timeoutMs: number, signal: AbortSignal | undefined): Promise<StreamUpsertResponse> {
+  async receive({ timeoutMs, deadline }: Patience, signal: AbortSignal | undefined): Promise<StreamUpsertResponse> {
     if (this.arrived.length === 0) {
       const late = new AbortController();
       const stop = () => late.abort();
       signal?.addEventListener("abort", stop, { once: true });
       const arrival = new Promise<void>((resolve) => (this.wake = resolve));
-      await Promise.race([arrival, Number.isFinite(timeoutMs) ? pause(timeoutMs, late.signal).catch(() => undefined) : aborted(late.signal)]);
+      await Promise.race([arrival, Number.isFinite(timeoutMs) ? pause(deadline - Date.now(), late.signal).catch(() => undefined) : aborted(late.signal)]);
       signal?.removeEventListener("abort", stop);
       late.abort();
       this.wake = undefined;
@@ -76,17 +76,19 @@ export function writing(options: UpsertOptions): { mode: UpsertMode; options: Me
   return { mode, options: { onlyIfAbsent: ifAbsent, onlyIfNewerBy: ifNewerBy, partial, modelChecksum: whole("modelChecksum", modelChecksum) } };
 }
 
-/** The documents that a partial upsert has not written. */
-export function leftOut(errors: readonly DocumentErrorMessage[], firstRow: number): DocumentError[] {
-  return errors.map(({ index, id, code, message }) => ({ row: firstRow + index, id, code: codeName(code), message }));
+/** The documents of a message that a partial upsert has not written; `first` is which its first one is of those sent. */
+export function notWritten(errors: readonly DocumentErrorMessage[], first: number, leftOut: LeftOut): DocumentError[] {
+  return errors.map(({ index, id, code, message }) => ({ row: leftOut.row(first + index), id, code: codeName(code), message }));
 }
 
-/** Sends batches as fast as the server takes them. A message's sequence number is its first row. */
-export async function upsertStream(transport: Transport, collection: string, batches: AsyncIterable<DocumentInit[]> | Iterable<DocumentInit[]>, options: UpsertOptions): Promise<Upserted> {
+export const byRow = (errors: DocumentError[]): DocumentError[] => errors.sort((a, b) => a.row - b.row);
+
+/** Sends batches as fast as the server takes them. A message's sequence number is that of its first document among those sent. */
+export async function upsertStream(transport: Transport, collection: string, batches: AsyncIterable<DocumentInit[]> | Iterable<DocumentInit[]>, leftOut: LeftOut, options: UpsertOptions): Promise<Upserted> {
   const result: Upserted = { documents: 0, created: 0, unknownIds: [], skippedIds: [], errors: [] };
   const how = writing(options);
   const waiting = new Map<bigint, StreamUpsertRequest>();
-  const patience = new Patience(transport.retries, Infinity, true);
+  const patience = new Patience(transport.retries, transport.contact, options.timeoutMs ?? transport.timeoutMs, true); // which each answer renews
   let refusals = 0;
   let call = new Call(transport);
 
@@ -100,9 +102,10 @@ export async function upsertStream(transport: Transport, collection: string, bat
   };
 
   const take = async (answer: StreamUpsertResponse) => {
+    transport.contact.made = true;
     patience.progress();
     if (answer.errorCode !== 0) {
-      const error = ofAnswer(answer.errorCode, answer.errorMessage, Number(answer.sequence));
+      const error = ofAnswer(answer.errorCode, answer.errorMessage, Number(answer.sequence), (sent) => leftOut.row(sent));
       if (error.code !== "RESOURCE_EXHAUSTED" || ++refusals > MOST_REFUSALS) throw error;
       await pause(REFUSAL_PAUSE_MS, options.signal);
       call.send(waiting.get(answer.sequence) as StreamUpsertRequest);
@@ -114,14 +117,14 @@ export async function upsertStream(transport: Transport, collection: string, bat
     result.created += Number(answer.created);
     result.unknownIds.push(...answer.unknownIds);
     result.skippedIds.push(...answer.skippedIds);
-    result.errors.push(...leftOut(answer.errors, Number(answer.sequence)));
+    result.errors.push(...notWritten(answer.errors, Number(answer.sequence), leftOut));
     options.progress?.(result.documents);
   };
 
   const advance = async () => {
     let answer: StreamUpsertResponse;
     try {
-      answer = await call.receive(options.timeoutMs ?? transport.timeoutMs, options.signal);
+      answer = await call.receive(patience, options.signal);
     } catch (error) {
       return reopen(error);
     }
@@ -136,6 +139,7 @@ export async function upsertStream(transport: Transport, collection: string, bat
       while (waiting.size >= WINDOW) await advance();
       waiting.set(message.sequence, message);
       call.send(message);
+      patience.progress(); // the time that documents take to come is not the server's
     }
     while (waiting.size > 0) await advance();
   };
@@ -144,6 +148,6 @@ export async function upsertStream(transport: Transport, collection: string, bat
   } finally {
     call.cancel();
   }
-  result.errors.sort((a, b) => a.row - b.row);
+  result.errors = byRow([...result.errors, ...leftOut.errors]);
   return result;
 }

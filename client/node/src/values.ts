@@ -1,11 +1,11 @@
 // Between JavaScript's values and the API's messages. What is wrong is told with the row, before anything is sent.
 import { create } from "@bufbuild/protobuf";
 
-import { BebrError, invalid } from "./errors.js";
+import { BebrError, checkUtf8, invalid } from "./errors.js";
 import { type Explanation as ExplanationMessage, type SearchHit, ScoreKind, type SearchTimings } from "./gen/bebr/v1/search_pb.js";
 import { type AttributeValue, AttributeValueSchema, type Document as DocumentMessage, DocumentSchema, type Vector as VectorMessage, VectorSchema } from "./gen/bebr/v1/types_pb.js";
 import { Timestamp } from "./timestamp.js";
-import type { Attribute, Attributes, Document, DocumentToWrite, Examples, Explanation, Hit, Hits, Id, Scalar, Timings, Vector, Vectors } from "./types.js";
+import type { Attribute, AttributeRows, Attributes, Document, DocumentError, DocumentToWrite, Examples, Explanation, Hit, Hits, Id, Scalar, Timings, Vector, Vectors } from "./types.js";
 
 export type DocumentInit = DocumentMessage;
 
@@ -20,9 +20,10 @@ const MESSAGE_BYTES = 4 << 20;
 
 export const isVector = (value: unknown): boolean => ArrayBuffer.isView(value) || (Array.isArray(value) && typeof value[0] === "number");
 
-/** An id as the API has it. `partial`: of a write whose wrong documents the server leaves out, so that only what no message has room for is wrong here. */
+/** An id as the API has it. `partial`: of a write whose wrong documents the server leaves out, so that an id is right here. */
 export function toId(id: Id, what: string, partial = false): string {
   if (typeof id === "bigint" || Number.isSafeInteger(id)) return String(id);
+  if (typeof id === "string" && !partial) checkUtf8(id, what, what);
   if (typeof id !== "string") throw invalid(what, `${what} is ${typeof id === "number" ? id : `of ${typeof id}`}; an id is a string, or a whole number`);
   const bytes = Buffer.byteLength(id);
   if (!partial && (bytes < 1 || bytes > MOST_ID_BYTES)) throw invalid(what, `${what} has ${bytes} bytes; an id has 1 to ${MOST_ID_BYTES}`);
@@ -75,25 +76,27 @@ export function toAttribute(value: Attribute, what: string, partial = false): At
   return create(AttributeValueSchema, { kind: { case: "listValue", value: { values } } });
 }
 
-function toScalar(value: Scalar, what: string, partial: boolean): AttributeValue {
+/** `field` is the one that its errors name. */
+export function toScalar(value: Scalar, what: string, partial: boolean, field = what): AttributeValue {
   if (value instanceof Date) {
-    if (Number.isNaN(value.getTime())) throw invalid(what, `${what} is an invalid Date`);
+    if (Number.isNaN(value.getTime())) throw invalid(field, `${what} is an invalid Date`);
     return create(AttributeValueSchema, { kind: { case: "timestampValue", value: value.toJSON() } });
   }
   switch (typeof value) {
     case "string":
+      checkUtf8(value, what, field);
       return create(AttributeValueSchema, { kind: { case: "stringValue", value } });
     case "boolean":
       return create(AttributeValueSchema, { kind: { case: "boolValue", value } });
     case "number":
-      if (!partial && !Number.isFinite(value)) throw invalid(what, `${what} is ${value}; NaN and infinity are refused, null is no value`);
+      if (!partial && !Number.isFinite(value)) throw invalid(field, `${what} is ${value}; NaN and infinity are refused, null is no value`);
       if (Number.isSafeInteger(value)) return create(AttributeValueSchema, { kind: { case: "intValue", value: BigInt(value) } });
       return create(AttributeValueSchema, { kind: { case: "doubleValue", value } });
     case "bigint":
-      if (value < INT64_MIN || value > INT64_MAX) throw invalid(what, `${what} is ${value}; whole numbers have 64 bits with sign`);
+      if (value < INT64_MIN || value > INT64_MAX) throw invalid(field, `${what} is ${value}; whole numbers have 64 bits with sign`);
       return create(AttributeValueSchema, { kind: { case: "intValue", value } });
     default:
-      throw invalid(what, `${what} is of ${Array.isArray(value) ? "array" : typeof value}; it is a string, number, bigint, boolean or Date, an array of these, or null for no value`);
+      throw invalid(field, `${what} is of ${Array.isArray(value) ? "array" : typeof value}; it is a string, number, bigint, boolean or Date, an array of these, or null for no value`);
   }
 }
 
@@ -118,14 +121,21 @@ function toDocument(id: string, attributes: Attributes | undefined, version: str
   const values: [string, AttributeValue][] = [];
   for (const [name, value] of Object.entries(attributes ?? {})) {
     if (name === "__proto__") throw invalid("attributes", `document "${id}" has an attribute "__proto__", which would not come back`);
+    checkUtf8(name, `a name among the attributes of document "${id}"`, "attributes");
     if (value !== null && value !== undefined) values.push([name, toAttribute(value, `attribute "${name}" of document "${id}"`, partial)]);
   }
   return create(DocumentSchema, { id, attributes: Object.fromEntries(values), embeddings: [{ version, vector: toVector(vector, what, partial) }] });
 }
 
-/** A document of a stream. */
-export function toStreamed(document: DocumentToWrite, version: string, partial: boolean): DocumentInit {
-  return toDocument(toId(document.id, "id", partial), document.attributes, version, document.vector, `the vector of document "${document.id}"`, partial);
+/** A document of a stream, or undefined: it was left out. */
+export function toStreamed(document: DocumentToWrite, row: number, version: string, leftOut: LeftOut | undefined): DocumentInit | undefined {
+  const partial = leftOut !== undefined;
+  const make = () => {
+    const id = toId(document.id, "id", partial);
+    checkUtf8(id, "id", "id");
+    return toDocument(id, document.attributes, version, document.vector, `the vector of document "${document.id}"`, partial);
+  };
+  return tried(row, String(document.id), leftOut, make);
 }
 
 /** Runs something whose errors are of a row. */
@@ -138,23 +148,70 @@ function atRow<T>(row: number, run: () => T): T {
   }
 }
 
+/** Documents of a partial write that are wrong before anything is sent, and so the rows of those that are sent. */
+export class LeftOut {
+  readonly errors: DocumentError[] = [];
+
+  add(row: number, id: string, error: BebrError): void {
+    this.errors.push({ row, id, code: error.code, message: error.message.replace(/^row \d+: /, "") });
+  }
+
+  /** Of the document that is sent as this one. */
+  row(sent: number): number {
+    // The i-th that was left out, in the order of rows, stands before it if it would come at its place or earlier.
+    let [least, most] = [0, this.errors.length];
+    while (least < most) {
+      const middle = (least + most) >> 1;
+      if ((this.errors[middle] as DocumentError).row - middle <= sent) least = middle + 1;
+      else most = middle;
+    }
+    return sent + least;
+  }
+}
+
+/** What is made of a row, or undefined: it was left out. */
+function tried<T>(row: number, id: string, leftOut: LeftOut | undefined, make: () => T): T | undefined {
+  try {
+    return atRow(row, make);
+  } catch (error) {
+    if (leftOut === undefined || !(error instanceof BebrError)) throw error;
+    leftOut.add(row, id, error);
+    return undefined;
+  }
+}
+
+/** What gives a row's attributes. */
+function attributesOf(attributes: AttributeRows | undefined, count: number): (row: number) => Attributes | undefined {
+  if (attributes === undefined || attributes === null) return () => undefined;
+  if (Array.isArray(attributes)) {
+    if (attributes.length !== count) throw invalid("attributes", `attributes has ${attributes.length} rows; there are ${count} ids`);
+    return (row) => (attributes as readonly (Attributes | null | undefined)[])[row] ?? undefined;
+  }
+  if (typeof attributes !== "object" || Symbol.iterator in attributes) throw invalid("attributes", "attributes is no array of an object a row, nor an object of a column an attribute, as { year: [2021, 2022] }");
+  const columns = Object.entries(attributes as Readonly<Record<string, ArrayLike<Attribute | null | undefined>>>);
+  for (const [name, column] of columns) {
+    const size = Array.isArray(column) || ArrayBuffer.isView(column) ? `${column.length} values` : "a single value";
+    if (size !== `${count} values`) throw invalid(`attributes.${name}`, `attributes.${name} has ${size}; there are ${count} ids`);
+  }
+  return (row) => Object.fromEntries(columns.map(([name, column]) => [name, column[row]]));
+}
+
 /**
  * Documents to write, as arrays. All that can be wrong without the server's knowledge is told here, by the row, so that nothing of it is
- * written.
+ * written. Of a partial write this is what no message has room for, and it is left out.
  */
 export class Rows {
   readonly dims: number;
+  readonly leftOut = new LeftOut();
+  private readonly attributes: (row: number) => Attributes | undefined;
+  /** The rows that are sent. */
+  private readonly sent: number[];
   readonly ids: readonly string[];
   private readonly vector: (row: number) => Vector;
 
-  constructor(ids: readonly Id[], vectors: Vectors, private readonly attributes: readonly (Attributes | null | undefined)[] | undefined, private readonly version: string, private readonly partial: boolean) {
+  constructor(ids: readonly Id[], vectors: Vectors, attributes: AttributeRows | undefined, private readonly version: string, private readonly partial: boolean) {
     this.ids = ids.map((id, row) => atRow(row, () => toId(id, `ids[${row}]`, partial)));
-    const seen = new Map<string, number>();
-    for (const [row, id] of this.ids.entries()) {
-      if (seen.has(id)) throw invalid(`ids[${row}]`, `ids[${row}] and ids[${seen.get(id)}] are both "${id}"; a document is there once`, row);
-      seen.set(id, row);
-    }
-    if (attributes && attributes.length !== ids.length) throw invalid("attributes", `attributes has ${attributes.length} rows; there are ${ids.length} ids`);
+    this.attributes = attributesOf(attributes, ids.length);
     if (vectors instanceof Float32Array) {
       const dims = (this.dims = ids.length ? vectors.length / ids.length : 0);
       if (!Number.isInteger(dims)) throw invalid("vectors", `vectors has ${vectors.length} floats, which are no whole rows for ${ids.length} ids`);
@@ -164,21 +221,28 @@ export class Rows {
       this.dims = vectors[0]?.length ?? 0;
       this.vector = (row) => vectors[row] as Vector;
     }
-    this.ids.forEach((_, row) => this.document(row));
+    const seen = new Map<string, number>();
+    const check = (id: string, row: number) => {
+      checkUtf8(id, `ids[${row}]`, `ids[${row}]`);
+      if (seen.has(id)) throw invalid(`ids[${row}]`, `ids[${row}] and ids[${seen.get(id)}] are both "${id}"; a document is there once`);
+      seen.set(id, row);
+      return this.document(row);
+    };
+    this.sent = [...this.ids.keys()].filter((row) => tried(row, this.ids[row] as string, partial ? this.leftOut : undefined, () => check(this.ids[row] as string, row)));
   }
 
   private document(row: number): DocumentInit {
     return atRow(row, () => {
       const vector = this.vector(row);
       if (!this.partial && isVector(vector) && vector.length !== this.dims) throw invalid(`vectors[${row}]`, `vectors[${row}] has ${vector.length} floats; vectors[0] has ${this.dims}`);
-      return toDocument(this.ids[row] as string, this.attributes?.[row] ?? undefined, this.version, vector, `vectors[${row}]`, this.partial);
+      return toDocument(this.ids[row] as string, this.attributes(row), this.version, vector, `vectors[${row}]`, this.partial);
     });
   }
 
   /** The documents of a message each. */
   *messages(batch: number | undefined): Generator<DocumentInit[]> {
     const packer = new Packer(batch);
-    for (const row of this.ids.keys()) {
+    for (const row of this.sent) {
       const message = packer.add(this.document(row));
       if (message) yield message;
     }

@@ -184,13 +184,23 @@ def create(name: str, *, dims: Optional[int], model: Optional[Model], bits: int,
                 parts=uploaded(v1.CreateCollectionRequest, config, model))
 
 
-def check_same(there: t.CollectionStats, dims: Optional[int], metric: str) -> None:
-    """Whether a collection is one that create makes with these; without dims a model says them."""
+def _said(rule: Optional[str]) -> str:
+    return "of no rule" if rule is None else f"of {rule!r}"
+
+
+def check_same(there: t.CollectionStats, dims: Optional[int], metric: str, attributes: Mapping[str, str]) -> None:
+    """Whether a collection is one that create makes with these; without dims a model says them, and without attributes any will do."""
     version = next(one for one in there.versions if one.name == there.default_version)
     wanted = "inner_product" if metric == "ip" else metric
     if dims is not None and (version.input_dims, version.metric) != (dims, wanted):
         raise AlreadyExists(f"collection {there.name!r} is there for embeddings of {version.input_dims} floats and {version.metric}, not of "
                             f"{dims} and {wanted}: take another name, or drop it")
+    for attribute in {**there.attributes, **attributes} if attributes else ():
+        rules = [known.get(attribute) for known in (there.attributes, attributes)]
+        has, asked = [_rule(attribute, rule) if rule is not None else None for rule in rules]
+        if has != asked:
+            raise AlreadyExists(f"collection {there.name!r} is there with attributes[{attribute!r}] {_said(rules[0])}, not "
+                                f"{_said(rules[1])}: take another name, or drop it")
 
 
 def stats(name: str) -> Call[t.CollectionStats]:
@@ -219,7 +229,7 @@ def _callers_level() -> int:
 
 def count(name: str, filter: filters.Filter, strict: bool) -> Call[int]:
     if filter:
-        request = made(v1.CountRequest, collection=name, filter=filters.text(filter), strict=strict)
+        request = made(v1.CountRequest, collection=name, **filters.fields(filter), strict=strict)
         return Call("DocumentService", "Count", request, lambda r: int(warning(r).documents))
     return Call("CollectionService", "GetCollection", made(v1.GetCollectionRequest, name=name), lambda r: int(r.collection.documents))
 
@@ -263,10 +273,10 @@ class Writing:
                     model_checksum=self.model_checksum)
 
 
-def left_out(response: Any, first_row: int) -> Iterator[t.DocumentError]:
-    """The documents that a partial upsert has not written."""
+def left_out(response: Any, first: int, left: _values.LeftOut) -> Iterator[t.DocumentError]:
+    """The documents of a message that a partial upsert has not written; `first` is which its first one is of those sent."""
     for error in response.errors:
-        yield t.DocumentError(row=first_row + error.index, id=error.id, code=code_name(error.code), message=error.message)
+        yield t.DocumentError(row=left.row(first + error.index), id=error.id, code=code_name(error.code), message=error.message)
 
 
 def upsert(name: str, rows: _values.Rows, writing: Writing, batch: Optional[int]) -> Optional[Call[t.Upserted]]:
@@ -274,9 +284,13 @@ def upsert(name: str, rows: _values.Rows, writing: Writing, batch: Optional[int]
     request = made(v1.UpsertRequest, collection=name, mode=writing.mode, options=writing.options)
     if rows.fill(request.documents, 0, batch) < len(rows):
         return None
-    return Call("DocumentService", "Upsert", request,
-                lambda r: t.Upserted(documents=r.documents, created=r.created, unknown_ids=tuple(r.unknown_ids),
-                                     skipped_ids=tuple(r.skipped_ids), errors=tuple(left_out(r, 0))))
+
+    def read(r: Any) -> t.Upserted:
+        wrong = sorted([*left_out(r, 0, rows.left_out), *rows.left_out.errors], key=lambda error: error.row)
+        return t.Upserted(documents=r.documents, created=r.created, unknown_ids=tuple(r.unknown_ids), skipped_ids=tuple(r.skipped_ids),
+                          errors=tuple(wrong))
+
+    return Call("DocumentService", "Upsert", request, read)
 
 
 def one_way(ids: Any, filter: filters.Filter) -> None:
@@ -290,10 +304,11 @@ def updates(name: str, ids: Any, filter: filters.Filter, set: Optional[Mapping[s
     one_way(ids, filter)
     names = [remove] if isinstance(remove, str) else list(remove)
     for batch in id_batches(ids, MOST_IDS) if ids is not None else [[]]:
-        request = made(v1.UpdateAttributesRequest, collection=name, ids=batch, filter=filters.text(filter), remove=names, clear=clear)
+        request = made(v1.UpdateAttributesRequest, collection=name, ids=batch, **filters.fields(filter), remove=names, clear=clear)
         for attribute, value in (set or {}).items():
             if value is None:
                 raise InvalidArgument(f"set[{attribute!r}] is None; name the attribute in remove to take it away", field=f"set[{attribute!r}]")
+            _values.check_name(attribute, "set")
             _values.to_attribute(request.set[attribute], value, f"set[{attribute!r}]")
         yield Call("DocumentService", "UpdateAttributes", request,
                    lambda r: t.Updated(documents=r.documents, unknown_ids=tuple(r.unknown_ids), warnings=tuple(r.warnings)))
@@ -325,20 +340,20 @@ def gets(name: str, ids: Any, with_embeddings: bool) -> Iterator[Call[List[t.Doc
 def deletes(name: str, ids: Any, filter: filters.Filter) -> Iterator[Call[int]]:
     one_way(ids, filter)
     for batch in id_batches(ids, MOST_IDS) if ids is not None else [[]]:
-        yield Call("DocumentService", "Delete", made(v1.DeleteRequest, collection=name, ids=batch, filter=filters.text(filter)),
+        yield Call("DocumentService", "Delete", made(v1.DeleteRequest, collection=name, ids=batch, **filters.fields(filter)),
                    lambda r: int(warning(r).deleted))
 
 
 def scroll(name: str, filter: filters.Filter, limit: int, after: str, with_attributes: bool, with_embeddings: bool, keep_view: int,
            view: str, strict: bool, warns: bool) -> Call[Tuple[List[t.Document], str, str]]:
     """A page, where the next one begins, and the view that is kept for it."""
-    request = made(v1.ScrollRequest, collection=name, filter=filters.text(filter), page_token=after, limit=limit,
+    request = made(v1.ScrollRequest, collection=name, **filters.fields(filter), page_token=after, limit=limit,
                    with_attributes=with_attributes, with_embeddings=with_embeddings, keep_view_s=keep_view, view_token=view, strict=strict)
     return Call("DocumentService", "Scroll", request, lambda r: (documents_of(warning(r, of_filter=warns)), r.next_page_token, r.view_token))
 
 
 def facets(name: str, attribute: str, filter: filters.Filter, limit: int, strict: bool) -> Call[t.Facets]:
-    request = made(v1.FacetRequest, collection=name, attribute=attribute, filter=filters.text(filter), limit=limit, strict=strict)
+    request = made(v1.FacetRequest, collection=name, attribute=attribute, **filters.fields(filter), limit=limit, strict=strict)
 
     def read(r: Any) -> t.Facets:
         values = tuple(t.Facet(value=_values.from_attribute(facet.value), documents=facet.documents) for facet in r.facets)
@@ -368,7 +383,7 @@ class SearchOptions:
     explain: bool
     model_checksum: int
     group_by: str = ""
-    group_size: int = 0
+    group_size: int = 1
     keep_view: int = 0
     view: str = ""
     its_cuts: Sequence[float] = ()
@@ -380,9 +395,11 @@ class SearchOptions:
             value = getattr(self, name)
             if value is not None and not (isinstance(value, (int, np.integer)) and 0 <= value < 2**32):
                 raise InvalidArgument(f"{name} is {value}; it is a whole number, not negative", field=name)
-        return made(v1.SearchOptions, k=self.k, filter=filters.text(self.filter), rerank=self.rerank, min_score=self.min_score,
+        if self.group_size != 1 and not self.group_by:
+            raise InvalidArgument(f"group_size is {self.group_size} without group_by; name the attribute", field="group_size")
+        return made(v1.SearchOptions, k=self.k, **filters.fields(self.filter), rerank=self.rerank, min_score=self.min_score,
                     with_attributes=self.with_attributes, version=self.version, first_levels=self.first_levels, candidates=self.candidates, offset=self.offset, exclude_ids=_values.id_list(self.exclude, "exclude"), strict=self.strict,
-                    explain=self.explain, model_checksum=self.model_checksum, group_by=self.group_by, group_size=self.group_size,
+                    explain=self.explain, model_checksum=self.model_checksum, group_by=self.group_by, group_size=self.group_size if self.group_by else 0,
                     keep_view_s=self.keep_view, view_token=self.view, its_cuts=self.its_cuts,
                     probe=self.probe, probe_recall=self.probe_recall,
                     fusion=0 if fusion is None else one_of("fusion", fusion, FUSIONS))

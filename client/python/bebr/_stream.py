@@ -7,6 +7,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional
 from bebr import _values, errors, v1
 from bebr import types as t
 from bebr._calls import Writing, left_out
+from bebr._values import LeftOut
 
 # Messages on their way. The server answers four at a time unless it is set otherwise; the others fill the pause between.
 WINDOW = 8
@@ -19,7 +20,7 @@ Progress = Callable[[int], object]
 
 
 def messages_of_rows(name: str, rows: _values.Rows, writing: Writing, batch: Optional[int]) -> Iterator[v1.StreamUpsertRequest]:
-    """Messages of arrays; sequence numbers are those of their first rows."""
+    """Messages of arrays; sequence numbers are those of their first documents."""
     first = 0
     while first < len(rows):
         message = v1.StreamUpsertRequest(collection=name, sequence=first, mode=writing.mode, options=writing.options)
@@ -32,7 +33,8 @@ class Packer:
 
     def __init__(self, name: str, version: str, writing: Writing, batch: Optional[int]) -> None:
         self._name, self._version, self._writing, self._batch = name, version, writing, batch
-        self._next = self._bytes = 0
+        self._next = self._row = self._bytes = 0
+        self.left_out = LeftOut()
         self._message = self._new()
 
     def _new(self) -> v1.StreamUpsertRequest:
@@ -41,9 +43,11 @@ class Packer:
 
     def add(self, record: t.Record) -> Optional[v1.StreamUpsertRequest]:
         """The message that is full now, if one is."""
-        with _values.AtRow(self._next):
-            self._bytes += _values.add_record(self._message.documents, record, self._version, self._writing.partial)
-        self._next += 1
+        count = len(self._message.documents)
+        with _values.AtRow(self._row):
+            self._bytes += _values.add_record(self._message.documents, record, self._version, self._writing.partial, self.left_out, self._row)
+        self._row += 1
+        self._next += len(self._message.documents) - count
         return self.rest() if _values.full(len(self._message.documents), self._bytes, self._batch) else None
 
     def rest(self) -> Optional[v1.StreamUpsertRequest]:
@@ -72,8 +76,9 @@ def check_progress(progress: Any) -> None:
 class Window:
     """The messages that are not acknowledged yet."""
 
-    def __init__(self, progress: Optional[Progress]) -> None:
+    def __init__(self, progress: Optional[Progress], left: LeftOut) -> None:
         self._progress = progress
+        self._left = left
         self._refusals = 0
         self.written = 0
         self._created = 0
@@ -93,6 +98,8 @@ class Window:
         """Seconds to wait before the message of this answer is sent again; 0: it is written. Raises what ends the stream."""
         if answer.error_code:
             error = errors.of_answer(answer.error_code, answer.error_message, first_row=answer.sequence)
+            if error.row is not None:
+                error.row = self._left.row(error.row)
             self._refusals += 1
             if not isinstance(error, errors.ResourceExhausted) or self._refusals > _MOST_REFUSALS:
                 raise error
@@ -103,11 +110,11 @@ class Window:
         self._created += answer.created
         self._unknown.extend(answer.unknown_ids)
         self._skipped.extend(answer.skipped_ids)
-        self._errors.extend(left_out(answer, first_row=answer.sequence))
+        self._errors.extend(left_out(answer, answer.sequence, self._left))
         if self._progress is not None:
             self._progress(self.written)
         return 0.0
 
     def result(self) -> t.Upserted:
         return t.Upserted(documents=self.written, created=self._created, unknown_ids=tuple(self._unknown),
-                          skipped_ids=tuple(self._skipped), errors=tuple(sorted(self._errors, key=lambda error: error.row)))
+                          skipped_ids=tuple(self._skipped), errors=tuple(sorted([*self._errors, *self._left.errors], key=lambda error: error.row)))

@@ -84,37 +84,53 @@ class Options:
         return grpc_module.secure_channel(address, credentials, options=settings)
 
 
+class Contact:
+    """Whether a client's server has answered it yet: one that has will again, and one that never did may not be there."""
+
+    def __init__(self) -> None:
+        self.made = False
+
+    def tell(self, error: errors.Error) -> None:
+        """Most errors are answers."""
+        self.made = self.made or not isinstance(error, (errors.Unavailable, errors.DeadlineExceeded, errors.Cancelled))
+
+
 class Patience:
     """Decides, for one call or stream, whether and when it is sent again.
 
     Sent again is what the server has refused before it began (RESOURCE_EXHAUSTED with RetryInfo), whatever it is; and what got no answer
     (UNAVAILABLE), if that is harmless: reads, and writes of documents, which are there once however often they are sent. Pauses double
-    and are never shorter than the server asks; all of them are within the timeout.
+    to 2 s and are never shorter than the server asks. It goes on until the timeout, since a server may take long to start; but where the
+    server has never answered this client, for `retries` tries alone. With 0 retries nothing is sent again.
     """
 
-    def __init__(self, options: Options, timeout: Optional[float], again: bool) -> None:
+    def __init__(self, options: Options, contact: Contact, timeout: Optional[float], again: bool) -> None:
         self._retries = options.retries
+        self._contact = contact
         self._again = again
-        self._end = time.monotonic() + timeout if timeout is not None else None
-        self._tries = 0
+        self.timeout = timeout
+        self.progress()
 
     def left(self) -> Optional[float]:
         """Seconds of the timeout; None: no end."""
         return max(0.0, self._end - time.monotonic()) if self._end is not None else None
 
     def progress(self) -> None:
-        """Something went well: the count begins anew."""
+        """Something went well: the tries and the timeout begin anew."""
         self._tries = 0
+        self._end = time.monotonic() + self.timeout if self.timeout is not None else None
 
     def pause_after(self, error: errors.Error) -> Optional[float]:
         """Seconds to wait before the next try; None: there is none."""
+        self._contact.tell(error)
         refused = isinstance(error, errors.ResourceExhausted) and error.retry_after is not None
         lost = isinstance(error, errors.Unavailable) and self._again
-        if not (refused or lost) or self._tries >= self._retries:
+        enough = self._retries <= 0 if self._contact.made else self._tries >= self._retries
+        if not (refused or lost) or enough:
             return None
-        pause: float = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**self._tries) * random.uniform(0.75, 1.25)
-        if error.retry_after is not None:
-            pause = max(pause, error.retry_after * 2**self._tries)
+        asked = error.retry_after or 0.0
+        doubled = max(_FIRST_PAUSE_S, asked) * 2**min(self._tries, 10)
+        pause: float = max(asked, min(_LONGEST_PAUSE_S, doubled) * random.uniform(0.75, 1.25))
         left = self.left()
         if left is not None and pause >= left:
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping as MappingBase
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Type, TypeVar, Union, cast
@@ -10,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bebr import v1
-from bebr.errors import InvalidArgument
-from bebr.types import Attribute, Attributes, Document, Examples, Explanation, Floats, Hit, Ids, Record, Scalar, ScoreBand, Vectors
+from bebr.errors import InvalidArgument, check_utf8
+from bebr.types import Attribute, Attributes, Document, DocumentError, Examples, Explanation, Floats, Hit, Ids, Record, Scalar, ScoreBand, Vectors
 
 if TYPE_CHECKING:
     from bebr._pool import Message
@@ -176,6 +177,7 @@ def to_attribute(target: v1.AttributeValue, value: object, what: str, in_list: b
     if isinstance(value, bool):
         target.bool_value = value
     elif isinstance(value, str):
+        check_utf8(value, what, what)
         target.string_value = value
     elif isinstance(value, int):
         if not _INT_MIN <= value <= _INT_MAX:
@@ -211,7 +213,8 @@ def check_attributes(values: Mapping[str, object], of: str) -> None:
         raise InvalidArgument(f"attributes of {of} are of {type(values).__name__}; they are values by names", field="attributes")
     size = count = 0
     for name, value in values.items():
-        if not isinstance(name, str) or not 1 <= len(name.encode()) <= _MOST_NAME_BYTES:
+        check_name(name, of)
+        if not 1 <= len(name.encode()) <= _MOST_NAME_BYTES:
             raise InvalidArgument(f"attributes of {of} have the name {name!r}; a name is a str of 1 to {_MOST_NAME_BYTES} bytes",
                                   field="attributes", limit=_MOST_NAME_BYTES)
         if not absent(value):
@@ -222,15 +225,16 @@ def check_attributes(values: Mapping[str, object], of: str) -> None:
                               field="attributes", limit=_MOST_ATTRIBUTES if count > _MOST_ATTRIBUTES else _MOST_ATTRIBUTE_BYTES)
 
 
-def check_sendable(id: str, attributes: Mapping[str, object], what: str) -> None:
+def check_name(name: object, of: str) -> None:
+    if not isinstance(name, str):
+        raise InvalidArgument(f"attributes of {of} have the name {name!r}; a name is a str", field="attributes")
+    check_utf8(name, f"a name among the attributes of {of}", "attributes")
+
+
+def check_sendable(id: str, attributes: Mapping[str, object]) -> None:
     """Refuses what no message has room for: of a partial write the server judges the rest, and leaves out what is wrong."""
-    try:
-        id.encode()
-    except UnicodeEncodeError:
-        raise InvalidArgument(f"{what} is {id!r}, which is no UTF-8", field=what) from None
     for name, value in attributes.items():
-        if not isinstance(name, str):
-            raise InvalidArgument(f"attributes of document {id!r} have the name {name!r}; a name is a str", field="attributes")
+        check_name(name, f"document {id!r}")
         if not absent(value):
             to_attribute(v1.AttributeValue(), value, f"attributes[{name!r}] of document {id!r}")
 
@@ -256,8 +260,10 @@ def from_attributes(values: Any) -> Dict[str, Attribute]:
     return {name: from_attribute(value) for name, value in values.items()}
 
 
-def one_id(value: object, what: str) -> str:
+def one_id(value: object, what: str, checked: bool = True) -> str:
     if isinstance(value, str):
+        if checked:
+            check_utf8(value, what, what)
         return value
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
         return str(int(value))
@@ -265,21 +271,22 @@ def one_id(value: object, what: str) -> str:
 
 
 def check_id(id: str, what: str) -> None:
-    try:
-        size = len(id.encode())
-    except UnicodeEncodeError:
-        raise InvalidArgument(f"{what} is {id!r}, which is no UTF-8", field=what) from None
+    size = len(id.encode())
     if not 1 <= size <= _MOST_ID_BYTES:
         raise InvalidArgument(f"{what} has {size} bytes; an id has 1 to {_MOST_ID_BYTES}", field=what, limit=_MOST_ID_BYTES)
 
 
-def id_list(ids: Any, what: str = "ids") -> List[str]:
-    """A string or a number alone is one id."""
+def id_list(ids: Any, what: str = "ids", checked: bool = True) -> List[str]:
+    """A string or a number alone is one id. Not checked: of a partial write, which leaves out what no message has room for."""
     if isinstance(ids, (str, int, np.integer)):
-        return [one_id(ids, what)]
+        return [one_id(ids, what, checked)]
     if not isinstance(ids, Iterable):
         raise InvalidArgument(f"{what} is of {type(ids).__name__}; it is ids, as strings or whole numbers", field=what)
-    return [one_id(value, f"{what}[{index}]") for index, value in enumerate(ids)]
+    found = []
+    for index, value in enumerate(ids):
+        with AtRow(index):
+            found.append(one_id(value, f"{what}[{index}]", checked))
+    return found
 
 
 def _attributes_of(attributes: Optional[Attributes], count: int) -> Callable[[int], Mapping[str, object]]:
@@ -309,7 +316,7 @@ def _attributes_of(attributes: Optional[Attributes], count: int) -> Callable[[in
 
 
 class AtRow:
-    """Errors from within are of a row."""
+    """Errors from within are of a row: of the caller's, or of an entry of what it gave."""
 
     def __init__(self, index: int) -> None:
         self.index = index
@@ -322,17 +329,30 @@ class AtRow:
             error.row = self.index
 
 
+class LeftOut:
+    """Documents of a partial write that are wrong before anything is sent, and so the rows of those that are sent."""
+
+    def __init__(self) -> None:
+        self.errors: List[DocumentError] = []
+        self._sent_before: List[int] = []
+
+    def add(self, row: int, id: str, error: InvalidArgument) -> None:
+        """Rows come in their order."""
+        self._sent_before.append(row - len(self.errors))
+        self.errors.append(DocumentError(row=row, id=id, code=error.code, message=error.message))
+
+    def row(self, sent: int) -> int:
+        """Of the document that is sent as this one."""
+        return sent + bisect_right(self._sent_before, sent)
+
+
 class Rows:
     """Documents to write, as arrays: ids, one matrix a version, attributes. All that can be wrong without the server's knowledge is
-    told here, by the row, so that nothing of it is written."""
+    told here, by the row, so that nothing of it is written. With `partial` this is what no message has room for, and it is left out."""
 
     def __init__(self, ids: Ids, vectors: Vectors, attributes: Optional[Attributes], version: str, partial: bool) -> None:
-        self.ids = id_list(ids)
-        seen: Dict[str, int] = {}
-        for index, id in enumerate(self.ids):
-            if seen.setdefault(id, index) != index:
-                raise InvalidArgument(f"ids[{index}] and ids[{seen[id]}] are both {id!r}; a document is there once", field=f"ids[{index}]",
-                                      row=index)
+        self.left_out = LeftOut()
+        self.ids = id_list(ids, checked=not partial)
         if isinstance(vectors, MappingBase):
             if version:
                 raise InvalidArgument("vectors names versions, and version is set; give one of them", field="version")
@@ -345,33 +365,48 @@ class Rows:
                 raise InvalidArgument(f"vectors{of} has {len(values)} rows; there are {len(self.ids)} ids", field="vectors",
                                       limit=len(self.ids))
         self._attributes = _attributes_of(attributes, len(self.ids))
-        self._check(partial)
-
-    def _check(self, partial: bool) -> None:
-        for index, id in enumerate(self.ids):
-            with AtRow(index):
-                if partial:
-                    check_sendable(id, self._attributes(index), f"ids[{index}]")
-                else:
-                    check_id(id, f"ids[{index}]")
-                    check_attributes(self._attributes(index), f"document {id!r}")
+        self._seen: Dict[str, int] = {}
+        self._sent = list(self._checked(partial))
         for name, values in self.embeddings if not partial else []:
             check_floats(values, f"vectors[{name!r}]" if name else "vectors")
 
+    def _checked(self, partial: bool) -> Iterator[int]:
+        """The rows that are sent."""
+        for index, id in enumerate(self.ids):
+            try:
+                with AtRow(index):
+                    self._check(index, id, partial)
+                yield index
+            except InvalidArgument as error:
+                if not partial:
+                    raise
+                self.left_out.add(index, id, error)
+
+    def _check(self, index: int, id: str, partial: bool) -> None:
+        one_id(id, f"ids[{index}]")
+        if self._seen.setdefault(id, index) != index:
+            raise InvalidArgument(f"ids[{index}] and ids[{self._seen[id]}] are both {id!r}; a document is there once", field=f"ids[{index}]")
+        if partial:
+            check_sendable(id, self._attributes(index))
+        else:
+            check_id(id, f"ids[{index}]")
+            check_attributes(self._attributes(index), f"document {id!r}")
+
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self._sent)
 
     def fill(self, documents: Any, first: int, batch: Optional[int]) -> int:
-        """Adds rows to a message's documents, from `first` until it is full; the row after them."""
+        """Adds documents to a message's, from the one that is sent as `first` until it is full; the one after them."""
         size = 0
-        for index in range(first, len(self)):
+        for sent in range(first, len(self)):
+            index = self._sent[sent]
             document = documents.add(id=self.ids[index])
             _set_attributes(document, self._attributes(index))
             for version, values in self.embeddings:
                 to_vector(document.embeddings.add(version=version).vector, values[index])
             size += document.ByteSize()
             if full(len(documents), size, batch):
-                return index + 1
+                return sent + 1
         return len(self)
 
 
@@ -380,8 +415,8 @@ def full(count: int, size: int, batch: Optional[int]) -> bool:
     return count >= batch if batch else count >= _MESSAGE_ROWS or size >= _MESSAGE_BYTES
 
 
-def add_record(documents: Any, record: Record, version: str, partial: bool) -> int:
-    """Adds a document of a stream; its bytes."""
+def add_record(documents: Any, record: Record, version: str, partial: bool, left_out: LeftOut, row_number: int) -> int:
+    """Adds a document of a stream; its bytes. With `partial` one that no message has room for is left out, and has none."""
     attributes: Mapping[str, object] = {}
     if isinstance(record, Document):
         id, attributes = record.id, record.attributes
@@ -392,20 +427,31 @@ def add_record(documents: Any, record: Record, version: str, partial: bool) -> i
     else:
         raise InvalidArgument(f"a document of a stream is of {type(record).__name__}; it is a bebr.Document, (id, vector) or "
                               "(id, vector, attributes)")
-    id, attributes = one_id(id, "id"), attributes or {}
+    try:
+        document = _document(one_id(id, "id"), embeddings, attributes or {}, version, partial)
+    except InvalidArgument as error:
+        if not (partial and isinstance(id, str)):
+            raise
+        left_out.add(row_number, id, error)
+        return 0
+    documents.append(document)
+    return int(document.ByteSize())
+
+
+def _document(id: str, embeddings: List[Tuple[str, npt.ArrayLike]], attributes: Mapping[str, object], version: str, partial: bool) -> v1.Document:
     if partial:
-        check_sendable(id, attributes, "id")
+        check_sendable(id, attributes)
     else:
         check_id(id, "id")
         check_attributes(attributes, f"document {id!r}")
-    document = documents.add(id=id)
+    document = made(v1.Document, id=id)
     _set_attributes(document, attributes)
     for name, values in embeddings:
-        array = row(values, f"vector of document {document.id!r}")
+        array = row(values, f"vector of document {id!r}")
         if not partial:
-            check_floats(array[np.newaxis], f"vector of document {document.id!r}")
+            check_floats(array[np.newaxis], f"vector of document {id!r}")
         to_vector(document.embeddings.add(version=name or version).vector, array)
-    return int(document.ByteSize())
+    return document
 
 
 def to_examples(ids: Any, vectors: Any, examples: Examples, what: str) -> None:

@@ -15,7 +15,7 @@ from bebr import _calls, _stream, _values, errors, v1
 from bebr import types as t
 from bebr._calls import Call, Model, SearchOptions
 from bebr._stream import Progress
-from bebr._transport import Options, Patience
+from bebr._transport import Contact, Options, Patience
 from bebr.filters import Filter
 
 T = TypeVar("T")
@@ -32,10 +32,14 @@ class Client:
     the file of the authority that signed the server's certificate, and switches TLS on; so does https:// before the server's name, with
     the authorities that gRPC knows. `tls_cert` and `tls_key` are the client's own certificate. A key goes in clear where there is no TLS.
 
-    `timeout` is for each call, in seconds, tries and pauses together; None means no end. Every method that calls takes its own. `retries`
-    says how often a call is sent again. That happens where it is harmless alone: a read or a write of documents that got no answer
-    (UNAVAILABLE), and whatever the server refused before it began (RESOURCE_EXHAUSTED with a time to wait). Creations, drops, promotions
-    and snapshots that got no answer are never sent again.
+    `timeout` is for each call, in seconds, tries and pauses together; None means no end. Every method that calls takes its own. Of an
+    upsert of more than one message it is the longest time without an answer instead: however large it is, it ends by itself only if
+    nothing was acknowledged for so long.
+
+    A call is sent again where that is harmless alone: a read or a write of documents that got no answer (UNAVAILABLE), and whatever the
+    server refused before it began (RESOURCE_EXHAUSTED with a time to wait). A client that its server has answered before goes on until
+    `timeout`, in pauses that double to 2 s, as while a server starts anew; one that never had an answer tries `retries` times again, some
+    3 s. With retries=0 nothing is sent again. Creations, drops, promotions and snapshots that got no answer are never sent again.
 
     May be used by many threads, not across a fork. One connection, made by the first call; close() or `with` ends it.
     """
@@ -43,6 +47,7 @@ class Client:
     def __init__(self, server: Optional[str] = None, *, api_key: Optional[str] = None, timeout: Optional[float] = 30.0, retries: int = 5,
                  tls_ca: Optional[str] = None, tls_cert: Optional[str] = None, tls_key: Optional[str] = None) -> None:
         self._options = Options.of(server, timeout, retries, api_key, tls_ca, tls_cert, tls_key)
+        self._contact = Contact()
         self._channel = self._options.open_channel(grpc)
 
     def __repr__(self) -> str:
@@ -77,8 +82,8 @@ class Client:
         `attributes` says what attributes are, by name: {"created": "timestamp", "body": "string stored"}. Others may come at any time,
         of any type; texts of more than 256 bytes are stored only, so that they take no memory.
 
-        With `exist_ok` a collection or an alias that is there is returned as it is, if it has these `dims` and this `metric`; whatever
-        else it was made with is not compared.
+        With `exist_ok` a collection or an alias that is there is returned as it is, if it has these `dims`, this `metric` and, where they are
+        given, these `attributes`; whatever else it was made with is not compared.
         """
         call = _calls.create(name, dims=dims, model=model, bits=bits, recall=recall, metric=metric, version=version,
                              store_floats=store_floats, shards=shards, expected_documents=expected_documents,
@@ -88,7 +93,7 @@ class Client:
         except errors.AlreadyExists:
             if not exist_ok:
                 raise
-            _calls.check_same(self._run(_calls.stats(name), timeout), dims, metric)
+            _calls.check_same(self._run(_calls.stats(name), timeout), dims, metric, attributes)
         return Collection(self, name)
 
     def collection(self, name: str) -> Collection:
@@ -128,10 +133,12 @@ class Client:
         return timeout if timeout is not None else self._options.timeout
 
     def _run(self, call: Call[T], timeout: Optional[float]) -> T:
-        patience = Patience(self._options, self._time(timeout), call.again)
+        patience = Patience(self._options, self._contact, self._time(timeout), call.again)
         while True:
             try:
-                return call.read(self._send(call, patience.left()))
+                found = call.read(self._send(call, patience.left()))
+                self._contact.made = True
+                return found
             except grpc.RpcError as failure:
                 error = errors.of_call(failure, self._options.server, call.first_row)
             pause = patience.pause_after(error)
@@ -145,17 +152,17 @@ class Client:
                       response_deserializer=call.response_class.FromString)
         return method(call.parts() if call.parts else call.request, timeout=timeout, metadata=self._options.metadata())
 
-    def _upsert_stream(self, messages: Iterable[v1.StreamUpsertRequest], timeout: Optional[float],
+    def _upsert_stream(self, messages: Iterable[v1.StreamUpsertRequest], left: _values.LeftOut, timeout: Optional[float],
                        progress: Optional[Progress]) -> t.Upserted:
-        window = _stream.Window(progress)
-        patience = Patience(self._options, None, again=True)
+        window = _stream.Window(progress, left)
+        patience = Patience(self._options, self._contact, self._time(timeout), again=True)  # which each answer renews
         stream = _Stream(self._channel, self._options)
 
         def advance() -> None:
             """Waits for one answer, and sends again what must be."""
             nonlocal stream
             try:
-                answer = stream.receive(self._time(timeout))
+                answer = stream.receive(patience)
             except errors.Unavailable as error:
                 pause = patience.pause_after(error)
                 if pause is None:
@@ -166,6 +173,7 @@ class Client:
                 for message in window.waiting.values():
                     stream.send(message)
                 return
+            self._contact.made = True
             pause = window.take(answer)
             patience.progress()
             if pause:
@@ -179,6 +187,7 @@ class Client:
                         advance()
                     window.sent(message)
                     stream.send(message)
+                    patience.progress()  # the time that documents take to come is not the server's
                 while window.waiting:
                     advance()
         finally:
@@ -209,11 +218,11 @@ class _Stream:
     def send(self, message: v1.StreamUpsertRequest) -> None:
         self._outgoing.put(message)
 
-    def receive(self, timeout: Optional[float]) -> v1.StreamUpsertResponse:
+    def receive(self, patience: Patience) -> v1.StreamUpsertResponse:
         try:
-            answer = self._incoming.get(timeout=timeout)
+            answer = self._incoming.get(timeout=patience.left())
         except queue.Empty:
-            raise errors.DeadlineExceeded(f"{self._server} has acknowledged nothing for {timeout:g} s") from None
+            raise errors.DeadlineExceeded(f"{self._server} has acknowledged nothing for {patience.timeout:g} s") from None
         if isinstance(answer, errors.Error):
             raise answer
         response: v1.StreamUpsertResponse = answer
@@ -256,7 +265,8 @@ class Collection:
         A replaced document keeps embeddings of versions that do not come; `replace_all` drops those too. `if_absent` leaves documents that
         exist as they are, `if_newer_by` those whose integer of that name is not less than the new one; their ids come back as skipped_ids.
         `merge` adds embeddings to documents that exist and leaves everything else of them; ids that do not exist come back.
-        `partial` leaves out documents that are wrong, and the answer's `errors` say which and why, instead of refusing the whole request.
+        `partial` leaves out documents that are wrong, also those whose id came before, and the answer's `errors` say which and why, instead of
+        refusing the whole request.
         `model_checksum`, that of the version which the embeddings are made for, has them refused once the collection goes by another model.
 
         Without `partial` ids, attributes and floats are checked before anything is sent. If it raises later, the error's `acknowledged` says how many are
@@ -264,18 +274,18 @@ class Collection:
 
         More than one message's documents (`batch`, by default some 4 MiB, at most 1,000) go over a stream, a few messages at a time, as
         fast as the server takes them. What a lost connection or a full server left open is sent again. `progress` is told the documents
-        written so far. `timeout` is then for each answer.
+        written so far. `timeout` is then the longest time without an answer.
         """
         _stream.check_progress(progress)
         rows = _values.Rows(ids, vectors, attributes, version, partial)
         if not len(rows):
-            return t.Upserted(documents=0, created=0)
+            return t.Upserted(documents=0, created=0, errors=tuple(rows.left_out.errors))
         writing = _calls.Writing(merge, replace_all, if_absent, if_newer_by, partial, model_checksum)
         with errors.telling(lambda: 0):
             call = _calls.upsert(self.name, rows, writing, batch) if progress is None else None
             if call is not None:
                 return self._client._run(call, timeout)
-        return self._client._upsert_stream(_stream.messages_of_rows(self.name, rows, writing, batch), timeout, progress)
+        return self._client._upsert_stream(_stream.messages_of_rows(self.name, rows, writing, batch), rows.left_out, timeout, progress)
 
     def upsert_stream(self, documents: Iterable[t.Record], *, version: str = "", merge: bool = False,
                       replace_all: bool = False, if_absent: bool = False, if_newer_by: str = "", partial: bool = False,
@@ -288,7 +298,7 @@ class Collection:
         writing = _calls.Writing(merge, replace_all, if_absent, if_newer_by, partial, model_checksum)
         _stream.check_progress(progress)
         packer = _stream.Packer(self.name, version, writing, batch)
-        return self._client._upsert_stream(packer.messages(documents), timeout, progress)
+        return self._client._upsert_stream(packer.messages(documents), packer.left_out, timeout, progress)
 
     def search(self, vector: Optional[npt.ArrayLike] = None, k: int = 10, *, filter: Filter = "", rerank: Optional[int] = None,
                min_score: Optional[float] = None, with_attributes: bool = True, version: str = "", first_levels: int = 0,
@@ -301,7 +311,8 @@ class Collection:
         """The k documents nearest to a vector, best first, ties by id. Every document is looked at, unless `probe` says otherwise.
 
         `filter` is a condition on attributes: text, as 'year >= 2020 AND lang IN ("en", "de")', or values by names, as
-        {"year": 2020, "lang": ["en", "de"]}. What it names and no document has stands in the hits' `warnings`; `strict` makes it an error.
+        {"year": 2020, "lang": ["en", "de"]}, of lists as long as you like. In text `id` is the document's id; in a mapping "id" is an
+        attribute, and bebr.filters.ids(["a", "b"]) a condition on documents' ids. What it names and no document has stands in the hits' `warnings`; `strict` makes it an error.
         `rerank` scores the best so many again with the stored floats, 0 for none; None takes the collection's default. `min_score` drops
         what is worse. `first_levels` and `candidates` trade recall for speed: proto/README.md.
 
@@ -326,7 +337,7 @@ class Collection:
         `its_cuts` are six numbers, falling, at which the labels of the hits' `its_label` begin.
         """
         options = SearchOptions(k, filter, rerank, min_score, with_attributes, version, first_levels, candidates, offset, exclude, strict,
-                                explain, model_checksum, group_by, group_size if group_by else 0, keep_view, view, its_cuts, probe, probe_recall)
+                                explain, model_checksum, group_by, group_size, keep_view, view, its_cuts, probe, probe_recall)
         return self._client._run(_calls.search(self.name, vector, like, unlike, _calls.Fused(fusion, versions, lists, weights), options), timeout)
 
     def search_batch(self, vectors: npt.ArrayLike, k: int = 10, *, filter: Filter = "", rerank: Optional[int] = None,
@@ -337,7 +348,7 @@ class Collection:
                      timeout: Optional[float] = None) -> List[t.Hits]:
         """As search, for every row of `vectors`, which share scans. As many calls as the server's limits ask for."""
         options = SearchOptions(k, filter, rerank, min_score, with_attributes, version, first_levels, candidates, offset, exclude, strict,
-                                explain, model_checksum, group_by, group_size if group_by else 0, 0, view, its_cuts, probe, probe_recall)
+                                explain, model_checksum, group_by, group_size, 0, view, its_cuts, probe, probe_recall)
         return [hits for call in _calls.search_batches(self.name, vectors, options) for hits in self._client._run(call, timeout)]
 
     def get(self, ids: t.Ids, *, with_embeddings: bool = False, timeout: Optional[float] = None) -> List[t.Document]:
@@ -348,7 +359,7 @@ class Collection:
     def update(self, ids: Optional[t.Ids] = None, *, filter: Filter = "", set: Optional[Mapping[str, object]] = None,
                remove: Sequence[str] = (), clear: bool = False, timeout: Optional[float] = None) -> t.Updated:
         """Changes attributes of documents and nothing else: by id, in as many calls as it takes, or at once of all (at most 100,000) that
-        satisfy a filter. `clear` drops all attributes, `remove` those of these names; then `set` gives values to its own.
+        satisfy a filter, as of search. `clear` drops all attributes, `remove` those of these names; then `set` gives values to its own.
         """
         changed = 0
         unknown: List[str] = []
@@ -363,7 +374,7 @@ class Collection:
 
     def delete(self, ids: Optional[t.Ids] = None, *, filter: Filter = "", timeout: Optional[float] = None) -> int:
         """Deletes documents, and says how many there were: by id, in as many calls as it takes, of 10,000 ids each, or at once all (at most
-        1,000,000) that satisfy a filter."""
+        1,000,000) that satisfy a filter, as of search: {"id": 5} is an attribute there, not the document's id."""
         deleted = 0
         with errors.telling(lambda: deleted):
             for call in _calls.deletes(self.name, ids, filter):

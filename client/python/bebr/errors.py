@@ -150,6 +150,15 @@ def file_bytes(path: Any, what: str) -> bytes:
         raise InvalidArgument(f"{what} is {path!r}, which cannot be read: {error}", field=what) from None
 
 
+def check_utf8(text: str, what: str, field: str) -> None:
+    """Refuses what no message has room for: half of a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidArgument(f"{what} is {text if len(text) < 80 else text[error.start:error.start + 20]!r}, which is no UTF-8: it has half of a "
+                              f"surrogate pair at {error.start}", field=field) from None
+
+
 @contextmanager
 def telling(acknowledged: Callable[[], int]) -> Iterator[None]:
     """Errors from within say how much was acknowledged."""

@@ -5,7 +5,8 @@
     store.similarity_search("a question", k=4, filter="year >= 2020")
 
 Texts are an attribute that takes no memory if it has more than 256 bytes; a text and its metadata have 1 MiB together. Metadata are str, int,
-float, bool, datetime, or lists of these.
+float, bool, datetime, or lists of these, come back as they were (None as nothing), and are filtered by under their names, "id" too; anything
+else is refused with its row, and so is a name that is the text's own.
 
 Tested against stand-ins of the published interface, not against the package itself, which Debian does not have.
 """
@@ -18,7 +19,7 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Tupl
 import numpy as np
 
 from bebr.client import Client, Collection
-from bebr.errors import NotFound
+from bebr.errors import InvalidArgument, NotFound
 from bebr.filters import Filter
 from bebr.types import Document as Stored
 from bebr.types import Hit, Hits
@@ -51,7 +52,8 @@ class BebrVectorStore(VectorStore):
         if not written:
             return []
         names = [id or str(uuid.uuid4()) for id in (ids if ids is not None else [""] * len(written))]
-        attributes = [{**(metadata or {}), self._text: text} for text, metadata in zip(written, metadatas or [{}] * len(written))]
+        attributes = [self._attributes(row, text, metadata or {})
+                      for row, (text, metadata) in enumerate(zip(written, metadatas or [{}] * len(written)))]
         self.collection.upsert(names, np.asarray(self._embedding.embed_documents(written), np.float32), attributes, **kwargs)
         return names
 
@@ -108,6 +110,12 @@ class BebrVectorStore(VectorStore):
 
     def _search(self, vector: Any, k: int, *, filter: Optional[Filter] = None, **kwargs: Any) -> Hits:
         return self.collection.search(np.asarray(vector, np.float32), k, filter=filter or "", **kwargs)
+
+    def _attributes(self, row: int, text: str, metadata: Dict[str, Any]) -> Dict[str, Any]:
+        if self._text in metadata:
+            raise InvalidArgument(f"metadata has {self._text!r}, the name of the attribute that holds the text; name another one by text_attribute, or "
+                                  "rename this", field=f"metadatas[{row}]", row=row)
+        return {**metadata, self._text: text}
 
     def _document(self, id: str, attributes: Any) -> Document:
         metadata = dict(attributes)

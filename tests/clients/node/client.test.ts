@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { after, before, beforeEach, test } from "node:test";
 import { promisify } from "node:util";
 
-import { BebrError, Client, type Collection, contains, type Filter, filterText, literal, Timestamp, version } from "bebr";
+import { BebrError, Client, type Collection, contains, type Filter, filterText, ids as ofIds, literal, Timestamp, version } from "bebr";
 
 import { dims, directory, embeddings, programs, Server, stopAll, train, vectorFile } from "./support.js";
 
@@ -138,6 +138,12 @@ test("a collection that is there is taken", async () => {
   await assert.rejects(client.create("taken", { dims }), { code: "ALREADY_EXISTS" });
   await assert.rejects(client.create("taken", { dims: dims + 1, existOk: true }), /floats and cosine, not of/);
   await assert.rejects(client.create("taken", { dims, metric: "l2", existOk: true }), /and cosine, not of .* and l2/);
+  await assert.rejects(client.create("taken", { dims, attributes: { created: "timestamp" }, existOk: true }), /attributes\.created of no rule, not of "timestamp"/);
+  await client.create("ruled", { dims, attributes: { created: "timestamp", body: "string stored" } });
+  await client.create("ruled", { dims, attributes: { body: "stored string" as "string stored", created: "timestamp" }, existOk: true });
+  await client.create("ruled", { dims, existOk: true });
+  await assert.rejects(client.create("ruled", { dims, attributes: { created: "string", body: "string stored" }, existOk: true }), /attributes\.created of "timestamp", not of "string"/);
+  await assert.rejects(client.create("ruled", { dims, attributes: { created: "timestamp" }, existOk: true }), /attributes\.body of "string stored", not of no rule/);
   await client.drop("taken");
   for (const name of ["127.0.0.1:", "127.0.0.1:x", "host:0", "[::1]:70000"]) assert.throws(() => new Client(name), /whose port is/);
 });
@@ -148,6 +154,115 @@ test("filters of values are quoted", async () => {
   assert.equal(filterText({ year: [2001, 2002], lang: "en" }), 'year IN (2001, 2002) AND lang = "en"');
   assert.deepEqual((await papers.search(row(0), { filter: { "odd `name": nasty } })).map((hit) => hit.id), ["nasty"]);
   assert.deepEqual((await papers.search(row(0), { filter: { "odd `name": nasty.slice(1) } })).length, 0);
+});
+
+test("names in mappings are attributes, and never the document's id", async () => {
+  const own = await client.create("ids", { dims });
+  await own.upsert(["a", "b", "5"], docs.slice(0, 3), [{ id: "b", AND: 1, True: "x" }, { id: "a", Id: 2 }, { id: 5 }]);
+  const found = async (filter: Filter) => (await own.search(row(0), { filter })).map((hit) => hit.id).sort();
+  assert.deepEqual(await found({ id: "b" }), ["a"]);
+  assert.deepEqual(await found({ id: 5 }), ["5"]);
+  assert.deepEqual(await found({ id: "5" }), []);
+  assert.deepEqual(await found({ id: ["a", "b"] }), ["a", "b"]);
+  assert.deepEqual(await found({ AND: 1, True: "x" }), ["a"]);
+  assert.deepEqual(await found({ Id: 2 }), ["b"]);
+  assert.deepEqual(await found('id = "b"'), ["b"]);
+  assert.deepEqual(await found(ofIds("b")), ["b"]);
+  assert.deepEqual(await found(ofIds(["a", 5, "no"])), ["5", "a"]);
+  await own.upsert(["l"], [row(0)], [{ id: ["x", "y"] }]);
+  assert.deepEqual(await found(contains("id", "x")), ["l"]);
+  assert.equal(await own.delete({ filter: { id: "b" } }), 1);
+  assert.deepEqual((await own.get(["a", "b"])).map((document) => document.id), ["b"]);
+});
+
+test("long mappings of a filter go as a tree", async () => {
+  const own = await client.create("long", { dims });
+  await own.upsert(["a", "b", "c"], docs.slice(0, 3), [7, 9999, 20_000].map((n) => ({ key: `${"x".repeat(30)}${n}`, n, id: "i" })));
+  const filter = { key: ids(10_000, "x".repeat(30)), id: "i" };
+  assert.ok(filterText(filter).length > 300_000);
+  const found = (hits: { id: string }[]) => hits.map((hit) => hit.id).sort();
+  assert.deepEqual(found(await own.search(row(0), { filter })), ["a", "b"]);
+  assert.deepEqual(found(await own.search(row(0), { filter: { ...filter, n: [1, 7, 9] } })), ["a"]);
+  assert.deepEqual(found(await own.search({ like: "c" }, { filter })), ["a", "b"]);
+  for (const hits of await own.searchBatch([row(0), row(1)], { filter })) assert.deepEqual(found(hits), ["a", "b"]);
+});
+
+test("texts that are no UTF-8 are refused by their place", async () => {
+  const half = "a\ud800b";
+  const vectors = docs.slice(0, 2);
+  let error = await rejected(() => papers.upsert(["x", half], vectors));
+  assert.deepEqual([error.row, error.field], [1, "ids[1]"]);
+  assert.match(error.message, /^row 1: ids\[1\] is "a\\ud800b", which is no UTF-8/);
+  for (const attributes of [{ t: half }, { [half]: 1 }, { t: ["x", half] }]) {
+    error = await rejected(() => papers.upsert(["a", "b"], vectors, [{}, attributes]));
+    assert.match(error.message, /^row 1: .* "b".*no UTF-8/);
+    error = await rejected(() => papers.upsertStream([{ id: "a", vector: row(0) }, { id: "b", vector: row(1), attributes }]));
+    assert.match(error.message, /^row 1: .* "b".*no UTF-8/);
+  }
+  const calls = [
+    () => papers.get(half), () => papers.delete([half]), () => papers.update("p1", { set: { t: half } }), () => papers.update("p1", { set: { [half]: 1 } }),
+    () => papers.update("p1", { remove: half }), () => papers.search(row(0), { exclude: half }), () => papers.search({ like: half }), () => papers.facets(half),
+    () => papers.search(row(0), { filter: { t: half } }), () => papers.count({ filter: { [half]: 1 } }), () => papers.count({ filter: `t = "${half}"` }),
+    () => client.create(half, { dims }), () => papers.search([row(0)], { fusion: "max", lists: [[half]] }), () => papers.search([row(0)], { fusion: "max", lists: [{ [half]: 1 }] }),
+  ];
+  for (const call of calls) assert.match((await rejected(call)).message, /no UTF-8/);
+});
+
+test("what a partial write leaves out keeps the rows of the others", async () => {
+  const own = await client.create("partial", { dims });
+  const names = ["a", "b", "a", "c", "d", "x".repeat(513), "e", "\ud800"];
+  const attributes = [{}, { n: 2n ** 63n }, {}, { x: NaN }, {}, {}, { n: 1 }, {}];
+  const check = ({ documents, errors }: Awaited<ReturnType<Collection["upsert"]>>, doubled: boolean) => {
+    assert.deepEqual(errors.map((error) => error.row), doubled ? [1, 2, 3, 5, 7] : [1, 3, 5, 7]);
+    for (const error of errors) assert.deepEqual([error.id, error.code], [names[error.row], "INVALID_ARGUMENT"]);
+    const parts = { 1: /64 bits/, 2: /both "a"/, 3: /x/, 5: /513/, 7: /UTF-8/ } as Record<number, RegExp>;
+    for (const error of errors) assert.match(error.message, parts[error.row] as RegExp);
+    assert.equal(documents, 8 - errors.length);
+  };
+  for (const batch of [undefined, 1, 3]) {
+    const options = { partial: true, ...(batch === undefined ? {} : { batch }) };
+    check(await own.upsert(names, docs.slice(0, 8), attributes, options), true);
+    check(await own.upsertStream(names.map((id, i) => ({ id, vector: row(i), attributes: attributes[i] ?? {} })), options), false);
+  }
+  assert.equal((await own.upsert(["\ud800"], [row(0)], undefined, { partial: true })).errors[0]?.row, 0);
+  assert.equal(await own.count(), 3);
+});
+
+test("columns of attributes, and what has no effect or no sense", async () => {
+  await papers.upsert(["x", "y"], docs.slice(0, 2), { n: Int32Array.of(1, 2), t: ["a", null] });
+  assert.deepEqual((await papers.get(["x", "y"])).map((found) => found.attributes), [{ n: 1, t: "a" }, { n: 2 }]);
+  const cases: [() => Promise<unknown>, RegExp][] = [
+    [() => papers.upsert(["x", "y"], docs.slice(0, 2), { n: [1] }), /attributes\.n has 1 values; there are 2 ids/],
+    [() => papers.upsert(["x", "y"], docs.slice(0, 2), { t: "ab" }), /attributes\.t has a single value/],
+    [() => papers.upsert(["x", "y"], docs.slice(0, 2), new Map() as object as []), /attributes is no array/],
+    [() => papers.search(row(0), { groupSize: 2 }), /groupSize is 2 without groupBy/],
+    [() => papers.searchBatch([row(0)], { groupSize: 2 }), /groupSize is 2 without groupBy/],
+    [() => papers.search(row(0), { filter: { year: NaN } }), /filter: "year" is NaN/],
+    [() => papers.search(row(0), { filter: { year: [1, Infinity] } }), /filter: "year"\[1\] is Infinity/],
+    [() => papers.count({ filter: { year: 2n ** 63n } }), /filter: "year" is 9223372036854775808/],
+    [() => papers.count({ filter: { year: null as unknown as number } }), /filter: "year" is null/],
+    [() => papers.count({ filter: { year: [] } }), /"year" is to be one of no values/],
+  ];
+  for (const [call, message] of cases) assert.match((await rejected(call)).message, message);
+});
+
+test("a server that has answered is waited for", async () => {
+  const mortal = await Server.start();
+  const own = new Client(mortal.address, { retries: 1, timeoutMs: 300_000 });
+  const collection = await own.create("papers", { dims });
+  const again = () => new Promise((resolve) => setTimeout(resolve, 1500)).then(() => mortal.start());
+  await mortal.stop();
+  let restarted: Promise<void> | undefined = again();
+  assert.equal(await collection.count(), 0);
+  await restarted;
+  restarted = undefined;
+  const progress = (written: number) => {
+    if (written >= 500) restarted ??= mortal.stop("SIGKILL").then(again);
+  };
+  assert.equal((await collection.upsert(ids(3000, ""), docs, undefined, { batch: 50, progress })).documents, 3000);
+  await restarted;
+  own.close();
+  assert.equal((await rejected(() => new Client("127.0.0.1:1", { retries: 1, timeoutMs: 300_000 }).stats())).code, "UNAVAILABLE");
 });
 
 test("one flat array is rows too", async () => {

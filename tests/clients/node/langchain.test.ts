@@ -76,7 +76,33 @@ test("a store of documents", async () => {
   assert.equal(added.length, 1);
   await store.delete({ ids: added });
   assert.equal(await store.collection.count(), 5);
-  await assert.rejects(store.addDocuments([new Document({ pageContent: "x", metadata: { tags: [{}] } })]), /"tags" is an array of others/);
+  const before = new Document({ id: "z", pageContent: "x", metadata: {} });
+  for (const [metadata, message] of [
+    [{ tags: [{}] }, /^row 1: metadata "tags" is an array of others/],
+    [{ text: "own" }, /^row 1: metadata has "text", the name of the attribute that holds the text/],
+    [{ a: { b: 1 }, "a.b": 2 }, /^row 1: metadata has "a.b" twice/],
+    [{ metadata_shape: 1 }, /^row 1: metadata has "metadata_shape"/],
+  ] as [Record<string, unknown>, RegExp][]) {
+    await assert.rejects(store.addDocuments([before, new Document({ pageContent: "x", metadata })]), message);
+  }
+});
+
+test("metadata come back as they were", async () => {
+  const own = await client.create("metadata", { dims });
+  const store = new BebrVectorStore(new Words(), { collection: own });
+  const metadata = { a: 1, "a.b": 2, id: "X", "file.name": "f", e: {}, o: { p: { "q.r": [1, "x"], s: {} }, t: true }, AND: "and" };
+  const all = [metadata, { loc: { lines: { from: 1 } } }, { e: {} }, { id: "c" }, { ".": 1, "a.": { ".b": 2 }, "a..": 3 }, { a: { a: { a: 1 } }, "a.a": 2 }] as Record<string, unknown>[];
+  await store.addDocuments(all.map((one, i) => new Document({ id: `m${i}`, pageContent: "page", metadata: one })));
+  for (let tries = 0; tries < 5; ++tries) {
+    const found = await store.similaritySearch("page", 10);
+    assert.deepEqual(found.map((one) => one.id).sort(), all.map((_, i) => `m${i}`));
+    for (const one of found) assert.deepEqual(one.metadata, all[Number(one.id?.slice(1))]);
+  }
+  assert.deepEqual((await store.similaritySearch("page", 10, { id: "X", "file.name": "f", AND: "and", "o.t": true })).map((one) => one.id), ["m0"]);
+  assert.deepEqual((await store.similaritySearch("page", 10, { id: "m0" })).length, 0);
+  await own.update("m0", { set: { added: 1 }, remove: ["a.b", "file.name"] });
+  const { "a.b": _, "file.name": __, ...left } = metadata;
+  assert.deepEqual((await store.similaritySearch("page", 10, { id: "X" }))[0]?.metadata, { ...left, added: 1 });
 });
 
 test("texts into a collection that is there", async () => {

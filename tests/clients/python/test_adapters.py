@@ -8,7 +8,7 @@ import re
 import sys
 import time
 from pathlib import Path
-from typing import Dict, List
+from typing import Any, Dict, List, Tuple
 
 import numpy as np
 import pytest
@@ -73,6 +73,17 @@ def test_langchain(client: bebr.Client, models: Dict[str, str]) -> None:
     assert len(store.add_texts(["no id"])) == 1
     assert [document.id for document in store.get_by_ids(["f", "no", "a"])] == ["f", "a"]
     assert store.delete(["f"]) and store.get_by_ids(["f"]) == []
+    metadata = {"id": "a", "a": 1, "a.b": 2, "file.name": "f", "AND": True, "list": ["x", 1]}
+    assert store.add_texts(["as it was"], [metadata], ids=["m"]) == ["m"]
+    assert store.get_by_ids(["m"])[0].metadata == metadata
+    assert [document.id for document in store.similarity_search("x", filter={"id": "a", "a.b": 2, "AND": True})] == ["m"]
+    wrongs: List[Tuple[Dict[str, Any], str]] = [
+        ({"text": "own"}, "row 1: metadata has 'text'"), ({"e": {}}, r"row 1: attributes\['e'\].* is of dict"),
+        ({"l": [{}]}, r"row 1: attributes\['l'\].*\[0\] is of dict")]
+    for wrong, message in wrongs:
+        with pytest.raises(bebr.InvalidArgument, match=message):
+            store.add_texts(["x", "y"], [{}, wrong])
+    assert store.delete(["m"])
     more = LangChainStore.from_texts(["one more"], Words(), client=client, collection_name="texts")
     assert more.collection.count() == 7
 

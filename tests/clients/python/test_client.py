@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import hashlib
 import inspect
 import json
@@ -20,7 +21,7 @@ import numpy as np
 import pytest
 
 import bebr
-from bebr import _calls
+from bebr import _calls, _transport
 from bebr._calls import v1
 from conftest import DIMS, PROGRAMS, Matrix, Server
 
@@ -83,6 +84,146 @@ def test_filters_of_values_are_quoted(papers: bebr.Collection, docs: Matrix) -> 
     assert papers.search(docs[0], filter={"odd name": nasty, "year": [1998, np.int64(1999)]}).ids == ["nasty"]
     assert papers.search(docs[0], filter={"odd name": nasty[:-1]}).ids == []
     assert {hit.attributes["lang"] for hit in papers.search(docs[0], k=50, filter={"lang": "de"})} == {"de"}
+
+
+def test_names_in_mappings_are_attributes_and_never_the_document_s_id(client: bebr.Client, docs: Matrix) -> None:
+    papers = client.create("ids", dims=DIMS)
+    papers.upsert(["a", "b", "5"], docs[:3], [{"id": "b", "AND": 1, "True": "x"}, {"id": "a", "Id": 2}, {"id": 5, "tags": ["a"]}])
+
+    def found(filter: Any) -> List[str]:
+        return sorted(papers.search(docs[0], filter=filter).ids)
+
+    assert found({"id": "b"}) == ["a"] and found({"id": 5}) == ["5"] and found({"id": ["a", "b"]}) == ["a", "b"] and found({"id": "5"}) == []
+    assert found({"AND": 1, "True": "x"}) == ["a"] and found({"Id": 2}) == ["b"]
+    assert found('id = "b"') == ["b"] == found(bebr.filters.ids("b")) and found(bebr.filters.ids(["a", "5", "no"])) == ["5", "a"]
+    papers.upsert(["l"], docs[:1], [{"id": ["x", "y"]}])
+    assert found(bebr.filters.contains("id", "x")) == ["l"] == found(bebr.filters.contains("id", "x", "y", all=True))
+    assert papers.delete(filter={"id": "b"}) == 1 and {found.id for found in papers.get(["a", "b"])} == {"b"}
+    client.drop("ids")
+
+
+def test_long_mappings_of_a_filter_go_as_a_tree(client: bebr.Client, docs: Matrix) -> None:
+    papers = client.create("long", dims=DIMS)
+    papers.upsert(["a", "b", "c"], docs[:3], [{"key": f"{'x' * 30}{i}", "n": i, "id": "i"} for i in (7, 9999, 20_000)])
+    wanted: Dict[str, Any] = {"key": [f"{'x' * 30}{i}" for i in range(10_000)], "id": "i", "n": np.arange(10)}
+    assert len(bebr.filters.text(wanted)) > 300_000
+    assert papers.search(docs[0], filter=wanted).ids == ["a"]
+    del wanted["n"]
+    for hits in (papers.search(docs[0], filter=wanted), *papers.search_batch(docs[:2], filter=wanted), papers.search(docs[:2], fusion="max", filter=wanted),
+                 papers.search(like="c", filter=wanted)):
+        assert sorted(hits.ids) == ["a", "b"]
+    client.drop("long")
+
+
+def test_texts_that_are_no_utf8_are_refused_by_their_place(client: bebr.Client, server: Server, docs: Matrix) -> None:
+    papers = client.create("half", dims=DIMS)
+    half = "a\ud800b"
+    with pytest.raises(bebr.InvalidArgument, match=r"^row 1: ids\[1\] is 'a\\ud800b', which is no UTF-8"):
+        papers.upsert(["x", half], docs[:2])
+    wrongs: List[Tuple[Dict[str, object], str]] = [({"t": half}, r"attributes\['t'\] of document 'b'"), ({half: 1}, "a name among the attributes"),
+                                                   ({"t": ["x", half]}, r"attributes\['t'\].*\[1\] is")]
+    for wrong, place in wrongs:
+        with pytest.raises(bebr.InvalidArgument, match=f"^row 1: {place}.*no UTF-8"):
+            papers.upsert(["a", "b"], docs[:2], [{}, wrong])
+        with pytest.raises(bebr.InvalidArgument, match="^row 1: .*no UTF-8"):
+            papers.upsert_stream([("a", docs[0]), ("b", docs[1], wrong)])
+        done = papers.upsert(["a", "b", half, "c"], docs[:4], [{}, wrong, {}, {}], partial=True)
+        assert done.documents == 2 and [(error.row, error.id, error.code) for error in done.errors] == [
+            (1, "b", "INVALID_ARGUMENT"), (2, half, "INVALID_ARGUMENT")]
+    calls: List[Callable[[], object]] = [
+        lambda: papers.get(half), lambda: papers.delete([half]), lambda: papers.update(["a"], set={"t": half}), lambda: papers.update(["a"], set={half: 1}),
+        lambda: papers.update(["a"], remove=[half]), lambda: papers.search(docs[0], exclude=[half]), lambda: papers.search(like=half),
+        lambda: papers.search(docs[0], filter={"t": half}), lambda: papers.search(docs[0], filter={half: 1}), lambda: papers.count(filter=f't = "{half}"'),
+        lambda: papers.facets(half), lambda: client.create(half, dims=3), lambda: papers.search(docs[:1], fusion="max", lists=[[half]])]
+    for call in calls:
+        assert "utf" in str(rejected(call)).lower()
+    client.drop("half")
+
+
+def test_what_a_partial_write_leaves_out_keeps_the_rows_of_the_others(client: bebr.Client, server: Server, docs: Matrix) -> None:
+    papers = client.create("partial", dims=DIMS)
+    ids = ["a", "b", "a", "c", "d", "x" * 513, "e", "\ud800"]
+    attributes: List[Dict[str, object]] = [{}, {"n": 2**63}, {}, {"x": np.nan}, {}, {}, {"n": 1}, {}]
+
+    def check(done: bebr.Upserted, doubled: bool) -> None:
+        wrong = [(1, "64 bits"), *([(2, "both 'a'")] if doubled else []), (3, "x"), (5, "513"), (7, "UTF-8")]
+        assert [error.row for error in done.errors] == [row for row, _ in wrong] and all(error.id == ids[error.row] for error in done.errors)
+        assert all(part in error.message for error, (_, part) in zip(done.errors, wrong)) and done.documents == 8 - len(wrong)
+
+    check(papers.upsert(ids, docs[:8], attributes, partial=True), True)
+    check(papers.upsert(ids, docs[:8], attributes, partial=True, batch=1), True)
+    records = [(id, row, values) for id, row, values in zip(ids, docs, attributes)]
+    check(papers.upsert_stream(records, partial=True), False)
+    check(papers.upsert_stream(records, partial=True, batch=2), False)
+    assert papers.upsert(["\ud800"], docs[:1], partial=True).errors[0].row == 0 and sorted(found.id for page in papers.scroll() for found in page) == ["a", "d", "e"]
+
+    async def run() -> None:
+        async with bebr.aio.Client(server.address) as again:
+            other = again.collection("partial")
+            check(await other.upsert(ids, docs[:8], attributes, partial=True, batch=3), True)
+            check(await other.upsert_stream(records, partial=True, batch=3), False)
+
+    asyncio.run(run())
+    client.drop("partial")
+
+
+def test_what_has_no_effect_or_no_sense_is_named(client: bebr.Client, docs: Matrix) -> None:
+    papers = client.create("odd", dims=DIMS)
+    cases: List[Tuple[Callable[[], object], str]] = [
+        (lambda: papers.search(docs[0], group_size=2), "group_size is 2 without group_by"),
+        (lambda: papers.search_batch(docs[:2], group_size=2), "group_size is 2 without group_by"),
+        (lambda: papers.search(docs[0], filter={"year": np.nan}), "filter: 'year' is nan"),
+        (lambda: papers.search(docs[0], filter={"year": [1.5, float("inf")]}), r"filter: 'year'\[1\] is inf"),
+        (lambda: papers.count(filter={"year": 2**63}), "filter: 'year' is 9223372036854775808"),
+        (lambda: papers.count(filter={"year": None}), "filter: 'year' is of NoneType"),  # type: ignore[dict-item]
+        (lambda: bebr.filters.contains("tags"), "'tags' is to be one of no values"),
+        (lambda: bebr.filters.ids([]), "ids is to be one of no values")]
+    for call, message in cases:
+        with pytest.raises(bebr.InvalidArgument, match=message):
+            call()
+    client.drop("odd")
+
+
+def test_a_server_that_has_answered_is_waited_for_and_one_that_never_did_is_not(start_server: Callable[..., Server], docs: Matrix) -> None:
+    options = _transport.Options.of("x", 30.0, 2, None, None, None, None)
+    lost, never, met = bebr.Unavailable("lost"), _transport.Contact(), _transport.Contact()
+    patience = _transport.Patience(options, never, 1e6, again=True)
+    assert [patience.pause_after(lost) is None for _ in range(3)] == [False, False, True] and not never.made
+    met.tell(bebr.NotFound("an answer"))
+    patience = _transport.Patience(options, met, 1e6, again=True)
+    pauses = [patience.pause_after(lost) or 0 for _ in range(50)]
+    assert all(pauses) and 1.4 < pauses[-1] < 2.6
+    assert _transport.Patience(options, met, 1e6, again=False).pause_after(lost) is None
+    assert _transport.Patience(options, met, 0.01, again=True).pause_after(lost) is None
+    assert _transport.Patience(dataclasses.replace(options, retries=0), met, 1e6, again=True).pause_after(lost) is None
+
+    server = start_server()
+    client = bebr.Client(server.address, retries=1, timeout=300)
+    papers = client.create("papers", dims=DIMS)
+    server.stop()
+    starting = threading.Timer(1.5, server.start)
+    starting.start()
+    assert papers.count() == 0
+    starting.join()
+    died: List[threading.Timer] = []
+
+    def die(written: int) -> None:
+        if written >= 500 and not died:
+            server.stop(signal.SIGKILL)
+            died.append(threading.Timer(1.5, server.start))
+            died[0].start()
+
+    assert papers.upsert(range(3000), docs, batch=50, progress=die).documents == 3000
+    died[0].join()
+
+    async def run() -> None:
+        async with bebr.aio.Client(server.address, retries=1, timeout=300) as again:
+            assert await again.collection("papers").count() == 3000
+            died.clear()
+            assert (await again.collection("papers").upsert(range(3000), docs, batch=50, progress=die)).documents == 3000
+            died[0].join()
+
+    asyncio.run(run())
 
 
 def test_timestamps_and_lists_come_back_as_they_were_and_are_filtered_by(papers: bebr.Collection, docs: Matrix) -> None:
@@ -158,6 +299,16 @@ def test_a_collection_that_is_there_is_taken(client: bebr.Client, server: Server
         client.create("taken", dims=DIMS + 1, exist_ok=True)
     with pytest.raises(bebr.AlreadyExists, match="and cosine, not of .* and l2"):
         client.create("taken", dims=DIMS, metric="l2", exist_ok=True)
+    with pytest.raises(bebr.AlreadyExists, match=r"attributes\['created'\] of no rule, not of 'timestamp'"):
+        client.create("taken", dims=DIMS, attributes={"created": "timestamp"}, exist_ok=True)
+    client.create("ruled", dims=DIMS, attributes={"created": "timestamp", "body": "string stored"})
+    client.create("ruled", dims=DIMS, attributes={"body": "stored string", "created": "timestamp"}, exist_ok=True)
+    client.create("ruled", dims=DIMS, exist_ok=True)
+    with pytest.raises(bebr.AlreadyExists, match=r"attributes\['created'\] of 'timestamp', not of 'string'"):
+        client.create("ruled", dims=DIMS, attributes={"created": "string", "body": "string stored"}, exist_ok=True)
+    with pytest.raises(bebr.AlreadyExists, match=r"attributes\['body'\] of 'string stored', not of no rule"):
+        client.create("ruled", dims=DIMS, attributes={"created": "timestamp"}, exist_ok=True)
+    client.drop("ruled")
 
     async def await_it() -> int:
         async with bebr.aio.Client(server.address) as again:
@@ -578,8 +729,8 @@ def test_wrong_documents_of_a_batch_are_left_out(papers: bebr.Collection, server
     assert "nan" in done.errors[1].message.lower()
     streamed = papers.upsert_stream([("s1", docs[0]), ("", docs[0]), ("s3", docs[1], {"a": float("nan")}), ("s4", docs[1])], partial=True)
     assert streamed.documents == 2 and [error.row for error in streamed.errors] == [1, 2]
-    with pytest.raises(bebr.InvalidArgument, match="row 1: .*'when'.* is of object"):  # what no message has room for
-        papers.upsert(["a", "b"], docs[:2], [{}, {"when": object()}], partial=True)
+    odd = papers.upsert(["a", "b"], docs[:2], [{}, {"when": object()}], partial=True)  # what no message has room for
+    assert odd.documents == 1 and odd.errors[0].row == 1 and "'when'] of document 'b' is of object" in odd.errors[0].message
 
     async def run() -> None:
         async with bebr.aio.Client(server.address) as client:
