@@ -185,6 +185,13 @@ test("long mappings of a filter go as a tree", async () => {
   assert.deepEqual(found(await own.search(row(0), { filter: { ...filter, n: [1, 7, 9] } })), ["a"]);
   assert.deepEqual(found(await own.search({ like: "c" }, { filter })), ["a", "b"]);
   for (const hits of await own.searchBatch([row(0), row(1)], { filter })) assert.deepEqual(found(hits), ["a", "b"]);
+  assert.equal(await own.count({ filter }), 2);
+  assert.equal((await own.facets("n", { filter })).documents, 2);
+  for await (const page of own.scroll({ filter })) assert.deepEqual(found(page), ["a", "b"]);
+  assert.equal((await own.update({ filter }, { set: { seen: true } })).documents, 2);
+  assert.equal(await own.count({ filter: { seen: true } }), 2);
+  assert.equal(await own.delete({ filter }), 2);
+  assert.equal(await own.count(), 1);
 });
 
 test("texts that are no UTF-8 are refused by their place", async () => {

@@ -112,6 +112,10 @@ def test_long_mappings_of_a_filter_go_as_a_tree(client: bebr.Client, docs: Matri
     for hits in (papers.search(docs[0], filter=wanted), *papers.search_batch(docs[:2], filter=wanted), papers.search(docs[:2], fusion="max", filter=wanted),
                  papers.search(like="c", filter=wanted)):
         assert sorted(hits.ids) == ["a", "b"]
+    assert papers.count(filter=wanted) == 2 and papers.facets("n", filter=wanted).documents == 2
+    assert [found.id for page in papers.scroll(filter=wanted) for found in page] == ["a", "b"]
+    assert papers.update(filter=wanted, set={"seen": True}).documents == 2 and papers.count(filter={"seen": True}) == 2
+    assert papers.delete(filter=wanted) == 2 and papers.count() == 1
     client.drop("long")
 
 
