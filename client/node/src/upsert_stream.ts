@@ -2,7 +2,7 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import type { ClientDuplexStream, ServiceError } from "@grpc/grpc-js";
 
-import { BebrError, codeName, invalid, ofAnswer, ofCall, telling } from "./errors.js";
+import { BebrError, checkTexts, codeName, invalid, ofAnswer, ofCall, telling } from "./errors.js";
 import {
   type DocumentError as DocumentErrorMessage, DocumentService, type StreamUpsertRequest, StreamUpsertRequestSchema, type StreamUpsertResponse, UpsertMode, type UpsertOptionsSchema,
 } from "./gen/bebr/v1/documents_pb.js";
@@ -87,6 +87,7 @@ export const byRow = (errors: DocumentError[]): DocumentError[] => errors.sort((
 export async function upsertStream(transport: Transport, collection: string, batches: AsyncIterable<DocumentInit[]> | Iterable<DocumentInit[]>, leftOut: LeftOut, options: UpsertOptions): Promise<Upserted> {
   const result: Upserted = { documents: 0, created: 0, unknownIds: [], skippedIds: [], errors: [] };
   const how = writing(options);
+  checkTexts({ collection, version: options.version, ...how.options }, "");
   const waiting = new Map<bigint, StreamUpsertRequest>();
   const patience = new Patience(transport.retries, transport.contact, options.timeoutMs ?? transport.timeoutMs, true); // which each answer renews
   let refusals = 0;

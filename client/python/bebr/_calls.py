@@ -461,13 +461,11 @@ def search(name: str, vector: Optional[npt.ArrayLike], like: Optional[t.Examples
 def fuse(name: str, vectors: Optional[npt.ArrayLike], fusion: str, fused: Fused, options: SearchOptions) -> Call[t.Hits]:
     if vectors is None:
         raise InvalidArgument("fusion is of several vectors, not of examples", field="fusion")
-    request = made(v1.BatchSearchRequest, collection=name, options=options.message(fusion))
+    request = made(v1.BatchSearchRequest, collection=name, options=options.message(fusion), versions=list(fused.versions), weights=list(fused.weights))
     # Of several versions they may differ in length.
     rows: Any = [_values.row(one, f"vector[{index}]") for index, one in enumerate(cast(Any, vectors))] if fused.versions else _values.matrix(vectors, "vector")
     for values in rows:
         _values.to_vector(request.queries.add(), values)
-    request.versions.extend(fused.versions)
-    request.weights.extend(fused.weights)
     for index, ranked in enumerate(fused.lists):
         to_ranked(request.lists.add(), ranked, f"lists[{index}]")
     return Call("SearchService", "BatchSearch", request, lambda r: hits_of(r.results[0].hits, r))

@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional
 from bebr import _values, errors, v1
 from bebr import types as t
 from bebr._calls import Writing, left_out
-from bebr._values import LeftOut
+from bebr._values import LeftOut, made
 
 # Messages on their way. The server answers four at a time unless it is set otherwise; the others fill the pause between.
 WINDOW = 8
@@ -23,7 +23,7 @@ def messages_of_rows(name: str, rows: _values.Rows, writing: Writing, batch: Opt
     """Messages of arrays; sequence numbers are those of their first documents."""
     first = 0
     while first < len(rows):
-        message = v1.StreamUpsertRequest(collection=name, sequence=first, mode=writing.mode, options=writing.options)
+        message = made(v1.StreamUpsertRequest, collection=name, sequence=first, mode=writing.mode, options=writing.options)
         first = rows.fill(message.documents, first, batch)
         yield message
 
@@ -38,8 +38,8 @@ class Packer:
         self._message = self._new()
 
     def _new(self) -> v1.StreamUpsertRequest:
-        return v1.StreamUpsertRequest(collection=self._name, sequence=self._next, mode=self._writing.mode,
-                                      options=self._writing.options)
+        return made(v1.StreamUpsertRequest, collection=self._name, sequence=self._next, mode=self._writing.mode,
+                    options=self._writing.options)
 
     def add(self, record: t.Record) -> Optional[v1.StreamUpsertRequest]:
         """The message that is full now, if one is."""

@@ -360,6 +360,7 @@ class Rows:
         else:
             self.embeddings = [(version, matrix(vectors, "vectors"))]
         for name, values in self.embeddings:
+            check_utf8(name, "version", "version")
             if len(values) != len(self.ids):
                 of = f" of version {name!r}" if name else ""
                 raise InvalidArgument(f"vectors{of} has {len(values)} rows; there are {len(self.ids)} ids", field="vectors",
@@ -447,6 +448,7 @@ def _document(id: str, embeddings: List[Tuple[str, npt.ArrayLike]], attributes: 
     document = made(v1.Document, id=id)
     _set_attributes(document, attributes)
     for name, values in embeddings:
+        check_utf8(name or version, "version", "version")
         array = row(values, f"vector of document {id!r}")
         if not partial:
             check_floats(array[np.newaxis], f"vector of document {id!r}")

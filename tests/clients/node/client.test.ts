@@ -210,7 +210,8 @@ test("texts that are no UTF-8 are refused by their place", async () => {
     () => papers.get(half), () => papers.delete([half]), () => papers.update("p1", { set: { t: half } }), () => papers.update("p1", { set: { [half]: 1 } }),
     () => papers.update("p1", { remove: half }), () => papers.search(row(0), { exclude: half }), () => papers.search({ like: half }), () => papers.facets(half),
     () => papers.search(row(0), { filter: { t: half } }), () => papers.count({ filter: { [half]: 1 } }), () => papers.count({ filter: `t = "${half}"` }),
-    () => client.create(half, { dims }), () => papers.search([row(0)], { fusion: "max", lists: [[half]] }), () => papers.search([row(0)], { fusion: "max", lists: [{ [half]: 1 }] }),
+    () => client.create(half, { dims }), () => papers.upsert(["a"], [row(0)], undefined, { version: half }),
+    () => papers.upsertStream([{ id: "a", vector: row(0) }], { version: half }), () => client.collection(half).upsertStream([{ id: "a", vector: row(0) }]), () => papers.search([row(0)], { fusion: "max", lists: [[half]] }), () => papers.search([row(0)], { fusion: "max", lists: [{ [half]: 1 }] }),
   ];
   for (const call of calls) assert.match((await rejected(call)).message, /no UTF-8/);
 });
@@ -449,7 +450,7 @@ test("scrolls, counts and facets", async () => {
   }
   assert.equal(await papers.count({ filter: { year: 2007 } }), 40);
   const facets = await papers.facets("lang", { filter: "year >= 2000" });
-  assert.deepEqual(facets, { facets: [{ value: "en", documents: 666 }, { value: "de", documents: 334 }], values: 2, documents: 1000, withAttribute: 1000, warnings: [] });
+  assert.deepEqual(facets, { facets: [{ value: "en", documents: 666 }, { value: "de", documents: 334 }], values: 2, documents: 1000, withAttribute: 1000, warnings: [], mayBeStale: false });
 });
 
 test("many ids are several calls, whole numbers are ids", async () => {
@@ -546,7 +547,7 @@ test("what is wrong here is told before anything is sent", async () => {
     [() => papers.upsert(["a", "b", "c"], new Float32Array(64)), /no whole rows/],
     [() => papers.search(two as unknown as number[]), /no Float32Array/],
     [() => papers.search(row(0), { k: 1.5 }), /k is 1.5/],
-    [() => papers.count({ filter: { at: new Date(NaN) } }), /a filter has an invalid Date/],
+    [() => papers.count({ filter: { at: new Date(NaN) } }), /filter: "at" is an invalid Date/],
     [() => client.create("x", { dims, attributes: { at: "constructor" as "int" } }), /attributes.at is "constructor"/],
     [() => papers.search(two, { fusion: "constructor" as "mean" }), /fusion is "constructor"/],
     [() => client.create("x", {} as { dims: number }), /dims.*model/],

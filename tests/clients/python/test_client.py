@@ -21,8 +21,7 @@ import numpy as np
 import pytest
 
 import bebr
-from bebr import _calls, _transport
-from bebr._calls import v1
+from bebr import _calls, _transport, v1
 from conftest import DIMS, PROGRAMS, Matrix, Server
 
 
@@ -138,7 +137,9 @@ def test_texts_that_are_no_utf8_are_refused_by_their_place(client: bebr.Client, 
         lambda: papers.get(half), lambda: papers.delete([half]), lambda: papers.update(["a"], set={"t": half}), lambda: papers.update(["a"], set={half: 1}),
         lambda: papers.update(["a"], remove=[half]), lambda: papers.search(docs[0], exclude=[half]), lambda: papers.search(like=half),
         lambda: papers.search(docs[0], filter={"t": half}), lambda: papers.search(docs[0], filter={half: 1}), lambda: papers.count(filter=f't = "{half}"'),
-        lambda: papers.facets(half), lambda: client.create(half, dims=3), lambda: papers.search(docs[:1], fusion="max", lists=[[half]])]
+        lambda: papers.facets(half), lambda: client.create(half, dims=3), lambda: papers.upsert(["a"], docs[:1], version=half),
+        lambda: papers.upsert_stream([("a", docs[0])], version=half), lambda: client.collection(half).upsert_stream([("a", docs[0])]),
+        lambda: papers.upsert(["a"], docs[:1], if_newer_by=half), lambda: papers.search(docs[:1], fusion="max", versions=[half]), lambda: papers.search(docs[:1], fusion="max", lists=[[half]])]
     for call in calls:
         assert "utf" in str(rejected(call)).lower()
     client.drop("half")
