@@ -64,7 +64,7 @@ struct Flags {
   size_t threads = 0;
   uint64_t seed = 1;
   bool no_fashion = false, no_training = false, no_baselines = false, unseen = false, equal_bytes = false,
-       count_model = false, all_sizes = false, resume = false;
+       count_model = false, all_sizes = false, resume = false, before = false;
   uint32_t query_levels = kMaxQueryLevels;
   Metric metric = Metric::kCosine;
   CodeKind code = CodeKind::kAuto;
@@ -182,7 +182,18 @@ class Benchmark {
     return Fit(options);
   }
 
+  // The codes of before quantizers were fitted.
+  absl::Status RunBefore(size_t bits) {
+    TrainOptions options = Options();
+    options.bits = bits;
+    options.query_levels = kMaxLevels;
+    options.code = CodeKind::kLevels;
+    BEBR_ASSIGN_OR_RETURN(const TrainResult before, Fit(options));
+    return AddModel("before", before);
+  }
+
   absl::Status RunBudget(size_t bits) {
+    if (flags_.before) BEBR_RETURN_IF_ERROR(RunBefore(bits));
     BEBR_ASSIGN_OR_RETURN(const TrainResult start, FitStart(bits));
     BEBR_RETURN_IF_ERROR(AddModel("start", start));
     if (flags_.query_levels > kMaxLevels) {
@@ -432,6 +443,7 @@ int Main(int argc, char** argv) {
          "Budgets are of codes and models together: the bits of a model in groups are shared by a million documents")
       ->excludes(equal);
   app.add_flag("--all-sizes", flags.all_sizes, "Every size of the other methods, not only some");
+  app.add_flag("--before", flags.before, "Also codes of the recursion, with queries of 4 levels: those of before");
   app.add_flag("--no-fashion", flags.no_fashion, "Leave Fashion-MNIST out");
   app.add_flag("--no-baselines", flags.no_baselines, "Only this project's binarizers")->excludes(equal);
   app.add_flag("--no-training", flags.no_training, "Leave trained binarizers out");
