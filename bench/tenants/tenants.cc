@@ -1,7 +1,8 @@
 // bench_tenants: what many clients get who ask different things. In one large collection: no filter, each client its
 // own tenant, each its own half of the documents by a range. Then one client of a small collection, alone and while the
 // others scan the large one. With short floats and random codes: a scan knows no difference. Straight through the
-// engine, or through a server, whose calls then take their share of the processors, as their clients do.
+// engine, or through a server, whose calls then take their share of the processors, as their clients do; then also
+// calls that ask for nothing, which is the most that gRPC alone lets through.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
@@ -17,6 +18,8 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "bebr/v1/collections.grpc.pb.h"
 #include "bebr/v1/search.grpc.pb.h"
 #include "bench/support/engine_run.h"
 #include "bench/support/machine.h"
@@ -59,6 +62,7 @@ struct Question {
   std::string collection = EngineRun::kCollection;
   std::string filter;
   std::function<bool(size_t document)> holds;
+  bool empty_call = false;  // asks a server for nothing
 };
 
 struct Measured {
@@ -110,10 +114,12 @@ class ServerSearcher final : public Searcher {
       const auto channel = grpc::CreateCustomChannel(server.address(), grpc::InsecureChannelCredentials(), arguments);
       channel->WaitForConnected(std::chrono::system_clock::now() + std::chrono::seconds(5));
       stubs_.push_back(v1::SearchService::NewStub(channel));
+      collections_.push_back(v1::CollectionService::NewStub(channel));
     }
   }
   absl::StatusOr<std::vector<std::string>> Search(size_t client, const Question& question, size_t k,
                                                   absl::Span<const float> query) override {
+    if (question.empty_call) return EmptyCall(*collections_[client]);
     v1::SearchRequest request;
     request.set_collection(question.collection);
     request.mutable_query()->mutable_values()->Add(query.begin(), query.end());
@@ -122,7 +128,7 @@ class ServerSearcher final : public Searcher {
     grpc::ClientContext context;
     v1::SearchResponse response;
     const grpc::Status status = stubs_[client]->Search(&context, request, &response);
-    if (!status.ok()) return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+    if (!status.ok()) return ToAbsl(status);
     std::vector<std::string> ids;
     for (const v1::SearchHit& hit : response.hits()) ids.push_back(hit.id());
     return ids;
@@ -130,7 +136,20 @@ class ServerSearcher final : public Searcher {
   double CpuSeconds() const override { return ProcessCpuSeconds(server_.pid()); }
 
  private:
+  static absl::Status ToAbsl(const grpc::Status& status) {
+    return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+  }
+  // Of a server without aliases, so that it has nothing to do but what every call takes.
+  static absl::StatusOr<std::vector<std::string>> EmptyCall(v1::CollectionService::Stub& stub) {
+    grpc::ClientContext context;
+    v1::ListAliasesResponse response;
+    const grpc::Status status = stub.ListAliases(&context, v1::ListAliasesRequest(), &response);
+    if (!status.ok()) return ToAbsl(status);
+    return std::vector<std::string>();
+  }
+
   const ServerProcess& server_;
+  std::vector<std::unique_ptr<v1::CollectionService::Stub>> collections_;
   std::vector<std::unique_ptr<v1::SearchService::Stub>> stubs_;
 };
 
@@ -173,7 +192,8 @@ class Clients {
   absl::Status Ask(size_t client, const Question& question, size_t i) {
     const auto query = absl::MakeConstSpan(queries_.row(i % queries_.rows), queries_.dims);
     BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> ids, searcher_.Search(client, question, options_.k, query));
-    if (ids.empty()) return absl::InternalError(absl::StrCat("nothing found: ", question.filter));
+    if (ids.empty() && !question.empty_call)
+      return absl::InternalError(absl::StrCat("nothing found: ", question.filter));
     for (const std::string& id : ids) {
       size_t document = 0;
       if (!absl::SimpleAtoi(id, &document) || (question.holds && !question.holds(document)))
@@ -222,6 +242,7 @@ absl::Status MeasureFilters(const Options& options, Clients& clients, nlohmann::
   std::vector<Kind> kinds = {{"no filter", Unfiltered(options), {}},
                              {"own tenant", OwnTenants(options), {}},
                              {"own half", OwnHalves(options), {}}};
+  if (options.server) kinds.push_back({"empty call", std::vector<Question>(options.clients, {.empty_call = true}), {}});
   if (!options.only.empty()) std::erase_if(kinds, [&](const Kind& kind) { return kind.name != options.only; });
   for (Kind& kind : kinds) {
     Measured first;  // builds the indexes
@@ -280,8 +301,8 @@ absl::Status Measure(const Options& options, Searcher& searcher, nlohmann::json&
   Clients clients(searcher, options, queries);
   json["clients"] = options.clients;
   json["through_server"] = options.server;
-  BEBR_RETURN_IF_ERROR(MeasureFilters(options, clients, json));
-  return options.only.empty() ? MeasureNeighbours(options, clients, json) : absl::OkStatus();
+  if (options.only != kSmall) BEBR_RETURN_IF_ERROR(MeasureFilters(options, clients, json));
+  return options.only.empty() || options.only == kSmall ? MeasureNeighbours(options, clients, json) : absl::OkStatus();
 }
 
 absl::Status Run(const Options& options) {
@@ -322,6 +343,10 @@ absl::Status Run(const Options& options) {
 }  // namespace bebr::bench
 
 int main(int argc, char** argv) {
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);  // as the server
+  // Each thread waits for its own connection, as clients on machines of their own do. By default those of one process
+  // share one poller, which hands on what comes for others.
+  setenv("GRPC_POLL_STRATEGY", "poll", 0);
   bebr::bench::Options options;
   CLI::App app("bench_tenants: clients with filters of their own, and a small collection beside a large one");
   app.add_option("--json", options.json, "write the figures to this file");
@@ -342,8 +367,8 @@ int main(int argc, char** argv) {
   app.add_option("--rounds", options.rounds, "each kind of question is asked so often")->capture_default_str();
   app.add_option("--seconds", options.seconds, "of each round")->capture_default_str();
   app.add_flag("--server", options.server, "through a server of its own, in place of the engine in this process");
-  app.add_option("--only", options.only, "one kind of filter alone, as for a profile")
-      ->check(CLI::IsMember({"no filter", "own tenant", "own half"}));
+  app.add_option("--only", options.only, "one kind of question alone, as for a profile")
+      ->check(CLI::IsMember({"no filter", "own tenant", "own half", "empty call", bebr::bench::kSmall}));
   CLI11_PARSE(app, argc, argv);
   const absl::Status status = bebr::bench::Run(options);
   if (status.ok()) return 0;

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 
+#include "index/base/turns.h"
+
 namespace bebr {
 
-FairPool::FairPool(size_t threads) {
+FairPool::FairPool(size_t threads, Turns turns) {
   threads_.reserve(threads);
-  for (size_t slot = 0; slot < threads; ++slot) threads_.emplace_back([this, slot] { Run(slot); });
+  for (size_t slot = 0; slot < threads; ++slot) threads_.emplace_back([this, slot, turns] { Run(slot, turns); });
 }
 
 FairPool::~FairPool() {
@@ -26,7 +28,8 @@ FairPool::Loop* FairPool::Neediest() const {
   return neediest;
 }
 
-void FairPool::Run(size_t slot) {
+void FairPool::Run(size_t slot, Turns turns) {
+  if (turns == Turns::kShort) TakeShortTurns();
   mutex_.Lock();
   for (;;) {
     Loop* const loop = Neediest();
@@ -44,7 +47,9 @@ void FairPool::Run(size_t slot) {
     do {
       i = loop->next.fetch_add(1, std::memory_order_relaxed);
       if (i < loop->count) loop->body(i, slot);
-    } while (i < loop->count && added_.load(std::memory_order_relaxed) == seen);
+      if (!loop->open()) break;  // its caller waits for nobody who gives way
+      GiveWay();
+    } while (added_.load(std::memory_order_relaxed) == seen);
     mutex_.Lock();
     // The caller returns once it has the mutex, so the loop is not touched after this.
     if (--loop->helpers == 0) left_.NotifyAll();
@@ -55,7 +60,10 @@ void FairPool::Run(size_t slot) {
 void FairPool::ParallelFor(size_t count, const std::function<void(size_t, size_t)>& body) {
   const size_t slot = slots() - 1;
   if (count <= 1 || slot == 0) {
-    for (size_t i = 0; i < count; ++i) body(i, slot);
+    for (size_t i = 0; i < count; ++i) {
+      body(i, slot);
+      if (i + 1 < count) GiveWay();
+    }
     return;
   }
   Loop loop{body, count};
@@ -67,7 +75,10 @@ void FairPool::ParallelFor(size_t count, const std::function<void(size_t, size_t
     helpers = std::min(idle_, count - 1);
   }
   for (size_t i = 0; i < helpers; ++i) wake_.NotifyOne();
-  for (size_t i; (i = loop.next.fetch_add(1, std::memory_order_relaxed)) < count;) body(i, slot);
+  for (size_t i; (i = loop.next.fetch_add(1, std::memory_order_relaxed)) < count;) {
+    body(i, slot);
+    if (loop.open()) GiveWay();
+  }
   MutexLock lock(&mutex_);
   std::erase(loops_, &loop);
   while (loop.helpers > 0) left_.Wait(&mutex_);

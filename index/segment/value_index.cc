@@ -8,7 +8,9 @@
 namespace bebr {
 namespace {
 
-constexpr uint32_t kLeastRunRows = 1024;
+constexpr uint32_t kManyRows = 1024;   // behind the runs: sorted at once,
+constexpr uint32_t kFewRows = 64;      // never,
+constexpr uint64_t kSortedAfter = 32;  // or after so many look-ups that went through them
 constexpr uint64_t kSignBit = uint64_t{1} << 63;
 
 }  // namespace
@@ -65,8 +67,11 @@ std::shared_ptr<const ValueIndex::Run> ValueIndex::Sort(const ColumnRows& column
 std::shared_ptr<const ValueIndex::Runs> ValueIndex::RunsOf(const ColumnRows& column) const {
   MutexLock lock(&mutex_);
   uint32_t begin = runs_ == nullptr ? 0 : runs_->back()->end;
-  const uint32_t end = column.count / kLeastRunRows * kLeastRunRows;
-  if (end <= begin) return runs_;
+  const uint32_t end = column.count;
+  if (end < begin + kFewRows) return runs_;
+  looked_through_ += end - begin;
+  if (end - begin < kManyRows && looked_through_ < kSortedAfter * (end - begin)) return runs_;
+  looked_through_ = 0;
   Runs runs = runs_ == nullptr ? Runs() : *runs_;
   while (!runs.empty() && runs.back()->end - runs.back()->begin < 2 * (end - begin)) {
     begin = runs.back()->begin;

@@ -55,11 +55,13 @@ inline constexpr uint32_t kMaxIndexedRows = 1 << 16;
 // of one in 64, so that most of a search touches little memory.
 //
 // It is built by the first look-up, so an attribute that no filter asks for takes nothing, and then grows by itself:
-// rows of a column never change, and new ones come behind. The newest few are looked through. The index has several
-// runs of rows, each at least twice as long as the next, so that a row is sorted a few times while a segment fills.
+// rows of a column never change, and new ones come behind. The newest few are looked through, until that has cost about
+// what it takes to sort them: so of a segment that nobody writes to all are sorted. The index has several runs of rows,
+// each at least twice as long as the next, so that a row is sorted a few times while a segment fills.
 //
 // Thread safety: all methods may run concurrently, also with a writer behind the rows that are looked up; look-ups of
-// older views find only their rows. Cost: for each range two searches in each run; once in 1024 rows a sort.
+// older views find only their rows. Cost: for each range two searches in each run; once in 1024 new rows, or in a few
+// dozen look-ups, a sort.
 class ValueIndex {
  public:
   // Puts the rows whose values are in one of the ranges, which do not overlap, into `found`, ascending. False, and
@@ -93,6 +95,7 @@ class ValueIndex {
 
   mutable Mutex mutex_;
   mutable std::shared_ptr<const Runs> runs_ ABSL_GUARDED_BY(mutex_);  // null = none yet
+  mutable uint64_t looked_through_ ABSL_GUARDED_BY(mutex_) = 0;       // rows behind the runs, by all look-ups so far
   mutable std::atomic<uint64_t> bytes_{0};
 };
 

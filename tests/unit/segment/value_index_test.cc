@@ -105,7 +105,10 @@ TEST(ValueIndexTest, GivesUpOnceThereAreTooMany) {
   for (uint64_t row = 0; row < 3000; ++row) rows.values.push_back(row / 10);
   const ValueIndex index;
   std::vector<uint16_t> found;
-  for (const uint64_t value : {0, 120, 299}) {  // in a run, in another one, and behind them
+  for (const uint32_t count : {2200, 2980}) {
+    for (int i = 0; i < 40; ++i) EXPECT_TRUE(index.Find(rows.first(count), {{AttributeType::kBool, 0, 0}}, 1, found));
+  }
+  for (const uint64_t value : {0, 250, 299}) {  // in a run, in another one, and behind them
     const uint64_t key = OrderKey(AttributeType::kInt, value);
     const KeyRange range{AttributeType::kInt, key, key};
     EXPECT_FALSE(index.Find(rows.first(3000), {range}, 9, found));
@@ -123,8 +126,26 @@ TEST(ValueIndexTest, TakesNothingUntilItIsAsked) {
   std::vector<uint16_t> found;
   index.Find(rows.first(5000), {{AttributeType::kBool, 0, 0}}, 5000, found);
   uint64_t present = 0;
-  for (uint32_t row = 0; row < 4096; ++row) present += rows.types[row] != AttributeType::kAbsent;
+  for (uint32_t row = 0; row < 5000; ++row) present += rows.types[row] != AttributeType::kAbsent;
   EXPECT_EQ(index.memory_bytes(), 2 * present + 8 * ((present + 63) / 64));
+}
+
+// Rows behind the runs are looked through by each look-up, until it would have been worth it to sort them.
+TEST(ValueIndexTest, SortsTheNewestRowsOnceTheyAreLookedThroughOften) {
+  const Rows rows = RandomRows(5000, 3);
+  const KeyRange range{AttributeType::kInt, OrderKey(AttributeType::kInt, 0), ~uint64_t{0}};
+  std::vector<uint16_t> found;
+  for (const uint32_t count : {63u, 64u, 1023u, 5000u}) {
+    const ValueIndex index;
+    uint64_t first = 0;
+    for (int i = 0; i < 40; ++i) {
+      ASSERT_TRUE(index.Find(rows.first(count), {range}, count, found));
+      ASSERT_EQ(found, Naive(rows.first(count), {range}));
+      if (i == 0) first = index.memory_bytes();
+    }
+    EXPECT_EQ(first > 0, count >= 1024) << count;
+    EXPECT_EQ(index.memory_bytes() > 0, count >= 64) << count;
+  }
 }
 
 TEST(ValueIndexTest, ReadersOfAllViewsMayLookUpAtOnce) {
