@@ -157,9 +157,7 @@ class ReplicaSet final : public ClusterNode, private EngineWithoutWrites {
   Replicas gone_ ABSL_GUARDED_BY(mutex_);
   std::atomic<size_t> turn_{0};
   std::atomic<uint64_t> stale_answers_{0};
-  Mutex reports_mutex_;
-  std::vector<ReplicaReport> reports_ ABSL_GUARDED_BY(reports_mutex_);  // by member, as State found it
-  ThreadPool askers_;                                                   // of State
+  ThreadPool askers_;  // of State
   Later later_;
 };
 
