@@ -98,7 +98,10 @@ absl::Status Applier::Adopt(const std::string& directory) {
   for (const Alias& alias : engine.ListAliases()) BEBR_RETURN_IF_ERROR(engine.DeleteAlias(alias.name));
   std::vector<std::string> names = engine.ListCollections();
   for (UnavailableCollection& damaged : engine.UnavailableCollections()) names.push_back(std::move(damaged.name));
-  for (const std::string& name : names) BEBR_RETURN_IF_ERROR(engine.DeleteCollection(name));
+  for (const std::string& name : names) {
+    comparisons_.Forget(name);  // it would keep the files
+    BEBR_RETURN_IF_ERROR(engine.DeleteCollection(name));
+  }
   for (const auto& [name, revision] : seed.state.collections)
     BEBR_RETURN_IF_ERROR(engine_.RestoreCopy(name, absl::StrCat(directory, "/", name)));
   for (const Alias& alias : seed.aliases)
