@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "bebr/node/v1/node.grpc.pb.h"
 #include "tests/integration/tls_fixture.h"
+#include "tests/support/until.h"
 
 namespace bebr::testing {
 namespace {
@@ -55,10 +56,7 @@ class ClusterTest : public TlsTest {
   }
   void AwaitReadyz(const std::string& part) {
     std::string answer;
-    for (int i = 0; i < 3000 && answer.find(part) == std::string::npos; ++i) {
-      answer = server_->HttpGet("/readyz");
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    }
+    Until([&] { return (answer = server_->HttpGet("/readyz")).find(part) != std::string::npos; });
     EXPECT_THAT(answer, HasSubstr(part));
   }
   absl::StatusOr<v1::SearchResponse> Search(Client& client, size_t query, uint32_t rerank, const std::string& filter) {

@@ -8,6 +8,7 @@
 
 #include "nlohmann/json.hpp"
 #include "tests/integration/tls_fixture.h"
+#include "tests/support/until.h"
 
 namespace bebr::testing {
 namespace {
@@ -25,10 +26,9 @@ class DegradedTest : public TlsTest {
     ASSERT_TRUE(client_->Upsert(MakeUpsert(name, 0, 10)).ok());
   }
   void Await(const std::string& path, const std::string& part) {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-    while (server_->HttpGet(path).find(part) == std::string::npos && std::chrono::steady_clock::now() < deadline)
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    EXPECT_THAT(server_->HttpGet(path), HasSubstr(part)) << server_->Log();
+    std::string answer;
+    Until([&] { return (answer = server_->HttpGet(path)).find(part) != std::string::npos; });
+    EXPECT_THAT(answer, HasSubstr(part)) << server_->Log();
   }
 };
 

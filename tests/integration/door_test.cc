@@ -17,6 +17,7 @@
 #include "tests/integration/raw_call.h"
 #include "tests/integration/raw_connection.h"
 #include "tests/integration/tls_fixture.h"
+#include "tests/support/until.h"
 
 namespace bebr::testing {
 namespace {
@@ -403,14 +404,16 @@ TEST_F(DoorTest, CallsWhoseAnswersNobodyReadsCostLittle) {
     });
   }
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(5);
-  while (std::chrono::steady_clock::now() < end) {
-    EXPECT_TRUE(Search().ok());
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  }
+  const auto refused = [&] { return Handled("Search", "Unauthenticated") + Handled("Search", "ResourceExhausted"); };
+  EXPECT_TRUE(Until(
+      [&] {
+        EXPECT_TRUE(Search().ok());
+        return std::chrono::steady_clock::now() > end && refused() > 1000;
+      },
+      std::chrono::milliseconds(50)));
   over = true;
   for (std::thread& stranger : strangers) stranger.join();
   EXPECT_LT((PeakKib(server_->pid()) - before_kib) / 1024, 1500u * kSanitizerMemory);
-  EXPECT_GT(Handled("Search", "Unauthenticated") + Handled("Search", "ResourceExhausted"), 1000);
 }
 
 TEST_F(DoorTest, StrangersConnectionsMakeRoom) {
@@ -432,14 +435,21 @@ TEST_F(DoorTest, StrangersConnectionsMakeRoom) {
 TEST_F(DoorTest, HalfOpenHttpConnectionsHoldNobodyUp) {
   Start();
   std::vector<RawConnection> half;
-  for (int i = 0; i < 200; ++i) {
-    half.emplace_back(server_->http_address());
-    ASSERT_TRUE(half.back().Send("GET /healthz HTTP/1.1\r\nHost: x\r\n"));
-  }
   for (const char* path : {"/healthz", "/readyz", "/metrics"}) {
-    const auto begin = std::chrono::steady_clock::now();
-    EXPECT_THAT(server_->HttpGet(path), HasSubstr("200 OK")) << path;
-    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(4)) << path;
+    // They are closed after five seconds. Who waits for that is never quicker; a machine that has much else to do is,
+    // once.
+    bool quick = false;
+    for (int tries = 0; tries < 10 && !quick; ++tries) {
+      half.clear();
+      for (int i = 0; i < 200; ++i) {
+        half.emplace_back(server_->http_address());
+        ASSERT_TRUE(half.back().Send("GET /healthz HTTP/1.1\r\nHost: x\r\n"));
+      }
+      const auto begin = std::chrono::steady_clock::now();
+      EXPECT_THAT(server_->HttpGet(path), HasSubstr("200 OK")) << path;
+      quick = std::chrono::steady_clock::now() - begin < std::chrono::seconds(4);
+    }
+    EXPECT_TRUE(quick) << path;
   }
   // They are closed after a while.
   for (const RawConnection& connection : half) EXPECT_TRUE(connection.ClosedWithin(30000));

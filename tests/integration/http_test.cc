@@ -12,6 +12,7 @@
 #include "nlohmann/json.hpp"
 #include "tests/integration/raw_connection.h"
 #include "tests/integration/tls_fixture.h"
+#include "tests/support/until.h"
 
 namespace bebr::testing {
 namespace {
@@ -222,13 +223,11 @@ TEST_F(HttpTest, TlsWithFilesThatChange) {
   EXPECT_EQ(Curl(kList, with("ca.pem"), "https").status, 200);
   MakeCertificate("server", "other");
   int status = 0;
-  for (int i = 0; i < 200 && status != 200; ++i) {
-    std::vector<std::string> arguments = with("other.pem");
-    arguments.insert(arguments.end(), {"-sS", "-o", "/dev/null", "-w", "%{http_code}",
-                                       absl::StrCat("https://localhost:", port_, kList)});
-    status = std::atoi(RunProgram("/usr/bin/curl", arguments).out.c_str());
-    if (status != 200) usleep(50000);
-  }
+  std::vector<std::string> arguments = with("other.pem");
+  arguments.insert(arguments.end(),
+                   {"-sS", "-o", "/dev/null", "-w", "%{http_code}", absl::StrCat("https://localhost:", port_, kList)});
+  Until([&] { return (status = std::atoi(RunProgram("/usr/bin/curl", arguments).out.c_str())) == 200; },
+        std::chrono::milliseconds(50));
   EXPECT_EQ(status, 200);
 }
 

@@ -21,6 +21,7 @@
 #include "server/metrics/metric_table.h"
 #include "tests/integration/raw_call.h"
 #include "tests/integration/tls_fixture.h"
+#include "tests/support/until.h"
 #include "tests/unit/fit/clusters.h"
 
 namespace bebr::testing {
@@ -74,13 +75,16 @@ class MetricsTest : public TlsTest {
   }
   void ExpectSince(const Samples& before, const std::vector<std::string>& names) {
     std::set<std::string> waiting(names.begin(), names.end());
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(120);
-    for (;;) {
-      const Samples after = Scrape(*server_);
-      std::erase_if(waiting, [&](const std::string& name) { return Moved(name, before, after); });
-      if (waiting.empty() || std::chrono::steady_clock::now() > deadline) break;
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
+    // Some move for a moment only; others once the server has done what yields to all else, scrapes too.
+    int scrapes = 0;
+    Until(
+        [&] {
+          if (++scrapes > 1000) std::this_thread::sleep_for(std::chrono::milliseconds(200));
+          const Samples after = Scrape(*server_);
+          std::erase_if(waiting, [&](const std::string& name) { return Moved(name, before, after); });
+          return waiting.empty();
+        },
+        std::chrono::milliseconds(1));
     for (const std::string& name : waiting) ADD_FAILURE() << name << " did not move\n" << server_->Log();
     for (const std::string& name : names) moved_.insert(name.substr(0, name.find('{')));
   }
@@ -313,8 +317,7 @@ void MetricsTest::Clients() {
     for (const int fd : sockets) close(fd);
   });
   // The next client finds room once the server has seen these go.
-  for (int i = 0; i < 300 && Scrape(*server_)["bebr_connections"] > 5; ++i)
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  Until([&] { return Scrape(*server_)["bebr_connections"] <= 5; }, std::chrono::milliseconds(100));
 
   // A client that asks for much and takes nothing: its window stays as small as HTTP/2 makes it.
   grpc::ChannelArguments small_window;

@@ -11,6 +11,7 @@
 #include "index/exact/neighbors.h"
 #include "nlohmann/json.hpp"
 #include "tests/integration/fixture.h"
+#include "tests/support/until.h"
 #include "tests/unit/fit/clusters.h"
 
 namespace bebr::testing {
@@ -73,8 +74,7 @@ TEST_F(OwnBinarizerTest, ServesAtOnceLearnsAndSaysSo) {
   EXPECT_GE(Recall(1500), 0.99);
   EXPECT_EQ(client_->GetCollection("c")->auto_status().state(), v1::AUTO_STATE_COLLECTING);
   Write(1500, kDocuments);
-  for (int i = 0; i < 600 && !IsFitted(); ++i) absl::SleepFor(absl::Milliseconds(100));
-  ASSERT_TRUE(IsFitted()) << client_->GetCollection("c")->auto_status().DebugString();
+  ASSERT_TRUE(Until([&] { return IsFitted(); })) << client_->GetCollection("c")->auto_status().DebugString();
   EXPECT_GE(Recall(kDocuments), 0.99);
   const auto collection = client_->GetCollection("c");
   EXPECT_EQ(collection->default_version(), "auto-1");
@@ -119,9 +119,8 @@ TEST_F(OwnBinarizerTest, GoesOnAfterKillsAtAnyMoment) {
     ASSERT_EQ(client_->GetCollection("c")->documents(), kDocuments);
     ASSERT_GE(Recall(kDocuments), 0.99);
   }
-  // A machine under load fits in no such time: then it is left alone.
-  for (int i = 0; i < 1200 && !IsFitted(); ++i) absl::SleepFor(absl::Milliseconds(100));
-  EXPECT_TRUE(IsFitted()) << client_->GetCollection("c")->auto_status().DebugString();
+  // On a busy machine each of them came too early.
+  EXPECT_TRUE(Until([&] { return IsFitted(); })) << client_->GetCollection("c")->auto_status().DebugString();
   const auto collection = client_->GetCollection("c");
   EXPECT_EQ(collection->versions(collection->versions_size() - 1).documents(), kDocuments);
 }

@@ -19,11 +19,10 @@
 #include <thread>
 
 #include "tests/integration/programs.h"
+#include "tests/support/until.h"
 
 namespace bebr::testing {
 namespace {
-
-constexpr auto kPatience = std::chrono::seconds(120);
 
 std::string ReadText(const std::string& path) {
   std::ifstream file(path);

@@ -12,6 +12,7 @@
 #include "nlohmann/json.hpp"
 #include "tests/integration/raw_connection.h"
 #include "tests/integration/tls_fixture.h"
+#include "tests/support/until.h"
 
 namespace bebr::testing {
 namespace {
@@ -106,8 +107,7 @@ TEST_F(TlsTest, ConfigurationIsReadAgainWhileItServes) {
                                "10, \"log_level\": \"warning\", \"threads\": 7, \"max_queued_queries\": 1, "
                                "\"memory_limit_bytes\": 1}");
   ReloadKeys("threads has changed, which takes a restart");
-  for (int i = 0; i < 2000 && option("max_results_per_call") != "10"; ++i)
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  EXPECT_TRUE(Until([&] { return option("max_results_per_call") == "10"; }));
   EXPECT_THAT(std::string(search().message()), HasSubstr("max_results_per_call"));
   EXPECT_THAT(std::string(admin.BatchSearch(two).status().message()), HasSubstr("max_queued_queries"));
   EXPECT_THAT(std::string(admin.Upsert(MakeUpsert("c", 0, 1)).status().message()),
@@ -117,17 +117,14 @@ TEST_F(TlsTest, ConfigurationIsReadAgainWhileItServes) {
   WriteFile("config.json", config + "\"many\"}");
   WriteKeys("new-key");
   ReloadKeys("the configuration stays as it was: max_results_per_call in");
-  for (int i = 0; i < 2000 && search().code() != absl::StatusCode::kUnauthenticated; ++i)
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  EXPECT_TRUE(Until([&] { return search().code() == absl::StatusCode::kUnauthenticated; }));
   EXPECT_EQ(option("max_results_per_call"), "10");
   // The keys are counted a moment after they are in use.
   for (const char* sample :
        {"bebr_reloads_total{result=\"failed\",what=\"configuration\"} 1\n",
         "bebr_reload_failing{what=\"configuration\"} 1\n", "bebr_reloads_total{result=\"ok\",what=\"keys\"} 2\n",
         "bebr_reload_failing{what=\"keys\"} 0\n"}) {
-    for (int i = 0; i < 2000 && server_->HttpGet("/metrics").find(sample) == std::string::npos; ++i)
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    EXPECT_THAT(server_->HttpGet("/metrics"), HasSubstr(sample));
+    EXPECT_TRUE(Until([&] { return server_->HttpGet("/metrics").find(sample) != std::string::npos; })) << sample;
   }
   // The audit is there whatever the level is.
   Client renewed({.server = server_->address(), .deadline = absl::Seconds(60), .api_key = "new-key"});

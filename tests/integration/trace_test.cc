@@ -14,6 +14,7 @@
 #include "index/base/mutex.h"
 #include "otlp/traces.pb.h"
 #include "tests/integration/tls_fixture.h"
+#include "tests/support/until.h"
 
 namespace bebr::testing {
 namespace {
@@ -41,19 +42,17 @@ class Collector final : public grpc::CallbackGenericService {
   }
   // The spans so far, of which there must be `count` in the end.
   std::vector<otlp::Span> Await(size_t count) {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-    for (;;) {
-      std::vector<otlp::Span> spans;
-      {
-        MutexLock lock(&mutex_);
-        for (const auto& request : exports_) {
-          const auto& scope = request.resource_spans(0).scope_spans(0);
-          spans.insert(spans.end(), scope.spans().begin(), scope.spans().end());
-        }
+    std::vector<otlp::Span> spans;
+    Until([&] {
+      spans.clear();
+      MutexLock lock(&mutex_);
+      for (const auto& request : exports_) {
+        const auto& scope = request.resource_spans(0).scope_spans(0);
+        spans.insert(spans.end(), scope.spans().begin(), scope.spans().end());
       }
-      if (spans.size() >= count || std::chrono::steady_clock::now() > deadline) return spans;
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    }
+      return spans.size() >= count;
+    });
+    return spans;
   }
 
  private:

@@ -30,6 +30,7 @@
 #include "index/log/memory_log.h"
 #include "tests/support/engine_calls.h"
 #include "tests/support/test_models.h"
+#include "tests/support/until.h"
 
 namespace bebr::testing {
 

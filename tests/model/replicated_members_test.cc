@@ -120,7 +120,7 @@ TEST_P(MembersTest, ComeAndGoWhileDocumentsAreWrittenAndRead) {
   }
   // Gateways that begin now know of them too.
   gateways_.push_back(Gateway("late"));
-  for (int i = 0; i < 500 && memberships_.back()->Report().revision == 0; ++i) absl::SleepFor(absl::Milliseconds(10));
+  Until([&] { return memberships_.back()->Report().revision != 0; });
   EXPECT_EQ(memberships_.back()->Report().revision, memberships_[0]->Report().revision);
   const auto found = SearchAndWait(*gateways_.back(), {.collection = "c", .queries = {Row()}, .k = 5});
   ASSERT_TRUE(found.ok()) << found.status();
@@ -159,7 +159,7 @@ TEST_P(MembersTest, TheLastReplicaOfAShareStays) {
   EXPECT_EQ(StateOf(membership(), "absent"), MemberState::kJoining);
   ASSERT_TRUE(membership().Drain("absent").ok());
   for (Membership* const one : memberships_) {
-    for (int i = 0; i < 500 && StateOf(*one, "absent").has_value(); ++i) absl::SleepFor(absl::Milliseconds(10));
+    Until([&] { return !StateOf(*one, "absent").has_value(); });
     EXPECT_FALSE(StateOf(*one, "absent").has_value());
   }
 }

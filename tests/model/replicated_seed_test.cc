@@ -33,8 +33,7 @@ class SeedTest : public ReplicatedTest {
     EXPECT_FALSE(std::filesystem::exists(node.path() + "/seed"));
   }
   std::string ProblemOf(TestNode& node, const std::string& part) {
-    for (int i = 0; i < 1000 && node.follower().State().problem.find(part) == std::string::npos; ++i)
-      absl::SleepFor(absl::Milliseconds(10));
+    Until([&] { return node.follower().State().problem.find(part) != std::string::npos; });
     return node.follower().State().problem;
   }
 };

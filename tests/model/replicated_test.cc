@@ -186,14 +186,13 @@ TEST_P(ReplicatedFaultsTest, WithoutTheLogSearchesGoOnAndSayThatTheyMayBeStale) 
     for (const ShareReport& share : one->Report().shares) stale_answers += share.stale_answers;
   }
   EXPECT_GE(stale_answers, 2u);
-  for (int i = 0; i < 1000 && gateways_[0]->Report().log->problem.empty(); ++i) absl::SleepFor(absl::Milliseconds(20));
+  Until([&] { return !gateways_[0]->Report().log->problem.empty(); });
   EXPECT_THAT(gateways_[0]->Report().log->problem, HasSubstr("the log is gone"));
   EXPECT_EQ(gateway().Get("c", std::vector<std::string>{"d1"}, false).status().code(), absl::StatusCode::kUnavailable);
   const auto written = DeleteAndWait(gateway(), "c", {"d1"});
   EXPECT_EQ(written.status().code(), absl::StatusCode::kUnavailable);
   log_gone_ = false;
-  for (int i = 0; i < 1000 && !gateway().Get("c", std::vector<std::string>{"d1"}, false).ok(); ++i)
-    absl::SleepFor(absl::Milliseconds(10));
+  Until([&] { return gateway().Get("c", std::vector<std::string>{"d1"}, false).ok(); });
   for (int i = 0; i < 10; ++i) WriteSomethingTo("c");
   EXPECT_EQ(*gateway().Count("c", ""), *one_->Count("c", ""));
   EXPECT_FALSE(SearchAndWait(gateway(), request)->may_be_stale);
@@ -249,8 +248,7 @@ TEST_P(ReplicatedFaultsTest, ReplicasAreComparedWhileTheyChange) {
   EXPECT_FALSE((*gateways_[0]->Verify("c", nullptr))[0].replicas[1].status.ok());
   EXPECT_EQ(gateways_[0]->Report().comparisons.failed, 1u);
   EXPECT_EQ(gateways_[0]->Report().differences.size(), 1u);
-  for (int i = 0; i < 1000 && gateways_[0]->Report().shares[0].replicas[1].health != ReplicaHealth::kMissing; ++i)
-    absl::SleepFor(absl::Milliseconds(10));
+  Until([&] { return gateways_[0]->Report().shares[0].replicas[1].health == ReplicaHealth::kMissing; });
   EXPECT_EQ(gateways_[0]->Report().shares[0].replicas[1].health, ReplicaHealth::kMissing);
   EXPECT_EQ(gateways_[0]->Report().covered_slots(), kClusterSlots);
   nodes_[1]->Start();
@@ -260,8 +258,7 @@ TEST_P(ReplicatedFaultsTest, ReplicasAreComparedWhileTheyChange) {
   EXPECT_TRUE(gateways_[0]->Report().differences.empty());
   // By itself, too.
   auto keeps_comparing = Gateway("g9", absl::Milliseconds(50));
-  for (int i = 0; i < 1000 && keeps_comparing->Report().comparisons.equal < 2 * shares; ++i)
-    absl::SleepFor(absl::Milliseconds(10));
+  Until([&] { return keeps_comparing->Report().comparisons.equal >= 2 * shares; });
   EXPECT_GE(keeps_comparing->Report().comparisons.equal, 2 * shares);
   // Whoever compares when the collection goes ends.
   ASSERT_TRUE(gateway().DeleteAlias("alias").ok());
@@ -277,7 +274,7 @@ TEST_P(ReplicatedFaultsTest, ALogThatWentBackQuarantinesWhoIsBeyondIt) {
   logs_.LoseBeyond("log", 3);
   nodes_[0]->Start();
   for (auto& node : nodes_) {
-    for (int i = 0; i < 1000 && !node->follower().State().quarantined; ++i) absl::SleepFor(absl::Milliseconds(10));
+    Until([&] { return node->follower().State().quarantined; });
     EXPECT_TRUE(node->follower().State().quarantined);
     EXPECT_THAT(std::string(node->follower().Check(0).message()), HasSubstr("quarantined"));
   }
@@ -325,7 +322,7 @@ TEST_P(ReplicatedFaultsTest, ARecordThatNobodyCanReadQuarantines) {
   ASSERT_TRUE(log->Append(*log->BeginWriter("other"), 1, std::vector<LogRecord>{{LogShardOf(0), bytes}}).ok());
   for (size_t n = 0; n < GetParam().second; ++n) {
     Follower& follower = nodes_[n]->follower();
-    for (int i = 0; i < 1000 && !follower.State().quarantined; ++i) absl::SleepFor(absl::Milliseconds(10));
+    Until([&] { return follower.State().quarantined; });
     EXPECT_TRUE(follower.State().quarantined);
     EXPECT_THAT(follower.State().problem, HasSubstr("position 2 of the log: "));
   }
@@ -346,7 +343,7 @@ TEST_P(ReplicatedFaultsTest, ARecordOfALaterReleaseStopsANode) {
   const auto log = *logs_.Open("log");
   ASSERT_TRUE(log->Append(*log->BeginWriter("other"), 1, std::vector<LogRecord>{{LogShardOf(0), bytes}}).ok());
   Follower& follower = nodes_[0]->follower();
-  for (int i = 0; i < 1000 && follower.State().problem.empty(); ++i) absl::SleepFor(absl::Milliseconds(10));
+  Until([&] { return !follower.State().problem.empty(); });
   EXPECT_THAT(follower.State().problem, HasSubstr("upgrade it"));
   EXPECT_FALSE(follower.State().quarantined);
   EXPECT_EQ(follower.State().applied, 1u);
@@ -368,7 +365,7 @@ TEST_P(ReplicatedFaultsTest, ANodeWithoutItsCollectionStopsBeforeChangesOfIt) {
   Barrier([&](Engine& e) { return e.SetAlias("alias", "c", ""); });
   nodes_[0]->Start();
   Follower& follower = nodes_[0]->follower();
-  for (int i = 0; i < 1000 && follower.State().problem.empty(); ++i) absl::SleepFor(absl::Milliseconds(10));
+  Until([&] { return !follower.State().problem.empty(); });
   EXPECT_THAT(follower.State().problem, HasSubstr("cannot be opened"));
   EXPECT_EQ(follower.State().applied, 1u);
   for (int i = 0; i < 5; ++i) WriteSomethingTo("alias");
@@ -386,7 +383,7 @@ TEST_P(ReplicatedFaultsTest, AnAliasDoesNotGoBack) {
   nodes_[0]->cut_off = nodes_[2]->cut_off = true;
   ASSERT_TRUE(gateways_[0]->SetAlias("alias", "d", "c").ok());
   EXPECT_EQ(gateways_[0]->Resolve("alias"), "d");
-  for (int i = 0; i < 1000 && gateways_[1]->Resolve("alias") != "d"; ++i) absl::SleepFor(absl::Milliseconds(10));
+  Until([&] { return gateways_[1]->Resolve("alias") == "d"; });
   nodes_[1]->Stop();
   nodes_[3]->Stop();
   const UpsertRequest request{.collection = "alias", .documents = {{.id = "x", .embeddings = {{"", Row()}}}}};
@@ -413,7 +410,7 @@ TEST_P(ReplicatedFaultsTest, ALogThatEndsEarlierForAMomentIsAskedAgain) {
   nodes_[0]->Start();
   nodes_[0]->ends_at = 1;
   Follower& follower = nodes_[0]->follower();
-  for (int i = 0; i < 1000 && follower.State().problem.empty(); ++i) absl::SleepFor(absl::Milliseconds(1));
+  Until([&] { return !follower.State().problem.empty(); });
   EXPECT_THAT(follower.State().problem, HasSubstr("it ends at 1"));
   EXPECT_FALSE(follower.State().quarantined);
   nodes_[0]->ends_at = 0;

@@ -18,11 +18,13 @@
 #include "index/storage/collection_store.h"
 #include "index/storage/files.h"
 #include "tests/support/disk_faults.h"
+#include "tests/support/until.h"
 
 namespace bebr {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::Until;
 using ::testing::HasSubstr;
 
 class CollectionStoreFaultsTest : public ::testing::Test {
@@ -91,7 +93,7 @@ TEST_P(LogFaultTest, RefusedWritesHaveNoEffectAndTheStoreRecovers) {
   }
 
   testing::ClearDiskFault();
-  for (int i = 0; i < 100 && !store_->Recover().ok(); ++i) usleep(100000);  // RocksDB tries once a second
+  Until([&] { return store_->Recover().ok(); }, std::chrono::milliseconds(100));  // RocksDB tries once a second
   ASSERT_TRUE(store_->health().ok()) << store_->health();
   EXPECT_TRUE(Put("after").ok());
   Open();
@@ -107,7 +109,7 @@ TEST_P(LogFaultTest, RecoversWithNothingInMemory) {
   testing::SetDiskFault(GetParam().fault);
   EXPECT_FALSE(Put("refused").ok());
   testing::ClearDiskFault();
-  for (int i = 0; i < 100 && !store_->Recover().ok(); ++i) usleep(100000);
+  Until([&] { return store_->Recover().ok(); }, std::chrono::milliseconds(100));
   EXPECT_TRUE(Put("after").ok());
   Open();
   EXPECT_TRUE(Has("before"));
@@ -169,7 +171,7 @@ TEST_F(CollectionStoreFaultsTest, GoesOnWhenTheDiskHasRoomAgain) {
   EXPECT_EQ(store_->health().code(), absl::StatusCode::kResourceExhausted) << store_->health();
   EXPECT_FALSE(store_->Recover().ok());
   testing::ClearDiskFault();
-  for (int i = 0; i < 600 && !store_->Recover().ok(); ++i) usleep(100000);
+  Until([&] { return store_->Recover().ok(); }, std::chrono::milliseconds(100));
   EXPECT_TRUE(store_->health().ok()) << store_->health();
   EXPECT_TRUE(Put("after").ok());
   EXPECT_TRUE(store_->Flush().ok());
