@@ -6,24 +6,30 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 namespace bebr {
 
-// The place of the first value that is infinite or no number; `count` if there is none. Parts are looked at as a whole,
-// which compilers make vector code of: models have gigabytes of values.
-inline size_t FirstNotFinite(const float* values, size_t count) {
+// The place of the first value that is infinite, no number or further from 0 than `most`; `count` if there is none.
+// Parts are looked at as a whole, which compilers make vector code of: models have gigabytes of values.
+inline size_t FirstBeyond(const float* values, size_t count, float most) {
   constexpr size_t kAtOnce = 1024;
-  constexpr uint32_t kExponent = 0x7F800000;
-  const auto infinite = [&](size_t i) { return (std::bit_cast<uint32_t>(values[i]) & kExponent) == kExponent; };
+  constexpr uint32_t kWithoutSign = 0x7FFFFFFF;
+  const auto most_bits = std::bit_cast<uint32_t>(most);
+  const auto beyond = [&](size_t i) { return (std::bit_cast<uint32_t>(values[i]) & kWithoutSign) > most_bits; };
   for (size_t begin = 0; begin < count; begin += kAtOnce) {
     const size_t end = std::min(begin + kAtOnce, count);
     uint32_t found = 0;
-    for (size_t i = begin; i < end; ++i) found |= static_cast<uint32_t>(infinite(i));
+    for (size_t i = begin; i < end; ++i) found |= static_cast<uint32_t>(beyond(i));
     for (size_t i = begin; found != 0; ++i) {
-      if (infinite(i)) return i;
+      if (beyond(i)) return i;
     }
   }
   return count;
+}
+
+inline size_t FirstNotFinite(const float* values, size_t count) {
+  return FirstBeyond(values, count, std::numeric_limits<float>::max());
 }
 
 }  // namespace bebr

@@ -1,4 +1,5 @@
 // What a model must satisfy, wherever it comes from.
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -11,16 +12,18 @@ namespace bebr {
 namespace {
 
 constexpr float kMaxRowLength = 1e18f;
+constexpr float kLargestHalf = 65504.0f;  // tensors that are written as halves hold no more
 
 absl::Status Invalid(const std::string& what) { return absl::InvalidArgumentError("model file: " + what); }
 
-absl::Status CheckTensor(const std::vector<float>& values, size_t size, const std::string& name) {
+absl::Status CheckTensor(const std::vector<float>& values, size_t size, const std::string& name,
+                         float most = std::numeric_limits<float>::max()) {
   if (values.size() != size) {
     return Invalid(absl::StrCat("tensor '", name, "' has ", values.size(), " values; expected ", size));
   }
-  const size_t at = FirstNotFinite(values.data(), size);
-  if (at != size) return Invalid(absl::StrCat("tensor '", name, "' holds ", values[at]));
-  return absl::OkStatus();
+  const size_t at = FirstBeyond(values.data(), size, most);
+  if (at == size) return absl::OkStatus();
+  return Invalid(absl::StrCat("tensor '", name, "' holds ", values[at], "; the limit is ", most));
 }
 
 absl::Status CheckBlock(const BlockParameters& block, size_t inputs, size_t outputs,
@@ -97,12 +100,13 @@ absl::Status CheckGroups(const Model& model) {
     return Invalid(absl::StrCat("it has ", model.groups.size(), " groups; expected ", model.spec.groups()));
   }
   BEBR_RETURN_IF_ERROR(CheckBasesOfGroups(model));
-  BEBR_RETURN_IF_ERROR(CheckTensor(model.reduce, r * n, "reduce"));
+  BEBR_RETURN_IF_ERROR(CheckTensor(model.reduce, r * n, "reduce", kLargestHalf));
   if (!model.spread.empty()) BEBR_RETURN_IF_ERROR(CheckSpread(model));
   for (const GroupParameters& group : model.groups) BEBR_RETURN_IF_ERROR(CheckTensor(group.mean, n, "groups.mean"));
   for (const BasisParameters& basis : model.bases) {
     BEBR_RETURN_IF_ERROR(CheckTensor(basis.band_weights, bands, "groups.band_weights"));
-    BEBR_RETURN_IF_ERROR(CheckTensor(basis.project, m * r, "groups.project"));
+    const float most = model.byte_bases ? std::numeric_limits<float>::max() : kLargestHalf;
+    BEBR_RETURN_IF_ERROR(CheckTensor(basis.project, m * r, "groups.project", most));
     for (const float weight : basis.band_weights) {
       if (weight <= 0.0f) return Invalid(absl::StrCat("tensor 'groups.band_weights' holds ", weight));
     }
