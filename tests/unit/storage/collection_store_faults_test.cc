@@ -24,8 +24,8 @@ namespace bebr {
 namespace {
 
 namespace fs = std::filesystem;
-using testing::Until;
 using ::testing::HasSubstr;
+using testing::Until;
 
 class CollectionStoreFaultsTest : public ::testing::Test {
  protected:
