@@ -43,7 +43,7 @@ absl::StatusOr<bool> Follower::FillAnew(const absl::Status& trimmed) {
 }
 
 absl::Status Follower::FinishFilling() {
-  const absl::Status adopted = Adopt();
+  absl::Status adopted = Adopt();
   if (adopted.ok() || absl::IsUnavailable(adopted) || absl::IsResourceExhausted(adopted)) return adopted;
   LogWarning("a seed that was taken over in part cannot be: {}", adopted.ToString());
   return Fill();

@@ -60,7 +60,7 @@ absl::StatusOr<Seed> Seeds::Make(const FollowerState& state) {
     given_[seed.name].read = absl::InfiniteDuration();  // not idle while it is made
   }
   const std::string directory = absl::StrCat(root_, "/", seed.name);
-  const absl::Status filled = Fill(directory, seed);
+  absl::Status filled = Fill(directory, seed);
   MutexLock lock(&mutex_);
   if (!filled.ok()) {
     given_.erase(seed.name);

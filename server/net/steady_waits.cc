@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdarg>
 
 namespace {
@@ -31,8 +32,14 @@ timespec Steady(const timespec& wanted) {
 // other way to be told: its waits are its own system calls (absl/synchronization/internal/futex.h), and end at a time
 // of day.
 extern "C" long syscall(long number, ...) noexcept {
+  // A static's initialization would wait for another thread's by this very function.
   using Call = long (*)(long, ...);
-  static const Call real = reinterpret_cast<Call>(dlsym(RTLD_NEXT, "syscall"));
+  static std::atomic<Call> known{nullptr};
+  Call real = known.load(std::memory_order_acquire);
+  if (real == nullptr) {
+    real = reinterpret_cast<Call>(dlsym(RTLD_NEXT, "syscall"));
+    known.store(real, std::memory_order_release);
+  }
   va_list list;
   va_start(list, number);
   long given[6];

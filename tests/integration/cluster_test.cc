@@ -277,7 +277,7 @@ TEST_F(ClusterTest, NodesRefuseOtherProtocolsAndOtherPlacements) {
     node::v1::GetStateResponse response;
     return stub->GetState(&context, {}, &response);
   };
-  EXPECT_TRUE(call("3").ok());
+  EXPECT_TRUE(call("4").ok());
   EXPECT_EQ(call("1").error_code(), grpc::StatusCode::UNAVAILABLE);
   EXPECT_THAT(call("1").error_message(), HasSubstr("speaks protocol 4 of nodes, and the caller 1"));
   // The nodes the other way round.

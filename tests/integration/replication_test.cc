@@ -287,7 +287,7 @@ class History {
       absl::SleepFor(absl::Milliseconds(5));
     }
   }
-  void Wrong(std::string what) {
+  void Wrong(const std::string& what) {
     MutexLock lock(&mutex_);
     problems_.push_back(absl::StrCat(absl::FormatTime("%H:%M:%E3S ", absl::Now(), absl::UTCTimeZone()), what));
   }

@@ -10,13 +10,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdarg>
 #include <cstdlib>
 
 namespace {
 
 long SecondsAhead() {
-  static const char* const name = std::getenv("WALL_CLOCK_AHEAD");
+  const char* const name = std::getenv("WALL_CLOCK_AHEAD");
   const int file = name == nullptr ? -1 : open(name, O_RDONLY | O_CLOEXEC);
   if (file < 0) return 0;
   char seconds[24] = {};
@@ -43,8 +44,14 @@ extern "C" int gettimeofday(struct timeval* __restrict time, void* __restrict) n
 
 // Abseil's waits.
 extern "C" long syscall(long number, ...) noexcept {
+  // A static's initialization would wait for another thread's by this very function.
   using Call = long (*)(long, ...);
-  static const Call real = reinterpret_cast<Call>(dlsym(RTLD_NEXT, "syscall"));
+  static std::atomic<Call> known{nullptr};
+  Call real = known.load(std::memory_order_acquire);
+  if (real == nullptr) {
+    real = reinterpret_cast<Call>(dlsym(RTLD_NEXT, "syscall"));
+    known.store(real, std::memory_order_release);
+  }
   va_list list;
   va_start(list, number);
   long given[6];
@@ -64,7 +71,7 @@ extern "C" long syscall(long number, ...) noexcept {
 extern "C" int pthread_cond_timedwait(pthread_cond_t* condition, pthread_mutex_t* mutex,
                                       const struct timespec* wanted) {
   using Call = int (*)(pthread_cond_t*, pthread_mutex_t*, const struct timespec*);
-  static const Call real = reinterpret_cast<Call>(dlsym(RTLD_NEXT, "pthread_cond_timedwait"));
+  const Call real = reinterpret_cast<Call>(dlsym(RTLD_NEXT, "pthread_cond_timedwait"));
   timespec until = *wanted;
   until.tv_sec -= SecondsAhead();
   return real(condition, mutex, &until);

@@ -132,6 +132,7 @@ TEST_F(WritesTest, ConditionsAndWrongDocuments) {
   request.mutable_documents(3)->mutable_embeddings(0)->mutable_vector()->add_values(1);
   (*request.add_documents()->mutable_attributes())["a"];
   v1::Document* many = request.add_documents();
+  many->set_id("many");
   for (int i = 0; i < 65; ++i) (*many->mutable_attributes())[absl::StrCat("a", i)].set_int_value(i);
   const auto written = client_->Upsert(request);
   ASSERT_TRUE(written.ok()) << written.status();

@@ -128,7 +128,7 @@ TEST(TrainTest, TheRangeOfTheStraightThroughGradientHalvesWithTheLevel) {
 
 TEST(TrainTest, ABadLearningRateKeepsTheStart) {
   TrainOptions options = Quiet("16x2", 16);
-  options.learning_rate = 1e4;
+  options.learning_rate = 1e30;
   const auto result = Train(options, Clusters(2000, 32, 1), {});
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_FALSE(result->trained_kept);
@@ -373,7 +373,8 @@ TEST(TrainTest, TrainsFurtherLevelsAndGroups) {
   options.hidden = {16};
   const auto fine = Train(options, Clusters(3000, 32, 1), {});
   ASSERT_TRUE(fine.ok()) << fine.status();
-  EXPECT_EQ(fine->steps, 12);
+  EXPECT_GT(fine->steps, 0);  // up to the best that was measured
+  EXPECT_LE(fine->steps, 12);
   EXPECT_GE(fine->kept.at_10, fine->start.at_10);
   EXPECT_TRUE(Binarizer::Parse(*SerializeModel(fine->model)).ok());
   options.groups = 8;

@@ -5,8 +5,11 @@
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <thread>
+#include <vector>
 
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
@@ -43,6 +46,19 @@ double Waits() {
   EXPECT_TRUE(nobody.WaitWithTimeout(&mutex, absl::Milliseconds(50)));
   clock_gettime(CLOCK_MONOTONIC, &end);
   return static_cast<double>(end.tv_sec - begin.tv_sec) + static_cast<double>(end.tv_nsec - begin.tv_nsec) * 1e-9;
+}
+
+// The first test, since it is about the first call.
+TEST(SteadyWaits, AreFirstAskedForByManyThreadsAtOnce) {
+  std::atomic<int> ready{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 32; ++i) {
+    threads.emplace_back([&ready] {
+      for (++ready; ready < 32;) continue;
+      EXPECT_GT(syscall(SYS_gettid), 0);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
 }
 
 TEST(SteadyWaits, LastAsLongWhateverTheClockSays) {
