@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 
+#include "absl/time/clock.h"
 #include "bebr/v1/admin.pb.h"
 #include "bebr/v1/cluster.pb.h"
 #include "bebr/v1/collections.pb.h"
@@ -190,8 +191,15 @@ TEST_F(AccessTest, EveryMethodWithEveryKey) {
   StartServer();
   for (const auto& [path, rule] : Rules()) {
     const std::string request = rule.request == nullptr ? "" : rule.request("mine");
-    EXPECT_EQ(Call(path, request, "").error_code(), grpc::StatusCode::UNAUTHENTICATED) << path;
-    EXPECT_EQ(Call(path, request, "guess").error_code(), grpc::StatusCode::UNAUTHENTICATED) << path;
+    for (const char* key : {"", "guess"}) {
+      grpc::Status status = Call(path, request, key);
+      // A host may be told so only so often a second.
+      for (int i = 0; i < 100 && status.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED; ++i) {
+        absl::SleepFor(absl::Milliseconds(100));
+        status = Call(path, request, key);
+      }
+      EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAUTHENTICATED) << path;
+    }
     for (int role = kRead; role <= kAdmin; ++role) {
       const grpc::Status status = Call(path, request, std::string("limited-") + kRoles[role]);
       if (role < rule.role) {
