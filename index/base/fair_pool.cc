@@ -2,13 +2,11 @@
 
 #include <algorithm>
 
-#include "index/base/turns.h"
-
 namespace bebr {
 
-FairPool::FairPool(size_t threads, Turns turns) {
+FairPool::FairPool(size_t threads) {
   threads_.reserve(threads);
-  for (size_t slot = 0; slot < threads; ++slot) threads_.emplace_back([this, slot, turns] { Run(slot, turns); });
+  for (size_t slot = 0; slot < threads; ++slot) threads_.emplace_back([this, slot] { Run(slot); });
 }
 
 FairPool::~FairPool() {
@@ -28,8 +26,7 @@ FairPool::Loop* FairPool::Neediest() const {
   return neediest;
 }
 
-void FairPool::Run(size_t slot, Turns turns) {
-  if (turns == Turns::kShort) TakeShortTurns();
+void FairPool::Run(size_t slot) {
   mutex_.Lock();
   for (;;) {
     Loop* const loop = Neediest();
@@ -47,9 +44,7 @@ void FairPool::Run(size_t slot, Turns turns) {
     do {
       i = loop->next.fetch_add(1, std::memory_order_relaxed);
       if (i < loop->count) loop->body(i, slot);
-      if (!loop->open()) break;  // its caller waits for nobody who gives way
-      GiveWay();
-    } while (added_.load(std::memory_order_relaxed) == seen);
+    } while (i < loop->count && added_.load(std::memory_order_relaxed) == seen);
     mutex_.Lock();
     // The caller returns once it has the mutex, so the loop is not touched after this.
     if (--loop->helpers == 0) left_.NotifyAll();
@@ -60,10 +55,7 @@ void FairPool::Run(size_t slot, Turns turns) {
 void FairPool::ParallelFor(size_t count, const std::function<void(size_t, size_t)>& body) {
   const size_t slot = slots() - 1;
   if (count <= 1 || slot == 0) {
-    for (size_t i = 0; i < count; ++i) {
-      body(i, slot);
-      if (i + 1 < count) GiveWay();
-    }
+    for (size_t i = 0; i < count; ++i) body(i, slot);
     return;
   }
   Loop loop{body, count};
@@ -75,10 +67,7 @@ void FairPool::ParallelFor(size_t count, const std::function<void(size_t, size_t
     helpers = std::min(idle_, count - 1);
   }
   for (size_t i = 0; i < helpers; ++i) wake_.NotifyOne();
-  for (size_t i; (i = loop.next.fetch_add(1, std::memory_order_relaxed)) < count;) {
-    body(i, slot);
-    if (loop.open()) GiveWay();
-  }
+  for (size_t i; (i = loop.next.fetch_add(1, std::memory_order_relaxed)) < count;) body(i, slot);
   MutexLock lock(&mutex_);
   std::erase(loops_, &loop);
   while (loop.helpers > 0) left_.Wait(&mutex_);

@@ -4,7 +4,6 @@
 
 #include <atomic>
 #include <cstddef>
-#include <cstdint>
 #include <functional>
 #include <thread>
 #include <vector>
@@ -23,14 +22,12 @@ namespace bebr {
 //   pool.ParallelFor(1000, [&](size_t i, size_t slot) { sums[slot].Add(i); });
 //
 // Thread safety: ParallelFor may be called from any thread, also within a pass of another loop. The destructor waits
-// for nothing: no loop may be running. Passes must not throw. Cost of a pass: an atomic addition, and GiveWay. A loop
-// wakes no more threads than it has passes for them.
+// for nothing: no loop may be running. Passes must not throw. Cost of a pass: an atomic addition. A loop wakes no more
+// threads than it has passes for them.
 class FairPool {
  public:
-  // `threads` beside the callers; 0 is allowed. With kShort, and of callers that take short turns, other threads of the
-  // machine wait for a pass at most (turns.h).
-  enum class Turns : uint8_t { kUsual, kShort };
-  explicit FairPool(size_t threads, Turns turns = Turns::kUsual);
+  // `threads` beside the callers; 0 is allowed.
+  explicit FairPool(size_t threads);
   ~FairPool();
   FairPool(const FairPool&) = delete;
   FairPool& operator=(const FairPool&) = delete;
@@ -50,7 +47,7 @@ class FairPool {
     bool open() const { return next.load(std::memory_order_relaxed) < count; }
   };
 
-  void Run(size_t slot, Turns turns);
+  void Run(size_t slot);
   // The loop with passes left that has the fewest helpers; null if there is none.
   Loop* Neediest() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

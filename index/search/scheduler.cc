@@ -7,7 +7,6 @@
 #include "absl/strings/str_format.h"
 #include "absl/types/span.h"
 #include "index/base/retry.h"
-#include "index/base/turns.h"
 #include "index/search/scan_filters.h"
 
 namespace bebr {
@@ -52,7 +51,7 @@ uint64_t CodesThatStay(absl::Span<const std::unique_ptr<SearchJob>> group) {
 
 Scheduler::Scheduler(size_t threads, size_t max_queued_queries, SmallLimits small)
     : max_queued_queries_(max_queued_queries),
-      scan_pool_(threads - 1, FairPool::Turns::kShort),
+      scan_pool_(threads - 1),
       heavy_pool_((threads + 1) / 2),
       small_(std::make_unique<SmallSearches>(small, threads, finish_pool_,
                                              [this](Group group) { RunSmall(std::move(group)); })),
@@ -209,7 +208,6 @@ void Scheduler::AwaitCompany(Lane& lane) {
 }
 
 void Scheduler::Drive() {
-  TakeShortTurns();
   for (;;) {
     Lane* lane;
     Group group;

@@ -31,8 +31,7 @@ namespace bebr {
 //
 // Fairness. A lane has one scan at a time, or two where enough queries wait for another one, so that what the one does
 // on few threads, its encoding and its end, leaves none idle. Several lanes scan at the same time: the threads that
-// help the drivers spread evenly over them (FairPool), so a small collection waits for no large one. All that scan take
-// short turns at the processors (turns.h), which those of calls and small searches want for moments only. Queries are
+// help the drivers spread evenly over them (FairPool), so a small collection waits for no large one. Queries are
 // finished in turns, one of each scan, and those with long lists of candidates, which take long to rank, on threads of
 // their own.
 //

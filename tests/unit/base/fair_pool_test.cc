@@ -11,7 +11,7 @@ namespace {
 
 TEST(FairPoolTest, MakesEveryPassOnceAndNoSlotTwiceAtATime) {
   for (const size_t threads : {0, 1, 3}) {
-    FairPool pool(threads, threads == 1 ? FairPool::Turns::kUsual : FairPool::Turns::kShort);
+    FairPool pool(threads);
     ASSERT_EQ(pool.slots(), threads + 1);
     for (const size_t count : {0, 1, 2, 1000}) {
       std::vector<std::atomic<int>> passes(count), busy(pool.slots());
