@@ -21,9 +21,7 @@ constexpr double kModelShare = 0.07;   // of a code's bits
 constexpr size_t kMoreQueries = 2000;  // beside those that are given
 constexpr double kLeastGain = 0.001;   // of recall@10 by twice as many groups: queries pay for them
 constexpr double kLeastSigmas = 2.0;
-// Of a model as large as the code, in parts of what is not found, for each level that a component has on average: of
-// text embeddings at 128, 256 and 512 bits (1.3, 2 and 3.2 levels) longer codes find 0.45, 0.65 and 1.1.
-constexpr double kBitPrice = 0.35;
+constexpr double kBitPrice = 0.6;  // of a model as large as the code, in parts of what is not found
 // What a code of twice as many words must find of what is not found: shapes of the same bits are padded by more or
 // less.
 constexpr double kWordPrice = 0.2;
@@ -47,11 +45,11 @@ bool IsSmall(const GroupSearch& search, const Plan& plan, size_t dims) {
   return ModelBits(search, plan, dims) <= kModelShare * search.shape.bits();
 }
 
-// What a recall is worth beside that of other models: their bits would make longer codes, which leave less unfound.
+// What a recall is worth beside that of other models: their bits would make longer codes, and a code of twice the bits
+// leaves some two thirds as much unfound, or less.
 double Worth(const GroupSearch& search, const Plan& plan, size_t dims, double recall) {
   const double bits = ModelBits(search, plan, dims) / search.shape.bits();
-  const double levels = static_cast<double>(search.shape.bits()) / search.shape.dims();
-  return recall - kBitPrice * levels * (1.0 - recall) * bits -
+  return recall - kBitPrice * (1.0 - recall) * bits -
          kLeastGain * std::log2(static_cast<double>(plan.counts.groups) / kLeastGroups);
 }
 
