@@ -24,7 +24,10 @@ namespace bebr {
 namespace {
 
 constexpr absl::Duration kCrowdedInterval = absl::Milliseconds(5);
-constexpr int kAcceptedAtOnce = 8;  // before it looks at those that there are
+constexpr int kAcceptedAtOnce = 8;  // before it is asked whether they are too many
+// gRPC begins to read a connection on the thread that hands it over, and goes on while more comes. So who looks at
+// connections accepts none, and more than one accepts.
+constexpr int kAcceptors = 4;
 
 class ThreadListener final : public Listener {
  public:
@@ -36,7 +39,10 @@ class ThreadListener final : public Listener {
     const uint64_t one = 1;
     // An eventfd takes it unless it is full, and then it is readable anyway.
     [[maybe_unused]] const ssize_t written = write(stop_.get(), &one, sizeof(one));
-    if (thread_.joinable()) thread_.join();
+    for (std::thread& acceptor : acceptors_) acceptor.join();  // one that works for a stranger is freed by the looker
+    acceptors_.clear();
+    [[maybe_unused]] const ssize_t ended = write(stop_looking_.get(), &one, sizeof(one));
+    if (looker_.joinable()) looker_.join();
     listening_.sockets.clear();
   }
   void CloseFree(absl::FunctionRef<bool(std::string_view peer)> has_call) override { connections_.CloseFree(has_call); }
@@ -45,7 +51,8 @@ class ThreadListener final : public Listener {
   int port() const override { return listening_.port; }
   void Start(Take take) override {
     take_ = std::move(take);
-    thread_ = std::thread([this] { Run(); });
+    looker_ = std::thread([this] { LookAtAll(); });
+    for (int i = 0; i < kAcceptors; ++i) acceptors_.emplace_back([this] { Accept(); });
   }
   void Known(std::string_view peer) override { connections_.Known(peer); }
   void Greeted(std::string_view peer) override { connections_.Greeted(peer, SteadyNow()); }
@@ -53,27 +60,34 @@ class ThreadListener final : public Listener {
   void Ended(std::string_view peer) override { connections_.Ended(peer); }
 
  private:
-  void Run() {
-    std::vector<pollfd> polled = {{stop_.get(), POLLIN, 0}};
-    for (const Descriptor& socket : listening_.sockets) polled.push_back({socket.get(), POLLIN, 0});
-    SteadyTime next_look = -absl::InfiniteDuration(), next_forget = -absl::InfiniteDuration();
-    for (;;) {
-      // Those that come meanwhile wait: the system keeps them.
-      const bool crowded = connections_.Crowded();
-      const absl::Duration timeout = crowded ? kCrowdedInterval : connections_.look_interval();
-      poll(polled.data(), crowded ? 1 : polled.size(), static_cast<int>(absl::ToInt64Milliseconds(timeout)));
-      if (polled[0].revents != 0) return;
+  // Whether it may go on once a time is over, or something of `polled` is to be done; the first says that it may not.
+  static bool Wait(std::vector<pollfd>& polled, size_t count, absl::Duration most) {
+    poll(polled.data(), count, static_cast<int>(absl::ToInt64Milliseconds(most)));
+    return polled[0].revents == 0;
+  }
+
+  void LookAtAll() {
+    std::vector<pollfd> polled = {{stop_looking_.get(), POLLIN, 0}};
+    SteadyTime next_forget = -absl::InfiniteDuration();
+    while (Wait(polled, 1, connections_.look_interval())) {
       const SteadyTime now = SteadyNow();
-      if (now >= next_look) {
-        connections_.Look(now);
-        next_look = now + connections_.look_interval();
-      }
+      connections_.Look(now);
       if (now >= next_forget) {
         connections_.Forget();
         next_forget = now + Connections::kForgetInterval;
       }
-      if (!crowded) AcceptSome();
       metrics_->connections().Set(static_cast<double>(connections_.size()));
+    }
+  }
+
+  void Accept() {
+    std::vector<pollfd> polled = {{stop_.get(), POLLIN, 0}};
+    for (const Descriptor& socket : listening_.sockets) polled.push_back({socket.get(), POLLIN, 0});
+    for (;;) {
+      // Those that come meanwhile wait: the system keeps them.
+      const bool crowded = connections_.Crowded();
+      if (!Wait(polled, crowded ? 1 : polled.size(), crowded ? kCrowdedInterval : Connections::kForgetInterval)) return;
+      if (!crowded) AcceptSome();
     }
   }
 
@@ -108,8 +122,10 @@ class ThreadListener final : public Listener {
   Metrics* const metrics_;
   Connections connections_;
   const Descriptor stop_{eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
+  const Descriptor stop_looking_{eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
   Take take_;
-  std::thread thread_;
+  std::vector<std::thread> acceptors_;
+  std::thread looker_;
 };
 
 }  // namespace

@@ -27,7 +27,7 @@ namespace bebr {
 // connection, whosever it is, on which too many calls are begun that have not ended is closed too: its client takes
 // them back faster than they can end, as often as it likes (CVE-2023-44487).
 //
-// Thread safety: Known, Greeted, Begun and Ended may be called from any thread. It has a thread of its own.
+// Thread safety: Known, Greeted, Begun and Ended may be called from any thread. It has threads of its own.
 class Listener {
  public:
   // Takes over a connected socket, non-blocking, which it closes when it is done with it.
