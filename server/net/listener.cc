@@ -25,9 +25,6 @@ namespace {
 
 constexpr absl::Duration kCrowdedInterval = absl::Milliseconds(5);
 constexpr int kAcceptedAtOnce = 8;  // before it is asked whether they are too many
-// gRPC begins to read a connection on the thread that hands it over, and goes on while more comes. So who looks at
-// connections accepts none, and more than one accepts.
-constexpr int kAcceptors = 4;
 
 class ThreadListener final : public Listener {
  public:
@@ -39,8 +36,7 @@ class ThreadListener final : public Listener {
     const uint64_t one = 1;
     // An eventfd takes it unless it is full, and then it is readable anyway.
     [[maybe_unused]] const ssize_t written = write(stop_.get(), &one, sizeof(one));
-    for (std::thread& acceptor : acceptors_) acceptor.join();  // one that works for a stranger is freed by the looker
-    acceptors_.clear();
+    if (acceptor_.joinable()) acceptor_.join();  // one that works for a stranger is freed by the looker
     [[maybe_unused]] const ssize_t ended = write(stop_looking_.get(), &one, sizeof(one));
     if (looker_.joinable()) looker_.join();
     listening_.sockets.clear();
@@ -52,7 +48,7 @@ class ThreadListener final : public Listener {
   void Start(Take take) override {
     take_ = std::move(take);
     looker_ = std::thread([this] { LookAtAll(); });
-    for (int i = 0; i < kAcceptors; ++i) acceptors_.emplace_back([this] { Accept(); });
+    acceptor_ = std::thread([this] { Accept(); });
   }
   void Known(std::string_view peer) override { connections_.Known(peer); }
   void Greeted(std::string_view peer) override { connections_.Greeted(peer, SteadyNow()); }
@@ -66,6 +62,8 @@ class ThreadListener final : public Listener {
     return polled[0].revents == 0;
   }
 
+  // gRPC begins to read a connection on the thread that hands it over, and goes on while more comes: so this is
+  // another.
   void LookAtAll() {
     std::vector<pollfd> polled = {{stop_looking_.get(), POLLIN, 0}};
     SteadyTime next_forget = -absl::InfiniteDuration();
@@ -124,7 +122,7 @@ class ThreadListener final : public Listener {
   const Descriptor stop_{eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
   const Descriptor stop_looking_{eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
   Take take_;
-  std::vector<std::thread> acceptors_;
+  std::thread acceptor_;
   std::thread looker_;
 };
 
