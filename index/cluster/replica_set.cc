@@ -153,8 +153,9 @@ std::vector<MemberReport> ReplicaSet::Reports() const {
   std::vector<MemberReport> reports;
   for (const auto& [replica, state] : All()) {
     MutexLock lock(&replica->mutex);
-    reports.push_back(
-        {.member = {.place = replica->place, .state = state}, .answers = replica->answers, .replica = replica->told});
+    reports.push_back({.member = {.place = replica->place, .state = state},
+                       .answers = replica->report.health != ReplicaHealth::kMissing,
+                       .replica = replica->told});
   }
   return reports;
 }
@@ -164,7 +165,6 @@ absl::StatusOr<NodeState> ReplicaSet::Ask(Replica& replica) {
   const bool follows = state.ok() && state->replica.has_value();
   replica.failing = !state.ok() || (follows && state->replica->quarantined);
   replica.applied = follows ? state->replica->applied : 0;
-  replica.answers = state.ok();
   MutexLock lock(&replica.mutex);
   NoteState(state, replica.report);
   if (follows) replica.told = *state->replica;

@@ -101,7 +101,6 @@ class ReplicaSet final : public ClusterNode, private EngineWithoutWrites {
     const std::unique_ptr<ReplicaNode> node;
     std::atomic<uint64_t> applied{0};
     std::atomic<bool> failing{false};
-    std::atomic<bool> answers{false};
     Mutex mutex;
     ReplicaState told ABSL_GUARDED_BY(mutex);
     ReplicaReport report ABSL_GUARDED_BY(mutex);
