@@ -32,7 +32,9 @@ inline constexpr uint64_t kSanitizerMemory = 5;
 inline constexpr uint64_t kSanitizerMemory = 1;
 #endif
 
-// A port that nobody listens on now.
+// A port that nobody listens on, and that no connection and nobody else who asks for a free one is given while this
+// process lives: a socket stays bound to it that does not listen, beside which a server may (SO_REUSEADDR), again and
+// again.
 int FreePort();
 
 // A ServerProcess is a running bebr-server. Ownership: killed with this object if it still runs. Thread safety: none.
