@@ -300,7 +300,7 @@ class ServerImpl : public Server {
                               .membership = membership_,
                               .known = [this](std::string_view peer) { listener_->Known(peer); },
                               .greeted = [this](std::string_view peer) { listener_->Greeted(peer); },
-                              .begun = [this](std::string_view peer) { listener_->Begun(peer); },
+                              .begun = [this](std::string_view peer) { Begun(peer); },
                               .ended = [this](std::string_view peer) { listener_->Ended(peer); }});
     door_ = std::make_unique<Door>(*rpc_, AllMethods(&health_, self_.has_value() ? &*self_ : nullptr), ApiLimits());
     if (!KeepWorkOnItsThread())
@@ -312,6 +312,8 @@ class ServerImpl : public Server {
     SetLimits(builder);
     acceptor_ = builder.experimental().AddExternalConnectionAcceptor(
         grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, credentials_);
+    builder.SetContextAllocator(
+        std::make_unique<ReadAhead>(CallLimitsOf(config_).known, [this](int fd) { listener_->ReadAhead(fd); }));
     builder.RegisterCallbackGenericService(door_.get());
     grpc_ = builder.BuildAndStart();
     if (grpc_ == nullptr) return absl::UnavailableError("gRPC cannot start; its message is above");
@@ -321,6 +323,11 @@ class ServerImpl : public Server {
       acceptor_->HandleNewConnection(&connection);
     });
     return config_.http_listen.empty() ? absl::OkStatus() : StartGateway();
+  }
+
+  void Begun(std::string_view peer) {
+    ReadAhead::Begun();
+    listener_->Begun(peer);
   }
 
   absl::Status StartGateway() {

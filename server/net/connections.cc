@@ -122,6 +122,16 @@ void Connections::Ended(std::string_view peer) {
   for (auto at = begin; at != end; ++at) at->second.calls -= std::min<size_t>(at->second.calls, 1);
 }
 
+void Connections::ReadAhead(int fd) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof(address);
+  if (getpeername(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) return;
+  MutexLock lock(&mutex_);
+  const auto [begin, end] = connections_.equal_range(PeerName(address));
+  const auto found = std::find_if(begin, end, [&](const auto& entry) { return entry.second.socket.fd == fd; });
+  if (found != end) Close(found, "calls");
+}
+
 void Connections::Befriend(Map::iterator connection) {
   if (!std::exchange(connection->second.stranger, false)) return;
   strangers_.erase(connection->second.place);

@@ -55,6 +55,8 @@ class Connections {
   // they can end, which HTTP/2 does not count.
   void Begun(std::string_view peer);
   void Ended(std::string_view peer);
+  // Closes a connection from which too many calls were read that have not begun, if it is one of these.
+  void ReadAhead(int fd);
   // Closes strangers' that have had their time or sent too much. Cost: about a microsecond a stranger.
   void Look(SteadyTime now);
   // Whether gRPC has so many connections to end yet that it is to be given no more: it ends one with thousands of calls

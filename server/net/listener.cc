@@ -54,6 +54,7 @@ class ThreadListener final : public Listener {
   void Greeted(std::string_view peer) override { connections_.Greeted(peer, SteadyNow()); }
   void Begun(std::string_view peer) override { connections_.Begun(peer); }
   void Ended(std::string_view peer) override { connections_.Ended(peer); }
+  void ReadAhead(int fd) override { connections_.ReadAhead(fd); }
 
  private:
   // Whether it may go on once a time is over, or something of `polled` is to be done; the first says that it may not.

@@ -24,10 +24,10 @@ namespace bebr {
 // its host at once; when more than a few have sent 32 KiB and it is the heaviest; when it was silent for a minute; and,
 // the most silent first, when strangers have a quarter of max_connections and another one comes. While many that were
 // closed have not ended yet, since gRPC has calls of theirs to end, nobody is let in: the system keeps who comes. A
-// connection, whosever it is, on which too many calls are begun that have not ended is closed too: its client takes
-// them back faster than they can end, as often as it likes (CVE-2023-44487).
+// connection, whosever it is, on which too many calls are read or begun that have not ended is closed too: its client
+// takes them back faster than they can end, as often as it likes (CVE-2023-44487).
 //
-// Thread safety: Known, Greeted, Begun and Ended may be called from any thread. It has threads of its own.
+// Thread safety: Known, Greeted, Begun, Ended and ReadAhead may be called from any thread. It has threads of its own.
 class Listener {
  public:
   // Takes over a connected socket, non-blocking, which it closes when it is done with it.
@@ -54,6 +54,8 @@ class Listener {
   // A call of the caller was begun, whatever comes of it; and has ended.
   virtual void Begun(std::string_view peer) = 0;
   virtual void Ended(std::string_view peer) = 0;
+  // Too many calls were read from the socket that have not begun.
+  virtual void ReadAhead(int fd) = 0;
 };
 
 }  // namespace bebr

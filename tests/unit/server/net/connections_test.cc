@@ -233,6 +233,22 @@ TEST_F(ConnectionsTest, CallsThatDoNotEndEndTheirConnection) {
   EXPECT_EQ(ClosedFor("calls"), 2);
 }
 
+TEST_F(ConnectionsTest, CallsThatAreReadAndDoNotBeginEndTheirConnection) {
+  Connections others(kMost, kMostCalls, &metrics_);
+  const Pair one = Connect(), other = Connect(), none = Connect(others);
+  ASSERT_EQ(send(one.client->get(), "more calls", 10, MSG_NOSIGNAL), 10);
+  connections_.ReadAhead(none.server->get());  // of another server in this process
+  connections_.ReadAhead(-1);
+  EXPECT_FALSE(Closed(none));
+  connections_.ReadAhead(one.server->get());
+  EXPECT_TRUE(Closed(one));
+  EXPECT_FALSE(Closed(other));
+  char text[10];
+  EXPECT_LE(recv(one.server->get(), text, sizeof(text), MSG_DONTWAIT), 0);  // nothing of it is read any more
+  connections_.ReadAhead(one.server->get());                                // of a connection that is gone
+  EXPECT_EQ(ClosedFor("calls"), 1);
+}
+
 TEST_F(ConnectionsTest, CloseFreeLeavesThoseWithACallOrWithBytesToTake) {
   const Pair busy = Connect(), free = Connect();
   connections_.CloseFree([&](std::string_view peer) { return peer == busy.peer; });
