@@ -2,6 +2,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -28,6 +29,11 @@ absl::Status Read(const char* option, const std::string& file, std::string& out)
   if (!text.ok()) return absl::InvalidArgumentError(absl::StrCat(option, " ", text.status().message()));
   out = *std::move(text);
   return absl::OkStatus();
+}
+
+bool AllGone(const Callers& callers) {
+  return !callers.empty() &&
+         std::all_of(callers.begin(), callers.end(), [](const auto& gone) { return gone != nullptr && *gone; });
 }
 
 }  // namespace
@@ -72,11 +78,10 @@ Canceller::~Canceller() {
   thread_.join();
 }
 
-std::list<Canceller::Watched>::iterator Canceller::Watch(grpc::ClientContext* context,
-                                                         std::shared_ptr<std::atomic<bool>> cancelled) {
+std::list<Canceller::Watched>::iterator Canceller::Watch(grpc::ClientContext* context, Callers callers) {
   MutexLock lock(&mutex_);
-  if (calls_.empty()) changed_.NotifyAll();
-  return calls_.emplace(calls_.end(), context, std::move(cancelled));
+  if (idle_) changed_.NotifyAll();
+  return calls_.emplace(calls_.end(), context, std::move(callers));
 }
 
 void Canceller::Forget(std::list<Watched>::iterator call) {
@@ -84,17 +89,31 @@ void Canceller::Forget(std::list<Watched>::iterator call) {
   calls_.erase(call);
 }
 
+Canceller::Ticks::iterator Canceller::AddTick(std::function<void()> tick) {
+  MutexLock lock(&ticks_mutex_);
+  return ticks_.insert(ticks_.end(), std::move(tick));
+}
+
+void Canceller::RemoveTick(Ticks::iterator tick) {
+  MutexLock lock(&ticks_mutex_);
+  ticks_.erase(tick);
+}
+
 void Canceller::Run() {
-  MutexLock lock(&mutex_);
-  while (!ending_) {
-    if (calls_.empty()) {
-      changed_.Wait(&mutex_);
-    } else {
-      changed_.WaitFor(&mutex_, kLookForGone);
+  for (;;) {
+    {
+      MutexLock lock(&mutex_);
+      idle_ = calls_.empty();
+      while (calls_.empty() && !ending_) changed_.Wait(&mutex_);
+      idle_ = false;
+      if (!ending_) changed_.WaitFor(&mutex_, kLookForGone);
+      if (ending_) return;
+      for (const auto& [context, callers] : calls_) {
+        if (AllGone(callers)) context->TryCancel();
+      }
     }
-    for (const auto& [context, cancelled] : calls_) {
-      if (cancelled != nullptr && *cancelled) context->TryCancel();
-    }
+    MutexLock lock(&ticks_mutex_);
+    for (const auto& tick : ticks_) tick();
   }
 }
 

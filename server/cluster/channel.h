@@ -7,12 +7,14 @@
 #include <grpcpp/security/credentials.h>
 
 #include <atomic>
+#include <functional>
 #include <list>
 #include <memory>
 #include <string>
 #include <thread>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "index/base/clock.h"
@@ -33,16 +35,25 @@ absl::StatusOr<NodeCredentials> ReadNodeCredentials(const ServerConfig& config);
 
 std::shared_ptr<grpc::Channel> ConnectTo(const NodePlace& place, const NodeCredentials& credentials);
 
-// Ends calls whose caller has gone. Thread safety: all methods may be called from any thread.
+// Who waits for a call: each one's flag is true once it has gone. None, or null: somebody does, whatever happens.
+using Callers = absl::InlinedVector<std::shared_ptr<std::atomic<bool>>, 1>;
+
+// Ends calls whose callers have all gone, and does what is to be done every few milliseconds while calls are on their
+// way. Thread safety: all methods may be called from any thread.
 class Canceller {
  public:
   Canceller();
   ~Canceller();
 
-  using Watched = std::pair<grpc::ClientContext*, std::shared_ptr<std::atomic<bool>>>;
-  // Cancels the call once `cancelled`, which may be null, is true; until Forget, before which the context must live.
-  std::list<Watched>::iterator Watch(grpc::ClientContext* context, std::shared_ptr<std::atomic<bool>> cancelled);
+  using Watched = std::pair<grpc::ClientContext*, Callers>;
+  // Cancels the call once all its callers have gone; until Forget, before which the context must live.
+  std::list<Watched>::iterator Watch(grpc::ClientContext* context, Callers callers);
   void Forget(std::list<Watched>::iterator call);
+
+  using Ticks = std::list<std::function<void()>>;
+  // Calls `tick` now and then, until RemoveTick, which waits for it.
+  Ticks::iterator AddTick(std::function<void()> tick);
+  void RemoveTick(Ticks::iterator tick);
 
  private:
   void Run();
@@ -50,7 +61,10 @@ class Canceller {
   Mutex mutex_;
   CondVar changed_;
   std::list<Watched> calls_ ABSL_GUARDED_BY(mutex_);
+  bool idle_ ABSL_GUARDED_BY(mutex_) = false;  // waits until there is a call
   bool ending_ ABSL_GUARDED_BY(mutex_) = false;
+  Mutex ticks_mutex_;  // held while they run
+  Ticks ticks_ ABSL_GUARDED_BY(ticks_mutex_);
   std::thread thread_;
 };
 

@@ -15,8 +15,9 @@
 
 namespace bebr {
 
-// Vectors are copied.
+// Vectors are copied. Of a search all but its queries, which AddQueries puts behind those that are there.
 void ToMessage(const SearchRequest& request, node::v1::SearchRequest* out);
+void AddQueries(const SearchRequest& request, node::v1::SearchRequest* out);
 void ToMessage(UpsertRequest&& request, node::v1::UpsertRequest* out);
 void ToMessage(AttributeUpdate&& update, v1::UpdateAttributesRequest* out);
 void ToMessage(const PageRequest& request, node::v1::ScrollRequest* message);

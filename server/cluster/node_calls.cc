@@ -36,6 +36,8 @@ NodeCalls::Demand& NextDemand() {
 
 void NodeCalls::DemandOfNext(const Demand& demand) { NextDemand() = demand; }
 
+NodeCalls::Demand NodeCalls::TakeDemand() { return std::exchange(NextDemand(), {}); }
+
 NodeCalls::NodeCalls(NodePlace place, const NodeCredentials& credentials, Canceller* canceller, Metrics* metrics)
     : place_(std::move(place)),
       key_(credentials.key),
@@ -49,9 +51,9 @@ NodeCalls::~NodeCalls() {
   while (calls_ > 0) ended_.Wait(&mutex_);
 }
 
-NodeCalls::Context::Context(NodeCalls& node, SteadyTime deadline, std::shared_ptr<std::atomic<bool>> cancelled)
+NodeCalls::Context::Context(NodeCalls& node, SteadyTime deadline, Callers callers)
     : node_(node),
-      demand_(std::exchange(NextDemand(), {})),
+      demand_(TakeDemand()),
       own_deadline_(deadline == absl::InfiniteDuration() || demand_.deadline < deadline) {
   const absl::Duration most = deadline == absl::InfiniteDuration() ? node.timeout_ : deadline - begun_;
   const absl::Duration left = std::min(most, demand_.deadline - begun_);
@@ -61,7 +63,7 @@ NodeCalls::Context::Context(NodeCalls& node, SteadyTime deadline, std::shared_pt
   context_.AddMetadata(kNodeMetadata, node.place_.name);
   context_.AddMetadata(kSlotsMetadata, SlotsText(node.place_));
   if (demand_.position > 0) context_.AddMetadata(kPositionMetadata, absl::StrCat(demand_.position));
-  watched_ = node.canceller_->Watch(&context_, std::move(cancelled));
+  watched_ = node.canceller_->Watch(&context_, std::move(callers));
 }
 
 absl::Status NodeCalls::Context::End(const grpc::Status& status) {

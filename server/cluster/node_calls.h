@@ -43,12 +43,14 @@ class NodeCalls {
     SteadyTime deadline = absl::InfiniteDuration();
   };
   static void DemandOfNext(const Demand& demand);
+  // The same, for a call that another thread will make.
+  static Demand TakeDemand();
 
  private:
   // What a call needs, from its begin to its end.
   class Context {
    public:
-    Context(NodeCalls& node, SteadyTime deadline, std::shared_ptr<std::atomic<bool>> cancelled);
+    Context(NodeCalls& node, SteadyTime deadline, Callers callers);
     ~Context() { node_.canceller_->Forget(watched_); }
 
     grpc::ClientContext* get() { return &context_; }
@@ -71,8 +73,8 @@ class NodeCalls {
   template <typename Request, typename Response>
   absl::Status Wait(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
                     const Request& request, Response* response, SteadyTime deadline = absl::InfiniteDuration(),
-                    std::shared_ptr<std::atomic<bool>> cancelled = nullptr) {
-    Context context(*this, deadline, std::move(cancelled));
+                    Callers callers = {}) {
+    Context context(*this, deadline, std::move(callers));
     return context.End((stub_.get()->*method)(context.get(), request, response));
   }
 
@@ -81,12 +83,10 @@ class NodeCalls {
                                             std::function<void(grpc::Status)>);
   // A call that does not: `done` gets the answer on one of gRPC's threads.
   template <typename Request, typename Response>
-  void Begin(AsyncMethod<Request, Response> method, Request request, SteadyTime deadline,
-             std::shared_ptr<std::atomic<bool>> cancelled,
+  void Begin(AsyncMethod<Request, Response> method, Request request, SteadyTime deadline, Callers callers,
              absl::AnyInvocable<void(const absl::Status&, Response&&)> done) {
     struct Call {
-      Call(NodeCalls& node, SteadyTime end, std::shared_ptr<std::atomic<bool>> flag)
-          : context(node, end, std::move(flag)) {}
+      Call(NodeCalls& node, SteadyTime end, Callers waiting) : context(node, end, std::move(waiting)) {}
       Context context;
       Request request;
       Response response;
@@ -96,7 +96,7 @@ class NodeCalls {
       MutexLock lock(&mutex_);
       ++calls_;
     }
-    auto call = std::make_shared<Call>(*this, deadline, std::move(cancelled));
+    auto call = std::make_shared<Call>(*this, deadline, std::move(callers));
     call->request = std::move(request);
     call->done = std::move(done);
     (stub_->async()->*method)(call->context.get(), &call->request, &call->response,
@@ -114,7 +114,7 @@ class NodeCalls {
   template <typename Response, typename Config, typename Request>
   absl::Status Upload(std::unique_ptr<grpc::ClientWriter<Request>> (Stub::*method)(grpc::ClientContext*, Response*),
                       const Config& config, std::string_view model) {
-    Context context(*this, SteadyNow() + kUploadTimeout, nullptr);
+    Context context(*this, SteadyNow() + kUploadTimeout, {});
     Response response;
     const auto writer = (stub_.get()->*method)(context.get(), &response);
     Request first;

@@ -1,10 +1,16 @@
 #include "server/cluster/remote_node.h"
 
 #include <algorithm>
+#include <functional>
+#include <iterator>
 #include <limits>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "absl/strings/str_format.h"
+#include "index/base/interruption.h"
+#include "index/base/retry.h"
 #include "server/cluster/remote_node_impl.h"
 
 namespace bebr {
@@ -30,6 +36,55 @@ auto ChangeDone(absl::AnyInvocable<void(absl::StatusOr<ChangeResult>)> done) {
   return [done = std::move(done)](const absl::Status& status, Response&& response) mutable {
     done(status.ok() ? absl::StatusOr<ChangeResult>(ResultOf(response)) : status);
   };
+}
+
+// Whether it may be the error of some searches of a call only: of what one asks, of how much all together do, or
+// ABORTED of the positions that they demand.
+bool MayBeOfSome(const absl::Status& status) {
+  return absl::IsInvalidArgument(status) || absl::IsAborted(status) ||
+         (absl::IsResourceExhausted(status) && RetryDelayOf(status) == absl::ZeroDuration());
+}
+
+// The others are answered.
+SearchQueue::Group StillWaitedFor(SearchQueue::Group waiting) {
+  SearchQueue::Group still;
+  const SteadyTime now = SteadyNow();
+  for (QueuedSearch& search : waiting) {
+    const absl::Status interrupted = Interrupted(search.request, now);
+    if (interrupted.ok()) {
+      still.push_back(std::move(search));
+    } else {
+      search.done(interrupted);
+    }
+  }
+  return still;
+}
+
+// Answers the searches of a call, whose queries lie one after the other.
+void HandOut(absl::Status status, node::v1::SearchResponse&& response, SearchQueue::Group& together) {
+  absl::StatusOr<SearchResult> found = status.ok() ? FromMessage(std::move(response)) : std::move(status);
+  size_t queries = 0;
+  for (const QueuedSearch& search : together) queries += search.request.queries.size();
+  if (found.ok() && found->hits.size() != queries)
+    found = absl::InternalError(absl::StrFormat("it answered %d queries of %d", found->hits.size(), queries));
+  std::vector<std::vector<SearchHit>> lists;
+  if (found.ok()) lists.swap(found->hits);
+  auto next = std::make_move_iterator(lists.begin());
+  for (QueuedSearch& search : together) {
+    if (!found.ok()) {
+      search.done(found.status());
+      continue;
+    }
+    SearchResult own = *found;
+    const auto end = next + static_cast<ptrdiff_t>(search.request.queries.size());
+    own.hits.assign(next, end);
+    next = end;
+    uint64_t hits = 0;
+    for (const auto& list : own.hits) hits += list.size();
+    const auto& take_memory = search.request.take_memory;
+    absl::Status room = take_memory == nullptr ? absl::OkStatus() : take_memory(hits * kHitBytes);
+    search.done(room.ok() ? absl::StatusOr<SearchResult>(std::move(own)) : std::move(room));
+  }
 }
 
 }  // namespace
@@ -140,7 +195,7 @@ void RemoteNode::Upsert(UpsertRequest request, absl::AnyInvocable<void(absl::Sta
   node::v1::UpsertRequest message;
   ToMessage(std::move(request), &message);
   calls_.Begin<node::v1::UpsertRequest, v1::UpsertResponse>(
-      &Stub::async::Upsert, std::move(message), absl::InfiniteDuration(), nullptr,
+      &Stub::async::Upsert, std::move(message), absl::InfiniteDuration(), {},
       [done = std::move(done)](const absl::Status& status, v1::UpsertResponse&& response) mutable {
         done(status.ok() ? absl::StatusOr<UpsertResult>(FromMessage(std::move(response))) : status);
       });
@@ -152,7 +207,7 @@ void RemoteNode::Delete(std::string_view collection, std::vector<std::string> id
   request.set_collection(std::string(collection));
   for (std::string& id : ids) request.add_ids(std::move(id));
   calls_.Begin<v1::DeleteRequest, v1::DeleteResponse>(&Stub::async::Delete, std::move(request),
-                                                      absl::InfiniteDuration(), nullptr,
+                                                      absl::InfiniteDuration(), {},
                                                       ChangeDone<v1::DeleteResponse>(std::move(done)));
 }
 
@@ -162,7 +217,7 @@ void RemoteNode::DeleteByFilter(const FilteredDeletion& request,
   message.set_collection(request.collection);
   message.set_filter(request.filter);
   calls_.Begin<v1::DeleteRequest, v1::DeleteResponse>(&Stub::async::Delete, std::move(message), request.deadline,
-                                                      request.cancelled,
+                                                      {request.cancelled},
                                                       ChangeDone<v1::DeleteResponse>(std::move(done)));
 }
 
@@ -172,7 +227,7 @@ void RemoteNode::UpdateAttributes(AttributeUpdate update, absl::AnyInvocable<voi
   v1::UpdateAttributesRequest message;
   ToMessage(std::move(update), &message);
   calls_.Begin<v1::UpdateAttributesRequest, v1::UpdateAttributesResponse>(
-      &Stub::async::UpdateAttributes, std::move(message), deadline, cancelled,
+      &Stub::async::UpdateAttributes, std::move(message), deadline, {cancelled},
       ChangeDone<v1::UpdateAttributesResponse>(std::move(done)));
 }
 
@@ -196,7 +251,7 @@ absl::StatusOr<Page> RemoteNode::Scroll(const PageRequest& request) {
   node::v1::ScrollRequest message;
   ToMessage(request, &message);
   node::v1::ScrollResponse response;
-  BEBR_RETURN_IF_ERROR(calls_.Wait(&Stub::Scroll, message, &response, request.deadline, request.cancelled));
+  BEBR_RETURN_IF_ERROR(calls_.Wait(&Stub::Scroll, message, &response, request.deadline, {request.cancelled}));
   if (request.take_memory != nullptr) BEBR_RETURN_IF_ERROR(request.take_memory(response.SpaceUsedLong()));
   return FromMessage(std::move(response));
 }
@@ -206,7 +261,7 @@ absl::StatusOr<CountResult> RemoteNode::Count(const CountRequest& request) {
   message.set_collection(request.collection);
   message.set_filter(request.filter);
   node::v1::CountResponse response;
-  BEBR_RETURN_IF_ERROR(calls_.Wait(&Stub::Count, message, &response, request.deadline, request.cancelled));
+  BEBR_RETURN_IF_ERROR(calls_.Wait(&Stub::Count, message, &response, request.deadline, {request.cancelled}));
   return CountResult{.documents = response.documents(), .filter_facts = FactsOf(response.filter_facts())};
 }
 
@@ -217,26 +272,50 @@ absl::StatusOr<FacetResult> RemoteNode::Facets(const FacetRequest& request) {
   message.set_attribute(request.attribute);
   message.set_limit(static_cast<uint32_t>(request.limit));
   node::v1::FacetResponse response;
-  BEBR_RETURN_IF_ERROR(calls_.Wait(&Stub::Facets, message, &response, request.deadline, request.cancelled));
+  BEBR_RETURN_IF_ERROR(calls_.Wait(&Stub::Facets, message, &response, request.deadline, {request.cancelled}));
   if (request.take_memory != nullptr) BEBR_RETURN_IF_ERROR(request.take_memory(response.SpaceUsedLong()));
   return FromMessage(std::move(response));
 }
 
 void RemoteNode::Search(SearchRequest request, absl::AnyInvocable<void(absl::StatusOr<SearchResult>)> done) {
+  searches_.Add({.request = std::move(request), .demand = NodeCalls::TakeDemand(), .done = std::move(done)});
+}
+
+void RemoteNode::SendSearches(SearchQueue::Group waiting, std::function<void()> ended) {
+  SearchQueue::Group together = StillWaitedFor(std::move(waiting));
+  if (together.empty()) return ended();
   node::v1::SearchRequest message;
-  ToMessage(request, &message);
-  auto take = [take_memory = request.take_memory](const node::v1::SearchResponse& response) {
-    uint64_t hits = 0;
-    for (const auto& result : response.results()) hits += static_cast<uint64_t>(result.hits_size());
-    return take_memory == nullptr ? absl::OkStatus() : take_memory(hits * kHitBytes);
-  };
+  ToMessage(together.front().request, &message);
+  SteadyTime deadline = together.front().request.deadline;
+  NodeCalls::Demand demand = together.front().demand;
+  Callers callers;
+  for (const QueuedSearch& search : together) {
+    AddQueries(search.request, &message);
+    deadline = std::max(deadline, search.request.deadline);
+    demand.deadline = std::max(demand.deadline, search.demand.deadline);
+    demand.position = std::max(demand.position, search.demand.position);
+    callers.push_back(search.request.cancelled);
+  }
+  NodeCalls::DemandOfNext(demand);
   calls_.Begin<node::v1::SearchRequest, node::v1::SearchResponse>(
-      &Stub::async::Search, std::move(message), request.deadline, request.cancelled,
-      [take = std::move(take), done = std::move(done)](absl::Status status,
-                                                       node::v1::SearchResponse&& response) mutable {
-        if (status.ok()) status = take(response);
-        if (!status.ok()) return done(status);
-        done(FromMessage(std::move(response)));
+      &Stub::async::Search, std::move(message), deadline, std::move(callers),
+      [this, position = demand.position, together = std::move(together), ended = std::move(ended)](
+          const absl::Status& status, node::v1::SearchResponse&& response) mutable {
+        ended();  // the next ones go before these are answered
+        if (together.size() == 1 || !MayBeOfSome(status)) return HandOut(status, std::move(response), together);
+        SearchQueue::Group again;
+        for (QueuedSearch& search : together) {
+          if (!absl::IsAborted(status)) {
+            SearchQueue::Group alone;
+            alone.push_back(std::move(search));
+            SendSearches(std::move(alone), [] {});
+          } else if (search.demand.position < position) {
+            again.push_back(std::move(search));
+          } else {
+            search.done(status);
+          }
+        }
+        if (!again.empty()) SendSearches(std::move(again), [] {});
       });
 }
 

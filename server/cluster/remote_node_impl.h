@@ -3,6 +3,7 @@
 #define BEBR_SERVER_CLUSTER_REMOTE_NODE_IMPL_H_
 
 #include <atomic>
+#include <functional>
 #include <limits>
 #include <map>
 #include <memory>
@@ -20,6 +21,7 @@
 #include "server/cluster/channel.h"
 #include "server/cluster/convert.h"
 #include "server/cluster/node_calls.h"
+#include "server/cluster/search_queue.h"
 
 namespace bebr {
 
@@ -28,9 +30,12 @@ namespace bebr {
 class RemoteNode final : public ReplicaNode, private Engine {
  public:
   RemoteNode(const NodePlace& place, const NodeCredentials& credentials, Canceller* canceller, Metrics* metrics)
-      : calls_(place, credentials, canceller, metrics) {}
-  // Of one that is no member any more nobody asks whether it answers.
-  ~RemoteNode() override { calls_.counters().answers->Set(std::numeric_limits<double>::quiet_NaN()); }
+      : canceller_(canceller), calls_(place, credentials, canceller, metrics) {}
+  ~RemoteNode() override {
+    canceller_->RemoveTick(tick_);
+    // Of one that is no member any more nobody asks whether it answers.
+    calls_.counters().answers->Set(std::numeric_limits<double>::quiet_NaN());
+  }
 
   Engine& engine() override { return *this; }
   absl::StatusOr<NodeState> State() override {
@@ -106,7 +111,7 @@ class RemoteNode final : public ReplicaNode, private Engine {
     node::v1::ReleaseViewRequest request;
     request.set_view_token(view_token);
     calls_.Begin<node::v1::ReleaseViewRequest, node::v1::ReleaseViewResponse>(
-        &NodeCalls::Stub::async::ReleaseView, std::move(request), absl::InfiniteDuration(), nullptr,
+        &NodeCalls::Stub::async::ReleaseView, std::move(request), absl::InfiniteDuration(), {},
         [](const absl::Status&, node::v1::ReleaseViewResponse&&) {});
   }
   EngineStats Stats() override { return {}; }
@@ -117,7 +122,15 @@ class RemoteNode final : public ReplicaNode, private Engine {
 
   static constexpr absl::Duration kStateTimeout = absl::Seconds(3);
 
-  NodeCalls calls_;
+  // Makes a call of some searches; `ended` runs at its end.
+  void SendSearches(SearchQueue::Group waiting, std::function<void()> ended);
+
+  Canceller* const canceller_;
+  SearchQueue searches_{[this](SearchQueue::Group together, std::function<void()> ended) {
+    SendSearches(std::move(together), std::move(ended));
+  }};
+  NodeCalls calls_;  // whose end waits for what uses the queue
+  const Canceller::Ticks::iterator tick_ = canceller_->AddTick([this] { searches_.Tick(); });
 };
 
 }  // namespace bebr

@@ -17,7 +17,7 @@ void RemoteNode::Await(uint64_t position, SteadyTime deadline, absl::AnyInvocabl
   node::v1::AwaitRequest request;
   request.set_position(position);
   calls_.Begin<node::v1::AwaitRequest, node::v1::AwaitResponse>(
-      &Stub::async::Await, request, deadline, nullptr,
+      &Stub::async::Await, request, deadline, {},
       [done = std::move(done)](const absl::Status& status, node::v1::AwaitResponse&&) mutable { done(status); });
 }
 
@@ -27,7 +27,7 @@ void RemoteNode::Prepare(UpsertRequest request, uint64_t position, SteadyTime de
   ToMessage(std::move(request), &message);
   NodeCalls::DemandOfNext({position, absl::InfiniteDuration()});
   calls_.Begin<node::v1::UpsertRequest, node::v1::PrepareResponse>(
-      &Stub::async::Prepare, std::move(message), deadline, nullptr,
+      &Stub::async::Prepare, std::move(message), deadline, {},
       [done = std::move(done)](const absl::Status& status, node::v1::PrepareResponse&& response) mutable {
         if (!status.ok()) return done(status);
         UpsertResult result = FromMessage(std::move(*response.mutable_result()));
@@ -41,7 +41,7 @@ void RemoteNode::Outcome(uint64_t position, uint32_t number, SteadyTime deadline
   request.set_position(position);
   request.set_number(number);
   calls_.Begin<node::v1::GetOutcomeRequest, node::v1::GetOutcomeResponse>(
-      &Stub::async::GetOutcome, request, deadline, nullptr,
+      &Stub::async::GetOutcome, request, deadline, {},
       [done = std::move(done)](const absl::Status& status, node::v1::GetOutcomeResponse&& response) mutable {
         if (!status.ok()) return done(status);
         done(FromMessage(response));
@@ -53,7 +53,7 @@ absl::Status RemoteNode::Reach(uint64_t position, SteadyTime deadline,
   node::v1::AwaitRequest request;
   request.set_position(position);
   node::v1::AwaitResponse response;
-  return calls_.Wait(&Stub::Await, request, &response, std::min(deadline, SteadyNow() + kReachTimeout), cancelled);
+  return calls_.Wait(&Stub::Await, request, &response, std::min(deadline, SteadyNow() + kReachTimeout), {cancelled});
 }
 
 absl::StatusOr<PreparedBackfill> RemoteNode::PrepareBackfill(const std::string& collection, const std::string& version,
@@ -77,7 +77,7 @@ void RemoteNode::CheckRoomFor(const AttributeUpdate& update, SteadyTime deadline
   v1::UpdateAttributesRequest request;
   ToMessage(AttributeUpdate(update), &request);
   calls_.Begin<v1::UpdateAttributesRequest, node::v1::CheckUpdateResponse>(
-      &Stub::async::CheckUpdate, std::move(request), deadline, nullptr,
+      &Stub::async::CheckUpdate, std::move(request), deadline, {},
       [done = std::move(done)](const absl::Status& status, node::v1::CheckUpdateResponse&&) mutable { done(status); });
 }
 
@@ -90,7 +90,7 @@ absl::StatusOr<CollectionDigest> RemoteNode::Digest(const std::string& collectio
   request.set_position(position);
   request.set_bytes_per_s(bytes_per_s);
   node::v1::GetDigestResponse response;
-  BEBR_RETURN_IF_ERROR(calls_.Wait(&Stub::GetDigest, request, &response, deadline, std::move(cancelled)));
+  BEBR_RETURN_IF_ERROR(calls_.Wait(&Stub::GetDigest, request, &response, deadline, {std::move(cancelled)}));
   return CollectionDigest{.position = response.position(),
                           .documents = response.documents(),
                           .digest = std::move(*response.mutable_digest())};

@@ -36,7 +36,7 @@ class SeedPeer final : public SeedSource {
   absl::StatusOr<Seed> Open() override {
     node::v1::OpenSeedResponse response;
     BEBR_RETURN_IF_ERROR(
-        calls_.Wait(&Stub::OpenSeed, node::v1::OpenSeedRequest(), &response, SteadyNow() + kOpenTimeout, ending_));
+        calls_.Wait(&Stub::OpenSeed, node::v1::OpenSeedRequest(), &response, SteadyNow() + kOpenTimeout, {ending_}));
     Seed seed{.name = response.seed()};
     BEBR_ASSIGN_OR_RETURN(seed.state, DecodeFollowerState(response.state()));
     for (const v1::Alias& alias : response.aliases()) seed.aliases.push_back({alias.name(), alias.collection()});
@@ -51,7 +51,7 @@ class SeedPeer final : public SeedSource {
     request.set_offset(offset);
     request.set_bytes(static_cast<uint32_t>(bytes));
     node::v1::ReadSeedResponse response;
-    BEBR_RETURN_IF_ERROR(calls_.Wait(&Stub::ReadSeed, request, &response, SteadyNow() + kReadTimeout, ending_));
+    BEBR_RETURN_IF_ERROR(calls_.Wait(&Stub::ReadSeed, request, &response, SteadyNow() + kReadTimeout, {ending_}));
     if (Crc32c(response.bytes()) == response.crc32c()) return std::move(*response.mutable_bytes());
     return absl::DataLossError("what came of the seed is not what was sent");
   }
@@ -59,7 +59,7 @@ class SeedPeer final : public SeedSource {
     node::v1::CloseSeedRequest request;
     request.set_seed(seed);
     node::v1::CloseSeedResponse response;
-    calls_.Wait(&Stub::CloseSeed, request, &response, SteadyNow() + kReadTimeout, ending_)
+    calls_.Wait(&Stub::CloseSeed, request, &response, SteadyNow() + kReadTimeout, {ending_})
         .IgnoreError();  // it closes what is not read
   }
 

@@ -27,7 +27,6 @@ v1::UpsertMode ToMode(UpsertMode mode) {
 
 void ToMessage(const SearchRequest& request, node::v1::SearchRequest* out) {
   out->set_collection(request.collection);
-  for (const absl::Span<const float> query : request.queries) SetVector(query, out->add_queries());
   out->set_most_rerank(static_cast<uint32_t>(request.most_rerank));
   v1::SearchOptions& options = *out->mutable_options();
   options.set_version(request.version);
@@ -45,6 +44,10 @@ void ToMessage(const SearchRequest& request, node::v1::SearchRequest* out) {
   options.set_explain(request.explain);
   options.set_keep_view_s(static_cast<uint32_t>(absl::ToInt64Seconds(request.keep_view)));
   options.set_view_token(request.view_token);
+}
+
+void AddQueries(const SearchRequest& request, node::v1::SearchRequest* out) {
+  for (const absl::Span<const float> query : request.queries) SetVector(query, out->add_queries());
 }
 
 void ToMessage(UpsertRequest&& request, node::v1::UpsertRequest* out) {

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <limits>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
@@ -119,6 +120,40 @@ TEST_F(ClusterTest, AnswersAsOneServer) {
   v1::SearchRequest grouped = MakeSearch("c", VectorOf(1), 3);
   grouped.mutable_options()->set_group_by("n");
   EXPECT_EQ(client_->Search(grouped).status().code(), absl::StatusCode::kUnimplemented);
+}
+
+// Searches that share calls of nodes have the answers that they have alone, errors too.
+TEST_F(ClusterTest, ManyClientsHaveTheAnswersOfOne) {
+  StartCluster(2);
+  CreateCollection();
+  const auto stream = client_->StreamUpsert("c");
+  for (size_t first = 0; first < 600; first += 50) ASSERT_TRUE(stream->Send(MakeDocuments(first, 50)).ok());
+  ASSERT_TRUE(stream->Finish().ok());
+  const auto ask = [this](Client& client, size_t query) -> std::string {
+    const std::vector<std::string> filters = {"", "", "n < 300", "n ="};
+    if (query % 16 == 7) {
+      std::vector<float> wrong = VectorOf(query);
+      if (query % 32 == 7) wrong.pop_back();
+      wrong[0] = std::numeric_limits<float>::infinity();
+      return client.Search(MakeSearch("c", wrong, 20)).status().ToString();
+    }
+    const auto found = Search(client, query, query % 5 == 0 ? 40 : 0, filters[query % filters.size()]);
+    return found.ok() ? found->DebugString() : found.status().ToString();
+  };
+  constexpr size_t kQueries = 200, kClients = 24;
+  std::vector<std::string> alone;
+  for (size_t query = 0; query < kQueries; ++query) alone.push_back(ask(*client_, query));
+  std::vector<std::thread> threads;
+  for (size_t c = 0; c < kClients; ++c) {
+    threads.emplace_back([&, c] {
+      Client client({.server = server_->address(), .deadline = absl::Seconds(60)});
+      for (size_t i = 0; i < kQueries; ++i) {
+        const size_t query = (i + 8 * c) % kQueries;
+        ASSERT_EQ(ask(client, query), alone[query]) << query;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
 }
 
 TEST_F(ClusterTest, ANodeThatIsGoneIsNamedAndComesBack) {
