@@ -300,7 +300,7 @@ class ServerImpl : public Server {
                               .membership = membership_,
                               .known = [this](std::string_view peer) { listener_->Known(peer); },
                               .greeted = [this](std::string_view peer) { listener_->Greeted(peer); },
-                              .begun = [this](std::string_view peer) { Begun(peer); },
+                              .begun = [this](auto* context, std::string_view peer) { Begun(context, peer); },
                               .ended = [this](std::string_view peer) { listener_->Ended(peer); }});
     door_ = std::make_unique<Door>(*rpc_, AllMethods(&health_, self_.has_value() ? &*self_ : nullptr), ApiLimits());
     if (!KeepWorkOnItsThread())
@@ -325,8 +325,8 @@ class ServerImpl : public Server {
     return config_.http_listen.empty() ? absl::OkStatus() : StartGateway();
   }
 
-  void Begun(std::string_view peer) {
-    ReadAhead::Begun();
+  void Begun(grpc::GenericCallbackServerContext* context, std::string_view peer) {
+    ReadAhead::Begun(context);
     listener_->Begun(peer);
   }
 

@@ -66,7 +66,7 @@ grpc::ServerGenericBidiReactor* Door::CreateReactor(grpc::GenericCallbackServerC
   std::string peer(PassedOnPeer(context->client_metadata(), rpc_.peer_secret));
   const bool passed_on = !peer.empty();
   if (!passed_on) peer = context->peer();
-  rpc_.begun(peer);
+  rpc_.begun(context, peer);
   const Method* const method = Find(context->method());
   if (method == nullptr) {
     return new RefusedCall({rpc_, unknown_, *context, std::move(peer), {}, {}, {}},

@@ -48,7 +48,7 @@ struct RpcContext {
   std::function<void(std::string_view peer)> known = [](std::string_view) {};
   std::function<void(std::string_view peer)> greeted = [](std::string_view) {};
   // Told of every call that is begun, and of its end.
-  std::function<void(std::string_view peer)> begun = [](std::string_view) {};
+  std::function<void(grpc::GenericCallbackServerContext*, std::string_view peer)> begun = [](auto*, auto) {};
   std::function<void(std::string_view peer)> ended = [](std::string_view) {};
   MemoryBudget parsed{limits.max_parsed_bytes};   // of requests in progress
   MemoryBudget answers{limits.max_answer_bytes};  // of answers that are being made

@@ -20,8 +20,13 @@ bool Executor::IsThreadedDefault() { return false; }
 
 namespace {
 
-thread_local int last_read = -1;     // the socket that this thread has read from last
-thread_local size_t read_ahead = 0;  // calls that it has read since it began one
+thread_local int last_read = -1;  // the socket that this thread has read from last
+
+// What gRPC knows as its first member alone, whose class is final.
+struct Call {
+  grpc::GenericCallbackServerContext context;
+  std::atomic<uint32_t>* waits_among = nullptr;  // until it begins
+};
 
 }  // namespace
 
@@ -41,16 +46,27 @@ extern "C" ssize_t recvmsg(int fd, msghdr* message, int flags) {
 
 namespace bebr {
 
-ReadAhead::ReadAhead(size_t most, std::function<void(int fd)> exceeded) : most_(most), exceeded_(std::move(exceeded)) {}
+ReadAhead::ReadAhead(size_t most, std::function<void(int socket)> exceeded)
+    : most_(most), exceeded_(std::move(exceeded)), calls_(1 << 16) {}
 
-void ReadAhead::Begun() { read_ahead = 0; }
-
-grpc::GenericCallbackServerContext* ReadAhead::NewGenericCallbackServerContext() {
-  if (++read_ahead > most_ && last_read >= 0) exceeded_(last_read);
-  return new grpc::GenericCallbackServerContext;
+void ReadAhead::Begun(grpc::GenericCallbackServerContext* context) {
+  std::atomic<uint32_t>* const among = std::exchange(reinterpret_cast<Call*>(context)->waits_among, nullptr);
+  if (among != nullptr) among->fetch_sub(1, std::memory_order_relaxed);
 }
 
-void ReadAhead::Release(grpc::GenericCallbackServerContext* context) { delete context; }
+grpc::GenericCallbackServerContext* ReadAhead::NewGenericCallbackServerContext() {
+  Call* const call = new Call;
+  if (last_read < 0) return &call->context;  // within the process
+  call->waits_among = &calls_[static_cast<size_t>(last_read) % calls_.size()];
+  if (call->waits_among->fetch_add(1, std::memory_order_relaxed) >= most_) exceeded_(last_read);
+  return &call->context;
+}
+
+void ReadAhead::Release(grpc::CallbackServerContext* context) {
+  auto* const generic = static_cast<grpc::GenericCallbackServerContext*>(context);
+  Begun(generic);  // where it never did
+  delete reinterpret_cast<Call*>(generic);
+}
 
 bool KeepWorkOnItsThread() {
   void* const asked = dlsym(RTLD_DEFAULT, "_ZN9grpc_core8Executor17IsThreadedDefaultEv");

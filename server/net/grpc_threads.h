@@ -4,8 +4,11 @@
 
 #include <grpcpp/server_context.h>
 
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
+#include <vector>
 
 namespace bebr {
 
@@ -15,24 +18,26 @@ namespace bebr {
 // GRPC_ARG_RESOURCE_QUOTA says. False where this gRPC does not ask, or ReadAhead cannot see what it reads.
 bool KeepWorkOnItsThread();
 
-// Bounds the calls that a thread reads from a connection before it begins them: it begins none while more comes, and
-// calls that are taken back at once are as many as their client likes.
+// Bounds the calls that are read from a connection and have not begun: a thread begins none while more comes, and calls
+// that are taken back at once are as many as their client likes.
 // Thread safety: any. Cost: a few nanoseconds a call.
 class ReadAhead final : public grpc::ContextAllocator {
  public:
-  // `exceeded` is given the socket from which the calling thread has read more than `most` calls, again with each
-  // further one, and is to end it.
-  ReadAhead(size_t most, std::function<void(int fd)> exceeded);
+  // `exceeded` is given the socket from which more than `most` such calls were read, again with each further one, and
+  // is to end it. Sockets whose numbers are 65,536 apart count as one.
+  ReadAhead(size_t most, std::function<void(int socket)> exceeded);
 
-  // The calling thread begins what it has read.
-  static void Begun();
+  // The call begins whose context this is, one of ReadAhead's.
+  static void Begun(grpc::GenericCallbackServerContext* context);
 
   grpc::GenericCallbackServerContext* NewGenericCallbackServerContext() override;
-  void Release(grpc::GenericCallbackServerContext* context) override;
+  // Takes generic ones: gRPC gives all of them back as this.
+  void Release(grpc::CallbackServerContext* context) override;
 
  private:
   const size_t most_;
-  const std::function<void(int fd)> exceeded_;
+  const std::function<void(int socket)> exceeded_;
+  std::vector<std::atomic<uint32_t>> calls_;  // that have not begun, by socket
 };
 
 }  // namespace bebr

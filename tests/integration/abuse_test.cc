@@ -377,8 +377,8 @@ TEST_F(AbuseTest, AFloodOfExpensiveQueriesIsBounded) {
     }
     EXPECT_TRUE(status.ok()) << status;
     // Wrong keys and roles are refused as ever, by their own codes.
-    EXPECT_EQ(Client(options("")).Search(MakeSearch("c", VectorOf(1), 3)).status().code(),
-              absl::StatusCode::kUnauthenticated);
+    const absl::Status stranger = Client(options("")).Search(MakeSearch("c", VectorOf(1), 3)).status();
+    EXPECT_TRUE(absl::IsUnauthenticated(stranger)) << stranger;
     EXPECT_EQ(greedy.Upsert(MakeUpsert("c", 0, 1)).status().code(), absl::StatusCode::kPermissionDenied);
     EXPECT_EQ(greedy.Search(MakeSearch("other", VectorOf(1), 3)).status().code(), absl::StatusCode::kPermissionDenied);
   }

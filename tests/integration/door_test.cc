@@ -379,6 +379,18 @@ TEST_F(DoorTest, CallsThatAreTakenBackAtOnceCostLittle) {
   }
 }
 
+// Calls that wait to begin are counted by connection, whichever threads read and begin them.
+TEST_F(DoorTest, ManyConnectionsAreServedOneAfterTheOther) {
+  StartWithKeys({"--max_concurrent_streams", "2"});
+  for (int i = 0; i < 60; ++i) {
+    const std::shared_ptr<grpc::Channel> channel = Channel();
+    for (const std::string key : {"", "admin-key", "admin-key"}) {
+      EXPECT_EQ(CallRaw(channel, kSearch, {""}, key).status.error_code(),
+                key.empty() ? grpc::StatusCode::UNAUTHENTICATED : grpc::StatusCode::NOT_FOUND);
+    }
+  }
+}
+
 // gRPC's threads read such calls faster than the refused ones are done with: they must not pile up between its threads,
 // nor in connections that are closed already.
 TEST_F(DoorTest, CallsWhoseAnswersNobodyReadsCostLittle) {

@@ -35,24 +35,47 @@ TEST(ReadAhead, TellsFromWhereMoreIsReadThanBegun) {
   const Pair one, other;
   std::vector<int> exceeded;
   ReadAhead ahead(3, [&](int socket) { exceeded.push_back(socket); });
+  std::vector<grpc::GenericCallbackServerContext*> waiting;  // given back as gRPC does, by their base
   const auto calls = [&](int number) {
-    for (int i = 0; i < number; ++i) ahead.Release(ahead.NewGenericCallbackServerContext());
+    for (int i = 0; i < number; ++i) waiting.push_back(ahead.NewGenericCallbackServerContext());
+  };
+  const auto begin = [&] {
+    for (auto* call : waiting) ReadAhead::Begun(call);
+    for (grpc::CallbackServerContext* call : waiting) ahead.Release(call);
+    waiting.clear();
   };
   std::thread([&] {
     std::thread([&] { one.Read(); }).join();
     calls(10);
     EXPECT_TRUE(exceeded.empty()) << "this thread has read nothing: they are calls within the process";
-    ReadAhead::Begun();
+  }).join();
+  // Whoever reads, and whoever begins.
+  std::thread([&] {
     one.Read();
     calls(3);
-    ReadAhead::Begun();
     other.Read();
     calls(3);
-    EXPECT_TRUE(exceeded.empty());
+  }).join();
+  begin();
+  std::thread([&] {
     one.Read();
     calls(2);
+    other.Read();
+    calls(3);
+  }).join();
+  EXPECT_TRUE(exceeded.empty());
+  std::thread([&] {
+    one.Read();
+    calls(3);
   }).join();
   EXPECT_EQ(exceeded, std::vector<int>({one.socket(), one.socket()}));
+  for (grpc::CallbackServerContext* call : waiting) ahead.Release(call);  // they never begin
+  exceeded.clear();
+  waiting.clear();
+  one.Read();
+  calls(3);
+  EXPECT_TRUE(exceeded.empty());
+  begin();
 }
 
 }  // namespace
