@@ -102,7 +102,7 @@ void EngineImpl::UpdateAttributes(AttributeUpdate update, absl::AnyInvocable<voi
   status.Update(CheckRoom());
   if (!status.ok()) return done(status);
   if (!update.ids.empty() && !update.filter.empty()) {
-    return done(absl::InvalidArgumentError("the request has ids and filter; set one of them"));
+    return done(absl::InvalidArgumentError("filter is set, and ids too; set one of them"));
   }
   if (!update.ids.empty()) {
     return (*collection)->Update(std::move(update.ids), std::move(update.change), std::move(done));

@@ -364,7 +364,7 @@ void ReplicatedEngine::DeleteByFilter(const FilteredDeletion& request, ChangeDon
 
 void ReplicatedEngine::UpdateAttributes(AttributeUpdate update, ChangeDone done) {
   if (!update.ids.empty() && !update.filter.empty())
-    return done(absl::InvalidArgumentError("the request has ids and filter; set one of them"));
+    return done(absl::InvalidArgumentError("filter is set, and ids too; set one of them"));
   if (!update.ids.empty() || update.filter.empty()) {
     return ChangeIds(update.collection, std::move(update.ids), std::move(update.change), std::move(done));
   }

@@ -120,15 +120,15 @@ absl::Status CheckTests(const Filter::Node& root) {
   const std::vector<const Filter::Node*> tests = AllTestsOf(root);
   if (tests.size() > kMaxFilterTests) {
     return absl::InvalidArgumentError(
-        absl::StrFormat("the filter has %d comparisons; the limit is %d: compare one attribute with many values by IN",
+        absl::StrFormat("filter has %d comparisons; the limit is %d: compare one attribute with many values by IN",
                         tests.size(), kMaxFilterTests));
   }
   const auto texts = static_cast<size_t>(
       std::count_if(tests.begin(), tests.end(), [](const Filter::Node* test) { return ComparesTexts(*test); }));
   if (texts <= kMaxTextComparisons) return absl::OkStatus();
   return absl::InvalidArgumentError(
-      absl::StrFormat("the filter compares texts by <, <=, >, >=, BETWEEN or STARTS WITH %d times; the limit is %d",
-                      texts, kMaxTextComparisons));
+      absl::StrFormat("filter compares texts by <, <=, >, >=, BETWEEN or STARTS WITH %d times; the limit is %d", texts,
+                      kMaxTextComparisons));
 }
 
 // A test of an attribute's values: by `op` where they stand alone, and with `lists` or by `list_op` where they are in a

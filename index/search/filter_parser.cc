@@ -240,7 +240,7 @@ class Parser {
 absl::StatusOr<std::unique_ptr<const Filter::Node>> ParseFilter(std::string_view text) {
   if (text.size() > kMaxBuiltFilterBytes) {
     return absl::InvalidArgumentError(
-        absl::StrFormat("the filter has %d bytes; the limit is %d", text.size(), kMaxBuiltFilterBytes));
+        absl::StrFormat("filter has %d bytes; the limit is %d", text.size(), kMaxBuiltFilterBytes));
   }
   return Parser(absl::string_view(text.data(), text.size())).Parse();
 }

@@ -140,7 +140,7 @@ v1::ScoreKind KindOf(ScoreKind kind) {
 absl::StatusOr<SearchRequest> ToSearchRequest(const v1::SearchRequest& request, VectorArena& arena) {
   BEBR_ASSIGN_OR_RETURN(SearchRequest search, WithOptions(request.collection(), request.options()));
   if (request.has_like()) {
-    if (request.has_query()) return absl::InvalidArgumentError("the request has query and like; set one of them");
+    if (request.has_query()) return absl::InvalidArgumentError("like is set, and query too; set one of them");
     for (const auto* ids : {&request.like().positive_ids(), &request.like().negative_ids()})
       search.exclude_ids.insert(search.exclude_ids.end(), ids->begin(), ids->end());
     BEBR_ASSIGN_OR_RETURN(search.like, ToExamples(request, arena));

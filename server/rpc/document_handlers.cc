@@ -81,7 +81,7 @@ void Delete(RpcContext& rpc, UnaryCall<v1::DeleteRequest, v1::DeleteResponse>& c
     if (const absl::Status checked = CheckIds(ids); !checked.ok()) return call.Done(checked);
     return rpc.engine->Delete(call.collection(), std::vector<std::string>(ids.begin(), ids.end()), std::move(deleted));
   }
-  if (!ids.empty()) return call.Done(absl::InvalidArgumentError("the request has ids and filter; set one of them"));
+  if (!ids.empty()) return call.Done(absl::InvalidArgumentError("filter is set, and ids too; set one of them"));
   const FilteredDeletion deletion{
       .collection = call.collection(), .filter = *filter, .deadline = call.deadline(), .cancelled = call.cancelled()};
   rpc.engine->DeleteByFilter(deletion, std::move(deleted));

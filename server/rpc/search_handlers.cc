@@ -58,7 +58,7 @@ absl::Status CheckResults(const SearchRequest& request, uint64_t most) {
         request.rerank > request.k ? "rerank" : "k", wanted, request.queries.size(), most));
   }
   return absl::InvalidArgumentError(absl::StrFormat(
-      "a query takes %d results, by offset and k times group_size or by rerank, and %d exclude_ids; that times %d "
+      "k: a query takes %d results, by offset and k times group_size or by rerank, and %d exclude_ids; that times %d "
       "queries, and the %d ids of lists, is more than %d, the limit of this server (max_results_per_call)",
       wanted, request.exclude_ids.size(), queries, listed, most));
 }
