@@ -156,7 +156,7 @@ TEST_F(SearchOptionsTest, ByDocument) {
   ASSERT_EQ(plain->hits(0).id(), "7");
   for (int i = 0; i < 3; ++i) EXPECT_EQ(like->hits(i).id(), plain->hits(i + 1).id());
   *request.mutable_query() = by_vector.query();
-  EXPECT_THAT(std::string(client_->Search(request).status().message()), HasSubstr("query and like"));
+  EXPECT_THAT(std::string(client_->Search(request).status().message()), HasSubstr("like is set, and query too"));
   request.clear_query();
   request.mutable_like()->add_negative_ids("none");
   EXPECT_EQ(client_->Search(request).status().code(), absl::StatusCode::kNotFound);
