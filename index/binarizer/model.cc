@@ -24,6 +24,7 @@ constexpr char kTrellisVersion[] = "6";     // with trellis-coded bands and Fine
 constexpr char kByteVersion[] = "7";    // with groups whose bases are bytes and FineRules, and what version 6 may have
 constexpr char kShapedVersion[] = "8";  // with trellis-coded runs of 4 levels or a spread, and what 6 and 7 may have
 constexpr char kWideVersion[] = "9";    // with queries of more than kNarrowQueryLevels, and what 2 to 8 may have
+constexpr char kSpannedVersion[] = "10";  // with bases of bytes that are told by spans, and what 9 may have
 
 constexpr uint32_t kNarrowQueryLevels = 6;
 
@@ -31,10 +32,11 @@ constexpr uint32_t kNarrowQueryLevels = 6;
 constexpr uint64_t kMostByteValues = uint64_t{1} << 29;
 
 // What a file of this version holds.
-bool IsWide(const ModelReader& reader) { return reader.IsVersion(kWideVersion); }
+bool IsSpanned(const ModelReader& reader) { return reader.IsVersion(kSpannedVersion); }
+bool IsWide(const ModelReader& reader) { return reader.IsVersion(kWideVersion) || IsSpanned(reader); }
 bool IsShaped(const ModelReader& reader) { return reader.IsVersion(kShapedVersion) || IsWide(reader); }
 bool IsBytes(const ModelReader& reader) {
-  return reader.IsVersion(kByteVersion) || (IsShaped(reader) && reader.HasText("bases"));
+  return reader.IsVersion(kByteVersion) || IsSpanned(reader) || (IsShaped(reader) && reader.HasText("bases"));
 }
 bool MayBeTrellis(const ModelReader& reader) {
   return reader.IsVersion(kTrellisVersion) || IsBytes(reader) || IsShaped(reader);
@@ -61,11 +63,12 @@ bool HasFineTrellis(const LevelPlan& plan) {
 absl::StatusOr<Quantizer> ReadQuantizer(const ModelReader& reader) {
   BEBR_ASSIGN_OR_RETURN(const std::string format, reader.Text("format"));
   BEBR_ASSIGN_OR_RETURN(const std::string version, reader.Text("format_version"));
-  if (format != kFormat || (version != kFormatVersion && version != kFittedVersion && version != kGroupedVersion &&
-                            version != kFineVersion && version != kTranslatedVersion && version != kTrellisVersion &&
-                            version != kByteVersion && version != kShapedVersion && version != kWideVersion)) {
+  if (format != kFormat ||
+      (version != kFormatVersion && version != kFittedVersion && version != kGroupedVersion &&
+       version != kFineVersion && version != kTranslatedVersion && version != kTrellisVersion &&
+       version != kByteVersion && version != kShapedVersion && version != kWideVersion && version != kSpannedVersion)) {
     return InvalidModel(absl::StrCat("it is '", format, "' version '", version, "'; this program reads '", kFormat,
-                                     "' versions '", kFormatVersion, "' to '", kWideVersion, "'"));
+                                     "' versions '", kFormatVersion, "' to '", kSpannedVersion, "'"));
   }
   if (version == kFormatVersion) return Quantizer::kRecurrent;
   BEBR_ASSIGN_OR_RETURN(const std::string quantizer, reader.Text("quantizer"));
@@ -212,79 +215,8 @@ absl::StatusOr<FactorParameters> ReadFactors(ModelReader& reader, size_t n) {
   return factors;
 }
 
-// Parts of a tensor of all groups, or of all bases, as theirs.
-template <typename Part>
-absl::Status Give(absl::StatusOr<std::vector<std::vector<float>>> values, std::vector<Part>& parts,
-                  std::vector<float> Part::*member) {
-  BEBR_RETURN_IF_ERROR(values.status());
-  for (size_t i = 0; i < parts.size(); ++i) parts[i].*member = std::move((*values)[i]);
-  return absl::OkStatus();
-}
-
-template <typename Part>
-std::vector<float> Joined(const std::vector<Part>& parts, std::vector<float> Part::*member) {
-  std::vector<float> values;
-  for (const Part& part : parts) values.insert(values.end(), (part.*member).begin(), (part.*member).end());
-  return values;
-}
-
-// Which basis each group has.
-absl::Status ReadBasisNumbers(ModelReader& reader, Model& model) {
-  if (!model.byte_bases) {
-    for (uint32_t g = 0; g < model.groups.size(); ++g) model.groups[g].basis = g;
-    return absl::OkStatus();
-  }
-  BEBR_ASSIGN_OR_RETURN(const std::vector<float> bases,
-                        reader.Take("groups.basis", {model.groups.size()}, TensorType::kI8));
-  for (size_t g = 0; g < bases.size(); ++g) {
-    if (bases[g] < 0.0f || bases[g] >= static_cast<float>(model.bases.size())) {
-      return InvalidModel(absl::StrCat("tensor 'groups.basis' holds ", bases[g], "; there are ", model.bases.size(),
-                                       " bases, from 0 on"));
-    }
-    model.groups[g].basis = static_cast<uint32_t>(bases[g]);
-  }
-  return absl::OkStatus();
-}
-
-absl::Status ReadGroups(ModelReader& reader, Model& model) {
-  const size_t n = model.input_dims, m = model.components(), r = model.reduced_dims, bases = model.bases.size();
-  BEBR_ASSIGN_OR_RETURN(model.reduce, reader.Take("reduce", {r, n}, TensorType::kF16));
-  if (IsShaped(reader) && reader.Has("spread")) {
-    BEBR_ASSIGN_OR_RETURN(model.spread, reader.Take("spread", {r}));
-  }
-  BEBR_RETURN_IF_ERROR(
-      Give(reader.TakeParts("groups.mean", {model.groups.size(), n}), model.groups, &GroupParameters::mean));
-  BEBR_RETURN_IF_ERROR(ReadBasisNumbers(reader, model));
-  BEBR_RETURN_IF_ERROR(Give(reader.TakeParts("groups.band_weights", {bases, model.spec.bands().size()}), model.bases,
-                            &BasisParameters::band_weights));
-  return Give(model.byte_bases ? reader.TakeByteRows("groups.project", {bases, m, r})
-                               : reader.TakeParts("groups.project", {bases, m, r}, TensorType::kF16),
-              model.bases, &BasisParameters::project);
-}
-
-void WriteGroups(const Model& model, SafetensorsFile& file) {
-  const size_t n = model.input_dims, m = model.components(), r = model.reduced_dims;
-  const size_t groups = model.groups.size(), bases = model.bases.size();
-  file.metadata()["groups"] = absl::StrCat(groups);
-  file.metadata()["reduced_dims"] = absl::StrCat(r);
-  file.tensors()["reduce"] = {{r, n}, model.reduce, TensorType::kF16};
-  file.tensors()["groups.mean"] = {{groups, n}, Joined(model.groups, &GroupParameters::mean)};
-  file.tensors()["groups.band_weights"] = {{bases, model.spec.bands().size()},
-                                           Joined(model.bases, &BasisParameters::band_weights)};
-  if (!model.spread.empty()) file.tensors()["spread"] = {{r}, model.spread};
-  std::vector<float> projects = Joined(model.bases, &BasisParameters::project);
-  if (!model.byte_bases) {
-    file.tensors()["groups.project"] = {{bases, m, r}, std::move(projects), TensorType::kF16};
-    return;
-  }
-  file.metadata()["bases"] = absl::StrCat(bases);
-  WriteByteRows(file, "groups.project", {bases, m, r}, projects);
-  SafetensorsFile::Tensor basis{{groups}, {}, TensorType::kI8};
-  for (const GroupParameters& group : model.groups) basis.values.push_back(static_cast<float>(group.basis));
-  file.tensors()["groups.basis"] = std::move(basis);
-}
-
 const char* VersionOf(const Model& model) {
+  if (!model.rotation.empty()) return kSpannedVersion;
   if (model.query_levels > kNarrowQueryLevels) return kWideVersion;
   if (!model.spread.empty() || (model.fine.has_value() && HasFineTrellis(model.fine->levels))) return kShapedVersion;
   if (model.byte_bases) return kByteVersion;
@@ -331,7 +263,7 @@ absl::StatusOr<Model> ReadModel(std::string_view file, uint32_t* checksum, bool 
   BEBR_ASSIGN_OR_RETURN(model.mean, reader.Take("mean", {model.input_dims}));
   BEBR_ASSIGN_OR_RETURN(model.translation, ReadTranslation(reader, model.input_dims));
   if (model.spec.groups() > 1) {
-    BEBR_RETURN_IF_ERROR(ReadGroups(reader, model));
+    BEBR_RETURN_IF_ERROR(ReadGroups(reader, IsSpanned(reader), IsShaped(reader), model));
   } else {
     BEBR_ASSIGN_OR_RETURN(model.project,
                           reader.TakeBlock("project", model.input_dims, model.components(), model.hidden, false));

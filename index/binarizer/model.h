@@ -91,11 +91,19 @@ struct Translation {
   BlockParameters query;               // k -> n; empty: queries are mapped as documents are
 };
 
+// What the runs of a basis's components span (spans.h).
+struct SpanParameters {
+  std::vector<float> leads;   // r: the run that each of the reduced values leads, or -1
+  std::vector<float> bytes;   // of all components
+  std::vector<float> scales;  // of each run
+};
+
 // Where documents fall into groups: the directions that those of a group, or of a few, are coded along. r =
 // reduced_dims of them.
 struct BasisParameters {
   std::vector<float> band_weights;  // those of the spec are 1
   std::vector<float> project;       // components x r
+  SpanParameters spans;             // of a model with a rotation: what `project` is made of
 };
 
 // A group of documents, relative to whose mean they are coded.
@@ -136,6 +144,9 @@ struct Model {
   std::vector<BasisParameters> bases;  // one for each group, in their order, unless they are bytes
   // Since format 7, with FineRules: projections lie on the values of ByteRows, and groups may share a basis.
   bool byte_bases = false;
+  // Since format 10, of bases of bytes that are told by spans: bytes, what turns each run. Empty: they are not. Whoever
+  // changes a projection leaves it out.
+  std::vector<float> rotation;
   // Since format 8, likewise: r, how far queries lie from the means of their documents' groups in each of the reduced
   // values, as squares that compare. Documents are coded with errors where that is little. Empty: they are not.
   std::vector<float> spread;

@@ -1,4 +1,5 @@
 // What a model must satisfy, wherever it comes from.
+#include <algorithm>
 #include <limits>
 #include <string>
 #include <vector>
@@ -7,6 +8,8 @@
 #include "index/base/status_macros.h"
 #include "index/binarizer/finite.h"
 #include "index/binarizer/model.h"
+#include "index/binarizer/model_parts.h"
+#include "index/binarizer/spans.h"
 
 namespace bebr {
 namespace {
@@ -85,6 +88,30 @@ absl::Status CheckSpread(const Model& model) {
                               kMostShapedValues, " values"));
 }
 
+absl::Status CheckSpansOf(const Model& model, const SpanParameters& spans) {
+  const LevelPlan plan = model.levels();
+  const size_t r = model.reduced_dims, runs = plan.runs().size();
+  BEBR_RETURN_IF_ERROR(CheckTensor(spans.leads, r, "groups.leads"));
+  BEBR_RETURN_IF_ERROR(CheckTensor(spans.scales, runs, "groups.spans.scale"));
+  BEBR_RETURN_IF_ERROR(CheckTensor(spans.bytes, SpanBytes(plan, r), "groups.spans"));
+  for (const float scale : spans.scales) {
+    if (scale > 0.0f && scale <= kLargestSpanScale) continue;
+    return Invalid(absl::StrCat("tensor 'groups.spans.scale' holds ", scale, "; its values are above 0 and at most ",
+                                kLargestSpanScale));
+  }
+  size_t leading = 0;
+  for (size_t run = 0; run < runs; ++run) {
+    const uint32_t dims = plan.runs()[run].dims;
+    const auto count = std::count(spans.leads.begin(), spans.leads.end(), static_cast<float>(run));
+    leading += count;
+    if (count == dims) continue;
+    return Invalid(
+        absl::StrCat("tensor 'groups.leads' holds ", run, " ", count, " times; the run has ", dims, " dims"));
+  }
+  if (leading + std::count(spans.leads.begin(), spans.leads.end(), -1.0f) == r) return absl::OkStatus();
+  return Invalid(absl::StrCat("tensor 'groups.leads' holds more than the numbers of ", runs, " runs and -1"));
+}
+
 // Of a model with groups, what is not checked for all models.
 absl::Status CheckGroups(const Model& model) {
   const size_t n = model.input_dims, m = model.components(), r = model.reduced_dims, bands = model.spec.bands().size();
@@ -102,14 +129,15 @@ absl::Status CheckGroups(const Model& model) {
   BEBR_RETURN_IF_ERROR(CheckBasesOfGroups(model));
   BEBR_RETURN_IF_ERROR(CheckTensor(model.reduce, r * n, "reduce", kLargestHalf));
   if (!model.spread.empty()) BEBR_RETURN_IF_ERROR(CheckSpread(model));
+  if (!model.rotation.empty()) BEBR_RETURN_IF_ERROR(CheckSpans(model));
   for (const GroupParameters& group : model.groups) BEBR_RETURN_IF_ERROR(CheckTensor(group.mean, n, "groups.mean"));
   for (const BasisParameters& basis : model.bases) {
     BEBR_RETURN_IF_ERROR(CheckTensor(basis.band_weights, bands, "groups.band_weights"));
-    const float most = model.byte_bases ? std::numeric_limits<float>::max() : kLargestHalf;
-    BEBR_RETURN_IF_ERROR(CheckTensor(basis.project, m * r, "groups.project", most));
     for (const float weight : basis.band_weights) {
       if (weight <= 0.0f) return Invalid(absl::StrCat("tensor 'groups.band_weights' holds ", weight));
     }
+    const float most = model.byte_bases ? std::numeric_limits<float>::max() : kLargestHalf;
+    BEBR_RETURN_IF_ERROR(CheckTensor(basis.project, m * r, "groups.project", most));
     BEBR_RETURN_IF_ERROR(CheckLevels(model, &basis, "groups.band_weights"));
   }
   return absl::OkStatus();
@@ -182,6 +210,21 @@ absl::Status CheckFactors(const FactorParameters& factors, size_t n) {
 }
 
 }  // namespace
+
+absl::Status CheckSpanSizes(const Model& model) {
+  const LevelPlan plan = model.levels();
+  if (SpansAreSmall(plan, model.reduced_dims, model.bases.size())) return absl::OkStatus();
+  return Invalid(absl::StrCat(plan.dims(), " components of ", model.reduced_dims, " reduced dims in ",
+                              model.bases.size(), " bases are more than spans may have"));
+}
+
+absl::Status CheckSpans(const Model& model) {
+  if (!model.byte_bases) return Invalid("tensor 'rotation' needs bases of bytes");
+  BEBR_RETURN_IF_ERROR(CheckSpanSizes(model));
+  BEBR_RETURN_IF_ERROR(CheckTensor(model.rotation, RotationBytes(model.levels()), "rotation"));
+  for (const BasisParameters& basis : model.bases) BEBR_RETURN_IF_ERROR(CheckSpansOf(model, basis.spans));
+  return absl::OkStatus();
+}
 
 absl::Status ValidateModel(const Model& model) {
   BEBR_RETURN_IF_ERROR(CheckHead(model));

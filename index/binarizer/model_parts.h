@@ -18,6 +18,10 @@ namespace bebr {
 
 absl::Status InvalidModel(const std::string& what);
 
+// Part of ValidateModel, of a model with a rotation: what FromSpans relies on, and what sizes of tensors do.
+absl::Status CheckSpanSizes(const Model& model);
+absl::Status CheckSpans(const Model& model);
+
 // Takes tensors and metadata out of a file one by one, so that what is left over at the end is known to be foreign.
 // INVALID_ARGUMENT names the field or tensor that is missing or wrong. The file's bytes outlive it; what was taken is
 // of no value any more where it `frees` them.
@@ -64,6 +68,10 @@ void WriteByteRows(SafetensorsFile& file, const std::string& name, std::vector<s
                    const std::vector<float>& values);
 void WriteBlock(SafetensorsFile& file, const std::string& name, size_t inputs, size_t outputs,
                 const std::vector<uint32_t>& hidden, const BlockParameters& block);
+
+// The tensors of a model with groups: bases told by `spans`, or not; perhaps a spread.
+absl::Status ReadGroups(ModelReader& reader, bool spans, bool may_spread, Model& model);
+void WriteGroups(const Model& model, SafetensorsFile& file);
 
 }  // namespace bebr
 

@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "index/base/status_macros.h"
+#include "index/binarizer/spans.h"
+#include "index/fit/group_spans.h"
 #include "index/fit/groups.h"
 #include "index/fit/shapes.h"
 #include "index/fit/validation.h"
@@ -34,21 +36,24 @@ struct Plan {
   size_t reduced = 0;  // dims that are kept
 };
 
-// Bits a document, of a model whose codes have `dims` components (FORMAT.md).
-double ModelBits(const GroupSearch& search, const Plan& plan, size_t dims) {
-  const size_t n = search.corpus.dims, r = plan.reduced;
-  const size_t bytes = 2 * r * n + plan.counts.bases * dims * (r + 4) + 4 * plan.counts.groups * n;
+// Bits a document, of a model of such codes (FORMAT.md).
+double ModelBits(const GroupSearch& search, const Plan& plan, const LevelPlan& shape) {
+  const size_t n = search.corpus.dims, r = plan.reduced, bases = plan.counts.bases;
+  const size_t bytes_of_bases = SpansPay(shape, r, bases)
+                                    ? RotationBytes(shape) + bases * (SpanBytes(shape, r) + r + 4 * shape.runs().size())
+                                    : bases * shape.dims() * (r + 4);
+  const size_t bytes = 2 * r * n + bytes_of_bases + 4 * plan.counts.groups * n;
   return 8.0 * static_cast<double>(bytes) / static_cast<double>(search.expected_documents);
 }
 
-bool IsSmall(const GroupSearch& search, const Plan& plan, size_t dims) {
-  return ModelBits(search, plan, dims) <= kModelShare * search.shape.bits();
+bool IsSmall(const GroupSearch& search, const Plan& plan, const LevelPlan& shape) {
+  return ModelBits(search, plan, shape) <= kModelShare * search.shape.bits();
 }
 
 // What a recall is worth beside that of other models: their bits would make longer codes, and a code of twice the bits
 // leaves some two thirds as much unfound, or less.
-double Worth(const GroupSearch& search, const Plan& plan, size_t dims, double recall) {
-  const double bits = ModelBits(search, plan, dims) / search.shape.bits();
+double Worth(const GroupSearch& search, const Plan& plan, const LevelPlan& shape, double recall) {
+  const double bits = ModelBits(search, plan, shape) / search.shape.bits();
   return recall - kBitPrice * (1.0 - recall) * bits -
          kLeastGain * std::log2(static_cast<double>(plan.counts.groups) / kLeastGroups);
 }
@@ -78,7 +83,7 @@ bool IsSensible(const GroupSearch& search, const Plan& plan) {
   const size_t rows = search.rows.rows;
   return rows >= kLeastRows && groups >= kLeastGroups && groups <= search.most && bases >= 1 && bases <= groups &&
          groups * kRowsPerGroup <= rows && bases * kRowsPerBasis <= rows && search.shape.dims() <= plan.reduced &&
-         IsSmall(search, plan, search.shape.dims());
+         IsSmall(search, plan, search.shape);
 }
 
 // The given queries and some of the rows, which are taken out.
@@ -103,7 +108,7 @@ std::vector<LevelPlan> ShapesFor(const GroupSearch& search, const GroupStatistic
   std::vector<LevelPlan> suitable;
   for (const LevelPlan& shape : shapes.ok() ? *shapes : std::vector<LevelPlan>()) {
     const bool even = shape.runs().size() == 1;  // what has no use for principal components was found wanting before
-    if (even || shape.dims() > reduced || shape == search.shape || !IsSmall(search, plan, shape.dims())) continue;
+    if (even || shape.dims() > reduced || shape == search.shape || !IsSmall(search, plan, shape)) continue;
     suitable.push_back(shape);
   }
   return suitable;
@@ -146,7 +151,7 @@ class Trials {
     BEBR_ASSIGN_OR_RETURN(const HeldOutRecall given, MeasureShape(groups, search_.shape));
     const double word_price = kWordPrice * (1.0 - given.at_10) / Words(search_.shape);
     const auto worth = [&](const LevelPlan& shape, double recall) {
-      return Worth(search_, plan, shape.dims(), recall) - word_price * Words(shape);
+      return Worth(search_, plan, shape, recall) - word_price * Words(shape);
     };
     LevelPlan best = search_.shape;
     double of_best = worth(best, given.at_10);
@@ -182,7 +187,7 @@ class Trials {
     BEBR_RETURN_IF_ERROR(statistics.status());
     BEBR_ASSIGN_OR_RETURN(const HeldOutRecall recall, MeasureShape(*statistics, search_.shape));
     Tell(plan, search_.shape, recall);
-    const double worth = Worth(search_, plan, search_.shape.dims(), recall.at_10);
+    const double worth = Worth(search_, plan, search_.shape, recall.at_10);
     if (worth <= of_best_ || PairedGain(recall, without_) < kLeastSigmas) return absl::OkStatus();
     best_ = plan;
     of_best_ = worth;
@@ -193,8 +198,8 @@ class Trials {
 
   void Tell(const Plan& plan, const LevelPlan& shape, const HeldOutRecall& recall) const {
     if (search_.tried == nullptr) return;
-    search_.tried({plan.counts.groups, plan.counts.bases, plan.reduced, shape, ModelBits(search_, plan, shape.dims()),
-                   recall.at_10});
+    search_.tried(
+        {plan.counts.groups, plan.counts.bases, plan.reduced, shape, ModelBits(search_, plan, shape), recall.at_10});
   }
 
   absl::StatusOr<GroupStatistics> Measure(const Plan& plan) const {
@@ -205,7 +210,7 @@ class Trials {
   absl::StatusOr<HeldOutRecall> MeasureShape(const GroupStatistics& groups, const LevelPlan& shape) const {
     if (search_.continues) BEBR_RETURN_IF_ERROR(search_.continues());
     BEBR_ASSIGN_OR_RETURN(Model model, ModelOf(search_, groups, shape));
-    model.spread.clear();  // which helps all alike, and takes time
+    model.spread.clear();  // which helps all alike, and takes time; as spans would
     return validator_.Measure(model);
   }
 
@@ -237,6 +242,7 @@ absl::StatusOr<std::optional<Model>> StartWithGroups(const GroupSearch& search, 
   if (absl::IsInvalidArgument(groups.status())) return std::optional<Model>();  // the rows do not fall into groups
   BEBR_RETURN_IF_ERROR(groups.status());
   BEBR_ASSIGN_OR_RETURN(Model model, ModelOf(search, *groups, shape));
+  TellBySpans(*groups, search.seed, model);
   return std::optional<Model>(std::move(model));
 }
 

@@ -167,6 +167,7 @@ Tensor TorchGroups::Scores(const TorchCodes& queries, const TorchCodes& document
 
 Model TorchGroups::ToModel(const std::vector<Tensor>& parameters) const {
   Model model = start_;
+  model.rotation.clear();  // what projections are trained to, no span says
   const LevelPlan plan = model.levels();
   for (size_t g = 0; g < model.groups.size(); ++g) {
     model.groups[g].mean = ToVector(parameters[1][static_cast<int64_t>(g)]);
@@ -175,6 +176,7 @@ Model TorchGroups::ToModel(const std::vector<Tensor>& parameters) const {
     const auto at = static_cast<int64_t>(b);
     BasisParameters& basis = model.bases[b];
     const std::vector<float> weights = ToVector(parameters[0][at].exp());
+    basis.spans = {};
     basis.band_weights.clear();
     for (const Band& band : plan.Bands(weights)) basis.band_weights.push_back(band.weight);
     basis.project = ToVector(parameters[2][at]);

@@ -26,6 +26,7 @@
 #include "absl/strings/str_replace.h"
 #include "index/binarizer/byte_rows.h"
 #include "index/binarizer/model.h"
+#include "index/binarizer/spans.h"
 #include "tests/formats/observe.h"
 #include "tests/support/engine_calls.h"
 #include "tests/support/test_models.h"
@@ -70,6 +71,20 @@ std::string WithSpread(const std::string& file) {
   return *SerializeModel(model);
 }
 
+// The model with bases that are told by spans, near those that it has.
+std::string WithSpans(const std::string& file) {
+  Model model = *ParseModel(file);
+  const LevelPlan plan = model.levels();
+  for (size_t i = 0; i < RotationBytes(plan); ++i)
+    model.rotation.push_back(static_cast<float>(static_cast<int>(i * i * 7 % 255) - 127));
+  for (BasisParameters& basis : model.bases) {
+    basis.spans = ToSpans(plan, model.reduced_dims, basis.project);
+    for (float& scale : basis.spans.scales) scale = std::min(scale, kLargestSpanScale);
+    basis.project = FromSpans(plan, model.reduced_dims, model.rotation, basis.spans, basis.band_weights);
+  }
+  return *SerializeModel(model);
+}
+
 class Writer {
  public:
   explicit Writer(const std::string& directory) : directory_(directory) {
@@ -87,6 +102,7 @@ class Writer {
     WriteLedgers();
     WriteTapes();
     WriteReels();
+    WriteSpools();
     WriteEvents();
     Must(engine_->SetAlias("live", "papers", ""));
     Must(engine_->SetAlias("drafts", "notes", ""));
@@ -272,6 +288,22 @@ class Writer {
     Backfill("reels", "v2");
     Delete("reels", {"reel-7"});
     WriteRequests("reels", {{"v1", 12}, {"v2", 12}});
+  }
+
+  // Bases that are told by spans: and re-encoded for a version of trellis codes with errors that are shaped.
+  void WriteSpools() {
+    const std::string first =
+        WithFurtherLevels(RandomModelFile(40, WithGroups(*ParseCodeSpec("8x3+8x1"), 5), 7, 19), "8x7+8x1", 2);
+    Must(engine_->CreateCollection({.name = "spools", .store_floats = FloatStorage::kFloat32, .shards = 2},
+                                   WithSpans(WithSharedBases(first, 2))));
+    Upsert("spools", "v1", "spool-", 40, 40, 30, UpsertMode::kReplace);
+    const std::string second =
+        WithFurtherLevels(RandomModelFile(40, WithGroups(*ParseCodeSpec("8x4+16x2"), 6), 7, 20), "8x4t+16x2t", 4);
+    Must(engine_->AddVersion("spools", {.name = "v2", .same_embeddings_as = "v1"},
+                             WithSpans(WithSpread(WithSharedBases(second, 2)))));
+    Backfill("spools", "v2");
+    Delete("spools", {"spool-7"});
+    WriteRequests("spools", {{"v1", 40}, {"v2", 40}});
   }
 
   // With a schema, and attributes of all types.

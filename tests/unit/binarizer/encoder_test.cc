@@ -456,7 +456,10 @@ std::vector<RandomModelOptions> GroupedVariants() {
   RandomModelOptions shaped = shared;
   shaped.levels = "5x4t+9x3+4x2t";
   shaped.spread = true;
-  return {options, product, fine, distance, shared, shaped};
+  RandomModelOptions spanned = shaped;
+  spanned.reduced_dims = 20;
+  spanned.spans = true;
+  return {options, product, fine, distance, shared, shaped, spanned};
 }
 
 // Of a model with groups, what one group is by itself: a model of reduced rows.

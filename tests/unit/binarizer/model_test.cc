@@ -664,6 +664,79 @@ TEST(ModelTest, QueriesOfSevenLevelsAreVersionNine) {
   }
 }
 
+RandomModelOptions Spanned() {
+  RandomModelOptions options = Grouped();
+  options.bases = 2;
+  options.levels = "3x7+2x2+4x1";
+  options.reduced_dims = 12;
+  options.spans = true;
+  return options;
+}
+
+// Whatever else the model has.
+TEST(ModelTest, BasesOfSpansAreVersionTen) {
+  for (const char* levels : {"3x7+2x2+4x1", "2x4t+8x2t", "12x2", "11x1"}) {
+    for (const bool more : {false, true}) {
+      RandomModelOptions options = Spanned();
+      options.levels = levels;
+      options.spread = more;
+      options.translation_dims = more ? 5 : 0;
+      options.query_levels = more ? 7 : 6;
+      const Model model = RandomModel(options);
+      const std::string file = *SerializeModel(model);
+      EXPECT_THAT(file, HasSubstr("\"format_version\":\"10\""));
+      const auto parsed = ParseModel(file);
+      ASSERT_TRUE(parsed.ok()) << parsed.status();
+      EXPECT_TRUE(parsed->byte_bases);
+      EXPECT_EQ(parsed->rotation, model.rotation);
+      EXPECT_EQ(parsed->spread, model.spread);
+      EXPECT_EQ(parsed->translation.has_value(), more);
+      for (size_t b = 0; b < 2; ++b) {
+        EXPECT_EQ(parsed->bases[b].project, model.bases[b].project);
+        EXPECT_EQ(parsed->bases[b].band_weights, model.bases[b].band_weights);
+        EXPECT_EQ(parsed->bases[b].spans.leads, model.bases[b].spans.leads);
+        EXPECT_EQ(parsed->bases[b].spans.bytes, model.bases[b].spans.bytes);
+        EXPECT_EQ(parsed->bases[b].spans.scales, model.bases[b].spans.scales);
+      }
+      EXPECT_EQ(*SerializeModel(*parsed), file);
+      EXPECT_TRUE(Binarizer::Parse(file).ok());
+    }
+  }
+}
+
+TEST(ModelTest, WhatIsWrongWithSpansIsNamed) {
+  const Model model = RandomModel(Spanned());
+  const auto changed = [&](auto change) { return ParseError(Changed(model, change)); };
+  const auto with = [&](const char* tensor, size_t at, float value) {
+    return changed([&](SafetensorsFile& file) { file.tensors()[tensor].values[at] = value; });
+  };
+  EXPECT_THAT(changed([](SafetensorsFile& file) { file.metadata()["format_version"] = "9"; }),
+              HasSubstr("'groups.project' is missing"));
+  EXPECT_THAT(changed([](SafetensorsFile& file) { file.metadata().erase("bases"); }), HasSubstr("'bases' is missing"));
+  EXPECT_THAT(changed([](SafetensorsFile& file) { file.metadata()["reduced_dims"] = "8"; }), HasSubstr("expected [8,"));
+  EXPECT_THAT(changed([](SafetensorsFile& file) { file.tensors().erase("groups.leads"); }),
+              HasSubstr("'groups.leads' is missing"));
+  EXPECT_THAT(changed([](SafetensorsFile& file) { file.tensors()["rotation"].type = TensorType::kF16; }),
+              HasSubstr("'rotation' is F16; it must be I8"));
+  for (const float lead : {-2.0f, 2.0f, 3.0f}) EXPECT_THAT(with("groups.leads", 0, lead), HasSubstr("'groups.leads'"));
+  for (const float scale : {0.0f, -0.1f, 1.01f})
+    EXPECT_THAT(with("groups.spans.scale", 1, scale), HasSubstr("above 0 and at most 1"));
+  EXPECT_THAT(with("groups.band_weights", 0, -1.0f), HasSubstr("'groups.band_weights' holds -1"));
+  Model wrong = model;
+  wrong.byte_bases = false;
+  wrong.bases.resize(3);
+  EXPECT_FALSE(SerializeModel(wrong).ok());
+  wrong = model;
+  wrong.bases[0].spans.bytes.pop_back();
+  EXPECT_THAT(std::string(SerializeModel(wrong).status().message()), HasSubstr("groups.spans"));
+  RandomModelOptions wide = Spanned();
+  wide.spans = false;
+  wide.levels = "24x1";
+  wrong = RandomModel(wide);
+  wrong.rotation = {1.0f};
+  EXPECT_THAT(std::string(SerializeModel(wrong).status().message()), HasSubstr("more than spans may have"));
+}
+
 TEST(ModelTest, WhatIsWrongWithASpreadIsNamed) {
   RandomModelOptions options = Grouped();
   options.bases = 2;
@@ -703,7 +776,10 @@ TEST(ModelTest, EveryFlippedByteIsNoticed) {
   shaped.spread = true;
   RandomModelOptions wide = shaped;
   wide.query_levels = 7;
-  for (const RandomModelOptions& of_file : {options, grouped, translated, trellis, bytes, shaped, wide}) {
+  RandomModelOptions spanned = bytes;
+  spanned.input_dims = spanned.reduced_dims = 9;
+  spanned.spans = true;
+  for (const RandomModelOptions& of_file : {options, grouped, translated, trellis, bytes, shaped, wide, spanned}) {
     const std::string file = *SerializeModel(RandomModel(of_file));
     const auto original = Binarizer::Parse(file);
     ASSERT_TRUE(original.ok()) << original.status();
@@ -723,7 +799,7 @@ TEST(ModelTest, NamesTheFieldOrTensor) {
     return ParseError(Changed(model, [&](SafetensorsFile& file) { file.metadata()[key] = value; }));
   };
   EXPECT_THAT(with("format", "other"), HasSubstr("'other'"));
-  EXPECT_THAT(with("format_version", "10"), HasSubstr("version '10'"));
+  EXPECT_THAT(with("format_version", "11"), HasSubstr("version '11'"));
   EXPECT_THAT(with("format_version", "9"), HasSubstr("'quantizer' is missing"));
   EXPECT_THAT(with("format_version", "7"), HasSubstr("'quantizer' is missing"));
   EXPECT_THAT(with("format_version", "5"), HasSubstr("'quantizer' is missing"));
@@ -804,6 +880,11 @@ TEST(ModelTest, WorkedExamplesWithGroups) {
   uint64_t header_bytes = 0;
   std::memcpy(&header_bytes, text.data(), sizeof(header_bytes));
   EXPECT_EQ(text.size(), sizeof(header_bytes) + header_bytes + 106);
+  options.input_dims = options.reduced_dims = 9;
+  options.spans = true;
+  const std::string spanned = *SerializeModel(RandomModel(options));
+  std::memcpy(&header_bytes, spanned.data(), sizeof(header_bytes));
+  EXPECT_EQ(spanned.size(), sizeof(header_bytes) + header_bytes + 365);
 }
 
 TEST(ModelTest, SerializeRefusesWhatParseWould) {
@@ -831,6 +912,14 @@ TEST(OpenBinarizerTest, IsThatOfTheFile) {
         .groups = 5,
         .reduced_dims = 100,
         .bases = 3,
+        .levels = "8x7+9x2+40x1"},
+        {.input_dims = 200,
+        .query_levels = 6,
+        .quantizer = Quantizer::kFitted,
+        .groups = 5,
+        .reduced_dims = 100,
+        .bases = 3,
+        .spans = true,
         .levels = "8x7+9x2+40x1"}}) {
     const std::string file = *SerializeModel(RandomModel(options));
     const auto parsed = *Binarizer::Parse(file);

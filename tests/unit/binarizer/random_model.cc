@@ -1,10 +1,12 @@
 #include "tests/unit/binarizer/random_model.h"
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 
 #include "index/base/float16.h"
 #include "index/binarizer/byte_rows.h"
+#include "index/binarizer/spans.h"
 
 namespace bebr {
 namespace {
@@ -57,6 +59,27 @@ Translation RandomTranslation(const RandomModelOptions& options) {
   return translation;
 }
 
+// Spans with random bytes, of values that lead no run in order.
+void TellBySpans(Filler& filler, Model& model, BasisParameters& basis) {
+  const LevelPlan plan = model.levels();
+  const size_t r = model.reduced_dims;
+  const auto bytes = [&](size_t count) {
+    std::vector<float> values = filler.Values(count, 60.0);
+    for (float& value : values) value = std::clamp(std::floor(value), -128.0f, 127.0f);
+    return values;
+  };
+  if (model.rotation.empty()) model.rotation = bytes(RotationBytes(plan));
+  SpanParameters& spans = basis.spans;
+  spans.leads.assign(r, -1.0f);
+  size_t at = 0;
+  for (size_t run = 0; run < plan.runs().size(); ++run) {
+    for (uint32_t i = 0; i < plan.runs()[run].dims; ++i) spans.leads[at++ * 7 % r] = static_cast<float>(run);
+    spans.scales.push_back(0.01f / static_cast<float>(1 + run));
+  }
+  spans.bytes = bytes(SpanBytes(plan, r));
+  basis.project = FromSpans(plan, r, model.rotation, spans, basis.band_weights);
+}
+
 }  // namespace
 
 Model RandomModel(const RandomModelOptions& options) {
@@ -93,6 +116,7 @@ Model RandomModel(const RandomModelOptions& options) {
       if (model.byte_bases) RoundToByteRows(basis.project, options.reduced_dims);
       for (size_t i = 0; i < run_weights.size(); ++i) run_weights[i] = 0.5f + static_cast<float>(g + i);
       for (const Band& band : plan.Bands(run_weights)) basis.band_weights.push_back(band.weight);
+      if (options.spans) TellBySpans(filler, model, basis);
     }
     return model;
   }

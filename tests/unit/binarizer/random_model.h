@@ -25,6 +25,7 @@ struct RandomModelOptions {
   uint32_t groups = 1;                 // with more: a fitted quantizer, and none of what groups do not have
   uint32_t reduced_dims = 10;
   uint32_t bases = 0;             // of bytes, that groups share; with levels. 0: each its own, of halves
+  bool spans = false;             // that tell these bases
   std::string levels;             // of a fitted quantizer: the rules of format 4, and `shape` does not count
   uint32_t tried_groups = 1;      // with levels and groups
   bool spread = false;            // likewise: errors are shaped

@@ -13,6 +13,7 @@
 #include "index/binarizer/binarizer.h"
 #include "index/binarizer/encoder.h"
 #include "index/fit/group_search.h"
+#include "index/fit/group_spans.h"
 #include "index/fit/groups.h"
 #include "index/fit/shape_search.h"
 #include "index/fit/start_model.h"
@@ -109,6 +110,7 @@ TEST(FitStartTest, TakesGroupsWhereTheyPay) {
   const auto fitted = FitStart({.rows = rows, .bits = 96});
   ASSERT_TRUE(fitted.ok()) << fitted.status();
   EXPECT_GT(fitted->model.spec.groups(), 1u);
+  EXPECT_FALSE(fitted->model.rotation.empty());
   const CorpusStatistics corpus = *MeasureCorpus(rows, Metric::kCosine, 48, 1);
   const Model without = *StartModel(corpus, fitted->model.levels(), fitted->model.query_levels, 1);
   EXPECT_GT(RecallOf(fitted->model, unseen, queries), RecallOf(without, unseen, queries) + 0.01);
@@ -122,6 +124,29 @@ TEST(FitStartTest, TakesGroupsWhereTheyPay) {
   const Model one_group = *StartModel(of_gaussian, gaussian->model.levels(), gaussian->model.query_levels, 1);
   EXPECT_GE(RecallOf(gaussian->model, unseen_gaussian, gaussian_queries),
             RecallOf(one_group, unseen_gaussian, gaussian_queries) - 0.005);
+}
+
+// Told by spans, bases take fewer bytes and find as much.
+TEST(GroupsTest, SpansFindAsMuchInFewerBytes) {
+  Matrix rows = Clusters(9000, 48, 1);
+  const Matrix unseen = SplitRows(rows, 2000, 5), queries = Clusters(300, 48, 2);
+  const CorpusStatistics corpus = *MeasureCorpus(rows, Metric::kCosine, 48, 1);
+  const GroupStatistics groups = *MeasureGroups(rows, corpus, {16, 16}, 48, 48, 1);
+  for (const char* levels : {"16x4t+16x3t+16x2t", "8x7+16x3+8x1", "24x2"}) {
+    const LevelPlan shape = *LevelPlan::Parse(levels);
+    const Model bytes = *GroupedStartModel(corpus, groups, shape, 7, 1);
+    Model spans = bytes;
+    TellBySpans(groups, 1, spans);
+    EXPECT_FALSE(spans.rotation.empty());
+    EXPECT_LT(SerializeModel(spans)->size() - 12000, 0.7 * (SerializeModel(bytes)->size() - 12000.0)) << levels;
+    EXPECT_GT(RecallOf(spans, unseen, queries), RecallOf(bytes, unseen, queries) - 0.01) << levels;
+    EXPECT_EQ(ParseModel(*SerializeModel(spans))->bases[3].project, spans.bases[3].project);
+  }
+  // One run of all there is would be turned the same way in all bases: left as it is.
+  const Model even = *GroupedStartModel(corpus, groups, *LevelPlan::Parse("48x2"), 7, 1);
+  Model same = even;
+  TellBySpans(groups, 1, same);
+  EXPECT_EQ(*SerializeModel(same), *SerializeModel(even));
 }
 
 // What is measured is told, and a search that has no more time takes the best so far.
