@@ -318,11 +318,6 @@ absl::Status Client::DeleteSnapshot(const v1::DeleteSnapshotRequest& request) {
       .status();
 }
 
-absl::StatusOr<v1::GetMembersResponse> Client::GetMembers() {
-  return Run<v1::GetMembersResponse>(
-      [&](auto* context, auto* out) { return cluster_->GetMembers(context, v1::GetMembersRequest(), out); });
-}
-
 absl::StatusOr<v1::JoinNodeResponse> Client::JoinNode(const v1::JoinNodeRequest& request) {
   return Run<v1::JoinNodeResponse>([&](auto* context, auto* out) { return cluster_->JoinNode(context, request, out); });
 }

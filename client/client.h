@@ -99,7 +99,6 @@ class Client {
   absl::Status DeleteSnapshot(const v1::DeleteSnapshotRequest& request);
 
   // Of gateways of a cluster with a log.
-  absl::StatusOr<v1::GetMembersResponse> GetMembers();
   absl::StatusOr<v1::JoinNodeResponse> JoinNode(const v1::JoinNodeRequest& request);
   absl::StatusOr<v1::DrainNodeResponse> DrainNode(const v1::DrainNodeRequest& request);
 

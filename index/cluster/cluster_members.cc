@@ -231,16 +231,9 @@ absl::StatusOr<uint64_t> ClusterMembers::Change(absl::FunctionRef<absl::Status(P
   return placement.revision;
 }
 
-MembershipReport ClusterMembers::Report() {
-  MembershipReport report;
-  report.members = Reports();
-  std::sort(report.members.begin(), report.members.end(), [](const MemberReport& a, const MemberReport& b) {
-    const NodePlace &x = a.member.place, &y = b.member.place;
-    return std::tie(x.first_slot, x.name) < std::tie(y.first_slot, y.name);
-  });
+uint64_t ClusterMembers::revision() {
   MutexLock lock(&mutex_);
-  report.revision = placement_.revision;
-  return report;
+  return placement_.revision;
 }
 
 absl::StatusOr<uint64_t> ClusterMembers::Join(const NodePlace& place) {

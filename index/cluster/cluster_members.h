@@ -54,7 +54,7 @@ class ClusterMembers final : public Membership {
   ~ClusterMembers() override { Stop(); }
   void Stop();
 
-  MembershipReport Report() override;
+  uint64_t revision();  // of the placement, as it is known here
   absl::StatusOr<uint64_t> Join(const NodePlace& place) override;
   absl::StatusOr<uint64_t> Drain(std::string_view node) override;
 

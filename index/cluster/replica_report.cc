@@ -11,9 +11,10 @@ ShareReport ReplicaSet::Report() const {
   ShareReport share{.first_slot = slots_.first_slot,
                     .last_slot = slots_.last_slot,
                     .stale_answers = stale_answers_.load(std::memory_order_relaxed)};
-  for (const auto& replica : Serving()) {
+  for (const auto& [replica, state] : All()) {
     MutexLock lock(&replica->mutex);
     ReplicaReport& report = share.replicas.emplace_back(replica->report);
+    report.member = state;
     report.lag_positions = std::max(report.lag_positions, head - std::min(head, report.applied));
   }
   return share;

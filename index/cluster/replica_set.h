@@ -64,7 +64,7 @@ class ReplicaSet final : public ClusterNode, private EngineWithoutWrites {
   NodePlace place() const override;
   // Those of this share; with other addresses than before they are others. One that serves at least.
   void SetMembers(const std::vector<Member>& members, const MakeReplicaNode& make);
-  // How they were when State was called last: all of them, and as the cluster's report has those that serve.
+  // How they were when State was called last; for who keeps the members, and as the cluster's report has it.
   std::vector<MemberReport> Reports() const;
   ShareReport Report() const;
   // What each that serves holds of a collection where the log asked for a comparison, at `position`: read at the same

@@ -45,6 +45,7 @@ std::string Told(const ShareComparison& comparison) {
 ClusterReport ReplicatedEngine::Report() {
   ClusterReport report;
   for (ReplicaSet* set : sets_) report.shares.push_back(set->Report());
+  report.members_revision = keeper_.revision();
   report.log = head_->Report();
   lane_.AddTo(*report.log);
   MutexLock lock(&verified_mutex_);

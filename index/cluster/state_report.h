@@ -25,6 +25,9 @@ inline void NoteState(const absl::StatusOr<NodeState>& state, ReplicaReport& rep
   report.lag_positions = replica.head > replica.applied ? replica.head - replica.applied : 0;
   report.lag = replica.lag;
   report.problem = replica.problem;
+  report.kept = replica.kept;
+  report.seed_bytes = replica.seed_bytes;
+  report.seeded_bytes = replica.seeded_bytes;
   if (replica.quarantined) {
     report.health = ReplicaHealth::kQuarantined;
   } else if (!replica.problem.empty()) {

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "index/types/cluster.h"
+#include "index/types/membership.h"
 #include "index/types/stats.h"
 
 namespace bebr {
@@ -31,12 +32,17 @@ struct ReplicaReport {
   uint64_t applied = 0, lag_positions = 0;
   absl::Duration lag;
   std::string problem;  // why it is not serving
+  // What it is in the cluster; up to where it needs the log no more; and while it is filled from another replica: of so
+  // many bytes so many have come.
+  MemberState member = MemberState::kServing;
+  uint64_t kept = 0;
+  uint64_t seed_bytes = 0, seeded_bytes = 0;
 };
 
 // Some slots, and those that hold them.
 struct ShareReport {
   uint32_t first_slot = 0, last_slot = 0;  // both included
-  std::vector<ReplicaReport> replicas;
+  std::vector<ReplicaReport> replicas;  // those that join or are drained too
   uint64_t stale_answers = 0;  // since the gateway's start: those that may lack the newest writes
 };
 
@@ -78,16 +84,19 @@ struct ComparisonCounts {
 struct ClusterReport {
   std::vector<ShareReport> shares;  // by slots
   std::optional<LogReport> log;     // where nodes follow one
+  uint64_t members_revision = 0;    // likewise; grows with each change of members
   std::vector<ShareComparison> differences;
   ComparisonCounts comparisons;  // since the gateway's start
 
-  // Of kClusterSlots, those of shares with a replica that answers.
+  // Of kClusterSlots, those of shares with a replica that is read from and answers.
   uint32_t covered_slots() const {
     uint32_t covered = 0;
     for (const ShareReport& share : shares) {
       bool answers = false;
-      for (const ReplicaReport& replica : share.replicas)
-        answers |= replica.health == ReplicaHealth::kServing || replica.health == ReplicaHealth::kStalled;
+      for (const ReplicaReport& replica : share.replicas) {
+        answers |= replica.member == MemberState::kServing &&
+                   (replica.health == ReplicaHealth::kServing || replica.health == ReplicaHealth::kStalled);
+      }
       if (answers) covered += share.last_slot - share.first_slot + 1;
     }
     return covered;

@@ -233,6 +233,11 @@ struct SnapshotInfo {
   absl::Time created;
   uint64_t documents = 0;
   uint64_t bytes = 0;  // of files, also those that are shared with the collection by hard links
+  // Of a node that follows a log: after which position the collection was so (0: of a server by itself), and the slots
+  // of which it has the documents.
+  uint64_t position = 0;
+  uint32_t first_slot = 0, last_slot = 0;
+  std::string problem;  // of a cluster's: why it cannot be restored now
 };
 
 // A collection that is on disk but cannot be opened. Everything that is asked of it fails with the reason, but dropping

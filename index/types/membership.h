@@ -42,19 +42,11 @@ struct MemberReport {
   ReplicaState replica;  // what it said last; its problem is also why it does not answer
 };
 
-// All members.
-struct MembershipReport {
-  uint64_t revision = 0;
-  std::vector<MemberReport> members;
-};
-
-// The members of a cluster with a log, as its gateways see and change them: what proto/bebr/v1/cluster.proto says of
-// the calls of these names. Thread safety: all methods may be called from any thread; but for Report they wait for the
-// log.
+// Who changes the members of a cluster with a log: what proto/bebr/v1/cluster.proto says of the calls of these names.
+// Thread safety: all methods may be called from any thread; they wait for the log.
 class Membership {
  public:
   virtual ~Membership() = default;
-  virtual MembershipReport Report() = 0;
   // The placement's new revision.
   virtual absl::StatusOr<uint64_t> Join(const NodePlace& place) = 0;
   virtual absl::StatusOr<uint64_t> Drain(std::string_view node) = 0;

@@ -182,6 +182,7 @@ struct SearchResult {
   size_t rerank = 0;                  // of a part: how many were to be reranked
   size_t chosen = 0;                  // of a part: how many were chosen by their first levels; 0 = none were
   uint64_t documents = 0;             // of a part: that there are, in the version's space
+  uint64_t without_code = 0;          // of a part: documents that have no code in it, which no search finds
   std::optional<Coverage> coverage;   // with allow_partial, of several engines
   bool may_be_stale = false;          // of several engines: newest writes may be missing
   FilterFacts filter_facts;           // of a part: in place of warnings

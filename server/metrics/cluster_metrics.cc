@@ -10,9 +10,17 @@ namespace {
 
 std::string Slots(const ShareReport& share) { return absl::StrCat(share.first_slot, "-", share.last_slot); }
 
-std::vector<ReplicaReport> ReplicasOf(const ClusterReport& report) {
+// Without those that join or are drained, which no alert is about.
+std::vector<ShareReport> SharesOf(const ClusterReport& report) {
+  std::vector<ShareReport> shares = report.shares;
+  for (ShareReport& share : shares)
+    std::erase_if(share.replicas, [](const ReplicaReport& r) { return r.member != MemberState::kServing; });
+  return shares;
+}
+
+std::vector<ReplicaReport> ReplicasOf(const std::vector<ShareReport>& shares) {
   std::vector<ReplicaReport> all;
-  for (const ShareReport& share : report.shares) all.insert(all.end(), share.replicas.begin(), share.replicas.end());
+  for (const ShareReport& share : shares) all.insert(all.end(), share.replicas.begin(), share.replicas.end());
   return all;
 }
 
@@ -27,9 +35,9 @@ void AddReplicas(const std::vector<ReplicaReport>& replicas, bool follow, Family
   add("bebr_replica_lag_seconds", [](const ReplicaReport& r) { return absl::ToDoubleSeconds(r.lag); });
 }
 
-void AddShares(const ClusterReport& report, FamilyList& out) {
+void AddShares(const ClusterReport& report, const std::vector<ShareReport>& shares, FamilyList& out) {
   const auto add = [&](const char* name, const auto& value) {
-    for (const ShareReport& share : report.shares)
+    for (const ShareReport& share : shares)
       out.Add(name, static_cast<double>(value(share)), {{"slots", Slots(share)}});
   };
   add("bebr_share_replicas", [](const ShareReport& share) { return share.replicas.size(); });
@@ -59,8 +67,9 @@ void AddLog(const LogReport& log, FamilyList& out) {
 
 std::vector<prometheus::MetricFamily> ReadCluster(const ClusterReport& report) {
   FamilyList out;
-  AddReplicas(ReplicasOf(report), report.log.has_value(), out);
-  AddShares(report, out);
+  const std::vector<ShareReport> shares = SharesOf(report);
+  AddReplicas(ReplicasOf(shares), report.log.has_value(), out);
+  AddShares(report, shares, out);
   if (!report.log.has_value()) return out.Take();
   AddLog(*report.log, out);
   const ComparisonCounts& counts = report.comparisons;

@@ -37,6 +37,10 @@ void ToProto(const ReplicaReport& replica, v1::ClusterReplica* out) {
   out->set_lag_positions(replica.lag_positions);
   out->set_lag_seconds(absl::ToDoubleSeconds(replica.lag));
   out->set_problem(ForCallers(replica.problem));
+  out->set_member(static_cast<v1::MemberState>(replica.member));
+  out->set_kept(replica.kept);
+  out->set_seed_bytes(replica.seed_bytes);
+  out->set_seeded_bytes(replica.seeded_bytes);
 }
 
 void ToProto(const LogReport& log, v1::ClusterLog* out) {
@@ -57,6 +61,7 @@ absl::Status GetCluster(RpcContext& rpc, const Call&, const v1::GetClusterReques
     for (const ReplicaReport& replica : share.replicas) ToProto(replica, added->add_replicas());
   }
   if (report.log.has_value()) ToProto(*report.log, response.mutable_log());
+  response.set_members_revision(report.members_revision);
   response.set_covered_slots(report.covered_slots());
   for (const ShareComparison& comparison : report.differences) ToProto(comparison, response.add_differences());
   return absl::OkStatus();

@@ -1,10 +1,9 @@
-// The cluster service: members of a cluster with a log, which its gateways know.
+// The cluster service: changes of the members of a cluster with a log, by its gateways.
 #include <utility>
 
 #include "bebr/v1/cluster.pb.h"
 #include "index/base/status_macros.h"
 #include "index/types/membership.h"
-#include "server/call/hidden_paths.h"
 #include "server/config/cluster_nodes.h"
 #include "server/rpc/make_method.h"
 #include "server/rpc/methods.h"
@@ -19,30 +18,6 @@ absl::StatusOr<Membership*> MembershipFor(const Call& call, RpcContext& rpc) {
   }
   if (rpc.membership != nullptr) return rpc.membership;
   return absl::UnimplementedError("this server is no gateway of a cluster with a log: ask one (deploy/CLUSTER.md)");
-}
-
-absl::Status GetMembers(RpcContext& rpc, const Call& call, const v1::GetMembersRequest&,
-                        v1::GetMembersResponse& response) {
-  BEBR_ASSIGN_OR_RETURN(Membership* const membership, MembershipFor(call, rpc));
-  const MembershipReport report = membership->Report();
-  response.set_revision(report.revision);
-  for (const MemberReport& one : report.members) {
-    v1::Member* out = response.add_members();
-    const NodePlace& place = one.member.place;
-    out->set_name(place.name);
-    out->set_address(place.address);
-    out->set_first_slot(place.first_slot);
-    out->set_last_slot(place.last_slot);
-    out->set_state(static_cast<v1::MemberState>(one.member.state));
-    out->set_answers(one.answers);
-    out->set_problem(ForCallers(one.replica.problem));
-    out->set_quarantined(one.replica.quarantined);
-    out->set_applied(one.replica.applied);
-    out->set_kept(one.replica.kept);
-    out->set_seed_bytes(one.replica.seed_bytes);
-    out->set_seeded_bytes(one.replica.seeded_bytes);
-  }
-  return absl::OkStatus();
 }
 
 absl::Status JoinNode(RpcContext& rpc, const Call& call, const v1::JoinNodeRequest& request,
@@ -69,8 +44,7 @@ absl::Status DrainNode(RpcContext& rpc, const Call& call, const v1::DrainNodeReq
 }  // namespace
 
 std::vector<Method> MemberMethods() {
-  return {Blocking("/bebr.v1.ClusterService/GetMembers", Role::kAdmin, OfNone, GetMembers),
-          Blocking("/bebr.v1.ClusterService/JoinNode", Role::kAdmin, OfNone, JoinNode),
+  return {Blocking("/bebr.v1.ClusterService/JoinNode", Role::kAdmin, OfNone, JoinNode),
           Blocking("/bebr.v1.ClusterService/DrainNode", Role::kAdmin, OfNone, DrainNode)};
 }
 

@@ -86,7 +86,6 @@ const std::map<std::string, Rule>& Rules() {
       {"/bebr.v1.AdminService/ListSnapshots", {kRead, OfCollection<v1::ListSnapshotsRequest>}},
       {"/bebr.v1.AdminService/RestoreSnapshot", {kAdmin, OfCollection<v1::RestoreSnapshotRequest>, RestorationInto}},
       {"/bebr.v1.AdminService/DeleteSnapshot", {kAdmin, OfCollection<v1::DeleteSnapshotRequest>}},
-      {"/bebr.v1.ClusterService/GetMembers", {kAdmin, nullptr, nullptr, true}},
       {"/bebr.v1.ClusterService/JoinNode", {kAdmin, nullptr, nullptr, true}},
       {"/bebr.v1.ClusterService/DrainNode", {kAdmin, nullptr, nullptr, true}},
       {"/bebr.v1.CollectionService/CreateCollection", {kAdmin, Creation}},

@@ -146,12 +146,14 @@ class ReplicationTest : public ::testing::Test {
   }
   // MEMBER_STATE_UNSPECIFIED: it is no member.
   v1::MemberState StateOf(size_t n) {
-    absl::StatusOr<v1::GetMembersResponse> cluster;
-    for (int i = 0; i < 100 && !cluster.ok(); ++i) cluster = gateways_[0]->client()->GetMembers();
+    absl::StatusOr<v1::GetClusterResponse> cluster;
+    for (int i = 0; i < 100 && !cluster.ok(); ++i) cluster = gateways_[0]->client()->GetCluster();
     EXPECT_TRUE(cluster.ok()) << cluster.status();
     if (!cluster.ok()) return v1::MEMBER_STATE_UNSPECIFIED;
-    for (const v1::Member& member : cluster->members()) {
-      if (member.name() == absl::StrCat("n", n)) return member.state();
+    for (const v1::ClusterShare& share : cluster->shares()) {
+      for (const v1::ClusterReplica& replica : share.replicas()) {
+        if (replica.node() == absl::StrCat("n", n)) return replica.member();
+      }
     }
     return v1::MEMBER_STATE_UNSPECIFIED;
   }
@@ -582,6 +584,15 @@ TEST_F(ReplicationTest, NodesAreFilledJoinedAndDrained) {
   EXPECT_EQ(Join(0, 0, 511).code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(Join(2, 0, 1023).code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(Join(2, 0, 1023, "nowhere").code(), absl::StatusCode::kInvalidArgument);
+  // One that joins and is not there yet is shown as what it is, and is no fault of the cluster.
+  ASSERT_TRUE(Join(5, 0, 1023, "127.0.0.1:1").ok());
+  AwaitState(5, v1::MEMBER_STATE_JOINING);
+  const Outcome status = RunProgram("bebr", {"cluster", "status", "--server", gateways_[0]->address()});
+  EXPECT_EQ(status.exit_code, 0) << status.err;
+  EXPECT_THAT(status.out, HasSubstr("joining"));
+  EXPECT_THAT(gateways_[0]->process().HttpGet("/metrics"), ::testing::Not(HasSubstr("bebr_replica_state{node=\"n5\"}")));
+  ASSERT_TRUE(Drain(5).ok());
+  AwaitState(5, v1::MEMBER_STATE_UNSPECIFIED);
   // The log's first part goes, as both have it, once what is beyond the margin is there too.
   EndOldestPart();
   for (size_t i = 0; i < 300 && Trimmed() == 0; ++i) write(10 * (i % 30));

@@ -56,15 +56,17 @@ class MembersTest : public ReplicatedTest {
   }
   Membership& membership() { return *memberships_[Number(kGateways - 1)]; }
   // As a gateway sees it; nullopt: no member.
-  static std::optional<MemberState> StateOf(Membership& membership, const std::string& name) {
-    for (const MemberReport& report : membership.Report().members) {
-      if (report.member.place.name == name) return report.member.state;
+  static std::optional<MemberState> StateOf(GatewayEngine& gateway, const std::string& name) {
+    for (const ShareReport& share : gateway.Report().shares) {
+      for (const ReplicaReport& replica : share.replicas) {
+        if (replica.place.name == name) return replica.member;
+      }
     }
     return std::nullopt;
   }
   // Until all gateways see it so, while documents are written.
   void Await(size_t n, std::optional<MemberState> state) {
-    for (Membership* const one : memberships_) {
+    for (const auto& one : gateways_) {
       for (int i = 0; i < 2000 && StateOf(*one, PlaceOf(n).name) != state; ++i) {
         if (i % 10 == 0) WriteSomething();
         absl::SleepFor(absl::Milliseconds(10));
@@ -120,8 +122,8 @@ TEST_P(MembersTest, ComeAndGoWhileDocumentsAreWrittenAndRead) {
   }
   // Gateways that begin now know of them too.
   gateways_.push_back(Gateway("late"));
-  Until([&] { return memberships_.back()->Report().revision != 0; });
-  EXPECT_EQ(memberships_.back()->Report().revision, memberships_[0]->Report().revision);
+  Until([&] { return gateways_.back()->Report().members_revision != 0; });
+  EXPECT_EQ(gateways_.back()->Report().members_revision, gateways_[0]->Report().members_revision);
   const auto found = SearchAndWait(*gateways_.back(), {.collection = "c", .queries = {Row()}, .k = 5});
   ASSERT_TRUE(found.ok()) << found.status();
   CompareAll();
@@ -133,7 +135,7 @@ TEST_P(MembersTest, TheLastReplicaOfAShareStays) {
   // One that does not follow the log is no replica to rely on.
   nodes_[1]->cut_off = true;
   for (int i = 0; i < 500; ++i) {
-    if (!memberships_[0]->Report().members[1].replica.problem.empty()) break;
+    if (!gateways_[0]->Report().shares[0].replicas[1].problem.empty()) break;
     absl::SleepFor(absl::Milliseconds(10));
   }
   EXPECT_EQ(memberships_[0]->Drain("n0").status().code(), absl::StatusCode::kFailedPrecondition);
@@ -156,12 +158,12 @@ TEST_P(MembersTest, TheLastReplicaOfAShareStays) {
   EXPECT_FALSE(membership().Drain("n0").ok());
   for (int i = 0; i < 5; ++i) WriteSomething();
   Compare();
-  for (Membership* const one : memberships_) {
+  for (const auto& one : gateways_) {
     Until([&] { return StateOf(*one, "absent").has_value(); });
     EXPECT_EQ(StateOf(*one, "absent"), MemberState::kJoining);
   }
   ASSERT_TRUE(membership().Drain("absent").ok());
-  for (Membership* const one : memberships_) {
+  for (const auto& one : gateways_) {
     Until([&] { return !StateOf(*one, "absent").has_value(); });
     EXPECT_FALSE(StateOf(*one, "absent").has_value());
   }

@@ -41,6 +41,13 @@ const char* Name(v1::ReplicaState state) {
   }
 }
 
+// As it is read from; of one that is not, what it is instead.
+const char* StateOf(const v1::ClusterReplica& replica) {
+  if (replica.member() == v1::MEMBER_STATE_JOINING) return "joining";
+  if (replica.member() == v1::MEMBER_STATE_DRAINING) return "draining";
+  return Name(replica.state());
+}
+
 // "0.1 s" at least: below that a replica only has not looked yet.
 std::string Lag(const v1::ClusterReplica& replica) {
   if (replica.lag_positions() == 0) return "0";
@@ -53,7 +60,7 @@ void Print(const v1::GetClusterResponse& cluster) {
     for (const v1::ClusterReplica& replica : share.replicas()) {
       const bool follows = cluster.has_log() && replica.state() != v1::REPLICA_STATE_MISSING;
       std::printf("%-10s %-16s %-24s %-12s %14s  %s\n", Slots(share.first_slot(), share.last_slot()).c_str(),
-                  replica.node().c_str(), replica.address().c_str(), Name(replica.state()),
+                  replica.node().c_str(), replica.address().c_str(), StateOf(replica),
                   follows ? WithCommas(replica.applied()).c_str() : "-", follows ? Lag(replica).c_str() : "-");
       if (!replica.problem().empty()) std::printf("%10s %s\n", "", replica.problem().c_str());
     }
@@ -93,7 +100,9 @@ absl::Status Judge(const v1::GetClusterResponse& cluster) {
   std::vector<std::string> lost, absent;
   for (const v1::ClusterShare& share : cluster.shares()) {
     for (const v1::ClusterReplica& replica : share.replicas()) {
-      if (replica.state() == v1::REPLICA_STATE_SERVING) continue;
+      // Of those that join or are drained nothing is asked yet, or any more.
+      const bool counts = replica.member() == v1::MEMBER_STATE_SERVING;
+      if (!counts || replica.state() == v1::REPLICA_STATE_SERVING) continue;
       auto& nodes = replica.state() == v1::REPLICA_STATE_QUARANTINED ? lost : absent;
       nodes.push_back(absl::StrCat(replica.node(), " (", Name(replica.state()), ")"));
     }
@@ -143,10 +152,18 @@ absl::Status Verify(const Command& command, const Options& options) {
   return different.ok() ? failed : different;
 }
 
-absl::StatusOr<v1::Member> FindMember(Client& client, const std::string& name) {
-  BEBR_ASSIGN_OR_RETURN(const auto members, client.GetMembers());
-  for (const v1::Member& member : members.members()) {
-    if (member.name() == name) return member;
+// A member, and the slots of its share.
+struct Found {
+  v1::ClusterReplica replica;
+  uint32_t first_slot = 0, last_slot = 0;
+};
+
+absl::StatusOr<Found> FindMember(Client& client, const std::string& name) {
+  BEBR_ASSIGN_OR_RETURN(const auto cluster, client.GetCluster());
+  for (const v1::ClusterShare& share : cluster.shares()) {
+    for (const v1::ClusterReplica& replica : share.replicas()) {
+      if (replica.node() == name) return Found{replica, share.first_slot(), share.last_slot()};
+    }
   }
   return absl::NotFoundError(absl::StrFormat("no member is called \"%s\"; `bebr cluster status` names them", name));
 }
@@ -174,8 +191,8 @@ absl::Status AwaitServing(Client& client, const Options& options) {
   for (;;) {
     const auto member = FindMember(client, options.node);
     if (!member.ok() && !absl::IsUnavailable(member.status())) return member.status();
-    if (member.ok() && member->state() == v1::MEMBER_STATE_SERVING) return absl::OkStatus();
-    const std::string now = std::string(member.ok() ? member->problem() : member.status().message());
+    if (member.ok() && member->replica.member() == v1::MEMBER_STATE_SERVING) return absl::OkStatus();
+    const std::string now = std::string(member.ok() ? member->replica.problem() : member.status().message());
     if (now != told) std::fprintf(stderr, "%s: %s\n", options.node.c_str(), now.empty() ? "joining" : now.c_str());
     told = now;
     if (absl::Now() > end) {
@@ -209,13 +226,13 @@ absl::Status Drain(const Command& command, const Options& options) {
 // The new one takes over what the old one holds.
 absl::Status Move(const Command& command, const Options& options) {
   Client client = command.Connect();
-  BEBR_ASSIGN_OR_RETURN(const v1::Member old, FindMember(client, options.from));
-  BEBR_RETURN_IF_ERROR(AskToJoin(client, options, old.first_slot(), old.last_slot()));
+  BEBR_ASSIGN_OR_RETURN(const Found old, FindMember(client, options.from));
+  BEBR_RETURN_IF_ERROR(AskToJoin(client, options, old.first_slot, old.last_slot));
   BEBR_RETURN_IF_ERROR(AwaitServing(client, options));
   BEBR_RETURN_IF_ERROR(AskToDrain(client, options.from));
   if (!command.json) {
     std::printf("node %s serves slots %s in place of node %s\n", options.node.c_str(),
-                Slots(old.first_slot(), old.last_slot()).c_str(), options.from.c_str());
+                Slots(old.first_slot, old.last_slot).c_str(), options.from.c_str());
   }
   return absl::OkStatus();
 }
