@@ -1,6 +1,7 @@
 // Searches of a ClusterEngine.
 #include <algorithm>
 #include <atomic>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <string>
@@ -180,7 +181,7 @@ class ClusterEngine::FusedCall : public std::enable_shared_from_this<FusedCall> 
       }
       if (found.ok()) {
         result_.documents_scanned += found->documents_scanned * queries.size();
-        result_.warnings = std::move(found->warnings);
+        std::move(found->warnings.begin(), found->warnings.end(), std::back_inserter(result_.warnings));
         result_.may_be_stale |= found->may_be_stale;
         MergeTimings(found->timings, result_.timings);
       }
@@ -191,6 +192,7 @@ class ClusterEngine::FusedCall : public std::enable_shared_from_this<FusedCall> 
   absl::StatusOr<SearchResult> Answer() {
     MutexLock lock(&mutex_);
     BEBR_RETURN_IF_ERROR(status_);
+    KeepOnce(result_.warnings);
     result_.documents_scanned /= request_.queries.size();
     result_.hits = {Fuse(std::move(lists_), request_.fusion, request_.offset, request_.k)};
     return std::move(result_);

@@ -12,6 +12,7 @@
 #include "index/request/page.h"
 #include "index/search/browse.h"
 #include "index/search/ranking.h"
+#include "index/search/search_job.h"
 
 namespace bebr {
 namespace {
@@ -138,10 +139,12 @@ absl::StatusOr<SearchResult> MergeSearch(const SearchRequest& request, std::vect
     }
     all.documents_scanned += part.documents_scanned;
     all.documents += part.documents;
+    all.without_code += part.without_code;
     MergeTimings(part.timings, all.timings);
     AddFacts(part.filter_facts, all.filter_facts);
   }
   BEBR_ASSIGN_OR_RETURN(all.warnings, WarningsOfFilter(request.filter, all.filter_facts, request.strict));
+  AddCodeWarning(request, all.without_code, all.warnings);
   AddWarnings(parts, all);
   for (size_t q = 0; q < parts.front().hits.size(); ++q) {
     std::vector<SearchHit> candidates;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <string>
@@ -169,7 +170,7 @@ void FusedSearch::Take(const std::vector<size_t>& queries, absl::StatusOr<Search
       AddCosts(*result, queries.size(), result_);
       result_.scanned_share += result->scanned_share * static_cast<double>(queries.size());
       result_.timings.rerank_us += result->timings.rerank_us;
-      result_.warnings = std::move(result->warnings);
+      std::move(result->warnings.begin(), result->warnings.end(), std::back_inserter(result_.warnings));
     }
   }
   if (left_.fetch_sub(1) > 1) return;
@@ -185,6 +186,7 @@ absl::StatusOr<SearchResult> FusedSearch::Answer() {
     if (!status_.ok()) return status_;
     result = std::move(result_);
   }
+  KeepOnce(result.warnings);
   std::vector<WeightedHits> lists;
   for (size_t q = 0; q < result.hits.size(); ++q) lists.push_back({std::move(result.hits[q]), WeightOf(q)});
   BEBR_RETURN_IF_ERROR(AddLists(lists));
@@ -253,6 +255,11 @@ absl::Status CheckFusion(const SearchRequest& request) {
   }
   for (size_t l = 0; l < request.lists.size(); ++l) BEBR_RETURN_IF_ERROR(CheckList(request, l));
   return CheckWeights(request);
+}
+
+void KeepOnce(std::vector<std::string>& warnings) {
+  std::sort(warnings.begin(), warnings.end());
+  warnings.erase(std::unique(warnings.begin(), warnings.end()), warnings.end());
 }
 
 void SearchFused(SearchRequest request, const PinnedView& pinned, Scheduler& scheduler,

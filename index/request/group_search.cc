@@ -114,6 +114,8 @@ absl::Status GroupSearch::Prepare() {
     return absl::InvalidArgumentError(
         absl::StrCat("filter and group_by: ", absl::StrJoin(job_->result.warnings, "; "), " (strict)"));
   }
+  AddCodeWarning(request(), WithoutCode(job_->target->view(), *job_->manifest, job_->version.space),
+                 job_->result.warnings);
   job_->result.hits.resize(request().queries.size());
   return Hold(request().queries.size() * WantedCount(request()));
 }

@@ -9,7 +9,6 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_replace.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "index/base/status_macros.h"
@@ -148,11 +147,9 @@ absl::StatusOr<std::vector<std::string>> Warn(const Filter* filter, const Filter
   return warnings;
 }
 
-// That some document has the attribute; null: no attribute has such a name.
-std::unique_ptr<const Filter> HasAttribute(const std::string& attribute) {
-  const std::string quoted = absl::StrReplaceAll(attribute, {{"\\", "\\\\"}, {"`", "\\`"}});
-  auto exists = Filter::Parse(absl::StrCat("`", quoted, "` EXISTS"));
-  return exists.ok() ? *std::move(exists) : nullptr;
+// That some document has a value of the attribute that can be counted.
+std::shared_ptr<const Filter> HasValues(const std::string& attribute) {
+  return Filter::WithOtherValue(/*base=*/nullptr, attribute, /*known=*/{}, /*lists=*/false);
 }
 
 bool MoreFrequent(const Facet& a, const Facet& b) {
@@ -321,7 +318,7 @@ absl::StatusOr<std::vector<std::string>> WarningsOfFilter(std::string_view filte
 
 absl::Status AddFacetWarnings(const FacetRequest& request, FacetResult& result) {
   BEBR_ASSIGN_OR_RETURN(result.warnings, WarningsOfFilter(request.filter, result.filter_facts, request.strict));
-  const auto attribute = HasAttribute(request.attribute);
+  const auto attribute = HasValues(request.attribute);
   BEBR_ASSIGN_OR_RETURN(std::vector<std::string> of_attribute,
                         Warn(attribute.get(), result.attribute_facts, request.strict));
   for (std::string& warning : of_attribute) {
@@ -339,7 +336,7 @@ absl::StatusOr<FacetResult> CountValues(const ShardSet& shards, const FacetReque
   BEBR_ASSIGN_OR_RETURN(FilteredSelection selection, Select(shards, view, request.filter, request.strict, interrupted));
   // What is to be said comes first: with `strict` it is the error.
   FacetResult said{.filter_facts = std::move(selection.facts)};
-  if (const auto attribute = HasAttribute(request.attribute)) said.attribute_facts = FactsOf(*attribute, *view);
+  said.attribute_facts = FactsOf(*HasValues(request.attribute), *view);
   if (!request.part) BEBR_RETURN_IF_ERROR(AddFacetWarnings(request, said));
   BEBR_ASSIGN_OR_RETURN(FacetResult result, selection.rows.CountValues(request, interrupted));
   result.warnings = std::move(said.warnings);

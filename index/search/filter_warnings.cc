@@ -70,7 +70,7 @@ std::string SentenceOf(const Filter::Node& test, uint8_t facts) {
   const bool grouped = OfGroups(test.op);
   const bool stored = (facts & kSomeStored) != 0;
   if (stored && grouped) {
-    return absl::StrFormat("attribute \"%s\" is stored only; nothing is grouped by it", test.name);
+    return absl::StrFormat("attribute \"%s\" is stored only; nothing is grouped or counted by it", test.name);
   }
   if (stored) {
     return absl::StrFormat("attribute \"%s\" is stored only; a filter can but ask whether it EXISTS", test.name);
@@ -127,11 +127,11 @@ Filter::Warnings Filter::Unknown(const FilterFacts& facts) const {
     if ((facts[i] & kHolds) == 0) {
       AddOnce(SentenceOf(*tests[i], facts[i]), warnings.unknown);
     } else if ((facts[i] & kSomeStored) != 0) {
-      AddOnce(
-          absl::StrFormat("values of attribute \"%s\" that are stored only, such as texts of more than %d bytes, are "
-                          "compared with nothing",
-                          tests[i]->name, kMaxIndexedTextBytes),
-          warnings.stored);
+      AddOnce(absl::StrFormat("values of attribute \"%s\" that are stored only, such as texts of more than %d bytes, "
+                              "are %s",
+                              tests[i]->name, kMaxIndexedTextBytes,
+                              OfGroups(tests[i]->op) ? "in no group and not counted" : "compared with nothing"),
+              warnings.stored);
     }
   }
   return warnings;

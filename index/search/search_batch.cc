@@ -388,8 +388,7 @@ void SearchBatch::AnswerJob(SearchJob& job) const {
   result.rerank = job.request.rerank;
   result.chosen = choosing() ? job.request.candidates : 0;
   result.documents = target_->live_rows();
-  if (job.filter != nullptr && job.request.part) result.filter_facts = FactsOf(*job.filter, target_->view());
-  if (job.filter != nullptr && !job.request.part) result.warnings = WarningsOf(*job.filter, target_->view());
+  AddWarnings(job, target_->view(), result);
   job.done(std::move(result));
 }
 

@@ -156,6 +156,38 @@ std::vector<std::string> WarningsOf(const Filter& filter, const FilterFacts& fac
   return std::move(warnings.unknown);
 }
 
+uint64_t WithoutCode(const CollectionView& view, const CollectionManifest& manifest, uint32_t space) {
+  uint64_t documents = 0, coded = 0;
+  for (const auto& shard : view.shards) {
+    documents += shard->documents;
+    for (const auto& [number, count] : shard->counts.codes) {
+      const Version* version = manifest.VersionByNumber(number);
+      coded += version != nullptr && version->space == space ? count : 0;
+    }
+  }
+  return documents - std::min(documents, coded);
+}
+
+void AddCodeWarning(const SearchRequest& request, uint64_t without_code, std::vector<std::string>& warnings) {
+  if (without_code == 0) return;
+  const std::string version =
+      request.version.empty() ? "the default version" : absl::StrCat("version \"", request.version, "\"");
+  warnings.push_back(absl::StrFormat(
+      "documents that have no code of %s, which a search by it does not find: %d; backfill it, or write their "
+      "embeddings",
+      version, without_code));
+}
+
+void AddWarnings(const SearchJob& job, const CollectionView& view, SearchResult& result) {
+  if (job.request.part) {
+    if (job.filter != nullptr) result.filter_facts = FactsOf(*job.filter, view);
+    result.without_code = WithoutCode(view, *job.manifest, job.version.space);
+    return;
+  }
+  if (job.filter != nullptr) result.warnings = WarningsOf(*job.filter, view);
+  AddCodeWarning(job.request, WithoutCode(view, *job.manifest, job.version.space), result.warnings);
+}
+
 absl::Status CheckKnown(const Filter& filter, const CollectionView& view) {
   return CheckKnown(WarningsOf(filter, view));
 }

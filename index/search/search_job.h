@@ -64,6 +64,11 @@ std::vector<std::string> WarningsOf(const Filter& filter, const CollectionView& 
 // The same of facts (Filter::Facts), of all segments of a view or of several.
 FilterFacts FactsOf(const Filter& filter, const CollectionView& view);
 std::vector<std::string> WarningsOf(const Filter& filter, const FilterFacts& facts);
+// Of a view's documents, those that have no code in a space, which no search of it finds; and what is said of them.
+uint64_t WithoutCode(const CollectionView& view, const CollectionManifest& manifest, uint32_t space);
+void AddCodeWarning(const SearchRequest& request, uint64_t without_code, std::vector<std::string>& warnings);
+// All that is said of an answer; of a part its facts.
+void AddWarnings(const SearchJob& job, const CollectionView& view, SearchResult& result);
 // INVALID_ARGUMENT with these, if there are any.
 absl::Status CheckKnown(const Filter& filter, const CollectionView& view);
 absl::Status CheckKnown(const std::vector<std::string>& warnings);

@@ -42,8 +42,8 @@ struct ReplicaReport {
 // Some slots, and those that hold them.
 struct ShareReport {
   uint32_t first_slot = 0, last_slot = 0;  // both included
-  std::vector<ReplicaReport> replicas;  // those that join or are drained too
-  uint64_t stale_answers = 0;  // since the gateway's start: those that may lack the newest writes
+  std::vector<ReplicaReport> replicas;     // those that join or are drained too
+  uint64_t stale_answers = 0;              // since the gateway's start: those that may lack the newest writes
 };
 
 // The log, and what the gateway appended.

@@ -161,6 +161,7 @@ absl::StatusOr<SearchResult> FromMessage(node::v1::SearchResponse&& message) {
   result.rerank = message.rerank();
   result.chosen = message.chosen();
   result.documents = message.documents();
+  result.without_code = message.without_code();
   result.view_token = message.view_token();
   result.filter_facts = FactsOf(message.filter_facts());
   return result;

@@ -37,8 +37,7 @@ void AddReplicas(const std::vector<ReplicaReport>& replicas, bool follow, Family
 
 void AddShares(const ClusterReport& report, const std::vector<ShareReport>& shares, FamilyList& out) {
   const auto add = [&](const char* name, const auto& value) {
-    for (const ShareReport& share : shares)
-      out.Add(name, static_cast<double>(value(share)), {{"slots", Slots(share)}});
+    for (const ShareReport& share : shares) out.Add(name, static_cast<double>(value(share)), {{"slots", Slots(share)}});
   };
   add("bebr_share_replicas", [](const ShareReport& share) { return share.replicas.size(); });
   add("bebr_share_replicas_serving", [](const ShareReport& share) {

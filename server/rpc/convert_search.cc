@@ -207,6 +207,7 @@ void ToProto(SearchResult&& result, node::v1::SearchResponse* out) {
   out->set_rerank(static_cast<uint32_t>(result.rerank));
   out->set_chosen(static_cast<uint32_t>(result.chosen));
   out->set_documents(result.documents);
+  out->set_without_code(result.without_code);
   out->set_view_token(std::move(result.view_token));
   out->set_filter_facts(std::string(result.filter_facts.begin(), result.filter_facts.end()));
 }

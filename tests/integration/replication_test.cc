@@ -590,7 +590,8 @@ TEST_F(ReplicationTest, NodesAreFilledJoinedAndDrained) {
   const Outcome status = RunProgram("bebr", {"cluster", "status", "--server", gateways_[0]->address()});
   EXPECT_EQ(status.exit_code, 0) << status.err;
   EXPECT_THAT(status.out, HasSubstr("joining"));
-  EXPECT_THAT(gateways_[0]->process().HttpGet("/metrics"), ::testing::Not(HasSubstr("bebr_replica_state{node=\"n5\"}")));
+  EXPECT_THAT(gateways_[0]->process().HttpGet("/metrics"),
+              ::testing::Not(HasSubstr("bebr_replica_state{node=\"n5\"}")));
   ASSERT_TRUE(Drain(5).ok());
   AwaitState(5, v1::MEMBER_STATE_UNSPECIFIED);
   // The log's first part goes, as both have it, once what is beyond the margin is there too.

@@ -68,6 +68,12 @@ TEST_F(EngineSchemaTest, SaysWhatFiltersSee) {
     const auto found = SearchAndWait(*engine_, {.collection = "c", .queries = {query_}, .filter = "body = 'short'"});
     ASSERT_TRUE(found.ok()) << found.status();
     EXPECT_THAT(found->warnings, ElementsAre(HasSubstr("attribute \"body\" is stored only")));
+    const auto facets = engine_->Facets({.collection = "c", .attribute = "body"});
+    ASSERT_TRUE(facets.ok()) << facets.status();
+    EXPECT_THAT(facets->warnings, ElementsAre(HasSubstr("is stored only; nothing is grouped or counted by it")));
+    EXPECT_TRUE(facets->facets.empty());
+    EXPECT_THAT(engine_->Facets({.collection = "c", .attribute = "any"})->warnings,
+                ElementsAre(HasSubstr("attribute \"any\" is stored only")));
     Open();
   }
 }

@@ -77,6 +77,14 @@ TEST_P(ReplicatedTest, ABackfillIsThatOfOneEngine) {
   Barrier([&](Engine& e) { return e.StartBackfill("c", "v3", 0); });  // nothing has floats of it
   Barrier([&](Engine& e) { return e.PromoteVersion("c", "v2", "", /*force=*/false); });
   Barrier([&](Engine& e) { return e.StopBackfill("c", "v2"); });
+  // Whoever searches by a version whose documents are not all coded is told, alike.
+  for (const Fusion fusion : {Fusion::kNone, Fusion::kMax}) {
+    SearchRequest search{.collection = "c", .version = "v2", .queries = {Row()}, .k = 5, .fusion = fusion};
+    Both<SearchResult>([&](Engine& e, auto done) { e.Search(search, std::move(done)); });
+    const auto found = SearchAndWait(*one_, search);
+    ASSERT_TRUE(found.ok()) << found.status();
+    EXPECT_THAT(found->warnings, ::testing::ElementsAre(HasSubstr("no code of version \"v2\"")));
+  }
   for (Engine* engine : std::vector<Engine*>{gateways_[0].get(), one_.get()}) {
     ASSERT_TRUE(engine->StartBackfill("alias", "v2", 0).ok());
     Disturb();
