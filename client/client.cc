@@ -259,9 +259,9 @@ absl::StatusOr<v1::DeleteResponse> Client::Delete(const v1::DeleteRequest& reque
 }
 
 std::unique_ptr<UpsertStream> Client::StreamUpsert(const std::string& collection, size_t window, v1::UpsertMode mode,
-                                                   v1::UpsertOptions options) {
+                                                   v1::UpsertOptions options, absl::Duration patience) {
   return std::unique_ptr<UpsertStream>(
-      new UpsertStream(*this, collection, std::max<size_t>(window, 1), mode, std::move(options)));
+      new UpsertStream(*this, collection, std::max<size_t>(window, 1), mode, std::move(options), patience));
 }
 
 absl::StatusOr<v1::SearchResponse> Client::Search(const v1::SearchRequest& request) {

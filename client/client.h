@@ -81,10 +81,12 @@ class Client {
   absl::StatusOr<v1::FacetResponse> Facets(const v1::FacetRequest& request);
   absl::StatusOr<v1::UpdateAttributesResponse> UpdateAttributes(const v1::UpdateAttributesRequest& request);
   absl::StatusOr<v1::DeleteResponse> Delete(const v1::DeleteRequest& request);
-  // A stream that writes to `collection`, with up to `window` messages on their way. The client must outlive it.
+  // A stream that writes to `collection`, with up to `window` messages on their way, and waits so long for a server
+  // that goes away meanwhile. The client must outlive it.
   std::unique_ptr<UpsertStream> StreamUpsert(const std::string& collection, size_t window = 8,
                                              v1::UpsertMode mode = v1::UPSERT_MODE_REPLACE,
-                                             v1::UpsertOptions options = {});
+                                             v1::UpsertOptions options = {},
+                                             absl::Duration patience = absl::ZeroDuration());
 
   absl::StatusOr<v1::SearchResponse> Search(const v1::SearchRequest& request);
   absl::StatusOr<v1::BatchSearchResponse> BatchSearch(const v1::BatchSearchRequest& request);

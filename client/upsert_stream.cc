@@ -1,5 +1,7 @@
 #include "client/upsert_stream.h"
 
+#include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "absl/time/clock.h"
@@ -12,24 +14,68 @@ constexpr absl::Duration kRetryPause = absl::Milliseconds(100);
 // A server whose memory limit is reached stays full: some time after, waiting is no use.
 constexpr int kMaxRefusals = 500;
 constexpr size_t kMaxUnknownIds = 10;
+constexpr absl::Duration kReopenPause = absl::Milliseconds(500);
 
 }  // namespace
 
 UpsertStream::UpsertStream(Client& client, std::string collection, size_t window, v1::UpsertMode mode,
-                           v1::UpsertOptions options)
-    : collection_(std::move(collection)), window_(window), mode_(mode), options_(std::move(options)) {
+                           v1::UpsertOptions options, absl::Duration patience)
+    : client_(client),
+      collection_(std::move(collection)),
+      window_(window),
+      mode_(mode),
+      options_(std::move(options)),
+      patience_(patience) {
   error_ = client.usable_;
-  if (!error_.ok()) return;
-  client.Prepare(context_, /*with_deadline=*/false);
-  stream_ = client.documents_->StreamUpsert(&context_);
-  reader_ = std::thread([this] { ReadAcknowledgements(); });
+  if (error_.ok()) Open();
 }
 
 UpsertStream::~UpsertStream() {
   if (finished_ || stream_ == nullptr) return;
-  context_.TryCancel();
+  context_->TryCancel();
+  (void)Close();  // cancelled: the status tells nothing
+}
+
+void UpsertStream::Open() {
+  stream_.reset();
+  context_ = std::make_unique<grpc::ClientContext>();
+  client_.Prepare(*context_, /*with_deadline=*/false);
+  {
+    absl::MutexLock lock(&mutex_);
+    ended_ = false;
+    refused_.clear();
+  }
+  stream_ = client_.documents_->StreamUpsert(context_.get());
+  reader_ = std::thread([this] { ReadAcknowledgements(); });
+}
+
+absl::Status UpsertStream::Close() {
   reader_.join();
-  (void)stream_->Finish();  // cancelled: the status tells nothing
+  const grpc::Status status = stream_->Finish();
+  return status.ok() ? absl::UnavailableError("the server ended the stream before everything was acknowledged")
+                     : FromGrpc(status);
+}
+
+absl::Status UpsertStream::Reopen(absl::Status why) {
+  const auto end = std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(patience_);
+  for (;;) {
+    const bool may_come_back = absl::IsUnavailable(why) && std::chrono::steady_clock::now() < end;
+    std::vector<uint64_t> again;
+    {
+      absl::MutexLock lock(&mutex_);
+      if (!may_come_back || !answered_ || !error_.ok()) {
+        finished_ = true;
+        error_.Update(why);
+        return error_;
+      }
+      for (const auto& [sequence, sent] : waiting_) again.push_back(sequence);
+    }
+    absl::SleepFor(kReopenPause);
+    Open();
+    if (std::all_of(again.begin(), again.end(), [this](uint64_t sequence) { return Put(sequence); }))
+      return absl::OkStatus();
+    why = Close();
+  }
 }
 
 void UpsertStream::ReadAcknowledgements() {
@@ -53,7 +99,8 @@ void UpsertStream::Take(const v1::StreamUpsertResponse& response) {
     return;
   }
   refusals_ = 0;
-  waiting_.erase(response.sequence());
+  answered_ = true;
+  if (waiting_.erase(response.sequence()) == 0) return;  // acknowledged before
   acknowledged_ += response.documents();
   created_ += response.created();
   unknown_ += static_cast<uint64_t>(response.unknown_ids_size());
@@ -67,26 +114,18 @@ void UpsertStream::Take(const v1::StreamUpsertResponse& response) {
   }
 }
 
-absl::Status UpsertStream::Write(uint64_t sequence) {
+bool UpsertStream::Put(uint64_t sequence) {
   const v1::StreamUpsertRequest* message = nullptr;
   {
     absl::MutexLock lock(&mutex_);
-    message = &waiting_.at(sequence)
-                   .message;  // stays there until its acknowledgement, which cannot come before it is written
+    const auto sent = waiting_.find(sequence);
+    if (sent == waiting_.end()) return true;  // sent again already, and acknowledged
+    message = &sent->second.message;  // stays there until its acknowledgement, which cannot come before it is written
   }
-  if (stream_->Write(*message)) return absl::OkStatus();
-  // The server has ended the call: its status says why.
-  reader_.join();
-  finished_ = true;
-  const grpc::Status status = stream_->Finish();
-  absl::MutexLock lock(&mutex_);
-  if (status.ok()) {
-    error_.Update(absl::UnavailableError("the server ended the stream before everything was written"));
-  } else {
-    error_.Update(FromGrpc(status));
-  }
-  return error_;
+  return stream_->Write(*message);
 }
+
+absl::Status UpsertStream::Write(uint64_t sequence) { return Put(sequence) ? absl::OkStatus() : Reopen(Close()); }
 
 absl::Status UpsertStream::Resend() {
   std::deque<uint64_t> again;
@@ -139,16 +178,25 @@ absl::Status UpsertStream::Send(google::protobuf::RepeatedPtrField<v1::Document>
 }
 
 absl::Status UpsertStream::Finish() {
-  if (finished_ || stream_ == nullptr) {
-    absl::MutexLock lock(&mutex_);
-    return error_;
+  absl::Status waited;
+  for (bool all = false; !all && waited.ok();) {
+    if (finished_ || stream_ == nullptr) {
+      absl::MutexLock lock(&mutex_);
+      return error_;
+    }
+    waited = WaitUntilBelow(1);
+    if (finished_) return waited;  // a message sent again found the stream ended
+    {
+      absl::MutexLock lock(&mutex_);
+      all = waiting_.empty();
+    }
+    if (waited.ok() && !all) waited = Reopen(Close());
   }
-  absl::Status waited = WaitUntilBelow(1);
-  if (finished_) return waited;  // a message sent again found the stream ended
+  if (finished_) return waited;
   if (waited.ok()) {
     stream_->WritesDone();
   } else {
-    context_.TryCancel();
+    context_->TryCancel();
   }
   reader_.join();
   finished_ = true;
@@ -156,10 +204,7 @@ absl::Status UpsertStream::Finish() {
   if (!waited.ok()) return waited;
   absl::MutexLock lock(&mutex_);
   if (!error_.ok()) return error_;
-  if (!status.ok()) return FromGrpc(status);
-  if (!waiting_.empty())
-    return absl::UnavailableError("the server ended the stream before everything was acknowledged");
-  return absl::OkStatus();
+  return status.ok() ? absl::OkStatus() : FromGrpc(status);
 }
 
 uint64_t UpsertStream::acknowledged() const {

@@ -28,8 +28,10 @@ namespace bebr {
 //   return stream->Finish();
 //
 // Messages that the server refuses because it is full (RESOURCE_EXHAUSTED) are sent again after a pause, until nothing
-// else happens for many times; every other refusal ends the stream with that error. Retried messages may be written
-// after later ones, so one document must not be sent twice at a time.
+// else happens for many times; every other refusal ends the stream with that error. Where the server goes away that has
+// acknowledged something (UNAVAILABLE), the stream is opened again for as long as `patience` says, and what is not
+// acknowledged is sent again, which counts as created once and may be skipped by a condition. Retried messages may be
+// written after later ones, so one document must not be sent twice at a time.
 //
 // Thread safety: Send and Finish from one thread; the counters from any.
 class UpsertStream {
@@ -67,19 +69,29 @@ class UpsertStream {
     uint64_t documents_before = 0;  // in messages sent earlier
   };
 
-  UpsertStream(Client& client, std::string collection, size_t window, v1::UpsertMode mode, v1::UpsertOptions options);
+  UpsertStream(Client& client, std::string collection, size_t window, v1::UpsertMode mode, v1::UpsertOptions options,
+               absl::Duration patience);
+  void Open();
+  // Of a stream that sends no more: why. Closes it.
+  absl::Status Close();
+  // Opens it again and sends what is not acknowledged, unless `why` it was closed is not that the server is away.
+  absl::Status Reopen(absl::Status why);
   void ReadAcknowledgements();
   void Take(const v1::StreamUpsertResponse& response);
-  // Writes the message, and before it those that the server wants again.
+  // Writes the message; false if the stream has ended.
+  bool Put(uint64_t sequence);
+  // Writes the message, to a stream that is opened again where it must be.
   absl::Status Write(uint64_t sequence);
   absl::Status Resend();
   absl::Status WaitUntilBelow(size_t unacknowledged);
 
+  Client& client_;
   const std::string collection_;
   const size_t window_;
   const v1::UpsertMode mode_;
   const v1::UpsertOptions options_;
-  grpc::ClientContext context_;
+  const absl::Duration patience_;
+  std::unique_ptr<grpc::ClientContext> context_;
   std::unique_ptr<grpc::ClientReaderWriter<v1::StreamUpsertRequest, v1::StreamUpsertResponse>> stream_;
   uint64_t next_sequence_ = 1;
   bool finished_ = false;
@@ -92,6 +104,7 @@ class UpsertStream {
   absl::Status error_ ABSL_GUARDED_BY(mutex_);
   std::optional<uint64_t> sent_before_refusal_ ABSL_GUARDED_BY(mutex_);  // of the message whose refusal error_ is
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;                           // the server sends no more
+  bool answered_ ABSL_GUARDED_BY(mutex_) = false;                        // it has acknowledged something
   int refusals_ ABSL_GUARDED_BY(mutex_) = 0;  // since the last acknowledgement that was not one
   uint64_t acknowledged_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t created_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -3,12 +3,14 @@
 #include <filesystem>
 #include <fstream>
 #include <set>
+#include <thread>
 
 #include "index/base/file.h"
 #include "index/dataset/vector_file.h"
 #include "nlohmann/json.hpp"
 #include "tests/integration/fixture.h"
 #include "tests/integration/programs.h"
+#include "tests/support/until.h"
 
 namespace bebr::testing {
 namespace {
@@ -296,6 +298,46 @@ TEST_F(CommandLineTest, ImportWritesNothingFromAFileThatIsWrongSomewhere) {
   EXPECT_EQ(midway.exit_code, 1);
   EXPECT_THAT(midway.err, AllOf(HasSubstr("line 1001"), HasSubstr("--offset 1000 goes on")));
   EXPECT_EQ(Documents(), 1000u);
+}
+
+// It is killed in the midst of it, and says nothing more; what it had not acknowledged is sent again.
+TEST_F(CommandLineTest, ImportWaitsForAServerThatGoesAway) {
+  constexpr size_t kRows = 20000;
+  const std::string address = "127.0.0.1:" + std::to_string(FreePort());
+  Start({"--listen", address});
+  CreateCollection();
+  const std::string rows = WriteJsonLines("rows.jsonl", kRows);
+  Outcome outcome;
+  std::thread import([&] {
+    outcome = RunProgram("bebr", {"--server", address, "import", "c", rows, "--batch", "10", "--json"});
+  });
+  for (int restart = 1; restart <= 2; ++restart) {
+    EXPECT_TRUE(Until([&] {
+      const auto collection = client_->GetCollection("c");
+      return collection.ok() && collection->documents() > 2000u * restart;
+    }));
+    server_->Signal(SIGKILL);
+    server_->Wait();
+    Start({"--listen", address});
+  }
+  import.join();
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(nlohmann::json::parse(outcome.out)["documents"], kRows);
+  EXPECT_EQ(Documents(), kRows);
+
+  // One that stays away is waited for no longer than was said.
+  v1::DeleteRequest none;
+  none.set_collection("c");
+  none.set_filter("n >= 0");
+  ASSERT_TRUE(client_->Delete(none).ok());
+  std::thread other([&] {
+    outcome = RunProgram("bebr", {"--server", address, "import", "c", rows, "--batch", "1", "--patience", "1"});
+  });
+  EXPECT_TRUE(Until([&] { return Documents() > 100; }));
+  server_.reset();
+  other.join();
+  EXPECT_EQ(outcome.exit_code, 3) << outcome.err;
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("are in \"c\""), HasSubstr("goes on")));
 }
 
 // 200 texts of 400 kB: more than a message may have.

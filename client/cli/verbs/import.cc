@@ -37,6 +37,7 @@ struct Options {
   bool partial = false;
   uint32_t model_checksum = 0;
   bool unchecked = false;
+  uint32_t patience_s = 60;
 };
 
 constexpr size_t kMessageBytes = 1 << 20;  // of a message, unless a document or --batch makes it more
@@ -232,7 +233,8 @@ absl::StatusOr<nlohmann::ordered_json> Import(const Command& command, const Opti
   conditions.set_only_if_newer_by(options.if_newer_by);
   conditions.set_partial(options.partial);
   conditions.set_model_checksum(options.model_checksum);
-  const auto stream = client.StreamUpsert(options.name, options.window, ModeOf(options), conditions);
+  const auto stream =
+      client.StreamUpsert(options.name, options.window, ModeOf(options), conditions, absl::Seconds(options.patience_s));
   Progress progress("import", "documents", rows, command.json);
   absl::Status status = SendAll(options, *source, *stream, progress);
   const absl::Status finished = stream->Finish();  // also after an error of a file: what was sent is acknowledged
@@ -299,6 +301,10 @@ void AddSending(CLI::App* verb, Options& options) {
                  "do not read the files through before anything is written; what is wrong is found midway");
   verb->add_option("--batch", options.batch, "documents a message; 0: about 1 MiB, attributes included")
       ->check(CLI::Range(0, 10000));
+  verb->add_option("--patience", options.patience_s,
+                   "seconds to wait for a server that goes away meanwhile, to restart for instance")
+      ->check(CLI::Range(0, 86400))
+      ->capture_default_str();
   verb->add_option("--window", options.window, "messages on their way at a time")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
