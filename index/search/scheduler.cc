@@ -119,10 +119,12 @@ void Scheduler::Enqueue(std::unique_ptr<SearchJob> job) {
   const size_t queries = job->queries_left();
   queued_queries_ += queries;
   lane.queries += queries;
-  job->submitted = SteadyNow();
+  job->submitted = lane.last_came = SteadyNow();
   const bool resumed = job->scanned > 0;
+  // Who waits for company is not woken for each that comes.
+  if (lane.awaited > 0 && (lane.queries >= lane.awaited || resumed || LatestScan(lane, *job) < lane.awaited_until))
+    lane.company.NotifyOne();
   lane.jobs.insert(resumed ? lane.jobs.begin() : lane.jobs.end(), std::move(job));
-  lane.company.NotifyOne();
   Offer(lane);
 }
 
@@ -181,6 +183,10 @@ Scheduler::Group Scheduler::TakeGroup(Lane& lane) {
   return group;
 }
 
+SteadyTime Scheduler::LatestScan(const Lane& lane, const SearchJob& job) {
+  return job.request.deadline - 2 * lane.last_scan;
+}
+
 void Scheduler::AwaitCompany(Lane& lane) {
   const absl::Duration most = lane.last_scan / kCompanyShare;
   const absl::Duration lull = std::max(kLeastLull, lane.last_scan / kLullShare);
@@ -189,15 +195,16 @@ void Scheduler::AwaitCompany(Lane& lane) {
   bool finishing = Finishing(lane);
   while (!stopping_) {
     const size_t enough = EnoughQueries(*lane.jobs.front(), lane.about);
-    if (lane.queries >= (finishing ? enough : std::min(lane.expected, enough))) break;
+    lane.awaited = finishing ? enough : std::min(lane.expected, enough);
+    if (lane.queries >= lane.awaited) break;
     SteadyTime end = finishing ? lane.last_scan_end + lane.long_scan : std::min(until, quiet);
     // Nobody waits for company until there is no time left for the scan.
-    for (const auto& job : lane.jobs) end = std::min(end, job->request.deadline - 2 * lane.last_scan);
+    for (const auto& job : lane.jobs) end = std::min(end, LatestScan(lane, *job));
     if (now >= end) break;
-    const size_t before = lane.queries;
+    lane.awaited_until = end;
     lane.company.WaitFor(&mutex_, end - now);
     now = SteadyNow();
-    if (lane.queries > before) quiet = now + lull;
+    quiet = std::max(quiet, lane.last_came + lull);
     // Whose answers were the last ones may ask again.
     if (finishing && !Finishing(lane)) {
       until = now + most;
@@ -205,6 +212,7 @@ void Scheduler::AwaitCompany(Lane& lane) {
     }
     finishing = Finishing(lane);
   }
+  lane.awaited = 0;
 }
 
 void Scheduler::Drive() {

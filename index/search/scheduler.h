@@ -87,7 +87,10 @@ class Scheduler {
     size_t queries = 0;    // that wait
     bool claimed = false;  // is ready, or a driver waits for company for it
     size_t scans = 0;      // that have not ended
-    CondVar company;       // a job came, there are fewer finishers, or stopping_
+    CondVar company;       // what AwaitCompany waits for has come, there are fewer finishers, or stopping_
+    size_t awaited = 0;    // queries that it waits for; nobody waits: 0
+    SteadyTime awaited_until;
+    SteadyTime last_came;  // of the jobs
     size_t scanning = 0;   // queries of these
     size_t about = 0;      // the most that waited or were scanned at a scan's end; each forgets an eighth
     size_t expected = 0;   // queries that are about, as the last scan's end showed
@@ -106,6 +109,8 @@ class Scheduler {
   // Puts the lane among the ready ones if another scan of it may begin.
   void Offer(Lane& lane) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Drive();
+  // Until when a job's scan may wait for company.
+  static SteadyTime LatestScan(const Lane& lane, const SearchJob& job);
   void AwaitCompany(Lane& lane) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether a driver should wait until fewer threads finish queries of the lane: all of them do.
   bool Finishing(const Lane& lane) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
