@@ -193,6 +193,7 @@ class EngineImpl : public Engine {
   Registry& registry() { return *registry_; }
   Backups& backups() { return *backups_; }
   EngineShared& shared() { return shared_; }
+  Capacity& capacity() { return capacity_; }
   // For what makes the collections larger.
   absl::Status CheckRoom() {
     const auto used = static_cast<uint64_t>(shared_.commits.memory_bytes.load());
@@ -239,12 +240,19 @@ class LogEngineImpl final : public EngineImpl, public LogEngine {
                                                  std::optional<AttributeChange> change,
                                                  std::string_view applied) override;
   absl::StatusOr<std::unique_ptr<SeenCollection>> See(std::string_view collection) override;
-  absl::Status CopyTo(std::string_view collection, const std::string& directory) override {
+  absl::StatusOr<uint64_t> CopyTo(std::string_view collection, const std::string& directory) override {
     return backups().CopyTo(collection, directory);
   }
   absl::Status CheckCopy(const std::string& directory) override { return Backups::CheckCopy(directory); }
   absl::Status RestoreCopy(std::string_view collection, const std::string& directory) override {
     return backups().RestoreCopy(collection, directory);
+  }
+  absl::Status KeepSnapshot(const SnapshotInfo& info, const std::string& directory) override {
+    return backups().Keep(info, directory);
+  }
+  absl::StatusOr<std::string> PathOfSnapshot(const SnapshotInfo& which) override { return backups().PathOf(which); }
+  absl::Status CheckSnapshotFits(const SnapshotInfo& which) override {
+    return backups().CheckFits(which, capacity());
   }
 };
 

@@ -71,12 +71,18 @@ class LogEngine {
                                                          std::optional<AttributeChange> change,
                                                          std::string_view applied) = 0;
 
-  // Copies all of a collection, as it is now, into a new directory while it serves; what changes it waits.
-  virtual absl::Status CopyTo(std::string_view collection, const std::string& directory) = 0;
+  // Copies all of a collection, as it is now, into a new directory while it serves; what changes it waits. How many
+  // documents it has.
+  virtual absl::StatusOr<uint64_t> CopyTo(std::string_view collection, const std::string& directory) = 0;
   // Reads all of such a directory. DATA_LOSS says what is damaged.
   virtual absl::Status CheckCopy(const std::string& directory) = 0;
   // Makes a collection of such a directory, which stays.
   virtual absl::Status RestoreCopy(std::string_view collection, const std::string& directory) = 0;
+
+  // Snapshots of a cluster: those with a position. As Backups::Keep, PathOf and CheckFits.
+  virtual absl::Status KeepSnapshot(const SnapshotInfo& info, const std::string& directory) = 0;
+  virtual absl::StatusOr<std::string> PathOfSnapshot(const SnapshotInfo& which) = 0;
+  virtual absl::Status CheckSnapshotFits(const SnapshotInfo& which) = 0;
 
   // A collection as it is now, to be read while it serves and changes.
   virtual absl::StatusOr<std::unique_ptr<SeenCollection>> See(std::string_view collection) = 0;

@@ -78,6 +78,11 @@ absl::StatusOr<SnapshotInfo> ReadInfoFile(const std::string& directory, std::str
     }
     info.created = absl::FromUnixMicros(created.get<int64_t>());
     info.documents = documents.get<uint64_t>();
+    info.position = object.value("position", uint64_t{0});
+    if (info.position != 0) {
+      info.first_slot = object.at("slots").at(0).get<uint32_t>();
+      info.last_slot = object.at("slots").at(1).get<uint32_t>();
+    }
   } catch (const json::exception& error) {
     return absl::DataLossError(absl::StrFormat("%s: %s", path, error.what()));
   }
@@ -158,14 +163,18 @@ absl::StatusOr<SnapshotInfo> Snapshots::Create(const SnapshotInfo& info, const s
   }
   BEBR_RETURN_IF_ERROR(RemoveAll(building));
   BEBR_RETURN_IF_ERROR(CreateDirectories(building));
-  absl::Status status = CopyModels(from, building);
+  absl::Status status = from.empty() ? absl::OkStatus() : CopyModels(from, building);
   if (status.ok()) status = fill(building);
   json files;
   if (status.ok()) status = SumTree(building, files);
   if (status.ok()) {
-    const json object = {{"format", kSnapshotFormat},   {"collection", info.collection},
-                         {"name", info.name},           {"created_unix_us", absl::ToUnixMicros(info.created)},
-                         {"documents", info.documents}, {"files", files}};
+    json object = {{"format", kSnapshotFormat},   {"collection", info.collection},
+                   {"name", info.name},           {"created_unix_us", absl::ToUnixMicros(info.created)},
+                   {"documents", info.documents}, {"files", files}};
+    if (info.position != 0) {
+      object["position"] = info.position;
+      object["slots"] = {info.first_slot, info.last_slot};
+    }
     status = WriteFileAtomically(building + kInfoFile, WriteCheckedJson(object));
   }
   if (status.ok()) status = RenameDirectory(building, path);
@@ -237,6 +246,11 @@ absl::StatusOr<std::string> Snapshots::Find(std::string_view collection, std::st
   for (const SnapshotInfo& info : infos) known.push_back(info.name);
   return absl::NotFoundError(absl::StrFormat("collection \"%s\" has no snapshot \"%s\"; it has: %s", collection, name,
                                              known.empty() ? "none" : absl::StrJoin(known, ", ")));
+}
+
+absl::StatusOr<SnapshotInfo> Snapshots::Read(const std::string& directory, std::string_view collection,
+                                             std::string_view name) {
+  return ReadInfo(directory, collection, name);
 }
 
 absl::StatusOr<SnapshotInfo> Snapshots::Info(std::string_view collection, std::string_view name) const {

@@ -29,7 +29,7 @@ class Snapshots {
   // Removes what an interrupted creation left behind.
   static absl::StatusOr<std::unique_ptr<Snapshots>> Open(std::string root);
 
-  // Copies the models of the collection in `from`, calls `fill` with the new directory to write the rest, which may set
+  // Copies the models of the collection in `from`, where it is not empty, calls `fill` with the new directory to write the rest, which may set
   // info.documents, then makes the snapshot known. ALREADY_EXISTS if there is one of that name.
   absl::StatusOr<SnapshotInfo> Create(const SnapshotInfo& info, const std::string& from,
                                       const std::function<absl::Status(const std::string&)>& fill);
@@ -46,6 +46,9 @@ class Snapshots {
   absl::StatusOr<SnapshotInfo> Info(std::string_view collection, std::string_view name) const;
   absl::Status Remove(std::string_view collection, std::string_view name);
 
+  // What List says of one that lies in a directory of its own, under these names.
+  static absl::StatusOr<SnapshotInfo> Read(const std::string& directory, std::string_view collection,
+                                           std::string_view name);
   // Copies the models of the collection in the directory `from` into `to`.
   static absl::Status CopyModels(const std::string& from, const std::string& to);
 

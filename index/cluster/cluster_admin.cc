@@ -15,8 +15,8 @@ namespace {
 
 absl::Status NoSnapshots() {
   return absl::UnimplementedError(
-      "snapshots: a gateway over several nodes does not carry them yet; make one on each node, by its own address, "
-      "while nothing is written");
+      "snapshots: a gateway over nodes without a log (cluster_log) carries none, since these have no moment in common; "
+      "make one on each node, by its own address, while nothing is written");
 }
 
 std::string Collection(std::string_view name) { return absl::StrFormat("collection \"%s\"", name); }

@@ -37,4 +37,26 @@ std::vector<ReplicaDigest> ReplicaSet::Digests(const std::string& collection, ui
   return digests;
 }
 
+std::vector<std::pair<NodePlace, absl::StatusOr<std::vector<ReplicaSnapshot>>>> ReplicaSet::Snapshots(
+    const std::string& collection, uint64_t position, SteadyTime deadline) const {
+  const Replicas serving = Serving();
+  std::vector<std::pair<NodePlace, absl::StatusOr<std::vector<ReplicaSnapshot>>>> answers(serving.size());
+  ThreadPool asking(serving.size());
+  asking.ParallelFor(serving.size(), [&](size_t i) {
+    answers[i] = {serving[i]->place, serving[i]->node->Snapshots(collection, position, deadline)};
+  });
+  return answers;
+}
+
+std::vector<std::pair<NodePlace, absl::Status>> ReplicaSet::CheckSnapshot(const SnapshotInfo& which,
+                                                                          SteadyTime deadline) const {
+  const Replicas serving = Serving();
+  std::vector<std::pair<NodePlace, absl::Status>> answers(serving.size());
+  ThreadPool asking(serving.size());
+  asking.ParallelFor(serving.size(), [&](size_t i) {
+    answers[i] = {serving[i]->place, serving[i]->node->CheckSnapshot(which, deadline)};
+  });
+  return answers;
+}
+
 }  // namespace bebr

@@ -72,6 +72,12 @@ class ReplicaSet final : public ClusterNode, private EngineWithoutWrites {
   std::vector<ReplicaDigest> Digests(const std::string& collection, uint64_t position, uint64_t bytes_per_s,
                                      SteadyTime deadline, const std::shared_ptr<std::atomic<bool>>& cancelled) const;
 
+  // What each that serves says of the cluster's snapshots, and of one of them: as ReplicaNode's methods, asked at the
+  // same time. By node.
+  std::vector<std::pair<NodePlace, absl::StatusOr<std::vector<ReplicaSnapshot>>>> Snapshots(
+      const std::string& collection, uint64_t position, SteadyTime deadline) const;
+  std::vector<std::pair<NodePlace, absl::Status>> CheckSnapshot(const SnapshotInfo& which, SteadyTime deadline) const;
+
   // The change that an upsert is, of a replica that has applied the log up to `position`.
   void Prepare(UpsertRequest request, uint64_t position, absl::AnyInvocable<void(absl::StatusOr<PreparedChange>)> done);
   // A part of a backfill, of a replica that has applied what is known here of the log. Blocks.

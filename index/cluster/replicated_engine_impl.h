@@ -52,6 +52,13 @@ class ReplicatedEngine final : public ClusterEngine {
                         std::optional<std::string_view> expected) override;
   absl::Status DeleteAlias(std::string_view alias) override;
 
+  // replicated_snapshots.cc
+  absl::StatusOr<SnapshotInfo> CreateSnapshot(std::string_view collection, std::string_view name) override;
+  absl::StatusOr<std::vector<SnapshotInfo>> ListSnapshots(std::string_view collection) override;
+  absl::Status RestoreSnapshot(std::string_view collection, std::string_view name,
+                               std::string_view new_collection) override;
+  absl::Status DeleteSnapshot(std::string_view collection, std::string_view name) override;
+
   // replicated_backfill.cc
   absl::StatusOr<CollectionInfo> GetCollection(std::string_view name) override;
   absl::Status StartBackfill(std::string_view collection, std::string_view version, uint64_t documents_per_s) override;
@@ -75,6 +82,12 @@ class ReplicatedEngine final : public ClusterEngine {
   // Appends a change that is a barrier, and waits until it is made; where.
   absl::StatusOr<uint64_t> Made(const LogChange& change);
   absl::Status Barrier(const LogChange& change);
+  // Calls it for every share at the same time; the first error.
+  absl::Status OfEveryShare(const std::function<absl::Status(size_t)>& body);
+  // Waits until a replica of the share has the snapshot; adds what it has.
+  absl::Status AwaitSnapshot(size_t share, SnapshotInfo& all, Mutex& mutex);
+  // Whether a replica of the share has it, whole, and those that do have room to restore it.
+  absl::Status CheckShareOf(size_t share, const SnapshotInfo& which);
   // Of one collection, as Verify; notes what it finds.
   absl::StatusOr<std::vector<ShareComparison>> Compare(const std::string& collection, uint64_t bytes_per_s,
                                                        std::shared_ptr<std::atomic<bool>> cancelled);

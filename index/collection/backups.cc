@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "index/base/status_macros.h"
 #include "index/storage/collection_store.h"
@@ -45,13 +46,50 @@ absl::StatusOr<SnapshotInfo> Backups::Create(std::string_view name, std::string_
   return created;
 }
 
-absl::Status Backups::CopyTo(std::string_view name, const std::string& directory) {
-  return registry_->Hold(name, [&](const Collection& collection) -> absl::Status {
+absl::StatusOr<uint64_t> Backups::CopyTo(std::string_view name, const std::string& directory) {
+  uint64_t documents = 0;
+  BEBR_RETURN_IF_ERROR(registry_->Hold(name, [&](const Collection& collection) -> absl::Status {
     BEBR_RETURN_IF_ERROR(CreateDirectories(directory));
     BEBR_RETURN_IF_ERROR(Snapshots::CopyModels(registry_->PathOf(collection), directory));
     BEBR_RETURN_IF_ERROR(WriteManifest(directory, *collection.manifest()));
-    return collection.Checkpoint(directory).status();
-  });
+    BEBR_ASSIGN_OR_RETURN(documents, collection.Checkpoint(directory));
+    return absl::OkStatus();
+  }));
+  return documents;
+}
+
+absl::Status Backups::Keep(const SnapshotInfo& info, const std::string& directory) {
+  const auto there = snapshots_->Info(info.collection, info.name);
+  if (there.ok() && there->position == info.position) return absl::OkStatus();
+  if (there.ok() && there->position == 0) {
+    return absl::AlreadyExistsError(absl::StrFormat(
+        "collection \"%s\" has a snapshot \"%s\" already, which this server made by itself", info.collection, info.name));
+  }
+  if (absl::IsUnavailable(there.status())) return there.status();
+  if (!absl::IsNotFound(there.status())) BEBR_RETURN_IF_ERROR(Remove(info.collection, info.name));
+  const auto fill = [&](const std::string& path) { return CopyDirectory(directory, path, ".sst"); };
+  BEBR_RETURN_IF_ERROR(snapshots_->Create(info, /*from=*/"", fill).status());
+  UpdateNewest(info.collection);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> Backups::PathOf(const SnapshotInfo& which) const {
+  BEBR_ASSIGN_OR_RETURN(const SnapshotInfo info, snapshots_->Info(which.collection, which.name));
+  const bool same = info.position == which.position && info.first_slot == which.first_slot &&
+                    info.last_slot == which.last_slot;
+  if (same) return snapshots_->Find(which.collection, which.name);
+  return absl::NotFoundError(absl::StrFormat(
+      "snapshot \"%s\" of collection \"%s\" here is of position %d and slots %d-%d, not of position %d and slots %d-%d",
+      which.name, which.collection, info.position, info.first_slot, info.last_slot, which.position, which.first_slot,
+      which.last_slot));
+}
+
+absl::Status Backups::CheckFits(const SnapshotInfo& which, Capacity& capacity) const {
+  BEBR_ASSIGN_OR_RETURN(const std::string path, PathOf(which));
+  BEBR_ASSIGN_OR_RETURN(const CollectionManifest manifest, ReadManifest(path));
+  BEBR_ASSIGN_OR_RETURN(const SnapshotInfo info, snapshots_->Info(which.collection, which.name));
+  BEBR_RETURN_IF_ERROR(capacity.CheckDisk());
+  return capacity.CheckFits(manifest, std::max(manifest.expected_documents, info.documents), registry_->List());
 }
 
 absl::Status Backups::CheckCopy(const std::string& directory) {

@@ -36,8 +36,16 @@ class Backups {
   absl::Status Restore(std::string_view collection, std::string_view name, std::string_view new_collection);
   absl::Status Remove(std::string_view collection, std::string_view name);
   // Copies all of a collection as it is now into a new directory, laid out like a snapshot but for the list of its
-  // files; searches go on.
-  absl::Status CopyTo(std::string_view collection, const std::string& directory);
+  // files; searches go on. How many documents it has.
+  absl::StatusOr<uint64_t> CopyTo(std::string_view collection, const std::string& directory);
+  // Makes such a directory, which stays, the snapshot of the cluster that `info` says, in place of an older one of that
+  // name; nothing if it is there. ALREADY_EXISTS if the server has one of its own.
+  absl::Status Keep(const SnapshotInfo& info, const std::string& directory);
+  // Where a cluster's snapshot is; NOT_FOUND if it is not, or is another one of the name: of another position or of
+  // other slots.
+  absl::StatusOr<std::string> PathOf(const SnapshotInfo& which) const;
+  // RESOURCE_EXHAUSTED if a collection made of a snapshot would not fit.
+  absl::Status CheckFits(const SnapshotInfo& which, Capacity& capacity) const;
   // Reads every block of such a directory. DATA_LOSS says what is damaged.
   static absl::Status CheckCopy(const std::string& directory);
   // Makes a collection of such a directory.

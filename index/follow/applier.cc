@@ -52,6 +52,11 @@ absl::Status NoCollection(std::string_view name) {
   return absl::NotFoundError(absl::StrFormat("there is no collection \"%s\"", name));
 }
 
+// As FollowerState has those that were dropped.
+std::string KeyOf(const SnapshotInfo& which) {
+  return absl::StrCat(which.collection, "/", which.name, "/", which.position);
+}
+
 ChangeOutcome OutcomeOf(MutationResult result) {
   return {.status = std::move(result.refused),
           .documents = result.documents,
@@ -63,12 +68,13 @@ ChangeOutcome OutcomeOf(MutationResult result) {
 }  // namespace
 
 Applier::Applier(LogEngine* engine, std::string data_dir, FollowerState state, Outcomes* outcomes,
-                 Comparisons* comparisons)
+                 Comparisons* comparisons, KeptSnapshots* snapshots)
     : engine_(*engine),
       data_dir_(std::move(data_dir)),
       state_(std::move(state)),
       outcomes_(*outcomes),
       comparisons_(*comparisons),
+      snapshots_(*snapshots),
       kept_(state_.place.position) {
   MutexLock lock(&mutex_);
   revisions_ = state_.collections;
@@ -133,6 +139,7 @@ absl::StatusOr<LogPlace> Applier::Furthest() {
 
 absl::Status Applier::Apply(const LogPage& page) {
   pending_.clear();
+  missing_snapshot_.reset();
   size_t next = 0;
   LogPlace before = state_.place;
   for (const LogPlace& place : page.places) {
@@ -281,7 +288,8 @@ absl::Status Applier::FlushAll() {
 
 absl::Status Applier::ApplyBarrier(const LogPlace& place, const Located& located) {
   const LogChange& change = located.change;
-  if (change.kind == LogChangeKind::kCompare) {
+  if (change.kind == LogChangeKind::kCompare || change.kind == LogChangeKind::kSnapshot ||
+      change.kind == LogChangeKind::kDropSnapshot) {
     outcomes_.Add(located.key, Keep(place.position, change));
     state_.place = place;
     return absl::OkStatus();
@@ -292,6 +300,9 @@ absl::Status Applier::ApplyBarrier(const LogPlace& place, const Located& located
   state_.barrier = place.position;
   BEBR_RETURN_IF_ERROR(Save());
   BEBR_ASSIGN_OR_RETURN(ChangeOutcome outcome, Make(change));
+  // Its place is this one, whatever the snapshot's was, of this log or another.
+  if (change.kind == LogChangeKind::kRestore && (outcome.status.ok() || again) && Lists(engine_.engine().ListCollections(), change.name))
+    BEBR_RETURN_IF_ERROR(engine_.Apply(change.name, {}, EncodePlace(place)).status());
   if (!again) outcomes_.Add(located.key, std::move(outcome));
   // Made or refused, now or before: what was encoded before it is to be encoded again.
   if (change.kind != LogChangeKind::kSetAlias && change.kind != LogChangeKind::kDeleteAlias) {
@@ -310,16 +321,66 @@ absl::Status Applier::ApplyBarrier(const LogPlace& place, const Located& located
 }
 
 ChangeOutcome Applier::Keep(uint64_t position, const LogChange& change) {
+  if (change.kind == LogChangeKind::kDropSnapshot) {
+    DropSnapshot(change);
+    return {};
+  }
   if (!state_.collections.contains(change.name)) return {.status = NoCollection(change.name)};
   // Where this node alone cannot, it says so when it is asked for it.
-  if (auto seen = engine_.See(change.name); seen.ok()) comparisons_.Add(position, change.name, *std::move(seen));
+  if (change.kind == LogChangeKind::kSnapshot) {
+    KeepSnapshot(position, change);
+  } else if (auto seen = engine_.See(change.name); seen.ok()) {
+    comparisons_.Add(position, change.name, *std::move(seen));
+  }
   return {};
+}
+
+void Applier::KeepSnapshot(uint64_t position, const LogChange& change) {
+  SnapshotInfo which{.collection = change.name, .name = change.snapshot, .position = position};
+  which.created = absl::FromUnixMicros(change.created_unix_us);
+  // It is read again after a crash, and the collection is further.
+  const auto beyond = HasApplied(change.name, position);
+  if (!beyond.ok()) {
+    snapshots_.Miss(std::move(which), beyond.status().message());
+  } else if (*beyond && !snapshots_.PathOf(which).ok()) {
+    snapshots_.Miss(std::move(which), "the node was killed before it was made, and is beyond it");
+  } else if (!*beyond) {
+    snapshots_.Begin(std::move(which));
+  }
+}
+
+void Applier::DropSnapshot(const LogChange& change) {
+  const SnapshotInfo which{.collection = change.name, .name = change.snapshot, .position = change.snapshot_position};
+  std::vector<std::string>& dropped = state_.dropped_snapshots;
+  if (const std::string key = KeyOf(which); !Lists(dropped, key)) dropped.push_back(key);
+  if (dropped.size() > kMostDroppedSnapshots) dropped.erase(dropped.begin());
+  snapshots_.Remove(which);
+}
+
+absl::Status Applier::Restore(const LogChange& change) {
+  if (engine_.engine().GetCollection(change.name).ok()) {
+    return absl::AlreadyExistsError(
+        absl::StrFormat("a collection, or an alias of one, is named \"%s\" already", change.name));
+  }
+  const SnapshotInfo which{.collection = change.target, .name = change.snapshot, .position = change.snapshot_position};
+  if (Lists(state_.dropped_snapshots, KeyOf(which))) {
+    return absl::NotFoundError(
+        absl::StrFormat("snapshot \"%s\" of collection \"%s\" was dropped", which.name, which.collection));
+  }
+  if (const absl::Status whole = snapshots_.Check(which); !whole.ok()) {
+    missing_snapshot_ = which;
+    return OwnError(absl::UnavailableError(absl::StrFormat(
+        "collection \"%s\" is to be made of snapshot \"%s\" of collection \"%s\", which the node has not: %s", change.name,
+        which.name, which.collection, whole.message())));
+  }
+  return OwnError(snapshots_.Restore(which, change.name));
 }
 
 absl::StatusOr<ChangeOutcome> Applier::Make(const LogChange& change) {
   Engine& engine = engine_.engine();
   // A collection that this node alone cannot open would look as if there were none.
-  for (const std::string& name : {change.name, change.target}) {
+  const bool restores = change.kind == LogChangeKind::kRestore;  // of what need not be there any more
+  for (const std::string& name : {change.name, restores ? std::string() : change.target}) {
     if (absl::Status found = engine.GetCollection(name).status(); IsOwnError(found)) return found;
   }
   absl::Status made;
@@ -344,6 +405,9 @@ absl::StatusOr<ChangeOutcome> Applier::Make(const LogChange& change) {
       break;
     case LogChangeKind::kDeleteAlias:
       made = engine.DeleteAlias(change.name);
+      break;
+    case LogChangeKind::kRestore:
+      made = Restore(change);
       break;
     default:
       return absl::InternalError("a change of documents is no barrier");

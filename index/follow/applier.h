@@ -16,6 +16,7 @@
 #include "index/base/mutex.h"
 #include "index/follow/comparisons.h"
 #include "index/follow/follower_state.h"
+#include "index/follow/kept_snapshots.h"
 #include "index/follow/outcomes.h"
 #include "index/log/log.h"
 #include "index/log_engine.h"
@@ -31,13 +32,14 @@ namespace bebr {
 //
 // Errors of Apply: those of the log's records, and of the disk. Then everything before place() has been applied, and
 // the same pages may be applied again from there; but where NobodyCanRead says so no server ever can. Ownership:
-// engine, outcomes and comparisons are borrowed. Thread safety: one thread at a time, but for Revision and kept.
+// engine, outcomes, comparisons and snapshots are borrowed. Thread safety: one thread at a time, but for Revision and kept.
 class Applier {
  public:
   // Whether an error of Apply is of a record that is as it was written, and says nothing that can be read.
   static bool NobodyCanRead(const absl::Status& error);
 
-  Applier(LogEngine* engine, std::string data_dir, FollowerState state, Outcomes* outcomes, Comparisons* comparisons);
+  Applier(LogEngine* engine, std::string data_dir, FollowerState state, Outcomes* outcomes, Comparisons* comparisons,
+          KeptSnapshots* snapshots);
 
   const LogPlace& place() const { return state_.place; }
   // The furthest place that a collection's store has: beyond place() after a crash.
@@ -50,6 +52,8 @@ class Applier {
   uint64_t kept() const { return kept_; }
   // As of place().
   const FollowerState& state() const { return state_; }
+  // Where Apply has failed since a snapshot is not here, of which a collection is to be made: which one.
+  const std::optional<SnapshotInfo>& missing_snapshot() const { return missing_snapshot_; }
   // Replaces all there is by the seed that was fetched into the directory. Called again after an error, or a crash, it
   // begins again: until it ends nothing else may be done.
   absl::Status Adopt(const std::string& directory);
@@ -78,8 +82,12 @@ class Applier {
   absl::StatusOr<LoggedRequest> RequestOf(const std::string& collection, LogChange change);
   // Makes what a barrier says, or is refused; an error is one of the disk.
   absl::StatusOr<ChangeOutcome> Make(const LogChange& change);
-  // Keeps how a collection is at a position, for who compares replicas.
+  absl::Status Restore(const LogChange& change);
+  // What changes no collection: keeps how one is at a position, for who compares replicas or as a snapshot, or drops a
+  // snapshot.
   ChangeOutcome Keep(uint64_t position, const LogChange& change);
+  void KeepSnapshot(uint64_t position, const LogChange& change);
+  void DropSnapshot(const LogChange& change);
   // Whether the collection's store has what stands at the position.
   absl::StatusOr<bool> HasApplied(const std::string& collection, uint64_t position);
   absl::Status Flush(const std::string& collection);
@@ -90,6 +98,8 @@ class Applier {
   FollowerState state_;
   Outcomes& outcomes_;
   Comparisons& comparisons_;
+  KeptSnapshots& snapshots_;
+  std::optional<SnapshotInfo> missing_snapshot_;
   std::map<std::string, Pending> pending_;
   std::map<std::string, uint64_t> applied_;  // of collections: what their stores say
   std::atomic<uint64_t> kept_;

@@ -42,6 +42,51 @@ absl::StatusOr<bool> Follower::FillAnew(const absl::Status& trimmed) {
   return absl::UnavailableError(absl::StrFormat("%s; %s", trimmed.message(), filled_.message()));
 }
 
+absl::StatusOr<bool> Follower::FindSnapshot(const SnapshotInfo& which, const absl::Status& missing) {
+  // What was applied before it is not lost.
+  applied_ = applier_.place().position;
+  if (SteadyNow() >= fill_again_) {
+    filled_ = FetchSnapshot(which);
+    if (filled_.ok()) return true;
+    // Whoever has made the collection may have it no more, and has the collection.
+    const std::string no_snapshot(filled_.message());
+    filled_ = Fill(/*least=*/applier_.state().barrier);
+    if (filled_.ok()) return true;
+    filled_ = absl::UnavailableError(absl::StrFormat("%s; %s", no_snapshot, filled_.message()));
+    fill_again_ = SteadyNow() + kBetweenFillings;
+  }
+  return absl::UnavailableError(absl::StrFormat("%s; %s", missing.message(), filled_.message()));
+}
+
+absl::Status Follower::FetchSnapshot(const SnapshotInfo& which) {
+  std::vector<std::string> problems;
+  const auto fetch = [&](SeedSource& source) -> absl::Status {
+    BEBR_ASSIGN_OR_RETURN(const Seed seed, source.OpenSnapshot(which));
+    const absl::Cleanup close = [&] { source.Close(seed.name); };
+    LogInfo("snapshot {} of collection {} is fetched from node {}: {} bytes", which.name, which.collection,
+            source.name(), seed.bytes());
+    std::atomic<uint64_t> received{0};
+    BEBR_RETURN_IF_ERROR(
+        FetchFiles(source, seed, snapshots_.fetching(), options_.seed_bytes_per_s, *ending_calls_, received));
+    return snapshots_.TakeOver(which, absl::StrCat(snapshots_.fetching(), "/", which.name));
+  };
+  if (options_.sources != nullptr) {
+    for (const auto& source : options_.sources(ending_calls_)) {
+      const absl::Status fetched = fetch(*source);
+      if (fetched.ok()) return fetched;
+      problems.push_back(absl::StrFormat("node %s: %s", source->name(), fetched.message()));
+      if (*ending_calls_) break;
+    }
+  }
+  return absl::UnavailableError(absl::StrFormat("no other replica gives it: %s", absl::StrJoin(problems, "; ")));
+}
+
+absl::StatusOr<Seed> Follower::OpenSnapshot(const SnapshotInfo& which) {
+  BEBR_RETURN_IF_ERROR(snapshots_.Check(which));
+  BEBR_ASSIGN_OR_RETURN(const std::string path, snapshots_.PathOf(which));
+  return seeds_.Lend(path);
+}
+
 absl::Status Follower::FinishFilling() {
   absl::Status adopted = Adopt();
   if (adopted.ok() || absl::IsUnavailable(adopted) || absl::IsResourceExhausted(adopted)) return adopted;
@@ -49,7 +94,7 @@ absl::Status Follower::FinishFilling() {
   return Fill();
 }
 
-absl::Status Follower::Fill() {
+absl::Status Follower::Fill(uint64_t least) {
   {
     // Two that are empty would wait for each other.
     MutexLock lock(&mutex_);
@@ -63,7 +108,7 @@ absl::Status Follower::Fill() {
   std::vector<std::string> problems;
   if (options_.sources != nullptr) {
     for (const auto& source : options_.sources(ending_calls_)) {
-      const absl::Status filled = FillFrom(*source);
+      const absl::Status filled = FillFrom(*source, least);
       if (filled.ok()) return filled;
       problems.push_back(absl::StrFormat("node %s: %s", source->name(), filled.message()));
       if (*ending_calls_) break;
@@ -80,9 +125,11 @@ absl::Status Follower::CheckInLog(const Seed& seed) {
       .status();
 }
 
-absl::Status Follower::FillFrom(SeedSource& source) {
+absl::Status Follower::FillFrom(SeedSource& source, uint64_t least) {
   BEBR_ASSIGN_OR_RETURN(const Seed seed, source.Open());
   const absl::Cleanup close = [&] { source.Close(seed.name); };
+  if (seed.state.place.position < least)
+    return absl::UnavailableError(absl::StrFormat("it has not come to position %d of the log either", least));
   BEBR_RETURN_IF_ERROR(CheckInLog(seed));
   LogInfo("the node is filled from node {}: {} bytes in {} files, as of position {} of the log", source.name(),
           seed.bytes(), seed.files.size(), seed.state.place.position);

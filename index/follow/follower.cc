@@ -49,7 +49,8 @@ Follower::Follower(LogEngine* engine, std::function<absl::StatusOr<std::unique_p
     : engine_(*engine),
       open_(std::move(open)),
       options_(std::move(options)),
-      applier_(engine, options_.data_dir, state, &outcomes_, &comparisons_),
+      snapshots_(engine, options_.data_dir, options_.first_slot, options_.last_slot),
+      applier_(engine, options_.data_dir, state, &outcomes_, &comparisons_, &snapshots_),
       seeds_(engine, options_.data_dir),
       applied_(state.place.position),
       head_(state.place.position),
@@ -229,6 +230,7 @@ absl::StatusOr<bool> Follower::Step() {
   if (!page->places.empty()) {
     const absl::Status applied = applier_.Apply(*page);
     if (Applier::NobodyCanRead(applied)) Quarantine(applied);
+    if (const auto& missing = applier_.missing_snapshot(); missing.has_value()) return FindSnapshot(*missing, applied);
     BEBR_RETURN_IF_ERROR(applied);
     applied_ = applier_.place().position;
   }

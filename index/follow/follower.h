@@ -23,6 +23,7 @@
 #include "index/base/mutex.h"
 #include "index/follow/applier.h"
 #include "index/follow/comparisons.h"
+#include "index/follow/kept_snapshots.h"
 #include "index/follow/outcomes.h"
 #include "index/follow/seed.h"
 #include "index/follow/seeds.h"
@@ -50,7 +51,7 @@ class Follower {
  public:
   struct Options {
     std::string data_dir;
-    uint32_t first_slot = 0;
+    uint32_t first_slot = 0, last_slot = 0;
     absl::Duration poll = absl::Milliseconds(50);  // so often it looks for what is new while nobody waits
     size_t page_bytes = size_t{4} << 20;
     absl::Duration patience = absl::Seconds(30);  // a log that ends before what was applied is asked again for so long
@@ -84,6 +85,13 @@ class Follower {
   absl::StatusOr<CollectionDigest> Digest(std::string_view collection, uint64_t position = 0, uint64_t bytes_per_s = 0,
                                           const std::atomic<bool>* cancelled = nullptr);
 
+  // Of the cluster's snapshots, as KeptSnapshots has them.
+  absl::StatusOr<std::vector<ReplicaSnapshot>> ListSnapshots(const std::string& collection) {
+    return snapshots_.List(collection);
+  }
+  absl::Status CheckSnapshot(const SnapshotInfo& which) { return snapshots_.CheckRestorable(which); }
+  // For another replica: a snapshot, which must be whole here.
+  absl::StatusOr<Seed> OpenSnapshot(const SnapshotInfo& which);
   // For another replica: what is here, as it is between two changes of the log. Waits for that. UNAVAILABLE: there is
   // nothing, or too many are given.
   absl::StatusOr<Seed> OpenSeed();
@@ -113,8 +121,12 @@ class Follower {
   absl::StatusOr<bool> FillAnew(const absl::Status& trimmed);
   // After a crash while a seed was taken over.
   absl::Status FinishFilling();
-  absl::Status Fill();
-  absl::Status FillFrom(SeedSource& source);
+  // By a seed as of `least` or beyond.
+  absl::Status Fill(uint64_t least = 0);
+  absl::Status FillFrom(SeedSource& source, uint64_t least);
+  // Of a node that is to make a collection of a snapshot that it has not.
+  absl::StatusOr<bool> FindSnapshot(const SnapshotInfo& which, const absl::Status& missing);
+  absl::Status FetchSnapshot(const SnapshotInfo& which);
   absl::Status CheckInLog(const Seed& seed);
   absl::Status Adopt();
   void GiveSeeds();
@@ -132,6 +144,7 @@ class Follower {
   const Options options_;
   Outcomes outcomes_;
   Comparisons comparisons_;
+  KeptSnapshots snapshots_;
   Applier applier_;
   Seeds seeds_;
   std::unique_ptr<Log> log_;                                  // of the thread

@@ -21,6 +21,7 @@ absl::Status ReadState(const nlohmann::json& json, FollowerState& state) {
   state.quarantined = json.at("quarantined").get<std::string>();
   for (const auto& [name, revision] : json.at("collections").items())
     state.collections[name] = revision.get<uint64_t>();
+  state.dropped_snapshots = json.value("dropped_snapshots", std::vector<std::string>());
   state.filling = json.value("filling", false);
   if (state.filling) state.quarantined.clear();
   return absl::OkStatus();
@@ -44,6 +45,7 @@ std::string EncodeFollowerState(const FollowerState& state) {
                          {"barrier", state.barrier},
                          {"quarantined", state.quarantined},
                          {"collections", state.collections}};
+  if (!state.dropped_snapshots.empty()) json["dropped_snapshots"] = state.dropped_snapshots;
   if (state.filling) {
     json["filling"] = true;
     json["quarantined"] = kHalfFilled;  // so a server that does not know the key does not serve

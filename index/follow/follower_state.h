@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -22,11 +23,16 @@ struct FollowerState {
   uint64_t barrier = 0;
   // The collections that there are at that place, and the position of the last change of each, or of its versions.
   std::map<std::string, uint64_t, std::less<>> collections;
+  // The last snapshots that were dropped, oldest first (DroppedSnapshot): so whether one is restored after it was dropped
+  // depends on the log alone.
+  std::vector<std::string> dropped_snapshots;
   // Why the node must be filled anew; empty: it need not.
   std::string quarantined;
   // What it had is being dropped, and replaced by the seed that lies whole beside it: of the rest here nothing counts.
   bool filling = false;
 };
+
+inline constexpr size_t kMostDroppedSnapshots = 1000;
 
 // As the file has it. DATA_LOSS if a text is none.
 std::string EncodeFollowerState(const FollowerState& state);

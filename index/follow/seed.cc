@@ -89,8 +89,8 @@ uint64_t Seed::bytes() const {
   return sum;
 }
 
-absl::Status FetchSeed(SeedSource& source, const Seed& seed, const std::string& directory, uint64_t bytes_per_s,
-                       const std::atomic<bool>& ending, std::atomic<uint64_t>& received) {
+absl::Status FetchFiles(SeedSource& source, const Seed& seed, const std::string& directory, uint64_t bytes_per_s,
+                        const std::atomic<bool>& ending, std::atomic<uint64_t>& received) {
   BEBR_RETURN_IF_ERROR(RemoveAll(directory));
   BEBR_RETURN_IF_ERROR(CreateDirectories(directory));
   const uint64_t needed = seed.bytes(), free = DiskSpaceOf(directory).free_bytes;
@@ -106,7 +106,12 @@ absl::Status FetchSeed(SeedSource& source, const Seed& seed, const std::string& 
     BEBR_RETURN_IF_ERROR(CreateDirectories(path.substr(0, path.rfind('/')), /*synced=*/false));
     BEBR_RETURN_IF_ERROR(FetchFile(source, seed.name, file, path, pace, ending, received));
   }
-  BEBR_RETURN_IF_ERROR(SyncTree(directory));
+  return SyncTree(directory);
+}
+
+absl::Status FetchSeed(SeedSource& source, const Seed& seed, const std::string& directory, uint64_t bytes_per_s,
+                       const std::atomic<bool>& ending, std::atomic<uint64_t>& received) {
+  BEBR_RETURN_IF_ERROR(FetchFiles(source, seed, directory, bytes_per_s, ending, received));
   return WriteFetchedSeed(directory, {seed.state, seed.aliases});
 }
 

@@ -38,6 +38,8 @@ class SeedSource {
   virtual ~SeedSource() = default;
   virtual std::string name() const = 0;  // of the node
   virtual absl::StatusOr<Seed> Open() = 0;
+  // The files of a snapshot alone, each NAME/PATH.
+  virtual absl::StatusOr<Seed> OpenSnapshot(const SnapshotInfo& which) = 0;
   // So many bytes of a file, from `offset` on, as they were sent.
   virtual absl::StatusOr<std::string> Read(const std::string& seed, const std::string& path, uint64_t offset,
                                            size_t bytes) = 0;
@@ -48,6 +50,9 @@ using SeedSources = std::function<std::vector<std::unique_ptr<SeedSource>>(std::
 
 // Writes the files of a seed into `directory`, which is emptied first, and makes them lasting. `received` counts their
 // bytes. At most `bytes_per_s`, 0: no limit. An error leaves nothing that is of use.
+absl::Status FetchFiles(SeedSource& source, const Seed& seed, const std::string& directory, uint64_t bytes_per_s,
+                        const std::atomic<bool>& ending, std::atomic<uint64_t>& received);
+// The same, with what belongs to them.
 absl::Status FetchSeed(SeedSource& source, const Seed& seed, const std::string& directory, uint64_t bytes_per_s,
                        const std::atomic<bool>& ending, std::atomic<uint64_t>& received);
 

@@ -41,6 +41,8 @@ void Remove(const std::string& directory) {
   if (!removed.ok()) LogWarning("a seed's copies are left: {}", std::string(removed.message()));
 }
 
+std::string NewName() { return absl::StrFormat("%08x", std::random_device()()); }
+
 absl::Status NoSuchSeed(std::string_view seed) {
   return absl::NotFoundError(absl::StrFormat("there is no seed \"%s\": it was closed, or not read for too long", seed));
 }
@@ -51,33 +53,51 @@ Seeds::Seeds(LogEngine* engine, const std::string& data_dir) : engine_(*engine),
   Remove(root_);
 }
 
-absl::StatusOr<Seed> Seeds::Make(const FollowerState& state) {
-  Seed seed{.name = absl::StrFormat("%08x", std::random_device()()), .state = state};
-  {
-    MutexLock lock(&mutex_);
-    if (given_.size() >= kMost)
-      return absl::UnavailableError(absl::StrFormat("it gives %d seeds already, and that is the limit", kMost));
-    given_[seed.name].read = absl::InfiniteDuration();  // not idle while it is made
-  }
-  const std::string directory = absl::StrCat(root_, "/", seed.name);
-  absl::Status filled = Fill(directory, seed);
+absl::Status Seeds::Begin(const std::string& seed) {
+  MutexLock lock(&mutex_);
+  if (given_.size() >= kMost)
+    return absl::UnavailableError(absl::StrFormat("it gives %d seeds already, and that is the limit", kMost));
+  given_[seed].read = absl::InfiniteDuration();  // not idle while it is made
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Seed> Seeds::End(Seed seed, const absl::Status& filled, const std::string& root, bool lent) {
   MutexLock lock(&mutex_);
   if (!filled.ok()) {
     given_.erase(seed.name);
-    Remove(directory);
+    if (!lent) Remove(root);
     return filled;
   }
   Given& given = given_[seed.name];
+  given.root = root;
+  given.lent = lent;
   given.read = SteadyNow();
   for (const Seed::File& file : seed.files) given.files[file.path] = file.bytes;
   return seed;
+}
+
+absl::StatusOr<Seed> Seeds::Make(const FollowerState& state) {
+  Seed seed{.name = NewName(), .state = state};
+  BEBR_RETURN_IF_ERROR(Begin(seed.name));
+  const std::string directory = absl::StrCat(root_, "/", seed.name);
+  const absl::Status filled = Fill(directory, seed);
+  return End(std::move(seed), filled, directory, /*lent=*/false);
+}
+
+absl::StatusOr<Seed> Seeds::Lend(const std::string& directory) {
+  Seed seed{.name = NewName()};
+  BEBR_RETURN_IF_ERROR(Begin(seed.name));
+  const size_t slash = directory.rfind('/');
+  const std::string root = directory.substr(0, slash);
+  const absl::Status listed = ListBelow(root, directory.substr(slash + 1), seed.files);
+  return End(std::move(seed), listed, root, /*lent=*/true);
 }
 
 absl::Status Seeds::Fill(const std::string& directory, Seed& seed) {
   BEBR_RETURN_IF_ERROR(CreateDirectories(directory));
   seed.aliases = engine_.engine().ListAliases();
   for (const auto& [name, revision] : seed.state.collections) {
-    BEBR_RETURN_IF_ERROR(engine_.CopyTo(name, absl::StrCat(directory, "/", name)));
+    BEBR_RETURN_IF_ERROR(engine_.CopyTo(name, absl::StrCat(directory, "/", name)).status());
     BEBR_RETURN_IF_ERROR(ListBelow(directory, name, seed.files));
   }
   return absl::OkStatus();
@@ -86,6 +106,7 @@ absl::Status Seeds::Fill(const std::string& directory, Seed& seed) {
 absl::StatusOr<std::string> Seeds::Read(const std::string& seed, const std::string& path, uint64_t offset,
                                         size_t bytes) {
   uint64_t size = 0;
+  std::string full;
   {
     MutexLock lock(&mutex_);
     const auto given = given_.find(seed);
@@ -94,9 +115,9 @@ absl::StatusOr<std::string> Seeds::Read(const std::string& seed, const std::stri
     if (file == given->second.files.end())
       return absl::NotFoundError(absl::StrFormat("seed \"%s\" has no file \"%s\"", seed, path));
     size = file->second;
+    full = absl::StrCat(given->second.root, "/", path);
     given->second.read = SteadyNow();
   }
-  const std::string full = absl::StrCat(root_, "/", seed, "/", path);
   const int in = open(full.c_str(), O_RDONLY | O_CLOEXEC);
   if (in < 0) return ErrnoStatus(errno, absl::StrCat("\"", full, "\" cannot be read"));
   const absl::Cleanup close_it = [in] { close(in); };
@@ -114,7 +135,11 @@ absl::StatusOr<std::string> Seeds::Read(const std::string& seed, const std::stri
 void Seeds::Close(const std::string& seed) {
   {
     MutexLock lock(&mutex_);
-    if (given_.erase(seed) == 0) return;
+    const auto given = given_.find(seed);
+    if (given == given_.end()) return;
+    const bool lent = given->second.lent;
+    given_.erase(given);
+    if (lent) return;
   }
   Remove(absl::StrCat(root_, "/", seed));
 }

@@ -18,6 +18,8 @@
 
 namespace bebr {
 
+// Beside them it lends directories that others keep.
+//
 // Seeds are directories in `seeds/` of the data directory, whose large files are hard links to those of the
 // collections: so they cost the disk what changes meanwhile. None outlives the process.
 //
@@ -33,6 +35,8 @@ class Seeds {
   Seeds(LogEngine* engine, const std::string& data_dir);
   // A copy of all collections, which are as `state` says. UNAVAILABLE if there are kMost.
   absl::StatusOr<Seed> Make(const FollowerState& state);
+  // The files of a directory that stays as it is, each by the directory's name and its path there; likewise.
+  absl::StatusOr<Seed> Lend(const std::string& directory);
   // NOT_FOUND if there is no such seed, or file of it.
   absl::StatusOr<std::string> Read(const std::string& seed, const std::string& path, uint64_t offset, size_t bytes);
   void Close(const std::string& seed);
@@ -40,10 +44,15 @@ class Seeds {
 
  private:
   struct Given {
+    std::string root;               // that its files' paths are below
+    bool lent = false;              // not its own
     std::map<std::string, uint64_t> files;  // bytes
     SteadyTime read;                        // last
   };
   absl::Status Fill(const std::string& directory, Seed& seed);
+  // Begins and ends one that is made.
+  absl::Status Begin(const std::string& seed);
+  absl::StatusOr<Seed> End(Seed seed, const absl::Status& filled, const std::string& root, bool lent);
 
   LogEngine& engine_;
   const std::string root_;

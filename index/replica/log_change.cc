@@ -19,7 +19,7 @@ using log_bytes::WithChecksum;
 using log_bytes::WriteChange;
 using log_bytes::Writer;
 
-constexpr uint8_t kLastKind = static_cast<uint8_t>(LogChangeKind::kCompare);
+constexpr uint8_t kLastKind = static_cast<uint8_t>(LogChangeKind::kDropSnapshot);
 
 // A text that may be missing.
 void WriteOptional(const std::optional<std::string>& text, Writer& writer) {
@@ -125,6 +125,19 @@ absl::Status ReadBody(Reader& reader, LogChange& change) {
       change.target = reader.Text<uint16_t>();
       change.expected = ReadOptional(reader);
       return absl::OkStatus();
+    case LogChangeKind::kSnapshot:
+      change.snapshot = reader.Text<uint16_t>();
+      change.created_unix_us = reader.Number<int64_t>();
+      return absl::OkStatus();
+    case LogChangeKind::kRestore:
+      change.target = reader.Text<uint16_t>();
+      change.snapshot = reader.Text<uint16_t>();
+      change.snapshot_position = reader.Number<uint64_t>();
+      return absl::OkStatus();
+    case LogChangeKind::kDropSnapshot:
+      change.snapshot = reader.Text<uint16_t>();
+      change.snapshot_position = reader.Number<uint64_t>();
+      return absl::OkStatus();
     case LogChangeKind::kDropCollection:
     case LogChangeKind::kDeleteAlias:
     case LogChangeKind::kCompare:
@@ -172,6 +185,19 @@ absl::StatusOr<std::string> EncodeLogChange(const LogChange& change) {
     case LogChangeKind::kSetAlias:
       writer.Text<uint16_t>(change.target);
       WriteOptional(change.expected, writer);
+      break;
+    case LogChangeKind::kSnapshot:
+      writer.Text<uint16_t>(change.snapshot);
+      writer.Number(change.created_unix_us);
+      break;
+    case LogChangeKind::kRestore:
+      writer.Text<uint16_t>(change.target);
+      writer.Text<uint16_t>(change.snapshot);
+      writer.Number(change.snapshot_position);
+      break;
+    case LogChangeKind::kDropSnapshot:
+      writer.Text<uint16_t>(change.snapshot);
+      writer.Number(change.snapshot_position);
       break;
     case LogChangeKind::kDropCollection:
     case LogChangeKind::kDeleteAlias:

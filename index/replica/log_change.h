@@ -28,7 +28,10 @@ enum class LogChangeKind : uint8_t {
   kRetireVersion = 6,
   kSetAlias = 7,
   kDeleteAlias = 8,
-  kCompare = 9,  // nothing; replicas keep how the collection is there, to be compared
+  kCompare = 9,         // nothing; replicas keep how the collection is there, to be compared
+  kSnapshot = 10,       // nothing; replicas make a snapshot of the collection as it is there
+  kRestore = 11,        // makes the collection, of `snapshot` of `target`
+  kDropSnapshot = 12,
 };
 
 // One change. What a kind does not name is empty.
@@ -45,8 +48,11 @@ struct LogChange {
   VersionConfig version;        // of versions; its name alone where it exists
   std::string model;            // the file
   bool force = false;
-  std::string target;                   // the collection of an alias
+  std::string target;                   // the collection of an alias, or that a snapshot is of
   std::optional<std::string> expected;  // collection of an alias, default version
+  std::string snapshot;                 // its name
+  int64_t created_unix_us = 0;          // of one that is to be made
+  uint64_t snapshot_position = 0;       // after which it was made, of one that there is
 };
 
 // INVALID_ARGUMENT if a name, an id or a list of them is longer than the format can say.

@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "index/types/collection.h"
 #include "index/types/write.h"
 
 namespace bebr {
@@ -41,6 +42,12 @@ struct CollectionDigest {
   uint64_t position = 0;
   uint64_t documents = 0;
   std::string digest;  // index/replica/digest.h, of all shards together
+};
+
+// A snapshot of the cluster as a replica has it, or has not.
+struct ReplicaSnapshot {
+  SnapshotInfo info;    // its problem: why it has not got it
+  bool making = false;  // it is about to have it
 };
 
 // How far a replica is.

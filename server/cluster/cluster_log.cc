@@ -91,6 +91,7 @@ absl::StatusOr<FollowingEngine> OpenFollowing(const ServerConfig& config, Engine
                         Follower::Open(opened.log, OpenerOf(config, kReadTimeout),
                                        {.data_dir = data_dir,
                                         .first_slot = self.first_slot,
+                                        .last_slot = self.last_slot,
                                         .sources = std::move(sources),
                                         .seed_bytes_per_s = config.cluster_seed_bytes_per_s,
                                         .may_follow = [placement] { return placement->IsMember(); }}));

@@ -56,6 +56,13 @@ class OwningNode final : public ReplicaNode {
                                           SteadyTime deadline, std::shared_ptr<std::atomic<bool>> cancelled) override {
     return node_->Digest(collection, position, bytes_per_s, deadline, std::move(cancelled));
   }
+  absl::StatusOr<std::vector<ReplicaSnapshot>> Snapshots(const std::string& collection, uint64_t position,
+                                                         SteadyTime deadline) override {
+    return node_->Snapshots(collection, position, deadline);
+  }
+  absl::Status CheckSnapshot(const SnapshotInfo& which, SteadyTime deadline) override {
+    return node_->CheckSnapshot(which, deadline);
+  }
 
  private:
   const std::shared_ptr<Canceller> canceller_;

@@ -63,6 +63,9 @@ class RemoteNode final : public ReplicaNode, private Engine {
                     absl::AnyInvocable<void(absl::Status)> done) override;
   absl::StatusOr<CollectionDigest> Digest(const std::string& collection, uint64_t position, uint64_t bytes_per_s,
                                           SteadyTime deadline, std::shared_ptr<std::atomic<bool>> cancelled) override;
+  absl::StatusOr<std::vector<ReplicaSnapshot>> Snapshots(const std::string& collection, uint64_t position,
+                                                         SteadyTime deadline) override;
+  absl::Status CheckSnapshot(const SnapshotInfo& which, SteadyTime deadline) override;
 
  private:
   // Waits until the log is applied up to there.

@@ -96,4 +96,35 @@ absl::StatusOr<CollectionDigest> RemoteNode::Digest(const std::string& collectio
                           .digest = std::move(*response.mutable_digest())};
 }
 
+absl::StatusOr<std::vector<ReplicaSnapshot>> RemoteNode::Snapshots(const std::string& collection, uint64_t position,
+                                                                   SteadyTime deadline) {
+  BEBR_RETURN_IF_ERROR(Reach(position, deadline, nullptr));
+  node::v1::GetSnapshotsRequest request;
+  request.set_collection(collection);
+  node::v1::GetSnapshotsResponse response;
+  BEBR_RETURN_IF_ERROR(
+      calls_.Wait(&Stub::GetSnapshots, request, &response, std::min(deadline, SteadyNow() + kReachTimeout)));
+  std::vector<ReplicaSnapshot> snapshots;
+  for (const auto& one : response.snapshots()) {
+    snapshots.push_back({.info = {.collection = one.collection(),
+                                  .name = one.name(),
+                                  .created = absl::FromUnixMicros(one.created_unix_us()),
+                                  .documents = one.documents(),
+                                  .bytes = one.bytes(),
+                                  .position = one.position(),
+                                  .problem = one.problem()},
+                         .making = one.making()});
+  }
+  return snapshots;
+}
+
+absl::Status RemoteNode::CheckSnapshot(const SnapshotInfo& which, SteadyTime deadline) {
+  node::v1::SnapshotOfNode request;
+  request.set_collection(which.collection);
+  request.set_name(which.name);
+  request.set_position(which.position);
+  node::v1::CheckSnapshotResponse response;
+  return calls_.Wait(&Stub::CheckSnapshot, request, &response, deadline);
+}
+
 }  // namespace bebr

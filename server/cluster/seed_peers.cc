@@ -33,15 +33,14 @@ class SeedPeer final : public SeedSource {
   }
 
   std::string name() const override { return name_; }
-  absl::StatusOr<Seed> Open() override {
-    node::v1::OpenSeedResponse response;
-    BEBR_RETURN_IF_ERROR(
-        calls_.Wait(&Stub::OpenSeed, node::v1::OpenSeedRequest(), &response, SteadyNow() + kOpenTimeout, {ending_}));
-    Seed seed{.name = response.seed()};
-    BEBR_ASSIGN_OR_RETURN(seed.state, DecodeFollowerState(response.state()));
-    for (const v1::Alias& alias : response.aliases()) seed.aliases.push_back({alias.name(), alias.collection()});
-    for (const auto& file : response.files()) seed.files.push_back({file.path(), file.bytes()});
-    return seed;
+  absl::StatusOr<Seed> Open() override { return Open(node::v1::OpenSeedRequest()); }
+  absl::StatusOr<Seed> OpenSnapshot(const SnapshotInfo& which) override {
+    node::v1::OpenSeedRequest request;
+    node::v1::SnapshotOfNode& wanted = *request.mutable_snapshot();
+    wanted.set_collection(which.collection);
+    wanted.set_name(which.name);
+    wanted.set_position(which.position);
+    return Open(request);
   }
   absl::StatusOr<std::string> Read(const std::string& seed, const std::string& path, uint64_t offset,
                                    size_t bytes) override {
@@ -64,6 +63,18 @@ class SeedPeer final : public SeedSource {
   }
 
  private:
+  absl::StatusOr<Seed> Open(const node::v1::OpenSeedRequest& request) {
+    node::v1::OpenSeedResponse response;
+    BEBR_RETURN_IF_ERROR(calls_.Wait(&Stub::OpenSeed, request, &response, SteadyNow() + kOpenTimeout, {ending_}));
+    Seed seed{.name = response.seed()};
+    if (!request.has_snapshot()) {
+      BEBR_ASSIGN_OR_RETURN(seed.state, DecodeFollowerState(response.state()));
+    }
+    for (const v1::Alias& alias : response.aliases()) seed.aliases.push_back({alias.name(), alias.collection()});
+    for (const auto& file : response.files()) seed.files.push_back({file.path(), file.bytes()});
+    return seed;
+  }
+
   const std::string name_;
   const std::shared_ptr<Canceller> canceller_;
   const std::shared_ptr<std::atomic<bool>> ending_;

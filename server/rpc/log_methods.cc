@@ -18,7 +18,8 @@ namespace bebr {
 namespace {
 
 constexpr std::string_view kNames[] = {"Prepare",         "Await",    "GetOutcome", "GetDigest", "CheckUpdate",
-                                       "PrepareBackfill", "OpenSeed", "ReadSeed",   "CloseSeed"};
+                                       "PrepareBackfill", "GetSnapshots", "CheckSnapshot", "OpenSeed", "ReadSeed",
+                                       "CloseSeed"};
 // Gateways say how long they wait.
 constexpr absl::Duration kMostWaiting = absl::Minutes(1);
 
@@ -86,11 +87,42 @@ absl::Status PrepareBackfill(RpcContext& rpc, const Call& call, const node::v1::
   return absl::OkStatus();
 }
 
-absl::Status OpenSeed(RpcContext& rpc, const Call&, const node::v1::OpenSeedRequest&,
+Target OfSnapshot(const node::v1::SnapshotOfNode& request) {
+  return {.collection = request.collection(), .object = request.name()};
+}
+
+SnapshotInfo WhichOf(const node::v1::SnapshotOfNode& message) {
+  return {.collection = message.collection(), .name = message.name(), .position = message.position()};
+}
+
+absl::Status GetSnapshots(RpcContext& rpc, const Call&, const node::v1::GetSnapshotsRequest& request,
+                          node::v1::GetSnapshotsResponse& response) {
+  BEBR_ASSIGN_OR_RETURN(const auto snapshots, rpc.follower->ListSnapshots(request.collection()));
+  for (const ReplicaSnapshot& one : snapshots) {
+    node::v1::SnapshotOfNode* out = response.add_snapshots();
+    out->set_collection(one.info.collection);
+    out->set_name(one.info.name);
+    out->set_position(one.info.position);
+    out->set_created_unix_us(absl::ToUnixMicros(one.info.created));
+    out->set_documents(one.info.documents);
+    out->set_bytes(one.info.bytes);
+    out->set_making(one.making);
+    out->set_problem(ForCallers(one.info.problem));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckSnapshot(RpcContext& rpc, const Call&, const node::v1::SnapshotOfNode& request,
+                           node::v1::CheckSnapshotResponse&) {
+  return rpc.follower->CheckSnapshot(WhichOf(request));
+}
+
+absl::Status OpenSeed(RpcContext& rpc, const Call&, const node::v1::OpenSeedRequest& request,
                       node::v1::OpenSeedResponse& response) {
-  BEBR_ASSIGN_OR_RETURN(const Seed seed, rpc.follower->OpenSeed());
+  BEBR_ASSIGN_OR_RETURN(const Seed seed, request.has_snapshot() ? rpc.follower->OpenSnapshot(WhichOf(request.snapshot()))
+                                                                : rpc.follower->OpenSeed());
   response.set_seed(seed.name);
-  response.set_state(EncodeFollowerState(seed.state));
+  if (!request.has_snapshot()) response.set_state(EncodeFollowerState(seed.state));
   for (const Alias& alias : seed.aliases) {
     v1::Alias* added = response.add_aliases();
     added->set_name(alias.name);
@@ -130,6 +162,8 @@ std::vector<Method> LogMethods(std::string_view service) {
           Blocking(at("GetDigest"), Role::kRead, OfCollection, GetDigest),
           Blocking(at("CheckUpdate"), Role::kRead, OfCollection, CheckUpdate),
           Blocking(at("PrepareBackfill"), Role::kRead, OfCollection, PrepareBackfill),
+          Blocking(at("GetSnapshots"), Role::kRead, OfNone, GetSnapshots),
+          Blocking(at("CheckSnapshot"), Role::kRead, OfSnapshot, CheckSnapshot),
           Blocking(at("OpenSeed"), Role::kRead, OfNone, OpenSeed),
           Blocking(at("ReadSeed"), Role::kRead, OfNone, ReadSeed),
           Blocking(at("CloseSeed"), Role::kRead, OfNone, CloseSeed)};

@@ -4,6 +4,7 @@
 #include "bebr/v1/admin.pb.h"
 #include "index/base/status_macros.h"
 #include "index/engine.h"
+#include "server/call/hidden_paths.h"
 #include "server/rpc/answers.h"
 #include "server/rpc/make_method.h"
 #include "server/rpc/methods.h"
@@ -26,6 +27,8 @@ void ToProto(const SnapshotInfo& info, v1::Snapshot* out) {
   out->set_created_unix_us(absl::ToUnixMicros(info.created));
   out->set_documents(info.documents);
   out->set_bytes(info.bytes);
+  out->set_position(info.position);
+  out->set_problem(ForCallers(info.problem));
 }
 
 absl::Status CreateSnapshot(RpcContext& rpc, const Call& call, const v1::CreateSnapshotRequest& request,

@@ -625,6 +625,84 @@ TEST_F(ReplicationTest, NodesAreFilledJoinedAndDrained) {
   expect(*gateways_[1]->client(), 400);
 }
 
+// By the command, while documents are written; into the same cluster without a node, and into a new one.
+TEST_F(ReplicationTest, SnapshotsAreOfTheWholeCluster) {
+  const std::vector<std::string> slots = {"0-511", "0-511", "512-1023", "512-1023"};
+  StartCluster(slots, 1);
+  Create(*gateways_[0]->client());
+  const auto write = [&](const std::string& collection, size_t first, size_t count) {
+    const auto written = gateways_[0]->client()->Upsert(MakeUpsert(collection, first, count));
+    ASSERT_TRUE(written.ok()) << written.status();
+  };
+  const auto run = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--server", gateways_[0]->address()});
+    return RunProgram("bebr", arguments);
+  };
+  const auto answers = [&](const std::string& collection) {
+    std::string all;
+    for (size_t query = 0; query < 5; ++query) {
+      v1::SearchRequest request = MakeSearch(collection, VectorOf(query), 20);
+      request.mutable_options()->set_with_attributes(true);
+      const auto found = gateways_[0]->client()->Search(request);
+      EXPECT_TRUE(found.ok()) << found.status();
+      if (!found.ok()) continue;
+      for (const v1::SearchHit& hit : found->results(0).hits()) absl::StrAppend(&all, hit.id(), " ", hit.score(), "\n");
+    }
+    return all;
+  };
+  write("c", 0, 300);
+  const std::string before = answers("c");
+  const Outcome made = run({"snapshot", "create", "c", "--name", "s"});
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  EXPECT_THAT(made.out, HasSubstr("300 documents"));
+  EXPECT_EQ(run({"snapshot", "create", "c", "--name", "s"}).exit_code, 1);
+  write("c", 200, 300);
+  for (size_t n = 0; n < slots.size(); ++n) {
+    const std::string path = absl::StrCat(directory_.path(), "/node-", n, "/snapshots/c/s");
+    for (int i = 0; i < 600 && !std::filesystem::exists(path); ++i) absl::SleepFor(absl::Milliseconds(50));
+    EXPECT_THAT(nodes_[n]->process().HttpGet("/metrics"), HasSubstr("bebr_snapshot_newest_timestamp_seconds{collection=\"c\"}"));
+  }
+  nodes_[0]->Kill();
+  Empty(0);
+  const Outcome restored = run({"snapshot", "restore", "c", "s", "--as", "d"});
+  ASSERT_EQ(restored.exit_code, 0) << restored.err;
+  EXPECT_THAT(restored.out, HasSubstr("300 documents"));
+  EXPECT_EQ(answers("d"), before);
+  write("d", 1000, 10);
+  nodes_[0]->Start();
+  for (const char* collection : {"c", "d"}) {
+    Outcome verified;
+    for (int i = 0; i < 100 && verified.exit_code != 0; ++i) verified = run({"cluster", "verify", collection});
+    EXPECT_EQ(verified.exit_code, 0) << verified.err << verified.out;
+  }
+  // A new cluster, with a new log, and of the old one a copy of each share's snapshot.
+  for (auto& gateway : gateways_) gateway->Kill();
+  for (auto& node : nodes_) node->Kill();
+  gateways_.clear();
+  nodes_.clear();
+  postgres_ = std::make_unique<PostgresServer>();
+  postgres_->Start();
+  for (size_t n = 0; n < slots.size(); ++n) {
+    const std::string path = absl::StrCat(directory_.path(), "/node-", n), kept = absl::StrCat(directory_.path(), "/kept");
+    std::filesystem::remove_all(kept);
+    if (n % 2 == 1) std::filesystem::rename(path + "/snapshots", kept);
+    std::filesystem::remove_all(path);
+    std::filesystem::create_directories(path);
+    if (n % 2 == 1) std::filesystem::rename(kept, path + "/snapshots");
+  }
+  StartCluster(slots, 1);
+  Outcome anew;
+  for (int i = 0; i < 100 && anew.exit_code != 0; ++i) anew = run({"snapshot", "restore", "c", "s", "--as", "c"});
+  ASSERT_EQ(anew.exit_code, 0) << anew.err;
+  EXPECT_EQ(answers("c"), before);
+  write("c", 1000, 10);
+  Outcome verified;
+  for (int i = 0; i < 100 && verified.exit_code != 0; ++i) verified = run({"cluster", "verify", "c"});
+  EXPECT_EQ(verified.exit_code, 0) << verified.err << verified.out;
+  EXPECT_EQ(run({"snapshot", "delete", "c", "s"}).exit_code, 0);
+  EXPECT_THAT(run({"snapshot", "list"}).out, HasSubstr("no snapshots"));
+}
+
 // An administrator deletes the end of the log, or restores an older state of it.
 TEST_F(ReplicationTest, NodesThatTheLogHasLeftBehindServeNoMore) {
   StartCluster({"0-1023", "0-1023"}, 1);

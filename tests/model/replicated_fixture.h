@@ -85,6 +85,7 @@ class LocalSeedSource final : public SeedSource {
       : node_(*node), name_(std::move(name)), faults_(*faults) {}
   std::string name() const override { return name_; }
   absl::StatusOr<Seed> Open() override;
+  absl::StatusOr<Seed> OpenSnapshot(const SnapshotInfo& which) override;
   absl::StatusOr<std::string> Read(const std::string& seed, const std::string& path, uint64_t offset,
                                    size_t bytes) override;
   void Close(const std::string& seed) override;
@@ -110,6 +111,7 @@ class TestNode final {
                                    },
                                    {.data_dir = directory_.path(),
                                     .first_slot = first_slot_,
+                                    .last_slot = last_slot,
                                     .poll = absl::Milliseconds(5),
                                     .page_bytes = page_bytes,
                                     .patience = patience,
@@ -151,6 +153,7 @@ class TestNode final {
   Engine& engine() { return *engine_; }
   Follower& follower() { return *follower_; }
   const std::string& path() const { return directory_.path(); }
+  uint32_t last_slot = kClusterSlots - 1;
   size_t page_bytes = 1000;
   absl::Duration patience = absl::Milliseconds(200);
   std::atomic<bool> cut_off{false};  // from the log
@@ -168,6 +171,10 @@ class TestNode final {
 inline absl::StatusOr<Seed> LocalSeedSource::Open() {
   if (faults_.gone) return absl::UnavailableError("is gone");
   return node_.Ask([](Follower& follower) { return follower.OpenSeed(); });
+}
+inline absl::StatusOr<Seed> LocalSeedSource::OpenSnapshot(const SnapshotInfo& which) {
+  if (faults_.gone) return absl::UnavailableError("is gone");
+  return node_.Ask([&](Follower& follower) { return follower.OpenSnapshot(which); });
 }
 inline absl::StatusOr<std::string> LocalSeedSource::Read(const std::string& seed, const std::string& path,
                                                          uint64_t offset, size_t bytes) {
@@ -233,6 +240,14 @@ class LocalReplica final : public ReplicaNode {
                                           SteadyTime deadline, std::shared_ptr<std::atomic<bool>> cancelled) override {
     if (absl::Status status = Reach(position, deadline); !status.ok()) return status;
     return node_.follower().Digest(collection, position, bytes_per_s, cancelled.get());
+  }
+  absl::StatusOr<std::vector<ReplicaSnapshot>> Snapshots(const std::string& collection, uint64_t position,
+                                                         SteadyTime deadline) override {
+    if (absl::Status status = Reach(position, deadline); !status.ok()) return status;
+    return node_.Ask([&](Follower& follower) { return follower.ListSnapshots(collection); });
+  }
+  absl::Status CheckSnapshot(const SnapshotInfo& which, SteadyTime) override {
+    return node_.Ask([&](Follower& follower) { return follower.CheckSnapshot(which); });
   }
 
  private:
@@ -307,6 +322,7 @@ class ReplicatedTest : public ::testing::TestWithParam<std::pair<size_t, size_t>
     }
     for (size_t n = 0; n < nodes_.size(); ++n) {
       nodes_[n]->Stop();
+      nodes_[n]->last_slot = static_cast<uint32_t>(kClusterSlots * (n / replicas + 1) / shares) - 1;
       for (size_t r = n - n % replicas; r < n - n % replicas + replicas; ++r) {
         if (r != n) nodes_[n]->peers.push_back({absl::StrCat("n", r), nodes_[r].get()});
       }

@@ -49,6 +49,7 @@ class MembersTest : public ReplicatedTest {
       nodes_[n]->peers.push_back({PlaceOf(other).name, nodes_[other].get()});
     }
     nodes_[n]->Empty();
+    nodes_[n]->last_slot = PlaceOf(n).last_slot;
     nodes_[n]->Start();
     MutexLock lock(&mutex_);
     by_name_[PlaceOf(n).name] = nodes_[n].get();

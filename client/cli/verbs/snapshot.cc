@@ -18,6 +18,7 @@ void Print(const v1::Snapshot& snapshot) {
   std::printf("%-24s %-24s %s  %s documents, %s\n", snapshot.collection().c_str(), snapshot.name().c_str(),
               absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", created, absl::UTCTimeZone()).c_str(),
               WithCommas(snapshot.documents()).c_str(), HumanBytes(snapshot.bytes()).c_str());
+  if (!snapshot.problem().empty()) std::printf("%24s %s\n", "", snapshot.problem().c_str());
 }
 
 absl::Status Create(const Command& command, const Options& options) {

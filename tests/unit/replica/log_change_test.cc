@@ -30,7 +30,7 @@ std::string WithChecksum(std::string body) {
 
 // The worked example of FORMAT.md: of each kind one.
 std::vector<LogChange> Changes() {
-  std::vector<LogChange> changes(10);
+  std::vector<LogChange> changes(13);
   for (size_t kind = 0; kind < changes.size(); ++kind) {
     changes[kind].kind = static_cast<LogChangeKind>(kind);
     changes[kind].name = "c";
@@ -55,11 +55,18 @@ std::vector<LogChange> Changes() {
   changes[6].version.name = "v1";
   changes[7].target = "d";
   changes[7].expected = "";
+  changes[10].snapshot = "s";
+  changes[10].created_unix_us = 5;
+  changes[11].target = "d";
+  changes[11].snapshot = "s";
+  changes[11].snapshot_position = 6;
+  changes[12].snapshot = "s";
+  changes[12].snapshot_position = 6;
   return changes;
 }
 
 constexpr std::string_view kGolden =
-    "01 02 0a000000"
+    "01 02 0d000000"
     "00 0100 63 01000000 72"
     "01 0100 63 02000000 0100 61 0200 6263 01000000 6e 01 01 0100 0100 78 09000000 01000000 0100 62 03 01"
     "02 0100 63 0200 7631 01 03000000 0500000000000000 06000000 01000000 0100 6b 02 01 01000000 6d"
@@ -69,7 +76,10 @@ constexpr std::string_view kGolden =
     "06 0100 63 0200 7631 0000 0000 00 0000 00"
     "07 0100 63 0100 64 01 0000"
     "08 0100 63"
-    "09 0100 63";
+    "09 0100 63"
+    "0a 0100 63 0100 73 0500000000000000"
+    "0b 0100 63 0100 64 0100 73 0600000000000000"
+    "0c 0100 63 0100 73 0600000000000000";
 
 std::string Join(const std::vector<LogChange>& changes) {
   std::vector<std::string> encoded;
@@ -85,7 +95,7 @@ TEST(LogChangeTest, GivesBackWhatWasWritten) {
   const auto read = DecodeLogChanges(WithChecksum(Hex(kGolden)));
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(Join(*read), WithChecksum(Hex(kGolden)));
-  ASSERT_EQ(read->size(), 10u);
+  ASSERT_EQ(read->size(), 13u);
   EXPECT_EQ((*read)[0].record, "r");
   EXPECT_EQ((*read)[1].ids, (std::vector<std::string>{"a", "bc"}));
   EXPECT_EQ((*read)[1].attributes->remove, (std::vector<std::string>{"x"}));
@@ -99,6 +109,10 @@ TEST(LogChangeTest, GivesBackWhatWasWritten) {
   EXPECT_TRUE((*read)[5].force);
   EXPECT_EQ((*read)[7].target, "d");
   EXPECT_EQ((*read)[7].expected, "");
+  EXPECT_EQ((*read)[10].created_unix_us, 5);
+  EXPECT_EQ((*read)[11].target, "d");
+  EXPECT_EQ((*read)[12].snapshot, "s");
+  EXPECT_EQ((*read)[12].snapshot_position, 6u);
 }
 
 TEST(LogChangeTest, TellsByWhichRevisionMutationsWereEncoded) {
@@ -139,6 +153,8 @@ TEST(LogChangeTest, RefusesWhatTheFormatCannotSay) {
   EXPECT_TRUE(refused(changes[5]));
   changes[7].target = longer;
   EXPECT_TRUE(refused(changes[7]));
+  changes[10].snapshot = longer;
+  EXPECT_TRUE(refused(changes[10]));
 }
 
 TEST(LogChangeTest, FindsAChangeThatNobodyCanRead) {
@@ -169,7 +185,7 @@ TEST(LogChangeTest, EveryChangedByteAndEveryShorterRecordIsNoticed) {
 TEST(LogChangeTest, ChangesOfALaterReleaseAreRefused) {
   for (const size_t at : {0, 1, 6}) {
     std::string later = Hex(kGolden);
-    later[at] = 10;
+    later[at] = 13;
     const absl::Status status = DecodeLogChanges(WithChecksum(later)).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << at;
     EXPECT_THAT(std::string(status.message()), HasSubstr("upgrade it"));
