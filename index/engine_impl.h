@@ -251,9 +251,7 @@ class LogEngineImpl final : public EngineImpl, public LogEngine {
     return backups().Keep(info, directory);
   }
   absl::StatusOr<std::string> PathOfSnapshot(const SnapshotInfo& which) override { return backups().PathOf(which); }
-  absl::Status CheckSnapshotFits(const SnapshotInfo& which) override {
-    return backups().CheckFits(which, capacity());
-  }
+  absl::Status CheckSnapshotFits(const SnapshotInfo& which) override { return backups().CheckFits(which, capacity()); }
 };
 
 }  // namespace bebr

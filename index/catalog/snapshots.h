@@ -29,8 +29,8 @@ class Snapshots {
   // Removes what an interrupted creation left behind.
   static absl::StatusOr<std::unique_ptr<Snapshots>> Open(std::string root);
 
-  // Copies the models of the collection in `from`, where it is not empty, calls `fill` with the new directory to write the rest, which may set
-  // info.documents, then makes the snapshot known. ALREADY_EXISTS if there is one of that name.
+  // Copies the models of the collection in `from`, where it is not empty, calls `fill` with the new directory to write
+  // the rest, which may set info.documents, then makes the snapshot known. ALREADY_EXISTS if there is one of that name.
   absl::StatusOr<SnapshotInfo> Create(const SnapshotInfo& info, const std::string& from,
                                       const std::function<absl::Status(const std::string&)>& fill);
   // Of one collection, or of all where the name is empty; by collection, then name. Broken ones are passed over with a

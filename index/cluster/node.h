@@ -66,8 +66,8 @@ class ReplicaNode : public ClusterNode {
   virtual absl::StatusOr<CollectionDigest> Digest(const std::string& collection, uint64_t position,
                                                   uint64_t bytes_per_s, SteadyTime deadline,
                                                   std::shared_ptr<std::atomic<bool>> cancelled) = 0;
-  // The cluster's snapshots of a collection, or of all (""), as it has its share of them, once it has applied the log up
-  // to `position`. Blocks.
+  // The cluster's snapshots of a collection, or of all (""), as it has its share of them, once it has applied the log
+  // up to `position`. Blocks.
   virtual absl::StatusOr<std::vector<ReplicaSnapshot>> Snapshots(const std::string& collection, uint64_t position,
                                                                  SteadyTime deadline) = 0;
   // Whether it has one, whole, and room for it, as KeptSnapshots::CheckRestorable. Blocks while all of it is read.

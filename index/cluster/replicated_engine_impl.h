@@ -76,6 +76,7 @@ class ReplicatedEngine final : public ClusterEngine {
   using ChangeDone = absl::AnyInvocable<void(absl::StatusOr<ChangeResult>)>;
   class UpsertCall;
   class LoggedCall;
+  class FoundSnapshots;
 
   // FAILED_PRECONDITION if documents would be lost to searches with this version.
   absl::Status CheckRetired(std::string_view collection, std::string_view version);

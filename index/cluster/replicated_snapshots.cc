@@ -17,7 +17,7 @@
 namespace bebr {
 namespace {
 
-constexpr absl::Duration kMostReading = absl::Hours(24);       // all of a snapshot, by a node
+constexpr absl::Duration kMostReading = absl::Hours(24);           // all of a snapshot, by a node
 constexpr absl::Duration kLookInterval = absl::Milliseconds(100);  // whether it is there
 
 bool IsOne(const SnapshotInfo& info, const SnapshotInfo& which) {
@@ -47,8 +47,8 @@ absl::StatusOr<std::string> NameFor(std::string_view asked, absl::Time now, cons
   if (!asked.empty()) {
     BEBR_RETURN_IF_ERROR(ValidateName("snapshot", asked));
     if (!taken(std::string(asked))) return std::string(asked);
-    return absl::AlreadyExistsError(absl::StrFormat("collection \"%s\" has a snapshot \"%s\" already",
-                                                    there.front().collection, asked));
+    return absl::AlreadyExistsError(
+        absl::StrFormat("collection \"%s\" has a snapshot \"%s\" already", there.front().collection, asked));
   }
   const std::string time = absl::FormatTime("%Y%m%d-%H%M%S", now, absl::UTCTimeZone());
   std::string name = time;
@@ -118,47 +118,67 @@ absl::StatusOr<SnapshotInfo> ReplicatedEngine::CreateSnapshot(std::string_view c
   return kept;
 }
 
-absl::StatusOr<std::vector<SnapshotInfo>> ReplicatedEngine::ListSnapshots(std::string_view collection) {
+// Snapshots as the shares' replicas have them.
+class ReplicatedEngine::FoundSnapshots {
+ public:
+  explicit FoundSnapshots(const std::vector<ReplicaSet*>& sets) : sets_(sets) {}
+
+  void Add(size_t share, const SnapshotInfo& info) {
+    MutexLock lock(&mutex_);
+    Found& found = all_[{info.collection, info.name, info.position}];
+    found.shares.resize(sets_.size());
+    if (found.shares[share]) return;
+    found.shares[share] = true;
+    const uint64_t documents = found.info.documents + info.documents, bytes = found.info.bytes + info.bytes;
+    found.info = info;
+    found.info.documents = documents;
+    found.info.bytes = bytes;
+  }
+
+  // All of them, with what is missing of each.
+  std::vector<SnapshotInfo> Take() {
+    std::vector<SnapshotInfo> infos;
+    MutexLock lock(&mutex_);
+    for (auto& [key, found] : all_) {
+      std::vector<std::string> missing;
+      for (size_t share = 0; share < sets_.size(); ++share) {
+        if (!found.shares[share]) missing.push_back(SlotsOf(sets_[share]->place()));
+      }
+      if (!missing.empty())
+        found.info.problem = absl::StrFormat("no replica that answers has %s of it", absl::StrJoin(missing, ", "));
+      infos.push_back(std::move(found.info));
+    }
+    return infos;
+  }
+
+ private:
   struct Found {
     SnapshotInfo info;
     std::vector<bool> shares;  // that have it
   };
-  Mutex mutex;
-  std::map<std::tuple<std::string, std::string, uint64_t>, Found> all;
+  const std::vector<ReplicaSet*>& sets_;
+  Mutex mutex_;
+  std::map<std::tuple<std::string, std::string, uint64_t>, Found> all_ ABSL_GUARDED_BY(mutex_);
+};
+
+absl::StatusOr<std::vector<SnapshotInfo>> ReplicatedEngine::ListSnapshots(std::string_view collection) {
+  FoundSnapshots found(sets_);
   const absl::Status asked = OfEveryShare([&](size_t share) {
     bool answers = false;
     absl::Status error;
     for (const auto& [place, snapshots] :
          sets_[share]->Snapshots(std::string(collection), /*position=*/0, SteadyNow() + timeout_)) {
+      answers |= snapshots.ok();
       if (!snapshots.ok()) error = absl::Status(snapshots.status().code(), OfNode(place, snapshots.status().message()));
       if (!snapshots.ok()) continue;
-      answers = true;
-      MutexLock lock(&mutex);
       for (const ReplicaSnapshot& one : *snapshots) {
-        if (one.making || !one.info.problem.empty()) continue;
-        Found& found = all[{one.info.collection, one.info.name, one.info.position}];
-        found.shares.resize(sets_.size());
-        if (found.shares[share]) continue;
-        found.shares[share] = true;
-        const uint64_t documents = found.info.documents + one.info.documents, bytes = found.info.bytes + one.info.bytes;
-        found.info = one.info;
-        found.info.documents = documents;
-        found.info.bytes = bytes;
+        if (!one.making && one.info.problem.empty()) found.Add(share, one.info);
       }
     }
     return answers ? absl::OkStatus() : error;
   });
-  if (all.empty()) BEBR_RETURN_IF_ERROR(asked);
-  std::vector<SnapshotInfo> infos;
-  for (auto& [key, found] : all) {
-    std::vector<std::string> missing;
-    for (size_t share = 0; share < sets_.size(); ++share) {
-      if (!found.shares[share]) missing.push_back(SlotsOf(sets_[share]->place()));
-    }
-    if (!missing.empty())
-      found.info.problem = absl::StrFormat("no replica that answers has %s of it", absl::StrJoin(missing, ", "));
-    infos.push_back(std::move(found.info));
-  }
+  std::vector<SnapshotInfo> infos = found.Take();
+  if (infos.empty()) BEBR_RETURN_IF_ERROR(asked);
   return infos;
 }
 

@@ -62,8 +62,9 @@ absl::Status Backups::Keep(const SnapshotInfo& info, const std::string& director
   const auto there = snapshots_->Info(info.collection, info.name);
   if (there.ok() && there->position == info.position) return absl::OkStatus();
   if (there.ok() && there->position == 0) {
-    return absl::AlreadyExistsError(absl::StrFormat(
-        "collection \"%s\" has a snapshot \"%s\" already, which this server made by itself", info.collection, info.name));
+    return absl::AlreadyExistsError(
+        absl::StrFormat("collection \"%s\" has a snapshot \"%s\" already, which this server made by itself",
+                        info.collection, info.name));
   }
   if (absl::IsUnavailable(there.status())) return there.status();
   if (!absl::IsNotFound(there.status())) BEBR_RETURN_IF_ERROR(Remove(info.collection, info.name));
@@ -75,8 +76,8 @@ absl::Status Backups::Keep(const SnapshotInfo& info, const std::string& director
 
 absl::StatusOr<std::string> Backups::PathOf(const SnapshotInfo& which) const {
   BEBR_ASSIGN_OR_RETURN(const SnapshotInfo info, snapshots_->Info(which.collection, which.name));
-  const bool same = info.position == which.position && info.first_slot == which.first_slot &&
-                    info.last_slot == which.last_slot;
+  const bool same =
+      info.position == which.position && info.first_slot == which.first_slot && info.last_slot == which.last_slot;
   if (same) return snapshots_->Find(which.collection, which.name);
   return absl::NotFoundError(absl::StrFormat(
       "snapshot \"%s\" of collection \"%s\" here is of position %d and slots %d-%d, not of position %d and slots %d-%d",

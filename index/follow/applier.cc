@@ -52,11 +52,6 @@ absl::Status NoCollection(std::string_view name) {
   return absl::NotFoundError(absl::StrFormat("there is no collection \"%s\"", name));
 }
 
-// As FollowerState has those that were dropped.
-std::string KeyOf(const SnapshotInfo& which) {
-  return absl::StrCat(which.collection, "/", which.name, "/", which.position);
-}
-
 ChangeOutcome OutcomeOf(MutationResult result) {
   return {.status = std::move(result.refused),
           .documents = result.documents,
@@ -301,7 +296,8 @@ absl::Status Applier::ApplyBarrier(const LogPlace& place, const Located& located
   BEBR_RETURN_IF_ERROR(Save());
   BEBR_ASSIGN_OR_RETURN(ChangeOutcome outcome, Make(change));
   // Its place is this one, whatever the snapshot's was, of this log or another.
-  if (change.kind == LogChangeKind::kRestore && (outcome.status.ok() || again) && Lists(engine_.engine().ListCollections(), change.name))
+  if (change.kind == LogChangeKind::kRestore && (outcome.status.ok() || again) &&
+      Lists(engine_.engine().ListCollections(), change.name))
     BEBR_RETURN_IF_ERROR(engine_.Apply(change.name, {}, EncodePlace(place)).status());
   if (!again) outcomes_.Add(located.key, std::move(outcome));
   // Made or refused, now or before: what was encoded before it is to be encoded again.
@@ -333,47 +329,6 @@ ChangeOutcome Applier::Keep(uint64_t position, const LogChange& change) {
     comparisons_.Add(position, change.name, *std::move(seen));
   }
   return {};
-}
-
-void Applier::KeepSnapshot(uint64_t position, const LogChange& change) {
-  SnapshotInfo which{.collection = change.name, .name = change.snapshot, .position = position};
-  which.created = absl::FromUnixMicros(change.created_unix_us);
-  // It is read again after a crash, and the collection is further.
-  const auto beyond = HasApplied(change.name, position);
-  if (!beyond.ok()) {
-    snapshots_.Miss(std::move(which), beyond.status().message());
-  } else if (*beyond && !snapshots_.PathOf(which).ok()) {
-    snapshots_.Miss(std::move(which), "the node was killed before it was made, and is beyond it");
-  } else if (!*beyond) {
-    snapshots_.Begin(std::move(which));
-  }
-}
-
-void Applier::DropSnapshot(const LogChange& change) {
-  const SnapshotInfo which{.collection = change.name, .name = change.snapshot, .position = change.snapshot_position};
-  std::vector<std::string>& dropped = state_.dropped_snapshots;
-  if (const std::string key = KeyOf(which); !Lists(dropped, key)) dropped.push_back(key);
-  if (dropped.size() > kMostDroppedSnapshots) dropped.erase(dropped.begin());
-  snapshots_.Remove(which);
-}
-
-absl::Status Applier::Restore(const LogChange& change) {
-  if (engine_.engine().GetCollection(change.name).ok()) {
-    return absl::AlreadyExistsError(
-        absl::StrFormat("a collection, or an alias of one, is named \"%s\" already", change.name));
-  }
-  const SnapshotInfo which{.collection = change.target, .name = change.snapshot, .position = change.snapshot_position};
-  if (Lists(state_.dropped_snapshots, KeyOf(which))) {
-    return absl::NotFoundError(
-        absl::StrFormat("snapshot \"%s\" of collection \"%s\" was dropped", which.name, which.collection));
-  }
-  if (const absl::Status whole = snapshots_.Check(which); !whole.ok()) {
-    missing_snapshot_ = which;
-    return OwnError(absl::UnavailableError(absl::StrFormat(
-        "collection \"%s\" is to be made of snapshot \"%s\" of collection \"%s\", which the node has not: %s", change.name,
-        which.name, which.collection, whole.message())));
-  }
-  return OwnError(snapshots_.Restore(which, change.name));
 }
 
 absl::StatusOr<ChangeOutcome> Applier::Make(const LogChange& change) {

@@ -32,7 +32,8 @@ namespace bebr {
 //
 // Errors of Apply: those of the log's records, and of the disk. Then everything before place() has been applied, and
 // the same pages may be applied again from there; but where NobodyCanRead says so no server ever can. Ownership:
-// engine, outcomes, comparisons and snapshots are borrowed. Thread safety: one thread at a time, but for Revision and kept.
+// engine, outcomes, comparisons and snapshots are borrowed. Thread safety: one thread at a time, but for Revision and
+// kept.
 class Applier {
  public:
   // Whether an error of Apply is of a record that is as it was written, and says nothing that can be read.
@@ -82,12 +83,13 @@ class Applier {
   absl::StatusOr<LoggedRequest> RequestOf(const std::string& collection, LogChange change);
   // Makes what a barrier says, or is refused; an error is one of the disk.
   absl::StatusOr<ChangeOutcome> Make(const LogChange& change);
+  // snapshot_changes.cc
   absl::Status Restore(const LogChange& change);
+  void KeepSnapshot(uint64_t position, const LogChange& change);
+  void DropSnapshot(const LogChange& change);
   // What changes no collection: keeps how one is at a position, for who compares replicas or as a snapshot, or drops a
   // snapshot.
   ChangeOutcome Keep(uint64_t position, const LogChange& change);
-  void KeepSnapshot(uint64_t position, const LogChange& change);
-  void DropSnapshot(const LogChange& change);
   // Whether the collection's store has what stands at the position.
   absl::StatusOr<bool> HasApplied(const std::string& collection, uint64_t position);
   absl::Status Flush(const std::string& collection);

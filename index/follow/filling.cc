@@ -66,6 +66,7 @@ absl::Status Follower::FetchSnapshot(const SnapshotInfo& which) {
     LogInfo("snapshot {} of collection {} is fetched from node {}: {} bytes", which.name, which.collection,
             source.name(), seed.bytes());
     std::atomic<uint64_t> received{0};
+    BEBR_RETURN_IF_ERROR(RemoveAll(snapshots_.fetching()));
     BEBR_RETURN_IF_ERROR(
         FetchFiles(source, seed, snapshots_.fetching(), options_.seed_bytes_per_s, *ending_calls_, received));
     return snapshots_.TakeOver(which, absl::StrCat(snapshots_.fetching(), "/", which.name));
@@ -107,7 +108,7 @@ absl::Status Follower::Fill(uint64_t least) {
   };
   std::vector<std::string> problems;
   if (options_.sources != nullptr) {
-    for (const auto& source : options_.sources(ending_calls_)) {
+    for (const auto& source : Sources()) {
       const absl::Status filled = FillFrom(*source, least);
       if (filled.ok()) return filled;
       problems.push_back(absl::StrFormat("node %s: %s", source->name(), filled.message()));
@@ -125,9 +126,40 @@ absl::Status Follower::CheckInLog(const Seed& seed) {
       .status();
 }
 
+std::vector<std::unique_ptr<SeedSource>> Follower::Sources() const {
+  std::vector<std::unique_ptr<SeedSource>> sources = options_.sources(ending_calls_);
+  const auto opened = ReadOpenedSeed(SeedDirectory(options_.data_dir));
+  // First the one that has begun to fill it.
+  std::stable_partition(sources.begin(), sources.end(),
+                        [&](const auto& source) { return opened.ok() && source->name() == opened->node; });
+  return sources;
+}
+
+absl::StatusOr<Seed> Follower::OpenOrGoOn(SeedSource& source) {
+  const std::string directory = SeedDirectory(options_.data_dir);
+  if (auto opened = ReadOpenedSeed(directory);
+      opened.ok() && opened->node == source.name() && !opened->seed.files.empty()) {
+    const absl::Status there = source.Read(opened->seed.name, opened->seed.files[0].path, 0, 0).status();
+    if (there.ok()) return std::move(opened->seed);
+    // Its process is another one now, or this one was away for too long.
+    if (!absl::IsNotFound(there)) return there;
+  }
+  BEBR_ASSIGN_OR_RETURN(Seed seed, source.Open());
+  BEBR_RETURN_IF_ERROR(RemoveAll(directory));
+  BEBR_RETURN_IF_ERROR(CreateDirectories(directory));
+  BEBR_RETURN_IF_ERROR(WriteOpenedSeed(directory, {source.name(), seed}));
+  return seed;
+}
+
 absl::Status Follower::FillFrom(SeedSource& source, uint64_t least) {
-  BEBR_ASSIGN_OR_RETURN(const Seed seed, source.Open());
-  const absl::Cleanup close = [&] { source.Close(seed.name); };
+  BEBR_ASSIGN_OR_RETURN(const Seed seed, OpenOrGoOn(source));
+  const std::string directory = SeedDirectory(options_.data_dir);
+  bool goes_on = false;  // what has come is of use to the next attempt
+  const absl::Cleanup close = [&] {
+    if (goes_on) return;
+    source.Close(seed.name);
+    if (!applier_.state().filling) RemoveAll(directory).IgnoreError();  // the next attempt does
+  };
   if (seed.state.place.position < least)
     return absl::UnavailableError(absl::StrFormat("it has not come to position %d of the log either", least));
   BEBR_RETURN_IF_ERROR(CheckInLog(seed));
@@ -144,8 +176,10 @@ absl::Status Follower::FillFrom(SeedSource& source, uint64_t least) {
   // Until it begins to take over it has what it had.
   const absl::Cleanup fit = [&] { filling_ = applier_.state().filling; };
   Tell();
-  const std::string directory = SeedDirectory(options_.data_dir);
-  BEBR_RETURN_IF_ERROR(FetchSeed(source, seed, directory, options_.seed_bytes_per_s, *ending_calls_, seeded_bytes_));
+  const absl::Status fetched =
+      FetchSeed(source, seed, directory, options_.seed_bytes_per_s, *ending_calls_, seeded_bytes_);
+  goes_on = absl::IsUnavailable(fetched) || absl::IsDeadlineExceeded(fetched);
+  BEBR_RETURN_IF_ERROR(fetched);
   for (const auto& [name, revision] : seed.state.collections)
     BEBR_RETURN_IF_ERROR(engine_.CheckCopy(absl::StrCat(directory, "/", name)));
   BEBR_RETURN_IF_ERROR(CheckInLog(seed));

@@ -38,7 +38,6 @@ absl::StatusOr<std::unique_ptr<Follower>> Follower::Open(LogEngine* engine,
     }
     BEBR_RETURN_IF_ERROR(WriteFollowerState(options.data_dir, state.emplace()));
   }
-  if (!state->filling) BEBR_RETURN_IF_ERROR(RemoveAll(SeedDirectory(options.data_dir)));  // of one that broke off
   std::unique_ptr<Follower> follower(new Follower(engine, std::move(open), std::move(options), *state));
   follower->thread_ = std::thread([f = follower.get()] { f->Run(); });
   return follower;
@@ -214,6 +213,7 @@ absl::StatusOr<bool> Follower::Begin() {
     const absl::Status read = Read(furthest, /*max_bytes=*/1).status();
     if (absl::IsOutOfRange(read)) return FillAnew(read);
     BEBR_RETURN_IF_ERROR(read);
+    BEBR_RETURN_IF_ERROR(RemoveAll(SeedDirectory(options_.data_dir)));  // of one that broke off, and is needed no more
     compared_ = true;
   }
   return false;

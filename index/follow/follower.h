@@ -43,7 +43,8 @@ constexpr uint32_t LogShardOf(uint32_t first_slot) { return first_slot + 1; }
 //
 // Seeds. A node that has nothing, while the log has something, is filled from another replica of its share, or else
 // from the log's beginning; one that needs what the log has let go of is filled anew from another replica, in place of
-// all it had. Meanwhile it serves nobody. What breaks off begins again.
+// all it had. Meanwhile it serves nobody. What breaks off goes on
+// where it was, as long as the other replica has the seed: after a restart of this node too.
 //
 // Ownership: the engine is borrowed. Thread safety: all methods may be called from any thread; `done` runs on any, and
 // must not block.
@@ -124,6 +125,9 @@ class Follower {
   // By a seed as of `least` or beyond.
   absl::Status Fill(uint64_t least = 0);
   absl::Status FillFrom(SeedSource& source, uint64_t least);
+  // The one that was being fetched from this source, if there is one; else another one.
+  absl::StatusOr<Seed> OpenOrGoOn(SeedSource& source);
+  std::vector<std::unique_ptr<SeedSource>> Sources() const;
   // Of a node that is to make a collection of a snapshot that it has not.
   absl::StatusOr<bool> FindSnapshot(const SnapshotInfo& which, const absl::Status& missing);
   absl::Status FetchSnapshot(const SnapshotInfo& which);

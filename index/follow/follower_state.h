@@ -23,8 +23,8 @@ struct FollowerState {
   uint64_t barrier = 0;
   // The collections that there are at that place, and the position of the last change of each, or of its versions.
   std::map<std::string, uint64_t, std::less<>> collections;
-  // The last snapshots that were dropped, oldest first (DroppedSnapshot): so whether one is restored after it was dropped
-  // depends on the log alone.
+  // The last snapshots that were dropped, oldest first (DroppedSnapshot): so whether one is restored after it was
+  // dropped depends on the log alone.
   std::vector<std::string> dropped_snapshots;
   // Why the node must be filled anew; empty: it need not.
   std::string quarantined;

@@ -94,9 +94,8 @@ absl::StatusOr<std::vector<ReplicaSnapshot>> KeptSnapshots::List(const std::stri
     for (const auto& [key, info] : making_) all.push_back({.info = info, .making = true});
     for (const SnapshotInfo& info : missed_) all.push_back({.info = info});
   }
-  std::erase_if(all, [&](const ReplicaSnapshot& one) {
-    return !collection.empty() && one.info.collection != collection;
-  });
+  std::erase_if(all,
+                [&](const ReplicaSnapshot& one) { return !collection.empty() && one.info.collection != collection; });
   BEBR_ASSIGN_OR_RETURN(std::vector<SnapshotInfo> infos, engine_.engine().ListSnapshots(collection));
   for (SnapshotInfo& info : infos) {
     if (info.position == 0) continue;

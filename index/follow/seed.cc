@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "absl/cleanup/cleanup.h"
@@ -11,6 +12,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
+#include "absl/types/span.h"
 #include "index/base/clock.h"
 #include "index/base/errno_status.h"
 #include "index/base/status_macros.h"
@@ -21,7 +23,8 @@ namespace bebr {
 namespace {
 
 constexpr const char* kStateFile = "/seed.json";
-constexpr uint32_t kFormat = 1;  // of it
+constexpr const char* kOpenedFile = "/.opened.json";  // no collection has such a name
+constexpr uint32_t kFormat = 1;                       // of it
 constexpr absl::Duration kNap = absl::Milliseconds(50);
 
 absl::Status Ending() { return absl::UnavailableError("the node is stopping"); }
@@ -78,7 +81,31 @@ absl::Status FetchFile(SeedSource& source, const std::string& seed, const Seed::
     received += wanted;
     BEBR_RETURN_IF_ERROR(pace.Took(wanted, ending));
   }
+  if (fsync(out) != 0) return ErrnoStatus(errno, absl::StrCat("\"", path, "\" cannot be made lasting"));
   return absl::OkStatus();
+}
+
+// How many files, the first ones, are whole in the directory. Of the last of its size nobody knows whether it lasts.
+size_t WholeFiles(const Seed& seed, const std::string& directory) {
+  size_t there = 0;
+  for (; there < seed.files.size(); ++there) {
+    std::error_code error;
+    const uint64_t bytes = std::filesystem::file_size(absl::StrCat(directory, "/", seed.files[there].path), error);
+    if (error || bytes != seed.files[there].bytes) break;
+  }
+  return there - std::min<size_t>(there, 1);
+}
+
+nlohmann::json JsonOf(const std::vector<Alias>& aliases) {
+  nlohmann::json json = nlohmann::json::object();
+  for (const Alias& alias : aliases) json[alias.name] = alias.collection;
+  return json;
+}
+
+std::vector<Alias> AliasesOf(const nlohmann::json& json) {
+  std::vector<Alias> aliases;
+  for (const auto& [name, collection] : json.items()) aliases.push_back({name, collection.get<std::string>()});
+  return aliases;
 }
 
 }  // namespace
@@ -91,15 +118,17 @@ uint64_t Seed::bytes() const {
 
 absl::Status FetchFiles(SeedSource& source, const Seed& seed, const std::string& directory, uint64_t bytes_per_s,
                         const std::atomic<bool>& ending, std::atomic<uint64_t>& received) {
-  BEBR_RETURN_IF_ERROR(RemoveAll(directory));
   BEBR_RETURN_IF_ERROR(CreateDirectories(directory));
-  const uint64_t needed = seed.bytes(), free = DiskSpaceOf(directory).free_bytes;
+  const size_t whole = WholeFiles(seed, directory);
+  received = 0;
+  for (size_t i = 0; i < whole; ++i) received += seed.files[i].bytes;
+  const uint64_t needed = seed.bytes() - received, free = DiskSpaceOf(directory).free_bytes;
   if (needed > free) {
     return absl::ResourceExhaustedError(
         absl::StrFormat("a seed of %d bytes does not fit: %d bytes of the disk are free", needed, free));
   }
   Pace pace(bytes_per_s);
-  for (const Seed::File& file : seed.files) {
+  for (const Seed::File& file : absl::MakeConstSpan(seed.files).subspan(whole)) {
     if (ending) return Ending();
     if (!StaysBelow(file.path)) return absl::DataLossError("the seed has a file of an impossible name");
     const std::string path = absl::StrCat(directory, "/", file.path);
@@ -116,11 +145,36 @@ absl::Status FetchSeed(SeedSource& source, const Seed& seed, const std::string& 
 }
 
 absl::Status WriteFetchedSeed(const std::string& directory, const FetchedSeed& seed) {
-  nlohmann::json aliases = nlohmann::json::object();
-  for (const Alias& alias : seed.aliases) aliases[alias.name] = alias.collection;
-  return WriteFileAtomically(
-      directory + kStateFile,
-      WriteCheckedJson({{"format", kFormat}, {"state", EncodeFollowerState(seed.state)}, {"aliases", aliases}}));
+  return WriteFileAtomically(directory + kStateFile, WriteCheckedJson({{"format", kFormat},
+                                                                       {"state", EncodeFollowerState(seed.state)},
+                                                                       {"aliases", JsonOf(seed.aliases)}}));
+}
+
+absl::Status WriteOpenedSeed(const std::string& directory, const OpenedSeed& opened) {
+  const Seed& seed = opened.seed;
+  nlohmann::json files = nlohmann::json::array();
+  for (const Seed::File& file : seed.files) files.push_back({file.path, file.bytes});
+  return WriteFileAtomically(directory + kOpenedFile, WriteCheckedJson({{"format", kFormat},
+                                                                        {"node", opened.node},
+                                                                        {"seed", seed.name},
+                                                                        {"state", EncodeFollowerState(seed.state)},
+                                                                        {"aliases", JsonOf(seed.aliases)},
+                                                                        {"files", std::move(files)}}));
+}
+
+absl::StatusOr<OpenedSeed> ReadOpenedSeed(const std::string& directory) {
+  OpenedSeed opened;
+  BEBR_RETURN_IF_ERROR(ReadCheckedJson(
+      directory + kOpenedFile, kFormat, /*needed=*/true, [&](const nlohmann::json& json) -> absl::Status {
+        opened.node = json.at("node").get<std::string>();
+        opened.seed.name = json.at("seed").get<std::string>();
+        BEBR_ASSIGN_OR_RETURN(opened.seed.state, DecodeFollowerState(json.at("state").get<std::string>()));
+        opened.seed.aliases = AliasesOf(json.at("aliases"));
+        for (const nlohmann::json& file : json.at("files"))
+          opened.seed.files.push_back({file.at(0).get<std::string>(), file.at(1).get<uint64_t>()});
+        return absl::OkStatus();
+      }));
+  return opened;
 }
 
 absl::StatusOr<FetchedSeed> ReadFetchedSeed(const std::string& directory) {
@@ -128,8 +182,7 @@ absl::StatusOr<FetchedSeed> ReadFetchedSeed(const std::string& directory) {
   BEBR_RETURN_IF_ERROR(ReadCheckedJson(
       directory + kStateFile, kFormat, /*needed=*/true, [&](const nlohmann::json& json) -> absl::Status {
         BEBR_ASSIGN_OR_RETURN(seed.state, DecodeFollowerState(json.at("state").get<std::string>()));
-        for (const auto& [name, collection] : json.at("aliases").items())
-          seed.aliases.push_back({name, collection.get<std::string>()});
+        seed.aliases = AliasesOf(json.at("aliases"));
         return absl::OkStatus();
       }));
   return seed;

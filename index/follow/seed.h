@@ -48,13 +48,21 @@ class SeedSource {
 // Those that there are now. Their calls end early once `ending` is true.
 using SeedSources = std::function<std::vector<std::unique_ptr<SeedSource>>(std::shared_ptr<std::atomic<bool>> ending)>;
 
-// Writes the files of a seed into `directory`, which is emptied first, and makes them lasting. `received` counts their
-// bytes. At most `bytes_per_s`, 0: no limit. An error leaves nothing that is of use.
+// Writes the files of a seed into `directory`, each made lasting before the next one begins, but for those that are
+// whole there from an attempt before. `received` counts the bytes of both. At most `bytes_per_s`, 0: no limit.
 absl::Status FetchFiles(SeedSource& source, const Seed& seed, const std::string& directory, uint64_t bytes_per_s,
                         const std::atomic<bool>& ending, std::atomic<uint64_t>& received);
-// The same, with what belongs to them.
+// The same, with what belongs to them. After an error what has come stays, and OpenedSeed says what it is of.
 absl::Status FetchSeed(SeedSource& source, const Seed& seed, const std::string& directory, uint64_t bytes_per_s,
                        const std::atomic<bool>& ending, std::atomic<uint64_t>& received);
+
+// A seed that is being fetched, and the node that has it: written first, so that the next attempt goes on with it.
+struct OpenedSeed {
+  std::string node;
+  Seed seed;
+};
+absl::Status WriteOpenedSeed(const std::string& directory, const OpenedSeed& opened);
+absl::StatusOr<OpenedSeed> ReadOpenedSeed(const std::string& directory);
 
 // Where a node fetches it into.
 inline std::string SeedDirectory(const std::string& data_dir) { return data_dir + "/seed"; }

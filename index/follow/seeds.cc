@@ -54,6 +54,11 @@ Seeds::Seeds(LogEngine* engine, const std::string& data_dir) : engine_(*engine),
 }
 
 absl::Status Seeds::Begin(const std::string& seed) {
+  const bool most = [&] {
+    MutexLock lock(&mutex_);
+    return given_.size() >= kMost;
+  }();
+  if (most) CloseIdle(kIdleWhereMostAreGiven);
   MutexLock lock(&mutex_);
   if (given_.size() >= kMost)
     return absl::UnavailableError(absl::StrFormat("it gives %d seeds already, and that is the limit", kMost));
@@ -144,12 +149,12 @@ void Seeds::Close(const std::string& seed) {
   Remove(absl::StrCat(root_, "/", seed));
 }
 
-void Seeds::CloseIdle() {
+void Seeds::CloseIdle(absl::Duration since) {
   std::vector<std::string> idle;
   {
     MutexLock lock(&mutex_);
     for (const auto& [name, given] : given_) {
-      if (SteadyNow() > given.read + kIdle) idle.push_back(name);
+      if (SteadyNow() > given.read + since) idle.push_back(name);
     }
   }
   for (const std::string& name : idle) {

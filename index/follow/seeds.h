@@ -28,8 +28,8 @@ namespace bebr {
 class Seeds {
  public:
   static constexpr size_t kMost = 2;  // at a time
-  // What was not read for so long has lost its reader.
-  static constexpr absl::Duration kIdle = absl::Minutes(1);
+  // What was not read for so long has lost its reader, which else goes on after a break.
+  static constexpr absl::Duration kIdle = absl::Minutes(5), kIdleWhereMostAreGiven = absl::Minutes(1);
 
   // Removes those of a process before.
   Seeds(LogEngine* engine, const std::string& data_dir);
@@ -40,15 +40,16 @@ class Seeds {
   // NOT_FOUND if there is no such seed, or file of it.
   absl::StatusOr<std::string> Read(const std::string& seed, const std::string& path, uint64_t offset, size_t bytes);
   void Close(const std::string& seed);
-  void CloseIdle();
+  void CloseIdle() { CloseIdle(kIdle); }
 
  private:
   struct Given {
-    std::string root;               // that its files' paths are below
-    bool lent = false;              // not its own
+    std::string root;                       // that its files' paths are below
+    bool lent = false;                      // not its own
     std::map<std::string, uint64_t> files;  // bytes
     SteadyTime read;                        // last
   };
+  void CloseIdle(absl::Duration since);
   absl::Status Fill(const std::string& directory, Seed& seed);
   // Begins and ends one that is made.
   absl::Status Begin(const std::string& seed);

@@ -101,6 +101,23 @@ void ReadVersion(Reader& reader, LogChange& change) {
   change.force = reader.Number<uint8_t>() != 0;
 }
 
+void WriteSnapshot(const LogChange& change, Writer& writer) {
+  if (change.kind == LogChangeKind::kRestore) writer.Text<uint16_t>(change.target);
+  writer.Text<uint16_t>(change.snapshot);
+  if (change.kind == LogChangeKind::kSnapshot) return writer.Number(change.created_unix_us);
+  writer.Number(change.snapshot_position);
+}
+
+void ReadSnapshot(Reader& reader, LogChange& change) {
+  if (change.kind == LogChangeKind::kRestore) change.target = reader.Text<uint16_t>();
+  change.snapshot = reader.Text<uint16_t>();
+  if (change.kind == LogChangeKind::kSnapshot) {
+    change.created_unix_us = reader.Number<int64_t>();
+  } else {
+    change.snapshot_position = reader.Number<uint64_t>();
+  }
+}
+
 absl::Status ReadBody(Reader& reader, LogChange& change) {
   switch (change.kind) {
     case LogChangeKind::kMutations:
@@ -126,17 +143,9 @@ absl::Status ReadBody(Reader& reader, LogChange& change) {
       change.expected = ReadOptional(reader);
       return absl::OkStatus();
     case LogChangeKind::kSnapshot:
-      change.snapshot = reader.Text<uint16_t>();
-      change.created_unix_us = reader.Number<int64_t>();
-      return absl::OkStatus();
     case LogChangeKind::kRestore:
-      change.target = reader.Text<uint16_t>();
-      change.snapshot = reader.Text<uint16_t>();
-      change.snapshot_position = reader.Number<uint64_t>();
-      return absl::OkStatus();
     case LogChangeKind::kDropSnapshot:
-      change.snapshot = reader.Text<uint16_t>();
-      change.snapshot_position = reader.Number<uint64_t>();
+      ReadSnapshot(reader, change);
       return absl::OkStatus();
     case LogChangeKind::kDropCollection:
     case LogChangeKind::kDeleteAlias:
@@ -187,17 +196,9 @@ absl::StatusOr<std::string> EncodeLogChange(const LogChange& change) {
       WriteOptional(change.expected, writer);
       break;
     case LogChangeKind::kSnapshot:
-      writer.Text<uint16_t>(change.snapshot);
-      writer.Number(change.created_unix_us);
-      break;
     case LogChangeKind::kRestore:
-      writer.Text<uint16_t>(change.target);
-      writer.Text<uint16_t>(change.snapshot);
-      writer.Number(change.snapshot_position);
-      break;
     case LogChangeKind::kDropSnapshot:
-      writer.Text<uint16_t>(change.snapshot);
-      writer.Number(change.snapshot_position);
+      WriteSnapshot(change, writer);
       break;
     case LogChangeKind::kDropCollection:
     case LogChangeKind::kDeleteAlias:

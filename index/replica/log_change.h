@@ -28,9 +28,9 @@ enum class LogChangeKind : uint8_t {
   kRetireVersion = 6,
   kSetAlias = 7,
   kDeleteAlias = 8,
-  kCompare = 9,         // nothing; replicas keep how the collection is there, to be compared
-  kSnapshot = 10,       // nothing; replicas make a snapshot of the collection as it is there
-  kRestore = 11,        // makes the collection, of `snapshot` of `target`
+  kCompare = 9,    // nothing; replicas keep how the collection is there, to be compared
+  kSnapshot = 10,  // nothing; replicas make a snapshot of the collection as it is there
+  kRestore = 11,   // makes the collection, of `snapshot` of `target`
   kDropSnapshot = 12,
 };
 

@@ -17,9 +17,9 @@
 namespace bebr {
 namespace {
 
-constexpr std::string_view kNames[] = {"Prepare",         "Await",    "GetOutcome", "GetDigest", "CheckUpdate",
-                                       "PrepareBackfill", "GetSnapshots", "CheckSnapshot", "OpenSeed", "ReadSeed",
-                                       "CloseSeed"};
+constexpr std::string_view kNames[] = {"Prepare",     "Await",           "GetOutcome",   "GetDigest",
+                                       "CheckUpdate", "PrepareBackfill", "GetSnapshots", "CheckSnapshot",
+                                       "OpenSeed",    "ReadSeed",        "CloseSeed"};
 // Gateways say how long they wait.
 constexpr absl::Duration kMostWaiting = absl::Minutes(1);
 
@@ -119,8 +119,9 @@ absl::Status CheckSnapshot(RpcContext& rpc, const Call&, const node::v1::Snapsho
 
 absl::Status OpenSeed(RpcContext& rpc, const Call&, const node::v1::OpenSeedRequest& request,
                       node::v1::OpenSeedResponse& response) {
-  BEBR_ASSIGN_OR_RETURN(const Seed seed, request.has_snapshot() ? rpc.follower->OpenSnapshot(WhichOf(request.snapshot()))
-                                                                : rpc.follower->OpenSeed());
+  BEBR_ASSIGN_OR_RETURN(const Seed seed, request.has_snapshot()
+                                             ? rpc.follower->OpenSnapshot(WhichOf(request.snapshot()))
+                                             : rpc.follower->OpenSeed());
   response.set_seed(seed.name);
   if (!request.has_snapshot()) response.set_state(EncodeFollowerState(seed.state));
   for (const Alias& alias : seed.aliases) {

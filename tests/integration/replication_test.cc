@@ -660,7 +660,8 @@ TEST_F(ReplicationTest, SnapshotsAreOfTheWholeCluster) {
   for (size_t n = 0; n < slots.size(); ++n) {
     const std::string path = absl::StrCat(directory_.path(), "/node-", n, "/snapshots/c/s");
     for (int i = 0; i < 600 && !std::filesystem::exists(path); ++i) absl::SleepFor(absl::Milliseconds(50));
-    EXPECT_THAT(nodes_[n]->process().HttpGet("/metrics"), HasSubstr("bebr_snapshot_newest_timestamp_seconds{collection=\"c\"}"));
+    EXPECT_THAT(nodes_[n]->process().HttpGet("/metrics"),
+                HasSubstr("bebr_snapshot_newest_timestamp_seconds{collection=\"c\"}"));
   }
   nodes_[0]->Kill();
   Empty(0);
@@ -683,7 +684,8 @@ TEST_F(ReplicationTest, SnapshotsAreOfTheWholeCluster) {
   postgres_ = std::make_unique<PostgresServer>();
   postgres_->Start();
   for (size_t n = 0; n < slots.size(); ++n) {
-    const std::string path = absl::StrCat(directory_.path(), "/node-", n), kept = absl::StrCat(directory_.path(), "/kept");
+    const std::string path = absl::StrCat(directory_.path(), "/node-", n),
+                      kept = absl::StrCat(directory_.path(), "/kept");
     std::filesystem::remove_all(kept);
     if (n % 2 == 1) std::filesystem::rename(path + "/snapshots", kept);
     std::filesystem::remove_all(path);

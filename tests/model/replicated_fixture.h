@@ -78,7 +78,8 @@ class LocalSeedSource final : public SeedSource {
  public:
   struct Faults {
     std::atomic<bool> gone{false};
-    std::atomic<int> breaks_after{-1};  // so many reads of a seed; below 0: it does not
+    std::atomic<int> reads{0};          // so far
+    std::atomic<int> breaks_after{-1};  // so many of them; below 0: it does not
     std::atomic<int> spoils{-1};        // the read of a table file, of a seed's, of which a byte is another
   };
   LocalSeedSource(TestNode* node, std::string name, Faults* faults)
@@ -94,7 +95,7 @@ class LocalSeedSource final : public SeedSource {
   TestNode& node_;
   const std::string name_;
   Faults& faults_;
-  int reads_ = 0, tables_ = 0;
+  int tables_ = 0;
 };
 
 // A node of this process: an engine and what follows the log for it. It stops and starts as the test will.
@@ -178,7 +179,8 @@ inline absl::StatusOr<Seed> LocalSeedSource::OpenSnapshot(const SnapshotInfo& wh
 }
 inline absl::StatusOr<std::string> LocalSeedSource::Read(const std::string& seed, const std::string& path,
                                                          uint64_t offset, size_t bytes) {
-  if (faults_.breaks_after >= 0 && reads_++ >= faults_.breaks_after) return absl::UnavailableError("broken off");
+  if (bytes > 0 && ++faults_.reads > faults_.breaks_after && faults_.breaks_after >= 0)
+    return absl::UnavailableError("broken off");
   auto read = node_.Ask([&](Follower& follower) { return follower.seeds().Read(seed, path, offset, bytes); });
   if (read.ok() && path.ends_with(".sst") && tables_++ == faults_.spoils) (*read)[read->size() / 2] ^= 1;
   return read;

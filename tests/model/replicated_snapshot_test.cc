@@ -49,7 +49,9 @@ class SnapshotTest : public ReplicatedTest {
       EXPECT_EQ(digest->position, other->position) << n;
     }
   }
-  std::string PathAt(size_t n, const std::string& name) { return absl::StrCat(nodes_[n]->path(), "/snapshots/c/", name); }
+  std::string PathAt(size_t n, const std::string& name) {
+    return absl::StrCat(nodes_[n]->path(), "/snapshots/c/", name);
+  }
   // Of a table file of it a byte is another.
   void Spoil(size_t n, const std::string& name) {
     for (const auto& entry : std::filesystem::recursive_directory_iterator(PathAt(n, name))) {
@@ -143,8 +145,7 @@ TEST_P(SnapshotTest, IsOfOneMomentWhileDocumentsAreWritten) {
         document.embeddings.push_back({"v1", rows_[0]});
         request.documents.push_back(std::move(document));
       }
-      const auto written =
-          AwaitCall<UpsertResult>([&](auto done) { gateways_[0]->Upsert(request, std::move(done)); });
+      const auto written = AwaitCall<UpsertResult>([&](auto done) { gateways_[0]->Upsert(request, std::move(done)); });
       EXPECT_TRUE(written.ok()) << written.status();
     }
   });
@@ -211,11 +212,8 @@ TEST_P(SnapshotTest, WhatWasDroppedIsRefusedByAllReplicas) {
   Snapshot("c", "s");
   const uint64_t position = gateway().ListSnapshots("c")->at(0).position;
   Barrier([&](Engine& e) { return e.DeleteSnapshot("c", "s"); });
-  const LogChange change{.kind = LogChangeKind::kRestore,
-                         .name = "d",
-                         .target = "c",
-                         .snapshot = "s",
-                         .snapshot_position = position};
+  const LogChange change{
+      .kind = LogChangeKind::kRestore, .name = "d", .target = "c", .snapshot = "s", .snapshot_position = position};
   const std::string bytes = JoinLogChanges(std::vector<std::string>{*EncodeLogChange(change)});
   const auto log = *logs_.Open("log");
   ASSERT_TRUE(log->Append(*log->BeginWriter("other"), 1, std::vector<LogRecord>{{kBarrierShard, bytes}}).ok());
