@@ -122,6 +122,7 @@ absl::Status ClusterMembers::FollowPlacement() {
   }
   TakeOver(placement);
   BEBR_RETURN_IF_ERROR(FinishJoins(placement));
+  BEBR_RETURN_IF_ERROR(DrainDead(placement));
   return FinishDrains(placement);
 }
 
@@ -189,6 +190,52 @@ absl::Status ClusterMembers::FinishDrains(const Placement& placement) {
            return absl::OkStatus();
          })
       .status();
+}
+
+bool ClusterMembers::IsReplaced(const Placement& placement, const Member& dead) const {
+  const auto first = std::count_if(options_.first.begin(), options_.first.end(),
+                                   [&](const Member& member) { return SameShare(member.place, dead.place); });
+  const std::vector<MemberReport> reports = Reports();
+  const auto serves = [&](const Member& member) {
+    return std::any_of(reports.begin(), reports.end(), [&](const MemberReport& report) {
+      return report.member.place.name == member.place.name && HasComeUp(report);
+    });
+  };
+  const auto others = std::count_if(placement.members.begin(), placement.members.end(), [&](const Member& member) {
+    return member.place.name != dead.place.name && member.state == MemberState::kServing &&
+           SameShare(member.place, dead.place) && serves(member);
+  });
+  return first > 0 && others >= first;
+}
+
+absl::Status ClusterMembers::DrainDead(const Placement& placement) {
+  if (options_.replace_after <= absl::ZeroDuration()) return absl::OkStatus();
+  std::map<std::string, SteadyTime> since;
+  for (const MemberReport& report : Reports()) {
+    const std::string& name = report.member.place.name;
+    if (report.answers || report.member.state != MemberState::kServing) continue;
+    const auto before = missing_since_.find(name);
+    since[name] = before == missing_since_.end() ? SteadyNow() : before->second;
+  }
+  missing_since_ = std::move(since);
+  for (const Member& dead : placement.members) {
+    const auto missing = missing_since_.find(dead.place.name);
+    if (missing == missing_since_.end() || SteadyNow() - missing->second < options_.replace_after) continue;
+    if (!IsReplaced(placement, dead)) continue;
+    bool drained = false;
+    BEBR_RETURN_IF_ERROR(Change([&](Placement& now) {
+                           Member* const member = Find(now, dead.place.name);
+                           drained =
+                               member != nullptr && member->state == MemberState::kServing && IsReplaced(now, *member);
+                           if (drained) member->state = MemberState::kDraining;
+                           return absl::OkStatus();
+                         }).status());
+    if (!drained) continue;
+    replaced_ += 1;
+    LogWarning("node {} has not answered for {} s, and others of its share serve in its place: it is drained",
+               dead.place.name, absl::ToInt64Seconds(options_.replace_after));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status ClusterMembers::TrimLog() {

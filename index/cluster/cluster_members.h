@@ -2,6 +2,7 @@
 #ifndef BEBR_INDEX_CLUSTER_CLUSTER_MEMBERS_H_
 #define BEBR_INDEX_CLUSTER_CLUSTER_MEMBERS_H_
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -35,12 +36,18 @@ struct MembersOptions {
   absl::Duration interval = absl::Seconds(1);        // between looks at the placement
   absl::Duration trim_interval = absl::Seconds(10);  // and at the log
   absl::Duration drain = absl::Seconds(5);           // a member is draining for so long: others must have seen it
-  uint64_t margin = 256;                             // positions that are kept beyond what all members have
+  // One that serves and has not answered for so long is drained, where as many others of its share serve and have come
+  // up as `first` has; 0: never.
+  absl::Duration replace_after;
+  uint64_t margin = 256;  // positions that are kept beyond what all members have
 };
 
 // ClusterMembers keep the ReplicaSets up with the placement, which they change where its time has come: a member that
 // joins and has come up with the log serves, one that has drained is none any more. All gateways do so, and none needs
 // the others: what one has done the next finds done. They also let go of the log's oldest parts.
+//
+// Where a member is dead for long and a spare, one more than the share began with, serves, it is drained
+// (replace_after).
 //
 // What is let go of. What every member has kept (ReplicaState::kept), as it said last; one that has not said yet needs
 // all. Where the log has more than `log_bytes`, what at least one member that serves of every share has kept: others
@@ -54,7 +61,8 @@ class ClusterMembers final : public Membership {
   ~ClusterMembers() override { Stop(); }
   void Stop();
 
-  uint64_t revision();  // of the placement, as it is known here
+  uint64_t revision();                             // of the placement, as it is known here
+  uint64_t replaced() const { return replaced_; }  // members, by this gateway
   absl::StatusOr<uint64_t> Join(const NodePlace& place) override;
   absl::StatusOr<uint64_t> Drain(std::string_view node) override;
 
@@ -66,6 +74,9 @@ class ClusterMembers final : public Membership {
   void TakeOver(Placement placement);
   absl::Status FinishJoins(const Placement& placement);
   absl::Status FinishDrains(const Placement& placement);
+  absl::Status DrainDead(const Placement& placement);
+  // Whether so many others of its share serve, and have come up with the log, that it is not needed.
+  bool IsReplaced(const Placement& placement, const Member& dead) const;
   absl::Status TrimLog();
   // The revision of what a change has made.
   absl::StatusOr<uint64_t> Change(absl::FunctionRef<absl::Status(Placement&)> change);
@@ -78,6 +89,8 @@ class ClusterMembers final : public Membership {
   PlacementLog placement_log_;
   std::unique_ptr<Log> log_;                          // of the thread
   std::map<std::string, SteadyTime> draining_since_;  // of the thread: by name, as this gateway has seen it
+  std::map<std::string, SteadyTime> missing_since_;   // likewise
+  std::atomic<uint64_t> replaced_{0};
   SteadyTime looked_at_log_ = -absl::InfiniteDuration();
   std::string placement_problem_, trim_problem_;  // of the thread
 

@@ -46,6 +46,7 @@ ClusterReport ReplicatedEngine::Report() {
   ClusterReport report;
   for (ReplicaSet* set : sets_) report.shares.push_back(set->Report());
   report.members_revision = keeper_.revision();
+  report.members_replaced = keeper_.replaced();
   report.log = head_->Report();
   lane_.AddTo(*report.log);
   MutexLock lock(&verified_mutex_);

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
 #include "index/base/status_macros.h"
 #include "index/catalog/manifest.h"
@@ -18,13 +19,14 @@ namespace bebr {
 namespace {
 
 constexpr absl::Duration kMostReading = absl::Hours(24);           // all of a snapshot, by a node
+constexpr absl::Duration kLookTime = absl::Seconds(3);             // one look: a replica that hangs holds up no others
 constexpr absl::Duration kLookInterval = absl::Milliseconds(100);  // whether it is there
 
 bool IsOne(const SnapshotInfo& info, const SnapshotInfo& which) {
   return info.collection == which.collection && info.name == which.name && info.position == which.position;
 }
 
-std::string OfNode(const NodePlace& place, std::string_view what) {
+std::string ToldBy(const NodePlace& place, absl::string_view what) {
   return absl::StrFormat("node %s: %s", place.name, what);
 }
 
@@ -77,14 +79,15 @@ absl::Status ReplicatedEngine::AwaitSnapshot(size_t share, SnapshotInfo& all, Mu
   for (;;) {
     std::vector<std::string> problems;
     bool making = false, missed = false;
-    for (const auto& [place, snapshots] : sets_[share]->Snapshots(which.collection, which.position, patience)) {
-      if (!snapshots.ok()) problems.push_back(OfNode(place, snapshots.status().message()));
+    for (const auto& [place, snapshots] :
+         sets_[share]->Snapshots(which.collection, which.position, SteadyNow() + kLookTime)) {
+      if (!snapshots.ok()) problems.push_back(ToldBy(place, snapshots.status().message()));
       if (!snapshots.ok()) continue;
       for (const ReplicaSnapshot& one : *snapshots) {
         if (!IsOne(one.info, which)) continue;
         making |= one.making;
         missed |= !one.info.problem.empty();
-        if (!one.info.problem.empty()) problems.push_back(OfNode(place, one.info.problem));
+        if (!one.info.problem.empty()) problems.push_back(ToldBy(place, one.info.problem));
         if (one.making || !one.info.problem.empty()) continue;
         MutexLock lock(&mutex);
         all.documents += one.info.documents;
@@ -169,7 +172,7 @@ absl::StatusOr<std::vector<SnapshotInfo>> ReplicatedEngine::ListSnapshots(std::s
     for (const auto& [place, snapshots] :
          sets_[share]->Snapshots(std::string(collection), /*position=*/0, SteadyNow() + timeout_)) {
       answers |= snapshots.ok();
-      if (!snapshots.ok()) error = absl::Status(snapshots.status().code(), OfNode(place, snapshots.status().message()));
+      if (!snapshots.ok()) error = absl::Status(snapshots.status().code(), ToldBy(place, snapshots.status().message()));
       if (!snapshots.ok()) continue;
       for (const ReplicaSnapshot& one : *snapshots) {
         if (!one.making && one.info.problem.empty()) found.Add(share, one.info);
@@ -186,9 +189,9 @@ absl::Status ReplicatedEngine::CheckShareOf(size_t share, const SnapshotInfo& wh
   bool whole = false;
   absl::Status wrong;
   for (const auto& [place, checked] : sets_[share]->CheckSnapshot(which, SteadyNow() + kMostReading)) {
-    if (absl::IsResourceExhausted(checked)) return absl::ResourceExhaustedError(OfNode(place, checked.message()));
+    if (absl::IsResourceExhausted(checked)) return absl::ResourceExhaustedError(ToldBy(place, checked.message()));
     whole |= checked.ok();
-    if (!checked.ok()) wrong = absl::Status(checked.code(), OfNode(place, checked.message()));
+    if (!checked.ok()) wrong = absl::Status(checked.code(), ToldBy(place, checked.message()));
   }
   return whole ? absl::OkStatus() : wrong;
 }

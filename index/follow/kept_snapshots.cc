@@ -35,8 +35,8 @@ void KeptSnapshots::Begin(SnapshotInfo which) {
   which = Own(std::move(which));
   if (engine_.PathOfSnapshot(which).ok()) return;  // as it was made before a crash
   const std::string directory = absl::StrFormat("%s/%d", root_, which.position);
-  absl::StatusOr<uint64_t> copied = CreateDirectories(root_);
-  if (copied.status().ok()) copied = engine_.CopyTo(which.collection, directory);
+  const absl::Status ready = CreateDirectories(root_);
+  const auto copied = ready.ok() ? engine_.CopyTo(which.collection, directory) : absl::StatusOr<uint64_t>(ready);
   if (!copied.ok()) {
     RemoveOrTell(directory);
     return Miss(std::move(which), copied.status().message());
@@ -59,9 +59,9 @@ void KeptSnapshots::Make(const SnapshotInfo& which, const std::string& directory
   made_.NotifyAll();
 }
 
-void KeptSnapshots::Miss(SnapshotInfo which, std::string_view why) {
+void KeptSnapshots::Miss(SnapshotInfo which, absl::string_view why) {
   LogWarning("snapshot {} of collection {} is not made here: {}", which.name, which.collection, std::string(why));
-  which.problem = why;
+  which.problem = std::string(why);
   MutexLock lock(&mutex_);
   missed_.push_back(std::move(which));
   if (missed_.size() > kMostMissed) missed_.pop_front();
@@ -142,6 +142,9 @@ absl::Status KeptSnapshots::TakeOver(const SnapshotInfo& which, const std::strin
   const SnapshotInfo own = Own(which);
   if (info.position != own.position || info.first_slot != own.first_slot || info.last_slot != own.last_slot)
     return absl::DataLossError("what came is another snapshot");
+  // What is here of it is damaged.
+  if (engine_.PathOfSnapshot(own).ok())
+    BEBR_RETURN_IF_ERROR(engine_.engine().DeleteSnapshot(which.collection, which.name));
   BEBR_RETURN_IF_ERROR(engine_.KeepSnapshot(info, directory));
   RemoveOrTell(fetching_);
   MutexLock lock(&mutex_);

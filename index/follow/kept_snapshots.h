@@ -14,6 +14,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "index/base/clock.h"
 #include "index/base/mutex.h"
 #include "index/base/thread_pool.h"
@@ -41,7 +42,7 @@ class KeptSnapshots {
   // Begins to keep the collection, as it is now, under the name and position.
   void Begin(SnapshotInfo which);
   // Notes that the node will not have it.
-  void Miss(SnapshotInfo which, std::string_view why);
+  void Miss(SnapshotInfo which, absl::string_view why);
   // Removes it, or what is left of it; what fails is told in the server's log.
   void Remove(const SnapshotInfo& which);
 

@@ -60,8 +60,10 @@ class Pace {
   uint64_t taken_ = 0;
 };
 
-absl::Status FetchFile(SeedSource& source, const std::string& seed, const Seed::File& file, const std::string& path,
+// It gets its name when it is whole and lasting.
+absl::Status FetchFile(SeedSource& source, const std::string& seed, const Seed::File& file, const std::string& named,
                        Pace& pace, const std::atomic<bool>& ending, std::atomic<uint64_t>& received) {
+  const std::string path = named + ".part";
   const int out = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (out < 0) return ErrnoStatus(errno, absl::StrCat("\"", path, "\" cannot be made"));
   const absl::Cleanup close_it = [out] { close(out); };
@@ -82,10 +84,12 @@ absl::Status FetchFile(SeedSource& source, const std::string& seed, const Seed::
     BEBR_RETURN_IF_ERROR(pace.Took(wanted, ending));
   }
   if (fsync(out) != 0) return ErrnoStatus(errno, absl::StrCat("\"", path, "\" cannot be made lasting"));
-  return absl::OkStatus();
+  std::error_code error;
+  std::filesystem::rename(path, named, error);
+  return error ? absl::UnavailableError(absl::StrFormat("\"%s\": %s", named, error.message())) : absl::OkStatus();
 }
 
-// How many files, the first ones, are whole in the directory. Of the last of its size nobody knows whether it lasts.
+// How many files, the first ones, are whole in the directory.
 size_t WholeFiles(const Seed& seed, const std::string& directory) {
   size_t there = 0;
   for (; there < seed.files.size(); ++there) {
@@ -93,7 +97,7 @@ size_t WholeFiles(const Seed& seed, const std::string& directory) {
     const uint64_t bytes = std::filesystem::file_size(absl::StrCat(directory, "/", seed.files[there].path), error);
     if (error || bytes != seed.files[there].bytes) break;
   }
-  return there - std::min<size_t>(there, 1);
+  return there;
 }
 
 nlohmann::json JsonOf(const std::vector<Alias>& aliases) {

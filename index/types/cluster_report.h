@@ -85,6 +85,7 @@ struct ClusterReport {
   std::vector<ShareReport> shares;  // by slots
   std::optional<LogReport> log;     // where nodes follow one
   uint64_t members_revision = 0;    // likewise; grows with each change of members
+  uint64_t members_replaced = 0;    // since the gateway's start, by it
   std::vector<ShareComparison> differences;
   ComparisonCounts comparisons;  // since the gateway's start
 

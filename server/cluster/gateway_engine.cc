@@ -101,6 +101,7 @@ absl::StatusOr<OpenedGateway> OpenGateway(const ServerConfig& config, Metrics* m
   keeping.open_placement = PlacementOpenerOf(config, kAppendTimeout);
   keeping.open_log = OpenerOf(config, kAppendTimeout);
   keeping.log_bytes = config.cluster_log_bytes;
+  keeping.replace_after = absl::Seconds(config.cluster_replace_after_s);
   OpenedGateway gateway;
   gateway.engine = MakeReplicatedEngine(std::move(replicas),
                                         {.open = OpenerOf(config, kAppendTimeout),

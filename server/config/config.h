@@ -72,6 +72,7 @@ struct ServerConfig {
   bool cluster_log_single = false;
   uint64_t cluster_compare_interval_s = 21600;
   uint64_t cluster_log_bytes = uint64_t{64} << 30;
+  uint64_t cluster_replace_after_s = 0;
   uint64_t cluster_seed_bytes_per_s = uint64_t{64} << 20;
 
   // Of a cluster it is a node, which holds documents, or a gateway, which holds none, or neither: a server by itself.

@@ -71,6 +71,7 @@ std::vector<prometheus::MetricFamily> ReadCluster(const ClusterReport& report) {
   AddShares(report, shares, out);
   if (!report.log.has_value()) return out.Take();
   AddLog(*report.log, out);
+  out.Add("bebr_cluster_replaced_members_total", static_cast<double>(report.members_replaced));
   const ComparisonCounts& counts = report.comparisons;
   out.Add("bebr_replica_comparisons_total", static_cast<double>(counts.equal), {{"result", "equal"}});
   out.Add("bebr_replica_comparisons_total", static_cast<double>(counts.different), {{"result", "different"}});

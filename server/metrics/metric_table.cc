@@ -146,6 +146,8 @@ constexpr MetricInfo kMetrics[] = {
     {"bebr_replica_lag_seconds", kGauge, "node", "Time since a node had applied all that the log has."},
     {"bebr_share_replicas", kGauge, "slots", "Nodes that hold these slots, as configured."},
     {"bebr_share_replicas_serving", kGauge, "slots", "Of these, the ones that serve and follow the log."},
+    {"bebr_cluster_replaced_members_total", kCounter, "",
+     "Replicas that this gateway drained, since they had not answered for cluster_replace_after_s."},
     {"bebr_stale_answers_total", kCounter, "slots",
      "Answers of these slots that may lack the newest writes, since others were not to be had in time."},
     {"bebr_cluster_coverage_ratio", kGauge, "", "Share of the slots that some node answers for."},

@@ -489,6 +489,11 @@ class ReplicatedTest : public ::testing::TestWithParam<std::pair<size_t, size_t>
     const size_t first = kReplicaOf(node);
     size_t running = 0;
     for (size_t r = 0; r < replicas; ++r) running += nodes_[first + r]->running() ? 1 : 0;
+    // One that is being filled may need it.
+    for (size_t r = 0; r < replicas; ++r) {
+      if (!nodes_[first + r]->running()) continue;
+      ASSERT_TRUE(Reached(*nodes_[first + r], 1).ok());
+    }
     if (running > 1) node.Stop();
     if (Sometimes(3) && running == replicas) TrimAll();
   }

@@ -206,6 +206,47 @@ TEST_P(MembersTest, TheLogIsLetGoOfBehindEveryMember) {
   CompareAll();
 }
 
+class ReplacingTest : public MembersTest {
+ protected:
+  MembersOptions Keeping() override {
+    MembersOptions keeping = MembersTest::Keeping();
+    keeping.replace_after = absl::Milliseconds(300);
+    return keeping;
+  }
+};
+
+TEST_P(ReplacingTest, ASpareTakesThePlaceOfOneThatIsDead) {
+  Fill();
+  // Without a spare it stays, however long.
+  nodes_[0]->Stop();
+  absl::SleepFor(absl::Seconds(1));
+  EXPECT_EQ(StateOf(*gateways_[0], "n0"), MemberState::kServing);
+  nodes_[0]->Start();
+  const size_t spare = AddNode();
+  ASSERT_TRUE(membership().Join(PlaceOf(spare)).ok());
+  Await(spare, MemberState::kServing);
+  absl::SleepFor(absl::Seconds(1));
+  EXPECT_EQ(StateOf(*gateways_[0], "n0"), MemberState::kServing);
+  nodes_[0]->Stop();
+  Await(0, std::nullopt);
+  EXPECT_EQ(gateways_[0]->Report().members_replaced + gateways_[1]->Report().members_replaced, 1u);
+  Compare();
+  CompareAll();
+  // There is no other spare: the next one that is dead stays.
+  nodes_[1]->Stop();
+  absl::SleepFor(absl::Seconds(1));
+  EXPECT_EQ(StateOf(*gateways_[0], "n1"), MemberState::kServing);
+  Compare();
+  // The one that was dead is the spare when it joins again, filled anew where the log is let go of.
+  nodes_[0]->peers.push_back({PlaceOf(spare).name, nodes_[spare].get()});
+  ASSERT_TRUE(membership().Join(PlaceOf(0)).ok());
+  nodes_[0]->Start();
+  Await(0, MemberState::kServing);
+  Await(1, std::nullopt);
+  Compare();
+  CompareAll();
+}
+
 class BoundedLogTest : public MembersTest {
  protected:
   BoundedLogTest() { log_bytes_ = 4000; }
@@ -283,6 +324,7 @@ TEST(PlacementLogTest, ARecordIsText) {
 
 INSTANTIATE_TEST_SUITE_P(Shapes, MembersTest,
                          ::testing::Values(std::pair<size_t, size_t>{1, 2}, std::pair<size_t, size_t>{2, 2}));
+INSTANTIATE_TEST_SUITE_P(Shapes, ReplacingTest, ::testing::Values(std::pair<size_t, size_t>{2, 2}));
 INSTANTIATE_TEST_SUITE_P(Shapes, BoundedLogTest, ::testing::Values(std::pair<size_t, size_t>{2, 2}));
 
 }  // namespace

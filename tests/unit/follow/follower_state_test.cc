@@ -26,7 +26,7 @@ class FollowerStateTest : public ::testing::Test {
 
 bool operator==(const FollowerState& a, const FollowerState& b) {
   return a.place == b.place && a.barrier == b.barrier && a.collections == b.collections &&
-         a.quarantined == b.quarantined && a.filling == b.filling;
+         a.quarantined == b.quarantined && a.filling == b.filling && a.dropped_snapshots == b.dropped_snapshots;
 }
 
 TEST_F(FollowerStateTest, IsReadAsItWasWritten) {
@@ -37,6 +37,11 @@ TEST_F(FollowerStateTest, IsReadAsItWasWritten) {
   const auto read = ReadFollowerState(directory_.path());
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_TRUE(**read == state_);
+  FollowerState dropped = state_;
+  dropped.dropped_snapshots = {"c/s/7", "d/t/9"};
+  ASSERT_TRUE(WriteFollowerState(directory_.path(), dropped).ok());
+  EXPECT_THAT(*ReadFile(Path()), HasSubstr("\"dropped_snapshots\""));
+  EXPECT_TRUE(**ReadFollowerState(directory_.path()) == dropped);
 }
 
 // As they were written before there was a checksum.
