@@ -64,8 +64,9 @@ double Words(const LevelPlan& shape) {
   return words;
 }
 
+// Whole words at least: shapes for groups may have somewhat more dims.
 size_t Kept(const GroupSearch& search, double energy) {
-  return ReducedDims(search.corpus, search.shape.dims(), energy);
+  return ReducedDims(search.corpus, (search.shape.dims() + 31) / 32 * 32, energy);
 }
 
 template <typename Rows>

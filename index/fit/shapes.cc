@@ -84,6 +84,20 @@ void PairFineLevels(int64_t unit, LevelCounts& counts) {
   }
 }
 
+// Shapes of planes in whole words but for one, which lacks what is over: those of these bits that scans read quickest.
+void AddShapesOfWords(const std::vector<double>& variances, int64_t bits, uint32_t max_levels, double power,
+                      bool trellis, std::vector<LevelPlan>& shapes) {
+  constexpr int64_t kWord = 32;
+  const int64_t whole = (bits + kWord - 1) / kWord * kWord;
+  if (whole == bits || Unit(whole) != kWord || bits % 8 != 0) return;
+  const LevelCounts counts = Fill(variances, whole, kWord, max_levels, power, trellis);
+  for (size_t level = 0; level < kMaxTrellisLevels; ++level) {
+    LevelCounts lacking = counts;
+    lacking[level] -= whole - bits;
+    AddShape(lacking, static_cast<int64_t>(variances.size()), trellis, shapes);
+  }
+}
+
 LevelCounts CountsOf(const LevelPlan& plan) {
   LevelCounts counts = {};
   for (const LevelPlan::Run& run : plan.runs()) {
@@ -117,6 +131,7 @@ absl::StatusOr<std::vector<LevelPlan>> CandidateShapes(const std::vector<double>
       AddShape(counts, n, trellis, shapes);
       PairFineLevels(Unit(budget), counts);
       AddShape(counts, n, trellis, shapes);
+      AddShapesOfWords(variances, budget, max_levels, power, trellis, shapes);
     }
   }
   // More dims than the embeddings have where no other shape has so many bits.
