@@ -168,7 +168,7 @@ class AccessTest : public TlsTest {
 
 TEST_F(AccessTest, EveryMethodOfTheApiHasARule) {
   size_t methods = 0;
-  for (const auto* file : {v1::GetStatsRequest::descriptor()->file(), v1::Member::descriptor()->file(),
+  for (const auto* file : {v1::GetStatsRequest::descriptor()->file(), v1::JoinNodeRequest::descriptor()->file(),
                            v1::Collection::descriptor()->file(), v1::GetRequest::descriptor()->file(),
                            v1::SearchRequest::descriptor()->file()}) {
     for (int i = 0; i < file->service_count(); ++i) {
