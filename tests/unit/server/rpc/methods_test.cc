@@ -28,7 +28,7 @@ void ExpectDeclared(std::vector<Method> all, std::vector<const google::protobuf:
   }
   size_t declared = 0;
   files.insert(files.end(),
-               {v1::GetStatsRequest::descriptor()->file(), v1::Member::descriptor()->file(),
+               {v1::GetStatsRequest::descriptor()->file(), v1::JoinNodeRequest::descriptor()->file(),
                 v1::Collection::descriptor()->file(), v1::GetRequest::descriptor()->file(),
                 v1::SearchRequest::descriptor()->file(), grpc::health::v1::HealthCheckRequest::descriptor()->file(),
                 grpc::reflection::v1::ServerReflectionRequest::descriptor()->file()});
