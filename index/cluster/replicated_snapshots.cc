@@ -115,7 +115,7 @@ absl::StatusOr<SnapshotInfo> ReplicatedEngine::CreateSnapshot(std::string_view c
                                              .snapshot = made.name,
                                              .created_unix_us = absl::ToUnixMicros(made.created)}));
   Mutex mutex;
-  const absl::Status kept = OfEveryShare([&](size_t share) { return AwaitSnapshot(share, made, mutex); });
+  absl::Status kept = OfEveryShare([&](size_t share) { return AwaitSnapshot(share, made, mutex); });
   if (kept.ok()) return made;
   Barrier(DropOf(made)).IgnoreError();  // what others have made is of no use; the list shows it where this fails
   return kept;

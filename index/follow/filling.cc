@@ -139,7 +139,7 @@ absl::StatusOr<Seed> Follower::OpenOrGoOn(SeedSource& source) {
   const std::string directory = SeedDirectory(options_.data_dir);
   if (auto opened = ReadOpenedSeed(directory);
       opened.ok() && opened->node == source.name() && !opened->seed.files.empty()) {
-    const absl::Status there = source.Read(opened->seed.name, opened->seed.files[0].path, 0, 0).status();
+    absl::Status there = source.Read(opened->seed.name, opened->seed.files[0].path, 0, 0).status();
     if (there.ok()) return std::move(opened->seed);
     // Its process is another one now, or this one was away for too long.
     if (!absl::IsNotFound(there)) return there;
