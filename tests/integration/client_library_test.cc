@@ -59,9 +59,10 @@ TEST_F(ClientLibraryTest, AnotherProjectLinksTheInstalledPackage) {
   EXPECT_TRUE(fs::exists(Path("usr/share/bebr/proto/bebr/v1/search.proto")));
   fs::create_directory(Path("client"));
   fs::copy(BEBR_SOURCES "/client/examples", Path("client/examples"));
-  ASSERT_TRUE(
-      cmake({"-S", Path("client/examples"), "-B", Path("build"), "-DCMAKE_PREFIX_PATH=" + Path("usr"),
-             "-DCMAKE_CXX_FLAGS=" BEBR_CONSUMER_FLAGS, "-DCMAKE_CXX_COMPILER_LAUNCHER=" BEBR_CONSUMER_LAUNCHER}));
+  const std::string flags = std::string("-DCMAKE_CXX_FLAGS=") + BEBR_CONSUMER_FLAGS;
+  const std::string launcher = std::string("-DCMAKE_CXX_COMPILER_LAUNCHER=") + BEBR_CONSUMER_LAUNCHER;
+  ASSERT_TRUE(cmake(
+      {"-S", Path("client/examples"), "-B", Path("build"), "-DCMAKE_PREFIX_PATH=" + Path("usr"), flags, launcher}));
   ASSERT_TRUE(cmake({"--build", Path("build"), "--target", "example_index_array"}));
   Start();
   IndexArray(Path("build/example_index_array"));
