@@ -167,7 +167,8 @@ int main(int argc, char** argv) {
   if (!server.ok()) {
     bebr::LogError("cannot start: {}", std::string(server.status().message()));
     bebr::FlushLog(kFlushTime);
-    return bebr::kExitFailed;
+    // Of files that the configuration names.
+    return absl::IsInvalidArgument(server.status()) ? bebr::kExitUsage : bebr::kExitFailed;
   }
   ServeUntilSignal(signals, arguments, **server);
   bebr::LogInfo("stopped");

@@ -84,7 +84,7 @@ std::shared_ptr<const Identity::Key> Authenticator::WithLimits(const ApiKey& key
 
 absl::Status Authenticator::Reload() {
   const absl::StatusOr<std::string> text = ReadFile(keys_file_);
-  if (!text.ok()) return absl::Status(text.status().code(), absl::StrCat("keys_file ", text.status().message()));
+  if (!text.ok()) return absl::InvalidArgumentError(absl::StrCat("keys_file ", text.status().message()));
   auto keys = ParseKeys(*text);
   if (!keys.ok())
     return absl::InvalidArgumentError(absl::StrFormat("keys_file \"%s\": %s", keys_file_, keys.status().message()));

@@ -76,8 +76,15 @@ Sha256 HashKey(std::string_view key) {
 }
 
 absl::StatusOr<std::vector<ApiKey>> ParseKeys(std::string_view text) {
-  const nlohmann::json json =
-      nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false, /*ignore_comments=*/true);
+  nlohmann::json json;
+  try {
+    json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/true, /*ignore_comments=*/true);
+  } catch (const nlohmann::json::parse_error& error) {
+    const std::string_view what = error.what();  // "[json.exception...] parse error at line 3, column 7: <what>"
+    const size_t where = what.find("at line");
+    return absl::InvalidArgumentError(
+        absl::StrFormat("is no JSON: %s", where == std::string_view::npos ? what : what.substr(where)));
+  }
   if (!json.is_object() || !json.contains("keys") || !json["keys"].is_array() || json["keys"].empty()) {
     return absl::InvalidArgumentError(
         "keys is missing or empty; the file is {\"keys\": [{\"name\", \"sha256\", \"role\"}, ...]}");

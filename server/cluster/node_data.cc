@@ -59,7 +59,8 @@ absl::Status CheckNodeData(const std::string& data_dir, const NodePlace* self) {
     return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrFormat(
       "data_dir \"%s\" has the documents of node %s with slots %s; by cluster_nodes this is node \"%s\" with slots "
-      "\"%s\". Documents cannot move between nodes yet: leave name and slots as they were, or import into empty nodes",
+      "\"%s\". Documents do not move from one data_dir to another: leave name and slots as they were, or start a node "
+      "with an empty one, which with a log is filled from another replica (deploy/CLUSTER.md)",
       data_dir, name, slots, self->name, SlotsText(*self)));
 }
 

@@ -90,6 +90,9 @@ absl::StatusOr<std::vector<NodePlace>> ParseClusterNodes(std::string_view text, 
     bool slots = false;
     BEBR_ASSIGN_OR_RETURN(NodePlace place, ParseNode(absl::StripAsciiWhitespace(part), slots));
     if (FindNode(nodes, place.name).has_value()) return Wrong(part, "whose name is another node's too");
+    for (const NodePlace& other : nodes) {
+      if (other.address == place.address) return Wrong(part, "whose address is another node's too");
+    }
     with_slots += slots ? 1 : 0;
     nodes.push_back(std::move(place));
   }

@@ -68,13 +68,13 @@ TEST_F(TlsTest, WrongFilesStartNothing) {
   const Outcome outcome =
       RunProgram("bebr-server", {"--data_dir", Path("data"), "--listen", "127.0.0.1:0", "--metrics_listen", "",
                                  "--tls_cert_file", Path("server.pem"), "--tls_key_file", Path("other.key")});
-  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_EQ(outcome.exit_code, 2);
   EXPECT_THAT(outcome.err, HasSubstr("is not the key of the certificate"));
   MakeCertificate("expired", "other", /*expired=*/true);
   const Outcome expired =
       RunProgram("bebr-server", {"--data_dir", Path("data"), "--listen", "127.0.0.1:0", "--metrics_listen", "",
                                  "--tls_cert_file", Path("expired.pem"), "--tls_key_file", Path("expired.key")});
-  EXPECT_EQ(expired.exit_code, 1);
+  EXPECT_EQ(expired.exit_code, 2);
   EXPECT_THAT(expired.err, HasSubstr("expired.pem\" has expired: 2020-01-02"));
 }
 

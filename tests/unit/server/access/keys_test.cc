@@ -35,7 +35,9 @@ TEST(ParseKeys, ReadsRolesAndCollections) {
 TEST(ParseKeys, NamesWhatIsWrong) {
   const auto error = [](const std::string& text) { return std::string(ParseKeys(text).status().message()); };
   const std::string hash = R"("sha256": ")" + std::string(64, 'a') + R"(")";
-  EXPECT_THAT(error(""), HasSubstr("keys is missing"));
+  EXPECT_THAT(error(""), HasSubstr("is no JSON: at line 1, column 1"));
+  EXPECT_THAT(error("{\n  \"keys\": [}\n"), HasSubstr("is no JSON: at line 2, column 12"));
+  EXPECT_THAT(error("{}"), HasSubstr("keys is missing"));
   EXPECT_THAT(error(R"({"keys": []})"), HasSubstr("keys is missing or empty"));
   EXPECT_THAT(error(R"({"keys": [1]})"), HasSubstr("keys[0] is not an object"));
   EXPECT_THAT(error(R"({"keys": [{"name": "a", "role": "read"}]})"), HasSubstr("keys[0] lacks"));

@@ -51,7 +51,8 @@ TEST(ClusterNodes, MistakesAreNamed) {
   EXPECT_THAT(ErrorOf("a b=h:1"), HasSubstr("name is not 1 to 64 bytes"));
   EXPECT_THAT(ErrorOf("a=h"), HasSubstr("no port from 1 to 65535"));
   EXPECT_THAT(ErrorOf("a=h:0"), HasSubstr("no port from 1 to 65535"));
-  EXPECT_THAT(ErrorOf("a=h:1,a=h:2"), HasSubstr("another node's too"));
+  EXPECT_THAT(ErrorOf("a=h:1,a=h:2"), HasSubstr("name is another node's too"));
+  EXPECT_THAT(ErrorOf("a=h:1,b=h:1"), HasSubstr("address is another node's too"));
   EXPECT_THAT(ErrorOf("a=h:1/0-1024"), HasSubstr("two numbers from 0 to 1023"));
   EXPECT_THAT(ErrorOf("a=h:1/9-3"), HasSubstr("two numbers from 0 to 1023"));
   EXPECT_THAT(ErrorOf("a=h:1/0-511,b=h:2"), HasSubstr("for some nodes only"));
