@@ -69,13 +69,25 @@ absl::Status UpsertStream::Reopen(absl::Status why) {
         return error_;
       }
       for (const auto& [sequence, sent] : waiting_) again.push_back(sequence);
+      heard_ = false;
     }
+    if (!std::exchange(away_, true) && told_ != nullptr) told_(why);
     absl::SleepFor(kReopenPause);
     Open();
     if (std::all_of(again.begin(), again.end(), [this](uint64_t sequence) { return Put(sequence); }))
       return absl::OkStatus();
     why = Close();
   }
+}
+
+void UpsertStream::TellIfBack() {
+  if (!away_) return;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!heard_) return;
+  }
+  away_ = false;
+  if (told_ != nullptr) told_(absl::OkStatus());
 }
 
 void UpsertStream::ReadAcknowledgements() {
@@ -99,7 +111,7 @@ void UpsertStream::Take(const v1::StreamUpsertResponse& response) {
     return;
   }
   refusals_ = 0;
-  answered_ = true;
+  answered_ = heard_ = true;
   if (waiting_.erase(response.sequence()) == 0) return;  // acknowledged before
   acknowledged_ += response.documents();
   created_ += response.created();
@@ -161,6 +173,7 @@ absl::Status UpsertStream::Send(google::protobuf::RepeatedPtrField<v1::Document>
     if (!error_.ok()) return error_;
   }
   if (absl::Status status = WaitUntilBelow(window_); !status.ok()) return status;
+  TellIfBack();
   const uint64_t sequence = next_sequence_++;
   v1::StreamUpsertRequest message;
   message.set_collection(collection_);
@@ -185,6 +198,7 @@ absl::Status UpsertStream::Finish() {
       return error_;
     }
     waited = WaitUntilBelow(1);
+    TellIfBack();
     if (finished_) return waited;  // a message sent again found the stream ended
     {
       absl::MutexLock lock(&mutex_);

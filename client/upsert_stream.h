@@ -39,6 +39,9 @@ class UpsertStream {
   // Cancels what was not finished.
   ~UpsertStream();
 
+  // Calls `told` with why the server is away when it is waited for, and with OK once it acknowledges again: in Send or
+  // Finish. Must come before them.
+  void OnAway(std::function<void(const absl::Status&)> told) { told_ = std::move(told); }
   // Sends `documents` as one message, waiting while `window` messages are unacknowledged. The error may be that of an
   // earlier message.
   absl::Status Send(google::protobuf::RepeatedPtrField<v1::Document> documents);
@@ -76,6 +79,7 @@ class UpsertStream {
   absl::Status Close();
   // Opens it again and sends what is not acknowledged, unless `why` it was closed is not that the server is away.
   absl::Status Reopen(absl::Status why);
+  void TellIfBack();
   void ReadAcknowledgements();
   void Take(const v1::StreamUpsertResponse& response);
   // Writes the message; false if the stream has ended.
@@ -95,6 +99,8 @@ class UpsertStream {
   std::unique_ptr<grpc::ClientReaderWriter<v1::StreamUpsertRequest, v1::StreamUpsertResponse>> stream_;
   uint64_t next_sequence_ = 1;
   bool finished_ = false;
+  std::function<void(const absl::Status&)> told_;
+  bool away_ = false;  // told
 
   // Abseil's: this library knows nothing of index/, whose lock everything else uses.
   mutable absl::Mutex mutex_;
@@ -104,6 +110,7 @@ class UpsertStream {
   absl::Status error_ ABSL_GUARDED_BY(mutex_);
   std::optional<uint64_t> sent_before_refusal_ ABSL_GUARDED_BY(mutex_);  // of the message whose refusal error_ is
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;                           // the server sends no more
+  bool heard_ ABSL_GUARDED_BY(mutex_) = false;                           // so since it was opened again
   bool answered_ ABSL_GUARDED_BY(mutex_) = false;                        // it has acknowledged something
   int refusals_ ABSL_GUARDED_BY(mutex_) = 0;  // since the last acknowledgement that was not one
   uint64_t acknowledged_ ABSL_GUARDED_BY(mutex_) = 0;

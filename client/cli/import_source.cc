@@ -36,7 +36,7 @@ absl::StatusOr<std::unique_ptr<ImportSource>> ImportSource::Open(const ImportFil
 }
 
 absl::Status ImportSource::OpenFiles() {
-  BEBR_ASSIGN_OR_RETURN(vectors_, VectorFile::Open(files_.vectors));
+  BEBR_ASSIGN_OR_RETURN(vectors_, VectorFile::Open(files_.vectors, !files_.any_values));
   const size_t rows = vectors_->rows();
   if (files_.offset > rows) {
     return absl::InvalidArgumentError(
@@ -166,6 +166,16 @@ absl::Status ImportSource::CheckEnd() {
     ++lines;
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<bool> ImportSource::HasAttributes(ImportFiles files) {
+  constexpr size_t kFirstRows = 100;
+  files.any_values = true;  // which is another question
+  BEBR_ASSIGN_OR_RETURN(const auto source, Open(files));
+  Rows rows;
+  BEBR_RETURN_IF_ERROR(source->Read(kFirstRows, &rows));
+  return std::any_of(rows.attributes.begin(), rows.attributes.end(),
+                     [](const Attributes& own) { return !own.empty(); });
 }
 
 absl::Status ImportSource::Check(const ImportFiles& files, const std::function<void(size_t)>& progress) {

@@ -26,6 +26,7 @@ struct ImportFiles {
   size_t offset = 0;           // rows that are passed over
   size_t limit = 0;            // rows after these; 0: all
   bool no_attributes = false;  // the rows' own are passed over
+  bool any_values = false;     // NaN and infinity too, which the server refuses
 };
 
 // An ImportSource gives the rows of some files as documents, a bounded number at a time. Every line of the ids and
@@ -49,6 +50,9 @@ class ImportSource {
   // Reads everything once and keeps nothing, so that what is wrong is known before anything is written. Calls
   // `progress` with the rows done.
   static absl::Status Check(const ImportFiles& files, const std::function<void(size_t)>& progress);
+
+  // Whether some of the first rows that are asked for have attributes.
+  static absl::StatusOr<bool> HasAttributes(ImportFiles files);
 
   size_t dims() const { return vectors_->dims(); }
   std::optional<Metric> metric() const { return vectors_->metric(); }

@@ -32,8 +32,9 @@ bool OfArgument(const absl::Status& status) {
 int Report(const bebr::Command& command, const absl::Status& status) {
   if (status.ok()) return bebr::kExitDone;
   const std::string message(status.message());
+  // gRPC's own words; a gateway that does not reach a node says its name first.
   if (absl::IsUnavailable(status) &&
-      (absl::StrContains(message, "failed to connect") || absl::StrContains(message, "DNS resolution failed"))) {
+      (absl::StartsWith(message, "failed to connect") || absl::StartsWith(message, "DNS resolution failed"))) {
     std::fprintf(stderr,
                  "bebr: no server answers at %s (%s)\n"
                  "Start one with: bebr-server --data_dir DIR\n"

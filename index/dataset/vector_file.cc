@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <string_view>
 
+#include "absl/strings/cord.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -17,6 +18,8 @@
 
 namespace bebr {
 namespace {
+
+constexpr char kNotFinite[] = "bebr/not-finite";  // the payload of such a row's error
 
 bool AllFinite(const float* values, size_t count) {
   // The exponent of NaN and infinity is all ones; the largest exponent of a row tells, without a branch for each value.
@@ -54,10 +57,12 @@ class FiniteFile final : public VectorFile {
   absl::Status RowError(size_t row, const float* values) const {
     size_t column = 0;
     while (AllFinite(values + column, 1)) ++column;
-    return InvalidFile(path_,
-                       absl::StrFormat("row %d (counted from 0) has %f in column %d; NaN, infinity and values beyond "
-                                       "the range of float32 are refused",
-                                       row, values[column], column));
+    absl::Status status = InvalidFile(
+        path_, absl::StrFormat("row %d (counted from 0) has %f in column %d; NaN, infinity and values beyond "
+                               "the range of float32 are refused",
+                               row, values[column], column));
+    status.SetPayload(kNotFinite, absl::Cord());
+    return status;
   }
 
   std::string path_;
@@ -86,10 +91,13 @@ absl::StatusOr<size_t> VectorFile::ReadRows(size_t max_rows, float* out, std::ve
   return Read(max_rows, out);
 }
 
-absl::StatusOr<std::unique_ptr<VectorFile>> VectorFile::Open(const std::string& path) {
+absl::StatusOr<std::unique_ptr<VectorFile>> VectorFile::Open(const std::string& path, bool finite) {
   BEBR_ASSIGN_OR_RETURN(std::unique_ptr<VectorFile> file, OpenByEnding(path));
+  if (!finite) return file;
   return std::make_unique<FiniteFile>(path, std::move(file));
 }
+
+bool IsNotFinite(const absl::Status& status) { return status.GetPayload(kNotFinite).has_value(); }
 
 absl::StatusOr<Matrix> ReadVectors(const std::string& path, size_t limit) {
   BEBR_ASSIGN_OR_RETURN(std::unique_ptr<VectorFile> file, VectorFile::Open(path));

@@ -31,7 +31,8 @@ struct RowFields {
 class VectorFile {
  public:
   virtual ~VectorFile() = default;
-  static absl::StatusOr<std::unique_ptr<VectorFile>> Open(const std::string& path);
+  // Without `finite` NaN and infinity are passed on, for somebody else to refuse.
+  static absl::StatusOr<std::unique_ptr<VectorFile>> Open(const std::string& path, bool finite = true);
 
   virtual size_t rows() const = 0;
   virtual size_t dims() const = 0;
@@ -45,6 +46,8 @@ class VectorFile {
                                           bool with_attributes);
 };
 
+// Whether an error of a VectorFile is of a row's values, without which the file could be read on.
+bool IsNotFinite(const absl::Status& status);
 // Reads all rows, or the first `limit` where that is not 0.
 absl::StatusOr<Matrix> ReadVectors(const std::string& path, size_t limit = 0);
 // Writes a float32 .npy file.

@@ -1,5 +1,8 @@
 // The programs as scripts meet them: exit codes, what is printed where, and an import that says what it did.
+#include <sys/resource.h>
+
 #include <bit>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -10,6 +13,7 @@
 #include "nlohmann/json.hpp"
 #include "tests/integration/fixture.h"
 #include "tests/integration/programs.h"
+#include "tests/integration/tls_fixture.h"
 #include "tests/support/until.h"
 
 namespace bebr::testing {
@@ -19,6 +23,7 @@ using namespace std::string_literals;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
+using ::testing::Not;
 
 class CommandLineTest : public ServerTest {
  protected:
@@ -56,6 +61,23 @@ TEST(Programs, AgreeOnExitCodes) {
     EXPECT_EQ(version.exit_code, 0) << program;
     EXPECT_THAT(version.out, MatchesRegex(std::string(program) + " [0-9]+.[0-9]+.[0-9]+\n"));
   }
+}
+
+TEST(Programs, AServersWrongFilesAreAWrongConfiguration) {
+  TemporaryDirectory directory;
+  const auto starts = [&](std::vector<std::string> flags) {
+    flags.insert(flags.end(),
+                 {"--data_dir", directory.path() + "/data", "--listen", "127.0.0.1:0", "--metrics_listen", ""});
+    return RunProgram("bebr-server", flags);
+  };
+  const std::string keys = directory.path() + "/keys.json";
+  std::ofstream(keys) << "{\n\"keys\": [}";
+  const Outcome broken = starts({"--keys_file", keys});
+  EXPECT_EQ(broken.exit_code, 2);
+  EXPECT_THAT(broken.err, HasSubstr("line 2, column 10"));
+  EXPECT_EQ(starts({"--keys_file", "/nowhere"}).exit_code, 2);
+  EXPECT_EQ(starts({"--tls_cert_file", "/nowhere", "--tls_key_file", "/nowhere"}).exit_code, 2);
+  EXPECT_EQ(starts({"--http_listen", "127.0.0.1:0", "--console_dir", "/nowhere"}).exit_code, 2);
 }
 
 TEST(Programs, AnswerHelpAsAVerb) {
@@ -116,13 +138,23 @@ TEST_F(CommandLineTest, WrongArgumentsAreNoFailure) {
         {"collections", "--server", "127.0.0.1:0"},
         {"collections", "--server", ":7700"},
         {"delete", "c"},
+        {"cluster", "move", "a", "a"},
         {"get", "c"}}) {
     EXPECT_EQ(Bebr(line).exit_code, 2) << line[0];
   }
-  EXPECT_EQ(Bebr({"get", "c", "nosuch"}).exit_code, 1);
+  const Outcome get = Bebr({"get", "c", "nosuch", "no2", "nosuch"});
+  EXPECT_EQ(get.exit_code, 1);
+  EXPECT_THAT(get.err, HasSubstr("2 of 3 ids are not in \"c\": nosuch, no2\n"));
   const Outcome update = Bebr({"update", "c", "nosuch", "--set", "n=1"});
   EXPECT_EQ(update.exit_code, 1);
   EXPECT_THAT(update.err, HasSubstr("the first is nosuch"));
+}
+
+TEST_F(CommandLineTest, AGatewayWithoutItsNodesIsNoServerThatIsAbsent) {
+  Start({"--cluster_nodes", "a=127.0.0.1:1"});
+  const Outcome outcome = Bebr({"drop", "c"});
+  EXPECT_EQ(outcome.exit_code, 3);
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("node a (127.0.0.1:1): failed to connect"), Not(HasSubstr("no server"))));
 }
 
 TEST_F(CommandLineTest, ServersAreNamedAsUrlsToo) {
@@ -322,6 +354,12 @@ TEST_F(CommandLineTest, ImportWaitsForAServerThatGoesAway) {
   }
   import.join();
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  for (const char* told :
+       {"bebr: the server is away (", "); waiting up to 60 s for it\n", "bebr: the server is back"}) {
+    const size_t first = outcome.err.find(told), second = outcome.err.find(told, first + 1);
+    EXPECT_NE(second, std::string::npos) << outcome.err;  // once for each restart
+    EXPECT_EQ(outcome.err.find(told, second + 1), std::string::npos) << outcome.err;
+  }
   EXPECT_EQ(nlohmann::json::parse(outcome.out)["documents"], kRows);
   EXPECT_EQ(Documents(), kRows);
 
@@ -397,6 +435,88 @@ TEST_F(CommandLineTest, ImportLeavesOutWhatIsWrong) {
     EXPECT_EQ(refused.exit_code, 1);
     EXPECT_THAT(refused.err, HasSubstr("checksum"));
   }
+}
+
+// NaN is one row's fault, and JSON that is none the whole file's.
+TEST_F(CommandLineTest, ImportLeavesOutRowsThatAreNoNumbers) {
+  Start();
+  CreateCollection();
+  Matrix matrix{.rows = 50, .dims = kDims, .values = {}};
+  for (size_t i = 0; i < matrix.rows; ++i) {
+    const auto values = VectorOf(i);
+    matrix.values.insert(matrix.values.end(), values.begin(), values.end());
+  }
+  matrix.values[42 * kDims + 3] = NAN;
+  matrix.values[44 * kDims] = -INFINITY;
+  const std::string file = Path("docs.npy");
+  ASSERT_TRUE(WriteNpy(file, matrix).ok());
+  EXPECT_THAT(Bebr({"import", "c", file}).err,
+              AllOf(HasSubstr("row 42 (counted from 0)"), HasSubstr("--partial leaves out such rows and names them"),
+                    HasSubstr("Nothing was written")));
+  EXPECT_EQ(Documents(), 0u);
+  EXPECT_THAT(
+      Bebr({"import", "c", file, "--unchecked", "--batch", "10"}).err,
+      AllOf(HasSubstr("row 42 (counted from 0)"), HasSubstr("--offset 40 goes on once that row is mended, or")));
+  EXPECT_EQ(Documents(), 40u);
+  const Outcome partial = Bebr({"import", "c", file, "--partial"});
+  EXPECT_EQ(partial.exit_code, 0);
+  EXPECT_THAT(partial.err, AllOf(HasSubstr("left out: \"42\": "), HasSubstr("left out: \"44\": ")));
+  EXPECT_EQ(Documents(), 48u);
+  const std::string lines = WriteFile("broken.jsonl", "oops\n");
+  EXPECT_THAT(Bebr({"import", "c", lines, "--unchecked"}).err, Not(HasSubstr("start again")));
+}
+
+TEST_F(CommandLineTest, ImportClearsAttributesOnlyWhereItIsTold) {
+  Start();
+  CreateCollection();
+  ASSERT_EQ(Bebr({"import", "c", WriteJsonLines("rows.jsonl", 30)}).exit_code, 0);
+  v1::VersionConfig config;
+  config.set_collection("c");
+  config.set_name("v2");
+  ASSERT_TRUE(client_->AddVersion(config, ModelFile(2)).ok());
+  const std::string bare =
+      WriteFile("bare.jsonl", nlohmann::json{{"id", "d1"}, {"embedding", VectorOf(7)}}.dump() + "\n");
+  const auto attributes = [&] {
+    return nlohmann::json::parse(Bebr({"get", "c", "d1", "--json"}).out)[0]["attributes"].dump();
+  };
+  const Outcome refused = Bebr({"import", "c", bare, "--version", "v2"});
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.err, AllOf(HasSubstr("would lose theirs"), HasSubstr("--merge"), HasSubstr("--clear-attributes"),
+                                 HasSubstr("Nothing was written")));
+  EXPECT_EQ(Bebr({"import", "c", Path("rows.jsonl"), "--version", "v2", "--no-attributes"}).exit_code, 2);
+  EXPECT_EQ(Bebr({"import", "c", bare, "--version", "v2", "--merge", "--clear-attributes"}).exit_code, 2);
+  EXPECT_EQ(Bebr({"import", "c", bare, "--version", "v2", "--merge"}).exit_code, 0);
+  EXPECT_EQ(Bebr({"import", "c", bare, "--version", "v2", "--if-absent"}).exit_code, 0);
+  EXPECT_EQ(attributes(), "{\"n\":1}");
+  const std::vector<std::string> eval = {
+      "eval", "c", "--queries", Path("rows.jsonl"), "--docs", Path("rows.jsonl"), "--version", "v2"};
+  const Outcome measured = Bebr(eval);
+  const size_t warned = measured.err.find("bebr: warning: documents that have no code of ");
+  EXPECT_NE(warned, std::string::npos) << measured.err;
+  EXPECT_EQ(measured.err.find("bebr: warning", warned + 1), std::string::npos) << measured.err;
+  EXPECT_EQ(Bebr({"import", "c", Path("rows.jsonl"), "--version", "v2"}).exit_code, 0);  // brings attributes
+  EXPECT_EQ(attributes(), "{\"n\":1}");
+  EXPECT_EQ(Bebr({"import", "c", bare, "--version", "v2", "--clear-attributes"}).exit_code, 0);
+  EXPECT_EQ(attributes(), "{}");
+  EXPECT_EQ(Bebr({"import", "c", bare, "--version", "v1"}).exit_code, 0);  // the default
+}
+
+// A key that may only read, and a disk that takes no more: another start helps neither.
+TEST_F(CommandLineTest, ImportSaysStartAgainOnlyWhereThatHelps) {
+  Start();
+  CreateCollection();
+  const std::string rows = WriteJsonLines("rows.jsonl", 3000);
+  const rlimit full{.rlim_cur = 512, .rlim_max = RLIM_INFINITY};
+  ASSERT_EQ(prlimit(server_->pid(), RLIMIT_FSIZE, &full, nullptr), 0);
+  const Outcome disk = Bebr({"import", "c", rows, "--patience", "0"});
+  EXPECT_NE(disk.exit_code, 0);
+  EXPECT_THAT(disk.err, AllOf(HasSubstr("No row of"), Not(HasSubstr("start again"))));
+  const nlohmann::json key = {{"name", "reader"}, {"sha256", Sha256Of("reader-key")}, {"role", "read"}};
+  Start({"--keys_file", WriteFile("keys.json", nlohmann::json{{"keys", {key}}}.dump())});
+  const Outcome refused =
+      RunProgram("bebr", {"import", "c", rows, "--server", server_->address()}, {{"BEBR_API_KEY", "reader-key"}});
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.err, AllOf(HasSubstr("PERMISSION_DENIED"), Not(HasSubstr("start again"))));
 }
 
 TEST_F(CommandLineTest, ImportLimitsRowsWithIds) {

@@ -189,7 +189,13 @@ TEST_F(OperateTest, ANodeTakesOverFromAnother) {
   const Outcome equal = Cluster({"verify", "c"});
   EXPECT_EQ(equal.exit_code, 0) << equal.err;
   EXPECT_THAT(equal.out, HasSubstr("n0, n2: "));
-  EXPECT_EQ(Cluster({"join", "n1", "--address", addresses_[1], "--slots", "0-1023"}).exit_code, 0);
+  const auto join = [&](const std::string& address) {
+    return Cluster({"join", "n1", "--address", address, "--slots", "0-1023", "--timeout", "5"}).exit_code;
+  };
+  EXPECT_EQ(join(addresses_[1]), 0);
+  EXPECT_EQ(join(absl::StrCat("127.0.0.1:", FreePort())), 3);  // a member, but nobody is there
+  EXPECT_EQ(join(addresses_[2]), 3);                           // another one is
+  EXPECT_EQ(join(addresses_[1]), 0);
   EXPECT_EQ(Cluster({"drain", "n1"}).exit_code, 0);
   Await("n1 is no member", [&] { return Cluster({"status"}).out.find("n1 ") == std::string::npos; });
   EXPECT_EQ(Cluster({"drain", "n2"}).exit_code, 0);

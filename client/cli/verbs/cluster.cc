@@ -183,6 +183,12 @@ absl::Status AskToDrain(Client& client, const std::string& name) {
   return client.DrainNode(request).status();
 }
 
+// Whether it is read from, where it was said to be: one that has been a member before may not be there.
+bool Serves(const v1::ClusterReplica& replica, const std::string& address) {
+  return replica.member() == v1::MEMBER_STATE_SERVING && replica.state() == v1::REPLICA_STATE_SERVING &&
+         (address.empty() || replica.address() == address);
+}
+
 // Waits until the member serves, and says how far it is meanwhile.
 absl::Status AwaitServing(Client& client, const Options& options) {
   const absl::Time end =
@@ -191,7 +197,7 @@ absl::Status AwaitServing(Client& client, const Options& options) {
   for (;;) {
     const auto member = FindMember(client, options.node);
     if (!member.ok() && !absl::IsUnavailable(member.status())) return member.status();
-    if (member.ok() && member->replica.member() == v1::MEMBER_STATE_SERVING) return absl::OkStatus();
+    if (member.ok() && Serves(member->replica, options.address)) return absl::OkStatus();
     const std::string now = std::string(member.ok() ? member->replica.problem() : member.status().message());
     if (now != told) std::fprintf(stderr, "%s: %s\n", options.node.c_str(), now.empty() ? "joining" : now.c_str());
     told = now;
@@ -225,6 +231,8 @@ absl::Status Drain(const Command& command, const Options& options) {
 
 // The new one takes over what the old one holds.
 absl::Status Move(const Command& command, const Options& options) {
+  if (options.from == options.node)
+    return UsageError(absl::StrFormat("node \"%s\" cannot take its own place: name another one", options.node));
   Client client = command.Connect();
   BEBR_ASSIGN_OR_RETURN(const Found old, FindMember(client, options.from));
   BEBR_RETURN_IF_ERROR(AskToJoin(client, options, old.first_slot, old.last_slot));

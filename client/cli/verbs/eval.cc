@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_format.h"
 #include "client/cli/command.h"
 #include "client/cli/import_source.h"
@@ -37,6 +38,21 @@ struct Options {
   ProbeOptions probe;
   std::string version;
   size_t limit = 0;
+};
+
+// Prints each once.
+class Warnings {
+ public:
+  void Print(const google::protobuf::RepeatedPtrField<std::string>& warnings) {
+    google::protobuf::RepeatedPtrField<std::string> fresh;
+    for (const std::string& warning : warnings) {
+      if (told_.insert(warning).second) *fresh.Add() = warning;
+    }
+    PrintWarnings(fresh);
+  }
+
+ private:
+  absl::flat_hash_set<std::string> told_;
 };
 
 // What is read and computed before the server is measured.
@@ -148,7 +164,7 @@ absl::StatusOr<Inputs> Prepare(Client& client, const Options& options) {
 
 // `scanned_share` is that of the mean query.
 absl::StatusOr<Found> SearchAll(Client& client, const Options& options, const Matrix& queries, size_t k,
-                                uint32_t rerank, double* scanned_share = nullptr) {
+                                uint32_t rerank, Warnings& warnings, double* scanned_share = nullptr) {
   Found found;
   for (size_t begin = 0; begin < queries.rows; begin += kBatchQueries) {
     v1::BatchSearchRequest request;
@@ -158,6 +174,7 @@ absl::StatusOr<Found> SearchAll(Client& client, const Options& options, const Ma
       SetVector(queries.row(i), queries.dims, request.add_queries());
     }
     BEBR_ASSIGN_OR_RETURN(const auto response, client.BatchSearch(request));
+    warnings.Print(response.warnings());
     if (scanned_share != nullptr)
       *scanned_share += response.scanned_share() * request.queries_size() / static_cast<double>(queries.rows);
     for (const auto& result : response.results()) {
@@ -229,7 +246,8 @@ absl::StatusOr<nlohmann::ordered_json> Evaluate(Client& client, const Options& o
   const size_t depth = std::max<size_t>(options.k, kDeepest);
   const auto start = std::chrono::steady_clock::now();
   double scanned_share = 0;
-  BEBR_ASSIGN_OR_RETURN(const Found plain, SearchAll(client, options, in.queries, depth, 0, &scanned_share));
+  Warnings warnings;
+  BEBR_ASSIGN_OR_RETURN(const Found plain, SearchAll(client, options, in.queries, depth, 0, warnings, &scanned_share));
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   nlohmann::ordered_json json{{"queries", in.queries.rows},
                               {"k", options.k},
@@ -242,7 +260,7 @@ absl::StatusOr<nlohmann::ordered_json> Evaluate(Client& client, const Options& o
   }
   if (rerank != 0) {
     BEBR_ASSIGN_OR_RETURN(const Found reranked,
-                          SearchAll(client, options, in.queries, kExact, std::max<uint32_t>(rerank, kExact)));
+                          SearchAll(client, options, in.queries, kExact, std::max<uint32_t>(rerank, kExact), warnings));
     json["rerank"] = rerank;
     json["recall_at_10_reranked"] = MeanRecall(in, reranked, 10);
     if (!in.query_ids.empty()) json["ndcg_at_10_reranked"] = MeanNdcg(in, reranked);

@@ -1,11 +1,16 @@
 #include <memory>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "client/cli/command.h"
 #include "index/base/status_macros.h"
 
 namespace bebr {
 namespace {
+
+constexpr size_t kNamedIds = 10;
 
 struct Options {
   std::string name;
@@ -32,10 +37,10 @@ absl::Status Run(const Command& command, const Options& options) {
   request.mutable_ids()->Add(ids.begin(), ids.end());
   Client client = command.Connect();
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
-  int found = 0;
+  absl::flat_hash_set<std::string> missing(ids.begin(), ids.end());
   BEBR_RETURN_IF_ERROR(client.StreamGet(request, [&](const v1::GetResponse& piece) {
-    found += piece.documents_size();
     for (const v1::Document& document : piece.documents()) {
+      missing.erase(document.id());
       if (command.json) {
         list.push_back(ToJson(document));
       } else {
@@ -45,10 +50,14 @@ absl::Status Run(const Command& command, const Options& options) {
     return absl::OkStatus();
   }));
   if (command.json) PrintJson(list);
-  const int missing = request.ids_size() - found;
-  if (missing == 0) return absl::OkStatus();
-  return absl::NotFoundError(
-      absl::StrCat(missing, " of ", request.ids_size(), " ids are not in \"", options.name, "\""));
+  if (missing.empty()) return absl::OkStatus();
+  const size_t count = missing.size();
+  std::vector<std::string> names;  // in the order they were given
+  for (const std::string& id : ids) {
+    if (names.size() < kNamedIds && missing.erase(id) > 0) names.push_back(IdText(id));
+  }
+  return absl::NotFoundError(absl::StrFormat("%d of %d ids are not in \"%s\": %s%s", count, ids.size(), options.name,
+                                             absl::StrJoin(names, ", "), missing.empty() ? "" : ", ..."));
 }
 
 }  // namespace

@@ -17,6 +17,7 @@
 #include "client/cli/progress.h"
 #include "client/upsert_stream.h"
 #include "index/base/status_macros.h"
+#include "index/dataset/vector_file.h"
 
 namespace bebr {
 namespace {
@@ -30,6 +31,7 @@ struct Options {
   size_t batch = 0;  // 0: as many as make about 1 MiB
   size_t window = 8;
   bool merge = false;
+  bool clear_attributes = false;
   bool skip_unknown = false;
   bool replace_all = false;
   bool if_absent = false;
@@ -66,6 +68,19 @@ absl::Status CheckVectors(const v1::Collection& collection, const Options& optio
                       options.files.vectors, dims, version.name(), collection.name(), version.input_dims()));
 }
 
+// A document is written with the attributes that come with it: none, where the files are another model's vectors alone.
+absl::Status CheckAttributes(const v1::Collection& collection, const Options& options) {
+  if (options.merge || options.clear_attributes || options.if_absent || collection.documents() == 0 ||
+      options.version.empty() || options.version == collection.default_version())
+    return absl::OkStatus();
+  BEBR_ASSIGN_OR_RETURN(const bool brought, ImportSource::HasAttributes(options.files));
+  if (brought) return absl::OkStatus();
+  return UsageError(absl::StrFormat(
+      "\"%s\" brings no attributes, and documents of \"%s\" that exist would lose theirs: --merge adds the embeddings "
+      "of version \"%s\" to them and keeps all else; --clear-attributes is for who wants that. Nothing was written",
+      options.files.vectors, options.name, options.version));
+}
+
 void WarnOfIds(const Options& options, const ImportSource& source) {
   if (!source.attributes_have_ids()) return;
   std::fprintf(stderr,
@@ -80,7 +95,9 @@ absl::Status CheckFiles(const Command& command, const Options& options, size_t r
   absl::Status status = ImportSource::Check(options.files, [&](size_t done) { progress.Set(done); });
   progress.Clear();
   if (status.ok()) return status;
-  return absl::Status(status.code(), absl::StrFormat("%s. Nothing was written", status.message()));
+  return absl::Status(status.code(),
+                      absl::StrFormat("%s%s. Nothing was written", status.message(),
+                                      IsNotFinite(status) ? "; --partial leaves out such rows and names them" : ""));
 }
 
 Documents MakeDocuments(const ImportSource::Rows& rows, size_t dims, const std::string& version) {
@@ -163,33 +180,46 @@ std::string LeftOut(const UpsertStream& stream) {
   return absl::StrFormat(", but for %d that were not written (%s)", left, absl::StrJoin(why, ", "));
 }
 
+// What must come before the import can go on: "", or " once ..."; nothing where this program cannot know.
+std::optional<std::string> MendOf(const absl::Status& status, const Options& options, const UpsertStream& stream,
+                                  bool row_refused, bool of_files) {
+  const bool of_row = row_refused || IsNotFinite(status);
+  if (of_row && !options.partial) return " once that row is mended, or with --partial, which leaves it out";
+  if (of_row) return " once that row is mended";
+  const bool refused = stream.sent_before_refusal().has_value();  // also by a full disk, which is UNAVAILABLE
+  if (absl::IsCancelled(status) || (MayPassLater(status) && !refused)) return "";
+  if (of_files) return " once the file is mended";
+  return std::nullopt;
+}
+
 // What is there now, and how to go on.
-std::string StateOf(const Options& options, const ImportSource& source, const UpsertStream& stream, bool refused) {
+std::string StateOf(const Options& options, const ImportSource& source, const UpsertStream& stream,
+                    const std::optional<std::string>& mend) {
   const uint64_t settled = stream.acknowledged_in_order(), next = source.begin() + settled;
   const uint64_t all = Settled(stream), others = all > settled ? all - settled : 0;
-  const char* mend = refused ? "once that row is mended, or with --partial, which leaves it out" : "";
   if (settled == 0) {
     return absl::StrFormat(
-        "%s; start again%s%s",
+        "%s%s",
         others == 0 ? absl::StrFormat("No row of \"%s\" is known to be in \"%s\"", options.files.vectors, options.name)
                     : absl::StrFormat("%d rows of \"%s\" are in \"%s\", but not the first ones%s", others,
                                       options.files.vectors, options.name, LeftOut(stream)),
-        refused ? " " : "", mend);
+        mend.has_value() ? absl::StrCat("; start again", *mend) : "");
   }
   const std::string left = LeftOut(stream);
   return absl::StrFormat(
-      "Rows %d to %d of \"%s\" are in \"%s\"%s%s%s; `bebr import` with --offset %d goes on%s%s", source.begin(),
-      next - 1, options.files.vectors, options.name, left.empty() ? absl::StrFormat(", %d documents", settled) : "",
+      "Rows %d to %d of \"%s\" are in \"%s\"%s%s%s; `bebr import` with --offset %d goes on%s", source.begin(), next - 1,
+      options.files.vectors, options.name, left.empty() ? absl::StrFormat(", %d documents", settled) : "",
       others == 0 ? "" : absl::StrFormat(", and %d of later rows, which may be written again", others), left, next,
-      refused ? " " : "", mend);
+      mend.value_or(" once that is mended"));
 }
 
 // The error with its row and the state.
 absl::Status WithState(const absl::Status& status, const Options& options, const ImportSource& source,
-                       const UpsertStream& stream) {
+                       const UpsertStream& stream, bool of_files) {
   const std::string row = RefusedRow(status, options, source, stream);
-  absl::Status told(status.code(),
-                    absl::StrCat(row, status.message(), ". ", StateOf(options, source, stream, !row.empty())));
+  absl::Status told(status.code(), absl::StrCat(row, status.message(), ". ",
+                                                StateOf(options, source, stream,
+                                                        MendOf(status, options, stream, !row.empty(), of_files))));
   status.ForEachPayload([&](absl::string_view url, const absl::Cord& payload) { told.SetPayload(url, payload); });
   return told;
 }
@@ -218,11 +248,25 @@ nlohmann::ordered_json ErrorsOf(const UpsertStream& stream) {
   return errors;
 }
 
+// Says that the server is waited for, and that it is back.
+void TellAway(UpsertStream& stream, const Options& options, Progress& progress) {
+  stream.OnAway([&](const absl::Status& why) {
+    progress.Clear();
+    if (why.ok()) {
+      std::fprintf(stderr, "bebr: the server is back: the import goes on\n");
+    } else {
+      std::fprintf(stderr, "bebr: the server is away (%s); waiting up to %d s for it\n",
+                   std::string(why.message()).c_str(), static_cast<int>(options.patience_s));
+    }
+  });
+}
+
 absl::StatusOr<nlohmann::ordered_json> Import(const Command& command, const Options& options) {
   BEBR_ASSIGN_OR_RETURN(const auto source, ImportSource::Open(options.files));
   Client client = command.Connect();
   BEBR_ASSIGN_OR_RETURN(const v1::Collection collection, client.GetCollection(options.name));
   BEBR_RETURN_IF_ERROR(CheckVectors(collection, options, *source));
+  BEBR_RETURN_IF_ERROR(CheckAttributes(collection, options));
   const size_t rows = source->end() - source->begin();
   if (!options.unchecked && !options.partial) BEBR_RETURN_IF_ERROR(CheckFiles(command, options, rows));
 
@@ -236,10 +280,11 @@ absl::StatusOr<nlohmann::ordered_json> Import(const Command& command, const Opti
   const auto stream =
       client.StreamUpsert(options.name, options.window, ModeOf(options), conditions, absl::Seconds(options.patience_s));
   Progress progress("import", "documents", rows, command.json);
+  TellAway(*stream, options, progress);
   absl::Status status = SendAll(options, *source, *stream, progress);
   const absl::Status finished = stream->Finish();  // also after an error of a file: what was sent is acknowledged
   status.Update(finished);
-  if (!status.ok()) return WithState(status, options, *source, *stream);
+  if (!status.ok()) return WithState(status, options, *source, *stream, /*of_files=*/finished.ok());
   const double seconds = progress.End(Settled(*stream));
   if (stream->unknown() > 0 && !options.skip_unknown) return UnknownIds(options, *stream);
   return nlohmann::ordered_json{
@@ -287,6 +332,10 @@ void AddSending(CLI::App* verb, Options& options) {
   verb->add_flag("--replace-all", options.replace_all,
                  "documents that exist lose the embeddings of versions that do not come, too")
       ->excludes(merge);
+  verb->add_flag("--clear-attributes", options.clear_attributes,
+                 "with a --version that is not the default and files without attributes: documents that exist lose "
+                 "theirs")
+      ->excludes(merge);
   verb->add_flag("--if-absent", options.if_absent, "documents that exist stay as they are")->excludes(merge);
   verb->add_option("--if-newer", options.if_newer_by,
                    "name of an integer attribute: so do documents whose is not less than the new one")
@@ -314,9 +363,12 @@ void AddSending(CLI::App* verb, Options& options) {
 
 void AddImport(CLI::App& app, Command& command) {
   auto options = std::make_shared<Options>();
-  CLI::App* verb = AddVerb(app, command, "import", "write the vectors of a file to a collection",
-                           "bebr import papers docs.npy --ids ids.txt --attributes attributes.jsonl",
-                           [&command, options] { return Run(command, *options); });
+  CLI::App* verb =
+      AddVerb(app, command, "import", "write the vectors of a file to a collection",
+              "bebr import papers docs.npy --ids ids.txt --attributes attributes.jsonl", [&command, options] {
+                options->files.any_values = options->partial;  // the server names them, as others
+                return Run(command, *options);
+              });
   ImportFiles& files = options->files;
   verb->add_option("name", options->name, "name of the collection")->required();
   verb->add_option("file", files.vectors,
