@@ -49,6 +49,11 @@ uint64_t LogHead::Last() {
   return last_;
 }
 
+bool LogHead::EndedBefore(uint64_t position, SteadyTime time) {
+  MutexLock lock(&mutex_);
+  return asked_ > time && told_ < position;
+}
+
 LogReport LogHead::Report() {
   MutexLock lock(&mutex_);
   LogReport report = report_;
@@ -61,6 +66,11 @@ absl::StatusOr<uint64_t> LogHead::Ask() {
     BEBR_ASSIGN_OR_RETURN(log_, open_());
   }
   const auto state = log_->State();
+  if (state.ok() && identity_ == 0) identity_ = state->identity;
+  if (state.ok() && identity_ != state->identity) {
+    log_.reset();
+    return AnotherLog("the gateway", identity_, state->identity);
+  }
   if (state.ok()) {
     trimmed_ = state->trimmed.position;
     return state->head.position;
@@ -97,6 +107,7 @@ void LogHead::Run() {
   for (;;) {
     std::vector<Done> waiting = AwaitWaiting(look_at);
     const bool ending = Ending();
+    const SteadyTime begun = SteadyNow();
     const auto asked = ending ? absl::UnavailableError("stopping") : Ask();
     if (!ending && asked.ok() == failing) {
       failing = !asked.ok();
@@ -108,6 +119,10 @@ void LogHead::Run() {
     {
       MutexLock lock(&mutex_);
       if (asked.ok()) last_ = *asked;  // less than before, where an older state of it was restored
+      if (asked.ok()) {
+        told_ = *asked;
+        asked_ = begun;
+      }
       if (!asked.ok()) pause_until_ = SteadyNow() + kPause;
       answer = {.position = last_, .known = asked.ok()};
     }

@@ -2,6 +2,7 @@
 #ifndef BEBR_INDEX_CLUSTER_LOG_HEAD_H_
 #define BEBR_INDEX_CLUSTER_LOG_HEAD_H_
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -39,6 +40,10 @@ class LogHead {
   // A position that the log has.
   void Saw(uint64_t position);
   uint64_t Last();
+  // Which log it is (LogState::identity); 0: it has not answered yet.
+  uint64_t identity() const { return identity_; }
+  // Whether it ended before this position when it was asked after this time.
+  bool EndedBefore(uint64_t position, SteadyTime time);
   // How the log is, as it was a few seconds ago; nothing of appends.
   LogReport Report();
 
@@ -59,10 +64,13 @@ class LogHead {
   const OpenLog open_;
   std::unique_ptr<Log> log_;  // of the thread
   uint64_t trimmed_ = 0;      // of the thread
+  std::atomic<uint64_t> identity_{0};
   Mutex mutex_;
   CondVar changed_;
   std::vector<Done> waiting_ ABSL_GUARDED_BY(mutex_);
   uint64_t last_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t told_ ABSL_GUARDED_BY(mutex_) = 0;  // where it said last that it ends, and when it was asked
+  SteadyTime asked_ ABSL_GUARDED_BY(mutex_);
   SteadyTime pause_until_ ABSL_GUARDED_BY(mutex_);
   LogReport report_ ABSL_GUARDED_BY(mutex_);
   bool ending_ ABSL_GUARDED_BY(mutex_) = false;

@@ -110,6 +110,7 @@ void LogLane::AppendGroup(std::vector<Waiting> group) {
       continue;
     }
     placed[i].position = place->position;
+    placed[i].append = place->append;
     group[i].done(std::move(placed[i]));
   }
 }
@@ -144,6 +145,7 @@ absl::Status LogLane::Begin() {
 absl::StatusOr<LogPlace> LogLane::AppendRecords(const std::vector<LogRecord>& records) {
   const SteadyTime deadline = SteadyNow() + timeout_;
   absl::Status error;
+  bool lost = false;
   do {
     if (!writer_.has_value()) {
       // What waits while this ends is tried once, as long as the log answers.
@@ -157,10 +159,13 @@ absl::StatusOr<LogPlace> LogLane::AppendRecords(const std::vector<LogRecord>& re
       return place;
     }
     error = place.status();
-    if (absl::IsInvalidArgument(error)) return error;  // nothing that the log takes
+    // Nothing that the log takes; or it does not know the writer's last append, and so does not have this one either.
+    lost = absl::IsInvalidArgument(error);
+    if (lost) BEBR_RETURN_IF_ERROR(CheckAppend(records));
     BEBR_ASSIGN_OR_RETURN(const std::optional<LogPlace> found, Find(number, deadline));
     if (found.has_value()) return *found;
-  } while (absl::IsUnavailable(error) && SteadyNow() < deadline && !Ending());
+    if (lost) LogError("the log has lost what this gateway appended last: {}", std::string(error.message()));
+  } while ((lost || absl::IsUnavailable(error)) && SteadyNow() < deadline && !Ending());
   return NotWritten(error);
 }
 

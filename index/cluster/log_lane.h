@@ -28,7 +28,8 @@ namespace bebr {
 
 // A LogLane appends writes in the order in which they came: what waits while an append is under way is the next one,
 // all of it or nothing. Each append has the next number of this writer, and one whose outcome is not known is looked
-// for under its number, after which it cannot come any more: so none is appended twice.
+// for under its number, after which it cannot come any more: so none is appended twice. Where the log has lost the
+// writer's last appends, since it was brought back to an earlier state, the writer begins anew after those it has.
 //
 // Errors: UNAVAILABLE: the log could not be asked; the message says whether the write is not in it, or nobody knows.
 // RESOURCE_EXHAUSTED: too much waits. INTERNAL: no replica could read it, and it is not written. Thread safety: all
@@ -40,10 +41,12 @@ class LogLane {
     std::map<uint32_t, std::string> changes;
     bool alone = false;  // nothing may be in its append beside it
   };
-  // Where it is: a position, and in the record of each of its shards a number.
+  // Where it is: an append at a position, and in the record of each of its shards a number.
   struct Placed {
     uint64_t position = 0;
+    AppendId append;
     std::map<uint32_t, uint32_t> numbers;
+    LogPlace place() const { return {position, append}; }
   };
   using Done = absl::AnyInvocable<void(absl::StatusOr<Placed>)>;
 

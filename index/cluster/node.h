@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "index/base/clock.h"
 #include "index/engine.h"
+#include "index/log/log.h"
 #include "index/types/cluster.h"
 #include "index/types/replication.h"
 
@@ -45,6 +46,8 @@ class ClusterNode {
 // thread, the caller's too.
 class ReplicaNode : public ClusterNode {
  public:
+  // Calls from now on, but State, fail with UNAVAILABLE where the node follows another log; 0: any will do.
+  virtual void SetLog(uint64_t identity) = 0;
   // The engine, for the one call that this thread makes next: which fails with ABORTED unless the node has applied the
   // log up to `position`, and with UNAVAILABLE if it is not answered at `deadline`.
   virtual absl::StatusOr<Engine*> EngineAt(uint64_t position, SteadyTime deadline) = 0;
@@ -52,7 +55,7 @@ class ReplicaNode : public ClusterNode {
   virtual void Await(uint64_t position, SteadyTime deadline, absl::AnyInvocable<void(absl::Status)> done) = 0;
   virtual void Prepare(UpsertRequest request, uint64_t position, SteadyTime deadline,
                        absl::AnyInvocable<void(absl::StatusOr<PreparedChange>)> done) = 0;
-  virtual void Outcome(uint64_t position, uint32_t number, SteadyTime deadline,
+  virtual void Outcome(const LogPlace& place, uint32_t number, SteadyTime deadline,
                        absl::AnyInvocable<void(absl::StatusOr<ChangeOutcome>)> done) = 0;
   // As Follower's, once the node has applied the log up to `position`. Blocks.
   virtual absl::StatusOr<PreparedBackfill> PrepareBackfill(const std::string& collection, const std::string& version,

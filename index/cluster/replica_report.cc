@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_format.h"
 #include "index/cluster/replica_set.h"
 
 namespace bebr {
@@ -18,6 +19,26 @@ ShareReport ReplicaSet::Report() const {
     report.lag_positions = std::max(report.lag_positions, head - std::min(head, report.applied));
   }
   return share;
+}
+
+absl::Status ReplicaSet::CheckLog() const {
+  absl::Status other_log;
+  bool one_follows = false;
+  for (const auto& [replica, state] : All()) {
+    if (state != MemberState::kServing) continue;
+    MutexLock lock(&replica->mutex);
+    other_log.Update(replica->other_log);
+    if (replica->report.health == ReplicaHealth::kMissing) continue;
+    one_follows = true;
+    const uint64_t applied = replica->told.applied;
+    if (replica->told.quarantined || !head_->EndedBefore(applied, replica->told_at)) continue;
+    return absl::UnavailableError(absl::StrFormat(
+        "it is not written: node %s has applied position %d of the log, before which the log ends: is cluster_log the "
+        "right database, or was it brought back to an earlier state?",
+        replica->place.name, applied));
+  }
+  if (one_follows || other_log.ok()) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrFormat("it is not written: %s", other_log.message()));
 }
 
 std::vector<ReplicaDigest> ReplicaSet::Digests(const std::string& collection, uint64_t position, uint64_t bytes_per_s,

@@ -111,7 +111,9 @@ std::vector<ReplicaSet::Seat> ReplicaSet::All() const {
 ReplicaSet::Replicas ReplicaSet::Serving() const {
   Replicas serving;
   for (Seat& seat : All()) {
-    if (seat.state == MemberState::kServing) serving.push_back(std::move(seat.replica));
+    if (seat.state != MemberState::kServing) continue;
+    seat.replica->node->SetLog(head_->identity());
+    serving.push_back(std::move(seat.replica));
   }
   return serving;
 }
@@ -160,13 +162,22 @@ std::vector<MemberReport> ReplicaSet::Reports() const {
   return reports;
 }
 
-absl::StatusOr<NodeState> ReplicaSet::Ask(Replica& replica) {
+absl::StatusOr<NodeState> ReplicaSet::Ask(Replica& replica) const {
   absl::StatusOr<NodeState> state = replica.node->State();
+  // One of another log is as one that is not there.
+  const uint64_t own = head_->identity(), its = state.ok() && state->replica.has_value() ? state->replica->log : 0;
+  absl::Status other_log;
+  if (own != 0 && its != 0 && own != its) {
+    other_log = AnotherLog(absl::StrFormat("node %s (%s)", replica.place.name, replica.place.address), its, own);
+    state = other_log;
+  }
   const bool follows = state.ok() && state->replica.has_value();
   replica.failing = !state.ok() || (follows && state->replica->quarantined);
   replica.applied = follows ? state->replica->applied : 0;
   MutexLock lock(&replica.mutex);
   NoteState(state, replica.report);
+  replica.told_at = SteadyNow();
+  replica.other_log = std::move(other_log);
   if (follows) replica.told = *state->replica;
   if (!state.ok()) replica.told.problem = std::string(state.status().message());
   return state;
@@ -304,25 +315,35 @@ void ReplicaSet::CheckRoomFor(const AttributeUpdate& update, absl::AnyInvocable<
                               });
 }
 
-void ReplicaSet::Outcome(uint64_t position, uint32_t number,
+void ReplicaSet::Outcome(const LogPlace& place, uint32_t number,
                          absl::AnyInvocable<void(absl::StatusOr<ChangeOutcome>)> done) {
-  const auto begin = [number](const std::shared_ptr<Replica>& replica, uint64_t at, SteadyTime deadline, auto ended) {
-    replica->node->Outcome(at, number, deadline,
+  const auto begin = [number, append = place.append](const std::shared_ptr<Replica>& replica, uint64_t at,
+                                                     SteadyTime deadline, auto ended) {
+    replica->node->Outcome({at, append}, number, deadline,
                            [ended = std::move(ended)](absl::StatusOr<ChangeOutcome> outcome) mutable {
                              // Another one may have it.
                              if (absl::IsNotFound(outcome.status()))
                                outcome = absl::ResourceExhaustedError(outcome.status().message());
+                             // That it is another append no replica can make good.
+                             if (absl::IsDataLoss(outcome.status()))
+                               outcome = absl::FailedPreconditionError(outcome.status().message());
                              ended(std::move(outcome));
                            });
   };
-  const auto unknown = [position](const absl::Status& error, Round<ChangeOutcome>::Done ended) {
+  auto told = [position = place.position, done = std::move(done)](absl::StatusOr<ChangeOutcome> outcome) mutable {
+    if (!absl::IsFailedPrecondition(outcome.status())) return done(std::move(outcome));
+    done(absl::UnavailableError(
+        absl::StrFormat("the write is in the log, at position %d, and what will come of it is not known: %s", position,
+                        outcome.status().message())));
+  };
+  const auto unknown = [position = place.position](const absl::Status& error, Round<ChangeOutcome>::Done ended) {
     ended(absl::UnavailableError(
         absl::StrFormat("the write is in the log, at position %d: all replicas will make it, or all refuse it, but "
                         "which of these no replica could say in time: %s",
                         position, error.message())));
   };
-  auto round =
-      std::make_shared<Round<ChangeOutcome>>(*this, position, EndOf(absl::InfiniteDuration()), begin, std::move(done));
+  auto round = std::make_shared<Round<ChangeOutcome>>(*this, place.position, EndOf(absl::InfiniteDuration()), begin,
+                                                      std::move(told));
   round->OrElse(unknown);
   round->Next();
 }

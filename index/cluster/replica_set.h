@@ -85,8 +85,11 @@ class ReplicaSet final : public ClusterNode, private EngineWithoutWrites {
                                                    const std::string& after, uint32_t most_documents);
   // RESOURCE_EXHAUSTED if a replica would refuse the update for want of room; nothing else is an error.
   void CheckRoomFor(const AttributeUpdate& update, absl::AnyInvocable<void(absl::Status)> done);
-  // What came of a change, once one replica has applied it.
-  void Outcome(uint64_t position, uint32_t number, absl::AnyInvocable<void(absl::StatusOr<ChangeOutcome>)> done);
+  // UNAVAILABLE if the replicas follow another log than this gateway, or one has applied what the log does not have:
+  // then nothing must be written.
+  absl::Status CheckLog() const;
+  // What came of a change, once one replica has applied it: of a change of this very append.
+  void Outcome(const LogPlace& place, uint32_t number, absl::AnyInvocable<void(absl::StatusOr<ChangeOutcome>)> done);
 
  private:
   template <typename Result>
@@ -109,6 +112,8 @@ class ReplicaSet final : public ClusterNode, private EngineWithoutWrites {
     std::atomic<bool> failing{false};
     Mutex mutex;
     ReplicaState told ABSL_GUARDED_BY(mutex);
+    SteadyTime told_at ABSL_GUARDED_BY(mutex);
+    absl::Status other_log ABSL_GUARDED_BY(mutex);  // it follows another one
     ReplicaReport report ABSL_GUARDED_BY(mutex);
   };
   using Replicas = std::vector<std::shared_ptr<Replica>>;
@@ -140,7 +145,7 @@ class ReplicaSet final : public ClusterNode, private EngineWithoutWrites {
   static bool IsOfReplica(Replica& replica, absl::Status& error);
   static void Succeeded(Replica& replica, uint64_t position);
   // What it says of itself, noted; or why it says nothing.
-  static absl::StatusOr<NodeState> Ask(Replica& replica);
+  absl::StatusOr<NodeState> Ask(Replica& replica) const;
   SteadyTime EndOf(SteadyTime deadline) const;
 
   // What `call` returns of a replica, as Round has it; `stale` is told whether it may be stale, and where it is null it

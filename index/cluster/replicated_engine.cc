@@ -60,6 +60,7 @@ ReplicatedEngine::~ReplicatedEngine() {
 }
 
 absl::StatusOr<uint64_t> ReplicatedEngine::Made(const LogChange& change) {
+  for (ReplicaSet* set : sets_) BEBR_RETURN_IF_ERROR(set->CheckLog());
   BEBR_ASSIGN_OR_RETURN(std::string encoded, EncodeLogChange(change));
   auto placed = std::make_shared<std::promise<absl::StatusOr<LogLane::Placed>>>();  // shared: set_value may outlast get
   lane_.Append({.changes = {{kBarrierShard, std::move(encoded)}}, .alone = true},
@@ -70,7 +71,7 @@ absl::StatusOr<uint64_t> ReplicatedEngine::Made(const LogChange& change) {
   absl::Status error;
   for (ReplicaSet* set : sets_) {
     auto known = std::make_shared<std::promise<absl::StatusOr<ChangeOutcome>>>();
-    set->Outcome(place.position, 0,
+    set->Outcome(place.place(), 0,
                  [known](absl::StatusOr<ChangeOutcome> outcome) { known->set_value(std::move(outcome)); });
     const absl::StatusOr<ChangeOutcome> outcome = known->get_future().get();
     if (!outcome.ok()) {

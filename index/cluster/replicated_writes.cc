@@ -66,6 +66,9 @@ class ReplicatedEngine::LoggedCall : public std::enable_shared_from_this<LoggedC
         left_(nodes_.size()) {}
 
   void Start(LogLane::Write write) {
+    for (const size_t node : nodes_) {
+      if (absl::Status differs = cluster_.sets_[node]->CheckLog(); !differs.ok()) return done_(differs, {});
+    }
     cluster_.lane_.Append(std::move(write), [self = shared_from_this()](absl::StatusOr<LogLane::Placed> placed) {
       if (!placed.ok()) return self->done_(placed.status(), {});
       self->Ask(*std::move(placed));
@@ -78,7 +81,7 @@ class ReplicatedEngine::LoggedCall : public std::enable_shared_from_this<LoggedC
     placed_ = std::move(placed);
     for (size_t i = 0; i < nodes_.size(); ++i) {
       const uint32_t number = placed_.numbers[cluster_.LogShard(nodes_[i])];
-      cluster_.sets_[nodes_[i]]->Outcome(placed_.position, number,
+      cluster_.sets_[nodes_[i]]->Outcome(placed_.place(), number,
                                          [self = shared_from_this(), i](absl::StatusOr<ChangeOutcome> outcome) {
                                            self->outcomes_[i] = std::move(outcome);
                                            if (self->left_.fetch_sub(1) == 1) self->End();

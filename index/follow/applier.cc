@@ -89,6 +89,11 @@ absl::Status Applier::Save() {
   return absl::OkStatus();
 }
 
+absl::Status Applier::SetLog(uint64_t identity) {
+  state_.log = identity;
+  return Save();
+}
+
 absl::Status Applier::Adopt(const std::string& directory) {
   BEBR_ASSIGN_OR_RETURN(FetchedSeed seed, ReadFetchedSeed(directory));
   state_.filling = true;
@@ -107,7 +112,9 @@ absl::Status Applier::Adopt(const std::string& directory) {
     BEBR_RETURN_IF_ERROR(engine_.RestoreCopy(name, absl::StrCat(directory, "/", name)));
   for (const Alias& alias : seed.aliases)
     BEBR_RETURN_IF_ERROR(engine.SetAlias(alias.name, alias.collection, std::nullopt));
+  const uint64_t log = state_.log;
   state_ = std::move(seed.state);
+  state_.log = log;  // the seed's place is in it
   state_.filling = false;
   state_.quarantined.clear();
   BEBR_RETURN_IF_ERROR(Save());
@@ -138,6 +145,7 @@ absl::Status Applier::Apply(const LogPage& page) {
   size_t next = 0;
   LogPlace before = state_.place;
   for (const LogPlace& place : page.places) {
+    outcomes_.Note(place);
     std::vector<Located> changes;
     for (; next < page.entries.size() && page.entries[next].position == place.position; ++next) {
       auto read = DecodeLogChanges(page.entries[next].bytes);

@@ -49,6 +49,8 @@ class Applier {
   // Position of the last change of a collection or its versions; nullopt: there is no such collection.
   std::optional<uint64_t> Revision(std::string_view collection) const;
   absl::Status Save();
+  // Notes which log it follows from now on.
+  absl::Status SetLog(uint64_t identity);
   // Up to here the log is needed no more, after a crash either: what Save said last.
   uint64_t kept() const { return kept_; }
   // As of place().

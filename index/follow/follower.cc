@@ -53,6 +53,7 @@ Follower::Follower(LogEngine* engine, std::function<absl::StatusOr<std::unique_p
       seeds_(engine, options_.data_dir),
       applied_(state.place.position),
       head_(state.place.position),
+      identity_(state.log),
       quarantined_(!state.quarantined.empty()),
       filling_(state.filling) {
   MutexLock lock(&mutex_);
@@ -106,15 +107,16 @@ void Follower::Await(uint64_t position, SteadyTime deadline, absl::AnyInvocable<
   done(Check(position));
 }
 
-void Follower::Outcome(const ChangeKey& key, SteadyTime deadline,
+absl::Status Follower::CheckLog(uint64_t identity) const {
+  const uint64_t own = identity_;
+  return identity == 0 || own == 0 || identity == own ? absl::OkStatus() : AnotherLog("it", own, identity);
+}
+
+void Follower::Outcome(const LogPlace& place, uint32_t number, SteadyTime deadline,
                        absl::AnyInvocable<void(absl::StatusOr<ChangeOutcome>)> done) {
-  Await(key.first, deadline, [this, key, done = std::move(done)](const absl::Status& reached) mutable {
+  Await(place.position, deadline, [this, place, number, done = std::move(done)](const absl::Status& reached) mutable {
     if (!reached.ok()) return done(reached);
-    auto outcome = outcomes_.Find(key);
-    if (outcome.has_value()) return done(*std::move(outcome));
-    done(absl::NotFoundError(
-        absl::StrFormat("it has applied position %d of the log, but what came of change %d there it knows no more",
-                        key.first, key.second)));
+    done(outcomes_.Find(place, number));
   });
 }
 
@@ -169,6 +171,7 @@ ReplicaState Follower::State() const {
                      .quarantined = quarantined_,
                      .lag = SteadyNow() - had_all_};
   state.kept = applier_.kept();
+  state.log = identity_;
   if (!filling_) return state;
   state.problem = absl::StrFormat("it is being filled from node %s: %d of %d bytes have come%s%s", filled_from_,
                                   seeded_bytes_.load(), seed_bytes_.load(), problem_.empty() ? "" : "; ", problem_);
@@ -191,10 +194,20 @@ absl::StatusOr<LogPage> Follower::Read(const LogPlace& after, size_t max_bytes) 
   return page;
 }
 
+absl::Status Follower::OpenLog() {
+  BEBR_ASSIGN_OR_RETURN(auto log, open_());
+  BEBR_ASSIGN_OR_RETURN(const LogState found, log->State());
+  const FollowerState& state = applier_.state();
+  const bool has_nothing = state.place.position == 0 && state.barrier == 0;
+  if (state.log != 0 && state.log != found.identity && !has_nothing)
+    return AnotherLog(absl::StrFormat("the node, up to position %d,", applied_.load()), state.log, found.identity);
+  log_ = std::move(log);
+  opened_ = found.identity;
+  return absl::OkStatus();
+}
+
 absl::StatusOr<bool> Follower::Begin() {
-  if (log_ == nullptr) {
-    BEBR_ASSIGN_OR_RETURN(log_, open_());
-  }
+  if (log_ == nullptr) BEBR_RETURN_IF_ERROR(OpenLog());
   if (options_.may_follow != nullptr && SteadyNow() >= ask_again_) {
     BEBR_RETURN_IF_ERROR(options_.may_follow());
     ask_again_ = SteadyNow() + kAskInterval;
@@ -214,6 +227,8 @@ absl::StatusOr<bool> Follower::Begin() {
     if (absl::IsOutOfRange(read)) return FillAnew(read);
     BEBR_RETURN_IF_ERROR(read);
     BEBR_RETURN_IF_ERROR(RemoveAll(SeedDirectory(options_.data_dir)));  // of one that broke off, and is needed no more
+    if (applier_.state().log != opened_) BEBR_RETURN_IF_ERROR(applier_.SetLog(opened_));
+    identity_ = opened_;
     compared_ = true;
   }
   return false;

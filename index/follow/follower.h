@@ -70,9 +70,12 @@ class Follower {
   absl::Status Check(uint64_t position) const;
   // Waits until it is. DEADLINE_EXCEEDED says how far it is.
   void Await(uint64_t position, SteadyTime deadline, absl::AnyInvocable<void(absl::Status)> done);
-  // Waits likewise; then what came of the change. NOT_FOUND if it was applied by a process before this one, or long
-  // ago.
-  void Outcome(const ChangeKey& key, SteadyTime deadline, absl::AnyInvocable<void(absl::StatusOr<ChangeOutcome>)> done);
+  // UNAVAILABLE if it follows another log than this (LogState::identity); of 0 nobody knows which.
+  absl::Status CheckLog(uint64_t identity) const;
+  // Waits likewise; then what came of a change of the append there. NOT_FOUND if it was applied by a process before
+  // this one, or long ago. DATA_LOSS if another append was applied there.
+  void Outcome(const LogPlace& place, uint32_t number, SteadyTime deadline,
+               absl::AnyInvocable<void(absl::StatusOr<ChangeOutcome>)> done);
   // The change that an upsert is. Errors: those of Engine::Upsert.
   void Prepare(UpsertRequest request, absl::AnyInvocable<void(absl::StatusOr<PreparedChange>)> done);
   // As LogEngine::PrepareBackfill, encoded for the log.
@@ -107,6 +110,8 @@ class Follower {
   Follower(LogEngine* engine, std::function<absl::StatusOr<std::unique_ptr<Log>>()> open, Options options,
            const FollowerState& state);
   void Run();
+  // UNAVAILABLE, and the node stands still, if it is not the log that the node has followed.
+  absl::Status OpenLog();
   absl::StatusOr<LogPage> Read(const LogPlace& after, size_t max_bytes);
   // What comes before the first change of the log is applied; whether the node was filled instead.
   absl::StatusOr<bool> Begin();
@@ -152,6 +157,7 @@ class Follower {
   Applier applier_;
   Seeds seeds_;
   std::unique_ptr<Log> log_;                                  // of the thread
+  uint64_t opened_ = 0;                                       // which log that is
   SteadyTime ends_earlier_since_ = absl::InfiniteDuration();  // infinite: it does not
   bool compared_ = false;  // the log has all that was applied before this process began
   bool sown_ = false;      // it has something, or nobody else has
@@ -161,6 +167,7 @@ class Follower {
   SteadyTime saved_ = SteadyNow();
   std::atomic<uint64_t> applied_;
   std::atomic<uint64_t> head_;
+  std::atomic<uint64_t> identity_;  // of the log that it follows, once it does
   std::atomic<bool> quarantined_;
   std::atomic<bool> filling_{false};
   std::atomic<uint64_t> needed_{0};  // while it is filled: the place of the seed

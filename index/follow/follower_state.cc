@@ -23,6 +23,7 @@ absl::Status ReadState(const nlohmann::json& json, FollowerState& state) {
     state.collections[name] = revision.get<uint64_t>();
   state.dropped_snapshots = json.value("dropped_snapshots", std::vector<std::string>());
   state.filling = json.value("filling", false);
+  state.log = json.value("log", uint64_t{0});
   if (state.filling) state.quarantined.clear();
   return absl::OkStatus();
 }
@@ -46,6 +47,7 @@ std::string EncodeFollowerState(const FollowerState& state) {
                          {"quarantined", state.quarantined},
                          {"collections", state.collections}};
   if (!state.dropped_snapshots.empty()) json["dropped_snapshots"] = state.dropped_snapshots;
+  if (state.log != 0) json["log"] = state.log;
   if (state.filling) {
     json["filling"] = true;
     json["quarantined"] = kHalfFilled;  // so a server that does not know the key does not serve

@@ -18,6 +18,8 @@ namespace bebr {
 struct FollowerState {
   // All up to here was applied. Collections may be further, by what their stores say.
   LogPlace place;
+  // Of the log (LogState::identity); 0: it has followed none yet, or was written by a release before.
+  uint64_t log = 0;
   // Where a change of collections, versions or aliases was begun last, which may have been made if it is behind
   // `place`.
   uint64_t barrier = 0;

@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include "absl/strings/str_format.h"
+
 namespace bebr {
 namespace {
 
@@ -25,10 +27,26 @@ void Outcomes::Add(const ChangeKey& key, ChangeOutcome outcome) {
   }
 }
 
-std::optional<ChangeOutcome> Outcomes::Find(const ChangeKey& key) const {
+void Outcomes::Note(const LogPlace& place) {
   MutexLock lock(&mutex_);
-  const auto it = outcomes_.find(key);
-  return it == outcomes_.end() ? std::nullopt : std::optional<ChangeOutcome>(it->second);
+  appends_[place.position] = place.append;
+  if (appends_.size() > kMost) appends_.erase(appends_.begin());
+}
+
+absl::StatusOr<ChangeOutcome> Outcomes::Find(const LogPlace& place, uint32_t number) const {
+  MutexLock lock(&mutex_);
+  const auto append = appends_.find(place.position);
+  if (append != appends_.end() && append->second != place.append) {
+    return absl::DataLossError(
+        absl::StrFormat("append %s was applied at position %d of the log, and %s is asked for: the log and the nodes "
+                        "differ; is cluster_log the right database, or was it brought back to an earlier state?",
+                        ToText(append->second), place.position, ToText(place.append)));
+  }
+  const auto it = outcomes_.find({place.position, number});
+  if (append != appends_.end() && it != outcomes_.end()) return it->second;
+  return absl::NotFoundError(
+      absl::StrFormat("it has applied position %d of the log, but what came of change %d there it knows no more",
+                      place.position, number));
 }
 
 }  // namespace bebr

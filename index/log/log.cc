@@ -77,6 +77,11 @@ absl::Status EndsEarlier(std::string_view log, const LogPlace& after, const LogP
 
 bool IsEndsEarlier(const absl::Status& error) { return error.GetPayload(kEndsEarlier).has_value(); }
 
+absl::Status AnotherLog(std::string_view who, uint64_t its, uint64_t found) {
+  return absl::UnavailableError(
+      absl::StrFormat("%s follows log %016x, and not log %016x: is cluster_log the right database?", who, its, found));
+}
+
 absl::Status TrimmedAway(std::string_view log, uint64_t position) {
   return absl::OutOfRangeError(absl::StrFormat(
       "log \"%s\" no longer has what follows position %d: who is there must be copied anew", log, position));

@@ -67,8 +67,9 @@ struct LogWriter {
 
 // What is in a log.
 struct LogState {
-  LogPlace head;     // its last append
-  LogPlace trimmed;  // what is before it, and this itself, is there no more
+  LogPlace head;          // its last append
+  LogPlace trimmed;       // what is before it, and this itself, is there no more
+  uint64_t identity = 0;  // random, never 0: tells it from every other log, one of its name in another database too
 };
 
 // What a log takes of its engine's disk.
@@ -141,6 +142,8 @@ absl::Status LostHistory(std::string_view log, const LogPlace& after, std::strin
 // then the next answer is another one.
 absl::Status EndsEarlier(std::string_view log, const LogPlace& after, const LogPlace& head);
 bool IsEndsEarlier(const absl::Status& error);
+// `who` follows one log, and found, or is asked for, another.
+absl::Status AnotherLog(std::string_view who, uint64_t its, uint64_t found);
 absl::Status TrimmedAway(std::string_view log, uint64_t position);
 
 }  // namespace bebr

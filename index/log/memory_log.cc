@@ -88,7 +88,7 @@ class MemoryLogs::Contents {
   absl::StatusOr<LogState> State() {
     MutexLock lock(&mutex_);
     BEBR_RETURN_IF_ERROR(There());
-    return LogState{Head(), trimmed_};
+    return LogState{Head(), trimmed_, identity_};
   }
 
   absl::StatusOr<LogSize> Size() {
@@ -155,6 +155,7 @@ class MemoryLogs::Contents {
   LogPlace Head() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return PlaceOf(trimmed_.position + appends_.size()); }
 
   const std::string name_;
+  const uint64_t identity_ = NewAppendId().high | 1;
   Mutex mutex_;
   CondVar grown_;
   std::vector<One> appends_ ABSL_GUARDED_BY(mutex_);  // after trimmed_

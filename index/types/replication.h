@@ -58,6 +58,7 @@ struct ReplicaState {
   bool quarantined = false;  // it does not serve, and must be filled anew
   absl::Duration lag;        // since it had applied all that the log has
   uint64_t kept = 0;         // up to here it needs the log no more, after a crash either
+  uint64_t log = 0;          // which one it follows (LogState::identity); 0: none yet
   // While it is filled from another replica: of so many bytes so many have come.
   uint64_t seed_bytes = 0, seeded_bytes = 0;
 };

@@ -17,6 +17,7 @@ inline constexpr const char* kProtocolMetadata = "bebr-node-protocol";
 inline constexpr const char* kNodeMetadata = "bebr-node";
 inline constexpr const char* kSlotsMetadata = "bebr-node-slots";
 inline constexpr const char* kPositionMetadata = "bebr-node-position";
+inline constexpr const char* kLogMetadata = "bebr-node-log";
 
 // "0-511"
 inline std::string SlotsText(const NodePlace& place) { return absl::StrCat(place.first_slot, "-", place.last_slot); }

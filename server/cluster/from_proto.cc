@@ -271,6 +271,7 @@ NodeState FromMessage(const node::v1::GetStateResponse& message) {
                                  .quarantined = replica.quarantined(),
                                  .lag = absl::Seconds(replica.lag_seconds()),
                                  .kept = replica.kept(),
+                                 .log = replica.log(),
                                  .seed_bytes = replica.seed_bytes(),
                                  .seeded_bytes = replica.seeded_bytes()};
   }

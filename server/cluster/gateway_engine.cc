@@ -29,6 +29,7 @@ class OwningNode final : public ReplicaNode {
       : canceller_(std::move(canceller)), node_(std::move(node)) {}
   Engine& engine() override { return node_->engine(); }
   absl::StatusOr<NodeState> State() override { return node_->State(); }
+  void SetLog(uint64_t identity) override { node_->SetLog(identity); }
   absl::StatusOr<Engine*> EngineAt(uint64_t position, SteadyTime deadline) override {
     return node_->EngineAt(position, deadline);
   }
@@ -39,9 +40,9 @@ class OwningNode final : public ReplicaNode {
                absl::AnyInvocable<void(absl::StatusOr<PreparedChange>)> done) override {
     node_->Prepare(std::move(request), position, deadline, std::move(done));
   }
-  void Outcome(uint64_t position, uint32_t number, SteadyTime deadline,
+  void Outcome(const LogPlace& place, uint32_t number, SteadyTime deadline,
                absl::AnyInvocable<void(absl::StatusOr<ChangeOutcome>)> done) override {
-    node_->Outcome(position, number, deadline, std::move(done));
+    node_->Outcome(place, number, deadline, std::move(done));
   }
   absl::StatusOr<PreparedBackfill> PrepareBackfill(const std::string& collection, const std::string& version,
                                                    const std::string& after, uint32_t most_documents, uint64_t position,

@@ -62,6 +62,8 @@ NodeCalls::Context::Context(NodeCalls& node, SteadyTime deadline, Callers caller
   context_.AddMetadata(kProtocolMetadata, absl::StrCat(kNodeProtocol));
   context_.AddMetadata(kNodeMetadata, node.place_.name);
   context_.AddMetadata(kSlotsMetadata, SlotsText(node.place_));
+  if (const uint64_t log = node.log_.load(std::memory_order_relaxed); log != 0)
+    context_.AddMetadata(kLogMetadata, absl::StrCat(log));
   if (demand_.position > 0) context_.AddMetadata(kPositionMetadata, absl::StrCat(demand_.position));
   watched_ = node.canceller_->Watch(&context_, std::move(callers));
 }

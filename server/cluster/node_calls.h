@@ -34,6 +34,8 @@ class NodeCalls {
   NodeCalls(NodePlace place, const NodeCredentials& credentials, Canceller* canceller, Metrics* metrics);
   ~NodeCalls();
 
+  // Which log the node must follow, from the next call on.
+  void SetLog(uint64_t identity) { log_.store(identity, std::memory_order_relaxed); }
   Metrics::Node& counters() { return counters_; }
 
   // What the next call of this thread asks beside: that the node has applied the log up to `position`, and that it is
@@ -136,6 +138,7 @@ class NodeCalls {
   const NodePlace place_;
   const std::string key_;
   const absl::Duration timeout_;
+  std::atomic<uint64_t> log_{0};  // 0: any
   Canceller* const canceller_;
   Metrics::Node& counters_;
   const std::unique_ptr<Stub> stub_;

@@ -47,6 +47,7 @@ class RemoteNode final : public ReplicaNode, private Engine {
     return FromMessage(response);
   }
 
+  void SetLog(uint64_t identity) override { calls_.SetLog(identity); }
   absl::StatusOr<Engine*> EngineAt(uint64_t position, SteadyTime deadline) override {
     NodeCalls::DemandOfNext({position, deadline});
     return &engine();
@@ -54,7 +55,7 @@ class RemoteNode final : public ReplicaNode, private Engine {
   void Await(uint64_t position, SteadyTime deadline, absl::AnyInvocable<void(absl::Status)> done) override;
   void Prepare(UpsertRequest request, uint64_t position, SteadyTime deadline,
                absl::AnyInvocable<void(absl::StatusOr<PreparedChange>)> done) override;
-  void Outcome(uint64_t position, uint32_t number, SteadyTime deadline,
+  void Outcome(const LogPlace& place, uint32_t number, SteadyTime deadline,
                absl::AnyInvocable<void(absl::StatusOr<ChangeOutcome>)> done) override;
   absl::StatusOr<PreparedBackfill> PrepareBackfill(const std::string& collection, const std::string& version,
                                                    const std::string& after, uint32_t most_documents, uint64_t position,

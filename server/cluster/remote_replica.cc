@@ -35,10 +35,12 @@ void RemoteNode::Prepare(UpsertRequest request, uint64_t position, SteadyTime de
       });
 }
 
-void RemoteNode::Outcome(uint64_t position, uint32_t number, SteadyTime deadline,
+void RemoteNode::Outcome(const LogPlace& place, uint32_t number, SteadyTime deadline,
                          absl::AnyInvocable<void(absl::StatusOr<ChangeOutcome>)> done) {
   node::v1::GetOutcomeRequest request;
-  request.set_position(position);
+  request.set_position(place.position);
+  request.set_append_high(place.append.high);
+  request.set_append_low(place.append.low);
   request.set_number(number);
   calls_.Begin<node::v1::GetOutcomeRequest, node::v1::GetOutcomeResponse>(
       &Stub::async::GetOutcome, request, deadline, {},

@@ -46,18 +46,19 @@ void Await(RpcContext& rpc, UnaryCall<node::v1::AwaitRequest, node::v1::AwaitRes
 }
 
 void GetOutcome(RpcContext& rpc, UnaryCall<node::v1::GetOutcomeRequest, node::v1::GetOutcomeResponse>& call) {
-  rpc.follower->Outcome({call.request().position(), call.request().number()}, EndOf(call),
-                        [&call](absl::StatusOr<ChangeOutcome> outcome) {
-                          if (!outcome.ok()) return call.Done(outcome.status());
-                          node::v1::GetOutcomeResponse& response = call.response();
-                          response.set_code(static_cast<uint32_t>(outcome->status.code()));
-                          response.set_message(std::string(outcome->status.message()));
-                          response.set_documents(outcome->documents);
-                          response.set_created(outcome->created);
-                          for (std::string& id : outcome->unknown_ids) response.add_unknown_ids(std::move(id));
-                          for (std::string& id : outcome->skipped_ids) response.add_skipped_ids(std::move(id));
-                          call.Done(absl::OkStatus());
-                        });
+  const node::v1::GetOutcomeRequest& asked = call.request();
+  const LogPlace place = {asked.position(), {asked.append_high(), asked.append_low()}};
+  rpc.follower->Outcome(place, asked.number(), EndOf(call), [&call](absl::StatusOr<ChangeOutcome> outcome) {
+    if (!outcome.ok()) return call.Done(outcome.status());
+    node::v1::GetOutcomeResponse& response = call.response();
+    response.set_code(static_cast<uint32_t>(outcome->status.code()));
+    response.set_message(std::string(outcome->status.message()));
+    response.set_documents(outcome->documents);
+    response.set_created(outcome->created);
+    for (std::string& id : outcome->unknown_ids) response.add_unknown_ids(std::move(id));
+    for (std::string& id : outcome->skipped_ids) response.add_skipped_ids(std::move(id));
+    call.Done(absl::OkStatus());
+  });
 }
 
 absl::Status GetDigest(RpcContext& rpc, const Call& call, const node::v1::GetDigestRequest& request,
@@ -181,6 +182,7 @@ void AddReplica(const ReplicaState& state, node::v1::GetStateResponse::Replica& 
   out.set_quarantined(state.quarantined);
   out.set_lag_seconds(absl::ToDoubleSeconds(state.lag));
   out.set_kept(state.kept);
+  out.set_log(state.log);
   out.set_seed_bytes(state.seed_bytes);
   out.set_seeded_bytes(state.seeded_bytes);
 }

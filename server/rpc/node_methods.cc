@@ -246,8 +246,12 @@ absl::Status CheckFollower(const std::multimap<grpc::string_ref, grpc::string_re
     return absl::UnavailableError(
         "it follows a log, and the caller writes without one: give all servers of the cluster the same cluster_log");
   }
-  if (method.name() == "GetState" || method.name() == "Await" || method.name() == "GetOutcome") return absl::OkStatus();
-  uint64_t position = 0;
+  if (method.name() == "GetState") return absl::OkStatus();
+  uint64_t position = 0, log = 0;
+  if (metadata.contains(kLogMetadata) && !absl::SimpleAtoi(Shown(metadata, kLogMetadata), &log))
+    return absl::InvalidArgumentError(absl::StrFormat("%s is no number", kLogMetadata));
+  BEBR_RETURN_IF_ERROR(follower->CheckLog(log));
+  if (method.name() == "Await" || method.name() == "GetOutcome") return absl::OkStatus();
   if (metadata.contains(kPositionMetadata) && !absl::SimpleAtoi(Shown(metadata, kPositionMetadata), &position))
     return absl::InvalidArgumentError(absl::StrFormat("%s is no number", kPositionMetadata));
   return follower->Check(position);

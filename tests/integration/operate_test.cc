@@ -49,18 +49,18 @@ class OperateTest : public ::testing::Test {
       });
     }
   }
-  std::vector<std::string> Log() const {
+  std::vector<std::string> Log(const std::string& database = "postgres") const {
     return {"--cluster_nodes",
             names_,
             "--cluster_log",
-            absl::StrCat("host=", postgres_->socket_directory(), " user=bebr dbname=postgres"),
+            absl::StrCat("host=", postgres_->socket_directory(), " user=bebr dbname=", database),
             "--cluster_log_single",
             "true",
             "--threads",
             "1"};
   }
-  void StartNode(size_t n) {
-    std::vector<std::string> flags = Log();
+  void StartNode(size_t n, const std::string& database = "postgres") {
+    std::vector<std::string> flags = Log(database);
     flags.insert(flags.end(), {"--listen", addresses_[n], "--cluster_self", absl::StrCat("n", n)});
     nodes_[n] = std::make_unique<ServerProcess>(absl::StrCat(directory_.path(), "/node-", n), flags);
     ASSERT_TRUE(nodes_[n]->valid());
@@ -107,6 +107,49 @@ class OperateTest : public ::testing::Test {
   std::unique_ptr<ServerProcess> gateway_;
   std::unique_ptr<Client> client_;
 };
+
+TEST_F(OperateTest, NobodyWorksWithWhoHasTheWrongDatabase) {
+  AwaitStatus(0);
+  postgres_->Sql("CREATE DATABASE other");
+  const ServerProcess stray(directory_.path() + "/stray", Log("other"));
+  ASSERT_TRUE(stray.valid());
+  Client client({.server = stray.address(), .deadline = absl::Seconds(20)});
+  const auto refused = [](const absl::Status& status) {
+    EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("is cluster_log the right database?"));
+  };
+  refused(client.Upsert(MakeUpsert("c", 500, 1)).status());
+  refused(client.Search(MakeSearch("c", VectorOf(1), 3)).status());
+  v1::GetRequest get;
+  get.set_collection("c");
+  get.add_ids("1");
+  refused(client.Get(get).status());
+  Await("the stray gateway is told",
+        [&] { return stray.HttpGet("/readyz").find("is cluster_log the right database?") != std::string::npos; });
+  // A node of it is as one that is not there.
+  nodes_[1].reset();
+  std::filesystem::remove_all(directory_.path() + "/node-1");
+  StartNode(1, "other");
+  Outcome status;
+  Await("the node is told", [&] {
+    status = Cluster({"status"});
+    return (status.out + status.err).find("is cluster_log the right database?") != std::string::npos;
+  });
+  EXPECT_THAT(status.err, HasSubstr("not serving: n1 (missing)"));
+  EXPECT_THAT(gateway_->HttpGet("/readyz"), HasSubstr("is cluster_log the right database?"));
+  v1::CountRequest of_c;
+  of_c.set_collection("c");
+  for (int i = 0; i < 10; ++i) {
+    const auto count = client_->Count(of_c);
+    ASSERT_TRUE(count.ok()) << count.status();
+    EXPECT_EQ(count->documents(), 200u);
+  }
+  ASSERT_TRUE(client_->Upsert(MakeUpsert("c", 200, 1)).ok());
+  // Given the right one it has nothing that stands in the way.
+  nodes_[1].reset();
+  StartNode(1);
+  AwaitStatus(0);
+}
 
 TEST_F(OperateTest, StatusMetricsAndComparisonsTellHowReplicasAre) {
   const Outcome good = AwaitStatus(0);

@@ -108,7 +108,7 @@ class TestNode final {
     engine_ = std::move(opened.engine);
     auto follower = Follower::Open(opened.log,
                                    [this]() -> absl::StatusOr<std::unique_ptr<Log>> {
-                                     return std::make_unique<AbsentLog>(*logs_.Open("log"), &cut_off, &ends_at);
+                                     return std::make_unique<AbsentLog>(*logs_.Open(log), &cut_off, &ends_at);
                                    },
                                    {.data_dir = directory_.path(),
                                     .first_slot = first_slot_,
@@ -154,6 +154,7 @@ class TestNode final {
   Engine& engine() { return *engine_; }
   Follower& follower() { return *follower_; }
   const std::string& path() const { return directory_.path(); }
+  std::string log = "log";  // that it follows
   uint32_t last_slot = kClusterSlots - 1;
   size_t page_bytes = 1000;
   absl::Duration patience = absl::Milliseconds(200);
@@ -209,25 +210,30 @@ class LocalReplica final : public ReplicaNode {
       return state;
     });
   }
+  void SetLog(uint64_t identity) override { log_ = identity; }
   absl::StatusOr<Engine*> EngineAt(uint64_t position, SteadyTime) override {
     if (!node_.running()) return Gone();
+    if (const absl::Status other = node_.follower().CheckLog(log_); !other.ok()) return other;
     if (const absl::Status behind = node_.follower().Check(position); !behind.ok()) return behind;
     return &node_.engine();
   }
   void Await(uint64_t position, SteadyTime deadline, absl::AnyInvocable<void(absl::Status)> done) override {
     if (!node_.running()) return done(Gone());
+    if (const absl::Status other = node_.follower().CheckLog(log_); !other.ok()) return done(other);
     node_.follower().Await(position, deadline, std::move(done));
   }
   void Prepare(UpsertRequest request, uint64_t position, SteadyTime,
                absl::AnyInvocable<void(absl::StatusOr<PreparedChange>)> done) override {
     if (!node_.running()) return done(Gone());
+    if (const absl::Status other = node_.follower().CheckLog(log_); !other.ok()) return done(other);
     if (const absl::Status behind = node_.follower().Check(position); !behind.ok()) return done(behind);
     node_.follower().Prepare(std::move(request), std::move(done));
   }
-  void Outcome(uint64_t position, uint32_t number, SteadyTime deadline,
+  void Outcome(const LogPlace& place, uint32_t number, SteadyTime deadline,
                absl::AnyInvocable<void(absl::StatusOr<ChangeOutcome>)> done) override {
     if (!node_.running()) return done(Gone());
-    node_.follower().Outcome({position, number}, deadline, std::move(done));
+    if (const absl::Status other = node_.follower().CheckLog(log_); !other.ok()) return done(other);
+    node_.follower().Outcome(place, number, deadline, std::move(done));
   }
   absl::StatusOr<PreparedBackfill> PrepareBackfill(const std::string& collection, const std::string& version,
                                                    const std::string& after, uint32_t most_documents, uint64_t position,
@@ -262,6 +268,7 @@ class LocalReplica final : public ReplicaNode {
   }
   static absl::Status Gone() { return absl::UnavailableError("does not answer"); }
   TestNode& node_;
+  std::atomic<uint64_t> log_{0};
 };
 
 inline std::string Text(const Attributes& attributes) {
@@ -336,7 +343,8 @@ class ReplicatedTest : public ::testing::TestWithParam<std::pair<size_t, size_t>
   // How gateways keep their members; as it is they stay.
   virtual MembersOptions Keeping() { return {}; }
   std::unique_ptr<GatewayEngine> Gateway(const std::string& name,
-                                         absl::Duration compare_interval = absl::ZeroDuration()) {
+                                         absl::Duration compare_interval = absl::ZeroDuration(),
+                                         const std::string& log = "log") {
     const auto [shares, replicas] = GetParam();
     std::vector<ReplicaMember> members;
     for (size_t n = 0; n < shares * replicas; ++n) {  // those that there were first
@@ -345,8 +353,8 @@ class ReplicatedTest : public ::testing::TestWithParam<std::pair<size_t, size_t>
                           static_cast<uint32_t>(kClusterSlots * (share + 1) / shares) - 1},
                          std::make_unique<LocalReplica>(nodes_[n].get())});
     }
-    const auto open = [this]() -> absl::StatusOr<std::unique_ptr<Log>> {
-      return std::make_unique<AbsentLog>(*logs_.Open("log"), &log_gone_);
+    const auto open = [this, log]() -> absl::StatusOr<std::unique_ptr<Log>> {
+      return std::make_unique<AbsentLog>(*logs_.Open(log), &log_gone_);
     };
     memberships_.push_back(nullptr);
     return MakeReplicatedEngine(std::move(members),

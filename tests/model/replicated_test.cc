@@ -294,6 +294,140 @@ TEST_P(ReplicatedFaultsTest, ALogThatWentBackQuarantinesWhoIsBeyondIt) {
   EXPECT_TRUE(nodes_[0]->follower().State().quarantined);
 }
 
+// Then positions say nothing: what is acknowledged by them would be nowhere.
+TEST_P(ReplicatedFaultsTest, AGatewayOfAnotherLogDoesNothing) {
+  const CollectionConfig config{.name = "c", .store_floats = FloatStorage::kFloat32, .shards = 2};
+  Barrier([&](Engine& e) { return e.CreateCollection(config, Model(1)); });
+  for (int i = 0; i < 20; ++i) UpsertSomething("c");
+  ASSERT_TRUE(logs_.Create("other").ok());
+  auto stray = Gateway("g0", absl::ZeroDuration(), "other");
+  const auto refused = [](const absl::Status& status) {
+    EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+    EXPECT_THAT(std::string(status.message()), HasSubstr("is cluster_log the right database"));
+  };
+  const UpsertRequest upsert{.collection = "c", .documents = {{.id = "lost", .embeddings = {{"v1", rows_[0]}}}}};
+  refused(UpsertAndWait(*stray, upsert).status());
+  refused(AwaitCall<ChangeResult>([&](auto done) { stray->Delete("c", {"d1"}, std::move(done)); }).status());
+  refused(AwaitCall<ChangeResult>([&](auto done) {
+            stray->DeleteByFilter({.collection = "c", .filter = "n > 0"}, std::move(done));
+          }).status());
+  refused(stray->SetAlias("a", "c", std::nullopt));
+  refused(SearchAndWait(*stray, {.collection = "c", .queries = {Row()}, .k = 1}).status());
+  refused(stray->Get("c", std::vector<std::string>{"d1"}, false).status());
+  refused(stray->Count("c", "").status());
+  Until([&] { return stray->Report().shares[1].replicas[1].problem.find("right database") != std::string::npos; });
+  for (const ShareReport& share : stray->Report().shares) {
+    for (const ReplicaReport& replica : share.replicas) EXPECT_EQ(replica.health, ReplicaHealth::kMissing);
+  }
+  Compare();
+  CompareReplicas();
+}
+
+TEST_P(ReplicatedFaultsTest, ANodeOfAnotherLogIsAsOneThatIsNotThere) {
+  const CollectionConfig config{.name = "c", .store_floats = FloatStorage::kFloat32, .shards = 2};
+  Barrier([&](Engine& e) { return e.CreateCollection(config, Model(1)); });
+  Barrier([&](Engine& e) { return e.SetAlias("alias", "c", ""); });
+  for (int i = 0; i < 20; ++i) UpsertSomething("c");
+  CompareReplicas();
+  const auto restart = [&](const std::string& log, bool emptied) {
+    nodes_[0]->Stop();
+    if (emptied) nodes_[0]->Empty();
+    nodes_[0]->log = log;
+    nodes_[0]->Start();
+  };
+  const auto told = [&](ReplicaHealth health) {
+    Until([&] {
+      const ReplicaReport report = gateways_[0]->Report().shares[0].replicas[0];
+      return report.health == health && report.problem.find("right database") != std::string::npos;
+    });
+    const ReplicaReport report = gateways_[0]->Report().shares[0].replicas[0];
+    EXPECT_EQ(report.health, health);
+    EXPECT_THAT(report.problem, HasSubstr("is cluster_log the right database"));
+  };
+  // One that has nothing yet takes the right one when it is told of it.
+  ASSERT_TRUE(logs_.Create("other").ok());
+  restart("other", /*emptied=*/true);
+  Until([&] { return nodes_[0]->follower().State().log != 0; });
+  Compare();
+  told(ReplicaHealth::kMissing);
+  Compare();
+  restart("log", /*emptied=*/false);
+  for (int i = 0; i < 5; ++i) UpsertSomething("c");
+  CompareReplicas();
+  // One that has something stands still, and what it has stays.
+  restart("other", /*emptied=*/false);
+  told(ReplicaHealth::kStalled);
+  for (int i = 0; i < 5; ++i) UpsertSomething("c");
+  Compare();
+  restart("log", /*emptied=*/false);
+  CompareReplicas();
+  // Also where the other log has as much as this one.
+  const auto other = *logs_.Open("other");
+  LogWriter writer = *other->BeginWriter("w");
+  const LogChange compare{.kind = LogChangeKind::kCompare, .name = "c"};
+  const std::string bytes = JoinLogChanges(std::vector<std::string>{*EncodeLogChange(compare)});
+  for (uint64_t number = 1; number <= 60; ++number)
+    ASSERT_TRUE(other->Append(writer, number, std::vector<LogRecord>{{kBarrierShard, bytes}}).ok());
+  restart("other", /*emptied=*/true);
+  ASSERT_TRUE(Reached(*nodes_[0], 60).ok());
+  Compare();
+  told(ReplicaHealth::kMissing);
+  for (int i = 0; i < 5; ++i) UpsertSomething("c");
+  Compare();
+  restart("log", /*emptied=*/false);
+  Until([&] { return !nodes_[0]->follower().State().problem.empty(); });
+  EXPECT_THAT(nodes_[0]->follower().State().problem, HasSubstr("is cluster_log the right database"));
+  Compare();
+  restart("log", /*emptied=*/true);
+  CompareReplicas();
+}
+
+// Its new appends are at positions that nodes have applied: what came of those is not what came of these.
+TEST_P(ReplicatedFaultsTest, NothingIsAcknowledgedByALogThatWentBack) {
+  const CollectionConfig config{.name = "c", .store_floats = FloatStorage::kFloat32, .shards = 2};
+  Barrier([&](Engine& e) { return e.CreateCollection(config, Model(1)); });
+  for (auto& node : nodes_) {
+    node->Stop();
+    node->patience = absl::InfiniteDuration();
+    node->Start();
+  }
+  for (int i = 0; i < 60; ++i) UpsertSomething("c");
+  CompareReplicas();
+  const uint64_t before = (*logs_.Open("log"))->State()->head.position;
+  logs_.LoseBeyond("log", 3);
+  const auto write = [&](GatewayEngine& gateway) {
+    const UpsertRequest upsert{.collection = "c", .documents = {{.id = "new", .embeddings = {{"v1", rows_[0]}}}}};
+    return UpsertAndWait(gateway, upsert).status();
+  };
+  // At once what came of them is not known; soon nothing is appended.
+  for (auto& gateway : gateways_) {
+    std::string told;
+    Until([&] {
+      const absl::Status status = write(*gateway);
+      EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
+      EXPECT_THAT(std::string(status.message()), HasSubstr("right database"));
+      told = std::string(status.message());
+      SearchAndWait(*gateway, {.collection = "c", .queries = {Row()}, .k = 1}).IgnoreError();
+      return told.find("before which the log ends") != told.npos || told.empty();
+    });
+    EXPECT_THAT(told, HasSubstr("before which the log ends"));
+  }
+  EXPECT_LT((*logs_.Open("log"))->State()->head.position, before);
+  // Nodes that begin anew have what the log has; gateways write on.
+  for (auto& node : nodes_) {
+    node->Stop();
+    node->Empty();
+  }
+  for (auto& node : nodes_) node->Start();
+  for (auto& gateway : gateways_) {
+    Until([&] { return write(*gateway).ok(); });
+    EXPECT_TRUE(write(*gateway).ok());
+  }
+  const uint64_t head = (*logs_.Open("log"))->State()->head.position;
+  for (auto& node : nodes_) ASSERT_TRUE(Reached(*node, head).ok());
+  EXPECT_EQ(gateways_[0]->Get("c", std::vector<std::string>{"new"}, false)->size(), 1u);
+}
+
 // What a record cannot say is refused before the log has it, so that nodes go on.
 TEST_P(ReplicatedFaultsTest, WhatTheLogCannotSayIsRefused) {
   const CollectionConfig config{.name = "c", .store_floats = FloatStorage::kFloat32, .shards = 2};

@@ -222,11 +222,13 @@ absl::StatusOr<LogState> PostgresLog::State() {
   BEBR_RETURN_IF_ERROR(pool_->Run([&](Connection& connection, SteadyTime deadline) -> absl::Status {
     BEBR_ASSIGN_OR_RETURN(
         const Rows row,
-        connection.Run(pool_->Sql("SELECT head, head_append, first - 1, before FROM $schema.log, $schema.generation "
-                                  "WHERE id = $1::bigint AND log = id ORDER BY number LIMIT 1"),
-                       {BigInt(id_)}, deadline));
+        connection.Run(
+            pool_->Sql("SELECT head, head_append, first - 1, before, identity FROM $schema.log, $schema.generation "
+                       "WHERE id = $1::bigint AND log = id ORDER BY number LIMIT 1"),
+            {BigInt(id_)}, deadline));
     if (row.size() == 0) return NoSuchLog(name_);
-    state = {{row.number(0, 0), row.append(0, 1)}, {row.number(0, 2), row.append(0, 3)}};
+    // Of a random UUID the first half is never 0.
+    state = {{row.number(0, 0), row.append(0, 1)}, {row.number(0, 2), row.append(0, 3)}, row.append(0, 4).high};
     return absl::OkStatus();
   }));
   return state;

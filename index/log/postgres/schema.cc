@@ -31,7 +31,8 @@ constexpr std::string_view kTables = R"sql(
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name text COLLATE "C" UNIQUE NOT NULL,
     head bigint NOT NULL, head_append uuid NOT NULL,
-    generation bigint NOT NULL, generation_bytes bigint NOT NULL) WITH (fillfactor = 50);
+    generation bigint NOT NULL, generation_bytes bigint NOT NULL,
+    identity uuid NOT NULL DEFAULT gen_random_uuid()) WITH (fillfactor = 50);
   CREATE TABLE $schema.generation (
     log bigint REFERENCES $schema.log ON DELETE CASCADE, number bigint,
     first bigint NOT NULL, before uuid NOT NULL,
@@ -160,6 +161,18 @@ absl::Status Make(Connection& connection, const std::string& schema, SteadyTime 
   return run(absl::StrCat("INSERT INTO $schema.format VALUES (", kSchemaFormat, ")"));
 }
 
+// Logs of releases before have no identity: each gets one, which it keeps.
+absl::Status Identify(Connection& connection, const std::string& schema, SteadyTime deadline) {
+  BEBR_ASSIGN_OR_RETURN(const Rows there,
+                        connection.Run("SELECT 1::bigint FROM pg_attribute WHERE attrelid = to_regclass($1::text) AND "
+                                       "attname = 'identity' AND NOT attisdropped",
+                                       {absl::StrCat(schema, ".log")}, deadline));
+  if (there.size() > 0) return absl::OkStatus();
+  return connection.Do(
+      InSchema("ALTER TABLE $schema.log ADD COLUMN identity uuid NOT NULL DEFAULT gen_random_uuid()", schema),
+      deadline);
+}
+
 // Makes the schema, in a transaction that holds the lock of those who do.
 absl::Status MakeOrCheck(Connection& connection, const std::string& schema, SteadyTime deadline) {
   BEBR_RETURN_IF_ERROR(
@@ -170,7 +183,7 @@ absl::Status MakeOrCheck(Connection& connection, const std::string& schema, Stea
   if (there.null(0, 0)) return Make(connection, schema, deadline);
   BEBR_ASSIGN_OR_RETURN(const Rows format,
                         connection.Run(InSchema("SELECT number FROM $schema.format", schema), {}, deadline));
-  if (format.size() == 1 && format.number(0, 0) == kSchemaFormat) return absl::OkStatus();
+  if (format.size() == 1 && format.number(0, 0) == kSchemaFormat) return Identify(connection, schema, deadline);
   return absl::FailedPreconditionError(
       absl::StrFormat("the log's schema \"%s\" in PostgreSQL has format %d; this server reads %d", schema,
                       format.size() == 1 ? static_cast<int64_t>(format.number(0, 0)) : -1, kSchemaFormat));

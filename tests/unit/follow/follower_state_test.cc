@@ -26,7 +26,8 @@ class FollowerStateTest : public ::testing::Test {
 
 bool operator==(const FollowerState& a, const FollowerState& b) {
   return a.place == b.place && a.barrier == b.barrier && a.collections == b.collections &&
-         a.quarantined == b.quarantined && a.filling == b.filling && a.dropped_snapshots == b.dropped_snapshots;
+         a.quarantined == b.quarantined && a.filling == b.filling && a.dropped_snapshots == b.dropped_snapshots &&
+         a.log == b.log;
 }
 
 TEST_F(FollowerStateTest, IsReadAsItWasWritten) {
@@ -41,6 +42,9 @@ TEST_F(FollowerStateTest, IsReadAsItWasWritten) {
   dropped.dropped_snapshots = {"c/s/7", "d/t/9"};
   ASSERT_TRUE(WriteFollowerState(directory_.path(), dropped).ok());
   EXPECT_THAT(*ReadFile(Path()), HasSubstr("\"dropped_snapshots\""));
+  EXPECT_TRUE(**ReadFollowerState(directory_.path()) == dropped);
+  dropped.log = 0xfedcba9876543210;
+  ASSERT_TRUE(WriteFollowerState(directory_.path(), dropped).ok());
   EXPECT_TRUE(**ReadFollowerState(directory_.path()) == dropped);
 }
 

@@ -266,6 +266,21 @@ TEST_P(LogTest, LostHistoryIsNoticed) {
   EXPECT_EQ(ReadAll(*log_, places[7], {0}).size(), 3u);
 }
 
+TEST_P(LogTest, EveryLogHasAnIdentity) {
+  const uint64_t identity = log_->State()->identity;
+  EXPECT_NE(identity, 0u);
+  LogWriter writer = *log_->BeginWriter("w");
+  for (int i = 0; i < 3; ++i) MustAppend(*log_, writer, {{0, "x"}});
+  engine().LoseBeyond(name_, 2);
+  EXPECT_EQ((*engine().Connect()->Open(name_))->State()->identity, identity);
+  ASSERT_TRUE(logs_->Create(name_ + " other").ok());
+  EXPECT_NE((*logs_->Open(name_ + " other"))->State()->identity, identity);
+  // One that is made again is another one.
+  ASSERT_TRUE(logs_->Drop(name_).ok());
+  ASSERT_TRUE(logs_->Create(name_).ok());
+  EXPECT_NE((*logs_->Open(name_))->State()->identity, identity);
+}
+
 TEST_P(LogTest, WrongArgumentsAreRefused) {
   LogWriter writer = *log_->BeginWriter("w");
   const auto append = [&](const std::vector<LogRecord>& records) {

@@ -195,6 +195,23 @@ TEST_F(PostgresLogTest, NobodyWaitsForALockForLong) {
   MustAppend(*log_, writer_, {{0, "c"}});
 }
 
+// Of a release before; one that is still there goes on.
+TEST_F(PostgresLogTest, LogsWithoutAnIdentityGetOne) {
+  Postgres().server().Sql("ALTER TABLE bebr_log.log DROP COLUMN identity");
+  EXPECT_EQ(Read(places_[4], {1}), absl::OkStatus());
+  MustAppend(*log_, writer_, {{0, "y"}});
+  const auto logs = PostgresLogs::Open(OptionsOf(Postgres().server())),
+             again = PostgresLogs::Open(OptionsOf(Postgres().server()));
+  ASSERT_TRUE(logs.ok() && again.ok()) << logs.status() << again.status();
+  const auto state = (*(*logs)->Open(name_))->State();
+  ASSERT_TRUE(state.ok()) << state.status();
+  EXPECT_NE(state->identity, 0u);
+  EXPECT_EQ((*(*again)->Open(name_))->State()->identity, state->identity);
+  MustAppend(*log_, writer_, {{0, "z"}});
+  ASSERT_TRUE((*logs)->Create("made after").ok());
+  EXPECT_NE((*(*logs)->Open("made after"))->State()->identity, state->identity);
+}
+
 TEST_F(PostgresLogTest, ASchemaOfAnotherFormatIsRefused) {
   PostgresOptions options = OptionsOf(Postgres().server());
   options.schema = "other_format";
