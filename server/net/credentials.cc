@@ -57,7 +57,8 @@ absl::Status CheckDates(const ServerConfig& config, const X509& certificate, abs
                                                       absl::FormatTime(*expiry, absl::UTCTimeZone())));
   }
   if (begin <= now) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrFormat(
+  // Which may pass, as where a machine's clock is not set yet: no wrong configuration.
+  return absl::FailedPreconditionError(absl::StrFormat(
       "the certificate in tls_cert_file \"%s\" is not valid before %s; is this machine's clock right (%s)?",
       config.tls_cert_file, absl::FormatTime(begin, absl::UTCTimeZone()), absl::FormatTime(now, absl::UTCTimeZone())));
 }

@@ -24,7 +24,8 @@ struct PemFiles {
   absl::Time expiry;      // of the certificate
 };
 // Reads the files that the configuration names. INVALID_ARGUMENT names the file that is missing or not what it should
-// be, a key that is not the certificate's, or the date of a certificate outside its time.
+// be, a key that is not the certificate's, or the date of a certificate that has expired; FAILED_PRECONDITION that of
+// one that is not valid yet.
 absl::StatusOr<PemFiles> ReadPemFiles(const ServerConfig& config);
 // Changes when one of the files is written again.
 std::vector<std::filesystem::file_time_type> StampOf(const ServerConfig& config);
@@ -34,8 +35,8 @@ std::vector<std::filesystem::file_time_type> StampOf(const ServerConfig& config)
 // use, the log says so, and the last good pair goes on.
 //
 // Ownership: must live as long as the server that uses it. Errors: INVALID_ARGUMENT names the file that is missing or
-// not what it should be, or the date of a certificate outside its time. `metrics` is told of the certificate in use; it
-// must outlive the credentials.
+// not what it should be, or the date of a certificate outside its time (FAILED_PRECONDITION: not yet). `metrics` is
+// told of the certificate in use; it must outlive the credentials.
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeCredentials(const ServerConfig& config, Metrics* metrics);
 
 }  // namespace bebr

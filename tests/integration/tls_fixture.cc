@@ -41,24 +41,25 @@ void TlsTest::MakeAuthority(const std::string& name) {
         Path(name + ".key") + " -out " + Path(name + ".pem"));
 }
 
-void TlsTest::MakeCertificate(const std::string& name, const std::string& authority, bool expired) {
+void TlsTest::MakeCertificate(const std::string& name, const std::string& authority, const std::string& year) {
   WriteFile("extensions", "subjectAltName=DNS:localhost,IP:127.0.0.1\n");
   Shell("openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=" + name + " -keyout " +
         Path(name + ".key") + " -out " + Path(name + ".csr"));
   const std::string signer =
       " -in " + Path(name + ".csr") + " -extfile " + Path("extensions") + " -out " + Path(name + ".pem");
-  if (!expired) {
+  if (year.empty()) {
     Shell("openssl x509 -req -days 2" + signer + " -CA " + Path(authority + ".pem") + " -CAkey " +
           Path(authority + ".key") + " -CAcreateserial");
     return;
   }
-  // Only `openssl ca` takes dates in the past.
+  // Only `openssl ca` takes any dates.
   WriteFile("issued", "");
   WriteFile("ca.cnf", "[ca]\ndefault_ca = d\n[d]\ndatabase = " + Path("issued") +
                           "\nnew_certs_dir = " + directory_.path() +
                           "\nrand_serial = yes\ndefault_md = sha256\npolicy = p\n[p]\ncommonName = supplied\n");
   Shell("openssl ca -batch -notext -config " + Path("ca.cnf") + signer + " -cert " + Path(authority + ".pem") +
-        " -keyfile " + Path(authority + ".key") + " -startdate 20200101000000Z -enddate 20200102000000Z");
+        " -keyfile " + Path(authority + ".key") + " -startdate " + year + "0101000000Z -enddate " + year +
+        "0102000000Z");
 }
 
 absl::Status TlsTest::Try(ClientOptions options) {

@@ -21,8 +21,8 @@ class TlsTest : public ServerTest {
 
   void Shell(const std::string& command);
   void MakeAuthority(const std::string& name);
-  // NAME.pem and NAME.key, for localhost, signed by an authority. `expired`: it was valid for a day in 2020.
-  void MakeCertificate(const std::string& name, const std::string& authority, bool expired = false);
+  // NAME.pem and NAME.key, for localhost, signed by an authority. Valid now, or on the first day of `year`.
+  void MakeCertificate(const std::string& name, const std::string& authority, const std::string& year = "");
   std::vector<std::string> TlsFlags() {
     return {"--tls_cert_file", Path("server.pem"), "--tls_key_file", Path("server.key")};
   }
