@@ -79,8 +79,9 @@ absl::StatusOr<std::vector<ApiKey>> ParseKeys(std::string_view text) {
   nlohmann::json json;
   try {
     json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/true, /*ignore_comments=*/true);
-  } catch (const nlohmann::json::parse_error& error) {
-    const std::string_view what = error.what();  // "[json.exception...] parse error at line 3, column 7: <what>"
+  } catch (const nlohmann::json::exception& error) {
+    // "[json.exception...] parse error at line 3, column 7: <what>"; of a number beyond a double without the place.
+    const std::string_view what = error.what();
     const size_t where = what.find("at line");
     return absl::InvalidArgumentError(
         absl::StrFormat("is no JSON: %s", where == std::string_view::npos ? what : what.substr(where)));

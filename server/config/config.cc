@@ -132,6 +132,9 @@ bool ReadConfigFile(const std::string& path, GivenOptions& given, std::vector<st
   } catch (const nlohmann::json::parse_error& error) {
     errors.push_back(absl::StrFormat("config file \"%s\" is no JSON: %s", path, WhereAndWhat(*text, error)));
     return false;
+  } catch (const nlohmann::json::exception& error) {  // a number beyond a double is no parse_error
+    errors.push_back(absl::StrFormat("config file \"%s\" cannot be read: %s", path, error.what()));
+    return false;
   }
   if (!json.is_object()) {
     errors.push_back(absl::StrFormat("config file \"%s\" is not a JSON object", path));

@@ -120,6 +120,8 @@ TEST(ServerConfig, RefusesWhatIsNotAConfigFile) {
   const ConfigFile broken("{\n  \"threads\": 2,\n  \"data_dir\" \"d\"\n}");
   EXPECT_THAT(ErrorOf({"--config", broken.path()}),
               AllOf(HasSubstr("is no JSON: line 3, column "), Not(HasSubstr("data_dir is not set"))));
+  const ConfigFile beyond(R"({"data_dir": "d", "threads": 1e999})");
+  EXPECT_THAT(ErrorOf({"--config", beyond.path()}), HasSubstr("number overflow"));
   const ConfigFile wrong(R"({"data_dir": "d", "thread": 1, "threads": 1.5})");
   EXPECT_THAT(ErrorOf({"--config", wrong.path()}), AllOf(HasSubstr("thread in"), HasSubstr("threads in")));
 }
