@@ -213,6 +213,8 @@ TEST_P(ReplicatedFaultsTest, ReplicasAreComparedWhileTheyChange) {
   Barrier([&](Engine& e) { return e.CreateCollection(config, Model(1)); });
   Barrier([&](Engine& e) { return e.SetAlias("alias", "c", std::nullopt); });
   for (int i = 0; i < 10; ++i) UpsertSomething("c");
+  // One that is being filled has nothing to compare.
+  for (auto& node : nodes_) ASSERT_TRUE(Reached(*node, 1).ok());
   std::atomic<bool> ending{false};
   std::thread writer([&] {
     for (int i = 0; !ending; ++i) {
@@ -399,17 +401,21 @@ TEST_P(ReplicatedFaultsTest, NothingIsAcknowledgedByALogThatWentBack) {
     const UpsertRequest upsert{.collection = "c", .documents = {{.id = "new", .embeddings = {{"v1", rows_[0]}}}}};
     return UpsertAndWait(gateway, upsert).status();
   };
-  // At once what came of them is not known; soon nothing is appended.
+  // At once what came of them is not known; soon nothing is appended. Few writes: nodes must not meet others' where
+  // they had applied their own, for which they quarantine themselves.
   for (auto& gateway : gateways_) {
     std::string told;
-    Until([&] {
+    for (int i = 0; i < 20 && told.find("before which the log ends") == told.npos; ++i) {
       const absl::Status status = write(*gateway);
       EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
       EXPECT_THAT(std::string(status.message()), HasSubstr("right database"));
       told = std::string(status.message());
-      SearchAndWait(*gateway, {.collection = "c", .queries = {Row()}, .k = 1}).IgnoreError();
-      return told.find("before which the log ends") != told.npos || told.empty();
-    });
+      // Nodes tell gateways how far they are at intervals, and with their answers.
+      for (int n = 0; n <= i; ++n) {
+        SearchAndWait(*gateway, {.collection = "c", .queries = {Row()}, .k = 1}).IgnoreError();
+        absl::SleepFor(absl::Milliseconds(10));
+      }
+    }
     EXPECT_THAT(told, HasSubstr("before which the log ends"));
   }
   EXPECT_LT((*logs_.Open("log"))->State()->head.position, before);
