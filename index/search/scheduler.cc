@@ -20,6 +20,8 @@ constexpr size_t kMostScans = 2;                                 // of a lane at
 constexpr absl::Duration kFinishTurn = absl::Microseconds(200);  // each turn may wake a thread
 constexpr size_t kFinishedEach = 4;  // queries that are worth waking a thread, if no store is read
 constexpr size_t kLeastDrivers = 4;
+constexpr size_t kManyThreads = 8;  // that scan, from which on they give way: the kernel then takes a processor from
+                                    // one that computes after 3 ms and more
 constexpr size_t kMostLanes = 1000;  // before those without searches are forgotten
 
 // Whether a search sees what those of a group see, of which one may have a target: it has the same one, or none, and
@@ -51,7 +53,7 @@ uint64_t CodesThatStay(absl::Span<const std::unique_ptr<SearchJob>> group) {
 
 Scheduler::Scheduler(size_t threads, size_t max_queued_queries, SmallLimits small)
     : max_queued_queries_(max_queued_queries),
-      scan_pool_(threads - 1),
+      scan_pool_(threads - 1, threads >= kManyThreads ? FairPool::Manners::kGiveWay : FairPool::Manners::kKeep),
       heavy_pool_((threads + 1) / 2),
       small_(std::make_unique<SmallSearches>(small, threads, finish_pool_,
                                              [this](Group group) { RunSmall(std::move(group)); })),

@@ -42,7 +42,8 @@ namespace bebr {
 // came. While all processors finish queries of the lane, as with rerank, a scan of few would only keep them from it:
 // then the lane waits for company until one of them is done with it, or for as long as a long scan takes.
 //
-// Small searches. What reads little waits for none of this: SmallSearches runs it.
+// Small searches. What reads little waits for none of this: SmallSearches runs it. Where there are many processors, the
+// threads that scan give way to the threads of these, and to those that read and answer calls, between blocks.
 //
 // Order. First come, first served in a lane; a search with more queries than a scan takes has one scan after another.
 //

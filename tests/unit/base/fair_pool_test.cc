@@ -9,9 +9,13 @@
 namespace bebr {
 namespace {
 
-TEST(FairPoolTest, MakesEveryPassOnceAndNoSlotTwiceAtATime) {
+class FairPoolTest : public testing::TestWithParam<FairPool::Manners> {};
+INSTANTIATE_TEST_SUITE_P(Manners, FairPoolTest, testing::Values(FairPool::Manners::kKeep, FairPool::Manners::kGiveWay),
+                         [](const auto& info) { return info.param == FairPool::Manners::kKeep ? "Keep" : "GiveWay"; });
+
+TEST_P(FairPoolTest, MakesEveryPassOnceAndNoSlotTwiceAtATime) {
   for (const size_t threads : {0, 1, 3}) {
-    FairPool pool(threads);
+    FairPool pool(threads, GetParam());
     ASSERT_EQ(pool.slots(), threads + 1);
     for (const size_t count : {0, 1, 2, 1000}) {
       std::vector<std::atomic<int>> passes(count), busy(pool.slots());
@@ -25,8 +29,8 @@ TEST(FairPoolTest, MakesEveryPassOnceAndNoSlotTwiceAtATime) {
   }
 }
 
-TEST(FairPoolTest, ManyCallersShareIt) {
-  FairPool pool(2);
+TEST_P(FairPoolTest, ManyCallersShareIt) {
+  FairPool pool(2, GetParam());
   std::vector<std::thread> callers;
   for (size_t caller = 0; caller < 6; ++caller) {
     callers.emplace_back([&pool, caller] {
@@ -43,9 +47,9 @@ TEST(FairPoolTest, ManyCallersShareIt) {
 }
 
 // While a loop keeps all threads busy, helpers come over to another one, in which two passes wait for each other.
-TEST(FairPoolTest, ALongLoopLeavesOthersTheirShare) {
+TEST_P(FairPoolTest, ALongLoopLeavesOthersTheirShare) {
   constexpr size_t kPasses = 20000000;
-  FairPool pool(3);
+  FairPool pool(3, GetParam());
   std::atomic<bool> done{false};
   std::atomic<size_t> long_passes{0}, together{0};
   std::thread caller([&] {
@@ -65,8 +69,8 @@ TEST(FairPoolTest, ALongLoopLeavesOthersTheirShare) {
   caller.join();
 }
 
-TEST(FairPoolTest, LoopsMayBeWithinLoops) {
-  FairPool pool(2);
+TEST_P(FairPoolTest, LoopsMayBeWithinLoops) {
+  FairPool pool(2, GetParam());
   std::atomic<size_t> passes{0};
   pool.ParallelFor(10, [&](size_t, size_t) { pool.ParallelFor(10, [&](size_t, size_t) { ++passes; }); });
   EXPECT_EQ(passes, 100u);
