@@ -20,8 +20,8 @@ constexpr size_t kMostScans = 2;                                 // of a lane at
 constexpr absl::Duration kFinishTurn = absl::Microseconds(200);  // each turn may wake a thread
 constexpr size_t kFinishedEach = 4;  // queries that are worth waking a thread, if no store is read
 constexpr size_t kLeastDrivers = 4;
-constexpr size_t kManyThreads = 8;  // that scan, from which on they give way: the kernel then takes a processor from
-                                    // one that computes after 3 ms and more
+constexpr size_t kManyThreads = 8;   // that scan, from which on they give way: the kernel then takes a processor from
+                                     // one that computes after 3 ms and more
 constexpr size_t kMostLanes = 1000;  // before those without searches are forgotten
 
 // Whether a search sees what those of a group see, of which one may have a target: it has the same one, or none, and
