@@ -30,7 +30,7 @@ ErrorShaper::ErrorShaper(const std::vector<float>& project, const std::vector<fl
     for (size_t j = 0; own > 0.0 && j < i; ++j) rows_[i * c + j] = Finite(row[j] / own);
     for (size_t k = 0; own > 0.0 && k < i; ++k) {
       const double share = row[k] / own;
-      for (size_t j = 0; j < i; ++j) rest[k * c + j] -= share * row[j];
+      for (size_t j = 0; j <= k; ++j) rest[k * c + j] -= share * row[j];  // what is above the diagonal is not read
     }
   }
 }

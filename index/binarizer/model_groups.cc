@@ -56,8 +56,8 @@ absl::Status ReadSpans(ModelReader& reader, Model& model) {
     model.bases[b].spans = {std::move(leads[b]), std::move(bytes[b]), std::move(scales[b])};
   }
   BEBR_RETURN_IF_ERROR(CheckSpans(model));
-  for (BasisParameters& basis : model.bases)
-    basis.project = FromSpans(plan, r, model.rotation, basis.spans, basis.band_weights);
+  const std::vector<RunTurn> turns = RunTurns(plan, model.rotation);
+  for (BasisParameters& basis : model.bases) basis.project = FromSpans(plan, r, turns, basis.spans, basis.band_weights);
   return absl::OkStatus();
 }
 

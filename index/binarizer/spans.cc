@@ -30,23 +30,41 @@ std::vector<float> Product(const std::vector<float>& a, size_t count, const floa
   return product;
 }
 
+// row[j] less shares[i] * rows[i][j] for one i after the other, for each j of a range: some at a time, so that what is
+// left of them stays in registers. `lower`: rows[i][j] is 0 where j > i.
+void TakeShares(const std::vector<double>& shares, const std::vector<double>& rows, size_t dims, size_t begin,
+                size_t end, bool lower, double* row) {
+  constexpr size_t kAtOnce = 8;
+  for (; begin + kAtOnce <= end; begin += kAtOnce) {
+    double left[kAtOnce];
+    std::copy_n(row + begin, kAtOnce, left);
+    for (size_t i = lower ? begin : 0; i < shares.size(); ++i) {
+      const double* other = rows.data() + i * dims + begin;
+      for (size_t j = 0; j < kAtOnce; ++j) left[j] -= shares[i] * other[j];
+    }
+    std::copy_n(left, kAtOnce, row + begin);
+  }
+  for (; begin < end; ++begin) {
+    for (size_t i = lower ? begin : 0; i < shares.size(); ++i) row[begin] -= shares[i] * rows[i * dims + begin];
+  }
+}
+
 // The lower triangular matrix that rows are multiplied with to be orthonormal: each loses its part along those before.
 std::vector<float> Orthonormalizer(const std::vector<float>& rows, size_t count, size_t dims) {
   std::vector<float> products(count * count);
   DenseLayer(rows, {}, dims, count).Apply(rows.data(), count, products.data());
-  std::vector<double> left(products.begin(), products.end()), inverse(count * count, 0.0);
+  std::vector<double> left(products.begin(), products.end()), inverse(count * count, 0.0), shares;
   for (size_t i = 0; i < count; ++i) {
     double* of_row = left.data() + i * count;
     double* own = inverse.data() + i * count;
+    shares.clear();
+    for (size_t k = 0; k < i; ++k) shares.push_back(left[k * count + i]);
+    TakeShares(shares, left, count, i, count, /*lower=*/false, of_row);
+    TakeShares(shares, inverse, count, 0, i, /*lower=*/true, own);
     own[i] = 1.0;
     const double root = std::sqrt(std::max(of_row[i], kLeastShare * products[i * count + i]));
     for (size_t j = i; j < count; ++j) of_row[j] /= root;
     for (size_t j = 0; j <= i; ++j) own[j] /= root;
-    for (size_t k = i + 1; k < count; ++k) {
-      const double share = of_row[k];
-      for (size_t j = k; j < count; ++j) left[k * count + j] -= share * of_row[j];
-      for (size_t j = 0; j <= i; ++j) inverse[k * count + j] -= share * own[j];
-    }
   }
   return {inverse.begin(), inverse.end()};
 }
@@ -173,7 +191,19 @@ SpanParameters ToSpans(const LevelPlan& plan, size_t reduced, const std::vector<
   return spans;
 }
 
-std::vector<float> FromSpans(const LevelPlan& plan, size_t reduced, const std::vector<float>& rotation,
+std::vector<RunTurn> RunTurns(const LevelPlan& plan, const std::vector<float>& rotation) {
+  std::vector<RunTurn> turns;
+  size_t at = 0;
+  for (const LevelPlan::Run& run : plan.runs()) {
+    const size_t d = run.dims;
+    std::vector<float> rows;
+    for (size_t i = 0; i < d * d; ++i) rows.push_back(Unpacked(rotation[at++]));
+    turns.push_back(Product(Orthonormalizer(rows, d, d), d, rows.data(), d, d));
+  }
+  return turns;
+}
+
+std::vector<float> FromSpans(const LevelPlan& plan, size_t reduced, const std::vector<RunTurn>& turns,
                              const SpanParameters& spans, const std::vector<float>& band_weights) {
   const size_t c = plan.dims();
   std::vector<float> rows(c * reduced, 0.0f);
@@ -188,17 +218,15 @@ std::vector<float> FromSpans(const LevelPlan& plan, size_t reduced, const std::v
   }
   const std::vector<float> orthonormal = Orthonormalizer(rows, c, reduced);
   std::vector<float> turned;
-  size_t first = 0, turn = 0, band = 0;
-  for (const LevelPlan::Run& run : plan.runs()) {
-    const size_t d = run.dims;
-    std::vector<float> turns;
-    for (size_t i = 0; i < d * d; ++i) turns.push_back(Unpacked(rotation[turn++]));
-    turns = Product(Orthonormalizer(turns, d, d), d, turns.data(), d, d);
+  size_t first = 0, band = 0;
+  for (size_t i = 0; i < turns.size(); ++i) {
+    const LevelPlan::Run& run = plan.runs()[i];
+    RunTurn turn = turns[i];
     const auto length = static_cast<float>(1.0 / std::sqrt(static_cast<double>(band_weights[band])));
-    for (float& value : turns) value *= length;
-    const std::vector<float> of_run = Product(turns, d, orthonormal.data() + first * c, d, c);
+    for (float& value : turn) value *= length;
+    const std::vector<float> of_run = Product(turn, run.dims, orthonormal.data() + first * c, run.dims, c);
     turned.insert(turned.end(), of_run.begin(), of_run.end());
-    first += d;
+    first += run.dims;
     band += run.bands();
   }
   return Product(turned, c, rows.data(), c, reduced);

@@ -26,12 +26,17 @@ bool SpansAreSmall(const LevelPlan& plan, size_t reduced, size_t bases);
 // first. Scales above kLargestSpanScale are for none to keep: where directions hardly differ from others.
 SpanParameters ToSpans(const LevelPlan& plan, size_t reduced, const std::vector<float>& directions);
 
-// A projection that spans that: orthogonal rows, as long as fits the bands' weights, turned inside each run by
-// `rotation`.
-std::vector<float> FromSpans(const LevelPlan& plan, size_t reduced, const std::vector<float>& rotation,
+// What turns the directions of a run, orthonormal rows; the same for all bases.
+using RunTurn = std::vector<float>;
+
+// Those that a model's `rotation` says, in the order of the runs.
+std::vector<RunTurn> RunTurns(const LevelPlan& plan, const std::vector<float>& rotation);
+
+// A projection that spans that: orthogonal rows, as long as fits the bands' weights, turned inside each run by `turns`.
+std::vector<float> FromSpans(const LevelPlan& plan, size_t reduced, const std::vector<RunTurn>& turns,
                              const SpanParameters& spans, const std::vector<float>& band_weights);
 
-// `rotations` of all runs one after the other, orthonormal rows each, as the bytes that FromSpans takes.
+// `rotations` of all runs one after the other, orthonormal rows each, as the bytes that RunTurns takes.
 std::vector<float> ToRotationBytes(const LevelPlan& plan, const std::vector<float>& rotations);
 
 }  // namespace bebr

@@ -33,10 +33,11 @@ void TellBySpans(const GroupStatistics& groups, uint64_t seed, Model& model) {
     rotations.insert(rotations.end(), rotation.begin(), rotation.end());
   }
   model.rotation = ToRotationBytes(plan, rotations);
+  const std::vector<RunTurn> turns = RunTurns(plan, model.rotation);
   for (size_t b = 0; b < spans.size(); ++b) {
     BasisParameters& basis = model.bases[b];
     basis.spans = std::move(spans[b]);
-    basis.project = FromSpans(plan, r, model.rotation, basis.spans, basis.band_weights);
+    basis.project = FromSpans(plan, r, turns, basis.spans, basis.band_weights);
   }
 }
 

@@ -80,7 +80,8 @@ std::string WithSpans(const std::string& file) {
   for (BasisParameters& basis : model.bases) {
     basis.spans = ToSpans(plan, model.reduced_dims, basis.project);
     for (float& scale : basis.spans.scales) scale = std::min(scale, kLargestSpanScale);
-    basis.project = FromSpans(plan, model.reduced_dims, model.rotation, basis.spans, basis.band_weights);
+    basis.project =
+        FromSpans(plan, model.reduced_dims, RunTurns(plan, model.rotation), basis.spans, basis.band_weights);
   }
   return *SerializeModel(model);
 }

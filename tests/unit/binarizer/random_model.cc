@@ -77,7 +77,7 @@ void TellBySpans(Filler& filler, Model& model, BasisParameters& basis) {
     spans.scales.push_back(0.01f / static_cast<float>(1 + run));
   }
   spans.bytes = bytes(SpanBytes(plan, r));
-  basis.project = FromSpans(plan, r, model.rotation, spans, basis.band_weights);
+  basis.project = FromSpans(plan, r, RunTurns(plan, model.rotation), spans, basis.band_weights);
 }
 
 }  // namespace

@@ -122,7 +122,7 @@ TEST(SpansTest, AreWhatTheReferenceMakesOfThem) {
       const SpanParameters spans = ToSpans(c.plan, c.reduced, Flat(c.directions));
       ASSERT_EQ(spans.bytes.size(), SpanBytes(c.plan, c.reduced));
       const Rows expected = Reference(c, spans);
-      const Rows project = Cut(FromSpans(c.plan, c.reduced, c.rotation, spans, c.weights), c.reduced);
+      const Rows project = Cut(FromSpans(c.plan, c.reduced, RunTurns(c.plan, c.rotation), spans, c.weights), c.reduced);
       ASSERT_EQ(project.size(), expected.size());
       for (size_t i = 0; i < project.size(); ++i) {
         for (size_t j = 0; j < c.reduced; ++j) EXPECT_NEAR(project[i][j], expected[i][j], 2e-4) << levels;
@@ -136,7 +136,7 @@ TEST(SpansTest, SpanWhatTheyAreMadeOf) {
   for (const char* levels : {"8x4t+16x2t+9x1", "3x7+5x1", "40x2", "32x2"}) {
     const Case c = RandomCase(levels, 40, 4);
     const SpanParameters spans = ToSpans(c.plan, c.reduced, Flat(c.directions));
-    const Rows project = Cut(FromSpans(c.plan, c.reduced, c.rotation, spans, c.weights), c.reduced);
+    const Rows project = Cut(FromSpans(c.plan, c.reduced, RunTurns(c.plan, c.rotation), spans, c.weights), c.reduced);
     size_t end = 0, band = 0;
     for (const LevelPlan::Run& run : c.plan.runs()) {
       const size_t first = std::exchange(end, end + run.dims);
@@ -167,7 +167,7 @@ TEST(SpansTest, GiveTheBitsThatTheyAlwaysGave) {
   for (size_t i = 0; i < SpanBytes(plan, 64); ++i) spans.bytes.push_back(byte());
   std::vector<float> rotation;
   for (size_t i = 0; i < RotationBytes(plan); ++i) rotation.push_back(byte());
-  const std::vector<float> project = FromSpans(plan, 64, rotation, spans, {0.5f, 0.125f, 2.0f, 1.0f});
+  const std::vector<float> project = FromSpans(plan, 64, RunTurns(plan, rotation), spans, {0.5f, 0.125f, 2.0f, 1.0f});
   EXPECT_EQ(Crc32c({reinterpret_cast<const char*>(project.data()), project.size() * sizeof(float)}), 3170103035u);
 }
 
@@ -181,7 +181,7 @@ TEST(SpansTest, OfTheAxes) {
   EXPECT_EQ(spans.leads, (std::vector<float>{1, 0, 1, 0, 0, 1, -1, -1, 1, 0}));
   std::vector<float> none(32, 0.0f);
   for (size_t i = 0; i < 8; ++i) none[i * 4 + i % 4] = 1.0f;
-  for (const float value : FromSpans(plan, 10, ToRotationBytes(plan, none), spans, {1, 1}))
+  for (const float value : FromSpans(plan, 10, RunTurns(plan, ToRotationBytes(plan, none)), spans, {1, 1}))
     EXPECT_TRUE(std::isfinite(value));
 }
 
