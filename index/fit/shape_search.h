@@ -33,7 +33,8 @@ struct ShapeSearch {
 };
 
 // A shape of exactly `bits`: the candidates are measured by `quick`, dims are moved between levels as long as that
-// helps, and the best few are measured by `validator`. Cost: some 10 to 60 models measured, of kAuto twice as many.
+// helps, and the best few are measured by `validator`. Levels that differ must find clearly more than those that do
+// not. Cost: some 10 to 60 models measured, of kAuto twice as many.
 absl::StatusOr<LevelPlan> ShapeForBits(const ShapeSearch& search, size_t bits, const Validator& validator,
                                        const Validator& quick);
 

@@ -25,7 +25,7 @@ using LevelCounts = std::array<int64_t, kMaxPlanLevels>;
 int64_t Unit(int64_t bits) {
   if (bits % 32 == 0 && bits >= 256) return 32;
   if (bits % 16 == 0 && bits >= 96) return 16;
-  return bits % 8 == 0 && bits >= 32 ? 8 : 1;
+  return bits >= 96 || (bits % 8 == 0 && bits >= 32) ? 8 : 1;  // what is over goes to the lowest level
 }
 
 // The shape, or nothing if the counts do not describe one. Runs of up to `most_trellis` levels are trellis-coded.
@@ -89,7 +89,7 @@ void AddShapesOfWords(const std::vector<double>& variances, int64_t bits, uint32
                       bool trellis, std::vector<LevelPlan>& shapes) {
   constexpr int64_t kWord = 32;
   const int64_t whole = (bits + kWord - 1) / kWord * kWord;
-  if (whole == bits || Unit(whole) != kWord || bits % 8 != 0) return;
+  if (whole == bits || Unit(whole) != kWord) return;
   const LevelCounts counts = Fill(variances, whole, kWord, max_levels, power, trellis);
   for (size_t level = 0; level < kMaxTrellisLevels; ++level) {
     LevelCounts lacking = counts;
