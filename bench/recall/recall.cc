@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -209,16 +210,24 @@ class Benchmark {
     return AddModel("trained", trained);
   }
 
-  // The largest codes in groups, in steps of 8 bits, that have at most so many bits together with the model's.
+  // Codes in groups that have at most so many bits together with the model's, which are known afterwards: the largest,
+  // and the largest of whole bytes, whose shapes are others; of the two, those that find more on held-out queries.
   absl::Status RunWithModel(size_t bits) {
-    for (size_t code = bits / 8 * 8 - 8; code >= kMinCodeBits;) {
+    std::optional<TrainResult> best;
+    for (size_t code = bits - 1; code >= kMinCodeBits;) {
       BEBR_ASSIGN_OR_RETURN(const TrainResult start, FitStart(code));
-      BEBR_ASSIGN_OR_RETURN(const TrainResult grouped, FitGroups(start));
+      BEBR_ASSIGN_OR_RETURN(TrainResult grouped, FitGroups(start));
       BEBR_ASSIGN_OR_RETURN(const Size size, SizeOf(grouped.model));
-      const double of_model = 8.0 * size.model / kSharedBy;
-      if (static_cast<double>(code) + of_model <= static_cast<double>(bits)) return AddModel("groups", grouped);
-      code = std::min(code - 8, static_cast<size_t>(static_cast<double>(bits) - of_model) / 8 * 8);
+      const double left = static_cast<double>(bits) - 8.0 * size.model / kSharedBy;
+      if (left < static_cast<double>(code)) {
+        code = std::min(code - 1, static_cast<size_t>(std::max(left, 0.0)));
+        continue;
+      }
+      if (!best.has_value() || grouped.kept.at_10 > best->kept.at_10) best = std::move(grouped);
+      if (code % 8 == 0) break;
+      code = code / 8 * 8;
     }
+    if (best.has_value()) return AddModel("groups", *best);
     return absl::InvalidArgumentError(absl::StrCat("no model and code have ", bits, " bits together"));
   }
 
