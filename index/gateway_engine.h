@@ -16,6 +16,9 @@ namespace bebr {
 // Thread safety: as of Engine.
 class GatewayEngine : public Engine {
  public:
+  // UNAVAILABLE, with the reason, until it has known which collections there are: before it can do nothing, and an
+  // empty list would be wrong. Waits for nothing.
+  virtual absl::Status Ready() = 0;
   // How the nodes said about a second ago that they are. Waits for nothing.
   virtual ClusterReport Report() = 0;
   // Compares what the replicas of each share hold of a collection, or of all (""), each collection at one position of

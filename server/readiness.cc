@@ -9,14 +9,54 @@
 
 namespace bebr {
 
-void Readiness::SetEngine(Engine* engine, const Follower* follower) {
+namespace {
+
+const char* Told(ReplicaHealth health) {
+  switch (health) {
+    case ReplicaHealth::kStalled:
+      return "does not follow the log";
+    case ReplicaHealth::kQuarantined:
+      return "is quarantined";
+    default:
+      return "does not answer";
+  }
+}
+
+// What is wrong with the log and the replicas of a cluster that has one.
+void AddCluster(const ClusterReport& report, std::vector<std::string>& faults) {
+  if (!report.log.has_value()) return;
+  if (!report.log->problem.empty()) {
+    faults.push_back(absl::StrFormat("nothing can be written, since the log %s: %s\n",
+                                     report.log->refused ? "refuses this gateway" : "does not answer",
+                                     report.log->problem));
+  }
+  for (const ShareReport& share : report.shares) {
+    for (const ReplicaReport& replica : share.replicas) {
+      if (replica.member != MemberState::kServing || replica.health == ReplicaHealth::kServing) continue;
+      faults.push_back(absl::StrFormat("the replica of slots %d-%d on node %s %s: %s\n", share.first_slot,
+                                       share.last_slot, replica.place.name, Told(replica.health), replica.problem));
+    }
+  }
+}
+
+}  // namespace
+
+void Readiness::SetEngine(Engine* engine, const Follower* follower, GatewayEngine* gateway) {
   MutexLock lock(&mutex_);
   engine_ = engine;
   follower_ = follower;
+  gateway_ = gateway;
+}
+
+ReadyAnswer Readiness::NotReady() const {
+  MutexLock lock(&mutex_);
+  const absl::Status why = gateway_ == nullptr ? absl::OkStatus() : gateway_->Ready();
+  if (why.ok()) return {.ready = false, .text = "not ready\n"};
+  return {.ready = false, .text = ForCallers(absl::StrFormat("not ready: %s\n", why.message()))};
 }
 
 ReadyAnswer Readiness::Answer() const {
-  if (!ready_) return {.ready = false, .text = "not ready\n"};
+  if (!ready_) return NotReady();
   std::vector<std::string> faults;
   {
     // Held while looking, so that the engine does not close meanwhile.
@@ -31,6 +71,7 @@ ReadyAnswer Readiness::Answer() const {
       faults.push_back(absl::StrFormat("the node does not follow the log, from position %d: %s\n", replica.applied,
                                        replica.problem));
     }
+    if (gateway_ != nullptr) AddCluster(gateway_->Report(), faults);
     for (const auto& [name, reason] : engine_->UnavailableCollections())
       faults.push_back(absl::StrFormat("collection %s is unavailable: %s\n", name, reason));
     for (const auto& [name, reason] : engine_->ReadOnlyCollections())

@@ -8,6 +8,7 @@
 #include "index/base/mutex.h"
 #include "index/engine.h"
 #include "index/follow/follower.h"
+#include "index/gateway_engine.h"
 #include "server/net/http_server.h"
 
 namespace bebr {
@@ -20,17 +21,19 @@ namespace bebr {
 class Readiness {
  public:
   void SetReady(bool ready) { ready_ = ready; }
-  // The engine whose collections are looked at, and what keeps it up with a log, if something does; null (at first, and
-  // before it closes): none.
-  void SetEngine(Engine* engine, const Follower* follower = nullptr);
+  // The engine whose collections are looked at, and what keeps it up with a log, if something does, or the same engine
+  // of a gateway; null (at first, and before it closes): none.
+  void SetEngine(Engine* engine, const Follower* follower = nullptr, GatewayEngine* gateway = nullptr);
   ReadyAnswer Answer() const;
 
  private:
+  ReadyAnswer NotReady() const;
   static constexpr size_t kMostLines = 20;
   std::atomic<bool> ready_{false};
   mutable Mutex mutex_;
   Engine* engine_ ABSL_GUARDED_BY(mutex_) = nullptr;
   const Follower* follower_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  GatewayEngine* gateway_ ABSL_GUARDED_BY(mutex_) = nullptr;
 };
 
 }  // namespace bebr

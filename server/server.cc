@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <limits>
 #include <optional>
@@ -31,6 +32,7 @@
 #include "server/config/cluster_nodes.h"
 #include "server/config/config.h"
 #include "server/config/live_limits.h"
+#include "server/engine_options.h"
 #include "server/http/gateway.h"
 #include "server/metrics/metrics.h"
 #include "server/net/credentials.h"
@@ -46,24 +48,6 @@
 
 namespace bebr {
 namespace {
-
-EngineOptions EngineOptionsOf(const ServerConfig& config) {
-  return {.data_dir = config.data_dir,
-          .snapshot_dir = config.snapshot_dir,
-          .threads = config.threads,
-          .max_queued_queries = config.max_queued_queries,
-          .max_kept_views = config.max_kept_views,
-          .max_queued_upsert_bytes = config.max_queued_upsert_bytes,
-          .memory_limit_bytes = config.memory_limit_bytes,
-          .min_free_disk_bytes = config.min_free_disk_bytes,
-          .write_buffer_bytes = config.write_buffer_bytes,
-          .block_cache_bytes = config.block_cache_bytes,
-          .recall_monitor_interval = absl::Seconds(config.recall_monitor_interval_s),
-          .recall_monitor_queries = config.recall_monitor_queries,
-          .recall_monitor_documents_per_s = config.recall_monitor_documents_per_s,
-          .scrub_interval = absl::Seconds(config.scrub_interval_s),
-          .scrub_bytes_per_s = config.scrub_bytes_per_s};
-}
 
 // Calls that end within this time end unseen: only then are clients told to go elsewhere.
 constexpr absl::Duration kNotice = absl::Seconds(1);
@@ -110,7 +94,8 @@ class ServerImpl : public Server {
     }
     BEBR_RETURN_IF_ERROR(OpenEngine());
     BEBR_RETURN_IF_ERROR(Listen());
-    SetReady(true);
+    if (cluster_ == nullptr) SetReady(true);
+    if (cluster_ != nullptr) await_catalogue_ = std::thread([this] { AwaitCatalogue(); });
     LogInfo("serving: grpc={} metrics={} http={} tls={} keys={}", With(config_.listen, listener_->port()),
             http_ == nullptr ? "none" : With(config_.metrics_listen, http_->port()),
             gateway_ == nullptr ? "none" : With(config_.http_listen, gateway_->port()),
@@ -120,6 +105,8 @@ class ServerImpl : public Server {
 
   void Drain() override {
     const SteadyTime end = SteadyNow() + absl::Seconds(limits_.drain_timeout_s.load()) + kClosing;
+    draining_ = true;
+    if (await_catalogue_.joinable()) await_catalogue_.join();
     if (grpc_ != nullptr) {
       SetReady(false);
       listener_->Stop();
@@ -214,6 +201,16 @@ class ServerImpl : public Server {
     metrics_.ready().Set(ready ? 1 : 0);
   }
 
+  // Of a gateway, which can do nothing before it knows the collections.
+  void AwaitCatalogue() {
+    for (absl::Status told; !draining_; absl::SleepFor(kLookInterval)) {
+      const absl::Status ready = cluster_->Ready();
+      if (ready.ok()) return SetReady(true);
+      if (ready != told) LogWarning("not ready: {}", std::string(ready.message()));
+      told = ready;
+    }
+  }
+
   absl::Status OpenEngine() {
     if (config_.is_gateway()) return OpenNodes();
     HidePaths({config_.data_dir, config_.snapshot_dir});
@@ -266,7 +263,7 @@ class ServerImpl : public Server {
     membership_ = gateway.membership;
     engine_ = std::move(gateway.engine);
     metrics_.SetGateway(cluster_);
-    readiness_.SetEngine(engine_.get());
+    readiness_.SetEngine(engine_.get(), nullptr, cluster_);
     LogInfo("gateway over the nodes {}", config_.cluster_nodes);
     return absl::OkStatus();
   }
@@ -384,7 +381,9 @@ class ServerImpl : public Server {
   std::unique_ptr<Door> door_;
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;
   std::unique_ptr<grpc::Server> grpc_;
-  std::thread shutdown_;  // of grpc_, once it has begun while calls were in flight
+  std::atomic<bool> draining_{false};
+  std::thread await_catalogue_;  // sets a gateway ready
+  std::thread shutdown_;         // of grpc_, once it has begun while calls were in flight
   std::unique_ptr<Gateway> gateway_;
   std::unique_ptr<Listener> listener_;  // stops before what it hands connections to
 };

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "index/base/logging.h"
 #include "index/base/retry.h"
 #include "index/base/stable_hash.h"
@@ -100,6 +101,7 @@ void ClusterEngine::Look() {
     }
     all &= state.ok();
     if (!state.ok()) continue;
+    knows_ |= !state->replica.has_value() || (state->replica->applied > 0 && state->replica->seed_bytes == 0);
     collections.insert(state->collections.begin(), state->collections.end());
     if (state->replica.has_value()) {
       if (furthest == nullptr || state->replica->applied > furthest->replica->applied) furthest = &*state;
@@ -129,6 +131,25 @@ bool ClusterEngine::MayTell(const ReplicaState& replica) {
   if (behind_ < kMostBehind) return false;
   behind_ = 0;
   return true;
+}
+
+absl::Status ClusterEngine::Ready() {
+  MutexLock lock(&mutex_);
+  if (knows_) return absl::OkStatus();
+  std::vector<std::string> nodes;
+  for (size_t node = 0; node < states_.size(); ++node) {
+    const std::string why(states_[node].ok() ? states_[node]->replica->problem : states_[node].status().message());
+    nodes.push_back(absl::StrFormat("node %s: %s", PlaceOf(node).name, why.empty() ? "it has nothing yet" : why));
+  }
+  return absl::UnavailableError(
+      absl::StrFormat("this gateway does not know yet which collections there are: %s", absl::StrJoin(nodes, "; ")));
+}
+
+bool ClusterEngine::IsNew() {
+  MutexLock lock(&mutex_);
+  return std::any_of(states_.begin(), states_.end(), [](const absl::StatusOr<NodeState>& state) {
+    return state.ok() && state->replica.has_value() && state->replica->log != 0 && state->replica->head == 0;
+  });
 }
 
 uint64_t ClusterEngine::Seen() {

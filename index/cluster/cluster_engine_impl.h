@@ -80,6 +80,7 @@ class ClusterEngine : public GatewayEngine {
   std::vector<Alias> ListAliases() override;
   std::string Resolve(std::string_view name) override;
   EngineStats Stats() override;
+  absl::Status Ready() override;
   ClusterReport Report() override;
   absl::StatusOr<std::vector<ShareComparison>> Verify(const std::string& collection,
                                                       std::shared_ptr<std::atomic<bool>> cancelled) override;
@@ -143,6 +144,8 @@ class ClusterEngine : public GatewayEngine {
   absl::Status CheckChangeOf(std::string_view collection, AttributeChange change);
   // Asks the nodes how they are, at the same time.
   void Look();
+  // Whether a node that follows a log has found that empty.
+  bool IsNew();
   // Of nodes that follow a log: up to where aliases are known here, and what came of a change of one there.
   uint64_t Seen();
   void NoteAlias(uint64_t position, const std::string& alias, std::optional<std::string> collection);
@@ -206,6 +209,7 @@ class ClusterEngine : public GatewayEngine {
   uint64_t seen_ ABSL_GUARDED_BY(mutex_) = 0;                     // the log's position as of which aliases_ are
   int behind_ ABSL_GUARDED_BY(mutex_) = 0;                        // so often the log itself ended before it
   std::vector<std::string> collections_ ABSL_GUARDED_BY(mutex_);  // that some node has
+  bool knows_ ABSL_GUARDED_BY(mutex_) = false;                    // has known the collections
   bool ending_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread watch_;
   FairPool callers_;  // of ForEach

@@ -36,6 +36,19 @@ Member* Find(Placement& placement, std::string_view name) {
   return nullptr;
 }
 
+// Another one that has the address.
+const Member* FindAddress(const Placement& placement, const NodePlace& place) {
+  for (const Member& member : placement.members) {
+    if (member.place.name != place.name && member.place.address == place.address) return &member;
+  }
+  return nullptr;
+}
+
+absl::Status Taken(const NodePlace& place, const Member& other) {
+  return absl::FailedPreconditionError(absl::StrFormat("node %s cannot be at %s: node %s, which is a member, is there",
+                                                       place.name, place.address, other.place.name));
+}
+
 absl::Status AddOrMove(Placement& placement, const NodePlace& place, bool configured) {
   Member* const known = Find(placement, place.name);
   if (known != nullptr) {
@@ -102,6 +115,7 @@ void ClusterMembers::Note(std::string& noted, std::string_view what, const absl:
   const std::string text(status.message());
   if (noted == text) return;
   noted = text;
+  if (MustBeMended(status)) return LogError("{} cannot be looked after: {}", std::string(what), text);
   LogWarning("{} {} looked after{}", std::string(what), status.ok() ? "can be" : "cannot be",
              status.ok() ? "" : ": " + text);
 }
@@ -258,18 +272,22 @@ absl::Status ClusterMembers::TrimLog() {
   uint64_t safe = std::numeric_limits<uint64_t>::max();
   for (const auto& [slot, kept] : had) safe = std::min(safe, kept);
   const uint64_t free = needed - std::min(needed, options_.margin);
+  uint64_t bytes = 0, beyond = 0;  // of the log at first; up to where what somebody needs was let go of
   for (;;) {
     BEBR_ASSIGN_OR_RETURN(const LogSize size, log_->Size());
     const bool too_much = options_.log_bytes > 0 && size.bytes > options_.log_bytes && size.oldest <= safe;
-    if (size.oldest == 0 || (size.oldest > free && !too_much)) return absl::OkStatus();
-    if (size.oldest > free) {
-      LogWarning(
-          "the log takes {} bytes and cluster_log_bytes is {}: up to position {} it is let go of, and who needs it, as "
-          "node {} does from position {} on, is filled anew",
-          size.bytes, options_.log_bytes, size.oldest, holder, needed);
-    }
+    if (bytes == 0) bytes = size.bytes;
+    if (size.oldest == 0 || (size.oldest > free && !too_much)) break;
     BEBR_RETURN_IF_ERROR(log_->Trim(size.oldest).status());
+    if (size.oldest > free) beyond = size.oldest;
   }
+  if (beyond == 0) return absl::OkStatus();
+  LogWarning(
+      "the log took {} bytes and cluster_log_bytes is {}: up to position {} it was let go of, and who needs it, as "
+      "node "
+      "{} does from position {} on, is filled anew",
+      bytes, options_.log_bytes, beyond, holder, needed);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<uint64_t> ClusterMembers::Change(absl::FunctionRef<absl::Status(Placement&)> change) {
@@ -281,6 +299,21 @@ absl::StatusOr<uint64_t> ClusterMembers::Change(absl::FunctionRef<absl::Status(P
 uint64_t ClusterMembers::revision() {
   MutexLock lock(&mutex_);
   return placement_.revision;
+}
+
+absl::Status ClusterMembers::CheckMove(const NodePlace& to) {
+  const auto moves = [&] {
+    MutexLock lock(&mutex_);
+    const Member* const known = Find(placement_, to.name);
+    return known != nullptr && known->place.address != to.address && SameShare(known->place, to);
+  };
+  if (!moves()) return absl::OkStatus();
+  // A wrong address would take away a replica that serves.
+  const absl::Status there = options_.make_node(to)->State().status();
+  if (there.ok()) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrFormat("node %s stays where it is, since it does not answer at %s: %s; start it there first", to.name,
+                      to.address, there.message()));
 }
 
 absl::StatusOr<uint64_t> ClusterMembers::Join(const NodePlace& place) {
@@ -302,7 +335,13 @@ absl::StatusOr<uint64_t> ClusterMembers::Join(const NodePlace& place) {
     return absl::InvalidArgumentError(absl::StrFormat(
         "address is empty, and cluster_nodes of this gateway has no node \"%s\": say its HOST:PORT", place.name));
   }
-  return Change([&](Placement& now) { return AddOrMove(now, reached, /*configured=*/place.address.empty()); });
+  BEBR_RETURN_IF_ERROR(CheckMove(reached));
+  return Change([&](Placement& now) {
+    Placement seen = now;  // from here
+    UseConfigured(options_.first, seen);
+    if (const Member* const other = FindAddress(seen, reached); other != nullptr) return Taken(reached, *other);
+    return AddOrMove(now, reached, /*configured=*/place.address.empty());
+  });
 }
 
 absl::StatusOr<uint64_t> ClusterMembers::Drain(std::string_view node) {

@@ -78,6 +78,8 @@ class ClusterMembers final : public Membership {
   // Whether so many others of its share serve, and have come up with the log, that it is not needed.
   bool IsReplaced(const Placement& placement, const Member& dead) const;
   absl::Status TrimLog();
+  // FAILED_PRECONDITION if this is to be the address of a member that is at another one, and it does not answer there.
+  absl::Status CheckMove(const NodePlace& to);
   // The revision of what a change has made.
   absl::StatusOr<uint64_t> Change(absl::FunctionRef<absl::Status(Placement&)> change);
   std::vector<MemberReport> Reports() const;

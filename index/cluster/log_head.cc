@@ -83,10 +83,18 @@ void LogHead::Measure(const absl::Status& asked) {
   absl::StatusOr<LogSize> size = asked.ok() ? log_->Size() : absl::StatusOr<LogSize>(asked);
   MutexLock lock(&mutex_);
   report_.problem = std::string(size.status().message());
+  report_.refused = MustBeMended(size.status());
   report_.trimmed = trimmed_;
   if (!size.ok()) return;
   report_.rows = size->rows;
   report_.bytes = size->bytes;
+}
+
+void LogHead::Tell(const absl::Status& asked) {
+  const std::string why(asked.message());
+  if (asked.ok()) return LogWarning("the log can be asked where it ends");
+  if (MustBeMended(asked)) return LogError("the log refuses this gateway, until somebody mends that: {}", why);
+  LogWarning("the log cannot be asked where it ends: {}", why);
 }
 
 bool LogHead::Ending() {
@@ -102,17 +110,16 @@ std::vector<LogHead::Done> LogHead::AwaitWaiting(SteadyTime look_at) {
 }
 
 void LogHead::Run() {
-  bool failing = false;
+  absl::StatusCode told = absl::StatusCode::kOk;
   SteadyTime look_at = SteadyNow();
   for (;;) {
     std::vector<Done> waiting = AwaitWaiting(look_at);
     const bool ending = Ending();
     const SteadyTime begun = SteadyNow();
     const auto asked = ending ? absl::UnavailableError("stopping") : Ask();
-    if (!ending && asked.ok() == failing) {
-      failing = !asked.ok();
-      LogWarning("the log {} be asked where it ends{}", failing ? "cannot" : "can",
-                 failing ? ": " + std::string(asked.status().message()) : "");
+    if (!ending && asked.status().code() != told) {
+      told = asked.status().code();
+      Tell(asked.status());
       look_at = SteadyNow();  // that it is so is told at once
     }
     Answer answer;

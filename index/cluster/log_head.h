@@ -54,6 +54,7 @@ class LogHead {
   // Those who wait, once somebody does, or it is time to look how the log is: then there may be none.
   std::vector<Done> AwaitWaiting(SteadyTime look_at);
   absl::StatusOr<uint64_t> Ask();
+  static void Tell(const absl::Status& asked);
   // Notes what Report says beside where it ends.
   void Measure(const absl::Status& asked);
 

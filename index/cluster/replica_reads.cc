@@ -31,7 +31,11 @@ absl::StatusOr<Result> ReplicaSet::Read(SteadyTime deadline, bool* stale,
                                         const std::function<absl::StatusOr<Result>(Engine&)>& call,
                                         std::string* which) {
   const SteadyTime end = EndOf(deadline);
-  const LogHead::Answer head = head_->Wait();
+  const uint64_t applied = MostApplied();  // before the log is asked
+  LogHead::Answer head = head_->Wait();
+  const bool went_back = head.known && head.position < applied;
+  if (went_back && stale == nullptr) return WentBack(applied, head.position);
+  head.known &= !went_back;
   Errors errors;
   const auto try_all = [&](uint64_t position, SteadyTime until) -> std::optional<absl::StatusOr<Result>> {
     const Replicas order = Order(position);
@@ -49,7 +53,7 @@ absl::StatusOr<Result> ReplicaSet::Read(SteadyTime deadline, bool* stale,
         return result;
       }
       absl::Status failed = result.status();
-      if (!IsOfReplica(replica, failed)) return absl::StatusOr<Result>(failed);
+      if (!IsOfReplica(replica, position, failed)) return absl::StatusOr<Result>(failed);
       errors.Add(replica.place.name, std::move(failed));
     }
     return std::nullopt;

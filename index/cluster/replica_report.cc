@@ -22,6 +22,8 @@ ShareReport ReplicaSet::Report() const {
 }
 
 absl::Status ReplicaSet::CheckLog() const {
+  const uint64_t own = head_->identity();
+  if (own == 0) return absl::UnavailableError("it is not written: the log has not answered this gateway yet");
   absl::Status other_log;
   bool one_follows = false;
   for (const auto& [replica, state] : All()) {
@@ -29,6 +31,12 @@ absl::Status ReplicaSet::CheckLog() const {
     MutexLock lock(&replica->mutex);
     other_log.Update(replica->other_log);
     if (replica->report.health == ReplicaHealth::kMissing) continue;
+    // As it said when nobody knew yet which log the gateway has.
+    if (const uint64_t its = replica->told.log; its != 0 && its != own) {
+      other_log.Update(
+          AnotherLog(absl::StrFormat("node %s (%s)", replica->place.name, replica->place.address), its, own));
+      continue;
+    }
     one_follows = true;
     const uint64_t applied = replica->told.applied;
     if (replica->told.quarantined || !head_->EndedBefore(applied, replica->told_at)) continue;

@@ -77,7 +77,7 @@ class ReplicaSet::Round : public std::enable_shared_from_this<Round<Result>> {
                                     self->Take(replica, /*again=*/false, std::move(reached));
                                   });
     }
-    if (!IsOfReplica(*replica, error)) return done_(error);
+    if (!set_.IsOfReplica(*replica, position_, error)) return done_(error);
     errors_.Add(replica->place.name, error);
     Next();
   }
@@ -212,11 +212,7 @@ absl::StatusOr<NodeState> ReplicaSet::State() {
     if (!missing.ok()) return missing;
     return absl::UnavailableError(absl::StrJoin(problems, "; "));
   }
-  NodeState furthest = *std::move(states[*best]);
-  if (problems.empty()) return furthest;
-  for (const std::string& collection : furthest.collections)
-    furthest.damaged.push_back({collection, absl::StrJoin(problems, "; ")});
-  return furthest;
+  return *std::move(states[*best]);
 }
 
 ReplicaSet::Replicas ReplicaSet::Order(uint64_t position) {
@@ -245,35 +241,6 @@ absl::StatusOr<std::pair<std::shared_ptr<ReplicaSet::Replica>, std::string>> Rep
   return absl::NotFoundError("the view is not kept any more, or never was: its node is no member of the cluster");
 }
 
-bool ReplicaSet::IsOfReplica(Replica& replica, absl::Status& error) {
-  switch (error.code()) {
-    case absl::StatusCode::kInvalidArgument:
-    case absl::StatusCode::kAlreadyExists:
-    case absl::StatusCode::kFailedPrecondition:
-    case absl::StatusCode::kUnimplemented:
-    case absl::StatusCode::kCancelled:
-    case absl::StatusCode::kNotFound:
-      return false;
-    case absl::StatusCode::kAborted:
-    case absl::StatusCode::kDeadlineExceeded:
-    case absl::StatusCode::kResourceExhausted:
-      break;  // it is there
-    default:
-      replica.failing = true;
-  }
-  const NodePlace& place = replica.place;
-  absl::Status named(error.code(), absl::StrFormat("node %s (%s): %s", place.name, place.address, error.message()));
-  error.ForEachPayload([&](absl::string_view type, const absl::Cord& payload) { named.SetPayload(type, payload); });
-  error = std::move(named);
-  return true;
-}
-
-void ReplicaSet::Succeeded(Replica& replica, uint64_t position) {
-  std::atomic<uint64_t>& applied = replica.applied;
-  uint64_t before = applied.load(std::memory_order_relaxed);
-  while (before < position && !applied.compare_exchange_weak(before, position)) continue;
-}
-
 SteadyTime ReplicaSet::EndOf(SteadyTime deadline) const { return std::min(deadline, SteadyNow() + timeout_); }
 
 void ReplicaSet::Prepare(UpsertRequest request, uint64_t position,
@@ -300,7 +267,7 @@ absl::StatusOr<PreparedBackfill> ReplicaSet::PrepareBackfill(const std::string& 
     auto prepared = replica->node->PrepareBackfill(collection, version, after, most_documents, position,
                                                    EndOf(absl::InfiniteDuration()));
     absl::Status error = prepared.status();
-    if (prepared.ok() || !IsOfReplica(*replica, error)) return prepared;
+    if (prepared.ok() || !IsOfReplica(*replica, position, error)) return prepared;
     errors.Add(replica->place.name, std::move(error));
   }
   return errors.All();
@@ -366,7 +333,8 @@ void ReplicaSet::Search(SearchRequest request, absl::AnyInvocable<void(absl::Sta
     const auto view = OfView(held->view_token);
     return view.ok() ? begin(view->first, 0, end, std::move(done)) : done(view.status());
   }
-  head_->Get([this, begin, end, done = std::move(done)](LogHead::Answer head) mutable {
+  head_->Get([this, begin, end, applied = MostApplied(), done = std::move(done)](LogHead::Answer head) mutable {
+    if (head.position < applied) head.known = false;  // WentBack
     const SteadyTime now = SteadyNow();
     const auto stale = [this, begin, end](const absl::Status&, Round<SearchResult>::Done ended) {
       auto warn = [this, ended = std::move(ended)](absl::StatusOr<SearchResult> found) mutable {

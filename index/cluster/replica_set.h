@@ -58,7 +58,7 @@ class ReplicaSet final : public ClusterNode, private EngineWithoutWrites {
   ReplicaSet(std::vector<ReplicaMember> members, std::shared_ptr<LogHead> head, absl::Duration timeout);
 
   Engine& engine() override { return *this; }
-  // Of the replica that is furthest; what is wrong with the others is told with it. An error if none answers.
+  // Of the replica that is furthest; what is wrong with the others Report tells. An error if none answers.
   absl::StatusOr<NodeState> State() override;
   // The slots, and names and addresses of those that serve.
   NodePlace place() const override;
@@ -110,7 +110,7 @@ class ReplicaSet final : public ClusterNode, private EngineWithoutWrites {
     const std::unique_ptr<ReplicaNode> node;
     std::atomic<uint64_t> applied{0};
     std::atomic<bool> failing{false};
-    Mutex mutex;
+    mutable Mutex mutex;
     ReplicaState told ABSL_GUARDED_BY(mutex);
     SteadyTime told_at ABSL_GUARDED_BY(mutex);
     absl::Status other_log ABSL_GUARDED_BY(mutex);  // it follows another one
@@ -141,12 +141,18 @@ class ReplicaSet final : public ClusterNode, private EngineWithoutWrites {
   Replicas Order(uint64_t position);
   // The one that has the view of a token, and the view's token there.
   absl::StatusOr<std::pair<std::shared_ptr<Replica>, std::string>> OfView(const std::string& token) const;
-  // Notes how a call of a replica ended; whether another replica may do better. The error gets the replica's name.
-  static bool IsOfReplica(Replica& replica, absl::Status& error);
+  // Notes how a call of a replica ended that was asked for what the log has up to `position`; whether another replica
+  // may do better. The error gets the replica's name.
+  bool IsOfReplica(Replica& replica, uint64_t position, absl::Status& error) const;
+  // UNAVAILABLE if it said that something is not there, and lacks what would tell it.
+  absl::Status MayNotKnow(const Replica& replica, uint64_t position, const absl::Status& error) const;
   static void Succeeded(Replica& replica, uint64_t position);
   // What it says of itself, noted; or why it says nothing.
   absl::StatusOr<NodeState> Ask(Replica& replica) const;
   SteadyTime EndOf(SteadyTime deadline) const;
+  // The furthest position that one that is well has applied: which the log had, and has, unless it was brought back.
+  uint64_t MostApplied() const;
+  static absl::Status WentBack(uint64_t applied, uint64_t end);
 
   // What `call` returns of a replica, as Round has it; `stale` is told whether it may be stale, and where it is null it
   // must not be.

@@ -55,6 +55,15 @@ ClusterReport ReplicatedEngine::Report() {
   return report;
 }
 
+absl::Status ReplicatedEngine::Ready() {
+  const absl::Status known = ClusterEngine::Ready();
+  if (known.ok()) return known;
+  const LogReport log = head_->Report();
+  if (log.head == 0 && head_->identity() != 0 && IsNew()) return absl::OkStatus();
+  if (log.problem.empty()) return known;
+  return absl::UnavailableError(absl::StrFormat("%s; the log: %s", known.message(), log.problem));
+}
+
 std::vector<DamagedCollection> ReplicatedEngine::DamagedCollections() {
   std::vector<DamagedCollection> damaged = ClusterEngine::DamagedCollections();
   MutexLock lock(&verified_mutex_);

@@ -59,7 +59,7 @@ ReplicatedEngine::~ReplicatedEngine() {
   if (keep_comparing_.joinable()) keep_comparing_.join();
 }
 
-absl::StatusOr<uint64_t> ReplicatedEngine::Made(const LogChange& change) {
+absl::StatusOr<uint64_t> ReplicatedEngine::Made(const LogChange& change, uint64_t* placed_at) {
   for (ReplicaSet* set : sets_) BEBR_RETURN_IF_ERROR(set->CheckLog());
   BEBR_ASSIGN_OR_RETURN(std::string encoded, EncodeLogChange(change));
   auto placed = std::make_shared<std::promise<absl::StatusOr<LogLane::Placed>>>();  // shared: set_value may outlast get
@@ -67,6 +67,7 @@ absl::StatusOr<uint64_t> ReplicatedEngine::Made(const LogChange& change) {
                [placed](absl::StatusOr<LogLane::Placed> result) { placed->set_value(std::move(result)); });
   BEBR_ASSIGN_OR_RETURN(const LogLane::Placed place, placed->get_future().get());
   head_->Saw(place.position);
+  if (placed_at != nullptr) *placed_at = place.position;
   // All replicas make it alike: so the first share that answers says what all of them would.
   absl::Status error;
   for (ReplicaSet* set : sets_) {

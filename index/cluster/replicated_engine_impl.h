@@ -37,6 +37,7 @@ class ReplicatedEngine final : public ClusterEngine {
   absl::StatusOr<std::vector<ShareComparison>> Verify(const std::string& collection,
                                                       std::shared_ptr<std::atomic<bool>> cancelled) override;
   std::vector<DamagedCollection> DamagedCollections() override;
+  absl::Status Ready() override;
 
   ClusterMembers& members() { return keeper_; }
 
@@ -80,8 +81,9 @@ class ReplicatedEngine final : public ClusterEngine {
 
   // FAILED_PRECONDITION if documents would be lost to searches with this version.
   absl::Status CheckRetired(std::string_view collection, std::string_view version);
-  // Appends a change that is a barrier, and waits until it is made; where.
-  absl::StatusOr<uint64_t> Made(const LogChange& change);
+  // Appends a change that is a barrier, and waits until it is made; where. Of one that is in the log and was not made
+  // in time `placed` says where, unless it is null.
+  absl::StatusOr<uint64_t> Made(const LogChange& change, uint64_t* placed = nullptr);
   absl::Status Barrier(const LogChange& change);
   // Calls it for every share at the same time; the first error.
   absl::Status OfEveryShare(const std::function<absl::Status(size_t)>& body);

@@ -284,6 +284,7 @@ void Follower::Note(const absl::Status& status) {
     problem_ = text;
   }
   if (status.ok()) return LogInfo("follows the log again, from position {}", applied_.load());
+  if (MustBeMended(status)) return LogError("does not follow the log, from position {}: {}", applied_.load(), text);
   LogWarning("does not follow the log, from position {}: {}", applied_.load(), status.ToString());
 }
 

@@ -82,6 +82,10 @@ absl::Status AnotherLog(std::string_view who, uint64_t its, uint64_t found) {
       absl::StrFormat("%s follows log %016x, and not log %016x: is cluster_log the right database?", who, its, found));
 }
 
+bool MustBeMended(const absl::Status& error) {
+  return absl::IsFailedPrecondition(error) || absl::IsPermissionDenied(error) || absl::IsInvalidArgument(error);
+}
+
 absl::Status TrimmedAway(std::string_view log, uint64_t position) {
   return absl::OutOfRangeError(absl::StrFormat(
       "log \"%s\" no longer has what follows position %d: who is there must be copied anew", log, position));

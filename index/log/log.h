@@ -144,6 +144,8 @@ absl::Status EndsEarlier(std::string_view log, const LogPlace& after, const LogP
 bool IsEndsEarlier(const absl::Status& error);
 // `who` follows one log, and found, or is asked for, another.
 absl::Status AnotherLog(std::string_view who, uint64_t its, uint64_t found);
+// Whether an error does not pass by itself: somebody must mend what the log is reached by, or how it is set.
+bool MustBeMended(const absl::Status& error);
 absl::Status TrimmedAway(std::string_view log, uint64_t position);
 
 }  // namespace bebr

@@ -49,6 +49,7 @@ struct ShareReport {
 // The log, and what the gateway appended.
 struct LogReport {
   std::string problem;             // why it cannot be asked; what follows is then as it was last
+  bool refused = false;            // which does not pass by itself: somebody must mend it
   uint64_t head = 0, trimmed = 0;  // positions
   uint64_t rows = 0, bytes = 0;    // as of LogSize
   DurationCounts appends;          // each of some writes together, and what it took to know its outcome

@@ -1,5 +1,8 @@
 #include "server/cluster/cluster_log.h"
 
+#include <unistd.h>
+
+#include <array>
 #include <string>
 #include <utility>
 #include <vector>
@@ -7,6 +10,7 @@
 #include "absl/strings/str_format.h"
 #include "index/base/status_macros.h"
 #include "index/cluster/log_layout.h"
+#include "index/cluster/node_claim.h"
 #include "index/cluster/placement_log.h"
 #include "index/log/postgres/postgres_logs.h"
 #include "server/cluster/seed_peers.h"
@@ -70,6 +74,11 @@ class NodePlacement {
   std::vector<Member> first_;
 };
 
+std::string HostName() {
+  std::array<char, 256> name = {};
+  return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "a host without a name";
+}
+
 }  // namespace
 
 OpenLog OpenerOf(const ServerConfig& config, absl::Duration timeout) { return OpenerOf(config, kLogName, timeout); }
@@ -82,19 +91,23 @@ absl::StatusOr<FollowingEngine> OpenFollowing(const ServerConfig& config, Engine
                                               Metrics* metrics) {
   BEBR_ASSIGN_OR_RETURN(const std::vector<NodePlace> nodes, ParseClusterNodes(config.cluster_nodes, /*replicas=*/true));
   const auto placement = std::make_shared<NodePlacement>(config, self, nodes);
+  const auto claim = std::make_shared<NodeClaim>(OpenerOf(config, kNodesLogName, kReadTimeout), self.name,
+                                                 absl::StrFormat("%s on %s", config.listen, HostName()));
   const auto others = [placement] { return placement->Others(); };
   BEBR_ASSIGN_OR_RETURN(SeedSources sources, SeedPeers(config, others, metrics));
   const std::string data_dir = options.data_dir;
   BEBR_ASSIGN_OR_RETURN(LogEngine::Opened opened, LogEngine::Open(std::move(options)));
   FollowingEngine following{.engine = std::move(opened.engine)};
-  BEBR_ASSIGN_OR_RETURN(following.follower,
-                        Follower::Open(opened.log, OpenerOf(config, kReadTimeout),
-                                       {.data_dir = data_dir,
-                                        .first_slot = self.first_slot,
-                                        .last_slot = self.last_slot,
-                                        .sources = std::move(sources),
-                                        .seed_bytes_per_s = config.cluster_seed_bytes_per_s,
-                                        .may_follow = [placement] { return placement->IsMember(); }}));
+  BEBR_ASSIGN_OR_RETURN(following.follower, Follower::Open(opened.log, OpenerOf(config, kReadTimeout),
+                                                           {.data_dir = data_dir,
+                                                            .first_slot = self.first_slot,
+                                                            .last_slot = self.last_slot,
+                                                            .sources = std::move(sources),
+                                                            .seed_bytes_per_s = config.cluster_seed_bytes_per_s,
+                                                            .may_follow = [placement, claim] {
+                                                              const absl::Status member = placement->IsMember();
+                                                              return member.ok() ? claim->Check() : member;
+                                                            }}));
   return following;
 }
 

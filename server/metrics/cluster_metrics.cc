@@ -53,6 +53,7 @@ void AddLog(const LogReport& log, FamilyList& out) {
   uint64_t appends = 0;
   for (const uint64_t count : log.appends.counts) appends += count;
   out.Add("bebr_log_answers", log.problem.empty() ? 1 : 0);
+  out.Add("bebr_log_refused", log.refused ? 1 : 0);
   out.Add("bebr_log_position", static_cast<double>(log.head));
   out.Add("bebr_log_trimmed_position", static_cast<double>(log.trimmed));
   out.Add("bebr_log_rows", static_cast<double>(log.rows));

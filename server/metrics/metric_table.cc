@@ -152,6 +152,7 @@ constexpr MetricInfo kMetrics[] = {
      "Answers of these slots that may lack the newest writes, since others were not to be had in time."},
     {"bebr_cluster_coverage_ratio", kGauge, "", "Share of the slots that some node answers for."},
     {"bebr_log_answers", kGauge, "", "1 while the cluster's log answers a gateway."},
+    {"bebr_log_refused", kGauge, "", "1 while the log refuses a gateway, until somebody mends that."},
     {"bebr_log_position", kGauge, "", "Where the log ends."},
     {"bebr_log_trimmed_position", kGauge, "", "Up to where the log was trimmed."},
     {"bebr_log_rows", kGauge, "", "Rows of the log's tables, about."},

@@ -4,7 +4,9 @@
 #include <string_view>
 
 #include "bebr/v1/collections.pb.h"
+#include "index/base/status_macros.h"
 #include "index/engine.h"
+#include "index/gateway_engine.h"
 #include "server/rpc/make_method.h"
 #include "server/rpc/methods.h"
 
@@ -24,6 +26,7 @@ absl::Status SetAlias(RpcContext& rpc, const Call&, const v1::SetAliasRequest& r
 
 absl::Status ListAliases(RpcContext& rpc, const Call& call, const v1::ListAliasesRequest&,
                          v1::ListAliasesResponse& response) {
+  if (rpc.cluster != nullptr) BEBR_RETURN_IF_ERROR(rpc.cluster->Ready());
   for (const Alias& alias : rpc.engine->ListAliases()) {
     if (!call.identity().Sees(alias.collection)) continue;
     v1::Alias* out = response.add_aliases();

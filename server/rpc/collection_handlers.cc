@@ -4,6 +4,7 @@
 #include "bebr/v1/collections.pb.h"
 #include "index/base/status_macros.h"
 #include "index/engine.h"
+#include "index/gateway_engine.h"
 #include "server/call/hidden_paths.h"
 #include "server/rpc/answers.h"
 #include "server/rpc/convert.h"
@@ -44,6 +45,7 @@ absl::Status GetCollection(RpcContext& rpc, const Call& call, const v1::GetColle
 
 absl::Status ListCollections(RpcContext& rpc, const Call& call, const v1::ListCollectionsRequest&,
                              v1::ListCollectionsResponse& response) {
+  if (rpc.cluster != nullptr) BEBR_RETURN_IF_ERROR(rpc.cluster->Ready());
   for (const std::string& name : rpc.engine->ListCollections()) {
     // A key for some collections sees those only.
     if (!call.identity().Sees(name)) continue;

@@ -118,14 +118,14 @@ TEST_F(OperateTest, NobodyWorksWithWhoHasTheWrongDatabase) {
     EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
     EXPECT_THAT(std::string(status.message()), HasSubstr("is cluster_log the right database?"));
   };
+  Await("the stray gateway is told",
+        [&] { return stray.HttpGet("/readyz").find("is cluster_log the right database?") != std::string::npos; });
   refused(client.Upsert(MakeUpsert("c", 500, 1)).status());
   refused(client.Search(MakeSearch("c", VectorOf(1), 3)).status());
   v1::GetRequest get;
   get.set_collection("c");
   get.add_ids("1");
   refused(client.Get(get).status());
-  Await("the stray gateway is told",
-        [&] { return stray.HttpGet("/readyz").find("is cluster_log the right database?") != std::string::npos; });
   // A node of it is as one that is not there.
   nodes_[1].reset();
   std::filesystem::remove_all(directory_.path() + "/node-1");
@@ -149,6 +149,64 @@ TEST_F(OperateTest, NobodyWorksWithWhoHasTheWrongDatabase) {
   nodes_[1].reset();
   StartNode(1);
   AwaitStatus(0);
+}
+
+TEST_F(OperateTest, WhoIsNotLetIntoPostgresSaysSo) {
+  const auto ready = [](const ServerProcess& server, const std::string& text) {
+    Await(text, [&] { return server.HttpGet("/readyz").find(text) != std::string::npos; });
+    return server.HttpGet("/readyz");
+  };
+  // The nodes know the collections, and answer what is read.
+  {
+    const ServerProcess refused(directory_.path() + "/refused", Log("nowhere"));
+    ASSERT_TRUE(refused.valid());
+    EXPECT_THAT(ready(refused, "ready, degraded\nnothing can be written, since the log refuses this gateway: "),
+                HasSubstr("200 OK"));
+    EXPECT_THAT(refused.HttpGet("/readyz"), HasSubstr("database \"nowhere\" does not exist"));
+    EXPECT_EQ(Metric(refused, "bebr_log_refused"), 1);
+    EXPECT_EQ(Metric(refused, "bebr_ready"), 1);
+    EXPECT_THAT(refused.Log(), HasSubstr("the log refuses this gateway, until somebody mends that"));
+    const Outcome status = Cluster({"status"}, refused.address());
+    EXPECT_EQ(status.exit_code, 3);
+    EXPECT_THAT(status.out + status.err, HasSubstr("database \"nowhere\" does not exist"));
+    Client client({.server = refused.address(), .deadline = absl::Seconds(60)});
+    const auto found = client.Search(MakeSearch("c", VectorOf(1), 3));
+    ASSERT_TRUE(found.ok()) << found.status();
+    EXPECT_TRUE(found->may_be_stale());
+  }
+  EXPECT_EQ(Metric(*gateway_, "bebr_log_refused"), 0);
+  // Nobody knows anything: as when all of a new cluster have the wrong password.
+  for (size_t n = 0; n < 2; ++n) {
+    nodes_[n].reset();
+    std::filesystem::remove_all(absl::StrCat(directory_.path(), "/node-", n));
+    StartNode(n, "nowhere");
+  }
+  EXPECT_THAT(ready(*nodes_[0], "database \"nowhere\" does not exist"), HasSubstr("the node does not follow the log"));
+  const ServerProcess blind(directory_.path() + "/blind", Log("nowhere"));
+  ASSERT_TRUE(blind.valid());
+  EXPECT_THAT(ready(blind, "the log: PostgreSQL, which is to have the log, refuses"),
+              HasSubstr("not ready: this gateway does not know yet which collections there are: "));
+  EXPECT_THAT(blind.HttpGet("/readyz"), HasSubstr(" 503 "));
+  EXPECT_EQ(Metric(blind, "bebr_ready"), 0);
+  Client client({.server = blind.address(), .deadline = absl::Seconds(60)});
+  EXPECT_EQ(client.ListCollections().status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(client.GetCollection("c").status().code(), absl::StatusCode::kUnavailable);
+  // The one that has known them is ready, and says no less of what is there.
+  EXPECT_THAT(gateway_->HttpGet("/readyz"), HasSubstr(" 200 "));
+}
+
+TEST_F(OperateTest, ASecondServerOfANameIsTold) {
+  std::vector<std::string> flags = Log();
+  flags.insert(flags.end(), {"--cluster_self", "n0"});
+  auto second = std::make_unique<ServerProcess>(directory_.path() + "/second", flags);
+  ASSERT_TRUE(second->valid());
+  Await("it is told", [&] {
+    return second->HttpGet("/readyz").find("another server, " + addresses_[0] + " on ") != std::string::npos;
+  });
+  EXPECT_THAT(nodes_[0]->Log(), HasSubstr("another server, "));
+  EXPECT_THAT(nodes_[0]->HttpGet("/readyz"), HasSubstr("\nready\n"));
+  second.reset();
+  ASSERT_TRUE(client_->Upsert(MakeUpsert("c", 300, 1)).ok());
 }
 
 TEST_F(OperateTest, StatusMetricsAndComparisonsTellHowReplicasAre) {
@@ -236,8 +294,8 @@ TEST_F(OperateTest, ANodeTakesOverFromAnother) {
     return Cluster({"join", "n1", "--address", address, "--slots", "0-1023", "--timeout", "5"}).exit_code;
   };
   EXPECT_EQ(join(addresses_[1]), 0);
-  EXPECT_EQ(join(absl::StrCat("127.0.0.1:", FreePort())), 3);  // a member, but nobody is there
-  EXPECT_EQ(join(addresses_[2]), 3);                           // another one is
+  EXPECT_EQ(join(absl::StrCat("127.0.0.1:", FreePort())), 1);  // nobody is there, and so it stays where it is
+  EXPECT_EQ(join(addresses_[2]), 1);                           // another one is
   EXPECT_EQ(join(addresses_[1]), 0);
   EXPECT_EQ(Cluster({"drain", "n1"}).exit_code, 0);
   Await("n1 is no member", [&] { return Cluster({"status"}).out.find("n1 ") == std::string::npos; });

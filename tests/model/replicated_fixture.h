@@ -349,9 +349,10 @@ class ReplicatedTest : public ::testing::TestWithParam<std::pair<size_t, size_t>
     std::vector<ReplicaMember> members;
     for (size_t n = 0; n < shares * replicas; ++n) {  // those that there were first
       const size_t share = n / replicas;
-      members.push_back({{absl::StrCat("n", n), "here", static_cast<uint32_t>(kClusterSlots * share / shares),
-                          static_cast<uint32_t>(kClusterSlots * (share + 1) / shares) - 1},
-                         std::make_unique<LocalReplica>(nodes_[n].get())});
+      members.push_back(
+          {{absl::StrCat("n", n), absl::StrCat("here:", n), static_cast<uint32_t>(kClusterSlots * share / shares),
+            static_cast<uint32_t>(kClusterSlots * (share + 1) / shares) - 1},
+           std::make_unique<LocalReplica>(nodes_[n].get())});
     }
     const auto open = [this, log]() -> absl::StatusOr<std::unique_ptr<Log>> {
       return std::make_unique<AbsentLog>(*logs_.Open(log), &log_gone_);

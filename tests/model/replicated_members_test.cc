@@ -1,6 +1,7 @@
 // Members of a cluster that come and go while it is in use, and a log that is let go of behind them.
 #include <thread>
 
+#include "index/cluster/node_claim.h"
 #include "index/cluster/placement_log.h"
 #include "tests/model/replicated_fixture.h"
 
@@ -22,8 +23,13 @@ class MembersTest : public ReplicatedTest {
       keeping.first.push_back({PlaceOf(n), MemberState::kServing, true});
     keeping.make_node = [this](const NodePlace& place) -> std::unique_ptr<ReplicaNode> {
       MutexLock lock(&mutex_);
+      if (place.address == kNowhere) return std::make_unique<LocalReplica>(nowhere_.get());
       return std::make_unique<LocalReplica>(by_name_.at(place.name));
     };
+    if (nowhere_ == nullptr) {
+      nowhere_ = std::make_unique<TestNode>(&logs_, 0);
+      nowhere_->Stop();
+    }
     keeping.log_bytes = log_bytes_;
     keeping.interval = absl::Milliseconds(20);
     keeping.trim_interval = absl::Milliseconds(50);
@@ -36,7 +42,7 @@ class MembersTest : public ReplicatedTest {
   NodePlace PlaceOf(size_t n) const {
     const auto [shares, replicas] = GetParam();
     const size_t share = n < shares * replicas ? n / replicas : (n - shares * replicas) % shares;
-    return {absl::StrCat("n", n), "here", static_cast<uint32_t>(kClusterSlots * share / shares),
+    return {absl::StrCat("n", n), absl::StrCat("here:", n), static_cast<uint32_t>(kClusterSlots * share / shares),
             static_cast<uint32_t>(kClusterSlots * (share + 1) / shares) - 1};
   }
   // A node that nobody knows yet; its number.
@@ -96,6 +102,8 @@ class MembersTest : public ReplicatedTest {
   }
   LogState LogNow() { return *(*logs_.Open("log"))->State(); }
 
+  static constexpr const char* kNowhere = "nowhere:1";
+  std::unique_ptr<TestNode> nowhere_;  // does not answer
   uint64_t log_bytes_ = 0;
   Mutex mutex_;
   std::map<std::string, TestNode*> by_name_;
@@ -150,7 +158,7 @@ TEST_P(MembersTest, TheLastReplicaOfAShareStays) {
   EXPECT_EQ(last.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(last.message()), HasSubstr("no other replica serves and has come up"));
   // One that joins and is not there is no replica yet; nor is it one when it is dead.
-  const NodePlace absent{.name = "absent", .address = "here", .first_slot = 0, .last_slot = PlaceOf(0).last_slot};
+  const NodePlace absent{.name = "absent", .address = "here:99", .first_slot = 0, .last_slot = PlaceOf(0).last_slot};
   {
     MutexLock lock(&mutex_);
     by_name_["absent"] = nodes_[1].get();
@@ -181,6 +189,21 @@ TEST_P(MembersTest, WhatCannotBeIsRefused) {
   const auto revision = membership().Join(place);
   ASSERT_TRUE(revision.ok()) << revision.status();
   EXPECT_EQ(*membership().Join(place), *revision);  // as it is
+  // A wrong address would take a replica that serves away.
+  place.address = kNowhere;
+  const absl::Status nowhere = membership().Join(place).status();
+  EXPECT_EQ(nowhere.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(nowhere.message()), HasSubstr("does not answer at nowhere:1"));
+  place.address = PlaceOf(1).address;
+  const absl::Status taken = membership().Join(place).status();
+  EXPECT_EQ(taken.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(taken.message()), HasSubstr("node n1, which is a member, is there"));
+  place.name = "another";
+  EXPECT_EQ(membership().Join(place).status().code(), absl::StatusCode::kFailedPrecondition);
+  place = PlaceOf(0);
+  place.address = "there:1";
+  ASSERT_TRUE(membership().Join(place).ok());
+  ASSERT_TRUE(membership().Join(PlaceOf(0)).ok());
   if (GetParam().first == 1) return;
   place.first_slot = PlaceOf(GetParam().second).first_slot;
   place.last_slot = PlaceOf(GetParam().second).last_slot;
@@ -297,6 +320,59 @@ TEST(PlacementLogTest, ChangesOfManyAtATimeAreAllThere) {
   const auto refused = log.Change([](Placement&) { return absl::NotFoundError("no"); });
   EXPECT_TRUE(absl::IsNotFound(refused.status()));
   EXPECT_EQ(log.Read()->revision, 60u);
+}
+
+TEST(NodeClaimTest, TheSecondServerOfANameIsToldAsLongAsTheFirstRuns) {
+  MemoryLogs logs;
+  ASSERT_TRUE(logs.Create(kNodesLogName).ok());
+  std::atomic<bool> gone{false};
+  const auto claim = [&](const std::string& node, const std::string& where) {
+    const auto open = [&]() -> absl::StatusOr<std::unique_ptr<Log>> {
+      return std::make_unique<AbsentLog>(*logs.Open(kNodesLogName), &gone);
+    };
+    return std::make_unique<NodeClaim>(open, node, where, absl::Milliseconds(100));
+  };
+  auto first = claim("a", "here"), other = claim("b", "elsewhere");
+  const auto all_run = [&] { return first->Check().ok() && other->Check().ok(); };
+  EXPECT_TRUE(all_run());
+  auto second = claim("a", "there");
+  Until([&] {
+    EXPECT_TRUE(all_run());
+    return !second->Check().ok();
+  });
+  const absl::Status refused = second->Check();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("another server, here, has begun before as node a"));
+  // For as long as it runs.
+  for (const SteadyTime begun = SteadyNow(); SteadyNow() - begun < absl::Milliseconds(600);) {
+    EXPECT_TRUE(all_run());
+    EXPECT_FALSE(second->Check().ok());
+  }
+  // Without the log nobody says anything else.
+  gone = true;
+  EXPECT_TRUE(all_run());
+  gone = false;
+  first.reset();
+  Until([&] { return second->Check().ok(); });
+  // Started again it is the second one.
+  first = claim("a", "here");
+  Until([&] {
+    EXPECT_TRUE(second->Check().ok());
+    return !first->Check().ok();
+  });
+  first = nullptr;
+  second = claim("a", "there");
+  Until([&] { return second->Check().ok(); });
+}
+
+TEST(NodeClaimTest, ARecordIsText) {
+  const std::string text = R"({"format":1,"node":"a","server":"00ff","since":7,"where":"10.0.0.1:7710 on host-1"})";
+  const auto claim = DecodeClaim(text);
+  ASSERT_TRUE(claim.ok()) << claim.status();
+  EXPECT_EQ(claim->since, 7u);
+  EXPECT_EQ(EncodeClaim(*claim), text);
+  for (const char* wrong : {"", "{}", "[1]", R"({"format":2})", R"({"format":1,"node":7})"})
+    EXPECT_EQ(DecodeClaim(wrong).status().code(), absl::StatusCode::kDataLoss) << wrong;
 }
 
 TEST(PlacementLogTest, ARecordIsText) {

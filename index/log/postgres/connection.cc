@@ -61,6 +61,37 @@ absl::StatusOr<std::map<std::string, std::string>> ParseAddress(const Libpq* lib
   return options;
 }
 
+// Why PostgreSQL did not let a connection in, as libpq tells it at length, and without what is of use to its developers
+// alone; and whether it was there and said no, so that only another address, or its administrator, can help.
+struct Refusal {
+  std::string text;
+  bool refused = false;
+};
+
+Refusal RefusalOf(std::string text) {
+  // "...FATAL:  28P01: password authentication failed for user "u"; LOCATION:  auth_failed, auth.c:326"
+  for (const char* hint : {"; \tIs the server running on that host and accepting TCP/IP connections?",
+                           "; \tIs the server running locally and accepting connections on that socket?"})
+    absl::StrReplaceAll({{hint, ""}}, &text);
+  constexpr std::string_view kBefore = ":  ", kAfter = ": ", kLocation = "; LOCATION:  ";
+  constexpr size_t kStateBytes = 5;
+  Refusal refusal;
+  for (size_t at = 0; (at = text.find(kBefore, at)) != text.npos;) {
+    at += kBefore.size();
+    const std::string state = text.substr(at, kStateBytes);
+    const bool is_state = std::all_of(state.begin(), state.end(),
+                                      [](char c) { return absl::ascii_isupper(c) || absl::ascii_isdigit(c); });
+    if (!is_state || text.compare(at + kStateBytes, kAfter.size(), kAfter) != 0) continue;
+    // Its user or password, its database, or the right to use that.
+    refusal.refused |= state.starts_with("28") || state.starts_with("3D") || state == "42501";
+    text.erase(at, kStateBytes + kAfter.size());
+  }
+  for (size_t at = 0; (at = text.find(kLocation)) != text.npos;)
+    text.erase(at, std::min(text.find("; ", at + kLocation.size()), text.size()) - at);
+  refusal.text = std::move(text);
+  return refusal;
+}
+
 // The options for each host that they name.
 std::vector<std::map<std::string, std::string>> EachHost(const std::map<std::string, std::string>& options) {
   size_t count = 1;
@@ -107,8 +138,10 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const Libpq* libpq,
     const absl::Duration share = (deadline - now) / static_cast<int64_t>(hosts.size() - i);
     auto connection = OpenOne(libpq, hosts[i], now + std::min(share, absl::Seconds(timeout_s)));
     if (connection.ok()) return connection;
-    status = status.ok() ? connection.status()
-                         : absl::UnavailableError(absl::StrCat(status.message(), "; ", connection.status().message()));
+    // That one refuses counts for more than that others are away.
+    const bool refused = absl::IsFailedPrecondition(status) || absl::IsFailedPrecondition(connection.status());
+    const std::string both = absl::StrCat(status.message(), status.ok() ? "" : "; ", connection.status().message());
+    status = refused ? absl::FailedPreconditionError(both) : absl::UnavailableError(both);
   }
   return status;
 }
@@ -128,7 +161,8 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::OpenOne(const Libpq* lib
     return absl::UnavailableError(absl::StrFormat("PostgreSQL, which has the log, cannot be reached: %s", why));
   };
   PGconn* const raw = connection->connection_;
-  bool writing = true;  // as libpq says that it begins
+  libpq->PQsetErrorVerbosity(raw, PQERRORS_VERBOSE);  // so that the text has the code, whatever its language
+  bool writing = true;                                // as libpq says that it begins
   while (libpq->PQstatus(raw) != CONNECTION_BAD) {
     if (!connection->WaitForSocket(writing, deadline).ok()) return unreachable("it did not answer in time");
     const PostgresPollingStatusType next = libpq->PQconnectPoll(raw);
@@ -136,8 +170,13 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::OpenOne(const Libpq* lib
     writing = next == PGRES_POLLING_WRITING;
   }
   if (libpq->PQstatus(raw) != CONNECTION_OK || libpq->PQsetnonblocking(raw, 1) != 0) {
-    return unreachable(OneLine(libpq->PQerrorMessage(raw)));
+    const Refusal why = RefusalOf(OneLine(libpq->PQerrorMessage(raw)));
+    if (!why.refused && libpq->PQconnectionNeedsPassword(raw) == 0) return unreachable(why.text);
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "PostgreSQL, which is to have the log, refuses what cluster_log says, its user, password or database: %s",
+        why.text));
   }
+  libpq->PQsetErrorVerbosity(raw, PQERRORS_DEFAULT);
   const auto notice = [](void* self, const PGresult* result) {
     auto* connection = static_cast<Connection*>(self);
     const char* severity = connection->libpq_->PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);

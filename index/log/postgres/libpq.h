@@ -14,6 +14,7 @@ namespace bebr {
 #define BEBR_LIBPQ_FUNCTIONS(X) \
   X(PQconninfoParse) X(PQconninfoFree) X(PQfreemem) X(PQconnectStartParams) X(PQconnectPoll) X(PQfinish) X(PQstatus) \
   X(PQerrorMessage) X(PQsocket) X(PQhost) X(PQport) X(PQsetnonblocking) X(PQsetNoticeReceiver) \
+  X(PQsetErrorVerbosity) X(PQconnectionNeedsPassword) \
   X(PQsendQueryParams) X(PQflush) X(PQconsumeInput) X(PQisBusy) X(PQgetResult) X(PQresultStatus) \
   X(PQresultErrorField) X(PQresultErrorMessage) X(PQclear) X(PQntuples) X(PQgetvalue) \
   X(PQgetlength) X(PQgetisnull)

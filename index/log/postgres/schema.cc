@@ -221,7 +221,7 @@ absl::Status NotDurable(std::string_view problem) {
   return absl::FailedPreconditionError(absl::StrFormat(
       "the PostgreSQL that has the log could lose what it has acknowledged: %s. Set fsync, full_page_writes and "
       "synchronous_commit to on, and name standbys in synchronous_standby_names, unless one PostgreSQL without them is "
-      "enough",
+      "enough (cluster_log_single)",
       problem));
 }
 

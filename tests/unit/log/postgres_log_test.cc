@@ -148,7 +148,9 @@ TEST_F(PostgresLogTest, RefusesWhatIsNotDurable) {
   };
   PostgresOptions three = options;
   three.single = false;
-  EXPECT_THAT(refused(three), HasSubstr("could lose what it has acknowledged: synchronous_standby_names is empty."));
+  EXPECT_THAT(refused(three),
+              AllOf(HasSubstr("could lose what it has acknowledged: synchronous_standby_names is empty."),
+                    HasSubstr("cluster_log_single")));
   for (const std::string& name : std::vector<std::string>{"fsync", "full_page_writes", "synchronous_commit"}) {
     set(name + " = 'off'");
     EXPECT_THAT(refused(options), HasSubstr(name + " is off"));
@@ -168,6 +170,46 @@ TEST_F(PostgresLogTest, RefusesWhatIsNotDurable) {
   other.address = "host=/nowhere";
   other.timeout = absl::Milliseconds(100);
   EXPECT_EQ(PostgresLogs::Open(other).status().code(), absl::StatusCode::kUnavailable);
+}
+
+// What somebody must mend is told from what passes by itself.
+TEST_F(PostgresLogTest, WhoIsNotLetInIsToldSo) {
+  PostgresServer& server = Postgres().server();
+  const std::string file = std::string(absl::StripSuffix(server.Sql("SHOW hba_file"), "\n"));
+  const std::string rules = server.Sql("SELECT pg_read_file('" + file + "')");
+  server.Sql("CREATE ROLE guest LOGIN PASSWORD 'right'");
+  server.Sql("COPY (VALUES ('local all guest scram-sha-256'), ('local all all trust')) TO '" + file + "'");
+  const auto address = [&](const std::string& rest) {
+    return absl::StrCat("host=", server.socket_directory(), " ", rest);
+  };
+  const auto open = [&](const std::string& of) {
+    PostgresOptions options = OptionsOf(server);
+    options.address = of;
+    options.timeout = absl::Milliseconds(500);
+    return PostgresLogs::Open(options).status();
+  };
+  const auto is_in_force = [&] { return !open(address("user=guest password=wrong dbname=postgres")).ok(); };
+  server.Sql("SELECT pg_reload_conf()");
+  while (!is_in_force()) absl::SleepFor(absl::Milliseconds(10));
+  for (const auto& [wrong, why] : std::vector<std::pair<std::string, std::string>>{
+           {"user=guest password=wrong dbname=postgres", "FATAL:  password authentication failed for user \"guest\""},
+           {"user=guest dbname=postgres", "no password supplied"},
+           {"user=stranger dbname=postgres", "FATAL:  role \"stranger\" does not exist"},
+           {"user=bebr dbname=nowhere", "FATAL:  database \"nowhere\" does not exist"}}) {
+    const absl::Status status = open(address(wrong));
+    EXPECT_TRUE(MustBeMended(status)) << status;
+    EXPECT_THAT(std::string(status.message()), AllOf(HasSubstr("refuses what cluster_log says"), HasSubstr(why)));
+  }
+  // Of several hosts one that refuses counts, and one that is away does not hide it.
+  const std::string two = absl::StrCat("host=", server.socket_directory(), ",/nowhere user=stranger dbname=postgres");
+  EXPECT_TRUE(MustBeMended(open(two)));
+  EXPECT_FALSE(MustBeMended(open("host=/nowhere user=bebr dbname=postgres")));
+  // What may pass by itself.
+  EXPECT_EQ(open(address("user=bebr dbname=postgres target_session_attrs=standby")).code(),
+            absl::StatusCode::kUnavailable);
+  server.Sql(absl::StrCat("COPY (SELECT unnest(string_to_array(trim(trailing E'\\n' from $file$", rules,
+                          "$file$), E'\\n'))) TO '", file, "'"));
+  server.Sql("SELECT pg_reload_conf()");
 }
 
 // An append that its caller has given up waits for no lock any more: PostgreSQL has so many sessions and no more.
@@ -208,6 +250,11 @@ TEST_F(PostgresLogTest, LogsWithoutAnIdentityGetOne) {
   EXPECT_NE(state->identity, 0u);
   EXPECT_EQ((*(*again)->Open(name_))->State()->identity, state->identity);
   MustAppend(*log_, writer_, {{0, "z"}});
+  // Given the one that nodes know, as deploy/CLUSTER.md has it for a restore.
+  Postgres().server().Sql(
+      "UPDATE bebr_log.log SET identity = ('3f00000000000001' || '0000000000000000')::uuid WHERE name = '" + name_ +
+      "'");
+  EXPECT_EQ((*(*logs)->Open(name_))->State()->identity, 0x3f00000000000001u);
   ASSERT_TRUE((*logs)->Create("made after").ok());
   EXPECT_NE((*(*logs)->Open("made after"))->State()->identity, state->identity);
 }
