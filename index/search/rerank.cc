@@ -143,6 +143,13 @@ absl::StatusOr<std::vector<std::optional<float>>> ExactScores(CollectionStore& s
   return scores;
 }
 
+std::vector<std::string_view> IdsOf(const ScanTarget& target, absl::Span<const ScoredCandidate> candidates) {
+  std::vector<std::string_view> ids;
+  ids.reserve(candidates.size());
+  for (const ScoredCandidate& entry : candidates) ids.push_back(target.id(entry.candidate));
+  return ids;
+}
+
 absl::StatusOr<std::vector<ScoredCandidate>> Rerank(const ScanTarget& target, CollectionStore& store,
                                                     const std::vector<Candidate>& candidates, size_t depth,
                                                     const ExactScoring& scoring) {

@@ -52,6 +52,9 @@ struct ScoredCandidate {
   ScoreKind kind = ScoreKind::kEstimated;
 };
 
+// The ids of candidates, which are far away in memory: as nothing comes between them, many are on their way at once.
+std::vector<std::string_view> IdsOf(const ScanTarget& target, absl::Span<const ScoredCandidate> candidates);
+
 // Scores the first `depth` candidates again with the stored floats. A document without such floats keeps
 // its estimated score; all are put in one order by score, then id. `store` is that of the target's collection.
 absl::StatusOr<std::vector<ScoredCandidate>> Rerank(const ScanTarget& target, CollectionStore& store,

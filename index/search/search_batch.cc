@@ -284,13 +284,14 @@ absl::StatusOr<std::vector<SearchHit>> SearchBatch::Hits(const SearchJob& job, s
   std::vector<uint32_t> stored(spec().code_words()), words(spec().derived_words());
   // Of a part, whoever merges it decides what comes after the selection.
   const size_t end = request.part ? scored.size() : std::min(scored.size(), request.offset + request.k);
+  const std::vector<std::string_view> ids = IdsOf(*target_, absl::MakeConstSpan(scored).first(end));
   for (size_t i = request.part ? 0 : request.offset; i < end; ++i) {
     const ScoredCandidate& entry = scored[i];
     if (!request.part && request.min_score.has_value() && entry.candidate.score < *request.min_score) break;
     const ScanTarget::Part& part = target_->parts()[entry.candidate.segment];
     const uint32_t row = entry.candidate.row;
     SearchHit hit;
-    hit.id = target_->id(entry.candidate);
+    hit.id = ids[i];
     hit.segment = entry.candidate.segment;
     hit.row = row;
     hit.score = entry.candidate.score;
