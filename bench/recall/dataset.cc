@@ -91,6 +91,15 @@ absl::StatusOr<Dataset> LoadDataset(const DatasetFiles& files, size_t limit, Met
   if (!files.held_out.empty()) {
     BEBR_ASSIGN_OR_RETURN(data.held_out, ReadVectors(files.held_out));
   }
+  if (files.rest_held_out) {
+    BEBR_ASSIGN_OR_RETURN(Matrix all, ReadVectors(files.queries));
+    if (all.rows == data.queries.rows)
+      return absl::InvalidArgumentError(
+          absl::StrCat("all ", all.rows, " queries are measured: none are left to hold out"));
+    all.values.erase(all.values.begin(), all.values.begin() + static_cast<ptrdiff_t>(data.queries.values.size()));
+    all.rows -= data.queries.rows;
+    data.held_out = std::move(all);
+  }
   if (!files.qrels.empty()) BEBR_RETURN_IF_ERROR(ReadJudgements(files, data));
   data.fitted = unseen ? EveryOther(data.documents, 0) : data.documents;
   if (unseen) data.documents = EveryOther(data.documents, 1);

@@ -22,6 +22,7 @@ enum class Generated { kNot, kGaussian, kClusters };
 struct DatasetFiles {
   std::string name, docs, queries;
   std::string held_out;               // other queries; may be empty
+  bool rest_held_out = false;         // those are the queries beyond the limit
   std::string qrels, ids, query_ids;  // all three or none
   Generated generated = Generated::kNot;
   size_t rows = 0, dims = 0;  // of what is made up

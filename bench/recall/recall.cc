@@ -410,9 +410,12 @@ int Main(int argc, char** argv) {
   auto* docs = app.add_option("--docs", flags.files.docs, "Document embeddings of another data set");
   auto* queries = app.add_option("--queries", flags.files.queries, "Its queries");
   docs->needs(queries);
-  app.add_option("--held-out", flags.files.held_out,
-                 "Other queries, for the trainer's validation (default: documents held out)")
-      ->needs(docs);
+  auto* held_out = app.add_option("--held-out", flags.files.held_out,
+                                  "Other queries, for the trainer's validation (default: documents held out)");
+  held_out->needs(docs);
+  app.add_flag("--hold-out-rest", flags.files.rest_held_out, "These are its queries beyond --limit")
+      ->needs(docs)
+      ->excludes(held_out);
   auto* qrels = app.add_option("--qrels", flags.files.qrels, "Its relevance judgements (needs both id files)");
   qrels->needs(app.add_option("--ids", flags.files.ids, "Document ids, one a line"));
   qrels->needs(app.add_option("--query-ids", flags.files.query_ids, "Query ids, one a line"));
