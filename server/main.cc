@@ -13,10 +13,13 @@
 #include <thread>
 #include <vector>
 
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_split.h"
 #include "absl/synchronization/mutex.h"
 #include "index/base/logging.h"
 #include "index/base/program.h"
 #include "index/base/thread_pool.h"
+#include "index/cut_snapshot.h"
 #include "index/engine.h"
 #include "server/build_info.h"
 #include "server/config/config.h"
@@ -132,6 +135,30 @@ int Repair(const bebr::ServerCommand& command) {
   return bebr::EndOutput("bebr-server", bebr::kExitDone);
 }
 
+// Prints what was made; the exit status.
+int Cut(const bebr::ServerCommand& command) {
+  const std::vector<std::string> name = absl::StrSplit(command.cut, '/'),
+                                 slots = absl::StrSplit(command.cut_slots, '-');
+  bebr::SnapshotCut cut{
+      .data_dir = command.config.data_dir, .snapshot_dir = command.config.snapshot_dir, .into = command.cut_into};
+  const bool right = name.size() == 2 && slots.size() == 2 && absl::SimpleAtoi(slots[0], &cut.first_slot) &&
+                     absl::SimpleAtoi(slots[1], &cut.last_slot) && !cut.into.empty();
+  if (!right) {
+    std::fputs("bebr-server: --cut wants NAME/SNAPSHOT, --cut_slots FIRST-LAST, and --cut_into DIR\n", stderr);
+    return bebr::kExitUsage;
+  }
+  cut.collection = name[0];
+  cut.snapshot = name[1];
+  const auto made = bebr::CutSnapshot(cut);
+  if (!made.ok()) {
+    std::fprintf(stderr, "bebr-server: nothing is cut: %s\n", std::string(made.status().message()).c_str());
+    return absl::IsInvalidArgument(made.status()) ? bebr::kExitUsage : bebr::kExitFailed;
+  }
+  std::printf("%s/%s/%s: %llu documents of slots %u-%u\n", cut.into.c_str(), name[0].c_str(), name[1].c_str(),
+              static_cast<unsigned long long>(made->documents), cut.first_slot, cut.last_slot);
+  return bebr::EndOutput("bebr-server", bebr::kExitDone);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -152,6 +179,7 @@ int main(int argc, char** argv) {
   bebr::InitLogging(command->config.log_level, command->config.log_format == "json");
   if (command->verify) return Verify(command->config);
   if (!command->repair.empty()) return Repair(*command);
+  if (!command->cut.empty()) return Cut(*command);
   RaiseFileLimit();
   BoundAllocatorArenas();
   // Before any thread starts, that of the log too, so that all inherit it and only sigwait sees these signals.

@@ -28,6 +28,11 @@ constexpr const char* kCommandHelp =
     "stored\n"
     "                         floats, and exit; no server may have data_dir open. The damaged files are kept aside\n"
     "  --accept_loss          with --repair: also where some can be made no more\n"
+    "  --cut NAME/SNAPSHOT    make of a snapshot of a collection, in data_dir, a cluster's of the documents of some "
+    "slots,\n"
+    "                         and exit; no server may have data_dir open\n"
+    "  --cut_slots FIRST-LAST with --cut: which, as 0-511\n"
+    "  --cut_into DIR         with --cut: makes DIR/NAME/SNAPSHOT\n"
     "  --help                 print this and exit\n"
     "  --version              print the version and exit\n";
 
@@ -38,6 +43,14 @@ bool* FindFlag(std::string_view name, ServerCommand& command) {
   if (name == "print_config") return &command.print_config;
   if (name == "accept_loss") return &command.accept_loss;
   return name == "verify" ? &command.verify : nullptr;
+}
+
+// The same with a text.
+std::string* FindText(std::string_view name, ServerCommand& command) {
+  if (name == "repair") return &command.repair;
+  if (name == "cut") return &command.cut;
+  if (name == "cut_slots") return &command.cut_slots;
+  return name == "cut_into" ? &command.cut_into : nullptr;
 }
 
 std::string EnvironmentName(std::string_view name) {
@@ -66,7 +79,8 @@ void ReadFlags(const std::vector<std::string>& arguments, ServerCommand& command
       continue;
     }
     const Option* option = FindOption(name);
-    if (option == nullptr && name != "config" && name != "repair") {
+    std::string* const text = FindText(name, command);
+    if (option == nullptr && name != "config" && text == nullptr) {
       errors.push_back(
           absl::StrFormat("--%s is not an option; --help lists them%s", name, DidYouMean(name, OptionNames())));
       continue;
@@ -85,8 +99,8 @@ void ReadFlags(const std::vector<std::string>& arguments, ServerCommand& command
     }
     if (name == "config") {
       config_file = value;
-    } else if (name == "repair") {
-      command.repair = value;
+    } else if (text != nullptr) {
+      *text = value;
     } else {
       given[name] = {"--" + name, value};
     }

@@ -87,6 +87,8 @@ struct ServerCommand {
   bool verify = false;
   std::string repair;  // the collection; empty: none
   bool accept_loss = false;
+  std::string cut;  // COLLECTION/SNAPSHOT; empty: none
+  std::string cut_slots, cut_into;
   bool help = false;
   bool version = false;
 };

@@ -305,6 +305,48 @@ TEST_F(OperateTest, ANodeTakesOverFromAnother) {
   EXPECT_EQ(last.exit_code, 1) << last.out;
 }
 
+TEST_F(OperateTest, WhatWasBuiltOfflineIsTakenOver) {
+  const std::string offline = directory_.path() + "/offline", into = directory_.path() + "/cut";
+  {
+    ServerProcess server(offline);
+    ASSERT_TRUE(server.valid());
+    Client client({.server = server.address(), .deadline = absl::Seconds(60)});
+    v1::CollectionConfig config;
+    config.set_name("built");
+    ASSERT_TRUE(client.CreateCollection(config, ModelFile()).ok());
+    ASSERT_TRUE(client.Upsert(MakeUpsert("built", 0, 100)).ok());
+    v1::CreateSnapshotRequest snapshot;
+    snapshot.set_collection("built");
+    snapshot.set_name("bulk");
+    ASSERT_TRUE(client.CreateSnapshot(snapshot).ok());
+  }
+  const auto cut = [&](const std::string& slots) {
+    return RunProgram("bebr-server",
+                      {"--data_dir", offline, "--cut", "built/bulk", "--cut_slots", slots, "--cut_into", into});
+  };
+  EXPECT_EQ(cut("all").exit_code, 2);
+  EXPECT_EQ(cut("0-1024").exit_code, 2);
+  const Outcome made = cut("0-1023");
+  EXPECT_EQ(made.exit_code, 0) << made.err;
+  EXPECT_THAT(made.out, HasSubstr("/cut/built/bulk: 100 documents of slots 0-1023"));
+  EXPECT_EQ(cut("0-1023").exit_code, 1);  // it is there
+  const std::string snapshots = directory_.path() + "/node-1/snapshots/built";
+  std::filesystem::create_directories(snapshots);
+  std::filesystem::copy(into + "/built/bulk", snapshots + "/bulk", std::filesystem::copy_options::recursive);
+  v1::RestoreSnapshotRequest restore;
+  restore.set_collection("built");
+  restore.set_name("bulk");
+  restore.set_new_collection("built");
+  const auto restored = client_->RestoreSnapshot(restore);
+  ASSERT_TRUE(restored.ok()) << restored.status();
+  v1::CountRequest count;
+  count.set_collection("built");
+  EXPECT_EQ(client_->Count(count)->documents(), 100u);
+  ASSERT_TRUE(client_->Upsert(MakeUpsert("built", 100, 1)).ok());
+  const Outcome equal = Cluster({"verify", "built"});
+  EXPECT_EQ(equal.exit_code, 0) << equal.out << equal.err;
+}
+
 TEST_F(OperateTest, AVersionIsBackfilledThroughTheLog) {
   v1::VersionConfig version;
   version.set_collection("c");

@@ -3,6 +3,7 @@
 #include <fstream>
 #include <thread>
 
+#include "index/cut_snapshot.h"
 #include "index/follow/follower_state.h"
 #include "index/replica/log_change.h"
 #include "tests/model/replicated_fixture.h"
@@ -210,6 +211,55 @@ TEST_P(SnapshotTest, AReplicaThatFindsItNowhereIsFilledAnew) {
   CompareAll("d");
   CompareAll("c");
   EXPECT_FALSE(std::filesystem::exists(PathAt(0, "s")));
+}
+
+// What a server by itself has built is restored by a cluster, each share of its own slots' documents.
+TEST_P(SnapshotTest, ACollectionThatWasBuiltOfflineIsTakenOver) {
+  const auto [shares, replicas] = GetParam();
+  const CollectionConfig config{.name = "c", .store_floats = FloatStorage::kFloat32, .shards = 3};
+  ASSERT_TRUE(one_->CreateCollection(config, Model(1)).ok());
+  for (size_t i = 0; i < 150; ++i) {
+    UpsertRequest upsert{.collection = "c"};
+    upsert.documents.push_back({.id = Id(), .attributes = SomeAttributes(), .embeddings = {{"v1", Row()}}});
+    ASSERT_TRUE(UpsertAndWait(*one_, upsert).ok());
+    if (!Sometimes(8)) continue;
+    ASSERT_TRUE(DeleteAndWait(*one_, "c", {Id(), Id()}).ok());
+  }
+  ASSERT_TRUE(one_->CreateSnapshot("c", "bulk").ok());
+  SnapshotCut cut{.data_dir = directory_.path(), .snapshot_dir = "", .collection = "c", .snapshot = "bulk"};
+  TemporaryDirectory into;
+  cut.into = into.path();
+  EXPECT_EQ(CutSnapshot(cut).status().code(), absl::StatusCode::kFailedPrecondition);  // a server has it open
+  cut.last_slot = kClusterSlots;
+  EXPECT_EQ(CutSnapshot(cut).status().code(), absl::StatusCode::kInvalidArgument);
+  one_.reset();
+  uint64_t documents = 0;
+  for (size_t share = 0; share < shares; ++share) {
+    cut.into = absl::StrCat(into.path(), "/", share);
+    cut.first_slot = static_cast<uint32_t>(kClusterSlots * share / shares);
+    cut.last_slot = static_cast<uint32_t>(kClusterSlots * (share + 1) / shares) - 1;
+    const auto made = CutSnapshot(cut);
+    ASSERT_TRUE(made.ok()) << made.status();
+    documents += made->documents;
+    EXPECT_EQ(CutSnapshot(cut).status().code(), absl::StatusCode::kAlreadyExists);
+    const std::string to = absl::StrCat(nodes_[share * replicas + replicas - 1]->path(), "/snapshots/c");
+    std::filesystem::create_directories(to);
+    std::filesystem::copy(cut.into + "/c/bulk", to + "/bulk", std::filesystem::copy_options::recursive);
+  }
+  cut.snapshot = "nosuch";
+  EXPECT_EQ(CutSnapshot(cut).status().code(), absl::StatusCode::kNotFound);
+  one_ = *Engine::Open({.data_dir = directory_.path(), .threads = 1});
+  EXPECT_EQ(documents, *one_->Count("c", ""));
+  Restore("bulk", "d");
+  CompareAll("d");
+  for (int i = 0; i < 20; ++i) WriteSomethingTo("d");
+  CompareAll("d");
+  // Which embeddings a document has of several is written in a cluster from the first version on.
+  const VersionConfig next{.name = "v2", .compatible_with = "v1"};
+  Barrier([&](Engine& e) { return e.AddVersion("d", next, Model(2)); });
+  versions_.push_back("v2");
+  for (int i = 0; i < 20; ++i) WriteSomethingTo("d");
+  CompareAll("d");
 }
 
 // Whether a collection is made of what was dropped depends on the log alone.
