@@ -69,7 +69,7 @@ void Print(const v1::GetClusterResponse& cluster) {
   const v1::ClusterLog& log = cluster.log();
   std::printf("log: ends at position %s, trimmed up to %s, about %s rows, %s\n", WithCommas(log.head()).c_str(),
               WithCommas(log.trimmed()).c_str(), WithCommas(log.rows()).c_str(), HumanBytes(log.bytes()).c_str());
-  if (!log.problem().empty()) std::printf("%10s it does not answer: %s\n", "", log.problem().c_str());
+  if (!log.problem().empty()) std::printf("%10s it cannot be asked: %s\n", "", log.problem().c_str());
 }
 
 // The nodes by what they hold: "a, b: 4ab9... of 7 documents".
@@ -113,7 +113,7 @@ absl::Status Judge(const v1::GetClusterResponse& cluster) {
   }
   if (!absent.empty()) return absl::UnavailableError(absl::StrCat("not serving: ", absl::StrJoin(absent, ", ")));
   if (!cluster.log().problem().empty())
-    return absl::UnavailableError(absl::StrCat("the log does not answer: ", cluster.log().problem()));
+    return absl::UnavailableError(absl::StrCat("the log cannot be asked: ", cluster.log().problem()));
   return absl::OkStatus();
 }
 
