@@ -50,6 +50,10 @@ class EngineImpl : public Engine {
   }
 
   ~EngineImpl() override {
+    // What is dropped in the background may be long at it; the next start does the rest.
+    if (registry_ != nullptr) {
+      for (const auto& collection : registry_->List()) collection->shards()->store().EndCompactions();
+    }
     scrubber_.reset();
     caretaker_.reset();
     learner_.reset();

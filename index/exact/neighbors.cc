@@ -52,12 +52,16 @@ struct Task {
   const size_t k;
   const Metric metric;
   const Origin origin;
+  const std::function<bool()>& continues;
   std::vector<ExactTerm> terms;  // of every document; empty: products are the scores
+
+  bool GoesOn() const { return continues == nullptr || continues(); }
 
   void MeasureTerms(ThreadPool& pool) {
     if (metric == Metric::kInnerProduct) return;
     terms.resize(docs.rows);
     pool.ParallelFor((docs.rows + kDocBlock - 1) / kDocBlock, [&](size_t block) {
+      if (!GoesOn()) return;
       std::vector<float> moved;
       for (size_t i = block * kDocBlock; i < std::min(docs.rows, (block + 1) * kDocBlock); ++i)
         terms[i] = TermOf(metric, origin.Move(docs.row(i), 1, moved), docs.dims);
@@ -70,6 +74,7 @@ struct Task {
     const ExactQueries block(origin.Move(queries.row(first), count, moved), count, queries.dims);
     ExactBest<uint32_t> best(block, std::min(docs.rows, k + kSpare));
     for (size_t doc = 0; doc < docs.rows; doc += kDocBlock) {
+      if (!GoesOn()) return;
       const size_t rows = std::min(kDocBlock, docs.rows - doc);
       best.Add(origin.Move(docs.row(doc), rows, moved), rows, terms.empty() ? nullptr : terms.data() + doc,
                [doc](size_t i) { return static_cast<uint32_t>(doc + i); });
@@ -86,13 +91,13 @@ struct Task {
 
 }  // namespace
 
-std::vector<uint32_t> ExactNeighbors(const Matrix& docs, const Matrix& queries, size_t k, Metric metric,
-                                     size_t threads) {
+std::vector<uint32_t> ExactNeighbors(const Matrix& docs, const Matrix& queries, size_t k, Metric metric, size_t threads,
+                                     const std::function<bool()>& continues) {
   k = std::min(k, docs.rows);
   std::vector<uint32_t> neighbors(queries.rows * k);
   if (neighbors.empty() || docs.dims != queries.dims) return {};
   ThreadPool pool(threads > 1 ? threads - 1 : 0);  // the caller works along
-  Task task{docs, queries, k, metric, Origin(metric, queries.values.data(), queries.rows, queries.dims), {}};
+  Task task{docs, queries, k, metric, Origin(metric, queries.values.data(), queries.rows, queries.dims), continues, {}};
   task.MeasureTerms(pool);
   pool.ParallelFor((queries.rows + kQueryBlock - 1) / kQueryBlock, [&](size_t block) {
     const size_t first = block * kQueryBlock;

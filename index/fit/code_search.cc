@@ -35,17 +35,20 @@ void TakeRows(std::vector<Best>& best, size_t depth, uint32_t* out) {
 
 }  // namespace
 
-CodeSearch::CodeSearch(const Binarizer& binarizer, const Matrix& documents, ThreadPool& pool)
+CodeSearch::CodeSearch(const Binarizer& binarizer, const Matrix& documents, ThreadPool& pool,
+                       const Continues& continues)
     : binarizer_(binarizer),
       pool_(pool),
+      continues_(continues),
       shape_(MakeShape(binarizer.spec(), binarizer.query_levels())),
       rows_(documents.rows),
       block_bytes_(simd::BlockBytes(shape_.code_words)) {
-  constexpr size_t kRowsPerTask = 64 * simd::kBlockRows;
+  constexpr size_t kRowsPerTask = 16 * simd::kBlockRows;
   const size_t words = binarizer.spec().code_words();
   std::vector<uint32_t> codes(rows_ * words);
   std::vector<CodeFactors> factors(rows_);
   pool_.ParallelFor((rows_ + kRowsPerTask - 1) / kRowsPerTask, [&](size_t task) {
+    if (!Ask(continues_).ok()) return;
     const size_t first = task * kRowsPerTask, count = std::min(kRowsPerTask, rows_ - first);
     binarizer_.EncodeDocuments(documents.row(first), count, codes.data() + first * words, factors.data() + first);
   });
@@ -107,6 +110,7 @@ std::vector<uint32_t> CodeSearch::Search(const Binarizer& query_binarizer, const
   depth = std::min(depth, rows_);
   std::vector<uint32_t> found(queries.rows * depth);
   pool_.ParallelFor((queries.rows + kQueryBatch - 1) / kQueryBatch, [&](size_t task) {
+    if (!Ask(continues_).ok()) return;
     const size_t first = task * kQueryBatch;
     SearchRange(query_binarizer, queries, first, std::min(kQueryBatch, queries.rows - first), depth,
                 found.data() + first * depth);

@@ -10,6 +10,7 @@
 #include "index/base/thread_pool.h"
 #include "index/binarizer/binarizer.h"
 #include "index/exact/matrix.h"
+#include "index/fit/linear_algebra.h"
 #include "index/simd/kernels.h"
 
 namespace bebr {
@@ -17,11 +18,13 @@ namespace bebr {
 // A CodeSearch holds the codes of a set of embeddings and finds the best of them for queries with the server's own
 // encoder and kernels, so that what is measured here is what the server answers.
 //
-// Ownership: keeps references to the binarizer and the pool. Cost: (code_words + 4) * 4 bytes a row, twice that where
+// Ownership: keeps references to the binarizer and the pool, and `continues`, which is asked by all threads that work
+// (linear_algebra.h). Cost: (code_words + 4) * 4 bytes a row, twice that where
 // the space has groups. Thread safety: const methods may run concurrently.
 class CodeSearch {
  public:
-  CodeSearch(const Binarizer& binarizer, const Matrix& documents, ThreadPool& pool);
+  CodeSearch(const Binarizer& binarizer, const Matrix& documents, ThreadPool& pool,
+             const Continues& continues = nullptr);
 
   // Codes rows 0, every, 2 * every, ... again by another binarizer of the same space; `documents` are all rows' other
   // embeddings.
@@ -46,6 +49,7 @@ class CodeSearch {
 
   const Binarizer& binarizer_;
   ThreadPool& pool_;
+  const Continues continues_;
   simd::CodeShape shape_;
   size_t rows_ = 0;
   size_t block_bytes_ = 0;

@@ -28,6 +28,20 @@ size_t ComponentsFor(size_t dims, size_t bits) {
   return bits == 0 || dims <= kFewDims ? dims : std::min(dims, std::max(bits, kFewDims));
 }
 
+// Borrows all of them.
+ShapeSearch SearchFor(const CorpusStatistics& statistics, const FitRequest& request, const Continues& continues) {
+  ShapeSearch search;
+  search.make_model = [&](const LevelPlan& shape) {
+    return StartModel(statistics, shape, kQueryLevels, request.seed, continues);
+  };
+  search.tried = [&](const LevelPlan&, double, bool) { return continues(); };
+  search.variances = statistics.variances;
+  search.dims = statistics.dims;
+  search.max_levels = kMaxPlanLevels;
+  search.code = request.code;
+  return search;
+}
+
 absl::StatusOr<LevelPlan> PickShape(const ShapeSearch& search, const FitRequest& request, const Validator& validator,
                                     FittedModel& fitted) {
   const Validator quick = validator.Smaller(kQuickQueries, kQuickDocuments);
@@ -58,25 +72,21 @@ absl::StatusOr<FittedModel> FitStart(FitRequest request) {
   }
   Matrix queries = SplitRows(request.rows, held_out, request.seed);
   fitted.rows = request.rows.rows;
+  bool stop = false;  // once it is: a fit that has left something out is not taken up again
   const Continues continues = [&] {
-    const bool stop = request.cancelled != nullptr && request.cancelled();
+    stop = stop || (request.cancelled != nullptr && request.cancelled());
     return stop ? absl::CancelledError("the fit is no longer wanted") : absl::OkStatus();
   };
   BEBR_ASSIGN_OR_RETURN(
       const CorpusStatistics statistics,
       MeasureCorpus(request.rows, request.metric, ComponentsFor(request.rows.dims, request.bits), request.seed,
-                    /*threads=*/1, request.cancelled == nullptr ? Continues() : continues));
-  const Validator validator(EvenlySpaced(request.rows, kDocuments), std::move(queries), request.metric, nobody);
-  ShapeSearch search;
-  search.make_model = [&](const LevelPlan& shape) { return StartModel(statistics, shape, kQueryLevels, request.seed); };
-  search.tried = [&](const LevelPlan&, double, bool) { return continues(); };
-  search.variances = statistics.variances;
-  search.dims = statistics.dims;
-  search.max_levels = kMaxPlanLevels;
-  search.code = request.code;
+                    /*threads=*/1, continues));
+  const Validator validator(EvenlySpaced(request.rows, kDocuments), std::move(queries), request.metric, nobody,
+                            continues);
+  const ShapeSearch search = SearchFor(statistics, request, continues);
   BEBR_RETURN_IF_ERROR(continues());
   BEBR_ASSIGN_OR_RETURN(const LevelPlan shape, PickShape(search, request, validator, fitted));
-  BEBR_ASSIGN_OR_RETURN(fitted.model, StartModel(statistics, shape, kQueryLevels, request.seed));
+  BEBR_ASSIGN_OR_RETURN(fitted.model, search.make_model(shape));
   const GroupSearch groups{.rows = request.rows,
                            .queries = validator.queries(),
                            .corpus = statistics,

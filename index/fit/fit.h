@@ -22,7 +22,7 @@ struct FitRequest {
   double recall = 0.0;  // recall@10 on rows that the model is not fitted to; only where `bits` is 0
   CodeKind code = CodeKind::kAuto;
   uint64_t seed = 1;
-  std::function<bool()> cancelled;  // asked between steps of seconds; null: never
+  std::function<bool()> cancelled;  // asked every some ten milliseconds of the work; null: never
 };
 
 // A model, and what it reached on rows that it is not fitted to.

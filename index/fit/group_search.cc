@@ -71,11 +71,11 @@ size_t Kept(const GroupSearch& search, double energy) {
 
 template <typename Rows>
 absl::StatusOr<GroupStatistics> MeasureFor(const GroupSearch& search, const Rows& rows, const Plan& plan) {
-  return MeasureGroups(rows, search.corpus, plan.counts, plan.reduced, plan.reduced, search.seed);
+  return MeasureGroups(rows, search.corpus, plan.counts, plan.reduced, plan.reduced, search.seed, search.continues);
 }
 
 absl::StatusOr<Model> ModelOf(const GroupSearch& search, const GroupStatistics& groups, const LevelPlan& shape) {
-  return GroupedStartModel(search.corpus, groups, shape, search.query_levels, search.seed);
+  return GroupedStartModel(search.corpus, groups, shape, search.query_levels, search.seed, search.continues);
 }
 
 // Whether it is worth a trial.
@@ -174,7 +174,7 @@ class Trials {
   static Validator MakeValidator(const GroupSearch& search, Matrix& rows, ThreadPool& pool) {
     Matrix queries = QueriesFrom(search, rows);
     const Matrix unseen = SplitRows(rows, std::min(kHeldOutRows, rows.rows / 4), search.seed + 1);
-    return Validator(unseen, std::move(queries), search.corpus.metric, pool);
+    return Validator(unseen, std::move(queries), search.corpus.metric, pool, search.continues);
   }
 
   // Takes the plan where it is worth more than the best one before.
@@ -244,6 +244,7 @@ absl::StatusOr<std::optional<Model>> StartWithGroups(const GroupSearch& search, 
   BEBR_RETURN_IF_ERROR(groups.status());
   BEBR_ASSIGN_OR_RETURN(Model model, ModelOf(search, *groups, shape));
   TellBySpans(*groups, search.seed, model);
+  BEBR_RETURN_IF_ERROR(Ask(search.continues));
   return std::optional<Model>(std::move(model));
 }
 

@@ -37,9 +37,10 @@ struct GroupSearch {
   uint32_t most = kMaxGroups;
   size_t expected_documents = 1000000;  // that share the model's bytes
   uint64_t seed = 1;
-  const RowStream* all = nullptr;           // that the model is fitted to in the end; null: `rows`
-  std::function<absl::Status()> continues;  // asked between fits and measurements: an error ends the search; or null
-  std::function<bool()> has_time;           // asked likewise: if not, the best so far is taken; null: always
+  const RowStream* all = nullptr;  // that the model is fitted to in the end; null: `rows`
+  Continues continues;             // asked all the while (linear_algebra.h): an error ends the search; or null
+  std::function<bool()>
+      has_time;  // asked between fits and measurements: if not, the best so far is taken; null: always
   std::function<void(const TriedGroups&)> tried;  // told of what was measured; or null
 };
 

@@ -53,24 +53,27 @@ bool Centre(const float* x, const CorpusStatistics& corpus, float* out) {
 }
 
 // All rows but those of zeros, centred, in blocks.
-absl::Status ForEachCentred(const RowStream& rows, const CorpusStatistics& corpus,
+absl::Status ForEachCentred(const RowStream& rows, const CorpusStatistics& corpus, const Continues& continues,
                             absl::FunctionRef<void(const Matrix& block)> take) {
   const size_t n = corpus.dims;
+  absl::Status status;
   Matrix block{0, n, std::vector<float>(kBlockRows * n)};
   BEBR_RETURN_IF_ERROR(rows.ForEachBlock([&](const float* some, size_t count) {
     for (const float* x = some; x != some + count * n; x += n) {
-      if (!Centre(x, corpus, block.row(block.rows))) continue;
+      if (!status.ok() || !Centre(x, corpus, block.row(block.rows))) continue;
       if (++block.rows < kBlockRows) continue;
       take(block);
       block.rows = 0;
+      status.Update(Ask(continues));
     }
   }));
-  if (block.rows > 0) take(block);
-  return absl::OkStatus();
+  if (block.rows > 0 && status.ok()) take(block);
+  status.Update(Ask(continues));
+  return status;
 }
 
 // At most kKMeansRows rows, evenly spaced, centred.
-absl::StatusOr<Matrix> Sample(const RowStream& rows, const CorpusStatistics& corpus) {
+absl::StatusOr<Matrix> Sample(const RowStream& rows, const CorpusStatistics& corpus, const Continues& continues) {
   const size_t n = corpus.dims, all = rows.rows(), count = std::min(all, kKMeansRows);
   Matrix sample{0, n, std::vector<float>(count * n)};
   size_t at = 0, wanted = 0;
@@ -82,27 +85,27 @@ absl::StatusOr<Matrix> Sample(const RowStream& rows, const CorpusStatistics& cor
     }
   }));
   sample.values.resize(sample.rows * n);
+  BEBR_RETURN_IF_ERROR(Ask(continues));
   return sample;
 }
 
-Matrix Reduced(const Matrix& rows, const std::vector<float>& reduce, size_t dims) {
-  Matrix reduced;
-  reduced.rows = rows.rows;
-  reduced.dims = dims;
-  reduced.values.resize(rows.rows * dims);
-  Multiply(false, true, rows.rows, dims, rows.dims, rows.values.data(), reduce.data(), reduced.values.data());
+Matrix Reduced(const Matrix& rows, const std::vector<float>& reduce, size_t dims, const Continues& continues) {
+  Matrix reduced{rows.rows, dims, std::vector<float>(rows.rows * dims)};
+  Multiply(false, true, rows.rows, dims, rows.dims, rows.values.data(), reduce.data(), reduced.values.data(), 1,
+           continues);
   return reduced;
 }
 
 // The number of the nearest of `centers` for each row.
-std::vector<uint32_t> Nearest(const Matrix& rows, const Matrix& centers) {
+std::vector<uint32_t> Nearest(const Matrix& rows, const Matrix& centers, const Continues& continues) {
   std::vector<double> halves;
   for (size_t c = 0; c < centers.rows; ++c) halves.push_back(0.5 * SquaredNorm(centers.row(c), centers.dims));
   std::vector<uint32_t> nearest(rows.rows);
   std::vector<float> products(kBlockRows * centers.rows);
-  for (size_t start = 0; start < rows.rows; start += kBlockRows) {
+  for (size_t start = 0; start < rows.rows && Ask(continues).ok(); start += kBlockRows) {
     const size_t count = std::min(kBlockRows, rows.rows - start);
-    Multiply(false, true, count, centers.rows, rows.dims, rows.row(start), centers.values.data(), products.data());
+    Multiply(false, true, count, centers.rows, rows.dims, rows.row(start), centers.values.data(), products.data(), 1,
+             continues);
     for (size_t i = 0; i < count; ++i) {
       const float* of_row = products.data() + i * centers.rows;
       size_t best = 0;
@@ -124,10 +127,7 @@ Matrix Means(const Matrix& rows, const std::vector<uint32_t>& group_of, size_t c
     ++sizes[group_of[i]];
     for (size_t j = 0; j < rows.dims; ++j) sums[group_of[i] * rows.dims + j] += rows.row(i)[j];
   }
-  Matrix means;
-  means.rows = count;
-  means.dims = rows.dims;
-  means.values.resize(count * rows.dims);
+  Matrix means{count, rows.dims, std::vector<float>(count * rows.dims)};
   for (size_t c = 0; c < count; ++c) {
     if (sizes[c] == 0) std::copy_n(fallback(), rows.dims, means.row(c));
     for (size_t j = 0; sizes[c] > 0 && j < rows.dims; ++j)
@@ -136,7 +136,7 @@ Matrix Means(const Matrix& rows, const std::vector<uint32_t>& group_of, size_t c
   return means;
 }
 
-Matrix KMeans(const Matrix& sample, uint32_t count, uint64_t seed) {
+Matrix KMeans(const Matrix& sample, uint32_t count, uint64_t seed, const Continues& continues) {
   std::mt19937_64 random(seed);
   const auto any = [&] { return sample.row(random() % sample.rows); };
   Matrix centers;
@@ -146,7 +146,8 @@ Matrix KMeans(const Matrix& sample, uint32_t count, uint64_t seed) {
     const float* row = any();
     centers.values.insert(centers.values.end(), row, row + sample.dims);
   }
-  for (int round = 0; round < kKMeansRounds; ++round) centers = Means(sample, Nearest(sample, centers), count, any);
+  for (int round = 0; round < kKMeansRounds && Ask(continues).ok(); ++round)
+    centers = Means(sample, Nearest(sample, centers, continues), count, any);
   return centers;
 }
 
@@ -175,12 +176,12 @@ struct Groups {
 };
 
 // Each part of the sample, one a basis, is cut again into its share of the groups.
-Groups CutIntoGroups(const Matrix& sample, GroupCounts counts, uint64_t seed) {
-  Groups groups{.centers = KMeans(sample, counts.bases, seed)};
+Groups CutIntoGroups(const Matrix& sample, GroupCounts counts, uint64_t seed, const Continues& continues) {
+  Groups groups{.centers = KMeans(sample, counts.bases, seed, continues)};
   groups.basis_of.resize(counts.bases);
   std::iota(groups.basis_of.begin(), groups.basis_of.end(), 0u);
   if (counts.bases >= counts.groups) return groups;
-  const std::vector<uint32_t> part_of = Nearest(sample, groups.centers);
+  const std::vector<uint32_t> part_of = Nearest(sample, groups.centers, continues);
   const std::vector<uint32_t> shares = Shares(part_of, counts.bases, counts.groups);
   const Matrix parts = std::exchange(groups.centers, Matrix{0, sample.dims, {}});
   groups.basis_of.clear();
@@ -193,7 +194,7 @@ Groups CutIntoGroups(const Matrix& sample, GroupCounts counts, uint64_t seed) {
     }
     const bool whole = shares[part] == 1 || rows.rows == 0;
     const Matrix centers = whole ? Matrix{1, sample.dims, {parts.row(part), parts.row(part) + sample.dims}}
-                                 : KMeans(rows, shares[part], seed + part);
+                                 : KMeans(rows, shares[part], seed + part, continues);
     groups.centers.rows += centers.rows;
     groups.centers.values.insert(groups.centers.values.end(), centers.values.begin(), centers.values.end());
     groups.basis_of.insert(groups.basis_of.end(), centers.rows, part);
@@ -202,14 +203,14 @@ Groups CutIntoGroups(const Matrix& sample, GroupCounts counts, uint64_t seed) {
 }
 
 absl::Status TakeMeans(const RowStream& rows, const CorpusStatistics& corpus, const std::vector<float>& reduce,
-                       Groups& groups) {
+                       const Continues& continues, Groups& groups) {
   const size_t n = corpus.dims, r = groups.centers.dims, count = groups.centers.rows;
   groups.sizes.assign(count, 0);
   groups.sums.assign(count * n, 0.0);
   groups.reduced_sums.assign(count * r, 0.0);
-  return ForEachCentred(rows, corpus, [&](const Matrix& block) {
-    const Matrix reduced = Reduced(block, reduce, r);
-    const std::vector<uint32_t> group_of = Nearest(reduced, groups.centers);
+  return ForEachCentred(rows, corpus, continues, [&](const Matrix& block) {
+    const Matrix reduced = Reduced(block, reduce, r, continues);
+    const std::vector<uint32_t> group_of = Nearest(reduced, groups.centers, continues);
     for (size_t i = 0; i < block.rows; ++i) {
       const size_t g = group_of[i];
       ++groups.sizes[g];
@@ -228,22 +229,23 @@ struct Spread {
 
 // Holds kSpreadRows rows a basis.
 absl::Status TakeSpreads(const RowStream& rows, const CorpusStatistics& corpus, const std::vector<float>& reduce,
-                         const Groups& groups, const Matrix& means, std::vector<Spread>& spreads) {
+                         const Groups& groups, const Matrix& means, const Continues& continues,
+                         std::vector<Spread>& spreads) {
   const size_t r = means.dims;
   std::vector<std::vector<float>> gathered(spreads.size());
   std::vector<float> product(r * r);
   for (Spread& spread : spreads) spread.covariance.assign(r * r, 0.0);
   const auto flush = [&](size_t b) {
     const size_t count = gathered[b].size() / r;
-    if (count == 0) return;
+    if (count == 0 || !Ask(continues).ok()) return;
     Multiply(true, false, r, r, count, gathered[b].data(), gathered[b].data(), product.data());
     for (size_t i = 0; i < r * r; ++i) spreads[b].covariance[i] += product[i];
     spreads[b].rows += count;
     gathered[b].clear();
   };
-  BEBR_RETURN_IF_ERROR(ForEachCentred(rows, corpus, [&](const Matrix& block) {
-    const Matrix reduced = Reduced(block, reduce, r);
-    const std::vector<uint32_t> group_of = Nearest(reduced, groups.centers);
+  BEBR_RETURN_IF_ERROR(ForEachCentred(rows, corpus, continues, [&](const Matrix& block) {
+    const Matrix reduced = Reduced(block, reduce, r, continues);
+    const std::vector<uint32_t> group_of = Nearest(reduced, groups.centers, continues);
     for (size_t i = 0; i < reduced.rows; ++i) {
       const size_t g = group_of[i], b = groups.basis_of[g], at = gathered[b].size();
       for (size_t j = 0; j < r; ++j) gathered[b].push_back(reduced.row(i)[j] - means.row(g)[j]);
@@ -254,11 +256,11 @@ absl::Status TakeSpreads(const RowStream& rows, const CorpusStatistics& corpus, 
     }
   }));
   for (size_t b = 0; b < spreads.size(); ++b) flush(b);
-  return absl::OkStatus();
+  return Ask(continues);
 }
 
 absl::StatusOr<CorpusStatistics> OfBasis(const Spread& spread, const std::vector<double>& pooled, size_t r,
-                                         size_t components, double shrink, uint64_t seed) {
+                                         size_t components, double shrink, uint64_t seed, const Continues& continues) {
   CorpusStatistics statistics;
   statistics.dims = static_cast<uint32_t>(r);
   statistics.metric = Metric::kInnerProduct;
@@ -269,7 +271,8 @@ absl::StatusOr<CorpusStatistics> OfBasis(const Spread& spread, const std::vector
   statistics.covariance.resize(r * r);
   for (size_t i = 0; i < r * r; ++i)
     statistics.covariance[i] = own * spread.covariance[i] / rows + (1.0 - own) * pooled[i];
-  BEBR_ASSIGN_OR_RETURN(EigenPairs eigen, LargestEigenvectors(statistics.covariance, r, std::min(components, r), seed));
+  BEBR_ASSIGN_OR_RETURN(EigenPairs eigen,
+                        LargestEigenvectors(statistics.covariance, r, std::min(components, r), seed, continues));
   statistics.variances = std::move(eigen.values);
   statistics.components = std::move(eigen.vectors);
   return statistics;
@@ -277,7 +280,7 @@ absl::StatusOr<CorpusStatistics> OfBasis(const Spread& spread, const std::vector
 
 // The bases that some row has, and their numbers.
 absl::Status TakeBases(const std::vector<Spread>& spreads, size_t r, size_t components, uint64_t seed,
-                       GroupStatistics& result) {
+                       const Continues& continues, GroupStatistics& result) {
   size_t rows = 0;
   std::vector<double> pooled(r * r, 0.0);
   std::vector<uint32_t> number_of;
@@ -293,8 +296,9 @@ absl::Status TakeBases(const std::vector<Spread>& spreads, size_t r, size_t comp
   const double shrink = used >= kMany ? kShrinkOfMany : kShrink;
   for (const Spread& spread : spreads) {
     if (spread.rows == 0) continue;
+    BEBR_RETURN_IF_ERROR(Ask(continues));
     BEBR_ASSIGN_OR_RETURN(CorpusStatistics of_basis,
-                          OfBasis(spread, pooled, r, components, shrink, seed + result.of_basis.size()));
+                          OfBasis(spread, pooled, r, components, shrink, seed + result.of_basis.size(), continues));
     result.of_basis.push_back(std::move(of_basis));
   }
   for (uint32_t& basis : result.basis_of) basis = number_of[basis];
@@ -325,22 +329,24 @@ size_t ReducedDims(const CorpusStatistics& corpus, size_t dims, double kept_ener
 }
 
 absl::StatusOr<GroupStatistics> MeasureGroups(const Matrix& rows, const CorpusStatistics& corpus, GroupCounts counts,
-                                              size_t reduced_dims, size_t components, uint64_t seed) {
-  return MeasureGroups(MatrixRows(rows, kMaxFitRows), corpus, counts, reduced_dims, components, seed);
+                                              size_t reduced_dims, size_t components, uint64_t seed,
+                                              const Continues& continues) {
+  return MeasureGroups(MatrixRows(rows, kMaxFitRows), corpus, counts, reduced_dims, components, seed, continues);
 }
 
 absl::StatusOr<GroupStatistics> MeasureGroups(const RowStream& rows, const CorpusStatistics& corpus, GroupCounts counts,
-                                              size_t reduced_dims, size_t components, uint64_t seed) {
+                                              size_t reduced_dims, size_t components, uint64_t seed,
+                                              const Continues& continues) {
   const size_t n = corpus.dims, r = reduced_dims;
   GroupStatistics result;
   result.reduced_dims = r;
   result.reduce.assign(corpus.components.begin(), corpus.components.begin() + static_cast<ptrdiff_t>(r * n));
   RoundToHalf(result.reduce);
-  BEBR_ASSIGN_OR_RETURN(const Matrix sample, Sample(rows, corpus));
+  BEBR_ASSIGN_OR_RETURN(const Matrix sample, Sample(rows, corpus, continues));
   if (sample.rows < 2) return absl::InvalidArgumentError(absl::StrCat(sample.rows, " rows are not zero"));
-  Groups groups = CutIntoGroups(Reduced(sample, result.reduce, r), counts, seed);
+  Groups groups = CutIntoGroups(Reduced(sample, result.reduce, r, continues), counts, seed, continues);
   const size_t count = groups.centers.rows;
-  BEBR_RETURN_IF_ERROR(TakeMeans(rows, corpus, result.reduce, groups));
+  BEBR_RETURN_IF_ERROR(TakeMeans(rows, corpus, result.reduce, continues, groups));
   Matrix reduced_means{count, r, std::vector<float>(count * r)};
   size_t used = 0;
   for (size_t g = 0; g < count; ++g) {
@@ -354,13 +360,14 @@ absl::StatusOr<GroupStatistics> MeasureGroups(const RowStream& rows, const Corpu
   }
   if (used < 2) return absl::InvalidArgumentError(absl::StrCat("the rows fall into ", used, " group"));
   std::vector<Spread> spreads(counts.bases);
-  BEBR_RETURN_IF_ERROR(TakeSpreads(rows, corpus, result.reduce, groups, reduced_means, spreads));
-  BEBR_RETURN_IF_ERROR(TakeBases(spreads, r, components, seed, result));
+  BEBR_RETURN_IF_ERROR(TakeSpreads(rows, corpus, result.reduce, groups, reduced_means, continues, spreads));
+  BEBR_RETURN_IF_ERROR(TakeBases(spreads, r, components, seed, continues, result));
   return result;
 }
 
 absl::StatusOr<Model> GroupedStartModel(const CorpusStatistics& corpus, const GroupStatistics& groups,
-                                        const LevelPlan& shape, uint32_t query_levels, uint64_t seed) {
+                                        const LevelPlan& shape, uint32_t query_levels, uint64_t seed,
+                                        const Continues& continues) {
   Model model;
   const auto count = static_cast<uint32_t>(groups.means.size());
   BEBR_ASSIGN_OR_RETURN(model.spec,
@@ -380,7 +387,7 @@ absl::StatusOr<Model> GroupedStartModel(const CorpusStatistics& corpus, const Gr
   model.spread = ErrorSpread(groups, shape);
   for (size_t g = 0; g < groups.means.size(); ++g) model.groups.push_back({groups.means[g], groups.basis_of[g]});
   for (const CorpusStatistics& of_basis : groups.of_basis) {
-    BEBR_ASSIGN_OR_RETURN(Model start, StartModel(of_basis, shape, query_levels, seed));
+    BEBR_ASSIGN_OR_RETURN(Model start, StartModel(of_basis, shape, query_levels, seed, continues));
     BasisParameters& basis = model.bases.emplace_back();
     basis.project = std::move(start.project.linear.weight);
     RoundToByteRows(basis.project, groups.reduced_dims);

@@ -40,16 +40,19 @@ struct GroupCounts {
 // multiply-adds ten times, rows x reduced_dims^2 once, and an eigenvalue problem of reduced_dims a basis. Memory beside
 // the rows: 20,000 of them, and for each basis 256 and 8 bytes for each pair of reduced dims.
 absl::StatusOr<GroupStatistics> MeasureGroups(const RowStream& rows, const CorpusStatistics& corpus, GroupCounts counts,
-                                              size_t reduced_dims, size_t components, uint64_t seed);
+                                              size_t reduced_dims, size_t components, uint64_t seed,
+                                              const Continues& continues = nullptr);
 absl::StatusOr<GroupStatistics> MeasureGroups(const Matrix& rows, const CorpusStatistics& corpus, GroupCounts counts,
-                                              size_t reduced_dims, size_t components, uint64_t seed);
+                                              size_t reduced_dims, size_t components, uint64_t seed,
+                                              const Continues& continues = nullptr);
 
 // How many of the principal components matter to codes of `dims` dims: those that hold this share of the variance.
 size_t ReducedDims(const CorpusStatistics& corpus, size_t dims, double kept_energy);
 
 // StartModel for each basis: one shape, and the basis's own directions, as bytes, and weights. Queries are fitted.
 absl::StatusOr<Model> GroupedStartModel(const CorpusStatistics& corpus, const GroupStatistics& groups,
-                                        const LevelPlan& shape, uint32_t query_levels, uint64_t seed);
+                                        const LevelPlan& shape, uint32_t query_levels, uint64_t seed,
+                                        const Continues& continues = nullptr);
 
 }  // namespace bebr
 

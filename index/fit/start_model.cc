@@ -52,29 +52,30 @@ std::vector<size_t> SampleRows(const Matrix& rows, size_t limit) {
 
 // Rows that are orthonormal directions for band `b`, which begins at dimension `first`, and the variance along each.
 std::vector<float> BandDirections(const CorpusStatistics& statistics, size_t first, size_t dims, bool whole,
-                                  std::mt19937_64& random, double* variance) {
+                                  std::mt19937_64& random, double* variance, const Continues& continues) {
   const size_t n = statistics.dims;
   std::vector<float> directions;
   std::vector<double> covariance;
   if (whole) {
-    directions = RandomRotation(dims, n, random);
-    EqualizeVariances(statistics.covariance, n, dims, directions);
+    directions = RandomRotation(dims, n, random, continues);
+    EqualizeVariances(statistics.covariance, n, dims, directions, continues);
     double trace = 0.0;
     for (size_t i = 0; i < n; ++i) trace += statistics.covariance[i * n + i];
     *variance = trace / static_cast<double>(dims);
     return directions;
   }
-  std::vector<float> rotation = RandomRotation(dims, dims, random);
+  std::vector<float> rotation = RandomRotation(dims, dims, random, continues);
   std::vector<double> diagonal(dims * dims, 0.0);
   double trace = 0.0;
   for (size_t i = 0; i < dims; ++i) {
     diagonal[i * dims + i] = std::max(statistics.variances[first + i], 0.0);
     trace += diagonal[i * dims + i];
   }
-  EqualizeVariances(diagonal, dims, dims, rotation);
+  EqualizeVariances(diagonal, dims, dims, rotation, continues);
   *variance = trace / static_cast<double>(dims);
   directions.resize(dims * n);
-  Multiply(false, false, dims, n, dims, rotation.data(), statistics.components.data() + first * n, directions.data());
+  Multiply(false, false, dims, n, dims, rotation.data(), statistics.components.data() + first * n, directions.data(), 1,
+           continues);
   return directions;
 }
 
@@ -86,11 +87,14 @@ struct Sums {
   std::vector<double> covariance;  // of the rows less the mean, each scaled to the same length
 };
 
-absl::Status TakeMean(const RowStream& rows, Metric metric, Sums& sums) {
+absl::Status TakeMean(const RowStream& rows, Metric metric, const Continues& continues, Sums& sums) {
   const size_t n = rows.dims();
   sums.mean.assign(n, 0.0);
+  absl::Status status;
   BEBR_RETURN_IF_ERROR(rows.ForEachBlock([&](const float* block, size_t count) {
     for (const float* x = block; x != block + count * n; x += n) {
+      if (status.ok() && sums.rows % kBlockRows == 0) status = Ask(continues);
+      if (!status.ok()) return;
       const double squared = SquaredNorm(x, n), unit = UnitOf(metric, squared);
       if (squared == 0.0) continue;
       ++sums.rows;
@@ -98,7 +102,7 @@ absl::Status TakeMean(const RowStream& rows, Metric metric, Sums& sums) {
     }
   }));
   for (double& value : sums.mean) value /= static_cast<double>(std::max<size_t>(1, sums.rows));
-  return absl::OkStatus();
+  return status;
 }
 
 absl::Status TakeSpread(const RowStream& rows, Metric metric, const std::vector<float>& mean, size_t threads,
@@ -108,11 +112,11 @@ absl::Status TakeSpread(const RowStream& rows, Metric metric, const std::vector<
   std::vector<float> gathered, scaled(kBlockRows * n), product(n * n);
   absl::Status status;
   const auto flush = [&] {
-    if (continues != nullptr) status.Update(continues());
-    if (!status.ok()) return;
     const size_t count = gathered.size() / n;
     CenterAndScale(mean, metric, gathered.data(), count, scaled.data());
-    Multiply(true, false, n, n, count, scaled.data(), scaled.data(), product.data(), threads);
+    Multiply(true, false, n, n, count, scaled.data(), scaled.data(), product.data(), threads, continues);
+    status.Update(Ask(continues));
+    if (!status.ok()) return;
     for (size_t i = 0; i < n * n; ++i) sums.covariance[i] += product[i] / static_cast<double>(sums.rows);
     gathered.clear();
   };
@@ -196,7 +200,7 @@ absl::StatusOr<CorpusStatistics> MeasureCorpus(const RowStream& rows, Metric met
     return absl::InvalidArgumentError(absl::StrCat("the embeddings have ", n, " dims; the limit is ", kMaxInputDims));
   }
   Sums sums;
-  BEBR_RETURN_IF_ERROR(TakeMean(rows, metric, sums));
+  BEBR_RETURN_IF_ERROR(TakeMean(rows, metric, continues, sums));
   if (sums.rows < 2) {
     return absl::InvalidArgumentError(
         absl::StrCat("the input has ", rows.rows(), " rows, ", sums.rows, " of them not zero; at least 2 are needed"));
@@ -210,13 +214,12 @@ absl::StatusOr<CorpusStatistics> MeasureCorpus(const RowStream& rows, Metric met
   statistics.covariance = std::move(sums.covariance);
   double trace = 0.0;
   for (size_t i = 0; i < n; ++i) trace += statistics.covariance[i * n + i];
-  const double spread = sums.spread;
   const double mean_squared = SquaredNorm(statistics.mean.data(), n);
-  statistics.row_length = std::sqrt(spread + mean_squared);
-  if (!std::isfinite(trace) || !std::isfinite(spread)) {
+  statistics.row_length = std::sqrt(sums.spread + mean_squared);
+  if (!std::isfinite(trace) || !std::isfinite(sums.spread)) {
     return absl::InvalidArgumentError("the embeddings' values are too large: their covariance is not finite");
   }
-  if (trace <= 0.0 || spread <= 1e-10 * mean_squared) {
+  if (trace <= 0.0 || sums.spread <= 1e-10 * mean_squared) {
     return absl::InvalidArgumentError(absl::StrCat("all ", rows.rows(), " rows are equal",
                                                    metric == Metric::kCosine ? " after normalising" : "",
                                                    ": there is nothing to tell them apart by"));
@@ -229,7 +232,7 @@ absl::StatusOr<CorpusStatistics> MeasureCorpus(const RowStream& rows, Metric met
 }
 
 absl::StatusOr<Model> StartModel(const CorpusStatistics& statistics, const LevelPlan& plan, uint32_t query_levels,
-                                 uint64_t seed) {
+                                 uint64_t seed, const Continues& continues) {
   const bool fitted = query_levels > kMaxLevels;
   BEBR_RETURN_IF_ERROR(CheckShape(statistics, plan, fitted));
   const size_t n = statistics.dims, m = plan.dims();
@@ -255,7 +258,8 @@ absl::StatusOr<Model> StartModel(const CorpusStatistics& statistics, const Level
   for (const LevelPlan::Run& run : plan.runs()) {
     double variance = 0.0;
     const std::vector<float> directions =
-        BandDirections(statistics, first, run.dims, TakesAll(statistics, plan), random, &variance);
+        BandDirections(statistics, first, run.dims, TakesAll(statistics, plan), random, &variance, continues);
+    BEBR_RETURN_IF_ERROR(Ask(continues));
     variance = std::max(variance, floor);
     const float deviation = run.trellis ? kTrellisDeviation[run.levels]
                             : fitted    ? kFittedDeviation[run.levels]

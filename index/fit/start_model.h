@@ -51,7 +51,7 @@ void CenterAndScale(const std::vector<float>& mean, Metric metric, const float* 
 // quantizer. INVALID_ARGUMENT if several bands together have more dims than the embeddings,
 // or for more levels than a band has without one.
 absl::StatusOr<Model> StartModel(const CorpusStatistics& statistics, const LevelPlan& plan, uint32_t query_levels,
-                                 uint64_t seed);
+                                 uint64_t seed, const Continues& continues = nullptr);
 
 // A binarizer for embeddings of which nothing is known: a random rotation that takes every direction to be as good as
 // any other. `spec` has one band.

@@ -10,6 +10,7 @@
 #include "index/exact/neighbors.h"
 
 namespace bebr {
+
 Matrix EvenlySpaced(const Matrix& rows, size_t limit) {
   if (rows.rows <= limit) return rows;
   Matrix sample;
@@ -20,20 +21,25 @@ Matrix EvenlySpaced(const Matrix& rows, size_t limit) {
   return sample;
 }
 
-Validator::Validator(const Matrix& documents, Matrix queries, Metric metric, ThreadPool& pool)
+Validator::Validator(const Matrix& documents, Matrix queries, Metric metric, ThreadPool& pool, Continues continues)
     : documents_(EvenlySpaced(documents, kMaxDocuments)),
       queries_(std::move(queries)),
       metric_(metric),
       pool_(pool),
-      exact_(ExactNeighbors(documents_, queries_, kDepth, metric, pool.size())) {}
+      continues_(std::move(continues)),
+      exact_(
+          ExactNeighbors(documents_, queries_, kDepth, metric, pool.size(), [this] { return Ask(continues_).ok(); })) {}
 
 Validator Validator::Smaller(size_t queries, size_t documents) const {
-  return Validator(EvenlySpaced(documents_, documents), EvenlySpaced(queries_, queries), metric_, pool_);
+  return Validator(EvenlySpaced(documents_, documents), EvenlySpaced(queries_, queries), metric_, pool_, continues_);
 }
 
 absl::StatusOr<HeldOutRecall> Validator::Measure(const Model& model) const {
+  BEBR_RETURN_IF_ERROR(Ask(continues_));
   BEBR_ASSIGN_OR_RETURN(const std::unique_ptr<const Binarizer> binarizer, MakeBinarizer(model, 0));
-  return Measure(*binarizer);
+  HeldOutRecall recall = Measure(*binarizer);
+  BEBR_RETURN_IF_ERROR(Ask(continues_));
+  return recall;
 }
 
 void Validator::MeasureAlsoOn(const Binarizer& older, const Matrix& older_documents) {
@@ -42,7 +48,7 @@ void Validator::MeasureAlsoOn(const Binarizer& older, const Matrix& older_docume
 }
 
 HeldOutRecall Validator::Measure(const Binarizer& binarizer) const {
-  const CodeSearch search(binarizer, documents_, pool_);
+  const CodeSearch search(binarizer, documents_, pool_, continues_);
   HeldOutRecall recall = Measure(search, binarizer, queries_);
   if (on_older_ == nullptr) return recall;
   const HeldOutRecall on_older = Measure(*on_older_, binarizer, queries_);

@@ -33,13 +33,14 @@ double PairedGain(const HeldOutRecall& a, const HeldOutRecall& b);
 // A Validator measures models on queries that training does not see. Documents are at most kMaxDocuments rows of the
 // input, evenly spaced: the figure compares models with each other, and more rows would only make it slower.
 //
-// Ownership: keeps its own copy of queries and documents, and a reference to the pool. Thread safety: none.
+// Ownership: keeps its own copy of queries and documents, and a reference to the pool. Thread safety: none. `continues`
+// is asked while it is made and measures (linear_algebra.h): Measure of a model then says so.
 class Validator {
  public:
   static constexpr size_t kMaxDocuments = 100000;
   static constexpr size_t kDepth = 10;
 
-  Validator(const Matrix& documents, Matrix queries, Metric metric, ThreadPool& pool);
+  Validator(const Matrix& documents, Matrix queries, Metric metric, ThreadPool& pool, Continues continues = nullptr);
 
   // Makes Measure the mean of two recalls: on codes that `older`, a binarizer of the same space, makes of the same
   // documents' other embeddings, and on the measured binarizer's own. `older` must outlive this.
@@ -62,6 +63,7 @@ class Validator {
   Matrix queries_;
   Metric metric_;
   ThreadPool& pool_;
+  Continues continues_;
   Matrix older_documents_;
   std::unique_ptr<const CodeSearch> on_older_;  // the older version's codes; null: Measure has one recall
   std::vector<uint32_t> exact_;                 // queries x min(kDepth, documents)

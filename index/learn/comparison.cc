@@ -18,10 +18,14 @@ constexpr size_t kQueriesAtATime = 16;
 
 // The best `k` by a version's codes, without the queries' own documents.
 absl::StatusOr<Answers> CodeAnswers(const Collection& collection, const Version& version, const Queries& queries,
-                                    size_t k, const SearchNow& search) {
+                                    size_t k, const SearchNow& search, const ReadingPace& pace) {
   Answers answers;
   for (size_t first = 0; first < queries.rows.size(); first += kQueriesAtATime) {
-    SearchRequest request{.collection = collection.manifest()->name, .version = version.name, .k = k + 1};
+    SearchRequest request{.collection = collection.manifest()->name,
+                          .version = version.name,
+                          .k = k + 1,
+                          .deadline = pace.deadline,
+                          .cancelled = pace.cancelled};
     const size_t end = std::min(queries.rows.size(), first + kQueriesAtATime);
     for (size_t q = first; q < end; ++q) request.queries.push_back(queries.rows[q]);
     BEBR_ASSIGN_OR_RETURN(const SearchResult result, search(std::move(request)));
@@ -53,12 +57,14 @@ uint32_t NeededRerank(const Answers& exact, const Answers& found) {
 absl::StatusOr<Comparison> Compare(const Collection& collection, const Version& version, const Version* against,
                                    const SearchNow& search, const ReadingPace& pace) {
   const Version* const versions[] = {&version};
-  BEBR_ASSIGN_OR_RETURN(const std::vector<Queries> sampled, SampleQueries(collection, versions, kComparisonQueries));
+  BEBR_ASSIGN_OR_RETURN(const std::vector<Queries> sampled,
+                        SampleQueries(collection, versions, kComparisonQueries, pace));
   const Queries& queries = sampled[0];
   if (queries.rows.empty()) return NoFloats(version);
   BEBR_ASSIGN_OR_RETURN(const ComparedAnswers answers,
                         CompareWithExact(collection, version, queries, kNeighbors, search, pace));
-  BEBR_ASSIGN_OR_RETURN(const Answers deep, CodeAnswers(collection, version, queries, *std::rbegin(kDepths), search));
+  BEBR_ASSIGN_OR_RETURN(const Answers deep,
+                        CodeAnswers(collection, version, queries, *std::rbegin(kDepths), search, pace));
   Comparison comparison;
   comparison.rerank = NeededRerank(answers.exact, deep);
   VersionCheck& check = comparison.check;
@@ -68,7 +74,7 @@ absl::StatusOr<Comparison> Compare(const Collection& collection, const Version& 
   check.documents = collection.DocumentsWithEmbedding(version.embedding);
   check.recall = answers.recall();
   if (against == nullptr) return comparison;
-  BEBR_ASSIGN_OR_RETURN(const Answers other, CodeAnswers(collection, *against, queries, kNeighbors, search));
+  BEBR_ASSIGN_OR_RETURN(const Answers other, CodeAnswers(collection, *against, queries, kNeighbors, search, pace));
   check.against = against->name;
   check.against_documents = check.documents;
   check.against_recall = MeanShare(answers.exact, other);

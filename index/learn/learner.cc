@@ -32,6 +32,7 @@ Learner::~Learner() {
   {
     MutexLock lock(&mutex_);
     stopping_ = true;
+    if (unwanted_ != nullptr) *unwanted_ = true;
   }
   wake_.NotifyAll();
   if (thread_.joinable()) thread_.join();
@@ -43,6 +44,8 @@ void Learner::Start() {
 
 void Learner::Forget(std::string_view collection) {
   MutexLock lock(&mutex_);
+  if (held_ == collection) *unwanted_ = true;
+  wake_.NotifyAll();  // a step that waits for its next read
   while (held_ == collection) wake_.Wait(&mutex_);
   progress_.erase(std::string(collection));
 }
@@ -57,6 +60,11 @@ bool Learner::Wait(absl::Duration duration) {
 bool Learner::stopping() const {
   MutexLock lock(&mutex_);
   return stopping_;
+}
+
+std::shared_ptr<std::atomic<bool>> Learner::unwanted() const {
+  MutexLock lock(&mutex_);
+  return unwanted_;
 }
 
 Learner::Progress Learner::ProgressOf(const std::string& name) const {
@@ -88,6 +96,7 @@ void Learner::LookAt(const std::string& name) {
   {
     MutexLock lock(&mutex_);
     held_ = name;
+    unwanted_ = std::make_shared<std::atomic<bool>>(stopping_);
   }
   if (auto collection = registry_->Find(name); collection.ok()) lesson = Step(*collection);
   {
@@ -144,7 +153,7 @@ absl::StatusOr<std::optional<Lesson>> Learner::Step(const std::shared_ptr<Collec
   }
   std::string reason = ReasonToFit(record, situation, options_.first_documents);
   if (reason.empty()) return Done(absl::OkStatus());
-  return ReadLesson(*collection, std::move(reason));
+  return ReadLesson(*collection, std::move(reason), {.cancelled = unwanted()});
 }
 
 Situation Learner::SituationOf(const Collection& collection, const Version& version) {
@@ -186,16 +195,16 @@ absl::Status Learner::BringIn(const Collection& collection, const Version& candi
 
 absl::StatusOr<Comparison> Learner::CompareWith(const Collection& collection, const Version& version,
                                                 const Version* against) {
-  const auto spend = [this](size_t documents) -> absl::Status {
+  const auto spend = [this, unwanted = unwanted()](size_t documents) -> absl::Status {
     MutexLock lock(&mutex_);
     if (options_.documents_per_s > 0) {
       const double seconds = static_cast<double>(documents) / static_cast<double>(options_.documents_per_s);
       next_read_ = std::max(next_read_, SteadyNow()) + absl::Seconds(seconds);
-      while (!stopping_ && SteadyNow() < next_read_) wake_.WaitFor(&mutex_, next_read_ - SteadyNow());
+      while (!*unwanted && SteadyNow() < next_read_) wake_.WaitFor(&mutex_, next_read_ - SteadyNow());
     }
-    return stopping_ ? absl::CancelledError("the server is shutting down") : absl::OkStatus();
+    return *unwanted ? absl::CancelledError("nobody waits for it any more") : absl::OkStatus();
   };
-  return Compare(collection, version, against, search_, {.threads = 1, .spend = spend});
+  return Compare(collection, version, against, search_, {.threads = 1, .spend = spend, .cancelled = unwanted()});
 }
 
 absl::Status Learner::RetireOutgoing(const Collection& collection) {

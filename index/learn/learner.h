@@ -2,6 +2,7 @@
 #ifndef BEBR_INDEX_LEARN_LEARNER_H_
 #define BEBR_INDEX_LEARN_LEARNER_H_
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -50,7 +51,7 @@ class Learner {
 
   // Begins to look.
   void Start();
-  // Waits until a collection that is being dropped is let go of.
+  // Ends the step that holds a collection which is being dropped, and waits until it is let go of.
   void Forget(std::string_view collection);
   // Adds how far it is to what is known of a collection.
   void Describe(const CollectionManifest& manifest, CollectionInfo& info) const;
@@ -86,6 +87,8 @@ class Learner {
   // Waits; false once it is to stop.
   bool Wait(absl::Duration duration);
   bool stopping() const;
+  // Set once the collection that is looked at is not wanted any more, or nothing is.
+  std::shared_ptr<std::atomic<bool>> unwanted() const;
   Progress ProgressOf(const std::string& name) const;
   void SetProgress(const std::string& name, absl::FunctionRef<void(Progress&)> edit);
 
@@ -99,6 +102,7 @@ class Learner {
   CondVar wake_;  // stopping_, or held_ changed
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::string held_ ABSL_GUARDED_BY(mutex_);  // the collection that a step holds; empty: none
+  std::shared_ptr<std::atomic<bool>> unwanted_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, Progress> progress_ ABSL_GUARDED_BY(mutex_);
   SteadyTime next_read_ ABSL_GUARDED_BY(mutex_);
   std::thread thread_;

@@ -8,7 +8,6 @@
 #include "index/base/status_macros.h"
 #include "index/learn/comparison.h"
 #include "index/learn/first_model.h"
-#include "index/upgrade/recall.h"
 
 namespace bebr {
 namespace {
@@ -20,7 +19,7 @@ size_t RowsLeftOut(size_t documents) { return std::min(kComparisonQueries, docum
 
 }  // namespace
 
-absl::StatusOr<Lesson> ReadLesson(const Collection& collection, std::string reason) {
+absl::StatusOr<Lesson> ReadLesson(const Collection& collection, std::string reason, const ReadingPace& pace) {
   const auto manifest = collection.manifest();
   const AutoRecord& record = *manifest->auto_record;
   BEBR_ASSIGN_OR_RETURN(const Version* version, manifest->FindVersion(""));
@@ -32,7 +31,7 @@ absl::StatusOr<Lesson> ReadLesson(const Collection& collection, std::string reas
   const size_t dims = record.config.dims;
   const size_t left_out = RowsLeftOut(lesson.documents);
   const size_t most = std::min(kMaxLessonRows, kMaxLessonBytes / (dims * sizeof(float)));
-  BEBR_ASSIGN_OR_RETURN(std::vector<Queries> sampled, SampleQueries(collection, {&version, 1}, left_out + most));
+  BEBR_ASSIGN_OR_RETURN(std::vector<Queries> sampled, SampleQueries(collection, {&version, 1}, left_out + most, pace));
   std::vector<std::vector<float>>& rows = sampled[0].rows;
   if (rows.size() < left_out + kLeastRows) {
     return absl::FailedPreconditionError(

@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "index/collection/collection.h"
 #include "index/fit/fit.h"
+#include "index/upgrade/recall.h"
 
 namespace bebr {
 
@@ -26,8 +27,9 @@ struct Lesson {
 };
 
 // Reads the stored floats of a sample of the documents that the default version takes: those with the smallest hashes
-// of their ids, but for the very smallest, by which versions are compared. FAILED_PRECONDITION where there are too few.
-absl::StatusOr<Lesson> ReadLesson(const Collection& collection, std::string reason);
+// of their ids, but for the very smallest, by which versions are compared. FAILED_PRECONDITION where there are too few;
+// CANCELLED.
+absl::StatusOr<Lesson> ReadLesson(const Collection& collection, std::string reason, const ReadingPace& pace);
 
 }  // namespace bebr
 

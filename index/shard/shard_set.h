@@ -101,7 +101,7 @@ class ShardSet {
   static std::atomic<uint64_t>& LeastLayoutDocuments();
   // Whether Open has read no document from the store, as layout files had all.
   bool from_layout() const { return layout_sequence_.has_value(); }
-  // Blocks until the disk space of a dropped space or embedding is free.
+  // Blocks until the disk space of a dropped space or embedding is free, or CollectionStore::EndCompactions.
   absl::Status Compact(std::optional<uint32_t> space, std::optional<uint32_t> embedding);
 
  private:

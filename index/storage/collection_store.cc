@@ -188,6 +188,7 @@ class RocksStore final : public CollectionStore {
     BEBR_RETURN_IF_ERROR(CompactNumber(kCodes, kMarkBase + embedding));
     return CompactNumber(kFloats, embedding);
   }
+  void EndCompactions() override { db_->DisableManualCompaction(); }
 
   absl::Status Flush() override {
     BEBR_RETURN_IF_ERROR(database_->place->Check());
@@ -224,7 +225,9 @@ class RocksStore final : public CollectionStore {
   absl::Status CompactNumber(ColumnFamily family, uint32_t number) {
     const std::string begin = NumberPrefix(number), end = NumberPrefix(number + 1);
     const rocksdb::Slice begin_slice = begin, end_slice = end;
-    return Error(db_->CompactRange({}, families_[family], &begin_slice, &end_slice));
+    const rocksdb::Status status = db_->CompactRange({}, families_[family], &begin_slice, &end_slice);
+    if (status.IsManualCompactionPaused()) return absl::CancelledError("the server is shutting down");
+    return Error(status);
   }
 
   const std::string path_;

@@ -77,6 +77,7 @@ class WaitingStore final : public CollectionStore {
   absl::Status CompactFloats(uint32_t embedding) override {
     return IfWritable([&](auto& store) { return store.CompactFloats(embedding); });
   }
+  void EndCompactions() override { now()->EndCompactions(); }
   absl::Status Flush() override {
     return IfWritable([](auto& store) { return store.Flush(); });
   }

@@ -21,6 +21,7 @@ RecallMonitor::~RecallMonitor() {
   {
     MutexLock lock(&mutex_);
     stopping_ = true;
+    *unwanted_ = true;
   }
   wake_.NotifyAll();
   thread_.join();
@@ -68,7 +69,8 @@ void RecallMonitor::MeasureAll() {
 }
 
 void RecallMonitor::Measure(Collection& collection, const Version& version) {
-  const ReadingPace pace{.threads = 1, .spend = [this](size_t documents) { return Spend(documents); }};
+  const ReadingPace pace{
+      .threads = 1, .spend = [this](size_t documents) { return Spend(documents); }, .cancelled = unwanted_};
   const auto sample = MeasureRecall(collection, version, options_.queries, kRecallK, search_, pace);
   const std::string name = collection.manifest()->name;
   MutexLock lock(&mutex_);

@@ -62,6 +62,7 @@ class RecallMonitor {
   mutable Mutex mutex_;
   CondVar wake_;  // stopping_
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  const std::shared_ptr<std::atomic<bool>> unwanted_ = std::make_shared<std::atomic<bool>>(false);  // set then
   SteadyTime next_read_ ABSL_GUARDED_BY(mutex_);
   std::map<std::pair<std::string, std::string>, RecallSample> last_ ABSL_GUARDED_BY(mutex_);  // collection, version
   Counters counters_ ABSL_GUARDED_BY(mutex_);

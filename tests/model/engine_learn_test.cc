@@ -26,10 +26,13 @@ class EngineLearnTest : public ::testing::Test {
   EngineLearnTest() : rows_(Clusters(5000, kDims, 1)), queries_(Clusters(kQueries, kDims, 2)) {}
 
   void SetUp() override { Open(); }
-  void Open(absl::Duration pace = absl::Milliseconds(100)) {
+  void Open(absl::Duration pace = absl::Milliseconds(100), uint64_t compared_per_s = 50000) {
     engine_.reset();
-    auto engine =
-        Engine::Open({.data_dir = directory_.path(), .threads = 2, .auto_first_documents = 500, .auto_pace = pace});
+    auto engine = Engine::Open({.data_dir = directory_.path(),
+                                .threads = 2,
+                                .recall_monitor_documents_per_s = compared_per_s,
+                                .auto_first_documents = 500,
+                                .auto_pace = pace});
     ASSERT_TRUE(engine.ok()) << engine.status();
     engine_ = *std::move(engine);
   }
@@ -242,6 +245,21 @@ TEST_F(EngineLearnTest, IsDroppedWhileItLearns) {
     absl::SleepFor(absl::Milliseconds(60 * i));
     ASSERT_TRUE(engine_->DeleteCollection("c").ok());
   }
+}
+
+// A comparison that takes as many seconds as there are documents ends with its collection, and with the engine.
+TEST_F(EngineLearnTest, NobodyWaitsForAComparison) {
+  Open(absl::Milliseconds(100), /*compared_per_s=*/1);
+  for (const bool dropped : {true, false}) {
+    Create(FloatStorage::kFloat16);
+    Write(0, 600);
+    ASSERT_TRUE(WaitUntil([](const CollectionInfo& info) { return info.auto_info->state == AutoState::kChecking; }));
+    absl::SleepFor(absl::Milliseconds(300));  // it has begun, most likely
+    if (dropped) {
+      ASSERT_TRUE(engine_->DeleteCollection("c").ok());
+    }
+  }
+  engine_.reset();
 }
 
 }  // namespace

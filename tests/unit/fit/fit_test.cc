@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
+#include <functional>
 #include <random>
 #include <utility>
 #include <vector>
@@ -15,6 +17,7 @@
 #include "index/fit/group_search.h"
 #include "index/fit/group_spans.h"
 #include "index/fit/groups.h"
+#include "index/fit/linear_algebra.h"
 #include "index/fit/shape_search.h"
 #include "index/fit/start_model.h"
 #include "index/fit/validation.h"
@@ -232,20 +235,103 @@ TEST(GroupsTest, RowsOfZerosHaveNone) {
   EXPECT_TRUE(absl::IsInvalidArgument(MeasureGroups(zeros, corpus, {8, 4}, 16, 16, 1).status()));
 }
 
-// Each of what takes long at many dims and rows: the sums over rows, and both ways to the eigenvectors.
-TEST(FitStartTest, AsksWhetherToGoOnWhileItMeasures) {
-  int left = 0;
-  const Continues some = [&] { return --left > 0 ? absl::OkStatus() : absl::CancelledError("no longer wanted"); };
-  const auto measured = [&](size_t rows, size_t dims, size_t components, int times) {
-    left = times;
-    return MeasureCorpus(Clusters(rows, dims, 1), Metric::kL2, components, 1, 1, some).status();
+// Says no at the look of this number, and ever after.
+class Patience {
+ public:
+  explicit Patience(size_t most) : most_(most) {}
+  Continues continues() {
+    return [this] { return ++looks_ < most_ ? absl::OkStatus() : absl::CancelledError("no longer wanted"); };
+  }
+  size_t looks() const { return looks_; }
+
+ private:
+  const size_t most_;
+  std::atomic<size_t> looks_{0};
+};
+constexpr size_t kNeverEnds = ~size_t{0};
+
+// How often `work` asks whether to go on; ended at its first, its last and some look between, it says so and does
+// nothing more: what it has called asks on its way out, and what has many parts asks before each.
+size_t Looks(size_t parts, const std::function<absl::Status(const Continues&)>& work) {
+  Patience all(kNeverEnds);
+  EXPECT_TRUE(work(all.continues()).ok());
+  for (size_t i = 0; i <= 6; ++i) {
+    Patience some(1 + i * (all.looks() - 1) / 6);
+    EXPECT_TRUE(absl::IsCancelled(work(some.continues()))) << i;
+    EXPECT_LT(some.looks(), 1 + i * (all.looks() - 1) / 6 + parts + 20) << "of " << all.looks();
+  }
+  return all.looks();
+}
+
+// Each of what takes long at many dims and rows.
+TEST(FitStartTest, EveryLongLoopAsksWhetherToGoOn) {
+  ThreadPool nobody(0);
+  const Matrix rows = Clusters(9000, 48, 1), queries = Clusters(320, 48, 2);
+  const auto measure = [&](const Continues& some) { return MeasureCorpus(rows, Metric::kL2, 48, 1, 1, some).status(); };
+  EXPECT_GE(Looks(0, measure), 3u + 3u);  // blocks of rows, twice
+  std::mt19937_64 random(1);
+  std::vector<float> product(640 * 640), ones(640 * 640, 1.0f), rotation;
+  const auto multiply = [&](const Continues& some) {
+    Multiply(false, false, 640, 640, 640, ones.data(), ones.data(), product.data(), 1, some);
+    return Ask(some);
   };
-  EXPECT_TRUE(absl::IsCancelled(measured(9000, 16, 16, 2)));
-  EXPECT_EQ(left, 0);  // of three blocks the second
-  EXPECT_TRUE(measured(9000, 16, 16, 4).ok());
-  EXPECT_TRUE(absl::IsCancelled(measured(500, 1100, 1100, 2)));  // while it is solved
-  EXPECT_TRUE(absl::IsCancelled(measured(500, 2100, 20, 4)));    // between iterations
-  EXPECT_EQ(left, 0);
+  EXPECT_GE(Looks(0, multiply), 10u);
+  const auto rotate = [&](const Continues& some) {
+    rotation = RandomRotation(256, 256, random, some);
+    return Ask(some);
+  };
+  EXPECT_GE(Looks(0, rotate), 20u);
+  std::vector<double> covariance(256 * 256);
+  for (size_t i = 0; i < 256; ++i) covariance[i * 256 + i] = 1.0 + static_cast<double>(i);
+  const auto equalize = [&](const Continues& some) {
+    std::vector<float> turned = rotation;
+    EqualizeVariances(covariance, 256, 256, turned, some);
+    return Ask(some);
+  };
+  EXPECT_GE(Looks(0, equalize), 2u * 4u + 4u);
+  const CorpusStatistics corpus = *MeasureCorpus(rows, Metric::kL2, 48, 1);
+  const auto cut = [&](const Continues& some) {
+    return MeasureGroups(rows, corpus, {64, 4}, 48, 48, 1, some).status();
+  };
+  EXPECT_GE(Looks(0, cut), 8u * 9000 / 64 + 2u * 9000 / 64);  // rounds of k-means, and the rows twice more
+  const GroupStatistics groups = *MeasureGroups(rows, corpus, {64, 4}, 48, 48, 1);
+  const LevelPlan shape = *LevelPlan::Parse("16x4+16x3+16x2");
+  const auto start = [&](const Continues& some) {
+    return GroupedStartModel(corpus, groups, shape, kMaxQueryLevels, 1, some).status();
+  };
+  EXPECT_GE(Looks(0, start), 4u * 3u * 10u);  // runs of each basis
+  const Model model = *GroupedStartModel(corpus, groups, shape, kMaxQueryLevels, 1);
+  const auto validate = [&](const Continues& some) {
+    return Validator(rows, queries, Metric::kL2, nobody, some).Measure(model).status();
+  };
+  // Documents for three blocks of queries, which are searched in twenty.
+  EXPECT_GE(Looks(9000 / 256 + 20 + 9000 / 512 + 3, validate), 18u + 3u * 18u + 35u + 20u);
+}
+
+// While the eigenvalues are found, both ways.
+TEST(FitStartTest, AsksWhetherToGoOnWhileItSolves) {
+  for (const size_t dims : {1100u, 2100u}) {
+    std::vector<double> matrix(dims * dims);
+    for (size_t i = 0; i < dims; ++i) matrix[i * dims + i] = static_cast<double>(i % 50 + 1);
+    Patience some(2);
+    EXPECT_TRUE(absl::IsCancelled(LargestEigenvectors(matrix, dims, 20, 1, some.continues()).status())) << dims;
+    EXPECT_LT(some.looks(), 2u + 10u);
+  }
+}
+
+// The fit as a whole, at any of its looks: it is asked no more then.
+TEST(FitStartTest, EndsAtTheLookThatSaysSo) {
+  const Matrix rows = Clusters(4500, 24, 1);
+  const auto looks = [&](size_t most) {
+    Patience patience(most);
+    const auto fitted =
+        FitStart({.rows = rows, .bits = 48, .cancelled = [asked = patience.continues()] { return !asked().ok(); }});
+    EXPECT_EQ(absl::IsCancelled(fitted.status()), most != kNeverEnds) << fitted.status();
+    return patience.looks();
+  };
+  const size_t all = looks(kNeverEnds);
+  EXPECT_GT(all, 5000u);
+  for (size_t i = 0; i <= 2; ++i) EXPECT_EQ(looks(1 + i * (all - 1) / 2), 1 + i * (all - 1) / 2);
 }
 
 TEST(FitStartTest, EndsWhenItIsCancelledAndRefusesTooFewRows) {

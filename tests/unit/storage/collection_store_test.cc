@@ -227,6 +227,19 @@ TEST_F(CollectionStoreTest, SpacesAndEmbeddingsAreDroppedWhole) {
   }
 }
 
+// So that a process that ends need not wait for them; the next one does what is left.
+TEST_F(CollectionStoreTest, CompactionsEndWhenTheyAreToldTo) {
+  Put("a", 1);
+  store_->EndCompactions();
+  EXPECT_TRUE(absl::IsCancelled(store_->CompactFloats(0))) << store_->CompactFloats(0);
+  EXPECT_TRUE(absl::IsCancelled(store_->CompactSpace(0)));
+  Put("b", 2);
+  ASSERT_TRUE(store_->Flush().ok());
+  Open();
+  EXPECT_TRUE(store_->CompactFloats(0).ok());
+  EXPECT_TRUE(store_->CompactSpace(0).ok());
+}
+
 TEST_F(CollectionStoreTest, AViewSeesNoLaterWrite) {
   Put("a", 1);
   const std::shared_ptr<const CollectionStore::View> view = store_->MakeView();
