@@ -43,7 +43,7 @@ absl::Status CheckFormat(const nlohmann::json& object, uint32_t newest) {
 
 absl::Status ReadCheckedJson(const std::string& path, uint32_t newest, bool needed,
                              const std::function<absl::Status(const nlohmann::json&)>& read) {
-  BEBR_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  BEBR_ASSIGN_OR_RETURN(const std::string text, ReadDataFile(path));
   try {
     nlohmann::json object = nlohmann::json::parse(text);
     absl::Status status = CheckFormat(object, newest);

@@ -249,7 +249,7 @@ absl::StatusOr<CollectionManifest> FromJson(const std::string& text) {
 absl::StatusOr<std::string> ReadNeeded(const std::string& path) {
   BEBR_ASSIGN_OR_RETURN(const bool there, FileExists(path));
   if (!there) return absl::DataLossError(absl::StrFormat("%s is missing", path));
-  return ReadFile(path);
+  return ReadDataFile(path);
 }
 
 }  // namespace

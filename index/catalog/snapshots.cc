@@ -50,7 +50,7 @@ absl::Status SumTree(const std::string& root, json& files) {
 absl::Status ReadObject(const std::string& path, json& object) {
   BEBR_ASSIGN_OR_RETURN(const bool there, FileExists(path));
   if (!there) return absl::DataLossError(absl::StrFormat("%s is missing", path));
-  BEBR_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  BEBR_ASSIGN_OR_RETURN(const std::string text, ReadDataFile(path));
   object = json::parse(text);
   const json& format = object.at("format");
   if (format != 1 && format != kSnapshotFormat) {

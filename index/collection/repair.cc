@@ -216,7 +216,7 @@ absl::StatusOr<std::string> ToldPath(const std::string& directory, std::string_v
 
 // The exchange is done: the report goes where it stays, beside the damaged store.
 absl::Status KeepReport(const std::string& directory) {
-  BEBR_ASSIGN_OR_RETURN(const std::string report, ReadFile(ReportPath(directory)));
+  BEBR_ASSIGN_OR_RETURN(const std::string report, ReadDataFile(ReportPath(directory)));
   BEBR_ASSIGN_OR_RETURN(const std::string kept, ToldPath(directory, report));
   return RenameDirectory(ReportPath(directory), kept + kReportEnding);
 }
@@ -257,7 +257,7 @@ absl::StatusOr<RepairReport> FinishExchange(const std::string& directory) {
   BEBR_ASSIGN_OR_RETURN(const bool complete, FileExists(RepairedPath(directory)));
   BEBR_ASSIGN_OR_RETURN(const bool done, LacksReportAlone(directory));
   if (done || (complete && !there)) {
-    BEBR_ASSIGN_OR_RETURN(report.text, ReadFile(ReportPath(directory)));
+    BEBR_ASSIGN_OR_RETURN(report.text, ReadDataFile(ReportPath(directory)));
     report.resumed = true;
   }
   if (complete && !there) BEBR_RETURN_IF_ERROR(RenameDirectory(RepairedPath(directory), StorePath(directory)));

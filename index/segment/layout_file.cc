@@ -13,6 +13,8 @@
 #include "absl/strings/str_format.h"
 #include "index/base/checksum.h"
 #include "index/base/errno_status.h"
+#include "index/base/file.h"
+#include "index/base/status_macros.h"
 
 namespace bebr {
 namespace {
@@ -32,6 +34,7 @@ absl::Status Errno(const std::string& path, const char* what) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<LayoutWriter>> LayoutWriter::Create(const std::string& path, SteadyTime deadline) {
+  unlink(path.c_str());  // what is no file would be written to: a pipe, for ever
   const int fd = open(path.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
   if (fd < 0) return Errno(path, "made");
   return std::unique_ptr<LayoutWriter>(new LayoutWriter(path, fd, deadline));
@@ -87,8 +90,7 @@ absl::Status LayoutWriter::Finish() {
 }
 
 absl::StatusOr<std::unique_ptr<LayoutReader>> LayoutReader::Open(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return Errno(path, "opened");
+  BEBR_ASSIGN_OR_RETURN(const int fd, OpenDataFile(path));
   struct stat file {};
   const uint64_t bytes = fstat(fd, &file) == 0 ? static_cast<uint64_t>(file.st_size) : 0;
   return std::unique_ptr<LayoutReader>(new LayoutReader(path, fd, bytes));

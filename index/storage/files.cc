@@ -16,6 +16,7 @@
 #include "absl/strings/str_format.h"
 #include "index/base/checksum.h"
 #include "index/base/errno_status.h"
+#include "index/base/file.h"
 #include "index/base/logging.h"
 #include "index/base/replace_file.h"
 #include "index/base/status_macros.h"
@@ -84,8 +85,7 @@ absl::Status SyncTree(const std::string& path) {
 }
 
 absl::StatusOr<FileSum> SumFile(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return CannotStatus("open", path);
+  BEBR_ASSIGN_OR_RETURN(const int fd, OpenDataFile(path));
   const absl::Cleanup close_fd = [fd] { close(fd); };
   std::string buffer(1 << 16, '\0');
   FileSum sum;

@@ -1,6 +1,5 @@
 #include "index/storage/log_scan.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +12,7 @@
 #include "absl/strings/str_format.h"
 #include "index/base/checksum.h"
 #include "index/base/errno_status.h"
+#include "index/base/file.h"
 #include "index/base/status_macros.h"
 
 namespace bebr {
@@ -88,8 +88,7 @@ class Scanner {
 
 absl::StatusOr<LogScan> ScanLog(const std::string& path) {
   const auto error = [&](const char* what) { return ErrnoStatus(errno, absl::StrFormat("cannot %s %s", what, path)); };
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return error("open");
+  BEBR_ASSIGN_OR_RETURN(const int fd, OpenDataFile(path));
   const absl::Cleanup close_fd = [fd] { close(fd); };
   Scanner scanner;
   // Small: many stores are opened in a row, and a large buffer for each would leave holes of its size in the heap.

@@ -1,5 +1,7 @@
 #include "index/storage/store_files.h"
 
+#include <sys/stat.h>
+
 #include <set>
 #include <vector>
 
@@ -83,11 +85,30 @@ absl::StatusOr<std::set<uint64_t>> LogsOf(const std::string& directory) {
   return numbers;
 }
 
+// Whether RocksDB reads a file of this name, and so would wait for a pipe.
+bool IsOfAStore(const std::string& name) {
+  return name == "CURRENT" || name == "IDENTITY" || name.starts_with("MANIFEST-") || name.starts_with("OPTIONS-") ||
+         name.ends_with(".sst") || name.ends_with(".log");
+}
+
+// That what has the name of a store's file is one.
+absl::Status CheckKinds(const std::string& directory) {
+  for (const auto list : {ListFiles, ListDirectories}) {
+    BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> names, list(directory));
+    for (const std::string& name : names) {
+      struct stat info;  // what cannot be looked at is told of by who reads it
+      if (!IsOfAStore(name) || stat(absl::StrFormat("%s/%s", directory, name).c_str(), &info) != 0) continue;
+      if (!S_ISREG(info.st_mode)) return Lost(directory, name, "is no file, but a directory, a pipe or a device");
+    }
+  }
+  return absl::OkStatus();
+}
+
 // The number of the MANIFEST that CURRENT names.
 absl::StatusOr<uint64_t> ManifestInUse(const std::string& directory, const StoreFileList& list) {
   BEBR_ASSIGN_OR_RETURN(const bool there, FileExists(directory + "/CURRENT"));
   if (!there) return Lost(directory, "CURRENT", "is missing");
-  BEBR_ASSIGN_OR_RETURN(const std::string current, ReadFile(directory + "/CURRENT"));
+  BEBR_ASSIGN_OR_RETURN(const std::string current, ReadDataFile(directory + "/CURRENT"));
   absl::string_view digits = current;
   uint64_t number = 0;
   if (!absl::ConsumeSuffix(&digits, "\n") || !absl::ConsumePrefix(&digits, "MANIFEST-") ||
@@ -113,7 +134,7 @@ absl::StatusOr<StoreFileList> StoreFileList::Read(const std::string& directory) 
   const std::string path = Path(directory);
   BEBR_ASSIGN_OR_RETURN(const bool there, FileExists(path));
   if (!there) return StoreFileList();
-  BEBR_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  BEBR_ASSIGN_OR_RETURN(const std::string text, ReadDataFile(path));
   constexpr absl::string_view kChecksum = "crc32c ";
   const size_t end = text.rfind(kChecksum.data());
   uint32_t stated = 0;
@@ -143,6 +164,7 @@ absl::Status StoreFileList::Write(const std::string& directory, bool synced) con
 absl::StatusOr<StoreFileList> CheckStoreFiles(const std::string& directory, bool repair) {
   BEBR_ASSIGN_OR_RETURN(const bool there, FileExists(directory));
   if (!there) return absl::DataLossError(absl::StrFormat("%s is missing", directory));
+  BEBR_RETURN_IF_ERROR(CheckKinds(directory));
   BEBR_ASSIGN_OR_RETURN(const StoreFileList list, StoreFileList::Read(directory));
   StoreFileList found;
   BEBR_ASSIGN_OR_RETURN(found.manifest, ManifestInUse(directory, list));

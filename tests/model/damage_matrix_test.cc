@@ -2,6 +2,7 @@
 // name the file; the collection beside it is served. The same for what a snapshot restores.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -51,6 +52,13 @@ Damage Change(const std::string& what, const std::function<void(std::string&)>& 
           }};
 }
 
+Damage InItsPlace(const std::string& what, const std::function<void(const fs::path&)>& make) {
+  return {what, [make](const fs::path& file, const fs::path&) {
+            fs::remove(file);
+            make(file);
+          }};
+}
+
 std::vector<Damage> Damages() {
   std::vector<Damage> damages = {
       {"deleted", [](const fs::path& file, const fs::path&) { fs::remove(file); }},
@@ -69,6 +77,13 @@ std::vector<Damage> Damages() {
                }
              }),
   };
+  damages.push_back(Change("grown by garbage", [](std::string& bytes) { bytes += std::string(1000, '\x5a'); }));
+  damages.push_back(Change("grown by zeros", [](std::string& bytes) { bytes.resize(bytes.size() + 5000); }));
+  // What an operator's mistake puts there. Of some of these no read ever ends.
+  damages.push_back(InItsPlace("a directory", [](const fs::path& file) { fs::create_directory(file); }));
+  damages.push_back(InItsPlace("a pipe", [](const fs::path& file) { EXPECT_EQ(mkfifo(file.c_str(), 0600), 0); }));
+  damages.push_back(InItsPlace("a device", [](const fs::path& file) { fs::create_symlink("/dev/zero", file); }));
+  damages.push_back(InItsPlace("a link to nothing", [](const fs::path& file) { fs::create_symlink("gone", file); }));
   for (size_t part = 0; part < 5; ++part) {
     damages.push_back(Change(absl::StrCat("a bit changed, ", part), [part](std::string& bytes) {
       if (!bytes.empty()) bytes[bytes.size() * part / 5 + bytes.size() / 50] ^= 4;
