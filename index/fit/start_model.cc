@@ -252,8 +252,7 @@ absl::StatusOr<Model> StartModel(const CorpusStatistics& statistics, const Level
   std::mt19937_64 random(seed);
   std::vector<float> weights;
   size_t first = 0;
-  // A band without variance (beyond the rank of the data) must not blow up: it gets a weight that makes it count for
-  // nothing.
+  // A band without variance (beyond the rank of the data) must not blow up: its weight makes it count for nothing.
   const double floor = 1e-6 * static_cast<double>(n) / static_cast<double>(std::max(m, n));
   for (const LevelPlan::Run& run : plan.runs()) {
     double variance = 0.0;

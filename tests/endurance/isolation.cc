@@ -3,11 +3,13 @@
 //
 //   isolation [--seconds S]
 //
-// For S seconds in all (60) a collection is searched and written by itself and, in turns of a few seconds, beside the
-// others. Prints the median and the 99th percentile of its searches and of its upserts in both, and their ratio. The
-// exit code is 1 if one of the 99th percentiles is more than twice what it was alone, or a call failed. It says
-// something on a machine that does nothing else.
+// For S seconds in all (60) a collection is searched and written in turns of a few seconds: beside the others, and
+// alone. Then too the metrics are scraped, and as many calls are refused, of a collection that does not exist: they
+// take time of processors, which is no fault's. Prints the median and the 99th percentile of its searches and of its
+// upserts in both, their ratio, and the server's processors. The exit code is 1 if one of the 99th percentiles is more
+// than twice what it was alone, or a call failed. It says something on a machine that does nothing else.
 #include <signal.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -16,12 +18,14 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <iterator>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "client/client.h"
 #include "index/base/clock.h"
@@ -125,11 +129,22 @@ absl::Status Prepare(const std::string& data_dir) {
   return absl::OkStatus();
 }
 
-// Calls again and again while collections have faults.
-std::thread Disturb(const std::atomic<Turn>& turn, const std::atomic<bool>& stop, std::function<void(uint64_t)> call) {
-  return std::thread([&turn, &stop, call = std::move(call)] {
+// Seconds that the process has had of processors.
+double ProcessorSeconds(pid_t pid) {
+  std::ifstream file(absl::StrCat("/proc/", pid, "/stat"));
+  const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  const std::vector<std::string> fields = absl::StrSplit(text.substr(text.rfind(')') + 1), ' ');
+  double user = 0, system = 0;
+  if (fields.size() < 14 || !absl::SimpleAtod(fields[12], &user) || !absl::SimpleAtod(fields[13], &system)) return 0;
+  return (user + system) / static_cast<double>(sysconf(_SC_CLK_TCK));
+}
+
+// Calls again and again, in both turns, a collection that has the fault or, alone, none that there is.
+std::thread Disturb(const std::atomic<Turn>& turn, const std::atomic<bool>& stop,
+                    std::function<void(const std::string& collection, uint64_t)> call, std::string faulty) {
+  return std::thread([&turn, &stop, call = std::move(call), faulty = std::move(faulty)] {
     for (uint64_t i = 0; !stop; ++i) {
-      if (turn == kBeside) call(i);
+      if (turn != kBetween) call(turn == kBeside ? faulty : "none", i);
       absl::SleepFor(kPause);
     }
   });
@@ -164,18 +179,25 @@ bool Run(absl::Duration time) {
   });
   // The outcome of these is as it is.
   Client slow = client(), full = client(), damaged = client();
-  std::thread others[] = {Disturb(turn, stop, [&](uint64_t i) { (void)slow.Upsert(MakeUpsert("slow", i, kBatch)); }),
-                          Disturb(turn, stop, [&](uint64_t i) { (void)full.Upsert(MakeUpsert("full", i, kBatch)); }),
-                          Disturb(turn, stop, [&](uint64_t i) { (void)damaged.Search(MakeSearch("damaged", i)); }),
-                          Disturb(turn, stop, [&](uint64_t) { server.HttpGet("/metrics"); })};
+  const auto upsert_by = [](Client& by) {
+    return [&by](const std::string& of, uint64_t i) { (void)by.Upsert(MakeUpsert(of, i, kBatch)); };
+  };
+  const auto search = [&](const std::string& of, uint64_t i) { (void)damaged.Search(MakeSearch(of, i)); };
+  const auto scrape = [&](const std::string&, uint64_t) { server.HttpGet("/metrics"); };
+  std::thread others[] = {Disturb(turn, stop, upsert_by(slow), "slow"), Disturb(turn, stop, upsert_by(full), "full"),
+                          Disturb(turn, stop, search, "damaged"), Disturb(turn, stop, scrape, "")};
+  double processors[2] = {};
+  const auto take = [&](Turn of) {
+    processors[of] -= ProcessorSeconds(server.pid());
+    turn = of;
+    absl::SleepFor(kTurn);
+    turn = kBetween;
+    processors[of] += ProcessorSeconds(server.pid());
+  };
   for (const SteadyTime begin = SteadyNow(); SteadyNow() - begin < time;) {
-    turn = kAlone;
-    absl::SleepFor(kTurn);
-    turn = kBetween;
+    take(kAlone);
     std::ofstream(faults) << "";
-    turn = kBeside;
-    absl::SleepFor(kTurn);
-    turn = kBetween;
+    take(kBeside);
     std::filesystem::remove(faults);
     absl::SleepFor(kTurn / 3);  // what waited is done
   }
@@ -183,8 +205,9 @@ bool Run(absl::Duration time) {
   searching.join();
   writing.join();
   for (std::thread& thread : others) thread.join();
-  const bool search = searches.Print("searches"), upsert = upserts.Print("upserts");
-  return answered && search && upsert;
+  std::printf("processors of the server: alone %.2f s, beside %.2f s\n", processors[kAlone], processors[kBeside]);
+  const bool searched = searches.Print("searches"), written = upserts.Print("upserts");
+  return answered && searched && written;
 }
 
 }  // namespace

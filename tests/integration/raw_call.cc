@@ -2,6 +2,8 @@
 
 #include <chrono>
 
+#include "tests/support/until.h"
+
 namespace bebr::testing {
 
 std::shared_ptr<grpc::Channel> OwnConnection(const std::string& address) {
@@ -15,7 +17,7 @@ RawCall::RawCall(const std::string& address, const std::string& path, const std:
 
 RawCall::RawCall(const std::shared_ptr<grpc::Channel>& channel, const std::string& path, const std::string& key)
     : stub_(channel) {
-  context_.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
+  context_.set_deadline(std::chrono::system_clock::now() + kPatience);
   context_.set_wait_for_ready(true);
   if (!key.empty()) context_.AddMetadata("authorization", "Bearer " + key);
   call_ = stub_.PrepareCall(&context_, path, &queue_);
