@@ -12,8 +12,8 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "index/base/utf8.h"
 #include "index/dataset/json_row.h"
-#include "index/dataset/line_reader.h"
 
 namespace bebr {
 namespace {

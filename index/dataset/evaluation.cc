@@ -13,6 +13,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "index/base/status_macros.h"
+#include "index/base/utf8.h"
 #include "index/dataset/input_file.h"
 #include "index/dataset/line_reader.h"
 

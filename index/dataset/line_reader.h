@@ -44,9 +44,6 @@ class LineReader {
   size_t number_ = 0;
 };
 
-// Whether `text` is UTF-8 of whole characters, the only text that ids and attributes may be.
-bool IsUtf8(std::string_view text);
-
 }  // namespace bebr
 
 #endif  // BEBR_INDEX_DATASET_LINE_READER_H_

@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "index/base/file.h"
+#include "index/base/utf8.h"
 #include "nlohmann/json.hpp"
 #include "server/config/config_check.h"
 #include "server/config/names.h"
@@ -186,7 +187,9 @@ absl::StatusOr<ServerCommand> ParseServerConfig(const std::vector<std::string>& 
   ReadVariables(environment, given, config_file, errors);
   const bool read = config_file.empty() || ReadConfigFile(config_file, given, errors);
   for (const auto& [name, value] : given) {
-    if (const auto problem = SetOption(*FindOption(name), value.text, command.config)) {
+    if (!IsUtf8(value.text)) {  // it is printed, logged and told as JSON
+      errors.push_back(absl::StrCat(value.source, " is not UTF-8"));
+    } else if (const auto problem = SetOption(*FindOption(name), value.text, command.config)) {
       errors.push_back(absl::StrCat(value.source, " ", *problem));
     }
   }

@@ -121,11 +121,12 @@ class TestNode final {
     follower_ = *std::move(follower);
   }
   void Stop() {
-    std::unique_ptr<Follower> follower;  // ends while others may ask for its seeds, which it refuses
+    std::shared_ptr<Follower> follower;
     {
       MutexLock lock(&mutex_);
       follower.swap(follower_);
     }
+    while (follower.use_count() > 1) absl::SleepFor(absl::Milliseconds(1));
     follower.reset();
     engine_.reset();
   }
@@ -141,16 +142,20 @@ class TestNode final {
       sources.push_back(std::make_unique<LocalSeedSource>(node, name, &seed_faults));
     return sources;
   }
-  // For LocalSeedSource.
+  // For other threads than the one that stops it, which waits for them; null if it is stopped.
+  std::shared_ptr<Follower> Hold() const {
+    MutexLock lock(&mutex_);
+    return follower_;
+  }
   template <typename Call>
   auto Ask(const Call& call) -> decltype(call(std::declval<Follower&>())) {
-    MutexLock lock(&mutex_);
-    if (follower_ == nullptr) return absl::UnavailableError("does not answer");
-    return call(*follower_);
+    const auto follower = Hold();
+    if (follower == nullptr) return absl::UnavailableError("does not answer");
+    return call(*follower);
   }
   std::vector<std::pair<std::string, TestNode*>> peers;
   LocalSeedSource::Faults seed_faults;
-  bool running() const { return follower_ != nullptr; }
+  bool running() const { return Hold() != nullptr; }
   Engine& engine() { return *engine_; }
   Follower& follower() { return *follower_; }
   const std::string& path() const { return directory_.path(); }
@@ -166,8 +171,8 @@ class TestNode final {
   const uint32_t first_slot_;
   TemporaryDirectory directory_;
   std::unique_ptr<Engine> engine_;
-  Mutex mutex_;  // of who asks for seeds, against Stop
-  std::unique_ptr<Follower> follower_;
+  mutable Mutex mutex_;
+  std::shared_ptr<Follower> follower_;
 };
 
 inline absl::StatusOr<Seed> LocalSeedSource::Open() {
@@ -212,42 +217,48 @@ class LocalReplica final : public ReplicaNode {
   }
   void SetLog(uint64_t identity) override { log_ = identity; }
   absl::StatusOr<Engine*> EngineAt(uint64_t position, SteadyTime) override {
-    if (!node_.running()) return Gone();
-    if (const absl::Status other = node_.follower().CheckLog(log_); !other.ok()) return other;
-    if (const absl::Status behind = node_.follower().Check(position); !behind.ok()) return behind;
-    return &node_.engine();
+    return node_.Ask([&](Follower& follower) -> absl::StatusOr<Engine*> {
+      if (const absl::Status other = follower.CheckLog(log_); !other.ok()) return other;
+      if (const absl::Status behind = follower.Check(position); !behind.ok()) return behind;
+      return &node_.engine();
+    });
   }
   void Await(uint64_t position, SteadyTime deadline, absl::AnyInvocable<void(absl::Status)> done) override {
-    if (!node_.running()) return done(Gone());
-    if (const absl::Status other = node_.follower().CheckLog(log_); !other.ok()) return done(other);
-    node_.follower().Await(position, deadline, std::move(done));
+    const auto follower = node_.Hold();
+    if (follower == nullptr) return done(Gone());
+    if (const absl::Status other = follower->CheckLog(log_); !other.ok()) return done(other);
+    follower->Await(position, deadline, std::move(done));
   }
   void Prepare(UpsertRequest request, uint64_t position, SteadyTime,
                absl::AnyInvocable<void(absl::StatusOr<PreparedChange>)> done) override {
-    if (!node_.running()) return done(Gone());
-    if (const absl::Status other = node_.follower().CheckLog(log_); !other.ok()) return done(other);
-    if (const absl::Status behind = node_.follower().Check(position); !behind.ok()) return done(behind);
-    node_.follower().Prepare(std::move(request), std::move(done));
+    const auto follower = node_.Hold();
+    if (follower == nullptr) return done(Gone());
+    if (const absl::Status other = follower->CheckLog(log_); !other.ok()) return done(other);
+    if (const absl::Status behind = follower->Check(position); !behind.ok()) return done(behind);
+    follower->Prepare(std::move(request), std::move(done));
   }
   void Outcome(const LogPlace& place, uint32_t number, SteadyTime deadline,
                absl::AnyInvocable<void(absl::StatusOr<ChangeOutcome>)> done) override {
-    if (!node_.running()) return done(Gone());
-    if (const absl::Status other = node_.follower().CheckLog(log_); !other.ok()) return done(other);
-    node_.follower().Outcome(place, number, deadline, std::move(done));
+    const auto follower = node_.Hold();
+    if (follower == nullptr) return done(Gone());
+    if (const absl::Status other = follower->CheckLog(log_); !other.ok()) return done(other);
+    follower->Outcome(place, number, deadline, std::move(done));
   }
   absl::StatusOr<PreparedBackfill> PrepareBackfill(const std::string& collection, const std::string& version,
                                                    const std::string& after, uint32_t most_documents, uint64_t position,
                                                    SteadyTime deadline) override {
     if (absl::Status status = Reach(position, deadline); !status.ok()) return status;
-    return node_.follower().PrepareBackfill(collection, version, after, most_documents);
+    return node_.Ask(
+        [&](Follower& follower) { return follower.PrepareBackfill(collection, version, after, most_documents); });
   }
   void CheckRoomFor(const AttributeUpdate& update, SteadyTime, absl::AnyInvocable<void(absl::Status)> done) override {
-    done(node_.running() ? node_.follower().CheckRoomFor(update.collection, update.change) : Gone());
+    done(node_.Ask([&](Follower& follower) { return follower.CheckRoomFor(update.collection, update.change); }));
   }
   absl::StatusOr<CollectionDigest> Digest(const std::string& collection, uint64_t position, uint64_t bytes_per_s,
                                           SteadyTime deadline, std::shared_ptr<std::atomic<bool>> cancelled) override {
     if (absl::Status status = Reach(position, deadline); !status.ok()) return status;
-    return node_.follower().Digest(collection, position, bytes_per_s, cancelled.get());
+    return node_.Ask(
+        [&](Follower& follower) { return follower.Digest(collection, position, bytes_per_s, cancelled.get()); });
   }
   absl::StatusOr<std::vector<ReplicaSnapshot>> Snapshots(const std::string& collection, uint64_t position,
                                                          SteadyTime deadline) override {
@@ -263,8 +274,7 @@ class LocalReplica final : public ReplicaNode {
     auto reached = std::make_shared<std::promise<absl::Status>>();
     Await(position, std::min(deadline, SteadyNow() + absl::Seconds(20)),
           [reached](absl::Status s) { reached->set_value(std::move(s)); });
-    const absl::Status status = reached->get_future().get();
-    return status.ok() && !node_.running() ? Gone() : status;
+    return reached->get_future().get();
   }
   static absl::Status Gone() { return absl::UnavailableError("does not answer"); }
   TestNode& node_;

@@ -224,9 +224,10 @@ size_t ChangeInMemory(const std::string& inverted) {
   for (std::string line; std::getline(maps, line);) {
     uintptr_t begin = 0, end = 0;
     char rights[5] = {};
-    constexpr uintptr_t kMostBytes = uintptr_t{1} << 30;  // larger ones are the shadows of sanitizers
+    // Larger ones are the shadows of sanitizers, the lowest of which is small and lies where no allocation does.
+    constexpr uintptr_t kMostBytes = uintptr_t{1} << 30, kShadowEnds = uintptr_t{1} << 32;
     if (std::sscanf(line.c_str(), "%lx-%lx %4s", &begin, &end, rights) != 3 || std::string_view(rights) != "rw-p" ||
-        end - begin > kMostBytes || line.find("[stack]") != std::string::npos) {
+        end - begin > kMostBytes || end < kShadowEnds || line.find("[stack]") != std::string::npos) {
       continue;
     }
     const std::string_view region(reinterpret_cast<const char*>(begin), end - begin);

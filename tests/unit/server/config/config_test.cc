@@ -137,6 +137,15 @@ TEST(ServerConfig, PrintedConfigurationReadsBack) {
   EXPECT_EQ(second->config.data_dir, "a \"quoted\" dir");
 }
 
+TEST(ServerConfig, OptionsAreUtf8) {
+  for (const auto& [arguments, variables] : std::vector<std::pair<std::vector<std::string>, Environment>>{
+           {{"--data_dir=/tmp/\xFF"}, {}}, {{}, {{"BEBR_DATA_DIR", "/tmp/\xC3"}}}}) {
+    const auto command = ParseServerConfig(arguments, variables);
+    EXPECT_THAT(std::string(command.status().message()), HasSubstr("is not UTF-8")) << command.status();
+  }
+  EXPECT_TRUE(ParseServerConfig({"--data_dir=/tmp/caf\xC3\xA9"}, {}).ok());
+}
+
 TEST(ServerConfig, HelpNeedsNothingElse) {
   const auto command = ParseServerConfig({"--help"}, {});
   ASSERT_TRUE(command.ok()) << command.status();

@@ -62,7 +62,8 @@ TEST_F(TracerTest, WithoutAFlagTheShareDecidesAsItIsNow) {
 TEST_F(TracerTest, AServersFaultIsAlwaysKeptWithItsStages) {
   const CallStage stages[] = {{"queue", absl::ZeroDuration(), absl::Seconds(1)},
                               {"scan", absl::Seconds(1), absl::Seconds(1)}};
-  EndedCall call = CallOf(std::string(kParent) + "00", true, /*server_fault=*/true);
+  const std::string parent = std::string(kParent) + "00";
+  EndedCall call = CallOf(parent, true, /*server_fault=*/true);
   call.stages = stages;
   tracer_->Add(call);
   EXPECT_EQ(Dropped(), 3);
