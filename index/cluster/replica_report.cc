@@ -66,26 +66,25 @@ std::vector<ReplicaDigest> ReplicaSet::Digests(const std::string& collection, ui
   return digests;
 }
 
+template <typename Answer>
+std::vector<std::pair<NodePlace, Answer>> ReplicaSet::AskServing(
+    const std::function<Answer(ReplicaNode&)>& question) const {
+  const Replicas serving = Serving();
+  std::vector<std::pair<NodePlace, Answer>> answers(serving.size());
+  ThreadPool asking(serving.size());
+  asking.ParallelFor(serving.size(), [&](size_t i) { answers[i] = {serving[i]->place, question(*serving[i]->node)}; });
+  return answers;
+}
+
 std::vector<std::pair<NodePlace, absl::StatusOr<std::vector<ReplicaSnapshot>>>> ReplicaSet::Snapshots(
     const std::string& collection, uint64_t position, SteadyTime deadline) const {
-  const Replicas serving = Serving();
-  std::vector<std::pair<NodePlace, absl::StatusOr<std::vector<ReplicaSnapshot>>>> answers(serving.size());
-  ThreadPool asking(serving.size());
-  asking.ParallelFor(serving.size(), [&](size_t i) {
-    answers[i] = {serving[i]->place, serving[i]->node->Snapshots(collection, position, deadline)};
-  });
-  return answers;
+  return AskServing<absl::StatusOr<std::vector<ReplicaSnapshot>>>(
+      [&](ReplicaNode& node) { return node.Snapshots(collection, position, deadline); });
 }
 
 std::vector<std::pair<NodePlace, absl::Status>> ReplicaSet::CheckSnapshot(const SnapshotInfo& which,
                                                                           SteadyTime deadline) const {
-  const Replicas serving = Serving();
-  std::vector<std::pair<NodePlace, absl::Status>> answers(serving.size());
-  ThreadPool asking(serving.size());
-  asking.ParallelFor(serving.size(), [&](size_t i) {
-    answers[i] = {serving[i]->place, serving[i]->node->CheckSnapshot(which, deadline)};
-  });
-  return answers;
+  return AskServing<absl::Status>([&](ReplicaNode& node) { return node.CheckSnapshot(which, deadline); });
 }
 
 }  // namespace bebr

@@ -153,6 +153,9 @@ class ReplicaSet final : public ClusterNode, private EngineWithoutWrites {
   // The furthest position that one that is well has applied: which the log had, and has, unless it was brought back.
   uint64_t MostApplied() const;
   static absl::Status WentBack(uint64_t applied, uint64_t end);
+  // What each that serves answers, asked at the same time. By node.
+  template <typename Answer>
+  std::vector<std::pair<NodePlace, Answer>> AskServing(const std::function<Answer(ReplicaNode&)>& question) const;
 
   // What `call` returns of a replica, as Round has it; `stale` is told whether it may be stale, and where it is null it
   // must not be.

@@ -43,8 +43,8 @@ constexpr uint32_t LogShardOf(uint32_t first_slot) { return first_slot + 1; }
 //
 // Seeds. A node that has nothing, while the log has something, is filled from another replica of its share, or else
 // from the log's beginning; one that needs what the log has let go of is filled anew from another replica, in place of
-// all it had. Meanwhile it serves nobody. What breaks off goes on
-// where it was, as long as the other replica has the seed: after a restart of this node too.
+// all it had. Meanwhile it serves nobody. What breaks off goes on where it was, as long as the other replica has the
+// seed: after a restart of this node too.
 //
 // Ownership: the engine is borrowed. Thread safety: all methods may be called from any thread; `done` runs on any, and
 // must not block.
