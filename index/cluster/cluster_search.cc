@@ -15,16 +15,15 @@
 #include "index/cluster/cluster_engine_impl.h"
 #include "index/cluster/merge.h"
 #include "index/cluster/renumbered.h"
+#include "index/cluster/search_call.h"
 #include "index/request/fused_search.h"
 #include "index/search/ranking.h"
+#include "index/search/search_job.h"
 
 namespace bebr {
 namespace {
 
 using Done = absl::AnyInvocable<void(absl::StatusOr<SearchResult>)>;
-
-// Of the time until the deadline, what the nodes have of it where their gateway is to answer without the last of them.
-constexpr double kShareOfNodes = 0.9;
 
 absl::Status NotCarried(std::string_view what, std::string_view advice) {
   return absl::UnimplementedError(
@@ -34,9 +33,9 @@ absl::Status NotCarried(std::string_view what, std::string_view advice) {
 // Of what a search asks for, what is not carried.
 absl::Status Refusal(const SearchRequest& request) {
   const bool views = request.keep_view > absl::ZeroDuration() || !request.view_token.empty();
-  if (!request.group_by.empty()) return NotCarried("group_by", "group the hits yourself");
-  if (request.probe > 0 || request.probe_recall > 0)
-    return NotCarried("probe and probe_recall", "leave them out, which scores all documents");
+  if (!request.group_by.empty() && request.fusion != Fusion::kNone) return CheckGrouping(request);
+  if (!request.group_by.empty() && request.candidates > 0)
+    return NotCarried("group_by with candidates", "leave candidates out, which loses no hit");
   if (!request.lists.empty()) return NotCarried("lists", "fuse what the search finds with them yourself");
   if (request.like.has_value() && views)
     return NotCarried("like with keep_view_s or view_token", "leave these out, or send a query");
@@ -51,95 +50,7 @@ absl::Status Refusal(const SearchRequest& request) {
   return absl::OkStatus();
 }
 
-// Whether an answer may do without the node that gave this error.
-bool IsMissing(const absl::Status& status) {
-  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) || absl::IsInternal(status) ||
-         absl::IsDataLoss(status) || absl::IsUnknown(status);
-}
-
 }  // namespace
-
-// A search under way on all nodes. Lives as long as one of their calls.
-class ClusterEngine::SearchCall : public std::enable_shared_from_this<SearchCall> {
- public:
-  SearchCall(ClusterEngine& cluster, SearchRequest request, Done done)
-      : cluster_(cluster),
-        request_(std::move(request)),
-        done_(std::move(done)),
-        answers_(cluster.members_.size(), absl::UnknownError("")),
-        left_(cluster.members_.size()) {}
-
-  void Start() {
-    const std::vector<std::string> tokens = cluster_.TokensOf(request_.view_token);
-    SearchRequest part = request_;
-    part.part = true;
-    part.strict = false;
-    part.fusion = Fusion::kNone;
-    part.versions.clear();
-    part.weights.clear();
-    if (part.allow_partial && part.deadline != absl::InfiniteDuration()) {
-      const SteadyTime now = SteadyNow();
-      part.deadline = now + kShareOfNodes * (part.deadline - now);
-    }
-    for (size_t node = 0; node < answers_.size(); ++node) {
-      // Where an answer may be partial a node that is known not to answer is not waited for.
-      const absl::Status state = part.allow_partial ? cluster_.StateOf(node) : absl::OkStatus();
-      if (!state.ok()) {
-        Take(node, state);
-        continue;
-      }
-      SearchRequest own = part;
-      own.view_token = tokens[node];
-      cluster_.members_[node].node->engine().Search(
-          std::move(own), [self = shared_from_this(), node](absl::StatusOr<SearchResult> answer) {
-            self->Take(node, std::move(answer));
-          });
-    }
-  }
-
- private:
-  void Take(size_t node, absl::StatusOr<SearchResult> answer) {
-    // What follows counts on a list for every query.
-    const size_t queries = request_.queries.size();
-    if (answer.ok() && answer->hits.size() != queries)
-      answer = absl::InternalError(absl::StrFormat("it answered %d queries of %d", answer->hits.size(), queries));
-    answers_[node] = std::move(answer);
-    if (left_.fetch_sub(1) == 1) done_(Answer());
-  }
-
-  absl::StatusOr<SearchResult> Answer() {
-    std::vector<std::string> kept;
-    for (const auto& answer : answers_) kept.push_back(answer.ok() ? answer->view_token : "");
-    const std::string token = JoinTokens(kept);
-    absl::StatusOr<SearchResult> result = Merged();
-    if (!result.ok() && request_.view_token.empty()) cluster_.ReleaseView(token);
-    if (result.ok()) result->view_token = token;
-    return result;
-  }
-
-  absl::StatusOr<SearchResult> Merged() {
-    const bool some = std::any_of(answers_.begin(), answers_.end(), [](const auto& answer) { return answer.ok(); });
-    std::vector<absl::Status> errors;
-    std::vector<SearchResult> parts;
-    for (auto& answer : answers_) {
-      const bool left_out = request_.allow_partial && some && IsMissing(answer.status());
-      errors.push_back(left_out ? absl::OkStatus() : answer.status());
-      if (answer.ok()) parts.push_back(*std::move(answer));
-    }
-    BEBR_RETURN_IF_ERROR(cluster_.FirstError(errors));
-    const auto answered = static_cast<uint32_t>(parts.size());
-    BEBR_ASSIGN_OR_RETURN(SearchResult result, MergeSearch(request_, std::move(parts)));
-    if (request_.allow_partial)
-      result.coverage = Coverage{static_cast<uint32_t>(answers_.size()), answered, result.documents};
-    return result;
-  }
-
-  ClusterEngine& cluster_;
-  const SearchRequest request_;
-  Done done_;
-  std::vector<absl::StatusOr<SearchResult>> answers_;  // each written by one node's answer
-  std::atomic<size_t> left_;
-};
 
 // Searches whose lists become one, one search a version. Lives as long as one of them.
 class ClusterEngine::FusedCall : public std::enable_shared_from_this<FusedCall> {
@@ -181,6 +92,7 @@ class ClusterEngine::FusedCall : public std::enable_shared_from_this<FusedCall> 
       }
       if (found.ok()) {
         result_.documents_scanned += found->documents_scanned * queries.size();
+        result_.scanned_share += found->scanned_share * static_cast<double>(queries.size());
         std::move(found->warnings.begin(), found->warnings.end(), std::back_inserter(result_.warnings));
         result_.may_be_stale |= found->may_be_stale;
         MergeTimings(found->timings, result_.timings);
@@ -194,6 +106,7 @@ class ClusterEngine::FusedCall : public std::enable_shared_from_this<FusedCall> 
     BEBR_RETURN_IF_ERROR(status_);
     KeepOnce(result_.warnings);
     result_.documents_scanned /= request_.queries.size();
+    result_.scanned_share /= static_cast<double>(request_.queries.size());
     result_.hits = {Fuse(std::move(lists_), request_.fusion, request_.offset, request_.k)};
     return std::move(result_);
   }

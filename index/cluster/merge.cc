@@ -17,11 +17,10 @@
 namespace bebr {
 namespace {
 
-// The orders of candidates, as ScanTarget::Better has them, and how many of them are left.
+// The order in which candidates are chosen, as ScanTarget::Better has it, and how many of them are left.
 bool ChosenBefore(const SearchHit& a, const SearchHit& b) {
   return a.first_key != b.first_key ? a.first_key > b.first_key : a.id < b.id;
 }
-bool SelectedBefore(const SearchHit& a, const SearchHit& b) { return a.key != b.key ? a.key > b.key : a.id < b.id; }
 
 template <typename Before>
 void Keep(size_t count, const Before& before, std::vector<SearchHit>& hits) {
@@ -53,14 +52,16 @@ std::vector<SearchHit> MergeHits(const SearchRequest& request, const SearchResul
 
 // What nodes warn of beside the filter, and whether one of them is behind.
 template <typename Result>
-void AddWarnings(const std::vector<Result>& parts, Result& all) {
-  for (const Result& part : parts) {
-    all.may_be_stale |= part.may_be_stale;
-    for (const std::string& warning : part.warnings) {
-      if (std::find(all.warnings.begin(), all.warnings.end(), warning) == all.warnings.end())
-        all.warnings.push_back(warning);
-    }
+void AddWarningsOf(const Result& part, Result& all) {
+  all.may_be_stale |= part.may_be_stale;
+  for (const std::string& warning : part.warnings) {
+    if (std::find(all.warnings.begin(), all.warnings.end(), warning) == all.warnings.end())
+      all.warnings.push_back(warning);
   }
+}
+template <typename Result>
+void AddWarnings(const std::vector<Result>& parts, Result& all) {
+  for (const Result& part : parts) AddWarningsOf(part, all);
 }
 
 // The version is for all nodes as far as it is for the least of them.
@@ -127,7 +128,17 @@ void AddFacts(const FilterFacts& part, FilterFacts& all) {
   for (size_t i = 0; i < part.size(); ++i) all[i] |= part[i];
 }
 
-absl::StatusOr<SearchResult> MergeSearch(const SearchRequest& request, std::vector<SearchResult> parts) {
+void AddNodeWarnings(const SearchResult& part, SearchResult& all) { AddWarningsOf(part, all); }
+
+void AddTimings(const SearchTimings& next, SearchTimings& all) {
+  all.queue_us += next.queue_us;
+  all.encode_us += next.encode_us;
+  all.scan_us += next.scan_us;
+  all.rerank_us += next.rerank_us;
+  all.queries_in_scan = std::max(all.queries_in_scan, next.queries_in_scan);
+}
+
+absl::StatusOr<SearchResult> MergeFacts(const SearchRequest& request, const std::vector<SearchResult>& parts) {
   SearchResult all;
   all.rerank = parts.front().rerank;
   all.chosen = parts.front().chosen;
@@ -138,14 +149,24 @@ absl::StatusOr<SearchResult> MergeSearch(const SearchRequest& request, std::vect
           all.rerank, part.rerank));
     }
     all.documents_scanned += part.documents_scanned;
+    all.scanned_share = std::max(all.scanned_share, part.scanned_share);
     all.documents += part.documents;
     all.without_code += part.without_code;
     MergeTimings(part.timings, all.timings);
     AddFacts(part.filter_facts, all.filter_facts);
   }
-  BEBR_ASSIGN_OR_RETURN(all.warnings, WarningsOfFilter(request.filter, all.filter_facts, request.strict));
+  if (request.group_by.empty()) {
+    BEBR_ASSIGN_OR_RETURN(all.warnings, WarningsOfFilter(request.filter, all.filter_facts, request.strict));
+  } else {
+    BEBR_ASSIGN_OR_RETURN(all.warnings, WarningsOfGroups(request, all.filter_facts));
+  }
   AddCodeWarning(request, all.without_code, all.warnings);
   AddWarnings(parts, all);
+  return all;
+}
+
+absl::StatusOr<SearchResult> MergeSearch(const SearchRequest& request, std::vector<SearchResult> parts) {
+  BEBR_ASSIGN_OR_RETURN(SearchResult all, MergeFacts(request, parts));
   for (size_t q = 0; q < parts.front().hits.size(); ++q) {
     std::vector<SearchHit> candidates;
     for (SearchResult& part : parts)

@@ -16,6 +16,10 @@ namespace bebr {
 // Selects by the key and orders by the score. FAILED_PRECONDITION if the parts reranked differently, as they do while a
 // collection's default changes. `request.strict` is heeded, as below.
 absl::StatusOr<SearchResult> MergeSearch(const SearchRequest& request, std::vector<SearchResult> parts);
+// The same without hits, which MergedGroups merges where there is group_by.
+absl::StatusOr<SearchResult> MergeFacts(const SearchRequest& request, const std::vector<SearchResult>& parts);
+// What a node warns of beside the filter, and whether it is behind.
+void AddNodeWarnings(const SearchResult& part, SearchResult& all);
 // A page ends where the first of the parts ends that has more.
 absl::StatusOr<Page> MergePages(const PageRequest& request, std::vector<Page> parts);
 absl::StatusOr<CountResult> MergeCounts(const CountRequest& request, const std::vector<CountResult>& parts);
@@ -23,8 +27,9 @@ absl::StatusOr<CountResult> MergeCounts(const CountRequest& request, const std::
 absl::StatusOr<FacetResult> MergeFacets(const FacetRequest& request, std::vector<FacetResult> parts);
 // Of one collection; `problem` says where the parts contradict each other.
 CollectionInfo MergeInfos(std::vector<CollectionInfo> parts);
-// The longest of each stage.
+// The longest of each stage; and one after the other.
 void MergeTimings(const SearchTimings& part, SearchTimings& all);
+void AddTimings(const SearchTimings& next, SearchTimings& all);
 EngineStats MergeStats(const std::vector<EngineStats>& parts);
 
 // The facts of all parts (Filter::Facts).

@@ -18,6 +18,7 @@ std::unique_ptr<SearchJob> ChildOf(const SearchJob& parent, std::vector<absl::Sp
   if (from.candidates > 0) request.candidates = std::max(from.candidates, k + from.exclude_ids.size());
   if (from.rerank == 0) request.min_score = from.min_score;  // an estimate decides nothing where there is a rerank
   request.probe = from.probe;
+  request.documents_by_group = from.documents_by_group;
   request.filter = from.filter;
   request.exclude_ids = from.exclude_ids;
   request.explain = from.explain;

@@ -8,10 +8,9 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
-#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
 #include "index/base/mutex.h"
 #include "index/base/status_macros.h"
 #include "index/request/child_search.h"
@@ -30,6 +29,12 @@ constexpr size_t kFillsAtATime = 64;
 constexpr size_t kLeastHits = 256;    // candidates of the first scan, at least,
 constexpr size_t kHitsPerWanted = 4;  // or so many for each hit that is asked for,
 constexpr size_t kMoreHits = 4;       // and so many times as many in each scan after it
+
+// A candidate, or a hit, as a place in what was scanned.
+template <typename Found>
+std::pair<uint32_t, uint32_t> RowOf(const Found& found) {
+  return {found.segment, found.row};
+}
 
 // A search by groups under way: a few queries at a time, each on its own way from scan to scan. Lives as long as one of
 // its scans; what these hand over comes on the threads that finish searches.
@@ -51,14 +56,20 @@ class GroupSearch : public std::enable_shared_from_this<GroupSearch> {
     double share = 0;      // of the documents, that each of its scans scores
     HitGroups groups;
     std::vector<size_t> unfilled;  // groups of which too few hits are known
+    // Of a part: the exact scores of the candidates that were scored again, by row, and the hits that are made of them.
+    absl::flat_hash_map<std::pair<uint32_t, uint32_t>, ScoredCandidate> rescored;
+    std::vector<SearchHit> reranked;
   };
   using QueryPtr = std::shared_ptr<Query>;
   using Take = absl::AnyInvocable<absl::Status(Query&, SearchResult)>;
 
   const SearchRequest& request() const { return job_->request; }
   absl::Status Prepare();
+  absl::Status PreparePart();
   // Begins the next query, if there is one.
   void StartNext();
+  // With groups that are known.
+  void StartKnown(const QueryPtr& query);
   // Goes on after a scan: to the next one, or to the end, with a long list on a thread for those.
   void Continue(const QueryPtr& query);
   // Scans for hits of groups that are not known yet.
@@ -72,6 +83,10 @@ class GroupSearch : public std::enable_shared_from_this<GroupSearch> {
   // The first scans of the first queries are refused where too many wait; what comes later is not.
   void Submit(std::unique_ptr<SearchJob> child, const QueryPtr& query, bool admitted, Take take);
   absl::Status End(Query& query);
+  // Of a part: keeps the estimates of hits by which they are selected, and takes the scores that are known to be exact.
+  static void KeepKeys(Query& query);
+  // All hits of a part, which has scored them again, each with its values.
+  std::vector<SearchHit> HitsOfPart(Query& query);
   // How candidates of a query, and estimated ones of its hits, are scored again.
   absl::StatusOr<std::vector<ScoredCandidate>> Reranked(size_t query, const std::vector<Candidate>& candidates);
   ExactScoring ScoringOf(size_t query) const {
@@ -109,15 +124,26 @@ absl::Status GroupSearch::Prepare() {
   Pin(*job_);
   kinds_ = KindsOf(job_->target->view(), request().group_by);
   any_group_ = Filter::WithOtherValue(job_->filter.get(), request().group_by, {}, kinds_.lists);
+  job_->result.hits.resize(request().queries.size());
+  if (request().part) return PreparePart();
   job_->result.warnings = WarningsOf(*any_group_, job_->target->view());
-  if (request().strict && !job_->result.warnings.empty()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("filter and group_by: ", absl::StrJoin(job_->result.warnings, "; "), " (strict)"));
-  }
+  if (request().strict) BEBR_RETURN_IF_ERROR(CheckKnown(job_->result.warnings, "filter and group_by"));
   AddCodeWarning(request(), WithoutCode(job_->target->view(), *job_->manifest, job_->version.space),
                  job_->result.warnings);
-  job_->result.hits.resize(request().queries.size());
   return Hold(request().queries.size() * WantedCount(request()));
+}
+
+absl::Status GroupSearch::PreparePart() {
+  const size_t wanted = request().group_values.size(), queries = request().queries.size();
+  if (wanted != 0 && wanted != queries) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("group_values has %d entries; it is one for each of the %d queries, or none", wanted, queries));
+  }
+  AddPartFacts(*job_, job_->target->view(), job_->result);
+  job_->result.rerank = request().rerank;
+  job_->result.documents = job_->target->live_rows();
+  job_->result.grouped.resize(queries);
+  return Hold(queries * (WantedCount(request()) + request().rerank));
 }
 
 void GroupSearch::Start() {
@@ -132,14 +158,25 @@ void GroupSearch::StartNext() {
     if (begun_ == request().queries.size() || !status_.ok()) return;
     query = std::make_shared<Query>(begun_++, request().k, request().group_size);
   }
+  if (!request().group_values.empty()) return StartKnown(query);
   const size_t least = std::max(kLeastHits, kHitsPerWanted * WantedCount(request()));
   ScanForGroups(query, std::min(std::max(least, request().rerank), kMaxK));
+}
+
+void GroupSearch::StartKnown(const QueryPtr& query) {
+  const std::vector<AttributeValue>& values = request().group_values[query->number];
+  for (size_t g = 0; g < values.size(); ++g) {
+    query->groups.AddKnown(ToScalar(values[g]));
+    query->unfilled.push_back(g);
+  }
+  query->grouped = true;
+  Continue(query);
 }
 
 void GroupSearch::Continue(const QueryPtr& query) {
   if (!query->grouped) return ScanForGroups(query, std::min(kMoreHits * query->hits, kMaxK));
   if (!query->unfilled.empty()) return Fill(query);
-  if (WantedCount(request()) <= kHeavyCandidates) return Finish(End(*query));
+  if (WantedCount(request()) + query->reranked.size() <= kHeavyCandidates) return Finish(End(*query));
   scheduler_.RunHeavy([self = shared_from_this(), query] { self->Finish(self->End(*query)); });
 }
 
@@ -166,20 +203,31 @@ absl::StatusOr<std::vector<Candidate>> GroupSearch::Choose(Query& query, std::ve
   while (!found.empty() && least.has_value() && found.back().score < *least) found.pop_back();
   query.all = found.size() < query.hits;
   std::vector<ScoredCandidate> ranked;
+  size_t reranked = 0;
   if (request().rerank > 0 && query.groups.groups().empty()) {
-    // The best ones are scored again and come first.
-    const auto rest = found.begin() + static_cast<ptrdiff_t>(std::min(found.size(), request().rerank));
+    // The best ones are scored again and come first; of a part by whoever merges it.
+    reranked = std::min(found.size(), request().rerank);
+    const auto rest = found.begin() + static_cast<ptrdiff_t>(reranked);
     BEBR_ASSIGN_OR_RETURN(ranked, Reranked(query.number, {found.begin(), rest}));
-    found.erase(found.begin(), rest);
+    if (request().part) {
+      for (const ScoredCandidate& scored : std::exchange(ranked, {}))
+        query.rescored.emplace(RowOf(scored.candidate), scored);
+    } else {
+      found.erase(found.begin(), rest);
+    }
   }
   for (const Candidate& candidate : found) ranked.push_back({candidate, ScoreKind::kEstimated});
   query.groups.Add(*job_->target, request().group_by, ranked);
-  return query.groups.Wanted(ranked);
+  return query.groups.Wanted(ranked, request().part ? reranked : 0);
 }
 
 absl::Status GroupSearch::TakeGroups(Query& query, SearchResult result) {
   query.share = result.scanned_share;
   BEBR_RETURN_IF_ERROR(query.groups.Complete(result.hits.front()));
+  for (SearchHit& hit : result.hits.front()) {
+    if (query.reranked.size() == query.rescored.size()) break;
+    if (query.rescored.contains(RowOf(hit))) query.reranked.push_back(std::move(hit));
+  }
   query.groups.EndRound(query.all);
   query.grouped = query.all || query.groups.enough();
   for (size_t g = 0; query.grouped && g < query.groups.groups().size(); ++g) {
@@ -232,6 +280,7 @@ void GroupSearch::Submit(std::unique_ptr<SearchJob> child, const QueryPtr& query
 }
 
 absl::Status GroupSearch::End(Query& query) {
+  if (request().part) KeepKeys(query);
   if (request().rerank > 0) {
     std::vector<SearchHit*> hits;
     for (HitGroup& group : query.groups.groups()) {
@@ -244,8 +293,27 @@ absl::Status GroupSearch::End(Query& query) {
     job_->result.scanned_share += query.share;
   }
   std::vector<SearchHit>& hits = job_->result.hits[query.number];
-  hits = query.groups.Ranked(request().min_score);
+  hits = request().part ? HitsOfPart(query) : RankGroups(std::move(query.groups.groups()), request().min_score);
   return CompleteHits(request(), *job_->shards, job_->target->store_view(), absl::MakeSpan(hits), job_->result_bytes);
+}
+
+void GroupSearch::KeepKeys(Query& query) {
+  const auto keep = [&query](SearchHit& hit) {
+    hit.key = hit.score;
+    const auto rescored = query.rescored.find(RowOf(hit));
+    if (rescored == query.rescored.end()) return;
+    hit.score = rescored->second.candidate.score;
+    hit.score_kind = rescored->second.kind;
+  };
+  for (HitGroup& group : query.groups.groups()) std::for_each(group.hits.begin(), group.hits.end(), keep);
+  std::for_each(query.reranked.begin(), query.reranked.end(), keep);
+}
+
+std::vector<SearchHit> GroupSearch::HitsOfPart(Query& query) {
+  ValueGroups& grouped = job_->result.grouped[query.number];
+  grouped.all = query.all && !query.groups.enough();
+  return HitsOfGroups(*job_->target, request().group_by, absl::MakeSpan(query.groups.groups()),
+                      std::move(query.reranked), grouped);
 }
 
 absl::StatusOr<std::vector<ScoredCandidate>> GroupSearch::Reranked(size_t query,

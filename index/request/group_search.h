@@ -20,6 +20,11 @@ namespace bebr {
 // Rerank. The best `rerank` documents by estimate are scored again and come first, in their new order; of a group that
 // has fewer than group_size among them, its best group_size are scored again too.
 //
+// A part (SearchRequest::part). Its groups and their hits are the best by estimate, of one engine's documents; with a
+// rerank the best `rerank` documents are among its hits too, scored again as the others are. With group_values it has
+// the best hits of these values alone. MergedGroups (index/cluster/merged_groups.h) makes of several parts what one
+// engine with all documents would have found.
+//
 // Memory. Of at most 16 queries at a time the hits of a scan, asked for by take_memory, beside the answer.
 void SearchGroups(std::unique_ptr<SearchJob> job, Scheduler& scheduler);
 

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_format.h"
 #include "index/request/child_search.h"
 #include "index/request/fused_search.h"
 #include "index/request/group_search.h"
@@ -29,6 +30,28 @@ Done WithToken(std::shared_ptr<const Collection> collection, SeenView seen, std:
     }
     done(std::move(result));
   };
+}
+
+// Whether a search goes by how near the space's groups are to its queries.
+bool RanksGroups(const SearchRequest& request) {
+  return request.explain || request.probe_recall > 0.0f || (request.probe > 0.0f && request.probe < 1.0f);
+}
+
+absl::Status CheckDocumentsByGroup(const SearchJob& job) {
+  const size_t told = job.request.documents_by_group.size(), groups = job.version.binarizer->spec().groups();
+  if (told == 0 || told == groups) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrFormat("documents_by_group has %d entries; the space has %d groups", told, groups));
+}
+
+// The answer of a part that is to count_groups.
+SearchResult CountGroups(SearchJob& job) {
+  Pin(job);
+  SearchResult result;
+  result.hits.resize(job.request.queries.size());
+  result.documents_by_group = job.target->LiveRowsByGroup(job.version.binarizer->spec().groups());
+  result.probe = job.request.probe;
+  return result;
 }
 
 }  // namespace
@@ -58,6 +81,10 @@ void Query(std::shared_ptr<const Collection> collection, SearchRequest request, 
   if (!job.ok()) return done(job.status());
   (*job)->done = std::move(done);
   SetProbe(pinned, **job);
+  const SearchRequest& checked = (*job)->request;
+  if (checked.count_groups && RanksGroups(checked) && (*job)->version.binarizer->spec().groups() > 1)
+    return (*job)->done(CountGroups(**job));
+  if (absl::Status status = CheckDocumentsByGroup(**job); !status.ok()) return (*job)->done(std::move(status));
   if (!(*job)->request.group_by.empty()) return SearchGroups(*std::move(job), scheduler);
   scheduler.Serve(*std::move(job));
 }

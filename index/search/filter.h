@@ -128,6 +128,8 @@ class Filter {
   // without segments, and of a filter of ids alone.
   FilterFacts Facts(absl::Span<const SegmentView* const> segments) const;
   Warnings Unknown(const FilterFacts& facts) const;
+  // Of the facts of a filter that WithOtherValue made, those of its `base`.
+  FilterFacts OfBase(const FilterFacts& facts) const;
 
  private:
   explicit Filter(std::shared_ptr<const Node> root);

@@ -116,6 +116,15 @@ FilterFacts Filter::Facts(absl::Span<const SegmentView* const> segments) const {
   return facts;
 }
 
+FilterFacts Filter::OfBase(const FilterFacts& facts) const {
+  FilterFacts of_base;
+  const std::vector<const Node*> tests = AttributeTestsOf(*root_);
+  for (size_t i = 0; i < std::min(tests.size(), facts.size()); ++i) {
+    if (!OfGroups(tests[i]->op)) of_base.push_back(facts[i]);
+  }
+  return of_base;
+}
+
 Filter::Warnings Filter::Unknown(absl::Span<const SegmentView* const> segments) const {
   return Unknown(Facts(segments));
 }

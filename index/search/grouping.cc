@@ -23,12 +23,14 @@ AttributeScalar OneOfEqual(AttributeScalar value) {
   return whole.has_value() ? AttributeScalar(*whole) : value;
 }
 
-// The different values in memory of a row's attribute, in order.
-std::vector<AttributeScalar> ValuesAt(const SegmentView& segment, const AttributeDictionary& dictionary, uint32_t row,
-                                      std::string_view name) {
+}  // namespace
+
+std::vector<AttributeScalar> GroupsOf(const ScanTarget& target, uint32_t segment, uint32_t row, std::string_view name) {
+  const ScanTarget::Part& part = target.parts()[segment];
+  const AttributeDictionary& dictionary = *target.shard(part.shard).dictionary;
   std::vector<AttributeScalar> values;
-  const auto column = segment.attributes->find(name);
-  if (column == segment.attributes->end()) return values;
+  const auto column = part.view->attributes->find(name);
+  if (column == part.view->attributes->end()) return values;
   if (column->second->types[row] == AttributeType::kList) {
     const std::string packed = dictionary.Text(static_cast<uint32_t>(column->second->values[row]));
     ForEachInList(packed, [&](std::string_view value) { values.push_back(OneOfEqual(UnpackScalar(value))); });
@@ -39,8 +41,6 @@ std::vector<AttributeScalar> ValuesAt(const SegmentView& segment, const Attribut
   values.erase(std::unique(values.begin(), values.end()), values.end());
   return values;
 }
-
-}  // namespace
 
 ValueKinds KindsOf(const CollectionView& view, std::string_view name) {
   ValueKinds kinds;
@@ -62,12 +62,30 @@ ValueKinds KindsOf(const CollectionView& view, std::string_view name) {
   return kinds;
 }
 
+std::vector<SearchHit> HitsOfGroups(const ScanTarget& target, std::string_view attribute, absl::Span<HitGroup> groups,
+                                    std::vector<SearchHit> others, ValueGroups& grouped) {
+  std::vector<SearchHit> hits = std::move(others);
+  for (HitGroup& group : groups) {
+    std::move(group.hits.begin(), group.hits.end(), std::back_inserter(hits));
+    grouped.values.push_back(ToValue(std::move(group.value)));
+  }
+  // A document that is here several times is the same each time.
+  std::sort(hits.begin(), hits.end(), SelectedBefore);
+  hits.erase(std::unique(hits.begin(), hits.end(), [](const auto& a, const auto& b) { return a.id == b.id; }),
+             hits.end());
+  for (SearchHit& hit : hits) {
+    hit.group.reset();
+    std::vector<AttributeValue>& values = grouped.of_hit.emplace_back();
+    for (AttributeScalar& value : GroupsOf(target, hit.segment, hit.row, attribute))
+      values.push_back(ToValue(std::move(value)));
+  }
+  return hits;
+}
+
 void HitGroups::Add(const ScanTarget& target, std::string_view attribute,
                     absl::Span<const ScoredCandidate> candidates) {
   for (const ScoredCandidate& scored : candidates) {
-    const ScanTarget::Part& part = target.parts()[scored.candidate.segment];
-    const AttributeDictionary& dictionary = *target.shard(part.shard).dictionary;
-    for (const AttributeScalar& value : ValuesAt(*part.view, dictionary, scored.candidate.row, attribute))
+    for (const AttributeScalar& value : GroupsOf(target, scored.candidate.segment, scored.candidate.row, attribute))
       AddTo(value, scored);
   }
 }
@@ -92,14 +110,21 @@ void HitGroups::AddTo(const AttributeScalar& value, const ScoredCandidate& score
   hit.group = ToValue(value);
 }
 
-std::vector<Candidate> HitGroups::Wanted(absl::Span<const ScoredCandidate> candidates) const {
+void HitGroups::AddKnown(AttributeScalar value) {
+  by_value_.emplace(PackScalar(value), groups_.size());
+  groups_.push_back({std::move(value), {}});
+  old_ = groups_.size();
+}
+
+std::vector<Candidate> HitGroups::Wanted(absl::Span<const ScoredCandidate> candidates, size_t at_least) const {
   absl::flat_hash_set<std::pair<uint32_t, uint32_t>> in_groups;
   for (size_t g = old_; g < groups_.size(); ++g) {
     for (const SearchHit& hit : groups_[g].hits) in_groups.emplace(hit.segment, hit.row);
   }
   std::vector<Candidate> wanted;
-  for (const ScoredCandidate& scored : candidates) {
-    if (in_groups.contains({scored.candidate.segment, scored.candidate.row})) wanted.push_back(scored.candidate);
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    const Candidate& candidate = candidates[i].candidate;
+    if (i < at_least || in_groups.contains({candidate.segment, candidate.row})) wanted.push_back(candidate);
   }
   return wanted;
 }
@@ -132,18 +157,18 @@ std::vector<AttributeScalar> HitGroups::known() const {
   return values;
 }
 
-std::vector<SearchHit> HitGroups::Ranked(std::optional<float> min_score) {
-  for (HitGroup& group : groups_) {
+std::vector<SearchHit> RankGroups(std::vector<HitGroup> groups, std::optional<float> min_score) {
+  for (HitGroup& group : groups) {
     std::erase_if(group.hits, [&](const SearchHit& hit) { return min_score.has_value() && hit.score < *min_score; });
     std::sort(group.hits.begin(), group.hits.end(), BetterHit);
   }
-  std::erase_if(groups_, [](const HitGroup& group) { return group.hits.empty(); });
-  std::sort(groups_.begin(), groups_.end(), [](const HitGroup& a, const HitGroup& b) {
+  std::erase_if(groups, [](const HitGroup& group) { return group.hits.empty(); });
+  std::sort(groups.begin(), groups.end(), [](const HitGroup& a, const HitGroup& b) {
     const SearchHit &x = a.hits.front(), &y = b.hits.front();
     return x.id == y.id ? a.value < b.value : BetterHit(x, y);
   });
   std::vector<SearchHit> hits;
-  for (HitGroup& group : groups_) std::move(group.hits.begin(), group.hits.end(), std::back_inserter(hits));
+  for (HitGroup& group : groups) std::move(group.hits.begin(), group.hits.end(), std::back_inserter(hits));
   return hits;
 }
 

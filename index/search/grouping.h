@@ -26,12 +26,25 @@ struct ValueKinds {
 };
 ValueKinds KindsOf(const CollectionView& view, std::string_view name);
 
+// The different values in memory of a row's attribute, in order, of which each is a group. Of numbers that are equal
+// one.
+std::vector<AttributeScalar> GroupsOf(const ScanTarget& target, uint32_t segment, uint32_t row, std::string_view name);
+
 // The best hits of one value.
 struct HitGroup {
   AttributeScalar value;
   std::vector<SearchHit> hits;  // each with the value as its group
   bool whole = false;           // no document of the group is missing, or it has as many hits as a group may
 };
+
+// Puts hits and groups in order by their scores, without hits below `min_score`, and returns them as one list: the
+// order of groups is that of their best hits, then of their values.
+std::vector<SearchHit> RankGroups(std::vector<HitGroup> groups, std::optional<float> min_score);
+
+// For a part: the hits of groups, and others, each once and in the order of their keys; `grouped` is told the groups,
+// and those of each hit.
+std::vector<SearchHit> HitsOfGroups(const ScanTarget& target, std::string_view attribute, absl::Span<HitGroup> groups,
+                                    std::vector<SearchHit> others, ValueGroups& grouped);
 
 // A HitGroups finds out which groups are the best, and their best hits, from lists of candidates, most of which are in
 // no group in the end: only the others are made hits. Each value of a list is a group of its own, and numbers of both
@@ -45,21 +58,21 @@ class HitGroups {
   // Takes candidates, best first, worse ones than all before, of what was scanned. Values that were known when the
   // round began are passed over.
   void Add(const ScanTarget& target, std::string_view attribute, absl::Span<const ScoredCandidate> candidates);
-  // Those of the round's candidates that are in a group, each once, in their order; and the hits that were made of
-  // them, of which each takes all but its score and group. INTERNAL if one of Wanted is not among them.
-  std::vector<Candidate> Wanted(absl::Span<const ScoredCandidate> candidates) const;
+  // Those of the round's candidates that are in a group, or among the first `at_least`, each once, in their order; and
+  // the hits that were made of them, of which each takes all but its score and group. INTERNAL if one of a group is not
+  // among them.
+  std::vector<Candidate> Wanted(absl::Span<const ScoredCandidate> candidates, size_t at_least = 0) const;
   absl::Status Complete(const std::vector<SearchHit>& hits);
   // Ends a round: what it took were the best of all documents with a value that was not known when it began, or, with
   // `all`, all of them.
   void EndRound(bool all);
 
+  // A group that is there whatever is found: before the first round, in which no candidate is put into it.
+  void AddKnown(AttributeScalar value);
+
   bool enough() const { return groups_.size() >= most_; }
   std::vector<AttributeScalar> known() const;
   std::vector<HitGroup>& groups() { return groups_; }
-
-  // Puts hits and groups in order by their scores, without hits below `min_score`, and returns them as one list: the
-  // order of groups is that of their best hits, then of their values.
-  std::vector<SearchHit> Ranked(std::optional<float> min_score);
 
  private:
   void AddTo(const AttributeScalar& value, const ScoredCandidate& scored);

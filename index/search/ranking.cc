@@ -33,6 +33,8 @@ double TimesWeight(double score, double weight) { return score < 0 ? score / wei
 
 bool BetterHit(const SearchHit& a, const SearchHit& b) { return a.score != b.score ? a.score > b.score : a.id < b.id; }
 
+bool SelectedBefore(const SearchHit& a, const SearchHit& b) { return a.key != b.key ? a.key > b.key : a.id < b.id; }
+
 size_t WantedCount(const SearchRequest& request) {
   return request.group_by.empty() ? request.offset + request.k : request.k * request.group_size;
 }

@@ -19,6 +19,9 @@ inline constexpr size_t kHeavyCandidates = 1000;
 // The order of hits: score descending, then id ascending.
 bool BetterHit(const SearchHit& a, const SearchHit& b);
 
+// The order by which candidates are selected, of hits that have their key: key descending, then id ascending.
+bool SelectedBefore(const SearchHit& a, const SearchHit& b);
+
 // How many hits a query is asked for, with those that are passed over.
 size_t WantedCount(const SearchRequest& request);
 

@@ -95,21 +95,25 @@ void SearchBatch::CountGroups() {
   });
   if (!asked || spec().groups() == 1) return;
   See();
-  probe_ = Probe(target_->LiveRowsByGroup(spec().groups()));
+  const Probe own(target_->LiveRowsByGroup(spec().groups()));
+  for (const auto& job : jobs_) {
+    const std::vector<uint64_t>& told = job->request.documents_by_group;
+    probes_.push_back(told.empty() ? own : Probe(told));
+  }
   nearness_.resize((row_of_.back() + 1) * spec().groups());
   wanted_.assign(query_count(), kAllGroups);
   shares_.assign(query_count(), 1.0f);
 }
 
 std::vector<GroupSet> SearchBatch::ChooseGroups(const float* rows, size_t first, size_t count) {
-  if (probe_.groups() == 0) return std::vector<GroupSet>(count, kAllGroups);
+  if (probes_.empty()) return std::vector<GroupSet>(count, kAllGroups);
   leader().version.binarizer->RankGroups(rows, count, nearness_.data() + first * spec().groups());
   std::vector<GroupSet> of_rows(count, 0);
   for (size_t q = std::lower_bound(row_of_.begin(), row_of_.end(), first) - row_of_.begin();
        q < query_count() && row_of_[q] < first + count; ++q) {
     const float share = jobs_[job_of_query_[q]]->request.probe;
     if (share > 0.0f && share < 1.0f) {
-      const Probe::Choice choice = probe_.Nearest(NearnessOf(q), share);
+      const Probe::Choice choice = ProbeOf(q).Nearest(NearnessOf(q), share);
       wanted_[q] = choice.groups;
       shares_[q] = choice.share;
     }
@@ -315,7 +319,7 @@ std::shared_ptr<const Explanation> SearchBatch::ExplainHit(size_t query, const C
   const EncodedQuery encoded{leader().version.binarizer->query_levels(), planes_.data() + code * query_words(),
                              weights_.data() + code * bands, offsets_[code], factors_[query]};
   auto explanation = std::make_shared<Explanation>(Explain(spec().Derived(), encoded, words, document));
-  if (probe_.groups() > 0) explanation->nearer_share = probe_.NearerShare(NearnessOf(query), document.group);
+  if (!probes_.empty()) explanation->nearer_share = ProbeOf(query).NearerShare(NearnessOf(query), document.group);
   explanation->shard = target_->parts()[candidate.segment].shard;
   explanation->segment = candidate.segment;
   explanation->row = candidate.row;

@@ -79,8 +79,9 @@ class SearchBatch {
   std::vector<size_t> CollectRows(std::vector<float>& rows) const;
   // The collection as the scan sees it.
   void See();
-  // Makes probe_, if a search asks for the nearest groups only, or how near they are.
+  // Makes probes_, if a search asks for the nearest groups only, or how near they are.
   void CountGroups();
+  const Probe& ProbeOf(size_t query) const { return probes_[job_of_query_[query]]; }
   // Ranks the groups for `count` rows from row `first` on, and returns which of them are wanted for each row by the
   // queries that have it.
   std::vector<GroupSet> ChooseGroups(const float* rows, size_t first, size_t count);
@@ -121,8 +122,8 @@ class SearchBatch {
   Rest rest_;
   std::vector<size_t> job_of_query_;
   std::vector<size_t> row_of_;  // by query: CollectRows
-  // With probe_:
-  Probe probe_;                   // of target_; no groups: nobody needs it
+  std::vector<Probe> probes_;   // by job, of target_ or of what several engines have; none: nobody needs them
+  // With probes_:
   std::vector<float> nearness_;   // of the groups, by row
   std::vector<GroupSet> wanted_;  // by query
   std::vector<float> shares_;     // of the documents, which these have

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -82,27 +84,6 @@ absl::Status CheckProbe(const SearchRequest& request) {
   return absl::InvalidArgumentError(absl::StrFormat("probe is %g and probe_recall %g; set one of them", probe, recall));
 }
 
-absl::Status CheckGrouping(const SearchRequest& request) {
-  if (request.group_by.empty()) return absl::OkStatus();
-  if (request.group_by.size() > kMaxAttributeNameBytes) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("group_by has %d bytes; it is the name of an attribute, of %d at most", request.group_by.size(),
-                        kMaxAttributeNameBytes));
-  }
-  if (request.group_size == 0 || request.group_size > kMaxGroupSize) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("group_size is %d; it is 1 to %d", request.group_size, kMaxGroupSize));
-  }
-  if (request.k * request.group_size > kMaxK) {
-    return absl::InvalidArgumentError(absl::StrFormat("k is %d and group_size %d; their product is at most %d",
-                                                      request.k, request.group_size, kMaxK));
-  }
-  if (request.offset == 0 && request.fusion == Fusion::kNone) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrFormat("group_by is set with %s; leave that out, or group what it returns yourself",
-                      request.offset > 0 ? "offset" : "fusion"));
-}
-
 absl::Status CheckLimits(const SearchRequest& request) {
   BEBR_RETURN_IF_ERROR(ValidateCount("queries", request.queries.size(), kMaxQueriesPerRequest));
   if (request.k == 0 || request.k > kMaxK) {
@@ -125,6 +106,27 @@ absl::Status CheckLimits(const SearchRequest& request) {
 }
 
 }  // namespace
+
+absl::Status CheckGrouping(const SearchRequest& request) {
+  if (request.group_by.empty()) return absl::OkStatus();
+  if (request.group_by.size() > kMaxAttributeNameBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("group_by has %d bytes; it is the name of an attribute, of %d at most", request.group_by.size(),
+                        kMaxAttributeNameBytes));
+  }
+  if (request.group_size == 0 || request.group_size > kMaxGroupSize) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("group_size is %d; it is 1 to %d", request.group_size, kMaxGroupSize));
+  }
+  if (request.k * request.group_size > kMaxK) {
+    return absl::InvalidArgumentError(absl::StrFormat("k is %d and group_size %d; their product is at most %d",
+                                                      request.k, request.group_size, kMaxK));
+  }
+  if (request.offset == 0 && request.fusion == Fusion::kNone) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrFormat("group_by is set with %s; leave that out, or group what it returns yourself",
+                      request.offset > 0 ? "offset" : "fusion"));
+}
 
 ScanKey ScanKeyOf(const SearchJob& job) {
   return {job.manifest.get(), job.version.number, job.request.first_levels, job.request.candidates};
@@ -178,12 +180,21 @@ void AddCodeWarning(const SearchRequest& request, uint64_t without_code, std::ve
       version, without_code));
 }
 
-void AddWarnings(const SearchJob& job, const CollectionView& view, SearchResult& result) {
-  if (job.request.part) {
-    if (job.filter != nullptr) result.filter_facts = FactsOf(*job.filter, view);
-    result.without_code = WithoutCode(view, *job.manifest, job.version.space);
-    return;
+std::shared_ptr<const Filter> WithSomeGroup(const Filter* filter, const std::string& group_by) {
+  return Filter::WithOtherValue(filter, group_by, /*known=*/{}, /*lists=*/true);
+}
+
+void AddPartFacts(const SearchJob& job, const CollectionView& view, SearchResult& result) {
+  result.without_code = WithoutCode(view, *job.manifest, job.version.space);
+  if (!job.request.group_by.empty()) {
+    result.filter_facts = FactsOf(*WithSomeGroup(job.filter.get(), job.request.group_by), view);
+  } else if (job.filter != nullptr) {
+    result.filter_facts = FactsOf(*job.filter, view);
   }
+}
+
+void AddWarnings(const SearchJob& job, const CollectionView& view, SearchResult& result) {
+  if (job.request.part) return AddPartFacts(job, view, result);
   if (job.filter != nullptr) result.warnings = WarningsOf(*job.filter, view);
   AddCodeWarning(job.request, WithoutCode(view, *job.manifest, job.version.space), result.warnings);
 }
@@ -192,9 +203,22 @@ absl::Status CheckKnown(const Filter& filter, const CollectionView& view) {
   return CheckKnown(WarningsOf(filter, view));
 }
 
-absl::Status CheckKnown(const std::vector<std::string>& unknown) {
+absl::Status CheckKnown(const std::vector<std::string>& unknown, std::string_view of) {
   if (unknown.empty()) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("filter: ", absl::StrJoin(unknown, "; "), " (strict)"));
+  return absl::InvalidArgumentError(absl::StrFormat("%s: %s (strict)", of, absl::StrJoin(unknown, "; ")));
+}
+
+absl::StatusOr<std::vector<std::string>> WarningsOfGroups(const SearchRequest& request, const FilterFacts& facts) {
+  std::unique_ptr<const Filter> filter;
+  if (!request.filter.empty()) {
+    BEBR_ASSIGN_OR_RETURN(filter, Filter::Parse(request.filter));
+  }
+  const auto with_group = WithSomeGroup(filter.get(), request.group_by);
+  if (request.strict && filter != nullptr)
+    BEBR_RETURN_IF_ERROR(CheckKnown(WarningsOf(*filter, with_group->OfBase(facts))));
+  std::vector<std::string> warnings = WarningsOf(*with_group, facts);
+  if (request.strict) BEBR_RETURN_IF_ERROR(CheckKnown(warnings, "filter and group_by"));
+  return warnings;
 }
 
 absl::StatusOr<std::unique_ptr<SearchJob>> PrepareSearch(SearchRequest request,

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <vector>
 
@@ -67,11 +68,19 @@ std::vector<std::string> WarningsOf(const Filter& filter, const FilterFacts& fac
 // Of a view's documents, those that have no code in a space, which no search of it finds; and what is said of them.
 uint64_t WithoutCode(const CollectionView& view, const CollectionManifest& manifest, uint32_t space);
 void AddCodeWarning(const SearchRequest& request, uint64_t without_code, std::vector<std::string>& warnings);
+// Of a search with group_by: the filter of the documents that are in a group, as far as facts are concerned.
+std::shared_ptr<const Filter> WithSomeGroup(const Filter* filter, const std::string& group_by);
+// Of a part, from which whoever merges it makes what is said.
+void AddPartFacts(const SearchJob& job, const CollectionView& view, SearchResult& result);
 // All that is said of an answer; of a part its facts.
 void AddWarnings(const SearchJob& job, const CollectionView& view, SearchResult& result);
 // INVALID_ARGUMENT with these, if there are any.
 absl::Status CheckKnown(const Filter& filter, const CollectionView& view);
-absl::Status CheckKnown(const std::vector<std::string>& warnings);
+absl::Status CheckKnown(const std::vector<std::string>& warnings, std::string_view of = "filter");
+// The same of a search with group_by, of facts as AddPartFacts adds them: what is said, or with `strict` the error.
+absl::StatusOr<std::vector<std::string>> WarningsOfGroups(const SearchRequest& request, const FilterFacts& facts);
+// INVALID_ARGUMENT unless group_by goes with the rest of the request.
+absl::Status CheckGrouping(const SearchRequest& request);
 
 // A checked search of a collection, ready for the scheduler but for `done`. INVALID_ARGUMENT names field, value and
 // limit; NOT_FOUND: an unknown version; FAILED_PRECONDITION: a rerank without stored floats. With a view it sees that,

@@ -140,9 +140,14 @@ struct SearchRequest {
   bool with_attributes = false;
   bool explain = false;
   // One engine's part of a search of several (index/cluster): all that could be a hit beside the others' documents, so
-  // offset + k candidates, or `rerank`, with the key that selects them; no warnings but their facts. Not with fusion or
-  // group_by.
+  // offset + k candidates, or `rerank`, with the key that selects them; no warnings but their facts. Not with fusion.
   bool part = false;
+  // Of a part with group_by: of each query the values whose best hits are asked for, in place of the best values'.
+  std::vector<std::vector<AttributeValue>> group_values;
+  // Of a part with a probe or `explain`, of a space in groups: first the engine is to say how many documents it has in
+  // each group, and to search nothing; then it is told how many all engines have, and goes by these.
+  bool count_groups = false;
+  std::vector<uint64_t> documents_by_group;
   // Where there are several engines, those that do not answer are left out, and `coverage` tells of it.
   bool allow_partial = false;
   // Ids, attributes and 16 bytes for each hit; beyond it RESOURCE_EXHAUSTED as soon as it is found; 0 = no limit.
@@ -170,6 +175,13 @@ struct Coverage {
   uint64_t documents = 0;  // that these have
 };
 
+// One query's values of a part with group_by.
+struct ValueGroups {
+  std::vector<AttributeValue> values;  // whose best group_size hits, of this engine's, are among the query's
+  bool all = false;                    // there are no others
+  std::vector<std::vector<AttributeValue>> of_hit;  // by hit: its values, in order
+};
+
 // What a search has found, and what it took.
 struct SearchResult {
   std::vector<std::vector<SearchHit>> hits;  // one list per query, best first: score descending, then id ascending
@@ -183,9 +195,14 @@ struct SearchResult {
   size_t chosen = 0;                  // of a part: how many were chosen by their first levels; 0 = none were
   uint64_t documents = 0;             // of a part: that there are, in the version's space
   uint64_t without_code = 0;          // of a part: documents that have no code in it, which no search finds
-  std::optional<Coverage> coverage;   // with allow_partial, of several engines
-  bool may_be_stale = false;          // of several engines: newest writes may be missing
-  FilterFacts filter_facts;           // of a part: in place of warnings
+  std::vector<ValueGroups> grouped;   // of a part with group_by: by query; its hits are in order by key, then id
+  // Of a part that was to count_groups, in place of hits: how many documents it has in each group of the space, and the
+  // share that the probe takes as it knows.
+  std::vector<uint64_t> documents_by_group;
+  float probe = 0;
+  std::optional<Coverage> coverage;  // with allow_partial, of several engines
+  bool may_be_stale = false;         // of several engines: newest writes may be missing
+  FilterFacts filter_facts;          // of a part: in place of warnings
 };
 
 }  // namespace bebr

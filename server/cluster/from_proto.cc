@@ -58,6 +58,15 @@ absl::StatusOr<SearchHit> FromHit(node::v1::SearchHit&& message, const node::v1:
   return hit;
 }
 
+absl::Status FromGroups(const node::v1::SearchResponse::Result& message, ValueGroups& groups) {
+  groups.all = message.all_groups();
+  BEBR_ASSIGN_OR_RETURN(groups.values, ToAttributes(message.group_values()));
+  for (const node::v1::SearchHit& hit : message.hits()) {
+    BEBR_ASSIGN_OR_RETURN(groups.of_hit.emplace_back(), ToAttributes(hit.group_values()));
+  }
+  return absl::OkStatus();
+}
+
 AttributeSchema FromRules(const google::protobuf::RepeatedPtrField<v1::AttributeRule>& rules) {
   AttributeSchema schema;
   for (const v1::AttributeRule& rule : rules) {
@@ -147,6 +156,10 @@ absl::StatusOr<SearchResult> FromMessage(node::v1::SearchResponse&& message) {
   for (node::v1::SearchResponse::Result& list : *message.mutable_results()) {
     std::vector<SearchHit>& hits = result.hits.emplace_back();
     hits.reserve(static_cast<size_t>(list.hits_size()));
+    if (list.all_groups() || !list.group_values().empty()) {
+      result.grouped.resize(result.hits.size());
+      BEBR_RETURN_IF_ERROR(FromGroups(list, result.grouped.back()));
+    }
     for (node::v1::SearchHit& one : *list.mutable_hits()) {
       BEBR_ASSIGN_OR_RETURN(SearchHit hit, FromHit(std::move(one), message));
       hits.push_back(std::move(hit));
@@ -164,6 +177,9 @@ absl::StatusOr<SearchResult> FromMessage(node::v1::SearchResponse&& message) {
   result.without_code = message.without_code();
   result.view_token = message.view_token();
   result.filter_facts = FactsOf(message.filter_facts());
+  result.scanned_share = message.scanned_share();
+  result.documents_by_group.assign(message.documents_by_group().begin(), message.documents_by_group().end());
+  result.probe = message.probe();
   return result;
 }
 

@@ -33,6 +33,8 @@ std::string KindOf(const QueuedSearch& search) {
   const SearchRequest& request = search.request;
   if (request.queries.empty() || 2 * request.queries.size() > MostQueries(request)) return "";
   if (!request.view_token.empty() || request.keep_view > absl::ZeroDuration() || request.explain) return "";
+  // What is said of all queries of a call must be that of the search's own.
+  if (!request.group_by.empty() || request.probe > 0 || request.probe_recall > 0) return "";
   node::v1::SearchRequest message;
   ToMessage(request, &message);
   if (message.ByteSizeLong() > SearchQueue::kMostKindBytes) return "";

@@ -44,6 +44,16 @@ void ToMessage(const SearchRequest& request, node::v1::SearchRequest* out) {
   options.set_explain(request.explain);
   options.set_keep_view_s(static_cast<uint32_t>(absl::ToInt64Seconds(request.keep_view)));
   options.set_view_token(request.view_token);
+  options.set_probe(request.probe);
+  options.set_probe_recall(request.probe_recall);
+  options.set_group_by(request.group_by);
+  if (!request.group_by.empty()) options.set_group_size(static_cast<uint32_t>(request.group_size));
+  for (const std::vector<AttributeValue>& values : request.group_values) {
+    node::v1::GroupValues* added = out->add_group_values();
+    for (AttributeValue value : values) ToProto(std::move(value), added->add_values());
+  }
+  out->set_count_groups(request.count_groups);
+  out->mutable_documents_by_group()->Add(request.documents_by_group.begin(), request.documents_by_group.end());
 }
 
 void AddQueries(const SearchRequest& request, node::v1::SearchRequest* out) {

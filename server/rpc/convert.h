@@ -51,6 +51,8 @@ absl::StatusOr<SearchRequest> ToSearchRequest(const v1::BatchSearchRequest& requ
 // A node's part of a search.
 absl::StatusOr<SearchRequest> ToSearchRequest(const node::v1::SearchRequest& request, VectorArena& arena);
 absl::StatusOr<AttributeValue> ToAttribute(const v1::AttributeValue& value);
+absl::StatusOr<std::vector<AttributeValue>> ToAttributes(
+    const google::protobuf::RepeatedPtrField<v1::AttributeValue>& values);
 
 // Queries are borrowed, as those of a search.
 absl::StatusOr<CheckRequest> ToCheckRequest(const v1::CheckVersionRequest& request, VectorArena& arena);

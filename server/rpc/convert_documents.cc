@@ -168,6 +168,15 @@ absl::StatusOr<UpsertRequest> ToUpsertRequest(const std::string& collection, con
   return ToUpsert(collection, request, arena);
 }
 
+absl::StatusOr<std::vector<AttributeValue>> ToAttributes(
+    const google::protobuf::RepeatedPtrField<v1::AttributeValue>& values) {
+  std::vector<AttributeValue> converted;
+  for (const v1::AttributeValue& value : values) {
+    BEBR_ASSIGN_OR_RETURN(converted.emplace_back(), ToAttribute(value));
+  }
+  return converted;
+}
+
 absl::StatusOr<AttributeUpdate> ToAttributeUpdate(const v1::UpdateAttributesRequest& request) {
   AttributeUpdate update;
   update.ids.assign(request.ids().begin(), request.ids().end());

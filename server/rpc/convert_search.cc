@@ -179,12 +179,31 @@ absl::StatusOr<SearchRequest> ToSearchRequest(const node::v1::SearchRequest& req
   }
   search.most_rerank = request.most_rerank();
   search.part = true;
+  for (const node::v1::GroupValues& values : request.group_values()) {
+    BEBR_ASSIGN_OR_RETURN(search.group_values.emplace_back(), ToAttributes(values.values()));
+  }
+  search.count_groups = request.count_groups();
+  search.documents_by_group.assign(request.documents_by_group().begin(), request.documents_by_group().end());
   return search;
 }
 
+namespace {
+
+void ToProto(ValueGroups&& groups, node::v1::SearchResponse::Result* out) {
+  for (AttributeValue& value : groups.values) ToProto(std::move(value), out->add_group_values());
+  out->set_all_groups(groups.all);
+  for (int i = 0; i < out->hits_size(); ++i) {
+    node::v1::SearchHit* hit = out->mutable_hits(i);
+    for (AttributeValue& value : groups.of_hit[i]) ToProto(std::move(value), hit->add_group_values());
+  }
+}
+
+}  // namespace
+
 void ToProto(SearchResult&& result, node::v1::SearchResponse* out) {
   absl::flat_hash_map<std::string, uint32_t> versions;
-  for (std::vector<SearchHit>& hits : result.hits) {
+  for (size_t q = 0; q < result.hits.size(); ++q) {
+    std::vector<SearchHit>& hits = result.hits[q];
     auto* list = out->add_results()->mutable_hits();
     list->Reserve(static_cast<int>(hits.size()));
     for (SearchHit& hit : hits) {
@@ -201,6 +220,7 @@ void ToProto(SearchResult&& result, node::v1::SearchResponse* out) {
       ToProto(std::move(hit.attributes), target->mutable_attributes());
       if (hit.explanation != nullptr) ToProto(*hit.explanation, target->mutable_explanation());
     }
+    if (!result.grouped.empty()) ToProto(std::move(result.grouped[q]), out->mutable_results(static_cast<int>(q)));
   }
   ToProto(result.timings, out->mutable_timings());
   out->set_documents_scanned(result.documents_scanned);
@@ -209,6 +229,9 @@ void ToProto(SearchResult&& result, node::v1::SearchResponse* out) {
   out->set_documents(result.documents);
   out->set_without_code(result.without_code);
   out->set_view_token(std::move(result.view_token));
+  out->set_scanned_share(result.scanned_share);
+  out->mutable_documents_by_group()->Add(result.documents_by_group.begin(), result.documents_by_group.end());
+  out->set_probe(result.probe);
   out->set_filter_facts(std::string(result.filter_facts.begin(), result.filter_facts.end()));
 }
 

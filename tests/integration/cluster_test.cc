@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "bebr/node/v1/node.grpc.pb.h"
 #include "tests/integration/tls_fixture.h"
+#include "tests/support/test_models.h"
 #include "tests/support/until.h"
 
 namespace bebr::testing {
@@ -119,7 +120,70 @@ TEST_F(ClusterTest, AnswersAsOneServer) {
   EXPECT_EQ(client_->Search(MakeSearch("c", VectorOf(1), 0)).status().message(), "k is 0; it is 1 to 10000");
   v1::SearchRequest grouped = MakeSearch("c", VectorOf(1), 3);
   grouped.mutable_options()->set_group_by("n");
+  grouped.mutable_options()->set_first_levels(1);
+  grouped.mutable_options()->set_candidates(20);
   EXPECT_EQ(client_->Search(grouped).status().code(), absl::StatusCode::kUnimplemented);
+}
+
+// What takes more than one round of the nodes.
+TEST_F(ClusterTest, GroupsProbesAndExplanationsAreThoseOfOneServer) {
+  StartCluster(3);
+  ServerProcess one(Path("one"));
+  Client alone({.server = one.address(), .deadline = absl::Seconds(60)});
+  v1::CollectionConfig config;
+  config.set_name("c");
+  config.set_store_floats(v1::FLOAT_STORAGE_F32);
+  const std::string model = RandomModelFile(kDims, WithGroups(*ParseCodeSpec("24x2"), 9), 6, 3);
+  v1::UpsertRequest upsert = MakeUpsert("c", 0, 600);
+  for (v1::Document& document : *upsert.mutable_documents()) {
+    const int64_t number = document.attributes().at("n").int_value();
+    (*document.mutable_attributes())["shop"].set_int_value(number * number % 61);
+    auto* tags = (*document.mutable_attributes())["tags"].mutable_list_value();
+    for (const int64_t tag : {number % 5, number % 7})
+      tags->add_values()->set_double_value(0.5 * static_cast<double>(tag));
+  }
+  for (Client* client : {client_.get(), &alone}) {
+    ASSERT_TRUE(client->CreateCollection(config, model).ok());
+    ASSERT_TRUE(client->Upsert(upsert).ok());
+  }
+  v1::BatchSearchRequest batch;
+  batch.set_collection("c");
+  for (size_t query = 0; query < 6; ++query) {
+    const auto values = VectorOf(query);
+    batch.add_queries()->mutable_values()->Add(values.begin(), values.end());
+  }
+  size_t shares = 0;
+  for (const float probe : {0.0f, 0.3f, 1.0f}) {
+    for (const std::string by : {"", "shop", "tags", "none"}) {
+      for (const uint32_t rerank : {0u, 60u}) {
+        v1::SearchOptions& options = *batch.mutable_options();
+        options.set_probe(probe);
+        options.set_group_by(by);
+        options.set_group_size(by.empty() ? 0 : 4);
+        options.set_k(12);
+        options.set_rerank(rerank);
+        options.set_with_attributes(rerank > 0);
+        options.set_explain(by == "shop");
+        auto cluster = client_->BatchSearch(batch), single = alone.BatchSearch(batch);
+        ASSERT_TRUE(cluster.ok() && single.ok()) << cluster.status() << single.status();
+        for (v1::BatchSearchResponse* found : {&*cluster, &*single}) {
+          found->clear_timings();
+          found->clear_documents_scanned();
+          for (auto& result : *found->mutable_results()) {
+            for (v1::SearchHit& hit : *result.mutable_hits()) {
+              if (!hit.has_explanation()) continue;
+              hit.mutable_explanation()->clear_shard();
+              hit.mutable_explanation()->clear_segment();
+              hit.mutable_explanation()->clear_row();
+            }
+          }
+        }
+        EXPECT_EQ(cluster->DebugString(), single->DebugString()) << probe << " " << by << " " << rerank;
+        shares += cluster->scanned_share() > 0.3 && cluster->scanned_share() < 1 ? 1 : 0;
+      }
+    }
+  }
+  EXPECT_EQ(shares, 8u);
 }
 
 // Searches that share calls of nodes have the answers that they have alone, errors too.

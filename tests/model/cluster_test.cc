@@ -11,8 +11,10 @@
 #include "absl/strings/str_cat.h"
 #include "index/base/retry.h"
 #include "index/cluster/cluster_engine.h"
+#include "index/cluster/merged_groups.h"
 #include "index/cluster/write_order.h"
 #include "index/request/page.h"
+#include "index/search/ranking.h"
 #include "tests/support/engine_calls.h"
 #include "tests/support/test_models.h"
 
@@ -91,6 +93,19 @@ std::string Text(const Attributes& attributes) {
   return text;
 }
 
+// Of attributes without lists, with what they are.
+std::string Values(const Attributes& attributes) {
+  std::string text;
+  for (const auto& [name, value] : attributes) {
+    absl::StrAppend(&text, name, "=", value.index(), " ");
+    if (const auto* number = std::get_if<int64_t>(&value)) absl::StrAppend(&text, *number);
+    if (const auto* number = std::get_if<double>(&value)) absl::StrAppend(&text, *number);
+    if (const auto* of_text = std::get_if<std::string>(&value)) absl::StrAppend(&text, *of_text);
+    if (const auto* time = std::get_if<Timestamp>(&value)) absl::StrAppend(&text, FormatTimestamp(*time));
+  }
+  return text;
+}
+
 // All that an answer says and that does not depend on where documents lie.
 std::vector<std::string> Lines(const absl::StatusOr<SearchResult>& result) {
   if (!result.ok()) return {result.status().ToString()};
@@ -98,12 +113,17 @@ std::vector<std::string> Lines(const absl::StatusOr<SearchResult>& result) {
   for (const auto& list : result->hits) {
     lines.push_back("list");
     for (const SearchHit& hit : list) {
+      Attributes group;
+      if (hit.group.has_value()) group["group"] = *hit.group;
       lines.push_back(absl::StrCat(hit.id, " ", absl::Hex(std::bit_cast<uint32_t>(hit.score)), " ",
                                    static_cast<int>(hit.score_kind), " ",
                                    absl::Hex(std::bit_cast<uint32_t>(hit.its.value_or(-1))), " ", hit.version, " ",
-                                   Text(hit.attributes), hit.explanation != nullptr ? hit.explanation->estimate : 0));
+                                   Text(hit.attributes), Values(group)));
+      if (hit.explanation != nullptr)
+        absl::StrAppend(&lines.back(), " ", hit.explanation->estimate, " ", hit.explanation->nearer_share);
     }
   }
+  lines.push_back(absl::StrCat("scanned ", result->scanned_share));
   return lines;
 }
 
@@ -169,6 +189,7 @@ absl::StatusOr<Result> Await(const Call& call) {
 struct Shape {
   size_t nodes;
   Metric metric;
+  uint32_t groups = 1;  // of the space
 };
 
 class ClusterTest : public ::testing::TestWithParam<Shape> {
@@ -182,7 +203,8 @@ class ClusterTest : public ::testing::TestWithParam<Shape> {
 
   void SetUp() override {
     pair_.Create({.name = "c", .store_floats = FloatStorage::kFloat32, .shards = 3},
-                 RandomModelFile(kDims, *ParseCodeSpec("40x3+24x1"), 4, 1, GetParam().metric));
+                 RandomModelFile(kDims, WithGroups(*ParseCodeSpec("40x3+24x1"), GetParam().groups),
+                                 GetParam().groups > 1 ? 6 : 4, 1, GetParam().metric));
   }
 
   // Few different rows, so that scores are equal and ids decide.
@@ -262,9 +284,21 @@ class ClusterTest : public ::testing::TestWithParam<Shape> {
       const size_t least = std::max(request.offset + request.k, request.rerank) + request.exclude_ids.size();
       request.candidates = Sometimes(4) ? Number(100) + 1 : least + Number(30);
     }
-    if (Sometimes(4)) Fuse(request);
+    if (Sometimes(3)) request.probe = 0.1f * static_cast<float>(Number(11));
+    if (Sometimes(20)) request.probe_recall = 0.9f;
+    if (Sometimes(3)) Group(request);
+    if (request.group_by.empty() && Sometimes(4)) Fuse(request);
     if (request.fusion == Fusion::kNone && Sometimes(4)) Resemble(request);
     return request;
+  }
+
+  void Group(SearchRequest& request) {
+    request.group_by = Some<std::string>({"n", "n", "name", "tags", "tags", "none", "rare", "rare_time"});
+    request.group_size = Sometimes() ? 1 : Sometimes(20) ? Number(101) : Number(6) + 1;
+    if (!Sometimes(20)) request.offset = 0;
+    if (Sometimes()) request.k = Number(30);
+    request.candidates = 0;
+    if (request.rerank > 0 && !Sometimes(9)) request.rerank = request.k * request.group_size + Number(50);
   }
 
   void Fuse(SearchRequest& request) {
@@ -292,10 +326,13 @@ class ClusterTest : public ::testing::TestWithParam<Shape> {
 
   void Compare() {
     const SearchRequest search = SomeSearch();
-    EXPECT_EQ(Lines(SearchAndWait(pair_.cluster(), search)), Lines(SearchAndWait(pair_.one(), search)))
+    const auto of_one = SearchAndWait(pair_.one(), search);
+    if (of_one.ok() && of_one->scanned_share > 0 && of_one->scanned_share < 1) ++probes_;
+    EXPECT_EQ(Lines(SearchAndWait(pair_.cluster(), search)), Lines(of_one))
         << "k " << search.k << " offset " << search.offset << " rerank " << search.rerank << " filter " << search.filter
         << " strict " << search.strict << " candidates " << search.candidates << " fusion "
-        << static_cast<int>(search.fusion);
+        << static_cast<int>(search.fusion) << " group_by " << search.group_by << " group_size " << search.group_size
+        << " probe " << search.probe << " explain " << search.explain << " like " << search.like.has_value();
     const std::string filter = Sometimes() ? Some(filters_) : "";
     const CountRequest count{.collection = "c", .filter = filter, .strict = Sometimes(4)};
     EXPECT_EQ(Lines(pair_.cluster().Count(count)), Lines(pair_.one().Count(count))) << filter;
@@ -330,6 +367,7 @@ class ClusterTest : public ::testing::TestWithParam<Shape> {
   }
 
   Pair pair_{GetParam().nodes};
+  size_t probes_ = 0;  // searches that scored some groups
   std::mt19937_64 random_{GetParam().nodes * 10 + static_cast<size_t>(GetParam().metric)};
   const std::vector<std::vector<float>> rows_ = RandomVectors(120, kDims, 2);
   const std::vector<float> wrong_ = std::vector<float>(kDims + 1);
@@ -349,16 +387,17 @@ class ClusterTest : public ::testing::TestWithParam<Shape> {
 };
 
 TEST_P(ClusterTest, IsOneEngine) {
-  for (size_t round = 0; round < 80; ++round) {
+  for (size_t round = 0; round < 100; ++round) {
     Write();
     for (size_t i = 0; i < 3; ++i) Compare();
     if (HasFailure()) return;
   }
+  EXPECT_EQ(probes_ > 10, GetParam().groups > 1) << probes_;
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, ClusterTest,
-                         ::testing::Values(Shape{1, Metric::kCosine}, Shape{2, Metric::kInnerProduct},
-                                           Shape{3, Metric::kL2}, Shape{4, Metric::kCosine}),
+                         ::testing::Values(Shape{1, Metric::kCosine}, Shape{2, Metric::kInnerProduct, 6},
+                                           Shape{3, Metric::kL2}, Shape{4, Metric::kCosine, 11}),
                          [](const auto& info) { return absl::StrCat(info.param.nodes, "Nodes"); });
 
 class ClusterAdminTest : public ::testing::Test {
@@ -558,7 +597,7 @@ TEST_F(ClusterAdminTest, WhatIsNotCarriedIsRefusedByName) {
     EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
     return std::string(status.message());
   };
-  EXPECT_THAT(refused({.group_by = "n"}), HasSubstr("group_by"));
+  EXPECT_THAT(refused({.first_levels = 1, .candidates = 20, .group_by = "n"}), HasSubstr("group_by with candidates"));
   const auto with = [](auto change) {
     SearchRequest request;
     change(request);
@@ -569,7 +608,6 @@ TEST_F(ClusterAdminTest, WhatIsNotCarriedIsRefusedByName) {
                 request.lists = {{.ids = {"a"}, .scores = {1}}};
               })),
               HasSubstr("lists"));
-  EXPECT_THAT(refused(with([](SearchRequest& request) { request.probe = 0.5f; })), HasSubstr("probe"));
   EXPECT_THAT(refused(with([](SearchRequest& request) {
                 request.like = ExampleRequest();
                 request.keep_view = absl::Seconds(1);
@@ -639,12 +677,156 @@ TEST_F(ClusterAdminTest, AViewIsKeptOnAllNodes) {
   for (size_t n = 0; n < 3; ++n) EXPECT_EQ(pair_.node(n).Stats().kept_views, 0u);
 }
 
+// All rounds of a search by groups, of all nodes, see what the first one saw.
+TEST_F(ClusterAdminTest, GroupsOfAKeptViewStay) {
+  const auto rows = RandomVectors(200, kDims, 3);
+  const auto write = [&](size_t round) {
+    UpsertRequest request{.collection = "c"};
+    for (size_t i = 0; i < rows.size(); ++i) {
+      DocumentInput& document = request.documents.emplace_back();
+      document.id = absl::StrCat("d", i);
+      document.attributes["n"] = static_cast<int64_t>((i * 7 + round * i) % 40);
+      document.embeddings = {{.values = rows[(i + round) % rows.size()]}};
+    }
+    for (Engine* engine : {&pair_.one(), &pair_.cluster()}) ASSERT_TRUE(UpsertAndWait(*engine, request).ok());
+  };
+  write(0);
+  SearchRequest search{.collection = "c", .queries = {rows[0], rows[1]}, .k = 12, .group_by = "n", .group_size = 4};
+  search.rerank = 60;
+  const auto before = Lines(SearchAndWait(pair_.one(), search));
+  search.keep_view = absl::Seconds(60);
+  const auto first = SearchAndWait(pair_.cluster(), search);
+  EXPECT_EQ(Lines(first), before);
+  write(1);
+  search.keep_view = absl::ZeroDuration();
+  EXPECT_NE(Lines(SearchAndWait(pair_.cluster(), search)), before);
+  search.view_token = first->view_token;
+  EXPECT_EQ(Lines(SearchAndWait(pair_.cluster(), search)), before);
+  pair_.cluster().ReleaseView(first->view_token);
+  for (size_t n = 0; n < 3; ++n) EXPECT_EQ(pair_.node(n).Stats().kept_views, 0u);
+}
+
+// Documents of random keys, scores and values, on several engines.
+class MergedGroupsTest : public ::testing::Test {
+ protected:
+  struct Known {
+    SearchHit hit;
+    std::vector<AttributeValue> values;
+    size_t engine = 0;
+  };
+  size_t Number(size_t most) { return std::uniform_int_distribution<size_t>(0, most)(random_); }
+
+  void Fill(size_t documents, size_t engines, size_t values) {
+    known_.clear();
+    for (size_t i = 0; i < documents; ++i) {
+      Known& one = known_.emplace_back();
+      one.hit.id = absl::StrCat("d", i);
+      one.hit.key = static_cast<float>(Number(30));
+      one.hit.score = request_.rerank > 0 ? static_cast<float>(Number(30)) : one.hit.key;
+      one.engine = Number(engines - 1);
+      std::set<int64_t> different;
+      for (size_t v = Number(3); v > 0; --v) different.insert(static_cast<int64_t>(Number(values)));
+      one.values.assign(different.begin(), different.end());
+    }
+    std::erase_if(known_, [](const Known& one) { return one.values.empty(); });
+    std::sort(known_.begin(), known_.end(),
+              [](const Known& a, const Known& b) { return SelectedBefore(a.hit, b.hit); });
+  }
+  // The part of an engine that has the documents of several: of these values, or of the best.
+  std::pair<std::vector<SearchHit>, ValueGroups> PartOf(const std::set<size_t>& engines,
+                                                        const std::vector<AttributeValue>* wanted = nullptr) {
+    std::map<AttributeValue, size_t> members;
+    if (wanted != nullptr) {
+      for (const AttributeValue& value : *wanted) members[value];
+    }
+    std::pair<std::vector<SearchHit>, ValueGroups> part;
+    size_t place = 0;
+    bool all = true;
+    for (const Known& one : known_) {
+      if (!engines.contains(one.engine)) continue;
+      bool taken = wanted == nullptr && place++ < request_.rerank;
+      for (const AttributeValue& value : one.values) {
+        const bool is_known = members.contains(value);
+        if (!is_known && (wanted != nullptr || members.size() == request_.k)) {
+          all = false;
+          continue;
+        }
+        if (members[value]++ < request_.group_size) taken = true;
+      }
+      if (!taken) continue;
+      part.first.push_back(one.hit);
+      part.second.of_hit.push_back(one.values);
+    }
+    for (const auto& [value, count] : members) part.second.values.push_back(value);
+    part.second.all = all && members.size() < request_.k;
+    return part;
+  }
+  std::vector<std::string> Merged(const std::vector<std::set<size_t>>& engines, size_t removed, size_t* asked) {
+    MergedGroups merged(request_, request_.rerank);
+    for (size_t e = 0; e < engines.size(); ++e) {
+      auto [hits, groups] = PartOf(engines[e]);
+      merged.Add(e, std::move(hits), std::move(groups));
+    }
+    merged.Update();
+    if (removed < engines.size()) {
+      merged.Remove(removed);
+      merged.Update();
+    }
+    for (size_t e = 0; e < engines.size(); ++e) {
+      if (e == removed) continue;
+      const auto missing = merged.Missing(e);
+      if (missing.empty()) continue;
+      *asked += missing.size();
+      auto [hits, groups] = PartOf(engines[e], &missing);
+      merged.Add(e, std::move(hits), std::move(groups));
+    }
+    merged.Update();
+    for (size_t e = 0; e < engines.size(); ++e) EXPECT_TRUE(e == removed || merged.Missing(e).empty());
+    std::vector<std::string> lines;
+    for (const SearchHit& hit : merged.Ranked())
+      lines.push_back(absl::StrCat(std::get<int64_t>(*hit.group), " ", hit.id, " ", hit.score));
+    return lines;
+  }
+
+  std::mt19937_64 random_{7};
+  SearchRequest request_;
+  std::vector<Known> known_;  // in the order of selection
+};
+
+TEST_F(MergedGroupsTest, AreThoseOfOneEngineWithAllDocuments) {
+  size_t asked = 0, hits = 0;
+  for (size_t round = 0; round < 2000; ++round) {
+    request_.k = 1 + Number(8);
+    request_.group_size = 1 + Number(4);
+    request_.rerank = Number(1) == 0 ? 0 : request_.k * request_.group_size + Number(20);
+    const size_t engines = 2 + Number(3);
+    Fill(Number(150), engines, 3 + Number(40));
+    std::vector<std::set<size_t>> apart;
+    std::set<size_t> together;
+    const size_t removed = Number(1) == 0 ? engines : Number(engines - 1);
+    for (size_t e = 0; e < engines; ++e) {
+      apart.push_back({e});
+      if (e != removed) together.insert(e);
+    }
+    size_t of_one = 0;
+    const auto expected = Merged({together}, 1, &of_one);
+    EXPECT_EQ(Merged(apart, removed, &asked), expected);
+    EXPECT_EQ(of_one == 0 || request_.rerank > 0, true);
+    hits += expected.size();
+    if (HasFailure()) return;
+  }
+  EXPECT_GT(asked, 1000u);
+  EXPECT_GT(hits, 1000u);
+}
+
 TEST_F(ClusterAdminTest, PartialAnswersAreOfTheNodesThatAnswer) {
   Engine& cluster = pair_.cluster();
   const auto rows = RandomVectors(90, kDims, 3);
   UpsertRequest request{.collection = "c"};
   for (size_t i = 0; i < rows.size(); ++i)
-    request.documents.push_back({.id = absl::StrCat("d", i), .embeddings = {{.values = rows[i]}}});
+    request.documents.push_back({.id = absl::StrCat("d", i),
+                                 .attributes = {{"n", static_cast<int64_t>(i % 7)}},
+                                 .embeddings = {{.values = rows[i]}}});
   ASSERT_TRUE(UpsertAndWait(cluster, request).ok());
   pair_.node_of(1).down = true;
   while (cluster.UnavailableCollections().empty()) absl::SleepFor(absl::Milliseconds(5));
@@ -658,6 +840,16 @@ TEST_F(ClusterAdminTest, PartialAnswersAreOfTheNodesThatAnswer) {
   EXPECT_EQ(found->coverage->nodes, 3u);
   EXPECT_EQ(found->coverage->answered, 2u);
   EXPECT_EQ(found->coverage->documents, there);
+  search.k = 30;
+  search.group_by = "n";
+  search.group_size = 3;
+  const auto grouped = SearchAndWait(cluster, search);
+  ASSERT_TRUE(grouped.ok()) << grouped.status();
+  EXPECT_EQ(grouped->hits[0].size(), std::min<uint64_t>(there, 3 * 7));
+  EXPECT_EQ(grouped->coverage->answered, 2u);
+  EXPECT_EQ(grouped->coverage->documents, there);
+  search.group_by.clear();
+  search.group_size = 1;
   // What is wrong with a request is no matter of coverage.
   search.k = 0;
   EXPECT_EQ(SearchAndWait(cluster, search).status().code(), absl::StatusCode::kInvalidArgument);
