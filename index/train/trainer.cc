@@ -35,6 +35,7 @@ constexpr double kCompatiblePerplexity = 200.0;  // what the older codes can tel
 constexpr double kTranslatedPerplexity = 500.0;
 constexpr double kAverage = 0.99;
 constexpr int kMeasurements = 10;
+constexpr std::chrono::seconds kTellAtLeast(30);  // between lines about progress, where they go to a file
 constexpr int kPatience = 3;
 constexpr double kFarBelow = 0.03;  // recall@10
 constexpr double kTrainingFlops = 1.5e13;
@@ -254,7 +255,10 @@ class Session {
     const bool terminal = isatty(STDERR_FILENO) != 0;
     const double done = static_cast<double>(step_ - first_step),
                  elapsed = std::chrono::duration<double>(Clock::now() - begin_).count();
-    if (!terminal && (step_ * 10) / steps_ == ((step_ - 1) * 10) / steps_) return;
+    const bool tenth = (step_ * 10) / steps_ != ((step_ - 1) * 10) / steps_;
+    // In a file a line for each tenth of the steps, and while these take long, so that one sees it going on.
+    if (!terminal && !tenth && Clock::now() < told_ + kTellAtLeast) return;
+    told_ = Clock::now();
     const int filled = static_cast<int>(20 * step_ / steps_);
     std::fprintf(stderr, "%s[%-20.*s] step %lld/%lld  loss %.4f  held-out recall@10 %.4f (start %.4f)  %.0f s left%s",
                  terminal ? "\r" : "", filled, "####################", static_cast<long long>(step_),
@@ -323,6 +327,7 @@ class Session {
   int64_t loss_count_ = 0;
   std::vector<CurvePoint> curve_;
   Clock::time_point begin_;
+  Clock::time_point told_;  // when the last line about progress was
 };
 
 }  // namespace

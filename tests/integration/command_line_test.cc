@@ -21,6 +21,7 @@ namespace {
 
 using namespace std::string_literals;
 using ::testing::AllOf;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
 using ::testing::Not;
@@ -461,6 +462,7 @@ TEST_F(CommandLineTest, ImportLeavesOutRowsThatAreNoNumbers) {
   const Outcome partial = Bebr({"import", "c", file, "--partial"});
   EXPECT_EQ(partial.exit_code, 0);
   EXPECT_THAT(partial.err, AllOf(HasSubstr("left out: \"42\": "), HasSubstr("left out: \"44\": ")));
+  EXPECT_THAT(partial.out, AllOf(HasSubstr("48 documents"), EndsWith("; 2 that are wrong were left out\n")));
   EXPECT_EQ(Documents(), 48u);
   const std::string lines = WriteFile("broken.jsonl", "oops\n");
   EXPECT_THAT(Bebr({"import", "c", lines, "--unchecked"}).err, Not(HasSubstr("start again")));

@@ -45,7 +45,7 @@ void AddAlias(CLI::App& app, Command& command) {
                           [&command, options] { return Set(command, *options); });
   set->add_option("name", options->name, "name of the alias")->required();
   set->add_option("collection", options->collection, "the collection it names from now on")->required();
-  options->expect = set->add_option("--expect", options->expected,
+  options->expect = set->add_option("--expect,--expected", options->expected,
                                     "fail if it does not name this collection now; \"\": fail if it exists");
   AddVerb(*group, command, "list", "list the aliases", "bebr alias list", [&command] { return List(command); });
   CLI::App* remove = AddVerb(*group, command, "delete", "delete an alias; its collection stays",

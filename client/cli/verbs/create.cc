@@ -169,7 +169,7 @@ void AddCreate(CLI::App& app, Command& command) {
   verb->add_option("--shards", options->shards, "1 to 256; 0: one per processor, at most 8")
       ->check(WholeNumber(0, kMaxShards))
       ->capture_default_str();
-  verb->add_option("--expect-documents", options->expected_documents,
+  verb->add_option("--expect-documents,--expected-documents", options->expected_documents,
                    "documents that it will hold: refused now if they would not fit in memory")
       ->check(WholeNumber(0, kMaxExpectedDocuments));
   verb->parse_complete_callback([options] {

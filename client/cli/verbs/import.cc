@@ -311,15 +311,15 @@ absl::Status Run(const Command& command, const Options& options) {
                  error["message"].get<std::string>().c_str());
   }
   const uint64_t wrong = summary["wrong"];
-  if (wrong > 0) std::printf("%s documents are wrong and were left out\n", WithCommas(wrong).c_str());
   const uint64_t skipped = summary["skipped"];
   if (skipped > 0) std::printf("%s documents stay as they were, by the condition\n", WithCommas(skipped).c_str());
-  std::printf("%s %s documents (%s) in %.1f s: %s a second\n", options.merge ? "merged into" : "imported",
+  std::printf("%s %s documents (%s) in %.1f s: %s a second%s\n", options.merge ? "merged into" : "imported",
               WithCommas(summary["documents"]).c_str(),
               options.merge ? (WithCommas(summary["unknown"]) + " unknown").c_str()
                             : (WithCommas(summary["created"]) + " new").c_str(),
               summary["seconds"].get<double>(),
-              WithCommas(static_cast<uint64_t>(summary["documents_per_s"].get<double>())).c_str());
+              WithCommas(static_cast<uint64_t>(summary["documents_per_s"].get<double>())).c_str(),
+              wrong > 0 ? absl::StrCat("; ", WithCommas(wrong), " that are wrong were left out").c_str() : "");
   return absl::OkStatus();
 }
 
@@ -337,12 +337,13 @@ void AddSending(CLI::App* verb, Options& options) {
                  "theirs")
       ->excludes(merge);
   verb->add_flag("--if-absent", options.if_absent, "documents that exist stay as they are")->excludes(merge);
-  verb->add_option("--if-newer", options.if_newer_by,
+  verb->add_option("--if-newer,--if-newer-by", options.if_newer_by,
                    "name of an integer attribute: so do documents whose is not less than the new one")
       ->excludes(merge);
-  verb->add_flag(
-      "--partial", options.partial,
-      "documents that the server finds wrong are left out and named; without it the first one ends the import");
+  verb->add_flag("--partial", options.partial,
+                 "documents that the server finds wrong are left out and named, which is no failure: the last line, "
+                 "and \"wrong\" of "
+                 "--json, say how many; without it the first one ends the import");
   verb->add_option("--model-checksum", options.model_checksum,
                    "refuse everything unless this is the version's model_checksum (bebr version list --json)")
       ->check(WholeNumber());

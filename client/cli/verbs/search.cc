@@ -220,7 +220,8 @@ void AddListOptions(CLI::App* verb, Options* options) {
       ->allow_extra_args(false);
   verb->add_option("--offset", options->offset, "pass over so many of the best, for the next page")
       ->check(WholeNumber(0, kMaxK));
-  verb->add_option("--fuse", options->fuse, "one list for all queries: max, mean or rrf (also reciprocal_rank)")
+  verb->add_option("--fuse,--fusion", options->fuse,
+                   "one list for all queries: max, mean or rrf (also reciprocal_rank)")
       ->check(CLI::IsMember({"max", "mean", "rrf", "reciprocal_rank"}))
       ->excludes("--like");
   verb->add_option("--min-score", options->min_score, "leave out results with a lower score");
@@ -232,7 +233,7 @@ void AddListOptions(CLI::App* verb, Options* options) {
   verb->add_flag("--explain", options->explain, "show where each estimated score comes from");
   verb->add_flag("--allow-partial", options->allow_partial,
                  "of a gateway: leave out nodes that do not answer, and say how many did");
-  verb->add_option("--weight", options->weights,
+  verb->add_option("--weight,--weights", options->weights,
                    "with --fuse: how much a query counts; given once for each, in their order")
       ->allow_extra_args(false)
       ->needs("--fuse");
@@ -291,7 +292,7 @@ void AddSearch(CLI::App& app, Command& command) {
   verb->add_option("--model-checksum", options->model_checksum,
                    "refuse to answer unless this is the version's model_checksum (bebr version list --json)")
       ->check(WholeNumber());
-  verb->add_flag("--attributes", options->attributes, "show the attributes");
+  verb->add_flag("--attributes,--with-attributes", options->attributes, "show the attributes");
 }
 
 }  // namespace bebr
