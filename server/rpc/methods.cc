@@ -58,6 +58,8 @@ FieldLimits ApiLimits() {
           {"bebr.v1.Examples.negatives", kMaxExamples},
           {"bebr.v1.BatchSearchRequest.queries", kMaxQueriesPerRequest},
           {"bebr.node.v1.SearchRequest.queries", kMaxQueriesPerRequest},
+          {"bebr.node.v1.SearchRequest.group_values", kMaxQueriesPerRequest},
+          {"bebr.node.v1.GroupValues.values", kMaxK},
           {"bebr.v1.CheckVersionRequest.queries", kMaxCheckQueries},
           {"bebr.v1.CheckVersionRequest.against_queries", kMaxCheckQueries},
           {"bebr.v1.CollectionConfig.attributes", kMaxAttributeRules},
