@@ -18,6 +18,7 @@ constexpr size_t kParts = 5;
 constexpr size_t kLeastRows = 4 * kParts;
 constexpr double kDocumentsOfOne = 25.0;
 constexpr size_t kManyDims = 1024;  // of which one fit is long enough
+constexpr size_t kFewRowsPerDim = 20;
 
 // The first k of each query's found rows that are not itself: query i is row i.
 std::vector<uint32_t> WithoutSelf(const std::vector<uint32_t>& found, size_t queries, size_t depth, size_t k) {
@@ -30,6 +31,14 @@ std::vector<uint32_t> WithoutSelf(const std::vector<uint32_t>& found, size_t que
     }
   }
   return others;
+}
+
+// Rows first, first + 2, ...
+Matrix EveryOther(const Matrix& rows, size_t first) {
+  Matrix half{0, rows.dims, {}};
+  for (size_t row = first; row < rows.rows; row += 2, ++half.rows)
+    half.values.insert(half.values.end(), rows.row(row), rows.row(row) + rows.dims);
+  return half;
 }
 
 }  // namespace
@@ -67,6 +76,14 @@ absl::StatusOr<double> RecallAmongMany(const Matrix& rows, Metric metric,
     sum += static_cast<double>(same) / static_cast<double>(n * k);
   }
   return sum / static_cast<double>(parts);
+}
+
+bool AreFew(const Matrix& rows) { return rows.rows < kFewRowsPerDim * rows.dims; }
+
+absl::StatusOr<HeldOutRecall> RecallAmongOthers(const Matrix& rows, const Validator& validator,
+                                                absl::FunctionRef<absl::StatusOr<Model>(const Matrix& part)> fit) {
+  BEBR_ASSIGN_OR_RETURN(const Model model, fit(EveryOther(rows, 0)));
+  return validator.Among(EveryOther(rows, 1)).Measure(model);
 }
 
 }  // namespace bebr

@@ -7,6 +7,7 @@
 #include "index/base/thread_pool.h"
 #include "index/binarizer/model.h"
 #include "index/exact/matrix.h"
+#include "index/fit/validation.h"
 #include "index/types/document.h"
 
 namespace bebr {
@@ -24,6 +25,14 @@ namespace bebr {
 absl::StatusOr<double> RecallAmongMany(const Matrix& rows, Metric metric,
                                        absl::FunctionRef<absl::StatusOr<Model>(const Matrix& part)> fit,
                                        ThreadPool& pool);
+
+// Whether rows are so few for their dims that their principal components are theirs alone: shapes that rely on these
+// find more among such rows than among others.
+bool AreFew(const Matrix& rows);
+
+// What a model that `fit` makes of every other row finds among those between, for the validator's queries.
+absl::StatusOr<HeldOutRecall> RecallAmongOthers(const Matrix& rows, const Validator& validator,
+                                                absl::FunctionRef<absl::StatusOr<Model>(const Matrix& part)> fit);
 
 }  // namespace bebr
 

@@ -7,6 +7,7 @@
 #include "absl/strings/str_format.h"
 #include "index/base/status_macros.h"
 #include "index/base/thread_pool.h"
+#include "index/fit/few_rows.h"
 #include "index/fit/group_search.h"
 #include "index/fit/shape_search.h"
 #include "index/fit/start_model.h"
@@ -29,7 +30,8 @@ size_t ComponentsFor(size_t dims, size_t bits) {
 }
 
 // Borrows all of them.
-ShapeSearch SearchFor(const CorpusStatistics& statistics, const FitRequest& request, const Continues& continues) {
+ShapeSearch SearchFor(const CorpusStatistics& statistics, const FitRequest& request, const Validator& validator,
+                      const Continues& continues) {
   ShapeSearch search;
   search.make_model = [&](const LevelPlan& shape) {
     return StartModel(statistics, shape, kQueryLevels, request.seed, continues);
@@ -39,6 +41,15 @@ ShapeSearch SearchFor(const CorpusStatistics& statistics, const FitRequest& requ
   search.dims = statistics.dims;
   search.max_levels = kMaxPlanLevels;
   search.code = request.code;
+  if (!AreFew(request.rows)) return search;
+  search.among_others = [&](const LevelPlan& shape) {
+    const auto fit = [&](const Matrix& part) -> absl::StatusOr<Model> {
+      BEBR_ASSIGN_OR_RETURN(const CorpusStatistics of_part,
+                            MeasureCorpus(part, request.metric, shape.dims(), request.seed, /*threads=*/1, continues));
+      return StartModel(of_part, shape, kQueryLevels, request.seed, continues);
+    };
+    return RecallAmongOthers(request.rows, validator, fit);
+  };
   return search;
 }
 
@@ -83,7 +94,7 @@ absl::StatusOr<FittedModel> FitStart(FitRequest request) {
                     /*threads=*/1, continues));
   const Validator validator(EvenlySpaced(request.rows, kDocuments), std::move(queries), request.metric, nobody,
                             continues);
-  const ShapeSearch search = SearchFor(statistics, request, continues);
+  const ShapeSearch search = SearchFor(statistics, request, validator, continues);
   BEBR_RETURN_IF_ERROR(continues());
   BEBR_ASSIGN_OR_RETURN(const LevelPlan shape, PickShape(search, request, validator, fitted));
   BEBR_ASSIGN_OR_RETURN(fitted.model, search.make_model(shape));

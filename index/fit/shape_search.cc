@@ -47,6 +47,20 @@ struct MeasuredShape {
   HeldOutRecall recall;
 };
 
+// Among the rows that models are measured by, and not clearly less among others.
+absl::StatusOr<bool> FindsClearlyMore(const ShapeSearch& search, const MeasuredShape& mixed,
+                                      const MeasuredShape& even) {
+  if (PairedGain(mixed.recall, even.recall) < kLeastSigmas) return false;
+  if (search.among_others == nullptr) return true;
+  const absl::StatusOr<HeldOutRecall> of_mixed = search.among_others(mixed.shape);
+  const absl::StatusOr<HeldOutRecall> of_even = search.among_others(even.shape);
+  if (of_mixed.ok() && of_even.ok()) return PairedGain(*of_mixed, *of_even) > -kLeastSigmas;
+  for (const absl::Status& status : {of_mixed.status(), of_even.status()}) {
+    if (!absl::IsInvalidArgument(status)) BEBR_RETURN_IF_ERROR(status);  // else half of the rows say nothing
+  }
+  return true;
+}
+
 absl::StatusOr<MeasuredShape> BestShape(const ShapeSearch& search, size_t bits, bool trellis,
                                         const Validator& validator, const Validator& quick) {
   BEBR_ASSIGN_OR_RETURN(std::vector<LevelPlan> waiting,
@@ -75,9 +89,9 @@ absl::StatusOr<MeasuredShape> BestShape(const ShapeSearch& search, size_t bits, 
     if (first_even) even.emplace(MeasuredShape{shape, recall});
     if (!best.has_value() || recall.at_10 > best->recall.at_10) best.emplace(MeasuredShape{shape, std::move(recall)});
   }
-  const bool doubtful =
-      even.has_value() && !IsEven(best->shape) && PairedGain(best->recall, even->recall) < kLeastSigmas;
-  return *std::move(doubtful ? even : best);
+  if (!even.has_value() || IsEven(best->shape)) return *std::move(best);
+  BEBR_ASSIGN_OR_RETURN(const bool more, FindsClearlyMore(search, *best, *even));
+  return *std::move(more ? best : even);
 }
 
 }  // namespace

@@ -30,6 +30,9 @@ struct ShapeSearch {
   CodeKind code = CodeKind::kLevels;  // trellis codes need models with a fitted quantizer
   int rounds = 4;                     // of moving dims between levels
   size_t finalists = 3;               // shapes that are measured again on all held-out queries
+  // What a model of some of the rows finds among the others: where rows are few, principal components are theirs alone.
+  // Asked of a shape whose levels differ, and of the one that it is to find more than; null: what was measured counts.
+  std::function<absl::StatusOr<HeldOutRecall>(const LevelPlan&)> among_others;
 };
 
 // A shape of exactly `bits`: the candidates are measured by `quick`, dims are moved between levels as long as that

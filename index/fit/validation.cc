@@ -34,6 +34,10 @@ Validator Validator::Smaller(size_t queries, size_t documents) const {
   return Validator(EvenlySpaced(documents_, documents), EvenlySpaced(queries_, queries), metric_, pool_, continues_);
 }
 
+Validator Validator::Among(const Matrix& documents) const {
+  return Validator(documents, queries_, metric_, pool_, continues_);
+}
+
 absl::StatusOr<HeldOutRecall> Validator::Measure(const Model& model) const {
   BEBR_RETURN_IF_ERROR(Ask(continues_));
   BEBR_ASSIGN_OR_RETURN(const std::unique_ptr<const Binarizer> binarizer, MakeBinarizer(model, 0));

@@ -57,6 +57,8 @@ class Validator {
   ThreadPool& pool() const { return pool_; }
   // A Validator over the first `queries` queries and `documents` evenly spaced documents: quicker and rougher.
   Validator Smaller(size_t queries, size_t documents) const;
+  // One of the same queries.
+  Validator Among(const Matrix& documents) const;
 
  private:
   Matrix documents_;

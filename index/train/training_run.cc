@@ -112,6 +112,14 @@ absl::StatusOr<Model> BuildStart(const TrainOptions& options, const CorpusStatis
   return StartModel(statistics, shape, recurrent ? recurrent_levels : options.query_levels, options.seed);
 }
 
+// The start of these rows.
+absl::StatusOr<Model> StartOf(const TrainOptions& options, const Matrix& rows, const LevelPlan& shape,
+                              const ThreadPool& pool) {
+  BEBR_ASSIGN_OR_RETURN(const CorpusStatistics statistics,
+                        MeasureCorpus(rows, options.metric, shape.dims(), options.seed, pool.size()));
+  return BuildStart(options, statistics, rows, shape);
+}
+
 // Whether more may be tried, of a run that began then.
 std::function<bool()> TimeLeft(const TrainOptions& options, Clock::time_point begin) {
   return [&options, begin] { return options.time_limit <= 0.0 || SecondsSince(begin) < options.time_limit; };
@@ -143,7 +151,13 @@ absl::StatusOr<LevelPlan> FindShape(const TrainOptions& options, const CorpusSta
                                     TrainResult& result) {
   if (options.shape.has_value()) return *options.shape;
   const Validator quick = validator.Smaller(kSearchQueries, kSearchDocuments);
-  const ShapeSearch search = SearchFor(options, statistics, documents, begin, result);
+  ShapeSearch search = SearchFor(options, statistics, documents, begin, result);
+  if (AreFew(documents)) {
+    search.among_others = [&](const LevelPlan& shape) {
+      const auto fit = [&](const Matrix& part) { return StartOf(options, part, shape, validator.pool()); };
+      return RecallAmongOthers(documents, validator, fit);
+    };
+  }
   return options.target_recall > 0.0 ? ShapeForRecall(search, options.target_recall, validator, quick)
                                      : ShapeForBits(search, options.bits, validator, quick);
 }
@@ -151,11 +165,7 @@ absl::StatusOr<LevelPlan> FindShape(const TrainOptions& options, const CorpusSta
 // At most what is measured; nothing where the rows are too few even for that.
 std::optional<double> AmongMany(const TrainOptions& options, const Matrix& documents, const LevelPlan& shape,
                                 const HeldOutRecall& measured, ThreadPool& pool) {
-  const auto fit = [&](const Matrix& part) -> absl::StatusOr<Model> {
-    BEBR_ASSIGN_OR_RETURN(const CorpusStatistics of_part,
-                          MeasureCorpus(part, options.metric, shape.dims(), options.seed, pool.size()));
-    return BuildStart(options, of_part, part, shape);
-  };
+  const auto fit = [&](const Matrix& part) { return StartOf(options, part, shape, pool); };
   const absl::StatusOr<double> recall = RecallAmongMany(documents, options.metric, fit, pool);
   return recall.ok() ? std::optional<double>(std::min(*recall, measured.at_10)) : std::nullopt;
 }
