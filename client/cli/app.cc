@@ -105,6 +105,7 @@ std::unique_ptr<CLI::App> MakeApp(Command& command) {
   AddCluster(*app, command);
   AddTop(*app, command);
   AddDoctor(*app, command);
+  AddVerify(*app, command);
   AddManual(*app, command);
   return app;
 }

@@ -88,6 +88,7 @@ void AddUpdate(CLI::App& app, Command& command);
 void AddCluster(CLI::App& app, Command& command);
 void AddTop(CLI::App& app, Command& command);
 void AddDoctor(CLI::App& app, Command& command);
+void AddVerify(CLI::App& app, Command& command);
 void AddManual(CLI::App& app, Command& command);
 
 // A message as JSON: fields by their names, 64-bit numbers as numbers, enum values short and in lower case ("f16"),

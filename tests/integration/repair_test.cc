@@ -106,6 +106,9 @@ TEST_F(RepairCommandTest, WhatTheServerNamesIsRepaired) {
     const Outcome verified = RunProgram("bebr-server", {"--data_dir", Path("data"), "--verify"});
     EXPECT_EQ(verified.exit_code, 1);
     EXPECT_THAT(verified.out, HasSubstr(table + " is damaged"));
+    const Outcome by_client = RunProgram("bebr", {"verify", Path("data")});
+    EXPECT_EQ(by_client.exit_code, 1);
+    EXPECT_EQ(by_client.out, verified.out);
     Outcome outcome = Repair();
     if (outcome.exit_code != 0 && outcome.err.find("--accept_loss") != std::string::npos) {
       ++lost;

@@ -112,6 +112,10 @@ TEST_F(SnapshotTest, HoldsEveryAcknowledgedWriteWhileWritesGoOn) {
   }
   stopping = true;
   writer.join();
+  const Outcome verified = Bebr({"snapshot", "verify", Path("elsewhere")});
+  EXPECT_EQ(verified.exit_code, 0) << verified.err;
+  EXPECT_THAT(verified.out, HasSubstr("/elsewhere/c/s4: whole\n"));
+  EXPECT_EQ(Bebr({"snapshot", "verify", Path("elsewhere") + "/c"}).exit_code, 1);
 }
 
 TEST_F(SnapshotTest, WhatIsWrongIsRefused) {

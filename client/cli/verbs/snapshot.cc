@@ -2,12 +2,14 @@
 
 #include "absl/time/time.h"
 #include "client/cli/command.h"
+#include "client/cli/verify.h"
 #include "index/base/status_macros.h"
 
 namespace bebr {
 namespace {
 
 struct Options {
+  std::string directory;
   std::string collection;
   std::string snapshot;
   std::string new_collection;
@@ -92,6 +94,11 @@ void AddSnapshot(CLI::App& app, Command& command) {
     verb->add_option("name", options->collection, "the collection that the snapshot was taken of")->required();
     verb->add_option("snapshot", options->snapshot, "name of the snapshot")->required();
   }
+  AddVerb(*group, command, "verify",
+          "read snapshots where they lie, or were copied to, without a server; exit code 1 if one is damaged",
+          "bebr snapshot verify /mnt/backups", [options] { return VerifySnapshots(options->directory); })
+      ->add_option("directory", options->directory, "holds COLLECTION/SNAPSHOT, as the server's snapshot_dir does")
+      ->required();
   restore->add_option("--as", options->new_collection, "name of the new collection")->required();
 }
 
