@@ -56,7 +56,7 @@ ClusterReport ReplicatedEngine::Report() {
 }
 
 absl::Status ReplicatedEngine::Ready() {
-  const absl::Status known = ClusterEngine::Ready();
+  absl::Status known = ClusterEngine::Ready();
   if (known.ok()) return known;
   const LogReport log = head_->Report();
   if (log.head == 0 && head_->identity() != 0 && IsNew()) return absl::OkStatus();

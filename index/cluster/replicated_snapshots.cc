@@ -215,13 +215,13 @@ absl::Status ReplicatedEngine::RestoreSnapshot(std::string_view collection, std:
   if (!found->problem.empty()) return absl::UnavailableError(found->problem);
   BEBR_RETURN_IF_ERROR(OfEveryShare([&](size_t share) { return CheckShareOf(share, *found); }));
   uint64_t placed = 0;
-  const absl::Status restored = Made({.kind = LogChangeKind::kRestore,
-                                      .name = std::string(new_collection),
-                                      .target = found->collection,
-                                      .snapshot = found->name,
-                                      .snapshot_position = found->position},
-                                     &placed)
-                                    .status();
+  absl::Status restored = Made({.kind = LogChangeKind::kRestore,
+                                .name = std::string(new_collection),
+                                .target = found->collection,
+                                .snapshot = found->name,
+                                .snapshot_position = found->position},
+                               &placed)
+                              .status();
   if (!absl::IsUnavailable(restored) || placed == 0) return restored;
   return absl::UnavailableError(absl::StrFormat(
       "the restore goes on beyond cluster_timeout_s, and is not to be begun again: it is made by replicas as they come "

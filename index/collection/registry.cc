@@ -295,6 +295,7 @@ absl::Status Registry::Drop(std::string_view name, absl::FunctionRef<void()> det
     reserved_.emplace(name);
   }
   const absl::Cleanup release = [this, name] { Release(name); };
+  dropped->shards()->store().EndCompactions();  // who is at one would be waited for
   detached();
   dropped->ForgetViews(/*dropped=*/true);
   dropped.reset();

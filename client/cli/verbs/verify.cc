@@ -18,6 +18,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "client/cli/command.h"
+#include "index/base/program.h"
 
 namespace bebr {
 namespace {
@@ -32,10 +33,11 @@ std::string ServerProgram() {
 
 bool HoldsSnapshots(const std::string& directory) {
   std::error_code error;
+  const auto counts = [](const std::filesystem::path& path) { return path.filename().string()[0] != '.'; };
   for (std::filesystem::directory_iterator of(directory, error), end; !error && of != end; of.increment(error)) {
     std::error_code none;
     for (std::filesystem::directory_iterator in(of->path(), none); !none && in != end; in.increment(none)) {
-      if (std::filesystem::exists(in->path() / "snapshot.json", none)) return true;
+      if (counts(*of) && counts(*in) && std::filesystem::exists(in->path() / "snapshot.json", none)) return true;
     }
   }
   return false;
@@ -59,6 +61,8 @@ absl::Status VerifyFiles(const std::string& data_dir, const std::string& snapsho
     if (errno != EINTR) return absl::InternalError(absl::StrCat("waitpid: ", strerror(errno)));
   }
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return absl::OkStatus();
+  if (WIFEXITED(status) && WEXITSTATUS(status) == kExitUsage)
+    return absl::FailedPreconditionError("nothing was read: see above");
   return absl::DataLossError("not everything could be read and was whole: see above");
 }
 
@@ -78,11 +82,19 @@ absl::Status VerifySnapshots(const std::string& snapshot_dir) {
 
 void AddVerify(CLI::App& app, Command& command) {
   const auto data_dir = std::make_shared<std::string>(), snapshot_dir = std::make_shared<std::string>();
-  CLI::App* verb =
-      AddVerb(app, command, "verify",
-              "read all files of a data directory and its snapshots, which no server has open; exit "
-              "code 1 if one is damaged",
-              "bebr verify /var/lib/bebr", [data_dir, snapshot_dir] { return VerifyFiles(*data_dir, *snapshot_dir); });
+  CLI::App* verb = AddVerb(app, command, "verify",
+                           "read all files of a data directory and its snapshots, which no server has open; exit "
+                           "code 1 if one is damaged",
+                           "bebr verify /var/lib/bebr", [data_dir, snapshot_dir]() -> absl::Status {
+                             std::error_code error;
+                             if (!std::filesystem::exists(*data_dir + "/collections", error)) {
+                               return absl::NotFoundError(
+                                   absl::StrFormat("\"%s\" is no data_dir: it has no directory collections; `bebr "
+                                                   "snapshot verify` reads copies of snapshots",
+                                                   *data_dir));
+                             }
+                             return VerifyFiles(*data_dir, *snapshot_dir);
+                           });
   verb->add_option("data_dir", *data_dir, "the server's data_dir")->required();
   verb->add_option("--snapshot-dir", *snapshot_dir, "the server's snapshot_dir, if it has one");
 }
