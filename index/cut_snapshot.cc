@@ -21,10 +21,10 @@ namespace {
 
 absl::Status DeleteAll(Engine& engine, const std::string& collection, std::vector<std::string> ids) {
   if (ids.empty()) return absl::OkStatus();
-  std::promise<absl::Status> deleted;
+  auto deleted = std::make_shared<std::promise<absl::Status>>();  // shared: set_value may outlast get
   engine.Delete(collection, std::move(ids),
-                [&](const absl::StatusOr<ChangeResult>& result) { deleted.set_value(result.status()); });
-  return deleted.get_future().get();
+                [deleted](const absl::StatusOr<ChangeResult>& result) { deleted->set_value(result.status()); });
+  return deleted->get_future().get();
 }
 
 // Leaves the documents of the slots.

@@ -58,8 +58,8 @@ void MergedGroups::Choose(const std::vector<const Found*>& order) {
   }
 }
 
-std::vector<AttributeValue> MergedGroups::Missing(size_t engine) const {
-  const Part& part = parts_.at(engine);
+std::vector<AttributeValue> MergedGroups::Missing(size_t engine) {
+  Part& part = parts_.at(engine);
   std::vector<AttributeValue> missing;
   if (part.all) return missing;
   for (const AttributeValue& value : values_) {
@@ -71,6 +71,7 @@ std::vector<AttributeValue> MergedGroups::Missing(size_t engine) const {
         enough && part.last != nullptr && !SelectedBefore(*part.last, *members.selected[request_.group_size - 1]);
     if (!beyond) missing.push_back(value);
   }
+  part.given.insert(missing.begin(), missing.end());
   return missing;
 }
 

@@ -46,8 +46,8 @@ class MergedGroups {
   // values are the best: these stay.
   void Update();
 
-  // Of the best values those of which the engine may have documents that count and were not given.
-  std::vector<AttributeValue> Missing(size_t engine) const;
+  // Of the best values those of which the engine may have documents that count and were not given. It is told once.
+  std::vector<AttributeValue> Missing(size_t engine);
   std::vector<SearchHit> Ranked() const;
 
  private:

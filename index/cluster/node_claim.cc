@@ -83,9 +83,9 @@ absl::Status NodeClaim::Update() {
     heard_up_to_ = state.head;
     BEBR_RETURN_IF_ERROR(Say());
   }
-  BEBR_ASSIGN_OR_RETURN(const bool answer, Hear());
+  BEBR_RETURN_IF_ERROR(Hear());
   const bool asks = before_.has_value() && SteadyNow() - said_ >= again_;
-  return answer || asks ? Say() : absl::OkStatus();
+  return owes_ || asks ? Say() : absl::OkStatus();
 }
 
 absl::Status NodeClaim::Say() {
@@ -98,13 +98,14 @@ absl::Status NodeClaim::Say() {
   ++writer_->number;
   if (since_ == 0) since_ = place.position;
   said_ = SteadyNow();
+  owes_ = false;
   return absl::OkStatus();
 }
 
-absl::StatusOr<bool> NodeClaim::Hear() {
-  for (bool answer = false;;) {
+absl::Status NodeClaim::Hear() {
+  for (;;) {
     BEBR_ASSIGN_OR_RETURN(const LogPage page, log_->Read(heard_up_to_, std::vector<uint32_t>{shard_}, kPageBytes));
-    if (page.places.empty()) return answer;
+    if (page.places.empty()) return absl::OkStatus();
     heard_up_to_ = page.place;
     for (const LogEntry& entry : page.entries) {
       auto claim = DecodeClaim(entry.bytes);  // of a later release it is not understood
@@ -115,7 +116,7 @@ absl::StatusOr<bool> NodeClaim::Hear() {
         before_ = *std::move(claim);
         continue;
       }
-      answer = true;
+      owes_ = true;
       if (!told_.insert(claim->server).second) continue;
       LogError("another server, {}, has begun as node {}, which this one, {}, is: it is told that, and does nothing",
                claim->where, node_, where_);

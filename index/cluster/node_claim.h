@@ -49,8 +49,7 @@ class NodeClaim {
  private:
   absl::Status Update() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Say() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Whether others have said something that wants an answer.
-  absl::StatusOr<bool> Hear() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status Hear() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const OpenLog open_;
   const std::string node_, where_, server_;
@@ -62,6 +61,7 @@ class NodeClaim {
   LogPlace heard_up_to_ ABSL_GUARDED_BY(mutex_);
   uint64_t since_ ABSL_GUARDED_BY(mutex_) = 0;  // 0: nothing is said yet
   SteadyTime said_ ABSL_GUARDED_BY(mutex_);
+  bool owes_ ABSL_GUARDED_BY(mutex_) = false;            // an answer to what others said, until it is in the log
   std::optional<Claim> before_ ABSL_GUARDED_BY(mutex_);  // who has begun before, when it was heard last
   SteadyTime heard_ ABSL_GUARDED_BY(mutex_);
   std::set<std::string> told_ ABSL_GUARDED_BY(mutex_);  // servers that were told of

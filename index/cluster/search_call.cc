@@ -12,7 +12,7 @@ namespace bebr {
 namespace {
 
 // Of the time until the deadline, what the nodes have of it where their gateway is to answer without the last of them.
-constexpr double kShareOfNodes = 0.9;
+constexpr double kShareOfNodes = 0.9, kShareOfFirst = 0.5;  // the second where they are asked again
 
 // Whether an answer may do without the node that gave this error.
 bool IsMissing(const absl::Status& status) {
@@ -26,6 +26,16 @@ bool Probes(const SearchRequest& request) { return request.probe > 0 || request.
 absl::Status OlderRelease(const char* what) {
   return absl::UnavailableError(absl::StrFormat(
       "%s: it runs an older release, whose part of such a search is none; try again when it is upgraded", what));
+}
+
+// Each hit has its values.
+absl::Status CheckGroups(const SearchResult& answer) {
+  for (size_t q = 0; q < answer.grouped.size(); ++q) {
+    if (answer.grouped[q].of_hit.size() == answer.hits[q].size()) continue;
+    return absl::InternalError(absl::StrFormat("query %d has %d hits, and values of %d", q, answer.hits[q].size(),
+                                               answer.grouped[q].of_hit.size()));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -78,7 +88,9 @@ void ClusterEngine::SearchCall::Ask(std::vector<std::optional<SearchRequest>> re
     }
     if (own.allow_partial && own.deadline != absl::InfiniteDuration()) {
       const SteadyTime now = SteadyNow();
-      own.deadline = now + kShareOfNodes * (own.deadline - now);
+      // What comes behind the first of several rounds needs time too.
+      const bool first = own.count_groups || (!own.group_by.empty() && own.group_values.empty());
+      own.deadline = now + (first ? kShareOfFirst : kShareOfNodes) * (own.deadline - now);
     }
     own.view_token = tokens_[node];
     cluster_.members_[node].node->engine().Search(
@@ -161,6 +173,7 @@ void ClusterEngine::SearchCall::TakeHits() {
     if (Probes(request_) && answer.scanned_share == 0) return End(cluster_.OfNode(node, OlderRelease("probe")));
     if (!request_.group_by.empty() && answer.grouped.size() != answer.hits.size())
       return End(cluster_.OfNode(node, OlderRelease("group_by")));
+    if (absl::Status error = CheckGroups(answer); !error.ok()) return End(cluster_.OfNode(node, std::move(error)));
   }
   if (request_.group_by.empty()) return End(MergeSearch(request_, TakeAnswers()));
   if (absl::Status error = StartGroups(); !error.ok()) return End(std::move(error));
@@ -227,6 +240,7 @@ void ClusterEngine::SearchCall::TakeMissing() {
     if (!answers_[node].has_value() || !answers_[node]->ok()) continue;
     SearchResult& answer = **answers_[node];
     if (answer.grouped.size() != answer.hits.size()) return End(cluster_.OfNode(node, OlderRelease("group_by")));
+    if (absl::Status error = CheckGroups(answer); !error.ok()) return End(cluster_.OfNode(node, std::move(error)));
     for (size_t i = 0; i < asked_[node].size(); ++i)
       merged_[asked_[node][i]].Add(node, std::move(answer.hits[i]), std::move(answer.grouped[i]));
     result_.documents_scanned += answer.documents_scanned * asked_[node].size() / request_.queries.size();

@@ -86,7 +86,7 @@ class GroupSearch : public std::enable_shared_from_this<GroupSearch> {
   // Of a part: keeps the estimates of hits by which they are selected, and takes the scores that are known to be exact.
   static void KeepKeys(Query& query);
   // All hits of a part, which has scored them again, each with its values.
-  std::vector<SearchHit> HitsOfPart(Query& query);
+  absl::StatusOr<std::vector<SearchHit>> HitsOfPart(Query& query);
   // How candidates of a query, and estimated ones of its hits, are scored again.
   absl::StatusOr<std::vector<ScoredCandidate>> Reranked(size_t query, const std::vector<Candidate>& candidates);
   ExactScoring ScoringOf(size_t query) const {
@@ -293,7 +293,11 @@ absl::Status GroupSearch::End(Query& query) {
     job_->result.scanned_share += query.share;
   }
   std::vector<SearchHit>& hits = job_->result.hits[query.number];
-  hits = request().part ? HitsOfPart(query) : RankGroups(std::move(query.groups.groups()), request().min_score);
+  if (request().part) {
+    BEBR_ASSIGN_OR_RETURN(hits, HitsOfPart(query));
+  } else {
+    hits = RankGroups(std::move(query.groups.groups()), request().min_score);
+  }
   return CompleteHits(request(), *job_->shards, job_->target->store_view(), absl::MakeSpan(hits), job_->result_bytes);
 }
 
@@ -309,11 +313,14 @@ void GroupSearch::KeepKeys(Query& query) {
   std::for_each(query.reranked.begin(), query.reranked.end(), keep);
 }
 
-std::vector<SearchHit> GroupSearch::HitsOfPart(Query& query) {
+absl::StatusOr<std::vector<SearchHit>> GroupSearch::HitsOfPart(Query& query) {
+  const auto take = [this](absl::Span<const AttributeValue> values) {
+    return TakeValues(request(), values, job_->result_bytes);
+  };
   ValueGroups& grouped = job_->result.grouped[query.number];
   grouped.all = query.all && !query.groups.enough();
   return HitsOfGroups(*job_->target, request().group_by, absl::MakeSpan(query.groups.groups()),
-                      std::move(query.reranked), grouped);
+                      std::move(query.reranked), take, grouped);
 }
 
 absl::StatusOr<std::vector<ScoredCandidate>> GroupSearch::Reranked(size_t query,

@@ -57,6 +57,20 @@ absl::Status AddAttributes(const ShardSet& shards, const CollectionStore::View* 
 
 }  // namespace
 
+absl::Status TakeValues(const SearchRequest& request, absl::Span<const AttributeValue> values,
+                        std::atomic<uint64_t>& total) {
+  uint64_t bytes = 0;
+  for (const AttributeValue& value : values) bytes += ValueBytes(value);
+  if (request.max_result_bytes > 0 && total.fetch_add(bytes) + bytes > request.max_result_bytes) {
+    return absl::ResourceExhaustedError(
+        absl::StrFormat("the values of \"%s\" of the hits have over %d bytes, the limit of an answer: ask for fewer "
+                        "queries, or a smaller k or group_size",
+                        request.group_by, request.max_result_bytes));
+  }
+  if (request.take_memory == nullptr) return absl::OkStatus();
+  return request.take_memory(bytes + values.size() * sizeof(AttributeValue));
+}
+
 absl::Status CompleteHits(const SearchRequest& request, const ShardSet& shards, const CollectionStore::View* view,
                           absl::Span<SearchHit> hits, std::atomic<uint64_t>& total) {
   for (size_t begin = 0; begin < hits.size(); begin += kHitsAtATime) {

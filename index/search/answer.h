@@ -18,6 +18,10 @@ namespace bebr {
 absl::Status CompleteHits(const SearchRequest& request, const ShardSet& shards, const CollectionStore::View* view,
                           absl::Span<SearchHit> hits, std::atomic<uint64_t>& total);
 
+// The same of the values of `group_by` that a hit of a part has.
+absl::Status TakeValues(const SearchRequest& request, absl::Span<const AttributeValue> values,
+                        std::atomic<uint64_t>& total);
+
 }  // namespace bebr
 
 #endif  // BEBR_INDEX_SEARCH_ANSWER_H_

@@ -8,6 +8,7 @@
 #include <variant>
 
 #include "absl/container/flat_hash_set.h"
+#include "index/base/status_macros.h"
 #include "index/search/number_order.h"
 #include "index/search/ranking.h"
 #include "index/segment/attribute_list.h"
@@ -62,8 +63,9 @@ ValueKinds KindsOf(const CollectionView& view, std::string_view name) {
   return kinds;
 }
 
-std::vector<SearchHit> HitsOfGroups(const ScanTarget& target, std::string_view attribute, absl::Span<HitGroup> groups,
-                                    std::vector<SearchHit> others, ValueGroups& grouped) {
+absl::StatusOr<std::vector<SearchHit>> HitsOfGroups(
+    const ScanTarget& target, std::string_view attribute, absl::Span<HitGroup> groups, std::vector<SearchHit> others,
+    absl::FunctionRef<absl::Status(absl::Span<const AttributeValue>)> take, ValueGroups& grouped) {
   std::vector<SearchHit> hits = std::move(others);
   for (HitGroup& group : groups) {
     std::move(group.hits.begin(), group.hits.end(), std::back_inserter(hits));
@@ -78,6 +80,7 @@ std::vector<SearchHit> HitsOfGroups(const ScanTarget& target, std::string_view a
     std::vector<AttributeValue>& values = grouped.of_hit.emplace_back();
     for (AttributeScalar& value : GroupsOf(target, hit.segment, hit.row, attribute))
       values.push_back(ToValue(std::move(value)));
+    BEBR_RETURN_IF_ERROR(take(values));
   }
   return hits;
 }

@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "index/search/rerank.h"
 #include "index/search/scan_target.h"
@@ -42,9 +44,10 @@ struct HitGroup {
 std::vector<SearchHit> RankGroups(std::vector<HitGroup> groups, std::optional<float> min_score);
 
 // For a part: the hits of groups, and others, each once and in the order of their keys; `grouped` is told the groups,
-// and those of each hit.
-std::vector<SearchHit> HitsOfGroups(const ScanTarget& target, std::string_view attribute, absl::Span<HitGroup> groups,
-                                    std::vector<SearchHit> others, ValueGroups& grouped);
+// and those of each hit, for which `take` is asked first: its error ends it.
+absl::StatusOr<std::vector<SearchHit>> HitsOfGroups(
+    const ScanTarget& target, std::string_view attribute, absl::Span<HitGroup> groups, std::vector<SearchHit> others,
+    absl::FunctionRef<absl::Status(absl::Span<const AttributeValue>)> take, ValueGroups& grouped);
 
 // A HitGroups finds out which groups are the best, and their best hits, from lists of candidates, most of which are in
 // no group in the end: only the others are made hits. Each value of a list is a group of its own, and numbers of both

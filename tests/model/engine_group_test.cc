@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <functional>
 #include <map>
 #include <random>
@@ -340,7 +341,23 @@ TEST_P(EngineGroupTest, MemoryThatIsRefusedEndsIt) {
   request.take_memory = nullptr;
   request.max_result_bytes = 20;
   EXPECT_EQ(SearchAndWait(*engine_, request).status().code(), absl::StatusCode::kResourceExhausted);
+  // Of a part the values of its hits too, before all of them are there.
+  request.part = true;
+  request.max_result_bytes = 1;
+  EXPECT_THAT(Refusal(request), HasSubstr("the values of \"many\" of the hits have over 1 bytes"));
   request.max_result_bytes = 0;
+  std::atomic<uint64_t> taken{0}, without{0};
+  for (auto* bytes : {&without, &taken}) {
+    request.part = bytes == &taken;
+    request.take_memory = [bytes](uint64_t more) {
+      *bytes += more;
+      return absl::OkStatus();
+    };
+    EXPECT_TRUE(SearchAndWait(*engine_, request).ok());
+  }
+  EXPECT_GE(taken, without + 10 * sizeof(AttributeValue));
+  request.part = false;
+  request.take_memory = nullptr;
   request.deadline = SteadyNow();
   EXPECT_EQ(SearchAndWait(*engine_, request).status().code(), absl::StatusCode::kDeadlineExceeded);
 }

@@ -365,6 +365,53 @@ TEST(NodeClaimTest, TheSecondServerOfANameIsToldAsLongAsTheFirstRuns) {
   Until([&] { return second->Check().ok(); });
 }
 
+// Takes no append while `mute`.
+class MuteLog final : public Log {
+ public:
+  MuteLog(std::unique_ptr<Log> log, const bool* mute) : log_(std::move(log)), mute_(*mute) {}
+  absl::StatusOr<LogWriter> BeginWriter(std::string_view name) override { return log_->BeginWriter(name); }
+  absl::StatusOr<LogPlace> Append(const LogWriter& writer, uint64_t number,
+                                  absl::Span<const LogRecord> records) override {
+    if (mute_) return absl::UnavailableError("mute");
+    return log_->Append(writer, number, records);
+  }
+  absl::StatusOr<LogPage> Read(const LogPlace& after, absl::Span<const uint32_t> shards, size_t max_bytes) override {
+    return log_->Read(after, shards, max_bytes);
+  }
+  absl::StatusOr<LogPlace> WaitBeyond(uint64_t position, SteadyTime deadline) override {
+    return log_->WaitBeyond(position, deadline);
+  }
+  absl::StatusOr<LogState> State() override { return log_->State(); }
+  absl::StatusOr<LogSize> Size() override { return log_->Size(); }
+  absl::StatusOr<LogPlace> Trim(uint64_t through) override { return log_->Trim(through); }
+
+ private:
+  const std::unique_ptr<Log> log_;
+  const bool& mute_;
+};
+
+// The second one says its name once: who has heard it owes the answer, until the log has it.
+TEST(NodeClaimTest, AnAnswerThatTheLogDidNotTakeIsGivenLater) {
+  MemoryLogs logs;
+  ASSERT_TRUE(logs.Create(kNodesLogName).ok());
+  bool mute = false;
+  const auto claim = [&](const std::string& where) {
+    const auto open = [&]() -> absl::StatusOr<std::unique_ptr<Log>> {
+      return std::make_unique<MuteLog>(*logs.Open(kNodesLogName), &mute);
+    };
+    return std::make_unique<NodeClaim>(open, "a", where, absl::Milliseconds(100));
+  };
+  const auto first = claim("here");
+  EXPECT_TRUE(first->Check().ok());
+  const auto second = claim("there");
+  EXPECT_TRUE(second->Check().ok());
+  mute = true;
+  EXPECT_TRUE(first->Check().ok());
+  mute = false;
+  EXPECT_TRUE(first->Check().ok());
+  EXPECT_EQ(second->Check().code(), absl::StatusCode::kFailedPrecondition);
+}
+
 TEST(NodeClaimTest, ARecordIsText) {
   const std::string text = R"({"format":1,"node":"a","server":"00ff","since":7,"where":"10.0.0.1:7710 on host-1"})";
   const auto claim = DecodeClaim(text);

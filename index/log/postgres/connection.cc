@@ -81,7 +81,7 @@ Refusal RefusalOf(std::string text) {
     const std::string state = text.substr(at, kStateBytes);
     const bool is_state = std::all_of(state.begin(), state.end(),
                                       [](char c) { return absl::ascii_isupper(c) || absl::ascii_isdigit(c); });
-    if (!is_state || text.compare(at + kStateBytes, kAfter.size(), kAfter) != 0) continue;
+    if (state.size() < kStateBytes || !is_state || text.compare(at + kStateBytes, kAfter.size(), kAfter) != 0) continue;
     // Its user or password, its database, or the right to use that.
     refusal.refused |= state.starts_with("28") || state.starts_with("3D") || state == "42501";
     text.erase(at, kStateBytes + kAfter.size());
