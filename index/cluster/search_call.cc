@@ -173,7 +173,7 @@ void ClusterEngine::SearchCall::TakeHits() {
     if (Probes(request_) && answer.scanned_share == 0) return End(cluster_.OfNode(node, OlderRelease("probe")));
     if (!request_.group_by.empty() && answer.grouped.size() != answer.hits.size())
       return End(cluster_.OfNode(node, OlderRelease("group_by")));
-    if (absl::Status error = CheckGroups(answer); !error.ok()) return End(cluster_.OfNode(node, std::move(error)));
+    if (const absl::Status wrong = CheckGroups(answer); !wrong.ok()) return End(cluster_.OfNode(node, wrong));
   }
   if (request_.group_by.empty()) return End(MergeSearch(request_, TakeAnswers()));
   if (absl::Status error = StartGroups(); !error.ok()) return End(std::move(error));
@@ -240,7 +240,7 @@ void ClusterEngine::SearchCall::TakeMissing() {
     if (!answers_[node].has_value() || !answers_[node]->ok()) continue;
     SearchResult& answer = **answers_[node];
     if (answer.grouped.size() != answer.hits.size()) return End(cluster_.OfNode(node, OlderRelease("group_by")));
-    if (absl::Status error = CheckGroups(answer); !error.ok()) return End(cluster_.OfNode(node, std::move(error)));
+    if (const absl::Status wrong = CheckGroups(answer); !wrong.ok()) return End(cluster_.OfNode(node, wrong));
     for (size_t i = 0; i < asked_[node].size(); ++i)
       merged_[asked_[node][i]].Add(node, std::move(answer.hits[i]), std::move(answer.grouped[i]));
     result_.documents_scanned += answer.documents_scanned * asked_[node].size() / request_.queries.size();
