@@ -39,14 +39,17 @@ inline constexpr uint32_t kDims = 20;
 // A log that does not answer while the test will.
 class AbsentLog final : public Log {
  public:
-  AbsentLog(std::unique_ptr<Log> log, const std::atomic<bool>* gone, const std::atomic<uint64_t>* ends_at = nullptr)
-      : log_(std::move(log)), gone_(*gone), ends_at_(ends_at) {}
+  // With `full` it is read, and takes no append while that is so.
+  AbsentLog(std::unique_ptr<Log> log, const std::atomic<bool>* gone, const std::atomic<uint64_t>* ends_at = nullptr,
+            const std::atomic<bool>* full = nullptr)
+      : log_(std::move(log)), gone_(*gone), ends_at_(ends_at), full_(full) {}
   absl::StatusOr<LogWriter> BeginWriter(std::string_view name) override {
     return Gone().ok() ? log_->BeginWriter(name) : Gone();
   }
   absl::StatusOr<LogPlace> Append(const LogWriter& writer, uint64_t number,
                                   absl::Span<const LogRecord> records) override {
     if (!Gone().ok()) return Gone();
+    if (full_ != nullptr && *full_) return absl::UnavailableError("the log takes nothing");
     auto place = log_->Append(writer, number, records);
     // Now and then it is there, and nobody is told.
     return place.ok() && ++appends_ % 7 == 0 ? absl::UnavailableError("broken off") : place;
@@ -68,6 +71,7 @@ class AbsentLog final : public Log {
   const std::unique_ptr<Log> log_;
   const std::atomic<bool>& gone_;
   const std::atomic<uint64_t>* const ends_at_;
+  const std::atomic<bool>* const full_;
   int appends_ = 0;
 };
 

@@ -367,39 +367,14 @@ TEST(NodeClaimTest, TheSecondServerOfANameIsToldAsLongAsTheFirstRuns) {
   Until([&] { return second->Check().ok(); });
 }
 
-// Takes no append while `mute`.
-class MuteLog final : public Log {
- public:
-  MuteLog(std::unique_ptr<Log> log, const bool* mute) : log_(std::move(log)), mute_(*mute) {}
-  absl::StatusOr<LogWriter> BeginWriter(std::string_view name) override { return log_->BeginWriter(name); }
-  absl::StatusOr<LogPlace> Append(const LogWriter& writer, uint64_t number,
-                                  absl::Span<const LogRecord> records) override {
-    if (mute_) return absl::UnavailableError("mute");
-    return log_->Append(writer, number, records);
-  }
-  absl::StatusOr<LogPage> Read(const LogPlace& after, absl::Span<const uint32_t> shards, size_t max_bytes) override {
-    return log_->Read(after, shards, max_bytes);
-  }
-  absl::StatusOr<LogPlace> WaitBeyond(uint64_t position, SteadyTime deadline) override {
-    return log_->WaitBeyond(position, deadline);
-  }
-  absl::StatusOr<LogState> State() override { return log_->State(); }
-  absl::StatusOr<LogSize> Size() override { return log_->Size(); }
-  absl::StatusOr<LogPlace> Trim(uint64_t through) override { return log_->Trim(through); }
-
- private:
-  const std::unique_ptr<Log> log_;
-  const bool& mute_;
-};
-
 // The second one says its name once: who has heard it owes the answer, until the log has it.
 TEST(NodeClaimTest, AnAnswerThatTheLogDidNotTakeIsGivenLater) {
   MemoryLogs logs;
   ASSERT_TRUE(logs.Create(kNodesLogName).ok());
-  bool mute = false;
+  std::atomic<bool> gone{false}, full{false};
   const auto claim = [&](const std::string& where) {
     const auto open = [&]() -> absl::StatusOr<std::unique_ptr<Log>> {
-      return std::make_unique<MuteLog>(*logs.Open(kNodesLogName), &mute);
+      return std::make_unique<AbsentLog>(*logs.Open(kNodesLogName), &gone, nullptr, &full);
     };
     return std::make_unique<NodeClaim>(open, "a", where, absl::Milliseconds(100));
   };
@@ -407,9 +382,9 @@ TEST(NodeClaimTest, AnAnswerThatTheLogDidNotTakeIsGivenLater) {
   EXPECT_TRUE(first->Check().ok());
   const auto second = claim("there");
   EXPECT_TRUE(second->Check().ok());
-  mute = true;
+  full = true;
   EXPECT_TRUE(first->Check().ok());
-  mute = false;
+  full = false;
   EXPECT_TRUE(first->Check().ok());
   EXPECT_EQ(second->Check().code(), absl::StatusCode::kFailedPrecondition);
 }
