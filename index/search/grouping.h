@@ -44,7 +44,7 @@ struct HitGroup {
 std::vector<SearchHit> RankGroups(std::vector<HitGroup> groups, std::optional<float> min_score);
 
 // For a part: the hits of groups, and others, each once and in the order of their keys; `grouped` is told the groups,
-// and those of each hit, for which `take` is asked first: its error ends it.
+// and those of each hit, of which `take` is told hit by hit: its error ends it.
 absl::StatusOr<std::vector<SearchHit>> HitsOfGroups(
     const ScanTarget& target, std::string_view attribute, absl::Span<HitGroup> groups, std::vector<SearchHit> others,
     absl::FunctionRef<absl::Status(absl::Span<const AttributeValue>)> take, ValueGroups& grouped);
