@@ -30,8 +30,11 @@ void AddCluster(const ClusterReport& report, std::vector<std::string>& faults) {
                                      report.log->refused ? "refuses this gateway" : "does not answer",
                                      report.log->problem));
   }
+  if (!report.log->held.empty()) faults.push_back(absl::StrFormat("the log is kept: %s\n", report.log->held));
   for (const ShareReport& share : report.shares) {
     for (const ReplicaReport& replica : share.replicas) {
+      if (!replica.warning.empty())
+        faults.push_back(absl::StrFormat("node %s: %s\n", replica.place.name, replica.warning));
       if (replica.member != MemberState::kServing || replica.health == ReplicaHealth::kServing) continue;
       faults.push_back(absl::StrFormat("the replica of slots %d-%d on node %s %s: %s\n", share.first_slot,
                                        share.last_slot, replica.place.name, Told(replica.health), replica.problem));
@@ -63,6 +66,8 @@ ReadyAnswer Readiness::Answer() const {
     MutexLock lock(&mutex_);
     if (engine_ == nullptr) return {.ready = false, .text = "not ready\n"};
     const ReplicaState replica = follower_ == nullptr ? ReplicaState() : follower_->State();
+    if (replica.name_taken)
+      return {.ready = false, .text = ForCallers(absl::StrFormat("not ready: %s\n", replica.problem))};
     if (replica.quarantined) {
       faults.push_back(absl::StrFormat(
           "the node is quarantined: empty its data_dir and start it again, then it is filled from the log: %s\n",
@@ -71,6 +76,7 @@ ReadyAnswer Readiness::Answer() const {
       faults.push_back(absl::StrFormat("the node does not follow the log, from position %d: %s\n", replica.applied,
                                        replica.problem));
     }
+    if (!replica.warning.empty()) faults.push_back(absl::StrFormat("%s\n", replica.warning));
     if (gateway_ != nullptr) AddCluster(gateway_->Report(), faults);
     for (const auto& [name, reason] : engine_->UnavailableCollections())
       faults.push_back(absl::StrFormat("collection %s is unavailable: %s\n", name, reason));

@@ -14,7 +14,8 @@
 namespace bebr {
 
 // What /readyz answers. A server that serves all but some collections is ready: a probe that took it out of service, or
-// restarted it, would take the others away. The text names what is wrong with each.
+// restarted it, would take the others away. The text names what is wrong with each. One whose node's name another
+// server has is not: it never serves.
 //
 // Ownership: the engine is borrowed. Thread safety: all methods may be called from any thread; Answer waits for no disk
 // and no call.

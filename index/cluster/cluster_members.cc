@@ -1,7 +1,6 @@
 #include "index/cluster/cluster_members.h"
 
 #include <algorithm>
-#include <limits>
 #include <optional>
 #include <set>
 #include <utility>
@@ -249,44 +248,6 @@ absl::Status ClusterMembers::DrainDead(const Placement& placement) {
     LogWarning("node {} has not answered for {} s, and others of its share serve in its place: it is drained",
                dead.place.name, absl::ToInt64Seconds(options_.replace_after));
   }
-  return absl::OkStatus();
-}
-
-absl::Status ClusterMembers::TrimLog() {
-  if (log_ == nullptr) {
-    BEBR_ASSIGN_OR_RETURN(log_, options_.open_log());
-  }
-  uint64_t needed = std::numeric_limits<uint64_t>::max();  // what is after it somebody needs
-  std::map<uint32_t, uint64_t> had;                        // of each share, what somebody who serves has
-  std::string holder;
-  for (const ReplicaSet* const set : sets_) had[set->place().first_slot] = 0;
-  for (const MemberReport& report : Reports()) {
-    const uint64_t kept = report.replica.kept;
-    if (report.member.state == MemberState::kDraining) continue;
-    if (kept < needed) holder = report.member.place.name;
-    needed = std::min(needed, kept);
-    const bool serves = report.member.state == MemberState::kServing && report.answers && !report.replica.quarantined;
-    uint64_t& share = had[report.member.place.first_slot];
-    if (serves) share = std::max(share, kept);
-  }
-  uint64_t safe = std::numeric_limits<uint64_t>::max();
-  for (const auto& [slot, kept] : had) safe = std::min(safe, kept);
-  const uint64_t free = needed - std::min(needed, options_.margin);
-  uint64_t bytes = 0, beyond = 0;  // of the log at first; up to where what somebody needs was let go of
-  for (;;) {
-    BEBR_ASSIGN_OR_RETURN(const LogSize size, log_->Size());
-    const bool too_much = options_.log_bytes > 0 && size.bytes > options_.log_bytes && size.oldest <= safe;
-    if (bytes == 0) bytes = size.bytes;
-    if (size.oldest == 0 || (size.oldest > free && !too_much)) break;
-    BEBR_RETURN_IF_ERROR(log_->Trim(size.oldest).status());
-    if (size.oldest > free) beyond = size.oldest;
-  }
-  if (beyond == 0) return absl::OkStatus();
-  LogWarning(
-      "the log took {} bytes and cluster_log_bytes is {}: up to position {} it was let go of, and who needs it, as "
-      "node "
-      "{} does from position {} on, is filled anew",
-      bytes, options_.log_bytes, beyond, holder, needed);
   return absl::OkStatus();
 }
 

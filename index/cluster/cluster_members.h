@@ -32,7 +32,7 @@ struct MembersOptions {
   OpenLog open_log;           // the cluster's, to be trimmed
   std::vector<Member> first;  // the placement of a new cluster, and until the log has told another one
   MakeReplicaNode make_node;
-  uint64_t log_bytes = 0;                            // the log is let go of beyond it, whoever needs it; 0: never
+  uint64_t log_bytes = 0;                            // beyond it the log is not kept for single members; 0: it is
   absl::Duration interval = absl::Seconds(1);        // between looks at the placement
   absl::Duration trim_interval = absl::Seconds(10);  // and at the log
   absl::Duration drain = absl::Seconds(5);           // a member is draining for so long: others must have seen it
@@ -50,8 +50,9 @@ struct MembersOptions {
 // (replace_after).
 //
 // What is let go of. What every member has kept (ReplicaState::kept), as it said last; one that has not said yet needs
-// all. Where the log has more than `log_bytes`, what at least one member that serves of every share has kept: others
-// are filled anew. Nothing else, whatever the placement says: so no share loses its last replica.
+// all. Where the log has more than `log_bytes`, what two members that serve and answer of every share have kept, or the
+// one that a share has: others are filled anew. Nothing else, whatever the placement says: so no share loses its last
+// replica, and where one dies that others would be filled from, another one needs nothing.
 //
 // Ownership: the sets are borrowed; Stop must be called before they end. Thread safety: all methods may be called from
 // any thread.
@@ -63,6 +64,7 @@ class ClusterMembers final : public Membership {
 
   uint64_t revision();                             // of the placement, as it is known here
   uint64_t replaced() const { return replaced_; }  // members, by this gateway
+  std::string held();                              // as LogReport
   absl::StatusOr<uint64_t> Join(const NodePlace& place) override;
   absl::StatusOr<uint64_t> Drain(std::string_view node) override;
 
@@ -78,6 +80,14 @@ class ClusterMembers final : public Membership {
   // Whether so many others of its share serve, and have come up with the log, that it is not needed.
   bool IsReplaced(const Placement& placement, const Member& dead) const;
   absl::Status TrimLog();
+  // Who needs the log, and what is needed of it.
+  struct Needs {
+    uint64_t needed = 0;  // what is after it somebody needs,
+    std::string holder;   // and who
+    uint64_t safe = 0;    // what is after it a share needs, if one more of its replicas is lost,
+    std::string why;      // and which
+  };
+  Needs NeedsNow() const;
   // FAILED_PRECONDITION if this is to be the address of a member that is at another one, and it does not answer there.
   absl::Status CheckMove(const NodePlace& to);
   // The revision of what a change has made.
@@ -101,6 +111,7 @@ class ClusterMembers final : public Membership {
   Mutex mutex_;
   CondVar changed_;
   Placement placement_ ABSL_GUARDED_BY(mutex_);
+  std::string held_ ABSL_GUARDED_BY(mutex_);
   bool ending_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };

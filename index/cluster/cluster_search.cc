@@ -34,8 +34,6 @@ absl::Status NotCarried(std::string_view what, std::string_view advice) {
 absl::Status Refusal(const SearchRequest& request) {
   const bool views = request.keep_view > absl::ZeroDuration() || !request.view_token.empty();
   if (!request.group_by.empty() && request.fusion != Fusion::kNone) return CheckGrouping(request);
-  if (!request.group_by.empty() && request.candidates > 0)
-    return NotCarried("group_by with candidates", "leave candidates out, which loses no hit");
   if (!request.lists.empty()) return NotCarried("lists", "fuse what the search finds with them yourself");
   if (request.like.has_value() && views)
     return NotCarried("like with keep_view_s or view_token", "leave these out, or send a query");

@@ -17,11 +17,7 @@
 namespace bebr {
 namespace {
 
-// The order in which candidates are chosen, as ScanTarget::Better has it, and how many of them are left.
-bool ChosenBefore(const SearchHit& a, const SearchHit& b) {
-  return a.first_key != b.first_key ? a.first_key > b.first_key : a.id < b.id;
-}
-
+// So many of them are left.
 template <typename Before>
 void Keep(size_t count, const Before& before, std::vector<SearchHit>& hits) {
   std::sort(hits.begin(), hits.end(), before);
@@ -114,6 +110,10 @@ void AddMemory(const MemoryUse& part, MemoryUse& all) {
 }
 
 }  // namespace
+
+bool ChosenBefore(const SearchHit& a, const SearchHit& b) {
+  return a.first_key != b.first_key ? a.first_key > b.first_key : a.id < b.id;
+}
 
 void MergeTimings(const SearchTimings& part, SearchTimings& all) {
   all.queue_us = std::max(all.queue_us, part.queue_us);

@@ -20,6 +20,8 @@ absl::StatusOr<SearchResult> MergeSearch(const SearchRequest& request, std::vect
 absl::StatusOr<SearchResult> MergeFacts(const SearchRequest& request, const std::vector<SearchResult>& parts);
 // What a node warns of beside the filter, and whether it is behind.
 void AddNodeWarnings(const SearchResult& part, SearchResult& all);
+// The order in which candidates are chosen by their first levels, as ScanTarget::Better has it.
+bool ChosenBefore(const SearchHit& a, const SearchHit& b);
 // A page ends where the first of the parts ends that has more.
 absl::StatusOr<Page> MergePages(const PageRequest& request, std::vector<Page> parts);
 absl::StatusOr<CountResult> MergeCounts(const CountRequest& request, const std::vector<CountResult>& parts);

@@ -68,10 +68,19 @@ absl::Status NodeClaim::Check() {
   }
   if (before_.has_value() && SteadyNow() - heard_ > kPatience * again_) before_.reset();
   if (!before_.has_value()) return absl::OkStatus();
-  return absl::FailedPreconditionError(
+  return absl::AlreadyExistsError(
       absl::StrFormat("another server, %s, has begun before as node %s, and runs: give this one, %s, another name "
                       "(cluster_self, with an empty data_dir), or stop the other one",
                       before_->where, node_, where_));
+}
+
+std::string NodeClaim::Later() {
+  MutexLock lock(&mutex_);
+  if (later_.empty() || SteadyNow() - heard_later_ > kPatience * again_) return "";
+  return absl::StrFormat(
+      "another server, %s, was started as node %s too; it does nothing: give it another name (cluster_self, with an "
+      "empty data_dir), or stop it",
+      later_, node_);
 }
 
 absl::Status NodeClaim::Update() {
@@ -117,6 +126,8 @@ absl::Status NodeClaim::Hear() {
         continue;
       }
       owes_ = true;
+      later_ = claim->where;
+      heard_later_ = SteadyNow();
       if (!told_.insert(claim->server).second) continue;
       LogError("another server, {}, has begun as node {}, which this one, {}, is: it is told that, and does nothing",
                claim->where, node_, where_);

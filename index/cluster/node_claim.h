@@ -42,9 +42,11 @@ class NodeClaim {
  public:
   // `where` tells people which server it is. One that is refused asks again after `again`.
   NodeClaim(OpenLog open, std::string node, std::string where, absl::Duration again = absl::Seconds(10));
-  // FAILED_PRECONDITION if another server has begun before as this node, and runs. To be called every few seconds: only
+  // ALREADY_EXISTS if another server has begun before as this node, and runs. To be called every few seconds: only
   // then others are answered. A log that cannot be asked changes nothing.
   absl::Status Check();
+  // Says which server has begun later as this node, and was told of this one; empty: none asks any more.
+  std::string Later();
 
  private:
   absl::Status Update() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -64,6 +66,8 @@ class NodeClaim {
   bool owes_ ABSL_GUARDED_BY(mutex_) = false;            // an answer to what others said, until it is in the log
   std::optional<Claim> before_ ABSL_GUARDED_BY(mutex_);  // who has begun before, when it was heard last
   SteadyTime heard_ ABSL_GUARDED_BY(mutex_);
+  std::string later_ ABSL_GUARDED_BY(mutex_);  // where the one is that has begun later, when it was heard last
+  SteadyTime heard_later_ ABSL_GUARDED_BY(mutex_);
   std::set<std::string> told_ ABSL_GUARDED_BY(mutex_);  // servers that were told of
 };
 

@@ -49,6 +49,7 @@ ClusterReport ReplicatedEngine::Report() {
   report.members_replaced = keeper_.replaced();
   report.log = head_->Report();
   lane_.AddTo(*report.log);
+  report.log->held = keeper_.held();
   MutexLock lock(&verified_mutex_);
   for (const auto& [subject, comparison] : differences_) report.differences.push_back(comparison);
   report.comparisons = compared_;

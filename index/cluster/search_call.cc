@@ -14,6 +14,8 @@ namespace {
 // Of the time until the deadline, what the nodes have of it where their gateway is to answer without the last of them.
 constexpr double kShareOfNodes = 0.9, kShareOfFirst = 0.5;  // the second where they are asked again
 
+constexpr size_t kMostTries = 3;  // of a search in whose midst a version was promoted
+
 // Whether an answer may do without the node that gave this error.
 bool IsMissing(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) || absl::IsInternal(status) ||
@@ -40,8 +42,9 @@ absl::Status CheckGroups(const SearchResult& answer) {
 
 }  // namespace
 
-ClusterEngine::SearchCall::SearchCall(ClusterEngine& cluster, SearchRequest request, Done done)
+ClusterEngine::SearchCall::SearchCall(ClusterEngine& cluster, SearchRequest request, Done done, size_t tries)
     : cluster_(cluster),
+      tries_(tries),
       request_(std::move(request)),
       done_(std::move(done)),
       part_(request_),
@@ -57,15 +60,29 @@ ClusterEngine::SearchCall::SearchCall(ClusterEngine& cluster, SearchRequest requ
 }
 
 void ClusterEngine::SearchCall::Start() {
-  if (!request_.explain && !Probes(request_)) return AskAll(&SearchCall::TakeHits);
-  part_.count_groups = true;
-  AskAll(&SearchCall::TakeCounts);
+  if (!request_.explain && !Probes(request_)) return AskForHits();
+  SearchRequest count = part_;
+  count.count_groups = true;
+  if (ChoosesGroups()) {
+    // What comes then is asked for round by round: where nothing is counted, let it be little.
+    count.queries.resize(std::min<size_t>(1, count.queries.size()));
+    count.group_by.clear();
+    count.k = 1;
+    count.rerank = count.candidates = 0;
+    count.collection_rerank = count.with_attributes = false;
+  }
+  AskAll(count, &SearchCall::TakeCounts);
 }
 
-void ClusterEngine::SearchCall::AskAll(Next next) {
+void ClusterEngine::SearchCall::AskForHits() {
+  if (ChoosesGroups()) return StartChosen();
+  AskAll(part_, &SearchCall::TakeHits);
+}
+
+void ClusterEngine::SearchCall::AskAll(const SearchRequest& request, Next next) {
   std::vector<std::optional<SearchRequest>> requests(answers_.size());
   for (size_t node = 0; node < requests.size(); ++node) {
-    if (!left_out_[node]) requests[node] = part_;
+    if (!left_out_[node]) requests[node] = request;
   }
   Ask(std::move(requests), next);
 }
@@ -89,7 +106,8 @@ void ClusterEngine::SearchCall::Ask(std::vector<std::optional<SearchRequest>> re
     if (own.allow_partial && own.deadline != absl::InfiniteDuration()) {
       const SteadyTime now = SteadyNow();
       // What comes behind the first of several rounds needs time too.
-      const bool first = own.count_groups || (!own.group_by.empty() && own.group_values.empty());
+      const bool last = own.group_by.empty() || (!own.group_values.empty() && own.group_round == 0);
+      const bool first = own.count_groups || !last;
       own.deadline = now + (first ? kShareOfFirst : kShareOfNodes) * (own.deadline - now);
     }
     own.view_token = tokens_[node];
@@ -122,7 +140,31 @@ absl::Status ClusterEngine::SearchCall::CheckAnswers() {
     nodes.push_back(node);
     errors.push_back(left_out_[node] ? absl::OkStatus() : answer.status());
   }
-  return cluster_.FirstError(nodes, errors);
+  absl::Status error = cluster_.FirstError(nodes, errors);
+  if (error.ok()) return CheckVersion();
+  // What the first round has let pass is refused where the version has gone, or is another one.
+  moved_ = searched_.has_value() &&
+           (absl::IsNotFound(error) || absl::IsFailedPrecondition(error) || absl::IsInvalidArgument(error));
+  return error;
+}
+
+absl::Status ClusterEngine::SearchCall::CheckVersion() {
+  for (const auto& answer : answers_) {
+    // Nodes of an older release do not tell.
+    if (!answer.has_value() || !answer->ok() || (*answer)->version.empty()) continue;
+    const auto of_node = std::pair((*answer)->version, (*answer)->model_checksum);
+    if (!searched_.has_value()) searched_ = of_node;
+    if (*searched_ == of_node) continue;
+    moved_ = true;
+    return absl::UnavailableError(absl::StrFormat(
+        "nodes search for different versions, \"%s\" and \"%s\", as they do while a version is promoted or is new: try "
+        "again, or name the version",
+        searched_->first, of_node.first));
+  }
+  // All rounds are of one version, whatever the collection's default is then.
+  if (searched_.has_value()) part_.version = searched_->first;
+  if (searched_.has_value() && part_.model_checksum == 0) part_.model_checksum = searched_->second;
+  return absl::OkStatus();
 }
 
 std::vector<SearchResult> ClusterEngine::SearchCall::TakeAnswers() {
@@ -139,9 +181,9 @@ void ClusterEngine::SearchCall::TakeCounts() {
     return answer.has_value() && answer->ok() && !(*answer)->documents_by_group.empty();
   });
   // Without groups all is scored, and this is the answer.
-  if (!counted) return TakeHits();
+  if (!counted) return ChoosesGroups() ? AskForHits() : TakeHits();
   if (absl::Status error = SumCounts(); !error.ok()) return End(std::move(error));
-  AskAll(&SearchCall::TakeHits);
+  AskForHits();
 }
 
 absl::Status ClusterEngine::SearchCall::SumCounts() {
@@ -161,105 +203,38 @@ absl::Status ClusterEngine::SearchCall::SumCounts() {
     if (tokens_[node].empty()) tokens_[node] = answer.view_token;
   }
   part_.probe_recall = 0;
-  part_.count_groups = false;
+  return absl::OkStatus();
+}
+
+absl::Status ClusterEngine::SearchCall::CheckParts() const {
+  for (size_t node = 0; node < answers_.size(); ++node) {
+    if (!answers_[node].has_value() || !answers_[node]->ok()) continue;
+    const SearchResult& answer = **answers_[node];
+    const char* lacks = nullptr;
+    // Further hits of known values say no share.
+    if (Probes(request_) && merged_.empty() && answer.scanned_share == 0) lacks = "probe";
+    if (!request_.group_by.empty() && answer.grouped.size() != answer.hits.size()) lacks = "group_by";
+    if (ChoosesGroups() && answer.version.empty()) lacks = "group_by with candidates";
+    if (lacks != nullptr) return cluster_.OfNode(node, OlderRelease(lacks));
+    if (const absl::Status wrong = CheckGroups(answer); !wrong.ok()) return cluster_.OfNode(node, wrong);
+  }
   return absl::OkStatus();
 }
 
 void ClusterEngine::SearchCall::TakeHits() {
   if (absl::Status error = CheckAnswers(); !error.ok()) return End(std::move(error));
-  for (size_t node = 0; node < answers_.size(); ++node) {
-    if (!answers_[node].has_value() || !answers_[node]->ok()) continue;
-    const SearchResult& answer = **answers_[node];
-    if (Probes(request_) && answer.scanned_share == 0) return End(cluster_.OfNode(node, OlderRelease("probe")));
-    if (!request_.group_by.empty() && answer.grouped.size() != answer.hits.size())
-      return End(cluster_.OfNode(node, OlderRelease("group_by")));
-    if (const absl::Status wrong = CheckGroups(answer); !wrong.ok()) return End(cluster_.OfNode(node, wrong));
-  }
+  if (absl::Status error = CheckParts(); !error.ok()) return End(std::move(error));
   if (request_.group_by.empty()) return End(MergeSearch(request_, TakeAnswers()));
   if (absl::Status error = StartGroups(); !error.ok()) return End(std::move(error));
   AskForMissing();
 }
 
-absl::Status ClusterEngine::SearchCall::StartGroups() {
-  std::vector<std::vector<std::vector<SearchHit>>> hits(answers_.size());
-  std::vector<std::vector<ValueGroups>> grouped(answers_.size());
-  documents_.resize(answers_.size());
-  for (size_t node = 0; node < answers_.size(); ++node) {
-    if (!answers_[node].has_value() || !answers_[node]->ok()) continue;
-    SearchResult& answer = **answers_[node];
-    hits[node].swap(answer.hits);
-    grouped[node].swap(answer.grouped);
-    documents_[node] = answer.documents;
-    if (tokens_[node].empty()) tokens_[node] = answer.view_token;
-  }
-  BEBR_ASSIGN_OR_RETURN(result_, MergeFacts(request_, TakeAnswers()));
-  // As it was the first time, whatever the collection's default is then.
-  part_.collection_rerank = false;
-  part_.rerank = result_.rerank;
-  for (size_t q = 0; q < request_.queries.size(); ++q) merged_.emplace_back(request_, result_.rerank);
-  for (size_t node = 0; node < hits.size(); ++node) {
-    for (size_t q = 0; q < hits[node].size(); ++q)
-      merged_[q].Add(node, std::move(hits[node][q]), std::move(grouped[node][q]));
-  }
-  for (MergedGroups& merged : merged_) merged.Update();
-  return absl::OkStatus();
-}
-
-void ClusterEngine::SearchCall::AskForMissing() {
-  std::vector<std::optional<SearchRequest>> requests(answers_.size());
-  asked_.assign(answers_.size(), {});
-  bool missing = false;
-  for (size_t node = 0; node < requests.size(); ++node) {
-    if (left_out_[node]) continue;
-    SearchRequest request = part_;
-    request.queries.clear();
-    for (size_t q = 0; q < merged_.size(); ++q) {
-      std::vector<AttributeValue> values = merged_[q].Missing(node);
-      if (values.empty()) continue;
-      asked_[node].push_back(q);
-      request.queries.push_back(request_.queries[q]);
-      request.group_values.push_back(std::move(values));
-    }
-    if (asked_[node].empty()) continue;
-    requests[node] = std::move(request);
-    missing = true;
-  }
-  if (!missing) return AnswerGroups();
-  Ask(std::move(requests), &SearchCall::TakeMissing);
-}
-
-void ClusterEngine::SearchCall::TakeMissing() {
-  const std::vector<bool> before = left_out_;
-  if (absl::Status error = CheckAnswers(); !error.ok()) return End(std::move(error));
-  SearchTimings longest;
-  for (size_t node = 0; node < answers_.size(); ++node) {
-    if (left_out_[node] && !before[node]) {
-      for (MergedGroups& merged : merged_) merged.Remove(node);
-      result_.documents -= documents_[node];
-    }
-    if (!answers_[node].has_value() || !answers_[node]->ok()) continue;
-    SearchResult& answer = **answers_[node];
-    if (answer.grouped.size() != answer.hits.size()) return End(cluster_.OfNode(node, OlderRelease("group_by")));
-    if (const absl::Status wrong = CheckGroups(answer); !wrong.ok()) return End(cluster_.OfNode(node, wrong));
-    for (size_t i = 0; i < asked_[node].size(); ++i)
-      merged_[asked_[node][i]].Add(node, std::move(answer.hits[i]), std::move(answer.grouped[i]));
-    result_.documents_scanned += answer.documents_scanned * asked_[node].size() / request_.queries.size();
-    AddNodeWarnings(answer, result_);
-    MergeTimings(answer.timings, longest);
-  }
-  AddTimings(longest, result_.timings);
-  for (MergedGroups& merged : merged_) merged.Update();
-  AskForMissing();
-}
-
-void ClusterEngine::SearchCall::AnswerGroups() {
-  for (const MergedGroups& merged : merged_) result_.hits.push_back(merged.Ranked());
-  End(std::move(result_));
-}
-
 void ClusterEngine::SearchCall::End(absl::StatusOr<SearchResult> result) {
   const std::string token = JoinTokens(kept_);
   if (!result.ok() && request_.view_token.empty()) cluster_.ReleaseView(token);
+  if (!result.ok() && moved_ && tries_ < kMostTries)
+    return std::make_shared<SearchCall>(cluster_, request_, std::move(done_), tries_ + 1)->Start();
+  if (moved_ && absl::IsNotFound(result.status())) result = absl::UnavailableError(result.status().message());
   if (result.ok()) result->view_token = token;
   if (result.ok() && request_.allow_partial) {
     const auto answered = static_cast<uint32_t>(std::count(left_out_.begin(), left_out_.end(), false));

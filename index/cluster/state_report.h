@@ -19,12 +19,14 @@ inline void NoteState(const absl::StatusOr<NodeState>& state, ReplicaReport& rep
   }
   report.health = ReplicaHealth::kServing;
   report.problem.clear();
+  report.warning.clear();
   if (!state->replica.has_value()) return;
   const ReplicaState& replica = *state->replica;
   report.applied = replica.applied;
   report.lag_positions = replica.head > replica.applied ? replica.head - replica.applied : 0;
   report.lag = replica.lag;
   report.problem = replica.problem;
+  report.warning = replica.warning;
   report.kept = replica.kept;
   report.seed_bytes = replica.seed_bytes;
   report.seeded_bytes = replica.seeded_bytes;

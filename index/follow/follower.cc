@@ -169,6 +169,8 @@ ReplicaState Follower::State() const {
                      .head = head_,
                      .problem = problem_,
                      .quarantined = quarantined_,
+                     .name_taken = name_taken_,
+                     .warning = warning_,
                      .lag = SteadyNow() - had_all_};
   state.kept = applier_.kept();
   state.log = identity_;
@@ -206,12 +208,22 @@ absl::Status Follower::OpenLog() {
   return absl::OkStatus();
 }
 
+absl::Status Follower::AskWhetherToFollow() {
+  if (options_.may_follow == nullptr || SteadyNow() < ask_again_) return absl::OkStatus();
+  absl::Status may = options_.may_follow();
+  std::string warning = options_.warning == nullptr ? "" : options_.warning();
+  {
+    MutexLock lock(&mutex_);
+    name_taken_ = absl::IsAlreadyExists(may);
+    warning_ = std::move(warning);
+  }
+  if (may.ok()) ask_again_ = SteadyNow() + kAskInterval;
+  return may;
+}
+
 absl::StatusOr<bool> Follower::Begin() {
   if (log_ == nullptr) BEBR_RETURN_IF_ERROR(OpenLog());
-  if (options_.may_follow != nullptr && SteadyNow() >= ask_again_) {
-    BEBR_RETURN_IF_ERROR(options_.may_follow());
-    ask_again_ = SteadyNow() + kAskInterval;
-  }
+  BEBR_RETURN_IF_ERROR(AskWhetherToFollow());
   if (applier_.state().filling) {
     BEBR_RETURN_IF_ERROR(FinishFilling());
     return true;
@@ -284,7 +296,8 @@ void Follower::Note(const absl::Status& status) {
     problem_ = text;
   }
   if (status.ok()) return LogInfo("follows the log again, from position {}", applied_.load());
-  if (MustBeMended(status)) return LogError("does not follow the log, from position {}: {}", applied_.load(), text);
+  if (MustBeMended(status) || absl::IsAlreadyExists(status))
+    return LogError("does not follow the log, from position {}: {}", applied_.load(), text);
   LogWarning("does not follow the log, from position {}: {}", applied_.load(), status.ToString());
 }
 

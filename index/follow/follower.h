@@ -58,7 +58,9 @@ class Follower {
     absl::Duration patience = absl::Seconds(30);  // a log that ends before what was applied is asked again for so long
     SeedSources sources;                          // null: there is none
     uint64_t seed_bytes_per_s = 0;                // 0: no limit
-    std::function<absl::Status()> may_follow;     // an error says why the node is not to follow the log; null: it is
+    // An error says why the node is not to follow the log; ALREADY_EXISTS: another server has its name. Null: it is to.
+    std::function<absl::Status()> may_follow;
+    std::function<std::string()> warning;  // asked after it: ReplicaState's; null: none
   };
   // `open` opens the log; called again and again until it does.
   static absl::StatusOr<std::unique_ptr<Follower>> Open(LogEngine* engine,
@@ -113,6 +115,8 @@ class Follower {
   // UNAVAILABLE, and the node stands still, if it is not the log that the node has followed.
   absl::Status OpenLog();
   absl::StatusOr<LogPage> Read(const LogPlace& after, size_t max_bytes);
+  // Whether it may follow the log.
+  absl::Status AskWhetherToFollow();
   // What comes before the first change of the log is applied; whether the node was filled instead.
   absl::StatusOr<bool> Begin();
   // Applies what is new; whether there was something.
@@ -178,6 +182,8 @@ class Follower {
   CondVar changed_;
   bool ending_ ABSL_GUARDED_BY(mutex_) = false;
   std::string problem_ ABSL_GUARDED_BY(mutex_);
+  std::string warning_ ABSL_GUARDED_BY(mutex_);
+  bool name_taken_ ABSL_GUARDED_BY(mutex_) = false;
   SteadyTime had_all_ ABSL_GUARDED_BY(mutex_) = SteadyNow();  // when all was applied that the log had; or the start
   bool asking_ ABSL_GUARDED_BY(mutex_) = false;               // others for a seed
   std::string filled_from_ ABSL_GUARDED_BY(mutex_);

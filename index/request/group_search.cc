@@ -14,6 +14,7 @@
 #include "index/base/mutex.h"
 #include "index/base/status_macros.h"
 #include "index/request/child_search.h"
+#include "index/request/group_round.h"
 #include "index/search/answer.h"
 #include "index/search/grouping.h"
 #include "index/search/ranking.h"
@@ -26,9 +27,6 @@ namespace {
 
 constexpr size_t kQueriesAtATime = 16;
 constexpr size_t kFillsAtATime = 64;
-constexpr size_t kLeastHits = 256;    // candidates of the first scan, at least,
-constexpr size_t kHitsPerWanted = 4;  // or so many for each hit that is asked for,
-constexpr size_t kMoreHits = 4;       // and so many times as many in each scan after it
 
 // A candidate, or a hit, as a place in what was scanned.
 template <typename Found>
@@ -50,7 +48,8 @@ class GroupSearch : public std::enable_shared_from_this<GroupSearch> {
     Query(size_t number_in, size_t k, size_t group_size) : number(number_in), groups(k, group_size) {}
 
     const size_t number;   // of the request's
-    size_t hits = 0;       // candidates that the last scan for groups was to find,
+    size_t rounds = 0;     // scans for groups so far
+    size_t hits = 0;       // candidates that the last of them was to find,
     bool all = false;      // and it found fewer
     bool grouped = false;  // the groups are known
     double share = 0;      // of the documents, that each of its scans scores
@@ -73,7 +72,7 @@ class GroupSearch : public std::enable_shared_from_this<GroupSearch> {
   // Goes on after a scan: to the next one, or to the end, with a long list on a thread for those.
   void Continue(const QueryPtr& query);
   // Scans for hits of groups that are not known yet.
-  void ScanForGroups(const QueryPtr& query, size_t hits);
+  void ScanForGroups(const QueryPtr& query);
   // Puts what such a scan has found into groups, and returns those that are in one; takes the hits that are made of
   // them.
   absl::StatusOr<std::vector<Candidate>> Choose(Query& query, std::vector<Candidate> found);
@@ -115,12 +114,7 @@ class GroupSearch : public std::enable_shared_from_this<GroupSearch> {
 };
 
 absl::Status GroupSearch::Prepare() {
-  const auto rule = job_->manifest->attributes.find(request().group_by);
-  if (rule != job_->manifest->attributes.end() && rule->second.storage == AttributeStorage::kStored) {
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "group_by is \"%s\", an attribute that is stored only by the collection's schema; group by an indexed one",
-        request().group_by));
-  }
+  BEBR_RETURN_IF_ERROR(CheckGroupAttribute(*job_->manifest, request().group_by));
   Pin(*job_);
   kinds_ = KindsOf(job_->target->view(), request().group_by);
   any_group_ = Filter::WithOtherValue(job_->filter.get(), request().group_by, {}, kinds_.lists);
@@ -159,8 +153,7 @@ void GroupSearch::StartNext() {
     query = std::make_shared<Query>(begun_++, request().k, request().group_size);
   }
   if (!request().group_values.empty()) return StartKnown(query);
-  const size_t least = std::max(kLeastHits, kHitsPerWanted * WantedCount(request()));
-  ScanForGroups(query, std::min(std::max(least, request().rerank), kMaxK));
+  ScanForGroups(query);
 }
 
 void GroupSearch::StartKnown(const QueryPtr& query) {
@@ -174,17 +167,17 @@ void GroupSearch::StartKnown(const QueryPtr& query) {
 }
 
 void GroupSearch::Continue(const QueryPtr& query) {
-  if (!query->grouped) return ScanForGroups(query, std::min(kMoreHits * query->hits, kMaxK));
+  if (!query->grouped) return ScanForGroups(query);
   if (!query->unfilled.empty()) return Fill(query);
   if (WantedCount(request()) + query->reranked.size() <= kHeavyCandidates) return Finish(End(*query));
   scheduler_.RunHeavy([self = shared_from_this(), query] { self->Finish(self->End(*query)); });
 }
 
-void GroupSearch::ScanForGroups(const QueryPtr& query, size_t hits) {
-  const bool first = query->hits == 0;
+void GroupSearch::ScanForGroups(const QueryPtr& query) {
+  const bool first = query->rounds++ == 0;
   const bool admitted = !first || query->number >= kQueriesAtATime;
-  query->hits = hits;
-  auto child = ChildOf(*job_, {request().queries[query->number]}, hits);
+  query->hits = HitsOfRound(request(), request().rerank, query->rounds);
+  auto child = ChildOf(*job_, {request().queries[query->number]}, query->hits);
   if (!first) {
     child->filters = {
         Filter::WithOtherValue(job_->filter.get(), request().group_by, query->groups.known(), kinds_.lists)};
@@ -393,6 +386,7 @@ void GroupSearch::Finish(const absl::Status& status) {
 }  // namespace
 
 void SearchGroups(std::unique_ptr<SearchJob> job, Scheduler& scheduler) {
+  if (job->request.part && job->request.candidates > 0) return SearchGroupRound(std::move(job), scheduler);
   std::make_shared<GroupSearch>(std::move(job), scheduler)->Start();
 }
 

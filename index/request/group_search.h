@@ -23,7 +23,8 @@ namespace bebr {
 // A part (SearchRequest::part). Its groups and their hits are the best by estimate, of one engine's documents; with a
 // rerank the best `rerank` documents are among its hits too, scored again as the others are. With group_values it has
 // the best hits of these values alone. MergedGroups (index/cluster/merged_groups.h) makes of several parts what one
-// engine with all documents would have found.
+// engine with all documents would have found. With candidates, which are chosen of all documents in each scan, a part
+// is one scan of those: see group_round.h.
 //
 // Memory. Of at most 16 queries at a time the hits of a scan, asked for by take_memory, beside the answer.
 void SearchGroups(std::unique_ptr<SearchJob> job, Scheduler& scheduler);

@@ -51,6 +51,8 @@ SearchResult CountGroups(SearchJob& job) {
   result.hits.resize(job.request.queries.size());
   result.documents_by_group = job.target->LiveRowsByGroup(job.version.binarizer->spec().groups());
   result.probe = job.request.probe;
+  result.version = job.version.name;
+  result.model_checksum = job.version.binarizer->checksum();
   return result;
 }
 

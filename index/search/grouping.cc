@@ -8,6 +8,7 @@
 #include <variant>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_format.h"
 #include "index/base/status_macros.h"
 #include "index/search/number_order.h"
 #include "index/search/ranking.h"
@@ -15,6 +16,10 @@
 
 namespace bebr {
 namespace {
+
+constexpr size_t kLeastHits = 256;    // candidates of the first round, at least,
+constexpr size_t kHitsPerWanted = 4;  // or so many for each hit that is asked for,
+constexpr size_t kMoreHits = 4;       // and so many times as many in each round after it
 
 // A decimal that equals an integer is that.
 AttributeScalar OneOfEqual(AttributeScalar value) {
@@ -63,6 +68,20 @@ ValueKinds KindsOf(const CollectionView& view, std::string_view name) {
   return kinds;
 }
 
+size_t HitsOfRound(const SearchRequest& request, size_t rerank, size_t round) {
+  size_t hits = std::min(std::max({kLeastHits, kHitsPerWanted * WantedCount(request), rerank}), kMaxK);
+  while (--round > 0 && hits < kMaxK) hits = std::min(kMoreHits * hits, kMaxK);
+  return hits;
+}
+
+absl::Status CheckGroupAttribute(const CollectionManifest& manifest, const std::string& attribute) {
+  const auto rule = manifest.attributes.find(attribute);
+  if (rule == manifest.attributes.end() || rule->second.storage != AttributeStorage::kStored) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrFormat(
+      "group_by is \"%s\", an attribute that is stored only by the collection's schema; group by an indexed one",
+      attribute));
+}
+
 absl::StatusOr<std::vector<SearchHit>> HitsOfGroups(
     const ScanTarget& target, std::string_view attribute, absl::Span<HitGroup> groups, std::vector<SearchHit> others,
     absl::FunctionRef<absl::Status(absl::Span<const AttributeValue>)> take, ValueGroups& grouped) {
@@ -88,29 +107,39 @@ absl::StatusOr<std::vector<SearchHit>> HitsOfGroups(
 void HitGroups::Add(const ScanTarget& target, std::string_view attribute,
                     absl::Span<const ScoredCandidate> candidates) {
   for (const ScoredCandidate& scored : candidates) {
-    for (const AttributeScalar& value : GroupsOf(target, scored.candidate.segment, scored.candidate.row, attribute))
-      AddTo(value, scored);
+    for (const AttributeScalar& value : GroupsOf(target, scored.candidate.segment, scored.candidate.row, attribute)) {
+      SearchHit* hit = PlaceIn(value);
+      if (hit == nullptr) continue;
+      hit->score = scored.candidate.score;
+      hit->score_kind = scored.kind;
+      hit->segment = scored.candidate.segment;
+      hit->row = scored.candidate.row;
+      hit->group = ToValue(value);
+    }
   }
 }
 
-void HitGroups::AddTo(const AttributeScalar& value, const ScoredCandidate& scored) {
+void HitGroups::Add(absl::Span<const AttributeValue> values, const SearchHit& hit) {
+  for (const AttributeValue& value : values) {
+    SearchHit* place = PlaceIn(ToScalar(value));
+    if (place == nullptr) continue;
+    *place = hit;
+    place->group = value;
+  }
+}
+
+SearchHit* HitGroups::PlaceIn(const AttributeScalar& value) {
   const std::string packed = PackScalar(value);
   const auto found = by_value_.find(packed);
-  if (found == by_value_.end() && enough()) return;
+  if (found == by_value_.end() && enough()) return nullptr;
   const size_t at = found != by_value_.end() ? found->second : groups_.size();
-  if (at < old_) return;
+  if (at < old_) return nullptr;
   if (at == groups_.size()) {
     groups_.push_back({value, {}});
     by_value_.emplace(packed, at);
   }
   HitGroup& group = groups_[at];
-  if (group.hits.size() == group_size_) return;
-  SearchHit& hit = group.hits.emplace_back();
-  hit.score = scored.candidate.score;
-  hit.score_kind = scored.kind;
-  hit.segment = scored.candidate.segment;
-  hit.row = scored.candidate.row;
-  hit.group = ToValue(value);
+  return group.hits.size() == group_size_ ? nullptr : &group.hits.emplace_back();
 }
 
 void HitGroups::AddKnown(AttributeScalar value) {

@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "index/catalog/manifest.h"
 #include "index/search/rerank.h"
 #include "index/search/scan_target.h"
 #include "index/shard/shard_set.h"
@@ -43,6 +44,11 @@ struct HitGroup {
 // order of groups is that of their best hits, then of their values.
 std::vector<SearchHit> RankGroups(std::vector<HitGroup> groups, std::optional<float> min_score);
 
+// How many of the best documents a search by groups looks for in one of its rounds, from 1.
+size_t HitsOfRound(const SearchRequest& request, size_t rerank, size_t round);
+// INVALID_ARGUMENT if the attribute to group by is stored only.
+absl::Status CheckGroupAttribute(const CollectionManifest& manifest, const std::string& attribute);
+
 // For a part: the hits of groups, and others, each once and in the order of their keys; `grouped` is told the groups,
 // and those of each hit, of which `take` is told hit by hit: its error ends it.
 absl::StatusOr<std::vector<SearchHit>> HitsOfGroups(
@@ -61,6 +67,8 @@ class HitGroups {
   // Takes candidates, best first, worse ones than all before, of what was scanned. Values that were known when the
   // round began are passed over.
   void Add(const ScanTarget& target, std::string_view attribute, absl::Span<const ScoredCandidate> candidates);
+  // The same of one that is a hit already, with these values.
+  void Add(absl::Span<const AttributeValue> values, const SearchHit& hit);
   // Those of the round's candidates that are in a group, or among the first `at_least`, each once, in their order; and
   // the hits that were made of them, of which each takes all but its score and group. INTERNAL if one of a group is not
   // among them.
@@ -76,9 +84,11 @@ class HitGroups {
   bool enough() const { return groups_.size() >= most_; }
   std::vector<AttributeScalar> known() const;
   std::vector<HitGroup>& groups() { return groups_; }
+  const std::vector<HitGroup>& groups() const { return groups_; }
 
  private:
-  void AddTo(const AttributeScalar& value, const ScoredCandidate& scored);
+  // A place for one more hit of a value; null: none.
+  SearchHit* PlaceIn(const AttributeScalar& value);
 
   const size_t most_, group_size_;
   std::vector<HitGroup> groups_;

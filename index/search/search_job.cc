@@ -185,6 +185,8 @@ std::shared_ptr<const Filter> WithSomeGroup(const Filter* filter, const std::str
 }
 
 void AddPartFacts(const SearchJob& job, const CollectionView& view, SearchResult& result) {
+  result.version = job.version.name;
+  result.model_checksum = job.version.binarizer->checksum();
   result.without_code = WithoutCode(view, *job.manifest, job.version.space);
   if (!job.request.group_by.empty()) {
     result.filter_facts = FactsOf(*WithSomeGroup(job.filter.get(), job.request.group_by), view);

@@ -32,6 +32,7 @@ struct ReplicaReport {
   uint64_t applied = 0, lag_positions = 0;
   absl::Duration lag;
   std::string problem;  // why it is not serving
+  std::string warning;  // what is wrong though it is
   // What it is in the cluster; up to where it needs the log no more; and while it is filled from another replica: of so
   // many bytes so many have come.
   MemberState member = MemberState::kServing;
@@ -52,6 +53,7 @@ struct LogReport {
   bool refused = false;            // which does not pass by itself: somebody must mend it
   uint64_t head = 0, trimmed = 0;  // positions
   uint64_t rows = 0, bytes = 0;    // as of LogSize
+  std::string held;                // why it is kept though it takes more than cluster_log_bytes; empty: it is not
   DurationCounts appends;          // each of some writes together, and what it took to know its outcome
   uint64_t failed_appends = 0;     // of these
 };

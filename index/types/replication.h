@@ -56,6 +56,8 @@ struct ReplicaState {
   uint64_t head = 0;         // where the log ended when it looked last
   std::string problem;       // why it does not follow the log now; empty: it does
   bool quarantined = false;  // it does not serve, and must be filled anew
+  bool name_taken = false;   // another server has begun before as the same node: this one is none
+  std::string warning;       // what is wrong though it follows the log: another server would be this node too
   absl::Duration lag;        // since it had applied all that the log has
   uint64_t kept = 0;         // up to here it needs the log no more, after a crash either
   uint64_t log = 0;          // which one it follows (LogState::identity); 0: none yet

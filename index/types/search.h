@@ -144,6 +144,9 @@ struct SearchRequest {
   bool part = false;
   // Of a part with group_by: of each query the values whose best hits are asked for, in place of the best values'.
   std::vector<std::vector<AttributeValue>> group_values;
+  // Of a part with group_by and candidates: the round, from 1, of those in which the best documents of other values
+  // than group_values are found; 0: the best of these values. In either case with all that their first levels chose.
+  size_t group_round = 0;
   // Of a part with a probe or `explain`, of a space in groups: first the engine is to say how many documents it has in
   // each group, and to search nothing; then it is told how many all engines have, and goes by these.
   bool count_groups = false;
@@ -195,7 +198,9 @@ struct SearchResult {
   size_t chosen = 0;                  // of a part: how many were chosen by their first levels; 0 = none were
   uint64_t documents = 0;             // of a part: that there are, in the version's space
   uint64_t without_code = 0;          // of a part: documents that have no code in it, which no search finds
-  std::vector<ValueGroups> grouped;   // of a part with group_by: by query; its hits are in order by key, then id
+  std::string version;                // of a part: the version that was searched for, and the checksum of its model
+  uint32_t model_checksum = 0;
+  std::vector<ValueGroups> grouped;  // of a part with group_by: by query; its hits are in order by key, then id
   // Of a part that was to count_groups, in place of hits: how many documents it has in each group of the space, and the
   // share that the probe takes as it knows.
   std::vector<uint64_t> documents_by_group;

@@ -104,10 +104,12 @@ absl::StatusOr<FollowingEngine> OpenFollowing(const ServerConfig& config, Engine
                                                             .last_slot = self.last_slot,
                                                             .sources = std::move(sources),
                                                             .seed_bytes_per_s = config.cluster_seed_bytes_per_s,
-                                                            .may_follow = [placement, claim] {
-                                                              const absl::Status member = placement->IsMember();
-                                                              return member.ok() ? claim->Check() : member;
-                                                            }}));
+                                                            .may_follow =
+                                                                [placement, claim] {
+                                                                  const absl::Status member = placement->IsMember();
+                                                                  return member.ok() ? claim->Check() : member;
+                                                                },
+                                                            .warning = [claim] { return claim->Later(); }}));
   return following;
 }
 

@@ -180,6 +180,8 @@ absl::StatusOr<SearchResult> FromMessage(node::v1::SearchResponse&& message) {
   result.scanned_share = message.scanned_share();
   result.documents_by_group.assign(message.documents_by_group().begin(), message.documents_by_group().end());
   result.probe = message.probe();
+  result.version = std::move(*message.mutable_version());
+  result.model_checksum = message.model_checksum();
   return result;
 }
 
@@ -285,6 +287,8 @@ NodeState FromMessage(const node::v1::GetStateResponse& message) {
                                  .head = replica.head(),
                                  .problem = replica.problem(),
                                  .quarantined = replica.quarantined(),
+                                 .name_taken = replica.name_taken(),
+                                 .warning = replica.warning(),
                                  .lag = absl::Seconds(replica.lag_seconds()),
                                  .kept = replica.kept(),
                                  .log = replica.log(),

@@ -52,6 +52,7 @@ void ToMessage(const SearchRequest& request, node::v1::SearchRequest* out) {
     node::v1::GroupValues* added = out->add_group_values();
     for (AttributeValue value : values) ToProto(std::move(value), added->add_values());
   }
+  out->set_group_round(static_cast<uint32_t>(request.group_round));
   out->set_count_groups(request.count_groups);
   out->mutable_documents_by_group()->Add(request.documents_by_group.begin(), request.documents_by_group.end());
 }

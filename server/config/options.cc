@@ -125,7 +125,7 @@ constexpr Option kOptions[] = {
      "never"},
     {"cluster_log_bytes", &C::cluster_log_bytes, 0, kMaxBytes,
      "a gateway lets go of the log's oldest parts where it takes more than this, also of what a node that is away has "
-     "not applied, which is then filled anew; 0: never"},
+     "not applied, which is then filled anew, if two others of its slots can do without; 0: never"},
     {"cluster_replace_after_s", &C::cluster_replace_after_s, 0, 1 << 30,
      "a gateway drains a replica that has not answered for so long, where as many others of its share serve as "
      "cluster_nodes has; 0: never"},

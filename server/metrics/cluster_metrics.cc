@@ -58,6 +58,7 @@ void AddLog(const LogReport& log, FamilyList& out) {
   out.Add("bebr_log_trimmed_position", static_cast<double>(log.trimmed));
   out.Add("bebr_log_rows", static_cast<double>(log.rows));
   out.Add("bebr_log_bytes", static_cast<double>(log.bytes));
+  out.Add("bebr_log_held", log.held.empty() ? 0 : 1);
   out.Add("bebr_log_appends_total", static_cast<double>(appends - log.failed_appends), {{"result", "ok"}});
   out.Add("bebr_log_appends_total", static_cast<double>(log.failed_appends), {{"result", "failed"}});
   out.Add("bebr_log_append_seconds", log.appends);

@@ -157,6 +157,7 @@ constexpr MetricInfo kMetrics[] = {
     {"bebr_log_trimmed_position", kGauge, "", "Up to where the log was trimmed."},
     {"bebr_log_rows", kGauge, "", "Rows of the log's tables, about."},
     {"bebr_log_bytes", kGauge, "", "Disk space of one copy of the log's tables and indexes."},
+    {"bebr_log_held", kGauge, "", "1 while the log is kept beyond cluster_log_bytes, else 0."},
     {"bebr_log_appends_total", kCounter, "result",
      "Appends of a gateway to the log, each of some writes: ok, failed (the log did not take it, or did not say so)."},
     {"bebr_log_append_seconds", kHistogram, "", "Time of a gateway's appends to the log, failed ones too."},

@@ -37,6 +37,7 @@ void ToProto(const ReplicaReport& replica, v1::ClusterReplica* out) {
   out->set_lag_positions(replica.lag_positions);
   out->set_lag_seconds(absl::ToDoubleSeconds(replica.lag));
   out->set_problem(ForCallers(replica.problem));
+  out->set_warning(ForCallers(replica.warning));
   out->set_member(static_cast<v1::MemberState>(replica.member));
   out->set_kept(replica.kept);
   out->set_seed_bytes(replica.seed_bytes);
@@ -49,6 +50,7 @@ void ToProto(const LogReport& log, v1::ClusterLog* out) {
   out->set_trimmed(log.trimmed);
   out->set_rows(log.rows);
   out->set_bytes(log.bytes);
+  out->set_held(ForCallers(log.held));
 }
 
 absl::Status GetCluster(RpcContext& rpc, const Call&, const v1::GetClusterRequest&, v1::GetClusterResponse& response) {

@@ -182,6 +182,7 @@ absl::StatusOr<SearchRequest> ToSearchRequest(const node::v1::SearchRequest& req
   for (const node::v1::GroupValues& values : request.group_values()) {
     BEBR_ASSIGN_OR_RETURN(search.group_values.emplace_back(), ToAttributes(values.values()));
   }
+  search.group_round = request.group_round();
   search.count_groups = request.count_groups();
   search.documents_by_group.assign(request.documents_by_group().begin(), request.documents_by_group().end());
   return search;
@@ -232,6 +233,8 @@ void ToProto(SearchResult&& result, node::v1::SearchResponse* out) {
   out->set_scanned_share(result.scanned_share);
   out->mutable_documents_by_group()->Add(result.documents_by_group.begin(), result.documents_by_group.end());
   out->set_probe(result.probe);
+  out->set_version(std::move(result.version));
+  out->set_model_checksum(result.model_checksum);
   out->set_filter_facts(std::string(result.filter_facts.begin(), result.filter_facts.end()));
 }
 

@@ -180,6 +180,8 @@ void AddReplica(const ReplicaState& state, node::v1::GetStateResponse::Replica& 
   out.set_head(state.head);
   out.set_problem(ForCallers(state.problem));
   out.set_quarantined(state.quarantined);
+  out.set_name_taken(state.name_taken);
+  out.set_warning(ForCallers(state.warning));
   out.set_lag_seconds(absl::ToDoubleSeconds(state.lag));
   out.set_kept(state.kept);
   out.set_log(state.log);

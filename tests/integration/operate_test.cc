@@ -203,8 +203,17 @@ TEST_F(OperateTest, ASecondServerOfANameIsTold) {
   Await("it is told", [&] {
     return second->HttpGet("/readyz").find("another server, " + addresses_[0] + " on ") != std::string::npos;
   });
+  EXPECT_THAT(second->HttpGet("/readyz"), HasSubstr(" 503 "));
+  EXPECT_THAT(second->HttpGet("/readyz"), HasSubstr("not ready: another server, "));
+  // The first one goes on, and says so too.
   EXPECT_THAT(nodes_[0]->Log(), HasSubstr("another server, "));
-  EXPECT_THAT(nodes_[0]->HttpGet("/readyz"), HasSubstr("\nready\n"));
+  const std::string other = absl::StrCat("another server, ", second->address(), " on ");
+  Await("the first one tells", [&] { return nodes_[0]->HttpGet("/readyz").find(other) != std::string::npos; });
+  EXPECT_THAT(nodes_[0]->HttpGet("/readyz"), HasSubstr("ready, degraded\n"));
+  Await("a gateway tells", [&] { return gateway_->HttpGet("/readyz").find("node n0: " + other) != std::string::npos; });
+  const Outcome status = Cluster({"status"});
+  EXPECT_EQ(status.exit_code, 0);
+  EXPECT_THAT(status.out, HasSubstr(other));
   second.reset();
   ASSERT_TRUE(client_->Upsert(MakeUpsert("c", 300, 1)).ok());
 }

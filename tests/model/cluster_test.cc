@@ -31,7 +31,10 @@ constexpr uint32_t kDims = 20;
 class LocalNode final : public ClusterNode {
  public:
   explicit LocalNode(Engine* engine) : engine_(engine) {}
-  Engine& engine() override { return *engine_; }
+  Engine& engine() override {
+    if (before_call) before_call();
+    return *engine_;
+  }
   absl::StatusOr<NodeState> State() override {
     if (down) return absl::UnavailableError("does not answer");
     if (hangs) return absl::DeadlineExceededError("did not answer before the deadline");
@@ -42,6 +45,7 @@ class LocalNode final : public ClusterNode {
     return state;
   }
   std::atomic<bool> down{false}, hangs{false};
+  std::function<void()> before_call;  // set while no call is under way
 
  private:
   Engine* const engine_;
@@ -297,8 +301,9 @@ class ClusterTest : public ::testing::TestWithParam<Shape> {
     request.group_size = Sometimes() ? 1 : Sometimes(20) ? Number(101) : Number(6) + 1;
     if (!Sometimes(20)) request.offset = 0;
     if (Sometimes()) request.k = Number(30);
-    request.candidates = 0;
     if (request.rerank > 0 && !Sometimes(9)) request.rerank = request.k * request.group_size + Number(50);
+    const size_t least = std::max(request.k * request.group_size, request.rerank) + request.exclude_ids.size();
+    if (request.candidates > 0 && !Sometimes(9)) request.candidates = least + Number(200);
   }
 
   void Fuse(SearchRequest& request) {
@@ -534,6 +539,52 @@ TEST_P(ClusterTest, CandidatesAreChosenBeforeMinScore) {
   }
 }
 
+// Groups take several scans, as the best documents have few values, and each scan chooses candidates of all nodes.
+TEST_P(ClusterTest, CandidatesOfGroupsAreThoseOfOneEngine) {
+  const auto rows = RandomVectors(3000, kDims, 5), queries = RandomVectors(60, kDims, 6);
+  UpsertRequest request{.collection = "c"};
+  for (size_t i = 0; i < rows.size(); ++i) {
+    // What is near to the first query has one value, mostly.
+    float product = 0;
+    for (size_t d = 0; d < kDims; ++d) product += rows[i][d] * queries[0][d];
+    const auto value = static_cast<int64_t>(product > 0 && !Sometimes(50) ? 0 : Number(300));
+    DocumentInput& document = request.documents.emplace_back();
+    document.id = absl::StrCat("d", i);
+    document.attributes["n"] = value;
+    if (Sometimes(3)) document.attributes["n"] = AttributeList{value, static_cast<int64_t>(Number(300))};
+    if (Sometimes(9)) document.attributes.clear();
+    document.attributes["half"] = Sometimes();
+    document.embeddings.push_back({.values = rows[i]});
+  }
+  EXPECT_EQ(Lines(UpsertAndWait(pair_.cluster(), request)), Lines(UpsertAndWait(pair_.one(), request)));
+  size_t different = 0;
+  for (size_t i = 0; i < 60; ++i) {
+    SearchRequest search{.collection = "c", .k = 1 + Number(40)};
+    for (size_t q = 0; q < (Sometimes(9) ? 20 : 1 + Number(2)); ++q)
+      search.queries.push_back(queries[Sometimes() ? 0 : i]);
+    search.group_by = "n";
+    search.group_size = 1 + Number(5);
+    if (Sometimes(3)) search.rerank = search.k * search.group_size + Number(100);
+    for (size_t e = 0; e < (Sometimes(3) ? Number(100) : 0); ++e)
+      search.exclude_ids.push_back(absl::StrCat("d", Number(2999)));
+    search.first_levels = 1 + static_cast<uint32_t>(Number(1));
+    search.candidates = std::max(search.k * search.group_size, search.rerank) + search.exclude_ids.size() + Number(300);
+    if (Sometimes(3)) search.filter = "half = true";
+    if (Sometimes(4)) search.min_score = GetParam().metric == Metric::kL2 ? -20.0f : 0.1f;
+    if (Sometimes(3)) search.probe = 0.1f * static_cast<float>(1 + Number(9));
+    search.explain = Sometimes(5);
+    const auto lines = Lines(SearchAndWait(pair_.one(), search));
+    EXPECT_EQ(Lines(SearchAndWait(pair_.cluster(), search)), lines)
+        << "k " << search.k << " group_size " << search.group_size << " rerank " << search.rerank << " excluded "
+        << search.exclude_ids.size() << " candidates " << search.candidates << " filter " << search.filter << " probe "
+        << search.probe;
+    if (HasFailure()) return;
+    search.candidates = 0;
+    different += Lines(SearchAndWait(pair_.one(), search)) != lines ? 1 : 0;
+  }
+  EXPECT_GT(different, 1u);
+}
+
 TEST_F(ClusterAdminTest, WrongIdsChangeNothing) {
   Engine& cluster = pair_.cluster();
   const auto rows = RandomVectors(90, kDims, 3);
@@ -597,7 +648,6 @@ TEST_F(ClusterAdminTest, WhatIsNotCarriedIsRefusedByName) {
     EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
     return std::string(status.message());
   };
-  EXPECT_THAT(refused({.first_levels = 1, .candidates = 20, .group_by = "n"}), HasSubstr("group_by with candidates"));
   const auto with = [](auto change) {
     SearchRequest request;
     change(request);
@@ -704,6 +754,78 @@ TEST_F(ClusterAdminTest, GroupsOfAKeptViewStay) {
   EXPECT_EQ(Lines(SearchAndWait(pair_.cluster(), search)), before);
   pair_.cluster().ReleaseView(first->view_token);
   for (size_t n = 0; n < 3; ++n) EXPECT_EQ(pair_.node(n).Stats().kept_views, 0u);
+}
+
+// Whatever call of a node a promotion comes before: the answer is that of one version, or none.
+TEST(ClusterPromotionTest, AllRoundsAreOfOneVersion) {
+  Pair pair(3);
+  const auto model = [](uint32_t groups, uint64_t seed) {
+    return RandomModelFile(kDims, WithGroups(*ParseCodeSpec("32x2"), groups), 4, seed);
+  };
+  pair.Create({.name = "c", .store_floats = FloatStorage::kFloat32, .shards = 1}, model(6, 1));
+  const auto rows = RandomVectors(300, kDims, 3);
+  UpsertRequest request{.collection = "c"};
+  for (size_t i = 0; i < rows.size(); ++i)
+    request.documents.push_back({.id = absl::StrCat("d", i),
+                                 .attributes = {{"n", static_cast<int64_t>(i % 90)}},
+                                 .embeddings = {{.values = rows[i]}}});
+  const std::vector<std::pair<std::string, std::string>> others = {{"v2", model(6, 2)}, {"v3", model(4, 3)}};
+  std::vector<Engine*> engines = {&pair.one()};
+  for (size_t n = 0; n < 3; ++n) engines.push_back(&pair.node(n));
+  for (Engine* engine : {&pair.one(), &pair.cluster()}) {
+    ASSERT_TRUE(UpsertAndWait(*engine, request).ok());
+    for (const auto& [version, file] : others) {
+      ASSERT_TRUE(engine->AddVersion("c", {.name = version, .same_embeddings_as = "v1"}, file).ok());
+      ASSERT_TRUE(engine->StartBackfill("c", version, 0).ok());
+      while (engine->GetCollection("c")->versions.back().state != VersionState::kReady)
+        absl::SleepFor(absl::Milliseconds(5));
+    }
+  }
+  std::vector<SearchRequest> searches(6, {.collection = "c", .queries = {rows[0], rows[1]}, .k = 20});
+  for (size_t i : {1, 3, 5}) searches[i].probe = 0.4f;
+  for (size_t i : {2, 3, 4, 5}) {
+    searches[i].group_by = "n";
+    searches[i].group_size = 3;
+  }
+  for (size_t i : {4, 5}) {
+    searches[i].first_levels = 1;
+    searches[i].candidates = 70;
+  }
+  size_t before = 0, after = 0, calls = 0;
+  for (const SearchRequest& search : searches) {
+    for (const auto& [version, file] : others) {
+      for (bool partly : {false, true}) {
+        for (int at = 0, call = 1; at < call; at += partly ? 3 : 1) {
+          for (Engine* engine : engines) ASSERT_TRUE(engine->PromoteVersion("c", "v1", "", true).ok());
+          call = 0;
+          for (size_t n = 0; n < 3; ++n) {
+            pair.node_of(n).before_call = [&] {
+              if (call++ != at) return;
+              for (size_t promoted = 0; promoted < (partly ? 1 : 3); ++promoted)
+                EXPECT_TRUE(pair.node(promoted).PromoteVersion("c", version, "", true).ok());
+            };
+          }
+          const auto found = SearchAndWait(pair.cluster(), search);
+          for (size_t n = 0; n < 3; ++n) pair.node_of(n).before_call = nullptr;
+          const auto old = Lines(SearchAndWait(pair.one(), search));
+          ASSERT_TRUE(pair.one().PromoteVersion("c", version, "", true).ok());
+          const auto lines = Lines(found);
+          calls += call;
+          if (lines == old) {
+            ++before;
+          } else if (partly) {
+            EXPECT_EQ(found.status().code(), absl::StatusCode::kUnavailable) << found.status();
+          } else {
+            EXPECT_EQ(lines, Lines(SearchAndWait(pair.one(), search))) << found.status();
+            ++after;
+          }
+        }
+      }
+    }
+  }
+  EXPECT_GT(before, 10u);
+  EXPECT_GT(after, 10u);
+  EXPECT_GT(calls, 300u);
 }
 
 // Documents of random keys, scores and values, on several engines.

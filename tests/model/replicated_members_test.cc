@@ -293,6 +293,61 @@ TEST_P(BoundedLogTest, OneThatIsAwayForLongHoldsItNoMoreAndIsFilledAnew) {
   Compare();
 }
 
+// Of two replicas one is away: if the other one is lost too, the log still has what the first one needs.
+class BoundedPairsTest : public BoundedLogTest {
+ protected:
+  std::string Held() {
+    std::string held;
+    for (auto& gateway : gateways_) held = std::max(held, gateway->Report().log->held);
+    return held;
+  }
+  // Writes until that is so.
+  void WriteUntil(const std::function<bool()>& so) {
+    for (int i = 0; i < 2000 && !so(); ++i) {
+      WriteSomething();
+      absl::SleepFor(absl::Milliseconds(5));
+    }
+    EXPECT_TRUE(so()) << Held();
+  }
+  bool IsHeldFor0() {
+    return Held().find("node n0 needs it from position ") != std::string::npos &&
+           Held().find("of the replicas of slots 0-511 node n1 alone can do without that: mend node n0") !=
+               std::string::npos;
+  }
+};
+
+TEST_P(BoundedPairsTest, TheLastReplicaIsNotTheOnlyOneThatHasWhatIsLetGoOf) {
+  Fill();
+  for (auto& node : nodes_) ASSERT_TRUE(Reached(*node, LogNow().head.position).ok());
+  nodes_[0]->Stop();
+  const uint64_t head = LogNow().head.position;
+  WriteUntil([&] { return IsHeldFor0(); });
+  for (int i = 0; i < 50; ++i) WriteSomething();
+  EXPECT_LE(LogNow().trimmed.position, head);
+  // It is lost with all that it had; the one that was away goes on where it was.
+  nodes_[1]->Stop();
+  nodes_[1]->Empty();
+  nodes_[0]->Start();
+  const absl::Status reached = Reached(*nodes_[0], LogNow().head.position);
+  ASSERT_TRUE(reached.ok()) << reached;
+  Compare();
+  nodes_[1]->Start();
+  CompareAll();
+  const uint64_t after = LogNow().head.position;
+  WriteUntil([&] { return LogNow().trimmed.position > after; });
+}
+
+TEST_P(BoundedPairsTest, OneThatIsDrainedHoldsNothing) {
+  Fill();
+  for (auto& node : nodes_) ASSERT_TRUE(Reached(*node, LogNow().head.position).ok());
+  nodes_[0]->Stop();
+  WriteUntil([&] { return IsHeldFor0(); });
+  const uint64_t head = LogNow().head.position;
+  WriteUntil([&] { return membership().Drain("n0").ok(); });
+  WriteUntil([&] { return LogNow().trimmed.position > head; });
+  Compare();
+}
+
 TEST(PlacementLogTest, ChangesOfManyAtATimeAreAllThere) {
   MemoryLogs logs;
   ASSERT_TRUE(logs.Create(kPlacementLogName).ok());
@@ -343,7 +398,9 @@ TEST(NodeClaimTest, TheSecondServerOfANameIsToldAsLongAsTheFirstRuns) {
     return !second->Check().ok();
   });
   const absl::Status refused = second->Check();
-  EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(refused.code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_THAT(first->Later(), HasSubstr("another server, there, was started as node a too"));
+  EXPECT_EQ(second->Later() + other->Later(), "");
   EXPECT_THAT(std::string(refused.message()), HasSubstr("another server, here, has begun before as node a"));
   // For as long as it runs.
   for (const SteadyTime begun = SteadyNow(); SteadyNow() - begun < absl::Milliseconds(600);) {
@@ -356,6 +413,7 @@ TEST(NodeClaimTest, TheSecondServerOfANameIsToldAsLongAsTheFirstRuns) {
   gone = false;
   first.reset();
   Until([&] { return second->Check().ok(); });
+  EXPECT_EQ(second->Later(), "");
   // Started again it is the second one.
   first = claim("a", "here");
   Until([&] {
@@ -386,7 +444,7 @@ TEST(NodeClaimTest, AnAnswerThatTheLogDidNotTakeIsGivenLater) {
   EXPECT_TRUE(first->Check().ok());
   full = false;
   EXPECT_TRUE(first->Check().ok());
-  EXPECT_EQ(second->Check().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(second->Check().code(), absl::StatusCode::kAlreadyExists);
 }
 
 TEST(NodeClaimTest, ARecordIsText) {
@@ -425,7 +483,8 @@ TEST(PlacementLogTest, ARecordIsText) {
 INSTANTIATE_TEST_SUITE_P(Shapes, MembersTest,
                          ::testing::Values(std::pair<size_t, size_t>{1, 2}, std::pair<size_t, size_t>{2, 2}));
 INSTANTIATE_TEST_SUITE_P(Shapes, ReplacingTest, ::testing::Values(std::pair<size_t, size_t>{2, 2}));
-INSTANTIATE_TEST_SUITE_P(Shapes, BoundedLogTest, ::testing::Values(std::pair<size_t, size_t>{2, 2}));
+INSTANTIATE_TEST_SUITE_P(Shapes, BoundedLogTest, ::testing::Values(std::pair<size_t, size_t>{2, 3}));
+INSTANTIATE_TEST_SUITE_P(Shapes, BoundedPairsTest, ::testing::Values(std::pair<size_t, size_t>{2, 2}));
 
 }  // namespace
 }  // namespace bebr::testing

@@ -62,7 +62,8 @@ void Print(const v1::GetClusterResponse& cluster) {
       std::printf("%-10s %-16s %-24s %-12s %14s  %s\n", Slots(share.first_slot(), share.last_slot()).c_str(),
                   replica.node().c_str(), replica.address().c_str(), StateOf(replica),
                   follows ? WithCommas(replica.applied()).c_str() : "-", follows ? Lag(replica).c_str() : "-");
-      if (!replica.problem().empty()) std::printf("%10s %s\n", "", replica.problem().c_str());
+      for (const std::string& text : {replica.problem(), replica.warning()})
+        if (!text.empty()) std::printf("%10s %s\n", "", text.c_str());
     }
   }
   if (!cluster.has_log()) return;
@@ -70,6 +71,7 @@ void Print(const v1::GetClusterResponse& cluster) {
   std::printf("log: ends at position %s, trimmed up to %s, about %s rows, %s\n", WithCommas(log.head()).c_str(),
               WithCommas(log.trimmed()).c_str(), WithCommas(log.rows()).c_str(), HumanBytes(log.bytes()).c_str());
   if (!log.problem().empty()) std::printf("%10s it cannot be asked: %s\n", "", log.problem().c_str());
+  if (!log.held().empty()) std::printf("%10s it is kept: %s\n", "", log.held().c_str());
 }
 
 // The nodes by what they hold: "a, b: 4ab9... of 7 documents".
