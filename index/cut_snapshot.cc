@@ -81,7 +81,7 @@ absl::StatusOr<SnapshotInfo> CutSnapshot(const SnapshotCut& cut) {
   BEBR_RETURN_IF_ERROR(CreateDirectories(scratch));
   const absl::Cleanup remove = [&] { RemoveAll(scratch).IgnoreError(); };
   BEBR_ASSIGN_OR_RETURN(SnapshotInfo info, Restore(cut, scratch));
-  info.position = static_cast<uint64_t>(absl::ToUnixMicros(info.created));
+  info.position = cut.position != 0 ? cut.position : static_cast<uint64_t>(absl::ToUnixMicros(info.created));
   info.first_slot = cut.first_slot;
   info.last_slot = cut.last_slot;
   BEBR_ASSIGN_OR_RETURN(const auto opened, LogEngine::Open({.data_dir = scratch, .snapshot_dir = cut.into}));

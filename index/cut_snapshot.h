@@ -16,11 +16,13 @@ struct SnapshotCut {
   std::string collection, snapshot;
   uint32_t first_slot = 0, last_slot = 0;  // both included; the slots that a document is in: index/types/cluster.h
   std::string into;                        // directory of snapshots, which no server has
+  uint64_t position = 0;                   // of the cluster's snapshot; 0: the time of the server's
 };
 
 // Makes INTO/COLLECTION/SNAPSHOT, a cluster's snapshot of these slots' documents: so that the cuts of all shares of a
 // cluster are one snapshot, which it restores. Their position, which tells them from others of the name, is the time of
-// the snapshot that they are cut from. That is compared with its checksums and stays as it is. Cost: large files are
+// the snapshot that they are cut from; where that is another server's for each share, which has the documents of these
+// slots, it is said. The snapshot is compared with its checksums and stays as it is. Cost: large files are
 // hard links where `into` is on the same file system; all codes are read into memory, and what is in other slots is
 // deleted, whose room on disk comes back when RocksDB rewrites it, in the cluster.
 //

@@ -22,6 +22,7 @@
 #include "index/cut_snapshot.h"
 #include "index/engine.h"
 #include "server/build_info.h"
+#include "server/cluster/node_data.h"
 #include "server/config/config.h"
 #include "server/net/grpc_log.h"
 #include "server/server.h"
@@ -141,15 +142,21 @@ int Cut(const bebr::ServerCommand& command) {
                                  slots = absl::StrSplit(command.cut_slots, '-');
   bebr::SnapshotCut cut{
       .data_dir = command.config.data_dir, .snapshot_dir = command.config.snapshot_dir, .into = command.cut_into};
-  const bool right = name.size() == 2 && slots.size() == 2 && absl::SimpleAtoi(slots[0], &cut.first_slot) &&
-                     absl::SimpleAtoi(slots[1], &cut.last_slot) && !cut.into.empty();
+  const bool right =
+      name.size() == 2 && slots.size() == 2 && absl::SimpleAtoi(slots[0], &cut.first_slot) &&
+      absl::SimpleAtoi(slots[1], &cut.last_slot) && !cut.into.empty() &&
+      (command.cut_position.empty() || (absl::SimpleAtoi(command.cut_position, &cut.position) && cut.position > 0));
   if (!right) {
-    std::fputs("bebr-server: --cut wants NAME/SNAPSHOT, --cut_slots FIRST-LAST, and --cut_into DIR\n", stderr);
+    std::fputs(
+        "bebr-server: --cut wants NAME/SNAPSHOT, --cut_slots FIRST-LAST, and --cut_into DIR; --cut_position is a "
+        "number from 1\n",
+        stderr);
     return bebr::kExitUsage;
   }
   cut.collection = name[0];
   cut.snapshot = name[1];
-  const auto made = bebr::CutSnapshot(cut);
+  const absl::Status has = bebr::CheckNodeHas(cut.data_dir, cut.first_slot, cut.last_slot);
+  const auto made = has.ok() ? bebr::CutSnapshot(cut) : has;
   if (!made.ok()) {
     std::fprintf(stderr, "bebr-server: nothing is cut: %s\n", std::string(made.status().message()).c_str());
     return absl::IsInvalidArgument(made.status()) ? bebr::kExitUsage : bebr::kExitFailed;

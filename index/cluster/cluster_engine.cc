@@ -72,7 +72,8 @@ absl::Status ClusterEngine::Detach(absl::AnyInvocable<void()> work) {
   if (waiting_.fetch_add(1) >= kMaxDetached) {
     waiting_.fetch_sub(1);
     return TryAgainLater(
-        absl::StrFormat("%d writes by filter wait and the limit is %d; try again later", kMaxDetached, kMaxDetached));
+        absl::StrFormat("%d writes by filter, or searches with lists, wait and the limit is %d; try again later",
+                        kMaxDetached, kMaxDetached));
   }
   detached_.Submit([this, work = std::move(work)]() mutable {
     work();

@@ -40,6 +40,12 @@ struct Share {
   }
 };
 
+// Of a node's error whether an answer that may be partial does without the node.
+inline bool SaysNothing(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) || absl::IsInternal(status) ||
+         absl::IsDataLoss(status) || absl::IsUnknown(status);
+}
+
 // What MakeClusterEngine makes: its comment says how it works.
 class ClusterEngine : public GatewayEngine {
  public:
@@ -159,6 +165,21 @@ class ClusterEngine : public GatewayEngine {
   WriteOrder order_;
 
  private:
+  // Of these documents those that are there, and that the page's filter selects, in no order, with what it asks for of
+  // each. With `partial` without those of nodes that do not answer, or are not in the view.
+  absl::StatusOr<std::vector<PageDocument>> Find(const PageRequest& page, const std::vector<std::string>& ids,
+                                                 bool partial);
+  // Puts a query in place of examples.
+  absl::Status ResolveLike(SearchRequest& request, absl::AnyInvocable<void(absl::StatusOr<SearchResult>)>& done);
+  // As Recommend; of a kept view, if there is one.
+  absl::StatusOr<std::vector<float>> QueryOfExamples(const ExampleRequest& request, const PageRequest& seen,
+                                                     bool partial);
+  // As Get, with embeddings, of a kept view.
+  absl::StatusOr<std::vector<Document>> GetSeen(const PageRequest& seen, const std::vector<std::string>& ids);
+  // The collection as a node has it: of some, with `partial`, one that answers.
+  absl::StatusOr<CollectionInfo> InfoOf(std::string_view name, bool partial);
+  // FAILED_PRECONDITION of a view that some nodes are not in, since they did not answer when it was kept.
+  absl::Status CheckWhole(const std::vector<std::string>& tokens) const;
   // A view of all nodes has a token of each, in one: of every node its own (none where it is empty), and the other way.
   std::vector<std::string> TokensOf(std::string_view token) const;
   static std::string JoinTokens(const std::vector<std::string>& tokens);

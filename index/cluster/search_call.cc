@@ -16,12 +16,6 @@ constexpr double kShareOfNodes = 0.9, kShareOfFirst = 0.5;  // the second where 
 
 constexpr size_t kMostTries = 3;  // of a search in whose midst a version was promoted
 
-// Whether an answer may do without the node that gave this error.
-bool IsMissing(const absl::Status& status) {
-  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) || absl::IsInternal(status) ||
-         absl::IsDataLoss(status) || absl::IsUnknown(status);
-}
-
 bool Probes(const SearchRequest& request) { return request.probe > 0 || request.probe_recall > 0; }
 
 // Of an answer that lacks what nodes of an older release do not know.
@@ -57,9 +51,15 @@ ClusterEngine::SearchCall::SearchCall(ClusterEngine& cluster, SearchRequest requ
   part_.fusion = Fusion::kNone;
   part_.versions.clear();
   part_.weights.clear();
+  part_.lists.clear();
+  // A view that was kept without a node is without it.
+  for (size_t node = 0; node < tokens_.size(); ++node)
+    left_out_[node] = !JoinTokens(tokens_).empty() && tokens_[node].empty();
 }
 
 void ClusterEngine::SearchCall::Start() {
+  const absl::Status whole = request_.allow_partial ? absl::OkStatus() : cluster_.CheckWhole(tokens_);
+  if (!whole.ok()) return End(whole);
   if (!request_.explain && !Probes(request_)) return AskForHits();
   SearchRequest count = part_;
   count.count_groups = true;
@@ -135,8 +135,8 @@ absl::Status ClusterEngine::SearchCall::CheckAnswers() {
   for (size_t node = 0; node < answers_.size(); ++node) {
     if (!answers_[node].has_value()) continue;
     const absl::StatusOr<SearchResult>& answer = *answers_[node];
-    if (answer.ok() && !answer->view_token.empty()) kept_[node] = answer->view_token;
-    left_out_[node] = request_.allow_partial && some && IsMissing(answer.status());
+    if (answer.ok() && !answer->view_token.empty()) kept_[node] = tokens_[node] = answer->view_token;
+    left_out_[node] = request_.allow_partial && some && SaysNothing(answer.status());
     nodes.push_back(node);
     errors.push_back(left_out_[node] ? absl::OkStatus() : answer.status());
   }
@@ -200,7 +200,6 @@ absl::Status ClusterEngine::SearchCall::SumCounts() {
     for (size_t g = 0; g < sum.size(); ++g) sum[g] += answer.documents_by_group[g];
     // Of the shares that reach the recall, as each node knows of its own documents, the one that does so on all.
     part_.probe = std::max(part_.probe, answer.probe);
-    if (tokens_[node].empty()) tokens_[node] = answer.view_token;
   }
   part_.probe_recall = 0;
   return absl::OkStatus();

@@ -24,7 +24,6 @@ absl::Status ClusterEngine::SearchCall::StartGroups() {
     hits[node].swap(answer.hits);
     grouped[node].swap(answer.grouped);
     documents_[node] = answer.documents;
-    if (tokens_[node].empty()) tokens_[node] = answer.view_token;
   }
   BEBR_ASSIGN_OR_RETURN(result_, MergeFacts(request_, TakeAnswers()));
   // As it was the first time, whatever the collection's default is then.
@@ -142,7 +141,6 @@ void ClusterEngine::SearchCall::TakeChosen() {
       for (size_t h = 0; h < answer.hits[i].size(); ++h)
         found[i].push_back({std::move(answer.hits[i][h]), std::move(answer.grouped[i].of_hit[h])});
     }
-    if (tokens_[node].empty()) tokens_[node] = answer.view_token;
   }
   const std::vector<SearchResult> answers = TakeAnswers();
   const auto facts = MergeFacts(request_, answers);

@@ -3,8 +3,11 @@
 #include <filesystem>
 #include <string>
 #include <system_error>
+#include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 #include "index/base/errno_status.h"
 #include "index/base/file.h"
 #include "index/base/replace_file.h"
@@ -35,19 +38,40 @@ absl::Status WriteNodeData(const std::string& data_dir, const std::string& path,
   return ReplaceFile(path, json.dump() + "\n");
 }
 
+// What cluster.json says; null: the directory is no node's.
+absl::StatusOr<nlohmann::json> ReadNodeData(const std::string& path) {
+  const absl::StatusOr<std::string> text = ReadFile(path);
+  if (absl::IsNotFound(text.status())) return nlohmann::json();
+  BEBR_RETURN_IF_ERROR(text.status());
+  nlohmann::json json = nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false);
+  if (json.is_object() && json.contains("format") && json["format"] == 1 && json.contains("node") &&
+      json.contains("slots"))
+    return json;
+  return absl::DataLossError(absl::StrFormat("\"%s\" is no description of a node of format 1", path));
+}
+
 }  // namespace
+
+absl::Status CheckNodeHas(const std::string& data_dir, uint32_t first_slot, uint32_t last_slot) {
+  BEBR_ASSIGN_OR_RETURN(const nlohmann::json json, ReadNodeData(data_dir + "/cluster.json"));
+  if (json.is_null()) return absl::OkStatus();
+  const std::vector<std::string> slots =
+      absl::StrSplit(json["slots"].is_string() ? json["slots"].get<std::string>() : "", '-');
+  uint32_t first = 0, last = 0;
+  if (slots.size() != 2 || !absl::SimpleAtoi(slots[0], &first) || !absl::SimpleAtoi(slots[1], &last))
+    return absl::DataLossError(absl::StrFormat("\"%s/cluster.json\" has no slots", data_dir));
+  if (first <= first_slot && last_slot <= last) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrFormat("data_dir \"%s\" is that of node %s, which has the documents of slots %d-%d, and not all of "
+                      "%d-%d: cut what it has, "
+                      "and the rest of the nodes that have it",
+                      data_dir, json["node"].dump(), first, last, first_slot, last_slot));
+}
 
 absl::Status CheckNodeData(const std::string& data_dir, const NodePlace* self) {
   const std::string path = data_dir + "/cluster.json";
-  const absl::StatusOr<std::string> text = ReadFile(path);
-  if (absl::IsNotFound(text.status())) {
-    return self == nullptr ? absl::OkStatus() : WriteNodeData(data_dir, path, *self);
-  }
-  BEBR_RETURN_IF_ERROR(text.status());
-  const nlohmann::json json = nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object() || !json.contains("format") || json["format"] != 1 || !json.contains("node") ||
-      !json.contains("slots"))
-    return absl::DataLossError(absl::StrFormat("\"%s\" is no description of a node of format 1", path));
+  BEBR_ASSIGN_OR_RETURN(const nlohmann::json json, ReadNodeData(path));
+  if (json.is_null()) return self == nullptr ? absl::OkStatus() : WriteNodeData(data_dir, path, *self);
   const std::string name = json["node"].dump(), slots = json["slots"].dump();
   if (self == nullptr) {
     return absl::FailedPreconditionError(

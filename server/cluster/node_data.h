@@ -2,6 +2,7 @@
 #ifndef BEBR_SERVER_CLUSTER_NODE_DATA_H_
 #define BEBR_SERVER_CLUSTER_NODE_DATA_H_
 
+#include <cstdint>
 #include <string>
 
 #include "absl/status/status.h"
@@ -14,6 +15,9 @@ namespace bebr {
 // gateway looks for them. `self` is null for a server that is no node. Likewise if the directory has collections of the
 // other kind of server.
 absl::Status CheckNodeData(const std::string& data_dir, const NodePlace* self);
+
+// FAILED_PRECONDITION if the directory is that of a node without some of these slots. A server by itself has all.
+absl::Status CheckNodeHas(const std::string& data_dir, uint32_t first_slot, uint32_t last_slot);
 
 }  // namespace bebr
 

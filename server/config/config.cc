@@ -34,6 +34,8 @@ constexpr const char* kCommandHelp =
     "                         and exit; no server may have data_dir open\n"
     "  --cut_slots FIRST-LAST with --cut: which, as 0-511\n"
     "  --cut_into DIR         with --cut: makes DIR/NAME/SNAPSHOT\n"
+    "  --cut_position N       with --cut, where each share is cut from another server's snapshot: the same for all of\n"
+    "                         them, another one than the last time; else it is the time of the snapshot\n"
     "  --help                 print this and exit\n"
     "  --version              print the version and exit\n";
 
@@ -51,6 +53,7 @@ std::string* FindText(std::string_view name, ServerCommand& command) {
   if (name == "repair") return &command.repair;
   if (name == "cut") return &command.cut;
   if (name == "cut_slots") return &command.cut_slots;
+  if (name == "cut_position") return &command.cut_position;
   return name == "cut_into" ? &command.cut_into : nullptr;
 }
 

@@ -88,7 +88,7 @@ struct ServerCommand {
   std::string repair;  // the collection; empty: none
   bool accept_loss = false;
   std::string cut;  // COLLECTION/SNAPSHOT; empty: none
-  std::string cut_slots, cut_into;
+  std::string cut_slots, cut_into, cut_position;
   bool help = false;
   bool version = false;
 };

@@ -309,18 +309,23 @@ class ClusterTest : public ::testing::TestWithParam<Shape> {
   void Fuse(SearchRequest& request) {
     const Fusion fusions[] = {Fusion::kMax, Fusion::kMean, Fusion::kReciprocalRank};
     request.fusion = fusions[Number(2)];
-    request.allow_partial = false;
     // Of two mistakes a gateway may name the other one.
     for (auto& query : request.queries) query = query.size() == kDims ? query : absl::MakeConstSpan(Row());
     if (Sometimes()) request.versions.assign(request.queries.size(), Sometimes() ? "v1" : "");
     const bool weights = Sometimes();
-    for (size_t q = 0; weights && q < request.queries.size(); ++q)
+    for (size_t l = Sometimes() ? Number(3) : 0; l > 0; --l) {
+      RankedList& list = request.lists.emplace_back();
+      for (size_t i = 0; i < Number(80); ++i) {
+        list.ids.push_back(Id());
+        if (request.fusion != Fusion::kReciprocalRank) list.scores.push_back(static_cast<float>(Number(9)) / 8);
+      }
+    }
+    for (size_t q = 0; weights && q < request.queries.size() + request.lists.size(); ++q)
       request.weights.push_back(static_cast<float>(Number(3)) + (Sometimes(9) ? 0.0f : 0.5f));
   }
 
   void Resemble(SearchRequest& request) {
     request.queries.clear();
-    request.allow_partial = false;
     request.like.emplace();
     for (size_t i = 0; i <= Number(3); ++i) request.like->positive_ids.push_back(Id());
     if (Sometimes()) request.like->negative_ids.push_back(Id());
@@ -337,7 +342,9 @@ class ClusterTest : public ::testing::TestWithParam<Shape> {
         << "k " << search.k << " offset " << search.offset << " rerank " << search.rerank << " filter " << search.filter
         << " strict " << search.strict << " candidates " << search.candidates << " fusion "
         << static_cast<int>(search.fusion) << " group_by " << search.group_by << " group_size " << search.group_size
-        << " probe " << search.probe << " explain " << search.explain << " like " << search.like.has_value();
+        << " probe " << search.probe << " explain " << search.explain << " like " << search.like.has_value()
+        << " lists " << search.lists.size();
+    CompareKept(search);
     const std::string filter = Sometimes() ? Some(filters_) : "";
     const CountRequest count{.collection = "c", .filter = filter, .strict = Sometimes(4)};
     EXPECT_EQ(Lines(pair_.cluster().Count(count)), Lines(pair_.one().Count(count))) << filter;
@@ -358,6 +365,25 @@ class ClusterTest : public ::testing::TestWithParam<Shape> {
     CompareGet(ids);
   }
 
+  // A view that is kept by one search is seen by another one after writes.
+  void CompareKept(SearchRequest search) {
+    if (!kept_.empty()) {
+      search.view_token = kept_[0];
+      const auto of_one = Lines(SearchAndWait(pair_.one(), search));
+      search.view_token = kept_[1];
+      EXPECT_EQ(Lines(SearchAndWait(pair_.cluster(), search)), of_one);
+      pair_.one().ReleaseView(kept_[0]);
+      pair_.cluster().ReleaseView(kept_[1]);
+      kept_.clear();
+    }
+    if (!Sometimes(3)) return;
+    search.view_token.clear();
+    search.keep_view = absl::Seconds(60);
+    const auto of_one = SearchAndWait(pair_.one(), search), of_cluster = SearchAndWait(pair_.cluster(), search);
+    EXPECT_EQ(Lines(of_cluster), Lines(of_one));
+    if (of_one.ok() && of_cluster.ok()) kept_ = {of_one->view_token, of_cluster->view_token};
+  }
+
   void CompareGet(const std::vector<std::string>& ids) {
     const auto cluster = pair_.cluster().Get("c", ids, true), one = pair_.one().Get("c", ids, true);
     ASSERT_EQ(cluster.status(), one.status());
@@ -372,7 +398,8 @@ class ClusterTest : public ::testing::TestWithParam<Shape> {
   }
 
   Pair pair_{GetParam().nodes};
-  size_t probes_ = 0;  // searches that scored some groups
+  size_t probes_ = 0;              // searches that scored some groups
+  std::vector<std::string> kept_;  // views, of one engine and of the cluster
   std::mt19937_64 random_{GetParam().nodes * 10 + static_cast<size_t>(GetParam().metric)};
   const std::vector<std::vector<float>> rows_ = RandomVectors(120, kDims, 2);
   const std::vector<float> wrong_ = std::vector<float>(kDims + 1);
@@ -398,6 +425,9 @@ TEST_P(ClusterTest, IsOneEngine) {
     if (HasFailure()) return;
   }
   EXPECT_EQ(probes_ > 10, GetParam().groups > 1) << probes_;
+  for (size_t i = 0; i < kept_.size(); ++i) (i == 0 ? pair_.one() : pair_.cluster()).ReleaseView(kept_[i]);
+  EXPECT_EQ(pair_.one().Stats().kept_views, 0u);
+  for (size_t n = 0; n < GetParam().nodes; ++n) EXPECT_EQ(pair_.node(n).Stats().kept_views, 0u);
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, ClusterTest,
@@ -640,49 +670,6 @@ TEST_F(ClusterAdminTest, ContradictionsAreTold) {
 }
 
 TEST_F(ClusterAdminTest, WhatIsNotCarriedIsRefusedByName) {
-  const auto row = RandomVectors(1, kDims, 3)[0];
-  const auto refused = [&](SearchRequest request) {
-    request.collection = "c";
-    request.queries = {row};
-    const absl::Status status = SearchAndWait(pair_.cluster(), request).status();
-    EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
-    return std::string(status.message());
-  };
-  const auto with = [](auto change) {
-    SearchRequest request;
-    change(request);
-    return request;
-  };
-  EXPECT_THAT(refused(with([](SearchRequest& request) {
-                request.fusion = Fusion::kMax;
-                request.lists = {{.ids = {"a"}, .scores = {1}}};
-              })),
-              HasSubstr("lists"));
-  EXPECT_THAT(refused(with([](SearchRequest& request) {
-                request.like = ExampleRequest();
-                request.keep_view = absl::Seconds(1);
-              })),
-              HasSubstr("like with keep_view_s"));
-  EXPECT_THAT(refused(with([](SearchRequest& request) {
-                request.fusion = Fusion::kMax;
-                request.keep_view = absl::Seconds(1);
-              })),
-              HasSubstr("fusion with keep_view_s"));
-  EXPECT_THAT(refused(with([](SearchRequest& request) {
-                request.allow_partial = true;
-                request.keep_view = absl::Seconds(1);
-              })),
-              HasSubstr("allow_partial with keep_view_s"));
-  EXPECT_THAT(refused(with([](SearchRequest& request) {
-                request.fusion = Fusion::kMax;
-                request.allow_partial = true;
-              })),
-              HasSubstr("fusion with allow_partial"));
-  EXPECT_THAT(refused(with([](SearchRequest& request) {
-                request.like = ExampleRequest();
-                request.allow_partial = true;
-              })),
-              HasSubstr("like with allow_partial"));
   EXPECT_EQ(pair_.cluster().CreateSnapshot("c", "s").status().code(), absl::StatusCode::kUnimplemented);
   EXPECT_EQ(pair_.cluster().CheckVersion("c", {}).status().code(), absl::StatusCode::kUnimplemented);
   EXPECT_EQ(pair_.cluster().CreateCollection({.name = "e", .auto_binarizer = AutoBinarizerConfig()}, "").code(),
@@ -970,8 +957,55 @@ TEST_F(ClusterAdminTest, PartialAnswersAreOfTheNodesThatAnswer) {
   EXPECT_EQ(grouped->hits[0].size(), std::min<uint64_t>(there, 3 * 7));
   EXPECT_EQ(grouped->coverage->answered, 2u);
   EXPECT_EQ(grouped->coverage->documents, there);
+  // Groups of candidates, fusions, and examples that others have.
+  search.first_levels = 1;
+  search.candidates = 100;
+  EXPECT_EQ(SearchAndWait(cluster, search)->hits[0].size(), std::min<uint64_t>(there, 3 * 7));
   search.group_by.clear();
   search.group_size = 1;
+  search.first_levels = 0;
+  search.candidates = 0;
+  SearchRequest fused = search;
+  fused.k = 90;
+  fused.queries.push_back(rows[1]);
+  fused.fusion = Fusion::kReciprocalRank;
+  std::string missing, known;
+  fused.lists.emplace_back();
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const std::string id = absl::StrCat("d", i);
+    (pair_.node(1).Get("c", std::vector<std::string>{id}, false)->empty() ? known : missing) = id;
+    fused.lists[0].ids.push_back(id);
+  }
+  const auto found_fused = SearchAndWait(cluster, fused);
+  ASSERT_TRUE(found_fused.ok()) << found_fused.status();
+  EXPECT_EQ(found_fused->hits[0].size(), there);
+  EXPECT_EQ(found_fused->coverage->answered, 2u);
+  SearchRequest alike = search;
+  alike.queries.clear();
+  alike.k = 90;
+  alike.like = ExampleRequest{.positive_ids = {known}};
+  EXPECT_EQ(SearchAndWait(cluster, alike)->coverage->answered, 2u);
+  // A view that is kept without a node is without it when that is back.
+  search.k = 90;
+  search.keep_view = absl::Seconds(60);
+  const auto kept = SearchAndWait(cluster, search);
+  ASSERT_TRUE(kept.ok()) << kept.status();
+  pair_.node_of(1).down = false;
+  while (!cluster.UnavailableCollections().empty()) absl::SleepFor(absl::Milliseconds(5));
+  search.view_token = kept->view_token;
+  const auto again = SearchAndWait(cluster, search);
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(Lines(again), Lines(kept));
+  EXPECT_EQ(again->coverage->answered, 2u);
+  SearchRequest whole = search;
+  whole.allow_partial = false;
+  EXPECT_EQ(SearchAndWait(cluster, whole).status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(cluster.Scroll({.collection = "c", .view_token = kept->view_token}).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(SearchAndWait(cluster, search)->hits[0].size(), there);
+  cluster.ReleaseView(kept->view_token);
+  search.view_token.clear();
+  search.keep_view = absl::ZeroDuration();
   // What is wrong with a request is no matter of coverage.
   search.k = 0;
   EXPECT_EQ(SearchAndWait(cluster, search).status().code(), absl::StatusCode::kInvalidArgument);

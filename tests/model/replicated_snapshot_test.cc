@@ -3,6 +3,7 @@
 #include <fstream>
 #include <thread>
 
+#include "index/base/stable_hash.h"
 #include "index/cut_snapshot.h"
 #include "index/follow/follower_state.h"
 #include "index/replica/log_change.h"
@@ -258,6 +259,55 @@ TEST_P(SnapshotTest, ACollectionThatWasBuiltOfflineIsTakenOver) {
   const VersionConfig next{.name = "v2", .compatible_with = "v1"};
   Barrier([&](Engine& e) { return e.AddVersion("d", next, Model(2)); });
   versions_.push_back("v2");
+  for (int i = 0; i < 20; ++i) WriteSomethingTo("d");
+  CompareAll("d");
+}
+
+// Each share was built by a node of its own, of a cluster without a log.
+TEST_P(SnapshotTest, SharesThatWereBuiltApartAreOneCollection) {
+  const auto [shares, replicas] = GetParam();
+  const CollectionConfig config{.name = "c", .store_floats = FloatStorage::kFloat32, .shards = 3};
+  std::vector<std::unique_ptr<TemporaryDirectory>> built;
+  std::vector<std::unique_ptr<Engine>> builders;
+  for (size_t share = 0; share < shares; ++share) {
+    built.push_back(std::make_unique<TemporaryDirectory>());
+    builders.push_back(*Engine::Open({.data_dir = built.back()->path(), .threads = 1}));
+    ASSERT_TRUE(builders.back()->CreateCollection(config, Model(1)).ok());
+  }
+  ASSERT_TRUE(one_->CreateCollection(config, Model(1)).ok());
+  for (size_t i = 0; i < 150; ++i) {
+    UpsertRequest upsert{.collection = "c"};
+    upsert.documents.push_back({.id = Id(), .attributes = SomeAttributes(), .embeddings = {{"v1", Row()}}});
+    const size_t slot = StableHash(upsert.documents[0].id) % kClusterSlots;
+    for (size_t share = 0; share < shares; ++share) {
+      if (slot < kClusterSlots * share / shares || slot >= kClusterSlots * (share + 1) / shares) continue;
+      ASSERT_TRUE(UpsertAndWait(*builders[share], upsert).ok());
+    }
+    ASSERT_TRUE(UpsertAndWait(*one_, upsert).ok());
+  }
+  uint64_t documents = 0;
+  for (size_t share = 0; share < shares; ++share) {
+    ASSERT_TRUE(builders[share]->CreateSnapshot("c", "bulk").ok());
+    builders[share].reset();
+    const auto made = CutSnapshot({.data_dir = built[share]->path(),
+                                   .snapshot_dir = "",
+                                   .collection = "c",
+                                   .snapshot = "bulk",
+                                   .first_slot = static_cast<uint32_t>(kClusterSlots * share / shares),
+                                   .last_slot = static_cast<uint32_t>(kClusterSlots * (share + 1) / shares) - 1,
+                                   .into = built[share]->path() + "/cut",
+                                   .position = 7});
+    ASSERT_TRUE(made.ok()) << made.status();
+    EXPECT_EQ(made->position, 7u);
+    documents += made->documents;
+    const std::string to = absl::StrCat(nodes_[share * replicas]->path(), "/snapshots/c");
+    std::filesystem::create_directories(to);
+    std::filesystem::copy(built[share]->path() + "/cut/c/bulk", to + "/bulk", std::filesystem::copy_options::recursive);
+  }
+  EXPECT_EQ(documents, *one_->Count("c", ""));
+  ASSERT_TRUE(one_->CreateSnapshot("c", "bulk").ok());
+  Restore("bulk", "d");
+  CompareAll("d");
   for (int i = 0; i < 20; ++i) WriteSomethingTo("d");
   CompareAll("d");
 }

@@ -33,6 +33,20 @@ TEST(NodeDataTest, DamageIsNoticed) {
   }
 }
 
+// What is cut of a node's snapshot it must have.
+TEST(NodeDataTest, ANodeHasItsSlots) {
+  const testing::TemporaryDirectory directory;
+  EXPECT_TRUE(CheckNodeHas(directory.path(), 0, 1023).ok());
+  ASSERT_TRUE(CheckNodeData(directory.path(), &kSelf).ok());
+  EXPECT_TRUE(CheckNodeHas(directory.path(), 0, 511).ok());
+  EXPECT_TRUE(CheckNodeHas(directory.path(), 256, 300).ok());
+  const absl::Status lacks = CheckNodeHas(directory.path(), 256, 512);
+  EXPECT_TRUE(absl::IsFailedPrecondition(lacks));
+  EXPECT_THAT(std::string(lacks.message()), ::testing::HasSubstr("documents of slots 0-511, and not all of 256-512"));
+  std::ofstream(directory.path() + "/cluster.json") << R"({"format":1,"node":"a","slots":"all"})";
+  EXPECT_TRUE(absl::IsDataLoss(CheckNodeHas(directory.path(), 0, 511)));
+}
+
 // What cannot be read is not missing.
 TEST(NodeDataTest, WhatCannotBeReadIsAnError) {
   const testing::TemporaryDirectory directory;
