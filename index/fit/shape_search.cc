@@ -51,7 +51,7 @@ struct MeasuredShape {
 absl::StatusOr<bool> FindsClearlyMore(const ShapeSearch& search, const MeasuredShape& mixed,
                                       const MeasuredShape& even) {
   if (PairedGain(mixed.recall, even.recall) < kLeastSigmas) return false;
-  if (search.among_others == nullptr) return true;
+  if (search.among_others == nullptr || !HasTime(search)) return true;
   const absl::StatusOr<HeldOutRecall> of_mixed = search.among_others(mixed.shape);
   const absl::StatusOr<HeldOutRecall> of_even = search.among_others(even.shape);
   if (of_mixed.ok() && of_even.ok()) return PairedGain(*of_mixed, *of_even) > -kLeastSigmas;

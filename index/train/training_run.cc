@@ -99,8 +99,13 @@ bool IsInterrupted(const TrainOptions& options) { return options.interrupted != 
 
 absl::Status StartInterrupted() { return absl::CancelledError("interrupted before training began: nothing is kept"); }
 
+// Asked by all work before training: whether to go on with it. Once the search is over, it is.
+Continues UntilInterrupted(const TrainOptions& options, const bool& searches) {
+  return [&] { return searches && IsInterrupted(options) ? StartInterrupted() : absl::OkStatus(); };
+}
+
 absl::StatusOr<Model> BuildStart(const TrainOptions& options, const CorpusStatistics& statistics,
-                                 const Matrix& documents, const LevelPlan& shape) {
+                                 const Matrix& documents, const LevelPlan& shape, const Continues& continues) {
   const uint32_t recurrent_levels = std::min(options.query_levels, kMaxLevels);
   if (options.method == Method::kMedian) {
     BEBR_ASSIGN_OR_RETURN(const CodeSpec spec,
@@ -109,15 +114,15 @@ absl::StatusOr<Model> BuildStart(const TrainOptions& options, const CorpusStatis
   }
   // The paper's blocks are a recursion.
   const bool recurrent = options.residual_form == ResidualForm::kInput && options.steps != 0;
-  return StartModel(statistics, shape, recurrent ? recurrent_levels : options.query_levels, options.seed);
+  return StartModel(statistics, shape, recurrent ? recurrent_levels : options.query_levels, options.seed, continues);
 }
 
 // The start of these rows.
 absl::StatusOr<Model> StartOf(const TrainOptions& options, const Matrix& rows, const LevelPlan& shape,
-                              const ThreadPool& pool) {
+                              const ThreadPool& pool, const Continues& continues) {
   BEBR_ASSIGN_OR_RETURN(const CorpusStatistics statistics,
-                        MeasureCorpus(rows, options.metric, shape.dims(), options.seed, pool.size()));
-  return BuildStart(options, statistics, rows, shape);
+                        MeasureCorpus(rows, options.metric, shape.dims(), options.seed, pool.size(), continues));
+  return BuildStart(options, statistics, rows, shape, continues);
 }
 
 // Whether more may be tried, of a run that began then.
@@ -127,17 +132,17 @@ std::function<bool()> TimeLeft(const TrainOptions& options, Clock::time_point be
 
 // The search for the shape that the options ask for, which tells of what it tries.
 ShapeSearch SearchFor(const TrainOptions& options, const CorpusStatistics& statistics, const Matrix& documents,
-                      Clock::time_point begin, TrainResult& result) {
+                      Clock::time_point begin, const Continues& continues, TrainResult& result) {
   ShapeSearch search;
   search.has_time = TimeLeft(options, begin);
-  search.make_model = [&](const LevelPlan& shape) { return BuildStart(options, statistics, documents, shape); };
+  search.make_model = [&](const LevelPlan& shape) { return BuildStart(options, statistics, documents, shape, continues); };
   search.tried = [&](const LevelPlan& shape, double recall, bool all_queries) {
     result.tried.push_back({shape.ToString(), shape.bits(), recall, all_queries});
     if (options.progress) {
       std::fprintf(stderr, "  %5u bits  %-30s recall@10 %.4f%s\n", shape.bits(), shape.ToString().c_str(), recall,
                    all_queries ? " on all held-out queries" : "");
     }
-    return IsInterrupted(options) ? StartInterrupted() : absl::OkStatus();
+    return continues();
   };
   search.variances = statistics.variances;
   search.dims = statistics.dims;
@@ -148,13 +153,13 @@ ShapeSearch SearchFor(const TrainOptions& options, const CorpusStatistics& stati
 
 absl::StatusOr<LevelPlan> FindShape(const TrainOptions& options, const CorpusStatistics& statistics,
                                     const Matrix& documents, const Validator& validator, Clock::time_point begin,
-                                    TrainResult& result) {
+                                    const Continues& continues, TrainResult& result) {
   if (options.shape.has_value()) return *options.shape;
   const Validator quick = validator.Smaller(kSearchQueries, kSearchDocuments);
-  ShapeSearch search = SearchFor(options, statistics, documents, begin, result);
+  ShapeSearch search = SearchFor(options, statistics, documents, begin, continues, result);
   if (AreFew(documents)) {
     search.among_others = [&](const LevelPlan& shape) {
-      const auto fit = [&](const Matrix& part) { return StartOf(options, part, shape, validator.pool()); };
+      const auto fit = [&](const Matrix& part) { return StartOf(options, part, shape, validator.pool(), continues); };
       return RecallAmongOthers(documents, validator, fit);
     };
   }
@@ -162,10 +167,13 @@ absl::StatusOr<LevelPlan> FindShape(const TrainOptions& options, const CorpusSta
                                      : ShapeForBits(search, options.bits, validator, quick);
 }
 
-// At most what is measured; nothing where the rows are too few even for that.
+// At most what is measured; nothing where the rows are too few even for that, or where it is interrupted: the model is
+// there already.
 std::optional<double> AmongMany(const TrainOptions& options, const Matrix& documents, const LevelPlan& shape,
                                 const HeldOutRecall& measured, ThreadPool& pool) {
-  const auto fit = [&](const Matrix& part) { return StartOf(options, part, shape, pool); };
+  const bool searches = true;
+  const Continues continues = UntilInterrupted(options, searches);
+  const auto fit = [&](const Matrix& part) { return StartOf(options, part, shape, pool, continues); };
   const absl::StatusOr<double> recall = RecallAmongMany(documents, options.metric, fit, pool);
   return recall.ok() ? std::optional<double>(std::min(*recall, measured.at_10)) : std::nullopt;
 }
@@ -191,11 +199,11 @@ size_t UseThreads(const TrainOptions& options) {
 }
 
 absl::StatusOr<CorpusStatistics> MeasureRows(const TrainOptions& options, const RowStream& rows, size_t components,
-                                             size_t threads, TrainResult& result) {
+                                             size_t threads, const Continues& continues, TrainResult& result) {
   const Clock::time_point begin = Clock::now();
   if (options.progress) std::fprintf(stderr, "  %zu rows of %zu floats are measured\n", rows.rows(), rows.dims());
   BEBR_ASSIGN_OR_RETURN(CorpusStatistics statistics,
-                        MeasureCorpus(rows, options.metric, components, options.seed, threads));
+                        MeasureCorpus(rows, options.metric, components, options.seed, threads, continues));
   result.fit_rows = rows.rows();
   result.fit_s = SecondsSince(begin);
   return statistics;
@@ -230,7 +238,7 @@ void PrintGroups(const TriedGroups& tried) {
 absl::StatusOr<std::optional<Model>> TryGroups(const TrainOptions& options, const CorpusStatistics& statistics,
                                                const Matrix& documents, const RowStream& all,
                                                const Validator& validator, Clock::time_point begin,
-                                               TrainResult& result) {
+                                               const Continues& continues, TrainResult& result) {
   if (options.groups <= 1) return std::optional<Model>();
   if (result.model.quantizer != Quantizer::kFitted) {
     return absl::InvalidArgumentError(absl::StrCat("groups need query levels above ", kMaxLevels,
@@ -246,7 +254,7 @@ absl::StatusOr<std::optional<Model>> TryGroups(const TrainOptions& options, cons
                            .expected_documents = std::max(result.rows, kExpectedDocuments),
                            .seed = options.seed,
                            .all = &all,
-                           .continues = [&] { return IsInterrupted(options) ? StartInterrupted() : absl::OkStatus(); },
+                           .continues = continues,
                            .has_time = TimeLeft(options, begin),
                            .tried =
                                [&](const TriedGroups& tried) {
@@ -300,21 +308,25 @@ absl::StatusOr<TrainResult> Train(const TrainOptions& options, Matrix documents,
     return absl::InvalidArgumentError("pairs need held-out queries (--queries) beside them");
   if (queries.rows == 0) queries = HoldOut(options, documents, result);
   result.held_out_queries = queries.rows;
-  const Validator validator(documents, std::move(queries), options.metric, pool);
+  bool searches = true;
+  const Continues continues = UntilInterrupted(options, searches);
+  const Validator validator(documents, std::move(queries), options.metric, pool, continues);
+  BEBR_RETURN_IF_ERROR(continues());
   result.recall_documents = validator.documents().rows;
   const size_t components = options.shape.has_value() && options.groups <= 1 ? options.shape->dims() : documents.dims;
   const MatrixRows held(documents, options.fit_rows == 0 ? kMaxFitRows : options.fit_rows);
   const RowStream& fitted = all == nullptr ? held : *all;
   BEBR_ASSIGN_OR_RETURN(const CorpusStatistics statistics,
-                        MeasureRows(options, fitted, components, pool.size(), result));
-  BEBR_ASSIGN_OR_RETURN(const LevelPlan shape, FindShape(options, statistics, documents, validator, begin, result));
-  BEBR_ASSIGN_OR_RETURN(result.model, BuildStart(options, statistics, documents, shape));
+                        MeasureRows(options, fitted, components, pool.size(), continues, result));
+  BEBR_ASSIGN_OR_RETURN(const LevelPlan shape, FindShape(options, statistics, documents, validator, begin, continues, result));
+  BEBR_ASSIGN_OR_RETURN(result.model, BuildStart(options, statistics, documents, shape, continues));
   BEBR_ASSIGN_OR_RETURN(result.start, validator.Measure(result.model));
   result.kept = result.start;
   BEBR_ASSIGN_OR_RETURN(std::optional<Model> grouped,
-                        TryGroups(options, statistics, documents, fitted, validator, begin, result));
+                        TryGroups(options, statistics, documents, fitted, validator, begin, continues, result));
   result.start_s = SecondsSince(begin);
-  if (IsInterrupted(options)) return StartInterrupted();
+  BEBR_RETURN_IF_ERROR(continues());
+  searches = false;
   const bool from_groups = grouped.has_value() && result.grouped.at_10 > result.start.at_10 + kClearly;
   if (from_groups) KeepBetter(*grouped, result);
   if (IsTrained(options, shape, result)) {

@@ -11,6 +11,7 @@
 #include <fstream>
 #include <limits>
 #include <string>
+#include <thread>
 
 #include "index/binarizer/binarizer.h"
 #include "index/binarizer/encoder.h"
@@ -450,6 +451,21 @@ TEST(TrainTest, AnInterruptedStepIsMeasured) {
   EXPECT_TRUE(resumed->improved);
   EXPECT_TRUE(std::filesystem::exists(output + ".checkpoint"));
   std::filesystem::remove(output + ".checkpoint");
+}
+
+// Wherever the search for a start is then: of rows that are few it makes models of parts of them as well.
+TEST(TrainTest, AnInterruptionEndsTheSearchForAStart) {
+  TrainOptions options = Quiet(nullptr, 1000);
+  options.bits = 128;
+  std::atomic<bool> interrupted = true, keeps = false;
+  options.interrupted = &interrupted;
+  options.keeps = &keeps;
+  EXPECT_THAT(Error(options, Clusters(1000, 96, 1)), HasSubstr("before training began"));
+  interrupted = false;
+  std::thread later([&] { interrupted = true; });
+  EXPECT_THAT(Error(options, Clusters(1000, 96, 1)), HasSubstr("before training began"));
+  later.join();
+  EXPECT_FALSE(keeps);
 }
 
 TEST(TrainTest, PoorInputGivesASoundModel) {
