@@ -91,6 +91,11 @@ absl::Status CheckOptions(const TrainOptions& options, const Matrix& documents, 
   return absl::OkStatus();
 }
 
+absl::Status CheckPairs(const Matrix& queries, const QueryPairs& pairs) {
+  if (queries.rows != 0 || pairs.queries.rows == 0) return absl::OkStatus();
+  return absl::InvalidArgumentError("pairs need held-out queries (--queries) beside them");
+}
+
 void KeepFromHere(const TrainOptions& options) {
   if (options.keeps != nullptr) *options.keeps = true;
 }
@@ -135,7 +140,9 @@ ShapeSearch SearchFor(const TrainOptions& options, const CorpusStatistics& stati
                       Clock::time_point begin, const Continues& continues, TrainResult& result) {
   ShapeSearch search;
   search.has_time = TimeLeft(options, begin);
-  search.make_model = [&](const LevelPlan& shape) { return BuildStart(options, statistics, documents, shape, continues); };
+  search.make_model = [&](const LevelPlan& shape) {
+    return BuildStart(options, statistics, documents, shape, continues);
+  };
   search.tried = [&](const LevelPlan& shape, double recall, bool all_queries) {
     result.tried.push_back({shape.ToString(), shape.bits(), recall, all_queries});
     if (options.progress) {
@@ -256,10 +263,9 @@ absl::StatusOr<std::optional<Model>> TryGroups(const TrainOptions& options, cons
                            .all = &all,
                            .continues = continues,
                            .has_time = TimeLeft(options, begin),
-                           .tried =
-                               [&](const TriedGroups& tried) {
-                                 if (options.progress) PrintGroups(tried);
-                               }};
+                           .tried = [&](const TriedGroups& tried) {
+                             if (options.progress) PrintGroups(tried);
+                           }};
   BEBR_ASSIGN_OR_RETURN(std::optional<Model> grouped, StartWithGroups(search, validator.pool()));
   if (grouped.has_value()) {
     BEBR_ASSIGN_OR_RETURN(result.grouped, validator.Measure(*grouped));
@@ -304,21 +310,20 @@ absl::StatusOr<TrainResult> Train(const TrainOptions& options, Matrix documents,
   ThreadPool pool(UseThreads(options));
   TrainResult result{.rows = all == nullptr ? documents.rows : all->rows()};
   WarnOfFewRows(documents, result);
-  if (queries.rows == 0 && pairs.queries.rows != 0)
-    return absl::InvalidArgumentError("pairs need held-out queries (--queries) beside them");
+  BEBR_RETURN_IF_ERROR(CheckPairs(queries, pairs));
   if (queries.rows == 0) queries = HoldOut(options, documents, result);
   result.held_out_queries = queries.rows;
   bool searches = true;
   const Continues continues = UntilInterrupted(options, searches);
   const Validator validator(documents, std::move(queries), options.metric, pool, continues);
-  BEBR_RETURN_IF_ERROR(continues());
   result.recall_documents = validator.documents().rows;
   const size_t components = options.shape.has_value() && options.groups <= 1 ? options.shape->dims() : documents.dims;
   const MatrixRows held(documents, options.fit_rows == 0 ? kMaxFitRows : options.fit_rows);
   const RowStream& fitted = all == nullptr ? held : *all;
   BEBR_ASSIGN_OR_RETURN(const CorpusStatistics statistics,
                         MeasureRows(options, fitted, components, pool.size(), continues, result));
-  BEBR_ASSIGN_OR_RETURN(const LevelPlan shape, FindShape(options, statistics, documents, validator, begin, continues, result));
+  BEBR_ASSIGN_OR_RETURN(const LevelPlan shape,
+                        FindShape(options, statistics, documents, validator, begin, continues, result));
   BEBR_ASSIGN_OR_RETURN(result.model, BuildStart(options, statistics, documents, shape, continues));
   BEBR_ASSIGN_OR_RETURN(result.start, validator.Measure(result.model));
   result.kept = result.start;
