@@ -297,9 +297,14 @@ inline std::vector<std::string> Lines(const absl::StatusOr<SearchResult>& result
   for (const auto& list : result->hits) {
     for (const SearchHit& hit : list) {
       lines.push_back(absl::StrCat(hit.id, " ", absl::Hex(std::bit_cast<uint32_t>(hit.score)), " ",
-                                   static_cast<int>(hit.score_kind), " ", hit.version, " ", Text(hit.attributes)));
+                                   static_cast<int>(hit.score_kind), " ", hit.version, " ", Text(hit.attributes),
+                                   hit.explanation != nullptr ? hit.explanation->nearer_share : 0));
+      Attributes group;
+      if (hit.group.has_value()) group["group"] = *hit.group;
+      absl::StrAppend(&lines.back(), Text(group));
     }
   }
+  lines.push_back(absl::StrCat("scanned ", result->scanned_share));
   return lines;
 }
 
@@ -463,6 +468,14 @@ class ReplicatedTest : public ::testing::TestWithParam<std::pair<size_t, size_t>
       if (Sometimes()) request.rerank = Number(40);
       if (Sometimes()) request.filter = absl::StrCat("n < ", Number(30));
       request.with_attributes = true;
+      // These ask the nodes several times.
+      if (Sometimes(3)) request.probe = 0.1f * static_cast<float>(Number(9));
+      request.explain = Sometimes(4);
+      if (Sometimes(3)) {
+        request.group_by = Sometimes() ? "n" : "name";
+        request.group_size = 1 + Number(3);
+        if (request.rerank > 0) request.rerank += request.k * request.group_size;
+      }
       Both<SearchResult>([&](Engine& e, auto done) { e.Search(request, std::move(done)); });
     }
     EXPECT_EQ(*gateway().Count("c", ""), *one_->Count("c", ""));
@@ -561,7 +574,10 @@ class ReplicatedTest : public ::testing::TestWithParam<std::pair<size_t, size_t>
   std::vector<Membership*> memberships_;  // theirs
 };
 
-inline std::string Model(uint32_t seed) { return RandomModelFile(kDims, *ParseCodeSpec("40x3+24x1"), 4, seed); }
+// Its space is in groups.
+inline std::string Model(uint32_t seed) {
+  return RandomModelFile(kDims, WithGroups(*ParseCodeSpec("40x3+24x1"), 5), 6, seed);
+}
 
 }  // namespace bebr::testing
 
