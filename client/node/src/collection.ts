@@ -24,15 +24,15 @@ function warn(warnings: readonly string[]): void {
 }
 
 function searchOptions(options: SearchOptions): MessageInitShape<typeof SearchOptionsSchema> {
-  const { k = 10, filter = "", rerank, minScore, withAttributes = true, version = "", firstLevels = 0, candidates = 0, offset = 0, exclude = [], strict = false, explain = false, modelChecksum = 0, groupBy = "", groupSize = 1, keepViewS = 0, view = "", itsCuts = [], probe = 0, probeRecall = 0 } = options;
+  const { k = 10, filter = "", rerank, minScore, withAttributes = true, version = "", firstLevels = 0, candidates = 0, offset = 0, exclude = [], strict = false, explain = false, modelChecksum = 0, groupBy = "", groupSize = 1, keepViewS = 0, view = "", itsCuts = [], probe = 0, probeRecall = 0, allowPartial = false } = options;
   for (const [name, value] of Object.entries({ k, rerank, firstLevels, candidates, offset, modelChecksum, groupSize, keepViewS })) if (value !== undefined) whole(name, value);
   if (groupSize !== 1 && groupBy === "") throw invalid("groupSize", `groupSize is ${groupSize} without groupBy; name the attribute`);
   const set = { k, ...filterFields(filter), withAttributes, version, firstLevels, candidates, offset, excludeIds: toIds(exclude, "exclude"), strict, explain, modelChecksum };
-  const more = { groupBy, groupSize: groupBy === "" ? 0 : groupSize, keepViewS, viewToken: view, itsCuts: [...itsCuts], probe, probeRecall };
+  const more = { groupBy, groupSize: groupBy === "" ? 0 : groupSize, keepViewS, viewToken: view, itsCuts: [...itsCuts], probe, probeRecall, allowPartial };
   return { ...set, ...more, ...(rerank === undefined ? {} : { rerank }), ...(minScore === undefined ? {} : { minScore }) };
 }
 
-const SEARCH_OPTIONS = ["k", "filter", "rerank", "minScore", "withAttributes", "version", "firstLevels", "candidates", "offset", "exclude", "strict", "explain", "modelChecksum", "groupBy", "groupSize", "keepViewS", "view", "itsCuts", "probe", "probeRecall"] as const;
+const SEARCH_OPTIONS = ["k", "filter", "rerank", "minScore", "withAttributes", "version", "firstLevels", "candidates", "offset", "exclude", "strict", "explain", "modelChecksum", "groupBy", "groupSize", "keepViewS", "view", "itsCuts", "probe", "probeRecall", "allowPartial"] as const;
 const UPSERT_OPTIONS = ["version", "merge", "replaceAll", "ifAbsent", "ifNewerBy", "partial", "modelChecksum", "batch", "progress"] as const;
 const FUSIONS: Record<Fusion, FusionKind> = { max: FusionKind.MAX, mean: FusionKind.MEAN, reciprocal_rank: FusionKind.RECIPROCAL_RANK, rrf: FusionKind.RECIPROCAL_RANK };
 const MOST_IDS = 10_000;

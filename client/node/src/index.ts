@@ -13,6 +13,6 @@ export { BebrError, type Code, type ErrorFacts } from "./errors.js";
 export { attributeName, contains, filterText, ids, literal } from "./filters.js";
 export { Timestamp } from "./timestamp.js";
 export { version } from "./gen/version.js";
-export type { AutoStatus, Check, CollectionStats, MemoryUse, Probe, Snapshot, Version } from "./stats.js";
+export type { AutoEvent, AutoStatus, Backfill, Check, CollectionStats, MemoryUse, Probe, RecallSample, Snapshot, Version } from "./stats.js";
 export type { ClientOptions } from "./transport.js";
 export type * from "./types.js";

@@ -26,9 +26,36 @@ export interface Check {
   againstRecall: number;
   /** Answers of the other version that are also answers of this one. */
   overlap: number;
+  /** Documents with stored floats of the version, and of the other one. */
+  documents: number;
+  againstDocuments: number;
   /** How far estimated scores of the version were from exact ones, over the exact neighbours: in the mean, and in one of a hundred. */
   scoreError: number;
   scoreErrorP99: number;
+}
+
+/** The re-encoding of stored floats in the background. */
+export interface Backfill {
+  running: boolean;
+  /** At most; 0: no limit. */
+  limitDocumentsPerS: number;
+  written: number;
+  documentsPerS: number;
+  /** Why it ended early, if it did. */
+  error: string;
+}
+
+/** Recall of the codes on sampled documents, without rerank. */
+export interface RecallSample {
+  measured: Date;
+  recall: number;
+  queries: number;
+  k: number;
+  /** How far estimated scores were from exact ones, over the exact neighbours: in the mean, and in one of a hundred. */
+  scoreError: number;
+  scoreErrorP99: number;
+  /** Empty: no groups, or too few queries. */
+  probe: Probe[];
 }
 
 /** An embedding version of a collection. */
@@ -39,6 +66,8 @@ export interface Version {
   /** Shape of the codes, dims x levels by band. */
   code: string;
   bits: number;
+  /** Levels of a query's code. */
+  queryLevels: number;
   metric: Metric;
   /** Versions with one number can be searched together. */
   space: number;
@@ -49,15 +78,21 @@ export interface Version {
   model: string;
   /** Of the binarizer's file: what `modelChecksum` of searches and upserts is compared with. */
   modelChecksum: number;
-  backfill: { running: boolean; written: number; documentsPerS: number; error: string } | undefined;
+  backfill: Backfill | undefined;
   check: Check | undefined;
-  recall: { measured: Date; recall: number; queries: number; k: number; scoreError: number; scoreErrorP99: number; probe: Probe[] } | undefined;
+  recall: RecallSample | undefined;
 }
 
 /** What a search of a share of the documents finds of what a search of all of them finds: by the recall monitor. */
 export interface Probe {
   share: number;
   recall: number;
+}
+
+/** Something the server did with the binarizers of a collection, and why. */
+export interface AutoEvent {
+  time: Date;
+  text: string;
 }
 
 /** How far the server has come with the binarizers that it makes. */
@@ -70,7 +105,7 @@ export interface AutoStatus {
   recallGoal: number;
   fits: number;
   promotions: number;
-  events: { time: Date; text: string }[];
+  events: AutoEvent[];
   error: string;
 }
 
@@ -85,6 +120,8 @@ export interface CollectionStats {
   created: Date;
   versions: Version[];
   deletedRows: number;
+  /** Number of changes of documents so far. */
+  sequence: number;
   memory: MemoryUse;
   diskBytes: number;
   expectedDocuments: number;
@@ -104,6 +141,10 @@ export interface Snapshot {
   created: Date;
   documents: number;
   bytes: number;
+  /** Of a cluster with a log: after which position of the log the collection was so. */
+  position: number;
+  /** Likewise: why it cannot be restored now; empty: it can. */
+  problem: string;
 }
 
 type Numbers<T> = { [K in keyof T]: T[K] extends bigint ? K : never }[keyof T];
@@ -151,18 +192,18 @@ export function toMemory(memory: CollectionMessage["memory"]): MemoryUse {
 
 export function toCheck(check: VersionCheck): Check {
   const { against, queries, k, recall, againstRecall, overlap, scoreError, scoreErrorP99 } = check;
-  return { checked: date(check.checkedUnixUs), against, queries, k, recall, againstRecall, overlap, scoreError, scoreErrorP99 };
+  return { checked: date(check.checkedUnixUs), against, queries, k, recall, againstRecall, overlap, scoreError, scoreErrorP99, ...numbers(check, "documents", "againstDocuments") };
 }
 
 function toVersion(version: VersionMessage): Version {
-  const { name, inputDims, code, bits, space, sameEmbeddingsAs, model, modelChecksum, backfill, check, recall } = version;
+  const { name, inputDims, code, bits, queryLevels, space, sameEmbeddingsAs, model, modelChecksum, backfill, check, recall } = version;
   return {
-    ...{ name, inputDims, code, bits, space, sameEmbeddingsAs, model, modelChecksum },
+    ...{ name, inputDims, code, bits, queryLevels, space, sameEmbeddingsAs, model, modelChecksum },
     state: lower(VersionState[version.state]) as Version["state"],
     metric: lower(MetricEnum[version.metric]) as Version["metric"],
     documents: Number(version.documents),
     embeddings: Number(version.embeddings),
-    backfill: backfill && { running: backfill.running, written: Number(backfill.written), documentsPerS: backfill.documentsPerS, error: backfill.error },
+    backfill: backfill && { running: backfill.running, ...numbers(backfill, "limitDocumentsPerS", "written"), documentsPerS: backfill.documentsPerS, error: backfill.error },
     check: check && toCheck(check),
     recall: recall && { measured: date(recall.measuredUnixUs), recall: recall.recall, queries: recall.queries, k: recall.k, scoreError: recall.scoreError, scoreErrorP99: recall.scoreErrorP99, probe: recall.probe.map(({ share, recall }) => ({ share, recall })) },
   };
@@ -184,7 +225,7 @@ export function toStats(collection: CollectionMessage | undefined): CollectionSt
   const storage = { [FloatStorageEnum.F16]: "f16", [FloatStorageEnum.F32]: "f32" }[collection.storeFloats as number] ?? "none";
   return {
     ...{ name, defaultVersion, previousDefault, shards, defaultRerank, problem },
-    ...numbers(collection, "documents", "deletedRows", "diskBytes", "expectedDocuments"),
+    ...numbers(collection, "documents", "deletedRows", "sequence", "diskBytes", "expectedDocuments"),
     storeFloats: storage as FloatStorage,
     created: date(collection.createdUnixUs),
     versions: collection.versions.map(toVersion),
@@ -196,7 +237,8 @@ export function toStats(collection: CollectionMessage | undefined): CollectionSt
 
 export function toSnapshot(snapshot: SnapshotMessage | undefined): Snapshot {
   if (!snapshot) throw new Error("the server's answer has no snapshot");
-  return { collection: snapshot.collection, name: snapshot.name, created: date(snapshot.createdUnixUs), ...numbers(snapshot, "documents", "bytes") };
+  const { collection, name, problem } = snapshot;
+  return { collection, name, created: date(snapshot.createdUnixUs), problem, ...numbers(snapshot, "documents", "bytes", "position") };
 }
 
 /** That version, or the default, and all others that take the same embeddings: a document has its floats under one of these names. */

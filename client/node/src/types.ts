@@ -83,6 +83,15 @@ export interface Explanation {
   nearerShare: number;
 }
 
+/** What an answer of a gateway over several nodes is of. */
+export interface Coverage {
+  /** Of the cluster, and of these the ones that answered. */
+  nodes: number;
+  answered: number;
+  /** That the nodes have which answered. */
+  documents: number;
+}
+
 /** Microseconds of a search by stage. */
 export interface Timings {
   queueUs: number;
@@ -104,6 +113,8 @@ export interface Hits extends Array<Hit> {
   readonly warnings: string[];
   /** Of a gateway over replicas: the newest writes may be missing, since an answer with them was not to be had in time. */
   readonly mayBeStale: boolean;
+  /** With `allowPartial`, of a gateway. */
+  readonly coverage: Coverage | undefined;
 }
 
 /** The values of an attribute, the most frequent first; of lists, each of their values. */
@@ -217,6 +228,11 @@ export interface SearchOptions extends CallOptions {
   view?: string;
   /** Six numbers, falling, at which the labels of `itsLabel` begin. */
   itsCuts?: readonly number[];
+  /**
+   * Of a gateway over several nodes: those that do not answer are left out, and `hits.coverage` says how many did. Without it the search fails as
+   * "UNAVAILABLE" and names the node. Not with `like`, `fusion` or views.
+   */
+  allowPartial?: boolean;
 }
 
 /** How the lists of several vectors become one. */

@@ -2,10 +2,10 @@
 import { create } from "@bufbuild/protobuf";
 
 import { BebrError, checkUtf8, invalid } from "./errors.js";
-import { type Explanation as ExplanationMessage, type SearchHit, ScoreKind, type SearchTimings } from "./gen/bebr/v1/search_pb.js";
+import { type Explanation as ExplanationMessage, type Coverage as CoverageMessage, type SearchHit, ScoreKind, type SearchTimings } from "./gen/bebr/v1/search_pb.js";
 import { type AttributeValue, AttributeValueSchema, type Document as DocumentMessage, DocumentSchema, type Vector as VectorMessage, VectorSchema } from "./gen/bebr/v1/types_pb.js";
 import { Timestamp } from "./timestamp.js";
-import type { Attribute, AttributeRows, Attributes, Document, DocumentError, DocumentToWrite, Examples, Explanation, Hit, Hits, Id, Scalar, Timings, Vector, Vectors } from "./types.js";
+import type { Attribute, AttributeRows, Attributes, Coverage, Document, DocumentError, DocumentToWrite, Examples, Explanation, Hit, Hits, Id, Scalar, Timings, Vector, Vectors } from "./types.js";
 
 export type DocumentInit = DocumentMessage;
 
@@ -302,9 +302,13 @@ function fromExplanation({ $typeName, $unknown, bands, ...numbers }: Explanation
   return { ...numbers, bands: bands.map((band) => ({ dims: band.dims, dot: Number(band.dot), weight: band.weight, distances: band.distances })) };
 }
 
+function fromCoverage(coverage: CoverageMessage | undefined): Coverage | undefined {
+  return coverage && { nodes: coverage.nodes, answered: coverage.answered, documents: Number(coverage.documents) };
+}
+
 const ITS_LABELS: readonly Hit["itsLabel"][] = ["", "close_match", "very_high", "high", "medium", "low", "very_low", "irrelevant"]; // by ItsLabel
 
-export function fromHits(hits: SearchHit[], answer: { documentsScanned: bigint; scannedShare: number; timings?: SearchTimings; warnings: string[]; viewToken: string; mayBeStale: boolean }): Hits {
+export function fromHits(hits: SearchHit[], answer: { documentsScanned: bigint; scannedShare: number; timings?: SearchTimings; warnings: string[]; viewToken: string; mayBeStale: boolean; coverage?: CoverageMessage }): Hits {
   const found = hits.map((hit): Hit => ({
     id: hit.id,
     score: hit.score,
@@ -316,5 +320,5 @@ export function fromHits(hits: SearchHit[], answer: { documentsScanned: bigint; 
     ...(hit.explanation ? { explanation: fromExplanation(hit.explanation) } : {}),
     ...(hit.group ? { group: fromScalar(hit.group.kind) as Scalar } : {}),
   }));
-  return Object.assign(found, { documentsScanned: Number(answer.documentsScanned), scannedShare: answer.scannedShare, timings: fromTimings(answer.timings), warnings: answer.warnings, view: answer.viewToken, mayBeStale: answer.mayBeStale });
+  return Object.assign(found, { documentsScanned: Number(answer.documentsScanned), scannedShare: answer.scannedShare, timings: fromTimings(answer.timings), warnings: answer.warnings, view: answer.viewToken, mayBeStale: answer.mayBeStale, coverage: fromCoverage(answer.coverage) });
 }

@@ -20,7 +20,7 @@ from bebr import aio, filters
 from bebr.client import Aliases, Client, Collection, Snapshots, Versions
 from bebr.errors import (AlreadyExists, Cancelled, DataLoss, DeadlineExceeded, Error, FailedPrecondition, FilterWarning, Internal, InvalidArgument, NotFound,
                          PermissionDenied, ResourceExhausted, StaleWarning, Unauthenticated, Unavailable, Unimplemented)
-from bebr.types import (Attribute, AutoEvent, AutoStatus, Backfill, Check, CollectionStats, Document, DocumentError, Explanation, Facet, Facets, Hit, Hits,
+from bebr.types import (Attribute, AutoEvent, AutoStatus, Backfill, Check, CollectionStats, Coverage, Document, DocumentError, Explanation, Facet, Facets, Hit, Hits,
                         MemoryUse, RecallSample, ScoreBand, ServerStats, Snapshot, Timings, Updated,
                         Upserted, Version)
 
@@ -32,7 +32,7 @@ del PackageNotFoundError, version
 
 __all__ = [
     "Client", "Collection", "Versions", "Snapshots", "Aliases", "aio", "filters",
-    "Hit", "Hits", "Explanation", "ScoreBand", "Facet", "Facets", "Timings", "Document", "DocumentError", "Updated", "Upserted", "CollectionStats",
+    "Hit", "Hits", "Coverage", "Explanation", "ScoreBand", "Facet", "Facets", "Timings", "Document", "DocumentError", "Updated", "Upserted", "CollectionStats",
     "Version", "Backfill", "Check", "RecallSample", "MemoryUse",
     "AutoStatus", "AutoEvent", "Snapshot", "ServerStats", "Attribute",
     "Error", "FilterWarning", "StaleWarning", "InvalidArgument", "NotFound", "AlreadyExists", "FailedPrecondition", "ResourceExhausted", "Unauthenticated", "PermissionDenied",

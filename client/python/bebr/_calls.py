@@ -122,7 +122,8 @@ def _rule_text(rule: v1.AttributeRule) -> str:
 
 
 def snapshot_of(snapshot: v1.Snapshot) -> t.Snapshot:
-    return t.Snapshot(created=time_of(snapshot.created_unix_us), **fields_of(snapshot, "collection", "name", "documents", "bytes"))
+    return t.Snapshot(created=time_of(snapshot.created_unix_us),
+                      **fields_of(snapshot, "collection", "name", "documents", "bytes", "position", "problem"))
 
 
 def model_bytes(model: Model) -> bytes:
@@ -389,6 +390,7 @@ class SearchOptions:
     its_cuts: Sequence[float] = ()
     probe: float = 0.0
     probe_recall: float = 0.0
+    allow_partial: bool = False
 
     def message(self, fusion: Optional[str] = None) -> v1.SearchOptions:
         for name in ("k", "rerank", "first_levels", "candidates", "offset", "group_size", "keep_view"):
@@ -401,7 +403,7 @@ class SearchOptions:
                     with_attributes=self.with_attributes, version=self.version, first_levels=self.first_levels, candidates=self.candidates, offset=self.offset, exclude_ids=_values.id_list(self.exclude, "exclude"), strict=self.strict,
                     explain=self.explain, model_checksum=self.model_checksum, group_by=self.group_by, group_size=self.group_size if self.group_by else 0,
                     keep_view_s=self.keep_view, view_token=self.view, its_cuts=self.its_cuts,
-                    probe=self.probe, probe_recall=self.probe_recall,
+                    probe=self.probe, probe_recall=self.probe_recall, allow_partial=self.allow_partial,
                     fusion=0 if fusion is None else one_of("fusion", fusion, FUSIONS))
 
     def batch_rows(self) -> int:
@@ -414,8 +416,10 @@ def timings_of(timings: v1.SearchTimings) -> t.Timings:
 
 
 def hits_of(hits: Any, response: Any) -> t.Hits:
+    coverage = t.Coverage(**fields_of(response.coverage, "nodes", "answered", "documents")) if response.HasField("coverage") else None
     return t.Hits(hits=tuple(_values.from_hits(hits)), documents_scanned=response.documents_scanned, timings=timings_of(response.timings),
-                  warnings=tuple(response.warnings), view=response.view_token, scanned_share=response.scanned_share, may_be_stale=response.may_be_stale)
+                  warnings=tuple(response.warnings), view=response.view_token, scanned_share=response.scanned_share, may_be_stale=response.may_be_stale,
+                  coverage=coverage)
 
 
 @dataclass(frozen=True)

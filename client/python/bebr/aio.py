@@ -300,7 +300,7 @@ class Collection:
                      offset: int = 0, fusion: Optional[str] = None, strict: bool = False, explain: bool = False, model_checksum: int = 0,
                      group_by: str = "", group_size: int = 1, keep_view: int = 0, view: str = "", versions: Sequence[str] = (),
                      lists: Sequence[t.RankedList] = (), weights: Sequence[float] = (), its_cuts: Sequence[float] = (),
-                     probe: float = 0.0, probe_recall: float = 0.0,
+                     probe: float = 0.0, probe_recall: float = 0.0, allow_partial: bool = False,
                      timeout: Optional[float] = None) -> t.Hits:
         """The k documents nearest to a vector, best first, ties by id. Every document is looked at, unless `probe` says otherwise.
 
@@ -329,20 +329,23 @@ class Collection:
         scores by id; and `weights` say how much each vector, then each list, counts.
 
         `its_cuts` are six numbers, falling, at which the labels of the hits' `its_label` begin.
+
+        Of a gateway over several nodes `allow_partial` leaves out nodes that do not answer, and `hits.coverage` says how many did; without it
+        the search fails as Unavailable and names the node. Not with `like`, `fusion` or views.
         """
         options = SearchOptions(k, filter, rerank, min_score, with_attributes, version, first_levels, candidates, offset, exclude, strict,
-                                explain, model_checksum, group_by, group_size, keep_view, view, its_cuts, probe, probe_recall)
+                                explain, model_checksum, group_by, group_size, keep_view, view, its_cuts, probe, probe_recall, allow_partial)
         return await self._client._run(_calls.search(self.name, vector, like, unlike, _calls.Fused(fusion, versions, lists, weights), options), timeout)
 
     async def search_batch(self, vectors: npt.ArrayLike, k: int = 10, *, filter: Filter = "", rerank: Optional[int] = None,
                            min_score: Optional[float] = None, with_attributes: bool = True, version: str = "", first_levels: int = 0,
                            candidates: int = 0, exclude: t.Ids = (), offset: int = 0, strict: bool = False, explain: bool = False, model_checksum: int = 0,
                            group_by: str = "", group_size: int = 1, view: str = "", its_cuts: Sequence[float] = (),
-                           probe: float = 0.0, probe_recall: float = 0.0,
+                           probe: float = 0.0, probe_recall: float = 0.0, allow_partial: bool = False,
                            timeout: Optional[float] = None) -> List[t.Hits]:
         """As search, for every row of `vectors`, which share scans. As many calls as the server's limits ask for."""
         options = SearchOptions(k, filter, rerank, min_score, with_attributes, version, first_levels, candidates, offset, exclude, strict,
-                                explain, model_checksum, group_by, group_size, 0, view, its_cuts, probe, probe_recall)
+                                explain, model_checksum, group_by, group_size, 0, view, its_cuts, probe, probe_recall, allow_partial)
         return [hits for call in _calls.search_batches(self.name, vectors, options) for hits in await self._client._run(call, timeout)]
 
     async def get(self, ids: t.Ids, *, with_embeddings: bool = False, timeout: Optional[float] = None) -> List[t.Document]:

@@ -75,6 +75,18 @@ class Hit(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Coverage:
+    """What an answer of a gateway over several nodes is of."""
+
+    nodes: int
+    """Of the cluster."""
+    answered: int
+    """Of these."""
+    documents: int
+    """That the nodes have which answered."""
+
+
+@dataclass(frozen=True)
 class Timings:
     """Microseconds of a search by stage."""
 
@@ -112,6 +124,8 @@ class Hits(SequenceBase[Hit]):
     """With probe or probe_recall: the share of the documents that were scored, in the mean over the queries of the call."""
     may_be_stale: bool = False
     """Of a gateway over replicas: the newest writes may be missing, since an answer with them was not to be had in time."""
+    coverage: Optional[Coverage] = None
+    """With allow_partial, of a gateway."""
 
     @property
     def ids(self) -> List[str]:
@@ -423,6 +437,10 @@ class Snapshot:
     created: datetime
     documents: int
     bytes: int
+    position: int = 0
+    """Of a cluster with a log: after which position of the log the collection was so."""
+    problem: str = ""
+    """Likewise: why it cannot be restored now; empty: it can."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import { promisify } from "node:util";
 
 import { BebrError, Client, type Collection, contains, type Filter, filterText, ids as ofIds, literal, Timestamp, version } from "bebr";
 
-import { dims, directory, embeddings, programs, Server, stopAll, train, vectorFile } from "./support.js";
+import { dims, directory, embeddings, programs, Server, startCluster, stopAll, train, vectorFile } from "./support.js";
 
 const run = promisify(execFile);
 const docs = embeddings(3000);
@@ -487,6 +487,27 @@ test("writes with conditions", async () => {
   assert.deepEqual((await papers.upsertStream([{ id: "fresh", vector: row(0) }], { ifAbsent: true })).skippedIds, ["fresh"]);
   assert.equal((await papers.upsert(["p1"], [row(0)], [{}], { replaceAll: true })).documents, 1);
   assert.equal((await rejected(() => papers.upsert(["p1"], [row(0)], undefined, { merge: true, ifAbsent: true }))).field, "merge");
+});
+
+test("answers do without a node on request", async () => {
+  const [, other, gateway] = await startCluster();
+  const through = new Client(gateway.address, { retries: 0 });
+  const spread = await through.create("papers", { model });
+  await spread.upsert(ids(1000, "p"), docs.slice(0, 1000));
+  assert.deepEqual((await spread.search(row(7), { allowPartial: true })).coverage, { nodes: 2, answered: 2, documents: 1000 });
+  assert.equal((await spread.search(row(7))).coverage, undefined);
+  await other.stop("SIGKILL");
+  const refused = await rejected(() => spread.search(row(7)));
+  assert.deepEqual([refused.code, /node b/.test(refused.message)], ["UNAVAILABLE", true]);
+  const hits = await spread.search(row(7), { k: 1000, allowPartial: true });
+  assert.deepEqual(hits.coverage, { nodes: 2, answered: 1, documents: hits.length });
+  assert.ok(hits.length > 0 && hits.length < 1000);
+  assert.deepEqual((await spread.searchBatch([row(7), row(8)], { allowPartial: true })).map(({ coverage }) => coverage), [hits.coverage, hits.coverage]);
+  for (const other of [() => spread.search([row(7), row(8)], { fusion: "max", allowPartial: true }), () => spread.search({ like: [row(7)] }, { allowPartial: true })]) {
+    const { code, message } = await rejected(other);
+    assert.deepEqual([code, /allow_partial/.test(message)], ["UNIMPLEMENTED", true]);
+  }
+  through.close();
 });
 
 test("wrong documents of a batch are left out and told of", async () => {

@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -13,18 +14,21 @@ const servers: Server[] = [];
 
 /** A bebr-server with a directory of its own; it can be stopped, killed and started again, at the same address. */
 export class Server {
-  address = "127.0.0.1:0";
   process: ChildProcess | undefined;
   private readonly data = mkdtempSync(join(directory, "server-"));
 
   static async start(...flags: string[]): Promise<Server> {
-    const server = new Server(flags);
+    return Server.startAt("127.0.0.1:0", ...flags);
+  }
+
+  static async startAt(address: string, ...flags: string[]): Promise<Server> {
+    const server = new Server(flags, address);
     servers.push(server);
     await server.start();
     return server;
   }
 
-  private constructor(private readonly flags: string[]) {}
+  private constructor(private readonly flags: string[], public address: string) {}
 
   async start(): Promise<void> {
     const log = join(this.data, "log");
@@ -61,6 +65,22 @@ export class Server {
   resume(): void {
     this.process?.kill("SIGCONT");
   }
+}
+
+async function freeAddress(): Promise<string> {
+  const place = createServer().listen(0, "127.0.0.1");
+  await once(place, "listening");
+  const { port } = place.address() as AddressInfo;
+  place.close();
+  await once(place, "close");
+  return `127.0.0.1:${port}`;
+}
+
+/** Two nodes that share documents, and their gateway. */
+export async function startCluster(): Promise<[Server, Server, Server]> {
+  const [a, b] = [await freeAddress(), await freeAddress()];
+  const nodes = ["--cluster_nodes", `a=${a},b=${b}`];
+  return [await Server.startAt(a, ...nodes, "--cluster_self", "a"), await Server.startAt(b, ...nodes, "--cluster_self", "b"), await Server.start(...nodes)];
 }
 
 export async function stopAll(): Promise<void> {

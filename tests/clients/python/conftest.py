@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -25,10 +26,10 @@ Matrix = npt.NDArray[np.float32]
 class Server:
     """A bebr-server with a directory of its own; it can be stopped, killed and started again, at the same address."""
 
-    def __init__(self, directory: Path, flags: List[str]) -> None:
+    def __init__(self, directory: Path, flags: List[str], address: str = "127.0.0.1:0") -> None:
         self.directory = directory
         self.flags = flags
-        self.address = "127.0.0.1:0"
+        self.address = address
         self.http: Optional[str] = None
         self.process: Optional[subprocess.Popen[bytes]] = None
         self.start()
@@ -101,6 +102,24 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
         return servers[-1]
 
     yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[List[Server]]:
+    """Two nodes that share documents, and their gateway."""
+    places = [socket.create_server(("127.0.0.1", 0)) for _ in "ab"]
+    addresses = ["%s:%d" % place.getsockname() for place in places]
+    for place in places:
+        place.close()
+    nodes = ["--cluster_nodes", ",".join(f"{name}={address}" for name, address in zip("ab", addresses))]
+    flags = {"a": [*nodes, "--cluster_self", "a"], "b": [*nodes, "--cluster_self", "b"], "gateway": nodes}
+    servers = []
+    for name, address in zip(flags, [*addresses, "127.0.0.1:0"]):
+        (tmp_path / name).mkdir()
+        servers.append(Server(tmp_path / name, flags[name], address))
+    yield servers
     for server in servers:
         server.stop()
 

@@ -632,6 +632,34 @@ def test_answers_say_that_they_may_be_stale() -> None:
     assert len(told) == 1
 
 
+def test_answers_do_without_a_node_on_request(cluster: List[Server], models: Dict[str, str], docs: Matrix) -> None:
+    _, other, gateway = cluster
+    with bebr.Client(gateway.address, retries=0) as client:
+        papers = client.create("papers", model=models["v1"])
+        papers.upsert([f"p{i}" for i in range(1000)], docs[:1000])
+        assert papers.search(docs[7], allow_partial=True).coverage == bebr.Coverage(nodes=2, answered=2, documents=1000)
+        assert papers.search(docs[7]).coverage is None
+        other.stop(signal.SIGKILL)
+        with pytest.raises(bebr.Unavailable, match="node b"):
+            papers.search(docs[7])
+        hits = papers.search(docs[7], k=1000, allow_partial=True)
+        assert hits.coverage is not None and (hits.coverage.nodes, hits.coverage.answered) == (2, 1)
+        assert 0 < len(hits) == hits.coverage.documents < 1000
+        assert [batch.coverage for batch in papers.search_batch(docs[:2], allow_partial=True)] == [hits.coverage] * 2
+        with pytest.raises(bebr.Unimplemented, match="fusion with allow_partial"):
+            papers.search(docs[:2], fusion="max", allow_partial=True)
+        with pytest.raises(bebr.Unimplemented, match="like with allow_partial"):
+            papers.search(like=[docs[7]], allow_partial=True)
+
+    async def run() -> None:
+        async with bebr.aio.Client(gateway.address, retries=0) as client:
+            papers = client.collection("papers")
+            assert (await papers.search(docs[7], k=1000, allow_partial=True)).ids == hits.ids
+            assert (await papers.search_batch(docs[:2], allow_partial=True))[0].coverage == hits.coverage
+
+    asyncio.run(run())
+
+
 def test_slips_in_filters_are_told(papers: bebr.Collection, docs: Matrix) -> None:
     hits = papers.search(docs[7], filter="yaer >= 2005")
     assert len(hits) == 0 and len(hits.warnings) == 1 and "yaer" in hits.warnings[0]
