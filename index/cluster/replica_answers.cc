@@ -24,6 +24,7 @@ absl::Status ReplicaSet::MayNotKnow(const Replica& replica, uint64_t position, c
 }
 
 bool ReplicaSet::IsOfReplica(Replica& replica, uint64_t position, absl::Status& error) const {
+  const bool answered = absl::IsNotFound(error);
   error = MayNotKnow(replica, position, error);
   switch (error.code()) {
     case absl::StatusCode::kInvalidArgument:
@@ -38,7 +39,9 @@ bool ReplicaSet::IsOfReplica(Replica& replica, uint64_t position, absl::Status& 
     case absl::StatusCode::kResourceExhausted:
       break;  // it is there
     default:
-      replica.failing = true;
+      // One that only lacks what would tell it has answered: of what others know as little of, it stays the first
+      // asked.
+      if (!answered) replica.failing = true;
   }
   const NodePlace& place = replica.place;
   absl::Status named(error.code(), absl::StrFormat("node %s (%s): %s", place.name, place.address, error.message()));

@@ -75,6 +75,41 @@ TEST_P(AnswersTest, WithoutTheLogNothingIsDamaged) {
   nodes_[0]->cut_off = false;
 }
 
+// One that cannot say whether there is such a collection is as far as it was: what else is asked, it answers.
+TEST_P(AnswersTest, WhatNobodyKnowsTakesNoAnswerBack) {
+  Fill();
+  const CollectionConfig config{.name = "d", .store_floats = FloatStorage::kFloat32, .shards = 2};
+  Barrier([&](Engine& e) { return e.CreateCollection(config, Model(2)); });
+  CompareReplicas();
+  GatewayEngine& gateway = *gateways_[0];
+  const size_t replicas = GetParam().second;
+  // Of each share one replica has the newest writes, and no others have dropped the collection.
+  for (size_t n = 0; n < nodes_.size(); ++n) nodes_[n]->cut_off = n % replicas != 0;
+  const UpsertRequest upsert{.collection = "c", .documents = {{.id = "newest", .embeddings = {{"v1", rows_[0]}}}}};
+  ASSERT_TRUE(UpsertAndWait(gateway, upsert).ok());
+  ASSERT_TRUE(gateway.DeleteCollection("d").ok());
+  for (size_t n = 0; n < nodes_.size(); n += replicas) nodes_[n]->cut_off = true;
+  // The log goes on, and is gone once the gateway has seen that.
+  const auto log = *logs_.Open("log");
+  const std::string bytes =
+      JoinLogChanges(std::vector<std::string>{*EncodeLogChange({.kind = LogChangeKind::kCompare, .name = "c"})});
+  ASSERT_TRUE(log->Append(*log->BeginWriter("w"), 1, std::vector<LogRecord>{{kBarrierShard, bytes}}).ok());
+  const uint64_t end = log->State()->head.position;
+  Until([&] { return gateway.Report().log->head >= end; });
+  log_gone_ = true;
+  const SearchRequest dropped{.collection = "d", .queries = {Row()}, .k = 1};
+  const auto old = SearchAndWait(gateway, dropped);
+  ASSERT_TRUE(old.ok()) << old.status();
+  EXPECT_TRUE(old->may_be_stale);
+  const auto newest =
+      SearchAndWait(gateway, {.collection = "c", .queries = {Row()}, .k = 10, .filter = "id = \"newest\""});
+  ASSERT_TRUE(newest.ok()) << newest.status();
+  EXPECT_TRUE(newest->may_be_stale);
+  EXPECT_EQ(newest->hits[0].size(), 1u);
+  log_gone_ = false;
+  for (auto& node : nodes_) node->cut_off = false;
+}
+
 // Until nodes are quarantined, they have what is in no log any more.
 TEST_P(AnswersTest, WhatTheLogHasLostIsNotRead) {
   Fill();

@@ -357,6 +357,7 @@ class ReplicatedTest : public ::testing::TestWithParam<std::pair<size_t, size_t>
       nodes_[n]->Start();
     }
     for (size_t g = 0; g < kGateways; ++g) gateways_.push_back(Gateway(absl::StrCat("g", g)));
+    for (const auto& gateway : gateways_) ASSERT_TRUE(Until([&] { return gateway->Ready().ok(); }));
     one_ = *Engine::Open({.data_dir = directory_.path(), .threads = 1});
   }
   // How gateways keep their members; as it is they stay.

@@ -257,7 +257,8 @@ TEST_P(SnapshotTest, ACollectionThatWasBuiltOfflineIsTakenOver) {
   CompareAll("d");
   // Which embeddings a document has of several is written in a cluster from the first version on.
   const VersionConfig next{.name = "v2", .compatible_with = "v1"};
-  Barrier([&](Engine& e) { return e.AddVersion("d", next, Model(2)); });
+  Barrier([&](Engine& e) { return e.AddVersion("d", next, TranslatedModelFile(Model(1), kDims, 2)); });
+  ASSERT_EQ(one_->GetCollection("d")->versions.size(), 2u);
   versions_.push_back("v2");
   for (int i = 0; i < 20; ++i) WriteSomethingTo("d");
   CompareAll("d");
