@@ -581,7 +581,8 @@ TEST_P(ClusterTest, CandidatesOfGroupsAreThoseOfOneEngine) {
     DocumentInput& document = request.documents.emplace_back();
     document.id = absl::StrCat("d", i);
     document.attributes["n"] = value;
-    if (Sometimes(3)) document.attributes["n"] = AttributeList{value, static_cast<int64_t>(Number(300))};
+    if (product <= 0 && Sometimes(3))
+      document.attributes["n"] = AttributeList{value, static_cast<int64_t>(Number(300))};
     if (Sometimes(9)) document.attributes.clear();
     document.attributes["half"] = Sometimes();
     document.embeddings.push_back({.values = rows[i]});
