@@ -58,7 +58,7 @@ void LogBackfills::Start(const Subject& subject, uint64_t documents_per_s) {
 absl::Status LogBackfills::Stop(const Subject& subject) {
   MutexLock lock(&mutex_);
   const auto it = jobs_.find(subject);
-  if (it == jobs_.end() || !it->second->info.running) {
+  if (it == jobs_.end() || it->second->forgotten || !it->second->info.running) {
     return absl::FailedPreconditionError(absl::StrFormat(
         "no backfill of version \"%s\" runs at this gateway; ask the one that it was begun through", subject.version));
   }
@@ -67,11 +67,19 @@ absl::Status LogBackfills::Stop(const Subject& subject) {
   return absl::OkStatus();
 }
 
+void LogBackfills::Forget(const std::string& collection) {
+  MutexLock lock(&mutex_);
+  for (auto& [subject, job] : jobs_) {
+    if (subject.collection == collection) job->stopping = job->forgotten = true;
+  }
+  wake_.NotifyAll();
+}
+
 void LogBackfills::AddTo(CollectionInfo& info) const {
   MutexLock lock(&mutex_);
   for (VersionInfo& version : info.versions) {
     const auto it = jobs_.find({info.name, version.name});
-    if (it == jobs_.end() || version.state == VersionState::kRetired) continue;
+    if (it == jobs_.end() || it->second->forgotten || version.state == VersionState::kRetired) continue;
     version.backfill = it->second->info;
     if (it->second->info.running && version.state == VersionState::kAdded) version.state = VersionState::kBackfilling;
   }
@@ -140,6 +148,7 @@ void LogBackfills::Run(const Subject& subject, Job& job) {
           found.ok() ? "done, or stopped" : std::string(found.status().message()));
   MutexLock lock(&mutex_);
   job.info.running = false;
+  job.info.documents_per_s = 0;
 }
 
 }  // namespace bebr

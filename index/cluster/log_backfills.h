@@ -46,6 +46,8 @@ class LogBackfills {
   void Start(const Subject& subject, uint64_t documents_per_s);
   // FAILED_PRECONDITION if none runs.
   absl::Status Stop(const Subject& subject);
+  // Ends those of a collection that is no more: another one may get its name.
+  void Forget(const std::string& collection);
   // Adds what is known of those of the collection.
   void AddTo(CollectionInfo& info) const;
 
@@ -54,6 +56,7 @@ class LogBackfills {
     BackfillInfo info;
     SteadyTime begun = SteadyNow();
     bool stopping = false;
+    bool forgotten = false;  // then stopping too
     std::thread thread;
   };
   void Run(const Subject& subject, Job& job);

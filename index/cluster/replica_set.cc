@@ -238,7 +238,8 @@ absl::StatusOr<std::pair<std::shared_ptr<ReplicaSet::Replica>, std::string>> Rep
     if (slash != token.npos && NameInView(replica->place.name) == token.substr(0, slash))
       return std::make_pair(replica, token.substr(slash + 1));
   }
-  return absl::NotFoundError("the view is not kept any more, or never was: its node is no member of the cluster");
+  return absl::FailedPreconditionError(
+      "view_token names no view that is still kept: its node is no member of the cluster; begin again without it");
 }
 
 SteadyTime ReplicaSet::EndOf(SteadyTime deadline) const { return std::min(deadline, SteadyNow() + timeout_); }

@@ -107,7 +107,9 @@ absl::Status ReplicatedEngine::CreateCollection(const CollectionConfig& config, 
 }
 
 absl::Status ReplicatedEngine::DeleteCollection(std::string_view name) {
-  return Barrier({.kind = LogChangeKind::kDropCollection, .name = std::string(name)});
+  BEBR_RETURN_IF_ERROR(Barrier({.kind = LogChangeKind::kDropCollection, .name = std::string(name)}));
+  backfills_.Forget(std::string(name));
+  return absl::OkStatus();
 }
 
 absl::Status ReplicatedEngine::AddVersion(std::string_view collection, const VersionConfig& config,

@@ -97,6 +97,7 @@ TEST_P(ReplicatedTest, ABackfillIsThatOfOneEngine) {
     for (int i = 0; i < 2000 && running(); ++i) absl::SleepFor(absl::Milliseconds(10));
     EXPECT_EQ(engine->GetCollection("c")->versions[1].backfill->error, "");
     EXPECT_GT(engine->GetCollection("c")->versions[1].backfill->written, 0u);
+    EXPECT_EQ(engine->GetCollection("c")->versions[1].backfill->documents_per_s, 0);
   }
   versions_ = {"v1", "v2"};
   if (HasFatalFailure()) return;
@@ -106,6 +107,15 @@ TEST_P(ReplicatedTest, ABackfillIsThatOfOneEngine) {
   versions_ = {"v2"};
   for (int i = 0; i < 5; ++i) Compare();
   CompareReplicas();
+  // Another collection of that name has had none.
+  ASSERT_TRUE(gateways_[0]->DeleteAlias("alias").ok());
+  ASSERT_TRUE(gateways_[0]->DeleteCollection("c").ok());
+  ASSERT_TRUE(gateways_[0]->CreateCollection(config, Model(1)).ok());
+  ASSERT_TRUE(gateways_[0]->AddVersion("c", {.name = "v2", .same_embeddings_as = "v1"}, Model(2)).ok());
+  EXPECT_FALSE(gateways_[0]->GetCollection("c")->versions[1].backfill.has_value());
+  EXPECT_EQ(gateways_[0]->StopBackfill("c", "v2").code(), absl::StatusCode::kFailedPrecondition);
+  const SearchRequest lost{.collection = "c", .queries = {Row()}, .k = 1, .view_token = "nobody/1"};
+  EXPECT_EQ(SearchAndWait(*gateways_[0], lost).status().code(), absl::StatusCode::kFailedPrecondition);
 }
 
 // Changes of attributes for which there is no room are refused before the log has them.
