@@ -85,7 +85,7 @@ export interface Explanation {
 
 /** What an answer of a gateway over several nodes is of. */
 export interface Coverage {
-  /** Of the cluster, and of these the ones that answered. */
+  /** Of the cluster, and of these the ones that answered; replicas of the same documents count as one. */
   nodes: number;
   answered: number;
   /** That the nodes have which answered. */

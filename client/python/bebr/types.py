@@ -79,7 +79,7 @@ class Coverage:
     """What an answer of a gateway over several nodes is of."""
 
     nodes: int
-    """Of the cluster."""
+    """Of the cluster; replicas of the same documents count as one."""
     answered: int
     """Of these."""
     documents: int
