@@ -98,8 +98,8 @@ class Engine {
  public:
   static absl::StatusOr<std::unique_ptr<Engine>> Open(EngineOptions options);
   virtual ~Engine() = default;
-  // Its end, which begins now, is to be over by `time` on the clock of SteadyNow() (index/base/clock.h): what would
-  // only make the next start quicker is given up then.
+  // Its end begins, so nobody waits for the disk space of what was dropped any more; it is to be over by `time` on the
+  // clock of SteadyNow() (index/base/clock.h): what would only make the next start quicker is given up then.
   virtual void EndBy(absl::Duration time) { static_cast<void>(time); }
 
   // Takes over those of the options that may change while it runs: max_queued_queries, max_kept_views,
@@ -130,7 +130,7 @@ class Engine {
   virtual absl::Status PromoteVersion(std::string_view collection, std::string_view version,
                                       std::string_view expected_default, bool force) = 0;
   // Drops a version: its floats if no other version takes them, and its space's codes if no other version maps into
-  // that space. Blocks until the disk space is free.
+  // that space. Blocks until the disk space is free, or EndBy.
   virtual absl::Status RetireVersion(std::string_view collection, std::string_view version) = 0;
 
   // Starts to re-encode, in the background, every document that has floats of `version` and in its space no code, or

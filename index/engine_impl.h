@@ -50,10 +50,7 @@ class EngineImpl : public Engine {
   }
 
   ~EngineImpl() override {
-    // What is dropped in the background may be long at it; the next start does the rest.
-    if (registry_ != nullptr) {
-      for (const auto& collection : registry_->List()) collection->shards()->store().EndCompactions();
-    }
+    EndCompactions();  // of what is dropped in the background
     scrubber_.reset();
     caretaker_.reset();
     learner_.reset();
@@ -63,7 +60,10 @@ class EngineImpl : public Engine {
   }
 
   absl::Status Initialize();
-  void EndBy(absl::Duration time) override { shared_.end_by = time; }
+  void EndBy(absl::Duration time) override {
+    shared_.end_by = time;
+    EndCompactions();
+  }
   void SetLimits(const EngineOptions& options) override {
     scheduler_->SetMaxQueuedQueries(options.max_queued_queries);
     shared_.kept_views.SetMost(options.max_kept_views);
@@ -206,6 +206,12 @@ class EngineImpl : public Engine {
   }
 
  private:
+  // Of those that are open, and of those that are opened from now on.
+  void EndCompactions() {
+    shared_.ending = true;
+    if (registry_ == nullptr) return;
+    for (const auto& collection : registry_->List()) collection->shards()->store().EndCompactions();
+  }
   absl::StatusOr<SearchResult> SearchNowAndWait(SearchRequest request);
   // What a log says is done, wherever there is room for it or not.
   Capacity* limits_of_changes() { return shared_.from_log ? &no_limits_ : &capacity_; }

@@ -111,6 +111,7 @@ class ServerImpl : public Server {
       SetReady(false);
       listener_->Stop();
       rpc_->gate.Close();
+      engine_->EndBy(end);  // a call, or the log's follower, may be waiting for disk space of what was dropped
       if (gateway_ != nullptr) gateway_->Drain();
       rpc_->streams->Drain();
       AwaitCalls(SteadyNow() + absl::Seconds(limits_.drain_timeout_s.load()));

@@ -361,8 +361,7 @@ absl::Status Collection::DropVersion(const Version& version) {
   if (manifest->FindSpace(version.space) == nullptr) space = version.space;
   if (manifest->VersionsOfEmbedding(version.embedding).empty()) embedding = version.embedding;
   BEBR_RETURN_IF_ERROR(writes_.RunAlone([&] { return shards_->DropVersion(version.number, space, embedding); }));
-  ForgetViews();  // they would keep it all on disk
-  return shards_->Compact(space, embedding);
+  return GiveBack(space, embedding);
 }
 
 absl::StatusOr<uint64_t> Collection::Checkpoint(const std::string& path) const {
@@ -377,8 +376,15 @@ absl::StatusOr<uint64_t> Collection::Checkpoint(const std::string& path) const {
 
 absl::Status Collection::DropFloats(uint32_t embedding) {
   BEBR_RETURN_IF_ERROR(writes_.RunAlone([&] { return shards_->DropFloats(embedding); }));
-  ForgetViews();
-  return shards_->Compact(std::nullopt, embedding);
+  return GiveBack(std::nullopt, embedding);
+}
+
+absl::Status Collection::GiveBack(std::optional<uint32_t> space, std::optional<uint32_t> embedding) {
+  ForgetViews();  // they would keep it all on disk
+  if (shared_->ending) return absl::OkStatus();
+  const absl::Status status = shards_->Compact(space, embedding);
+  // It is dropped all the same, and RocksDB goes on in the background.
+  return absl::IsCancelled(status) ? absl::OkStatus() : status;
 }
 
 }  // namespace bebr

@@ -107,7 +107,8 @@ class Collection : public std::enable_shared_from_this<Collection> {
   // Drops what `version`, which the manifest calls retired, leaves behind: codes of a space without other versions, and
   // floats that no other version takes.
   absl::Status DropVersion(const Version& version);
-  // Drops all floats of an embedding that versions still take, once the manifest says that none are stored.
+  // Drops all floats of an embedding that versions still take, once the manifest says that none are stored. Both wait
+  // for the disk space, until CollectionStore::EndCompactions.
   absl::Status DropFloats(uint32_t embedding);
   // Makes in `path` a copy of the store as it is at one moment, for which writes wait, and returns how many documents
   // it has. Every acknowledged write is in it, and of one that is under way all or nothing.
@@ -122,6 +123,8 @@ class Collection : public std::enable_shared_from_this<Collection> {
   Mutex& change_mutex() const ABSL_LOCK_RETURNED(change_mutex_) { return change_mutex_; }
 
  private:
+  // Frees the disk space of what was dropped.
+  absl::Status GiveBack(std::optional<uint32_t> space, std::optional<uint32_t> embedding);
   std::shared_ptr<const ProbeCurves> probes() const;
 
   Collection(CollectionManifest manifest, std::string path, std::shared_ptr<ShardSet> shards, EngineShared* shared);

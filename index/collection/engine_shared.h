@@ -35,6 +35,7 @@ struct EngineShared {
   std::atomic<uint64_t> documents_deleted{0};
   std::atomic<uint64_t> documents_reencoded{0};
   std::atomic<uint64_t> refused_upserts{0};
+  std::atomic<bool> ending{false};  // nobody is to wait for a compaction any more
   // When the engine's end is to be over; none: soon. Set before it begins.
   std::optional<SteadyTime> end_by;
   CommitCounters commits;

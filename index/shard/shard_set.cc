@@ -71,10 +71,7 @@ absl::Status ShardSet::DropUnused() {
   for (const uint32_t space : spaces) batch.DeleteAllCodes(space);
   for (const uint32_t embedding : embeddings) batch.DeleteAllFloats(embedding);
   BEBR_RETURN_IF_ERROR(store_->Commit(std::move(batch), store_->sequence() + 1).status());
-  BEBR_RETURN_IF_ERROR(store_->Flush());
-  for (const uint32_t space : spaces) BEBR_RETURN_IF_ERROR(store_->CompactSpace(space));
-  for (const uint32_t embedding : embeddings) BEBR_RETURN_IF_ERROR(store_->CompactFloats(embedding));
-  return absl::OkStatus();
+  return store_->Flush();  // the disk space is given back in the background
 }
 
 absl::Status ShardSet::Load(uint32_t shards) {

@@ -188,7 +188,8 @@ class CollectionStore {
   // Gives back the disk space of a deleted space, or of deleted floats, once no View is left that sees them.
   virtual absl::Status CompactSpace(uint32_t space) = 0;
   virtual absl::Status CompactFloats(uint32_t embedding) = 0;
-  // Ends them soon, those to come too: CANCELLED. For the end of the process, which then need not wait for them.
+  // Ends them soon, those to come too: CANCELLED. For the end of the process, which then need not wait for them: what
+  // is left is given back in the background, also of the next process.
   virtual void EndCompactions() = 0;
 
   // Writes what is in memory to files, which makes a Checkpoint that follows quick.

@@ -3,8 +3,39 @@
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/slice_transform.h>
 #include <rocksdb/table.h>
+#include <rocksdb/table_properties.h>
 
 namespace bebr {
+namespace {
+
+// Has RocksDB compact, in the background, each file that says of a whole range of keys that it is dropped, until what
+// it drops is gone. So disk space is given back where nobody waits for that, after a kill too: the database keeps which
+// files are to be compacted.
+class DroppedRanges final : public rocksdb::TablePropertiesCollector {
+ public:
+  class Factory final : public rocksdb::TablePropertiesCollectorFactory {
+   public:
+    rocksdb::TablePropertiesCollector* CreateTablePropertiesCollector(Context /*context*/) override {
+      return new DroppedRanges();
+    }
+    const char* Name() const override { return "DroppedRanges"; }
+  };
+
+  rocksdb::Status AddUserKey(const rocksdb::Slice& /*key*/, const rocksdb::Slice& /*value*/, rocksdb::EntryType type,
+                             rocksdb::SequenceNumber /*sequence*/, uint64_t /*file_bytes*/) override {
+    any_ = any_ || type == rocksdb::kEntryRangeDeletion;
+    return rocksdb::Status::OK();
+  }
+  bool NeedCompact() const override { return any_; }
+  rocksdb::Status Finish(rocksdb::UserCollectedProperties* /*properties*/) override { return rocksdb::Status::OK(); }
+  rocksdb::UserCollectedProperties GetReadableProperties() const override { return {}; }
+  const char* Name() const override { return "DroppedRanges"; }
+
+ private:
+  bool any_ = false;
+};
+
+}  // namespace
 
 std::shared_ptr<StoreCache> MakeStoreCache(uint64_t capacity_bytes, uint64_t write_buffer_bytes) {
   return std::make_shared<StoreCache>(capacity_bytes, write_buffer_bytes);
@@ -44,6 +75,9 @@ rocksdb::ColumnFamilyOptions FamilyOptions(ColumnFamily family, const StoreCache
   // written to a file, and read again from the log at the next start.
   options.memtable_protection_bytes_per_key = 8;
   options.level_compaction_dynamic_level_bytes = true;
+  if (family == kCodes || family == kFloats) {
+    options.table_properties_collector_factories.push_back(std::make_shared<DroppedRanges::Factory>());
+  }
   // A batch has its keys in order, shard by shard: the place of each is looked for from that of the last one of its
   // shard.
   if (family != kMeta) {

@@ -40,7 +40,7 @@ absl::Status WriteNodeData(const std::string& data_dir, const std::string& path,
 
 // What cluster.json says; null: the directory is no node's.
 absl::StatusOr<nlohmann::json> ReadNodeData(const std::string& path) {
-  const absl::StatusOr<std::string> text = ReadFile(path);
+  const absl::StatusOr<std::string> text = ReadDataFile(path);
   if (absl::IsNotFound(text.status())) return nlohmann::json();
   BEBR_RETURN_IF_ERROR(text.status());
   nlohmann::json json = nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false);

@@ -1,7 +1,8 @@
 // Preloaded into a server it makes a slow disk: every sync takes SLOW_SYNC_MS longer; where SLOW_SYNC_WHILE
 // is set, only while there is a file of that name, and where SLOW_SYNC_IN is, only of files with that in their paths.
 // With FULL_DISK_IN it also makes a full one: a write to files with that in their paths fails while there is the file
-// SLOW_SYNC_WHILE. KILL_AT_SYNC ends the process at its sync of that number.
+// SLOW_SYNC_WHILE; with SLOW_WRITE_IN a write to files with that in their paths takes as long as a sync does.
+// KILL_AT_SYNC ends the process at its sync of that number.
 #include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -35,10 +36,9 @@ void KillInTime() {
   if (last != nullptr && ++syncs == std::atoi(last)) kill(getpid(), SIGKILL);
 }
 
-void Wait(int fd) {
+void Wait(int fd, const char* part) {
   const char* ms = std::getenv("SLOW_SYNC_MS");
   const char* file = std::getenv("SLOW_SYNC_WHILE");
-  const char* part = std::getenv("SLOW_SYNC_IN");
   const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(ms == nullptr ? 0 : std::atoi(ms));
   while (std::chrono::steady_clock::now() < end && (file == nullptr || Exists(file)) &&
          (part == nullptr || IsIn(fd, part)))
@@ -57,16 +57,18 @@ bool IsFull(int fd) {
 
 extern "C" int fdatasync(int fd) {
   KillInTime();
-  Wait(fd);
+  Wait(fd, std::getenv("SLOW_SYNC_IN"));
   return static_cast<int>(syscall(SYS_fdatasync, fd));
 }
 
 extern "C" int fsync(int fd) {
   KillInTime();
-  Wait(fd);
+  Wait(fd, std::getenv("SLOW_SYNC_IN"));
   return static_cast<int>(syscall(SYS_fsync, fd));
 }
 
 extern "C" ssize_t write(int fd, const void* bytes, size_t count) {
+  static const char* const slow = std::getenv("SLOW_WRITE_IN");
+  if (slow != nullptr) Wait(fd, slow);
   return IsFull(fd) ? -1 : syscall(SYS_write, fd, bytes, count);
 }

@@ -1,9 +1,12 @@
 // The end of a server: whom it waits for, what it tells others, and what calls that meet it come to.
 #include <atomic>
 #include <chrono>
+#include <cstdio>
+#include <filesystem>
 #include <thread>
 
 #include "tests/integration/fixture.h"
+#include "tests/integration/programs.h"
 #include "tests/integration/raw_call.h"
 #include "tests/integration/raw_connection.h"
 
@@ -34,6 +37,17 @@ class StopTest : public ServerTest {
       if (at != std::string::npos && metrics.substr(metrics.find("} ", at), 4) == "} 1\n") break;
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
+  }
+  // Of the collection "c".
+  uint64_t TableBytes() const {
+    uint64_t bytes = 0;
+    std::error_code gone;  // files come and go
+    for (const auto& entry : std::filesystem::directory_iterator(Path("data/collections/c/shard-000"))) {
+      if (entry.path().extension() != ".sst") continue;
+      const uint64_t size = entry.file_size(gone);
+      if (!gone) bytes += size;
+    }
+    return bytes;
   }
   // Sends the rest of an upload.
   static void ExpectUploaded(RawCall& upload) {
@@ -169,6 +183,58 @@ TEST_F(StopTest, AfterItsTimeACallIsUnavailable) {
   server_->Signal(SIGTERM);
   EXPECT_EQ(upload->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
   EXPECT_EQ(server_->Wait(), 0) << server_->Log();
+}
+
+// A call that waits for the disk space of what it dropped: the next start gives that back.
+TEST_F(StopTest, ACompactionIsNotWaitedFor) {
+  constexpr size_t kDocuments = 60000;
+  const std::string slow = WriteFile("the-disk-is-slow", "");
+  Start({"--drain_timeout_s", "600"}, {{"LD_PRELOAD", std::string(BEBR_PROGRAMS) + "/tests/libslow_sync.so"},
+                                       {"SLOW_SYNC_MS", "5000"},
+                                       {"SLOW_SYNC_WHILE", slow},
+                                       {"SLOW_SYNC_IN", "nowhere"},
+                                       {"SLOW_WRITE_IN", ".sst"},
+                                       {"ASAN_OPTIONS", "verify_asan_link_order=0"}});
+  ASSERT_EQ(std::remove(slow.c_str()), 0);
+  CreateCollection();
+  v1::VersionConfig version;
+  version.set_collection("c");
+  version.set_name("v2");
+  ASSERT_TRUE(client_->AddVersion(version, ModelFile(2)).ok());
+  for (size_t first = 0; first < kDocuments; first += kDocuments / 60) {
+    v1::UpsertRequest upsert = MakeUpsert("c", first, kDocuments / 60);
+    for (v1::Document& document : *upsert.mutable_documents()) {
+      *document.add_embeddings() = document.embeddings(0);
+      document.mutable_embeddings(1)->set_version("v2");
+    }
+    const absl::Status written = client_->Upsert(upsert).status();
+    ASSERT_TRUE(written.ok()) << written;
+  }
+  Bebr({"version", "promote", "c", "v2"});
+  Bebr({"snapshot", "create", "c"});  // all of it is in table files now
+  const uint64_t before = TableBytes();
+  WriteFile("the-disk-is-slow", "");
+  std::thread retiring([&] {
+    Client client({.server = server_->address()});
+    v1::RetireVersionRequest request;
+    request.set_collection("c");
+    request.set_version("v1");
+    const absl::Status retired = client.RetireVersion(request).status();
+    EXPECT_TRUE(retired.ok()) << retired;
+  });
+  while (client_->GetCollection("c")->versions(0).state() != v1::VERSION_STATE_RETIRED)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  server_->Signal(SIGTERM);
+  retiring.join();
+  EXPECT_EQ(std::remove(slow.c_str()), 0);
+  EXPECT_EQ(server_->Wait(), 0) << server_->Log();
+  EXPECT_THAT(server_->Log(), Not(HasSubstr("call_failed")));
+  EXPECT_GT(TableBytes(), before * 3 / 4);
+  Start();
+  EXPECT_EQ(client_->GetCollection("c")->documents(), kDocuments);
+  for (int i = 0; i < 6000 && TableBytes() > before * 3 / 4; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  EXPECT_LT(TableBytes(), before * 3 / 4);
 }
 
 TEST_F(StopTest, NoCallIsCancelled) {

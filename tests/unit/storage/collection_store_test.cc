@@ -240,6 +240,39 @@ TEST_F(CollectionStoreTest, CompactionsEndWhenTheyAreToldTo) {
   EXPECT_TRUE(store_->CompactSpace(0).ok());
 }
 
+// Also after the end of the process, and where other numbers lie on both sides.
+TEST_F(CollectionStoreTest, WhatIsDroppedIsGivenBackInTheBackground) {
+  constexpr int kDocuments = 20000;
+  const std::string floats(100, 'f');
+  const std::vector<uint32_t> words(25);
+  CollectionStore::Batch batch;
+  for (int i = 0; i < kDocuments; ++i) {
+    for (uint32_t number = 0; number < 3; ++number) {
+      batch.PutFloats(number, 0, std::to_string(i), floats);
+      batch.PutCode(number, 0, std::to_string(i), {.words = words});
+    }
+  }
+  Commit(std::move(batch));
+  ASSERT_TRUE(store_->Flush().ok());
+  const auto bytes = [&] {
+    StorageStats stats;
+    store_->AddStats(stats);
+    return stats.file_bytes;
+  };
+  const uint64_t before = bytes();
+  store_->EndCompactions();
+  CollectionStore::Batch drop;
+  drop.DeleteAllCodes(1);
+  drop.DeleteAllFloats(1);
+  Commit(std::move(drop));
+  Open();
+  ASSERT_TRUE(store_->Flush().ok());
+  for (int i = 0; i < 6000 && bytes() > before * 3 / 4; ++i) absl::SleepFor(absl::Milliseconds(10));
+  EXPECT_LT(bytes(), before * 3 / 4);
+  EXPECT_THAT(*store_->StoredSpaces(), ElementsAre(0, 2));
+  EXPECT_THAT(*store_->StoredEmbeddings(), ElementsAre(0, 2));
+}
+
 TEST_F(CollectionStoreTest, AViewSeesNoLaterWrite) {
   Put("a", 1);
   const std::shared_ptr<const CollectionStore::View> view = store_->MakeView();

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <fstream>
@@ -52,6 +53,10 @@ TEST(NodeDataTest, WhatCannotBeReadIsAnError) {
   const testing::TemporaryDirectory directory;
   std::filesystem::create_directory(directory.path() + "/cluster.json");
   EXPECT_FALSE(CheckNodeData(directory.path(), &kSelf).ok());
+  std::filesystem::remove(directory.path() + "/cluster.json");
+  // Nor is a pipe, which is not waited for: every server looks here before it listens.
+  ASSERT_EQ(mkfifo((directory.path() + "/cluster.json").c_str(), 0600), 0);
+  EXPECT_TRUE(absl::IsDataLoss(CheckNodeData(directory.path(), nullptr)));
   std::filesystem::remove(directory.path() + "/cluster.json");
   std::ofstream(directory.path() + "/collections") << "a file";
   EXPECT_FALSE(CheckNodeData(directory.path(), &kSelf).ok());
