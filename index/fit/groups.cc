@@ -16,11 +16,11 @@
 namespace bebr {
 namespace {
 
-constexpr size_t kKMeansRows = 20000;
-constexpr int kKMeansRounds = 8;
+constexpr size_t kKMeansRows = 32000;
+constexpr int kKMeansRounds = 20;
 constexpr size_t kBlockRows = 4096;
 constexpr size_t kSpreadRows = 256;
-constexpr uint32_t kTriedGroups = 8;  // for a document
+constexpr uint32_t kTriedGroups = 8;  // for a document: 16 find no more
 // A basis's own covariance counts for rows / (rows + dims times this) of what is taken for it.
 constexpr double kShrink = 0.9;
 constexpr double kShrinkOfMany = 3.0;  // from so many bases on, of which each has few rows:

@@ -36,9 +36,9 @@ struct GroupCounts {
 // at least `reduced_dims` components; `components` are how many are wanted of each basis. Groups that nothing falls
 // into are left out, so that there may be fewer. INVALID_ARGUMENT if fewer than two are left.
 //
-// Rows are read three times; of a matrix at most kMaxFitRows are, evenly spaced. Cost: 20,000 x groups x reduced_dims
-// multiply-adds ten times, rows x reduced_dims^2 once, and an eigenvalue problem of reduced_dims a basis. Memory beside
-// the rows: 20,000 of them, and for each basis 256 and 8 bytes for each pair of reduced dims.
+// Rows are read three times; of a matrix at most kMaxFitRows are, evenly spaced. Cost: 32,000 x groups x reduced_dims
+// multiply-adds some twenty times, rows x reduced_dims^2 once, and an eigenvalue problem of reduced_dims a basis.
+// Memory beside the rows: 32,000 of them, and for each basis 256 and 8 bytes for each pair of reduced dims.
 absl::StatusOr<GroupStatistics> MeasureGroups(const RowStream& rows, const CorpusStatistics& corpus, GroupCounts counts,
                                               size_t reduced_dims, size_t components, uint64_t seed,
                                               const Continues& continues = nullptr);

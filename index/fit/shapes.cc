@@ -84,18 +84,24 @@ void PairFineLevels(int64_t unit, LevelCounts& counts) {
   }
 }
 
-// Shapes of planes in whole words but for one, which lacks what is over: those of these bits that scans read quickest.
+// Shapes of planes in whole words but for one, or for all alike, which lack what is over: those of these bits that
+// scans read quickest.
 void AddShapesOfWords(const std::vector<double>& variances, int64_t bits, uint32_t max_levels, double power,
                       bool trellis, std::vector<LevelPlan>& shapes) {
   constexpr int64_t kWord = 32;
   const int64_t whole = (bits + kWord - 1) / kWord * kWord;
   if (whole == bits || Unit(whole) != kWord) return;
   const LevelCounts counts = Fill(variances, whole, kWord, max_levels, power, trellis);
+  const auto dims = static_cast<int64_t>(variances.size());
   for (size_t level = 0; level < kMaxTrellisLevels; ++level) {
     LevelCounts lacking = counts;
     lacking[level] -= whole - bits;
-    AddShape(lacking, static_cast<int64_t>(variances.size()), trellis, shapes);
+    AddShape(lacking, dims, trellis, shapes);
   }
+  LevelCounts lacking = counts;  // in all levels alike
+  const auto levels = counts.size() - static_cast<size_t>(std::count(counts.begin(), counts.end(), 0));
+  for (int64_t lack = 0; lack < whole - bits; ++lack) --lacking[static_cast<size_t>(lack) % levels];
+  AddShape(lacking, dims, trellis, shapes);
 }
 
 LevelCounts CountsOf(const LevelPlan& plan) {
