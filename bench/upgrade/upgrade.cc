@@ -3,6 +3,7 @@
 // goes through: the old version, the new one on the old one's codes, on half of each, on its own, in its own space.
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -29,7 +30,11 @@ struct Flags {
   size_t limit = 10000;
   int64_t steps = -1, compatible_steps = -1;
   uint64_t seed = 1;
+  CodeKind code = CodeKind::kLevels;
 };
+
+const std::map<std::string, CodeKind> kCodes = {
+    {"levels", CodeKind::kLevels}, {"trellis", CodeKind::kTrellis}, {"auto", CodeKind::kAuto}};
 
 // What makes a result right: the same label as the query's, or a judgement.
 struct Truth {
@@ -105,6 +110,7 @@ class Upgrade {
     options.steps = flags_.steps;
     options.groups = flags_.groups;
     options.bits = flags_.bits;
+    options.code = flags_.code;
     if (flags_.bits == 0) {
       BEBR_ASSIGN_OR_RETURN(options.shape, LevelPlan::Parse(flags_.shape));
     }
@@ -183,6 +189,10 @@ int Main(int argc, char** argv) {
   qrels->needs(app.add_option("--query-ids", flags.query_ids, "Query ids, one a line"));
   app.add_option("--shape", flags.shape, "The space's code shape")->capture_default_str();
   app.add_option("--bits", flags.bits, "Instead of a shape: bits a document, whose shape is searched");
+  app.add_option_function<std::string>(
+         "--code", [&flags](const std::string& name) { flags.code = kCodes.at(name); },
+         "Of a shape that is searched, as bebr-train takes it: levels (default), trellis or auto")
+      ->check(CLI::IsMember(kCodes));
   app.add_option("--groups", flags.groups, "Groups of each space, at most")->capture_default_str();
   app.add_option("--name", flags.name, "The data set's name in the table")->capture_default_str();
   app.add_option("--limit", flags.limit, "Queries at most")->capture_default_str();
