@@ -17,6 +17,7 @@
 #include "absl/strings/str_format.h"
 #include "bench/baselines/signs.h"
 #include "bench/recall/dataset.h"
+#include "bench/recall/half_factors.h"
 #include "bench/recall/others.h"
 #include "bench/recall/plot.h"
 #include "bench/support/machine.h"
@@ -65,7 +66,7 @@ struct Flags {
   size_t threads = 0;
   uint64_t seed = 1;
   bool no_fashion = false, no_training = false, no_baselines = false, unseen = false, equal_bytes = false,
-       count_model = false, all_sizes = false, resume = false, before = false;
+       count_model = false, all_sizes = false, resume = false, before = false, half_factors = false;
   uint32_t query_levels = kMaxQueryLevels;
   Metric metric = Metric::kCosine;
   CodeKind code = CodeKind::kAuto;
@@ -287,7 +288,16 @@ class Benchmark {
     rows_.back()["groups"] = result.model.spec.groups();
     rows_.back()["held_out_recall_at_10"] = result.kept.at_10;
     if (method == "trained") rows_.back()["trained_kept"] = result.trained_kept;
+    if (flags_.half_factors) AddHalf(method, result.model, *binarizer, size);
     return absl::OkStatus();
+  }
+
+  // The same codes with factors of half the bytes.
+  void AddHalf(const std::string& method, const Model& model, const Binarizer& binarizer, Size size) {
+    const HalfFactors halves(binarizer);
+    size.factors -= kFactorBytes / 2;
+    Add(absl::StrCat(method, ", f16"), model.levels().ToString(), model.levels().max_levels(), model.query_levels,
+        model.spec.bits(), size, CodeSearch(halves, data_.documents, pool_).Search(data_.queries, kFound));
   }
 
   void Add(const std::string& method, const std::string& shape, size_t levels, size_t query_levels, size_t bits,
@@ -456,6 +466,8 @@ int Main(int argc, char** argv) {
       ->excludes(equal);
   app.add_flag("--all-sizes", flags.all_sizes, "Every size of the other methods, not only some");
   app.add_flag("--before", flags.before, "Also codes of the recursion, with queries of 4 levels: those of before");
+  app.add_flag("--half-factors", flags.half_factors,
+               "Also the same codes with a document's factors rounded to f16, which no format keeps");
   app.add_flag("--no-fashion", flags.no_fashion, "Leave Fashion-MNIST out");
   app.add_flag("--no-baselines", flags.no_baselines, "Only this project's binarizers")->excludes(equal);
   app.add_flag("--no-training", flags.no_training, "Leave trained binarizers out");
