@@ -88,9 +88,9 @@ void PairFineLevels(int64_t unit, LevelCounts& counts) {
 // scans read quickest.
 void AddShapesOfWords(const std::vector<double>& variances, int64_t bits, uint32_t max_levels, double power,
                       bool trellis, std::vector<LevelPlan>& shapes) {
-  constexpr int64_t kWord = 32;
+  constexpr int64_t kWord = 32, kLeast = 3 * kWord;
   const int64_t whole = (bits + kWord - 1) / kWord * kWord;
-  if (whole == bits || Unit(whole) != kWord) return;
+  if (whole == bits || whole < kLeast) return;
   const LevelCounts counts = Fill(variances, whole, kWord, max_levels, power, trellis);
   const auto dims = static_cast<int64_t>(variances.size());
   for (size_t level = 0; level < kMaxTrellisLevels; ++level) {

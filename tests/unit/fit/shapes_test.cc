@@ -73,6 +73,22 @@ TEST(ShapesTest, ShapesOfWholeWordsAreTried) {
   }
 }
 
+// Of bits that are no whole words: a shape that reads no word more, though each of its levels lacks some dims.
+TEST(ShapesTest, ShapesThatLackInAllLevelsAreTried) {
+  for (const size_t bits : {122, 249, 505}) {
+    const auto shapes = CandidateShapes(Falling(160, 0.6), 160, bits, kMaxPlanLevels, /*trellis=*/true);
+    ASSERT_TRUE(shapes.ok());
+    EXPECT_TRUE(std::any_of(shapes->begin(), shapes->end(), [&](const LevelPlan& shape) {
+      size_t words = 0, whole = 0;
+      for (const LevelPlan::Run& run : shape.runs()) {
+        words += CodeSpec::PlaneWords(run.dims) * run.levels;
+        whole += run.dims % 32 == 0 && run.levels > 1 ? 1 : 0;
+      }
+      return shape.runs().size() > 1 && words == (bits + 31) / 32 && whole < shape.runs().size() - 1;
+    })) << bits;
+  }
+}
+
 // Few components hold nearly all of the variance: they get more levels than a band has, in few enough bands.
 TEST(ShapesTest, SteepSpectraHaveMoreLevels) {
   for (const size_t bits : {196, 392, 784, 1568}) {
