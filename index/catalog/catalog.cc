@@ -151,29 +151,62 @@ bool Catalog::IsMissing(std::string_view name) const {
 
 absl::Status Catalog::SaveRecord() {
   BEBR_RETURN_IF_ERROR(record_status_);
-  return WriteCatalogRecord(data_dir_, record_);
+  BEBR_RETURN_IF_ERROR(WriteCatalogRecord(data_dir_, record_));
+  unsaved_ = false;
+  return absl::OkStatus();
 }
 
-absl::Status Catalog::SetListed(std::string_view name, bool listed) {
+absl::Status Catalog::List(const std::string& name, const std::string& identity) {
   MutexLock lock(&record_mutex_);
   if (!record_.collections.has_value()) record_.collections.emplace();
-  if (listed) {
-    record_.collections->emplace(name);
-    return SaveRecord();
-  }
+  record_.collections->insert(name);
+  record_.identities.erase(name);
+  if (!identity.empty()) record_.identities[name] = identity;
+  return SaveRecord();
+}
+
+absl::Status Catalog::Unlist(std::string_view name) {
+  MutexLock lock(&record_mutex_);
+  if (!record_.collections.has_value()) record_.collections.emplace();
   const bool was_listed = record_.collections->erase(std::string(name)) > 0;
+  record_.identities.erase(std::string(name));  // for good: what has the name from now on is another one
   absl::Status saved = SaveRecord();
   // Else the next change would drop what was not dropped.
   if (!saved.ok() && was_listed) record_.collections->emplace(name);
   return saved;
 }
 
+void Catalog::NoteIdentity(const CollectionManifest& manifest) {
+  MutexLock lock(&record_mutex_);
+  const std::string identity = IdentityOf(manifest);
+  const bool listed = record_.collections.has_value() && record_.collections->contains(manifest.name);
+  if (!identity.empty() && listed) unsaved_ = record_.identities.emplace(manifest.name, identity).second || unsaved_;
+}
+
+void Catalog::SaveIdentities() {
+  MutexLock lock(&record_mutex_);
+  if (!unsaved_) return;
+  // Without it another collection in the place of one is not noticed; the next change of the file tries again.
+  const absl::Status saved = SaveRecord();
+  if (!saved.ok()) LogWarning("which collection is which is not noted: {}", saved.ToString());
+}
+
 absl::StatusOr<CollectionManifest> Catalog::Load(std::string_view name) {
-  if (!IsMissing(name)) return LoadAt(CollectionPath(name), name);
+  if (!IsMissing(name)) {
+    const std::string directory = CollectionPath(name);
+    BEBR_ASSIGN_OR_RETURN(CollectionManifest found, LoadAt(directory, name));
+    const absl::Status own = CheckKnown(directory, found);
+    if (own.ok()) return found;
+    Returning other{LooksOf(directory).value_or(""), own};
+    MutexLock lock(&mutex_);
+    missing_.emplace(name, std::move(other));  // until its own directory is back
+    return own;
+  }
   BEBR_ASSIGN_OR_RETURN(const std::string path, FindAgain(name));
   absl::StatusOr<CollectionManifest> manifest = LoadAt(path, name);
   if (manifest.ok()) {
-    const absl::Status whole = CheckReturned(path, *manifest);
+    absl::Status whole = CheckKnown(path, *manifest);
+    if (whole.ok()) whole = CheckReturned(path, *manifest);
     if (!whole.ok()) manifest = whole;
   }
   if (!manifest.ok()) NoteOpened(name, manifest.status());
@@ -184,6 +217,13 @@ absl::StatusOr<CollectionManifest> Catalog::LoadAt(const std::string& path, std:
   BEBR_ASSIGN_OR_RETURN(CollectionManifest manifest, ReadManifest(path));
   if (manifest.name == name) return manifest;
   return WrongManifest(path, manifest.name);
+}
+
+absl::Status Catalog::CheckKnown(const std::string& path, const CollectionManifest& manifest) {
+  MutexLock lock(&record_mutex_);
+  // It gets another one when it is opened.
+  if (IdentityOf(manifest).empty()) record_.identities.erase(manifest.name);
+  return CheckIdentity(path, manifest, record_);
 }
 
 absl::StatusOr<std::string> Catalog::FindAgain(std::string_view name) {
@@ -222,7 +262,8 @@ void Catalog::NoteOpened(std::string_view name, const absl::Status& status) {
   }
 }
 
-absl::Status Catalog::Build(const std::string& name, const Fill& fill) {
+absl::Status Catalog::Build(const CollectionManifest& manifest, const Fill& fill) {
+  const std::string& name = manifest.name;
   BEBR_ASSIGN_OR_RETURN(const bool there, FileExists(CollectionPath(name)));
   if (there) {
     return absl::AlreadyExistsError(absl::StrFormat("%s is there already", CollectionPath(name)));
@@ -241,13 +282,13 @@ absl::Status Catalog::Build(const std::string& name, const Fill& fill) {
     directories_[name] = directory;
   }
   // Last, so that a crash makes no missing collection of it. A start lists what it finds.
-  const absl::Status listed = SetListed(name, true);
+  const absl::Status listed = List(name, IdentityOf(manifest));
   if (!listed.ok()) LogWarning("that there is a collection {} is not noted: {}", name, listed.ToString());
   return status;
 }
 
 absl::Status Catalog::Create(const CollectionManifest& manifest, std::string_view model_file, const Fill& fill) {
-  return Build(manifest.name, [&](const std::string& building) -> absl::Status {
+  return Build(manifest, [&](const std::string& building) -> absl::Status {
     BEBR_RETURN_IF_ERROR(CreateDirectories(absl::StrCat(building, "/models"), /*synced=*/false));
     BEBR_RETURN_IF_ERROR(WriteFileUnsynced(ModelPath(building, manifest.versions.back().number), model_file));
     BEBR_RETURN_IF_ERROR(fill(building));
@@ -284,7 +325,7 @@ absl::Status Catalog::Remove(std::string_view name) {
     BEBR_RETURN_IF_ERROR(RemoveAll(deleted));
     BEBR_RETURN_IF_ERROR(RenameDirectory(path, deleted));
   } else {
-    BEBR_RETURN_IF_ERROR(SetListed(name, false));
+    BEBR_RETURN_IF_ERROR(Unlist(name));
   }
   {
     MutexLock lock(&mutex_);
@@ -299,17 +340,17 @@ absl::Status Catalog::Remove(std::string_view name) {
 void Catalog::RemoveDropped(std::string_view name, const std::string& directory) {
   // While it is there the next start knows that nothing is missing; so it stays until the list is written. On a full
   // disk what is in it makes room for that.
-  absl::Status status = SetListed(name, false);
+  absl::Status status = Unlist(name);
   if (!status.ok()) {
     Empty(directory);
-    status = SetListed(name, false);
+    status = Unlist(name);
   }
   if (status.ok()) status = RemoveAll(directory);
   if (!status.ok()) LogWarning("files of a dropped collection are left: {}", std::string(status.message()));
 }
 
 absl::Status Catalog::Restore(const CollectionManifest& manifest, const std::string& from, const Fill& change) {
-  return Build(manifest.name, [&](const std::string& building) -> absl::Status {
+  return Build(manifest, [&](const std::string& building) -> absl::Status {
     BEBR_RETURN_IF_ERROR(CopyDirectory(from, building, ".sst"));
     BEBR_RETURN_IF_ERROR(change(building));
     return WriteManifest(building, manifest);
@@ -338,24 +379,6 @@ void Catalog::NoteAliases(uint64_t generation) {
   // They are newer than it says, then, which is no damage; the next change tries again.
   const absl::Status noted = SaveRecord();
   if (!noted.ok()) LogWarning("how often the aliases were changed is not noted: {}", noted.ToString());
-}
-
-absl::Status MissingCollection(const std::string& path) {
-  return absl::DataLossError(
-      absl::StrFormat("%s is missing, though catalog.json lists the collection. Put it back, by one rename, and it is "
-                      "served; or drop it",
-                      path));
-}
-
-absl::Status ReturningCollection(const std::string& path) {
-  return absl::DataLossError(absl::StrFormat(
-      "%s is back, and is served when all of it is there and nothing in it has changed for about 10 s. If it is being "
-      "copied: rather copy it aside and rename it into its place",
-      path));
-}
-
-absl::Status WrongManifest(const std::string& path, std::string_view name) {
-  return absl::DataLossError(absl::StrFormat("%s/manifest.json is the manifest of collection \"%s\"", path, name));
 }
 
 }  // namespace bebr

@@ -42,11 +42,16 @@ class Catalog {
   // Those that have none, though catalog.json lists them, as Names() found.
   std::vector<std::string> Missing() const;
   // The manifest of one of them, its binarizers loaded. Of a missing one DATA_LOSS, unless it is back: its directory
-  // has what it must have, and is as the call before found it. So it is not taken while it is copied.
+  // has what it must have, and is as the call before found it. So it is not taken while it is copied. One in whose
+  // place another collection lies, by the identities in catalog.json, is missing too.
   absl::StatusOr<CollectionManifest> Load(std::string_view name);
   // How a collection was opened that was loaded. A missing one is missing until that succeeds; after DATA_LOSS or
   // FAILED_PRECONDITION Load gives that error until its directory changes.
   void NoteOpened(std::string_view name, const absl::Status& status);
+  // Which collection it is that was opened, if catalog.json does not know; the next change of that file writes it, or
+  // SaveIdentities.
+  void NoteIdentity(const CollectionManifest& manifest);
+  void SaveIdentities();
   // Reads catalog.json, if it could not be read, such as for an error of the disk; there may be more missing ones then.
   void ReadRecordAgain();
   // Makes the directory with the manifest and the model file of its only version; `fill` adds what else is in it, and
@@ -71,7 +76,7 @@ class Catalog {
 
  private:
   // Makes the directory of a collection, which `fill` fills under another name; leaves nothing of a failure.
-  absl::Status Build(const std::string& name, const Fill& fill);
+  absl::Status Build(const CollectionManifest& manifest, const Fill& fill);
 
   // A directory for a new collection: NAME, or NAME+2 and so on.
   absl::StatusOr<std::string> NewDirectory(const std::string& name);
@@ -85,12 +90,15 @@ class Catalog {
   // The directory of a missing collection, if it is there and as it was seen last.
   absl::StatusOr<std::string> FindAgain(std::string_view name);
   absl::StatusOr<CollectionManifest> LoadAt(const std::string& path, std::string_view name) const;
+  // CheckIdentity by catalog.json as it is now.
+  absl::Status CheckKnown(const std::string& path, const CollectionManifest& manifest);
 
   void ReadRecord() ABSL_EXCLUSIVE_LOCKS_REQUIRED(record_mutex_);
   // Which of those that catalog.json lists have no directory; it lists those that have one from now on.
   void NoteMissing() ABSL_EXCLUSIVE_LOCKS_REQUIRED(record_mutex_, mutex_);
   // Takes a collection into catalog.json, or out of it; an error leaves it in.
-  absl::Status SetListed(std::string_view name, bool listed);
+  absl::Status List(const std::string& name, const std::string& identity);
+  absl::Status Unlist(std::string_view name);
   void NoteAliases(uint64_t generation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(record_mutex_);
   absl::Status SaveRecord() ABSL_EXCLUSIVE_LOCKS_REQUIRED(record_mutex_);
   // Removes `directory`, which was a collection's, once catalog.json does not list `name`; all that is in it before.
@@ -102,19 +110,13 @@ class Catalog {
   const std::string root_;
   Mutex record_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);  // held while catalog.json is written
   CatalogRecord record_ ABSL_GUARDED_BY(record_mutex_);
+  bool unsaved_ ABSL_GUARDED_BY(record_mutex_) = false;        // of NoteIdentity
   absl::Status record_status_ ABSL_GUARDED_BY(record_mutex_);  // why it cannot be read: then it is not written
   mutable Mutex mutex_;
   std::map<std::string, Returning, std::less<>> missing_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, std::string, std::less<>> directories_ ABSL_GUARDED_BY(mutex_);  // by collection
   std::set<std::string> used_ ABSL_GUARDED_BY(mutex_);  // directories that are or were a collection's
 };
-
-// The error of a collection that catalog.json lists and that has no directory; `path` is where it would be.
-absl::Status MissingCollection(const std::string& path);
-// That of one whose directory is back, and perhaps being copied.
-absl::Status ReturningCollection(const std::string& path);
-// That of one whose manifest is another collection's.
-absl::Status WrongManifest(const std::string& path, std::string_view name);
 
 }  // namespace bebr
 

@@ -17,6 +17,7 @@ constexpr uint32_t kCatalogFormat = 1;
 constexpr const char* kCatalogFile = "/catalog.json";
 constexpr const char* kAliasesKey = "aliases_generation";
 constexpr const char* kCollectionsKey = "collections";
+constexpr const char* kIdentitiesKey = "identities";
 
 absl::Status Parse(const json& object, CatalogRecord& record) {
   BEBR_ASSIGN_OR_RETURN(record.aliases_generation, Number<uint64_t>(object, kAliasesKey));
@@ -28,6 +29,7 @@ absl::Status Parse(const json& object, CatalogRecord& record) {
                              : absl::DataLossError("collections has a name that is none"));
     record.collections->insert(name.get<std::string>());
   }
+  if (object.contains(kIdentitiesKey)) object.at(kIdentitiesKey).get_to(record.identities);
   return absl::OkStatus();
 }
 
@@ -46,6 +48,7 @@ absl::StatusOr<CatalogRecord> ReadCatalogRecord(const std::string& data_dir) {
 absl::Status WriteCatalogRecord(const std::string& data_dir, const CatalogRecord& record) {
   json object = {{"format", kCatalogFormat}, {kAliasesKey, record.aliases_generation}};
   if (record.collections.has_value()) object[kCollectionsKey] = *record.collections;
+  if (!record.identities.empty()) object[kIdentitiesKey] = record.identities;
   return WriteFileAtomically(data_dir + kCatalogFile, WriteCheckedJson(std::move(object)));
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -18,6 +19,8 @@ struct CatalogRecord {
   uint64_t aliases_generation = 0;  // the aliases were changed so often, at least; 0: not known
   // The collections that must be there. None: not known, as where an earlier server wrote the file.
   std::optional<std::set<std::string, std::less<>>> collections;
+  // Of them: which collection each is (StoreMark::identity). None: not known.
+  std::map<std::string, std::string, std::less<>> identities;
 };
 
 // One that knows nothing if the file is missing. DATA_LOSS if it is damaged: nothing is lost with it but the

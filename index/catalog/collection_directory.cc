@@ -57,4 +57,39 @@ absl::Status CheckReturned(const std::string& directory, const CollectionManifes
       "%s is back without %s: it is served when that is there too, or opened as it is by a restart", directory, list));
 }
 
+std::string IdentityOf(const CollectionManifest& manifest) {
+  return manifest.mark.has_value() ? manifest.mark->identity : std::string();
+}
+
+absl::Status MissingCollection(const std::string& path) {
+  return absl::DataLossError(
+      absl::StrFormat("%s is missing, though catalog.json lists the collection. Put it back, by one rename, and it is "
+                      "served; or drop it",
+                      path));
+}
+
+absl::Status ReturningCollection(const std::string& path) {
+  return absl::DataLossError(absl::StrFormat(
+      "%s is back, and is served when all of it is there and nothing in it has changed for about 10 s. If it is being "
+      "copied: rather copy it aside and rename it into its place",
+      path));
+}
+
+absl::Status CheckIdentity(const std::string& path, const CollectionManifest& manifest, const CatalogRecord& record) {
+  const auto listed = record.identities.find(manifest.name);
+  const std::string identity = IdentityOf(manifest);
+  if (listed == record.identities.end() || identity.empty() || identity == listed->second) return absl::OkStatus();
+  return absl::DataLossError(
+      absl::StrFormat("%s is another collection of that name, with the identity \"%s\"; catalog.json lists \"%s\". Put "
+                      "its own back, by "
+                      "one rename, and it is served; or, if this one is to be served instead, move it away, drop the "
+                      "collection, move it "
+                      "back and restart the server",
+                      path, identity, listed->second));
+}
+
+absl::Status WrongManifest(const std::string& path, std::string_view name) {
+  return absl::DataLossError(absl::StrFormat("%s/manifest.json is the manifest of collection \"%s\"", path, name));
+}
+
 }  // namespace bebr

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "index/catalog/catalog_record.h"
 #include "index/catalog/manifest.h"
 
 namespace bebr {
@@ -27,6 +28,19 @@ absl::StatusOr<std::string> LooksOf(const std::string& directory);
 // DATA_LOSS if the store is not there, or lacks what its list of files names. Without that list nothing can be told of
 // a copy that is being made, so it must be there. Changes nothing.
 absl::Status CheckReturned(const std::string& directory, const CollectionManifest& manifest);
+
+// StoreMark::identity; empty of an earlier server's.
+std::string IdentityOf(const CollectionManifest& manifest);
+
+// The error of a collection that catalog.json lists and that has no directory; `path` is where it would be.
+absl::Status MissingCollection(const std::string& path);
+// That of one whose directory is back, and perhaps being copied.
+absl::Status ReturningCollection(const std::string& path);
+// That of one whose manifest is another collection's.
+absl::Status WrongManifest(const std::string& path, std::string_view name);
+// DATA_LOSS if the collection at `path` is another one than that of its name which catalog.json lists. One of an
+// earlier server, which has no identity, may be any.
+absl::Status CheckIdentity(const std::string& path, const CollectionManifest& manifest, const CatalogRecord& record);
 
 }  // namespace bebr
 

@@ -54,6 +54,7 @@ absl::Status Registry::Load() {
   BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> names, catalog_->Names());
   shared_->pool.ParallelFor(names.size(), [&](size_t i) { OpenOrTell(names[i]); });
   LoadAliases();
+  catalog_->SaveIdentities();
   return absl::OkStatus();
 }
 
@@ -103,6 +104,7 @@ absl::Status Registry::OpenCollection(CollectionManifest manifest) {
                         Collection::Open(std::move(manifest), catalog_->CollectionPath(name), shared_));
   LogInfo("collection {}: {} documents in {} shards, opened in {} ms", name, collection->documents(),
           collection->shards()->size(), absl::ToInt64Milliseconds(SteadyNow() - start));
+  catalog_->NoteIdentity(*collection->manifest());
   MutexLock lock(&mutex_);
   collections_.emplace(name, std::move(collection));
   return absl::OkStatus();
@@ -287,9 +289,7 @@ absl::Status Registry::Drop(std::string_view name, absl::FunctionRef<void()> det
     MutexLock lock(&mutex_);
     BEBR_RETURN_IF_ERROR(CheckNotAliased(name));
     const auto it = collections_.find(name);
-    if (it == collections_.end() || it->second != collection) {
-      return Dropped(name);
-    }
+    if (it == collections_.end() || it->second != collection) return Dropped(name);
     collections_.erase(it);
     dropped = collection;
     reserved_.emplace(name);

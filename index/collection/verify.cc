@@ -28,10 +28,12 @@ absl::Status VerifyMark(const std::string& directory, const CollectionManifest& 
 }
 
 // The manifest, models and stores in a directory of a collection, or of a snapshot, which has the name that it had.
-void VerifyCollection(const std::string& directory, std::string_view name, VerifyReport report) {
+void VerifyCollection(const std::string& directory, std::string_view name, const CatalogRecord& record,
+                      VerifyReport report) {
   const absl::StatusOr<CollectionManifest> manifest = ReadManifest(directory);
   if (!manifest.ok()) return report(directory, manifest.status());
   if (!name.empty() && manifest->name != name) return report(directory, WrongManifest(directory, manifest->name));
+  if (const absl::Status own = CheckIdentity(directory, *manifest, record); !own.ok()) return report(directory, own);
   std::vector<std::string> stores = {StorePath(directory)};
   if (manifest->format == 1) {
     stores.clear();
@@ -49,7 +51,7 @@ void VerifyCollection(const std::string& directory, std::string_view name, Verif
 
 void VerifySnapshot(const std::string& directory, VerifyReport report) {
   if (const absl::Status status = Snapshots::Verify(directory); !status.ok()) return report(directory, status);
-  VerifyCollection(directory, "", report);
+  VerifyCollection(directory, "", CatalogRecord(), report);
 }
 
 // Calls visit(path) for the directories in one that are somebody's and no leftovers.
@@ -65,15 +67,16 @@ absl::Status ForEachDirectory(const std::string& directory, absl::FunctionRef<ab
   return absl::OkStatus();
 }
 
-// Takes those out of `missing` whose drop was interrupted: the next start finishes it.
-absl::Status PassOverDropped(const std::string& collections, std::set<std::string, std::less<>>& missing) {
+// Takes those out of the list whose drop was interrupted: the next start finishes it.
+absl::Status PassOverDropped(const std::string& collections, CatalogRecord& record) {
   BEBR_ASSIGN_OR_RETURN(const bool there, FileExists(collections));
   if (!there) return absl::OkStatus();
   BEBR_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectories(collections));
   for (std::string_view name : names) {
     if (!name.starts_with(kDeleted)) continue;
     name.remove_prefix(kDeleted.size());
-    missing.erase(std::string(CollectionOfDirectory(name)));
+    record.collections->erase(std::string(CollectionOfDirectory(name)));
+    record.identities.erase(std::string(CollectionOfDirectory(name)));
   }
   return absl::OkStatus();
 }
@@ -93,19 +96,20 @@ absl::Status VerifyData(const std::string& data_dir, const std::string& snapshot
   if (!snapshot_dir.empty()) BEBR_RETURN_IF_ERROR(MustExist("snapshot_dir", snapshot_dir));
   BEBR_ASSIGN_OR_RETURN(lock, DirectoryLock::Acquire(data_dir));
   const absl::StatusOr<CatalogRecord> record = ReadCatalogRecord(data_dir);
-  const CatalogRecord known = record.value_or(CatalogRecord());
+  CatalogRecord known = record.value_or(CatalogRecord());
   const absl::Status aliases = ReadAliases(data_dir, known.aliases_generation).status();
   for (const absl::Status& status : {record.status(), aliases}) {
     if (!status.ok()) report(data_dir, status);
   }
   const std::string collections = data_dir + "/collections";
-  auto missing = known.collections.value_or(std::set<std::string, std::less<>>());
-  BEBR_RETURN_IF_ERROR(PassOverDropped(collections, missing));
+  if (!known.collections.has_value()) known.collections.emplace();
+  BEBR_RETURN_IF_ERROR(PassOverDropped(collections, known));
+  auto missing = *known.collections;
   BEBR_RETURN_IF_ERROR(ForEachDirectory(collections, [&](const std::string& path) {
     const std::string entry = path.substr(path.rfind('/') + 1);
     const std::string name = CollectionAt(collections, entry);
     missing.erase(name);
-    VerifyCollection(path, name.empty() ? CollectionOfDirectory(entry) : name, report);
+    VerifyCollection(path, name.empty() ? CollectionOfDirectory(entry) : name, known, report);
     return absl::OkStatus();
   }));
   for (const std::string& name : missing) {

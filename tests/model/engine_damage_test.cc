@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <map>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -145,6 +146,40 @@ TEST_F(EngineDamageTest, ADirectoryThatIsGoneIsNotForgotten) {
   ASSERT_TRUE(Open().ok());
   EXPECT_TRUE(engine_->UnavailableCollections().empty());
   EXPECT_EQ(engine_->GetCollection("bad").status().code(), absl::StatusCode::kNotFound);
+}
+
+// Another server's, whole, under the same name: nobody is answered from it.
+TEST_F(EngineDamageTest, AnotherCollectionOfTheName) {
+  TemporaryDirectory elsewhere;
+  const fs::path own = directory_.path() + "/own", its = elsewhere.path() + "/collections/bad";
+  {
+    auto other = Engine::Open({.data_dir = elsewhere.path(), .threads = 2});
+    ASSERT_TRUE(other.ok() && (*other)->CreateCollection({.name = "bad", .shards = 2}, model_).ok());
+  }
+  Expect(absl::StatusCode::kDataLoss, bad().string() + " is another collection of that name", [&] {
+    fs::rename(bad(), own);
+    fs::copy(its, bad(), fs::copy_options::recursive);
+  });
+  engine_.reset();
+  std::map<std::string, absl::Status> seen;
+  ASSERT_TRUE(VerifyDataDirectory(directory_.path(), "", [&](const std::string& directory, const absl::Status& status) {
+                seen[fs::path(directory).filename()] = status;
+              }).ok());
+  EXPECT_TRUE(absl::IsDataLoss(seen["bad"])) << seen["bad"];
+  EXPECT_TRUE(seen["good"].ok()) << seen["good"];
+  // Its own is served when it is back.
+  ASSERT_TRUE(Open().ok());
+  fs::remove_all(bad());
+  fs::rename(own, bad());
+  while (!engine_->GetCollection("bad").ok()) absl::SleepFor(absl::Milliseconds(10));
+  EXPECT_EQ(engine_->GetCollection("alias")->documents, 1u);
+  // A snapshot of it, restored under its name, is another one and is served.
+  ASSERT_TRUE(engine_->DeleteAlias("alias").ok());
+  ASSERT_TRUE(engine_->CreateSnapshot("bad", "s").ok());
+  ASSERT_TRUE(engine_->DeleteCollection("bad").ok());
+  ASSERT_TRUE(engine_->RestoreSnapshot("bad", "s", "bad").ok());
+  ASSERT_TRUE(Open().ok());
+  EXPECT_EQ(engine_->GetCollection("bad")->documents, 1u);
 }
 
 // While catalog.json cannot be read nothing is told of what it lists; then all of it is.

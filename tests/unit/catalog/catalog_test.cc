@@ -464,6 +464,77 @@ TEST_F(CatalogTest, AMissingCollectionIsNotForgotten) {
   EXPECT_THAT(catalog_->Missing(), ElementsAre("d"));
 }
 
+// Another one of the name, in its place, is told and not taken, until the own one is back.
+TEST_F(CatalogTest, AnotherCollectionOfTheNameIsNotTaken) {
+  CollectionManifest own = FirstVersion("c"), other = own;
+  own.mark = StoreMark{.identity = "c/1"};
+  other.mark = StoreMark{.identity = "c/2"};
+  ASSERT_TRUE(catalog_->Create(own, models_[0], NoStore).ok());
+  const json list = json::parse(*ReadFile(directory_.path() + "/catalog.json"));
+  EXPECT_EQ(list.at("identities"), json::parse(R"({"c":"c/1"})"));
+  const fs::path path = catalog_->CollectionPath("c"), aside = directory_.path() + "/aside";
+  MakeStore(path);
+  fs::copy(path, aside, fs::copy_options::recursive);
+  ASSERT_TRUE(WriteManifest(path, other).ok());
+  Open();
+  EXPECT_THAT(*catalog_->Names(), ElementsAre("c"));
+  for (int look = 0; look < 2; ++look) {
+    const absl::Status status = catalog_->Load("c").status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("\"c/2\"; catalog.json lists \"c/1\""));
+    EXPECT_THAT(std::string(status.message()), HasSubstr(path.string()));
+  }
+  fs::rename(path, directory_.path() + "/other");
+  EXPECT_THAT(std::string(catalog_->Load("c").status().message()), HasSubstr("is missing"));
+  fs::rename(aside, path);
+  EXPECT_THAT(std::string(catalog_->Load("c").status().message()), HasSubstr("is back"));
+  EXPECT_TRUE(catalog_->Load("c").ok()) << catalog_->Load("c").status();
+  catalog_->NoteOpened("c", absl::OkStatus());
+  // What the message says of one that is to be served instead.
+  fs::remove_all(path);
+  ASSERT_TRUE(catalog_->Remove("c").ok());
+  fs::rename(directory_.path() + "/other", path);
+  Open();
+  EXPECT_THAT(*catalog_->Names(), ElementsAre("c"));
+  EXPECT_TRUE(catalog_->Load("c").ok());
+}
+
+// Lists and manifests of earlier servers have none, and a name that was dropped is free for another one.
+TEST_F(CatalogTest, IdentitiesThatAreNotKnownAreNotCompared) {
+  const auto listed = [&] {
+    const json list = json::parse(*ReadFile(directory_.path() + "/catalog.json"));
+    return list.contains("identities") ? list.at("identities").dump() : "none";
+  };
+  CollectionManifest manifest = FirstVersion("c");
+  ASSERT_TRUE(catalog_->Create(manifest, models_[0], NoStore).ok());
+  EXPECT_EQ(listed(), "none");
+  manifest.mark = StoreMark{.identity = "c/1"};
+  ASSERT_TRUE(WriteManifest(catalog_->CollectionPath("c"), manifest).ok());  // as when it is opened
+  Open();
+  EXPECT_THAT(*catalog_->Names(), ElementsAre("c"));
+  EXPECT_TRUE(catalog_->Load("c").ok());
+  const auto opened = [&](const std::string& name, const std::string& identity) {
+    CollectionManifest told = FirstVersion(name);
+    told.mark = StoreMark{.identity = identity};
+    catalog_->NoteIdentity(told);
+    catalog_->SaveIdentities();
+  };
+  opened("c", "c/1");
+  opened("unlisted", "unlisted/1");
+  EXPECT_EQ(listed(), R"({"c":"c/1"})");
+  manifest.mark.reset();
+  ASSERT_TRUE(WriteManifest(catalog_->CollectionPath("c"), manifest).ok());
+  EXPECT_TRUE(catalog_->Load("c").ok());
+  opened("c", "c/2");
+  EXPECT_EQ(listed(), R"({"c":"c/2"})");
+  ASSERT_TRUE(catalog_->Remove("c").ok());
+  EXPECT_EQ(listed(), "none");
+  manifest.mark = StoreMark{.identity = "c/3"};
+  ASSERT_TRUE(catalog_->Create(manifest, models_[0], NoStore).ok());
+  EXPECT_EQ(listed(), R"({"c":"c/3"})");
+  EXPECT_TRUE(catalog_->Load("c").ok());
+}
+
 // A directory that is copied back is not taken before all of it is there, and then it is.
 TEST_F(CatalogTest, AHalfCopiedDirectoryIsNotTaken) {
   ASSERT_TRUE(catalog_->Create(FirstVersion("c"), models_[0], NoStore).ok());
