@@ -23,6 +23,7 @@ struct Options {
   size_t documents = 1000000;
   std::vector<size_t> bits = {256, 512, 1024, 2048};
   std::vector<std::string> kernels;  // none: all
+  std::vector<std::string> tables;   // likewise
   int rounds = 7;
   int most_threads = 2;
   bool scalar = true;
@@ -78,6 +79,9 @@ std::vector<Cell> CellsOf(size_t bits, const Options& options) {
     for (const simd::KernelTable* table : simd::AllKernels()) {
       const bool slow = std::string(table->name) == "scalar";
       if (!table->supported() || (slow && !options.scalar)) continue;
+      if (!options.tables.empty() &&
+          std::find(options.tables.begin(), options.tables.end(), table->name) == options.tables.end())
+        continue;
       for (size_t queries : {1, 64}) {
         for (int threads = 1; threads <= options.most_threads; ++threads) {
           Cell cell = kind;
@@ -263,6 +267,7 @@ int Run(int argc, char** argv) {
                  "only these: hamming, sdc2, sdc3, sdc4, asymmetric, mixed, fitted, trellis")
       ->delimiter(',')
       ->check(CLI::IsMember({"hamming", "sdc2", "sdc3", "sdc4", "asymmetric", "mixed", "fitted", "trellis"}));
+  app.add_option("--tables", options.tables, "only these tables of kernels, such as avx512bw")->delimiter(',');
   app.add_option("--rounds", options.rounds, "repeats; the best counts")->check(CLI::Range(1, 1000));
   app.add_option("--threads", options.most_threads, "most threads")->check(CLI::Range(1, 256));
   app.add_flag("!--no-scalar", options.scalar, "leave the scalar table out");

@@ -144,7 +144,7 @@ struct Pairs {
   using V = __m256i;
   static constexpr int kVectors = 2;
   static constexpr size_t kBlocks = 1;
-  static constexpr size_t kQueries = 2;
+  static constexpr size_t kQueries = 4;
 
   static V Load(const uint32_t* p) { return _mm256_load_si256(reinterpret_cast<const V*>(p)); }
   static V LoadSums(const int32_t* p) { return _mm256_load_si256(reinterpret_cast<const V*>(p)); }
@@ -156,8 +156,9 @@ struct Pairs {
   static V Set(int32_t v) { return _mm256_set1_epi32(v); }
   static V Multiply(V documents, V query) { return _mm256_maddubs_epi16(documents, query); }
   static V Add16(V a, V b) { return _mm256_add_epi16(a, b); }
+  static void Settle(V& v) { asm("" : "+x"(v)); }
   static V Widen(V sums, V sixteen) { return _mm256_add_epi32(sums, _mm256_madd_epi16(sixteen, _mm256_set1_epi16(1))); }
-  static void Store(int32_t* p, V a, V b) { _mm256_store_si256(reinterpret_cast<V*>(p), _mm256_add_epi32(a, b)); }
+  static void Store(int32_t* p, V v) { _mm256_store_si256(reinterpret_cast<V*>(p), v); }
 };
 
 using Sums = PairSums<Bytes, Pairs>;

@@ -105,7 +105,7 @@ struct Bytes {
 struct Pairs {
   using V = __m512i;
   static constexpr int kVectors = 1;
-  static constexpr size_t kBlocks = 2;
+  static constexpr size_t kBlocks = 4;
   static constexpr size_t kQueries = 4;
 
   static V Load(const uint32_t* p) { return _mm512_load_si512(p); }
@@ -118,8 +118,13 @@ struct Pairs {
   static V Set(int32_t v) { return _mm512_set1_epi32(v); }
   static V Multiply(V documents, V query) { return _mm512_maddubs_epi16(documents, query); }
   static V Add16(V a, V b) { return _mm512_add_epi16(a, b); }
+  static void Settle([[maybe_unused]] V& v) {
+#ifndef BEBR_SIMD_EMULATED
+    asm("" : "+v"(v));
+#endif
+  }
   static V Widen(V sums, V sixteen) { return _mm512_add_epi32(sums, _mm512_madd_epi16(sixteen, _mm512_set1_epi16(1))); }
-  static void Store(int32_t* p, V a, V b) { _mm512_store_si512(p, _mm512_add_epi32(a, b)); }
+  static void Store(int32_t* p, V v) { _mm512_store_si512(p, v); }
 };
 
 using Sums = PairSums<Bytes, Pairs>;

@@ -7,8 +7,9 @@
 //   D = 2 * S - (2^L - 1) * sum |v_q|
 //
 // A Pairs type offers: kVectors, in which the 16 lanes of a block lie, each a V; kBlocks and kQueries, which fill the
-// registers; Load and Broadcast; Multiply, to 16-bit sums of two; Add16; Widen(sums, sixteen), which adds both halves
-// of each lane's; Set and Store, of 32-bit sums.
+// registers; Load and Broadcast; Multiply, to 16-bit sums of two; Add16; Settle, which has the compiler compute a sum
+// at once, as it would keep many products in memory instead; Widen(sums, sixteen), which adds both halves of each
+// lane's; Set, LoadSums and Store, of 32-bit sums.
 #ifndef BEBR_INDEX_SIMD_PAIR_SUMS_H_
 #define BEBR_INDEX_SIMD_PAIR_SUMS_H_
 
@@ -26,6 +27,7 @@ namespace {
 template <typename Bytes, typename Pairs>
 struct PairSums : LookupSums<Bytes> {
   using Lookups = LookupSums<Bytes>;
+  using V = typename Pairs::V;
   using Runner = WholeBatch<PairSums>;
   using Lookups::kTileBlocks;
   using Lookups::kTileRows;
@@ -47,12 +49,12 @@ struct PairSums : LookupSums<Bytes> {
     if (!HasValues(band)) return Lookups::Run(band, tile, payloads, query_count, sums);
     const uint8_t* queries[kTileQueries];
     for (size_t q = 0; q < query_count; ++q) queries[q] = payloads[q] + Lookups::PayloadBytes(band) + kRaisedBytes;
-    alignas(64) uint32_t values[kTileBlocks * kPartWords * kWordRows * kBlockRows];
+    alignas(64) uint32_t values[kTileBlocks * kBlockWords];
     for (uint32_t first = 0; first < band.words; first += kPartWords) {
       const uint32_t words = band.words - first < kPartWords ? band.words - first : kPartWords;
       for (size_t block = 0; block < tile.block_count; ++block)
-        Unpack(band, tile.blocks + block * tile.block_words, first, words, values + block * BlockWords(words));
-      RunQueries({values, words, tile.block_count, first > 0}, queries, query_count, sums);
+        Unpack(band, tile.blocks + block * tile.block_words, first, words, values + block * kBlockWords);
+      RunQueries({values, words, tile.block_count, first > 0, NarrowWords(band)}, queries, query_count, sums);
       for (size_t q = 0; q < query_count; ++q) queries[q] += size_t{words} * kWordBytes;
     }
   }
@@ -61,9 +63,6 @@ struct PairSums : LookupSums<Bytes> {
   static constexpr uint32_t kWordRows = 8;    // of a word's values of a block, four in each lane
   static constexpr uint32_t kWordBytes = 32;  // of a word's values of a query
   static constexpr uint32_t kPartWords = 4;   // that are unpacked at a time: 16 KiB
-  // Rows whose products are added in 16 bits: of each half of a lane those of 32 dimensions.
-  static constexpr uint32_t kNarrowRows = 2 * kWordRows;
-  static_assert(15 * 8 * kMostOfFour <= 32767);
   static constexpr size_t kRaisedBytes = 64;  // a number before a query's values: what its tables are raised by
 
   // Some words of all blocks of a tile, unpacked.
@@ -71,10 +70,18 @@ struct PairSums : LookupSums<Bytes> {
     const uint32_t* values;
     uint32_t words;
     size_t block_count;
-    bool add;  // to the sums of the parts before
+    bool add;               // to the sums of the parts before
+    uint32_t narrow_words;  // whose products are added in 16 bits
   };
 
-  static constexpr size_t BlockWords(uint32_t words) { return size_t{words} * kWordRows * kBlockRows; }
+  // Half of a lane sums 16 products of each word, of which four dimensions beside each other are two: those of two
+  // words are eight times four.
+  static uint32_t NarrowWords(const BandView& band) {
+    static_assert(15 * 8 * kMostOfFour <= 32767);
+    return 2 * (32767 / (static_cast<uint32_t>(FullValue(band)) * 8 * kMostOfFour));
+  }
+  // From one block's values to the next: a constant, so that rows of several blocks take one address.
+  static constexpr size_t kBlockWords = size_t{kPartWords} * kWordRows * kBlockRows;
   static size_t ValueBytes(const BandView& band) {
     return kRaisedBytes + (size_t{band.words} + 1) / 2 * 2 * kWordBytes;
   }
@@ -144,47 +151,51 @@ struct PairSums : LookupSums<Bytes> {
     for (; block < part.block_count; ++block) RunTile<1, kQueries>(part, block, queries, sums + block * kBlockRows);
   }
 
+  // The 32-bit sums lie in memory, so that all registers hold sums of 16 bits.
   template <int kBlocks, int kQueries>
   [[gnu::noinline]] static void RunTile(const Part& part, size_t block, const uint8_t* const* queries, int32_t* sums) {
-    using V = typename Pairs::V;
     constexpr int kVectors = kBlocks * Pairs::kVectors;
     constexpr size_t kLanes = kBlockRows / Pairs::kVectors;
-    const uint32_t* values = part.values + block * BlockWords(part.words);
-    V acc[kVectors][kQueries];
-#pragma GCC unroll 16
-    for (int i = 0; i < kVectors * kQueries; ++i) acc[i / kQueries][i % kQueries] = Pairs::Set(0);
-    const uint32_t rows = part.words * kWordRows;
-    for (uint32_t first = 0; first < rows; first += kNarrowRows) {
-      const uint32_t end = rows - first < kNarrowRows ? rows : first + kNarrowRows;
+    const uint32_t* values = part.values + block * kBlockWords;
+    for (uint32_t first = 0; first < part.words; first += part.narrow_words) {
+      const uint32_t end = part.words - first < part.narrow_words ? part.words : first + part.narrow_words;
       V sixteen[kVectors][kQueries];
-#pragma GCC unroll 16
-      for (int i = 0; i < kVectors * kQueries; ++i) sixteen[i / kQueries][i % kQueries] = Pairs::Set(0);
-      for (uint32_t r = first; r < end; ++r) {
-        V row[kVectors];
-#pragma GCC unroll 8
-        for (int v = 0; v < kVectors; ++v) {
-          row[v] = Pairs::Load(values + v / Pairs::kVectors * BlockWords(part.words) + r * kBlockRows +
-                               v % Pairs::kVectors * kLanes);
-        }
-#pragma GCC unroll 8
-        for (int q = 0; q < kQueries; ++q) {
-          const V query = Pairs::Broadcast(queries[q] + r * 4);
-#pragma GCC unroll 8
-          for (int v = 0; v < kVectors; ++v)
-            sixteen[v][q] = Pairs::Add16(sixteen[v][q], Pairs::Multiply(row[v], query));
-        }
-      }
+      AddWord<true>(values, first, queries, sixteen);
+      for (uint32_t w = first + 1; w < end; ++w) AddWord<false>(values, w, queries, sixteen);
+      const bool add = part.add || first > 0;
 #pragma GCC unroll 16
       for (int i = 0; i < kVectors * kQueries; ++i) {
-        V& sum = acc[i / kQueries][i % kQueries];
-        sum = Pairs::Widen(sum, sixteen[i / kQueries][i % kQueries]);
+        const int v = i / kQueries, q = i % kQueries;
+        int32_t* const to = sums + q * kTileRows + v * kLanes;
+        Pairs::Store(to, Pairs::Widen(add ? Pairs::LoadSums(to) : Pairs::Set(RaisedBefore(queries[q])), sixteen[v][q]));
       }
     }
-#pragma GCC unroll 16
-    for (int i = 0; i < kVectors * kQueries; ++i) {
-      const int v = i / kQueries, q = i % kQueries;
-      int32_t* const to = sums + q * kTileRows + v * kLanes;
-      Pairs::Store(to, acc[v][q], part.add ? Pairs::LoadSums(to) : Pairs::Set(RaisedBefore(queries[q])));
+  }
+
+  // Adds the products of a word, or begins with them.
+  template <bool kFirst, int kVectors, int kQueries>
+  [[gnu::always_inline]] static inline void AddWord(const uint32_t* values, uint32_t word,
+                                                    const uint8_t* const* queries, V (&sixteen)[kVectors][kQueries]) {
+    constexpr size_t kLanes = kBlockRows / Pairs::kVectors;
+    values += size_t{word} * kWordRows * kBlockRows;
+#pragma GCC unroll 8
+    for (uint32_t r = 0; r < kWordRows; ++r) {
+      V row[kVectors];
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) {
+        row[v] =
+            Pairs::Load(values + v / Pairs::kVectors * kBlockWords + r * kBlockRows + v % Pairs::kVectors * kLanes);
+      }
+#pragma GCC unroll 8
+      for (int q = 0; q < kQueries; ++q) {
+        const V query = Pairs::Broadcast(queries[q] + size_t{word} * kWordBytes + r * 4);
+#pragma GCC unroll 8
+        for (int v = 0; v < kVectors; ++v) {
+          const V products = Pairs::Multiply(row[v], query);
+          sixteen[v][q] = kFirst && r == 0 ? products : Pairs::Add16(sixteen[v][q], products);
+          Pairs::Settle(sixteen[v][q]);
+        }
+      }
     }
   }
 
