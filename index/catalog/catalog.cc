@@ -195,7 +195,7 @@ absl::StatusOr<CollectionManifest> Catalog::Load(std::string_view name) {
   if (!IsMissing(name)) {
     const std::string directory = CollectionPath(name);
     BEBR_ASSIGN_OR_RETURN(CollectionManifest found, LoadAt(directory, name));
-    const absl::Status own = CheckKnown(directory, found);
+    absl::Status own = CheckKnown(directory, found);
     if (own.ok()) return found;
     Returning other{LooksOf(directory).value_or(""), own};
     MutexLock lock(&mutex_);

@@ -587,6 +587,7 @@ TEST_F(ReplicationTest, NodesAreFilledJoinedAndDrained) {
   // One that joins and is not there yet is shown as what it is, and is no fault of the cluster.
   ASSERT_TRUE(Join(5, 0, 1023, "127.0.0.1:1").ok());
   AwaitState(5, v1::MEMBER_STATE_JOINING);
+  AwaitState(1, v1::MEMBER_STATE_SERVING);
   const Outcome status = RunProgram("bebr", {"cluster", "status", "--server", gateways_[0]->address()});
   EXPECT_EQ(status.exit_code, 0) << status.err;
   EXPECT_THAT(status.out, HasSubstr("joining"));
