@@ -381,9 +381,9 @@ absl::Status Collection::DropFloats(uint32_t embedding) {
 
 absl::Status Collection::GiveBack(std::optional<uint32_t> space, std::optional<uint32_t> embedding) {
   ForgetViews();  // they would keep it all on disk
-  if (shared_->ending) return absl::OkStatus();
+  // It is dropped all the same, and RocksDB goes on in the background once table files say so.
+  if (shared_->ending) return shards_->store().Flush();
   const absl::Status status = shards_->Compact(space, embedding);
-  // It is dropped all the same, and RocksDB goes on in the background.
   return absl::IsCancelled(status) ? absl::OkStatus() : status;
 }
 
