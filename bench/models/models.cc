@@ -48,21 +48,6 @@ struct Model {
   double recall = 0;
 };
 
-// The file's rows, then mixtures of them.
-Matrix MakeDocuments(const Options& options, Matrix real) {
-  Matrix documents{options.documents, real.dims, std::vector<float>(options.documents * real.dims)};
-  const Mixture mixture(real, options.noise, kSeed);
-  const size_t kept = std::min(real.rows, options.documents);
-  std::copy_n(real.values.begin(), kept * real.dims, documents.values.begin());
-  constexpr size_t kPart = 4096;
-  ThreadPool pool(AvailableProcessors());
-  pool.ParallelFor((options.documents - kept + kPart - 1) / kPart, [&](size_t part) {
-    const size_t from = kept + part * kPart;
-    for (size_t i = from; i < std::min(options.documents, from + kPart); ++i) mixture.Fill(i, documents.row(i));
-  });
-  return documents;
-}
-
 absl::StatusOr<Model> Prepare(const Options& options, ServerProcess& server, size_t number, const Matrix& documents,
                               const Matrix& queries, const std::vector<uint32_t>& exact) {
   Model model{.name = absl::StrCat("model-", number), .version = {}, .queries = {}, .hits = {}};
@@ -124,10 +109,9 @@ absl::Status MeasureRound(const Options& options, ServerProcess& server, const M
 
 absl::Status Run(const Options& options) {
   const WorkDirectory work;
-  BEBR_ASSIGN_OR_RETURN(const Matrix documents, [&]() -> absl::StatusOr<Matrix> {
-    BEBR_ASSIGN_OR_RETURN(Matrix real, ReadVectors(options.docs));
-    return MakeDocuments(options, std::move(real));
-  }());
+  BEBR_ASSIGN_OR_RETURN(const Matrix real, ReadVectors(options.docs));
+  Matrix documents{options.documents, real.dims, std::vector<float>(options.documents * real.dims)};
+  Mixture(real, options.noise, kSeed).FillRows(0, documents.rows, 0, documents, nullptr);
   BEBR_ASSIGN_OR_RETURN(const Matrix queries, ReadVectors(options.queries, options.query_count));
   const std::vector<uint32_t> exact =
       ExactNeighbors(documents, queries, kNearest, Metric::kCosine, AvailableProcessors());

@@ -11,6 +11,7 @@
 #include "bench/support/machine.h"
 #include "index/base/mutex.h"
 #include "index/base/status_macros.h"
+#include "index/base/thread_pool.h"
 #include "index/binarizer/model.h"
 #include "index/code/code_spec.h"
 
@@ -223,6 +224,18 @@ void Mixture::Fill(size_t row, float* out) const {
   const float* b = real_.row(random() % real_.rows);
   const float w = 0.5f + 0.5f * static_cast<float>(random() >> 40) / static_cast<float>(1 << 24);
   for (size_t d = 0; d < real_.dims; ++d) out[d] = w * a[d] + (1 - w) * b[d] + deviations_[d] * normal(random);
+}
+
+void Mixture::FillRows(size_t from, size_t to, size_t shift, Matrix& out,
+                       void (*finish)(float* row, size_t dims)) const {
+  constexpr size_t kPart = 4096;
+  ThreadPool pool(AvailableProcessors());
+  pool.ParallelFor((to - from + kPart - 1) / kPart, [&](size_t part) {
+    for (size_t i = from + part * kPart; i < std::min(to, from + (part + 1) * kPart); ++i) {
+      Fill(i + shift, out.row(i));
+      if (finish != nullptr) finish(out.row(i), out.dims);
+    }
+  });
 }
 
 }  // namespace bebr::bench

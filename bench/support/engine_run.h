@@ -73,6 +73,9 @@ class Mixture {
  public:
   Mixture(const Matrix& real, float noise, uint64_t seed);  // keeps a reference to `real`
   void Fill(size_t row, float* out) const;
+  // Makes rows [from, to) of a matrix rows from + `shift` and on of the mixture, on all processors, and calls
+  // finish(row) for each, from several threads; null: nothing.
+  void FillRows(size_t from, size_t to, size_t shift, Matrix& out, void (*finish)(float* row, size_t dims)) const;
 
  private:
   const Matrix& real_;

@@ -70,15 +70,7 @@ void Normalize(float* row, size_t dims) {
 // Rows [from, to) of the mixture with `seed`, of unit length.
 void FillRows(const Matrix& real, const Options& options, uint64_t seed, size_t from, size_t to, size_t stride_seed,
               Matrix& documents) {
-  const Mixture mixture(real, options.noise, seed);
-  ThreadPool pool(AvailableProcessors());
-  constexpr size_t kPart = 4096;
-  pool.ParallelFor((to - from + kPart - 1) / kPart, [&](size_t part) {
-    for (size_t i = from + part * kPart; i < std::min(to, from + (part + 1) * kPart); ++i) {
-      mixture.Fill(i + stride_seed, documents.row(i));
-      Normalize(documents.row(i), real.dims);
-    }
-  });
+  Mixture(real, options.noise, seed).FillRows(from, to, stride_seed, documents, Normalize);
 }
 
 absl::StatusOr<std::string> MakeModel(const Options& options, const Matrix& real, const std::string& directory) {

@@ -9,8 +9,8 @@ namespace bebr {
 namespace {
 
 // Has RocksDB compact, in the background, each file that says of a whole range of keys that it is dropped, until what
-// it drops is gone. So disk space is given back where nobody waits for that, after a kill too: the database keeps which
-// files are to be compacted.
+// it drops is gone. So disk space is given back where nobody waits for that, and after a kill once a table file says
+// so: the database keeps which files are to be compacted.
 class DroppedRanges final : public rocksdb::TablePropertiesCollector {
  public:
   class Factory final : public rocksdb::TablePropertiesCollectorFactory {
